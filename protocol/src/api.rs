@@ -1,0 +1,302 @@
+//! Bodies of the origin's HTTP API. docs/API.md lists the routes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::name::{BuildId, ChannelName, EdgeName, SiteName};
+use crate::position::{Position, Seq};
+use crate::release::ReleaseNumber;
+use crate::report::Lag;
+use crate::timestamp::Timestamp;
+
+/// Every answer that is not a success.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// Stable, for programs: `unknown_site`.
+    pub code: String,
+    /// One sentence for a person, naming the thing.
+    pub message: String,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// What the origin takes at most. Said with every build, so that a client need not run into it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Files in a build.
+    pub files: u64,
+    /// Bytes in one file.
+    pub file_bytes: u64,
+    /// Bytes of all files of a build.
+    pub build_bytes: u64,
+    /// Bytes of one pack as it travels.
+    pub pack_bytes: u64,
+}
+
+/// Answer to `POST /v1/sites/{site}/builds?channel=…`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildCreated {
+    /// Names the build in what follows.
+    pub build: BuildId,
+    /// What the origin takes at most.
+    pub limits: Limits,
+    /// Blobs that this site does not hold yet, each once.
+    pub missing: Vec<Digest>,
+    /// What the channel points at now; `None` before its first release.
+    pub current: Option<Current>,
+    /// How the build differs from that.
+    pub changes: Changes,
+}
+
+/// What a channel points at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Current {
+    /// The release.
+    pub release: ReleaseNumber,
+    /// To be named when moving the channel on: if it has moved meanwhile, nothing happens.
+    pub epoch: Seq,
+    /// How many files the release has.
+    pub files: u64,
+}
+
+/// How two sets of files differ, in numbers of paths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Changes {
+    /// Only in the new one.
+    pub added: u64,
+    /// In both, with other bytes.
+    pub changed: u64,
+    /// Only in the old one.
+    pub removed: u64,
+    /// In both, with the same bytes.
+    pub unchanged: u64,
+}
+
+/// Answer to `POST /v1/sites/{site}/builds/{build}/blobs`, whose body is a pack.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlobsKept {
+    /// How many blobs of the pack are now kept.
+    pub kept: u64,
+}
+
+/// `POST /v1/blobs`, by an edge: the answer is a pack of these, in this order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlobsWanted {
+    /// The blobs; at most [`BlobsWanted::MAX`].
+    pub digests: Vec<Digest>,
+}
+
+impl BlobsWanted {
+    /// The most blobs that may be asked for at once.
+    pub const MAX: usize = 256;
+}
+
+/// `POST /v1/sites/{site}/releases`: makes a release of a build and moves a channel to it. Answered by a stream of
+/// [`Progress`], one JSON object a line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Publish {
+    /// The build; all its blobs must be there.
+    pub build: BuildId,
+    /// The channel to move.
+    pub channel: ChannelName,
+    /// The channel's epoch as the client knows it; `None`: it must not exist yet.
+    pub expected: Option<Seq>,
+    /// Where it came from.
+    #[serde(default)]
+    pub provenance: Provenance,
+}
+
+/// Where a release came from. Free text, shown and never interpreted.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Provenance {
+    /// Who pushed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The git commit that was built.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+}
+
+/// `POST /v1/sites/{site}/channels/{channel}`: moves a channel to a release that exists, older or newer. Answered by a stream
+/// of [`Progress`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Move {
+    /// The release.
+    pub release: ReleaseNumber,
+    /// The channel's epoch as the client knows it; `None`: it must not exist yet.
+    pub expected: Option<Seq>,
+}
+
+/// How publishing goes on. The last one is `Finished` or `Failed`; a stream without either was cut, and `verge status` tells
+/// how it ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Progress {
+    /// Encodings are being made.
+    Encoding {
+        /// Files done.
+        done: u64,
+        /// Files to do.
+        total: u64,
+    },
+    /// The channel points at the release; edges are being told.
+    Released {
+        /// The release.
+        release: ReleaseNumber,
+        /// Its manifest.
+        manifest: Digest,
+        /// The channel's new epoch.
+        epoch: Seq,
+        /// Where the channel is served.
+        url: String,
+        /// What a person should know, e.g. a name that looks fingerprinted but was reused.
+        #[serde(default)]
+        notices: Vec<String>,
+    },
+    /// One more edge serves it.
+    Confirmed {
+        /// The edge.
+        edge: EdgeName,
+        /// Edges that serve it.
+        done: u64,
+        /// Live edges.
+        total: u64,
+    },
+    /// It is over.
+    Finished {
+        /// Edges that serve it.
+        confirmed: Vec<EdgeName>,
+        /// Live edges that do not, and why.
+        lagging: Vec<Laggard>,
+    },
+    /// It went wrong. Unless `Released` came before, the channel is where it was.
+    Failed(ErrorBody),
+    /// Something from a newer origin, to be passed over.
+    #[serde(other)]
+    Unknown,
+}
+
+/// A live edge that does not serve what it should.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Laggard {
+    /// The edge.
+    pub edge: EdgeName,
+    /// Why, for a person to read.
+    pub reason: String,
+}
+
+/// `GET /v1/sites` answers a list of these; `GET /v1/sites/{site}` one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Site {
+    /// Its name.
+    pub name: SiteName,
+    /// When it was created.
+    pub created: Timestamp,
+    /// Where `live` is served.
+    pub url: String,
+    /// Its channels.
+    pub channels: Vec<Channel>,
+}
+
+/// A channel of a site.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Channel {
+    /// Its name.
+    pub name: ChannelName,
+    /// What it points at.
+    pub release: ReleaseNumber,
+    /// The write that last moved it.
+    pub epoch: Seq,
+    /// When that was.
+    pub moved: Timestamp,
+    /// Where it is served.
+    pub url: String,
+}
+
+/// `GET /v1/sites/{site}/releases` answers a list of these, the newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// Its number.
+    pub number: ReleaseNumber,
+    /// Its manifest.
+    pub manifest: Digest,
+    /// How many files it has.
+    pub files: u64,
+    /// Bytes of all its files, as built.
+    pub bytes: u64,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Where it came from.
+    pub provenance: Provenance,
+    /// Channels that point at it.
+    pub channels: Vec<ChannelName>,
+}
+
+/// `PUT /v1/edges/{edge}` answers the edge's new token, once; the origin keeps only its digest.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EdgeToken {
+    /// To be kept by the edge.
+    pub token: String,
+}
+
+/// `GET /v1/status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The last write.
+    pub position: Position,
+    /// The origin's version of Verge.
+    pub version: String,
+    /// The fleet.
+    pub edges: Vec<Edge>,
+    /// All sites.
+    pub sites: Vec<Site>,
+}
+
+/// An edge as the origin knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edge {
+    /// Its name.
+    pub name: EdgeName,
+    /// Where readers reach this very edge, if it said.
+    pub url: Option<String>,
+    /// Whether it was heard within the last [`crate::report::LIVE_SECONDS`].
+    pub live: bool,
+    /// When it was last heard; `None`: not since the origin started.
+    pub heard: Option<Timestamp>,
+    /// How far it has followed.
+    pub applied: Option<Position>,
+    /// What it lags behind with.
+    #[serde(default)]
+    pub lagging: Vec<Lag>,
+    /// Its version of Verge.
+    pub version: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_one_flat_object_a_line() {
+        let edge: EdgeName = "fra-1".parse().unwrap();
+        let lines: Vec<String> = [
+            Progress::Encoding { done: 1, total: 2 },
+            Progress::Confirmed { edge: edge.clone(), done: 1, total: 3 },
+            Progress::Finished {
+                confirmed: vec![edge.clone()],
+                lagging: vec![Laggard { edge, reason: "slow".into() }],
+            },
+            Progress::Failed(ErrorBody { code: "missing_blobs".into(), message: "…".into(), hint: None }),
+        ]
+        .iter()
+        .map(|progress| serde_json::to_string(progress).unwrap())
+        .collect();
+        insta::assert_snapshot!(lines.join("\n"));
+        let newer: Progress = serde_json::from_str(r#"{"event":"warming","done":1}"#).unwrap();
+        assert_eq!(newer, Progress::Unknown);
+    }
+}

@@ -1,0 +1,83 @@
+//! Where the origin's state is, and how far somebody has followed it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::text::serde_as_text;
+
+/// The number of a write to the origin's state: gap-free, in commit order. The *epoch* of a channel is the `Seq` of the write
+/// that last moved it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Seq(pub u64);
+
+impl fmt::Display for Seq {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+/// Raised when an origin is restored from a backup: numbers of an older generation may name other writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Generation(pub u64);
+
+impl fmt::Display for Generation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+/// A place in the feed: every write up to and including `seq` of `generation`. Its text is `generation-seq`, as in `1-42`,
+/// which is also the event id of the feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Position {
+    /// Compared first.
+    pub generation: Generation,
+    /// The last write seen.
+    pub seq: Seq,
+}
+
+/// Text that is not a position.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a position in the feed: expected generation-sequence, such as 1-42")]
+pub struct PositionError(String);
+
+impl FromStr for Position {
+    type Err = PositionError;
+
+    fn from_str(text: &str) -> Result<Self, PositionError> {
+        let number = |digits: &str| digits.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()));
+        text.split_once('-')
+            .and_then(|(generation, seq)| {
+                Some(Self { generation: Generation(number(generation)?), seq: Seq(number(seq)?) })
+            })
+            .ok_or_else(|| PositionError(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}-{}", self.generation, self.seq)
+    }
+}
+
+serde_as_text!(Position);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_generation_is_later_whatever_the_number() {
+        let at = |text: &str| text.parse::<Position>().unwrap();
+        assert!(at("2-1") > at("1-900"));
+        assert!(at("1-2") > at("1-1"));
+        assert_eq!(at("1-42").to_string(), "1-42");
+        for bad in ["", "1", "-1", "1-", "1-2-3", "1-+2", "a-1"] {
+            assert!(bad.parse::<Position>().is_err(), "{bad}");
+        }
+    }
+}
