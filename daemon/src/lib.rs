@@ -1,1 +1,19 @@
-//! placeholder
+//! The plumbing that Verge's daemons share, so that each holds only what it is for.
+//!
+//! A daemon is a value ([`Daemon`]): bound when every port is open, shut down in order, as many in one process as a test or
+//! `verge up` likes. [`run`] is the page that every daemon's `main` is.
+
+pub mod clock;
+pub mod config;
+pub mod http_server;
+pub mod listen;
+pub mod private;
+pub mod run;
+pub mod secret;
+pub mod tasks;
+pub mod telemetry;
+
+pub use clock::Clock;
+pub use run::{Daemon, run};
+pub use secret::Secret;
+pub use tasks::Tasks;

@@ -1,0 +1,114 @@
+//! The accept loop under every HTTP listener.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::service::Service;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+use crate::tasks::Tasks;
+
+/// What a listener allows its clients.
+#[derive(Debug, Clone, Copy)]
+pub struct HttpLimits {
+    /// Connections at once; more wait in the kernel's queue.
+    pub connections: usize,
+    /// From the first byte of a connection, or the end of the last request, to the end of the next request's headers.
+    pub header_timeout: Duration,
+    /// Bytes of a request's headers.
+    pub header_bytes: usize,
+    /// Requests at once on one HTTP/2 connection.
+    pub http2_streams: u32,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            header_timeout: Duration::from_secs(30),
+            header_bytes: 16 * 1024,
+            http2_streams: 128,
+        }
+    }
+}
+
+/// Answers every request that comes to `listener` by `service`, until `tasks` drain: then accepts no more, lets each
+/// connection finish the request it is at, and ends.
+pub fn serve<S, B>(name: &'static str, listener: TcpListener, limits: HttpLimits, tasks: &Tasks, service: S)
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let connections = tasks.clone();
+    let slots = Arc::new(Semaphore::new(limits.connections));
+    let accept = async move {
+        loop {
+            let slot = Arc::clone(&slots).acquire_owned().await.expect("the semaphore is never closed");
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    let connection = connection(stream, peer, limits, connections.clone(), service.clone());
+                    drop(connections.spawn(name, async move {
+                        connection.await;
+                        drop(slot);
+                    }));
+                }
+                // Mostly out of file descriptors: accepting again at once would spin.
+                Err(error) => {
+                    tracing::warn!(listener = name, %error, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    };
+    let draining = tasks.draining().clone();
+    drop(tasks.spawn(name, draining.run_until_cancelled_owned(accept)));
+}
+
+async fn connection<S, B>(stream: TcpStream, peer: SocketAddr, limits: HttpLimits, tasks: Tasks, service: S)
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    // Answers are written whole; waiting to fill a segment would only delay them.
+    let _ = stream.set_nodelay(true);
+    let mut builder = auto::Builder::new(tasks.clone());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_buf_size(limits.header_bytes)
+        .half_close(false);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.http2_streams)
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        .keep_alive_interval(limits.header_timeout)
+        .keep_alive_timeout(limits.header_timeout);
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        () = tasks.draining().cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%peer, error, "a connection ended early");
+    }
+}

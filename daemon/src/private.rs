@@ -1,0 +1,47 @@
+//! The private listener: health and metrics, for the operator's own network.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
+
+/// Serves `/healthz` (200 while the process can do its work, else 503, with one line saying why) and `/metrics` (`OpenMetrics`
+/// text).
+pub fn router<H>(registry: Arc<Registry>, health: H) -> Router
+where
+    H: Fn() -> Health + Clone + Send + Sync + 'static,
+{
+    let metrics = move || async move {
+        let mut text = String::new();
+        match encode(&mut text, &registry) {
+            Ok(()) => {
+                let media_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+                ([(header::CONTENT_TYPE, media_type)], text).into_response()
+            }
+            Err(error) => {
+                tracing::error!(%error, "metrics could not be written");
+                StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            }
+        }
+    };
+    let healthz = move || async move {
+        match health() {
+            Health::Good => (StatusCode::OK, "ok\n".to_owned()),
+            Health::Bad(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
+        }
+    };
+    Router::new().route("/healthz", get(healthz)).route("/metrics", get(metrics))
+}
+
+/// Whether a daemon can do its work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// It can.
+    Good,
+    /// It cannot, and why.
+    Bad(String),
+}

@@ -1,0 +1,99 @@
+//! What every daemon's `main` is: arguments → configuration → telemetry → bind → wait for a signal → drain.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use serde::de::DeserializeOwned;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::telemetry::{self, LogFormat};
+
+/// A server that is a value. As many as wanted fit in one process.
+pub trait Daemon: Sized {
+    /// The name of the binary, e.g. `verge-edge`.
+    const NAME: &'static str;
+    /// One line for `--help`.
+    const ABOUT: &'static str;
+    /// The configuration file as written; denies unknown fields.
+    type RawConfig: DeserializeOwned;
+    /// The configuration, checked. Its `Debug` shows what it means, without secrets.
+    type Config: std::fmt::Debug;
+
+    /// Checks a configuration: everything that can be said to be wrong without touching the network.
+    fn check(raw: Self::RawConfig) -> anyhow::Result<Self::Config>;
+
+    /// Returns once every port is open.
+    fn bind(config: Self::Config) -> impl Future<Output = anyhow::Result<Self>> + Send;
+
+    /// Says that it is draining, stops accepting, finishes what is under way within its deadline, and is gone.
+    fn shutdown(self) -> impl Future<Output = ()> + Send;
+}
+
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// The configuration file; the sample explains every setting
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// The shape of log lines
+    #[arg(long, value_enum, default_value_t, global = true)]
+    log_format: LogFormat,
+    /// What to log, e.g. `info` or `info,verge_edge=debug`
+    #[arg(long, value_name = "FILTER", default_value = "info", global = true)]
+    log: String,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Read the configuration, print what it means, and exit: 0 if it is good, else 1
+    CheckConfig,
+}
+
+/// Runs a daemon until SIGINT or SIGTERM. The exit code is 0 after an orderly end, 1 after an error, 2 for wrong arguments.
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the rim: what a person at the terminal is told")]
+pub fn run<D: Daemon>() -> ExitCode {
+    let command = Arguments::command().name(D::NAME).about(D::ABOUT);
+    let arguments = Arguments::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
+    let outcome = (|| {
+        telemetry::init(arguments.log_format, &arguments.log).context("`--log` cannot be read")?;
+        let path = arguments.config.unwrap_or_else(|| PathBuf::from(format!("/etc/verge/{}.toml", D::NAME)));
+        let config = D::check(crate::config::load(&path)?).with_context(|| path.display().to_string())?;
+        if let Some(Command::CheckConfig) = arguments.command {
+            println!("{config:#?}");
+            return Ok(());
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(until_signal::<D>(config))
+    })();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn until_signal<D: Daemon>(config: D::Config) -> anyhow::Result<()> {
+    let daemon = D::bind(config).await?;
+    let name = terminated().await?;
+    tracing::info!(signal = name, "draining");
+    daemon.shutdown().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Waits for SIGINT or SIGTERM and says which.
+pub async fn terminated() -> std::io::Result<&'static str> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(tokio::select! {
+        _ = interrupt.recv() => "SIGINT",
+        _ = terminate.recv() => "SIGTERM",
+    })
+}

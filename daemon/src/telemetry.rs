@@ -1,0 +1,26 @@
+//! Logs: sentences with fields, for people or for machines.
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+
+/// The shape of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Sends the process's logs to standard error: what `filter` lets through, e.g. `info,verge_edge=debug`.
+///
+/// To be called once, in `main`; a later call changes nothing.
+pub fn init(format: LogFormat, filter: &str) -> Result<(), ParseError> {
+    let builder = tracing_subscriber::fmt().with_env_filter(EnvFilter::try_new(filter)?).with_writer(std::io::stderr);
+    let _ = match format {
+        LogFormat::Human => builder.with_target(false).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+    Ok(())
+}
