@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod data_folder;
 pub mod http_server;
 pub mod listen;
 pub mod private;
@@ -14,6 +15,7 @@ pub mod tasks;
 pub mod telemetry;
 
 pub use clock::Clock;
+pub use data_folder::DataFolder;
 pub use run::{Daemon, run};
 pub use secret::Secret;
 pub use tasks::Tasks;

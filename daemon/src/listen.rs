@@ -1,8 +1,24 @@
 //! Opening ports.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use tokio::net::TcpListener;
+
+/// A port to be opened, or one that is open already.
+#[derive(Debug, Clone)]
+pub enum Listen {
+    /// To be opened; port 0 takes a free one.
+    At(SocketAddr),
+    /// Opened by whoever started us. Connections wait in the kernel's queue until we accept.
+    Open(Arc<std::net::TcpListener>),
+}
+
+impl From<SocketAddr> for Listen {
+    fn from(address: SocketAddr) -> Self {
+        Self::At(address)
+    }
+}
 
 /// Why a port cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +30,14 @@ pub enum ListenError {
         what: &'static str,
         /// Where.
         address: SocketAddr,
+    },
+    /// The open port that was handed over is of no use.
+    #[error("the open port for {what} cannot be used")]
+    Unusable {
+        /// What was to listen.
+        what: &'static str,
+        /// Why.
+        source: std::io::Error,
     },
     /// Anything else: no such address here, or no right to a port below 1024.
     #[error("cannot listen on {address} (for {what})")]
@@ -27,12 +51,21 @@ pub enum ListenError {
     },
 }
 
-/// Opens a TCP port; 0 takes a free one. `what` names its purpose in an error.
-pub async fn tcp(what: &'static str, address: SocketAddr) -> Result<TcpListener, ListenError> {
-    TcpListener::bind(address).await.map_err(|source| match source.kind() {
-        std::io::ErrorKind::AddrInUse => ListenError::Taken { what, address },
-        _ => ListenError::Refused { what, address, source },
-    })
+/// Opens a TCP port, or takes the open one. `what` names its purpose in an error.
+pub async fn tcp(what: &'static str, listen: impl Into<Listen>) -> Result<TcpListener, ListenError> {
+    match listen.into() {
+        Listen::At(address) => TcpListener::bind(address).await.map_err(|source| match source.kind() {
+            std::io::ErrorKind::AddrInUse => ListenError::Taken { what, address },
+            _ => ListenError::Refused { what, address, source },
+        }),
+        Listen::Open(listener) => adopt(&listener).map_err(|source| ListenError::Unusable { what, source }),
+    }
+}
+
+fn adopt(listener: &std::net::TcpListener) -> std::io::Result<TcpListener> {
+    let listener = listener.try_clone()?;
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
 }
 
 #[cfg(test)]

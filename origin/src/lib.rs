@@ -1,1 +1,18 @@
-//! placeholder
+//! Verge's origin: takes builds, makes releases of them, and tells the edges.
+//!
+//! One direction, top to bottom: [`Origin`] opens ports → `http` turns requests into calls → `publish`, `feed` and `fleet`
+//! decide → `store` keeps.
+
+mod app;
+mod config;
+mod feed;
+mod fleet;
+mod http;
+mod metrics;
+mod origin;
+mod publish;
+mod store;
+mod token;
+
+pub use config::{Config, RawConfig, SitesUrl};
+pub use origin::Origin;

@@ -236,7 +236,8 @@ pub struct Release {
     pub channels: Vec<ChannelName>,
 }
 
-/// `PUT /v1/edges/{edge}` answers the edge's new token, once; the origin keeps only its digest.
+/// Answer to `POST /v1/edges/{edge}/token`: said once; the origin keeps only its digest. An earlier token of the edge stops
+/// working.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EdgeToken {
     /// To be kept by the edge.

@@ -1,0 +1,142 @@
+//! The origin's settings.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use serde::Deserialize;
+use url::Url;
+use verge_daemon::listen::Listen;
+use verge_protocol::api::Limits;
+use verge_protocol::host::HostLabel;
+
+/// The configuration file as written. `origin.sample.toml` explains each setting.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawConfig {
+    data: PathBuf,
+    #[serde(default = "default_listen")]
+    listen: SocketAddr,
+    #[serde(default = "default_private_listen")]
+    private_listen: SocketAddr,
+    sites_url: String,
+    #[serde(default = "default_encode_seconds")]
+    encode_seconds: u64,
+    #[serde(default = "default_drain_seconds")]
+    drain_seconds: u64,
+}
+
+fn default_listen() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 7400))
+}
+
+fn default_private_listen() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 7500))
+}
+
+fn default_encode_seconds() -> u64 {
+    20
+}
+
+fn default_drain_seconds() -> u64 {
+    20
+}
+
+/// The origin's settings, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The folder for everything the origin keeps.
+    pub data: PathBuf,
+    /// Where the API listens; port 0 takes a free one.
+    pub listen: Listen,
+    /// Where health and metrics listen.
+    pub private_listen: SocketAddr,
+    /// Where sites are reached.
+    pub sites_url: SitesUrl,
+    /// How long a push may wait for the densest encodings before faster ones are made.
+    pub encode_budget: Duration,
+    /// How long requests under way have to finish at shutdown.
+    pub drain: Duration,
+    /// What is taken at most.
+    pub limits: Limits,
+}
+
+/// What an origin takes at most.
+const LIMITS: Limits = Limits { files: 100_000, file_bytes: 16 << 30, build_bytes: 64 << 30, pack_bytes: 32 << 20 };
+
+impl RawConfig {
+    /// Checks what can be checked without touching anything.
+    pub fn check(self) -> anyhow::Result<Config> {
+        Ok(Config {
+            listen: self.listen.into(),
+            private_listen: self.private_listen,
+            encode_budget: Duration::from_secs(self.encode_seconds),
+            drain: Duration::from_secs(self.drain_seconds),
+            ..Config::new(self.data, self.sites_url.parse().context("`sites_url` cannot be used")?)
+        })
+    }
+}
+
+impl Config {
+    /// The defaults, on free ports of the loopback interface.
+    pub fn new(data: PathBuf, sites_url: SitesUrl) -> Self {
+        let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self {
+            data,
+            listen: any_port.into(),
+            private_listen: any_port,
+            sites_url,
+            encode_budget: Duration::from_secs(default_encode_seconds()),
+            drain: Duration::from_secs(default_drain_seconds()),
+            limits: LIMITS,
+        }
+    }
+}
+
+/// The URL under whose host sites answer: `https://sites.example.org` makes the site `demo` answer at
+/// `https://demo.sites.example.org/`.
+#[derive(Debug, Clone)]
+pub struct SitesUrl(Url);
+
+impl SitesUrl {
+    /// Where a channel of a site answers.
+    pub fn of(&self, label: &HostLabel) -> String {
+        let port = self.0.port().map(|port| format!(":{port}")).unwrap_or_default();
+        format!("{}://{label}.{}{port}/", self.0.scheme(), self.0.host_str().unwrap_or_default())
+    }
+}
+
+impl std::str::FromStr for SitesUrl {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        let url: Url = text.parse().with_context(|| format!("`{text}` is not a URL"))?;
+        ensure!(matches!(url.scheme(), "http" | "https"), "`{text}` is neither http nor https");
+        ensure!(url.domain().is_some(), "`{text}` has no host name that sites could be part of");
+        ensure!(url.path() == "/" && url.query().is_none(), "`{text}` has a path: sites are named by the host alone");
+        Ok(Self(url))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sample_is_a_good_configuration() {
+        let raw: RawConfig = toml::from_str(include_str!("../origin.sample.toml")).unwrap();
+        raw.check().unwrap();
+    }
+
+    #[test]
+    fn a_site_is_a_label_before_the_host() {
+        let url = |base: &str, label: &str| base.parse::<SitesUrl>().unwrap().of(&label.parse().unwrap());
+        assert_eq!(url("http://localhost:7401", "demo"), "http://demo.localhost:7401/");
+        assert_eq!(url("https://sites.example.org/", "pr-1--demo"), "https://pr-1--demo.sites.example.org/");
+        for bad in ["localhost", "ftp://localhost", "http://127.0.0.1:80", "http://localhost/x", "http://localhost/?x"]
+        {
+            assert!(bad.parse::<SitesUrl>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! The edges, as their reports tell: soft state, in memory.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use verge_protocol::report::{LIVE_SECONDS, Report};
+use verge_protocol::{EdgeName, Timestamp};
+
+/// What each edge said last.
+pub(crate) struct Fleet {
+    heard: Mutex<BTreeMap<EdgeName, Heard>>,
+    changed: watch::Sender<()>,
+}
+
+/// A report and when it came.
+#[derive(Debug, Clone)]
+pub(crate) struct Heard {
+    pub(crate) report: Report,
+    pub(crate) at: Timestamp,
+}
+
+impl Heard {
+    /// Whether the edge counts as there.
+    pub(crate) fn live(&self, now: Timestamp) -> bool {
+        self.at.age(now) <= Duration::from_secs(LIVE_SECONDS)
+    }
+}
+
+impl Default for Fleet {
+    fn default() -> Self {
+        Self { heard: Mutex::default(), changed: watch::Sender::new(()) }
+    }
+}
+
+impl Fleet {
+    /// Takes a report.
+    pub(crate) fn hear(&self, edge: EdgeName, report: Report, now: Timestamp) {
+        self.lock().insert(edge, Heard { report, at: now });
+        self.changed.send_replace(());
+    }
+
+    /// What each edge said last.
+    pub(crate) fn heard(&self) -> BTreeMap<EdgeName, Heard> {
+        self.lock().clone()
+    }
+
+    /// Wakes at every report.
+    pub(crate) fn watch(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<EdgeName, Heard>> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,49 @@
+//! The origin's HTTP API, on one screen. `docs/API.md` tells it to its users.
+
+mod auth;
+mod blobs;
+mod body;
+mod builds;
+mod changes;
+mod channels;
+mod edges;
+mod error;
+mod manifests;
+mod progress;
+mod releases;
+mod sites;
+mod status;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::app::App;
+
+/// Every route. Who may call each is said by its handler's first arguments.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    Router::new()
+        // For those who push.
+        .route("/v1/sites", get(sites::list))
+        .route("/v1/sites/{site}", get(sites::show).put(sites::create))
+        .route("/v1/sites/{site}/builds", post(builds::create))
+        .route("/v1/sites/{site}/builds/{build}/blobs", post(builds::keep))
+        .route("/v1/sites/{site}/releases", get(releases::list).post(releases::publish))
+        .route("/v1/sites/{site}/channels/{channel}", post(channels::move_to))
+        .route("/v1/status", get(status::show))
+        .route("/v1/edges/{edge}/token", post(edges::issue_token))
+        // For edges.
+        .route("/v1/changes", get(changes::follow))
+        .route("/v1/manifests/{id}", get(manifests::show))
+        .route("/v1/blobs", post(blobs::send))
+        .route("/v1/edges/report", post(edges::report))
+        .fallback(error::unknown_route)
+        .method_not_allowed_fallback(error::wrong_method)
+        // Handlers that take more say so themselves.
+        .layer(DefaultBodyLimit::max(1 << 20))
+        .layer(CatchPanicLayer::custom(error::panicked))
+        .with_state(app)
+}

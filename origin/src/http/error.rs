@@ -1,0 +1,110 @@
+//! Answers that are not successes: a stable code and a sentence for the caller, the cause for the log, once.
+
+use std::any::Any;
+
+use axum::Json;
+use axum::http::{Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use verge_protocol::api::ErrorBody;
+
+use crate::publish::PublishError;
+use crate::store::StoreError;
+
+/// An answer that is not a success.
+#[derive(Debug)]
+pub(super) struct ApiError {
+    status: StatusCode,
+    body: ErrorBody,
+}
+
+impl ApiError {
+    pub(super) fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
+        Self { status, body: ErrorBody { code: code.to_owned(), message: message.into(), hint: None } }
+    }
+
+    pub(super) fn bad_request(code: &str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    pub(super) fn not_found(code: &str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, code, message)
+    }
+
+    pub(super) fn unprocessable(code: &str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
+    }
+
+    /// The origin's own trouble: the caller learns that, the log learns what.
+    fn internal(error: &dyn std::error::Error) -> Self {
+        let mut causes = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            causes = format!("{causes}: {cause}");
+            source = cause.source();
+        }
+        tracing::error!(error = causes, "a request failed");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the origin has a fault of its own")
+            .hint("its log says more")
+    }
+
+    /// What the caller reads.
+    pub(super) fn into_body(self) -> ErrorBody {
+        self.body
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.body.hint = Some(hint.into());
+        self
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        (self.status, Json(self.body)).into_response()
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<PublishError> for ApiError {
+    fn from(error: PublishError) -> Self {
+        let message = error.to_string();
+        match error {
+            PublishError::Conflict { .. } => {
+                Self::new(StatusCode::CONFLICT, "conflict", format!("another push or rollback came first: {message}"))
+                    .hint("look at `verge releases`, then push again if yours should win")
+            }
+            PublishError::Busy(_) => Self::new(StatusCode::CONFLICT, "busy", message).hint("try again when it is done"),
+            PublishError::MissingBlobs { .. } => Self::new(StatusCode::CONFLICT, "missing_blobs", message)
+                .hint("create the build again: the answer names them"),
+            PublishError::BadBlob(_) => {
+                tracing::error!(error = message, "a release could not be made");
+                Self::new(StatusCode::CONFLICT, "missing_blobs", message).hint("push again: it will be sent again")
+            }
+            PublishError::UnknownManifest(_) => Self::not_found("unknown_manifest", message),
+            PublishError::Encoding { .. } | PublishError::Manifest(_) | PublishError::Store(_) => {
+                Self::internal(&error)
+            }
+        }
+    }
+}
+
+pub(super) async fn unknown_route(uri: Uri) -> ApiError {
+    ApiError::not_found("unknown_route", format!("there is nothing at {}", uri.path()))
+        .hint("this is an origin's API; sites are served by edges")
+}
+
+pub(super) async fn wrong_method(method: Method, uri: Uri) -> ApiError {
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", format!("{method} is not for {}", uri.path()))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the layer passes it so")]
+pub(super) fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    tracing::error!(panic = text.unwrap_or("of an unknown kind"), "a request panicked");
+    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the origin has a fault of its own").into_response()
+}

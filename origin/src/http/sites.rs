@@ -1,0 +1,80 @@
+//! Sites.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use verge_protocol::ChannelName;
+use verge_protocol::SiteName;
+use verge_protocol::api::{Channel, Site};
+use verge_protocol::host::HostLabel;
+
+use super::auth::Admin;
+use super::body::Named;
+use super::error::ApiError;
+use crate::app::App;
+use crate::store::{SiteRow, StoreError};
+
+/// `GET /v1/sites`
+pub(super) async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Vec<Site>>, ApiError> {
+    Ok(Json(all(&app).await?))
+}
+
+/// `GET /v1/sites/{site}`
+pub(super) async fn show(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Named(name): Named<SiteName>,
+) -> Result<Json<Site>, ApiError> {
+    let row = known(&app, &name).await?;
+    Ok(Json(describe(&app, row).await?))
+}
+
+/// `PUT /v1/sites/{site}`: 201 if it is new, 200 if it was there.
+pub(super) async fn create(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Named(name): Named<SiteName>,
+) -> Result<(StatusCode, Json<Site>), ApiError> {
+    let new = app.database.create_site(&name, app.clock.now()).await?;
+    if new {
+        tracing::info!(site = %name, "a site was created");
+    }
+    let row = known(&app, &name).await?;
+    let status = if new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(describe(&app, row).await?)))
+}
+
+/// The site, or the error that says that there is none.
+pub(super) async fn known(app: &App, name: &SiteName) -> Result<SiteRow, ApiError> {
+    app.database.site(name).await?.ok_or_else(|| {
+        ApiError::not_found("unknown_site", format!("there is no site `{name}`"))
+            .hint("`verge sites` lists what there is; the first push creates a site")
+    })
+}
+
+/// Every site.
+pub(super) async fn all(app: &App) -> Result<Vec<Site>, StoreError> {
+    let mut sites = Vec::new();
+    for row in app.database.sites().await? {
+        sites.push(describe(app, row).await?);
+    }
+    Ok(sites)
+}
+
+async fn describe(app: &App, row: SiteRow) -> Result<Site, StoreError> {
+    let url = |channel: ChannelName| app.sites_url.of(&HostLabel { site: row.name.clone(), channel });
+    let channels = app.database.channels(&row.name).await?;
+    let channels = channels
+        .into_iter()
+        .map(|(name, state, moved)| Channel {
+            url: url(name.clone()),
+            name,
+            release: state.release,
+            epoch: state.epoch,
+            moved,
+        })
+        .collect();
+    Ok(Site { url: url(ChannelName::live()), name: row.name, created: row.created, channels })
+}

@@ -1,0 +1,128 @@
+//! The origin as a value.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use hyper_util::service::TowerToHyperService;
+use prometheus_client::registry::Registry;
+use tokio::io::AsyncWriteExt as _;
+use tokio::sync::watch;
+use verge_daemon::http_server::{self, HttpLimits};
+use verge_daemon::private::{self, Health};
+use verge_daemon::{Clock, Daemon, DataFolder, Secret, Tasks, listen};
+
+use crate::app::App;
+use crate::config::{Config, RawConfig};
+use crate::fleet::Fleet;
+use crate::http;
+use crate::metrics::Metrics;
+use crate::publish::Publishing;
+use crate::store::{Blobs, Database};
+use crate::token;
+
+/// A running origin.
+pub struct Origin {
+    app: Arc<App>,
+    address: SocketAddr,
+    private_address: SocketAddr,
+    admin_token: Secret,
+    drain: Duration,
+    _data: DataFolder,
+}
+
+impl Origin {
+    /// Opens the stores and the ports; `clock` tells the time that is written down.
+    pub async fn bind_at(config: Config, clock: Clock) -> anyhow::Result<Self> {
+        let api = listen::tcp("the API", config.listen).await?;
+        let private = listen::tcp("health and metrics", config.private_listen).await?;
+        let (address, private_address) = (api.local_addr()?, private.local_addr()?);
+
+        let data = DataFolder::open(&config.data)?;
+        let blobs = Blobs::open(&config.data.join("objects")).await?;
+        let database = Database::open(&config.data.join("origin.db")).await?;
+        let admin_token = admin_token(&config.data.join("admin-token"), &database, &clock).await?;
+
+        let metrics = Arc::new(Metrics::default());
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
+        let tasks = Tasks::default();
+        let app = Arc::new(App {
+            news: watch::Sender::new(database.position().await?),
+            database,
+            blobs,
+            clock,
+            tasks: tasks.clone(),
+            fleet: Fleet::default(),
+            publishing: Publishing::default(),
+            metrics,
+            limits: config.limits,
+            sites_url: config.sites_url,
+            encode_budget: config.encode_budget,
+        });
+
+        let limits = HttpLimits::default();
+        let router = http::router(Arc::clone(&app));
+        http_server::serve("api", api, limits, &tasks, TowerToHyperService::new(router));
+        let router = private::router(Arc::new(registry), || Health::Good);
+        http_server::serve("private", private, limits, &tasks, TowerToHyperService::new(router));
+        tracing::info!(%address, private = %private_address, data = %config.data.display(), "the origin is up");
+        Ok(Self { app, address, private_address, admin_token, drain: config.drain, _data: data })
+    }
+
+    /// Where the API listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where health and metrics listen.
+    pub fn private_address(&self) -> SocketAddr {
+        self.private_address
+    }
+
+    /// The administrator's token.
+    pub fn admin_token(&self) -> &Secret {
+        &self.admin_token
+    }
+}
+
+impl Daemon for Origin {
+    const NAME: &'static str = "verge-origin";
+    const ABOUT: &'static str = "Verge's origin: takes builds, makes releases of them, and tells the edges";
+    type RawConfig = RawConfig;
+    type Config = Config;
+
+    fn check(raw: RawConfig) -> anyhow::Result<Config> {
+        raw.check()
+    }
+
+    async fn bind(config: Config) -> anyhow::Result<Self> {
+        Self::bind_at(config, Clock::system()).await
+    }
+
+    async fn shutdown(self) {
+        if let Err(unfinished) = self.app.tasks.shutdown(self.drain).await {
+            tracing::warn!(%unfinished, "the origin did not drain in time");
+        }
+        self.app.database.close().await;
+    }
+}
+
+/// The administrator's token: made at the first start, and kept in a file that only the owner reads.
+async fn admin_token(file: &Path, database: &Database, clock: &Clock) -> anyhow::Result<Secret> {
+    if !tokio::fs::try_exists(file).await? {
+        let token = token::generate();
+        let mut options = tokio::fs::OpenOptions::new();
+        let mut handle = options.create_new(true).write(true).mode(0o600).open(file).await?;
+        handle.write_all(format!("{}\n", token.expose()).as_bytes()).await?;
+        handle.sync_all().await?;
+    }
+    let text = tokio::fs::read_to_string(file).await?;
+    let text = text.trim();
+    let digest = token::digest(text)
+        .with_context(|| format!("{} does not hold a whole token: delete it to have a new one", file.display()))?;
+    database.put_token(digest, None, clock.now()).await?;
+    Ok(Secret::new(text))
+}

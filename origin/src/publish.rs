@@ -1,0 +1,310 @@
+//! Making releases and moving channels.
+//!
+//! `publish` and `move_to` check what can be refused at once, then leave the rest to a task of its own, which a client that
+//! goes away does not stop. Its progress comes through a channel.
+
+mod assemble;
+mod confirm;
+mod encode;
+mod inherit;
+mod lifetime;
+mod media_type;
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use verge_protocol::api::{Changes, Progress, Provenance};
+use verge_protocol::host::HostLabel;
+use verge_protocol::state::ChannelState;
+use verge_protocol::{Build, Coding, Content, Digest, Manifest, Position, ReleaseNumber, Seq};
+
+use self::confirm::Confirmation;
+use crate::app::App;
+use crate::store::{NewRelease, StoreError, Switch, Target};
+
+/// How long edges may go without one more of them confirming before the rest are called lagging.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Moves read to choose what is inherited: the eight that may be, repeated by rollbacks between them.
+const MOVES_READ: u32 = 64;
+
+/// Why a release could not be made or a channel moved. Nothing has happened to the channel.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PublishError {
+    #[error("{} is at {}", .label, at(.current.as_ref()))]
+    Conflict { label: HostLabel, current: Option<ChannelState> },
+    #[error("{0} is being moved by somebody else")]
+    Busy(HostLabel),
+    #[error("{missing} blobs of the build are missing, {first} among them")]
+    MissingBlobs { missing: usize, first: Digest },
+    #[error("blob {0} went bad at rest")]
+    BadBlob(Digest),
+    #[error("content {digest} could not be encoded by {coding}")]
+    Encoding { digest: Digest, coding: Coding, source: std::io::Error },
+    #[error(transparent)]
+    Manifest(#[from] verge_protocol::manifest::ManifestError),
+    #[error("there is no manifest {0}")]
+    UnknownManifest(Digest),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn at(current: Option<&ChannelState>) -> String {
+    current.map_or_else(|| "no release yet".to_owned(), |state| state.release.to_string())
+}
+
+/// How publishing goes on, as it goes; an error is the last word.
+pub(crate) type Steps = mpsc::Receiver<Result<Progress, PublishError>>;
+type StepSender = mpsc::Sender<Result<Progress, PublishError>>;
+
+/// What keeps publishers out of each other's way.
+#[derive(Default)]
+pub(crate) struct Publishing {
+    busy: Mutex<HashSet<HostLabel>>,
+    /// Held from reading what paths were first released with until that is written: else two channels of a site could release
+    /// different bytes as immutable at one path.
+    history: tokio::sync::Mutex<()>,
+}
+
+/// The right to move a channel. One at a time.
+struct Turn {
+    app: Arc<App>,
+    label: HostLabel,
+}
+
+impl Turn {
+    fn take(app: &Arc<App>, label: HostLabel) -> Result<Self, PublishError> {
+        let mut busy = app.publishing.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        if busy.insert(label.clone()) {
+            Ok(Self { app: Arc::clone(app), label })
+        } else {
+            Err(PublishError::Busy(label))
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.app.publishing.busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.label);
+    }
+}
+
+/// Makes a release of `build`, all of whose blobs the site must hold, and moves the channel to it.
+pub(crate) async fn publish(
+    app: &Arc<App>,
+    label: HostLabel,
+    expected: Option<Seq>,
+    build: Build,
+    provenance: Provenance,
+) -> Result<Steps, PublishError> {
+    let turn = Turn::take(app, label)?;
+    check_epoch(app, &turn.label, expected).await?;
+    check_blobs(app, &turn.label, &build).await?;
+    Ok(run(turn, move |app, label, progress| async move {
+        release(&app, label, expected, build, provenance, &progress).await
+    }))
+}
+
+/// Moves a channel to a release that exists.
+pub(crate) async fn move_to(
+    app: &Arc<App>,
+    label: HostLabel,
+    expected: Option<Seq>,
+    release: ReleaseNumber,
+    manifest: Digest,
+) -> Result<Steps, PublishError> {
+    let turn = Turn::take(app, label)?;
+    check_epoch(app, &turn.label, expected).await?;
+    Ok(run(turn, move |app, label, _| async move {
+        switch(&app, label, expected, Target::Existing(release, manifest), Vec::new()).await
+    }))
+}
+
+/// A switch that happened.
+struct Switched {
+    label: HostLabel,
+    position: Position,
+    state: ChannelState,
+    notices: Vec<String>,
+}
+
+/// Runs `work`, which ends in a switch, and then waits for the edges; tells all of it.
+fn run<W, F>(turn: Turn, work: W) -> Steps
+where
+    W: FnOnce(Arc<App>, HostLabel, StepSender) -> F + Send + 'static,
+    F: Future<Output = Result<Switched, PublishError>> + Send,
+{
+    let (sender, receiver) = mpsc::channel(64);
+    let app = Arc::clone(&turn.app);
+    let tasks = app.tasks.clone();
+    drop(tasks.spawn("publish", async move {
+        let outcome = work(Arc::clone(&app), turn.label.clone(), sender.clone()).await;
+        // From here on the next one may move the channel: it need not wait for slow edges.
+        drop(turn);
+        match outcome {
+            Ok(switched) => follow(&app, switched, &sender).await,
+            Err(error) => {
+                let _ = sender.send(Err(error)).await;
+            }
+        }
+    }));
+    receiver
+}
+
+async fn check_epoch(app: &App, label: &HostLabel, expected: Option<Seq>) -> Result<(), PublishError> {
+    let current = app.database.channel(&label.site, &label.channel).await?;
+    if current.as_ref().map(|state| state.epoch) == expected {
+        Ok(())
+    } else {
+        app.metrics.conflicts.inc();
+        Err(PublishError::Conflict { label: label.clone(), current })
+    }
+}
+
+async fn check_blobs(app: &App, label: &HostLabel, build: &Build) -> Result<(), PublishError> {
+    let missing = missing(app, label, build).await?;
+    match missing.first() {
+        None => Ok(()),
+        Some(first) => Err(PublishError::MissingBlobs { missing: missing.len(), first: *first }),
+    }
+}
+
+/// The blobs of `build` that its site does not hold, each once, in the order of the build.
+pub(crate) async fn missing(app: &App, label: &HostLabel, build: &Build) -> Result<Vec<Digest>, StoreError> {
+    let mut held = app.database.blobs_of(&label.site).await?;
+    let wanted = build.files.values().flat_map(Content::pieces);
+    Ok(wanted.map(|piece| piece.digest).filter(|digest| held.insert(*digest)).collect())
+}
+
+async fn release(
+    app: &Arc<App>,
+    label: HostLabel,
+    expected: Option<Seq>,
+    build: Build,
+    provenance: Provenance,
+    progress: &StepSender,
+) -> Result<Switched, PublishError> {
+    let contents = assemble::encodable(&build);
+    let total = contents.len() as u64;
+    let encodings = encode::all(app, contents, |done| {
+        // A slow reader misses a step, not the work its time.
+        let _ = progress.try_send(Ok(Progress::Encoding { done, total }));
+    })
+    .await?;
+
+    let (files, bytes) = (build.files.len() as u64, build.bytes());
+    let _history = app.publishing.history.lock().await;
+    let history = app.database.fingerprints(&label.site).await?;
+    let assembled = assemble::assemble(&label.site, build, &encodings, &history);
+    let (manifest, blobs) = Content::cut(&assembled.manifest.to_bytes().into());
+    for blob in &blobs {
+        app.blobs.put(blob).await?;
+    }
+    app.blobs.sync().await?;
+    let new = NewRelease { manifest, files, bytes, provenance, fingerprints: assembled.fingerprints };
+    let switched = switch(app, label, expected, Target::New(new), assembled.notices).await?;
+    app.metrics.releases.inc();
+    Ok(switched)
+}
+
+async fn switch(
+    app: &App,
+    label: HostLabel,
+    expected: Option<Seq>,
+    target: Target,
+    notices: Vec<String>,
+) -> Result<Switched, PublishError> {
+    let now = app.clock.now();
+    let manifest = match &target {
+        Target::New(new) => new.manifest.digest(),
+        Target::Existing(_, manifest) => *manifest,
+    };
+    let moves = app.database.moves(&label.site, &label.channel, MOVES_READ).await?;
+    let inherits = inherit::choose(manifest, &moves, now);
+    let HostLabel { site, channel } = label.clone();
+    let switch = Switch { site, channel, expected, target, inherits };
+    match app.database.switch(&switch, now).await? {
+        Ok((position, state)) => {
+            app.announce(position);
+            app.metrics.moves.inc();
+            tracing::info!(channel = %label, release = %state.release, epoch = %state.epoch, "a channel was moved");
+            Ok(Switched { label, position, state, notices })
+        }
+        Err(current) => {
+            app.metrics.conflicts.inc();
+            Err(PublishError::Conflict { label, current })
+        }
+    }
+}
+
+/// Tells that the switch happened, then which edges serve it.
+async fn follow(app: &App, switched: Switched, progress: &StepSender) {
+    let Switched { label, position, state, notices } = switched;
+    let url = app.sites_url.of(&label);
+    let ChannelState { epoch, release, manifest, .. } = state;
+    let _ = progress.send(Ok(Progress::Released { release, manifest, epoch, url, notices })).await;
+
+    let mut reports = app.fleet.watch();
+    let mut confirmation = Confirmation::new(label, position, &app.fleet.heard(), app.clock.now());
+    let mut patience = Instant::now() + PATIENCE;
+    loop {
+        let news = confirmation.update(&app.fleet.heard());
+        if !news.is_empty() {
+            patience = Instant::now() + PATIENCE;
+        }
+        for event in news {
+            let _ = progress.send(Ok(event)).await;
+        }
+        if confirmation.is_complete() {
+            break;
+        }
+        tokio::select! {
+            _ = reports.changed() => {}
+            () = tokio::time::sleep_until(patience) => break,
+            () = app.tasks.draining().cancelled() => break,
+            // Nobody listens any more.
+            () = progress.closed() => return,
+        }
+    }
+    let _ = progress.send(Ok(confirmation.finish(&app.fleet.heard(), app.clock.now()))).await;
+}
+
+/// Reads a whole content of the origin's own; a blob that is not as it should be is noted, so that the next push sends it again.
+async fn read(app: &App, content: &Content) -> Result<Bytes, PublishError> {
+    match app.blobs.read(content).await? {
+        Ok(bytes) => Ok(bytes),
+        Err(bad) => {
+            app.metrics.blobs_corrupt.inc();
+            app.database.forget_blob(bad).await?;
+            Err(PublishError::BadBlob(bad))
+        }
+    }
+}
+
+/// The bytes of a manifest.
+pub(crate) async fn manifest_bytes(app: &App, id: Digest) -> Result<Bytes, PublishError> {
+    let content = app.database.manifest(id).await?.ok_or(PublishError::UnknownManifest(id))?;
+    read(app, &content).await
+}
+
+/// How a build differs from what the channel serves now.
+pub(crate) async fn changes(app: &App, build: &Build, current: Option<Digest>) -> Result<Changes, PublishError> {
+    let Some(id) = current else {
+        return Ok(Changes { added: build.files.len() as u64, ..Changes::default() });
+    };
+    let manifest = Manifest::verify(id, &manifest_bytes(app, id).await?)?;
+    let mut changes = Changes::default();
+    for (path, content) in &build.files {
+        match manifest.files.get(path) {
+            None => changes.added += 1,
+            Some(file) if file.identity == *content => changes.unchanged += 1,
+            Some(_) => changes.changed += 1,
+        }
+    }
+    changes.removed = manifest.files.len() as u64 - changes.changed - changes.unchanged;
+    Ok(changes)
+}

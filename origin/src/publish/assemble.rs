@@ -1,0 +1,55 @@
+//! A build, its encodings and its history → a manifest.
+
+use std::collections::{BTreeMap, HashMap};
+
+use verge_protocol::manifest::File;
+use verge_protocol::{Build, Coding, Content, Digest, Lifetime, Manifest, SiteName, SitePath};
+
+use super::{lifetime, media_type};
+
+/// A manifest and what was learnt while making it.
+pub(super) struct Assembled {
+    pub(super) manifest: Manifest,
+    /// Fingerprinted paths and their bytes.
+    pub(super) fingerprints: Vec<(SitePath, Digest)>,
+    /// What a person should know.
+    pub(super) notices: Vec<String>,
+}
+
+/// Makes the manifest.
+pub(super) fn assemble(
+    site: &SiteName,
+    build: Build,
+    encodings: &HashMap<(Digest, Coding), Content>,
+    history: &HashMap<String, Digest>,
+) -> Assembled {
+    let mut notices = Vec::new();
+    let mut fingerprints = Vec::new();
+    let mut files = BTreeMap::new();
+    for (path, identity) in build.files {
+        let media_type = media_type::of(&path);
+        let first = history.get(path.as_str()).copied();
+        let decision = lifetime::decide(&path, &media_type, identity.digest(), first);
+        notices.extend(decision.notice);
+        if decision.lifetime == Lifetime::Immutable {
+            fingerprints.push((path.clone(), identity.digest()));
+        }
+        let encoded = |coding| Some((coding, encodings.get(&(identity.digest(), coding))?.clone()));
+        let encodings = if media_type::is_compressible(&media_type) {
+            Coding::ALL.into_iter().filter_map(encoded).collect()
+        } else {
+            BTreeMap::new()
+        };
+        files.insert(path, File { media_type, lifetime: decision.lifetime, identity, encodings });
+    }
+    Assembled { manifest: Manifest { site: site.clone(), fallback: build.fallback, files }, fingerprints, notices }
+}
+
+/// The contents of a build that are worth encoding, each once, the largest first so that none is left over at the end.
+pub(super) fn encodable(build: &Build) -> Vec<Content> {
+    let worth = build.files.iter().filter(|(path, _)| media_type::is_compressible(&media_type::of(path)));
+    let distinct: HashMap<Digest, &Content> = worth.map(|(_, content)| (content.digest(), content)).collect();
+    let mut contents: Vec<Content> = distinct.into_values().cloned().collect();
+    contents.sort_by_key(|content| (std::cmp::Reverse(content.size()), content.digest()));
+    contents
+}

@@ -1,0 +1,133 @@
+//! After a switch: which edges serve it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use verge_protocol::api::{Laggard, Progress};
+use verge_protocol::host::HostLabel;
+use verge_protocol::{EdgeName, Position, Timestamp};
+
+use crate::fleet::Heard;
+
+/// Follows the fleet until every edge that was live at the switch serves what it says. Pure: reports in, progress out.
+pub(super) struct Confirmation {
+    label: HostLabel,
+    position: Position,
+    expected: BTreeSet<EdgeName>,
+    confirmed: BTreeSet<EdgeName>,
+}
+
+impl Confirmation {
+    /// Starts at a switch of the channel `label`, which became the write `position`.
+    pub(super) fn new(label: HostLabel, position: Position, heard: &BTreeMap<EdgeName, Heard>, now: Timestamp) -> Self {
+        let expected = heard.iter().filter(|(_, heard)| heard.live(now)).map(|(name, _)| name.clone()).collect();
+        Self { label, position, expected, confirmed: BTreeSet::new() }
+    }
+
+    /// Takes what the edges said last; answers who confirmed since.
+    pub(super) fn update(&mut self, heard: &BTreeMap<EdgeName, Heard>) -> Vec<Progress> {
+        let mut news = Vec::new();
+        for name in self.expected.clone() {
+            let serves = heard
+                .get(&name)
+                .is_some_and(|heard| heard.report.confirms(self.position, &self.label.site, &self.label.channel));
+            if serves && self.confirmed.insert(name.clone()) {
+                let (done, total) = (self.confirmed.len() as u64, self.expected.len() as u64);
+                news.push(Progress::Confirmed { edge: name, done, total });
+            }
+        }
+        news
+    }
+
+    /// Whether nothing is left to wait for.
+    pub(super) fn is_complete(&self) -> bool {
+        self.confirmed == self.expected
+    }
+
+    /// How it stands, as the last word.
+    pub(super) fn finish(self, heard: &BTreeMap<EdgeName, Heard>, now: Timestamp) -> Progress {
+        let lagging = self
+            .expected
+            .difference(&self.confirmed)
+            .map(|edge| Laggard { edge: edge.clone(), reason: self.reason(heard.get(edge), now) })
+            .collect();
+        Progress::Finished { confirmed: self.confirmed.into_iter().collect(), lagging }
+    }
+
+    fn reason(&self, heard: Option<&Heard>, now: Timestamp) -> String {
+        let Some(heard) = heard else { return "never heard".to_owned() };
+        let lag =
+            heard.report.lagging.iter().find(|lag| lag.site == self.label.site && lag.channel == self.label.channel);
+        match lag {
+            Some(lag) => lag.reason.clone(),
+            None if !heard.live(now) => format!("not heard for {} s", heard.at.age(now).as_secs()),
+            None => format!("has followed to {} of {}", heard.report.applied, self.position),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use verge_protocol::report::{Lag, Report};
+
+    use super::*;
+
+    fn heard(seq: u64, lag: Option<&str>, at: u64) -> Heard {
+        let lagging = lag
+            .map(|reason| Lag {
+                site: "demo".parse().unwrap(),
+                channel: "live".parse().unwrap(),
+                seq: verge_protocol::Seq(seq),
+                reason: reason.to_owned(),
+            })
+            .into_iter()
+            .collect();
+        let applied = format!("1-{seq}").parse().unwrap();
+        Heard { report: Report { url: None, applied, lagging, version: "0".into() }, at: Timestamp(at * 1000) }
+    }
+
+    fn fleet(edges: &[(&str, Heard)]) -> BTreeMap<EdgeName, Heard> {
+        edges.iter().map(|(name, heard)| (name.parse().unwrap(), heard.clone())).collect()
+    }
+
+    fn start(heard: &BTreeMap<EdgeName, Heard>, now: u64) -> Confirmation {
+        Confirmation::new("demo".parse().unwrap(), "1-7".parse().unwrap(), heard, Timestamp(now * 1000))
+    }
+
+    #[test]
+    fn an_edge_confirms_once_it_has_applied_the_write() {
+        let before = fleet(&[("a", heard(6, None, 0)), ("b", heard(6, None, 0)), ("gone", heard(6, None, 0))]);
+        let before: BTreeMap<_, _> = before
+            .into_iter()
+            .map(|(name, heard)| {
+                let at = Timestamp(if name.as_str() == "gone" { 0 } else { 100_000 });
+                (name, Heard { at, ..heard })
+            })
+            .collect();
+        let mut confirmation = start(&before, 100);
+        assert!(confirmation.update(&before).is_empty());
+        let after = fleet(&[("a", heard(7, None, 100)), ("b", heard(9, Some("its manifest is not to be had"), 100))]);
+        let news = confirmation.update(&after);
+        assert_eq!(news, [Progress::Confirmed { edge: "a".parse().unwrap(), done: 1, total: 2 }]);
+        assert!(confirmation.update(&after).is_empty() && !confirmation.is_complete());
+        assert_eq!(
+            confirmation.finish(&after, Timestamp(100_000)),
+            Progress::Finished {
+                confirmed: vec!["a".parse().unwrap()],
+                lagging: vec![Laggard { edge: "b".parse().unwrap(), reason: "its manifest is not to be had".into() }],
+            }
+        );
+    }
+
+    #[test]
+    fn no_live_edge_leaves_nothing_to_wait_for() {
+        assert!(start(&fleet(&[("gone", heard(6, None, 0))]), 100).is_complete());
+    }
+
+    #[test]
+    fn a_silent_edge_is_named_with_its_silence() {
+        let before = fleet(&[("a", heard(6, None, 100))]);
+        let last = start(&before, 100).finish(&before, Timestamp(130_000));
+        let Progress::Finished { lagging, .. } = last else { panic!("{last:?}") };
+        assert_eq!(lagging[0].reason, "not heard for 30 s");
+    }
+}

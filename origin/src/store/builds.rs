@@ -1,0 +1,65 @@
+//! Builds under way, and the blobs that sites hold.
+
+use std::collections::HashSet;
+
+use verge_protocol::{BuildId, Digest, SiteName, Timestamp};
+
+use super::{Database, StoreError, column, signed};
+
+impl Database {
+    /// Notes that a build exists and was used now.
+    pub(crate) async fn touch_build(&self, site: &SiteName, id: &BuildId, now: Timestamp) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        sqlx::query(
+            "insert into build (site, id, used) values ($1, $2, $3) on conflict (site, id) do update set used = $3",
+        )
+        .bind(site.as_str())
+        .bind(id.as_str())
+        .bind(signed(now.0))
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Whether the site has this build.
+    pub(crate) async fn has_build(&self, site: &SiteName, id: &BuildId) -> Result<bool, StoreError> {
+        let row: Option<(i64,)> = sqlx::query_as("select used from build where site = $1 and id = $2")
+            .bind(site.as_str())
+            .bind(id.as_str())
+            .fetch_optional(self.read())
+            .await?;
+        Ok(row.is_some())
+    }
+
+    /// Every blob that the site holds.
+    pub(crate) async fn blobs_of(&self, site: &SiteName) -> Result<HashSet<Digest>, StoreError> {
+        let rows: Vec<(String,)> = sqlx::query_as("select digest from blob where site = $1")
+            .bind(site.as_str())
+            .fetch_all(self.read())
+            .await?;
+        rows.iter().map(|(digest,)| column("a digest", digest)).collect()
+    }
+
+    /// Says that the site holds these blobs. To be called only after [`super::Blobs::sync`].
+    pub(crate) async fn add_blobs(&self, site: &SiteName, digests: &[Digest]) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        for digest in digests {
+            sqlx::query("insert into blob (site, digest) values ($1, $2) on conflict (site, digest) do nothing")
+                .bind(site.as_str())
+                .bind(digest.to_string())
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Says that nobody holds this blob any more: it was found bad. The next push that needs it sends it again.
+    pub(crate) async fn forget_blob(&self, digest: Digest) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        sqlx::query("delete from blob where digest = $1").bind(digest.to_string()).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+}

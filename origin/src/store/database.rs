@@ -1,0 +1,87 @@
+//! The connection to the database.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::any::AnyPoolOptions;
+use sqlx::{Any, AnyPool, Transaction};
+use verge_protocol::{Generation, Position, Seq};
+
+use super::{StoreError, unsigned};
+
+/// The metadata. Each file beside this one adds the questions of its own table.
+///
+/// Writes go through one connection: SQLite has one writer anyway, and waiting for a connection is fairer than polling a lock.
+#[derive(Clone)]
+pub(crate) struct Database {
+    read: AnyPool,
+    write: AnyPool,
+}
+
+impl Database {
+    /// Opens the SQLite file, making it if need be, and brings its tables up to date.
+    pub(crate) async fn open(file: &Path) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let url = format!("sqlite://{}?mode=rwc", file.display());
+        let pool = |connections| {
+            AnyPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(30)).after_connect(
+                |connection, _| {
+                    Box::pin(async move {
+                        // Durable at commit (FULL), readers beside the writer (WAL).
+                        for pragma in [
+                            "pragma journal_mode = wal",
+                            "pragma synchronous = full",
+                            "pragma foreign_keys = on",
+                            "pragma busy_timeout = 10000",
+                        ] {
+                            sqlx::query(pragma).execute(&mut *connection).await?;
+                        }
+                        Ok(())
+                    })
+                },
+            )
+        };
+        let write = pool(1).connect(&url).await?;
+        sqlx::migrate!().run(&write).await?;
+        let read = pool(4).connect(&url).await?;
+        Ok(Self { read, write })
+    }
+
+    /// Closes every connection.
+    pub(crate) async fn close(&self) {
+        self.read.close().await;
+        self.write.close().await;
+    }
+
+    pub(super) fn read(&self) -> &AnyPool {
+        &self.read
+    }
+
+    /// A transaction. Its first statement must write (see `counter` in the schema).
+    pub(super) async fn begin(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        Ok(self.write.begin().await?)
+    }
+
+    /// The last write.
+    pub(crate) async fn position(&self) -> Result<Position, StoreError> {
+        let (generation, seq): (i64, i64) =
+            sqlx::query_as("select generation, seq from counter").fetch_one(&self.read).await?;
+        position(generation, seq)
+    }
+}
+
+/// Takes the next sequence number: the first statement of every transaction that writes `state`.
+pub(super) async fn advance(transaction: &mut Transaction<'static, Any>) -> Result<Position, StoreError> {
+    let (generation, seq): (i64, i64) =
+        sqlx::query_as("update counter set seq = seq + 1 where id = 1 returning generation, seq")
+            .fetch_one(&mut **transaction)
+            .await?;
+    position(generation, seq)
+}
+
+fn position(generation: i64, seq: i64) -> Result<Position, StoreError> {
+    Ok(Position {
+        generation: Generation(unsigned("a generation", generation)?),
+        seq: Seq(unsigned("a sequence number", seq)?),
+    })
+}

@@ -1,0 +1,10 @@
+//! The origin over HTTP: what pushes and edges see.
+
+#![expect(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
+
+mod it {
+    mod bad_input;
+    mod edges;
+    mod pushes;
+    mod world;
+}

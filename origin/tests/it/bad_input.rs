@@ -1,0 +1,128 @@
+//! What is refused, and how that is said. The live release is untouched by all of it.
+
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+use verge_protocol::{Blob, Content, Fallback};
+
+use super::world::{World, build, digest, error, ok, packed};
+
+#[tokio::test]
+async fn errors_name_the_thing() {
+    let world = World::start().await;
+    world.create_site("demo").await;
+    let good = build(&[("index.html", "one")]);
+    world.push("demo", &good).await;
+    let created = world.create_build("demo", &good.build).await;
+    let live = world.request(Method::GET, "/v1/sites/demo").send().await.unwrap().text().await.unwrap();
+
+    let content = serde_json::to_value(Content::cut(&"x".into()).0).unwrap();
+    let twice = format!(r#"{{"files":{{"a":{content},"a":{content}}}}}"#);
+    let mut lost_fallback = good.build.clone();
+    lost_fallback.fallback = Fallback::SinglePage { path: "app.html".parse().unwrap() };
+    let plain = |value: serde_json::Value| serde_json::to_vec(&value).unwrap();
+    let wrong_bytes = {
+        let mut pack = packed(&good.blobs).to_vec();
+        let at = pack.len() - 38;
+        pack[at] ^= 1;
+        pack.into()
+    };
+
+    let answers = [
+        ("unknown site", world.request(Method::GET, "/v1/sites/nope").send().await.unwrap()),
+        ("bad site name", world.request(Method::PUT, "/v1/sites/No--pe").send().await.unwrap()),
+        ("unknown route", world.request(Method::GET, "/v2/sites").send().await.unwrap()),
+        ("wrong method", world.request(Method::DELETE, "/v1/sites").send().await.unwrap()),
+        ("wrong token", world.request_as("vrg_nonsense", Method::GET, "/v1/sites").send().await.unwrap()),
+        ("dot segment", world.post_build("demo", plain(json!({"files": {"a/../b": content}}))).await),
+        ("nul", world.post_build("demo", plain(json!({"files": {"a\0b": content}}))).await),
+        ("backslash", world.post_build("demo", plain(json!({"files": {"a\\b": content}}))).await),
+        ("path twice", world.post_build("demo", twice.into_bytes()).await),
+        ("empty", world.post_build("demo", plain(json!({"files": {}}))).await),
+        ("not json", world.post_build("demo", b"hello".to_vec()).await),
+        ("lost fallback", world.post_build("demo", serde_json::to_vec(&lost_fallback).unwrap()).await),
+        ("wrong digest", world.post_pack("demo", &created, wrong_bytes).await),
+        ("unwanted blob", world.post_pack("demo", &created, packed(&[Blob::of("other".into()).unwrap()])).await),
+        ("truncated pack", world.post_pack("demo", &created, packed(&good.blobs).slice(..40)).await),
+        ("stale epoch", world.publish("demo", &created, None).await),
+    ];
+    let mut lines = Vec::new();
+    for (what, answer) in answers {
+        let (status, body) = error(answer).await;
+        lines.push(format!("{what}: {status} {}\n  error: {}", body.code, body.message));
+        lines.extend(body.hint.map(|hint| format!("  hint: {hint}")));
+    }
+    insta::assert_snapshot!(lines.join("\n"));
+
+    let after = world.request(Method::GET, "/v1/sites/demo").send().await.unwrap().text().await.unwrap();
+    assert_eq!(after, live);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_build_with_missing_blobs_is_not_released() {
+    let world = World::start().await;
+    world.create_site("demo").await;
+    let created = world.create_build("demo", &build(&[("index.html", "one")]).build).await;
+    let (status, body) = error(world.publish("demo", &created, None).await).await;
+    assert_eq!((status, body.code.as_str()), (409, "missing_blobs"));
+    assert!(body.message.contains(&digest("one").to_string()), "{}", body.message);
+    world.stop().await;
+}
+
+/// Every route × every kind of token: who may do what.
+#[tokio::test]
+async fn tokens_open_only_their_own_doors() {
+    let world = World::start().await;
+    world.create_site("demo").await;
+    let edge = world.edge_token("fra-1").await;
+    let older = world.edge_token("ams-1").await;
+    world.edge_token("ams-1").await;
+    let admin = world.origin.admin_token().expose().to_owned();
+    let routes = [
+        (Method::GET, "/v1/sites"),
+        (Method::GET, "/v1/sites/demo"),
+        (Method::PUT, "/v1/sites/demo"),
+        (Method::POST, "/v1/sites/demo/builds"),
+        (Method::POST, "/v1/sites/demo/builds/x/blobs"),
+        (Method::GET, "/v1/sites/demo/releases"),
+        (Method::POST, "/v1/sites/demo/releases"),
+        (Method::POST, "/v1/sites/demo/channels/live"),
+        (Method::GET, "/v1/status"),
+        (Method::POST, "/v1/edges/lon-1/token"),
+        (Method::GET, "/v1/changes"),
+        (Method::GET, "/v1/manifests/00"),
+        (Method::POST, "/v1/blobs"),
+        (Method::POST, "/v1/edges/report"),
+    ];
+    let mut lines = Vec::new();
+    for (method, path) in routes {
+        let mut verdicts = Vec::new();
+        for (who, token) in [("admin", admin.as_str()), ("edge", &edge), ("replaced", &older), ("nobody", "")] {
+            let status = world.request_as(token, method.clone(), path).send().await.unwrap().status();
+            let verdict = match status {
+                StatusCode::UNAUTHORIZED => "who?",
+                StatusCode::FORBIDDEN => "no",
+                _ => "yes",
+            };
+            verdicts.push(format!("{who}={verdict}"));
+        }
+        lines.push(format!("{method} {path}: {}", verdicts.join(" ")));
+    }
+    insta::assert_snapshot!(lines.join("\n"));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn health_and_metrics_are_on_the_private_listener_only() {
+    let world = World::start().await;
+    let get = async |address: std::net::SocketAddr, path: &str| {
+        reqwest::get(format!("http://{address}{path}")).await.unwrap()
+    };
+    assert_eq!(get(world.origin.private_address(), "/healthz").await.text().await.unwrap(), "ok\n");
+    let metrics = get(world.origin.private_address(), "/metrics").await.text().await.unwrap();
+    assert!(metrics.contains("verge_origin_releases_total 0") && metrics.ends_with("# EOF\n"), "{metrics}");
+    assert_eq!(get(world.origin.address(), "/metrics").await.status(), StatusCode::NOT_FOUND);
+    let sites: Vec<verge_protocol::api::Site> = ok(world.request(Method::GET, "/v1/sites").send().await.unwrap()).await;
+    assert!(sites.is_empty());
+    world.stop().await;
+}

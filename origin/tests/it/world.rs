@@ -1,0 +1,189 @@
+//! One origin in this process, and what it takes to talk to it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde::de::DeserializeOwned;
+use tempfile::TempDir;
+use verge_daemon::{Clock, Daemon as _};
+use verge_origin::{Config, Origin};
+use verge_protocol::api::{BuildCreated, EdgeToken, ErrorBody, Progress, Publish};
+use verge_protocol::feed::FeedEvent;
+use verge_protocol::{Blob, Build, Content, Digest, Fallback, Seq, Timestamp, compression, pack};
+
+pub(super) struct World {
+    pub(super) folder: TempDir,
+    pub(super) origin: Origin,
+    pub(super) clock: Clock,
+    client: reqwest::Client,
+}
+
+/// A build and the blobs it is made of.
+pub(super) struct Pushed {
+    pub(super) build: Build,
+    pub(super) blobs: Vec<Blob>,
+}
+
+/// A build of these files.
+pub(super) fn build(files: &[(&str, &str)]) -> Pushed {
+    let mut pushed =
+        Pushed { build: Build { files: BTreeMap::new(), fallback: Fallback::NotFound }, blobs: Vec::new() };
+    for (path, text) in files {
+        let (content, blobs) = Content::cut(&Bytes::copy_from_slice(text.as_bytes()));
+        pushed.build.files.insert(path.parse().unwrap(), content);
+        pushed.blobs.extend(blobs);
+    }
+    pushed
+}
+
+/// A whole pack of these blobs.
+pub(super) fn packed(blobs: &[Blob]) -> Bytes {
+    let mut bytes = BytesMut::new();
+    for blob in blobs {
+        bytes.extend_from_slice(&pack::blob_frame(blob));
+    }
+    bytes.extend_from_slice(&pack::end_frame());
+    bytes.freeze()
+}
+
+impl World {
+    pub(super) async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Clock::manual(Timestamp(1_000_000_000_000));
+        let origin = Origin::bind_at(config(&folder), clock.clone()).await.unwrap();
+        Self { folder, origin, clock, client: reqwest::Client::new() }
+    }
+
+    /// Stops the origin in good order and starts it again on the same folder.
+    pub(super) async fn restart(self) -> Self {
+        self.origin.shutdown().await;
+        let origin = Origin::bind_at(config(&self.folder), self.clock.clone()).await.unwrap();
+        Self { origin, ..self }
+    }
+
+    pub(super) async fn stop(self) {
+        self.origin.shutdown().await;
+    }
+
+    pub(super) fn request_as(&self, token: &str, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("http://{}{path}", self.origin.address())).bearer_auth(token)
+    }
+
+    pub(super) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.request_as(self.origin.admin_token().expose(), method, path)
+    }
+
+    pub(super) async fn create_site(&self, site: &str) {
+        let answer = self.request(Method::PUT, &format!("/v1/sites/{site}")).send().await.unwrap();
+        assert!(answer.status().is_success());
+    }
+
+    pub(super) async fn create_build(&self, site: &str, build: &Build) -> BuildCreated {
+        ok(self.post_build(site, serde_json::to_vec(build).unwrap()).await).await
+    }
+
+    pub(super) async fn post_build(&self, site: &str, plain: Vec<u8>) -> Response {
+        let path = format!("/v1/sites/{site}/builds");
+        self.request(Method::POST, &path).body(compression::compress(&plain)).send().await.unwrap()
+    }
+
+    pub(super) async fn post_pack(&self, site: &str, created: &BuildCreated, pack: Bytes) -> Response {
+        let path = format!("/v1/sites/{site}/builds/{}/blobs", created.build);
+        self.request(Method::POST, &path).body(pack).send().await.unwrap()
+    }
+
+    pub(super) async fn publish(&self, site: &str, created: &BuildCreated, expected: Option<Seq>) -> Response {
+        let wish = Publish {
+            build: created.build.clone(),
+            channel: "live".parse().unwrap(),
+            expected,
+            provenance: Default::default(),
+        };
+        self.request(Method::POST, &format!("/v1/sites/{site}/releases")).json(&wish).send().await.unwrap()
+    }
+
+    /// A whole push, as a client makes it; the progress it was told.
+    pub(super) async fn push(&self, site: &str, pushed: &Pushed) -> Vec<Progress> {
+        let created = self.create_build(site, &pushed.build).await;
+        let missing: Vec<Blob> =
+            pushed.blobs.iter().filter(|blob| created.missing.contains(&blob.digest())).cloned().collect();
+        let answer = self.post_pack(site, &created, packed(&missing)).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        progress(self.publish(site, &created, created.current.map(|current| current.epoch)).await).await
+    }
+
+    pub(super) async fn edge_token(&self, edge: &str) -> String {
+        let path = format!("/v1/edges/{edge}/token");
+        ok::<EdgeToken>(self.request(Method::POST, &path).send().await.unwrap()).await.token
+    }
+
+    pub(super) async fn follow(&self, token: &str, since: Option<&str>) -> Feed {
+        let query = since.map(|since| format!("?since={since}")).unwrap_or_default();
+        let response = self.request_as(token, Method::GET, &format!("/v1/changes{query}")).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        Feed { response, buffer: String::new() }
+    }
+}
+
+fn config(folder: &TempDir) -> Config {
+    Config {
+        encode_budget: Duration::ZERO,
+        ..Config::new(folder.path().join("origin"), "http://localhost:80".parse().unwrap())
+    }
+}
+
+/// The body of a success.
+pub(super) async fn ok<T: DeserializeOwned>(response: Response) -> T {
+    let status = response.status();
+    let body = response.bytes().await.unwrap();
+    assert!(status.is_success(), "{status}: {}", String::from_utf8_lossy(&body));
+    serde_json::from_slice(&body).unwrap()
+}
+
+/// The status and body of an error.
+pub(super) async fn error(response: Response) -> (u16, ErrorBody) {
+    let status = response.status();
+    assert!(!status.is_success(), "{status}");
+    (status.as_u16(), response.json().await.unwrap())
+}
+
+/// All lines of a stream of progress.
+pub(super) async fn progress(response: Response) -> Vec<Progress> {
+    assert_eq!(response.status(), StatusCode::OK);
+    response.text().await.unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// A feed being read.
+pub(super) struct Feed {
+    response: Response,
+    buffer: String,
+}
+
+impl Feed {
+    /// The next event that is not a heartbeat, with its id; `None` at the end.
+    pub(super) async fn next(&mut self) -> Option<(FeedEvent, String)> {
+        loop {
+            while let Some((block, rest)) = self.buffer.split_once("\n\n") {
+                let field = |name: &str| {
+                    let line = block.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+                    line.trim_start().to_owned()
+                };
+                let event = FeedEvent::from_parts(&field("event:"), &field("data:")).unwrap().unwrap();
+                let id = field("id:");
+                self.buffer = rest.to_owned();
+                if event != FeedEvent::Heartbeat {
+                    return Some((event, id));
+                }
+            }
+            let piece = self.response.chunk().await.unwrap()?;
+            self.buffer += std::str::from_utf8(&piece).unwrap();
+        }
+    }
+}
+
+/// The digest of text, for tests that name what is not there.
+pub(super) fn digest(text: &str) -> Digest {
+    Digest::of(text.as_bytes())
+}
