@@ -14,6 +14,16 @@ pub enum Listen {
     Open(Arc<std::net::TcpListener>),
 }
 
+impl Listen {
+    /// The port, as far as it is known: 0 for one that is yet to be chosen.
+    pub fn port(&self) -> u16 {
+        match self {
+            Self::At(address) => address.port(),
+            Self::Open(listener) => listener.local_addr().map_or(0, |address| address.port()),
+        }
+    }
+}
+
 impl From<SocketAddr> for Listen {
     fn from(address: SocketAddr) -> Self {
         Self::At(address)
@@ -62,6 +72,12 @@ pub async fn tcp(what: &'static str, listen: impl Into<Listen>) -> Result<TcpLis
     }
 }
 
+/// Opens a TCP port, to be handed over.
+pub async fn open(what: &'static str, address: SocketAddr) -> Result<Listen, ListenError> {
+    let listener = tcp(what, address).await?.into_std().map_err(|source| ListenError::Unusable { what, source })?;
+    Ok(Listen::Open(Arc::new(listener)))
+}
+
 fn adopt(listener: &std::net::TcpListener) -> std::io::Result<TcpListener> {
     let listener = listener.try_clone()?;
     listener.set_nonblocking(true)?;
@@ -74,7 +90,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_taken_port_is_named() {
-        let first = tcp("readers", "127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let any_port: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let first = tcp("readers", any_port).await.unwrap();
         let address = first.local_addr().unwrap();
         let error = tcp("readers", address).await.unwrap_err();
         assert_eq!(error.to_string(), format!("port {} of 127.0.0.1 is taken (for readers)", address.port()));

@@ -1,1 +1,41 @@
-fn main() {}
+//! The `verge` command. Reads the process (arguments, environment, terminal, clock), then hands over.
+
+use std::io::{IsTerminal as _, stderr, stdout};
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::Parser as _;
+use verge::cli::Surroundings;
+use verge::{Cli, Environment, Output, command};
+use verge_protocol::Timestamp;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let current_dir = std::env::current_dir().unwrap_or_else(|_| ".".into());
+    let environment = Environment::read(|name| std::env::var_os(name), current_dir, now());
+    let environment = Environment { program: program(), ..environment };
+    let surroundings = Surroundings {
+        results_on_terminal: stdout().is_terminal(),
+        messages_on_terminal: stderr().is_terminal(),
+        width: console::Term::stdout().size_checked().map(|(_, columns)| columns),
+        color: environment.color,
+    };
+    let output = Output::new(stdout(), stderr(), cli.global.manner(surroundings));
+    command::run(&cli, &environment, &output).await.into()
+}
+
+/// How to call this program from any folder: by its name where the shell found it, else by its whole path.
+fn program() -> String {
+    let called = std::env::args().next().unwrap_or_else(|| "verge".to_owned());
+    match std::env::current_exe() {
+        Ok(path) if called.contains(std::path::is_separator) => path.display().to_string(),
+        _ => called,
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place where a command looks at the clock")]
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

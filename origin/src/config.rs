@@ -51,7 +51,7 @@ pub struct Config {
     /// Where the API listens; port 0 takes a free one.
     pub listen: Listen,
     /// Where health and metrics listen.
-    pub private_listen: SocketAddr,
+    pub private_listen: Listen,
     /// Where sites are reached.
     pub sites_url: SitesUrl,
     /// How long a push may wait for the densest encodings before faster ones are made.
@@ -70,7 +70,7 @@ impl RawConfig {
     pub fn check(self) -> anyhow::Result<Config> {
         Ok(Config {
             listen: self.listen.into(),
-            private_listen: self.private_listen,
+            private_listen: self.private_listen.into(),
             encode_budget: Duration::from_secs(self.encode_seconds),
             drain: Duration::from_secs(self.drain_seconds),
             ..Config::new(self.data, self.sites_url.parse().context("`sites_url` cannot be used")?)
@@ -85,7 +85,7 @@ impl Config {
         Self {
             data,
             listen: any_port.into(),
-            private_listen: any_port,
+            private_listen: any_port.into(),
             sites_url,
             encode_budget: Duration::from_secs(default_encode_seconds()),
             drain: Duration::from_secs(default_drain_seconds()),

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 use verge_daemon::{Clock, Daemon as _};
 use verge_origin::{Config, Origin};
-use verge_protocol::api::{BuildCreated, EdgeToken, ErrorBody, Progress, Publish};
+use verge_protocol::api::{BuildCreated, EdgeToken, ErrorBody, Progress, Provenance, Publish};
 use verge_protocol::feed::FeedEvent;
 use verge_protocol::{Blob, Build, Content, Digest, Fallback, Seq, Timestamp, compression, pack};
 
@@ -99,7 +99,7 @@ impl World {
             build: created.build.clone(),
             channel: "live".parse().unwrap(),
             expected,
-            provenance: Default::default(),
+            provenance: Provenance::default(),
         };
         self.request(Method::POST, &format!("/v1/sites/{site}/releases")).json(&wish).send().await.unwrap()
     }
@@ -172,7 +172,7 @@ impl Feed {
                 };
                 let event = FeedEvent::from_parts(&field("event:"), &field("data:")).unwrap().unwrap();
                 let id = field("id:");
-                self.buffer = rest.to_owned();
+                self.buffer = String::from(rest);
                 if event != FeedEvent::Heartbeat {
                     return Some((event, id));
                 }

@@ -1,0 +1,34 @@
+// Shows what the answer to this very page said of itself, and the edges that `verge up` started.
+
+const show = (id, text) => { document.getElementById(id).textContent = text; };
+
+/** `edge-1; hit; detail=memory` → `memory`. */
+const source = (cacheStatus) => /detail=(\w+)/.exec(cacheStatus)?.[1] ?? (/;\s*hit/.test(cacheStatus) ? "cache" : "origin");
+
+async function ask() {
+  const start = performance.now();
+  const response = await fetch("/", { cache: "no-store" });
+  await response.text();
+  show("time", `${(performance.now() - start).toFixed(1)} ms`);
+  for (const place of document.querySelectorAll("[data-header]")) {
+    const name = place.dataset.header;
+    const value = response.headers.get(name) ?? "unknown";
+    place.textContent = name === "cache-status" ? source(value) : value;
+  }
+}
+
+async function listEdges() {
+  const { edges, command } = await (await fetch("/up.json", { cache: "no-store" })).json();
+  show("command", command);
+  for (const place of document.querySelectorAll(".command")) place.textContent = command;
+  document.getElementById("edge-list").replaceChildren(...edges.map(({ name, url }) => {
+    const link = Object.assign(document.createElement("a"), { href: url, textContent: name });
+    if (new URL(url).port === location.port) link.setAttribute("aria-current", "true");
+    const item = document.createElement("li");
+    item.append(link);
+    return item;
+  }));
+}
+
+document.getElementById("again").addEventListener("click", ask);
+await Promise.all([ask(), listEdges()]);

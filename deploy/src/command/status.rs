@@ -1,0 +1,110 @@
+//! `verge status`.
+
+use serde::Deserialize as _;
+use serde_json::Value;
+use verge_protocol::api::{Edge, Status};
+use verge_protocol::report::LIVE_SECONDS;
+use verge_protocol::{Position, Timestamp};
+
+use super::{Context, sites};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{Output, human, table};
+
+pub(super) async fn run(context: &Context<'_>) -> Result<Exit, Failure> {
+    let client = context.client()?;
+    let answer: Value = client.get("/v1/status").await?;
+    context.answer(&answer, || {
+        let status = Status::deserialize(&answer)?;
+        let origin = client.origin().to_string();
+        Ok(text(&origin, &status, context.environment.now, context.output))
+    })
+}
+
+fn text(origin: &str, status: &Status, now: Timestamp, output: &Output) -> String {
+    let version = human::line(&status.version, 40);
+    let head = format!("origin {origin}, version {version}, at {}", status.position);
+    format!("{head}\n\n{}\n\n{}", edges(status, now, output), sites::text(&status.sites, now, output))
+}
+
+/// The fleet.
+pub(super) fn edges(status: &Status, now: Timestamp, output: &Output) -> String {
+    if status.edges.is_empty() {
+        return "no edge has registered yet".to_owned();
+    }
+    let rows = status.edges.iter().map(|edge| row(edge, status.position, now)).collect();
+    table(output, &["edge", "state", "follows", "heard", "version", "reached at"], rows)
+}
+
+fn row(edge: &Edge, origin: Position, now: Timestamp) -> Vec<String> {
+    vec![
+        edge.name.to_string(),
+        state(edge),
+        follows(edge.applied, origin),
+        edge.heard.map_or_else(|| "never".to_owned(), |heard| human::age(heard.age(now))),
+        edge.version.as_deref().map_or_else(String::new, |version| human::line(version, 20)),
+        edge.url.as_deref().map_or_else(String::new, |url| human::line(url, 60)),
+    ]
+}
+
+fn state(edge: &Edge) -> String {
+    if !edge.live {
+        return edge.heard.map_or_else(|| "not heard yet".to_owned(), |_| format!("silent for over {LIVE_SECONDS} s"));
+    }
+    let lagging: Vec<String> = edge
+        .lagging
+        .iter()
+        .map(|lag| format!("lags on {} of {}: {}", lag.channel, lag.site, human::line(&lag.reason, 80)))
+        .collect();
+    if lagging.is_empty() { "live".to_owned() } else { lagging.join("\n") }
+}
+
+fn follows(applied: Option<Position>, origin: Position) -> String {
+    match applied {
+        None => "unknown".to_owned(),
+        Some(applied) if applied.generation != origin.generation => format!("another generation: {applied}"),
+        Some(applied) => match origin.seq.0.saturating_sub(applied.seq.0) {
+            0 => "up to date".to_owned(),
+            behind => format!("{} behind", human::number(behind)),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use verge_protocol::Seq;
+    use verge_protocol::report::Lag;
+
+    use super::*;
+    use crate::output::Manner;
+
+    #[test]
+    fn the_state_of_every_edge_is_told() {
+        let edge = |name: &str, live: bool, applied: Option<&str>| Edge {
+            name: name.parse().unwrap(),
+            url: live.then(|| format!("http://{name}.example.com")),
+            live,
+            heard: applied.map(|_| Timestamp(1000)),
+            applied: applied.map(|at| at.parse().unwrap()),
+            lagging: vec![],
+            version: live.then(|| "0.1.0".to_owned()),
+        };
+        let lag = Lag {
+            site: "demo".parse().unwrap(),
+            channel: "live".parse().unwrap(),
+            seq: Seq(42),
+            reason: "fetching the manifest".into(),
+        };
+        let edges = vec![
+            edge("fra-1", true, Some("1-42")),
+            Edge { lagging: vec![lag], ..edge("nyc-1", true, Some("1-40")) },
+            edge("sgp-1", false, Some("0-9")),
+            edge("syd-1", false, None),
+        ];
+        let status = Status { position: "1-42".parse().unwrap(), version: "0.1.0".into(), edges, sites: vec![] };
+        let output = Output::new(std::io::sink(), std::io::sink(), Manner::default());
+        insta::assert_snapshot!(text("http://127.0.0.1:8700", &status, Timestamp(4000), &output));
+        let empty = Status { edges: vec![], ..status };
+        insta::assert_snapshot!(text("http://127.0.0.1:8700", &empty, Timestamp(4000), &output));
+    }
+}

@@ -1,0 +1,118 @@
+//! `verge up`: starts a cluster, pushes a site to it, says how to go on, and waits to be told to stop.
+
+use std::path::{Path, PathBuf};
+
+use verge_daemon::telemetry::{self, LogFormat};
+use verge_protocol::api::{Provenance, Site};
+use verge_protocol::{ChannelName, SiteName};
+
+use super::Context;
+use crate::cli;
+use crate::client::Token;
+use crate::environment::Environment;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::profile::{self, Profile};
+use crate::project::{Project, ProjectError};
+use crate::push::Push;
+use crate::scan::Options;
+use crate::up::{Cluster, Demo, Plan, Ports, Told};
+use crate::upload::Patience;
+
+/// The site of the demo, and of a folder that has no name.
+const DEMO: &str = "demo";
+
+pub(super) async fn run(arguments: &cli::Up, context: &Context<'_>) -> Result<Exit, Failure> {
+    telemetry::init(LogFormat::Human, &arguments.log)
+        .map_err(|error| Failure::new(Exit::Usage, &error).hint(Some("try --log info")))?;
+    let temporary = arguments.temp.then(tempfile::tempdir).transpose()?;
+    let data = match &temporary {
+        Some(folder) => folder.path().to_owned(),
+        None => data(arguments, context.environment)?,
+    };
+    let ports = Ports::new(arguments.port).map_err(|error| Failure::new(Exit::Usage, &error))?;
+    let plan = Plan { edges: arguments.edges, ports, data };
+    let cluster = Cluster::start(&plan).await?;
+    let outcome = serve(arguments, context, &plan, &cluster).await;
+    context.output.say("stopping");
+    cluster.shutdown().await;
+    outcome
+}
+
+async fn serve(arguments: &cli::Up, context: &Context<'_>, plan: &Plan, cluster: &Cluster) -> Result<Exit, Failure> {
+    let profile_saved = save_profile(cluster, context.environment)?;
+    push(arguments, context, cluster).await?;
+    let sites: Vec<Site> = cluster.client().get("/v1/sites").await?;
+    let told = Told::of(cluster, &sites);
+    if context.output.manner().json {
+        context.output.result(serde_json::to_string(&told)?)?;
+    } else {
+        let style = context.output.results_style();
+        context.output.result(told.text(plan, &context.environment.program, profile_saved, &style))?;
+    }
+    verge_daemon::run::terminated().await?;
+    Ok(Exit::Success)
+}
+
+/// Where everything is kept.
+fn data(arguments: &cli::Up, environment: &Environment) -> Result<PathBuf, Failure> {
+    let wanted = arguments.data.as_ref().map(|data| environment.current_dir.join(data));
+    wanted.or_else(|| environment.data.clone()).ok_or_else(|| Failure {
+        exit: Exit::Usage,
+        message: "there is no home to keep data in".to_owned(),
+        details: Vec::new(),
+        hints: vec!["name a folder with --data DIR, or throw all away at the end with --temp".to_owned()],
+    })
+}
+
+/// Lets `verge push` in another terminal find this origin. Whether it could be saved: not without a home.
+fn save_profile(cluster: &Cluster, environment: &Environment) -> Result<bool, Failure> {
+    let Some(path) = &environment.profile else { return Ok(false) };
+    let profile =
+        Profile { origin: cluster.client().origin().to_string(), token: Token::new(cluster.token().expose()) };
+    profile::save(&profile, path).map_err(|error| Failure::new(Exit::Failure, &error))?;
+    Ok(true)
+}
+
+/// Pushes the folder that was named; without one the demo, unless something was pushed there before.
+async fn push(arguments: &cli::Up, context: &Context<'_>, cluster: &Cluster) -> Result<(), Failure> {
+    let demo = || DEMO.parse().expect("the demo's name is a name");
+    if let Some(dir) = &arguments.dir {
+        let project = Project::find(Some(dir), &context.environment.current_dir)?;
+        let site = match project.site(arguments.site.site.as_ref()) {
+            Err(ProjectError::NoSite) => demo(),
+            site => site?,
+        };
+        let options = Options { single_page: project.settings.spa, ..Options::default() };
+        return push_folder(context, cluster, &site, &project.folder()?.path, options).await;
+    }
+    let site: SiteName = arguments.site.site.clone().unwrap_or_else(demo);
+    let sites: Vec<Site> = cluster.client().get("/v1/sites").await?;
+    if sites.iter().any(|known| known.name == site && !known.channels.is_empty()) {
+        return Ok(());
+    }
+    let folder = tempfile::tempdir()?;
+    Demo::of(cluster, &format!("{site}.localhost"), &context.environment.program).write(folder.path())?;
+    push_folder(context, cluster, &site, folder.path(), Options::default()).await
+}
+
+async fn push_folder(
+    context: &Context<'_>,
+    cluster: &Cluster,
+    site: &SiteName,
+    folder: &Path,
+    options: Options,
+) -> Result<(), Failure> {
+    let push = Push {
+        client: cluster.client(),
+        site,
+        channel: &ChannelName::live(),
+        folder,
+        options,
+        provenance: Provenance { message: Some("pushed by verge up".to_owned()), ..Provenance::default() },
+        wait: true,
+        patience: Patience::default(),
+    };
+    push.run(context.output).await?.followed.warn(context.output);
+    Ok(())
+}

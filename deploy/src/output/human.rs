@@ -1,0 +1,139 @@
+//! Numbers and texts as people read them.
+
+use std::time::Duration;
+
+/// Bytes in decimal units, with a digit after the point while it tells something: `453 B`, `4.2 MB`, `120 MB`.
+pub fn bytes(bytes: u64) -> String {
+    let mut unit = 1_u64;
+    for (name, next) in [("B", 1_000_u64), ("kB", 1_000_000), ("MB", 1_000_000_000), ("GB", 1_000_000_000_000)] {
+        // What rounds up to a thousand of this unit is one of the next.
+        if bytes < next - unit / 2 || name == "GB" {
+            let tenths = (u128::from(bytes) * 10 + u128::from(unit) / 2) / u128::from(unit);
+            return if unit == 1 || tenths >= 1000 {
+                format!("{} {name}", (u128::from(bytes) + u128::from(unit) / 2) / u128::from(unit))
+            } else {
+                format!("{}.{} {name}", tenths / 10, tenths % 10)
+            };
+        }
+        unit = next;
+    }
+    unreachable!("the last unit takes all")
+}
+
+/// A number in groups of three: `20,000`.
+pub fn number(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A number of things: `1 file`, `2 files`.
+pub fn count(count: u64, thing: &str) -> String {
+    format!("{} {thing}{}", number(count), if count == 1 { "" } else { "s" })
+}
+
+/// How long something took: `0.4 s`, `12 s`, `3 min 20 s`.
+pub fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    if seconds < 9.95 {
+        format!("{seconds:.1} s")
+    } else if seconds < 59.5 {
+        format!("{seconds:.0} s")
+    } else {
+        let seconds = duration.as_secs() + u64::from(duration.subsec_millis() >= 500);
+        format!("{} min {} s", seconds / 60, seconds % 60)
+    }
+}
+
+/// How long ago something was: `3 min ago`.
+pub fn age(age: Duration) -> String {
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 60 * MINUTE;
+    const DAY: u64 = 24 * HOUR;
+    match age.as_secs() {
+        0..5 => "just now".to_owned(),
+        seconds @ 5..MINUTE => format!("{seconds} s ago"),
+        seconds @ MINUTE..HOUR => format!("{} min ago", seconds / MINUTE),
+        seconds @ HOUR..DAY => format!("{} h ago", seconds / HOUR),
+        seconds => format!("{} ago", count(seconds / DAY, "day")),
+    }
+}
+
+/// Somebody else's text on one line of a terminal: its first line, without anything that a terminal would obey, cut at `most`
+/// characters.
+pub fn line(text: &str, most: usize) -> String {
+    let first = text.trim().lines().next().unwrap_or_default();
+    let plain = |character: char| if character.is_control() || is_bidi(character) { '\u{fffd}' } else { character };
+    let mut line: String = first.chars().take(most).map(plain).collect();
+    if first.chars().count() > most {
+        line.pop();
+        line.push('…');
+    }
+    line
+}
+
+/// Characters that make text read in another order than it is written (UAX #9 §2).
+fn is_bidi(character: char) -> bool {
+    matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_have_two_or_three_digits_that_tell() {
+        for (number, text) in [
+            (0, "0 B"),
+            (453, "453 B"),
+            (999, "999 B"),
+            (1_000, "1.0 kB"),
+            (4_249, "4.2 kB"),
+            (99_949, "99.9 kB"),
+            (99_950, "100 kB"),
+            (999_499, "999 kB"),
+            (999_500, "1.0 MB"),
+            (120_000_000, "120 MB"),
+            (4_294_967_296, "4.3 GB"),
+            (5_000_000_000_000, "5000 GB"),
+        ] {
+            assert_eq!(bytes(number), text, "{number}");
+        }
+        assert_eq!(bytes(u64::MAX), "18446744074 GB");
+    }
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!(
+            ["0", "12", "999", "1,000", "20,000", "1,234,567"],
+            [0, 12, 999, 1000, 20_000, 1_234_567].map(number).each_ref().map(String::as_str)
+        );
+        assert_eq!((count(1, "file"), count(0, "file")), ("1 file".to_owned(), "0 files".to_owned()));
+    }
+
+    #[test]
+    fn time_is_told_in_the_unit_that_fits() {
+        let took = |millis| duration(Duration::from_millis(millis));
+        assert_eq!([took(0), took(430), took(9_940)], ["0.0 s", "0.4 s", "9.9 s"]);
+        assert_eq!(
+            [took(9_950), took(59_499), took(59_500), took(200_000)],
+            ["10 s", "59 s", "1 min 0 s", "3 min 20 s"]
+        );
+        let ago = |seconds| age(Duration::from_secs(seconds));
+        assert_eq!([ago(0), ago(5), ago(60), ago(3_599)], ["just now", "5 s ago", "1 min ago", "59 min ago"]);
+        assert_eq!([ago(3_600), ago(86_400), ago(900_000)], ["1 h ago", "1 day ago", "10 days ago"]);
+    }
+
+    #[test]
+    fn somebody_elses_text_moves_no_cursor() {
+        assert_eq!(line("fix\u{1b}[2Jed \u{202e}it\nand more", 40), "fix\u{fffd}[2Jed \u{fffd}it");
+        assert_eq!(line("abcdef", 4), "abc…");
+        assert_eq!(line("\n  padded  \n", 40), "padded");
+    }
+}

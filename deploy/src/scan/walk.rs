@@ -1,0 +1,143 @@
+//! Walks a folder. Follows links that stay inside it, and names those that do not.
+
+use std::fs::{self, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use verge_protocol::SitePath;
+
+use super::problem::Problem;
+use super::select::{Selection, Skipped, Verdict};
+
+/// A file that is taken.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Where it is served.
+    pub(super) path: SitePath,
+    /// Where it lies.
+    pub(super) source: PathBuf,
+    /// Its size when it was found, in bytes.
+    pub(super) size: u64,
+}
+
+/// A folder, walked. Everything is in the order of names, whatever the file system's own.
+#[derive(Debug, Default)]
+pub(super) struct Walked {
+    pub(super) files: Vec<Found>,
+    pub(super) skipped: Vec<Skipped>,
+    pub(super) problems: Vec<Problem>,
+}
+
+/// Walks `folder`.
+pub(super) fn walk(folder: &Path, selection: &Selection) -> Walked {
+    let mut walked = Walked::default();
+    match folder.canonicalize() {
+        Ok(root) => {
+            let mut walk = Walk { root: &root, selection, open: Vec::new(), walked: &mut walked };
+            walk.folder(&root, "");
+        }
+        Err(source) => walked.problems.push(Problem::Unreadable { path: folder.display().to_string(), source }),
+    }
+    walked.files.sort_by(|a, b| a.path.cmp(&b.path));
+    walked
+}
+
+struct Walk<'a> {
+    root: &'a Path,
+    selection: &'a Selection,
+    /// The folders that are being walked, from the root down: a link to one of them would never end.
+    open: Vec<PathBuf>,
+    walked: &'a mut Walked,
+}
+
+/// Where an entry really lies, and what it is.
+struct Target {
+    source: PathBuf,
+    metadata: Metadata,
+}
+
+impl Walk<'_> {
+    /// Walks the folder at `source`, known to the site as `prefix`.
+    fn folder(&mut self, source: &Path, prefix: &str) {
+        let mut entries = match fs::read_dir(source).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
+            Ok(entries) => entries,
+            Err(error) => {
+                let path = if prefix.is_empty() { source.display().to_string() } else { prefix.to_owned() };
+                return self.walked.problems.push(Problem::Unreadable { path, source: error });
+            }
+        };
+        entries.sort_by_key(fs::DirEntry::file_name);
+        self.open.push(source.to_owned());
+        for entry in entries {
+            match entry.file_name().to_str() {
+                Some(name) if prefix.is_empty() => self.entry(&entry.path(), name),
+                Some(name) => self.entry(&entry.path(), &format!("{prefix}/{name}")),
+                None => self.walked.problems.push(Problem::NotText(Path::new(prefix).join(entry.file_name()))),
+            }
+        }
+        self.open.pop();
+    }
+
+    fn entry(&mut self, source: &Path, path: &str) {
+        let target = self.resolve(source, path);
+        let is_dir = target.as_ref().is_ok_and(|target| target.metadata.is_dir());
+        match self.selection.judge(path, is_dir) {
+            Verdict::Take => match target {
+                Ok(target) => self.take(target, path),
+                Err(problem) => self.walked.problems.push(problem),
+            },
+            Verdict::Steer => {}
+            Verdict::Skip(reason) => {
+                let path = if is_dir { format!("{path}/") } else { path.to_owned() };
+                self.walked.skipped.push(Skipped { path, reason });
+            }
+            Verdict::Secret => self.walked.problems.push(Problem::EnvironmentFile(path.to_owned())),
+        }
+    }
+
+    fn take(&mut self, target: Target, path: &str) {
+        if target.metadata.is_dir() {
+            if self.open.contains(&target.source) {
+                self.walked.problems.push(Problem::Loop(path.to_owned()));
+            } else {
+                self.folder(&target.source, path);
+            }
+        } else if target.metadata.is_file() {
+            match path.parse::<SitePath>() {
+                Ok(path) => {
+                    let size = target.metadata.len();
+                    self.walked.files.push(Found { path, source: target.source, size });
+                }
+                Err(reason) => self.walked.problems.push(Problem::Name { path: path.to_owned(), reason }),
+            }
+        } else {
+            self.walked.problems.push(Problem::Special(path.to_owned()));
+        }
+    }
+
+    /// Follows a link to its end, which must lie in the folder and be no secret under another name.
+    fn resolve(&self, source: &Path, path: &str) -> Result<Target, Problem> {
+        let unreadable = |source| Problem::Unreadable { path: path.to_owned(), source };
+        let metadata = fs::symlink_metadata(source).map_err(unreadable)?;
+        if !metadata.is_symlink() {
+            return Ok(Target { source: source.to_owned(), metadata });
+        }
+        let target = || fs::read_link(source).map_or_else(|_| "…".to_owned(), |target| target.display().to_string());
+        let end = match source.canonicalize() {
+            Ok(end) => end,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Problem::Dangling { path: path.to_owned(), target: target() });
+            }
+            Err(error) => return Err(unreadable(error)),
+        };
+        let Ok(inside) = end.strip_prefix(self.root) else {
+            return Err(Problem::Outside { path: path.to_owned(), target: target() });
+        };
+        let metadata = fs::metadata(&end).map_err(unreadable)?;
+        let inside = inside.to_str().unwrap_or_default();
+        if self.selection.judge(inside, metadata.is_dir()) == Verdict::Secret {
+            return Err(Problem::EnvironmentFile(format!("{path} (a link to {inside})")));
+        }
+        Ok(Target { source: end, metadata })
+    }
+}

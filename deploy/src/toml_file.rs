@@ -1,0 +1,47 @@
+//! TOML files that people write: what is wrong with one is said with its file and line.
+
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+
+/// A file that cannot be read as what it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}:{line}: {message}", file.display())]
+pub struct TomlError {
+    file: PathBuf,
+    line: usize,
+    message: String,
+}
+
+/// Reads `text`, which was found in `file`.
+pub fn parse<T: DeserializeOwned>(file: &Path, text: &str) -> Result<T, TomlError> {
+    toml::from_str(text).map_err(|error| {
+        let before = error.span().map_or(0, |span| span.start.min(text.len()));
+        let line = 1 + text[..before].matches('\n').count();
+        let message = error.message().lines().collect::<Vec<_>>().join(" ");
+        TomlError { file: file.to_owned(), line, message }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Settings {
+        #[expect(dead_code, reason = "only whether it is read matters")]
+        site: verge_protocol::SiteName,
+    }
+
+    #[test]
+    fn the_line_is_the_one_at_fault() {
+        let error = |text: &str| parse::<Settings>(Path::new("verge.toml"), text).unwrap_err().to_string();
+        assert_eq!(
+            error("# settings\nsite = \"My Site\"\n"),
+            "verge.toml:2: `My Site` cannot name a site: use a-z, 0-9 and single hyphens inside"
+        );
+        assert_eq!(error("site = \"a\"\n\nsiet = \"b\"\n"), "verge.toml:3: unknown field `siet`, expected `site`");
+        assert!(error("site = \"a\"\n=\n").starts_with("verge.toml:2: "));
+    }
+}

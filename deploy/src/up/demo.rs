@@ -1,0 +1,66 @@
+//! The site that is pushed when no folder is named: it shows which release and which edge answered.
+
+use std::io;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::cluster::Cluster;
+
+/// The files of `deploy/demo/`.
+const FILES: [(&str, &[u8]); 5] = [
+    ("index.html", include_bytes!("../../demo/index.html")),
+    ("404.html", include_bytes!("../../demo/404.html")),
+    ("style.css", include_bytes!("../../demo/style.css")),
+    ("demo.js", include_bytes!("../../demo/demo.js")),
+    ("icon.svg", include_bytes!("../../demo/icon.svg")),
+];
+
+/// What the page is told of the cluster, as `up.json`.
+#[derive(Debug, Serialize)]
+pub struct Demo {
+    /// How a person calls this program.
+    command: String,
+    edges: Vec<Link>,
+}
+
+#[derive(Debug, Serialize)]
+struct Link {
+    name: String,
+    url: String,
+}
+
+impl Demo {
+    /// The demo of this cluster, whose pages are at `host` on every edge.
+    pub fn of(cluster: &Cluster, host: &str, command: &str) -> Self {
+        let link = |edge: &super::cluster::RunningEdge| Link {
+            name: edge.name.to_string(),
+            url: format!("http://{host}:{}/", edge.public.port()),
+        };
+        Self { command: command.to_owned(), edges: cluster.edges().iter().map(link).collect() }
+    }
+
+    /// Writes the site into an empty folder.
+    pub fn write(&self, folder: &Path) -> io::Result<()> {
+        for (name, bytes) in FILES {
+            std::fs::write(folder.join(name), bytes)?;
+        }
+        std::fs::write(folder.join("up.json"), serde_json::to_vec(self)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_demo_is_in_the_binary() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("demo");
+        let mut there: Vec<String> =
+            std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        there.sort();
+        let mut embedded: Vec<&str> = FILES.iter().map(|(name, _)| *name).collect();
+        embedded.sort_unstable();
+        assert_eq!(there, embedded);
+    }
+}

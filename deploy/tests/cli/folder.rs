@@ -1,0 +1,154 @@
+//! Folders that cannot be pushed as they are. Nothing of them reaches the origin.
+
+use verge::Exit;
+
+use crate::world::{Ran, World};
+
+/// Pushes, expects a refusal, and returns what was said of it.
+async fn refused(world: &World, arguments: &[&str]) -> String {
+    let ran = world.verge(&[&["push"], arguments].concat()).await.ended(Exit::Refused);
+    assert!(world.origin.memory().requests.is_empty(), "something was sent");
+    format!("error:{}", ran.stderr.split_once("error:").unwrap().1)
+}
+
+async fn pushed(world: &World, arguments: &[&str]) -> Ran {
+    world.verge(&[&["push"], arguments].concat()).await.ended(Exit::Success)
+}
+
+fn paths(world: &World) -> Vec<String> {
+    let memory = world.origin.memory();
+    memory.sites.values().next().unwrap().releases[0].0.files.keys().map(ToString::to_string).collect()
+}
+
+#[tokio::test]
+async fn everything_wrong_is_said_at_once() {
+    let world = World::new().await;
+    world.write("dist/.env.production", "KEY=1");
+    world.write("dist/keys/server.pem", "-----BEGIN PRIVATE KEY-----\n");
+    world.write("dist/cert.pem", "-----BEGIN CERTIFICATE-----\n");
+    world.write("dist/back\\slash.js", "");
+    world.write("dist/tab\there.js", "");
+    world.write("dist/_redirects", "/old /new 301\n");
+    world.write("dist/_headers", "# all\n/*\n  X-A: b\n");
+    world.write("dist/.assetsignore", "*.map\n[z-a]\n");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::symlink;
+        symlink("/etc/hostname", world.path().join("dist/out")).unwrap();
+        symlink("nothing", world.path().join("dist/dangling")).unwrap();
+        symlink("..", world.path().join("dist/keys/up")).unwrap();
+        symlink(".env.production", world.path().join("dist/config.txt")).unwrap();
+        let name = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"dist/latin-\xe9.html");
+        std::fs::write(world.path().join(name), "").unwrap();
+        drop(std::os::unix::net::UnixListener::bind(world.path().join("dist/socket")).unwrap());
+    }
+    std::fs::remove_file(world.path().join("dist/index.html")).unwrap();
+    insta::assert_snapshot!(refused(&world, &["dist"]).await);
+}
+
+#[tokio::test]
+async fn an_empty_folder_is_refused_even_by_force() {
+    let world = World::new().await;
+    std::fs::create_dir_all(world.path().join("empty/.git")).unwrap();
+    for arguments in [&["empty"][..], &["empty", "--force"]] {
+        let said = refused(&world, arguments).await;
+        assert!(said.contains("\n  the folder holds no file that can be served\n"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_folder_without_an_index_is_pushed_only_by_force() {
+    let world = World::new().await;
+    world.write("files/a.txt", "a");
+    let said = refused(&world, &["files"]).await;
+    assert!(said.contains("there is no index.html"), "{said}");
+    let said = refused(&world, &["files", "--force", "--spa"]).await;
+    assert!(said.contains("a single-page app needs an index.html"), "{said}");
+    pushed(&world, &["files", "--force"]).await;
+}
+
+#[tokio::test]
+async fn a_folder_that_is_not_there_is_named() {
+    let world = World::new().await;
+    let ran = world.verge(&["push", "nowhere"]).await.ended(Exit::Usage);
+    assert!(ran.stderr.contains("error: there is no folder ") && ran.stderr.contains("nowhere"), "{}", ran.stderr);
+    let ran = world.verge(&["push", "package.json"]).await.ended(Exit::Usage);
+    assert!(ran.stderr.contains("package.json is not a folder"), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn what_is_left_out_is_named() {
+    let world = World::new().await;
+    for path in [".git/config", ".DS_Store", "a/.htaccess", "b/.x", "node_modules/m/i.js", "__MACOSX/x", "a.js.map"] {
+        world.write(&format!("dist/{path}"), "");
+    }
+    world.write("dist/.well-known/security.txt", "Contact: x");
+    world.write("dist/.assetsignore", "*.map\n");
+    world.write("dist/_redirects", "# nothing but a comment\n");
+    world.write("dist/verge.toml", "");
+    let ran = pushed(&world, &["dist"]).await;
+    let said: Vec<&str> = ran.stderr.lines().filter(|line| line.contains("left out")).collect();
+    insta::assert_snapshot!(said.join("\n"));
+    assert_eq!(paths(&world), [".well-known/security.txt", "app.js", "index.html"]);
+}
+
+#[tokio::test]
+async fn secrets_go_only_when_told() {
+    let world = World::new().await;
+    world.write("dist/.env", "KEY=1");
+    world.write("dist/server.key", "-----BEGIN RSA PRIVATE KEY-----\n");
+    let said = refused(&world, &["dist"]).await;
+    assert!(said.contains(".env: an environment file") && said.contains("server.key: a private key"), "{said}");
+    pushed(&world, &["dist", "--allow-secrets"]).await;
+    assert_eq!(paths(&world), ["app.js", "index.html", "server.key"]);
+}
+
+#[tokio::test]
+async fn rules_are_refused_until_told_to_ignore_them() {
+    let world = World::new().await;
+    world.write("dist/404.html", "");
+    world.write("dist/_redirects", "/old /new 301\r\n/*\t/index.html\t200\r\n");
+    let said = refused(&world, &["dist"]).await;
+    assert!(
+        said.contains("\n  _redirects:1: /old /new 301: not evaluated yet by Verge\nhint: --ignore-rules"),
+        "{said}"
+    );
+    let ran = pushed(&world, &["dist", "--ignore-rules", "--json"]).await;
+    assert!(ran.stderr.contains("warning: _redirects:1: /old /new 301: not evaluated\n"), "{}", ran.stderr);
+    assert_eq!(ran.json()["notices"][0], "_redirects:1: /old /new 301: not evaluated");
+    let memory = world.origin.memory();
+    let build = &memory.sites.values().next().unwrap().releases[0].0;
+    assert_ne!(build.fallback, verge_protocol::Fallback::NotFound, "the rule that is understood still counts");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn links_inside_the_folder_are_followed() {
+    use std::os::unix::fs::symlink;
+
+    let world = World::new().await;
+    world.write("dist/real/a.txt", "a");
+    symlink("real", world.path().join("dist/alias")).unwrap();
+    symlink("real/a.txt", world.path().join("dist/b.txt")).unwrap();
+    symlink("/nowhere", world.path().join("dist/node_modules")).unwrap();
+    symlink("dist", world.path().join("current")).unwrap();
+    pushed(&world, &["current"]).await;
+    assert_eq!(paths(&world), ["alias/a.txt", "app.js", "b.txt", "index.html", "real/a.txt"]);
+}
+
+#[tokio::test]
+async fn a_file_that_changes_while_it_is_pushed_is_named() {
+    let world = World::new().await;
+    let changed = world.path().join("dist/app.js");
+    let changing = async {
+        while !world.origin.memory().requests.iter().any(|request| request.starts_with("PUT")) {
+            tokio::task::yield_now().await;
+        }
+        std::fs::write(&changed, "let a = 3;").unwrap();
+    };
+    let arguments = ["push"];
+    let (ran, ()) = tokio::join!(world.verge(&arguments), changing);
+    let ran = ran.ended(Exit::Failure);
+    assert!(ran.stderr.contains("error: app.js changed while it was pushed\nhint: push again"), "{}", ran.stderr);
+    assert!(world.origin.memory().sites.values().all(|site| site.releases.is_empty()));
+}

@@ -1,0 +1,20 @@
+//! The commands as they are typed, against an origin that speaks the contract and misbehaves on demand.
+
+#[cfg(test)]
+mod folder;
+#[cfg(test)]
+mod listing;
+#[cfg(test)]
+mod network;
+#[cfg(test)]
+mod origin;
+#[cfg(test)]
+mod process;
+#[cfg(test)]
+mod proxy;
+#[cfg(test)]
+mod push;
+#[cfg(test)]
+mod rollback;
+#[cfg(test)]
+mod world;

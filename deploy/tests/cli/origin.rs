@@ -1,0 +1,81 @@
+//! An origin in memory that speaks the contract, keeps count, and misbehaves on demand.
+
+mod blobs;
+mod builds;
+mod channels;
+mod state;
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use verge_protocol::api::ErrorBody;
+
+pub(crate) use self::state::{Early, Memory};
+use crate::world::TOKEN;
+
+/// A running origin; stopped when dropped.
+pub(crate) struct Origin {
+    pub(crate) url: String,
+    shared: Shared,
+    _task: JoinSet<()>,
+}
+
+type Shared = Arc<Mutex<Memory>>;
+
+impl Origin {
+    pub(crate) async fn start() -> Self {
+        let shared = Shared::default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let router = Router::new()
+            .route("/v1/sites", get(channels::sites))
+            .route("/v1/sites/{site}", get(channels::site).put(builds::create_site))
+            .route("/v1/sites/{site}/builds", post(builds::create))
+            .route("/v1/sites/{site}/builds/{build}/blobs", post(blobs::receive))
+            .route("/v1/sites/{site}/releases", get(channels::releases).post(channels::publish))
+            .route("/v1/sites/{site}/channels/{channel}", post(channels::move_to))
+            .route("/v1/status", get(channels::status))
+            .layer(middleware::from_fn_with_state(shared.clone(), gate))
+            .with_state(shared.clone());
+        let mut task = JoinSet::new();
+        task.spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { url, shared, _task: task }
+    }
+
+    /// Looks into it, or changes how it behaves.
+    pub(crate) fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.shared.lock().unwrap()
+    }
+}
+
+/// Notes every request, and turns away those without the token, and as many more as it was told to.
+async fn gate(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    let authorized =
+        request.headers().get("authorization").is_some_and(|value| value == format!("Bearer {TOKEN}").as_str());
+    {
+        let mut memory = shared.lock().unwrap();
+        memory.requests.push(format!("{} {}", request.method(), request.uri()));
+        if memory.faults.forbidden || !authorized {
+            let status = if authorized { StatusCode::FORBIDDEN } else { StatusCode::UNAUTHORIZED };
+            return refuse(status, "not_allowed", "this token does not allow that");
+        }
+        let uploading = memory.requests.iter().any(|request| request.ends_with("/blobs"));
+        if memory.faults.unavailable > 0 && uploading {
+            memory.faults.unavailable -= 1;
+            return (StatusCode::SERVICE_UNAVAILABLE, "<html>busy</html>").into_response();
+        }
+    }
+    next.run(request).await
+}
+
+fn refuse(status: StatusCode, code: &str, message: &str) -> Response {
+    let body = ErrorBody { code: code.to_owned(), message: message.to_owned(), hint: None };
+    (status, axum::Json(body)).into_response()
+}

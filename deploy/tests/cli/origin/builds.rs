@@ -1,0 +1,51 @@
+//! Sites and builds.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use verge_protocol::api::{BuildCreated, Limits};
+use verge_protocol::{Build, ChannelName, Digest, SiteName, compression};
+
+use super::{Shared, refuse};
+
+const LIMITS: Limits = Limits { files: 100_000, file_bytes: 1 << 30, build_bytes: 1 << 34, pack_bytes: 16 << 20 };
+
+#[derive(Deserialize)]
+pub(super) struct Channel {
+    channel: ChannelName,
+}
+
+pub(super) async fn create_site(State(shared): State<Shared>, Path(site): Path<SiteName>) -> StatusCode {
+    shared.lock().unwrap().sites.entry(site).or_default();
+    StatusCode::NO_CONTENT
+}
+
+pub(super) async fn create(
+    State(shared): State<Shared>,
+    Path(site): Path<SiteName>,
+    Query(Channel { channel }): Query<Channel>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    assert_eq!(headers["content-type"], compression::MEDIA_TYPE);
+    let json = compression::decompress(&body, 1 << 26).unwrap();
+    let build: Build = serde_json::from_slice(&json).unwrap();
+    let id = Digest::of(&json).prefix();
+    let mut memory = shared.lock().unwrap();
+    memory.builds.insert(id.clone(), build.clone());
+    let limits = memory.faults.limits.unwrap_or(LIMITS);
+    let Some(known) = memory.sites.get(&site) else {
+        return refuse(StatusCode::NOT_FOUND, "unknown_site", "there is no such site");
+    };
+    let answer = BuildCreated {
+        build: id.parse().unwrap(),
+        limits,
+        missing: known.missing(&build),
+        current: known.current(&channel),
+        changes: known.changes(&build, &channel),
+    };
+    Json(answer).into_response()
+}

@@ -1,0 +1,126 @@
+//! Releases, channels, and what is told of them.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use verge_protocol::api::{self, Channel, Move, Progress, Provenance, Publish, Release, Status};
+use verge_protocol::{ChannelName, Digest, EdgeName, ReleaseNumber, Seq, SiteName, Timestamp};
+
+use super::state::{Early, Memory, Site};
+use super::{Shared, refuse};
+
+pub(super) async fn publish(
+    State(shared): State<Shared>,
+    Path(site): Path<SiteName>,
+    Json(asked): Json<Publish>,
+) -> Response {
+    let mut memory = shared.lock().unwrap();
+    let build = memory.builds[asked.build.as_str()].clone();
+    if std::mem::take(&mut memory.faults.loses_blobs) {
+        memory.sites.get_mut(&site).unwrap().blobs.clear();
+    }
+    if std::mem::take(&mut memory.faults.overtaken) {
+        let winner = Provenance { author: Some("Bob".into()), message: Some("mine".into()), commit: None };
+        memory.release(&site, &asked.channel, build.clone(), winner);
+    }
+    let known = &memory.sites[&site];
+    if !known.missing(&build).is_empty() {
+        return refuse(StatusCode::CONFLICT, "missing_blobs", "blobs are missing");
+    }
+    if known.current(&asked.channel).map(|current| current.epoch) != asked.expected {
+        return refuse(StatusCode::CONFLICT, "conflict", "the channel has moved");
+    }
+    let (release, epoch) = memory.release(&site, &asked.channel, build, asked.provenance);
+    stream(&memory, &site, release, epoch)
+}
+
+pub(super) async fn move_to(
+    State(shared): State<Shared>,
+    Path((site, channel)): Path<(SiteName, ChannelName)>,
+    Json(to): Json<Move>,
+) -> Response {
+    let mut memory = shared.lock().unwrap();
+    if memory.sites[&site].current(&channel).map(|current| current.epoch) != to.expected {
+        return refuse(StatusCode::CONFLICT, "conflict", "the channel has moved");
+    }
+    memory.epoch += 1;
+    let epoch = Seq(memory.epoch);
+    memory.sites.get_mut(&site).unwrap().channels.insert(channel, (to.release, epoch));
+    stream(&memory, &site, to.release, epoch)
+}
+
+fn stream(memory: &Memory, site: &SiteName, release: ReleaseNumber, epoch: Seq) -> Response {
+    let edge = |name: &str| name.parse::<EdgeName>().unwrap();
+    let confirmed: Vec<EdgeName> = ["fra-1", "nyc-1", "sgp-1"].map(edge).to_vec();
+    let released = Progress::Released {
+        release,
+        manifest: Digest::of(release.to_string().as_bytes()),
+        epoch,
+        url: format!("http://{site}.localhost:8080/"),
+        notices: vec![],
+    };
+    let mut events = vec![Progress::Encoding { done: 2, total: 2 }];
+    if memory.faults.ends_early != Some(Early::BeforeReleased) {
+        events.push(released);
+    }
+    if memory.faults.ends_early.is_none() {
+        let total = confirmed.len() as u64;
+        events.extend((1..).zip(&confirmed).map(|(done, edge)| Progress::Confirmed {
+            edge: edge.clone(),
+            done,
+            total,
+        }));
+        events.push(Progress::Finished { confirmed, lagging: memory.faults.lagging.clone() });
+    }
+    let lines: String = events.iter().map(|event| serde_json::to_string(event).unwrap() + "\n\n").collect();
+    Response::builder().header("content-type", "application/x-ndjson").body(Body::from(lines)).unwrap()
+}
+
+pub(super) async fn releases(State(shared): State<Shared>, Path(site): Path<SiteName>) -> Response {
+    let memory = shared.lock().unwrap();
+    let Some(known) = memory.sites.get(&site) else {
+        return refuse(StatusCode::NOT_FOUND, "unknown_site", "there is no such site");
+    };
+    let releases = (1..).map(ReleaseNumber).zip(&known.releases).map(|(number, (build, provenance))| Release {
+        number,
+        manifest: Digest::of(number.to_string().as_bytes()),
+        files: build.files.len() as u64,
+        bytes: build.bytes(),
+        created: Timestamp(0),
+        provenance: provenance.clone(),
+        channels: known.channels.iter().filter(|(_, (at, _))| *at == number).map(|(name, _)| name.clone()).collect(),
+    });
+    let mut releases: Vec<Release> = releases.collect();
+    releases.reverse();
+    Json(releases).into_response()
+}
+
+pub(super) async fn site(State(shared): State<Shared>, Path(site): Path<SiteName>) -> Response {
+    match shared.lock().unwrap().sites.get(&site) {
+        Some(known) => Json(told(&site, known)).into_response(),
+        None => refuse(StatusCode::NOT_FOUND, "unknown_site", "there is no such site"),
+    }
+}
+
+pub(super) async fn sites(State(shared): State<Shared>) -> Json<Vec<api::Site>> {
+    Json(shared.lock().unwrap().sites.iter().map(|(name, site)| told(name, site)).collect())
+}
+
+pub(super) async fn status(State(shared): State<Shared>) -> Json<Status> {
+    let sites = shared.lock().unwrap().sites.iter().map(|(name, site)| told(name, site)).collect();
+    Json(Status { position: "1-9".parse().unwrap(), version: "0.1.0".into(), edges: vec![], sites })
+}
+
+fn told(name: &SiteName, site: &Site) -> api::Site {
+    let url = format!("http://{name}.localhost:8080/");
+    let channels = site.channels.iter().map(|(channel, (release, epoch))| Channel {
+        name: channel.clone(),
+        release: *release,
+        epoch: *epoch,
+        moved: Timestamp(0),
+        url: url.clone(),
+    });
+    api::Site { name: name.clone(), created: Timestamp(0), channels: channels.collect(), url }
+}

@@ -1,0 +1,69 @@
+//! A link that breaks: forwards connections, and cuts each after so many bytes upstream.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+/// A running link; stopped when dropped.
+pub(crate) struct Proxy {
+    pub(crate) url: String,
+    cuts: Arc<AtomicUsize>,
+    _task: JoinSet<()>,
+}
+
+impl Proxy {
+    /// Forwards to the origin at `url`.
+    pub(crate) async fn cutting_after(url: &str, bytes: usize) -> Self {
+        let target = url.strip_prefix("http://").unwrap().to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let cuts = Arc::new(AtomicUsize::new(0));
+        let counted = cuts.clone();
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            let mut links = JoinSet::new();
+            loop {
+                let (client, _) = listener.accept().await.unwrap();
+                let (target, cuts) = (target.clone(), counted.clone());
+                links.spawn(async move { forward(client, &target, bytes, &cuts).await });
+            }
+        });
+        Self { url, cuts, _task: task }
+    }
+
+    pub(crate) fn cuts(&self) -> usize {
+        self.cuts.load(Ordering::Relaxed)
+    }
+}
+
+async fn forward(client: TcpStream, target: &str, mut budget: usize, cuts: &AtomicUsize) {
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_origin, mut to_origin) = TcpStream::connect(target).await.unwrap().into_split();
+    let up = async {
+        let mut buffer = vec![0; 16 * 1024];
+        loop {
+            match from_client.read(&mut buffer).await {
+                Ok(read) if read > 0 && read <= budget => {
+                    budget -= read;
+                    if to_origin.write_all(&buffer[..read]).await.is_err() {
+                        return;
+                    }
+                }
+                Ok(read) if read > 0 => {
+                    cuts.fetch_add(1, Ordering::Relaxed);
+                    return;
+                }
+                _ => return,
+            }
+        }
+    };
+    let down = tokio::io::copy(&mut from_origin, &mut to_client);
+    // Whichever ends first takes the other with it: both ends see the connection break.
+    tokio::select! {
+        () = up => {}
+        _ = down => {}
+    }
+}

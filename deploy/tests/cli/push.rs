@@ -1,0 +1,152 @@
+//! A push that goes well, and what is said of it.
+
+use verge::Exit;
+use verge_protocol::api::{Laggard, Limits};
+use verge_protocol::{BLOB_MAX, Digest, Fallback};
+
+use crate::origin::Memory;
+use crate::world::World;
+
+const AUTHOR: [&str; 2] = ["--author", "Ann"];
+
+fn push<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&["push"], &AUTHOR[..], more].concat()
+}
+
+/// How often each blob arrived.
+fn arrivals(memory: &Memory) -> Vec<usize> {
+    let mut received = memory.received.clone();
+    received.sort_unstable();
+    received.chunk_by(|a, b| a == b).map(<[Digest]>::len).collect()
+}
+
+fn without_times(text: &str) -> String {
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    for line in &mut lines {
+        if line.trim_start().starts_with("time") {
+            *line = "  time   …".to_owned();
+        }
+    }
+    lines.join("\n")
+}
+
+#[tokio::test]
+async fn the_first_push_makes_the_site_and_tells_what_a_person_wants_to_know() {
+    let world = World::new().await;
+    let ran = world.verge(&push(&["--message", "first"])).await.ended(Exit::Success);
+    insta::assert_snapshot!("first_push_messages", ran.stderr);
+    insta::assert_snapshot!("first_push_results", without_times(&ran.stdout));
+    let memory = world.origin.memory();
+    let site = &memory.sites[&"app".parse().unwrap()];
+    let (build, provenance) = &site.releases[0];
+    assert_eq!(build.files.len(), 2);
+    assert_eq!(build.fallback, Fallback::SinglePage { path: "index.html".parse().unwrap() });
+    assert_eq!((provenance.author.as_deref(), provenance.message.as_deref()), (Some("Ann"), Some("first")));
+}
+
+#[tokio::test]
+async fn the_second_push_sends_only_what_changed() {
+    let world = World::new().await;
+    world.write("dist/big.bin", vec![1; BLOB_MAX * 2 + 5]);
+    world.verge(&push(&[])).await.ended(Exit::Success);
+    world.origin.memory().received.clear();
+    world.write("dist/app.js", "let a = 2;");
+    world.write("dist/copy.js", "let a = 2;");
+    std::fs::remove_file(world.path().join("dist/big.bin")).unwrap();
+    let line = world.verge(&push(&["--json"])).await.ended(Exit::Success).json();
+    assert_eq!(world.origin.memory().received, [Digest::of(b"let a = 2;")]);
+    for (field, value) in [("added", 1), ("changed", 1), ("removed", 1), ("unchanged", 1), ("files", 3), ("epoch", 2)] {
+        assert_eq!(line[field], value, "{field} in {line}");
+    }
+    assert_eq!((&line["bytes"], &line["saved_bytes"]), (&35.into(), &25.into()));
+    let expected: Vec<&str> = "site channel release manifest epoch url files added changed removed unchanged bytes \
+        sent_bytes saved_bytes seconds edges notices"
+        .split_whitespace()
+        .collect();
+    let mut fields: Vec<&str> = line.as_object().unwrap().keys().map(String::as_str).collect();
+    let mut wanted = expected.clone();
+    fields.sort_unstable();
+    wanted.sort_unstable();
+    assert_eq!(fields, wanted);
+    assert_eq!(line["release"], "v2");
+    assert_eq!(line["edges"]["confirmed"].as_array().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn an_unchanged_folder_sends_nothing() {
+    let world = World::new().await;
+    world.verge(&push(&[])).await.ended(Exit::Success);
+    let ran = world.verge(&push(&[])).await.ended(Exit::Success);
+    assert!(ran.stderr.contains("✓ uploaded nothing: the origin has every file"), "{}", ran.stderr);
+    assert_eq!(arrivals(&world.origin.memory()), [1, 1]);
+    let requests = &world.origin.memory().requests;
+    assert_eq!(
+        requests[requests.len() - 2..],
+        ["POST /v1/sites/app/builds?channel=live".to_owned(), "POST /v1/sites/app/releases".to_owned()]
+    );
+}
+
+#[tokio::test]
+async fn a_preview_goes_to_its_own_channel() {
+    let world = World::new().await;
+    let line = world.verge(&push(&["--channel", "pr-1", "--json"])).await.ended(Exit::Success).json();
+    assert_eq!(line["channel"], "pr-1");
+    assert!(world.origin.memory().sites[&"app".parse().unwrap()].channels.contains_key(&"pr-1".parse().unwrap()));
+}
+
+#[tokio::test]
+async fn an_edge_that_lags_is_named_and_changes_the_exit_code() {
+    let world = World::new().await;
+    world.origin.memory().faults.lagging =
+        vec![Laggard { edge: "syd-1".parse().unwrap(), reason: "fetching blobs".into() }];
+    let ran = world.verge(&push(&[])).await.ended(Exit::Lagging);
+    assert!(ran.stderr.contains("warning: syd-1 does not serve v1 yet: fetching blobs"), "{}", ran.stderr);
+    assert!(ran.stdout.contains("✓ sgp-1  ✗ syd-1"), "{}", ran.stdout);
+    let line = world.verge(&push(&["--json"])).await.ended(Exit::Lagging).json();
+    assert_eq!(line["edges"]["lagging"][0]["edge"], "syd-1");
+    world.verge(&push(&["--no-wait"])).await.ended(Exit::Success);
+}
+
+#[tokio::test]
+async fn quiet_says_the_url_and_nothing_else() {
+    let world = World::new().await;
+    let ran = world.verge(&push(&["--quiet"])).await.ended(Exit::Success);
+    assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("http://app.localhost:8080/\n", ""));
+}
+
+#[tokio::test]
+async fn settings_say_what_to_push_and_where() {
+    let world = World::new().await;
+    world.write("verge.toml", "site = \"shop\"\ndir = \"web\"\nspa = false\n");
+    world.write("web/index.html", "");
+    let ran = world.verge(&push(&["--json"])).await.ended(Exit::Success);
+    assert_eq!(ran.json()["site"], "shop");
+    assert_eq!(world.origin.memory().sites[&"shop".parse().unwrap()].releases[0].0.fallback, Fallback::NotFound);
+    world.write("verge.toml", "sight = \"shop\"\n");
+    let ran = world.verge(&push(&[])).await.ended(Exit::Usage);
+    assert!(ran.stderr.contains("verge.toml:1: unknown field `sight`"), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn what_the_origin_does_not_take_is_named_before_a_byte_is_sent() {
+    let world = World::new().await;
+    let limits = Limits { files: 1, file_bytes: 12, build_bytes: 1000, pack_bytes: 1000 };
+    world.origin.memory().faults.limits = Some(limits);
+    let ran = world.verge(&push(&[])).await.ended(Exit::Refused);
+    insta::assert_snapshot!(ran.stderr.split_once("error:").unwrap().1);
+    assert!(world.origin.memory().received.is_empty());
+}
+
+#[tokio::test]
+async fn a_folder_with_less_than_half_of_the_live_files_is_refused() {
+    let world = World::new().await;
+    for at in 0..18 {
+        world.write(&format!("dist/{at}.js"), at.to_string());
+    }
+    world.verge(&push(&[])).await.ended(Exit::Success);
+    world.write("thin/index.html", "");
+    let ran = world.verge(&push(&["thin"])).await.ended(Exit::Refused);
+    assert!(ran.stderr.contains("has 1 files, less than half of the 20 that v1 has"), "{}", ran.stderr);
+    assert_eq!(world.origin.memory().sites[&"app".parse().unwrap()].releases.len(), 1);
+    world.verge(&push(&["thin", "--force"])).await.ended(Exit::Success);
+}

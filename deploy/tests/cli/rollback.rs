@@ -1,0 +1,46 @@
+//! Rollbacks.
+
+use verge::Exit;
+
+use crate::world::World;
+
+async fn with_three_releases() -> World {
+    let world = World::new().await;
+    for text in ["1", "2", "3"] {
+        world.write("dist/app.js", text);
+        world.verge(&["push"]).await.ended(Exit::Success);
+    }
+    world
+}
+
+#[tokio::test]
+async fn back_goes_to_the_release_before_without_any_upload() {
+    let world = with_three_releases().await;
+    world.origin.memory().requests.clear();
+    let ran = world.verge(&["rollback"]).await.ended(Exit::Success);
+    insta::assert_snapshot!(ran.stdout);
+    assert_eq!(
+        world.origin.memory().requests,
+        ["GET /v1/sites/app", "GET /v1/sites/app/releases", "POST /v1/sites/app/channels/live"]
+    );
+}
+
+#[tokio::test]
+async fn any_release_can_be_gone_to() {
+    let world = with_three_releases().await;
+    let line = world.verge(&["rollback", "--to", "v1", "--json"]).await.ended(Exit::Success).json();
+    assert_eq!((&line["release"], &line["from"], &line["epoch"]), (&"v1".into(), &"v3".into(), &4.into()));
+    assert_eq!(line["edges"]["confirmed"].as_array().unwrap().len(), 3);
+    let ran = world.verge(&["rollback"]).await.ended(Exit::Failure);
+    assert!(ran.stderr.contains("error: app has no release before v1"), "{}", ran.stderr);
+    world.verge(&["rollback", "--to", "v3"]).await.ended(Exit::Success);
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_named() {
+    let world = with_three_releases().await;
+    let error = async |arguments: &[&str]| world.verge(arguments).await.ended(Exit::Failure).stderr;
+    assert!(error(&["rollback", "--to", "v9"]).await.starts_with("error: app has no release v9\n"));
+    assert!(error(&["rollback", "--channel", "pr-1"]).await.starts_with("error: app has no channel pr-1\n"));
+    assert!(error(&["rollback", "--site", "shop"]).await.starts_with("error: there is no such site\n"));
+}

@@ -1,0 +1,73 @@
+//! What an operator may set. `edge.sample.toml` explains every setting.
+
+mod base_domain;
+mod origin_url;
+mod raw;
+mod size;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use verge_daemon::Secret;
+use verge_daemon::listen::Listen;
+use verge_protocol::EdgeName;
+
+pub use base_domain::{BaseDomain, BaseDomainError};
+pub use origin_url::{OriginUrl, OriginUrlError};
+pub use raw::{ConfigError, RawConfig};
+pub use size::{ByteSize, ByteSizeError};
+
+/// The settings of one edge, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Its name in the fleet.
+    pub name: EdgeName,
+    /// The origins, tried in order. At least one.
+    pub origins: Vec<OriginUrl>,
+    /// Proves to the origins that it is this edge.
+    pub token: Secret,
+    /// The folder that holds all it keeps. Made if it is not there; no two edges share one.
+    pub data: PathBuf,
+    /// Where readers come in.
+    pub listen: Listen,
+    /// Health and metrics, for the operator's own network.
+    pub private_listen: Listen,
+    /// Sites answer at `<site>.<base domain>`.
+    pub base_domain: BaseDomain,
+    /// Where readers reach this very edge, as told to the origin. Without it, an edge on loopback tells its bound port.
+    pub url: Option<String>,
+    /// Blobs kept in memory, in bytes.
+    pub memory_cache: ByteSize,
+    /// Blobs and manifests kept on disk, in bytes. Manifests in use are kept whatever the budget.
+    pub disk_cache: ByteSize,
+    /// How long requests under way may take to finish at shutdown.
+    pub drain: Duration,
+}
+
+impl Config {
+    /// [`Config::memory_cache`] when nothing is set.
+    pub const MEMORY_CACHE: ByteSize = ByteSize(128 << 20);
+    /// [`Config::disk_cache`] when nothing is set.
+    pub const DISK_CACHE: ByteSize = ByteSize(10 << 30);
+    /// [`Config::drain`] when nothing is set.
+    pub const DRAIN: Duration = Duration::from_secs(30);
+
+    /// The defaults, below `localhost`, on free ports of the loopback interface.
+    pub fn new(name: EdgeName, origin: OriginUrl, token: Secret, data: PathBuf) -> Self {
+        let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self {
+            name,
+            origins: vec![origin],
+            token,
+            data,
+            listen: any_port.into(),
+            private_listen: any_port.into(),
+            base_domain: BaseDomain::localhost(),
+            url: None,
+            memory_cache: Self::MEMORY_CACHE,
+            disk_cache: Self::DISK_CACHE,
+            drain: Self::DRAIN,
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The configuration file as written.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+use verge_daemon::Secret;
+use verge_daemon::secret::SecretError;
+use verge_protocol::EdgeName;
+
+use super::{BaseDomain, ByteSize, Config, OriginUrl, OriginUrlError};
+
+/// What a configuration file holds. A field that is not listed here is an error.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "`edge.sample.toml` explains every setting, and `Config` what each comes to")]
+pub struct RawConfig {
+    pub name: EdgeName,
+    pub origins: Vec<String>,
+    pub token: Option<Secret>,
+    pub token_file: Option<PathBuf>,
+    pub data: PathBuf,
+    pub listen: SocketAddr,
+    pub private_listen: SocketAddr,
+    pub base_domain: BaseDomain,
+    pub url: Option<String>,
+    pub memory_cache: Option<ByteSize>,
+    pub disk_cache: Option<ByteSize>,
+    pub drain_seconds: Option<u64>,
+    #[serde(default)]
+    pub insecure: bool,
+}
+
+/// Why a configuration that could be read is still wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// Nothing to follow.
+    #[error("`origins` is empty: name at least one")]
+    NoOrigin,
+    /// One of the origins.
+    #[error("in `origins`")]
+    Origin(#[from] OriginUrlError),
+    /// No token, or two.
+    #[error(transparent)]
+    Token(#[from] SecretError),
+    /// The token cannot go into a header.
+    #[error("the token contains characters that no token has")]
+    TokenCharacters,
+    /// The public URL is no URL.
+    #[error("`url` is not a URL of a web server: `{0}`")]
+    Url(String),
+}
+
+impl TryFrom<RawConfig> for Config {
+    type Error = ConfigError;
+
+    fn try_from(raw: RawConfig) -> Result<Self, ConfigError> {
+        if raw.origins.is_empty() {
+            return Err(ConfigError::NoOrigin);
+        }
+        let origin = |text: &String| if raw.insecure { OriginUrl::insecure(text) } else { text.parse() };
+        let origins = raw.origins.iter().map(origin).collect::<Result<_, _>>()?;
+        let token = Secret::from_value_or_file("token", raw.token, raw.token_file.as_deref())?;
+        if token.expose().is_empty() || !token.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(ConfigError::TokenCharacters);
+        }
+        if let Some(url) = raw.url.as_ref().filter(|url| OriginUrl::insecure(url).is_err()) {
+            return Err(ConfigError::Url(url.clone()));
+        }
+        Ok(Self {
+            name: raw.name,
+            origins,
+            token,
+            data: raw.data,
+            listen: raw.listen.into(),
+            private_listen: raw.private_listen.into(),
+            base_domain: raw.base_domain,
+            url: raw.url,
+            memory_cache: raw.memory_cache.unwrap_or(Self::MEMORY_CACHE),
+            disk_cache: raw.disk_cache.unwrap_or(Self::DISK_CACHE),
+            drain: raw.drain_seconds.map_or(Self::DRAIN, Duration::from_secs),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEAST: &str = r#"
+        name = "fra-1"
+        origins = ["https://origin.example"]
+        token = "vrg_x"
+        data = "data"
+        listen = "127.0.0.1:0"
+        private_listen = "127.0.0.1:0"
+        base_domain = "localhost"
+    "#;
+
+    fn config(more: &str) -> Result<Config, String> {
+        let raw: RawConfig = toml::from_str(&format!("{LEAST}\n{more}")).map_err(|error| error.to_string())?;
+        Config::try_from(raw).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_sample_is_a_configuration() {
+        let sample = include_str!("../../edge.sample.toml").replace("token_file = ", "token = ");
+        let raw: RawConfig = toml::from_str(&sample).unwrap();
+        let config = Config::try_from(raw).unwrap();
+        assert_eq!(config.name.as_str(), "fra-1");
+        // What stands there as a comment is what holds without it.
+        assert!(sample.contains("\n# memory_cache = \"128MiB\"\n") && config.memory_cache == ByteSize(128 << 20));
+        assert!(sample.contains("\n# disk_cache = \"10GiB\"\n") && config.disk_cache == ByteSize(10 << 30));
+        assert!(sample.contains("\n# drain_seconds = 30\n") && config.drain == Duration::from_secs(30));
+    }
+
+    #[test]
+    fn what_is_set_is_taken() {
+        let config = config("memory_cache = \"1GiB\"\ndrain_seconds = 5\nurl = \"http://203.0.113.7\"").unwrap();
+        assert_eq!(config.memory_cache, ByteSize(1 << 30));
+        assert_eq!(config.drain, Duration::from_secs(5));
+        assert_eq!(config.url.as_deref(), Some("http://203.0.113.7"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let wrong = |more: &str| config(more).unwrap_err();
+        assert!(wrong("memory = 1").contains("unknown field `memory`"));
+        assert!(wrong("disk_cache = \"lots\"").contains("`lots` is not a size"));
+        assert!(wrong("url = \"fra-1\"").contains("`url` is not a URL"));
+        assert!(wrong("token_file = \"x\"").contains("both set"));
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        assert!(!format!("{:#?}", config("").unwrap()).contains("vrg_x"));
+    }
+}

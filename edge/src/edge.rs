@@ -1,0 +1,182 @@
+//! An edge, as a value.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use hyper_util::service::TowerToHyperService;
+use prometheus_client::registry::Registry;
+use tokio::sync::watch;
+use verge_daemon::http_server::{HttpLimits, serve};
+use verge_daemon::listen::{self, ListenError};
+use verge_daemon::private::{self, Health};
+use verge_daemon::tasks::Unfinished;
+use verge_daemon::{Clock, Daemon, Tasks};
+
+use crate::cache::Blobs;
+use crate::config::{Config, RawConfig};
+use crate::follow::{Applied, Follower};
+use crate::metrics::{Gauges, Levels, Metrics};
+use crate::serve::Readers;
+use crate::status::{Heard, Status};
+use crate::store::{OpenError, Store};
+use crate::table::Table;
+use crate::upstream::Upstream;
+
+/// A running edge. Dropping it without [`Edge::shutdown`] leaves its tasks to the runtime.
+pub struct Edge {
+    public: SocketAddr,
+    private: SocketAddr,
+    applied: watch::Receiver<Applied>,
+    tasks: Tasks,
+    drain: Duration,
+}
+
+/// Why an edge cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Nobody to follow.
+    #[error("no origin is named")]
+    NoOrigin,
+    /// The data folder.
+    #[error(transparent)]
+    Data(#[from] OpenError),
+    /// A port.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// An opened port that does not know its own address.
+    #[error("an open port has no address")]
+    Address(#[source] std::io::Error),
+    /// The client of the origins cannot be made.
+    #[error("no connection to origins can be set up")]
+    Client(#[from] reqwest::Error),
+    /// Reading the data folder crashed.
+    #[error("the data folder could not be read")]
+    Crashed(#[from] tokio::task::JoinError),
+}
+
+impl Edge {
+    /// Starts an edge: returns when its ports are open and what its disk holds is served again. It does not wait for an
+    /// origin; see [`Edge::applied`].
+    pub async fn bind(config: Config) -> Result<Self, BindError> {
+        Self::bind_at(config, Clock::system()).await
+    }
+
+    /// The same, by another clock.
+    pub async fn bind_at(config: Config, clock: Clock) -> Result<Self, BindError> {
+        if config.origins.is_empty() {
+            return Err(BindError::NoOrigin);
+        }
+        let tasks = Tasks::default();
+        let mut registry = Registry::default();
+        let metrics = Metrics::new(&mut registry);
+        let store = {
+            let (data, budget) = (config.data.clone(), config.disk_cache.0);
+            let (clock, metrics) = (clock.clone(), metrics.clone());
+            Arc::new(tokio::task::spawn_blocking(move || Store::open(&data, budget, clock, metrics)).await??)
+        };
+        let upstream = Upstream::new(config.origins.clone(), config.token.clone(), metrics.clone())?;
+        let listener = listen::tcp("readers", config.listen).await?;
+        let private_listener = listen::tcp("health and metrics", config.private_listen).await?;
+        let public = listener.local_addr().map_err(BindError::Address)?;
+        let private = private_listener.local_addr().map_err(BindError::Address)?;
+
+        let table = Arc::new(ArcSwap::<Table>::default());
+        let heard = Heard::never();
+        let follower = Follower {
+            upstream: upstream.clone(),
+            store: Arc::clone(&store),
+            table: Arc::clone(&table),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+            heard: heard.clone(),
+            url: config.url.or_else(|| public.ip().is_loopback().then(|| format!("http://{public}"))),
+        };
+        let booted = follower.boot().await;
+        let applied = booted.applied();
+        let blobs = Blobs::new(config.memory_cache.0, Arc::clone(&store), upstream, tasks.clone());
+        let status = Status { edge: config.name, applied: applied.clone(), heard, draining: tasks.draining().clone() };
+        registry.register_collector(Box::new(Gauges(levels(status.clone(), blobs.clone(), store))));
+        let health = {
+            let status = status.clone();
+            move || if status.can_serve() { Health::Good } else { Health::Bad("no table yet".to_owned()) }
+        };
+        let router = private::router(Arc::new(registry), health);
+        serve("private listener", private_listener, HttpLimits::default(), &tasks, TowerToHyperService::new(router));
+        let readers = Readers::new(table, blobs, clock, config.base_domain, status, &metrics);
+        serve("readers", listener, HttpLimits::default(), &tasks, readers);
+        booted.run(&tasks);
+        tracing::info!(readers = %public, private = %private, "listening");
+        Ok(Self { public, private, applied, tasks, drain: config.drain })
+    }
+
+    /// Where readers come in.
+    pub fn public_addr(&self) -> SocketAddr {
+        self.public
+    }
+
+    /// Where `/healthz` and `/metrics` are.
+    pub fn private_addr(&self) -> SocketAddr {
+        self.private
+    }
+
+    /// How far it serves what the origin says, to be looked at or waited for.
+    pub fn applied(&self) -> watch::Receiver<Applied> {
+        self.applied.clone()
+    }
+
+    /// Its tasks, to be looked at after [`Edge::shutdown`].
+    pub fn tasks(&self) -> Tasks {
+        self.tasks.clone()
+    }
+
+    /// Says that it is draining, stops accepting, finishes what is under way within [`Config::drain`], and is gone. The error
+    /// names what was cut off.
+    pub async fn shutdown(self) -> Result<(), Unfinished> {
+        self.tasks.shutdown(self.drain).await
+    }
+
+    /// What it is at, by the names of its tasks.
+    pub fn running(&self) -> BTreeMap<&'static str, usize> {
+        self.tasks.running()
+    }
+}
+
+fn levels(status: Status, blobs: Blobs, store: Arc<Store>) -> impl Fn() -> Levels + Send + Sync + 'static {
+    move || {
+        let applied = status.applied.borrow();
+        let position = applied.position.unwrap_or_default();
+        Levels {
+            memory_bytes: blobs.memory_bytes(),
+            disk_bytes: store.used(),
+            generation: position.generation.0,
+            applied: position.seq.0,
+            lagging: applied.lagging.len() as u64,
+            unknown_keys: applied.unknown as u64,
+            heard_seconds: status.heard.ago().map(|ago| ago.as_secs_f64()),
+        }
+    }
+}
+
+impl Daemon for Edge {
+    const NAME: &'static str = "verge-edge";
+    const ABOUT: &'static str = "Follows a Verge origin and serves its sites to readers";
+    type RawConfig = RawConfig;
+    type Config = Config;
+
+    fn check(raw: RawConfig) -> anyhow::Result<Config> {
+        Ok(raw.try_into()?)
+    }
+
+    async fn bind(config: Config) -> anyhow::Result<Self> {
+        Ok(Self::bind(config).await?)
+    }
+
+    async fn shutdown(self) {
+        if let Err(unfinished) = Self::shutdown(self).await {
+            tracing::warn!(%unfinished, "not everything finished in time");
+        }
+    }
+}

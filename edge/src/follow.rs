@@ -1,0 +1,135 @@
+//! Following the origin: from the change feed to the table that is served.
+//!
+//! ```text
+//! feed ──► Cursor ──Change──► Channels ──► Table (swapped)
+//!                               ▲  │  └──► Saved (disk) ──► report
+//!                   manifests ──┘  └──► needs ──► prefetch
+//! ```
+//!
+//! [`cursor`] and [`channels`] decide, without I/O; the other files each do one kind of it.
+
+mod apply;
+mod backoff;
+mod channels;
+mod cursor;
+mod listen;
+mod manifests;
+mod plan;
+mod prefetch;
+mod report;
+mod save;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::sync::{Notify, mpsc, watch};
+use verge_daemon::{Clock, Tasks};
+use verge_protocol::Position;
+use verge_protocol::report::Lag;
+
+use self::apply::Applier;
+use self::channels::Channels;
+use self::cursor::Cursor;
+use crate::metrics::Metrics;
+use crate::status::Heard;
+use crate::store::Store;
+use crate::table::Table;
+use crate::upstream::Upstream;
+
+/// How far an edge serves what the origin says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Applied {
+    /// Every row up to here is served, or named in `lagging`. `None` until the first snapshot is complete.
+    pub position: Option<Position>,
+    /// Channels that serve an older release than they should, or none.
+    pub lagging: Vec<Lag>,
+    /// Keys of kinds that this version does not know.
+    pub unknown: usize,
+}
+
+/// What following works on. All of it is shared with those who serve.
+pub(crate) struct Follower {
+    pub(crate) upstream: Upstream,
+    pub(crate) store: Arc<Store>,
+    pub(crate) table: Arc<ArcSwap<Table>>,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: Metrics,
+    pub(crate) heard: Heard,
+    /// Where readers reach this edge, to be told to the origin.
+    pub(crate) url: Option<String>,
+}
+
+/// An edge whose last state is served again, but which does not follow yet.
+pub(crate) struct Booted {
+    follower: Follower,
+    channels: Channels,
+    applied: watch::Sender<Applied>,
+}
+
+impl Follower {
+    /// Puts what the disk holds in place, as it was when the last process ended. Reads the disk; asks nobody.
+    pub(crate) async fn boot(self) -> Booted {
+        let mut channels = Channels::restore(self.store.state());
+        let wanted = channels.wanted(self.clock.now());
+        let store = Arc::clone(&self.store);
+        let held = tokio::task::spawn_blocking(move || manifests::on_disk(&store, &wanted)).await;
+        for resources in held.into_iter().flatten() {
+            channels.hold(resources);
+        }
+        channels.settle();
+        self.table.store(Arc::new(channels.table(|site| self.metrics.site(site))));
+        let applied = watch::Sender::new(channels.applied());
+        Booted { follower: self, channels, applied }
+    }
+}
+
+impl Booted {
+    /// How far it serves, as it goes on.
+    pub(crate) fn applied(&self) -> watch::Receiver<Applied> {
+        self.applied.subscribe()
+    }
+
+    /// Follows the origins until `tasks` drain.
+    pub(crate) fn run(self, tasks: &Tasks) {
+        let Self { follower, channels, applied } = self;
+        let reconnected = Arc::new(Notify::new());
+        let (changes, heard_changes) = mpsc::channel(16);
+        let listener = listen::Listener {
+            upstream: follower.upstream.clone(),
+            cursor: Cursor::new(channels.applied().position),
+            heard: follower.heard.clone(),
+            reconnected: Arc::clone(&reconnected),
+            changes,
+        };
+        let saves = watch::Sender::new(None);
+        let durable = watch::Sender::new(channels.applied());
+        let swapped = watch::Sender::new(());
+        let until_drained = |name, task: futures_util::future::BoxFuture<'static, ()>| {
+            drop(tasks.spawn(name, tasks.draining().clone().run_until_cancelled_owned(task)));
+        };
+        until_drained("feed", Box::pin(listener.run()));
+        until_drained("save", Box::pin(save::run(Arc::clone(&follower.store), saves.subscribe(), durable.clone())));
+        until_drained(
+            "report",
+            Box::pin(report::run(follower.upstream.clone(), follower.url, durable.subscribe(), reconnected)),
+        );
+        let prefetcher = prefetch::Prefetcher {
+            upstream: follower.upstream.clone(),
+            store: Arc::clone(&follower.store),
+            table: Arc::clone(&follower.table),
+            clock: follower.clock.clone(),
+        };
+        until_drained("prefetch", Box::pin(prefetcher.run(swapped.subscribe())));
+        let applier = Applier {
+            channels,
+            manifests: manifests::Manifests::new(follower.upstream, follower.store, tasks.clone()),
+            table: follower.table,
+            applied,
+            saves,
+            swapped,
+            clock: follower.clock,
+            metrics: follower.metrics,
+        };
+        until_drained("apply", Box::pin(applier.run(heard_changes)));
+    }
+}

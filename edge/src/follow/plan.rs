@@ -1,0 +1,75 @@
+//! Which blobs to fetch ahead of readers.
+
+use verge_protocol::Digest;
+use verge_protocol::api::BlobsWanted;
+
+use crate::table::{Need, Needs};
+
+/// The most bytes asked for at once: what a broken connection makes useless stays small, and others get their turn.
+const BATCH_BYTES: u64 = 8 << 20;
+
+/// The blobs to fetch, in batches, the most important first. Takes from the top what fits `budget`, so that prefetching never
+/// fetches what eviction would drop again.
+pub(super) fn plan(needs: &Needs, budget: u64, holds: impl Fn(&Digest) -> bool) -> Vec<Vec<Digest>> {
+    let mut wanted: Vec<(Digest, Need)> = needs.iter().collect();
+    wanted.sort_unstable_by_key(|(digest, need)| (std::cmp::Reverse(need.class), *digest));
+    let mut left = budget;
+    let mut batches: Vec<Vec<Digest>> = Vec::new();
+    let mut batch_bytes = 0;
+    for (digest, need) in wanted {
+        let Some(after) = left.checked_sub(need.size) else { break };
+        left = after;
+        if holds(&digest) {
+            continue;
+        }
+        match batches.last_mut() {
+            Some(batch) if batch.len() < BlobsWanted::MAX && batch_bytes + need.size <= BATCH_BYTES => {
+                batch.push(digest);
+            }
+            _ => {
+                batches.push(vec![digest]);
+                batch_bytes = 0;
+            }
+        }
+        batch_bytes += need.size;
+    }
+    batches
+}
+
+#[cfg(test)]
+mod tests {
+    use verge_protocol::BLOB_MAX;
+
+    use super::*;
+    use crate::table::Class;
+
+    fn digest(number: u64) -> Digest {
+        Digest::of(&number.to_be_bytes())
+    }
+
+    fn needs(classes: &[Class], size: u64) -> Needs {
+        (0..).zip(classes).map(|(number, class)| (digest(number), Need { class: *class, size })).collect()
+    }
+
+    #[test]
+    fn the_most_important_comes_first_and_what_is_held_not_at_all() {
+        let needs = needs(&[Class::Preview, Class::Live, Class::Inherited, Class::Live], 10);
+        let batches = plan(&needs, 100, |held| *held == digest(3));
+        assert_eq!(batches, [[digest(1), digest(2), digest(0)]]);
+    }
+
+    #[test]
+    fn no_more_is_fetched_than_will_be_kept() {
+        let needs = needs(&[Class::Preview, Class::Live, Class::Inherited, Class::Live], 10);
+        assert_eq!(plan(&needs, 29, |held| *held == digest(3)), [[digest(1)]]);
+        assert_eq!(plan(&needs, 9, |_| false), Vec::<Vec<Digest>>::new());
+    }
+
+    #[test]
+    fn batches_are_bounded_in_number_and_bytes() {
+        let many = plan(&needs(&[Class::Live; 600], 1), 1 << 40, |_| false);
+        assert_eq!(many.iter().map(Vec::len).collect::<Vec<_>>(), [256, 256, 88]);
+        let large = plan(&needs(&[Class::Live; 40], BLOB_MAX as u64), 1 << 40, |_| false);
+        assert_eq!(large.iter().map(Vec::len).collect::<Vec<_>>(), [32, 8]);
+    }
+}

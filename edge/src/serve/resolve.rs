@@ -1,0 +1,239 @@
+//! Which resource of a channel answers a path.
+//!
+//! In this order: own exact file; inherited exact file; Netlify's pretty look-up; the single-page fallback; the nearest
+//! `404.html`. Forced rules will come before all of them, other rules before the fallback.
+
+use std::sync::Arc;
+
+use verge_protocol::Timestamp;
+
+use super::asset::is_asset;
+use super::target::Target;
+use crate::table::{Channel, Resource};
+
+/// What answers a path.
+pub(crate) enum Found {
+    /// A file of the release, or one that it inherited.
+    File(Arc<Resource>),
+    /// The single-page fallback. The answer depended on `Sec-Fetch-Dest`.
+    SinglePage(Arc<Resource>),
+    /// The site's page that says that there is nothing.
+    NotFoundPage {
+        /// The nearest `404.html`.
+        page: Arc<Resource>,
+        /// Whether the answer depended on `Sec-Fetch-Dest`.
+        by_destination: bool,
+    },
+}
+
+/// The site has nothing for a path, and no page that says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Nothing {
+    /// Whether the answer depended on `Sec-Fetch-Dest`.
+    pub(crate) by_destination: bool,
+}
+
+/// Finds what answers `target`. `subresource` tells whether the request says that it is for a part of a page.
+pub(crate) fn resolve(
+    channel: &Channel,
+    target: &Target<'_>,
+    now: impl FnOnce() -> Timestamp,
+    subresource: impl FnOnce() -> bool,
+) -> Result<Found, Nothing> {
+    let own = channel.own();
+    if !target.hollow {
+        if let Some(resource) = exact(channel, target, now) {
+            return Ok(Found::File(resource));
+        }
+        if let Some(resource) = pretty(target, |path| own.get(path)) {
+            return Ok(Found::File(Arc::clone(resource)));
+        }
+    }
+    let route = own.single_page().filter(|_| !is_asset(&target.path));
+    if let Some(page) = route
+        && !subresource()
+    {
+        return Ok(Found::SinglePage(Arc::clone(page)));
+    }
+    let by_destination = route.is_some();
+    match not_found(target, |path| own.get(path)) {
+        Some(page) => Ok(Found::NotFoundPage { page: Arc::clone(page), by_destination }),
+        None => Err(Nothing { by_destination }),
+    }
+}
+
+fn exact(channel: &Channel, target: &Target<'_>, now: impl FnOnce() -> Timestamp) -> Option<Arc<Resource>> {
+    if target.slash {
+        return None;
+    }
+    if let Some(resource) = channel.own().get(&target.path) {
+        return Some(Arc::clone(resource));
+    }
+    let inherited = |resources: &Arc<crate::table::Resources>| {
+        resources.get(&target.path).filter(|resource| resource.is_inheritable()).cloned()
+    };
+    channel.inherited(now()).find_map(inherited)
+}
+
+/// Netlify's look-up: `x`, then `x.html`, `x.htm`, `x/index.html`, `x/index.htm`; a slash at the end changes nothing.
+fn pretty<'a>(target: &Target<'_>, get: impl Fn(&str) -> Option<&'a Arc<Resource>>) -> Option<&'a Arc<Resource>> {
+    if target.path.is_empty() {
+        return get("index.html").or_else(|| get("index.htm"));
+    }
+    let mut candidate = String::with_capacity(target.path.len() + "/index.html".len());
+    [".html", ".htm", "/index.html", "/index.htm"].into_iter().find_map(|suffix| {
+        candidate.clear();
+        candidate.push_str(&target.path);
+        candidate.push_str(suffix);
+        get(&candidate)
+    })
+}
+
+/// The `404.html` in the folder of the path, or of the nearest folder above it.
+fn not_found<'a>(target: &Target<'_>, get: impl Fn(&str) -> Option<&'a Arc<Resource>>) -> Option<&'a Arc<Resource>> {
+    let mut folder = &*target.path;
+    if !target.slash {
+        folder = folder.rsplit_once('/').map_or("", |(folder, _)| folder);
+    }
+    while !folder.is_empty() {
+        if let Some(page) = get(&format!("{folder}/404.html")) {
+            return Some(page);
+        }
+        folder = folder.rsplit_once('/').map_or("", |(folder, _)| folder);
+    }
+    get("404.html")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+    use verge_protocol::{Fallback, Lifetime};
+
+    use super::*;
+    use crate::testing::{ChannelBuilder, text_of};
+
+    const NOW: Timestamp = Timestamp(1_000_000);
+
+    /// The text of what answers, after `200 ` or `404 `; `spa ` marks the fallback, and `*` a dependence on the header.
+    fn ask(channel: &Channel, path: &str, subresource: bool) -> String {
+        let mark = |by_destination| if by_destination { "*" } else { "" };
+        match resolve(channel, &Target::read(path).unwrap(), || NOW, || subresource) {
+            Ok(Found::File(resource)) => format!("200 {}", text_of(&resource)),
+            Ok(Found::SinglePage(resource)) => format!("spa {}", text_of(&resource)),
+            Ok(Found::NotFoundPage { page, by_destination }) => {
+                format!("404{} {}", mark(by_destination), text_of(&page))
+            }
+            Err(Nothing { by_destination }) => format!("404{}", mark(by_destination)),
+        }
+    }
+
+    #[test]
+    fn pretty_paths_are_netlifys() {
+        let channel = ChannelBuilder::new(&[
+            "index.html",
+            "a.html",
+            "b.htm",
+            "c/index.html",
+            "c/x.js",
+            "d",
+            "d.html",
+            "e/index.htm",
+        ]);
+        let channel = channel.with("a/index.html").build();
+        for (path, answer) in [
+            ("/", "200 index.html"),
+            ("/index.html", "200 index.html"),
+            ("/a", "200 a.html"),
+            ("/a/", "200 a.html"),
+            ("/a.html", "200 a.html"),
+            ("/a/index.html", "200 a/index.html"),
+            ("/b", "200 b.htm"),
+            ("/c", "200 c/index.html"),
+            ("/c/", "200 c/index.html"),
+            ("/d", "200 d"),
+            ("/d/", "200 d.html"),
+            ("/e/", "200 e/index.htm"),
+            ("/c/x.js/", "404"),
+            ("/C", "404"),
+            ("//", "404"),
+            ("/c//x.js", "404"),
+            ("/c//", "404"),
+        ] {
+            assert_eq!(ask(&channel, path, false), answer, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_nearest_page_says_not_found() {
+        let channel = ChannelBuilder::new(&["404.html", "docs/404.html", "docs/deep/x.html"]).build();
+        for (path, answer) in [
+            ("/x", "404 404.html"),
+            ("/docs/x", "404 docs/404.html"),
+            ("/docs/deep/y/z", "404 docs/404.html"),
+            ("/docs/", "404 docs/404.html"),
+            ("/docs", "404 404.html"),
+            ("/docs//x", "404 docs/404.html"),
+            ("/404.html", "200 404.html"),
+            ("/404", "200 404.html"),
+        ] {
+            assert_eq!(ask(&channel, path, false), answer, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_fallback_answers_navigations_only() {
+        let page = Fallback::SinglePage { path: "index.html".parse().unwrap() };
+        let channel = ChannelBuilder::new(&["index.html", "404.html", "a.js"]).fallback(page).build();
+        for (path, subresource, answer) in [
+            ("/", false, "200 index.html"),
+            ("/users/7", false, "spa index.html"),
+            ("/users/jane.doe", false, "spa index.html"),
+            ("/users//7", false, "spa index.html"),
+            ("/users/7", true, "404* 404.html"),
+            ("/assets/old-chunk.js", false, "404 404.html"),
+            ("/assets/old-chunk.js", true, "404 404.html"),
+            ("/a.js", true, "200 a.js"),
+        ] {
+            assert_eq!(ask(&channel, path, subresource), answer, "{path}");
+        }
+    }
+
+    #[test]
+    fn immutable_files_are_inherited_and_nothing_else() {
+        let old = ["app-1.js", "shared.js", "page.html", "notes.txt"];
+        let channel = ChannelBuilder::new(&["index.html", "shared.js"])
+            .inherits(NOW.after(Duration::from_secs(1)), &old, Lifetime::Immutable)
+            .inherits(NOW.after(Duration::from_secs(1)), &["plain.js"], Lifetime::Revalidate)
+            .inherits(NOW, &["expired.js"], Lifetime::Immutable)
+            .build();
+        for (path, answer) in [
+            ("/app-1.js", "200 inherited app-1.js"),
+            ("/notes.txt", "200 inherited notes.txt"),
+            ("/shared.js", "200 shared.js"),
+            ("/page.html", "404"),
+            ("/page", "404"),
+            ("/plain.js", "404"),
+            ("/expired.js", "404"),
+            ("/app-1.js/", "404"),
+        ] {
+            assert_eq!(ask(&channel, path, false), answer, "{path}");
+        }
+    }
+
+    proptest! {
+        /// Whatever is asked, what answers was put there for that path, or is a page that answers for others.
+        #[test]
+        fn no_path_finds_what_it_does_not_name(path in "/(a|b|/|\\.|html|index|%2e|%61){0,8}") {
+            let channel = ChannelBuilder::new(&["a", "a.html", "b/index.html", "b/a/b.html"]).build();
+            if let Ok(target) = Target::read(&path)
+                && let Ok(Found::File(resource)) = resolve(&channel, &target, || NOW, || false)
+            {
+                let found = text_of(&resource);
+                let bare = found.strip_suffix(".html").unwrap_or(&found);
+                prop_assert!([&*found, bare, bare.strip_suffix("/index").unwrap_or(bare)].contains(&&*target.path));
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Where files lie, and how they come to lie there.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+use verge_daemon::DataFolder;
+use verge_daemon::data_folder::DataFolderError;
+use verge_protocol::Digest;
+
+/// Most files in quarantine: a dying disk must not fill itself with evidence.
+const QUARANTINE_MOST: usize = 64;
+
+/// Something that is named by its digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Object {
+    Blob(Digest),
+    Manifest(Digest),
+}
+
+impl fmt::Display for Object {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Blob(digest) => write!(formatter, "blob-{digest}"),
+            Self::Manifest(id) => write!(formatter, "manifest-{id}"),
+        }
+    }
+}
+
+/// Why a data folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it, or it cannot be made.
+    #[error(transparent)]
+    Folder(#[from] DataFolderError),
+    /// Something in it cannot be read or written.
+    #[error("cannot use {} in the data folder", path.display())]
+    Inside {
+        /// What was touched.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// What must outlive a crash once a write has returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durability {
+    /// The bytes, so that the name, if it is there, is not of a hole. A lost name costs a fetch.
+    Bytes,
+    /// The name too.
+    WithName,
+}
+
+/// The data folder.
+pub(super) struct Layout(DataFolder);
+
+impl Layout {
+    /// Takes the folder for this process and clears what was in the making when the last one ended.
+    pub(super) fn open(root: &Path) -> Result<Self, OpenError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| OpenError::Inside { path, source }
+        };
+        let layout = Self(DataFolder::open(root)?);
+        match std::fs::remove_dir_all(layout.temporary()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&layout.temporary())(error)),
+            _ => {}
+        }
+        for folder in [layout.temporary(), layout.manifests(), layout.blobs(), layout.0.path().join("quarantine")] {
+            std::fs::create_dir_all(&folder).map_err(failed(&folder))?;
+        }
+        Ok(layout)
+    }
+
+    fn temporary(&self) -> PathBuf {
+        self.0.path().join("temporary")
+    }
+
+    pub(super) fn manifests(&self) -> PathBuf {
+        self.0.path().join("manifests")
+    }
+
+    /// Holds one folder for each first byte of a digest.
+    pub(super) fn blobs(&self) -> PathBuf {
+        self.0.path().join("blobs")
+    }
+
+    pub(super) fn state(&self) -> PathBuf {
+        self.0.path().join("state.json")
+    }
+
+    pub(super) fn path(&self, object: Object) -> PathBuf {
+        match object {
+            Object::Blob(digest) => {
+                let name = digest.to_string();
+                self.blobs().join(&name[..2]).join(name)
+            }
+            Object::Manifest(id) => self.manifests().join(id.to_string()),
+        }
+    }
+
+    /// Writes a file aside and moves it to its place when it is whole.
+    pub(super) fn write(&self, path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
+        let mut file = NamedTempFile::new_in(self.temporary())?;
+        file.write_all(bytes)?;
+        file.as_file().sync_data()?;
+        let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+        let file = file.into_temp_path();
+        if let Err(error) = std::fs::rename(&file, path) {
+            // The folders of blobs are made when they are first needed.
+            if error.kind() != io::ErrorKind::NotFound {
+                return Err(error);
+            }
+            std::fs::create_dir_all(folder)?;
+            std::fs::rename(&file, path)?;
+        }
+        // It has left; there is nothing to clear away.
+        let _ = file.keep();
+        if durability == Durability::WithName {
+            File::open(folder)?.sync_all()?;
+        }
+        Ok(())
+    }
+
+    /// Sets a bad file aside, or drops it when enough of them lie there.
+    pub(super) fn quarantine(&self, object: Object) {
+        self.set_aside(&self.path(object), &object.to_string());
+    }
+
+    /// Sets `path` aside under `name`.
+    pub(super) fn set_aside(&self, path: &Path, name: &str) {
+        let folder = self.0.path().join("quarantine");
+        let full = std::fs::read_dir(&folder).is_ok_and(|files| files.count() >= QUARANTINE_MOST);
+        let moved = if full { std::fs::remove_file(path) } else { std::fs::rename(path, folder.join(name)) };
+        if let Err(error) = moved {
+            tracing::error!(file = %path.display(), %error, "a bad file could not be set aside");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! How far the edge has followed, on disk.
+
+use serde::{Deserialize, Serialize};
+use verge_protocol::state::Row;
+use verge_protocol::{Generation, Position};
+
+use super::layout::Layout;
+
+/// What an edge remembers of the feed. Fields from another version are passed over, so that an edge can be downgraded.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Saved {
+    /// Every row up to here is in `rows`; `None`: start with a snapshot.
+    #[serde(default)]
+    pub(crate) position: Option<Position>,
+    /// The last row of each key, also of kinds that this version cannot read.
+    #[serde(default)]
+    pub(crate) rows: Vec<Row>,
+    /// For channels that lag: what they go on serving.
+    #[serde(default)]
+    pub(crate) serving: Vec<Serving>,
+}
+
+/// A row that is served although a later one is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Serving {
+    /// Its generation.
+    pub(crate) generation: Generation,
+    /// The row.
+    pub(crate) row: Row,
+}
+
+/// Reads the state. A file that is not there, or cannot be read, is a start from nothing.
+pub(super) fn load(layout: &Layout) -> Saved {
+    let path = layout.state();
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            if error.kind() != std::io::ErrorKind::NotFound {
+                tracing::error!(file = %path.display(), %error, "the saved state cannot be read: starting over");
+            }
+            return Saved::default();
+        }
+    };
+    serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+        tracing::error!(file = %path.display(), %error, "the saved state is damaged: set aside, starting over");
+        layout.set_aside(&path, "state.json");
+        Saved::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use verge_protocol::Seq;
+
+    use super::*;
+
+    #[test]
+    fn a_damaged_state_is_a_start_from_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::open(folder.path()).unwrap();
+        assert_eq!(load(&layout), Saved::default());
+        std::fs::write(layout.state(), b"{\"rows\":").unwrap();
+        assert_eq!(load(&layout), Saved::default());
+        assert!(folder.path().join("quarantine/state.json").exists());
+    }
+
+    #[test]
+    fn another_versions_fields_are_passed_over() {
+        let row = Row { key: "moon/full".to_owned(), seq: Seq(3), value: Some(1.into()) };
+        let saved = Saved { position: Some("1-3".parse().unwrap()), rows: vec![row], serving: Vec::new() };
+        let mut json = serde_json::to_value(&saved).unwrap();
+        json["tides"] = true.into();
+        assert_eq!(serde_json::from_value::<Saved>(json).unwrap(), saved);
+        assert_eq!(serde_json::from_str::<Saved>("{}").unwrap(), Saved::default());
+    }
+}

@@ -1,0 +1,85 @@
+//! Channels for tests of the pure parts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use prometheus_client::registry::Registry;
+use verge_protocol::host::HostLabel;
+use verge_protocol::manifest::File;
+use verge_protocol::{Coding, Content, Digest, Fallback, Lifetime, Manifest, ReleaseNumber, Timestamp};
+
+use crate::metrics::{Metrics, Traffic};
+use crate::table::{Channel, Resource, Resources};
+
+/// A channel of the site `demo` whose files hold their own paths.
+pub(crate) struct ChannelBuilder {
+    own: Manifest,
+    inherited: Vec<(Timestamp, Arc<Resources>)>,
+}
+
+impl ChannelBuilder {
+    pub(crate) fn new(paths: &[&str]) -> Self {
+        Self { own: manifest(paths, "", Lifetime::Revalidate), inherited: Vec::new() }
+    }
+
+    pub(crate) fn with(mut self, path: &str) -> Self {
+        self.own.files.insert(path.parse().unwrap(), file(path, "", Lifetime::Revalidate));
+        self
+    }
+
+    pub(crate) fn fallback(mut self, fallback: Fallback) -> Self {
+        self.own.fallback = fallback;
+        self
+    }
+
+    pub(crate) fn inherits(mut self, until: Timestamp, paths: &[&str], lifetime: Lifetime) -> Self {
+        self.inherited.push((until, resources(manifest(paths, "inherited ", lifetime))));
+        self
+    }
+
+    pub(crate) fn build(self) -> Channel {
+        let label: HostLabel = "demo".parse().unwrap();
+        Channel::new(label, ReleaseNumber(2), resources(self.own), self.inherited, traffic())
+    }
+}
+
+/// A manifest whose files hold `prefix` and their own paths.
+pub(crate) fn manifest(paths: &[&str], prefix: &str, lifetime: Lifetime) -> Manifest {
+    let files = paths.iter().map(|path| (path.parse().unwrap(), file(path, prefix, lifetime))).collect();
+    Manifest { site: "demo".parse().unwrap(), fallback: Fallback::NotFound, files }
+}
+
+/// A manifest made ready under its own id.
+pub(crate) fn resources(manifest: Manifest) -> Arc<Resources> {
+    Arc::new(Resources::new(Digest::of(&manifest.to_bytes()), manifest))
+}
+
+/// A file with its text in a parameter of its media type, where [`text_of`] finds it.
+pub(crate) fn file(path: &str, prefix: &str, lifetime: Lifetime) -> File {
+    let essence = match path.rsplit_once('.') {
+        Some((_, "html" | "htm")) => "text/html",
+        Some((_, "woff2")) => "font/woff2",
+        _ => "text/plain",
+    };
+    let content = Content::cut(&Bytes::from(format!("{prefix}{path}"))).0;
+    let media_type = format!("{essence};text={prefix}{path}");
+    File { media_type, lifetime, identity: content, encodings: BTreeMap::new() }
+}
+
+/// The same with an encoding.
+pub(crate) fn encoded(mut file: File, coding: Coding, bytes: &'static str) -> File {
+    file.encodings.insert(coding, Content::cut(&Bytes::from_static(bytes.as_bytes())).0);
+    file
+}
+
+/// What a file made by [`file`] holds.
+pub(crate) fn text_of(resource: &Resource) -> String {
+    let media_type = resource.media_type().to_str().unwrap();
+    media_type.split_once(";text=").unwrap().1.to_owned()
+}
+
+/// Counters nobody reads.
+pub(crate) fn traffic() -> Arc<Traffic> {
+    Metrics::new(&mut Registry::default()).unrouted
+}
