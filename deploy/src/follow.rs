@@ -95,7 +95,7 @@ impl FollowError {
             ClientError::Cut { .. } | ClientError::Stalled { .. } => {
                 Self::Unsure { channel: channel.clone(), source: error }
             }
-            ClientError::Refused { status, body } if is_conflict(status.map(|status| status.as_u16()), &body.code) => {
+            ClientError::Refused { body, .. } if body.code == "conflict" => {
                 let releases = client.get::<Vec<Release>>(&format!("/v1/sites/{site}/releases")).await;
                 let winner = releases.ok().and_then(|releases| winner(&releases, channel));
                 Self::Conflict(winner.unwrap_or(body.message))
@@ -103,10 +103,6 @@ impl FollowError {
             error => Self::Client(error),
         }
     }
-}
-
-fn is_conflict(status: Option<u16>, code: &str) -> bool {
-    code == "conflict" || (status == Some(409) && code != "missing_blobs")
 }
 
 fn winner(releases: &[Release], channel: &ChannelName) -> Option<String> {

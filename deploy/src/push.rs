@@ -75,7 +75,7 @@ pub enum PushError {
     #[error("the build is more than the origin takes")]
     TooMuch(Vec<String>),
     /// It has so few files that it is likely the wrong folder.
-    #[error("the folder has {has} files, less than half of the {had} that {release} has")]
+    #[error("the folder has {}, less than half of the {had} that {release} has", human::count(*has, "file"))]
     Shrunk {
         /// Files in the folder.
         has: u64,
@@ -149,10 +149,7 @@ impl Push<'_> {
         let scan = blocking(move || listing.read(|path| File::open(path), |bytes| hashing.advance(bytes))).await?;
         step.finish(format_args!("hashed {}, {}", human::count(files, "file"), human::bytes(scan.build.bytes())));
         if single_page == Some(Why::Detected) {
-            output.say(
-                "  single-page app: paths without a file answer index.html \
-                 (turn it off with --no-spa, or `spa = false` in verge.toml)",
-            );
+            output.say("  single-page app: paths without a file answer index.html (turn it off with --no-spa or `spa = false`)");
         }
         Ok((scan, warnings))
     }

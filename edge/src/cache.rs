@@ -12,11 +12,12 @@ use verge_protocol::{Blob, Digest};
 use self::flight::{Flights, Landing};
 use self::memory::Memory;
 use crate::metrics::CacheResult;
-use crate::store::Store;
-use crate::upstream::{Upstream, UpstreamError};
+use crate::store::{Disk, Object};
+use crate::upstream::{Upstream, UpstreamError, chain};
 
-/// Blobs on their way at once, so that what is in flight, which no cache weighs, stays below 16 MiB.
-const FLIGHTS_MOST: usize = 64;
+/// Blobs being read from disk at once, and likewise being fetched: what is in flight, which no cache weighs, stays below
+/// 32 MiB. Two bounds, so that an origin that hangs does not keep anybody from the disk.
+const AT_ONCE: usize = 64;
 
 /// The cache. Clones share it.
 #[derive(Clone)]
@@ -24,10 +25,11 @@ pub(crate) struct Blobs(Arc<Tiers>);
 
 struct Tiers {
     memory: Memory,
-    store: Arc<Store>,
+    disk: Disk,
     upstream: Upstream,
     flights: Flights<Digest, Fetched>,
-    slots: Semaphore,
+    reads: Semaphore,
+    fetches: Semaphore,
 }
 
 type Fetched = Result<(Blob, CacheResult), Unavailable>;
@@ -44,13 +46,14 @@ pub(crate) enum Unavailable {
 }
 
 impl Blobs {
-    pub(crate) fn new(memory_bytes: u64, store: Arc<Store>, upstream: Upstream, tasks: Tasks) -> Self {
+    pub(crate) fn new(memory_bytes: u64, disk: Disk, upstream: Upstream, tasks: Tasks) -> Self {
         Self(Arc::new(Tiers {
             memory: Memory::new(memory_bytes),
-            store,
+            disk,
             upstream,
             flights: Flights::new("blob fetch", tasks),
-            slots: Semaphore::new(FLIGHTS_MOST),
+            reads: Semaphore::new(AT_ONCE),
+            fetches: Semaphore::new(AT_ONCE),
         }))
     }
 
@@ -79,32 +82,37 @@ impl Blobs {
 
 impl Tiers {
     async fn fetch(&self, digest: Digest, landing: Landing<Fetched>) {
-        let _slot = self.slots.acquire().await.expect("the semaphore is never closed");
         // Somebody else's flight may have landed between the look into memory and the take-off.
         if let Some(blob) = self.memory.get(&digest) {
             return landing.land(Ok((blob, CacheResult::Memory)));
         }
-        let store = Arc::clone(&self.store);
-        if let Ok(Some(blob)) = tokio::task::spawn_blocking(move || store.blob(digest)).await {
+        if let Some(blob) = self.read(digest).await {
             self.memory.insert(blob.clone());
             return landing.land(Ok((blob, CacheResult::Disk)));
         }
+        let _slot = self.fetches.acquire().await.expect("the semaphore is never closed");
         match self.upstream.blob(digest).await {
             Ok(blob) => {
                 self.memory.insert(blob.clone());
                 // Readers go on at once; the flight lasts until the disk has it, so that nobody fetches it in between.
                 landing.land(Ok((blob.clone(), CacheResult::Origin)));
-                let store = Arc::clone(&self.store);
-                let kept = tokio::task::spawn_blocking(move || store.keep_blob(&blob)).await;
-                if let Ok(Err(error)) = kept {
+                if let Some(Err(error)) = self.disk.run(move |store| store.keep_blob(&blob)).await {
                     tracing::error!(%digest, %error, "a blob could not be kept on disk");
                 }
             }
             Err(error) => {
-                tracing::error!(%digest, error = %crate::upstream::chain(&error), "a blob cannot be had");
+                tracing::error!(%digest, error = %chain(&error), "a blob cannot be had");
                 landing.land(Err(Unavailable::from(&error)));
             }
         }
+    }
+
+    async fn read(&self, digest: Digest) -> Option<Blob> {
+        if !self.disk.holds(Object::Blob(digest)) {
+            return None;
+        }
+        let _slot = self.reads.acquire().await.expect("the semaphore is never closed");
+        self.disk.run(move |store| store.blob(digest)).await?
     }
 }
 

@@ -1,6 +1,5 @@
 //! An edge, as a value.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +20,7 @@ use crate::follow::{Applied, Follower};
 use crate::metrics::{Gauges, Levels, Metrics};
 use crate::serve::Readers;
 use crate::status::{Heard, Status};
-use crate::store::{OpenError, Store};
+use crate::store::{Disk, OpenError, Store};
 use crate::table::Table;
 use crate::upstream::Upstream;
 
@@ -72,10 +71,11 @@ impl Edge {
         let tasks = Tasks::default();
         let mut registry = Registry::default();
         let metrics = Metrics::new(&mut registry);
-        let store = {
+        let disk = {
             let (data, budget) = (config.data.clone(), config.disk_cache.0);
             let (clock, metrics) = (clock.clone(), metrics.clone());
-            Arc::new(tokio::task::spawn_blocking(move || Store::open(&data, budget, clock, metrics)).await??)
+            let open = tokio::task::spawn_blocking(move || Store::open(&data, budget, clock, metrics));
+            Disk::new(open.await??, tasks.clone())
         };
         let upstream = Upstream::new(config.origins.clone(), config.token.clone(), metrics.clone())?;
         let listener = listen::tcp("readers", config.listen).await?;
@@ -87,7 +87,7 @@ impl Edge {
         let heard = Heard::never();
         let follower = Follower {
             upstream: upstream.clone(),
-            store: Arc::clone(&store),
+            disk: disk.clone(),
             table: Arc::clone(&table),
             clock: clock.clone(),
             metrics: metrics.clone(),
@@ -96,9 +96,9 @@ impl Edge {
         };
         let booted = follower.boot().await;
         let applied = booted.applied();
-        let blobs = Blobs::new(config.memory_cache.0, Arc::clone(&store), upstream, tasks.clone());
+        let blobs = Blobs::new(config.memory_cache.0, disk.clone(), upstream, tasks.clone());
         let status = Status { edge: config.name, applied: applied.clone(), heard, draining: tasks.draining().clone() };
-        registry.register_collector(Box::new(Gauges(levels(status.clone(), blobs.clone(), store))));
+        registry.register_collector(Box::new(Gauges(levels(status.clone(), blobs.clone(), disk))));
         let health = {
             let status = status.clone();
             move || if status.can_serve() { Health::Good } else { Health::Bad("no table yet".to_owned()) }
@@ -127,7 +127,7 @@ impl Edge {
         self.applied.clone()
     }
 
-    /// Its tasks, to be looked at after [`Edge::shutdown`].
+    /// Its tasks: what it is at, and whether anything is left after [`Edge::shutdown`].
     pub fn tasks(&self) -> Tasks {
         self.tasks.clone()
     }
@@ -137,20 +137,15 @@ impl Edge {
     pub async fn shutdown(self) -> Result<(), Unfinished> {
         self.tasks.shutdown(self.drain).await
     }
-
-    /// What it is at, by the names of its tasks.
-    pub fn running(&self) -> BTreeMap<&'static str, usize> {
-        self.tasks.running()
-    }
 }
 
-fn levels(status: Status, blobs: Blobs, store: Arc<Store>) -> impl Fn() -> Levels + Send + Sync + 'static {
+fn levels(status: Status, blobs: Blobs, disk: Disk) -> impl Fn() -> Levels + Send + Sync + 'static {
     move || {
         let applied = status.applied.borrow();
         let position = applied.position.unwrap_or_default();
         Levels {
             memory_bytes: blobs.memory_bytes(),
-            disk_bytes: store.used(),
+            disk_bytes: disk.used(),
             generation: position.generation.0,
             applied: position.seq.0,
             lagging: applied.lagging.len() as u64,

@@ -32,8 +32,8 @@ use self::channels::Channels;
 use self::cursor::Cursor;
 use crate::metrics::Metrics;
 use crate::status::Heard;
-use crate::store::Store;
-use crate::table::Table;
+use crate::store::{Disk, Store};
+use crate::table::{Needs, Table};
 use crate::upstream::Upstream;
 
 /// How far an edge serves what the origin says.
@@ -50,7 +50,7 @@ pub struct Applied {
 /// What following works on. All of it is shared with those who serve.
 pub(crate) struct Follower {
     pub(crate) upstream: Upstream,
-    pub(crate) store: Arc<Store>,
+    pub(crate) disk: Disk,
     pub(crate) table: Arc<ArcSwap<Table>>,
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
@@ -69,15 +69,20 @@ pub(crate) struct Booted {
 impl Follower {
     /// Puts what the disk holds in place, as it was when the last process ended. Reads the disk; asks nobody.
     pub(crate) async fn boot(self) -> Booted {
-        let mut channels = Channels::restore(self.store.state());
-        let wanted = channels.wanted(self.clock.now());
-        let store = Arc::clone(&self.store);
-        let held = tokio::task::spawn_blocking(move || manifests::on_disk(&store, &wanted)).await;
-        for resources in held.into_iter().flatten() {
-            channels.hold(resources);
-        }
-        channels.settle();
-        self.table.store(Arc::new(channels.table(|site| self.metrics.site(site))));
+        let now = self.clock.now();
+        let read = move |store: &Store| {
+            let mut channels = Channels::restore(store.state());
+            for resources in manifests::on_disk(store, &channels.wanted(now)) {
+                channels.hold(resources);
+            }
+            channels.settle();
+            channels
+        };
+        let channels = self.disk.run(read).await.unwrap_or_default();
+        let table = channels.table(|site| self.metrics.site(site));
+        self.disk.follow(channels.needed(now));
+        self.disk.need(Arc::new(Needs::of(&table, now)));
+        self.table.store(Arc::new(table));
         let applied = watch::Sender::new(channels.applied());
         Booted { follower: self, channels, applied }
     }
@@ -108,21 +113,21 @@ impl Booted {
             drop(tasks.spawn(name, tasks.draining().clone().run_until_cancelled_owned(task)));
         };
         until_drained("feed", Box::pin(listener.run()));
-        until_drained("save", Box::pin(save::run(Arc::clone(&follower.store), saves.subscribe(), durable.clone())));
+        until_drained("save", Box::pin(save::run(follower.disk.clone(), saves.subscribe(), durable.clone())));
         until_drained(
             "report",
             Box::pin(report::run(follower.upstream.clone(), follower.url, durable.subscribe(), reconnected)),
         );
         let prefetcher = prefetch::Prefetcher {
             upstream: follower.upstream.clone(),
-            store: Arc::clone(&follower.store),
+            disk: follower.disk.clone(),
             table: Arc::clone(&follower.table),
             clock: follower.clock.clone(),
         };
         until_drained("prefetch", Box::pin(prefetcher.run(swapped.subscribe())));
         let applier = Applier {
             channels,
-            manifests: manifests::Manifests::new(follower.upstream, follower.store, tasks.clone()),
+            manifests: manifests::Manifests::new(follower.upstream, follower.disk, tasks.clone()),
             table: follower.table,
             applied,
             saves,

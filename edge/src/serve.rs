@@ -114,7 +114,10 @@ impl Shared {
         let subresource = || asset::is_subresource(headers);
         match resolve::resolve(channel, &target, || self.clock.now(), subresource) {
             Ok(found) => respond::respond(plan(&found, headers, head), channel, &self.blobs, &self.stamps),
-            Err(nothing) => edges_own(pages::not_found(headers, nothing.by_destination), channel.traffic()),
+            Err(nothing) => {
+                let page = pages::not_found(headers, &target, nothing.by_destination);
+                edges_own(page.of_release(channel.release()), channel.traffic())
+            }
         }
     }
 }

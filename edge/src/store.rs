@@ -13,13 +13,15 @@
 //! A file appears under its name only when it is whole; what is read is checked against its digest, every time. So nothing here
 //! needs to be trusted: what is lost or broken is fetched again.
 //!
-//! Everything in this module blocks; the rims above call it from blocking threads.
+//! What touches files blocks; [`Disk`] takes it to threads where that is no harm.
 
+mod disk;
 mod eviction;
 mod index;
 mod layout;
 mod state_file;
 
+use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,6 +37,7 @@ use self::layout::Layout;
 use crate::metrics::Metrics;
 use crate::table::Needs;
 
+pub(crate) use self::disk::Disk;
 pub(crate) use self::layout::{Object, OpenError};
 pub(crate) use self::state_file::{Saved, Serving};
 
@@ -45,6 +48,8 @@ pub(crate) struct Store {
     /// One eviction at a time: two would drop twice as much as is needed.
     evicting: Mutex<()>,
     needs: ArcSwap<Needs>,
+    /// Manifests that are kept whatever the budget: without them an edge could not boot.
+    manifests: ArcSwap<HashSet<Digest>>,
     budget: u64,
     clock: Clock,
     metrics: Metrics,
@@ -55,7 +60,16 @@ impl Store {
     pub(crate) fn open(root: &Path, budget: u64, clock: Clock, metrics: Metrics) -> Result<Self, OpenError> {
         let layout = Layout::open(root)?;
         let index = Mutex::new(Index::list(&layout)?);
-        Ok(Self { layout, index, evicting: Mutex::default(), needs: ArcSwap::default(), budget, clock, metrics })
+        Ok(Self {
+            layout,
+            index,
+            evicting: Mutex::default(),
+            needs: ArcSwap::default(),
+            manifests: ArcSwap::default(),
+            budget,
+            clock,
+            metrics,
+        })
     }
 
     /// The last state that was saved. What cannot be read is set aside, and the edge starts over.
@@ -73,6 +87,11 @@ impl Store {
     /// Tells what the table served from now on needs: eviction goes by it.
     pub(crate) fn need(&self, needs: Arc<Needs>) {
         self.needs.store(needs);
+    }
+
+    /// Tells which manifests are followed from now on: they are kept whatever the budget. To be told before they are fetched.
+    pub(crate) fn follow(&self, manifests: HashSet<Digest>) {
+        self.manifests.store(Arc::new(manifests));
     }
 
     /// Whether a file is there, without looking whether it is sound.
@@ -167,10 +186,9 @@ impl Store {
     /// Drops files until no more than `most` bytes are left, the least needed first.
     fn evict(&self, most: u64) {
         let _one_at_a_time = self.evicting.lock().unwrap_or_else(PoisonError::into_inner);
-        let needs = self.needs.load();
         let victims = {
             let index = self.index();
-            victims(index.candidates(&needs), index.used(), most)
+            victims(index.candidates(&self.needs.load(), &self.manifests.load()), index.used(), most)
         };
         for object in victims {
             match std::fs::remove_file(self.layout.path(object)) {
@@ -265,6 +283,34 @@ mod tests {
         let held = |name| store.blob(blob(name).digest()).is_some();
         assert_eq!((held("one"), held("two"), held("six")), (true, false, true));
         assert_eq!(store.metrics.evicted.get(), 1);
+    }
+
+    #[test]
+    fn a_full_disk_is_made_room_on_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path(), 1000);
+        store.keep_blob(&blob("one")).unwrap();
+        let full_until_evicted = || if store.used() > 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) };
+        store.with_space(3, full_until_evicted).unwrap();
+        assert!(!store.holds(Object::Blob(blob("one").digest())));
+        let tries = std::cell::Cell::new(0);
+        let always_full = || {
+            tries.set(tries.get() + 1);
+            Err(io::ErrorKind::StorageFull.into())
+        };
+        assert_eq!(store.with_space(3, always_full).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(tries.get(), 2);
+    }
+
+    #[test]
+    fn followed_manifests_are_kept_whatever_the_budget() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path(), 4);
+        let followed = Digest::of(b"followed");
+        store.follow(HashSet::from([followed]));
+        store.keep_manifest(Digest::of(b"other"), b"other").unwrap();
+        store.keep_manifest(followed, b"followed").unwrap();
+        assert!(store.holds(Object::Manifest(followed)) && !store.holds(Object::Manifest(Digest::of(b"other"))));
     }
 
     #[test]

@@ -64,7 +64,8 @@ pub(crate) fn file(path: &str, prefix: &str, lifetime: Lifetime) -> File {
     };
     let content = Content::cut(&Bytes::from(format!("{prefix}{path}"))).0;
     let media_type = format!("{essence};text={prefix}{path}");
-    File { media_type, lifetime, identity: content, encodings: BTreeMap::new() }
+    let fingerprinted = lifetime == Lifetime::Immutable;
+    File { media_type, lifetime, fingerprinted, identity: content, encodings: BTreeMap::new() }
 }
 
 /// The same with an encoding.

@@ -36,6 +36,9 @@ pub struct File {
     pub media_type: String,
     /// For how long a cache may keep it.
     pub lifetime: Lifetime,
+    /// Whether its name has the shape of a content hash. Such files are inherited by the next releases of their channel.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fingerprinted: bool,
     /// The bytes as the build had them.
     pub identity: Content,
     /// The same, encoded ahead of time; only codings that save bytes. A coding that a reader does not know is skipped.
@@ -47,8 +50,7 @@ pub struct File {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Lifetime {
-    /// For good: its name is fingerprinted, and no release of the site served other bytes there. Such files are inherited by
-    /// the next releases of their channel.
+    /// For good: its name is a content hash beyond doubt, and no release of the site served other bytes there.
     Immutable,
     /// Only after asking. Also what a reader makes of a lifetime it does not know.
     #[serde(other)]
@@ -162,6 +164,7 @@ mod tests {
         let file = |media_type: &str, lifetime, identity| File {
             media_type: media_type.to_owned(),
             lifetime,
+            fingerprinted: lifetime == Lifetime::Immutable,
             identity,
             encodings: BTreeMap::new(),
         };

@@ -68,7 +68,7 @@ pub struct ChannelState {
     pub release: ReleaseNumber,
     /// That release's manifest.
     pub manifest: Digest,
-    /// Manifests whose immutable files are still served where the release has no file of its own, nearest first: for tabs
+    /// Manifests whose fingerprinted files are still served where the release has no file of its own, nearest first: for tabs
     /// that were opened before the switch.
     #[serde(default)]
     pub inherits: Vec<Inherited>,

@@ -146,7 +146,7 @@ async fn a_folder_with_less_than_half_of_the_live_files_is_refused() {
     world.verge(&push(&[])).await.ended(Exit::Success);
     world.write("thin/index.html", "");
     let ran = world.verge(&push(&["thin"])).await.ended(Exit::Refused);
-    assert!(ran.stderr.contains("has 1 files, less than half of the 20 that v1 has"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("has 1 file, less than half of the 20 that v1 has"), "{}", ran.stderr);
     assert_eq!(world.origin.memory().sites[&"app".parse().unwrap()].releases.len(), 1);
     world.verge(&push(&["thin", "--force"])).await.ended(Exit::Success);
 }

@@ -1,6 +1,7 @@
 //! The task that turns what is heard and what is fetched into the table that is served.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, watch};
@@ -13,6 +14,9 @@ use super::manifests::{Manifests, Outcome};
 use super::save::Save;
 use crate::metrics::Metrics;
 use crate::table::Table;
+
+/// How often to look at the clock although nothing was told.
+const LOOK_AGAIN: Duration = Duration::from_mins(1);
 
 pub(super) struct Applier {
     pub(super) channels: Channels,
@@ -29,7 +33,7 @@ pub(super) struct Applier {
 impl Applier {
     /// Takes changes and manifests as they come, until no change can come any more.
     pub(super) async fn run(mut self, mut changes: mpsc::Receiver<Change>) {
-        self.manifests.want(&self.channels.wanted(self.clock.now()));
+        self.settle();
         loop {
             tokio::select! {
                 change = changes.recv() => match change {
@@ -40,6 +44,8 @@ impl Applier {
                     Outcome::Held(resources) => self.channels.hold(resources),
                     Outcome::Failed(id, reason) => self.channels.fail(id, reason),
                 },
+                // What is inherited expires without a word from anybody.
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
             }
             self.settle();
         }
@@ -59,12 +65,12 @@ impl Applier {
 
     fn settle(&mut self) {
         let now = self.clock.now();
+        self.channels.prune(now);
         if self.channels.settle() {
-            self.channels.prune(now);
             self.table.store(Arc::new(self.channels.table(|site| self.metrics.site(site))));
             self.swapped.send_replace(());
         }
-        self.manifests.want(&self.channels.wanted(now));
+        self.manifests.want(self.channels.needed(now), &self.channels.wanted(now));
         let applied = self.channels.applied();
         if *self.applied.borrow() != applied {
             tracing::info!(

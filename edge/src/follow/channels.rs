@@ -3,7 +3,7 @@
 //! A channel follows its last row as soon as the manifest of that row is held; until then it lags and serves what it did.
 //! No channel waits for another. The end is the same whatever the order in which manifests come.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use verge_protocol::host::HostLabel;
@@ -183,17 +183,19 @@ impl Channels {
         std::mem::take(&mut self.changed)
     }
 
-    /// Forgets manifests that nothing told or served names any more.
+    /// Every manifest that something told or served names at `now`, held or not.
+    pub(super) fn needed(&self, now: Timestamp) -> HashSet<Digest> {
+        let inherited = self.states().flat_map(|state| &state.inherits).filter(|inherited| now < inherited.until);
+        self.states().map(|state| state.manifest).chain(inherited.map(|inherited| inherited.manifest)).collect()
+    }
+
+    /// Forgets manifests that are no longer needed.
     pub(super) fn prune(&mut self, now: Timestamp) {
-        let needed: BTreeSet<Digest> = self
-            .states()
-            .flat_map(|state| {
-                let inherited = state.inherits.iter().filter(|inherited| now < inherited.until);
-                std::iter::once(state.manifest).chain(inherited.map(|inherited| inherited.manifest))
-            })
-            .collect();
+        let needed = self.needed(now);
+        let before = self.manifests.len();
         self.manifests.retain(|id, _| needed.contains(id));
         self.failures.retain(|id, _| needed.contains(id));
+        self.changed |= self.manifests.len() != before;
     }
 
     /// What is served. `traffic` tells where a site's requests are counted.
@@ -331,7 +333,10 @@ mod tests {
         assert_eq!((serves(&channels, "a"), lagging(&channels).len()), ("2 []".into(), 0));
         assert!(hold(&mut channels, 1));
         assert_eq!(serves(&channels, "a"), "2 [1]");
+        channels.prune(NOW);
+        assert!(!channels.settle());
         channels.prune(LATER);
+        assert!(channels.settle());
         assert_eq!(serves(&channels, "a"), "2 []");
         assert!(!hold(&mut channels, 9));
     }

@@ -9,7 +9,7 @@ use verge_daemon::Tasks;
 use verge_protocol::Digest;
 
 use super::backoff::Backoff;
-use crate::store::Store;
+use crate::store::{Disk, Store};
 use crate::table::Resources;
 use crate::upstream::{Upstream, chain};
 
@@ -36,7 +36,7 @@ pub(super) struct Manifests {
 #[derive(Clone)]
 struct Shared {
     upstream: Upstream,
-    store: Arc<Store>,
+    disk: Disk,
     slots: Arc<Semaphore>,
     tell: mpsc::Sender<Outcome>,
 }
@@ -48,14 +48,16 @@ pub(super) fn on_disk(store: &Store, ids: &[Digest]) -> Vec<Arc<Resources>> {
 }
 
 impl Manifests {
-    pub(super) fn new(upstream: Upstream, store: Arc<Store>, tasks: Tasks) -> Self {
+    pub(super) fn new(upstream: Upstream, disk: Disk, tasks: Tasks) -> Self {
         let (tell, outcomes) = mpsc::channel(16);
         let slots = Arc::new(Semaphore::new(FETCHES_MOST));
-        Self { shared: Shared { upstream, store, slots, tell }, tasks, fetches: HashMap::new(), outcomes }
+        Self { shared: Shared { upstream, disk, slots, tell }, tasks, fetches: HashMap::new(), outcomes }
     }
 
-    /// Fetches exactly these from now on: starts what is not under way, ends what is no longer wanted.
-    pub(super) fn want(&mut self, ids: &[Digest]) {
+    /// Fetches exactly `ids` from now on: starts what is not under way, ends what is no longer wanted. The disk keeps those
+    /// that are `needed`.
+    pub(super) fn want(&mut self, needed: HashSet<Digest>, ids: &[Digest]) {
+        self.shared.disk.follow(needed);
         let wanted: HashSet<&Digest> = ids.iter().collect();
         self.fetches.retain(|id, _| wanted.contains(id));
         for id in ids {
@@ -100,8 +102,7 @@ impl Shared {
     }
 
     async fn attempt(&self, id: Digest) -> Outcome {
-        let store = Arc::clone(&self.store);
-        let held = tokio::task::spawn_blocking(move || on_disk(&store, &[id])).await;
+        let held = self.disk.run(move |store| on_disk(store, &[id])).await;
         if let Some(resources) = held.into_iter().flatten().next() {
             return Outcome::Held(resources);
         }
@@ -109,16 +110,15 @@ impl Shared {
             Ok(fetched) => fetched,
             Err(error) => return Outcome::Failed(id, chain(&error)),
         };
-        let store = Arc::clone(&self.store);
-        let kept = tokio::task::spawn_blocking(move || {
+        let kept = self.disk.run(move |store| {
             if let Err(error) = store.keep_manifest(id, &bytes) {
                 tracing::error!(manifest = %id, %error, "a manifest could not be kept on disk: serving it from memory");
             }
             Arc::new(Resources::new(id, manifest))
         });
         match kept.await {
-            Ok(resources) => Outcome::Held(resources),
-            Err(error) => Outcome::Failed(id, error.to_string()),
+            Some(resources) => Outcome::Held(resources),
+            None => Outcome::Failed(id, "it could not be made ready".to_owned()),
         }
     }
 }

@@ -12,7 +12,7 @@ use verge_protocol::pack::Frame;
 
 use super::backoff::Backoff;
 use super::plan::plan;
-use crate::store::{Object, Store};
+use crate::store::{Disk, Object};
 use crate::table::{Needs, Table};
 use crate::upstream::{Upstream, UpstreamError, chain};
 
@@ -23,7 +23,7 @@ const LOOK_AGAIN: Duration = Duration::from_mins(10);
 
 pub(super) struct Prefetcher {
     pub(super) upstream: Upstream,
-    pub(super) store: Arc<Store>,
+    pub(super) disk: Disk,
     pub(super) table: Arc<ArcSwap<Table>>,
     pub(super) clock: Clock,
 }
@@ -35,7 +35,7 @@ impl Prefetcher {
         loop {
             swapped.mark_unchanged();
             let needs = Arc::new(Needs::of(&self.table.load(), self.clock.now()));
-            self.store.need(Arc::clone(&needs));
+            self.disk.need(Arc::clone(&needs));
             // A swap in the middle starts over with what is needed then; what has come by then is kept.
             let whole = tokio::select! {
                 whole = self.fetch(&needs) => whole,
@@ -59,7 +59,7 @@ impl Prefetcher {
 
     /// Fetches what is missing; whether all of it came.
     async fn fetch(&self, needs: &Needs) -> bool {
-        let batches = plan(needs, self.store.budget(), |digest| self.store.holds(Object::Blob(*digest)));
+        let batches = plan(needs, self.disk.budget(), |digest| self.disk.holds(Object::Blob(*digest)));
         if batches.is_empty() {
             return true;
         }
@@ -88,9 +88,7 @@ impl Prefetcher {
         while let Some(frame) = pack.next().await? {
             match frame {
                 Frame::Blob(blob) => {
-                    let store = Arc::clone(&self.store);
-                    let kept = tokio::task::spawn_blocking(move || store.keep_blob(&blob)).await;
-                    if let Ok(Err(error)) = kept {
+                    if let Some(Err(error)) = self.disk.run(move |store| store.keep_blob(&blob)).await {
                         tracing::error!(%error, "a blob could not be kept on disk");
                         missing += 1;
                     }

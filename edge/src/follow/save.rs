@@ -1,11 +1,9 @@
 //! The task that puts what was followed on disk.
 
-use std::sync::Arc;
-
 use tokio::sync::watch;
 
 use super::Applied;
-use crate::store::{Saved, Store};
+use crate::store::{Disk, Saved};
 
 /// A state to be saved, and how far it is.
 #[derive(Debug, Clone)]
@@ -16,15 +14,12 @@ pub(super) struct Save {
 
 /// Saves each state, or the latest where they come faster than the disk takes them; tells `durable` after each. What is told is
 /// what a crash would not lose, unless the disk is at fault: then it is told all the same, since it is served.
-pub(super) async fn run(store: Arc<Store>, mut queue: watch::Receiver<Option<Save>>, durable: watch::Sender<Applied>) {
+pub(super) async fn run(disk: Disk, mut queue: watch::Receiver<Option<Save>>, durable: watch::Sender<Applied>) {
     while queue.changed().await.is_ok() {
         let Some(save) = queue.borrow_and_update().clone() else { continue };
-        let store = Arc::clone(&store);
         let Save { saved: state, applied } = save;
-        match tokio::task::spawn_blocking(move || store.save(&state)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "the state could not be saved: a restart would start behind"),
-            Err(error) => tracing::error!(%error, "saving the state crashed"),
+        if let Some(Err(error)) = disk.run(move |store| store.save(&state)).await {
+            tracing::error!(%error, "the state could not be saved: a restart would start behind");
         }
         durable.send_replace(applied);
     }

@@ -3,10 +3,12 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, header};
 
+use super::asset::is_asset;
 use super::body::ReplyBody;
 use super::framing::Refusal;
 use super::plan::NO_STORE;
-use super::stamp::{Stamps, VERGE_EDGE};
+use super::stamp::{Stamps, VERGE_EDGE, VERGE_RELEASE};
+use super::target::Target;
 use crate::cache::Unavailable;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -19,19 +21,26 @@ pub(super) struct Page {
     media_type: HeaderValue,
     body: Bytes,
     extra: Option<(HeaderName, HeaderValue)>,
+    release: Option<HeaderValue>,
 }
 
 impl Page {
     fn text(status: StatusCode, sentence: &'static str) -> Self {
-        Self { status, media_type: TEXT, body: Bytes::from_static(sentence.as_bytes()), extra: None }
+        Self { status, media_type: TEXT, body: Bytes::from_static(sentence.as_bytes()), extra: None, release: None }
     }
 
     pub(super) fn json(status: StatusCode, body: String) -> Self {
-        Self { status, media_type: JSON, body: body.into(), extra: None }
+        Self { status, media_type: JSON, body: body.into(), extra: None, release: None }
     }
 
     fn with(mut self, name: HeaderName, value: &'static str) -> Self {
         self.extra = Some((name, HeaderValue::from_static(value)));
+        self
+    }
+
+    /// Names the release that has nothing to say.
+    pub(super) fn of_release(mut self, release: &HeaderValue) -> Self {
+        self.release = Some(release.clone());
         self
     }
 
@@ -49,6 +58,9 @@ impl Page {
         headers.insert(header::CONTENT_LENGTH, length);
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(VERGE_EDGE, stamps.edge().clone());
+        if let Some(release) = self.release {
+            headers.insert(VERGE_RELEASE, release);
+        }
         if let Some((name, value)) = self.extra {
             headers.insert(name, value);
         }
@@ -86,9 +98,15 @@ pub(super) fn unknown_host(headers: &HeaderMap) -> Page {
 }
 
 /// 404: the site has nothing there, and no page that says so.
-pub(super) fn not_found(headers: &HeaderMap, by_destination: bool) -> Page {
-    let page = missing(headers, NOT_FOUND, "There is nothing at this path.\n");
+pub(super) fn not_found(headers: &HeaderMap, target: &Target<'_>, by_destination: bool) -> Page {
+    let page =
+        if is_asset(&target.path) { lost() } else { missing(headers, NOT_FOUND, "There is nothing at this path.\n") };
     if by_destination { page.with(header::VARY, "Sec-Fetch-Dest") } else { page }
+}
+
+/// 404 in one line: for what only a page would ask for, and a page that says so cannot be had.
+pub(super) fn lost() -> Page {
+    Page::text(StatusCode::NOT_FOUND, "There is nothing at this path.\n")
 }
 
 /// 502 or 503: the bytes cannot be had now.
@@ -107,7 +125,7 @@ fn missing(headers: &HeaderMap, page: &'static str, sentence: &'static str) -> P
     let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     if accepts.is_some_and(|accept| accept.contains("text/html")) {
         let body = Bytes::from_static(page.as_bytes());
-        Page { status: StatusCode::NOT_FOUND, media_type: HTML, body, extra: None }
+        Page { status: StatusCode::NOT_FOUND, media_type: HTML, body, extra: None, release: None }
     } else {
         Page::text(StatusCode::NOT_FOUND, sentence)
     }

@@ -166,8 +166,6 @@ impl Plan {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderName;
-
     use super::*;
     use crate::testing::{encoded, file};
 
@@ -176,43 +174,52 @@ mod tests {
         Arc::new(file.into())
     }
 
-    /// The answer as text: its status, headers by name, and the span of bytes with its coding.
-    fn ask(found: &Found, fields: &[(&str, &'static str)], head: bool) -> String {
+    /// The answer as text: its status, the span of bytes with its coding, and its headers.
+    fn ask(found: &Found, method: &str, fields: &[(&str, &'static str)]) -> String {
         let field = |(name, value): &(&str, &'static str)| (name.parse().unwrap(), HeaderValue::from_static(value));
-        let plan = plan(found, &fields.iter().map(field).collect(), head);
-        let mut lines: Vec<String> = plan
-            .headers
-            .iter()
-            .filter(|(name, _)| !matches!(**name, HeaderName { .. } if **name == header::ETAG))
-            .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
-            .collect();
+        let plan = plan(found, &fields.iter().map(field).collect(), method == "HEAD");
+        let text = |(name, value): (&http::HeaderName, &HeaderValue)| format!("{name}: {}", value.to_str().unwrap());
+        let mut lines: Vec<String> = plan.headers.iter().map(text).collect();
         lines.sort();
         let bytes = plan.bytes.map(|bytes| format!(" {}..{} {:?}", bytes.start, bytes.end, bytes.coding));
-        let etag = if plan.headers.contains_key(header::ETAG) { " +etag" } else { "" };
-        format!("{}{etag}{}\n{}", plan.status.as_u16(), bytes.unwrap_or_default(), lines.join("\n"))
+        format!("> {method} {fields:?}\n{}{}\n{}", plan.status.as_u16(), bytes.unwrap_or_default(), lines.join("\n"))
     }
 
     #[test]
-    fn answers() {
+    fn a_file() {
         let script = Found::File(resource("app.js", Lifetime::Immutable));
-        let font = Found::File(resource("a.woff2", Lifetime::Revalidate));
-        let page = Found::SinglePage(resource("index.html", Lifetime::Immutable));
-        let missing = Found::NotFoundPage { page: resource("404.html", Lifetime::Revalidate), by_destination: true };
-        let asks: [(&str, &Found, &[(&str, &'static str)], bool); 12] = [
-            ("identity", &script, &[], false),
-            ("br", &script, &[("accept-encoding", "gzip, br")], false),
-            ("head", &script, &[("accept-encoding", "gzip"), ("range", "bytes=0-0")], true),
-            ("part", &script, &[("accept-encoding", "br"), ("range", "bytes=2-3")], false),
-            ("unsatisfiable", &script, &[("range", "bytes=99-")], false),
-            ("stale part", &script, &[("range", "bytes=0-0"), ("if-range", "\"x\"")], false),
-            ("not modified", &script, &[("if-none-match", "*"), ("range", "bytes=0-0")], false),
-            ("failed", &script, &[("if-match", "\"x\"")], false),
-            ("font", &font, &[("want-repr-digest", "sha-256=5")], false),
-            ("font not modified", &font, &[("if-none-match", "*")], false),
-            ("single page", &page, &[("accept-encoding", "br")], false),
-            ("not found", &missing, &[("if-none-match", "*"), ("range", "bytes=0-0")], false),
+        let answers = [
+            ask(&script, "GET", &[]),
+            ask(&script, "GET", &[("accept-encoding", "gzip, br")]),
+            ask(&script, "HEAD", &[("accept-encoding", "gzip"), ("range", "bytes=0-0")]),
+            ask(&script, "GET", &[("accept-encoding", "br"), ("range", "bytes=2-3")]),
+            ask(&script, "GET", &[("range", "bytes=99-")]),
+            ask(&script, "GET", &[("range", "bytes=0-0"), ("if-range", "\"x\"")]),
+            ask(&script, "GET", &[("if-none-match", "*"), ("range", "bytes=0-0")]),
+            ask(&script, "GET", &[("if-match", "\"x\"")]),
         ];
-        let answers = asks.map(|(name, found, fields, head)| format!("# {name}\n{}", ask(found, fields, head)));
+        insta::assert_snapshot!(answers.join("\n\n"));
+    }
+
+    #[test]
+    fn a_font() {
+        let font = Found::File(resource("a.woff2", Lifetime::Revalidate));
+        let answers =
+            [ask(&font, "GET", &[("want-repr-digest", "sha-256=5")]), ask(&font, "GET", &[("if-none-match", "*")])];
+        insta::assert_snapshot!(answers.join("\n\n"));
+    }
+
+    #[test]
+    fn pages_that_answer_for_other_paths() {
+        let page = Found::SinglePage(resource("index.html", Lifetime::Immutable));
+        let page_404 = resource("404.html", Lifetime::Immutable);
+        let missing = Found::NotFoundPage { page: page_404, by_destination: true };
+        let answers = [
+            ask(&page, "GET", &[("accept-encoding", "br")]),
+            ask(&page, "GET", &[("if-none-match", "*")]),
+            ask(&missing, "GET", &[("if-none-match", "*"), ("range", "bytes=0-0")]),
+            ask(&missing, "HEAD", &[("accept-encoding", "br")]),
+        ];
         insta::assert_snapshot!(answers.join("\n\n"));
     }
 }

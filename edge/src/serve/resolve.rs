@@ -9,7 +9,7 @@ use verge_protocol::Timestamp;
 
 use super::asset::is_asset;
 use super::target::Target;
-use crate::table::{Channel, Resource};
+use crate::table::{Channel, Resource, Resources};
 
 /// What answers a path.
 pub(crate) enum Found {
@@ -56,7 +56,7 @@ pub(crate) fn resolve(
         return Ok(Found::SinglePage(Arc::clone(page)));
     }
     let by_destination = route.is_some();
-    match not_found(target, |path| own.get(path)) {
+    match not_found(target, own) {
         Some(page) => Ok(Found::NotFoundPage { page: Arc::clone(page), by_destination }),
         None => Err(Nothing { by_destination }),
     }
@@ -69,9 +69,8 @@ fn exact(channel: &Channel, target: &Target<'_>, now: impl FnOnce() -> Timestamp
     if let Some(resource) = channel.own().get(&target.path) {
         return Some(Arc::clone(resource));
     }
-    let inherited = |resources: &Arc<crate::table::Resources>| {
-        resources.get(&target.path).filter(|resource| resource.is_inheritable()).cloned()
-    };
+    let inherited =
+        |resources: &Arc<Resources>| resources.get(&target.path).filter(|resource| resource.is_inheritable()).cloned();
     channel.inherited(now()).find_map(inherited)
 }
 
@@ -90,18 +89,21 @@ fn pretty<'a>(target: &Target<'_>, get: impl Fn(&str) -> Option<&'a Arc<Resource
 }
 
 /// The `404.html` in the folder of the path, or of the nearest folder above it.
-fn not_found<'a>(target: &Target<'_>, get: impl Fn(&str) -> Option<&'a Arc<Resource>>) -> Option<&'a Arc<Resource>> {
+fn not_found<'a>(target: &Target<'_>, own: &'a Resources) -> Option<&'a Arc<Resource>> {
     let mut folder = &*target.path;
     if !target.slash {
-        folder = folder.rsplit_once('/').map_or("", |(folder, _)| folder);
+        folder = parent(folder);
     }
-    while !folder.is_empty() {
-        if let Some(page) = get(&format!("{folder}/404.html")) {
-            return Some(page);
+    loop {
+        match own.not_found(folder) {
+            None if !folder.is_empty() => folder = parent(folder),
+            found => return found,
         }
-        folder = folder.rsplit_once('/').map_or("", |(folder, _)| folder);
     }
-    get("404.html")
+}
+
+fn parent(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(parent, _)| parent)
 }
 
 #[cfg(test)]
@@ -201,8 +203,9 @@ mod tests {
     }
 
     #[test]
-    fn immutable_files_are_inherited_and_nothing_else() {
+    fn fingerprinted_files_are_inherited_and_nothing_else() {
         let old = ["app-1.js", "shared.js", "page.html", "notes.txt"];
+        // The builder fingerprints what is immutable.
         let channel = ChannelBuilder::new(&["index.html", "shared.js"])
             .inherits(NOW.after(Duration::from_secs(1)), &old, Lifetime::Immutable)
             .inherits(NOW.after(Duration::from_secs(1)), &["plain.js"], Lifetime::Revalidate)

@@ -69,11 +69,7 @@ impl Rest {
 
     fn fail(self, unavailable: Unavailable, stamps: &Stamps) -> Response<ReplyBody> {
         // That there is nothing at the path is known without the page that says so nicely.
-        let page = if self.status == StatusCode::NOT_FOUND {
-            pages::not_found(&HeaderMap::new(), false)
-        } else {
-            pages::unavailable(unavailable)
-        };
+        let page = if self.status == StatusCode::NOT_FOUND { pages::lost() } else { pages::unavailable(unavailable) };
         self.traffic.answered(page.status(), CacheResult::None);
         let mut response = page.response(false, stamps);
         response.headers_mut().insert(CACHE_STATUS, stamps.failed().clone());

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
+use verge_protocol::SitePath;
 
 /// A path that is not looked up in anything: it could be read in two ways, or hides something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -19,7 +20,7 @@ pub(crate) struct Target<'a> {
     pub(crate) path: Cow<'a, str>,
     /// Whether a slash stood at its end. The root's counts.
     pub(crate) slash: bool,
-    /// Whether a segment other than the last is empty: no file has such a path.
+    /// Whether no file has such a path: a segment other than the last is empty, or it is too long.
     pub(crate) hollow: bool,
 }
 
@@ -31,7 +32,8 @@ impl<'a> Target<'a> {
         let slash = raw.is_some() || path.is_empty();
         let raw = raw.unwrap_or(path);
         let decoded = decode(raw)?;
-        let hollow = decoded.starts_with('/') || decoded.ends_with('/') || decoded.contains("//");
+        let empty_segment = decoded.starts_with('/') || decoded.ends_with('/') || decoded.contains("//");
+        let hollow = empty_segment || decoded.len() > SitePath::MAX;
         let hidden = |character: char| character.is_control() || character == '\\';
         if decoded.contains(hidden) || decoded.split('/').any(|segment| segment == "." || segment == "..") {
             return Err(BadPath);
@@ -56,7 +58,6 @@ fn decode(raw: &str) -> Result<Cow<'_, str>, BadPath> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use verge_protocol::SitePath;
 
     use super::*;
 

@@ -1,6 +1,6 @@
 //! What is on disk, in memory: how large, and when it was last of use.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::DirEntry;
 use std::path::Path;
 use std::time::SystemTime;
@@ -9,7 +9,7 @@ use verge_protocol::{Digest, Timestamp};
 
 use super::eviction::Candidate;
 use super::layout::{Layout, Object, OpenError};
-use crate::table::Needs;
+use crate::table::{Class, Needs};
 
 struct Held {
     size: u64,
@@ -72,13 +72,13 @@ impl Index {
         self.used
     }
 
-    /// Everything that may be dropped: all but the manifests that are served, without which an edge could not boot.
-    pub(super) fn candidates(&self, needs: &Needs) -> Vec<Candidate<Object>> {
+    /// Everything that may be dropped: all but the manifests that are `followed`.
+    pub(super) fn candidates(&self, needs: &Needs, followed: &HashSet<Digest>) -> Vec<Candidate<Object>> {
         let candidate = |(object, held): (&Object, &Held)| {
             let class = match object {
                 Object::Blob(digest) => needs.class(digest),
-                Object::Manifest(id) if needs.is_served(id) => return None,
-                Object::Manifest(_) => crate::table::Class::Unreferenced,
+                Object::Manifest(id) if followed.contains(id) => return None,
+                Object::Manifest(_) => Class::Unreferenced,
             };
             Some(Candidate { key: *object, size: held.size, last_used: held.last_used, class })
         };

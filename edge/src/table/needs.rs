@@ -1,6 +1,6 @@
 //! Which blobs a table may send, and how much each is missed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use verge_protocol::{Content, Digest, Timestamp};
 
@@ -28,12 +28,9 @@ pub(crate) struct Need {
     pub(crate) size: u64,
 }
 
-/// Everything that a table rests on.
+/// Every blob that a table may send.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Needs {
-    blobs: HashMap<Digest, Need>,
-    manifests: HashSet<Digest>,
-}
+pub(crate) struct Needs(HashMap<Digest, Need>);
 
 impl Needs {
     /// What `table` may send from `now` on.
@@ -50,32 +47,26 @@ impl Needs {
     }
 
     fn add(&mut self, resources: &Resources, class: Class) {
-        self.manifests.insert(resources.manifest());
         for piece in resources.contents().flat_map(Content::pieces) {
-            let need = self.blobs.entry(piece.digest).or_insert(Need { class, size: piece.size });
+            let need = self.0.entry(piece.digest).or_insert(Need { class, size: piece.size });
             need.class = need.class.max(class);
         }
     }
 
     /// What a blob is kept for.
     pub(crate) fn class(&self, digest: &Digest) -> Class {
-        self.blobs.get(digest).map_or(Class::Unreferenced, |need| need.class)
-    }
-
-    /// Whether a manifest is served, in part at least.
-    pub(crate) fn is_served(&self, manifest: &Digest) -> bool {
-        self.manifests.contains(manifest)
+        self.0.get(digest).map_or(Class::Unreferenced, |need| need.class)
     }
 
     /// Every blob, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Digest, Need)> + '_ {
-        self.blobs.iter().map(|(digest, need)| (*digest, *need))
+        self.0.iter().map(|(digest, need)| (*digest, *need))
     }
 }
 
 #[cfg(test)]
 impl FromIterator<(Digest, Need)> for Needs {
     fn from_iter<I: IntoIterator<Item = (Digest, Need)>>(needs: I) -> Self {
-        Self { blobs: needs.into_iter().collect(), manifests: HashSet::new() }
+        Self(needs.into_iter().collect())
     }
 }

@@ -8,6 +8,7 @@ use verge_protocol::{Coding, Content, Lifetime};
 pub(crate) struct Resource {
     media_type: HeaderValue,
     lifetime: Lifetime,
+    fingerprinted: bool,
     is_html: bool,
     is_font: bool,
     identity: Representation,
@@ -37,6 +38,7 @@ impl From<File> for Resource {
         Self {
             media_type,
             lifetime: file.lifetime,
+            fingerprinted: file.fingerprinted,
             is_html: matches!(essence, "text/html" | "application/xhtml+xml"),
             is_font: essence.starts_with("font/") || essence == "application/vnd.ms-fontobject",
             identity: Representation::new(file.identity, None),
@@ -55,10 +57,10 @@ impl Resource {
         self.lifetime
     }
 
-    /// Whether later releases of its channel go on serving it: only what is immutable, and never a page, because a page
+    /// Whether later releases of its channel go on serving it: only what is fingerprinted, and never a page, because a page
     /// belongs to its release.
     pub(crate) fn is_inheritable(&self) -> bool {
-        self.lifetime == Lifetime::Immutable && !self.is_html
+        self.fingerprinted && !self.is_html
     }
 
     /// Fonts are fetched with CORS whatever their origin (CSS Fonts 4 §4.8.2).

@@ -11,6 +11,8 @@ use super::Resource;
 pub(crate) struct Resources {
     manifest: Digest,
     by_path: HashMap<Box<str>, Arc<Resource>>,
+    /// Each `404.html`, by its folder; the root's is empty.
+    not_found: HashMap<Box<str>, Arc<Resource>>,
     single_page: Option<Arc<Resource>>,
 }
 
@@ -23,7 +25,12 @@ impl Resources {
             Fallback::SinglePage { path } => by_path.get(path.as_str()).cloned(),
             Fallback::NotFound => None,
         };
-        Self { manifest: id, by_path, single_page }
+        let not_found = by_path.iter().filter_map(|(path, resource)| {
+            let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+            (name == "404.html").then(|| (folder.into(), Arc::clone(resource)))
+        });
+        let not_found = not_found.collect();
+        Self { manifest: id, by_path, not_found, single_page }
     }
 
     /// The manifest that they are of.
@@ -34,6 +41,11 @@ impl Resources {
     /// What is served at exactly this path.
     pub(crate) fn get(&self, path: &str) -> Option<&Arc<Resource>> {
         self.by_path.get(path)
+    }
+
+    /// The `404.html` that lies in exactly this folder; the root is empty.
+    pub(crate) fn not_found(&self, folder: &str) -> Option<&Arc<Resource>> {
+        self.not_found.get(folder)
     }
 
     /// The page that answers navigations to paths that name nothing.

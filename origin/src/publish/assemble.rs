@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use verge_protocol::manifest::File;
 use verge_protocol::{Build, Coding, Content, Digest, Lifetime, Manifest, SiteName, SitePath};
 
-use super::{lifetime, media_type};
+use super::lifetime::{self, Conventions};
+use super::media_type;
 
 /// A manifest and what was learnt while making it.
 pub(super) struct Assembled {
@@ -26,10 +27,12 @@ pub(super) fn assemble(
     let mut notices = Vec::new();
     let mut fingerprints = Vec::new();
     let mut files = BTreeMap::new();
+    let paths: Vec<SitePath> = build.files.keys().cloned().collect();
+    let conventions = Conventions::of(paths.iter());
     for (path, identity) in build.files {
         let media_type = media_type::of(&path);
         let first = history.get(path.as_str()).copied();
-        let decision = lifetime::decide(&path, &media_type, identity.digest(), first);
+        let decision = lifetime::decide(&conventions, &path, &media_type, identity.digest(), first);
         notices.extend(decision.notice);
         if decision.lifetime == Lifetime::Immutable {
             fingerprints.push((path.clone(), identity.digest()));
@@ -40,7 +43,8 @@ pub(super) fn assemble(
         } else {
             BTreeMap::new()
         };
-        files.insert(path, File { media_type, lifetime: decision.lifetime, identity, encodings });
+        let (lifetime, fingerprinted) = (decision.lifetime, decision.fingerprinted);
+        files.insert(path, File { media_type, lifetime, fingerprinted, identity, encodings });
     }
     Assembled { manifest: Manifest { site: site.clone(), fallback: build.fallback, files }, fingerprints, notices }
 }

@@ -1,0 +1,149 @@
+//! From the feed to what readers see.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use verge_protocol::state::Inherited;
+
+use super::site::{noise, release};
+use super::world::{World, until};
+
+#[tokio::test]
+async fn a_channel_whose_manifest_fails_holds_up_no_other() {
+    let world = World::start().await;
+    let missing = release(&[("index.html", "b1")]);
+    world.origin.point("b/live", 1, missing.id(), &[]);
+    let position = world.origin.publish("a/live", 1, &release(&[("index.html", "a1")]), &[]);
+    let mut applied = world.edge.applied();
+    let lag = "404 Not Found";
+    let seen = applied.wait_for(|applied| {
+        applied.position == Some(position) && applied.lagging.iter().any(|lagging| lagging.reason.contains(lag))
+    });
+    super::world::patiently("the lag to be told", seen).await.unwrap();
+    until("a to be served", async || world.get("a.localhost", "/").send().await.unwrap().status() == 200).await;
+    assert_eq!(world.get("b.localhost", "/").send().await.unwrap().status(), 404);
+    assert_eq!(world.health().await.1["pending"], 1);
+    until("the report", async || {
+        let data = world.origin.data();
+        data.reports.last().is_some_and(|report| {
+            report.applied == position && report.lagging.iter().any(|lag| lag.site.as_str() == "b" && lag.seq.0 == 1)
+        })
+    })
+    .await;
+
+    world.origin.hold(&missing);
+    world.served(position).await;
+    assert_eq!(world.get("b.localhost", "/").send().await.unwrap().text().await.unwrap(), "b1");
+    until("the report", async || world.origin.data().reports.last().is_some_and(|report| report.lagging.is_empty()))
+        .await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn another_history_replaces_the_table() {
+    let mut world = World::start().await;
+    let site = release(&[("index.html", "hi")]);
+    world.origin.publish("a/live", 1, &site, &[]);
+    world.served(world.origin.publish("b/live", 1, &site, &[])).await;
+    let position = world.origin.restore(|key| key.starts_with("channel/a/")).await;
+    world.served(position).await;
+    assert_eq!(world.get("a.localhost", "/").send().await.unwrap().status(), 200);
+    assert_eq!(world.get("b.localhost", "/").send().await.unwrap().status(), 404);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_removed_channel_is_gone_and_an_unknown_key_is_skipped() {
+    let world = World::start().await;
+    world.origin.publish("demo/pr-1", 1, &release(&[("index.html", "preview")]), &[]);
+    world.served(world.origin.write("moon/full", |_| Some(1.into()))).await;
+    assert_eq!(world.get("pr-1--demo.localhost", "/").send().await.unwrap().text().await.unwrap(), "preview");
+    assert_eq!(world.get("demo.localhost", "/").send().await.unwrap().status(), 404);
+    assert_eq!(world.metric("verge_edge_unknown_keys").await, Some(1.0));
+    world.served(world.origin.write("channel/demo/pr-1", |_| None)).await;
+    assert_eq!(world.get("pr-1--demo.localhost", "/").send().await.unwrap().status(), 404);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_live_lives_on_until_its_time() {
+    let world = World::start().await;
+    let one = release(&[("index.html", "1"), ("assets/app-11111111.js", "one")]);
+    let two = release(&[("index.html", "2"), ("assets/app-22222222.js", "two")]);
+    world.served(world.origin.publish("demo/live", 1, &one, &[])).await;
+    let until_then = world.clock.now().after(Duration::from_hours(24));
+    let inherits = [Inherited { manifest: one.id(), until: until_then }];
+    world.served(world.origin.publish("demo/live", 2, &two, &inherits)).await;
+    assert_eq!(world.read("/").await.1, "2");
+    assert_eq!(world.read("/assets/app-11111111.js").await, (200, "one".to_owned()));
+    assert_eq!(world.read("/assets/app-22222222.js").await, (200, "two".to_owned()));
+    world.clock.advance(Duration::from_hours(24));
+    assert_eq!(world.read("/assets/app-11111111.js").await.0, 404);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_switch_under_load_never_mixes() {
+    let world = Arc::new(World::start().await);
+    let big = noise(600_000);
+    let files = |version: u8| {
+        let mut bytes = big.clone();
+        bytes[0] = version;
+        bytes[599_999] = version;
+        release(&[("big.bin", bytes)])
+    };
+    world.served(world.origin.publish("demo/live", 1, &files(1), &[])).await;
+    let done = Arc::new(AtomicBool::new(false));
+    let readers: Vec<_> = (0..8)
+        .map(|_| {
+            let (world, done) = (Arc::clone(&world), Arc::clone(&done));
+            world.edge.tasks().spawn("test reader", async move {
+                let mut seen = 0;
+                while !done.load(Ordering::SeqCst) || seen == 0 {
+                    let answer = world.get("demo.localhost", "/big.bin").send().await.unwrap();
+                    assert_eq!(answer.status(), 200);
+                    let release: u8 = answer.headers()["verge-release"].to_str().unwrap()[1..].parse().unwrap();
+                    let etag = answer.headers()["etag"].to_str().unwrap().trim_matches('"').to_owned();
+                    let body = answer.bytes().await.unwrap();
+                    assert_eq!((body[0] + 1, body[599_999] + 1), (release % 2 + 1, release % 2 + 1));
+                    assert_eq!(verge_protocol::Digest::of(&body).to_string(), etag);
+                    seen += 1;
+                }
+            })
+        })
+        .collect();
+    for number in 2..12_u8 {
+        let position = world.origin.publish("demo/live", number.into(), &files(number % 2), &[]);
+        world.served(position).await;
+    }
+    done.store(true, Ordering::SeqCst);
+    for reader in readers {
+        reader.await.unwrap().unwrap();
+    }
+    Arc::into_inner(world).unwrap().stop().await;
+}
+
+#[tokio::test]
+async fn shutdown_lets_a_download_finish() {
+    let world = World::start().await;
+    let big = noise(8 << 20);
+    world.served(world.origin.publish("demo/live", 1, &release(&[("big.bin", &big)]), &[])).await;
+    let mut answer = world.get("demo.localhost", "/big.bin").send().await.unwrap();
+    let mut body = answer.chunk().await.unwrap().unwrap().to_vec();
+    let (tasks, address) = (world.edge.tasks(), world.edge.public_addr());
+    let World { edge, mut origin, folder, .. } = world;
+    let read = async {
+        tasks.draining().cancelled().await;
+        until("the listener to close", async || tokio::net::TcpStream::connect(address).await.is_err()).await;
+        while let Some(chunk) = answer.chunk().await.unwrap() {
+            body.extend_from_slice(&chunk);
+        }
+    };
+    let (ended, ()) = tokio::join!(edge.shutdown(), read);
+    assert_eq!(ended, Ok(()));
+    assert!(body == big, "{} bytes", body.len());
+    assert!(tasks.running().is_empty());
+    origin.go_away().await;
+    drop(folder);
+}

@@ -1,0 +1,74 @@
+//! Releases to serve.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use verge_protocol::manifest::File;
+use verge_protocol::{Blob, Coding, Content, Digest, Fallback, Lifetime, Manifest};
+
+/// A manifest and the blobs it is made of.
+#[derive(Clone)]
+pub(super) struct Release {
+    pub(super) manifest: Manifest,
+    pub(super) blobs: Vec<Blob>,
+}
+
+/// A release of the site `demo` with these files. What lies in `assets/` is fingerprinted and immutable.
+pub(super) fn release<T: AsRef<[u8]>>(files: &[(&str, T)]) -> Release {
+    let mut release = Release {
+        manifest: Manifest { site: "demo".parse().unwrap(), fallback: Fallback::NotFound, files: BTreeMap::new() },
+        blobs: Vec::new(),
+    };
+    for (path, bytes) in files {
+        let identity = release.add(bytes.as_ref());
+        let media_type = match path.rsplit_once('.') {
+            Some((_, "html")) => "text/html; charset=utf-8",
+            Some((_, "js")) => "text/javascript; charset=utf-8",
+            Some((_, "woff2")) => "font/woff2",
+            _ => "application/octet-stream",
+        };
+        let fingerprinted = path.starts_with("assets/");
+        let lifetime = if fingerprinted { Lifetime::Immutable } else { Lifetime::Revalidate };
+        let file =
+            File { media_type: media_type.to_owned(), lifetime, fingerprinted, identity, encodings: BTreeMap::new() };
+        release.manifest.files.insert(path.parse().unwrap(), file);
+    }
+    release
+}
+
+impl Release {
+    fn add(&mut self, bytes: &[u8]) -> Content {
+        let (content, blobs) = Content::cut(&Bytes::copy_from_slice(bytes));
+        self.blobs.extend(blobs);
+        content
+    }
+
+    /// Adds an encoding of a file; nobody here decodes it.
+    pub(super) fn encoded(mut self, path: &str, coding: Coding, bytes: &str) -> Self {
+        let content = self.add(bytes.as_bytes());
+        self.manifest.files.get_mut(path).unwrap().encodings.insert(coding, content);
+        self
+    }
+
+    /// Makes it a single-page app.
+    pub(super) fn single_page(mut self, path: &str) -> Self {
+        self.manifest.fallback = Fallback::SinglePage { path: path.parse().unwrap() };
+        self
+    }
+
+    pub(super) fn id(&self) -> Digest {
+        Digest::of(&self.manifest.to_bytes())
+    }
+}
+
+/// That many bytes, none like its neighbours.
+pub(super) fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[3]
+    };
+    std::iter::repeat_with(next).take(length).collect()
+}
