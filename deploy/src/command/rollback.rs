@@ -49,8 +49,13 @@ pub(super) async fn run(arguments: &cli::Rollback, context: &Context<'_>) -> Res
     } else {
         let style = output.results_style();
         let name = style.clone().bold().apply_to(format!("{site} {}", released.release));
-        let state = if channel.is_live() { "is live again".to_owned() } else { format!("is on {channel} again") };
-        let mut lines = vec![format!("{name} {state}, after {}\n", rolled.from)];
+        let place = if channel.is_live() { "live".to_owned() } else { format!("on {channel}") };
+        let state = if rolled.from == released.release {
+            format!("was {place} already")
+        } else {
+            format!("is {place} again, after {}", rolled.from)
+        };
+        let mut lines = vec![format!("{name} {state}\n")];
         if wait {
             lines.push(summary::row("edges", &summary::edges(&followed.edges, &style), &style));
         }

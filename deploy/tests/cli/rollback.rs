@@ -33,6 +33,8 @@ async fn any_release_can_be_gone_to() {
     assert_eq!(line["edges"]["confirmed"].as_array().unwrap().len(), 3);
     let ran = world.verge(&["rollback"]).await.ended(Exit::Failure);
     assert!(ran.stderr.contains("error: app has no release before v1"), "{}", ran.stderr);
+    let ran = world.verge(&["rollback", "--to", "v1"]).await.ended(Exit::Success);
+    assert!(ran.stdout.starts_with("app v1 was live already\n"), "{}", ran.stdout);
     world.verge(&["rollback", "--to", "v3"]).await.ended(Exit::Success);
 }
 

@@ -76,14 +76,23 @@ pub(super) async fn keep(
     let build = load(&app, &site, &id).await?;
     app.database.touch_build(&site, &id, app.clock.now()).await?;
     let wanted = build.files.values().flat_map(Content::pieces).map(|piece| (piece.digest, piece.size)).collect();
-    let mut kept = Vec::new();
-    let outcome = receive(&app, &wanted, request, &mut kept).await;
-    if !kept.is_empty() {
-        app.blobs.sync().await?;
-        app.database.add_blobs(&site, &kept).await?;
-        app.metrics.blobs_kept.inc_by(kept.len() as u64);
+    // A task of its own: this handler is dropped when its connection is cut, and what had come by then must be kept.
+    let tasks = app.tasks.clone();
+    let keeping = tasks.spawn("keep a pack", async move {
+        let mut kept = Vec::new();
+        let outcome = receive(&app, &wanted, request, &mut kept).await;
+        if !kept.is_empty() {
+            app.blobs.sync().await?;
+            app.database.add_blobs(&site, &kept).await?;
+            app.metrics.blobs_kept.inc_by(kept.len() as u64);
+        }
+        outcome.map(|()| Json(BlobsKept { kept: kept.len() as u64 }))
+    });
+    match keeping.await {
+        Ok(Some(outcome)) => outcome,
+        Ok(None) | Err(_) => Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the origin is stopping")
+            .hint("go on when it is back: ask what is missing")),
     }
-    outcome.map(|()| Json(BlobsKept { kept: kept.len() as u64 }))
 }
 
 /// The build, or the error that says that there is none.
