@@ -114,10 +114,8 @@ impl Booted {
         };
         until_drained("feed", Box::pin(listener.run()));
         until_drained("save", Box::pin(save::run(follower.disk.clone(), saves.subscribe(), durable.clone())));
-        until_drained(
-            "report",
-            Box::pin(report::run(follower.upstream.clone(), follower.url, durable.subscribe(), reconnected)),
-        );
+        let (upstream, draining) = (follower.upstream.clone(), tasks.draining().clone());
+        drop(tasks.spawn("report", report::run(upstream, follower.url, durable.subscribe(), reconnected, draining)));
         let prefetcher = prefetch::Prefetcher {
             upstream: follower.upstream.clone(),
             disk: follower.disk.clone(),

@@ -22,9 +22,9 @@ pub(crate) struct Heard {
 }
 
 impl Heard {
-    /// Whether the edge counts as there.
+    /// Whether the edge counts as there: heard lately, and not about to end.
     pub(crate) fn live(&self, now: Timestamp) -> bool {
-        self.at.age(now) <= Duration::from_secs(LIVE_SECONDS)
+        !self.report.draining && self.at.age(now) <= Duration::from_secs(LIVE_SECONDS)
     }
 }
 

@@ -21,6 +21,9 @@ pub struct Report {
     /// Channels whose last row is not applied yet.
     #[serde(default)]
     pub lagging: Vec<Lag>,
+    /// It is about to end: nobody need wait for it any more.
+    #[serde(default)]
+    pub draining: bool,
     /// The edge's version of Verge.
     pub version: String,
 }

@@ -31,7 +31,7 @@ pub(super) async fn run(arguments: &cli::Up, context: &Context<'_>) -> Result<Ex
         None => data(arguments, context.environment)?,
     };
     let ports = Ports::new(arguments.port).map_err(|error| Failure::new(Exit::Usage, &error))?;
-    let plan = Plan { edges: arguments.edges, ports, data };
+    let plan = Plan { edges: arguments.edges, ports, data, temporary: arguments.temp };
     let cluster = Cluster::start(&plan).await?;
     let outcome = serve(arguments, context, &plan, &cluster).await;
     context.output.say("stopping");

@@ -34,6 +34,8 @@ pub struct Plan {
     pub ports: Ports,
     /// Where everything is kept.
     pub data: PathBuf,
+    /// Whether that is gone at the end.
+    pub temporary: bool,
 }
 
 /// A running cluster.

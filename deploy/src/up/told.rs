@@ -66,7 +66,10 @@ impl Told {
         for site in &self.sites {
             row(&site.name, &link.apply_to(&site.url).to_string(), &format!("  {}", site.release));
         }
-        row("", "", "");
+        text.push('\n');
+        let mut row = |name: &str, value: &str, note: &str| {
+            let _ = writeln!(text, "  {name:width$}  {value}{}", dim.apply_to(note));
+        };
         for edge in &self.edges {
             row(&edge.name, &edge.url, &format!("  health and metrics at {}", edge.admin));
         }
@@ -81,7 +84,7 @@ impl Told {
             text,
             "\n  Push a site of your own, from its project in another terminal:\n\n      {}\n\n  {}",
             bold.apply_to(format!("{environment}{program} push")),
-            dim.apply_to("Ctrl-C stops it all; the data stay."),
+            dim.apply_to(if plan.temporary { "Ctrl-C stops it all." } else { "Ctrl-C stops it all; the data stay." }),
         );
         text
     }
@@ -114,9 +117,9 @@ mod tests {
 
     #[test]
     fn for_people() {
-        let plan = Plan { edges: 2, ports: Ports::new(7400).unwrap(), data: "/data/verge".into() };
+        let cluster = Plan { edges: 2, ports: Ports::new(7400).unwrap(), data: "/data/verge".into(), temporary: false };
         let plain = Style::new().force_styling(false);
-        insta::assert_snapshot!(told().text(&plan, "verge", true, &plain));
-        assert!(told().text(&plan, "verge", false, &plain).contains("VERGE_TOKEN=vrg_1 verge push"));
+        insta::assert_snapshot!(told().text(&cluster, "verge", true, &plain));
+        assert!(told().text(&cluster, "verge", false, &plain).contains("VERGE_TOKEN=vrg_1 verge push"));
     }
 }

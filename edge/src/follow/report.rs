@@ -4,27 +4,53 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
 use verge_protocol::report::{REPORT_SECONDS, Report};
 
 use super::Applied;
 use super::backoff::Backoff;
 use crate::upstream::{Upstream, chain};
 
-/// Reports after each change, at each reconnection, and every few seconds.
+/// How long the last report may take: nothing waits for an origin that is not there.
+const FAREWELL_MAX: Duration = Duration::from_secs(1);
+
+/// Reports after each change, at each reconnection, every few seconds, and once more when `draining` begins.
 pub(super) async fn run(
     upstream: Upstream,
     url: Option<String>,
     mut saved: watch::Receiver<Applied>,
     reconnected: Arc<Notify>,
+    draining: CancellationToken,
 ) {
+    let reporting = report_on(&upstream, url.as_deref(), &mut saved, &reconnected);
+    if draining.run_until_cancelled(reporting).await.is_some() {
+        return;
+    }
+    let farewell = report(&saved.borrow(), url.as_deref(), true);
+    if let Some(farewell) = farewell {
+        // Whoever is not told finds out by the silence.
+        let _ = tokio::time::timeout(FAREWELL_MAX, upstream.report(&farewell)).await;
+    }
+}
+
+/// What there is to say; nothing before the first snapshot is complete.
+fn report(applied: &Applied, url: Option<&str>, draining: bool) -> Option<Report> {
+    Some(Report {
+        url: url.map(str::to_owned),
+        applied: applied.position?,
+        lagging: applied.lagging.clone(),
+        draining,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    })
+}
+
+async fn report_on(upstream: &Upstream, url: Option<&str>, saved: &mut watch::Receiver<Applied>, reconnected: &Notify) {
     let mut backoff = Backoff::default();
     loop {
         let next = Duration::from_secs(REPORT_SECONDS);
         let mut wait = next;
-        let applied = saved.borrow_and_update().clone();
-        if let Some(position) = applied.position {
-            let version = env!("CARGO_PKG_VERSION").to_owned();
-            let report = Report { url: url.clone(), applied: position, lagging: applied.lagging, version };
+        let report = report(&saved.borrow_and_update(), url, false);
+        if let Some(report) = report {
             match upstream.report(&report).await {
                 Ok(()) => backoff.reset(),
                 Err(error) => {

@@ -59,6 +59,7 @@ impl Confirmation {
             heard.report.lagging.iter().find(|lag| lag.site == self.label.site && lag.channel == self.label.channel);
         match lag {
             Some(lag) => lag.reason.clone(),
+            None if heard.report.draining => "it is shutting down".to_owned(),
             None if !heard.live(now) => format!("not heard for {} s", heard.at.age(now).as_secs()),
             None => format!("has followed to {} of {}", heard.report.applied, self.position),
         }
@@ -82,7 +83,10 @@ mod tests {
             .into_iter()
             .collect();
         let applied = format!("1-{seq}").parse().unwrap();
-        Heard { report: Report { url: None, applied, lagging, version: "0".into() }, at: Timestamp(at * 1000) }
+        Heard {
+            report: Report { url: None, applied, lagging, draining: false, version: "0".into() },
+            at: Timestamp(at * 1000),
+        }
     }
 
     fn fleet(edges: &[(&str, Heard)]) -> BTreeMap<EdgeName, Heard> {

@@ -87,7 +87,8 @@ async fn one(app: &Arc<App>, content: Content, deadline: Instant) -> Result<Vec<
     for coding in Coding::ALL {
         let (dense, fast) = levels(coding);
         let level = if Instant::now() < deadline { dense } else { fast };
-        if let Some(content) = app.database.encoding(of, coding, level).await? {
+        // One made in haste by an earlier push is kept: a push of what was pushed before is quick.
+        if let Some(content) = app.database.encoding(of, coding, fast).await? {
             encodings.push(Encoding { of, coding, level, content, new: false });
             continue;
         }

@@ -5,7 +5,7 @@ use verge_protocol::{Coding, Content, Digest};
 use super::{Database, StoreError, json_column, signed};
 
 impl Database {
-    /// The encoding of a content at `level` or a denser one: `None` if none was made, `Some(None)` if it saved nothing.
+    /// The densest encoding of a content, at `level` at least: `None` if none was made, `Some(None)` if it saved nothing.
     pub(crate) async fn encoding(
         &self,
         digest: Digest,

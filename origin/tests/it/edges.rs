@@ -92,7 +92,7 @@ async fn reports_confirm_a_release_edge_by_edge() {
     let (a, b) = (world.edge_token("a").await, world.edge_token("b").await);
     let report = async |token: &str, applied: &str| {
         let applied = applied.parse().unwrap();
-        let report = Report { url: None, applied, lagging: vec![], version: "0.1.0".into() };
+        let report = Report { url: None, applied, lagging: vec![], draining: false, version: "0.1.0".into() };
         let answer = world.request_as(token, Method::POST, "/v1/edges/report").json(&report).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::NO_CONTENT);
     };
