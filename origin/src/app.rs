@@ -13,6 +13,7 @@ use crate::fleet::Fleet;
 use crate::metrics::Metrics;
 use crate::publish::Publishing;
 use crate::store::{Blobs, Database};
+use crate::uploads::Uploads;
 
 /// One origin. Shared by all its tasks.
 pub(crate) struct App {
@@ -22,6 +23,7 @@ pub(crate) struct App {
     pub(crate) tasks: Tasks,
     pub(crate) fleet: Fleet,
     pub(crate) publishing: Publishing,
+    pub(crate) uploads: Uploads,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Limits,
     pub(crate) sites_url: SitesUrl,

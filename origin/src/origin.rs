@@ -22,6 +22,7 @@ use crate::metrics::Metrics;
 use crate::publish::Publishing;
 use crate::store::{Blobs, Database};
 use crate::token;
+use crate::uploads::Uploads;
 
 /// A running origin.
 pub struct Origin {
@@ -57,6 +58,7 @@ impl Origin {
             tasks: tasks.clone(),
             fleet: Fleet::default(),
             publishing: Publishing::default(),
+            uploads: Uploads::default(),
             metrics,
             limits: config.limits,
             sites_url: config.sites_url,

@@ -53,6 +53,7 @@ pub(super) async fn create(
     let id = build_id(&plain);
     app.blobs.put_build(&site, &id, body).await?;
     app.database.touch_build(&site, &id, app.clock.now()).await?;
+    app.uploads.settled(&site, &id).await;
     let label = HostLabel { site, channel };
     let missing = publish::missing(&app, &label, &build).await?;
     let state = app.database.channel(&label.site, &label.channel).await?;
@@ -77,6 +78,7 @@ pub(super) async fn keep(
     app.database.touch_build(&site, &id, app.clock.now()).await?;
     let wanted = build.files.values().flat_map(Content::pieces).map(|piece| (piece.digest, piece.size)).collect();
     // A task of its own: this handler is dropped when its connection is cut, and what had come by then must be kept.
+    let pack = app.uploads.start(&site, &id);
     let tasks = app.tasks.clone();
     let keeping = tasks.spawn("keep a pack", async move {
         let mut kept = Vec::new();
@@ -86,6 +88,7 @@ pub(super) async fn keep(
             app.database.add_blobs(&site, &kept).await?;
             app.metrics.blobs_kept.inc_by(kept.len() as u64);
         }
+        drop(pack);
         outcome.map(|()| Json(BlobsKept { kept: kept.len() as u64 }))
     });
     match keeping.await {
