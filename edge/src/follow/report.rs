@@ -23,9 +23,8 @@ pub(super) async fn run(
     draining: CancellationToken,
 ) {
     let reporting = report_on(&upstream, url.as_deref(), &mut saved, &reconnected);
-    if draining.run_until_cancelled(reporting).await.is_some() {
-        return;
-    }
+    // It ends by itself too, when those who save have drained first.
+    let _ = draining.run_until_cancelled(reporting).await;
     let farewell = report(&saved.borrow(), url.as_deref(), true);
     if let Some(farewell) = farewell {
         // Whoever is not told finds out by the silence.
