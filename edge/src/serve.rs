@@ -111,8 +111,8 @@ impl Shared {
         let Ok(target) = Target::read(path) else {
             return edges_own(pages::bad_path(), channel.traffic());
         };
-        let subresource = || asset::is_subresource(headers);
-        match resolve::resolve(channel, &target, || self.clock.now(), subresource) {
+        let destination = || asset::destination(headers);
+        match resolve::resolve(channel, &target, || self.clock.now(), destination) {
             Ok(found) => respond::respond(plan(&found, headers, head), channel, &self.blobs, &self.stamps),
             Err(nothing) => {
                 let page = pages::not_found(headers, &target, nothing.by_destination);

@@ -15,7 +15,7 @@ async fn an_edge_boots_and_serves_with_the_origin_gone() {
     for (path, status, body) in [
         ("/", StatusCode::OK, "first"),
         ("/big.txt", StatusCode::OK, &big),
-        ("/x.js", StatusCode::NOT_FOUND, "not here"),
+        ("/nothing", StatusCode::NOT_FOUND, "not here"),
     ] {
         let answer = world.get(0, "demo", path).await;
         assert_eq!(answer.status, status, "{path}");

@@ -22,11 +22,28 @@ pub(crate) fn is_asset(path: &str) -> bool {
     EXTENSIONS.split(' ').any(|known| known.eq_ignore_ascii_case(extension))
 }
 
-/// Whether `Sec-Fetch-Dest` says that the request is for a part of a page. Without the header it is not.
-pub(crate) fn is_subresource(headers: &HeaderMap) -> bool {
-    headers.get("sec-fetch-dest").is_some_and(|value| {
-        SUBRESOURCES.split(' ').any(|subresource| value.as_bytes().eq_ignore_ascii_case(subresource.as_bytes()))
-    })
+/// What a request is for, as far as it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Destination {
+    /// A page that a person goes to.
+    Page,
+    /// A part of a page.
+    Part,
+    /// It does not say: an old browser, a monitor, a script's own fetch.
+    Unknown,
+}
+
+/// Reads `Sec-Fetch-Dest`.
+pub(crate) fn destination(headers: &HeaderMap) -> Destination {
+    let Some(value) = headers.get("sec-fetch-dest") else { return Destination::Unknown };
+    let is = |word: &str| value.as_bytes().eq_ignore_ascii_case(word.as_bytes());
+    if SUBRESOURCES.split(' ').any(is) {
+        Destination::Part
+    } else if is("document") {
+        Destination::Page
+    } else {
+        Destination::Unknown
+    }
 }
 
 #[cfg(test)]
@@ -49,12 +66,13 @@ mod tests {
     }
 
     #[test]
-    fn only_a_named_subresource_is_one() {
+    fn only_what_is_named_is_a_part_or_a_page() {
         let ask = |value: &'static str| {
-            is_subresource(&HeaderMap::from_iter([("sec-fetch-dest".parse().unwrap(), value.parse().unwrap())]))
+            destination(&HeaderMap::from_iter([("sec-fetch-dest".parse().unwrap(), value.parse().unwrap())]))
         };
-        assert!(ask("script") && ask("Worker") && ask("image"));
-        assert!(!ask("document") && !ask("empty") && !ask("iframe") && !ask("from-the-future"));
-        assert!(!is_subresource(&HeaderMap::new()));
+        assert_eq!(["script", "Worker", "image"].map(ask), [Destination::Part; 3]);
+        assert_eq!(ask("document"), Destination::Page);
+        assert_eq!(["empty", "iframe", "from-the-future"].map(ask), [Destination::Unknown; 3]);
+        assert_eq!(destination(&HeaderMap::new()), Destination::Unknown);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use verge_protocol::Timestamp;
 
-use super::asset::is_asset;
+use super::asset::{Destination, is_asset};
 use super::target::Target;
 use crate::table::{Channel, Resource, Resources};
 
@@ -33,12 +33,14 @@ pub(crate) struct Nothing {
     pub(crate) by_destination: bool,
 }
 
-/// Finds what answers `target`. `subresource` tells whether the request says that it is for a part of a page.
+/// Finds what answers `target`; `destination` tells what the request says that it is for.
+///
+/// A missing asset is answered by a page only when a person goes there: a script or an image that is not there must not be HTML.
 pub(crate) fn resolve(
     channel: &Channel,
     target: &Target<'_>,
     now: impl FnOnce() -> Timestamp,
-    subresource: impl FnOnce() -> bool,
+    destination: impl Fn() -> Destination,
 ) -> Result<Found, Nothing> {
     let own = channel.own();
     if !target.hollow {
@@ -49,14 +51,16 @@ pub(crate) fn resolve(
             return Ok(Found::File(Arc::clone(resource)));
         }
     }
-    let route = own.single_page().filter(|_| !is_asset(&target.path));
+    let asset = is_asset(&target.path);
+    let route = own.single_page().filter(|_| !asset);
     if let Some(page) = route
-        && !subresource()
+        && destination() != Destination::Part
     {
         return Ok(Found::SinglePage(Arc::clone(page)));
     }
-    let by_destination = route.is_some();
-    match not_found(target, own) {
+    let page = not_found(target, own);
+    let by_destination = route.is_some() || (asset && page.is_some());
+    match page.filter(|_| !asset || destination() == Destination::Page) {
         Some(page) => Ok(Found::NotFoundPage { page: Arc::clone(page), by_destination }),
         None => Err(Nothing { by_destination }),
     }
@@ -119,9 +123,9 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_000_000);
 
     /// The text of what answers, after `200 ` or `404 `; `spa ` marks the fallback, and `*` a dependence on the header.
-    fn ask(channel: &Channel, path: &str, subresource: bool) -> String {
+    fn ask(channel: &Channel, path: &str, destination: Destination) -> String {
         let mark = |by_destination| if by_destination { "*" } else { "" };
-        match resolve(channel, &Target::read(path).unwrap(), || NOW, || subresource) {
+        match resolve(channel, &Target::read(path).unwrap(), || NOW, || destination) {
             Ok(Found::File(resource)) => format!("200 {}", text_of(&resource)),
             Ok(Found::SinglePage(resource)) => format!("spa {}", text_of(&resource)),
             Ok(Found::NotFoundPage { page, by_destination }) => {
@@ -163,7 +167,7 @@ mod tests {
             ("/c//x.js", "404"),
             ("/c//", "404"),
         ] {
-            assert_eq!(ask(&channel, path, false), answer, "{path}");
+            assert_eq!(ask(&channel, path, Destination::Unknown), answer, "{path}");
         }
     }
 
@@ -180,7 +184,7 @@ mod tests {
             ("/404.html", "200 404.html"),
             ("/404", "200 404.html"),
         ] {
-            assert_eq!(ask(&channel, path, false), answer, "{path}");
+            assert_eq!(ask(&channel, path, Destination::Unknown), answer, "{path}");
         }
     }
 
@@ -188,17 +192,29 @@ mod tests {
     fn the_fallback_answers_navigations_only() {
         let page = Fallback::SinglePage { path: "index.html".parse().unwrap() };
         let channel = ChannelBuilder::new(&["index.html", "404.html", "a.js"]).fallback(page).build();
-        for (path, subresource, answer) in [
-            ("/", false, "200 index.html"),
-            ("/users/7", false, "spa index.html"),
-            ("/users/jane.doe", false, "spa index.html"),
-            ("/users//7", false, "spa index.html"),
-            ("/users/7", true, "404* 404.html"),
-            ("/assets/old-chunk.js", false, "404 404.html"),
-            ("/assets/old-chunk.js", true, "404 404.html"),
-            ("/a.js", true, "200 a.js"),
+        for (path, destination, answer) in [
+            ("/", Destination::Unknown, "200 index.html"),
+            ("/users/7", Destination::Unknown, "spa index.html"),
+            ("/users/7", Destination::Page, "spa index.html"),
+            ("/users/jane.doe", Destination::Unknown, "spa index.html"),
+            ("/users//7", Destination::Unknown, "spa index.html"),
+            ("/users/7", Destination::Part, "404* 404.html"),
+            ("/a.js", Destination::Part, "200 a.js"),
         ] {
-            assert_eq!(ask(&channel, path, subresource), answer, "{path}");
+            assert_eq!(ask(&channel, path, destination), answer, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_missing_asset_is_not_html_unless_a_person_goes_there() {
+        let channel = ChannelBuilder::new(&["index.html", "404.html"]).build();
+        for (path, destination, answer) in [
+            ("/assets/old-chunk.js", Destination::Unknown, "404*"),
+            ("/assets/old-chunk.js", Destination::Part, "404*"),
+            ("/missing.pdf", Destination::Page, "404* 404.html"),
+            ("/missing", Destination::Unknown, "404 404.html"),
+        ] {
+            assert_eq!(ask(&channel, path, destination), answer, "{path}");
         }
     }
 
@@ -221,7 +237,7 @@ mod tests {
             ("/expired.js", "404"),
             ("/app-1.js/", "404"),
         ] {
-            assert_eq!(ask(&channel, path, false), answer, "{path}");
+            assert_eq!(ask(&channel, path, Destination::Unknown), answer, "{path}");
         }
     }
 
@@ -231,7 +247,7 @@ mod tests {
         fn no_path_finds_what_it_does_not_name(path in "/(a|b|/|\\.|html|index|%2e|%61){0,8}") {
             let channel = ChannelBuilder::new(&["a", "a.html", "b/index.html", "b/a/b.html"]).build();
             if let Ok(target) = Target::read(&path)
-                && let Ok(Found::File(resource)) = resolve(&channel, &target, || NOW, || false)
+                && let Ok(Found::File(resource)) = resolve(&channel, &target, || NOW, || Destination::Unknown)
             {
                 let found = text_of(&resource);
                 let bare = found.strip_suffix(".html").unwrap_or(&found);
