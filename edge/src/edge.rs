@@ -16,10 +16,10 @@ use verge_daemon::{Clock, Daemon, Tasks};
 
 use crate::cache::Blobs;
 use crate::config::{Config, RawConfig};
-use crate::follow::{Applied, Follower};
+use crate::follow::Follower;
 use crate::metrics::{Gauges, Levels, Metrics};
 use crate::serve::Readers;
-use crate::status::{Heard, Status};
+use crate::status::{Applied, Heard, Status};
 use crate::store::{Disk, OpenError, Store};
 use crate::table::Table;
 use crate::upstream::Upstream;

@@ -24,28 +24,15 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, mpsc, watch};
 use verge_daemon::{Clock, Tasks};
-use verge_protocol::Position;
-use verge_protocol::report::Lag;
 
 use self::apply::Applier;
 use self::channels::Channels;
 use self::cursor::Cursor;
 use crate::metrics::Metrics;
-use crate::status::Heard;
+use crate::status::{Applied, Heard};
 use crate::store::{Disk, Store};
 use crate::table::{Needs, Table};
 use crate::upstream::Upstream;
-
-/// How far an edge serves what the origin says.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Applied {
-    /// Every row up to here is served, or named in `lagging`. `None` until the first snapshot is complete.
-    pub position: Option<Position>,
-    /// Channels that serve an older release than they should, or none.
-    pub lagging: Vec<Lag>,
-    /// Keys of kinds that this version does not know.
-    pub unknown: usize,
-}
 
 /// What following works on. All of it is shared with those who serve.
 pub(crate) struct Follower {

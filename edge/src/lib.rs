@@ -28,4 +28,4 @@ mod upstream;
 
 pub use config::Config;
 pub use edge::{BindError, Edge};
-pub use follow::Applied;
+pub use status::Applied;

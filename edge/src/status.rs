@@ -7,9 +7,19 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use verge_protocol::EdgeName;
+use verge_protocol::report::Lag;
+use verge_protocol::{EdgeName, Position};
 
-use crate::follow::Applied;
+/// How far an edge serves what the origin says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Applied {
+    /// Every row up to here is served, or named in `lagging`. `None` until the first snapshot is complete.
+    pub position: Option<Position>,
+    /// Channels that serve an older release than they should, or none.
+    pub lagging: Vec<Lag>,
+    /// Keys of kinds that this version does not know.
+    pub unknown: usize,
+}
 
 /// When an origin was last heard. Clones share it.
 #[derive(Clone)]

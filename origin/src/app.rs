@@ -11,8 +11,8 @@ use verge_protocol::api::Limits;
 use crate::config::SitesUrl;
 use crate::fleet::Fleet;
 use crate::metrics::Metrics;
-use crate::publish::Publishing;
 use crate::store::{Blobs, Database};
+use crate::turns::Turns;
 use crate::uploads::Uploads;
 
 /// One origin. Shared by all its tasks.
@@ -22,7 +22,7 @@ pub(crate) struct App {
     pub(crate) clock: Clock,
     pub(crate) tasks: Tasks,
     pub(crate) fleet: Fleet,
-    pub(crate) publishing: Publishing,
+    pub(crate) turns: Turns,
     pub(crate) uploads: Uploads,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Limits,

@@ -13,6 +13,7 @@ mod origin;
 mod publish;
 mod store;
 mod token;
+mod turns;
 mod uploads;
 
 pub use config::{Config, RawConfig, SitesUrl};

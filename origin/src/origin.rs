@@ -19,9 +19,9 @@ use crate::config::{Config, RawConfig};
 use crate::fleet::Fleet;
 use crate::http;
 use crate::metrics::Metrics;
-use crate::publish::Publishing;
 use crate::store::{Blobs, Database};
 use crate::token;
+use crate::turns::Turns;
 use crate::uploads::Uploads;
 
 /// A running origin.
@@ -57,7 +57,7 @@ impl Origin {
             clock,
             tasks: tasks.clone(),
             fleet: Fleet::default(),
-            publishing: Publishing::default(),
+            turns: Turns::default(),
             uploads: Uploads::default(),
             metrics,
             limits: config.limits,

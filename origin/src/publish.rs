@@ -10,8 +10,7 @@ mod inherit;
 mod lifetime;
 mod media_type;
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,6 +24,7 @@ use verge_protocol::{Build, Coding, Content, Digest, Manifest, Position, Release
 use self::confirm::Confirmation;
 use crate::app::App;
 use crate::store::{NewRelease, StoreError, Switch, Target};
+use crate::turns::Turn;
 
 /// How long edges may go without one more of them confirming before the rest are called lagging.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -61,36 +61,8 @@ fn at(current: Option<&ChannelState>) -> String {
 pub(crate) type Steps = mpsc::Receiver<Result<Progress, PublishError>>;
 type StepSender = mpsc::Sender<Result<Progress, PublishError>>;
 
-/// What keeps publishers out of each other's way.
-#[derive(Default)]
-pub(crate) struct Publishing {
-    busy: Mutex<HashSet<HostLabel>>,
-    /// Held from reading what paths were first released with until that is written: else two channels of a site could release
-    /// different bytes as immutable at one path.
-    history: tokio::sync::Mutex<()>,
-}
-
-/// The right to move a channel. One at a time.
-struct Turn {
-    app: Arc<App>,
-    label: HostLabel,
-}
-
-impl Turn {
-    fn take(app: &Arc<App>, label: HostLabel) -> Result<Self, PublishError> {
-        let mut busy = app.publishing.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        if busy.insert(label.clone()) {
-            Ok(Self { app: Arc::clone(app), label })
-        } else {
-            Err(PublishError::Busy(label))
-        }
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.app.publishing.busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.label);
-    }
+fn take_turn(app: &App, label: HostLabel) -> Result<Turn, PublishError> {
+    app.turns.take(&label).ok_or(PublishError::Busy(label))
 }
 
 /// Makes a release of `build`, all of whose blobs the site must hold, and moves the channel to it.
@@ -101,10 +73,10 @@ pub(crate) async fn publish(
     build: Build,
     provenance: Provenance,
 ) -> Result<Steps, PublishError> {
-    let turn = Turn::take(app, label)?;
-    check_epoch(app, &turn.label, expected).await?;
-    check_blobs(app, &turn.label, &build).await?;
-    Ok(run(turn, move |app, label, progress| async move {
+    let turn = take_turn(app, label)?;
+    check_epoch(app, turn.label(), expected).await?;
+    check_blobs(app, turn.label(), &build).await?;
+    Ok(run(Arc::clone(app), turn, move |app, label, progress| async move {
         release(&app, label, expected, build, provenance, &progress).await
     }))
 }
@@ -117,9 +89,9 @@ pub(crate) async fn move_to(
     release: ReleaseNumber,
     manifest: Digest,
 ) -> Result<Steps, PublishError> {
-    let turn = Turn::take(app, label)?;
-    check_epoch(app, &turn.label, expected).await?;
-    Ok(run(turn, move |app, label, _| async move {
+    let turn = take_turn(app, label)?;
+    check_epoch(app, turn.label(), expected).await?;
+    Ok(run(Arc::clone(app), turn, move |app, label, _| async move {
         switch(&app, label, expected, Target::Existing(release, manifest), Vec::new()).await
     }))
 }
@@ -133,16 +105,15 @@ struct Switched {
 }
 
 /// Runs `work`, which ends in a switch, and then waits for the edges; tells all of it.
-fn run<W, F>(turn: Turn, work: W) -> Steps
+fn run<W, F>(app: Arc<App>, turn: Turn, work: W) -> Steps
 where
     W: FnOnce(Arc<App>, HostLabel, StepSender) -> F + Send + 'static,
     F: Future<Output = Result<Switched, PublishError>> + Send,
 {
     let (sender, receiver) = mpsc::channel(64);
-    let app = Arc::clone(&turn.app);
     let tasks = app.tasks.clone();
     drop(tasks.spawn("publish", async move {
-        let outcome = work(Arc::clone(&app), turn.label.clone(), sender.clone()).await;
+        let outcome = work(Arc::clone(&app), turn.label().clone(), sender.clone()).await;
         // From here on the next one may move the channel: it need not wait for slow edges.
         drop(turn);
         match outcome {
@@ -197,7 +168,7 @@ async fn release(
     .await?;
 
     let (files, bytes) = (build.files.len() as u64, build.bytes());
-    let _history = app.publishing.history.lock().await;
+    let _history = app.turns.history().await;
     let history = app.database.fingerprints(&label.site).await?;
     let assembled = assemble::assemble(&label.site, build, &encodings, &history);
     let (manifest, blobs) = Content::cut(&assembled.manifest.to_bytes().into());

@@ -7,12 +7,12 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, watch};
 use verge_daemon::Clock;
 
-use super::Applied;
 use super::channels::{Channels, Notice};
 use super::cursor::Change;
 use super::manifests::{Manifests, Outcome};
 use super::save::Save;
 use crate::metrics::Metrics;
+use crate::status::Applied;
 use crate::table::Table;
 
 /// How often to look at the clock although nothing was told.

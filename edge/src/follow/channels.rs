@@ -11,9 +11,9 @@ use verge_protocol::report::Lag;
 use verge_protocol::state::{ChannelState, Entry, Key, Row, RowError};
 use verge_protocol::{ChannelName, Digest, Generation, Position, SiteName, Timestamp};
 
-use super::Applied;
 use super::cursor::Change;
 use crate::metrics::Traffic;
+use crate::status::Applied;
 use crate::store::{Saved, Serving};
 use crate::table::{Channel, Resources, Table};
 

@@ -7,8 +7,8 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use verge_protocol::report::{REPORT_SECONDS, Report};
 
-use super::Applied;
 use super::backoff::Backoff;
+use crate::status::Applied;
 use crate::upstream::{Upstream, chain};
 
 /// How long the last report may take: nothing waits for an origin that is not there.

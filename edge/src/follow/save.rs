@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-use super::Applied;
+use crate::status::Applied;
 use crate::store::{Disk, Saved};
 
 /// A state to be saved, and how far it is.
