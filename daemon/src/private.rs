@@ -11,9 +11,10 @@ use prometheus_client::registry::Registry;
 
 /// Serves `/healthz` (200 while the process can do its work, else 503, with one line saying why) and `/metrics` (`OpenMetrics`
 /// text).
-pub fn router<H>(registry: Arc<Registry>, health: H) -> Router
+pub fn router<H, F>(registry: Arc<Registry>, health: H) -> Router
 where
-    H: Fn() -> Health + Clone + Send + Sync + 'static,
+    H: Fn() -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Health> + Send,
 {
     let metrics = move || async move {
         let mut text = String::new();
@@ -29,7 +30,7 @@ where
         }
     };
     let healthz = move || async move {
-        match health() {
+        match health().await {
             Health::Good => (StatusCode::OK, "ok\n".to_owned()),
             Health::Bad(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
         }

@@ -68,7 +68,10 @@ pub fn run<D: Daemon>() -> ExitCode {
             return Ok(());
         }
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        runtime.block_on(until_signal::<D>(config))
+        let outcome = runtime.block_on(until_signal::<D>(config));
+        // Threads that still compress or hash are not waited for: the deadline was the shutdown's.
+        runtime.shutdown_background();
+        outcome
     })();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

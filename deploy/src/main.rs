@@ -6,11 +6,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Parser as _;
 use verge::cli::Surroundings;
-use verge::{Cli, Environment, Output, command};
+use verge::failure::Failure;
+use verge::{Cli, Environment, Exit, Output, command};
 use verge_protocol::Timestamp;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let cli = Cli::parse();
     let current_dir = std::env::current_dir().unwrap_or_else(|_| ".".into());
     let environment = Environment::read(|name| std::env::var_os(name), current_dir, now());
@@ -22,7 +22,18 @@ async fn main() -> ExitCode {
         color: environment.color,
     };
     let output = Output::new(stdout(), stderr(), cli.global.manner(surroundings));
-    command::run(&cli, &environment, &output).await.into()
+    match tokio::runtime::Runtime::new() {
+        Ok(runtime) => {
+            let exit = runtime.block_on(command::run(&cli, &environment, &output));
+            // Threads that still work for nobody are not waited for.
+            runtime.shutdown_background();
+            exit.into()
+        }
+        Err(error) => {
+            output.fail(&Failure::new(Exit::Failure, &error));
+            Exit::Failure.into()
+        }
+    }
 }
 
 /// How to call this program from any folder: by its name where the shell found it, else by its whole path.

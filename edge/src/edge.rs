@@ -101,7 +101,13 @@ impl Edge {
         registry.register_collector(Box::new(Gauges(levels(status.clone(), blobs.clone(), disk))));
         let health = {
             let status = status.clone();
-            move || if status.can_serve() { Health::Good } else { Health::Bad("no table yet".to_owned()) }
+            move || {
+                std::future::ready(if status.can_serve() {
+                    Health::Good
+                } else {
+                    Health::Bad("no table yet".to_owned())
+                })
+            }
         };
         let router = private::router(Arc::new(registry), health);
         serve("private listener", private_listener, HttpLimits::default(), &tasks, TowerToHyperService::new(router));

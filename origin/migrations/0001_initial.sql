@@ -9,7 +9,8 @@ create table counter (
     -- Tombstones up to here are gone: who has followed less must start over.
     floor bigint not null
 );
-insert into counter (id, generation, seq, floor) values (1, 1, 0, 0);
+-- Generation 0 stands for none yet: the first start chooses one.
+insert into counter (id, generation, seq, floor) values (1, 0, 0, 0);
 
 -- What edges follow. A null value is a tombstone.
 create table state (
@@ -34,10 +35,17 @@ create table token (
 create table blob (
     site text not null references site (name),
     digest text not null,
+    size bigint not null,
     primary key (site, digest)
 );
 
--- A build between its creation and its release. Pins its blobs until `used` is a day ago.
+-- Contents of several blobs that were read whole and found to have the digest they claim. `blobs` is the digest of the list.
+create table content (
+    digest text primary key,
+    blobs text not null
+);
+
+-- Builds that were named, and when they were last used: what collection, when there is one, will go by.
 create table build (
     site text not null references site (name),
     id text not null,

@@ -95,15 +95,16 @@ impl Follower {
 
     /// Queues what was written since; whether there was anything to say.
     async fn read(&mut self) -> Result<bool, StoreError> {
-        // First the mark, then the rows up to it: a row overwritten in between has moved past the mark, and comes next time.
-        let mark = *self.news.borrow_and_update();
-        if mark.seq > self.seq {
-            let rows = self.database.rows(self.seq, mark.seq).await?;
+        let news = *self.news.borrow_and_update();
+        if news.seq > self.seq || self.stage == Stage::CatchingUp {
+            // All that is there, which may be more than the news: cut off at the news, a key that was written again since would
+            // be missing from the snapshot.
+            let rows = self.database.rows(self.seq).await?;
+            self.seq = rows.last().map_or(self.seq, |row| row.seq);
             self.queue.extend(rows.into_iter().map(FeedEvent::Row));
-            self.seq = mark.seq;
         }
         if self.stage == Stage::CatchingUp {
-            self.queue.push_back(FeedEvent::CaughtUp(mark));
+            self.queue.push_back(FeedEvent::CaughtUp(Position { generation: news.generation, seq: self.seq }));
             self.stage = Stage::Tailing;
         }
         Ok(!self.queue.is_empty())

@@ -12,6 +12,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
 use verge_daemon::http_server::{self, HttpLimits};
 use verge_daemon::private::{self, Health};
+use verge_daemon::tasks::Unfinished;
 use verge_daemon::{Clock, Daemon, DataFolder, Secret, Tasks, listen};
 
 use crate::app::App;
@@ -43,7 +44,7 @@ impl Origin {
 
         let data = DataFolder::open(&config.data)?;
         let blobs = Blobs::open(&config.data.join("objects")).await?;
-        let database = Database::open(&config.data.join("origin.db")).await?;
+        let database = Database::open(&config.data.join("origin.db"), clock.now()).await?;
         let admin_token = admin_token(&config.data.join("admin-token"), &database, &clock).await?;
 
         let metrics = Arc::new(Metrics::default());
@@ -68,7 +69,19 @@ impl Origin {
         let limits = HttpLimits::default();
         let router = http::router(Arc::clone(&app));
         http_server::serve("api", api, limits, &tasks, TowerToHyperService::new(router));
-        let router = private::router(Arc::new(registry), || Health::Good);
+        let health = {
+            let database = app.database.clone();
+            move || {
+                let database = database.clone();
+                async move {
+                    match database.position().await {
+                        Ok(_) => Health::Good,
+                        Err(error) => Health::Bad(error.to_string()),
+                    }
+                }
+            }
+        };
+        let router = private::router(Arc::new(registry), health);
         http_server::serve("private", private, limits, &tasks, TowerToHyperService::new(router));
         tracing::info!(%address, private = %private_address, data = %config.data.display(), "the origin is up");
         Ok(Self { app, address, private_address, admin_token, drain: config.drain, _data: data })
@@ -82,6 +95,13 @@ impl Origin {
     /// Where health and metrics listen.
     pub fn private_address(&self) -> SocketAddr {
         self.private_address
+    }
+
+    /// Accepts no more, finishes what is under way within [`Config::drain`], and is gone. The error names what was cut off.
+    pub async fn shutdown(self) -> Result<(), Unfinished> {
+        let finished = self.app.tasks.shutdown(self.drain).await;
+        self.app.database.close().await;
+        finished
     }
 
     /// The administrator's token.
@@ -105,10 +125,9 @@ impl Daemon for Origin {
     }
 
     async fn shutdown(self) {
-        if let Err(unfinished) = self.app.tasks.shutdown(self.drain).await {
-            tracing::warn!(%unfinished, "the origin did not drain in time");
+        if let Err(unfinished) = Self::shutdown(self).await {
+            tracing::warn!(%unfinished, "not everything finished in time");
         }
-        self.app.database.close().await;
     }
 }
 
@@ -116,10 +135,12 @@ impl Daemon for Origin {
 async fn admin_token(file: &Path, database: &Database, clock: &Clock) -> anyhow::Result<Secret> {
     if !tokio::fs::try_exists(file).await? {
         let token = token::generate();
+        let new = file.with_extension("new");
         let mut options = tokio::fs::OpenOptions::new();
-        let mut handle = options.create_new(true).write(true).mode(0o600).open(file).await?;
+        let mut handle = options.create(true).truncate(true).write(true).mode(0o600).open(&new).await?;
         handle.write_all(format!("{}\n", token.expose()).as_bytes()).await?;
         handle.sync_all().await?;
+        tokio::fs::rename(new, file).await?;
     }
     let text = tokio::fs::read_to_string(file).await?;
     let text = text.trim();

@@ -5,6 +5,7 @@
 
 mod assemble;
 mod confirm;
+mod contents;
 mod encode;
 mod inherit;
 mod lifetime;
@@ -13,18 +14,19 @@ mod media_type;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use verge_protocol::api::{Changes, Progress, Provenance};
+use verge_protocol::api::{Progress, Provenance};
 use verge_protocol::host::HostLabel;
 use verge_protocol::state::ChannelState;
-use verge_protocol::{Build, Coding, Content, Digest, Manifest, Position, ReleaseNumber, Seq};
+use verge_protocol::{Build, Coding, Content, Digest, Position, ReleaseNumber, Seq};
 
 use self::confirm::Confirmation;
 use crate::app::App;
 use crate::store::{NewRelease, StoreError, Switch, Target};
 use crate::turns::Turn;
+
+pub(crate) use self::contents::{changes, manifest_bytes, missing};
 
 /// How long edges may go without one more of them confirming before the rest are called lagging.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -47,8 +49,12 @@ pub(crate) enum PublishError {
     Encoding { digest: Digest, coding: Coding, source: std::io::Error },
     #[error(transparent)]
     Manifest(#[from] verge_protocol::manifest::ManifestError),
+    #[error("content {0} is not what its blobs make up")]
+    WrongContent(Digest),
     #[error("there is no manifest {0}")]
     UnknownManifest(Digest),
+    #[error("manifest {0} was lost")]
+    LostManifest(Digest),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -137,18 +143,11 @@ async fn check_epoch(app: &App, label: &HostLabel, expected: Option<Seq>) -> Res
 }
 
 async fn check_blobs(app: &App, label: &HostLabel, build: &Build) -> Result<(), PublishError> {
-    let missing = missing(app, label, build).await?;
+    let missing = contents::missing(app, &label.site, build).await?;
     match missing.first() {
         None => Ok(()),
         Some(first) => Err(PublishError::MissingBlobs { missing: missing.len(), first: *first }),
     }
-}
-
-/// The blobs of `build` that its site does not hold, each once, in the order of the build.
-pub(crate) async fn missing(app: &App, label: &HostLabel, build: &Build) -> Result<Vec<Digest>, StoreError> {
-    let mut held = app.database.blobs_of(&label.site).await?;
-    let wanted = build.files.values().flat_map(Content::pieces);
-    Ok(wanted.map(|piece| piece.digest).filter(|digest| held.insert(*digest)).collect())
 }
 
 async fn release(
@@ -159,6 +158,7 @@ async fn release(
     provenance: Provenance,
     progress: &StepSender,
 ) -> Result<Switched, PublishError> {
+    contents::verify(app, &build).await?;
     let contents = assemble::encodable(&build);
     let total = contents.len() as u64;
     let encodings = encode::all(app, contents, |done| {
@@ -242,40 +242,4 @@ async fn follow(app: &App, switched: Switched, progress: &StepSender) {
         }
     }
     let _ = progress.send(Ok(confirmation.finish(&app.fleet.heard(), app.clock.now()))).await;
-}
-
-/// Reads a whole content of the origin's own; a blob that is not as it should be is noted, so that the next push sends it again.
-async fn read(app: &App, content: &Content) -> Result<Bytes, PublishError> {
-    match app.blobs.read(content).await? {
-        Ok(bytes) => Ok(bytes),
-        Err(bad) => {
-            app.metrics.blobs_corrupt.inc();
-            app.database.forget_blob(bad).await?;
-            Err(PublishError::BadBlob(bad))
-        }
-    }
-}
-
-/// The bytes of a manifest.
-pub(crate) async fn manifest_bytes(app: &App, id: Digest) -> Result<Bytes, PublishError> {
-    let content = app.database.manifest(id).await?.ok_or(PublishError::UnknownManifest(id))?;
-    read(app, &content).await
-}
-
-/// How a build differs from what the channel serves now.
-pub(crate) async fn changes(app: &App, build: &Build, current: Option<Digest>) -> Result<Changes, PublishError> {
-    let Some(id) = current else {
-        return Ok(Changes { added: build.files.len() as u64, ..Changes::default() });
-    };
-    let manifest = Manifest::verify(id, &manifest_bytes(app, id).await?)?;
-    let mut changes = Changes::default();
-    for (path, content) in &build.files {
-        match manifest.files.get(path) {
-            None => changes.added += 1,
-            Some(file) if file.identity == *content => changes.unchanged += 1,
-            Some(_) => changes.changed += 1,
-        }
-    }
-    changes.removed = manifest.files.len() as u64 - changes.changed - changes.unchanged;
-    Ok(changes)
 }

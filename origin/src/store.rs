@@ -3,6 +3,7 @@
 pub(crate) mod blobs;
 mod builds;
 mod channels;
+mod contents;
 mod database;
 mod encodings;
 mod fingerprints;

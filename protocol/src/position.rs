@@ -40,6 +40,13 @@ pub struct Position {
     pub seq: Seq,
 }
 
+impl Position {
+    /// Whether whoever is here has seen the write `at`: of another history nothing is known.
+    pub fn has(self, at: Self) -> bool {
+        self.generation == at.generation && self.seq >= at.seq
+    }
+}
+
 /// Text that is not a position.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a position in the feed: expected generation-sequence, such as 1-42")]

@@ -44,6 +44,6 @@ pub struct Lag {
 impl Report {
     /// Whether the edge serves what the row `seq` of a channel says, or something newer.
     pub fn confirms(&self, at: Position, site: &SiteName, channel: &ChannelName) -> bool {
-        self.applied >= at && !self.lagging.iter().any(|lag| lag.site == *site && lag.channel == *channel)
+        self.applied.has(at) && !self.lagging.iter().any(|lag| lag.site == *site && lag.channel == *channel)
     }
 }

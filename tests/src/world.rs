@@ -18,7 +18,7 @@ use verge::output::Manner;
 use verge::push::{Push, PushError, Pushed};
 use verge::scan::Options;
 use verge::upload::Patience;
-use verge_daemon::{Clock, Daemon as _, Secret};
+use verge_daemon::{Clock, Secret};
 use verge_edge::Edge;
 use verge_origin::Origin;
 use verge_protocol::api::{Provenance, Status};
@@ -134,7 +134,7 @@ impl World {
 
     /// Stops the origin in good order.
     pub async fn stop_origin(&mut self) {
-        self.origin.take().unwrap().shutdown().await;
+        self.origin.take().unwrap().shutdown().await.unwrap();
     }
 
     /// Starts the origin again, where it was.
@@ -185,7 +185,9 @@ impl World {
             let running = self.edges.iter().filter(|seat| seat.edge.is_some());
             running.into_iter().all(|seat| {
                 let edge = status.edges.iter().find(|edge| edge.name == seat.name);
-                edge.is_some_and(|edge| edge.applied >= Some(position) && edge.lagging.is_empty())
+                edge.is_some_and(|edge| {
+                    edge.live && edge.applied.is_some_and(|applied| applied.has(position)) && edge.lagging.is_empty()
+                })
             })
         })
         .await;

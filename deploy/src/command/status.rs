@@ -23,7 +23,7 @@ pub(super) async fn run(context: &Context<'_>) -> Result<Exit, Failure> {
 
 fn text(origin: &str, status: &Status, now: Timestamp, output: &Output) -> String {
     let version = human::line(&status.version, 40);
-    let head = format!("origin {origin}, version {version}, at {}", status.position);
+    let head = format!("origin {origin}, version {version}, at write {}", status.position.seq);
     format!("{head}\n\n{}\n\n{}", edges(status, now, output), sites::text(&status.sites, now, output))
 }
 

@@ -1,6 +1,8 @@
 //! `verge up`: starts a cluster, pushes a site to it, says how to go on, and waits to be told to stop.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 
 use verge_daemon::telemetry::{self, LogFormat};
 use verge_protocol::api::{Provenance, Site};
@@ -8,7 +10,7 @@ use verge_protocol::{ChannelName, SiteName};
 
 use super::Context;
 use crate::cli;
-use crate::client::Token;
+use crate::client::{Address, Token};
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -32,14 +34,31 @@ pub(super) async fn run(arguments: &cli::Up, context: &Context<'_>) -> Result<Ex
     };
     let ports = Ports::new(arguments.port).map_err(|error| Failure::new(Exit::Usage, &error))?;
     let plan = Plan { edges: arguments.edges, ports, data, temporary: arguments.temp };
-    let cluster = Cluster::start(&plan).await?;
-    let outcome = serve(arguments, context, &plan, &cluster).await;
-    context.output.say("stopping");
+    // Listened for from the start: a signal while everything is starting must not leave half of it behind.
+    let mut ended = pin!(verge_daemon::run::terminated());
+    let cluster = tokio::select! {
+        cluster = Cluster::start(&plan) => cluster?,
+        signal = &mut ended => return stopped(&signal?, context),
+    };
+    let outcome = tokio::select! {
+        served = serve(arguments, context, &plan, &cluster) => served.map(|never| match never {}),
+        signal = &mut ended => signal.map_err(Failure::from).and_then(|signal| stopped(signal, context)),
+    };
     cluster.shutdown().await;
     outcome
 }
 
-async fn serve(arguments: &cli::Up, context: &Context<'_>, plan: &Plan, cluster: &Cluster) -> Result<Exit, Failure> {
+fn stopped(signal: &str, context: &Context<'_>) -> Result<Exit, Failure> {
+    context.output.say(format_args!("{signal}: stopping"));
+    Ok(Exit::Success)
+}
+
+async fn serve(
+    arguments: &cli::Up,
+    context: &Context<'_>,
+    plan: &Plan,
+    cluster: &Cluster,
+) -> Result<Infallible, Failure> {
     let profile_saved = save_profile(cluster, context.environment)?;
     push(arguments, context, cluster).await?;
     let sites: Vec<Site> = cluster.client().get("/v1/sites").await?;
@@ -50,8 +69,7 @@ async fn serve(arguments: &cli::Up, context: &Context<'_>, plan: &Plan, cluster:
         let style = context.output.results_style();
         context.output.result(told.text(plan, &context.environment.program, profile_saved, &style))?;
     }
-    verge_daemon::run::terminated().await?;
-    Ok(Exit::Success)
+    std::future::pending().await
 }
 
 /// Where everything is kept.
@@ -65,9 +83,14 @@ fn data(arguments: &cli::Up, environment: &Environment) -> Result<PathBuf, Failu
     })
 }
 
-/// Lets `verge push` in another terminal find this origin. Whether it could be saved: not without a home.
+/// Lets `verge push` in another terminal find this origin. Whether it was saved: not without a home, and not over the profile of
+/// an origin elsewhere, which may hold the only copy of its token.
 fn save_profile(cluster: &Cluster, environment: &Environment) -> Result<bool, Failure> {
     let Some(path) = &environment.profile else { return Ok(false) };
+    let elsewhere = |known: &Profile| known.origin.parse::<Address>().is_ok_and(|address| !address.is_loopback());
+    if profile::load(path).ok().flatten().as_ref().is_some_and(elsewhere) {
+        return Ok(false);
+    }
     let profile =
         Profile { origin: cluster.client().origin().to_string(), token: Token::new(cluster.token().expose()) };
     profile::save(&profile, path).map_err(|error| Failure::new(Exit::Failure, &error))?;

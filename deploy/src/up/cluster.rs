@@ -131,7 +131,7 @@ impl Cluster {
     /// Ends it: readers first, so that what they are at is finished.
     pub async fn shutdown(self) {
         join_all(self.edges.into_iter().map(|running| running.edge.shutdown())).await;
-        self.origin.shutdown().await;
+        let _ = self.origin.shutdown().await;
     }
 
     async fn start_edge(&self, plan: &Plan, number: u16, readers: Listen) -> Result<RunningEdge, ClusterError> {
@@ -141,7 +141,7 @@ impl Cluster {
         let data = plan.data.join(name.as_str());
         let config = verge_edge::Config {
             listen: readers,
-            private_listen: plan.ports.edge_private(number).into(),
+            private_listen: listen::open("an edge's health and metrics", plan.ports.edge_private(number)).await?,
             drain: DRAIN,
             ..verge_edge::Config::new(name.clone(), origin, Secret::new(token), data)
         };
@@ -156,7 +156,11 @@ impl Cluster {
             let status: Status = self.client.get("/v1/status").await?;
             let behind = |name: &EdgeName| {
                 let edge = status.edges.iter().find(|edge| edge.name == *name);
-                !edge.is_some_and(|edge| edge.live && edge.applied >= Some(status.position) && edge.lagging.is_empty())
+                !edge.is_some_and(|edge| {
+                    edge.live
+                        && edge.applied.is_some_and(|applied| applied.has(status.position))
+                        && edge.lagging.is_empty()
+                })
             };
             let names = self.edges.iter().map(|edge| &edge.name).filter(|name| behind(name));
             let names: Vec<&str> = names.map(EdgeName::as_str).collect();
@@ -176,7 +180,7 @@ async fn start_origin(plan: &Plan, readers: &[Listen]) -> Result<Origin, Cluster
     let sites_url = format!("http://localhost:{port}").parse().map_err(failed("the origin"))?;
     let config = verge_origin::Config {
         listen: listen::open("the origin's API", plan.ports.origin()).await?,
-        private_listen: plan.ports.origin_private().into(),
+        private_listen: listen::open("the origin's health and metrics", plan.ports.origin_private()).await?,
         drain: DRAIN,
         ..verge_origin::Config::new(plan.data.join("origin"), sites_url)
     };

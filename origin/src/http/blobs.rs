@@ -42,7 +42,11 @@ async fn frame(app: &App, digest: Digest) -> Result<Bytes, StoreError> {
             app.metrics.blobs_sent.inc();
             Ok(pack::blob_frame(&blob))
         }
-        Found::Missing => Ok(pack::missing_frame(&digest)),
+        // Nobody's row may say that it is held.
+        Found::Missing => {
+            app.database.forget_blob(digest).await?;
+            Ok(pack::missing_frame(&digest))
+        }
         Found::Corrupt => {
             app.metrics.blobs_corrupt.inc();
             app.database.forget_blob(digest).await?;

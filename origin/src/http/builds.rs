@@ -55,14 +55,17 @@ pub(super) async fn create(
     app.database.touch_build(&site, &id, app.clock.now()).await?;
     app.uploads.settled(&site, &id).await;
     let label = HostLabel { site, channel };
-    let missing = publish::missing(&app, &label, &build).await?;
+    let missing = publish::missing(&app, &label.site, &build).await?;
     let state = app.database.channel(&label.site, &label.channel).await?;
     let changes = publish::changes(&app, &build, state.as_ref().map(|state| state.manifest)).await?;
-    let current = state.map(|state| Current {
-        release: state.release,
-        epoch: state.epoch,
-        files: changes.changed + changes.removed + changes.unchanged,
-    });
+    let current = match state {
+        None => None,
+        Some(state) => {
+            let release = app.database.release(&label.site, state.release).await?;
+            let files = release.map_or(0, |release| release.files);
+            Some(Current { release: state.release, epoch: state.epoch, files })
+        }
+    };
     Ok(Json(BuildCreated { build: id, limits: app.limits, missing, current, changes }))
 }
 
@@ -81,7 +84,7 @@ pub(super) async fn keep(
     let pack = app.uploads.start(&site, &id);
     let tasks = app.tasks.clone();
     let keeping = tasks.spawn("keep a pack", async move {
-        let mut kept = Vec::new();
+        let mut kept: Vec<(Digest, u64)> = Vec::new();
         let outcome = receive(&app, &wanted, request, &mut kept).await;
         if !kept.is_empty() {
             app.blobs.sync().await?;
@@ -101,10 +104,8 @@ pub(super) async fn keep(
 /// The build, or the error that says that there is none.
 pub(super) async fn load(app: &App, site: &SiteName, id: &BuildId) -> Result<Build, ApiError> {
     sites::known(app, site).await?;
-    let unknown = || {
-        ApiError::not_found("unknown_build", format!("site `{site}` has no build {id}"))
-            .hint("it may have been released, or left alone for a day: create it again")
-    };
+    let unknown =
+        || ApiError::not_found("unknown_build", format!("site `{site}` has no build {id}")).hint("create it again");
     if !app.database.has_build(site, id).await? {
         return Err(unknown());
     }
@@ -168,7 +169,7 @@ async fn receive(
     app: &App,
     wanted: &HashMap<Digest, u64>,
     request: Request,
-    kept: &mut Vec<Digest>,
+    kept: &mut Vec<(Digest, u64)>,
 ) -> Result<(), ApiError> {
     let mut stream = request.into_body().into_data_stream();
     let mut decoder = Decoder::default();
@@ -196,7 +197,12 @@ fn bad_pack(error: &dyn std::error::Error) -> ApiError {
         .hint("what came before it is kept: ask what is missing, and go on")
 }
 
-async fn take(app: &App, wanted: &HashMap<Digest, u64>, frame: Frame, kept: &mut Vec<Digest>) -> Result<(), ApiError> {
+async fn take(
+    app: &App,
+    wanted: &HashMap<Digest, u64>,
+    frame: Frame,
+    kept: &mut Vec<(Digest, u64)>,
+) -> Result<(), ApiError> {
     let Frame::Blob(blob) = frame else {
         return Err(ApiError::bad_request("bad_pack", "the pack says that a blob is missing: nobody asked"));
     };
@@ -206,6 +212,6 @@ async fn take(app: &App, wanted: &HashMap<Digest, u64>, frame: Frame, kept: &mut
     }
     app.blobs.put(&blob).await?;
     app.metrics.blob_bytes_kept.inc_by(blob.bytes().len() as u64);
-    kept.push(digest);
+    kept.push((digest, blob.bytes().len() as u64));
     Ok(())
 }

@@ -85,10 +85,14 @@ impl From<PublishError> for ApiError {
                 tracing::error!(error = message, "a release could not be made");
                 Self::new(StatusCode::CONFLICT, "missing_blobs", message).hint("push again: it will be sent again")
             }
-            PublishError::UnknownManifest(_) => Self::not_found("unknown_manifest", message),
-            PublishError::Encoding { .. } | PublishError::Manifest(_) | PublishError::Store(_) => {
-                Self::internal(&error)
+            PublishError::WrongContent(_) => {
+                Self::unprocessable("bad_build", message).hint("was a file changed while it was pushed? push again")
             }
+            PublishError::UnknownManifest(_) => Self::not_found("unknown_manifest", message),
+            PublishError::Encoding { .. }
+            | PublishError::Manifest(_)
+            | PublishError::LostManifest(_)
+            | PublishError::Store(_) => Self::internal(&error),
         }
     }
 }

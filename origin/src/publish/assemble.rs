@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use verge_protocol::manifest::File;
-use verge_protocol::{Build, Coding, Content, Digest, Lifetime, Manifest, SiteName, SitePath};
+use verge_protocol::{Build, Coding, Content, Digest, Manifest, SiteName, SitePath};
 
 use super::lifetime::{self, Conventions};
 use super::media_type;
@@ -34,7 +34,7 @@ pub(super) fn assemble(
         let first = history.get(path.as_str()).copied();
         let decision = lifetime::decide(&conventions, &path, &media_type, identity.digest(), first);
         notices.extend(decision.notice);
-        if decision.lifetime == Lifetime::Immutable {
+        if decision.fingerprinted {
             fingerprints.push((path.clone(), identity.digest()));
         }
         let encoded = |coding| Some((coding, encodings.get(&(identity.digest(), coding))?.clone()));

@@ -26,6 +26,9 @@ impl Confirmation {
     /// Takes what the edges said last; answers who confirmed since.
     pub(super) fn update(&mut self, heard: &BTreeMap<EdgeName, Heard>) -> Vec<Progress> {
         let mut news = Vec::new();
+        // Who is about to end is not waited for: it serves nobody, and catches up when it is back.
+        let ending = |name: &EdgeName| heard.get(name).is_some_and(|heard| heard.report.draining);
+        self.expected.retain(|name| self.confirmed.contains(name) || !ending(name));
         for name in self.expected.clone() {
             let serves = heard
                 .get(&name)
@@ -59,7 +62,6 @@ impl Confirmation {
             heard.report.lagging.iter().find(|lag| lag.site == self.label.site && lag.channel == self.label.channel);
         match lag {
             Some(lag) => lag.reason.clone(),
-            None if heard.report.draining => "it is shutting down".to_owned(),
             None if !heard.live(now) => format!("not heard for {} s", heard.at.age(now).as_secs()),
             None => format!("has followed to {} of {}", heard.report.applied, self.position),
         }

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt as _};
-use verge_protocol::{Blob, BuildId, Content, Digest, SiteName};
+use verge_protocol::{Blob, BuildId, Digest, SiteName};
 
 use super::StoreError;
 
@@ -38,7 +38,11 @@ impl Blobs {
 
     /// Stores a blob, whole or not at all. Storing one twice is well. It survives a power cut only after [`Blobs::sync`].
     pub(crate) async fn put(&self, blob: &Blob) -> Result<(), StoreError> {
-        // Over what is there: a power cut may have left a file of the right name and the wrong bytes.
+        // A good file is left alone: one that is safely on disk must not be replaced by one that is not yet. A bad one, as a
+        // power cut may leave it, is set aside by looking at it.
+        if matches!(self.get(blob.digest()).await?, Found::Blob(_)) {
+            return Ok(());
+        }
         self.store.put(&blob_path(blob.digest()), blob.bytes().clone().into()).await?;
         Ok(())
     }
@@ -60,18 +64,6 @@ impl Blobs {
                 Ok(Found::Corrupt)
             }
         }
-    }
-
-    /// Reads a whole content into memory; `Err` holds the blob that is not there.
-    pub(crate) async fn read(&self, content: &Content) -> Result<Result<Bytes, Digest>, StoreError> {
-        let mut whole = BytesMut::new();
-        for piece in content.pieces() {
-            match self.get(piece.digest).await? {
-                Found::Blob(blob) => whole.extend_from_slice(blob.bytes()),
-                Found::Missing | Found::Corrupt => return Ok(Err(piece.digest)),
-            }
-        }
-        Ok(Ok(whole.freeze()))
     }
 
     /// Makes everything stored so far survive a power cut: one flush of the file system, however many blobs there were.

@@ -1,10 +1,10 @@
 //! Builds under way, and the blobs that sites hold.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use verge_protocol::{BuildId, Digest, SiteName, Timestamp};
 
-use super::{Database, StoreError, column, signed};
+use super::{Database, StoreError, column, signed, unsigned};
 
 impl Database {
     /// Notes that a build exists and was used now.
@@ -32,33 +32,41 @@ impl Database {
         Ok(row.is_some())
     }
 
-    /// Every blob that the site holds.
-    pub(crate) async fn blobs_of(&self, site: &SiteName) -> Result<HashSet<Digest>, StoreError> {
-        let rows: Vec<(String,)> = sqlx::query_as("select digest from blob where site = $1")
+    /// Every blob that the site holds, with its size.
+    pub(crate) async fn blobs_of(&self, site: &SiteName) -> Result<HashMap<Digest, u64>, StoreError> {
+        let rows: Vec<(String, i64)> = sqlx::query_as("select digest, size from blob where site = $1")
             .bind(site.as_str())
             .fetch_all(self.read())
             .await?;
-        rows.iter().map(|(digest,)| column("a digest", digest)).collect()
+        rows.iter().map(|(digest, size)| Ok((column("a digest", digest)?, unsigned("a size", *size)?))).collect()
     }
 
     /// Says that the site holds these blobs. To be called only after [`super::Blobs::sync`].
-    pub(crate) async fn add_blobs(&self, site: &SiteName, digests: &[Digest]) -> Result<(), StoreError> {
+    pub(crate) async fn add_blobs(&self, site: &SiteName, blobs: &[(Digest, u64)]) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        for digest in digests {
-            sqlx::query("insert into blob (site, digest) values ($1, $2) on conflict (site, digest) do nothing")
-                .bind(site.as_str())
-                .bind(digest.to_string())
-                .execute(&mut *transaction)
-                .await?;
+        for (digest, size) in blobs {
+            sqlx::query(
+                "insert into blob (site, digest, size) values ($1, $2, $3) on conflict (site, digest) do nothing",
+            )
+            .bind(site.as_str())
+            .bind(digest.to_string())
+            .bind(signed(*size))
+            .execute(&mut *transaction)
+            .await?;
         }
         transaction.commit().await?;
         Ok(())
     }
 
-    /// Says that nobody holds this blob any more: it was found bad. The next push that needs it sends it again.
+    /// Says that nobody holds this blob any more: it was found bad, or gone. The next push that needs it sends it again, or makes
+    /// the encoding that it was part of again.
     pub(crate) async fn forget_blob(&self, digest: Digest) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         sqlx::query("delete from blob where digest = $1").bind(digest.to_string()).execute(&mut *transaction).await?;
+        sqlx::query("delete from encoding where content like $1")
+            .bind(format!("%{digest}%"))
+            .execute(&mut *transaction)
+            .await?;
         transaction.commit().await?;
         Ok(())
     }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
 use sqlx::{Any, AnyPool, Transaction};
-use verge_protocol::{Generation, Position, Seq};
+use verge_protocol::{Generation, Position, Seq, Timestamp};
 
-use super::{StoreError, unsigned};
+use super::{StoreError, signed, unsigned};
 
 /// The metadata. Each file beside this one adds the questions of its own table.
 ///
@@ -20,9 +20,11 @@ pub(crate) struct Database {
 
 impl Database {
     /// Opens the SQLite file, making it if need be, and brings its tables up to date.
-    pub(crate) async fn open(file: &Path) -> Result<Self, StoreError> {
+    ///
+    /// A new database gets the time as its generation, so that one made in place of another is never taken for it.
+    pub(crate) async fn open(file: &Path, now: Timestamp) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
-        let url = format!("sqlite://{}?mode=rwc", file.display());
+        let url = format!("sqlite://{}?mode=rwc", in_url(file));
         let pool = |connections| {
             AnyPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(30)).after_connect(
                 |connection, _| {
@@ -43,6 +45,10 @@ impl Database {
         };
         let write = pool(1).connect(&url).await?;
         sqlx::migrate!().run(&write).await?;
+        sqlx::query("update counter set generation = $1 where generation = 0")
+            .bind(signed(now.0 / 1000).max(1))
+            .execute(&write)
+            .await?;
         let read = pool(4).connect(&url).await?;
         Ok(Self { read, write })
     }
@@ -70,6 +76,11 @@ impl Database {
     }
 }
 
+/// A path as part of a URL: what would end it is escaped.
+fn in_url(file: &Path) -> String {
+    file.display().to_string().replace('%', "%25").replace('?', "%3F").replace('#', "%23")
+}
+
 /// Takes the next sequence number: the first statement of every transaction that writes `state`.
 pub(super) async fn advance(transaction: &mut Transaction<'static, Any>) -> Result<Position, StoreError> {
     let (generation, seq): (i64, i64) =
@@ -84,4 +95,25 @@ fn position(generation: i64, seq: i64) -> Result<Position, StoreError> {
         generation: Generation(unsigned("a generation", generation)?),
         seq: Seq(unsigned("a sequence number", seq)?),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_folder_may_have_any_name() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["plain", "what?", "50%", "#1 & more", "ü"] {
+            let inside = folder.path().join(name);
+            std::fs::create_dir(&inside).unwrap();
+            let database = Database::open(&inside.join("origin.db"), Timestamp(7000)).await.unwrap();
+            assert_eq!(database.position().await.unwrap().to_string(), "7-0");
+            database.close().await;
+            let again = Database::open(&inside.join("origin.db"), Timestamp(9000)).await.unwrap();
+            assert_eq!(again.position().await.unwrap().to_string(), "7-0", "a generation is chosen once");
+            again.close().await;
+            assert!(inside.join("origin.db").exists(), "{name}");
+        }
+    }
 }

@@ -7,12 +7,11 @@ use verge_protocol::state::{Key, Row};
 use super::{Database, StoreError, json_column, signed, unsigned};
 
 impl Database {
-    /// Rows written after `since`, up to and including `until`, in order.
-    pub(crate) async fn rows(&self, since: Seq, until: Seq) -> Result<Vec<Row>, StoreError> {
+    /// Rows written after `since`, in order, as of one moment. Each write leaves a row, so the last one says how far that moment is.
+    pub(crate) async fn rows(&self, since: Seq) -> Result<Vec<Row>, StoreError> {
         let rows: Vec<(String, i64, Option<String>)> =
-            sqlx::query_as("select key, seq, value from state where seq > $1 and seq <= $2 order by seq")
+            sqlx::query_as("select key, seq, value from state where seq > $1 order by seq")
                 .bind(signed(since.0))
-                .bind(signed(until.0))
                 .fetch_all(self.read())
                 .await?;
         rows.into_iter()

@@ -5,7 +5,7 @@ use verge_protocol::{Digest, EdgeName, Timestamp};
 use super::{Database, StoreError, column, signed};
 
 impl Database {
-    /// Keeps a token. An edge has one: an earlier one stops working. `edge` is `None` for the administrator's.
+    /// Keeps a token. Everybody has one: an earlier one stops working. `edge` is `None` for the administrator's.
     pub(crate) async fn put_token(
         &self,
         digest: Digest,
@@ -13,10 +13,11 @@ impl Database {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        sqlx::query("delete from token where edge = $1")
-            .bind(edge.map(EdgeName::as_str))
-            .execute(&mut *transaction)
-            .await?;
+        let earlier = match edge {
+            Some(edge) => sqlx::query("delete from token where edge = $1").bind(edge.as_str()),
+            None => sqlx::query("delete from token where edge is null"),
+        };
+        earlier.execute(&mut *transaction).await?;
         sqlx::query("insert into token (digest, edge, created) values ($1, $2, $3) on conflict (digest) do nothing")
             .bind(digest.to_string())
             .bind(edge.map(EdgeName::as_str))

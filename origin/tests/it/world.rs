@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
-use verge_daemon::{Clock, Daemon as _};
+use verge_daemon::Clock;
 use verge_origin::{Config, Origin};
 use verge_protocol::api::{BuildCreated, EdgeToken, ErrorBody, Progress, Provenance, Publish};
 use verge_protocol::feed::FeedEvent;
@@ -51,20 +51,20 @@ pub(super) fn packed(blobs: &[Blob]) -> Bytes {
 impl World {
     pub(super) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let clock = Clock::manual(Timestamp(1_000_000_000_000));
+        let clock = Clock::manual(Timestamp(1_000));
         let origin = Origin::bind_at(config(&folder), clock.clone()).await.unwrap();
         Self { folder, origin, clock, client: reqwest::Client::new() }
     }
 
     /// Stops the origin in good order and starts it again on the same folder.
     pub(super) async fn restart(self) -> Self {
-        self.origin.shutdown().await;
+        self.origin.shutdown().await.unwrap();
         let origin = Origin::bind_at(config(&self.folder), self.clock.clone()).await.unwrap();
         Self { origin, ..self }
     }
 
     pub(super) async fn stop(self) {
-        self.origin.shutdown().await;
+        self.origin.shutdown().await.unwrap();
     }
 
     pub(super) fn request_as(&self, token: &str, method: Method, path: &str) -> RequestBuilder {

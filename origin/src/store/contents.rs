@@ -1,0 +1,34 @@
+//! Contents of several blobs that were found to have the digest they claim.
+
+use verge_protocol::{Content, Digest};
+
+use super::{Database, StoreError, column};
+
+impl Database {
+    /// Whether this content was verified before, by its digest and its list of blobs.
+    pub(crate) async fn is_verified(&self, content: &Content) -> Result<bool, StoreError> {
+        let row: Option<(String,)> = sqlx::query_as("select blobs from content where digest = $1")
+            .bind(content.digest().to_string())
+            .fetch_optional(self.read())
+            .await?;
+        let list = row.map(|(list,)| column::<Digest>("a digest", &list)).transpose()?;
+        Ok(list == Some(list_digest(content)))
+    }
+
+    /// Notes that this content was read whole and has the digest it claims.
+    pub(crate) async fn set_verified(&self, content: &Content) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        sqlx::query("insert into content (digest, blobs) values ($1, $2) on conflict (digest) do nothing")
+            .bind(content.digest().to_string())
+            .bind(list_digest(content).to_string())
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+}
+
+fn list_digest(content: &Content) -> Digest {
+    let list: Vec<u8> = content.pieces().flat_map(|piece| *piece.digest.as_bytes()).collect();
+    Digest::of(&list)
+}
