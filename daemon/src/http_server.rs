@@ -16,6 +16,7 @@ use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
+use crate::first_bytes::FirstBytes;
 use crate::tasks::Tasks;
 
 /// What a listener allows its clients.
@@ -23,7 +24,7 @@ use crate::tasks::Tasks;
 pub struct HttpLimits {
     /// Connections at once; more wait in the kernel's queue.
     pub connections: usize,
-    /// From the first byte of a connection, or the end of the last request, to the end of the next request's headers.
+    /// From the start of a connection, or the end of the last request, to the end of the next request's headers.
     pub header_timeout: Duration,
     /// Bytes of a request's headers.
     pub header_bytes: usize,
@@ -54,7 +55,17 @@ where
     let connections = tasks.clone();
     let slots = Arc::new(Semaphore::new(limits.connections));
     let accept = async move {
+        let mut was_full = false;
         loop {
+            let full = slots.available_permits() == 0;
+            if full && !was_full {
+                tracing::warn!(
+                    listener = name,
+                    limit = limits.connections,
+                    "all connections are taken: more must wait"
+                );
+            }
+            was_full = full;
             let slot = Arc::clone(&slots).acquire_owned().await.expect("the semaphore is never closed");
             match listener.accept().await {
                 Ok((stream, peer)) => {
@@ -99,7 +110,7 @@ where
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
         .keep_alive_interval(limits.header_timeout)
         .keep_alive_timeout(limits.header_timeout);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let connection = builder.serve_connection(TokioIo::new(FirstBytes::within(limits.header_timeout, stream)), service);
     let mut connection = std::pin::pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,
@@ -110,5 +121,53 @@ where
     };
     if let Err(error) = result {
         tracing::debug!(%peer, error, "a connection ended early");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::service::service_fn;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    async fn hello(_: Request<Incoming>) -> Result<Response<String>, Infallible> {
+        Ok(Response::new("hello".to_owned()))
+    }
+
+    async fn start(tasks: &Tasks) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let limits = HttpLimits { header_timeout: Duration::from_millis(50), ..HttpLimits::default() };
+        serve("test", listener, limits, tasks, service_fn(hello));
+        address
+    }
+
+    /// Without the deadline this waits for ever: whoever says nothing, or half of a preface, would keep a slot.
+    #[tokio::test]
+    async fn who_says_too_little_is_shown_out() {
+        let tasks = Tasks::default();
+        let address = start(&tasks).await;
+        for said in ["", "P", "PRI * HTTP/2.0\r\n", "GET / HTTP/1.1\r\nHost: a\r\n"] {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            client.write_all(said.as_bytes()).await.unwrap();
+            let mut rest = Vec::new();
+            let _ = client.read_to_end(&mut rest).await;
+            assert!(!rest.windows(5).any(|five| five == b"hello"), "{said:?}");
+        }
+        tasks.shutdown(Duration::from_secs(5)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn draining_finishes_the_request_under_way_and_no_other() {
+        let tasks = Tasks::default();
+        let address = start(&tasks).await;
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("hello"), "{answer}");
+        tasks.shutdown(Duration::from_secs(5)).await.unwrap();
+        assert!(TcpStream::connect(address).await.is_err());
     }
 }

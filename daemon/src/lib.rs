@@ -6,8 +6,10 @@
 pub mod clock;
 pub mod config;
 pub mod data_folder;
+mod first_bytes;
 pub mod http_server;
 pub mod listen;
+pub mod open_files;
 pub mod private;
 pub mod run;
 pub mod secret;

@@ -67,6 +67,7 @@ pub fn run<D: Daemon>() -> ExitCode {
             println!("{config:#?}");
             return Ok(());
         }
+        crate::open_files::raise_limit();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let outcome = runtime.block_on(until_signal::<D>(config));
         // Threads that still compress or hash are not waited for: the deadline was the shutdown's.

@@ -1,10 +1,9 @@
 //! An origin and its edges in this process, and a person who pushes and reads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -268,18 +267,15 @@ impl World {
         metric(&self.http, self.origin.as_ref().unwrap().private_address(), name).await
     }
 
-    /// Waits until an edge holds every blob that its table needs.
+    /// Waits until an edge holds every blob that the origin has; but for manifests, which edges keep as files of their own.
     pub async fn prefetched(&self, edge: usize) {
-        let origin = Arc::new(self.folder.path().join("origin/objects/blobs"));
-        self.until(format!("edge {edge} holds every blob"), async || {
-            blobs_below(&self.edge_folder(edge).join("blobs")) >= blobs_below(&origin) - self.manifests()
+        let origin = self.folder.path().join("origin/objects/blobs");
+        let edge = self.edge_folder(edge);
+        self.until("the edge holds every blob", async || {
+            let (held, manifests) = (names_below(&edge.join("blobs")), names_in(&edge.join("manifests")));
+            names_below(&origin).iter().all(|name| held.contains(name) || manifests.contains(name))
         })
         .await;
-    }
-
-    /// Manifests are stored in blobs at the origin, and as files of their own at edges.
-    fn manifests(&self) -> usize {
-        std::fs::read_dir(self.edge_folder(0).join("manifests")).map_or(0, Iterator::count)
     }
 
     /// Ends everything, and fails if a task was left behind.
@@ -321,7 +317,11 @@ async fn metric(http: &reqwest::Client, address: SocketAddr, name: &str) -> f64 
     values.map(|(_, value)| value.parse::<f64>().unwrap()).sum()
 }
 
-fn blobs_below(folder: &Path) -> usize {
-    let Ok(folders) = std::fs::read_dir(folder) else { return 0 };
-    folders.filter_map(|folder| Some(std::fs::read_dir(folder.ok()?.path()).ok()?.count())).sum()
+fn names_in(folder: &Path) -> BTreeSet<String> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return BTreeSet::new() };
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+fn names_below(folder: &Path) -> BTreeSet<String> {
+    names_in(folder).iter().flat_map(|name| names_in(&folder.join(name))).collect()
 }

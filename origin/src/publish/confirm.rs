@@ -136,4 +136,16 @@ mod tests {
         let Progress::Finished { lagging, .. } = last else { panic!("{last:?}") };
         assert_eq!(lagging[0].reason, "not heard for 30 s");
     }
+
+    #[test]
+    fn who_is_about_to_end_is_not_waited_for() {
+        let before = fleet(&[("a", heard(6, None, 100)), ("b", heard(6, None, 100))]);
+        let mut confirmation = start(&before, 100);
+        let mut ending = heard(6, None, 101);
+        ending.report.draining = true;
+        let after = fleet(&[("a", ending), ("b", heard(7, None, 101))]);
+        let news = confirmation.update(&after);
+        assert_eq!(news, [Progress::Confirmed { edge: "b".parse().unwrap(), done: 1, total: 1 }]);
+        assert!(confirmation.is_complete());
+    }
 }

@@ -2,9 +2,10 @@
 
 use reqwest::{Method, StatusCode};
 use serde_json::json;
-use verge_protocol::{Blob, Content, Fallback};
+use verge_protocol::api::Progress;
+use verge_protocol::{Blob, Build, Content, Fallback};
 
-use super::world::{World, build, digest, error, ok, packed};
+use super::world::{World, build, digest, error, ok, packed, progress};
 
 #[tokio::test]
 async fn errors_name_the_thing() {
@@ -124,5 +125,45 @@ async fn health_and_metrics_are_on_the_private_listener_only() {
     assert_eq!(get(world.origin.address(), "/metrics").await.status(), StatusCode::NOT_FOUND);
     let sites: Vec<verge_protocol::api::Site> = ok(world.request(Method::GET, "/v1/sites").send().await.unwrap()).await;
     assert!(sites.is_empty());
+    world.stop().await;
+}
+
+/// A content names its digest and its blobs: if both could be chosen freely, one site could pass its bytes off as another's, for
+/// encodings are shared by digest.
+#[tokio::test]
+async fn a_content_must_be_what_its_blobs_make_up() {
+    let world = World::start().await;
+    world.create_site("demo").await;
+    let long = "a".repeat(300_000);
+    let honest = build(&[("index.html", "page"), ("long.txt", &long)]);
+    let mut lie = serde_json::to_value(&honest.build).unwrap();
+    lie["files"]["long.txt"]["digest"] = digest("something else").to_string().into();
+    let lie: Build = serde_json::from_value(lie).unwrap();
+    let created = world.create_build("demo", &lie).await;
+    assert_eq!(world.post_pack("demo", &created, packed(&honest.blobs)).await.status(), StatusCode::OK);
+    let steps = progress(world.publish("demo", &created, None).await).await;
+    assert!(matches!(steps.last(), Some(Progress::Failed(body)) if body.code == "bad_build"), "{steps:?}");
+
+    // A size that is not the blob's is a blob that is missing.
+    let mut lie = serde_json::to_value(&honest.build).unwrap();
+    lie["files"]["index.html"]["size"] = 5.into();
+    let created = world.create_build("demo", &serde_json::from_value(lie).unwrap()).await;
+    assert_eq!(created.missing, [digest("page")]);
+    let (status, body) = error(world.publish("demo", &created, None).await).await;
+    assert_eq!((status, body.code.as_str()), (409, "missing_blobs"));
+
+    assert!(matches!(world.push("demo", &honest).await.last(), Some(Progress::Finished { .. })));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn deleting_the_token_file_ends_the_token() {
+    let world = World::start().await;
+    let old = world.origin.admin_token().expose().to_owned();
+    std::fs::remove_file(world.folder.path().join("origin/admin-token")).unwrap();
+    let world = world.restart().await;
+    let status = |token: String| world.request_as(&token, Method::GET, "/v1/status").send();
+    assert_eq!(status(old).await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(status(world.origin.admin_token().expose().to_owned()).await.unwrap().status(), StatusCode::OK);
     world.stop().await;
 }

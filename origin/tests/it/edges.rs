@@ -119,3 +119,32 @@ async fn reports_confirm_a_release_edge_by_edge() {
     assert!(status.edges.iter().all(|edge| edge.live && edge.applied.unwrap().to_string() == "1-1"));
     world.stop().await;
 }
+
+/// A write between the mark and the snapshot must not make a key vanish from it: an edge forgets what a snapshot leaves out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_taken_while_channels_move_leaves_none_out() {
+    let world = World::start().await;
+    let token = world.edge_token("a").await;
+    for site in ["one", "two"] {
+        world.create_site(site).await;
+        world.push(site, &build(&[("index.html", site)])).await;
+    }
+    let moving = async {
+        for number in 0..15 {
+            let text = format!("release {number}");
+            world.push("one", &build(&[("index.html", &text)])).await;
+        }
+    };
+    let reading = async {
+        for _ in 0..60 {
+            let mut feed = world.follow(&token, None).await;
+            let mut keys = std::collections::BTreeSet::new();
+            while let Some((FeedEvent::Row(row), _)) = feed.next().await {
+                keys.insert(row.key);
+            }
+            assert_eq!(keys.len(), 2, "{keys:?}");
+        }
+    };
+    tokio::join!(moving, reading);
+    world.stop().await;
+}
