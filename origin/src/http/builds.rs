@@ -1,6 +1,5 @@
 //! Builds: taking their descriptions and their blobs.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +20,7 @@ use super::error::ApiError;
 use super::sites;
 use crate::app::App;
 use crate::publish;
+use crate::uploads::Wanted;
 
 /// A build's description, compressed and not. Enough for 100,000 files with room for huge ones' blobs.
 const COMPRESSED_MAX: usize = 64 << 20;
@@ -77,15 +77,17 @@ pub(super) async fn keep(
     Named((site, id)): Named<(SiteName, BuildId)>,
     request: Request,
 ) -> Result<Json<BlobsKept>, ApiError> {
-    let build = load(&app, &site, &id).await?;
+    let wanted = match app.uploads.wanted(&site, &id) {
+        Some(wanted) => wanted,
+        None => Arc::new(wanted(&load(&app, &site, &id).await?)),
+    };
     app.database.touch_build(&site, &id, app.clock.now()).await?;
-    let wanted = build.files.values().flat_map(Content::pieces).map(|piece| (piece.digest, piece.size)).collect();
     // A task of its own: this handler is dropped when its connection is cut, and what had come by then must be kept.
-    let pack = app.uploads.start(&site, &id);
+    let pack = app.uploads.start(&site, &id, wanted);
     let tasks = app.tasks.clone();
     let keeping = tasks.spawn("keep a pack", async move {
         let mut kept: Vec<(Digest, u64)> = Vec::new();
-        let outcome = receive(&app, &wanted, request, &mut kept).await;
+        let outcome = receive(&app, pack.wanted(), request, &mut kept).await;
         if !kept.is_empty() {
             app.blobs.sync().await?;
             app.database.add_blobs(&site, &kept).await?;
@@ -110,7 +112,13 @@ pub(super) async fn load(app: &App, site: &SiteName, id: &BuildId) -> Result<Bui
         return Err(unknown());
     }
     let body = app.blobs.get_build(site, id).await?.ok_or_else(unknown)?;
-    parse(&unpack(&body)?)
+    // A large build takes a moment.
+    let parsed = tokio::task::spawn_blocking(move || parse(&unpack(&body)?)).await;
+    parsed.unwrap_or_else(|_| Err(unknown()))
+}
+
+fn wanted(build: &Build) -> Wanted {
+    build.files.values().flat_map(Content::pieces).map(|piece| (piece.digest, piece.size)).collect()
 }
 
 fn unpack(body: &[u8]) -> Result<Vec<u8>, ApiError> {
@@ -165,12 +173,7 @@ fn build_id(plain: &[u8]) -> BuildId {
     text.parse().expect("hex digits make a name")
 }
 
-async fn receive(
-    app: &App,
-    wanted: &HashMap<Digest, u64>,
-    request: Request,
-    kept: &mut Vec<(Digest, u64)>,
-) -> Result<(), ApiError> {
+async fn receive(app: &App, wanted: &Wanted, request: Request, kept: &mut Vec<(Digest, u64)>) -> Result<(), ApiError> {
     let mut stream = request.into_body().into_data_stream();
     let mut decoder = Decoder::default();
     let mut received = 0;
@@ -197,12 +200,7 @@ fn bad_pack(error: &dyn std::error::Error) -> ApiError {
         .hint("what came before it is kept: ask what is missing, and go on")
 }
 
-async fn take(
-    app: &App,
-    wanted: &HashMap<Digest, u64>,
-    frame: Frame,
-    kept: &mut Vec<(Digest, u64)>,
-) -> Result<(), ApiError> {
+async fn take(app: &App, wanted: &Wanted, frame: Frame, kept: &mut Vec<(Digest, u64)>) -> Result<(), ApiError> {
     let Frame::Blob(blob) = frame else {
         return Err(ApiError::bad_request("bad_pack", "the pack says that a blob is missing: nobody asked"));
     };

@@ -18,10 +18,20 @@ pub(super) async fn show(_: Admin, State(app): State<Arc<App>>) -> Result<Json<S
     let now = app.clock.now();
     let mut heard = app.fleet.heard();
     let describe = |name: EdgeName, heard: Option<Heard>| match heard {
-        None => Edge { name, url: None, live: false, heard: None, applied: None, lagging: Vec::new(), version: None },
+        None => Edge {
+            name,
+            url: None,
+            live: false,
+            draining: false,
+            heard: None,
+            applied: None,
+            lagging: Vec::new(),
+            version: None,
+        },
         Some(heard) => Edge {
             name,
             live: heard.live(now),
+            draining: heard.report.draining,
             heard: Some(heard.at),
             url: heard.report.url,
             applied: Some(heard.report.applied),

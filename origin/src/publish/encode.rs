@@ -37,7 +37,7 @@ fn levels(coding: Coding) -> (u32, u64, u32) {
 fn level(coding: Coding, size: u64, deadline: Instant) -> u32 {
     let (dense, bytes_a_second, fast) = levels(coding);
     let left = deadline.saturating_duration_since(Instant::now());
-    if left.as_secs_f64() * bytes_a_second as f64 > size as f64 { dense } else { fast }
+    if left.as_millis() * u128::from(bytes_a_second) > u128::from(size) * 1000 { dense } else { fast }
 }
 
 /// Encodes every one of `contents`, which must differ; calls `progress` with the number done. Answers the encodings that save
@@ -184,6 +184,15 @@ mod tests {
         let mut plain = Vec::new();
         brotli::BrotliDecompress(&mut &br[..], &mut plain).unwrap();
         assert_eq!(plain, text.as_bytes());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_would_take_too_long_is_encoded_faster() {
+        let in_ten_seconds = Instant::now() + std::time::Duration::from_secs(10);
+        assert_eq!(level(Coding::Br, 5_000_000, in_ten_seconds), 11);
+        assert_eq!(level(Coding::Br, 15_000_000, in_ten_seconds), 9);
+        assert_eq!(level(Coding::Gzip, 15_000_000, in_ten_seconds), 9);
+        assert_eq!(level(Coding::Br, 100, Instant::now()), 9);
     }
 
     #[test]
