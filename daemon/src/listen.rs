@@ -6,12 +6,21 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 
 /// A port to be opened, or one that is open already.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Listen {
     /// To be opened; port 0 takes a free one.
     At(SocketAddr),
     /// Opened by whoever started us. Connections wait in the kernel's queue until we accept.
     Open(Arc<std::net::TcpListener>),
+}
+
+impl std::fmt::Debug for Listen {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::At(address) => write!(formatter, "{address}"),
+            Self::Open(_) => write!(formatter, "an open port, {}", self.port()),
+        }
+    }
 }
 
 impl Listen {

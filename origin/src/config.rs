@@ -96,8 +96,14 @@ impl Config {
 
 /// The URL under whose host sites answer: `https://sites.example.org` makes the site `demo` answer at
 /// `https://demo.sites.example.org/`.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct SitesUrl(Url);
+
+impl std::fmt::Debug for SitesUrl {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.0.as_str())
+    }
+}
 
 impl SitesUrl {
     /// Where a channel of a site answers.
