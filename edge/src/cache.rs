@@ -1,5 +1,6 @@
 //! Blobs, from the nearest place that has them: memory, then disk, then an origin.
 
+mod failures;
 mod flight;
 mod memory;
 
@@ -9,6 +10,7 @@ use tokio::sync::Semaphore;
 use verge_daemon::Tasks;
 use verge_protocol::{Blob, Digest};
 
+use self::failures::Failures;
 use self::flight::{Flights, Landing};
 use self::memory::Memory;
 use crate::metrics::CacheResult;
@@ -28,6 +30,7 @@ struct Tiers {
     disk: Disk,
     upstream: Upstream,
     flights: Flights<Digest, Fetched>,
+    failures: Failures,
     reads: Semaphore,
     fetches: Semaphore,
 }
@@ -52,6 +55,7 @@ impl Blobs {
             disk,
             upstream,
             flights: Flights::new("blob fetch", tasks),
+            failures: Failures::default(),
             reads: Semaphore::new(AT_ONCE),
             fetches: Semaphore::new(AT_ONCE),
         }))
@@ -90,6 +94,9 @@ impl Tiers {
             self.memory.insert(blob.clone());
             return landing.land(Ok((blob, CacheResult::Disk)));
         }
+        if let Some(unavailable) = self.failures.recent(&digest) {
+            return landing.land(Err(unavailable));
+        }
         let _slot = self.fetches.acquire().await.expect("the semaphore is never closed");
         match self.upstream.blob(digest).await {
             Ok(blob) => {
@@ -102,7 +109,9 @@ impl Tiers {
             }
             Err(error) => {
                 tracing::error!(%digest, error = %chain(&error), "a blob cannot be had");
-                landing.land(Err(Unavailable::from(&error)));
+                let unavailable = Unavailable::from(&error);
+                self.failures.remember(digest, unavailable);
+                landing.land(Err(unavailable));
             }
         }
     }

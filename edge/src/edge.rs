@@ -105,7 +105,7 @@ impl Edge {
                 std::future::ready(if status.can_serve() {
                     Health::Good
                 } else {
-                    Health::Bad("no table yet".to_owned())
+                    Health::Bad("nothing to serve yet".to_owned())
                 })
             }
         };

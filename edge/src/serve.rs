@@ -41,7 +41,7 @@ use crate::cache::Blobs;
 use crate::config::BaseDomain;
 use crate::metrics::{CacheResult, Metrics, Traffic};
 use crate::status::Status;
-use crate::table::Table;
+use crate::table::{Place, Table};
 
 /// The public listener's service.
 #[derive(Clone)]
@@ -105,8 +105,10 @@ impl Shared {
         }
 
         let table = self.table.load();
-        let Some(channel) = self.base_domain.label_of(&host).and_then(|label| table.channel(label)) else {
-            return edges_own(pages::unknown_host(headers), &self.unrouted);
+        let channel = match self.base_domain.label_of(&host).map_or(Place::Empty, |label| table.place(label)) {
+            Place::Served(channel) => channel,
+            Place::Coming(traffic) => return edges_own(pages::coming(), traffic.unwrap_or(&self.unrouted)),
+            Place::Empty => return edges_own(pages::unknown_host(headers), &self.unrouted),
         };
         let Ok(target) = Target::read(path) else {
             return edges_own(pages::bad_path(), channel.traffic());

@@ -17,8 +17,19 @@ pub struct Applied {
     pub position: Option<Position>,
     /// Channels that serve an older release than they should, or none.
     pub lagging: Vec<Lag>,
+    /// Channels that were told of.
+    pub channels: usize,
+    /// Those of them that answer, with whatever release.
+    pub served: usize,
     /// Keys of kinds that this version does not know.
     pub unknown: usize,
+}
+
+impl Applied {
+    /// Whether readers are better sent here than elsewhere: it was told what there is, and serves some of it, if there is any.
+    pub fn can_serve(&self) -> bool {
+        self.position.is_some() && (self.channels == 0 || self.served > 0)
+    }
 }
 
 /// When an origin was last heard. Clones share it.
@@ -58,9 +69,9 @@ pub(crate) struct Status {
 }
 
 impl Status {
-    /// Whether it has a table to serve, however old.
+    /// Whether it has anything to serve, however old.
     pub(crate) fn can_serve(&self) -> bool {
-        self.applied.borrow().position.is_some()
+        self.applied.borrow().can_serve()
     }
 }
 

@@ -19,6 +19,7 @@ mod disk;
 mod eviction;
 mod index;
 mod layout;
+mod space;
 mod state_file;
 
 use std::collections::HashSet;
@@ -31,7 +32,6 @@ use bytes::Bytes;
 use verge_daemon::Clock;
 use verge_protocol::{Blob, Digest, Manifest};
 
-use self::eviction::victims;
 use self::index::Index;
 use self::layout::Layout;
 use crate::metrics::Metrics;
@@ -39,7 +39,7 @@ use crate::table::Needs;
 
 pub(crate) use self::disk::Disk;
 pub(crate) use self::layout::{Object, OpenError};
-pub(crate) use self::state_file::{Saved, Serving};
+pub(crate) use self::state_file::{Saved, SavedRow, Serving};
 
 /// The data folder of one edge.
 pub(crate) struct Store {
@@ -104,11 +104,6 @@ impl Store {
         self.index().used()
     }
 
-    /// How many bytes of blobs and manifests are kept at most.
-    pub(crate) fn budget(&self) -> u64 {
-        self.budget
-    }
-
     /// Reads a blob. `None` when it is not there, or was not what its name says.
     pub(crate) fn blob(&self, digest: Digest) -> Option<Blob> {
         self.read(Object::Blob(digest), |bytes| Blob::verify(digest, bytes))
@@ -134,9 +129,14 @@ impl Store {
                     None
                 }
             },
-            Err(error) => {
-                tracing::error!(%object, %error, "a file on disk cannot be read: to be fetched again");
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                tracing::error!(%object, %error, "a file on disk is gone: to be fetched again");
                 self.index().remove(object);
+                None
+            }
+            // Too many open files, say: the file is there all the same, and the next to ask may have it.
+            Err(error) => {
+                tracing::error!(%object, %error, "a file on disk cannot be read now");
                 None
             }
         }
@@ -158,49 +158,10 @@ impl Store {
         }
         let size = bytes.len() as u64;
         let path = self.layout.path(object);
-        self.with_space(size, || self.layout.write(&path, bytes, layout::Durability::Bytes))?;
-        let used = {
-            let mut index = self.index();
-            index.add(object, size, self.clock.now());
-            index.used()
-        };
-        if used > self.budget {
-            // A little below, so that the next few blobs need no eviction of their own.
-            self.evict(self.budget - self.budget / 32);
-        }
+        self.with_space(size, || self.layout.write(&path, bytes, object.durability()))?;
+        self.index().add(object, size, self.clock.now());
+        self.keep_to_budget();
         Ok(())
-    }
-
-    fn with_space(&self, size: u64, write: impl Fn() -> io::Result<()>) -> io::Result<()> {
-        match write() {
-            Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
-                tracing::warn!(%error, "the disk is full: making room");
-                let room = size.max(self.budget / 32).max(16 << 20);
-                self.evict(self.used().saturating_sub(room));
-                write()
-            }
-            written => written,
-        }
-    }
-
-    /// Drops files until no more than `most` bytes are left, the least needed first.
-    fn evict(&self, most: u64) {
-        let _one_at_a_time = self.evicting.lock().unwrap_or_else(PoisonError::into_inner);
-        let victims = {
-            let index = self.index();
-            victims(index.candidates(&self.needs.load(), &self.manifests.load()), index.used(), most)
-        };
-        for object in victims {
-            match std::fs::remove_file(self.layout.path(object)) {
-                Ok(()) => self.metrics.evicted.inc(),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
-                Err(error) => {
-                    tracing::error!(%object, %error, "a file could not be dropped from disk");
-                    continue;
-                }
-            };
-            self.index().remove(object);
-        }
     }
 
     fn index(&self) -> MutexGuard<'_, Index> {
@@ -212,15 +173,8 @@ impl Store {
 mod tests {
     use std::path::PathBuf;
 
-    use verge_protocol::Timestamp;
-
     use super::*;
-    use crate::table::{Class, Need};
-
-    fn open(root: &Path, budget: u64) -> Store {
-        let metrics = Metrics::new(&mut prometheus_client::registry::Registry::default());
-        Store::open(root, budget, Clock::manual(Timestamp(1)), metrics).unwrap()
-    }
+    use crate::testing::store as open;
 
     fn blob(text: &'static str) -> Blob {
         Blob::of(Bytes::from_static(text.as_bytes())).unwrap()
@@ -271,46 +225,20 @@ mod tests {
     }
 
     #[test]
-    fn the_budget_holds_and_what_is_needed_stays() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = open(folder.path(), 6);
-        let needs: Needs = [(blob("one").digest(), Need { class: Class::Live, size: 3 })].into_iter().collect();
-        store.need(Arc::new(needs));
-        store.keep_blob(&blob("one")).unwrap();
-        store.keep_blob(&blob("two")).unwrap();
-        store.clock.advance(std::time::Duration::from_secs(1));
-        store.keep_blob(&blob("six")).unwrap();
-        let held = |name| store.blob(blob(name).digest()).is_some();
-        assert_eq!((held("one"), held("two"), held("six")), (true, false, true));
-        assert_eq!(store.metrics.evicted.get(), 1);
-    }
-
-    #[test]
-    fn a_full_disk_is_made_room_on_once() {
+    fn a_file_that_cannot_be_read_now_is_not_forgotten() {
         let folder = tempfile::tempdir().unwrap();
         let store = open(folder.path(), 1000);
         store.keep_blob(&blob("one")).unwrap();
-        let full_until_evicted = || if store.used() > 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) };
-        store.with_space(3, full_until_evicted).unwrap();
-        assert!(!store.holds(Object::Blob(blob("one").digest())));
-        let tries = std::cell::Cell::new(0);
-        let always_full = || {
-            tries.set(tries.get() + 1);
-            Err(io::ErrorKind::StorageFull.into())
-        };
-        assert_eq!(store.with_space(3, always_full).unwrap_err().kind(), io::ErrorKind::StorageFull);
-        assert_eq!(tries.get(), 2);
-    }
-
-    #[test]
-    fn followed_manifests_are_kept_whatever_the_budget() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = open(folder.path(), 4);
-        let followed = Digest::of(b"followed");
-        store.follow(HashSet::from([followed]));
-        store.keep_manifest(Digest::of(b"other"), b"other").unwrap();
-        store.keep_manifest(followed, b"followed").unwrap();
-        assert!(store.holds(Object::Manifest(followed)) && !store.holds(Object::Manifest(Digest::of(b"other"))));
+        let path = path_of(folder.path(), &blob("one"));
+        // A folder in its place: an error that tells nothing of the file, and is no `NotFound`.
+        let aside = folder.path().join("aside");
+        std::fs::rename(&path, &aside).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        assert_eq!(store.blob(blob("one").digest()), None);
+        std::fs::remove_dir(&path).unwrap();
+        std::fs::rename(&aside, &path).unwrap();
+        assert_eq!(store.blob(blob("one").digest()), Some(blob("one")));
+        assert_eq!(store.used(), 3);
     }
 
     #[test]

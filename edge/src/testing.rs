@@ -1,15 +1,18 @@
-//! Channels for tests of the pure parts.
+//! Channels for tests of the pure parts, and a store to keep things in.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use prometheus_client::registry::Registry;
+use verge_daemon::Clock;
 use verge_protocol::host::HostLabel;
 use verge_protocol::manifest::File;
 use verge_protocol::{Coding, Content, Digest, Fallback, Lifetime, Manifest, ReleaseNumber, Timestamp};
 
 use crate::metrics::{Metrics, Traffic};
+use crate::store::Store;
 use crate::table::{Channel, Resource, Resources};
 
 /// A channel of the site `demo` whose files hold their own paths.
@@ -83,4 +86,9 @@ pub(crate) fn text_of(resource: &Resource) -> String {
 /// Counters nobody reads.
 pub(crate) fn traffic() -> Arc<Traffic> {
     Metrics::new(&mut Registry::default()).unrouted
+}
+
+/// A store in the folder `root`, whose clock stands still.
+pub(crate) fn store(root: &Path, budget: u64) -> Store {
+    Store::open(root, budget, Clock::manual(Timestamp(1)), Metrics::new(&mut Registry::default())).unwrap()
 }

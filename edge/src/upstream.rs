@@ -107,14 +107,14 @@ impl Upstream {
         Ok(Self { client, origins, token, metrics })
     }
 
-    /// Opens the change feed, at the first origin that opens it.
-    pub(crate) async fn changes(&self, since: Option<Position>) -> Result<Feed, UpstreamError> {
-        self.first(|origin| {
+    /// Opens the change feed, at the first origin that opens it, from the one at `start` on, and around.
+    pub(crate) async fn changes(&self, since: Option<Position>, start: usize) -> Result<Feed, UpstreamError> {
+        self.first_from(start, |place, origin| {
             let mut url = origin.route("v1/changes");
             if let Some(since) = since {
                 url.query_pairs_mut().append_pair("since", &since.to_string());
             }
-            async move { Ok(Feed::new(origin.to_string(), self.send(self.client.get(url)).await?)) }.boxed()
+            async move { Ok(Feed::new(origin.to_string(), place, self.send(self.client.get(url)).await?)) }.boxed()
         })
         .await
     }
@@ -149,14 +149,26 @@ impl Upstream {
     ///
     /// A boxed future, because the compiler does not yet see that an `AsyncFn`'s is `Send`.
     async fn first<'a, T>(&'a self, attempt: impl Fn(&'a OriginUrl) -> Attempt<'a, T>) -> Result<T, UpstreamError> {
-        let (last, others) = self.origins.split_last().expect("a configuration names at least one origin");
-        for origin in others {
-            match self.counted(attempt(origin)).await {
+        self.first_from(0, |_, origin| attempt(origin)).await
+    }
+
+    /// The same, from the origin at `start` on, and around; tells each attempt the place of its origin.
+    async fn first_from<'a, T>(
+        &'a self,
+        start: usize,
+        attempt: impl Fn(usize, &'a OriginUrl) -> Attempt<'a, T>,
+    ) -> Result<T, UpstreamError> {
+        let count = self.origins.len();
+        let mut places = (start..start + count).map(|turn| turn % count);
+        let last = places.next_back().expect("a configuration names at least one origin");
+        for place in places {
+            let origin = &self.origins[place];
+            match self.counted(attempt(place, origin)).await {
                 Ok(value) => return Ok(value),
                 Err(error) => tracing::warn!(%origin, error = %chain(&error), "an origin failed: trying the next"),
             }
         }
-        self.counted(attempt(last)).await
+        self.counted(attempt(last, &self.origins[last])).await
     }
 
     async fn counted<T>(&self, attempt: Attempt<'_, T>) -> Result<T, UpstreamError> {

@@ -18,18 +18,45 @@ pub(super) struct Listener {
     pub(super) changes: mpsc::Sender<Change>,
 }
 
+/// What a feed was good for, when it has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Changes came of it.
+    Useful,
+    /// Nothing came of it but that its history is another.
+    Reset,
+    /// Nothing came of it.
+    Useless,
+}
+
+impl End {
+    /// Which origin to try first the next time, after a feed of the one at `place`, which was `resumed` or read from its
+    /// beginning. An origin that opens its feed and says nothing of use must not keep an edge from the others; but one whose
+    /// history has changed is asked for all of it before that counts as nothing.
+    fn start_next(self, place: usize, resumed: bool) -> usize {
+        match self {
+            Self::Useful => 0,
+            Self::Reset if resumed => place,
+            Self::Reset | Self::Useless => place + 1,
+        }
+    }
+}
+
 impl Listener {
     /// Opens a feed, reads it to its end, and opens the next. Ends only when nobody takes its changes any more.
     pub(super) async fn run(mut self) {
         let mut backoff = Backoff::default();
+        let mut start = 0;
         while !self.changes.is_closed() {
             let since = self.cursor.open();
-            match self.upstream.changes(since).await {
+            let resumed = since.is_some();
+            match self.upstream.changes(since, start).await {
                 Ok(feed) => {
                     let since = since.map_or_else(|| "the beginning".to_owned(), |position| position.to_string());
                     tracing::info!(origin = feed.origin(), since, "following");
                     self.reconnected.notify_one();
-                    self.read(feed, &mut backoff).await;
+                    let place = feed.place();
+                    start = self.read(feed, &mut backoff).await.start_next(place, resumed);
                 }
                 Err(error) => tracing::warn!(error = %chain(&error), "no origin opens its feed: trying again"),
             }
@@ -37,13 +64,14 @@ impl Listener {
         }
     }
 
-    async fn read(&mut self, mut feed: Feed, backoff: &mut Backoff) {
+    async fn read(&mut self, mut feed: Feed, backoff: &mut Backoff) -> End {
+        let mut useful = false;
         loop {
             let event = match feed.next().await {
                 Ok(event) => event,
                 Err(error) => {
-                    tracing::warn!(origin = feed.origin(), error = %chain(&error), "the feed ended: opening it again");
-                    return;
+                    tracing::warn!(origin = feed.origin(), error = %chain(&error), "the feed ended: opening one again");
+                    return if useful { End::Useful } else { End::Useless };
                 }
             };
             self.heard.now();
@@ -52,15 +80,35 @@ impl Listener {
                 Step::Apply(change) => {
                     // Only what can be used makes a feed good: one that always resets must not be opened in a tight loop.
                     backoff.reset();
+                    useful = true;
                     if self.changes.send(change).await.is_err() {
-                        return;
+                        return End::Useful;
                     }
                 }
                 Step::Reopen => {
                     tracing::warn!(origin = feed.origin(), "the origin's history is another: taking the whole table");
-                    return;
+                    return if useful { End::Useful } else { End::Reset };
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_without_use_is_left_and_one_with_another_history_is_heard() {
+        for (end, resumed, start) in [
+            (End::Useful, true, 0),
+            (End::Useful, false, 0),
+            (End::Reset, true, 1),
+            (End::Reset, false, 2),
+            (End::Useless, true, 2),
+            (End::Useless, false, 2),
+        ] {
+            assert_eq!(end.start_next(1, resumed), start, "{end:?} {resumed}");
         }
     }
 }

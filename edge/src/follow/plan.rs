@@ -8,12 +8,12 @@ use crate::table::{Need, Needs};
 /// The most bytes asked for at once: what a broken connection makes useless stays small, and others get their turn.
 const BATCH_BYTES: u64 = 8 << 20;
 
-/// The blobs to fetch, in batches, the most important first. Takes from the top what fits `budget`, so that prefetching never
+/// The blobs to fetch, in batches, the most important first. Takes from the top what fits `room`, so that prefetching never
 /// fetches what eviction would drop again.
-pub(super) fn plan(needs: &Needs, budget: u64, holds: impl Fn(&Digest) -> bool) -> Vec<Vec<Digest>> {
+pub(super) fn plan(needs: &Needs, room: u64, holds: impl Fn(&Digest) -> bool) -> Vec<Vec<Digest>> {
     let mut wanted: Vec<(Digest, Need)> = needs.iter().collect();
     wanted.sort_unstable_by_key(|(digest, need)| (std::cmp::Reverse(need.class), *digest));
-    let mut left = budget;
+    let mut left = room;
     let mut batches: Vec<Vec<Digest>> = Vec::new();
     let mut batch_bytes = 0;
     for (digest, need) in wanted {
@@ -38,9 +38,12 @@ pub(super) fn plan(needs: &Needs, budget: u64, holds: impl Fn(&Digest) -> bool) 
 
 #[cfg(test)]
 mod tests {
-    use verge_protocol::BLOB_MAX;
+    use std::sync::Arc;
+
+    use verge_protocol::{BLOB_MAX, Blob};
 
     use super::*;
+    use crate::store::Object;
     use crate::table::Class;
 
     fn digest(number: u64) -> Digest {
@@ -63,6 +66,29 @@ mod tests {
         let needs = needs(&[Class::Preview, Class::Live, Class::Inherited, Class::Live], 10);
         assert_eq!(plan(&needs, 29, |held| *held == digest(3)), [[digest(1)]]);
         assert_eq!(plan(&needs, 9, |_| false), Vec::<Vec<Digest>>::new());
+    }
+
+    #[test]
+    fn what_is_planned_stays_beside_the_manifests() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = crate::testing::store(folder.path(), 3200);
+        // Larger than what an eviction leaves free.
+        let manifest = [7; 500];
+        store.follow([digest(99)].into());
+        store.keep_manifest(digest(99), &manifest).unwrap();
+        let blobs: Vec<Blob> = (0..40_u8).map(|number| Blob::of(vec![number; 100].into()).unwrap()).collect();
+        let need = Need { class: Class::Live, size: 100 };
+        let needs: Needs = blobs.iter().map(|blob| (blob.digest(), need)).collect();
+        store.need(Arc::new(needs.clone()));
+        let planned =
+            || plan(&needs, store.room_for_blobs(), |digest| store.holds(Object::Blob(*digest))).into_iter().flatten();
+        let first: Vec<Digest> = planned().collect();
+        assert_eq!(first.len(), 26);
+        for blob in blobs.iter().filter(|blob| first.contains(&blob.digest())) {
+            store.keep_blob(blob).unwrap();
+        }
+        assert!(first.iter().all(|digest| store.holds(Object::Blob(*digest))));
+        assert_eq!(planned().count(), 0);
     }
 
     #[test]

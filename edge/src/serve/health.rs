@@ -35,6 +35,6 @@ pub(super) fn page(status: &Status) -> Page {
         heard_seconds: status.heard.ago().map(|ago| ago.as_secs()),
         draining: status.draining.is_cancelled(),
     };
-    let code = if applied.position.is_some() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let code = if applied.can_serve() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Page::json(code, serde_json::to_string(&health).expect("plain data serializes"))
 }

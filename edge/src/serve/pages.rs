@@ -97,11 +97,19 @@ pub(super) fn unknown_host(headers: &HeaderMap) -> Page {
     missing(headers, UNKNOWN_HOST, "Nothing is served at this address.\n")
 }
 
+/// 503: a site may be here, but its release is not yet. A 404 would be taken for the truth.
+pub(super) fn coming() -> Page {
+    Page::text(StatusCode::SERVICE_UNAVAILABLE, "What is served here is still on its way.\n")
+        .with(header::RETRY_AFTER, "1")
+}
+
 /// 404: the site has nothing there, and no page that says so.
 pub(super) fn not_found(headers: &HeaderMap, target: &Target<'_>, by_destination: bool) -> Page {
-    let page =
-        if is_asset(&target.path) { lost() } else { missing(headers, NOT_FOUND, "There is nothing at this path.\n") };
-    if by_destination { page.with(header::VARY, "Sec-Fetch-Dest") } else { page }
+    if is_asset(&target.path) {
+        return if by_destination { lost().with(header::VARY, "Sec-Fetch-Dest") } else { lost() };
+    }
+    let page = missing(headers, NOT_FOUND, "There is nothing at this path.\n");
+    if by_destination { page.with(header::VARY, "Accept, Sec-Fetch-Dest") } else { page }
 }
 
 /// 404 in one line: for what only a page would ask for, and a page that says so cannot be had.
@@ -123,12 +131,13 @@ pub(super) fn unavailable(unavailable: Unavailable) -> Page {
 /// A page for a person who navigates; a line for everything else, which would only choke on a page.
 fn missing(headers: &HeaderMap, page: &'static str, sentence: &'static str) -> Page {
     let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
-    if accepts.is_some_and(|accept| accept.contains("text/html")) {
+    let missing = if accepts.is_some_and(|accept| accept.contains("text/html")) {
         let body = Bytes::from_static(page.as_bytes());
         Page { status: StatusCode::NOT_FOUND, media_type: HTML, body, extra: None, release: None }
     } else {
         Page::text(StatusCode::NOT_FOUND, sentence)
-    }
+    };
+    missing.with(header::VARY, "Accept")
 }
 
 macro_rules! page {
@@ -149,3 +158,21 @@ macro_rules! page {
 
 const NOT_FOUND: &str = page!("Not found", "There is nothing at this address. <a href=\"/\">To the start page</a>");
 const UNKNOWN_HOST: &str = page!("Not found", "Nothing is served at this address.");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_was_chosen_says_by_what() {
+        let headers = HeaderMap::new();
+        let stamps = Stamps::new(&"test".parse().unwrap());
+        let vary = |page: Page| page.response(false, &stamps).headers().get(header::VARY).cloned();
+        let at = |path, by_destination| vary(not_found(&headers, &Target::read(path).unwrap(), by_destination));
+        assert_eq!(vary(unknown_host(&headers)).unwrap(), "Accept");
+        assert_eq!(at("/none", false).unwrap(), "Accept");
+        assert_eq!(at("/none", true).unwrap(), "Accept, Sec-Fetch-Dest");
+        assert_eq!(at("/none.js", true).unwrap(), "Sec-Fetch-Dest");
+        assert_eq!(at("/none.js", false), None);
+    }
+}

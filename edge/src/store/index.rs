@@ -72,6 +72,11 @@ impl Index {
         self.used
     }
 
+    /// Bytes of those `manifests` that are held.
+    pub(super) fn manifest_bytes(&self, manifests: &HashSet<Digest>) -> u64 {
+        manifests.iter().filter_map(|id| self.held.get(&Object::Manifest(*id))).map(|held| held.size).sum()
+    }
+
     /// Everything that may be dropped: all but the manifests that are `followed`.
     pub(super) fn candidates(&self, needs: &Needs, followed: &HashSet<Digest>) -> Vec<Candidate<Object>> {
         let candidate = |(object, held): (&Object, &Held)| {

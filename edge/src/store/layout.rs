@@ -20,6 +20,16 @@ pub(crate) enum Object {
     Manifest(Digest),
 }
 
+impl Object {
+    /// What must outlive a crash: a state that is on disk may name a manifest, and without it an edge cannot boot.
+    pub(super) fn durability(self) -> Durability {
+        match self {
+            Self::Blob(_) => Durability::Bytes,
+            Self::Manifest(_) => Durability::WithName,
+        }
+    }
+}
+
 impl fmt::Display for Object {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -138,5 +148,17 @@ impl Layout {
         if let Err(error) = moved {
             tracing::error!(file = %path.display(), %error, "a bad file could not be set aside");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_keeps_its_name_before_a_state_tells_it() {
+        let digest = Digest::of(b"");
+        assert_eq!(Object::Manifest(digest).durability(), Durability::WithName);
+        assert_eq!(Object::Blob(digest).durability(), Durability::Bytes);
     }
 }

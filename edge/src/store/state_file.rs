@@ -14,10 +14,22 @@ pub(crate) struct Saved {
     pub(crate) position: Option<Position>,
     /// The last row of each key, also of kinds that this version cannot read.
     #[serde(default)]
-    pub(crate) rows: Vec<Row>,
+    pub(crate) rows: Vec<SavedRow>,
     /// For channels that lag: what they go on serving.
     #[serde(default)]
     pub(crate) serving: Vec<Serving>,
+}
+
+/// A row, and the generation that told it: epochs of different generations do not compare. The generation stands beside the
+/// row's own fields, so that earlier versions, which wrote rows alone, read these and are read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SavedRow {
+    /// `None`: that of the position.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) generation: Option<Generation>,
+    /// The row.
+    #[serde(flatten)]
+    pub(crate) row: Row,
 }
 
 /// A row that is served although a later one is known.
@@ -65,8 +77,20 @@ mod tests {
     }
 
     #[test]
+    fn rows_are_read_with_their_generation_and_without() {
+        let plain = Row { key: "channel/a/live".to_owned(), seq: Seq(3), value: None };
+        let row = SavedRow { generation: Some(Generation(2)), row: plain.clone() };
+        let json = serde_json::to_value(&row).unwrap();
+        assert_eq!(serde_json::from_value::<SavedRow>(json.clone()).unwrap(), row);
+        assert_eq!(serde_json::from_value::<Row>(json).unwrap(), plain);
+        let json = serde_json::to_value(&plain).unwrap();
+        assert_eq!(serde_json::from_value::<SavedRow>(json).unwrap(), SavedRow { generation: None, row: plain });
+    }
+
+    #[test]
     fn another_versions_fields_are_passed_over() {
         let row = Row { key: "moon/full".to_owned(), seq: Seq(3), value: Some(1.into()) };
+        let row = SavedRow { generation: None, row };
         let saved = Saved { position: Some("1-3".parse().unwrap()), rows: vec![row], serving: Vec::new() };
         let mut json = serde_json::to_value(&saved).unwrap();
         json["tides"] = true.into();

@@ -15,6 +15,7 @@ const SILENCE: Duration = Duration::from_secs(3 * HEARTBEAT_SECONDS);
 /// An open feed.
 pub(crate) struct Feed {
     origin: String,
+    place: usize,
     events: Pin<Box<dyn Stream<Item = Result<Sse, sse_stream::Error>> + Send>>,
 }
 
@@ -36,14 +37,19 @@ pub(crate) enum FeedError {
 }
 
 impl Feed {
-    pub(super) fn new(origin: String, response: Response) -> Self {
+    pub(super) fn new(origin: String, place: usize, response: Response) -> Self {
         let bytes = response.bytes_stream().map_ok(Bytes::from).map_err(reqwest::Error::without_url);
-        Self { origin, events: SseByteStream::new(bytes).boxed() }
+        Self { origin, place, events: SseByteStream::new(bytes).boxed() }
     }
 
     /// Whose it is.
     pub(crate) fn origin(&self) -> &str {
         &self.origin
+    }
+
+    /// The place of that origin among those that are configured.
+    pub(crate) fn place(&self) -> usize {
+        self.place
     }
 
     /// The next event. Events of kinds that this version does not know are passed over, but count as life.

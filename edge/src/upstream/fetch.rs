@@ -41,13 +41,14 @@ impl Pack {
 
 impl Upstream {
     /// Fetches one blob. An origin that sends something else is passed over like one that is away. A single origin is asked
-    /// twice: what is cut or garbled on the way once comes through the next time.
+    /// twice when what it sent was cut or garbled on the way: that comes through the next time. What it does not hold, it does
+    /// not hold the next moment either.
     pub(crate) async fn blob(&self, digest: Digest) -> Result<Blob, UpstreamError> {
         let attempt = |origin| async move { single(self.pack_from(origin, &[digest]).await?, digest).await }.boxed();
         let fetch = || self.first(attempt);
         match fetch().await {
-            Err(error) if self.origins.len() == 1 && !matches!(error, UpstreamError::Status(_)) => {
-                tracing::warn!(%digest, error = %chain(&error), "a blob did not come: asking once more");
+            Err(error @ (UpstreamError::Transport(_) | UpstreamError::Pack(_))) if self.origins.len() == 1 => {
+                tracing::debug!(%digest, error = %chain(&error), "a blob did not come: asking once more");
                 fetch().await
             }
             outcome => outcome,
@@ -80,7 +81,7 @@ async fn single(mut pack: Pack, digest: Digest) -> Result<Blob, UpstreamError> {
     match pack.next().await? {
         Some(Frame::Blob(blob)) if blob.digest() == digest => {
             // To the end if it is there already, so that the connection can be used again.
-            let _ = pack.next().await;
+            let _ = pack.next().now_or_never();
             Ok(blob)
         }
         _ => Err(UpstreamError::Missing(digest)),

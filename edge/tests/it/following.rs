@@ -22,7 +22,7 @@ async fn a_channel_whose_manifest_fails_holds_up_no_other() {
     });
     super::world::patiently("the lag to be told", seen).await.unwrap();
     until("a to be served", async || world.get("a.localhost", "/").send().await.unwrap().status() == 200).await;
-    assert_eq!(world.get("b.localhost", "/").send().await.unwrap().status(), 404);
+    assert_eq!(world.get("b.localhost", "/").send().await.unwrap().status(), 503);
     assert_eq!(world.health().await.1["pending"], 1);
     until("the report", async || {
         let data = world.origin.data();

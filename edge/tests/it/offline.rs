@@ -39,7 +39,31 @@ async fn an_edge_that_never_heard_an_origin_says_so() {
     assert_eq!((status, &health["applied"], &health["edge"]), (503, &serde_json::Value::Null, &"test-1".into()));
     let healthz = world.reader.get(format!("http://{}/healthz", world.edge.private_addr())).send().await.unwrap();
     assert_eq!(healthz.status(), 503);
-    assert_eq!(world.read("/").await.0, 404);
+    // Whether there is a site is not known, so nobody may conclude that there is none.
+    let answer = world.get("demo.localhost", "/").send().await.unwrap();
+    assert_eq!(answer.status(), 503);
+    assert_eq!(
+        (&answer.headers()["retry-after"], &answer.headers()["cache-control"]),
+        (&"1".parse().unwrap(), &"no-store".parse().unwrap())
+    );
+    // Where no site can be, there is none.
+    assert_eq!(world.get("elsewhere.example", "/").send().await.unwrap().status(), 404);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn an_edge_that_serves_none_of_what_it_was_told_says_so() {
+    let world = World::start().await;
+    let position = world.origin.point("demo/live", 1, release(&[("index.html", "hi")]).id(), &[]);
+    let mut applied = world.edge.applied();
+    super::world::patiently("the row", applied.wait_for(|applied| applied.position == Some(position))).await.unwrap();
+    assert_eq!(world.health().await.0, 503);
+    let answer = world.get("demo.localhost", "/").send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), &answer.headers()["retry-after"]), (503, &"1".parse().unwrap()));
+    assert_eq!(world.get("other.localhost", "/").send().await.unwrap().status(), 404);
+    world.origin.hold(&release(&[("index.html", "hi")]));
+    world.served(position).await;
+    assert_eq!((world.health().await.0, world.read("/").await.0), (200, 200));
     world.stop().await;
 }
 
@@ -53,6 +77,21 @@ async fn without_a_disk_it_serves_all_the_same() {
     assert!(world.blob_files().is_empty());
     until("the report", async || world.origin.data().reports.last().is_some_and(|report| report.applied.seq.0 == 1))
         .await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn without_a_disk_nothing_is_fetched_ahead_over_and_over() {
+    let world = World::start().await;
+    std::fs::remove_dir(world.folder.path().join("temporary")).unwrap();
+    let site = release(&[("a.txt", "a"), ("b.txt", "b"), ("c.txt", "c")]);
+    world.served(world.origin.publish("demo/live", 1, &site, &[])).await;
+    until("the blobs to be asked for", async || !world.origin.data().asked.is_empty()).await;
+    // Long enough for several more rounds, had the first been taken for one that is worth repeating.
+    tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+    for blob in &site.blobs {
+        assert_eq!(world.origin.asked(blob.digest()), 1);
+    }
     world.stop().await;
 }
 
@@ -91,14 +130,13 @@ async fn a_flipped_byte_on_disk_is_never_served() {
     world.stop().await;
 }
 
-#[tokio::test]
-async fn a_second_origin_takes_over() {
+/// An edge of `first`, or else of the world's origin, serves what that has.
+async fn serves_with(first: &str) {
     let world = World::start().await;
     world.served(world.origin.publish("demo/live", 1, &release(&[("index.html", "hi")]), &[])).await;
     let folder = tempfile::tempdir().unwrap();
-    let dead = "http://127.0.0.1:9".parse().unwrap();
     let token = verge_daemon::Secret::new(super::origin::TOKEN);
-    let mut config = Config::new("b".parse().unwrap(), dead, token, folder.path().to_owned());
+    let mut config = Config::new("b".parse().unwrap(), first.parse().unwrap(), token, folder.path().to_owned());
     config.origins.push(world.origin.url().parse().unwrap());
     let edge = verge_edge::Edge::bind(config).await.unwrap();
     let mut applied = edge.applied();
@@ -111,4 +149,17 @@ async fn a_second_origin_takes_over() {
     .await;
     edge.shutdown().await.unwrap();
     world.stop().await;
+}
+
+#[tokio::test]
+async fn a_second_origin_takes_over() {
+    serves_with("http://127.0.0.1:9").await;
+}
+
+#[tokio::test]
+async fn an_origin_that_opens_its_feed_and_is_of_no_use_is_left() {
+    let mut useless = FakeOrigin::start().await;
+    useless.data().resetting = true;
+    serves_with(&useless.url()).await;
+    useless.go_away().await;
 }

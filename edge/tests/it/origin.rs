@@ -42,6 +42,10 @@ pub(super) struct Data {
     pub(super) garbled: HashSet<Digest>,
     /// Packs to be cut in the middle of their first frame.
     pub(super) cuts: usize,
+    /// Whether packs never end, though all their blobs come.
+    pub(super) dangling: bool,
+    /// Whether a feed does nothing but reset.
+    pub(super) resetting: bool,
     pub(super) reports: Vec<Report>,
 }
 
@@ -195,7 +199,7 @@ async fn changes(
                 rows.sort_by_key(|row| row.seq);
                 (position(&data), rows)
             };
-            if since.is_some_and(|since| since.generation != at.generation) {
+            if shared.data.lock().unwrap().resetting || since.is_some_and(|since| since.generation != at.generation) {
                 yield FeedEvent::Reset(Reset::Generation);
                 return;
             }
@@ -238,6 +242,10 @@ async fn blobs(
     let _ = shared.gate.subscribe().wait_for(|open| *open).await;
     let mut data = shared.data.lock().unwrap();
     let mut frames: Vec<Bytes> = wanted.digests.iter().map(|digest| frame(&data, digest)).collect();
+    if data.dangling {
+        let frames = stream::iter(frames.into_iter().map(Ok::<_, Infallible>));
+        return Ok(Body::from_stream(futures_util::StreamExt::chain(frames, stream::pending())).into_response());
+    }
     frames.push(pack::end_frame());
     let cut = data.cuts > 0;
     if cut {

@@ -1,0 +1,84 @@
+//! Channels from one process to the next.
+
+use verge_protocol::host::HostLabel;
+use verge_protocol::state::Entry;
+
+use super::Channels;
+use super::told::Told;
+use crate::store::{Saved, SavedRow, Serving};
+
+impl Channels {
+    /// Goes on where another process ended. Manifests are still to be [held](Self::hold).
+    pub(in crate::follow) fn restore(saved: Saved) -> Self {
+        let mut channels = Self::default();
+        let Some(position) = saved.position else { return channels };
+        for Serving { generation, row } in saved.serving {
+            if let Ok(Entry::Channel(HostLabel { site, channel }, Some(state))) = row.entry() {
+                channels.followed.entry((site, channel)).or_default().served = Some(Told { generation, row, state });
+            }
+        }
+        for SavedRow { generation, row } in saved.rows {
+            channels.tell(generation.unwrap_or(position.generation), row);
+        }
+        channels.position = Some(position);
+        // A file that was tampered with, or a bug: what no row tells of is not served.
+        channels.followed.retain(|_, followed| followed.told.is_some() || followed.refused.is_some());
+        channels
+    }
+
+    /// What another process needs to go on.
+    pub(in crate::follow) fn saved(&self) -> Saved {
+        let told = self.followed.values().filter_map(|followed| followed.told.clone());
+        let told = told.map(|told| SavedRow { generation: Some(told.generation), row: told.row });
+        // After what is followed: told again in this order, they are refused again. They are of the position's generation, since
+        // the snapshot that begins one tells everything anew.
+        let refused = self.followed.values().filter_map(|followed| Some(followed.refused.as_ref()?.0.clone()));
+        let others = refused.chain(self.unknown.values().cloned()).map(|row| SavedRow { generation: None, row });
+        let serving = self.followed.values().filter(|followed| followed.served != followed.told);
+        let serving = serving.filter_map(|followed| followed.served.clone());
+        Saved {
+            position: self.position,
+            rows: told.chain(others).collect(),
+            serving: serving.map(|told| Serving { generation: told.generation, row: told.row }).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use verge_protocol::Seq;
+    use verge_protocol::state::Row;
+
+    use super::super::scene::{NOW, at, hold, lagging, release, row, rows, serves};
+    use super::*;
+    use crate::follow::cursor::Change;
+
+    #[test]
+    fn a_lagging_channel_serves_what_it_did_after_a_restart() {
+        let mut channels = Channels::default();
+        rows(&mut channels, vec![row("a", 1, 1, &[])]);
+        hold(&mut channels, 1);
+        rows(&mut channels, vec![row("a", 2, 2, &[])]);
+        let json = serde_json::to_string(&channels.saved()).unwrap();
+        let mut restored = Channels::restore(serde_json::from_str(&json).unwrap());
+        assert_eq!(restored.wanted(NOW), [release(2).manifest(), release(1).manifest()]);
+        hold(&mut restored, 1);
+        assert_eq!((serves(&restored, "a"), lagging(&restored).len()), ("1 []".into(), 1));
+        hold(&mut restored, 2);
+        assert_eq!((serves(&restored, "a"), lagging(&restored).len()), ("2 []".into(), 0));
+        assert_eq!(restored.saved().serving, []);
+    }
+
+    #[test]
+    fn a_row_keeps_its_generation_over_a_restart() {
+        let mut channels = Channels::default();
+        rows(&mut channels, vec![row("a", 50, 1, &[])]);
+        let odd = Row { key: "channel/a/live".into(), seq: Seq(2), value: Some("odd".into()) };
+        channels.apply(Change::Snapshot(at(2, 2), vec![odd]));
+        let json = serde_json::to_string(&channels.saved()).unwrap();
+        let mut restored = Channels::restore(serde_json::from_str(&json).unwrap());
+        assert_eq!(restored.saved(), channels.saved());
+        // Lower than the epoch of the other generation, which is no reason to refuse it.
+        assert_eq!(restored.apply(Change::Rows(at(2, 3), vec![row("a", 3, 2, &[])])), []);
+    }
+}
