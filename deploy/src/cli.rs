@@ -221,12 +221,14 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(not(feature = "up"), ignore = "the snapshot is of the whole program")]
     fn help_of_the_whole() {
         Cli::command().debug_assert();
         insta::assert_snapshot!(help(None));
     }
 
     #[test]
+    #[cfg_attr(not(feature = "up"), ignore = "the snapshot is of the whole program")]
     fn help_of_each_command() {
         for name in ["push", "releases", "rollback", "status", "sites", "edges", "up"] {
             insta::assert_snapshot!(format!("help_of_{name}"), help(Some(name)));

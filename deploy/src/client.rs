@@ -199,9 +199,7 @@ impl Client {
             Ok(body) => ClientError::Refused { status: Some(status), body },
             // Something between here and the origin speaks for it while it is away.
             Err(_) if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
-                let message = format!("the origin at {} answers {status}", self.origin);
-                let body = ErrorBody { code: "unavailable".to_owned(), message, hint: None };
-                ClientError::Refused { status: Some(status), body }
+                ClientError::Gateway { origin: self.origin.to_string(), status }
             }
             Err(_) => self.foreign(format!("it answers {status}")),
         }

@@ -61,7 +61,10 @@ impl Followed {
             ));
         }
         if let Some(doubt) = &self.doubt {
-            output.warn(format_args!("{release} is released, but how far the edges are is not known: {doubt}"));
+            output.warn(format_args!(
+                "{release} is released, but how far the edges are is not known: {}",
+                human::line(doubt, 200)
+            ));
         }
         if self.exit() == Exit::Lagging {
             output.say("`verge status` tells when they have caught up");
@@ -75,12 +78,12 @@ pub enum FollowError {
     /// Somebody else moved it first.
     #[error("another push won: {0}")]
     Conflict(String),
-    /// The connection was lost before the origin said how it ended.
+    /// The origin was asked, and its own word on how it ended did not arrive.
     #[error("it is not known whether {channel} has moved")]
     Unsure {
         /// The channel.
         channel: ChannelName,
-        /// How it was lost.
+        /// What came instead.
         source: ClientError,
     },
     /// It did not.
@@ -92,9 +95,11 @@ impl FollowError {
     /// Makes of a client's error what it means for the channel; asks the origin who won a conflict.
     pub async fn of(error: ClientError, client: &Client, site: &SiteName, channel: &ChannelName) -> Self {
         match error {
-            ClientError::Cut { .. } | ClientError::Stalled { .. } => {
-                Self::Unsure { channel: channel.clone(), source: error }
-            }
+            // Whoever speaks for the origin, or in its stream without making sense, does not know what it did.
+            ClientError::Cut { .. }
+            | ClientError::Stalled { .. }
+            | ClientError::Gateway { .. }
+            | ClientError::Foreign { .. } => Self::Unsure { channel: channel.clone(), source: error },
             ClientError::Refused { body, .. } if body.code == "conflict" => {
                 let releases = client.get::<Vec<Release>>(&format!("/v1/sites/{site}/releases")).await;
                 let winner = releases.ok().and_then(|releases| winner(&releases, channel));

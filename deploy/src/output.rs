@@ -18,6 +18,9 @@ pub use self::progress::{Step, Unit};
 pub use self::table::table;
 use crate::failure::Failure;
 
+/// The longest line of an error, in characters: longer than any path that is named in one.
+const LINE_MAX: usize = 2000;
+
 /// How an output behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is decided on its own")]
@@ -95,13 +98,15 @@ impl Output {
         self.message(format_args!("{label} {text}"));
     }
 
-    /// Says why a command ended early, and what to do about it.
+    /// Says why a command ended early, and what to do about it. An origin's words may be among it, so each is kept to its line.
     pub fn fail(&self, failure: &Failure) {
         let style = self.messages_style();
         let label = |text, style: Style| style.bold().apply_to(text).to_string();
-        let mut lines = vec![format!("{} {}", label("error:", style.clone().red()), failure.message)];
-        lines.extend(failure.details.iter().map(|detail| format!("  {detail}")));
-        lines.extend(failure.hints.iter().map(|hint| format!("{} {hint}", label("hint:", style.clone().cyan()))));
+        let told = |text: &str| human::line(text, LINE_MAX);
+        let mut lines = vec![format!("{} {}", label("error:", style.clone().red()), told(&failure.message))];
+        lines.extend(failure.details.iter().map(|detail| format!("  {}", told(detail))));
+        let hint = label("hint:", style.cyan());
+        lines.extend(failure.hints.iter().map(|text| format!("{hint} {}", told(text))));
         self.message(lines.join("\n"));
     }
 
@@ -191,6 +196,18 @@ mod tests {
         let (results, messages) = said(Manner { quiet: true, ..Manner::default() });
         assert_eq!(results, "data\n");
         insta::assert_snapshot!(messages);
+    }
+
+    #[test]
+    fn an_error_moves_no_cursor_and_poses_as_no_other_line() {
+        let messages = End::default();
+        let output = Output::new(io::sink(), messages.clone(), Manner::default());
+        let text = |word: &str| format!("{word}\u{1b}[2J\u{202e}\n✓ all is well");
+        let (details, hints) = (vec![text("detail")], vec![text("hint")]);
+        output.fail(&Failure { exit: Exit::Refused, message: text("no"), details, hints });
+        let said = String::from_utf8(lock(&messages.0).clone()).unwrap();
+        let odd = "\u{fffd}[2J\u{fffd}";
+        assert_eq!(said, format!("error: no{odd}\n  detail{odd}\nhint: hint{odd}\n"));
     }
 
     #[test]

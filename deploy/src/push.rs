@@ -57,7 +57,7 @@ pub struct Pushed {
     pub changes: Changes,
     /// Bytes that travelled, compressed.
     pub sent_bytes: u64,
-    /// Bytes of files that did not have to travel, because the origin held them.
+    /// Bytes of blobs that did not have to travel, because the origin held them; each blob counts once.
     pub saved_bytes: u64,
     /// How long it took.
     pub took: Duration,
@@ -108,7 +108,7 @@ impl Push<'_> {
             checks::is_no_collapse(&build, answer.current.as_ref())?;
         }
         let sources = Arc::new(Sources::of(&build, sources));
-        let travels = sources.bytes(&answer.missing);
+        let saved_bytes = sources.all_bytes().saturating_sub(sources.bytes(&answer.missing));
         let upload = Upload {
             client: self.client,
             site: self.site,
@@ -126,7 +126,7 @@ impl Push<'_> {
             bytes: build.bytes(),
             changes: answer.changes,
             sent_bytes: upload.sent.load(Ordering::Relaxed),
-            saved_bytes: build.bytes().saturating_sub(travels),
+            saved_bytes,
             took: start.elapsed(),
             followed,
             notices,
@@ -154,12 +154,17 @@ impl Push<'_> {
         Ok((scan, warnings))
     }
 
+    /// Names the build, and creates the site if need be. Either may be asked twice, so neither a cut nor a restart ends a push.
     async fn create_build(&self, build: Bytes, output: &Output) -> Result<BuildCreated, ClientError> {
-        match self.client.create_build(self.site, self.channel, build.clone()).await {
+        let repeat = |error: &ClientError| error.is_passing();
+        // An address at which nobody has answered yet is more likely mistyped than passing by.
+        let first = |error: &ClientError| repeat(error) && !matches!(error, ClientError::Unreachable { .. });
+        let create = async || self.client.create_build(self.site, self.channel, build.clone()).await;
+        match self.patience.retry(output, first, create).await {
             Err(error) if error.code() == Some("unknown_site") => {
-                self.client.create_site(self.site).await?;
+                self.patience.retry(output, repeat, async || self.client.create_site(self.site).await).await?;
                 output.done(format_args!("created the site {}", self.site));
-                self.client.create_build(self.site, self.channel, build).await
+                self.patience.retry(output, repeat, create).await
             }
             answer => answer,
         }
@@ -197,7 +202,10 @@ impl Push<'_> {
     ) -> Result<Followed, ClientError> {
         let provenance = self.provenance.clone();
         let publish = Publish { build, channel: self.channel.clone(), expected, provenance };
-        let events = self.client.publish(self.site, &publish).await?;
+        // Anything but a connection that never came about may have moved the channel already.
+        let nothing_was_sent = |error: &ClientError| matches!(error, ClientError::Unreachable { .. });
+        let call = async || self.client.publish(self.site, &publish).await;
+        let events = self.patience.retry(output, nothing_was_sent, call).await?;
         follow(events, self.wait, output).await
     }
 }

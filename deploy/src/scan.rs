@@ -80,7 +80,8 @@ impl Listing {
             warnings.extend(rules.unevaluated.iter().map(|rule| format!("{rule}: not evaluated")));
             problems.extend(rules.unreadable);
         } else {
-            problems.extend(rules.unevaluated.into_iter().map(Problem::Rule).chain(rules.unreadable));
+            problems
+                .extend(rules.unevaluated.iter().map(|rule| Problem::Rule(rule.to_string())).chain(rules.unreadable));
         }
         Self { files: walked.files, problems, fallback, skipped: walked.skipped, warnings }
     }

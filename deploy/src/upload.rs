@@ -5,40 +5,25 @@
 //! rounds in a row brought nothing at all.
 
 mod packing;
+mod patience;
 mod sources;
 
 use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, pin_mut};
 use verge_protocol::api::BuildCreated;
 use verge_protocol::{BuildId, ChannelName, Digest, SiteName};
 
+pub use self::patience::Patience;
 pub use self::sources::{SourceError, Sources};
 use crate::client::{Client, ClientError};
 use crate::output::Step;
 
 /// How many packs travel at once.
 const STREAMS: usize = 4;
-
-/// How long a cut or silent origin is put up with.
-#[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    /// Rounds in a row that may bring nothing.
-    pub rounds: u32,
-    /// The pause after the first such round; doubled after each.
-    pub pause: Duration,
-}
-
-impl Default for Patience {
-    /// Half a minute: an origin that is restarted is waited for.
-    fn default() -> Self {
-        Self { rounds: 7, pause: Duration::from_millis(500) }
-    }
-}
 
 /// Why blobs did not arrive.
 #[derive(Debug, thiserror::Error)]
@@ -114,7 +99,7 @@ impl Upload<'_> {
                 if barren == self.patience.rounds {
                     return Err(error);
                 }
-                tokio::time::sleep(self.patience.pause * 2_u32.pow(barren - 1)).await;
+                self.patience.after(barren).await;
             }
         }
         Ok(build)

@@ -264,8 +264,11 @@ pub struct Edge {
     pub name: EdgeName,
     /// Where readers reach this very edge, if it said.
     pub url: Option<String>,
-    /// Whether it was heard within the last [`crate::report::LIVE_SECONDS`].
+    /// Whether it was heard within the last [`crate::report::LIVE_SECONDS`], and has not said that it shuts down.
     pub live: bool,
+    /// Whether it said, when it was last heard, that it shuts down.
+    #[serde(default)]
+    pub draining: bool,
     /// When it was last heard; `None`: not since the origin started.
     pub heard: Option<Timestamp>,
     /// How far it has followed.

@@ -39,6 +39,14 @@ pub enum ClientError {
         /// What it said.
         body: ErrorBody,
     },
+    /// Something between here and the origin answered for it. What was asked may or may not have happened.
+    #[error("the origin at {origin} answers {status}")]
+    Gateway {
+        /// The origin's address.
+        origin: String,
+        /// What was answered.
+        status: StatusCode,
+    },
     /// Something answered, but not as an origin does.
     #[error("{origin} does not answer like an origin of Verge: {reason}")]
     Foreign {
@@ -67,7 +75,7 @@ impl ClientError {
     /// Whether the same call may succeed a moment later.
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Cut { .. } | Self::Stalled { .. } => true,
+            Self::Unreachable { .. } | Self::Cut { .. } | Self::Stalled { .. } | Self::Gateway { .. } => true,
             Self::Refused { status: Some(status), .. } => {
                 status.is_server_error()
                     || matches!(*status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
@@ -84,6 +92,7 @@ impl ClientError {
             }
             Self::Cut { .. } | Self::Stalled { .. } => Some("run it again: what has arrived is kept".into()),
             Self::Foreign { .. } => Some("check that VERGE_ORIGIN is the address of an origin's API".into()),
+            Self::Gateway { .. } => None,
             Self::Refused { body: ErrorBody { hint: Some(hint), .. }, .. } => Some(hint.clone()),
             Self::Refused { status, .. } => match status.map(|status| status.as_u16()) {
                 Some(401) => Some("check VERGE_TOKEN: it is unknown to this origin, or has expired".into()),

@@ -25,7 +25,8 @@ impl From<ClientError> for Failure {
                 Some(502..=504) => Exit::Unreachable,
                 _ => Exit::Failure,
             },
-            ClientError::Foreign { .. } => Exit::Failure,
+            ClientError::Gateway { status, .. } if matches!(status.as_u16(), 502..=504) => Exit::Unreachable,
+            ClientError::Gateway { .. } | ClientError::Foreign { .. } => Exit::Failure,
         };
         Self::new(exit, &error).hint(error.hint())
     }
@@ -113,12 +114,15 @@ impl From<RollbackError> for Failure {
 impl From<crate::up::ClusterError> for Failure {
     fn from(error: crate::up::ClusterError) -> Self {
         use crate::up::ClusterError;
+        use verge_daemon::data_folder::DataFolderError;
         use verge_daemon::listen::ListenError;
 
         match error {
             ClusterError::Client(error) => error.into(),
             ClusterError::Listen(ListenError::Taken { .. }) => Self::new(Exit::Failure, &error)
                 .hint(Some("is another `verge up` running? --port names others, --port 0 takes free ones")),
+            ClusterError::Data(DataFolderError::InUse(_)) => Self::new(Exit::Failure, &error)
+                .hint(Some("is another `verge up` running? --data names another folder, --temp takes one of its own")),
             _ => Self::new(Exit::Failure, &error),
         }
     }

@@ -39,7 +39,7 @@ pub(super) fn edges(status: &Status, now: Timestamp, output: &Output) -> String 
 fn row(edge: &Edge, origin: Position, now: Timestamp) -> Vec<String> {
     vec![
         edge.name.to_string(),
-        state(edge),
+        state(edge, now),
         follows(edge.applied, origin),
         edge.heard.map_or_else(|| "never".to_owned(), |heard| human::age(heard.age(now))),
         edge.version.as_deref().map_or_else(String::new, |version| human::line(version, 20)),
@@ -47,9 +47,15 @@ fn row(edge: &Edge, origin: Position, now: Timestamp) -> Vec<String> {
     ]
 }
 
-fn state(edge: &Edge) -> String {
-    if !edge.live {
-        return edge.heard.map_or_else(|| "not heard yet".to_owned(), |_| format!("silent for over {LIVE_SECONDS} s"));
+fn state(edge: &Edge, now: Timestamp) -> String {
+    if !edge.live || edge.draining {
+        return match edge.heard {
+            None => "not heard yet".to_owned(),
+            // Its goodbye is the last that is heard of it; how long it takes after that is its own affair.
+            Some(heard) if edge.draining && heard.age(now).as_secs() <= LIVE_SECONDS => "shutting down".to_owned(),
+            Some(_) if edge.draining => "shut down".to_owned(),
+            Some(_) => format!("silent for over {LIVE_SECONDS} s"),
+        };
     }
     let lagging: Vec<String> = edge
         .lagging
@@ -84,7 +90,8 @@ mod tests {
             name: name.parse().unwrap(),
             url: live.then(|| format!("http://{name}.example.com")),
             live,
-            heard: applied.map(|_| Timestamp(1000)),
+            draining: false,
+            heard: applied.map(|_| Timestamp(97_000)),
             applied: applied.map(|at| at.parse().unwrap()),
             lagging: vec![],
             version: live.then(|| "0.1.0".to_owned()),
@@ -100,11 +107,13 @@ mod tests {
             Edge { lagging: vec![lag], ..edge("nyc-1", true, Some("1-40")) },
             edge("sgp-1", false, Some("0-9")),
             edge("syd-1", false, None),
+            Edge { draining: true, ..edge("tyo-1", false, Some("1-42")) },
+            Edge { draining: true, heard: Some(Timestamp(50_000)), ..edge("zrh-1", false, Some("1-42")) },
         ];
         let status = Status { position: "1-42".parse().unwrap(), version: "0.1.0".into(), edges, sites: vec![] };
         let output = Output::new(std::io::sink(), std::io::sink(), Manner::default());
-        insta::assert_snapshot!(text("http://127.0.0.1:8700", &status, Timestamp(4000), &output));
+        insta::assert_snapshot!(text("http://127.0.0.1:8700", &status, Timestamp(100_000), &output));
         let empty = Status { edges: vec![], ..status };
-        insta::assert_snapshot!(text("http://127.0.0.1:8700", &empty, Timestamp(4000), &output));
+        insta::assert_snapshot!(text("http://127.0.0.1:8700", &empty, Timestamp(100_000), &output));
     }
 }

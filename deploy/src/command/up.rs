@@ -1,6 +1,7 @@
 //! `verge up`: starts a cluster, pushes a site to it, says how to go on, and waits to be told to stop.
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 
@@ -27,6 +28,14 @@ const DEMO: &str = "demo";
 pub(super) async fn run(arguments: &cli::Up, context: &Context<'_>) -> Result<Exit, Failure> {
     telemetry::init(LogFormat::Human, &arguments.log)
         .map_err(|error| Failure::new(Exit::Usage, &error).hint(Some("try --log info")))?;
+    // Listened for from the start, before there is anything: a signal must not leave half of it behind.
+    let mut ended = pin!(verge_daemon::run::terminated());
+    tokio::select! {
+        biased;
+        signal = &mut ended => return Ok(stopped(signal?, context)),
+        // Ready at once: being polled is what makes it listen.
+        () = ready(()) => {}
+    }
     let temporary = arguments.temp.then(tempfile::tempdir).transpose()?;
     let data = match &temporary {
         Some(folder) => folder.path().to_owned(),
@@ -34,23 +43,27 @@ pub(super) async fn run(arguments: &cli::Up, context: &Context<'_>) -> Result<Ex
     };
     let ports = Ports::new(arguments.port).map_err(|error| Failure::new(Exit::Usage, &error))?;
     let plan = Plan { edges: arguments.edges, ports, data, temporary: arguments.temp };
-    // Listened for from the start: a signal while everything is starting must not leave half of it behind.
-    let mut ended = pin!(verge_daemon::run::terminated());
+    let mut starting = pin!(Cluster::start(&plan));
     let cluster = tokio::select! {
-        cluster = Cluster::start(&plan) => cluster?,
-        signal = &mut ended => return stopped(&signal?, context),
+        cluster = &mut starting => cluster?,
+        signal = &mut ended => {
+            if let Ok(cluster) = starting.await {
+                cluster.shutdown().await;
+            }
+            return Ok(stopped(signal?, context));
+        }
     };
     let outcome = tokio::select! {
         served = serve(arguments, context, &plan, &cluster) => served.map(|never| match never {}),
-        signal = &mut ended => signal.map_err(Failure::from).and_then(|signal| stopped(signal, context)),
+        signal = &mut ended => signal.map(|signal| stopped(signal, context)).map_err(Failure::from),
     };
     cluster.shutdown().await;
     outcome
 }
 
-fn stopped(signal: &str, context: &Context<'_>) -> Result<Exit, Failure> {
+fn stopped(signal: &str, context: &Context<'_>) -> Exit {
     context.output.say(format_args!("{signal}: stopping"));
-    Ok(Exit::Success)
+    Exit::Success
 }
 
 async fn serve(
@@ -59,6 +72,7 @@ async fn serve(
     plan: &Plan,
     cluster: &Cluster,
 ) -> Result<Infallible, Failure> {
+    cluster.caught_up().await?;
     let profile_saved = save_profile(cluster, context.environment)?;
     push(arguments, context, cluster).await?;
     let sites: Vec<Site> = cluster.client().get("/v1/sites").await?;

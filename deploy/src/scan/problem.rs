@@ -6,8 +6,6 @@ use std::io;
 use verge_protocol::SitePath;
 use verge_protocol::path::PathError;
 
-use super::rules::Rule;
-
 /// How many problems are named; the rest is counted.
 const NAMED: usize = 20;
 
@@ -35,6 +33,14 @@ pub enum Problem {
         /// The link.
         path: String,
         /// Where it leads.
+        target: String,
+    },
+    /// A link to something hidden, or below it.
+    #[error("{path}: a link to {target}, which is hidden and may hold secrets")]
+    Hidden {
+        /// The link.
+        path: String,
+        /// Where it leads, within the folder.
         target: String,
     },
     /// A link to nothing.
@@ -80,7 +86,7 @@ pub enum Problem {
     },
     /// A rule that is not evaluated yet.
     #[error("{0}: not evaluated yet by Verge")]
-    Rule(Rule),
+    Rule(String),
 }
 
 /// A path as it may be printed: what a terminal would obey is spelled out.
@@ -114,6 +120,7 @@ impl Problem {
             Self::Outside { .. } | Self::Dangling { .. } | Self::Loop(_) => {
                 Some("replace the link by what it should lead to, or name it in .assetsignore")
             }
+            Self::Hidden { .. } => Some("remove the link, or name it in .assetsignore"),
             Self::Special(_) | Self::Unreadable { .. } | Self::Pattern { .. } => None,
         }
     }

@@ -9,7 +9,7 @@ use super::problem::Problem;
 
 /// A line of a rules file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rule {
+pub(super) struct Rule {
     file: &'static str,
     line: usize,
     text: String,

@@ -6,6 +6,8 @@
 //! 4. `.env*` files stop the push; when they may not, they are left out like any hidden file.
 //! 5. Hidden files, `node_modules` and `__MACOSX*` are left out.
 //! 6. All else is taken.
+//!
+//! A link is judged by its own name; one that leads to something hidden stops the push, whatever else is said of its end.
 
 use std::io;
 use std::path::Path;
@@ -17,6 +19,9 @@ use super::problem::Problem;
 
 /// Files that steer the push. Not served, and not worth a word.
 const STEERING: [&str; 4] = ["_headers", "_redirects", "verge.toml", IGNORE_FILE];
+
+/// The hidden folder at the top that is part of a site.
+pub(super) const WELL_KNOWN: &str = ".well-known";
 
 const IGNORE_FILE: &str = ".assetsignore";
 
@@ -99,7 +104,7 @@ impl Selection {
     pub(super) fn judge(&self, path: &str, is_dir: bool) -> Verdict {
         let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
         let is_secret = !is_dir && name.starts_with(".env") && !self.allow_secrets;
-        if path.split('/').next() == Some(".well-known") {
+        if path.split('/').next() == Some(WELL_KNOWN) {
             return if is_secret { Verdict::Secret } else { Verdict::Take };
         }
         if STEERING.contains(&path) {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use verge_protocol::SitePath;
 
 use super::problem::Problem;
-use super::select::{Selection, Skipped, Verdict};
+use super::select::{Selection, Skipped, Verdict, WELL_KNOWN};
 
 /// A file that is taken.
 #[derive(Debug)]
@@ -115,7 +115,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Follows a link to its end, which must lie in the folder and be no secret under another name.
+    /// Follows a link to its end, which must lie in the folder and be nothing hidden under another name.
     fn resolve(&self, source: &Path, path: &str) -> Result<Target, Problem> {
         let unreadable = |source| Problem::Unreadable { path: path.to_owned(), source };
         let metadata = fs::symlink_metadata(source).map_err(unreadable)?;
@@ -133,11 +133,34 @@ impl Walk<'_> {
         let Ok(inside) = end.strip_prefix(self.root) else {
             return Err(Problem::Outside { path: path.to_owned(), target: target() });
         };
-        let metadata = fs::metadata(&end).map_err(unreadable)?;
-        let inside = inside.to_str().unwrap_or_default();
-        if self.selection.judge(inside, metadata.is_dir()) == Verdict::Secret {
-            return Err(Problem::EnvironmentFile(format!("{path} (a link to {inside})")));
+        if is_hidden(inside) {
+            return Err(Problem::Hidden { path: path.to_owned(), target: inside.display().to_string() });
         }
+        let metadata = fs::metadata(&end).map_err(unreadable)?;
         Ok(Target { source: end, metadata })
+    }
+}
+
+/// Whether `inside`, relative to the root, is hidden or lies below something that is. `.assetsignore` has no say in it: what it
+/// keeps out under its own name is not to be served under another.
+fn is_hidden(inside: &Path) -> bool {
+    let inside = inside.strip_prefix(WELL_KNOWN).unwrap_or(inside);
+    inside.iter().any(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_below_a_hidden_name_is_hidden() {
+        for path in
+            [".env", "a/.env.local", ".git", ".git/config", "a/.cache/b/c.js", ".well-known/.env", "a/.well-known"]
+        {
+            assert!(is_hidden(Path::new(path)), "{path}");
+        }
+        for path in ["a.txt", "a/b.c", "environment", ".well-known", ".well-known/security.txt"] {
+            assert!(!is_hidden(Path::new(path)), "{path}");
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::time::Instant;
+use verge_daemon::data_folder::DataFolderError;
 use verge_daemon::listen::{self, Listen, ListenError};
 use verge_daemon::{Daemon as _, Secret};
 use verge_edge::Edge;
@@ -62,6 +63,9 @@ pub enum ClusterError {
     /// A port is taken.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// Its data cannot be kept where they should be.
+    #[error(transparent)]
+    Data(DataFolderError),
     /// A part of it does not start.
     #[error("failed to start {part}: {reason}")]
     Part {
@@ -82,11 +86,15 @@ pub enum ClusterError {
 }
 
 fn failed<E: Into<anyhow::Error>>(part: impl Into<String>) -> impl FnOnce(E) -> ClusterError {
-    move |error| ClusterError::Part { part: part.into(), reason: format!("{:#}", error.into()) }
+    move |error| match error.into().downcast() {
+        Ok(data) => ClusterError::Data(data),
+        Err(error) => ClusterError::Part { part: part.into(), reason: format!("{error:#}") },
+    }
 }
 
 impl Cluster {
-    /// Starts everything. Returns once each edge serves what the origin has.
+    /// Starts everything. Returns once every port is open. Not to be dropped before that: half a cluster that is dropped works
+    /// on in its data folder, and only a whole one can be ended in order.
     pub async fn start(plan: &Plan) -> Result<Self, ClusterError> {
         // Readers' ports first: the origin is told where sites are reached, the edges need tokens that the origin issues.
         let mut readers = Vec::new();
@@ -105,10 +113,6 @@ impl Cluster {
                     return Err(error);
                 }
             }
-        }
-        if let Err(error) = cluster.caught_up().await {
-            cluster.shutdown().await;
-            return Err(error);
         }
         Ok(cluster)
     }
@@ -150,7 +154,7 @@ impl Cluster {
     }
 
     /// Waits until every edge has reported that it serves all that was written so far.
-    async fn caught_up(&self) -> Result<(), ClusterError> {
+    pub async fn caught_up(&self) -> Result<(), ClusterError> {
         let deadline = Instant::now() + START_MAX;
         loop {
             let status: Status = self.client.get("/v1/status").await?;

@@ -62,6 +62,11 @@ impl Sources {
         blobs.iter().map(|digest| self.size(digest)).sum()
     }
 
+    /// The bytes that all blobs of the build have together, each counted once.
+    pub fn all_bytes(&self) -> u64 {
+        self.places.values().map(|place| place.size).sum()
+    }
+
     /// The bytes of one blob.
     pub fn size(&self, digest: &Digest) -> u64 {
         self.places.get(digest).map_or(0, |place| place.size)
@@ -123,6 +128,7 @@ mod tests {
         let (small, first) = (Digest::of(b"small"), Digest::of(&large[..BLOB_MAX]));
         assert_eq!(sources.in_order(&[tail, small, first, tail]).unwrap(), [small, first, tail]);
         assert_eq!(sources.bytes(&[small, tail]), 15);
+        assert_eq!(sources.all_bytes(), 5 + BLOB_MAX as u64 + 10, "`c` is `a` again");
     }
 
     #[test]

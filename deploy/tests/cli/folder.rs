@@ -136,6 +136,37 @@ async fn links_inside_the_folder_are_followed() {
     assert_eq!(paths(&world), ["alias/a.txt", "app.js", "b.txt", "index.html", "real/a.txt"]);
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_link_to_what_is_hidden_is_refused_whatever_is_ignored() {
+    use std::os::unix::fs::symlink;
+
+    let world = World::new().await;
+    for path in [".env", ".git/config", "a/.cache/b/c.js"] {
+        world.write(&format!("dist/{path}"), "KEY=1");
+    }
+    world.write("dist/.well-known/security.txt", "Contact: x");
+    world.write("dist/.assetsignore", ".env*\n.git\n.cache\nignored.txt\n");
+    for (end, link) in [
+        (".env", "config.txt"),
+        (".git/config", "cfg.txt"),
+        (".git", "gitlink"),
+        ("a/.cache/b", "cached"),
+        (".env", "ignored.txt"),
+        (".well-known/security.txt", "security.txt"),
+    ] {
+        symlink(end, world.path().join("dist").join(link)).unwrap();
+    }
+    for arguments in [&["dist"][..], &["dist", "--allow-secrets"]] {
+        insta::assert_snapshot!("links_to_what_is_hidden", refused(&world, arguments).await);
+    }
+    for link in ["config.txt", "cfg.txt", "gitlink", "cached"] {
+        std::fs::remove_file(world.path().join("dist").join(link)).unwrap();
+    }
+    pushed(&world, &["dist"]).await;
+    assert_eq!(paths(&world), [".well-known/security.txt", "app.js", "index.html", "security.txt"]);
+}
+
 #[tokio::test]
 async fn a_file_that_changes_while_it_is_pushed_is_named() {
     let world = World::new().await;

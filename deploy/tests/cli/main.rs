@@ -17,4 +17,7 @@ mod push;
 #[cfg(test)]
 mod rollback;
 #[cfg(test)]
+#[cfg(all(unix, feature = "up"))]
+mod up;
+#[cfg(test)]
 mod world;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use verge::client::{Client, Token};
 use verge::output::Manner;
-use verge::push::{Push, PushError};
+use verge::push::{Push, PushError, Pushed};
 use verge::scan::Options;
 use verge::upload::Patience;
 use verge::{Exit, Output};
@@ -28,6 +28,25 @@ fn with_noise(world: &World, files: u64) {
     for at in 0..files {
         world.write(&format!("dist/{at}.bin"), noise(at, 200_000));
     }
+}
+
+/// Asks again so soon that no test waits for it.
+const EAGER: Patience = Patience { rounds: 12, pause: Duration::from_millis(1) };
+
+/// Pushes with another patience than the command has.
+async fn push(world: &World, origin: &str, patience: Patience) -> Result<Pushed, PushError> {
+    let client = Client::new(origin.parse().unwrap(), &Token::new(TOKEN)).unwrap();
+    let push = Push {
+        client: &client,
+        site: &"app".parse().unwrap(),
+        channel: &ChannelName::live(),
+        folder: &world.path().join("dist"),
+        options: Options::default(),
+        provenance: Provenance::default(),
+        wait: true,
+        patience,
+    };
+    push.run(&Output::new(std::io::sink(), std::io::sink(), Manner::default())).await
 }
 
 fn each_arrived_once(origin: &Origin) -> bool {
@@ -67,6 +86,32 @@ async fn a_link_that_cuts_every_connection_carries_it_all_in_the_end() {
 }
 
 #[tokio::test]
+async fn a_cut_on_the_first_requests_costs_no_more_than_asking_again() {
+    let world = World::new().await;
+    world.origin.memory().faults.closes = true;
+    // The build is named, the site is created, the build is named again: each is cut once.
+    let proxy = Proxy::cutting(&world.origin.url, |number| if [1, 3, 5].contains(&number) { 0 } else { 1 << 20 }).await;
+    push(&world, &proxy.url, EAGER).await.unwrap();
+    assert_eq!(proxy.cuts(), 3);
+    let requests = world.origin.memory().requests.clone();
+    assert_eq!(requests.iter().filter(|request| request.starts_with("PUT")).count(), 1, "{requests:?}");
+}
+
+#[tokio::test]
+async fn an_origin_that_is_away_when_it_is_to_publish_is_waited_for() {
+    let world = World::new().await;
+    world.verge(&["push"]).await.ended(Exit::Success);
+    world.origin.memory().requests.clear();
+    world.origin.memory().faults.closes = true;
+    let proxy = Proxy::away_after_the_first(&world.origin.url).await;
+    push(&world, &proxy.url, EAGER).await.unwrap();
+    assert_eq!(
+        world.origin.memory().requests,
+        ["POST /v1/sites/app/builds?channel=live", "POST /v1/sites/app/releases"]
+    );
+}
+
+#[tokio::test]
 async fn an_origin_that_is_busy_for_a_moment_is_waited_for() {
     let world = World::new().await;
     // A pack, and the question what is missing now.
@@ -87,25 +132,14 @@ async fn blobs_that_the_origin_lost_are_sent_once_more() {
 #[tokio::test]
 async fn an_origin_that_brings_nothing_forward_is_given_up() {
     let world = World::new().await;
-    let client = Client::new(world.origin.url.parse().unwrap(), &Token::new(TOKEN)).unwrap();
-    let push = Push {
-        client: &client,
-        site: &"app".parse().unwrap(),
-        channel: &ChannelName::live(),
-        folder: &world.path().join("dist"),
-        options: Options::default(),
-        provenance: Provenance::default(),
-        wait: true,
-        patience: Patience { rounds: 3, pause: Duration::from_millis(1) },
-    };
-    let output = Output::new(std::io::sink(), std::io::sink(), Manner::default());
+    let patience = Patience { rounds: 3, ..EAGER };
     world.origin.memory().faults.forgetful = true;
-    let error = push.run(&output).await.unwrap_err();
+    let error = push(&world, &world.origin.url, patience).await.unwrap_err();
     assert_eq!(error.to_string(), "the origin took blobs and kept all but 2 of them");
     assert_eq!(world.origin.memory().faults.uploads, 3);
     world.origin.memory().faults.cut_after = Some(1);
     world.origin.memory().faults.uploads = 0;
-    assert!(matches!(push.run(&output).await, Err(PushError::Upload(_))));
+    assert!(matches!(push(&world, &world.origin.url, patience).await, Err(PushError::Upload(_))));
 }
 
 #[tokio::test]
@@ -127,12 +161,36 @@ async fn a_stream_that_breaks_off_leaves_no_false_certainty() {
     world.origin.memory().faults.ends_early = Some(Early::AfterReleased);
     let ran = world.verge(&["push"]).await.ended(Exit::Lagging);
     assert!(ran.stderr.contains("warning: v2 is released, but how far the edges are is not known"), "{}", ran.stderr);
+    world.origin.memory().faults.ends_early = Some(Early::FailedAfterReleased);
+    let ran = world.verge(&["push"]).await.ended(Exit::Lagging);
+    assert!(ran.stderr.contains("is not known: the disk is\u{fffd}[2J full\n"), "{}", ran.stderr);
 }
 
 #[tokio::test]
-async fn an_origin_that_is_not_there_is_named() {
+async fn a_gateways_word_and_a_garbled_stream_leave_it_open_whether_the_channel_moved() {
+    let world = World::new().await;
+    for _ in 0..2 {
+        world.verge(&["push"]).await.ended(Exit::Success);
+    }
+    for early in [Early::AtTheGateway, Early::Garbled] {
+        for arguments in [&["push"][..], &["rollback", "--to", "v1"]] {
+            world.origin.memory().faults.ends_early = Some(early);
+            let ran = world.verge(arguments).await.ended(Exit::Unreachable);
+            assert!(ran.stderr.contains("error: it is not known whether live has moved: "), "{}", ran.stderr);
+            assert!(
+                ran.stderr.ends_with("hint: `verge releases` tells; if it has not, run it again\n"),
+                "{}",
+                ran.stderr
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_origin_that_is_not_there_is_named_at_once() {
     let world = World::new().await;
     let ran = world.verge_at("http://127.0.0.1:9", &["push"]).await.ended(Exit::Unreachable);
+    assert!(!ran.stderr.contains("trying again"), "{}", ran.stderr);
     assert!(ran.stderr.contains("error: cannot reach the origin at http://127.0.0.1:9: "), "{}", ran.stderr);
     assert!(ran.stderr.contains("\nhint: check that it runs and that VERGE_ORIGIN names it"), "{}", ran.stderr);
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -72,7 +72,12 @@ async fn gate(State(shared): State<Shared>, request: Request, next: Next) -> Res
             return (StatusCode::SERVICE_UNAVAILABLE, "<html>busy</html>").into_response();
         }
     }
-    next.run(request).await
+    let closes = shared.lock().unwrap().faults.closes;
+    let mut response = next.run(request).await;
+    if closes {
+        response.headers_mut().insert("connection", HeaderValue::from_static("close"));
+    }
+    response
 }
 
 fn refuse(status: StatusCode, code: &str, message: &str) -> Response {

@@ -55,7 +55,7 @@ async fn the_shell_sees_why_it_failed() {
     assert_eq!(code(&["push"], &[token, ("VERGE_ORIGIN", "http://192.0.2.1")]).await, Some(2), "in the clear");
     std::fs::create_dir(world.path().join("empty")).unwrap();
     assert_eq!(code(&["push", "empty"], &[origin, token]).await, Some(3));
-    assert_eq!(code(&["push"], &[token, ("VERGE_ORIGIN", "http://127.0.0.1:9")]).await, Some(4));
+    assert_eq!(code(&["status"], &[token, ("VERGE_ORIGIN", "http://127.0.0.1:9")]).await, Some(4));
     assert_eq!(code(&["push"], &[origin, ("VERGE_TOKEN", "vrg_wrong")]).await, Some(5));
     world.origin.memory().faults.overtaken = true;
     assert_eq!(code(&["push"], &[origin, token]).await, Some(6));

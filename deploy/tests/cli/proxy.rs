@@ -1,7 +1,8 @@
-//! A link that breaks: forwards connections, and cuts each after so many bytes upstream.
+//! A link that breaks: forwards connections, cuts them after so many bytes upstream, and goes away for a while.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -15,8 +16,13 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// Forwards to the origin at `url`.
+    /// Forwards to the origin at `url`, and cuts each connection after so many bytes.
     pub(crate) async fn cutting_after(url: &str, bytes: usize) -> Self {
+        Self::cutting(url, move |_| bytes).await
+    }
+
+    /// The same, with the bytes that the connection of that number, from 1, may carry.
+    pub(crate) async fn cutting(url: &str, budget: impl Fn(usize) -> usize + Send + 'static) -> Self {
         let target = url.strip_prefix("http://").unwrap().to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -25,13 +31,35 @@ impl Proxy {
         let mut task = JoinSet::new();
         task.spawn(async move {
             let mut links = JoinSet::new();
-            loop {
+            for number in 1.. {
                 let (client, _) = listener.accept().await.unwrap();
-                let (target, cuts) = (target.clone(), counted.clone());
+                let (target, cuts, bytes) = (target.clone(), counted.clone(), budget(number));
                 links.spawn(async move { forward(client, &target, bytes, &cuts).await });
             }
         });
         Self { url, cuts, _task: task }
+    }
+
+    /// Carries one connection, then takes none for a moment, and then carries all again.
+    pub(crate) async fn away_after_the_first(url: &str) -> Self {
+        let target = url.strip_prefix("http://").unwrap().to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let cuts = Arc::new(AtomicUsize::new(0));
+        let counted = cuts.clone();
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            let (first, _) = listener.accept().await.unwrap();
+            drop(listener);
+            forward(first, &target, usize::MAX, &counted).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let listener = TcpListener::bind(address).await.unwrap();
+            loop {
+                let (client, _) = listener.accept().await.unwrap();
+                forward(client, &target, usize::MAX, &counted).await;
+            }
+        });
+        Self { url: format!("http://{address}"), cuts, _task: task }
     }
 
     pub(crate) fn cuts(&self) -> usize {

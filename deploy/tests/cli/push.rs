@@ -45,6 +45,17 @@ async fn the_first_push_makes_the_site_and_tells_what_a_person_wants_to_know() {
 }
 
 #[tokio::test]
+async fn what_a_build_holds_twice_was_not_there_already() {
+    let world = World::new().await;
+    world.write("dist/copy.js", "let a = 1;");
+    let line = world.verge(&push(&["--json"])).await.ended(Exit::Success).json();
+    assert_eq!((&line["bytes"], &line["saved_bytes"]), (&35.into(), &0.into()), "{line}");
+    world.write("dist/new.js", "let b = 2;");
+    let line = world.verge(&push(&["--json"])).await.ended(Exit::Success).json();
+    assert_eq!((&line["bytes"], &line["saved_bytes"]), (&45.into(), &25.into()), "{line}");
+}
+
+#[tokio::test]
 async fn the_second_push_sends_only_what_changed() {
     let world = World::new().await;
     world.write("dist/big.bin", vec![1; BLOB_MAX * 2 + 5]);
@@ -58,7 +69,7 @@ async fn the_second_push_sends_only_what_changed() {
     for (field, value) in [("added", 1), ("changed", 1), ("removed", 1), ("unchanged", 1), ("files", 3), ("epoch", 2)] {
         assert_eq!(line[field], value, "{field} in {line}");
     }
-    assert_eq!((&line["bytes"], &line["saved_bytes"]), (&35.into(), &25.into()));
+    assert_eq!((&line["bytes"], &line["saved_bytes"]), (&35.into(), &15.into()));
     let expected: Vec<&str> = "site channel release manifest epoch url files added changed removed unchanged bytes \
         sent_bytes saved_bytes seconds edges notices"
         .split_whitespace()

@@ -62,8 +62,17 @@ fn stream(memory: &Memory, site: &SiteName, release: ReleaseNumber, epoch: Seq) 
         notices: vec![],
     };
     let mut events = vec![Progress::Encoding { done: 2, total: 2 }];
-    if memory.faults.ends_early != Some(Early::BeforeReleased) {
-        events.push(released);
+    let mut garbled = "";
+    match memory.faults.ends_early {
+        Some(Early::AtTheGateway) => return (StatusCode::BAD_GATEWAY, "<html>bad gateway</html>").into_response(),
+        Some(Early::BeforeReleased) => {}
+        Some(Early::Garbled) => garbled = "<html>oops</html>\n",
+        Some(Early::FailedAfterReleased) => {
+            let message = "the disk is\u{1b}[2J full".to_owned();
+            let failed = Progress::Failed(api::ErrorBody { code: "storage".to_owned(), message, hint: None });
+            events.extend([released, failed]);
+        }
+        Some(Early::AfterReleased) | None => events.push(released),
     }
     if memory.faults.ends_early.is_none() {
         let total = confirmed.len() as u64;
@@ -74,7 +83,8 @@ fn stream(memory: &Memory, site: &SiteName, release: ReleaseNumber, epoch: Seq) 
         }));
         events.push(Progress::Finished { confirmed, lagging: memory.faults.lagging.clone() });
     }
-    let lines: String = events.iter().map(|event| serde_json::to_string(event).unwrap() + "\n\n").collect();
+    let mut lines: String = events.iter().map(|event| serde_json::to_string(event).unwrap() + "\n\n").collect();
+    lines.push_str(garbled);
     Response::builder().header("content-type", "application/x-ndjson").body(Body::from(lines)).unwrap()
 }
 

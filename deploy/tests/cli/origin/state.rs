@@ -30,6 +30,8 @@ pub(crate) struct Faults {
     /// Breaks every second upload off after so many blobs.
     pub(crate) cut_after: Option<usize>,
     pub(crate) uploads: usize,
+    /// Ends every connection after one answer, so that each request is one connection.
+    pub(crate) closes: bool,
     /// Takes packs and keeps nothing.
     pub(crate) forgetful: bool,
     /// Loses every blob just before the next release.
@@ -44,8 +46,14 @@ pub(crate) struct Faults {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Early {
+    /// With a gateway's word instead of the origin's.
+    AtTheGateway,
     BeforeReleased,
+    /// With a line that is no event, instead of the release.
+    Garbled,
     AfterReleased,
+    /// With an error, whose words a terminal would obey.
+    FailedAfterReleased,
 }
 
 #[derive(Default)]
