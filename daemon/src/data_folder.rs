@@ -1,6 +1,7 @@
 //! The folder that a daemon keeps its things in: one daemon at a time.
 
 use std::fs::{File, TryLockError};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 /// A folder that nobody else uses while this value lives.
@@ -30,7 +31,8 @@ impl DataFolder {
     /// Makes the folder if need be and takes it. The operating system gives it back when the process ends, however it ends.
     pub fn open(path: &Path) -> Result<Self, DataFolderError> {
         let unusable = |source| DataFolderError::Unusable { path: path.to_owned(), source };
-        std::fs::create_dir_all(path).map_err(unusable)?;
+        // What is kept there is nobody else's to read.
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
         let lock = File::create(path.join("lock")).map_err(unusable)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),

@@ -127,7 +127,7 @@ pub struct Push {
 /// `verge rollback`.
 #[derive(Debug, Args)]
 pub struct Rollback {
-    /// The release [default: the newest that is older than the present one]
+    /// The release [default: what the channel served before]
     #[arg(long, value_name = "RELEASE")]
     pub to: Option<ReleaseNumber>,
     /// The site

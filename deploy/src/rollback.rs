@@ -15,7 +15,7 @@ pub struct Rollback<'a> {
     pub site: &'a SiteName,
     /// The channel.
     pub channel: &'a ChannelName,
-    /// The release it should point at; `None`: the newest that is older than the present one.
+    /// The release it should point at; `None`: the one that the channel served before.
     pub to: Option<ReleaseNumber>,
     /// Whether to wait until every edge serves it.
     pub wait: bool,
@@ -50,10 +50,12 @@ pub enum RollbackError {
         release: ReleaseNumber,
     },
     /// There is nothing to go back to.
-    #[error("{site} has no release before {release}")]
+    #[error("{channel} of {site} has served nothing else before {release}")]
     NothingOlder {
         /// The site.
         site: SiteName,
+        /// The channel.
+        channel: ChannelName,
         /// The release that the channel points at.
         release: ReleaseNumber,
     },
@@ -78,8 +80,11 @@ impl Rollback<'_> {
         let release = match self.to {
             Some(release) if numbers.contains(&release) => release,
             Some(release) => return Err(RollbackError::NoRelease { site, release }),
-            None => newest_before(current.release, &numbers)
-                .ok_or(RollbackError::NothingOlder { site, release: current.release })?,
+            None => current.previous.ok_or(RollbackError::NothingOlder {
+                site,
+                channel: self.channel.clone(),
+                release: current.release,
+            })?,
         };
         let to = Move { release, expected: Some(current.epoch) };
         match self.go(&to, output).await {
@@ -93,21 +98,5 @@ impl Rollback<'_> {
     async fn go(&self, to: &Move, output: &Output) -> Result<Followed, ClientError> {
         let events = self.client.move_channel(self.site, self.channel, to).await?;
         follow(events, self.wait, output).await
-    }
-}
-
-fn newest_before(current: ReleaseNumber, releases: &[ReleaseNumber]) -> Option<ReleaseNumber> {
-    releases.iter().copied().filter(|release| *release < current).max()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn back_is_to_the_newest_that_is_older() {
-        let releases = [9, 7, 4, 1].map(ReleaseNumber);
-        let before = |number| newest_before(ReleaseNumber(number), &releases).map(|release| release.0);
-        assert_eq!([before(9), before(7), before(6), before(1)], [Some(7), Some(4), Some(4), None]);
     }
 }

@@ -10,6 +10,7 @@ mod encode;
 mod inherit;
 mod lifetime;
 mod media_type;
+mod previous;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,12 +28,14 @@ use crate::store::{NewRelease, StoreError, Switch, Target};
 use crate::turns::Turn;
 
 pub(crate) use self::contents::{changes, manifest_bytes, missing};
+pub(crate) use self::previous::previous;
 
 /// How long edges may go without one more of them confirming before the rest are called lagging.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Moves read to choose what is inherited: the eight that may be, repeated by rollbacks between them.
-const MOVES_READ: u32 = 64;
+/// How many of a channel's last moves are looked at: for the eight that may be inherited, repeated by rollbacks between them, and
+/// for what a rollback goes back to.
+pub(crate) const MOVES_READ: u32 = 64;
 
 /// Why a release could not be made or a channel moved. Nothing has happened to the channel.
 #[derive(Debug, thiserror::Error)]
@@ -160,8 +163,7 @@ async fn release(
 ) -> Result<Switched, PublishError> {
     contents::verify(app, &build).await?;
     let contents = assemble::encodable(&build);
-    let total = contents.len() as u64;
-    let encodings = encode::all(app, contents, |done| {
+    let encodings = encode::all(app, contents, |done, total| {
         // A slow reader misses a step, not the work its time.
         let _ = progress.try_send(Ok(Progress::Encoding { done, total }));
     })

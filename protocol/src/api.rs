@@ -209,6 +209,10 @@ pub struct Channel {
     pub name: ChannelName,
     /// What it points at.
     pub release: ReleaseNumber,
+    /// The release that a rollback goes back to: the newest older one that this channel has pointed at and that serves something
+    /// else.
+    #[serde(default)]
+    pub previous: Option<ReleaseNumber>,
     /// The write that last moved it.
     pub epoch: Seq,
     /// When that was.

@@ -17,8 +17,8 @@ use crate::upload::Patience;
 pub(super) async fn run(arguments: &cli::Push, context: &Context<'_>) -> Result<Exit, Failure> {
     let Context { environment, output, .. } = *context;
     let project = Project::find(arguments.dir.as_deref(), &environment.current_dir)?;
-    let site = project.site(arguments.site.site.as_ref())?;
     let folder = project.folder()?;
+    let site = project.site(arguments.site.site.as_ref())?;
     let client = context.client()?;
     let shown = shown(&folder.path, &environment.current_dir);
     match folder.because {

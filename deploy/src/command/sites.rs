@@ -55,6 +55,7 @@ mod tests {
         let channel = |name: &str, release, url: &str| Channel {
             name: name.parse().unwrap(),
             release: ReleaseNumber(release),
+            previous: None,
             epoch: Seq(1),
             moved: Timestamp(0),
             url: url.to_owned(),

@@ -53,10 +53,12 @@ pub(super) async fn run(arguments: &cli::Up, context: &Context<'_>) -> Result<Ex
             return Ok(stopped(signal?, context));
         }
     };
+    let profile_before = context.environment.profile.as_deref().and_then(|path| profile::load(path).ok().flatten());
     let outcome = tokio::select! {
         served = serve(arguments, context, &plan, &cluster) => served.map(|never| match never {}),
         signal = &mut ended => signal.map(|signal| stopped(signal, context)).map_err(Failure::from),
     };
+    give_back_profile(profile_before, &plan, &cluster, context.environment);
     cluster.shutdown().await;
     outcome
 }
@@ -109,6 +111,24 @@ fn save_profile(cluster: &Cluster, environment: &Environment) -> Result<bool, Fa
         Profile { origin: cluster.client().origin().to_string(), token: Token::new(cluster.token().expose()) };
     profile::save(&profile, path).map_err(|error| Failure::new(Exit::Failure, &error))?;
     Ok(true)
+}
+
+/// Puts the profile back as it was, if it still names this cluster: another `verge up` may be running, and its push in another
+/// terminal must go on finding it. Without an earlier one it stays for the next start, unless everything here was temporary.
+fn give_back_profile(before: Option<Profile>, plan: &Plan, cluster: &Cluster, environment: &Environment) {
+    let Some(path) = &environment.profile else { return };
+    let ours = cluster.client().origin().to_string();
+    if !profile::load(path).ok().flatten().is_some_and(|now| now.origin == ours) {
+        return;
+    }
+    let given_back = match before {
+        Some(before) if before.origin != ours => profile::save(&before, path).is_ok(),
+        None if plan.temporary => std::fs::remove_file(path).is_ok(),
+        _ => true,
+    };
+    if !given_back {
+        tracing::warn!(profile = %path.display(), "the profile could not be put back");
+    }
 }
 
 /// Pushes the folder that was named; without one the demo, unless something was pushed there before.

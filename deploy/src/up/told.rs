@@ -53,6 +53,15 @@ impl Told {
         }
     }
 
+    /// Where a person sees something at this very edge: an edge's own address is no site's.
+    fn first_site_at(&self, edge: &ToldEdge) -> String {
+        let host = self.sites.first().and_then(|site| site.url.rsplit_once(':')).map(|(host, _)| host);
+        match (host, edge.url.rsplit_once(':')) {
+            (Some(host), Some((_, port))) => format!("{host}:{port}/"),
+            _ => edge.url.clone(),
+        }
+    }
+
     /// The same for a person. `program` is how this program was called.
     pub fn text(&self, plan: &Plan, program: &str, profile_saved: bool, style: &Style) -> String {
         let (bold, dim, link) = (style.clone().bold(), style.clone().dim(), style.clone().cyan().underlined());
@@ -71,7 +80,7 @@ impl Told {
             let _ = writeln!(text, "  {name:width$}  {value}{}", dim.apply_to(note));
         };
         for edge in &self.edges {
-            row(&edge.name, &edge.url, &format!("  health and metrics at {}", edge.admin));
+            row(&edge.name, &self.first_site_at(edge), &format!("  health and metrics at {}", edge.admin));
         }
         row("origin", &self.origin, "");
         row("data", &plan.data.display().to_string(), "");

@@ -32,7 +32,7 @@ async fn any_release_can_be_gone_to() {
     assert_eq!((&line["release"], &line["from"], &line["epoch"]), (&"v1".into(), &"v3".into(), &4.into()));
     assert_eq!(line["edges"]["confirmed"].as_array().unwrap().len(), 3);
     let ran = world.verge(&["rollback"]).await.ended(Exit::Failure);
-    assert!(ran.stderr.contains("error: app has no release before v1"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("error: live of app has served nothing else before v1"), "{}", ran.stderr);
     let ran = world.verge(&["rollback", "--to", "v1"]).await.ended(Exit::Success);
     assert!(ran.stdout.starts_with("app v1 was live already\n"), "{}", ran.stdout);
     world.verge(&["rollback", "--to", "v3"]).await.ended(Exit::Success);

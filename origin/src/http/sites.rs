@@ -14,6 +14,7 @@ use super::auth::Admin;
 use super::body::Named;
 use super::error::ApiError;
 use crate::app::App;
+use crate::publish;
 use crate::store::{SiteRow, StoreError};
 
 /// `GET /v1/sites`
@@ -65,16 +66,17 @@ pub(super) async fn all(app: &App) -> Result<Vec<Site>, StoreError> {
 
 async fn describe(app: &App, row: SiteRow) -> Result<Site, StoreError> {
     let url = |channel: ChannelName| app.sites_url.of(&HostLabel { site: row.name.clone(), channel });
-    let channels = app.database.channels(&row.name).await?;
-    let channels = channels
-        .into_iter()
-        .map(|(name, state, moved)| Channel {
+    let mut channels = Vec::new();
+    for (name, state, moved) in app.database.channels(&row.name).await? {
+        let moves = app.database.moves(&row.name, &name, publish::MOVES_READ).await?;
+        channels.push(Channel {
             url: url(name.clone()),
+            previous: publish::previous(&state, &moves),
             name,
             release: state.release,
             epoch: state.epoch,
             moved,
-        })
-        .collect();
+        });
+    }
     Ok(Site { url: url(ChannelName::live()), name: row.name, created: row.created, channels })
 }

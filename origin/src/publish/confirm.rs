@@ -48,9 +48,13 @@ impl Confirmation {
 
     /// How it stands, as the last word.
     pub(super) fn finish(self, heard: &BTreeMap<EdgeName, Heard>, now: Timestamp) -> Progress {
-        let lagging = self
-            .expected
-            .difference(&self.confirmed)
+        // Where nobody was there to confirm, whoever was heard once is named: a release that no edge serves is no success.
+        let missing: Vec<&EdgeName> = match self.expected.is_empty() {
+            true => heard.keys().collect(),
+            false => self.expected.difference(&self.confirmed).collect(),
+        };
+        let lagging = missing
+            .into_iter()
             .map(|edge| Laggard { edge: edge.clone(), reason: self.reason(heard.get(edge), now) })
             .collect();
         Progress::Finished { confirmed: self.confirmed.into_iter().collect(), lagging }
@@ -62,6 +66,7 @@ impl Confirmation {
             heard.report.lagging.iter().find(|lag| lag.site == self.label.site && lag.channel == self.label.channel);
         match lag {
             Some(lag) => lag.reason.clone(),
+            None if heard.report.draining => "it was shut down".to_owned(),
             None if !heard.live(now) => format!("not heard for {} s", heard.at.age(now).as_secs()),
             None => format!("has followed to {} of {}", heard.report.applied, self.position),
         }
@@ -126,7 +131,11 @@ mod tests {
 
     #[test]
     fn no_live_edge_leaves_nothing_to_wait_for() {
-        assert!(start(&fleet(&[("gone", heard(6, None, 0))]), 100).is_complete());
+        let before = fleet(&[("gone", heard(6, None, 0))]);
+        let confirmation = start(&before, 100);
+        assert!(confirmation.is_complete());
+        let Progress::Finished { lagging, .. } = confirmation.finish(&before, Timestamp(100_000)) else { panic!() };
+        assert_eq!(lagging[0].reason, "not heard for 100 s");
     }
 
     #[test]

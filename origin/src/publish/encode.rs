@@ -40,18 +40,19 @@ fn level(coding: Coding, size: u64, deadline: Instant) -> u32 {
     if left.as_millis() * u128::from(bytes_a_second) > u128::from(size) * 1000 { dense } else { fast }
 }
 
-/// Encodes every one of `contents`, which must differ; calls `progress` with the number done. Answers the encodings that save
-/// bytes.
+/// Encodes every one of `contents`, which must differ, unless that was done before; calls `progress` with the numbers done and to
+/// do. Answers the encodings that save bytes.
 pub(super) async fn all(
     app: &Arc<App>,
     contents: Vec<Content>,
-    mut progress: impl FnMut(u64),
+    mut progress: impl FnMut(u64, u64),
 ) -> Result<HashMap<(Digest, Coding), Content>, PublishError> {
     let deadline = Instant::now() + app.encode_budget;
     let at_once = std::thread::available_parallelism().map_or(2, NonZero::get);
     let mut encoded = HashMap::new();
     let mut made: Vec<Made> = Vec::new();
-    let mut done = 0;
+    let contents = new(app, contents, &mut encoded).await?;
+    let (mut done, total) = (0, contents.len() as u64);
     let mut work = futures_util::stream::iter(contents)
         .map(|content| {
             let app = Arc::clone(app);
@@ -66,16 +67,14 @@ pub(super) async fn all(
                 return Err(error);
             }
         };
-        for Encoding { of, coding, level, content, new } in results {
-            if new {
-                made.push((of, coding, level, content.clone()));
-            }
+        for (of, coding, level, content) in results {
+            made.push((of, coding, level, content.clone()));
             if let Some(content) = content {
                 encoded.insert((of, coding), content);
             }
         }
         done += 1;
-        progress(done);
+        progress(done, total);
         if made.len() >= BATCH {
             write_down(app, &mut made).await?;
         }
@@ -97,30 +96,41 @@ async fn write_down(app: &App, made: &mut Vec<Made>) -> Result<(), PublishError>
 /// As the database keeps it: of what, how, how densely, and what came of it.
 type Made = (Digest, Coding, u32, Option<Content>);
 
-struct Encoding {
-    of: Digest,
-    coding: Coding,
-    level: u32,
-    /// `None` where it saves nothing.
-    content: Option<Content>,
-    new: bool,
+/// Those of `contents` that are to be encoded; what was made of the others goes into `encoded`. One made in haste by an earlier
+/// push counts: a push of what was pushed before is quick.
+async fn new(
+    app: &App,
+    contents: Vec<Content>,
+    encoded: &mut HashMap<(Digest, Coding), Content>,
+) -> Result<Vec<Content>, PublishError> {
+    let mut new = Vec::new();
+    for content in contents {
+        if content.size() > SIZE_MAX || content.size() < SAVING_MIN as u64 {
+            continue;
+        }
+        let of = content.digest();
+        let mut known = true;
+        for coding in Coding::ALL {
+            let (.., fast) = levels(coding);
+            match app.database.encoding(of, coding, fast).await? {
+                None => known = false,
+                Some(Some(made)) => drop(encoded.insert((of, coding), made)),
+                Some(None) => {}
+            }
+        }
+        if !known {
+            new.push(content);
+        }
+    }
+    Ok(new)
 }
 
-async fn one(app: &Arc<App>, content: Content, deadline: Instant) -> Result<Vec<Encoding>, PublishError> {
-    if content.size() > SIZE_MAX || content.size() < SAVING_MIN as u64 {
-        return Ok(Vec::new());
-    }
+async fn one(app: &Arc<App>, content: Content, deadline: Instant) -> Result<Vec<Made>, PublishError> {
     let of = content.digest();
     let mut encodings = Vec::new();
     let mut identity: Option<Bytes> = None;
     for coding in Coding::ALL {
         let level = level(coding, content.size(), deadline);
-        let (.., fast) = levels(coding);
-        // One made in haste by an earlier push is kept: a push of what was pushed before is quick.
-        if let Some(content) = app.database.encoding(of, coding, fast).await? {
-            encodings.push(Encoding { of, coding, level, content, new: false });
-            continue;
-        }
         let bytes = match &identity {
             Some(bytes) => bytes.clone(),
             None => identity.insert(super::contents::read(app, &content).await?).clone(),
@@ -139,7 +149,7 @@ async fn one(app: &Arc<App>, content: Content, deadline: Instant) -> Result<Vec<
                 Some(content)
             }
         };
-        encodings.push(Encoding { of, coding, level, content, new: true });
+        encodings.push((of, coding, level, content));
     }
     Ok(encodings)
 }

@@ -34,6 +34,8 @@ pub(crate) fn choose(next: Digest, moves: &[ChannelMove], now: Timestamp) -> Vec
 
 #[cfg(test)]
 mod tests {
+    use verge_protocol::ReleaseNumber;
+
     use super::*;
 
     const HOUR: u64 = 3_600_000;
@@ -47,7 +49,11 @@ mod tests {
         let moves: Vec<ChannelMove> = moves
             .iter()
             .rev()
-            .map(|(name, hour)| ChannelMove { manifest: manifest(name), moved: Timestamp(hour * HOUR) })
+            .map(|(name, hour)| ChannelMove {
+                release: ReleaseNumber(1),
+                manifest: manifest(name),
+                moved: Timestamp(hour * HOUR),
+            })
             .collect();
         let chosen = choose(manifest(next), &moves, Timestamp(now * HOUR));
         chosen.into_iter().map(|one| (one.manifest, one.until.0 / HOUR)).collect()

@@ -9,6 +9,7 @@ use super::{Database, StoreError, column, database, json_column, releases, signe
 
 /// A move of a channel that was.
 pub(crate) struct ChannelMove {
+    pub(crate) release: ReleaseNumber,
     pub(crate) manifest: Digest,
     pub(crate) moved: Timestamp,
 }
@@ -74,8 +75,8 @@ impl Database {
         channel: &ChannelName,
         most: u32,
     ) -> Result<Vec<ChannelMove>, StoreError> {
-        let rows: Vec<(String, i64)> = sqlx::query_as(
-            "select manifest, moved from channel_move where site = $1 and channel = $2 order by epoch desc limit $3",
+        let rows: Vec<(i64, String, i64)> = sqlx::query_as(
+            "select release, manifest, moved from channel_move where site = $1 and channel = $2 order by epoch desc limit $3",
         )
         .bind(site.as_str())
         .bind(channel.as_str())
@@ -83,9 +84,10 @@ impl Database {
         .fetch_all(self.read())
         .await?;
         rows.into_iter()
-            .map(|(manifest, moved)| {
+            .map(|(release, manifest, moved)| {
+                let release = ReleaseNumber(unsigned("a release number", release)?);
                 let manifest = column("a digest", &manifest)?;
-                Ok(ChannelMove { manifest, moved: Timestamp(unsigned("a time", moved)?) })
+                Ok(ChannelMove { release, manifest, moved: Timestamp(unsigned("a time", moved)?) })
             })
             .collect()
     }

@@ -128,6 +128,7 @@ fn told(name: &SiteName, site: &Site) -> api::Site {
     let channels = site.channels.iter().map(|(channel, (release, epoch))| Channel {
         name: channel.clone(),
         release: *release,
+        previous: Some(ReleaseNumber(release.0 - 1)).filter(|before| before.0 > 0),
         epoch: *epoch,
         moved: Timestamp(0),
         url: url.clone(),

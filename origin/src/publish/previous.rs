@@ -1,0 +1,45 @@
+//! Which release a rollback goes back to.
+
+use verge_protocol::ReleaseNumber;
+use verge_protocol::state::ChannelState;
+
+use crate::store::ChannelMove;
+
+/// The newest older release that the channel itself has pointed at and that serves something else: never a preview that was only
+/// on another channel, and never the same files under another number. So rolling back twice goes two back.
+pub(crate) fn previous(current: &ChannelState, moves: &[ChannelMove]) -> Option<ReleaseNumber> {
+    let older = moves.iter().filter(|one| one.release < current.release && one.manifest != current.manifest);
+    older.map(|one| one.release).max()
+}
+
+#[cfg(test)]
+mod tests {
+    use verge_protocol::{Digest, Seq, Timestamp};
+
+    use super::*;
+
+    /// `moves`: (release, files), the latest first; the channel points at the first.
+    fn of(moves: &[(u64, &str)]) -> Option<u64> {
+        let moves: Vec<ChannelMove> = moves
+            .iter()
+            .map(|(release, files)| ChannelMove {
+                release: ReleaseNumber(*release),
+                manifest: Digest::of(files.as_bytes()),
+                moved: Timestamp(0),
+            })
+            .collect();
+        let now = &moves[0];
+        let (release, manifest) = (now.release, now.manifest);
+        let current = ChannelState { epoch: Seq(9), release, manifest, inherits: Vec::new() };
+        previous(&current, &moves).map(|release| release.0)
+    }
+
+    #[test]
+    fn back_is_to_what_the_channel_served_before() {
+        assert_eq!(of(&[(1, "a")]), None);
+        assert_eq!(of(&[(3, "c"), (1, "a")]), Some(1), "v2 was on another channel");
+        assert_eq!(of(&[(3, "b"), (2, "b"), (1, "a")]), Some(1), "v2 has the same files");
+        assert_eq!(of(&[(2, "b"), (3, "c"), (2, "b"), (1, "a")]), Some(1), "a second rollback goes further back");
+        assert_eq!(of(&[(1, "a"), (2, "b"), (1, "a")]), None);
+    }
+}
