@@ -49,9 +49,10 @@ impl Confirmation {
     /// How it stands, as the last word.
     pub(super) fn finish(self, heard: &BTreeMap<EdgeName, Heard>, now: Timestamp) -> Progress {
         // Where nobody was there to confirm, whoever was heard once is named: a release that no edge serves is no success.
-        let missing: Vec<&EdgeName> = match self.expected.is_empty() {
-            true => heard.keys().collect(),
-            false => self.expected.difference(&self.confirmed).collect(),
+        let missing: Vec<&EdgeName> = if self.expected.is_empty() {
+            heard.keys().collect()
+        } else {
+            self.expected.difference(&self.confirmed).collect()
         };
         let lagging = missing
             .into_iter()
