@@ -118,7 +118,7 @@ fn save_profile(cluster: &Cluster, environment: &Environment) -> Result<bool, Fa
 fn give_back_profile(before: Option<Profile>, plan: &Plan, cluster: &Cluster, environment: &Environment) {
     let Some(path) = &environment.profile else { return };
     let ours = cluster.client().origin().to_string();
-    if !profile::load(path).ok().flatten().is_some_and(|now| now.origin == ours) {
+    if profile::load(path).ok().flatten().is_none_or(|now| now.origin != ours) {
         return;
     }
     let given_back = match before {
