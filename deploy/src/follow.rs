@@ -150,20 +150,20 @@ async fn until_released(
     events: &mut (impl Stream<Item = Result<Progress, ClientError>> + Unpin),
     output: &Output,
 ) -> Result<Released, ClientError> {
-    let step = output.step("encoding", Unit::Files, 0);
+    // Where nothing is to be encoded, there is no such step.
+    let mut step = None;
     let mut encoded = 0;
     loop {
         match known(events.next().await)? {
             Progress::Encoding { done, total } => {
                 encoded = done;
+                let step = step.get_or_insert_with(|| output.step("encoding", Unit::Files, total));
                 step.set_total(total);
                 step.set_done(done);
             }
             Progress::Released { release, manifest, epoch, url, notices } => {
-                if encoded > 0 {
+                if let Some(step) = step {
                     step.finish(format_args!("encoded {}", human::count(encoded, "file")));
-                } else {
-                    step.clear();
                 }
                 return Ok(Released { release, manifest, epoch, url, notices });
             }

@@ -53,6 +53,9 @@ pub(super) async fn all(
     let mut made: Vec<Made> = Vec::new();
     let contents = new(app, contents, &mut encoded).await?;
     let (mut done, total) = (0, contents.len() as u64);
+    if total > 0 {
+        progress(0, total);
+    }
     let mut work = futures_util::stream::iter(contents)
         .map(|content| {
             let app = Arc::clone(app);
