@@ -1,9 +1,15 @@
 //! Bodies of the origin's HTTP API. docs/API.md lists the routes.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::name::{BuildId, ChannelName, EdgeName, SiteName};
+use crate::domain::DomainName;
+use crate::fleet::{EdgeState, Force};
+use crate::name::{BuildId, ChannelName, EdgeName, Region, SiteName};
+use crate::place::Place;
 use crate::position::{Position, Seq};
 use crate::release::ReleaseNumber;
 use crate::report::Lag;
@@ -200,6 +206,9 @@ pub struct Site {
     pub url: String,
     /// Its channels.
     pub channels: Vec<Channel>,
+    /// The regions its readers are kept to; none: anywhere.
+    #[serde(default)]
+    pub fence: BTreeSet<Region>,
 }
 
 /// A channel of a site.
@@ -240,16 +249,80 @@ pub struct Release {
     pub channels: Vec<ChannelName>,
 }
 
-/// Answer to `POST /v1/edges/{edge}/token`: said once; the origin keeps only its digest. An earlier token of the edge stops
-/// working.
+/// Answer to `POST /v1/edges/{edge}/token` and `POST /v1/nodes/{node}/token`: said once; the origin keeps only its digest. An
+/// earlier token of the same name stops working.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EdgeToken {
-    /// To be kept by the edge.
+pub struct IssuedToken {
+    /// To be kept by whom it is for.
     pub token: String,
 }
 
-/// `GET /v1/status`.
+/// `PUT /v1/edges/{edge}`: how readers are sent to an edge. What [`EdgeState`] says of each field goes here too.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields are those of `EdgeState`")]
+pub struct EdgeSettings {
+    pub addresses: Vec<IpAddr>,
+    pub port: u16,
+    pub place: Option<Place>,
+    pub regions: BTreeSet<Region>,
+    pub weight: u16,
+}
+
+/// `PUT /v1/edges/{edge}/force`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForceEdge {
+    /// What is decided.
+    pub force: Force,
+}
+
+/// `PUT /v1/sites/{site}/fence`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fence {
+    /// Readers of the site are sent only to edges in one of these; none named: to any.
+    pub regions: BTreeSet<Region>,
+}
+
+/// `PUT /v1/domains/{domain}`: asks for a domain to show a site, and for the proof to be looked for now. Answered by a [`Domain`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DomainWanted {
+    /// The site.
+    pub site: SiteName,
+    /// Another domain of the same site that readers are sent on to.
+    #[serde(default)]
+    pub redirect_to: Option<DomainName>,
+}
+
+/// `GET /v1/domains` answers a list of these.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Domain {
+    /// The domain.
+    pub name: DomainName,
+    /// The site it is to show.
+    pub site: SiteName,
+    /// Another domain of the same site that readers are sent on to.
+    #[serde(default)]
+    pub redirect_to: Option<DomainName>,
+    /// The TXT record that proves it.
+    pub proof: Proof,
+    /// When it was proven; until then it is not served.
+    pub proven: Option<Timestamp>,
+    /// Why it could not be proven when that was last tried, for a person to read.
+    #[serde(default)]
+    pub problem: Option<String>,
+}
+
+/// A TXT record that only who has the domain can make, bound to one site: pointing a name at the fleet proves nothing, since
+/// names are forgotten and taken over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// The record's name, `_verge.www.example.com`.
+    pub name: String,
+    /// Its text.
+    pub value: String,
+}
+
+/// `GET /v1/status`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     /// The last write.
     pub position: Position,
@@ -262,7 +335,7 @@ pub struct Status {
 }
 
 /// An edge as the origin knows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Edge {
     /// Its name.
     pub name: EdgeName,
@@ -282,6 +355,9 @@ pub struct Edge {
     pub lagging: Vec<Lag>,
     /// Its version of Verge.
     pub version: Option<String>,
+    /// How readers are sent to it; `None` until that was said.
+    #[serde(default)]
+    pub state: Option<EdgeState>,
 }
 
 #[cfg(test)]

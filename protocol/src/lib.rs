@@ -8,10 +8,11 @@
 //! | [`digest`] | the SHA-256 that names bytes |
 //! | [`blob`] | at most 256 KiB, proven to match its digest |
 //! | [`content`] | a byte sequence of any length, as a list of blobs |
-//! | [`name`], [`path`], [`host`], [`release`] | names of sites, channels, edges, files and releases |
+//! | [`name`], [`path`], [`host`], [`domain`], [`release`] | names of sites, channels, edges, files, hosts and releases |
 //! | [`build`] | what a push sends |
 //! | [`manifest`] | what an edge serves |
-//! | [`state`], [`feed`], [`report`] | what edges are told, how, and what they answer |
+//! | [`state`], [`feed`], [`report`] | what edges and name servers are told, how, and what edges answer |
+//! | [`fleet`], [`place`], [`health`] | how readers are sent to edges, where on earth things are, how an edge is |
 //! | [`pack`], [`compression`] | how blobs, builds and manifests travel |
 //! | [`api`] | bodies of the origin's HTTP API |
 //!
@@ -24,12 +25,16 @@ pub mod build;
 pub mod compression;
 pub mod content;
 pub mod digest;
+pub mod domain;
 pub mod feed;
+pub mod fleet;
+pub mod health;
 pub mod host;
 pub mod manifest;
 pub mod name;
 pub mod pack;
 pub mod path;
+pub mod place;
 pub mod position;
 pub mod release;
 pub mod report;
@@ -43,9 +48,11 @@ pub use blob::{BLOB_MAX, Blob};
 pub use build::{Build, Fallback};
 pub use content::Content;
 pub use digest::Digest;
+pub use domain::DomainName;
 pub use manifest::{Coding, Lifetime, Manifest};
-pub use name::{BuildId, ChannelName, EdgeName, SiteName};
+pub use name::{BuildId, ChannelName, EdgeName, NodeName, Region, SiteName};
 pub use path::SitePath;
+pub use place::Place;
 pub use position::{Generation, Position, Seq};
 pub use release::ReleaseNumber;
 pub use timestamp::Timestamp;

@@ -1,4 +1,4 @@
-//! Names of sites, channels, edges and builds.
+//! Names of sites, channels, edges, nodes, regions and builds.
 
 use std::fmt;
 use std::str::FromStr;
@@ -121,6 +121,17 @@ name! {
 name! {
     /// Names an edge in the fleet, e.g. `fra-1`.
     EdgeName, "edge", 63, |_| None
+}
+
+name! {
+    /// Names a GeoDNS node, e.g. `ns-1`.
+    NodeName, "node", 63, |_| None
+}
+
+name! {
+    /// Names a region that edges are in and sites may be fenced to: a continent, a country, or whatever else the operator
+    /// parts the world by. `eu`, `de`.
+    Region, "region", 20, |_| None
 }
 
 name! {

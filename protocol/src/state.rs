@@ -8,8 +8,10 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::domain::DomainName;
+use crate::fleet::{DomainState, EdgeState, SiteState};
 use crate::host::HostLabel;
-use crate::name::{ChannelName, SiteName};
+use crate::name::{ChannelName, EdgeName, SiteName};
 use crate::position::Seq;
 use crate::release::ReleaseNumber;
 use crate::timestamp::Timestamp;
@@ -31,6 +33,12 @@ pub struct Row {
 pub enum Key {
     /// `channel/<site>/<channel>`, whose value is a [`ChannelState`].
     Channel(SiteName, ChannelName),
+    /// `edge/<edge>`, whose value is an [`EdgeState`].
+    Edge(EdgeName),
+    /// `site/<site>`, whose value is a [`SiteState`].
+    Site(SiteName),
+    /// `domain/<domain>`, whose value is a [`DomainState`].
+    Domain(DomainName),
 }
 
 /// The text of a key that this version does not know: to be skipped and reported.
@@ -43,8 +51,11 @@ impl FromStr for Key {
 
     fn from_str(text: &str) -> Result<Self, UnknownKey> {
         let mut parts = text.split('/');
-        let key = (|| match (parts.next()?, parts.next()?, parts.next()?, parts.next()) {
-            ("channel", site, channel, None) => Some(Self::Channel(site.parse().ok()?, channel.parse().ok()?)),
+        let key = (|| match (parts.next()?, parts.next()?, parts.next(), parts.next()) {
+            ("channel", site, Some(channel), None) => Some(Self::Channel(site.parse().ok()?, channel.parse().ok()?)),
+            ("edge", edge, None, None) => Some(Self::Edge(edge.parse().ok()?)),
+            ("site", site, None, None) => Some(Self::Site(site.parse().ok()?)),
+            ("domain", domain, None, None) => Some(Self::Domain(domain.parse().ok()?)),
             _ => None,
         })();
         key.ok_or_else(|| UnknownKey(text.to_owned()))
@@ -55,6 +66,9 @@ impl fmt::Display for Key {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Channel(site, channel) => write!(formatter, "channel/{site}/{channel}"),
+            Self::Edge(edge) => write!(formatter, "edge/{edge}"),
+            Self::Site(site) => write!(formatter, "site/{site}"),
+            Self::Domain(domain) => write!(formatter, "domain/{domain}"),
         }
     }
 }
@@ -90,11 +104,17 @@ impl ChannelState {
     }
 }
 
-/// A row, read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A row, read. The value is `None` when what it is about is gone.
+#[derive(Debug, Clone, PartialEq)]
 pub enum Entry {
-    /// A channel and where it points; `None` when it is gone.
+    /// A channel and where it points.
     Channel(HostLabel, Option<ChannelState>),
+    /// An edge and how readers are sent to it.
+    Edge(EdgeName, Option<EdgeState>),
+    /// A site and what goes for all its channels.
+    Site(SiteName, Option<SiteState>),
+    /// A proven domain and what it shows.
+    Domain(DomainName, Option<DomainState>),
 }
 
 /// Why a row cannot be read.
@@ -116,13 +136,17 @@ pub enum RowError {
 impl Row {
     /// Reads the row.
     pub fn entry(&self) -> Result<Entry, RowError> {
-        match self.key.parse()? {
-            Key::Channel(site, channel) => {
-                let state = self.value.as_ref().map(ChannelState::deserialize).transpose();
-                let state = state.map_err(|source| RowError::Value { key: self.key.clone(), source })?;
-                Ok(Entry::Channel(HostLabel { site, channel }, state))
-            }
-        }
+        Ok(match self.key.parse()? {
+            Key::Channel(site, channel) => Entry::Channel(HostLabel { site, channel }, self.read()?),
+            Key::Edge(edge) => Entry::Edge(edge, self.read()?),
+            Key::Site(site) => Entry::Site(site, self.read()?),
+            Key::Domain(domain) => Entry::Domain(domain, self.read()?),
+        })
+    }
+
+    fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<Option<T>, RowError> {
+        let value = self.value.as_ref().map(T::deserialize).transpose();
+        value.map_err(|source| RowError::Value { key: self.key.clone(), source })
     }
 }
 
@@ -136,9 +160,19 @@ mod tests {
 
     #[test]
     fn a_key_has_one_text() {
-        let key: Key = "channel/demo/pr-12".parse().unwrap();
-        assert_eq!(key.to_string(), "channel/demo/pr-12");
-        for unknown in ["", "channel", "channel/demo", "channel/demo/live/x", "channel/Demo/live", "moon/demo/live"] {
+        for text in ["channel/demo/pr-12", "edge/fra-1", "site/demo", "domain/www.example.com"] {
+            assert_eq!(text.parse::<Key>().unwrap().to_string(), text);
+        }
+        for unknown in [
+            "",
+            "channel",
+            "channel/demo",
+            "channel/demo/live/x",
+            "channel/Demo/live",
+            "moon/demo/live",
+            "edge/",
+            "edge/a/b",
+        ] {
             assert!(unknown.parse::<Key>().is_err(), "{unknown}");
         }
     }
@@ -148,7 +182,7 @@ mod tests {
         let value = serde_json::json!({
             "epoch": 7, "release": "v2", "manifest": Digest::of(b"m"), "a field from the future": true,
         });
-        let Entry::Channel(label, state) = row("channel/demo/live", value).entry().unwrap();
+        let Ok(Entry::Channel(label, state)) = row("channel/demo/live", value).entry() else { panic!("a channel") };
         assert_eq!(label.to_string(), "demo");
         assert_eq!(state.unwrap().release, ReleaseNumber(2));
         assert!(matches!(row("moon/full", 1.into()).entry(), Err(RowError::UnknownKey(_))));

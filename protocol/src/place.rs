@@ -1,0 +1,97 @@
+//! Where on earth something is.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::text::serde_as_text;
+
+/// A place: degrees of latitude and longitude, north and east counted positive. Its text is `50.11,8.68`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Place {
+    latitude: f64,
+    longitude: f64,
+}
+
+/// Text that is not a place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a place: expected degrees of latitude and longitude, such as 50.11,8.68")]
+pub struct PlaceError(String);
+
+impl Place {
+    /// The mean radius of the earth, in kilometres (IUGG).
+    const EARTH_KM: f64 = 6371.0088;
+
+    /// `None` unless `latitude` is from -90 to 90 and `longitude` from -180 to 180.
+    pub fn new(latitude: f64, longitude: f64) -> Option<Self> {
+        let inside = (-90.0..=90.0).contains(&latitude) && (-180.0..=180.0).contains(&longitude);
+        inside.then_some(Self { latitude, longitude })
+    }
+
+    /// Degrees north of the equator.
+    pub fn latitude(self) -> f64 {
+        self.latitude
+    }
+
+    /// Degrees east of Greenwich.
+    pub fn longitude(self) -> f64 {
+        self.longitude
+    }
+
+    /// Kilometres along the great circle, by the haversine formula.
+    pub fn kilometres_to(self, other: Self) -> f64 {
+        let (from, to) = (self.latitude.to_radians(), other.latitude.to_radians());
+        let across = ((to - from) / 2.0).sin().powi(2)
+            + from.cos() * to.cos() * ((other.longitude - self.longitude).to_radians() / 2.0).sin().powi(2);
+        2.0 * Self::EARTH_KM * across.sqrt().min(1.0).asin()
+    }
+}
+
+impl FromStr for Place {
+    type Err = PlaceError;
+
+    fn from_str(text: &str) -> Result<Self, PlaceError> {
+        let number = |text: &str| text.trim().parse().ok();
+        text.split_once(',')
+            .and_then(|(latitude, longitude)| Self::new(number(latitude)?, number(longitude)?))
+            .ok_or_else(|| PlaceError(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{},{}", self.latitude, self.longitude)
+    }
+}
+
+serde_as_text!(Place);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(text: &str) -> Place {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn distances_are_those_of_the_atlas() {
+        for (from, to, km) in [
+            ("50.11,8.68", "40.71,-74.01", 6200.0),  // Frankfurt, New York
+            ("1.29,103.85", "35.68,139.65", 5310.0), // Singapore, Tokyo
+            ("0,179", "0,-179", 222.0),              // across the date line
+            ("90,0", "-90,0", 20015.0),
+            ("50.11,8.68", "50.11,8.68", 0.0),
+        ] {
+            let distance = place(from).kilometres_to(place(to));
+            assert!((distance - km).abs() <= km * 0.005, "{from} {to}: {distance}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_on_earth_is_a_place() {
+        assert_eq!(place("-33.9, 151.2").to_string(), "-33.9,151.2");
+        for bad in ["", "1", "91,0", "0,181", "NaN,0", "0,inf", "a,b", "1,2,3"] {
+            assert!(bad.parse::<Place>().is_err(), "{bad}");
+        }
+    }
+}
