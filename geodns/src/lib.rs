@@ -1,0 +1,4 @@
+//! Verge's name server: authoritative for the operator's zones, in which the names of sites lead each reader to the nearest edge
+//! that is healthy and up to date.
+
+mod dns;

@@ -1,0 +1,3 @@
+//! `verge-geodns`.
+
+fn main() {}
