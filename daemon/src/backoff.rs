@@ -7,24 +7,24 @@ const LONGEST: Duration = Duration::from_secs(10);
 
 /// Failures in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Backoff(u32);
+pub struct Backoff(u32);
 
 impl Backoff {
     /// It went well.
-    pub(super) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.0 = 0;
     }
 
     /// It failed once more: how long to wait. Doubles up to ten seconds; `chance`, from 0 to 1, takes off up to half of it, so
     /// that a fleet that lost its origin together does not come back together.
-    pub(super) fn failed(&mut self, chance: f64) -> Duration {
+    pub fn failed(&mut self, chance: f64) -> Duration {
         let most = FIRST.saturating_mul(1 << self.0.min(10)).min(LONGEST);
         self.0 = self.0.saturating_add(1);
         most.mul_f64(1.0 - chance.clamp(0.0, 1.0) / 2.0)
     }
 
     /// Waits as long as [`Self::failed`] says.
-    pub(super) async fn wait(&mut self) {
+    pub async fn wait(&mut self) {
         let delay = self.failed(rand::random());
         tokio::time::sleep(delay).await;
     }

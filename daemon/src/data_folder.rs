@@ -1,8 +1,11 @@
 //! The folder that a daemon keeps its things in: one daemon at a time.
 
 use std::fs::{File, TryLockError};
+use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+
+use crate::whole_file::{self, Durability};
 
 /// A folder that nobody else uses while this value lives.
 #[derive(Debug)]
@@ -23,7 +26,7 @@ pub enum DataFolderError {
         /// The folder.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
 }
 
@@ -45,6 +48,12 @@ impl DataFolder {
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// Keeps `bytes` as the file `name`, in place of what it held. When this returns, a crash no longer loses them; until then
+    /// the file is what it was. Blocks.
+    pub fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        whole_file::write(&self.path, &self.path.join(name), bytes, Durability::WithName)
+    }
 }
 
 #[cfg(test)]
@@ -59,5 +68,19 @@ mod tests {
         assert!(matches!(DataFolder::open(&path), Err(DataFolderError::InUse(taken)) if taken == first.path()));
         drop(first);
         DataFolder::open(&path).unwrap();
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataFolder::open(folder.path()).unwrap();
+        for bytes in ["a long state", "state"] {
+            data.replace("state.json", bytes.as_bytes()).unwrap();
+            assert_eq!(std::fs::read_to_string(folder.path().join("state.json")).unwrap(), bytes);
+        }
+        let mut names: Vec<_> =
+            std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["lock", "state.json"]);
     }
 }

@@ -7,7 +7,7 @@ mod memory;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
-use verge_daemon::Tasks;
+use verge_daemon::{Tasks, chain};
 use verge_protocol::{Blob, Digest};
 
 use self::failures::Failures;
@@ -15,7 +15,7 @@ use self::flight::{Flights, Landing};
 use self::memory::Memory;
 use crate::metrics::CacheResult;
 use crate::store::{Disk, Object};
-use crate::upstream::{Upstream, UpstreamError, chain};
+use crate::upstream::{Upstream, UpstreamError};
 
 /// Blobs being read from disk at once, and likewise being fetched: what is in flight, which no cache weighs, stays below
 /// 32 MiB. Two bounds, so that an origin that hangs does not keep anybody from the disk.

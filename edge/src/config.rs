@@ -1,7 +1,5 @@
 //! What an operator may set. `edge.sample.toml` explains every setting.
 
-mod base_domain;
-mod origin_url;
 mod raw;
 mod size;
 
@@ -11,12 +9,11 @@ use std::time::Duration;
 
 use verge_daemon::Secret;
 use verge_daemon::listen::Listen;
-use verge_protocol::EdgeName;
+use verge_protocol::{DomainName, EdgeName};
 
-pub use base_domain::{BaseDomain, BaseDomainError};
-pub use origin_url::{OriginUrl, OriginUrlError};
-pub use raw::{ConfigError, RawConfig};
+pub use raw::{Addresses, ConfigError, RawConfig};
 pub use size::{ByteSize, ByteSizeError};
+pub use verge_daemon::origins::{OriginUrl, OriginUrlError};
 
 /// The settings of one edge, checked.
 #[derive(Debug, Clone)]
@@ -29,12 +26,12 @@ pub struct Config {
     pub token: Secret,
     /// The folder that holds all it keeps. Made if it is not there; no two edges share one.
     pub data: PathBuf,
-    /// Where readers come in.
-    pub listen: Listen,
+    /// Where readers come in. At least one; the first is the one that is told.
+    pub listen: Vec<Listen>,
     /// Health and metrics, for the operator's own network.
     pub private_listen: Listen,
     /// Sites answer at `<site>.<base domain>`.
-    pub base_domain: BaseDomain,
+    pub base_domain: DomainName,
     /// Where readers reach this very edge, as told to the origin. Without it, an edge on loopback tells its bound port.
     pub url: Option<String>,
     /// Blobs kept in memory, in bytes.
@@ -61,9 +58,9 @@ impl Config {
             origins: vec![origin],
             token,
             data,
-            listen: any_port.into(),
+            listen: vec![any_port.into()],
             private_listen: any_port.into(),
-            base_domain: BaseDomain::localhost(),
+            base_domain: DomainName::localhost(),
             url: None,
             memory_cache: Self::MEMORY_CACHE,
             disk_cache: Self::DISK_CACHE,

@@ -7,9 +7,12 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use hyper_util::service::TowerToHyperService;
 use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
+use verge_daemon::feed::Heard;
 use verge_daemon::http_server::{HttpLimits, serve};
 use verge_daemon::listen::{self, ListenError};
+use verge_daemon::origins::Origins;
 use verge_daemon::private::{self, Health};
 use verge_daemon::tasks::Unfinished;
 use verge_daemon::{Clock, Daemon, Tasks};
@@ -19,14 +22,14 @@ use crate::config::{Config, RawConfig};
 use crate::follow::Follower;
 use crate::metrics::{Gauges, Levels, Metrics};
 use crate::serve::Readers;
-use crate::status::{Applied, Heard, Status};
+use crate::status::{Applied, Status};
 use crate::store::{Disk, OpenError, Store};
 use crate::table::Table;
 use crate::upstream::Upstream;
 
 /// A running edge. Dropping it without [`Edge::shutdown`] leaves its tasks to the runtime.
 pub struct Edge {
-    public: SocketAddr,
+    public: Vec<SocketAddr>,
     private: SocketAddr,
     applied: watch::Receiver<Applied>,
     tasks: Tasks,
@@ -39,6 +42,9 @@ pub enum BindError {
     /// Nobody to follow.
     #[error("no origin is named")]
     NoOrigin,
+    /// No way in for readers.
+    #[error("no address for readers is named")]
+    NoListener,
     /// The data folder.
     #[error(transparent)]
     Data(#[from] OpenError),
@@ -68,6 +74,9 @@ impl Edge {
         if config.origins.is_empty() {
             return Err(BindError::NoOrigin);
         }
+        if config.listen.is_empty() {
+            return Err(BindError::NoListener);
+        }
         let tasks = Tasks::default();
         let mut registry = Registry::default();
         let metrics = Metrics::new(&mut registry);
@@ -77,10 +86,18 @@ impl Edge {
             let open = tokio::task::spawn_blocking(move || Store::open(&data, budget, clock, metrics));
             Disk::new(open.await??, tasks.clone())
         };
-        let upstream = Upstream::new(config.origins.clone(), config.token.clone(), metrics.clone())?;
-        let listener = listen::tcp("readers", config.listen).await?;
+        let user_agent = concat!("verge-edge/", env!("CARGO_PKG_VERSION"));
+        let failures = metrics.upstream_failures.clone();
+        let origins = Origins::new(config.origins, config.token, user_agent, failures)?;
+        let upstream = Upstream::new(origins, metrics.clone());
+        let mut listeners = Vec::new();
+        for listen in config.listen {
+            listeners.push(listen::tcp("readers", listen).await?);
+        }
         let private_listener = listen::tcp("health and metrics", config.private_listen).await?;
-        let public = listener.local_addr().map_err(BindError::Address)?;
+        let public = listeners.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>();
+        let public = public.map_err(BindError::Address)?;
+        let first = public[0];
         let private = private_listener.local_addr().map_err(BindError::Address)?;
 
         let table = Arc::new(ArcSwap::<Table>::default());
@@ -92,7 +109,7 @@ impl Edge {
             clock: clock.clone(),
             metrics: metrics.clone(),
             heard: heard.clone(),
-            url: config.url.or_else(|| public.ip().is_loopback().then(|| format!("http://{public}"))),
+            url: config.url.or_else(|| first.ip().is_loopback().then(|| format!("http://{first}"))),
         };
         let booted = follower.boot().await;
         let applied = booted.applied();
@@ -112,15 +129,22 @@ impl Edge {
         let router = private::router(Arc::new(registry), health);
         serve("private listener", private_listener, HttpLimits::default(), &tasks, TowerToHyperService::new(router));
         let readers = Readers::new(table, blobs, clock, config.base_domain, status, &metrics);
-        serve("readers", listener, HttpLimits::default(), &tasks, readers);
+        for listener in listeners {
+            serve("readers", listener, HttpLimits::default(), &tasks, readers.clone());
+        }
         booted.run(&tasks);
-        tracing::info!(readers = %public, private = %private, "listening");
+        tracing::info!(readers = ?public, private = %private, "listening");
         Ok(Self { public, private, applied, tasks, drain: config.drain })
     }
 
-    /// Where readers come in.
+    /// Where readers come in, and what the origin is told unless [`Config::url`] says otherwise.
     pub fn public_addr(&self) -> SocketAddr {
-        self.public
+        self.public[0]
+    }
+
+    /// Everywhere that readers come in, in the order of [`Config::listen`].
+    pub fn public_addrs(&self) -> &[SocketAddr] {
+        &self.public
     }
 
     /// Where `/healthz` and `/metrics` are.

@@ -1,18 +1,15 @@
 //! Following the origin: from the change feed to the table that is served.
 //!
 //! ```text
-//! feed ──► Cursor ──Change──► Channels ──► Table (swapped)
-//!                               ▲  │  └──► Saved (disk) ──► report
-//!                   manifests ──┘  └──► needs ──► prefetch
+//! feed ──Change──► Channels ──► Table (swapped)
+//!                    ▲  │  └──► Saved (disk) ──► report
+//!        manifests ──┘  └──► needs ──► prefetch
 //! ```
 //!
-//! [`cursor`] and [`channels`] decide, without I/O; the other files each do one kind of it.
+//! [`channels`] decides, without I/O; the other files each do one kind of it. The feed is [`verge_daemon::feed`]'s.
 
 mod apply;
-mod backoff;
 mod channels;
-mod cursor;
-mod listen;
 mod manifests;
 mod plan;
 mod prefetch;
@@ -23,13 +20,13 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, mpsc, watch};
+use verge_daemon::feed::{Heard, Listener};
 use verge_daemon::{Clock, Tasks};
 
 use self::apply::Applier;
 use self::channels::Channels;
-use self::cursor::Cursor;
 use crate::metrics::Metrics;
-use crate::status::{Applied, Heard};
+use crate::status::Applied;
 use crate::store::{Disk, Store};
 use crate::table::{Needs, Table};
 use crate::upstream::Upstream;
@@ -86,11 +83,11 @@ impl Booted {
         let Self { follower, channels, applied } = self;
         let reconnected = Arc::new(Notify::new());
         let (changes, heard_changes) = mpsc::channel(16);
-        let listener = listen::Listener {
-            upstream: follower.upstream.clone(),
-            cursor: Cursor::new(channels.applied().position),
+        let listener = Listener {
+            origins: follower.upstream.origins().clone(),
+            position: channels.applied().position,
             heard: follower.heard.clone(),
-            reconnected: Arc::clone(&reconnected),
+            reconnected: Some(Arc::clone(&reconnected)),
             changes,
         };
         let saves = watch::Sender::new(None);

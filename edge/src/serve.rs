@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! framing → host → target → resolve → negotiate → conditional → range → respond
+//!             └──► redirect
 //! ```
 //!
 //! Each step is a file, and each but the last is a function of its arguments. A request whose first blob is in memory is
@@ -17,6 +18,7 @@ mod negotiate;
 mod pages;
 mod plan;
 mod range;
+mod redirect;
 mod repr_digest;
 mod resolve;
 mod respond;
@@ -32,13 +34,14 @@ use http::{Method, Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use verge_daemon::Clock;
+use verge_protocol::DomainName;
+use verge_protocol::health::HEALTH_PATH;
 
 use self::body::ReplyBody;
 use self::plan::plan;
 use self::stamp::Stamps;
 use self::target::Target;
 use crate::cache::Blobs;
-use crate::config::BaseDomain;
 use crate::metrics::{CacheResult, Metrics, Traffic};
 use crate::status::Status;
 use crate::table::{Place, Table};
@@ -51,7 +54,7 @@ struct Shared {
     table: Arc<ArcSwap<Table>>,
     blobs: Blobs,
     clock: Clock,
-    base_domain: BaseDomain,
+    base_domain: DomainName,
     status: Status,
     stamps: Arc<Stamps>,
     unrouted: Arc<Traffic>,
@@ -65,7 +68,7 @@ impl Readers {
         table: Arc<ArcSwap<Table>>,
         blobs: Blobs,
         clock: Clock,
-        base_domain: BaseDomain,
+        base_domain: DomainName,
         status: Status,
         metrics: &Metrics,
     ) -> Self {
@@ -100,14 +103,22 @@ impl Shared {
             return edges_own(pages::bad_host(), &self.unrouted);
         };
         let path = request.uri().path();
-        if path == health::PATH {
+        if path == HEALTH_PATH {
             return edges_own(health::page(&self.status), &self.unrouted);
         }
 
         let table = self.table.load();
-        let channel = match self.base_domain.label_of(&host).map_or(Place::Empty, |label| table.place(label)) {
+        let place = match self.base_domain.label_of(&host.name) {
+            Some(label) => table.label(label),
+            None => table.domain(&host.name),
+        };
+        let channel = match place {
             Place::Served(channel) => channel,
-            Place::Coming(traffic) => return edges_own(pages::coming(), traffic.unwrap_or(&self.unrouted)),
+            Place::Coming(traffic) => return edges_own(pages::coming(), traffic.as_ref().unwrap_or(&self.unrouted)),
+            Place::Moved(moved) => {
+                let location = redirect::location(moved.to(), host.port, request.uri());
+                return edges_own(location.map_or_else(pages::bad_path, pages::moved), moved.traffic());
+            }
             Place::Empty => return edges_own(pages::unknown_host(headers), &self.unrouted),
         };
         let Ok(target) = Target::read(path) else {

@@ -30,6 +30,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use verge_daemon::Clock;
+use verge_daemon::whole_file::Durability;
 use verge_protocol::{Blob, Digest, Manifest};
 
 use self::index::Index;
@@ -81,7 +82,7 @@ impl Store {
     pub(crate) fn save(&self, saved: &Saved) -> io::Result<()> {
         let bytes = serde_json::to_vec(saved).map_err(io::Error::other)?;
         let path = self.layout.state();
-        self.with_space(bytes.len() as u64, || self.layout.write(&path, &bytes, layout::Durability::WithName))
+        self.with_space(bytes.len() as u64, || self.layout.write(&path, &bytes, Durability::WithName))
     }
 
     /// Tells what the table served from now on needs: eviction goes by it.

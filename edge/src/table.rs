@@ -4,6 +4,7 @@
 
 mod channel;
 mod needs;
+mod place;
 mod resource;
 mod resources;
 
@@ -11,32 +12,24 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use verge_protocol::host::HostLabel;
+use verge_protocol::{DomainName, SiteName};
 
 use crate::metrics::Traffic;
 
 pub(crate) use channel::Channel;
 pub(crate) use needs::{Class, Need, Needs};
+pub(crate) use place::{Moved, Place};
 pub(crate) use resource::{Representation, Resource};
 pub(crate) use resources::Resources;
 
-/// Every channel with a release, by the label under the base domain at which it answers. The default is that of an edge that
-/// has been told nothing yet.
+/// Every channel with a release, by the label under the base domain at which it answers, and every domain. The default is that
+/// of an edge that has been told nothing yet.
 #[derive(Default)]
 pub(crate) struct Table {
-    channels: HashMap<Box<str>, Arc<Channel>>,
-    coming: HashMap<Box<str>, Arc<Traffic>>,
-    /// Whether a label that is in neither is nobody's.
+    labels: HashMap<Box<str>, Place>,
+    domains: HashMap<Box<str>, Place>,
+    /// Whether what is in neither is nobody's.
     told: bool,
-}
-
-/// What is at a label.
-pub(crate) enum Place<'a> {
-    /// A channel that answers.
-    Served(&'a Arc<Channel>),
-    /// A channel that cannot answer yet, and where its requests are counted; `None` while nobody knows whether there is one.
-    Coming(Option<&'a Arc<Traffic>>),
-    /// Nothing, and nothing is on its way.
-    Empty,
 }
 
 impl Table {
@@ -46,24 +39,42 @@ impl Table {
         coming: impl Iterator<Item = (HostLabel, Arc<Traffic>)>,
     ) -> Self {
         let label = |label: &HostLabel| label.to_string().into_boxed_str();
-        Self {
-            channels: served.map(|channel| (label(channel.label()), Arc::new(channel))).collect(),
-            coming: coming.map(|(at, traffic)| (label(&at), traffic)).collect(),
-            told: true,
+        let served = served.map(|channel| (label(channel.label()), Place::Served(Arc::new(channel))));
+        let coming = coming.map(|(at, traffic)| (label(&at), Place::Coming(Some(traffic))));
+        Self { labels: served.chain(coming).collect(), domains: HashMap::new(), told: true }
+    }
+
+    /// From now on `domain` is what `site` itself is: where that has nothing, nothing is here.
+    pub(crate) fn show(&mut self, domain: &DomainName, site: &SiteName) {
+        // The label of a site's live channel is the site's name.
+        if let Some(place) = self.labels.get(site.as_str()) {
+            self.domains.insert(domain.as_str().into(), place.clone());
         }
     }
 
-    /// What is at `label`, which is in lowercase.
-    pub(crate) fn place(&self, label: &str) -> Place<'_> {
-        match (self.channels.get(label), self.coming.get(label)) {
-            (Some(channel), _) => Place::Served(channel),
-            (None, None) if self.told => Place::Empty,
-            (None, traffic) => Place::Coming(traffic),
-        }
+    /// From now on whoever comes to `domain` is sent on.
+    pub(crate) fn forward(&mut self, domain: &DomainName, moved: Moved) {
+        self.domains.insert(domain.as_str().into(), Place::Moved(Arc::new(moved)));
+    }
+
+    /// What is at `label` under the base domain. It is in lowercase.
+    pub(crate) fn label(&self, label: &str) -> &Place {
+        self.labels.get(label).unwrap_or_else(|| self.elsewhere())
+    }
+
+    /// What is at the host `name`, which is not right below the base domain. It is in lowercase.
+    pub(crate) fn domain(&self, name: &str) -> &Place {
+        self.domains.get(name).unwrap_or_else(|| self.elsewhere())
+    }
+
+    fn elsewhere(&self) -> &'static Place {
+        static EMPTY: Place = Place::Empty;
+        static UNKNOWN: Place = Place::Coming(None);
+        if self.told { &EMPTY } else { &UNKNOWN }
     }
 
     /// Every channel, in no order.
     pub(crate) fn channels(&self) -> impl Iterator<Item = &Arc<Channel>> {
-        self.channels.values()
+        self.labels.values().filter_map(Place::served)
     }
 }

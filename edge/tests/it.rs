@@ -4,8 +4,10 @@
 
 mod it {
     mod cold;
+    mod domains;
     mod following;
     mod heads;
+    mod listeners;
     mod offline;
     mod origin;
     mod rules;

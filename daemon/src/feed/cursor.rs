@@ -4,14 +4,7 @@ use verge_protocol::Position;
 use verge_protocol::feed::FeedEvent;
 use verge_protocol::state::Row;
 
-/// What an edge must take over at once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Change {
-    /// The whole table as of the position: a key that is not named is gone.
-    Snapshot(Position, Vec<Row>),
-    /// What changed up to the position, in order.
-    Rows(Position, Vec<Row>),
-}
+use super::Change;
 
 /// What an event asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,19 +3,27 @@
 use std::sync::Arc;
 
 use tokio::sync::{Notify, mpsc};
+use verge_protocol::Position;
 
-use super::backoff::Backoff;
-use super::cursor::{Change, Cursor, Step};
-use crate::status::Heard;
-use crate::upstream::{Feed, Upstream, chain};
+use super::cursor::{Cursor, Step};
+use super::wire::Feed;
+use super::{Change, Heard};
+use crate::backoff::Backoff;
+use crate::chain;
+use crate::origins::Origins;
 
-pub(super) struct Listener {
-    pub(super) upstream: Upstream,
-    pub(super) cursor: Cursor,
-    pub(super) heard: Heard,
+/// Keeps a feed open and tells what changes.
+pub struct Listener {
+    /// Whose feed.
+    pub origins: Origins,
+    /// Up to where everything is known already; `None`: start with a snapshot.
+    pub position: Option<Position>,
+    /// Told of every event.
+    pub heard: Heard,
     /// Told each time a feed is open.
-    pub(super) reconnected: Arc<Notify>,
-    pub(super) changes: mpsc::Sender<Change>,
+    pub reconnected: Option<Arc<Notify>>,
+    /// Where changes go, each once, in order. A slow taker makes the origin wait.
+    pub changes: mpsc::Sender<Change>,
 }
 
 /// What a feed was good for, when it has ended.
@@ -31,7 +39,7 @@ enum End {
 
 impl End {
     /// Which origin to try first the next time, after a feed of the one at `place`, which was `resumed` or read from its
-    /// beginning. An origin that opens its feed and says nothing of use must not keep an edge from the others; but one whose
+    /// beginning. An origin that opens its feed and says nothing of use must not keep anybody from the others; but one whose
     /// history has changed is asked for all of it before that counts as nothing.
     fn start_next(self, place: usize, resumed: bool) -> usize {
         match self {
@@ -44,19 +52,22 @@ impl End {
 
 impl Listener {
     /// Opens a feed, reads it to its end, and opens the next. Ends only when nobody takes its changes any more.
-    pub(super) async fn run(mut self) {
+    pub async fn run(self) {
+        let mut cursor = Cursor::new(self.position);
         let mut backoff = Backoff::default();
         let mut start = 0;
         while !self.changes.is_closed() {
-            let since = self.cursor.open();
+            let since = cursor.open();
             let resumed = since.is_some();
-            match self.upstream.changes(since, start).await {
+            match Feed::open(&self.origins, since, start).await {
                 Ok(feed) => {
                     let since = since.map_or_else(|| "the beginning".to_owned(), |position| position.to_string());
                     tracing::info!(origin = feed.origin(), since, "following");
-                    self.reconnected.notify_one();
+                    if let Some(reconnected) = &self.reconnected {
+                        reconnected.notify_one();
+                    }
                     let place = feed.place();
-                    start = self.read(feed, &mut backoff).await.start_next(place, resumed);
+                    start = self.read(feed, &mut cursor, &mut backoff).await.start_next(place, resumed);
                 }
                 Err(error) => tracing::warn!(error = %chain(&error), "no origin opens its feed: trying again"),
             }
@@ -64,7 +75,7 @@ impl Listener {
         }
     }
 
-    async fn read(&mut self, mut feed: Feed, backoff: &mut Backoff) -> End {
+    async fn read(&self, mut feed: Feed, cursor: &mut Cursor, backoff: &mut Backoff) -> End {
         let mut useful = false;
         loop {
             let event = match feed.next().await {
@@ -75,7 +86,7 @@ impl Listener {
                 }
             };
             self.heard.now();
-            match self.cursor.hear(event) {
+            match cursor.hear(event) {
                 Step::Wait => {}
                 Step::Apply(change) => {
                     // Only what can be used makes a feed good: one that always resets must not be opened in a tight loop.

@@ -34,7 +34,7 @@ impl OriginUrl {
     }
 
     /// The URL of one of its routes; `path` starts without a slash.
-    pub(crate) fn route(&self, path: &str) -> Url {
+    pub(super) fn route(&self, path: &str) -> Url {
         let mut url = self.0.clone();
         url.set_path(path);
         url

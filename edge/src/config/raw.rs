@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use verge_daemon::Secret;
+use verge_daemon::listen::Listen;
 use verge_daemon::secret::SecretError;
-use verge_protocol::EdgeName;
+use verge_protocol::{DomainName, EdgeName};
 
-use super::{BaseDomain, ByteSize, Config, OriginUrl, OriginUrlError};
+use super::{ByteSize, Config, OriginUrl, OriginUrlError};
 
 /// What a configuration file holds. A field that is not listed here is an error.
 #[derive(Debug, Deserialize)]
@@ -21,9 +22,9 @@ pub struct RawConfig {
     pub token: Option<Secret>,
     pub token_file: Option<PathBuf>,
     pub data: PathBuf,
-    pub listen: SocketAddr,
+    pub listen: Addresses,
     pub private_listen: SocketAddr,
-    pub base_domain: BaseDomain,
+    pub base_domain: DomainName,
     pub url: Option<String>,
     pub memory_cache: Option<ByteSize>,
     pub disk_cache: Option<ByteSize>,
@@ -32,12 +33,34 @@ pub struct RawConfig {
     pub insecure: bool,
 }
 
+/// One address, or several.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "expected an address such as \"0.0.0.0:80\", or a list of them")]
+pub enum Addresses {
+    /// `"0.0.0.0:80"`
+    One(SocketAddr),
+    /// `["192.0.2.1:80", "[2001:db8::1]:80"]`
+    Several(Vec<SocketAddr>),
+}
+
+impl From<Addresses> for Vec<Listen> {
+    fn from(addresses: Addresses) -> Self {
+        match addresses {
+            Addresses::One(address) => vec![address.into()],
+            Addresses::Several(addresses) => addresses.into_iter().map(Listen::from).collect(),
+        }
+    }
+}
+
 /// Why a configuration that could be read is still wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// Nothing to follow.
     #[error("`origins` is empty: name at least one")]
     NoOrigin,
+    /// No way in.
+    #[error("`listen` is empty: name at least one address")]
+    NoListener,
     /// One of the origins.
     #[error("in `origins`")]
     Origin(#[from] OriginUrlError),
@@ -59,6 +82,10 @@ impl TryFrom<RawConfig> for Config {
         if raw.origins.is_empty() {
             return Err(ConfigError::NoOrigin);
         }
+        let listen: Vec<Listen> = raw.listen.into();
+        if listen.is_empty() {
+            return Err(ConfigError::NoListener);
+        }
         let origin = |text: &String| if raw.insecure { OriginUrl::insecure(text) } else { text.parse() };
         let origins = raw.origins.iter().map(origin).collect::<Result<_, _>>()?;
         let token = Secret::from_value_or_file("token", raw.token, raw.token_file.as_deref())?;
@@ -73,7 +100,7 @@ impl TryFrom<RawConfig> for Config {
             origins,
             token,
             data: raw.data,
-            listen: raw.listen.into(),
+            listen,
             private_listen: raw.private_listen.into(),
             base_domain: raw.base_domain,
             url: raw.url,
@@ -99,7 +126,11 @@ mod tests {
     "#;
 
     fn config(more: &str) -> Result<Config, String> {
-        let raw: RawConfig = toml::from_str(&format!("{LEAST}\n{more}")).map_err(|error| error.to_string())?;
+        read(&format!("{LEAST}\n{more}"))
+    }
+
+    fn read(text: &str) -> Result<Config, String> {
+        let raw: RawConfig = toml::from_str(text).map_err(|error| error.to_string())?;
         Config::try_from(raw).map_err(|error| error.to_string())
     }
 
@@ -121,6 +152,21 @@ mod tests {
         assert_eq!(config.memory_cache, ByteSize(1 << 30));
         assert_eq!(config.drain, Duration::from_secs(5));
         assert_eq!(config.url.as_deref(), Some("http://203.0.113.7"));
+    }
+
+    #[test]
+    fn readers_come_in_at_one_address_or_at_several() {
+        let listening = |listen: &str| {
+            let config = read(&LEAST.replace("\n        listen = \"127.0.0.1:0\"", &format!("\nlisten = {listen}")))?;
+            Ok::<_, String>(config.listen.iter().map(|listen| format!("{listen:?}")).collect::<Vec<_>>())
+        };
+        assert_eq!(listening("\"[::]:80\"").unwrap(), ["[::]:80"]);
+        assert_eq!(
+            listening("[\"192.0.2.1:80\", \"[2001:db8::1]:80\"]").unwrap(),
+            ["192.0.2.1:80", "[2001:db8::1]:80"]
+        );
+        assert!(listening("[]").unwrap_err().contains("`listen` is empty"));
+        assert!(listening("80").unwrap_err().contains("expected an address such as \"0.0.0.0:80\""));
     }
 
     #[test]

@@ -6,9 +6,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, watch};
 use verge_daemon::Clock;
+use verge_daemon::feed::Change;
 
 use super::channels::{Channels, Notice};
-use super::cursor::Change;
 use super::manifests::{Manifests, Outcome};
 use super::save::Save;
 use crate::metrics::Metrics;

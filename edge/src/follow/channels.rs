@@ -3,6 +3,7 @@
 //! A channel follows its last row as soon as the manifest of that row is held; until then it lags and serves what it did.
 //! No channel waits for another. The end is the same whatever the order in which manifests come.
 
+mod domains;
 mod saved;
 mod told;
 
@@ -19,19 +20,24 @@ use verge_protocol::report::Lag;
 use verge_protocol::state::{ChannelState, Row};
 use verge_protocol::{ChannelName, Digest, Position, SiteName, Timestamp};
 
+use self::domains::Domains;
 use self::told::Followed;
 use crate::metrics::Traffic;
 use crate::status::Applied;
-use crate::table::{Channel, Resources, Table};
+use crate::table::{Channel, Moved, Resources, Table};
 
 pub(super) use self::told::Notice;
 
-/// Every channel that was told of.
+/// Every channel that was told of, and every domain.
 #[derive(Default)]
 pub(super) struct Channels {
     position: Option<Position>,
     followed: BTreeMap<(SiteName, ChannelName), Followed>,
+    domains: Domains,
+    /// Rows that this version cannot read.
     unknown: BTreeMap<String, Row>,
+    /// Rows that are no edge's concern: kept, for a version that makes something of them.
+    others: BTreeMap<String, Row>,
     manifests: HashMap<Digest, Arc<Resources>>,
     failures: HashMap<Digest, String>,
     /// Whether a table made now would differ from the one made last.
@@ -113,7 +119,15 @@ impl Channels {
                 .filter_map(|inherited| Some((inherited.until, Arc::clone(self.manifests.get(&inherited.manifest)?))));
             served.push(Channel::new(label, state.release, Arc::clone(own), inherited.collect(), traffic(site)));
         }
-        Table::of(served.into_iter(), coming.into_iter())
+        let mut table = Table::of(served.into_iter(), coming.into_iter());
+        for (domain, state) in self.domains.iter() {
+            // A domain that stands for itself would send its readers round in a circle.
+            match state.redirect_to.as_ref().filter(|to| *to != domain) {
+                Some(to) => table.forward(domain, Moved::new(to.clone(), traffic(&state.site))),
+                None => table.show(domain, &state.site),
+            }
+        }
+        table
     }
 
     /// What a channel answers with, if it can.
@@ -144,9 +158,10 @@ impl Channels {
 
 #[cfg(test)]
 mod tests {
+    use verge_daemon::feed::Change;
+
     use super::scene::{LATER, NOW, at, gone, hold, lagging, release, row, rows, serves};
     use super::*;
-    use crate::follow::cursor::Change;
     use crate::table::Place;
     use crate::testing::traffic;
 
@@ -188,10 +203,11 @@ mod tests {
 
     #[test]
     fn what_was_told_and_is_not_held_is_coming() {
-        let place = |channels: &Channels, label: &str| match channels.table(|_| traffic()).place(label) {
+        let place = |channels: &Channels, label: &str| match channels.table(|_| traffic()).label(label) {
             Place::Served(_) => "served",
             Place::Coming(Some(_)) => "coming",
             Place::Coming(None) => "unknown",
+            Place::Moved(_) => "moved",
             Place::Empty => "empty",
         };
         let mut channels = Channels::default();

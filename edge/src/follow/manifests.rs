@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use verge_daemon::Tasks;
+use verge_daemon::{Backoff, Tasks, chain};
 use verge_protocol::Digest;
 
-use super::backoff::Backoff;
 use crate::store::{Disk, Store};
 use crate::table::Resources;
-use crate::upstream::{Upstream, chain};
+use crate::upstream::Upstream;
 
 /// Manifests fetched at once: each may be large, and is in memory whole.
 const FETCHES_MOST: usize = 4;

@@ -6,15 +6,14 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::watch;
-use verge_daemon::Clock;
+use verge_daemon::{Backoff, Clock, chain};
 use verge_protocol::pack::Frame;
 use verge_protocol::{Blob, Digest};
 
-use super::backoff::Backoff;
 use super::plan::plan;
 use crate::store::{Disk, Object};
 use crate::table::{Needs, Table};
-use crate::upstream::{Upstream, UpstreamError, chain};
+use crate::upstream::{Upstream, UpstreamError};
 
 /// Batches fetched at once.
 const BATCHES_AT_ONCE: usize = 3;

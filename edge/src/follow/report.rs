@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
+use verge_daemon::{Backoff, chain};
 use verge_protocol::report::{REPORT_SECONDS, Report};
 
-use super::backoff::Backoff;
 use crate::status::Applied;
-use crate::upstream::{Upstream, chain};
+use crate::upstream::Upstream;
 
 /// How long the last report may take: nothing waits for an origin that is not there.
 const FAREWELL_MAX: Duration = Duration::from_secs(1);

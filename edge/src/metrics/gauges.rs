@@ -20,7 +20,7 @@ pub(crate) struct Levels {
     pub(crate) applied: u64,
     /// Channels that serve an older release than they should.
     pub(crate) lagging: u64,
-    /// Keys of kinds this version does not know.
+    /// Keys that this version cannot read.
     pub(crate) unknown_keys: u64,
     /// Seconds since an origin was heard; `None` when none was since the start.
     pub(crate) heard_seconds: Option<f64>,

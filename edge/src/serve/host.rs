@@ -9,11 +9,20 @@ use http::{HeaderMap, Uri, Version, header};
 #[error("the request names no host, or several, or none that can be read")]
 pub(crate) struct BadHost;
 
-/// The host, in lowercase, without port and trailing dot.
+/// Whom a request is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Host<'a> {
+    /// In lowercase, without port and trailing dot.
+    pub(crate) name: Cow<'a, str>,
+    /// The port, if one is given that there can be.
+    pub(crate) port: Option<u16>,
+}
+
+/// Reads the host.
 ///
 /// HTTP/1.1 wants exactly one `Host`, also when the target is in absolute form, whose authority then wins; HTTP/2 has
 /// `:authority`, which arrives as the URI's.
-pub(crate) fn of<'a>(uri: &'a Uri, headers: &'a HeaderMap, version: Version) -> Result<Cow<'a, str>, BadHost> {
+pub(crate) fn of<'a>(uri: &'a Uri, headers: &'a HeaderMap, version: Version) -> Result<Host<'a>, BadHost> {
     let mut hosts = headers.get_all(header::HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
         (Some(_), Some(_)) => return Err(BadHost),
@@ -24,12 +33,12 @@ pub(crate) fn of<'a>(uri: &'a Uri, headers: &'a HeaderMap, version: Version) -> 
         return Err(BadHost);
     }
     // Both must be sound, whichever counts: what is in front of us may have looked at the other.
-    let host = host.map(name).transpose()?;
-    let authority = authority.map(name).transpose()?;
+    let host = host.map(read).transpose()?;
+    let authority = authority.map(read).transpose()?;
     authority.or(host).ok_or(BadHost)
 }
 
-fn name(authority: &str) -> Result<Cow<'_, str>, BadHost> {
+fn read(authority: &str) -> Result<Host<'_>, BadHost> {
     let (host, port) = match authority.strip_prefix('[') {
         // An IPv6 address has colons of its own (RFC 3986 §3.2.2).
         Some(rest) => {
@@ -50,11 +59,12 @@ fn name(authority: &str) -> Result<Cow<'_, str>, BadHost> {
     if host.is_empty() || host.starts_with('.') || host.contains("..") || !host.bytes().all(allowed) {
         return Err(BadHost);
     }
-    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        Ok(Cow::Owned(host.to_ascii_lowercase()))
+    let name = if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(host.to_ascii_lowercase())
     } else {
-        Ok(Cow::Borrowed(host))
-    }
+        Cow::Borrowed(host)
+    };
+    Ok(Host { name, port: port.and_then(|port| port.parse().ok()) })
 }
 
 #[cfg(test)]
@@ -69,7 +79,7 @@ mod tests {
         for host in hosts {
             headers.append(header::HOST, HeaderValue::from_str(host).unwrap());
         }
-        of(&uri.parse().unwrap(), &headers, version).map(Cow::into_owned)
+        of(&uri.parse().unwrap(), &headers, version).map(|host| host.name.into_owned())
     }
 
     #[test]
@@ -79,6 +89,17 @@ mod tests {
             assert_eq!(ask("/", &[host], Version::HTTP_11).as_deref(), Ok("demo.localhost"), "{host}");
         }
         assert_eq!(ask("/", &["[::1]:80"], Version::HTTP_11).as_deref(), Ok("[::1]"));
+    }
+
+    #[test]
+    fn the_port_is_that_of_the_host_that_counts() {
+        let port = |uri: &str, host: &'static str| {
+            let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static(host))]);
+            of(&uri.parse().unwrap(), &headers, Version::HTTP_11).unwrap().port
+        };
+        assert_eq!((port("/", "a:7480"), port("/", "[::1]:80"), port("/", "a")), (Some(7480), Some(80), None));
+        assert_eq!((port("/", "a:"), port("/", "a:99999")), (None, None));
+        assert_eq!((port("http://b:1/", "a:2"), port("http://b/", "a:2")), (Some(1), None));
     }
 
     #[test]
@@ -109,7 +130,7 @@ mod tests {
     proptest! {
         #[test]
         fn arbitrary_hosts_never_panic(host in "\\PC{0,20}") {
-            let _ = name(&host);
+            let _ = read(&host);
         }
     }
 }

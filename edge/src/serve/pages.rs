@@ -1,4 +1,4 @@
-//! Answers that are the edge's own: nobody's content, never kept.
+//! Answers that are the edge's own: nobody's content, and but for redirects never kept.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, header};
@@ -20,17 +20,22 @@ pub(super) struct Page {
     status: StatusCode,
     media_type: HeaderValue,
     body: Bytes,
+    cache_control: HeaderValue,
     extra: Option<(HeaderName, HeaderValue)>,
     release: Option<HeaderValue>,
 }
 
 impl Page {
+    fn new(status: StatusCode, media_type: HeaderValue, body: Bytes) -> Self {
+        Self { status, media_type, body, cache_control: NO_STORE, extra: None, release: None }
+    }
+
     fn text(status: StatusCode, sentence: &'static str) -> Self {
-        Self { status, media_type: TEXT, body: Bytes::from_static(sentence.as_bytes()), extra: None, release: None }
+        Self::new(status, TEXT, Bytes::from_static(sentence.as_bytes()))
     }
 
     pub(super) fn json(status: StatusCode, body: String) -> Self {
-        Self { status, media_type: JSON, body: body.into(), extra: None, release: None }
+        Self::new(status, JSON, body.into())
     }
 
     fn with(mut self, name: HeaderName, value: &'static str) -> Self {
@@ -53,7 +58,7 @@ impl Page {
         let mut response = Response::new(if head { ReplyBody::empty() } else { ReplyBody::own(self.body) });
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        headers.insert(header::CACHE_CONTROL, NO_STORE);
+        headers.insert(header::CACHE_CONTROL, self.cache_control);
         headers.insert(header::CONTENT_TYPE, self.media_type);
         headers.insert(header::CONTENT_LENGTH, length);
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -103,6 +108,14 @@ pub(super) fn coming() -> Page {
         .with(header::RETRY_AFTER, "1")
 }
 
+/// 308: another domain stands for this one. Kept for an hour only: an operator may think again.
+pub(super) fn moved(location: HeaderValue) -> Page {
+    let mut page = Page::text(StatusCode::PERMANENT_REDIRECT, "What was here is at another address.\n");
+    page.cache_control = HeaderValue::from_static("public, max-age=3600");
+    page.extra = Some((header::LOCATION, location));
+    page
+}
+
 /// 404: the site has nothing there, and no page that says so.
 pub(super) fn not_found(headers: &HeaderMap, target: &Target<'_>, by_destination: bool) -> Page {
     if is_asset(&target.path) {
@@ -133,7 +146,7 @@ fn missing(headers: &HeaderMap, page: &'static str, sentence: &'static str) -> P
     let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     let missing = if accepts.is_some_and(|accept| accept.contains("text/html")) {
         let body = Bytes::from_static(page.as_bytes());
-        Page { status: StatusCode::NOT_FOUND, media_type: HTML, body, extra: None, release: None }
+        Page::new(StatusCode::NOT_FOUND, HTML, body)
     } else {
         Page::text(StatusCode::NOT_FOUND, sentence)
     };

@@ -1,13 +1,12 @@
 //! Where files lie, and how they come to lie there.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
 use verge_daemon::DataFolder;
 use verge_daemon::data_folder::DataFolderError;
+use verge_daemon::whole_file::{self, Durability};
 use verge_protocol::Digest;
 
 /// Most files in quarantine: a dying disk must not fill itself with evidence.
@@ -53,15 +52,6 @@ pub enum OpenError {
         /// Why.
         source: io::Error,
     },
-}
-
-/// What must outlive a crash once a write has returned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Durability {
-    /// The bytes, so that the name, if it is there, is not of a hole. A lost name costs a fetch.
-    Bytes,
-    /// The name too.
-    WithName,
 }
 
 /// The data folder.
@@ -112,27 +102,9 @@ impl Layout {
         }
     }
 
-    /// Writes a file aside and moves it to its place when it is whole.
+    /// Writes a file aside and moves it to its place when it is whole. The folders of blobs are made when they are first needed.
     pub(super) fn write(&self, path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
-        let mut file = NamedTempFile::new_in(self.temporary())?;
-        file.write_all(bytes)?;
-        file.as_file().sync_data()?;
-        let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-        let file = file.into_temp_path();
-        if let Err(error) = std::fs::rename(&file, path) {
-            // The folders of blobs are made when they are first needed.
-            if error.kind() != io::ErrorKind::NotFound {
-                return Err(error);
-            }
-            std::fs::create_dir_all(folder)?;
-            std::fs::rename(&file, path)?;
-        }
-        // It has left; there is nothing to clear away.
-        let _ = file.keep();
-        if durability == Durability::WithName {
-            File::open(folder)?.sync_all()?;
-        }
-        Ok(())
+        whole_file::write(&self.temporary(), path, bytes, durability)
     }
 
     /// Sets a bad file aside, or drops it when enough of them lie there.

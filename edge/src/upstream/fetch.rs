@@ -3,11 +3,12 @@
 use bytes::BytesMut;
 use futures_util::FutureExt as _;
 use reqwest::Response;
+use verge_daemon::chain;
+use verge_daemon::origins::{OriginError, OriginUrl};
 use verge_protocol::pack::{Decoder, Frame};
 use verge_protocol::{Blob, Digest, Manifest, compression};
 
-use super::{Upstream, UpstreamError, chain};
-use crate::config::OriginUrl;
+use super::{Upstream, UpstreamError};
 
 /// The most bytes a manifest may have, packed and unpacked: a hundred thousand files with long names and several codings fit.
 const MANIFEST_PACKED_MAX: usize = 64 << 20;
@@ -30,7 +31,7 @@ impl Pack {
             if let Some(frame) = self.decoder.next_frame()? {
                 return Ok(Some(frame));
             }
-            let Some(piece) = self.response.chunk().await.map_err(reqwest::Error::without_url)? else {
+            let Some(piece) = self.response.chunk().await.map_err(OriginError::from)? else {
                 self.decoder.finish()?;
                 return Ok(None);
             };
@@ -45,9 +46,11 @@ impl Upstream {
     /// not hold the next moment either.
     pub(crate) async fn blob(&self, digest: Digest) -> Result<Blob, UpstreamError> {
         let attempt = |origin| async move { single(self.pack_from(origin, &[digest]).await?, digest).await }.boxed();
-        let fetch = || self.first(attempt);
+        let fetch = || self.origins.first(attempt);
         match fetch().await {
-            Err(error @ (UpstreamError::Transport(_) | UpstreamError::Pack(_))) if self.origins.len() == 1 => {
+            Err(error @ (UpstreamError::Origin(OriginError::Transport(_)) | UpstreamError::Pack(_)))
+                if self.origins.urls().len() == 1 =>
+            {
                 tracing::debug!(%digest, error = %chain(&error), "a blob did not come: asking once more");
                 fetch().await
             }
@@ -57,14 +60,14 @@ impl Upstream {
 
     /// Fetches a manifest: its canonical bytes, and what they say.
     pub(crate) async fn manifest(&self, id: Digest) -> Result<(Vec<u8>, Manifest), UpstreamError> {
-        self.first(|origin| self.manifest_from(origin, id).boxed()).await
+        self.origins.first(|origin| self.manifest_from(origin, id).boxed()).await
     }
 
     async fn manifest_from(&self, origin: &OriginUrl, id: Digest) -> Result<(Vec<u8>, Manifest), UpstreamError> {
-        let url = origin.route(&format!("v1/manifests/{id}"));
-        let mut response = self.send(self.client.get(url)).await?;
+        let request = self.origins.get(origin, &format!("v1/manifests/{id}"));
+        let mut response = self.origins.send(request).await?;
         let mut packed = BytesMut::new();
-        while let Some(piece) = response.chunk().await.map_err(reqwest::Error::without_url)? {
+        while let Some(piece) = response.chunk().await.map_err(OriginError::from)? {
             packed.extend_from_slice(&piece);
             if packed.len() > MANIFEST_PACKED_MAX {
                 return Err(UpstreamError::TooLong(MANIFEST_PACKED_MAX));

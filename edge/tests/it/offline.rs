@@ -46,8 +46,8 @@ async fn an_edge_that_never_heard_an_origin_says_so() {
         (&answer.headers()["retry-after"], &answer.headers()["cache-control"]),
         (&"1".parse().unwrap(), &"no-store".parse().unwrap())
     );
-    // Where no site can be, there is none.
-    assert_eq!(world.get("elsewhere.example", "/").send().await.unwrap().status(), 404);
+    // Nor is it known whose any other host is.
+    assert_eq!(world.get("elsewhere.example", "/").send().await.unwrap().status(), 503);
     world.stop().await;
 }
 

@@ -1,4 +1,4 @@
-//! Channels from one process to the next.
+//! What was told, from one process to the next.
 
 use verge_protocol::host::HostLabel;
 use verge_protocol::state::Entry;
@@ -33,7 +33,9 @@ impl Channels {
         // After what is followed: told again in this order, they are refused again. They are of the position's generation, since
         // the snapshot that begins one tells everything anew.
         let refused = self.followed.values().filter_map(|followed| Some(followed.refused.as_ref()?.0.clone()));
-        let others = refused.chain(self.unknown.values().cloned()).map(|row| SavedRow { generation: None, row });
+        let kept = [self.unknown.values(), self.others.values()].into_iter().flatten().cloned();
+        let domains = self.domains.rows().cloned();
+        let others = domains.chain(refused).chain(kept).map(|row| SavedRow { generation: None, row });
         let serving = self.followed.values().filter(|followed| followed.served != followed.told);
         let serving = serving.filter_map(|followed| followed.served.clone());
         Saved {
@@ -46,12 +48,12 @@ impl Channels {
 
 #[cfg(test)]
 mod tests {
+    use verge_daemon::feed::Change;
     use verge_protocol::Seq;
     use verge_protocol::state::Row;
 
     use super::super::scene::{NOW, at, hold, lagging, release, row, rows, serves};
     use super::*;
-    use crate::follow::cursor::Change;
 
     #[test]
     fn a_lagging_channel_serves_what_it_did_after_a_restart() {

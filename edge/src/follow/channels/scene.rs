@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use verge_daemon::feed::Change;
 use verge_protocol::state::{ChannelState, Inherited, Row};
 use verge_protocol::{Generation, Lifetime, Position, ReleaseNumber, Seq, Timestamp};
 
 use super::{Channels, Notice};
-use crate::follow::cursor::Change;
 use crate::table::{Channel, Resources};
 use crate::testing::{manifest, resources, traffic};
 

@@ -1,18 +1,19 @@
-//! What a channel was told, row by row.
+//! What was told, row by row.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use verge_daemon::chain;
+use verge_daemon::feed::Change;
 use verge_protocol::host::HostLabel;
 use verge_protocol::state::{ChannelState, Entry, Key, Row, RowError};
 use verge_protocol::{ChannelName, Generation, SiteName};
 
 use super::Channels;
-use crate::follow::cursor::Change;
 
 /// Something that an operator should see.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::follow) enum Notice {
-    /// A key of a kind that this version does not know: kept, for a version that does.
+    /// A key of a kind that this version does not know. The row is kept, for a version that does.
     Unknown(String),
     /// A row that is not followed, and why.
     Refused(String, String),
@@ -44,6 +45,8 @@ impl Channels {
             Change::Snapshot(position, rows) => {
                 let named: BTreeSet<&str> = rows.iter().map(|row| row.key.as_str()).collect();
                 self.unknown.retain(|key, _| named.contains(key.as_str()));
+                self.others.retain(|key, _| named.contains(key.as_str()));
+                self.changed |= self.domains.retain(&named);
                 let before = self.followed.len();
                 self.followed.retain(|(site, channel), _| named.contains(&*format!("channel/{site}/{channel}")));
                 self.changed |= self.followed.len() != before;
@@ -76,21 +79,34 @@ impl Channels {
                 followed.told = Some(Told { generation, row, state });
                 None
             }
+            Ok(Entry::Domain(domain, state)) => {
+                self.unknown.remove(&row.key);
+                self.changed |= self.domains.tell(domain, row, state);
+                None
+            }
+            Ok(Entry::Edge(..) | Entry::Site(..)) => {
+                keep(&mut self.others, row);
+                None
+            }
             Err(RowError::UnknownKey(_)) => {
                 let key = row.key.clone();
-                let known = if row.value.is_some() {
-                    self.unknown.insert(key.clone(), row).is_some()
-                } else {
-                    self.unknown.remove(&key);
-                    true
-                };
-                (!known).then_some(Notice::Unknown(key))
+                let news = keep(&mut self.unknown, row);
+                news.then_some(Notice::Unknown(key))
             }
             Err(error @ RowError::Value { .. }) => {
-                let reason = crate::upstream::chain(&error);
+                let reason = chain(&error);
                 let key = row.key.clone();
-                if let Ok(Key::Channel(site, channel)) = key.parse() {
-                    self.follow(site, channel).refused = Some((row, reason.clone()));
+                match key.parse() {
+                    Ok(Key::Channel(site, channel)) => {
+                        self.follow(site, channel).refused = Some((row, reason.clone()));
+                    }
+                    Ok(Key::Domain(_)) | Err(_) => {
+                        keep(&mut self.unknown, row);
+                    }
+                    Ok(Key::Edge(_) | Key::Site(_)) => {
+                        keep(&mut self.others, row);
+                        return None;
+                    }
                 }
                 Some(Notice::Refused(key, reason))
             }
@@ -103,6 +119,16 @@ impl Channels {
             self.changed = true;
             Followed::default()
         })
+    }
+}
+
+/// Keeps the row of a key, or forgets that with a tombstone. Returns whether it is the first of its key.
+fn keep(rows: &mut BTreeMap<String, Row>, row: Row) -> bool {
+    if row.value.is_some() {
+        rows.insert(row.key.clone(), row).is_none()
+    } else {
+        rows.remove(&row.key);
+        false
     }
 }
 
@@ -146,6 +172,28 @@ mod tests {
         assert_eq!(channels.applied().unknown, 0);
         rows(&mut channels, vec![gone("b", 3)]);
         assert!(served(&channels).is_empty());
+    }
+
+    #[test]
+    fn rows_that_are_no_edges_concern_pass_without_a_word() {
+        let mut channels = Channels::default();
+        let other = |key: &str, seq, value: Option<serde_json::Value>| Row { key: key.into(), seq: Seq(seq), value };
+        let told = vec![
+            other("edge/fra-1", 1, Some(serde_json::json!({ "port": 80 }))),
+            other("edge/fra-2", 2, Some("from the future".into())),
+            other("site/a", 3, Some(serde_json::json!({}))),
+            other("site/b", 4, Some(1.into())),
+        ];
+        assert_eq!(rows(&mut channels, told.clone()), []);
+        let applied = channels.applied();
+        assert_eq!((applied.position, applied.unknown, applied.lagging), (Some(at(1, 4)), 0, vec![]));
+        let mut restored = Channels::restore(channels.saved());
+        let kept = |channels: &Channels| channels.saved().rows.into_iter().map(|saved| saved.row).collect::<Vec<_>>();
+        assert_eq!(kept(&restored), told);
+        assert_eq!(rows(&mut restored, vec![other("edge/fra-2", 5, None), other("site/b", 6, None)]), []);
+        assert_eq!(kept(&restored), [told[0].clone(), told[2].clone()]);
+        restored.apply(Change::Snapshot(at(2, 1), vec![]));
+        assert_eq!((kept(&restored), restored.applied().position), (vec![], Some(at(2, 1))));
     }
 
     #[test]

@@ -1,0 +1,139 @@
+//! Sites at their own domains.
+
+use serde_json::json;
+use verge_protocol::Position;
+
+use super::site::release;
+use super::world::{World, until};
+
+fn shows(world: &World, domain: &str, site: &str) -> Position {
+    world.origin.write(&format!("domain/{domain}"), |_| Some(json!({ "site": site })))
+}
+
+fn sends_on(world: &World, domain: &str, site: &str, to: &str) -> Position {
+    world.origin.write(&format!("domain/{domain}"), |_| Some(json!({ "site": site, "redirect_to": to })))
+}
+
+/// The head of the answer to a request as it stands here, in lowercase.
+async fn head(world: &World, line: &str, host: &str) -> String {
+    let answer = world.raw(&format!("{line} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n")).await;
+    answer.split_once("\r\n\r\n").unwrap().0.to_ascii_lowercase()
+}
+
+fn status(head: &str) -> &str {
+    head.split(' ').nth(1).unwrap_or("nothing")
+}
+
+fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+}
+
+#[tokio::test]
+async fn a_domain_serves_what_its_site_does() {
+    let world = World::start().await;
+    let position = shows(&world, "www.shop.example", "demo");
+    world.served(position).await;
+    assert_eq!(world.get("www.shop.example", "/").send().await.unwrap().status(), 404);
+
+    // Told, and not held yet.
+    let site = release(&[("index.html", "hi"), ("404.html", "lost")]);
+    let position = world.origin.point("demo/live", 1, site.id(), &[]);
+    until("the channel to be coming", async || world.get("demo.localhost", "/").send().await.unwrap().status() == 503)
+        .await;
+    let answer = world.get("www.shop.example", "/").send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), &answer.headers()["retry-after"]), (503, &"1".parse().unwrap()));
+
+    world.origin.hold(&site);
+    world.served(position).await;
+    for host in ["www.shop.example", "WWW.Shop.Example.", "www.shop.example:7480"] {
+        let answer = world.get(host, "/").send().await.unwrap();
+        assert_eq!((answer.status().as_u16(), &answer.headers()["verge-release"]), (200, &"v1".parse().unwrap()));
+        assert_eq!(answer.text().await.unwrap(), "hi");
+    }
+    let answer = world.get("www.shop.example", "/none").send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.text().await.unwrap()), (404, "lost".to_owned()));
+    for other in ["shop.example", "x.www.shop.example", "demo.shop.example", "www.shop.example.localhost"] {
+        assert_eq!(world.get(other, "/").send().await.unwrap().status(), 404, "{other}");
+    }
+    // Counted as the site's own.
+    let series = "verge_edge_requests_total{site=\"demo\",status=\"2xx\",cache=\"memory\"}";
+    assert!(world.metric(series).await >= Some(2.0));
+
+    world.served(world.origin.publish("demo/live", 2, &release(&[("index.html", "ho")]), &[])).await;
+    assert_eq!(world.get("www.shop.example", "/").send().await.unwrap().text().await.unwrap(), "ho");
+    world.served(world.origin.write("domain/www.shop.example", |_| None)).await;
+    assert_eq!(world.get("www.shop.example", "/").send().await.unwrap().status(), 404);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_domain_that_moved_sends_its_readers_on() {
+    let world = World::start().await;
+    world.served(sends_on(&world, "shop.example", "demo", "www.shop.example")).await;
+    for (line, host, location) in [
+        ("GET /", "shop.example", "http://www.shop.example/"),
+        ("GET /a/b?c=d", "Shop.Example", "http://www.shop.example/a/b?c=d"),
+        ("HEAD /a", "shop.example:7480", "http://www.shop.example:7480/a"),
+        ("GET //evil.example/", "shop.example", "http://www.shop.example//evil.example/"),
+        ("GET /%0d%0ax:%20y", "shop.example", "http://www.shop.example/%0d%0ax:%20y"),
+        ("GET http://shop.example:1/a", "other.example", "http://www.shop.example:1/a"),
+    ] {
+        let head = head(&world, line, host).await;
+        assert_eq!((status(&head), field(&head, "location")), ("308", Some(location)), "{line} {host}: {head}");
+        assert_eq!(field(&head, "cache-control"), Some("public, max-age=3600"));
+    }
+    // What no host is asked for, or no reader asks, comes first.
+    for (line, host, expected) in [
+        ("GET *", "shop.example", "400"),
+        ("POST /", "shop.example", "405"),
+        ("GET /", "shop.example:x", "400"),
+        ("GET /.well-known/verge/health", "shop.example", "200"),
+    ] {
+        assert_eq!(status(&head(&world, line, host).await), expected, "{line} {host}");
+    }
+    let series = "verge_edge_requests_total{site=\"demo\",status=\"3xx\",cache=\"none\"}";
+    assert_eq!(world.metric(series).await, Some(6.0));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn domains_are_there_after_a_restart_without_the_origin() {
+    let mut world = World::start().await;
+    world.origin.publish("demo/live", 1, &release(&[("index.html", "hi")]), &[]);
+    shows(&world, "www.shop.example", "demo");
+    let position = sends_on(&world, "shop.example", "demo", "www.shop.example");
+    world.served(position).await;
+    world.on_disk(1).await;
+    // Only what is saved is reported.
+    until("the report", async || world.origin.data().reports.last().is_some_and(|report| report.applied == position))
+        .await;
+    world.origin.go_away().await;
+    let mut world = world.restart().await;
+    assert_eq!(world.get("www.shop.example", "/").send().await.unwrap().text().await.unwrap(), "hi");
+    assert_eq!(status(&head(&world, "GET /", "shop.example").await), "308");
+
+    // Another history, which does not know one of them.
+    let position = world.origin.restore(|key| key != "domain/shop.example").await;
+    world.served(position).await;
+    assert_eq!(status(&head(&world, "GET /", "shop.example").await), "404");
+    assert_eq!(status(&head(&world, "GET /", "www.shop.example").await), "200");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_said_of_edges_and_sites_is_passed_over() {
+    let world = World::start().await;
+    world.origin.write("edge/fra-1", |_| Some(json!({ "addresses": ["192.0.2.1"] })));
+    world.origin.write("site/demo", |_| Some("of another shape".into()));
+    let position = world.origin.write("edge/fra-1", |_| None);
+    world.served(position).await;
+    until("the report", async || {
+        let data = world.origin.data();
+        data.reports.last().is_some_and(|report| report.applied == position && report.lagging.is_empty())
+    })
+    .await;
+    assert_eq!(world.metric("verge_edge_unknown_keys").await, Some(0.0));
+    assert_eq!(world.metric("verge_edge_refused_rows_total").await, Some(0.0));
+    assert_eq!(world.health().await.1["pending"], 0);
+    world.stop().await;
+}

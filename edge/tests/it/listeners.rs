@@ -1,0 +1,63 @@
+//! Where readers come in.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use verge_daemon::Secret;
+use verge_daemon::listen::Listen;
+use verge_edge::{BindError, Config, Edge};
+
+use super::origin::TOKEN;
+use super::site::release;
+use super::world::{World, until};
+
+fn config(world: &World, folder: &Path, listen: Vec<Listen>) -> Config {
+    let origin = world.origin.url().parse().unwrap();
+    let config = Config::new("two-doors".parse().unwrap(), origin, Secret::new(TOKEN), folder.to_owned());
+    Config { listen, ..config }
+}
+
+#[tokio::test]
+async fn an_edge_answers_at_every_address_it_was_given() {
+    let world = World::start().await;
+    world.served(world.origin.publish("demo/live", 1, &release(&[("index.html", "hi")]), &[])).await;
+    let folder = tempfile::tempdir().unwrap();
+    let doors = ["127.0.0.1:0", "127.0.0.2:0"].map(|door| Listen::At(door.parse().unwrap())).to_vec();
+    let edge = Edge::bind(config(&world, folder.path(), doors)).await.unwrap();
+    let addresses: Vec<SocketAddr> = edge.public_addrs().to_vec();
+    assert_eq!(
+        addresses.iter().map(|address| address.ip().to_string()).collect::<Vec<_>>(),
+        ["127.0.0.1", "127.0.0.2"]
+    );
+    assert_eq!(edge.public_addr(), addresses[0]);
+    for address in &addresses {
+        until("the page", async || {
+            let request = world.reader.get(format!("http://{address}/")).header("host", "demo.localhost");
+            request.send().await.unwrap().text().await.unwrap() == "hi"
+        })
+        .await;
+    }
+    // The origin is told the first.
+    let url = format!("http://{}", addresses[0]);
+    until("the report", async || {
+        world.origin.data().reports.iter().any(|report| report.url.as_deref() == Some(url.as_str()))
+    })
+    .await;
+    let tasks = edge.tasks();
+    edge.shutdown().await.unwrap();
+    assert_eq!(tasks.running(), BTreeMap::new());
+    for address in addresses {
+        assert!(tokio::net::TcpStream::connect(address).await.is_err());
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn an_edge_without_a_door_is_none() {
+    let world = World::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let edge = Edge::bind(config(&world, folder.path(), Vec::new())).await;
+    assert!(matches!(edge, Err(BindError::NoListener)));
+    world.stop().await;
+}
