@@ -1,0 +1,97 @@
+//! DNS over UDP: a thread for each socket, several sockets for each address, and nothing shared between them but what is read.
+//!
+//! The kernel spreads questions over the sockets of an address (`SO_REUSEPORT`) by who asks. A thread takes as many as wait, in
+//! one call where the system can do that, answers each, and sends the answers in one call. It never waits for anything else.
+
+#[cfg(target_os = "linux")]
+mod batch_linux;
+#[cfg(not(target_os = "linux"))]
+mod batch_portable;
+mod socket;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use verge_daemon::Tasks;
+
+#[cfg(target_os = "linux")]
+use self::batch_linux::Batch;
+#[cfg(not(target_os = "linux"))]
+use self::batch_portable::Batch;
+pub(crate) use self::socket::{Sockets, open};
+
+/// The longest question taken; real ones have less than 300 bytes.
+const REQUEST_MAX: usize = 1232;
+
+/// The longest answer sent.
+const RESPONSE_MAX: usize = super::reply::UDP_SIZE as usize;
+
+/// Answers questions, one thread's worth.
+pub(crate) trait Answerer: Send + 'static {
+    /// More questions follow at once: a moment for what need not be done for each.
+    fn begin(&mut self);
+
+    /// Answers `packet` into `buffer`, which holds [`RESPONSE_MAX`] bytes; the length of the answer, or `None` for silence.
+    fn answer(&mut self, packet: &[u8], peer: SocketAddr, buffer: &mut [u8]) -> Option<usize>;
+}
+
+/// Answers what comes to `sockets` until `tasks` drain. `answerer` makes one answerer for each thread.
+pub(crate) fn serve<A: Answerer>(sockets: Sockets, tasks: &Tasks, mut answerer: impl FnMut() -> A) {
+    let stopped = Arc::new(AtomicBool::new(false));
+    {
+        let (stopped, draining) = (Arc::clone(&stopped), tasks.draining().clone());
+        drop(tasks.spawn("end of dns over udp", async move {
+            draining.cancelled().await;
+            stopped.store(true, Ordering::Relaxed);
+        }));
+    }
+    for socket in sockets.into_iter() {
+        let (mut answerer, stopped) = (answerer(), Arc::clone(&stopped));
+        let run = move || {
+            if let Err(error) = run(&socket, &mut answerer, &stopped) {
+                tracing::error!(%error, "a socket for dns over udp failed: its questions are not answered any more");
+            }
+        };
+        drop(tasks.spawn("dns over udp", async move {
+            if let Err(error) = tokio::task::spawn_blocking(run).await {
+                tracing::error!(%error, "a thread for dns over udp crashed");
+            }
+        }));
+    }
+}
+
+fn run(socket: &socket::Socket, answerer: &mut impl Answerer, stopped: &AtomicBool) -> io::Result<()> {
+    let mut batch = Batch::new(socket.any_address);
+    while !stopped.load(Ordering::Relaxed) {
+        match batch.receive(socket) {
+            Ok(()) => {}
+            // Nothing came for a while; or a router says that somebody an answer went to is gone, which is their loss.
+            Err(error) if is_passing(&error) => continue,
+            Err(error) => return Err(error),
+        }
+        answerer.begin();
+        batch.answer(|packet, peer, buffer| answerer.answer(packet, peer, buffer));
+        batch.send(socket);
+    }
+    Ok(())
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted, NetworkUnreachable, OutOfMemory, TimedOut,
+        WouldBlock,
+    };
+    matches!(
+        error.kind(),
+        WouldBlock
+            | TimedOut
+            | Interrupted
+            | ConnectionRefused
+            | ConnectionReset
+            | HostUnreachable
+            | NetworkUnreachable
+            | OutOfMemory
+    )
+}

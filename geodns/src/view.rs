@@ -1,0 +1,19 @@
+//! All that an answer depends on, as one value that is swapped whole.
+
+use std::sync::Arc;
+
+use crate::fleet::Fleet;
+use crate::place::Atlas;
+use crate::zone::Catalogue;
+
+/// A snapshot. Never changed, only replaced.
+pub(crate) struct View {
+    /// What names there are.
+    pub(crate) catalogue: Arc<Catalogue>,
+    /// The edges.
+    pub(crate) fleet: Arc<Fleet>,
+    /// Where clients are.
+    pub(crate) atlas: Arc<Atlas>,
+    /// The name of this node (RFC 5001).
+    pub(crate) node: Box<str>,
+}
