@@ -1,12 +1,16 @@
 //! What may be typed.
 
+mod domains;
+mod edges;
 mod manner;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use verge_protocol::{ChannelName, EdgeName, ReleaseNumber, SiteName};
+use verge_protocol::{ChannelName, NodeName, Region, ReleaseNumber, SiteName};
 
+pub use self::domains::Domains;
+pub use self::edges::{Described, Edges, Forced};
 pub use self::manner::Surroundings;
 use crate::connection::Wanted;
 use crate::exit::Exit;
@@ -76,13 +80,29 @@ pub enum Command {
     Rollback(Rollback),
     /// Show how the fleet and its sites are
     Status,
-    /// List all sites
-    Sites,
-    /// List the edges, or issue a token for one
+    /// List all sites, or keep the readers of one to a part of the world
+    Sites {
+        /// What to do; nothing lists them
+        #[command(subcommand)]
+        command: Option<Sites>,
+    },
+    /// List the edges, or say how readers are sent to them
     Edges {
         /// What to do; nothing lists them
         #[command(subcommand)]
         command: Option<Edges>,
+    },
+    /// List the domains that show sites, or add one
+    Domains {
+        /// What to do; nothing lists them
+        #[command(subcommand)]
+        command: Option<Domains>,
+    },
+    /// Look after the nodes that answer DNS
+    Dns {
+        /// What to do
+        #[command(subcommand)]
+        command: Dns,
     },
     /// Run an origin and its edges on this machine, and push a site to them
     #[cfg(feature = "up")]
@@ -138,13 +158,29 @@ pub struct Rollback {
     pub channel: Channel,
 }
 
-/// `verge edges`.
+/// `verge sites`.
 #[derive(Debug, Subcommand)]
-pub enum Edges {
-    /// Issue a token by which an edge joins the fleet; an earlier one stops working
+pub enum Sites {
+    /// Send a site's readers only to edges in some regions
+    Fence {
+        /// The site
+        site: SiteName,
+        /// The regions, such as eu
+        #[arg(value_name = "REGION", required_unless_present = "none")]
+        regions: Vec<Region>,
+        /// Take the fence away: readers are sent to any edge
+        #[arg(long, conflicts_with = "regions")]
+        none: bool,
+    },
+}
+
+/// `verge dns`.
+#[derive(Debug, Subcommand)]
+pub enum Dns {
+    /// Issue a token by which a node follows the origin; an earlier one stops working
     Token {
-        /// The edge's name, such as fra-1
-        edge: EdgeName,
+        /// The node's name, such as ns-1
+        node: NodeName,
     },
 }
 
@@ -215,8 +251,8 @@ mod tests {
     use super::*;
 
     /// What `verge … --help` prints.
-    fn help(command: Option<&str>) -> String {
-        let typed = ["verge"].into_iter().chain(command).chain(["--help"]);
+    fn help(command: &str) -> String {
+        let typed = ["verge"].into_iter().chain(command.split_whitespace()).chain(["--help"]);
         Cli::command().term_width(100).try_get_matches_from(typed).unwrap_err().to_string()
     }
 
@@ -224,14 +260,17 @@ mod tests {
     #[cfg_attr(not(feature = "up"), ignore = "the snapshot is of the whole program")]
     fn help_of_the_whole() {
         Cli::command().debug_assert();
-        insta::assert_snapshot!(help(None));
+        insta::assert_snapshot!(help(""));
     }
 
     #[test]
     #[cfg_attr(not(feature = "up"), ignore = "the snapshot is of the whole program")]
     fn help_of_each_command() {
-        for name in ["push", "releases", "rollback", "status", "sites", "edges", "up"] {
-            insta::assert_snapshot!(format!("help_of_{name}"), help(Some(name)));
+        let names = ["push", "releases", "rollback", "status", "sites", "edges", "domains", "dns", "up"];
+        let verbs =
+            ["sites fence", "edges add", "edges set", "edges force", "domains add", "domains check", "dns token"];
+        for name in names.into_iter().chain(verbs) {
+            insta::assert_snapshot!(format!("help_of_{}", name.replace(' ', "_")), help(name));
         }
     }
 
@@ -246,6 +285,35 @@ mod tests {
         assert_eq!(push(&[]), (false, false));
         assert_eq!(push(&["--spa", "--no-spa"]), (false, true));
         assert_eq!(push(&["--no-spa", "--spa"]), (true, false));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_not_taken() {
+        let fits = |typed: &str| Cli::try_parse_from(["verge"].into_iter().chain(typed.split_whitespace())).is_ok();
+        for good in [
+            "edges add fra-1 --address 192.0.2.1,2001:db8::1 --at Frankfurt",
+            "edges add syd-1 --address 192.0.2.1 --place -33.87,151.21 --region oc --weight 2 --port 8080",
+            "edges set fra-1 --weight 1000",
+            "sites fence demo eu na",
+            "sites fence demo --none",
+        ] {
+            assert!(fits(good), "{good}");
+        }
+        for bad in [
+            "edges add fra-1 --at Frankfurt",
+            "edges add fra-1 --address 192.0.2.1",
+            "edges add fra-1 --address 192.0.2.1 --at Frankfurt --place 50,8",
+            "edges add fra-1 --address fra-1.example.com --at Frankfurt",
+            "edges set fra-1",
+            "edges set fra-1 --weight 0",
+            "edges set fra-1 --weight 1001",
+            "edges force fra-1 sideways",
+            "sites fence demo",
+            "sites fence demo eu --none",
+            "dns",
+        ] {
+            assert!(!fits(bad), "{bad}");
+        }
     }
 
     #[test]

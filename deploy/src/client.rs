@@ -16,8 +16,8 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Body, Method, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use verge_protocol::api::{BlobsKept, BuildCreated, EdgeToken, ErrorBody, Move, Publish};
-use verge_protocol::{BuildId, ChannelName, EdgeName, SiteName, compression, pack};
+use verge_protocol::api::{BlobsKept, BuildCreated, ErrorBody, IssuedToken, Move, Publish};
+use verge_protocol::{BuildId, ChannelName, EdgeName, NodeName, SiteName, compression, pack};
 
 pub use self::address::{Address, AddressError};
 pub use self::error::ClientError;
@@ -89,10 +89,21 @@ impl Client {
         &self.origin
     }
 
-    /// `GET path`: a site, all sites, releases or the status, as the caller wants to read it.
+    /// `GET path`: a site, all sites, releases, domains or the status, as the caller wants to read it.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         let response = self.send(Method::GET, path, None).await?;
         self.read(response).await
+    }
+
+    /// `PUT path`: an edge and how it is forced, a fence, or a domain; the answer as the caller wants to read it.
+    pub async fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
+        let response = self.send(Method::PUT, path, Some(json(body))).await?;
+        self.read(response).await
+    }
+
+    /// `DELETE path`: an edge or a domain.
+    pub async fn delete(&self, path: &str) -> Result<(), ClientError> {
+        self.send(Method::DELETE, path, None).await.map(drop)
     }
 
     /// `PUT /v1/sites/{site}`: makes sure that the site exists.
@@ -101,8 +112,14 @@ impl Client {
     }
 
     /// `POST /v1/edges/{edge}/token`: a new token for an edge; an earlier one stops working.
-    pub async fn issue_edge_token(&self, edge: &EdgeName) -> Result<EdgeToken, ClientError> {
+    pub async fn issue_edge_token(&self, edge: &EdgeName) -> Result<IssuedToken, ClientError> {
         let response = self.send(Method::POST, &format!("/v1/edges/{edge}/token"), None).await?;
+        self.read(response).await
+    }
+
+    /// `POST /v1/nodes/{node}/token`: a new token for a node; an earlier one stops working.
+    pub async fn issue_node_token(&self, node: &NodeName) -> Result<IssuedToken, ClientError> {
+        let response = self.send(Method::POST, &format!("/v1/nodes/{node}/token"), None).await?;
         self.read(response).await
     }
 
@@ -143,9 +160,7 @@ impl Client {
     }
 
     async fn events(&self, path: &str, asked: &impl Serialize) -> Result<Events, ClientError> {
-        let json = serde_json::to_vec(asked).expect("plain data becomes JSON");
-        let pieces = futures_util::stream::iter([Ok(Bytes::from(json))]);
-        let response = self.send(Method::POST, path, Some((JSON, pieces.boxed()))).await?;
+        let response = self.send(Method::POST, path, Some(json(asked))).await?;
         Ok(events::read(self.origin.clone(), response, WORKING_SILENCE))
     }
 
@@ -211,6 +226,11 @@ impl Client {
 }
 
 type Typed = (&'static str, futures_util::stream::BoxStream<'static, io::Result<Bytes>>);
+
+fn json(body: &impl Serialize) -> Typed {
+    let json = serde_json::to_vec(body).expect("plain data becomes JSON");
+    (JSON, futures_util::stream::iter([Ok(Bytes::from(json))]).boxed())
+}
 
 fn split(mut bytes: Bytes) -> impl Iterator<Item = Bytes> {
     std::iter::from_fn(move || (!bytes.is_empty()).then(|| bytes.split_to(bytes.len().min(PIECE))))

@@ -1,5 +1,7 @@
 //! What each command does, one file a verb. Here is only which one was asked for.
 
+mod dns;
+mod domains;
 mod edges;
 mod failures;
 mod push;
@@ -25,8 +27,10 @@ pub async fn run(cli: &Cli, environment: &Environment, output: &Output) -> Exit 
         Command::Releases(arguments) => releases::run(arguments, &context).await,
         Command::Rollback(arguments) => rollback::run(arguments, &context).await,
         Command::Status => status::run(&context).await,
-        Command::Sites => sites::run(&context).await,
+        Command::Sites { command } => sites::run(command.as_ref(), &context).await,
         Command::Edges { command } => edges::run(command.as_ref(), &context).await,
+        Command::Domains { command } => domains::run(command.as_ref(), &context).await,
+        Command::Dns { command } => dns::run(command, &context).await,
         #[cfg(feature = "up")]
         Command::Up(arguments) => up::run(arguments, &context).await,
     };

@@ -18,15 +18,17 @@ pub enum Exit {
     Unreachable = 4,
     /// The token is missing, wrong, expired or lacks the right (401, 403).
     NotAllowed = 5,
-    /// Somebody else moved the channel first.
+    /// Somebody else moved the channel first, or has what was asked for.
     Conflict = 6,
     /// Released, but not every edge is known to serve it.
     Lagging = 7,
+    /// The domain is not proven yet.
+    Pending = 8,
 }
 
 impl Exit {
     /// Every code, the lowest first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Success,
         Self::Failure,
         Self::Usage,
@@ -35,6 +37,7 @@ impl Exit {
         Self::NotAllowed,
         Self::Conflict,
         Self::Lagging,
+        Self::Pending,
     ];
 
     /// The number that the shell sees.
@@ -48,11 +51,12 @@ impl Exit {
             Self::Success => "done",
             Self::Failure => "failed",
             Self::Usage => "wrong usage or settings",
-            Self::Refused => "refused: something in the folder must change first",
+            Self::Refused => "refused: something in the folder, or in what was asked, must change first",
             Self::Unreachable => "the origin cannot be reached",
             Self::NotAllowed => "not allowed: the token is missing, wrong or lacks the right",
-            Self::Conflict => "conflict: another push won",
+            Self::Conflict => "conflict: another push won, or something stands in the way",
             Self::Lagging => "released, but some edges lag behind",
+            Self::Pending => "the domain is not proven yet",
         }
     }
 }

@@ -9,6 +9,7 @@
 //! | Module | Idea |
 //! |---|---|
 //! | [`cli`] | what may be typed |
+//! | [`cities`] | where cities are, for those who say where an edge is |
 //! | [`environment`] | what is read of the process once, and passed down |
 //! | [`command`] | what each command does, one file a verb |
 //! | [`project`] | which folder is pushed, to which site |
@@ -19,6 +20,7 @@
 //! | [`client`] | the origin's HTTP API |
 //! | [`output`], [`failure`], [`exit`] | what is said, and how it ends |
 
+pub mod cities;
 pub mod cli;
 pub mod client;
 pub mod command;

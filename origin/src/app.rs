@@ -9,6 +9,7 @@ use verge_protocol::Position;
 use verge_protocol::api::Limits;
 
 use crate::config::SitesUrl;
+use crate::domains::Resolver;
 use crate::fleet::Fleet;
 use crate::metrics::Metrics;
 use crate::store::{Blobs, Database};
@@ -27,6 +28,7 @@ pub(crate) struct App {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Limits,
     pub(crate) sites_url: SitesUrl,
+    pub(crate) resolver: Resolver,
     pub(crate) encode_budget: Duration,
     /// The last write that was committed: followers of the feed wait on it.
     pub(crate) news: watch::Sender<Position>,

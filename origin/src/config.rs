@@ -8,8 +8,11 @@ use anyhow::{Context as _, ensure};
 use serde::Deserialize;
 use url::Url;
 use verge_daemon::listen::Listen;
+use verge_protocol::DomainName;
 use verge_protocol::api::Limits;
 use verge_protocol::host::HostLabel;
+
+use crate::domains;
 
 /// The configuration file as written. `origin.sample.toml` explains each setting.
 #[derive(Debug, Deserialize)]
@@ -21,6 +24,7 @@ pub struct RawConfig {
     #[serde(default = "default_private_listen")]
     private_listen: SocketAddr,
     sites_url: String,
+    resolver: Option<SocketAddr>,
     #[serde(default = "default_encode_seconds")]
     encode_seconds: u64,
     #[serde(default = "default_drain_seconds")]
@@ -54,6 +58,12 @@ pub struct Config {
     pub private_listen: Listen,
     /// Where sites are reached.
     pub sites_url: SitesUrl,
+    /// Whom to ask for the TXT records that prove domains; `None`: whom the system asks.
+    pub resolver: Option<SocketAddr>,
+    /// How long the resolver may take for an answer before it is asked again, or given up.
+    pub resolver_patience: Duration,
+    /// How often missing proofs are looked for.
+    pub domain_period: Duration,
     /// How long a push may wait for the densest encodings before faster ones are made.
     pub encode_budget: Duration,
     /// How long requests under way have to finish at shutdown.
@@ -71,6 +81,7 @@ impl RawConfig {
         Ok(Config {
             listen: self.listen.into(),
             private_listen: self.private_listen.into(),
+            resolver: self.resolver,
             encode_budget: Duration::from_secs(self.encode_seconds),
             drain: Duration::from_secs(self.drain_seconds),
             ..Config::new(self.data, self.sites_url.parse().context("`sites_url` cannot be used")?)
@@ -87,6 +98,9 @@ impl Config {
             listen: any_port.into(),
             private_listen: any_port.into(),
             sites_url,
+            resolver: None,
+            resolver_patience: domains::PATIENCE,
+            domain_period: domains::PERIOD,
             encode_budget: Duration::from_secs(default_encode_seconds()),
             drain: Duration::from_secs(default_drain_seconds()),
             limits: LIMITS,
@@ -97,19 +111,27 @@ impl Config {
 /// The URL under whose host sites answer: `https://sites.example.org` makes the site `demo` answer at
 /// `https://demo.sites.example.org/`.
 #[derive(Clone)]
-pub struct SitesUrl(Url);
+pub struct SitesUrl {
+    url: Url,
+    base: DomainName,
+}
 
 impl std::fmt::Debug for SitesUrl {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(self.0.as_str())
+        formatter.write_str(self.url.as_str())
     }
 }
 
 impl SitesUrl {
     /// Where a channel of a site answers.
     pub fn of(&self, label: &HostLabel) -> String {
-        let port = self.0.port().map(|port| format!(":{port}")).unwrap_or_default();
-        format!("{}://{label}.{}{port}/", self.0.scheme(), self.0.host_str().unwrap_or_default())
+        let port = self.url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        format!("{}://{label}.{}{port}/", self.url.scheme(), self.base)
+    }
+
+    /// The domain that sites are part of.
+    pub fn base(&self) -> &DomainName {
+        &self.base
     }
 }
 
@@ -119,9 +141,10 @@ impl std::str::FromStr for SitesUrl {
     fn from_str(text: &str) -> anyhow::Result<Self> {
         let url: Url = text.parse().with_context(|| format!("`{text}` is not a URL"))?;
         ensure!(matches!(url.scheme(), "http" | "https"), "`{text}` is neither http nor https");
-        ensure!(url.domain().is_some(), "`{text}` has no host name that sites could be part of");
+        let base = url.domain().and_then(|host| host.parse().ok());
+        let base = base.with_context(|| format!("`{text}` has no host name that sites could be part of"))?;
         ensure!(url.path() == "/" && url.query().is_none(), "`{text}` has a path: sites are named by the host alone");
-        Ok(Self(url))
+        Ok(Self { url, base })
     }
 }
 

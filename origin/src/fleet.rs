@@ -41,6 +41,13 @@ impl Fleet {
         self.changed.send_replace(());
     }
 
+    /// Forgets an edge, until it reports again; whether it was known.
+    pub(crate) fn forget(&self, edge: &EdgeName) -> bool {
+        let known = self.lock().remove(edge).is_some();
+        self.changed.send_replace(());
+        known
+    }
+
     /// What each edge said last.
     pub(crate) fn heard(&self) -> BTreeMap<EdgeName, Heard> {
         self.lock().clone()

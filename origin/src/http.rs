@@ -6,19 +6,22 @@ mod body;
 mod builds;
 mod changes;
 mod channels;
+mod domains;
 mod edges;
 mod error;
 mod manifests;
+mod nodes;
 mod progress;
 mod releases;
 mod sites;
 mod status;
+mod tokens;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
@@ -34,8 +37,15 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/sites/{site}/releases", get(releases::list).post(releases::publish))
         .route("/v1/sites/{site}/channels/{channel}", post(channels::move_to))
         .route("/v1/status", get(status::show))
+        // For those who run it.
+        .route("/v1/sites/{site}/fence", put(sites::fence))
+        .route("/v1/domains", get(domains::list))
+        .route("/v1/domains/{domain}", put(domains::want).delete(domains::remove))
+        .route("/v1/edges/{edge}", put(edges::describe).delete(edges::remove))
+        .route("/v1/edges/{edge}/force", put(edges::force))
         .route("/v1/edges/{edge}/token", post(edges::issue_token))
-        // For edges.
+        .route("/v1/nodes/{node}/token", post(nodes::issue_token))
+        // For edges, and the first one for nodes too.
         .route("/v1/changes", get(changes::follow))
         .route("/v1/manifests/{id}", get(manifests::show))
         .route("/v1/blobs", post(blobs::send))

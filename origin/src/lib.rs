@@ -1,11 +1,14 @@
 //! Verge's origin: takes builds, makes releases of them, and tells the edges.
 //!
-//! One direction, top to bottom: [`Origin`] opens ports → `http` turns requests into calls → `publish`, `feed` and `fleet`
-//! decide → `store` keeps.
+//! One direction, top to bottom: [`Origin`] opens ports → `http` turns requests into calls → `publish`, `edges`, `fences`,
+//! `domains`, `feed` and `fleet` decide → `store` keeps.
 
 mod app;
 mod config;
+mod domains;
+mod edges;
 mod feed;
+mod fences;
 mod fleet;
 mod http;
 mod metrics;

@@ -17,10 +17,11 @@ use verge_daemon::{Clock, Daemon, DataFolder, Secret, Tasks, listen};
 
 use crate::app::App;
 use crate::config::{Config, RawConfig};
+use crate::domains::{self, Resolver};
 use crate::fleet::Fleet;
 use crate::http;
 use crate::metrics::Metrics;
-use crate::store::{Blobs, Database};
+use crate::store::{Blobs, Database, Holder};
 use crate::token;
 use crate::turns::Turns;
 use crate::uploads::Uploads;
@@ -63,9 +64,11 @@ impl Origin {
             metrics,
             limits: config.limits,
             sites_url: config.sites_url,
+            resolver: Resolver::new(config.resolver, config.resolver_patience),
             encode_budget: config.encode_budget,
         });
 
+        drop(tasks.spawn("recheck domains", domains::recheck(Arc::clone(&app), config.domain_period)));
         let limits = HttpLimits::default();
         let router = http::router(Arc::clone(&app));
         http_server::serve("api", api, limits, &tasks, TowerToHyperService::new(router));
@@ -146,6 +149,6 @@ async fn admin_token(file: &Path, database: &Database, clock: &Clock) -> anyhow:
     let text = text.trim();
     let digest = token::digest(text)
         .with_context(|| format!("{} does not hold a whole token: delete it to have a new one", file.display()))?;
-    database.put_token(digest, None, clock.now()).await?;
+    database.put_token(digest, &Holder::Admin, clock.now()).await?;
     Ok(Secret::new(text))
 }

@@ -5,6 +5,8 @@ mod builds;
 mod channels;
 mod contents;
 mod database;
+mod domains;
+mod edges;
 mod encodings;
 mod fingerprints;
 mod releases;
@@ -15,8 +17,11 @@ mod tokens;
 pub(crate) use blobs::Blobs;
 pub(crate) use channels::{ChannelMove, Switch, Target};
 pub(crate) use database::Database;
+pub(crate) use domains::{DomainRow, Domains};
+pub(crate) use edges::Edges;
 pub(crate) use releases::{NewRelease, ReleaseRow};
 pub(crate) use sites::SiteRow;
+pub(crate) use tokens::Holder;
 
 /// Why something could not be kept or found. Always the origin's own trouble, never the caller's.
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,10 @@
 
 mod it {
     mod bad_input;
+    mod dns;
+    mod domains;
     mod edges;
+    mod fleet;
     mod pushes;
     mod world;
 }

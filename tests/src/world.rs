@@ -114,7 +114,7 @@ impl World {
         assert!(seat.edge.is_none(), "{} runs already", seat.name);
         let origin = format!("http://{}", seat.origin).parse().unwrap();
         let config = verge_edge::Config {
-            listen: seat.address.into(),
+            listen: vec![seat.address.into()],
             drain: Duration::from_secs(5),
             ..verge_edge::Config::new(seat.name.clone(), origin, seat.token.clone(), data)
         };

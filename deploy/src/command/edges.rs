@@ -1,9 +1,17 @@
-//! `verge edges`: the fleet, and tokens for those who join it.
+//! `verge edges`: the fleet, how readers are sent to it, and tokens for those who join it.
 
-use verge_protocol::api::{EdgeToken, Status};
+mod describe;
+mod listing;
+
+use serde::Deserialize as _;
+use serde_json::{Value, json};
+use verge_protocol::EdgeName;
+use verge_protocol::api::{ForceEdge, IssuedToken, Status};
+use verge_protocol::fleet::EdgeState;
 
 use super::{Context, status};
 use crate::cli;
+use crate::client::Client;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
@@ -13,12 +21,64 @@ pub(super) async fn run(command: Option<&cli::Edges>, context: &Context<'_>) -> 
         None => {
             let fleet: Status = client.get("/v1/status").await?;
             let answer = serde_json::to_value(&fleet.edges)?;
-            context.answer(&answer, || Ok(status::edges(&fleet, context.environment.now, context.output)))
+            context.answer(&answer, || Ok(listing::fleet(&fleet.edges, context.environment.now, context.output)))
+        }
+        Some(cli::Edges::Add { edge, described, no_token }) => {
+            let settings = describe::settings(described, None)?;
+            let fleet: Status = client.get("/v1/status").await?;
+            // Who is listed may be at work by its token: it is not to lose that by being described.
+            let is_new = fleet.edges.iter().all(|known| known.name != *edge);
+            let state: Value = client.put(&path(edge), &settings).await?;
+            let told = listing::edge(edge, &EdgeState::deserialize(&state)?, context.output);
+            context.output.say(told);
+            let token = if is_new && !no_token { Some(issue(&client, edge, context).await?) } else { None };
+            if context.output.manner().json {
+                context.output.result(json!({ "edge": edge, "state": state, "token": token }))?;
+            } else if let Some(token) = token {
+                context.output.result(token)?;
+            } else if !no_token {
+                let hint = format!("`{} edges token {edge}`", context.environment.program);
+                context.output.say(format_args!("it was known before, and keeps its token; {hint} issues another"));
+            }
+            Ok(Exit::Success)
+        }
+        Some(cli::Edges::Set { edge, described }) => {
+            let fleet: Status = client.get("/v1/status").await?;
+            let current = fleet.edges.into_iter().find(|known| known.name == *edge).and_then(|known| known.state);
+            let Some(current) = current else { return Err(describe::not_described(edge)) };
+            let settings = describe::settings(described, Some(current))?;
+            answer(edge, &client.put(&path(edge), &settings).await?, context)
+        }
+        Some(cli::Edges::Force { edge, to }) => {
+            let wish = ForceEdge { force: (*to).into() };
+            answer(edge, &client.put(&format!("{}/force", path(edge)), &wish).await?, context)
+        }
+        Some(cli::Edges::Remove { edge }) => {
+            client.delete(&path(edge)).await?;
+            context.answer(&json!({ "edge": edge, "removed": true }), || {
+                Ok(format!("{edge} is removed; no reader is sent to it, and its token has stopped working"))
+            })
         }
         Some(cli::Edges::Token { edge }) => {
-            let EdgeToken { token } = client.issue_edge_token(edge).await?;
-            context.output.say(format_args!("a token for {edge}, shown once; earlier ones have stopped working:"));
-            context.answer(&serde_json::json!({ "edge": edge, "token": token }), || Ok(token.clone()))
+            let token = issue(&client, edge, context).await?;
+            context.answer(&json!({ "edge": edge, "token": token }), || Ok(token.clone()))
         }
     }
+}
+
+fn path(edge: &EdgeName) -> String {
+    format!("/v1/edges/{edge}")
+}
+
+/// Tells how readers are sent to an edge now.
+fn answer(edge: &EdgeName, state: &Value, context: &Context<'_>) -> Result<Exit, Failure> {
+    context.answer(&json!({ "edge": edge, "state": state }), || {
+        Ok(listing::edge(edge, &EdgeState::deserialize(state)?, context.output))
+    })
+}
+
+async fn issue(client: &Client, edge: &EdgeName, context: &Context<'_>) -> Result<String, Failure> {
+    let IssuedToken { token } = client.issue_edge_token(edge).await?;
+    context.output.say(format_args!("a token for {edge}, shown once; earlier ones have stopped working:"));
+    Ok(token)
 }

@@ -1,22 +1,44 @@
-//! `verge sites`.
+//! `verge sites`: what there is, and whose readers are kept where.
 
 use serde::Deserialize as _;
 use serde_json::Value;
 use verge_protocol::Timestamp;
-use verge_protocol::api::Site;
+use verge_protocol::api::{Fence, Site};
 
 use super::Context;
+use crate::cli;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Output, human, table};
 
-pub(super) async fn run(context: &Context<'_>) -> Result<Exit, Failure> {
+pub(super) async fn run(command: Option<&cli::Sites>, context: &Context<'_>) -> Result<Exit, Failure> {
     let client = context.client()?;
-    let answer: Value = client.get("/v1/sites").await?;
-    context.answer(&answer, || {
-        let sites = Vec::<Site>::deserialize(&answer)?;
-        Ok(text(&sites, context.environment.now, context.output))
-    })
+    match command {
+        None => {
+            let answer: Value = client.get("/v1/sites").await?;
+            context.answer(&answer, || {
+                let sites = Vec::<Site>::deserialize(&answer)?;
+                Ok(text(&sites, context.environment.now, context.output))
+            })
+        }
+        // Without a region there is `--none`.
+        Some(cli::Sites::Fence { site, regions, none: _ }) => {
+            let wanted = Fence { regions: regions.iter().cloned().collect() };
+            let answer: Value = client.put(&format!("/v1/sites/{site}/fence"), &wanted).await?;
+            context.answer(&answer, || {
+                let fence = fence(&Site::deserialize(&answer)?);
+                Ok(if fence.is_empty() {
+                    format!("readers of {site} are sent to any edge")
+                } else {
+                    format!("readers of {site} are sent only to edges in: {fence}")
+                })
+            })
+        }
+    }
+}
+
+fn fence(site: &Site) -> String {
+    site.fence.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
 /// A row for each channel of each site.
@@ -24,14 +46,21 @@ pub(super) fn text(sites: &[Site], now: Timestamp, output: &Output) -> String {
     if sites.is_empty() {
         return "no site yet: `verge push` makes one".to_owned();
     }
+    let mut head = vec!["site", "channel", "release", "since", "open"];
+    if sites.iter().any(|site| !site.fence.is_empty()) {
+        head.push("fence");
+    }
     let mut rows = Vec::new();
     for site in sites {
+        let mut row = |cells: [String; 4]| {
+            let cells = [site.name.to_string()].into_iter().chain(cells).chain([fence(site)]);
+            rows.push(cells.take(head.len()).collect());
+        };
         if site.channels.is_empty() {
-            rows.push(vec![site.name.to_string(), "nothing pushed yet".to_owned()]);
+            row(["nothing pushed yet", "", "", ""].map(str::to_owned));
         }
         for channel in &site.channels {
-            rows.push(vec![
-                site.name.to_string(),
+            row([
                 channel.name.to_string(),
                 channel.release.to_string(),
                 human::age(channel.moved.age(now)),
@@ -39,7 +68,7 @@ pub(super) fn text(sites: &[Site], now: Timestamp, output: &Output) -> String {
             ]);
         }
     }
-    table(output, &["site", "channel", "release", "since", "open"], rows)
+    table(output, &head, rows)
 }
 
 #[cfg(test)]
@@ -65,8 +94,9 @@ mod tests {
             created: Timestamp(0),
             url: format!("http://{name}.localhost:8080/"),
             channels,
+            fence: [].into(),
         };
-        let sites = [
+        let mut sites = [
             site(
                 "demo",
                 vec![
@@ -77,6 +107,8 @@ mod tests {
             site("new", vec![]),
         ];
         let output = Output::new(std::io::sink(), std::io::sink(), Manner::default());
+        insta::assert_snapshot!(text(&sites, Timestamp(7_200_000), &output));
+        sites[0].fence = ["de", "eu"].map(|region| region.parse().unwrap()).into();
         insta::assert_snapshot!(text(&sites, Timestamp(7_200_000), &output));
         assert_eq!(text(&[], Timestamp(0), &output), "no site yet: `verge push` makes one");
     }

@@ -27,8 +27,7 @@ fn text(origin: &str, status: &Status, now: Timestamp, output: &Output) -> Strin
     format!("{head}\n\n{}\n\n{}", edges(status, now, output), sites::text(&status.sites, now, output))
 }
 
-/// The fleet.
-pub(super) fn edges(status: &Status, now: Timestamp, output: &Output) -> String {
+fn edges(status: &Status, now: Timestamp, output: &Output) -> String {
     if status.edges.is_empty() {
         return "no edge has registered yet".to_owned();
     }
@@ -47,7 +46,8 @@ fn row(edge: &Edge, origin: Position, now: Timestamp) -> Vec<String> {
     ]
 }
 
-fn state(edge: &Edge, now: Timestamp) -> String {
+/// Whether an edge is there, and what it lags behind with.
+pub(super) fn state(edge: &Edge, now: Timestamp) -> String {
     if !edge.live || edge.draining {
         return match edge.heard {
             None => "not heard yet".to_owned(),
@@ -95,6 +95,7 @@ mod tests {
             applied: applied.map(|at| at.parse().unwrap()),
             lagging: vec![],
             version: live.then(|| "0.1.0".to_owned()),
+            state: None,
         };
         let lag = Lag {
             site: "demo".parse().unwrap(),

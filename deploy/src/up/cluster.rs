@@ -144,7 +144,7 @@ impl Cluster {
         let origin = format!("http://{}", self.origin.address()).parse().map_err(failed(name.as_str()))?;
         let data = plan.data.join(name.as_str());
         let config = verge_edge::Config {
-            listen: readers,
+            listen: vec![readers],
             private_listen: listen::open("an edge's health and metrics", plan.ports.edge_private(number)).await?,
             drain: DRAIN,
             ..verge_edge::Config::new(name.clone(), origin, Secret::new(token), data)

@@ -7,6 +7,9 @@ mod listing;
 #[cfg(test)]
 mod network;
 #[cfg(test)]
+#[cfg(all(unix, feature = "up"))]
+mod operating;
+#[cfg(test)]
 mod origin;
 #[cfg(test)]
 mod process;

@@ -53,16 +53,21 @@ impl World {
 
     /// The same, with another address for the origin.
     pub(crate) async fn verge_at(&self, origin: &str, arguments: &[&str]) -> Ran {
-        let arguments = [&["verge", "--origin", origin], arguments].concat();
-        let cli = Cli::try_parse_from(arguments).unwrap();
-        let variable = |name: &str| (name == "VERGE_TOKEN").then(|| TOKEN.into());
-        let environment = Environment::read(variable, self.path().to_owned(), Timestamp(3_600_000));
-        let (stdout, stderr) = (End::default(), End::default());
-        let manner = Manner { quiet: cli.global.quiet, json: cli.global.json, ..Manner::default() };
-        let output = Output::new(stdout.clone(), stderr.clone(), manner);
-        let exit = command::run(&cli, &environment, &output).await;
-        Ran { exit, stdout: stdout.text(), stderr: stderr.text() }
+        verge(self.path(), origin, TOKEN, arguments).await
     }
+}
+
+/// Runs `verge` in a folder, with this origin and this token.
+pub(crate) async fn verge(folder: &Path, origin: &str, token: &str, arguments: &[&str]) -> Ran {
+    let arguments = [&["verge", "--origin", origin], arguments].concat();
+    let cli = Cli::try_parse_from(arguments).unwrap();
+    let variable = |name: &str| (name == "VERGE_TOKEN").then(|| token.into());
+    let environment = Environment::read(variable, folder.to_owned(), Timestamp(3_600_000));
+    let (stdout, stderr) = (End::default(), End::default());
+    let manner = Manner { quiet: cli.global.quiet, json: cli.global.json, ..Manner::default() };
+    let output = Output::new(stdout.clone(), stderr.clone(), manner);
+    let exit = command::run(&cli, &environment, &output).await;
+    Ran { exit, stdout: stdout.text(), stderr: stderr.text() }
 }
 
 impl Ran {

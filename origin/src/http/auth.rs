@@ -9,6 +9,7 @@ use verge_protocol::EdgeName;
 
 use super::error::ApiError;
 use crate::app::App;
+use crate::store::Holder;
 use crate::token;
 
 /// The caller holds the administrator's token.
@@ -17,12 +18,10 @@ pub(super) struct Admin;
 /// The caller holds the token of this edge.
 pub(super) struct Edge(pub(super) EdgeName);
 
-enum Caller {
-    Admin,
-    Edge(EdgeName),
-}
+/// The caller holds the token of an edge or of a node: of who follows the change feed.
+pub(super) struct Follows(pub(super) Holder);
 
-async fn caller(parts: &Parts, app: &App) -> Result<Caller, ApiError> {
+async fn caller(parts: &Parts, app: &App) -> Result<Holder, ApiError> {
     let refuse = |message: &str| {
         ApiError::new(StatusCode::UNAUTHORIZED, "bad_token", message)
             .hint("set VERGE_TOKEN, or run `verge up` to have one of your own")
@@ -35,11 +34,17 @@ async fn caller(parts: &Parts, app: &App) -> Result<Caller, ApiError> {
     let Some(digest) = bearer.and_then(|(_, text)| token::digest(text.trim())) else {
         return Err(refuse("the token is not whole"));
     };
-    match app.database.token(digest).await? {
-        None => Err(refuse("the token is not known here")),
-        Some(None) => Ok(Caller::Admin),
-        Some(Some(edge)) => Ok(Caller::Edge(edge)),
-    }
+    app.database.token(digest).await?.ok_or_else(|| refuse("the token is not known here"))
+}
+
+/// The answer to a token that opens other doors.
+fn forbid(holder: &Holder) -> ApiError {
+    let message = match holder {
+        Holder::Admin => "this is for edges: the administrator's token does not say which edge it is".to_owned(),
+        Holder::Edge(_) => format!("the token of {holder} may only read and report"),
+        Holder::Node(_) => format!("the token of {holder} may only follow the changes"),
+    };
+    ApiError::new(StatusCode::FORBIDDEN, "not_allowed", message)
 }
 
 impl FromRequestParts<Arc<App>> for Admin {
@@ -47,12 +52,8 @@ impl FromRequestParts<Arc<App>> for Admin {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         match caller(parts, app).await? {
-            Caller::Admin => Ok(Self),
-            Caller::Edge(edge) => Err(ApiError::new(
-                StatusCode::FORBIDDEN,
-                "not_allowed",
-                format!("the token of edge {edge} may only read and report"),
-            )),
+            Holder::Admin => Ok(Self),
+            other => Err(forbid(&other)),
         }
     }
 }
@@ -62,11 +63,19 @@ impl FromRequestParts<Arc<App>> for Edge {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         match caller(parts, app).await? {
-            Caller::Edge(edge) => Ok(Self(edge)),
-            Caller::Admin => {
-                let message = "this is for edges: the administrator's token does not say which edge it is";
-                Err(ApiError::new(StatusCode::FORBIDDEN, "not_allowed", message))
-            }
+            Holder::Edge(edge) => Ok(Self(edge)),
+            other => Err(forbid(&other)),
+        }
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Follows {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        match caller(parts, app).await? {
+            follower @ (Holder::Edge(_) | Holder::Node(_)) => Ok(Self(follower)),
+            other => Err(forbid(&other)),
         }
     }
 }

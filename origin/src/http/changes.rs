@@ -9,7 +9,7 @@ use futures_util::Stream;
 use serde::Deserialize;
 use verge_protocol::Position;
 
-use super::auth::Edge;
+use super::auth::Follows;
 use super::body::Asked;
 use super::error::ApiError;
 use crate::app::App;
@@ -23,7 +23,7 @@ pub(super) struct Question {
 
 /// `GET /v1/changes?since=POSITION`; `Last-Event-ID`, which a reconnecting client sends by itself, comes first.
 pub(super) async fn follow(
-    Edge(edge): Edge,
+    Follows(follower): Follows,
     State(app): State<Arc<App>>,
     Asked(Question { since }): Asked<Question>,
     headers: HeaderMap,
@@ -35,7 +35,7 @@ pub(super) async fn follow(
             Some(id.parse().map_err(|error| ApiError::bad_request("bad_position", format!("Last-Event-ID: {error}")))?)
         }
     };
-    tracing::info!(%edge, since = since.map(tracing::field::display), "an edge follows");
+    tracing::info!(%follower, since = since.map(tracing::field::display), "somebody follows the changes");
     let follower = Follower::new(&app, since);
     Ok(Sse::new(futures_util::stream::try_unfold(follower, |mut follower| async {
         let next = follower.next().await.inspect_err(|error| tracing::error!(%error, "the feed broke off"))?;

@@ -1,4 +1,4 @@
-//! Edges: their tokens and their reports.
+//! Edges: how readers are sent to them, their tokens and their reports.
 
 use std::sync::Arc;
 
@@ -6,26 +6,55 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use verge_protocol::EdgeName;
-use verge_protocol::api::EdgeToken;
+use verge_protocol::api::{EdgeSettings, ForceEdge, IssuedToken};
+use verge_protocol::fleet::EdgeState;
 use verge_protocol::report::Report;
 
 use super::auth::{Admin, Edge};
 use super::body::{Body, Named};
 use super::error::ApiError;
+use super::tokens;
 use crate::app::App;
-use crate::token;
+use crate::edges;
+use crate::store::Holder;
+
+/// `PUT /v1/edges/{edge}`: says how readers are sent to an edge.
+pub(super) async fn describe(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Named(edge): Named<EdgeName>,
+    Body(settings): Body<EdgeSettings>,
+) -> Result<Json<EdgeState>, ApiError> {
+    Ok(Json(edges::describe(&app, &edge, settings).await?))
+}
+
+/// `PUT /v1/edges/{edge}/force`: decides about an edge whatever probes say.
+pub(super) async fn force(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Named(edge): Named<EdgeName>,
+    Body(wish): Body<ForceEdge>,
+) -> Result<Json<EdgeState>, ApiError> {
+    Ok(Json(edges::force(&app, &edge, wish.force).await?))
+}
+
+/// `DELETE /v1/edges/{edge}`: takes an edge out of the fleet, its token with it.
+pub(super) async fn remove(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Named(edge): Named<EdgeName>,
+) -> Result<StatusCode, ApiError> {
+    edges::remove(&app, &edge).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
 
 /// `POST /v1/edges/{edge}/token`: a new token for an edge, which joins the fleet by it. An earlier one stops working.
 pub(super) async fn issue_token(
     _: Admin,
     State(app): State<Arc<App>>,
     Named(edge): Named<EdgeName>,
-) -> Result<Json<EdgeToken>, ApiError> {
-    let token = token::generate();
-    let digest = token::digest(token.expose()).expect("what was just made is whole");
-    app.database.put_token(digest, Some(&edge), app.clock.now()).await?;
-    tracing::info!(%edge, "a token was issued");
-    Ok(Json(EdgeToken { token: token.expose().to_owned() }))
+) -> Result<Json<IssuedToken>, ApiError> {
+    tokens::issue(&app, Holder::Edge(edge)).await
 }
 
 /// `POST /v1/edges/report`

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use verge_protocol::ChannelName;
-use verge_protocol::SiteName;
-use verge_protocol::api::{Channel, Site};
+use verge_protocol::api::{Channel, Fence, Site};
 use verge_protocol::host::HostLabel;
+use verge_protocol::{ChannelName, SiteName};
 
 use super::auth::Admin;
-use super::body::Named;
+use super::body::{Body, Named};
 use super::error::ApiError;
 use crate::app::App;
+use crate::fences;
 use crate::publish;
 use crate::store::{SiteRow, StoreError};
 
@@ -47,6 +47,18 @@ pub(super) async fn create(
     Ok((status, Json(describe(&app, row).await?)))
 }
 
+/// `PUT /v1/sites/{site}/fence`: keeps the site's readers to edges in some regions, or lets them go to any.
+pub(super) async fn fence(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Named(name): Named<SiteName>,
+    Body(Fence { regions }): Body<Fence>,
+) -> Result<Json<Site>, ApiError> {
+    let row = known(&app, &name).await?;
+    fences::set(&app, &name, regions).await?;
+    Ok(Json(describe(&app, row).await?))
+}
+
 /// The site, or the error that says that there is none.
 pub(super) async fn known(app: &App, name: &SiteName) -> Result<SiteRow, ApiError> {
     app.database.site(name).await?.ok_or_else(|| {
@@ -78,5 +90,6 @@ async fn describe(app: &App, row: SiteRow) -> Result<Site, StoreError> {
             moved,
         });
     }
-    Ok(Site { url: url(ChannelName::live()), name: row.name, created: row.created, channels })
+    let fence = app.database.site_state(&row.name).await?.fence;
+    Ok(Site { url: url(ChannelName::live()), name: row.name, created: row.created, channels, fence })
 }

@@ -1,23 +1,47 @@
 //! The whole at a glance.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use verge_protocol::EdgeName;
 use verge_protocol::api::{Edge, Status};
+use verge_protocol::fleet::EdgeState;
+use verge_protocol::{EdgeName, Timestamp};
 
 use super::auth::Admin;
 use super::error::ApiError;
 use super::sites;
 use crate::app::App;
 use crate::fleet::Heard;
+use crate::store::StoreError;
 
 /// `GET /v1/status`
 pub(super) async fn show(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Status>, ApiError> {
+    Ok(Json(Status {
+        position: app.database.position().await?,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        edges: edges(&app).await?,
+        sites: sites::all(&app).await?,
+    }))
+}
+
+/// Every edge that was described, has a token or was heard, by name.
+async fn edges(app: &App) -> Result<Vec<Edge>, StoreError> {
     let now = app.clock.now();
+    let mut described = app.database.edges().await?;
     let mut heard = app.fleet.heard();
-    let describe = |name: EdgeName, heard: Option<Heard>| match heard {
+    let mut names: BTreeSet<EdgeName> = app.database.edges_with_token().await?.into_iter().collect();
+    names.extend(described.keys().chain(heard.keys()).cloned());
+    let edge = |name: EdgeName| {
+        let (state, heard) = (described.remove(&name), heard.remove(&name));
+        describe(name, state, heard, now)
+    };
+    Ok(names.into_iter().map(edge).collect())
+}
+
+fn describe(name: EdgeName, state: Option<EdgeState>, heard: Option<Heard>, now: Timestamp) -> Edge {
+    match heard {
         None => Edge {
             name,
             url: None,
@@ -27,6 +51,7 @@ pub(super) async fn show(_: Admin, State(app): State<Arc<App>>) -> Result<Json<S
             applied: None,
             lagging: Vec::new(),
             version: None,
+            state,
         },
         Some(heard) => Edge {
             name,
@@ -37,20 +62,7 @@ pub(super) async fn show(_: Admin, State(app): State<Arc<App>>) -> Result<Json<S
             applied: Some(heard.report.applied),
             lagging: heard.report.lagging,
             version: Some(heard.report.version),
+            state,
         },
-    };
-    let edges = app.database.edges().await?;
-    let edges = edges
-        .into_iter()
-        .map(|name| {
-            let heard = heard.remove(&name);
-            describe(name, heard)
-        })
-        .collect();
-    Ok(Json(Status {
-        position: app.database.position().await?,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        edges,
-        sites: sites::all(&app).await?,
-    }))
+    }
 }

@@ -26,8 +26,8 @@ impl Confirmation {
     /// Takes what the edges said last; answers who confirmed since.
     pub(super) fn update(&mut self, heard: &BTreeMap<EdgeName, Heard>) -> Vec<Progress> {
         let mut news = Vec::new();
-        // Who is about to end is not waited for: it serves nobody, and catches up when it is back.
-        let ending = |name: &EdgeName| heard.get(name).is_some_and(|heard| heard.report.draining);
+        // Who is about to end is not waited for: it serves nobody, and catches up when it is back. Nor is who was removed.
+        let ending = |name: &EdgeName| heard.get(name).is_none_or(|heard| heard.report.draining);
         self.expected.retain(|name| self.confirmed.contains(name) || !ending(name));
         for name in self.expected.clone() {
             let serves = heard
@@ -156,6 +156,15 @@ mod tests {
         let after = fleet(&[("a", ending), ("b", heard(7, None, 101))]);
         let news = confirmation.update(&after);
         assert_eq!(news, [Progress::Confirmed { edge: "b".parse().unwrap(), done: 1, total: 1 }]);
+        assert!(confirmation.is_complete());
+    }
+
+    #[test]
+    fn who_is_removed_is_not_waited_for() {
+        let before = fleet(&[("a", heard(6, None, 100)), ("b", heard(6, None, 100))]);
+        let mut confirmation = start(&before, 100);
+        let after = fleet(&[("b", heard(7, None, 101))]);
+        assert_eq!(confirmation.update(&after).len(), 1);
         assert!(confirmation.is_complete());
     }
 }

@@ -1,6 +1,5 @@
 //! Channels: where they point, where they pointed, and the one transaction that moves them.
 
-use sqlx::{Any, Transaction};
 use verge_protocol::state::{ChannelState, Inherited, Key};
 use verge_protocol::{ChannelName, Digest, Position, ReleaseNumber, Seq, SiteName, Timestamp};
 
@@ -39,12 +38,7 @@ impl Database {
         site: &SiteName,
         channel: &ChannelName,
     ) -> Result<Option<ChannelState>, StoreError> {
-        let key = Key::Channel(site.clone(), channel.clone());
-        let row: Option<(String,)> = sqlx::query_as("select value from state where key = $1 and value is not null")
-            .bind(key.to_string())
-            .fetch_optional(self.read())
-            .await?;
-        row.map(|(value,)| json_column("a channel", &value)).transpose()
+        state::get(self.read(), &Key::Channel(site.clone(), channel.clone())).await
     }
 
     /// The channels of a site, by name: where each points and when it was moved there.
@@ -102,7 +96,7 @@ impl Database {
         let mut transaction = self.begin().await?;
         let position = database::advance(&mut transaction).await?;
         let key = Key::Channel(switch.site.clone(), switch.channel.clone());
-        let current = current(&mut transaction, &key).await?;
+        let current: Option<ChannelState> = state::get(&mut *transaction, &key).await?;
         if current.as_ref().map(|state| state.epoch) != switch.expected {
             transaction.rollback().await?;
             return Ok(Err(current));
@@ -130,12 +124,4 @@ impl Database {
         transaction.commit().await?;
         Ok(Ok((position, state)))
     }
-}
-
-async fn current(transaction: &mut Transaction<'static, Any>, key: &Key) -> Result<Option<ChannelState>, StoreError> {
-    let row: Option<(String,)> = sqlx::query_as("select value from state where key = $1 and value is not null")
-        .bind(key.to_string())
-        .fetch_optional(&mut **transaction)
-        .await?;
-    row.map(|(value,)| json_column("a channel", &value)).transpose()
 }

@@ -81,7 +81,14 @@ fn in_url(file: &Path) -> String {
     file.display().to_string().replace('%', "%25").replace('?', "%3F").replace('#', "%23")
 }
 
-/// Takes the next sequence number: the first statement of every transaction that writes `state`.
+/// Keeps everybody else from writing `state` until the transaction ends, without taking a sequence number: the first statement of
+/// one that must read before it knows whether there is something to write. Its [`advance`] comes after that.
+pub(super) async fn lock(transaction: &mut Transaction<'static, Any>) -> Result<(), StoreError> {
+    sqlx::query("update counter set seq = seq where id = 1").execute(&mut **transaction).await?;
+    Ok(())
+}
+
+/// Takes the next sequence number: the first statement of every transaction that writes `state`, unless [`lock`] came before.
 pub(super) async fn advance(transaction: &mut Transaction<'static, Any>) -> Result<Position, StoreError> {
     let (generation, seq): (i64, i64) =
         sqlx::query_as("update counter set seq = seq + 1 where id = 1 returning generation, seq")

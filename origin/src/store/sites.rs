@@ -1,8 +1,10 @@
 //! Sites.
 
-use verge_protocol::{SiteName, Timestamp};
+use verge_protocol::fleet::SiteState;
+use verge_protocol::state::Key;
+use verge_protocol::{Position, SiteName, Timestamp};
 
-use super::{Database, StoreError, column, signed, unsigned};
+use super::{Database, StoreError, column, database, signed, state, unsigned};
 
 /// A site.
 pub(crate) struct SiteRow {
@@ -40,5 +42,25 @@ impl Database {
     pub(crate) async fn sites(&self) -> Result<Vec<SiteRow>, StoreError> {
         let rows = sqlx::query_as("select name, created from site order by name").fetch_all(self.read()).await?;
         rows.into_iter().map(site).collect()
+    }
+
+    /// What goes for all channels of a site; the default where nothing was said.
+    pub(crate) async fn site_state(&self, name: &SiteName) -> Result<SiteState, StoreError> {
+        Ok(state::get(self.read(), &Key::Site(name.clone())).await?.unwrap_or_default())
+    }
+
+    /// Says what goes for all channels of a site; what the default says too leaves no value. The position is that of the write, if
+    /// there was something to write.
+    pub(crate) async fn set_site_state(
+        &self,
+        name: &SiteName,
+        wanted: &SiteState,
+    ) -> Result<Option<Position>, StoreError> {
+        let mut transaction = self.begin().await?;
+        database::lock(&mut transaction).await?;
+        let value = Some(wanted).filter(|wanted| **wanted != SiteState::default());
+        let written = state::set(&mut transaction, &Key::Site(name.clone()), value).await?;
+        transaction.commit().await?;
+        Ok(written)
     }
 }

@@ -5,11 +5,13 @@ use serde_json::json;
 use verge_protocol::api::Progress;
 use verge_protocol::{Blob, Build, Content, Fallback};
 
+use super::dns::Dns;
 use super::world::{World, build, digest, error, ok, packed, progress};
 
 #[tokio::test]
 async fn errors_name_the_thing() {
-    let world = World::start().await;
+    let dns = Dns::start().await;
+    let world = World::start_with(|config| config.resolver = Some(dns.address)).await;
     world.create_site("demo").await;
     let good = build(&[("index.html", "one")]);
     world.push("demo", &good).await;
@@ -28,6 +30,22 @@ async fn errors_name_the_thing() {
         pack.into()
     };
 
+    let edge = |change: serde_json::Value| {
+        let mut settings = json!({"addresses": ["192.0.2.1"], "port": 80, "regions": ["eu", "de"], "weight": 1});
+        settings.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        settings
+    };
+    let domain = |site: &str, redirect_to: Option<&str>| json!({"site": site, "redirect_to": redirect_to});
+    world.create_site("shop").await;
+    let fence_too_early = world.put("/v1/sites/demo/fence", json!({"regions": ["na"]})).await;
+    for (path, body) in [
+        ("/v1/edges/ams-1", edge(json!({"addresses": ["192.0.2.9"]}))),
+        ("/v1/domains/example.com", domain("demo", None)),
+        ("/v1/domains/www.example.com", domain("demo", Some("example.com"))),
+    ] {
+        assert_eq!(world.put(path, body).await.status(), StatusCode::OK, "{path}");
+    }
+
     let answers = [
         ("unknown site", world.request(Method::GET, "/v1/sites/nope").send().await.unwrap()),
         ("bad site name", world.request(Method::PUT, "/v1/sites/No--pe").send().await.unwrap()),
@@ -45,6 +63,30 @@ async fn errors_name_the_thing() {
         ("unwanted blob", world.post_pack("demo", &created, packed(&[Blob::of("other".into()).unwrap()])).await),
         ("truncated pack", world.post_pack("demo", &created, packed(&good.blobs).slice(..40)).await),
         ("stale epoch", world.publish("demo", &created, None).await),
+        ("unknown edge", world.delete("/v1/edges/nope").await),
+        ("edge forced too early", world.put("/v1/edges/nope/force", json!({"force": "down"})).await),
+        ("no weight", world.put("/v1/edges/x", edge(json!({"weight": 0}))).await),
+        ("no port", world.put("/v1/edges/x", edge(json!({"port": 0}))).await),
+        ("address of nobody", world.put("/v1/edges/x", edge(json!({"addresses": ["224.0.0.1"]}))).await),
+        ("address twice", world.put("/v1/edges/x", edge(json!({"addresses": ["192.0.2.1", "192.0.2.1"]}))).await),
+        ("many addresses", world.put("/v1/edges/x", edge(json!({"addresses": vec!["192.0.2.1"; 17]}))).await),
+        ("address taken", world.put("/v1/edges/x", edge(json!({"addresses": ["192.0.2.9"]}))).await),
+        ("fence before edges", fence_too_early),
+        ("fence without edges", world.put("/v1/sites/demo/fence", json!({"regions": ["na"]})).await),
+        ("fence of nothing", world.put("/v1/sites/nope/fence", json!({"regions": []})).await),
+        ("bad domain name", world.put("/v1/domains/Ex_ample.com", domain("demo", None)).await),
+        ("domain of nobody", world.put("/v1/domains/com", domain("demo", None)).await),
+        ("address as domain", world.put("/v1/domains/192.0.2.1", domain("demo", None)).await),
+        ("domain in base", world.put("/v1/domains/x.localhost", domain("demo", None)).await),
+        ("domain too long", world.put(&format!("/v1/domains/{}", ["a"; 124].join(".")), domain("demo", None)).await),
+        ("domain without site", world.put("/v1/domains/new.example", domain("nope", None)).await),
+        ("domain taken", world.put("/v1/domains/example.com", domain("shop", None)).await),
+        ("redirect to itself", world.put("/v1/domains/new.example", domain("demo", Some("new.example"))).await),
+        ("redirect nowhere", world.put("/v1/domains/new.example", domain("demo", Some("nope.example"))).await),
+        ("redirect elsewhere", world.put("/v1/domains/new.example", domain("shop", Some("example.com"))).await),
+        ("redirect twice", world.put("/v1/domains/new.example", domain("demo", Some("www.example.com"))).await),
+        ("redirected to", world.delete("/v1/domains/example.com").await),
+        ("unknown domain", world.delete("/v1/domains/nope.example").await),
     ];
     let mut lines = Vec::new();
     for (what, answer) in answers {
@@ -76,6 +118,7 @@ async fn tokens_open_only_their_own_doors() {
     let world = World::start().await;
     world.create_site("demo").await;
     let edge = world.edge_token("fra-1").await;
+    let node = world.node_token("ns-1").await;
     let older = world.edge_token("ams-1").await;
     world.edge_token("ams-1").await;
     let admin = world.origin.admin_token().expose().to_owned();
@@ -89,7 +132,15 @@ async fn tokens_open_only_their_own_doors() {
         (Method::POST, "/v1/sites/demo/releases"),
         (Method::POST, "/v1/sites/demo/channels/live"),
         (Method::GET, "/v1/status"),
+        (Method::PUT, "/v1/sites/demo/fence"),
+        (Method::GET, "/v1/domains"),
+        (Method::PUT, "/v1/domains/example.com"),
+        (Method::DELETE, "/v1/domains/example.com"),
+        (Method::PUT, "/v1/edges/lon-1"),
+        (Method::DELETE, "/v1/edges/lon-1"),
+        (Method::PUT, "/v1/edges/lon-1/force"),
         (Method::POST, "/v1/edges/lon-1/token"),
+        (Method::POST, "/v1/nodes/ns-2/token"),
         (Method::GET, "/v1/changes"),
         (Method::GET, "/v1/manifests/00"),
         (Method::POST, "/v1/blobs"),
@@ -98,7 +149,9 @@ async fn tokens_open_only_their_own_doors() {
     let mut lines = Vec::new();
     for (method, path) in routes {
         let mut verdicts = Vec::new();
-        for (who, token) in [("admin", admin.as_str()), ("edge", &edge), ("replaced", &older), ("nobody", "")] {
+        for (who, token) in
+            [("admin", admin.as_str()), ("edge", &edge), ("node", &node), ("replaced", &older), ("nobody", "")]
+        {
             let status = world.request_as(token, method.clone(), path).send().await.unwrap().status();
             let verdict = match status {
                 StatusCode::UNAUTHORIZED => "who?",

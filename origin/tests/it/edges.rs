@@ -5,17 +5,10 @@ use verge_protocol::api::{BlobsWanted, Progress, Status};
 use verge_protocol::feed::{FeedEvent, Reset};
 use verge_protocol::pack::{Decoder, Frame};
 use verge_protocol::report::Report;
-use verge_protocol::state::{Entry, Row};
+use verge_protocol::state::Entry;
 use verge_protocol::{Coding, Lifetime, Manifest, compression};
 
 use super::world::{World, build, digest, ok};
-
-fn row(event: Option<(FeedEvent, String)>) -> Row {
-    match event {
-        Some((FeedEvent::Row(row), _)) => row,
-        other => panic!("not a row: {other:?}"),
-    }
-}
 
 #[tokio::test]
 async fn the_feed_starts_with_the_table_and_goes_on_with_what_is_written() {
@@ -26,18 +19,18 @@ async fn the_feed_starts_with_the_table_and_goes_on_with_what_is_written() {
     let token = world.edge_token("fra-1").await;
 
     let mut feed = world.follow(&token, None).await;
-    let first = row(feed.next().await);
+    let first = feed.row().await;
     assert_eq!((first.key.as_str(), first.seq.0), ("channel/demo/live", 2), "the table, not its history");
     let (event, id) = feed.next().await.unwrap();
     assert_eq!((event, id.as_str()), (FeedEvent::CaughtUp("1-2".parse().unwrap()), "1-2"));
     world.push("demo", &build(&[("index.html", "three")])).await;
-    let third = row(feed.next().await);
+    let third = feed.row().await;
     assert_eq!(third.seq.0, 3);
-    let Entry::Channel(_, state) = third.entry().unwrap();
+    let Ok(Entry::Channel(_, state)) = third.entry() else { panic!("{third:?}") };
     assert_eq!(state.unwrap().inherits.len(), 2, "what was live within a day lives on");
 
     let mut resumed = world.follow(&token, Some("1-2")).await;
-    assert_eq!(row(resumed.next().await).seq.0, 3);
+    assert_eq!(resumed.row().await.seq.0, 3);
     let mut nothing_new = world.follow(&token, Some("1-3")).await;
     assert!(matches!(nothing_new.next().await, Some((FeedEvent::CaughtUp(_), _))));
     for (since, reason) in [("1-4", Reset::Ahead), ("2-1", Reset::Generation)] {
@@ -57,7 +50,7 @@ async fn an_edge_gets_manifests_and_blobs() {
     world.push("demo", &build(&[("index.html", &page), ("assets/a-0b1c2d3e.js", "let a")])).await;
     let token = world.edge_token("fra-1").await;
     let mut feed = world.follow(&token, None).await;
-    let Entry::Channel(_, state) = row(feed.next().await).entry().unwrap();
+    let Ok(Entry::Channel(_, state)) = feed.row().await.entry() else { panic!("a channel comes first") };
     let id = state.unwrap().manifest;
 
     let answer = world.request_as(&token, Method::GET, &format!("/v1/manifests/{id}")).send().await.unwrap();

@@ -5,17 +5,20 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 use verge_daemon::Clock;
 use verge_origin::{Config, Origin};
-use verge_protocol::api::{BuildCreated, EdgeToken, ErrorBody, Progress, Provenance, Publish};
+use verge_protocol::api::{BuildCreated, ErrorBody, IssuedToken, Progress, Provenance, Publish};
 use verge_protocol::feed::FeedEvent;
+use verge_protocol::state::Row;
 use verge_protocol::{Blob, Build, Content, Digest, Fallback, Seq, Timestamp, compression, pack};
 
 pub(super) struct World {
     pub(super) folder: TempDir,
     pub(super) origin: Origin,
+    config: Config,
     pub(super) clock: Clock,
     client: reqwest::Client,
 }
@@ -50,16 +53,26 @@ pub(super) fn packed(blobs: &[Blob]) -> Bytes {
 
 impl World {
     pub(super) async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// The same, with other settings.
+    pub(super) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::manual(Timestamp(1_000));
-        let origin = Origin::bind_at(config(&folder), clock.clone()).await.unwrap();
-        Self { folder, origin, clock, client: reqwest::Client::new() }
+        let mut config = Config {
+            encode_budget: Duration::ZERO,
+            ..Config::new(folder.path().join("origin"), "http://localhost:80".parse().unwrap())
+        };
+        change(&mut config);
+        let origin = Origin::bind_at(config.clone(), clock.clone()).await.unwrap();
+        Self { folder, origin, config, clock, client: reqwest::Client::new() }
     }
 
     /// Stops the origin in good order and starts it again on the same folder.
     pub(super) async fn restart(self) -> Self {
         self.origin.shutdown().await.unwrap();
-        let origin = Origin::bind_at(config(&self.folder), self.clock.clone()).await.unwrap();
+        let origin = Origin::bind_at(self.config.clone(), self.clock.clone()).await.unwrap();
         Self { origin, ..self }
     }
 
@@ -116,7 +129,20 @@ impl World {
 
     pub(super) async fn edge_token(&self, edge: &str) -> String {
         let path = format!("/v1/edges/{edge}/token");
-        ok::<EdgeToken>(self.request(Method::POST, &path).send().await.unwrap()).await.token
+        ok::<IssuedToken>(self.request(Method::POST, &path).send().await.unwrap()).await.token
+    }
+
+    pub(super) async fn node_token(&self, node: &str) -> String {
+        let path = format!("/v1/nodes/{node}/token");
+        ok::<IssuedToken>(self.request(Method::POST, &path).send().await.unwrap()).await.token
+    }
+
+    pub(super) async fn put(&self, path: &str, body: impl Serialize) -> Response {
+        self.request(Method::PUT, path).json(&body).send().await.unwrap()
+    }
+
+    pub(super) async fn delete(&self, path: &str) -> Response {
+        self.request(Method::DELETE, path).send().await.unwrap()
     }
 
     pub(super) async fn follow(&self, token: &str, since: Option<&str>) -> Feed {
@@ -124,13 +150,6 @@ impl World {
         let response = self.request_as(token, Method::GET, &format!("/v1/changes{query}")).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         Feed { response, buffer: String::new() }
-    }
-}
-
-fn config(folder: &TempDir) -> Config {
-    Config {
-        encode_budget: Duration::ZERO,
-        ..Config::new(folder.path().join("origin"), "http://localhost:80".parse().unwrap())
     }
 }
 
@@ -162,6 +181,14 @@ pub(super) struct Feed {
 }
 
 impl Feed {
+    /// The next row, which must come next.
+    pub(super) async fn row(&mut self) -> Row {
+        match self.next().await {
+            Some((FeedEvent::Row(row), _)) => row,
+            other => panic!("not a row: {other:?}"),
+        }
+    }
+
     /// The next event that is not a heartbeat, with its id; `None` at the end.
     pub(super) async fn next(&mut self) -> Option<(FeedEvent, String)> {
         loop {

@@ -133,5 +133,5 @@ fn told(name: &SiteName, site: &Site) -> api::Site {
         moved: Timestamp(0),
         url: url.clone(),
     });
-    api::Site { name: name.clone(), created: Timestamp(0), channels: channels.collect(), url }
+    api::Site { name: name.clone(), created: Timestamp(0), channels: channels.collect(), url, fence: [].into() }
 }

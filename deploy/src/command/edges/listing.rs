@@ -1,0 +1,96 @@
+//! Edges as a table.
+
+use verge_protocol::api::Edge;
+use verge_protocol::fleet::{EdgeState, Force};
+use verge_protocol::{EdgeName, Timestamp};
+
+use super::status;
+use crate::output::{Output, table};
+
+/// The fleet.
+pub(super) fn fleet(edges: &[Edge], now: Timestamp, output: &Output) -> String {
+    if edges.is_empty() {
+        return "no edge yet: `verge edges add` makes one".to_owned();
+    }
+    let row = |edge: &Edge| {
+        let mut row = vec![edge.name.to_string(), status::state(edge, now)];
+        match &edge.state {
+            Some(state) => row.extend(cells(state)),
+            None => row.push("not described yet".to_owned()),
+        }
+        row
+    };
+    let rows = edges.iter().map(row).collect();
+    table(output, &["edge", "state", "addresses", "place", "regions", "weight", "forced"], rows)
+}
+
+/// How readers are sent to one edge.
+pub(super) fn edge(name: &EdgeName, state: &EdgeState, output: &Output) -> String {
+    let row = [vec![name.to_string()], cells(state).into()].concat();
+    table(output, &["edge", "addresses", "place", "regions", "weight", "forced"], vec![row])
+}
+
+fn cells(state: &EdgeState) -> [String; 5] {
+    let address = |address: &std::net::IpAddr| {
+        if state.port == EdgeState::PORT {
+            address.to_string()
+        } else {
+            std::net::SocketAddr::new(*address, state.port).to_string()
+        }
+    };
+    let addresses: Vec<String> = state.addresses.iter().map(address).collect();
+    let regions: Vec<String> = state.regions.iter().map(ToString::to_string).collect();
+    let forced = match state.force {
+        Force::Up => "up",
+        Force::Down => "down",
+        Force::Auto => "",
+    };
+    [
+        if addresses.is_empty() { "none".to_owned() } else { addresses.join("\n") },
+        state.place.map_or_else(|| "unknown".to_owned(), |place| place.to_string()),
+        regions.join(" "),
+        state.weight.to_string(),
+        forced.to_owned(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::Manner;
+
+    #[test]
+    fn how_readers_are_sent_to_each_edge_is_told() {
+        let state = EdgeState {
+            addresses: vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()],
+            port: 80,
+            place: Some("50.11,8.68".parse().unwrap()),
+            regions: ["eu".parse().unwrap(), "de".parse().unwrap()].into(),
+            weight: 1,
+            force: Force::Auto,
+        };
+        let far =
+            EdgeState { port: 8080, place: None, regions: [].into(), weight: 20, force: Force::Down, ..state.clone() };
+        let edge = |name: &str, live: bool, state: Option<EdgeState>| Edge {
+            name: name.parse().unwrap(),
+            url: None,
+            live,
+            draining: false,
+            heard: live.then_some(Timestamp(0)),
+            applied: None,
+            lagging: vec![],
+            version: None,
+            state,
+        };
+        let edges = [
+            edge("fra-1", true, Some(state.clone())),
+            edge("nyc-1", false, Some(far)),
+            edge("sgp-1", true, None),
+            edge("syd-1", false, Some(EdgeState { addresses: vec![], ..state.clone() })),
+        ];
+        let output = Output::new(std::io::sink(), std::io::sink(), Manner::default());
+        insta::assert_snapshot!(fleet(&edges, Timestamp(1000), &output));
+        insta::assert_snapshot!(super::edge(&"fra-1".parse().unwrap(), &state, &output));
+        assert_eq!(fleet(&[], Timestamp(0), &output), "no edge yet: `verge edges add` makes one");
+    }
+}
