@@ -5,7 +5,7 @@ mod resolve;
 
 use std::net::IpAddr;
 
-pub(crate) use self::client::{Client, By};
+pub(crate) use self::client::{By, Client};
 use self::resolve::Resolved;
 use crate::dns::query::{self, Packet, Query, Unanswerable};
 use crate::dns::record::RecordType;
@@ -31,10 +31,12 @@ pub(crate) struct Answered<'a> {
     pub(crate) rcode: Rcode,
     /// What was asked for, if that could be read.
     pub(crate) question: Option<(&'a [u8], RecordType)>,
+    /// Whether it came with a client subnet.
+    pub(crate) with_subnet: bool,
     /// The zone it was found in, by its place among the configured.
     pub(crate) zone: Option<usize>,
     /// The edges that were named.
-    pub(crate) picked: Picked,
+    pub(crate) picked: Option<Picked>,
     /// What like answers have in common: the name, or the wildcard or zone that stands for all random ones.
     pub(crate) about: &'a [u8],
 }
@@ -62,8 +64,8 @@ fn refuse<'a>(unanswerable: &Unanswerable<'_>, buffer: &mut [u8]) -> Answered<'a
     let question = unanswerable.question.map(|question| (question, &b"\0"[..]));
     let reply = Reply::new(buffer, UDP_LEAST.into(), unanswerable.header, question, opt.as_ref());
     let length = reply.finish(unanswerable.rcode, opt.as_ref());
-    let picked = Picked::default();
-    Answered { length, rcode: unanswerable.rcode, question: None, zone: None, picked, about: b"" }
+    let rcode = unanswerable.rcode;
+    Answered { length, rcode, question: None, with_subnet: false, zone: None, picked: None, about: b"" }
 }
 
 fn respond<'a>(
@@ -96,6 +98,7 @@ fn respond<'a>(
         length,
         rcode: resolved.rcode,
         question: Some((name, query.record_type)),
+        with_subnet: query.edns.is_some_and(|edns| edns.subnet.is_some()),
         zone: resolved.zone,
         picked: resolved.picked,
         about: resolved.about.unwrap_or(name),
@@ -105,9 +108,10 @@ fn respond<'a>(
 const HEADER: usize = 12;
 
 /// Cuts an answer down to its question and says that there is more over TCP: what who is limited gets now and then.
-pub(crate) fn slip(buffer: &mut [u8], question: usize) -> usize {
-    let length = HEADER + question;
+pub(crate) fn slip(answered: &Answered<'_>, buffer: &mut [u8]) -> usize {
+    let question = answered.question.map_or(0, |(name, _)| name.len() + 4);
     buffer[2] |= 0x02;
-    buffer[6..12].fill(0);
-    length
+    buffer[4..6].copy_from_slice(&u16::from(question > 0).to_be_bytes());
+    buffer[6..HEADER].fill(0);
+    HEADER + question
 }

@@ -1,3 +1,7 @@
-//! `verge-geodns`.
+//! `verge-geodns`: see `--help`, and `geodns.sample.toml`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    verge_daemon::run::<verge_geodns::GeoDns>()
+}

@@ -12,7 +12,7 @@
 //! | [`build`] | what a push sends |
 //! | [`manifest`] | what an edge serves |
 //! | [`state`], [`feed`], [`report`] | what edges and name servers are told, how, and what edges answer |
-//! | [`fleet`], [`place`], [`health`] | how readers are sent to edges, where on earth things are, how an edge is |
+//! | [`fleet`], [`place`], [`health`], [`explanation`] | how readers are sent to edges and why, where on earth things are, how an edge is |
 //! | [`pack`], [`compression`] | how blobs, builds and manifests travel |
 //! | [`api`] | bodies of the origin's HTTP API |
 //!
@@ -26,6 +26,7 @@ pub mod compression;
 pub mod content;
 pub mod digest;
 pub mod domain;
+pub mod explanation;
 pub mod feed;
 pub mod fleet;
 pub mod health;

@@ -18,7 +18,7 @@ pub(super) struct Resolved<'a> {
     /// The zone of the name that was asked for.
     pub(super) zone: Option<usize>,
     /// The edges that were named.
-    pub(super) picked: Picked,
+    pub(super) picked: Option<Picked>,
     /// For how many bits of the client subnet the answer holds.
     pub(super) scope: u8,
     /// The wildcard or zone that stands for the name; `None`: it stands for itself.
@@ -27,7 +27,7 @@ pub(super) struct Resolved<'a> {
 
 impl Resolved<'_> {
     pub(super) fn nothing() -> Self {
-        Self { rcode: Rcode::NOERROR, zone: None, picked: Picked::default(), scope: 0, about: None }
+        Self { rcode: Rcode::NOERROR, zone: None, picked: None, scope: 0, about: None }
     }
 }
 
@@ -100,12 +100,12 @@ pub(super) fn resolve<'n, 'v: 'n>(
             At::Fleet(fence, family) => {
                 let client = Client::of(query.edns.as_ref(), peer, &view.atlas);
                 let picked = view.fleet.choose(fence, family, &client.locality);
-                if picked.is_empty() {
+                if picked.named().is_empty() {
                     return deny(zone, reply);
                 }
-                reply.add_addresses(owner, picked.ttl(), picked.addresses())?;
+                reply.add_addresses(owner, picked.ttl(), picked.named().iter().map(|named| named.address))?;
                 resolved.scope = client.scope();
-                resolved.picked = picked;
+                resolved.picked = Some(picked);
                 return Ok(());
             }
             At::Alias(set) => {
@@ -128,8 +128,7 @@ fn zone_of<'v>(view: &'v View, owner: &[u8], record_type: RecordType) -> Option<
     let zone = view.catalogue.zone(owner)?;
     if record_type == RecordType::DS && zone.apex.wire() == owner {
         // What says that a zone is signed stands in the zone above it, if that is served here too.
-        let above = name::parent(owner).and_then(|above| view.catalogue.zone(above));
-        return Some(above.unwrap_or(zone));
+        return Some(view.catalogue.zone_above(owner).unwrap_or(zone));
     }
     Some(zone)
 }
@@ -142,7 +141,7 @@ enum At<'a> {
     Nothing,
 }
 
-fn answer_at(node: &Node, record_type: RecordType) -> At<'_> {
+fn answer_at(node: Node<'_>, record_type: RecordType) -> At<'_> {
     if let Some(set) = node.set(record_type) {
         return At::Records(set);
     }

@@ -6,17 +6,26 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::name::Name;
 use super::reply::Rcode;
 
 /// How many like answers go to one network.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct RateLimit {
+pub struct RateLimit {
     /// Like answers a second, to one /24 or /56. 0: no limit. Of more than 65,535 for each worker, that many.
-    pub(crate) per_second: u32,
+    pub per_second: u32,
     /// Of what is over the limit, every so many-th is sent cut short, so that who really asks comes again over TCP; 0: none is.
-    pub(crate) slip: u32,
+    pub slip: u32,
     /// Networks that are never limited.
-    pub(crate) exempt: Vec<IpNet>,
+    pub exempt: Vec<IpNet>,
+}
+
+impl Default for RateLimit {
+    /// What comes from this very machine is not forged, and not limited.
+    fn default() -> Self {
+        let loopback = ["127.0.0.0/8", "::1/128"].map(|network| network.parse().expect("a network"));
+        Self { per_second: 200, slip: 2, exempt: loopback.to_vec() }
+    }
 }
 
 /// What is to be done with an answer.
@@ -73,7 +82,12 @@ impl Limiter {
             IpAddr::V6(peer) => hasher.write(&peer.octets()[..7]),
         }
         hasher.write_u16(rcode.0);
-        hasher.write(about);
+        // Letters in other cases are the same name (RFC 4343).
+        let mut lowercase = [0; Name::MAX];
+        let about = &about[..about.len().min(Name::MAX)];
+        lowercase[..about.len()].copy_from_slice(about);
+        lowercase.make_ascii_lowercase();
+        hasher.write(&lowercase[..about.len()]);
         let hash = hasher.finish().to_le_bytes();
         let place = usize::from(u16::from_le_bytes([hash[0], hash[1]])) % BUCKETS;
         let tag = u32::from_le_bytes([hash[4], hash[5], hash[6], hash[7]]);
@@ -116,7 +130,7 @@ mod tests {
     fn like_answers_to_one_network_are_limited() {
         let mut limiter = limiter(10, 2);
         assert_eq!(sent(&mut limiter, 0, "192.0.2.1", b"a", 30), [10, 10, 10]);
-        assert_eq!(sent(&mut limiter, 0, "192.0.2.99", b"a", 2)[0], 0);
+        assert_eq!(sent(&mut limiter, 0, "192.0.2.99", b"A", 2)[0], 0);
         assert_eq!(sent(&mut limiter, 0, "192.0.2.1", b"b", 5)[0], 5);
         assert_eq!(sent(&mut limiter, 0, "203.0.113.1", b"a", 5)[0], 5);
         assert_eq!(sent(&mut limiter, 1, "192.0.2.1", b"a", 30)[0], 10);

@@ -31,7 +31,7 @@ impl Name {
     pub(crate) fn parse(text: &str) -> Result<Self, NameError> {
         let mut wire = Vec::with_capacity(text.len() + 2);
         let mut label = Vec::new();
-        let mut bytes = text.bytes().peekable();
+        let mut bytes = text.bytes();
         let empty = || NameError::Label(text.to_owned());
         if text != "." {
             while let Some(byte) = bytes.next() {
@@ -92,7 +92,8 @@ fn push_label(wire: &mut Vec<u8>, label: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-fn escaped(bytes: &mut std::iter::Peekable<std::str::Bytes<'_>>) -> Option<u8> {
+/// The byte that an escape stands for, its backslash already taken (RFC 1035 §5.1).
+pub(crate) fn escaped(bytes: &mut std::str::Bytes<'_>) -> Option<u8> {
     let first = bytes.next()?;
     if !first.is_ascii_digit() {
         return Some(first);

@@ -19,13 +19,19 @@ use super::udp::Answerer;
 
 /// What strangers may take of us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TcpLimits {
+pub struct TcpLimits {
     /// Connections at once.
-    pub(crate) connections: usize,
+    pub connections: usize,
     /// Connections at once from one address.
-    pub(crate) per_address: usize,
+    pub per_address: usize,
     /// A connection on which no whole question comes for this long is closed.
-    pub(crate) idle: Duration,
+    pub idle: Duration,
+}
+
+impl Default for TcpLimits {
+    fn default() -> Self {
+        Self { connections: 1000, per_address: 100, idle: Duration::from_secs(10) }
+    }
 }
 
 /// The longest message there can be.

@@ -1,0 +1,315 @@
+//! The configuration file as written.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde::Deserialize;
+use verge_daemon::Secret;
+use verge_daemon::origins::{OriginUrl, OriginUrlError};
+use verge_daemon::secret::SecretError;
+use verge_protocol::{DomainName, NodeName, Place};
+
+use super::{AllDown, Config, HealthConfig, HealthConfigError, Pace, Policy, RateLimit, Scheme, TcpLimits, ZoneConfig};
+use crate::place::{OverrideError, Overrides};
+
+/// What a configuration file holds. A field that is not listed here is an error.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "`geodns.sample.toml` explains every setting, and `Config` what each comes to")]
+pub struct RawConfig {
+    pub name: NodeName,
+    pub origins: Vec<String>,
+    pub token: Option<Secret>,
+    pub token_file: Option<PathBuf>,
+    #[serde(default)]
+    pub insecure: bool,
+    pub data: PathBuf,
+    pub listen: OneOrMore,
+    pub private_listen: SocketAddr,
+    pub workers: Option<usize>,
+    pub drain_seconds: Option<u64>,
+    #[serde(default)]
+    pub zones: Vec<RawZone>,
+    #[serde(default)]
+    pub places: BTreeMap<IpNet, Place>,
+    pub database: Option<PathBuf>,
+    #[serde(default)]
+    pub answers: RawAnswers,
+    #[serde(default)]
+    pub health: RawHealth,
+    #[serde(default)]
+    pub tcp: RawTcp,
+    #[serde(default)]
+    pub rate_limit: RawRateLimit,
+    #[serde(default)]
+    pub query_log: RawQueryLog,
+}
+
+/// One address, or a list of them.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+#[expect(missing_docs, reason = "see `RawConfig`")]
+pub enum OneOrMore {
+    One(SocketAddr),
+    More(Vec<SocketAddr>),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "see `RawConfig`")]
+pub struct RawZone {
+    pub name: DomainName,
+    pub file: PathBuf,
+    #[serde(default)]
+    pub sites: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "see `RawConfig`")]
+pub struct RawAnswers {
+    pub count: Option<usize>,
+    pub ttl_seconds: Option<u32>,
+    pub shaky_ttl_seconds: Option<u32>,
+    pub all_down: Option<RawAllDown>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "see `RawConfig`")]
+pub enum RawAllDown {
+    AsIfUp,
+    Nothing,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "see `RawConfig`")]
+pub struct RawHealth {
+    pub interval_seconds: Option<f64>,
+    pub timeout_seconds: Option<f64>,
+    pub retry_seconds: Option<f64>,
+    pub down_after: Option<NonZeroU32>,
+    pub up_after: Option<NonZeroU32>,
+    pub lag_seconds: Option<f64>,
+    pub scheme: Option<RawScheme>,
+    pub host: Option<DomainName>,
+    pub ca_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "see `RawConfig`")]
+pub enum RawScheme {
+    Http,
+    Https,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "see `RawConfig`")]
+pub struct RawTcp {
+    pub connections: Option<usize>,
+    pub per_address: Option<usize>,
+    pub idle_seconds: Option<f64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "see `RawConfig`")]
+pub struct RawRateLimit {
+    pub per_second: Option<u32>,
+    pub slip: Option<u32>,
+    pub exempt: Option<Vec<IpNet>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "see `RawConfig`")]
+pub struct RawQueryLog {
+    #[serde(default)]
+    pub one_in: u32,
+}
+
+/// Why a configuration that could be read is still wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// Nobody to follow.
+    #[error("`origins` is empty: name at least one")]
+    NoOrigin,
+    /// One of the origins.
+    #[error("in `origins`")]
+    Origin(#[from] OriginUrlError),
+    /// No token, or two.
+    #[error(transparent)]
+    Token(#[from] SecretError),
+    /// The token cannot go into a header.
+    #[error("the token contains characters that no token has")]
+    TokenCharacters,
+    /// Nobody could ask.
+    #[error("`listen` is empty: name at least one address")]
+    NoListener,
+    /// Nothing to answer for.
+    #[error("there is no zone: add one with [[zones]], a `name` and a `file`")]
+    NoZone,
+    /// Two files for one zone.
+    #[error("the zone {0} is there twice")]
+    ZoneTwice(DomainName),
+    /// A number that makes no sense.
+    #[error("`{setting}` must be {expected}")]
+    Number {
+        /// Which.
+        setting: &'static str,
+        /// From what to what.
+        expected: &'static str,
+    },
+    /// Prefixes that cannot have a place.
+    #[error("in `places`")]
+    Places(#[from] OverrideError),
+    /// Probes.
+    #[error("in `health`")]
+    Health(#[from] HealthConfigError),
+    /// A file of certificates.
+    #[error("`health.ca_file` cannot be read: {}", path.display())]
+    Ca {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl TryFrom<RawConfig> for Config {
+    type Error = ConfigError;
+
+    fn try_from(raw: RawConfig) -> Result<Self, ConfigError> {
+        if raw.origins.is_empty() {
+            return Err(ConfigError::NoOrigin);
+        }
+        let origin = |text: &String| if raw.insecure { OriginUrl::insecure(text) } else { text.parse() };
+        let origins = raw.origins.iter().map(origin).collect::<Result<_, _>>()?;
+        let token = Secret::from_value_or_file("token", raw.token, raw.token_file.as_deref())?;
+        if token.expose().is_empty() || !token.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(ConfigError::TokenCharacters);
+        }
+        let listen = match raw.listen {
+            OneOrMore::One(address) => vec![address],
+            OneOrMore::More(addresses) if addresses.is_empty() => return Err(ConfigError::NoListener),
+            OneOrMore::More(addresses) => addresses,
+        };
+        Overrides::new(raw.places.iter().map(|(network, place)| (*network, *place)))?;
+        Ok(Self {
+            name: raw.name,
+            origins,
+            token,
+            data: raw.data,
+            listen,
+            private_listen: raw.private_listen.into(),
+            workers: raw.workers.map_or_else(
+                || Ok(Self::default_workers()),
+                |count| within("workers", count, 1..=256, "from 1 to 256"),
+            )?,
+            zones: zones(raw.zones)?,
+            places: raw.places.into_iter().collect(),
+            database: raw.database,
+            answers: answers(&raw.answers)?,
+            health: health(raw.health)?,
+            tcp: tcp(&raw.tcp)?,
+            rate_limit: rate_limit(raw.rate_limit),
+            log_one_in: raw.query_log.one_in,
+            drain: raw.drain_seconds.map_or(Self::DRAIN, Duration::from_secs),
+        })
+    }
+}
+
+fn within<T: PartialOrd>(
+    setting: &'static str,
+    value: T,
+    range: std::ops::RangeInclusive<T>,
+    expected: &'static str,
+) -> Result<T, ConfigError> {
+    if range.contains(&value) { Ok(value) } else { Err(ConfigError::Number { setting, expected }) }
+}
+
+fn seconds(setting: &'static str, value: Option<f64>, default: Duration) -> Result<Duration, ConfigError> {
+    let expected = "more than 0 and at most 600";
+    value.map_or(Ok(default), |value| Ok(Duration::from_secs_f64(within(setting, value, 0.001..=600.0, expected)?)))
+}
+
+fn zones(raw: Vec<RawZone>) -> Result<Vec<ZoneConfig>, ConfigError> {
+    let mut zones: Vec<ZoneConfig> = Vec::new();
+    for RawZone { name, file, sites } in raw {
+        if zones.iter().any(|zone| zone.name == name) {
+            return Err(ConfigError::ZoneTwice(name));
+        }
+        zones.push(ZoneConfig { name, file, sites });
+    }
+    if zones.is_empty() { Err(ConfigError::NoZone) } else { Ok(zones) }
+}
+
+fn answers(raw: &RawAnswers) -> Result<Policy, ConfigError> {
+    let default = Policy::default();
+    let ttl = "from 1 to 86400";
+    Ok(Policy {
+        answers: within("answers.count", raw.count.unwrap_or(default.answers), 1..=4, "from 1 to 4")?,
+        ttl: within("answers.ttl_seconds", raw.ttl_seconds.unwrap_or(default.ttl), 1..=86_400, ttl)?,
+        shaky_ttl: within(
+            "answers.shaky_ttl_seconds",
+            raw.shaky_ttl_seconds.unwrap_or(default.shaky_ttl),
+            1..=86_400,
+            ttl,
+        )?,
+        all_down: match raw.all_down {
+            None => default.all_down,
+            Some(RawAllDown::AsIfUp) => AllDown::AsIfUp,
+            Some(RawAllDown::Nothing) => AllDown::Nothing,
+        },
+    })
+}
+
+fn health(raw: RawHealth) -> Result<HealthConfig, ConfigError> {
+    let default = HealthConfig::default();
+    let pace = Pace {
+        interval: seconds("health.interval_seconds", raw.interval_seconds, default.pace.interval)?,
+        timeout: seconds("health.timeout_seconds", raw.timeout_seconds, default.pace.timeout)?,
+        retry: seconds("health.retry_seconds", raw.retry_seconds, default.pace.retry)?,
+        down_after: raw.down_after.unwrap_or(default.pace.down_after),
+        up_after: raw.up_after.unwrap_or(default.pace.up_after),
+    };
+    let read = |path: PathBuf| std::fs::read(&path).map_err(|source| ConfigError::Ca { path, source });
+    let config = HealthConfig {
+        pace,
+        lag_after: seconds("health.lag_seconds", raw.lag_seconds, default.lag_after)?,
+        scheme: match raw.scheme {
+            None | Some(RawScheme::Http) => Scheme::Http,
+            Some(RawScheme::Https) => Scheme::Https,
+        },
+        host: raw.host,
+        ca: raw.ca_file.map(read).transpose()?.map(Vec::into_boxed_slice),
+    };
+    config.check()?;
+    Ok(config)
+}
+
+fn tcp(raw: &RawTcp) -> Result<TcpLimits, ConfigError> {
+    let default = TcpLimits::default();
+    let most = "from 1 to 100000";
+    Ok(TcpLimits {
+        connections: within("tcp.connections", raw.connections.unwrap_or(default.connections), 1..=100_000, most)?,
+        per_address: within("tcp.per_address", raw.per_address.unwrap_or(default.per_address), 1..=100_000, most)?,
+        idle: seconds("tcp.idle_seconds", raw.idle_seconds, default.idle)?,
+    })
+}
+
+fn rate_limit(raw: RawRateLimit) -> RateLimit {
+    let default = RateLimit::default();
+    RateLimit {
+        per_second: raw.per_second.unwrap_or(default.per_second),
+        slip: raw.slip.unwrap_or(default.slip),
+        exempt: raw.exempt.unwrap_or(default.exempt),
+    }
+}

@@ -1,0 +1,93 @@
+//! How edges are probed.
+
+use std::time::Duration;
+
+use verge_protocol::DomainName;
+
+use super::pace::Pace;
+
+/// How edges are probed, and what is made of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthConfig {
+    /// How often.
+    pub pace: Pace,
+    /// How long an edge may take to hold what another edge holds. To the second.
+    pub lag_after: Duration,
+    /// Over what.
+    pub scheme: Scheme,
+    /// The host that is asked for, and that the certificate must be for; `None`: the address itself.
+    pub host: Option<DomainName>,
+    /// Certificates in PEM of authorities that are trusted besides the machine's own.
+    pub ca: Option<Box<[u8]>>,
+}
+
+/// Over what an edge is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scheme {
+    /// Without TLS.
+    #[default]
+    Http,
+    /// With it: an edge whose certificate no reader would take is not healthy.
+    Https,
+}
+
+/// Why probes cannot go on like that.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HealthConfigError {
+    /// It would probe without pause, or never hear anything.
+    #[error("`{0}` must be more than nothing and at most ten minutes")]
+    Duration(&'static str),
+    /// It would be passed over.
+    #[error("a `ca` is of no use without https")]
+    CaWithoutHttps,
+}
+
+impl Default for HealthConfig {
+    fn default() -> Self {
+        Self {
+            pace: Pace::default(),
+            lag_after: Duration::from_secs(30),
+            scheme: Scheme::default(),
+            host: None,
+            ca: None,
+        }
+    }
+}
+
+impl HealthConfig {
+    /// The longest that a wait may be set to.
+    const LONGEST: Duration = Duration::from_mins(10);
+
+    /// Whether probes can go on like that.
+    pub(crate) fn check(&self) -> Result<(), HealthConfigError> {
+        let Pace { interval, timeout, retry, .. } = self.pace;
+        for (name, duration) in
+            [("interval", interval), ("timeout", timeout), ("retry", retry), ("lag_after", self.lag_after)]
+        {
+            if duration.is_zero() || duration > Self::LONGEST {
+                return Err(HealthConfigError::Duration(name));
+            }
+        }
+        if self.ca.is_some() && self.scheme == Scheme::Http {
+            return Err(HealthConfigError::CaWithoutHttps);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_have_bounds() {
+        assert_eq!(HealthConfig::default().check(), Ok(()));
+        let pace = Pace { retry: Duration::ZERO, ..Pace::default() };
+        let config = HealthConfig { pace, ..HealthConfig::default() };
+        assert_eq!(config.check(), Err(HealthConfigError::Duration("retry")));
+        let config = HealthConfig { lag_after: Duration::from_mins(11), ..HealthConfig::default() };
+        assert_eq!(config.check(), Err(HealthConfigError::Duration("lag_after")));
+        let config = HealthConfig { ca: Some(Box::default()), ..HealthConfig::default() };
+        assert_eq!(config.check(), Err(HealthConfigError::CaWithoutHttps));
+    }
+}
