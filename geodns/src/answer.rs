@@ -5,7 +5,6 @@ mod resolve;
 
 use std::net::IpAddr;
 
-pub(crate) use self::client::{By, Client};
 use self::resolve::Resolved;
 use crate::dns::query::{self, Packet, Query, Unanswerable};
 use crate::dns::record::RecordType;

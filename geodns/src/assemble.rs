@@ -64,8 +64,8 @@ impl Assembler {
         let catalogue = catalogue(&parts.zones.borrow_and_update(), &names);
         let atlas = Arc::new(Atlas::new(Arc::clone(&parts.overrides), parts.database.borrow_and_update().clone()));
         let fleet = fleet(&told, &parts.health.borrow_and_update(), &fences, parts.policy);
-        let named = (0..fleet.len()).map(|edge| parts.named.of(fleet.name(edge))).collect();
-        let view = View { catalogue, fleet, named, atlas, node: parts.node.clone() };
+        let counts = (0..fleet.len()).map(|edge| parts.named.of(fleet.name(edge))).collect();
+        let view = View { catalogue, fleet, named: counts, atlas, node: parts.node.clone() };
         Self { parts, views: Arc::new(ArcSwap::from_pointee(view)), names, fences }
     }
 

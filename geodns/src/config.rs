@@ -2,6 +2,7 @@
 
 mod raw;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,10 +21,11 @@ pub use crate::dns::tcp::TcpLimits;
 pub use crate::fleet::{AllDown, Policy};
 pub use crate::health::{HealthConfig, HealthConfigError, Pace, Scheme};
 use crate::place::Database;
+pub use crate::place::OverrideError;
 use crate::sources::ZoneSource;
 
-/// The settings of one GeoDNS node, checked.
-#[derive(Debug, Clone)]
+/// The settings of one GeoDNS node, checked. Its `Debug` also says what they bound.
+#[derive(Clone)]
 pub struct Config {
     /// Its name, which it tells to who asks for it (RFC 5001).
     pub name: NodeName,
@@ -43,7 +45,7 @@ pub struct Config {
     pub zones: Vec<ZoneConfig>,
     /// Where clients are, whatever the database says.
     pub places: Vec<(IpNet, Place)>,
-    /// A file in MaxMind's format that says where clients are.
+    /// An MMDB file that says where clients are.
     pub database: Option<PathBuf>,
     /// How many edges are named, and for how long that holds.
     pub answers: Policy,
@@ -102,6 +104,12 @@ impl Config {
         std::thread::available_parallelism().map_or(1, usize::from)
     }
 
+    /// The longest time from when an edge dies to when the last resolver asks again and hears of another: detection, and the time
+    /// to live of an answer given just before it. Readers whose browser tries the second address are not kept waiting for it.
+    pub fn failover_bound(&self) -> Duration {
+        self.health.pace.detection_bound() + Duration::from_secs(self.answers.ttl.into())
+    }
+
     /// The domains that sites' names hang below.
     pub(crate) fn bases(&self) -> Vec<DomainName> {
         self.zones.iter().filter(|zone| zone.sites).map(|zone| zone.name.clone()).collect()
@@ -114,5 +122,33 @@ impl Config {
             Database::open(path).with_context(|| format!("the database of places, {}", path.display()))?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ten_minutes = Duration::from_mins(10);
+        formatter
+            .debug_struct("Config")
+            .field("name", &self.name)
+            .field("origins", &self.origins)
+            .field("token", &self.token)
+            .field("data", &self.data)
+            .field("listen", &self.listen)
+            .field("private_listen", &self.private_listen)
+            .field("workers", &self.workers)
+            .field("zones", &self.zones)
+            .field("places", &self.places)
+            .field("database", &self.database)
+            .field("answers", &self.answers)
+            .field("health", &self.health)
+            .field("tcp", &self.tcp)
+            .field("rate_limit", &self.rate_limit)
+            .field("log_one_in", &self.log_one_in)
+            .field("drain", &self.drain)
+            .field("an edge's failure is known after at most", &self.health.pace.detection_bound())
+            .field("and its readers are elsewhere after at most", &self.failover_bound())
+            .field("changes of an edge in ten minutes at most", &self.health.pace.most_changes(ten_minutes))
+            .finish()
     }
 }

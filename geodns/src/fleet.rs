@@ -35,7 +35,7 @@ use roster::Roster;
 pub(crate) use crate::place::Family;
 pub(crate) use explain::Ranked;
 pub(crate) use member::{Condition, Member};
-pub(crate) use picked::{Named, Picked};
+pub(crate) use picked::Picked;
 pub use policy::{AllDown, Policy};
 pub(crate) use standing::Standing;
 
@@ -110,6 +110,7 @@ mod tests {
     use proptest::prelude::*;
     use verge_protocol::fleet::Force;
 
+    use super::picked::Named;
     use super::testing::{
         BEHIND, DOWN, DRAINING, FENCED, GOOD, SHAKY, anywhere, edge, fleet, members, questions, reader,
     };

@@ -22,9 +22,10 @@ use ipnet::IpNet;
 use block::Block;
 
 pub(crate) use block::Family;
-pub(crate) use database::{About, Database, DatabaseError};
-pub use overrides::OverrideError;
+pub(crate) use database::{Database, DatabaseError};
 pub(crate) use overrides::Overrides;
+
+pub use overrides::OverrideError;
 pub(crate) use point::Point;
 pub(crate) use private::is_private;
 

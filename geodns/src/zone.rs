@@ -18,5 +18,5 @@ mod sets;
 pub(crate) use catalogue::Catalogue;
 pub(crate) use file::ZoneFile;
 pub(crate) use find::{Found, Node, Zone};
-pub(crate) use notice::{Notice, ZoneError};
+pub(crate) use notice::ZoneError;
 pub(crate) use read::read_text;

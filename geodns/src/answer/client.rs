@@ -27,12 +27,11 @@ impl Client {
     /// The subnet that came with the question counts, unless it says nothing: none was told, or it is one that many have, such
     /// as 10.0.0.0/8, and the operator has not placed it. Then it is the resolver's own address (RFC 7871 §7.2.1, §11.3).
     pub(crate) fn of(edns: Option<&Edns>, resolver: IpAddr, atlas: &Atlas) -> Self {
-        if let Some(address) = edns.and_then(|edns| edns.subnet).and_then(|subnet| subnet.address()) {
-            if let Some(locality) = subnet(address, atlas) {
-                return Self { locality, by: By::Subnet };
-            }
+        let told = edns.and_then(|edns| edns.subnet).and_then(|subnet| subnet.address());
+        match told.and_then(|address| subnet(address, atlas)) {
+            Some(locality) => Self { locality, by: By::Subnet },
+            None => Self { locality: atlas.locate(resolver.to_canonical()), by: By::Resolver },
         }
-        Self { locality: atlas.locate(resolver.to_canonical()), by: By::Resolver }
     }
 
     /// For how many bits of the client subnet the answer holds: 0 when that was of no use, and so all get this answer.

@@ -52,7 +52,6 @@ pub struct RawConfig {
 /// One address, or a list of them.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-#[expect(missing_docs, reason = "see `RawConfig`")]
 pub enum OneOrMore {
     One(SocketAddr),
     More(Vec<SocketAddr>),
@@ -60,7 +59,6 @@ pub enum OneOrMore {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "see `RawConfig`")]
 pub struct RawZone {
     pub name: DomainName,
     pub file: PathBuf,
@@ -70,7 +68,6 @@ pub struct RawZone {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "see `RawConfig`")]
 pub struct RawAnswers {
     pub count: Option<usize>,
     pub ttl_seconds: Option<u32>,
@@ -80,7 +77,6 @@ pub struct RawAnswers {
 
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "see `RawConfig`")]
 pub enum RawAllDown {
     AsIfUp,
     Nothing,
@@ -88,7 +84,6 @@ pub enum RawAllDown {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "see `RawConfig`")]
 pub struct RawHealth {
     pub interval_seconds: Option<f64>,
     pub timeout_seconds: Option<f64>,
@@ -103,7 +98,6 @@ pub struct RawHealth {
 
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "see `RawConfig`")]
 pub enum RawScheme {
     Http,
     Https,
@@ -111,7 +105,6 @@ pub enum RawScheme {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "see `RawConfig`")]
 pub struct RawTcp {
     pub connections: Option<usize>,
     pub per_address: Option<usize>,
@@ -120,7 +113,6 @@ pub struct RawTcp {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "see `RawConfig`")]
 pub struct RawRateLimit {
     pub per_second: Option<u32>,
     pub slip: Option<u32>,
@@ -129,7 +121,6 @@ pub struct RawRateLimit {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "see `RawConfig`")]
 pub struct RawQueryLog {
     #[serde(default)]
     pub one_in: u32,

@@ -199,7 +199,7 @@ mod tests {
         fn text_reads_back(labels in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..20), 0..8)) {
             let mut wire = Vec::new();
             for label in &labels {
-                wire.push(label.len() as u8);
+                wire.push(u8::try_from(label.len()).unwrap());
                 wire.extend(label.to_ascii_lowercase());
             }
             wire.push(0);

@@ -60,6 +60,7 @@ pub(crate) struct Unanswerable<'a> {
 
 /// What a packet comes to.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are the large one, and none outlives its answer")]
 pub(crate) enum Packet<'a> {
     /// A question.
     Query(Query<'a>),
@@ -150,7 +151,7 @@ fn edns(reader: &mut Reader<'_>, counts: &Counts) -> Result<Option<Edns>, EdnsEr
     let malformed = |found: &Option<Edns>| EdnsError::Malformed { edns: found.is_some() };
     for number in 0..counts.before_additional + u32::from(counts.additional) {
         let record = reader.record().map_err(|Cut| malformed(&found))?;
-        if record.record_type != RecordType::OPT {
+        if record.kind != RecordType::OPT {
             continue;
         }
         if number < counts.before_additional || found.is_some() || !record.at_root {

@@ -8,7 +8,6 @@ pub(crate) struct RecordType(pub(crate) u16);
 
 macro_rules! types {
     ($($name:ident = $number:literal),* $(,)?) => {
-        #[expect(clippy::upper_case_acronyms, reason = "the registry's own names")]
         impl RecordType {
             $(pub(crate) const $name: Self = Self($number);)*
 

@@ -142,11 +142,6 @@ impl<'b, 'n> Reply<'b, 'n> {
         self.flags |= TC;
     }
 
-    /// Whether it was truncated.
-    pub(crate) fn is_truncated(&self) -> bool {
-        self.flags & TC != 0
-    }
-
     /// Adds a record set. `owner` is a canonical name; what it shares with names before is pointed at.
     pub(crate) fn add_set(&mut self, section: Section, owner: &'n [u8], set: &RecordSet) -> Result<(), Full> {
         self.add_set_for(section, owner, set, set.ttl)
@@ -198,17 +193,14 @@ impl<'b, 'n> Reply<'b, 'n> {
     /// Writes a record set, which says how many records it has, or nothing of it.
     fn whole(&mut self, section: Section, write: impl FnOnce(&mut Self) -> Result<u16, Full>) -> Result<(), Full> {
         let (at, names) = (self.at, self.names.count());
-        match write(self) {
-            Ok(count) => {
-                self.counts[section as usize] += count;
-                Ok(())
-            }
-            Err(Full) => {
-                self.at = at;
-                self.names.forget_after(names);
-                Err(Full)
-            }
+        let written = write(self);
+        if let Ok(count) = written {
+            self.counts[section as usize] += count;
+        } else {
+            self.at = at;
+            self.names.forget_after(names);
         }
+        written.map(drop)
     }
 
     fn record(

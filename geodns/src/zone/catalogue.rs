@@ -68,6 +68,7 @@ impl Catalogue {
     }
 
     /// All zones, in the order given.
+    #[cfg(test)]
     pub(crate) fn zones(&self) -> &[Zone] {
         &self.zones
     }

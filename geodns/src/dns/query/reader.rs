@@ -15,7 +15,7 @@ pub(super) struct Reader<'a> {
 pub(super) struct Record<'a> {
     /// Whether its owner is the root.
     pub(super) at_root: bool,
-    pub(super) record_type: RecordType,
+    pub(super) kind: RecordType,
     pub(super) class: u16,
     pub(super) ttl: u32,
     pub(super) data: &'a [u8],
@@ -54,9 +54,9 @@ impl<'a> Reader<'a> {
 
     pub(super) fn record(&mut self) -> Result<Record<'a>, Cut> {
         let at_root = self.owner()?;
-        let (record_type, class, ttl) = (RecordType(self.u16()?), self.u16()?, self.u32()?);
+        let (kind, class, ttl) = (RecordType(self.u16()?), self.u16()?, self.u32()?);
         let length = self.u16()?;
-        Ok(Record { at_root, record_type, class, ttl, data: self.take(length.into())? })
+        Ok(Record { at_root, kind, class, ttl, data: self.take(length.into())? })
     }
 
     /// Passes over an owner's name, which may end in a pointer; says whether it is the root, written as such.

@@ -1,7 +1,7 @@
 //! Many datagrams in one call: `recvmmsg` and `sendmmsg`.
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd as _;
 
 use nix::errno::Errno;
@@ -68,7 +68,7 @@ impl Batch {
         let flags = MsgFlags::MSG_WAITFORONE;
         let received = recvmmsg(socket.socket.as_raw_fd(), &mut self.received, slices.iter_mut(), flags, None)?;
         for message in received {
-            let local = if socket.any_address { message.cmsgs()?.find_map(local) } else { None };
+            let local = if socket.any_address { message.cmsgs()?.find_map(|control| local(&control)) } else { None };
             let peer = message.address.as_ref().and_then(peer);
             // Somebody without an address, or with port 0, cannot be answered: a length of 0 is passed over.
             let length = if message.flags.contains(MsgFlags::MSG_TRUNC) { 0 } else { message.bytes };
@@ -131,8 +131,8 @@ impl Local {
     }
 }
 
-fn local(message: ControlMessageOwned) -> Option<Local> {
-    match message {
+fn local(message: &ControlMessageOwned) -> Option<Local> {
+    match *message {
         ControlMessageOwned::Ipv4PacketInfo(info) => {
             // The address alone: through which interface is the routing's to say.
             Some(Local::V4(libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: info.ipi_addr, ipi_addr: info.ipi_addr }))
@@ -144,8 +144,8 @@ fn local(message: ControlMessageOwned) -> Option<Local> {
 
 fn peer(address: &SockaddrStorage) -> Option<SocketAddr> {
     if let Some(address) = address.as_sockaddr_in() {
-        return Some((Ipv4Addr::from(address.ip()), address.port()).into());
+        return Some((address.ip(), address.port()).into());
     }
     let address = address.as_sockaddr_in6()?;
-    Some(std::net::SocketAddrV6::new(Ipv6Addr::from(address.ip()), address.port(), 0, address.scope_id()).into())
+    Some(std::net::SocketAddrV6::new(address.ip(), address.port(), 0, address.scope_id()).into())
 }
