@@ -114,3 +114,151 @@ pub(crate) fn slip(answered: &Answered<'_>, buffer: &mut [u8]) -> usize {
     buffer[6..HEADER].fill(0);
     HEADER + question
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use hickory_proto::op::{Message, MessageType};
+    use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::view;
+
+    static VIEW: LazyLock<View> = LazyLock::new(view);
+
+    /// A query with what a resolver may add.
+    #[derive(Debug, Clone)]
+    struct Asked {
+        name: String,
+        record_type: u16,
+        /// The UDP size and the options, if it has an OPT record.
+        edns: Option<(u16, Vec<u8>)>,
+    }
+
+    impl Asked {
+        fn packet(&self) -> Vec<u8> {
+            let additional = u8::from(self.edns.is_some());
+            let mut packet = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, additional];
+            packet.extend(crate::dns::name::Name::parse(&self.name).unwrap().wire());
+            packet.extend(self.record_type.to_be_bytes());
+            packet.extend([0, 1]);
+            if let Some((size, options)) = &self.edns {
+                packet.extend([0, 0, 41]);
+                packet.extend(size.to_be_bytes());
+                packet.extend([0; 4]);
+                packet.extend(u16::try_from(options.len()).unwrap().to_be_bytes());
+                packet.extend(options);
+            }
+            packet
+        }
+    }
+
+    fn asked() -> impl Strategy<Value = Asked> {
+        let labels = [
+            "", "site.", "fenced.", "mail.", "text.", "big.", "x.wild.", "alias.", "loop.", "out.", "ent.", "sub.",
+            "a.sub.", "ns.sub.", "no.such.",
+        ];
+        let name = prop_oneof![
+            4 => prop::sample::select(labels.to_vec()).prop_map(|label| format!("{label}example.com")),
+            1 => "[a-z]{1,5}(\\.[a-z]{1,5}){0,4}",
+        ];
+        let record_type = prop_oneof![
+            4 => prop::sample::select(vec![1_u16, 28, 2, 6, 15, 16, 5, 43, 255, 252, 41, 65]),
+            1 => any::<u16>(),
+        ];
+        let subnet =
+            (1_u8..=2, 0..=48_u8, prop::array::uniform6(any::<u8>())).prop_map(|(family, source, mut octets)| {
+                let source = if family == 1 { source.min(32) } else { source };
+                let length = usize::from(source.div_ceil(8));
+                if let Some(last) = octets[..length].last_mut().filter(|_| source % 8 != 0) {
+                    *last &= 0xff << (8 - source % 8);
+                }
+                let size = u8::try_from(4 + length).unwrap();
+                [&[0, 8, 0, size, 0, family, source, 0][..], &octets[..length]].concat()
+            });
+        let options = prop::collection::vec(
+            prop_oneof![3 => subnet, 1 => Just(vec![0, 3, 0, 0]), 1 => Just(vec![0, 10, 0, 2, 7, 7])],
+            0..3,
+        );
+        let edns = prop::option::of((any::<u16>(), options.prop_map(|options| options.concat())));
+        (name, record_type, edns).prop_map(|(name, record_type, edns)| Asked { name, record_type, edns })
+    }
+
+    fn ask(packet: &[u8], transport: Transport) -> Option<(Vec<u8>, Rcode)> {
+        let mut buffer = vec![0xaa; if transport == Transport::Tcp { 65_535 } else { UDP_SIZE.into() }];
+        let answered = answer(packet, [198, 51, 100, 7].into(), transport, &VIEW, &mut buffer)?;
+        buffer.truncate(answered.length);
+        Some((buffer, answered.rcode))
+    }
+
+    /// What holds of every answer, in the eyes of a decoder that is not ours.
+    fn check(packet: &[u8], answer: &[u8], rcode: Rcode) -> Message {
+        let message = Message::from_vec(answer).unwrap_or_else(|error| panic!("{packet:02x?} {answer:02x?} {error}"));
+        assert_eq!(answer[..2], packet[..2], "the id");
+        assert_eq!(message.metadata.message_type, MessageType::Response);
+        assert!(!message.metadata.recursion_available && !message.metadata.authentic_data);
+        assert_eq!(message.metadata.recursion_desired, packet[2] & 1 == 1);
+        assert_eq!(u16::from(message.metadata.response_code), rcode.0);
+        assert!(!message.metadata.truncation || message.answers.is_empty());
+        message
+    }
+
+    proptest! {
+        // PROPTEST_CASES=20000000 makes minutes of it.
+        #[test]
+        fn arbitrary_packets_get_sound_answers(
+            asked in asked(),
+            flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+            cut in prop::option::of(any::<prop::sample::Index>()),
+            tail in prop::collection::vec(any::<u8>(), 0..40),
+        ) {
+            let mut packet = asked.packet();
+            packet.extend(tail);
+            for (at, value) in flips {
+                let at = at.index(packet.len());
+                packet[at] = value;
+            }
+            if let Some(cut) = cut {
+                packet.truncate(cut.index(packet.len()));
+            }
+            for transport in [Transport::Udp, Transport::Tcp] {
+                match ask(&packet, transport) {
+                    Some((answer, rcode)) => drop(check(&packet, &answer, rcode)),
+                    None => prop_assert!(packet.len() < 12 || packet[2] & 0x80 != 0),
+                }
+            }
+        }
+
+        #[test]
+        fn queries_are_answered_as_they_ask_to_be(asked in asked()) {
+            let packet = asked.packet();
+            let (over_udp, rcode) = ask(&packet, Transport::Udp).unwrap();
+            let udp = check(&packet, &over_udp, rcode);
+            let limit = asked.edns.as_ref().map_or(512, |(size, _)| (*size).clamp(512, 1232));
+            prop_assert!(over_udp.len() <= usize::from(limit));
+            let (over_tcp, _) = ask(&packet, Transport::Tcp).unwrap();
+            let tcp = check(&packet, &over_tcp, rcode);
+            prop_assert!(!tcp.metadata.truncation);
+            // The same over both, unless it is cut short; glue that need not be there may be left out.
+            if !udp.metadata.truncation {
+                prop_assert_eq!(&udp.answers, &tcp.answers);
+                prop_assert_eq!(&udp.authorities, &tcp.authorities);
+            }
+            prop_assert_eq!(udp.edns.is_some(), asked.edns.is_some());
+            let option = |message: &Message, code| {
+                message.edns.as_ref().and_then(|edns| edns.option(code).cloned())
+            };
+            let subnets = asked.edns.as_ref().map_or(0, |(_, options)| options.windows(2).filter(|two| *two == [0, 8]).count());
+            if rcode != Rcode::FORMERR && subnets == 0 {
+                prop_assert_eq!(option(&udp, EdnsCode::Subnet), None);
+            }
+            if let Some(EdnsOption::Subnet(subnet)) = option(&udp, EdnsCode::Subnet) {
+                let most = if subnet.addr().is_ipv4() { 24 } else { 48 };
+                prop_assert!(subnet.scope_prefix() <= most);
+            }
+            prop_assert_eq!(option(&udp, EdnsCode::Unknown(10)), None);
+        }
+    }
+}

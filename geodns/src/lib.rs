@@ -27,6 +27,8 @@ mod place;
 mod query_log;
 mod service;
 mod sources;
+#[cfg(test)]
+mod testing;
 mod view;
 mod zone;
 

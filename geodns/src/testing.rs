@@ -1,0 +1,84 @@
+//! A name server's snapshot for tests.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use verge_protocol::fleet::{EdgeState, Force};
+
+use crate::config::Policy;
+use crate::dns::name::Name;
+use crate::fleet::{FenceId, Fleet, Member};
+use crate::place::{Atlas, Overrides};
+use crate::view::View;
+use crate::zone::{Catalogue, ZoneFile};
+
+const ZONE: &str = "
+$TTL 1h
+@ SOA ns admin 1 2h 15m 2w 5m
+@ NS ns
+ns A 192.0.2.53
+@ MX 10 mail
+mail A 192.0.2.25
+mail AAAA 2001:db8::25
+text TXT \"a\" \"b\"
+*.wild CNAME site
+alias CNAME alias2
+alias2 CNAME site
+loop CNAME loop2
+loop2 CNAME loop
+out CNAME www.example.org.
+deep.ent TXT deep
+sub NS ns.sub
+sub NS ns.example.net.
+sub DS 1 8 2 00
+ns.sub A 192.0.2.54
+big TXT ";
+
+/// `example.com`, in which the fleet answers at the apex, at `site` and at `fenced`, and `sub.example.org`; edges in Frankfurt, New
+/// York and Singapore, the last without IPv6, the first alone inside the fence; documentation prefixes placed near each.
+pub(crate) fn view() -> View {
+    let big = vec![format!("\"{}\"", "x".repeat(250)); 8].join(" ");
+    let zones = [
+        ("example.com", format!("{ZONE}{big}\n")),
+        ("sub.example.org", "$TTL 60\n@ SOA ns.example.net. a 1 2 3 4 5\n@ NS ns.example.net.\n".to_owned()),
+    ];
+    let zones = zones.map(|(apex, text)| {
+        Arc::new(ZoneFile::parse(Path::new(apex), &Name::parse(apex).unwrap(), |_| Ok(text.clone())).unwrap())
+    });
+    let name = |name: &str, fence| (Name::parse(name).unwrap(), FenceId(fence));
+    let names = [name("example.com", 0), name("site.example.com", 0), name("fenced.example.com", 1)];
+    let edge = |name: &str, place: &str, addresses: &[&str], region: &str| Member {
+        name: name.parse().unwrap(),
+        state: EdgeState {
+            addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
+            place: Some(place.parse().unwrap()),
+            regions: [region.parse().unwrap()].into(),
+            port: 80,
+            weight: 1,
+            force: Force::Auto,
+        },
+        conditions: Vec::new(),
+    };
+    let edges = vec![
+        edge("fra", "50.11,8.68", &["192.0.2.1", "2001:db8::1"], "eu"),
+        edge("nyc", "40.71,-74.01", &["192.0.2.2", "2001:db8::2"], "na"),
+        edge("sin", "1.29,103.85", &["192.0.2.3"], "as"),
+    ];
+    let fences: [BTreeSet<_>; 2] = [BTreeSet::new(), ["eu".parse().unwrap()].into()];
+    let places = [
+        ("192.0.2.0/24", "52.52,13.40"),
+        ("198.51.100.0/24", "40.71,-74.01"),
+        ("203.0.113.0/24", "1.29,103.85"),
+        ("2001:db8:3::/48", "1.29,103.85"),
+        ("10.1.0.0/16", "1.29,103.85"),
+    ];
+    let places = places.map(|(network, place)| (network.parse().unwrap(), place.parse().unwrap()));
+    View {
+        catalogue: Arc::new(Catalogue::new(&zones, &names)),
+        fleet: Arc::new(Fleet::new(edges, &fences, Policy::default())),
+        named: Arc::default(),
+        atlas: Arc::new(Atlas::new(Arc::new(Overrides::new(places).unwrap()), None)),
+        node: "ns-1".into(),
+    }
+}
