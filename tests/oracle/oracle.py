@@ -78,7 +78,7 @@ class Node:
             private_listen = "127.0.0.1:7601"
             database = "{database}"
             zones = [{{ name = "verge.test", file = "{folder}/zone", sites = true }}]
-            places = {{ "100.64.0.0/12" = "0.5,0.5" }}
+            rate_limit = {{ per_second = 0 }}
             """
         )
         self.log = open(folder / "log", "w+")
