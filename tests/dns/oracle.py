@@ -10,7 +10,6 @@ import random
 import socket
 import subprocess
 import tempfile
-import time
 
 import dns.edns
 import dns.flags
@@ -18,6 +17,8 @@ import dns.message
 import dns.rcode
 import dns.rdatatype
 import maxminddb
+
+from node import Node
 
 NAME = "demo.verge.test."
 EARTH_KM = 6371.0088
@@ -49,56 +50,12 @@ def addresses(index):
     return f"198.18.0.{index + 1}", f"2001:2::{index + 1:x}"
 
 
-def state():
-    """What a name server keeps of what an origin told it."""
-    rows = []
+def edges():
+    """The same as rows of an origin's state."""
     for index, (name, latitude, longitude, ipv6, force) in enumerate(EDGES):
         v4, v6 = addresses(index)
         value = {"addresses": [v4] + [v6] * ipv6, "place": f"{latitude},{longitude}", "force": force}
-        rows.append({"key": f"edge/{name}", "seq": index + 1, "value": value})
-    channel = {"epoch": 100, "release": "v1", "manifest": "0" * 64}
-    rows.append({"key": "channel/demo/live", "seq": 100, "value": channel})
-    return {"position": "1-100", "rows": rows}
-
-
-class Node:
-    """A running name server; ends with the block."""
-
-    def __init__(self, binary, folder, database):
-        (folder / "data").mkdir()
-        (folder / "data" / "state.json").write_text(json.dumps(state()))
-        (folder / "zone").write_text("$TTL 300\n@ SOA ns admin 1 2 3 4 60\n@ NS ns\nns A 198.18.0.53\n")
-        (folder / "config").write_text(
-            f"""
-            name = "ns-1"
-            origins = ["http://127.0.0.1:9"]
-            token = "vrg_none"
-            data = "{folder}/data"
-            listen = ["198.18.0.53:53", "[2001:2::53]:53"]
-            private_listen = "127.0.0.1:7601"
-            database = "{database}"
-            zones = [{{ name = "verge.test", file = "{folder}/zone", sites = true }}]
-            rate_limit = {{ per_second = 0 }}
-            """
-        )
-        self.log = open(folder / "log", "w+")
-        self.process = subprocess.Popen([binary, "--config", folder / "config"], stderr=self.log, stdout=self.log)
-
-    def __enter__(self):
-        for _ in range(200):
-            try:
-                socket.create_connection(("127.0.0.1", 7601), timeout=1).close()
-                return self
-            except OSError:
-                if self.process.poll() is not None:
-                    break
-                time.sleep(0.05)
-        self.log.seek(0)
-        raise SystemExit(f"verge-geodns does not start:\n{self.log.read()}")
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait(10)
+        yield {"key": f"edge/{name}", "seq": index + 1, "value": value}
 
 
 class Oracle:
@@ -186,7 +143,7 @@ def main():
         lines = listing.read_text().splitlines()
         listed = [ipaddress.ip_network(line.split("\t")[0]) for line in lines]
         oracle = Oracle(database)
-        with Node(arguments.geodns, folder, database):
+        with Node(arguments.geodns, folder, edges(), database=database):
             explain = http.client.HTTPConnection("127.0.0.1", 7601)
             asked = 0
             while asked < arguments.count:

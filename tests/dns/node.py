@@ -1,0 +1,57 @@
+"""A verge-geodns that runs for as long as somebody asks it."""
+
+import json
+import socket
+import subprocess
+import time
+
+ZONE = """\
+$TTL 300
+@ SOA ns-1 hostmaster 1 7200 900 1209600 60
+@ NS ns-1
+ns-1 A 198.18.0.53
+ns-1 AAAA 2001:2::53
+"""
+
+CHANNEL = {"key": "channel/demo/live", "seq": 100, "value": {"epoch": 100, "release": "v1", "manifest": "0" * 64}}
+
+
+class Node:
+    """Knows the names of one site, demo, and the edges of `rows`; ends with the block. Its origin is away for good."""
+
+    def __init__(self, binary, folder, rows, zone="", database=None):
+        (folder / "data").mkdir()
+        state = {"position": "1-100", "channels": ["demo/live"], "rows": [*rows, CHANNEL]}
+        (folder / "data" / "state.json").write_text(json.dumps(state))
+        (folder / "zone").write_text(ZONE + zone)
+        (folder / "config").write_text(
+            f"""
+            name = "ns-1"
+            origins = ["http://127.0.0.1:9"]
+            token = "vrg_none"
+            data = "{folder}/data"
+            listen = ["198.18.0.53:53", "[2001:2::53]:53"]
+            private_listen = "127.0.0.1:7601"
+            zones = [{{ name = "verge.test", file = "{folder}/zone", sites = true }}]
+            rate_limit = {{ per_second = 0 }}
+            {f'database = "{database}"' if database else ""}
+            """
+        )
+        self.log = open(folder / "log", "w+")
+        self.process = subprocess.Popen([binary, "--config", folder / "config"], stderr=self.log, stdout=self.log)
+
+    def __enter__(self):
+        for _ in range(200):
+            try:
+                socket.create_connection(("127.0.0.1", 7601), timeout=1).close()
+                return self
+            except OSError:
+                if self.process.poll() is not None:
+                    break
+                time.sleep(0.05)
+        self.log.seek(0)
+        raise SystemExit(f"verge-geodns does not start:\n{self.log.read()}")
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(10)
