@@ -6,7 +6,7 @@ mod resolve;
 use std::net::IpAddr;
 
 use self::resolve::Resolved;
-use crate::dns::query::{self, Packet, Query, Unanswerable};
+use crate::dns::query::{self, NameBuffer, Packet, Query, Unanswerable};
 use crate::dns::record::RecordType;
 use crate::dns::reply::{Full, Opt, Rcode, Reply, UDP_SIZE};
 use crate::fleet::Picked;
@@ -28,7 +28,7 @@ pub(crate) struct Answered<'a> {
     pub(crate) length: usize,
     /// How it went.
     pub(crate) rcode: Rcode,
-    /// What was asked for, if that could be read.
+    /// The name, in canonical wire form, and the type that was asked for, if they could be read.
     pub(crate) question: Option<(&'a [u8], RecordType)>,
     /// Whether it came with a client subnet.
     pub(crate) with_subnet: bool,
@@ -49,12 +49,13 @@ pub(crate) fn answer<'a>(
     peer: IpAddr,
     transport: Transport,
     view: &'a View,
+    name: &'a mut NameBuffer,
     buffer: &mut [u8],
 ) -> Option<Answered<'a>> {
-    match query::read(packet) {
+    match query::read(packet, name) {
         Packet::Noise => None,
         Packet::Unanswerable(unanswerable) => Some(refuse(&unanswerable, buffer)),
-        Packet::Query(query) => Some(respond(&query, packet, peer, transport, view, buffer)),
+        Packet::Query(query) => Some(respond(&query, peer, transport, view, buffer)),
     }
 }
 
@@ -68,8 +69,7 @@ fn refuse<'a>(unanswerable: &Unanswerable<'_>, buffer: &mut [u8]) -> Answered<'a
 }
 
 fn respond<'a>(
-    query: &Query<'_>,
-    packet: &'a [u8],
+    query: &Query<'a>,
     peer: IpAddr,
     transport: Transport,
     view: &'a View,
@@ -81,7 +81,7 @@ fn respond<'a>(
         (Transport::Udp, None) => UDP_LEAST.into(),
     };
     let mut opt = query.edns.as_ref().map(|edns| Opt::answering(edns, view.node.as_bytes()));
-    let question = Some((query.question, query.name()));
+    let question = Some((query.question, query.name));
     let mut reply = Reply::new(buffer, limit, query.header, question, opt.as_ref());
     let mut resolved = Resolved::nothing();
     if resolve::resolve(query, peer, view, &mut reply, &mut resolved) == Err(Full) {
@@ -91,16 +91,14 @@ fn respond<'a>(
         opt.set_scope(resolved.scope);
     }
     let length = reply.finish(resolved.rcode, opt.as_ref());
-    // The name in lowercase lives in the query; the packet's own bytes outlive it.
-    let name = &packet[HEADER..HEADER + query.name().len()];
     Answered {
         length,
         rcode: resolved.rcode,
-        question: Some((name, query.record_type)),
+        question: Some((query.name, query.record_type)),
         with_subnet: query.edns.is_some_and(|edns| edns.subnet.is_some()),
         zone: resolved.zone,
         picked: resolved.picked,
-        about: resolved.about.unwrap_or(name),
+        about: resolved.about.unwrap_or(query.name),
     }
 }
 
@@ -188,9 +186,11 @@ mod tests {
 
     fn ask(packet: &[u8], transport: Transport) -> Option<(Vec<u8>, Rcode)> {
         let mut buffer = vec![0xaa; if transport == Transport::Tcp { 65_535 } else { UDP_SIZE.into() }];
-        let answered = answer(packet, [198, 51, 100, 7].into(), transport, &VIEW, &mut buffer)?;
-        buffer.truncate(answered.length);
-        Some((buffer, answered.rcode))
+        let mut name = NameBuffer::default();
+        let answered = answer(packet, [198, 51, 100, 7].into(), transport, &VIEW, &mut name, &mut buffer)?;
+        let (length, rcode) = (answered.length, answered.rcode);
+        buffer.truncate(length);
+        Some((buffer, rcode))
     }
 
     /// What holds of every answer, in the eyes of a decoder that is not ours.

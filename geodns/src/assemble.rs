@@ -1,12 +1,11 @@
 //! Putting views together out of what zones, database, feed and probes say, each time one of them says something new.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use verge_daemon::Tasks;
-use verge_protocol::{DomainName, Region};
+use verge_protocol::DomainName;
 
 use crate::config::Policy;
 use crate::dns::name::Name;
@@ -38,10 +37,8 @@ pub(crate) struct Parts {
 pub(crate) struct Assembler {
     parts: Parts,
     views: Arc<ArcSwap<View>>,
-    /// What the catalogue was made with.
-    names: Vec<(Name, FenceId)>,
-    /// What the fleet is made with. Fences are numbered for both at once.
-    fences: Vec<BTreeSet<Region>>,
+    /// What catalogue and fleet are made with. Fences are numbered for both at once.
+    told: Arc<Told>,
 }
 
 /// What has changed.
@@ -51,8 +48,6 @@ enum News {
     Zones,
     Health,
     Database,
-    /// Nothing will any more.
-    End,
 }
 
 impl Assembler {
@@ -60,13 +55,12 @@ impl Assembler {
     /// harm.
     pub(crate) fn new(mut parts: Parts) -> Self {
         let told = Arc::clone(&parts.told.borrow_and_update());
-        let (names, fences) = (told.names(&parts.bases), told.fences());
-        let catalogue = catalogue(&parts.zones.borrow_and_update(), &names);
+        let catalogue = catalogue(&parts.zones.borrow_and_update(), &told.names(&parts.bases));
         let atlas = Arc::new(Atlas::new(Arc::clone(&parts.overrides), parts.database.borrow_and_update().clone()));
-        let fleet = fleet(&told, &parts.health.borrow_and_update(), &fences, parts.policy);
+        let fleet = fleet(&told, &parts.health.borrow_and_update(), parts.policy);
         let counts = (0..fleet.len()).map(|edge| parts.named.of(fleet.name(edge))).collect();
         let view = View { catalogue, fleet, named: counts, atlas, node: parts.node.clone() };
-        Self { parts, views: Arc::new(ArcSwap::from_pointee(view)), names, fences }
+        Self { parts, views: Arc::new(ArcSwap::from_pointee(view)), told }
     }
 
     /// The view of the moment.
@@ -79,9 +73,6 @@ impl Assembler {
         let watch = async move {
             loop {
                 let news = self.news().await;
-                if matches!(news, News::End) {
-                    return;
-                }
                 // What changes meanwhile is in the next one: a hundred pushes at once make a few views.
                 let made = tokio::task::spawn_blocking(move || {
                     self.renew(&news);
@@ -96,15 +87,16 @@ impl Assembler {
         drop(tasks.spawn("view", tasks.draining().clone().run_until_cancelled_owned(watch)));
     }
 
+    /// Waits for what changes next. A part that says nothing more, such as a database that is not there, is waited for no more.
     async fn news(&mut self) -> News {
         let Parts { zones, database, told, health, .. } = &mut self.parts;
-        let (changed, news) = tokio::select! {
-            changed = told.changed() => (changed, News::Told),
-            changed = zones.changed() => (changed, News::Zones),
-            changed = health.changed() => (changed, News::Health),
-            changed = database.changed() => (changed, News::Database),
-        };
-        if changed.is_ok() { news } else { News::End }
+        tokio::select! {
+            Ok(()) = told.changed() => News::Told,
+            Ok(()) = zones.changed() => News::Zones,
+            Ok(()) = health.changed() => News::Health,
+            Ok(()) = database.changed() => News::Database,
+            else => std::future::pending().await,
+        }
     }
 
     fn renew(&mut self, news: &News) {
@@ -112,33 +104,29 @@ impl Assembler {
         match news {
             News::Told => {
                 let told = Arc::clone(&self.parts.told.borrow_and_update());
-                let names = told.names(&self.parts.bases);
-                self.fences = told.fences();
-                if names != self.names {
-                    self.names = names;
-                    view.catalogue = catalogue(&self.parts.zones.borrow_and_update(), &self.names);
+                let before = std::mem::replace(&mut self.told, told);
+                if !self.told.shares_names_with(&before) {
+                    view.catalogue = self.catalogue();
                 }
-                self.refleet(&told, &mut view);
+                self.refleet(&mut view);
             }
-            News::Zones => view.catalogue = catalogue(&self.parts.zones.borrow_and_update(), &self.names),
+            News::Zones => view.catalogue = self.catalogue(),
             // By what was told when fences were last numbered: what has been told since comes with its own news.
-            News::Health => {
-                let told = Arc::clone(&self.parts.told.borrow());
-                if told.fences() == self.fences {
-                    self.refleet(&told, &mut view);
-                }
-            }
+            News::Health => self.refleet(&mut view),
             News::Database => {
                 let database = self.parts.database.borrow_and_update().clone();
                 view.atlas = Arc::new(Atlas::new(Arc::clone(&self.parts.overrides), database));
             }
-            News::End => return,
         }
         self.views.store(Arc::new(view));
     }
 
-    fn refleet(&mut self, told: &Told, view: &mut View) {
-        view.fleet = fleet(told, &self.parts.health.borrow_and_update(), &self.fences, self.parts.policy);
+    fn catalogue(&mut self) -> Arc<Catalogue> {
+        catalogue(&self.parts.zones.borrow_and_update(), &self.told.names(&self.parts.bases))
+    }
+
+    fn refleet(&mut self, view: &mut View) {
+        view.fleet = fleet(&self.told, &self.parts.health.borrow_and_update(), self.parts.policy);
         view.named = (0..view.fleet.len()).map(|edge| self.parts.named.of(view.fleet.name(edge))).collect();
     }
 }
@@ -151,11 +139,56 @@ fn catalogue(zones: &[Arc<ZoneFile>], names: &[(Name, FenceId)]) -> Arc<Catalogu
     Arc::new(catalogue)
 }
 
-fn fleet(told: &Told, health: &HealthTable, fences: &[BTreeSet<Region>], policy: Policy) -> Arc<Fleet> {
+fn fleet(told: &Told, health: &HealthTable, policy: Policy) -> Arc<Fleet> {
     let member = |(name, state): (&_, &_)| Member {
         conditions: health.conditions(name, state),
         name: Clone::clone(name),
         state: Clone::clone(state),
     };
-    Arc::new(Fleet::new(told.edges.iter().map(member).collect(), fences, policy))
+    Arc::new(Fleet::new(told.edges.iter().map(member).collect(), &told.fences(), policy))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use verge_protocol::fleet::EdgeState;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_part_that_says_nothing_more_ends_none_of_the_others() {
+        let told = watch::Sender::new(Arc::new(Told::default()));
+        // As when there is no database: nobody is left who could change it.
+        let (_, database) = watch::channel(None);
+        let (zones, health) = (watch::Sender::new(Vec::new()), watch::Sender::new(Arc::default()));
+        let parts = Parts {
+            zones: zones.subscribe(),
+            database,
+            told: told.subscribe(),
+            health: health.subscribe(),
+            bases: Vec::new(),
+            overrides: Arc::default(),
+            policy: Policy::default(),
+            named: EdgeCounts::default(),
+            node: "ns-1".into(),
+        };
+        let (assembler, tasks) = (Assembler::new(parts), Tasks::default());
+        let views = assembler.views();
+        assembler.run(&tasks);
+        let state: EdgeState = serde_json::from_str(r#"{"addresses":["192.0.2.1"]}"#).unwrap();
+        let mut edges = BTreeMap::new();
+        for number in 1..=20 {
+            edges.insert(format!("fra-{number}").parse().unwrap(), state.clone());
+            told.send_replace(Arc::new(Told { edges: edges.clone().into(), ..Told::default() }));
+            let until_named = async {
+                while views.load().fleet.len() < number {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(30), until_named).await.unwrap();
+        }
+        tasks.shutdown(Duration::from_secs(30)).await.unwrap();
+    }
 }

@@ -6,10 +6,15 @@
 //!                   └──► Saved (disk) ◄── Remembered ◄── health
 //! ```
 //!
+//! A hundred thousand sites are to fit into little memory, and each of their releases is to cost next to nothing: what the three
+//! have in common is there once, what has not changed is not copied, and a release is no reason to write.
+//!
 //! What is on disk is answered from at once when the daemon starts, whether an origin can be reached or not.
 
 mod apply;
+mod channel;
 mod counts;
+mod kept;
 mod rows;
 mod save;
 mod saved;
@@ -55,17 +60,18 @@ impl Follower {
     pub(crate) async fn boot(self) -> Booted {
         let folder = Arc::clone(&self.folder);
         let load = tokio::task::spawn_blocking(move || saved::load(folder.path()));
-        let saved = load.await.unwrap_or_else(|error| {
+        let mut saved = load.await.unwrap_or_else(|error| {
             tracing::error!(%error, "reading the saved state crashed: starting over");
             saved::Saved::default()
         });
+        let remembered = watch::Sender::new(Arc::new(std::mem::take(&mut saved.health)));
         let mut rows = Rows::default();
-        for notice in rows.restore(saved.rows) {
+        for notice in rows.restore(saved) {
             self.counts.note(notice);
         }
         self.counts.count_unknown(&rows);
         let told = watch::Sender::new(Arc::new(rows.told().clone()));
-        Booted { follower: self, rows, told, remembered: watch::Sender::new(Arc::new(saved.health)) }
+        Booted { follower: self, rows, told, remembered }
     }
 }
 
@@ -75,7 +81,7 @@ impl Booted {
         self.told.subscribe()
     }
 
-    /// What is remembered of the edges' health. What is sent here is saved, within ten seconds.
+    /// What is remembered of the edges' health. What is sent here is saved within ten seconds, if the next process needs it.
     pub(crate) fn remembered(&self) -> watch::Sender<Arc<Remembered>> {
         self.remembered.clone()
     }
@@ -94,7 +100,7 @@ impl Booted {
             reconnected: None,
             changes,
         };
-        let to_save = watch::Sender::new(Arc::new(rows.saved()));
+        let to_save = watch::Sender::new(rows.clone());
         let saver = Saver::new(follower.folder, to_save.subscribe(), remembered.subscribe(), follower.counts.clone());
         drop(tasks.spawn("save", saver.run(tasks.draining().clone())));
         until_drained("feed", Box::pin(listener.run()));

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::answer::{self, Transport};
 use crate::dns::limit::{Limiter, Verdict};
+use crate::dns::query::NameBuffer;
 use crate::dns::udp::Answerer;
 use crate::metrics::Counts;
 use crate::query_log::QueryLog;
@@ -19,6 +20,7 @@ use crate::view::View;
 pub(crate) struct Service {
     views: Cache<Arc<ArcSwap<View>>, Arc<View>>,
     transport: Transport,
+    name: NameBuffer,
     /// Over TCP nobody is limited: an answer goes to who asked.
     limiter: Option<Limiter>,
     counts: Arc<Counts>,
@@ -36,7 +38,8 @@ impl Service {
         log: QueryLog,
     ) -> Self {
         let started = Instant::now();
-        Self { views: Cache::new(views), transport, limiter, counts, log, started, now: Duration::ZERO }
+        let (views, name) = (Cache::new(views), NameBuffer::default());
+        Self { views, transport, name, limiter, counts, log, started, now: Duration::ZERO }
     }
 }
 
@@ -48,7 +51,7 @@ impl Answerer for Service {
     fn answer(&mut self, packet: &[u8], peer: SocketAddr, buffer: &mut [u8]) -> Option<usize> {
         let view = self.views.load();
         let peer = peer.ip().to_canonical();
-        let Some(answered) = answer::answer(packet, peer, self.transport, view, buffer) else {
+        let Some(answered) = answer::answer(packet, peer, self.transport, view, &mut self.name, buffer) else {
             self.counts.noise();
             return None;
         };

@@ -17,21 +17,14 @@ pub(crate) struct Query<'a> {
     pub(crate) header: Header,
     /// The question as it was sent, to be echoed byte by byte: resolvers check its case.
     pub(crate) question: &'a [u8],
-    /// The name that is asked for, in lowercase.
-    name: LowercaseName,
+    /// The name that is asked for, in canonical wire form.
+    pub(crate) name: &'a [u8],
     /// The type that is asked for.
     pub(crate) record_type: RecordType,
     /// The class that is asked for.
     pub(crate) class: u16,
     /// What came with its OPT record, if it had one.
     pub(crate) edns: Option<Edns>,
-}
-
-impl Query<'_> {
-    /// The name that is asked for, in canonical wire form.
-    pub(crate) fn name(&self) -> &[u8] {
-        self.name.wire()
-    }
 }
 
 /// What an answer's header takes over from the query's.
@@ -60,7 +53,6 @@ pub(crate) struct Unanswerable<'a> {
 
 /// What a packet comes to.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are the large one, and none outlives its answer")]
 pub(crate) enum Packet<'a> {
     /// A question.
     Query(Query<'a>),
@@ -87,7 +79,7 @@ impl Query<'_> {
 /// 3. RFC 6891 §6.1.1: at most one OPT, in the additional section, at the root.
 /// 4. RFC 6891 §6.1.3: version 0, else BADVERS, whatever its options hold.
 /// 5. RFC 7871 §7.1.2, §11: client subnet options exactly as long as they say, no bits beyond the prefix, scope 0.
-pub(crate) fn read(packet: &[u8]) -> Packet<'_> {
+pub(crate) fn read<'a>(packet: &'a [u8], name: &'a mut NameBuffer) -> Packet<'a> {
     let mut reader = Reader::new(packet);
     let Some((header, counts)) = head(&mut reader) else { return Packet::Noise };
     let unanswerable = |rcode, question, edns| Packet::Unanswerable(Unanswerable { header, question, rcode, edns });
@@ -98,7 +90,7 @@ pub(crate) fn read(packet: &[u8]) -> Packet<'_> {
         return unanswerable(Rcode::FORMERR, None, false);
     }
     let start = reader.at();
-    let Ok((name, record_type, class)) = question(&mut reader) else {
+    let Ok((name, record_type, class)) = question(&mut reader, name) else {
         return unanswerable(Rcode::FORMERR, None, false);
     };
     let question = &packet[start..reader.at()];
@@ -128,21 +120,27 @@ fn head(reader: &mut Reader<'_>) -> Option<(Header, Counts)> {
     Some((header, Counts { questions: counts[0], before_additional, additional: counts[3] }))
 }
 
-fn question(reader: &mut Reader<'_>) -> Result<(LowercaseName, RecordType, u16), Cut> {
-    let mut name = LowercaseName::empty();
+fn question<'n>(
+    reader: &mut Reader<'_>,
+    NameBuffer(name): &'n mut NameBuffer,
+) -> Result<(&'n [u8], RecordType, u16), Cut> {
+    let mut end = 0;
     loop {
         let length = reader.u8()?;
         // Compression has nothing before it to point at here.
         if length > 63 {
             return Err(Cut);
         }
-        name.push(&[length])?;
+        let label = reader.take(length.into())?;
+        let room = name.get_mut(end..=end + label.len()).ok_or(Cut)?;
+        room[0] = length;
+        room[1..].copy_from_slice(label);
+        room[1..].make_ascii_lowercase();
+        end += room.len();
         if length == 0 {
-            break;
+            return Ok((&name[..end], RecordType(reader.u16()?), reader.u16()?));
         }
-        name.push(reader.take(length.into())?)?;
     }
-    Ok((name, RecordType(reader.u16()?), reader.u16()?))
 }
 
 /// Passes over the records behind the question; the OPT among them is read. What is left at the end is a fault.
@@ -162,35 +160,12 @@ fn edns(reader: &mut Reader<'_>, counts: &Counts) -> Result<Option<Edns>, EdnsEr
     if reader.is_at_end() { Ok(found) } else { Err(malformed(&found)) }
 }
 
-/// A name of at most 255 bytes, without an allocation.
-struct LowercaseName {
-    bytes: [u8; Name::MAX],
-    length: u8,
-}
+/// Where the name of a question is put in lowercase: one for each who reads, used again for each question.
+pub(crate) struct NameBuffer([u8; Name::MAX]);
 
-impl LowercaseName {
-    fn empty() -> Self {
-        Self { bytes: [0; Name::MAX], length: 0 }
-    }
-
-    fn push(&mut self, bytes: &[u8]) -> Result<(), Cut> {
-        let start = usize::from(self.length);
-        let room = self.bytes.get_mut(start..start + bytes.len()).ok_or(Cut)?;
-        room.copy_from_slice(bytes);
-        // A length is at most 63 and so no letter.
-        room.make_ascii_lowercase();
-        self.length = u8::try_from(start + bytes.len()).map_err(|_| Cut)?;
-        Ok(())
-    }
-
-    fn wire(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.length)]
-    }
-}
-
-impl std::fmt::Debug for LowercaseName {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        super::name::write(self.wire(), formatter)
+impl Default for NameBuffer {
+    fn default() -> Self {
+        Self([0; Name::MAX])
     }
 }
 
@@ -218,7 +193,7 @@ mod tests {
     }
 
     fn rcode(packet: &[u8]) -> Option<Rcode> {
-        match read(packet) {
+        match read(packet, &mut NameBuffer::default()) {
             Packet::Query(_) => Some(Rcode::NOERROR),
             Packet::Unanswerable(unanswerable) => Some(unanswerable.rcode),
             Packet::Noise => None,
@@ -228,9 +203,10 @@ mod tests {
     #[test]
     fn a_plain_query() {
         let packet = packet(0x0100, [1, 0, 0, 0], b"");
-        let Packet::Query(query) = read(&packet) else { panic!("a query") };
+        let mut name = NameBuffer::default();
+        let Packet::Query(query) = read(&packet, &mut name) else { panic!("a query") };
         assert_eq!(query.header, Header { id: 0x1234, opcode: 0, recursion_desired: true });
-        assert_eq!(query.name(), b"\x03www\x07example\0");
+        assert_eq!(query.name, b"\x03www\x07example\0");
         assert_eq!(query.question, b"\x03Www\x07example\0\0\x01\0\x01");
         assert_eq!((query.record_type, query.is_internet()), (RecordType::A, true));
         assert!(query.edns.is_none());
@@ -283,13 +259,13 @@ mod tests {
     proptest! {
         #[test]
         fn arbitrary_packets_never_panic(packet in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = read(&packet);
+            let _ = rcode(&packet);
         }
 
         #[test]
         fn arbitrary_ends_never_panic(rest in prop::collection::vec(any::<u8>(), 0..100), count in 0_u16..4) {
-            let _ = read(&packet(0, [1, 0, 0, count], &rest));
-            let _ = read(&packet(0, [1, 0, 0, 1], &opt(0, &rest)));
+            let _ = rcode(&packet(0, [1, 0, 0, count], &rest));
+            let _ = rcode(&packet(0, [1, 0, 0, 1], &opt(0, &rest)));
         }
     }
 }

@@ -287,7 +287,7 @@ impl<'b, 'n> Reply<'b, 'n> {
 mod tests {
     use super::*;
     use crate::dns::name::Name;
-    use crate::dns::query::{self, Packet};
+    use crate::dns::query::{self, NameBuffer, Packet};
 
     const HEADER_OF_QUERY: Header = Header { id: 7, opcode: 0, recursion_desired: true };
     const QUESTION: &[u8] = b"\x03wWw\x07example\0\0\x01\0\x01";
@@ -339,10 +339,11 @@ mod tests {
             b"\0\0\x29\x04\xd0\0\0\x80\0\0\x0f\0\x08\0\x07\0\x01\x18\0\xc0\0\x02\0\x03\0\0",
         ]
         .concat();
-        let Packet::Query(query) = query::read(&packet) else { panic!("a query") };
+        let mut name = NameBuffer::default();
+        let Packet::Query(query) = query::read(&packet, &mut name) else { panic!("a query") };
         let mut opt = Opt::answering(&query.edns.unwrap(), b"ns-1");
         let mut buffer = [0; 512];
-        let reply = Reply::new(&mut buffer, 512, query.header, Some((query.question, query.name())), Some(&opt));
+        let reply = Reply::new(&mut buffer, 512, query.header, Some((query.question, query.name)), Some(&opt));
         opt.set_scope(20);
         let length = reply.finish(Rcode::BADVERS, Some(&opt));
         let end: &[&[u8]] =

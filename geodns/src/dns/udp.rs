@@ -11,6 +11,7 @@ mod socket;
 
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -41,17 +42,18 @@ pub(crate) trait Answerer: Send + 'static {
 pub(crate) fn serve<A: Answerer>(sockets: Sockets, tasks: &Tasks, mut answerer: impl FnMut() -> A) {
     let stopped = Arc::new(AtomicBool::new(false));
     {
-        let (stopped, draining) = (Arc::clone(&stopped), tasks.draining().clone());
+        let (stop, draining) = (Stop(Arc::clone(&stopped)), tasks.draining().clone());
         drop(tasks.spawn("end of dns over udp", async move {
+            let _stop = stop;
             draining.cancelled().await;
-            stopped.store(true, Ordering::Relaxed);
         }));
     }
     for socket in sockets.into_iter() {
         let (mut answerer, stopped) = (answerer(), Arc::clone(&stopped));
         let run = move || {
-            if let Err(error) = run(&socket, &mut answerer, &stopped) {
-                tracing::error!(%error, "a socket for dns over udp failed: its questions are not answered any more");
+            // A question that makes an answer crash must not silence all others.
+            while let Err(_crash) = catch_unwind(AssertUnwindSafe(|| run(&socket, &mut answerer, &stopped))) {
+                tracing::error!("an answer crashed: going on with the next question");
             }
         };
         drop(tasks.spawn("dns over udp", async move {
@@ -62,20 +64,31 @@ pub(crate) fn serve<A: Answerer>(sockets: Sockets, tasks: &Tasks, mut answerer: 
     }
 }
 
-fn run(socket: &socket::Socket, answerer: &mut impl Answerer, stopped: &AtomicBool) -> io::Result<()> {
-    let mut batch = Batch::new(socket.any_address);
+/// Stops the threads when it is dropped: also with a runtime that ends without tasks being drained, which would wait for them.
+struct Stop(Arc<AtomicBool>);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn run(socket: &socket::Socket, answerer: &mut impl Answerer, stopped: &AtomicBool) {
+    let mut batch = Batch::new(socket);
     while !stopped.load(Ordering::Relaxed) {
         match batch.receive(socket) {
             Ok(()) => {}
             // Nothing came for a while; or a router says that somebody an answer went to is gone, which is their loss.
             Err(error) if is_passing(&error) => continue,
-            Err(error) => return Err(error),
+            Err(error) => {
+                tracing::error!(%error, "a socket for dns over udp failed: its questions are not answered any more");
+                return;
+            }
         }
         answerer.begin();
         batch.answer(|packet, peer, buffer| answerer.answer(packet, peer, buffer));
         batch.send(socket);
     }
-    Ok(())
 }
 
 fn is_passing(error: &io::Error) -> bool {

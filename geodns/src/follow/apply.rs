@@ -7,13 +7,12 @@ use verge_daemon::feed::Change;
 
 use super::FollowCounts;
 use super::rows::Rows;
-use super::saved::SavedRows;
 use super::told::Told;
 
 pub(super) struct Applier {
     pub(super) rows: Rows,
     pub(super) told: watch::Sender<Arc<Told>>,
-    pub(super) to_save: watch::Sender<Arc<SavedRows>>,
+    pub(super) to_save: watch::Sender<Rows>,
     pub(super) counts: FollowCounts,
 }
 
@@ -26,28 +25,20 @@ impl Applier {
                 self.counts.note(notice);
             }
             self.counts.count_unknown(&self.rows);
-            let rows = self.rows.told();
+            let now = self.rows.told();
+            // A position that moves alone is there for who looks, and wakes nobody.
             self.told.send_if_modified(|told| {
-                if applied.changed {
-                    *told = Arc::new(rows.clone());
-                } else {
-                    Arc::make_mut(told).position = rows.position;
-                }
+                *told = Arc::new(now.clone());
                 applied.changed
             });
-            if applied.changed {
-                let position = rows.position.map(|position| position.to_string());
-                tracing::info!(position, edges = rows.edges.len(), domains = rows.domains.len(), "told of a change");
-            }
-            let saved = self.rows.saved();
-            // A feed that is opened again often tells nothing new.
-            self.to_save.send_if_modified(|before| {
-                let differs = **before != saved;
-                if differs {
-                    *before = Arc::new(saved);
-                }
-                differs
+            self.to_save.send_if_modified(|rows| {
+                *rows = self.rows.clone();
+                applied.to_save
             });
+            if applied.changed {
+                let position = now.position.map(|position| position.to_string());
+                tracing::info!(position, edges = now.edges.len(), domains = now.domains.len(), "told of a change");
+            }
         }
     }
 }

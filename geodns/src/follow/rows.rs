@@ -1,24 +1,28 @@
 //! The rows that were told, and what they come to.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use verge_daemon::chain;
 use verge_daemon::feed::Change;
-use verge_protocol::state::{Row, RowError};
+use verge_protocol::state::{Entry, Key, Row, RowError};
 
-use super::saved::SavedRows;
-use super::told::Told;
+use super::channel::Channel;
+use super::kept::{KeptRow, KeptRows};
+use super::saved::{Remembered, Saved};
+use super::told::{Told, put};
 
-/// Every row of the feed, by key, and what they tell.
-#[derive(Default)]
+/// What the rows of the feed tell, and what of them must outlive the process. Clones share everything, as those of [`Told`] do.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Rows {
+    /// Of channels, all that is kept.
     told: Told,
-    /// The last row of each key that could be read.
-    read: BTreeMap<String, Row>,
+    /// The last row of each other key that could be read.
+    read: Arc<KeptRows>,
     /// A later row of the key, which could not.
-    refused: BTreeMap<String, Row>,
+    refused: Arc<KeptRows>,
     /// Rows of kinds that this version does not know: for one that does, when the daemon is upgraded.
-    unknown: BTreeMap<String, Row>,
+    unknown: Arc<KeptRows>,
 }
 
 /// What came of a change.
@@ -27,6 +31,8 @@ pub(super) struct Applied {
     /// Whether anything but the position is told differently now. A channel that moves changes nothing: only that it is there
     /// is told.
     pub(super) changed: bool,
+    /// Whether anything but the position is to be saved differently now.
+    pub(super) to_save: bool,
     /// What an operator should see.
     pub(super) notices: Vec<Notice>,
 }
@@ -58,83 +64,104 @@ impl Rows {
                 self.told.position = Some(position);
                 let mut applied = Applied::default();
                 for row in rows {
-                    applied.changed |= self.tell(row, &mut applied.notices);
+                    self.tell(&row, &mut applied);
                 }
                 applied
             }
             Change::Snapshot(position, rows) => {
                 let before = std::mem::take(self);
                 self.told.position = Some(position);
-                let mut notices = Vec::new();
+                let mut applied = Applied::default();
                 for row in rows {
-                    let last = before.read.get(&row.key).cloned();
-                    let known = before.unknown.get(&row.key).cloned();
-                    // None of them is news.
-                    for row in last.into_iter().chain(known) {
-                        self.tell(row, &mut Vec::new());
-                    }
-                    self.tell(row, &mut notices);
+                    self.recall(&before, &row.key);
+                    self.tell(&row, &mut applied);
                 }
                 // The first table is news even if there is nothing in it.
                 let first = before.told.position.is_none();
-                Applied { changed: first || !self.told.answers_like(&before.told), notices }
+                applied.changed = first || !self.told.answers_like(&before.told);
+                applied.to_save = !self.keeps_like(&before);
+                applied
             }
         }
     }
 
-    /// Takes one row over. Returns whether it tells anything new.
-    fn tell(&mut self, row: Row, notices: &mut Vec<Notice>) -> bool {
-        let key = row.key.clone();
-        let changed = match row.entry() {
-            Ok(entry) => self.told.take(entry),
+    /// Takes one row over, and notes what comes of it.
+    fn tell(&mut self, row: &Row, applied: &mut Applied) {
+        let key: Arc<str> = row.key.as_str().into();
+        let kept = || row.value.is_some().then(|| KeptRow::from(row));
+        match row.entry() {
+            Ok(entry) => {
+                let is_channel = matches!(entry, Entry::Channel(..));
+                let changed = self.told.take(entry);
+                applied.changed |= changed;
+                applied.to_save |= if is_channel { changed } else { put(&mut self.read, Arc::clone(&key), kept()) };
+                applied.to_save |= put(&mut self.refused, key, None);
+            }
             Err(RowError::UnknownKey(_)) => {
-                let gone = row.value.is_none();
-                if gone {
-                    self.unknown.remove(&key);
-                } else if self.unknown.insert(key.clone(), row).is_none() {
-                    notices.push(Notice::Unknown(key));
+                if row.value.is_some() && !self.unknown.contains_key(&key) {
+                    applied.notices.push(Notice::Unknown(row.key.clone()));
                 }
-                return false;
+                applied.to_save |= put(&mut self.unknown, key, kept());
             }
             Err(error @ RowError::Value { .. }) => {
-                notices.push(Notice::Refused(key.clone(), chain(&error)));
-                self.refused.insert(key, row);
-                return false;
+                applied.notices.push(Notice::Refused(row.key.clone(), chain(&error)));
+                applied.to_save |= put(&mut self.refused, key, kept());
             }
-        };
-        self.refused.remove(&key);
-        if row.value.is_some() {
-            self.read.insert(key, row);
-        } else {
-            self.read.remove(&key);
         }
-        changed
+    }
+
+    /// Says again what was known of a key before. None of it is news.
+    fn recall(&mut self, before: &Self, key: &str) {
+        if let Ok(Key::Channel(site, channel)) = key.parse() {
+            let channel = Channel::new(&site, &channel);
+            if before.told.channels.contains(&channel) {
+                Arc::make_mut(&mut self.told.channels).insert(channel);
+            }
+        }
+        for row in [before.read.get(key), before.unknown.get(key)].into_iter().flatten() {
+            self.tell(&row.clone().into(), &mut Applied::default());
+        }
+    }
+
+    /// Whether what is to be saved of either is alike, but for the position.
+    fn keeps_like(&self, other: &Self) -> bool {
+        let Self { told, read, refused, unknown } = self;
+        told.channels == other.told.channels
+            && (read, refused, unknown) == (&other.read, &other.refused, &other.unknown)
     }
 
     /// Goes on where another process ended, and says again what it did of rows that cannot be read.
-    pub(super) fn restore(&mut self, saved: SavedRows) -> Vec<Notice> {
+    pub(super) fn restore(&mut self, saved: Saved) -> Vec<Notice> {
         // Rows without a position are of no known history.
         let Some(position) = saved.position else { return Vec::new() };
         self.told.position = Some(position);
-        let mut notices = Vec::new();
+        self.told.channels = Arc::new(saved.channels.into_iter().collect());
+        let mut applied = Applied::default();
         for row in saved.rows.into_iter().chain(saved.refused) {
-            self.tell(row, &mut notices);
+            self.tell(&row.into(), &mut applied);
         }
-        notices
+        applied.notices
     }
 
     /// What another process needs to go on.
-    pub(super) fn saved(&self) -> SavedRows {
-        SavedRows {
+    pub(super) fn saved<'a>(
+        &'a self,
+        health: &'a Remembered,
+    ) -> Saved<&'a BTreeSet<Channel>, Vec<&'a KeptRow>, &'a Remembered> {
+        Saved {
             position: self.told.position,
-            rows: self.read.values().chain(self.unknown.values()).cloned().collect(),
-            refused: self.refused.values().cloned().collect(),
+            channels: &self.told.channels,
+            rows: self.read.values().chain(self.unknown.values()).collect(),
+            refused: self.refused.values().collect(),
+            health,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
     use serde_json::{Value, json};
     use verge_protocol::state::ChannelState;
@@ -158,6 +185,23 @@ mod tests {
 
     fn edge(key: &str, seq: u64, address: &str) -> Row {
         row(key, seq, json!({ "addresses": [address] }))
+    }
+
+    /// What another process reads.
+    fn read_back(of: &Rows) -> Saved {
+        serde_json::from_slice(&serde_json::to_vec(&of.saved(&Remembered::default())).unwrap()).unwrap()
+    }
+
+    /// How many rows there are on disk, and how many refused ones.
+    fn on_disk(of: &Rows) -> (usize, usize) {
+        let saved = read_back(of);
+        (saved.channels.len() + saved.rows.len(), saved.refused.len())
+    }
+
+    fn restored(of: &Rows) -> Rows {
+        let mut again = Rows::default();
+        again.restore(read_back(of));
+        again
     }
 
     /// Whether rows change anything, and the keys of the notices that they make.
@@ -199,7 +243,7 @@ mod tests {
             assert_eq!(rows(&mut of, &format!("1-{seq}"), vec![row(key, seq, None)]), (false, vec![]), "{key}");
         }
         assert_eq!(*of.told(), Told { position: Some(at("1-8")), ..Told::default() });
-        assert_eq!(of.saved().rows, []);
+        assert_eq!(on_disk(&of), (0, 0));
     }
 
     #[test]
@@ -213,6 +257,57 @@ mod tests {
     }
 
     #[test]
+    fn what_has_not_changed_is_not_copied() {
+        let mut of = started();
+        let shared = |one: &Rows, other: &Rows| {
+            let (told, others) = (one.told(), other.told());
+            [
+                Arc::ptr_eq(&told.channels, &others.channels),
+                Arc::ptr_eq(&told.edges, &others.edges) && Arc::ptr_eq(&one.read, &other.read),
+                Arc::ptr_eq(&told.sites, &others.sites) && Arc::ptr_eq(&told.domains, &others.domains),
+                Arc::ptr_eq(&one.refused, &other.refused) && Arc::ptr_eq(&one.unknown, &other.unknown),
+            ]
+        };
+        for (position, row, same) in [
+            ("1-5", channel("channel/a/live", 5), [true, true, true, true]),
+            ("1-6", row("channel/b/live", 6, None), [true, true, true, true]),
+            ("1-7", edge("edge/fra-1", 7, "192.0.2.9"), [true, false, true, true]),
+            ("1-8", channel("channel/b/live", 8), [false, true, true, true]),
+            ("1-9", row("channel/b/live", 9, json!("odd")), [true, true, true, false]),
+        ] {
+            let before = of.clone();
+            of.apply(Change::Rows(at(position), vec![row]));
+            assert_eq!(shared(&of, &before), same, "{position}");
+        }
+    }
+
+    #[test]
+    fn what_is_to_be_saved_is_more_than_what_is_told() {
+        let mut of = started();
+        let mut apply = |change| {
+            let Applied { changed, to_save, .. } = of.apply(change);
+            (changed, to_save)
+        };
+        for (row, expected) in [
+            (channel("channel/a/live", 5), (false, false)),
+            (channel("channel/a/pr-1", 6), (true, true)),
+            (row("channel/a/pr-1", 7, None), (true, true)),
+            (row("channel/a/pr-1", 8, None), (false, false)),
+            // Something that this version cannot read, at once or ever.
+            (row("channel/a/live", 9, json!("odd")), (false, true)),
+            (channel("channel/a/live", 10), (false, true)),
+            (row("moon/full", 11, json!(1)), (false, true)),
+            (row("edge/fra-1", 12, json!({ "addresses": ["192.0.2.1"], "tides": true })), (false, true)),
+        ] {
+            let position = Position { seq: row.seq, ..at("1-0") };
+            assert_eq!(apply(Change::Rows(position, vec![row])), expected, "{position}");
+        }
+        assert_eq!(apply(Change::Rows(at("1-20"), Vec::new())), (false, false));
+        assert_eq!(apply(Change::Snapshot(at("2-1"), table())), (false, true));
+        assert_eq!(apply(Change::Snapshot(at("3-1"), table())), (false, false));
+    }
+
+    #[test]
     fn a_value_that_cannot_be_read_leaves_what_was_there() {
         let mut of = started();
         let before = of.told().clone();
@@ -223,15 +318,15 @@ mod tests {
         assert!(of.told().answers_like(&before));
         // A restart knows both, and so does one that takes the whole table again.
         let mut again = Rows::default();
-        assert_eq!(again.restore(of.saved()).len(), 4);
+        assert_eq!(again.restore(read_back(&of)).len(), 4);
         assert!(again.told().answers_like(&before));
-        let refused = again.saved().refused;
+        let refused = read_back(&again).refused.into_iter().map(Row::from).collect();
         let applied = again.apply(Change::Snapshot(at("2-8"), refused));
         assert_eq!((applied.changed, applied.notices.len()), (false, 4));
         assert!(again.told().answers_like(&before));
         // One that can be read again ends that.
         assert_eq!(rows(&mut again, "2-9", vec![edge("edge/fra-1", 9, "192.0.2.9")]), (true, vec![]));
-        assert_eq!(again.saved().refused.len(), 3);
+        assert_eq!(on_disk(&again), (4, 3));
     }
 
     #[test]
@@ -243,7 +338,7 @@ mod tests {
         assert_eq!(of.unknown(), 1);
         let snapshot: Vec<Row> = table().into_iter().chain([moon]).collect();
         assert_eq!(keys(of.apply(Change::Snapshot(at("2-6"), snapshot))), (false, vec![]));
-        assert_eq!(of.saved().rows.len(), 5);
+        assert_eq!(on_disk(&of), (5, 0));
         rows(&mut of, "2-7", vec![row("moon/full", 7, None)]);
         assert_eq!(of.unknown(), 0);
     }
@@ -252,7 +347,7 @@ mod tests {
     fn a_snapshot_takes_away_what_it_does_not_name() {
         let mut of = started();
         assert_eq!(keys(of.apply(Change::Snapshot(at("2-1"), table()[..1].to_vec()))), (true, vec![]));
-        assert_eq!((of.told().edges.len(), of.told().channels.len(), of.saved().rows.len()), (0, 1, 1));
+        assert_eq!((of.told().edges.len(), of.told().channels.len(), on_disk(&of)), (0, 1, (1, 0)));
         let empty = Rows::default().apply(Change::Snapshot(at("1-0"), Vec::new()));
         assert!(empty.changed);
     }
@@ -260,7 +355,7 @@ mod tests {
     #[test]
     fn rows_without_a_position_are_not_taken_up() {
         let mut of = Rows::default();
-        let saved = SavedRows { position: None, ..started().saved() };
+        let saved = Saved { position: None, ..read_back(&started()) };
         assert_eq!(of.restore(saved), []);
         assert_eq!(*of.told(), Told::default());
     }
@@ -272,6 +367,7 @@ mod tests {
             steps in prop::collection::vec((0..5_usize, 0..4_u8), 0..40),
         ) {
             let mut of = Rows::default();
+            let mut readable = BTreeMap::new();
             of.apply(Change::Snapshot(at("1-0"), Vec::new()));
             for (seq, (key, kind)) in (1..).zip(steps) {
                 let key = ["channel/a/live", "channel/a/pr-1", "edge/a", "domain/a.example", "moon/full"][key];
@@ -281,15 +377,18 @@ mod tests {
                     _ if key.starts_with("channel") => channel(key, seq),
                     kind => row(key, seq, json!({ "site": "a", "weight": kind })),
                 };
+                match kind {
+                    0 => drop(readable.remove(key)),
+                    1 if !key.starts_with("moon") => {}
+                    _ => drop(readable.insert(key, next.clone())),
+                }
                 of.apply(Change::Rows(at(&format!("1-{seq}")), vec![next]));
-                let mut again = Rows::default();
-                again.restore(of.saved());
-                prop_assert_eq!(again.saved(), of.saved());
+                let mut again = restored(&of);
+                prop_assert_eq!(read_back(&again), read_back(&of));
                 prop_assert_eq!(again.told(), of.told());
-                let told = of.told().clone();
-                let all = of.saved().rows;
-                prop_assert!(!again.apply(Change::Snapshot(at("2-0"), all)).changed);
-                prop_assert!(again.told().answers_like(&told));
+                let applied = again.apply(Change::Snapshot(at("2-0"), readable.values().cloned().collect()));
+                prop_assert_eq!((applied.changed, applied.to_save), (false, on_disk(&of).1 > 0));
+                prop_assert!(again.told().answers_like(of.told()));
             }
         }
     }

@@ -7,79 +7,84 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use verge_daemon::DataFolder;
+use verge_protocol::Position;
 
 use super::FollowCounts;
-use super::saved::{FILE, Remembered, Saved, SavedRows};
+use super::rows::Rows;
+use super::saved::{FILE, Remembered};
 
-/// How often the file is written when only health changes, and how long after a write failed the next is tried.
+/// For how long the file is left alone after it was written, or could not be.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// Saves what was told as it changes, and what is remembered of health now and then: probes find it out again.
+/// Saves what was told and what is remembered of health as it changes: at once, unless that was done just now.
+///
+/// A position that moves alone is no reason: from an older one the origin tells the rest. It goes along with the next write, and
+/// with the last.
 pub(super) struct Saver {
     folder: Arc<DataFolder>,
-    rows: watch::Receiver<Arc<SavedRows>>,
+    rows: watch::Receiver<Rows>,
     health: watch::Receiver<Arc<Remembered>>,
     counts: FollowCounts,
-    /// What the file holds, as far as is known.
-    saved: (Arc<SavedRows>, Arc<Remembered>),
+    /// What the file holds, as far as is known: rows up to here, and this.
+    saved: (Option<Position>, Arc<Remembered>),
+    /// Whether there is a reason to write.
+    stale: bool,
     failing: bool,
 }
 
 impl Saver {
-    /// A saver of what changes from now on.
+    /// A saver of what changes from now on. `rows` are to wake it when there is a reason to write.
     pub(super) fn new(
         folder: Arc<DataFolder>,
-        rows: watch::Receiver<Arc<SavedRows>>,
+        rows: watch::Receiver<Rows>,
         health: watch::Receiver<Arc<Remembered>>,
         counts: FollowCounts,
     ) -> Self {
-        let saved = (Arc::clone(&rows.borrow()), Arc::clone(&health.borrow()));
-        Self { folder, rows, health, counts, saved, failing: false }
+        let saved = (rows.borrow().told().position, Arc::clone(&health.borrow()));
+        Self { folder, rows, health, counts, saved, stale: false, failing: false }
     }
 
     /// Saves until `draining`, or until nothing can change any more, and once more then. What changes during a write is in the
     /// next.
     pub(super) async fn run(mut self, draining: CancellationToken) {
-        let mut last: Option<Instant> = None;
+        let mut earliest = Instant::now();
         loop {
-            let earliest = last.map_or_else(Instant::now, |last| last + PAUSE);
-            let pending = !self.holds(&self.rows.borrow(), &self.health.borrow());
-            let done = tokio::select! {
-                () = draining.cancelled() => true,
-                // A disk that is full is not to be asked at every release.
-                changed = self.rows.changed(), if !self.failing => changed.is_err(),
-                changed = self.health.changed(), if !pending => match changed {
-                    Ok(()) => continue,
-                    Err(_) => true,
-                },
-                () = tokio::time::sleep_until(earliest), if pending => false,
+            let changed = tokio::select! {
+                // What has changed before the end counts.
+                biased;
+                changed = self.rows.changed() => changed.map(|()| true),
+                changed = self.health.changed() => {
+                    changed.map(|()| !self.health.borrow_and_update().is_as_good_as(&self.saved.1))
+                }
+                () = draining.cancelled() => break,
+                () = tokio::time::sleep_until(earliest), if self.stale => {
+                    self.save().await;
+                    earliest = Instant::now() + PAUSE;
+                    continue;
+                }
             };
-            self.save().await;
-            if done {
-                return;
+            match changed {
+                Ok(reason) => self.stale |= reason,
+                Err(_) => break,
             }
-            last = Some(Instant::now());
+        }
+        let now = (self.rows.borrow().told().position, Arc::clone(&self.health.borrow()));
+        if self.stale || now != self.saved {
+            self.save().await;
         }
     }
 
-    fn holds(&self, rows: &Arc<SavedRows>, health: &Arc<Remembered>) -> bool {
-        Arc::ptr_eq(&self.saved.0, rows) && Arc::ptr_eq(&self.saved.1, health)
-    }
-
-    /// Writes the file unless it holds all that already. A write that fails stops nothing: it is told of and tried again.
+    /// Writes the file. A write that fails stops nothing: it is told of and tried again.
     async fn save(&mut self) {
-        let now = (Arc::clone(&self.rows.borrow_and_update()), Arc::clone(&self.health.borrow_and_update()));
-        if self.holds(&now.0, &now.1) {
-            return;
-        }
-        let (folder, (rows, health)) = (Arc::clone(&self.folder), now.clone());
-        let write = tokio::task::spawn_blocking(move || {
-            let saved = Saved { rows: (*rows).clone(), health: (*health).clone() };
-            folder.replace(FILE, &serde_json::to_vec(&saved)?)
-        });
+        let rows = self.rows.borrow_and_update().clone();
+        let health = Arc::clone(&self.health.borrow_and_update());
+        let now = (rows.told().position, Arc::clone(&health));
+        let folder = Arc::clone(&self.folder);
+        let write =
+            tokio::task::spawn_blocking(move || folder.replace(FILE, &serde_json::to_vec(&rows.saved(&health))?));
         match write.await.unwrap_or_else(|crash| Err(std::io::Error::other(crash))) {
             Ok(()) => {
-                self.saved = now;
+                (self.saved, self.stale) = (now, false);
                 if std::mem::take(&mut self.failing) {
                     tracing::info!("the state can be saved again");
                 }
@@ -96,16 +101,22 @@ impl Saver {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt as _;
     use std::path::{Path, PathBuf};
 
+    use serde_json::{Value, json};
+    use tokio::sync::mpsc;
     use verge_daemon::Tasks;
+    use verge_daemon::feed::Change;
+    use verge_protocol::state::Row;
 
+    use super::super::apply::Applier;
+    use super::super::saved::{self, RememberedAddress};
     use super::*;
-    use crate::follow::saved;
 
     struct Scene {
         folder: tempfile::TempDir,
-        rows: watch::Sender<Arc<SavedRows>>,
+        changes: mpsc::Sender<Change>,
         health: watch::Sender<Arc<Remembered>>,
         counts: FollowCounts,
         tasks: Tasks,
@@ -115,31 +126,69 @@ mod tests {
         fn start() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let data = Arc::new(DataFolder::open(&folder.path().join("data")).unwrap());
-            let (rows, health) = (watch::Sender::default(), watch::Sender::default());
+            let (health, to_save) = (watch::Sender::default(), watch::Sender::default());
             let (counts, tasks) = (FollowCounts::default(), Tasks::default());
-            let saver = Saver::new(data, rows.subscribe(), health.subscribe(), counts.clone());
+            let saver = Saver::new(data, to_save.subscribe(), health.subscribe(), counts.clone());
             drop(tasks.spawn("save", saver.run(tasks.draining().clone())));
-            Self { folder, rows, health, counts, tasks }
+            let (changes, heard) = mpsc::channel(16);
+            let (rows, told) = (Rows::default(), watch::Sender::default());
+            let applier = Applier { rows, told, to_save, counts: counts.clone() };
+            let until_drained = tasks.draining().clone();
+            drop(tasks.spawn("follow", until_drained.run_until_cancelled_owned(applier.run(heard))));
+            Self { folder, changes, health, counts, tasks }
         }
 
-        fn told(&self, position: &str) {
-            let position = position.parse().ok();
-            self.rows.send_replace(Arc::new(SavedRows { position, ..SavedRows::default() }));
+        /// A row of the sequence number of the position; `None`: the position alone moves.
+        async fn told(&self, position: &str, row: Option<(&str, Value)>) {
+            let position: Position = position.parse().unwrap();
+            let row = row.map(|(key, value)| Row { key: key.to_owned(), seq: position.seq, value: Some(value) });
+            self.changes.send(Change::Rows(position, row.into_iter().collect())).await.unwrap();
         }
 
-        fn probed(&self, bar: &str) {
-            self.health.send_replace(Arc::new(Remembered { bar: bar.parse().ok(), ..Remembered::default() }));
+        /// An edge, of which nothing has been said so far.
+        async fn edge(&self, position: &str) {
+            self.told(position, Some((&format!("edge/at-{position}"), json!({})))).await;
+        }
+
+        /// A release of the same channel, always.
+        async fn release(&self, position: &str) {
+            let seq = position.parse::<Position>().unwrap().seq;
+            let manifest = verge_protocol::Digest::of(position.as_bytes());
+            let state = json!({ "epoch": seq, "release": format!("v{seq}"), "manifest": manifest });
+            self.told(position, Some(("channel/demo/live", state))).await;
+        }
+
+        /// How the one edge there is was found.
+        fn probed(&self, bar: &str, up: bool, lagging: bool) {
+            let (edge, address) = ("fra-1".parse().unwrap(), "192.0.2.1".parse().unwrap());
+            let address = RememberedAddress { edge, address, up, lagging, draining: false };
+            self.health.send_replace(Arc::new(Remembered { bar: bar.parse().ok(), addresses: vec![address] }));
+        }
+
+        async fn end(&self) {
+            self.tasks.shutdown(Duration::from_secs(5)).await.unwrap();
         }
 
         fn path(&self) -> PathBuf {
             self.folder.path().join("data")
         }
 
-        /// The position and the bar on disk.
-        fn on_disk(&self) -> (String, String) {
-            let text = |position: Option<verge_protocol::Position>| position.map_or("-".into(), |at| at.to_string());
+        /// The position, how many rows there are, and the bar, on disk.
+        fn on_disk(&self) -> (String, usize, String) {
+            let text = |position: Option<Position>| position.map_or("-".into(), |at| at.to_string());
             let saved = saved::load(&self.path());
-            (text(saved.rows.position), text(saved.health.bar))
+            (text(saved.position), saved.rows.len() + saved.channels.len(), text(saved.health.bar))
+        }
+
+        #[track_caller]
+        fn is(&self, position: &str, rows: usize, bar: &str) {
+            assert_eq!(self.on_disk(), (position.to_owned(), rows, bar.to_owned()));
+        }
+
+        /// What tells one file from the next that takes its place.
+        fn file(&self) -> (u64, i64, i64) {
+            let about = std::fs::metadata(self.path().join(FILE)).unwrap();
+            (about.ino(), about.mtime(), about.mtime_nsec())
         }
     }
 
@@ -155,38 +204,90 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn rows_are_saved_at_once_and_health_now_and_then() {
+    async fn what_changes_is_saved_at_once_but_not_again_and_again() {
         let scene = Scene::start();
-        let is = |position: &str, bar: &str| assert_eq!(scene.on_disk(), (position.to_owned(), bar.to_owned()));
-        scene.told("1-1");
+        scene.edge("1-1").await;
         pass(Duration::ZERO).await;
-        is("1-1", "-");
-        scene.probed("1-1");
-        pass(Duration::from_secs(8)).await;
-        scene.probed("1-2");
+        scene.is("1-1", 1, "-");
+        let first = scene.file();
+        scene.edge("1-2").await;
+        pass(Duration::from_secs(3)).await;
+        scene.edge("1-3").await;
+        scene.probed("1-1", false, false);
+        pass(Duration::from_secs(3)).await;
+        scene.told("1-4", Some(("edge/at-1-1", json!({ "weight": 2 })))).await;
+        pass(Duration::from_secs(3)).await;
+        scene.is("1-1", 1, "-");
+        assert_eq!(scene.file(), first);
         pass(Duration::from_secs(1)).await;
-        is("1-1", "-");
-        pass(Duration::from_secs(1)).await;
-        is("1-1", "1-2");
-        scene.probed("1-3");
-        scene.told("1-3");
-        pass(Duration::ZERO).await;
-        is("1-3", "1-3");
+        scene.is("1-4", 3, "1-1");
         // After a long while of nothing new, the first that is new needs not wait.
         pass(Duration::from_mins(1)).await;
-        scene.probed("1-4");
+        scene.probed("1-4", true, true);
         pass(Duration::ZERO).await;
-        is("1-3", "1-4");
+        scene.is("1-4", 3, "1-4");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_position_alone_is_written_with_the_next_and_at_the_end() {
+        let scene = Scene::start();
+        scene.release("1-1").await;
+        pass(Duration::ZERO).await;
+        scene.is("1-1", 1, "-");
+        let before = scene.file();
+        for seq in 2..100 {
+            scene.release(&format!("1-{seq}")).await;
+            pass(Duration::from_secs(5)).await;
+        }
+        scene.told("1-100", None).await;
+        pass(Duration::from_hours(1)).await;
+        assert_eq!(scene.file(), before);
+        scene.edge("1-101").await;
+        pass(Duration::ZERO).await;
+        scene.is("1-101", 2, "-");
+        let before = scene.file();
+        scene.release("1-102").await;
+        pass(Duration::from_hours(1)).await;
+        assert_eq!(scene.file(), before);
+        scene.end().await;
+        scene.is("1-102", 2, "-");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bar_that_nobody_is_behind_is_a_position_like_others() {
+        let scene = Scene::start();
+        scene.probed("1-1", false, false);
+        pass(Duration::ZERO).await;
+        scene.is("-", 0, "1-1");
+        let before = scene.file();
+        scene.probed("1-2", false, false);
+        pass(Duration::from_hours(1)).await;
+        assert_eq!(scene.file(), before);
+        scene.end().await;
+        scene.is("-", 0, "1-2");
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_not_saved_yet_is_when_the_daemon_ends() {
         let scene = Scene::start();
-        scene.told("1-1");
+        scene.edge("1-1").await;
         pass(Duration::ZERO).await;
-        scene.probed("1-1");
-        scene.tasks.shutdown(Duration::from_secs(5)).await.unwrap();
-        assert_eq!(scene.on_disk(), ("1-1".to_owned(), "1-1".to_owned()));
+        scene.edge("1-2").await;
+        scene.probed("1-1", false, false);
+        pass(Duration::ZERO).await;
+        scene.is("1-1", 1, "-");
+        scene.end().await;
+        scene.is("1-2", 2, "1-1");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_new_is_not_written_when_the_daemon_ends() {
+        let scene = Scene::start();
+        scene.edge("1-1").await;
+        pass(Duration::ZERO).await;
+        let before = scene.file();
+        scene.end().await;
+        assert_eq!(scene.file(), before);
     }
 
     #[tokio::test(start_paused = true)]
@@ -194,7 +295,7 @@ mod tests {
         let scene = Scene::start();
         fill(&scene.path(), true);
         for (position, failures) in [("1-1", 1), ("1-2", 1)] {
-            scene.told(position);
+            scene.edge(position).await;
             pass(Duration::from_secs(1)).await;
             assert_eq!(scene.counts.failed_saves.get(), failures);
         }
@@ -202,9 +303,10 @@ mod tests {
         assert_eq!(scene.counts.failed_saves.get(), 2);
         fill(&scene.path(), false);
         pass(PAUSE).await;
-        assert_eq!((scene.counts.failed_saves.get(), scene.on_disk()), (2, ("1-2".to_owned(), "-".to_owned())));
-        scene.told("1-3");
-        pass(Duration::ZERO).await;
-        assert_eq!(scene.on_disk().0, "1-3");
+        scene.is("1-2", 2, "-");
+        assert_eq!(scene.counts.failed_saves.get(), 2);
+        scene.edge("1-3").await;
+        pass(PAUSE).await;
+        scene.is("1-3", 3, "-");
     }
 }

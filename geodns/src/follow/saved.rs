@@ -5,35 +5,35 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use verge_protocol::state::Row;
 use verge_protocol::{EdgeName, Position};
+
+use super::channel::Channel;
+use super::kept::KeptRow;
 
 /// The file in the data folder.
 pub(super) const FILE: &str = "state.json";
 /// Where one goes that cannot be understood.
 const ASIDE: &str = "state.json.damaged";
 
-/// The file. Fields from another version are passed over, so that a name server can be downgraded.
+/// The file. Fields from another version are passed over, so that a name server can be downgraded. It is written from what is
+/// borrowed, and read to what is owned.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(super) struct Saved {
-    #[serde(flatten)]
-    pub(super) rows: SavedRows,
-    #[serde(default)]
-    pub(super) health: Remembered,
-}
-
-/// What is remembered of the feed.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(super) struct SavedRows {
-    /// Every row up to here is in `rows` or `refused`; `None`: start with a snapshot.
+pub(super) struct Saved<Channels = Vec<Channel>, Rows = Vec<KeptRow>, Health = Remembered> {
+    /// Every row up to here is in what follows; `None`: start with a snapshot.
     #[serde(default)]
     pub(super) position: Option<Position>,
-    /// The last row of each key that could be read, and those of kinds that are not known.
+    /// The channels that are there: nothing else is known of them.
     #[serde(default)]
-    pub(super) rows: Vec<Row>,
-    /// Later rows of some of these keys, which could not be read.
+    pub(super) channels: Channels,
+    /// The last row of each other key that could be read, and those of kinds that are not known.
     #[serde(default)]
-    pub(super) refused: Vec<Row>,
+    pub(super) rows: Rows,
+    /// Later rows of some keys, of channels too, which could not be read.
+    #[serde(default)]
+    pub(super) refused: Rows,
+    /// How the edges were.
+    #[serde(default)]
+    pub(super) health: Health,
 }
 
 /// What is remembered of how the edges are.
@@ -69,6 +69,15 @@ fn up() -> bool {
     true
 }
 
+impl Remembered {
+    /// Whether the next process would go about as well with `older`. While nobody is behind, a bar that rises tells nothing: all
+    /// have reached it.
+    pub(super) fn is_as_good_as(&self, older: &Self) -> bool {
+        self.addresses == older.addresses
+            && (self.bar == older.bar || !self.addresses.iter().any(|address| address.lagging))
+    }
+}
+
 /// Reads the file in `folder`. One that is not there, or cannot be understood, is a start from nothing. Blocks.
 pub(super) fn load(folder: &Path) -> Saved {
     let path = folder.join(FILE);
@@ -97,11 +106,12 @@ pub(super) fn load(folder: &Path) -> Saved {
 #[cfg(test)]
 mod tests {
     use verge_protocol::Seq;
+    use verge_protocol::state::Row;
 
     use super::*;
 
     fn saved() -> Saved {
-        let row = |key: &str| Row { key: key.to_owned(), seq: Seq(3), value: Some(1.into()) };
+        let row = |key: &str| Row { key: key.to_owned(), seq: Seq(3), value: Some(1.into()) }.into();
         let address = RememberedAddress {
             edge: "fra-1".parse().unwrap(),
             address: "2001:db8::1".parse().unwrap(),
@@ -110,11 +120,10 @@ mod tests {
             draining: true,
         };
         Saved {
-            rows: SavedRows {
-                position: "1-3".parse().ok(),
-                rows: vec![row("moon/full")],
-                refused: vec![row("edge/a")],
-            },
+            position: "1-3".parse().ok(),
+            channels: ["demo/live", "demo/pr-12"].map(|channel| channel.parse().unwrap()).into(),
+            rows: vec![row("moon/full")],
+            refused: vec![row("edge/a")],
             health: Remembered { bar: "1-2".parse().ok(), addresses: vec![address] },
         }
     }
@@ -131,6 +140,22 @@ mod tests {
         json["health"]["addresses"][0]["tides"] = true.into();
         assert_eq!(serde_json::from_value::<Saved>(json).unwrap(), saved());
         assert_eq!(serde_json::from_str::<Saved>("{}").unwrap(), Saved::default());
+    }
+
+    #[test]
+    fn a_bar_is_of_use_while_somebody_is_behind() {
+        let with = |bar: &str, lagging| {
+            let health = saved().health;
+            let addresses = health.addresses.into_iter().map(|address| RememberedAddress { lagging, ..address });
+            Remembered { bar: bar.parse().ok(), addresses: addresses.collect() }
+        };
+        assert!(with("1-3", false).is_as_good_as(&with("1-2", false)));
+        assert!(with("1-3", true).is_as_good_as(&with("1-3", true)));
+        for (now, older) in
+            [(("1-3", true), ("1-2", true)), (("1-2", true), ("1-2", false)), (("1-2", false), ("1-2", true))]
+        {
+            assert!(!with(now.0, now.1).is_as_good_as(&with(older.0, older.1)), "{now:?} {older:?}");
+        }
     }
 
     #[test]

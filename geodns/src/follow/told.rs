@@ -1,28 +1,30 @@
 //! What the origin says of the fleet.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use verge_protocol::fleet::{DomainState, EdgeState, SiteState};
-use verge_protocol::host::HostLabel;
 use verge_protocol::state::Entry;
-use verge_protocol::{ChannelName, DomainName, EdgeName, Position, Region, SiteName};
+use verge_protocol::{DomainName, EdgeName, Position, Region, SiteName};
 
+use super::channel::Channel;
 use crate::dns::name::Name;
 use crate::fleet::FenceId;
 
-/// The edges, and what readers find at them, as of a position in the feed.
+/// The edges, and what readers find at them, as of a position in the feed. Clones share everything; when one of them changes, only
+/// what has changed is copied.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Told {
     /// Up to where; `None` until a whole table was told.
     pub(crate) position: Option<Position>,
     /// How readers are sent to each edge.
-    pub(crate) edges: BTreeMap<EdgeName, EdgeState>,
+    pub(crate) edges: Arc<BTreeMap<EdgeName, EdgeState>>,
     /// What goes for all names of a site. A site that is not here has no fence.
-    pub(crate) sites: BTreeMap<SiteName, SiteState>,
-    /// What can be read of each site. None is empty.
-    pub(crate) channels: BTreeMap<SiteName, BTreeSet<ChannelName>>,
+    pub(crate) sites: Arc<BTreeMap<SiteName, SiteState>>,
+    /// What can be read of each site.
+    pub(crate) channels: Arc<BTreeSet<Channel>>,
     /// The proven domains.
-    pub(crate) domains: BTreeMap<DomainName, DomainState>,
+    pub(crate) domains: Arc<BTreeMap<DomainName, DomainState>>,
 }
 
 impl Told {
@@ -47,34 +49,39 @@ impl Told {
         let ids: BTreeMap<_, _> = fences.into_iter().zip((0..=u16::MAX).map(FenceId)).collect();
         let fence = |site| self.sites.get(site).map_or(Some(FenceId(0)), |site| ids.get(&site.fence).copied());
         let mut names = BTreeMap::new();
-        for (domain, state) in &self.domains {
-            let live = self.channels.get(&state.site).is_some_and(|channels| channels.contains(&ChannelName::live()));
+        for (domain, state) in self.domains.iter() {
+            let live = self.channels.contains(&Channel::live(&state.site));
             if let Some(fence) = fence(&state.site).filter(|_| live) {
                 names.insert(Name::from(domain), fence);
             }
         }
         let bases: Vec<Name> = bases.iter().map(Name::from).collect();
-        for (site, channels) in &self.channels {
-            let Some(fence) = fence(site) else { continue };
-            for channel in channels {
-                let label = HostLabel { site: site.clone(), channel: channel.clone() }.to_string();
-                names.extend(bases.iter().filter_map(|base| Some((base.child(label.as_bytes())?, fence))));
-            }
+        for channel in self.channels.iter() {
+            let label = channel.label();
+            let Some(fence) = fence(&label.site) else { continue };
+            let label = label.to_string();
+            names.extend(bases.iter().filter_map(|base| Some((base.child(label.as_bytes())?, fence))));
         }
         names.into_iter().collect()
+    }
+
+    /// Whether both have the very same names, because neither has changed what they are made of since one was a clone of the other.
+    pub(crate) fn shares_names_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.sites, &other.sites)
+            && Arc::ptr_eq(&self.channels, &other.channels)
+            && Arc::ptr_eq(&self.domains, &other.domains)
     }
 
     /// Takes an entry over. Returns whether it tells anything new.
     pub(super) fn take(&mut self, entry: Entry) -> bool {
         match entry {
-            Entry::Channel(label, Some(_)) => self.channels.entry(label.site).or_default().insert(label.channel),
-            Entry::Channel(label, None) => {
-                let Some(channels) = self.channels.get_mut(&label.site) else { return false };
-                let removed = channels.remove(&label.channel);
-                if channels.is_empty() {
-                    self.channels.remove(&label.site);
+            Entry::Channel(label, state) => {
+                let channel = Channel::new(&label.site, &label.channel);
+                if self.channels.contains(&channel) == state.is_some() {
+                    return false;
                 }
-                removed
+                let channels = Arc::make_mut(&mut self.channels);
+                if state.is_some() { channels.insert(channel) } else { channels.remove(&channel) }
             }
             Entry::Edge(edge, state) => put(&mut self.edges, edge, state),
             Entry::Site(site, state) => put(&mut self.sites, site, state),
@@ -89,11 +96,16 @@ impl Told {
     }
 }
 
-/// Puts the value there, or takes what is there away. Returns whether that makes a difference.
-fn put<K: Ord, V: PartialEq>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) -> bool {
+/// Puts the value there, or takes what is there away. Returns whether that makes a difference; if not, nothing is copied.
+pub(super) fn put<K: Ord + Clone, V: PartialEq + Clone>(
+    map: &mut Arc<BTreeMap<K, V>>,
+    key: K,
+    value: Option<V>,
+) -> bool {
     if map.get(&key) == value.as_ref() {
         return false;
     }
+    let map = Arc::make_mut(map);
     match value {
         Some(value) => map.insert(key, value),
         None => map.remove(&key),
@@ -103,6 +115,9 @@ fn put<K: Ord, V: PartialEq>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>)
 
 #[cfg(test)]
 mod tests {
+    use verge_protocol::state::Row;
+    use verge_protocol::{Digest, Seq};
+
     use super::*;
 
     fn regions(names: &[&str]) -> BTreeSet<Region> {
@@ -112,25 +127,22 @@ mod tests {
     fn told() -> Told {
         let site = |name: &str| name.parse::<SiteName>().unwrap();
         let fenced = |names| SiteState { fence: regions(names) };
-        let channels = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect();
         let domain =
             |of: &str, to: Option<&str>| DomainState { site: site(of), redirect_to: to.map(|to| to.parse().unwrap()) };
+        let channels = ["a/live", "a/pr-12", "b/live", "preview-only/pr-1"];
+        let domains = [
+            ("www.example.com".parse().unwrap(), domain("a", None)),
+            ("example.com".parse().unwrap(), domain("a", Some("www.example.com"))),
+            ("dangling.example".parse().unwrap(), domain("nobody", None)),
+            ("preview.example".parse().unwrap(), domain("preview-only", None)),
+            ("b.one.example".parse().unwrap(), domain("a", None)),
+        ];
         Told {
-            sites: [(site("a"), fenced(&["eu"])), (site("b"), fenced(&[])), (site("z"), fenced(&["de", "eu"]))].into(),
-            channels: [
-                (site("a"), channels(&["live", "pr-12"])),
-                (site("b"), channels(&["live"])),
-                (site("preview-only"), channels(&["pr-1"])),
-            ]
-            .into(),
-            domains: [
-                ("www.example.com".parse().unwrap(), domain("a", None)),
-                ("example.com".parse().unwrap(), domain("a", Some("www.example.com"))),
-                ("dangling.example".parse().unwrap(), domain("nobody", None)),
-                ("preview.example".parse().unwrap(), domain("preview-only", None)),
-                ("b.one.example".parse().unwrap(), domain("a", None)),
-            ]
-            .into(),
+            sites: Arc::new(
+                [(site("a"), fenced(&["eu"])), (site("b"), fenced(&[])), (site("z"), fenced(&["de", "eu"]))].into(),
+            ),
+            channels: Arc::new(channels.iter().map(|channel| channel.parse().unwrap()).collect()),
+            domains: Arc::new(domains.into()),
             ..Told::default()
         }
     }
@@ -174,14 +186,33 @@ mod tests {
     }
 
     #[test]
-    fn a_fence_without_a_number_lets_nobody_in() {
-        let mut told = Told::default();
-        for number in 0..70_000_u32 {
-            let site: SiteName = format!("s{number}").parse().unwrap();
-            let region = format!("r{number}");
-            told.sites.insert(site.clone(), SiteState { fence: regions(&[&region]) });
-            told.channels.insert(site, [ChannelName::live()].into());
+    fn names_are_shared_until_one_of_their_parts_changes() {
+        let before = told();
+        for (key, value, shares) in [
+            ("edge/fra-1", r#"{"addresses":["192.0.2.1"]}"#, true),
+            ("site/a", r#"{"fence":["eu"]}"#, true),
+            ("site/a", "{}", false),
+            ("domain/new.example", r#"{"site":"a"}"#, false),
+            ("channel/b/pr-1", r#"{"epoch":1,"release":"v1","manifest":"MANIFEST"}"#, false),
+            ("channel/a/live", r#"{"epoch":1,"release":"v1","manifest":"MANIFEST"}"#, true),
+        ] {
+            let value = value.replace("MANIFEST", &Digest::of(b"manifest").to_string());
+            let row = Row { key: key.to_owned(), seq: Seq(1), value: serde_json::from_str(&value).unwrap() };
+            let mut now = before.clone();
+            now.take(row.entry().unwrap());
+            assert_eq!(now.shares_names_with(&before), shares, "{key} {value}");
         }
+    }
+
+    #[test]
+    fn a_fence_without_a_number_lets_nobody_in() {
+        let site = |number: u32| format!("s{number}").parse::<SiteName>().unwrap();
+        let fenced = |number| (site(number), SiteState { fence: regions(&[&format!("r{number}")]) });
+        let told = Told {
+            sites: Arc::new((0..70_000).map(fenced).collect()),
+            channels: Arc::new((0..70_000).map(|number| Channel::live(&site(number))).collect()),
+            ..Told::default()
+        };
         let names = told.names(&["example".parse().unwrap()]);
         assert_eq!(names.len(), 65_535);
         assert!(names.iter().all(|(_, id)| id.0 > 0));

@@ -70,7 +70,7 @@ impl Board {
     /// Takes over which addresses there are. One that was not there is up until it is known better.
     pub(super) fn follow(&mut self, told: &Told, at: Timestamp) {
         self.edges.retain(|edge, _| told.edges.contains_key(edge));
-        for (edge, state) in &told.edges {
+        for (edge, state) in told.edges.iter() {
             let addresses = self.edges.entry(edge.clone()).or_default();
             addresses.retain(|address, _| state.addresses.contains(address));
             for address in &state.addresses {
@@ -211,6 +211,8 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -225,7 +227,7 @@ mod tests {
     fn told(edges: usize) -> Told {
         let state = serde_json::json!({ "addresses": [ADDRESS] });
         let state = |number| (edge(number), serde_json::from_value(state.clone()).unwrap());
-        Told { edges: (0..edges).map(state).collect(), ..Told::default() }
+        Told { edges: Arc::new((0..edges).map(state).collect()), ..Told::default() }
     }
 
     fn board(edges: usize) -> Board {

@@ -98,7 +98,7 @@ impl Prober {
             let state = told.edges.get(edge);
             state.is_some_and(|state| state.port == running.port && state.addresses.contains(address))
         });
-        for (edge, state) in &told.edges {
+        for (edge, state) in told.edges.iter() {
             for &address in &state.addresses {
                 let at = SocketAddr::new(address, state.port);
                 running.entry((edge.clone(), address)).or_insert_with(|| {
@@ -179,7 +179,7 @@ mod tests {
 
         fn told(&self, told: &mut Told) {
             let state = serde_json::json!({ "addresses": ["127.0.0.1"], "port": self.port });
-            told.edges.insert(self.name.parse().unwrap(), serde_json::from_value(state).unwrap());
+            Arc::make_mut(&mut told.edges).insert(self.name.parse().unwrap(), serde_json::from_value(state).unwrap());
         }
     }
 

@@ -1,7 +1,8 @@
 //! All zones, and in each the names that the fleet answers for.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use foldhash::HashMap;
 
 use crate::dns::name::{self, Name};
 use crate::dns::rdata;
@@ -32,7 +33,7 @@ impl Catalogue {
     /// Puts each of the fleet's names into the zone that is nearest above it. Of two zones or names that are the same the first
     /// counts.
     pub(crate) fn new(zones: &[Arc<ZoneFile>], names: &[(Name, FenceId)]) -> Self {
-        let mut by_apex = HashMap::new();
+        let mut by_apex = HashMap::default();
         for (index, zone) in zones.iter().enumerate() {
             by_apex.entry(zone.apex.clone()).or_insert(index);
         }
@@ -86,7 +87,7 @@ impl Zone {
         let soa: RecordSet =
             apex.and_then(|node| node.set(RecordType::SOA)).expect("a zone file was refused without it").clone();
         let negative_ttl = soa.data.iter().map(|data| rdata::soa_minimum(data)).fold(soa.ttl, u32::min);
-        Self { apex: file.apex.clone(), soa, negative_ttl, index, file, fleet: HashMap::new() }
+        Self { apex: file.apex.clone(), soa, negative_ttl, index, file, fleet: HashMap::default() }
     }
 
     /// Lets the fleet answer for `name`, unless the operator does; then says where.

@@ -1,9 +1,11 @@
 //! A zone file as names that can be looked up.
 
-use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+
+use foldhash::HashMap;
+use foldhash::fast::RandomState;
 
 use crate::dns::name::{self, Name};
 use crate::dns::record::{RecordSet, RecordType};
@@ -83,7 +85,7 @@ impl ZoneFile {
 /// The names that exist: those with records and all between them and the apex.
 fn names(drafts: Vec<Draft>, apex: &Name, report: &mut Report) -> HashMap<Name, Owned> {
     let cuts = Cuts::of(&drafts, apex);
-    let mut names = HashMap::with_capacity(drafts.len());
+    let mut names = HashMap::with_capacity_and_hasher(drafts.len(), RandomState::default());
     names.insert(apex.clone(), Owned::default());
     for draft in drafts {
         cuts.warn_of_hidden(&draft, report);

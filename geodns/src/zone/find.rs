@@ -1,7 +1,8 @@
 //! What a zone has at a name (RFC 1034 §4.3.2, RFC 4592, RFC 8020).
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use foldhash::HashMap;
 
 use crate::dns::name::{self, Name};
 use crate::dns::record::{RecordSet, RecordType};

@@ -3,7 +3,7 @@
 use crate::dns::name;
 
 /// Room for the question, a chain of aliases and the owners of a referral.
-const MOST: usize = 16;
+const MOST: usize = 12;
 
 /// Names, and where in the message they begin.
 #[derive(Default)]

@@ -1,14 +1,14 @@
 //! Many datagrams in one call: `recvmmsg` and `sendmmsg`.
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd as _;
 
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg, sendmsg,
-    setsockopt, sockopt,
+    ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrIn, SockaddrIn6, SockaddrLike, recvmmsg,
+    sendmmsg, sendmsg, setsockopt, sockopt,
 };
 
 use super::socket::Socket;
@@ -18,16 +18,29 @@ use super::{REQUEST_MAX, RESPONSE_MAX};
 const BATCH: usize = 32;
 
 /// Questions that came together, and their answers.
-pub(super) struct Batch {
-    received: MultiHeaders<SockaddrStorage>,
-    to_send: MultiHeaders<SockaddrStorage>,
+pub(super) enum Batch {
+    V4(Datagrams<SockaddrIn>),
+    V6(Datagrams<SockaddrIn6>),
+}
+
+/// Those of one family.
+pub(super) struct Datagrams<S> {
+    received: MultiHeaders<S>,
+    to_send: MultiHeaders<S>,
     requests: Box<[[u8; REQUEST_MAX]; BATCH]>,
     responses: Box<[[u8; RESPONSE_MAX]; BATCH]>,
     /// Of each question: its length, who asked, and at which of our addresses.
-    asked: Vec<(usize, SocketAddr, Option<Local>)>,
-    /// Of each answer: which response it is, its length, and where it goes from and to.
-    answered: Vec<(usize, usize, SockaddrStorage, Option<Local>)>,
+    asked: Vec<(usize, Option<S>, Option<Local>)>,
+    /// Of each answer: which response it is, its length, and from which of our addresses it goes.
+    answered: Vec<(usize, usize, Option<Local>)>,
+    /// Where each answer goes.
+    peers: Vec<Option<S>>,
 }
+
+/// An address of a family, as the kernel has it.
+pub(super) trait Address: SockaddrLike + Copy + Into<SocketAddr> {}
+
+impl<S: SockaddrLike + Copy + Into<SocketAddr>> Address for S {}
 
 /// The address of ours that a question came to.
 #[derive(Clone, Copy)]
@@ -42,15 +55,45 @@ pub(super) fn prepare(socket: &Socket, address: SocketAddr) -> io::Result<()> {
         return Ok(());
     }
     match address {
-        SocketAddr::V4(_) => setsockopt(&socket.socket, sockopt::Ipv4PacketInfo, &true)?,
-        SocketAddr::V6(_) => setsockopt(&socket.socket, sockopt::Ipv6RecvPacketInfo, &true)?,
+        SocketAddr::V4(_) => setsockopt(&socket.udp, sockopt::Ipv4PacketInfo, &true)?,
+        SocketAddr::V6(_) => setsockopt(&socket.udp, sockopt::Ipv6RecvPacketInfo, &true)?,
     }
     Ok(())
 }
 
 impl Batch {
-    pub(super) fn new(any_address: bool) -> Self {
-        let control = any_address.then(|| nix::cmsg_space!(libc::in6_pktinfo));
+    pub(super) fn new(socket: &Socket) -> Self {
+        if socket.is_ipv6 { Self::V6(Datagrams::new(socket)) } else { Self::V4(Datagrams::new(socket)) }
+    }
+
+    /// Waits for a question, for a while, and takes those that wait with it.
+    pub(super) fn receive(&mut self, socket: &Socket) -> io::Result<()> {
+        match self {
+            Self::V4(datagrams) => datagrams.receive(socket),
+            Self::V6(datagrams) => datagrams.receive(socket),
+        }
+    }
+
+    /// Has each question answered.
+    pub(super) fn answer(&mut self, answer: impl FnMut(&[u8], SocketAddr, &mut [u8]) -> Option<usize>) {
+        match self {
+            Self::V4(datagrams) => datagrams.answer(answer),
+            Self::V6(datagrams) => datagrams.answer(answer),
+        }
+    }
+
+    /// Sends the answers. One that cannot be sent is given up: who asked will ask again.
+    pub(super) fn send(&mut self, socket: &Socket) {
+        match self {
+            Self::V4(datagrams) => datagrams.send(socket),
+            Self::V6(datagrams) => datagrams.send(socket),
+        }
+    }
+}
+
+impl<S: Address> Datagrams<S> {
+    fn new(socket: &Socket) -> Self {
+        let control = socket.any_address.then(|| nix::cmsg_space!(libc::in6_pktinfo));
         Self {
             received: MultiHeaders::preallocate(BATCH, control),
             to_send: MultiHeaders::preallocate(BATCH, None),
@@ -58,65 +101,62 @@ impl Batch {
             responses: vec![[0; RESPONSE_MAX]; BATCH].try_into().expect("as many as asked for"),
             asked: Vec::with_capacity(BATCH),
             answered: Vec::with_capacity(BATCH),
+            peers: Vec::with_capacity(BATCH),
         }
     }
 
-    /// Waits for a question, for a while, and takes those that wait with it.
-    pub(super) fn receive(&mut self, socket: &Socket) -> io::Result<()> {
+    fn receive(&mut self, socket: &Socket) -> io::Result<()> {
         self.asked.clear();
         let mut slices = self.requests.each_mut().map(|request| [IoSliceMut::new(request)]);
         let flags = MsgFlags::MSG_WAITFORONE;
-        let received = recvmmsg(socket.socket.as_raw_fd(), &mut self.received, slices.iter_mut(), flags, None)?;
+        let received = recvmmsg(socket.udp.as_raw_fd(), &mut self.received, slices.iter_mut(), flags, None)?;
         for message in received {
             let local = if socket.any_address { message.cmsgs()?.find_map(|control| local(&control)) } else { None };
-            let peer = message.address.as_ref().and_then(peer);
-            // Somebody without an address, or with port 0, cannot be answered: a length of 0 is passed over.
+            // A question that was cut is none.
             let length = if message.flags.contains(MsgFlags::MSG_TRUNC) { 0 } else { message.bytes };
-            match peer.filter(|peer| peer.port() != 0) {
-                Some(peer) => self.asked.push((length, peer, local)),
-                None => self.asked.push((0, (IpAddr::from([0; 4]), 0).into(), None)),
-            }
+            self.asked.push((length, message.address, local));
         }
         Ok(())
     }
 
-    /// Has each question answered.
-    pub(super) fn answer(&mut self, mut answer: impl FnMut(&[u8], SocketAddr, &mut [u8]) -> Option<usize>) {
+    fn answer(&mut self, mut answer: impl FnMut(&[u8], SocketAddr, &mut [u8]) -> Option<usize>) {
         self.answered.clear();
+        self.peers.clear();
         let questions = self.asked.iter().zip(self.requests.iter()).zip(self.responses.iter_mut());
         for (place, ((&(length, peer, local), request), response)) in questions.enumerate() {
-            if length == 0 {
-                continue;
-            }
-            if let Some(length) = answer(&request[..length], peer, response) {
-                self.answered.push((place, length, peer.into(), local));
+            // To port 0 nothing can be sent.
+            let Some(address) = peer.map(S::into).filter(|peer: &SocketAddr| peer.port() != 0) else { continue };
+            if let Some(length) = answer(&request[..length], address, response) {
+                self.answered.push((place, length, local));
+                self.peers.push(peer);
             }
         }
     }
 
-    /// Sends the answers. One that cannot be sent is given up: who asked will ask again.
-    pub(super) fn send(&mut self, socket: &Socket) {
-        let fd = socket.socket.as_raw_fd();
+    fn send(&mut self, socket: &Socket) {
+        let fd = socket.udp.as_raw_fd();
         if socket.any_address {
-            for (place, length, peer, local) in &self.answered {
+            for ((place, length, local), peer) in self.answered.iter().zip(&self.peers) {
                 let slice = [IoSlice::new(&self.responses[*place][..*length])];
                 let control = local.as_ref().map(Local::control);
-                let _ = sendmsg(fd, &slice, control.as_slice(), MsgFlags::empty(), Some(peer));
+                let _ = sendmsg(fd, &slice, control.as_slice(), MsgFlags::empty(), peer.as_ref());
             }
             return;
         }
-        let mut left = &self.answered[..];
-        while !left.is_empty() {
-            let slices: Vec<_> =
-                left.iter().map(|(place, length, ..)| [IoSlice::new(&self.responses[*place][..*length])]).collect();
-            let peers: Vec<_> = left.iter().map(|(_, _, peer, _)| Some(*peer)).collect();
-            let sent = match sendmmsg(fd, &mut self.to_send, slices.iter(), &peers, [], MsgFlags::empty()) {
-                Ok(sent) => sent.count(),
-                Err(Errno::EINTR) => continue,
+        let mut done = 0;
+        while let Some(left) = self.answered.get(done..).filter(|left| !left.is_empty()) {
+            let slice = |place: usize| {
+                let (response, length, _) = left.get(place).copied().unwrap_or_default();
+                [IoSlice::new(&self.responses[response][..length])]
+            };
+            let slices: [_; BATCH] = std::array::from_fn(slice);
+            let (slices, peers) = (slices.iter().take(left.len()), &self.peers[done..]);
+            done += match sendmmsg(fd, &mut self.to_send, slices, peers, [], MsgFlags::empty()) {
+                Ok(sent) => sent.count().max(1),
+                Err(Errno::EINTR) => 0,
                 // It is the first one's fault.
                 Err(_) => 1,
             };
-            left = &left[sent.clamp(1, left.len())..];
         }
     }
 }
@@ -140,12 +180,4 @@ fn local(message: &ControlMessageOwned) -> Option<Local> {
         ControlMessageOwned::Ipv6PacketInfo(info) => Some(Local::V6(info)),
         _ => None,
     }
-}
-
-fn peer(address: &SockaddrStorage) -> Option<SocketAddr> {
-    if let Some(address) = address.as_sockaddr_in() {
-        return Some((address.ip(), address.port()).into());
-    }
-    let address = address.as_sockaddr_in6()?;
-    Some(std::net::SocketAddrV6::new(address.ip(), address.port(), 0, address.scope_id()).into())
 }

@@ -15,14 +15,14 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    pub(super) fn new(_any_address: bool) -> Self {
+    pub(super) fn new(_socket: &Socket) -> Self {
         let nobody = (IpAddr::from([0; 4]), 0).into();
         Self { request: [0; REQUEST_MAX], response: [0; RESPONSE_MAX], asked: (0, nobody), answered: None }
     }
 
     /// Waits for a question, for a while.
     pub(super) fn receive(&mut self, socket: &Socket) -> io::Result<()> {
-        self.asked = socket.socket.recv_from(&mut self.request)?;
+        self.asked = socket.udp.recv_from(&mut self.request)?;
         Ok(())
     }
 
@@ -35,7 +35,7 @@ impl Batch {
     /// Sends the answer. One that cannot be sent is given up: who asked will ask again.
     pub(super) fn send(&mut self, socket: &Socket) {
         if let Some(length) = self.answered.take() {
-            let _ = socket.socket.send_to(&self.response[..length], self.asked.1);
+            let _ = socket.udp.send_to(&self.response[..length], self.asked.1);
         }
     }
 }

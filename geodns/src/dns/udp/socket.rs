@@ -14,9 +14,11 @@ const RECEIVE_BUFFER: usize = 1 << 20;
 
 /// A socket of an address.
 pub(super) struct Socket {
-    pub(super) socket: UdpSocket,
+    pub(super) udp: UdpSocket,
     /// Whether it is bound to any address of this machine, so that an answer must be told from which to go.
     pub(super) any_address: bool,
+    /// Whether it is of IPv6, and of that alone.
+    pub(super) is_ipv6: bool,
 }
 
 /// All sockets of an address, bound.
@@ -25,7 +27,7 @@ pub(crate) struct Sockets(Vec<Socket>);
 impl Sockets {
     /// Where they are bound; port 0 has become a real one.
     pub(crate) fn address(&self) -> io::Result<SocketAddr> {
-        self.0[0].socket.local_addr()
+        self.0[0].udp.local_addr()
     }
 
     pub(super) fn into_iter(self) -> impl Iterator<Item = Socket> {
@@ -55,7 +57,7 @@ fn bind(address: SocketAddr) -> io::Result<Socket> {
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
     socket.set_read_timeout(Some(LOOK_UP))?;
     socket.bind(&address.into())?;
-    let socket = Socket { socket: socket.into(), any_address };
+    let socket = Socket { udp: socket.into(), any_address, is_ipv6: address.is_ipv6() };
     #[cfg(target_os = "linux")]
     super::batch_linux::prepare(&socket, address)?;
     Ok(socket)
