@@ -47,7 +47,8 @@ impl Told {
     pub(crate) fn names(&self, bases: &[DomainName]) -> Vec<(Name, FenceId)> {
         let fences = self.fence_set();
         let ids: BTreeMap<_, _> = fences.into_iter().zip((0..=u16::MAX).map(FenceId)).collect();
-        let fence = |site| self.sites.get(site).map_or(Some(FenceId(0)), |site| ids.get(&site.fence).copied());
+        let fence =
+            |site: &SiteName| self.sites.get(site).map_or(Some(FenceId(0)), |site| ids.get(&site.fence).copied());
         let mut names = BTreeMap::new();
         for (domain, state) in self.domains.iter() {
             let live = self.channels.contains(&Channel::live(&state.site));

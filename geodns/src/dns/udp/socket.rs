@@ -38,7 +38,7 @@ impl Sockets {
 /// Binds `count` sockets, at least one, to an address.
 pub(crate) fn open(address: SocketAddr, count: usize) -> io::Result<Sockets> {
     let first = bind(address)?;
-    let address = first.socket.local_addr()?;
+    let address = first.udp.local_addr()?;
     let mut sockets = vec![first];
     for _ in 1..count {
         sockets.push(bind(address)?);
