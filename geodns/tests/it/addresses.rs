@@ -1,0 +1,58 @@
+//! At which address a question came, there its answer comes from.
+
+use std::net::{IpAddr, SocketAddr};
+
+use tokio::net::UdpSocket;
+
+use super::query::query;
+use super::tcp::Connection;
+use super::world::{World, patiently, udp};
+
+const WWW: &str = "NOERROR aa = www 3600 A 192.0.2.80";
+
+async fn answers_from(resolver: &str, asked: SocketAddr) {
+    let socket = UdpSocket::bind((resolver.parse::<IpAddr>().unwrap(), 0)).await.unwrap();
+    socket.send_to(&query("www.example.com A").bytes(), asked).await.unwrap();
+    let mut buffer = [0; 512];
+    let (_, from) = patiently("an answer", socket.recv_from(&mut buffer)).await.unwrap();
+    assert_eq!(from, asked);
+}
+
+#[tokio::test]
+async fn answers_come_from_the_address_that_was_asked() {
+    let any = ["0.0.0.0:0", "[::]:0"].map(|address| address.parse().unwrap());
+    let world = World::with(|config| config.listen = vec!["127.0.0.1:0".parse().unwrap(), any[0], any[1]]).await;
+    let [one, four, six] = *world.node.dns_addrs() else { panic!("as many as configured") };
+    answers_from("127.0.0.1", one).await;
+    for last in [1, 5, 200] {
+        let asked = SocketAddr::from(([127, 0, 0, last], four.port()));
+        // Also to who is at another address than the one the kernel would choose.
+        answers_from("127.0.0.1", asked).await;
+        answers_from("127.0.0.7", asked).await;
+    }
+    answers_from("::1", ([0, 0, 0, 0, 0, 0, 0, 1], six.port()).into()).await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn every_address_answers_over_udp_and_tcp() {
+    let world = World::with(|config| {
+        config.listen = ["127.0.0.1:0", "127.0.0.2:0", "[::1]:0"].map(|address| address.parse().unwrap()).to_vec();
+    })
+    .await;
+    for address in world.node.dns_addrs() {
+        assert_eq!(udp(*address, &query("www.example.com A")).await.told(), WWW);
+        assert_eq!(Connection::to(*address).await.ask(&query("www.example.com A")).await.told(), WWW);
+    }
+    world.stop().await;
+}
+
+/// Whichever of its threads the kernel gives a question to.
+#[tokio::test]
+async fn every_thread_answers() {
+    let world = World::with(|config| config.workers = 4).await;
+    for _ in 0..64 {
+        assert_eq!(world.udp(&query("www.example.com A")).await.told(), WWW);
+    }
+    world.stop().await;
+}

@@ -1,0 +1,57 @@
+//! At and below zone cuts: who knows more, and where they are (RFC 1034 §4.3.2, RFC 9471).
+
+use super::query::query;
+use super::world::World;
+
+#[tokio::test]
+async fn a_referral_has_the_addresses_it_needs() {
+    let world = World::start().await;
+    let referral = "NOERROR ^ sub 3600 NS ns.sub ^ sub 3600 NS ns.elsewhere.test. + ns.sub 3600 A 192.0.2.54 \
+                    + ns.sub 3600 AAAA 2001:db8::54";
+    for question in ["sub A", "sub NS", "sub SOA", "www.sub A", "a.b.sub MX", "ns.sub A", "sub ANY"] {
+        let (name, record_type) = question.split_once(' ').unwrap();
+        assert_eq!(world.told(&format!("{name}.example.com {record_type}")).await, referral, "{question}");
+    }
+    // A server elsewhere in the zone is no secret either.
+    let outer = "NOERROR ^ outer 3600 NS ns-1 ^ outer 3600 NS ns.elsewhere.test. + ns-1 3600 A 192.0.2.53";
+    assert_eq!(world.told("outer.example.com A").await, outer);
+    world.stop().await;
+}
+
+/// RFC 4035 §3.1.4.1: what says whether a zone is signed stands above it.
+#[tokio::test]
+async fn ds_is_answered_by_the_parent() {
+    let world = World::start().await;
+    let ds = world.told("sub.example.com DS").await;
+    assert!(ds.starts_with("NOERROR aa = sub 3600 DS "), "{ds}");
+    assert_eq!(world.told("outer.example.com DS").await, "NOERROR aa ^ @ 300 SOA");
+    assert!(world.told("www.sub.example.com DS").await.starts_with("NOERROR ^ sub 3600 NS"));
+    assert_eq!(world.told("example.com DS").await, "NOERROR aa ^ @ 300 SOA");
+    world.stop().await;
+}
+
+/// RFC 9471 §3.1: all of the glue below the cut, or TC.
+#[tokio::test]
+async fn glue_is_whole_or_the_answer_is_cut_short() {
+    let world = World::start().await;
+    for (cut, servers, size, whole) in [
+        ("wide", 5, None, true),
+        ("wider", 12, None, false),
+        ("wider", 12, Some(512), false),
+        ("wider", 12, Some(1232), true),
+        ("widest", 20, Some(1232), false),
+        ("widest", 20, Some(65_535), false),
+    ] {
+        let question = query(&format!("www.{cut}.example.com A"));
+        let question = size.map_or(question.clone(), |size| question.edns(size));
+        let (udp, tcp) = (world.udp(&question).await, world.tcp(&question).await);
+        let counts = (tcp.message.authorities.len(), tcp.message.additionals.len());
+        assert_eq!((tcp.is_truncated(), counts), (false, (servers, 2 * servers)));
+        if whole {
+            assert_eq!(udp.bytes, tcp.bytes, "{cut} in {size:?}");
+        } else {
+            assert_eq!(udp.told(), "NOERROR tc", "{cut} in {size:?}");
+        }
+    }
+    world.stop().await;
+}

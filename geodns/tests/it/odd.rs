@@ -1,0 +1,136 @@
+//! Questions that are not asked every day.
+
+use tokio::net::UdpSocket;
+
+use super::answer::Answer;
+use super::query::{Query, query};
+use super::world::{World, exchange};
+
+/// RFC 8482 §4.2: one record that says no.
+#[tokio::test]
+async fn everything_is_answered_with_next_to_nothing() {
+    let world = World::start().await;
+    for name in ["www.example.com", "demo.example.com", "example.com", "a.wild.example.com", "huge.example.com"] {
+        let answer = world.ask(&query(&format!("{name} ANY"))).await;
+        assert!(answer.told().starts_with("NOERROR aa = "), "{}", answer.told());
+        assert!(answer.told().contains("3600 HINFO RFC8482"), "{}", answer.told());
+        assert_eq!(answer.message.answers.len(), 1);
+    }
+    assert_eq!(world.told("to-www.example.com ANY").await, "NOERROR aa = to-www 3600 CNAME www");
+    assert_eq!(world.told("ent.example.com ANY").await, "NOERROR aa ^ @ 300 SOA");
+    assert_eq!(world.told("nowhere.example.com ANY").await, "NXDOMAIN aa ^ @ 300 SOA");
+    world.stop().await;
+}
+
+/// Without a word of who would know: no records at all, AA and RA clear.
+#[tokio::test]
+async fn what_is_not_ours_is_refused() {
+    let world = World::start().await;
+    for question in [
+        "example.com AXFR",
+        "example.com IXFR",
+        "www.example.com AXFR",
+        "www.elsewhere.test A",
+        "com NS",
+        "com A",
+        ". NS",
+        ". A",
+        "notexample.com A",
+        "example.com.elsewhere.test A",
+    ] {
+        assert_eq!(world.told(question).await, "REFUSED", "{question}");
+    }
+    for class in [3, 4, 254, 255, 0] {
+        assert_eq!(world.ask(&query("www.example.com TXT").class(class)).await.told(), "REFUSED", "{class}");
+    }
+    assert_eq!(world.ask(&query("version.bind TXT").class(3)).await.told(), "REFUSED");
+    world.stop().await;
+}
+
+/// RFC 9619.
+#[tokio::test]
+async fn there_is_one_question() {
+    let world = World::start().await;
+    for count in [0, 2, 3, 65_535] {
+        let answer = world.ask(&query("www.example.com A").questions(count)).await;
+        assert_eq!(answer.told(), "FORMERR", "{count}");
+        assert!(answer.message.queries.is_empty());
+    }
+    world.stop().await;
+}
+
+/// RFC 3597: a type is a number.
+#[tokio::test]
+async fn types_without_a_name() {
+    let world = World::start().await;
+    for question in ["www.example.com TYPE65281", "demo.example.com TYPE1000", "example.com TYPE65535"] {
+        assert_eq!(world.told(question).await, "NOERROR aa ^ @ 300 SOA", "{question}");
+    }
+    let answer = world.ask(&query("odd.example.com TYPE65280")).await;
+    assert_eq!((answer.rcode(), answer.message.answers.len()), ("NOERROR", 1));
+    assert!(answer.bytes.ends_with(b"\0\x04\x01\x02\x03\x04"));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn opcodes_other_than_query() {
+    let world = World::start().await;
+    for opcode in 1..16_u16 {
+        let answer = world.ask(&query("example.com SOA").flags(opcode << 11)).await;
+        assert_eq!(answer.told(), "NOTIMP", "{opcode}");
+        assert_eq!(u16::from(answer.bytes[2] >> 3 & 0xf), opcode, "it comes back as it was sent");
+    }
+    world.stop().await;
+}
+
+/// RD is echoed and nothing is made of it; AD, CD and Z come back clear.
+#[tokio::test]
+async fn flags() {
+    let world = World::start().await;
+    let plain = world.ask(&query("www.example.com A")).await;
+    for flags in [0x0100, 0x0400, 0x0200, 0x0080, 0x0040, 0x0020, 0x0010, 0x000f, 0x07ff] {
+        let answer = world.ask(&query("www.example.com A").flags(flags)).await;
+        let sent = u16::from_be_bytes([answer.bytes[2], answer.bytes[3]]);
+        assert_eq!(sent, 0x8400 | flags & 0x0100, "{flags:04x}");
+        assert_eq!(answer.bytes[4..], plain.bytes[4..]);
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn names_that_are_none() {
+    let world = World::start().await;
+    let long: Vec<u8> = [&[63][..], &[b'a'; 63]].concat().repeat(4).into_iter().chain([0]).collect();
+    for name in [&b"\xc0\x0c"[..], b"\x03www\xc0\x0c", b"\x40a\0", b"\x80a\0", &long, b"\x3fshort"] {
+        assert_eq!(world.ask(&Query::of_bytes(name)).await.told(), "FORMERR", "{name:02x?}");
+    }
+    // Any byte may be in a label, and the longest name is looked up.
+    let long: Vec<u8> = [&b"\x01\0\x01.\x02 @"[..], &b"\x01a".repeat(117), b"\x07example\x03com\0"].concat();
+    assert_eq!(long.len(), 254);
+    assert_eq!(world.ask(&Query::of_bytes(&long)).await.told(), "NXDOMAIN aa ^ @ 300 SOA");
+    world.stop().await;
+}
+
+/// Else two servers could be made to answer each other for ever.
+#[tokio::test]
+async fn answers_are_not_answered() {
+    let world = World::start().await;
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.connect(world.node.dns_addr()).await.unwrap();
+    let answer: Answer = exchange(&socket, &query("www.example.com A").id(1).bytes()).await;
+    for packet in [
+        answer.bytes.clone(),
+        query("www.example.com A").flags(0x8000).bytes(),
+        query("www.example.com A").flags(0xf800).bytes(),
+        query("www.example.com A").flags(0x8001).questions(0).bytes(),
+        b"".to_vec(),
+        b"\0".to_vec(),
+        query("www.example.com A").bytes()[..11].to_vec(),
+    ] {
+        // One socket's packets are taken in their order, so that the next answer would be this one's.
+        socket.send(&packet).await.unwrap();
+        assert_eq!(exchange(&socket, &query("www.example.com A").id(77).bytes()).await.id(), 77, "{packet:02x?}");
+    }
+    assert!(world.metric("verge_dns_noise_total").await >= Some(6.0));
+    world.stop().await;
+}

@@ -1,0 +1,156 @@
+//! Client subnets (RFC 7871): echoed to the letter, used with care, and done without.
+
+use std::net::Ipv4Addr;
+
+use super::query::{CLIENT_SUBNET, query};
+use super::world::{FRA, NYC, SIN, World, udp_from};
+
+/// What is sent back for what is sent in a client subnet option. Both are told as bytes.
+async fn echoed(world: &World, name: &str, sent: &[u8]) -> Vec<u8> {
+    let answer = world.ask(&query(&format!("{name} A")).option(CLIENT_SUBNET, sent)).await;
+    assert_ne!(answer.rcode(), "FORMERR", "{sent:02x?}");
+    answer.option(CLIENT_SUBNET).unwrap()
+}
+
+/// §7.2.1: the same family, source and address; a scope.
+#[tokio::test]
+async fn a_subnet_is_echoed() {
+    let world = World::start().await;
+    for (sent, scope) in [
+        (&b"\0\x01\x18\0\xc0\0\x02"[..], 24),
+        (b"\0\x01\x20\0\xc0\0\x02\x4d", 24),
+        (b"\0\x01\x19\0\xc0\0\x02\x80", 24),
+        // Less than what places are told of: the first address of the subnet counts, and the answer holds for no more than it.
+        (b"\0\x01\x10\0\xc0\0", 24),
+        (b"\0\x01\x01\0\x80", 24),
+        (b"\0\x02\x30\0\x20\x01\x0d\xb8\0\x01", 48),
+        (b"\0\x02\x38\0\x20\x01\x0d\xb8\0\x01\xff", 48),
+        (b"\0\x02\x80\0\x20\x01\x0d\xb8\0\x01\0\0\0\0\0\0\0\0\0\x01", 48),
+    ] {
+        let mut expected = sent.to_vec();
+        expected[3] = scope;
+        assert_eq!(echoed(&world, "demo.example.com", sent).await, expected);
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_not_sent_is_not_echoed() {
+    let world = World::start().await;
+    for name in ["demo.example.com A", "www.example.com A", "nowhere.example.com A", "elsewhere.test A"] {
+        for question in [query(name).edns(1232), query(name).option(10, b"12345678")] {
+            assert_eq!(world.ask(&question).await.option(CLIENT_SUBNET), None, "{name}");
+        }
+    }
+    world.stop().await;
+}
+
+/// An answer that is the same for everybody says so.
+#[tokio::test]
+async fn a_subnet_that_is_not_used_has_scope_0() {
+    let world = World::start().await;
+    for name in
+        ["www.example.com A", "demo.example.com MX", "nowhere.example.com A", "sub.example.com A", "elsewhere.test A"]
+    {
+        let answer = world.ask(&query(name).subnet("192.0.2.0/24")).await;
+        assert_eq!(answer.option(CLIENT_SUBNET).unwrap(), b"\0\x01\x18\0\xc0\0\x02", "{name}");
+    }
+    world.stop().await;
+}
+
+/// §7.1.2: the client wants to stay unknown. The resolver's own address counts, and the answer is for all its clients.
+#[tokio::test]
+async fn a_source_of_0_is_honoured() {
+    let world = World::start().await;
+    for sent in [&b"\0\x01\0\0"[..], b"\0\x02\0\0"] {
+        assert_eq!(echoed(&world, "demo.example.com", sent).await, sent);
+        let answer = world.ask(&query("demo.example.com A").option(CLIENT_SUBNET, sent)).await;
+        assert_eq!(answer.addresses(), world.ask(&query("demo.example.com A")).await.addresses());
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn readers_go_to_the_nearest_edges() {
+    let world = World::start().await;
+    for (network, expected) in
+        [("192.0.2.0/24", [FRA, NYC]), ("198.51.100.0/24", [NYC, FRA]), ("203.0.113.0/24", [SIN, FRA])]
+    {
+        assert_eq!(world.led("demo.example.com", network).await, expected);
+        assert_eq!(world.led("to-site.example.com", network).await, expected);
+    }
+    assert_eq!(world.led("demo.example.com", "2001:db8:1::/48").await, ["fe80::1", "fe80::2"]);
+    assert_eq!(world.led("demo.example.com", "2001:db8:2::/56").await, ["fe80::2", "fe80::1"]);
+    // The family of the subnet and that of the answer are two things.
+    let answer = world.ask(&query("demo.example.com AAAA").subnet("203.0.113.0/24")).await;
+    assert_eq!((answer.addresses()[0].to_string().as_str(), answer.scope()), ("fe80::3", Some(24)));
+    world.stop().await;
+}
+
+/// §7.1.2, §11.2: whoever sends this cannot be answered, and is told.
+#[tokio::test]
+async fn malformed_subnets() {
+    let world = World::start().await;
+    for (fault, sent) in [
+        ("an unknown family", &b"\0\x03\x18\0\xc0\0\x02"[..]),
+        ("no family, yet an address", b"\0\0\x18\0\xc0\0\x02"),
+        ("too few octets", b"\0\x01\x18\0\xc0\0"),
+        ("too many octets", b"\0\x01\x18\0\xc0\0\x02\0"),
+        ("a bit beyond the prefix", b"\0\x01\x17\0\xc0\0\x03"),
+        ("bits beyond the prefix", b"\0\x02\x2f\0\x20\x01\x0d\xb8\0\x01"),
+        ("a scope in a question", b"\0\x01\x18\x18\xc0\0\x02"),
+        ("a prefix longer than an address", b"\0\x01\x21\0\xc0\0\x02\x01\0"),
+        ("a prefix longer than an IPv6 address", b"\0\x02\x81\0\x20\x01\x0d\xb8\0\x01\0\0\0\0\0\0\0\0\0\x01\0"),
+        ("half of it", b"\0\x01\x18"),
+        ("nothing", b""),
+    ] {
+        for name in ["demo.example.com A", "www.example.com A"] {
+            let answer = world.ask(&query(name).option(CLIENT_SUBNET, sent)).await;
+            assert_eq!(answer.told(), "FORMERR", "{fault}");
+        }
+    }
+    let two = query("demo.example.com A").subnet("192.0.2.0/24").subnet("198.51.100.0/24");
+    assert_eq!(world.ask(&two).await.told(), "FORMERR", "two of them");
+    world.stop().await;
+}
+
+/// §11.3: an address that every network may use says nothing. Unless the operator says where it is.
+#[tokio::test]
+async fn private_subnets() {
+    let world =
+        World::with(|config| config.places.push(("10.9.0.0/16".parse().unwrap(), "1.3,103.8".parse().unwrap()))).await;
+    for network in ["10.0.0.0/24", "192.168.1.0/24", "172.16.0.0/12", "127.1.0.0/16", "100.64.0.0/10", "169.254.0.0/16"]
+    {
+        let answer = world.ask(&query("demo.example.com A").subnet(network)).await;
+        assert_eq!((answer.addresses()[0].to_string().as_str(), answer.scope()), (FRA, Some(0)), "{network}");
+    }
+    for network in ["fd00::/48", "fe80::/10", "::1/128"] {
+        let answer = world.ask(&query("demo.example.com AAAA").subnet(network)).await;
+        assert_eq!((answer.addresses()[0].to_string().as_str(), answer.scope()), ("fe80::1", Some(0)), "{network}");
+    }
+    let placed = world.ask(&query("demo.example.com A").subnet("10.9.7.0/24")).await;
+    assert_eq!((placed.addresses()[0].to_string().as_str(), placed.scope()), (SIN, Some(16)));
+    world.stop().await;
+}
+
+/// Resolvers that send none stand where they are.
+#[tokio::test]
+async fn without_a_subnet_the_resolver_counts() {
+    let world = World::with(|config| {
+        config.listen = vec!["0.0.0.0:0".parse().unwrap()];
+        for (network, place) in [("127.0.9.0/24", "1.3,103.8"), ("127.0.8.0/24", "42,-71")] {
+            config.places.push((network.parse().unwrap(), place.parse().unwrap()));
+        }
+    })
+    .await;
+    for (third, expected) in [(0, FRA), (9, SIN), (8, NYC)] {
+        let (resolver, node) = (Ipv4Addr::new(127, 0, third, 1), world.node.dns_addr());
+        for question in [query("demo.example.com A"), query("demo.example.com A").subnet("10.0.0.0/24")] {
+            let answer = udp_from(resolver.into(), ([127, 0, 0, 1], node.port()).into(), &question).await;
+            assert_eq!(answer.addresses()[0].to_string(), expected);
+        }
+        let mut connection = super::tcp::Connection::from(resolver, ([127, 0, 0, 1], node.port()).into()).await;
+        assert_eq!(connection.ask(&query("demo.example.com A")).await.addresses()[0].to_string(), expected);
+    }
+    world.stop().await;
+}

@@ -1,0 +1,270 @@
+//! An origin, a name server that follows it, and resolvers. Ends with every task accounted for.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reqwest::Client;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::net::UdpSocket;
+use verge_daemon::Secret;
+use verge_geodns::config::ZoneConfig;
+use verge_geodns::{Config, GeoDns};
+use verge_protocol::explanation::Explanation;
+
+use super::answer::Answer;
+use super::origin::{FakeOrigin, TOKEN};
+use super::query::{Query, query};
+use super::tcp::Connection;
+
+/// Longer than anything here takes; a test that waits this long has failed.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(super) struct World {
+    pub(super) origin: FakeOrigin,
+    pub(super) node: GeoDns,
+    pub(super) folder: TempDir,
+    pub(super) config: Config,
+    client: Client,
+}
+
+pub(super) async fn patiently<T>(what: &str, condition: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, condition).await.unwrap_or_else(|_| panic!("waited too long for {what}"))
+}
+
+/// Asks again and again until it holds.
+pub(super) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    patiently(what, async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
+
+/// The addresses of the edges that most tests have: in Frankfurt, New York and Singapore. Nobody is there, and nothing that is
+/// sent to them leaves the machine.
+pub(super) const FRA: &str = "127.0.1.1";
+pub(super) const NYC: &str = "127.0.1.2";
+pub(super) const SIN: &str = "127.0.1.3";
+
+/// Where the places of clients are set: in Berlin, Boston and Bangkok.
+pub(super) const PLACES: [(&str, &str); 6] = [
+    ("192.0.2.0/24", "52.52,13.40"),
+    ("198.51.100.0/24", "42.36,-71.06"),
+    ("203.0.113.0/24", "13.76,100.50"),
+    ("2001:db8:1::/48", "52.52,13.40"),
+    ("2001:db8:2::/48", "42.36,-71.06"),
+    // Resolvers that send no client subnet.
+    ("127.0.0.0/24", "52.52,13.40"),
+];
+
+impl World {
+    /// The zones of the two files, three edges that are up because the operator says so, and a site, `demo`, at its own name, at
+    /// the apex, and at a domain with an empty name above.
+    pub(super) async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// The same, configured otherwise.
+    pub(super) async fn with(adjust: impl FnOnce(&mut Config)) -> Self {
+        let world = Self::empty(adjust).await;
+        populate(&world.origin);
+        world.synced().await;
+        world
+    }
+
+    /// The zones alone.
+    pub(super) async fn empty(adjust: impl FnOnce(&mut Config)) -> Self {
+        let (origin, folder) = (FakeOrigin::start().await, tempfile::tempdir().unwrap());
+        let mut config = config(&origin, &folder);
+        adjust(&mut config);
+        let node = GeoDns::bind(config.clone()).await.unwrap();
+        let client = Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
+        Self { origin, node, folder, config, client }
+    }
+
+    /// Another name server of the same origin.
+    pub(super) async fn another(&self, adjust: impl FnOnce(&mut Config)) -> GeoDns {
+        let mut config = Config { data: self.folder.path().join("another"), ..self.config.clone() };
+        adjust(&mut config);
+        GeoDns::bind(config).await.unwrap()
+    }
+
+    /// Waits until everything that the origin has said is answered by.
+    pub(super) async fn synced(&self) {
+        self.synced_at(self.node.dns_addr()).await;
+    }
+
+    /// The same at another name server.
+    pub(super) async fn synced_at(&self, node: SocketAddr) {
+        // What is told in order is answered in order: a name that was not there before comes last.
+        let marker = format!("marker-{}", node.port());
+        self.origin.write(&format!("channel/{marker}/live"), None);
+        self.origin.publish(&format!("{marker}/live"));
+        let question = query(&format!("{marker}.example.com A"));
+        until("the feed to be followed", async || udp(node, &question).await.rcode() == "NOERROR").await;
+        self.origin.write(&format!("channel/{marker}/live"), None);
+        until("the feed to be followed", async || udp(node, &question).await.rcode() == "NXDOMAIN").await;
+    }
+
+    /// Stops the name server and starts it again on the same folder.
+    pub(super) async fn restart(self) -> Self {
+        let Self { origin, node, folder, config, client } = self;
+        end(node).await;
+        let node = GeoDns::bind(config.clone()).await.unwrap();
+        Self { origin, node, folder, config, client }
+    }
+
+    pub(super) async fn stop(mut self) {
+        end(self.node).await;
+        self.origin.go_away().await;
+    }
+
+    /// The file of a zone.
+    pub(super) fn zone_file(&self, zone: &str) -> PathBuf {
+        self.folder.path().join(format!("{zone}.zone"))
+    }
+
+    pub(super) async fn udp(&self, query: &Query) -> Answer {
+        udp(self.node.dns_addr(), query).await
+    }
+
+    pub(super) async fn tcp(&self, query: &Query) -> Answer {
+        Connection::to(self.node.dns_addr()).await.ask(query).await
+    }
+
+    /// Asks over both, which must answer alike, byte by byte.
+    pub(super) async fn ask(&self, query: &Query) -> Answer {
+        let (udp, tcp) = (self.udp(query).await, self.tcp(query).await);
+        assert_eq!(udp.told(), tcp.told());
+        assert_eq!(udp.bytes, tcp.bytes);
+        udp
+    }
+
+    /// What is answered to `www.example.com MX`, over both.
+    pub(super) async fn told(&self, question: &str) -> String {
+        self.ask(&query(question)).await.told()
+    }
+
+    /// Waits until that is told, over UDP.
+    pub(super) async fn tells(&self, question: &str, expected: &str) {
+        let question = query(question);
+        let mut last = String::new();
+        let asked = async || {
+            last = self.udp(&question).await.told();
+            last == expected
+        };
+        let waited = tokio::time::timeout(PATIENCE, until(expected, asked)).await;
+        assert!(waited.is_ok(), "still {last}");
+    }
+
+    /// The addresses that are answered to a client in the network, over UDP: what is asked while things change is asked once.
+    pub(super) async fn led(&self, name: &str, network: &str) -> Vec<String> {
+        let record_type = if network.contains(':') { "AAAA" } else { "A" };
+        let answer = self.udp(&query(&format!("{name} {record_type}")).subnet(network)).await;
+        answer.addresses().iter().map(ToString::to_string).collect()
+    }
+
+    pub(super) async fn explain(&self, address: IpAddr, name: &str) -> Explanation {
+        let url = format!("http://{}/explain?address={address}&name={name}", self.node.private_addr());
+        self.client.get(url).send().await.unwrap().json().await.unwrap()
+    }
+
+    /// The value of a counter that is there from the start.
+    pub(super) async fn count(&self, series: &str) -> usize {
+        let value = self.metric(series).await.unwrap();
+        value.to_string().parse().unwrap()
+    }
+
+    /// The value of a series, by its whole name with labels.
+    pub(super) async fn metric(&self, series: &str) -> Option<f64> {
+        let url = format!("http://{}/metrics", self.node.private_addr());
+        let metrics = self.client.get(url).send().await.unwrap().text().await.unwrap();
+        metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+    }
+}
+
+/// Has an origin tell of three edges and a site.
+pub(super) fn populate(origin: &FakeOrigin) {
+    for (name, last, place) in [("fra", 1, "50.11,8.68"), ("nyc", 2, "40.71,-74.01"), ("sin", 3, "1.29,103.85")] {
+        let addresses = [format!("127.0.1.{last}"), format!("fe80::{last}")];
+        origin.edge(name, json!({ "addresses": addresses, "port": 1, "place": place, "force": "up" }));
+    }
+    origin.publish("demo/live");
+    origin.domain("example.com", "demo");
+    origin.domain("shop.empty.example.com", "demo");
+}
+
+/// Writes the zone files.
+pub(super) fn zones(folder: &Path) -> Vec<ZoneConfig> {
+    let zone = |name: &str, text: &str, sites| {
+        let file = folder.join(format!("{name}.zone"));
+        std::fs::write(&file, text).unwrap();
+        ZoneConfig { name: name.parse().unwrap(), file, sites }
+    };
+    let com = format!("{}{}", include_str!("example.com.zone"), long_records());
+    vec![zone("example.com", &com, true), zone("example.net", include_str!("example.net.zone"), false)]
+}
+
+fn config(origin: &FakeOrigin, folder: &TempDir) -> Config {
+    let (data, zones) = (folder.path().join("data"), zones(folder.path()));
+    let origin = origin.url().parse().unwrap();
+    let mut config = Config::new("ns-1".parse().unwrap(), origin, Secret::new(TOKEN), data, zones);
+    config.places = PLACES.map(|(network, place)| (network.parse().unwrap(), place.parse().unwrap())).to_vec();
+    // More threads than there are processors here and there, on every machine.
+    config.workers = 2;
+    config.drain = PATIENCE;
+    config
+}
+
+/// Record sets of more than 512 and of more than 1232 bytes, and delegations with as much glue.
+fn long_records() -> String {
+    let mut text = String::new();
+    for (name, count) in [("large", 3), ("huge", 6)] {
+        for letter in "abcdef".chars().take(count) {
+            writeln!(text, "{name} TXT \"{}\"", letter.to_string().repeat(250)).unwrap();
+        }
+    }
+    for (cut, servers) in [("wide", 5), ("wider", 12), ("widest", 20)] {
+        for server in 1..=servers {
+            writeln!(text, "{cut} NS server-{server}.{cut}").unwrap();
+            writeln!(text, "server-{server}.{cut} A 192.0.2.{server}\n AAAA 2001:db8::{server}").unwrap();
+        }
+    }
+    text
+}
+
+/// Ends a name server, and sees to it that nothing is left of it.
+pub(super) async fn end(node: GeoDns) {
+    let tasks = node.tasks();
+    assert_eq!(node.shutdown().await, Ok(()));
+    assert_eq!(tasks.running(), BTreeMap::new());
+}
+
+/// Asks over UDP from a port of its own.
+pub(super) async fn udp(node: SocketAddr, query: &Query) -> Answer {
+    let from = if node.is_ipv4() { IpAddr::from(Ipv4Addr::LOCALHOST) } else { std::net::Ipv6Addr::LOCALHOST.into() };
+    udp_from(from, node, query).await
+}
+
+/// The same from an address.
+pub(super) async fn udp_from(from: IpAddr, node: SocketAddr, query: &Query) -> Answer {
+    let socket = UdpSocket::bind((from, 0)).await.unwrap();
+    socket.connect(node).await.unwrap();
+    let answer = exchange(&socket, &query.bytes()).await;
+    assert_eq!(answer.id(), query.id);
+    answer
+}
+
+/// Sends a packet and takes what comes next.
+pub(super) async fn exchange(socket: &UdpSocket, packet: &[u8]) -> Answer {
+    socket.send(packet).await.unwrap();
+    let mut buffer = vec![0; 65_535];
+    let length = patiently("an answer", socket.recv(&mut buffer)).await.unwrap();
+    buffer.truncate(length);
+    Answer::of(buffer)
+}
