@@ -4,6 +4,7 @@ mod domains;
 mod edges;
 mod manner;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -98,13 +99,13 @@ pub enum Command {
         #[command(subcommand)]
         command: Option<Domains>,
     },
-    /// Look after the nodes that answer DNS
+    /// Ask why DNS leads readers where it does, or issue a token for a node that answers it
     Dns {
         /// What to do
         #[command(subcommand)]
         command: Dns,
     },
-    /// Run an origin and its edges on this machine, and push a site to them
+    /// Run an origin, edges and a name server on this machine, and push a site to them
     #[cfg(feature = "up")]
     Up(Up),
 }
@@ -177,6 +178,16 @@ pub enum Sites {
 /// `verge dns`.
 #[derive(Debug, Subcommand)]
 pub enum Dns {
+    /// Tell where readers at an address are led, and why
+    Explain {
+        /// The address of a reader, or of the resolver that asks for it
+        address: IpAddr,
+        /// The name they ask for, such as demo.verge.test [default: any site's]
+        name: Option<String>,
+        /// The URL of a node's private listener, instead of `VERGE_NODE` [default: that of `verge up`]
+        #[arg(long, value_name = "URL")]
+        node: Option<String>,
+    },
     /// Issue a token by which a node follows the origin; an earlier one stops working
     Token {
         /// The node's name, such as ns-1
@@ -194,9 +205,9 @@ pub struct Up {
     #[command(flatten)]
     pub site: Site,
     /// How many edges to run
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=99))]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=i64::from(crate::up::Ports::EDGES_MAX)))]
     pub edges: u16,
-    /// The origin's port; the edges take the next ones, health and metrics are 100 above. 0 takes free ones
+    /// The origin's port; the edges take the next ones, DNS is 53 above, health and metrics 100. 0 takes free ones
     #[arg(long, value_name = "PORT", default_value_t = crate::up::Ports::DEFAULT_BASE)]
     pub port: u16,
     /// Where everything is kept [default: the platform's data folder]
@@ -235,6 +246,7 @@ fn after_help() -> String {
         "Environment:
   VERGE_ORIGIN   the origin's URL, as --origin
   VERGE_TOKEN    the token; never a flag's value, which other users of the machine could read
+  VERGE_NODE     the URL of a name server's private listener, for `verge dns explain`
   VERGE_PROFILE  the profile to use, instead of the one that `verge up` writes
   NO_COLOR       no colors
 
@@ -267,8 +279,16 @@ mod tests {
     #[cfg_attr(not(feature = "up"), ignore = "the snapshot is of the whole program")]
     fn help_of_each_command() {
         let names = ["push", "releases", "rollback", "status", "sites", "edges", "domains", "dns", "up"];
-        let verbs =
-            ["sites fence", "edges add", "edges set", "edges force", "domains add", "domains check", "dns token"];
+        let verbs = [
+            "sites fence",
+            "edges add",
+            "edges set",
+            "edges force",
+            "domains add",
+            "domains check",
+            "dns explain",
+            "dns token",
+        ];
         for name in names.into_iter().chain(verbs) {
             insta::assert_snapshot!(format!("help_of_{}", name.replace(' ', "_")), help(name));
         }

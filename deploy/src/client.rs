@@ -1,8 +1,10 @@
-//! The origin's HTTP API, one method a route. docs/API.md lists the routes; `verge_protocol::api` has the bodies.
+//! The origin's HTTP API, one method a route. docs/API.md lists the routes; `verge_protocol::api` has the bodies. And what name
+//! servers are asked.
 
 mod address;
 mod error;
 mod events;
+mod node;
 mod token;
 mod watch;
 
@@ -22,6 +24,7 @@ use verge_protocol::{BuildId, ChannelName, EdgeName, NodeName, SiteName, compres
 pub use self::address::{Address, AddressError};
 pub use self::error::ClientError;
 pub use self::events::Events;
+pub use self::node::{Node, NodeError};
 pub use self::token::Token;
 use self::watch::{Stalled, Watch};
 
@@ -63,25 +66,7 @@ impl Client {
         let mut authorization =
             HeaderValue::from_str(&format!("Bearer {}", token.reveal())).map_err(|_| SetupError::Token)?;
         authorization.set_sensitive(true);
-        let mut http = reqwest::Client::builder()
-            .user_agent(concat!("verge/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            // An origin redirects nothing; whoever does is not to get the token.
-            .redirect(reqwest::redirect::Policy::none());
-        if origin.is_loopback() {
-            http = http.no_proxy();
-        }
-        if let Some(name) = origin.local_name() {
-            // Port 0 leaves the URL's own.
-            let here = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), SocketAddr::from((Ipv6Addr::LOCALHOST, 0))];
-            http = http.resolve_to_addrs(name, &here);
-        }
-        if origin.is_plain() {
-            // Loads none: a slim container may have no certificates, and needs none for this.
-            http = http.tls_certs_only([]);
-        }
-        let http = http.build().map_err(SetupError::Certificates)?;
-        Ok(Self { http, origin, authorization })
+        Ok(Self { http: http(&origin)?, origin, authorization })
     }
 
     /// The origin it speaks to.
@@ -223,6 +208,28 @@ impl Client {
     fn foreign(&self, reason: String) -> ClientError {
         ClientError::Foreign { origin: self.origin.to_string(), reason }
     }
+}
+
+/// What speaks HTTP to `address`.
+fn http(address: &Address) -> Result<reqwest::Client, SetupError> {
+    let mut http = reqwest::Client::builder()
+        .user_agent(concat!("verge/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_TIMEOUT)
+        // Neither origin nor name server redirects; whoever does is not to get the token.
+        .redirect(reqwest::redirect::Policy::none());
+    if address.is_loopback() {
+        http = http.no_proxy();
+    }
+    if let Some(name) = address.local_name() {
+        // Port 0 leaves the URL's own.
+        let here = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), SocketAddr::from((Ipv6Addr::LOCALHOST, 0))];
+        http = http.resolve_to_addrs(name, &here);
+    }
+    if address.is_plain() {
+        // Loads none: a slim container may have no certificates, and needs none for this.
+        http = http.tls_certs_only([]);
+    }
+    http.build().map_err(SetupError::Certificates)
 }
 
 type Typed = (&'static str, futures_util::stream::BoxStream<'static, io::Result<Bytes>>);

@@ -1,9 +1,9 @@
-//! Which origin is spoken to, and with which token: flags, then the environment, then the profile.
+//! Which origin is spoken to, and with which token, and which name server: flags, then the environment, then the profile.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::client::{Address, AddressError, Client, SetupError, Token};
+use crate::client::{Address, AddressError, Client, Node, SetupError, Token};
 use crate::environment::Environment;
 use crate::profile::{self, Profile, ProfileError};
 
@@ -24,6 +24,9 @@ pub enum ConnectionError {
     /// Neither flag, variable nor profile names an origin.
     #[error("no origin is known")]
     NoOrigin,
+    /// Neither flag, variable nor profile names a name server.
+    #[error("no name server is known")]
+    NoNode,
     /// Neither flag, variable nor profile holds a token for it.
     #[error("no token is known for the origin at {0}")]
     NoToken(Address),
@@ -54,6 +57,9 @@ impl ConnectionError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::NoOrigin => Some("run `verge up`, or set VERGE_ORIGIN and VERGE_TOKEN"),
+            Self::NoNode => {
+                Some("run `verge up`, or name the private listener of a name server with --node URL or VERGE_NODE")
+            }
             Self::NoToken(_) => Some("set VERGE_TOKEN, or name a file that holds the token with --token-file"),
             Self::Plain(_) => Some("use https://, or --insecure where the network is trusted"),
             Self::Profile(_) => Some("correct it, or remove it and run `verge up`"),
@@ -96,6 +102,25 @@ fn find(wanted: &Wanted<'_>, environment: &Environment) -> Result<(Address, Toke
     }
 }
 
+/// Finds a name server: `named`, else that of the environment or of the profile, and makes a client for it.
+pub fn node(named: Option<&str>, wanted: &Wanted<'_>, environment: &Environment) -> Result<Node, ConnectionError> {
+    let address = match named.or(environment.node.as_deref()) {
+        Some(address) => address.parse()?,
+        None => profiled_node(wanted, environment)?.parse()?,
+    };
+    Ok(Node::new(address)?)
+}
+
+/// A profile's name server follows the profile's origin: of another it knows nothing.
+fn profiled_node(wanted: &Wanted<'_>, environment: &Environment) -> Result<String, ConnectionError> {
+    let profile = load(environment)?.ok_or(ConnectionError::NoNode)?;
+    let is_other = match wanted.origin.or(environment.origin.as_deref()) {
+        Some(origin) => profile.origin.parse().as_ref() != Ok(&origin.parse::<Address>()?),
+        None => false,
+    };
+    profile.node.filter(|_| !is_other).ok_or(ConnectionError::NoNode)
+}
+
 fn load(environment: &Environment) -> Result<Option<Profile>, ProfileError> {
     environment.profile.as_deref().map_or(Ok(None), profile::load)
 }
@@ -130,7 +155,8 @@ mod tests {
 
     impl World {
         fn with_profile(self, origin: &str, token: &str) -> Self {
-            let profile = Profile { origin: origin.to_owned(), token: Token::new(token) };
+            let node = Some("https://node.c.org".to_owned());
+            let profile = Profile { origin: origin.to_owned(), token: Token::new(token), node };
             profile::save(&profile, self.environment.profile.as_ref().unwrap()).unwrap();
             self
         }
@@ -163,6 +189,23 @@ mod tests {
         let to = |origin| Wanted { origin: Some(origin), ..Wanted::default() };
         assert!(matches!(world.find(&to("https://evil.org")), Err(ConnectionError::NoToken(_))));
         assert_eq!(world.find(&to("https://c.org")).unwrap(), pair("https://c.org", "tc"));
+    }
+
+    #[test]
+    fn a_name_server_is_named_by_a_flag_the_environment_or_the_profile() {
+        let node = |world: &World, named, origin| {
+            let node = super::node(named, &Wanted { origin, ..Wanted::default() }, &world.environment)?;
+            Ok::<_, ConnectionError>(node.address().to_string())
+        };
+        let profiled = world(&[]).with_profile("https://c.org/", "tc");
+        assert_eq!(node(&profiled, None, None).unwrap(), "https://node.c.org");
+        assert_eq!(node(&profiled, None, Some("https://c.org")).unwrap(), "https://node.c.org");
+        assert!(matches!(node(&profiled, None, Some("https://d.org")), Err(ConnectionError::NoNode)));
+        let both = world(&[("VERGE_NODE", "http://192.0.2.1:7601")]).with_profile("https://c.org", "tc");
+        assert_eq!(node(&both, None, None).unwrap(), "http://192.0.2.1:7601");
+        assert_eq!(node(&both, Some("http://192.0.2.2:7601/"), None).unwrap(), "http://192.0.2.2:7601");
+        let error = node(&world(&[]), None, None).unwrap_err();
+        assert!(matches!(error, ConnectionError::NoNode) && error.hint().unwrap().contains("--node URL"));
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub struct Environment {
     pub origin: Option<String>,
     /// `VERGE_TOKEN`.
     pub token: Option<Token>,
+    /// `VERGE_NODE`.
+    pub node: Option<String>,
     /// Where the profile lies; `None` when the process has no home.
     pub profile: Option<PathBuf>,
     /// Who runs it: `USER`, or `USERNAME` on Windows.
@@ -39,6 +41,7 @@ impl Environment {
         Self {
             origin: text("VERGE_ORIGIN"),
             token: text("VERGE_TOKEN").map(Token::new),
+            node: text("VERGE_NODE"),
             data: profile::data_folder(variable, Platform::HERE),
             program: "verge".to_owned(),
             profile: profile::path(variable, Platform::HERE),

@@ -14,7 +14,7 @@ pub enum Exit {
     Usage = 2,
     /// Something in the folder, or in what was asked of the origin, must change first.
     Refused = 3,
-    /// The origin could not be reached, fell silent or cut the connection.
+    /// The origin, or the name server, could not be reached, fell silent or cut the connection.
     Unreachable = 4,
     /// The token is missing, wrong, expired or lacks the right (401, 403).
     NotAllowed = 5,
@@ -52,7 +52,7 @@ impl Exit {
             Self::Failure => "failed",
             Self::Usage => "wrong usage or settings",
             Self::Refused => "refused: something in the folder, or in what was asked, must change first",
-            Self::Unreachable => "the origin cannot be reached",
+            Self::Unreachable => "the origin, or the name server, cannot be reached",
             Self::NotAllowed => "not allowed: the token is missing, wrong or lacks the right",
             Self::Conflict => "conflict: another push won, or something stands in the way",
             Self::Lagging => "released, but some edges lag behind",

@@ -13,11 +13,11 @@
 //! | [`environment`] | what is read of the process once, and passed down |
 //! | [`command`] | what each command does, one file a verb |
 //! | [`project`] | which folder is pushed, to which site |
-//! | [`connection`], [`profile`] | which origin is spoken to, with which token |
+//! | [`connection`], [`profile`] | which origin is spoken to, with which token, and which name server |
 //! | [`scan`] | a folder, looked through and described as a build |
 //! | [`push`], [`upload`], [`follow`] | how a build becomes a release |
-//! | `up` | an origin and its edges in this process |
-//! | [`client`] | the origin's HTTP API |
+//! | `up` | an origin, its edges and a name server in this process |
+//! | [`client`] | the origin's HTTP API, and that of a name server |
 //! | [`output`], [`failure`], [`exit`] | what is said, and how it ends |
 
 pub mod cities;

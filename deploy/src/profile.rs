@@ -17,6 +17,9 @@ pub struct Profile {
     pub origin: String,
     /// A token that it takes.
     pub token: Token,
+    /// The URL of a name server's private listener, if one follows that origin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
 }
 
 /// Whose conventions say where configuration lies.
@@ -153,8 +156,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new").join("profile.toml");
         assert_eq!(load(&path).unwrap(), None);
-        for origin in ["http://127.0.0.1:1", "http://127.0.0.1:2"] {
-            let profile = Profile { origin: origin.to_owned(), token: Token::new("vrg_x") };
+        for (origin, node) in [("http://127.0.0.1:1", None), ("http://127.0.0.1:2", Some("http://127.0.0.1:3"))] {
+            let node = node.map(str::to_owned);
+            let profile = Profile { origin: origin.to_owned(), token: Token::new("vrg_x"), node };
             save(&profile, &path).unwrap();
             assert_eq!(load(&path).unwrap(), Some(profile));
         }
@@ -164,6 +168,14 @@ mod tests {
             assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         }
         assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn a_profile_from_before_there_were_name_servers_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("profile.toml");
+        std::fs::write(&path, "origin = \"http://localhost\"\ntoken = \"x\"\n").unwrap();
+        assert_eq!(load(&path).unwrap().unwrap().node, None);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use verge_daemon::Secret;
 use verge_daemon::listen::Listen;
 use verge_protocol::{DomainName, EdgeName};
 
-pub use raw::{Addresses, ConfigError, RawConfig};
+pub use raw::{Addresses, BaseDomains, ConfigError, RawConfig};
 pub use size::{ByteSize, ByteSizeError};
 pub use verge_daemon::origins::{OriginUrl, OriginUrlError};
 
@@ -30,8 +30,8 @@ pub struct Config {
     pub listen: Vec<Listen>,
     /// Health and metrics, for the operator's own network.
     pub private_listen: Listen,
-    /// Sites answer at `<site>.<base domain>`.
-    pub base_domain: DomainName,
+    /// Sites answer at `<site>.<base domain>`, below each of these. At least one.
+    pub base_domains: Vec<DomainName>,
     /// Where readers reach this very edge, as told to the origin. Without it, an edge on loopback tells its bound port.
     pub url: Option<String>,
     /// Blobs kept in memory, in bytes.
@@ -60,7 +60,7 @@ impl Config {
             data,
             listen: vec![any_port.into()],
             private_listen: any_port.into(),
-            base_domain: DomainName::localhost(),
+            base_domains: vec![DomainName::localhost()],
             url: None,
             memory_cache: Self::MEMORY_CACHE,
             disk_cache: Self::DISK_CACHE,

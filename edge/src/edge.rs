@@ -128,7 +128,7 @@ impl Edge {
         };
         let router = private::router(Arc::new(registry), health);
         serve("private listener", private_listener, HttpLimits::default(), &tasks, TowerToHyperService::new(router));
-        let readers = Readers::new(table, blobs, clock, config.base_domain, status, &metrics);
+        let readers = Readers::new(table, blobs, clock, config.base_domains, status, &metrics);
         for listener in listeners {
             serve("readers", listener, HttpLimits::default(), &tasks, readers.clone());
         }

@@ -54,7 +54,7 @@ struct Shared {
     table: Arc<ArcSwap<Table>>,
     blobs: Blobs,
     clock: Clock,
-    base_domain: DomainName,
+    base_domains: Vec<DomainName>,
     status: Status,
     stamps: Arc<Stamps>,
     unrouted: Arc<Traffic>,
@@ -68,13 +68,13 @@ impl Readers {
         table: Arc<ArcSwap<Table>>,
         blobs: Blobs,
         clock: Clock,
-        base_domain: DomainName,
+        base_domains: Vec<DomainName>,
         status: Status,
         metrics: &Metrics,
     ) -> Self {
         let stamps = Arc::new(Stamps::new(&status.edge));
         let unrouted = Arc::clone(&metrics.unrouted);
-        Self(Arc::new(Shared { table, blobs, clock, base_domain, status, stamps, unrouted }))
+        Self(Arc::new(Shared { table, blobs, clock, base_domains, status, stamps, unrouted }))
     }
 }
 
@@ -108,7 +108,8 @@ impl Shared {
         }
 
         let table = self.table.load();
-        let place = match self.base_domain.label_of(&host.name) {
+        let label = self.base_domains.iter().find_map(|base| base.label_of(&host.name));
+        let place = match label {
             Some(label) => table.label(label),
             None => table.domain(&host.name),
         };

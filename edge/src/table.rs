@@ -22,7 +22,7 @@ pub(crate) use place::{Moved, Place};
 pub(crate) use resource::{Representation, Resource};
 pub(crate) use resources::Resources;
 
-/// Every channel with a release, by the label under the base domain at which it answers, and every domain. The default is that
+/// Every channel with a release, by the label under a base domain at which it answers, and every domain. The default is that
 /// of an edge that has been told nothing yet.
 #[derive(Default)]
 pub(crate) struct Table {
@@ -57,12 +57,12 @@ impl Table {
         self.domains.insert(domain.as_str().into(), Place::Moved(Arc::new(moved)));
     }
 
-    /// What is at `label` under the base domain. It is in lowercase.
+    /// What is at `label` under a base domain. It is in lowercase.
     pub(crate) fn label(&self, label: &str) -> &Place {
         self.labels.get(label).unwrap_or_else(|| self.elsewhere())
     }
 
-    /// What is at the host `name`, which is not right below the base domain. It is in lowercase.
+    /// What is at the host `name`, which is not right below a base domain. It is in lowercase.
     pub(crate) fn domain(&self, name: &str) -> &Place {
         self.domains.get(name).unwrap_or_else(|| self.elsewhere())
     }

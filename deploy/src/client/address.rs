@@ -1,4 +1,4 @@
-//! Where the origin is, and whether a token may be sent there.
+//! Where an origin or a name server is, and whether a token may be sent there.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,9 +13,9 @@ pub struct Address {
     text: String,
 }
 
-/// Text that is not the address of an origin.
+/// Text that is not such an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not the URL of an origin: {reason}")]
+#[error("`{text}` is not the URL of a server: {reason}")]
 pub struct AddressError {
     text: String,
     reason: &'static str,
@@ -26,7 +26,7 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let refuse = |reason| AddressError { text: text.to_owned(), reason };
-        let url: Url = text.parse().map_err(|_| refuse("it should look like https://origin.example.com"))?;
+        let url: Url = text.parse().map_err(|_| refuse("it should look like https://server.example.com"))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(refuse("it should start with https:// or http://"));
         }

@@ -104,7 +104,7 @@ impl ClientError {
 }
 
 /// The innermost reason, which is the one that tells a person something.
-fn root(error: &reqwest::Error) -> String {
+pub(super) fn root(error: &reqwest::Error) -> String {
     let mut reason: &dyn Error = error;
     while let Some(source) = reason.source() {
         reason = source;

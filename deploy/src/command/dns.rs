@@ -1,16 +1,28 @@
-//! `verge dns`: the nodes that answer DNS.
+//! `verge dns`: the nodes that answer DNS, and why they answer what they do.
 
+mod told;
+
+use serde::Deserialize as _;
+use serde_json::Value;
 use verge_protocol::api::IssuedToken;
+use verge_protocol::explanation::Explanation;
 
 use super::Context;
 use crate::cli;
+use crate::connection;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
 pub(super) async fn run(command: &cli::Dns, context: &Context<'_>) -> Result<Exit, Failure> {
-    let client = context.client()?;
     match command {
+        cli::Dns::Explain { address, name, node } => {
+            let wanted = context.cli.global.connection();
+            let node = connection::node(node.as_deref(), &wanted, context.environment)?;
+            let answer: Value = node.explain(*address, name.as_deref()).await?;
+            context.answer(&answer, || Ok(told::explanation(&Explanation::deserialize(&answer)?, context.output)))
+        }
         cli::Dns::Token { node } => {
+            let client = context.client()?;
             let IssuedToken { token } = client.issue_node_token(node).await?;
             context.output.say(format_args!("a token for {node}, shown once; earlier ones have stopped working:"));
             context.answer(&serde_json::json!({ "node": node, "token": token }), || Ok(token.clone()))

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::client::ClientError;
+use crate::client::{ClientError, NodeError};
 use crate::connection::ConnectionError;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -27,6 +27,17 @@ impl From<ClientError> for Failure {
             },
             ClientError::Gateway { status, .. } if matches!(status.as_u16(), 502..=504) => Exit::Unreachable,
             ClientError::Gateway { .. } | ClientError::Foreign { .. } => Exit::Failure,
+        };
+        Self::new(exit, &error).hint(error.hint())
+    }
+}
+
+impl From<NodeError> for Failure {
+    fn from(error: NodeError) -> Self {
+        let exit = match &error {
+            NodeError::Unreachable { .. } | NodeError::Cut { .. } | NodeError::Silent { .. } => Exit::Unreachable,
+            NodeError::Refused(_) => Exit::Refused,
+            NodeError::Foreign { .. } => Exit::Failure,
         };
         Self::new(exit, &error).hint(error.hint())
     }

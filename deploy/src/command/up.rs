@@ -78,6 +78,7 @@ async fn serve(
     let profile_saved = save_profile(cluster, context.environment)?;
     push(arguments, context, cluster).await?;
     let sites: Vec<Site> = cluster.client().get("/v1/sites").await?;
+    cluster.named(&sites).await?;
     let told = Told::of(cluster, &sites);
     if context.output.manner().json {
         context.output.result(serde_json::to_string(&told)?)?;
@@ -107,8 +108,11 @@ fn save_profile(cluster: &Cluster, environment: &Environment) -> Result<bool, Fa
     if profile::load(path).ok().flatten().as_ref().is_some_and(elsewhere) {
         return Ok(false);
     }
-    let profile =
-        Profile { origin: cluster.client().origin().to_string(), token: Token::new(cluster.token().expose()) };
+    let profile = Profile {
+        origin: cluster.client().origin().to_string(),
+        token: Token::new(cluster.token().expose()),
+        node: Some(format!("http://{}", cluster.dns_private())),
+    };
     profile::save(&profile, path).map_err(|error| Failure::new(Exit::Failure, &error))?;
     Ok(true)
 }

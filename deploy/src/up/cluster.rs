@@ -1,4 +1,4 @@
-//! An origin and its edges, as one value.
+//! An origin, its edges and a name server, as one value.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,22 +9,26 @@ use tokio::time::Instant;
 use verge_daemon::data_folder::DataFolderError;
 use verge_daemon::listen::{self, Listen, ListenError};
 use verge_daemon::{Daemon as _, Secret};
-use verge_edge::Edge;
+use verge_geodns::GeoDns;
 use verge_origin::Origin;
 use verge_protocol::EdgeName;
-use verge_protocol::api::Status;
+use verge_protocol::api::{Site, Status};
+use verge_protocol::explanation::Explanation;
 
+use super::alone::{self, Alone};
+use super::edge::{self, RunningEdge};
+use super::name_server::{self, ZONE};
 use super::ports::Ports;
-use crate::client::{Address, Client, ClientError, SetupError, Token};
+use crate::client::{Address, Client, ClientError, Node, NodeError, SetupError, Token};
 
-/// How long the edges may take to have caught up with the origin at the start.
+/// How long edges and name server may take to have caught up with the origin at the start.
 const START_MAX: Duration = Duration::from_secs(30);
 
 /// How often that is asked.
 const POLL: Duration = Duration::from_millis(20);
 
 /// How long requests under way have at the end.
-const DRAIN: Duration = Duration::from_secs(5);
+pub(super) const DRAIN: Duration = Duration::from_secs(5);
 
 /// What is to be started.
 #[derive(Debug, Clone)]
@@ -43,18 +47,9 @@ pub struct Plan {
 pub struct Cluster {
     origin: Origin,
     edges: Vec<RunningEdge>,
+    /// Started last.
+    name_server: Option<GeoDns>,
     client: Client,
-}
-
-/// An edge of the cluster.
-pub struct RunningEdge {
-    /// Its name.
-    pub name: EdgeName,
-    /// Where it serves.
-    pub public: SocketAddr,
-    /// Its health and metrics.
-    pub private: SocketAddr,
-    edge: Edge,
 }
 
 /// Why a cluster cannot run.
@@ -65,7 +60,7 @@ pub enum ClusterError {
     Listen(#[from] ListenError),
     /// Its data cannot be kept where they should be.
     #[error(transparent)]
-    Data(DataFolderError),
+    Data(#[from] DataFolderError),
     /// A part of it does not start.
     #[error("failed to start {part}: {reason}")]
     Part {
@@ -80,12 +75,18 @@ pub enum ClusterError {
     /// No client can be made.
     #[error(transparent)]
     Setup(#[from] SetupError),
+    /// The name server cannot be asked.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// The name server does not know a site.
+    #[error("the name server did not answer for {0} within {limit} s", limit = START_MAX.as_secs())]
+    Unnamed(String),
     /// Some edges do not catch up.
     #[error("these edges did not catch up with the origin within {limit} s: {0}", limit = START_MAX.as_secs())]
     Behind(String),
 }
 
-fn failed<E: Into<anyhow::Error>>(part: impl Into<String>) -> impl FnOnce(E) -> ClusterError {
+pub(super) fn failed<E: Into<anyhow::Error>>(part: impl Into<String>) -> impl FnOnce(E) -> ClusterError {
     move |error| match error.into().downcast() {
         Ok(data) => ClusterError::Data(data),
         Err(error) => ClusterError::Part { part: part.into(), reason: format!("{error:#}") },
@@ -101,20 +102,40 @@ impl Cluster {
         for number in 1..=plan.edges {
             readers.push(listen::open("readers", plan.ports.edge(number)).await?);
         }
+        let alone = alone::open(plan.ports, plan.edges).await?;
         let origin = start_origin(plan, &readers).await?;
         let address: Address = format!("http://{}", origin.address()).parse().expect("an address makes a URL");
         let client = Client::new(address, &Token::new(origin.admin_token().expose()))?;
-        let mut cluster = Self { origin, edges: Vec::new(), client };
-        for (number, readers) in (1..).zip(readers) {
-            match cluster.start_edge(plan, number, readers).await {
-                Ok(edge) => cluster.edges.push(edge),
-                Err(error) => {
-                    cluster.shutdown().await;
-                    return Err(error);
-                }
+        let mut cluster = Self { origin, edges: Vec::new(), name_server: None, client };
+        match cluster.start_rest(plan, readers, alone).await {
+            Ok(()) => Ok(cluster),
+            Err(error) => {
+                cluster.shutdown().await;
+                Err(error)
             }
         }
-        Ok(cluster)
+    }
+
+    /// Starts edges and name server, in this order: the first that the name server sees of an edge is that it is up.
+    async fn start_rest(
+        &mut self,
+        plan: &Plan,
+        readers: Vec<Listen>,
+        alone: Option<Vec<Alone>>,
+    ) -> Result<(), ClusterError> {
+        let mut alone = alone.into_iter().flatten();
+        for (number, readers) in (1..).zip(readers) {
+            let edge = RunningEdge::start(plan, number, readers, alone.next(), &self.client).await?;
+            self.edges.push(edge);
+        }
+        edge::forget_others(plan, &self.client).await?;
+        for edge in &self.edges {
+            edge.describe(&self.client).await?;
+        }
+        let token = self.client.issue_node_token(&name_server::name()).await?.token;
+        let origin = self.client.origin().to_string().parse().map_err(failed("the name server"))?;
+        self.name_server = Some(name_server::start(plan, origin, Secret::new(token)).await?);
+        Ok(())
     }
 
     /// Speaks to the origin as its administrator.
@@ -132,25 +153,52 @@ impl Cluster {
         &self.edges
     }
 
-    /// Ends it: readers first, so that what they are at is finished.
+    /// Where the name server answers.
+    pub fn dns(&self) -> SocketAddr {
+        self.name_server().dns_addr()
+    }
+
+    /// The name server's health, metrics and explanations.
+    pub fn dns_private(&self) -> SocketAddr {
+        self.name_server().private_addr()
+    }
+
+    fn name_server(&self) -> &GeoDns {
+        self.name_server.as_ref().expect("a cluster that has started has one")
+    }
+
+    /// Ends it. The name server first: how the edges end is not to be what it remembers of them. Then the edges, so that what
+    /// readers are at is finished.
     pub async fn shutdown(self) {
-        join_all(self.edges.into_iter().map(|running| running.edge.shutdown())).await;
+        if let Some(name_server) = self.name_server {
+            let _ = name_server.shutdown().await;
+        }
+        join_all(self.edges.into_iter().map(RunningEdge::shutdown)).await;
         let _ = self.origin.shutdown().await;
     }
 
-    async fn start_edge(&self, plan: &Plan, number: u16, readers: Listen) -> Result<RunningEdge, ClusterError> {
-        let name: EdgeName = format!("edge-{number}").parse().expect("a number makes a name");
-        let token = self.client.issue_edge_token(&name).await?.token;
-        let origin = format!("http://{}", self.origin.address()).parse().map_err(failed(name.as_str()))?;
-        let data = plan.data.join(name.as_str());
-        let config = verge_edge::Config {
-            listen: vec![readers],
-            private_listen: listen::open("an edge's health and metrics", plan.ports.edge_private(number)).await?,
-            drain: DRAIN,
-            ..verge_edge::Config::new(name.clone(), origin, Secret::new(token), data)
-        };
-        let edge = Edge::bind(config).await.map_err(failed(name.as_str()))?;
-        Ok(RunningEdge { name, public: edge.public_addr(), private: edge.private_addr(), edge })
+    /// Waits until the name server answers for these sites, and with these edges.
+    pub async fn named(&self, sites: &[Site]) -> Result<(), ClusterError> {
+        let deadline = Instant::now() + START_MAX;
+        let address = format!("http://{}", self.dns_private()).parse().expect("an address makes a URL");
+        let node = Node::new(address)?;
+        // At the name server's own name no site can be, and before there is something live there is no name.
+        let is_live = |site: &&Site| site.channels.iter().any(|channel| channel.name.is_live());
+        let sites = sites.iter().filter(is_live).filter(|site| site.name.as_str() != name_server::NAME);
+        for name in sites.map(|site| format!("{}.{ZONE}", site.name)) {
+            while !self.is_named(&node.explain(self.dns().ip(), Some(&name)).await?) {
+                if Instant::now() > deadline {
+                    return Err(ClusterError::Unnamed(name));
+                }
+                tokio::time::sleep(POLL).await;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_named(&self, explanation: &Explanation) -> bool {
+        let known = |edge: &RunningEdge| explanation.a.edges.iter().any(|ranked| ranked.edge == edge.name);
+        explanation.name.as_ref().is_some_and(|name| name.fleet) && self.edges.iter().all(known)
     }
 
     /// Waits until every edge has reported that it serves all that was written so far.

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::cluster::Cluster;
+use super::edge::RunningEdge;
 
 /// The files of `deploy/demo/`.
 const FILES: [(&str, &[u8]); 5] = [
@@ -33,7 +34,7 @@ struct Link {
 impl Demo {
     /// The demo of this cluster, whose pages are at `host` on every edge.
     pub fn of(cluster: &Cluster, host: &str, command: &str) -> Self {
-        let link = |edge: &super::cluster::RunningEdge| Link {
+        let link = |edge: &RunningEdge| Link {
             name: edge.name.to_string(),
             url: format!("http://{host}:{}/", edge.public.port()),
         };

@@ -5,9 +5,12 @@ use std::net::SocketAddr;
 
 use console::Style;
 use serde::Serialize;
+use verge_protocol::Place;
 use verge_protocol::api::Site;
 
 use super::cluster::{Cluster, Plan};
+use super::name_server::ZONE;
+use super::places::READERS;
 
 /// The one line of `verge up --json`.
 #[derive(Debug, Serialize)]
@@ -15,6 +18,12 @@ pub struct Told {
     origin: String,
     token: String,
     edges: Vec<ToldEdge>,
+    /// Where the name server answers, over UDP and TCP.
+    dns: SocketAddr,
+    /// In which sites have names.
+    zone: &'static str,
+    /// The name server's health, metrics and explanations.
+    node: String,
     sites: Vec<ToldSite>,
 }
 
@@ -23,6 +32,10 @@ struct ToldEdge {
     name: String,
     url: String,
     admin: String,
+    /// Where readers reach it whom DNS leads there.
+    address: SocketAddr,
+    place: Place,
+    city: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -40,6 +53,9 @@ impl Told {
             name: edge.name.to_string(),
             url: url(edge.public),
             admin: url(edge.private),
+            address: edge.address,
+            place: edge.city.place(),
+            city: edge.city.name(),
         });
         let live = |site: &Site| {
             let channel = site.channels.iter().find(|channel| channel.name.is_live())?;
@@ -49,6 +65,9 @@ impl Told {
             origin: cluster.client().origin().to_string(),
             token: cluster.token().expose().to_owned(),
             edges: edges.collect(),
+            dns: cluster.dns(),
+            zone: ZONE,
+            node: url(cluster.dns_private()),
             sites: sites.iter().filter_map(live).collect(),
         }
     }
@@ -66,7 +85,8 @@ impl Told {
     pub fn text(&self, plan: &Plan, program: &str, profile_saved: bool, style: &Style) -> String {
         let (bold, dim, link) = (style.clone().bold(), style.clone().dim(), style.clone().cyan().underlined());
         let edges = self.edges.len();
-        let title = format!("Verge is up: one origin, {edges} {}.", if edges == 1 { "edge" } else { "edges" });
+        let title =
+            format!("Verge is up: one origin, {edges} {}, a name server.", if edges == 1 { "edge" } else { "edges" });
         let mut text = format!("\n  {}\n\n", bold.apply_to(title));
         let width = self.sites.iter().map(|site| site.name.len()).chain([6]).max().unwrap_or(6);
         let mut row = |name: &str, value: &str, note: &str| {
@@ -79,9 +99,12 @@ impl Told {
         let mut row = |name: &str, value: &str, note: &str| {
             let _ = writeln!(text, "  {name:width$}  {value}{}", dim.apply_to(note));
         };
+        let cities = self.edges.iter().map(|edge| edge.city.len()).max().unwrap_or_default();
         for edge in &self.edges {
-            row(&edge.name, &self.first_site_at(edge), &format!("  health and metrics at {}", edge.admin));
+            let value = format!("{}  {:cities$}  {}", self.first_site_at(edge), edge.city, edge.address);
+            row(&edge.name, &value, &format!("  metrics {}", port(&edge.admin)));
         }
+        row("dns", &format!("{} for {}", self.dns, self.zone), &format!("  metrics {}", port(&self.node)));
         row("origin", &self.origin, "");
         row("data", &plan.data.display().to_string(), "");
         let environment = if profile_saved {
@@ -89,32 +112,56 @@ impl Told {
         } else {
             format!("VERGE_ORIGIN={} VERGE_TOKEN={} ", self.origin, self.token)
         };
-        let _ = write!(
-            text,
-            "\n  Push a site of your own, from its project in another terminal:\n\n      {}\n\n  {}",
-            bold.apply_to(format!("{environment}{program} push")),
-            dim.apply_to(if plan.temporary { "Ctrl-C stops it all." } else { "Ctrl-C stops it all; the data stay." }),
-        );
+        let mut hint = |what: &str, command: String| {
+            let _ = writeln!(text, "\n  {what}:\n\n      {}", bold.apply_to(command));
+        };
+        hint("Push a site of your own, from its project in another terminal", format!("{environment}{program} push"));
+        if let Some(site) = self.sites.first() {
+            let [europe, america, asia] = READERS.map(|readers| readers.networks[0]);
+            hint(
+                &format!("Ask DNS for readers in America ({europe}: Europe, {asia}: Asia)"),
+                format!(
+                    "dig @{} -p {} {}.{} +short +subnet={america}",
+                    self.dns.ip(),
+                    self.dns.port(),
+                    site.name,
+                    self.zone
+                ),
+            );
+        }
+        let end = if plan.temporary { "Ctrl-C stops it all." } else { "Ctrl-C stops it all; the data stay." };
+        let _ = write!(text, "\n  {}", dim.apply_to(end));
         text
     }
+}
+
+/// The port of a URL, with its colon.
+fn port(url: &str) -> &str {
+    url.rfind(':').map_or(url, |colon| &url[colon..])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::up::Ports;
+    use crate::up::{Ports, places};
 
     fn told() -> Told {
         let edge = |number: u16| ToldEdge {
             name: format!("edge-{number}"),
             url: format!("http://127.0.0.1:{}", 7400 + number),
             admin: format!("http://127.0.0.1:{}", 7500 + number),
+            address: Ports::new(7400).unwrap().edge_alone(number),
+            place: places::of_edge(number).place(),
+            city: places::of_edge(number).name(),
         };
         let site = ToldSite { name: "demo".into(), url: "http://demo.localhost:7401/".into(), release: "v1".into() };
         Told {
             origin: "http://127.0.0.1:7400".into(),
             token: "vrg_1".into(),
-            edges: vec![edge(1), edge(2)],
+            edges: vec![edge(1), edge(2), edge(3)],
+            dns: Ports::new(7400).unwrap().dns(),
+            zone: ZONE,
+            node: "http://127.0.0.1:7553".into(),
             sites: vec![site],
         }
     }
@@ -126,7 +173,7 @@ mod tests {
 
     #[test]
     fn for_people() {
-        let cluster = Plan { edges: 2, ports: Ports::new(7400).unwrap(), data: "/data/verge".into(), temporary: false };
+        let cluster = Plan { edges: 3, ports: Ports::new(7400).unwrap(), data: "/data/verge".into(), temporary: false };
         let plain = Style::new().force_styling(false);
         insta::assert_snapshot!(told().text(&cluster, "verge", true, &plain));
         assert!(told().text(&cluster, "verge", false, &plain).contains("VERGE_TOKEN=vrg_1 verge push"));

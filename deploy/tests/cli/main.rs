@@ -1,6 +1,8 @@
 //! The commands as they are typed, against an origin that speaks the contract and misbehaves on demand.
 
 #[cfg(test)]
+mod explain;
+#[cfg(test)]
 mod folder;
 #[cfg(test)]
 mod listing;

@@ -24,7 +24,7 @@ pub struct RawConfig {
     pub data: PathBuf,
     pub listen: Addresses,
     pub private_listen: SocketAddr,
-    pub base_domain: DomainName,
+    pub base_domain: BaseDomains,
     pub url: Option<String>,
     pub memory_cache: Option<ByteSize>,
     pub disk_cache: Option<ByteSize>,
@@ -52,6 +52,25 @@ impl From<Addresses> for Vec<Listen> {
     }
 }
 
+/// One domain, or several.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "expected a domain such as \"sites.example.com\", or a list of them")]
+pub enum BaseDomains {
+    /// `"sites.example.com"`
+    One(DomainName),
+    /// `["sites.example.com", "sites.example.net"]`
+    Several(Vec<DomainName>),
+}
+
+impl From<BaseDomains> for Vec<DomainName> {
+    fn from(domains: BaseDomains) -> Self {
+        match domains {
+            BaseDomains::One(domain) => vec![domain],
+            BaseDomains::Several(domains) => domains,
+        }
+    }
+}
+
 /// Why a configuration that could be read is still wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -61,6 +80,9 @@ pub enum ConfigError {
     /// No way in.
     #[error("`listen` is empty: name at least one address")]
     NoListener,
+    /// No name for any site.
+    #[error("`base_domain` is empty: name at least one domain")]
+    NoBaseDomain,
     /// One of the origins.
     #[error("in `origins`")]
     Origin(#[from] OriginUrlError),
@@ -86,6 +108,10 @@ impl TryFrom<RawConfig> for Config {
         if listen.is_empty() {
             return Err(ConfigError::NoListener);
         }
+        let base_domains: Vec<DomainName> = raw.base_domain.into();
+        if base_domains.is_empty() {
+            return Err(ConfigError::NoBaseDomain);
+        }
         let origin = |text: &String| if raw.insecure { OriginUrl::insecure(text) } else { text.parse() };
         let origins = raw.origins.iter().map(origin).collect::<Result<_, _>>()?;
         let token = Secret::from_value_or_file("token", raw.token, raw.token_file.as_deref())?;
@@ -102,7 +128,7 @@ impl TryFrom<RawConfig> for Config {
             data: raw.data,
             listen,
             private_listen: raw.private_listen.into(),
-            base_domain: raw.base_domain,
+            base_domains,
             url: raw.url,
             memory_cache: raw.memory_cache.unwrap_or(Self::MEMORY_CACHE),
             disk_cache: raw.disk_cache.unwrap_or(Self::DISK_CACHE),
@@ -167,6 +193,19 @@ mod tests {
         );
         assert!(listening("[]").unwrap_err().contains("`listen` is empty"));
         assert!(listening("80").unwrap_err().contains("expected an address such as \"0.0.0.0:80\""));
+    }
+
+    #[test]
+    fn sites_hang_below_one_domain_or_several() {
+        let below = |domains: &str| {
+            let text = LEAST.replace("base_domain = \"localhost\"", &format!("base_domain = {domains}"));
+            let config = read(&text)?;
+            Ok::<_, String>(config.base_domains.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        assert_eq!(below("\"sites.example.com\"").unwrap(), ["sites.example.com"]);
+        assert_eq!(below("[\"a.example\", \"b.example\"]").unwrap(), ["a.example", "b.example"]);
+        assert!(below("[]").unwrap_err().contains("`base_domain` is empty"));
+        assert!(below("\"*.example\"").unwrap_err().contains("expected a domain such as \"sites.example.com\""));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use verge_protocol::DomainName;
 use super::Channel;
 use crate::metrics::Traffic;
 
-/// What is at a label under the base domain, or at a domain. Clones share it.
+/// What is at a label under a base domain, or at a domain. Clones share it.
 #[derive(Clone)]
 pub(crate) enum Place {
     /// A channel that answers.

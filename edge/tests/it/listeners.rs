@@ -19,12 +19,14 @@ fn config(world: &World, folder: &Path, listen: Vec<Listen>) -> Config {
 }
 
 #[tokio::test]
-async fn an_edge_answers_at_every_address_it_was_given() {
+async fn an_edge_answers_at_every_address_and_below_every_domain_it_was_given() {
     let world = World::start().await;
     world.served(world.origin.publish("demo/live", 1, &release(&[("index.html", "hi")]), &[])).await;
     let folder = tempfile::tempdir().unwrap();
     let doors = ["127.0.0.1:0", "127.0.0.2:0"].map(|door| Listen::At(door.parse().unwrap())).to_vec();
-    let edge = Edge::bind(config(&world, folder.path(), doors)).await.unwrap();
+    let base_domains = ["localhost", "verge.test"].map(|domain| domain.parse().unwrap()).to_vec();
+    let config = Config { base_domains, ..config(&world, folder.path(), doors) };
+    let edge = Edge::bind(config).await.unwrap();
     let addresses: Vec<SocketAddr> = edge.public_addrs().to_vec();
     assert_eq!(
         addresses.iter().map(|address| address.ip().to_string()).collect::<Vec<_>>(),
@@ -32,11 +34,13 @@ async fn an_edge_answers_at_every_address_it_was_given() {
     );
     assert_eq!(edge.public_addr(), addresses[0]);
     for address in &addresses {
-        until("the page", async || {
-            let request = world.reader.get(format!("http://{address}/")).header("host", "demo.localhost");
-            request.send().await.unwrap().text().await.unwrap() == "hi"
-        })
-        .await;
+        for host in ["demo.localhost", "demo.verge.test"] {
+            until("the page", async || {
+                let request = world.reader.get(format!("http://{address}/")).header("host", host);
+                request.send().await.unwrap().text().await.unwrap() == "hi"
+            })
+            .await;
+        }
     }
     // The origin is told the first.
     let url = format!("http://{}", addresses[0]);

@@ -45,6 +45,19 @@ impl Home {
         Up { child, stdout, stderr }
     }
 
+    /// Runs another command, in which the profile says where everything is. Its one line of JSON.
+    #[cfg(target_os = "linux")]
+    pub(super) async fn verge(&self, arguments: &[&str]) -> serde_json::Value {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_verge"));
+        command
+            .args(arguments)
+            .current_dir(self.0.path())
+            .env_clear()
+            .env("VERGE_PROFILE", self.at("home/profile.toml"));
+        let ran = spawn_blocking(move || command.stdin(Stdio::null()).output().unwrap()).await.unwrap();
+        serde_json::from_slice(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
+    }
+
     /// What there is that should be gone at the end.
     pub(super) fn temporary(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.at("tmp")).unwrap();
@@ -129,6 +142,16 @@ fn read(from: &mut impl Read) -> String {
     let mut text = String::new();
     from.read_to_string(&mut text).unwrap();
     text
+}
+
+/// The edge that has an address, of those that were told.
+#[cfg(target_os = "linux")]
+pub(super) fn edge_at(told: &serde_json::Value, address: std::net::Ipv4Addr) -> &serde_json::Value {
+    let is_there = |edge: &&serde_json::Value| {
+        let at: std::net::SocketAddr = edge["address"].as_str().unwrap().parse().unwrap();
+        at.ip() == address
+    };
+    told["edges"].as_array().unwrap().iter().find(is_there).unwrap_or_else(|| panic!("no edge is at {address}: {told}"))
 }
 
 /// Asks the edge at `url` for a page of `host`. The whole answer.

@@ -1,0 +1,111 @@
+//! A name server's private listener, which asks for no token.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use serde::de::DeserializeOwned;
+use verge_protocol::api::ErrorBody;
+
+use super::error::root;
+use super::{Address, SILENCE, SetupError, http};
+
+/// Speaks to one name server.
+#[derive(Clone)]
+pub struct Node {
+    http: reqwest::Client,
+    address: Address,
+}
+
+/// Why a name server does not say what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// No connection came about.
+    #[error("cannot reach a name server at {node}: {reason}")]
+    Unreachable {
+        /// Where it should be.
+        node: String,
+        /// Why.
+        reason: String,
+    },
+    /// The connection ended before the answer did.
+    #[error("the connection to the name server was cut: {reason}")]
+    Cut {
+        /// How.
+        reason: String,
+    },
+    /// It has not answered for this long.
+    #[error("the name server fell silent for {} s", silence.as_secs())]
+    Silent {
+        /// How long it was waited for.
+        silence: Duration,
+    },
+    /// It cannot make sense of the question.
+    #[error("{}", .0.message)]
+    Refused(ErrorBody),
+    /// Something answered, but not as a name server does.
+    #[error("{node} does not answer like the private listener of a name server: {reason}")]
+    Foreign {
+        /// The address.
+        node: String,
+        /// What was odd.
+        reason: String,
+    },
+}
+
+impl NodeError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unreachable { .. } | Self::Foreign { .. } => {
+                Some("--node or VERGE_NODE names its `private_listen`, such as http://127.0.0.1:7601".to_owned())
+            }
+            Self::Refused(body) => body.hint.clone(),
+            Self::Cut { .. } | Self::Silent { .. } => None,
+        }
+    }
+}
+
+impl Node {
+    /// Makes a client; nothing is sent yet.
+    pub fn new(address: Address) -> Result<Self, SetupError> {
+        Ok(Self { http: http(&address)?, address })
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// `GET /explain`: why a client at `client` is led where it is, as the caller wants to read it; for `name`, or for any site.
+    pub async fn explain<T: DeserializeOwned>(&self, client: IpAddr, name: Option<&str>) -> Result<T, NodeError> {
+        let question = [Some(("address", client.to_string())), name.map(|name| ("name", name.to_owned()))];
+        let question: Vec<_> = question.into_iter().flatten().collect();
+        let request = self.http.get(self.address.join("/explain")).query(&question).timeout(SILENCE);
+        let response = request.send().await.map_err(|error| self.broken(&error))?;
+        let status = response.status();
+        let bytes = response.bytes().await.map_err(|error| self.broken(&error))?;
+        match status {
+            StatusCode::OK => serde_json::from_slice(&bytes).map_err(|error| self.foreign(error.to_string())),
+            StatusCode::BAD_REQUEST => match serde_json::from_slice(&bytes) {
+                Ok(body) => Err(NodeError::Refused(body)),
+                Err(error) => Err(self.foreign(error.to_string())),
+            },
+            status => Err(self.foreign(format!("it answers {status}"))),
+        }
+    }
+
+    fn broken(&self, error: &reqwest::Error) -> NodeError {
+        if error.is_connect() {
+            NodeError::Unreachable { node: self.address.to_string(), reason: root(error) }
+        } else if error.is_timeout() {
+            NodeError::Silent { silence: SILENCE }
+        } else {
+            NodeError::Cut { reason: root(error) }
+        }
+    }
+
+    fn foreign(&self, reason: String) -> NodeError {
+        NodeError::Foreign { node: self.address.to_string(), reason }
+    }
+}
