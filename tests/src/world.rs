@@ -23,8 +23,7 @@ use verge_origin::Origin;
 use verge_protocol::api::{Provenance, Status};
 use verge_protocol::{ChannelName, EdgeName, SiteName, Timestamp};
 
-/// How long anything in a test may take before it is taken for stuck.
-const STUCK: Duration = Duration::from_secs(30);
+use crate::until::{STUCK, until};
 
 /// A cluster. To be ended by [`World::stop`], which fails if a task was left behind.
 pub struct World {
@@ -194,12 +193,7 @@ impl World {
 
     /// Waits for a condition; fails if it takes for ever.
     pub async fn until(&self, what: impl Debug, condition: impl AsyncFn() -> bool) {
-        let wait = async {
-            while !condition().await {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(STUCK, wait).await.unwrap_or_else(|_| panic!("waited in vain until {what:?}"));
+        until(what, condition).await;
     }
 
     /// Pushes a folder of these files, as `verge push` does.

@@ -1,0 +1,76 @@
+//! The parts of a small world, and the addresses that are there: those that are set aside for documentation.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use verge_protocol::{EdgeName, Place};
+
+/// A part of the world, with an edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Region {
+    /// Around Frankfurt: `192.0.2.0/24` and `2001:db8:100::/40`. America is nearer than Asia.
+    Europe,
+    /// Around New York: `198.51.100.0/24` and `2001:db8:200::/40`. Europe is nearer than Asia.
+    America,
+    /// Around Singapore: `203.0.113.0/24` and `2001:db8:300::/40`. Europe is nearer than America.
+    Asia,
+}
+
+impl Region {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Europe, Self::America, Self::Asia];
+
+    /// The regions by the distance of their edges, the nearest first.
+    pub fn nearest(self) -> [Self; 3] {
+        match self {
+            Self::Europe => [Self::Europe, Self::America, Self::Asia],
+            Self::America => [Self::America, Self::Europe, Self::Asia],
+            Self::Asia => [Self::Asia, Self::Europe, Self::America],
+        }
+    }
+
+    /// Where its edge stands, and its readers live.
+    pub fn place(self) -> Place {
+        let (latitude, longitude) = match self {
+            Self::Europe => (50.11, 8.68),
+            Self::America => (40.71, -74.01),
+            Self::Asia => (1.35, 103.82),
+        };
+        Place::new(latitude, longitude).unwrap()
+    }
+
+    /// The name of its edge.
+    pub fn edge(self) -> EdgeName {
+        let name = match self {
+            Self::Europe => "fra-1",
+            Self::America => "nyc-1",
+            Self::Asia => "sin-1",
+        };
+        name.parse().unwrap()
+    }
+
+    /// The networks that are there, of either family.
+    pub fn networks(self) -> [IpNet; 2] {
+        [Ipv4Net::new_assert(self.v4(0), 24).into(), Ipv6Net::new_assert(self.v6(0, 0), 40).into()]
+    }
+
+    /// An address in its one /24.
+    pub fn v4(self, host: u8) -> Ipv4Addr {
+        let [a, b, c] = match self {
+            Self::Europe => [192, 0, 2],
+            Self::America => [198, 51, 100],
+            Self::Asia => [203, 0, 113],
+        };
+        Ipv4Addr::new(a, b, c, host)
+    }
+
+    /// An address in one of its /48s.
+    pub fn v6(self, subnet: u8, host: u8) -> Ipv6Addr {
+        let region = match self {
+            Self::Europe => 0x100,
+            Self::America => 0x200,
+            Self::Asia => 0x300,
+        };
+        Ipv6Addr::new(0x2001, 0x0db8, region | u16::from(subnet), 0, 0, 0, 0, host.into())
+    }
+}
