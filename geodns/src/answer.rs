@@ -102,15 +102,16 @@ fn respond<'a>(
     }
 }
 
-const HEADER: usize = 12;
-
-/// Cuts an answer down to its question and says that there is more over TCP: what who is limited gets now and then.
-pub(crate) fn slip(answered: &Answered<'_>, buffer: &mut [u8]) -> usize {
-    let question = answered.question.map_or(0, |(name, _)| name.len() + 4);
-    buffer[2] |= 0x02;
-    buffer[4..6].copy_from_slice(&u16::from(question > 0).to_be_bytes());
-    buffer[6..HEADER].fill(0);
-    HEADER + question
+/// Answers `packet` with its question and that there is more over TCP: what who is limited gets now and then. `None` if it asks
+/// nothing that could be asked again.
+pub(crate) fn slip(packet: &[u8], name: &mut NameBuffer, buffer: &mut [u8]) -> Option<usize> {
+    let Packet::Query(query) = query::read(packet, name) else { return None };
+    // No longer than the question: without the name of this node.
+    let opt = query.edns.as_ref().map(|edns| Opt::answering(edns, b""));
+    let question = Some((query.question, query.name));
+    let mut reply = Reply::new(buffer, UDP_LEAST.into(), query.header, question, opt.as_ref());
+    reply.truncate(query.question.len());
+    Some(reply.finish(Rcode::NOERROR, opt.as_ref()))
 }
 
 #[cfg(test)]

@@ -59,7 +59,8 @@ impl Assembler {
         let atlas = Arc::new(Atlas::new(Arc::clone(&parts.overrides), parts.database.borrow_and_update().clone()));
         let fleet = fleet(&told, &parts.health.borrow_and_update(), parts.policy);
         let counts = (0..fleet.len()).map(|edge| parts.named.of(fleet.name(edge))).collect();
-        let view = View { catalogue, fleet, named: counts, atlas, node: parts.node.clone() };
+        let is_told = told.position.is_some();
+        let view = View { catalogue, fleet, named: counts, atlas, told: is_told, node: parts.node.clone() };
         Self { parts, views: Arc::new(ArcSwap::from_pointee(view)), told }
     }
 
@@ -105,6 +106,7 @@ impl Assembler {
             News::Told => {
                 let told = Arc::clone(&self.parts.told.borrow_and_update());
                 let before = std::mem::replace(&mut self.told, told);
+                view.told = self.told.position.is_some();
                 if !self.told.shares_names_with(&before) {
                     view.catalogue = self.catalogue();
                 }

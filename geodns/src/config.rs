@@ -19,7 +19,7 @@ pub use self::raw::{ConfigError, RawConfig};
 pub use crate::dns::limit::RateLimit;
 pub use crate::dns::tcp::TcpLimits;
 pub use crate::fleet::{AllDown, Policy};
-pub use crate::health::{HealthConfig, HealthConfigError, Pace, Scheme};
+pub use crate::health::{HealthConfig, HealthConfigError, Pace, Pem, Scheme};
 use crate::place::Database;
 pub use crate::place::OverrideError;
 use crate::sources::ZoneSource;

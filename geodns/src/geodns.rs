@@ -69,6 +69,9 @@ impl From<ZonesError> for BindError {
     }
 }
 
+/// Those without which answers would no longer be what they should.
+const TASKS: [&str; 6] = ["dns over udp", "dns over tcp: accepting", "feed", "follow", "health", "view"];
+
 /// The ports of one address.
 struct Opened {
     udp: udp::Sockets,
@@ -123,7 +126,7 @@ impl GeoDns {
 
         let mut opened = Vec::new();
         for address in &config.listen {
-            opened.push(open(*address, config.workers).await?);
+            opened.push(open(*address, config.workers)?);
         }
         let private_listener = listen::tcp("health, metrics and explanations", config.private_listen.clone()).await?;
         let unusable = |source| ListenError::Unusable { what: "health, metrics and explanations", source };
@@ -138,7 +141,7 @@ impl GeoDns {
             told: booted.told(),
             node: config.name.clone(),
         };
-        let router = routes(registry, explanations);
+        let router = routes(registry, explanations, tasks.clone());
         serve("private listener", private_listener, HttpLimits::default(), &tasks, TowerToHyperService::new(router));
         answer(opened, &config, &views, &metrics, &tasks);
         assembler.run(&tasks);
@@ -176,23 +179,25 @@ impl GeoDns {
     }
 }
 
-/// Opens UDP and TCP on the same port, also where that is yet to be chosen.
-async fn open(address: SocketAddr, workers: usize) -> Result<Opened, ListenError> {
+/// Opens TCP and UDP on the same port, also where that is yet to be chosen. TCP first: it is refused where somebody listens
+/// already, while sockets for UDP would join theirs and take questions away from them.
+fn open(address: SocketAddr, workers: usize) -> Result<Opened, ListenError> {
     const TRIES: usize = 16;
     let what = "dns";
     let mut tries = 0;
     loop {
         tries += 1;
-        let udp = udp::open(address, workers).map_err(|source| match source.kind() {
+        let refused = |source: std::io::Error| match source.kind() {
             std::io::ErrorKind::AddrInUse => ListenError::Taken { what, address },
             _ => ListenError::Refused { what, address, source },
-        })?;
-        let chosen = udp.address().map_err(|source| ListenError::Unusable { what, source })?;
-        match listen::tcp(what, chosen).await {
-            Ok(tcp) => return Ok(Opened { udp, tcp, address: chosen }),
-            // Free for UDP is not free for TCP.
-            Err(ListenError::Taken { .. }) if address.port() == 0 && tries < TRIES => {}
-            Err(error) => return Err(error),
+        };
+        let tcp = tcp::open(address).map_err(refused)?;
+        let chosen = tcp.local_addr().map_err(|source| ListenError::Unusable { what, source })?;
+        match udp::open(chosen, workers) {
+            Ok(udp) => return Ok(Opened { udp, tcp, address: chosen }),
+            // Free for TCP is not free for UDP.
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && address.port() == 0 && tries < TRIES => {}
+            Err(error) => return Err(refused(error)),
         }
     }
 }
@@ -200,21 +205,34 @@ async fn open(address: SocketAddr, workers: usize) -> Result<Opened, ListenError
 fn answer(opened: Vec<Opened>, config: &Config, views: &Arc<ArcSwap<View>>, metrics: &Metrics, tasks: &Tasks) {
     let log = QueryLog::start(config.log_one_in, tasks);
     let over_tcp = metrics.counts();
+    let guests = tcp::Guests::new(config.tcp);
     for Opened { udp, tcp, .. } in opened {
         udp::serve(udp, tasks, || {
             let limiter = Limiter::new(config.rate_limit.clone(), config.workers);
             Service::new(Arc::clone(views), Transport::Udp, Some(limiter), metrics.counts(), log.clone())
         });
         let (views, counts, log) = (Arc::clone(views), Arc::clone(&over_tcp), log.clone());
-        tcp::serve(tcp, config.tcp, tasks, move || {
+        tcp::serve(tcp, &guests, tasks, move || {
             Service::new(Arc::clone(&views), Transport::Tcp, None, Arc::clone(&counts), log.clone())
         });
     }
 }
 
-/// The private listener. The node is healthy as long as it lives: what is old or missing is in the metrics.
-fn routes(registry: Registry, explanations: Explanations) -> Router {
-    let health = || std::future::ready(Health::Good);
+/// The private listener. The node is healthy while it answers from something that was told, and takes in what is told: what is
+/// old is in the metrics.
+fn routes(registry: Registry, explanations: Explanations, tasks: Tasks) -> Router {
+    let views = Arc::clone(&explanations.views);
+    let health = move || {
+        let running = tasks.running();
+        let ended = TASKS.iter().find(|name| !running.contains_key(*name));
+        std::future::ready(match ended {
+            Some(name) => Health::Bad(format!("the task `{name}` has ended")),
+            None if !views.load().told => {
+                Health::Bad("no origin was heard yet: names of sites get SERVFAIL".to_owned())
+            }
+            None => Health::Good,
+        })
+    };
     private::router(Arc::new(registry), health).merge(explain::router(explanations))
 }
 

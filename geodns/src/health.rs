@@ -5,10 +5,9 @@
 //!                                                                   Lag ──┘  └──► Remembered (disk)
 //! ```
 //!
-//! [`tracker`] decides who is up, [`lag`] and [`backlog`] who is behind, [`board`] puts it together: without I/O or a clock of their
+//! [`tracker`] decides who is up, [`lag`] who is behind, [`board`] puts it together: without I/O or a clock of their
 //! own.
 
-mod backlog;
 mod board;
 mod config;
 mod failure;
@@ -20,7 +19,7 @@ mod table;
 mod tracker;
 mod visitor;
 
-pub use self::config::{HealthConfig, HealthConfigError, Scheme};
+pub use self::config::{HealthConfig, HealthConfigError, Pem, Scheme};
 pub use self::pace::Pace;
 pub(crate) use self::prober::Prober;
 pub(crate) use self::table::{AddressHealth, HealthTable};

@@ -67,7 +67,7 @@ impl Answerer for Service {
             None | Some(Verdict::Send) => Some(answered.length),
             Some(Verdict::Slip) => {
                 self.counts.limited(Verdict::Slip);
-                Some(answer::slip(&answered, buffer))
+                answer::slip(packet, &mut self.name, buffer)
             }
             Some(Verdict::Drop) => {
                 self.counts.limited(Verdict::Drop);

@@ -79,6 +79,7 @@ pub(crate) fn view() -> View {
         fleet: Arc::new(Fleet::new(edges, &fences, Policy::default())),
         named: Arc::default(),
         atlas: Arc::new(Atlas::new(Arc::new(Overrides::new(places).unwrap()), None)),
+        told: true,
         node: "ns-1".into(),
     }
 }

@@ -272,7 +272,17 @@ pub struct EdgeSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForceEdge {
     /// What is decided.
+    #[serde(with = "Decision")]
     pub force: Force,
+}
+
+/// The same words as those of [`Force`], and no others: what somebody decides now and mistypes must not be taken for a decision.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Force", rename_all = "lowercase")]
+enum Decision {
+    Up,
+    Down,
+    Auto,
 }
 
 /// `PUT /v1/sites/{site}/fence`
@@ -358,11 +368,26 @@ pub struct Edge {
     /// How readers are sent to it; `None` until that was said.
     #[serde(default)]
     pub state: Option<EdgeState>,
+    /// Whether a token of it works.
+    #[serde(default)]
+    pub has_token: bool,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_decision_that_is_mistyped_is_none() {
+        let read = |text: &str| serde_json::from_value::<ForceEdge>(serde_json::json!({ "force": text }));
+        for (text, force) in [("up", Force::Up), ("down", Force::Down), ("auto", Force::Auto)] {
+            assert_eq!(read(text).unwrap(), ForceEdge { force });
+            assert_eq!(serde_json::to_value(ForceEdge { force }).unwrap(), serde_json::json!({ "force": text }));
+        }
+        for text in ["dwon", "Up", ""] {
+            assert!(read(text).unwrap_err().to_string().contains(&format!("`{text}`")), "{text}");
+        }
+    }
 
     #[test]
     fn progress_is_one_flat_object_a_line() {

@@ -17,6 +17,10 @@ pub struct Health {
     pub generation: Option<Generation>,
     /// The last row that is served, or counted in `pending`.
     pub applied: Option<Seq>,
+    /// Every row up to here is served: the last before the oldest that is pending. An edge that does not say is taken at its
+    /// `applied`.
+    #[serde(default)]
+    pub served: Option<Seq>,
     /// Channels that serve an older release than they should.
     pub pending: usize,
     /// Seconds since an origin was heard; `None` when none was since the start.
@@ -27,8 +31,9 @@ pub struct Health {
 }
 
 impl Health {
-    /// How far it has followed; `None` until the first snapshot.
+    /// How far it serves what the origin says; `None` until the first snapshot. What it was told and could not fetch yet does
+    /// not count.
     pub fn position(&self) -> Option<Position> {
-        Some(Position { generation: self.generation?, seq: self.applied? })
+        Some(Position { generation: self.generation?, seq: self.served.or(self.applied)? })
     }
 }

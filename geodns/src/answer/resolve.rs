@@ -87,6 +87,11 @@ pub(super) fn resolve<'n, 'v: 'n>(
                 }
                 return refer(zone, cut, servers, reply);
             }
+            // It may be a site's name for all we know: a denial would be believed for minutes.
+            Found::Missing { .. } if !view.told => {
+                resolved.rcode = Rcode::SERVFAIL;
+                return Ok(());
+            }
             Found::Missing { .. } => {
                 reply.set_authoritative();
                 resolved.rcode = Rcode::NXDOMAIN;

@@ -13,7 +13,9 @@ use verge_daemon::origins::{OriginUrl, OriginUrlError};
 use verge_daemon::secret::SecretError;
 use verge_protocol::{DomainName, NodeName, Place};
 
-use super::{AllDown, Config, HealthConfig, HealthConfigError, Pace, Policy, RateLimit, Scheme, TcpLimits, ZoneConfig};
+use super::{
+    AllDown, Config, HealthConfig, HealthConfigError, Pace, Pem, Policy, RateLimit, Scheme, TcpLimits, ZoneConfig,
+};
 use crate::place::{OverrideError, Overrides};
 
 /// What a configuration file holds. A field that is not listed here is an error.
@@ -280,7 +282,7 @@ fn health(raw: RawHealth) -> Result<HealthConfig, ConfigError> {
             Some(RawScheme::Https) => Scheme::Https,
         },
         host: raw.host,
-        ca: raw.ca_file.map(read).transpose()?.map(Vec::into_boxed_slice),
+        ca: raw.ca_file.map(read).transpose()?.map(Pem::from),
     };
     config.check()?;
     Ok(config)

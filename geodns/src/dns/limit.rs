@@ -61,10 +61,15 @@ struct Bucket {
 const BUCKETS: usize = 1 << 15;
 
 impl Limiter {
+    /// Answers a second that each thread lets pass at least, if the limit is not lower.
+    const LEAST: u32 = 20;
+
     /// One of `workers` that share the limit: a client's questions come from many ports, and so to all of them alike.
     pub(crate) fn new(limit: RateLimit, workers: usize) -> Self {
         let workers = u32::try_from(workers).unwrap_or(u32::MAX).max(1);
-        let rate = u16::try_from(limit.per_second.div_ceil(workers)).unwrap_or(u16::MAX);
+        // Of many threads each still lets a resolver ask that is alone with it.
+        let share = limit.per_second.div_ceil(workers).max(Self::LEAST.min(limit.per_second));
+        let rate = u16::try_from(share).unwrap_or(u16::MAX);
         let buckets = if limit.per_second == 0 { Box::default() } else { vec![Bucket::default(); BUCKETS].into() };
         Self { limit, rate: f32::from(rate), buckets, hasher: RandomState::new(), over: 0 }
     }
@@ -147,7 +152,8 @@ mod tests {
 
     #[test]
     fn workers_share_the_limit() {
-        let limit = RateLimit { per_second: 10, slip: 1, exempt: Vec::new() };
-        assert_eq!(sent(&mut Limiter::new(limit, 2), 0, "192.0.2.1", b"a", 30), [5, 25, 0]);
+        let limit = RateLimit { per_second: 100, slip: 1, exempt: Vec::new() };
+        assert_eq!(sent(&mut Limiter::new(limit.clone(), 2), 0, "192.0.2.1", b"a", 60), [50, 10, 0]);
+        assert_eq!(sent(&mut Limiter::new(limit, 50), 0, "192.0.2.1", b"a", 60), [20, 40, 0]);
     }
 }

@@ -9,12 +9,14 @@ mod batch_linux;
 mod batch_portable;
 mod socket;
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::sync::oneshot;
 use verge_daemon::Tasks;
 
 #[cfg(target_os = "linux")]
@@ -50,16 +52,21 @@ pub(crate) fn serve<A: Answerer>(sockets: Sockets, tasks: &Tasks, mut answerer: 
     }
     for socket in sockets.into_iter() {
         let (mut answerer, stopped) = (answerer(), Arc::clone(&stopped));
+        let (ended, end) = oneshot::channel::<Infallible>();
         let run = move || {
+            // Dropped with the thread, however it ends.
+            let _ended = ended;
             // A question that makes an answer crash must not silence all others.
             while let Err(_crash) = catch_unwind(AssertUnwindSafe(|| run(&socket, &mut answerer, &stopped))) {
                 tracing::error!("an answer crashed: going on with the next question");
             }
         };
+        // Threads of its own: those for short work must not be taken for good.
+        if let Err(error) = std::thread::Builder::new().name("dns over udp".to_owned()).spawn(run) {
+            tracing::error!(%error, "a thread for dns over udp cannot be started");
+        }
         drop(tasks.spawn("dns over udp", async move {
-            if let Err(error) = tokio::task::spawn_blocking(run).await {
-                tracing::error!(%error, "a thread for dns over udp crashed");
-            }
+            let _ = end.await;
         }));
     }
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 use verge_protocol::health::Health;
 use verge_protocol::{EdgeName, Position, Timestamp};
 
-use super::backlog::Backlog;
 use super::failure::Failure;
 use super::lag::{self, Lag};
 use super::pace::Pace;
@@ -18,7 +17,6 @@ use crate::follow::{Remembered, RememberedAddress, Told};
 /// Every address that is probed, and what was heard of it. Times are since the start of the daemon.
 pub(super) struct Board {
     pace: Pace,
-    lag_after: Duration,
     lag: Lag,
     edges: BTreeMap<EdgeName, BTreeMap<IpAddr, Entry>>,
 }
@@ -36,8 +34,6 @@ struct Entry {
 struct Said {
     position: Option<Position>,
     bar: Option<Position>,
-    pending: usize,
-    backlog: Backlog,
 }
 
 /// A probe has ended.
@@ -57,7 +53,7 @@ impl Board {
     /// A board of the addresses in `told`, each as it is remembered, or up.
     pub(super) fn new(pace: Pace, lag_after: Duration, remembered: &Remembered, told: &Told, at: Timestamp) -> Self {
         let lag = Lag::new(lag_after, remembered.bar);
-        let mut board = Self { pace, lag_after, lag, edges: BTreeMap::new() };
+        let mut board = Self { pace, lag, edges: BTreeMap::new() };
         board.follow(told, at);
         for RememberedAddress { edge, address, up, lagging, draining } in &remembered.addresses {
             if let Some(entry) = board.entry(edge, *address) {
@@ -107,9 +103,7 @@ impl Board {
                 (shown.failure, shown.took, *heard) = (None, Some(took), Some(now));
                 shown.position = health.position();
                 shown.pending = health.pending;
-                let backlog = said.map_or_else(Backlog::default, |said| said.backlog);
-                *said = Some(Said { position: shown.position, bar, pending: health.pending, backlog });
-                self.compare(edge, address, now);
+                *said = Some(Said { position: shown.position, bar });
             }
         }
         self.lag.note(self.best(), now);
@@ -118,22 +112,6 @@ impl Board {
 
     fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.edges.values().flat_map(BTreeMap::values)
-    }
-
-    /// Sets the backlog of an address that was just heard.
-    fn compare(&mut self, edge: &EdgeName, address: IpAddr, now: Duration) {
-        let after = self.lag_after;
-        let Some(said) = self.entry(edge, address).and_then(|entry| entry.said) else { return };
-        let backlog = said.backlog.hear(said.pending, self.fewest(said.position), after, now);
-        if let Some(entry) = self.entry(edge, address) {
-            entry.said = Some(Said { backlog, ..said });
-        }
-    }
-
-    /// The fewest channels that an address which is up and at `position`, or further, could not bring up to its position.
-    fn fewest(&self, position: Option<Position>) -> Option<usize> {
-        let up = self.entries().filter(|entry| entry.shown.condition.up).filter_map(|entry| entry.said);
-        up.filter(|said| said.position >= position).map(|said| said.pending).min()
     }
 
     /// The best position that an address which is up has.
@@ -145,11 +123,8 @@ impl Board {
     fn judge(&mut self) {
         let best = self.best();
         let behind = |entry: &Entry| {
-            let Some(Said { position, bar, pending, backlog }) = entry.said else {
-                return entry.shown.condition.lagging;
-            };
-            let others = || self.fewest(position).is_some_and(|fewest| fewest < pending);
-            lag::is_behind(position, bar, best) || (backlog.is_lasting() && others())
+            let Some(Said { position, bar }) = entry.said else { return entry.shown.condition.lagging };
+            lag::is_behind(position, bar, best)
         };
         let lagging: Vec<bool> = self.entries().map(|entry| entry.shown.condition.up && behind(entry)).collect();
         let entries = self.edges.values_mut().flat_map(BTreeMap::values_mut);
@@ -214,6 +189,7 @@ mod tests {
     use std::sync::Arc;
 
     use proptest::prelude::*;
+    use verge_protocol::Seq;
 
     use super::*;
 
@@ -237,13 +213,23 @@ mod tests {
     fn says(position: &str) -> Outcome {
         let position: Option<Position> = position.parse().ok();
         let (generation, applied) = (position.map(|at| at.generation), position.map(|at| at.seq));
-        let health = Health { edge: edge(0), generation, applied, pending: 0, heard_seconds: None, draining: false };
+        let health = Health {
+            edge: edge(0),
+            generation,
+            applied,
+            served: applied,
+            pending: 0,
+            heard_seconds: None,
+            draining: false,
+        };
         Outcome { answer: Ok(health), took: Duration::from_millis(20), up: true, shaky: false }
     }
 
-    fn lacks(position: &str, pending: usize) -> Outcome {
+    /// Was told up to `position`, and serves what was written up to `served`.
+    fn lacks(position: &str, served: u64) -> Outcome {
         let mut outcome = says(position);
-        outcome.answer.as_mut().unwrap().pending = pending;
+        let health = outcome.answer.as_mut().unwrap();
+        (health.served, health.pending) = (Some(Seq(served)), 1);
         outcome
     }
 
@@ -300,20 +286,26 @@ mod tests {
     #[test]
     fn who_cannot_fetch_what_others_could_is_behind() {
         let mut board = board(3);
-        for second in [0, 15, 30] {
-            assert_eq!(behind(&board), [] as [usize; 0], "{second}");
-            hear(&mut board, 0, lacks("1-9", 1), second);
-            // Soon further on than the others.
-            hear(&mut board, 1, if second == 0 { says("1-9") } else { lacks("1-10", 3) }, second);
-            hear(&mut board, 2, lacks("1-9", 2), second);
+        for second in [0, 15, 31] {
+            hear(&mut board, 0, says("1-9"), second);
+            // Was told as much as the others, and is stuck at one row of it.
+            hear(&mut board, 1, lacks("1-9", 4), second);
+            hear(&mut board, 2, says("1-9"), second);
         }
-        assert_eq!(behind(&board), [2]);
-        hear(&mut board, 0, fails(false), 31);
+        assert_eq!(behind(&board), [1]);
+        hear(&mut board, 1, says("1-9"), 33);
         assert_eq!(behind(&board), [] as [usize; 0]);
-        hear(&mut board, 0, says("1-10"), 32);
-        assert_eq!(behind(&board), [2]);
-        hear(&mut board, 2, says("1-9"), 33);
-        assert_eq!(behind(&board), [] as [usize; 0]);
+    }
+
+    #[test]
+    fn who_always_has_something_pending_is_not_behind_for_that() {
+        let mut board = board(2);
+        for second in 0..300_u64 {
+            // A release every second; one edge takes five to fetch it.
+            hear(&mut board, 0, says(&format!("1-{}", second + 10)), second);
+            hear(&mut board, 1, lacks(&format!("1-{}", second + 10), second + 5), second);
+            assert_eq!(behind(&board), [] as [usize; 0], "{second}");
+        }
     }
 
     #[test]
@@ -380,29 +372,28 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is heard of whom, who is as far as any that is up and has as little pending is not behind; and once all that are up stand at one
-        /// position, wherever the fleet was before, nobody is.
+        /// Whatever is heard of whom, who is as far as any that is up is not behind; and once all that are up stand at one position,
+        /// wherever the fleet was before, nobody is.
         #[test]
         fn the_best_is_never_behind(
-            steps in prop::collection::vec((0..4_usize, 0..20_u64, 0..6_u32, 0..3_u64, 1..40_u64, 0..3_usize), 1..80),
+            steps in prop::collection::vec((0..4_usize, 0..20_u64, 0..6_u32, 0..3_u64, 1..40_u64, 0..40_u64), 1..80),
         ) {
             let mut board = board(4);
             let mut now = 0;
-            for (number, passes, kind, generation, seq, pending) in steps {
+            for (number, passes, kind, generation, seq, served) in steps {
                 now += passes;
                 let outcome = match kind {
                     0 => fails(false),
                     1 => fails(true),
                     2 => says(""),
-                    _ => lacks(&format!("{generation}-{seq}"), pending),
+                    _ => lacks(&format!("{generation}-{seq}"), served.min(seq)),
                 };
                 hear(&mut board, number, outcome, now);
                 let best = board.best();
                 let table = board.table(Duration::ZERO);
                 let up = || table.addresses().map(|(.., health)| health).filter(|health| health.condition.up);
-                let fewest = up().filter(|health| health.position == best).map(|health| health.pending).min();
                 for health in up().filter(|health| health.condition.lagging) {
-                    prop_assert!(health.position < best || Some(health.pending) > fewest);
+                    prop_assert!(health.position < best);
                 }
             }
             for number in 0..4 {

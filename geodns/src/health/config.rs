@@ -1,5 +1,6 @@
 //! How edges are probed.
 
+use std::fmt;
 use std::time::Duration;
 
 use verge_protocol::DomainName;
@@ -18,7 +19,30 @@ pub struct HealthConfig {
     /// The host that is asked for, and that the certificate must be for; `None`: the address itself.
     pub host: Option<DomainName>,
     /// Certificates in PEM of authorities that are trusted besides the machine's own.
-    pub ca: Option<Box<[u8]>>,
+    pub ca: Option<Pem>,
+}
+
+/// Certificates in PEM.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Pem(Vec<u8>);
+
+impl Pem {
+    /// The bytes of the file.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<Vec<u8>> for Pem {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Debug for Pem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} bytes of PEM", self.0.len())
+    }
 }
 
 /// Over what an edge is asked.
@@ -87,7 +111,7 @@ mod tests {
         assert_eq!(config.check(), Err(HealthConfigError::Duration("retry")));
         let config = HealthConfig { lag_after: Duration::from_mins(11), ..HealthConfig::default() };
         assert_eq!(config.check(), Err(HealthConfigError::Duration("lag_after")));
-        let config = HealthConfig { ca: Some(Box::default()), ..HealthConfig::default() };
+        let config = HealthConfig { ca: Some(Pem::from(Vec::new())), ..HealthConfig::default() };
         assert_eq!(config.check(), Err(HealthConfigError::CaWithoutHttps));
     }
 }

@@ -31,7 +31,8 @@ pub(super) struct Probe {
 impl Probes {
     /// Probes as `config` has them; an error if its authorities are no certificates, or TLS cannot be had at all.
     pub(super) fn new(config: HealthConfig) -> Result<Self, reqwest::Error> {
-        let authorities = config.ca.as_deref().map(Certificate::from_pem_bundle).transpose()?.unwrap_or_default();
+        let authorities =
+            config.ca.as_ref().map(|pem| Certificate::from_pem_bundle(pem.bytes())).transpose()?.unwrap_or_default();
         let probes = Self { config, authorities };
         probes.client(None)?;
         Ok(probes)
@@ -203,7 +204,7 @@ mod tests {
 
     #[test]
     fn what_is_no_certificate_is_refused_at_once() {
-        let ca = Some(b"-----BEGIN CERTIFICATE-----\nnone\n-----END CERTIFICATE-----\n"[..].into());
+        let ca = Some(b"-----BEGIN CERTIFICATE-----\nnone\n-----END CERTIFICATE-----\n".to_vec().into());
         let config = HealthConfig { scheme: Scheme::Https, ca, ..HealthConfig::default() };
         assert!(Probes::new(config).is_err());
         Probes::new(HealthConfig { scheme: Scheme::Https, ..HealthConfig::default() }).unwrap();

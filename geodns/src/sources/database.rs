@@ -42,7 +42,7 @@ impl DatabaseSource {
             loop {
                 tokio::time::sleep(LOOK).await;
                 let look = tokio::task::spawn_blocking(move || {
-                    if self.stamps.differ() {
+                    if self.stamps.have_changed() {
                         self.load();
                     }
                     self

@@ -74,7 +74,7 @@ impl ZoneSource {
 
     fn look(&mut self) {
         for (place, watched) in self.zones.iter_mut().enumerate() {
-            if !watched.stamps.differ() {
+            if !watched.stamps.have_changed() {
                 continue;
             }
             let zone;

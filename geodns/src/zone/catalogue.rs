@@ -42,6 +42,7 @@ impl Catalogue {
         depths.dedup();
         let zones = zones.iter().enumerate().map(|(index, file)| Zone::new(index, file.clone())).collect();
         let mut catalogue = Self { zones, by_apex, depths, kept_back: Vec::new(), elsewhere: 0 };
+        catalogue.nest();
         let mut notices = Notices::up_to(Self::NOTICES);
         for (name, fence) in names {
             match catalogue.index(name.wire()) {
@@ -72,6 +73,17 @@ impl Catalogue {
     #[cfg(test)]
     pub(crate) fn zones(&self) -> &[Zone] {
         &self.zones
+    }
+
+    /// Makes each zone's apex, and the names between, names that exist in the zone above it, also where that does not delegate
+    /// it: who asks there, for DS say, must not be told that there is nothing (RFC 8020).
+    fn nest(&mut self) {
+        for apex in self.zones.iter().map(|zone| zone.apex.clone()).collect::<Vec<_>>() {
+            let above = name::parent(apex.wire()).and_then(|above| self.index(above));
+            if let Some(above) = above {
+                self.zones[above].pave(apex.wire());
+            }
+        }
     }
 
     fn index(&self, name: &[u8]) -> Option<usize> {
@@ -111,15 +123,27 @@ impl Zone {
         if let Some(notice) = kept_back {
             return Err(notice);
         }
-        for above in name::ancestors(wire).skip(1).take_while(|above| above.len() > self.apex.wire().len()) {
-            if self.fleet.contains_key(above) || file.place(above).is_some() {
-                break;
-            }
-            self.fleet.insert(Name::from_canonical(above), None);
+        if let Some(above) = name::parent(wire) {
+            self.pave(above);
         }
         let known = self.fleet.entry(name.clone()).or_default();
         *known = known.or(Some(fence));
         Ok(())
+    }
+}
+
+impl Zone {
+    /// Makes a name below the apex, and those between, names that exist.
+    fn pave(&mut self, name: &[u8]) {
+        if matches!(self.file.find(name), Found::Delegated { .. }) {
+            return;
+        }
+        for name in name::ancestors(name).take_while(|name| name.len() > self.apex.wire().len()) {
+            if self.fleet.contains_key(name) || self.file.place(name).is_some() {
+                break;
+            }
+            self.fleet.insert(Name::from_canonical(name), None);
+        }
     }
 }
 
@@ -163,6 +187,17 @@ mod tests {
         }
         assert!(Catalogue::new(&[zone_of(".")], &[]).zone(b"\0").is_some());
         assert_eq!(catalogue.zones()[0].negative_ttl, 300);
+    }
+
+    #[test]
+    fn a_zone_within_another_is_no_hole_in_it() {
+        let zones = ["example.com", "c.b.example.com"].map(zone_of);
+        let catalogue = Catalogue::new(&zones, &[]);
+        for asked in ["b.example.com", "c.b.example.com"] {
+            let found = catalogue.zones()[0].find(name(asked).wire());
+            assert!(matches!(found, Found::Node { node, wildcard: None } if node.sets.is_empty()), "{asked}");
+        }
+        assert!(matches!(catalogue.zones()[0].find(name("a.b.example.com").wire()), Found::Missing { .. }));
     }
 
     #[test]

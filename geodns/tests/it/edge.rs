@@ -40,6 +40,7 @@ impl FakeEdge {
             generation: Some(Generation(1)),
             applied: Some(Seq(1)),
             pending: 0,
+            served: None,
             heard_seconds: Some(0),
             draining: false,
         };

@@ -25,25 +25,14 @@ pub(super) struct Socket {
 pub(crate) struct Sockets(Vec<Socket>);
 
 impl Sockets {
-    /// Where they are bound; port 0 has become a real one.
-    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
-        self.0[0].udp.local_addr()
-    }
-
     pub(super) fn into_iter(self) -> impl Iterator<Item = Socket> {
         self.0.into_iter()
     }
 }
 
-/// Binds `count` sockets, at least one, to an address.
+/// Binds `count` sockets, at least one, to an address with its port.
 pub(crate) fn open(address: SocketAddr, count: usize) -> io::Result<Sockets> {
-    let first = bind(address)?;
-    let address = first.udp.local_addr()?;
-    let mut sockets = vec![first];
-    for _ in 1..count {
-        sockets.push(bind(address)?);
-    }
-    Ok(Sockets(sockets))
+    (0..count.max(1)).map(|_| bind(address)).collect::<Result<_, _>>().map(Sockets)
 }
 
 fn bind(address: SocketAddr) -> io::Result<Socket> {
