@@ -34,6 +34,20 @@ async fn answers_come_from_the_address_that_was_asked() {
     world.stop().await;
 }
 
+/// As the sample has it: each family's wildcard, at one port.
+#[tokio::test]
+async fn both_families_are_listened_at_on_one_port() {
+    let port = std::net::TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
+    let any = ["0.0.0.0", "::"].map(|address| SocketAddr::new(address.parse().unwrap(), port));
+    let world = World::with(|config| config.listen = any.to_vec()).await;
+    for address in ["127.0.0.1", "::1"] {
+        let asked = SocketAddr::new(address.parse().unwrap(), port);
+        assert_eq!(udp(asked, &query("www.example.com A")).await.told(), WWW);
+        assert_eq!(Connection::to(asked).await.ask(&query("www.example.com A")).await.told(), WWW);
+    }
+    world.stop().await;
+}
+
 #[tokio::test]
 async fn every_address_answers_over_udp_and_tcp() {
     let world = World::with(|config| {

@@ -154,3 +154,18 @@ async fn a_data_folder_that_is_gone_stops_nothing() {
     until("it to be counted", async || world.metric("verge_dns_save_failures_total").await >= Some(1.0)).await;
     world.stop().await;
 }
+
+/// Before it was told anything, a name server knows what its zone files have, and denies nothing else.
+#[tokio::test]
+async fn the_very_first_start_denies_no_site() {
+    let world = World::start().await;
+    let nowhere = "http://127.0.0.1:1".parse().unwrap();
+    let node = world.another(|config| config.origins = vec![nowhere]).await;
+    assert_eq!(udp(node.dns_addr(), &query("demo.example.com A")).await.told(), "SERVFAIL");
+    assert_eq!(udp(node.dns_addr(), &query("www.example.com A")).await.told(), "NOERROR aa = www 3600 A 192.0.2.80");
+    let health = reqwest::get(format!("http://{}/healthz", node.private_addr())).await.unwrap();
+    assert_eq!(health.status(), 503);
+    assert!(health.text().await.unwrap().contains("no origin was heard yet"));
+    end(node).await;
+    world.stop().await;
+}
