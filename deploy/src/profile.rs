@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::client::Token;
 use crate::toml_file::{self, TomlError};
 
-/// An origin and the token for it, kept in a file that only its owner can read.
+/// An origin and the token for it, kept in a file that only its owner can read. No person writes it, but a newer program may: what
+/// is not known here is passed over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Profile {
     /// The origin's URL.
     pub origin: String,
@@ -179,12 +179,20 @@ mod tests {
     }
 
     #[test]
+    fn a_profile_of_a_newer_program_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("profile.toml");
+        std::fs::write(&path, "origin = \"http://localhost\"\ntoken = \"x\"\nregion = \"eu\"\n").unwrap();
+        assert_eq!(load(&path).unwrap().unwrap().origin, "http://localhost");
+    }
+
+    #[test]
     fn a_profile_that_makes_no_sense_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("profile.toml");
         std::fs::write(&path, "origin = \"http://localhost\"\ntokn = \"x\"\n").unwrap();
         let error = load(&path).unwrap_err();
         let cause = std::error::Error::source(&error).unwrap().to_string();
-        assert!(cause.contains("profile.toml:2: unknown field `tokn`"), "{cause}");
+        assert!(cause.contains("profile.toml:1: missing field `token`"), "{cause}");
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::JoinError;
 use verge_daemon::{Clock, Tasks};
 use verge_protocol::Position;
 use verge_protocol::api::Limits;
@@ -35,6 +36,30 @@ pub(crate) struct App {
 }
 
 impl App {
+    /// Writes to the table that is followed, and tells followers how far that is now. Goes on to its end when who asked for it
+    /// goes away: what is committed is told. Told is also what was there already, so that asking again makes up for whatever
+    /// kept an earlier write from being told.
+    pub(crate) async fn write<F>(self: &Arc<Self>, write: impl FnOnce(Arc<Self>) -> F) -> F::Output
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let (app, writing) = (Arc::clone(self), write(Arc::clone(self)));
+        let task = self.tasks.spawn("write", async move {
+            let outcome = writing.await;
+            match app.database.position().await {
+                Ok(position) => app.announce(position),
+                Err(error) => tracing::error!(%error, "followers could not be told how far the table is"),
+            }
+            outcome
+        });
+        match task.await.map_err(JoinError::try_into_panic) {
+            Ok(Some(outcome)) => outcome,
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            // Cut off at the deadline of the shutdown, as who waits for it is.
+            Ok(None) | Err(Err(_)) => std::future::pending().await,
+        }
+    }
+
     /// Tells followers of a write. To be called after its commit.
     pub(crate) fn announce(&self, position: Position) {
         self.news.send_if_modified(|last| {

@@ -7,6 +7,8 @@ mod proof;
 mod recheck;
 mod resolver;
 
+use std::sync::Arc;
+
 use rand::Rng as _;
 use verge_protocol::api::DomainWanted;
 use verge_protocol::{DomainName, SiteName, Timestamp};
@@ -14,6 +16,7 @@ use verge_protocol::{DomainName, SiteName, Timestamp};
 use crate::app::App;
 use crate::store::{DomainRow, Domains, StoreError};
 
+use self::proof::Unseen;
 pub(crate) use self::proof::name as proof_name;
 pub(crate) use self::recheck::{PERIOD, run as recheck};
 pub(crate) use self::resolver::{PATIENCE, Resolver};
@@ -46,44 +49,45 @@ pub(crate) enum DomainError {
 }
 
 /// Makes sure that a site is to be shown at a domain, and looks for the proof.
-pub(crate) async fn want(app: &App, name: &DomainName, wanted: DomainWanted) -> Result<DomainRow, DomainError> {
-    fit(name, app.sites_url.base())?;
+pub(crate) async fn want(app: &Arc<App>, name: DomainName, wanted: DomainWanted) -> Result<DomainRow, DomainError> {
+    fit(&name, app.sites_url.base())?;
     let mut random = [0; 16];
     rand::rng().fill_bytes(&mut random);
     let (now, proof) = (app.clock.now(), proof::value(&wanted.site, random));
-    let row = write(app, name, |domains| claimed(name, wanted, proof, domains, now)).await?;
+    let row = write(app, name, move |name, domains| claimed(name, wanted, proof, domains, now)).await?;
     check(app, row).await
 }
 
 /// Takes a domain away: it is served no more, and another site may have it.
-pub(crate) async fn remove(app: &App, name: &DomainName) -> Result<(), DomainError> {
-    let removed = |domains: &Domains| {
-        if !domains.contains_key(name) {
-            return Err(DomainError::Unknown(name.clone()));
-        }
-        not_redirected_to(name, domains)?;
-        Ok(None)
-    };
-    let (_, written) = app.database.set_domain(name, removed).await?;
-    if let Some(position) = written {
-        app.announce(position);
-    }
-    tracing::info!(domain = %name, "a domain was removed");
-    Ok(())
+pub(crate) async fn remove(app: &Arc<App>, name: DomainName) -> Result<(), DomainError> {
+    app.write(|app| async move {
+        let removed = |domains: &Domains| {
+            if !domains.contains_key(&name) {
+                return Err(DomainError::Unknown(name.clone()));
+            }
+            not_redirected_to(&name, domains)?;
+            Ok(None)
+        };
+        app.database.set_domain(&name, removed).await?;
+        tracing::info!(domain = %name, "a domain was removed");
+        Ok(())
+    })
+    .await
 }
 
 /// Looks for the proof of a domain, and notes what was found.
-async fn check(app: &App, row: DomainRow) -> Result<DomainRow, DomainError> {
+async fn check(app: &Arc<App>, row: DomainRow) -> Result<DomainRow, DomainError> {
     let seen = app.resolver.texts(&proof::name(&row.name)).await;
     let found = proof::examine(&row.name, &row.proof, seen);
     let now = app.clock.now();
     if judged(row.clone(), found.clone(), now) == row {
         return Ok(row);
     }
-    let judged = write(app, &row.name, |domains| match domains.get(&row.name) {
-        Some(current) if current.proof == row.proof => Ok(judged(current.clone(), found, now)),
+    let proof = row.proof.clone();
+    let judged = write(app, row.name.clone(), move |name, domains| match domains.get(name) {
+        Some(current) if current.proof == proof => Ok(judged(current.clone(), found, now)),
         // It was removed while DNS was asked, and perhaps wanted anew.
-        _ => Err(DomainError::Unknown(row.name.clone())),
+        _ => Err(DomainError::Unknown(name.clone())),
     })
     .await?;
     if row.proven.is_none() && judged.proven.is_some() {
@@ -93,15 +97,15 @@ async fn check(app: &App, row: DomainRow) -> Result<DomainRow, DomainError> {
 }
 
 async fn write(
-    app: &App,
-    name: &DomainName,
-    decide: impl FnOnce(&Domains) -> Result<DomainRow, DomainError>,
+    app: &Arc<App>,
+    name: DomainName,
+    decide: impl FnOnce(&DomainName, &Domains) -> Result<DomainRow, DomainError> + Send + 'static,
 ) -> Result<DomainRow, DomainError> {
-    let (row, written) = app.database.set_domain(name, |domains| decide(domains).map(Some)).await?;
-    if let Some(position) = written {
-        app.announce(position);
-    }
-    row.ok_or_else(|| DomainError::Unknown(name.clone()))
+    app.write(|app| async move {
+        let row = app.database.set_domain(&name, |domains| decide(&name, domains).map(Some)).await?;
+        row.ok_or(DomainError::Unknown(name))
+    })
+    .await
 }
 
 /// Whether a site may have such a domain at all.
@@ -162,13 +166,15 @@ fn not_redirected_to(name: &DomainName, domains: &Domains) -> Result<(), DomainE
 }
 
 /// A domain after its proof was looked for.
-fn judged(row: DomainRow, found: Result<(), String>, now: Timestamp) -> DomainRow {
+fn judged(row: DomainRow, found: Result<(), Unseen>, now: Timestamp) -> DomainRow {
     match (found, row.proven) {
         (Ok(()), proven) => DomainRow { proven: proven.or(Some(now)), problem: None, ..row },
-        (Err(problem), None) => DomainRow { problem: Some(problem), ..row },
-        (Err(problem), Some(_)) => {
-            DomainRow { problem: Some(format!("{problem}; it was proven before, and is still served")), ..row }
+        (Err(unseen), None) => DomainRow { problem: Some(unseen.why), ..row },
+        (Err(Unseen { why, definite: true }), Some(_)) => {
+            DomainRow { problem: Some(format!("{why}; it was proven before, and is still served")), ..row }
         }
+        // A resolver that says nothing is no reason to doubt what was seen.
+        (Err(Unseen { definite: false, .. }), Some(_)) => row,
     }
 }
 
@@ -239,13 +245,16 @@ mod tests {
     #[test]
     fn a_proof_that_is_gone_takes_nothing_down() {
         let row = want(&mut Domains::new(), "example.com", "demo", None).unwrap();
-        let pending = judged(row, Err("nothing there".to_owned()), Timestamp(8));
+        let unseen = |definite| Err(Unseen { why: "nothing there".to_owned(), definite });
+        let pending = judged(row, unseen(false), Timestamp(8));
         assert_eq!((pending.proven, pending.problem.as_deref()), (None, Some("nothing there")));
         let proven = judged(pending, Ok(()), Timestamp(9));
         assert_eq!((proven.proven, &proven.problem), (Some(Timestamp(9)), &None));
-        let gone = judged(proven.clone(), Err("nothing there".to_owned()), Timestamp(10));
+        assert_eq!(judged(proven.clone(), unseen(false), Timestamp(10)), proven);
+        let gone = judged(proven.clone(), unseen(true), Timestamp(10));
         assert_eq!(gone.proven, proven.proven);
         assert_eq!(gone.problem.as_deref(), Some("nothing there; it was proven before, and is still served"));
+        assert_eq!(judged(gone.clone(), unseen(false), Timestamp(11)), gone);
         assert_eq!(judged(gone, Ok(()), Timestamp(11)), proven);
     }
 }

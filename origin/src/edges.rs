@@ -1,6 +1,7 @@
 //! Edges as the operator describes them: what may be said of one, and how it is told to those who follow.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use verge_protocol::EdgeName;
 use verge_protocol::api::EdgeSettings;
@@ -38,41 +39,45 @@ pub(crate) enum EdgeError {
 }
 
 /// Says how readers are sent to an edge, in place of what was said before; what was forced stays so.
-pub(crate) async fn describe(app: &App, name: &EdgeName, settings: EdgeSettings) -> Result<EdgeState, EdgeError> {
-    let (state, written) = app.database.set_edge(name, |edges| described(name, settings, edges)).await?;
-    if let Some(position) = written {
-        app.announce(position);
-        tracing::info!(edge = %name, addresses = ?state.addresses, weight = state.weight, "an edge was described");
-    }
-    Ok(state)
+pub(crate) async fn describe(app: &Arc<App>, name: EdgeName, settings: EdgeSettings) -> Result<EdgeState, EdgeError> {
+    app.write(|app| async move {
+        let (state, written) = app.database.set_edge(&name, |edges| described(&name, settings, edges)).await?;
+        if written {
+            tracing::info!(edge = %name, addresses = ?state.addresses, weight = state.weight, "an edge was described");
+        }
+        Ok(state)
+    })
+    .await
 }
 
 /// Decides about an edge whatever probes say, or leaves that to them again.
-pub(crate) async fn force(app: &App, name: &EdgeName, force: Force) -> Result<EdgeState, EdgeError> {
-    let forced = |edges: &Edges| {
-        let state = edges.get(name).ok_or_else(|| EdgeError::NotDescribed(name.clone()))?;
-        Ok::<_, EdgeError>(EdgeState { force, ..state.clone() })
-    };
-    let (state, written) = app.database.set_edge(name, forced).await?;
-    if let Some(position) = written {
-        app.announce(position);
-        tracing::info!(edge = %name, ?force, "an edge was forced");
-    }
-    Ok(state)
+pub(crate) async fn force(app: &Arc<App>, name: EdgeName, force: Force) -> Result<EdgeState, EdgeError> {
+    app.write(|app| async move {
+        let forced = |edges: &Edges| {
+            let state = edges.get(&name).ok_or_else(|| EdgeError::NotDescribed(name.clone()))?;
+            Ok::<_, EdgeError>(EdgeState { force, ..state.clone() })
+        };
+        let (state, written) = app.database.set_edge(&name, forced).await?;
+        if written {
+            tracing::info!(edge = %name, ?force, "an edge was forced");
+        }
+        Ok(state)
+    })
+    .await
 }
 
 /// Takes an edge out of the fleet: no reader is sent to it any more, and its token stops working.
-pub(crate) async fn remove(app: &App, name: &EdgeName) -> Result<(), EdgeError> {
-    let (written, revoked) = app.database.remove_edge(name).await?;
-    app.fleet.forget(name);
-    if let Some(position) = written {
-        app.announce(position);
-    }
-    if written.is_none() && !revoked {
-        return Err(EdgeError::Unknown(name.clone()));
-    }
-    tracing::info!(edge = %name, revoked, "an edge was removed");
-    Ok(())
+pub(crate) async fn remove(app: &Arc<App>, name: EdgeName) -> Result<(), EdgeError> {
+    app.write(|app| async move {
+        let (written, revoked) = app.database.remove_edge(&name).await?;
+        app.fleet.forget(&name);
+        if !written && !revoked {
+            return Err(EdgeError::Unknown(name));
+        }
+        tracing::info!(edge = %name, revoked, "an edge was removed");
+        Ok(())
+    })
+    .await
 }
 
 /// What an edge with these settings is, among the others.

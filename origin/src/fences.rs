@@ -1,6 +1,7 @@
 //! Fences: the regions that a site's readers are kept to.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use verge_protocol::fleet::SiteState;
 use verge_protocol::{Region, SiteName};
@@ -20,14 +21,15 @@ pub(crate) enum FenceError {
 
 /// Keeps the readers of a site to edges in these regions; none named: to any edge. Each must have an edge now. What becomes of the
 /// edges later is the operator's affair.
-pub(crate) async fn set(app: &App, site: &SiteName, fence: BTreeSet<Region>) -> Result<(), FenceError> {
-    check(&fence, &app.database.edges().await?)?;
-    let written = app.database.set_site_state(site, &SiteState { fence: fence.clone() }).await?;
-    if let Some(position) = written {
-        app.announce(position);
-        tracing::info!(%site, ?fence, "a site was fenced");
-    }
-    Ok(())
+pub(crate) async fn set(app: &Arc<App>, site: SiteName, fence: BTreeSet<Region>) -> Result<(), FenceError> {
+    app.write(|app| async move {
+        check(&fence, &app.database.edges().await?)?;
+        if app.database.set_site_state(&site, &SiteState { fence: fence.clone() }).await? {
+            tracing::info!(%site, ?fence, "a site was fenced");
+        }
+        Ok(())
+    })
+    .await
 }
 
 fn check(fence: &BTreeSet<Region>, edges: &Edges) -> Result<(), FenceError> {

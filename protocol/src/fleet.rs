@@ -74,7 +74,8 @@ pub struct SiteState {
 pub struct DomainState {
     /// The site whose `live` it shows.
     pub site: SiteName,
-    /// Readers are sent on to this domain of the same site, with the path they asked for.
+    /// Readers are sent on to this domain of the same site, with the path they asked for, if it was proven too and redirects to none
+    /// itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirect_to: Option<DomainName>,
 }

@@ -9,7 +9,7 @@ use verge_protocol::{EdgeName, Place, Region};
 /// `verge edges`.
 #[derive(Debug, Subcommand)]
 pub enum Edges {
-    /// Say how readers are sent to an edge, and issue a token for one that is new
+    /// Say how readers are sent to an edge, and issue a token for one that has none
     #[command(
         mut_arg("address", |address| address.required(true)),
         group = ArgGroup::new("where").args(["place", "at"]).required(true),

@@ -24,21 +24,22 @@ pub(super) async fn run(command: Option<&cli::Edges>, context: &Context<'_>) -> 
             context.answer(&answer, || Ok(listing::fleet(&fleet.edges, context.environment.now, context.output)))
         }
         Some(cli::Edges::Add { edge, described, no_token }) => {
-            let settings = describe::settings(described, None)?;
             let fleet: Status = client.get("/v1/status").await?;
-            // Who is listed may be at work by its token: it is not to lose that by being described.
-            let is_new = fleet.edges.iter().all(|known| known.name != *edge);
+            let known = fleet.edges.into_iter().find(|known| known.name == *edge);
+            // It is not to lose a token that it is at work by. An older origin does not say whether there is one, but whom it hears.
+            let has_token = known.as_ref().is_some_and(|known| known.has_token || known.heard.is_some());
+            let settings = describe::settings(described, known.and_then(|known| known.state))?;
             let state: Value = client.put(&path(edge), &settings).await?;
             let told = listing::edge(edge, &EdgeState::deserialize(&state)?, context.output);
             context.output.say(told);
-            let token = if is_new && !no_token { Some(issue(&client, edge, context).await?) } else { None };
+            let token = if !has_token && !no_token { Some(issue(&client, edge, context).await?) } else { None };
             if context.output.manner().json {
                 context.output.result(json!({ "edge": edge, "state": state, "token": token }))?;
             } else if let Some(token) = token {
                 context.output.result(token)?;
             } else if !no_token {
                 let hint = format!("`{} edges token {edge}`", context.environment.program);
-                context.output.say(format_args!("it was known before, and keeps its token; {hint} issues another"));
+                context.output.say(format_args!("it has a token, which goes on working; {hint} issues another"));
             }
             Ok(Exit::Success)
         }

@@ -96,6 +96,7 @@ mod tests {
             lagging: vec![],
             version: live.then(|| "0.1.0".to_owned()),
             state: None,
+            has_token: true,
         };
         let lag = Lag {
             site: "demo".parse().unwrap(),

@@ -1,7 +1,7 @@
 //! The edges of a cluster.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use verge_daemon::Secret;
 use verge_daemon::listen::{self, Listen};
@@ -25,8 +25,9 @@ pub struct RunningEdge {
     pub public: SocketAddr,
     /// Its health and metrics.
     pub private: SocketAddr,
-    /// Where readers reach this edge whom DNS leads to it: at an address that no other edge has, if there are such.
-    pub address: SocketAddr,
+    /// Where readers reach this edge whom DNS leads to it: at an address that no other edge has. Where there are no such addresses,
+    /// what all have in common is that of the first, and DNS names no other.
+    pub address: Option<SocketAddr>,
     /// Where it is said to stand.
     pub city: City,
     edge: Edge,
@@ -54,16 +55,15 @@ impl RunningEdge {
         };
         let edge = Edge::bind(config).await.map_err(failed(name.as_str()))?;
         let (public, private) = (edge.public_addr(), edge.private_addr());
-        Ok(Self { name, public, private, address: address.unwrap_or(public), city: places::of_edge(number), edge })
+        let address = address.or_else(|| (number == 1).then_some(public));
+        Ok(Self { name, public, private, address, city: places::of_edge(number), edge })
     }
 
     /// Tells the origin where readers reach it, and where it stands.
     pub(super) async fn describe(&self, client: &Client) -> Result<(), ClusterError> {
-        // What all have in common can be the address of one only: then readers are led to the first.
-        let has_address = self.address.ip() != Ipv4Addr::LOCALHOST || self.name.as_str() == name(1);
         let settings = EdgeSettings {
-            addresses: has_address.then(|| self.address.ip()).into_iter().collect(),
-            port: self.address.port(),
+            addresses: self.address.map(|address| address.ip()).into_iter().collect(),
+            port: self.address.unwrap_or(self.public).port(),
             place: Some(self.city.place()),
             regions: self.city.regions(),
             weight: EdgeState::WEIGHT,

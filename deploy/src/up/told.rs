@@ -32,8 +32,8 @@ struct ToldEdge {
     name: String,
     url: String,
     admin: String,
-    /// Where readers reach it whom DNS leads there.
-    address: SocketAddr,
+    /// Where readers reach it whom DNS leads there; null for one that DNS does not name.
+    address: Option<SocketAddr>,
     place: Place,
     city: &'static str,
 }
@@ -101,7 +101,8 @@ impl Told {
         };
         let cities = self.edges.iter().map(|edge| edge.city.len()).max().unwrap_or_default();
         for edge in &self.edges {
-            let value = format!("{}  {:cities$}  {}", self.first_site_at(edge), edge.city, edge.address);
+            let address = edge.address.map_or_else(|| "not in DNS".to_owned(), |address| address.to_string());
+            let value = format!("{}  {:cities$}  {address}", self.first_site_at(edge), edge.city);
             row(&edge.name, &value, &format!("  metrics {}", port(&edge.admin)));
         }
         row("dns", &format!("{} for {}", self.dns, self.zone), &format!("  metrics {}", port(&self.node)));
@@ -118,16 +119,20 @@ impl Told {
         hint("Push a site of your own, from its project in another terminal", format!("{environment}{program} push"));
         if let Some(site) = self.sites.first() {
             let [europe, america, asia] = READERS.map(|readers| readers.networks[0]);
-            hint(
-                &format!("Ask DNS for readers in America ({europe}: Europe, {asia}: Asia)"),
-                format!(
-                    "dig @{} -p {} {}.{} +short +subnet={america}",
-                    self.dns.ip(),
-                    self.dns.port(),
-                    site.name,
-                    self.zone
+            let dig = format!("dig @{} -p {} {}.{} +short", self.dns.ip(), self.dns.port(), site.name, self.zone);
+            match &self.edges[..] {
+                [first, others @ ..] if others.iter().any(|edge| edge.address.is_none()) => {
+                    let only = &first.name;
+                    hint(
+                        &format!("Ask DNS; it names {only} only, for this machine has one address for all edges"),
+                        dig,
+                    );
+                }
+                _ => hint(
+                    &format!("Ask DNS for readers in America ({europe}: Europe, {asia}: Asia)"),
+                    format!("{dig} +subnet={america}"),
                 ),
-            );
+            }
         }
         let end = if plan.temporary { "Ctrl-C stops it all." } else { "Ctrl-C stops it all; the data stay." };
         let _ = write!(text, "\n  {}", dim.apply_to(end));
@@ -150,7 +155,7 @@ mod tests {
             name: format!("edge-{number}"),
             url: format!("http://127.0.0.1:{}", 7400 + number),
             admin: format!("http://127.0.0.1:{}", 7500 + number),
-            address: Ports::new(7400).unwrap().edge_alone(number),
+            address: Some(Ports::new(7400).unwrap().edge_alone(number)),
             place: places::of_edge(number).place(),
             city: places::of_edge(number).name(),
         };
@@ -169,6 +174,22 @@ mod tests {
     #[test]
     fn for_programs() {
         insta::assert_snapshot!(serde_json::to_string(&told()).unwrap());
+    }
+
+    #[test]
+    fn where_edges_have_no_addresses_of_their_own_dns_names_the_first_only() {
+        let mut told = told();
+        let first = Ports::new(7400).unwrap().edge(1);
+        for (edge, address) in told.edges.iter_mut().zip([Some(first), None, None]) {
+            edge.address = address;
+        }
+        let json = serde_json::to_value(&told).unwrap();
+        assert_eq!(
+            (&json["edges"][0]["address"], &json["edges"][1]["address"]),
+            (&"127.0.0.1:7401".into(), &().into())
+        );
+        let cluster = Plan { edges: 3, ports: Ports::new(7400).unwrap(), data: "/data/verge".into(), temporary: false };
+        insta::assert_snapshot!(told.text(&cluster, "verge", true, &Style::new().force_styling(false)));
     }
 
     #[test]

@@ -70,6 +70,16 @@ async fn an_edge_is_added_changed_forced_and_removed() {
     let told = world.verge(place).await.ended(Exit::Success).json();
     assert_eq!((&told["edge"], &told["token"]), (&"syd-1".into(), &serde_json::Value::Null));
     assert_eq!(told["state"]["place"], "-33.87,151.21");
+    let again = world.verge("edges add syd-1 --address 192.0.2.3 --at Sydney").await.ended(Exit::Success);
+    assert!(again.stdout.starts_with("vrg_"), "it had none: {}", again.stderr);
+    let told = world.verge("edges add fra-1 --address 192.0.2.1 --at Frankfurt --json").await.json();
+    assert_eq!(
+        (&told["state"]["weight"], &told["token"]),
+        (&2.into(), &serde_json::Value::Null),
+        "what was said stays"
+    );
+    let told = world.verge(place).await.ended(Exit::Success).json();
+    assert_eq!((&told["state"]["port"], &told["state"]["addresses"][0]), (&8080.into(), &"192.0.2.2".into()));
     world.verge("edges token lon-1").await.ended(Exit::Success);
 
     world.verge("edges set fra-1 --weight 3").await.ended(Exit::Success);

@@ -121,8 +121,7 @@ impl Channels {
         }
         let mut table = Table::of(served.into_iter(), coming.into_iter());
         for (domain, state) in self.domains.iter() {
-            // A domain that stands for itself would send its readers round in a circle.
-            match state.redirect_to.as_ref().filter(|to| *to != domain) {
+            match self.domains.redirect(state) {
                 Some(to) => table.forward(domain, Moved::new(to.clone(), traffic(&state.site))),
                 None => table.show(domain, &state.site),
             }

@@ -108,10 +108,11 @@ pub(super) fn coming() -> Page {
         .with(header::RETRY_AFTER, "1")
 }
 
-/// 308: another domain stands for this one. Kept for an hour only: an operator may think again.
+/// 308: another domain stands for this one. Kept for a minute only: where the operator turns the redirect round, readers who kept
+/// it would be sent in a circle.
 pub(super) fn moved(location: HeaderValue) -> Page {
     let mut page = Page::text(StatusCode::PERMANENT_REDIRECT, "What was here is at another address.\n");
-    page.cache_control = HeaderValue::from_static("public, max-age=3600");
+    page.cache_control = HeaderValue::from_static("public, max-age=60");
     page.extra = Some((header::LOCATION, location));
     page
 }

@@ -20,9 +20,12 @@ const NEVER_PLAIN: &AsciiSet = &CONTROLS
 
 /// The same path and query at `to`, on the port that was asked for. `None` for a target that is no path: what would follow the
 /// host could be taken for a part of it.
+///
+/// The scheme is left to be the reader's own (RFC 3986 §4.2): a TLS proxy may be in front, and nothing here would know. What
+/// follows `//` is the operator's domain up to the first `/`, so that no path can name another host.
 pub(super) fn location(to: &DomainName, port: Option<u16>, uri: &Uri) -> Option<HeaderValue> {
     let path = uri.path().strip_prefix('/')?;
-    let mut location = format!("http://{to}");
+    let mut location = format!("//{to}");
     if let Some(port) = port {
         location.push(':');
         location.push_str(&port.to_string());
@@ -62,22 +65,28 @@ mod tests {
             ("http://a.example", "/"),
             ("http://a.example?q", "/?q"),
         ] {
-            assert_eq!(at(None, target).unwrap(), format!("http://www.a.example{location}"), "{target}");
+            assert_eq!(at(None, target).unwrap(), format!("//www.a.example{location}"), "{target}");
         }
-        assert_eq!(at(Some(7480), "/a").unwrap(), "http://www.a.example:7480/a");
+        assert_eq!(at(Some(7480), "/a").unwrap(), "//www.a.example:7480/a");
         assert_eq!(at(None, "*"), None);
     }
 
     proptest! {
         /// Whatever is asked, a reader goes to the domain that was named, and to no other.
         #[test]
-        fn no_target_leads_elsewhere(target in "(/|\\\\|@|:|\\?|\\.|evil|%0d%0a|%2f|\\PC){0,12}", port: Option<u16>) {
+        fn no_target_leads_elsewhere(
+            target in "(/|\\\\|@|:|\\?|\\.|evil|%0d%0a|%2f|\\PC){0,12}",
+            port: Option<u16>,
+            scheme in "https?",
+        ) {
             if let Ok(uri) = format!("/{target}").parse::<Uri>() {
                 let to: DomainName = "www.a.example".parse().unwrap();
                 let location = location(&to, port, &uri).unwrap();
-                let url = Url::parse(location.to_str().unwrap()).unwrap();
-                prop_assert_eq!(url.host_str(), Some("www.a.example"));
-                prop_assert_eq!(url.port_or_known_default(), Some(port.unwrap_or(80)));
+                let asked = Url::parse(&format!("{scheme}://a.example/some/where")).unwrap();
+                let url = asked.join(location.to_str().unwrap()).unwrap();
+                prop_assert_eq!((url.scheme(), url.host_str()), (scheme.as_str(), Some("www.a.example")));
+                let usual = asked.port_or_known_default();
+                prop_assert_eq!(url.port_or_known_default(), port.or(usual));
             }
         }
     }

@@ -69,18 +69,21 @@ async fn a_domain_serves_what_its_site_does() {
 #[tokio::test]
 async fn a_domain_that_moved_sends_its_readers_on() {
     let world = World::start().await;
+    // Nobody has proven the other yet.
     world.served(sends_on(&world, "shop.example", "demo", "www.shop.example")).await;
+    assert_eq!(status(&head(&world, "GET /", "shop.example").await), "404");
+    world.served(shows(&world, "www.shop.example", "demo")).await;
     for (line, host, location) in [
-        ("GET /", "shop.example", "http://www.shop.example/"),
-        ("GET /a/b?c=d", "Shop.Example", "http://www.shop.example/a/b?c=d"),
-        ("HEAD /a", "shop.example:7480", "http://www.shop.example:7480/a"),
-        ("GET //evil.example/", "shop.example", "http://www.shop.example//evil.example/"),
-        ("GET /%0d%0ax:%20y", "shop.example", "http://www.shop.example/%0d%0ax:%20y"),
-        ("GET http://shop.example:1/a", "other.example", "http://www.shop.example:1/a"),
+        ("GET /", "shop.example", "//www.shop.example/"),
+        ("GET /a/b?c=d", "Shop.Example", "//www.shop.example/a/b?c=d"),
+        ("HEAD /a", "shop.example:7480", "//www.shop.example:7480/a"),
+        ("GET //evil.example/", "shop.example", "//www.shop.example//evil.example/"),
+        ("GET /%0d%0ax:%20y", "shop.example", "//www.shop.example/%0d%0ax:%20y"),
+        ("GET http://shop.example:1/a", "other.example", "//www.shop.example:1/a"),
     ] {
         let head = head(&world, line, host).await;
         assert_eq!((status(&head), field(&head, "location")), ("308", Some(location)), "{line} {host}: {head}");
-        assert_eq!(field(&head, "cache-control"), Some("public, max-age=3600"));
+        assert_eq!(field(&head, "cache-control"), Some("public, max-age=60"));
     }
     // What no host is asked for, or no reader asks, comes first.
     for (line, host, expected) in [

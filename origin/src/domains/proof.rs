@@ -24,9 +24,18 @@ pub(super) fn value(site: &SiteName, random: [u8; 16]) -> String {
     format!("verge-{site}-{:032x}", u128::from_be_bytes(random))
 }
 
-/// Whether the record was there, and if not, what a person should know.
-pub(super) fn examine(domain: &DomainName, proof: &str, seen: Result<Vec<String>, ResolveError>) -> Result<(), String> {
-    let texts = seen.map_err(|error| error.to_string())?;
+/// A proof that was not seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unseen {
+    /// What a person should know.
+    pub(super) why: String,
+    /// Whether DNS said that it is not there, rather than nothing.
+    pub(super) definite: bool,
+}
+
+/// Whether the record was there, and if not, why.
+pub(super) fn examine(domain: &DomainName, proof: &str, seen: Result<Vec<String>, ResolveError>) -> Result<(), Unseen> {
+    let texts = seen.map_err(|error| Unseen { why: error.to_string(), definite: error.is_definite() })?;
     // Some panels keep the quotes that others ask for.
     if texts.iter().any(|text| text.trim().trim_matches('"') == proof) {
         return Ok(());
@@ -34,7 +43,8 @@ pub(super) fn examine(domain: &DomainName, proof: &str, seen: Result<Vec<String>
     let told: Vec<String> = texts.iter().take(TOLD_TEXTS).map(|text| format!("`{}`", short(text))).collect();
     let more = texts.len().saturating_sub(TOLD_TEXTS);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    Err(format!("`{}` has TXT records, but none is the proof: {}{more}", name(domain), told.join(", ")))
+    let why = format!("`{}` has TXT records, but none is the proof: {}{more}", name(domain), told.join(", "));
+    Err(Unseen { why, definite: true })
 }
 
 fn short(text: &str) -> String {
@@ -50,7 +60,7 @@ fn short(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn examine(seen: &[&str]) -> Result<(), String> {
+    fn examine(seen: &[&str]) -> Result<(), Unseen> {
         let texts = seen.iter().map(ToString::to_string).collect();
         super::examine(&"www.example.com".parse().unwrap(), "verge-demo-00", Ok(texts))
     }
@@ -66,7 +76,7 @@ mod tests {
     fn what_was_found_instead_is_told_shortly() {
         let long = "x".repeat(100);
         let problem = examine(&["a\u{1b}b", &long, "c", "d", "e"]).unwrap_err();
-        insta::assert_snapshot!(problem);
+        insta::assert_snapshot!(problem.why);
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub(crate) async fn run(app: Arc<App>, period: Duration) {
     app.tasks.draining().run_until_cancelled(rounds).await;
 }
 
-async fn round(app: &App) -> Result<(), StoreError> {
+async fn round(app: &Arc<App>) -> Result<(), StoreError> {
     let now = app.clock.now();
     let due = app.database.domains().await?.into_values().filter(|row| is_due(row, now));
     futures_util::stream::iter(due)

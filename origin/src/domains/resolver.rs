@@ -40,6 +40,16 @@ pub(crate) enum ResolveError {
     Nobody(String),
 }
 
+impl ResolveError {
+    /// Whether that is what DNS says, and not that it says nothing now.
+    pub(super) fn is_definite(&self) -> bool {
+        match self {
+            Self::NoName(_) | Self::NoText(_) => true,
+            Self::Silent(_) | Self::Failed { .. } | Self::Nobody(_) => false,
+        }
+    }
+}
+
 impl Resolver {
     /// Asks `server`, else whom the system asks. Where that cannot be found out every question fails and says so.
     pub(crate) fn new(server: Option<SocketAddr>, patience: Duration) -> Self {

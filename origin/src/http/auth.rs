@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
-use verge_protocol::EdgeName;
+use verge_protocol::{Digest, EdgeName};
 
 use super::error::ApiError;
 use crate::app::App;
@@ -19,9 +19,13 @@ pub(super) struct Admin;
 pub(super) struct Edge(pub(super) EdgeName);
 
 /// The caller holds the token of an edge or of a node: of who follows the change feed.
-pub(super) struct Follows(pub(super) Holder);
+pub(super) struct Follows {
+    pub(super) follower: Holder,
+    /// What the token is known by, to see whether it still works later.
+    pub(super) token: Digest,
+}
 
-async fn caller(parts: &Parts, app: &App) -> Result<Holder, ApiError> {
+async fn caller(parts: &Parts, app: &App) -> Result<(Holder, Digest), ApiError> {
     let refuse = |message: &str| {
         ApiError::new(StatusCode::UNAUTHORIZED, "bad_token", message)
             .hint("set VERGE_TOKEN, or run `verge up` to have one of your own")
@@ -34,7 +38,8 @@ async fn caller(parts: &Parts, app: &App) -> Result<Holder, ApiError> {
     let Some(digest) = bearer.and_then(|(_, text)| token::digest(text.trim())) else {
         return Err(refuse("the token is not whole"));
     };
-    app.database.token(digest).await?.ok_or_else(|| refuse("the token is not known here"))
+    let holder = app.database.token(digest).await?.ok_or_else(|| refuse("the token is not known here"))?;
+    Ok((holder, digest))
 }
 
 /// The answer to a token that opens other doors.
@@ -52,8 +57,8 @@ impl FromRequestParts<Arc<App>> for Admin {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         match caller(parts, app).await? {
-            Holder::Admin => Ok(Self),
-            other => Err(forbid(&other)),
+            (Holder::Admin, _) => Ok(Self),
+            (other, _) => Err(forbid(&other)),
         }
     }
 }
@@ -63,8 +68,8 @@ impl FromRequestParts<Arc<App>> for Edge {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         match caller(parts, app).await? {
-            Holder::Edge(edge) => Ok(Self(edge)),
-            other => Err(forbid(&other)),
+            (Holder::Edge(edge), _) => Ok(Self(edge)),
+            (other, _) => Err(forbid(&other)),
         }
     }
 }
@@ -74,8 +79,8 @@ impl FromRequestParts<Arc<App>> for Follows {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         match caller(parts, app).await? {
-            follower @ (Holder::Edge(_) | Holder::Node(_)) => Ok(Self(follower)),
-            other => Err(forbid(&other)),
+            (follower @ (Holder::Edge(_) | Holder::Node(_)), token) => Ok(Self { follower, token }),
+            (other, _) => Err(forbid(&other)),
         }
     }
 }

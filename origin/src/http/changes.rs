@@ -8,6 +8,7 @@ use axum::response::sse::{Event, Sse};
 use futures_util::Stream;
 use serde::Deserialize;
 use verge_protocol::Position;
+use verge_protocol::feed::FeedEvent;
 
 use super::auth::Follows;
 use super::body::Asked;
@@ -21,9 +22,10 @@ pub(super) struct Question {
     since: Option<Position>,
 }
 
-/// `GET /v1/changes?since=POSITION`; `Last-Event-ID`, which a reconnecting client sends by itself, comes first.
+/// `GET /v1/changes?since=POSITION`; `Last-Event-ID`, which a reconnecting client sends by itself, comes first. Ends with the
+/// heartbeat before which the token has stopped working.
 pub(super) async fn follow(
-    Follows(follower): Follows,
+    Follows { follower, token }: Follows,
     State(app): State<Arc<App>>,
     Asked(Question { since }): Asked<Question>,
     headers: HeaderMap,
@@ -36,12 +38,17 @@ pub(super) async fn follow(
         }
     };
     tracing::info!(%follower, since = since.map(tracing::field::display), "somebody follows the changes");
-    let follower = Follower::new(&app, since);
-    Ok(Sse::new(futures_util::stream::try_unfold(follower, |mut follower| async {
-        let next = follower.next().await.inspect_err(|error| tracing::error!(%error, "the feed broke off"))?;
-        Ok(next.map(|(event, position)| {
-            let (name, data) = event.to_parts();
-            (Event::default().event(name).id(position.to_string()).data(data), follower)
-        }))
+    let feed = (Follower::new(&app, since), app, follower);
+    Ok(Sse::new(futures_util::stream::try_unfold(feed, move |(mut feed, app, follower)| async move {
+        let next = feed.next().await.inspect_err(|error| tracing::error!(%error, "the feed broke off"))?;
+        let Some((event, position)) = next else { return Ok(None) };
+        // A database that does not answer now ends nobody's token.
+        if event == FeedEvent::Heartbeat && matches!(app.database.token(token).await, Ok(None)) {
+            tracing::info!(%follower, "somebody follows no more: the token has stopped working");
+            return Ok(None);
+        }
+        let (name, data) = event.to_parts();
+        let event = Event::default().event(name).id(position.to_string()).data(data);
+        Ok(Some((event, (feed, app, follower))))
     })))
 }

@@ -29,7 +29,7 @@ pub(super) async fn want(
     Body(wanted): Body<DomainWanted>,
 ) -> Result<Json<Domain>, ApiError> {
     sites::known(&app, &wanted.site).await?;
-    Ok(Json(describe(domains::want(&app, &name, wanted).await?)))
+    Ok(Json(describe(domains::want(&app, name, wanted).await?)))
 }
 
 /// `DELETE /v1/domains/{domain}`
@@ -38,7 +38,7 @@ pub(super) async fn remove(
     State(app): State<Arc<App>>,
     Named(name): Named<DomainName>,
 ) -> Result<StatusCode, ApiError> {
-    domains::remove(&app, &name).await?;
+    domains::remove(&app, name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -25,7 +25,7 @@ pub(super) async fn describe(
     Named(edge): Named<EdgeName>,
     Body(settings): Body<EdgeSettings>,
 ) -> Result<Json<EdgeState>, ApiError> {
-    Ok(Json(edges::describe(&app, &edge, settings).await?))
+    Ok(Json(edges::describe(&app, edge, settings).await?))
 }
 
 /// `PUT /v1/edges/{edge}/force`: decides about an edge whatever probes say.
@@ -35,7 +35,7 @@ pub(super) async fn force(
     Named(edge): Named<EdgeName>,
     Body(wish): Body<ForceEdge>,
 ) -> Result<Json<EdgeState>, ApiError> {
-    Ok(Json(edges::force(&app, &edge, wish.force).await?))
+    Ok(Json(edges::force(&app, edge, wish.force).await?))
 }
 
 /// `DELETE /v1/edges/{edge}`: takes an edge out of the fleet, its token with it.
@@ -44,7 +44,7 @@ pub(super) async fn remove(
     State(app): State<Arc<App>>,
     Named(edge): Named<EdgeName>,
 ) -> Result<StatusCode, ApiError> {
-    edges::remove(&app, &edge).await?;
+    edges::remove(&app, edge).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

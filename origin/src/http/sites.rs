@@ -55,7 +55,7 @@ pub(super) async fn fence(
     Body(Fence { regions }): Body<Fence>,
 ) -> Result<Json<Site>, ApiError> {
     let row = known(&app, &name).await?;
-    fences::set(&app, &name, regions).await?;
+    fences::set(&app, name, regions).await?;
     Ok(Json(describe(&app, row).await?))
 }
 

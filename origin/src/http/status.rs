@@ -31,16 +31,18 @@ async fn edges(app: &App) -> Result<Vec<Edge>, StoreError> {
     let now = app.clock.now();
     let mut described = app.database.edges().await?;
     let mut heard = app.fleet.heard();
-    let mut names: BTreeSet<EdgeName> = app.database.edges_with_token().await?.into_iter().collect();
+    let with_token: BTreeSet<EdgeName> = app.database.edges_with_token().await?.into_iter().collect();
+    let mut names = with_token.clone();
     names.extend(described.keys().chain(heard.keys()).cloned());
     let edge = |name: EdgeName| {
         let (state, heard) = (described.remove(&name), heard.remove(&name));
-        describe(name, state, heard, now)
+        let has_token = with_token.contains(&name);
+        describe(name, state, has_token, heard, now)
     };
     Ok(names.into_iter().map(edge).collect())
 }
 
-fn describe(name: EdgeName, state: Option<EdgeState>, heard: Option<Heard>, now: Timestamp) -> Edge {
+fn describe(name: EdgeName, state: Option<EdgeState>, has_token: bool, heard: Option<Heard>, now: Timestamp) -> Edge {
     match heard {
         None => Edge {
             name,
@@ -52,6 +54,7 @@ fn describe(name: EdgeName, state: Option<EdgeState>, heard: Option<Heard>, now:
             lagging: Vec::new(),
             version: None,
             state,
+            has_token,
         },
         Some(heard) => Edge {
             name,
@@ -63,6 +66,7 @@ fn describe(name: EdgeName, state: Option<EdgeState>, heard: Option<Heard>, now:
             lagging: heard.report.lagging,
             version: Some(heard.report.version),
             state,
+            has_token,
         },
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::{Any, Executor, Transaction};
 use verge_protocol::fleet::DomainState;
 use verge_protocol::state::Key;
-use verge_protocol::{DomainName, Position, SiteName, Timestamp};
+use verge_protocol::{DomainName, SiteName, Timestamp};
 
 use super::{Database, StoreError, column, database, signed, state, unsigned};
 
@@ -65,12 +65,12 @@ impl Database {
     }
 
     /// Gives a domain the row that `decide` makes of all rows, or none, in one transaction; an error of it changes nothing. The
-    /// table that edges and name servers follow goes along: the position is that of the write, if there was something to write.
+    /// table that edges and name servers follow goes along.
     pub(crate) async fn set_domain<E: From<StoreError>>(
         &self,
         name: &DomainName,
         decide: impl FnOnce(&Domains) -> Result<Option<DomainRow>, E>,
-    ) -> Result<(Option<DomainRow>, Option<Position>), E> {
+    ) -> Result<Option<DomainRow>, E> {
         let mut transaction = self.begin().await?;
         database::lock(&mut transaction).await?;
         let wanted = decide(&all(&mut *transaction).await?)?;
@@ -79,9 +79,9 @@ impl Database {
             None => delete(&mut transaction, name).await?,
         }
         let state = wanted.as_ref().and_then(DomainRow::state);
-        let written = state::set(&mut transaction, &Key::Domain(name.clone()), state.as_ref()).await?;
+        state::set(&mut transaction, &Key::Domain(name.clone()), state.as_ref()).await?;
         transaction.commit().await.map_err(StoreError::from)?;
-        Ok((wanted, written))
+        Ok(wanted)
     }
 }
 

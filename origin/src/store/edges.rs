@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use verge_protocol::EdgeName;
 use verge_protocol::fleet::EdgeState;
 use verge_protocol::state::Key;
-use verge_protocol::{EdgeName, Position};
 
 use super::{Database, StoreError, database, state};
 
@@ -18,12 +18,12 @@ impl Database {
     }
 
     /// Gives an edge the state that `decide` makes of those of all edges, in one transaction; an error of it changes nothing. The
-    /// position is that of the write, if there was something to write.
+    /// flag tells whether there was something to write.
     pub(crate) async fn set_edge<E: From<StoreError>>(
         &self,
         edge: &EdgeName,
         decide: impl FnOnce(&Edges) -> Result<EdgeState, E>,
-    ) -> Result<(EdgeState, Option<Position>), E> {
+    ) -> Result<(EdgeState, bool), E> {
         let mut transaction = self.begin().await?;
         database::lock(&mut transaction).await?;
         let wanted = decide(&state::all(&mut *transaction, "edge").await?)?;
@@ -32,9 +32,8 @@ impl Database {
         Ok((wanted, written))
     }
 
-    /// Takes away what was said of an edge, and its token. The position is that of the write, if something had been said; the
-    /// flag tells whether there was a token.
-    pub(crate) async fn remove_edge(&self, edge: &EdgeName) -> Result<(Option<Position>, bool), StoreError> {
+    /// Takes away what was said of an edge, and its token: whether something had been said, and whether there was a token.
+    pub(crate) async fn remove_edge(&self, edge: &EdgeName) -> Result<(bool, bool), StoreError> {
         let mut transaction = self.begin().await?;
         database::lock(&mut transaction).await?;
         let written = state::set(&mut transaction, &Key::Edge(edge.clone()), None::<&EdgeState>).await?;

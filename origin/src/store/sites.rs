@@ -2,7 +2,7 @@
 
 use verge_protocol::fleet::SiteState;
 use verge_protocol::state::Key;
-use verge_protocol::{Position, SiteName, Timestamp};
+use verge_protocol::{SiteName, Timestamp};
 
 use super::{Database, StoreError, column, database, signed, state, unsigned};
 
@@ -49,13 +49,9 @@ impl Database {
         Ok(state::get(self.read(), &Key::Site(name.clone())).await?.unwrap_or_default())
     }
 
-    /// Says what goes for all channels of a site; what the default says too leaves no value. The position is that of the write, if
-    /// there was something to write.
-    pub(crate) async fn set_site_state(
-        &self,
-        name: &SiteName,
-        wanted: &SiteState,
-    ) -> Result<Option<Position>, StoreError> {
+    /// Says what goes for all channels of a site; what the default says too leaves no value. Whether there was
+    /// something to write.
+    pub(crate) async fn set_site_state(&self, name: &SiteName, wanted: &SiteState) -> Result<bool, StoreError> {
         let mut transaction = self.begin().await?;
         database::lock(&mut transaction).await?;
         let value = Some(wanted).filter(|wanted| **wanted != SiteState::default());

@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sqlx::{Any, Executor, Transaction};
+use verge_protocol::Seq;
 use verge_protocol::state::{Key, Row};
-use verge_protocol::{Position, Seq};
 
 use super::{Database, StoreError, column, database, json_column, signed, unsigned};
 
@@ -69,20 +69,20 @@ pub(super) async fn get<'e, T: DeserializeOwned>(
     row.map(|(value,)| json_column("a state value", &value)).transpose()
 }
 
-/// Makes `key` have this value, or none, and says by which write. Where that is so already nothing is written. The transaction
-/// has to begin with [`database::lock`].
+/// Makes `key` have this value, or none; whether that had to be written. Where it is so already nothing is. The transaction has to
+/// begin with [`database::lock`].
 pub(super) async fn set(
     transaction: &mut Transaction<'static, Any>,
     key: &Key,
     value: Option<&impl Serialize>,
-) -> Result<Option<Position>, StoreError> {
+) -> Result<bool, StoreError> {
     let wanted = value.map(|value| serde_json::to_value(value).expect("plain data serializes"));
     if get::<Value>(&mut **transaction, key).await? == wanted {
-        return Ok(None);
+        return Ok(false);
     }
     let position = database::advance(transaction).await?;
     write(transaction, key, position.seq, wanted.map(|value| value.to_string())).await?;
-    Ok(Some(position))
+    Ok(true)
 }
 
 /// Gives `key` a value as of `seq`.

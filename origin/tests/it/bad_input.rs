@@ -65,6 +65,7 @@ async fn errors_name_the_thing() {
         ("stale epoch", world.publish("demo", &created, None).await),
         ("unknown edge", world.delete("/v1/edges/nope").await),
         ("edge forced too early", world.put("/v1/edges/nope/force", json!({"force": "down"})).await),
+        ("edge forced by a typo", world.put("/v1/edges/ams-1/force", json!({"force": "dwon"})).await),
         ("no weight", world.put("/v1/edges/x", edge(json!({"weight": 0}))).await),
         ("no port", world.put("/v1/edges/x", edge(json!({"port": 0}))).await),
         ("address of nobody", world.put("/v1/edges/x", edge(json!({"addresses": ["224.0.0.1"]}))).await),

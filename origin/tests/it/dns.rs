@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use hickory_resolver::proto::op::{Message, OpCode, ResponseCode};
 use hickory_resolver::proto::rr::rdata::{CNAME, TXT};
@@ -73,7 +74,10 @@ impl Dns {
     /// Waits until it has been asked for a name so often.
     pub(super) async fn until_asked(&self, name: &str, times: u32) {
         let enough = |asked: &BTreeMap<String, u32>| asked.get(name).is_some_and(|count| *count >= times);
-        self.asked.clone().wait_for(enough).await.unwrap();
+        let mut asked = self.asked.clone();
+        let asking = asked.wait_for(enough);
+        let asked = tokio::time::timeout(Duration::from_secs(30), asking).await;
+        asked.unwrap_or_else(|_| panic!("not asked {times} times for {name}")).unwrap();
     }
 }
 

@@ -88,10 +88,19 @@ async fn a_domain_is_told_of_once_it_is_proven() {
     assert_eq!(kept.proven, proven.proven);
     assert!(kept.problem.as_deref().unwrap().ends_with("is still served"), "{kept:?}");
     assert_eq!(position(&world).await, "1-1");
+    // A resolver that says nothing is no news.
+    for nothing in [Answer::Failure, Answer::Silence] {
+        dns.say(&proven.proof.name, nothing);
+        assert_eq!(want(&world, "www.example.com", None).await, kept);
+    }
+    prove(&dns, &proven);
+    assert_eq!(want(&world, "www.example.com", None).await, proven);
+    dns.say(&proven.proof.name, Answer::Failure);
+    assert_eq!(want(&world, "www.example.com", None).await, proven);
 
     let world = world.restart().await;
     let list: Vec<Domain> = ok(world.request(Method::GET, "/v1/domains").send().await.unwrap()).await;
-    assert_eq!(list, [kept]);
+    assert_eq!(list, std::slice::from_ref(&proven));
     let mut feed = tail(&world).await;
     assert_eq!(world.delete("/v1/domains/www.example.com").await.status(), 204);
     assert_eq!(next_domain(&mut feed).await, ("www.example.com".parse().unwrap(), None));

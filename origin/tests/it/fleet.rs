@@ -1,6 +1,7 @@
 //! Edges as the operator describes them, fences, and the nodes that are told of both.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::json;
@@ -9,7 +10,7 @@ use verge_protocol::feed::FeedEvent;
 use verge_protocol::fleet::{EdgeState, Force};
 use verge_protocol::report::Report;
 use verge_protocol::state::Entry;
-use verge_protocol::{EdgeName, Region};
+use verge_protocol::{EdgeName, Region, Seq};
 
 use super::world::{Feed, World, error, ok};
 
@@ -71,6 +72,39 @@ async fn a_node_is_told_how_readers_are_sent_to_edges() {
     world.stop().await;
 }
 
+/// A commit that nobody waits for any more is told like any other.
+#[tokio::test]
+async fn followers_are_told_what_was_asked_for_by_a_client_that_went_away() {
+    let world = World::start().await;
+    let mut feed = tail(&world).await;
+    let (mut told, mut unheard) = (0, 0);
+    for patience in (0..60).map(|round| round * round) {
+        let weight = if told % 2 == 0 { 1 } else { 2 };
+        let path = if patience % 2 == 0 { "/v1/edges/fra-1" } else { "/v1/edges/fra-2" };
+        let address = if patience % 2 == 0 { "192.0.2.1" } else { "192.0.2.2" };
+        let settings = EdgeSettings { weight, ..settings(address) };
+        let gone = async {
+            for _ in 0..patience {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            answer = world.put(path, settings) => assert_eq!(answer.status(), 200),
+            () = gone => unheard += 1,
+        }
+        // Whatever is being written is written before this, which tells nobody anything.
+        world.edge_token("fra-1").await;
+        let Seq(position) = status(&world).await.position.seq;
+        while told < position {
+            let next = tokio::time::timeout(Duration::from_secs(30), feed.row());
+            Seq(told) = next.await.unwrap_or_else(|_| panic!("{position} is not told, after {told}")).seq;
+        }
+    }
+    assert!(unheard > 0 && told > 0, "{unheard} clients went away, {told} writes");
+    world.stop().await;
+}
+
 #[tokio::test]
 async fn an_edge_that_is_removed_is_gone() {
     let world = World::start().await;
@@ -83,9 +117,9 @@ async fn an_edge_that_is_removed_is_gone() {
     let say = || world.request_as(&token, Method::POST, "/v1/edges/report").json(&report).send();
     assert_eq!(say().await.unwrap().status(), 204);
 
-    let told = |edge: &Edge| format!("{} {} {}", edge.name, edge.state.is_some(), edge.live);
+    let told = |edge: &Edge| format!("{} {} {} {}", edge.name, edge.state.is_some(), edge.has_token, edge.live);
     let edges: Vec<String> = status(&world).await.edges.iter().map(told).collect();
-    assert_eq!(edges, ["ams-1 false false", "fra-1 true true", "sgp-1 true false"]);
+    assert_eq!(edges, ["ams-1 false true false", "fra-1 true true true", "sgp-1 true false false"]);
 
     let mut feed = tail(&world).await;
     for edge in ["fra-1", "sgp-1", "ams-1"] {
@@ -125,6 +159,20 @@ async fn a_fence_keeps_to_where_edges_are() {
     assert!(matches!(feed.row().await.entry(), Ok(Entry::Site(_, None))));
     ok::<Site>(fence(&[]).await).await;
     assert_eq!(status(&world).await.position.to_string(), "1-3");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_feed_ends_with_its_token() {
+    let world = World::start().await;
+    let token = world.edge_token("fra-1").await;
+    let (mut ended, mut other) = (world.follow(&token, None).await, tail(&world).await);
+    assert!(matches!(ended.next().await, Some((FeedEvent::CaughtUp(_), _))));
+    assert_eq!(world.delete("/v1/edges/fra-1").await.status(), 204);
+    let next = tokio::time::timeout(Duration::from_secs(30), ended.next());
+    assert_eq!(next.await.expect("the next heartbeat ends it"), None);
+    describe(&world, "ams-1", &settings("192.0.2.1")).await;
+    assert_eq!(next_edge(&mut other).await.0.as_str(), "ams-1", "who has another token goes on");
     world.stop().await;
 }
 

@@ -81,6 +81,7 @@ mod tests {
             lagging: vec![],
             version: None,
             state,
+            has_token: true,
         };
         let edges = [
             edge("fra-1", true, Some(state.clone())),

@@ -31,6 +31,13 @@ impl Domains {
         self.0.iter().map(|(domain, (_, state))| (domain, state))
     }
 
+    /// Where readers are sent on to. Only to a domain that was proven too and shows its site itself: what nobody has proven may be
+    /// anybody's, and a redirect that leads to another may lead round in a circle.
+    pub(super) fn redirect<'a>(&self, state: &'a DomainState) -> Option<&'a DomainName> {
+        let shows = |to: &&DomainName| self.0.get(*to).is_some_and(|(_, target)| target.redirect_to.is_none());
+        state.redirect_to.as_ref().filter(shows)
+    }
+
     /// Their rows.
     pub(super) fn rows(&self) -> impl Iterator<Item = &Row> {
         self.0.values().map(|(row, _)| row)
@@ -94,7 +101,7 @@ mod tests {
     #[test]
     fn the_last_row_counts() {
         let mut channels = Channels::default();
-        rows(&mut channels, vec![row("a", 1, 1, &[]), site("a.example", 2, "a")]);
+        rows(&mut channels, vec![row("a", 1, 1, &[]), site("a.example", 2, "a"), site("www.a.example", 2, "a")]);
         hold(&mut channels, 1);
         channels.apply(Change::Rows(at(1, 3), vec![site("a.example", 3, "a")]));
         assert!(!channels.settle(), "the same again changes nothing");
@@ -108,11 +115,21 @@ mod tests {
     }
 
     #[test]
-    fn a_domain_is_never_sent_to_itself() {
+    fn a_domain_is_sent_on_only_to_one_that_is_proven_and_shows_its_site() {
         let mut channels = Channels::default();
-        let round = json!({ "site": "a", "redirect_to": "a.example" });
-        rows(&mut channels, vec![row("a", 1, 1, &[]), domain("a.example", 2, round)]);
+        let to = |target: &str| json!({ "site": "a", "redirect_to": target });
+        rows(&mut channels, vec![row("a", 1, 1, &[]), domain("a.example", 2, to("a.example"))]);
         hold(&mut channels, 1);
+        assert_eq!(at_domain(&channels, "a.example"), "a", "never to itself");
+        rows(&mut channels, vec![domain("a.example", 3, to("b.example"))]);
+        assert_eq!(at_domain(&channels, "a.example"), "a", "nobody has proven the other");
+        rows(&mut channels, vec![domain("b.example", 4, to("a.example"))]);
+        for name in ["a.example", "b.example"] {
+            assert_eq!(at_domain(&channels, name), "a", "not in a circle");
+        }
+        rows(&mut channels, vec![site("b.example", 5, "a")]);
+        assert_eq!(at_domain(&channels, "a.example"), "moved to b.example");
+        rows(&mut channels, vec![domain("b.example", 6, json!(null))]);
         assert_eq!(at_domain(&channels, "a.example"), "a");
     }
 
