@@ -17,6 +17,7 @@ pub mod open_files;
 pub mod origins;
 pub mod private;
 pub mod run;
+pub mod saved_state;
 pub mod secret;
 pub mod tasks;
 pub mod telemetry;

@@ -14,7 +14,6 @@
 mod apply;
 mod channel;
 mod counts;
-mod kept;
 mod rows;
 mod save;
 mod saved;
@@ -138,7 +137,7 @@ mod tests {
         let feed = async |RawQuery(query): RawQuery| {
             let at = FeedEvent::CaughtUp("1-7".parse::<Position>().unwrap());
             let value = serde_json::json!({ "addresses": ["192.0.2.1"] });
-            let row = FeedEvent::Row(Row { key: "edge/fra-1".into(), seq: Seq(7), value: Some(value) });
+            let row = FeedEvent::Row(Row { key: "edge/fra-1".into(), seq: Seq(7), value: Some(value.into()) });
             let events = if query.is_some() { vec![at] } else { vec![row, at] };
             let text = |event: FeedEvent| {
                 let (name, data) = event.to_parts();

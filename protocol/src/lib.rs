@@ -14,6 +14,7 @@
 //! | [`state`], [`feed`], [`report`] | what edges and name servers are told, how, and what edges answer |
 //! | [`fleet`], [`place`], [`health`], [`explanation`] | how readers are sent to edges and why, where on earth things are, how an edge is |
 //! | [`pack`], [`compression`] | how blobs, builds and manifests travel |
+//! | [`json`] | values of rows, passed on as they were written |
 //! | [`api`] | bodies of the origin's HTTP API |
 //!
 //! Skew: readers of these types ignore fields they do not know, and new fields have defaults, so that processes one version
@@ -31,6 +32,7 @@ pub mod feed;
 pub mod fleet;
 pub mod health;
 pub mod host;
+pub mod json;
 pub mod manifest;
 pub mod name;
 pub mod pack;
@@ -50,6 +52,7 @@ pub use build::{Build, Fallback};
 pub use content::Content;
 pub use digest::Digest;
 pub use domain::DomainName;
+pub use json::Json;
 pub use manifest::{Coding, Lifetime, Manifest};
 pub use name::{BuildId, ChannelName, EdgeName, NodeName, Region, SiteName};
 pub use path::SitePath;

@@ -11,13 +11,14 @@ use crate::digest::Digest;
 use crate::domain::DomainName;
 use crate::fleet::{DomainState, EdgeState, SiteState};
 use crate::host::HostLabel;
+use crate::json::Json;
 use crate::name::{ChannelName, EdgeName, SiteName};
 use crate::position::Seq;
 use crate::release::ReleaseNumber;
 use crate::timestamp::Timestamp;
 
 /// A row as it travels and as edges keep it. Keys and values from a newer origin pass through unread, so that an edge that
-/// is upgraded later finds them.
+/// is upgraded later finds them whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
     /// The text of the [`Key`].
@@ -25,7 +26,7 @@ pub struct Row {
     /// The write that put it there.
     pub seq: Seq,
     /// The value; `None` is a tombstone.
-    pub value: Option<serde_json::Value>,
+    pub value: Option<Json>,
 }
 
 /// What a row is about.
@@ -145,7 +146,7 @@ impl Row {
     }
 
     fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<Option<T>, RowError> {
-        let value = self.value.as_ref().map(T::deserialize).transpose();
+        let value = self.value.as_ref().map(Json::read).transpose();
         value.map_err(|source| RowError::Value { key: self.key.clone(), source })
     }
 }
@@ -155,7 +156,7 @@ mod tests {
     use super::*;
 
     fn row(key: &str, value: serde_json::Value) -> Row {
-        Row { key: key.to_owned(), seq: Seq(7), value: Some(value) }
+        Row { key: key.to_owned(), seq: Seq(7), value: Some(value.into()) }
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! How far the edge has followed, on disk.
 
 use serde::{Deserialize, Serialize};
+use verge_daemon::saved_state::{self, Each};
 use verge_protocol::state::Row;
-use verge_protocol::{Generation, Position};
+use verge_protocol::{Generation, Json, Position, Seq};
 
 use super::layout::Layout;
 
@@ -14,22 +15,42 @@ pub(crate) struct Saved {
     pub(crate) position: Option<Position>,
     /// The last row of each key, also of kinds that this version cannot read.
     #[serde(default)]
-    pub(crate) rows: Vec<SavedRow>,
+    pub(crate) rows: Each<SavedRow>,
     /// For channels that lag: what they go on serving.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "saved_state::readable")]
     pub(crate) serving: Vec<Serving>,
 }
 
 /// A row, and the generation that told it: epochs of different generations do not compare. The generation stands beside the
 /// row's own fields, so that earlier versions, which wrote rows alone, read these and are read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Fields", into = "Fields")]
 pub(crate) struct SavedRow {
     /// `None`: that of the position.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) generation: Option<Generation>,
     /// The row.
-    #[serde(flatten)]
     pub(crate) row: Row,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Fields {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    generation: Option<Generation>,
+    key: String,
+    seq: Seq,
+    value: Option<Json>,
+}
+
+impl From<Fields> for SavedRow {
+    fn from(Fields { generation, key, seq, value }: Fields) -> Self {
+        Self { generation, row: Row { key, seq, value } }
+    }
+}
+
+impl From<SavedRow> for Fields {
+    fn from(SavedRow { generation, row: Row { key, seq, value } }: SavedRow) -> Self {
+        Self { generation, key, seq, value }
+    }
 }
 
 /// A row that is served although a later one is known.
@@ -44,26 +65,11 @@ pub(crate) struct Serving {
 /// Reads the state. A file that is not there, or cannot be read, is a start from nothing.
 pub(super) fn load(layout: &Layout) -> Saved {
     let path = layout.state();
-    let bytes = match std::fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            if error.kind() != std::io::ErrorKind::NotFound {
-                tracing::error!(file = %path.display(), %error, "the saved state cannot be read: starting over");
-            }
-            return Saved::default();
-        }
-    };
-    serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-        tracing::error!(file = %path.display(), %error, "the saved state is damaged: set aside, starting over");
-        layout.set_aside(&path, "state.json");
-        Saved::default()
-    })
+    saved_state::load(&path, || layout.set_aside(&path, "state.json"))
 }
 
 #[cfg(test)]
 mod tests {
-    use verge_protocol::Seq;
-
     use super::*;
 
     #[test]
@@ -89,9 +95,9 @@ mod tests {
 
     #[test]
     fn another_versions_fields_are_passed_over() {
-        let row = Row { key: "moon/full".to_owned(), seq: Seq(3), value: Some(1.into()) };
+        let row = Row { key: "moon/full".to_owned(), seq: Seq(3), value: Some(serde_json::json!(1).into()) };
         let row = SavedRow { generation: None, row };
-        let saved = Saved { position: Some("1-3".parse().unwrap()), rows: vec![row], serving: Vec::new() };
+        let saved = Saved { position: Some("1-3".parse().unwrap()), rows: vec![row].into(), serving: Vec::new() };
         let mut json = serde_json::to_value(&saved).unwrap();
         json["tides"] = true.into();
         assert_eq!(serde_json::from_value::<Saved>(json).unwrap(), saved);

@@ -133,7 +133,7 @@ impl FakeOrigin {
             let mut data = self.data();
             data.seq += 1;
             let seq = Seq(data.seq);
-            let row = Row { key: key.to_owned(), seq, value: value(seq) };
+            let row = Row { key: key.to_owned(), seq, value: value(seq).map(Into::into) };
             data.rows.insert(key.to_owned(), row);
             position(&data)
         };

@@ -1,6 +1,6 @@
 //! The rows that were told, and what they come to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use verge_daemon::chain;
@@ -8,9 +8,12 @@ use verge_daemon::feed::Change;
 use verge_protocol::state::{Entry, Key, Row, RowError};
 
 use super::channel::Channel;
-use super::kept::{KeptRow, KeptRows};
 use super::saved::{Remembered, Saved};
 use super::told::{Told, put};
+
+/// Rows that are kept for another process, or for a version of this one that knows more of them, by key. To copy them copies no
+/// text.
+type KeptRows = BTreeMap<Arc<str>, Arc<Row>>;
 
 /// What the rows of the feed tell, and what of them must outlive the process. Clones share everything, as those of [`Told`] do.
 #[derive(Debug, Clone, Default)]
@@ -64,7 +67,7 @@ impl Rows {
                 self.told.position = Some(position);
                 let mut applied = Applied::default();
                 for row in rows {
-                    self.tell(&row, &mut applied);
+                    self.tell(Arc::new(row), &mut applied);
                 }
                 applied
             }
@@ -74,7 +77,7 @@ impl Rows {
                 let mut applied = Applied::default();
                 for row in rows {
                     self.recall(&before, &row.key);
-                    self.tell(&row, &mut applied);
+                    self.tell(Arc::new(row), &mut applied);
                 }
                 // The first table is news even if there is nothing in it.
                 let first = before.told.position.is_none();
@@ -86,26 +89,27 @@ impl Rows {
     }
 
     /// Takes one row over, and notes what comes of it.
-    fn tell(&mut self, row: &Row, applied: &mut Applied) {
+    fn tell(&mut self, row: Arc<Row>, applied: &mut Applied) {
         let key: Arc<str> = row.key.as_str().into();
-        let kept = || row.value.is_some().then(|| KeptRow::from(row));
-        match row.entry() {
+        let entry = row.entry();
+        let kept = Some(row).filter(|row| row.value.is_some());
+        match entry {
             Ok(entry) => {
                 let is_channel = matches!(entry, Entry::Channel(..));
                 let changed = self.told.take(entry);
                 applied.changed |= changed;
-                applied.to_save |= if is_channel { changed } else { put(&mut self.read, Arc::clone(&key), kept()) };
+                applied.to_save |= if is_channel { changed } else { put(&mut self.read, Arc::clone(&key), kept) };
                 applied.to_save |= put(&mut self.refused, key, None);
             }
             Err(RowError::UnknownKey(_)) => {
-                if row.value.is_some() && !self.unknown.contains_key(&key) {
-                    applied.notices.push(Notice::Unknown(row.key.clone()));
+                if kept.is_some() && !self.unknown.contains_key(&key) {
+                    applied.notices.push(Notice::Unknown(key.to_string()));
                 }
-                applied.to_save |= put(&mut self.unknown, key, kept());
+                applied.to_save |= put(&mut self.unknown, key, kept);
             }
             Err(error @ RowError::Value { .. }) => {
-                applied.notices.push(Notice::Refused(row.key.clone(), chain(&error)));
-                applied.to_save |= put(&mut self.refused, key, kept());
+                applied.notices.push(Notice::Refused(key.to_string(), chain(&error)));
+                applied.to_save |= put(&mut self.refused, key, kept);
             }
         }
     }
@@ -119,7 +123,7 @@ impl Rows {
             }
         }
         for row in [before.read.get(key), before.unknown.get(key)].into_iter().flatten() {
-            self.tell(&row.clone().into(), &mut Applied::default());
+            self.tell(Arc::clone(row), &mut Applied::default());
         }
     }
 
@@ -134,11 +138,12 @@ impl Rows {
     pub(super) fn restore(&mut self, saved: Saved) -> Vec<Notice> {
         // Rows without a position are of no known history.
         let Some(position) = saved.position else { return Vec::new() };
-        self.told.position = Some(position);
-        self.told.channels = Arc::new(saved.channels.into_iter().collect());
+        let resumed = saved.refused.resume(saved.rows.resume(saved.channels.resume(position)));
+        self.told.position = Some(resumed);
+        self.told.channels = Arc::new(saved.channels.entries.into_iter().collect());
         let mut applied = Applied::default();
-        for row in saved.rows.into_iter().chain(saved.refused) {
-            self.tell(&row.into(), &mut applied);
+        for row in saved.rows.entries.into_iter().chain(saved.refused.entries) {
+            self.tell(Arc::new(row), &mut applied);
         }
         applied.notices
     }
@@ -147,12 +152,12 @@ impl Rows {
     pub(super) fn saved<'a>(
         &'a self,
         health: &'a Remembered,
-    ) -> Saved<&'a BTreeSet<Channel>, Vec<&'a KeptRow>, &'a Remembered> {
+    ) -> Saved<&'a BTreeSet<Channel>, Vec<&'a Row>, &'a Remembered> {
         Saved {
             position: self.told.position,
             channels: &self.told.channels,
-            rows: self.read.values().chain(self.unknown.values()).collect(),
-            refused: self.refused.values().collect(),
+            rows: self.read.values().chain(self.unknown.values()).map(Arc::as_ref).collect(),
+            refused: self.refused.values().map(Arc::as_ref).collect(),
             health,
         }
     }
@@ -160,12 +165,10 @@ impl Rows {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use proptest::prelude::*;
     use serde_json::{Value, json};
     use verge_protocol::state::ChannelState;
-    use verge_protocol::{Digest, Position, ReleaseNumber, Seq};
+    use verge_protocol::{Digest, Json, Position, ReleaseNumber, Seq};
 
     use super::*;
 
@@ -174,7 +177,7 @@ mod tests {
     }
 
     fn row(key: &str, seq: u64, value: impl Into<Option<Value>>) -> Row {
-        Row { key: key.to_owned(), seq: Seq(seq), value: value.into() }
+        Row { key: key.to_owned(), seq: Seq(seq), value: value.into().map(Json::from) }
     }
 
     fn channel(key: &str, seq: u64) -> Row {
@@ -195,7 +198,7 @@ mod tests {
     /// How many rows there are on disk, and how many refused ones.
     fn on_disk(of: &Rows) -> (usize, usize) {
         let saved = read_back(of);
-        (saved.channels.len() + saved.rows.len(), saved.refused.len())
+        (saved.channels.entries.len() + saved.rows.entries.len(), saved.refused.entries.len())
     }
 
     fn restored(of: &Rows) -> Rows {
@@ -320,7 +323,7 @@ mod tests {
         let mut again = Rows::default();
         assert_eq!(again.restore(read_back(&of)).len(), 4);
         assert!(again.told().answers_like(&before));
-        let refused = read_back(&again).refused.into_iter().map(Row::from).collect();
+        let refused = read_back(&again).refused.entries;
         let applied = again.apply(Change::Snapshot(at("2-8"), refused));
         assert_eq!((applied.changed, applied.notices.len()), (false, 4));
         assert!(again.told().answers_like(&before));
@@ -350,6 +353,21 @@ mod tests {
         assert_eq!((of.told().edges.len(), of.told().channels.len(), on_disk(&of)), (0, 1, (1, 0)));
         let empty = Rows::default().apply(Change::Snapshot(at("1-0"), Vec::new()));
         assert!(empty.changed);
+    }
+
+    #[test]
+    fn what_is_lost_is_told_again() {
+        let of = started();
+        for list in ["channels", "rows"] {
+            let mut json = serde_json::to_value(of.saved(&Remembered::default())).unwrap();
+            json[list][0] = json!({ "a shape": "from the future" });
+            let mut again = Rows::default();
+            assert_eq!(again.restore(serde_json::from_value(json).unwrap()), []);
+            assert_eq!(again.told().position, Some(at("1-0")), "{list}");
+            assert!(!again.told().answers_like(of.told()));
+            assert_eq!(rows(&mut again, "1-4", table()), (true, vec![]));
+            assert_eq!(again.told(), of.told());
+        }
     }
 
     #[test]

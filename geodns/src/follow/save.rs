@@ -141,7 +141,7 @@ mod tests {
         /// A row of the sequence number of the position; `None`: the position alone moves.
         async fn told(&self, position: &str, row: Option<(&str, Value)>) {
             let position: Position = position.parse().unwrap();
-            let row = row.map(|(key, value)| Row { key: key.to_owned(), seq: position.seq, value: Some(value) });
+            let row = row.map(|(key, value)| Row { key: key.to_owned(), seq: position.seq, value: Some(value.into()) });
             self.changes.send(Change::Rows(position, row.into_iter().collect())).await.unwrap();
         }
 
@@ -177,7 +177,7 @@ mod tests {
         fn on_disk(&self) -> (String, usize, String) {
             let text = |position: Option<Position>| position.map_or("-".into(), |at| at.to_string());
             let saved = saved::load(&self.path());
-            (text(saved.position), saved.rows.len() + saved.channels.len(), text(saved.health.bar))
+            (text(saved.position), saved.rows.entries.len() + saved.channels.entries.len(), text(saved.health.bar))
         }
 
         #[track_caller]

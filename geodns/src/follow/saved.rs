@@ -1,24 +1,24 @@
 //! What a name server remembers from one process to the next.
 
-use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use verge_daemon::saved_state::{self, Each};
+use verge_protocol::state::Row;
 use verge_protocol::{EdgeName, Position};
 
 use super::channel::Channel;
-use super::kept::KeptRow;
 
 /// The file in the data folder.
 pub(super) const FILE: &str = "state.json";
 /// Where one goes that cannot be understood.
 const ASIDE: &str = "state.json.damaged";
 
-/// The file. Fields from another version are passed over, so that a name server can be downgraded. It is written from what is
-/// borrowed, and read to what is owned.
+/// The file. Fields and entries from another version are passed over, so that a name server can be downgraded. It is written from
+/// what is borrowed, and read to what is owned.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(super) struct Saved<Channels = Vec<Channel>, Rows = Vec<KeptRow>, Health = Remembered> {
+pub(super) struct Saved<Channels = Each<Channel>, Rows = Each<Row>, Health = Remembered> {
     /// Every row up to here is in what follows; `None`: start with a snapshot.
     #[serde(default)]
     pub(super) position: Option<Position>,
@@ -43,7 +43,7 @@ pub(crate) struct Remembered {
     #[serde(default)]
     pub(crate) bar: Option<Position>,
     /// Addresses that are anything else than up.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "saved_state::readable")]
     pub(crate) addresses: Vec<RememberedAddress>,
 }
 
@@ -81,37 +81,22 @@ impl Remembered {
 /// Reads the file in `folder`. One that is not there, or cannot be understood, is a start from nothing. Blocks.
 pub(super) fn load(folder: &Path) -> Saved {
     let path = folder.join(FILE);
-    let bytes = match std::fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            if error.kind() != ErrorKind::NotFound {
-                tracing::error!(file = %path.display(), %error, "the saved state cannot be read: starting over");
-            }
-            return Saved::default();
-        }
-    };
-    serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-        let aside = folder.join(ASIDE);
-        tracing::error!(
-            file = %path.display(), %error, aside = %aside.display(),
-            "the saved state is damaged: set aside, starting over"
-        );
-        if let Err(error) = std::fs::rename(&path, &aside) {
+    saved_state::load(&path, || {
+        if let Err(error) = std::fs::rename(&path, folder.join(ASIDE)) {
             tracing::error!(file = %path.display(), %error, "the damaged state cannot be set aside");
         }
-        Saved::default()
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
     use verge_protocol::Seq;
-    use verge_protocol::state::Row;
 
     use super::*;
 
     fn saved() -> Saved {
-        let row = |key: &str| Row { key: key.to_owned(), seq: Seq(3), value: Some(1.into()) }.into();
+        let row = |key: &str| Row { key: key.to_owned(), seq: Seq(3), value: Some(json!(1).into()) };
         let address = RememberedAddress {
             edge: "fra-1".parse().unwrap(),
             address: "2001:db8::1".parse().unwrap(),
@@ -121,9 +106,9 @@ mod tests {
         };
         Saved {
             position: "1-3".parse().ok(),
-            channels: ["demo/live", "demo/pr-12"].map(|channel| channel.parse().unwrap()).into(),
-            rows: vec![row("moon/full")],
-            refused: vec![row("edge/a")],
+            channels: ["demo/live", "demo/pr-12"].map(|channel| channel.parse().unwrap()).to_vec().into(),
+            rows: vec![row("moon/full")].into(),
+            refused: vec![row("edge/a")].into(),
             health: Remembered { bar: "1-2".parse().ok(), addresses: vec![address] },
         }
     }
@@ -140,6 +125,19 @@ mod tests {
         json["health"]["addresses"][0]["tides"] = true.into();
         assert_eq!(serde_json::from_value::<Saved>(json).unwrap(), saved());
         assert_eq!(serde_json::from_str::<Saved>("{}").unwrap(), Saved::default());
+    }
+
+    #[test]
+    fn another_versions_entries_are_passed_over() {
+        let mut json = serde_json::to_value(saved()).unwrap();
+        for list in ["/channels", "/rows", "/refused", "/health/addresses"] {
+            json.pointer_mut(list).unwrap().as_array_mut().unwrap().push(json!({ "tides": 1 }));
+        }
+        let read: Saved = serde_json::from_value(json).unwrap();
+        let (Saved { channels, rows, refused, .. }, expected) = (&read, saved());
+        assert_eq!((channels.lost, rows.lost, refused.lost), (1, 1, 1));
+        assert_eq!((&channels.entries, &rows.entries), (&expected.channels.entries, &expected.rows.entries));
+        assert_eq!((&refused.entries, &read.health), (&expected.refused.entries, &expected.health));
     }
 
     #[test]

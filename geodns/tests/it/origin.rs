@@ -68,7 +68,7 @@ impl FakeOrigin {
         {
             let mut data = self.shared.data.lock().unwrap();
             data.seq += 1;
-            let row = Row { key: key.to_owned(), seq: Seq(data.seq), value };
+            let row = Row { key: key.to_owned(), seq: Seq(data.seq), value: value.map(Into::into) };
             data.rows.insert(key.to_owned(), row);
         }
         self.shared.changed.send_replace(());

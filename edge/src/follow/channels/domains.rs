@@ -57,7 +57,7 @@ mod tests {
     use crate::testing::traffic;
 
     fn domain(name: &str, seq: u64, value: serde_json::Value) -> Row {
-        let value = Some(value).filter(|value| !value.is_null());
+        let value = Some(value).filter(|value| !value.is_null()).map(Into::into);
         Row { key: format!("domain/{name}"), seq: Seq(seq), value }
     }
 
@@ -158,8 +158,8 @@ mod tests {
         assert!(matches!(&rows(&mut channels, vec![odd.clone()])[..], [Notice::Refused(..)]));
         let mut channels = restart(&channels);
         assert_eq!((at_domain(&channels, "a.example"), channels.applied().lagging), ("a".into(), vec![]));
-        assert!(channels.saved().rows.iter().any(|saved| saved.row == odd));
+        assert!(channels.saved().rows.entries.iter().any(|saved| saved.row == odd));
         rows(&mut channels, vec![domain("a.example", 4, json!(null))]);
-        assert_eq!((at_domain(&channels, "a.example"), channels.saved().rows.len()), ("empty".into(), 1));
+        assert_eq!((at_domain(&channels, "a.example"), channels.saved().rows.entries.len()), ("empty".into(), 1));
     }
 }

@@ -12,15 +12,16 @@ impl Channels {
     pub(in crate::follow) fn restore(saved: Saved) -> Self {
         let mut channels = Self::default();
         let Some(position) = saved.position else { return channels };
+        let resumed = saved.rows.resume(position);
         for Serving { generation, row } in saved.serving {
             if let Ok(Entry::Channel(HostLabel { site, channel }, Some(state))) = row.entry() {
                 channels.followed.entry((site, channel)).or_default().served = Some(Told { generation, row, state });
             }
         }
-        for SavedRow { generation, row } in saved.rows {
+        for SavedRow { generation, row } in saved.rows.entries {
             channels.tell(generation.unwrap_or(position.generation), row);
         }
-        channels.position = Some(position);
+        channels.position = Some(resumed);
         // A file that was tampered with, or a bug: what no row tells of is not served.
         channels.followed.retain(|_, followed| followed.told.is_some() || followed.refused.is_some());
         channels
@@ -40,7 +41,7 @@ impl Channels {
         let serving = serving.filter_map(|followed| followed.served.clone());
         Saved {
             position: self.position,
-            rows: told.chain(others).collect(),
+            rows: told.chain(others).collect::<Vec<_>>().into(),
             serving: serving.map(|told| Serving { generation: told.generation, row: told.row }).collect(),
         }
     }
@@ -48,6 +49,7 @@ impl Channels {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
     use verge_daemon::feed::Change;
     use verge_protocol::Seq;
     use verge_protocol::state::Row;
@@ -72,10 +74,22 @@ mod tests {
     }
 
     #[test]
+    fn a_row_that_is_lost_is_told_again() {
+        let mut channels = Channels::default();
+        rows(&mut channels, vec![row("a", 1, 1, &[]), row("b", 2, 2, &[])]);
+        let mut json = serde_json::to_value(channels.saved()).unwrap();
+        json["rows"][0]["seq"] = json!("a version from the future counts in words");
+        let mut restored = Channels::restore(serde_json::from_value(json).unwrap());
+        assert_eq!(restored.applied().position, Some(at(1, 0)));
+        assert_eq!(restored.apply(Change::Rows(at(1, 2), vec![row("a", 1, 1, &[]), row("b", 2, 2, &[])])), []);
+        assert_eq!(restored.saved(), channels.saved());
+    }
+
+    #[test]
     fn a_row_keeps_its_generation_over_a_restart() {
         let mut channels = Channels::default();
         rows(&mut channels, vec![row("a", 50, 1, &[])]);
-        let odd = Row { key: "channel/a/live".into(), seq: Seq(2), value: Some("odd".into()) };
+        let odd = Row { key: "channel/a/live".into(), seq: Seq(2), value: Some(json!("odd").into()) };
         channels.apply(Change::Snapshot(at(2, 2), vec![odd]));
         let json = serde_json::to_string(&channels.saved()).unwrap();
         let mut restored = Channels::restore(serde_json::from_str(&json).unwrap());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use verge_daemon::feed::Change;
 use verge_protocol::state::{ChannelState, Inherited, Row};
-use verge_protocol::{Generation, Lifetime, Position, ReleaseNumber, Seq, Timestamp};
+use verge_protocol::{Generation, Json, Lifetime, Position, ReleaseNumber, Seq, Timestamp};
 
 use super::{Channels, Notice};
 use crate::table::{Channel, Resources};
@@ -27,7 +27,7 @@ pub(super) fn row(site: &str, seq: u64, number: u64, inherits: &[u64]) -> Row {
         manifest: release(number).manifest(),
         inherits: inherits.iter().map(inherited).collect(),
     };
-    let value = serde_json::to_value(state).unwrap();
+    let value = Json::of(&state).unwrap();
     Row { key: format!("channel/{site}/live"), seq: Seq(seq), value: Some(value) }
 }
 

@@ -134,7 +134,8 @@ fn keep(rows: &mut BTreeMap<String, Row>, row: Row) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use verge_protocol::Seq;
+    use serde_json::{Value, json};
+    use verge_protocol::{Json, Seq};
 
     use super::super::scene::{at, gone, hold, lagging, row, rows, served, serves};
     use super::*;
@@ -160,7 +161,7 @@ mod tests {
     #[test]
     fn a_snapshot_takes_away_what_it_does_not_name() {
         let mut channels = Channels::default();
-        let moon = Row { key: "moon/full".into(), seq: Seq(3), value: Some(1.into()) };
+        let moon = Row { key: "moon/full".into(), seq: Seq(3), value: Some(json!(1).into()) };
         let notices = rows(&mut channels, vec![row("a", 1, 1, &[]), row("b", 2, 1, &[]), moon.clone()]);
         assert_eq!(notices, [Notice::Unknown("moon/full".into())]);
         assert_eq!(rows(&mut channels, vec![moon]), []);
@@ -177,18 +178,20 @@ mod tests {
     #[test]
     fn rows_that_are_no_edges_concern_pass_without_a_word() {
         let mut channels = Channels::default();
-        let other = |key: &str, seq, value: Option<serde_json::Value>| Row { key: key.into(), seq: Seq(seq), value };
+        let other =
+            |key: &str, seq, value: Option<Value>| Row { key: key.into(), seq: Seq(seq), value: value.map(Json::from) };
         let told = vec![
-            other("edge/fra-1", 1, Some(serde_json::json!({ "port": 80 }))),
+            other("edge/fra-1", 1, Some(json!({ "port": 80 }))),
             other("edge/fra-2", 2, Some("from the future".into())),
-            other("site/a", 3, Some(serde_json::json!({}))),
+            other("site/a", 3, Some(json!({}))),
             other("site/b", 4, Some(1.into())),
         ];
         assert_eq!(rows(&mut channels, told.clone()), []);
         let applied = channels.applied();
         assert_eq!((applied.position, applied.unknown, applied.lagging), (Some(at(1, 4)), 0, vec![]));
         let mut restored = Channels::restore(channels.saved());
-        let kept = |channels: &Channels| channels.saved().rows.into_iter().map(|saved| saved.row).collect::<Vec<_>>();
+        let kept =
+            |channels: &Channels| channels.saved().rows.entries.into_iter().map(|saved| saved.row).collect::<Vec<_>>();
         assert_eq!(kept(&restored), told);
         assert_eq!(rows(&mut restored, vec![other("edge/fra-2", 5, None), other("site/b", 6, None)]), []);
         assert_eq!(kept(&restored), [told[0].clone(), told[2].clone()]);
@@ -201,7 +204,7 @@ mod tests {
         let mut channels = Channels::default();
         rows(&mut channels, vec![row("a", 1, 1, &[])]);
         hold(&mut channels, 1);
-        let odd = Row { key: "channel/a/live".into(), seq: Seq(2), value: Some("odd".into()) };
+        let odd = Row { key: "channel/a/live".into(), seq: Seq(2), value: Some(json!("odd").into()) };
         assert!(matches!(&rows(&mut channels, vec![odd])[..], [Notice::Refused(..)]));
         assert_eq!((serves(&channels, "a"), lagging(&channels)[0].1), ("1 []".into(), 2));
         let mut restored = Channels::restore(channels.saved());
