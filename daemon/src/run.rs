@@ -1,4 +1,4 @@
-//! What every daemon's `main` is: arguments → configuration → telemetry → bind → wait for a signal → drain.
+//! What every daemon's `main` is: arguments → configuration → telemetry → bind → wait for a signal → leave → drain.
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -27,6 +27,12 @@ pub trait Daemon: Sized {
 
     /// Returns once every port is open.
     fn bind(config: Self::Config) -> impl Future<Output = anyhow::Result<Self>> + Send;
+
+    /// Says that it is draining and goes on serving, for as long as those who send readers need to see it. Cut short by another
+    /// signal.
+    fn leave(&self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 
     /// Says that it is draining, stops accepting, finishes what is under way within its deadline, and is gone.
     fn shutdown(self) -> impl Future<Output = ()> + Send;
@@ -87,6 +93,10 @@ async fn until_signal<D: Daemon>(config: D::Config) -> anyhow::Result<()> {
     let daemon = D::bind(config).await?;
     let name = terminated().await?;
     tracing::info!(signal = name, "draining");
+    tokio::select! {
+        () = daemon.leave() => {}
+        again = terminated() => tracing::info!(signal = again?, "leaving at once"),
+    }
     daemon.shutdown().await;
     tracing::info!("stopped");
     Ok(())

@@ -38,6 +38,9 @@ pub struct Config {
     pub memory_cache: ByteSize,
     /// Blobs and manifests kept on disk, in bytes. Manifests in use are kept whatever the budget.
     pub disk_cache: ByteSize,
+    /// For how long it goes on serving after it has said that it is draining, so that readers are sent elsewhere first: by Verge's
+    /// name servers, after an interval of their probes, a time-out, and the TTL of their answers.
+    pub shutdown_delay: Duration,
     /// How long requests under way may take to finish at shutdown.
     pub drain: Duration,
 }
@@ -64,6 +67,7 @@ impl Config {
             url: None,
             memory_cache: Self::MEMORY_CACHE,
             disk_cache: Self::DISK_CACHE,
+            shutdown_delay: Duration::ZERO,
             drain: Self::DRAIN,
         }
     }

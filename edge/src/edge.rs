@@ -9,6 +9,7 @@ use hyper_util::service::TowerToHyperService;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use verge_daemon::feed::Heard;
 use verge_daemon::http_server::{HttpLimits, serve};
 use verge_daemon::listen::{self, ListenError};
@@ -33,6 +34,8 @@ pub struct Edge {
     private: SocketAddr,
     applied: watch::Receiver<Applied>,
     tasks: Tasks,
+    draining: CancellationToken,
+    shutdown_delay: Duration,
     drain: Duration,
 }
 
@@ -114,7 +117,9 @@ impl Edge {
         let booted = follower.boot().await;
         let applied = booted.applied();
         let blobs = Blobs::new(config.memory_cache.0, disk.clone(), upstream, tasks.clone());
-        let status = Status { edge: config.name, applied: applied.clone(), heard, draining: tasks.draining().clone() };
+        // Whoever leaves serves on for a while; whoever drains has left.
+        let draining = tasks.draining().child_token();
+        let status = Status { edge: config.name, applied: applied.clone(), heard, draining: draining.clone() };
         registry.register_collector(Box::new(Gauges(levels(status.clone(), blobs.clone(), disk))));
         let health = {
             let status = status.clone();
@@ -132,9 +137,10 @@ impl Edge {
         for listener in listeners {
             serve("readers", listener, HttpLimits::default(), &tasks, readers.clone());
         }
-        booted.run(&tasks);
+        booted.run(&tasks, draining.clone());
         tracing::info!(readers = ?public, private = %private, "listening");
-        Ok(Self { public, private, applied, tasks, drain: config.drain })
+        let Config { shutdown_delay, drain, .. } = config;
+        Ok(Self { public, private, applied, tasks, draining, shutdown_delay, drain })
     }
 
     /// Where readers come in, and what the origin is told unless [`Config::url`] says otherwise.
@@ -160,6 +166,12 @@ impl Edge {
     /// Its tasks: what it is at, and whether anything is left after [`Edge::shutdown`].
     pub fn tasks(&self) -> Tasks {
         self.tasks.clone()
+    }
+
+    /// Says that it is draining, and goes on serving for [`Config::shutdown_delay`].
+    pub async fn leave(&self) {
+        self.draining.cancel();
+        tokio::time::sleep(self.shutdown_delay).await;
     }
 
     /// Says that it is draining, stops accepting, finishes what is under way within [`Config::drain`], and is gone. The error
@@ -197,6 +209,10 @@ impl Daemon for Edge {
 
     async fn bind(config: Config) -> anyhow::Result<Self> {
         Ok(Self::bind(config).await?)
+    }
+
+    async fn leave(&self) {
+        self.leave().await;
     }
 
     async fn shutdown(self) {

@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, mpsc, watch};
+use tokio_util::sync::CancellationToken;
 use verge_daemon::feed::{Heard, Listener};
 use verge_daemon::{Clock, Tasks};
 
@@ -78,8 +79,8 @@ impl Booted {
         self.applied.subscribe()
     }
 
-    /// Follows the origins until `tasks` drain.
-    pub(crate) fn run(self, tasks: &Tasks) {
+    /// Follows the origins until `tasks` drain, and tells them when the edge is `leaving`, which is before that.
+    pub(crate) fn run(self, tasks: &Tasks, leaving: CancellationToken) {
         let Self { follower, channels, applied } = self;
         let reconnected = Arc::new(Notify::new());
         let (changes, heard_changes) = mpsc::channel(16);
@@ -98,8 +99,9 @@ impl Booted {
         };
         until_drained("feed", Box::pin(listener.run()));
         until_drained("save", Box::pin(save::run(follower.disk.clone(), saves.subscribe(), durable.clone())));
-        let (upstream, draining) = (follower.upstream.clone(), tasks.draining().clone());
-        drop(tasks.spawn("report", report::run(upstream, follower.url, durable.subscribe(), reconnected, draining)));
+        let reporter =
+            report::Reporter { upstream: follower.upstream.clone(), url: follower.url, reconnected, leaving };
+        drop(tasks.spawn("report", reporter.run(durable.subscribe(), tasks.draining().clone())));
         let prefetcher = prefetch::Prefetcher {
             upstream: follower.upstream.clone(),
             disk: follower.disk.clone(),

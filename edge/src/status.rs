@@ -34,6 +34,7 @@ pub(crate) struct Status {
     pub(crate) edge: EdgeName,
     pub(crate) applied: watch::Receiver<Applied>,
     pub(crate) heard: Heard,
+    /// Cancelled when no more readers should be sent here.
     pub(crate) draining: CancellationToken,
 }
 

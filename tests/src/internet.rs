@@ -85,7 +85,7 @@ impl Internet {
         for region in Region::ALL {
             let name = region.edge();
             let host = router.add(name.as_str(), region.v4(10), region.v6(0, 10)).await;
-            edges.push(EdgeSeat::start(region, host, &origin, folder.join(name.as_str())).await);
+            edges.push(EdgeSeat::start(region, host, &origin, folder.join(name.as_str()), &plan).await);
         }
         origin.push("release 1").await;
 
@@ -213,7 +213,12 @@ impl Internet {
         self.origin.push(page).await;
     }
 
-    /// Stops an edge in good order: who connects is refused.
+    /// Lets an edge say that it is draining, and serve until no reader should be sent there any more.
+    pub async fn edge_leaves(&mut self, region: Region) {
+        self.edges[region as usize].leave().await;
+    }
+
+    /// Stops an edge in good order, without leaving first: who connects is refused.
     pub async fn stop_edge(&mut self, region: Region) {
         self.edges[region as usize].stop().await;
     }

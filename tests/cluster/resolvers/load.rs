@@ -1,4 +1,4 @@
-//! Readers under load while an edge dies.
+//! Readers under load while an edge dies, and while one restarts.
 
 use std::time::Duration;
 
@@ -47,6 +47,39 @@ async fn no_read_fails_while_an_edge_dies_under_load() {
         count(&after, &|read| read.tries > 1),
     ));
     assert!(last <= bound + ALLOWANCE, "{last:?}");
+    readers.stop().await;
+    internet.stop().await;
+}
+
+/// An edge that leaves before it stops: whoever is still sent there is served, and when it stops nobody is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_reader_is_sent_to_an_edge_that_has_left() {
+    let Some(mut internet) = super::start("an edge restarts under load", Plan::hasty(2)).await else { return };
+    let (bound, [edge, _]) = (internet.plan.leaving_bound(), internet.edge(Region::Europe));
+    let readers = internet.read(READERS).await;
+    readers.go_on(WHILE).await;
+    let left = Instant::now();
+    internet.edge_leaves(Region::Europe).await;
+    let stopped = Instant::now();
+    internet.stop_edge(Region::Europe).await;
+    readers.go_on(WHILE).await;
+    let started = Instant::now();
+    internet.start_edge(Region::Europe).await;
+    readers.go_on(WHILE).await;
+
+    let reads = readers.since(left);
+    assert_eq!(reads.iter().filter(|read| read.page.is_none()).count(), 0, "reads that failed");
+    let sent_there: Vec<&Read> = reads.iter().filter(|read| read.named.contains(&edge) && read.at < started).collect();
+    let last = sent_there.iter().map(|read| read.at).max().unwrap();
+    measured(format_args!(
+        "an edge left and was started again under {} readers: the last was sent there {:.1?} after it said so (bound: {bound:.1?}); of {} \
+         reads since, {} took a second address, none failed",
+        readers.count(),
+        last - left,
+        reads.len(),
+        reads.iter().filter(|read| read.tries > 1).count(),
+    ));
+    assert!(last < stopped, "sent to an edge {:?} after it stopped", last - stopped);
     readers.stop().await;
     internet.stop().await;
 }

@@ -9,7 +9,7 @@ use verge_edge::{Config, Edge};
 use verge_protocol::fleet::EdgeState;
 
 use super::origin::OriginSeat;
-use super::{BASE, Region};
+use super::{BASE, Plan, Region};
 use crate::hosts::Host;
 
 /// The place of an edge, whether it runs or not.
@@ -21,11 +21,12 @@ pub(super) struct EdgeSeat {
 
 impl EdgeSeat {
     /// Takes an edge on `host` into the fleet, and starts it.
-    pub(super) async fn start(region: Region, host: Host, origin: &OriginSeat, data: PathBuf) -> Self {
+    pub(super) async fn start(region: Region, host: Host, origin: &OriginSeat, data: PathBuf, plan: &Plan) -> Self {
         let token = origin.enlist(region, &host).await;
         let config = Config {
             listen: host.addresses().map(|address| SocketAddr::new(address, EdgeState::PORT).into()).to_vec(),
             base_domains: vec![BASE.parse().unwrap()],
+            shutdown_delay: plan.leaving_bound(),
             drain: Duration::from_secs(5),
             ..Config::new(region.edge(), origin.url(), token, data)
         };
@@ -39,6 +40,16 @@ impl EdgeSeat {
         assert!(self.edge.is_none(), "{} runs already", self.config.name);
         let config = self.config.clone();
         self.edge = Some(self.host.run(async move { Edge::bind(config).await.unwrap() }).await);
+    }
+
+    /// Lets it say that it is draining, and serve for as long as it is set to.
+    pub(super) async fn leave(&mut self) {
+        let edge = self.edge.take().unwrap();
+        let leave = async move {
+            edge.leave().await;
+            edge
+        };
+        self.edge = Some(self.host.run(leave).await);
     }
 
     /// Stops it in good order.

@@ -59,6 +59,13 @@ impl Plan {
         (interval + timeout) * 2 + self.health.lag_after + Duration::from_secs(1) + self.ttl()
     }
 
+    /// For how long readers may still be sent to an edge that has said that it is draining: until each name server has asked it, and
+    /// until resolvers, who count whole seconds, ask again.
+    pub fn leaving_bound(&self) -> Duration {
+        let Pace { interval, timeout, .. } = self.health.pace;
+        interval + timeout + self.ttl() + Duration::from_secs(1)
+    }
+
     /// For how long resolvers may keep an answer.
     pub fn ttl(&self) -> Duration {
         Duration::from_secs(self.answers.ttl.into())
