@@ -1,8 +1,12 @@
 //! Reading configuration files.
 
+mod one_or_many;
+
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
+
+pub use self::one_or_many::OneOrMany;
 
 /// Why a configuration cannot be read.
 #[derive(Debug, thiserror::Error)]

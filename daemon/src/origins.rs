@@ -1,5 +1,6 @@
 //! The origins, as daemons ask them: tried in order, with the daemon's own token.
 
+mod settings;
 mod url;
 
 use std::error::Error;
@@ -13,6 +14,7 @@ use reqwest::{Client, RequestBuilder, Response};
 use crate::chain;
 use crate::secret::Secret;
 
+pub use self::settings::{OriginSettings, OriginSettingsError};
 pub use self::url::{OriginUrl, OriginUrlError};
 
 /// For a connection to come about.

@@ -11,7 +11,7 @@ use verge_daemon::Secret;
 use verge_daemon::listen::Listen;
 use verge_protocol::{DomainName, EdgeName};
 
-pub use raw::{Addresses, BaseDomains, ConfigError, RawConfig};
+pub use raw::{ConfigError, RawConfig};
 pub use size::{ByteSize, ByteSizeError};
 pub use verge_daemon::origins::{OriginUrl, OriginUrlError};
 

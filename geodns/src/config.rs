@@ -2,6 +2,9 @@
 
 mod raw;
 
+#[cfg(test)]
+mod checks;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -6,6 +6,7 @@ mod it {
     mod addresses;
     mod answer;
     mod chance;
+    mod checking;
     mod delegations;
     mod edge;
     mod edns;

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use verge_daemon::Secret;
+use verge_daemon::config::OneOrMany;
 use verge_daemon::listen::Listen;
-use verge_daemon::secret::SecretError;
+use verge_daemon::origins::{OriginSettings, OriginSettingsError};
 use verge_protocol::{DomainName, EdgeName};
 
-use super::{ByteSize, Config, OriginUrl, OriginUrlError};
+use super::{ByteSize, Config, OriginUrl};
 
 /// What a configuration file holds. A field that is not listed here is an error.
 #[derive(Debug, Deserialize)]
@@ -22,9 +23,9 @@ pub struct RawConfig {
     pub token: Option<Secret>,
     pub token_file: Option<PathBuf>,
     pub data: PathBuf,
-    pub listen: Addresses,
+    pub listen: OneOrMany<SocketAddr>,
     pub private_listen: SocketAddr,
-    pub base_domain: BaseDomains,
+    pub base_domain: OneOrMany<DomainName>,
     pub url: Option<String>,
     pub memory_cache: Option<ByteSize>,
     pub disk_cache: Option<ByteSize>,
@@ -34,65 +35,12 @@ pub struct RawConfig {
     pub insecure: bool,
 }
 
-/// One address, or several.
-#[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "expected an address such as \"0.0.0.0:80\", or a list of them")]
-pub enum Addresses {
-    /// `"0.0.0.0:80"`
-    One(SocketAddr),
-    /// `["192.0.2.1:80", "[2001:db8::1]:80"]`
-    Several(Vec<SocketAddr>),
-}
-
-impl From<Addresses> for Vec<Listen> {
-    fn from(addresses: Addresses) -> Self {
-        match addresses {
-            Addresses::One(address) => vec![address.into()],
-            Addresses::Several(addresses) => addresses.into_iter().map(Listen::from).collect(),
-        }
-    }
-}
-
-/// One domain, or several.
-#[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "expected a domain such as \"sites.example.com\", or a list of them")]
-pub enum BaseDomains {
-    /// `"sites.example.com"`
-    One(DomainName),
-    /// `["sites.example.com", "sites.example.net"]`
-    Several(Vec<DomainName>),
-}
-
-impl From<BaseDomains> for Vec<DomainName> {
-    fn from(domains: BaseDomains) -> Self {
-        match domains {
-            BaseDomains::One(domain) => vec![domain],
-            BaseDomains::Several(domains) => domains,
-        }
-    }
-}
-
 /// Why a configuration that could be read is still wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// Nothing to follow.
-    #[error("`origins` is empty: name at least one")]
-    NoOrigin,
-    /// No way in.
-    #[error("`listen` is empty: name at least one address")]
-    NoListener,
-    /// No name for any site.
-    #[error("`base_domain` is empty: name at least one domain")]
-    NoBaseDomain,
-    /// One of the origins.
-    #[error("in `origins`")]
-    Origin(#[from] OriginUrlError),
-    /// No token, or two.
+    /// The origins, or the token.
     #[error(transparent)]
-    Token(#[from] SecretError),
-    /// The token cannot go into a header.
-    #[error("the token contains characters that no token has")]
-    TokenCharacters,
+    Origins(#[from] OriginSettingsError),
     /// The public URL is no URL.
     #[error("`url` is not a URL of a web server: `{0}`")]
     Url(String),
@@ -102,23 +50,13 @@ impl TryFrom<RawConfig> for Config {
     type Error = ConfigError;
 
     fn try_from(raw: RawConfig) -> Result<Self, ConfigError> {
-        if raw.origins.is_empty() {
-            return Err(ConfigError::NoOrigin);
+        let (origins, token) = OriginSettings {
+            origins: &raw.origins,
+            insecure: raw.insecure,
+            token: raw.token,
+            token_file: raw.token_file.as_deref(),
         }
-        let listen: Vec<Listen> = raw.listen.into();
-        if listen.is_empty() {
-            return Err(ConfigError::NoListener);
-        }
-        let base_domains: Vec<DomainName> = raw.base_domain.into();
-        if base_domains.is_empty() {
-            return Err(ConfigError::NoBaseDomain);
-        }
-        let origin = |text: &String| if raw.insecure { OriginUrl::insecure(text) } else { text.parse() };
-        let origins = raw.origins.iter().map(origin).collect::<Result<_, _>>()?;
-        let token = Secret::from_value_or_file("token", raw.token, raw.token_file.as_deref())?;
-        if token.expose().is_empty() || !token.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(ConfigError::TokenCharacters);
-        }
+        .check()?;
         if let Some(url) = raw.url.as_ref().filter(|url| OriginUrl::insecure(url).is_err()) {
             return Err(ConfigError::Url(url.clone()));
         }
@@ -127,9 +65,9 @@ impl TryFrom<RawConfig> for Config {
             origins,
             token,
             data: raw.data,
-            listen,
+            listen: Vec::from(raw.listen).into_iter().map(Listen::from).collect(),
             private_listen: raw.private_listen.into(),
-            base_domains,
+            base_domains: raw.base_domain.into(),
             url: raw.url,
             memory_cache: raw.memory_cache.unwrap_or(Self::MEMORY_CACHE),
             disk_cache: raw.disk_cache.unwrap_or(Self::DISK_CACHE),
@@ -196,8 +134,8 @@ mod tests {
             listening("[\"192.0.2.1:80\", \"[2001:db8::1]:80\"]").unwrap(),
             ["192.0.2.1:80", "[2001:db8::1]:80"]
         );
-        assert!(listening("[]").unwrap_err().contains("`listen` is empty"));
-        assert!(listening("80").unwrap_err().contains("expected an address such as \"0.0.0.0:80\""));
+        assert!(listening("[]").unwrap_err().contains("the list is empty"));
+        assert!(listening("80").unwrap_err().contains("expected a text in quotes"));
     }
 
     #[test]
@@ -209,8 +147,8 @@ mod tests {
         };
         assert_eq!(below("\"sites.example.com\"").unwrap(), ["sites.example.com"]);
         assert_eq!(below("[\"a.example\", \"b.example\"]").unwrap(), ["a.example", "b.example"]);
-        assert!(below("[]").unwrap_err().contains("`base_domain` is empty"));
-        assert!(below("\"*.example\"").unwrap_err().contains("expected a domain such as \"sites.example.com\""));
+        assert!(below("[]").unwrap_err().contains("the list is empty"));
+        assert!(below("\"*.example\"").unwrap_err().contains("base_domain"));
     }
 
     #[test]

@@ -9,8 +9,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::Deserialize;
 use verge_daemon::Secret;
-use verge_daemon::origins::{OriginUrl, OriginUrlError};
-use verge_daemon::secret::SecretError;
+use verge_daemon::config::OneOrMany;
+use verge_daemon::origins::{OriginSettings, OriginSettingsError};
 use verge_protocol::{DomainName, NodeName, Place};
 
 use super::{
@@ -30,7 +30,7 @@ pub struct RawConfig {
     #[serde(default)]
     pub insecure: bool,
     pub data: PathBuf,
-    pub listen: OneOrMore,
+    pub listen: OneOrMany<SocketAddr>,
     pub private_listen: SocketAddr,
     pub workers: Option<usize>,
     pub drain_seconds: Option<u64>,
@@ -49,14 +49,6 @@ pub struct RawConfig {
     pub rate_limit: RawRateLimit,
     #[serde(default)]
     pub query_log: RawQueryLog,
-}
-
-/// One address, or a list of them.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-pub enum OneOrMore {
-    One(SocketAddr),
-    More(Vec<SocketAddr>),
 }
 
 #[derive(Debug, Deserialize)]
@@ -131,21 +123,9 @@ pub struct RawQueryLog {
 /// Why a configuration that could be read is still wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// Nobody to follow.
-    #[error("`origins` is empty: name at least one")]
-    NoOrigin,
-    /// One of the origins.
-    #[error("in `origins`")]
-    Origin(#[from] OriginUrlError),
-    /// No token, or two.
+    /// The origins, or the token.
     #[error(transparent)]
-    Token(#[from] SecretError),
-    /// The token cannot go into a header.
-    #[error("the token contains characters that no token has")]
-    TokenCharacters,
-    /// Nobody could ask.
-    #[error("`listen` is empty: name at least one address")]
-    NoListener,
+    Origins(#[from] OriginSettingsError),
     /// Nothing to answer for.
     #[error("there is no zone: add one with [[zones]], a `name` and a `file`")]
     NoZone,
@@ -180,27 +160,20 @@ impl TryFrom<RawConfig> for Config {
     type Error = ConfigError;
 
     fn try_from(raw: RawConfig) -> Result<Self, ConfigError> {
-        if raw.origins.is_empty() {
-            return Err(ConfigError::NoOrigin);
+        let (origins, token) = OriginSettings {
+            origins: &raw.origins,
+            insecure: raw.insecure,
+            token: raw.token,
+            token_file: raw.token_file.as_deref(),
         }
-        let origin = |text: &String| if raw.insecure { OriginUrl::insecure(text) } else { text.parse() };
-        let origins = raw.origins.iter().map(origin).collect::<Result<_, _>>()?;
-        let token = Secret::from_value_or_file("token", raw.token, raw.token_file.as_deref())?;
-        if token.expose().is_empty() || !token.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(ConfigError::TokenCharacters);
-        }
-        let listen = match raw.listen {
-            OneOrMore::One(address) => vec![address],
-            OneOrMore::More(addresses) if addresses.is_empty() => return Err(ConfigError::NoListener),
-            OneOrMore::More(addresses) => addresses,
-        };
+        .check()?;
         Overrides::new(raw.places.iter().map(|(network, place)| (*network, *place)))?;
         Ok(Self {
             name: raw.name,
             origins,
             token,
             data: raw.data,
-            listen,
+            listen: raw.listen.into(),
             private_listen: raw.private_listen.into(),
             workers: raw.workers.map_or_else(
                 || Ok(Self::default_workers()),

@@ -1,5 +1,6 @@
 //! The task that probes one address.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -53,12 +54,9 @@ impl Visitor {
 
 /// When in the interval to begin with an address: spread evenly, and the same at each start, whatever others there are.
 pub(super) fn offset(edge: &EdgeName, address: IpAddr, interval: Duration) -> Duration {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in edge.as_str().bytes().chain(address.to_string().bytes()) {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    }
-    // FNV-1a stirs the low bits best.
-    interval * u32::from(hash.to_le_bytes()[0]) / 256
+    let mut hasher = DefaultHasher::new();
+    (edge, address).hash(&mut hasher);
+    interval * u32::from(hasher.finish().to_le_bytes()[0]) / 256
 }
 
 #[cfg(test)]
