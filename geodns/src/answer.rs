@@ -1,5 +1,6 @@
 //! From a packet to its answer: a pure function of the packet, who sent it, and one snapshot.
 
+mod chain;
 mod client;
 mod resolve;
 
@@ -11,6 +12,8 @@ use crate::dns::record::RecordType;
 use crate::dns::reply::{Full, Opt, Rcode, Reply, UDP_SIZE};
 use crate::fleet::Picked;
 use crate::view::View;
+
+pub(crate) use self::chain::{At, Chain, Hop, Known};
 
 /// How a question came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,5 +1,6 @@
 //! Why a client is led where it is: the same functions as on the way of a question, told in words.
 
+use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -14,21 +15,19 @@ use verge_protocol::NodeName;
 use verge_protocol::api::ErrorBody;
 use verge_protocol::explanation::{ExplainedName, Explanation, FamilyAnswer, Located, RankedEdge};
 
+use crate::answer::{At, Chain, Hop, Known};
 use crate::dns::name::Name;
 use crate::dns::record::RecordType;
 use crate::fleet::{Family, FenceId, Ranked};
-use crate::follow::Told;
 use crate::health::{AddressHealth, HealthTable};
 use crate::place::{Locality, Point, Source, is_private};
 use crate::view::View;
-use crate::zone::Found;
 
 /// What explanations are made of.
 #[derive(Clone)]
 pub(crate) struct Explanations {
     pub(crate) views: Arc<ArcSwap<View>>,
     pub(crate) health: watch::Receiver<Arc<HealthTable>>,
-    pub(crate) told: watch::Receiver<Arc<Told>>,
     pub(crate) node: NodeName,
 }
 
@@ -65,7 +64,8 @@ impl Explanations {
     fn explain(&self, address: IpAddr, name: Option<&Name>) -> Explanation {
         let view = self.views.load();
         let locality = view.atlas.locate(address);
-        let (fence, name) = name.map_or((FenceId::NONE, None), |name| self.explain_name(&view, name));
+        let (name, fence) = name.map(|name| explain_name(&view, name)).unzip();
+        let fence = fence.flatten().unwrap_or(FenceId::NONE);
         let [a, aaaa] = [Family::V4, Family::V6].map(|family| self.family(&view, fence, family, &locality));
         Explanation {
             node: self.node.clone(),
@@ -76,14 +76,6 @@ impl Explanations {
             a,
             aaaa,
         }
-    }
-
-    fn explain_name(&self, view: &View, name: &Name) -> (FenceId, Option<ExplainedName>) {
-        let (found, fence) = found(view, name);
-        let fences = self.told.borrow().fences();
-        let regions = fence.and_then(|fence| fences.get(usize::from(fence.0)).cloned()).unwrap_or_default();
-        let explained = ExplainedName { name: name.to_string(), found, fleet: fence.is_some(), fence: regions };
-        (fence.unwrap_or(FenceId::NONE), Some(explained))
     }
 
     fn family(&self, view: &View, fence: FenceId, family: Family, from: &Locality) -> FamilyAnswer {
@@ -109,20 +101,40 @@ fn locate(view: &View, address: IpAddr, locality: &Locality) -> Located {
     }
 }
 
-/// What is at a name, in words, and the fence of its site if edges answer for it.
+/// A name, and the fence of its site if edges answer for it.
+fn explain_name(view: &View, name: &Name) -> (ExplainedName, Option<FenceId>) {
+    let (found, fence) = found(view, name);
+    let regions = fence.map(|fence| view.fleet.fence(fence)).unwrap_or_default();
+    (ExplainedName { name: name.to_string(), found, fleet: fence.is_some(), fence: regions }, fence)
+}
+
+/// What is at a name and at those that it is an alias of, in words, and the fence of the site if edges answer in the end.
 fn found(view: &View, name: &Name) -> (String, Option<FenceId>) {
-    let Some(zone) = view.catalogue.zone(name.wire()) else {
-        return ("in none of the zones served here: refused".to_owned(), None);
-    };
-    let zone_name = &zone.apex;
-    match zone.find(name.wire()) {
-        Found::Missing { .. } => (format!("no such name in {zone_name}"), None),
-        Found::Delegated { .. } => (format!("delegated by {zone_name} to other name servers"), None),
-        Found::Node { node, .. } if node.fleet.is_some() => (format!("a site's name in {zone_name}"), node.fleet),
-        Found::Node { node, .. } if node.set(RecordType::CNAME).is_some() => (format!("an alias in {zone_name}"), None),
-        Found::Node { node, .. } if node.sets.is_empty() => (format!("no records of its own in {zone_name}"), None),
-        Found::Node { .. } => (format!("records that the zone file of {zone_name} has"), None),
+    let mut text = String::new();
+    // Of all types this follows every alias, and leads to the fleet.
+    for (hop, Hop { known, .. }) in Chain::new(view, name.wire(), RecordType::A).enumerate() {
+        let Some((zone, known)) = known else {
+            let then = if hop == 0 { "refused" } else { "resolvers go on by themselves" };
+            return (format!("{text}in none of the zones served here: {then}"), None);
+        };
+        let zone = &zone.apex;
+        let end = match known {
+            Known::Missing if !view.told => format!("no name that is known in {zone} yet: no origin was heard"),
+            Known::Missing => format!("no such name in {zone}"),
+            Known::Delegated { .. } => format!("delegated by {zone} to other name servers"),
+            Known::Node { at: At::Fleet(fence, _), .. } => {
+                return (format!("{text}a site's name in {zone}"), Some(fence));
+            }
+            Known::Node { at: At::Alias(set), .. } => {
+                let _ = write!(text, "an alias in {zone} of {}: ", Name::from_canonical(&set.data[0]));
+                continue;
+            }
+            Known::Node { node, .. } if node.sets.is_empty() => format!("no records of its own in {zone}"),
+            Known::Node { .. } => format!("records that the zone file of {zone} has"),
+        };
+        return (text + &end, None);
     }
+    (text + "aliases that come to no end", None)
 }
 
 fn rank(health: &HealthTable, family: Family, ranked: Ranked) -> RankedEdge {
@@ -144,5 +156,21 @@ fn probed(address: IpAddr, health: &AddressHealth) -> String {
         (None, Some(took)) => format!("{address} {state}: answered in {} ms", took.as_millis()),
         (None, None) if health.probed => format!("{address} {state}"),
         (None, None) => format!("{address} {state}: not probed yet"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn nothing_is_denied_before_an_origin_was_heard() {
+        let name = Name::parse("nowhere.example.com").unwrap();
+        let heard = testing::view();
+        let unheard = View { told: false, ..heard.clone() };
+        assert_eq!(found(&heard, &name), ("no such name in example.com.".to_owned(), None));
+        let unknown = "no name that is known in example.com. yet: no origin was heard";
+        assert_eq!(found(&unheard, &name), (unknown.to_owned(), None));
     }
 }

@@ -54,6 +54,7 @@ pub(crate) struct Fleet {
     /// In the order of their names.
     edges: Vec<Edge>,
     metros: Metros,
+    fences: Vec<BTreeSet<Region>>,
     /// For each fence, by family.
     rosters: Vec<[Roster; 2]>,
     policy: Policy,
@@ -69,7 +70,7 @@ impl Fleet {
         let metros = Metros::of(edges.iter().map(|edge| edge.point));
         let roster = |fence, family| Roster::new(&edges, &metros, fence, family, policy.all_down);
         let rosters = fences.iter().map(|fence| Family::BOTH.map(|family| roster(fence, family))).collect();
-        Self { edges, metros, rosters, policy }
+        Self { edges, metros, fences: fences.to_vec(), rosters, policy }
     }
 
     /// The edges to name to a reader who is at `from`, the best first. No allocation, no lock: this is on the way of every query.
@@ -95,6 +96,11 @@ impl Fleet {
     /// How many edges there are.
     pub(crate) fn len(&self) -> usize {
         self.edges.len()
+    }
+
+    /// The regions of a fence; none if the fleet was made without it.
+    pub(crate) fn fence(&self, fence: FenceId) -> BTreeSet<Region> {
+        self.fences.get(usize::from(fence.0)).cloned().unwrap_or_default()
     }
 
     fn roster(&self, fence: FenceId, family: Family) -> Option<&Roster> {

@@ -135,12 +135,8 @@ impl GeoDns {
 
         let levels = Levels { views: Arc::clone(&views), health: prober.table(), told: booted.told(), heard };
         registry.register_collector(Box::new(levels));
-        let explanations = Explanations {
-            views: Arc::clone(&views),
-            health: prober.table(),
-            told: booted.told(),
-            node: config.name.clone(),
-        };
+        let explanations =
+            Explanations { views: Arc::clone(&views), health: prober.table(), node: config.name.clone() };
         let router = routes(registry, explanations, tasks.clone());
         serve("private listener", private_listener, HttpLimits::default(), &tasks, TowerToHyperService::new(router));
         answer(opened, &config, &views, &metrics, &tasks);
@@ -173,7 +169,7 @@ impl GeoDns {
         self.tasks.clone()
     }
 
-    /// Stops answering, saves what it knows, and is gone. The error names what was cut off.
+    /// Answers what has come over TCP, stops answering, saves what it knows, and is gone. The error names what was cut off.
     pub async fn shutdown(self) -> Result<(), Unfinished> {
         self.tasks.shutdown(self.drain).await
     }

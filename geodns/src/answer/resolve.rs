@@ -1,16 +1,16 @@
 //! Looking a question up: RFC 1034 §4.3.2 and what came after it.
 
 use std::net::IpAddr;
-use std::sync::LazyLock;
 
+use super::chain::{At, Chain, Hop, Known};
 use super::client::Client;
 use crate::dns::name;
 use crate::dns::query::Query;
 use crate::dns::record::{RecordSet, RecordType};
 use crate::dns::reply::{Full, Rcode, Reply, Section};
-use crate::fleet::{Family, FenceId, Picked};
+use crate::fleet::Picked;
 use crate::view::View;
-use crate::zone::{Found, Node, Zone};
+use crate::zone::Zone;
 
 /// What a look-up came to, besides the records.
 pub(super) struct Resolved<'a> {
@@ -31,16 +31,6 @@ impl Resolved<'_> {
     }
 }
 
-/// The longest chain of aliases that is followed.
-const ALIASES: usize = 8;
-
-/// Stands for all there is at a name that somebody asks everything of (RFC 8482 §4.2).
-static REFUSES_ANY: LazyLock<RecordSet> = LazyLock::new(|| RecordSet {
-    record_type: RecordType::HINFO,
-    ttl: 3600,
-    data: vec![Box::from(&b"\x07RFC8482\0"[..])],
-});
-
 /// Writes the records that answer `query` into `reply`.
 ///
 /// 1. Only class IN, only zones served here, no transfers: else REFUSED, without a word of who would know.
@@ -59,16 +49,8 @@ pub(super) fn resolve<'n, 'v: 'n>(
 ) -> Result<(), Full> {
     let record_type = query.record_type;
     let refused = !query.is_internet() || record_type.is_meta() && record_type != RecordType::ANY;
-    let mut owner: &'n [u8] = query.name;
-    let mut passed = [&b""[..]; ALIASES + 1];
-    for hop in 0..=ALIASES {
-        if passed[..hop].contains(&owner) {
-            // A loop: the resolver has been told all of it.
-            return Ok(());
-        }
-        passed[hop] = owner;
-        let zone = zone_of(view, owner, record_type).filter(|_| !refused);
-        let Some(zone) = zone else {
+    for (hop, Hop { owner, known }) in Chain::new(view, query.name, record_type).enumerate() {
+        let Some((zone, known)) = known.filter(|_| !refused) else {
             if hop == 0 {
                 resolved.rcode = Rcode::REFUSED;
                 resolved.about = Some(b"");
@@ -78,9 +60,8 @@ pub(super) fn resolve<'n, 'v: 'n>(
         if hop == 0 {
             resolved.zone = Some(zone.index);
         }
-        let node = match zone.find(owner) {
-            Found::Delegated { cut, node, .. } if record_type == RecordType::DS && cut == owner => node,
-            Found::Delegated { cut, servers, .. } => {
+        let at = match known {
+            Known::Delegated { cut, servers } => {
                 resolved.about.get_or_insert(cut);
                 if hop > 0 {
                     reply.set_authoritative();
@@ -88,25 +69,25 @@ pub(super) fn resolve<'n, 'v: 'n>(
                 return refer(zone, cut, servers, reply);
             }
             // It may be a site's name for all we know: a denial would be believed for minutes.
-            Found::Missing { .. } if !view.told => {
+            Known::Missing if !view.told => {
                 resolved.rcode = Rcode::SERVFAIL;
                 return Ok(());
             }
-            Found::Missing { .. } => {
+            Known::Missing => {
                 reply.set_authoritative();
                 resolved.rcode = Rcode::NXDOMAIN;
                 resolved.about = Some(zone.apex.wire());
                 return deny(zone, reply);
             }
-            Found::Node { node, wildcard } => {
+            Known::Node { at, wildcard, .. } => {
                 if let (0, Some(wildcard)) = (hop, wildcard) {
                     resolved.about = Some(wildcard);
                 }
-                node
+                at
             }
         };
         reply.set_authoritative();
-        match answer_at(node, record_type) {
+        match at {
             At::Records(set) => return reply.add_set(Section::Answer, owner, set),
             At::Fleet(fence, family) => {
                 let client = Client::of(query.edns.as_ref(), peer, &view.atlas);
@@ -119,52 +100,12 @@ pub(super) fn resolve<'n, 'v: 'n>(
                 resolved.picked = Some(picked);
                 return Ok(());
             }
-            At::Alias(set) => {
-                let target = &set.data[0];
-                reply.add_alias(owner, set.ttl, target)?;
-                if record_type == RecordType::ANY {
-                    return Ok(());
-                }
-                owner = target;
-            }
+            At::Alias(set) => reply.add_alias(owner, set.ttl, &set.data[0])?,
             At::Nothing => return deny(zone, reply),
         }
     }
-    // A chain that long is as good as a loop: the resolver sees what there is of it.
+    // Aliases that come to no end: the resolver has been told what there is of them.
     Ok(())
-}
-
-/// The zone that answers for a name.
-fn zone_of<'v>(view: &'v View, owner: &[u8], record_type: RecordType) -> Option<&'v Zone> {
-    let zone = view.catalogue.zone(owner)?;
-    if record_type == RecordType::DS && zone.apex.wire() == owner {
-        // What says that a zone is signed stands in the zone above it, if that is served here too.
-        return Some(view.catalogue.zone_above(owner).unwrap_or(zone));
-    }
-    Some(zone)
-}
-
-/// What a node has for a question.
-enum At<'a> {
-    Records(&'a RecordSet),
-    Alias(&'a RecordSet),
-    Fleet(FenceId, Family),
-    Nothing,
-}
-
-fn answer_at(node: Node<'_>, record_type: RecordType) -> At<'_> {
-    if let Some(set) = node.set(record_type) {
-        return At::Records(set);
-    }
-    if let Some(set) = node.set(RecordType::CNAME) {
-        return At::Alias(set);
-    }
-    match (node.fleet, record_type) {
-        (Some(fence), RecordType::A) => At::Fleet(fence, Family::V4),
-        (Some(fence), RecordType::AAAA) => At::Fleet(fence, Family::V6),
-        (fleet, RecordType::ANY) if fleet.is_some() || !node.sets.is_empty() => At::Records(&REFUSES_ANY),
-        _ => At::Nothing,
-    }
 }
 
 /// Nothing there: the SOA says for how long that may be believed.

@@ -1,9 +1,11 @@
 //! DNS over TCP (RFC 7766): as many questions on a connection as come, answered in their order.
 
-use std::collections::HashMap;
+mod guests;
+mod idle;
+mod wire;
+
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -13,34 +15,23 @@ use hickory_server::net::tcp::TcpStream as MessageStream;
 use hickory_server::proto::op::SerialMessage;
 use hickory_server::server::TimeoutStream;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use verge_daemon::Tasks;
 
+pub(crate) use self::guests::Guests;
+pub use self::guests::TcpLimits;
+use self::wire::Wire;
 use super::udp::Answerer;
-
-/// What strangers may take of us.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TcpLimits {
-    /// Connections at once, at all addresses together.
-    pub connections: usize,
-    /// Connections at once from one IPv4 address, or one /56 of IPv6.
-    pub per_address: usize,
-    /// A connection on which no whole question comes for this long is closed.
-    pub idle: Duration,
-}
-
-impl Default for TcpLimits {
-    fn default() -> Self {
-        Self { connections: 1000, per_address: 100, idle: Duration::from_secs(10) }
-    }
-}
 
 /// The longest message there can be.
 const MESSAGE_MAX: usize = 65_535;
 
-/// Answers that may wait for a client to take them; one that asks on without taking any is cut off.
-const ANSWERS_WAITING: usize = 64;
+/// Answers that wait to be written. More than one never do: no question is read before the last is answered.
+const ANSWERS_WAITING: usize = 1;
+
+/// How long the last answers may take to leave when tasks drain: a client that takes none does not hold up the end for longer.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Opens a TCP port: of IPv6 for that alone, so that both families' wildcards can be listened at.
 pub(crate) fn open(address: SocketAddr) -> io::Result<TcpListener> {
@@ -56,7 +47,8 @@ pub(crate) fn open(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Answers what comes to `listener` until `tasks` drain. `answerer` makes one answerer for each connection.
+/// Answers what comes to `listener` until `tasks` drain; then what has come by then, and closes each connection as soon as nothing is
+/// under way on it, at the latest after [`FAREWELL`]. `answerer` makes one answerer for each connection.
 pub(crate) fn serve<A: Answerer>(
     listener: TcpListener,
     guests: &Guests,
@@ -67,8 +59,6 @@ pub(crate) fn serve<A: Answerer>(
         let (tasks, guests) = (tasks.clone(), guests.clone());
         async move {
             loop {
-                // Who cannot be taken in waits in the kernel's queue.
-                let Ok(place) = Arc::clone(&guests.free).acquire_owned().await else { return };
                 let (stream, peer) = match listener.accept().await {
                     Ok(accepted) => accepted,
                     Err(error) => {
@@ -79,11 +69,19 @@ pub(crate) fn serve<A: Answerer>(
                     }
                 };
                 let Some(guest) = guests.enter(peer.ip()) else { continue };
+                // Others wait in the kernel's queue meanwhile.
+                let place = guests.place().await;
+                // Each answer is written whole, in one go: waiting for more only delays it.
+                let _ = stream.set_nodelay(true);
+                let wire = Wire::new(stream, guests.idlers.clone(), tasks.draining().child_token());
+                let connection = converse(wire, peer, guests.limits.idle, answerer());
                 let draining = tasks.draining().clone();
-                let connection = converse(stream, peer, guests.limits.idle, answerer());
                 drop(tasks.spawn("dns over tcp", async move {
                     let _held = (place, guest);
-                    draining.run_until_cancelled(connection).await;
+                    tokio::select! {
+                        () = connection => {}
+                        () = farewell(draining) => {}
+                    }
                 }));
             }
         }
@@ -91,10 +89,15 @@ pub(crate) fn serve<A: Answerer>(
     drop(tasks.spawn("dns over tcp: accepting", tasks.draining().clone().run_until_cancelled_owned(accept)));
 }
 
-async fn converse(stream: TcpStream, peer: SocketAddr, idle: Duration, mut answerer: impl Answerer) {
-    // Each answer is written whole, in one go: waiting for more only delays it.
-    let _ = stream.set_nodelay(true);
-    let stream = AsyncIoTokioAsStd(stream);
+/// The moment at which whoever is still here is cut off.
+async fn farewell(draining: CancellationToken) {
+    draining.cancelled().await;
+    tokio::time::sleep(FAREWELL).await;
+}
+
+/// Answers questions until no more come, and all that came have their answers: hickory sends an answer before it reads on.
+async fn converse(wire: Wire, peer: SocketAddr, idle: Duration, mut answerer: impl Answerer) {
+    let stream = AsyncIoTokioAsStd(wire);
     let (messages, mut answers) = MessageStream::from_stream_with_buffer_size(stream, peer, ANSWERS_WAITING);
     let mut messages = TimeoutStream::new(messages, idle);
     let mut buffer = vec![0; MESSAGE_MAX];
@@ -104,76 +107,5 @@ async fn converse(stream: TcpStream, peer: SocketAddr, idle: Duration, mut answe
         if answers.send(SerialMessage::new(buffer[..length].to_vec(), peer)).is_err() {
             return;
         }
-    }
-}
-
-/// The connections of all listeners. Clones share them.
-#[derive(Clone)]
-pub(crate) struct Guests {
-    limits: TcpLimits,
-    free: Arc<Semaphore>,
-    counts: Arc<Mutex<HashMap<IpAddr, usize>>>,
-}
-
-impl Guests {
-    /// Nobody yet.
-    pub(crate) fn new(limits: TcpLimits) -> Self {
-        Self { limits, free: Arc::new(Semaphore::new(limits.connections)), counts: Arc::default() }
-    }
-
-    /// One more, unless its network has too many already.
-    fn enter(&self, address: IpAddr) -> Option<Guest> {
-        let network = network(address);
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(network).or_default();
-        if *count >= self.limits.per_address {
-            return None;
-        }
-        *count += 1;
-        Some(Guest { guests: self.clone(), network })
-    }
-}
-
-/// What one customer of a provider has: an address, or a /56.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !0 << 72).into(),
-        address @ IpAddr::V4(_) => address,
-    }
-}
-
-/// A connection that counts, for as long as it lives.
-struct Guest {
-    guests: Guests,
-    network: IpAddr,
-}
-
-impl Drop for Guest {
-    fn drop(&mut self) {
-        let mut counts = self.guests.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.network) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.network);
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_ipv6_site_is_one_guest() {
-        let limits = TcpLimits { per_address: 1, ..TcpLimits::default() };
-        let guests = Guests::new(limits);
-        let first = guests.enter("2001:db8:0:1::1".parse().unwrap()).unwrap();
-        assert!(guests.enter("2001:db8:0:2::1".parse().unwrap()).is_none());
-        assert!(guests.enter("2001:db8:0:100::1".parse().unwrap()).is_some());
-        let _other = guests.enter("192.0.2.1".parse().unwrap()).unwrap();
-        assert!(guests.enter("::ffff:192.0.2.1".parse().unwrap()).is_none());
-        drop(first);
-        assert!(guests.enter("2001:db8:0:2::1".parse().unwrap()).is_some());
     }
 }

@@ -9,11 +9,11 @@ fn write(folder: &Path, included: &str, more: &str) {
         "$TTL 60\n@ SOA ns-1 hostmaster 1 7200 900 1209600 60\n@ NS ns-1\nns-1 A 192.0.2.1\n$INCLUDE mail.zone\n";
     std::fs::write(folder.join("example.zone"), zone).unwrap();
     std::fs::write(folder.join("mail.zone"), included).unwrap();
-    let data = folder.join("data");
+    let data = folder.join("data").display().to_string();
     let config = format!(
-        "name = \"ns-1\"\norigins = [\"http://127.0.0.1:1\"]\ntoken = \"vrg_x\"\ndata = {data:?}\nlisten = \"127.0.0.1:0\"\n\
-         private_listen = \"127.0.0.1:0\"\n{more}\n[[zones]]\nname = \"example.com\"\nfile = {:?}\n",
-        folder.join("example.zone")
+        "name = \"ns-1\"\norigins = [\"http://127.0.0.1:1\"]\ntoken = \"vrg_x\"\ndata = \"{data}\"\nlisten = \"127.0.0.1:0\"\n\
+         private_listen = \"127.0.0.1:0\"\n{more}\n[[zones]]\nname = \"example.com\"\nfile = \"{}\"\n",
+        folder.join("example.zone").display()
     );
     std::fs::write(folder.join("geodns.toml"), config).unwrap();
 }

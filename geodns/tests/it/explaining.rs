@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 use serde_json::json;
 use verge_mmdb::{Options, Writer, sample};
+use verge_protocol::Region;
 
 use super::chance::Chance;
 use super::query::query;
@@ -146,6 +147,78 @@ async fn every_client_within_a_scope_gets_the_same_answer() {
         assert!(!pair[0].contains(pair[1]) && !pair[1].contains(pair[0]), "{} and {}", pair[0], pair[1]);
     }
     assert!(networks.iter().any(|network| network.prefix_len() < 16), "{networks:?}");
+    world.stop().await;
+}
+
+/// What an alias leads to is what its readers get, fence and all.
+#[tokio::test]
+async fn aliases_are_explained_by_what_they_lead_to() {
+    let world = World::start().await;
+    for (edge, last, place, region) in
+        [("fra", 1, "50.11,8.68", "eu"), ("nyc", 2, "40.71,-74.01", "na"), ("sin", 3, "1.29,103.85", "as")]
+    {
+        let addresses = [format!("127.0.1.{last}"), format!("fe80::{last}")];
+        let value = json!({
+            "addresses": addresses, "port": 1, "place": place, "regions": [region], "force": "up",
+        });
+        world.origin.edge(edge, value);
+    }
+    world.origin.publish("open/live");
+    world.origin.fence("demo", &["na"]);
+    world.origin.fence("other", &["as"]);
+    world.synced().await;
+    let site = "a site's name in example.com.";
+    for (name, found) in [
+        ("demo.example.com", site.to_owned()),
+        ("to-site.example.com", format!("an alias in example.com. of demo.example.com.: {site}")),
+        ("a.sites.example.com", format!("an alias in example.com. of demo.example.com.: {site}")),
+        (
+            "to-net.example.com",
+            format!(
+                "an alias in example.com. of from-com.example.net.: an alias in example.net. of demo.example.com.: {site}"
+            ),
+        ),
+        ("open.example.com", site.to_owned()),
+    ] {
+        let fence = if name == "open.example.com" { vec![] } else { vec!["na"] };
+        for client in ["192.0.2.7", "198.51.100.7", "203.0.113.7"] {
+            let explanation = world.explain(client.parse().unwrap(), name).await;
+            let explained = explanation.name.unwrap();
+            let kept: Vec<&str> = explained.fence.iter().map(Region::as_str).collect();
+            assert_eq!((explained.found, explained.fleet, kept), (found.clone(), true, fence.clone()), "{name}");
+            for (record_type, family) in [("A", explanation.a), ("AAAA", explanation.aaaa)] {
+                let question = query(&format!("{name} {record_type}")).subnet(&format!("{client}/32"));
+                let named: Vec<IpAddr> = family.edges.iter().filter_map(|edge| edge.address).collect();
+                assert_eq!(world.udp(&question).await.addresses(), named, "{name} {client}");
+                assert_eq!(named.len(), if fence.is_empty() { 2 } else { 1 });
+            }
+        }
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn aliases_that_lead_to_no_site() {
+    let world = World::start().await;
+    let (com, net) = ("an alias in example.com. of", "an alias in example.net. of");
+    for (name, found) in [
+        ("to-www", format!("{com} www.example.com.: records that the zone file of example.com. has")),
+        ("to-nowhere", format!("{com} nowhere.example.net.: no such name in example.net.")),
+        (
+            "outward",
+            format!("{com} www.elsewhere.test.: in none of the zones served here: resolvers go on by themselves"),
+        ),
+        ("loop", format!("{com} loop.example.net.: {net} loop.example.com.: aliases that come to no end")),
+        ("mail", "records that the zone file of example.com. has".to_owned()),
+        ("ent", "no records of its own in example.com.".to_owned()),
+        ("a.sub", "delegated by example.com. to other name servers".to_owned()),
+        ("nowhere", "no such name in example.com.".to_owned()),
+        ("elsewhere.test.", "in none of the zones served here: refused".to_owned()),
+    ] {
+        let name = if name.ends_with('.') { name.to_owned() } else { format!("{name}.example.com") };
+        let explained = world.explain([192, 0, 2, 7].into(), &name).await.name.unwrap();
+        assert_eq!((explained.found, explained.fleet, explained.fence.len()), (found, false, 0), "{name}");
+    }
     world.stop().await;
 }
 

@@ -8,7 +8,7 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use super::answer::Answer;
 use super::query::{Query, query};
-use super::world::{World, patiently};
+use super::world::{World, patiently, until};
 
 /// A resolver's connection.
 pub(super) struct Connection(TcpStream);
@@ -46,6 +46,12 @@ impl Connection {
         let answer = self.next().await.unwrap();
         assert_eq!(answer.id(), query.id);
         answer
+    }
+
+    /// The client waits for the end, which must come in order: after all that was sent, and without a reset.
+    async fn ends(&mut self) {
+        let length = patiently("the end", self.0.read(&mut [0])).await.unwrap();
+        assert_eq!(length, 0, "it ends, and no more is said");
     }
 
     /// Whether it is still open: a question is answered.
@@ -179,20 +185,96 @@ async fn one_address_has_so_many_connections() {
     world.stop().await;
 }
 
+/// RFC 7766 §6.2.3: of those who ask nothing, the one who has for longest; half a question is none.
 #[tokio::test]
-async fn those_who_find_no_room_wait() {
-    let world = World::with(|config| config.tcp.connections = 2).await;
+async fn who_has_been_idle_longest_makes_room() {
+    let world = World::with(|config| config.tcp.connections = 3).await;
     let node = world.node.dns_addr();
+    let mut silent = Connection::to(node).await;
     let mut held = [Connection::to(node).await, Connection::to(node).await];
     for connection in &mut held {
         assert!(connection.is_open().await);
     }
-    let mut waiting = Connection::to(node).await;
-    waiting.send(&framed(&query("www.example.com A").bytes())).await;
-    for connection in &mut held {
-        assert!(connection.is_open().await);
+    let mut third = Connection::to(node).await;
+    assert_eq!(third.ask(&query("www.example.com A")).await.told(), WWW);
+    silent.ends().await;
+    // The first of them asks again, the second only begins to.
+    assert!(held[0].is_open().await);
+    held[1].send(b"\0").await;
+    let mut fourth = Connection::to(node).await;
+    assert_eq!(fourth.ask(&query("www.example.com A")).await.told(), WWW);
+    held[1].ends().await;
+    for connection in [&mut third, &mut held[0], &mut fourth] {
+        assert!(connection.is_open().await, "the others stay");
     }
-    drop(held);
-    assert_eq!(waiting.next().await.unwrap().told(), WWW);
     world.stop().await;
+}
+
+#[tokio::test]
+async fn who_is_being_answered_keeps_the_place() {
+    let world = World::with(|config| config.tcp.connections = 1).await;
+    let node = world.node.dns_addr();
+    let socket = TcpSocket::new_v4().unwrap();
+    // All questions fit into what the system takes off one's hands, and far from all answers.
+    socket.set_send_buffer_size(1 << 20).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut busy = Connection(patiently("a connection", socket.connect(node)).await.unwrap());
+    let count = 3000;
+    busy.send(&framed(&query("huge.example.com TXT").bytes()).repeat(count)).await;
+    until("the first answers", async || world.count("verge_dns_tcp_total").await > 10).await;
+    let mut newcomer = Connection::to(node).await;
+    newcomer.send(&framed(&query("www.example.com A").bytes())).await;
+    for number in 0..count {
+        assert!(busy.next().await.is_some(), "of {count} answers {number} came");
+    }
+    // Now that it has them all, the one who waits comes first.
+    busy.ends().await;
+    assert_eq!(newcomer.next().await.unwrap().told(), WWW);
+    world.stop().await;
+}
+
+/// RFC 7766 §6.2.4: what has been asked is answered, then it ends.
+#[tokio::test]
+async fn what_has_come_is_answered_at_the_end() {
+    let world = World::start().await;
+    let node = world.node.dns_addr();
+    let mut connections = Vec::new();
+    for _ in 0..4 {
+        let mut connection = Connection::to(node).await;
+        assert!(connection.is_open().await);
+        connections.push(connection);
+    }
+    let [idle, half, one, many] = &mut connections[..] else { panic!("four") };
+    let questions = |count| (0..count).flat_map(|id| framed(&query("huge.example.com TXT").id(id).bytes()));
+    half.send(&questions(2).take(100).collect::<Vec<_>>()).await;
+    one.send(&questions(1).collect::<Vec<_>>()).await;
+    many.send(&questions(500).collect::<Vec<_>>()).await;
+    let told = async {
+        idle.ends().await;
+        let length = questions(1).count();
+        for (connection, count) in [(half, 100 / length), (one, 1), (many, 500)] {
+            for id in 0..count {
+                let answer = connection.next().await.unwrap_or_else(|| panic!("of {count} answers {id} came"));
+                assert_eq!((usize::from(answer.id()), answer.message.answers.len()), (id, 6));
+            }
+            connection.ends().await;
+        }
+    };
+    tokio::join!(world.stop(), told);
+    assert!(TcpStream::connect(node).await.is_err(), "nobody listens any more");
+}
+
+#[tokio::test]
+async fn who_takes_no_answers_does_not_hold_up_the_end() {
+    let world = World::with(|config| config.tcp.idle = Duration::from_hours(1)).await;
+    let node = world.node.dns_addr();
+    let (mut greedy, mut done) = (Connection::to(node).await, Connection::to(node).await);
+    assert!(done.is_open().await);
+    let questions = framed(&query("huge.example.com TXT").bytes()).repeat(100);
+    let flood = async { while greedy.0.write_all(&questions).await.is_ok() {} };
+    let end = async {
+        until("the first answers", async || world.count("verge_dns_tcp_total").await > 10).await;
+        tokio::join!(world.stop(), done.ends());
+    };
+    tokio::join!(flood, end);
 }
