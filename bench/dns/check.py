@@ -1,9 +1,10 @@
 """Asks a server what the workloads ask, and compares with what is right.
 
-    check.py FOLDER PORT nearest|country      exit 0: every answer is right; 1: the first wrong ones are printed
-    check.py FOLDER PORT ready PROCESS        exit 0: it answers; 1: the process ended, or half a minute passed
+    check.py FOLDER PORT nearest|country|alike    exit 0: every answer is right; 1: the first wrong ones are printed
+    check.py FOLDER PORT ready PROCESS            exit 0: it answers; 1: the process ended, or half a minute passed
 
-`nearest`: the server knows distances. `country`: it sends each country to one data centre.
+`nearest`: the server knows distances. `country`: it sends each country to one data centre. `alike`: it sends everybody to the first
+data centre, and says nothing of client subnets.
 """
 
 import ipaddress
@@ -28,21 +29,22 @@ def main():
     chance = random.Random(1)
     wrong, scopes, asked = [], [], 0
     for subnet, nearest, country in [(None, HOME, HOME), *rows(folder / "subnets.tsv")]:
-        centre = nearest if task == "nearest" else country
+        centre = {"nearest": nearest, "country": country, "alike": next(iter(centres))}[task]
         for kind, right in (("A", centres[centre][2:4]), ("AAAA", centres[centre][4:6])):
             name = chance.choice(names) if subnet else names[0]
             network = ipaddress.ip_network(subnet) if subnet else None
             answer, asked = ask(port, query(name, kind, network)), asked + 1
-            fault = fault_of(answer, set(right), network)
+            fault = fault_of(answer, set(right), None if task == "alike" else network)
             if fault:
                 wrong.append(f"{name} {kind} from {subnet or '127.0.0.1'}: {fault}")
-            elif network and network.version == 4:
+            elif answer.subnet and network.version == 4:
                 scopes.append(answer.scope)
     if wrong:
         print("\n".join(wrong[:5]), f"\n{len(wrong)} of {asked} answers are wrong")
         sys.exit(1)
     scopes.sort()
-    print(f"{asked} answers right; IPv4 scopes /{scopes[0]} to /{scopes[-1]}, median /{scopes[len(scopes) // 2]}")
+    said = f"IPv4 scopes /{scopes[0]} to /{scopes[-1]}, median /{scopes[len(scopes) // 2]}" if scopes else "no scopes"
+    print(f"{asked} answers right; {said}")
 
 
 def rows(path):

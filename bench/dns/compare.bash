@@ -2,7 +2,8 @@
 #
 # A server is a file in servers/ that defines, for the name NAME:
 #
-#   NAME_answers                        nearest: it knows distances; country: it sends each country to one data centre
+#   NAME_answers                        nearest: it knows distances; country: it sends each country to one data centre;
+#                                       alike: it sends everybody to the first, and knows of no client subnet
 #   NAME_found                          succeeds if the program is there, after installing it if it may
 #   NAME_configure WORLD FOLDER PORT    writes its configuration. WORLD holds world.mmdb and what world.py wrote
 #   NAME_start FOLDER                   becomes the server (exec), in the foreground, as one process with one thread that answers

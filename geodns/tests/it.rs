@@ -24,5 +24,6 @@ mod it {
     mod subnets;
     mod swap;
     mod tcp;
+    mod tls;
     mod world;
 }

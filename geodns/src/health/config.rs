@@ -3,6 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use verge_protocol::DomainName;
 
 use super::pace::Pace;
@@ -30,6 +33,15 @@ impl Pem {
     /// The bytes of the file.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// Whether there is an authority, and nothing that is none.
+    fn is_of_authorities(&self) -> bool {
+        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&self.0).collect();
+        certificates.is_ok_and(|certificates| {
+            let count = certificates.len();
+            count > 0 && RootCertStore::empty().add_parsable_certificates(certificates) == (count, 0)
+        })
     }
 }
 
@@ -64,6 +76,9 @@ pub enum HealthConfigError {
     /// It would be passed over.
     #[error("a `ca` is of no use without https")]
     CaWithoutHttps,
+    /// Nobody would be trusted by it.
+    #[error("the `ca` is not of certificates in PEM")]
+    NoAuthorities,
 }
 
 impl Default for HealthConfig {
@@ -95,6 +110,9 @@ impl HealthConfig {
         if self.ca.is_some() && self.scheme == Scheme::Http {
             return Err(HealthConfigError::CaWithoutHttps);
         }
+        if self.ca.as_ref().is_some_and(|ca| !ca.is_of_authorities()) {
+            return Err(HealthConfigError::NoAuthorities);
+        }
         Ok(())
     }
 }
@@ -113,5 +131,21 @@ mod tests {
         assert_eq!(config.check(), Err(HealthConfigError::Duration("lag_after")));
         let config = HealthConfig { ca: Some(Pem::from(Vec::new())), ..HealthConfig::default() };
         assert_eq!(config.check(), Err(HealthConfigError::CaWithoutHttps));
+    }
+    #[test]
+    fn an_authority_is_a_certificate() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let good = rcgen::CertificateParams::default().self_signed(&key).unwrap().pem();
+        let check = |pem: &str| {
+            let ca = Some(Pem::from(pem.as_bytes().to_vec()));
+            HealthConfig { scheme: Scheme::Https, ca, ..HealthConfig::default() }.check()
+        };
+        assert_eq!(check(&good), Ok(()));
+        assert_eq!(check(&format!("The edges' own:\n{good}{good}")), Ok(()));
+        // What is taken for one by mistake, and what became of one on its way.
+        let none = "-----BEGIN CERTIFICATE-----\nbm9uZQ==\n-----END CERTIFICATE-----\n";
+        for bad in ["", "none", &key.serialize_pem(), &good[..good.len() / 2], none, &format!("{good}{none}")] {
+            assert_eq!(check(bad), Err(HealthConfigError::NoAuthorities), "{bad}");
+        }
     }
 }

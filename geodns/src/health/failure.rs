@@ -1,6 +1,8 @@
 //! Why probes fail.
 
-use std::error::Error as _;
+mod tls;
+
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -18,6 +20,8 @@ pub(crate) enum Failure {
     Silent(Duration),
     /// It cannot be reached, or went away, for another reason.
     Unreachable(String),
+    /// Something is there, but there is no TLS with it that a reader would take.
+    Tls(String),
     /// It answers, but not that it can serve.
     Status(StatusCode),
     /// The answer is none that an edge gives.
@@ -37,6 +41,7 @@ impl fmt::Display for Failure {
             Self::Refused => formatter.write_str("connection refused"),
             Self::Silent(timeout) => write!(formatter, "no answer within {} s", timeout.as_secs_f64()),
             Self::Unreachable(why) => write!(formatter, "cannot be reached: {why}"),
+            Self::Tls(why) => formatter.write_str(why),
             Self::Status(StatusCode::SERVICE_UNAVAILABLE) => formatter.write_str("answers 503: it cannot serve"),
             Self::Status(status) => write!(formatter, "answers {}", status.as_u16()),
             Self::NotHealth(why) => write!(formatter, "the answer is not an edge's: {why}"),
@@ -49,12 +54,24 @@ impl Failure {
     /// What became of a connection, without the URL.
     pub(super) fn of(error: reqwest::Error) -> Self {
         let error = error.without_url();
-        let causes = std::iter::successors(error.source(), |&cause| cause.source());
-        let mut kinds = causes.filter_map(|cause| Some(cause.downcast_ref::<io::Error>()?.kind()));
-        if kinds.any(|kind| kind == io::ErrorKind::ConnectionRefused) {
-            return Self::Refused;
+        for cause in std::iter::successors(error.source(), |&error| cause(error)) {
+            if let Some(error) = cause.downcast_ref::<rustls::Error>() {
+                return Self::Tls(tls::words(error));
+            }
+            if cause.downcast_ref().map(io::Error::kind) == Some(io::ErrorKind::ConnectionRefused) {
+                return Self::Refused;
+            }
         }
         Self::Unreachable(chain(&error))
+    }
+}
+
+/// What an error comes from. An error of I/O that stands for another says that it comes from the other's cause, and passes
+/// over the other itself.
+fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(inner) => Some(inner),
+        None => error.source(),
     }
 }
 

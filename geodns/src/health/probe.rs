@@ -113,6 +113,12 @@ async fn read(mut response: Response) -> Result<Vec<u8>, Failure> {
 }
 
 #[cfg(test)]
+#[path = "../../tests/it/tls.rs"]
+mod authority;
+#[cfg(test)]
+mod secure;
+
+#[cfg(test)]
 mod tests {
     use axum::Router;
     use axum::response::Redirect;
@@ -122,14 +128,24 @@ mod tests {
 
     use super::*;
 
-    const GOOD: &str = r#"{"edge":"fra-1","generation":1,"applied":42,"pending":0,"heard_seconds":1,"new":true}"#;
+    pub(super) const GOOD: &str =
+        r#"{"edge":"fra-1","generation":1,"applied":42,"pending":0,"heard_seconds":1,"new":true}"#;
 
     /// What a probe of `fra-1` makes of the edge that `router` is.
-    async fn asked(router: Router, config: HealthConfig) -> Result<Health, Failure> {
+    pub(super) async fn asked(router: Router, config: HealthConfig) -> Result<Health, Failure> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        probed(address, config, axum::serve(listener, router)).await
+    }
+
+    /// The same of `edge`, which listens there.
+    pub(super) async fn probed(
+        address: SocketAddr,
+        config: HealthConfig,
+        edge: impl IntoFuture<IntoFuture: Send + 'static, Output: Send + 'static>,
+    ) -> Result<Health, Failure> {
         let tasks = Tasks::default();
-        drop(tasks.spawn("edge", async move { axum::serve(listener, router).await }));
+        drop(tasks.spawn("edge", edge.into_future()));
         let probe = Probes::new(config).unwrap().of("fra-1".parse().unwrap(), address);
         let answer = probe.ask().await;
         let _ = tasks.shutdown(Duration::ZERO).await;

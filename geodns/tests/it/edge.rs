@@ -11,10 +11,13 @@ use axum::routing::get;
 use axum::{Json, Router};
 use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
+use tokio_rustls::TlsAcceptor;
 use verge_daemon::http_server::{HttpLimits, serve};
 use verge_daemon::{Tasks, listen};
 use verge_protocol::health::{HEALTH_PATH, Health};
 use verge_protocol::{Generation, Seq};
+
+use super::tls::TlsListener;
 
 #[derive(Clone)]
 struct Shared {
@@ -25,6 +28,8 @@ struct Shared {
 pub(super) struct FakeEdge {
     pub(super) name: &'static str,
     pub(super) address: SocketAddr,
+    /// Over what it listens when it comes back; `None`: without TLS.
+    pub(super) tls: Option<TlsAcceptor>,
     shared: Shared,
     tasks: Option<Tasks>,
 }
@@ -34,6 +39,11 @@ static ADDRESSES: AtomicU16 = AtomicU16::new(1);
 
 impl FakeEdge {
     pub(super) async fn start(name: &'static str) -> Self {
+        Self::over(None, name).await
+    }
+
+    /// One that speaks TLS, if it is given with what.
+    pub(super) async fn over(tls: Option<TlsAcceptor>, name: &'static str) -> Self {
         let [high, low] = ADDRESSES.fetch_add(1, Ordering::SeqCst).to_be_bytes();
         let health = Health {
             edge: name.parse().unwrap(),
@@ -46,7 +56,7 @@ impl FakeEdge {
         };
         let shared = Shared { health: Arc::new(Mutex::new(health)), serves: Arc::new(AtomicBool::new(true)) };
         let address = (Ipv4Addr::new(127, 1, high, low), 0).into();
-        let mut edge = Self { name, address, shared, tasks: None };
+        let mut edge = Self { name, address, tls, shared, tasks: None };
         edge.come_back().await;
         edge
     }
@@ -68,7 +78,13 @@ impl FakeEdge {
         let listener = listen::tcp("an edge", self.address).await.unwrap();
         self.address = listener.local_addr().unwrap();
         let router = Router::new().route(HEALTH_PATH, get(health)).with_state(self.shared.clone());
-        serve("edge", listener, HttpLimits::default(), &tasks, TowerToHyperService::new(router));
+        match self.tls.clone() {
+            None => serve("edge", listener, HttpLimits::default(), &tasks, TowerToHyperService::new(router)),
+            Some(acceptor) => {
+                let edge = axum::serve(TlsListener { tcp: listener, acceptor }, router);
+                drop(tasks.spawn("edge", edge.into_future()));
+            }
+        }
         self.tasks = Some(tasks);
     }
 

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use serde_json::json;
 use verge_geodns::Config;
-use verge_geodns::config::{HealthConfig, Pace};
+use verge_geodns::config::{HealthConfig, Pace, Scheme};
 
 use super::edge::FakeEdge;
 use super::query::query;
+use super::tls::Authority;
 use super::world::{World, until};
 
 /// Probes many times a second.
@@ -33,12 +34,16 @@ struct Fleet {
 
 impl Fleet {
     async fn start(adjust: impl FnOnce(&mut Config)) -> Self {
+        let edges = [FakeEdge::start("fra").await, FakeEdge::start("lon").await, FakeEdge::start("nyc").await];
+        Self::of(edges, adjust).await
+    }
+
+    async fn of(edges: [FakeEdge; 3], adjust: impl FnOnce(&mut Config)) -> Self {
         let world = World::empty(|config| {
             config.health = quick();
             adjust(config);
         })
         .await;
-        let edges = [FakeEdge::start("fra").await, FakeEdge::start("lon").await, FakeEdge::start("nyc").await];
         world.origin.publish("demo/live");
         let fleet = Self { world, edges };
         for edge in 0..3 {
@@ -67,6 +72,13 @@ impl Fleet {
     /// Waits until exactly these are named.
     async fn names(&self, edges: &[usize]) {
         until(&format!("{edges:?} to be named"), async || self.named().await.0 == edges).await;
+    }
+
+    /// What is said of the probes of an edge.
+    async fn probed(&self, edge: usize) -> String {
+        let explanation = self.world.explain("192.0.2.1".parse().unwrap(), "demo.example.com").await;
+        let ranked = explanation.a.edges.into_iter().find(|ranked| ranked.edge.as_str() == self.edges[edge].name);
+        ranked.unwrap().probes.concat()
     }
 
     /// Takes everything down.
@@ -115,6 +127,39 @@ async fn one_that_comes_back_is_named_again_but_not_yet_relied_on() {
     fleet.names(&[1, 2]).await;
     fleet.edges[0].serves(true);
     fleet.names(&[0, 1]).await;
+    fleet.stop().await;
+}
+
+/// It listens, it answers, and no reader would take what it shows.
+#[tokio::test]
+async fn one_whose_certificate_is_not_good_is_down() {
+    let (authority, host) = (Authority::new("Edges"), "health.example");
+    let secure = async |name| FakeEdge::over(Some(authority.certify(host)), name).await;
+    let mut fleet = Fleet::of([secure("fra").await, secure("lon").await, secure("nyc").await], |config| {
+        config.health.scheme = Scheme::Https;
+        config.health.host = Some(host.parse().unwrap());
+        config.health.ca = Some(authority.pem().into());
+    })
+    .await;
+    for edge in 0..3 {
+        until("it to be probed", async || fleet.probed(edge).await.contains("up: answered in")).await;
+    }
+    for (tls, why) in [
+        (Some(authority.certify("other.example")), "its certificate is not for health.example"),
+        (Some(Authority::new("Others").certify(host)), "its certificate is by an authority not known here"),
+        (None, "does not speak TLS"),
+    ] {
+        fleet.edges[0].go_away().await;
+        fleet.edges[0].tls = tls;
+        fleet.edges[0].come_back().await;
+        fleet.names(&[1, 2]).await;
+        until(why, async || fleet.probed(0).await.contains(why)).await;
+
+        fleet.edges[0].go_away().await;
+        fleet.edges[0].tls = Some(authority.certify(host));
+        fleet.edges[0].come_back().await;
+        fleet.names(&[0, 1]).await;
+    }
     fleet.stop().await;
 }
 

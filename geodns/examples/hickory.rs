@@ -1,0 +1,67 @@
+//! A yardstick for `bench/run dns`, and no product: hickory-server's own UDP loop with the least handler that a server can have.
+//! Every name has the given addresses, for everybody. What it costs a question is what that loop, its parser and its encoder cost,
+//! before anything is decided. `cargo run --release -p verge-geodns --example hickory -- PORT ADDRESS…`
+//!
+//! hickory logs two lines a question. Nobody subscribes here, so that they cost next to nothing.
+#![expect(clippy::unwrap_used, reason = "a measurement, for people")]
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use async_trait::async_trait;
+use hickory_server::net::runtime::Time;
+use hickory_server::proto::op::{Edns, Header, HeaderCounts, Metadata};
+use hickory_server::proto::rr::{RData, Record, RecordType};
+use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo, Server};
+use hickory_server::zone_handler::MessageResponseBuilder;
+use tokio::net::UdpSocket;
+
+const TTL: u32 = 60;
+
+/// Sends everybody to the same addresses.
+struct Alike {
+    a: Vec<RData>,
+    aaaa: Vec<RData>,
+}
+
+#[async_trait]
+impl RequestHandler for Alike {
+    async fn handle_request<R: ResponseHandler, T: Time>(&self, request: &Request, mut handle: R) -> ResponseInfo {
+        let mut metadata = Metadata::response_from_request(&request.metadata);
+        metadata.authoritative = true;
+        // As hickory's own catalog answers EDNS: with no option that it does not know.
+        let edns = request.edns.as_ref().map(|asked| {
+            let mut edns = Edns::new();
+            edns.set_max_payload(asked.max_payload());
+            edns
+        });
+        let answers: Vec<_> = request
+            .queries
+            .queries()
+            .iter()
+            .flat_map(|query| {
+                let addresses = match query.query_type() {
+                    RecordType::A => &self.a[..],
+                    RecordType::AAAA => &self.aaaa[..],
+                    _ => &[],
+                };
+                let name = query.original().name();
+                addresses.iter().map(|address| Record::from_rdata(name.clone(), TTL, address.clone()))
+            })
+            .collect();
+        let response =
+            MessageResponseBuilder::new(&request.queries, edns.as_ref()).build(metadata, &answers, [], [], []);
+        let unsent = Header { metadata, counts: HeaderCounts::default() };
+        handle.send_response(response).await.unwrap_or_else(|_| unsent.into())
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let port: u16 = arguments.next().unwrap().parse().unwrap();
+    let (a, aaaa) = arguments.map(|address| address.parse::<IpAddr>().unwrap()).partition::<Vec<_>, _>(IpAddr::is_ipv4);
+    let records = |addresses: Vec<IpAddr>| addresses.into_iter().map(RData::from).collect();
+    let mut server = Server::new(Alike { a: records(a), aaaa: records(aaaa) });
+    server.register_socket(UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).await.unwrap());
+    server.block_until_done().await.unwrap();
+}
