@@ -188,6 +188,13 @@ pub enum Dns {
         #[arg(long, value_name = "URL")]
         node: Option<String>,
     },
+    /// List the nodes that have a token
+    Nodes,
+    /// Take a node's token away: it hears of no change any more
+    Remove {
+        /// The node
+        node: NodeName,
+    },
     /// Issue a token by which a node follows the origin; an earlier one stops working
     Token {
         /// The node's name, such as ns-1

@@ -74,7 +74,7 @@ impl Client {
         &self.origin
     }
 
-    /// `GET path`: a site, all sites, releases, domains or the status, as the caller wants to read it.
+    /// `GET path`: a site, all sites, releases, domains, nodes or the status, as the caller wants to read it.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         let response = self.send(Method::GET, path, None).await?;
         self.read(response).await
@@ -86,7 +86,7 @@ impl Client {
         self.read(response).await
     }
 
-    /// `DELETE path`: an edge or a domain.
+    /// `DELETE path`: an edge, a node or a domain.
     pub async fn delete(&self, path: &str) -> Result<(), ClientError> {
         self.send(Method::DELETE, path, None).await.map(drop)
     }

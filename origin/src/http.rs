@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
@@ -44,6 +44,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/edges/{edge}", put(edges::describe).delete(edges::remove))
         .route("/v1/edges/{edge}/force", put(edges::force))
         .route("/v1/edges/{edge}/token", post(edges::issue_token))
+        .route("/v1/nodes", get(nodes::list))
+        .route("/v1/nodes/{node}", delete(nodes::remove))
         .route("/v1/nodes/{node}/token", post(nodes::issue_token))
         // For edges, and the first one for nodes too.
         .route("/v1/changes", get(changes::follow))

@@ -1,19 +1,20 @@
 //! Bodies of the origin's HTTP API. docs/API.md lists the routes.
 
+mod operating;
+
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::domain::DomainName;
-use crate::fleet::{EdgeState, Force};
+use crate::fleet::EdgeState;
 use crate::name::{BuildId, ChannelName, EdgeName, Region, SiteName};
-use crate::place::Place;
 use crate::position::{Position, Seq};
 use crate::release::ReleaseNumber;
 use crate::report::Lag;
 use crate::timestamp::Timestamp;
+
+pub use self::operating::{Domain, DomainWanted, EdgeSettings, Fence, ForceEdge, IssuedToken, Node, Proof};
 
 /// Every answer that is not a success.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -249,88 +250,6 @@ pub struct Release {
     pub channels: Vec<ChannelName>,
 }
 
-/// Answer to `POST /v1/edges/{edge}/token` and `POST /v1/nodes/{node}/token`: said once; the origin keeps only its digest. An
-/// earlier token of the same name stops working.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct IssuedToken {
-    /// To be kept by whom it is for.
-    pub token: String,
-}
-
-/// `PUT /v1/edges/{edge}`: how readers are sent to an edge. What [`EdgeState`] says of each field goes here too.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the fields are those of `EdgeState`")]
-pub struct EdgeSettings {
-    pub addresses: Vec<IpAddr>,
-    pub port: u16,
-    pub place: Option<Place>,
-    pub regions: BTreeSet<Region>,
-    pub weight: u16,
-}
-
-/// `PUT /v1/edges/{edge}/force`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ForceEdge {
-    /// What is decided.
-    #[serde(with = "Decision")]
-    pub force: Force,
-}
-
-/// The same words as those of [`Force`], and no others: what somebody decides now and mistypes must not be taken for a decision.
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Force", rename_all = "lowercase")]
-enum Decision {
-    Up,
-    Down,
-    Auto,
-}
-
-/// `PUT /v1/sites/{site}/fence`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fence {
-    /// Readers of the site are sent only to edges in one of these; none named: to any.
-    pub regions: BTreeSet<Region>,
-}
-
-/// `PUT /v1/domains/{domain}`: asks for a domain to show a site, and for the proof to be looked for now. Answered by a [`Domain`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DomainWanted {
-    /// The site.
-    pub site: SiteName,
-    /// Another domain of the same site that readers are sent on to.
-    #[serde(default)]
-    pub redirect_to: Option<DomainName>,
-}
-
-/// `GET /v1/domains` answers a list of these.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Domain {
-    /// The domain.
-    pub name: DomainName,
-    /// The site it is to show.
-    pub site: SiteName,
-    /// Another domain of the same site that readers are sent on to.
-    #[serde(default)]
-    pub redirect_to: Option<DomainName>,
-    /// The TXT record that proves it.
-    pub proof: Proof,
-    /// When it was proven; until then it is not served.
-    pub proven: Option<Timestamp>,
-    /// Why it could not be proven when that was last tried, for a person to read.
-    #[serde(default)]
-    pub problem: Option<String>,
-}
-
-/// A TXT record that only who has the domain can make, bound to one site: pointing a name at the fleet proves nothing, since
-/// names are forgotten and taken over.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Proof {
-    /// The record's name, `_verge.www.example.com`.
-    pub name: String,
-    /// Its text.
-    pub value: String,
-}
-
 /// `GET /v1/status`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Status {
@@ -376,18 +295,6 @@ pub struct Edge {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_decision_that_is_mistyped_is_none() {
-        let read = |text: &str| serde_json::from_value::<ForceEdge>(serde_json::json!({ "force": text }));
-        for (text, force) in [("up", Force::Up), ("down", Force::Down), ("auto", Force::Auto)] {
-            assert_eq!(read(text).unwrap(), ForceEdge { force });
-            assert_eq!(serde_json::to_value(ForceEdge { force }).unwrap(), serde_json::json!({ "force": text }));
-        }
-        for text in ["dwon", "Up", ""] {
-            assert!(read(text).unwrap_err().to_string().contains(&format!("`{text}`")), "{text}");
-        }
-    }
 
     #[test]
     fn progress_is_one_flat_object_a_line() {

@@ -1,10 +1,11 @@
 //! `verge dns`: the nodes that answer DNS, and why they answer what they do.
 
+mod listing;
 mod told;
 
 use serde::Deserialize as _;
-use serde_json::Value;
-use verge_protocol::api::IssuedToken;
+use serde_json::{Value, json};
+use verge_protocol::api::{IssuedToken, Node};
 use verge_protocol::explanation::Explanation;
 
 use super::Context;
@@ -21,11 +22,24 @@ pub(super) async fn run(command: &cli::Dns, context: &Context<'_>) -> Result<Exi
             let answer: Value = node.explain(*address, name.as_deref()).await?;
             context.answer(&answer, || Ok(told::explanation(&Explanation::deserialize(&answer)?, context.output)))
         }
+        cli::Dns::Nodes => {
+            let answer: Value = context.client()?.get("/v1/nodes").await?;
+            context.answer(&answer, || {
+                let nodes = Vec::<Node>::deserialize(&answer)?;
+                Ok(listing::nodes(&nodes, context.environment.now, context.output))
+            })
+        }
+        cli::Dns::Remove { node } => {
+            context.client()?.delete(&format!("/v1/nodes/{node}")).await?;
+            context.answer(&json!({ "node": node, "removed": true }), || {
+                Ok(format!("the token of {node} has stopped working; it answers from what it was told before"))
+            })
+        }
         cli::Dns::Token { node } => {
             let client = context.client()?;
             let IssuedToken { token } = client.issue_node_token(node).await?;
             context.output.say(format_args!("a token for {node}, shown once; earlier ones have stopped working:"));
-            context.answer(&serde_json::json!({ "node": node, "token": token }), || Ok(token.clone()))
+            context.answer(&json!({ "node": node, "token": token }), || Ok(token.clone()))
         }
     }
 }

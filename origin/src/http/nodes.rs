@@ -1,11 +1,12 @@
-//! Nodes that answer DNS: their tokens.
+//! Nodes that answer DNS: their tokens, which are all that the origin knows of them.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use verge_protocol::NodeName;
-use verge_protocol::api::IssuedToken;
+use verge_protocol::api::{IssuedToken, Node};
 
 use super::auth::Admin;
 use super::body::Named;
@@ -13,6 +14,26 @@ use super::error::ApiError;
 use super::tokens;
 use crate::app::App;
 use crate::store::Holder;
+
+/// `GET /v1/nodes`: by name.
+pub(super) async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Vec<Node>>, ApiError> {
+    let nodes = app.database.nodes().await?;
+    Ok(Json(nodes.into_iter().map(|(name, issued)| Node { name, issued }).collect()))
+}
+
+/// `DELETE /v1/nodes/{node}`: its token stops working.
+pub(super) async fn remove(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Named(node): Named<NodeName>,
+) -> Result<StatusCode, ApiError> {
+    if !app.database.remove_node(&node).await? {
+        let error = ApiError::not_found("unknown_node", format!("there is no node `{node}`"));
+        return Err(error.hint("`verge dns nodes` lists what there is"));
+    }
+    tracing::info!(%node, "a node was removed");
+    Ok(StatusCode::NO_CONTENT)
+}
 
 /// `POST /v1/nodes/{node}/token`: a new token for a node, by which it may follow the changes and nothing else. An earlier one
 /// stops working.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use verge_protocol::{Digest, EdgeName, NodeName, Timestamp};
 
-use super::{Database, StoreError, column, signed};
+use super::{Database, StoreError, column, signed, unsigned};
 
 /// Whose a token is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +75,24 @@ impl Database {
             (None, None) => Ok(Holder::Admin),
         })
         .transpose()
+    }
+
+    /// Every node that has a token, by name, with when it was issued.
+    pub(crate) async fn nodes(&self) -> Result<Vec<(NodeName, Timestamp)>, StoreError> {
+        let rows: Vec<(String, i64)> =
+            sqlx::query_as("select node, created from token where node is not null order by node")
+                .fetch_all(self.read())
+                .await?;
+        rows.iter().map(|(name, at)| Ok((column("a node name", name)?, Timestamp(unsigned("a time", *at)?)))).collect()
+    }
+
+    /// Takes away a node's token: whether it had one.
+    pub(crate) async fn remove_node(&self, node: &NodeName) -> Result<bool, StoreError> {
+        let mut transaction = self.begin().await?;
+        let removed =
+            sqlx::query("delete from token where node = $1").bind(node.as_str()).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(removed.rows_affected() > 0)
     }
 
     /// Every edge that has a token, by name.

@@ -141,6 +141,8 @@ async fn tokens_open_only_their_own_doors() {
         (Method::DELETE, "/v1/edges/lon-1"),
         (Method::PUT, "/v1/edges/lon-1/force"),
         (Method::POST, "/v1/edges/lon-1/token"),
+        (Method::GET, "/v1/nodes"),
+        (Method::DELETE, "/v1/nodes/ns-2"),
         (Method::POST, "/v1/nodes/ns-2/token"),
         (Method::GET, "/v1/changes"),
         (Method::GET, "/v1/manifests/00"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::json;
-use verge_protocol::api::{Edge, EdgeSettings, Fence, ForceEdge, Site, Status};
+use verge_protocol::api::{Edge, EdgeSettings, Fence, ForceEdge, Node, Site, Status};
 use verge_protocol::feed::FeedEvent;
 use verge_protocol::fleet::{EdgeState, Force};
 use verge_protocol::report::Report;
@@ -190,6 +190,25 @@ async fn a_nodes_token_is_replaced_by_the_next() {
     assert_eq!(follow(node).await.unwrap().status(), 200);
     let world = world.restart().await;
     assert_eq!(status(&world).await.edges.len(), 1);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_that_is_removed_follows_no_more() {
+    let world = World::start().await;
+    let list = async || ok::<Vec<Node>>(world.request(Method::GET, "/v1/nodes").send().await.unwrap()).await;
+    assert_eq!(list().await, []);
+    let (removed, other) = (world.node_token("ns-2").await, world.node_token("ns-1").await);
+    world.edge_token("fra-1").await;
+    assert_eq!(list().await.iter().map(|node| node.name.as_str()).collect::<Vec<_>>(), ["ns-1", "ns-2"]);
+    assert!(list().await.iter().all(|node| node.issued.0 > 0));
+    assert_eq!(world.delete("/v1/nodes/ns-2").await.status(), 204);
+    let follow = |token: String| world.request_as(&token, Method::GET, "/v1/changes").send();
+    assert_eq!(follow(removed).await.unwrap().status(), 401);
+    assert_eq!(follow(other).await.unwrap().status(), 200);
+    let (status, body) = error(world.delete("/v1/nodes/ns-2").await).await;
+    assert_eq!((status, body.code.as_str()), (404, "unknown_node"));
+    assert_eq!(list().await.len(), 1);
     world.stop().await;
 }
 
