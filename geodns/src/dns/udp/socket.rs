@@ -15,8 +15,10 @@ const RECEIVE_BUFFER: usize = 1 << 20;
 /// A socket of an address.
 pub(super) struct Socket {
     pub(super) udp: UdpSocket,
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "elsewhere the system chooses"))]
     /// Whether it is bound to any address of this machine, so that an answer must be told from which to go.
     pub(super) any_address: bool,
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "elsewhere one kind of batch is for both"))]
     /// Whether it is of IPv6, and of that alone.
     pub(super) is_ipv6: bool,
 }
