@@ -20,12 +20,12 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// It is not TOML of the expected shape.
-    #[error("{path}: {source}")]
+    #[error("{path}: {error}")]
     Malformed {
         /// The file.
         path: PathBuf,
         /// Where and why; shows the line.
-        source: Box<toml::de::Error>,
+        error: Box<toml::de::Error>,
     },
 }
 
@@ -33,7 +33,7 @@ pub enum ConfigError {
 pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
     let text =
         std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-    toml::from_str(&text).map_err(|source| ConfigError::Malformed { path: path.to_owned(), source: Box::new(source) })
+    toml::from_str(&text).map_err(|error| ConfigError::Malformed { path: path.to_owned(), error: Box::new(error) })
 }
 
 #[cfg(test)]

@@ -37,18 +37,44 @@ pub struct Origins {
 /// Why an origin did not answer as it should.
 #[derive(Debug, thiserror::Error)]
 pub enum OriginError {
-    /// It could not be reached, or went away.
-    #[error("the origin cannot be reached")]
-    Transport(#[source] reqwest::Error),
+    /// It could not be reached.
+    #[error("{origin} cannot be reached")]
+    Unreachable {
+        /// Which, without what it was asked.
+        origin: String,
+        /// Why.
+        source: reqwest::Error,
+    },
+    /// It went away in the midst of an answer.
+    #[error("the origin's answer was cut")]
+    Cut(#[source] reqwest::Error),
     /// It answered with something else than a success.
-    #[error("the origin answers {0}")]
-    Status(StatusCode),
+    #[error("{origin} answers {status}{}", advice(*status))]
+    Status {
+        /// Which.
+        origin: String,
+        /// What.
+        status: StatusCode,
+    },
 }
 
-/// Which origin it was is said elsewhere, without what it was asked.
+/// What to do about it, if anything can be done.
+fn advice(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED => {
+            ": it does not know the token; `verge edges token` or `verge dns token` issues another, for the `token_file`"
+        }
+        StatusCode::FORBIDDEN => {
+            ": the token is good for something else; edges and name servers have tokens of their own"
+        }
+        _ => "",
+    }
+}
+
+/// Of the body of an answer.
 impl From<reqwest::Error> for OriginError {
     fn from(error: reqwest::Error) -> Self {
-        Self::Transport(error.without_url())
+        Self::Cut(error.without_url())
     }
 }
 
@@ -56,8 +82,8 @@ impl OriginError {
     /// Whether it is about reaching the origin rather than about what it answers.
     pub fn is_unreachable(&self) -> bool {
         match self {
-            Self::Transport(_) => true,
-            Self::Status(status) => matches!(
+            Self::Unreachable { .. } | Self::Cut(_) => true,
+            Self::Status { status, .. } => matches!(
                 *status,
                 StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT | StatusCode::BAD_GATEWAY
             ),
@@ -102,8 +128,13 @@ impl Origins {
 
     /// Sends a request with the token. What is not a success is an error.
     pub async fn send(&self, request: RequestBuilder) -> Result<Response, OriginError> {
-        let response = request.bearer_auth(self.token.expose()).send().await?;
-        if response.status().is_success() { Ok(response) } else { Err(OriginError::Status(response.status())) }
+        let request = request.bearer_auth(self.token.expose()).build()?;
+        let origin = request.url().origin().ascii_serialization();
+        match self.client.execute(request).await {
+            Ok(response) if response.status().is_success() => Ok(response),
+            Ok(response) => Err(OriginError::Status { origin, status: response.status() }),
+            Err(error) => Err(OriginError::Unreachable { origin, source: error.without_url() }),
+        }
     }
 
     /// Tries each origin in order until one succeeds; the error is the last one's.

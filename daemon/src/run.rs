@@ -25,6 +25,11 @@ pub trait Daemon: Sized {
     /// Checks a configuration: everything that can be said to be wrong without touching the network.
     fn check(raw: Self::RawConfig) -> anyhow::Result<Self::Config>;
 
+    /// Reads the files that the configuration names, for `check-config`: what a daemon can start without may be wrong with them.
+    fn check_files(_config: &Self::Config) -> anyhow::Result<()> {
+        Ok(())
+    }
+
     /// Returns once every port is open.
     fn bind(config: Self::Config) -> impl Future<Output = anyhow::Result<Self>> + Send;
 
@@ -70,6 +75,7 @@ pub fn run<D: Daemon>() -> ExitCode {
         let path = arguments.config.unwrap_or_else(|| PathBuf::from(format!("/etc/verge/{}.toml", D::NAME)));
         let config = D::check(crate::config::load(&path)?).with_context(|| path.display().to_string())?;
         if let Some(Command::CheckConfig) = arguments.command {
+            D::check_files(&config).with_context(|| path.display().to_string())?;
             println!("{config:#?}");
             return Ok(());
         }
@@ -90,8 +96,18 @@ pub fn run<D: Daemon>() -> ExitCode {
 }
 
 async fn until_signal<D: Daemon>(config: D::Config) -> anyhow::Result<()> {
+    // Out of habit, to have files read again: those that can be are watched, and a daemon must not end by it.
+    let mut hangup = signal(SignalKind::hangup())?;
     let daemon = D::bind(config).await?;
-    let name = terminated().await?;
+    let mut ended = std::pin::pin!(terminated());
+    let name = loop {
+        tokio::select! {
+            name = &mut ended => break name?,
+            _ = hangup.recv() => {
+                tracing::info!(signal = "SIGHUP", "nothing to do: zone files and databases are watched, settings need a restart");
+            }
+        }
+    };
     tracing::info!(signal = name, "draining");
     tokio::select! {
         () = daemon.leave() => {}

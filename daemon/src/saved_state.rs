@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::de::{DeserializeOwned, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use verge_protocol::{Json, Position, Seq};
+use verge_protocol::Json;
 
 /// Reads the file. One that is not there is a start from nothing, and so is one that cannot be understood: that is handed to
 /// `set_aside` first, for somebody to look at. Blocks.
@@ -28,21 +28,16 @@ pub fn load<T: DeserializeOwned + Default>(path: &Path, set_aside: impl FnOnce()
     })
 }
 
+/// How many entries that cannot be read are logged one by one.
+const LOGGED: usize = 5;
+
 /// A list of which each entry is read by itself, so that one that cannot be read, from another version say, costs only itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Each<T> {
     /// What could be read.
     pub entries: Vec<T>,
-    /// How many could not. Each was logged.
+    /// How many could not. The first few were logged.
     pub lost: usize,
-}
-
-impl<T> Each<T> {
-    /// From where to follow, if these are what the feed told up to `position`: if some are lost, from the beginning of its
-    /// generation, so that the origin tells them again.
-    pub fn resume(&self, position: Position) -> Position {
-        if self.lost == 0 { position } else { Position { seq: Seq(0), ..position } }
-    }
 }
 
 /// Reads what can be read of a list, for `#[serde(deserialize_with)]`: where nothing hangs on what is lost.
@@ -87,9 +82,14 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Each<T> {
                         Ok(entry) => each.entries.push(entry),
                         Err(error) => {
                             each.lost += 1;
-                            tracing::error!(?entry, %error, "an entry of the saved state cannot be read: passed over");
+                            if each.lost <= LOGGED {
+                                tracing::error!(?entry, %error, "an entry of the saved state cannot be read: passed over");
+                            }
                         }
                     }
+                }
+                if each.lost > LOGGED {
+                    tracing::error!(lost = each.lost, "more entries of the saved state cannot be read");
                 }
                 Ok(each)
             }
@@ -108,8 +108,6 @@ mod tests {
         let each: Each<u8> = serde_json::from_str(r#"[1, 300, {"2": []}, 4]"#).unwrap();
         assert_eq!(each, Each { entries: vec![1, 4], lost: 2 });
         assert_eq!(serde_json::to_string(&each).unwrap(), "[1,4]");
-        assert_eq!(each.resume("3-7".parse().unwrap()).to_string(), "3-0");
-        assert_eq!(Each::from(vec![1]).resume("3-7".parse().unwrap()).to_string(), "3-7");
         assert_eq!(serde_json::from_str::<Each<u8>>("[]").unwrap(), Each::default());
         assert!(serde_json::from_str::<Each<u8>>("{}").is_err());
         assert!(serde_json::from_str::<Each<u8>>("[1, ]").is_err());

@@ -137,7 +137,7 @@ impl Edge {
         for listener in listeners {
             serve("readers", listener, HttpLimits::default(), &tasks, readers.clone());
         }
-        booted.run(&tasks, draining.clone());
+        booted.run(&tasks);
         tracing::info!(readers = ?public, private = %private, "listening");
         let Config { shutdown_delay, drain, .. } = config;
         Ok(Self { public, private, applied, tasks, draining, shutdown_delay, drain })
@@ -168,7 +168,8 @@ impl Edge {
         self.tasks.clone()
     }
 
-    /// Says that it is draining, and goes on serving for [`Config::shutdown_delay`].
+    /// Says to whoever asks how it is that it is draining, and goes on following and serving for [`Config::shutdown_delay`]. The
+    /// origin hears of it at [`Edge::shutdown`]: until then pushes can count on it.
     pub async fn leave(&self) {
         self.draining.cancel();
         tokio::time::sleep(self.shutdown_delay).await;

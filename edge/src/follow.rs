@@ -20,7 +20,6 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio_util::sync::CancellationToken;
 use verge_daemon::feed::{Heard, Listener};
 use verge_daemon::{Clock, Tasks};
 
@@ -79,8 +78,8 @@ impl Booted {
         self.applied.subscribe()
     }
 
-    /// Follows the origins until `tasks` drain, and tells them when the edge is `leaving`, which is before that.
-    pub(crate) fn run(self, tasks: &Tasks, leaving: CancellationToken) {
+    /// Follows the origins until `tasks` drain.
+    pub(crate) fn run(self, tasks: &Tasks) {
         let Self { follower, channels, applied } = self;
         let reconnected = Arc::new(Notify::new());
         let (changes, heard_changes) = mpsc::channel(16);
@@ -99,9 +98,8 @@ impl Booted {
         };
         until_drained("feed", Box::pin(listener.run()));
         until_drained("save", Box::pin(save::run(follower.disk.clone(), saves.subscribe(), durable.clone())));
-        let reporter =
-            report::Reporter { upstream: follower.upstream.clone(), url: follower.url, reconnected, leaving };
-        drop(tasks.spawn("report", reporter.run(durable.subscribe(), tasks.draining().clone())));
+        let (upstream, draining) = (follower.upstream.clone(), tasks.draining().clone());
+        drop(tasks.spawn("report", report::run(upstream, follower.url, durable.subscribe(), reconnected, draining)));
         let prefetcher = prefetch::Prefetcher {
             upstream: follower.upstream.clone(),
             disk: follower.disk.clone(),

@@ -9,7 +9,7 @@ use verge_protocol::{EdgeName, Position};
 /// How far an edge serves what the origin says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Applied {
-    /// Every row up to here is served, or named in `lagging`. `None` until the first snapshot is complete.
+    /// Every row up to here is served, or named in `lagging`. `None` until a whole table was told.
     pub position: Option<Position>,
     /// Channels that serve an older release than they should, or none.
     pub lagging: Vec<Lag>,
@@ -24,7 +24,7 @@ pub struct Applied {
 impl Applied {
     /// Whether readers are better sent here than elsewhere: it was told what there is, and serves some of it, if there is any.
     pub fn can_serve(&self) -> bool {
-        self.position.is_some() && (self.channels == 0 || self.served > 0)
+        self.served > 0 || self.position.is_some() && self.channels == 0
     }
 }
 

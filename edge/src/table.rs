@@ -33,15 +33,16 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// The table of an edge that was told of `served` and `coming` and of no others.
+    /// The table of an edge that was told of `served` and `coming`, and, if it was `told` all there is, of no others.
     pub(crate) fn of(
         served: impl Iterator<Item = Channel>,
         coming: impl Iterator<Item = (HostLabel, Arc<Traffic>)>,
+        told: bool,
     ) -> Self {
         let label = |label: &HostLabel| label.to_string().into_boxed_str();
         let served = served.map(|channel| (label(channel.label()), Place::Served(Arc::new(channel))));
         let coming = coming.map(|(at, traffic)| (label(&at), Place::Coming(Some(traffic))));
-        Self { labels: served.chain(coming).collect(), domains: HashMap::new(), told: true }
+        Self { labels: served.chain(coming).collect(), domains: HashMap::new(), told }
     }
 
     /// From now on `domain` is what `site` itself is: where that has nothing, nothing is here.

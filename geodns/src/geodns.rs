@@ -224,7 +224,7 @@ fn routes(registry: Registry, explanations: Explanations, tasks: Tasks) -> Route
         std::future::ready(match ended {
             Some(name) => Health::Bad(format!("the task `{name}` has ended")),
             None if !views.load().told => {
-                Health::Bad("no origin was heard yet: names of sites get SERVFAIL".to_owned())
+                Health::Bad("no origin has told yet what there is: names that are not known get SERVFAIL".to_owned())
             }
             None => Health::Good,
         })
@@ -239,9 +239,11 @@ impl Daemon for GeoDns {
     type Config = Config;
 
     fn check(raw: RawConfig) -> anyhow::Result<Config> {
-        let config = Config::try_from(raw)?;
-        config.check_files()?;
-        Ok(config)
+        Ok(raw.try_into()?)
+    }
+
+    fn check_files(config: &Config) -> anyhow::Result<()> {
+        config.check_files()
     }
 
     async fn bind(config: Config) -> anyhow::Result<Self> {

@@ -18,7 +18,7 @@ pub(crate) struct View {
     pub(crate) named: Arc<[Arc<AtomicU64>]>,
     /// Where clients are.
     pub(crate) atlas: Arc<Atlas>,
-    /// Whether anything was ever told: until then nobody knows which names sites have.
+    /// Whether a whole table was ever told: until then nobody knows which names sites have.
     pub(crate) told: bool,
     /// The name of this node (RFC 5001).
     pub(crate) node: Box<str>,

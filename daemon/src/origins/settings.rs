@@ -27,6 +27,9 @@ pub enum OriginSettingsError {
     /// No token, or two.
     #[error(transparent)]
     Token(#[from] SecretError),
+    /// The token is nothing.
+    #[error("the token is empty")]
+    EmptyToken,
     /// The token cannot go into a header.
     #[error("the token contains characters that no token has")]
     TokenCharacters,
@@ -41,7 +44,10 @@ impl OriginSettings<'_> {
         let origin = |text: &String| if self.insecure { OriginUrl::insecure(text) } else { text.parse() };
         let origins = self.origins.iter().map(origin).collect::<Result<_, _>>()?;
         let token = Secret::from_value_or_file("token", self.token, self.token_file)?;
-        if token.expose().is_empty() || !token.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
+        if token.expose().is_empty() {
+            return Err(OriginSettingsError::EmptyToken);
+        }
+        if !token.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(OriginSettingsError::TokenCharacters);
         }
         Ok((origins, token))
@@ -76,7 +82,7 @@ mod tests {
             (&both, None, None, "neither `token` nor `token_file` is set"),
             (&both, Some("vrg_x"), Some(Path::new("x")), "both set"),
             (&both, None, Some(Path::new("/nowhere/token")), "cannot read /nowhere/token"),
-            (&both, Some(""), None, "the token contains characters"),
+            (&both, Some(""), None, "the token is empty"),
             (&both, Some("vrg x"), None, "the token contains characters"),
         ] {
             let error = check(origins, false, token, file).unwrap_err();

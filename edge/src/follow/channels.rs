@@ -102,9 +102,6 @@ impl Channels {
 
     /// What is served. `traffic` tells where a site's requests are counted.
     pub(super) fn table(&self, traffic: impl Fn(&SiteName) -> Arc<Traffic>) -> Table {
-        if self.position.is_none() {
-            return Table::default();
-        }
         let mut coming = Vec::new();
         let mut served = Vec::new();
         for ((site, channel), followed) in &self.followed {
@@ -119,7 +116,7 @@ impl Channels {
                 .filter_map(|inherited| Some((inherited.until, Arc::clone(self.manifests.get(&inherited.manifest)?))));
             served.push(Channel::new(label, state.release, Arc::clone(own), inherited.collect(), traffic(site)));
         }
-        let mut table = Table::of(served.into_iter(), coming.into_iter());
+        let mut table = Table::of(served.into_iter(), coming.into_iter(), self.position.is_some());
         for (domain, state) in self.domains.iter() {
             match self.domains.redirect(state) {
                 Some(to) => table.forward(domain, Moved::new(to.clone(), traffic(&state.site))),
@@ -159,10 +156,8 @@ impl Channels {
 mod tests {
     use verge_daemon::feed::Change;
 
-    use super::scene::{LATER, NOW, at, gone, hold, lagging, release, row, rows, serves};
+    use super::scene::{LATER, NOW, at, gone, hold, lagging, place, release, row, rows, serves};
     use super::*;
-    use crate::table::Place;
-    use crate::testing::traffic;
 
     #[test]
     fn a_channel_moves_when_its_manifest_is_here_and_waits_for_no_other() {
@@ -202,13 +197,6 @@ mod tests {
 
     #[test]
     fn what_was_told_and_is_not_held_is_coming() {
-        let place = |channels: &Channels, label: &str| match channels.table(|_| traffic()).label(label) {
-            Place::Served(_) => "served",
-            Place::Coming(Some(_)) => "coming",
-            Place::Coming(None) => "unknown",
-            Place::Moved(_) => "moved",
-            Place::Empty => "empty",
-        };
         let mut channels = Channels::default();
         assert_eq!((place(&channels, "a"), channels.applied().can_serve()), ("unknown", false));
         rows(&mut channels, vec![]);

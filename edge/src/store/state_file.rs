@@ -10,7 +10,7 @@ use super::layout::Layout;
 /// What an edge remembers of the feed. Fields from another version are passed over, so that an edge can be downgraded.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Saved {
-    /// Every row up to here is in `rows`; `None`: start with a snapshot.
+    /// Every row up to here is in `rows`; `None`: some may be missing, so start with a snapshot.
     #[serde(default)]
     pub(crate) position: Option<Position>,
     /// The last row of each key, also of kinds that this version cannot read.

@@ -48,9 +48,10 @@ impl Upstream {
         let attempt = |origin| async move { single(self.pack_from(origin, &[digest]).await?, digest).await }.boxed();
         let fetch = || self.origins.first(attempt);
         match fetch().await {
-            Err(error @ (UpstreamError::Origin(OriginError::Transport(_)) | UpstreamError::Pack(_)))
-                if self.origins.urls().len() == 1 =>
-            {
+            Err(
+                error @ (UpstreamError::Origin(OriginError::Unreachable { .. } | OriginError::Cut(_))
+                | UpstreamError::Pack(_)),
+            ) if self.origins.urls().len() == 1 => {
                 tracing::debug!(%digest, error = %chain(&error), "a blob did not come: asking once more");
                 fetch().await
             }

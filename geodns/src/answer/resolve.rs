@@ -68,9 +68,10 @@ pub(super) fn resolve<'n, 'v: 'n>(
                 }
                 return refer(zone, cut, servers, reply);
             }
-            // It may be a site's name for all we know: a denial would be believed for minutes.
-            Known::Missing if !view.told => {
+            // It may be a site's name for all we know: what is said instead would be believed for minutes.
+            ref known if !view.told && is_doubtful(known, record_type) => {
                 resolved.rcode = Rcode::SERVFAIL;
+                resolved.about = Some(zone.apex.wire());
                 return Ok(());
             }
             Known::Missing => {
@@ -93,7 +94,8 @@ pub(super) fn resolve<'n, 'v: 'n>(
                 let client = Client::of(query.edns.as_ref(), peer, &view.atlas);
                 let picked = view.fleet.choose(fence, family, &client.locality);
                 if picked.named().is_empty() {
-                    return deny(zone, reply);
+                    // Edges come back sooner than zones change.
+                    return deny_for(zone, zone.negative_ttl.min(picked.ttl()), reply);
                 }
                 reply.add_addresses(owner, picked.ttl(), picked.named().iter().map(|named| named.address))?;
                 resolved.scope = client.scope();
@@ -108,9 +110,25 @@ pub(super) fn resolve<'n, 'v: 'n>(
     Ok(())
 }
 
+/// Whether a site could be where a zone file has nothing of the kind, or a wildcard for all names.
+fn is_doubtful(known: &Known<'_>, record_type: RecordType) -> bool {
+    match known {
+        Known::Delegated { .. } => false,
+        Known::Missing => true,
+        Known::Node { at: At::Nothing, .. } => {
+            matches!(record_type, RecordType::A | RecordType::AAAA | RecordType::ANY)
+        }
+        Known::Node { wildcard, .. } => wildcard.is_some(),
+    }
+}
+
 /// Nothing there: the SOA says for how long that may be believed.
 fn deny<'n, 'v: 'n>(zone: &'v Zone, reply: &mut Reply<'_, 'n>) -> Result<(), Full> {
-    reply.add_set_for(Section::Authority, zone.apex.wire(), &zone.soa, zone.negative_ttl)
+    deny_for(zone, zone.negative_ttl, reply)
+}
+
+fn deny_for<'n, 'v: 'n>(zone: &'v Zone, ttl: u32, reply: &mut Reply<'_, 'n>) -> Result<(), Full> {
+    reply.add_set_for(Section::Authority, zone.apex.wire(), &zone.soa, ttl)
 }
 
 /// Somebody else knows: who, and where they are if their names are below the cut.

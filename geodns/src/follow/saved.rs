@@ -19,7 +19,7 @@ const ASIDE: &str = "state.json.damaged";
 /// what is borrowed, and read to what is owned.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Saved<Channels = Each<Channel>, Rows = Each<Row>, Health = Remembered> {
-    /// Every row up to here is in what follows; `None`: start with a snapshot.
+    /// Every row up to here is in what follows; `None`: some may be missing, so start with a snapshot.
     #[serde(default)]
     pub(super) position: Option<Position>,
     /// The channels that are there: nothing else is known of them.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use verge_protocol::Place;
 
 /// What a record says of a place. Read from anything: a record without coordinates is an empty one, never an error.
@@ -29,7 +29,7 @@ impl Record {
 
 impl<'de> Deserialize<'de> for Record {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(RecordVisitor)
+        deserializer.deserialize_any(RecordVisitor { nested: false })
     }
 }
 
@@ -56,7 +56,18 @@ macro_rules! nothing_from {
     };
 }
 
-struct RecordVisitor;
+struct RecordVisitor {
+    /// Whether it reads what lies in a record.
+    nested: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for RecordVisitor {
+    type Value = Record;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Record, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
 
 impl<'de> Visitor<'de> for RecordVisitor {
     type Value = Record;
@@ -69,7 +80,10 @@ impl<'de> Visitor<'de> for RecordVisitor {
         let mut record = Record::default();
         while let Some(field) = fields.next_key::<&str>()? {
             match field {
-                "location" => record.nested = fields.next_value::<Record>()?.place(),
+                // What lies deeper is no layout, and nobody's stack is to follow it.
+                "location" if !self.nested => {
+                    record.nested = fields.next_value_seed(RecordVisitor { nested: true })?.place();
+                }
                 "latitude" | "lat" => record.latitude = fields.next_value::<Degrees>()?.0,
                 "longitude" | "lon" | "lng" => record.longitude = fields.next_value::<Degrees>()?.0,
                 _ => {
@@ -136,6 +150,7 @@ mod tests {
             (r#"{"location":{"latitude":1,"longitude":2},"latitude":3,"longitude":4}"#, "1,2"),
             (r#"{"location":"Frankfurt","latitude":3,"longitude":4}"#, "3,4"),
             (r#"{"location":{"latitude":1},"latitude":3,"longitude":4}"#, "3,4"),
+            (r#"{"location":{"location":{"latitude":1,"longitude":2}},"latitude":3,"longitude":4}"#, "3,4"),
         ] {
             assert_eq!(place(json).as_deref(), Some(expected), "{json}");
         }

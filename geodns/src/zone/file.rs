@@ -131,6 +131,11 @@ pub(super) mod tests {
         insta::assert_snapshot!(error);
     }
 
+    /// So many different TXT records of `big`.
+    fn texts(count: usize) -> String {
+        (0..count).map(|number| format!("big TXT {number:0>237}")).collect::<Vec<_>>().join("\n")
+    }
+
     #[test]
     fn faults_of_the_whole_zone() {
         let told = |text: &str| parse(text).unwrap_err().to_string();
@@ -141,6 +146,10 @@ pub(super) mod tests {
             "$TTL 60\n@ SOA ns admin 1 2 3 4 5\n@ NS ns\n@ NS www\nsub NS ns.sub\nsub NS ns2.sub\nns2.sub AAAA ::1",
         ];
         insta::assert_snapshot!(faults.map(told).join("\n\n"));
+        let long = |count| format!("$TTL 60\n@ SOA ns admin 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n{}", texts(count));
+        assert!(parse(&long(250)).is_ok());
+        let why = "the TXT records of `big.example.com.` take 66500 bytes: no message holds them all";
+        assert!(told(&long(266)).contains(why), "{}", told(&long(266)));
         let many = told(&"@ A x\n".repeat(30));
         assert_eq!((many.lines().count(), many.lines().last()), (21, Some("there are more; these were found first")));
         let missing =

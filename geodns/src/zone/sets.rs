@@ -8,6 +8,12 @@ use crate::dns::record::{RecordSet, RecordType};
 use super::read::Written;
 use super::report::{Position, Report};
 
+/// What a record takes besides its data: a pointer to its owner, type, class, TTL and length.
+const RECORD: usize = 12;
+
+/// The most bytes of a set: with header, question and OPT record it fits into a message.
+const SET_MAX: usize = 65_000;
+
 /// All that a zone file says about a name.
 #[derive(Debug)]
 pub(super) struct Draft {
@@ -52,7 +58,7 @@ pub(super) fn gather(mut records: Vec<Written>, report: &mut Report) -> Vec<Draf
 }
 
 fn set(records: Vec<Written>, report: &mut Report) -> DraftSet {
-    let (record_type, first_ttl) = (records[0].record_type, records[0].ttl);
+    let (owner, record_type, first_ttl) = (records[0].owner.clone(), records[0].record_type, records[0].ttl);
     let ttl = records.iter().map(|record| record.ttl).min().unwrap_or(first_ttl);
     if let Some(other) = records.iter().find(|record| record.ttl != first_ttl) {
         let text = format!(
@@ -71,6 +77,11 @@ fn set(records: Vec<Written>, report: &mut Report) -> DraftSet {
         } else {
             report.warn(record.at, format!("this {record_type} record of `{}` is there already", record.owner), None);
         }
+    }
+    let bytes: usize = data.iter().map(|data| RECORD + data.len()).sum();
+    if bytes > SET_MAX {
+        let text = format!("the {record_type} records of `{owner}` take {bytes} bytes: no message holds them all");
+        report.fault(at[0], text, Some("a message has at most 65,535 bytes, and a set is sent whole or not at all"));
     }
     DraftSet { records: RecordSet { record_type, ttl, data }, at }
 }

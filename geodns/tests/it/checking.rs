@@ -1,7 +1,8 @@
 //! `check-config`, as an operator runs it.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// A configuration with one zone, whose file includes another.
 fn write(folder: &Path, included: &str, more: &str) {
@@ -34,6 +35,25 @@ fn a_good_configuration_is_shown_with_what_it_bounds() {
     assert_eq!(code, Some(0), "{errors}");
     assert!(shown.contains("and its readers are elsewhere after at most: 75s") && !shown.contains("vrg_x"), "{shown}");
     assert!(!folder.path().join("data").exists(), "nothing is made to check a configuration");
+}
+
+/// Neither a file that it can do without nor a signal that others reload at ends it.
+#[test]
+fn a_database_that_is_gone_is_no_reason_not_to_run() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "@ MX 10 mail\nmail A 192.0.2.2\n", "database = \"nowhere.mmdb\"");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_verge-geodns"));
+    let mut node =
+        command.arg("--config").arg(folder.path().join("geodns.toml")).stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(node.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let start: Vec<String> = log.by_ref().take_while(|line| !line.contains("listening")).collect();
+    assert!(start.iter().any(|line| line.contains("nowhere.mmdb")), "{start:?}");
+    let pid = node.id().to_string();
+    assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    assert!(log.any(|line| line.contains("SIGHUP")), "it ended");
+    assert!(node.try_wait().unwrap().is_none());
+    node.kill().unwrap();
+    node.wait().unwrap();
 }
 
 #[test]

@@ -230,7 +230,7 @@ async fn the_operators_word_goes_before_that_of_probes() {
         fleet.tell(edge, |row| row["force"] = json!("down"));
     }
     until("nobody to be named", async || fleet.named().await.0.is_empty()).await;
-    assert_eq!(fleet.world.told("demo.example.com A").await, "NOERROR aa ^ @ 300 SOA");
+    assert_eq!(fleet.world.told("demo.example.com A").await, "NOERROR aa ^ @ 60 SOA");
     fleet.stop().await;
 }
 

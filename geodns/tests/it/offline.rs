@@ -128,7 +128,7 @@ async fn without_a_probe_that_succeeds_all_count_as_up() {
         assert_eq!(world.metric("verge_dns_isolated").await, Some(1.0));
         until("that to be answered by", async || world.led("demo.example.com", "192.0.2.0/24").await == expected).await;
         if expected.is_empty() {
-            assert_eq!(world.told("demo.example.com A").await, "NOERROR aa ^ @ 300 SOA");
+            assert_eq!(world.told("demo.example.com A").await, "NOERROR aa ^ @ 60 SOA");
         }
         // A node that starts now, with no origin and no edge in reach, names the nearest all the same.
         let mut world = world;
@@ -163,9 +163,19 @@ async fn the_very_first_start_denies_no_site() {
     let node = world.another(|config| config.origins = vec![nowhere]).await;
     assert_eq!(udp(node.dns_addr(), &query("demo.example.com A")).await.told(), "SERVFAIL");
     assert_eq!(udp(node.dns_addr(), &query("www.example.com A")).await.told(), "NOERROR aa = www 3600 A 192.0.2.80");
+    // A site may be at the zone's own name, at one that has other records, and where a wildcard stands in.
+    for (question, told) in [
+        ("example.com A", "SERVFAIL"),
+        ("example.com AAAA", "SERVFAIL"),
+        ("huge.example.com A", "SERVFAIL"),
+        ("anything.wild.example.com TXT", "SERVFAIL"),
+    ] {
+        assert_eq!(udp(node.dns_addr(), &query(question)).await.told(), told, "{question}");
+    }
+    assert!(udp(node.dns_addr(), &query("huge.example.com MX")).await.told().starts_with("NOERROR aa"));
     let health = reqwest::get(format!("http://{}/healthz", node.private_addr())).await.unwrap();
     assert_eq!(health.status(), 503);
-    assert!(health.text().await.unwrap().contains("no origin was heard yet"));
+    assert!(health.text().await.unwrap().contains("no origin has told yet"));
     end(node).await;
     world.stop().await;
 }

@@ -11,17 +11,19 @@ impl Channels {
     /// Goes on where another process ended. Manifests are still to be [held](Self::hold).
     pub(in crate::follow) fn restore(saved: Saved) -> Self {
         let mut channels = Self::default();
-        let Some(position) = saved.position else { return channels };
-        let resumed = saved.rows.resume(position);
+        let of_position = saved.position.map(|position| position.generation);
         for Serving { generation, row } in saved.serving {
             if let Ok(Entry::Channel(HostLabel { site, channel }, Some(state))) = row.entry() {
                 channels.followed.entry((site, channel)).or_default().served = Some(Told { generation, row, state });
             }
         }
         for SavedRow { generation, row } in saved.rows.entries {
-            channels.tell(generation.unwrap_or(position.generation), row);
+            // Of no known history: it is told again.
+            let Some(generation) = generation.or(of_position) else { continue };
+            channels.tell(generation, row);
         }
-        channels.position = Some(resumed);
+        // Where some are lost, nobody knows what else there is until everything was told again.
+        channels.position = saved.position.filter(|_| saved.rows.lost == 0);
         // A file that was tampered with, or a bug: what no row tells of is not served.
         channels.followed.retain(|_, followed| followed.told.is_some() || followed.refused.is_some());
         channels
@@ -54,7 +56,7 @@ mod tests {
     use verge_protocol::Seq;
     use verge_protocol::state::Row;
 
-    use super::super::scene::{NOW, at, hold, lagging, release, row, rows, serves};
+    use super::super::scene::{NOW, at, hold, lagging, place, release, row, rows, serves};
     use super::*;
 
     #[test]
@@ -80,9 +82,16 @@ mod tests {
         let mut json = serde_json::to_value(channels.saved()).unwrap();
         json["rows"][0]["seq"] = json!("a version from the future counts in words");
         let mut restored = Channels::restore(serde_json::from_value(json).unwrap());
-        assert_eq!(restored.applied().position, Some(at(1, 0)));
-        assert_eq!(restored.apply(Change::Rows(at(1, 2), vec![row("a", 1, 1, &[]), row("b", 2, 2, &[])])), []);
-        assert_eq!(restored.saved(), channels.saved());
+        hold(&mut restored, 2);
+        for _restart in 0..2 {
+            let labels = |channels: &Channels| ["a", "b"].map(|label| place(channels, label));
+            assert_eq!((restored.applied().position, labels(&restored)), (None, ["unknown", "served"]));
+            assert!(restored.applied().can_serve());
+            restored = Channels::restore(restored.saved());
+            hold(&mut restored, 2);
+        }
+        assert_eq!(restored.apply(Change::Snapshot(at(1, 2), vec![row("a", 1, 1, &[]), row("b", 2, 2, &[])])), []);
+        assert_eq!((restored.saved().rows, place(&restored, "c")), (channels.saved().rows, "empty"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use verge_protocol::state::{ChannelState, Inherited, Row};
 use verge_protocol::{Generation, Json, Lifetime, Position, ReleaseNumber, Seq, Timestamp};
 
 use super::{Channels, Notice};
-use crate::table::{Channel, Resources};
+use crate::table::{Channel, Place, Resources};
 use crate::testing::{manifest, resources, traffic};
 
 pub(super) const NOW: Timestamp = Timestamp(1_000);
@@ -71,4 +71,15 @@ pub(super) fn serves(channels: &Channels, site: &str) -> String {
 pub(super) fn lagging(channels: &Channels) -> Vec<(String, u64, String)> {
     let lags = channels.applied().lagging.into_iter();
     lags.map(|lag| (lag.site.to_string(), lag.seq.0, lag.reason)).collect()
+}
+
+/// What is at a label.
+pub(super) fn place(channels: &Channels, label: &str) -> &'static str {
+    match channels.table(|_| traffic()).label(label) {
+        Place::Served(_) => "served",
+        Place::Coming(Some(_)) => "coming",
+        Place::Coming(None) => "unknown",
+        Place::Moved(_) => "moved",
+        Place::Empty => "empty",
+    }
 }

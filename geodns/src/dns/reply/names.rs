@@ -2,6 +2,9 @@
 
 use crate::dns::name;
 
+/// What 14 bits can point at.
+const FARTHEST: u16 = 0x3fff;
+
 /// Room for the question, a chain of aliases and the owners of a referral.
 const MOST: usize = 12;
 
@@ -15,7 +18,7 @@ pub(super) struct Names<'n> {
 impl<'n> Names<'n> {
     /// A canonical name was written at `at`. What cannot be pointed at, or has no room here, is not remembered.
     pub(super) fn add(&mut self, at: usize, name: &'n [u8]) {
-        if let (Some(room), Ok(at @ ..=0x3fff)) = (self.known.get_mut(self.count), u16::try_from(at)) {
+        if let (Some(room), Ok(at @ ..=FARTHEST)) = (self.known.get_mut(self.count), u16::try_from(at)) {
             *room = (at, name);
             self.count += 1;
         }
@@ -39,7 +42,8 @@ impl<'n> Names<'n> {
             let found = known.iter().find_map(|(at, known)| {
                 let start = known.len().checked_sub(rest.len())?;
                 let whole = name::ancestors(known).any(|part| part.len() == rest.len());
-                (whole && known[start..] == *rest).then(|| at + u16::try_from(start).unwrap_or(0))
+                let at = at + u16::try_from(start).unwrap_or(0);
+                (whole && known[start..] == *rest && at <= FARTHEST).then_some(at)
             });
             if let Some(at) = found {
                 return (labels, Some(at));
@@ -64,5 +68,9 @@ mod tests {
         assert_eq!(names.compress(b"\x01a\x02ns\x07example\0"), (&b"\x01a"[..], Some(60)));
         assert_eq!(names.compress(b"\x07example\0"), (&b""[..], Some(16)));
         assert_eq!(names.compress(b"\x02le\0"), (&b"\x02le"[..], None));
+        // Of a name that begins within reach, what does not is written again.
+        names.add(0x3ffc, b"\x05far-1\x05large\0");
+        assert_eq!(names.compress(b"\x05far-1\x05large\0"), (&b""[..], Some(0x3ffc)));
+        assert_eq!(names.compress(b"\x05large\0"), (&b"\x05large"[..], None));
     }
 }
