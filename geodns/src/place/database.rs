@@ -42,10 +42,10 @@ pub(crate) struct About {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DatabaseError {
     /// It cannot be read.
-    #[error("cannot read it: {0}")]
+    #[error("cannot read it")]
     Read(#[from] std::io::Error),
     /// It is not in the format, or breaks off.
-    #[error("it is no whole MMDB file: {0}")]
+    #[error("it is no whole MMDB file")]
     Damaged(#[from] MaxMindDbError),
     /// Its tree has circles or shared branches.
     #[error("it is no whole MMDB file: it has more networks than its tree of {nodes} nodes can have")]
@@ -109,6 +109,7 @@ impl Database {
 mod tests {
     use ipnet::IpNet;
     use proptest::prelude::*;
+    use verge_daemon::chain;
     use verge_mmdb::{Family as Families, Value};
 
     use super::super::testing::{city, database};
@@ -199,7 +200,7 @@ mod tests {
         let countries = database(Families::V4, &[(network("10.0.0.0/8"), country)]);
         insta::assert_snapshot!(
             [Database::read(&countries), Database::read(b""), Database::open(Path::new("/nowhere"))]
-                .map(|result| result.unwrap_err().to_string())
+                .map(|result| chain(&result.unwrap_err()))
                 .join("\n"),
             @r"
         `Test-City` has no coordinates: expected a database of cities, whose records have location.latitude and location.longitude, or latitude and longitude

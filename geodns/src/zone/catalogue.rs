@@ -44,14 +44,21 @@ impl Catalogue {
         let mut catalogue = Self { zones, by_apex, depths, kept_back: Vec::new(), elsewhere: 0 };
         catalogue.nest();
         let mut notices = Notices::up_to(Self::NOTICES);
+        let mut kept_back = Vec::new();
         for (name, fence) in names {
             match catalogue.index(name.wire()) {
                 Some(index) => {
                     if let Err(notice) = catalogue.zones[index].add(name, *fence) {
-                        notices.push(notice);
+                        kept_back.push((name, notice));
                     }
                 }
                 None => catalogue.elsewhere += 1,
+            }
+        }
+        // Now that all are there: an alias that leads to the fleet is as good as the fleet's own word.
+        for (name, notice) in kept_back {
+            if !catalogue.leads_to_fleet(name.wire()) {
+                notices.push(notice);
             }
         }
         catalogue.kept_back = notices.into_vec();
@@ -84,6 +91,16 @@ impl Catalogue {
                 self.zones[above].pave(apex.wire());
             }
         }
+    }
+
+    /// Whether `name` is an alias of a name that the fleet answers for.
+    fn leads_to_fleet(&self, name: &[u8]) -> bool {
+        let find = |name| match self.zone(name)?.find(name) {
+            Found::Node { node, .. } => Some(node),
+            Found::Delegated { .. } | Found::Missing { .. } => None,
+        };
+        let alias = find(name).and_then(|node| node.set(RecordType::CNAME));
+        alias.and_then(|alias| find(&alias.data[0])).is_some_and(|node| node.fleet.is_some())
     }
 
     fn index(&self, name: &[u8]) -> Option<usize> {
@@ -203,7 +220,7 @@ mod tests {
     #[test]
     fn the_fleets_names_stand_beside_the_operators() {
         let file = Arc::new(zone(
-            "@ TXT apex\nown A 192.0.2.1\nalias CNAME own\ntext TXT here\nsub NS ns.net.\n\
+            "@ TXT apex\nown A 192.0.2.1\nalias CNAME own\nwww CNAME text\ntext TXT here\nsub NS ns.net.\n\
              *.wild A 192.0.2.1\n*.wild TXT x",
         ));
         let asked = [
@@ -211,6 +228,7 @@ mod tests {
             "own.example.com",
             "alias.example.com",
             "text.example.com",
+            "www.example.com",
             "sub.example.com",
             "x.sub.example.com",
             "a.b.pages.example.com",
@@ -226,10 +244,11 @@ mod tests {
             ("own.example.com", None, 1),
             ("alias.example.com", None, 1),
             ("text.example.com", Some(4), 1),
-            ("a.b.pages.example.com", Some(7), 0),
-            ("b.pages.example.com", Some(8), 0),
+            ("www.example.com", None, 1),
+            ("a.b.pages.example.com", Some(8), 0),
+            ("b.pages.example.com", Some(9), 0),
             ("pages.example.com", None, 0),
-            ("site.wild.example.com", Some(9), 0),
+            ("site.wild.example.com", Some(10), 0),
         ] {
             let node = zone.node(name(asked).wire()).unwrap();
             assert_eq!((node.fleet.map(|fence| fence.0), node.sets.len()), (fleet, sets), "{asked}");
