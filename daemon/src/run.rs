@@ -127,3 +127,12 @@ pub async fn terminated() -> std::io::Result<&'static str> {
         _ = terminate.recv() => "SIGTERM",
     })
 }
+
+/// The same, or SIGHUP: what a process gets whose terminal is closed.
+pub async fn terminated_or_closed() -> std::io::Result<&'static str> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::select! {
+        name = terminated() => name,
+        _ = hangup.recv() => Ok("SIGHUP"),
+    }
+}

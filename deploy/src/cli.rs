@@ -344,6 +344,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_mistyped_is_told_how_it_should_be() {
+        let told = |typed: &str| {
+            Cli::try_parse_from(["verge"].into_iter().chain(typed.split_whitespace())).unwrap_err().to_string()
+        };
+        let name = told("edges token Bad_Name");
+        assert!(name.contains("`Bad_Name` cannot name an edge: use a-z, 0-9 and single hyphens inside"), "{name}");
+        let place = told("edges set fra-1 --place 50,200");
+        assert!(place.contains("latitude, from -90 to 90, and longitude, from -180 to 180"), "{place}");
+    }
+
+    #[test]
     fn a_token_is_never_a_flag() {
         assert!(Cli::try_parse_from(["verge", "status", "--token", "vrg_x"]).is_err());
     }

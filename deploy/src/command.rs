@@ -4,12 +4,14 @@ mod dns;
 mod domains;
 mod edges;
 mod failures;
+mod fences;
 mod push;
 mod releases;
 mod rollback;
 mod sites;
 mod status;
 mod summary;
+mod token;
 #[cfg(feature = "up")]
 mod up;
 

@@ -66,7 +66,8 @@ impl ConnectionError {
             Self::Setup(SetupError::Certificates(_)) => {
                 Some("install the package that brings them, often ca-certificates")
             }
-            Self::TokenFile { .. } | Self::Address(_) | Self::Setup(SetupError::Token) => None,
+            Self::Setup(SetupError::Token) => Some(Token::WHERE_FROM),
+            Self::TokenFile { .. } | Self::Address(_) => None,
         }
     }
 }
@@ -105,8 +106,8 @@ fn find(wanted: &Wanted<'_>, environment: &Environment) -> Result<(Address, Toke
 /// Finds a name server: `named`, else that of the environment or of the profile, and makes a client for it.
 pub fn node(named: Option<&str>, wanted: &Wanted<'_>, environment: &Environment) -> Result<Node, ConnectionError> {
     let address = match named.or(environment.node.as_deref()) {
-        Some(address) => address.parse()?,
-        None => profiled_node(wanted, environment)?.parse()?,
+        Some(address) => Address::of_node(address)?,
+        None => Address::of_node(&profiled_node(wanted, environment)?)?,
     };
     Ok(Node::new(address)?)
 }
@@ -236,6 +237,7 @@ mod tests {
         std::fs::write(&file, "\n").unwrap();
         assert!(matches!(world.find(&wanted), Err(ConnectionError::TokenFile { .. })));
         std::fs::write(&file, "a\nb").unwrap();
-        assert!(matches!(open(&wanted, &world.environment), Err(ConnectionError::Setup(SetupError::Token))));
+        let error = open(&wanted, &world.environment).err().unwrap();
+        assert!(matches!(error, ConnectionError::Setup(SetupError::Token)) && error.hint() == Some(Token::WHERE_FROM));
     }
 }

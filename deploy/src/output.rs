@@ -98,6 +98,12 @@ impl Output {
         self.message(format_args!("{label} {text}"));
     }
 
+    /// Says what to do about what was warned of.
+    pub fn hint(&self, text: impl fmt::Display) {
+        let label = self.messages_style().cyan().bold().apply_to("hint:");
+        self.message(format_args!("{label} {text}"));
+    }
+
     /// Says why a command ended early, and what to do about it. An origin's words may be among it, so each is kept to its line.
     pub fn fail(&self, failure: &Failure) {
         let style = self.messages_style();
@@ -173,6 +179,7 @@ mod tests {
         let output = Output::new(results.clone(), messages.clone(), manner);
         output.say("going");
         output.warn("odd");
+        output.hint("make it even");
         let step = output.step("hashing", Unit::Bytes, 2000);
         step.advance(2000);
         step.finish("hashed 2 files");

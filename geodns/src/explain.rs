@@ -117,7 +117,7 @@ fn found(view: &View, name: &Name) -> (String, Option<FenceId>) {
             let then = if hop == 0 { "refused" } else { "resolvers go on by themselves" };
             return (format!("{text}in none of the zones served here: {then}"), None);
         };
-        let zone = &zone.apex;
+        let zone = plain(&zone.apex);
         let end = match known {
             Known::Missing if !view.told => format!("no name that is known in {zone} yet: no origin was heard"),
             Known::Missing => format!("no such name in {zone}"),
@@ -126,7 +126,7 @@ fn found(view: &View, name: &Name) -> (String, Option<FenceId>) {
                 return (format!("{text}a site's name in {zone}"), Some(fence));
             }
             Known::Node { at: At::Alias(set), .. } => {
-                let _ = write!(text, "an alias in {zone} of {}: ", Name::from_canonical(&set.data[0]));
+                let _ = write!(text, "an alias in {zone} of {}: ", plain(&Name::from_canonical(&set.data[0])));
                 continue;
             }
             Known::Node { node, .. } if node.sets.is_empty() => format!("no records of its own in {zone}"),
@@ -135,6 +135,17 @@ fn found(view: &View, name: &Name) -> (String, Option<FenceId>) {
         return (text + &end, None);
     }
     (text + "aliases that come to no end", None)
+}
+
+/// A name without the last dot, which reads like the end of a sentence.
+fn plain(name: &Name) -> String {
+    match name.to_string() {
+        root if root == "." => root,
+        mut name => {
+            name.truncate(name.trim_end_matches('.').len());
+            name
+        }
+    }
 }
 
 fn rank(health: &HealthTable, family: Family, ranked: Ranked) -> RankedEdge {
@@ -169,8 +180,8 @@ mod tests {
         let name = Name::parse("nowhere.example.com").unwrap();
         let heard = testing::view();
         let unheard = View { told: false, ..heard.clone() };
-        assert_eq!(found(&heard, &name), ("no such name in example.com.".to_owned(), None));
-        let unknown = "no name that is known in example.com. yet: no origin was heard";
+        assert_eq!(found(&heard, &name), ("no such name in example.com".to_owned(), None));
+        let unknown = "no name that is known in example.com yet: no origin was heard";
         assert_eq!(found(&unheard, &name), (unknown.to_owned(), None));
     }
 }

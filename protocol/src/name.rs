@@ -9,15 +9,15 @@ use crate::text::serde_as_text;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// Nothing there.
-    #[error("a {kind} name cannot be empty")]
+    #[error("the name of {kind} cannot be empty")]
     Empty {
-        /// What was to be named.
+        /// What was to be named, with its article.
         kind: &'static str,
     },
     /// Too long for its place in a host name.
-    #[error("`{name}` is too long for a {kind} name: at most {most} characters")]
+    #[error("`{name}` is too long for the name of {kind}: at most {most} characters")]
     TooLong {
-        /// What was to be named.
+        /// What was to be named, with its article.
         kind: &'static str,
         /// The text.
         name: String,
@@ -25,17 +25,17 @@ pub enum NameError {
         most: usize,
     },
     /// Something a host name cannot hold, or `--`, which parts a channel from its site.
-    #[error("`{name}` cannot name a {kind}: use a-z, 0-9 and single hyphens inside")]
+    #[error("`{name}` cannot name {kind}: use a-z, 0-9 and single hyphens inside")]
     Characters {
-        /// What was to be named.
+        /// What was to be named, with its article.
         kind: &'static str,
         /// The text.
         name: String,
     },
     /// It would read as something else in a host name or on the command line.
-    #[error("`{name}` cannot name a {kind}: it reads like {reads_like}")]
+    #[error("`{name}` cannot name {kind}: it reads like {reads_like}")]
     Reserved {
-        /// What was to be named.
+        /// What was to be named, with its article.
         kind: &'static str,
         /// The text.
         name: String,
@@ -106,12 +106,12 @@ macro_rules! name {
 name! {
     /// Names a site; the first label of its host name. 40 characters at most, so that every `<channel>--<site>` fits the 63
     /// characters of a DNS label (RFC 1035 §2.3.4).
-    SiteName, "site", 40, |_| None
+    SiteName, "a site", 40, |_| None
 }
 
 name! {
     /// Names a channel of a site: `live`, or a preview such as `pr-12`. 21 characters at most (see [`SiteName`]).
-    ChannelName, "channel", 21, |name| match name {
+    ChannelName, "a channel", 21, |name| match name {
         _ if name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit()) => Some("a release's host"),
         _ if name.strip_prefix('v').is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit())) => Some("a release"),
         _ => None,
@@ -120,23 +120,23 @@ name! {
 
 name! {
     /// Names an edge in the fleet, e.g. `fra-1`.
-    EdgeName, "edge", 63, |_| None
+    EdgeName, "an edge", 63, |_| None
 }
 
 name! {
     /// Names a GeoDNS node, e.g. `ns-1`.
-    NodeName, "node", 63, |_| None
+    NodeName, "a node", 63, |_| None
 }
 
 name! {
     /// Names a region that edges are in and sites may be fenced to: a continent, a country, or whatever else the operator
     /// parts the world by. `eu`, `de`.
-    Region, "region", 20, |_| None
+    Region, "a region", 20, |_| None
 }
 
 name! {
     /// Names a build between its creation and its release. Chosen by the origin.
-    BuildId, "build", 63, |_| None
+    BuildId, "a build", 63, |_| None
 }
 
 impl ChannelName {
@@ -166,6 +166,8 @@ mod tests {
         for bad in ["", "-a", "a-", "a--b", "A", "a.b", "ä", "a/b", "a b", "xn--bcher-kva"] {
             assert!(bad.parse::<SiteName>().is_err(), "{bad}");
         }
+        let error = "Bad_Name".parse::<EdgeName>().unwrap_err();
+        assert_eq!(error.to_string(), "`Bad_Name` cannot name an edge: use a-z, 0-9 and single hyphens inside");
         assert!("a".repeat(SiteName::MAX).parse::<SiteName>().is_ok());
         assert!("a".repeat(SiteName::MAX + 1).parse::<SiteName>().is_err());
     }

@@ -14,7 +14,9 @@ pub struct Place {
 
 /// Text that is not a place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a place: expected degrees of latitude and longitude, such as 50.11,8.68")]
+#[error(
+    "`{0}` is not a place: expected degrees of latitude, from -90 to 90, and longitude, from -180 to 180, such as 50.11,8.68"
+)]
 pub struct PlaceError(String);
 
 impl Place {
@@ -91,7 +93,11 @@ mod tests {
     fn only_what_is_on_earth_is_a_place() {
         assert_eq!(place("-33.9, 151.2").to_string(), "-33.9,151.2");
         for bad in ["", "1", "91,0", "0,181", "NaN,0", "0,inf", "a,b", "1,2,3"] {
-            assert!(bad.parse::<Place>().is_err(), "{bad}");
+            let error = bad.parse::<Place>().unwrap_err().to_string();
+            assert!(
+                error.starts_with(&format!("`{bad}` is not a place")) && error.contains("from -180 to 180"),
+                "{error}"
+            );
         }
     }
 }

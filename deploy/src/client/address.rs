@@ -25,8 +25,20 @@ impl FromStr for Address {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
+        Self::read(text, "it should look like https://server.example.com")
+    }
+}
+
+impl Address {
+    /// That of a name server's private listener, which is seldom behind TLS.
+    pub fn of_node(text: &str) -> Result<Self, AddressError> {
+        Self::read(text, "it should look like http://127.0.0.1:7601")
+    }
+
+    /// Reads a URL; of what is none at all, `like` says what one looks like.
+    fn read(text: &str, like: &'static str) -> Result<Self, AddressError> {
         let refuse = |reason| AddressError { text: text.to_owned(), reason };
-        let url: Url = text.parse().map_err(|_| refuse("it should look like https://server.example.com"))?;
+        let url: Url = text.parse().map_err(|_| refuse(like))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(refuse("it should start with https:// or http://"));
         }

@@ -7,6 +7,7 @@ use reqwest::StatusCode;
 use verge_protocol::api::ErrorBody;
 
 use super::address::Address;
+use super::token::Token;
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -93,9 +94,10 @@ impl ClientError {
             Self::Cut { .. } | Self::Stalled { .. } => Some("run it again: what has arrived is kept".into()),
             Self::Foreign { .. } => Some("check that VERGE_ORIGIN is the address of an origin's API".into()),
             Self::Gateway { .. } => None,
+            // The origin's own hint is for who has sent no token, as is never done here.
+            Self::Refused { status: Some(StatusCode::UNAUTHORIZED), .. } => Some(Token::WHERE_FROM.into()),
             Self::Refused { body: ErrorBody { hint: Some(hint), .. }, .. } => Some(hint.clone()),
             Self::Refused { status, .. } => match status.map(|status| status.as_u16()) {
-                Some(401) => Some("check VERGE_TOKEN: it is unknown to this origin, or has expired".into()),
                 Some(403) => Some("ask for a token that allows this".into()),
                 _ => None,
             },

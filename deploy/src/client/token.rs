@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 pub struct Token(String);
 
 impl Token {
+    /// What to do about one that is not taken. Whoever reads it has named a token already, perhaps without knowing which counts.
+    pub const WHERE_FROM: &str = "the token is that of --token-file, else of VERGE_TOKEN, else of the profile: was it cut when it was copied, or is it for another origin?";
+
     /// Takes a token as it was found; white space around it, such as a file's last line end, does not count.
     pub fn new(text: impl AsRef<str>) -> Self {
         Self(text.as_ref().trim().to_owned())

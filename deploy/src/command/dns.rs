@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use verge_protocol::api::{IssuedToken, Node};
 use verge_protocol::explanation::Explanation;
 
-use super::Context;
+use super::{Context, token};
 use crate::cli;
 use crate::connection;
 use crate::exit::Exit;
@@ -37,9 +37,9 @@ pub(super) async fn run(command: &cli::Dns, context: &Context<'_>) -> Result<Exi
         }
         cli::Dns::Token { node } => {
             let client = context.client()?;
-            let IssuedToken { token } = client.issue_node_token(node).await?;
-            context.output.say(format_args!("a token for {node}, shown once; earlier ones have stopped working:"));
-            context.answer(&json!({ "node": node, "token": token }), || Ok(token.clone()))
+            let issued: IssuedToken = client.issue_node_token(node).await?;
+            token::introduce(node, context.output);
+            context.answer(&json!({ "node": node, "token": issued.token }), || Ok(issued.token.clone()))
         }
     }
 }

@@ -9,7 +9,7 @@ use verge_protocol::EdgeName;
 use verge_protocol::api::{ForceEdge, IssuedToken, Status};
 use verge_protocol::fleet::EdgeState;
 
-use super::{Context, status};
+use super::{Context, fences, status, token};
 use crate::cli;
 use crate::client::Client;
 use crate::exit::Exit;
@@ -21,7 +21,10 @@ pub(super) async fn run(command: Option<&cli::Edges>, context: &Context<'_>) -> 
         None => {
             let fleet: Status = client.get("/v1/status").await?;
             let answer = serde_json::to_value(&fleet.edges)?;
-            context.answer(&answer, || Ok(listing::fleet(&fleet.edges, context.environment.now, context.output)))
+            let exit = context
+                .answer(&answer, || Ok(listing::fleet(&fleet.edges, context.environment.now, context.output)))?;
+            fences::warn(&fleet, context);
+            Ok(exit)
         }
         Some(cli::Edges::Add { edge, described, no_token }) => {
             let fleet: Status = client.get("/v1/status").await?;
@@ -41,6 +44,7 @@ pub(super) async fn run(command: Option<&cli::Edges>, context: &Context<'_>) -> 
                 let hint = format!("`{} edges token {edge}`", context.environment.program);
                 context.output.say(format_args!("it has a token, which goes on working; {hint} issues another"));
             }
+            fences::check(&client, context).await;
             Ok(Exit::Success)
         }
         Some(cli::Edges::Set { edge, described }) => {
@@ -48,17 +52,19 @@ pub(super) async fn run(command: Option<&cli::Edges>, context: &Context<'_>) -> 
             let current = fleet.edges.into_iter().find(|known| known.name == *edge).and_then(|known| known.state);
             let Some(current) = current else { return Err(describe::not_described(edge)) };
             let settings = describe::settings(described, Some(current))?;
-            answer(edge, &client.put(&path(edge), &settings).await?, context)
+            answer(edge, &client.put(&path(edge), &settings).await?, &client, context).await
         }
         Some(cli::Edges::Force { edge, to }) => {
             let wish = ForceEdge { force: (*to).into() };
-            answer(edge, &client.put(&format!("{}/force", path(edge)), &wish).await?, context)
+            answer(edge, &client.put(&format!("{}/force", path(edge)), &wish).await?, &client, context).await
         }
         Some(cli::Edges::Remove { edge }) => {
             client.delete(&path(edge)).await?;
-            context.answer(&json!({ "edge": edge, "removed": true }), || {
+            let exit = context.answer(&json!({ "edge": edge, "removed": true }), || {
                 Ok(format!("{edge} is removed; no reader is sent to it, and its token has stopped working"))
-            })
+            })?;
+            fences::check(&client, context).await;
+            Ok(exit)
         }
         Some(cli::Edges::Token { edge }) => {
             let token = issue(&client, edge, context).await?;
@@ -72,14 +78,16 @@ fn path(edge: &EdgeName) -> String {
 }
 
 /// Tells how readers are sent to an edge now.
-fn answer(edge: &EdgeName, state: &Value, context: &Context<'_>) -> Result<Exit, Failure> {
-    context.answer(&json!({ "edge": edge, "state": state }), || {
+async fn answer(edge: &EdgeName, state: &Value, client: &Client, context: &Context<'_>) -> Result<Exit, Failure> {
+    let exit = context.answer(&json!({ "edge": edge, "state": state }), || {
         Ok(listing::edge(edge, &EdgeState::deserialize(state)?, context.output))
-    })
+    })?;
+    fences::check(client, context).await;
+    Ok(exit)
 }
 
 async fn issue(client: &Client, edge: &EdgeName, context: &Context<'_>) -> Result<String, Failure> {
-    let IssuedToken { token } = client.issue_edge_token(edge).await?;
-    context.output.say(format_args!("a token for {edge}, shown once; earlier ones have stopped working:"));
-    Ok(token)
+    let issued: IssuedToken = client.issue_edge_token(edge).await?;
+    token::introduce(edge, context.output);
+    Ok(issued.token)
 }

@@ -6,7 +6,7 @@ use verge_protocol::api::{Edge, Status};
 use verge_protocol::report::LIVE_SECONDS;
 use verge_protocol::{Position, Timestamp};
 
-use super::{Context, sites};
+use super::{Context, fences, sites};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Output, human, table};
@@ -14,11 +14,16 @@ use crate::output::{Output, human, table};
 pub(super) async fn run(context: &Context<'_>) -> Result<Exit, Failure> {
     let client = context.client()?;
     let answer: Value = client.get("/v1/status").await?;
-    context.answer(&answer, || {
+    let exit = context.answer(&answer, || {
         let status = Status::deserialize(&answer)?;
         let origin = client.origin().to_string();
         Ok(text(&origin, &status, context.environment.now, context.output))
-    })
+    })?;
+    // As JSON it is passed on even if it is not understood here.
+    if let Ok(status) = Status::deserialize(&answer) {
+        fences::warn(&status, context);
+    }
+    Ok(exit)
 }
 
 fn text(origin: &str, status: &Status, now: Timestamp, output: &Output) -> String {

@@ -29,7 +29,7 @@ pub(super) async fn run(arguments: &cli::Up, context: &Context<'_>) -> Result<Ex
     telemetry::init(LogFormat::Human, &arguments.log)
         .map_err(|error| Failure::new(Exit::Usage, &error).hint(Some("try --log info")))?;
     // Listened for from the start, before there is anything: a signal must not leave half of it behind.
-    let mut ended = pin!(verge_daemon::run::terminated());
+    let mut ended = pin!(verge_daemon::run::terminated_or_closed());
     tokio::select! {
         biased;
         signal = &mut ended => return Ok(stopped(signal?, context)),

@@ -1,10 +1,15 @@
 //! Tables.
 
-use comfy_table::{Attribute, Cell, ContentArrangement, Table};
+use comfy_table::{Attribute, Cell, ColumnConstraint, ContentArrangement, Table, Width};
 
 use super::Output;
 
-/// A table without lines: a head, and columns two spaces apart. Where the width is known it is kept to, else nothing is cut.
+/// Columns of a terminal between two columns of a table.
+const GAP: u16 = 2;
+
+/// A table without lines: a head, and columns two spaces apart. Where the width is known it is kept to by breaking cells between
+/// words. No word is ever broken, for addresses and names are copied from here: where the words alone are too wide, each row is left
+/// for the terminal to break.
 pub fn table(output: &Output, head: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING);
@@ -13,14 +18,90 @@ pub fn table(output: &Output, head: &[&str], rows: Vec<Vec<String>>) -> String {
     } else {
         table.force_no_tty();
     }
-    match output.manner().width {
-        Some(width) => table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width),
-        None => table.set_content_arrangement(ContentArrangement::Disabled),
-    };
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    let widths = output.manner().width.and_then(|width| widths(head, &rows, width));
     table.set_header(head.iter().map(|title| Cell::new(title).add_attribute(Attribute::Dim)));
     table.add_rows(rows);
     for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
+        column.set_padding((0, GAP));
+    }
+    for (column, width) in table.column_iter_mut().zip(widths.into_iter().flatten()) {
+        column.set_constraint(ColumnConstraint::Absolute(Width::Fixed(width + GAP)));
     }
     table.trim_fmt()
+}
+
+/// How wide each column is in `most`. Each has its widest word; what is left is shared by those whose cells are still broken. `None`
+/// where not even the words fit.
+fn widths(head: &[&str], rows: &[Vec<String>], most: u16) -> Option<Vec<u16>> {
+    let widest = |column: usize, parts: fn(&str) -> Vec<&str>| {
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(String::as_str).chain([head[column]]);
+        let widths = cells.flat_map(parts).map(console::measure_text_width);
+        // So much does not fit anyway.
+        u16::try_from(widths.max().unwrap_or_default()).unwrap_or(u16::MAX - GAP)
+    };
+    let each = |parts| (0..head.len()).map(|column| widest(column, parts)).collect::<Vec<u16>>();
+    let (mut widths, whole) = (each(|cell| cell.split([' ', '\n']).collect()), each(|cell| cell.lines().collect()));
+    let taken = widths.iter().map(|width| width + GAP).fold(0, u16::saturating_add);
+    // The gap after the last column is trimmed.
+    let mut left = most.checked_sub(taken.saturating_sub(GAP))?;
+    while left > 0 && widths != whole {
+        for (width, whole) in widths.iter_mut().zip(&whole) {
+            let more = u16::from(*width < *whole).min(left);
+            *width += more;
+            left -= more;
+        }
+    }
+    Some(widths)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::Manner;
+
+    const HEAD: [&str; 4] = ["edge", "state", "addresses", "regions"];
+
+    fn shown(width: u16, cells: [&str; 4]) -> String {
+        let output = Output::new(std::io::sink(), std::io::sink(), Manner { width: Some(width), ..Manner::default() });
+        table(&output, &HEAD, vec![cells.map(str::to_owned).into(), ["a", "live", "", "eu"].map(str::to_owned).into()])
+    }
+
+    fn wide() -> [&'static str; 4] {
+        let lags = "lags on live of documentation: fetching the manifest of release v12";
+        ["frankfurt-am-main-1", lags, "127.0.9.11:8080\n[2001:db8:1:2:3:4:5:6]:8080", "de eu dach"]
+    }
+
+    #[test]
+    fn cells_are_broken_between_words() {
+        insta::assert_snapshot!(shown(80, wide()));
+    }
+
+    #[test]
+    fn no_word_is_ever_broken_and_the_width_is_kept_to_where_that_can_be() {
+        let words = wide().join(" ");
+        // Frankfurt's name, its address and the longest words of the others, two columns apart.
+        let least = 19 + 2 + 14 + 2 + 27 + 2 + 7;
+        for width in 0..200 {
+            let text = shown(width, wide());
+            let lines: Vec<&str> = text.lines().collect();
+            for word in words.split_whitespace() {
+                assert!(text.split_whitespace().any(|shown| shown == word), "{word} at {width}:\n{text}");
+            }
+            if width >= least {
+                assert!(lines.iter().all(|line| line.len() <= usize::from(width)), "{width}:\n{text}");
+            } else {
+                assert_eq!(lines.len(), 4, "the terminal breaks it: {width}:\n{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_fits_is_not_broken() {
+        let text = shown(80, ["fra-1", "live", "192.0.2.1", "de eu"]);
+        assert_eq!(
+            text,
+            "edge   state  addresses  regions\nfra-1  live   192.0.2.1  de eu\na      live              eu"
+        );
+    }
 }

@@ -36,6 +36,10 @@ async fn explain(RawQuery(question): RawQuery) -> Result<Json<Value>, (StatusCod
             "2001:db8::7",
             json!({ "name": "demo.verge.test.", "found": "a site's name in verge.test.", "fleet": true }),
         ),
+        Some("address=192.0.2.7&name=demo") => (
+            "192.0.2.7",
+            json!({ "name": "demo.", "found": "in none of the zones served here: refused", "fleet": false }),
+        ),
         _ => return Err((StatusCode::BAD_REQUEST, Json(refusal))),
     };
     let probes = [format!("{address} up: answered in 3 ms")];
@@ -68,6 +72,11 @@ async fn a_name_server_is_asked_and_its_answer_told() {
     insta::assert_snapshot!(told.stdout);
     let named = explained(&node.url, "2001:db8::7 demo.verge.test").await.ended(Exit::Success);
     assert!(named.stdout.contains("\ndemo.verge.test: a site's name in verge.test\n"), "{}", named.stdout);
+    let bare = explained(&node.url, "192.0.2.7 demo").await.ended(Exit::Success);
+    assert!(bare.stdout.contains("\ndemo: in none of the zones served here: refused\nnote: "), "{}", bare.stdout);
+    assert!(!bare.stdout.contains("fra-1"), "nobody is led there by that name: {}", bare.stdout);
+    let json = explained(&node.url, "192.0.2.7 demo --json").await.ended(Exit::Success).json();
+    assert_eq!(json["a"]["edges"][0]["edge"], "fra-1", "all that it said");
     let json = explained(&node.url, "192.0.2.7 --json").await.ended(Exit::Success).json();
     assert_eq!((&json["address"], &json["from the future"]), (&"192.0.2.7".into(), &1.into()), "all that it said");
 }
@@ -83,7 +92,9 @@ async fn who_does_not_answer_is_named_with_a_way_out() {
     assert!(away.stderr.starts_with("error: cannot reach a name server at http://127.0.0.1:9: "), "{}", away.stderr);
     assert!(away.stderr.contains("\nhint: --node or VERGE_NODE names its `private_listen`"), "{}", away.stderr);
     let wrong = explained("ns-1", "192.0.2.7").await.ended(Exit::Usage);
-    assert!(wrong.stderr.starts_with("error: `ns-1` is not the URL of a server: "), "{}", wrong.stderr);
+    let like = "error: `ns-1` is not the URL of a server: it should look like http://127.0.0.1:7601\n";
+    assert_eq!(wrong.stderr, like);
+    assert!(explained("127.0.0.1:7553", "192.0.2.7").await.ended(Exit::Usage).stderr.contains("http://127.0.0.1:7601"));
 
     let folder = tempfile::tempdir().unwrap();
     let unknown = verge(folder.path(), &node.url, TOKEN, &["dns", "explain", "192.0.2.7"]).await.ended(Exit::Usage);

@@ -1,6 +1,7 @@
 //! What an operator types, against the origin that Verge is.
 
 mod dns;
+mod fences;
 
 use std::time::Duration;
 
@@ -169,8 +170,23 @@ async fn a_domain_is_added_proven_and_given_up() {
 }
 
 #[tokio::test]
+async fn a_token_that_is_not_taken_may_be_mangled() {
+    let world = World::new().await;
+    let whole = world.origin.admin_token().expose();
+    let cut = verge(world.folder.path(), &world.url(), &whole[..20], &["sites"]).await.ended(Exit::NotAllowed);
+    assert!(
+        cut.stderr
+            .starts_with("error: the token is not whole\nhint: the token is that of --token-file, else of VERGE_TOKEN")
+    );
+    assert!(!cut.stderr.contains("set VERGE_TOKEN"), "it is set: {}", cut.stderr);
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn a_node_gets_a_token_of_its_own() {
     let world = World::new().await;
+    let said = world.verge("dns token ns-1").await.ended(Exit::Success).stderr;
+    assert!(said.starts_with("a token for ns-1, shown once ") && said.contains("`token_file`"), "{said}");
     let token = world.verge("dns token ns-1 --quiet").await.ended(Exit::Success);
     assert!(token.stdout.starts_with("vrg_") && token.stderr.is_empty(), "{}", token.stdout);
     assert_eq!(world.verge("dns token ns-1 --json").await.json()["node"], "ns-1");

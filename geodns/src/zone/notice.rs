@@ -24,8 +24,6 @@ pub(crate) struct ZoneError {
     pub(crate) faults: Vec<Notice>,
     /// Whether there are more.
     pub(crate) more: bool,
-    /// The files that were opened: once one of them changes, it is worth another try.
-    pub(crate) files: Vec<Arc<Path>>,
 }
 
 /// Notices up to a number: a wrong file of a million lines must not become a million notices.

@@ -63,7 +63,7 @@ impl Report {
     /// The files and the warnings, unless there are faults.
     pub(super) fn finish(self) -> Result<(Vec<Arc<Path>>, Vec<Notice>), ZoneError> {
         match self.faults.into_faults() {
-            Some((faults, more)) => Err(ZoneError { faults, more, files: self.files }),
+            Some((faults, more)) => Err(ZoneError { faults, more }),
             None => Ok((self.files, self.warnings.into_vec())),
         }
     }

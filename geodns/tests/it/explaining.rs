@@ -167,15 +167,15 @@ async fn aliases_are_explained_by_what_they_lead_to() {
     world.origin.fence("demo", &["na"]);
     world.origin.fence("other", &["as"]);
     world.synced().await;
-    let site = "a site's name in example.com.";
+    let site = "a site's name in example.com";
     for (name, found) in [
         ("demo.example.com", site.to_owned()),
-        ("to-site.example.com", format!("an alias in example.com. of demo.example.com.: {site}")),
-        ("a.sites.example.com", format!("an alias in example.com. of demo.example.com.: {site}")),
+        ("to-site.example.com", format!("an alias in example.com of demo.example.com: {site}")),
+        ("a.sites.example.com", format!("an alias in example.com of demo.example.com: {site}")),
         (
             "to-net.example.com",
             format!(
-                "an alias in example.com. of from-com.example.net.: an alias in example.net. of demo.example.com.: {site}"
+                "an alias in example.com of from-com.example.net: an alias in example.net of demo.example.com: {site}"
             ),
         ),
         ("open.example.com", site.to_owned()),
@@ -200,19 +200,19 @@ async fn aliases_are_explained_by_what_they_lead_to() {
 #[tokio::test]
 async fn aliases_that_lead_to_no_site() {
     let world = World::start().await;
-    let (com, net) = ("an alias in example.com. of", "an alias in example.net. of");
+    let (com, net) = ("an alias in example.com of", "an alias in example.net of");
     for (name, found) in [
-        ("to-www", format!("{com} www.example.com.: records that the zone file of example.com. has")),
-        ("to-nowhere", format!("{com} nowhere.example.net.: no such name in example.net.")),
+        ("to-www", format!("{com} www.example.com: records that the zone file of example.com has")),
+        ("to-nowhere", format!("{com} nowhere.example.net: no such name in example.net")),
         (
             "outward",
-            format!("{com} www.elsewhere.test.: in none of the zones served here: resolvers go on by themselves"),
+            format!("{com} www.elsewhere.test: in none of the zones served here: resolvers go on by themselves"),
         ),
-        ("loop", format!("{com} loop.example.net.: {net} loop.example.com.: aliases that come to no end")),
-        ("mail", "records that the zone file of example.com. has".to_owned()),
-        ("ent", "no records of its own in example.com.".to_owned()),
-        ("a.sub", "delegated by example.com. to other name servers".to_owned()),
-        ("nowhere", "no such name in example.com.".to_owned()),
+        ("loop", format!("{com} loop.example.net: {net} loop.example.com: aliases that come to no end")),
+        ("mail", "records that the zone file of example.com has".to_owned()),
+        ("ent", "no records of its own in example.com".to_owned()),
+        ("a.sub", "delegated by example.com to other name servers".to_owned()),
+        ("nowhere", "no such name in example.com".to_owned()),
         ("elsewhere.test.", "in none of the zones served here: refused".to_owned()),
     ] {
         let name = if name.ends_with('.') { name.to_owned() } else { format!("{name}.example.com") };

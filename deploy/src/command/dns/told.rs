@@ -9,15 +9,19 @@ use crate::output::{Output, human, table};
 /// The longest text of a node that is shown.
 const TEXT_MAX: usize = 200;
 
-/// Where a reader is, what the name is, and for each family the edges in the order in which they are named.
+/// Where a reader is, what the name is, and for each family the edges in the order in which they are named. No edges where they do not
+/// answer for the name: what a site's name would be answered reads as if it were this one's answer.
 pub(super) fn explanation(told: &Explanation, output: &Output) -> String {
     let mut head = vec![located(told)];
     head.push(format!("{} answers all of {} alike", told.node, line(&told.located.network)));
     head.extend(told.name.as_ref().map(name));
     head.extend(notes(told).into_iter().map(|note| format!("note: {note}")));
-    let families = [("IPv4", &told.a), ("IPv6", &told.aaaa)];
-    let families = families.map(|(family, answer)| edges(family, answer, output));
-    [head.join("\n")].into_iter().chain(families).collect::<Vec<_>>().join("\n\n")
+    let mut parts = vec![head.join("\n")];
+    if told.name.as_ref().is_none_or(|name| name.fleet) {
+        let families = [("IPv4", &told.a), ("IPv6", &told.aaaa)];
+        parts.extend(families.map(|(family, answer)| edges(family, answer, output)));
+    }
+    parts.join("\n\n")
 }
 
 fn located(told: &Explanation) -> String {
@@ -34,17 +38,21 @@ fn located(told: &Explanation) -> String {
 }
 
 fn name(name: &ExplainedName) -> String {
-    let ExplainedName { name, found, fleet, fence } = name;
+    let ExplainedName { name, found, fence, .. } = name;
     let fence: Vec<&str> = fence.iter().map(verge_protocol::Region::as_str).collect();
     let kept = if fence.is_empty() { String::new() } else { format!(", kept to edges in: {}", fence.join(" ")) };
-    let other = if *fleet { "" } else { "; below is what a site's name is answered" };
     // Names of DNS end with a dot, which would read as that of a sentence.
     let [name, found] = [name, found].map(|text| line(text.trim_end_matches('.')));
-    format!("{name}: {found}{kept}{other}")
+    format!("{name}: {found}{kept}")
 }
 
 fn notes(told: &Explanation) -> Vec<String> {
     let mut notes = Vec::new();
+    if told.name.as_ref().is_some_and(is_bare) {
+        notes.push(
+            "a site's name in DNS goes on with its zone: ask for the whole name, such as my-app.verge.test".to_owned(),
+        );
+    }
     if told.located.private {
         let address = told.address;
         notes.push(format!(
@@ -57,6 +65,11 @@ fn notes(told: &Explanation) -> Vec<String> {
     notes
 }
 
+/// Whether it looks like a site's name without the zone that it is in.
+fn is_bare(name: &ExplainedName) -> bool {
+    name.found.starts_with("in none of the zones") && !name.name.trim_end_matches('.').contains('.')
+}
+
 /// A table of the edges; no table where no edge has an address of the family.
 fn edges(family: &str, answer: &FamilyAnswer, output: &Output) -> String {
     let has_address = |edge: &RankedEdge| edge.address.is_some() || !edge.probes.is_empty();
@@ -65,6 +78,9 @@ fn edges(family: &str, answer: &FamilyAnswer, output: &Output) -> String {
     }
     let head = ["edge", "address", "km", "verdict", "probes"];
     let table = table(output, &head, answer.edges.iter().map(row).collect());
+    if answer.edges.iter().all(|edge| edge.address.is_none()) {
+        return format!("{family}: no address is answered\n{table}");
+    }
     format!("{family}, for {} s:\n{table}", answer.ttl)
 }
 
@@ -78,11 +94,15 @@ fn row(edge: &RankedEdge) -> Vec<String> {
     };
     vec![
         edge.edge.to_string(),
-        edge.address.map(|address| address.to_string()).unwrap_or_default(),
-        distance.unwrap_or_default(),
+        edge.address.map_or_else(nothing, |address| address.to_string()),
+        distance.unwrap_or_else(nothing),
         line(&edge.verdict),
         probes.join("\n"),
     ]
+}
+
+fn nothing() -> String {
+    "-".to_owned()
 }
 
 fn without_address(probe: &str) -> &str {
@@ -136,9 +156,22 @@ mod tests {
     }
 
     #[test]
+    fn edges_of_which_none_is_named() {
+        let down = edge("fra-1", None, Some(12.0), "left out: down", &["2001:db8::1 down: reset\u{1b}[2J"]);
+        let explanation = json!({
+            "node": "ns-1",
+            "address": "198.51.100.7",
+            "located": { "by": "override", "place": "42.36,-71.06", "network": "198.51.100.0/24" },
+            "a": { "ttl": 60, "edges": [] },
+            "aaaa": { "ttl": 60, "edges": [down] },
+        });
+        insta::assert_snapshot!(told(explanation));
+    }
+
+    #[test]
     fn a_reader_who_is_nowhere_and_a_name_that_is_no_sites() {
         let edges = json!({ "ttl": 60, "edges": [
-            edge("nyc-1", Some("2001:db8::1"), None, "named: up and current", &["2001:db8::1 up\u{1b}[2J"]),
+            edge("nyc-1", Some("2001:db8::1"), None, "named: up and current", &["2001:db8::1 up: answered in 3 ms"]),
         ]});
         let explanation = json!({
             "node": "ns-1",
@@ -150,6 +183,28 @@ mod tests {
             "aaaa": edges,
         });
         insta::assert_snapshot!(told(explanation));
+    }
+
+    #[test]
+    fn a_site_without_its_zone_is_asked_for_whole() {
+        let none =
+            json!({ "ttl": 60, "edges": [edge("nyc-1", Some("192.0.2.1"), None, "named: up and current", &[])] });
+        let told = |name: &str, found: &str| {
+            told(json!({
+                "node": "ns-1",
+                "address": "192.0.2.1",
+                "located": { "by": "override", "place": "1.5,2", "network": "192.0.2.0/24" },
+                "name": { "name": name, "found": found, "fleet": false },
+                "a": none,
+                "aaaa": none,
+            }))
+        };
+        let (elsewhere, missing) = ("in none of the zones served here: refused", "no such name in test.");
+        insta::assert_snapshot!(told("my-app.", elsewhere));
+        for (name, found) in [("my-app.example.com.", elsewhere), ("my-app.", missing), (".", missing)] {
+            let text = told(name, found);
+            assert!(!text.contains("note:") && !text.contains("nyc-1"), "{text}");
+        }
     }
 
     #[test]

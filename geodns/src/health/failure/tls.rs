@@ -27,6 +27,7 @@ fn certificate(error: &CertificateError) -> String {
             "its certificate is by an authority not known here: see `ca_file`".to_owned()
         }
         CertificateError::BadSignature => "its certificate bears a wrong signature".to_owned(),
+        // Its own text says no more than that it is another.
         CertificateError::Other(error) => format!("its certificate is not accepted: {error}"),
         _ => format!("its certificate is not accepted: {error}"),
     }
