@@ -265,6 +265,25 @@ async fn what_has_come_is_answered_at_the_end() {
 }
 
 #[tokio::test]
+async fn who_takes_no_answers_makes_room() {
+    let world = World::with(|config| {
+        config.tcp.connections = 1;
+        config.tcp.idle = Duration::from_hours(1);
+    })
+    .await;
+    let node = world.node.dns_addr();
+    let mut greedy = Connection::to(node).await;
+    let questions = framed(&query("huge.example.com TXT").bytes()).repeat(100);
+    let flood = async { while greedy.0.write_all(&questions).await.is_ok() {} };
+    let newcomer = async {
+        until("the first answers", async || world.count("verge_dns_tcp_total").await > 10).await;
+        assert_eq!(Connection::to(node).await.ask(&query("www.example.com A")).await.told(), WWW);
+    };
+    tokio::join!(flood, newcomer);
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn who_takes_no_answers_does_not_hold_up_the_end() {
     let world = World::with(|config| config.tcp.idle = Duration::from_hours(1)).await;
     let node = world.node.dns_addr();

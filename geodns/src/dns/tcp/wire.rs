@@ -3,10 +3,12 @@
 use std::io::{self, IoSlice, Read as _};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::idle::{Idle, Idlers};
@@ -20,12 +22,29 @@ pub(super) struct Wire {
     stream: TcpStream,
     idle: Idle,
     told_to_end: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// Runs while the client takes nothing.
+    stalled: Option<Pin<Box<Sleep>>>,
 }
+
+/// For how long a client may take nothing of its answers, when there are more than the system keeps for it: it has a place that others
+/// could have.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 impl Wire {
     /// Ends when `end` is cancelled, as those of `idlers` may do.
     pub(super) fn new(stream: TcpStream, idlers: Idlers, end: CancellationToken) -> Self {
-        Self { stream, idle: Idle::new(idlers, end.clone()), told_to_end: Box::pin(end.cancelled_owned()) }
+        Self { stream, idle: Idle::new(idlers, end.clone()), told_to_end: Box::pin(end.cancelled_owned()), stalled: None }
+    }
+
+    /// What came of an attempt to write, or an error if nothing could be written for too long.
+    fn within_patience<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
+        ready!(stalled.as_mut().poll(context));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -53,7 +72,8 @@ impl AsyncWrite for Wire {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let wire = self.get_mut();
         wire.idle.end();
-        Pin::new(&mut wire.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut wire.stream).poll_write(context, bytes);
+        wire.within_patience(context, written)
     }
 
     fn poll_write_vectored(
@@ -63,7 +83,8 @@ impl AsyncWrite for Wire {
     ) -> Poll<io::Result<usize>> {
         let wire = self.get_mut();
         wire.idle.end();
-        Pin::new(&mut wire.stream).poll_write_vectored(context, slices)
+        let written = Pin::new(&mut wire.stream).poll_write_vectored(context, slices);
+        wire.within_patience(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
