@@ -15,14 +15,15 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use verge_daemon::Tasks;
 
 #[cfg(target_os = "linux")]
-use self::batch_linux::Batch;
+use self::batch_linux::{BATCH, Batch};
 #[cfg(not(target_os = "linux"))]
-use self::batch_portable::Batch;
+use self::batch_portable::{BATCH, Batch};
 pub(crate) use self::socket::{Sockets, open};
 
 /// The longest question taken; real ones have less than 300 bytes.
@@ -30,6 +31,14 @@ const REQUEST_MAX: usize = 1232;
 
 /// The longest answer sent.
 const RESPONSE_MAX: usize = super::reply::UDP_SIZE as usize;
+
+/// How many questions that come together say that more come at once: then they are gathered for a moment, which spares the kernel a
+/// wake-up for every two or three. More than that gather by themselves.
+const GATHER_FROM: std::ops::Range<usize> = 2..BATCH / 2;
+
+/// That moment. The system makes some 150 µs of it, which adds 0.1 ms to an answer: little beside the way to a resolver, and the
+/// buffer holds many times more.
+const GATHER: Duration = Duration::from_micros(100);
 
 /// Answers questions, one thread's worth.
 pub(crate) trait Answerer: Send + 'static {
@@ -95,6 +104,10 @@ fn run(socket: &socket::Socket, answerer: &mut impl Answerer, stopped: &AtomicBo
         answerer.begin();
         batch.answer(|packet, peer, buffer| answerer.answer(packet, peer, buffer));
         batch.send(socket);
+        if GATHER_FROM.contains(&batch.len()) {
+            #[expect(clippy::disallowed_methods, reason = "a thread of its own, and no condition to wait for")]
+            std::thread::sleep(GATHER);
+        }
     }
 }
 

@@ -33,7 +33,12 @@ const PATIENCE: Duration = Duration::from_secs(3);
 impl Wire {
     /// Ends when `end` is cancelled, as those of `idlers` may do.
     pub(super) fn new(stream: TcpStream, idlers: Idlers, end: CancellationToken) -> Self {
-        Self { stream, idle: Idle::new(idlers, end.clone()), told_to_end: Box::pin(end.cancelled_owned()), stalled: None }
+        Self {
+            stream,
+            idle: Idle::new(idlers, end.clone()),
+            told_to_end: Box::pin(end.cancelled_owned()),
+            stalled: None,
+        }
     }
 
     /// What came of an attempt to write, or an error if nothing could be written for too long.

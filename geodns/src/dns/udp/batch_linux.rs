@@ -15,7 +15,7 @@ use super::socket::Socket;
 use super::{REQUEST_MAX, RESPONSE_MAX};
 
 /// The most datagrams in one call. More save little and make the first wait for the last.
-const BATCH: usize = 32;
+pub(super) const BATCH: usize = 32;
 
 /// Questions that came together, and their answers.
 pub(super) enum Batch {
@@ -71,6 +71,14 @@ impl Batch {
         match self {
             Self::V4(datagrams) => datagrams.receive(socket),
             Self::V6(datagrams) => datagrams.receive(socket),
+        }
+    }
+
+    /// How many questions came together.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::V4(datagrams) => datagrams.asked.len(),
+            Self::V6(datagrams) => datagrams.asked.len(),
         }
     }
 

@@ -6,6 +6,9 @@ use std::net::{IpAddr, SocketAddr};
 use super::socket::Socket;
 use super::{REQUEST_MAX, RESPONSE_MAX};
 
+/// The most datagrams in one call.
+pub(super) const BATCH: usize = 1;
+
 /// A question and its answer.
 pub(super) struct Batch {
     request: [u8; REQUEST_MAX],
@@ -24,6 +27,12 @@ impl Batch {
     pub(super) fn receive(&mut self, socket: &Socket) -> io::Result<()> {
         self.asked = socket.udp.recv_from(&mut self.request)?;
         Ok(())
+    }
+
+    /// How many questions came together.
+    #[expect(clippy::unused_self, reason = "as where there may be several")]
+    pub(super) fn len(&self) -> usize {
+        BATCH
     }
 
     /// Has it answered.
