@@ -1,7 +1,8 @@
 //! DNS over UDP: a thread for each socket, several sockets for each address, and nothing shared between them but what is read.
 //!
 //! The kernel spreads questions over the sockets of an address (`SO_REUSEPORT`) by who asks. A thread takes as many as wait, in
-//! one call where the system can do that, answers each, and sends the answers in one call. It never waits for anything else.
+//! one call where the system can do that, answers each, and sends the answers in one call. It waits for nothing else but, where questions
+//! come fast, a moment for more of them.
 
 #[cfg(target_os = "linux")]
 mod batch_linux;
