@@ -8,8 +8,9 @@ use std::net::IpAddr;
 
 use self::resolve::Resolved;
 use crate::dns::query::{self, NameBuffer, Packet, Query, Unanswerable};
+use crate::dns::rcode::Rcode;
 use crate::dns::record::RecordType;
-use crate::dns::reply::{Full, Opt, Rcode, Reply, UDP_SIZE};
+use crate::dns::reply::{Full, Opt, Reply, UDP_SIZE};
 use crate::fleet::Picked;
 use crate::view::View;
 

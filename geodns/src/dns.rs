@@ -3,6 +3,7 @@
 pub(crate) mod limit;
 pub(crate) mod name;
 pub(crate) mod query;
+pub(crate) mod rcode;
 pub(crate) mod rdata;
 pub(crate) mod record;
 pub(crate) mod reply;

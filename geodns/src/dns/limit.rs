@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::reply::Rcode;
+use super::rcode::Rcode;
 
 /// How many like answers go to one network.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use self::edns::EdnsError;
 pub(crate) use self::edns::{Edns, Subnet};
 use self::reader::{Cut, Reader};
 use super::name::Name;
+use super::rcode::Rcode;
 use super::record::RecordType;
-use super::reply::Rcode;
 
 /// A question that can be answered.
 #[derive(Debug)]

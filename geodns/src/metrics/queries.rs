@@ -12,8 +12,8 @@ use prometheus_client::metrics::counter::ConstCounter;
 use super::EdgeCounts;
 use crate::answer::{Answered, Transport};
 use crate::dns::limit::Verdict;
+use crate::dns::rcode::Rcode;
 use crate::dns::record::RecordType;
-use crate::dns::reply::Rcode;
 
 /// Types that are counted by their name; all others together.
 const TYPES: [RecordType; 15] = [
