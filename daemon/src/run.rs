@@ -76,7 +76,7 @@ pub fn run<D: Daemon>() -> ExitCode {
         let config = D::check(crate::config::load(&path)?).with_context(|| path.display().to_string())?;
         if let Some(Command::CheckConfig) = arguments.command {
             D::check_files(&config).with_context(|| path.display().to_string())?;
-            println!("{config:#?}");
+            println!("{config:#?}\n{} is good", path.display());
             return Ok(());
         }
         crate::open_files::raise_limit();

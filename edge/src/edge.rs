@@ -172,7 +172,10 @@ impl Edge {
     /// origin hears of it at [`Edge::shutdown`]: until then pushes can count on it.
     pub async fn leave(&self) {
         self.draining.cancel();
-        tokio::time::sleep(self.shutdown_delay).await;
+        if !self.shutdown_delay.is_zero() {
+            tracing::info!(seconds = self.shutdown_delay.as_secs(), "serving on until readers are sent elsewhere");
+            tokio::time::sleep(self.shutdown_delay).await;
+        }
     }
 
     /// Says that it is draining, stops accepting, finishes what is under way within [`Config::drain`], and is gone. The error
