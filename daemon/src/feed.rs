@@ -4,19 +4,19 @@
 //! origin ──events──► wire ──► Cursor ──Change──► whoever follows
 //! ```
 //!
-//! A [`Listener`] is the task that does it. What it tells is whole and in order, whatever becomes of origins and connections; to
+//! A [`Subscriber`] is the task that does it. What it tells is whole and in order, whatever becomes of origins and connections; to
 //! keep it, and to say again from where to go on after a restart, is for whoever follows.
 
 mod cursor;
-mod heard;
-mod listen;
-mod wire;
+mod event_stream;
+mod last_seen;
+mod subscriber;
 
 use verge_protocol::Position;
 use verge_protocol::state::Row;
 
-pub use self::heard::Heard;
-pub use self::listen::Listener;
+pub use self::last_seen::LastSeen;
+pub use self::subscriber::Subscriber;
 
 /// What must be taken over at once.
 #[derive(Debug, Clone, PartialEq, Eq)]

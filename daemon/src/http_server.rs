@@ -16,7 +16,7 @@ use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
-use crate::first_bytes::FirstBytes;
+use crate::preface_timeout::PrefaceTimeout;
 use crate::tasks::Tasks;
 
 /// What a listener allows its clients.
@@ -110,7 +110,8 @@ where
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
         .keep_alive_interval(limits.header_timeout)
         .keep_alive_timeout(limits.header_timeout);
-    let connection = builder.serve_connection(TokioIo::new(FirstBytes::within(limits.header_timeout, stream)), service);
+    let connection =
+        builder.serve_connection(TokioIo::new(PrefaceTimeout::within(limits.header_timeout, stream)), service);
     let mut connection = std::pin::pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,

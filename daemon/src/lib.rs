@@ -4,29 +4,29 @@
 //! `verge up` likes. [`run()`] is the page that every daemon's `main` is. Those that follow an origin ask it through [`origins`] and
 //! hear what changes through [`feed`].
 
+pub mod atomic_file;
 pub mod backoff;
-mod chain;
 pub mod clock;
 pub mod config;
-pub mod data_folder;
+pub mod data_dir;
+mod error_chain;
 pub mod feed;
-mod first_bytes;
 pub mod http_server;
 pub mod listen;
 pub mod open_files;
 pub mod origins;
-pub mod private;
+mod preface_timeout;
+pub mod private_listener;
 pub mod run;
 pub mod saved_state;
 pub mod secret;
 pub mod tasks;
 pub mod telemetry;
-pub mod whole_file;
 
 pub use backoff::Backoff;
-pub use chain::chain;
 pub use clock::Clock;
-pub use data_folder::DataFolder;
+pub use data_dir::DataDir;
+pub use error_chain::error_chain;
 pub use run::{Daemon, run};
 pub use secret::Secret;
 pub use tasks::Tasks;

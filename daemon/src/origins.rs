@@ -11,7 +11,7 @@ use http::StatusCode;
 use prometheus_client::metrics::counter::Counter;
 use reqwest::{Client, RequestBuilder, Response};
 
-use crate::chain;
+use crate::error_chain;
 use crate::secret::Secret;
 
 pub use self::settings::{OriginSettings, OriginSettingsError};
@@ -158,7 +158,9 @@ impl Origins {
             let origin = &self.urls[place];
             match self.counted(attempt(place, origin)).await {
                 Ok(value) => return Ok(value),
-                Err(error) => tracing::warn!(%origin, error = %chain(&error), "an origin failed: trying the next"),
+                Err(error) => {
+                    tracing::warn!(%origin, error = %error_chain(&error), "an origin failed: trying the next")
+                }
             }
         }
         self.counted(attempt(last, &self.urls[last])).await

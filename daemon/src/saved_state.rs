@@ -33,7 +33,7 @@ const LOGGED: usize = 5;
 
 /// A list of which each entry is read by itself, so that one that cannot be read, from another version say, costs only itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Each<T> {
+pub struct LossyVec<T> {
     /// What could be read.
     pub entries: Vec<T>,
     /// How many could not. The first few were logged.
@@ -42,41 +42,41 @@ pub struct Each<T> {
 
 /// Reads what can be read of a list, for `#[serde(deserialize_with)]`: where nothing hangs on what is lost.
 pub fn readable<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    Each::deserialize(deserializer).map(|each| each.entries)
+    LossyVec::deserialize(deserializer).map(|each| each.entries)
 }
 
-impl<T> Default for Each<T> {
+impl<T> Default for LossyVec<T> {
     fn default() -> Self {
         Vec::new().into()
     }
 }
 
-impl<T> From<Vec<T>> for Each<T> {
+impl<T> From<Vec<T>> for LossyVec<T> {
     fn from(entries: Vec<T>) -> Self {
         Self { entries, lost: 0 }
     }
 }
 
 /// A plain list.
-impl<T: Serialize> Serialize for Each<T> {
+impl<T: Serialize> Serialize for LossyVec<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.entries.serialize(serializer)
     }
 }
 
-impl<'de, T: DeserializeOwned> Deserialize<'de> for Each<T> {
+impl<'de, T: DeserializeOwned> Deserialize<'de> for LossyVec<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Entries<T>(PhantomData<T>);
 
         impl<'de, T: DeserializeOwned> Visitor<'de> for Entries<T> {
-            type Value = Each<T>;
+            type Value = LossyVec<T>;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 formatter.write_str("a list")
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Each<T>, A::Error> {
-                let mut each = Each::default();
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<LossyVec<T>, A::Error> {
+                let mut each = LossyVec::default();
                 while let Some(entry) = list.next_element::<Json>()? {
                     match entry.read() {
                         Ok(entry) => each.entries.push(entry),
@@ -105,12 +105,12 @@ mod tests {
 
     #[test]
     fn an_entry_that_cannot_be_read_costs_itself_alone() {
-        let each: Each<u8> = serde_json::from_str(r#"[1, 300, {"2": []}, 4]"#).unwrap();
-        assert_eq!(each, Each { entries: vec![1, 4], lost: 2 });
+        let each: LossyVec<u8> = serde_json::from_str(r#"[1, 300, {"2": []}, 4]"#).unwrap();
+        assert_eq!(each, LossyVec { entries: vec![1, 4], lost: 2 });
         assert_eq!(serde_json::to_string(&each).unwrap(), "[1,4]");
-        assert_eq!(serde_json::from_str::<Each<u8>>("[]").unwrap(), Each::default());
-        assert!(serde_json::from_str::<Each<u8>>("{}").is_err());
-        assert!(serde_json::from_str::<Each<u8>>("[1, ]").is_err());
+        assert_eq!(serde_json::from_str::<LossyVec<u8>>("[]").unwrap(), LossyVec::default());
+        assert!(serde_json::from_str::<LossyVec<u8>>("{}").is_err());
+        assert!(serde_json::from_str::<LossyVec<u8>>("[1, ]").is_err());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
-use verge_protocol::{Place, Region};
+use verge_protocol::{GeoPoint, Region};
 
 /// A city.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl City {
     }
 
     /// Where it is, to a kilometre or so.
-    pub fn place(self) -> Place {
+    pub fn place(self) -> GeoPoint {
         self.place.parse().expect("a test reads every line of the table")
     }
 

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use verge_protocol::{ChannelName, NodeName, Region, ReleaseNumber, SiteName};
+use verge_protocol::{ChannelName, NameServerName, Region, ReleaseNumber, SiteName};
 
 pub use self::domains::Domains;
 pub use self::edges::{Described, Edges, Forced};
@@ -193,12 +193,12 @@ pub enum Dns {
     /// Take a node's token away: it hears of no change any more
     Remove {
         /// The node
-        node: NodeName,
+        node: NameServerName,
     },
     /// Issue a token by which a node follows the origin; an earlier one stops working
     Token {
         /// The node's name, such as ns-1
-        node: NodeName,
+        node: NameServerName,
     },
 }
 

@@ -4,7 +4,7 @@
 mod address;
 mod error;
 mod events;
-mod node;
+mod name_server;
 mod token;
 mod watch;
 
@@ -18,13 +18,13 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Body, Method, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use verge_protocol::api::{BlobsKept, BuildCreated, ErrorBody, IssuedToken, Move, Publish};
-use verge_protocol::{BuildId, ChannelName, EdgeName, NodeName, SiteName, compression, pack};
+use verge_protocol::api::{BlobsStored, BuildCreated, CreateRelease, ErrorBody, IssuedToken, MoveChannel};
+use verge_protocol::{BuildId, ChannelName, EdgeName, NameServerName, SiteName, compression, pack};
 
 pub use self::address::{Address, AddressError};
 pub use self::error::ClientError;
 pub use self::events::Events;
-pub use self::node::{Node, NodeError};
+pub use self::name_server::{NameServer, NameServerError};
 pub use self::token::Token;
 use self::watch::{Stalled, Watch};
 
@@ -102,9 +102,9 @@ impl Client {
         self.read(response).await
     }
 
-    /// `POST /v1/nodes/{node}/token`: a new token for a node; an earlier one stops working.
-    pub async fn issue_node_token(&self, node: &NodeName) -> Result<IssuedToken, ClientError> {
-        let response = self.send(Method::POST, &format!("/v1/nodes/{node}/token"), None).await?;
+    /// `POST /v1/name-servers/{node}/token`: a new token for a node; an earlier one stops working.
+    pub async fn issue_name_server_token(&self, node: &NameServerName) -> Result<IssuedToken, ClientError> {
+        let response = self.send(Method::POST, &format!("/v1/name-servers/{node}/token"), None).await?;
         self.read(response).await
     }
 
@@ -128,19 +128,24 @@ impl Client {
         site: &SiteName,
         build: &BuildId,
         frames: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
-    ) -> Result<BlobsKept, ClientError> {
+    ) -> Result<BlobsStored, ClientError> {
         let path = format!("/v1/sites/{site}/builds/{build}/blobs");
         let response = self.send(Method::POST, &path, Some((pack::MEDIA_TYPE, frames.boxed()))).await?;
         self.read(response).await
     }
 
     /// `POST /v1/sites/{site}/releases`: makes a release of a build and moves a channel to it.
-    pub async fn publish(&self, site: &SiteName, publish: &Publish) -> Result<Events, ClientError> {
+    pub async fn publish(&self, site: &SiteName, publish: &CreateRelease) -> Result<Events, ClientError> {
         self.events(&format!("/v1/sites/{site}/releases"), publish).await
     }
 
     /// `POST /v1/sites/{site}/channels/{channel}`: moves a channel to a release that exists.
-    pub async fn move_channel(&self, site: &SiteName, channel: &ChannelName, to: &Move) -> Result<Events, ClientError> {
+    pub async fn move_channel(
+        &self,
+        site: &SiteName,
+        channel: &ChannelName,
+        to: &MoveChannel,
+    ) -> Result<Events, ClientError> {
         self.events(&format!("/v1/sites/{site}/channels/{channel}"), to).await
     }
 

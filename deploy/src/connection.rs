@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::client::{Address, AddressError, Client, Node, SetupError, Token};
+use crate::client::{Address, AddressError, Client, NameServer, SetupError, Token};
 use crate::environment::Environment;
 use crate::profile::{self, Profile, ProfileError};
 
@@ -104,12 +104,16 @@ fn find(wanted: &Wanted<'_>, environment: &Environment) -> Result<(Address, Toke
 }
 
 /// Finds a name server: `named`, else that of the environment or of the profile, and makes a client for it.
-pub fn node(named: Option<&str>, wanted: &Wanted<'_>, environment: &Environment) -> Result<Node, ConnectionError> {
+pub fn node(
+    named: Option<&str>,
+    wanted: &Wanted<'_>,
+    environment: &Environment,
+) -> Result<NameServer, ConnectionError> {
     let address = match named.or(environment.node.as_deref()) {
         Some(address) => Address::of_node(address)?,
         None => Address::of_node(&profiled_node(wanted, environment)?)?,
     };
-    Ok(Node::new(address)?)
+    Ok(NameServer::new(address)?)
 }
 
 /// A profile's name server follows the profile's origin: of another it knows nothing.

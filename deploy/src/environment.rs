@@ -42,7 +42,7 @@ impl Environment {
             origin: text("VERGE_ORIGIN"),
             token: text("VERGE_TOKEN").map(Token::new),
             node: text("VERGE_NODE"),
-            data: profile::data_folder(variable, Platform::HERE),
+            data: profile::data_dir(variable, Platform::HERE),
             program: "verge".to_owned(),
             profile: profile::path(variable, Platform::HERE),
             user: text("USER").or_else(|| text("USERNAME")),

@@ -2,7 +2,7 @@
 
 use futures_util::{Stream, StreamExt as _};
 use serde::Serialize;
-use verge_protocol::api::{Laggard, Progress, Release};
+use verge_protocol::api::{LaggingEdge, Progress, Release};
 use verge_protocol::{ChannelName, Digest, EdgeName, ReleaseNumber, Seq, SiteName};
 
 use crate::client::{Client, ClientError};
@@ -30,7 +30,7 @@ pub struct Edges {
     /// Those that do.
     pub confirmed: Vec<EdgeName>,
     /// Those that do not, and why.
-    pub lagging: Vec<Laggard>,
+    pub lagging: Vec<LaggingEdge>,
 }
 
 /// How it went.
@@ -161,7 +161,7 @@ async fn until_released(
                 step.set_total(total);
                 step.set_done(done);
             }
-            Progress::Released { release, manifest, epoch, url, notices } => {
+            Progress::Released { release, manifest, epoch, url, warnings: notices } => {
                 if let Some(step) = step {
                     step.finish(format_args!("encoded {}", human::count(encoded, "file")));
                 }
@@ -216,7 +216,7 @@ mod tests {
             manifest,
             epoch: Seq(9),
             url: "http://a".into(),
-            notices: vec![],
+            warnings: vec![],
         }
     }
 
@@ -262,7 +262,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_laggard_is_told() {
-        let laggard = Laggard { edge: edge("b"), reason: "slow".into() };
+        let laggard = LaggingEdge { edge: edge("b"), reason: "slow".into() };
         let finished = Progress::Finished { confirmed: vec![edge("a")], lagging: vec![laggard] };
         assert_eq!(followed(vec![released(), finished], true).await.unwrap().exit(), Exit::Lagging);
     }

@@ -50,7 +50,7 @@ fn folder(variable: &impl Fn(&str) -> Option<OsString>, name: &str) -> Option<Pa
 }
 
 /// Where `verge up` keeps its data: `verge` in the platform's folder for an application's own data. `None` without a home.
-pub fn data_folder(variable: impl Fn(&str) -> Option<OsString>, platform: Platform) -> Option<PathBuf> {
+pub fn data_dir(variable: impl Fn(&str) -> Option<OsString>, platform: Platform) -> Option<PathBuf> {
     let folder = |name: &str| folder(&variable, name);
     let data = match platform {
         Platform::MacOs => folder("HOME").map(|home| home.join("Library").join("Application Support")),

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
-use verge_protocol::api::{BuildCreated, Changes, Provenance, Publish};
+use verge_protocol::api::{BuildCreated, BuildDiff, CreateRelease, Provenance};
 use verge_protocol::{Build, BuildId, ChannelName, Seq, SiteName, compression};
 
 use crate::client::{Client, ClientError};
@@ -54,7 +54,7 @@ pub struct Pushed {
     /// Bytes of all its files.
     pub bytes: u64,
     /// How it differs from what the channel pointed at before.
-    pub changes: Changes,
+    pub changes: BuildDiff,
     /// Bytes that travelled, compressed.
     pub sent_bytes: u64,
     /// Bytes of blobs that did not have to travel, because the origin held them; each blob counts once.
@@ -201,7 +201,7 @@ impl Push<'_> {
         output: &Output,
     ) -> Result<Followed, ClientError> {
         let provenance = self.provenance.clone();
-        let publish = Publish { build, channel: self.channel.clone(), expected, provenance };
+        let publish = CreateRelease { build, channel: self.channel.clone(), expected, provenance };
         // Anything but a connection that never came about may have moved the channel already.
         let nothing_was_sent = |error: &ClientError| matches!(error, ClientError::Unreachable { .. });
         let call = async || self.client.publish(self.site, &publish).await;

@@ -1,6 +1,6 @@
 //! A rollback: a channel points at a release that exists. Nothing is uploaded.
 
-use verge_protocol::api::{Move, Release, Site};
+use verge_protocol::api::{MoveChannel, Release, Site};
 use verge_protocol::{ChannelName, ReleaseNumber, SiteName};
 
 use crate::client::{Client, ClientError};
@@ -86,7 +86,7 @@ impl Rollback<'_> {
                 release: current.release,
             })?,
         };
-        let to = Move { release, expected: Some(current.epoch) };
+        let to = MoveChannel { release, expected: Some(current.epoch) };
         match self.go(&to, output).await {
             Ok(followed) => Ok(RolledBack { from: current.release, followed }),
             Err(error) => {
@@ -95,7 +95,7 @@ impl Rollback<'_> {
         }
     }
 
-    async fn go(&self, to: &Move, output: &Output) -> Result<Followed, ClientError> {
+    async fn go(&self, to: &MoveChannel, output: &Output) -> Result<Followed, ClientError> {
         let events = self.client.move_channel(self.site, self.channel, to).await?;
         follow(events, self.wait, output).await
     }

@@ -142,7 +142,7 @@ impl Upload<'_> {
         if let Some(error) = broken.take() {
             return Err(error.into());
         }
-        let kept = usize::try_from(answer?.kept).unwrap_or(usize::MAX);
+        let kept = usize::try_from(answer?.stored).unwrap_or(usize::MAX);
         if kept < count { Err(UploadError::NotKept(count - kept)) } else { Ok(()) }
     }
 }

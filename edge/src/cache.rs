@@ -7,7 +7,7 @@ mod memory;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
-use verge_daemon::{Tasks, chain};
+use verge_daemon::{Tasks, error_chain};
 use verge_protocol::{Blob, Digest};
 
 use self::failures::Failures;
@@ -108,7 +108,7 @@ impl Tiers {
                 }
             }
             Err(error) => {
-                tracing::error!(%digest, error = %chain(&error), "a blob cannot be had");
+                tracing::error!(%digest, error = %error_chain(&error), "a blob cannot be had");
                 let unavailable = Unavailable::from(&error);
                 self.failures.remember(digest, unavailable);
                 landing.land(Err(unavailable));

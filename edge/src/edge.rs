@@ -10,11 +10,11 @@ use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use verge_daemon::feed::Heard;
+use verge_daemon::feed::LastSeen;
 use verge_daemon::http_server::{HttpLimits, serve};
 use verge_daemon::listen::{self, ListenError};
 use verge_daemon::origins::Origins;
-use verge_daemon::private::{self, Health};
+use verge_daemon::private_listener::{self, Readiness};
 use verge_daemon::tasks::Unfinished;
 use verge_daemon::{Clock, Daemon, Tasks};
 
@@ -104,14 +104,14 @@ impl Edge {
         let private = private_listener.local_addr().map_err(BindError::Address)?;
 
         let table = Arc::new(ArcSwap::<Table>::default());
-        let heard = Heard::never();
+        let last_seen = LastSeen::never();
         let follower = Follower {
             upstream: upstream.clone(),
             disk: disk.clone(),
             table: Arc::clone(&table),
             clock: clock.clone(),
             metrics: metrics.clone(),
-            heard: heard.clone(),
+            last_seen: last_seen.clone(),
             url: config.url.or_else(|| first.ip().is_loopback().then(|| format!("http://{first}"))),
         };
         let booted = follower.boot().await;
@@ -119,19 +119,19 @@ impl Edge {
         let blobs = Blobs::new(config.memory_cache.0, disk.clone(), upstream, tasks.clone());
         // Whoever leaves serves on for a while; whoever drains has left.
         let draining = tasks.draining().child_token();
-        let status = Status { edge: config.name, applied: applied.clone(), heard, draining: draining.clone() };
+        let status = Status { edge: config.name, applied: applied.clone(), last_seen, draining: draining.clone() };
         registry.register_collector(Box::new(Gauges(levels(status.clone(), blobs.clone(), disk))));
         let health = {
             let status = status.clone();
             move || {
                 std::future::ready(if status.can_serve() {
-                    Health::Good
+                    Readiness::Ready
                 } else {
-                    Health::Bad("nothing to serve yet".to_owned())
+                    Readiness::NotReady("nothing to serve yet".to_owned())
                 })
             }
         };
-        let router = private::router(Arc::new(registry), health);
+        let router = private_listener::router(Arc::new(registry), health);
         serve("private listener", private_listener, HttpLimits::default(), &tasks, TowerToHyperService::new(router));
         let readers = Readers::new(table, blobs, clock, config.base_domains, status, &metrics);
         for listener in listeners {
@@ -196,7 +196,7 @@ fn levels(status: Status, blobs: Blobs, disk: Disk) -> impl Fn() -> Levels + Sen
             applied: position.seq.0,
             lagging: applied.lagging.len() as u64,
             unknown_keys: applied.unknown as u64,
-            heard_seconds: status.heard.ago().map(|ago| ago.as_secs_f64()),
+            origin_last_seen_seconds: status.last_seen.elapsed().map(|ago| ago.as_secs_f64()),
         }
     }
 }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, mpsc, watch};
-use verge_daemon::feed::{Heard, Listener};
+use verge_daemon::feed::{LastSeen, Subscriber};
 use verge_daemon::{Clock, Tasks};
 
 use self::apply::Applier;
@@ -38,7 +38,7 @@ pub(crate) struct Follower {
     pub(crate) table: Arc<ArcSwap<Table>>,
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
-    pub(crate) heard: Heard,
+    pub(crate) last_seen: LastSeen,
     /// Where readers reach this edge, to be told to the origin.
     pub(crate) url: Option<String>,
 }
@@ -82,11 +82,11 @@ impl Booted {
     pub(crate) fn run(self, tasks: &Tasks) {
         let Self { follower, channels, applied } = self;
         let reconnected = Arc::new(Notify::new());
-        let (changes, heard_changes) = mpsc::channel(16);
-        let listener = Listener {
+        let (changes, changes_received) = mpsc::channel(16);
+        let listener = Subscriber {
             origins: follower.upstream.origins().clone(),
             position: channels.applied().position,
-            heard: follower.heard.clone(),
+            last_seen: follower.last_seen.clone(),
             reconnected: Some(Arc::clone(&reconnected)),
             changes,
         };
@@ -117,6 +117,6 @@ impl Booted {
             clock: follower.clock,
             metrics: follower.metrics,
         };
-        until_drained("apply", Box::pin(applier.run(heard_changes)));
+        until_drained("apply", Box::pin(applier.run(changes_received)));
     }
 }

@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use verge_daemon::feed::Heard;
+use verge_daemon::feed::LastSeen;
 use verge_protocol::report::Lag;
 use verge_protocol::{EdgeName, Position};
 
@@ -33,7 +33,7 @@ impl Applied {
 pub(crate) struct Status {
     pub(crate) edge: EdgeName,
     pub(crate) applied: watch::Receiver<Applied>,
-    pub(crate) heard: Heard,
+    pub(crate) last_seen: LastSeen,
     /// Cancelled when no more readers should be sent here.
     pub(crate) draining: CancellationToken,
 }

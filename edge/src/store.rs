@@ -30,7 +30,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use verge_daemon::Clock;
-use verge_daemon::whole_file::Durability;
+use verge_daemon::atomic_file::Durability;
 use verge_protocol::{Blob, Digest, Manifest};
 
 use self::index::Index;

@@ -5,11 +5,11 @@ mod fetch;
 use futures_util::FutureExt as _;
 use verge_daemon::origins::{OriginError, OriginUrl, Origins};
 use verge_protocol::Digest;
-use verge_protocol::api::BlobsWanted;
+use verge_protocol::api::BlobsRequest;
 use verge_protocol::compression::DecompressError;
 use verge_protocol::manifest::ManifestError;
 use verge_protocol::pack::PackError;
-use verge_protocol::report::Report;
+use verge_protocol::report::EdgeReport;
 
 pub(crate) use self::fetch::Pack;
 use crate::metrics::Metrics;
@@ -67,7 +67,7 @@ impl Upstream {
     }
 
     /// Tells the first origin that listens what this edge serves.
-    pub(crate) async fn report(&self, report: &Report) -> Result<(), OriginError> {
+    pub(crate) async fn report(&self, report: &EdgeReport) -> Result<(), OriginError> {
         let attempt = |origin| {
             let request = self.origins.post(origin, "v1/edges/report").json(report);
             async move { self.origins.send(request).await.map(drop) }.boxed()
@@ -82,7 +82,7 @@ impl Upstream {
 
     async fn pack_from(&self, origin: &OriginUrl, digests: &[Digest]) -> Result<Pack, UpstreamError> {
         self.metrics.upstream_blobs.inc_by(digests.len() as u64);
-        let wanted = BlobsWanted { digests: digests.to_vec() };
+        let wanted = BlobsRequest { digests: digests.to_vec() };
         let request = self.origins.post(origin, "v1/blobs").json(&wanted);
         Ok(Pack::new(self.origins.send(request).await?))
     }

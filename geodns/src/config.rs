@@ -16,7 +16,7 @@ use prometheus_client::metrics::counter::Counter;
 use verge_daemon::Secret;
 use verge_daemon::listen::Listen;
 use verge_daemon::origins::OriginUrl;
-use verge_protocol::{DomainName, NodeName, Place};
+use verge_protocol::{DomainName, GeoPoint, NameServerName};
 
 pub use self::raw::{ConfigError, RawConfig};
 pub use crate::dns::limit::RateLimit;
@@ -31,7 +31,7 @@ use crate::sources::ZoneSource;
 #[derive(Clone)]
 pub struct Config {
     /// Its name, which it tells to who asks for it (RFC 5001).
-    pub name: NodeName,
+    pub name: NameServerName,
     /// The origins to follow, tried in order. At least one.
     pub origins: Vec<OriginUrl>,
     /// Proves to the origins that it may follow them.
@@ -47,7 +47,7 @@ pub struct Config {
     /// The zones to answer for. At least one.
     pub zones: Vec<ZoneConfig>,
     /// Where clients are, whatever the database says.
-    pub places: Vec<(IpNet, Place)>,
+    pub places: Vec<(IpNet, GeoPoint)>,
     /// An MMDB file that says where clients are.
     pub database: Option<PathBuf>,
     /// How many edges are named, and for how long that holds.
@@ -80,7 +80,7 @@ impl Config {
     pub const DRAIN: Duration = Duration::from_secs(5);
 
     /// The defaults, for these zones, on a free port of the loopback interface.
-    pub fn new(name: NodeName, origin: OriginUrl, token: Secret, data: PathBuf, zones: Vec<ZoneConfig>) -> Self {
+    pub fn new(name: NameServerName, origin: OriginUrl, token: Secret, data: PathBuf, zones: Vec<ZoneConfig>) -> Self {
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
         Self {
             name,

@@ -11,7 +11,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde::Deserialize;
 use tokio::sync::watch;
-use verge_protocol::NodeName;
+use verge_protocol::NameServerName;
 use verge_protocol::api::ErrorBody;
 use verge_protocol::explanation::{ExplainedName, Explanation, FamilyAnswer, Located, RankedEdge};
 
@@ -28,7 +28,7 @@ use crate::view::View;
 pub(crate) struct Explanations {
     pub(crate) views: Arc<ArcSwap<View>>,
     pub(crate) health: watch::Receiver<Arc<HealthTable>>,
-    pub(crate) node: NodeName,
+    pub(crate) node: NameServerName,
 }
 
 /// `?address=192.0.2.1&name=demo.example.com`

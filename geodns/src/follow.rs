@@ -23,9 +23,9 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
-use verge_daemon::feed::{Heard, Listener};
+use verge_daemon::feed::{LastSeen, Subscriber};
 use verge_daemon::origins::Origins;
-use verge_daemon::{DataFolder, Tasks};
+use verge_daemon::{DataDir, Tasks};
 
 use self::apply::Applier;
 pub(crate) use self::counts::FollowCounts;
@@ -39,9 +39,9 @@ pub(crate) struct Follower {
     /// Whom to follow.
     pub(crate) origins: Origins,
     /// Where the state is kept.
-    pub(crate) folder: Arc<DataFolder>,
+    pub(crate) folder: Arc<DataDir>,
     /// Told of every sign of life of an origin.
-    pub(crate) heard: Heard,
+    pub(crate) last_seen: LastSeen,
     /// What is counted.
     pub(crate) counts: FollowCounts,
 }
@@ -91,11 +91,11 @@ impl Booted {
         let until_drained = |name, task: BoxFuture<'static, ()>| {
             drop(tasks.spawn(name, tasks.draining().clone().run_until_cancelled_owned(task)));
         };
-        let (changes, heard_changes) = mpsc::channel(16);
-        let listener = Listener {
+        let (changes, changes_received) = mpsc::channel(16);
+        let listener = Subscriber {
             origins: follower.origins,
             position: rows.told().position,
-            heard: follower.heard,
+            last_seen: follower.last_seen,
             reconnected: None,
             changes,
         };
@@ -104,7 +104,7 @@ impl Booted {
         drop(tasks.spawn("save", saver.run(tasks.draining().clone())));
         until_drained("feed", Box::pin(listener.run()));
         let applier = Applier { rows, told, to_save, counts: follower.counts };
-        until_drained("follow", Box::pin(applier.run(heard_changes)));
+        until_drained("follow", Box::pin(applier.run(changes_received)));
     }
 }
 
@@ -128,8 +128,8 @@ mod tests {
     async fn booted(folder: &Path, origin: &str) -> Booted {
         let token = Secret::new("vrg_test");
         let origins = Origins::new(vec![origin.parse().unwrap()], token, "test", Counter::default()).unwrap();
-        let folder = Arc::new(DataFolder::open(folder).unwrap());
-        Follower { origins, folder, heard: Heard::never(), counts: FollowCounts::default() }.boot().await
+        let folder = Arc::new(DataDir::open(folder).unwrap());
+        Follower { origins, folder, last_seen: LastSeen::never(), counts: FollowCounts::default() }.boot().await
     }
 
     /// An origin that tells of one edge, and of nothing new after that.

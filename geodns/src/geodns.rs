@@ -8,14 +8,14 @@ use axum::Router;
 use hyper_util::service::TowerToHyperService;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
-use verge_daemon::data_folder::DataFolderError;
-use verge_daemon::feed::Heard;
+use verge_daemon::data_dir::DataDirError;
+use verge_daemon::feed::LastSeen;
 use verge_daemon::http_server::{HttpLimits, serve};
 use verge_daemon::listen::{self, ListenError};
 use verge_daemon::origins::Origins;
-use verge_daemon::private::{self, Health};
+use verge_daemon::private_listener::{self, Readiness};
 use verge_daemon::tasks::Unfinished;
-use verge_daemon::{Clock, Daemon, DataFolder, Tasks};
+use verge_daemon::{Clock, Daemon, DataDir, Tasks};
 
 use crate::answer::Transport;
 use crate::assemble::{Assembler, Parts};
@@ -45,7 +45,7 @@ pub struct GeoDns {
 pub enum BindError {
     /// The data folder.
     #[error(transparent)]
-    Data(#[from] DataFolderError),
+    Data(#[from] DataDirError),
     /// A zone file has mistakes.
     #[error("these zones cannot be served:\n{0}")]
     Zones(String),
@@ -92,7 +92,7 @@ impl GeoDns {
         let mut registry = Registry::default();
         let metrics = Metrics::new(&mut registry, config.zones.iter().map(|zone| zone.name.to_string()).collect());
         let overrides = Arc::new(Overrides::new(config.places.iter().copied())?);
-        let folder = Arc::new(DataFolder::open(&config.data)?);
+        let folder = Arc::new(DataDir::open(&config.data)?);
         let (zones, database) = {
             let (configs, path) = (config.zones.clone(), config.database.clone());
             let (bad_zones, bad_databases) = (metrics.zone_failures.clone(), metrics.database_failures.clone());
@@ -106,8 +106,8 @@ impl GeoDns {
         let user_agent = concat!("verge-geodns/", env!("CARGO_PKG_VERSION"));
         let failures = metrics.origin_failures.clone();
         let origins = Origins::new(config.origins.clone(), config.token.clone(), user_agent, failures)?;
-        let heard = Heard::never();
-        let follower = Follower { origins, folder, heard: heard.clone(), counts: metrics.follow.clone() };
+        let last_seen = LastSeen::never();
+        let follower = Follower { origins, folder, last_seen: last_seen.clone(), counts: metrics.follow.clone() };
         let booted = follower.boot().await;
         let prober = Prober::new(config.health.clone(), booted.told(), booted.remembered(), clock)?;
         let parts = Parts {
@@ -133,7 +133,7 @@ impl GeoDns {
         let private = private_listener.local_addr().map_err(unusable)?;
         let addresses = opened.iter().map(|opened| opened.address).collect();
 
-        let levels = Levels { views: Arc::clone(&views), health: prober.table(), told: booted.told(), heard };
+        let levels = Levels { views: Arc::clone(&views), health: prober.table(), told: booted.told(), last_seen };
         registry.register_collector(Box::new(levels));
         let explanations =
             Explanations { views: Arc::clone(&views), health: prober.table(), node: config.name.clone() };
@@ -222,14 +222,14 @@ fn routes(registry: Registry, explanations: Explanations, tasks: Tasks) -> Route
         let running = tasks.running();
         let ended = TASKS.iter().find(|name| !running.contains_key(*name));
         std::future::ready(match ended {
-            Some(name) => Health::Bad(format!("the task `{name}` has ended")),
-            None if !views.load().told => {
-                Health::Bad("no origin has told yet what there is: names that are not known get SERVFAIL".to_owned())
-            }
-            None => Health::Good,
+            Some(name) => Readiness::NotReady(format!("the task `{name}` has ended")),
+            None if !views.load().told => Readiness::NotReady(
+                "no origin has told yet what there is: names that are not known get SERVFAIL".to_owned(),
+            ),
+            None => Readiness::Ready,
         })
     };
-    private::router(Arc::new(registry), health).merge(explain::router(explanations))
+    private_listener::router(Arc::new(registry), health).merge(explain::router(explanations))
 }
 
 impl Daemon for GeoDns {

@@ -97,7 +97,7 @@ mod tests {
 
     use proptest::prelude::*;
     use verge_mmdb::Family as Families;
-    use verge_protocol::Place;
+    use verge_protocol::GeoPoint;
 
     use super::testing::{city, database};
     use super::*;
@@ -143,7 +143,7 @@ mod tests {
     }
 
     /// Prefixes crowded into a corner of each family, so that they nest, touch and repeat. The place tells which one it was.
-    fn prefixes(v4: RangeInclusive<u8>, v6: RangeInclusive<u8>) -> impl Strategy<Value = Vec<(IpNet, Place)>> {
+    fn prefixes(v4: RangeInclusive<u8>, v6: RangeInclusive<u8>) -> impl Strategy<Value = Vec<(IpNet, GeoPoint)>> {
         let v4 = (v4, 0..0x2000_u32).prop_map(|(length, bits)| {
             IpNet::new(IpAddr::V4((0x0a00_0000 | bits << 6).into()), length).unwrap().trunc()
         });
@@ -151,7 +151,7 @@ mod tests {
             IpNet::new(IpAddr::V6((0x2a << 120 | bits << 78).into()), length).unwrap().trunc()
         });
         prop::collection::btree_set(prop_oneof![v4, v6], 0..12).prop_map(|prefixes| {
-            let place = |index| Place::new(f64::from(u8::try_from(index).unwrap()) + 1.0, 0.0).unwrap();
+            let place = |index| GeoPoint::new(f64::from(u8::try_from(index).unwrap()) + 1.0, 0.0).unwrap();
             prefixes.into_iter().enumerate().map(|(index, prefix)| (prefix, place(index))).collect()
         })
     }
@@ -165,17 +165,17 @@ mod tests {
         ]
     }
 
-    fn longest(among: &[(IpNet, Place)], address: IpAddr) -> Option<&(IpNet, Place)> {
+    fn longest(among: &[(IpNet, GeoPoint)], address: IpAddr) -> Option<&(IpNet, GeoPoint)> {
         among.iter().filter(|(prefix, _)| prefix.contains(&address)).max_by_key(|(prefix, _)| prefix.prefix_len())
     }
 
     /// What [`Atlas::locate`] promises, in the words of its documentation. The database is asked for the network of an address
     /// as its tree has it: longest match, less what more specific networks cut out.
     fn model(
-        overrides: &[(IpNet, Place)],
-        networks: &[(IpNet, Place)],
+        overrides: &[(IpNet, GeoPoint)],
+        networks: &[(IpNet, GeoPoint)],
         address: IpAddr,
-    ) -> (IpNet, Option<Place>, Source) {
+    ) -> (IpNet, Option<GeoPoint>, Source) {
         let cap = if address.is_ipv4() { 24 } else { 48 };
         let client = IpNet::new(address, cap).unwrap().trunc();
         let (among, found, source) = match longest(overrides, client.addr()) {
@@ -188,8 +188,8 @@ mod tests {
         let (within, place) = *found.unwrap();
         let mut network = client;
         while let Some(wider) = network.supernet().filter(|wider| within.contains(wider)) {
-            let inside = |(prefix, _): &(IpNet, Place)| wider.contains(prefix) && *prefix != within;
-            let splits = |prefixes: &[(IpNet, Place)]| prefixes.iter().any(inside);
+            let inside = |(prefix, _): &(IpNet, GeoPoint)| wider.contains(prefix) && *prefix != within;
+            let splits = |prefixes: &[(IpNet, GeoPoint)]| prefixes.iter().any(inside);
             if splits(overrides) || (source == Source::Database && splits(among)) {
                 break;
             }

@@ -52,7 +52,7 @@ pub(crate) fn view() -> View {
         name: name.parse().unwrap(),
         state: EdgeState {
             addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
-            place: Some(place.parse().unwrap()),
+            location: Some(place.parse().unwrap()),
             regions: [region.parse().unwrap()].into(),
             port: 80,
             weight: 1,

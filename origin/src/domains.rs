@@ -10,7 +10,7 @@ mod resolver;
 use std::sync::Arc;
 
 use rand::Rng as _;
-use verge_protocol::api::DomainWanted;
+use verge_protocol::api::DomainRequest;
 use verge_protocol::{DomainName, SiteName, Timestamp};
 
 use crate::app::App;
@@ -49,7 +49,7 @@ pub(crate) enum DomainError {
 }
 
 /// Makes sure that a site is to be shown at a domain, and looks for the proof.
-pub(crate) async fn want(app: &Arc<App>, name: DomainName, wanted: DomainWanted) -> Result<DomainRow, DomainError> {
+pub(crate) async fn want(app: &Arc<App>, name: DomainName, wanted: DomainRequest) -> Result<DomainRow, DomainError> {
     fit(&name, app.sites_url.base())?;
     let mut random = [0; 16];
     rand::rng().fill_bytes(&mut random);
@@ -127,12 +127,12 @@ fn fit(name: &DomainName, base: &DomainName) -> Result<(), DomainError> {
 /// The row of a domain that somebody wants. One that is there already keeps its proof, and is looked at for a while again.
 fn claimed(
     name: &DomainName,
-    wanted: DomainWanted,
+    wanted: DomainRequest,
     proof: String,
     domains: &Domains,
     now: Timestamp,
 ) -> Result<DomainRow, DomainError> {
-    let DomainWanted { site, redirect_to } = wanted;
+    let DomainRequest { site, redirect_to } = wanted;
     let current = domains.get(name);
     if let Some(row) = current.filter(|row| row.site != site) {
         return Err(DomainError::Taken { name: name.clone(), site: row.site.clone() });
@@ -187,7 +187,7 @@ mod tests {
     }
 
     fn want(domains: &mut Domains, domain: &str, site: &str, redirect_to: Option<&str>) -> Result<DomainRow, String> {
-        let wanted = DomainWanted { site: site.parse().unwrap(), redirect_to: redirect_to.map(name) };
+        let wanted = DomainRequest { site: site.parse().unwrap(), redirect_to: redirect_to.map(name) };
         let row = claimed(&name(domain), wanted, format!("proof {}", domains.len()), domains, Timestamp(7));
         let row = row.map_err(|error| error.to_string())?;
         domains.insert(row.name.clone(), row.clone());

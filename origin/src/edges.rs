@@ -82,7 +82,7 @@ pub(crate) async fn remove(app: &Arc<App>, name: EdgeName) -> Result<(), EdgeErr
 
 /// What an edge with these settings is, among the others.
 fn described(name: &EdgeName, settings: EdgeSettings, edges: &Edges) -> Result<EdgeState, EdgeError> {
-    let EdgeSettings { addresses, port, place, regions, weight } = settings;
+    let EdgeSettings { addresses, port, location, regions, weight } = settings;
     if !(1..=WEIGHT_MAX).contains(&weight) {
         return Err(EdgeError::Weight(weight));
     }
@@ -108,7 +108,7 @@ fn described(name: &EdgeName, settings: EdgeSettings, edges: &Edges) -> Result<E
         }
     }
     let force = edges.get(name).map_or(Force::Auto, |state| state.force);
-    Ok(EdgeState { addresses, port, place, regions, weight, force })
+    Ok(EdgeState { addresses, port, location, regions, weight, force })
 }
 
 /// Whether an A or AAAA record may hold it. One within another family has a second text, by which it would be another edge's too.
@@ -128,7 +128,7 @@ mod tests {
         EdgeSettings {
             addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
             port: 80,
-            place: None,
+            location: None,
             regions: ["eu".parse().unwrap()].into(),
             weight: 1,
         }

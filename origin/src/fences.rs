@@ -24,7 +24,7 @@ pub(crate) enum FenceError {
 pub(crate) async fn set(app: &Arc<App>, site: SiteName, fence: BTreeSet<Region>) -> Result<(), FenceError> {
     app.write(|app| async move {
         check(&fence, &app.database.edges().await?)?;
-        if app.database.set_site_state(&site, &SiteState { fence: fence.clone() }).await? {
+        if app.database.set_site_state(&site, &SiteState { regions: fence.clone() }).await? {
             tracing::info!(%site, ?fence, "a site was fenced");
         }
         Ok(())

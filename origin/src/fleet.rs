@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use verge_protocol::report::{LIVE_SECONDS, Report};
+use verge_protocol::report::{EdgeReport, LIVE_SECONDS};
 use verge_protocol::{EdgeName, Timestamp};
 
 /// What each edge said last.
@@ -17,7 +17,7 @@ pub(crate) struct Fleet {
 /// A report and when it came.
 #[derive(Debug, Clone)]
 pub(crate) struct Heard {
-    pub(crate) report: Report,
+    pub(crate) report: EdgeReport,
     pub(crate) at: Timestamp,
 }
 
@@ -36,7 +36,7 @@ impl Default for Fleet {
 
 impl Fleet {
     /// Takes a report.
-    pub(crate) fn hear(&self, edge: EdgeName, report: Report, now: Timestamp) {
+    pub(crate) fn hear(&self, edge: EdgeName, report: EdgeReport, now: Timestamp) {
         self.lock().insert(edge, Heard { report, at: now });
         self.changed.send_replace(());
     }

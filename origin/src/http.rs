@@ -10,7 +10,7 @@ mod domains;
 mod edges;
 mod error;
 mod manifests;
-mod nodes;
+mod name_servers;
 mod progress;
 mod releases;
 mod sites;
@@ -38,15 +38,15 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/sites/{site}/channels/{channel}", post(channels::move_to))
         .route("/v1/status", get(status::show))
         // For those who run it.
-        .route("/v1/sites/{site}/fence", put(sites::fence))
+        .route("/v1/sites/{site}/regions", put(sites::fence))
         .route("/v1/domains", get(domains::list))
         .route("/v1/domains/{domain}", put(domains::want).delete(domains::remove))
         .route("/v1/edges/{edge}", put(edges::describe).delete(edges::remove))
         .route("/v1/edges/{edge}/force", put(edges::force))
         .route("/v1/edges/{edge}/token", post(edges::issue_token))
-        .route("/v1/nodes", get(nodes::list))
-        .route("/v1/nodes/{node}", delete(nodes::remove))
-        .route("/v1/nodes/{node}/token", post(nodes::issue_token))
+        .route("/v1/name-servers", get(name_servers::list))
+        .route("/v1/name-servers/{name}", delete(name_servers::remove))
+        .route("/v1/name-servers/{name}/token", post(name_servers::issue_token))
         // For edges, and the first one for nodes too.
         .route("/v1/changes", get(changes::follow))
         .route("/v1/manifests/{id}", get(manifests::show))

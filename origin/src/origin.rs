@@ -11,9 +11,9 @@ use prometheus_client::registry::Registry;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
 use verge_daemon::http_server::{self, HttpLimits};
-use verge_daemon::private::{self, Health};
+use verge_daemon::private_listener::{self, Readiness};
 use verge_daemon::tasks::Unfinished;
-use verge_daemon::{Clock, Daemon, DataFolder, Secret, Tasks, listen};
+use verge_daemon::{Clock, Daemon, DataDir, Secret, Tasks, listen};
 
 use crate::app::App;
 use crate::config::{Config, RawConfig};
@@ -33,7 +33,7 @@ pub struct Origin {
     private_address: SocketAddr,
     admin_token: Secret,
     drain: Duration,
-    _data: DataFolder,
+    _data: DataDir,
 }
 
 impl Origin {
@@ -43,7 +43,7 @@ impl Origin {
         let private = listen::tcp("health and metrics", config.private_listen).await?;
         let (address, private_address) = (api.local_addr()?, private.local_addr()?);
 
-        let data = DataFolder::open(&config.data)?;
+        let data = DataDir::open(&config.data)?;
         let blobs = Blobs::open(&config.data.join("objects")).await?;
         let database = Database::open(&config.data.join("origin.db"), clock.now()).await?;
         let admin_token = admin_token(&config.data.join("admin-token"), &database, &clock).await?;
@@ -78,13 +78,13 @@ impl Origin {
                 let database = database.clone();
                 async move {
                     match database.position().await {
-                        Ok(_) => Health::Good,
-                        Err(error) => Health::Bad(error.to_string()),
+                        Ok(_) => Readiness::Ready,
+                        Err(error) => Readiness::NotReady(error.to_string()),
                     }
                 }
             }
         };
-        let router = private::router(Arc::new(registry), health);
+        let router = private_listener::router(Arc::new(registry), health);
         http_server::serve("private", private, limits, &tasks, TowerToHyperService::new(router));
         tracing::info!(%address, private = %private_address, data = %config.data.display(), "the origin is up");
         Ok(Self { app, address, private_address, admin_token, drain: config.drain, _data: data })

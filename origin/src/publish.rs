@@ -110,7 +110,7 @@ struct Switched {
     label: HostLabel,
     position: Position,
     state: ChannelState,
-    notices: Vec<String>,
+    warnings: Vec<String>,
 }
 
 /// Runs `work`, which ends in a switch, and then waits for the edges; tells all of it.
@@ -189,7 +189,7 @@ async fn switch(
     label: HostLabel,
     expected: Option<Seq>,
     target: Target,
-    notices: Vec<String>,
+    warnings: Vec<String>,
 ) -> Result<Switched, PublishError> {
     let now = app.clock.now();
     let manifest = match &target {
@@ -205,7 +205,7 @@ async fn switch(
             app.announce(position);
             app.metrics.moves.inc();
             tracing::info!(channel = %label, release = %state.release, epoch = %state.epoch, "a channel was moved");
-            Ok(Switched { label, position, state, notices })
+            Ok(Switched { label, position, state, warnings })
         }
         Err(current) => {
             app.metrics.conflicts.inc();
@@ -216,10 +216,10 @@ async fn switch(
 
 /// Tells that the switch happened, then which edges serve it.
 async fn follow(app: &App, switched: Switched, progress: &StepSender) {
-    let Switched { label, position, state, notices } = switched;
+    let Switched { label, position, state, warnings } = switched;
     let url = app.sites_url.of(&label);
     let ChannelState { epoch, release, manifest, .. } = state;
-    let _ = progress.send(Ok(Progress::Released { release, manifest, epoch, url, notices })).await;
+    let _ = progress.send(Ok(Progress::Released { release, manifest, epoch, url, warnings })).await;
 
     let mut reports = app.fleet.watch();
     let mut confirmation = Confirmation::new(label, position, &app.fleet.heard(), app.clock.now());

@@ -14,7 +14,9 @@ use crate::release::ReleaseNumber;
 use crate::report::Lag;
 use crate::timestamp::Timestamp;
 
-pub use self::operating::{Domain, DomainWanted, EdgeSettings, Fence, ForceEdge, IssuedToken, Node, Proof};
+pub use self::operating::{
+    Domain, DomainRequest, EdgeSettings, ForceEdge, IssuedToken, NameServer, Proof, SiteRegions,
+};
 
 /// Every answer that is not a success.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,14 +53,14 @@ pub struct BuildCreated {
     /// Blobs that this site does not hold yet, each once.
     pub missing: Vec<Digest>,
     /// What the channel points at now; `None` before its first release.
-    pub current: Option<Current>,
+    pub current: Option<ChannelHead>,
     /// How the build differs from that.
-    pub changes: Changes,
+    pub changes: BuildDiff,
 }
 
 /// What a channel points at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Current {
+pub struct ChannelHead {
     /// The release.
     pub release: ReleaseNumber,
     /// To be named when moving the channel on: if it has moved meanwhile, nothing happens.
@@ -69,7 +71,7 @@ pub struct Current {
 
 /// How two sets of files differ, in numbers of paths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Changes {
+pub struct BuildDiff {
     /// Only in the new one.
     pub added: u64,
     /// In both, with other bytes.
@@ -82,19 +84,19 @@ pub struct Changes {
 
 /// Answer to `POST /v1/sites/{site}/builds/{build}/blobs`, whose body is a pack.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BlobsKept {
+pub struct BlobsStored {
     /// How many blobs of the pack are now kept.
-    pub kept: u64,
+    pub stored: u64,
 }
 
 /// `POST /v1/blobs`, by an edge: the answer is a pack of these, in this order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BlobsWanted {
-    /// The blobs; at most [`BlobsWanted::MAX`].
+pub struct BlobsRequest {
+    /// The blobs; at most [`BlobsRequest::MAX`].
     pub digests: Vec<Digest>,
 }
 
-impl BlobsWanted {
+impl BlobsRequest {
     /// The most blobs that may be asked for at once.
     pub const MAX: usize = 256;
 }
@@ -102,7 +104,7 @@ impl BlobsWanted {
 /// `POST /v1/sites/{site}/releases`: makes a release of a build and moves a channel to it. Answered by a stream of
 /// [`Progress`], one JSON object a line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Publish {
+pub struct CreateRelease {
     /// The build; all its blobs must be there.
     pub build: BuildId,
     /// The channel to move.
@@ -131,7 +133,7 @@ pub struct Provenance {
 /// `POST /v1/sites/{site}/channels/{channel}`: moves a channel to a release that exists, older or newer. Answered by a stream
 /// of [`Progress`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Move {
+pub struct MoveChannel {
     /// The release.
     pub release: ReleaseNumber,
     /// The channel's epoch as the client knows it; `None`: it must not exist yet.
@@ -162,7 +164,7 @@ pub enum Progress {
         url: String,
         /// What a person should know, e.g. a name that looks fingerprinted but was reused.
         #[serde(default)]
-        notices: Vec<String>,
+        warnings: Vec<String>,
     },
     /// One more edge serves it.
     Confirmed {
@@ -178,7 +180,7 @@ pub enum Progress {
         /// Edges that serve it.
         confirmed: Vec<EdgeName>,
         /// Live edges that do not, and why.
-        lagging: Vec<Laggard>,
+        lagging: Vec<LaggingEdge>,
     },
     /// It went wrong. Unless `Released` came before, the channel is where it was.
     Failed(ErrorBody),
@@ -189,7 +191,7 @@ pub enum Progress {
 
 /// A live edge that does not serve what it should.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Laggard {
+pub struct LaggingEdge {
     /// The edge.
     pub edge: EdgeName,
     /// Why, for a person to read.
@@ -209,7 +211,7 @@ pub struct Site {
     pub channels: Vec<Channel>,
     /// The regions its readers are kept to; none: anywhere.
     #[serde(default)]
-    pub fence: BTreeSet<Region>,
+    pub regions: BTreeSet<Region>,
 }
 
 /// A channel of a site.
@@ -276,7 +278,7 @@ pub struct Edge {
     #[serde(default)]
     pub draining: bool,
     /// When it was last heard; `None`: not since the origin started.
-    pub heard: Option<Timestamp>,
+    pub last_seen: Option<Timestamp>,
     /// How far it has followed.
     pub applied: Option<Position>,
     /// What it lags behind with.
@@ -304,7 +306,7 @@ mod tests {
             Progress::Confirmed { edge: edge.clone(), done: 1, total: 3 },
             Progress::Finished {
                 confirmed: vec![edge.clone()],
-                lagging: vec![Laggard { edge, reason: "slow".into() }],
+                lagging: vec![LaggingEdge { edge, reason: "slow".into() }],
             },
             Progress::Failed(ErrorBody { code: "missing_blobs".into(), message: "…".into(), hint: None }),
         ]

@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::content::Content;
 use crate::path::SitePath;
-use crate::unique;
+use crate::unique_keys;
 
 /// A build as the client found it on disk. It travels as JSON, compressed (see [`crate::compression`]); the origin answers
 /// which blobs it lacks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Build {
     /// What is served at each path. A path named twice is an error.
-    #[serde(deserialize_with = "unique::deserialize")]
+    #[serde(deserialize_with = "unique_keys::deserialize")]
     pub files: BTreeMap<SitePath, Content>,
     /// What answers paths that name no file.
     #[serde(default)]

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::text::serde_as_text;
+use crate::serde_text::serde_as_text;
 
 /// SHA-256 of a byte sequence: the one hash in Verge. It names blobs and manifests, and is the `ETag` of what it names.
 ///

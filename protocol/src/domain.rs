@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::text::serde_as_text;
+use crate::serde_text::serde_as_text;
 
 /// A host's domain name in lowercase, without dots at its ends: `localhost`, `www.example.com`. At most 253 characters in labels
 /// of at most 63 (RFC 1035 §2.3.4, RFC 1123 §2.1). An internationalised name is written in its ASCII form.

@@ -5,14 +5,14 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::name::{EdgeName, NodeName, Region};
-use crate::place::Place;
+use crate::geo_point::GeoPoint;
+use crate::name::{EdgeName, NameServerName, Region};
 
 /// What a client at an address is answered, and why.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Explanation {
     /// Who answers.
-    pub node: NodeName,
+    pub node: NameServerName,
     /// The address that was asked about.
     pub address: IpAddr,
     /// Where that is.
@@ -35,7 +35,7 @@ pub struct Located {
     /// Who says so: `override`, `database`, or `nowhere` if nobody knows.
     pub by: String,
     /// The place, if it is known.
-    pub place: Option<Place>,
+    pub place: Option<GeoPoint>,
     /// The answer holds for this network, `192.0.2.0/24`. Its length is the scope of client subnet answers.
     pub network: String,
     /// What the database calls itself, if there is one: `GeoLite2-City`.

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::DomainName;
+use crate::geo_point::GeoPoint;
 use crate::name::{Region, SiteName};
-use crate::place::Place;
 
 /// Value of the key `edge/<edge>`: how readers are sent to an edge.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,7 +20,7 @@ pub struct EdgeState {
     pub port: u16,
     /// Where it stands; without a place it is as good for every reader as any other such.
     #[serde(default)]
-    pub place: Option<Place>,
+    pub location: Option<GeoPoint>,
     /// The regions it is in, for fences: `eu`, `de`.
     #[serde(default)]
     pub regions: BTreeSet<Region>,
@@ -66,7 +66,7 @@ pub enum Force {
 pub struct SiteState {
     /// Readers of the site are sent only to edges in one of these regions; none named: to any edge.
     #[serde(default)]
-    pub fence: BTreeSet<Region>,
+    pub regions: BTreeSet<Region>,
 }
 
 /// Value of the key `domain/<domain>`: a domain that was proven to belong to who has the site.
@@ -87,10 +87,11 @@ mod tests {
     #[test]
     fn what_is_not_said_has_a_default() {
         let edge: EdgeState = serde_json::from_str(r#"{"a field from the future":1,"force":"maybe"}"#).unwrap();
-        assert_eq!((edge.port, edge.weight, edge.force, edge.place), (80, 1, Force::Auto, None));
-        let edge: EdgeState =
-            serde_json::from_str(r#"{"addresses":["192.0.2.1","2001:db8::1"],"place":"50.11,8.68","regions":["eu"]}"#)
-                .unwrap();
+        assert_eq!((edge.port, edge.weight, edge.force, edge.location), (80, 1, Force::Auto, None));
+        let edge: EdgeState = serde_json::from_str(
+            r#"{"addresses":["192.0.2.1","2001:db8::1"],"location":"50.11,8.68","regions":["eu"]}"#,
+        )
+        .unwrap();
         assert_eq!(edge.addresses.len(), 2);
         insta::assert_snapshot!(serde_json::to_string(&edge).unwrap());
     }

@@ -10,7 +10,7 @@ pub const HEALTH_PATH: &str = "/.well-known/verge/health";
 
 /// The body there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Health {
+pub struct EdgeHealth {
     /// Who answers.
     pub edge: EdgeName,
     /// Of the feed; `None` until the first snapshot.
@@ -24,13 +24,13 @@ pub struct Health {
     /// Channels that serve an older release than they should.
     pub pending: usize,
     /// Seconds since an origin was heard; `None` when none was since the start.
-    pub heard_seconds: Option<u64>,
+    pub origin_last_seen_seconds: Option<u64>,
     /// It is about to end: readers should go elsewhere.
     #[serde(default)]
     pub draining: bool,
 }
 
-impl Health {
+impl EdgeHealth {
     /// How far it serves what the origin says; `None` until the first snapshot. What it was told and could not fetch yet does
     /// not count.
     pub fn position(&self) -> Option<Position> {

@@ -11,7 +11,7 @@ use crate::content::Content;
 use crate::digest::Digest;
 use crate::name::SiteName;
 use crate::path::SitePath;
-use crate::unique;
+use crate::unique_keys;
 
 /// A build made servable: media types, cache lifetimes and ready-made encodings decided.
 ///
@@ -25,7 +25,7 @@ pub struct Manifest {
     #[serde(default)]
     pub fallback: Fallback,
     /// What is served at each path.
-    #[serde(deserialize_with = "unique::deserialize")]
+    #[serde(deserialize_with = "unique_keys::deserialize")]
     pub files: BTreeMap<SitePath, File>,
 }
 

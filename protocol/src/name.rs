@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::text::serde_as_text;
+use crate::serde_text::serde_as_text;
 
 /// Why text is not a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -125,7 +125,7 @@ name! {
 
 name! {
     /// Names a GeoDNS node, e.g. `ns-1`.
-    NodeName, "a node", 63, |_| None
+    NameServerName, "a node", 63, |_| None
 }
 
 name! {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::text::serde_as_text;
+use crate::serde_text::serde_as_text;
 
 /// The path of a file within its site: decoded, relative, separated by `/`, without a leading slash: `assets/app-1f2e.js`.
 ///

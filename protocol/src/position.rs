@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::text::serde_as_text;
+use crate::serde_text::serde_as_text;
 
 /// The number of a write to the origin's state: gap-free, in commit order. The *epoch* of a channel is the `Seq` of the write
 /// that last moved it.
@@ -42,7 +42,7 @@ pub struct Position {
 
 impl Position {
     /// Whether whoever is here has seen the write `at`: of another history nothing is known.
-    pub fn has(self, at: Self) -> bool {
+    pub fn includes(self, at: Self) -> bool {
         self.generation == at.generation && self.seq >= at.seq
     }
 }

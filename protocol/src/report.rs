@@ -13,7 +13,7 @@ pub const LIVE_SECONDS: u64 = 15;
 
 /// `POST /v1/edges/report`, by an edge with its own token; the token says which edge it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Report {
+pub struct EdgeReport {
     /// Where readers reach this very edge, e.g. `http://203.0.113.7`.
     pub url: Option<String>,
     /// Every row up to here is applied, or named in `lagging`.
@@ -41,9 +41,9 @@ pub struct Lag {
     pub reason: String,
 }
 
-impl Report {
+impl EdgeReport {
     /// Whether the edge serves what the row `seq` of a channel says, or something newer.
     pub fn confirms(&self, at: Position, site: &SiteName, channel: &ChannelName) -> bool {
-        self.applied.has(at) && !self.lagging.iter().any(|lag| lag.site == *site && lag.channel == *channel)
+        self.applied.includes(at) && !self.lagging.iter().any(|lag| lag.site == *site && lag.channel == *channel)
     }
 }

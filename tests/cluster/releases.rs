@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::TryStreamExt as _;
 use reqwest::StatusCode;
 use verge_protocol::ReleaseNumber;
-use verge_protocol::api::{Move, Progress};
+use verge_protocol::api::{MoveChannel, Progress};
 use verge_tests::World;
 
 const FIRST: [(&str, &str); 3] = [
@@ -49,7 +49,7 @@ async fn a_tab_opened_before_a_release_finds_its_chunks() {
 
     // After a rollback, tabs of the release that was left.
     let epoch = world.status().await.sites[0].channels[0].epoch;
-    let back = Move { release: ReleaseNumber(1), expected: Some(epoch) };
+    let back = MoveChannel { release: ReleaseNumber(1), expected: Some(epoch) };
     let events = world.client().move_channel(&"demo".parse().unwrap(), &"live".parse().unwrap(), &back).await.unwrap();
     let events: Vec<Progress> = events.try_collect().await.unwrap();
     assert!(matches!(events.last(), Some(Progress::Finished { confirmed, .. }) if confirmed.len() == 2), "{events:?}");

@@ -141,7 +141,9 @@ impl Internet {
             let status = self.origin.status().await;
             regions.iter().all(|region| {
                 let edge = status.edges.iter().find(|edge| edge.name == region.edge());
-                edge.is_some_and(|edge| edge.live && edge.applied.is_some_and(|applied| applied.has(status.position)))
+                edge.is_some_and(|edge| {
+                    edge.live && edge.applied.is_some_and(|applied| applied.includes(status.position))
+                })
             })
         })
         .await;

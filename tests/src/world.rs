@@ -184,7 +184,9 @@ impl World {
             running.into_iter().all(|seat| {
                 let edge = status.edges.iter().find(|edge| edge.name == seat.name);
                 edge.is_some_and(|edge| {
-                    edge.live && edge.applied.is_some_and(|applied| applied.has(position)) && edge.lagging.is_empty()
+                    edge.live
+                        && edge.applied.is_some_and(|applied| applied.includes(position))
+                        && edge.lagging.is_empty()
                 })
             })
         })

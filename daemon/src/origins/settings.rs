@@ -57,7 +57,7 @@ impl OriginSettings<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chain;
+    use crate::error_chain;
 
     fn check(
         origins: &[&str],
@@ -67,7 +67,7 @@ mod tests {
     ) -> Result<usize, String> {
         let origins: Vec<String> = origins.iter().map(ToString::to_string).collect();
         let settings = OriginSettings { origins: &origins, insecure, token: token.map(Secret::new), token_file };
-        settings.check().map(|(origins, _)| origins.len()).map_err(|error| chain(&error))
+        settings.check().map(|(origins, _)| origins.len()).map_err(|error| error_chain(&error))
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use verge_protocol::fleet::Force;
-use verge_protocol::{EdgeName, Place, Region};
+use verge_protocol::{EdgeName, GeoPoint, Region};
 
 /// `verge edges`.
 #[derive(Debug, Subcommand)]
@@ -67,7 +67,7 @@ pub struct Described {
     pub address: Option<Vec<IpAddr>>,
     /// Where it stands: degrees of latitude and longitude, such as 50.11,8.68
     #[arg(long, value_name = "LAT,LON", allow_hyphen_values = true)]
-    pub place: Option<Place>,
+    pub place: Option<GeoPoint>,
     /// The city it stands in or near. Says its regions too: its continent and its country
     #[arg(long, value_name = "CITY")]
     pub at: Option<String>,

@@ -5,7 +5,7 @@ mod told;
 
 use serde::Deserialize as _;
 use serde_json::{Value, json};
-use verge_protocol::api::{IssuedToken, Node};
+use verge_protocol::api::{IssuedToken, NameServer};
 use verge_protocol::explanation::Explanation;
 
 use super::{Context, token};
@@ -23,21 +23,21 @@ pub(super) async fn run(command: &cli::Dns, context: &Context<'_>) -> Result<Exi
             context.answer(&answer, || Ok(told::explanation(&Explanation::deserialize(&answer)?, context.output)))
         }
         cli::Dns::Nodes => {
-            let answer: Value = context.client()?.get("/v1/nodes").await?;
+            let answer: Value = context.client()?.get("/v1/name-servers").await?;
             context.answer(&answer, || {
-                let nodes = Vec::<Node>::deserialize(&answer)?;
+                let nodes = Vec::<NameServer>::deserialize(&answer)?;
                 Ok(listing::nodes(&nodes, context.environment.now, context.output))
             })
         }
         cli::Dns::Remove { node } => {
-            context.client()?.delete(&format!("/v1/nodes/{node}")).await?;
+            context.client()?.delete(&format!("/v1/name-servers/{node}")).await?;
             context.answer(&json!({ "node": node, "removed": true }), || {
                 Ok(format!("the token of {node} has stopped working; it answers from what it was told before"))
             })
         }
         cli::Dns::Token { node } => {
             let client = context.client()?;
-            let issued: IssuedToken = client.issue_node_token(node).await?;
+            let issued: IssuedToken = client.issue_name_server_token(node).await?;
             token::introduce(node, context.output);
             context.answer(&json!({ "node": node, "token": issued.token }), || Ok(issued.token.clone()))
         }

@@ -5,7 +5,7 @@ mod told;
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 use verge_protocol::DomainName;
-use verge_protocol::api::{Domain, DomainWanted, Site};
+use verge_protocol::api::{Domain, DomainRequest, Site};
 
 use super::Context;
 use crate::cli;
@@ -25,7 +25,7 @@ pub(super) async fn run(command: Option<&cli::Domains>, context: &Context<'_>) -
         }
         Some(cli::Domains::Add { domain, site, redirect_to }) => {
             let site = Project::find(None, &context.environment.current_dir)?.site(site.site.as_ref())?;
-            let wanted = DomainWanted { site, redirect_to: redirect_to.clone() };
+            let wanted = DomainRequest { site, redirect_to: redirect_to.clone() };
             // That the record is still to be made is how it begins, no failure.
             want(&context.client()?, domain, &wanted, context).await.map(|_| Exit::Success)
         }
@@ -35,7 +35,7 @@ pub(super) async fn run(command: Option<&cli::Domains>, context: &Context<'_>) -
             let Some(known) = known.into_iter().find(|known| known.name == *domain) else {
                 return Err(unknown(domain));
             };
-            let wanted = DomainWanted { site: known.site, redirect_to: known.redirect_to };
+            let wanted = DomainRequest { site: known.site, redirect_to: known.redirect_to };
             let is_proven = want(&client, domain, &wanted, context).await?;
             Ok(if is_proven { Exit::Success } else { Exit::Pending })
         }
@@ -56,7 +56,7 @@ fn path(domain: &DomainName) -> String {
 async fn want(
     client: &Client,
     domain: &DomainName,
-    wanted: &DomainWanted,
+    wanted: &DomainRequest,
     context: &Context<'_>,
 ) -> Result<bool, Failure> {
     let answer: Value = client.put(&path(domain), wanted).await?;

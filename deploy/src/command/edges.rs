@@ -30,7 +30,7 @@ pub(super) async fn run(command: Option<&cli::Edges>, context: &Context<'_>) -> 
             let fleet: Status = client.get("/v1/status").await?;
             let known = fleet.edges.into_iter().find(|known| known.name == *edge);
             // It is not to lose a token that it is at work by. An older origin does not say whether there is one, but whom it hears.
-            let has_token = known.as_ref().is_some_and(|known| known.has_token || known.heard.is_some());
+            let has_token = known.as_ref().is_some_and(|known| known.has_token || known.last_seen.is_some());
             let settings = describe::settings(described, known.and_then(|known| known.state))?;
             let state: Value = client.put(&path(edge), &settings).await?;
             let told = listing::edge(edge, &EdgeState::deserialize(&state)?, context.output);

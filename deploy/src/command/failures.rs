@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::client::{ClientError, NodeError};
+use crate::client::{ClientError, NameServerError};
 use crate::connection::ConnectionError;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -32,12 +32,14 @@ impl From<ClientError> for Failure {
     }
 }
 
-impl From<NodeError> for Failure {
-    fn from(error: NodeError) -> Self {
+impl From<NameServerError> for Failure {
+    fn from(error: NameServerError) -> Self {
         let exit = match &error {
-            NodeError::Unreachable { .. } | NodeError::Cut { .. } | NodeError::Silent { .. } => Exit::Unreachable,
-            NodeError::Refused(_) => Exit::Refused,
-            NodeError::Foreign { .. } => Exit::Failure,
+            NameServerError::Unreachable { .. } | NameServerError::Cut { .. } | NameServerError::Silent { .. } => {
+                Exit::Unreachable
+            }
+            NameServerError::Refused(_) => Exit::Refused,
+            NameServerError::Foreign { .. } => Exit::Failure,
         };
         Self::new(exit, &error).hint(error.hint())
     }
@@ -125,14 +127,14 @@ impl From<RollbackError> for Failure {
 impl From<crate::up::ClusterError> for Failure {
     fn from(error: crate::up::ClusterError) -> Self {
         use crate::up::ClusterError;
-        use verge_daemon::data_folder::DataFolderError;
+        use verge_daemon::data_dir::DataDirError;
         use verge_daemon::listen::ListenError;
 
         match error {
             ClusterError::Client(error) => error.into(),
             ClusterError::Listen(ListenError::Taken { .. }) => Self::new(Exit::Failure, &error)
                 .hint(Some("is another `verge up` running? --port names others, --port 0 takes free ones")),
-            ClusterError::Data(DataFolderError::InUse(_)) => Self::new(Exit::Failure, &error)
+            ClusterError::Data(DataDirError::InUse(_)) => Self::new(Exit::Failure, &error)
                 .hint(Some("is another `verge up` running? --data names another folder, --temp takes one of its own")),
             _ => Self::new(Exit::Failure, &error),
         }

@@ -18,7 +18,7 @@ pub(super) async fn check(client: &Client, context: &Context<'_>) {
 /// Warns of each such site.
 pub(super) fn warn(status: &Status, context: &Context<'_>) {
     let program = &context.environment.program;
-    for Site { name, fence, .. } in abandoned(status) {
+    for Site { name, regions: fence, .. } in abandoned(status) {
         let regions = fence.iter().map(Region::as_str).collect::<Vec<_>>().join(", ");
         context
             .output
@@ -31,8 +31,9 @@ pub(super) fn warn(status: &Status, context: &Context<'_>) {
 
 fn abandoned(status: &Status) -> impl Iterator<Item = &Site> {
     let edges = || status.edges.iter().filter_map(|edge| edge.state.as_ref());
-    let is_left = move |site: &Site| edges().any(|edge| takes_readers(edge) && !edge.regions.is_disjoint(&site.fence));
-    status.sites.iter().filter(move |site| !site.fence.is_empty() && !is_left(site))
+    let is_left =
+        move |site: &Site| edges().any(|edge| takes_readers(edge) && !edge.regions.is_disjoint(&site.regions));
+    status.sites.iter().filter(move |site| !site.regions.is_empty() && !is_left(site))
 }
 
 /// Whether readers could ever be sent to it: what probes say passes.
@@ -48,7 +49,7 @@ mod tests {
 
     fn abandoned_by(edges: &[Value]) -> Vec<String> {
         let edge = |state: &Value| json!({ "name": "fra-1", "live": false, "state": state });
-        let site = |name: &str, fence: &[&str]| json!({ "name": name, "created": 0, "url": "", "channels": [], "fence": fence });
+        let site = |name: &str, fence: &[&str]| json!({ "name": name, "created": 0, "url": "", "channels": [], "regions": fence });
         let status = json!({
             "position": "1-1",
             "version": "0.1.0",

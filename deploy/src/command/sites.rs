@@ -3,7 +3,7 @@
 use serde::Deserialize as _;
 use serde_json::Value;
 use verge_protocol::Timestamp;
-use verge_protocol::api::{Fence, Site};
+use verge_protocol::api::{Site, SiteRegions};
 
 use super::Context;
 use crate::cli;
@@ -23,8 +23,8 @@ pub(super) async fn run(command: Option<&cli::Sites>, context: &Context<'_>) -> 
         }
         // Without a region there is `--none`.
         Some(cli::Sites::Fence { site, regions, none: _ }) => {
-            let wanted = Fence { regions: regions.iter().cloned().collect() };
-            let answer: Value = client.put(&format!("/v1/sites/{site}/fence"), &wanted).await?;
+            let wanted = SiteRegions { regions: regions.iter().cloned().collect() };
+            let answer: Value = client.put(&format!("/v1/sites/{site}/regions"), &wanted).await?;
             context.answer(&answer, || {
                 let fence = fence(&Site::deserialize(&answer)?);
                 Ok(if fence.is_empty() {
@@ -38,7 +38,7 @@ pub(super) async fn run(command: Option<&cli::Sites>, context: &Context<'_>) -> 
 }
 
 fn fence(site: &Site) -> String {
-    site.fence.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    site.regions.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
 /// A row for each channel of each site.
@@ -47,8 +47,8 @@ pub(super) fn text(sites: &[Site], now: Timestamp, output: &Output) -> String {
         return "no site yet: `verge push` makes one".to_owned();
     }
     let mut head = vec!["site", "channel", "release", "since", "open"];
-    if sites.iter().any(|site| !site.fence.is_empty()) {
-        head.push("fence");
+    if sites.iter().any(|site| !site.regions.is_empty()) {
+        head.push("regions");
     }
     let mut rows = Vec::new();
     for site in sites {
@@ -94,7 +94,7 @@ mod tests {
             created: Timestamp(0),
             url: format!("http://{name}.localhost:8080/"),
             channels,
-            fence: [].into(),
+            regions: [].into(),
         };
         let mut sites = [
             site(
@@ -108,7 +108,7 @@ mod tests {
         ];
         let output = Output::new(std::io::sink(), std::io::sink(), Manner::default());
         insta::assert_snapshot!(text(&sites, Timestamp(7_200_000), &output));
-        sites[0].fence = ["de", "eu"].map(|region| region.parse().unwrap()).into();
+        sites[0].regions = ["de", "eu"].map(|region| region.parse().unwrap()).into();
         insta::assert_snapshot!(text(&sites, Timestamp(7_200_000), &output));
         assert_eq!(text(&[], Timestamp(0), &output), "no site yet: `verge push` makes one");
     }

@@ -37,7 +37,7 @@ fn edges(status: &Status, now: Timestamp, output: &Output) -> String {
         return "no edge has registered yet".to_owned();
     }
     let rows = status.edges.iter().map(|edge| row(edge, status.position, now)).collect();
-    table(output, &["edge", "state", "follows", "heard", "version", "reached at"], rows)
+    table(output, &["edge", "state", "follows", "last_seen", "version", "reached at"], rows)
 }
 
 fn row(edge: &Edge, origin: Position, now: Timestamp) -> Vec<String> {
@@ -45,7 +45,7 @@ fn row(edge: &Edge, origin: Position, now: Timestamp) -> Vec<String> {
         edge.name.to_string(),
         state(edge, now),
         follows(edge.applied, origin),
-        edge.heard.map_or_else(|| "never".to_owned(), |heard| human::age(heard.age(now))),
+        edge.last_seen.map_or_else(|| "never".to_owned(), |heard| human::age(heard.age(now))),
         edge.version.as_deref().map_or_else(String::new, |version| human::line(version, 20)),
         edge.url.as_deref().map_or_else(String::new, |url| human::line(url, 60)),
     ]
@@ -54,7 +54,7 @@ fn row(edge: &Edge, origin: Position, now: Timestamp) -> Vec<String> {
 /// Whether an edge is there, and what it lags behind with.
 pub(super) fn state(edge: &Edge, now: Timestamp) -> String {
     if !edge.live || edge.draining {
-        return match edge.heard {
+        return match edge.last_seen {
             None => "not heard yet".to_owned(),
             // Its goodbye is the last that is heard of it; how long it takes after that is its own affair.
             Some(heard) if edge.draining && heard.age(now).as_secs() <= LIVE_SECONDS => "shutting down".to_owned(),
@@ -96,7 +96,7 @@ mod tests {
             url: live.then(|| format!("http://{name}.example.com")),
             live,
             draining: false,
-            heard: applied.map(|_| Timestamp(97_000)),
+            last_seen: applied.map(|_| Timestamp(97_000)),
             applied: applied.map(|at| at.parse().unwrap()),
             lagging: vec![],
             version: live.then(|| "0.1.0".to_owned()),
@@ -115,7 +115,7 @@ mod tests {
             edge("sgp-1", false, Some("0-9")),
             edge("syd-1", false, None),
             Edge { draining: true, ..edge("tyo-1", false, Some("1-42")) },
-            Edge { draining: true, heard: Some(Timestamp(50_000)), ..edge("zrh-1", false, Some("1-42")) },
+            Edge { draining: true, last_seen: Some(Timestamp(50_000)), ..edge("zrh-1", false, Some("1-42")) },
         ];
         let status = Status { position: "1-42".parse().unwrap(), version: "0.1.0".into(), edges, sites: vec![] };
         let output = Output::new(std::io::sink(), std::io::sink(), Manner::default());

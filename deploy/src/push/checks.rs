@@ -1,7 +1,7 @@
 //! What an origin's answer to a build says against pushing it.
 
 use verge_protocol::Build;
-use verge_protocol::api::{Current, Limits};
+use verge_protocol::api::{ChannelHead, Limits};
 
 use super::PushError;
 use crate::output::human;
@@ -30,10 +30,10 @@ pub(super) fn fits(build: &Build, limits: &Limits) -> Result<(), Vec<String>> {
 }
 
 /// Whether the build has at least half the files of a release that had enough of them to tell.
-pub(super) fn is_no_collapse(build: &Build, current: Option<&Current>) -> Result<(), PushError> {
+pub(super) fn is_no_collapse(build: &Build, current: Option<&ChannelHead>) -> Result<(), PushError> {
     let has = build.files.len() as u64;
     match current {
-        Some(Current { files: had, release, .. }) if *had >= TELLING && has * 2 < *had => {
+        Some(ChannelHead { files: had, release, .. }) if *had >= TELLING && has * 2 < *had => {
             Err(PushError::Shrunk { has, had: *had, release: *release })
         }
         _ => Ok(()),
@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn less_than_half_of_twenty_or_more_is_a_collapse() {
         let falls = |had, has| {
-            let current = Current { release: ReleaseNumber(1), epoch: Seq(1), files: had };
+            let current = ChannelHead { release: ReleaseNumber(1), epoch: Seq(1), files: had };
             is_no_collapse(&build(has), Some(&current)).is_err()
         };
         assert!(falls(20, 9));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::time::Instant;
-use verge_daemon::data_folder::DataFolderError;
+use verge_daemon::data_dir::DataDirError;
 use verge_daemon::listen::{self, Listen, ListenError};
 use verge_daemon::{Daemon as _, Secret};
 use verge_geodns::GeoDns;
@@ -19,7 +19,7 @@ use super::alone::{self, Alone};
 use super::edge::{self, RunningEdge};
 use super::name_server::{self, ZONE};
 use super::ports::Ports;
-use crate::client::{Address, Client, ClientError, Node, NodeError, SetupError, Token};
+use crate::client::{Address, Client, ClientError, NameServer, NameServerError, SetupError, Token};
 
 /// How long edges and name server may take to have caught up with the origin at the start.
 const START_MAX: Duration = Duration::from_secs(30);
@@ -60,7 +60,7 @@ pub enum ClusterError {
     Listen(#[from] ListenError),
     /// Its data cannot be kept where they should be.
     #[error(transparent)]
-    Data(#[from] DataFolderError),
+    Data(#[from] DataDirError),
     /// A part of it does not start.
     #[error("failed to start {part}: {reason}")]
     Part {
@@ -77,7 +77,7 @@ pub enum ClusterError {
     Setup(#[from] SetupError),
     /// The name server cannot be asked.
     #[error(transparent)]
-    Node(#[from] NodeError),
+    NameServer(#[from] NameServerError),
     /// The name server does not know a site.
     #[error("the name server did not answer for {0} within {limit} s", limit = START_MAX.as_secs())]
     Unnamed(String),
@@ -132,7 +132,7 @@ impl Cluster {
         for edge in &self.edges {
             edge.describe(&self.client).await?;
         }
-        let token = self.client.issue_node_token(&name_server::name()).await?.token;
+        let token = self.client.issue_name_server_token(&name_server::name()).await?.token;
         let origin = self.client.origin().to_string().parse().map_err(failed("the name server"))?;
         self.name_server = Some(name_server::start(plan, origin, Secret::new(token)).await?);
         Ok(())
@@ -181,7 +181,7 @@ impl Cluster {
     pub async fn named(&self, sites: &[Site]) -> Result<(), ClusterError> {
         let deadline = Instant::now() + START_MAX;
         let address = format!("http://{}", self.dns_private()).parse().expect("an address makes a URL");
-        let node = Node::new(address)?;
+        let node = NameServer::new(address)?;
         // At the name server's own name no site can be, and before there is something live there is no name.
         let is_live = |site: &&Site| site.channels.iter().any(|channel| channel.name.is_live());
         let sites = sites.iter().filter(is_live).filter(|site| site.name.as_str() != name_server::NAME);
@@ -210,7 +210,7 @@ impl Cluster {
                 let edge = status.edges.iter().find(|edge| edge.name == *name);
                 !edge.is_some_and(|edge| {
                     edge.live
-                        && edge.applied.is_some_and(|applied| applied.has(status.position))
+                        && edge.applied.is_some_and(|applied| applied.includes(status.position))
                         && edge.lagging.is_empty()
                 })
             };

@@ -64,7 +64,7 @@ impl RunningEdge {
         let settings = EdgeSettings {
             addresses: self.address.map(|address| address.ip()).into_iter().collect(),
             port: self.address.unwrap_or(self.public).port(),
-            place: Some(self.city.place()),
+            location: Some(self.city.place()),
             regions: self.city.regions(),
             weight: EdgeState::WEIGHT,
         };

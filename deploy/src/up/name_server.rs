@@ -1,12 +1,12 @@
 //! The name server of a cluster.
 
-use verge_daemon::data_folder::DataFolderError;
+use verge_daemon::data_dir::DataDirError;
 use verge_daemon::listen::Listen;
 use verge_daemon::origins::OriginUrl;
-use verge_daemon::{DataFolder, Secret};
+use verge_daemon::{DataDir, Secret};
 use verge_geodns::config::ZoneConfig;
 use verge_geodns::{BindError, Config, GeoDns};
-use verge_protocol::{DomainName, NodeName};
+use verge_protocol::{DomainName, NameServerName};
 
 use super::cluster::{ClusterError, DRAIN, Plan};
 use super::places;
@@ -27,7 +27,7 @@ ns-1  IN A    127.0.0.1
 ";
 
 /// Its name.
-pub(super) fn name() -> NodeName {
+pub(super) fn name() -> NameServerName {
     NAME.parse().expect("the name server's name is a name")
 }
 
@@ -51,8 +51,8 @@ pub(super) async fn start(plan: &Plan, origin: OriginUrl, token: Secret) -> Resu
         ..Config::new(name(), origin, token, data.clone(), vec![zone])
     };
     let write = move || {
-        let folder = DataFolder::open(&data)?;
-        folder.replace(&file, ZONE_FILE.as_bytes()).map_err(|source| DataFolderError::Unusable { path: data, source })
+        let folder = DataDir::open(&data)?;
+        folder.replace(&file, ZONE_FILE.as_bytes()).map_err(|source| DataDirError::Unusable { path: data, source })
     };
     tokio::task::spawn_blocking(write).await.map_err(|error| failed(&error.into()))??;
     GeoDns::bind(config).await.map_err(|error| match error {

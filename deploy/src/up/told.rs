@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use console::Style;
 use serde::Serialize;
-use verge_protocol::Place;
+use verge_protocol::GeoPoint;
 use verge_protocol::api::Site;
 
 use super::cluster::{Cluster, Plan};
@@ -34,7 +34,7 @@ struct ToldEdge {
     admin: String,
     /// Where readers reach it whom DNS leads there; null for one that DNS does not name.
     address: Option<SocketAddr>,
-    place: Place,
+    place: GeoPoint,
     city: &'static str,
 }
 

@@ -12,12 +12,12 @@ use verge::Exit;
 use crate::world::{Ran, TOKEN, verge};
 
 /// The private listener of a name server; stopped when dropped.
-struct Node {
+struct NameServer {
     url: String,
     _task: JoinSet<()>,
 }
 
-impl Node {
+impl NameServer {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -66,7 +66,7 @@ async fn explained(node: &str, typed: &str) -> Ran {
 
 #[tokio::test]
 async fn a_name_server_is_asked_and_its_answer_told() {
-    let node = Node::start().await;
+    let node = NameServer::start().await;
     let told = explained(&node.url, "192.0.2.7").await.ended(Exit::Success);
     assert_eq!(told.stderr, "");
     insta::assert_snapshot!(told.stdout);
@@ -83,7 +83,7 @@ async fn a_name_server_is_asked_and_its_answer_told() {
 
 #[tokio::test]
 async fn who_does_not_answer_is_named_with_a_way_out() {
-    let node = Node::start().await;
+    let node = NameServer::start().await;
     let refused = explained(&node.url, "192.0.2.7 a..b").await.ended(Exit::Refused);
     assert_eq!(refused.stderr, "error: that is no name\nhint: ask for another\n");
     let elsewhere = explained(&format!("{}/elsewhere", node.url), "192.0.2.7").await.ended(Exit::Failure);

@@ -70,7 +70,7 @@ async fn an_edge_is_added_changed_forced_and_removed() {
     let place = "edges add syd-1 --address 192.0.2.2 --place -33.87,151.21 --region oc --port 8080 --no-token --json";
     let told = world.verge(place).await.ended(Exit::Success).json();
     assert_eq!((&told["edge"], &told["token"]), (&"syd-1".into(), &serde_json::Value::Null));
-    assert_eq!(told["state"]["place"], "-33.87,151.21");
+    assert_eq!(told["state"]["location"], "-33.87,151.21");
     let again = world.verge("edges add syd-1 --address 192.0.2.3 --at Sydney").await.ended(Exit::Success);
     assert!(again.stdout.starts_with("vrg_"), "it had none: {}", again.stderr);
     let told = world.verge("edges add fra-1 --address 192.0.2.1 --at Frankfurt --json").await.json();
@@ -127,10 +127,10 @@ async fn a_site_is_fenced() {
     world.verge("edges add fra-1 --address 192.0.2.1 --at Frankfurt").await.ended(Exit::Success);
     let fenced = world.verge("sites fence demo eu de").await.ended(Exit::Success);
     assert_eq!(fenced.stdout, "readers of demo are sent only to edges in: de eu\n");
-    assert_eq!(world.verge("sites --json").await.json()[0]["fence"], serde_json::json!(["de", "eu"]));
+    assert_eq!(world.verge("sites --json").await.json()[0]["regions"], serde_json::json!(["de", "eu"]));
     let free = world.verge("sites fence demo --none").await.ended(Exit::Success);
     assert_eq!(free.stdout, "readers of demo are sent to any edge\n");
-    assert_eq!(world.verge("sites fence demo eu --json").await.json()["fence"], serde_json::json!(["eu"]));
+    assert_eq!(world.verge("sites fence demo eu --json").await.json()["regions"], serde_json::json!(["eu"]));
     world.stop().await;
 }
 

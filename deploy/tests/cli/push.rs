@@ -1,7 +1,7 @@
 //! A push that goes well, and what is said of it.
 
 use verge::Exit;
-use verge_protocol::api::{Laggard, Limits};
+use verge_protocol::api::{LaggingEdge, Limits};
 use verge_protocol::{BLOB_MAX, Digest, Fallback};
 
 use crate::origin::Memory;
@@ -109,7 +109,7 @@ async fn a_preview_goes_to_its_own_channel() {
 async fn an_edge_that_lags_is_named_and_changes_the_exit_code() {
     let world = World::new().await;
     world.origin.memory().faults.lagging =
-        vec![Laggard { edge: "syd-1".parse().unwrap(), reason: "fetching blobs".into() }];
+        vec![LaggingEdge { edge: "syd-1".parse().unwrap(), reason: "fetching blobs".into() }];
     let ran = world.verge(&push(&[])).await.ended(Exit::Lagging);
     assert!(ran.stderr.contains("warning: syd-1 does not serve v1 yet: fetching blobs"), "{}", ran.stderr);
     assert!(ran.stdout.contains("✓ sgp-1  ✗ syd-1"), "{}", ran.stdout);

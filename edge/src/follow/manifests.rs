@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use verge_daemon::{Backoff, Tasks, chain};
+use verge_daemon::{Backoff, Tasks, error_chain};
 use verge_protocol::Digest;
 
 use crate::store::{Disk, Store};
@@ -107,7 +107,7 @@ impl Shared {
         }
         let (bytes, manifest) = match self.upstream.manifest(id).await {
             Ok(fetched) => fetched,
-            Err(error) => return Outcome::Failed(id, chain(&error)),
+            Err(error) => return Outcome::Failed(id, error_chain(&error)),
         };
         let kept = self.disk.run(move |store| {
             if let Err(error) = store.keep_manifest(id, &bytes) {

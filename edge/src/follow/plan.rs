@@ -1,7 +1,7 @@
 //! Which blobs to fetch ahead of readers.
 
 use verge_protocol::Digest;
-use verge_protocol::api::BlobsWanted;
+use verge_protocol::api::BlobsRequest;
 
 use crate::table::{Need, Needs};
 
@@ -23,7 +23,7 @@ pub(super) fn plan(needs: &Needs, room: u64, holds: impl Fn(&Digest) -> bool) ->
             continue;
         }
         match batches.last_mut() {
-            Some(batch) if batch.len() < BlobsWanted::MAX && batch_bytes + need.size <= BATCH_BYTES => {
+            Some(batch) if batch.len() < BlobsRequest::MAX && batch_bytes + need.size <= BATCH_BYTES => {
                 batch.push(digest);
             }
             _ => {

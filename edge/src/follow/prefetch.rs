@@ -6,7 +6,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::watch;
-use verge_daemon::{Backoff, Clock, chain};
+use verge_daemon::{Backoff, Clock, error_chain};
 use verge_protocol::pack::Frame;
 use verge_protocol::{Blob, Digest};
 
@@ -93,11 +93,11 @@ impl Prefetcher {
             match outcome {
                 Ok(these) => missing += these,
                 Err(BatchError::Upstream(error)) => {
-                    tracing::warn!(error = %chain(&error), "fetching ahead was cut short: trying again");
+                    tracing::warn!(error = %error_chain(&error), "fetching ahead was cut short: trying again");
                     return Round::Cut;
                 }
                 Err(error @ BatchError::Disk(_)) => {
-                    tracing::error!(error = %chain(&error), "fetching ahead has nowhere to put what comes: it stops");
+                    tracing::error!(error = %error_chain(&error), "fetching ahead has nowhere to put what comes: it stops");
                     return Round::NoDisk;
                 }
             }

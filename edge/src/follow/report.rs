@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
-use verge_daemon::{Backoff, chain};
-use verge_protocol::report::{REPORT_SECONDS, Report};
+use verge_daemon::{Backoff, error_chain};
+use verge_protocol::report::{EdgeReport, REPORT_SECONDS};
 
 use crate::status::Applied;
 use crate::upstream::Upstream;
@@ -33,8 +33,8 @@ pub(super) async fn run(
 }
 
 /// What there is to say; nothing before the first snapshot is complete.
-fn report(applied: &Applied, url: Option<&str>, draining: bool) -> Option<Report> {
-    Some(Report {
+fn report(applied: &Applied, url: Option<&str>, draining: bool) -> Option<EdgeReport> {
+    Some(EdgeReport {
         url: url.map(str::to_owned),
         applied: applied.position?,
         lagging: applied.lagging.clone(),
@@ -53,7 +53,7 @@ async fn report_on(upstream: &Upstream, url: Option<&str>, saved: &mut watch::Re
             match upstream.report(&report).await {
                 Ok(()) => backoff.reset(),
                 Err(error) => {
-                    tracing::warn!(error = %chain(&error), "no origin takes the report: trying again");
+                    tracing::warn!(error = %error_chain(&error), "no origin takes the report: trying again");
                     wait = backoff.failed(rand::random()).min(next);
                 }
             }

@@ -23,7 +23,7 @@ pub(crate) struct Levels {
     /// Keys that this version cannot read.
     pub(crate) unknown_keys: u64,
     /// Seconds since an origin was heard; `None` when none was since the start.
-    pub(crate) heard_seconds: Option<f64>,
+    pub(crate) origin_last_seen_seconds: Option<f64>,
 }
 
 /// Shows the levels that the function tells at the moment it is asked.
@@ -51,9 +51,9 @@ impl<F: Fn() -> Levels + Send + Sync + 'static> Collector for Gauges<F> {
         show("verge_edge_lagging_channels", "Channels that serve an older release", number(levels.lagging))?;
         show("verge_edge_unknown_keys", "Keys that this version cannot read", number(levels.unknown_keys))?;
         show(
-            "verge_edge_heard_seconds",
+            "verge_edge_origin_last_seen_seconds",
             "Seconds since an origin was heard; +Inf if not since the start",
-            levels.heard_seconds.unwrap_or(f64::INFINITY),
+            levels.origin_last_seen_seconds.unwrap_or(f64::INFINITY),
         )
     }
 }

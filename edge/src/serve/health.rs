@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use verge_protocol::Seq;
-use verge_protocol::health::Health;
+use verge_protocol::health::EdgeHealth;
 
 use super::pages::Page;
 use crate::status::{Applied, Status};
@@ -10,13 +10,13 @@ use crate::status::{Applied, Status};
 /// 200 when it can serve, however old what it serves is; 503 otherwise.
 pub(super) fn page(status: &Status) -> Page {
     let applied = status.applied.borrow();
-    let health = Health {
+    let health = EdgeHealth {
         edge: status.edge.clone(),
         generation: applied.position.map(|position| position.generation),
         applied: applied.position.map(|position| position.seq),
         served: served(&applied),
         pending: applied.lagging.len(),
-        heard_seconds: status.heard.ago().map(|ago| ago.as_secs()),
+        origin_last_seen_seconds: status.last_seen.elapsed().map(|ago| ago.as_secs()),
         draining: status.draining.is_cancelled(),
     };
     let code = if applied.can_serve() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

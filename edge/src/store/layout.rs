@@ -4,9 +4,9 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use verge_daemon::DataFolder;
-use verge_daemon::data_folder::DataFolderError;
-use verge_daemon::whole_file::{self, Durability};
+use verge_daemon::DataDir;
+use verge_daemon::atomic_file::{self, Durability};
+use verge_daemon::data_dir::DataDirError;
 use verge_protocol::Digest;
 
 /// Most files in quarantine: a dying disk must not fill itself with evidence.
@@ -43,7 +43,7 @@ impl fmt::Display for Object {
 pub enum OpenError {
     /// Another process has it, or it cannot be made.
     #[error(transparent)]
-    Folder(#[from] DataFolderError),
+    Folder(#[from] DataDirError),
     /// Something in it cannot be read or written.
     #[error("cannot use {} in the data folder", path.display())]
     Inside {
@@ -55,7 +55,7 @@ pub enum OpenError {
 }
 
 /// The data folder.
-pub(super) struct Layout(DataFolder);
+pub(super) struct Layout(DataDir);
 
 impl Layout {
     /// Takes the folder for this process and clears what was in the making when the last one ended.
@@ -64,7 +64,7 @@ impl Layout {
             let path = path.to_owned();
             move |source| OpenError::Inside { path, source }
         };
-        let layout = Self(DataFolder::open(root)?);
+        let layout = Self(DataDir::open(root)?);
         match std::fs::remove_dir_all(layout.temporary()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&layout.temporary())(error)),
             _ => {}
@@ -104,7 +104,7 @@ impl Layout {
 
     /// Writes a file aside and moves it to its place when it is whole. The folders of blobs are made when they are first needed.
     pub(super) fn write(&self, path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
-        whole_file::write(&self.temporary(), path, bytes, durability)
+        atomic_file::write(&self.temporary(), path, bytes, durability)
     }
 
     /// Sets a bad file aside, or drops it when enough of them lie there.

@@ -1,7 +1,7 @@
 //! How far the edge has followed, on disk.
 
 use serde::{Deserialize, Serialize};
-use verge_daemon::saved_state::{self, Each};
+use verge_daemon::saved_state::{self, LossyVec};
 use verge_protocol::state::Row;
 use verge_protocol::{Generation, Json, Position, Seq};
 
@@ -15,7 +15,7 @@ pub(crate) struct Saved {
     pub(crate) position: Option<Position>,
     /// The last row of each key, also of kinds that this version cannot read.
     #[serde(default)]
-    pub(crate) rows: Each<SavedRow>,
+    pub(crate) rows: LossyVec<SavedRow>,
     /// For channels that lag: what they go on serving.
     #[serde(default, deserialize_with = "saved_state::readable")]
     pub(crate) serving: Vec<Serving>,

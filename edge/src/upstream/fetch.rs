@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use futures_util::FutureExt as _;
 use reqwest::Response;
-use verge_daemon::chain;
+use verge_daemon::error_chain;
 use verge_daemon::origins::{OriginError, OriginUrl};
 use verge_protocol::pack::{Decoder, Frame};
 use verge_protocol::{Blob, Digest, Manifest, compression};
@@ -52,7 +52,7 @@ impl Upstream {
                 error @ (UpstreamError::Origin(OriginError::Unreachable { .. } | OriginError::Cut(_))
                 | UpstreamError::Pack(_)),
             ) if self.origins.urls().len() == 1 => {
-                tracing::debug!(%digest, error = %chain(&error), "a blob did not come: asking once more");
+                tracing::debug!(%digest, error = %error_chain(&error), "a blob did not come: asking once more");
                 fetch().await
             }
             outcome => outcome,

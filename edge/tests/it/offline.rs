@@ -17,7 +17,10 @@ async fn boots_and_serves_with_the_origin_gone() {
     let mut world = world.restart().await;
 
     let (status, health) = world.health().await;
-    assert_eq!((status, &health["applied"], &health["heard_seconds"]), (200, &1.into(), &serde_json::Value::Null));
+    assert_eq!(
+        (status, &health["applied"], &health["origin_last_seen_seconds"]),
+        (200, &1.into(), &serde_json::Value::Null)
+    );
     assert_eq!(world.read("/").await, (200, "<h1>hi".to_owned()));
     let answer = world.get("demo.localhost", "/big.bin").send().await.unwrap();
     assert_eq!(answer.headers()["cache-status"], "test-1; hit; detail=disk");

@@ -19,9 +19,9 @@ use hyper_util::service::TowerToHyperService;
 use tokio::sync::watch;
 use verge_daemon::http_server::{HttpLimits, serve};
 use verge_daemon::{Tasks, listen};
-use verge_protocol::api::BlobsWanted;
+use verge_protocol::api::BlobsRequest;
 use verge_protocol::feed::{FeedEvent, Reset};
-use verge_protocol::report::Report;
+use verge_protocol::report::EdgeReport;
 use verge_protocol::state::{ChannelState, Inherited, Row};
 use verge_protocol::{Blob, Digest, Generation, Position, ReleaseNumber, Seq, compression, pack};
 
@@ -46,7 +46,7 @@ pub(super) struct Data {
     pub(super) dangling: bool,
     /// Whether a feed does nothing but reset.
     pub(super) resetting: bool,
-    pub(super) reports: Vec<Report>,
+    pub(super) reports: Vec<EdgeReport>,
 }
 
 #[derive(Clone)]
@@ -234,10 +234,10 @@ async fn manifest(
 async fn blobs(
     State(shared): State<Shared>,
     headers: HeaderMap,
-    Json(wanted): Json<BlobsWanted>,
+    Json(wanted): Json<BlobsRequest>,
 ) -> Result<Response, StatusCode> {
     authorized(&headers)?;
-    assert!(wanted.digests.len() <= BlobsWanted::MAX);
+    assert!(wanted.digests.len() <= BlobsRequest::MAX);
     shared.data.lock().unwrap().asked.extend(&wanted.digests);
     let _ = shared.gate.subscribe().wait_for(|open| *open).await;
     let mut data = shared.data.lock().unwrap();
@@ -271,7 +271,7 @@ fn frame(data: &Data, digest: &Digest) -> Bytes {
 async fn report(
     State(shared): State<Shared>,
     headers: HeaderMap,
-    Json(report): Json<Report>,
+    Json(report): Json<EdgeReport>,
 ) -> Result<StatusCode, StatusCode> {
     authorized(&headers)?;
     shared.data.lock().unwrap().reports.push(report);

@@ -1,12 +1,12 @@
 //! What the configuration file may hold, and what it comes to.
 
-use verge_daemon::chain;
+use verge_daemon::error_chain;
 
 use super::*;
 
 fn read(text: &str) -> Result<Config, String> {
     let raw: RawConfig = toml::from_str(text).map_err(|error| error.to_string())?;
-    Config::try_from(raw).map_err(|error| chain(&error))
+    Config::try_from(raw).map_err(|error| error_chain(&error))
 }
 
 fn sample() -> String {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use verge_daemon::Secret;
 use verge_daemon::config::OneOrMany;
 use verge_daemon::origins::{OriginSettings, OriginSettingsError};
-use verge_protocol::{DomainName, NodeName, Place};
+use verge_protocol::{DomainName, GeoPoint, NameServerName};
 
 use super::{
     AllDown, Config, HealthConfig, HealthConfigError, Pace, Pem, Policy, RateLimit, Scheme, TcpLimits, ZoneConfig,
@@ -23,7 +23,7 @@ use crate::place::{OverrideError, Overrides};
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "`geodns.sample.toml` explains every setting, and `Config` what each comes to")]
 pub struct RawConfig {
-    pub name: NodeName,
+    pub name: NameServerName,
     pub origins: Vec<String>,
     pub token: Option<Secret>,
     pub token_file: Option<PathBuf>,
@@ -37,7 +37,7 @@ pub struct RawConfig {
     #[serde(default)]
     pub zones: Vec<RawZone>,
     #[serde(default)]
-    pub places: BTreeMap<IpNet, Place>,
+    pub places: BTreeMap<IpNet, GeoPoint>,
     pub database: Option<PathBuf>,
     #[serde(default)]
     pub answers: RawAnswers,

@@ -121,7 +121,7 @@ mod tests {
                 let metres = |ranked: &Ranked| match &ranked.metro {
                     Some(metro) => {
                         let founder = members.iter().find(|member| member.name == *metro).unwrap();
-                        founder.state.place.unwrap().kilometres_to(place.place()) * 1000.0
+                        founder.state.location.unwrap().kilometres_to(place.place()) * 1000.0
                     }
                     None => f64::INFINITY,
                 };

@@ -58,7 +58,7 @@ impl From<Member> for Edge {
         Self {
             key: rendezvous::name_key(name.as_str()),
             weight: state.weight.max(1),
-            point: state.place.map(Point::from),
+            point: state.location.map(Point::from),
             force: state.force,
             regions: state.regions,
             addresses: state.addresses.into_iter().map(|address| address.to_canonical()).zip(conditions).collect(),

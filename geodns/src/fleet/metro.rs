@@ -55,14 +55,14 @@ impl Metros {
 
 #[cfg(test)]
 mod tests {
-    use verge_protocol::Place;
+    use verge_protocol::GeoPoint;
 
     use super::*;
 
     #[test]
     fn who_is_close_to_the_founder_joins() {
         let places = [Some("50,8"), Some("50.4,8"), None, Some("50.8,8"), Some("49.6,8"), Some("50.5,8"), Some("51,8")];
-        let metros = Metros::of(places.into_iter().map(|place| Some(place?.parse::<Place>().ok()?.into())));
+        let metros = Metros::of(places.into_iter().map(|place| Some(place?.parse::<GeoPoint>().ok()?.into())));
         // 0.4° are 44 km. The fourth is too far from the first, though not from the second; the sixth, between, joins the later.
         let of: Vec<_> =
             (0..places.len()).map(|edge| metros.of_edge(edge).map(|metro| metros.founder(metro))).collect();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ipnet::IpNet;
 use proptest::prelude::*;
-use verge_protocol::Place;
+use verge_protocol::GeoPoint;
 use verge_protocol::fleet::{EdgeState, Force};
 
 use super::{Condition, Family, FenceId, Fleet, Member, Policy};
@@ -24,7 +24,7 @@ pub(super) fn edge(name: &str, place: &str, addresses: &str, regions: &str) -> M
     let place = (!place.is_empty()).then(|| place.parse().unwrap());
     let addresses = addresses.split_whitespace().map(|address| address.parse().unwrap()).collect();
     let regions = regions.split_whitespace().map(|region| region.parse().unwrap()).collect();
-    let state = EdgeState { addresses, place, regions, port: 80, weight: 1, force: Force::Auto };
+    let state = EdgeState { addresses, location: place, regions, port: 80, weight: 1, force: Force::Auto };
     Member { name: name.parse().unwrap(), state, conditions: Vec::new() }
 }
 
@@ -48,15 +48,15 @@ pub(super) fn fleet(members: Vec<Member>, answers: usize, fence: &str) -> Fleet 
 
 /// A reader at a place, or at none: "".
 pub(super) fn reader(place: &str, network: &str) -> Locality {
-    let place = (!place.is_empty()).then(|| Point::from(place.parse::<Place>().unwrap()));
+    let place = (!place.is_empty()).then(|| Point::from(place.parse::<GeoPoint>().unwrap()));
     let network: IpNet = network.parse().unwrap();
     Locality { place, network, source: if place.is_some() { Source::Database } else { Source::Nowhere } }
 }
 
 fn member(index: usize) -> impl Strategy<Value = Member> {
     let place = (-9..=9_i8, -18..=18_i8)
-        .prop_map(|(latitude, longitude)| Place::new(f64::from(latitude) * 9.7, f64::from(longitude) * 9.9));
-    let place = prop_oneof![4 => place.clone(), 2 => Just(Place::new(50.0, 8.0)), 1 => Just(None)];
+        .prop_map(|(latitude, longitude)| GeoPoint::new(f64::from(latitude) * 9.7, f64::from(longitude) * 9.9));
+    let place = prop_oneof![4 => place.clone(), 2 => Just(GeoPoint::new(50.0, 8.0)), 1 => Just(None)];
     let condition = (any::<[bool; 4]>(), any::<bool>()).prop_map(|([shaky, lagging, draining, down], bad)| Condition {
         up: !(bad && down),
         shaky,
@@ -68,7 +68,7 @@ fn member(index: usize) -> impl Strategy<Value = Member> {
         move |(place, conditions, weight, force)| {
             let addresses = ["192.0.2.1", "2001:db8::1", "192.0.2.2"][..conditions.len()].join(" ");
             let mut member = edge(&format!("edge-{index}"), "", &addresses, ["eu", "na"][index % 2]).weighs(weight);
-            (member.state.place, member.state.force, member.conditions) = (place, force, conditions);
+            (member.state.location, member.state.force, member.conditions) = (place, force, conditions);
             member
         },
     )

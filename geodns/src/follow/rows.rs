@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use verge_daemon::chain;
+use verge_daemon::error_chain;
 use verge_daemon::feed::Change;
 use verge_protocol::state::{Entry, Key, Row, RowError};
 
@@ -108,7 +108,7 @@ impl Rows {
                 applied.to_save |= put(&mut self.unknown, key, kept);
             }
             Err(error @ RowError::Value { .. }) => {
-                applied.notices.push(Notice::Refused(key.to_string(), chain(&error)));
+                applied.notices.push(Notice::Refused(key.to_string(), error_chain(&error)));
                 applied.to_save |= put(&mut self.refused, key, kept);
             }
         }
@@ -223,7 +223,7 @@ mod tests {
         vec![
             channel("channel/a/live", 1),
             edge("edge/fra-1", 2, "192.0.2.1"),
-            row("site/a", 3, json!({ "fence": ["eu"] })),
+            row("site/a", 3, json!({ "regions": ["eu"] })),
             row("domain/example.com", 4, json!({ "site": "a" })),
         ]
     }

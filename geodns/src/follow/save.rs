@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use verge_daemon::DataFolder;
+use verge_daemon::DataDir;
 use verge_protocol::Position;
 
 use super::FollowCounts;
@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// A position that moves alone is no reason: from an older one the origin tells the rest. It goes along with the next write, and
 /// with the last.
 pub(super) struct Saver {
-    folder: Arc<DataFolder>,
+    folder: Arc<DataDir>,
     rows: watch::Receiver<Rows>,
     health: watch::Receiver<Arc<Remembered>>,
     counts: FollowCounts,
@@ -35,7 +35,7 @@ pub(super) struct Saver {
 impl Saver {
     /// A saver of what changes from now on. `rows` are to wake it when there is a reason to write.
     pub(super) fn new(
-        folder: Arc<DataFolder>,
+        folder: Arc<DataDir>,
         rows: watch::Receiver<Rows>,
         health: watch::Receiver<Arc<Remembered>>,
         counts: FollowCounts,
@@ -125,7 +125,7 @@ mod tests {
     impl Scene {
         fn start() -> Self {
             let folder = tempfile::tempdir().unwrap();
-            let data = Arc::new(DataFolder::open(&folder.path().join("data")).unwrap());
+            let data = Arc::new(DataDir::open(&folder.path().join("data")).unwrap());
             let (health, to_save) = (watch::Sender::default(), watch::Sender::default());
             let (counts, tasks) = (FollowCounts::default(), Tasks::default());
             let saver = Saver::new(data, to_save.subscribe(), health.subscribe(), counts.clone());

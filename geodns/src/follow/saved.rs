@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use verge_daemon::saved_state::{self, Each};
+use verge_daemon::saved_state::{self, LossyVec};
 use verge_protocol::state::Row;
 use verge_protocol::{EdgeName, Position};
 
@@ -18,7 +18,7 @@ const ASIDE: &str = "state.json.damaged";
 /// The file. Fields and entries from another version are passed over, so that a name server can be downgraded. It is written from
 /// what is borrowed, and read to what is owned.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(super) struct Saved<Channels = Each<Channel>, Rows = Each<Row>, Health = Remembered> {
+pub(super) struct Saved<Channels = LossyVec<Channel>, Rows = LossyVec<Row>, Health = Remembered> {
     /// Every row up to here is in what follows; `None`: some may be missing, so start with a snapshot.
     #[serde(default)]
     pub(super) position: Option<Position>,

@@ -36,7 +36,7 @@ impl Told {
     /// The empty set is the least of all sets.
     fn fence_set(&self) -> BTreeSet<&BTreeSet<Region>> {
         const NONE: &BTreeSet<Region> = &BTreeSet::new();
-        self.sites.values().map(|site| &site.fence).chain([NONE]).collect()
+        self.sites.values().map(|site| &site.regions).chain([NONE]).collect()
     }
 
     /// Every name that leads to the edges, with its site's fence, in order, none twice: each channel below each of the base
@@ -48,7 +48,7 @@ impl Told {
         let fences = self.fence_set();
         let ids: BTreeMap<_, _> = fences.into_iter().zip((0..=u16::MAX).map(FenceId)).collect();
         let fence =
-            |site: &SiteName| self.sites.get(site).map_or(Some(FenceId(0)), |site| ids.get(&site.fence).copied());
+            |site: &SiteName| self.sites.get(site).map_or(Some(FenceId(0)), |site| ids.get(&site.regions).copied());
         let mut names = BTreeMap::new();
         for (domain, state) in self.domains.iter() {
             let live = self.channels.contains(&Channel::live(&state.site));
@@ -127,7 +127,7 @@ mod tests {
 
     fn told() -> Told {
         let site = |name: &str| name.parse::<SiteName>().unwrap();
-        let fenced = |names| SiteState { fence: regions(names) };
+        let fenced = |names| SiteState { regions: regions(names) };
         let domain =
             |of: &str, to: Option<&str>| DomainState { site: site(of), redirect_to: to.map(|to| to.parse().unwrap()) };
         let channels = ["a/live", "a/pr-12", "b/live", "preview-only/pr-1"];
@@ -191,7 +191,7 @@ mod tests {
         let before = told();
         for (key, value, shares) in [
             ("edge/fra-1", r#"{"addresses":["192.0.2.1"]}"#, true),
-            ("site/a", r#"{"fence":["eu"]}"#, true),
+            ("site/a", r#"{"regions":["eu"]}"#, true),
             ("site/a", "{}", false),
             ("domain/new.example", r#"{"site":"a"}"#, false),
             ("channel/b/pr-1", r#"{"epoch":1,"release":"v1","manifest":"MANIFEST"}"#, false),
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn a_fence_without_a_number_lets_nobody_in() {
         let site = |number: u32| format!("s{number}").parse::<SiteName>().unwrap();
-        let fenced = |number| (site(number), SiteState { fence: regions(&[&format!("r{number}")]) });
+        let fenced = |number| (site(number), SiteState { regions: regions(&[&format!("r{number}")]) });
         let told = Told {
             sites: Arc::new((0..70_000).map(fenced).collect()),
             channels: Arc::new((0..70_000).map(|number| Channel::live(&site(number))).collect()),

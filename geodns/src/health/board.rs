@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use verge_protocol::health::Health;
+use verge_protocol::health::EdgeHealth;
 use verge_protocol::{EdgeName, Position, Timestamp};
 
 use super::failure::Failure;
@@ -40,7 +40,7 @@ struct Said {
 #[derive(Debug)]
 pub(super) struct Outcome {
     /// What it found.
-    pub(super) answer: Result<Health, Failure>,
+    pub(super) answer: Result<EdgeHealth, Failure>,
     /// How long it took.
     pub(super) took: Duration,
     /// Whether the address is now up.
@@ -213,13 +213,13 @@ mod tests {
     fn says(position: &str) -> Outcome {
         let position: Option<Position> = position.parse().ok();
         let (generation, applied) = (position.map(|at| at.generation), position.map(|at| at.seq));
-        let health = Health {
+        let health = EdgeHealth {
             edge: edge(0),
             generation,
             applied,
             served: applied,
             pending: 0,
-            heard_seconds: None,
+            origin_last_seen_seconds: None,
             draining: false,
         };
         Outcome { answer: Ok(health), took: Duration::from_millis(20), up: true, shaky: false }

@@ -8,7 +8,7 @@ use std::io;
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use verge_daemon::chain;
+use verge_daemon::error_chain;
 use verge_protocol::EdgeName;
 
 /// Why an edge is not healthy, in words for whoever runs it.
@@ -62,7 +62,7 @@ impl Failure {
                 return Self::Refused;
             }
         }
-        Self::Unreachable(chain(&error))
+        Self::Unreachable(error_chain(&error))
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Response, StatusCode};
 use verge_protocol::EdgeName;
-use verge_protocol::health::{HEALTH_PATH, Health};
+use verge_protocol::health::{EdgeHealth, HEALTH_PATH};
 
 use super::config::{HealthConfig, Scheme};
 use super::failure::Failure;
@@ -81,18 +81,19 @@ impl Scheme {
 
 impl Probe {
     /// Asks once, over a connection of its own. Cancel-safe.
-    pub(super) async fn ask(&self) -> Result<Health, Failure> {
+    pub(super) async fn ask(&self) -> Result<EdgeHealth, Failure> {
         tokio::time::timeout(self.timeout, self.exchange()).await.unwrap_or(Err(Failure::Silent(self.timeout)))
     }
 
-    async fn exchange(&self) -> Result<Health, Failure> {
+    async fn exchange(&self) -> Result<EdgeHealth, Failure> {
         let client = self.client.as_ref().map_err(Failure::clone)?;
         let response = client.get(&self.url).send().await.map_err(Failure::of)?;
         if response.status() != StatusCode::OK {
             return Err(Failure::Status(response.status()));
         }
         let body = read(response).await?;
-        let health: Health = serde_json::from_slice(&body).map_err(|error| Failure::NotHealth(error.to_string()))?;
+        let health: EdgeHealth =
+            serde_json::from_slice(&body).map_err(|error| Failure::NotHealth(error.to_string()))?;
         if health.edge == self.edge {
             Ok(health)
         } else {
@@ -129,10 +130,10 @@ mod tests {
     use super::*;
 
     pub(super) const GOOD: &str =
-        r#"{"edge":"fra-1","generation":1,"applied":42,"pending":0,"heard_seconds":1,"new":true}"#;
+        r#"{"edge":"fra-1","generation":1,"applied":42,"pending":0,"origin_last_seen_seconds":1,"new":true}"#;
 
     /// What a probe of `fra-1` makes of the edge that `router` is.
-    pub(super) async fn asked(router: Router, config: HealthConfig) -> Result<Health, Failure> {
+    pub(super) async fn asked(router: Router, config: HealthConfig) -> Result<EdgeHealth, Failure> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         probed(address, config, axum::serve(listener, router)).await
@@ -143,7 +144,7 @@ mod tests {
         address: SocketAddr,
         config: HealthConfig,
         edge: impl IntoFuture<IntoFuture: Send + 'static, Output: Send + 'static>,
-    ) -> Result<Health, Failure> {
+    ) -> Result<EdgeHealth, Failure> {
         let tasks = Tasks::default();
         drop(tasks.spawn("edge", edge.into_future()));
         let probe = Probes::new(config).unwrap().of("fra-1".parse().unwrap(), address);

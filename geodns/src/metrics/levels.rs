@@ -9,7 +9,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 use tokio::sync::watch;
-use verge_daemon::feed::Heard;
+use verge_daemon::feed::LastSeen;
 
 use crate::follow::Told;
 use crate::health::{AddressHealth, HealthTable};
@@ -20,7 +20,7 @@ pub(crate) struct Levels {
     pub(crate) views: Arc<ArcSwap<View>>,
     pub(crate) health: watch::Receiver<Arc<HealthTable>>,
     pub(crate) told: watch::Receiver<Arc<Told>>,
-    pub(crate) heard: Heard,
+    pub(crate) last_seen: LastSeen,
 }
 
 impl fmt::Debug for Levels {
@@ -65,7 +65,7 @@ impl Collector for Levels {
         show("verge_dns_isolated", "Whether no edge can be reached", flag(self.health.borrow().isolated))?;
         show("verge_dns_feed_generation", "The generation of the origin's state", number(position.generation.0))?;
         show("verge_dns_feed_applied", "The last row that is applied", number(position.seq.0))?;
-        let heard = self.heard.ago().map_or(f64::INFINITY, |ago| ago.as_secs_f64());
+        let heard = self.last_seen.elapsed().map_or(f64::INFINITY, |ago| ago.as_secs_f64());
         show("verge_dns_heard_seconds", "Seconds since an origin was heard; +Inf if not since the start", heard)?;
         let kept_back = u64::try_from(view.catalogue.kept_back.len()).unwrap_or(u64::MAX);
         show("verge_dns_names_kept_back", "Names of sites that own records of a zone stand in for", number(kept_back))?;

@@ -109,7 +109,7 @@ impl Database {
 mod tests {
     use ipnet::IpNet;
     use proptest::prelude::*;
-    use verge_daemon::chain;
+    use verge_daemon::error_chain;
     use verge_mmdb::{Family as Families, Value};
 
     use super::super::testing::{city, database};
@@ -200,7 +200,7 @@ mod tests {
         let countries = database(Families::V4, &[(network("10.0.0.0/8"), country)]);
         insta::assert_snapshot!(
             [Database::read(&countries), Database::read(b""), Database::open(Path::new("/nowhere"))]
-                .map(|result| chain(&result.unwrap_err()))
+                .map(|result| error_chain(&result.unwrap_err()))
                 .join("\n"),
             @r"
         `Test-City` has no coordinates: expected a database of cities, whose records have location.latitude and location.longitude, or latitude and longitude

@@ -1,7 +1,7 @@
 //! What the operator knows better than any database.
 
 use ipnet::IpNet;
-use verge_protocol::Place;
+use verge_protocol::GeoPoint;
 
 use super::block::{Block, Family};
 use super::point::Point;
@@ -44,7 +44,7 @@ pub enum OverrideError {
 
 impl Overrides {
     /// Takes prefixes in any order. They hold for the family they are written in: `::/0` says nothing of IPv4.
-    pub(crate) fn new(prefixes: impl IntoIterator<Item = (IpNet, Place)>) -> Result<Self, OverrideError> {
+    pub(crate) fn new(prefixes: impl IntoIterator<Item = (IpNet, GeoPoint)>) -> Result<Self, OverrideError> {
         let mut entries = Vec::new();
         for (prefix, place) in prefixes {
             if prefix.trunc() != prefix {

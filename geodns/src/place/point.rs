@@ -1,18 +1,18 @@
 //! Places as distances are compared.
 
-use verge_protocol::Place;
+use verge_protocol::GeoPoint;
 
 /// A place with its unit vector from the centre of the earth, so that which of two is nearer takes a multiplication each and no
 /// trigonometry.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Point {
-    place: Place,
+    place: GeoPoint,
     vector: [f64; 3],
 }
 
 impl Point {
     /// The place itself.
-    pub(crate) fn place(self) -> Place {
+    pub(crate) fn place(self) -> GeoPoint {
         self.place
     }
 
@@ -27,8 +27,8 @@ impl Point {
     }
 }
 
-impl From<Place> for Point {
-    fn from(place: Place) -> Self {
+impl From<GeoPoint> for Point {
+    fn from(place: GeoPoint) -> Self {
         let (latitude, longitude) = (place.latitude().to_radians(), place.longitude().to_radians());
         let vector = [latitude.cos() * longitude.cos(), latitude.cos() * longitude.sin(), latitude.sin()];
         Self { place, vector }
@@ -41,9 +41,9 @@ mod tests {
 
     use super::*;
 
-    fn place() -> impl Strategy<Value = Place> {
+    fn place() -> impl Strategy<Value = GeoPoint> {
         (-90.0..=90.0_f64, -180.0..=180.0_f64)
-            .prop_map(|(latitude, longitude)| Place::new(latitude, longitude).unwrap())
+            .prop_map(|(latitude, longitude)| GeoPoint::new(latitude, longitude).unwrap())
     }
 
     proptest! {
@@ -51,7 +51,7 @@ mod tests {
         fn the_nearer_is_that_of_the_haversine(
             from in place(), one in place(), step in -1e-4..1e-4_f64, far in place()
         ) {
-            let close = Place::new((one.latitude() + step).clamp(-90.0, 90.0), one.longitude()).unwrap();
+            let close = GeoPoint::new((one.latitude() + step).clamp(-90.0, 90.0), one.longitude()).unwrap();
             for other in [close, far] {
                 let metres = (from.kilometres_to(one) - from.kilometres_to(other)) * 1000.0;
                 let [from, one, other] = [from, one, other].map(Point::from);

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use verge_protocol::Place;
+use verge_protocol::GeoPoint;
 
 /// What a record says of a place. Read from anything: a record without coordinates is an empty one, never an error.
 ///
@@ -15,14 +15,14 @@ use verge_protocol::Place;
 pub(super) struct Record {
     latitude: Option<f64>,
     longitude: Option<f64>,
-    nested: Option<Place>,
+    nested: Option<GeoPoint>,
 }
 
 impl Record {
     /// The place, if both coordinates are there and on earth. 0,0 is what tables say when they do not know: no reader lives in
     /// that part of the Atlantic.
-    pub(super) fn place(self) -> Option<Place> {
-        let place = || Place::new(self.latitude?, self.longitude?);
+    pub(super) fn place(self) -> Option<GeoPoint> {
+        let place = || GeoPoint::new(self.latitude?, self.longitude?);
         self.nested.or_else(place).filter(|place| place.latitude() != 0.0 || place.longitude() != 0.0)
     }
 }

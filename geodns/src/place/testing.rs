@@ -2,10 +2,10 @@
 
 use ipnet::IpNet;
 use verge_mmdb::{Family, Layout, Options, RecordSize, Spot, Value, Writer};
-use verge_protocol::Place;
+use verge_protocol::GeoPoint;
 
 /// A record as `MaxMind` has them.
-pub(crate) fn city(place: Place) -> Value {
+pub(crate) fn city(place: GeoPoint) -> Value {
     Layout::MaxMind.record(&Spot { place: Some(place), ..Spot::default() })
 }
 

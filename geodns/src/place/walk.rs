@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use maxminddb::Reader;
-use verge_protocol::Place;
+use verge_protocol::GeoPoint;
 
 use super::DatabaseError;
 use super::block::{Block, Family};
@@ -41,7 +41,7 @@ impl Records {
         Ok(point)
     }
 
-    fn point(&mut self, place: Place) -> u32 {
+    fn point(&mut self, place: GeoPoint) -> u32 {
         let bits = [place.latitude(), place.longitude()].map(f64::to_bits);
         *self.by_place.entry(bits).or_insert_with(|| {
             self.points.push(place.into());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::watch;
-use verge_daemon::{Tasks, chain};
+use verge_daemon::{Tasks, error_chain};
 
 use super::LOOK;
 use super::changed::Stamps;
@@ -75,7 +75,7 @@ impl DatabaseSource {
             Err(error) => {
                 self.failures.inc();
                 let kept = self.read.borrow().is_some();
-                tracing::error!(file = %path.display(), error = %chain(&error), kept, "the database of places cannot be read");
+                tracing::error!(file = %path.display(), error = %error_chain(&error), kept, "the database of places cannot be read");
             }
         }
     }

@@ -14,14 +14,14 @@ use serde_json::{Value, json};
 use tokio_rustls::TlsAcceptor;
 use verge_daemon::http_server::{HttpLimits, serve};
 use verge_daemon::{Tasks, listen};
-use verge_protocol::health::{HEALTH_PATH, Health};
+use verge_protocol::health::{EdgeHealth, HEALTH_PATH};
 use verge_protocol::{Generation, Seq};
 
 use super::tls::TlsListener;
 
 #[derive(Clone)]
 struct Shared {
-    health: Arc<Mutex<Health>>,
+    health: Arc<Mutex<EdgeHealth>>,
     serves: Arc<AtomicBool>,
 }
 
@@ -45,13 +45,13 @@ impl FakeEdge {
     /// One that speaks TLS, if it is given with what.
     pub(super) async fn over(tls: Option<TlsAcceptor>, name: &'static str) -> Self {
         let [high, low] = ADDRESSES.fetch_add(1, Ordering::SeqCst).to_be_bytes();
-        let health = Health {
+        let health = EdgeHealth {
             edge: name.parse().unwrap(),
             generation: Some(Generation(1)),
             applied: Some(Seq(1)),
             pending: 0,
             served: None,
-            heard_seconds: Some(0),
+            origin_last_seen_seconds: Some(0),
             draining: false,
         };
         let shared = Shared { health: Arc::new(Mutex::new(health)), serves: Arc::new(AtomicBool::new(true)) };
@@ -63,7 +63,7 @@ impl FakeEdge {
 
     /// The value of its row.
     pub(super) fn row(&self, place: &str) -> Value {
-        json!({ "addresses": [self.address.ip()], "port": self.address.port(), "place": place })
+        json!({ "addresses": [self.address.ip()], "port": self.address.port(), "location": place })
     }
 
     /// Has it refuse connections.
@@ -103,7 +103,7 @@ impl FakeEdge {
     }
 }
 
-async fn health(State(shared): State<Shared>) -> Result<Json<Health>, StatusCode> {
+async fn health(State(shared): State<Shared>) -> Result<Json<EdgeHealth>, StatusCode> {
     if !shared.serves.load(Ordering::SeqCst) {
         return Err(StatusCode::SERVICE_UNAVAILABLE);
     }

@@ -44,7 +44,7 @@ async fn large() -> World {
         let value = json!({
             "addresses": [format!("127.0.4.{number}"), format!("fe80::4:{number}")],
             "port": 1,
-            "place": city.place().to_string(),
+            "location": city.place().to_string(),
             "regions": [(["one", "other"][number % 2])],
             "force": force,
         });
@@ -159,7 +159,7 @@ async fn aliases_are_explained_by_what_they_lead_to() {
     {
         let addresses = [format!("127.0.1.{last}"), format!("fe80::{last}")];
         let value = json!({
-            "addresses": addresses, "port": 1, "place": place, "regions": [region], "force": "up",
+            "addresses": addresses, "port": 1, "location": place, "regions": [region], "force": "up",
         });
         world.origin.edge(edge, value);
     }

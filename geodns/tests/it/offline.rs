@@ -48,7 +48,7 @@ async fn populous() -> World {
         let value = json!({
             "addresses": [format!("127.0.2.{edge}"), format!("fe80::2:{edge}")],
             "port": 1,
-            "place": format!("{latitude},{}", longitude * 2 - 179),
+            "location": format!("{latitude},{}", longitude * 2 - 179),
             "regions": [(["eu", "na", "as"][edge % 3])],
             "weight": 1 + edge % 4,
             "force": "up",
@@ -114,7 +114,7 @@ async fn without_a_probe_that_succeeds_all_count_as_up() {
         })
         .await;
         for (edge, last, place) in [("fra", 1, "50.11,8.68"), ("nyc", 2, "40.71,-74.01"), ("sin", 3, "1.29,103.85")] {
-            world.origin.edge(edge, json!({ "addresses": [format!("127.0.3.{last}")], "port": 1, "place": place }));
+            world.origin.edge(edge, json!({ "addresses": [format!("127.0.3.{last}")], "port": 1, "location": place }));
         }
         world.origin.publish("demo/live");
         world.synced().await;

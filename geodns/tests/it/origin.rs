@@ -82,7 +82,7 @@ impl FakeOrigin {
 
     /// Keeps the readers of a site to regions.
     pub(super) fn fence(&self, site: &str, regions: &[&str]) {
-        self.write(&format!("site/{site}"), Some(json!({ "fence": regions })));
+        self.write(&format!("site/{site}"), Some(json!({ "regions": regions })));
     }
 
     /// A domain that shows a site.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ipnet::IpNet;
 use verge_mmdb::{Options, Spot, Writer};
-use verge_protocol::Place;
+use verge_protocol::GeoPoint;
 
 use super::query::query;
 use super::world::{FRA, NYC, SIN, World, until};
@@ -65,7 +65,7 @@ async fn what_a_zone_file_includes_is_read_anew() {
 /// Writes a database in which one network is at a place, and puts it there by renaming.
 fn put_database(path: &Path, place: &str) {
     let mut writer = Writer::new(Options::default());
-    let place: Place = place.parse().unwrap();
+    let place: GeoPoint = place.parse().unwrap();
     let network: IpNet = "9.0.0.0/8".parse().unwrap();
     writer.insert(network, &Spot { place: Some(place), ..Spot::default() }).unwrap();
     let new = path.with_extension("new");

@@ -29,7 +29,7 @@ impl Course {
 }
 
 fn tell(world: &World, edge: &str, address: &str, place: &str, force: &str) {
-    world.origin.edge(edge, json!({ "addresses": [address], "port": 1, "place": place, "force": force }));
+    world.origin.edge(edge, json!({ "addresses": [address], "port": 1, "location": place, "force": force }));
 }
 
 fn fra(world: &World, course: &Course) {

@@ -192,7 +192,7 @@ impl World {
 pub(super) fn populate(origin: &FakeOrigin) {
     for (name, last, place) in [("fra", 1, "50.11,8.68"), ("nyc", 2, "40.71,-74.01"), ("sin", 3, "1.29,103.85")] {
         let addresses = [format!("127.0.1.{last}"), format!("fe80::{last}")];
-        origin.edge(name, json!({ "addresses": addresses, "port": 1, "place": place, "force": "up" }));
+        origin.edge(name, json!({ "addresses": addresses, "port": 1, "location": place, "force": "up" }));
     }
     origin.publish("demo/live");
     origin.domain("example.com", "demo");

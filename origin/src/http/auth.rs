@@ -47,7 +47,7 @@ fn forbid(holder: &Holder) -> ApiError {
     let message = match holder {
         Holder::Admin => "this is for edges: the administrator's token does not say which edge it is".to_owned(),
         Holder::Edge(_) => format!("the token of {holder} may only read and report"),
-        Holder::Node(_) => format!("the token of {holder} may only follow the changes"),
+        Holder::NameServer(_) => format!("the token of {holder} may only follow the changes"),
     };
     ApiError::new(StatusCode::FORBIDDEN, "not_allowed", message)
 }
@@ -79,7 +79,7 @@ impl FromRequestParts<Arc<App>> for Follows {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         match caller(parts, app).await? {
-            (follower @ (Holder::Edge(_) | Holder::Node(_)), token) => Ok(Self { follower, token }),
+            (follower @ (Holder::Edge(_) | Holder::NameServer(_)), token) => Ok(Self { follower, token }),
             (other, _) => Err(forbid(&other)),
         }
     }

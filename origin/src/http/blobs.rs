@@ -8,7 +8,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use verge_protocol::api::BlobsWanted;
+use verge_protocol::api::BlobsRequest;
 use verge_protocol::{Digest, pack};
 
 use super::auth::Edge;
@@ -21,10 +21,10 @@ use crate::store::{StoreError, blobs::Found};
 pub(super) async fn send(
     Edge(_): Edge,
     State(app): State<Arc<App>>,
-    Body(BlobsWanted { digests }): Body<BlobsWanted>,
+    Body(BlobsRequest { digests }): Body<BlobsRequest>,
 ) -> Result<Response, ApiError> {
-    if digests.len() > BlobsWanted::MAX {
-        let message = format!("{} blobs at once: the limit is {}", digests.len(), BlobsWanted::MAX);
+    if digests.len() > BlobsRequest::MAX {
+        let message = format!("{} blobs at once: the limit is {}", digests.len(), BlobsRequest::MAX);
         return Err(ApiError::bad_request("over_limit", message));
     }
     let frames = futures_util::stream::iter(digests)

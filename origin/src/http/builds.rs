@@ -8,7 +8,7 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
 use futures_util::StreamExt as _;
 use serde::Deserialize;
-use verge_protocol::api::{BlobsKept, BuildCreated, Current, Limits};
+use verge_protocol::api::{BlobsStored, BuildCreated, ChannelHead, Limits};
 use verge_protocol::compression::{self, DecompressError};
 use verge_protocol::host::HostLabel;
 use verge_protocol::pack::{Decoder, Frame};
@@ -63,7 +63,7 @@ pub(super) async fn create(
         Some(state) => {
             let release = app.database.release(&label.site, state.release).await?;
             let files = release.map_or(0, |release| release.files);
-            Some(Current { release: state.release, epoch: state.epoch, files })
+            Some(ChannelHead { release: state.release, epoch: state.epoch, files })
         }
     };
     Ok(Json(BuildCreated { build: id, limits: app.limits, missing, current, changes }))
@@ -76,7 +76,7 @@ pub(super) async fn keep(
     State(app): State<Arc<App>>,
     Named((site, id)): Named<(SiteName, BuildId)>,
     request: Request,
-) -> Result<Json<BlobsKept>, ApiError> {
+) -> Result<Json<BlobsStored>, ApiError> {
     let wanted = match app.uploads.wanted(&site, &id) {
         Some(wanted) => wanted,
         None => Arc::new(wanted(&load(&app, &site, &id).await?)),
@@ -94,7 +94,7 @@ pub(super) async fn keep(
             app.metrics.blobs_kept.inc_by(kept.len() as u64);
         }
         drop(pack);
-        outcome.map(|()| Json(BlobsKept { kept: kept.len() as u64 }))
+        outcome.map(|()| Json(BlobsStored { stored: kept.len() as u64 }))
     });
     match keeping.await {
         Ok(Some(outcome)) => outcome,

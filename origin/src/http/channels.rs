@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use verge_protocol::api::Move;
+use verge_protocol::api::MoveChannel;
 use verge_protocol::host::HostLabel;
 use verge_protocol::{ChannelName, SiteName};
 
@@ -20,7 +20,7 @@ pub(super) async fn move_to(
     _: Admin,
     State(app): State<Arc<App>>,
     Named((site, channel)): Named<(SiteName, ChannelName)>,
-    Body(wish): Body<Move>,
+    Body(wish): Body<MoveChannel>,
 ) -> Result<Response, ApiError> {
     sites::known(&app, &site).await?;
     let release = app.database.release(&site, wish.release).await?.ok_or_else(|| {

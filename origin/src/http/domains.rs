@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use verge_protocol::DomainName;
-use verge_protocol::api::{Domain, DomainWanted, Proof};
+use verge_protocol::api::{Domain, DomainRequest, Proof};
 
 use super::auth::Admin;
 use super::body::{Body, Named};
@@ -26,7 +26,7 @@ pub(super) async fn want(
     _: Admin,
     State(app): State<Arc<App>>,
     Named(name): Named<DomainName>,
-    Body(wanted): Body<DomainWanted>,
+    Body(wanted): Body<DomainRequest>,
 ) -> Result<Json<Domain>, ApiError> {
     sites::known(&app, &wanted.site).await?;
     Ok(Json(describe(domains::want(&app, name, wanted).await?)))

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use verge_protocol::EdgeName;
 use verge_protocol::api::{EdgeSettings, ForceEdge, IssuedToken};
 use verge_protocol::fleet::EdgeState;
-use verge_protocol::report::Report;
+use verge_protocol::report::EdgeReport;
 
 use super::auth::{Admin, Edge};
 use super::body::{Body, Named};
@@ -61,7 +61,7 @@ pub(super) async fn issue_token(
 pub(super) async fn report(
     Edge(edge): Edge,
     State(app): State<Arc<App>>,
-    Body(report): Body<Report>,
+    Body(report): Body<EdgeReport>,
 ) -> Result<StatusCode, ApiError> {
     app.fleet.hear(edge, report, app.clock.now());
     app.metrics.reports.inc();

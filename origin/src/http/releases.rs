@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use verge_protocol::SiteName;
-use verge_protocol::api::{Publish, Release};
+use verge_protocol::api::{CreateRelease, Release};
 use verge_protocol::host::HostLabel;
 
 use super::auth::Admin;
@@ -46,7 +46,7 @@ pub(super) async fn publish(
     _: Admin,
     State(app): State<Arc<App>>,
     Named(site): Named<SiteName>,
-    Body(wish): Body<Publish>,
+    Body(wish): Body<CreateRelease>,
 ) -> Result<Response, ApiError> {
     let build = builds::load(&app, &site, &wish.build).await?;
     let label = HostLabel { site, channel: wish.channel };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use verge_protocol::api::{Channel, Fence, Site};
+use verge_protocol::api::{Channel, Site, SiteRegions};
 use verge_protocol::host::HostLabel;
 use verge_protocol::{ChannelName, SiteName};
 
@@ -47,12 +47,12 @@ pub(super) async fn create(
     Ok((status, Json(describe(&app, row).await?)))
 }
 
-/// `PUT /v1/sites/{site}/fence`: keeps the site's readers to edges in some regions, or lets them go to any.
+/// `PUT /v1/sites/{site}/regions`: keeps the site's readers to edges in some regions, or lets them go to any.
 pub(super) async fn fence(
     _: Admin,
     State(app): State<Arc<App>>,
     Named(name): Named<SiteName>,
-    Body(Fence { regions }): Body<Fence>,
+    Body(SiteRegions { regions }): Body<SiteRegions>,
 ) -> Result<Json<Site>, ApiError> {
     let row = known(&app, &name).await?;
     fences::set(&app, name, regions).await?;
@@ -90,6 +90,6 @@ async fn describe(app: &App, row: SiteRow) -> Result<Site, StoreError> {
             moved,
         });
     }
-    let fence = app.database.site_state(&row.name).await?.fence;
-    Ok(Site { url: url(ChannelName::live()), name: row.name, created: row.created, channels, fence })
+    let regions = app.database.site_state(&row.name).await?.regions;
+    Ok(Site { url: url(ChannelName::live()), name: row.name, created: row.created, channels, regions })
 }

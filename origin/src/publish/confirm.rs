@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use verge_protocol::api::{Laggard, Progress};
+use verge_protocol::api::{LaggingEdge, Progress};
 use verge_protocol::host::HostLabel;
 use verge_protocol::{EdgeName, Position, Timestamp};
 
@@ -56,7 +56,7 @@ impl Confirmation {
         };
         let lagging = missing
             .into_iter()
-            .map(|edge| Laggard { edge: edge.clone(), reason: self.reason(heard.get(edge), now) })
+            .map(|edge| LaggingEdge { edge: edge.clone(), reason: self.reason(heard.get(edge), now) })
             .collect();
         Progress::Finished { confirmed: self.confirmed.into_iter().collect(), lagging }
     }
@@ -76,7 +76,7 @@ impl Confirmation {
 
 #[cfg(test)]
 mod tests {
-    use verge_protocol::report::{Lag, Report};
+    use verge_protocol::report::{EdgeReport, Lag};
 
     use super::*;
 
@@ -92,7 +92,7 @@ mod tests {
             .collect();
         let applied = format!("1-{seq}").parse().unwrap();
         Heard {
-            report: Report { url: None, applied, lagging, draining: false, version: "0".into() },
+            report: EdgeReport { url: None, applied, lagging, draining: false, version: "0".into() },
             at: Timestamp(at * 1000),
         }
     }
@@ -125,7 +125,10 @@ mod tests {
             confirmation.finish(&after, Timestamp(100_000)),
             Progress::Finished {
                 confirmed: vec!["a".parse().unwrap()],
-                lagging: vec![Laggard { edge: "b".parse().unwrap(), reason: "its manifest is not to be had".into() }],
+                lagging: vec![LaggingEdge {
+                    edge: "b".parse().unwrap(),
+                    reason: "its manifest is not to be had".into()
+                }],
             }
         );
     }

@@ -1,7 +1,7 @@
 //! The contents that releases are made of: whether they are there, and what they claim to be.
 
 use bytes::Bytes;
-use verge_protocol::api::Changes;
+use verge_protocol::api::BuildDiff;
 use verge_protocol::digest::Hasher;
 use verge_protocol::{Build, Content, Digest, Manifest, SiteName};
 
@@ -73,8 +73,8 @@ pub(crate) async fn manifest_bytes(app: &App, id: Digest) -> Result<Bytes, Publi
 
 /// How a build differs from what the channel serves now. Of a manifest that was lost nothing is known, which is no reason to
 /// refuse the push that may bring it back.
-pub(crate) async fn changes(app: &App, build: &Build, current: Option<Digest>) -> Result<Changes, PublishError> {
-    let mut changes = Changes { added: build.files.len() as u64, ..Changes::default() };
+pub(crate) async fn changes(app: &App, build: &Build, current: Option<Digest>) -> Result<BuildDiff, PublishError> {
+    let mut changes = BuildDiff { added: build.files.len() as u64, ..BuildDiff::default() };
     let Some(id) = current else { return Ok(changes) };
     let manifest = match manifest_bytes(app, id).await {
         Ok(bytes) => Manifest::verify(id, &bytes)?,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use verge_protocol::{Digest, EdgeName, NodeName, Timestamp};
+use verge_protocol::{Digest, EdgeName, NameServerName, Timestamp};
 
 use super::{Database, StoreError, column, signed, unsigned};
 
@@ -14,7 +14,7 @@ pub(crate) enum Holder {
     /// An edge's.
     Edge(EdgeName),
     /// That of a node which answers DNS.
-    Node(NodeName),
+    NameServer(NameServerName),
 }
 
 impl fmt::Display for Holder {
@@ -22,7 +22,7 @@ impl fmt::Display for Holder {
         match self {
             Self::Admin => formatter.write_str("the administrator"),
             Self::Edge(edge) => write!(formatter, "edge {edge}"),
-            Self::Node(node) => write!(formatter, "node {node}"),
+            Self::NameServer(node) => write!(formatter, "node {node}"),
         }
     }
 }
@@ -33,7 +33,7 @@ impl Holder {
         match self {
             Self::Admin => (None, None),
             Self::Edge(edge) => (Some(edge.as_str()), None),
-            Self::Node(node) => (None, Some(node.as_str())),
+            Self::NameServer(node) => (None, Some(node.as_str())),
         }
     }
 }
@@ -46,7 +46,7 @@ impl Database {
         let earlier = match holder {
             Holder::Admin => sqlx::query("delete from token where edge is null and node is null"),
             Holder::Edge(_) => sqlx::query("delete from token where edge = $1").bind(edge),
-            Holder::Node(_) => sqlx::query("delete from token where node = $1").bind(node),
+            Holder::NameServer(_) => sqlx::query("delete from token where node = $1").bind(node),
         };
         earlier.execute(&mut *transaction).await?;
         sqlx::query(
@@ -71,14 +71,14 @@ impl Database {
                 .await?;
         row.map(|columns| match columns {
             (Some(edge), _) => Ok(Holder::Edge(column("an edge name", &edge)?)),
-            (None, Some(node)) => Ok(Holder::Node(column("a node name", &node)?)),
+            (None, Some(node)) => Ok(Holder::NameServer(column("a node name", &node)?)),
             (None, None) => Ok(Holder::Admin),
         })
         .transpose()
     }
 
     /// Every node that has a token, by name, with when it was issued.
-    pub(crate) async fn nodes(&self) -> Result<Vec<(NodeName, Timestamp)>, StoreError> {
+    pub(crate) async fn nodes(&self) -> Result<Vec<(NameServerName, Timestamp)>, StoreError> {
         let rows: Vec<(String, i64)> =
             sqlx::query_as("select node, created from token where node is not null order by node")
                 .fetch_all(self.read())
@@ -87,7 +87,7 @@ impl Database {
     }
 
     /// Takes away a node's token: whether it had one.
-    pub(crate) async fn remove_node(&self, node: &NodeName) -> Result<bool, StoreError> {
+    pub(crate) async fn remove_node(&self, node: &NameServerName) -> Result<bool, StoreError> {
         let mut transaction = self.begin().await?;
         let removed =
             sqlx::query("delete from token where node = $1").bind(node.as_str()).execute(&mut *transaction).await?;

@@ -37,7 +37,7 @@ async fn errors_name_the_thing() {
     };
     let domain = |site: &str, redirect_to: Option<&str>| json!({"site": site, "redirect_to": redirect_to});
     world.create_site("shop").await;
-    let fence_too_early = world.put("/v1/sites/demo/fence", json!({"regions": ["na"]})).await;
+    let fence_too_early = world.put("/v1/sites/demo/regions", json!({"regions": ["na"]})).await;
     for (path, body) in [
         ("/v1/edges/ams-1", edge(json!({"addresses": ["192.0.2.9"]}))),
         ("/v1/domains/example.com", domain("demo", None)),
@@ -73,8 +73,8 @@ async fn errors_name_the_thing() {
         ("many addresses", world.put("/v1/edges/x", edge(json!({"addresses": vec!["192.0.2.1"; 17]}))).await),
         ("address taken", world.put("/v1/edges/x", edge(json!({"addresses": ["192.0.2.9"]}))).await),
         ("fence before edges", fence_too_early),
-        ("fence without edges", world.put("/v1/sites/demo/fence", json!({"regions": ["na"]})).await),
-        ("fence of nothing", world.put("/v1/sites/nope/fence", json!({"regions": []})).await),
+        ("fence without edges", world.put("/v1/sites/demo/regions", json!({"regions": ["na"]})).await),
+        ("fence of nothing", world.put("/v1/sites/nope/regions", json!({"regions": []})).await),
         ("bad domain name", world.put("/v1/domains/Ex_ample.com", domain("demo", None)).await),
         ("domain of nobody", world.put("/v1/domains/com", domain("demo", None)).await),
         ("address as domain", world.put("/v1/domains/192.0.2.1", domain("demo", None)).await),
@@ -133,7 +133,7 @@ async fn tokens_open_only_their_own_doors() {
         (Method::POST, "/v1/sites/demo/releases"),
         (Method::POST, "/v1/sites/demo/channels/live"),
         (Method::GET, "/v1/status"),
-        (Method::PUT, "/v1/sites/demo/fence"),
+        (Method::PUT, "/v1/sites/demo/regions"),
         (Method::GET, "/v1/domains"),
         (Method::PUT, "/v1/domains/example.com"),
         (Method::DELETE, "/v1/domains/example.com"),
@@ -141,9 +141,9 @@ async fn tokens_open_only_their_own_doors() {
         (Method::DELETE, "/v1/edges/lon-1"),
         (Method::PUT, "/v1/edges/lon-1/force"),
         (Method::POST, "/v1/edges/lon-1/token"),
-        (Method::GET, "/v1/nodes"),
-        (Method::DELETE, "/v1/nodes/ns-2"),
-        (Method::POST, "/v1/nodes/ns-2/token"),
+        (Method::GET, "/v1/name-servers"),
+        (Method::DELETE, "/v1/name-servers/ns-2"),
+        (Method::POST, "/v1/name-servers/ns-2/token"),
         (Method::GET, "/v1/changes"),
         (Method::GET, "/v1/manifests/00"),
         (Method::POST, "/v1/blobs"),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use verge_protocol::DomainName;
-use verge_protocol::api::{Domain, DomainWanted};
+use verge_protocol::api::{Domain, DomainRequest};
 use verge_protocol::feed::FeedEvent;
 use verge_protocol::fleet::DomainState;
 use verge_protocol::state::Entry;
@@ -24,8 +24,8 @@ async fn world(dns: &Dns, looks: bool) -> World {
     world
 }
 
-fn wanted(site: &str, redirect_to: Option<&str>) -> DomainWanted {
-    DomainWanted { site: site.parse().unwrap(), redirect_to: redirect_to.map(|target| target.parse().unwrap()) }
+fn wanted(site: &str, redirect_to: Option<&str>) -> DomainRequest {
+    DomainRequest { site: site.parse().unwrap(), redirect_to: redirect_to.map(|target| target.parse().unwrap()) }
 }
 
 async fn want(world: &World, domain: &str, redirect_to: Option<&str>) -> Domain {

@@ -1,10 +1,10 @@
 //! What edges see.
 
 use reqwest::{Method, StatusCode};
-use verge_protocol::api::{BlobsWanted, Progress, Status};
+use verge_protocol::api::{BlobsRequest, Progress, Status};
 use verge_protocol::feed::{FeedEvent, Reset};
 use verge_protocol::pack::{Decoder, Frame};
-use verge_protocol::report::Report;
+use verge_protocol::report::EdgeReport;
 use verge_protocol::state::Entry;
 use verge_protocol::{Coding, Lifetime, Manifest, compression};
 
@@ -62,7 +62,7 @@ async fn an_edge_gets_manifests_and_blobs() {
     let br = &index.encodings[&Coding::Br];
     assert!(br.size() < index.identity.size());
 
-    let wanted = BlobsWanted { digests: vec![br.digest(), digest("never stored"), index.identity.digest()] };
+    let wanted = BlobsRequest { digests: vec![br.digest(), digest("never stored"), index.identity.digest()] };
     let answer = world.request_as(&token, Method::POST, "/v1/blobs").json(&wanted).send().await.unwrap();
     let mut decoder = Decoder::default();
     decoder.push(&answer.bytes().await.unwrap());
@@ -85,7 +85,7 @@ async fn reports_confirm_a_release_edge_by_edge() {
     let (a, b) = (world.edge_token("a").await, world.edge_token("b").await);
     let report = async |token: &str, applied: &str| {
         let applied = applied.parse().unwrap();
-        let report = Report { url: None, applied, lagging: vec![], draining: false, version: "0.1.0".into() };
+        let report = EdgeReport { url: None, applied, lagging: vec![], draining: false, version: "0.1.0".into() };
         let answer = world.request_as(token, Method::POST, "/v1/edges/report").json(&report).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::NO_CONTENT);
     };

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::json;
-use verge_protocol::api::{Edge, EdgeSettings, Fence, ForceEdge, Node, Site, Status};
+use verge_protocol::api::{Edge, EdgeSettings, ForceEdge, NameServer, Site, SiteRegions, Status};
 use verge_protocol::feed::FeedEvent;
 use verge_protocol::fleet::{EdgeState, Force};
-use verge_protocol::report::Report;
+use verge_protocol::report::EdgeReport;
 use verge_protocol::state::Entry;
 use verge_protocol::{EdgeName, Region, Seq};
 
@@ -18,7 +18,7 @@ fn settings(address: &str) -> EdgeSettings {
     EdgeSettings {
         addresses: vec![address.parse().unwrap()],
         port: 80,
-        place: Some("50.11,8.68".parse().unwrap()),
+        location: Some("50.11,8.68".parse().unwrap()),
         regions: regions(&["de", "eu"]),
         weight: 1,
     }
@@ -112,8 +112,13 @@ async fn an_edge_that_is_removed_is_gone() {
     world.edge_token("ams-1").await;
     describe(&world, "fra-1", &settings("192.0.2.1")).await;
     describe(&world, "sgp-1", &settings("192.0.2.3")).await;
-    let report =
-        Report { url: None, applied: "1-0".parse().unwrap(), lagging: vec![], draining: false, version: "0".into() };
+    let report = EdgeReport {
+        url: None,
+        applied: "1-0".parse().unwrap(),
+        lagging: vec![],
+        draining: false,
+        version: "0".into(),
+    };
     let say = || world.request_as(&token, Method::POST, "/v1/edges/report").json(&report).send();
     assert_eq!(say().await.unwrap().status(), 204);
 
@@ -143,19 +148,20 @@ async fn a_fence_keeps_to_where_edges_are() {
     world.create_site("demo").await;
     describe(&world, "fra-1", &settings("192.0.2.1")).await;
     let mut feed = tail(&world).await;
-    let fence = async |names: &[&str]| world.put("/v1/sites/demo/fence", Fence { regions: regions(names) }).await;
+    let fence =
+        async |names: &[&str]| world.put("/v1/sites/demo/regions", SiteRegions { regions: regions(names) }).await;
     let site: Site = ok(fence(&["eu"]).await).await;
-    assert_eq!(site.fence, regions(&["eu"]));
+    assert_eq!(site.regions, regions(&["eu"]));
     let Ok(Entry::Site(name, Some(state))) = feed.row().await.entry() else { panic!("a site") };
-    assert_eq!((name.as_str(), state.fence), ("demo", regions(&["eu"])));
+    assert_eq!((name.as_str(), state.regions), ("demo", regions(&["eu"])));
     ok::<Site>(fence(&["eu"]).await).await;
 
     let (_, refused) = error(fence(&["eu", "na"]).await).await;
     assert_eq!((refused.code.as_str(), refused.hint.as_deref()), ("unknown_region", Some("edges are in: de, eu")));
-    assert_eq!(status(&world).await.sites[0].fence, regions(&["eu"]));
+    assert_eq!(status(&world).await.sites[0].regions, regions(&["eu"]));
 
     let site: Site = ok(fence(&[]).await).await;
-    assert!(site.fence.is_empty());
+    assert!(site.regions.is_empty());
     assert!(matches!(feed.row().await.entry(), Ok(Entry::Site(_, None))));
     ok::<Site>(fence(&[]).await).await;
     assert_eq!(status(&world).await.position.to_string(), "1-3");
@@ -196,17 +202,18 @@ async fn a_nodes_token_is_replaced_by_the_next() {
 #[tokio::test]
 async fn a_node_that_is_removed_follows_no_more() {
     let world = World::start().await;
-    let list = async || ok::<Vec<Node>>(world.request(Method::GET, "/v1/nodes").send().await.unwrap()).await;
+    let list =
+        async || ok::<Vec<NameServer>>(world.request(Method::GET, "/v1/name-servers").send().await.unwrap()).await;
     assert_eq!(list().await, []);
     let (removed, other) = (world.node_token("ns-2").await, world.node_token("ns-1").await);
     world.edge_token("fra-1").await;
     assert_eq!(list().await.iter().map(|node| node.name.as_str()).collect::<Vec<_>>(), ["ns-1", "ns-2"]);
     assert!(list().await.iter().all(|node| node.issued.0 > 0));
-    assert_eq!(world.delete("/v1/nodes/ns-2").await.status(), 204);
+    assert_eq!(world.delete("/v1/name-servers/ns-2").await.status(), 204);
     let follow = |token: String| world.request_as(&token, Method::GET, "/v1/changes").send();
     assert_eq!(follow(removed).await.unwrap().status(), 401);
     assert_eq!(follow(other).await.unwrap().status(), 200);
-    let (status, body) = error(world.delete("/v1/nodes/ns-2").await).await;
+    let (status, body) = error(world.delete("/v1/name-servers/ns-2").await).await;
     assert_eq!((status, body.code.as_str()), (404, "unknown_node"));
     assert_eq!(list().await.len(), 1);
     world.stop().await;
@@ -217,7 +224,7 @@ async fn a_node_that_is_removed_follows_no_more() {
 async fn settings_that_cannot_be_read_are_refused() {
     let world = World::start().await;
     for body in
-        [json!({"addresses": ["fra-1.example.com"]}), json!({"weight": -1}), json!({"place": "91,0"}), json!([])]
+        [json!({"addresses": ["fra-1.example.com"]}), json!({"weight": -1}), json!({"location": "91,0"}), json!([])]
     {
         let (status, refused) = error(world.put("/v1/edges/fra-1", body).await).await;
         assert_eq!((status, refused.code.as_str()), (400, "bad_body"));

@@ -1,7 +1,7 @@
 //! Pushes and rollbacks.
 
 use reqwest::{Method, StatusCode};
-use verge_protocol::api::{Changes, Move, Progress, Release, Site, Status};
+use verge_protocol::api::{BuildDiff, MoveChannel, Progress, Release, Site, Status};
 use verge_protocol::{ReleaseNumber, Seq};
 
 use super::world::{World, build, error, ok, packed, progress};
@@ -34,7 +34,7 @@ async fn a_push_makes_a_release_and_the_same_again_sends_nothing() {
     let second = build(&[("index.html", "<h1>two</h1>"), ("a.css", "p{}"), ("b.css", "p{}")]);
     let created = world.create_build("demo", &second.build).await;
     assert_eq!(created.missing.len(), 1);
-    assert_eq!(created.changes, Changes { added: 1, changed: 1, removed: 1, unchanged: 1 });
+    assert_eq!(created.changes, BuildDiff { added: 1, changed: 1, removed: 1, unchanged: 1 });
     assert_eq!(created.current.map(|current| (current.release, current.files)), Some((ReleaseNumber(1), 3)));
     assert_eq!(released(&world.push("demo", &second).await), (ReleaseNumber(2), Seq(2)));
 
@@ -70,7 +70,7 @@ async fn a_rollback_moves_the_channel_and_uploads_nothing() {
     let (_, epoch) = released(&world.push("demo", &build(&[("index.html", "two")])).await);
 
     let back = |release, expected| {
-        let wish = Move { release: ReleaseNumber(release), expected };
+        let wish = MoveChannel { release: ReleaseNumber(release), expected };
         world.request(Method::POST, "/v1/sites/demo/channels/live").json(&wish).send()
     };
     let steps = progress(back(1, Some(epoch)).await.unwrap()).await;
@@ -121,7 +121,7 @@ async fn a_name_that_looks_fingerprinted_but_is_reused_is_said() {
     world.push("demo", &build(&[("index.html", "x"), ("assets/a-0b1c2d3e.js", "one")])).await;
     let steps = world.push("demo", &build(&[("index.html", "x"), ("assets/a-0b1c2d3e.js", "two")])).await;
     let notices = steps.iter().find_map(|step| match step {
-        Progress::Released { notices, .. } => Some(notices.clone()),
+        Progress::Released { warnings: notices, .. } => Some(notices.clone()),
         _ => None,
     });
     assert!(notices.unwrap()[0].starts_with("assets/a-0b1c2d3e.js looks fingerprinted"));

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 use verge_daemon::Clock;
 use verge_origin::{Config, Origin};
-use verge_protocol::api::{BuildCreated, ErrorBody, IssuedToken, Progress, Provenance, Publish};
+use verge_protocol::api::{BuildCreated, CreateRelease, ErrorBody, IssuedToken, Progress, Provenance};
 use verge_protocol::feed::FeedEvent;
 use verge_protocol::state::Row;
 use verge_protocol::{Blob, Build, Content, Digest, Fallback, Seq, Timestamp, compression, pack};
@@ -108,7 +108,7 @@ impl World {
     }
 
     pub(super) async fn publish(&self, site: &str, created: &BuildCreated, expected: Option<Seq>) -> Response {
-        let wish = Publish {
+        let wish = CreateRelease {
             build: created.build.clone(),
             channel: "live".parse().unwrap(),
             expected,
@@ -133,7 +133,7 @@ impl World {
     }
 
     pub(super) async fn node_token(&self, node: &str) -> String {
-        let path = format!("/v1/nodes/{node}/token");
+        let path = format!("/v1/name-servers/{node}/token");
         ok::<IssuedToken>(self.request(Method::POST, &path).send().await.unwrap()).await.token
     }
 

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::DomainName;
 use crate::fleet::Force;
-use crate::name::{NodeName, Region, SiteName};
-use crate::place::Place;
+use crate::geo_point::GeoPoint;
+use crate::name::{NameServerName, Region, SiteName};
 use crate::timestamp::Timestamp;
 
-/// Answer to `POST /v1/edges/{edge}/token` and `POST /v1/nodes/{node}/token`: said once; the origin keeps only its digest. An
+/// Answer to `POST /v1/edges/{edge}/token` and `POST /v1/name-servers/{node}/token`: said once; the origin keeps only its digest. An
 /// earlier token of the same name stops working.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IssuedToken {
@@ -19,11 +19,11 @@ pub struct IssuedToken {
     pub token: String,
 }
 
-/// `GET /v1/nodes` answers a list of these.
+/// `GET /v1/name-servers` answers a list of these.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Node {
+pub struct NameServer {
     /// A GeoDNS node that has a token.
-    pub name: NodeName,
+    pub name: NameServerName,
     /// When it was issued.
     pub issued: Timestamp,
 }
@@ -35,7 +35,7 @@ pub struct Node {
 pub struct EdgeSettings {
     pub addresses: Vec<IpAddr>,
     pub port: u16,
-    pub place: Option<Place>,
+    pub location: Option<GeoPoint>,
     pub regions: BTreeSet<Region>,
     pub weight: u16,
 }
@@ -57,16 +57,16 @@ enum Decision {
     Auto,
 }
 
-/// `PUT /v1/sites/{site}/fence`
+/// `PUT /v1/sites/{site}/regions`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fence {
+pub struct SiteRegions {
     /// Readers of the site are sent only to edges in one of these; none named: to any.
     pub regions: BTreeSet<Region>,
 }
 
 /// `PUT /v1/domains/{domain}`: asks for a domain to show a site, and for the proof to be looked for now. Answered by a [`Domain`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DomainWanted {
+pub struct DomainRequest {
     /// The site.
     pub site: SiteName,
     /// Another domain of the same site that readers are sent on to.

@@ -1,6 +1,6 @@
 //! How publishers of databases spell a record.
 
-use verge_protocol::Place;
+use verge_protocol::GeoPoint;
 
 use crate::{Spot, Value};
 
@@ -49,7 +49,7 @@ impl Degrees {
 fn nested(spot: &Spot) -> Value {
     let text = |text: &Option<String>| text.clone().map(Value::Text);
     let map = |key: &str, value: Option<Value>| value.map(|value| Value::map([(key, value)]));
-    let location = |place: Place| {
+    let location = |place: GeoPoint| {
         Value::map([("latitude", Value::Double(place.latitude())), ("longitude", Value::Double(place.longitude()))])
     };
     let parts = [

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use verge_mmdb::layout::Degrees;
 use verge_mmdb::sample::{CITIES, world};
 use verge_mmdb::{Family, Layout, Options, RecordSize, Spot, Value, Writer};
-use verge_protocol::Place;
+use verge_protocol::GeoPoint;
 
 const LAYOUTS: [Layout; 4] =
     [Layout::MaxMind, Layout::Flat(Degrees::Double), Layout::Flat(Degrees::Float), Layout::Flat(Degrees::Text)];
@@ -84,7 +84,7 @@ impl Field {
         let place = self
             .degrees(latitude, layout)
             .zip(self.degrees(longitude, layout))
-            .map(|(latitude, longitude)| Place::new(latitude, longitude).unwrap());
+            .map(|(latitude, longitude)| GeoPoint::new(latitude, longitude).unwrap());
         Spot { place, country: self.text(country), continent: self.text(continent), city: self.text(city) }
     }
 }
@@ -94,7 +94,7 @@ fn rounded(spot: &Spot, layout: Layout) -> Spot {
     #[expect(clippy::cast_possible_truncation, reason = "the loss of precision is what is asked for")]
     let round = |degrees: f64| f64::from(degrees as f32);
     let place = spot.place.map(|place| match layout {
-        Layout::Flat(Degrees::Float) => Place::new(round(place.latitude()), round(place.longitude())).unwrap(),
+        Layout::Flat(Degrees::Float) => GeoPoint::new(round(place.latitude()), round(place.longitude())).unwrap(),
         _ => place,
     });
     Spot { place, ..spot.clone() }

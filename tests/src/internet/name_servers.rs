@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use verge_geodns::Config;
 use verge_geodns::config::ZoneConfig;
-use verge_protocol::{DomainName, NodeName};
+use verge_protocol::{DomainName, NameServerName};
 
 use super::node::NodeSeat;
 use super::origin::OriginSeat;
@@ -40,7 +40,7 @@ pub(super) async fn start(
         vec![ZoneConfig { name: name.parse::<DomainName>().unwrap(), file, sites }]
     };
     let config = async |name: &str, zones| {
-        let node: NodeName = name.parse().unwrap();
+        let node: NameServerName = name.parse().unwrap();
         let token = origin.node_token(&node).await;
         Config {
             places: plan.places.overrides(),

@@ -16,7 +16,7 @@ use verge_daemon::{Clock, Secret};
 use verge_origin::{Config, Origin};
 use verge_protocol::api::{EdgeSettings, Provenance, Status};
 use verge_protocol::fleet::EdgeState;
-use verge_protocol::{ChannelName, NodeName};
+use verge_protocol::{ChannelName, NameServerName};
 
 use super::{BASE, Region, SITE};
 use crate::hosts::Host;
@@ -55,7 +55,7 @@ impl OriginSeat {
         let settings = EdgeSettings {
             addresses: host.addresses().to_vec(),
             port: EdgeState::PORT,
-            place: Some(region.place()),
+            location: Some(region.place()),
             regions: BTreeSet::new(),
             weight: EdgeState::WEIGHT,
         };
@@ -67,9 +67,9 @@ impl OriginSeat {
     }
 
     /// A token for a name server.
-    pub(super) async fn node_token(&self, name: &NodeName) -> Secret {
+    pub(super) async fn node_token(&self, name: &NameServerName) -> Secret {
         let (client, name) = (self.client.clone(), name.clone());
-        self.host.run(async move { Secret::new(client.issue_node_token(&name).await.unwrap().token) }).await
+        self.host.run(async move { Secret::new(client.issue_name_server_token(&name).await.unwrap().token) }).await
     }
 
     /// How it sees the fleet.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use verge_geodns::config::{HealthConfig, Pace, Policy};
 use verge_mmdb::{Options, Spot, Writer};
-use verge_protocol::Place;
+use verge_protocol::GeoPoint;
 
 use super::Region;
 
@@ -74,7 +74,7 @@ impl Plan {
 
 impl Places {
     /// The prefixes for the configuration.
-    pub(super) fn overrides(self) -> Vec<(IpNet, Place)> {
+    pub(super) fn overrides(self) -> Vec<(IpNet, GeoPoint)> {
         match self {
             Self::Overrides => networks().collect(),
             Self::Database => Vec::new(),
@@ -91,6 +91,6 @@ impl Places {
     }
 }
 
-fn networks() -> impl Iterator<Item = (IpNet, Place)> {
+fn networks() -> impl Iterator<Item = (IpNet, GeoPoint)> {
     Region::ALL.into_iter().flat_map(|region| region.networks().map(|network| (network, region.place())))
 }

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use verge_protocol::{EdgeName, Place};
+use verge_protocol::{EdgeName, GeoPoint};
 
 /// A part of the world, with an edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,13 +30,13 @@ impl Region {
     }
 
     /// Where its edge stands, and its readers live.
-    pub fn place(self) -> Place {
+    pub fn place(self) -> GeoPoint {
         let (latitude, longitude) = match self {
             Self::Europe => (50.11, 8.68),
             Self::America => (40.71, -74.01),
             Self::Asia => (1.35, 103.82),
         };
-        Place::new(latitude, longitude).unwrap()
+        GeoPoint::new(latitude, longitude).unwrap()
     }
 
     /// The name of its edge.

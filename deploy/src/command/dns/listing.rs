@@ -1,12 +1,12 @@
 //! Nodes as a table.
 
 use verge_protocol::Timestamp;
-use verge_protocol::api::Node;
+use verge_protocol::api::NameServer;
 
 use crate::output::{Output, human, table};
 
 /// Every node that has a token.
-pub(super) fn nodes(nodes: &[Node], now: Timestamp, output: &Output) -> String {
+pub(super) fn nodes(nodes: &[NameServer], now: Timestamp, output: &Output) -> String {
     if nodes.is_empty() {
         return "no node has a token yet: `verge dns token` issues one".to_owned();
     }

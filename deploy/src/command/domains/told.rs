@@ -116,7 +116,7 @@ mod tests {
             created: Timestamp(0),
             url: "https://demo.sites.example.com:8443/".to_owned(),
             channels: vec![],
-            fence: [].into(),
+            regions: [].into(),
         }
     }
 

@@ -14,22 +14,22 @@ pub(super) fn settings(described: &Described, current: Option<EdgeState>) -> Res
     let current = current.map(|state| EdgeSettings {
         addresses: state.addresses,
         port: state.port,
-        place: state.place,
+        location: state.location,
         regions: state.regions,
         weight: state.weight,
     });
     let mut settings = current.unwrap_or_else(|| EdgeSettings {
         addresses: Vec::new(),
         port: EdgeState::PORT,
-        place: None,
+        location: None,
         regions: [].into(),
         weight: EdgeState::WEIGHT,
     });
     if let Some(city) = &described.at {
         let city = City::find(city).map_err(|unknown| unknown_city(&unknown))?;
-        (settings.place, settings.regions) = (Some(city.place()), city.regions());
+        (settings.location, settings.regions) = (Some(city.place()), city.regions());
     }
-    settings.place = described.place.or(settings.place);
+    settings.location = described.place.or(settings.location);
     if let Some(regions) = &described.region {
         settings.regions = regions.iter().cloned().collect();
     }
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn a_city_says_place_and_regions() {
         let settings = super::settings(&at("frankfurt"), None).unwrap();
-        assert_eq!(settings.place.unwrap().to_string(), "50.11,8.68");
+        assert_eq!(settings.location.unwrap().to_string(), "50.11,8.68");
         assert_eq!(regions(&settings), ["de", "eu"]);
         assert_eq!((settings.weight, settings.port), (1, 80));
         let own = Described { region: Some(vec!["dach".parse().unwrap()]), ..at("Frankfurt") };
@@ -87,7 +87,7 @@ mod tests {
         let current = EdgeState {
             addresses: vec!["192.0.2.1".parse().unwrap()],
             port: 8080,
-            place: Some("1,2".parse().unwrap()),
+            location: Some("1,2".parse().unwrap()),
             regions: ["eu".parse().unwrap()].into(),
             weight: 7,
             force: Force::Down,
@@ -95,7 +95,7 @@ mod tests {
         let set = |described: &Described| super::settings(described, Some(current.clone())).unwrap();
         let light = set(&Described { weight: Some(1), ..Described::default() });
         assert_eq!((light.weight, light.port, light.addresses), (1, 8080, current.addresses.clone()));
-        assert_eq!((light.place, light.regions), (current.place, current.regions.clone()));
+        assert_eq!((light.location, light.regions), (current.location, current.regions.clone()));
         let moved = set(&at("Tokyo"));
         assert_eq!((regions(&moved), moved.weight), (vec!["as", "jp"], 7));
     }

@@ -47,7 +47,7 @@ fn cells(state: &EdgeState) -> [String; 5] {
     };
     [
         if addresses.is_empty() { "none".to_owned() } else { addresses.join("\n") },
-        state.place.map_or_else(|| "unknown".to_owned(), |place| place.to_string()),
+        state.location.map_or_else(|| "unknown".to_owned(), |place| place.to_string()),
         regions.join(" "),
         state.weight.to_string(),
         forced.to_owned(),
@@ -64,19 +64,25 @@ mod tests {
         let state = EdgeState {
             addresses: vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()],
             port: 80,
-            place: Some("50.11,8.68".parse().unwrap()),
+            location: Some("50.11,8.68".parse().unwrap()),
             regions: ["eu".parse().unwrap(), "de".parse().unwrap()].into(),
             weight: 1,
             force: Force::Auto,
         };
-        let far =
-            EdgeState { port: 8080, place: None, regions: [].into(), weight: 20, force: Force::Down, ..state.clone() };
+        let far = EdgeState {
+            port: 8080,
+            location: None,
+            regions: [].into(),
+            weight: 20,
+            force: Force::Down,
+            ..state.clone()
+        };
         let edge = |name: &str, live: bool, state: Option<EdgeState>| Edge {
             name: name.parse().unwrap(),
             url: None,
             live,
             draining: false,
-            heard: live.then_some(Timestamp(0)),
+            last_seen: live.then_some(Timestamp(0)),
             applied: None,
             lagging: vec![],
             version: None,

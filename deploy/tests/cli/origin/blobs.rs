@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt as _;
 use verge_protocol::SiteName;
-use verge_protocol::api::BlobsKept;
+use verge_protocol::api::BlobsStored;
 use verge_protocol::pack::{self, Decoder, Frame};
 
 use super::{Shared, refuse};
@@ -47,8 +47,8 @@ pub(super) async fn receive(
         }
     }
     match decoder.finish() {
-        Ok(()) if shared.lock().unwrap().faults.forgetful => Json(BlobsKept { kept: 0 }).into_response(),
-        Ok(()) => Json(BlobsKept { kept: kept as u64 }).into_response(),
+        Ok(()) if shared.lock().unwrap().faults.forgetful => Json(BlobsStored { stored: 0 }).into_response(),
+        Ok(()) => Json(BlobsStored { stored: kept as u64 }).into_response(),
         Err(error) => refuse(StatusCode::BAD_REQUEST, "bad_pack", &error.to_string()),
     }
 }

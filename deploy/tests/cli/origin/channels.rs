@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use verge_protocol::api::{self, Channel, Move, Progress, Provenance, Publish, Release, Status};
+use verge_protocol::api::{self, Channel, CreateRelease, MoveChannel, Progress, Provenance, Release, Status};
 use verge_protocol::{ChannelName, Digest, EdgeName, ReleaseNumber, Seq, SiteName, Timestamp};
 
 use super::state::{Early, Memory, Site};
@@ -14,7 +14,7 @@ use super::{Shared, refuse};
 pub(super) async fn publish(
     State(shared): State<Shared>,
     Path(site): Path<SiteName>,
-    Json(asked): Json<Publish>,
+    Json(asked): Json<CreateRelease>,
 ) -> Response {
     let mut memory = shared.lock().unwrap();
     let build = memory.builds[asked.build.as_str()].clone();
@@ -39,7 +39,7 @@ pub(super) async fn publish(
 pub(super) async fn move_to(
     State(shared): State<Shared>,
     Path((site, channel)): Path<(SiteName, ChannelName)>,
-    Json(to): Json<Move>,
+    Json(to): Json<MoveChannel>,
 ) -> Response {
     let mut memory = shared.lock().unwrap();
     if memory.sites[&site].current(&channel).map(|current| current.epoch) != to.expected {
@@ -59,7 +59,7 @@ fn stream(memory: &Memory, site: &SiteName, release: ReleaseNumber, epoch: Seq) 
         manifest: Digest::of(release.to_string().as_bytes()),
         epoch,
         url: format!("http://{site}.localhost:8080/"),
-        notices: vec![],
+        warnings: vec![],
     };
     let mut events = vec![Progress::Encoding { done: 2, total: 2 }];
     let mut garbled = "";
@@ -133,5 +133,5 @@ fn told(name: &SiteName, site: &Site) -> api::Site {
         moved: Timestamp(0),
         url: url.clone(),
     });
-    api::Site { name: name.clone(), created: Timestamp(0), channels: channels.collect(), url, fence: [].into() }
+    api::Site { name: name.clone(), created: Timestamp(0), channels: channels.collect(), url, regions: [].into() }
 }

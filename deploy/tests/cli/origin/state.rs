@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use verge_protocol::api::{Changes, Current, Laggard, Limits, Provenance};
+use verge_protocol::api::{BuildDiff, ChannelHead, LaggingEdge, Limits, Provenance};
 use verge_protocol::{Build, ChannelName, Digest, ReleaseNumber, Seq, SiteName};
 
 /// Everything, in memory.
@@ -40,7 +40,7 @@ pub(crate) struct Faults {
     pub(crate) overtaken: bool,
     /// Ends the stream of the next release there.
     pub(crate) ends_early: Option<Early>,
-    pub(crate) lagging: Vec<Laggard>,
+    pub(crate) lagging: Vec<LaggingEdge>,
     pub(crate) limits: Option<Limits>,
 }
 
@@ -69,9 +69,9 @@ impl Site {
         self.releases.get(place).map(|(build, _)| build)
     }
 
-    pub(crate) fn current(&self, channel: &ChannelName) -> Option<Current> {
+    pub(crate) fn current(&self, channel: &ChannelName) -> Option<ChannelHead> {
         let (release, epoch) = *self.channels.get(channel)?;
-        Some(Current { release, epoch, files: self.release(release)?.files.len() as u64 })
+        Some(ChannelHead { release, epoch, files: self.release(release)?.files.len() as u64 })
     }
 
     pub(crate) fn missing(&self, build: &Build) -> Vec<Digest> {
@@ -80,11 +80,11 @@ impl Site {
         named.difference(&self.blobs).copied().collect()
     }
 
-    pub(crate) fn changes(&self, build: &Build, channel: &ChannelName) -> Changes {
+    pub(crate) fn changes(&self, build: &Build, channel: &ChannelName) -> BuildDiff {
         let none = BTreeMap::new();
         let old = self.channels.get(channel).and_then(|(release, _)| self.release(*release));
         let old = old.map_or(&none, |build| &build.files);
-        let mut changes = Changes::default();
+        let mut changes = BuildDiff::default();
         for (path, content) in &build.files {
             match old.get(path) {
                 None => changes.added += 1,

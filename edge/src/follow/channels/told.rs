@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use verge_daemon::chain;
+use verge_daemon::error_chain;
 use verge_daemon::feed::Change;
 use verge_protocol::host::HostLabel;
 use verge_protocol::state::{ChannelState, Entry, Key, Row, RowError};
@@ -94,7 +94,7 @@ impl Channels {
                 news.then_some(Notice::Unknown(key))
             }
             Err(error @ RowError::Value { .. }) => {
-                let reason = chain(&error);
+                let reason = error_chain(&error);
                 let key = row.key.clone();
                 match key.parse() {
                     Ok(Key::Channel(site, channel)) => {

@@ -33,7 +33,12 @@ fn config(authority: &Authority, host: Option<&str>) -> HealthConfig {
 }
 
 /// What a probe makes of an edge that is healthy to who asks TLS for the first host, and HTTP for the second.
-async fn met(acceptor: TlsAcceptor, config: HealthConfig, sni: Option<&str>, host: &str) -> Result<Health, Failure> {
+async fn met(
+    acceptor: TlsAcceptor,
+    config: HealthConfig,
+    sni: Option<&str>,
+    host: &str,
+) -> Result<EdgeHealth, Failure> {
     let expected = (sni.map(str::to_owned), host.to_owned());
     let health = async move |ConnectInfo(Sni(sni)): ConnectInfo<Sni>, headers: HeaderMap| {
         let (host, _port) = headers["host"].to_str().unwrap().rsplit_once(':').unwrap();

@@ -1,6 +1,6 @@
 //! Real cities, to give networks a place.
 
-use verge_protocol::Place;
+use verge_protocol::GeoPoint;
 
 use crate::Spot;
 
@@ -26,8 +26,8 @@ impl City {
     }
 
     /// Where it is.
-    pub fn place(&self) -> Place {
-        Place::new(self.latitude, self.longitude).expect("cities are on earth")
+    pub fn place(&self) -> GeoPoint {
+        GeoPoint::new(self.latitude, self.longitude).expect("cities are on earth")
     }
 
     /// All that a database knows of a network in this city.

@@ -14,21 +14,21 @@ use tokio::time::Sleep;
 const PREFACE: usize = 24;
 
 /// A stream whose reads fail once the deadline has passed without [`PREFACE`] bytes. After those, it is the stream it wraps.
-pub(crate) struct FirstBytes<S> {
+pub(crate) struct PrefaceTimeout<S> {
     stream: S,
     missing: usize,
     /// `None` once all have come.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> FirstBytes<S> {
+impl<S> PrefaceTimeout<S> {
     /// Wraps a stream that has just been accepted.
     pub(crate) fn within(time: Duration, stream: S) -> Self {
         Self { stream, missing: PREFACE, deadline: Some(Box::pin(tokio::time::sleep(time))) }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for FirstBytes<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for PrefaceTimeout<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -55,7 +55,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for FirstBytes<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for FirstBytes<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for PrefaceTimeout<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }

@@ -16,7 +16,7 @@ use crate::origins::{OriginError, OriginUrl, Origins};
 const SILENCE: Duration = Duration::from_secs(3 * HEARTBEAT_SECONDS);
 
 /// An open feed.
-pub(super) struct Feed {
+pub(super) struct EventStream {
     origin: String,
     place: usize,
     events: Pin<Box<dyn Stream<Item = Result<Sse, sse_stream::Error>> + Send>>,
@@ -24,7 +24,7 @@ pub(super) struct Feed {
 
 /// Why a feed ended.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum FeedError {
+pub(super) enum EventStreamError {
     /// The origin closed it.
     #[error("the origin closed the feed")]
     Closed,
@@ -39,7 +39,7 @@ pub(super) enum FeedError {
     Malformed(#[from] serde_json::Error),
 }
 
-impl Feed {
+impl EventStream {
     /// Opens the feed after `since`, at the first origin that opens it, from the one at `start` on, and around.
     pub(super) async fn open(origins: &Origins, since: Option<Position>, start: usize) -> Result<Self, OriginError> {
         let attempt = |place, origin| {
@@ -67,10 +67,11 @@ impl Feed {
     /// The next event. Events of kinds that this version does not know are passed over, but count as life.
     ///
     /// Cancel-safe: an event is either returned or still to come.
-    pub(super) async fn next(&mut self) -> Result<FeedEvent, FeedError> {
+    pub(super) async fn next(&mut self) -> Result<FeedEvent, EventStreamError> {
         loop {
-            let event = tokio::time::timeout(SILENCE, self.events.next()).await.map_err(|_| FeedError::Silent)?;
-            let event = event.ok_or(FeedError::Closed)??;
+            let event =
+                tokio::time::timeout(SILENCE, self.events.next()).await.map_err(|_| EventStreamError::Silent)?;
+            let event = event.ok_or(EventStreamError::Closed)??;
             let (name, data) = (event.event.unwrap_or_default(), event.data.unwrap_or_default());
             if let Some(event) = FeedEvent::from_parts(&name, &data)? {
                 return Ok(event);

@@ -6,20 +6,20 @@ use tokio::sync::{Notify, mpsc};
 use verge_protocol::Position;
 
 use super::cursor::{Cursor, Step};
-use super::wire::Feed;
-use super::{Change, Heard};
+use super::event_stream::EventStream;
+use super::{Change, LastSeen};
 use crate::backoff::Backoff;
-use crate::chain;
+use crate::error_chain;
 use crate::origins::Origins;
 
 /// Keeps a feed open and tells what changes.
-pub struct Listener {
+pub struct Subscriber {
     /// Whose feed.
     pub origins: Origins,
     /// Up to where everything is known already; `None`: start with a snapshot.
     pub position: Option<Position>,
     /// Told of every event.
-    pub heard: Heard,
+    pub last_seen: LastSeen,
     /// Told each time a feed is open.
     pub reconnected: Option<Arc<Notify>>,
     /// Where changes go, each once, in order. A slow taker makes the origin wait.
@@ -50,7 +50,7 @@ impl End {
     }
 }
 
-impl Listener {
+impl Subscriber {
     /// Opens a feed, reads it to its end, and opens the next. Ends only when nobody takes its changes any more.
     pub async fn run(self) {
         let mut cursor = Cursor::new(self.position);
@@ -59,7 +59,7 @@ impl Listener {
         while !self.changes.is_closed() {
             let since = cursor.open();
             let resumed = since.is_some();
-            match Feed::open(&self.origins, since, start).await {
+            match EventStream::open(&self.origins, since, start).await {
                 Ok(feed) => {
                     let since = since.map_or_else(|| "the beginning".to_owned(), |position| position.to_string());
                     tracing::info!(origin = feed.origin(), since, "following");
@@ -69,23 +69,23 @@ impl Listener {
                     let place = feed.place();
                     start = self.read(feed, &mut cursor, &mut backoff).await.start_next(place, resumed);
                 }
-                Err(error) => tracing::warn!(error = %chain(&error), "no origin opens its feed: trying again"),
+                Err(error) => tracing::warn!(error = %error_chain(&error), "no origin opens its feed: trying again"),
             }
             backoff.wait().await;
         }
     }
 
-    async fn read(&self, mut feed: Feed, cursor: &mut Cursor, backoff: &mut Backoff) -> End {
+    async fn read(&self, mut feed: EventStream, cursor: &mut Cursor, backoff: &mut Backoff) -> End {
         let mut useful = false;
         loop {
             let event = match feed.next().await {
                 Ok(event) => event,
                 Err(error) => {
-                    tracing::warn!(origin = feed.origin(), error = %chain(&error), "the feed ended: opening one again");
+                    tracing::warn!(origin = feed.origin(), error = %error_chain(&error), "the feed ended: opening one again");
                     return if useful { End::Useful } else { End::Useless };
                 }
             };
-            self.heard.now();
+            self.last_seen.record();
             match cursor.hear(event) {
                 Step::Wait => {}
                 Step::Apply(change) => {

@@ -1,4 +1,4 @@
-//! Signs of life.
+//! When something was last seen.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,28 +6,28 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// When an origin was last heard. Clones share it.
+/// When an origin was last seen. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Heard {
+pub struct LastSeen {
     start: Instant,
     /// Milliseconds after `start`, plus one; 0: never.
     last: Arc<AtomicU64>,
 }
 
-impl Heard {
-    /// Not heard yet.
+impl LastSeen {
+    /// Not seen yet.
     pub fn never() -> Self {
         Self { start: Instant::now(), last: Arc::default() }
     }
 
-    /// Heard just now.
-    pub fn now(&self) {
+    /// Seen just now.
+    pub fn record(&self) {
         let millis = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
         self.last.store(millis + 1, Ordering::Relaxed);
     }
 
     /// How long ago; `None` if never.
-    pub fn ago(&self) -> Option<Duration> {
+    pub fn elapsed(&self) -> Option<Duration> {
         let last = Duration::from_millis(self.last.load(Ordering::Relaxed).checked_sub(1)?);
         Some(self.start.elapsed().saturating_sub(last))
     }
@@ -39,10 +39,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn time_since_the_last_word() {
-        let heard = Heard::never();
-        assert_eq!(heard.ago(), None);
-        heard.now();
+        let last_seen = LastSeen::never();
+        assert_eq!(last_seen.elapsed(), None);
+        last_seen.record();
         tokio::time::advance(Duration::from_secs(3)).await;
-        assert_eq!(heard.ago(), Some(Duration::from_secs(3)));
+        assert_eq!(last_seen.elapsed(), Some(Duration::from_secs(3)));
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use verge_protocol::NodeName;
-use verge_protocol::api::{IssuedToken, Node};
+use verge_protocol::NameServerName;
+use verge_protocol::api::{IssuedToken, NameServer};
 
 use super::auth::Admin;
 use super::body::Named;
@@ -15,17 +15,17 @@ use super::tokens;
 use crate::app::App;
 use crate::store::Holder;
 
-/// `GET /v1/nodes`: by name.
-pub(super) async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Vec<Node>>, ApiError> {
+/// `GET /v1/name-servers`: by name.
+pub(super) async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Vec<NameServer>>, ApiError> {
     let nodes = app.database.nodes().await?;
-    Ok(Json(nodes.into_iter().map(|(name, issued)| Node { name, issued }).collect()))
+    Ok(Json(nodes.into_iter().map(|(name, issued)| NameServer { name, issued }).collect()))
 }
 
-/// `DELETE /v1/nodes/{node}`: its token stops working.
+/// `DELETE /v1/name-servers/{name}`: its token stops working.
 pub(super) async fn remove(
     _: Admin,
     State(app): State<Arc<App>>,
-    Named(node): Named<NodeName>,
+    Named(node): Named<NameServerName>,
 ) -> Result<StatusCode, ApiError> {
     if !app.database.remove_node(&node).await? {
         let error = ApiError::not_found("unknown_node", format!("there is no node `{node}`"));
@@ -35,12 +35,12 @@ pub(super) async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `POST /v1/nodes/{node}/token`: a new token for a node, by which it may follow the changes and nothing else. An earlier one
+/// `POST /v1/name-servers/{name}/token`: a new token for a node, by which it may follow the changes and nothing else. An earlier one
 /// stops working.
 pub(super) async fn issue_token(
     _: Admin,
     State(app): State<Arc<App>>,
-    Named(node): Named<NodeName>,
+    Named(node): Named<NameServerName>,
 ) -> Result<Json<IssuedToken>, ApiError> {
-    tokens::issue(&app, Holder::Node(node)).await
+    tokens::issue(&app, Holder::NameServer(node)).await
 }

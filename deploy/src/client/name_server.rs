@@ -12,14 +12,14 @@ use super::{Address, SILENCE, SetupError, http};
 
 /// Speaks to one name server.
 #[derive(Clone)]
-pub struct Node {
+pub struct NameServer {
     http: reqwest::Client,
     address: Address,
 }
 
 /// Why a name server does not say what it was asked.
 #[derive(Debug, thiserror::Error)]
-pub enum NodeError {
+pub enum NameServerError {
     /// No connection came about.
     #[error("cannot reach a name server at {node}: {reason}")]
     Unreachable {
@@ -53,7 +53,7 @@ pub enum NodeError {
     },
 }
 
-impl NodeError {
+impl NameServerError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -66,7 +66,7 @@ impl NodeError {
     }
 }
 
-impl Node {
+impl NameServer {
     /// Makes a client; nothing is sent yet.
     pub fn new(address: Address) -> Result<Self, SetupError> {
         Ok(Self { http: http(&address)?, address })
@@ -78,7 +78,7 @@ impl Node {
     }
 
     /// `GET /explain`: why a client at `client` is led where it is, as the caller wants to read it; for `name`, or for any site.
-    pub async fn explain<T: DeserializeOwned>(&self, client: IpAddr, name: Option<&str>) -> Result<T, NodeError> {
+    pub async fn explain<T: DeserializeOwned>(&self, client: IpAddr, name: Option<&str>) -> Result<T, NameServerError> {
         let question = [Some(("address", client.to_string())), name.map(|name| ("name", name.to_owned()))];
         let question: Vec<_> = question.into_iter().flatten().collect();
         let request = self.http.get(self.address.join("/explain")).query(&question).timeout(SILENCE);
@@ -88,24 +88,24 @@ impl Node {
         match status {
             StatusCode::OK => serde_json::from_slice(&bytes).map_err(|error| self.foreign(error.to_string())),
             StatusCode::BAD_REQUEST => match serde_json::from_slice(&bytes) {
-                Ok(body) => Err(NodeError::Refused(body)),
+                Ok(body) => Err(NameServerError::Refused(body)),
                 Err(error) => Err(self.foreign(error.to_string())),
             },
             status => Err(self.foreign(format!("it answers {status}"))),
         }
     }
 
-    fn broken(&self, error: &reqwest::Error) -> NodeError {
+    fn broken(&self, error: &reqwest::Error) -> NameServerError {
         if error.is_connect() {
-            NodeError::Unreachable { node: self.address.to_string(), reason: root(error) }
+            NameServerError::Unreachable { node: self.address.to_string(), reason: root(error) }
         } else if error.is_timeout() {
-            NodeError::Silent { silence: SILENCE }
+            NameServerError::Silent { silence: SILENCE }
         } else {
-            NodeError::Cut { reason: root(error) }
+            NameServerError::Cut { reason: root(error) }
         }
     }
 
-    fn foreign(&self, reason: String) -> NodeError {
-        NodeError::Foreign { node: self.address.to_string(), reason }
+    fn foreign(&self, reason: String) -> NameServerError {
+        NameServerError::Foreign { node: self.address.to_string(), reason }
     }
 }

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::text::serde_as_text;
+use crate::serde_text::serde_as_text;
 
 /// A place: degrees of latitude and longitude, north and east counted positive. Its text is `50.11,8.68`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Place {
+pub struct GeoPoint {
     latitude: f64,
     longitude: f64,
 }
@@ -17,9 +17,9 @@ pub struct Place {
 #[error(
     "`{0}` is not a place: expected degrees of latitude, from -90 to 90, and longitude, from -180 to 180, such as 50.11,8.68"
 )]
-pub struct PlaceError(String);
+pub struct GeoPointError(String);
 
-impl Place {
+impl GeoPoint {
     /// The mean radius of the earth, in kilometres (IUGG).
     const EARTH_KM: f64 = 6371.0088;
 
@@ -48,30 +48,30 @@ impl Place {
     }
 }
 
-impl FromStr for Place {
-    type Err = PlaceError;
+impl FromStr for GeoPoint {
+    type Err = GeoPointError;
 
-    fn from_str(text: &str) -> Result<Self, PlaceError> {
+    fn from_str(text: &str) -> Result<Self, GeoPointError> {
         let number = |text: &str| text.trim().parse().ok();
         text.split_once(',')
             .and_then(|(latitude, longitude)| Self::new(number(latitude)?, number(longitude)?))
-            .ok_or_else(|| PlaceError(text.to_owned()))
+            .ok_or_else(|| GeoPointError(text.to_owned()))
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for GeoPoint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{},{}", self.latitude, self.longitude)
     }
 }
 
-serde_as_text!(Place);
+serde_as_text!(GeoPoint);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn place(text: &str) -> Place {
+    fn place(text: &str) -> GeoPoint {
         text.parse().unwrap()
     }
 
@@ -93,7 +93,7 @@ mod tests {
     fn only_what_is_on_earth_is_a_place() {
         assert_eq!(place("-33.9, 151.2").to_string(), "-33.9,151.2");
         for bad in ["", "1", "91,0", "0,181", "NaN,0", "0,inf", "a,b", "1,2,3"] {
-            let error = bad.parse::<Place>().unwrap_err().to_string();
+            let error = bad.parse::<GeoPoint>().unwrap_err().to_string();
             assert!(
                 error.starts_with(&format!("`{bad}` is not a place")) && error.contains("from -180 to 180"),
                 "{error}"

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 /// An error with its sources, as one line.
-pub fn chain(error: &dyn Error) -> String {
+pub fn error_chain(error: &dyn Error) -> String {
     let mut line = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
@@ -25,7 +25,7 @@ mod tests {
     #[test]
     fn every_source_is_named() {
         let error = Leak(std::io::Error::other("it rains"));
-        assert_eq!(chain(&error), "the roof leaks: it rains");
-        assert_eq!(chain(&std::io::Error::other("it rains")), "it rains");
+        assert_eq!(error_chain(&error), "the roof leaks: it rains");
+        assert_eq!(error_chain(&std::io::Error::other("it rains")), "it rains");
     }
 }

@@ -14,7 +14,7 @@ use prometheus_client::registry::Registry;
 pub fn router<H, F>(registry: Arc<Registry>, health: H) -> Router
 where
     H: Fn() -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Health> + Send,
+    F: Future<Output = Readiness> + Send,
 {
     let metrics = move || async move {
         let mut text = String::new();
@@ -31,8 +31,8 @@ where
     };
     let healthz = move || async move {
         match health().await {
-            Health::Good => (StatusCode::OK, "ok\n".to_owned()),
-            Health::Bad(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
+            Readiness::Ready => (StatusCode::OK, "ok\n".to_owned()),
+            Readiness::NotReady(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
         }
     };
     Router::new().route("/healthz", get(healthz)).route("/metrics", get(metrics))
@@ -40,9 +40,9 @@ where
 
 /// Whether a daemon can do its work.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Health {
+pub enum Readiness {
     /// It can.
-    Good,
+    Ready,
     /// It cannot, and why.
-    Bad(String),
+    NotReady(String),
 }
