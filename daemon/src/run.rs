@@ -35,7 +35,7 @@ pub trait Daemon: Sized {
 
     /// Says that it is draining and goes on serving, for as long as those who send readers need to see it. Cut short by another
     /// signal.
-    fn leave(&self) -> impl Future<Output = ()> + Send {
+    fn start_draining(&self) -> impl Future<Output = ()> + Send {
         std::future::ready(())
     }
 
@@ -110,7 +110,7 @@ async fn until_signal<D: Daemon>(config: D::Config) -> anyhow::Result<()> {
     };
     tracing::info!(signal = name, "draining");
     tokio::select! {
-        () = daemon.leave() => {}
+        () = daemon.start_draining() => {}
         again = terminated() => tracing::info!(signal = again?, "leaving at once"),
     }
     daemon.shutdown().await;

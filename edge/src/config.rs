@@ -40,9 +40,9 @@ pub struct Config {
     pub disk_cache: ByteSize,
     /// For how long it goes on serving after it has said that it is draining, so that readers are sent elsewhere first: by Verge's
     /// name servers, after an interval of their probes, a time-out, and the TTL of their answers.
-    pub shutdown_delay: Duration,
+    pub lame_duck: Duration,
     /// How long requests under way may take to finish at shutdown.
-    pub drain: Duration,
+    pub drain_timeout: Duration,
 }
 
 impl Config {
@@ -51,7 +51,7 @@ impl Config {
     /// [`Config::disk_cache`] when nothing is set.
     pub const DISK_CACHE: ByteSize = ByteSize(10 << 30);
     /// [`Config::drain`] when nothing is set.
-    pub const DRAIN: Duration = Duration::from_secs(30);
+    pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
     /// The defaults, below `localhost`, on free ports of the loopback interface.
     pub fn new(name: EdgeName, origin: OriginUrl, token: Secret, data: PathBuf) -> Self {
@@ -67,8 +67,8 @@ impl Config {
             url: None,
             memory_cache: Self::MEMORY_CACHE,
             disk_cache: Self::DISK_CACHE,
-            shutdown_delay: Duration::ZERO,
-            drain: Self::DRAIN,
+            lame_duck: Duration::ZERO,
+            drain_timeout: Self::DRAIN_TIMEOUT,
         }
     }
 }

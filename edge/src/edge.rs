@@ -35,8 +35,8 @@ pub struct Edge {
     applied: watch::Receiver<Applied>,
     tasks: Tasks,
     draining: CancellationToken,
-    shutdown_delay: Duration,
-    drain: Duration,
+    lame_duck: Duration,
+    drain_timeout: Duration,
 }
 
 /// Why an edge cannot start.
@@ -139,8 +139,8 @@ impl Edge {
         }
         booted.run(&tasks);
         tracing::info!(readers = ?public, private = %private, "listening");
-        let Config { shutdown_delay, drain, .. } = config;
-        Ok(Self { public, private, applied, tasks, draining, shutdown_delay, drain })
+        let Config { lame_duck, drain_timeout, .. } = config;
+        Ok(Self { public, private, applied, tasks, draining, lame_duck, drain_timeout })
     }
 
     /// Where readers come in, and what the origin is told unless [`Config::url`] says otherwise.
@@ -168,20 +168,20 @@ impl Edge {
         self.tasks.clone()
     }
 
-    /// Says to whoever asks how it is that it is draining, and goes on following and serving for [`Config::shutdown_delay`]. The
+    /// Says to whoever asks how it is that it is draining, and goes on following and serving for [`Config::lame_duck`]. The
     /// origin hears of it at [`Edge::shutdown`]: until then pushes can count on it.
-    pub async fn leave(&self) {
+    pub async fn start_draining(&self) {
         self.draining.cancel();
-        if !self.shutdown_delay.is_zero() {
-            tracing::info!(seconds = self.shutdown_delay.as_secs(), "serving on until readers are sent elsewhere");
-            tokio::time::sleep(self.shutdown_delay).await;
+        if !self.lame_duck.is_zero() {
+            tracing::info!(seconds = self.lame_duck.as_secs(), "serving on until readers are sent elsewhere");
+            tokio::time::sleep(self.lame_duck).await;
         }
     }
 
     /// Says that it is draining, stops accepting, finishes what is under way within [`Config::drain`], and is gone. The error
     /// names what was cut off.
     pub async fn shutdown(self) -> Result<(), Unfinished> {
-        self.tasks.shutdown(self.drain).await
+        self.tasks.shutdown(self.drain_timeout).await
     }
 }
 
@@ -215,8 +215,8 @@ impl Daemon for Edge {
         Ok(Self::bind(config).await?)
     }
 
-    async fn leave(&self) {
-        self.leave().await;
+    async fn start_draining(&self) {
+        self.start_draining().await;
     }
 
     async fn shutdown(self) {

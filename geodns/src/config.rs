@@ -61,7 +61,7 @@ pub struct Config {
     /// One query in so many is logged; 0: none.
     pub log_one_in: u32,
     /// How long what is under way may take at shutdown.
-    pub drain: Duration,
+    pub drain_timeout: Duration,
 }
 
 /// A zone to answer for.
@@ -77,7 +77,7 @@ pub struct ZoneConfig {
 
 impl Config {
     /// [`Config::drain`] when nothing is set.
-    pub const DRAIN: Duration = Duration::from_secs(5);
+    pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
     /// The defaults, for these zones, on a free port of the loopback interface.
     pub fn new(name: NameServerName, origin: OriginUrl, token: Secret, data: PathBuf, zones: Vec<ZoneConfig>) -> Self {
@@ -98,7 +98,7 @@ impl Config {
             tcp: TcpLimits::default(),
             rate_limit: RateLimit::default(),
             log_one_in: 0,
-            drain: Self::DRAIN,
+            drain_timeout: Self::DRAIN_TIMEOUT,
         }
     }
 
@@ -148,7 +148,7 @@ impl fmt::Debug for Config {
             .field("tcp", &self.tcp)
             .field("rate_limit", &self.rate_limit)
             .field("log_one_in", &self.log_one_in)
-            .field("drain", &self.drain)
+            .field("drain_timeout", &self.drain_timeout)
             .field("an edge's failure is known after at most", &self.health.pace.detection_bound())
             .field("and its readers are elsewhere after at most", &self.failover_bound())
             .field("changes of an edge in ten minutes at most", &self.health.pace.most_changes(ten_minutes))

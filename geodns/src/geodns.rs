@@ -37,7 +37,7 @@ pub struct GeoDns {
     addresses: Vec<SocketAddr>,
     private: SocketAddr,
     tasks: Tasks,
-    drain: std::time::Duration,
+    drain_timeout: std::time::Duration,
 }
 
 /// Why a name server cannot start.
@@ -146,7 +146,7 @@ impl GeoDns {
         prober.run(&tasks);
         booted.run(&tasks);
         tracing::info!(dns = ?addresses, %private, "listening");
-        Ok(Self { addresses, private, tasks, drain: config.drain })
+        Ok(Self { addresses, private, tasks, drain_timeout: config.drain_timeout })
     }
 
     /// Where it is asked first of all.
@@ -171,7 +171,7 @@ impl GeoDns {
 
     /// Answers what has come over TCP, stops answering, saves what it knows, and is gone. The error names what was cut off.
     pub async fn shutdown(self) -> Result<(), Unfinished> {
-        self.tasks.shutdown(self.drain).await
+        self.tasks.shutdown(self.drain_timeout).await
     }
 }
 

@@ -27,8 +27,8 @@ pub struct RawConfig {
     resolver: Option<SocketAddr>,
     #[serde(default = "default_encode_seconds")]
     encode_seconds: u64,
-    #[serde(default = "default_drain_seconds")]
-    drain_seconds: u64,
+    #[serde(default = "default_drain_timeout_seconds")]
+    drain_timeout_seconds: u64,
 }
 
 fn default_listen() -> SocketAddr {
@@ -43,7 +43,7 @@ fn default_encode_seconds() -> u64 {
     20
 }
 
-fn default_drain_seconds() -> u64 {
+fn default_drain_timeout_seconds() -> u64 {
     20
 }
 
@@ -67,7 +67,7 @@ pub struct Config {
     /// How long a push may wait for the densest encodings before faster ones are made.
     pub encode_budget: Duration,
     /// How long requests under way have to finish at shutdown.
-    pub drain: Duration,
+    pub drain_timeout: Duration,
     /// What is taken at most.
     pub limits: Limits,
 }
@@ -83,7 +83,7 @@ impl RawConfig {
             private_listen: self.private_listen.into(),
             resolver: self.resolver,
             encode_budget: Duration::from_secs(self.encode_seconds),
-            drain: Duration::from_secs(self.drain_seconds),
+            drain_timeout: Duration::from_secs(self.drain_timeout_seconds),
             ..Config::new(self.data, self.sites_url.parse().context("`sites_url` cannot be used")?)
         })
     }
@@ -102,7 +102,7 @@ impl Config {
             resolver_patience: domains::PATIENCE,
             domain_period: domains::PERIOD,
             encode_budget: Duration::from_secs(default_encode_seconds()),
-            drain: Duration::from_secs(default_drain_seconds()),
+            drain_timeout: Duration::from_secs(default_drain_timeout_seconds()),
             limits: LIMITS,
         }
     }

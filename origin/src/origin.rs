@@ -32,7 +32,7 @@ pub struct Origin {
     address: SocketAddr,
     private_address: SocketAddr,
     admin_token: Secret,
-    drain: Duration,
+    drain_timeout: Duration,
     _data: DataDir,
 }
 
@@ -87,7 +87,7 @@ impl Origin {
         let router = private_listener::router(Arc::new(registry), health);
         http_server::serve("private", private, limits, &tasks, TowerToHyperService::new(router));
         tracing::info!(%address, private = %private_address, data = %config.data.display(), "the origin is up");
-        Ok(Self { app, address, private_address, admin_token, drain: config.drain, _data: data })
+        Ok(Self { app, address, private_address, admin_token, drain_timeout: config.drain_timeout, _data: data })
     }
 
     /// Where the API listens.
@@ -102,7 +102,7 @@ impl Origin {
 
     /// Accepts no more, finishes what is under way within [`Config::drain`], and is gone. The error names what was cut off.
     pub async fn shutdown(self) -> Result<(), Unfinished> {
-        let finished = self.app.tasks.shutdown(self.drain).await;
+        let finished = self.app.tasks.shutdown(self.drain_timeout).await;
         self.app.database.close().await;
         finished
     }

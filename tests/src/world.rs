@@ -114,7 +114,7 @@ impl World {
         let origin = format!("http://{}", seat.origin).parse().unwrap();
         let config = verge_edge::Config {
             listen: vec![seat.address.into()],
-            drain: Duration::from_secs(5),
+            drain_timeout: Duration::from_secs(5),
             ..verge_edge::Config::new(seat.name.clone(), origin, seat.token.clone(), data)
         };
         let edge = Edge::bind_at(config, self.clock.clone()).await.unwrap();
@@ -301,7 +301,7 @@ async fn bind_origin(folder: &Path, address: SocketAddr, clock: &Clock) -> Origi
     let config = verge_origin::Config {
         listen: address.into(),
         encode_budget: Duration::ZERO,
-        drain: Duration::from_secs(5),
+        drain_timeout: Duration::from_secs(5),
         ..verge_origin::Config::new(folder.join("origin"), "http://localhost:80".parse().unwrap())
     };
     Origin::bind_at(config, clock.clone()).await.unwrap()

@@ -28,7 +28,7 @@ const START_MAX: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
 
 /// How long requests under way have at the end.
-pub(super) const DRAIN: Duration = Duration::from_secs(5);
+pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What is to be started.
 #[derive(Debug, Clone)]
@@ -233,7 +233,7 @@ async fn start_origin(plan: &Plan, readers: &[Listen]) -> Result<Origin, Cluster
     let config = verge_origin::Config {
         listen: listen::open("the origin's API", plan.ports.origin()).await?,
         private_listen: listen::open("the origin's health and metrics", plan.ports.origin_private()).await?,
-        drain: DRAIN,
+        drain_timeout: DRAIN_TIMEOUT,
         ..verge_origin::Config::new(plan.data.join("origin"), sites_url)
     };
     Origin::bind(config).await.map_err(failed("the origin"))

@@ -11,7 +11,7 @@ use verge_protocol::fleet::EdgeState;
 use verge_protocol::{DomainName, EdgeName};
 
 use super::alone::Alone;
-use super::cluster::{ClusterError, DRAIN, Plan, failed};
+use super::cluster::{ClusterError, DRAIN_TIMEOUT, Plan, failed};
 use super::ports::Ports;
 use super::{name_server, places};
 use crate::cities::City;
@@ -50,7 +50,7 @@ impl RunningEdge {
             listen: [readers].into_iter().chain(alone).collect(),
             private_listen: listen::open("an edge's health and metrics", plan.ports.edge_private(number)).await?,
             base_domains: vec![DomainName::localhost(), name_server::zone()],
-            drain: DRAIN,
+            drain_timeout: DRAIN_TIMEOUT,
             ..Config::new(name.clone(), origin, Secret::new(token), plan.data.join(name.as_str()))
         };
         let edge = Edge::bind(config).await.map_err(failed(name.as_str()))?;

@@ -8,7 +8,7 @@ use verge_geodns::config::ZoneConfig;
 use verge_geodns::{BindError, Config, GeoDns};
 use verge_protocol::{DomainName, NameServerName};
 
-use super::cluster::{ClusterError, DRAIN, Plan};
+use super::cluster::{ClusterError, DRAIN_TIMEOUT, Plan};
 use super::places;
 
 /// The zone in which sites hang. Names below `test` are nobody's, kept for such as this (RFC 6761 §6.2).
@@ -47,7 +47,7 @@ pub(super) async fn start(plan: &Plan, origin: OriginUrl, token: Secret) -> Resu
         listen: vec![plan.ports.dns()],
         private_listen: Listen::At(plan.ports.dns_private()),
         places: places.collect(),
-        drain: DRAIN,
+        drain_timeout: DRAIN_TIMEOUT,
         ..Config::new(name(), origin, token, data.clone(), vec![zone])
     };
     let write = move || {

@@ -29,8 +29,8 @@ pub struct RawConfig {
     pub url: Option<String>,
     pub memory_cache: Option<ByteSize>,
     pub disk_cache: Option<ByteSize>,
-    pub shutdown_delay_seconds: Option<u64>,
-    pub drain_seconds: Option<u64>,
+    pub lame_duck_seconds: Option<u64>,
+    pub drain_timeout_seconds: Option<u64>,
     #[serde(default)]
     pub insecure: bool,
 }
@@ -71,8 +71,8 @@ impl TryFrom<RawConfig> for Config {
             url: raw.url,
             memory_cache: raw.memory_cache.unwrap_or(Self::MEMORY_CACHE),
             disk_cache: raw.disk_cache.unwrap_or(Self::DISK_CACHE),
-            shutdown_delay: raw.shutdown_delay_seconds.map_or(Duration::ZERO, Duration::from_secs),
-            drain: raw.drain_seconds.map_or(Self::DRAIN, Duration::from_secs),
+            lame_duck: raw.lame_duck_seconds.map_or(Duration::ZERO, Duration::from_secs),
+            drain_timeout: raw.drain_timeout_seconds.map_or(Self::DRAIN_TIMEOUT, Duration::from_secs),
         })
     }
 }
@@ -105,11 +105,11 @@ mod tests {
         let sample = include_str!("../../edge.sample.toml").replace("token_file = ", "token = ");
         let raw: RawConfig = toml::from_str(&sample).unwrap();
         let config = Config::try_from(raw).unwrap();
-        assert_eq!((config.name.as_str(), config.shutdown_delay.as_secs()), ("fra-1", 75));
+        assert_eq!((config.name.as_str(), config.lame_duck.as_secs()), ("fra-1", 75));
         // What stands there as a comment is what holds without it.
         assert!(sample.contains("\n# memory_cache = \"128MiB\"\n") && config.memory_cache == ByteSize(128 << 20));
         assert!(sample.contains("\n# disk_cache = \"10GiB\"\n") && config.disk_cache == ByteSize(10 << 30));
-        assert!(sample.contains("\n# drain_seconds = 30\n") && config.drain == Duration::from_secs(30));
+        assert!(sample.contains("\n# drain_timeout_seconds = 30\n") && config.drain_timeout == Duration::from_secs(30));
     }
 
     #[test]
@@ -119,7 +119,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(config.memory_cache, ByteSize(1 << 30));
-        assert_eq!((config.shutdown_delay, config.drain), (Duration::from_secs(9), Duration::from_secs(5)));
+        assert_eq!((config.lame_duck, config.drain_timeout), (Duration::from_secs(9), Duration::from_secs(5)));
         assert_eq!(config.url.as_deref(), Some("http://203.0.113.7"));
     }
 

@@ -129,7 +129,7 @@ async fn an_edge_that_leaves_says_so_and_serves_on() {
     let mut world = World::start().await;
     world.served(world.origin.publish("demo/live", 1, &release(&[("index.html", b"hi")]), &[])).await;
     assert_eq!(world.health().await.1["draining"], false);
-    world.edge.leave().await;
+    world.edge.start_draining().await;
     let (code, health) = world.health().await;
     assert_eq!((code, &health["draining"]), (200, &true.into()));
     assert_eq!(world.read("/").await, (200, "hi".to_owned()));

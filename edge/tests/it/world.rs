@@ -141,7 +141,7 @@ fn config(origin: &FakeOrigin, folder: &TempDir, disk_cache: ByteSize) -> Config
     let origin = origin.url().parse().unwrap();
     let data = folder.path().to_owned();
     let config = Config::new("test-1".parse().unwrap(), origin, Secret::new(TOKEN), data);
-    Config { disk_cache, drain: PATIENCE, ..config }
+    Config { disk_cache, drain_timeout: PATIENCE, ..config }
 }
 
 async fn end(edge: Edge) {

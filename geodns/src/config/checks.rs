@@ -53,7 +53,7 @@ fn what_is_set_is_taken() {
     let limit = set("# per_second = 200", "per_second = 0\nslip = 1\nexempt = []").rate_limit;
     assert_eq!(limit, RateLimit { per_second: 0, slip: 1, exempt: Vec::new() });
     let config = set("# workers = 2", "workers = 7\ndrain_seconds = 9\ndatabase = \"x.mmdb\"");
-    assert_eq!((config.workers, config.drain.as_secs(), config.database), (7, 9, Some("x.mmdb".into())));
+    assert_eq!((config.workers, config.drain_timeout.as_secs(), config.database), (7, 9, Some("x.mmdb".into())));
     assert_eq!(set("# one_in = 0", "one_in = 10").log_one_in, 10);
 }
 

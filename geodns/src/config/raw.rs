@@ -33,7 +33,7 @@ pub struct RawConfig {
     pub listen: OneOrMany<SocketAddr>,
     pub private_listen: SocketAddr,
     pub workers: Option<usize>,
-    pub drain_seconds: Option<u64>,
+    pub drain_timeout_seconds: Option<u64>,
     #[serde(default)]
     pub zones: Vec<RawZone>,
     #[serde(default)]
@@ -187,7 +187,7 @@ impl TryFrom<RawConfig> for Config {
             tcp: tcp(&raw.tcp)?,
             rate_limit: rate_limit(raw.rate_limit),
             log_one_in: raw.query_log.one_in,
-            drain: raw.drain_seconds.map_or(Self::DRAIN, Duration::from_secs),
+            drain_timeout: raw.drain_timeout_seconds.map_or(Self::DRAIN_TIMEOUT, Duration::from_secs),
         })
     }
 }

@@ -64,7 +64,7 @@ fn mistakes_are_told_with_their_file_and_line() {
         ("@ MX 10 mail\nmail A 192.0.2.999\n", "", "mail.zone:2: ", "192.0.2.999"),
         ("@ MX 10 mail\n", "wrokers = 2", "line 7", "unknown field `wrokers`"),
         ("@ MX 10 mail\n", "database = \"nowhere.mmdb\"", "nowhere.mmdb", "No such file"),
-        ("@ MX 10 mail\n", "drain_seconds = -1", "line 7", "drain_seconds = -1"),
+        ("@ MX 10 mail\n", "drain_timeout_seconds = -1", "line 7", "drain_timeout_seconds = -1"),
     ] {
         write(folder.path(), included, more);
         let (code, shown, errors) = check(folder.path());

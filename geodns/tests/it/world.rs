@@ -217,7 +217,7 @@ fn config(origin: &FakeOrigin, folder: &TempDir) -> Config {
     config.places = PLACES.map(|(network, place)| (network.parse().unwrap(), place.parse().unwrap())).to_vec();
     // More threads than there are processors here and there, on every machine.
     config.workers = 2;
-    config.drain = PATIENCE;
+    config.drain_timeout = PATIENCE;
     config
 }
 

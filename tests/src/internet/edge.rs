@@ -26,8 +26,8 @@ impl EdgeSeat {
         let config = Config {
             listen: host.addresses().map(|address| SocketAddr::new(address, EdgeState::PORT).into()).to_vec(),
             base_domains: vec![BASE.parse().unwrap()],
-            shutdown_delay: plan.leaving_bound(),
-            drain: Duration::from_secs(5),
+            lame_duck: plan.leaving_bound(),
+            drain_timeout: Duration::from_secs(5),
             ..Config::new(region.edge(), origin.url(), token, data)
         };
         let mut seat = Self { host, config, edge: None };
@@ -46,7 +46,7 @@ impl EdgeSeat {
     pub(super) async fn leave(&mut self) {
         let edge = self.edge.take().unwrap();
         let leave = async move {
-            edge.leave().await;
+            edge.start_draining().await;
             edge
         };
         self.edge = Some(self.host.run(leave).await);

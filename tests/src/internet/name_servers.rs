@@ -47,7 +47,7 @@ pub(super) async fn start(
             database: (plan.places == Places::Database).then(|| database.clone()),
             answers: plan.answers,
             health: plan.health.clone(),
-            drain: Duration::from_secs(5),
+            drain_timeout: Duration::from_secs(5),
             ..Config::new(node, origin.url(), token, folder.join(name), zones)
         }
     };

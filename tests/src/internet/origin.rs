@@ -35,7 +35,7 @@ impl OriginSeat {
         let config = Config {
             listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT)).into(),
             encode_budget: Duration::ZERO,
-            drain: Duration::from_secs(5),
+            drain_timeout: Duration::from_secs(5),
             ..Config::new(data, format!("http://{BASE}").parse().unwrap())
         };
         let origin = host.run(async move { Origin::bind_at(config, Clock::system()).await.unwrap() }).await;
