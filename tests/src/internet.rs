@@ -217,7 +217,7 @@ impl Internet {
 
     /// Lets an edge say that it is draining, and serve until no reader should be sent there any more.
     pub async fn edge_leaves(&mut self, region: Region) {
-        self.edges[region as usize].start_draining().await;
+        self.edges[region as usize].leave().await;
     }
 
     /// Stops an edge in good order, without leaving first: who connects is refused.
