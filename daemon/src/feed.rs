@@ -5,17 +5,19 @@
 //! ```
 //!
 //! A [`Subscriber`] is the task that does this. Its changes are complete and in order, whatever happens to origins and connections.
-//! Persisting them, and passing the position to resume from after a restart, is the daemon's task.
+//! A [`RowStore`] holds the rows; saving it, and passing the position to resume from after a restart, is the daemon's task.
 
 mod cursor;
 mod event_stream;
 mod last_seen;
+mod row_store;
 mod subscriber;
 
 use verge_protocol::Position;
 use verge_protocol::state::Row;
 
 pub use self::last_seen::LastSeen;
+pub use self::row_store::{Keep, RowChanges, RowEvent, RowHandler, RowStore, SavedRows, StoredRow};
 pub use self::subscriber::Subscriber;
 
 /// A change that must be applied atomically.
