@@ -157,7 +157,7 @@ impl Origins {
             match self.counted(attempt(index, origin)).await {
                 Ok(value) => return Ok(value),
                 Err(error) => {
-                    tracing::warn!(%origin, error = %error_chain(&error), "request to origin failed: trying the next origin")
+                    tracing::warn!(%origin, error = %error_chain(&error), "request to origin failed: trying the next origin");
                 }
             }
         }

@@ -70,6 +70,12 @@ impl Tasks {
         Err(Unfinished(unfinished))
     }
 
+    /// Aborts every task at its next await point, without waiting.
+    pub fn abort(&self) {
+        self.draining.cancel();
+        self.killed.cancel();
+    }
+
     /// The number of running tasks, by name.
     pub fn running(&self) -> BTreeMap<&'static str, usize> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -70,7 +70,7 @@ impl Subscriber {
                     start = self.read(feed, &mut cursor, &mut backoff).await.next_origin(index, resumed);
                 }
                 Err(error) => {
-                    tracing::warn!(error = %error_chain(&error), "failed to subscribe at any origin: retrying")
+                    tracing::warn!(error = %error_chain(&error), "failed to subscribe at any origin: retrying");
                 }
             }
             backoff.wait().await;
