@@ -1,8 +1,8 @@
 //! Blobs, from the nearest place that has them: memory, then disk, then an origin.
 
-mod failures;
-mod flight;
 mod memory;
+mod recent_failures;
+mod single_flight;
 
 use std::sync::Arc;
 
@@ -10,9 +10,9 @@ use tokio::sync::Semaphore;
 use verge_daemon::{Tasks, error_chain};
 use verge_protocol::{Blob, Digest};
 
-use self::failures::Failures;
-use self::flight::{Flights, Landing};
 use self::memory::Memory;
+use self::recent_failures::Failures;
+use self::single_flight::{Flights, Landing};
 use crate::metrics::CacheResult;
 use crate::store::{Disk, Object};
 use crate::upstream::{Upstream, UpstreamError};

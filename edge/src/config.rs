@@ -1,7 +1,7 @@
 //! What an operator may set. `edge.sample.toml` explains every setting.
 
+mod byte_size;
 mod raw;
-mod size;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,8 +11,8 @@ use verge_daemon::Secret;
 use verge_daemon::listen::Listen;
 use verge_protocol::{DomainName, EdgeName};
 
+pub use byte_size::{ByteSize, ByteSizeError};
 pub use raw::{ConfigError, RawConfig};
-pub use size::{ByteSize, ByteSizeError};
 pub use verge_daemon::origins::{OriginUrl, OriginUrlError};
 
 /// The settings of one edge, checked.

@@ -11,8 +11,8 @@
 mod apply;
 mod channels;
 mod manifests;
-mod plan;
 mod prefetch;
+mod prefetch_batches;
 mod report;
 mod save;
 

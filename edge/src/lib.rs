@@ -23,7 +23,7 @@ mod status;
 mod store;
 mod table;
 #[cfg(test)]
-mod testing;
+mod test_support;
 mod upstream;
 
 pub use config::Config;

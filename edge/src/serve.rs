@@ -10,20 +10,20 @@
 
 mod asset;
 mod body;
+mod builtin_responses;
 mod conditional;
 mod framing;
 mod health;
 mod host;
 mod negotiate;
-mod pages;
-mod plan;
 mod range;
 mod redirect;
 mod repr_digest;
+mod request_path;
 mod resolve;
 mod respond;
-mod stamp;
-mod target;
+mod response_head;
+mod static_headers;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -38,9 +38,10 @@ use verge_protocol::DomainName;
 use verge_protocol::health::HEALTH_PATH;
 
 use self::body::ReplyBody;
-use self::plan::plan;
-use self::stamp::Stamps;
-use self::target::Target;
+use self::builtin_responses as pages;
+use self::request_path::Target;
+use self::response_head::plan;
+use self::static_headers::Stamps;
 use crate::cache::Blobs;
 use crate::metrics::{CacheResult, Metrics, Traffic};
 use crate::status::Status;

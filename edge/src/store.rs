@@ -16,10 +16,10 @@
 //! What touches files blocks; [`Disk`] takes it to threads where that is no harm.
 
 mod disk;
+mod disk_budget;
 mod eviction;
 mod index;
 mod layout;
-mod space;
 mod state_file;
 
 use std::collections::HashSet;
@@ -175,7 +175,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::testing::store as open;
+    use crate::test_support::store as open;
 
     fn blob(text: &'static str) -> Blob {
         Blob::of(Bytes::from_static(text.as_bytes())).unwrap()

@@ -2,9 +2,9 @@
 //!
 //! Header values are made here, when a table is built, so that answering a request only copies pointers.
 
+mod blob_priority;
 mod channel;
-mod needs;
-mod place;
+mod host_entry;
 mod resource;
 mod resources;
 
@@ -16,9 +16,9 @@ use verge_protocol::{DomainName, SiteName};
 
 use crate::metrics::Traffic;
 
+pub(crate) use blob_priority::{Class, Need, Needs};
 pub(crate) use channel::Channel;
-pub(crate) use needs::{Class, Need, Needs};
-pub(crate) use place::{Moved, Place};
+pub(crate) use host_entry::{Moved, Place};
 pub(crate) use resource::{Representation, Resource};
 pub(crate) use resources::Resources;
 

@@ -3,14 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
 
 mod it {
-    mod cold;
+    mod change_feed;
+    mod cold_cache;
     mod domains;
-    mod following;
-    mod heads;
+    mod fake_origin;
+    mod http_rules;
     mod listeners;
     mod offline;
-    mod origin;
-    mod rules;
-    mod site;
+    mod release;
+    mod response_heads;
     mod world;
 }

@@ -4,13 +4,13 @@
 //! No channel waits for another. The end is the same whatever the order in which manifests come.
 
 mod domains;
-mod saved;
-mod told;
+mod ingest;
+mod saved_state;
 
 #[cfg(test)]
-mod orders;
+mod convergence_tests;
 #[cfg(test)]
-mod scene;
+mod test_support;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -21,12 +21,12 @@ use verge_protocol::state::{ChannelState, Row};
 use verge_protocol::{ChannelName, Digest, Position, SiteName, Timestamp};
 
 use self::domains::Domains;
-use self::told::Followed;
+use self::ingest::Followed;
 use crate::metrics::Traffic;
 use crate::status::Applied;
 use crate::table::{Channel, Moved, Resources, Table};
 
-pub(super) use self::told::Notice;
+pub(super) use self::ingest::Notice;
 
 /// Every channel that was told of, and every domain.
 #[derive(Default)]
@@ -156,7 +156,7 @@ impl Channels {
 mod tests {
     use verge_daemon::feed::Change;
 
-    use super::scene::{LATER, NOW, at, gone, hold, lagging, place, release, row, rows, serves};
+    use super::test_support::{LATER, NOW, at, gone, hold, lagging, place, release, row, rows, serves};
     use super::*;
 
     #[test]

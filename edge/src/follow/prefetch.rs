@@ -10,7 +10,7 @@ use verge_daemon::{Backoff, Clock, error_chain};
 use verge_protocol::pack::Frame;
 use verge_protocol::{Blob, Digest};
 
-use super::plan::plan;
+use super::prefetch_batches::plan;
 use crate::store::{Disk, Object};
 use crate::table::{Needs, Table};
 use crate::upstream::{Upstream, UpstreamError};

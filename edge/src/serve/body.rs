@@ -10,7 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use verge_protocol::content::Piece;
 use verge_protocol::{Blob, Coding};
 
-use super::plan;
+use super::response_head as plan;
 use crate::cache::{Blobs, Unavailable};
 use crate::metrics::Traffic;
 use crate::table::Resource;

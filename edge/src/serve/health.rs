@@ -4,7 +4,7 @@ use http::StatusCode;
 use verge_protocol::Seq;
 use verge_protocol::health::EdgeHealth;
 
-use super::pages::Page;
+use super::builtin_responses::Page;
 use crate::status::{Applied, Status};
 
 /// 200 when it can serve, however old what it serves is; 503 otherwise.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use verge_protocol::Timestamp;
 
 use super::asset::{Destination, is_asset};
-use super::target::Target;
+use super::request_path::Target;
 use crate::table::{Channel, Resource, Resources};
 
 /// What answers a path.
@@ -118,7 +118,7 @@ mod tests {
     use verge_protocol::{Fallback, Lifetime};
 
     use super::*;
-    use crate::testing::{ChannelBuilder, text_of};
+    use crate::test_support::{ChannelBuilder, text_of};
 
     const NOW: Timestamp = Timestamp(1_000_000);
 

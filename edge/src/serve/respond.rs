@@ -10,9 +10,9 @@ use verge_protocol::content::Piece;
 
 use super::Answer;
 use super::body::{Pieces, ReplyBody, cut};
-use super::pages;
-use super::plan::Plan;
-use super::stamp::{CACHE_STATUS, Stamps, VERGE_EDGE, VERGE_RELEASE};
+use super::builtin_responses as pages;
+use super::response_head::Plan;
+use super::static_headers::{CACHE_STATUS, Stamps, VERGE_EDGE, VERGE_RELEASE};
 use crate::cache::{Blobs, Unavailable};
 use crate::metrics::{CacheResult, Traffic};
 use crate::table::Channel;

@@ -3,7 +3,7 @@
 use serde_json::json;
 use verge_protocol::Position;
 
-use super::site::release;
+use super::release::release;
 use super::world::{World, until};
 
 fn shows(world: &World, domain: &str, site: &str) -> Position {

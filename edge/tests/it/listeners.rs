@@ -8,8 +8,8 @@ use verge_daemon::Secret;
 use verge_daemon::listen::Listen;
 use verge_edge::{BindError, Config, Edge};
 
-use super::origin::TOKEN;
-use super::site::release;
+use super::fake_origin::TOKEN;
+use super::release::release;
 use super::world::{World, until};
 
 fn config(world: &World, folder: &Path, listen: Vec<Listen>) -> Config {

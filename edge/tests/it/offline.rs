@@ -2,8 +2,8 @@
 
 use verge_edge::Config;
 
-use super::origin::FakeOrigin;
-use super::site::{noise, release};
+use super::fake_origin::FakeOrigin;
+use super::release::{noise, release};
 use super::world::{World, until};
 
 #[tokio::test]
@@ -138,7 +138,7 @@ async fn serves_with(first: &str) {
     let world = World::start().await;
     world.served(world.origin.publish("demo/live", 1, &release(&[("index.html", "hi")]), &[])).await;
     let folder = tempfile::tempdir().unwrap();
-    let token = verge_daemon::Secret::new(super::origin::TOKEN);
+    let token = verge_daemon::Secret::new(super::fake_origin::TOKEN);
     let mut config = Config::new("b".parse().unwrap(), first.parse().unwrap(), token, folder.path().to_owned());
     config.origins.push(world.origin.url().parse().unwrap());
     let edge = verge_edge::Edge::bind(config).await.unwrap();

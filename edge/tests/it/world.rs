@@ -12,7 +12,7 @@ use verge_edge::config::ByteSize;
 use verge_edge::{Config, Edge};
 use verge_protocol::{Position, Timestamp};
 
-use super::origin::{FakeOrigin, TOKEN};
+use super::fake_origin::{FakeOrigin, TOKEN};
 
 /// Longer than anything here takes; a test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -50,11 +50,11 @@ mod tests {
     use verge_daemon::feed::Change;
     use verge_protocol::Seq;
 
-    use super::super::scene::{at, hold, row, rows};
+    use super::super::test_support::{at, hold, row, rows};
     use super::super::{Channels, Notice};
     use super::*;
     use crate::table::Place;
-    use crate::testing::traffic;
+    use crate::test_support::traffic;
 
     fn domain(name: &str, seq: u64, value: serde_json::Value) -> Row {
         let value = Some(value).filter(|value| !value.is_null()).map(Into::into);

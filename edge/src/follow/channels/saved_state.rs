@@ -4,7 +4,7 @@ use verge_protocol::host::HostLabel;
 use verge_protocol::state::Entry;
 
 use super::Channels;
-use super::told::Told;
+use super::ingest::Told;
 use crate::store::{Saved, SavedRow, Serving};
 
 impl Channels {
@@ -56,7 +56,7 @@ mod tests {
     use verge_protocol::Seq;
     use verge_protocol::state::Row;
 
-    use super::super::scene::{NOW, at, hold, lagging, place, release, row, rows, serves};
+    use super::super::test_support::{NOW, at, hold, lagging, place, release, row, rows, serves};
     use super::*;
 
     #[test]

@@ -6,9 +6,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, he
 use super::asset::is_asset;
 use super::body::ReplyBody;
 use super::framing::Refusal;
-use super::plan::NO_STORE;
-use super::stamp::{Stamps, VERGE_EDGE, VERGE_RELEASE};
-use super::target::Target;
+use super::request_path::Target;
+use super::response_head::NO_STORE;
+use super::static_headers::{Stamps, VERGE_EDGE, VERGE_RELEASE};
 use crate::cache::Unavailable;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");

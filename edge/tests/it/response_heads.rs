@@ -2,7 +2,7 @@
 
 use verge_protocol::Coding;
 
-use super::site::release;
+use super::release::release;
 use super::world::World;
 
 /// The answer to a request with these further lines; of a body, only that there is one.

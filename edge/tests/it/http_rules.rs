@@ -1,6 +1,6 @@
 //! The rules of HTTP, as bytes on a socket.
 
-use super::site::release;
+use super::release::release;
 use super::world::World;
 
 async fn demo() -> World {

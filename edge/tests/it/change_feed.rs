@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use verge_protocol::state::Inherited;
 
-use super::site::{noise, release};
+use super::release::{noise, release};
 use super::world::{World, until};
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use verge_protocol::{Generation, Json, Lifetime, Position, ReleaseNumber, Seq, T
 
 use super::{Channels, Notice};
 use crate::table::{Channel, Place, Resources};
-use crate::testing::{manifest, resources, traffic};
+use crate::test_support::{manifest, resources, traffic};
 
 pub(super) const NOW: Timestamp = Timestamp(1_000);
 pub(super) const LATER: Timestamp = Timestamp(2_000);

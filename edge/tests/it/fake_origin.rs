@@ -25,7 +25,7 @@ use verge_protocol::report::EdgeReport;
 use verge_protocol::state::{ChannelState, Inherited, Row};
 use verge_protocol::{Blob, Digest, Generation, Position, ReleaseNumber, Seq, compression, pack};
 
-use super::site::Release;
+use super::release::Release;
 
 pub(super) const TOKEN: &str = "vrg_edge";
 

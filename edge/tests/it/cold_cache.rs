@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 use verge_protocol::{BLOB_MAX, Digest};
 
-use super::site::{noise, release};
+use super::release::{noise, release};
 use super::world::{World, patiently, until};
 
 #[tokio::test]

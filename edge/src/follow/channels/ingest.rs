@@ -137,7 +137,7 @@ mod tests {
     use serde_json::{Value, json};
     use verge_protocol::{Json, Seq};
 
-    use super::super::scene::{at, gone, hold, lagging, row, rows, served, serves};
+    use super::super::test_support::{at, gone, hold, lagging, row, rows, served, serves};
     use super::*;
 
     #[test]

@@ -72,7 +72,7 @@ mod tests {
     use super::super::Object;
     use super::*;
     use crate::table::{Class, Need, Needs};
-    use crate::testing::store as open;
+    use crate::test_support::store as open;
 
     fn blob(text: &'static str) -> Blob {
         Blob::of(Bytes::from_static(text.as_bytes())).unwrap()

@@ -167,7 +167,7 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{encoded, file};
+    use crate::test_support::{encoded, file};
 
     fn resource(path: &str, lifetime: Lifetime) -> Arc<Resource> {
         let file = encoded(encoded(file(path, "", lifetime), Coding::Br, "br!"), Coding::Gzip, "gzip");

@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn what_is_planned_stays_beside_the_manifests() {
         let folder = tempfile::tempdir().unwrap();
-        let store = crate::testing::store(folder.path(), 3200);
+        let store = crate::test_support::store(folder.path(), 3200);
         // Larger than what an eviction leaves free.
         let manifest = [7; 500];
         store.follow([digest(99)].into());

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use verge_protocol::Digest;
 
 use super::Channels;
-use super::scene::{NOW, gone, hold, release, row, rows, served};
+use super::test_support::{NOW, gone, hold, release, row, rows, served};
 
 #[derive(Debug, Clone)]
 enum Happening {
