@@ -1,4 +1,4 @@
-//! What could not be had a moment ago.
+//! Negative caching: fetches that failed a moment ago.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,33 +7,42 @@ use std::time::Duration;
 use tokio::time::Instant;
 use verge_protocol::Digest;
 
-use super::Unavailable;
+/// Why a blob is unavailable for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unavailable {
+    /// No origin could be reached: 503, worth a retry.
+    #[error("no origin can be reached")]
+    Unreachable,
+    /// Origins answered, but not with the blob: 502.
+    #[error("no origin sent the blob")]
+    Refused,
+}
 
-/// For how long a failure stands: readers who come in a rush are told the same, and no one has to wait long for an origin that
-/// is back.
-const STANDS: Duration = Duration::from_secs(1);
-/// Failures remembered at most. Those beyond are asked for again.
-const MOST: usize = 4096;
+/// How long a failure is remembered: it spares the origin a burst of requests for one blob, and is short enough that a
+/// recovered origin is used at once.
+const FAILURE_TTL: Duration = Duration::from_secs(1);
+/// Maximum number of failures remembered. Blobs beyond it are simply fetched again.
+const MAX_FAILURES: usize = 4096;
 
-/// The failures of the last moment, by blob.
+/// Fetches that failed within the last [`FAILURE_TTL`], by blob.
 #[derive(Default)]
-pub(super) struct Failures(Mutex<HashMap<Digest, (Instant, Unavailable)>>);
+pub(super) struct RecentFailures(Mutex<HashMap<Digest, (Instant, Unavailable)>>);
 
-impl Failures {
-    /// Why the blob could not be had a moment ago, if it was asked for then.
-    pub(super) fn recent(&self, digest: &Digest) -> Option<Unavailable> {
-        let (since, why) = *self.lock().get(digest)?;
-        (since.elapsed() < STANDS).then_some(why)
+impl RecentFailures {
+    /// Why the blob's last fetch failed, if that was within [`FAILURE_TTL`].
+    pub(super) fn get(&self, digest: &Digest) -> Option<Unavailable> {
+        let (since, reason) = *self.lock().get(digest)?;
+        (since.elapsed() < FAILURE_TTL).then_some(reason)
     }
 
-    /// It could not be had just now.
-    pub(super) fn remember(&self, digest: Digest, why: Unavailable) {
+    /// Records that fetching the blob has failed just now.
+    pub(super) fn record(&self, digest: Digest, reason: Unavailable) {
         let mut failures = self.lock();
-        if failures.len() >= MOST {
-            failures.retain(|_, (since, _)| since.elapsed() < STANDS);
+        if failures.len() >= MAX_FAILURES {
+            failures.retain(|_, (since, _)| since.elapsed() < FAILURE_TTL);
         }
-        if failures.len() < MOST {
-            failures.insert(digest, (Instant::now(), why));
+        if failures.len() < MAX_FAILURES {
+            failures.insert(digest, (Instant::now(), reason));
         }
     }
 
@@ -51,23 +60,23 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_failure_stands_for_a_moment() {
-        let failures = Failures::default();
-        failures.remember(digest(1), Unavailable::Refused);
+    async fn failure_after_its_ttl_is_forgotten() {
+        let failures = RecentFailures::default();
+        failures.record(digest(1), Unavailable::Refused);
         tokio::time::advance(Duration::from_millis(999)).await;
-        assert_eq!(failures.recent(&digest(1)), Some(Unavailable::Refused));
-        assert_eq!(failures.recent(&digest(2)), None);
+        assert_eq!(failures.get(&digest(1)), Some(Unavailable::Refused));
+        assert_eq!(failures.get(&digest(2)), None);
         tokio::time::advance(Duration::from_millis(1)).await;
-        assert_eq!(failures.recent(&digest(1)), None);
+        assert_eq!(failures.get(&digest(1)), None);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_more_than_so_many_are_remembered() {
-        let failures = Failures::default();
-        (0..MOST + 10).for_each(|number| failures.remember(digest(number), Unavailable::Unreachable));
-        assert_eq!(failures.lock().len(), MOST);
-        tokio::time::advance(STANDS).await;
-        failures.remember(digest(0), Unavailable::Unreachable);
+    async fn failures_beyond_the_maximum_are_not_recorded() {
+        let failures = RecentFailures::default();
+        (0..MAX_FAILURES + 10).for_each(|number| failures.record(digest(number), Unavailable::Unreachable));
+        assert_eq!(failures.lock().len(), MAX_FAILURES);
+        tokio::time::advance(FAILURE_TTL).await;
+        failures.record(digest(0), Unavailable::Unreachable);
         assert_eq!(failures.lock().len(), 1);
     }
 }

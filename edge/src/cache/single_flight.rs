@@ -1,4 +1,4 @@
-//! Single flight: what many ask for at once is fetched once.
+//! Single flight: concurrent requests for one key share one fetch.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -7,85 +7,85 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 use verge_daemon::Tasks;
 
-type Airborne<K, V> = Arc<Mutex<HashMap<K, watch::Receiver<Option<V>>>>>;
+type InFlight<K, V> = Arc<Mutex<HashMap<K, watch::Receiver<Option<V>>>>>;
 
-/// Fetches under way, by what they fetch.
-pub(super) struct Flights<K, V> {
-    name: &'static str,
+/// The fetches in flight, by key.
+pub(super) struct SingleFlight<K, V> {
+    task_name: &'static str,
     tasks: Tasks,
-    airborne: Airborne<K, V>,
+    in_flight: InFlight<K, V>,
 }
 
-/// Where a flight tells its result, once.
-pub(super) struct Landing<V>(watch::Sender<Option<V>>);
+/// Publishes the result of a fetch, once.
+pub(super) struct Completer<V>(watch::Sender<Option<V>>);
 
-impl<V> Landing<V> {
-    /// Tells everybody who waits, and everybody who comes before the flight is over.
-    pub(super) fn land(self, value: V) {
+impl<V> Completer<V> {
+    /// Hands `value` to every caller that waits, and to those that join before the fetch's task ends.
+    pub(super) fn complete(self, value: V) {
         self.0.send_replace(Some(value));
     }
 }
 
-impl<K, V> Flights<K, V>
+impl<K, V> SingleFlight<K, V>
 where
     K: Eq + Hash + Clone + Send + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// `name` is that of its tasks.
-    pub(super) fn new(name: &'static str, tasks: Tasks) -> Self {
-        Self { name, tasks, airborne: Airborne::default() }
+    /// Fetches run as tasks named `task_name`.
+    pub(super) fn new(task_name: &'static str, tasks: Tasks) -> Self {
+        Self { task_name, tasks, in_flight: InFlight::default() }
     }
 
-    /// Waits for the flight that fetches `key`, after starting it unless it is under way. `None` if it ended without landing:
-    /// it panicked, or was cut off.
+    /// Waits for the fetch of `key`; starts it if none is in flight. `None` if it ended without a result: it panicked or was
+    /// aborted.
     ///
-    /// Cancel-safe: the flight is a task of its own, and goes on when nobody waits any more.
-    pub(super) async fn join<F, Fut>(&self, key: K, take_off: F) -> Option<V>
+    /// Cancel-safe: the fetch is a task of its own and continues without callers.
+    pub(super) async fn join<F, Fut>(&self, key: K, start: F) -> Option<V>
     where
-        F: FnOnce(Landing<V>) -> Fut,
+        F: FnOnce(Completer<V>) -> Fut,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        let mut landed = self.board(key, take_off);
-        // The sender goes when the flight has landed; the value stays.
-        let value = landed.wait_for(Option::is_some).await.ok()?;
+        let mut result = self.subscribe_or_start(key, start);
+        // The sender is dropped once it has completed; the value stays.
+        let value = result.wait_for(Option::is_some).await.ok()?;
         value.clone()
     }
 
-    fn board<F, Fut>(&self, key: K, take_off: F) -> watch::Receiver<Option<V>>
+    fn subscribe_or_start<F, Fut>(&self, key: K, start: F) -> watch::Receiver<Option<V>>
     where
-        F: FnOnce(Landing<V>) -> Fut,
+        F: FnOnce(Completer<V>) -> Fut,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        let mut airborne = lock(&self.airborne);
-        if let Some(flight) = airborne.get(&key) {
-            return flight.clone();
+        let mut in_flight = lock(&self.in_flight);
+        if let Some(result) = in_flight.get(&key) {
+            return result.clone();
         }
         let (sender, receiver) = watch::channel(None);
-        airborne.insert(key.clone(), receiver.clone());
-        let leave = Leave { airborne: Arc::clone(&self.airborne), key };
-        let flight = take_off(Landing(sender));
-        drop(self.tasks.spawn(self.name, async move {
-            let _leave = leave;
-            flight.await;
+        in_flight.insert(key.clone(), receiver.clone());
+        let guard = RemoveOnDrop { in_flight: Arc::clone(&self.in_flight), key };
+        let fetch = start(Completer(sender));
+        drop(self.tasks.spawn(self.task_name, async move {
+            let _guard = guard;
+            fetch.await;
         }));
         receiver
     }
 }
 
-/// Strikes a flight off the list when it is over, however it ends.
-struct Leave<K: Eq + Hash, V> {
-    airborne: Airborne<K, V>,
+/// Removes a fetch from the map when it ends, even by a panic.
+struct RemoveOnDrop<K: Eq + Hash, V> {
+    in_flight: InFlight<K, V>,
     key: K,
 }
 
-impl<K: Eq + Hash, V> Drop for Leave<K, V> {
+impl<K: Eq + Hash, V> Drop for RemoveOnDrop<K, V> {
     fn drop(&mut self) {
-        lock(&self.airborne).remove(&self.key);
+        lock(&self.in_flight).remove(&self.key);
     }
 }
 
-fn lock<K, V>(airborne: &Airborne<K, V>) -> MutexGuard<'_, HashMap<K, watch::Receiver<Option<V>>>> {
-    airborne.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<K, V>(in_flight: &InFlight<K, V>) -> MutexGuard<'_, HashMap<K, watch::Receiver<Option<V>>>> {
+    in_flight.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -98,58 +98,58 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_thousand_wait_for_one_flight_and_the_first_goes_away() {
+    async fn fetch_whose_first_caller_is_cancelled_completes_for_a_thousand_others() {
         let tasks = Tasks::default();
-        let flights = Arc::new(Flights::<u8, usize>::new("flight", tasks.clone()));
+        let single_flight = Arc::new(SingleFlight::<u8, usize>::new("fetch", tasks.clone()));
         let started = Arc::new(AtomicUsize::new(0));
         let gate = Arc::new(Notify::new());
-        let join = |flights: Arc<Flights<u8, usize>>| {
+        let join = |single_flight: Arc<SingleFlight<u8, usize>>| {
             let (started, gate) = (Arc::clone(&started), Arc::clone(&gate));
             async move {
-                let fly = |landing: Landing<usize>| async move {
+                let fetch = |completer: Completer<usize>| async move {
                     let number = started.fetch_add(1, Ordering::SeqCst) + 1;
                     gate.notified().await;
-                    landing.land(number);
+                    completer.complete(number);
                 };
-                flights.join(7, fly).await
+                single_flight.join(7, fetch).await
             }
         };
-        let first = tasks.spawn("reader", join(Arc::clone(&flights)));
+        let first = tasks.spawn("reader", join(Arc::clone(&single_flight)));
         while started.load(Ordering::SeqCst) == 0 {
             tokio::task::yield_now().await;
         }
         first.abort();
         assert!(first.await.unwrap_err().is_cancelled());
-        // All board before the gate opens: the branches are polled in order.
-        let others = futures_util::future::join_all((0..1000).map(|_| join(Arc::clone(&flights))));
+        // All join before the gate opens: the branches are polled in order.
+        let others = futures_util::future::join_all((0..1000).map(|_| join(Arc::clone(&single_flight))));
         let (others, ()) = tokio::join!(biased; others, async { gate.notify_one() });
-        assert!(others.iter().all(|told| *told == Some(1)));
+        assert!(others.iter().all(|result| *result == Some(1)));
         assert_eq!(tasks.shutdown(Duration::from_secs(5)).await, Ok(()));
-        assert!(lock(&flights.airborne).is_empty());
+        assert!(lock(&single_flight.in_flight).is_empty());
     }
 
     #[tokio::test]
-    async fn a_flight_that_crashes_strands_nobody() {
-        let flights = Flights::<u8, u8>::new("flight", Tasks::default());
-        assert_eq!(flights.join(1, |_landing| async { panic!("engine failure") }).await, None);
-        // A place that is free again: the next flight takes off.
-        while lock(&flights.airborne).contains_key(&1) {
+    async fn fetch_that_panics_releases_its_callers_and_its_key() {
+        let single_flight = SingleFlight::<u8, u8>::new("fetch", Tasks::default());
+        assert_eq!(single_flight.join(1, |_completer| async { panic!("fetch failed") }).await, None);
+        while lock(&single_flight.in_flight).contains_key(&1) {
             tokio::task::yield_now().await;
         }
-        assert_eq!(flights.join(1, |landing| async { landing.land(2) }).await, Some(2));
+        assert_eq!(single_flight.join(1, |completer| async { completer.complete(2) }).await, Some(2));
     }
 
     #[tokio::test]
-    async fn who_comes_after_the_landing_but_before_the_end_is_told_too() {
-        let flights = Flights::<u8, u8>::new("flight", Tasks::default());
+    async fn caller_that_joins_after_completion_and_before_the_task_ends_gets_the_result() {
+        let single_flight = SingleFlight::<u8, u8>::new("fetch", Tasks::default());
         let done = Arc::new(Notify::new());
         let end = Arc::clone(&done);
-        let fly = |landing: Landing<u8>| async move {
-            landing.land(1);
+        let fetch = |completer: Completer<u8>| async move {
+            completer.complete(1);
             end.notified().await;
         };
-        assert_eq!(flights.join(1, fly).await, Some(1));
-        assert_eq!(flights.join(1, |_: Landing<u8>| async { unreachable!("it is still under way") }).await, Some(1));
+        assert_eq!(single_flight.join(1, fetch).await, Some(1));
+        let second = |_: Completer<u8>| async { unreachable!("the first is still in flight") };
+        assert_eq!(single_flight.join(1, second).await, Some(1));
         done.notify_one();
     }
 }
