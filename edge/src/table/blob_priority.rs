@@ -1,72 +1,74 @@
-//! Which blobs a table may send, and how much each is missed.
+//! Which blobs a table references, and how important each is.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use verge_protocol::{Content, Digest, Timestamp};
 
-use super::{Resources, Table};
+use super::channel::Channel;
+use super::resources::Resources;
 
-/// What a blob is kept for, the least important first: eviction goes upwards, prefetching downwards.
+/// How important a blob is, the least first: eviction starts at the bottom, prefetching at the top.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Class {
-    /// Nothing that is served now.
+pub(crate) enum Priority {
+    /// No channel references it.
     Unreferenced,
-    /// A channel other than `live`.
+    /// A channel other than `live` references it.
     Preview,
-    /// What `live` channels inherit.
+    /// A `live` channel inherits it from an earlier release.
     Inherited,
-    /// The release of a `live` channel.
+    /// The current release of a `live` channel references it.
     Live,
 }
 
-/// One blob's part in a table.
+/// A blob that a table references.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Need {
-    /// The most important of its uses.
-    pub(crate) class: Class,
+pub(crate) struct ReferencedBlob {
+    /// The highest priority among its references.
+    pub(crate) priority: Priority,
     /// In bytes.
     pub(crate) size: u64,
 }
 
-/// Every blob that a table may send.
+/// Every blob that a table references.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Needs(HashMap<Digest, Need>);
+pub(crate) struct ReferencedBlobs(HashMap<Digest, ReferencedBlob>);
 
-impl Needs {
-    /// What `table` may send from `now` on.
-    pub(crate) fn of(table: &Table, now: Timestamp) -> Self {
-        let mut needs = Self::default();
-        for channel in table.channels() {
-            let live = channel.label().channel.is_live();
-            needs.add(channel.own(), if live { Class::Live } else { Class::Preview });
+impl ReferencedBlobs {
+    /// The blobs that `channels` reference from `now` on.
+    pub(crate) fn of<'a>(channels: impl Iterator<Item = &'a Arc<Channel>>, now: Timestamp) -> Self {
+        let mut blobs = Self::default();
+        for channel in channels {
+            let is_live = channel.label().channel.is_live();
+            blobs.add(channel.own(), if is_live { Priority::Live } else { Priority::Preview });
             for inherited in channel.inherited(now) {
-                needs.add(inherited, if live { Class::Inherited } else { Class::Preview });
+                blobs.add(inherited, if is_live { Priority::Inherited } else { Priority::Preview });
             }
         }
-        needs
+        blobs
     }
 
-    fn add(&mut self, resources: &Resources, class: Class) {
+    fn add(&mut self, resources: &Resources, priority: Priority) {
         for piece in resources.contents().flat_map(Content::pieces) {
-            let need = self.0.entry(piece.digest).or_insert(Need { class, size: piece.size });
-            need.class = need.class.max(class);
+            let blob = self.0.entry(piece.digest).or_insert(ReferencedBlob { priority, size: piece.size });
+            blob.priority = blob.priority.max(priority);
         }
     }
 
-    /// What a blob is kept for.
-    pub(crate) fn class(&self, digest: &Digest) -> Class {
-        self.0.get(digest).map_or(Class::Unreferenced, |need| need.class)
+    /// The priority of a blob, referenced or not.
+    pub(crate) fn priority(&self, digest: &Digest) -> Priority {
+        self.0.get(digest).map_or(Priority::Unreferenced, |blob| blob.priority)
     }
 
-    /// Every blob, in no order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Digest, Need)> + '_ {
-        self.0.iter().map(|(digest, need)| (*digest, *need))
+    /// Every referenced blob, in no particular order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Digest, ReferencedBlob)> + '_ {
+        self.0.iter().map(|(digest, blob)| (*digest, *blob))
     }
 }
 
 #[cfg(test)]
-impl FromIterator<(Digest, Need)> for Needs {
-    fn from_iter<I: IntoIterator<Item = (Digest, Need)>>(needs: I) -> Self {
-        Self(needs.into_iter().collect())
+impl FromIterator<(Digest, ReferencedBlob)> for ReferencedBlobs {
+    fn from_iter<I: IntoIterator<Item = (Digest, ReferencedBlob)>>(blobs: I) -> Self {
+        Self(blobs.into_iter().collect())
     }
 }

@@ -1,52 +1,53 @@
-//! What a host is.
+//! What a host answers with.
 
 use std::sync::Arc;
 
 use verge_protocol::DomainName;
 
-use super::Channel;
+use super::channel::Channel;
 use crate::metrics::Traffic;
 
-/// What is at a label under a base domain, or at a domain. Clones share it.
+/// The entry of one host in the table. Clones share it.
 #[derive(Clone)]
-pub(crate) enum Place {
-    /// A channel that answers.
+pub(crate) enum HostEntry {
+    /// A channel that is served.
     Served(Arc<Channel>),
-    /// A channel that cannot answer yet, and where its requests are counted; `None` while nobody knows whether there is one.
-    Coming(Option<Arc<Traffic>>),
-    /// Another domain stands for this one.
-    Moved(Arc<Moved>),
-    /// Nothing, and nothing is on its way.
-    Empty,
+    /// 503: a channel that cannot be served yet, with the counters of its site. `None`: the edge does not know yet whether the
+    /// host exists.
+    Pending(Option<Arc<Traffic>>),
+    /// 308: the domain redirects to another.
+    Redirect(Arc<DomainRedirect>),
+    /// 404: no channel and no domain.
+    NotFound,
 }
 
-impl Place {
-    /// The channel that answers.
+impl HostEntry {
+    /// The channel, if it is served.
     pub(super) fn served(&self) -> Option<&Arc<Channel>> {
         match self {
             Self::Served(channel) => Some(channel),
-            Self::Coming(_) | Self::Moved(_) | Self::Empty => None,
+            Self::Pending(_) | Self::Redirect(_) | Self::NotFound => None,
         }
     }
 }
 
-/// Where the readers of a domain are sent on to.
-pub(crate) struct Moved {
+/// A redirect of all paths of a domain.
+pub(crate) struct DomainRedirect {
     to: DomainName,
     traffic: Arc<Traffic>,
 }
 
-impl Moved {
+impl DomainRedirect {
     pub(crate) fn new(to: DomainName, traffic: Arc<Traffic>) -> Self {
         Self { to, traffic }
     }
 
-    /// The domain that stands for it.
+    /// The domain that it redirects to.
     pub(crate) fn to(&self) -> &DomainName {
         &self.to
     }
 
-    /// Where its requests are counted.
+    /// The counters of its site.
     pub(crate) fn traffic(&self) -> &Arc<Traffic> {
         &self.traffic
     }
