@@ -1,123 +1,105 @@
-//! Keeping to the budget, and making room on a full disk.
+//! Keeping blobs and manifests within a number of bytes, and making room on a full disk.
 
+use std::collections::HashSet;
 use std::io;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Store;
+use arc_swap::ArcSwap;
+use prometheus_client::metrics::counter::Counter;
+use verge_protocol::Digest;
+
 use super::eviction::victims;
+use super::index::SharedIndex;
+use super::layout::Layout;
+use crate::table::ReferencedBlobs;
 
-impl Store {
-    /// How many bytes of blobs may be fetched ahead: what stays, beside the manifests that are followed, when an eviction has cut
-    /// down. More than that, and each would undo the other for ever.
-    pub(crate) fn room_for_blobs(&self) -> u64 {
-        let manifests = self.index().manifest_bytes(&self.manifests.load());
-        self.cut_down_to().saturating_sub(manifests)
+/// How many bytes may be used, and what decides which files are evicted.
+pub(super) struct DiskBudget {
+    bytes: u64,
+    referenced: ArcSwap<ReferencedBlobs>,
+    /// Never evicted, whatever the budget.
+    pinned: ArcSwap<HashSet<Digest>>,
+    /// Serializes evictions: two at once would evict twice as much as necessary.
+    evicting: Mutex<()>,
+    evicted: Counter,
+}
+
+impl DiskBudget {
+    pub(super) fn new(bytes: u64, evicted: Counter) -> Self {
+        Self { bytes, referenced: ArcSwap::default(), pinned: ArcSwap::default(), evicting: Mutex::default(), evicted }
     }
 
-    /// A little below the budget, so that the next few blobs need no eviction of their own.
-    fn cut_down_to(&self) -> u64 {
-        self.budget - self.budget / 32
+    pub(super) fn set_referenced_blobs(&self, blobs: Arc<ReferencedBlobs>) {
+        self.referenced.store(blobs);
     }
 
-    /// Drops what is needed least when it has become too much.
-    pub(super) fn keep_to_budget(&self) {
-        if self.used() > self.budget {
-            self.evict(self.cut_down_to());
+    pub(super) fn pin_manifests(&self, manifests: HashSet<Digest>) {
+        self.pinned.store(Arc::new(manifests));
+    }
+
+    /// Files evicted so far.
+    #[cfg(test)]
+    pub(super) fn evicted(&self) -> u64 {
+        self.evicted.get()
+    }
+
+    /// How many bytes of blobs may be prefetched: what an eviction would leave beside the pinned manifests. With more, prefetching
+    /// and eviction would undo each other forever.
+    pub(super) fn room_for_blobs(&self, index: &SharedIndex) -> u64 {
+        let manifests = index.lock().manifest_bytes(&self.pinned.load());
+        self.low_watermark().saturating_sub(manifests)
+    }
+
+    /// The bytes that an eviction leaves: somewhat below the budget, so that the next few blobs do not cause an eviction each.
+    fn low_watermark(&self) -> u64 {
+        self.bytes - self.bytes / 32
+    }
+
+    /// Evicts if the budget is exceeded.
+    pub(super) fn enforce(&self, layout: &Layout, index: &SharedIndex) {
+        if index.lock().used_bytes() > self.bytes {
+            self.evict(layout, index, self.low_watermark());
         }
     }
 
-    /// Writes; on a full disk it makes room for `size` bytes and tries once more.
-    pub(super) fn with_space(&self, size: u64, write: impl Fn() -> io::Result<()>) -> io::Result<()> {
+    /// Runs `write`. If the disk is full, evicts at least `size` bytes and runs it once more.
+    pub(super) fn retry_when_full(
+        &self,
+        layout: &Layout,
+        index: &SharedIndex,
+        size: u64,
+        write: impl Fn() -> io::Result<()>,
+    ) -> io::Result<()> {
         match write() {
             Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
-                tracing::warn!(%error, "the disk is full: making room");
-                let room = size.max(self.budget / 32).max(16 << 20);
-                self.evict(self.used().saturating_sub(room));
+                tracing::warn!(%error, "the disk is full: evicting files");
+                let room = size.max(self.bytes / 32).max(16 << 20);
+                let used = index.lock().used_bytes();
+                self.evict(layout, index, used.saturating_sub(room));
                 write()
             }
-            written => written,
+            result => result,
         }
     }
 
-    /// Drops files until no more than `most` bytes are left, the least needed first.
-    fn evict(&self, most: u64) {
-        let _one_at_a_time = self.evicting.lock().unwrap_or_else(PoisonError::into_inner);
-        // Readers wait for the index, so it is let go before the sorting, which is long where there is much.
+    /// Deletes files, the least important first, until at most `target` bytes are used.
+    fn evict(&self, layout: &Layout, index: &SharedIndex, target: u64) {
+        let _guard = self.evicting.lock().unwrap_or_else(PoisonError::into_inner);
+        // Readers wait for the index, so it is unlocked before the candidates are sorted, which may take long.
         let (candidates, used) = {
-            let index = self.index();
-            (index.candidates(&self.needs.load(), &self.manifests.load()), index.used())
+            let index = index.lock();
+            (index.candidates(&self.referenced.load(), &self.pinned.load()), index.used_bytes())
         };
-        for object in victims(candidates, used, most) {
-            match std::fs::remove_file(self.layout.path(object)) {
-                Ok(()) => self.metrics.evicted.inc(),
+        for object in victims(candidates, used, target) {
+            match std::fs::remove_file(layout.path(object)) {
+                Ok(()) => self.evicted.inc(),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
                 Err(error) => {
-                    tracing::error!(%object, %error, "a file could not be dropped from disk");
+                    tracing::error!(%object, %error, "failed to evict a file from disk");
                     continue;
                 }
             };
-            self.index().remove(object);
+            index.lock().remove(object);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-    use std::sync::Arc;
-
-    use bytes::Bytes;
-    use verge_protocol::{Blob, Digest};
-
-    use super::super::Object;
-    use super::*;
-    use crate::table::{Class, Need, Needs};
-    use crate::test_support::store as open;
-
-    fn blob(text: &'static str) -> Blob {
-        Blob::of(Bytes::from_static(text.as_bytes())).unwrap()
-    }
-
-    #[test]
-    fn the_budget_holds_and_what_is_needed_stays() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = open(folder.path(), 6);
-        let needs: Needs = [(blob("one").digest(), Need { class: Class::Live, size: 3 })].into_iter().collect();
-        store.need(Arc::new(needs));
-        store.keep_blob(&blob("one")).unwrap();
-        store.keep_blob(&blob("two")).unwrap();
-        store.clock.advance(std::time::Duration::from_secs(1));
-        store.keep_blob(&blob("six")).unwrap();
-        let held = |name| store.blob(blob(name).digest()).is_some();
-        assert_eq!((held("one"), held("two"), held("six")), (true, false, true));
-        assert_eq!(store.metrics.evicted.get(), 1);
-    }
-
-    #[test]
-    fn a_full_disk_is_made_room_on_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = open(folder.path(), 1000);
-        store.keep_blob(&blob("one")).unwrap();
-        let full_until_evicted = || if store.used() > 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) };
-        store.with_space(3, full_until_evicted).unwrap();
-        assert!(!store.holds(Object::Blob(blob("one").digest())));
-        let tries = std::cell::Cell::new(0);
-        let always_full = || {
-            tries.set(tries.get() + 1);
-            Err(io::ErrorKind::StorageFull.into())
-        };
-        assert_eq!(store.with_space(3, always_full).unwrap_err().kind(), io::ErrorKind::StorageFull);
-        assert_eq!(tries.get(), 2);
-    }
-
-    #[test]
-    fn followed_manifests_are_kept_whatever_the_budget() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = open(folder.path(), 4);
-        let followed = Digest::of(b"followed");
-        store.follow(HashSet::from([followed]));
-        store.keep_manifest(Digest::of(b"other"), b"other").unwrap();
-        store.keep_manifest(followed, b"followed").unwrap();
-        assert!(store.holds(Object::Manifest(followed)) && !store.holds(Object::Manifest(Digest::of(b"other"))));
     }
 }
