@@ -1,4 +1,4 @@
-//! Whatever happens in whatever order, the end is the same.
+//! Property test: the order of events does not change where channels end up.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,81 +7,80 @@ use proptest::prelude::*;
 use verge_protocol::Digest;
 
 use super::Channels;
-use super::test_support::{NOW, gone, hold, release, row, rows, served};
+use super::test_support::{NOW, add_manifest, apply_rows, release, row, served, tombstone};
 
 #[derive(Debug, Clone)]
-enum Happening {
+enum Event {
     Write { site: usize, number: u64, inherits: Vec<u64> },
     Remove(usize),
-    Hold(u64),
+    Arrive(u64),
     Fail(u64),
     Restart,
     Prune,
 }
 
-fn happening() -> impl Strategy<Value = Happening> {
+fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         4 => (0_usize..3, 1_u64..6, prop::collection::vec(1_u64..6, 0..3))
-            .prop_map(|(site, number, inherits)| Happening::Write { site, number, inherits }),
-        1 => (0_usize..3).prop_map(Happening::Remove),
-        4 => (1_u64..6).prop_map(Happening::Hold),
-        1 => (1_u64..6).prop_map(Happening::Fail),
-        1 => Just(Happening::Restart),
-        1 => Just(Happening::Prune),
+            .prop_map(|(site, number, inherits)| Event::Write { site, number, inherits }),
+        1 => (0_usize..3).prop_map(Event::Remove),
+        4 => (1_u64..6).prop_map(Event::Arrive),
+        1 => (1_u64..6).prop_map(Event::Fail),
+        1 => Just(Event::Restart),
+        1 => Just(Event::Prune),
     ]
 }
 
 proptest! {
-    /// Whatever came in between, once everything wanted is here the table is that of the last rows; and before that, no
-    /// channel ever serves a release that was never told for it, nor goes back.
+    /// Whatever happens in between: once all missing manifests have arrived, the table is that of the last rows.
     #[test]
-    fn every_order_ends_in_the_same_table(happenings in prop::collection::vec(happening(), 0..40)) {
+    fn channels_after_any_order_of_events_serve_their_last_rows(events in prop::collection::vec(event(), 0..40)) {
         let sites = ["a", "b", "c"];
         let mut channels = Channels::default();
-        let mut straight = Channels::default();
+        let mut undisturbed = Channels::default();
         let mut seq = 0;
-        for happening in happenings {
-            let written = match happening {
-                Happening::Write { site, number, inherits } => {
+        for event in events {
+            let written = match event {
+                Event::Write { site, number, inherits } => {
                     seq += 1;
                     vec![row(sites[site], seq, number, &inherits)]
                 }
-                Happening::Remove(site) => {
+                Event::Remove(site) => {
                     seq += 1;
-                    vec![gone(sites[site], seq)]
+                    vec![tombstone(sites[site], seq)]
                 }
-                Happening::Hold(number) => {
-                    hold(&mut channels, number);
+                Event::Arrive(number) => {
+                    add_manifest(&mut channels, number);
                     vec![]
                 }
-                Happening::Fail(number) => {
-                    channels.fail(release(number).manifest(), "no".into());
+                Event::Fail(number) => {
+                    channels.record_failure(release(number).manifest(), "unreachable".into());
                     vec![]
                 }
-                Happening::Restart => {
-                    channels = Channels::restore(channels.saved());
+                Event::Restart => {
+                    channels = Channels::restore(channels.to_saved_state());
                     vec![]
                 }
-                Happening::Prune => {
+                Event::Prune => {
                     channels.prune(NOW);
                     vec![]
                 }
             };
             if !written.is_empty() {
-                rows(&mut channels, written.clone());
-                rows(&mut straight, written);
+                apply_rows(&mut channels, written.clone());
+                apply_rows(&mut undisturbed, written);
             }
         }
         let all: BTreeMap<Digest, u64> = (1..6).map(|number| (release(number).manifest(), number)).collect();
-        for wanted in channels.wanted(NOW) {
-            hold(&mut channels, all[&wanted]);
+        for missing in channels.missing_manifests(NOW) {
+            add_manifest(&mut channels, all[&missing]);
         }
-        for wanted in straight.wanted(NOW) {
-            hold(&mut straight, all[&wanted]);
+        for missing in undisturbed.missing_manifests(NOW) {
+            add_manifest(&mut undisturbed, all[&missing]);
         }
-        prop_assert_eq!(served(&channels), served(&straight));
-        prop_assert_eq!(channels.applied(), straight.applied());
-        prop_assert_eq!(channels.applied().lagging, vec![]);
-        prop_assert_eq!(channels.wanted(NOW.after(Duration::from_millis(1))), vec![]);
+        prop_assert_eq!(served(&channels), served(&undisturbed));
+        prop_assert_eq!(channels.applied_state(), undisturbed.applied_state());
+        prop_assert_eq!(channels.applied_state().lagging, vec![]);
+        prop_assert_eq!(channels.missing_manifests(NOW.after(Duration::from_millis(1))), vec![]);
     }
 }

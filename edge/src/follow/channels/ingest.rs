@@ -1,129 +1,112 @@
-//! What was told, row by row.
+//! Ingesting rows of the feed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use verge_daemon::error_chain;
 use verge_daemon::feed::Change;
 use verge_protocol::host::HostLabel;
-use verge_protocol::state::{ChannelState, Entry, Key, Row, RowError};
+use verge_protocol::state::{Entry, Key, Row, RowError};
 use verge_protocol::{ChannelName, Generation, SiteName};
 
 use super::Channels;
+use super::tracked_channel::{AcceptedRow, TrackedChannel};
 
-/// Something that an operator should see.
+/// Something about an ingested row that an operator should know.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::follow) enum Notice {
-    /// A key of a kind that this version does not know. The row is kept, for a version that does.
-    Unknown(String),
-    /// A row that is not followed, and why.
+pub(crate) enum IngestEvent {
+    /// The key is of a kind that this version does not know. The row is saved for a version that does.
+    UnknownKey(String),
+    /// The row of this key is not applied, and why.
     Refused(String, String),
 }
 
-/// A channel's row, read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Told {
-    pub(super) generation: Generation,
-    pub(super) row: Row,
-    pub(super) state: ChannelState,
-}
-
-/// A channel.
-#[derive(Default)]
-pub(super) struct Followed {
-    /// The last row that can be followed.
-    pub(super) told: Option<Told>,
-    pub(super) served: Option<Told>,
-    /// A later row, which cannot be followed, and why.
-    pub(super) refused: Option<(Row, String)>,
-}
-
 impl Channels {
-    /// Takes a change over.
-    pub(in crate::follow) fn apply(&mut self, change: Change) -> Vec<Notice> {
+    /// Ingests a change of the feed. Returns what an operator should know.
+    pub(crate) fn apply(&mut self, change: Change) -> Vec<IngestEvent> {
         let (position, rows) = match change {
             Change::Rows(position, rows) => (position, rows),
             Change::Snapshot(position, rows) => {
                 let named: BTreeSet<&str> = rows.iter().map(|row| row.key.as_str()).collect();
                 self.unknown.retain(|key, _| named.contains(key.as_str()));
-                self.others.retain(|key, _| named.contains(key.as_str()));
-                self.changed |= self.domains.retain(&named);
-                let before = self.followed.len();
-                self.followed.retain(|(site, channel), _| named.contains(&*format!("channel/{site}/{channel}")));
-                self.changed |= self.followed.len() != before;
+                self.unused.retain(|key, _| named.contains(key.as_str()));
+                self.changed |= self.domains.retain_keys(&named);
+                let before = self.tracked.len();
+                self.tracked.retain(|(site, channel), _| named.contains(&*format!("channel/{site}/{channel}")));
+                self.changed |= self.tracked.len() != before;
                 (position, rows)
             }
         };
-        // Until the first position nobody knows which labels are nobody's.
+        // The first position makes the table complete: unknown hosts turn from 503 to 404.
         self.changed |= self.position.replace(position).is_none();
-        rows.into_iter().filter_map(|row| self.tell(position.generation, row)).collect()
+        rows.into_iter().filter_map(|row| self.ingest_row(position.generation, row)).collect()
     }
 
-    /// Takes one row over; what an operator should see of it.
-    pub(super) fn tell(&mut self, generation: Generation, row: Row) -> Option<Notice> {
+    /// Ingests one row. Returns what an operator should know.
+    pub(super) fn ingest_row(&mut self, generation: Generation, row: Row) -> Option<IngestEvent> {
         match row.entry() {
             Ok(Entry::Channel(HostLabel { site, channel }, None)) => {
-                self.changed |= self.followed.remove(&(site, channel)).is_some();
+                self.changed |= self.tracked.remove(&(site, channel)).is_some();
                 None
             }
             Ok(Entry::Channel(HostLabel { site, channel }, Some(state))) => {
-                let followed = self.follow(site, channel);
-                followed.refused = None;
-                let known = [&followed.told, &followed.served].into_iter().flatten();
-                let newest = known.filter(|told| told.generation == generation).map(|told| told.state.epoch).max();
+                let tracked = self.track(site, channel);
+                tracked.refused = None;
+                let known = [&tracked.accepted, &tracked.served].into_iter().flatten();
+                let newest = known.filter(|row| row.generation == generation).map(|row| row.state.epoch).max();
                 if let Some(newest) = newest.filter(|newest| state.epoch < *newest) {
-                    let reason = format!("the origin says epoch {} after {newest}", state.epoch);
+                    let reason = format!("epoch {} is older than the known epoch {newest}", state.epoch);
                     let key = row.key.clone();
-                    followed.refused = Some((row, reason.clone()));
-                    return Some(Notice::Refused(key, reason));
+                    tracked.refused = Some((row, reason.clone()));
+                    return Some(IngestEvent::Refused(key, reason));
                 }
-                followed.told = Some(Told { generation, row, state });
+                tracked.accepted = Some(AcceptedRow { generation, row, state });
                 None
             }
             Ok(Entry::Domain(domain, state)) => {
                 self.unknown.remove(&row.key);
-                self.changed |= self.domains.tell(domain, row, state);
+                self.changed |= self.domains.apply(domain, row, state);
                 None
             }
             Ok(Entry::Edge(..) | Entry::Site(..)) => {
-                keep(&mut self.others, row);
+                store_row(&mut self.unused, row);
                 None
             }
             Err(RowError::UnknownKey(_)) => {
                 let key = row.key.clone();
-                let news = keep(&mut self.unknown, row);
-                news.then_some(Notice::Unknown(key))
+                let is_new = store_row(&mut self.unknown, row);
+                is_new.then_some(IngestEvent::UnknownKey(key))
             }
             Err(error @ RowError::Value { .. }) => {
                 let reason = error_chain(&error);
                 let key = row.key.clone();
                 match key.parse() {
                     Ok(Key::Channel(site, channel)) => {
-                        self.follow(site, channel).refused = Some((row, reason.clone()));
+                        self.track(site, channel).refused = Some((row, reason.clone()));
                     }
                     Ok(Key::Domain(_)) | Err(_) => {
-                        keep(&mut self.unknown, row);
+                        store_row(&mut self.unknown, row);
                     }
                     Ok(Key::Edge(_) | Key::Site(_)) => {
-                        keep(&mut self.others, row);
+                        store_row(&mut self.unused, row);
                         return None;
                     }
                 }
-                Some(Notice::Refused(key, reason))
+                Some(IngestEvent::Refused(key, reason))
             }
         }
     }
 
-    /// The channel, which is now followed if it was not. One more changes the table: it is coming.
-    fn follow(&mut self, site: SiteName, channel: ChannelName) -> &mut Followed {
-        self.followed.entry((site, channel)).or_insert_with(|| {
+    /// The channel, tracked from now on. A new one changes the table: it is pending.
+    fn track(&mut self, site: SiteName, channel: ChannelName) -> &mut TrackedChannel {
+        self.tracked.entry((site, channel)).or_insert_with(|| {
             self.changed = true;
-            Followed::default()
+            TrackedChannel::default()
         })
     }
 }
 
-/// Keeps the row of a key, or forgets that with a tombstone. Returns whether it is the first of its key.
-fn keep(rows: &mut BTreeMap<String, Row>, row: Row) -> bool {
+/// Stores the row by its key; a tombstone removes it. Returns whether the key is new.
+fn store_row(rows: &mut BTreeMap<String, Row>, row: Row) -> bool {
     if row.value.is_some() {
         rows.insert(row.key.clone(), row).is_none()
     } else {
@@ -137,78 +120,79 @@ mod tests {
     use serde_json::{Value, json};
     use verge_protocol::{Json, Seq};
 
-    use super::super::test_support::{at, gone, hold, lagging, row, rows, served, serves};
+    use super::super::test_support::{add_manifest, apply_rows, lagging, position, row, served, serves, tombstone};
     use super::*;
 
     #[test]
-    fn a_lower_epoch_is_refused_in_its_own_generation() {
+    fn row_with_a_lower_epoch_is_refused_within_its_generation() {
         let mut channels = Channels::default();
-        rows(&mut channels, vec![row("a", 5, 2, &[])]);
-        hold(&mut channels, 1);
-        hold(&mut channels, 2);
+        apply_rows(&mut channels, vec![row("a", 5, 2, &[])]);
+        add_manifest(&mut channels, 1);
+        add_manifest(&mut channels, 2);
         let mut older = row("a", 4, 1, &[]);
         older.seq = Seq(6);
-        assert!(matches!(&rows(&mut channels, vec![older.clone()])[..], [Notice::Refused(..)]));
+        assert!(matches!(&apply_rows(&mut channels, vec![older.clone()])[..], [IngestEvent::Refused(..)]));
         assert_eq!(serves(&channels, "a"), "2 []");
-        assert_eq!(lagging(&channels), [("a".into(), 6, "the origin says epoch 4 after 5".into())]);
-        let restored = Channels::restore(channels.saved());
+        assert_eq!(lagging(&channels), [("a".into(), 6, "epoch 4 is older than the known epoch 5".into())]);
+        let restored = Channels::restore(channels.to_saved_state());
         assert_eq!(lagging(&restored)[0].1, 6);
-        channels.apply(Change::Snapshot(at(2, 6), vec![older]));
-        channels.settle();
+        channels.apply(Change::Snapshot(position(2, 6), vec![older]));
+        channels.advance();
         assert_eq!((serves(&channels, "a"), lagging(&channels).len()), ("1 []".into(), 0));
     }
 
     #[test]
-    fn a_snapshot_takes_away_what_it_does_not_name() {
+    fn snapshot_removes_keys_that_it_does_not_contain() {
         let mut channels = Channels::default();
-        let moon = Row { key: "moon/full".into(), seq: Seq(3), value: Some(json!(1).into()) };
-        let notices = rows(&mut channels, vec![row("a", 1, 1, &[]), row("b", 2, 1, &[]), moon.clone()]);
-        assert_eq!(notices, [Notice::Unknown("moon/full".into())]);
-        assert_eq!(rows(&mut channels, vec![moon]), []);
-        hold(&mut channels, 1);
-        assert_eq!(channels.applied().unknown, 1);
-        channels.apply(Change::Snapshot(at(2, 1), vec![row("b", 2, 1, &[])]));
-        assert!(channels.settle());
+        let future = Row { key: "future/key".into(), seq: Seq(3), value: Some(json!(1).into()) };
+        let events = apply_rows(&mut channels, vec![row("a", 1, 1, &[]), row("b", 2, 1, &[]), future.clone()]);
+        assert_eq!(events, [IngestEvent::UnknownKey("future/key".into())]);
+        assert_eq!(apply_rows(&mut channels, vec![future]), []);
+        add_manifest(&mut channels, 1);
+        assert_eq!(channels.applied_state().unknown, 1);
+        channels.apply(Change::Snapshot(position(2, 1), vec![row("b", 2, 1, &[])]));
+        assert!(channels.advance());
         assert_eq!(served(&channels).into_keys().collect::<Vec<_>>(), ["b"]);
-        assert_eq!(channels.applied().unknown, 0);
-        rows(&mut channels, vec![gone("b", 3)]);
+        assert_eq!(channels.applied_state().unknown, 0);
+        apply_rows(&mut channels, vec![tombstone("b", 3)]);
         assert!(served(&channels).is_empty());
     }
 
     #[test]
-    fn rows_that_are_no_edges_concern_pass_without_a_word() {
+    fn rows_of_edges_and_sites_are_kept_without_an_event() {
         let mut channels = Channels::default();
         let other =
             |key: &str, seq, value: Option<Value>| Row { key: key.into(), seq: Seq(seq), value: value.map(Json::from) };
-        let told = vec![
+        let kept_rows = vec![
             other("edge/fra-1", 1, Some(json!({ "port": 80 }))),
             other("edge/fra-2", 2, Some("from the future".into())),
             other("site/a", 3, Some(json!({}))),
             other("site/b", 4, Some(1.into())),
         ];
-        assert_eq!(rows(&mut channels, told.clone()), []);
-        let applied = channels.applied();
-        assert_eq!((applied.position, applied.unknown, applied.lagging), (Some(at(1, 4)), 0, vec![]));
-        let mut restored = Channels::restore(channels.saved());
-        let kept =
-            |channels: &Channels| channels.saved().rows.entries.into_iter().map(|saved| saved.row).collect::<Vec<_>>();
-        assert_eq!(kept(&restored), told);
-        assert_eq!(rows(&mut restored, vec![other("edge/fra-2", 5, None), other("site/b", 6, None)]), []);
-        assert_eq!(kept(&restored), [told[0].clone(), told[2].clone()]);
-        restored.apply(Change::Snapshot(at(2, 1), vec![]));
-        assert_eq!((kept(&restored), restored.applied().position), (vec![], Some(at(2, 1))));
+        assert_eq!(apply_rows(&mut channels, kept_rows.clone()), []);
+        let applied = channels.applied_state();
+        assert_eq!((applied.position, applied.unknown, applied.lagging), (Some(position(1, 4)), 0, vec![]));
+        let mut restored = Channels::restore(channels.to_saved_state());
+        let kept = |channels: &Channels| {
+            channels.to_saved_state().rows.entries.into_iter().map(|saved| saved.row).collect::<Vec<_>>()
+        };
+        assert_eq!(kept(&restored), kept_rows);
+        assert_eq!(apply_rows(&mut restored, vec![other("edge/fra-2", 5, None), other("site/b", 6, None)]), []);
+        assert_eq!(kept(&restored), [kept_rows[0].clone(), kept_rows[2].clone()]);
+        restored.apply(Change::Snapshot(position(2, 1), vec![]));
+        assert_eq!((kept(&restored), restored.applied_state().position), (vec![], Some(position(2, 1))));
     }
 
     #[test]
-    fn a_value_that_cannot_be_read_leaves_the_channel_where_it_is() {
+    fn channel_with_an_invalid_row_keeps_serving_and_lags() {
         let mut channels = Channels::default();
-        rows(&mut channels, vec![row("a", 1, 1, &[])]);
-        hold(&mut channels, 1);
+        apply_rows(&mut channels, vec![row("a", 1, 1, &[])]);
+        add_manifest(&mut channels, 1);
         let odd = Row { key: "channel/a/live".into(), seq: Seq(2), value: Some(json!("odd").into()) };
-        assert!(matches!(&rows(&mut channels, vec![odd])[..], [Notice::Refused(..)]));
+        assert!(matches!(&apply_rows(&mut channels, vec![odd])[..], [IngestEvent::Refused(..)]));
         assert_eq!((serves(&channels, "a"), lagging(&channels)[0].1), ("1 []".into(), 2));
-        let mut restored = Channels::restore(channels.saved());
-        hold(&mut restored, 1);
+        let mut restored = Channels::restore(channels.to_saved_state());
+        add_manifest(&mut restored, 1);
         assert_eq!((serves(&restored, "a"), lagging(&restored)[0].1), ("1 []".into(), 2));
     }
 }

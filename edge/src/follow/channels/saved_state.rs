@@ -1,50 +1,51 @@
-//! What was told, from one process to the next.
+//! Saving and restoring the rows across restarts.
 
 use verge_protocol::host::HostLabel;
 use verge_protocol::state::Entry;
 
 use super::Channels;
-use super::ingest::Told;
-use crate::store::{Saved, SavedRow, Serving};
+use super::tracked_channel::AcceptedRow;
+use crate::store::{SavedRow, SavedState, ServedRow};
 
 impl Channels {
-    /// Goes on where another process ended. Manifests are still to be [held](Self::hold).
-    pub(in crate::follow) fn restore(saved: Saved) -> Self {
+    /// Restores what an earlier process saved. Its manifests are still to be [added](Self::add_manifest).
+    pub(crate) fn restore(saved: SavedState) -> Self {
         let mut channels = Self::default();
-        let of_position = saved.position.map(|position| position.generation);
-        for Serving { generation, row } in saved.serving {
+        let current = saved.position.map(|position| position.generation);
+        for ServedRow { generation, row } in saved.serving {
             if let Ok(Entry::Channel(HostLabel { site, channel }, Some(state))) = row.entry() {
-                channels.followed.entry((site, channel)).or_default().served = Some(Told { generation, row, state });
+                channels.tracked.entry((site, channel)).or_default().served =
+                    Some(AcceptedRow { generation, row, state });
             }
         }
         for SavedRow { generation, row } in saved.rows.entries {
-            // Of no known history: it is told again.
-            let Some(generation) = generation.or(of_position) else { continue };
-            channels.tell(generation, row);
+            // A row of no known generation: a snapshot will contain it.
+            let Some(generation) = generation.or(current) else { continue };
+            channels.ingest_row(generation, row);
         }
-        // Where some are lost, nobody knows what else there is until everything was told again.
+        // If rows were lost, only a new snapshot can tell what else there is.
         channels.position = saved.position.filter(|_| saved.rows.lost == 0);
-        // A file that was tampered with, or a bug: what no row tells of is not served.
-        channels.followed.retain(|_, followed| followed.told.is_some() || followed.refused.is_some());
+        // A served row without a row of its key: a damaged or modified file.
+        channels.tracked.retain(|_, channel| channel.accepted.is_some() || channel.refused.is_some());
         channels
     }
 
-    /// What another process needs to go on.
-    pub(in crate::follow) fn saved(&self) -> Saved {
-        let told = self.followed.values().filter_map(|followed| followed.told.clone());
-        let told = told.map(|told| SavedRow { generation: Some(told.generation), row: told.row });
-        // After what is followed: told again in this order, they are refused again. They are of the position's generation, since
-        // the snapshot that begins one tells everything anew.
-        let refused = self.followed.values().filter_map(|followed| Some(followed.refused.as_ref()?.0.clone()));
-        let kept = [self.unknown.values(), self.others.values()].into_iter().flatten().cloned();
+    /// What the next process needs to continue.
+    pub(crate) fn to_saved_state(&self) -> SavedState {
+        let accepted = self.tracked.values().filter_map(|channel| channel.accepted.clone());
+        let accepted = accepted.map(|accepted| SavedRow { generation: Some(accepted.generation), row: accepted.row });
+        // Refused rows come after accepted ones, so that they are refused again when restored in this order. Their generation is
+        // that of the position, because a new generation begins with a snapshot of all rows.
+        let refused = self.tracked.values().filter_map(|channel| Some(channel.refused.as_ref()?.0.clone()));
+        let kept = [self.unknown.values(), self.unused.values()].into_iter().flatten().cloned();
         let domains = self.domains.rows().cloned();
         let others = domains.chain(refused).chain(kept).map(|row| SavedRow { generation: None, row });
-        let serving = self.followed.values().filter(|followed| followed.served != followed.told);
-        let serving = serving.filter_map(|followed| followed.served.clone());
-        Saved {
+        let lagging = self.tracked.values().filter(|channel| channel.served != channel.accepted);
+        let served = lagging.filter_map(|channel| channel.served.clone());
+        SavedState {
             position: self.position,
-            rows: told.chain(others).collect::<Vec<_>>().into(),
-            serving: serving.map(|told| Serving { generation: told.generation, row: told.row }).collect(),
+            rows: accepted.chain(others).collect::<Vec<_>>().into(),
+            serving: served.map(|served| ServedRow { generation: served.generation, row: served.row }).collect(),
         }
     }
 }
@@ -56,54 +57,60 @@ mod tests {
     use verge_protocol::Seq;
     use verge_protocol::state::Row;
 
-    use super::super::test_support::{NOW, at, hold, lagging, place, release, row, rows, serves};
+    use super::super::test_support::{NOW, add_manifest, apply_rows, entry, lagging, position, release, row, serves};
     use super::*;
 
     #[test]
-    fn a_lagging_channel_serves_what_it_did_after_a_restart() {
+    fn lagging_channel_after_a_restart_serves_its_old_release() {
         let mut channels = Channels::default();
-        rows(&mut channels, vec![row("a", 1, 1, &[])]);
-        hold(&mut channels, 1);
-        rows(&mut channels, vec![row("a", 2, 2, &[])]);
-        let json = serde_json::to_string(&channels.saved()).unwrap();
+        apply_rows(&mut channels, vec![row("a", 1, 1, &[])]);
+        add_manifest(&mut channels, 1);
+        apply_rows(&mut channels, vec![row("a", 2, 2, &[])]);
+        let json = serde_json::to_string(&channels.to_saved_state()).unwrap();
         let mut restored = Channels::restore(serde_json::from_str(&json).unwrap());
-        assert_eq!(restored.wanted(NOW), [release(2).manifest(), release(1).manifest()]);
-        hold(&mut restored, 1);
+        assert_eq!(restored.missing_manifests(NOW), [release(2).manifest(), release(1).manifest()]);
+        add_manifest(&mut restored, 1);
         assert_eq!((serves(&restored, "a"), lagging(&restored).len()), ("1 []".into(), 1));
-        hold(&mut restored, 2);
+        add_manifest(&mut restored, 2);
         assert_eq!((serves(&restored, "a"), lagging(&restored).len()), ("2 []".into(), 0));
-        assert_eq!(restored.saved().serving, []);
+        assert_eq!(restored.to_saved_state().serving, []);
     }
 
     #[test]
-    fn a_row_that_is_lost_is_told_again() {
+    fn lost_row_is_recovered_by_a_snapshot() {
         let mut channels = Channels::default();
-        rows(&mut channels, vec![row("a", 1, 1, &[]), row("b", 2, 2, &[])]);
-        let mut json = serde_json::to_value(channels.saved()).unwrap();
-        json["rows"][0]["seq"] = json!("a version from the future counts in words");
+        apply_rows(&mut channels, vec![row("a", 1, 1, &[]), row("b", 2, 2, &[])]);
+        let mut json = serde_json::to_value(channels.to_saved_state()).unwrap();
+        json["rows"][0]["seq"] = json!("not a number");
         let mut restored = Channels::restore(serde_json::from_value(json).unwrap());
-        hold(&mut restored, 2);
+        add_manifest(&mut restored, 2);
         for _restart in 0..2 {
-            let labels = |channels: &Channels| ["a", "b"].map(|label| place(channels, label));
-            assert_eq!((restored.applied().position, labels(&restored)), (None, ["unknown", "served"]));
-            assert!(restored.applied().can_serve());
-            restored = Channels::restore(restored.saved());
-            hold(&mut restored, 2);
+            let labels = |channels: &Channels| ["a", "b"].map(|label| entry(channels, label));
+            assert_eq!((restored.applied_state().position, labels(&restored)), (None, ["unknown", "served"]));
+            assert!(restored.applied_state().can_serve());
+            restored = Channels::restore(restored.to_saved_state());
+            add_manifest(&mut restored, 2);
         }
-        assert_eq!(restored.apply(Change::Snapshot(at(1, 2), vec![row("a", 1, 1, &[]), row("b", 2, 2, &[])])), []);
-        assert_eq!((restored.saved().rows, place(&restored, "c")), (channels.saved().rows, "empty"));
+        assert_eq!(
+            restored.apply(Change::Snapshot(position(1, 2), vec![row("a", 1, 1, &[]), row("b", 2, 2, &[])])),
+            []
+        );
+        assert_eq!(
+            (restored.to_saved_state().rows, entry(&restored, "c")),
+            (channels.to_saved_state().rows, "not found")
+        );
     }
 
     #[test]
-    fn a_row_keeps_its_generation_over_a_restart() {
+    fn row_after_a_restart_keeps_its_generation() {
         let mut channels = Channels::default();
-        rows(&mut channels, vec![row("a", 50, 1, &[])]);
+        apply_rows(&mut channels, vec![row("a", 50, 1, &[])]);
         let odd = Row { key: "channel/a/live".into(), seq: Seq(2), value: Some(json!("odd").into()) };
-        channels.apply(Change::Snapshot(at(2, 2), vec![odd]));
-        let json = serde_json::to_string(&channels.saved()).unwrap();
+        channels.apply(Change::Snapshot(position(2, 2), vec![odd]));
+        let json = serde_json::to_string(&channels.to_saved_state()).unwrap();
         let mut restored = Channels::restore(serde_json::from_str(&json).unwrap());
-        assert_eq!(restored.saved(), channels.saved());
-        // Lower than the epoch of the other generation, which is no reason to refuse it.
-        assert_eq!(restored.apply(Change::Rows(at(2, 3), vec![row("a", 3, 2, &[])])), []);
+        assert_eq!(restored.to_saved_state(), channels.to_saved_state());
+        // The epoch is lower than that of the other generation, which does not matter.
+        assert_eq!(restored.apply(Change::Rows(position(2, 3), vec![row("a", 3, 2, &[])])), []);
     }
 }
