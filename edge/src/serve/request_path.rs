@@ -1,58 +1,58 @@
-//! Which path a request asks for (RFC 3986 §3.3): split into segments, decoded once.
+//! The path of a request (RFC 3986 §3.3), percent-decoded once.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 use verge_protocol::SitePath;
 
-/// A path that is not looked up in anything: it could be read in two ways, or hides something.
+/// The path is malformed or ambiguous, so it is not looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the path has dot segments, an encoded slash, a backslash, control characters, or is not percent-encoded UTF-8"
+    "invalid path: expected percent-encoded UTF-8 without dot segments, encoded slashes, backslashes and control characters"
 )]
-pub(crate) struct BadPath;
+pub(crate) struct InvalidPath;
 
-/// A path, decoded.
+/// The path of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Target<'a> {
-    /// Without slashes at its ends; empty for the root. Neither dot segments nor control characters nor backslashes are in
-    /// it, so what is looked up is what the reader meant.
-    pub(crate) path: Cow<'a, str>,
-    /// Whether a slash stood at its end. The root's counts.
-    pub(crate) slash: bool,
-    /// Whether no file has such a path: a segment other than the last is empty, or it is too long.
-    pub(crate) hollow: bool,
+pub(crate) struct RequestPath<'a> {
+    /// Without leading and trailing slash; empty for the root. Contains no dot segments, control characters or backslashes.
+    pub(crate) decoded: Cow<'a, str>,
+    /// Whether it ended with a slash; true for the root.
+    pub(crate) has_trailing_slash: bool,
+    /// Whether no file can have this path: a segment other than the last is empty, or it is too long.
+    pub(crate) unmatchable: bool,
 }
 
-impl<'a> Target<'a> {
-    /// Reads the path of a request's URI, which starts with a slash.
-    pub(crate) fn read(path: &'a str) -> Result<Self, BadPath> {
-        let path = path.strip_prefix('/').ok_or(BadPath)?;
+impl<'a> RequestPath<'a> {
+    /// Parses the path of a request's URI, which starts with a slash.
+    pub(crate) fn parse(path: &'a str) -> Result<Self, InvalidPath> {
+        let path = path.strip_prefix('/').ok_or(InvalidPath)?;
         let raw = path.strip_suffix('/');
-        let slash = raw.is_some() || path.is_empty();
+        let has_trailing_slash = raw.is_some() || path.is_empty();
         let raw = raw.unwrap_or(path);
         let decoded = decode(raw)?;
-        let empty_segment = decoded.starts_with('/') || decoded.ends_with('/') || decoded.contains("//");
-        let hollow = empty_segment || decoded.len() > SitePath::MAX;
-        let hidden = |character: char| character.is_control() || character == '\\';
-        if decoded.contains(hidden) || decoded.split('/').any(|segment| segment == "." || segment == "..") {
-            return Err(BadPath);
+        let has_empty_segment = decoded.starts_with('/') || decoded.ends_with('/') || decoded.contains("//");
+        let unmatchable = has_empty_segment || decoded.len() > SitePath::MAX;
+        let is_forbidden = |character: char| character.is_control() || character == '\\';
+        if decoded.contains(is_forbidden) || decoded.split('/').any(|segment| segment == "." || segment == "..") {
+            return Err(InvalidPath);
         }
-        Ok(Self { path: decoded, slash, hollow: hollow || (raw.is_empty() && !path.is_empty()) })
+        let unmatchable = unmatchable || (raw.is_empty() && !path.is_empty());
+        Ok(Self { decoded, has_trailing_slash, unmatchable })
     }
 }
 
-fn decode(raw: &str) -> Result<Cow<'_, str>, BadPath> {
+fn decode(raw: &str) -> Result<Cow<'_, str>, InvalidPath> {
     let mut rest = raw.as_bytes();
     while let Some(at) = rest.iter().position(|byte| *byte == b'%') {
         match rest.get(at + 1..at + 3) {
-            // A slash that is part of a name would look like one that parts names, once decoded.
-            Some([b'2', b'f' | b'F']) => return Err(BadPath),
+            // Decoded, it would be indistinguishable from a separator.
+            Some([b'2', b'f' | b'F']) => return Err(InvalidPath),
             Some([high, low]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest = &rest[at + 3..],
-            _ => return Err(BadPath),
+            _ => return Err(InvalidPath),
         }
     }
-    percent_decode_str(raw).decode_utf8().map_err(|_| BadPath)
+    percent_decode_str(raw).decode_utf8().map_err(|_| InvalidPath)
 }
 
 #[cfg(test)]
@@ -61,14 +61,14 @@ mod tests {
 
     use super::*;
 
-    fn read(path: &str) -> (String, bool, bool) {
-        let target = Target::read(path).unwrap_or_else(|error| panic!("{path}: {error}"));
-        (target.path.into_owned(), target.slash, target.hollow)
+    fn parse(path: &str) -> (String, bool, bool) {
+        let parsed = RequestPath::parse(path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        (parsed.decoded.into_owned(), parsed.has_trailing_slash, parsed.unmatchable)
     }
 
     #[test]
-    fn paths_are_decoded_once() {
-        for (path, decoded, slash) in [
+    fn path_is_decoded_once() {
+        for (path, decoded, has_trailing_slash) in [
             ("/", "", true),
             ("/a/b.js", "a/b.js", false),
             ("/a/", "a", true),
@@ -79,19 +79,19 @@ mod tests {
             ("/...", "...", false),
             ("/.well-known/x", ".well-known/x", false),
         ] {
-            assert_eq!(read(path), (decoded.to_owned(), slash, false), "{path}");
+            assert_eq!(parse(path), (decoded.to_owned(), has_trailing_slash, false), "{path}");
         }
     }
 
     #[test]
-    fn a_doubled_slash_names_no_file() {
+    fn path_with_an_empty_segment_is_unmatchable() {
         for path in ["//", "//a", "/a//", "/a//b", "///"] {
-            assert!(Target::read(path).unwrap().hollow, "{path}");
+            assert!(RequestPath::parse(path).unwrap().unmatchable, "{path}");
         }
     }
 
     #[test]
-    fn what_could_mislead_is_refused() {
+    fn malformed_or_ambiguous_path_is_invalid() {
         for path in [
             "",
             "a",
@@ -118,21 +118,21 @@ mod tests {
             "/a%ff",
             "/%C3",
         ] {
-            assert_eq!(Target::read(path), Err(BadPath), "{path}");
+            assert_eq!(RequestPath::parse(path), Err(InvalidPath), "{path}");
         }
     }
 
     proptest! {
         #[test]
-        fn what_is_read_is_a_site_path_or_names_no_file(path in "/([./a%\\\\]|%2e|%2f|%00|%5c|ü){0,8}") {
-            if let Ok(target) = Target::read(&path) {
-                prop_assert!(target.hollow || target.path.is_empty() || target.path.parse::<SitePath>().is_ok());
+        fn parsed_path_is_a_site_path_or_unmatchable(path in "/([./a%\\\\]|%2e|%2f|%00|%5c|ü){0,8}") {
+            if let Ok(parsed) = RequestPath::parse(&path) {
+                prop_assert!(parsed.unmatchable || parsed.decoded.is_empty() || parsed.decoded.parse::<SitePath>().is_ok());
             }
         }
 
         #[test]
-        fn arbitrary_paths_never_panic(path in "\\PC{0,30}") {
-            let _ = Target::read(&path);
+        fn arbitrary_paths_do_not_panic(path in "\\PC{0,30}") {
+            let _ = RequestPath::parse(&path);
         }
     }
 }

@@ -1,32 +1,35 @@
-//! Header values that are the same for every answer of an edge.
+//! Header names and values that are the same for many responses.
 
 use http::{HeaderName, HeaderValue};
 use verge_protocol::EdgeName;
 
 use crate::metrics::CacheResult;
 
-/// Which release answered.
+/// The release that answered.
 pub(crate) const VERGE_RELEASE: HeaderName = HeaderName::from_static("verge-release");
-/// Which edge answered.
+/// The edge that answered.
 pub(crate) const VERGE_EDGE: HeaderName = HeaderName::from_static("verge-edge");
 /// What the cache did (RFC 9211).
 pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
-/// Who answers, and from where, as header values.
-pub(crate) struct Stamps {
+/// The `Cache-Control` of responses that must not be kept.
+pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// Header values that contain the name of this edge.
+pub(crate) struct CommonHeaders {
     edge: HeaderValue,
     hit: HeaderValue,
     memory: HeaderValue,
     disk: HeaderValue,
     origin: HeaderValue,
-    failed: HeaderValue,
+    miss: HeaderValue,
 }
 
-impl Stamps {
+impl CommonHeaders {
     pub(crate) fn new(edge: &EdgeName) -> Self {
-        // A token starts with a letter (RFC 9651 §3.3.4); a name that does not goes into quotes, which it never contains.
-        let plain = edge.as_str().starts_with(|first: char| first.is_ascii_alphabetic());
-        let cache = if plain { edge.to_string() } else { format!("\"{edge}\"") };
+        // An RFC 9651 token starts with a letter (§3.3.4); other names are quoted, and never contain a quote themselves.
+        let is_token = edge.as_str().starts_with(|first: char| first.is_ascii_alphabetic());
+        let cache = if is_token { edge.to_string() } else { format!("\"{edge}\"") };
         let value = |text: String| HeaderValue::try_from(text).expect("an edge's name is a-z, 0-9 and hyphens");
         Self {
             edge: value(edge.to_string()),
@@ -34,27 +37,27 @@ impl Stamps {
             memory: value(format!("{cache}; hit; detail=memory")),
             disk: value(format!("{cache}; hit; detail=disk")),
             origin: value(format!("{cache}; fwd=miss; stored")),
-            failed: value(format!("{cache}; fwd=miss")),
+            miss: value(format!("{cache}; fwd=miss")),
         }
     }
 
-    /// The edge's name.
+    /// The value of `Verge-Edge`.
     pub(crate) fn edge(&self) -> &HeaderValue {
         &self.edge
     }
 
-    /// What needs no blob, such as a 304, is answered from the table.
+    /// The `Cache-Status` of a response without a blob, such as a 304.
     pub(crate) fn hit(&self) -> &HeaderValue {
         &self.hit
     }
 
-    /// A blob that could not be had.
-    pub(crate) fn failed(&self) -> &HeaderValue {
-        &self.failed
+    /// The `Cache-Status` of a response whose blob is unavailable.
+    pub(crate) fn miss(&self) -> &HeaderValue {
+        &self.miss
     }
 
-    /// Where the first blob came from.
-    pub(crate) fn from(&self, result: CacheResult) -> &HeaderValue {
+    /// The `Cache-Status` of a response whose first blob came from there.
+    pub(crate) fn cache_status(&self, result: CacheResult) -> &HeaderValue {
         match result {
             CacheResult::Memory => &self.memory,
             CacheResult::Disk => &self.disk,
@@ -69,9 +72,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_tokens_or_quoted() {
-        let stamps = |name: &str| Stamps::new(&name.parse().unwrap());
-        assert_eq!(stamps("fra-1").from(CacheResult::Memory), "fra-1; hit; detail=memory");
-        assert_eq!(stamps("1-fra").from(CacheResult::Origin), "\"1-fra\"; fwd=miss; stored");
+    fn cache_status_with_a_name_that_is_no_token_quotes_it() {
+        let common = |name: &str| CommonHeaders::new(&name.parse().unwrap());
+        assert_eq!(common("fra-1").cache_status(CacheResult::Memory), "fra-1; hit; detail=memory");
+        assert_eq!(common("1-fra").cache_status(CacheResult::Origin), "\"1-fra\"; fwd=miss; stored");
     }
 }
