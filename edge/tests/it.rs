@@ -1,4 +1,4 @@
-//! The edge over HTTP, between a small real origin and readers.
+//! The edge over HTTP, between a fake origin and readers.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
 
