@@ -24,7 +24,7 @@ use crate::config::raw::RawConfig;
 use crate::follow::FeedTasks;
 use crate::metrics::{GaugeValues, Gauges, Metrics};
 use crate::serve::ReaderService;
-use crate::status::{AppliedState, Status};
+use crate::status::{AppliedState, ServingStatus};
 use crate::store::{BlockingStore, OpenError, Store};
 use crate::table::Table;
 use crate::upstream::Upstream;
@@ -120,7 +120,8 @@ impl Edge {
         let blobs = BlobCache::new(config.memory_cache.0, store.clone(), upstream, tasks.clone());
         // Cancelled by `start_draining`, and by shutdown, which drains the tasks too.
         let draining = tasks.draining().child_token();
-        let status = Status { edge: config.name, applied: applied.clone(), last_seen, draining: draining.clone() };
+        let status =
+            ServingStatus { edge: config.name, applied: applied.clone(), last_seen, draining: draining.clone() };
         registry.register_collector(Box::new(Gauges(gauge_values(status.clone(), blobs.clone(), store))));
         let readiness = {
             let status = status.clone();
@@ -189,7 +190,11 @@ impl Edge {
     }
 }
 
-fn gauge_values(status: Status, blobs: BlobCache, store: Store) -> impl Fn() -> GaugeValues + Send + Sync + 'static {
+fn gauge_values(
+    status: ServingStatus,
+    blobs: BlobCache,
+    store: Store,
+) -> impl Fn() -> GaugeValues + Send + Sync + 'static {
     move || {
         let applied = status.applied.borrow();
         let position = applied.position.unwrap_or_default();

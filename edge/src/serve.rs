@@ -59,7 +59,7 @@ use self::response_head::ResponseHead;
 use self::static_headers::CommonHeaders;
 use crate::cache::BlobCache;
 use crate::metrics::{CacheResult, Metrics, Traffic};
-use crate::status::Status;
+use crate::status::ServingStatus;
 use crate::table::{HostEntry, Table};
 
 /// The service of the public listeners. Clones share it.
@@ -71,7 +71,7 @@ struct Shared {
     blobs: BlobCache,
     clock: Clock,
     base_domains: Vec<DomainName>,
-    status: Status,
+    status: ServingStatus,
     common_headers: Arc<CommonHeaders>,
     /// Counts requests without a site.
     unrouted: Arc<Traffic>,
@@ -83,7 +83,7 @@ impl ReaderService {
         blobs: BlobCache,
         clock: Clock,
         base_domains: Vec<DomainName>,
-        status: Status,
+        status: ServingStatus,
         metrics: &Metrics,
     ) -> Self {
         let common_headers = Arc::new(CommonHeaders::new(&status.edge));

@@ -30,7 +30,7 @@ impl AppliedState {
 
 /// The inputs of health, reports and metrics.
 #[derive(Clone)]
-pub(crate) struct Status {
+pub(crate) struct ServingStatus {
     pub(crate) edge: EdgeName,
     pub(crate) applied: watch::Receiver<AppliedState>,
     pub(crate) last_seen: LastSeen,
@@ -38,7 +38,7 @@ pub(crate) struct Status {
     pub(crate) draining: CancellationToken,
 }
 
-impl Status {
+impl ServingStatus {
     /// See [`AppliedState::can_serve`].
     pub(crate) fn can_serve(&self) -> bool {
         self.applied.borrow().can_serve()

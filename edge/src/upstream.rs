@@ -80,15 +80,15 @@ impl Upstream {
     }
 
     /// Requests blobs from the first origin that answers. Blobs that it lacks are frames of the pack, not errors.
-    pub(crate) async fn pack(&self, digests: &[Digest]) -> Result<Pack, UpstreamError> {
+    pub(crate) async fn pack(&self, digests: &[Digest]) -> Result<PackReader, UpstreamError> {
         self.origins.first(|origin| self.pack_from(origin, digests).boxed()).await
     }
 
-    async fn pack_from(&self, origin: &OriginUrl, digests: &[Digest]) -> Result<Pack, UpstreamError> {
+    async fn pack_from(&self, origin: &OriginUrl, digests: &[Digest]) -> Result<PackReader, UpstreamError> {
         self.metrics.upstream_blobs.inc_by(digests.len() as u64);
         let blobs = BlobsRequest { digests: digests.to_vec() };
         let request = self.origins.post(origin, "v1/blobs").json(&blobs);
-        Ok(Pack { response: self.origins.send(request).await?, decoder: Decoder::default() })
+        Ok(PackReader { response: self.origins.send(request).await?, decoder: Decoder::default() })
     }
 
     /// Fetches one blob. An origin that sends something else is skipped like one that is unreachable. A single origin is asked
@@ -130,12 +130,12 @@ impl Upstream {
 }
 
 /// A pack that is being received.
-pub(crate) struct Pack {
+pub(crate) struct PackReader {
     response: Response,
     decoder: Decoder,
 }
 
-impl Pack {
+impl PackReader {
     /// The next frame; `None` at the end of a complete pack. After an error the pack is unusable.
     pub(crate) async fn next(&mut self) -> Result<Option<Frame>, UpstreamError> {
         loop {
@@ -152,7 +152,7 @@ impl Pack {
 }
 
 /// The only blob of a pack. Does not wait for the end of the pack: the blob is verified already.
-async fn single(mut pack: Pack, digest: Digest) -> Result<Blob, UpstreamError> {
+async fn single(mut pack: PackReader, digest: Digest) -> Result<Blob, UpstreamError> {
     match pack.next().await? {
         Some(Frame::Blob(blob)) if blob.digest() == digest => {
             // Read the end if it has arrived already, so that the connection can be reused.

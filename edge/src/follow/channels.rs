@@ -23,7 +23,7 @@ use verge_protocol::report::Lag;
 use verge_protocol::state::{ChannelState, Row};
 use verge_protocol::{ChannelName, Digest, Position, SiteName, Timestamp};
 
-use self::domains::Domains;
+use self::domains::VerifiedDomains;
 use self::tracked_channel::TrackedChannel;
 use crate::metrics::Traffic;
 use crate::status::AppliedState;
@@ -34,7 +34,7 @@ use crate::table::{Channel, DomainRedirect, Resources, Table};
 pub(super) struct Channels {
     position: Option<Position>,
     tracked: BTreeMap<(SiteName, ChannelName), TrackedChannel>,
-    domains: Domains,
+    domains: VerifiedDomains,
     /// Rows that this version cannot read, by key.
     unknown: BTreeMap<String, Row>,
     /// Rows of kinds that edges do not use, by key: saved for a version that does.

@@ -5,10 +5,10 @@ use verge_protocol::Seq;
 use verge_protocol::health::EdgeHealth;
 
 use super::builtin_responses::BuiltinResponse;
-use crate::status::{AppliedState, Status};
+use crate::status::{AppliedState, ServingStatus};
 
 /// 200 if the edge can serve, however old its releases are; 503 otherwise.
-pub(super) fn response(status: &Status) -> BuiltinResponse {
+pub(super) fn response(status: &ServingStatus) -> BuiltinResponse {
     let applied = status.applied.borrow();
     let health = EdgeHealth {
         edge: status.edge.clone(),

@@ -6,7 +6,7 @@ use crate::table::Priority;
 
 /// A file that may be evicted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Candidate<K> {
+pub(super) struct EvictionCandidate<K> {
     pub(super) key: K,
     /// In bytes.
     pub(super) size: u64,
@@ -16,7 +16,7 @@ pub(super) struct Candidate<K> {
 
 /// The candidates to evict so that of `used` bytes at most `target` remain: the lowest priority first, within a priority the least
 /// recently used. All of them if that is not enough.
-pub(super) fn victims<K: Ord + Copy>(mut candidates: Vec<Candidate<K>>, used: u64, target: u64) -> Vec<K> {
+pub(super) fn victims<K: Ord + Copy>(mut candidates: Vec<EvictionCandidate<K>>, used: u64, target: u64) -> Vec<K> {
     candidates.sort_unstable_by_key(|candidate| (candidate.priority, candidate.last_used, candidate.key));
     let mut remaining = used;
     candidates
@@ -38,8 +38,8 @@ mod tests {
 
     const PRIORITIES: [Priority; 4] = [Priority::Unreferenced, Priority::Preview, Priority::Inherited, Priority::Live];
 
-    fn candidate(key: usize, size: u64, last_used: u64, priority: usize) -> Candidate<usize> {
-        Candidate { key, size, last_used: Timestamp(last_used), priority: PRIORITIES[priority] }
+    fn candidate(key: usize, size: u64, last_used: u64, priority: usize) -> EvictionCandidate<usize> {
+        EvictionCandidate { key, size, last_used: Timestamp(last_used), priority: PRIORITIES[priority] }
     }
 
     #[test]

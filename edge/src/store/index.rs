@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use verge_protocol::{Digest, Timestamp};
 
-use super::eviction::Candidate;
+use super::eviction::EvictionCandidate;
 use super::layout::{Layout, Object, OpenError};
 use crate::table::{Priority, ReferencedBlobs};
 
@@ -93,14 +93,18 @@ impl Index {
     }
 
     /// Everything that may be evicted: all files but the `pinned` manifests.
-    pub(super) fn candidates(&self, referenced: &ReferencedBlobs, pinned: &HashSet<Digest>) -> Vec<Candidate<Object>> {
+    pub(super) fn candidates(
+        &self,
+        referenced: &ReferencedBlobs,
+        pinned: &HashSet<Digest>,
+    ) -> Vec<EvictionCandidate<Object>> {
         let candidate = |(object, file): (&Object, &IndexedFile)| {
             let priority = match object {
                 Object::Blob(digest) => referenced.priority(digest),
                 Object::Manifest(id) if pinned.contains(id) => return None,
                 Object::Manifest(_) => Priority::Unreferenced,
             };
-            Some(Candidate { key: *object, size: file.size, last_used: file.last_used, priority })
+            Some(EvictionCandidate { key: *object, size: file.size, last_used: file.last_used, priority })
         };
         self.files.iter().filter_map(candidate).collect()
     }

@@ -8,9 +8,9 @@ use verge_protocol::state::Row;
 
 /// Every domain in the feed, with its last valid row.
 #[derive(Default)]
-pub(super) struct Domains(BTreeMap<DomainName, (Row, DomainState)>);
+pub(super) struct VerifiedDomains(BTreeMap<DomainName, (Row, DomainState)>);
 
-impl Domains {
+impl VerifiedDomains {
     /// Applies a row; `None` removes the domain. Returns whether the table has changed.
     pub(super) fn apply(&mut self, domain: DomainName, row: Row, state: Option<DomainState>) -> bool {
         let Some(state) = state else { return self.0.remove(&domain).is_some() };
