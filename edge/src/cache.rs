@@ -1,8 +1,8 @@
-//! Blobs, from the nearest place that has them: memory, then disk, then an origin.
+//! The blob cache: memory, then disk, then an origin.
 
-mod failures;
-mod flight;
 mod memory;
+mod recent_failures;
+mod single_flight;
 
 use std::sync::Arc;
 
@@ -10,123 +10,110 @@ use tokio::sync::Semaphore;
 use verge_daemon::{Tasks, error_chain};
 use verge_protocol::{Blob, Digest};
 
-use self::failures::Failures;
-use self::flight::{Flights, Landing};
 use self::memory::Memory;
+use self::recent_failures::RecentFailures;
+use self::single_flight::{Completer, SingleFlight};
 use crate::metrics::CacheResult;
-use crate::store::{Disk, Object};
-use crate::upstream::{Upstream, UpstreamError};
+use crate::store::{Object, Store};
+use crate::upstream::Upstream;
 
-/// Blobs being read from disk at once, and likewise being fetched: what is in flight, which no cache weighs, stays below
-/// 32 MiB. Two bounds, so that an origin that hangs does not keep anybody from the disk.
-const AT_ONCE: usize = 64;
+pub(crate) use self::recent_failures::Unavailable;
+
+/// Concurrent reads from disk, and likewise concurrent fetches. In-flight blobs are not in any cache's budget; this keeps them
+/// below 32 MiB. There are two limits so that an origin that hangs does not block reads from disk.
+const MAX_CONCURRENT: usize = 64;
 
 /// The cache. Clones share it.
 #[derive(Clone)]
-pub(crate) struct Blobs(Arc<Tiers>);
+pub(crate) struct BlobCache(Arc<Tiers>);
 
 struct Tiers {
     memory: Memory,
-    disk: Disk,
+    disk: Store,
     upstream: Upstream,
-    flights: Flights<Digest, Fetched>,
-    failures: Failures,
+    in_flight: SingleFlight<Digest, Fetched>,
+    failures: RecentFailures,
     reads: Semaphore,
     fetches: Semaphore,
 }
 
 type Fetched = Result<(Blob, CacheResult), Unavailable>;
 
-/// Why a blob cannot be had now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Unavailable {
-    /// No origin can be reached. Later one may.
-    #[error("no origin can be reached")]
-    Unreachable,
-    /// Origins answered, but not with the blob.
-    #[error("no origin gave the blob")]
-    Refused,
-}
-
-impl Blobs {
-    pub(crate) fn new(memory_bytes: u64, disk: Disk, upstream: Upstream, tasks: Tasks) -> Self {
+impl BlobCache {
+    pub(crate) fn new(memory_bytes: u64, disk: Store, upstream: Upstream, tasks: Tasks) -> Self {
         Self(Arc::new(Tiers {
             memory: Memory::new(memory_bytes),
             disk,
             upstream,
-            flights: Flights::new("blob fetch", tasks),
-            failures: Failures::default(),
-            reads: Semaphore::new(AT_ONCE),
-            fetches: Semaphore::new(AT_ONCE),
+            in_flight: SingleFlight::new("blob fetch", tasks),
+            failures: RecentFailures::default(),
+            reads: Semaphore::new(MAX_CONCURRENT),
+            fetches: Semaphore::new(MAX_CONCURRENT),
         }))
     }
 
-    /// Bytes in memory.
+    /// Bytes in the memory tier.
     pub(crate) fn memory_bytes(&self) -> u64 {
         self.0.memory.bytes()
     }
 
-    /// The blob, if it is in memory. Never waits.
-    pub(crate) fn hot(&self, digest: &Digest) -> Option<Blob> {
+    /// The blob, if the memory tier has it. Never waits.
+    pub(crate) fn get_from_memory(&self, digest: &Digest) -> Option<Blob> {
         self.0.memory.get(digest)
     }
 
-    /// The blob, from wherever it is, and where that was. However many ask, it is read or fetched once; one who no longer
-    /// waits does not stop it for the others.
+    /// The blob, and the tier it came from. Concurrent calls for one blob share one read or fetch.
+    ///
+    /// Cancel-safe: dropping the future does not cancel the fetch for the other callers.
     pub(crate) async fn get(&self, digest: Digest) -> Result<(Blob, CacheResult), Unavailable> {
-        if let Some(blob) = self.hot(&digest) {
+        if let Some(blob) = self.get_from_memory(&digest) {
             return Ok((blob, CacheResult::Memory));
         }
         let tiers = Arc::clone(&self.0);
-        let landed = self.0.flights.join(digest, move |landing| async move { tiers.fetch(digest, landing).await });
-        // A flight that came down without a word was cut off at the deadline of a shutdown.
-        landed.await.unwrap_or(Err(Unavailable::Unreachable))
+        let start = move |completer| async move { tiers.fetch(digest, completer).await };
+        // `None`: the fetch was aborted at the shutdown deadline.
+        self.0.in_flight.join(digest, start).await.unwrap_or(Err(Unavailable::Unreachable))
     }
 }
 
 impl Tiers {
-    async fn fetch(&self, digest: Digest, landing: Landing<Fetched>) {
-        // Somebody else's flight may have landed between the look into memory and the take-off.
+    async fn fetch(&self, digest: Digest, completer: Completer<Fetched>) {
+        // An earlier fetch may have completed after the caller looked in memory and before this fetch started.
         if let Some(blob) = self.memory.get(&digest) {
-            return landing.land(Ok((blob, CacheResult::Memory)));
+            return completer.complete(Ok((blob, CacheResult::Memory)));
         }
         if let Some(blob) = self.read(digest).await {
             self.memory.insert(blob.clone());
-            return landing.land(Ok((blob, CacheResult::Disk)));
+            return completer.complete(Ok((blob, CacheResult::Disk)));
         }
-        if let Some(unavailable) = self.failures.recent(&digest) {
-            return landing.land(Err(unavailable));
+        if let Some(unavailable) = self.failures.get(&digest) {
+            return completer.complete(Err(unavailable));
         }
-        let _slot = self.fetches.acquire().await.expect("the semaphore is never closed");
+        let _permit = self.fetches.acquire().await.expect("the semaphore is never closed");
         match self.upstream.blob(digest).await {
             Ok(blob) => {
                 self.memory.insert(blob.clone());
-                // Readers go on at once; the flight lasts until the disk has it, so that nobody fetches it in between.
-                landing.land(Ok((blob.clone(), CacheResult::Origin)));
-                if let Some(Err(error)) = self.disk.run(move |store| store.keep_blob(&blob)).await {
-                    tracing::error!(%digest, %error, "a blob could not be kept on disk");
+                // Readers are answered now; the fetch stays in flight until the blob is on disk, so that it is not fetched again
+                // in between.
+                completer.complete(Ok((blob.clone(), CacheResult::Origin)));
+                if let Some(Err(error)) = self.disk.run_blocking(move |store| store.put_blob(&blob)).await {
+                    tracing::error!(%digest, %error, "failed to write a blob to disk");
                 }
             }
             Err(error) => {
-                tracing::error!(%digest, error = %error_chain(&error), "a blob cannot be had");
-                let unavailable = Unavailable::from(&error);
-                self.failures.remember(digest, unavailable);
-                landing.land(Err(unavailable));
+                tracing::error!(%digest, error = %error_chain(&error), "failed to fetch a blob");
+                let unavailable = if error.is_unreachable() { Unavailable::Unreachable } else { Unavailable::Refused };
+                self.failures.record(digest, unavailable);
+                completer.complete(Err(unavailable));
             }
         }
     }
 
     async fn read(&self, digest: Digest) -> Option<Blob> {
-        if !self.disk.holds(Object::Blob(digest)) {
+        if !self.disk.contains(Object::Blob(digest)) {
             return None;
         }
-        let _slot = self.reads.acquire().await.expect("the semaphore is never closed");
-        self.disk.run(move |store| store.blob(digest)).await?
-    }
-}
-
-impl From<&UpstreamError> for Unavailable {
-    fn from(error: &UpstreamError) -> Self {
-        if error.is_unreachable() { Self::Unreachable } else { Self::Refused }
+        let _permit = self.reads.acquire().await.expect("the semaphore is never closed");
+        self.disk.run_blocking(move |store| store.blob(digest)).await?
     }
 }

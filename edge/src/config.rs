@@ -1,7 +1,7 @@
-//! What an operator may set. `edge.sample.toml` explains every setting.
+//! The configuration of an edge. `edge.sample.toml` explains every setting; [`raw`] reads the file.
 
-mod raw;
-mod size;
+mod byte_size;
+pub mod raw;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,49 +11,48 @@ use verge_daemon::Secret;
 use verge_daemon::listen::Listen;
 use verge_protocol::{DomainName, EdgeName};
 
-pub use raw::{ConfigError, RawConfig};
-pub use size::{ByteSize, ByteSizeError};
+pub use byte_size::{ByteSize, ByteSizeError};
 pub use verge_daemon::origins::{OriginUrl, OriginUrlError};
 
-/// The settings of one edge, checked.
+/// The validated settings of one edge.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Its name in the fleet.
+    /// The name of this edge.
     pub name: EdgeName,
     /// The origins, tried in order. At least one.
     pub origins: Vec<OriginUrl>,
-    /// Proves to the origins that it is this edge.
+    /// The edge token, which authenticates this edge to the origins.
     pub token: Secret,
-    /// The folder that holds all it keeps. Made if it is not there; no two edges share one.
+    /// The data directory. Created if it does not exist; used by one edge at a time.
     pub data: PathBuf,
-    /// Where readers come in. At least one; the first is the one that is told.
+    /// Listeners for readers. At least one; reports name the first.
     pub listen: Vec<Listen>,
-    /// Health and metrics, for the operator's own network.
+    /// Listener for `/healthz` and `/metrics`, for the operator's own network.
     pub private_listen: Listen,
-    /// Sites answer at `<site>.<base domain>`, below each of these. At least one.
+    /// Sites are served at `<site>.<base domain>`, under each of these. At least one.
     pub base_domains: Vec<DomainName>,
-    /// Where readers reach this very edge, as told to the origin. Without it, an edge on loopback tells its bound port.
+    /// The public URL of this edge, as reported to the origin. `None`: an edge on loopback reports its bound address.
     pub url: Option<String>,
-    /// Blobs kept in memory, in bytes.
+    /// Maximum size of the memory tier of the blob cache.
     pub memory_cache: ByteSize,
-    /// Blobs and manifests kept on disk, in bytes. Manifests in use are kept whatever the budget.
+    /// Maximum size of the blobs and manifests on disk. Manifests in use are kept even beyond it.
     pub disk_cache: ByteSize,
-    /// For how long it goes on serving after it has said that it is draining, so that readers are sent elsewhere first: by Verge's
-    /// name servers, after an interval of their probes, a time-out, and the TTL of their answers.
+    /// How long a draining edge keeps accepting requests before it shuts down. Verge's name servers need an interval of their
+    /// probes, a probe timeout and the TTL of their answers to send readers elsewhere.
     pub lame_duck: Duration,
-    /// How long requests under way may take to finish at shutdown.
+    /// How long requests may take to finish at shutdown.
     pub drain_timeout: Duration,
 }
 
 impl Config {
-    /// [`Config::memory_cache`] when nothing is set.
+    /// The default of [`Config::memory_cache`].
     pub const MEMORY_CACHE: ByteSize = ByteSize(128 << 20);
-    /// [`Config::disk_cache`] when nothing is set.
+    /// The default of [`Config::disk_cache`].
     pub const DISK_CACHE: ByteSize = ByteSize(10 << 30);
-    /// [`Config::drain`] when nothing is set.
+    /// The default of [`Config::drain_timeout`].
     pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
-    /// The defaults, below `localhost`, on free ports of the loopback interface.
+    /// The defaults, with the base domain `localhost`, on free ports of the loopback interface.
     pub fn new(name: EdgeName, origin: OriginUrl, token: Secret, data: PathBuf) -> Self {
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
         Self {

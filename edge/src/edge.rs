@@ -1,4 +1,4 @@
-//! An edge, as a value.
+//! The edge as a value: bind, drain, shut down.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,21 +18,22 @@ use verge_daemon::private_listener::{self, Readiness};
 use verge_daemon::tasks::Unfinished;
 use verge_daemon::{Clock, Daemon, Tasks};
 
-use crate::cache::Blobs;
-use crate::config::{Config, RawConfig};
-use crate::follow::Follower;
-use crate::metrics::{Gauges, Levels, Metrics};
-use crate::serve::Readers;
-use crate::status::{Applied, Status};
-use crate::store::{Disk, OpenError, Store};
+use crate::cache::BlobCache;
+use crate::config::Config;
+use crate::config::raw::RawConfig;
+use crate::follow::FeedTasks;
+use crate::metrics::{GaugeValues, Gauges, Metrics};
+use crate::serve::ReaderService;
+use crate::status::{AppliedState, ServingStatus};
+use crate::store::{BlockingStore, OpenError, Store};
 use crate::table::Table;
 use crate::upstream::Upstream;
 
-/// A running edge. Dropping it without [`Edge::shutdown`] leaves its tasks to the runtime.
+/// A running edge. If it is dropped without [`Edge::shutdown`], its tasks keep running.
 pub struct Edge {
-    public: Vec<SocketAddr>,
-    private: SocketAddr,
-    applied: watch::Receiver<Applied>,
+    public_addrs: Vec<SocketAddr>,
+    private_addr: SocketAddr,
+    applied: watch::Receiver<AppliedState>,
     tasks: Tasks,
     draining: CancellationToken,
     lame_duck: Duration,
@@ -42,37 +43,37 @@ pub struct Edge {
 /// Why an edge cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// Nobody to follow.
-    #[error("no origin is named")]
+    /// [`Config::origins`] is empty.
+    #[error("no origin is configured")]
     NoOrigin,
-    /// No way in for readers.
-    #[error("no address for readers is named")]
+    /// [`Config::listen`] is empty.
+    #[error("no listen address is configured")]
     NoListener,
-    /// The data folder.
+    /// The data directory cannot be opened.
     #[error(transparent)]
     Data(#[from] OpenError),
-    /// A port.
+    /// A listener cannot be opened.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// An opened port that does not know its own address.
-    #[error("an open port has no address")]
-    Address(#[source] std::io::Error),
-    /// The client of the origins cannot be made.
-    #[error("no connection to origins can be set up")]
+    /// The address of a listener cannot be read.
+    #[error("failed to read the address of a listener")]
+    LocalAddr(#[source] std::io::Error),
+    /// The HTTP client for the origins cannot be created.
+    #[error("failed to create the HTTP client for the origins")]
     Client(#[from] reqwest::Error),
-    /// Reading the data folder crashed.
-    #[error("the data folder could not be read")]
-    Crashed(#[from] tokio::task::JoinError),
+    /// The task that opens the data directory panicked.
+    #[error("failed to open the data directory")]
+    Panicked(#[from] tokio::task::JoinError),
 }
 
 impl Edge {
-    /// Starts an edge: returns when its ports are open and what its disk holds is served again. It does not wait for an
-    /// origin; see [`Edge::applied`].
+    /// Starts an edge. Returns once its listeners are open and it serves what is on its disk; does not wait for an origin, see
+    /// [`Edge::applied`].
     pub async fn bind(config: Config) -> Result<Self, BindError> {
         Self::bind_at(config, Clock::system()).await
     }
 
-    /// The same, by another clock.
+    /// [`Edge::bind`] with another clock.
     pub async fn bind_at(config: Config, clock: Clock) -> Result<Self, BindError> {
         if config.origins.is_empty() {
             return Err(BindError::NoOrigin);
@@ -83,11 +84,11 @@ impl Edge {
         let tasks = Tasks::default();
         let mut registry = Registry::default();
         let metrics = Metrics::new(&mut registry);
-        let disk = {
+        let store = {
             let (data, budget) = (config.data.clone(), config.disk_cache.0);
             let (clock, metrics) = (clock.clone(), metrics.clone());
-            let open = tokio::task::spawn_blocking(move || Store::open(&data, budget, clock, metrics));
-            Disk::new(open.await??, tasks.clone())
+            let open = tokio::task::spawn_blocking(move || BlockingStore::open(&data, budget, clock, metrics));
+            Store::new(open.await??, tasks.clone())
         };
         let user_agent = concat!("verge-edge/", env!("CARGO_PKG_VERSION"));
         let failures = metrics.upstream_failures.clone();
@@ -98,104 +99,112 @@ impl Edge {
             listeners.push(listen::tcp("readers", listen).await?);
         }
         let private_listener = listen::tcp("health and metrics", config.private_listen).await?;
-        let public = listeners.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>();
-        let public = public.map_err(BindError::Address)?;
-        let first = public[0];
-        let private = private_listener.local_addr().map_err(BindError::Address)?;
+        let public_addrs = listeners.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>();
+        let public_addrs = public_addrs.map_err(BindError::LocalAddr)?;
+        let public_addr = public_addrs[0];
+        let private_addr = private_listener.local_addr().map_err(BindError::LocalAddr)?;
 
         let table = Arc::new(ArcSwap::<Table>::default());
         let last_seen = LastSeen::never();
-        let follower = Follower {
+        let feed_tasks = FeedTasks {
             upstream: upstream.clone(),
-            disk: disk.clone(),
+            store: store.clone(),
             table: Arc::clone(&table),
             clock: clock.clone(),
             metrics: metrics.clone(),
             last_seen: last_seen.clone(),
-            url: config.url.or_else(|| first.ip().is_loopback().then(|| format!("http://{first}"))),
+            url: config.url.or_else(|| public_addr.ip().is_loopback().then(|| format!("http://{public_addr}"))),
         };
-        let booted = follower.boot().await;
-        let applied = booted.applied();
-        let blobs = Blobs::new(config.memory_cache.0, disk.clone(), upstream, tasks.clone());
-        // Whoever leaves serves on for a while; whoever drains has left.
+        let restored = feed_tasks.restore().await;
+        let applied = restored.applied();
+        let blobs = BlobCache::new(config.memory_cache.0, store.clone(), upstream, tasks.clone());
+        // Cancelled by `start_draining`, and by shutdown, which drains the tasks too.
         let draining = tasks.draining().child_token();
-        let status = Status { edge: config.name, applied: applied.clone(), last_seen, draining: draining.clone() };
-        registry.register_collector(Box::new(Gauges(levels(status.clone(), blobs.clone(), disk))));
-        let health = {
+        let status =
+            ServingStatus { edge: config.name, applied: applied.clone(), last_seen, draining: draining.clone() };
+        registry.register_collector(Box::new(Gauges(gauge_values(status.clone(), blobs.clone(), store))));
+        let readiness = {
             let status = status.clone();
             move || {
                 std::future::ready(if status.can_serve() {
                     Readiness::Ready
                 } else {
-                    Readiness::NotReady("nothing to serve yet".to_owned())
+                    Readiness::NotReady("no site is ready to be served yet".to_owned())
                 })
             }
         };
-        let router = private_listener::router(Arc::new(registry), health);
+        let router = private_listener::router(Arc::new(registry), readiness);
         serve("private listener", private_listener, HttpLimits::default(), &tasks, TowerToHyperService::new(router));
-        let readers = Readers::new(table, blobs, clock, config.base_domains, status, &metrics);
+        let readers = ReaderService::new(table, blobs, clock, config.base_domains, status, &metrics);
         for listener in listeners {
             serve("readers", listener, HttpLimits::default(), &tasks, readers.clone());
         }
-        booted.run(&tasks);
-        tracing::info!(readers = ?public, private = %private, "listening");
+        restored.spawn(&tasks);
+        tracing::info!(readers = ?public_addrs, private = %private_addr, "listening");
         let Config { lame_duck, drain_timeout, .. } = config;
-        Ok(Self { public, private, applied, tasks, draining, lame_duck, drain_timeout })
+        Ok(Self { public_addrs, private_addr, applied, tasks, draining, lame_duck, drain_timeout })
     }
 
-    /// Where readers come in, and what the origin is told unless [`Config::url`] says otherwise.
+    /// The first listener for readers, which reports name unless [`Config::url`] is set.
     pub fn public_addr(&self) -> SocketAddr {
-        self.public[0]
+        self.public_addrs[0]
     }
 
-    /// Everywhere that readers come in, in the order of [`Config::listen`].
+    /// All listeners for readers, in the order of [`Config::listen`].
     pub fn public_addrs(&self) -> &[SocketAddr] {
-        &self.public
+        &self.public_addrs
     }
 
-    /// Where `/healthz` and `/metrics` are.
+    /// The listener for `/healthz` and `/metrics`.
     pub fn private_addr(&self) -> SocketAddr {
-        self.private
+        self.private_addr
     }
 
-    /// How far it serves what the origin says, to be looked at or waited for.
-    pub fn applied(&self) -> watch::Receiver<Applied> {
+    /// How far the edge has applied the feed; can be waited on.
+    pub fn applied(&self) -> watch::Receiver<AppliedState> {
         self.applied.clone()
     }
 
-    /// Its tasks: what it is at, and whether anything is left after [`Edge::shutdown`].
+    /// The tasks of this edge, for example to check that none is left after [`Edge::shutdown`].
     pub fn tasks(&self) -> Tasks {
         self.tasks.clone()
     }
 
-    /// Says to whoever asks how it is that it is draining, and goes on following and serving for [`Config::lame_duck`]. The
-    /// origin hears of it at [`Edge::shutdown`]: until then pushes can count on it.
+    /// Reports `draining` on the health page, and keeps following and serving for [`Config::lame_duck`] before it returns. The
+    /// origin is told only by [`Edge::shutdown`]: until then pushes wait for this edge as usual.
     pub async fn start_draining(&self) {
         self.draining.cancel();
         if !self.lame_duck.is_zero() {
-            tracing::info!(seconds = self.lame_duck.as_secs(), "serving on until readers are sent elsewhere");
+            tracing::info!(
+                seconds = self.lame_duck.as_secs(),
+                "draining: still serving until readers are directed elsewhere"
+            );
             tokio::time::sleep(self.lame_duck).await;
         }
     }
 
-    /// Says that it is draining, stops accepting, finishes what is under way within [`Config::drain`], and is gone. The error
-    /// names what was cut off.
+    /// Tells the origin that it is draining, stops accepting connections, and finishes open requests within
+    /// [`Config::drain_timeout`]. The error names the tasks that were aborted.
     pub async fn shutdown(self) -> Result<(), Unfinished> {
         self.tasks.shutdown(self.drain_timeout).await
     }
 }
 
-fn levels(status: Status, blobs: Blobs, disk: Disk) -> impl Fn() -> Levels + Send + Sync + 'static {
+fn gauge_values(
+    status: ServingStatus,
+    blobs: BlobCache,
+    store: Store,
+) -> impl Fn() -> GaugeValues + Send + Sync + 'static {
     move || {
         let applied = status.applied.borrow();
         let position = applied.position.unwrap_or_default();
-        Levels {
-            memory_bytes: blobs.memory_bytes(),
-            disk_bytes: disk.used(),
+        GaugeValues {
+            memory_cache_bytes: blobs.memory_bytes(),
+            disk_cache_bytes: store.used_bytes(),
             generation: position.generation.0,
             applied: position.seq.0,
             lagging: applied.lagging.len() as u64,
-            unknown_keys: applied.unknown as u64,
+            unknown_rows: applied.unknown as u64,
             origin_last_seen_seconds: status.last_seen.elapsed().map(|ago| ago.as_secs_f64()),
         }
     }
@@ -221,7 +230,7 @@ impl Daemon for Edge {
 
     async fn shutdown(self) {
         if let Err(unfinished) = Self::shutdown(self).await {
-            tracing::warn!(%unfinished, "not everything finished in time");
+            tracing::warn!(%unfinished, "tasks were aborted at the drain timeout");
         }
     }
 }

@@ -1,20 +1,20 @@
 //! Following the origin: from the change feed to the table that is served.
 //!
 //! ```text
-//! feed ──Change──► Channels ──► Table (swapped)
-//!                    ▲  │  └──► Saved (disk) ──► report
-//!        manifests ──┘  └──► needs ──► prefetch
+//! feed ──Change──► Channels ──► Table (swapped) ──► prefetch
+//!                    ▲  │
+//!        manifests ──┘  └──► SavedState (disk) ──► report
 //! ```
 //!
-//! [`channels`] decides, without I/O; the other files each do one kind of it. The feed is [`verge_daemon::feed`]'s.
+//! [`channels`] decides, without I/O; each other file is a task that does one kind of I/O. The feed itself is
+//! [`verge_daemon::feed`].
 
 mod apply;
 mod channels;
 mod manifests;
-mod plan;
 mod prefetch;
+mod prefetch_batches;
 mod report;
-mod save;
 
 use std::sync::Arc;
 
@@ -23,100 +23,93 @@ use tokio::sync::{Notify, mpsc, watch};
 use verge_daemon::feed::{LastSeen, Subscriber};
 use verge_daemon::{Clock, Tasks};
 
-use self::apply::Applier;
+use self::apply::ApplyTask;
 use self::channels::Channels;
 use crate::metrics::Metrics;
-use crate::status::Applied;
-use crate::store::{Disk, Store};
-use crate::table::{Needs, Table};
+use crate::status::AppliedState;
+use crate::store::{BlockingStore, Store};
+use crate::table::{ReferencedBlobs, Table};
 use crate::upstream::Upstream;
 
-/// What following works on. All of it is shared with those who serve.
-pub(crate) struct Follower {
+/// What the tasks that follow the feed work on, shared with the tasks that serve readers.
+pub(crate) struct FeedTasks {
     pub(crate) upstream: Upstream,
-    pub(crate) disk: Disk,
+    pub(crate) store: Store,
     pub(crate) table: Arc<ArcSwap<Table>>,
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
     pub(crate) last_seen: LastSeen,
-    /// Where readers reach this edge, to be told to the origin.
+    /// The public URL of this edge, to be reported to the origin.
     pub(crate) url: Option<String>,
 }
 
-/// An edge whose last state is served again, but which does not follow yet.
-pub(crate) struct Booted {
-    follower: Follower,
+/// Tasks whose saved state is served again, and which do not follow the feed yet.
+pub(crate) struct RestoredFeedTasks {
+    tasks: FeedTasks,
     channels: Channels,
-    applied: watch::Sender<Applied>,
+    applied: watch::Sender<AppliedState>,
 }
 
-impl Follower {
-    /// Puts what the disk holds in place, as it was when the last process ended. Reads the disk; asks nobody.
-    pub(crate) async fn boot(self) -> Booted {
+impl FeedTasks {
+    /// Serves the state that the last process saved. Reads the disk; makes no request.
+    pub(crate) async fn restore(self) -> RestoredFeedTasks {
         let now = self.clock.now();
-        let read = move |store: &Store| {
-            let mut channels = Channels::restore(store.state());
-            for resources in manifests::on_disk(store, &channels.wanted(now)) {
-                channels.hold(resources);
+        let load = move |store: &BlockingStore| {
+            let mut channels = Channels::restore(store.load_state());
+            for resources in manifests::load(store, &channels.missing_manifests(now)) {
+                channels.add_manifest(resources);
             }
-            channels.settle();
+            channels.advance();
             channels
         };
-        let channels = self.disk.run(read).await.unwrap_or_default();
-        let table = channels.table(|site| self.metrics.site(site));
-        self.disk.follow(channels.needed(now));
-        self.disk.need(Arc::new(Needs::of(&table, now)));
+        let channels = self.store.run_blocking(load).await.unwrap_or_default();
+        let table = channels.build_table(|site| self.metrics.site(site));
+        self.store.pin_manifests(channels.referenced_manifests(now));
+        self.store.set_referenced_blobs(Arc::new(ReferencedBlobs::of(table.channels(), now)));
         self.table.store(Arc::new(table));
-        let applied = watch::Sender::new(channels.applied());
-        Booted { follower: self, channels, applied }
+        let applied = watch::Sender::new(channels.applied_state());
+        RestoredFeedTasks { tasks: self, channels, applied }
     }
 }
 
-impl Booted {
-    /// How far it serves, as it goes on.
-    pub(crate) fn applied(&self) -> watch::Receiver<Applied> {
+impl RestoredFeedTasks {
+    /// How far the feed is applied, now and from now on.
+    pub(crate) fn applied(&self) -> watch::Receiver<AppliedState> {
         self.applied.subscribe()
     }
 
-    /// Follows the origins until `tasks` drain.
-    pub(crate) fn run(self, tasks: &Tasks) {
-        let Self { follower, channels, applied } = self;
+    /// Starts following the origins, until `tasks` drain.
+    pub(crate) fn spawn(self, tasks: &Tasks) {
+        let Self { tasks: FeedTasks { upstream, store, table, clock, metrics, last_seen, url }, channels, applied } =
+            self;
         let reconnected = Arc::new(Notify::new());
         let (changes, changes_received) = mpsc::channel(16);
-        let listener = Subscriber {
-            origins: follower.upstream.origins().clone(),
-            position: channels.applied().position,
-            last_seen: follower.last_seen.clone(),
+        let subscriber = Subscriber {
+            origins: upstream.origins().clone(),
+            position: channels.applied_state().position,
+            last_seen,
             reconnected: Some(Arc::clone(&reconnected)),
             changes,
         };
-        let saves = watch::Sender::new(None);
-        let durable = watch::Sender::new(channels.applied());
-        let swapped = watch::Sender::new(());
+        let to_save = watch::Sender::new(None);
+        let saved = watch::Sender::new(channels.applied_state());
+        let table_swapped = watch::Sender::new(());
         let until_drained = |name, task: futures_util::future::BoxFuture<'static, ()>| {
             drop(tasks.spawn(name, tasks.draining().clone().run_until_cancelled_owned(task)));
         };
-        until_drained("feed", Box::pin(listener.run()));
-        until_drained("save", Box::pin(save::run(follower.disk.clone(), saves.subscribe(), durable.clone())));
-        let (upstream, draining) = (follower.upstream.clone(), tasks.draining().clone());
-        drop(tasks.spawn("report", report::run(upstream, follower.url, durable.subscribe(), reconnected, draining)));
-        let prefetcher = prefetch::Prefetcher {
-            upstream: follower.upstream.clone(),
-            disk: follower.disk.clone(),
-            table: Arc::clone(&follower.table),
-            clock: follower.clock.clone(),
+        until_drained("feed", Box::pin(subscriber.run()));
+        until_drained("save", Box::pin(apply::save(store.clone(), to_save.subscribe(), saved.clone())));
+        let report = report::run(upstream.clone(), url, saved.subscribe(), reconnected, tasks.draining().clone());
+        drop(tasks.spawn("report", report));
+        let prefetch = prefetch::PrefetchTask {
+            upstream: upstream.clone(),
+            store: store.clone(),
+            table: Arc::clone(&table),
+            clock: clock.clone(),
         };
-        until_drained("prefetch", Box::pin(prefetcher.run(swapped.subscribe())));
-        let applier = Applier {
-            channels,
-            manifests: manifests::Manifests::new(follower.upstream, follower.disk, tasks.clone()),
-            table: follower.table,
-            applied,
-            saves,
-            swapped,
-            clock: follower.clock,
-            metrics: follower.metrics,
-        };
-        until_drained("apply", Box::pin(applier.run(changes_received)));
+        until_drained("prefetch", Box::pin(prefetch.run(table_swapped.subscribe())));
+        let manifests = manifests::ManifestFetches::new(upstream, store, tasks.clone());
+        let apply = ApplyTask { channels, manifests, table, applied, to_save, table_swapped, clock, metrics };
+        until_drained("apply", Box::pin(apply.run(changes_received)));
     }
 }

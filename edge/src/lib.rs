@@ -1,4 +1,4 @@
-//! Verge's edge: follows an origin, keeps what it needs, and serves it to readers.
+//! Verge's edge: follows the change feed of an origin, caches what it needs, and serves it to readers.
 //!
 //! ```text
 //! origin ──feed──► follow ──► table ──────┐
@@ -9,8 +9,8 @@
 //!                             store (disk)
 //! ```
 //!
-//! An [`Edge`] is a value: bound when its ports are open, as many in one process as wanted. It serves what its disk holds
-//! whether or not an origin can be reached, and no byte that does not match its digest.
+//! An [`Edge`] is a value: it is bound when its listeners are open, and several can run in one process. It serves what is on its
+//! disk even if no origin can be reached, and never a byte that does not match its digest.
 
 pub mod config;
 
@@ -23,9 +23,9 @@ mod status;
 mod store;
 mod table;
 #[cfg(test)]
-mod testing;
+mod test_support;
 mod upstream;
 
 pub use config::Config;
 pub use edge::{BindError, Edge};
-pub use status::Applied;
+pub use status::AppliedState;

@@ -1,4 +1,4 @@
-//! `verge-edge`: see `--help`, and `edge.sample.toml`.
+//! The `verge-edge` binary. `edge.sample.toml` explains its configuration.
 
 use std::process::ExitCode;
 

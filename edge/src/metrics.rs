@@ -1,4 +1,4 @@
-//! What is counted. Labels name configured sites only, so nothing a stranger sends makes a series.
+//! Prometheus metrics. Labels hold only the names of configured sites, so that no request can create a series.
 
 mod gauges;
 mod traffic;
@@ -11,7 +11,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 use verge_protocol::SiteName;
 
-pub(crate) use gauges::{Gauges, Levels};
+pub(crate) use gauges::{GaugeValues, Gauges};
 pub(crate) use traffic::{CacheResult, Traffic};
 
 /// The counters of one edge. Clones share them.
@@ -20,22 +20,22 @@ pub(crate) struct Metrics {
     requests: Family<traffic::RequestLabels, Counter>,
     bytes: Family<traffic::SiteLabels, Counter>,
     sites: Arc<Mutex<HashMap<SiteName, Arc<Traffic>>>>,
-    /// Requests that reached no site.
+    /// Counts requests without a site.
     pub(crate) unrouted: Arc<Traffic>,
-    /// Blobs asked of origins.
+    /// Blobs requested from origins.
     pub(crate) upstream_blobs: Counter,
-    /// Requests to origins that failed, whatever they were for.
+    /// Failed requests to origins.
     pub(crate) upstream_failures: Counter,
-    /// Blobs and manifests on disk that did not match their digests.
+    /// Blobs and manifests on disk that did not match their digest.
     pub(crate) corrupt: Counter,
-    /// Blobs dropped from disk to keep the budget.
+    /// Blobs and manifests evicted from disk.
     pub(crate) evicted: Counter,
-    /// Rows that told of something older than what is served.
+    /// Feed rows that were not applied: invalid, or older than what is applied.
     pub(crate) refused_rows: Counter,
 }
 
 impl Metrics {
-    /// Registers everything that is counted.
+    /// Registers the counters.
     pub(crate) fn new(registry: &mut Registry) -> Self {
         let requests = Family::<traffic::RequestLabels, Counter>::default();
         let bytes = Family::<traffic::SiteLabels, Counter>::default();
@@ -46,25 +46,33 @@ impl Metrics {
         };
         registry.register(
             "verge_edge_requests",
-            "Answers by site (empty: no site), status class and cache result",
+            "Responses by site (empty: no site), status class and cache result",
             requests.clone(),
         );
-        registry.register("verge_edge_sent_bytes", "Bytes of bodies handed to connections, by site", bytes.clone());
+        registry.register("verge_edge_sent_bytes", "Response body bytes sent, by site", bytes.clone());
         let unrouted = Arc::new(Traffic::new(None, &requests, &bytes));
         Self {
             unrouted,
             requests,
             bytes,
             sites: Arc::default(),
-            upstream_blobs: counter(registry, "verge_edge_upstream_blobs", "Blobs asked of origins"),
-            upstream_failures: counter(registry, "verge_edge_upstream_failures", "Requests to origins that failed"),
-            corrupt: counter(registry, "verge_edge_corrupt", "Files on disk that did not match their digests"),
-            evicted: counter(registry, "verge_edge_evicted", "Files dropped from disk to keep the budget"),
-            refused_rows: counter(registry, "verge_edge_refused_rows", "Rows older than what is served"),
+            upstream_blobs: counter(registry, "verge_edge_upstream_blobs", "Blobs requested from origins"),
+            upstream_failures: counter(registry, "verge_edge_upstream_failures", "Failed requests to origins"),
+            corrupt: counter(
+                registry,
+                "verge_edge_corrupt_files",
+                "Blobs and manifests on disk that did not match their digest",
+            ),
+            evicted: counter(registry, "verge_edge_evicted_files", "Blobs and manifests evicted from disk"),
+            refused_rows: counter(
+                registry,
+                "verge_edge_refused_rows",
+                "Feed rows not applied because they are invalid or outdated",
+            ),
         }
     }
 
-    /// Where the requests of a configured site are counted: one value for all its channels and releases.
+    /// The counters of a configured site, shared by its channels and releases.
     pub(crate) fn site(&self, site: &SiteName) -> Arc<Traffic> {
         let mut sites = self.sites.lock().unwrap_or_else(PoisonError::into_inner);
         let traffic = || Arc::new(Traffic::new(Some(site), &self.requests, &self.bytes));

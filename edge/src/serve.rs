@@ -1,35 +1,49 @@
 //! Answering readers: one hyper service without a router.
 //!
-//! ```text
-//! framing → host → target → resolve → negotiate → conditional → range → respond
-//!             └──► redirect
-//! ```
+//! A request passes these steps in this order. Each may end it with a response.
 //!
-//! Each step is a file, and each but the last is a function of its arguments. A request whose first blob is in memory is
-//! answered without waiting for anything: one look at the table, three look-ups, one write.
+//! | # | Step | File | Ends the request with |
+//! |---|---|---|---|
+//! | 1 | Check the message framing and the method | `framing.rs` | 400, 413, 405 |
+//! | 2 | Determine the host | `host.rs` | 400 |
+//! | 3 | Answer the health path, on any host | `health.rs` | 200, 503 |
+//! | 4 | Route: look the host up in one snapshot of the table | `table.rs`, `redirect.rs` | 404, 503, 308 |
+//! | 5 | Decode the path | `request_path.rs` | 400 |
+//! | 6 | Resolve the path to a resource of the channel | `resolve.rs`, `asset.rs` | 404 |
+//! | 7 | Build the response head | `response_head.rs` | |
+//! | 7a | – read `Range` | `range.rs` | |
+//! | 7b | – negotiate the content coding | `negotiate.rs` | |
+//! | 7c | – evaluate the preconditions | `conditional.rs` | 412, 304 |
+//! | 7d | – apply the range, if `If-Range` allows it | `conditional.rs`, `range.rs` | 416 |
+//! | 7e | – set the headers of the content | `repr_digest.rs` | |
+//! | 8 | Respond: common headers, then the blobs from the cache | `respond.rs`, `body.rs` | 200, 206, 502, 503 |
+//!
+//! Responses of steps 1 to 6 are made in `builtin_responses.rs`, except that a site's own `404.html` passes steps 7 and 8. Header
+//! names and values that are the same for many responses are in `static_headers.rs`.
+//!
+//! Steps 1 to 7 are synchronous functions of their arguments, and take no lock. A request whose first blob is in memory is
+//! answered without waiting for anything.
 
 mod asset;
 mod body;
+mod builtin_responses;
 mod conditional;
 mod framing;
 mod health;
 mod host;
 mod negotiate;
-mod pages;
-mod plan;
 mod range;
 mod redirect;
 mod repr_digest;
+mod request_path;
 mod resolve;
 mod respond;
-mod stamp;
-mod target;
+mod response_head;
+mod static_headers;
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use futures_util::future::{BoxFuture, Either, Ready, ready};
 use http::{Method, Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -37,112 +51,113 @@ use verge_daemon::Clock;
 use verge_protocol::DomainName;
 use verge_protocol::health::HEALTH_PATH;
 
-use self::body::ReplyBody;
-use self::plan::plan;
-use self::stamp::Stamps;
-use self::target::Target;
-use crate::cache::Blobs;
+use self::body::ResponseBody;
+use self::builtin_responses::BuiltinResponse;
+use self::request_path::RequestPath;
+use self::respond::ResponseFuture;
+use self::response_head::ResponseHead;
+use self::static_headers::CommonHeaders;
+use crate::cache::BlobCache;
 use crate::metrics::{CacheResult, Metrics, Traffic};
-use crate::status::Status;
-use crate::table::{Place, Table};
+use crate::status::ServingStatus;
+use crate::table::{HostEntry, Table};
 
-/// The public listener's service.
+/// The service of the public listeners. Clones share it.
 #[derive(Clone)]
-pub(crate) struct Readers(Arc<Shared>);
+pub(crate) struct ReaderService(Arc<Shared>);
 
 struct Shared {
     table: Arc<ArcSwap<Table>>,
-    blobs: Blobs,
+    blobs: BlobCache,
     clock: Clock,
     base_domains: Vec<DomainName>,
-    status: Status,
-    stamps: Arc<Stamps>,
+    status: ServingStatus,
+    common_headers: Arc<CommonHeaders>,
+    /// Counts requests without a site.
     unrouted: Arc<Traffic>,
 }
 
-/// An answer: at once, or when its first blob is here.
-type Answer = Either<Ready<Response<ReplyBody>>, BoxFuture<'static, Response<ReplyBody>>>;
-
-impl Readers {
+impl ReaderService {
     pub(crate) fn new(
         table: Arc<ArcSwap<Table>>,
-        blobs: Blobs,
+        blobs: BlobCache,
         clock: Clock,
         base_domains: Vec<DomainName>,
-        status: Status,
+        status: ServingStatus,
         metrics: &Metrics,
     ) -> Self {
-        let stamps = Arc::new(Stamps::new(&status.edge));
+        let common_headers = Arc::new(CommonHeaders::new(&status.edge));
         let unrouted = Arc::clone(&metrics.unrouted);
-        Self(Arc::new(Shared { table, blobs, clock, base_domains, status, stamps, unrouted }))
+        Self(Arc::new(Shared { table, blobs, clock, base_domains, status, common_headers, unrouted }))
     }
 }
 
-impl hyper::service::Service<Request<Incoming>> for Readers {
-    type Response = Response<ReplyBody>;
-    type Error = Infallible;
-    type Future = Infallibly;
+impl hyper::service::Service<Request<Incoming>> for ReaderService {
+    type Response = Response<ResponseBody>;
+    type Error = std::convert::Infallible;
+    type Future = ResponseFuture;
 
-    fn call(&self, request: Request<Incoming>) -> Infallibly {
-        Infallibly(self.0.answer(&request))
+    fn call(&self, request: Request<Incoming>) -> ResponseFuture {
+        self.0.answer(&request)
     }
 }
 
 impl Shared {
-    fn answer<B: Body>(&self, request: &Request<B>) -> Answer {
-        let (headers, head) = (request.headers(), request.method() == Method::HEAD);
-        let edges_own = |page: pages::Page, traffic: &Arc<Traffic>| {
-            traffic.answered(page.status(), CacheResult::None);
-            Either::Left(ready(page.response(head, &self.stamps)))
+    fn answer<B: Body>(&self, request: &Request<B>) -> ResponseFuture {
+        let (headers, is_head) = (request.headers(), request.method() == Method::HEAD);
+        let builtin = |response: BuiltinResponse, traffic: &Arc<Traffic>| {
+            traffic.count_response(response.status(), CacheResult::None);
+            ResponseFuture::ready(response.into_response(is_head, &self.common_headers))
         };
 
-        if let Err(refusal) = framing::check(request.method(), headers, request.body().is_end_stream()) {
-            return edges_own(pages::refused(refusal, request.version()), &self.unrouted);
+        // 1. Framing and method.
+        if let Err(error) = framing::check(request.method(), headers, request.body().is_end_stream()) {
+            return builtin(builtin_responses::framing_error(error, request.version()), &self.unrouted);
         }
-        let Ok(host) = host::of(request.uri(), headers, request.version()) else {
-            return edges_own(pages::bad_host(), &self.unrouted);
+        // 2. Host.
+        let Ok(host) = host::parse(request.uri(), headers, request.version()) else {
+            return builtin(builtin_responses::invalid_host(), &self.unrouted);
         };
+        // 3. Health.
         let path = request.uri().path();
         if path == HEALTH_PATH {
-            return edges_own(health::page(&self.status), &self.unrouted);
+            return builtin(health::response(&self.status), &self.unrouted);
         }
-
+        // 4. Route.
         let table = self.table.load();
         let label = self.base_domains.iter().find_map(|base| base.label_of(&host.name));
-        let place = match label {
+        let entry = match label {
             Some(label) => table.label(label),
             None => table.domain(&host.name),
         };
-        let channel = match place {
-            Place::Served(channel) => channel,
-            Place::Coming(traffic) => return edges_own(pages::coming(), traffic.as_ref().unwrap_or(&self.unrouted)),
-            Place::Moved(moved) => {
-                let location = redirect::location(moved.to(), host.port, request.uri());
-                return edges_own(location.map_or_else(pages::bad_path, pages::moved), moved.traffic());
+        let channel = match entry {
+            HostEntry::Served(channel) => channel,
+            HostEntry::Pending(traffic) => {
+                return builtin(builtin_responses::pending(), traffic.as_ref().unwrap_or(&self.unrouted));
             }
-            Place::Empty => return edges_own(pages::unknown_host(headers), &self.unrouted),
+            HostEntry::Redirect(redirect) => {
+                let location = redirect::location(redirect.to(), host.port, request.uri());
+                let response = location.map_or_else(builtin_responses::invalid_path, builtin_responses::redirect);
+                return builtin(response, redirect.traffic());
+            }
+            HostEntry::NotFound => return builtin(builtin_responses::unknown_host(headers), &self.unrouted),
         };
-        let Ok(target) = Target::read(path) else {
-            return edges_own(pages::bad_path(), channel.traffic());
+        // 5. Path.
+        let Ok(path) = RequestPath::parse(path) else {
+            return builtin(builtin_responses::invalid_path(), channel.traffic());
         };
+        // 6. Resolve.
         let destination = || asset::destination(headers);
-        match resolve::resolve(channel, &target, || self.clock.now(), destination) {
-            Ok(found) => respond::respond(plan(&found, headers, head), channel, &self.blobs, &self.stamps),
-            Err(nothing) => {
-                let page = pages::not_found(headers, &target, nothing.by_destination);
-                edges_own(page.of_release(channel.release()), channel.traffic())
+        let resolution = match resolve::resolve(channel, &path, || self.clock.now(), destination) {
+            Ok(resolution) => resolution,
+            Err(unresolved) => {
+                let response = builtin_responses::not_found(headers, &path, unresolved.by_destination);
+                return builtin(response.with_release(channel.release()), channel.traffic());
             }
-        }
-    }
-}
-
-/// A future of hyper's shape. It never fails: what goes wrong is an answer too.
-pub(crate) struct Infallibly(Answer);
-
-impl Future for Infallibly {
-    type Output = Result<Response<ReplyBody>, Infallible>;
-
-    fn poll(mut self: std::pin::Pin<&mut Self>, context: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
-        std::pin::Pin::new(&mut self.0).poll(context).map(Ok)
+        };
+        // 7. Response head: range, negotiation, preconditions.
+        let head = ResponseHead::build(&resolution, headers, is_head);
+        // 8. Respond.
+        respond::respond(head, channel, &self.blobs, &self.common_headers)
     }
 }

@@ -1,4 +1,4 @@
-//! What an edge says of itself.
+//! How far an edge has applied the feed: what its health page, its reports and its metrics say.
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -6,40 +6,40 @@ use verge_daemon::feed::LastSeen;
 use verge_protocol::report::Lag;
 use verge_protocol::{EdgeName, Position};
 
-/// How far an edge serves what the origin says.
+/// How far an edge serves what the feed says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Applied {
-    /// Every row up to here is served, or named in `lagging`. `None` until a whole table was told.
+pub struct AppliedState {
+    /// Every row up to here is served, or named in `lagging`. `None` until the first snapshot is complete.
     pub position: Option<Position>,
-    /// Channels that serve an older release than they should, or none.
+    /// Channels that do not serve their latest release yet.
     pub lagging: Vec<Lag>,
-    /// Channels that were told of.
+    /// Number of channels in the feed.
     pub channels: usize,
-    /// Those of them that answer, with whatever release.
+    /// Number of channels that serve a release, the latest or not.
     pub served: usize,
-    /// Keys that this version cannot read, channels aside: those lag.
+    /// Number of rows that this version cannot read, other than channels, which lag instead.
     pub unknown: usize,
 }
 
-impl Applied {
-    /// Whether readers are better sent here than elsewhere: it was told what there is, and serves some of it, if there is any.
+impl AppliedState {
+    /// Whether readers may be sent here: at least one channel is served, or the feed is known to have none.
     pub fn can_serve(&self) -> bool {
         self.served > 0 || self.position.is_some() && self.channels == 0
     }
 }
 
-/// What health, reports and metrics are made of.
+/// The inputs of health, reports and metrics.
 #[derive(Clone)]
-pub(crate) struct Status {
+pub(crate) struct ServingStatus {
     pub(crate) edge: EdgeName,
-    pub(crate) applied: watch::Receiver<Applied>,
+    pub(crate) applied: watch::Receiver<AppliedState>,
     pub(crate) last_seen: LastSeen,
-    /// Cancelled when no more readers should be sent here.
+    /// Cancelled when draining begins.
     pub(crate) draining: CancellationToken,
 }
 
-impl Status {
-    /// Whether it has anything to serve, however old.
+impl ServingStatus {
+    /// See [`AppliedState::can_serve`].
     pub(crate) fn can_serve(&self) -> bool {
         self.applied.borrow().can_serve()
     }

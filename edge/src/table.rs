@@ -1,10 +1,10 @@
-//! What is served, as one value: a request sees one table from beginning to end, so never parts of two releases.
+//! What this edge serves, as one immutable value: a request reads one table throughout, so an answer never mixes two releases.
 //!
-//! Header values are made here, when a table is built, so that answering a request only copies pointers.
+//! Header values are made when a table is built, so that answering a request only copies pointers.
 
+mod blob_priority;
 mod channel;
-mod needs;
-mod place;
+mod host_entry;
 mod resource;
 mod resources;
 
@@ -16,66 +16,66 @@ use verge_protocol::{DomainName, SiteName};
 
 use crate::metrics::Traffic;
 
+pub(crate) use blob_priority::{Priority, ReferencedBlob, ReferencedBlobs};
 pub(crate) use channel::Channel;
-pub(crate) use needs::{Class, Need, Needs};
-pub(crate) use place::{Moved, Place};
+pub(crate) use host_entry::{DomainRedirect, HostEntry};
 pub(crate) use resource::{Representation, Resource};
 pub(crate) use resources::Resources;
 
-/// Every channel with a release, by the label under a base domain at which it answers, and every domain. The default is that
-/// of an edge that has been told nothing yet.
+/// Every host that this edge answers for: channels by their label under a base domain, and custom domains by name. The default
+/// is the table of an edge that has never received a snapshot of the feed.
 #[derive(Default)]
 pub(crate) struct Table {
-    labels: HashMap<Box<str>, Place>,
-    domains: HashMap<Box<str>, Place>,
-    /// Whether what is in neither is nobody's.
-    told: bool,
+    labels: HashMap<Box<str>, HostEntry>,
+    domains: HashMap<Box<str>, HostEntry>,
+    /// Whether a host in neither map is known not to exist.
+    is_complete: bool,
 }
 
 impl Table {
-    /// The table of an edge that was told of `served` and `coming`, and, if it was `told` all there is, of no others.
-    pub(crate) fn of(
+    /// A table of `served` and `pending` channels. `is_complete` tells whether they are all channels there are.
+    pub(crate) fn new(
         served: impl Iterator<Item = Channel>,
-        coming: impl Iterator<Item = (HostLabel, Arc<Traffic>)>,
-        told: bool,
+        pending: impl Iterator<Item = (HostLabel, Arc<Traffic>)>,
+        is_complete: bool,
     ) -> Self {
-        let label = |label: &HostLabel| label.to_string().into_boxed_str();
-        let served = served.map(|channel| (label(channel.label()), Place::Served(Arc::new(channel))));
-        let coming = coming.map(|(at, traffic)| (label(&at), Place::Coming(Some(traffic))));
-        Self { labels: served.chain(coming).collect(), domains: HashMap::new(), told }
+        let key = |label: &HostLabel| label.to_string().into_boxed_str();
+        let served = served.map(|channel| (key(channel.label()), HostEntry::Served(Arc::new(channel))));
+        let pending = pending.map(|(label, traffic)| (key(&label), HostEntry::Pending(Some(traffic))));
+        Self { labels: served.chain(pending).collect(), domains: HashMap::new(), is_complete }
     }
 
-    /// From now on `domain` is what `site` itself is: where that has nothing, nothing is here.
-    pub(crate) fn show(&mut self, domain: &DomainName, site: &SiteName) {
+    /// Makes `domain` answer as the live channel of `site` does. Does nothing if the site has none.
+    pub(crate) fn add_domain(&mut self, domain: &DomainName, site: &SiteName) {
         // The label of a site's live channel is the site's name.
-        if let Some(place) = self.labels.get(site.as_str()) {
-            self.domains.insert(domain.as_str().into(), place.clone());
+        if let Some(entry) = self.labels.get(site.as_str()) {
+            self.domains.insert(domain.as_str().into(), entry.clone());
         }
     }
 
-    /// From now on whoever comes to `domain` is sent on.
-    pub(crate) fn forward(&mut self, domain: &DomainName, moved: Moved) {
-        self.domains.insert(domain.as_str().into(), Place::Moved(Arc::new(moved)));
+    /// Makes `domain` redirect to another domain.
+    pub(crate) fn add_redirect(&mut self, domain: &DomainName, redirect: DomainRedirect) {
+        self.domains.insert(domain.as_str().into(), HostEntry::Redirect(Arc::new(redirect)));
     }
 
-    /// What is at `label` under a base domain. It is in lowercase.
-    pub(crate) fn label(&self, label: &str) -> &Place {
-        self.labels.get(label).unwrap_or_else(|| self.elsewhere())
+    /// The entry of a label directly under a base domain. `label` is in lowercase.
+    pub(crate) fn label(&self, label: &str) -> &HostEntry {
+        self.labels.get(label).unwrap_or_else(|| self.default_entry())
     }
 
-    /// What is at the host `name`, which is not right below a base domain. It is in lowercase.
-    pub(crate) fn domain(&self, name: &str) -> &Place {
-        self.domains.get(name).unwrap_or_else(|| self.elsewhere())
+    /// The entry of a host that is not directly under a base domain. `name` is in lowercase.
+    pub(crate) fn domain(&self, name: &str) -> &HostEntry {
+        self.domains.get(name).unwrap_or_else(|| self.default_entry())
     }
 
-    fn elsewhere(&self) -> &'static Place {
-        static EMPTY: Place = Place::Empty;
-        static UNKNOWN: Place = Place::Coming(None);
-        if self.told { &EMPTY } else { &UNKNOWN }
+    fn default_entry(&self) -> &'static HostEntry {
+        static NOT_FOUND: HostEntry = HostEntry::NotFound;
+        static PENDING: HostEntry = HostEntry::Pending(None);
+        if self.is_complete { &NOT_FOUND } else { &PENDING }
     }
 
-    /// Every channel, in no order.
+    /// Every served channel, in no particular order.
     pub(crate) fn channels(&self) -> impl Iterator<Item = &Arc<Channel>> {
-        self.labels.values().filter_map(Place::served)
+        self.labels.values().filter_map(HostEntry::served)
     }
 }

@@ -1,51 +1,56 @@
-//! The origins, as an edge asks them. They are tried in order; what they answer is verified before anybody sees it.
+//! Requests to the origins, which are tried in order. Manifests and blobs are verified before callers get them.
 
-mod fetch;
-
+use bytes::BytesMut;
 use futures_util::FutureExt as _;
+use reqwest::Response;
+use verge_daemon::error_chain;
 use verge_daemon::origins::{OriginError, OriginUrl, Origins};
-use verge_protocol::Digest;
 use verge_protocol::api::BlobsRequest;
 use verge_protocol::compression::DecompressError;
 use verge_protocol::manifest::ManifestError;
-use verge_protocol::pack::PackError;
+use verge_protocol::pack::{Decoder, Frame, PackError};
 use verge_protocol::report::EdgeReport;
+use verge_protocol::{Blob, Digest, Manifest, compression};
 
-pub(crate) use self::fetch::Pack;
 use crate::metrics::Metrics;
 
-/// Asks the origins. Clones share connections.
+/// Maximum size of a manifest in bytes, compressed and decompressed: enough for a hundred thousand files with long names and
+/// several encodings.
+const MAX_COMPRESSED_MANIFEST: usize = 64 << 20;
+const MAX_MANIFEST: usize = 256 << 20;
+
+/// A client of the origins. Clones share connections.
 #[derive(Clone)]
 pub(crate) struct Upstream {
     origins: Origins,
     metrics: Metrics,
 }
 
-/// Why an origin did not give what it was asked for.
+/// Why an origin did not send what was requested.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UpstreamError {
-    /// It could not be asked, or refused.
+    /// It could not be reached, or did not answer with success.
     #[error(transparent)]
     Origin(#[from] OriginError),
-    /// It sent something that is no pack, or was cut short.
-    #[error("the origin's pack cannot be read")]
+    /// It sent an invalid or truncated pack.
+    #[error("invalid pack from the origin")]
     Pack(#[from] PackError),
-    /// It sent another blob, or says that it does not hold this one.
-    #[error("the origin does not give blob {0}")]
-    Missing(Digest),
-    /// It sent more than anything sensible has.
-    #[error("the origin's answer is longer than {0} bytes")]
-    TooLong(usize),
-    /// What it sent does not unpack.
-    #[error("the origin's manifest does not unpack")]
+    /// It sent another blob, or does not have this one.
+    #[error("the origin did not send blob {0}")]
+    MissingBlob(Digest),
+    /// It sent more than [`MAX_COMPRESSED_MANIFEST`].
+    #[error("the origin's manifest is larger than {0} bytes")]
+    ManifestTooLarge(usize),
+    /// It sent a manifest that cannot be decompressed.
+    #[error("failed to decompress the origin's manifest")]
     Compression(#[from] DecompressError),
-    /// What it sent is another manifest, or none.
-    #[error("the origin's manifest is not the one asked for")]
+    /// It sent another manifest, or an invalid one.
+    #[error("invalid manifest from the origin")]
     Manifest(#[from] ManifestError),
 }
 
 impl UpstreamError {
-    /// Whether it is about reaching the origin rather than about what it answers.
+    /// Whether the origin could not be reached, as opposed to a wrong answer.
     pub(crate) fn is_unreachable(&self) -> bool {
         match self {
             Self::Origin(error) => error.is_unreachable(),
@@ -56,17 +61,16 @@ impl UpstreamError {
 }
 
 impl Upstream {
-    /// What an edge asks of `origins`.
     pub(crate) fn new(origins: Origins, metrics: Metrics) -> Self {
         Self { origins, metrics }
     }
 
-    /// Whom it asks.
+    /// The origins that it asks.
     pub(crate) fn origins(&self) -> &Origins {
         &self.origins
     }
 
-    /// Tells the first origin that listens what this edge serves.
+    /// Reports to the first origin that accepts it.
     pub(crate) async fn report(&self, report: &EdgeReport) -> Result<(), OriginError> {
         let attempt = |origin| {
             let request = self.origins.post(origin, "v1/edges/report").json(report);
@@ -75,15 +79,86 @@ impl Upstream {
         self.origins.first(attempt).await
     }
 
-    /// Asks the first origin that answers for blobs; those that are kept are the caller's to count.
-    pub(crate) async fn pack(&self, digests: &[Digest]) -> Result<Pack, UpstreamError> {
+    /// Requests blobs from the first origin that answers. Blobs that it lacks are frames of the pack, not errors.
+    pub(crate) async fn pack(&self, digests: &[Digest]) -> Result<PackReader, UpstreamError> {
         self.origins.first(|origin| self.pack_from(origin, digests).boxed()).await
     }
 
-    async fn pack_from(&self, origin: &OriginUrl, digests: &[Digest]) -> Result<Pack, UpstreamError> {
+    async fn pack_from(&self, origin: &OriginUrl, digests: &[Digest]) -> Result<PackReader, UpstreamError> {
         self.metrics.upstream_blobs.inc_by(digests.len() as u64);
-        let wanted = BlobsRequest { digests: digests.to_vec() };
-        let request = self.origins.post(origin, "v1/blobs").json(&wanted);
-        Ok(Pack::new(self.origins.send(request).await?))
+        let blobs = BlobsRequest { digests: digests.to_vec() };
+        let request = self.origins.post(origin, "v1/blobs").json(&blobs);
+        Ok(PackReader { response: self.origins.send(request).await?, decoder: Decoder::default() })
+    }
+
+    /// Fetches one blob. An origin that sends something else is skipped like one that is unreachable. A single origin is asked
+    /// twice if its answer was cut or garbled in transit, but once if it does not have the blob.
+    pub(crate) async fn blob(&self, digest: Digest) -> Result<Blob, UpstreamError> {
+        let attempt = |origin| async move { single(self.pack_from(origin, &[digest]).await?, digest).await }.boxed();
+        let fetch = || self.origins.first(attempt);
+        match fetch().await {
+            Err(
+                error @ (UpstreamError::Origin(OriginError::Unreachable { .. } | OriginError::Truncated(_))
+                | UpstreamError::Pack(_)),
+            ) if self.origins.urls().len() == 1 => {
+                tracing::debug!(%digest, error = %error_chain(&error), "failed to fetch a blob: retrying once");
+                fetch().await
+            }
+            result => result,
+        }
+    }
+
+    /// Fetches a manifest: its canonical bytes, and the manifest parsed from them.
+    pub(crate) async fn manifest(&self, id: Digest) -> Result<(Vec<u8>, Manifest), UpstreamError> {
+        self.origins.first(|origin| self.manifest_from(origin, id).boxed()).await
+    }
+
+    async fn manifest_from(&self, origin: &OriginUrl, id: Digest) -> Result<(Vec<u8>, Manifest), UpstreamError> {
+        let request = self.origins.get(origin, &format!("v1/manifests/{id}"));
+        let mut response = self.origins.send(request).await?;
+        let mut compressed = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(OriginError::from)? {
+            compressed.extend_from_slice(&chunk);
+            if compressed.len() > MAX_COMPRESSED_MANIFEST {
+                return Err(UpstreamError::ManifestTooLarge(MAX_COMPRESSED_MANIFEST));
+            }
+        }
+        let bytes = compression::decompress(&compressed, MAX_MANIFEST)?;
+        let manifest = Manifest::verify(id, &bytes)?;
+        Ok((bytes, manifest))
+    }
+}
+
+/// A pack that is being received.
+pub(crate) struct PackReader {
+    response: Response,
+    decoder: Decoder,
+}
+
+impl PackReader {
+    /// The next frame; `None` at the end of a complete pack. After an error the pack is unusable.
+    pub(crate) async fn next(&mut self) -> Result<Option<Frame>, UpstreamError> {
+        loop {
+            if let Some(frame) = self.decoder.next_frame()? {
+                return Ok(Some(frame));
+            }
+            let Some(chunk) = self.response.chunk().await.map_err(OriginError::from)? else {
+                self.decoder.finish()?;
+                return Ok(None);
+            };
+            self.decoder.push(&chunk);
+        }
+    }
+}
+
+/// The only blob of a pack. Does not wait for the end of the pack: the blob is verified already.
+async fn single(mut pack: PackReader, digest: Digest) -> Result<Blob, UpstreamError> {
+    match pack.next().await? {
+        Some(Frame::Blob(blob)) if blob.digest() == digest => {
+            // Read the end if it has arrived already, so that the connection can be reused.
+            let _ = pack.next().now_or_never();
+            Ok(blob)
+        }
+        _ => Err(UpstreamError::MissingBlob(digest)),
     }
 }

@@ -1,16 +1,16 @@
-//! The edge over HTTP, between a small real origin and readers.
+//! The edge over HTTP, between a fake origin and readers.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
 
 mod it {
-    mod cold;
+    mod change_feed;
+    mod cold_cache;
     mod domains;
-    mod following;
-    mod heads;
+    mod fake_origin;
+    mod http_rules;
     mod listeners;
     mod offline;
-    mod origin;
-    mod rules;
-    mod site;
+    mod release;
+    mod response_heads;
     mod world;
 }

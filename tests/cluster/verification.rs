@@ -34,7 +34,7 @@ async fn a_flipped_byte_on_an_edges_disk_is_never_served() {
         let bytes = if coding == "identity" { answer.text() == page } else { answer.body[..2] == [0x1f, 0x8b] };
         assert!(bytes, "{coding}: {} bytes", answer.body.len());
     }
-    assert!(world.edge_metric(0, "verge_edge_corrupt_total").await >= 1.0);
+    assert!(world.edge_metric(0, "verge_edge_corrupt_files_total").await >= 1.0);
     world.stop().await;
 }
 

@@ -3,18 +3,19 @@
 use moka::sync::Cache;
 use verge_protocol::{Blob, Digest};
 
-/// What an entry costs beside its bytes: key, hash table, access lists.
-const OVERHEAD: u32 = 200;
+/// Estimated memory per entry beside the blob: key, hash table, access lists. In bytes.
+const ENTRY_OVERHEAD: u32 = 200;
 
-/// Blobs by digest, weighed in bytes. What is asked for often stays longest (`TinyLFU`).
+/// Blobs by digest, bounded in bytes, evicted by `TinyLFU`.
 ///
-/// moka drops in batches, so it may be over its bound for a moment.
+/// moka evicts in batches, so the bound may be exceeded for a moment.
 pub(super) struct Memory(Cache<Digest, Blob>);
 
 impl Memory {
     pub(super) fn new(bytes: u64) -> Self {
-        let weigh =
-            |_: &Digest, blob: &Blob| u32::try_from(blob.bytes().len()).unwrap_or(u32::MAX).saturating_add(OVERHEAD);
+        let weigh = |_: &Digest, blob: &Blob| {
+            u32::try_from(blob.bytes().len()).unwrap_or(u32::MAX).saturating_add(ENTRY_OVERHEAD)
+        };
         Self(Cache::builder().max_capacity(bytes).weigher(weigh).build())
     }
 
@@ -26,7 +27,7 @@ impl Memory {
         self.0.insert(blob.digest(), blob);
     }
 
-    /// Bytes of all blobs, with what they cost beside.
+    /// Bytes of all blobs, overhead included.
     pub(super) fn bytes(&self) -> u64 {
         self.0.weighted_size()
     }
@@ -37,10 +38,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_bound_is_in_bytes() {
+    fn memory_beyond_its_bound_in_bytes_evicts() {
         let memory = Memory::new(100_000);
-        for at in 0..100_u8 {
-            memory.insert(Blob::of(vec![at; 10_000].into()).unwrap());
+        for number in 0..100_u8 {
+            memory.insert(Blob::of(vec![number; 10_000].into()).unwrap());
         }
         memory.0.run_pending_tasks();
         assert!(memory.bytes() <= 100_000, "{}", memory.bytes());

@@ -1,4 +1,4 @@
-//! The configuration file as written.
+//! The configuration file, before validation.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,10 +13,10 @@ use verge_protocol::{DomainName, EdgeName};
 
 use super::{ByteSize, Config, OriginUrl};
 
-/// What a configuration file holds. A field that is not listed here is an error.
+/// The fields of a configuration file. Unknown fields are errors.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "`edge.sample.toml` explains every setting, and `Config` what each comes to")]
+#[expect(missing_docs, reason = "`edge.sample.toml` and `Config` explain every setting")]
 pub struct RawConfig {
     pub name: EdgeName,
     pub origins: Vec<String>,
@@ -35,14 +35,14 @@ pub struct RawConfig {
     pub insecure: bool,
 }
 
-/// Why a configuration that could be read is still wrong.
+/// Why a configuration is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The origins, or the token.
+    /// The origins or the token.
     #[error(transparent)]
     Origins(#[from] OriginSettingsError),
-    /// The public URL is no URL.
-    #[error("`url` is not a URL of a web server: `{0}`")]
+    /// The public URL.
+    #[error("invalid `url` `{0}`: expected http://host[:port] or https://host[:port]")]
     Url(String),
 }
 
@@ -81,7 +81,7 @@ impl TryFrom<RawConfig> for Config {
 mod tests {
     use super::*;
 
-    const LEAST: &str = r#"
+    const MINIMAL: &str = r#"
         name = "fra-1"
         origins = ["https://origin.example"]
         token = "vrg_x"
@@ -92,7 +92,7 @@ mod tests {
     "#;
 
     fn config(more: &str) -> Result<Config, String> {
-        read(&format!("{LEAST}\n{more}"))
+        read(&format!("{MINIMAL}\n{more}"))
     }
 
     fn read(text: &str) -> Result<Config, String> {
@@ -101,21 +101,21 @@ mod tests {
     }
 
     #[test]
-    fn the_sample_is_a_configuration() {
+    fn sample_file_is_valid_and_its_comments_give_the_defaults() {
         let sample = include_str!("../../edge.sample.toml").replace("token_file = ", "token = ");
         let raw: RawConfig = toml::from_str(&sample).unwrap();
         let config = Config::try_from(raw).unwrap();
         assert_eq!((config.name.as_str(), config.lame_duck.as_secs()), ("fra-1", 75));
-        // What stands there as a comment is what holds without it.
+        // A setting that is commented out shows its default.
         assert!(sample.contains("\n# memory_cache = \"128MiB\"\n") && config.memory_cache == ByteSize(128 << 20));
         assert!(sample.contains("\n# disk_cache = \"10GiB\"\n") && config.disk_cache == ByteSize(10 << 30));
         assert!(sample.contains("\n# drain_timeout_seconds = 30\n") && config.drain_timeout == Duration::from_secs(30));
     }
 
     #[test]
-    fn what_is_set_is_taken() {
+    fn optional_settings_when_set_override_defaults() {
         let config = config(
-            "memory_cache = \"1GiB\"\nshutdown_delay_seconds = 9\ndrain_seconds = 5\nurl = \"http://203.0.113.7\"",
+            "memory_cache = \"1GiB\"\nlame_duck_seconds = 9\ndrain_timeout_seconds = 5\nurl = \"http://203.0.113.7\"",
         )
         .unwrap();
         assert_eq!(config.memory_cache, ByteSize(1 << 30));
@@ -124,9 +124,9 @@ mod tests {
     }
 
     #[test]
-    fn readers_come_in_at_one_address_or_at_several() {
+    fn listen_takes_one_address_or_a_list() {
         let listening = |listen: &str| {
-            let config = read(&LEAST.replace("\n        listen = \"127.0.0.1:0\"", &format!("\nlisten = {listen}")))?;
+            let config = read(&MINIMAL.replace("\n        listen = \"127.0.0.1:0\"", &format!("\nlisten = {listen}")))?;
             Ok::<_, String>(config.listen.iter().map(|listen| format!("{listen:?}")).collect::<Vec<_>>())
         };
         assert_eq!(listening("\"[::]:80\"").unwrap(), ["[::]:80"]);
@@ -139,9 +139,9 @@ mod tests {
     }
 
     #[test]
-    fn sites_hang_below_one_domain_or_several() {
+    fn base_domain_takes_one_domain_or_a_list() {
         let below = |domains: &str| {
-            let text = LEAST.replace("base_domain = \"localhost\"", &format!("base_domain = {domains}"));
+            let text = MINIMAL.replace("base_domain = \"localhost\"", &format!("base_domain = {domains}"));
             let config = read(&text)?;
             Ok::<_, String>(config.base_domains.iter().map(ToString::to_string).collect::<Vec<_>>())
         };
@@ -152,16 +152,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn invalid_setting_is_named_in_the_error() {
         let wrong = |more: &str| config(more).unwrap_err();
         assert!(wrong("memory = 1").contains("unknown field `memory`"));
-        assert!(wrong("disk_cache = \"lots\"").contains("`lots` is not a size"));
-        assert!(wrong("url = \"fra-1\"").contains("`url` is not a URL"));
+        assert!(wrong("disk_cache = \"lots\"").contains("invalid size `lots`"));
+        assert!(wrong("url = \"fra-1\"").contains("invalid `url` `fra-1`"));
         assert!(wrong("token_file = \"x\"").contains("both set"));
     }
 
     #[test]
-    fn no_secret_is_shown() {
+    fn debug_output_hides_the_token() {
         assert!(!format!("{:#?}", config("").unwrap()).contains("vrg_x"));
     }
 }

@@ -1,4 +1,4 @@
-//! The task that turns what is heard and what is fetched into the table that is served.
+//! The task that applies changes and manifests to the table that is served, and the task that saves the result.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,78 +8,105 @@ use tokio::sync::{mpsc, watch};
 use verge_daemon::Clock;
 use verge_daemon::feed::Change;
 
-use super::channels::{Channels, Notice};
-use super::manifests::{Manifests, Outcome};
-use super::save::Save;
+use super::channels::Channels;
+use super::channels::ingest::IngestEvent;
+use super::manifests::{FetchResult, ManifestFetches};
 use crate::metrics::Metrics;
-use crate::status::Applied;
+use crate::status::AppliedState;
+use crate::store::{SavedState, Store};
 use crate::table::Table;
 
-/// How often to look at the clock although nothing was told.
-const LOOK_AGAIN: Duration = Duration::from_mins(1);
+/// How often to check for expired inherited releases while nothing else happens.
+const EXPIRY_CHECK_INTERVAL: Duration = Duration::from_mins(1);
 
-pub(super) struct Applier {
+pub(super) struct ApplyTask {
     pub(super) channels: Channels,
-    pub(super) manifests: Manifests,
+    pub(super) manifests: ManifestFetches,
     pub(super) table: Arc<ArcSwap<Table>>,
-    pub(super) applied: watch::Sender<Applied>,
-    pub(super) saves: watch::Sender<Option<Save>>,
-    /// Told each time the table was swapped.
-    pub(super) swapped: watch::Sender<()>,
+    pub(super) applied: watch::Sender<AppliedState>,
+    /// The state to be saved by [`save`].
+    pub(super) to_save: watch::Sender<Option<Unsaved>>,
+    /// Notified after each swap of the table.
+    pub(super) table_swapped: watch::Sender<()>,
     pub(super) clock: Clock,
     pub(super) metrics: Metrics,
 }
 
-impl Applier {
-    /// Takes changes and manifests as they come, until no change can come any more.
+/// A state to be saved, and how far it is applied.
+#[derive(Debug, Clone)]
+pub(super) struct Unsaved {
+    state: SavedState,
+    applied: AppliedState,
+}
+
+impl ApplyTask {
+    /// Applies changes and manifests until the channel of changes is closed.
     pub(super) async fn run(mut self, mut changes: mpsc::Receiver<Change>) {
-        self.settle();
+        self.update();
         loop {
             tokio::select! {
                 change = changes.recv() => match change {
-                    Some(change) => self.notice(change),
+                    Some(change) => self.apply(change),
                     None => return,
                 },
-                outcome = self.manifests.next() => match outcome {
-                    Outcome::Held(resources) => self.channels.hold(resources),
-                    Outcome::Failed(id, reason) => self.channels.fail(id, reason),
+                result = self.manifests.next() => match result {
+                    FetchResult::Fetched(resources) => self.channels.add_manifest(resources),
+                    FetchResult::Failed(id, reason) => self.channels.record_failure(id, reason),
                 },
-                // What is inherited expires without a word from anybody.
-                () = tokio::time::sleep(LOOK_AGAIN) => {}
+                () = tokio::time::sleep(EXPIRY_CHECK_INTERVAL) => {}
             }
-            self.settle();
+            self.update();
         }
     }
 
-    fn notice(&mut self, change: Change) {
-        for notice in self.channels.apply(change) {
-            match notice {
-                Notice::Unknown(key) => tracing::warn!(key, "a key of a kind that this version does not know: skipped"),
-                Notice::Refused(key, reason) => {
+    fn apply(&mut self, change: Change) {
+        for event in self.channels.apply(change) {
+            match event {
+                IngestEvent::UnknownKey(key) => {
+                    tracing::warn!(key, "a feed row has a key that this version does not know: ignored");
+                }
+                IngestEvent::Refused(key, reason) => {
                     self.metrics.refused_rows.inc();
-                    tracing::error!(key, reason, "a row cannot be followed: serving what was there before");
+                    tracing::error!(key, reason, "a feed row was refused: the previous one stays in effect");
                 }
             }
         }
     }
 
-    fn settle(&mut self) {
+    fn update(&mut self) {
         let now = self.clock.now();
         self.channels.prune(now);
-        if self.channels.settle() {
-            self.table.store(Arc::new(self.channels.table(|site| self.metrics.site(site))));
-            self.swapped.send_replace(());
+        if self.channels.advance() {
+            self.table.store(Arc::new(self.channels.build_table(|site| self.metrics.site(site))));
+            self.table_swapped.send_replace(());
         }
-        self.manifests.want(self.channels.needed(now), &self.channels.wanted(now));
-        let applied = self.channels.applied();
+        self.manifests.set_wanted(self.channels.referenced_manifests(now), &self.channels.missing_manifests(now));
+        let applied = self.channels.applied_state();
         if *self.applied.borrow() != applied {
             tracing::info!(
                 position = applied.position.map(|position| position.to_string()),
                 lagging = applied.lagging.len(),
-                "applied"
+                "applied changes"
             );
-            self.saves.send_replace(Some(Save { saved: self.channels.saved(), applied: applied.clone() }));
+            let state = self.channels.to_saved_state();
+            self.to_save.send_replace(Some(Unsaved { state, applied: applied.clone() }));
             self.applied.send_replace(applied);
         }
+    }
+}
+
+/// Saves each state, or only the latest where they come faster than the disk takes them, and publishes it to `saved` afterwards.
+/// So what is reported survives a crash. If the disk fails, the state is published all the same, since it is served.
+pub(super) async fn save(
+    store: Store,
+    mut to_save: watch::Receiver<Option<Unsaved>>,
+    saved: watch::Sender<AppliedState>,
+) {
+    while to_save.changed().await.is_ok() {
+        let Some(Unsaved { state, applied }) = to_save.borrow_and_update().clone() else { continue };
+        if let Some(Err(error)) = store.run_blocking(move |store| store.save_state(&state)).await {
+            tracing::error!(%error, "failed to save the state: a restart would continue from an older one");
+        }
+        saved.send_replace(applied);
     }
 }

@@ -1,4 +1,4 @@
-//! Getting manifests: from disk, else from an origin, for as long as they are wanted.
+//! Getting manifests, from disk or else from an origin, until they have arrived or are no longer wanted.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -8,116 +8,117 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use verge_daemon::{Backoff, Tasks, error_chain};
 use verge_protocol::Digest;
 
-use crate::store::{Disk, Store};
+use crate::store::{BlockingStore, Store};
 use crate::table::Resources;
 use crate::upstream::Upstream;
 
-/// Manifests fetched at once: each may be large, and is in memory whole.
-const FETCHES_MOST: usize = 4;
+/// Concurrent fetches: a manifest may be large, and is held in memory as a whole.
+const MAX_CONCURRENT: usize = 4;
 
-/// What became of a manifest.
-pub(super) enum Outcome {
-    /// It is here.
-    Held(Arc<Resources>),
-    /// Not this time, and why. It is being tried again.
+/// The result of one attempt to get a manifest.
+pub(super) enum FetchResult {
+    /// The manifest.
+    Fetched(Arc<Resources>),
+    /// Why the attempt failed. Another one follows.
     Failed(Digest, String),
 }
 
-/// The fetches under way.
-pub(super) struct Manifests {
-    shared: Shared,
+/// The manifests that are being fetched.
+pub(super) struct ManifestFetches {
+    fetcher: Fetcher,
     tasks: Tasks,
-    /// Dropping a guard ends its fetch.
-    fetches: HashMap<Digest, DropGuard>,
-    outcomes: mpsc::Receiver<Outcome>,
+    /// Dropping a guard cancels the fetch.
+    in_flight: HashMap<Digest, DropGuard>,
+    results: mpsc::Receiver<FetchResult>,
 }
 
 #[derive(Clone)]
-struct Shared {
+struct Fetcher {
     upstream: Upstream,
-    disk: Disk,
-    slots: Arc<Semaphore>,
-    tell: mpsc::Sender<Outcome>,
+    store: Store,
+    permits: Arc<Semaphore>,
+    results: mpsc::Sender<FetchResult>,
 }
 
-/// Those of `ids` that the disk holds whole.
-pub(super) fn on_disk(store: &Store, ids: &[Digest]) -> Vec<Arc<Resources>> {
+/// Those of the manifests `ids` that are on disk and not corrupt.
+pub(super) fn load(store: &BlockingStore, ids: &[Digest]) -> Vec<Arc<Resources>> {
     let read = |id: &Digest| Some(Arc::new(Resources::new(*id, store.manifest(*id)?)));
     ids.iter().filter_map(read).collect()
 }
 
-impl Manifests {
-    pub(super) fn new(upstream: Upstream, disk: Disk, tasks: Tasks) -> Self {
-        let (tell, outcomes) = mpsc::channel(16);
-        let slots = Arc::new(Semaphore::new(FETCHES_MOST));
-        Self { shared: Shared { upstream, disk, slots, tell }, tasks, fetches: HashMap::new(), outcomes }
+impl ManifestFetches {
+    pub(super) fn new(upstream: Upstream, store: Store, tasks: Tasks) -> Self {
+        let (sender, results) = mpsc::channel(16);
+        let permits = Arc::new(Semaphore::new(MAX_CONCURRENT));
+        let fetcher = Fetcher { upstream, store, permits, results: sender };
+        Self { fetcher, tasks, in_flight: HashMap::new(), results }
     }
 
-    /// Fetches exactly `ids` from now on: starts what is not under way, ends what is no longer wanted. The disk keeps those
-    /// that are `needed`.
-    pub(super) fn want(&mut self, needed: HashSet<Digest>, ids: &[Digest]) {
-        self.shared.disk.follow(needed);
-        let wanted: HashSet<&Digest> = ids.iter().collect();
-        self.fetches.retain(|id, _| wanted.contains(id));
-        for id in ids {
-            let (tasks, shared) = (&self.tasks, &self.shared);
-            self.fetches.entry(*id).or_insert_with(|| {
-                let ended = CancellationToken::new();
+    /// Fetches exactly the manifests `missing` from now on, and cancels all other fetches. `referenced` manifests are pinned on
+    /// disk.
+    pub(super) fn set_wanted(&mut self, referenced: HashSet<Digest>, missing: &[Digest]) {
+        self.fetcher.store.pin_manifests(referenced);
+        let wanted: HashSet<&Digest> = missing.iter().collect();
+        self.in_flight.retain(|id, _| wanted.contains(id));
+        for id in missing {
+            let (tasks, fetcher) = (&self.tasks, &self.fetcher);
+            self.in_flight.entry(*id).or_insert_with(|| {
+                let cancelled = CancellationToken::new();
                 let draining = tasks.draining().clone();
-                let fetch = shared.clone().fetch(*id);
-                let until_unwanted = ended.clone().run_until_cancelled_owned(fetch);
-                drop(tasks.spawn("manifest fetch", draining.run_until_cancelled_owned(until_unwanted)));
-                ended.drop_guard()
+                let fetch = fetcher.clone().fetch(*id);
+                let until_cancelled = cancelled.clone().run_until_cancelled_owned(fetch);
+                drop(tasks.spawn("manifest fetch", draining.run_until_cancelled_owned(until_cancelled)));
+                cancelled.drop_guard()
             });
         }
     }
 
-    /// The next outcome. Cancel-safe.
-    pub(super) async fn next(&mut self) -> Outcome {
-        self.outcomes.recv().await.expect("a sender is kept beside the receiver")
+    /// The next result. Cancel-safe.
+    pub(super) async fn next(&mut self) -> FetchResult {
+        self.results.recv().await.expect("`fetcher` holds a sender")
     }
 }
 
-impl Shared {
+impl Fetcher {
     async fn fetch(self, id: Digest) {
         let mut backoff = Backoff::default();
         loop {
-            let outcome = {
-                let _slot = self.slots.acquire().await.expect("the semaphore is never closed");
+            let result = {
+                let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
                 self.attempt(id).await
             };
-            let failed = match &outcome {
-                Outcome::Held(_) => false,
-                Outcome::Failed(id, reason) => {
-                    tracing::warn!(manifest = %id, reason, "a manifest cannot be had: trying again");
+            let has_failed = match &result {
+                FetchResult::Fetched(_) => false,
+                FetchResult::Failed(id, reason) => {
+                    tracing::warn!(manifest = %id, reason, "failed to fetch a manifest: retrying");
                     true
                 }
             };
-            if self.tell.send(outcome).await.is_err() || !failed {
+            if self.results.send(result).await.is_err() || !has_failed {
                 return;
             }
             backoff.wait().await;
         }
     }
 
-    async fn attempt(&self, id: Digest) -> Outcome {
-        let held = self.disk.run(move |store| on_disk(store, &[id])).await;
-        if let Some(resources) = held.into_iter().flatten().next() {
-            return Outcome::Held(resources);
+    async fn attempt(&self, id: Digest) -> FetchResult {
+        let loaded = self.store.run_blocking(move |store| load(store, &[id])).await;
+        if let Some(resources) = loaded.into_iter().flatten().next() {
+            return FetchResult::Fetched(resources);
         }
         let (bytes, manifest) = match self.upstream.manifest(id).await {
             Ok(fetched) => fetched,
-            Err(error) => return Outcome::Failed(id, error_chain(&error)),
+            Err(error) => return FetchResult::Failed(id, error_chain(&error)),
         };
-        let kept = self.disk.run(move |store| {
-            if let Err(error) = store.keep_manifest(id, &bytes) {
-                tracing::error!(manifest = %id, %error, "a manifest could not be kept on disk: serving it from memory");
+        let stored = self.store.run_blocking(move |store| {
+            if let Err(error) = store.put_manifest(id, &bytes) {
+                tracing::error!(manifest = %id, %error, "failed to write a manifest to disk: serving it from memory");
             }
             Arc::new(Resources::new(id, manifest))
         });
-        match kept.await {
-            Some(resources) => Outcome::Held(resources),
-            None => Outcome::Failed(id, "it could not be made ready".to_owned()),
+        match stored.await {
+            Some(resources) => FetchResult::Fetched(resources),
+            None => FetchResult::Failed(id, "failed to load the manifest".to_owned()),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The task that fetches what the table needs before a reader asks, so that a later outage of the origin does not matter.
+//! The task that fetches the blobs that the table references before readers ask for them, so that a later outage of the origin
+//! does not matter.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,111 +11,111 @@ use verge_daemon::{Backoff, Clock, error_chain};
 use verge_protocol::pack::Frame;
 use verge_protocol::{Blob, Digest};
 
-use super::plan::plan;
-use crate::store::{Disk, Object};
-use crate::table::{Needs, Table};
+use super::prefetch_batches::prefetch_batches;
+use crate::store::{Object, Store};
+use crate::table::{ReferencedBlobs, Table};
 use crate::upstream::{Upstream, UpstreamError};
 
-/// Batches fetched at once.
-const BATCHES_AT_ONCE: usize = 3;
-/// How often to look again although nothing was told: what is inherited expires, evicted blobs may fit again, and a disk may
-/// be written again.
-const LOOK_AGAIN: Duration = Duration::from_mins(10);
+/// Batches fetched concurrently.
+const CONCURRENT_BATCHES: usize = 3;
+/// How often to look for missing blobs while the table does not change: inherited releases expire, evicted blobs may fit again,
+/// and a failed disk may work again.
+const RECHECK_INTERVAL: Duration = Duration::from_mins(10);
 
-pub(super) struct Prefetcher {
+pub(super) struct PrefetchTask {
     pub(super) upstream: Upstream,
-    pub(super) disk: Disk,
+    pub(super) store: Store,
     pub(super) table: Arc<ArcSwap<Table>>,
     pub(super) clock: Clock,
 }
 
-/// How a round ended.
-enum Round {
-    /// All came.
-    Whole,
-    /// Something did not come: worth trying again soon.
-    Cut,
-    /// The disk takes nothing. To fetch on would be to download whole sites for nobody.
-    NoDisk,
+/// The result of fetching what is missing.
+enum RoundResult {
+    /// Nothing is missing.
+    Complete,
+    /// Some blobs did not arrive: worth a retry soon.
+    Incomplete,
+    /// The disk cannot be written. To continue would download whole sites in vain.
+    DiskFailed,
 }
 
-/// Why a batch ended early.
+/// Why a batch was given up.
 #[derive(Debug, thiserror::Error)]
 enum BatchError {
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
-    #[error("a blob could not be kept on disk")]
+    #[error("failed to write a blob to disk")]
     Disk(#[source] std::io::Error),
 }
 
-impl Prefetcher {
-    /// Fetches after each swap of the table what it made needed, and tells the store what is needed from then on.
-    pub(super) async fn run(self, mut swapped: watch::Receiver<()>) {
+impl PrefetchTask {
+    /// After each swap of the table, tells the store which blobs it references and fetches those that are missing.
+    pub(super) async fn run(self, mut table_swapped: watch::Receiver<()>) {
         let mut backoff = Backoff::default();
         loop {
-            swapped.mark_unchanged();
-            let needs = Arc::new(Needs::of(&self.table.load(), self.clock.now()));
-            self.disk.need(Arc::clone(&needs));
-            // A swap in the middle starts over with what is needed then; what has come by then is kept.
-            let round = tokio::select! {
-                round = self.fetch(&needs) => round,
-                changed = swapped.changed() => match changed {
+            table_swapped.mark_unchanged();
+            let referenced = Arc::new(ReferencedBlobs::of(self.table.load().channels(), self.clock.now()));
+            self.store.set_referenced_blobs(Arc::clone(&referenced));
+            // A swap meanwhile starts the next round at once; blobs that have arrived are kept.
+            let result = tokio::select! {
+                result = self.fetch_missing(&referenced) => result,
+                changed = table_swapped.changed() => match changed {
                     Ok(()) => continue,
                     Err(_) => return,
                 },
             };
-            let wait = match round {
-                Round::Whole => {
+            let wait = match result {
+                RoundResult::Complete => {
                     backoff.reset();
-                    LOOK_AGAIN
+                    RECHECK_INTERVAL
                 }
-                Round::Cut => backoff.failed(rand::random()),
-                Round::NoDisk => LOOK_AGAIN,
+                RoundResult::Incomplete => backoff.failed(rand::random()),
+                RoundResult::DiskFailed => RECHECK_INTERVAL,
             };
             tokio::select! {
-                changed = swapped.changed() => if changed.is_err() { return },
+                changed = table_swapped.changed() => if changed.is_err() { return },
                 () = tokio::time::sleep(wait) => {}
             }
         }
     }
 
-    /// Fetches what is missing.
-    async fn fetch(&self, needs: &Needs) -> Round {
-        let batches = plan(needs, self.disk.room_for_blobs(), |digest| self.disk.holds(Object::Blob(*digest)));
+    async fn fetch_missing(&self, referenced: &ReferencedBlobs) -> RoundResult {
+        let is_on_disk = |digest: &Digest| self.store.contains(Object::Blob(*digest));
+        let batches = prefetch_batches(referenced, self.store.room_for_blobs(), is_on_disk);
         if batches.is_empty() {
-            return Round::Whole;
+            return RoundResult::Complete;
         }
         let blobs: usize = batches.iter().map(Vec::len).sum();
-        tracing::info!(blobs, "fetching ahead");
-        let outcomes = stream::iter(batches).map(async |batch| self.fetch_batch(&batch).await);
-        let mut outcomes = outcomes.buffer_unordered(BATCHES_AT_ONCE);
+        tracing::info!(blobs, "prefetching blobs");
+        let results = stream::iter(batches).map(async |batch| self.fetch_batch(&batch).await);
+        let mut results = results.buffer_unordered(CONCURRENT_BATCHES);
         let mut missing = 0;
-        while let Some(outcome) = outcomes.next().await {
-            match outcome {
-                Ok(these) => missing += these,
+        while let Some(result) = results.next().await {
+            match result {
+                Ok(missing_in_batch) => missing += missing_in_batch,
                 Err(BatchError::Upstream(error)) => {
-                    tracing::warn!(error = %error_chain(&error), "fetching ahead was cut short: trying again");
-                    return Round::Cut;
+                    tracing::warn!(error = %error_chain(&error), "prefetching failed: retrying");
+                    return RoundResult::Incomplete;
                 }
                 Err(error @ BatchError::Disk(_)) => {
-                    tracing::error!(error = %error_chain(&error), "fetching ahead has nowhere to put what comes: it stops");
-                    return Round::NoDisk;
+                    tracing::error!(error = %error_chain(&error), "prefetching stopped: the disk cannot be written");
+                    return RoundResult::DiskFailed;
                 }
             }
         }
-        tracing::info!(missing, "fetched ahead");
-        if missing == 0 { Round::Whole } else { Round::Cut }
+        tracing::info!(missing, "prefetched blobs");
+        if missing == 0 { RoundResult::Complete } else { RoundResult::Incomplete }
     }
 
-    /// Fetches one batch and keeps each blob as it comes; how many the origin does not hold.
+    /// Fetches one batch and stores each blob as it arrives. Returns how many blobs the origin does not have.
     async fn fetch_batch(&self, batch: &[Digest]) -> Result<usize, BatchError> {
         let mut pack = self.upstream.pack(batch).await?;
         let mut missing = 0;
         while let Some(frame) = pack.next().await? {
             match frame {
-                Frame::Blob(blob) => self.keep(blob).await.map_err(BatchError::Disk)?,
+                Frame::Blob(blob) => self.put(blob).await.map_err(BatchError::Disk)?,
                 Frame::Missing(digest) => {
-                    tracing::error!(%digest, "the origin does not hold a blob that a release needs");
+                    tracing::error!(%digest, "the origin does not have a blob that a release references");
                     missing += 1;
                 }
             }
@@ -122,8 +123,8 @@ impl Prefetcher {
         Ok(missing)
     }
 
-    async fn keep(&self, blob: Blob) -> std::io::Result<()> {
-        let kept = self.disk.run(move |store| store.keep_blob(&blob)).await;
-        kept.unwrap_or_else(|| Err(std::io::Error::other("the work was not done")))
+    async fn put(&self, blob: Blob) -> std::io::Result<()> {
+        let result = self.store.run_blocking(move |store| store.put_blob(&blob)).await;
+        result.unwrap_or_else(|| Err(std::io::Error::other("the disk task was aborted")))
     }
 }

@@ -1,4 +1,4 @@
-//! The task that tells the origin what is served.
+//! The task that reports to the origin what this edge serves.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,32 +8,32 @@ use tokio_util::sync::CancellationToken;
 use verge_daemon::{Backoff, error_chain};
 use verge_protocol::report::{EdgeReport, REPORT_SECONDS};
 
-use crate::status::Applied;
+use crate::status::AppliedState;
 use crate::upstream::Upstream;
 
-/// How long the last report may take: nothing waits for an origin that is not there.
-const FAREWELL_MAX: Duration = Duration::from_secs(1);
+/// Timeout of the last report, so that shutdown does not wait for an unreachable origin.
+const FINAL_REPORT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Reports after each change, at each reconnection, every few seconds, and once more when `draining` begins.
+/// Reports after each change, on each reconnection, every [`REPORT_SECONDS`], and once more when `draining` is cancelled.
 pub(super) async fn run(
     upstream: Upstream,
     url: Option<String>,
-    mut saved: watch::Receiver<Applied>,
+    mut saved: watch::Receiver<AppliedState>,
     reconnected: Arc<Notify>,
     draining: CancellationToken,
 ) {
-    let reporting = report_on(&upstream, url.as_deref(), &mut saved, &reconnected);
-    // It ends by itself too, when those who save have drained first.
+    let reporting = report_until_closed(&upstream, url.as_deref(), &mut saved, &reconnected);
+    // It also ends when the save task has drained first.
     let _ = draining.run_until_cancelled(reporting).await;
-    let farewell = report(&saved.borrow(), url.as_deref(), true);
-    if let Some(farewell) = farewell {
-        // Whoever is not told finds out by the silence.
-        let _ = tokio::time::timeout(FAREWELL_MAX, upstream.report(&farewell)).await;
+    let report = report(&saved.borrow(), url.as_deref(), true);
+    if let Some(report) = report {
+        // An origin that does not get it notices that reports stop.
+        let _ = tokio::time::timeout(FINAL_REPORT_TIMEOUT, upstream.report(&report)).await;
     }
 }
 
-/// What there is to say; nothing before the first snapshot is complete.
-fn report(applied: &Applied, url: Option<&str>, draining: bool) -> Option<EdgeReport> {
+/// The report to send; `None` before the first snapshot is complete.
+fn report(applied: &AppliedState, url: Option<&str>, draining: bool) -> Option<EdgeReport> {
     Some(EdgeReport {
         url: url.map(str::to_owned),
         applied: applied.position?,
@@ -43,18 +43,23 @@ fn report(applied: &Applied, url: Option<&str>, draining: bool) -> Option<EdgeRe
     })
 }
 
-async fn report_on(upstream: &Upstream, url: Option<&str>, saved: &mut watch::Receiver<Applied>, reconnected: &Notify) {
+async fn report_until_closed(
+    upstream: &Upstream,
+    url: Option<&str>,
+    saved: &mut watch::Receiver<AppliedState>,
+    reconnected: &Notify,
+) {
     let mut backoff = Backoff::default();
     loop {
-        let next = Duration::from_secs(REPORT_SECONDS);
-        let mut wait = next;
+        let interval = Duration::from_secs(REPORT_SECONDS);
+        let mut wait = interval;
         let report = report(&saved.borrow_and_update(), url, false);
         if let Some(report) = report {
             match upstream.report(&report).await {
                 Ok(()) => backoff.reset(),
                 Err(error) => {
-                    tracing::warn!(error = %error_chain(&error), "no origin takes the report: trying again");
-                    wait = backoff.failed(rand::random()).min(next);
+                    tracing::warn!(error = %error_chain(&error), "failed to report to the origin: retrying");
+                    wait = backoff.failed(rand::random()).min(interval);
                 }
             }
         }

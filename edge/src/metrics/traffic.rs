@@ -1,4 +1,4 @@
-//! The requests of one site.
+//! The request counters of one site.
 
 use std::sync::OnceLock;
 
@@ -8,16 +8,16 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use verge_protocol::SiteName;
 
-/// Where an answer's first byte came from.
+/// Where the first blob of a response came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CacheResult {
-    /// The memory tier, or no blob was needed.
+    /// The memory tier, or the response needs no blob.
     Memory,
     /// The disk tier.
     Disk,
     /// An origin.
     Origin,
-    /// Nowhere: the answer is the edge's own.
+    /// A built-in response, without a blob.
     None,
 }
 
@@ -39,12 +39,12 @@ pub(crate) struct SiteLabels {
     site: String,
 }
 
-/// Counts the requests of one site, or of none. A series comes to be at its first request, and counting costs one atomic
-/// addition from then on.
+/// Counts the requests of one site, or those without a site. A series is created by its first request; from then on counting is
+/// one atomic addition.
 pub(crate) struct Traffic {
     site: String,
     requests: Family<RequestLabels, Counter>,
-    seen: [[OnceLock<Counter>; CacheResult::LABELS.len()]; STATUS_LABELS.len()],
+    counters: [[OnceLock<Counter>; CacheResult::LABELS.len()]; STATUS_LABELS.len()],
     bytes: Counter,
 }
 
@@ -56,26 +56,26 @@ impl Traffic {
     ) -> Self {
         let site = site.map(ToString::to_string).unwrap_or_default();
         let bytes = bytes.get_or_create_owned(&SiteLabels { site: site.clone() });
-        Self { site, requests: requests.clone(), seen: Default::default(), bytes }
+        Self { site, requests: requests.clone(), counters: Default::default(), bytes }
     }
 
-    /// Counts an answer.
-    pub(crate) fn answered(&self, status: StatusCode, cache: CacheResult) {
+    /// Counts a response.
+    pub(crate) fn count_response(&self, status: StatusCode, cache: CacheResult) {
         let class = match status.as_u16() {
             ..300 => 0,
             300..400 => 1,
             400..500 => 2,
             _ => 3,
         };
-        let counter = self.seen[class][cache as usize].get_or_init(|| {
+        let counter = self.counters[class][cache as usize].get_or_init(|| {
             let (status, cache) = (STATUS_LABELS[class], CacheResult::LABELS[cache as usize]);
             self.requests.get_or_create_owned(&RequestLabels { site: self.site.clone(), status, cache })
         });
         counter.inc();
     }
 
-    /// Counts bytes of a body as they are handed to the connection.
-    pub(crate) fn sent(&self, bytes: usize) {
+    /// Counts body bytes as the connection takes them.
+    pub(crate) fn count_sent(&self, bytes: usize) {
         self.bytes.inc_by(bytes as u64);
     }
 }

@@ -1,4 +1,4 @@
-//! The bytes of an answer.
+//! Response bodies.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,57 +10,57 @@ use http_body::{Body, Frame, SizeHint};
 use verge_protocol::content::Piece;
 use verge_protocol::{Blob, Coding};
 
-use super::plan;
-use crate::cache::{Blobs, Unavailable};
+use super::response_head::BodySpan;
+use crate::cache::{BlobCache, Unavailable};
 use crate::metrics::Traffic;
 use crate::table::Resource;
 
-/// Blobs on their way to one reader at once: the one that is waited for, and the next. So a reader, however slow, holds three
-/// at most, with the one in the connection's hands.
+/// Blobs read concurrently for one reader: the next one to send, and the one after it. With the one that the connection is
+/// sending, even a slow reader holds three blobs in memory at most.
 const READ_AHEAD: usize = 2;
 
-/// The body of an answer. An error in its midst makes hyper break the connection (HTTP/1.1) or reset the stream (HTTP/2): a
-/// reader never takes a part for the whole.
-pub(crate) struct ReplyBody {
-    rest: Remaining,
-    /// Bytes still to come.
-    left: u64,
+/// The body of a response. On an error hyper closes the connection (HTTP/1.1) or resets the stream (HTTP/2), so that a reader never
+/// takes a truncated body for a complete one.
+pub(crate) struct ResponseBody {
+    source: Source,
+    /// Bytes that have not been sent.
+    remaining: u64,
     traffic: Option<Arc<Traffic>>,
 }
 
-enum Remaining {
-    Nothing,
+enum Source {
+    Empty,
     Bytes(Bytes),
     Stream(Pin<Box<dyn Stream<Item = Result<Bytes, Unavailable>> + Send>>),
 }
 
-impl ReplyBody {
-    /// No bytes.
+impl ResponseBody {
+    /// An empty body.
     pub(super) fn empty() -> Self {
-        Self { rest: Remaining::Nothing, left: 0, traffic: None }
+        Self { source: Source::Empty, remaining: 0, traffic: None }
     }
 
-    /// These bytes, which are the edge's own.
-    pub(super) fn own(bytes: Bytes) -> Self {
-        Self { left: bytes.len() as u64, rest: Remaining::Bytes(bytes), traffic: None }
+    /// The body of a built-in response. Its bytes are not counted.
+    pub(super) fn builtin(bytes: Bytes) -> Self {
+        Self { remaining: bytes.len() as u64, source: Source::Bytes(bytes), traffic: None }
     }
 
-    /// `first`, then what `pieces` name.
-    pub(super) fn stream(first: Bytes, pieces: Pieces, blobs: Blobs, traffic: Arc<Traffic>) -> Self {
-        let left = first.len() as u64 + pieces.left();
-        if pieces.left() == 0 {
-            return Self { rest: Remaining::Bytes(first), left, traffic: Some(traffic) };
+    /// `first`, then the bytes of `pieces`.
+    pub(super) fn stream(first: Bytes, pieces: Pieces, blobs: BlobCache, traffic: Arc<Traffic>) -> Self {
+        let remaining = first.len() as u64 + pieces.remaining();
+        if pieces.remaining() == 0 {
+            return Self { source: Source::Bytes(first), remaining, traffic: Some(traffic) };
         }
         let rest = stream::iter(pieces).map(move |piece| {
             let blobs = blobs.clone();
             async move { cut(&blobs.get(piece.digest).await?.0, &piece) }.boxed()
         });
-        let whole = stream::once(future::ready(Ok(first))).chain(rest.buffered(READ_AHEAD));
-        Self { rest: Remaining::Stream(Box::pin(whole)), left, traffic: Some(traffic) }
+        let all = stream::once(future::ready(Ok(first))).chain(rest.buffered(READ_AHEAD));
+        Self { source: Source::Stream(Box::pin(all)), remaining, traffic: Some(traffic) }
     }
 }
 
-impl Body for ReplyBody {
+impl Body for ResponseBody {
     type Data = Bytes;
     type Error = Unavailable;
 
@@ -68,53 +68,53 @@ impl Body for ReplyBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Unavailable>>> {
-        let next = match &mut self.rest {
-            Remaining::Nothing => None,
-            Remaining::Stream(stream) => match stream.as_mut().poll_next(context) {
+        let next = match &mut self.source {
+            Source::Empty => None,
+            Source::Stream(stream) => match stream.as_mut().poll_next(context) {
                 Poll::Ready(next) => next,
                 Poll::Pending => return Poll::Pending,
             },
-            Remaining::Bytes(bytes) => {
+            Source::Bytes(bytes) => {
                 let bytes = std::mem::take(bytes);
-                self.rest = Remaining::Nothing;
+                self.source = Source::Empty;
                 Some(Ok(bytes))
             }
         };
         Poll::Ready(next.map(|bytes| {
             let bytes = bytes?;
-            self.left = self.left.saturating_sub(bytes.len() as u64);
+            self.remaining = self.remaining.saturating_sub(bytes.len() as u64);
             if let Some(traffic) = &self.traffic {
-                traffic.sent(bytes.len());
+                traffic.count_sent(bytes.len());
             }
             Ok(Frame::data(bytes))
         }))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left == 0
+        self.remaining == 0
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
+        SizeHint::with_exact(self.remaining)
     }
 }
 
-/// The blobs of a span, one after the other, without a list of them: a huge file has thousands.
+/// The pieces of a span, one for each blob. They are computed one by one, because a huge file has thousands.
 pub(super) struct Pieces {
     resource: Arc<Resource>,
     coding: Option<Coding>,
-    at: u64,
+    position: u64,
     end: u64,
 }
 
 impl Pieces {
-    pub(super) fn of(bytes: plan::Bytes) -> Self {
-        Self { resource: bytes.resource, coding: bytes.coding, at: bytes.start, end: bytes.end }
+    pub(super) fn of(span: BodySpan) -> Self {
+        Self { resource: span.resource, coding: span.coding, position: span.start, end: span.end }
     }
 
-    /// Bytes that are still to be named.
-    fn left(&self) -> u64 {
-        self.end - self.at
+    /// Bytes of the pieces that are left.
+    fn remaining(&self) -> u64 {
+        self.end - self.position
     }
 }
 
@@ -123,19 +123,19 @@ impl Iterator for Pieces {
 
     fn next(&mut self) -> Option<Piece> {
         let content = self.resource.representation(self.coding)?.content();
-        let piece = content.range(self.at, self.end).next()?;
-        self.at += piece.take;
+        let piece = content.range(self.position, self.end).next()?;
+        self.position += piece.take;
         Some(piece)
     }
 }
 
-/// The part of a blob that a piece takes. A blob of another size than its manifest says is as good as none.
+/// The bytes of a blob that a piece takes. An error if the size of the blob is not that in the manifest.
 pub(super) fn cut(blob: &Blob, piece: &Piece) -> Result<Bytes, Unavailable> {
     let bytes = blob.bytes();
     if bytes.len() as u64 != piece.size {
-        tracing::error!(digest = %piece.digest, size = piece.size, "a manifest is wrong about the size of a blob");
+        tracing::error!(digest = %piece.digest, size = piece.size, "a blob does not have the size that its manifest states");
         return Err(Unavailable::Refused);
     }
-    let place = |offset: u64| usize::try_from(offset).unwrap_or(bytes.len());
-    Ok(bytes.slice(place(piece.skip)..place(piece.skip + piece.take)))
+    let index = |offset: u64| usize::try_from(offset).unwrap_or(bytes.len());
+    Ok(bytes.slice(index(piece.skip)..index(piece.skip + piece.take)))
 }

@@ -1,17 +1,17 @@
 //! Preconditions on entity tags (RFC 9110 §13).
 //!
-//! Only strong tags are sent, and no `Last-Modified`; conditions on dates are therefore ignored (§13.1.3, §13.1.4).
+//! Responses have strong tags and no `Last-Modified`, so preconditions on dates are ignored (§13.1.3, §13.1.4).
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-/// What the preconditions of a GET or HEAD come to.
+/// The result of the preconditions of a GET or HEAD.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Precondition {
-    /// Answer as if there were none.
+    /// Respond as if there were no preconditions.
     Holds,
-    /// 304: the reader has it.
+    /// 304: the reader has this representation.
     NotModified,
-    /// 412: the reader wanted something else.
+    /// 412: the reader expects another representation.
     Failed,
 }
 
@@ -26,8 +26,8 @@ pub(crate) fn evaluate(headers: &HeaderMap, etag: &HeaderValue) -> Precondition 
     Precondition::Holds
 }
 
-/// Whether a range may be answered: no `If-Range`, or one that names exactly this representation (§13.1.5). A date never does.
-pub(crate) fn if_range(headers: &HeaderMap, etag: &HeaderValue) -> bool {
+/// Whether `Range` applies: there is no `If-Range`, or it is the tag of this representation (§13.1.5). A date never matches.
+pub(crate) fn if_range_holds(headers: &HeaderMap, etag: &HeaderValue) -> bool {
     let mut fields = headers.get_all(header::IF_RANGE).iter();
     match (fields.next(), fields.next()) {
         (None, _) => true,
@@ -46,8 +46,8 @@ fn any_matches(headers: &HeaderMap, name: &HeaderName, etag: &HeaderValue, compa
     headers.get_all(name).iter().any(|field| list_matches(field.as_bytes(), etag.as_bytes(), comparison))
 }
 
-/// Looks for `etag` in a list of tags, or for `*`. The list ends where it no longer follows the grammar (§8.8.3): commas may
-/// stand inside the quotes, so it cannot be split at them.
+/// Whether a list of tags contains `etag`, or is `*`. The rest of the list is ignored after a syntax error (§8.8.3). It cannot be
+/// split at commas, since tags may contain them.
 fn list_matches(list: &[u8], etag: &[u8], comparison: Comparison) -> bool {
     if list.trim_ascii() == b"*" {
         return true;
@@ -67,7 +67,7 @@ fn list_matches(list: &[u8], etag: &[u8], comparison: Comparison) -> bool {
         if tag == etag && (comparison == Comparison::Weak || !weak) {
             return true;
         }
-        // Two tags with nothing in between are no list.
+        // Two tags without a separator are a syntax error.
         if !matches!(after, [] | [b' ' | b'\t' | b',', ..]) {
             return false;
         }
@@ -81,14 +81,14 @@ mod tests {
 
     use super::*;
 
-    fn ask(fields: &[(HeaderName, &'static str)]) -> Precondition {
+    fn evaluate_with(fields: &[(HeaderName, &'static str)]) -> Precondition {
         let headers: HeaderMap =
             fields.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect();
         evaluate(&headers, &HeaderValue::from_static("\"a\""))
     }
 
     #[test]
-    fn none_match_compares_weakly() {
+    fn if_none_match_compares_weakly() {
         for (value, outcome) in [
             ("\"a\"", Precondition::NotModified),
             ("W/\"a\"", Precondition::NotModified),
@@ -107,12 +107,12 @@ mod tests {
             ("\"b\"\"a\"", Precondition::Holds),
             ("*, \"b\"", Precondition::Holds),
         ] {
-            assert_eq!(ask(&[(header::IF_NONE_MATCH, value)]), outcome, "{value}");
+            assert_eq!(evaluate_with(&[(header::IF_NONE_MATCH, value)]), outcome, "{value}");
         }
     }
 
     #[test]
-    fn match_compares_strongly_and_comes_first() {
+    fn if_match_compares_strongly_and_precedes_if_none_match() {
         for (value, outcome) in [
             ("\"a\"", Precondition::Holds),
             ("*", Precondition::Holds),
@@ -121,36 +121,40 @@ mod tests {
             ("\"b\"", Precondition::Failed),
             ("", Precondition::Failed),
         ] {
-            assert_eq!(ask(&[(header::IF_MATCH, value)]), outcome, "{value}");
+            assert_eq!(evaluate_with(&[(header::IF_MATCH, value)]), outcome, "{value}");
         }
-        let both = |matched| ask(&[(header::IF_MATCH, matched), (header::IF_NONE_MATCH, "\"a\"")]);
+        let both = |matched| evaluate_with(&[(header::IF_MATCH, matched), (header::IF_NONE_MATCH, "\"a\"")]);
         assert_eq!(both("\"b\""), Precondition::Failed);
         assert_eq!(both("\"a\""), Precondition::NotModified);
     }
 
     #[test]
-    fn dates_are_ignored() {
+    fn preconditions_on_dates_are_ignored() {
         let date = "Sat, 29 Oct 2044 19:43:31 GMT";
-        assert_eq!(ask(&[(header::IF_MODIFIED_SINCE, date)]), Precondition::Holds);
-        assert_eq!(ask(&[(header::IF_UNMODIFIED_SINCE, "Sat, 29 Oct 1994 19:43:31 GMT")]), Precondition::Holds);
+        assert_eq!(evaluate_with(&[(header::IF_MODIFIED_SINCE, date)]), Precondition::Holds);
+        assert_eq!(
+            evaluate_with(&[(header::IF_UNMODIFIED_SINCE, "Sat, 29 Oct 1994 19:43:31 GMT")]),
+            Precondition::Holds
+        );
     }
 
     #[test]
-    fn only_this_very_representation_may_be_continued() {
+    fn if_range_with_another_tag_or_a_date_does_not_hold() {
         let etag = HeaderValue::from_static("\"a\"");
-        let ask = |value| if_range(&HeaderMap::from_iter([(header::IF_RANGE, HeaderValue::from_static(value))]), &etag);
-        assert!(ask("\"a\"") && if_range(&HeaderMap::new(), &etag));
-        assert!(!ask("W/\"a\"") && !ask("\"b\"") && !ask("*") && !ask("Sat, 29 Oct 1994 19:43:31 GMT"));
+        let holds =
+            |value| if_range_holds(&HeaderMap::from_iter([(header::IF_RANGE, HeaderValue::from_static(value))]), &etag);
+        assert!(holds("\"a\"") && if_range_holds(&HeaderMap::new(), &etag));
+        assert!(!holds("W/\"a\"") && !holds("\"b\"") && !holds("*") && !holds("Sat, 29 Oct 1994 19:43:31 GMT"));
     }
 
     proptest! {
         #[test]
-        fn arbitrary_lists_never_panic(list: Vec<u8>) {
+        fn arbitrary_lists_do_not_panic(list: Vec<u8>) {
             let _ = list_matches(&list, b"\"a\"", Comparison::Weak);
         }
 
         #[test]
-        fn a_tag_is_found_wherever_it_stands(
+        fn tag_at_any_position_in_the_list_matches(
             before in prop::collection::vec("(W/)?\"[b-z,]{0,3}\"", 0..4),
             after in prop::collection::vec("(W/)?\"[b-z,]{0,3}\"", 0..4),
         ) {

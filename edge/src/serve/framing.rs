@@ -1,30 +1,30 @@
-//! Readers send no bodies: what says otherwise is refused, and the connection closed, so that nobody can hide a second
-//! request in a first (RFC 9112 §11.2).
+//! Message framing. Requests with a body are refused and the connection is closed, which rules out request smuggling
+//! (RFC 9112 §11.2).
 
 use http::{HeaderMap, Method, header};
 
-/// Why a request is not looked at any further.
+/// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// 400: it has a transfer coding.
+pub(crate) enum FramingError {
+    /// 400: it has `Transfer-Encoding`.
     TransferEncoding,
     /// 413: it has a body.
     Body,
-    /// 405: it wants something else than to read.
+    /// 405: the method is not GET or HEAD.
     Method,
 }
 
-/// Checks the frame of a request. `ended` tells whether the request is over with its headers.
-pub(crate) fn check(method: &Method, headers: &HeaderMap, ended: bool) -> Result<(), Refusal> {
+/// Checks the framing and the method of a request. `has_ended` tells whether the request ended with its headers.
+pub(crate) fn check(method: &Method, headers: &HeaderMap, has_ended: bool) -> Result<(), FramingError> {
     if headers.contains_key(header::TRANSFER_ENCODING) {
-        return Err(Refusal::TransferEncoding);
+        return Err(FramingError::TransferEncoding);
     }
-    let says_nothing_follows = |length: &http::HeaderValue| length.as_bytes().iter().all(|byte| *byte == b'0');
-    if !ended || !headers.get_all(header::CONTENT_LENGTH).iter().all(says_nothing_follows) {
-        return Err(Refusal::Body);
+    let is_zero = |length: &http::HeaderValue| length.as_bytes().iter().all(|byte| *byte == b'0');
+    if !has_ended || !headers.get_all(header::CONTENT_LENGTH).iter().all(is_zero) {
+        return Err(FramingError::Body);
     }
     if method != Method::GET && method != Method::HEAD {
-        return Err(Refusal::Method);
+        return Err(FramingError::Method);
     }
     Ok(())
 }
@@ -35,21 +35,28 @@ mod tests {
 
     use super::*;
 
-    fn ask(method: &Method, fields: &[(HeaderName, &'static str)], ended: bool) -> Result<(), Refusal> {
+    fn check_request(
+        method: &Method,
+        fields: &[(HeaderName, &'static str)],
+        has_ended: bool,
+    ) -> Result<(), FramingError> {
         let fields = fields.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value)));
-        check(method, &fields.collect(), ended)
+        check(method, &fields.collect(), has_ended)
     }
 
     #[test]
-    fn readers_send_no_bodies() {
-        assert_eq!(ask(&Method::GET, &[], true), Ok(()));
-        assert_eq!(ask(&Method::HEAD, &[(header::CONTENT_LENGTH, "0")], true), Ok(()));
-        assert_eq!(ask(&Method::GET, &[], false), Err(Refusal::Body));
-        assert_eq!(ask(&Method::POST, &[(header::CONTENT_LENGTH, "1")], false), Err(Refusal::Body));
-        assert_eq!(ask(&Method::GET, &[(header::CONTENT_LENGTH, "x")], true), Err(Refusal::Body));
+    fn request_with_a_body_or_another_method_is_refused() {
+        assert_eq!(check_request(&Method::GET, &[], true), Ok(()));
+        assert_eq!(check_request(&Method::HEAD, &[(header::CONTENT_LENGTH, "0")], true), Ok(()));
+        assert_eq!(check_request(&Method::GET, &[], false), Err(FramingError::Body));
+        assert_eq!(check_request(&Method::POST, &[(header::CONTENT_LENGTH, "1")], false), Err(FramingError::Body));
+        assert_eq!(check_request(&Method::GET, &[(header::CONTENT_LENGTH, "x")], true), Err(FramingError::Body));
         let both = [(header::CONTENT_LENGTH, "0"), (header::TRANSFER_ENCODING, "chunked")];
-        assert_eq!(ask(&Method::GET, &both, true), Err(Refusal::TransferEncoding));
-        assert_eq!(ask(&Method::GET, &[(header::TRANSFER_ENCODING, "identity")], true), Err(Refusal::TransferEncoding));
-        assert_eq!(ask(&Method::POST, &[], true), Err(Refusal::Method));
+        assert_eq!(check_request(&Method::GET, &both, true), Err(FramingError::TransferEncoding));
+        assert_eq!(
+            check_request(&Method::GET, &[(header::TRANSFER_ENCODING, "identity")], true),
+            Err(FramingError::TransferEncoding)
+        );
+        assert_eq!(check_request(&Method::POST, &[], true), Err(FramingError::Method));
     }
 }

@@ -1,14 +1,14 @@
-//! What an edge says of itself to whoever asks, on any host: monitors, name servers, and `verge push --wait`.
+//! The health page of an edge, on any host: for monitors, name servers, and `verge push`.
 
 use http::StatusCode;
 use verge_protocol::Seq;
 use verge_protocol::health::EdgeHealth;
 
-use super::pages::Page;
-use crate::status::{Applied, Status};
+use super::builtin_responses::BuiltinResponse;
+use crate::status::{AppliedState, ServingStatus};
 
-/// 200 when it can serve, however old what it serves is; 503 otherwise.
-pub(super) fn page(status: &Status) -> Page {
+/// 200 if the edge can serve, however old its releases are; 503 otherwise.
+pub(super) fn response(status: &ServingStatus) -> BuiltinResponse {
     let applied = status.applied.borrow();
     let health = EdgeHealth {
         edge: status.edge.clone(),
@@ -20,11 +20,11 @@ pub(super) fn page(status: &Status) -> Page {
         draining: status.draining.is_cancelled(),
     };
     let code = if applied.can_serve() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    Page::json(code, serde_json::to_string(&health).expect("plain data serializes"))
+    BuiltinResponse::json(code, serde_json::to_string(&health).expect("plain data serializes"))
 }
 
-/// The last row before the oldest that lags.
-fn served(applied: &Applied) -> Option<Seq> {
-    let oldest = applied.lagging.iter().map(|lag| Seq(lag.seq.0.saturating_sub(1))).min();
-    applied.position.map(|position| oldest.map_or(position.seq, |oldest| oldest.min(position.seq)))
+/// The last row before the first that lags.
+fn served(applied: &AppliedState) -> Option<Seq> {
+    let before_first_lag = applied.lagging.iter().map(|lag| Seq(lag.seq.0.saturating_sub(1))).min();
+    applied.position.map(|position| before_first_lag.map_or(position.seq, |seq| seq.min(position.seq)))
 }

@@ -1,33 +1,33 @@
-//! Which representation of a resource to send (RFC 9110 §12.5.3).
+//! Negotiation of the content coding (RFC 9110 §12.5.3).
 
 use http::{HeaderMap, header};
 use verge_protocol::Coding;
 
 use crate::table::{Representation, Resource};
 
-/// The representation to send whole.
+/// Selects the representation to send.
 pub(crate) fn negotiate<'a>(resource: &'a Resource, headers: &HeaderMap) -> &'a Representation {
     if !resource.has_encodings() {
         return resource.identity();
     }
     let fields = headers.get_all(header::ACCEPT_ENCODING).iter();
-    let accepted = Accepted::read(fields.filter_map(|field| field.to_str().ok()));
-    let wanted = accepted.best(|coding| resource.representation(Some(coding)).is_some());
-    resource.representation(wanted).unwrap_or_else(|| resource.identity())
+    let accepted = Accepted::parse(fields.filter_map(|field| field.to_str().ok()));
+    let coding = accepted.best(|coding| resource.representation(Some(coding)).is_some());
+    resource.representation(coding).unwrap_or_else(|| resource.identity())
 }
 
-/// What a reader takes: weights in thousandths; `None` where nothing was said.
+/// The weights of the codings that a reader accepts, in thousandths; `None` if not mentioned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Accepted {
-    coded: [Option<u16>; Coding::ALL.len()],
+    codings: [Option<u16>; Coding::ALL.len()],
     identity: Option<u16>,
     any: Option<u16>,
 }
 
 impl Accepted {
-    /// Reads all `Accept-Encoding` fields of a request. An element that is not of the grammar is passed over; a coding that
-    /// is named twice gets its lowest weight, since identity is always right and a coding may not be.
-    fn read<'a>(fields: impl Iterator<Item = &'a str>) -> Self {
+    /// Parses all `Accept-Encoding` fields of a request. Malformed elements are ignored. A coding that is listed twice gets its
+    /// lowest weight, since identity is always safe and a coding may not be.
+    fn parse<'a>(fields: impl Iterator<Item = &'a str>) -> Self {
         let mut accepted = Self::default();
         for element in fields.flat_map(|field| field.split(',')) {
             let mut parts = element.split(';');
@@ -36,10 +36,10 @@ impl Accepted {
             let slot = match token {
                 "*" => &mut accepted.any,
                 _ if token.eq_ignore_ascii_case("identity") => &mut accepted.identity,
-                _ if token.eq_ignore_ascii_case("br") => &mut accepted.coded[Coding::Br as usize],
-                // RFC 9110 §8.4.1.3: recipients take `x-gzip` for `gzip`.
+                _ if token.eq_ignore_ascii_case("br") => &mut accepted.codings[Coding::Br as usize],
+                // RFC 9110 §8.4.1.3: `x-gzip` is equivalent to `gzip`.
                 _ if token.eq_ignore_ascii_case("gzip") || token.eq_ignore_ascii_case("x-gzip") => {
-                    &mut accepted.coded[Coding::Gzip as usize]
+                    &mut accepted.codings[Coding::Gzip as usize]
                 }
                 _ => continue,
             };
@@ -48,12 +48,11 @@ impl Accepted {
         accepted
     }
 
-    /// The coding to send, `None` for identity. Identity also where nothing is acceptable: bytes that a reader can use are
-    /// worth more than a 406.
+    /// The coding to send; `None` for identity, even if the reader accepts nothing: it is more useful than a 406.
     fn best(&self, available: impl Fn(Coding) -> bool) -> Option<Coding> {
-        let weight = |coding: Coding| self.coded[coding as usize].or(self.any).unwrap_or(0);
+        let weight = |coding: Coding| self.codings[coding as usize].or(self.any).unwrap_or(0);
         let mut best = None;
-        // Without a word about it, identity is acceptable, but anything asked for goes first.
+        // Identity that is not mentioned is acceptable, but every coding that is takes precedence.
         let mut best_weight = self.identity.unwrap_or(0).saturating_sub(1);
         for coding in Coding::ALL.into_iter().filter(|coding| available(*coding)) {
             if weight(coding) > best_weight {
@@ -65,8 +64,8 @@ impl Accepted {
     }
 }
 
-/// The weight among an element's parameters, in thousandths; 1000 without one; `None` if it is not of the grammar
-/// (RFC 9110 §12.4.2: 0 to 1 with at most three decimals).
+/// The weight among an element's parameters, in thousandths; 1000 by default; `None` if it is malformed (RFC 9110 §12.4.2: 0 to 1
+/// with at most three decimals).
 fn weight<'a>(parameters: impl Iterator<Item = &'a str>) -> Option<u16> {
     let mut weight = 1000;
     for parameter in parameters {
@@ -96,11 +95,13 @@ mod tests {
     use super::*;
 
     fn best(field: &str, available: &[Coding]) -> &'static str {
-        Accepted::read([field].into_iter()).best(|coding| available.contains(&coding)).map_or("identity", Coding::token)
+        Accepted::parse([field].into_iter())
+            .best(|coding| available.contains(&coding))
+            .map_or("identity", Coding::token)
     }
 
     #[test]
-    fn the_reader_chooses() {
+    fn best_coding_has_the_highest_weight() {
         for (field, chosen) in [
             ("", "identity"),
             ("gzip, deflate, br, zstd", "br"),
@@ -140,14 +141,14 @@ mod tests {
     }
 
     #[test]
-    fn several_fields_are_one_list() {
-        let accepted = Accepted::read(["gzip;q=0.5", "br;q=0.4"].into_iter());
-        assert_eq!(accepted, Accepted::read(["gzip;q=0.5, br;q=0.4"].into_iter()));
+    fn several_fields_parse_like_one_list() {
+        let accepted = Accepted::parse(["gzip;q=0.5", "br;q=0.4"].into_iter());
+        assert_eq!(accepted, Accepted::parse(["gzip;q=0.5, br;q=0.4"].into_iter()));
     }
 
     proptest! {
         #[test]
-        fn arbitrary_fields_never_panic(field in "(\\PC|br|gzip|;q=|0\\.|[,;=*]){0,20}") {
+        fn arbitrary_fields_do_not_panic(field in "(\\PC|br|gzip|;q=|0\\.|[,;=*]){0,20}") {
             let _ = best(&field, &Coding::ALL);
         }
     }

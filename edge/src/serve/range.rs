@@ -1,41 +1,41 @@
-//! One range of bytes (RFC 9110 §14).
+//! Range requests for one range of bytes (RFC 9110 §14).
 
 use http::{HeaderMap, HeaderValue, header};
 
-/// A `Range` field that asks for one range of bytes.
+/// The range of a `Range` field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ByteRange {
-    /// From this offset to that one, both included; to the end for `None`.
+    /// From the first offset to the last, inclusive; to the end for `None`.
     From(u64, Option<u64>),
-    /// This many bytes at the end.
+    /// The last bytes, this many.
     Suffix(u64),
 }
 
-/// What a range comes to for a representation of a known size.
+/// A range applied to a representation of known size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Span {
-    /// 200: all of it, since there is nothing to take a part of.
+    /// 200: the whole representation, because it is empty.
     Whole,
-    /// 206: the bytes from `start` up to, not including, `end`; never empty.
+    /// 206: the bytes from `start` to `end`, exclusive; never empty.
     Part {
         /// The first byte.
         start: u64,
         /// One past the last byte.
         end: u64,
     },
-    /// 416.
+    /// 416: no byte of the range exists.
     Unsatisfiable,
 }
 
-/// Reads the `Range` of a request. `None` where it is to be ignored: another unit, bad syntax, or several ranges, which
-/// would cost more to send than the whole.
-pub(crate) fn read(headers: &HeaderMap) -> Option<ByteRange> {
+/// Parses the `Range` of a request. `None` if it is to be ignored: another unit, a syntax error, or several ranges, which would cost
+/// more to send than the whole representation.
+pub(crate) fn parse(headers: &HeaderMap) -> Option<ByteRange> {
     let mut fields = headers.get_all(header::RANGE).iter();
     let (Some(field), None) = (fields.next(), fields.next()) else { return None };
-    parse(field.to_str().ok()?)
+    parse_field(field.to_str().ok()?)
 }
 
-fn parse(field: &str) -> Option<ByteRange> {
+fn parse_field(field: &str) -> Option<ByteRange> {
     let (unit, set) = field.split_once('=')?;
     if !unit.eq_ignore_ascii_case("bytes") {
         return None;
@@ -46,19 +46,19 @@ fn parse(field: &str) -> Option<ByteRange> {
     }
     let first = number(first)?;
     let last = if last.is_empty() { None } else { Some(number(last)?) };
-    // A last position before the first makes the field invalid, and what is invalid is ignored (§14.1.1).
+    // A last position before the first makes the field invalid, so it is ignored (§14.1.1).
     if last.is_some_and(|last| last < first) { None } else { Some(ByteRange::From(first, last)) }
 }
 
-/// Digits only; a number past what fits is as good as the greatest.
+/// Parses digits. A number that does not fit is clamped.
 fn number(digits: &str) -> Option<u64> {
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| digits.parse().unwrap_or(u64::MAX))
 }
 
 impl ByteRange {
-    /// Cuts the range to a representation of `size` bytes.
-    pub(crate) fn within(self, size: u64) -> Span {
+    /// Applies the range to a representation of `size` bytes.
+    pub(crate) fn apply_to(self, size: u64) -> Span {
         match self {
             Self::Suffix(0) => Span::Unsatisfiable,
             Self::Suffix(_) if size == 0 => Span::Whole,
@@ -71,14 +71,14 @@ impl ByteRange {
     }
 }
 
-/// The `Content-Range` of a part.
+/// The `Content-Range` of a 206.
 pub(crate) fn content_range(start: u64, end: u64, size: u64) -> HeaderValue {
     let text = format!("bytes {start}-{}/{size}", end - 1);
     HeaderValue::try_from(text).expect("digits and a slash are a header value")
 }
 
 /// The `Content-Range` of a 416.
-pub(crate) fn unsatisfied(size: u64) -> HeaderValue {
+pub(crate) fn unsatisfied_content_range(size: u64) -> HeaderValue {
     HeaderValue::try_from(format!("bytes */{size}")).expect("digits and a slash are a header value")
 }
 
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_range_of_bytes_is_read() {
+    fn range_field_parses_only_with_one_range_of_bytes() {
         for (field, range) in [
             ("bytes=0-0", Some(ByteRange::From(0, Some(0)))),
             ("bytes=5-", Some(ByteRange::From(5, None))),
@@ -110,12 +110,12 @@ mod tests {
             ("items=0-5", None),
             ("bytes=a-b", None),
         ] {
-            assert_eq!(parse(field), range, "{field}");
+            assert_eq!(parse_field(field), range, "{field}");
         }
     }
 
     #[test]
-    fn ranges_are_cut_to_what_there_is() {
+    fn range_is_clamped_to_the_representation() {
         for (range, size, span) in [
             (ByteRange::From(0, Some(99)), 10, Span::Part { start: 0, end: 10 }),
             (ByteRange::From(9, None), 10, Span::Part { start: 9, end: 10 }),
@@ -127,22 +127,22 @@ mod tests {
             (ByteRange::From(0, None), 0, Span::Unsatisfiable),
             (ByteRange::Suffix(5), 0, Span::Whole),
         ] {
-            assert_eq!(range.within(size), span, "{range:?} of {size}");
+            assert_eq!(range.apply_to(size), span, "{range:?} of {size}");
         }
     }
 
     #[test]
-    fn two_range_fields_are_ignored() {
+    fn several_range_fields_are_ignored() {
         let mut headers = HeaderMap::new();
         headers.append(header::RANGE, HeaderValue::from_static("bytes=0-1"));
-        assert_eq!(read(&headers), Some(ByteRange::From(0, Some(1))));
+        assert_eq!(parse(&headers), Some(ByteRange::From(0, Some(1))));
         headers.append(header::RANGE, HeaderValue::from_static("bytes=2-3"));
-        assert_eq!(read(&headers), None);
+        assert_eq!(parse(&headers), None);
     }
 
     proptest! {
         #[test]
-        fn a_part_is_a_slice(size in 0_usize..50, first in 0_usize..60, length in 1_usize..60, open: bool, suffix: bool) {
+        fn applied_range_is_the_slice_it_names(size in 0_usize..50, first in 0_usize..60, length in 1_usize..60, open: bool, suffix: bool) {
             let whole: Vec<usize> = (0..size).collect();
             let (range, wanted) = if suffix {
                 (format!("bytes=-{length}"), &whole[size.saturating_sub(length)..])
@@ -152,7 +152,7 @@ mod tests {
                 let end = (first + length).min(size);
                 (format!("bytes={first}-{}", first + length - 1), whole.get(first..end).unwrap_or_default())
             };
-            match parse(&range).unwrap().within(size as u64) {
+            match parse_field(&range).unwrap().apply_to(size as u64) {
                 Span::Part { start, end } => {
                     let bounds = usize::try_from(start).unwrap()..usize::try_from(end).unwrap();
                     prop_assert!(!bounds.is_empty());
@@ -163,8 +163,8 @@ mod tests {
         }
 
         #[test]
-        fn arbitrary_fields_never_panic(field in "(bytes=)?[0-9,= -]{0,30}", size: u64) {
-            if let Some(Span::Part { start, end }) = parse(&field).map(|range| range.within(size)) {
+        fn arbitrary_fields_yield_valid_parts(field in "(bytes=)?[0-9,= -]{0,30}", size: u64) {
+            if let Some(Span::Part { start, end }) = parse_field(&field).map(|range| range.apply_to(size)) {
                 prop_assert!(start < end && end <= size);
             }
         }

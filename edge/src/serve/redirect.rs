@@ -1,11 +1,11 @@
-//! Where a request goes on, that came to a domain which another one stands for.
+//! The `Location` of a domain redirect.
 
 use http::{HeaderValue, Uri};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use verge_protocol::DomainName;
 
-/// What the path and query of a URI cannot hold as it is (RFC 3986 §3.3, §3.4), though it may come so.
-const NEVER_PLAIN: &AsciiSet = &CONTROLS
+/// Characters that must be percent-encoded in a path or query (RFC 3986 §3.3, §3.4), though requests may contain them.
+const MUST_ENCODE: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
     .add(b'#')
@@ -18,11 +18,11 @@ const NEVER_PLAIN: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// The same path and query at `to`, on the port that was asked for. `None` for a target that is no path: what would follow the
-/// host could be taken for a part of it.
+/// The same path and query at `to`, on the port of the request. `None` if the request target has no path, such as `*`: what
+/// follows the host could be taken as a part of it.
 ///
-/// The scheme is left to be the reader's own (RFC 3986 §4.2): a TLS proxy may be in front, and nothing here would know. What
-/// follows `//` is the operator's domain up to the first `/`, so that no path can name another host.
+/// The location is relative to the scheme (RFC 3986 §4.2), because the edge may be behind a TLS proxy. Between `//` and the first
+/// `/` is only the operator's domain, so no path can redirect to another host.
 pub(super) fn location(to: &DomainName, port: Option<u16>, uri: &Uri) -> Option<HeaderValue> {
     let path = uri.path().strip_prefix('/')?;
     let mut location = format!("//{to}");
@@ -31,10 +31,10 @@ pub(super) fn location(to: &DomainName, port: Option<u16>, uri: &Uri) -> Option<
         location.push_str(&port.to_string());
     }
     location.push('/');
-    location.extend(utf8_percent_encode(path, NEVER_PLAIN));
+    location.extend(utf8_percent_encode(path, MUST_ENCODE));
     if let Some(query) = uri.query() {
         location.push('?');
-        location.extend(utf8_percent_encode(query, NEVER_PLAIN));
+        location.extend(utf8_percent_encode(query, MUST_ENCODE));
     }
     HeaderValue::try_from(location).ok()
 }
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn path_and_query_go_along_as_they_were_asked_for() {
+    fn location_keeps_path_query_and_port() {
         for (target, location) in [
             ("/", "/"),
             ("/a/../b.js?c=d&e=%2F?f", "/a/../b.js?c=d&e=%2F?f"),
@@ -72,9 +72,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is asked, a reader goes to the domain that was named, and to no other.
+        /// Whatever the request target: the redirect leads to the configured domain.
         #[test]
-        fn no_target_leads_elsewhere(
+        fn location_for_any_target_is_on_the_configured_domain(
             target in "(/|\\\\|@|:|\\?|\\.|evil|%0d%0a|%2f|\\PC){0,12}",
             port: Option<u16>,
             scheme in "https?",
@@ -82,10 +82,10 @@ mod tests {
             if let Ok(uri) = format!("/{target}").parse::<Uri>() {
                 let to: DomainName = "www.a.example".parse().unwrap();
                 let location = location(&to, port, &uri).unwrap();
-                let asked = Url::parse(&format!("{scheme}://a.example/some/where")).unwrap();
-                let url = asked.join(location.to_str().unwrap()).unwrap();
+                let requested = Url::parse(&format!("{scheme}://a.example/some/where")).unwrap();
+                let url = requested.join(location.to_str().unwrap()).unwrap();
                 prop_assert_eq!((url.scheme(), url.host_str()), (scheme.as_str(), Some("www.a.example")));
-                let usual = asked.port_or_known_default();
+                let usual = requested.port_or_known_default();
                 prop_assert_eq!(url.port_or_known_default(), port.or(usual));
             }
         }

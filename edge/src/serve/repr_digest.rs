@@ -1,17 +1,17 @@
-//! `Repr-Digest`, for those who ask (RFC 9530).
+//! `Repr-Digest`, on request (RFC 9530).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use verge_protocol::Digest;
 
-/// The field that tells it.
+/// The response field.
 pub(crate) const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
 
 const WANT_REPR_DIGEST: HeaderName = HeaderName::from_static("want-repr-digest");
 
-/// Whether the request asks for a SHA-256 of the representation: a preference above 0 (§4).
-pub(crate) fn wanted(headers: &HeaderMap) -> bool {
+/// Whether the request prefers SHA-256 with a weight above 0 (§4).
+pub(crate) fn is_wanted(headers: &HeaderMap) -> bool {
     let fields = headers.get_all(WANT_REPR_DIGEST).iter().filter_map(|field| field.to_str().ok());
     fields.flat_map(|field| field.split(',')).any(|element| {
         let (algorithm, preference) = element.trim().split_once('=').unwrap_or((element.trim(), "0"));
@@ -19,7 +19,7 @@ pub(crate) fn wanted(headers: &HeaderMap) -> bool {
     })
 }
 
-/// The field's value: the digest is the one that names the bytes anyway.
+/// The value of the field. The digest is the one in the manifest; nothing is hashed.
 pub(crate) fn value(digest: Digest) -> HeaderValue {
     let text = format!("sha-256=:{}:", STANDARD.encode(digest.as_bytes()));
     HeaderValue::try_from(text).expect("base64 is a header value")
@@ -30,19 +30,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_those_who_ask_are_told() {
-        let ask = |value| wanted(&HeaderMap::from_iter([(WANT_REPR_DIGEST, HeaderValue::from_static(value))]));
+    fn digest_is_wanted_only_with_a_valid_preference_for_sha_256() {
+        let wanted = |value| is_wanted(&HeaderMap::from_iter([(WANT_REPR_DIGEST, HeaderValue::from_static(value))]));
         for yes in ["sha-256=1", "sha-256=10", "sha-512=3, sha-256=10", " sha-256=1 "] {
-            assert!(ask(yes), "{yes}");
+            assert!(wanted(yes), "{yes}");
         }
         for no in ["", "sha-256=0", "sha-256", "sha-512=10", "sha-256=11", "sha-256=x", "unixsum=1"] {
-            assert!(!ask(no), "{no}");
+            assert!(!wanted(no), "{no}");
         }
-        assert!(!wanted(&HeaderMap::new()));
+        assert!(!is_wanted(&HeaderMap::new()));
     }
 
     #[test]
-    fn the_digest_is_a_byte_sequence() {
+    fn value_is_a_structured_byte_sequence() {
         // RFC 9530 §B.2: the digest of {"hello": "world"} and a line feed.
         let digest = Digest::of(b"{\"hello\": \"world\"}\n");
         assert_eq!(value(digest), "sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:");

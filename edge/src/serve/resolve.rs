@@ -1,107 +1,110 @@
-//! Which resource of a channel answers a path.
+//! Resolution of a path to a resource of a channel.
 //!
-//! In this order: own exact file; inherited exact file; Netlify's pretty look-up; the single-page fallback; the nearest
-//! `404.html`. Forced rules will come before all of them, other rules before the fallback.
+//! In this order: the exact file of the release; the exact file of an inherited release; the file of a pretty URL; the single-page
+//! fallback; the nearest `404.html`. Forced redirect rules will come before all of them, other rules before the fallback.
 
 use std::sync::Arc;
 
 use verge_protocol::Timestamp;
 
 use super::asset::{Destination, is_asset};
-use super::target::Target;
+use super::request_path::RequestPath;
 use crate::table::{Channel, Resource, Resources};
 
-/// What answers a path.
-pub(crate) enum Found {
-    /// A file of the release, or one that it inherited.
+/// The resource that answers a path.
+pub(crate) enum Resolution {
+    /// A file of the release, or an inherited one.
     File(Arc<Resource>),
-    /// The single-page fallback. The answer depended on `Sec-Fetch-Dest`.
+    /// The single-page fallback. The response varies by `Sec-Fetch-Dest`.
     SinglePage(Arc<Resource>),
-    /// The site's page that says that there is nothing.
+    /// The site's own 404 page.
     NotFoundPage {
         /// The nearest `404.html`.
         page: Arc<Resource>,
-        /// Whether the answer depended on `Sec-Fetch-Dest`.
+        /// Whether the response varies by `Sec-Fetch-Dest`.
         by_destination: bool,
     },
 }
 
-/// The site has nothing for a path, and no page that says so.
+/// The site has no file for the path, and no 404 page to answer with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Nothing {
-    /// Whether the answer depended on `Sec-Fetch-Dest`.
+pub(crate) struct Unresolved {
+    /// Whether the response varies by `Sec-Fetch-Dest`.
     pub(crate) by_destination: bool,
 }
 
-/// Finds what answers `target`; `destination` tells what the request says that it is for.
+/// Resolves `path`. `destination` is that of the request.
 ///
-/// A missing asset is answered by a page only when a person goes there: a script or an image that is not there must not be HTML.
+/// A missing asset gets a 404 page only if it is navigated to: a missing script or image must not be answered with HTML.
 pub(crate) fn resolve(
     channel: &Channel,
-    target: &Target<'_>,
+    path: &RequestPath<'_>,
     now: impl FnOnce() -> Timestamp,
     destination: impl Fn() -> Destination,
-) -> Result<Found, Nothing> {
+) -> Result<Resolution, Unresolved> {
     let own = channel.own();
-    if !target.hollow {
-        if let Some(resource) = exact(channel, target, now) {
-            return Ok(Found::File(resource));
+    if !path.unmatchable {
+        if let Some(resource) = exact(channel, path, now) {
+            return Ok(Resolution::File(resource));
         }
-        if let Some(resource) = pretty(target, |path| own.get(path)) {
-            return Ok(Found::File(Arc::clone(resource)));
+        if let Some(resource) = pretty_url(path, |candidate| own.get(candidate)) {
+            return Ok(Resolution::File(Arc::clone(resource)));
         }
     }
-    let asset = is_asset(&target.path);
-    let route = own.single_page().filter(|_| !asset);
-    if let Some(page) = route
-        && destination() != Destination::Part
+    let is_asset = is_asset(&path.decoded);
+    let fallback = own.single_page().filter(|_| !is_asset);
+    if let Some(page) = fallback
+        && destination() != Destination::Subresource
     {
-        return Ok(Found::SinglePage(Arc::clone(page)));
+        return Ok(Resolution::SinglePage(Arc::clone(page)));
     }
-    let page = not_found(target, own);
-    let by_destination = route.is_some() || (asset && page.is_some());
-    match page.filter(|_| !asset || destination() == Destination::Page) {
-        Some(page) => Ok(Found::NotFoundPage { page: Arc::clone(page), by_destination }),
-        None => Err(Nothing { by_destination }),
+    let page = not_found_page(path, own);
+    let by_destination = fallback.is_some() || (is_asset && page.is_some());
+    match page.filter(|_| !is_asset || destination() == Destination::Document) {
+        Some(page) => Ok(Resolution::NotFoundPage { page: Arc::clone(page), by_destination }),
+        None => Err(Unresolved { by_destination }),
     }
 }
 
-fn exact(channel: &Channel, target: &Target<'_>, now: impl FnOnce() -> Timestamp) -> Option<Arc<Resource>> {
-    if target.slash {
+fn exact(channel: &Channel, path: &RequestPath<'_>, now: impl FnOnce() -> Timestamp) -> Option<Arc<Resource>> {
+    if path.has_trailing_slash {
         return None;
     }
-    if let Some(resource) = channel.own().get(&target.path) {
+    if let Some(resource) = channel.own().get(&path.decoded) {
         return Some(Arc::clone(resource));
     }
     let inherited =
-        |resources: &Arc<Resources>| resources.get(&target.path).filter(|resource| resource.is_inheritable()).cloned();
+        |resources: &Arc<Resources>| resources.get(&path.decoded).filter(|resource| resource.is_inheritable()).cloned();
     channel.inherited(now()).find_map(inherited)
 }
 
-/// Netlify's look-up: `x`, then `x.html`, `x.htm`, `x/index.html`, `x/index.htm`; a slash at the end changes nothing.
-fn pretty<'a>(target: &Target<'_>, get: impl Fn(&str) -> Option<&'a Arc<Resource>>) -> Option<&'a Arc<Resource>> {
-    if target.path.is_empty() {
+/// Pretty URLs as Netlify has them: `x.html`, `x.htm`, `x/index.html`, then `x/index.htm`, with or without a trailing slash.
+fn pretty_url<'a>(
+    path: &RequestPath<'_>,
+    get: impl Fn(&str) -> Option<&'a Arc<Resource>>,
+) -> Option<&'a Arc<Resource>> {
+    if path.decoded.is_empty() {
         return get("index.html").or_else(|| get("index.htm"));
     }
-    let mut candidate = String::with_capacity(target.path.len() + "/index.html".len());
+    let mut candidate = String::with_capacity(path.decoded.len() + "/index.html".len());
     [".html", ".htm", "/index.html", "/index.htm"].into_iter().find_map(|suffix| {
         candidate.clear();
-        candidate.push_str(&target.path);
+        candidate.push_str(&path.decoded);
         candidate.push_str(suffix);
         get(&candidate)
     })
 }
 
-/// The `404.html` in the folder of the path, or of the nearest folder above it.
-fn not_found<'a>(target: &Target<'_>, own: &'a Resources) -> Option<&'a Arc<Resource>> {
-    let mut folder = &*target.path;
-    if !target.slash {
-        folder = parent(folder);
+/// The `404.html` in the directory of the path, or in the nearest directory above it.
+fn not_found_page<'a>(path: &RequestPath<'_>, own: &'a Resources) -> Option<&'a Arc<Resource>> {
+    let mut directory = &*path.decoded;
+    if !path.has_trailing_slash {
+        directory = parent(directory);
     }
     loop {
-        match own.not_found(folder) {
-            None if !folder.is_empty() => folder = parent(folder),
-            found => return found,
+        match own.not_found_page(directory) {
+            None if !directory.is_empty() => directory = parent(directory),
+            page => return page,
         }
     }
 }
@@ -118,25 +121,25 @@ mod tests {
     use verge_protocol::{Fallback, Lifetime};
 
     use super::*;
-    use crate::testing::{ChannelBuilder, text_of};
+    use crate::test_support::{ChannelBuilder, text_of};
 
     const NOW: Timestamp = Timestamp(1_000_000);
 
-    /// The text of what answers, after `200 ` or `404 `; `spa ` marks the fallback, and `*` a dependence on the header.
-    fn ask(channel: &Channel, path: &str, destination: Destination) -> String {
+    /// The text of the resource, after `200 ` or `404 `; `spa ` marks the fallback, and `*` a response that varies.
+    fn resolved(channel: &Channel, path: &str, destination: Destination) -> String {
         let mark = |by_destination| if by_destination { "*" } else { "" };
-        match resolve(channel, &Target::read(path).unwrap(), || NOW, || destination) {
-            Ok(Found::File(resource)) => format!("200 {}", text_of(&resource)),
-            Ok(Found::SinglePage(resource)) => format!("spa {}", text_of(&resource)),
-            Ok(Found::NotFoundPage { page, by_destination }) => {
+        match resolve(channel, &RequestPath::parse(path).unwrap(), || NOW, || destination) {
+            Ok(Resolution::File(resource)) => format!("200 {}", text_of(&resource)),
+            Ok(Resolution::SinglePage(resource)) => format!("spa {}", text_of(&resource)),
+            Ok(Resolution::NotFoundPage { page, by_destination }) => {
                 format!("404{} {}", mark(by_destination), text_of(&page))
             }
-            Err(Nothing { by_destination }) => format!("404{}", mark(by_destination)),
+            Err(Unresolved { by_destination }) => format!("404{}", mark(by_destination)),
         }
     }
 
     #[test]
-    fn pretty_paths_are_netlifys() {
+    fn pretty_urls_resolve_as_on_netlify() {
         let channel = ChannelBuilder::new(&[
             "index.html",
             "a.html",
@@ -167,12 +170,12 @@ mod tests {
             ("/c//x.js", "404"),
             ("/c//", "404"),
         ] {
-            assert_eq!(ask(&channel, path, Destination::Unknown), answer, "{path}");
+            assert_eq!(resolved(&channel, path, Destination::Unknown), answer, "{path}");
         }
     }
 
     #[test]
-    fn the_nearest_page_says_not_found() {
+    fn missing_path_resolves_to_the_nearest_404_page() {
         let channel = ChannelBuilder::new(&["404.html", "docs/404.html", "docs/deep/x.html"]).build();
         for (path, answer) in [
             ("/x", "404 404.html"),
@@ -184,44 +187,44 @@ mod tests {
             ("/404.html", "200 404.html"),
             ("/404", "200 404.html"),
         ] {
-            assert_eq!(ask(&channel, path, Destination::Unknown), answer, "{path}");
+            assert_eq!(resolved(&channel, path, Destination::Unknown), answer, "{path}");
         }
     }
 
     #[test]
-    fn the_fallback_answers_navigations_only() {
+    fn single_page_fallback_is_not_used_for_subresources() {
         let page = Fallback::SinglePage { path: "index.html".parse().unwrap() };
         let channel = ChannelBuilder::new(&["index.html", "404.html", "a.js"]).fallback(page).build();
         for (path, destination, answer) in [
             ("/", Destination::Unknown, "200 index.html"),
             ("/users/7", Destination::Unknown, "spa index.html"),
-            ("/users/7", Destination::Page, "spa index.html"),
+            ("/users/7", Destination::Document, "spa index.html"),
             ("/users/jane.doe", Destination::Unknown, "spa index.html"),
             ("/users//7", Destination::Unknown, "spa index.html"),
-            ("/users/7", Destination::Part, "404* 404.html"),
-            ("/a.js", Destination::Part, "200 a.js"),
+            ("/users/7", Destination::Subresource, "404* 404.html"),
+            ("/a.js", Destination::Subresource, "200 a.js"),
         ] {
-            assert_eq!(ask(&channel, path, destination), answer, "{path}");
+            assert_eq!(resolved(&channel, path, destination), answer, "{path}");
         }
     }
 
     #[test]
-    fn a_missing_asset_is_not_html_unless_a_person_goes_there() {
+    fn missing_asset_gets_the_404_page_only_if_navigated_to() {
         let channel = ChannelBuilder::new(&["index.html", "404.html"]).build();
         for (path, destination, answer) in [
             ("/assets/old-chunk.js", Destination::Unknown, "404*"),
-            ("/assets/old-chunk.js", Destination::Part, "404*"),
-            ("/missing.pdf", Destination::Page, "404* 404.html"),
+            ("/assets/old-chunk.js", Destination::Subresource, "404*"),
+            ("/missing.pdf", Destination::Document, "404* 404.html"),
             ("/missing", Destination::Unknown, "404 404.html"),
         ] {
-            assert_eq!(ask(&channel, path, destination), answer, "{path}");
+            assert_eq!(resolved(&channel, path, destination), answer, "{path}");
         }
     }
 
     #[test]
-    fn fingerprinted_files_are_inherited_and_nothing_else() {
+    fn only_fingerprinted_files_are_inherited() {
         let old = ["app-1.js", "shared.js", "page.html", "notes.txt"];
-        // The builder fingerprints what is immutable.
+        // The builder fingerprints immutable files.
         let channel = ChannelBuilder::new(&["index.html", "shared.js"])
             .inherits(NOW.after(Duration::from_secs(1)), &old, Lifetime::Immutable)
             .inherits(NOW.after(Duration::from_secs(1)), &["plain.js"], Lifetime::Revalidate)
@@ -237,21 +240,21 @@ mod tests {
             ("/expired.js", "404"),
             ("/app-1.js/", "404"),
         ] {
-            assert_eq!(ask(&channel, path, Destination::Unknown), answer, "{path}");
+            assert_eq!(resolved(&channel, path, Destination::Unknown), answer, "{path}");
         }
     }
 
     proptest! {
-        /// Whatever is asked, what answers was put there for that path, or is a page that answers for others.
+        /// A file that answers a path has that path, or a pretty URL of it.
         #[test]
-        fn no_path_finds_what_it_does_not_name(path in "/(a|b|/|\\.|html|index|%2e|%61){0,8}") {
+        fn resolved_file_is_named_by_the_path(path in "/(a|b|/|\\.|html|index|%2e|%61){0,8}") {
             let channel = ChannelBuilder::new(&["a", "a.html", "b/index.html", "b/a/b.html"]).build();
-            if let Ok(target) = Target::read(&path)
-                && let Ok(Found::File(resource)) = resolve(&channel, &target, || NOW, || Destination::Unknown)
+            if let Ok(path) = RequestPath::parse(&path)
+                && let Ok(Resolution::File(resource)) = resolve(&channel, &path, || NOW, || Destination::Unknown)
             {
-                let found = text_of(&resource);
-                let bare = found.strip_suffix(".html").unwrap_or(&found);
-                prop_assert!([&*found, bare, bare.strip_suffix("/index").unwrap_or(bare)].contains(&&*target.path));
+                let file = text_of(&resource);
+                let bare = file.strip_suffix(".html").unwrap_or(&file);
+                prop_assert!([&*file, bare, bare.strip_suffix("/index").unwrap_or(bare)].contains(&&*path.decoded));
             }
         }
     }

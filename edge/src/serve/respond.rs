@@ -1,89 +1,119 @@
-//! The last step: the planned bytes, from wherever they are.
+//! Responding: the common headers, and the body's first blob from the cache.
 
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use futures_util::FutureExt as _;
-use futures_util::future::{Either, ready};
+use futures_util::future::{BoxFuture, Either, Ready, ready};
 use http::{HeaderMap, Response, StatusCode};
 use verge_protocol::Blob;
 use verge_protocol::content::Piece;
 
-use super::Answer;
-use super::body::{Pieces, ReplyBody, cut};
-use super::pages;
-use super::plan::Plan;
-use super::stamp::{CACHE_STATUS, Stamps, VERGE_EDGE, VERGE_RELEASE};
-use crate::cache::{Blobs, Unavailable};
+use super::body::{Pieces, ResponseBody, cut};
+use super::builtin_responses;
+use super::response_head::ResponseHead;
+use super::static_headers::{CACHE_STATUS, CommonHeaders, VERGE_EDGE, VERGE_RELEASE};
+use crate::cache::{BlobCache, Unavailable};
 use crate::metrics::{CacheResult, Traffic};
 use crate::table::Channel;
 
-/// Answers as planned. Status and headers go out only when the first blob is here, so that what cannot be had is a status and
-/// not a broken answer.
-pub(super) fn respond(mut plan: Plan, channel: &Channel, blobs: &Blobs, stamps: &Arc<Stamps>) -> Answer {
-    plan.headers.insert(VERGE_RELEASE, channel.release().clone());
-    plan.headers.insert(VERGE_EDGE, stamps.edge().clone());
-    let traffic = channel.traffic();
-    let Some(bytes) = plan.bytes else {
-        traffic.answered(plan.status, CacheResult::Memory);
-        plan.headers.insert(CACHE_STATUS, stamps.hit().clone());
-        return now(response(plan.status, plan.headers, ReplyBody::empty()));
-    };
-    let mut pieces = Pieces::of(bytes);
-    let Some(first) = pieces.next() else { unreachable!("a span that is not empty has a piece") };
-    let rest =
-        Rest { status: plan.status, headers: plan.headers, pieces, blobs: blobs.clone(), traffic: Arc::clone(traffic) };
-    if let Some(blob) = blobs.hot(&first.digest) {
-        return now(rest.send(&first, &blob, CacheResult::Memory, stamps));
+/// A response that is ready at once, or once its first blob has arrived. It never fails: an error is a response too.
+pub(crate) struct ResponseFuture(Either<Ready<Response<ResponseBody>>, BoxFuture<'static, Response<ResponseBody>>>);
+
+impl ResponseFuture {
+    pub(super) fn ready(response: Response<ResponseBody>) -> Self {
+        Self(Either::Left(ready(response)))
     }
-    let stamps = Arc::clone(stamps);
-    Either::Right(
+}
+
+impl Future for ResponseFuture {
+    type Output = Result<Response<ResponseBody>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context).map(Ok)
+    }
+}
+
+/// Responds with `head` and the bytes that it asks for. The head is sent only when the first blob has arrived, so that an
+/// unavailable file is an error status and not a broken response.
+pub(super) fn respond(
+    mut head: ResponseHead,
+    channel: &Channel,
+    blobs: &BlobCache,
+    common: &Arc<CommonHeaders>,
+) -> ResponseFuture {
+    head.headers.insert(VERGE_RELEASE, channel.release().clone());
+    head.headers.insert(VERGE_EDGE, common.edge().clone());
+    let traffic = channel.traffic();
+    let Some(body) = head.body else {
+        traffic.count_response(head.status, CacheResult::Memory);
+        head.headers.insert(CACHE_STATUS, common.hit().clone());
+        return ResponseFuture::ready(response(head.status, head.headers, ResponseBody::empty()));
+    };
+    let mut pieces = Pieces::of(body);
+    let Some(first) = pieces.next() else { unreachable!("a body span is never empty") };
+    let rest =
+        Rest { status: head.status, headers: head.headers, pieces, blobs: blobs.clone(), traffic: Arc::clone(traffic) };
+    if let Some(blob) = blobs.get_from_memory(&first.digest) {
+        return ResponseFuture::ready(rest.send(&first, &blob, CacheResult::Memory, common));
+    }
+    let common = Arc::clone(common);
+    ResponseFuture(Either::Right(
         async move {
             match rest.blobs.get(first.digest).await {
-                Ok((blob, result)) => rest.send(&first, &blob, result, &stamps),
-                Err(unavailable) => rest.fail(unavailable, &stamps),
+                Ok((blob, result)) => rest.send(&first, &blob, result, &common),
+                Err(unavailable) => rest.fail(unavailable, &common),
             }
         }
         .boxed(),
-    )
+    ))
 }
 
-/// What is known while the first blob is waited for.
+/// Everything of a response but its first blob.
 struct Rest {
     status: StatusCode,
     headers: HeaderMap,
     pieces: Pieces,
-    blobs: Blobs,
+    blobs: BlobCache,
     traffic: Arc<Traffic>,
 }
 
 impl Rest {
-    fn send(mut self, first: &Piece, blob: &Blob, result: CacheResult, stamps: &Stamps) -> Response<ReplyBody> {
+    fn send(
+        mut self,
+        first: &Piece,
+        blob: &Blob,
+        result: CacheResult,
+        common: &CommonHeaders,
+    ) -> Response<ResponseBody> {
         let first = match cut(blob, first) {
             Ok(bytes) => bytes,
-            Err(unavailable) => return self.fail(unavailable, stamps),
+            Err(unavailable) => return self.fail(unavailable, common),
         };
-        self.traffic.answered(self.status, result);
-        self.headers.insert(CACHE_STATUS, stamps.from(result).clone());
-        response(self.status, self.headers, ReplyBody::stream(first, self.pieces, self.blobs, self.traffic))
+        self.traffic.count_response(self.status, result);
+        self.headers.insert(CACHE_STATUS, common.cache_status(result).clone());
+        response(self.status, self.headers, ResponseBody::stream(first, self.pieces, self.blobs, self.traffic))
     }
 
-    fn fail(self, unavailable: Unavailable, stamps: &Stamps) -> Response<ReplyBody> {
-        // That there is nothing at the path is known without the page that says so nicely.
-        let page = if self.status == StatusCode::NOT_FOUND { pages::lost() } else { pages::unavailable(unavailable) };
-        self.traffic.answered(page.status(), CacheResult::None);
-        let mut response = page.response(false, stamps);
-        response.headers_mut().insert(CACHE_STATUS, stamps.failed().clone());
+    fn fail(self, unavailable: Unavailable, common: &CommonHeaders) -> Response<ResponseBody> {
+        // If the site's 404 page is unavailable, the response is still a 404.
+        let builtin = if self.status == StatusCode::NOT_FOUND {
+            builtin_responses::not_found_text()
+        } else {
+            builtin_responses::unavailable(unavailable)
+        };
+        self.traffic.count_response(builtin.status(), CacheResult::None);
+        let mut response = builtin.into_response(false, common);
+        response.headers_mut().insert(CACHE_STATUS, common.miss().clone());
         response
     }
 }
 
-fn response(status: StatusCode, headers: HeaderMap, body: ReplyBody) -> Response<ReplyBody> {
+fn response(status: StatusCode, headers: HeaderMap, body: ResponseBody) -> Response<ResponseBody> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
-}
-
-fn now(response: Response<ReplyBody>) -> Answer {
-    Either::Left(ready(response))
 }

@@ -1,97 +1,116 @@
-//! What is on disk, in memory: how large, and when it was last of use.
+//! The in-memory index of the files on disk: sizes and last uses.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::DirEntry;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use verge_protocol::{Digest, Timestamp};
 
-use super::eviction::Candidate;
+use super::eviction::EvictionCandidate;
 use super::layout::{Layout, Object, OpenError};
-use crate::table::{Class, Needs};
+use crate::table::{Priority, ReferencedBlobs};
 
-struct Held {
+struct IndexedFile {
+    /// In bytes.
     size: u64,
     last_used: Timestamp,
 }
 
-/// Sizes and last uses of all blobs and manifests.
+/// Sizes and last uses of all blobs and manifests on disk.
 #[derive(Default)]
 pub(super) struct Index {
-    held: HashMap<Object, Held>,
-    used: u64,
+    files: HashMap<Object, IndexedFile>,
+    used_bytes: u64,
+}
+
+/// The index of a store that several threads use.
+pub(super) struct SharedIndex(Mutex<Index>);
+
+impl SharedIndex {
+    pub(super) fn new(index: Index) -> Self {
+        Self(Mutex::new(index))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Index> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Index {
-    /// Lists the folder. Files whose names are no digests are left alone.
+    /// Indexes the directory. Files whose names are not digests are ignored.
     pub(super) fn list(layout: &Layout) -> Result<Self, OpenError> {
         let mut index = Self::default();
-        index.list_folder(&layout.manifests(), Object::Manifest)?;
-        for folder in entries(&layout.blobs())? {
-            if folder.path().is_dir() {
-                index.list_folder(&folder.path(), Object::Blob)?;
+        index.list_directory(&layout.manifests(), Object::Manifest)?;
+        for directory in entries(&layout.blobs())? {
+            if directory.path().is_dir() {
+                index.list_directory(&directory.path(), Object::Blob)?;
             }
         }
         Ok(index)
     }
 
-    fn list_folder(&mut self, folder: &Path, object: fn(Digest) -> Object) -> Result<(), OpenError> {
-        for entry in entries(folder)? {
+    fn list_directory(&mut self, directory: &Path, object: fn(Digest) -> Object) -> Result<(), OpenError> {
+        for entry in entries(directory)? {
             let Some(digest) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
             let Ok(metadata) = entry.metadata() else { continue };
-            let since = metadata.modified().ok().and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
-            self.add(object(digest), metadata.len(), Timestamp::default().after(since.unwrap_or_default()));
+            let modified = metadata.modified().ok().and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+            self.add(object(digest), metadata.len(), Timestamp::default().after(modified.unwrap_or_default()));
         }
         Ok(())
     }
 
     pub(super) fn add(&mut self, object: Object, size: u64, last_used: Timestamp) {
         self.remove(object);
-        self.used += size;
-        self.held.insert(object, Held { size, last_used });
+        self.used_bytes += size;
+        self.files.insert(object, IndexedFile { size, last_used });
     }
 
     pub(super) fn remove(&mut self, object: Object) {
-        if let Some(held) = self.held.remove(&object) {
-            self.used -= held.size;
+        if let Some(file) = self.files.remove(&object) {
+            self.used_bytes -= file.size;
         }
     }
 
-    /// Notes a use; `false` when it is not there.
+    /// Records a use. `false` if the file is not indexed.
     pub(super) fn touch(&mut self, object: Object, now: Timestamp) -> bool {
-        self.held.get_mut(&object).map(|held| held.last_used = now).is_some()
+        self.files.get_mut(&object).map(|file| file.last_used = now).is_some()
     }
 
-    pub(super) fn holds(&self, object: Object) -> bool {
-        self.held.contains_key(&object)
+    pub(super) fn contains(&self, object: Object) -> bool {
+        self.files.contains_key(&object)
     }
 
-    /// Bytes of everything.
-    pub(super) fn used(&self) -> u64 {
-        self.used
+    /// Bytes of all blobs and manifests.
+    pub(super) fn used_bytes(&self) -> u64 {
+        self.used_bytes
     }
 
-    /// Bytes of those `manifests` that are held.
+    /// Bytes of those `manifests` that are on disk.
     pub(super) fn manifest_bytes(&self, manifests: &HashSet<Digest>) -> u64 {
-        manifests.iter().filter_map(|id| self.held.get(&Object::Manifest(*id))).map(|held| held.size).sum()
+        manifests.iter().filter_map(|id| self.files.get(&Object::Manifest(*id))).map(|file| file.size).sum()
     }
 
-    /// Everything that may be dropped: all but the manifests that are `followed`.
-    pub(super) fn candidates(&self, needs: &Needs, followed: &HashSet<Digest>) -> Vec<Candidate<Object>> {
-        let candidate = |(object, held): (&Object, &Held)| {
-            let class = match object {
-                Object::Blob(digest) => needs.class(digest),
-                Object::Manifest(id) if followed.contains(id) => return None,
-                Object::Manifest(_) => Class::Unreferenced,
+    /// Everything that may be evicted: all files but the `pinned` manifests.
+    pub(super) fn candidates(
+        &self,
+        referenced: &ReferencedBlobs,
+        pinned: &HashSet<Digest>,
+    ) -> Vec<EvictionCandidate<Object>> {
+        let candidate = |(object, file): (&Object, &IndexedFile)| {
+            let priority = match object {
+                Object::Blob(digest) => referenced.priority(digest),
+                Object::Manifest(id) if pinned.contains(id) => return None,
+                Object::Manifest(_) => Priority::Unreferenced,
             };
-            Some(Candidate { key: *object, size: held.size, last_used: held.last_used, class })
+            Some(EvictionCandidate { key: *object, size: file.size, last_used: file.last_used, priority })
         };
-        self.held.iter().filter_map(candidate).collect()
+        self.files.iter().filter_map(candidate).collect()
     }
 }
 
-fn entries(folder: &Path) -> Result<Vec<DirEntry>, OpenError> {
-    let listed = std::fs::read_dir(folder).and_then(Iterator::collect);
-    listed.map_err(|source| OpenError::Inside { path: folder.to_owned(), source })
+fn entries(directory: &Path) -> Result<Vec<DirEntry>, OpenError> {
+    let listed = std::fs::read_dir(directory).and_then(Iterator::collect);
+    listed.map_err(|source| OpenError::Access { path: directory.to_owned(), source })
 }

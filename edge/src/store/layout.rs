@@ -1,4 +1,4 @@
-//! Where files lie, and how they come to lie there.
+//! The layout of the data directory: paths, atomic writes, quarantine.
 
 use std::fmt;
 use std::io;
@@ -9,10 +9,10 @@ use verge_daemon::atomic_file::{self, Durability};
 use verge_daemon::data_dir::DataDirError;
 use verge_protocol::Digest;
 
-/// Most files in quarantine: a dying disk must not fill itself with evidence.
-const QUARANTINE_MOST: usize = 64;
+/// Maximum number of files in quarantine, so that a failing disk does not fill up with them.
+const MAX_QUARANTINED: usize = 64;
 
-/// Something that is named by its digest.
+/// A file that is named by its digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Object {
     Blob(Digest),
@@ -20,7 +20,7 @@ pub(crate) enum Object {
 }
 
 impl Object {
-    /// What must outlive a crash: a state that is on disk may name a manifest, and without it an edge cannot boot.
+    /// What must survive a crash. A saved state may reference a manifest, and without it an edge cannot restart.
     pub(super) fn durability(self) -> Durability {
         match self {
             Self::Blob(_) => Durability::Bytes,
@@ -38,39 +38,39 @@ impl fmt::Display for Object {
     }
 }
 
-/// Why a data folder cannot be used.
+/// Why the data directory cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Another process has it, or it cannot be made.
+    /// Another process uses it, or it cannot be created.
     #[error(transparent)]
-    Folder(#[from] DataDirError),
-    /// Something in it cannot be read or written.
-    #[error("cannot use {} in the data folder", path.display())]
-    Inside {
-        /// What was touched.
+    DataDir(#[from] DataDirError),
+    /// A file or directory in it cannot be read or written.
+    #[error("failed to access {} in the data directory", path.display())]
+    Access {
+        /// The file or directory.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// The data folder.
+/// The data directory, locked for this process.
 pub(super) struct Layout(DataDir);
 
 impl Layout {
-    /// Takes the folder for this process and clears what was in the making when the last one ended.
+    /// Locks the directory for this process and deletes the unfinished files of the last one.
     pub(super) fn open(root: &Path) -> Result<Self, OpenError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
-            move |source| OpenError::Inside { path, source }
+            move |source| OpenError::Access { path, source }
         };
         let layout = Self(DataDir::open(root)?);
         match std::fs::remove_dir_all(layout.temporary()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&layout.temporary())(error)),
             _ => {}
         }
-        for folder in [layout.temporary(), layout.manifests(), layout.blobs(), layout.0.path().join("quarantine")] {
-            std::fs::create_dir_all(&folder).map_err(failed(&folder))?;
+        for directory in [layout.temporary(), layout.manifests(), layout.blobs(), layout.0.path().join("quarantine")] {
+            std::fs::create_dir_all(&directory).map_err(failed(&directory))?;
         }
         Ok(layout)
     }
@@ -83,7 +83,7 @@ impl Layout {
         self.0.path().join("manifests")
     }
 
-    /// Holds one folder for each first byte of a digest.
+    /// The parent of one directory for each first byte of a digest.
     pub(super) fn blobs(&self) -> PathBuf {
         self.0.path().join("blobs")
     }
@@ -102,23 +102,23 @@ impl Layout {
         }
     }
 
-    /// Writes a file aside and moves it to its place when it is whole. The folders of blobs are made when they are first needed.
+    /// Writes a file atomically. Creates the directory of a blob if necessary.
     pub(super) fn write(&self, path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
         atomic_file::write(&self.temporary(), path, bytes, durability)
     }
 
-    /// Sets a bad file aside, or drops it when enough of them lie there.
+    /// Moves a corrupt file to the quarantine, or deletes it if that is full.
     pub(super) fn quarantine(&self, object: Object) {
-        self.set_aside(&self.path(object), &object.to_string());
+        self.quarantine_as(&self.path(object), &object.to_string());
     }
 
-    /// Sets `path` aside under `name`.
-    pub(super) fn set_aside(&self, path: &Path, name: &str) {
-        let folder = self.0.path().join("quarantine");
-        let full = std::fs::read_dir(&folder).is_ok_and(|files| files.count() >= QUARANTINE_MOST);
-        let moved = if full { std::fs::remove_file(path) } else { std::fs::rename(path, folder.join(name)) };
+    /// Moves `path` to the quarantine as `name`, likewise.
+    pub(super) fn quarantine_as(&self, path: &Path, name: &str) {
+        let quarantine = self.0.path().join("quarantine");
+        let is_full = std::fs::read_dir(&quarantine).is_ok_and(|files| files.count() >= MAX_QUARANTINED);
+        let moved = if is_full { std::fs::remove_file(path) } else { std::fs::rename(path, quarantine.join(name)) };
         if let Err(error) = moved {
-            tracing::error!(file = %path.display(), %error, "a bad file could not be set aside");
+            tracing::error!(file = %path.display(), %error, "failed to quarantine a corrupt file");
         }
     }
 }
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_manifest_keeps_its_name_before_a_state_tells_it() {
+    fn manifests_are_durable_with_their_names_and_blobs_without() {
         let digest = Digest::of(b"");
         assert_eq!(Object::Manifest(digest).durability(), Durability::WithName);
         assert_eq!(Object::Blob(digest).durability(), Durability::Bytes);

@@ -1,4 +1,4 @@
-//! How far the edge has followed, on disk.
+//! The state of the feed on disk, from one process to the next.
 
 use serde::{Deserialize, Serialize};
 use verge_daemon::saved_state::{self, LossyVec};
@@ -7,33 +7,33 @@ use verge_protocol::{Generation, Json, Position, Seq};
 
 use super::layout::Layout;
 
-/// What an edge remembers of the feed. Fields from another version are passed over, so that an edge can be downgraded.
+/// What an edge saves of the feed. Unknown fields are ignored, so that an edge can be downgraded.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(crate) struct Saved {
-    /// Every row up to here is in `rows`; `None`: some may be missing, so start with a snapshot.
+pub(crate) struct SavedState {
+    /// Every row up to here is in `rows`. `None` if some may be missing: the edge then asks for a snapshot.
     #[serde(default)]
     pub(crate) position: Option<Position>,
-    /// The last row of each key, also of kinds that this version cannot read.
+    /// The last row of each key, including kinds that this version does not know.
     #[serde(default)]
     pub(crate) rows: LossyVec<SavedRow>,
-    /// For channels that lag: what they go on serving.
+    /// The rows that lagging channels still serve.
     #[serde(default, deserialize_with = "saved_state::skip_invalid")]
-    pub(crate) serving: Vec<Serving>,
+    pub(crate) serving: Vec<ServedRow>,
 }
 
-/// A row, and the generation that told it: epochs of different generations do not compare. The generation stands beside the
-/// row's own fields, so that earlier versions, which wrote rows alone, read these and are read.
+/// A row and its generation: epochs of different generations are not comparable. In JSON the generation is one more field of the
+/// row, so that versions which save plain rows can read these, and the other way round.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Fields", into = "Fields")]
+#[serde(from = "SavedRowJson", into = "SavedRowJson")]
 pub(crate) struct SavedRow {
-    /// `None`: that of the position.
+    /// `None`: the generation of the position.
     pub(crate) generation: Option<Generation>,
     /// The row.
     pub(crate) row: Row,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Fields {
+struct SavedRowJson {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     generation: Option<Generation>,
     key: String,
@@ -41,31 +41,31 @@ struct Fields {
     value: Option<Json>,
 }
 
-impl From<Fields> for SavedRow {
-    fn from(Fields { generation, key, seq, value }: Fields) -> Self {
+impl From<SavedRowJson> for SavedRow {
+    fn from(SavedRowJson { generation, key, seq, value }: SavedRowJson) -> Self {
         Self { generation, row: Row { key, seq, value } }
     }
 }
 
-impl From<SavedRow> for Fields {
+impl From<SavedRow> for SavedRowJson {
     fn from(SavedRow { generation, row: Row { key, seq, value } }: SavedRow) -> Self {
         Self { generation, key, seq, value }
     }
 }
 
-/// A row that is served although a later one is known.
+/// A row that a lagging channel still serves although a later one is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Serving {
+pub(crate) struct ServedRow {
     /// Its generation.
     pub(crate) generation: Generation,
     /// The row.
     pub(crate) row: Row,
 }
 
-/// Reads the state. A file that is not there, or cannot be read, is a start from nothing.
-pub(super) fn load(layout: &Layout) -> Saved {
+/// Reads the state. A missing, unreadable or damaged file gives an empty state; a damaged one is quarantined.
+pub(super) fn load(layout: &Layout) -> SavedState {
     let path = layout.state();
-    saved_state::load(&path, || layout.set_aside(&path, "state.json"))
+    saved_state::load(&path, || layout.quarantine_as(&path, "state.json"))
 }
 
 #[cfg(test)]
@@ -73,17 +73,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_damaged_state_is_a_start_from_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let layout = Layout::open(folder.path()).unwrap();
-        assert_eq!(load(&layout), Saved::default());
+    fn damaged_state_is_quarantined_and_loads_empty() {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = Layout::open(directory.path()).unwrap();
+        assert_eq!(load(&layout), SavedState::default());
         std::fs::write(layout.state(), b"{\"rows\":").unwrap();
-        assert_eq!(load(&layout), Saved::default());
-        assert!(folder.path().join("quarantine/state.json").exists());
+        assert_eq!(load(&layout), SavedState::default());
+        assert!(directory.path().join("quarantine/state.json").exists());
     }
 
     #[test]
-    fn rows_are_read_with_their_generation_and_without() {
+    fn saved_rows_and_plain_rows_read_each_others_json() {
         let plain = Row { key: "channel/a/live".to_owned(), seq: Seq(3), value: None };
         let row = SavedRow { generation: Some(Generation(2)), row: plain.clone() };
         let json = serde_json::to_value(&row).unwrap();
@@ -94,13 +94,13 @@ mod tests {
     }
 
     #[test]
-    fn another_versions_fields_are_passed_over() {
-        let row = Row { key: "moon/full".to_owned(), seq: Seq(3), value: Some(serde_json::json!(1).into()) };
+    fn unknown_fields_are_ignored() {
+        let row = Row { key: "future/key".to_owned(), seq: Seq(3), value: Some(serde_json::json!(1).into()) };
         let row = SavedRow { generation: None, row };
-        let saved = Saved { position: Some("1-3".parse().unwrap()), rows: vec![row].into(), serving: Vec::new() };
+        let saved = SavedState { position: Some("1-3".parse().unwrap()), rows: vec![row].into(), serving: Vec::new() };
         let mut json = serde_json::to_value(&saved).unwrap();
-        json["tides"] = true.into();
-        assert_eq!(serde_json::from_value::<Saved>(json).unwrap(), saved);
-        assert_eq!(serde_json::from_str::<Saved>("{}").unwrap(), Saved::default());
+        json["future_field"] = true.into();
+        assert_eq!(serde_json::from_value::<SavedState>(json).unwrap(), saved);
+        assert_eq!(serde_json::from_str::<SavedState>("{}").unwrap(), SavedState::default());
     }
 }

@@ -1,4 +1,4 @@
-//! A channel as it is served: its release, and what lives on from releases before.
+//! A channel as it is served: its release, and the files it inherits from earlier ones.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use http::HeaderValue;
 use verge_protocol::host::HostLabel;
 use verge_protocol::{ReleaseNumber, Timestamp};
 
-use super::Resources;
+use super::resources::Resources;
 use crate::metrics::Traffic;
 
 /// One channel of one site.
@@ -19,7 +19,7 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
-    /// Puts a channel together. `inherited` is nearest first, each with the time from which on it no longer counts.
+    /// A channel that serves `own`. `inherited` is ordered nearest release first, each with the time at which it expires.
     pub(crate) fn new(
         label: HostLabel,
         release: ReleaseNumber,
@@ -35,22 +35,22 @@ impl Channel {
         &self.label
     }
 
-    /// The release it points at, as readers are told.
+    /// The value of the `Verge-Release` header.
     pub(crate) fn release(&self) -> &HeaderValue {
         &self.release
     }
 
-    /// What its own release serves.
+    /// The resources of its own release.
     pub(crate) fn own(&self) -> &Arc<Resources> {
         &self.own
     }
 
-    /// What it still serves of other releases at `now`, nearest first.
+    /// The resources inherited from earlier releases that have not expired at `now`, nearest release first.
     pub(crate) fn inherited(&self, now: Timestamp) -> impl Iterator<Item = &Arc<Resources>> {
         self.inherited.iter().filter(move |(until, _)| now < *until).map(|(_, resources)| resources)
     }
 
-    /// Where its requests are counted.
+    /// The counters of its site.
     pub(crate) fn traffic(&self) -> &Arc<Traffic> {
         &self.traffic
     }

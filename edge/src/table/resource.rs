@@ -1,10 +1,10 @@
-//! What is served at one path, with its headers made.
+//! The resource at one path, with its header values made.
 
 use http::HeaderValue;
 use verge_protocol::manifest::File;
 use verge_protocol::{Coding, Content, Lifetime};
 
-/// A file of a manifest, ready to be sent.
+/// A file of a manifest, with its representations (RFC 9110 §3.2) and header values.
 pub(crate) struct Resource {
     media_type: HeaderValue,
     lifetime: Lifetime,
@@ -15,18 +15,18 @@ pub(crate) struct Resource {
     encoded: Vec<(Coding, Representation)>,
 }
 
-/// One form of a resource: as built, or in one content coding (RFC 9110 §3.2).
+/// One representation of a resource: identity, or one content coding.
 pub(crate) struct Representation {
     content: Content,
     coding: Option<Coding>,
-    token: Option<HeaderValue>,
+    content_encoding: Option<HeaderValue>,
     etag: HeaderValue,
-    length: HeaderValue,
+    content_length: HeaderValue,
 }
 
 impl From<File> for Resource {
     fn from(file: File) -> Self {
-        // A media type that no header can carry is a fault of the origin's; the bytes are still the reader's.
+        // A media type that is no valid header value is a fault of the origin; the file is served all the same.
         let media_type = HeaderValue::from_str(&file.media_type)
             .unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream"));
         let essence = file.media_type.split(';').next().unwrap_or_default().trim();
@@ -52,28 +52,28 @@ impl Resource {
         &self.media_type
     }
 
-    /// For how long a cache may keep it.
+    /// How long caches may keep it.
     pub(crate) fn lifetime(&self) -> Lifetime {
         self.lifetime
     }
 
-    /// Whether later releases of its channel go on serving it: only what is fingerprinted, and never a page, because a page
-    /// belongs to its release.
+    /// Whether later releases of its channel inherit it: only fingerprinted files, and never a page, because a page belongs to
+    /// its release.
     pub(crate) fn is_inheritable(&self) -> bool {
         self.fingerprinted && !self.is_html
     }
 
-    /// Fonts are fetched with CORS whatever their origin (CSS Fonts 4 §4.8.2).
+    /// Whether it is a font. Browsers fetch fonts with CORS, even from the same origin (CSS Fonts 4 §4.8.2).
     pub(crate) fn is_font(&self) -> bool {
         self.is_font
     }
 
-    /// The bytes as built.
+    /// The representation without a content coding.
     pub(crate) fn identity(&self) -> &Representation {
         &self.identity
     }
 
-    /// In this coding, if it was worth its bytes; as built for `None`.
+    /// The representation in `coding`, if there is one; identity for `None`.
     pub(crate) fn representation(&self, coding: Option<Coding>) -> Option<&Representation> {
         match coding {
             None => Some(&self.identity),
@@ -81,23 +81,23 @@ impl Resource {
         }
     }
 
-    /// Whether there is a choice, so that answers depend on `Accept-Encoding`.
+    /// Whether responses depend on `Accept-Encoding`.
     pub(crate) fn has_encodings(&self) -> bool {
         !self.encoded.is_empty()
     }
 
     /// The content of each representation.
     pub(crate) fn contents(&self) -> impl Iterator<Item = &Content> {
-        std::iter::once(&self.identity).chain(self.encoded.iter().map(|(_, encoded)| encoded)).map(|form| &form.content)
+        std::iter::once(&self.identity).chain(self.encoded.iter().map(|(_, encoded)| encoded)).map(|each| &each.content)
     }
 }
 
 impl Representation {
     fn new(content: Content, coding: Option<Coding>) -> Self {
         let etag = HeaderValue::from_str(&format!("\"{}\"", content.digest())).expect("quoted hex is a header value");
-        let token = coding.map(|coding| HeaderValue::from_static(coding.token()));
-        let length = HeaderValue::from(content.size());
-        Self { content, coding, token, etag, length }
+        let content_encoding = coding.map(|coding| HeaderValue::from_static(coding.token()));
+        let content_length = HeaderValue::from(content.size());
+        Self { content, coding, content_encoding, etag, content_length }
     }
 
     pub(crate) fn content(&self) -> &Content {
@@ -108,18 +108,18 @@ impl Representation {
         self.coding
     }
 
-    /// Its `Content-Encoding`.
-    pub(crate) fn token(&self) -> Option<&HeaderValue> {
-        self.token.as_ref()
+    /// The value of `Content-Encoding`, unless it is identity.
+    pub(crate) fn content_encoding(&self) -> Option<&HeaderValue> {
+        self.content_encoding.as_ref()
     }
 
-    /// Its strong entity tag, quoted: the digest of its bytes.
+    /// Its strong entity tag: the quoted digest of its bytes.
     pub(crate) fn etag(&self) -> &HeaderValue {
         &self.etag
     }
 
-    /// Its `Content-Length` when sent whole.
-    pub(crate) fn length(&self) -> &HeaderValue {
-        &self.length
+    /// The value of `Content-Length` when it is sent whole.
+    pub(crate) fn content_length(&self) -> &HeaderValue {
+        &self.content_length
     }
 }

@@ -1,23 +1,23 @@
-//! Sites at their own domains.
+//! Sites at custom domains.
 
 use serde_json::json;
 use verge_protocol::Position;
 
-use super::site::release;
+use super::release::release;
 use super::world::{World, until};
 
-fn shows(world: &World, domain: &str, site: &str) -> Position {
+fn add_domain(world: &World, domain: &str, site: &str) -> Position {
     world.origin.write(&format!("domain/{domain}"), |_| Some(json!({ "site": site })))
 }
 
-fn sends_on(world: &World, domain: &str, site: &str, to: &str) -> Position {
+fn add_redirect(world: &World, domain: &str, site: &str, to: &str) -> Position {
     world.origin.write(&format!("domain/{domain}"), |_| Some(json!({ "site": site, "redirect_to": to })))
 }
 
-/// The head of the answer to a request as it stands here, in lowercase.
+/// The head of the response to a raw request, in lowercase.
 async fn head(world: &World, line: &str, host: &str) -> String {
-    let answer = world.raw(&format!("{line} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n")).await;
-    answer.split_once("\r\n\r\n").unwrap().0.to_ascii_lowercase()
+    let response = world.raw(&format!("{line} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n")).await;
+    response.split_once("\r\n\r\n").unwrap().0.to_ascii_lowercase()
 }
 
 fn status(head: &str) -> &str {
@@ -29,50 +29,50 @@ fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 }
 
 #[tokio::test]
-async fn a_domain_serves_what_its_site_does() {
+async fn domain_serves_its_site() {
     let world = World::start().await;
-    let position = shows(&world, "www.shop.example", "demo");
-    world.served(position).await;
+    let position = add_domain(&world, "www.shop.example", "demo");
+    world.wait_until_served(position).await;
     assert_eq!(world.get("www.shop.example", "/").send().await.unwrap().status(), 404);
 
-    // Told, and not held yet.
+    // The channel is in the feed, its manifest is not at the origin yet.
     let site = release(&[("index.html", "hi"), ("404.html", "lost")]);
-    let position = world.origin.point("demo/live", 1, site.id(), &[]);
-    until("the channel to be coming", async || world.get("demo.localhost", "/").send().await.unwrap().status() == 503)
+    let position = world.origin.point_channel("demo/live", 1, site.id(), &[]);
+    until("the channel to be pending", async || world.get("demo.localhost", "/").send().await.unwrap().status() == 503)
         .await;
-    let answer = world.get("www.shop.example", "/").send().await.unwrap();
-    assert_eq!((answer.status().as_u16(), &answer.headers()["retry-after"]), (503, &"1".parse().unwrap()));
+    let response = world.get("www.shop.example", "/").send().await.unwrap();
+    assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &"1".parse().unwrap()));
 
-    world.origin.hold(&site);
-    world.served(position).await;
+    world.origin.add_release(&site);
+    world.wait_until_served(position).await;
     for host in ["www.shop.example", "WWW.Shop.Example.", "www.shop.example:7480"] {
-        let answer = world.get(host, "/").send().await.unwrap();
-        assert_eq!((answer.status().as_u16(), &answer.headers()["verge-release"]), (200, &"v1".parse().unwrap()));
-        assert_eq!(answer.text().await.unwrap(), "hi");
+        let response = world.get(host, "/").send().await.unwrap();
+        assert_eq!((response.status().as_u16(), &response.headers()["verge-release"]), (200, &"v1".parse().unwrap()));
+        assert_eq!(response.text().await.unwrap(), "hi");
     }
-    let answer = world.get("www.shop.example", "/none").send().await.unwrap();
-    assert_eq!((answer.status().as_u16(), answer.text().await.unwrap()), (404, "lost".to_owned()));
+    let response = world.get("www.shop.example", "/none").send().await.unwrap();
+    assert_eq!((response.status().as_u16(), response.text().await.unwrap()), (404, "lost".to_owned()));
     for other in ["shop.example", "x.www.shop.example", "demo.shop.example", "www.shop.example.localhost"] {
         assert_eq!(world.get(other, "/").send().await.unwrap().status(), 404, "{other}");
     }
-    // Counted as the site's own.
+    // Counted as requests of the site.
     let series = "verge_edge_requests_total{site=\"demo\",status=\"2xx\",cache=\"memory\"}";
     assert!(world.metric(series).await >= Some(2.0));
 
-    world.served(world.origin.publish("demo/live", 2, &release(&[("index.html", "ho")]), &[])).await;
+    world.wait_until_served(world.origin.publish("demo/live", 2, &release(&[("index.html", "ho")]), &[])).await;
     assert_eq!(world.get("www.shop.example", "/").send().await.unwrap().text().await.unwrap(), "ho");
-    world.served(world.origin.write("domain/www.shop.example", |_| None)).await;
+    world.wait_until_served(world.origin.write("domain/www.shop.example", |_| None)).await;
     assert_eq!(world.get("www.shop.example", "/").send().await.unwrap().status(), 404);
     world.stop().await;
 }
 
 #[tokio::test]
-async fn a_domain_that_moved_sends_its_readers_on() {
+async fn redirected_domain_sends_readers_to_the_same_path() {
     let world = World::start().await;
-    // Nobody has proven the other yet.
-    world.served(sends_on(&world, "shop.example", "demo", "www.shop.example")).await;
+    // The target is not verified yet.
+    world.wait_until_served(add_redirect(&world, "shop.example", "demo", "www.shop.example")).await;
     assert_eq!(status(&head(&world, "GET /", "shop.example").await), "404");
-    world.served(shows(&world, "www.shop.example", "demo")).await;
+    world.wait_until_served(add_domain(&world, "www.shop.example", "demo")).await;
     for (line, host, location) in [
         ("GET /", "shop.example", "//www.shop.example/"),
         ("GET /a/b?c=d", "Shop.Example", "//www.shop.example/a/b?c=d"),
@@ -85,7 +85,7 @@ async fn a_domain_that_moved_sends_its_readers_on() {
         assert_eq!((status(&head), field(&head, "location")), ("308", Some(location)), "{line} {host}: {head}");
         assert_eq!(field(&head, "cache-control"), Some("public, max-age=60"));
     }
-    // What no host is asked for, or no reader asks, comes first.
+    // Invalid requests and the health path are answered before the redirect.
     for (line, host, expected) in [
         ("GET *", "shop.example", "400"),
         ("POST /", "shop.example", "405"),
@@ -100,42 +100,42 @@ async fn a_domain_that_moved_sends_its_readers_on() {
 }
 
 #[tokio::test]
-async fn domains_are_there_after_a_restart_without_the_origin() {
+async fn domains_after_a_restart_without_the_origin_are_served() {
     let mut world = World::start().await;
     world.origin.publish("demo/live", 1, &release(&[("index.html", "hi")]), &[]);
-    shows(&world, "www.shop.example", "demo");
-    let position = sends_on(&world, "shop.example", "demo", "www.shop.example");
-    world.served(position).await;
-    world.on_disk(1).await;
-    // Only what is saved is reported.
+    add_domain(&world, "www.shop.example", "demo");
+    let position = add_redirect(&world, "shop.example", "demo", "www.shop.example");
+    world.wait_until_served(position).await;
+    world.wait_for_blobs_on_disk(1).await;
+    // Only saved states are reported.
     until("the report", async || world.origin.data().reports.last().is_some_and(|report| report.applied == position))
         .await;
-    world.origin.go_away().await;
+    world.origin.go_offline().await;
     let mut world = world.restart().await;
     assert_eq!(world.get("www.shop.example", "/").send().await.unwrap().text().await.unwrap(), "hi");
     assert_eq!(status(&head(&world, "GET /", "shop.example").await), "308");
 
-    // Another history, which does not know one of them.
+    // A new generation without one of them.
     let position = world.origin.restore(|key| key != "domain/shop.example").await;
-    world.served(position).await;
+    world.wait_until_served(position).await;
     assert_eq!(status(&head(&world, "GET /", "shop.example").await), "404");
     assert_eq!(status(&head(&world, "GET /", "www.shop.example").await), "200");
     world.stop().await;
 }
 
 #[tokio::test]
-async fn what_is_said_of_edges_and_sites_is_passed_over() {
+async fn rows_of_edges_and_sites_are_ignored() {
     let world = World::start().await;
     world.origin.write("edge/fra-1", |_| Some(json!({ "addresses": ["192.0.2.1"] })));
     world.origin.write("site/demo", |_| Some("of another shape".into()));
     let position = world.origin.write("edge/fra-1", |_| None);
-    world.served(position).await;
+    world.wait_until_served(position).await;
     until("the report", async || {
         let data = world.origin.data();
         data.reports.last().is_some_and(|report| report.applied == position && report.lagging.is_empty())
     })
     .await;
-    assert_eq!(world.metric("verge_edge_unknown_keys").await, Some(0.0));
+    assert_eq!(world.metric("verge_edge_unknown_rows").await, Some(0.0));
     assert_eq!(world.metric("verge_edge_refused_rows_total").await, Some(0.0));
     assert_eq!(world.health().await.1["pending"], 0);
     world.stop().await;

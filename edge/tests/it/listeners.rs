@@ -1,4 +1,4 @@
-//! Where readers come in.
+//! Listeners and base domains.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -8,27 +8,27 @@ use verge_daemon::Secret;
 use verge_daemon::listen::Listen;
 use verge_edge::{BindError, Config, Edge};
 
-use super::origin::TOKEN;
-use super::site::release;
+use super::fake_origin::TOKEN;
+use super::release::release;
 use super::world::{World, until};
 
-fn config(world: &World, folder: &Path, listen: Vec<Listen>) -> Config {
+fn config(world: &World, directory: &Path, listen: Vec<Listen>) -> Config {
     let origin = world.origin.url().parse().unwrap();
-    let config = Config::new("two-doors".parse().unwrap(), origin, Secret::new(TOKEN), folder.to_owned());
+    let config = Config::new("two-listeners".parse().unwrap(), origin, Secret::new(TOKEN), directory.to_owned());
     Config { listen, ..config }
 }
 
-/// Only Linux has an address beside 127.0.0.1.
+/// Only Linux has loopback addresses other than 127.0.0.1.
 const SECOND: &str = if cfg!(target_os = "linux") { "127.0.0.2" } else { "127.0.0.1" };
 
 #[tokio::test]
-async fn an_edge_answers_at_every_address_and_below_every_domain_it_was_given() {
+async fn edge_serves_on_every_listen_address_and_base_domain() {
     let world = World::start().await;
-    world.served(world.origin.publish("demo/live", 1, &release(&[("index.html", "hi")]), &[])).await;
-    let folder = tempfile::tempdir().unwrap();
-    let doors = ["127.0.0.1", SECOND].map(|ip| Listen::Bind(format!("{ip}:0").parse().unwrap())).to_vec();
+    world.wait_until_served(world.origin.publish("demo/live", 1, &release(&[("index.html", "hi")]), &[])).await;
+    let directory = tempfile::tempdir().unwrap();
+    let listen = ["127.0.0.1", SECOND].map(|ip| Listen::Bind(format!("{ip}:0").parse().unwrap())).to_vec();
     let base_domains = ["localhost", "verge.test"].map(|domain| domain.parse().unwrap()).to_vec();
-    let config = Config { base_domains, ..config(&world, folder.path(), doors) };
+    let config = Config { base_domains, ..config(&world, directory.path(), listen) };
     let edge = Edge::bind(config).await.unwrap();
     let addresses: Vec<SocketAddr> = edge.public_addrs().to_vec();
     assert_eq!(addresses.iter().map(|address| address.ip().to_string()).collect::<Vec<_>>(), ["127.0.0.1", SECOND]);
@@ -42,7 +42,7 @@ async fn an_edge_answers_at_every_address_and_below_every_domain_it_was_given() 
             .await;
         }
     }
-    // The origin is told the first.
+    // Reports name the first address.
     let url = format!("http://{}", addresses[0]);
     until("the report", async || {
         world.origin.data().reports.iter().any(|report| report.url.as_deref() == Some(url.as_str()))
@@ -58,10 +58,10 @@ async fn an_edge_answers_at_every_address_and_below_every_domain_it_was_given() 
 }
 
 #[tokio::test]
-async fn an_edge_without_a_door_is_none() {
+async fn edge_without_a_listen_address_does_not_start() {
     let world = World::start().await;
-    let folder = tempfile::tempdir().unwrap();
-    let edge = Edge::bind(config(&world, folder.path(), Vec::new())).await;
+    let directory = tempfile::tempdir().unwrap();
+    let edge = Edge::bind(config(&world, directory.path(), Vec::new())).await;
     assert!(matches!(edge, Err(BindError::NoListener)));
     world.stop().await;
 }

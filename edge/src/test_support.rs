@@ -1,21 +1,18 @@
-//! Channels for tests of the pure parts, and a store to keep things in.
+//! Channels, manifests and files for unit tests.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use prometheus_client::registry::Registry;
-use verge_daemon::Clock;
 use verge_protocol::host::HostLabel;
 use verge_protocol::manifest::File;
 use verge_protocol::{Coding, Content, Digest, Fallback, Lifetime, Manifest, ReleaseNumber, Timestamp};
 
 use crate::metrics::{Metrics, Traffic};
-use crate::store::Store;
 use crate::table::{Channel, Resource, Resources};
 
-/// A channel of the site `demo` whose files hold their own paths.
+/// Builds a channel of the site `demo`. The content of each file is its path.
 pub(crate) struct ChannelBuilder {
     own: Manifest,
     inherited: Vec<(Timestamp, Arc<Resources>)>,
@@ -47,18 +44,18 @@ impl ChannelBuilder {
     }
 }
 
-/// A manifest whose files hold `prefix` and their own paths.
+/// A manifest of files whose content is `prefix` and their path.
 pub(crate) fn manifest(paths: &[&str], prefix: &str, lifetime: Lifetime) -> Manifest {
     let files = paths.iter().map(|path| (path.parse().unwrap(), file(path, prefix, lifetime))).collect();
     Manifest { site: "demo".parse().unwrap(), fallback: Fallback::NotFound, files }
 }
 
-/// A manifest made ready under its own id.
+/// The resources of a manifest.
 pub(crate) fn resources(manifest: Manifest) -> Arc<Resources> {
     Arc::new(Resources::new(Digest::of(&manifest.to_bytes()), manifest))
 }
 
-/// A file with its text in a parameter of its media type, where [`text_of`] finds it.
+/// A file that repeats its text in a parameter of its media type, for [`text_of`].
 pub(crate) fn file(path: &str, prefix: &str, lifetime: Lifetime) -> File {
     let essence = match path.rsplit_once('.') {
         Some((_, "html" | "htm")) => "text/html",
@@ -71,24 +68,19 @@ pub(crate) fn file(path: &str, prefix: &str, lifetime: Lifetime) -> File {
     File { media_type, lifetime, fingerprinted, identity: content, encodings: BTreeMap::new() }
 }
 
-/// The same with an encoding.
+/// `file` with one more encoding.
 pub(crate) fn encoded(mut file: File, coding: Coding, bytes: &'static str) -> File {
     file.encodings.insert(coding, Content::cut(&Bytes::from_static(bytes.as_bytes())).0);
     file
 }
 
-/// What a file made by [`file`] holds.
+/// The text of a file made by [`file`].
 pub(crate) fn text_of(resource: &Resource) -> String {
     let media_type = resource.media_type().to_str().unwrap();
     media_type.split_once(";text=").unwrap().1.to_owned()
 }
 
-/// Counters nobody reads.
+/// Counters for tests that do not read them.
 pub(crate) fn traffic() -> Arc<Traffic> {
     Metrics::new(&mut Registry::default()).unrouted
-}
-
-/// A store in the folder `root`, whose clock stands still.
-pub(crate) fn store(root: &Path, budget: u64) -> Store {
-    Store::open(root, budget, Clock::manual(Timestamp(1)), Metrics::new(&mut Registry::default())).unwrap()
 }

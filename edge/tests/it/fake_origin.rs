@@ -1,4 +1,4 @@
-//! A small real origin: it speaks the contract over HTTP, and can do wrong.
+//! A fake origin: it implements the API over HTTP, and can be told to misbehave.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::convert::Infallible;
@@ -25,7 +25,7 @@ use verge_protocol::report::EdgeReport;
 use verge_protocol::state::{ChannelState, Inherited, Row};
 use verge_protocol::{Blob, Digest, Generation, Position, ReleaseNumber, Seq, compression, pack};
 
-use super::site::Release;
+use super::release::Release;
 
 pub(super) const TOKEN: &str = "vrg_edge";
 
@@ -36,16 +36,16 @@ pub(super) struct Data {
     pub(super) rows: BTreeMap<String, Row>,
     pub(super) manifests: HashMap<Digest, Vec<u8>>,
     pub(super) blobs: HashMap<Digest, Blob>,
-    /// Every blob that was asked for, in order.
-    pub(super) asked: Vec<Digest>,
-    /// Answered with other bytes under the right digest.
-    pub(super) garbled: HashSet<Digest>,
-    /// Packs to be cut in the middle of their first frame.
-    pub(super) cuts: usize,
-    /// Whether packs never end, though all their blobs come.
-    pub(super) dangling: bool,
-    /// Whether a feed does nothing but reset.
-    pub(super) resetting: bool,
+    /// Every blob that was requested, in order.
+    pub(super) requested_blobs: Vec<Digest>,
+    /// Blobs to be sent with other bytes under the right digest.
+    pub(super) garbled_blobs: HashSet<Digest>,
+    /// Number of packs to be truncated in their first frame.
+    pub(super) packs_to_cut: usize,
+    /// Whether packs stay open after their last blob.
+    pub(super) packs_never_end: bool,
+    /// Whether a feed only resets.
+    pub(super) always_resets: bool,
     pub(super) reports: Vec<EdgeReport>,
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Data {
 struct Shared {
     data: Arc<Mutex<Data>>,
     changed: watch::Sender<()>,
-    /// While closed, packs are promised but do not come.
+    /// While closed, requests for packs are not answered.
     gate: watch::Sender<bool>,
 }
 
@@ -72,18 +72,18 @@ impl FakeOrigin {
             gate: watch::Sender::new(true),
         };
         let mut origin = Self { shared, address: "127.0.0.1:0".parse().unwrap(), tasks: None };
-        origin.come_back().await;
+        origin.go_online().await;
         origin
     }
 
-    /// Breaks every connection and takes no new ones.
-    pub(super) async fn go_away(&mut self) {
+    /// Closes every connection and the listener.
+    pub(super) async fn go_offline(&mut self) {
         if let Some(tasks) = self.tasks.take() {
             let _ = tasks.shutdown(Duration::ZERO).await;
         }
     }
 
-    pub(super) async fn come_back(&mut self) {
+    pub(super) async fn go_online(&mut self) {
         let tasks = Tasks::default();
         let listener = listen::tcp("the origin", self.address).await.unwrap();
         self.address = listener.local_addr().unwrap();
@@ -105,21 +105,27 @@ impl FakeOrigin {
         self.shared.data.lock().unwrap()
     }
 
-    /// Keeps what a release is made of.
-    pub(super) fn hold(&self, release: &Release) {
+    /// Adds the manifest and the blobs of a release.
+    pub(super) fn add_release(&self, release: &Release) {
         let mut data = self.data();
         data.manifests.insert(release.id(), release.manifest.to_bytes());
         data.blobs.extend(release.blobs.iter().map(|blob| (blob.digest(), blob.clone())));
     }
 
-    /// Points the channel at a release and returns where that put the feed.
+    /// Adds a release and points the channel at it. Returns the position of the feed.
     pub(super) fn publish(&self, channel: &str, number: u64, release: &Release, inherits: &[Inherited]) -> Position {
-        self.hold(release);
-        self.point(channel, number, release.id(), inherits)
+        self.add_release(release);
+        self.point_channel(channel, number, release.id(), inherits)
     }
 
-    /// Points the channel at a manifest, held or not.
-    pub(super) fn point(&self, channel: &str, number: u64, manifest: Digest, inherits: &[Inherited]) -> Position {
+    /// Points the channel at a manifest that may not be here.
+    pub(super) fn point_channel(
+        &self,
+        channel: &str,
+        number: u64,
+        manifest: Digest,
+        inherits: &[Inherited],
+    ) -> Position {
         self.write(&format!("channel/{channel}"), |epoch| {
             let release = ReleaseNumber(number);
             let state = ChannelState { epoch, release, manifest, inherits: inherits.to_vec() };
@@ -141,16 +147,16 @@ impl FakeOrigin {
         position
     }
 
-    /// Starts another history, with these rows of the old one, and breaks off every feed.
+    /// Starts a new generation with the rows to keep, and closes every feed.
     pub(super) async fn restore(&mut self, keep: impl Fn(&str) -> bool) -> Position {
-        self.go_away().await;
+        self.go_offline().await;
         let position = {
             let mut data = self.data();
             data.generation += 1;
             data.rows.retain(|key, _| keep(key));
             position(&data)
         };
-        self.come_back().await;
+        self.go_online().await;
         position
     }
 
@@ -162,9 +168,9 @@ impl FakeOrigin {
         self.shared.gate.send_replace(true);
     }
 
-    /// How often a blob was asked for.
-    pub(super) fn asked(&self, digest: Digest) -> usize {
-        self.data().asked.iter().filter(|asked| **asked == digest).count()
+    /// How often a blob was requested.
+    pub(super) fn request_count(&self, digest: Digest) -> usize {
+        self.data().requested_blobs.iter().filter(|requested| **requested == digest).count()
     }
 }
 
@@ -199,7 +205,7 @@ async fn changes(
                 rows.sort_by_key(|row| row.seq);
                 (position(&data), rows)
             };
-            if shared.data.lock().unwrap().resetting || since.is_some_and(|since| since.generation != at.generation) {
+            if shared.data.lock().unwrap().always_resets || since.is_some_and(|since| since.generation != at.generation) {
                 yield FeedEvent::Reset(Reset::Generation);
                 return;
             }
@@ -238,18 +244,18 @@ async fn blobs(
 ) -> Result<Response, StatusCode> {
     authorized(&headers)?;
     assert!(wanted.digests.len() <= BlobsRequest::MAX);
-    shared.data.lock().unwrap().asked.extend(&wanted.digests);
+    shared.data.lock().unwrap().requested_blobs.extend(&wanted.digests);
     let _ = shared.gate.subscribe().wait_for(|open| *open).await;
     let mut data = shared.data.lock().unwrap();
     let mut frames: Vec<Bytes> = wanted.digests.iter().map(|digest| frame(&data, digest)).collect();
-    if data.dangling {
+    if data.packs_never_end {
         let frames = stream::iter(frames.into_iter().map(Ok::<_, Infallible>));
         return Ok(Body::from_stream(futures_util::StreamExt::chain(frames, stream::pending())).into_response());
     }
     frames.push(pack::end_frame());
-    let cut = data.cuts > 0;
+    let cut = data.packs_to_cut > 0;
     if cut {
-        data.cuts -= 1;
+        data.packs_to_cut -= 1;
         frames.truncate(1);
         let half = frames[0].len() / 2;
         frames[0].truncate(half);
@@ -259,7 +265,7 @@ async fn blobs(
 
 fn frame(data: &Data, digest: &Digest) -> Bytes {
     match data.blobs.get(digest) {
-        Some(_) if data.garbled.contains(digest) => {
+        Some(_) if data.garbled_blobs.contains(digest) => {
             let other = Blob::of(Bytes::from_static(b"<script>evil()</script>")).unwrap();
             [&digest.as_bytes()[..], &pack::blob_frame(&other)[Digest::LEN..]].concat().into()
         }

@@ -1,16 +1,16 @@
-//! What answers look like, head by head.
+//! Snapshots of response heads and metric names.
 
 use verge_protocol::Coding;
 
-use super::site::release;
+use super::release::release;
 use super::world::World;
 
-/// The answer to a request with these further lines; of a body, only that there is one.
+/// The response to a request with these header lines: its sorted head, and the size of its body.
 async fn head(world: &World, line: &str, fields: &[&str]) -> String {
     let fields = fields.join("\r\n") + if fields.is_empty() { "" } else { "\r\n" };
-    let answer =
+    let response =
         world.raw(&format!("{line} HTTP/1.1\r\nhost: demo.localhost\r\nconnection: close\r\n{fields}\r\n")).await;
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
     let (status, headers) = head.split_once("\r\n").unwrap();
     let mut headers: Vec<&str> = headers.lines().collect();
     headers.sort_unstable();
@@ -19,7 +19,7 @@ async fn head(world: &World, line: &str, fields: &[&str]) -> String {
 }
 
 #[tokio::test]
-async fn answers() {
+async fn file_and_error_heads() {
     let world = World::start().await;
     let site = release(&[
         ("index.html", "<h1>hi</h1>"),
@@ -29,8 +29,8 @@ async fn answers() {
         ("empty.txt", ""),
     ]);
     let site = site.encoded("assets/app-1a2b3c4d.js", Coding::Br, "br").encoded("index.html", Coding::Gzip, "gz");
-    world.served(world.origin.publish("demo/live", 7, &site, &[])).await;
-    // Into memory, so that what follows does not depend on how far fetching ahead has come.
+    world.wait_until_served(world.origin.publish("demo/live", 7, &site, &[])).await;
+    // Read everything into memory, so that the heads do not depend on the progress of prefetching.
     for path in ["/", "/404.html", "/assets/app-1a2b3c4d.js", "/assets/font-1a2b3c4d.woff2"] {
         for coding in ["br", "gzip", "identity"] {
             world.get("demo.localhost", path).header("accept-encoding", coding).send().await.unwrap();
@@ -61,10 +61,10 @@ async fn answers() {
 }
 
 #[tokio::test]
-async fn a_single_page_app() {
+async fn single_page_app_heads() {
     let world = World::start().await;
     let site = release(&[("index.html", "<div id=app>"), ("assets/a-1a2b3c4d.js", "a")]).single_page("index.html");
-    world.served(world.origin.publish("demo/live", 1, &site, &[])).await;
+    world.wait_until_served(world.origin.publish("demo/live", 1, &site, &[])).await;
     world.read("/").await;
     let mut heads = Vec::new();
     for (line, fields) in [
@@ -84,7 +84,7 @@ async fn a_single_page_app() {
 #[tokio::test]
 async fn metric_names() {
     let world = World::start().await;
-    world.served(world.origin.publish("demo/live", 1, &release(&[("index.html", "hi")]), &[])).await;
+    world.wait_until_served(world.origin.publish("demo/live", 1, &release(&[("index.html", "hi")]), &[])).await;
     world.read("/").await;
     let metrics = world.metrics().await;
     let names: Vec<&str> = metrics.lines().filter(|line| line.starts_with("# HELP")).collect();

@@ -1,23 +1,23 @@
-//! The rules of HTTP, as bytes on a socket.
+//! HTTP rules, tested with raw requests.
 
-use super::site::release;
+use super::release::release;
 use super::world::World;
 
 async fn demo() -> World {
     let world = World::start().await;
     let site = release(&[("index.html", "hi"), ("a/index.html", "a"), ("up.txt", "up")]);
-    world.served(world.origin.publish("demo/live", 1, &site, &[])).await;
+    world.wait_until_served(world.origin.publish("demo/live", 1, &site, &[])).await;
     world
 }
 
-fn status(answer: &str) -> &str {
-    answer.split(' ').nth(1).unwrap_or("nothing")
+fn status(response: &str) -> &str {
+    response.split(' ').nth(1).unwrap_or("nothing")
 }
 
 #[tokio::test]
-async fn who_sends_a_body_is_cut_off() {
+async fn request_with_a_body_is_refused_and_its_connection_closed() {
     let world = demo().await;
-    // The second request of each must not be answered: nobody knows where the first one ends.
+    // The second request must not be answered: the end of the first is ambiguous.
     let second = "GET / HTTP/1.1\r\nhost: demo.localhost\r\nconnection: close\r\n\r\n";
     for (first, refused) in [
         ("GET / HTTP/1.1\r\nhost: demo.localhost\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", "400"),
@@ -31,15 +31,15 @@ async fn who_sends_a_body_is_cut_off() {
         ("GET / HTTP/1.1\r\nhost : demo.localhost\r\n\r\n", "400"),
         ("GET / HTTP/1.1\r\nhost: demo.localhost\r\nx: a\r\n b\r\n\r\n", "400"),
     ] {
-        let answer = world.raw(&format!("{first}{second}")).await;
-        assert_eq!(status(&answer), refused, "{first:?}: {answer}");
-        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{first:?}: {answer}");
+        let response = world.raw(&format!("{first}{second}")).await;
+        assert_eq!(status(&response), refused, "{first:?}: {response}");
+        assert_eq!(response.matches("HTTP/1.1 ").count(), 1, "{first:?}: {response}");
     }
     world.stop().await;
 }
 
 #[tokio::test]
-async fn hosts() {
+async fn host_decides_the_site_and_invalid_ones_are_400() {
     let world = demo().await;
     for (request, expected) in [
         ("GET / HTTP/1.1\r\nhost: demo.localhost\r\n", "200"),
@@ -58,8 +58,8 @@ async fn hosts() {
         ("GET /.well-known/verge/health HTTP/1.1\r\nhost: whatever\r\n", "200"),
         ("GET /.well-known/verge/health HTTP/1.1\r\n", "400"),
     ] {
-        let answer = world.raw(&format!("{request}connection: close\r\n\r\n")).await;
-        assert_eq!(status(&answer), expected, "{request:?}: {answer}");
+        let response = world.raw(&format!("{request}connection: close\r\n\r\n")).await;
+        assert_eq!(status(&response), expected, "{request:?}: {response}");
     }
     let unknown = world.raw("GET / HTTP/1.1\r\nhost: demi.localhost\r\nconnection: close\r\n\r\n").await;
     assert!(!unknown.contains("demo"), "{unknown}");
@@ -67,7 +67,7 @@ async fn hosts() {
 }
 
 #[tokio::test]
-async fn paths_and_methods() {
+async fn invalid_paths_are_400_and_other_methods_405() {
     let world = demo().await;
     for (line, expected) in [
         ("GET /", "200"),
@@ -91,30 +91,31 @@ async fn paths_and_methods() {
         ("CONNECT demo.localhost:80", "405"),
         ("BREW /", "405"),
     ] {
-        let answer = world.raw(&format!("{line} HTTP/1.1\r\nhost: demo.localhost\r\nconnection: close\r\n\r\n")).await;
-        assert_eq!(status(&answer), expected, "{line}: {answer}");
+        let response =
+            world.raw(&format!("{line} HTTP/1.1\r\nhost: demo.localhost\r\nconnection: close\r\n\r\n")).await;
+        assert_eq!(status(&response), expected, "{line}: {response}");
     }
     world.stop().await;
 }
 
 #[tokio::test]
-async fn http2_is_routed_by_authority() {
+async fn http2_request_is_routed_by_authority() {
     let world = demo().await;
     let reader = world.http2_reader();
     let url = world.url("demo.localhost", "/");
-    let answer = reader.get(&url).send().await.unwrap();
-    assert_eq!((answer.version(), answer.status().as_u16()), (reqwest::Version::HTTP_2, 200));
-    assert_eq!(answer.text().await.unwrap(), "hi");
-    let answer = reader.post(&url).body("x").send().await.unwrap();
-    assert_eq!(answer.status(), 413);
+    let response = reader.get(&url).send().await.unwrap();
+    assert_eq!((response.version(), response.status().as_u16()), (reqwest::Version::HTTP_2, 200));
+    assert_eq!(response.text().await.unwrap(), "hi");
+    let response = reader.post(&url).body("x").send().await.unwrap();
+    assert_eq!(response.status(), 413);
     drop(reader);
     world.stop().await;
 }
 
 #[tokio::test]
-async fn strangers_grow_no_metric() {
+async fn requests_for_unknown_hosts_create_no_metrics() {
     let world = demo().await;
-    // Once from wherever it is, once from memory.
+    // Once from disk or the origin, once from memory.
     world.read("/").await;
     world.read("/").await;
     world.get("first.localhost", "/").send().await.unwrap();

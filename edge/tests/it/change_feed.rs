@@ -1,4 +1,4 @@
-//! From the feed to what readers see.
+//! From the change feed to what readers see.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,21 +6,21 @@ use std::time::Duration;
 
 use verge_protocol::state::Inherited;
 
-use super::site::{noise, release};
+use super::release::{distinct_bytes, release};
 use super::world::{World, until};
 
 #[tokio::test]
-async fn a_channel_whose_manifest_fails_holds_up_no_other() {
+async fn channel_without_its_manifest_does_not_delay_others() {
     let world = World::start().await;
     let missing = release(&[("index.html", "b1")]);
-    world.origin.point("b/live", 1, missing.id(), &[]);
+    world.origin.point_channel("b/live", 1, missing.id(), &[]);
     let position = world.origin.publish("a/live", 1, &release(&[("index.html", "a1")]), &[]);
     let mut applied = world.edge.applied();
-    let lag = "404 Not Found";
+    let reason = "404 Not Found";
     let seen = applied.wait_for(|applied| {
-        applied.position == Some(position) && applied.lagging.iter().any(|lagging| lagging.reason.contains(lag))
+        applied.position == Some(position) && applied.lagging.iter().any(|lagging| lagging.reason.contains(reason))
     });
-    super::world::patiently("the lag to be told", seen).await.unwrap();
+    super::world::within_timeout("the lag to be visible", seen).await.unwrap();
     until("a to be served", async || world.get("a.localhost", "/").send().await.unwrap().status() == 200).await;
     assert_eq!(world.get("b.localhost", "/").send().await.unwrap().status(), 503);
     assert_eq!(world.health().await.1["pending"], 1);
@@ -32,8 +32,8 @@ async fn a_channel_whose_manifest_fails_holds_up_no_other() {
     })
     .await;
 
-    world.origin.hold(&missing);
-    world.served(position).await;
+    world.origin.add_release(&missing);
+    world.wait_until_served(position).await;
     assert_eq!(world.get("b.localhost", "/").send().await.unwrap().text().await.unwrap(), "b1");
     until("the report", async || world.origin.data().reports.last().is_some_and(|report| report.lagging.is_empty()))
         .await;
@@ -41,40 +41,40 @@ async fn a_channel_whose_manifest_fails_holds_up_no_other() {
 }
 
 #[tokio::test]
-async fn another_history_replaces_the_table() {
+async fn new_generation_replaces_the_table() {
     let mut world = World::start().await;
     let site = release(&[("index.html", "hi")]);
     world.origin.publish("a/live", 1, &site, &[]);
-    world.served(world.origin.publish("b/live", 1, &site, &[])).await;
+    world.wait_until_served(world.origin.publish("b/live", 1, &site, &[])).await;
     let position = world.origin.restore(|key| key.starts_with("channel/a/")).await;
-    world.served(position).await;
+    world.wait_until_served(position).await;
     assert_eq!(world.get("a.localhost", "/").send().await.unwrap().status(), 200);
     assert_eq!(world.get("b.localhost", "/").send().await.unwrap().status(), 404);
     world.stop().await;
 }
 
 #[tokio::test]
-async fn a_removed_channel_is_gone_and_an_unknown_key_is_skipped() {
+async fn removed_channel_is_404_and_unknown_key_is_ignored() {
     let world = World::start().await;
     world.origin.publish("demo/pr-1", 1, &release(&[("index.html", "preview")]), &[]);
-    world.served(world.origin.write("moon/full", |_| Some(1.into()))).await;
+    world.wait_until_served(world.origin.write("future/key", |_| Some(1.into()))).await;
     assert_eq!(world.get("pr-1--demo.localhost", "/").send().await.unwrap().text().await.unwrap(), "preview");
     assert_eq!(world.get("demo.localhost", "/").send().await.unwrap().status(), 404);
-    assert_eq!(world.metric("verge_edge_unknown_keys").await, Some(1.0));
-    world.served(world.origin.write("channel/demo/pr-1", |_| None)).await;
+    assert_eq!(world.metric("verge_edge_unknown_rows").await, Some(1.0));
+    world.wait_until_served(world.origin.write("channel/demo/pr-1", |_| None)).await;
     assert_eq!(world.get("pr-1--demo.localhost", "/").send().await.unwrap().status(), 404);
     world.stop().await;
 }
 
 #[tokio::test]
-async fn what_was_live_lives_on_until_its_time() {
+async fn inherited_files_are_served_until_they_expire() {
     let world = World::start().await;
     let one = release(&[("index.html", "1"), ("assets/app-11111111.js", "one")]);
     let two = release(&[("index.html", "2"), ("assets/app-22222222.js", "two")]);
-    world.served(world.origin.publish("demo/live", 1, &one, &[])).await;
-    let until_then = world.clock.now().after(Duration::from_hours(24));
-    let inherits = [Inherited { manifest: one.id(), until: until_then }];
-    world.served(world.origin.publish("demo/live", 2, &two, &inherits)).await;
+    world.wait_until_served(world.origin.publish("demo/live", 1, &one, &[])).await;
+    let expiry = world.clock.now().after(Duration::from_hours(24));
+    let inherits = [Inherited { manifest: one.id(), until: expiry }];
+    world.wait_until_served(world.origin.publish("demo/live", 2, &two, &inherits)).await;
     assert_eq!(world.read("/").await.1, "2");
     assert_eq!(world.read("/assets/app-11111111.js").await, (200, "one".to_owned()));
     assert_eq!(world.read("/assets/app-22222222.js").await, (200, "two".to_owned()));
@@ -84,16 +84,16 @@ async fn what_was_live_lives_on_until_its_time() {
 }
 
 #[tokio::test]
-async fn a_switch_under_load_never_mixes() {
+async fn responses_during_releases_never_mix_two_releases() {
     let world = Arc::new(World::start().await);
-    let big = noise(600_000);
+    let big = distinct_bytes(600_000);
     let files = |version: u8| {
         let mut bytes = big.clone();
         bytes[0] = version;
         bytes[599_999] = version;
         release(&[("big.bin", bytes)])
     };
-    world.served(world.origin.publish("demo/live", 1, &files(1), &[])).await;
+    world.wait_until_served(world.origin.publish("demo/live", 1, &files(1), &[])).await;
     let done = Arc::new(AtomicBool::new(false));
     let readers: Vec<_> = (0..8)
         .map(|_| {
@@ -101,11 +101,11 @@ async fn a_switch_under_load_never_mixes() {
             world.edge.tasks().spawn("test reader", async move {
                 let mut seen = 0;
                 while !done.load(Ordering::SeqCst) || seen == 0 {
-                    let answer = world.get("demo.localhost", "/big.bin").send().await.unwrap();
-                    assert_eq!(answer.status(), 200);
-                    let release: u8 = answer.headers()["verge-release"].to_str().unwrap()[1..].parse().unwrap();
-                    let etag = answer.headers()["etag"].to_str().unwrap().trim_matches('"').to_owned();
-                    let body = answer.bytes().await.unwrap();
+                    let response = world.get("demo.localhost", "/big.bin").send().await.unwrap();
+                    assert_eq!(response.status(), 200);
+                    let release: u8 = response.headers()["verge-release"].to_str().unwrap()[1..].parse().unwrap();
+                    let etag = response.headers()["etag"].to_str().unwrap().trim_matches('"').to_owned();
+                    let body = response.bytes().await.unwrap();
                     assert_eq!((body[0] + 1, body[599_999] + 1), (release % 2 + 1, release % 2 + 1));
                     assert_eq!(verge_protocol::Digest::of(&body).to_string(), etag);
                     seen += 1;
@@ -115,7 +115,7 @@ async fn a_switch_under_load_never_mixes() {
         .collect();
     for number in 2..12_u8 {
         let position = world.origin.publish("demo/live", number.into(), &files(number % 2), &[]);
-        world.served(position).await;
+        world.wait_until_served(position).await;
     }
     done.store(true, Ordering::SeqCst);
     for reader in readers {
@@ -125,36 +125,36 @@ async fn a_switch_under_load_never_mixes() {
 }
 
 #[tokio::test]
-async fn an_edge_that_leaves_says_so_and_serves_on() {
+async fn draining_edge_says_so_and_keeps_serving_and_following() {
     let mut world = World::start().await;
-    world.served(world.origin.publish("demo/live", 1, &release(&[("index.html", b"hi")]), &[])).await;
+    world.wait_until_served(world.origin.publish("demo/live", 1, &release(&[("index.html", b"hi")]), &[])).await;
     assert_eq!(world.health().await.1["draining"], false);
     world.edge.start_draining().await;
     let (code, health) = world.health().await;
     assert_eq!((code, &health["draining"]), (200, &true.into()));
     assert_eq!(world.read("/").await, (200, "hi".to_owned()));
-    // It follows as before.
-    world.served(world.origin.publish("demo/live", 2, &release(&[("index.html", b"ho")]), &[])).await;
+    // It still follows the feed.
+    world.wait_until_served(world.origin.publish("demo/live", 2, &release(&[("index.html", b"ho")]), &[])).await;
     assert_eq!(world.read("/").await, (200, "ho".to_owned()));
-    assert!(!world.origin.data().reports.iter().any(|report| report.draining), "pushes count on it");
+    assert!(!world.origin.data().reports.iter().any(|report| report.draining), "the origin is told only at shutdown");
     world = world.restart().await;
     assert_eq!(world.health().await.1["draining"], false);
     world.stop().await;
 }
 
 #[tokio::test]
-async fn shutdown_lets_a_download_finish() {
+async fn shutdown_waits_for_a_download() {
     let world = World::start().await;
-    let big = noise(8 << 20);
-    world.served(world.origin.publish("demo/live", 1, &release(&[("big.bin", &big)]), &[])).await;
-    let mut answer = world.get("demo.localhost", "/big.bin").send().await.unwrap();
-    let mut body = answer.chunk().await.unwrap().unwrap().to_vec();
+    let big = distinct_bytes(8 << 20);
+    world.wait_until_served(world.origin.publish("demo/live", 1, &release(&[("big.bin", &big)]), &[])).await;
+    let mut response = world.get("demo.localhost", "/big.bin").send().await.unwrap();
+    let mut body = response.chunk().await.unwrap().unwrap().to_vec();
     let (tasks, address) = (world.edge.tasks(), world.edge.public_addr());
-    let World { edge, mut origin, folder, .. } = world;
+    let World { edge, mut origin, directory, .. } = world;
     let read = async {
         tasks.draining().cancelled().await;
         until("the listener to close", async || tokio::net::TcpStream::connect(address).await.is_err()).await;
-        while let Some(chunk) = answer.chunk().await.unwrap() {
+        while let Some(chunk) = response.chunk().await.unwrap() {
             body.extend_from_slice(&chunk);
         }
     };
@@ -162,6 +162,6 @@ async fn shutdown_lets_a_download_finish() {
     assert_eq!(ended, Ok(()));
     assert!(body == big, "{} bytes", body.len());
     assert!(tasks.running().is_empty());
-    origin.go_away().await;
-    drop(folder);
+    origin.go_offline().await;
+    drop(directory);
 }

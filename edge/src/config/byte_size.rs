@@ -1,4 +1,4 @@
-//! Sizes as people write them.
+//! Sizes with units.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,9 +11,9 @@ const UNITS: [(&str, u64); 5] = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 <
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteSize(pub u64);
 
-/// Text that is not a size.
+/// Why text is not a size.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a size: expected a number of bytes, or a number and B, KiB, MiB, GiB or TiB, such as \"256MiB\"")]
+#[error("invalid size `{0}`: expected a number of bytes, or a number with B, KiB, MiB, GiB or TiB, such as \"256MiB\"")]
 pub struct ByteSizeError(String);
 
 impl FromStr for ByteSize {
@@ -50,13 +50,13 @@ impl<'de> Deserialize<'de> for ByteSize {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(untagged)]
-        enum Written {
+        enum Raw {
             Number(u64),
             Text(String),
         }
-        match Written::deserialize(deserializer)? {
-            Written::Number(bytes) => Ok(Self(bytes)),
-            Written::Text(text) => text.parse().map_err(serde::de::Error::custom),
+        match Raw::deserialize(deserializer)? {
+            Raw::Number(bytes) => Ok(Self(bytes)),
+            Raw::Text(text) => text.parse().map_err(serde::de::Error::custom),
         }
     }
 }
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_read_and_shown() {
+    fn sizes_parse_and_display_in_the_largest_exact_unit() {
         for (text, bytes, shown) in [
             ("0", 0, "0 B"),
             ("1500", 1500, "1500 B"),

@@ -1,4 +1,4 @@
-//! Releases to serve.
+//! Releases for tests.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,14 @@ use bytes::Bytes;
 use verge_protocol::manifest::File;
 use verge_protocol::{Blob, Coding, Content, Digest, Fallback, Lifetime, Manifest};
 
-/// A manifest and the blobs it is made of.
+/// A manifest and its blobs.
 #[derive(Clone)]
 pub(super) struct Release {
     pub(super) manifest: Manifest,
     pub(super) blobs: Vec<Blob>,
 }
 
-/// A release of the site `demo` with these files. What lies in `assets/` is fingerprinted and immutable.
+/// A release of the site `demo`. Files under `assets/` are fingerprinted and immutable.
 pub(super) fn release<T: AsRef<[u8]>>(files: &[(&str, T)]) -> Release {
     let mut release = Release {
         manifest: Manifest { site: "demo".parse().unwrap(), fallback: Fallback::NotFound, files: BTreeMap::new() },
@@ -43,7 +43,7 @@ impl Release {
         content
     }
 
-    /// Adds an encoding of a file; nobody here decodes it.
+    /// Adds an encoding of a file. `bytes` need not be encoded.
     pub(super) fn encoded(mut self, path: &str, coding: Coding, bytes: &str) -> Self {
         let content = self.add(bytes.as_bytes());
         self.manifest.files.get_mut(path).unwrap().encodings.insert(coding, content);
@@ -61,8 +61,8 @@ impl Release {
     }
 }
 
-/// That many bytes, none like its neighbours.
-pub(super) fn noise(length: usize) -> Vec<u8> {
+/// Pseudo-random bytes, so that all blobs differ.
+pub(super) fn distinct_bytes(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let next = || {
         state ^= state << 13;

@@ -1,0 +1,196 @@
+//! Responses that the edge makes itself: errors, redirects, and the health page. Only redirects may be cached.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, header};
+
+use super::asset::is_asset;
+use super::body::ResponseBody;
+use super::framing::FramingError;
+use super::request_path::RequestPath;
+use super::static_headers::{CommonHeaders, NO_STORE, VERGE_EDGE, VERGE_RELEASE};
+use crate::cache::Unavailable;
+
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// A small response, held in memory as a whole.
+pub(super) struct BuiltinResponse {
+    status: StatusCode,
+    media_type: HeaderValue,
+    body: Bytes,
+    cache_control: HeaderValue,
+    extra: Option<(HeaderName, HeaderValue)>,
+    release: Option<HeaderValue>,
+}
+
+impl BuiltinResponse {
+    fn new(status: StatusCode, media_type: HeaderValue, body: Bytes) -> Self {
+        Self { status, media_type, body, cache_control: NO_STORE, extra: None, release: None }
+    }
+
+    fn text(status: StatusCode, sentence: &'static str) -> Self {
+        Self::new(status, TEXT, Bytes::from_static(sentence.as_bytes()))
+    }
+
+    pub(super) fn json(status: StatusCode, body: String) -> Self {
+        Self::new(status, JSON, body.into())
+    }
+
+    fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.extra = Some((name, HeaderValue::from_static(value)));
+        self
+    }
+
+    /// Adds the `Verge-Release` of the channel that has no file at the path.
+    pub(super) fn with_release(mut self, release: &HeaderValue) -> Self {
+        self.release = Some(release.clone());
+        self
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(super) fn into_response(self, is_head: bool, common: &CommonHeaders) -> Response<ResponseBody> {
+        let length = HeaderValue::from(self.body.len());
+        let body = if is_head { ResponseBody::empty() } else { ResponseBody::builtin(self.body) };
+        let mut response = Response::new(body);
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, self.cache_control);
+        headers.insert(header::CONTENT_TYPE, self.media_type);
+        headers.insert(header::CONTENT_LENGTH, length);
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(VERGE_EDGE, common.edge().clone());
+        if let Some(release) = self.release {
+            headers.insert(VERGE_RELEASE, release);
+        }
+        if let Some((name, value)) = self.extra {
+            headers.insert(name, value);
+        }
+        response
+    }
+}
+
+/// 400, 413 or 405. The first two close the connection, because the start of the next request is uncertain.
+pub(super) fn framing_error(error: FramingError, version: Version) -> BuiltinResponse {
+    const NO_BODY: &str = "Requests must not have a body.\n";
+    let response = match error {
+        FramingError::TransferEncoding => BuiltinResponse::text(StatusCode::BAD_REQUEST, NO_BODY),
+        FramingError::Body => BuiltinResponse::text(StatusCode::PAYLOAD_TOO_LARGE, NO_BODY),
+        FramingError::Method => {
+            return BuiltinResponse::text(StatusCode::METHOD_NOT_ALLOWED, "Only GET and HEAD are supported.\n")
+                .with_header(header::ALLOW, "GET, HEAD");
+        }
+    };
+    // HTTP/2 has no `Connection` header, and its framing is never ambiguous.
+    if version < Version::HTTP_2 { response.with_header(header::CONNECTION, "close") } else { response }
+}
+
+/// 400: no host, several, or an invalid one.
+pub(super) fn invalid_host() -> BuiltinResponse {
+    BuiltinResponse::text(StatusCode::BAD_REQUEST, "The request must name exactly one valid host.\n")
+}
+
+/// 400: an ambiguous or malformed path.
+pub(super) fn invalid_path() -> BuiltinResponse {
+    BuiltinResponse::text(StatusCode::BAD_REQUEST, "The path of the request is invalid.\n")
+}
+
+/// 404: no site at the host. Names neither this host nor another.
+pub(super) fn unknown_host(headers: &HeaderMap) -> BuiltinResponse {
+    html_or_text(headers, UNKNOWN_HOST, "There is no site at this address.\n")
+}
+
+/// 503: there is a site, or may be one, whose release is not on this edge yet. A 404 would be taken as definite.
+pub(super) fn pending() -> BuiltinResponse {
+    BuiltinResponse::text(StatusCode::SERVICE_UNAVAILABLE, "This site is not ready yet. Try again in a moment.\n")
+        .with_header(header::RETRY_AFTER, "1")
+}
+
+/// 308: the domain redirects to another. Cached for a minute only: if the operator reverses the redirect, readers with the old one
+/// would be sent in a loop.
+pub(super) fn redirect(location: HeaderValue) -> BuiltinResponse {
+    let mut response =
+        BuiltinResponse::text(StatusCode::PERMANENT_REDIRECT, "This site has moved to another address.\n");
+    response.cache_control = HeaderValue::from_static("public, max-age=60");
+    response.extra = Some((header::LOCATION, location));
+    response
+}
+
+/// 404: the site has no file at the path, and no `404.html`.
+pub(super) fn not_found(headers: &HeaderMap, path: &RequestPath<'_>, by_destination: bool) -> BuiltinResponse {
+    if is_asset(&path.decoded) {
+        let response = not_found_text();
+        return if by_destination { response.with_header(header::VARY, "Sec-Fetch-Dest") } else { response };
+    }
+    let response = html_or_text(headers, NOT_FOUND, NOT_FOUND_TEXT);
+    if by_destination { response.with_header(header::VARY, "Accept, Sec-Fetch-Dest") } else { response }
+}
+
+/// 404 as text: for assets, and where the site's `404.html` is unavailable.
+pub(super) fn not_found_text() -> BuiltinResponse {
+    BuiltinResponse::text(StatusCode::NOT_FOUND, NOT_FOUND_TEXT)
+}
+
+/// 502 or 503: the file exists, but a blob of it is unavailable.
+pub(super) fn unavailable(unavailable: Unavailable) -> BuiltinResponse {
+    const UNAVAILABLE: &str = "This file is temporarily unavailable. Try again in a moment.\n";
+    match unavailable {
+        Unavailable::Refused => BuiltinResponse::text(StatusCode::BAD_GATEWAY, UNAVAILABLE),
+        Unavailable::Unreachable => {
+            BuiltinResponse::text(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE).with_header(header::RETRY_AFTER, "5")
+        }
+    }
+}
+
+/// 404 as HTML for requests that accept it, such as navigations, and as text for all others.
+fn html_or_text(headers: &HeaderMap, html: &'static str, text: &'static str) -> BuiltinResponse {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let response = if accept.is_some_and(|accept| accept.contains("text/html")) {
+        BuiltinResponse::new(StatusCode::NOT_FOUND, HTML, Bytes::from_static(html.as_bytes()))
+    } else {
+        BuiltinResponse::text(StatusCode::NOT_FOUND, text)
+    };
+    response.with_header(header::VARY, "Accept")
+}
+
+macro_rules! page {
+    ($title:literal, $sentence:literal) => {
+        concat!(
+            "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">",
+            "<meta name=\"viewport\" content=\"width=device-width\"><title>",
+            $title,
+            "</title><style>:root{color-scheme:light dark}body{font:1.1rem/1.5 system-ui,sans-serif;max-width:32rem;",
+            "margin:20vh auto;padding:0 1.5rem}</style><h1>",
+            $title,
+            "</h1><p>",
+            $sentence,
+            "</p>\n"
+        )
+    };
+}
+
+const NOT_FOUND_TEXT: &str = "There is nothing at this path.\n";
+const NOT_FOUND: &str = page!("Page not found", "This page does not exist. <a href=\"/\">Go to the home page</a>");
+const UNKNOWN_HOST: &str = page!("Site not found", "There is no site at this address.");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn not_found_responses_vary_by_the_headers_that_selected_them() {
+        let headers = HeaderMap::new();
+        let common = CommonHeaders::new(&"test".parse().unwrap());
+        let vary =
+            |response: BuiltinResponse| response.into_response(false, &common).headers().get(header::VARY).cloned();
+        let at = |path, by_destination| vary(not_found(&headers, &RequestPath::parse(path).unwrap(), by_destination));
+        assert_eq!(vary(unknown_host(&headers)).unwrap(), "Accept");
+        assert_eq!(at("/none", false).unwrap(), "Accept");
+        assert_eq!(at("/none", true).unwrap(), "Accept, Sec-Fetch-Dest");
+        assert_eq!(at("/none.js", true).unwrap(), "Sec-Fetch-Dest");
+        assert_eq!(at("/none.js", false), None);
+    }
+}

@@ -1,0 +1,54 @@
+//! What a host answers with.
+
+use std::sync::Arc;
+
+use verge_protocol::DomainName;
+
+use super::channel::Channel;
+use crate::metrics::Traffic;
+
+/// The entry of one host in the table. Clones share it.
+#[derive(Clone)]
+pub(crate) enum HostEntry {
+    /// A channel that is served.
+    Served(Arc<Channel>),
+    /// 503: a channel that cannot be served yet, with the counters of its site. `None`: the edge does not know yet whether the
+    /// host exists.
+    Pending(Option<Arc<Traffic>>),
+    /// 308: the domain redirects to another.
+    Redirect(Arc<DomainRedirect>),
+    /// 404: no channel and no domain.
+    NotFound,
+}
+
+impl HostEntry {
+    /// The channel, if it is served.
+    pub(super) fn served(&self) -> Option<&Arc<Channel>> {
+        match self {
+            Self::Served(channel) => Some(channel),
+            Self::Pending(_) | Self::Redirect(_) | Self::NotFound => None,
+        }
+    }
+}
+
+/// A redirect of all paths of a domain.
+pub(crate) struct DomainRedirect {
+    to: DomainName,
+    traffic: Arc<Traffic>,
+}
+
+impl DomainRedirect {
+    pub(crate) fn new(to: DomainName, traffic: Arc<Traffic>) -> Self {
+        Self { to, traffic }
+    }
+
+    /// The domain that it redirects to.
+    pub(crate) fn to(&self) -> &DomainName {
+        &self.to
+    }
+
+    /// The counters of its site.
+    pub(crate) fn traffic(&self) -> &Arc<Traffic> {
+        &self.traffic
+    }
+}
