@@ -55,14 +55,15 @@ impl FeedTasks {
     pub(crate) async fn restore(self) -> RestoredFeedTasks {
         let now = self.clock.now();
         let load = move |store: &BlockingStore| {
-            let mut channels = Channels::restore(store.load_state());
+            let (mut channels, events) = Channels::restore(store.load_state());
             for resources in manifests::load(store, &channels.missing_manifests(now)) {
                 channels.add_manifest(resources);
             }
             channels.advance();
-            channels
+            (channels, events)
         };
-        let channels = self.store.run_blocking(load).await.unwrap_or_default();
+        let (channels, events) = self.store.run_blocking(load).await.unwrap_or_default();
+        apply::note(&events, &self.metrics);
         let table = channels.build_table(|site| self.metrics.site(site));
         self.store.pin_manifests(channels.referenced_manifests(now));
         self.store.set_referenced_blobs(Arc::new(ReferencedBlobs::of(table.channels(), now)));

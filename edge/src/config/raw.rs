@@ -135,7 +135,7 @@ mod tests {
             ["192.0.2.1:80", "[2001:db8::1]:80"]
         );
         assert!(listening("[]").unwrap_err().contains("the list is empty"));
-        assert!(listening("80").unwrap_err().contains("expected a text in quotes"));
+        assert!(listening("80").unwrap_err().contains("expected a string or a list of strings"));
     }
 
     #[test]

@@ -6,14 +6,14 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, watch};
 use verge_daemon::Clock;
-use verge_daemon::feed::Change;
+use verge_daemon::feed::{Change, RowEvent};
 
 use super::channels::Channels;
-use super::channels::ingest::IngestEvent;
+use super::channels::saved_state::ToSave;
 use super::manifests::{FetchResult, ManifestFetches};
 use crate::metrics::Metrics;
 use crate::status::AppliedState;
-use crate::store::{SavedState, Store};
+use crate::store::Store;
 use crate::table::Table;
 
 /// How often to check for expired inherited releases while nothing else happens.
@@ -35,7 +35,7 @@ pub(super) struct ApplyTask {
 /// A state to be saved, and how far it is applied.
 #[derive(Debug, Clone)]
 pub(super) struct Unsaved {
-    state: SavedState,
+    state: ToSave,
     applied: AppliedState,
 }
 
@@ -60,17 +60,8 @@ impl ApplyTask {
     }
 
     fn apply(&mut self, change: Change) {
-        for event in self.channels.apply(change) {
-            match event {
-                IngestEvent::UnknownKey(key) => {
-                    tracing::warn!(key, "a feed row has a key that this version does not know: ignored");
-                }
-                IngestEvent::Refused(key, reason) => {
-                    self.metrics.refused_rows.inc();
-                    tracing::error!(key, reason, "a feed row was refused: the previous one stays in effect");
-                }
-            }
-        }
+        let events = self.channels.apply(change);
+        note(&events, &self.metrics);
     }
 
     fn update(&mut self) {
@@ -88,9 +79,19 @@ impl ApplyTask {
                 lagging = applied.lagging.len(),
                 "applied changes"
             );
-            let state = self.channels.to_saved_state();
+            let state = self.channels.to_save();
             self.to_save.send_replace(Some(Unsaved { state, applied: applied.clone() }));
             self.applied.send_replace(applied);
+        }
+    }
+}
+
+/// Logs and counts what an operator should know.
+pub(super) fn note(events: &[RowEvent], metrics: &Metrics) {
+    for event in events {
+        event.log();
+        if let RowEvent::Refused { .. } = event {
+            metrics.refused_rows.inc();
         }
     }
 }
@@ -104,7 +105,7 @@ pub(super) async fn save(
 ) {
     while to_save.changed().await.is_ok() {
         let Some(Unsaved { state, applied }) = to_save.borrow_and_update().clone() else { continue };
-        if let Some(Err(error)) = store.run_blocking(move |store| store.save_state(&state)).await {
+        if let Some(Err(error)) = store.run_blocking(move |store| store.save_state(&state.saved())).await {
             tracing::error!(%error, "failed to save the state: a restart would continue from an older one");
         }
         saved.send_replace(applied);

@@ -6,8 +6,8 @@
 //! [`ingest`] adds rows, [`saved_state`] saves and restores them.
 
 mod domains;
-pub(super) mod ingest;
-mod saved_state;
+mod ingest;
+pub(super) mod saved_state;
 mod tracked_channel;
 
 #[cfg(test)]
@@ -18,10 +18,11 @@ mod test_support;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use verge_daemon::feed::RowStore;
 use verge_protocol::host::HostLabel;
 use verge_protocol::report::Lag;
-use verge_protocol::state::{ChannelState, Row};
-use verge_protocol::{ChannelName, Digest, Position, SiteName, Timestamp};
+use verge_protocol::state::ChannelState;
+use verge_protocol::{ChannelName, Digest, SiteName, Timestamp};
 
 use self::domains::VerifiedDomains;
 use self::tracked_channel::TrackedChannel;
@@ -32,13 +33,9 @@ use crate::table::{Channel, DomainRedirect, Resources, Table};
 /// Every channel and every domain in the feed.
 #[derive(Default)]
 pub(super) struct Channels {
-    position: Option<Position>,
+    rows: RowStore,
     tracked: BTreeMap<(SiteName, ChannelName), TrackedChannel>,
     domains: VerifiedDomains,
-    /// Rows that this version cannot read, by key.
-    unknown: BTreeMap<String, Row>,
-    /// Rows of kinds that edges do not use, by key: saved for a version that does.
-    unused: BTreeMap<String, Row>,
     manifests: HashMap<Digest, Arc<Resources>>,
     /// Why the last attempt to get a manifest failed.
     failures: HashMap<Digest, String>,
@@ -120,7 +117,7 @@ impl Channels {
                 .filter_map(|inherited| Some((inherited.until, Arc::clone(self.manifests.get(&inherited.manifest)?))));
             served.push(Channel::new(label, state.release, Arc::clone(own), inherited.collect(), traffic(site)));
         }
-        let mut table = Table::new(served.into_iter(), pending.into_iter(), self.position.is_some());
+        let mut table = Table::new(served.into_iter(), pending.into_iter(), self.rows.position().is_some());
         for (domain, state) in self.domains.iter() {
             match self.domains.redirect_target(state) {
                 Some(to) => table.add_redirect(domain, DomainRedirect::new(to.clone(), traffic(&state.site))),
@@ -140,12 +137,12 @@ impl Channels {
     pub(super) fn applied_state(&self) -> AppliedState {
         let lag = |((site, channel), tracked): (&(SiteName, ChannelName), &TrackedChannel)| {
             let (seq, reason) = match (&tracked.refused, &tracked.accepted) {
-                (Some((row, reason)), _) => (row.seq, reason.clone()),
+                (Some((seq, reason)), _) => (*seq, reason.clone()),
                 (None, accepted) if tracked.served == *accepted => return None,
                 (None, accepted) => {
                     let accepted = accepted.as_ref()?;
                     let failure = self.failures.get(&accepted.state.manifest).cloned();
-                    (accepted.row.seq, failure.unwrap_or_else(|| "fetching the manifest".to_owned()))
+                    (accepted.stored.row.seq, failure.unwrap_or_else(|| "fetching the manifest".to_owned()))
                 }
             };
             Some(Lag { site: site.clone(), channel: channel.clone(), seq, reason })
@@ -153,11 +150,11 @@ impl Channels {
         let lagging = self.tracked.iter().filter_map(lag).collect();
         let served = self.tracked.values().filter(|channel| self.serving(channel).is_some()).count();
         AppliedState {
-            position: self.position,
+            position: self.rows.position(),
             lagging,
             channels: self.tracked.len(),
             served,
-            unknown: self.unknown.len(),
+            unknown: self.rows.unknown_keys(),
         }
     }
 }

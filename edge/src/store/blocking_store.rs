@@ -9,6 +9,7 @@ use bytes::Bytes;
 use prometheus_client::metrics::counter::Counter;
 use verge_daemon::Clock;
 use verge_daemon::atomic_file::Durability;
+use verge_daemon::feed::StoredRow;
 use verge_protocol::{Blob, Digest, Manifest};
 
 use super::disk_budget::DiskBudget;
@@ -42,7 +43,7 @@ impl BlockingStore {
     }
 
     /// Saves the state. It survives a crash once this returns.
-    pub(crate) fn save_state(&self, state: &SavedState) -> io::Result<()> {
+    pub(crate) fn save_state(&self, state: &SavedState<Vec<&StoredRow>>) -> io::Result<()> {
         let bytes = serde_json::to_vec(state).map_err(io::Error::other)?;
         self.write(&self.layout.state(), &bytes, Durability::WithName)
     }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use verge_protocol::Digest;
 
 use super::Channels;
-use super::test_support::{NOW, add_manifest, apply_rows, release, row, served, tombstone};
+use super::test_support::{NOW, add_manifest, apply_rows, release, restart, row, served, tombstone};
 
 #[derive(Debug, Clone)]
 enum Event {
@@ -58,7 +58,7 @@ proptest! {
                     vec![]
                 }
                 Event::Restart => {
-                    channels = Channels::restore(channels.to_saved_state());
+                    channels = restart(&channels);
                     vec![]
                 }
                 Event::Prune => {

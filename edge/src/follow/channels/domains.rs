@@ -4,56 +4,49 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use verge_protocol::DomainName;
 use verge_protocol::fleet::DomainState;
-use verge_protocol::state::Row;
 
-/// Every domain in the feed, with its last valid row.
+/// Every domain in the feed, by its last valid row.
 #[derive(Default)]
-pub(super) struct VerifiedDomains(BTreeMap<DomainName, (Row, DomainState)>);
+pub(super) struct VerifiedDomains(BTreeMap<DomainName, DomainState>);
 
 impl VerifiedDomains {
-    /// Applies a row; `None` removes the domain. Returns whether the table has changed.
-    pub(super) fn apply(&mut self, domain: DomainName, row: Row, state: Option<DomainState>) -> bool {
+    /// Applies the value of a row; `None` removes the domain. Returns whether the table has changed.
+    pub(super) fn apply(&mut self, domain: DomainName, state: Option<DomainState>) -> bool {
         let Some(state) = state else { return self.0.remove(&domain).is_some() };
-        let changed = self.0.get(&domain).is_none_or(|(_, before)| *before != state);
-        self.0.insert(domain, (row, state));
+        let changed = self.0.get(&domain) != Some(&state);
+        self.0.insert(domain, state);
         changed
     }
 
     /// Removes the domains whose keys are not in `keys`. Returns whether there were any.
     pub(super) fn retain_keys(&mut self, keys: &BTreeSet<&str>) -> bool {
         let before = self.0.len();
-        self.0.retain(|_, (row, _)| keys.contains(row.key.as_str()));
+        self.0.retain(|domain, _| keys.contains(&*format!("domain/{domain}")));
         self.0.len() != before
     }
 
     /// Every domain and its state.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&DomainName, &DomainState)> {
-        self.0.iter().map(|(domain, (_, state))| (domain, state))
+        self.0.iter()
     }
 
     /// The target of a domain's redirect, if it may be used: the target must be a verified domain as well, and not redirect itself.
     /// An unverified domain may belong to anyone, and redirects that lead to redirects may loop.
     pub(super) fn redirect_target<'a>(&self, state: &'a DomainState) -> Option<&'a DomainName> {
-        let serves_itself = |to: &&DomainName| self.0.get(*to).is_some_and(|(_, target)| target.redirect_to.is_none());
+        let serves_itself = |to: &&DomainName| self.0.get(*to).is_some_and(|target| target.redirect_to.is_none());
         state.redirect_to.as_ref().filter(serves_itself)
-    }
-
-    /// The row of every domain.
-    pub(super) fn rows(&self) -> impl Iterator<Item = &Row> {
-        self.0.values().map(|(row, _)| row)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use verge_daemon::feed::Change;
+    use verge_daemon::feed::{Change, RowEvent};
     use verge_protocol::Seq;
+    use verge_protocol::state::Row;
 
     use super::super::Channels;
-    use super::super::ingest::IngestEvent;
-    use super::super::test_support::{add_manifest, apply_rows, position, row};
-    use super::*;
+    use super::super::test_support::{self, add_manifest, apply_rows, position, row, saved_rows};
     use crate::table::HostEntry;
     use crate::test_support::traffic;
 
@@ -77,8 +70,7 @@ mod tests {
     }
 
     fn restart(channels: &Channels) -> Channels {
-        let json = serde_json::to_string(&channels.to_saved_state()).unwrap();
-        let mut restored = Channels::restore(serde_json::from_str(&json).unwrap());
+        let mut restored = test_support::restart(channels);
         add_manifest(&mut restored, 1);
         restored
     }
@@ -156,14 +148,12 @@ mod tests {
         apply_rows(&mut channels, vec![row("a", 1, 1, &[]), site("a.example", 2, "a")]);
         add_manifest(&mut channels, 1);
         let odd = domain("a.example", 3, json!("odd"));
-        assert!(matches!(&apply_rows(&mut channels, vec![odd.clone()])[..], [IngestEvent::Refused(..)]));
+        assert!(matches!(&apply_rows(&mut channels, vec![odd.clone()])[..], [RowEvent::Refused { .. }]));
         let mut channels = restart(&channels);
         assert_eq!((at_domain(&channels, "a.example"), channels.applied_state().lagging), ("a".into(), vec![]));
-        assert!(channels.to_saved_state().rows.entries.iter().any(|saved| saved.row == odd));
+        assert_eq!(saved_rows(&channels).1, [odd]);
         apply_rows(&mut channels, vec![domain("a.example", 4, json!(null))]);
-        assert_eq!(
-            (at_domain(&channels, "a.example"), channels.to_saved_state().rows.entries.len()),
-            ("not found".into(), 1)
-        );
+        let (rows, refused) = saved_rows(&channels);
+        assert_eq!((at_domain(&channels, "a.example"), rows.len(), refused.len()), ("not found".into(), 1, 0));
     }
 }

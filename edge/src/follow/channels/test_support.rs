@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use verge_daemon::feed::Change;
+use verge_daemon::feed::{Change, RowEvent, SavedRows, StoredRow};
 use verge_protocol::state::{ChannelState, Inherited, Row};
 use verge_protocol::{Generation, Json, Lifetime, Position, ReleaseNumber, Seq, Timestamp};
 
 use super::Channels;
-use super::ingest::IngestEvent;
 use crate::table::{Channel, HostEntry, Resources};
 use crate::test_support::{manifest, resources, traffic};
 
@@ -42,11 +41,25 @@ pub(super) fn position(generation: u64, seq: u64) -> Position {
     Position { generation: Generation(generation), seq: Seq(seq) }
 }
 
-pub(super) fn apply_rows(channels: &mut Channels, rows: Vec<Row>) -> Vec<IngestEvent> {
+pub(super) fn apply_rows(channels: &mut Channels, rows: Vec<Row>) -> Vec<RowEvent> {
     let seq = rows.iter().map(|row| row.seq.0).max().unwrap_or_default();
     let events = channels.apply(Change::Rows(position(1, seq), rows));
     channels.advance();
     events
+}
+
+/// The channels of the next process, through the state file.
+pub(super) fn restart(channels: &Channels) -> Channels {
+    let json = serde_json::to_string(&channels.to_save().saved()).unwrap();
+    Channels::restore(serde_json::from_str(&json).unwrap()).0
+}
+
+/// The rows that are saved, and those saved as refused.
+pub(super) fn saved_rows(channels: &Channels) -> (Vec<Row>, Vec<Row>) {
+    let to_save = channels.to_save();
+    let SavedRows { rows, refused, .. } = to_save.saved().feed;
+    let rows_of = |stored: Vec<&StoredRow>| stored.into_iter().map(|stored| stored.row.clone()).collect();
+    (rows_of(rows), rows_of(refused))
 }
 
 pub(super) fn add_manifest(channels: &mut Channels, number: u64) -> bool {

@@ -1,13 +1,13 @@
 //! What is known of one channel.
 
-use verge_protocol::Generation;
-use verge_protocol::state::{ChannelState, Row};
+use verge_daemon::feed::StoredRow;
+use verge_protocol::Seq;
+use verge_protocol::state::ChannelState;
 
 /// A channel's row that can be followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct AcceptedRow {
-    pub(super) generation: Generation,
-    pub(super) row: Row,
+    pub(super) stored: StoredRow,
     /// The value of the row.
     pub(super) state: ChannelState,
 }
@@ -19,6 +19,6 @@ pub(super) struct TrackedChannel {
     pub(super) accepted: Option<AcceptedRow>,
     /// The row that is served; behind `accepted` while the channel lags.
     pub(super) served: Option<AcceptedRow>,
-    /// A later row that cannot be followed, and why.
-    pub(super) refused: Option<(Row, String)>,
+    /// The number of a later row that cannot be followed, and why.
+    pub(super) refused: Option<(Seq, String)>,
 }
