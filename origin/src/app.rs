@@ -14,7 +14,7 @@ use crate::domains::Resolver;
 use crate::fleet::Fleet;
 use crate::metrics::Metrics;
 use crate::store::{Blobs, Database};
-use crate::turns::Turns;
+use crate::channel_locks::ChannelLocks;
 use crate::uploads::Uploads;
 
 /// One origin. Shared by all its tasks.
@@ -24,7 +24,7 @@ pub(crate) struct App {
     pub(crate) clock: Clock,
     pub(crate) tasks: Tasks,
     pub(crate) fleet: Fleet,
-    pub(crate) turns: Turns,
+    pub(crate) channel_locks: ChannelLocks,
     pub(crate) uploads: Uploads,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Limits,

@@ -1,9 +1,10 @@
 //! Verge's origin: takes builds, makes releases of them, and tells the edges.
 //!
-//! One direction, top to bottom: [`Origin`] opens ports → `http` turns requests into calls → `publish`, `edges`, `fences`,
+//! One direction, top to bottom: [`Origin`] opens ports → `http` locks requests into calls → `publish`, `edges`, `fences`,
 //! `domains`, `feed` and `fleet` decide → `store` keeps.
 
 mod app;
+mod channel_locks;
 mod config;
 mod domains;
 mod edges;
@@ -16,7 +17,7 @@ mod origin;
 mod publish;
 mod store;
 mod token;
-mod turns;
+
 mod uploads;
 
 pub use config::{Config, RawConfig, SitesUrl};

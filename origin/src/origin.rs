@@ -23,7 +23,7 @@ use crate::http;
 use crate::metrics::Metrics;
 use crate::store::{Blobs, Database, Holder};
 use crate::token;
-use crate::turns::Turns;
+use crate::channel_locks::ChannelLocks;
 use crate::uploads::Uploads;
 
 /// A running origin.
@@ -59,7 +59,7 @@ impl Origin {
             clock,
             tasks: tasks.clone(),
             fleet: Fleet::default(),
-            turns: Turns::default(),
+            channel_locks: ChannelLocks::default(),
             uploads: Uploads::default(),
             metrics,
             limits: config.limits,

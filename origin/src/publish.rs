@@ -25,7 +25,7 @@ use verge_protocol::{Build, Coding, Content, Digest, Position, ReleaseNumber, Se
 use self::confirm::Confirmation;
 use crate::app::App;
 use crate::store::{NewRelease, StoreError, Switch, Target};
-use crate::turns::Turn;
+use crate::channel_locks::ChannelGuard;
 
 pub(crate) use self::contents::{changes, manifest_bytes, missing};
 pub(crate) use self::previous::previous;
@@ -70,8 +70,8 @@ fn at(current: Option<&ChannelState>) -> String {
 pub(crate) type Steps = mpsc::Receiver<Result<Progress, PublishError>>;
 type StepSender = mpsc::Sender<Result<Progress, PublishError>>;
 
-fn take_turn(app: &App, label: HostLabel) -> Result<Turn, PublishError> {
-    app.turns.take(&label).ok_or(PublishError::Busy(label))
+fn lock_channel(app: &App, label: HostLabel) -> Result<ChannelGuard, PublishError> {
+    app.channel_locks.take(&label).ok_or(PublishError::Busy(label))
 }
 
 /// Makes a release of `build`, all of whose blobs the site must hold, and moves the channel to it.
@@ -82,10 +82,10 @@ pub(crate) async fn publish(
     build: Build,
     provenance: Provenance,
 ) -> Result<Steps, PublishError> {
-    let turn = take_turn(app, label)?;
-    check_epoch(app, turn.label(), expected).await?;
-    check_blobs(app, turn.label(), &build).await?;
-    Ok(run(Arc::clone(app), turn, move |app, label, progress| async move {
+    let guard = lock_channel(app, label)?;
+    check_epoch(app, guard.label(), expected).await?;
+    check_blobs(app, guard.label(), &build).await?;
+    Ok(run(Arc::clone(app), guard, move |app, label, progress| async move {
         release(&app, label, expected, build, provenance, &progress).await
     }))
 }
@@ -98,9 +98,9 @@ pub(crate) async fn move_to(
     release: ReleaseNumber,
     manifest: Digest,
 ) -> Result<Steps, PublishError> {
-    let turn = take_turn(app, label)?;
-    check_epoch(app, turn.label(), expected).await?;
-    Ok(run(Arc::clone(app), turn, move |app, label, _| async move {
+    let guard = lock_channel(app, label)?;
+    check_epoch(app, guard.label(), expected).await?;
+    Ok(run(Arc::clone(app), guard, move |app, label, _| async move {
         switch(&app, label, expected, Target::Existing(release, manifest), Vec::new()).await
     }))
 }
@@ -114,7 +114,7 @@ struct Switched {
 }
 
 /// Runs `work`, which ends in a switch, and then waits for the edges; tells all of it.
-fn run<W, F>(app: Arc<App>, turn: Turn, work: W) -> Steps
+fn run<W, F>(app: Arc<App>, guard: ChannelGuard, work: W) -> Steps
 where
     W: FnOnce(Arc<App>, HostLabel, StepSender) -> F + Send + 'static,
     F: Future<Output = Result<Switched, PublishError>> + Send,
@@ -122,9 +122,9 @@ where
     let (sender, receiver) = mpsc::channel(64);
     let tasks = app.tasks.clone();
     drop(tasks.spawn("publish", async move {
-        let outcome = work(Arc::clone(&app), turn.label().clone(), sender.clone()).await;
+        let outcome = work(Arc::clone(&app), guard.label().clone(), sender.clone()).await;
         // From here on the next one may move the channel: it need not wait for slow edges.
-        drop(turn);
+        drop(guard);
         match outcome {
             Ok(switched) => follow(&app, switched, &sender).await,
             Err(error) => {
@@ -170,7 +170,7 @@ async fn release(
     .await?;
 
     let (files, bytes) = (build.files.len() as u64, build.bytes());
-    let _history = app.turns.history().await;
+    let _history = app.channel_locks.history().await;
     let history = app.database.fingerprints(&label.site).await?;
     let assembled = assemble::assemble(&label.site, build, &encodings, &history);
     let (manifest, blobs) = Content::cut(&assembled.manifest.to_bytes().into());

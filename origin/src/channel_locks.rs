@@ -8,22 +8,22 @@ use verge_protocol::host::HostLabel;
 
 /// Who is moving which channel.
 #[derive(Clone, Default)]
-pub(crate) struct Turns {
+pub(crate) struct ChannelLocks {
     busy: Arc<Mutex<HashSet<HostLabel>>>,
     history: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// The right to move a channel, until it is dropped.
-pub(crate) struct Turn {
-    turns: Turns,
+pub(crate) struct ChannelGuard {
+    channel_locks: ChannelLocks,
     label: HostLabel,
 }
 
-impl Turns {
-    /// Takes the channel's turn; `None` while somebody else has it.
-    pub(crate) fn take(&self, label: &HostLabel) -> Option<Turn> {
+impl ChannelLocks {
+    /// Takes the channel's guard; `None` while somebody else has it.
+    pub(crate) fn take(&self, label: &HostLabel) -> Option<ChannelGuard> {
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        busy.insert(label.clone()).then(|| Turn { turns: self.clone(), label: label.clone() })
+        busy.insert(label.clone()).then(|| ChannelGuard { locks: self.clone(), label: label.clone() })
     }
 
     /// To be held from reading what paths were first released with until that is written: else two channels of a site could
@@ -33,16 +33,16 @@ impl Turns {
     }
 }
 
-impl Turn {
+impl ChannelGuard {
     /// Which channel.
     pub(crate) fn label(&self) -> &HostLabel {
         &self.label
     }
 }
 
-impl Drop for Turn {
+impl Drop for ChannelGuard {
     fn drop(&mut self) {
-        self.turns.busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.label);
+        self.locks.busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.label);
     }
 }
 
@@ -52,12 +52,12 @@ mod tests {
 
     #[test]
     fn one_at_a_time_for_each_channel() {
-        let turns = Turns::default();
+        let locks = ChannelLocks::default();
         let (live, preview) = ("demo".parse().unwrap(), "pr-1--demo".parse().unwrap());
-        let turn = turns.take(&live).unwrap();
-        assert!(turns.take(&live).is_none());
-        assert!(turns.take(&preview).is_some(), "channels never wait for one another");
-        drop(turn);
-        assert!(turns.take(&live).is_some());
+        let guard = locks.take(&live).unwrap();
+        assert!(locks.take(&live).is_none());
+        assert!(locks.take(&preview).is_some(), "channels never wait for one another");
+        drop(guard);
+        assert!(locks.take(&live).is_some());
     }
 }
