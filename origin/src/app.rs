@@ -11,7 +11,7 @@ use verge_protocol::api::Limits;
 
 use crate::config::SitesUrl;
 use crate::domains::Resolver;
-use crate::fleet::Fleet;
+use crate::edge_reports::EdgeReports;
 use crate::metrics::Metrics;
 use crate::store::{Blobs, Database};
 use crate::channel_locks::ChannelLocks;
@@ -23,7 +23,7 @@ pub(crate) struct App {
     pub(crate) blobs: Blobs,
     pub(crate) clock: Clock,
     pub(crate) tasks: Tasks,
-    pub(crate) fleet: Fleet,
+    pub(crate) edge_reports: EdgeReports,
     pub(crate) channel_locks: ChannelLocks,
     pub(crate) uploads: Uploads,
     pub(crate) metrics: Arc<Metrics>,

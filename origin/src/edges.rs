@@ -70,7 +70,7 @@ pub(crate) async fn force(app: &Arc<App>, name: EdgeName, force: Force) -> Resul
 pub(crate) async fn remove(app: &Arc<App>, name: EdgeName) -> Result<(), EdgeError> {
     app.write(|app| async move {
         let (written, revoked) = app.database.remove_edge(&name).await?;
-        app.fleet.forget(&name);
+        app.edge_reports.forget(&name);
         if !written && !revoked {
             return Err(EdgeError::Unknown(name));
         }

@@ -10,7 +10,7 @@ mod domains;
 mod edges;
 mod feed;
 mod fences;
-mod fleet;
+mod edge_reports;
 mod http;
 mod metrics;
 mod origin;

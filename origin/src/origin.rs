@@ -18,7 +18,7 @@ use verge_daemon::{Clock, Daemon, DataDir, Secret, Tasks, listen};
 use crate::app::App;
 use crate::config::{Config, RawConfig};
 use crate::domains::{self, Resolver};
-use crate::fleet::Fleet;
+use crate::edge_reports::EdgeReports;
 use crate::http;
 use crate::metrics::Metrics;
 use crate::store::{Blobs, Database, Holder};
@@ -58,7 +58,7 @@ impl Origin {
             blobs,
             clock,
             tasks: tasks.clone(),
-            fleet: Fleet::default(),
+            edge_reports: EdgeReports::default(),
             channel_locks: ChannelLocks::default(),
             uploads: Uploads::default(),
             metrics,

@@ -221,11 +221,11 @@ async fn follow(app: &App, switched: Switched, progress: &StepSender) {
     let ChannelState { epoch, release, manifest, .. } = state;
     let _ = progress.send(Ok(Progress::Released { release, manifest, epoch, url, warnings })).await;
 
-    let mut reports = app.fleet.watch();
-    let mut confirmation = Confirmation::new(label, position, &app.fleet.heard(), app.clock.now());
+    let mut reports = app.edge_reports.watch();
+    let mut confirmation = Confirmation::new(label, position, &app.edge_reports.heard(), app.clock.now());
     let mut patience = Instant::now() + PATIENCE;
     loop {
-        let news = confirmation.update(&app.fleet.heard());
+        let news = confirmation.update(&app.edge_reports.heard());
         if !news.is_empty() {
             patience = Instant::now() + PATIENCE;
         }
@@ -243,5 +243,5 @@ async fn follow(app: &App, switched: Switched, progress: &StepSender) {
             () = progress.closed() => return,
         }
     }
-    let _ = progress.send(Ok(confirmation.finish(&app.fleet.heard(), app.clock.now()))).await;
+    let _ = progress.send(Ok(confirmation.finish(&app.edge_reports.heard(), app.clock.now()))).await;
 }

@@ -63,7 +63,7 @@ pub(super) async fn report(
     State(app): State<Arc<App>>,
     Body(report): Body<EdgeReport>,
 ) -> Result<StatusCode, ApiError> {
-    app.fleet.hear(edge, report, app.clock.now());
+    app.edge_reports.hear(edge, report, app.clock.now());
     app.metrics.reports.inc();
     Ok(StatusCode::NO_CONTENT)
 }

@@ -13,7 +13,7 @@ use super::auth::Admin;
 use super::error::ApiError;
 use super::sites;
 use crate::app::App;
-use crate::fleet::Heard;
+use crate::edge_reports::LastReport;
 use crate::store::StoreError;
 
 /// `GET /v1/status`
@@ -30,7 +30,7 @@ pub(super) async fn show(_: Admin, State(app): State<Arc<App>>) -> Result<Json<S
 async fn edges(app: &App) -> Result<Vec<Edge>, StoreError> {
     let now = app.clock.now();
     let mut described = app.database.edges().await?;
-    let mut heard = app.fleet.heard();
+    let mut heard = app.edge_reports.heard();
     let with_token: BTreeSet<EdgeName> = app.database.edges_with_token().await?.into_iter().collect();
     let mut names = with_token.clone();
     names.extend(described.keys().chain(heard.keys()).cloned());
@@ -42,7 +42,7 @@ async fn edges(app: &App) -> Result<Vec<Edge>, StoreError> {
     Ok(names.into_iter().map(edge).collect())
 }
 
-fn describe(name: EdgeName, state: Option<EdgeState>, has_token: bool, heard: Option<Heard>, now: Timestamp) -> Edge {
+fn describe(name: EdgeName, state: Option<EdgeState>, has_token: bool, heard: Option<LastReport>, now: Timestamp) -> Edge {
     match heard {
         None => Edge {
             name,

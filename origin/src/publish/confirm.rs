@@ -6,7 +6,7 @@ use verge_protocol::api::{LaggingEdge, Progress};
 use verge_protocol::host::HostLabel;
 use verge_protocol::{EdgeName, Position, Timestamp};
 
-use crate::fleet::Heard;
+use crate::edge_reports::LastReport;
 
 /// Follows the fleet until every edge that was live at the switch serves what it says. Pure: reports in, progress out.
 pub(super) struct Confirmation {
@@ -18,13 +18,13 @@ pub(super) struct Confirmation {
 
 impl Confirmation {
     /// Starts at a switch of the channel `label`, which became the write `position`.
-    pub(super) fn new(label: HostLabel, position: Position, heard: &BTreeMap<EdgeName, Heard>, now: Timestamp) -> Self {
+    pub(super) fn new(label: HostLabel, position: Position, heard: &BTreeMap<EdgeName, LastReport>, now: Timestamp) -> Self {
         let expected = heard.iter().filter(|(_, heard)| heard.live(now)).map(|(name, _)| name.clone()).collect();
         Self { label, position, expected, confirmed: BTreeSet::new() }
     }
 
     /// Takes what the edges said last; answers who confirmed since.
-    pub(super) fn update(&mut self, heard: &BTreeMap<EdgeName, Heard>) -> Vec<Progress> {
+    pub(super) fn update(&mut self, heard: &BTreeMap<EdgeName, LastReport>) -> Vec<Progress> {
         let mut news = Vec::new();
         // Who is about to end is not waited for: it serves nobody, and catches up when it is back. Nor is who was removed.
         let ending = |name: &EdgeName| heard.get(name).is_none_or(|heard| heard.report.draining);
@@ -47,7 +47,7 @@ impl Confirmation {
     }
 
     /// How it stands, as the last word.
-    pub(super) fn finish(self, heard: &BTreeMap<EdgeName, Heard>, now: Timestamp) -> Progress {
+    pub(super) fn finish(self, heard: &BTreeMap<EdgeName, LastReport>, now: Timestamp) -> Progress {
         // Where nobody was there to confirm, whoever was heard once is named: a release that no edge serves is no success.
         let missing: Vec<&EdgeName> = if self.expected.is_empty() {
             heard.keys().collect()
@@ -61,7 +61,7 @@ impl Confirmation {
         Progress::Finished { confirmed: self.confirmed.into_iter().collect(), lagging }
     }
 
-    fn reason(&self, heard: Option<&Heard>, now: Timestamp) -> String {
+    fn reason(&self, heard: Option<&LastReport>, now: Timestamp) -> String {
         let Some(heard) = heard else { return "never heard".to_owned() };
         let lag =
             heard.report.lagging.iter().find(|lag| lag.site == self.label.site && lag.channel == self.label.channel);
@@ -80,7 +80,7 @@ mod tests {
 
     use super::*;
 
-    fn heard(seq: u64, lag: Option<&str>, at: u64) -> Heard {
+    fn heard(seq: u64, lag: Option<&str>, at: u64) -> LastReport {
         let lagging = lag
             .map(|reason| Lag {
                 site: "demo".parse().unwrap(),
@@ -91,17 +91,17 @@ mod tests {
             .into_iter()
             .collect();
         let applied = format!("1-{seq}").parse().unwrap();
-        Heard {
+        LastReport {
             report: EdgeReport { url: None, applied, lagging, draining: false, version: "0".into() },
             at: Timestamp(at * 1000),
         }
     }
 
-    fn fleet(edges: &[(&str, Heard)]) -> BTreeMap<EdgeName, Heard> {
+    fn fleet(edges: &[(&str, LastReport)]) -> BTreeMap<EdgeName, LastReport> {
         edges.iter().map(|(name, heard)| (name.parse().unwrap(), heard.clone())).collect()
     }
 
-    fn start(heard: &BTreeMap<EdgeName, Heard>, now: u64) -> Confirmation {
+    fn start(heard: &BTreeMap<EdgeName, LastReport>, now: u64) -> Confirmation {
         Confirmation::new("demo".parse().unwrap(), "1-7".parse().unwrap(), heard, Timestamp(now * 1000))
     }
 
@@ -112,7 +112,7 @@ mod tests {
             .into_iter()
             .map(|(name, heard)| {
                 let at = Timestamp(if name.as_str() == "gone" { 0 } else { 100_000 });
-                (name, Heard { at, ..heard })
+                (name, LastReport { at, ..heard })
             })
             .collect();
         let mut confirmation = start(&before, 100);

@@ -9,35 +9,35 @@ use verge_protocol::report::{EdgeReport, LIVE_SECONDS};
 use verge_protocol::{EdgeName, Timestamp};
 
 /// What each edge said last.
-pub(crate) struct Fleet {
-    heard: Mutex<BTreeMap<EdgeName, Heard>>,
+pub(crate) struct EdgeReports {
+    heard: Mutex<BTreeMap<EdgeName, LastReport>>,
     changed: watch::Sender<()>,
 }
 
 /// A report and when it came.
 #[derive(Debug, Clone)]
-pub(crate) struct Heard {
+pub(crate) struct LastReport {
     pub(crate) report: EdgeReport,
     pub(crate) at: Timestamp,
 }
 
-impl Heard {
+impl LastReport {
     /// Whether the edge counts as there: heard lately, and not about to end.
     pub(crate) fn live(&self, now: Timestamp) -> bool {
         !self.report.draining && self.at.age(now) <= Duration::from_secs(LIVE_SECONDS)
     }
 }
 
-impl Default for Fleet {
+impl Default for EdgeReports {
     fn default() -> Self {
         Self { heard: Mutex::default(), changed: watch::Sender::new(()) }
     }
 }
 
-impl Fleet {
+impl EdgeReports {
     /// Takes a report.
     pub(crate) fn hear(&self, edge: EdgeName, report: EdgeReport, now: Timestamp) {
-        self.lock().insert(edge, Heard { report, at: now });
+        self.lock().insert(edge, LastReport { report, at: now });
         self.changed.send_replace(());
     }
 
@@ -49,7 +49,7 @@ impl Fleet {
     }
 
     /// What each edge said last.
-    pub(crate) fn heard(&self) -> BTreeMap<EdgeName, Heard> {
+    pub(crate) fn heard(&self) -> BTreeMap<EdgeName, LastReport> {
         self.lock().clone()
     }
 
@@ -58,7 +58,7 @@ impl Fleet {
         self.changed.subscribe()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<EdgeName, Heard>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<EdgeName, LastReport>> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
