@@ -7,7 +7,7 @@ mod app;
 mod channel_locks;
 mod config;
 mod domains;
-mod edges;
+mod edge_settings;
 mod feed;
 mod fences;
 mod edge_reports;

@@ -15,7 +15,7 @@ use super::body::{Body, Named};
 use super::error::ApiError;
 use super::tokens;
 use crate::app::App;
-use crate::edges;
+use crate::edge_settings;
 use crate::store::Holder;
 
 /// `PUT /v1/edges/{edge}`: says how readers are sent to an edge.
@@ -25,7 +25,7 @@ pub(super) async fn describe(
     Named(edge): Named<EdgeName>,
     Body(settings): Body<EdgeSettings>,
 ) -> Result<Json<EdgeState>, ApiError> {
-    Ok(Json(edges::describe(&app, edge, settings).await?))
+    Ok(Json(edge_settings::describe(&app, edge, settings).await?))
 }
 
 /// `PUT /v1/edges/{edge}/force`: decides about an edge whatever probes say.
@@ -35,7 +35,7 @@ pub(super) async fn force(
     Named(edge): Named<EdgeName>,
     Body(wish): Body<ForceEdge>,
 ) -> Result<Json<EdgeState>, ApiError> {
-    Ok(Json(edges::force(&app, edge, wish.force).await?))
+    Ok(Json(edge_settings::force(&app, edge, wish.force).await?))
 }
 
 /// `DELETE /v1/edges/{edge}`: takes an edge out of the fleet, its token with it.
@@ -44,7 +44,7 @@ pub(super) async fn remove(
     State(app): State<Arc<App>>,
     Named(edge): Named<EdgeName>,
 ) -> Result<StatusCode, ApiError> {
-    edges::remove(&app, edge).await?;
+    edge_settings::remove(&app, edge).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

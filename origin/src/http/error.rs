@@ -9,7 +9,7 @@ use verge_protocol::Region;
 use verge_protocol::api::ErrorBody;
 
 use crate::domains::DomainError;
-use crate::edges::EdgeError;
+use crate::edge_settings::EdgeError;
 use crate::fences::FenceError;
 use crate::publish::PublishError;
 use crate::store::StoreError;
