@@ -38,7 +38,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/sites/{site}/channels/{channel}", post(channels::move_to))
         .route("/v1/status", get(status::show))
         // For those who run it.
-        .route("/v1/sites/{site}/regions", put(sites::fence))
+        .route("/v1/sites/{site}/regions", put(sites::set_regions))
         .route("/v1/domains", get(domains::list))
         .route("/v1/domains/{domain}", put(domains::want).delete(domains::remove))
         .route("/v1/edges/{edge}", put(edges::describe).delete(edges::remove))

@@ -9,7 +9,7 @@ mod config;
 mod domains;
 mod edge_settings;
 mod feed;
-mod fences;
+mod site_regions;
 mod edge_reports;
 mod http;
 mod metrics;

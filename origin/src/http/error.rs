@@ -10,7 +10,7 @@ use verge_protocol::api::ErrorBody;
 
 use crate::domains::DomainError;
 use crate::edge_settings::EdgeError;
-use crate::fences::FenceError;
+use crate::site_regions::RegionError;
 use crate::publish::PublishError;
 use crate::store::StoreError;
 
@@ -126,17 +126,17 @@ impl From<EdgeError> for ApiError {
     }
 }
 
-impl From<FenceError> for ApiError {
-    fn from(error: FenceError) -> Self {
+impl From<RegionError> for ApiError {
+    fn from(error: RegionError) -> Self {
         let message = error.to_string();
         match error {
-            FenceError::NoEdge { known, .. } if known.is_empty() => Self::bad_request("unknown_region", message)
+            RegionError::NoEdge { known, .. } if known.is_empty() => Self::bad_request("unknown_region", message)
                 .hint("no edge is in any region yet: `verge edges set NAME --region …` says where one is"),
-            FenceError::NoEdge { known, .. } => {
+            RegionError::NoEdge { known, .. } => {
                 let known: Vec<&str> = known.iter().map(Region::as_str).collect();
                 Self::bad_request("unknown_region", message).hint(format!("edges are in: {}", known.join(", ")))
             }
-            FenceError::Store(error) => Self::internal(&error),
+            RegionError::Store(error) => Self::internal(&error),
         }
     }
 }

@@ -13,7 +13,7 @@ use super::auth::Admin;
 use super::body::{Body, Named};
 use super::error::ApiError;
 use crate::app::App;
-use crate::fences;
+use crate::site_regions;
 use crate::publish;
 use crate::store::{SiteRow, StoreError};
 
@@ -48,14 +48,14 @@ pub(super) async fn create(
 }
 
 /// `PUT /v1/sites/{site}/regions`: keeps the site's readers to edges in some regions, or lets them go to any.
-pub(super) async fn fence(
+pub(super) async fn set_regions(
     _: Admin,
     State(app): State<Arc<App>>,
     Named(name): Named<SiteName>,
     Body(SiteRegions { regions }): Body<SiteRegions>,
 ) -> Result<Json<Site>, ApiError> {
     let row = known(&app, &name).await?;
-    fences::set(&app, name, regions).await?;
+    site_regions::set(&app, name, regions).await?;
     Ok(Json(describe(&app, row).await?))
 }
 
