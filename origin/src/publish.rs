@@ -3,14 +3,14 @@
 //! `publish` and `move_to` check what can be refused at once, then leave the rest to a task of its own, which a client that
 //! goes away does not stop. Its progress comes through a channel.
 
-mod assemble;
-mod confirm;
+mod manifest_builder;
+mod rollout;
 mod contents;
-mod encode;
-mod inherit;
+mod encoder;
+mod inheritance;
 mod lifetime;
 mod media_type;
-mod previous;
+mod rollback_target;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,13 +22,13 @@ use verge_protocol::host::HostLabel;
 use verge_protocol::state::ChannelState;
 use verge_protocol::{Build, Coding, Content, Digest, Position, ReleaseNumber, Seq};
 
-use self::confirm::Confirmation;
+use self::rollout::Rollout;
 use crate::app::App;
 use crate::store::{NewRelease, StoreError, Switch, Target};
 use crate::channel_locks::ChannelGuard;
 
 pub(crate) use self::contents::{changes, manifest_bytes, missing};
-pub(crate) use self::previous::previous;
+pub(crate) use self::rollback_target::rollback_target;
 
 /// How long edges may go without one more of them confirming before the rest are called lagging.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -162,8 +162,8 @@ async fn release(
     progress: &StepSender,
 ) -> Result<Switched, PublishError> {
     contents::verify(app, &build).await?;
-    let contents = assemble::encodable(&build);
-    let encodings = encode::all(app, contents, |done, total| {
+    let contents = manifest_builder::encodable(&build);
+    let encodings = encoder::all(app, contents, |done, total| {
         // A slow reader misses a step, not the work its time.
         let _ = progress.try_send(Ok(Progress::Encoding { done, total }));
     })
@@ -172,14 +172,14 @@ async fn release(
     let (files, bytes) = (build.files.len() as u64, build.bytes());
     let _history = app.channel_locks.history().await;
     let history = app.database.fingerprints(&label.site).await?;
-    let assembled = assemble::assemble(&label.site, build, &encodings, &history);
-    let (manifest, blobs) = Content::cut(&assembled.manifest.to_bytes().into());
+    let built = manifest_builder::build_manifest(&label.site, build, &encodings, &history);
+    let (manifest, blobs) = Content::cut(&built.manifest.to_bytes().into());
     for blob in &blobs {
         app.blobs.put(blob).await?;
     }
     app.blobs.sync().await?;
-    let new = NewRelease { manifest, files, bytes, provenance, fingerprints: assembled.fingerprints };
-    let switched = switch(app, label, expected, Target::New(new), assembled.notices).await?;
+    let new = NewRelease { manifest, files, bytes, provenance, fingerprints: built.fingerprints };
+    let switched = switch(app, label, expected, Target::New(new), built.notices).await?;
     app.metrics.releases.inc();
     Ok(switched)
 }
@@ -197,7 +197,7 @@ async fn switch(
         Target::Existing(_, manifest) => *manifest,
     };
     let moves = app.database.moves(&label.site, &label.channel, MOVES_READ).await?;
-    let inherits = inherit::choose(manifest, &moves, now);
+    let inherits = inheritance::choose(manifest, &moves, now);
     let HostLabel { site, channel } = label.clone();
     let switch = Switch { site, channel, expected, target, inherits };
     match app.database.switch(&switch, now).await? {
@@ -222,17 +222,17 @@ async fn follow(app: &App, switched: Switched, progress: &StepSender) {
     let _ = progress.send(Ok(Progress::Released { release, manifest, epoch, url, warnings })).await;
 
     let mut reports = app.edge_reports.watch();
-    let mut confirmation = Confirmation::new(label, position, &app.edge_reports.heard(), app.clock.now());
+    let mut rollout = Rollout::new(label, position, &app.edge_reports.heard(), app.clock.now());
     let mut patience = Instant::now() + PATIENCE;
     loop {
-        let news = confirmation.update(&app.edge_reports.heard());
+        let news = rollout.update(&app.edge_reports.heard());
         if !news.is_empty() {
             patience = Instant::now() + PATIENCE;
         }
         for event in news {
             let _ = progress.send(Ok(event)).await;
         }
-        if confirmation.is_complete() {
+        if rollout.is_complete() {
             break;
         }
         tokio::select! {
@@ -243,5 +243,5 @@ async fn follow(app: &App, switched: Switched, progress: &StepSender) {
             () = progress.closed() => return,
         }
     }
-    let _ = progress.send(Ok(confirmation.finish(&app.edge_reports.heard(), app.clock.now()))).await;
+    let _ = progress.send(Ok(rollout.finish(&app.edge_reports.heard(), app.clock.now()))).await;
 }

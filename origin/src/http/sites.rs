@@ -83,7 +83,7 @@ async fn describe(app: &App, row: SiteRow) -> Result<Site, StoreError> {
         let moves = app.database.moves(&row.name, &name, publish::MOVES_READ).await?;
         channels.push(Channel {
             url: url(name.clone()),
-            previous: publish::previous(&state, &moves),
+            previous: publish::rollback_target(&state, &moves),
             name,
             release: state.release,
             epoch: state.epoch,

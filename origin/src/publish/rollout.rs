@@ -9,14 +9,14 @@ use verge_protocol::{EdgeName, Position, Timestamp};
 use crate::edge_reports::LastReport;
 
 /// Follows the fleet until every edge that was live at the switch serves what it says. Pure: reports in, progress out.
-pub(super) struct Confirmation {
+pub(super) struct Rollout {
     label: HostLabel,
     position: Position,
     expected: BTreeSet<EdgeName>,
     confirmed: BTreeSet<EdgeName>,
 }
 
-impl Confirmation {
+impl Rollout {
     /// Starts at a switch of the channel `label`, which became the write `position`.
     pub(super) fn new(label: HostLabel, position: Position, heard: &BTreeMap<EdgeName, LastReport>, now: Timestamp) -> Self {
         let expected = heard.iter().filter(|(_, heard)| heard.live(now)).map(|(name, _)| name.clone()).collect();
@@ -101,8 +101,8 @@ mod tests {
         edges.iter().map(|(name, heard)| (name.parse().unwrap(), heard.clone())).collect()
     }
 
-    fn start(heard: &BTreeMap<EdgeName, LastReport>, now: u64) -> Confirmation {
-        Confirmation::new("demo".parse().unwrap(), "1-7".parse().unwrap(), heard, Timestamp(now * 1000))
+    fn start(heard: &BTreeMap<EdgeName, LastReport>, now: u64) -> Rollout {
+        Rollout::new("demo".parse().unwrap(), "1-7".parse().unwrap(), heard, Timestamp(now * 1000))
     }
 
     #[test]
@@ -115,14 +115,14 @@ mod tests {
                 (name, LastReport { at, ..heard })
             })
             .collect();
-        let mut confirmation = start(&before, 100);
-        assert!(confirmation.update(&before).is_empty());
+        let mut rollout = start(&before, 100);
+        assert!(rollout.update(&before).is_empty());
         let after = fleet(&[("a", heard(7, None, 100)), ("b", heard(9, Some("its manifest is not to be had"), 100))]);
-        let news = confirmation.update(&after);
+        let news = rollout.update(&after);
         assert_eq!(news, [Progress::Confirmed { edge: "a".parse().unwrap(), done: 1, total: 2 }]);
-        assert!(confirmation.update(&after).is_empty() && !confirmation.is_complete());
+        assert!(rollout.update(&after).is_empty() && !rollout.is_complete());
         assert_eq!(
-            confirmation.finish(&after, Timestamp(100_000)),
+            rollout.finish(&after, Timestamp(100_000)),
             Progress::Finished {
                 confirmed: vec!["a".parse().unwrap()],
                 lagging: vec![LaggingEdge {
@@ -136,9 +136,9 @@ mod tests {
     #[test]
     fn no_live_edge_leaves_nothing_to_wait_for() {
         let before = fleet(&[("gone", heard(6, None, 0))]);
-        let confirmation = start(&before, 100);
-        assert!(confirmation.is_complete());
-        let Progress::Finished { lagging, .. } = confirmation.finish(&before, Timestamp(100_000)) else { panic!() };
+        let rollout = start(&before, 100);
+        assert!(rollout.is_complete());
+        let Progress::Finished { lagging, .. } = rollout.finish(&before, Timestamp(100_000)) else { panic!() };
         assert_eq!(lagging[0].reason, "not heard for 100 s");
     }
 
@@ -153,21 +153,21 @@ mod tests {
     #[test]
     fn who_is_about_to_end_is_not_waited_for() {
         let before = fleet(&[("a", heard(6, None, 100)), ("b", heard(6, None, 100))]);
-        let mut confirmation = start(&before, 100);
+        let mut rollout = start(&before, 100);
         let mut ending = heard(6, None, 101);
         ending.report.draining = true;
         let after = fleet(&[("a", ending), ("b", heard(7, None, 101))]);
-        let news = confirmation.update(&after);
+        let news = rollout.update(&after);
         assert_eq!(news, [Progress::Confirmed { edge: "b".parse().unwrap(), done: 1, total: 1 }]);
-        assert!(confirmation.is_complete());
+        assert!(rollout.is_complete());
     }
 
     #[test]
     fn who_is_removed_is_not_waited_for() {
         let before = fleet(&[("a", heard(6, None, 100)), ("b", heard(6, None, 100))]);
-        let mut confirmation = start(&before, 100);
+        let mut rollout = start(&before, 100);
         let after = fleet(&[("b", heard(7, None, 101))]);
-        assert_eq!(confirmation.update(&after).len(), 1);
-        assert!(confirmation.is_complete());
+        assert_eq!(rollout.update(&after).len(), 1);
+        assert!(rollout.is_complete());
     }
 }

@@ -7,7 +7,7 @@ use crate::store::ChannelMove;
 
 /// The newest older release that the channel itself has pointed at and that serves something else: never a preview that was only
 /// on another channel, and never the same files under another number. So rolling back twice goes two back.
-pub(crate) fn previous(current: &ChannelState, moves: &[ChannelMove]) -> Option<ReleaseNumber> {
+pub(crate) fn rollback_target(current: &ChannelState, moves: &[ChannelMove]) -> Option<ReleaseNumber> {
     let older = moves.iter().filter(|one| one.release < current.release && one.manifest != current.manifest);
     older.map(|one| one.release).max()
 }
@@ -31,7 +31,7 @@ mod tests {
         let now = &moves[0];
         let (release, manifest) = (now.release, now.manifest);
         let current = ChannelState { epoch: Seq(9), release, manifest, inherits: Vec::new() };
-        previous(&current, &moves).map(|release| release.0)
+        rollback_target(&current, &moves).map(|release| release.0)
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::lifetime::{self, Conventions};
 use super::media_type;
 
 /// A manifest and what was learnt while making it.
-pub(super) struct Assembled {
+pub(super) struct BuiltManifest {
     pub(super) manifest: Manifest,
     /// Fingerprinted paths and their bytes.
     pub(super) fingerprints: Vec<(SitePath, Digest)>,
@@ -18,12 +18,12 @@ pub(super) struct Assembled {
 }
 
 /// Makes the manifest.
-pub(super) fn assemble(
+pub(super) fn build_manifest(
     site: &SiteName,
     build: Build,
     encodings: &HashMap<(Digest, Coding), Content>,
     history: &HashMap<String, Digest>,
-) -> Assembled {
+) -> BuiltManifest {
     let mut notices = Vec::new();
     let mut fingerprints = Vec::new();
     let mut files = BTreeMap::new();
@@ -46,7 +46,7 @@ pub(super) fn assemble(
         let (lifetime, fingerprinted) = (decision.lifetime, decision.fingerprinted);
         files.insert(path, File { media_type, lifetime, fingerprinted, identity, encodings });
     }
-    Assembled { manifest: Manifest { site: site.clone(), fallback: build.fallback, files }, fingerprints, notices }
+    BuiltManifest { manifest: Manifest { site: site.clone(), fallback: build.fallback, files }, fingerprints, notices }
 }
 
 /// The contents of a build that are worth encoding, each once, the largest first so that none is left over at the end.
