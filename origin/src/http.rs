@@ -2,7 +2,7 @@
 
 mod auth;
 mod blobs;
-mod body;
+mod extract;
 mod builds;
 mod changes;
 mod channels;

@@ -12,7 +12,7 @@ use verge_protocol::api::BlobsRequest;
 use verge_protocol::{Digest, pack};
 
 use super::auth::Edge;
-use super::body::Body;
+use super::extract::Body;
 use super::error::ApiError;
 use crate::app::App;
 use crate::store::{StoreError, blobs::Found};
@@ -21,7 +21,7 @@ use crate::store::{StoreError, blobs::Found};
 pub(super) async fn send(
     Edge(_): Edge,
     State(app): State<Arc<App>>,
-    Body(BlobsRequest { digests }): Body<BlobsRequest>,
+    JsonBody(BlobsRequest { digests }): JsonBody<BlobsRequest>,
 ) -> Result<Response, ApiError> {
     if digests.len() > BlobsRequest::MAX {
         let message = format!("{} blobs at once: the limit is {}", digests.len(), BlobsRequest::MAX);

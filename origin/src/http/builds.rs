@@ -15,7 +15,7 @@ use verge_protocol::pack::{Decoder, Frame};
 use verge_protocol::{Build, BuildId, ChannelName, Content, Digest, Fallback, SiteName};
 
 use super::auth::Admin;
-use super::body::{Asked, Named, whole};
+use super::extract::{QueryParams, PathParams, whole};
 use super::error::ApiError;
 use super::sites;
 use crate::app::App;
@@ -39,8 +39,8 @@ pub(super) struct Question {
 pub(super) async fn create(
     _: Admin,
     State(app): State<Arc<App>>,
-    Named(site): Named<SiteName>,
-    Asked(Question { channel }): Asked<Question>,
+    PathParams(site): PathParams<SiteName>,
+    QueryParams(Question { channel }): QueryParams<Question>,
     mut request: Request,
 ) -> Result<Json<BuildCreated>, ApiError> {
     sites::known(&app, &site).await?;
@@ -74,7 +74,7 @@ pub(super) async fn create(
 pub(super) async fn keep(
     _: Admin,
     State(app): State<Arc<App>>,
-    Named((site, id)): Named<(SiteName, BuildId)>,
+    PathParams((site, id)): PathParams<(SiteName, BuildId)>,
     request: Request,
 ) -> Result<Json<BlobsStored>, ApiError> {
     let wanted = match app.uploads.wanted(&site, &id) {

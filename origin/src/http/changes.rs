@@ -11,7 +11,7 @@ use verge_protocol::Position;
 use verge_protocol::feed::FeedEvent;
 
 use super::auth::Follows;
-use super::body::Asked;
+use super::extract::QueryParams;
 use super::error::ApiError;
 use crate::app::App;
 use crate::feed::Follower;
@@ -27,7 +27,7 @@ pub(super) struct Question {
 pub(super) async fn follow(
     Follows { follower, token }: Follows,
     State(app): State<Arc<App>>,
-    Asked(Question { since }): Asked<Question>,
+    QueryParams(Question { since }): QueryParams<Question>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, StoreError>>>, ApiError> {
     let since = match headers.get("last-event-id") {

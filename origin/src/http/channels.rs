@@ -9,7 +9,7 @@ use verge_protocol::host::HostLabel;
 use verge_protocol::{ChannelName, SiteName};
 
 use super::auth::Admin;
-use super::body::{Body, Named};
+use super::extract::{Body, PathParams};
 use super::error::ApiError;
 use super::{progress, sites};
 use crate::app::App;
@@ -19,8 +19,8 @@ use crate::publish;
 pub(super) async fn move_to(
     _: Admin,
     State(app): State<Arc<App>>,
-    Named((site, channel)): Named<(SiteName, ChannelName)>,
-    Body(wish): Body<MoveChannel>,
+    PathParams((site, channel)): PathParams<(SiteName, ChannelName)>,
+    JsonBody(wish): JsonBody<MoveChannel>,
 ) -> Result<Response, ApiError> {
     sites::known(&app, &site).await?;
     let release = app.database.release(&site, wish.release).await?.ok_or_else(|| {

@@ -9,7 +9,7 @@ use verge_protocol::DomainName;
 use verge_protocol::api::{Domain, DomainRequest, Proof};
 
 use super::auth::Admin;
-use super::body::{Body, Named};
+use super::extract::{Body, PathParams};
 use super::error::ApiError;
 use super::sites;
 use crate::app::App;
@@ -25,8 +25,8 @@ pub(super) async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<V
 pub(super) async fn want(
     _: Admin,
     State(app): State<Arc<App>>,
-    Named(name): Named<DomainName>,
-    Body(wanted): Body<DomainRequest>,
+    PathParams(name): PathParams<DomainName>,
+    JsonBody(wanted): JsonBody<DomainRequest>,
 ) -> Result<Json<Domain>, ApiError> {
     sites::known(&app, &wanted.site).await?;
     Ok(Json(describe(domains::want(&app, name, wanted).await?)))
@@ -36,7 +36,7 @@ pub(super) async fn want(
 pub(super) async fn remove(
     _: Admin,
     State(app): State<Arc<App>>,
-    Named(name): Named<DomainName>,
+    PathParams(name): PathParams<DomainName>,
 ) -> Result<StatusCode, ApiError> {
     domains::remove(&app, name).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -11,7 +11,7 @@ use verge_protocol::fleet::EdgeState;
 use verge_protocol::report::EdgeReport;
 
 use super::auth::{Admin, Edge};
-use super::body::{Body, Named};
+use super::extract::{Body, PathParams};
 use super::error::ApiError;
 use super::tokens;
 use crate::app::App;
@@ -22,8 +22,8 @@ use crate::store::Holder;
 pub(super) async fn describe(
     _: Admin,
     State(app): State<Arc<App>>,
-    Named(edge): Named<EdgeName>,
-    Body(settings): Body<EdgeSettings>,
+    PathParams(edge): PathParams<EdgeName>,
+    JsonBody(settings): JsonBody<EdgeSettings>,
 ) -> Result<Json<EdgeState>, ApiError> {
     Ok(Json(edge_settings::describe(&app, edge, settings).await?))
 }
@@ -32,8 +32,8 @@ pub(super) async fn describe(
 pub(super) async fn force(
     _: Admin,
     State(app): State<Arc<App>>,
-    Named(edge): Named<EdgeName>,
-    Body(wish): Body<ForceEdge>,
+    PathParams(edge): PathParams<EdgeName>,
+    JsonBody(wish): JsonBody<ForceEdge>,
 ) -> Result<Json<EdgeState>, ApiError> {
     Ok(Json(edge_settings::force(&app, edge, wish.force).await?))
 }
@@ -42,7 +42,7 @@ pub(super) async fn force(
 pub(super) async fn remove(
     _: Admin,
     State(app): State<Arc<App>>,
-    Named(edge): Named<EdgeName>,
+    PathParams(edge): PathParams<EdgeName>,
 ) -> Result<StatusCode, ApiError> {
     edge_settings::remove(&app, edge).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -52,7 +52,7 @@ pub(super) async fn remove(
 pub(super) async fn issue_token(
     _: Admin,
     State(app): State<Arc<App>>,
-    Named(edge): Named<EdgeName>,
+    PathParams(edge): PathParams<EdgeName>,
 ) -> Result<Json<IssuedToken>, ApiError> {
     tokens::issue(&app, Holder::Edge(edge)).await
 }
@@ -61,7 +61,7 @@ pub(super) async fn issue_token(
 pub(super) async fn report(
     Edge(edge): Edge,
     State(app): State<Arc<App>>,
-    Body(report): Body<EdgeReport>,
+    JsonBody(report): JsonBody<EdgeReport>,
 ) -> Result<StatusCode, ApiError> {
     app.edge_reports.hear(edge, report, app.clock.now());
     app.metrics.reports.inc();

@@ -8,7 +8,7 @@ use axum::response::IntoResponse;
 use verge_protocol::{Digest, compression};
 
 use super::auth::Edge;
-use super::body::Named;
+use super::extract::PathParams;
 use super::error::ApiError;
 use crate::app::App;
 use crate::publish;
@@ -17,7 +17,7 @@ use crate::publish;
 pub(super) async fn show(
     Edge(_): Edge,
     State(app): State<Arc<App>>,
-    Named(id): Named<Digest>,
+    PathParams(id): PathParams<Digest>,
 ) -> Result<impl IntoResponse, ApiError> {
     let bytes = publish::manifest_bytes(&app, id).await?;
     Ok(([(header::CONTENT_TYPE, compression::MEDIA_TYPE)], compression::compress(&bytes)))

@@ -9,7 +9,7 @@ use verge_protocol::NameServerName;
 use verge_protocol::api::{IssuedToken, NameServer};
 
 use super::auth::Admin;
-use super::body::Named;
+use super::extract::PathParams;
 use super::error::ApiError;
 use super::tokens;
 use crate::app::App;
@@ -25,7 +25,7 @@ pub(super) async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<V
 pub(super) async fn remove(
     _: Admin,
     State(app): State<Arc<App>>,
-    Named(node): Named<NameServerName>,
+    PathParams(node): PathParams<NameServerName>,
 ) -> Result<StatusCode, ApiError> {
     if !app.database.remove_node(&node).await? {
         let error = ApiError::not_found("unknown_node", format!("there is no node `{node}`"));
@@ -40,7 +40,7 @@ pub(super) async fn remove(
 pub(super) async fn issue_token(
     _: Admin,
     State(app): State<Arc<App>>,
-    Named(node): Named<NameServerName>,
+    PathParams(node): PathParams<NameServerName>,
 ) -> Result<Json<IssuedToken>, ApiError> {
     tokens::issue(&app, Holder::NameServer(node)).await
 }

@@ -10,7 +10,7 @@ use verge_protocol::api::{CreateRelease, Release};
 use verge_protocol::host::HostLabel;
 
 use super::auth::Admin;
-use super::body::{Body, Named};
+use super::extract::{Body, PathParams};
 use super::error::ApiError;
 use super::{builds, progress, sites};
 use crate::app::App;
@@ -20,7 +20,7 @@ use crate::publish;
 pub(super) async fn list(
     _: Admin,
     State(app): State<Arc<App>>,
-    Named(site): Named<SiteName>,
+    PathParams(site): PathParams<SiteName>,
 ) -> Result<Json<Vec<Release>>, ApiError> {
     sites::known(&app, &site).await?;
     let channels = app.database.channels(&site).await?;
@@ -45,8 +45,8 @@ pub(super) async fn list(
 pub(super) async fn publish(
     _: Admin,
     State(app): State<Arc<App>>,
-    Named(site): Named<SiteName>,
-    Body(wish): Body<CreateRelease>,
+    PathParams(site): PathParams<SiteName>,
+    JsonBody(wish): JsonBody<CreateRelease>,
 ) -> Result<Response, ApiError> {
     let build = builds::load(&app, &site, &wish.build).await?;
     let label = HostLabel { site, channel: wish.channel };

@@ -10,7 +10,7 @@ use verge_protocol::host::HostLabel;
 use verge_protocol::{ChannelName, SiteName};
 
 use super::auth::Admin;
-use super::body::{Body, Named};
+use super::extract::{Body, PathParams};
 use super::error::ApiError;
 use crate::app::App;
 use crate::site_regions;
@@ -26,7 +26,7 @@ pub(super) async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<V
 pub(super) async fn show(
     _: Admin,
     State(app): State<Arc<App>>,
-    Named(name): Named<SiteName>,
+    PathParams(name): PathParams<SiteName>,
 ) -> Result<Json<Site>, ApiError> {
     let row = known(&app, &name).await?;
     Ok(Json(describe(&app, row).await?))
@@ -36,7 +36,7 @@ pub(super) async fn show(
 pub(super) async fn create(
     _: Admin,
     State(app): State<Arc<App>>,
-    Named(name): Named<SiteName>,
+    PathParams(name): PathParams<SiteName>,
 ) -> Result<(StatusCode, Json<Site>), ApiError> {
     let new = app.database.create_site(&name, app.clock.now()).await?;
     if new {
@@ -51,8 +51,8 @@ pub(super) async fn create(
 pub(super) async fn set_regions(
     _: Admin,
     State(app): State<Arc<App>>,
-    Named(name): Named<SiteName>,
-    Body(SiteRegions { regions }): Body<SiteRegions>,
+    PathParams(name): PathParams<SiteName>,
+    JsonBody(SiteRegions { regions }): JsonBody<SiteRegions>,
 ) -> Result<Json<Site>, ApiError> {
     let row = known(&app, &name).await?;
     site_regions::set(&app, name, regions).await?;
