@@ -1,56 +1,55 @@
-//! Looking again for proofs that were not there yet: whoever makes the record need not say so.
+//! Periodic checks of domains that are not proven yet: the owner creates the record and need not ask again.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
 use verge_protocol::Timestamp;
 
-use super::{DomainError, check};
-use crate::app::App;
+use super::Domains;
+use super::error::DomainError;
 use crate::store::{DomainRow, StoreError};
 
-/// How often that is.
-pub(crate) const PERIOD: Duration = Duration::from_mins(1);
-
-/// For how long after a domain was last wanted.
+/// How long after its last claim a domain is checked.
 const AGE_MAX: Duration = Duration::from_hours(7 * 24);
 
-/// How many at once.
-const AT_ONCE: usize = 8;
+/// How many domains are checked at once.
+const CONCURRENCY: usize = 8;
 
-/// Looks for missing proofs every `period`, until the origin drains.
-pub(crate) async fn run(app: Arc<App>, period: Duration) {
-    let mut times = tokio::time::interval(period);
-    times.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let rounds = async {
-        loop {
-            times.tick().await;
-            if let Err(error) = round(&app).await {
-                tracing::error!(%error, "domains could not be looked at");
+impl Domains {
+    /// Checks every domain that is due, each `interval`, until `draining`.
+    pub(crate) async fn check_periodically(self, interval: Duration, draining: CancellationToken) {
+        let mut ticks = tokio::time::interval(interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let rounds = async {
+            loop {
+                ticks.tick().await;
+                if let Err(error) = self.check_due().await {
+                    tracing::error!(%error, "failed to check domains");
+                }
             }
-        }
-    };
-    app.tasks.draining().run_until_cancelled(rounds).await;
-}
+        };
+        draining.run_until_cancelled(rounds).await;
+    }
 
-async fn round(app: &Arc<App>) -> Result<(), StoreError> {
-    let now = app.clock.now();
-    let due = app.database.domains().await?.into_values().filter(|row| is_due(row, now));
-    futures_util::stream::iter(due)
-        .for_each_concurrent(AT_ONCE, |row| async {
-            let name = row.name.clone();
-            match check(app, row).await {
-                // Removed meanwhile.
-                Ok(_) | Err(DomainError::Unknown(_)) => {}
-                Err(error) => tracing::error!(domain = %name, %error, "a domain could not be looked at"),
-            }
-        })
-        .await;
-    Ok(())
+    async fn check_due(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let due = self.database.domains().await?.into_values().filter(|row| is_due(row, now));
+        futures_util::stream::iter(due)
+            .for_each_concurrent(CONCURRENCY, |row| async {
+                let name = row.name.clone();
+                match self.check(row).await {
+                    // Removed meanwhile.
+                    Ok(_) | Err(DomainError::Unknown(_)) => {}
+                    Err(error) => tracing::error!(domain = %name, %error, "failed to check a domain"),
+                }
+            })
+            .await;
+        Ok(())
+    }
 }
 
 fn is_due(row: &DomainRow, now: Timestamp) -> bool {
-    row.proven.is_none() && row.asked.age(now) < AGE_MAX
+    row.proven.is_none() && row.claimed.age(now) < AGE_MAX
 }
