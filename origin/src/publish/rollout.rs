@@ -1,4 +1,4 @@
-//! After a switch: which edges serve it.
+//! The rollout of a move: which edges have confirmed that they serve it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use verge_protocol::{EdgeName, Position, Timestamp};
 
 use crate::edge_reports::LastReport;
 
-/// Follows the fleet until every edge that was live at the switch serves what it says. Pure: reports in, progress out.
+/// Waits for every edge that was live at the move to confirm it. Pure: reports in, progress out.
 pub(super) struct Rollout {
     label: HostLabel,
     position: Position,
@@ -17,59 +17,63 @@ pub(super) struct Rollout {
 }
 
 impl Rollout {
-    /// Starts at a switch of the channel `label`, which became the write `position`.
-    pub(super) fn new(label: HostLabel, position: Position, heard: &BTreeMap<EdgeName, LastReport>, now: Timestamp) -> Self {
-        let expected = heard.iter().filter(|(_, heard)| heard.live(now)).map(|(name, _)| name.clone()).collect();
+    /// Starts at a move of the channel `label`, committed at `position`.
+    pub(super) fn new(
+        label: HostLabel,
+        position: Position,
+        reports: &BTreeMap<EdgeName, LastReport>,
+        now: Timestamp,
+    ) -> Self {
+        let expected = reports.iter().filter(|(_, last)| last.is_live(now)).map(|(name, _)| name.clone()).collect();
         Self { label, position, expected, confirmed: BTreeSet::new() }
     }
 
-    /// Takes what the edges said last; answers who confirmed since.
-    pub(super) fn update(&mut self, heard: &BTreeMap<EdgeName, LastReport>) -> Vec<Progress> {
-        let mut news = Vec::new();
-        // Who is about to end is not waited for: it serves nobody, and catches up when it is back. Nor is who was removed.
-        let ending = |name: &EdgeName| heard.get(name).is_none_or(|heard| heard.report.draining);
-        self.expected.retain(|name| self.confirmed.contains(name) || !ending(name));
+    /// Takes the edges' last reports; returns the confirmations since the last call.
+    pub(super) fn update(&mut self, reports: &BTreeMap<EdgeName, LastReport>) -> Vec<Progress> {
+        let mut confirmations = Vec::new();
+        // A draining edge is not waited for: readers are sent elsewhere, and it catches up when it is back. Nor is a removed one.
+        let is_leaving = |name: &EdgeName| reports.get(name).is_none_or(|last| last.report.draining);
+        self.expected.retain(|name| self.confirmed.contains(name) || !is_leaving(name));
         for name in self.expected.clone() {
-            let serves = heard
+            let confirms = reports
                 .get(&name)
-                .is_some_and(|heard| heard.report.confirms(self.position, &self.label.site, &self.label.channel));
-            if serves && self.confirmed.insert(name.clone()) {
+                .is_some_and(|last| last.report.confirms(self.position, &self.label.site, &self.label.channel));
+            if confirms && self.confirmed.insert(name.clone()) {
                 let (done, total) = (self.confirmed.len() as u64, self.expected.len() as u64);
-                news.push(Progress::Confirmed { edge: name, done, total });
+                confirmations.push(Progress::Confirmed { edge: name, done, total });
             }
         }
-        news
+        confirmations
     }
 
-    /// Whether nothing is left to wait for.
+    /// Whether every expected edge has confirmed.
     pub(super) fn is_complete(&self) -> bool {
         self.confirmed == self.expected
     }
 
-    /// How it stands, as the last word.
-    pub(super) fn finish(self, heard: &BTreeMap<EdgeName, LastReport>, now: Timestamp) -> Progress {
-        // Where nobody was there to confirm, whoever was heard once is named: a release that no edge serves is no success.
-        let missing: Vec<&EdgeName> = if self.expected.is_empty() {
-            heard.keys().collect()
+    /// The final event, which names every edge that has not confirmed.
+    pub(super) fn finish(self, reports: &BTreeMap<EdgeName, LastReport>, now: Timestamp) -> Progress {
+        // If no edge was live, every edge that ever reported is named: a release that no edge serves is no success.
+        let unconfirmed: Vec<&EdgeName> = if self.expected.is_empty() {
+            reports.keys().collect()
         } else {
             self.expected.difference(&self.confirmed).collect()
         };
-        let lagging = missing
+        let lagging = unconfirmed
             .into_iter()
-            .map(|edge| LaggingEdge { edge: edge.clone(), reason: self.reason(heard.get(edge), now) })
+            .map(|edge| LaggingEdge { edge: edge.clone(), reason: self.reason(reports.get(edge), now) })
             .collect();
         Progress::Finished { confirmed: self.confirmed.into_iter().collect(), lagging }
     }
 
-    fn reason(&self, heard: Option<&LastReport>, now: Timestamp) -> String {
-        let Some(heard) = heard else { return "never heard".to_owned() };
-        let lag =
-            heard.report.lagging.iter().find(|lag| lag.site == self.label.site && lag.channel == self.label.channel);
-        match lag {
+    fn reason(&self, last: Option<&LastReport>, now: Timestamp) -> String {
+        let Some(last) = last else { return "never seen".to_owned() };
+        let HostLabel { site, channel } = &self.label;
+        match last.report.lagging.iter().find(|lag| lag.site == *site && lag.channel == *channel) {
             Some(lag) => lag.reason.clone(),
-            None if heard.report.draining => "it was shut down".to_owned(),
-            None if !heard.live(now) => format!("not heard for {} s", heard.at.age(now).as_secs()),
-            None => format!("has followed to {} of {}", heard.report.applied, self.position),
+            None if last.report.draining => "it is draining".to_owned(),
+            None if !last.is_live(now) => format!("last seen {} s ago", last.received.age(now).as_secs()),
+            None => format!("it has applied {} of {}", last.report.applied, self.position),
         }
     }
 }
@@ -80,7 +84,7 @@ mod tests {
 
     use super::*;
 
-    fn heard(seq: u64, lag: Option<&str>, at: u64) -> LastReport {
+    fn report(seq: u64, lag: Option<&str>, at: u64) -> LastReport {
         let lagging = lag
             .map(|reason| Lag {
                 site: "demo".parse().unwrap(),
@@ -93,80 +97,77 @@ mod tests {
         let applied = format!("1-{seq}").parse().unwrap();
         LastReport {
             report: EdgeReport { url: None, applied, lagging, draining: false, version: "0".into() },
-            at: Timestamp(at * 1000),
+            received: Timestamp(at * 1000),
         }
     }
 
-    fn fleet(edges: &[(&str, LastReport)]) -> BTreeMap<EdgeName, LastReport> {
-        edges.iter().map(|(name, heard)| (name.parse().unwrap(), heard.clone())).collect()
+    fn reports(edges: &[(&str, LastReport)]) -> BTreeMap<EdgeName, LastReport> {
+        edges.iter().map(|(name, last)| (name.parse().unwrap(), last.clone())).collect()
     }
 
-    fn start(heard: &BTreeMap<EdgeName, LastReport>, now: u64) -> Rollout {
-        Rollout::new("demo".parse().unwrap(), "1-7".parse().unwrap(), heard, Timestamp(now * 1000))
+    fn start(reports: &BTreeMap<EdgeName, LastReport>, now: u64) -> Rollout {
+        Rollout::new("demo".parse().unwrap(), "1-7".parse().unwrap(), reports, Timestamp(now * 1000))
     }
 
     #[test]
-    fn an_edge_confirms_once_it_has_applied_the_write() {
-        let before = fleet(&[("a", heard(6, None, 0)), ("b", heard(6, None, 0)), ("gone", heard(6, None, 0))]);
+    fn an_edge_confirms_once_it_has_applied_the_move() {
+        let before = reports(&[("a", report(6, None, 0)), ("b", report(6, None, 0)), ("gone", report(6, None, 0))]);
         let before: BTreeMap<_, _> = before
             .into_iter()
-            .map(|(name, heard)| {
-                let at = Timestamp(if name.as_str() == "gone" { 0 } else { 100_000 });
-                (name, LastReport { at, ..heard })
+            .map(|(name, last)| {
+                let received = Timestamp(if name.as_str() == "gone" { 0 } else { 100_000 });
+                (name, LastReport { received, ..last })
             })
             .collect();
         let mut rollout = start(&before, 100);
         assert!(rollout.update(&before).is_empty());
-        let after = fleet(&[("a", heard(7, None, 100)), ("b", heard(9, Some("its manifest is not to be had"), 100))]);
-        let news = rollout.update(&after);
-        assert_eq!(news, [Progress::Confirmed { edge: "a".parse().unwrap(), done: 1, total: 2 }]);
+        let after = reports(&[("a", report(7, None, 100)), ("b", report(9, Some("manifest not fetched"), 100))]);
+        let confirmations = rollout.update(&after);
+        assert_eq!(confirmations, [Progress::Confirmed { edge: "a".parse().unwrap(), done: 1, total: 2 }]);
         assert!(rollout.update(&after).is_empty() && !rollout.is_complete());
         assert_eq!(
             rollout.finish(&after, Timestamp(100_000)),
             Progress::Finished {
                 confirmed: vec!["a".parse().unwrap()],
-                lagging: vec![LaggingEdge {
-                    edge: "b".parse().unwrap(),
-                    reason: "its manifest is not to be had".into()
-                }],
+                lagging: vec![LaggingEdge { edge: "b".parse().unwrap(), reason: "manifest not fetched".into() }],
             }
         );
     }
 
     #[test]
-    fn no_live_edge_leaves_nothing_to_wait_for() {
-        let before = fleet(&[("gone", heard(6, None, 0))]);
+    fn a_rollout_without_a_live_edge_is_complete_and_names_the_edges_seen() {
+        let before = reports(&[("gone", report(6, None, 0))]);
         let rollout = start(&before, 100);
         assert!(rollout.is_complete());
         let Progress::Finished { lagging, .. } = rollout.finish(&before, Timestamp(100_000)) else { panic!() };
-        assert_eq!(lagging[0].reason, "not heard for 100 s");
+        assert_eq!(lagging[0].reason, "last seen 100 s ago");
     }
 
     #[test]
-    fn a_silent_edge_is_named_with_its_silence() {
-        let before = fleet(&[("a", heard(6, None, 100))]);
+    fn a_silent_edge_is_named_with_when_it_was_last_seen() {
+        let before = reports(&[("a", report(6, None, 100))]);
         let last = start(&before, 100).finish(&before, Timestamp(130_000));
         let Progress::Finished { lagging, .. } = last else { panic!("{last:?}") };
-        assert_eq!(lagging[0].reason, "not heard for 30 s");
+        assert_eq!(lagging[0].reason, "last seen 30 s ago");
     }
 
     #[test]
-    fn who_is_about_to_end_is_not_waited_for() {
-        let before = fleet(&[("a", heard(6, None, 100)), ("b", heard(6, None, 100))]);
+    fn a_draining_edge_is_not_waited_for() {
+        let before = reports(&[("a", report(6, None, 100)), ("b", report(6, None, 100))]);
         let mut rollout = start(&before, 100);
-        let mut ending = heard(6, None, 101);
-        ending.report.draining = true;
-        let after = fleet(&[("a", ending), ("b", heard(7, None, 101))]);
-        let news = rollout.update(&after);
-        assert_eq!(news, [Progress::Confirmed { edge: "b".parse().unwrap(), done: 1, total: 1 }]);
+        let mut draining = report(6, None, 101);
+        draining.report.draining = true;
+        let after = reports(&[("a", draining), ("b", report(7, None, 101))]);
+        let confirmations = rollout.update(&after);
+        assert_eq!(confirmations, [Progress::Confirmed { edge: "b".parse().unwrap(), done: 1, total: 1 }]);
         assert!(rollout.is_complete());
     }
 
     #[test]
-    fn who_is_removed_is_not_waited_for() {
-        let before = fleet(&[("a", heard(6, None, 100)), ("b", heard(6, None, 100))]);
+    fn a_removed_edge_is_not_waited_for() {
+        let before = reports(&[("a", report(6, None, 100)), ("b", report(6, None, 100))]);
         let mut rollout = start(&before, 100);
-        let after = fleet(&[("b", heard(7, None, 101))]);
+        let after = reports(&[("b", report(7, None, 101))]);
         assert_eq!(rollout.update(&after).len(), 1);
         assert!(rollout.is_complete());
     }
