@@ -198,7 +198,7 @@ pub struct LaggingEdge {
     pub reason: String,
 }
 
-/// `GET /v1/sites` answers a list of these; `GET /v1/sites/{site}` one.
+/// A site: answer to `GET /v1/sites/{site}`, and part of a [`SitePage`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Site {
     /// Its name.
@@ -209,9 +209,19 @@ pub struct Site {
     pub url: String,
     /// Its channels.
     pub channels: Vec<Channel>,
-    /// The regions its readers are kept to; none: anywhere.
+    /// Its readers are sent only to edges in one of these regions; none: to any edge.
     #[serde(default)]
     pub regions: BTreeSet<Region>,
+}
+
+/// Answer to `GET /v1/sites?after=NAME&limit=N`: sites in the order of their names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SitePage {
+    /// At most `limit` sites.
+    pub sites: Vec<Site>,
+    /// If more sites follow: the last name of this page, to send as `after` for the next one.
+    #[serde(default)]
+    pub next: Option<SiteName>,
 }
 
 /// A channel of a site.
@@ -221,13 +231,13 @@ pub struct Channel {
     pub name: ChannelName,
     /// What it points at.
     pub release: ReleaseNumber,
-    /// The release that a rollback goes back to: the newest older one that this channel has pointed at and that serves something
-    /// else.
+    /// The release that a rollback moves the channel to: the newest older one that this channel has pointed at and that has other
+    /// files. Only in the answer to `GET /v1/sites/{site}`; always `None` in a [`SitePage`].
     #[serde(default)]
     pub previous: Option<ReleaseNumber>,
-    /// The write that last moved it.
+    /// The sequence number of the write that last moved it.
     pub epoch: Seq,
-    /// When that was.
+    /// When it was last moved.
     pub moved: Timestamp,
     /// Where it is served.
     pub url: String,
@@ -252,44 +262,41 @@ pub struct Release {
     pub channels: Vec<ChannelName>,
 }
 
-/// `GET /v1/status`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Answer to `GET /v1/status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
-    /// The last write.
+    /// The position of the last write.
     pub position: Position,
     /// The origin's version of Verge.
     pub version: String,
-    /// The fleet.
-    pub edges: Vec<Edge>,
-    /// All sites.
-    pub sites: Vec<Site>,
 }
 
-/// An edge as the origin knows it.
+/// An edge as the origin knows it. `GET /v1/edges` answers a list of these, by name: every edge that is configured, has a token, or
+/// reported since the origin started.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Edge {
     /// Its name.
     pub name: EdgeName,
-    /// Where readers reach this very edge, if it said.
+    /// The URL at which readers reach this edge alone, if it reported one.
     pub url: Option<String>,
-    /// Whether it was heard within the last [`crate::report::LIVE_SECONDS`], and has not said that it shuts down.
+    /// Whether it reported within the last [`crate::report::LIVE_SECONDS`] and is not draining.
     pub live: bool,
-    /// Whether it said, when it was last heard, that it shuts down.
+    /// Whether its last report announced that it will stop.
     #[serde(default)]
     pub draining: bool,
-    /// When it was last heard; `None`: not since the origin started.
+    /// When it last reported; `None`: not since the origin started.
     pub last_seen: Option<Timestamp>,
-    /// How far it has followed.
+    /// The position up to which it has applied all rows, except those of `lagging`.
     pub applied: Option<Position>,
-    /// What it lags behind with.
+    /// The channels that it lags with.
     #[serde(default)]
     pub lagging: Vec<Lag>,
     /// Its version of Verge.
     pub version: Option<String>,
-    /// How readers are sent to it; `None` until that was said.
+    /// How readers are sent to it; `None`: it is not configured.
     #[serde(default)]
     pub state: Option<EdgeState>,
-    /// Whether a token of it works.
+    /// Whether it has a valid token.
     #[serde(default)]
     pub has_token: bool,
 }
