@@ -1,4 +1,4 @@
-//! What keeps those who move channels out of each other's way.
+//! Locks that serialize moves of a channel.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,35 +6,35 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::OwnedMutexGuard;
 use verge_protocol::host::HostLabel;
 
-/// Who is moving which channel.
+/// One lock per channel, and one for the history of fingerprinted paths. Clones share them.
 #[derive(Clone, Default)]
 pub(crate) struct ChannelLocks {
-    busy: Arc<Mutex<HashSet<HostLabel>>>,
-    history: Arc<tokio::sync::Mutex<()>>,
+    locked: Arc<Mutex<HashSet<HostLabel>>>,
+    fingerprints: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// The right to move a channel, until it is dropped.
+/// The right to move a channel, until dropped.
 pub(crate) struct ChannelGuard {
-    channel_locks: ChannelLocks,
+    locks: ChannelLocks,
     label: HostLabel,
 }
 
 impl ChannelLocks {
-    /// Takes the channel's guard; `None` while somebody else has it.
-    pub(crate) fn take(&self, label: &HostLabel) -> Option<ChannelGuard> {
-        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        busy.insert(label.clone()).then(|| ChannelGuard { locks: self.clone(), label: label.clone() })
+    /// Locks a channel; `None` if it is locked.
+    pub(crate) fn try_lock(&self, label: &HostLabel) -> Option<ChannelGuard> {
+        let mut locked = self.locked.lock().unwrap_or_else(PoisonError::into_inner);
+        locked.insert(label.clone()).then(|| ChannelGuard { locks: self.clone(), label: label.clone() })
     }
 
-    /// To be held from reading what paths were first released with until that is written: else two channels of a site could
-    /// release different bytes as immutable at one path.
-    pub(crate) async fn history(&self) -> OwnedMutexGuard<()> {
-        Arc::clone(&self.history).lock_owned().await
+    /// Locks the first bytes of fingerprinted paths. Hold it from reading them until the release is committed: otherwise two channels
+    /// of a site could release different bytes as immutable at one path.
+    pub(crate) async fn lock_fingerprints(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.fingerprints).lock_owned().await
     }
 }
 
 impl ChannelGuard {
-    /// Which channel.
+    /// The locked channel.
     pub(crate) fn label(&self) -> &HostLabel {
         &self.label
     }
@@ -42,7 +42,7 @@ impl ChannelGuard {
 
 impl Drop for ChannelGuard {
     fn drop(&mut self) {
-        self.locks.busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.label);
+        self.locks.locked.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.label);
     }
 }
 
@@ -51,13 +51,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_at_a_time_for_each_channel() {
+    fn a_channel_is_locked_once_until_its_guard_is_dropped() {
         let locks = ChannelLocks::default();
         let (live, preview) = ("demo".parse().unwrap(), "pr-1--demo".parse().unwrap());
-        let guard = locks.take(&live).unwrap();
-        assert!(locks.take(&live).is_none());
-        assert!(locks.take(&preview).is_some(), "channels never wait for one another");
+        let guard = locks.try_lock(&live).unwrap();
+        assert!(locks.try_lock(&live).is_none());
+        assert!(locks.try_lock(&preview).is_some(), "channels never wait for one another");
         drop(guard);
-        assert!(locks.take(&live).is_some());
+        assert!(locks.try_lock(&live).is_some());
     }
 }

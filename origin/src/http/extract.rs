@@ -1,5 +1,6 @@
-//! Taking requests apart, with errors in the API's own form.
+//! Extractors that reject a request with an error in the API's format.
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -8,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
 
-/// What the path names.
+/// The parameters in the path.
 pub(super) struct PathParams<T>(pub(super) T);
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for PathParams<T> {
@@ -16,43 +17,50 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for PathPar
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let path = parts.uri.path().to_owned();
-        Path::from_request_parts(parts, state)
-            .await
-            .map(|Path(named)| Self(named))
-            .map_err(|error| ApiError::bad_request("bad_name", format!("in {path}: {}", error.body_text())))
+        let params = Path::from_request_parts(parts, state).await;
+        params.map(|Path(params)| Self(params)).map_err(|rejection| {
+            let reason = match rejection {
+                PathRejection::FailedToDeserializePathParams(error) => error.kind().to_string(),
+                other => other.body_text(),
+            };
+            ApiError::bad_request("invalid_name", format!("invalid path {path}: {reason}"))
+        })
     }
 }
 
-/// What the query asks.
+/// The parameters in the query.
 pub(super) struct QueryParams<T>(pub(super) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryParams<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        Query::from_request_parts(parts, state)
-            .await
-            .map(|Query(asked)| Self(asked))
-            .map_err(|error| ApiError::bad_request("bad_query", error.body_text()))
+        let params = Query::from_request_parts(parts, state).await;
+        params
+            .map(|Query(params)| Self(params))
+            .map_err(|rejection| ApiError::bad_request("invalid_query", rejection.body_text()))
     }
 }
 
-/// A whole body, of at most the limit of its route.
-pub(super) async fn whole<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
-    Bytes::from_request(request, state).await.map_err(|error| {
-        let code = if error.status() == StatusCode::PAYLOAD_TOO_LARGE { "too_large" } else { "cut_short" };
-        ApiError::new(error.status(), code, error.body_text())
+/// Reads a body of at most the limit of its route.
+pub(super) async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
+    Bytes::from_request(request, state).await.map_err(|rejection| {
+        let is_too_large = rejection.status() == StatusCode::PAYLOAD_TOO_LARGE;
+        let code = if is_too_large { "limit_exceeded" } else { "truncated_body" };
+        ApiError::new(rejection.status(), code, rejection.body_text())
     })
 }
 
-/// A body of JSON.
+/// A JSON body.
 pub(super) struct JsonBody<T>(pub(super) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let bytes = whole(request, state).await?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| ApiError::bad_request("bad_body", error.to_string()))
+        let bytes = read_body(request, state).await?;
+        serde_json::from_slice(&bytes)
+            .map(Self)
+            .map_err(|error| ApiError::bad_request("invalid_body", format!("invalid body: {error}")))
     }
 }
