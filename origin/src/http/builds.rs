@@ -142,7 +142,7 @@ fn parse(description: &[u8]) -> Result<Build, ApiError> {
 fn check(build: &Build, limits: &Limits) -> Result<(), ApiError> {
     if build.files.is_empty() {
         return Err(ApiError::unprocessable("empty_build", "the build has no files")
-            .hint("check that it is the directory that the build tool writes to"));
+            .hint("send the directory that the build tool writes to"));
     }
     let files = build.files.len() as u64;
     if files > limits.files {

@@ -109,7 +109,7 @@ impl From<EdgeError> for ApiError {
         let message = error.to_string();
         let invalid = |hint: &str| Self::bad_request("invalid_settings", message.clone()).hint(hint);
         match error {
-            EdgeError::Weight(_) => invalid("1 is usual; an edge of weight 2 gets twice the readers of one beside it"),
+            EdgeError::Weight(_) => invalid("1 is usual; an edge of weight 2 receives twice the readers of a nearby edge of weight 1"),
             EdgeError::Port => invalid("80 is usual: the port where the edge answers HTTP"),
             EdgeError::TooMany { .. } => {
                 invalid("an edge is one machine: configure other machines as edges of their own")
@@ -121,7 +121,7 @@ impl From<EdgeError> for ApiError {
             EdgeError::NotConfigured(edge) => {
                 Self::not_found("unknown_edge", message).hint(format!("PUT /v1/edges/{edge} configures it"))
             }
-            EdgeError::Unknown(_) => Self::not_found("unknown_edge", message).hint("GET /v1/edges lists them"),
+            EdgeError::Unknown(_) => Self::not_found("unknown_edge", message).hint("GET /v1/edges lists all edges"),
             EdgeError::Store(error) => Self::internal(&error),
         }
     }
@@ -165,7 +165,7 @@ impl From<DomainError> for ApiError {
             DomainError::RedirectedTo { by, .. } => {
                 Self::conflict("redirected_to", message).hint(format!("remove {by} first, or change its redirect"))
             }
-            DomainError::Unknown(_) => Self::not_found("unknown_domain", message).hint("GET /v1/domains lists them"),
+            DomainError::Unknown(_) => Self::not_found("unknown_domain", message).hint("GET /v1/domains lists all domains"),
             DomainError::Store(error) => Self::internal(&error),
         }
     }

@@ -26,7 +26,7 @@ pub(super) async fn remove(
 ) -> Result<StatusCode, ApiError> {
     if !database.remove_name_server(&name).await? {
         return Err(ApiError::not_found("unknown_name_server", format!("there is no name server `{name}`"))
-            .hint("GET /v1/name-servers lists them"));
+            .hint("GET /v1/name-servers lists all name servers"));
     }
     tracing::info!(name_server = %name, "name server removed");
     Ok(StatusCode::NO_CONTENT)

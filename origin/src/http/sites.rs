@@ -1,7 +1,5 @@
 //! Sites.
 
-use std::num::NonZero;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -28,7 +26,7 @@ const LIMIT_MAX: u32 = 1000;
 #[derive(Deserialize)]
 pub(super) struct Page {
     after: Option<SiteName>,
-    limit: Option<NonZero<u32>>,
+    limit: Option<u32>,
 }
 
 /// `GET /v1/sites?after=NAME&limit=N`: a page of sites, by name. Three queries, whatever the number of sites and channels.
@@ -38,8 +36,8 @@ pub(super) async fn list(
     State(sites_url): State<SitesUrl>,
     QueryParams(Page { after, limit }): QueryParams<Page>,
 ) -> Result<Json<SitePage>, ApiError> {
-    let limit = limit.map_or(LIMIT_DEFAULT, NonZero::get);
-    if limit > LIMIT_MAX {
+    let limit = limit.unwrap_or(LIMIT_DEFAULT);
+    if !(1..=LIMIT_MAX).contains(&limit) {
         let message = format!("invalid limit {limit}: expected 1 to {LIMIT_MAX}");
         return Err(ApiError::bad_request("invalid_query", message));
     }
