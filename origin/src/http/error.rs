@@ -109,7 +109,9 @@ impl From<EdgeError> for ApiError {
         let message = error.to_string();
         let invalid = |hint: &str| Self::bad_request("invalid_settings", message.clone()).hint(hint);
         match error {
-            EdgeError::Weight(_) => invalid("1 is usual; an edge of weight 2 receives twice the readers of a nearby edge of weight 1"),
+            EdgeError::Weight(_) => {
+                invalid("1 is usual; an edge of weight 2 receives twice the readers of a nearby edge of weight 1")
+            }
             EdgeError::Port => invalid("80 is usual: the port where the edge answers HTTP"),
             EdgeError::TooMany { .. } => {
                 invalid("an edge is one machine: configure other machines as edges of their own")
@@ -165,7 +167,9 @@ impl From<DomainError> for ApiError {
             DomainError::RedirectedTo { by, .. } => {
                 Self::conflict("redirected_to", message).hint(format!("remove {by} first, or change its redirect"))
             }
-            DomainError::Unknown(_) => Self::not_found("unknown_domain", message).hint("GET /v1/domains lists all domains"),
+            DomainError::Unknown(_) => {
+                Self::not_found("unknown_domain", message).hint("GET /v1/domains lists all domains")
+            }
             DomainError::Store(error) => Self::internal(&error),
         }
     }
