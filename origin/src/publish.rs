@@ -169,14 +169,14 @@ impl Publisher {
         let (files, bytes) = (build.files.len() as u64, build.bytes());
         let _fingerprints = self.channel_locks.lock_fingerprints().await;
         let history = self.database.fingerprints(&label.site).await?;
-        let built = manifest_builder::build_manifest(&label.site, build, &encodings, &history);
-        let (manifest, blobs) = Content::cut(&built.manifest.to_bytes().into());
+        let output = manifest_builder::build_manifest(&label.site, build, &encodings, &history);
+        let (manifest, blobs) = Content::cut(&output.manifest.to_bytes().into());
         for blob in &blobs {
             self.blobs.put(blob).await?;
         }
         self.blobs.sync().await?;
-        let new = NewRelease { manifest, files, bytes, provenance, fingerprints: built.fingerprints };
-        let committed = self.commit_move(label, expected, MoveTarget::New(new), built.warnings).await?;
+        let new = NewRelease { manifest, files, bytes, provenance, fingerprints: output.fingerprints };
+        let committed = self.commit_move(label, expected, MoveTarget::New(new), output.warnings).await?;
         self.metrics.releases_created.inc();
         Ok(committed)
     }

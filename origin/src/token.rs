@@ -8,8 +8,8 @@ const PREFIX: &str = "vrg_";
 const RANDOM_BYTES: usize = 20;
 const CHECKSUM_DIGITS: usize = 8;
 
-/// Generates a token: `vrg_`, 160 random bits and a checksum, in hex. The checksum lets secret scanners recognize tokens, and lets
-/// the origin tell a truncated token from an unknown one.
+/// Generates a token: `vrg_`, 160 random bits and a checksum, in hex. By the checksum, secret scanners recognize tokens, and the origin
+/// distinguishes a truncated token from an unknown one.
 pub(crate) fn generate() -> Secret {
     let mut random = [0_u8; RANDOM_BYTES];
     rand::rng().fill_bytes(&mut random);

@@ -15,7 +15,8 @@ use super::database::{self, Database};
 use super::error::StoreError;
 
 impl Database {
-    /// The rows written after `since`, in order, as of one moment. Every write leaves a row, so the last row tells the moment.
+    /// The rows written after `since`, in order, as of one moment: every write leaves a row, so the last row has the sequence number of
+    /// that moment.
     pub(crate) async fn rows(&self, since: Seq) -> Result<Vec<Row>, StoreError> {
         let rows: Vec<(String, i64, Option<String>)> =
             sqlx::query_as("select key, seq, value from state where seq > $1 order by seq")

@@ -89,7 +89,7 @@ async fn a_domain_is_published_once_proven_and_stays_when_its_record_is_gone() {
     assert!(kept.problem.as_deref().unwrap().ends_with("is still served"), "{kept:?}");
     assert_eq!(position(&origin).await, "1-1");
     // A failed query changes nothing.
-    for failure in [Answer::ServFail, Answer::NoAnswer] {
+    for failure in [Answer::ServFail, Answer::Timeout] {
         dns.set(&proven.proof.name, failure);
         assert_eq!(claim(&origin, "www.example.com", None).await, kept);
     }
@@ -134,7 +134,7 @@ async fn an_unproven_domain_names_the_problem() {
     dns.set("_verge.notext.example", Answer::NoTxtRecord);
     dns.set("_verge.others.example", Answer::Texts(vec![vec!["v=spf1 -all"], vec!["verge-demo-", "00"]]));
     dns.set("_verge.failing.example", Answer::ServFail);
-    dns.set("_verge.silent.example", Answer::NoAnswer);
+    dns.set("_verge.silent.example", Answer::Timeout);
     dns.set("_verge.dangling.example", Answer::Cname("nowhere.example"));
     let mut lines = Vec::new();
     for name in ["absent", "notext", "others", "failing", "silent", "dangling"] {
@@ -210,7 +210,7 @@ async fn shutdown_does_not_wait_for_a_silent_resolver() {
     .await;
     origin.create_site("demo").await;
     let pending = claim(&origin, "www.example.com", None).await;
-    dns.set(&pending.proof.name, Answer::NoAnswer);
+    dns.set(&pending.proof.name, Answer::Timeout);
     let queries = dns.queries(&pending.proof.name);
     dns.wait_for_queries(&pending.proof.name, queries + 1).await;
     origin.stop().await;

@@ -27,7 +27,7 @@ pub(super) enum Answer {
     /// SERVFAIL.
     ServFail,
     /// No answer.
-    NoAnswer,
+    Timeout,
 }
 
 /// A running name server; stops when dropped.
@@ -128,7 +128,7 @@ fn answer(request: &Message, zone: &Zone, is_udp: bool) -> Option<Message> {
         None => message.metadata.response_code = ResponseCode::NXDomain,
         Some(Answer::NoTxtRecord) => {}
         Some(Answer::ServFail) => message.metadata.response_code = ResponseCode::ServFail,
-        Some(Answer::NoAnswer) => return None,
+        Some(Answer::Timeout) => return None,
         Some(Answer::Long(_)) if is_udp => message.metadata.truncation = true,
         Some(Answer::Texts(texts) | Answer::Long(texts)) => records.extend(texts.iter().map(text)),
         Some(Answer::Cname(target)) => {
