@@ -1,4 +1,4 @@
-//! Files that are whole or not there.
+//! Atomic replacement of files.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -6,37 +6,37 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-/// What must outlive a crash once a write has returned.
+/// What is guaranteed to survive a crash once a write has returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
-    /// The bytes, so that the name, if it is there, is not of a hole. The name may be lost.
+    /// If the name exists, the file has all its bytes. The name may be lost.
     Bytes,
-    /// The name too.
+    /// The name and the bytes.
     WithName,
 }
 
-/// Writes a file in the folder `aside` and moves it to `path`, in place of what was there, when it is whole. Makes the folder
-/// of `path` if need be; `aside` is there already, in the same file system.
+/// Writes a temporary file in `temp_dir`, flushes it, and renames it to `path`, replacing an existing file. Creates the parent
+/// directory of `path` if needed; `temp_dir` must exist, in the same file system.
 ///
-/// Whoever reads `path` finds what was there before or these bytes, whatever happens in between. An error leaves what was
-/// there; a crash may leave a file in `aside`. For this user's eyes only. Blocks.
-pub fn write(aside: &Path, path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
-    let mut file = NamedTempFile::new_in(aside)?;
+/// Readers of `path` see the old bytes or the new ones, never a part. An error leaves the old file in place; a crash may leave a
+/// temporary file in `temp_dir`. The file is readable by its owner only (mode 0600). Blocks.
+pub fn write(temp_dir: &Path, path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
+    let mut file = NamedTempFile::new_in(temp_dir)?;
     file.write_all(bytes)?;
     file.as_file().sync_data()?;
-    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let parent = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     let file = file.into_temp_path();
     if let Err(error) = std::fs::rename(&file, path) {
         if error.kind() != io::ErrorKind::NotFound {
             return Err(error);
         }
-        std::fs::create_dir_all(folder)?;
+        std::fs::create_dir_all(parent)?;
         std::fs::rename(&file, path)?;
     }
-    // It has left; there is nothing to clear away.
+    // The temporary name no longer exists: nothing to delete on drop.
     let _ = file.keep();
     if durability == Durability::WithName {
-        File::open(folder)?.sync_all()?;
+        File::open(parent)?.sync_all()?;
     }
     Ok(())
 }
@@ -46,19 +46,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_takes_the_place_of_another_and_leaves_nothing_aside() {
+    fn write_replaces_file_and_leaves_no_temporary_file() {
         let folder = tempfile::tempdir().unwrap();
-        let (aside, path) = (folder.path().join("aside"), folder.path().join("a/b/file"));
-        std::fs::create_dir(&aside).unwrap();
+        let (temp_dir, path) = (folder.path().join("tmp"), folder.path().join("a/b/file"));
+        std::fs::create_dir(&temp_dir).unwrap();
         for bytes in ["one", "another"] {
-            write(&aside, &path, bytes.as_bytes(), Durability::WithName).unwrap();
+            write(&temp_dir, &path, bytes.as_bytes(), Durability::WithName).unwrap();
             assert_eq!(std::fs::read_to_string(&path).unwrap(), bytes);
         }
-        assert_eq!(std::fs::read_dir(&aside).unwrap().count(), 0);
+        assert_eq!(std::fs::read_dir(&temp_dir).unwrap().count(), 0);
     }
 
     #[test]
-    fn a_failure_leaves_what_was_there() {
+    fn failed_write_keeps_old_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         std::fs::create_dir(&path).unwrap();

@@ -1,29 +1,29 @@
-//! How long to wait before trying again.
+//! Exponential back-off with jitter.
 
 use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// Failures in a row.
+/// The delay before the next retry, by the number of consecutive failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Backoff(u32);
 
 impl Backoff {
-    /// It went well.
+    /// Records a success.
     pub fn reset(&mut self) {
         self.0 = 0;
     }
 
-    /// It failed once more: how long to wait. Doubles up to ten seconds; `chance`, from 0 to 1, takes off up to half of it, so
-    /// that a fleet that lost its origin together does not come back together.
-    pub fn failed(&mut self, chance: f64) -> Duration {
-        let most = FIRST.saturating_mul(1 << self.0.min(10)).min(LONGEST);
+    /// Records a failure and returns the delay before the next attempt. Doubles up to ten seconds; `jitter`, from 0 to 1, reduces it
+    /// by up to half, so that a fleet that lost its origin does not reconnect all at once.
+    pub fn failed(&mut self, jitter: f64) -> Duration {
+        let longest = FIRST.saturating_mul(1 << self.0.min(10)).min(LONGEST);
         self.0 = self.0.saturating_add(1);
-        most.mul_f64(1.0 - chance.clamp(0.0, 1.0) / 2.0)
+        longest.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0)
     }
 
-    /// Waits as long as [`Self::failed`] says.
+    /// Records a failure and waits for the delay.
     pub async fn wait(&mut self) {
         let delay = self.failed(rand::random());
         tokio::time::sleep(delay).await;
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_grow_to_a_bound_and_start_over() {
+    fn delay_doubles_to_limit_and_resets() {
         let mut backoff = Backoff::default();
         let waits: Vec<u128> = (0..9).map(|_| backoff.failed(0.0).as_millis()).collect();
         assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);

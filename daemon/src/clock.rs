@@ -1,4 +1,4 @@
-//! Wall time, as an argument.
+//! Wall-clock time, passed as an argument.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use verge_protocol::Timestamp;
 
-/// Tells the wall time. Durations do not come from here but from `tokio::time`, which a test can pause.
+/// A source of wall-clock time. For durations use `tokio::time`, which a test can pause.
 #[derive(Clone)]
 pub struct Clock(Source);
 
@@ -17,7 +17,7 @@ enum Source {
 }
 
 impl Clock {
-    /// The machine's clock.
+    /// The system clock.
     pub fn system() -> Self {
         Self(Source::System)
     }
@@ -27,11 +27,11 @@ impl Clock {
         Self(Source::Manual(Arc::new(AtomicU64::new(start.0))))
     }
 
-    /// The time.
+    /// The current time.
     pub fn now(&self) -> Timestamp {
         match &self.0 {
             Source::System => {
-                #[expect(clippy::disallowed_methods, reason = "the one place that asks the machine")]
+                #[expect(clippy::disallowed_methods, reason = "the only place that reads the system clock")]
                 let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
                 Timestamp::default().after(since)
             }
@@ -39,7 +39,7 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock and all its clones; a system clock moves by itself.
+    /// Moves a manual clock and all its clones; no effect on the system clock.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual(now) = &self.0 {
             now.store(self.now().after(by).0, Ordering::SeqCst);
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_manual_clock_moves_only_when_told() {
+    fn manual_clock_moves_only_on_advance() {
         let clock = Clock::manual(Timestamp(1_000));
         let clone = clock.clone();
         clock.advance(Duration::from_secs(2));

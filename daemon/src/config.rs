@@ -1,4 +1,4 @@
-//! Reading configuration files.
+//! Configuration files.
 
 mod one_or_many;
 
@@ -8,23 +8,23 @@ use serde::de::DeserializeOwned;
 
 pub use self::one_or_many::OneOrMany;
 
-/// Why a configuration cannot be read.
+/// Why a configuration file cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The file is not there, or not for us.
-    #[error("cannot read {path}")]
+    /// The file cannot be read.
+    #[error("failed to read {path}")]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// It is not TOML of the expected shape.
+    /// It is not valid TOML, or has unknown or missing settings.
     #[error("{path}: {error}")]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// Where and why; shows the line.
+        /// The cause; shows the line.
         error: Box<toml::de::Error>,
     },
 }
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn a_misspelt_setting_is_named_with_its_line() {
+    fn misspelt_setting_is_reported_with_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("edge.toml");
         std::fs::write(&path, "listen = \"x\"\nlisten_adress = \"y\"\n").unwrap();
@@ -59,8 +59,8 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_there_is_named() {
+    fn missing_file_is_named() {
         let error = load::<Settings>(Path::new("/nowhere/edge.toml")).unwrap_err();
-        assert_eq!(error.to_string(), "cannot read /nowhere/edge.toml");
+        assert_eq!(error.to_string(), "failed to read /nowhere/edge.toml");
     }
 }

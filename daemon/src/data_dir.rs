@@ -1,4 +1,4 @@
-//! The folder that a daemon keeps its things in: one daemon at a time.
+//! A daemon's data directory, used by one process at a time.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -7,34 +7,34 @@ use std::path::{Path, PathBuf};
 
 use crate::atomic_file::{self, Durability};
 
-/// A folder that nobody else uses while this value lives.
+/// A directory locked for exclusive use while this value lives.
 #[derive(Debug)]
 pub struct DataDir {
     path: PathBuf,
     _lock: File,
 }
 
-/// Why a folder cannot be used.
+/// Why a directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
-    /// Another process, or another daemon of this one, has it.
-    #[error("the data folder {} is in use by another process", .0.display())]
+    /// It is locked by another process, or by another daemon of this one.
+    #[error("data directory {} is in use by another process", .0.display())]
     InUse(PathBuf),
-    /// It cannot be made or written to.
-    #[error("the data folder {} cannot be used", path.display())]
+    /// It cannot be created or written to.
+    #[error("failed to open data directory {}", path.display())]
     Unusable {
-        /// The folder.
+        /// The directory.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
 
 impl DataDir {
-    /// Makes the folder if need be and takes it. The operating system gives it back when the process ends, however it ends.
+    /// Creates the directory if needed and locks it. The operating system releases the lock when the process ends, however it ends.
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
         let unusable = |source| DataDirError::Unusable { path: path.to_owned(), source };
-        // What is kept there is nobody else's to read.
+        // Tokens and sites are for the owner only.
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
         let lock = File::create(path.join("lock")).map_err(unusable)?;
         match lock.try_lock() {
@@ -44,13 +44,13 @@ impl DataDir {
         }
     }
 
-    /// Where it is.
+    /// The path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Keeps `bytes` as the file `name`, in place of what it held. When this returns, a crash no longer loses them; until then
-    /// the file is what it was. Blocks.
+    /// Atomically replaces the file `name` by `bytes`. Once this returns, they survive a crash; until then the file is unchanged.
+    /// Blocks.
     pub fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         atomic_file::write(&self.path, &self.path.join(name), bytes, Durability::WithName)
     }
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_daemon_at_a_time() {
+    fn second_open_is_rejected_while_in_use() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b");
         let first = DataDir::open(&path).unwrap();
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_replaced_whole() {
+    fn replace_overwrites_file() {
         let folder = tempfile::tempdir().unwrap();
         let data = DataDir::open(folder.path()).unwrap();
         for bytes in ["a long state", "state"] {

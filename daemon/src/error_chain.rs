@@ -1,8 +1,8 @@
-//! Errors as they go into the log.
+//! Formatting errors for logs.
 
 use std::error::Error;
 
-/// An error with its sources, as one line.
+/// An error with all its sources, on one line.
 pub fn error_chain(error: &dyn Error) -> String {
     let mut line = error.to_string();
     let mut source = error.source();
@@ -19,13 +19,13 @@ mod tests {
     use super::*;
 
     #[derive(Debug, thiserror::Error)]
-    #[error("the roof leaks")]
+    #[error("failed to save")]
     struct Leak(#[source] std::io::Error);
 
     #[test]
-    fn every_source_is_named() {
-        let error = Leak(std::io::Error::other("it rains"));
-        assert_eq!(error_chain(&error), "the roof leaks: it rains");
-        assert_eq!(error_chain(&std::io::Error::other("it rains")), "it rains");
+    fn all_sources_are_included() {
+        let error = Leak(std::io::Error::other("disk full"));
+        assert_eq!(error_chain(&error), "failed to save: disk full");
+        assert_eq!(error_chain(&std::io::Error::other("disk full")), "disk full");
     }
 }

@@ -19,16 +19,16 @@ use tokio::sync::Semaphore;
 use crate::preface_timeout::PrefaceTimeout;
 use crate::tasks::Tasks;
 
-/// What a listener allows its clients.
+/// Limits of a listener.
 #[derive(Debug, Clone, Copy)]
 pub struct HttpLimits {
-    /// Connections at once; more wait in the kernel's queue.
+    /// Concurrent connections; more wait in the kernel's accept queue.
     pub connections: usize,
-    /// From the start of a connection, or the end of the last request, to the end of the next request's headers.
+    /// Time from the start of a connection, or the end of the previous request, to the end of the next request's headers.
     pub header_timeout: Duration,
-    /// Bytes of a request's headers.
+    /// Size of a request's headers, in bytes.
     pub header_bytes: usize,
-    /// Requests at once on one HTTP/2 connection.
+    /// Concurrent requests on one HTTP/2 connection.
     pub http2_streams: u32,
 }
 
@@ -43,8 +43,8 @@ impl Default for HttpLimits {
     }
 }
 
-/// Answers every request that comes to `listener` by `service`, until `tasks` drain: then accepts no more, lets each
-/// connection finish the request it is at, and ends.
+/// Serves connections of `listener` with `service` until `tasks` drain: then stops accepting, lets each connection finish its
+/// current request, and ends.
 pub fn serve<S, B>(name: &'static str, listener: TcpListener, limits: HttpLimits, tasks: &Tasks, service: S)
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
@@ -62,7 +62,7 @@ where
                 tracing::warn!(
                     listener = name,
                     limit = limits.connections,
-                    "all connections are taken: more must wait"
+                    "connection limit reached: new connections must wait"
                 );
             }
             was_full = full;
@@ -75,9 +75,9 @@ where
                         drop(slot);
                     }));
                 }
-                // Mostly out of file descriptors: accepting again at once would spin.
+                // Usually out of file descriptors: retrying at once would spin.
                 Err(error) => {
-                    tracing::warn!(listener = name, %error, "a connection could not be accepted");
+                    tracing::warn!(listener = name, %error, "failed to accept a connection");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
@@ -94,7 +94,7 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    // Answers are written whole; waiting to fill a segment would only delay them.
+    // Responses are written in full; Nagle's algorithm would only delay them.
     let _ = stream.set_nodelay(true);
     let mut builder = auto::Builder::new(tasks.clone());
     builder
@@ -111,7 +111,7 @@ where
         .keep_alive_interval(limits.header_timeout)
         .keep_alive_timeout(limits.header_timeout);
     let connection =
-        builder.serve_connection(TokioIo::new(PrefaceTimeout::within(limits.header_timeout, stream)), service);
+        builder.serve_connection(TokioIo::new(PrefaceTimeout::new(limits.header_timeout, stream)), service);
     let mut connection = std::pin::pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,
@@ -121,7 +121,7 @@ where
         }
     };
     if let Err(error) = result {
-        tracing::debug!(%peer, error, "a connection ended early");
+        tracing::debug!(%peer, error, "connection closed with an error");
     }
 }
 
@@ -146,7 +146,7 @@ mod tests {
 
     /// Without the deadline this waits for ever: whoever says nothing, or half of a preface, would keep a slot.
     #[tokio::test]
-    async fn who_says_too_little_is_shown_out() {
+    async fn slow_clients_are_disconnected() {
         let tasks = Tasks::default();
         let address = start(&tasks).await;
         for said in ["", "P", "PRI * HTTP/2.0\r\n", "GET / HTTP/1.1\r\nHost: a\r\n"] {
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn draining_finishes_the_request_under_way_and_no_other() {
+    async fn draining_finishes_current_request_and_accepts_no_other() {
         let tasks = Tasks::default();
         let address = start(&tasks).await;
         let mut client = TcpStream::connect(address).await.unwrap();

@@ -1,8 +1,8 @@
-//! The plumbing that Verge's daemons share, so that each holds only what it is for.
+//! The infrastructure that Verge's daemons share.
 //!
-//! A daemon is a value ([`Daemon`]): bound when every port is open, shut down in order, as many in one process as a test or
-//! `verge up` likes. [`run()`] is the page that every daemon's `main` is. Those that follow an origin ask it through [`origins`] and
-//! hear what changes through [`feed`].
+//! A daemon is a value ([`Daemon`]): it is bound once every port is open, and shut down in order, so that a test or `verge up` runs any
+//! number of them in one process. [`run()`] is every daemon's `main`. Edges and name servers send requests to origins through
+//! [`origins`] and subscribe to changes through [`feed`].
 
 pub mod atomic_file;
 pub mod backoff;

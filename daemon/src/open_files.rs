@@ -1,9 +1,9 @@
-//! How many files and connections this process may have open.
+//! The limit of open files and connections of this process.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the soft limit to the hard one: the usual 1,024 is a limit for shells, and a server that meets it cannot read its own
-/// disk either. Returns the limit; `None`: none.
+/// Raises the soft limit (`RLIMIT_NOFILE`) to the hard one: the usual 1,024 is too low for a server, which at the limit could not open
+/// its own files either. Returns the limit; `None`: unlimited.
 pub fn raise_limit() -> Option<u64> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current == maximum {
@@ -20,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_soft_limit_becomes_the_hard_one() {
+    fn soft_limit_is_raised_to_hard_limit() {
         let raised = raise_limit();
         assert_eq!(getrlimit(Resource::Nofile).current, raised);
         assert_eq!(raise_limit(), raised);

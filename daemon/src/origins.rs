@@ -1,4 +1,4 @@
-//! The origins, as daemons ask them: tried in order, with the daemon's own token.
+//! An HTTP client of the origins: tried in order, authenticated by the daemon's own token.
 
 mod settings;
 mod url;
@@ -17,15 +17,15 @@ use crate::secret::Secret;
 pub use self::settings::{OriginSettings, OriginSettingsError};
 pub use self::url::{OriginUrl, OriginUrlError};
 
-/// For a connection to come about.
+/// Timeout for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// For the next piece of an answer to come, not for all of it: a slow link is no fault.
-const SILENCE_TIMEOUT: Duration = Duration::from_secs(15);
+/// Timeout for the next bytes of a response, not for all of it: a slow link is not an error.
+const READ_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// One origin being asked. A boxed future, because the compiler does not yet see that an `AsyncFn`'s is `Send`.
+/// A request to one origin. A boxed future, because the compiler cannot yet prove an `AsyncFn`'s future `Send`.
 pub type Attempt<'a, T, E> = BoxFuture<'a, Result<T, E>>;
 
-/// Asks the origins. Clones share connections.
+/// A client of the origins. Clones share connections.
 #[derive(Clone)]
 pub struct Origins {
     client: Client,
@@ -34,55 +34,53 @@ pub struct Origins {
     failures: Counter,
 }
 
-/// Why an origin did not answer as it should.
+/// Why a request to an origin failed.
 #[derive(Debug, thiserror::Error)]
 pub enum OriginError {
-    /// It could not be reached.
-    #[error("{origin} cannot be reached")]
+    /// The origin is unreachable.
+    #[error("failed to reach {origin}")]
     Unreachable {
-        /// Which, without what it was asked.
+        /// The origin's URL, without path and query.
         origin: String,
-        /// Why.
+        /// The cause.
         source: reqwest::Error,
     },
-    /// It went away in the midst of an answer.
-    #[error("the origin's answer was cut")]
-    Cut(#[source] reqwest::Error),
-    /// It answered with something else than a success.
-    #[error("{origin} answers {status}{}", advice(*status))]
+    /// The connection broke during the response.
+    #[error("the response of the origin was truncated")]
+    Truncated(#[source] reqwest::Error),
+    /// The origin answered with an error status.
+    #[error("{origin} answered {status}{}", hint(*status))]
     Status {
-        /// Which.
+        /// The origin's URL, without path and query.
         origin: String,
-        /// What.
+        /// The status.
         status: StatusCode,
     },
 }
 
-/// What to do about it, if anything can be done.
-fn advice(status: StatusCode) -> &'static str {
+/// What the operator can do about a status.
+fn hint(status: StatusCode) -> &'static str {
     match status {
         StatusCode::UNAUTHORIZED => {
-            ": it does not know the token; `verge edges token` or `verge dns token` issues another, for the `token_file`"
+            ": unknown token; issue a new one with `verge edges token` or `verge dns token` and put it into `token_file`"
         }
-        StatusCode::FORBIDDEN => {
-            ": the token is good for something else; edges and name servers have tokens of their own"
-        }
+        StatusCode::FORBIDDEN => ": the token lacks permission; edges and name servers need their own tokens",
         _ => "",
     }
 }
 
-/// Of the body of an answer.
+/// An error while reading a response body.
 impl From<reqwest::Error> for OriginError {
     fn from(error: reqwest::Error) -> Self {
-        Self::Cut(error.without_url())
+        Self::Truncated(error.without_url())
     }
 }
 
 impl OriginError {
-    /// Whether it is about reaching the origin rather than about what it answers.
+    /// Whether the origin could not be reached or is temporarily unavailable.
     pub fn is_unreachable(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Cut(_) => true,
+            Self::Unreachable { .. } | Self::Truncated(_) => true,
             Self::Status { status, .. } => matches!(
                 *status,
                 StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT | StatusCode::BAD_GATEWAY
@@ -92,8 +90,8 @@ impl OriginError {
 }
 
 impl Origins {
-    /// A client of the origins at `urls`: at least one. No connection is made yet. `user_agent` is who asks, e.g.
-    /// `verge-edge/0.1.0`; `failures` counts the attempts that failed, whatever they were for.
+    /// A client of the origins at `urls` (at least one), which does not connect yet. `user_agent` identifies the daemon, e.g.
+    /// `verge-edge/0.1.0`; `failures` counts failed attempts of all kinds.
     pub fn new(
         urls: Vec<OriginUrl>,
         token: Secret,
@@ -103,30 +101,30 @@ impl Origins {
         let client = Client::builder()
             .user_agent(user_agent)
             .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(SILENCE_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
-            // Whom a daemon follows is said in its configuration, not in its environment.
+            // Origins are configured explicitly: proxy variables in the environment are ignored.
             .no_proxy()
             .build()?;
         Ok(Self { client, urls, token, failures })
     }
 
-    /// Where they are, in order.
+    /// The origins' URLs, in order.
     pub fn urls(&self) -> &[OriginUrl] {
         &self.urls
     }
 
-    /// A question to one of them, to be [sent](Self::send); `path` starts without a slash.
+    /// A GET request, to be [sent](Self::send); `path` has no leading slash.
     pub fn get(&self, origin: &OriginUrl, path: &str) -> RequestBuilder {
-        self.client.get(origin.route(path))
+        self.client.get(origin.join(path))
     }
 
-    /// The same, with a body to come.
+    /// A POST request, to be [sent](Self::send); `path` has no leading slash.
     pub fn post(&self, origin: &OriginUrl, path: &str) -> RequestBuilder {
-        self.client.post(origin.route(path))
+        self.client.post(origin.join(path))
     }
 
-    /// Sends a request with the token. What is not a success is an error.
+    /// Sends a request with the token. A status other than 2xx is an error.
     pub async fn send(&self, request: RequestBuilder) -> Result<Response, OriginError> {
         let request = request.bearer_auth(self.token.expose()).build()?;
         let origin = request.url().origin().ascii_serialization();
@@ -137,7 +135,7 @@ impl Origins {
         }
     }
 
-    /// Tries each origin in order until one succeeds; the error is the last one's.
+    /// Tries each origin in order until one succeeds; returns the last error if none does.
     pub async fn first<'a, T, E: Error>(
         &'a self,
         attempt: impl Fn(&'a OriginUrl) -> Attempt<'a, T, E>,
@@ -145,21 +143,21 @@ impl Origins {
         self.first_from(0, |_, origin| attempt(origin)).await
     }
 
-    /// The same, from the origin at `start` on, and around; tells each attempt the place of its origin.
+    /// Like [`Self::first`], starting with the origin at index `start` and wrapping around; passes each attempt its origin's index.
     pub async fn first_from<'a, T, E: Error>(
         &'a self,
         start: usize,
         attempt: impl Fn(usize, &'a OriginUrl) -> Attempt<'a, T, E>,
     ) -> Result<T, E> {
         let count = self.urls.len();
-        let mut places = (start..start + count).map(|turn| turn % count);
-        let last = places.next_back().expect("a configuration names at least one origin");
-        for place in places {
-            let origin = &self.urls[place];
-            match self.counted(attempt(place, origin)).await {
+        let mut indices = (start..start + count).map(|index| index % count);
+        let last = indices.next_back().expect("a configuration names at least one origin");
+        for index in indices {
+            let origin = &self.urls[index];
+            match self.counted(attempt(index, origin)).await {
                 Ok(value) => return Ok(value),
                 Err(error) => {
-                    tracing::warn!(%origin, error = %error_chain(&error), "an origin failed: trying the next")
+                    tracing::warn!(%origin, error = %error_chain(&error), "request to origin failed: trying the next origin");
                 }
             }
         }
@@ -200,7 +198,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_is_tried_in_order_and_around() {
+    async fn first_from_tries_each_origin_once_and_wraps_around() {
         assert_eq!(tried(0, 0).await, (vec![0], Ok(0), 0));
         assert_eq!(tried(0, 2).await, (vec![0, 1, 2], Ok(2), 2));
         assert_eq!(tried(2, 1).await, (vec![2, 0, 1], Ok(1), 2));

@@ -1,4 +1,4 @@
-//! A deadline for the first bytes of a connection.
+//! A timeout for the first bytes of a connection.
 
 use std::future::Future as _;
 use std::io;
@@ -9,22 +9,22 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-/// The length of HTTP/2's connection preface (RFC 9113 §3.4): until so much has come, hyper tells the versions apart, without any
-/// time-out of its own. No HTTP/1.1 request is shorter.
+/// Length of the HTTP/2 connection preface (RFC 9113 §3.4), in bytes. hyper waits for as many to tell HTTP/1.1 from HTTP/2, without a
+/// timeout of its own. No HTTP/1.1 request is shorter.
 const PREFACE: usize = 24;
 
-/// A stream whose reads fail once the deadline has passed without [`PREFACE`] bytes. After those, it is the stream it wraps.
+/// A stream whose reads fail unless [`PREFACE`] bytes arrive in time. After that it passes everything through.
 pub(crate) struct PrefaceTimeout<S> {
     stream: S,
     missing: usize,
-    /// `None` once all have come.
+    /// `None` once all have arrived.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> PrefaceTimeout<S> {
-    /// Wraps a stream that has just been accepted.
-    pub(crate) fn within(time: Duration, stream: S) -> Self {
-        Self { stream, missing: PREFACE, deadline: Some(Box::pin(tokio::time::sleep(time))) }
+    /// Wraps a stream that was just accepted.
+    pub(crate) fn new(timeout: Duration, stream: S) -> Self {
+        Self { stream, missing: PREFACE, deadline: Some(Box::pin(tokio::time::sleep(timeout))) }
     }
 }
 
@@ -40,7 +40,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for PrefaceTimeout<S> {
             Poll::Pending => {
                 let Some(deadline) = &mut this.deadline else { return Poll::Pending };
                 ready!(deadline.as_mut().poll(context));
-                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the first bytes of a request did not come")))
+                Poll::Ready(Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "timed out waiting for the first bytes of a request",
+                )))
             }
             Poll::Ready(read) => {
                 if this.deadline.is_some() {

@@ -1,4 +1,4 @@
-//! The private listener: health and metrics, for the operator's own network.
+//! The private listener: readiness and metrics, for the operator's own network.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use axum::routing::get;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
-/// Serves `/healthz` (200 while the process can do its work, else 503, with one line saying why) and `/metrics` (`OpenMetrics`
-/// text).
+/// Serves `/healthz` (200 if the daemon is ready, else 503 and the reason on one line) and `/metrics` (`OpenMetrics`
+/// text format).
 pub fn router<H, F>(registry: Arc<Registry>, health: H) -> Router
 where
     H: Fn() -> F + Clone + Send + Sync + 'static,
@@ -24,7 +24,7 @@ where
                 ([(header::CONTENT_TYPE, media_type)], text).into_response()
             }
             Err(error) => {
-                tracing::error!(%error, "metrics could not be written");
+                tracing::error!(%error, "failed to encode metrics");
                 StatusCode::INTERNAL_SERVER_ERROR.into_response()
             }
         }
@@ -38,11 +38,11 @@ where
     Router::new().route("/healthz", get(healthz)).route("/metrics", get(metrics))
 }
 
-/// Whether a daemon can do its work.
+/// Whether a daemon is ready to serve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Readiness {
-    /// It can.
+    /// It is.
     Ready,
-    /// It cannot, and why.
+    /// It is not, with the reason.
     NotReady(String),
 }

@@ -1,4 +1,4 @@
-//! What a daemon remembers from one process to the next, in a JSON file.
+//! A daemon's state across restarts, in a JSON file.
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -9,40 +9,40 @@ use serde::de::{DeserializeOwned, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use verge_protocol::Json;
 
-/// Reads the file. One that is not there is a start from nothing, and so is one that cannot be understood: that is handed to
-/// `set_aside` first, for somebody to look at. Blocks.
-pub fn load<T: DeserializeOwned + Default>(path: &Path, set_aside: impl FnOnce()) -> T {
+/// Loads the file. A missing file gives the default; so does a corrupt one, after `quarantine` was called to keep it for inspection.
+/// Blocks.
+pub fn load<T: DeserializeOwned + Default>(path: &Path, quarantine: impl FnOnce()) -> T {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) => {
             if error.kind() != ErrorKind::NotFound {
-                tracing::error!(file = %path.display(), %error, "the saved state cannot be read: starting over");
+                tracing::error!(file = %path.display(), %error, "failed to read the saved state: starting without it");
             }
             return T::default();
         }
     };
     serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-        tracing::error!(file = %path.display(), %error, "the saved state is damaged: set aside, starting over");
-        set_aside();
+        tracing::error!(file = %path.display(), %error, "the saved state is corrupt: quarantined, starting without it");
+        quarantine();
         T::default()
     })
 }
 
-/// How many entries that cannot be read are logged one by one.
+/// How many invalid entries are logged individually.
 const LOGGED: usize = 5;
 
-/// A list of which each entry is read by itself, so that one that cannot be read, from another version say, costs only itself.
+/// A list that is deserialized entry by entry: an invalid entry, for example of another version, is skipped without losing the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LossyVec<T> {
-    /// What could be read.
+    /// The valid entries.
     pub entries: Vec<T>,
-    /// How many could not. The first few were logged.
+    /// The number of invalid entries. The first few were logged.
     pub lost: usize,
 }
 
-/// Reads what can be read of a list, for `#[serde(deserialize_with)]`: where nothing hangs on what is lost.
-pub fn readable<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    LossyVec::deserialize(deserializer).map(|each| each.entries)
+/// Deserializes the valid entries of a list, for `#[serde(deserialize_with)]` where lost entries do not matter.
+pub fn skip_invalid<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    LossyVec::deserialize(deserializer).map(|list| list.entries)
 }
 
 impl<T> Default for LossyVec<T> {
@@ -57,7 +57,7 @@ impl<T> From<Vec<T>> for LossyVec<T> {
     }
 }
 
-/// A plain list.
+/// Serialized as a plain list.
 impl<T: Serialize> Serialize for LossyVec<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.entries.serialize(serializer)
@@ -76,22 +76,22 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for LossyVec<T> {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<LossyVec<T>, A::Error> {
-                let mut each = LossyVec::default();
+                let mut lossy = LossyVec::default();
                 while let Some(entry) = list.next_element::<Json>()? {
                     match entry.read() {
-                        Ok(entry) => each.entries.push(entry),
+                        Ok(entry) => lossy.entries.push(entry),
                         Err(error) => {
-                            each.lost += 1;
-                            if each.lost <= LOGGED {
-                                tracing::error!(?entry, %error, "an entry of the saved state cannot be read: passed over");
+                            lossy.lost += 1;
+                            if lossy.lost <= LOGGED {
+                                tracing::error!(?entry, %error, "invalid entry in the saved state: skipped");
                             }
                         }
                     }
                 }
-                if each.lost > LOGGED {
-                    tracing::error!(lost = each.lost, "more entries of the saved state cannot be read");
+                if lossy.lost > LOGGED {
+                    tracing::error!(lost = lossy.lost, "more invalid entries in the saved state");
                 }
-                Ok(each)
+                Ok(lossy)
             }
         }
 
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_that_cannot_be_read_costs_itself_alone() {
+    fn invalid_entry_is_skipped_alone() {
         let each: LossyVec<u8> = serde_json::from_str(r#"[1, 300, {"2": []}, 4]"#).unwrap();
         assert_eq!(each, LossyVec { entries: vec![1, 4], lost: 2 });
         assert_eq!(serde_json::to_string(&each).unwrap(), "[1,4]");
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_file_is_set_aside() {
+    fn corrupt_file_is_quarantined() {
         let folder = tempfile::tempdir().unwrap();
         let (path, aside) = (folder.path().join("state.json"), folder.path().join("aside"));
         let read = || load::<Vec<u8>>(&path, || std::fs::rename(&path, &aside).unwrap());

@@ -1,4 +1,4 @@
-//! Text that must not be shown.
+//! Text that must not be printed.
 
 use std::fmt;
 use std::path::Path;
@@ -6,39 +6,39 @@ use std::path::Path;
 use serde::Deserialize;
 use subtle::ConstantTimeEq;
 
-/// A token or key. Never printed, compared in constant time.
+/// A token or key: redacted in `Debug`, compared in constant time.
 #[derive(Clone, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
-/// Why a secret cannot be had.
+/// Why a secret setting is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    /// Given twice.
-    #[error("`{0}` and `{0}_file` are both set: give the value or the file, never both")]
+    /// Set twice.
+    #[error("`{0}` and `{0}_file` are both set: set only one of them")]
     Both(&'static str),
-    /// Not given.
-    #[error("neither `{0}` nor `{0}_file` is set")]
+    /// Not set.
+    #[error("`{0}` or `{0}_file` must be set")]
     Neither(&'static str),
     /// The file cannot be read.
-    #[error("cannot read {path} for `{name}_file`")]
+    #[error("failed to read `{name}_file` {path}")]
     Unreadable {
-        /// What it was to hold.
+        /// The setting's name without `_file`.
         name: &'static str,
         /// The file.
         path: String,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
 }
 
 impl Secret {
-    /// Takes text as a secret.
+    /// Wraps a text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// Takes the value, or the content of the file (white space around it cut off), of the setting `name`.
+    /// The value of the setting `name`, or the content of the file `<name>_file` without surrounding white space.
     pub fn from_value_or_file(
         name: &'static str,
         value: Option<Self>,
@@ -59,7 +59,7 @@ impl Secret {
         }
     }
 
-    /// The text, for the one place that sends or hashes it.
+    /// The text, for the place that sends or hashes it.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_a_value_or_a_file() {
+    fn secret_is_taken_from_value_or_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
         std::fs::write(&path, "from-file\n").unwrap();
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_not_printed() {
+    fn debug_is_redacted() {
         assert_eq!(format!("{:?}", Secret::new("hush")), "Secret(…)");
     }
 }

@@ -1,4 +1,4 @@
-//! Every task is tracked and named; none is spawned and forgotten.
+//! Tracked, named tasks; nothing is spawned and forgotten.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,8 +12,8 @@ use tokio_util::task::TaskTracker;
 
 /// The tasks of one daemon. Clones share them.
 ///
-/// Ending has two steps: [`Tasks::draining`] asks tasks to finish what they are at; what has not finished at the deadline is
-/// dropped where it last awaited.
+/// Shutdown has two steps: [`Tasks::draining`] asks tasks to finish; those that have not finished at the deadline are dropped at their
+/// last await point.
 #[derive(Clone, Default)]
 pub struct Tasks {
     tracker: TaskTracker,
@@ -22,21 +22,21 @@ pub struct Tasks {
     running: Arc<Mutex<BTreeMap<&'static str, usize>>>,
 }
 
-/// Tasks that were still at work when the deadline passed, by name, with how many of each.
+/// Tasks that were still running at the deadline: their number by name.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Unfinished(pub BTreeMap<&'static str, usize>);
 
 impl fmt::Display for Unfinished {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<String> = self.0.iter().map(|(name, count)| format!("{count} × {name}")).collect();
-        write!(formatter, "cut off at the deadline: {}", names.join(", "))
+        write!(formatter, "aborted at the shutdown deadline: {}", names.join(", "))
     }
 }
 
 impl std::error::Error for Unfinished {}
 
 impl Tasks {
-    /// Runs `task` to its end or to the deadline of [`Tasks::shutdown`]. The name is shown when it outlives that.
+    /// Runs `task` to its end or to the deadline of [`Tasks::shutdown`], where a task that is still running is reported by name.
     pub fn spawn<F>(&self, name: &'static str, task: F) -> JoinHandle<Option<F::Output>>
     where
         F: Future + Send + 'static,
@@ -44,19 +44,19 @@ impl Tasks {
     {
         let running = Running::enter(&self.running, name);
         let killed = self.killed.clone();
-        #[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
+        #[expect(clippy::disallowed_methods, reason = "the only place that spawns")]
         tokio::spawn(self.tracker.track_future(async move {
             let _running = running;
             killed.run_until_cancelled_owned(task).await
         }))
     }
 
-    /// Cancelled when it is time to finish.
+    /// Cancelled when shutdown starts.
     pub fn draining(&self) -> &CancellationToken {
         &self.draining
     }
 
-    /// Asks every task to finish and waits for all, at most until `deadline` from now; then cuts off the rest.
+    /// Asks all tasks to finish and waits for them, at most for `deadline`; then aborts the rest.
     pub async fn shutdown(&self, deadline: Duration) -> Result<(), Unfinished> {
         self.draining.cancel();
         self.tracker.close();
@@ -70,7 +70,13 @@ impl Tasks {
         Err(Unfinished(unfinished))
     }
 
-    /// What is at work, by name.
+    /// Aborts every task at its next await point, without waiting.
+    pub fn abort(&self) {
+        self.draining.cancel();
+        self.killed.cancel();
+    }
+
+    /// The number of running tasks, by name.
     pub fn running(&self) -> BTreeMap<&'static str, usize> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -87,7 +93,7 @@ where
     }
 }
 
-/// Counts a task for as long as it lives, also when it panics.
+/// Counts a task while it lives, also if it panics.
 struct Running {
     counts: Arc<Mutex<BTreeMap<&'static str, usize>>>,
     name: &'static str,
@@ -117,7 +123,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn shutdown_waits_for_what_finishes() {
+    async fn shutdown_waits_for_running_tasks() {
         let tasks = Tasks::default();
         let draining = tasks.draining().clone();
         let task = tasks.spawn("polite", async move {
@@ -130,12 +136,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn shutdown_names_what_it_cut_off() {
+    async fn shutdown_reports_aborted_tasks() {
         let tasks = Tasks::default();
         drop(tasks.spawn("deaf", std::future::pending::<()>()));
         drop(tasks.spawn("deaf", std::future::pending::<()>()));
         let unfinished = tasks.shutdown(Duration::from_secs(1)).await.unwrap_err();
-        assert_eq!(unfinished.to_string(), "cut off at the deadline: 2 × deaf");
+        assert_eq!(unfinished.to_string(), "aborted at the shutdown deadline: 2 × deaf");
         assert_eq!(tasks.running(), BTreeMap::new());
     }
 }

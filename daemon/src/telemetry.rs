@@ -1,27 +1,26 @@
-//! Logs: sentences with fields, for people or for machines.
+//! Logging, as text or JSON.
 
 use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
-/// The shape of log lines.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Text.
     #[default]
     Human,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// It logs an error for every certificate that it refuses, each time anew and without saying whose; whoever connects says more.
+/// This crate logs an error for every rejected certificate, without the host; callers log the failure with more detail.
 const QUIET: &str = "rustls_platform_verifier";
 
-/// Sends the process's logs to standard error, in colour only if that is a terminal: what `filter` lets through, e.g.
-/// `info,verge_edge=debug`.
+/// Sets up logging to standard error, in colour only if that is a terminal, filtered by `filter`, e.g. `info,verge_edge=debug`.
 ///
-/// To be called once, in `main`; a later call changes nothing.
+/// Call once, in `main`; later calls have no effect.
 pub fn init(format: LogFormat, filter: &str) -> Result<(), ParseError> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(env_filter(filter)?)
@@ -35,7 +34,7 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), ParseError> {
 }
 
 fn env_filter(filter: &str) -> Result<EnvFilter, ParseError> {
-    // Of two that speak of one target the later one counts.
+    // The last directive for a target wins, so `filter` can override this one.
     EnvFilter::try_new(format!("{QUIET}=off,{filter}"))
 }
 
@@ -44,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_says_too_much_is_heard_when_asked_for() {
+    fn silenced_crate_logs_when_filter_enables_it() {
         let filter = |filter| env_filter(filter).unwrap().to_string();
         assert_eq!(filter("info"), "rustls_platform_verifier=off,info");
         assert_eq!(filter("info,rustls_platform_verifier=warn"), "rustls_platform_verifier=warn,info");

@@ -4,37 +4,37 @@ use bytes::Bytes;
 
 use crate::digest::Digest;
 
-/// The most bytes a blob holds. Larger contents are lists of blobs, so that uploads resume, a range of a huge file costs only
-/// its blobs, and memory per reader stays bounded.
+/// Maximum size of a blob, in bytes. Larger contents are lists of blobs, so that uploads resume, a range of a huge file costs only
+/// its blobs, and memory per request stays bounded.
 pub const BLOB_MAX: usize = 256 * 1024;
 
-/// Bytes and the digest they were checked against.
+/// Bytes whose digest was verified.
 ///
-/// A proof type: the only ways to make one hash the bytes. What takes a `Blob` can send it to a reader.
+/// A proof type: every constructor hashes the bytes, so a `Blob` can be sent to a reader without further checks.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Blob {
     digest: Digest,
     bytes: Bytes,
 }
 
-/// Why bytes are not the blob they were said to be.
+/// Why bytes are not the expected blob.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BlobError {
-    /// They hash to something else.
-    #[error("the bytes said to be blob {expected} hash to {actual}")]
+    /// Their digest differs.
+    #[error("blob {expected} is corrupt: its bytes hash to {actual}")]
     Mismatch {
-        /// The digest they came under.
+        /// The digest that was expected.
         expected: Digest,
-        /// The digest they have.
+        /// The digest of the bytes.
         actual: Digest,
     },
-    /// There are too many of them.
-    #[error("a blob of {0} bytes: the limit is {BLOB_MAX}")]
+    /// They exceed [`BLOB_MAX`].
+    #[error("blob of {0} bytes exceeds the limit of {BLOB_MAX}")]
     TooLarge(usize),
 }
 
 impl Blob {
-    /// Names `bytes` by their digest.
+    /// Hashes `bytes`. Fails if they exceed [`BLOB_MAX`].
     pub fn of(bytes: Bytes) -> Result<Self, BlobError> {
         if bytes.len() > BLOB_MAX {
             return Err(BlobError::TooLarge(bytes.len()));
@@ -42,13 +42,13 @@ impl Blob {
         Ok(Self { digest: Digest::of(&bytes), bytes })
     }
 
-    /// Accepts `bytes` only if they hash to `expected`.
+    /// Hashes `bytes` and fails unless the digest is `expected`.
     pub fn verify(expected: Digest, bytes: Bytes) -> Result<Self, BlobError> {
         let blob = Self::of(bytes)?;
         if blob.digest == expected { Ok(blob) } else { Err(BlobError::Mismatch { expected, actual: blob.digest }) }
     }
 
-    /// What names it.
+    /// The digest of the bytes.
     pub fn digest(&self) -> Digest {
         self.digest
     }
@@ -58,7 +58,7 @@ impl Blob {
         &self.bytes
     }
 
-    /// The bytes, given away.
+    /// The bytes, by value.
     pub fn into_bytes(self) -> Bytes {
         self.bytes
     }
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flipped_byte_is_found() {
+    fn verify_with_flipped_byte_fails() {
         let expected = Digest::of(b"verge");
         assert!(Blob::verify(expected, Bytes::from_static(b"verge")).is_ok());
         assert!(matches!(
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_too_many_is_refused() {
+    fn blob_above_limit_is_rejected() {
         assert!(Blob::of(vec![0; BLOB_MAX].into()).is_ok());
         assert_eq!(Blob::of(vec![0; BLOB_MAX + 1].into()), Err(BlobError::TooLarge(BLOB_MAX + 1)));
     }

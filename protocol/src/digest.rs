@@ -1,4 +1,4 @@
-//! The SHA-256 that names bytes.
+//! SHA-256 digests, by which blobs and manifests are addressed.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,9 +7,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::serde_text::serde_as_text;
 
-/// SHA-256 of a byte sequence: the one hash in Verge. It names blobs and manifests, and is the `ETag` of what it names.
+/// SHA-256 of a byte sequence, the only content hash in Verge: the address of blobs and manifests, and the `ETag` of responses.
 ///
-/// Its text, on the wire and on disk, is 64 lowercase hex digits.
+/// Its text form, on the wire and on disk, is 64 lowercase hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; Digest::LEN]);
 
@@ -22,7 +22,7 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// Takes 32 bytes that already are a digest.
+    /// Wraps 32 bytes that already are a digest.
     pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
         Self(bytes)
     }
@@ -32,7 +32,7 @@ impl Digest {
         &self.0
     }
 
-    /// The first 16 hex digits: long enough not to be guessed, short enough for a host name.
+    /// The first 16 hex digits: too long to be guessed, short enough for a host name.
     pub fn prefix(&self) -> String {
         let mut text = self.to_string();
         text.truncate(16);
@@ -40,17 +40,17 @@ impl Digest {
     }
 }
 
-/// A [`Digest`] in the making, for bytes that come in pieces.
+/// Computes a [`Digest`] incrementally.
 #[derive(Default)]
 pub struct Hasher(Sha256);
 
 impl Hasher {
-    /// Adds the next piece.
+    /// Adds the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
-    /// The digest of all pieces in order.
+    /// The digest of all bytes added, in order.
     pub fn finish(self) -> Digest {
         Digest(self.0.finalize().into())
     }
@@ -74,9 +74,9 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// Text that is not a digest.
+/// The text is not a digest.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a digest: expected 64 lowercase hex digits")]
+#[error("invalid digest: expected 64 lowercase hex digits")]
 pub struct DigestError;
 
 impl FromStr for Digest {
@@ -109,14 +109,14 @@ mod tests {
     const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
     #[test]
-    fn the_digest_of_nothing_is_the_one_everybody_knows() {
+    fn digest_of_empty_input_matches_known_value() {
         assert_eq!(Digest::of(b"").to_string(), EMPTY);
         assert_eq!(EMPTY.parse(), Ok(Digest::of(b"")));
         assert_eq!(Digest::of(b"").prefix(), "e3b0c44298fc1c14");
     }
 
     #[test]
-    fn pieces_hash_like_the_whole() {
+    fn incremental_digest_equals_digest_at_once() {
         let mut hasher = Hasher::default();
         hasher.update(b"ver");
         hasher.update(b"ge");

@@ -1,22 +1,22 @@
-//! Domain names of hosts: what sites hang below, and what sites are reached at.
+//! Domain names: base domains of sites, and custom domains.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::serde_text::serde_as_text;
 
-/// A host's domain name in lowercase, without dots at its ends: `localhost`, `www.example.com`. At most 253 characters in labels
-/// of at most 63 (RFC 1035 §2.3.4, RFC 1123 §2.1). An internationalised name is written in its ASCII form.
+/// A host's domain name in lowercase, without leading or trailing dot: `localhost`, `www.example.com`. At most 253 characters in labels
+/// of at most 63 (RFC 1035 §2.3.4, RFC 1123 §2.1). Internationalised names are in their ASCII form (RFC 5890 A-label).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DomainName(Box<str>);
 
-/// Text that is not a domain name.
+/// The text is not a domain name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a domain name: expected labels of a-z, 0-9 and inner hyphens, joined by dots")]
+#[error("invalid domain name `{0}`: expected labels of a-z, 0-9 and inner hyphens, separated by dots")]
 pub struct DomainNameError(String);
 
 impl DomainName {
-    /// What browsers take for this very machine (RFC 6761 §6.3).
+    /// `localhost`, which browsers resolve to loopback (RFC 6761 §6.3).
     pub fn localhost() -> Self {
         Self("localhost".into())
     }
@@ -31,13 +31,13 @@ impl DomainName {
         self.0.split('.')
     }
 
-    /// What stands before it in `host`, which is in lowercase: `demo` for `demo.localhost`. One label only.
+    /// The single label of `host` below this domain: `demo` for `demo.localhost`. `host` is lowercase.
     pub fn label_of<'a>(&self, host: &'a str) -> Option<&'a str> {
         let label = host.strip_suffix(&*self.0)?.strip_suffix('.')?;
         (!label.is_empty() && !label.contains('.')).then_some(label)
     }
 
-    /// Whether it is `parent`, or below it.
+    /// Whether this is `parent` or a subdomain of it.
     pub fn is_within(&self, parent: &Self) -> bool {
         self.0.strip_suffix(&*parent.0).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     }
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn one_label_stands_before_it() {
+    fn label_of_host_is_single_label_below_domain() {
         let base = name("sites.example");
         assert_eq!(base.label_of("demo.sites.example"), Some("demo"));
         for other in ["sites.example", ".sites.example", "a.b.sites.example", "demosites.example", "demo.example", ""] {
@@ -94,14 +94,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_within_itself_and_its_parents() {
+    fn domain_is_within_itself_and_its_parents() {
         let www = name("www.example.com");
         assert!(www.is_within(&www) && www.is_within(&name("example.com")) && www.is_within(&name("com")));
         assert!(!www.is_within(&name("ample.com")) && !name("example.com").is_within(&www));
     }
 
     #[test]
-    fn only_a_domain_name_is_one() {
+    fn malformed_domain_name_is_rejected() {
         let long = ["a".repeat(63).as_str(); 4].join(".");
         for bad in ["", ".", "a.", ".a", "A", "-a", "a-.b", "a b", "a:1", "a..b", "*.a", "_a.b", &long] {
             assert!(bad.parse::<DomainName>().is_err(), "{bad}");

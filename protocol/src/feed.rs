@@ -1,16 +1,16 @@
 //! The change feed: `GET /v1/changes?since=POSITION`, as server-sent events.
 //!
-//! Rows above the position come in order of their sequence numbers, then `caught-up`, then new rows as they are written.
-//! Without a position the feed starts with the whole table. A reader swaps to what it has heard at `caught-up`, and at each row
-//! after it.
+//! Rows above the position are sent in order of their sequence numbers, then `caught-up`, then new rows as they are written.
+//! Without a position the feed starts with a snapshot of the whole table. A subscriber applies the rows it received at
+//! `caught-up`, and each later row at once.
 
 use serde::{Deserialize, Serialize};
 
 use crate::position::Position;
 use crate::state::Row;
 
-/// How often the origin says something when there is nothing to say, in seconds. A reader that hears nothing for three times
-/// as long takes the connection for dead.
+/// Interval of heartbeats on an idle feed, in seconds. A subscriber that receives nothing for three times as long considers the
+/// connection dead.
 pub const HEARTBEAT_SECONDS: u64 = 5;
 
 /// One event of the feed.
@@ -18,23 +18,23 @@ pub const HEARTBEAT_SECONDS: u64 = 5;
 pub enum FeedEvent {
     /// A key changed.
     Row(Row),
-    /// All rows up to this position have been sent.
+    /// All rows up to this position were sent.
     CaughtUp(Position),
-    /// The asked position is of no use here: forget the table and ask again without one. The stream ends.
+    /// The requested position cannot be resumed: discard the table and subscribe again without one. The stream ends.
     Reset(Reset),
-    /// Nothing changed.
+    /// The connection is alive; nothing changed.
     Heartbeat,
 }
 
-/// Why a reader must start over.
+/// Why a subscriber must start over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "reason")]
 pub enum Reset {
-    /// The origin is of another generation: it was restored from a backup.
+    /// The origin has another generation: it was restored from a backup.
     Generation,
-    /// The position is ahead of the origin.
+    /// The position is ahead of the origin's.
     Ahead,
-    /// Tombstones up to the position are gone. Also what a reader makes of a reason it does not know.
+    /// Tombstones after the position were compacted. An unknown reason is read as this one.
     #[serde(other)]
     Compacted,
 }
@@ -45,7 +45,7 @@ struct CaughtUp {
 }
 
 impl FeedEvent {
-    /// The event's name and data, as they go into the stream.
+    /// The event's name and data, as written to the stream.
     pub fn to_parts(&self) -> (&'static str, String) {
         let json = |result: serde_json::Result<String>| result.expect("plain data serializes");
         match self {
@@ -56,7 +56,7 @@ impl FeedEvent {
         }
     }
 
-    /// Reads an event by its name; `None` for a name from a newer origin, to be passed over.
+    /// Parses an event; `None` for an event type of a newer origin, which is to be ignored.
     pub fn from_parts(name: &str, data: &str) -> Result<Option<Self>, serde_json::Error> {
         Ok(Some(match name {
             "row" => Self::Row(serde_json::from_str(data)?),
@@ -74,7 +74,7 @@ mod tests {
     use crate::position::Seq;
 
     #[test]
-    fn events_come_back_as_they_went() {
+    fn events_roundtrip() {
         let row = Row { key: "channel/demo/live".into(), seq: Seq(3), value: None };
         let events = [
             FeedEvent::Row(row),

@@ -1,4 +1,4 @@
-//! What the operator says of edges, sites and domains, as name servers and edges are told of it.
+//! The operator's configuration of edges, sites and domains, as the change feed carries it to edges and name servers.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -9,33 +9,33 @@ use crate::domain::DomainName;
 use crate::geo_point::GeoPoint;
 use crate::name::{Region, SiteName};
 
-/// Value of the key `edge/<edge>`: how readers are sent to an edge.
+/// Value of the key `edge/<edge>`: how DNS routes readers to an edge.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EdgeState {
-    /// Where readers reach it. Without any it is not named in DNS.
+    /// Its public addresses. Without any it never appears in DNS answers.
     #[serde(default)]
     pub addresses: Vec<IpAddr>,
-    /// The port of its HTTP listener at those addresses, which probes go to.
+    /// The port of its HTTP listener at those addresses, where it is probed.
     #[serde(default = "EdgeState::default_port")]
     pub port: u16,
-    /// Where it stands; without a place it is as good for every reader as any other such.
+    /// Where it is. Edges without a location come after all others, at equal distance from every reader.
     #[serde(default)]
     pub location: Option<GeoPoint>,
-    /// The regions it is in, for fences: `eu`, `de`.
+    /// The regions it belongs to, e.g. `eu`, `de`: sites can be restricted to regions.
     #[serde(default)]
     pub regions: BTreeSet<Region>,
-    /// How many readers it takes, relative to other edges at its place. From 1 to 1000.
+    /// Its share of readers relative to other edges of its metro, from 1 to 1000.
     #[serde(default = "EdgeState::default_weight")]
     pub weight: u16,
-    /// What the operator has decided whatever probes say.
+    /// The operator's override of health checks.
     #[serde(default)]
     pub force: Force,
 }
 
 impl EdgeState {
-    /// [`EdgeState::port`] when nothing is said.
+    /// The default of [`EdgeState::port`].
     pub const PORT: u16 = 80;
-    /// [`EdgeState::weight`] when nothing is said.
+    /// The default of [`EdgeState::weight`].
     pub const WEIGHT: u16 = 1;
 
     fn default_port() -> u16 {
@@ -47,15 +47,15 @@ impl EdgeState {
     }
 }
 
-/// What the operator has decided about an edge.
+/// The operator's override of an edge's health checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Force {
-    /// Readers are sent to it, whatever probes say.
+    /// Treated as up, regardless of probes.
     Up,
-    /// No reader is sent to it, even if no other edge is left.
+    /// Never in DNS answers, even if no other edge is left.
     Down,
-    /// Probes decide. Also what a reader makes of a decision it does not know.
+    /// Probes decide. An unknown value is read as this one.
     #[default]
     #[serde(other)]
     Auto,
@@ -64,18 +64,17 @@ pub enum Force {
 /// Value of the key `site/<site>`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SiteState {
-    /// Readers of the site are sent only to edges in one of these regions; none named: to any edge.
+    /// DNS routes the site's readers only to edges in one of these regions; if empty, to any edge.
     #[serde(default)]
     pub regions: BTreeSet<Region>,
 }
 
-/// Value of the key `domain/<domain>`: a domain that was proven to belong to who has the site.
+/// Value of the key `domain/<domain>`: a domain whose ownership was proven for the site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DomainState {
-    /// The site whose `live` it shows.
+    /// The site whose `live` channel it serves.
     pub site: SiteName,
-    /// Readers are sent on to this domain of the same site, with the path they asked for, if it was proven too and redirects to none
-    /// itself.
+    /// Requests are redirected to the same path on this domain of the same site, if that is proven and does not redirect itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirect_to: Option<DomainName>,
 }
@@ -85,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_said_has_a_default() {
+    fn missing_fields_have_defaults() {
         let edge: EdgeState = serde_json::from_str(r#"{"a field from the future":1,"force":"maybe"}"#).unwrap();
         assert_eq!((edge.port, edge.weight, edge.force, edge.location), (80, 1, Force::Auto, None));
         let edge: EdgeState = serde_json::from_str(

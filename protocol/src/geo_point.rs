@@ -1,26 +1,26 @@
-//! Where on earth something is.
+//! Geographic coordinates.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::serde_text::serde_as_text;
 
-/// A place: degrees of latitude and longitude, north and east counted positive. Its text is `50.11,8.68`.
+/// A point on earth, in degrees of latitude and longitude, positive to the north and east. Its text form is `50.11,8.68`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GeoPoint {
     latitude: f64,
     longitude: f64,
 }
 
-/// Text that is not a place.
+/// The text is not a pair of coordinates.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is not a place: expected degrees of latitude, from -90 to 90, and longitude, from -180 to 180, such as 50.11,8.68"
+    "invalid location `{0}`: expected degrees of latitude, from -90 to 90, and longitude, from -180 to 180, such as 50.11,8.68"
 )]
 pub struct GeoPointError(String);
 
 impl GeoPoint {
-    /// The mean radius of the earth, in kilometres (IUGG).
+    /// Mean radius of the earth, in kilometres (IUGG).
     const EARTH_KM: f64 = 6371.0088;
 
     /// `None` unless `latitude` is from -90 to 90 and `longitude` from -180 to 180.
@@ -39,7 +39,7 @@ impl GeoPoint {
         self.longitude
     }
 
-    /// Kilometres along the great circle, by the haversine formula.
+    /// Great-circle distance in kilometres, by the haversine formula.
     pub fn kilometres_to(self, other: Self) -> f64 {
         let (from, to) = (self.latitude.to_radians(), other.latitude.to_radians());
         let across = ((to - from) / 2.0).sin().powi(2)
@@ -71,12 +71,12 @@ serde_as_text!(GeoPoint);
 mod tests {
     use super::*;
 
-    fn place(text: &str) -> GeoPoint {
+    fn point(text: &str) -> GeoPoint {
         text.parse().unwrap()
     }
 
     #[test]
-    fn distances_are_those_of_the_atlas() {
+    fn distance_matches_known_values() {
         for (from, to, km) in [
             ("50.11,8.68", "40.71,-74.01", 6200.0),  // Frankfurt, New York
             ("1.29,103.85", "35.68,139.65", 5310.0), // Singapore, Tokyo
@@ -84,18 +84,18 @@ mod tests {
             ("90,0", "-90,0", 20015.0),
             ("50.11,8.68", "50.11,8.68", 0.0),
         ] {
-            let distance = place(from).kilometres_to(place(to));
+            let distance = point(from).kilometres_to(point(to));
             assert!((distance - km).abs() <= km * 0.005, "{from} {to}: {distance}");
         }
     }
 
     #[test]
-    fn only_what_is_on_earth_is_a_place() {
-        assert_eq!(place("-33.9, 151.2").to_string(), "-33.9,151.2");
+    fn location_out_of_range_is_rejected() {
+        assert_eq!(point("-33.9, 151.2").to_string(), "-33.9,151.2");
         for bad in ["", "1", "91,0", "0,181", "NaN,0", "0,inf", "a,b", "1,2,3"] {
             let error = bad.parse::<GeoPoint>().unwrap_err().to_string();
             assert!(
-                error.starts_with(&format!("`{bad}` is not a place")) && error.contains("from -180 to 180"),
+                error.starts_with(&format!("invalid location `{bad}`")) && error.contains("from -180 to 180"),
                 "{error}"
             );
         }

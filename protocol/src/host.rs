@@ -1,11 +1,11 @@
-//! Host names under a base domain: which site, and which view of it.
+//! Host names under a base domain: the site and channel that a label selects.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::name::{ChannelName, NameError, SiteName};
 
-/// The label under the base domain at which a channel of a site is reached: `demo` is `live`, `pr-12--demo` a preview.
+/// The DNS label under the base domain that selects a channel of a site: `demo` is `live`, `pr-12--demo` a preview.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HostLabel {
     /// The site.
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_label_names_site_and_channel() {
+    fn label_parses_to_site_and_channel() {
         for (label, site, channel) in [("demo", "demo", "live"), ("pr-12--demo", "demo", "pr-12")] {
             let parsed: HostLabel = label.parse().unwrap();
             assert_eq!((parsed.site.as_str(), parsed.channel.as_str()), (site, channel));

@@ -1,29 +1,29 @@
-//! JSON that is passed on as it was written.
+//! JSON values that are stored and forwarded byte for byte.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// Well-formed JSON, not read any further: it takes the bytes of its text and no more, and is written as it came. Two are equal
-/// when their texts are.
+/// Well-formed JSON that is kept as text: it occupies the bytes of its text and is serialized unchanged. Two values are equal
+/// if their texts are.
 ///
-/// In types that `serde` buffers (`flatten`, `untagged`) it cannot stand.
+/// Cannot be used in types that `serde` buffers (`flatten`, `untagged`).
 #[derive(Clone)]
 pub struct Json(Box<RawValue>);
 
 impl Json {
-    /// The JSON of a plain value.
+    /// Serializes a value.
     pub fn of(value: &impl Serialize) -> serde_json::Result<Self> {
         serde_json::value::to_raw_value(value).map(Self)
     }
 
-    /// Its text.
+    /// The text.
     pub fn as_str(&self) -> &str {
         self.0.get()
     }
 
-    /// Reads it.
+    /// Deserializes it.
     pub fn read<'a, T: Deserialize<'a>>(&'a self) -> serde_json::Result<T> {
         serde_json::from_str(self.as_str())
     }
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_read_is_not_changed() {
+    fn value_that_is_not_read_is_serialized_unchanged() {
         // Neither the order, nor the spaces, nor a number that no float holds.
         let text = r#"{"value":{"z": 0.1000000000000000000000001,"a" :18446744073709551616}}"#;
         let holder: Holder = serde_json::from_str(text).unwrap();
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_read_when_it_is_wanted() {
+    fn value_is_deserialized_on_read() {
         let json = Json::of(&["a", "b"]).unwrap();
         assert_eq!((json.as_str(), json.read::<Vec<&str>>().unwrap()), (r#"["a","b"]"#, vec!["a", "b"]));
         assert_eq!(json, serde_json::json!(["a", "b"]).into());

@@ -1,23 +1,24 @@
-//! What crosses a process boundary in Verge, and nothing else.
+//! The types that cross a process boundary in Verge, and nothing else.
 //!
-//! Everything here is plain data with its rules: parsed once into types that cannot be wrong, without I/O, without an async
-//! runtime. `push → origin → feed → edge` all speak through this crate; no daemon depends on another.
+//! Everything here is plain data with its invariants: parsed once into types that cannot hold a bad value, without I/O or an async
+//! runtime. `push → origin → feed → edge` communicate through this crate; no daemon depends on another.
 //!
 //! | Module | Idea |
 //! |---|---|
 //! | [`digest`] | the SHA-256 that names bytes |
 //! | [`blob`] | at most 256 KiB, proven to match its digest |
-//! | [`content`] | a byte sequence of any length, as a list of blobs |
-//! | [`name`], [`path`], [`host`], [`domain`], [`release`] | names of sites, channels, edges, files, hosts and releases |
+//! | [`content`] | a byte sequence of any length, described as a list of blobs |
+//! | [`name`], [`path`], [`host`], [`domain`], [`release`] | names of sites, channels, edges, name servers, files, hosts and releases |
 //! | [`build`] | what a push sends |
 //! | [`manifest`] | what an edge serves |
-//! | [`state`], [`feed`], [`report`] | what edges and name servers are told, how, and what edges answer |
-//! | [`fleet`], [`place`], [`health`], [`explanation`] | how readers are sent to edges and why, where on earth things are, how an edge is |
-//! | [`pack`], [`compression`] | how blobs, builds and manifests travel |
-//! | [`json`] | values of rows, passed on as they were written |
+//! | [`state`], [`feed`], [`report`] | the rows of the origin's state, the change feed that carries them, the edges' reports |
+//! | [`fleet`], [`geo_point`] | the operator's configuration of edges, sites and domains; coordinates |
+//! | [`health`], [`explanation`] | an edge's health page; why a name server chooses an edge |
+//! | [`pack`], [`compression`] | transfer formats of blobs, builds and manifests |
+//! | [`json`] | JSON values that are stored and forwarded byte for byte |
 //! | [`api`] | bodies of the origin's HTTP API |
 //!
-//! Skew: readers of these types ignore fields they do not know, and new fields have defaults, so that processes one version
+//! Version skew: readers of these types ignore unknown fields, and new fields have defaults, so that processes one version
 //! apart work together in both directions.
 
 pub mod api;

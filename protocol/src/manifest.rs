@@ -1,4 +1,4 @@
-//! What an edge serves.
+//! Manifests: what edges serve.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,46 +13,46 @@ use crate::name::SiteName;
 use crate::path::SitePath;
 use crate::unique_keys;
 
-/// A build made servable: media types, cache lifetimes and ready-made encodings decided.
+/// A build with everything that serving needs: media types, cache lifetimes and precomputed encodings.
 ///
-/// Its canonical bytes are the JSON of [`Manifest::to_bytes`]; their digest is its id. Readers check the id against the bytes
-/// as they came, never against what they would have written, so a newer origin may add fields.
+/// Its canonical bytes are the JSON of [`Manifest::to_bytes`]; their digest is its id. Recipients check the id against the bytes
+/// received, never against their own serialization, so a newer origin may add fields.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The site it was made for.
+    /// The site it belongs to.
     pub site: SiteName,
-    /// What answers paths that name no file.
+    /// The response for paths without a file.
     #[serde(default)]
     pub fallback: Fallback,
-    /// What is served at each path.
+    /// The file at each path.
     #[serde(deserialize_with = "unique_keys::deserialize")]
     pub files: BTreeMap<SitePath, File>,
 }
 
-/// How one path is served.
+/// How the file at one path is served.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct File {
-    /// The `Content-Type`, with its charset where it has one.
+    /// The `Content-Type`, including the charset if there is one.
     pub media_type: String,
-    /// For how long a cache may keep it.
+    /// How long caches may keep it.
     pub lifetime: Lifetime,
-    /// Whether its name has the shape of a content hash. Such files are inherited by the next releases of their channel.
+    /// Whether its name looks like it contains a content hash. Later releases of the channel inherit such files.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fingerprinted: bool,
-    /// The bytes as the build had them.
+    /// The bytes as built.
     pub identity: Content,
-    /// The same, encoded ahead of time; only codings that save bytes. A coding that a reader does not know is skipped.
+    /// The encodings made ahead of time; only those that save bytes. Unknown codings are skipped on deserialization.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "known_codings")]
     pub encodings: BTreeMap<Coding, Content>,
 }
 
-/// For how long a cache may keep a file.
+/// How long caches may keep a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Lifetime {
-    /// For good: its name is a content hash beyond doubt, and no release of the site served other bytes there.
+    /// Forever (`immutable`, RFC 8246): the name certainly contains a content hash, and no release of the site had other bytes there.
     Immutable,
-    /// Only after asking. Also what a reader makes of a lifetime it does not know.
+    /// Only with revalidation. An unknown lifetime is read as this one.
     #[serde(other)]
     Revalidate,
 }
@@ -68,10 +68,10 @@ pub enum Coding {
 }
 
 impl Coding {
-    /// Every coding, the one to prefer first.
+    /// All codings, the preferred one first.
     pub const ALL: [Self; 2] = [Self::Br, Self::Gzip];
 
-    /// Its token in `Content-Encoding`.
+    /// The token in `Content-Encoding` and `Accept-Encoding`.
     pub const fn token(self) -> &'static str {
         match self {
             Self::Br => "br",
@@ -86,9 +86,9 @@ impl fmt::Display for Coding {
     }
 }
 
-/// Text that is not a coding this version knows.
+/// The text is not a content coding known to this version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a content coding known here")]
+#[error("unknown content coding `{0}`")]
 pub struct CodingError(String);
 
 impl FromStr for Coding {
@@ -104,19 +104,19 @@ fn known_codings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<
     Ok(named.into_iter().filter_map(|(token, content)| Some((token.parse().ok()?, content))).collect())
 }
 
-/// Why bytes are not the manifest they were said to be.
+/// Why bytes are not the expected manifest.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
-    /// They hash to something else.
-    #[error("the bytes said to be manifest {expected} hash to {actual}")]
+    /// Their digest differs.
+    #[error("manifest {expected} is corrupt: its bytes hash to {actual}")]
     Mismatch {
-        /// The id they came under.
+        /// The id that was expected.
         expected: Digest,
-        /// The digest they have.
+        /// The digest of the bytes.
         actual: Digest,
     },
-    /// They are the right bytes, but not JSON of this shape.
-    #[error("manifest {id} cannot be read")]
+    /// The digest matches, but the JSON is invalid.
+    #[error("failed to parse manifest {id}")]
     Malformed {
         /// The id.
         id: Digest,
@@ -126,12 +126,12 @@ pub enum ManifestError {
 }
 
 impl Manifest {
-    /// The canonical bytes: JSON without white space, fields in the order declared, paths in byte order.
+    /// The canonical bytes: JSON without white space, fields in declaration order, paths in byte order.
     pub fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("maps are keyed by text and nothing else can fail")
     }
 
-    /// Reads `bytes` only if they hash to `id`.
+    /// Parses `bytes` if their digest is `id`.
     pub fn verify(id: Digest, bytes: &[u8]) -> Result<Self, ManifestError> {
         let actual = Digest::of(bytes);
         if actual != id {
@@ -140,14 +140,14 @@ impl Manifest {
         serde_json::from_slice(bytes).map_err(|source| ManifestError::Malformed { id, source })
     }
 
-    /// Every content that serving it may need: each file as built, and each of its encodings.
+    /// Every content that serving may need: each file as built, and each of its encodings.
     pub fn contents(&self) -> impl Iterator<Item = &Content> {
         self.files.values().flat_map(File::contents)
     }
 }
 
 impl File {
-    /// Every content that serving it may need.
+    /// The content as built, and each of its encodings.
     pub fn contents(&self) -> impl Iterator<Item = &Content> {
         std::iter::once(&self.identity).chain(self.encodings.values())
     }
@@ -181,12 +181,12 @@ mod tests {
     }
 
     #[test]
-    fn canonical_bytes() {
+    fn canonical_bytes_are_stable() {
         insta::assert_snapshot!(String::from_utf8(manifest().to_bytes()).unwrap());
     }
 
     #[test]
-    fn only_the_right_bytes_are_read() {
+    fn verify_rejects_wrong_or_malformed_bytes() {
         let bytes = manifest().to_bytes();
         let id = Digest::of(&bytes);
         assert_eq!(Manifest::verify(id, &bytes).unwrap(), manifest());
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_newer_origin_adds_is_passed_over() {
+    fn manifest_of_newer_origin_is_read() {
         let mut json = serde_json::to_value(manifest()).unwrap();
         json["signature"] = "x".into();
         let file = &mut json["files"]["index.html"];

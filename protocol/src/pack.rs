@@ -1,4 +1,4 @@
-//! How blobs travel, from the client to the origin and from the origin to edges: a stream of frames.
+//! Packs: the transfer format of blobs, from client to origin and from origin to edge, a stream of frames.
 //!
 //! ```text
 //! frame   := digest (32 bytes) · flags (1) · length (4, little-endian) · payload (length)
@@ -9,10 +9,10 @@
 //! |---|---|
 //! | 0 | the blob |
 //! | 1 | the blob, compressed by zstd |
-//! | 2 | none: the sender was asked for this blob and does not hold it |
-//! | 3 | none: the end; its digest is all zero. A pack without it was cut short |
+//! | 2 | none: the blob was requested, and the sender does not have it |
+//! | 3 | none: end of the pack; the digest is all zero. A pack without it is truncated |
 //!
-//! The receiver keeps each frame as it arrives, so what came before a cut is never sent again.
+//! The receiver stores each frame as it arrives, so frames received before a disconnect are never sent again.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -28,50 +28,50 @@ const ZSTD: u8 = 1;
 const MISSING: u8 = 2;
 const END: u8 = 3;
 
-/// What a receiver takes from a pack.
+/// A decoded frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Frame {
     /// A blob, verified.
     Blob(Blob),
-    /// The sender does not hold this one.
+    /// The sender does not have this blob.
     Missing(Digest),
 }
 
-/// Why a pack cannot be read on.
+/// Why decoding a pack failed.
 #[derive(Debug, thiserror::Error)]
 pub enum PackError {
-    /// A frame claims more than a blob holds.
-    #[error("the frame of blob {digest} claims {length} bytes: the limit is {BLOB_MAX}")]
+    /// A frame declares a length above [`BLOB_MAX`].
+    #[error("frame of blob {digest} declares {length} bytes, above the limit of {BLOB_MAX}")]
     TooLarge {
         /// The blob.
         digest: Digest,
-        /// The claim.
+        /// The declared length, in bytes.
         length: usize,
     },
-    /// A kind of frame that this version does not know.
-    #[error("the frame of blob {digest} has unknown flags {flags}")]
+    /// A frame type unknown to this version.
+    #[error("frame of blob {digest} has unknown flags {flags}")]
     Flags {
         /// The blob.
         digest: Digest,
         /// The flags.
         flags: u8,
     },
-    /// The payload is not zstd, or unpacks to more than a blob holds.
-    #[error("the frame of blob {digest} does not unpack")]
+    /// The payload is not zstd, or decompresses to more than [`BLOB_MAX`].
+    #[error("failed to decompress the frame of blob {digest}")]
     Compression {
         /// The blob.
         digest: Digest,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// The bytes are not those the frame names.
+    /// The payload does not match the digest.
     #[error(transparent)]
     Blob(#[from] BlobError),
     /// The stream ended before the end frame.
-    #[error("the pack was cut short")]
+    #[error("truncated pack: no end frame")]
     Truncated,
     /// Bytes follow the end frame.
-    #[error("bytes follow the end of the pack")]
+    #[error("trailing bytes after the end of the pack")]
     Trailing,
 }
 
@@ -84,7 +84,7 @@ fn frame(digest: &Digest, flags: u8, payload: &[u8]) -> Bytes {
     frame.freeze()
 }
 
-/// The frame of a blob, compressed where that makes it smaller.
+/// Encodes a blob, compressed if that makes the frame smaller.
 pub fn blob_frame(blob: &Blob) -> Bytes {
     let compressed = zstd::bulk::compress(blob.bytes(), 3).expect("compressing memory into memory cannot fail");
     if compressed.len() < blob.bytes().len() {
@@ -94,17 +94,17 @@ pub fn blob_frame(blob: &Blob) -> Bytes {
     }
 }
 
-/// The frame that says: asked for, not held.
+/// Encodes the answer to a request for a blob that the sender does not have.
 pub fn missing_frame(digest: &Digest) -> Bytes {
     frame(digest, MISSING, &[])
 }
 
-/// The frame that ends a pack.
+/// Encodes the end of a pack.
 pub fn end_frame() -> Bytes {
     frame(&Digest::from_bytes([0; Digest::LEN]), END, &[])
 }
 
-/// Reads a pack that comes in pieces of any size. Holds at most one frame beyond the piece pushed last.
+/// Decodes and verifies a pack that arrives in chunks of any size. Buffers at most one frame beyond the last chunk.
 #[derive(Default)]
 pub struct Decoder {
     buffer: BytesMut,
@@ -112,12 +112,12 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Adds the next piece of the stream.
-    pub fn push(&mut self, piece: &[u8]) {
-        self.buffer.extend_from_slice(piece);
+    /// Adds the next chunk of the stream.
+    pub fn push(&mut self, chunk: &[u8]) {
+        self.buffer.extend_from_slice(chunk);
     }
 
-    /// The next whole frame; `None` until more is pushed, and after the end. An error is final.
+    /// The next complete frame; `None` until more is pushed, and after the end. An error is final.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, PackError> {
         if self.ended {
             return if self.buffer.is_empty() { Ok(None) } else { Err(PackError::Trailing) };
@@ -153,7 +153,7 @@ impl Decoder {
         }
     }
 
-    /// To be called when the stream is over: an error unless the pack was whole.
+    /// Call at the end of the stream: fails unless the pack was complete.
     pub fn finish(&self) -> Result<(), PackError> {
         if self.ended { Ok(()) } else { Err(PackError::Truncated) }
     }
@@ -169,11 +169,11 @@ mod tests {
         Blob::of(Bytes::copy_from_slice(bytes)).unwrap()
     }
 
-    fn decode(pack: &[u8], piece: usize) -> Result<Vec<Frame>, PackError> {
+    fn decode(pack: &[u8], chunk_size: usize) -> Result<Vec<Frame>, PackError> {
         let mut decoder = Decoder::default();
         let mut frames = Vec::new();
-        for piece in pack.chunks(piece) {
-            decoder.push(piece);
+        for chunk in pack.chunks(chunk_size) {
+            decoder.push(chunk);
             while let Some(frame) = decoder.next_frame()? {
                 frames.push(frame);
             }
@@ -186,21 +186,21 @@ mod tests {
     }
 
     #[test]
-    fn a_flipped_bit_anywhere_is_never_a_blob() {
+    fn pack_with_flipped_bit_never_yields_other_blobs() {
         let whole = pack(&[blob_frame(&blob(b"verge verge verge verge verge")), end_frame()]);
-        let honest = decode(&whole, whole.len()).unwrap();
+        let intact = decode(&whole, whole.len()).unwrap();
         for bit in 0..whole.len() * 8 {
             let mut flipped = whole.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
             if let Ok(frames) = decode(&flipped, flipped.len()) {
                 let blobs: Vec<_> = frames.iter().filter(|frame| matches!(frame, Frame::Blob(_))).collect();
-                assert!(blobs.is_empty() || frames == honest, "bit {bit}: {frames:?}");
+                assert!(blobs.is_empty() || frames == intact, "bit {bit}: {frames:?}");
             }
         }
     }
 
     #[test]
-    fn a_pack_cut_anywhere_is_cut_short() {
+    fn pack_truncated_anywhere_is_rejected() {
         let whole = pack(&[blob_frame(&blob(b"verge")), end_frame()]);
         for length in 0..whole.len() {
             assert!(matches!(decode(&whole[..length], 7), Err(PackError::Truncated)), "{length} bytes");
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_sender_makes_is_refused() {
+    fn malformed_frames_are_rejected() {
         let digest = Digest::of(b"");
         let mut huge = frame(&digest, PLAIN, &[]).to_vec();
         huge[Digest::LEN + 1..].copy_from_slice(&u32::MAX.to_le_bytes());
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_is_cut_off() {
+    fn decompression_bomb_is_rejected() {
         let bomb = zstd::bulk::compress(&vec![0; 64 * BLOB_MAX], 3).unwrap();
         assert!(matches!(decode(&frame(&Digest::of(b""), ZSTD, &bomb), 100), Err(PackError::Compression { .. })));
     }
@@ -229,10 +229,10 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
-        fn what_was_packed_comes_out_whatever_the_pieces(
+        fn pack_roundtrips_with_any_chunk_size(
             contents in prop::collection::vec(prop::collection::vec(0_u8..4, 0..200), 0..5),
             missing: [u8; 32],
-            piece in 1_usize..300,
+            chunk_size in 1_usize..300,
         ) {
             let missing = Digest::from_bytes(missing);
             let mut sent: Vec<Frame> = contents.iter().map(|bytes| Frame::Blob(blob(bytes))).collect();
@@ -240,12 +240,12 @@ mod tests {
             let mut bytes = pack(&contents.iter().map(|bytes| blob_frame(&blob(bytes))).collect::<Vec<_>>());
             bytes.extend_from_slice(&missing_frame(&missing));
             bytes.extend_from_slice(&end_frame());
-            prop_assert_eq!(decode(&bytes, piece).unwrap(), sent);
+            prop_assert_eq!(decode(&bytes, chunk_size).unwrap(), sent);
         }
 
         #[test]
-        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..500), piece in 1_usize..100) {
-            let _ = decode(&bytes, piece);
+        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..500), chunk_size in 1_usize..100) {
+            let _ = decode(&bytes, chunk_size);
         }
     }
 }

@@ -7,33 +7,33 @@ use crate::serde_text::serde_as_text;
 
 /// The path of a file within its site: decoded, relative, separated by `/`, without a leading slash: `assets/app-1f2e.js`.
 ///
-/// It has no empty, `.` or `..` segment, no backslash and no control character, so it can neither leave a folder nor split a
-/// header, whatever joins it to something.
+/// It has no empty, `.` or `..` segment, no backslash and no control character, so it can neither escape a folder nor split a
+/// header, whatever it is joined to.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SitePath(Box<str>);
 
-/// Why text is not a path of a file in a site.
+/// Why a text is not a valid path of a file in a site.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
-    /// Nothing there.
-    #[error("a path cannot be empty")]
+    /// It is empty.
+    #[error("the path must not be empty")]
     Empty,
-    /// Longer than any server or file system is asked to take.
+    /// It is longer than [`SitePath::MAX`].
     #[error("the path `{0}…` is longer than {max} bytes", max = SitePath::MAX)]
     TooLong(String),
-    /// A segment that is empty (also: a leading, trailing or doubled slash).
+    /// It has an empty segment: a leading, trailing or double slash.
     #[error("the path `{0}` has an empty segment")]
     EmptySegment(String),
-    /// A segment that would lead elsewhere.
+    /// It has a `.` or `..` segment.
     #[error("the path `{0}` has a `.` or `..` segment")]
     DotSegment(String),
-    /// A backslash, NUL or other control character.
+    /// It contains a backslash, NUL or other control character.
     #[error("the path {path:?} contains {character:?}", path = .0, character = .1)]
     Character(String, char),
 }
 
 impl SitePath {
-    /// The most bytes a path may have.
+    /// Maximum length, in bytes.
     pub const MAX: usize = 1024;
 
     /// The text.
@@ -83,7 +83,7 @@ impl fmt::Debug for SitePath {
     }
 }
 
-/// Looked up by `&str` in maps; ordered and hashed as its text.
+/// Allows look-ups in maps by `&str`: order and hash are those of the text.
 impl std::borrow::Borrow<str> for SitePath {
     fn borrow(&self) -> &str {
         &self.0
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_could_lead_elsewhere_is_refused() {
+    fn path_that_could_escape_is_rejected() {
         let error = |path: &str| path.parse::<SitePath>().unwrap_err();
         assert_eq!(error(""), PathError::Empty);
         for path in ["/a", "a/", "a//b", "/"] {
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn ordinary_paths_are_kept_as_they_are() {
+    fn ordinary_path_is_unchanged() {
         for path in ["index.html", "a/b c/ü.js", ".well-known/x", "...", "a+b%20", "~x"] {
             assert_eq!(path.parse::<SitePath>().unwrap().as_str(), path);
         }
@@ -124,7 +124,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_accepted_path_leaves_its_folder(path in "[./\\\\a\u{0}]{0,12}") {
+        fn accepted_path_stays_within_folder(path in "[./\\\\a\u{0}]{0,12}") {
             if let Ok(path) = path.parse::<SitePath>() {
                 let joined = std::path::Path::new("site").join(path.as_str());
                 prop_assert!(joined.components().skip(1).all(|part| matches!(part, std::path::Component::Normal(_))));

@@ -1,4 +1,4 @@
-//! Where the origin's state is, and how far somebody has followed it.
+//! Sequence numbers, generations, and positions in the origin's state.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::serde_text::serde_as_text;
 
-/// The number of a write to the origin's state: gap-free, in commit order. The *epoch* of a channel is the `Seq` of the write
+/// The sequence number of a write to the origin's state: gap-free, in commit order. The *epoch* of a channel is the `Seq` of the write
 /// that last moved it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -19,7 +19,8 @@ impl fmt::Display for Seq {
     }
 }
 
-/// Raised when an origin is restored from a backup: numbers of an older generation may name other writes.
+/// The history that sequence numbers belong to. Raised when an origin is restored from a backup, because the numbers of an older
+/// generation may denote other writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Generation(pub u64);
@@ -30,26 +31,26 @@ impl fmt::Display for Generation {
     }
 }
 
-/// A place in the feed: every write up to and including `seq` of `generation`. Its text is `generation-seq`, as in `1-42`,
-/// which is also the event id of the feed.
+/// A position in the change feed: every write up to and including `seq` of `generation`. Its text form is `generation-seq`, as in
+/// `1-42`, which is also the event id of the feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Position {
-    /// Compared first.
+    /// The history. Compared first.
     pub generation: Generation,
-    /// The last write seen.
+    /// The last write included.
     pub seq: Seq,
 }
 
 impl Position {
-    /// Whether whoever is here has seen the write `at`: of another history nothing is known.
+    /// Whether the write `at` is included; never true for another generation.
     pub fn includes(self, at: Self) -> bool {
         self.generation == at.generation && self.seq >= at.seq
     }
 }
 
-/// Text that is not a position.
+/// The text is not a position.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a position in the feed: expected generation-sequence, such as 1-42")]
+#[error("invalid feed position `{0}`: expected generation-sequence, such as 1-42")]
 pub struct PositionError(String);
 
 impl FromStr for Position {
@@ -78,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_later_generation_is_later_whatever_the_number() {
+    fn position_of_later_generation_compares_greater() {
         let at = |text: &str| text.parse::<Position>().unwrap();
         assert!(at("2-1") > at("1-900"));
         assert!(at("1-2") > at("1-1"));

@@ -1,17 +1,17 @@
-//! Numbers of releases.
+//! Release numbers.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::serde_text::serde_as_text;
 
-/// The number of a release within its site, from 1, only growing. Its text is `v42`.
+/// The number of a release within its site, from 1 and strictly increasing. Its text form is `v42`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReleaseNumber(pub u64);
 
-/// Text that is not a release.
+/// The text is not a release number.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a release: expected `v` and a number, such as v42")]
+#[error("invalid release `{0}`: expected `v` and a number, such as v42")]
 pub struct ReleaseNumberError(String);
 
 impl FromStr for ReleaseNumber {
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_text_for_each_number() {
+    fn release_number_has_one_text_form() {
         assert_eq!("v42".parse(), Ok(ReleaseNumber(42)));
         assert_eq!(ReleaseNumber(42).to_string(), "v42");
         for bad in ["", "v", "42", "v0", "v042", "v+1", "v-1", "v1x", "V1"] {

@@ -1,48 +1,48 @@
-//! What an edge tells the origin: the only arrow back. Soft state, said again on every change and every few seconds.
+//! An edge's report to the origin, the only data that flows back. Soft state, sent on every change and every few seconds.
 
 use serde::{Deserialize, Serialize};
 
 use crate::name::{ChannelName, SiteName};
 use crate::position::{Position, Seq};
 
-/// How often an edge reports when nothing changed, in seconds.
+/// Interval of reports when nothing changes, in seconds.
 pub const REPORT_SECONDS: u64 = 5;
 
-/// An edge not heard for this many seconds is not live.
+/// An edge is live for this many seconds after its last report.
 pub const LIVE_SECONDS: u64 = 15;
 
-/// `POST /v1/edges/report`, by an edge with its own token; the token says which edge it is.
+/// Body of `POST /v1/edges/report`; the token identifies the edge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EdgeReport {
-    /// Where readers reach this very edge, e.g. `http://203.0.113.7`.
+    /// The URL of this particular edge, e.g. `http://203.0.113.7`.
     pub url: Option<String>,
-    /// Every row up to here is applied, or named in `lagging`.
+    /// Every row up to this position is applied, or listed in `lagging`.
     pub applied: Position,
-    /// Channels whose last row is not applied yet.
+    /// Channels whose latest row is not applied yet.
     #[serde(default)]
     pub lagging: Vec<Lag>,
-    /// It is about to end: nobody need wait for it any more.
+    /// It is shutting down: rollouts do not wait for it.
     #[serde(default)]
     pub draining: bool,
     /// The edge's version of Verge.
     pub version: String,
 }
 
-/// A channel that an edge serves an older release of, or none.
+/// A channel of which an edge serves an older release, or none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lag {
     /// The site.
     pub site: SiteName,
     /// Its channel.
     pub channel: ChannelName,
-    /// The row that is not applied.
+    /// The write that is not applied.
     pub seq: Seq,
-    /// Why, for a person to read.
+    /// The reason, as text for people.
     pub reason: String,
 }
 
 impl EdgeReport {
-    /// Whether the edge serves what the row `seq` of a channel says, or something newer.
+    /// Whether the edge serves the channel as of the write `at`, or newer.
     pub fn confirms(&self, at: Position, site: &SiteName, channel: &ChannelName) -> bool {
         self.applied.includes(at) && !self.lagging.iter().any(|lag| lag.site == *site && lag.channel == *channel)
     }

@@ -1,6 +1,6 @@
-//! Types whose wire form is their text: one door in (`FromStr`), one out (`Display`).
+//! Serde for types that are serialized as their text form.
 
-/// Implements serde for a type through its `FromStr` and `Display`, so that no second way to make one exists.
+/// Implements serde for a type through its `FromStr` and `Display`, so that there is exactly one parser and one printer.
 macro_rules! serde_as_text {
     ($type:ty) => {
         impl serde::Serialize for $type {

@@ -17,19 +17,19 @@ use crate::position::Seq;
 use crate::release::ReleaseNumber;
 use crate::timestamp::Timestamp;
 
-/// A row as it travels and as edges keep it. Keys and values from a newer origin pass through unread, so that an edge that
-/// is upgraded later finds them whole.
+/// A row as sent by the feed and as stored by subscribers. Keys and values of a newer origin are kept unparsed, so that a subscriber
+/// that is upgraded later can read them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
-    /// The text of the [`Key`].
+    /// The text form of the [`Key`].
     pub key: String,
-    /// The write that put it there.
+    /// The write that set it.
     pub seq: Seq,
     /// The value; `None` is a tombstone.
     pub value: Option<Json>,
 }
 
-/// What a row is about.
+/// The key of a row.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Key {
     /// `channel/<site>/<channel>`, whose value is a [`ChannelState`].
@@ -42,9 +42,9 @@ pub enum Key {
     Domain(DomainName),
 }
 
-/// The text of a key that this version does not know: to be skipped and reported.
+/// A key unknown to this version: skipped and counted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a key known here")]
+#[error("unknown key `{0}`")]
 pub struct UnknownKey(String);
 
 impl FromStr for Key {
@@ -74,68 +74,68 @@ impl fmt::Display for Key {
     }
 }
 
-/// Where a channel points.
+/// Value of the key `channel/<site>/<channel>`: the release that a channel points at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChannelState {
-    /// The write that last moved the channel. An edge refuses a lower one than it has applied.
+    /// The write that last moved the channel. Edges refuse an epoch lower than the one they applied.
     pub epoch: Seq,
     /// The release it points at.
     pub release: ReleaseNumber,
     /// That release's manifest.
     pub manifest: Digest,
-    /// Manifests whose fingerprinted files are still served where the release has no file of its own, nearest first: for tabs
-    /// that were opened before the switch.
+    /// Manifests whose fingerprinted files are served at paths where the release has no file, the most recent first: for tabs opened
+    /// before the switch.
     #[serde(default)]
     pub inherits: Vec<Inherited>,
 }
 
-/// A manifest that lives on in the channel's later releases.
+/// A manifest of an earlier release of the channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inherited {
     /// The manifest.
     pub manifest: Digest,
-    /// From when on it no longer counts.
+    /// When it stops being inherited.
     pub until: Timestamp,
 }
 
 impl ChannelState {
-    /// Every manifest it needs, its own first.
+    /// All manifests needed to serve the channel, the release's own first.
     pub fn manifests(&self) -> impl Iterator<Item = Digest> + '_ {
         std::iter::once(self.manifest).chain(self.inherits.iter().map(|inherited| inherited.manifest))
     }
 }
 
-/// A row, read. The value is `None` when what it is about is gone.
+/// A parsed row. The value is `None` for a tombstone.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Entry {
-    /// A channel and where it points.
+    /// A channel.
     Channel(HostLabel, Option<ChannelState>),
-    /// An edge and how readers are sent to it.
+    /// An edge's configuration.
     Edge(EdgeName, Option<EdgeState>),
-    /// A site and what goes for all its channels.
+    /// A site's settings, for all its channels.
     Site(SiteName, Option<SiteState>),
-    /// A proven domain and what it shows.
+    /// A proven domain.
     Domain(DomainName, Option<DomainState>),
 }
 
-/// Why a row cannot be read.
+/// Why a row cannot be parsed.
 #[derive(Debug, thiserror::Error)]
 pub enum RowError {
-    /// Its key is of a kind this version does not know.
+    /// Its key is unknown to this version.
     #[error(transparent)]
     UnknownKey(#[from] UnknownKey),
-    /// Its value does not have the shape that the key asks for.
-    #[error("the value of `{key}` cannot be read")]
+    /// Its value is not valid for the key.
+    #[error("invalid value of `{key}`")]
     Value {
         /// The key.
         key: String,
-        /// Why.
+        /// The cause.
         source: serde_json::Error,
     },
 }
 
 impl Row {
-    /// Reads the row.
+    /// Parses the row.
     pub fn entry(&self) -> Result<Entry, RowError> {
         Ok(match self.key.parse()? {
             Key::Channel(site, channel) => Entry::Channel(HostLabel { site, channel }, self.read()?),
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_has_one_text() {
+    fn key_has_one_text_form() {
         for text in ["channel/demo/pr-12", "edge/fra-1", "site/demo", "domain/www.example.com"] {
             assert_eq!(text.parse::<Key>().unwrap().to_string(), text);
         }
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_read_by_their_key() {
+    fn row_is_parsed_according_to_its_key() {
         let value = serde_json::json!({
             "epoch": 7, "release": "v2", "manifest": Digest::of(b"m"), "a field from the future": true,
         });

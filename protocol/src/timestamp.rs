@@ -1,4 +1,4 @@
-//! Points in time on the wire.
+//! Wall-clock time on the wire.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(pub u64);
 
 impl Timestamp {
-    /// This much later; the end of time if that is past it.
+    /// The time `duration` later, saturating.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
     }
 
-    /// How long ago it was at `now`; zero if it lies ahead.
+    /// Time elapsed until `now`; zero if it lies in the future.
     pub fn age(self, now: Self) -> Duration {
         Duration::from_millis(now.0.saturating_sub(self.0))
     }

@@ -1,6 +1,6 @@
-//! A JSON object whose keys must differ.
+//! Deserializes a JSON object and rejects duplicate keys.
 //!
-//! serde's own maps keep the last of two equal keys in silence; a build that names a path twice must be refused instead.
+//! serde's own maps silently keep the last of two equal keys; a build with a duplicate path must be rejected instead.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,14 +24,14 @@ where
         type Value = BTreeMap<K, V>;
 
         fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            formatter.write_str("an object whose keys differ")
+            formatter.write_str("an object without duplicate keys")
         }
 
         fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
             let mut map = BTreeMap::new();
             while let Some(key) = access.next_key::<K>()? {
                 if map.contains_key(&key) {
-                    return Err(A::Error::custom(format_args!("`{key}` is named twice")));
+                    return Err(A::Error::custom(format_args!("duplicate key `{key}`")));
                 }
                 let value = access.next_value()?;
                 map.insert(key, value);

@@ -1,8 +1,7 @@
 //! Pushes over bad lines.
 
-use std::time::Duration;
-
-use verge_tests::{Line, Proxy, World};
+use verge_test_kit::{Link, Proxy};
+use verge_tests::World;
 
 /// Twenty megabytes that nothing compresses, through a line that cuts each connection after three.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -20,9 +19,8 @@ async fn a_push_goes_on_after_every_cut() {
         .collect();
         std::fs::write(folder.path().join(format!("{number}.bin")), bytes).unwrap();
     }
-    let line = Line { delay: Duration::ZERO, cut_after: 3 << 20 };
-    let proxy = Proxy::start(world.origin_address(), line).await;
-    let client = world.client_through(proxy.address());
+    let proxy = Proxy::start(world.origin_address(), Link::good().cut_after(|_| 3 << 20)).await;
+    let client = world.client_through(proxy.addr());
     let pushed = world.push_folder(&client, "demo", folder.path()).await.unwrap();
     assert!(proxy.cuts() > 0, "the line was cut");
     assert_eq!(pushed.files, 21);

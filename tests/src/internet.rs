@@ -27,13 +27,13 @@ use hickory_proto::rr::RecordType;
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
+use verge_test_kit::until;
 
 use self::edge::EdgeSeat;
 use self::node::NodeSeat;
 use self::origin::OriginSeat;
 use self::resolver::Upstream;
 use crate::hosts::{self, Host, Program, Router};
-use crate::until::until;
 
 pub use self::plan::{Places, Plan};
 pub use self::reader::{Read, Readers};

@@ -6,11 +6,7 @@ pub mod hosts;
 #[cfg(target_os = "linux")]
 pub mod internet;
 mod measured;
-mod proxy;
-mod until;
 mod world;
 
 pub use measured::{measured, skipped};
-pub use proxy::{Line, Proxy};
-pub use until::until;
 pub use world::{Answer, World};

@@ -1,7 +1,7 @@
 //! An origin and its edges in this process, and a person who pushes and reads.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Debug;
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,8 +22,7 @@ use verge_edge::Edge;
 use verge_origin::Origin;
 use verge_protocol::api::Provenance;
 use verge_protocol::{ChannelName, EdgeName, SiteName, Timestamp};
-
-use crate::until::{STUCK, until};
+use verge_test_kit::{STUCK, until};
 
 /// A cluster. To be ended by [`World::stop`], which fails if a task was left behind.
 pub struct World {
@@ -194,7 +193,7 @@ impl World {
     }
 
     /// Waits for a condition; fails if it takes for ever.
-    pub async fn until(&self, what: impl Debug, condition: impl AsyncFn() -> bool) {
+    pub async fn until(&self, what: impl Display, condition: impl AsyncFnMut() -> bool) {
         until(what, condition).await;
     }
 

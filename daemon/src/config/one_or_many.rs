@@ -1,4 +1,4 @@
-//! Settings that are mostly one text, and sometimes several.
+//! Settings that take one value or a list.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -7,7 +7,7 @@ use serde::de::value::StrDeserializer;
 use serde::de::{Error, IntoDeserializer as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// `"one"`, or `["one", "another"]`. Never none.
+/// `"one"`, or `["one", "another"]`. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OneOrMany<T>(Vec<T>);
 
@@ -25,7 +25,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
             type Value = Vec<T>;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a text in quotes, or a list of them")
+                formatter.write_str("a string or a list of strings")
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Vec<T>, E> {
@@ -39,7 +39,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
                     values.push(value);
                 }
                 if values.is_empty() {
-                    Err(A::Error::custom("the list is empty: name at least one"))
+                    Err(A::Error::custom("the list is empty: expected at least one value"))
                 } else {
                     Ok(values)
                 }
@@ -67,16 +67,16 @@ mod tests {
     }
 
     #[test]
-    fn one_is_a_text_and_several_are_a_list() {
+    fn string_and_list_are_accepted() {
         assert_eq!(listening(r#""[::]:80""#).unwrap(), ["[::]:80"]);
         assert_eq!(listening(r#"["192.0.2.1:80", "[2001:db8::1]:80"]"#).unwrap(), ["192.0.2.1:80", "[2001:db8::1]:80"]);
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_its_line() {
+    fn invalid_value_is_reported_with_line() {
         for (text, wrong) in [
-            ("[]", "the list is empty: name at least one"),
-            ("80", "expected a text in quotes, or a list of them"),
+            ("[]", "the list is empty: expected at least one value"),
+            ("80", "expected a string or a list of strings"),
             (r#""localhost""#, "invalid socket address syntax"),
             (r#"["192.0.2.1:80", "localhost"]"#, "invalid socket address syntax"),
         ] {

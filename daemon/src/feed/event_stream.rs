@@ -1,4 +1,4 @@
-//! The change feed, read from the wire.
+//! One connection of the change feed, as a stream of events.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use verge_protocol::feed::{FeedEvent, HEARTBEAT_SECONDS};
 
 use crate::origins::{OriginError, OriginUrl, Origins};
 
-/// A feed that says nothing for this long is dead.
-const SILENCE: Duration = Duration::from_secs(3 * HEARTBEAT_SECONDS);
+/// A feed without any event for this long is dead.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(3 * HEARTBEAT_SECONDS);
 
 /// An open feed.
 pub(super) struct EventStream {
     origin: String,
-    place: usize,
+    index: usize,
     events: Pin<Box<dyn Stream<Item = Result<Sse, sse_stream::Error>> + Send>>,
 }
 
@@ -28,49 +28,50 @@ pub(super) enum EventStreamError {
     /// The origin closed it.
     #[error("the origin closed the feed")]
     Closed,
-    /// Nothing came for too long.
-    #[error("the feed was silent for {} s", SILENCE.as_secs())]
-    Silent,
-    /// The connection broke, or what came is no event stream.
-    #[error("the feed broke")]
+    /// No event was received in time.
+    #[error("no event was received for {} s", SILENCE_TIMEOUT.as_secs())]
+    TimedOut,
+    /// The connection broke, or the body is not an event stream.
+    #[error("failed to read the event stream")]
     Broken(#[from] sse_stream::Error),
-    /// An event's data is not of its shape.
-    #[error("an event of the feed cannot be read")]
+    /// The data of an event is invalid.
+    #[error("failed to parse an event of the feed")]
     Malformed(#[from] serde_json::Error),
 }
 
 impl EventStream {
-    /// Opens the feed after `since`, at the first origin that opens it, from the one at `start` on, and around.
+    /// Subscribes from `since` at the first origin that accepts, starting with the one at index `start` and wrapping around.
     pub(super) async fn open(origins: &Origins, since: Option<Position>, start: usize) -> Result<Self, OriginError> {
-        let attempt = |place, origin| {
-            let request = question(origins, origin, since);
-            async move { Ok(Self::new(origin.to_string(), place, origins.send(request).await?)) }.boxed()
+        let attempt = |index, origin| {
+            let request = request(origins, origin, since);
+            async move { Ok(Self::new(origin.to_string(), index, origins.send(request).await?)) }.boxed()
         };
         origins.first_from(start, attempt).await
     }
 
-    fn new(origin: String, place: usize, response: Response) -> Self {
+    fn new(origin: String, index: usize, response: Response) -> Self {
         let bytes = response.bytes_stream().map_ok(Bytes::from).map_err(reqwest::Error::without_url);
-        Self { origin, place, events: SseByteStream::new(bytes).boxed() }
+        Self { origin, index, events: SseByteStream::new(bytes).boxed() }
     }
 
-    /// Whose it is.
+    /// The origin's URL.
     pub(super) fn origin(&self) -> &str {
         &self.origin
     }
 
-    /// The place of that origin among those that are configured.
-    pub(super) fn place(&self) -> usize {
-        self.place
+    /// The index of that origin in the configured list.
+    pub(super) fn index(&self) -> usize {
+        self.index
     }
 
-    /// The next event. Events of kinds that this version does not know are passed over, but count as life.
+    /// The next event. Event types unknown to this version are skipped, but count as a sign of life.
     ///
-    /// Cancel-safe: an event is either returned or still to come.
+    /// Cancel-safe: no event is lost.
     pub(super) async fn next(&mut self) -> Result<FeedEvent, EventStreamError> {
         loop {
-            let event =
-                tokio::time::timeout(SILENCE, self.events.next()).await.map_err(|_| EventStreamError::Silent)?;
+            let event = tokio::time::timeout(SILENCE_TIMEOUT, self.events.next())
+                .await
+                .map_err(|_| EventStreamError::TimedOut)?;
             let event = event.ok_or(EventStreamError::Closed)??;
             let (name, data) = (event.event.unwrap_or_default(), event.data.unwrap_or_default());
             if let Some(event) = FeedEvent::from_parts(&name, &data)? {
@@ -80,7 +81,7 @@ impl EventStream {
     }
 }
 
-fn question(origins: &Origins, origin: &OriginUrl, since: Option<Position>) -> RequestBuilder {
+fn request(origins: &Origins, origin: &OriginUrl, since: Option<Position>) -> RequestBuilder {
     let request = origins.get(origin, "v1/changes");
     match since {
         Some(since) => request.query(&[("since", since)]),
@@ -96,12 +97,12 @@ mod tests {
     use crate::secret::Secret;
 
     #[test]
-    fn a_feed_goes_on_from_a_position_or_starts_at_the_beginning() {
+    fn request_has_position_to_resume_from() {
         let urls = vec!["http://127.0.0.1:7400".parse().unwrap()];
         let origins = Origins::new(urls, Secret::new("vrg_x"), "test", Counter::default()).unwrap();
         let url = |since: Option<&str>| {
             let since = since.map(|since| since.parse().unwrap());
-            question(&origins, &origins.urls()[0], since).build().unwrap().url().to_string()
+            request(&origins, &origins.urls()[0], since).build().unwrap().url().to_string()
         };
         assert_eq!(url(None), "http://127.0.0.1:7400/v1/changes");
         assert_eq!(url(Some("1-42")), "http://127.0.0.1:7400/v1/changes?since=1-42");

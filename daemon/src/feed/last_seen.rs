@@ -15,18 +15,18 @@ pub struct LastSeen {
 }
 
 impl LastSeen {
-    /// Not seen yet.
+    /// No origin was seen yet.
     pub fn never() -> Self {
         Self { start: Instant::now(), last: Arc::default() }
     }
 
-    /// Seen just now.
+    /// Records that an origin was seen now.
     pub fn record(&self) {
         let millis = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
         self.last.store(millis + 1, Ordering::Relaxed);
     }
 
-    /// How long ago; `None` if never.
+    /// Time since the last record; `None` if there is none.
     pub fn elapsed(&self) -> Option<Duration> {
         let last = Duration::from_millis(self.last.load(Ordering::Relaxed).checked_sub(1)?);
         Some(self.start.elapsed().saturating_sub(last))
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn time_since_the_last_word() {
+    async fn elapsed_is_time_since_last_record() {
         let last_seen = LastSeen::never();
         assert_eq!(last_seen.elapsed(), None);
         last_seen.record();

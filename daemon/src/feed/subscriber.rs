@@ -12,46 +12,46 @@ use crate::backoff::Backoff;
 use crate::error_chain;
 use crate::origins::Origins;
 
-/// Keeps a feed open and tells what changes.
+/// Keeps a feed open and sends what changes.
 pub struct Subscriber {
-    /// Whose feed.
+    /// The origins, in order of preference.
     pub origins: Origins,
-    /// Up to where everything is known already; `None`: start with a snapshot.
+    /// The position to resume from; `None`: start with a snapshot.
     pub position: Option<Position>,
-    /// Told of every event.
+    /// Updated at every event.
     pub last_seen: LastSeen,
-    /// Told each time a feed is open.
+    /// Notified each time a feed was opened.
     pub reconnected: Option<Arc<Notify>>,
-    /// Where changes go, each once, in order. A slow taker makes the origin wait.
+    /// Receives each change once, in order. A slow receiver slows the origin down (back-pressure).
     pub changes: mpsc::Sender<Change>,
 }
 
-/// What a feed was good for, when it has ended.
+/// The result of a feed that ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// Changes came of it.
+    /// It delivered changes.
     Useful,
-    /// Nothing came of it but that its history is another.
+    /// It delivered only the fact that the origin has another history.
     Reset,
-    /// Nothing came of it.
+    /// It delivered nothing.
     Useless,
 }
 
 impl End {
-    /// Which origin to try first the next time, after a feed of the one at `place`, which was `resumed` or read from its
-    /// beginning. An origin that opens its feed and says nothing of use must not keep anybody from the others; but one whose
-    /// history has changed is asked for all of it before that counts as nothing.
-    fn start_next(self, place: usize, resumed: bool) -> usize {
+    /// The index of the origin to try first next time, after a feed of the origin at `index`, which was `resumed` or read from the
+    /// beginning. An origin that accepts subscriptions but delivers nothing must not keep the daemon from the others; one with
+    /// another history is asked once for its snapshot before it counts as such.
+    fn next_origin(self, index: usize, resumed: bool) -> usize {
         match self {
             Self::Useful => 0,
-            Self::Reset if resumed => place,
-            Self::Reset | Self::Useless => place + 1,
+            Self::Reset if resumed => index,
+            Self::Reset | Self::Useless => index + 1,
         }
     }
 }
 
 impl Subscriber {
-    /// Opens a feed, reads it to its end, and opens the next. Ends only when nobody takes its changes any more.
+    /// Opens a feed, reads it to its end, and opens the next. Ends when the receiver of changes is dropped.
     pub async fn run(self) {
         let mut cursor = Cursor::new(self.position);
         let mut backoff = Backoff::default();
@@ -61,15 +61,17 @@ impl Subscriber {
             let resumed = since.is_some();
             match EventStream::open(&self.origins, since, start).await {
                 Ok(feed) => {
-                    let since = since.map_or_else(|| "the beginning".to_owned(), |position| position.to_string());
-                    tracing::info!(origin = feed.origin(), since, "following");
+                    let since = since.map_or_else(|| "snapshot".to_owned(), |position| position.to_string());
+                    tracing::info!(origin = feed.origin(), since, "subscribed to the change feed");
                     if let Some(reconnected) = &self.reconnected {
                         reconnected.notify_one();
                     }
-                    let place = feed.place();
-                    start = self.read(feed, &mut cursor, &mut backoff).await.start_next(place, resumed);
+                    let index = feed.index();
+                    start = self.read(feed, &mut cursor, &mut backoff).await.next_origin(index, resumed);
                 }
-                Err(error) => tracing::warn!(error = %error_chain(&error), "no origin opens its feed: trying again"),
+                Err(error) => {
+                    tracing::warn!(error = %error_chain(&error), "failed to subscribe at any origin: retrying");
+                }
             }
             backoff.wait().await;
         }
@@ -81,15 +83,15 @@ impl Subscriber {
             let event = match feed.next().await {
                 Ok(event) => event,
                 Err(error) => {
-                    tracing::warn!(origin = feed.origin(), error = %error_chain(&error), "the feed ended: opening one again");
+                    tracing::warn!(origin = feed.origin(), error = %error_chain(&error), "the change feed ended: reconnecting");
                     return if useful { End::Useful } else { End::Useless };
                 }
             };
             self.last_seen.record();
-            match cursor.hear(event) {
+            match cursor.advance(event) {
                 Step::Wait => {}
                 Step::Apply(change) => {
-                    // Only what can be used makes a feed good: one that always resets must not be opened in a tight loop.
+                    // Only a delivered change resets the back-off: a feed that always resets must not be opened in a tight loop.
                     backoff.reset();
                     useful = true;
                     if self.changes.send(change).await.is_err() {
@@ -97,7 +99,7 @@ impl Subscriber {
                     }
                 }
                 Step::Reopen => {
-                    tracing::warn!(origin = feed.origin(), "the origin's history is another: taking the whole table");
+                    tracing::warn!(origin = feed.origin(), "the origin has another history: requesting a snapshot");
                     return if useful { End::Useful } else { End::Reset };
                 }
             }
@@ -110,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_origin_without_use_is_left_and_one_with_another_history_is_heard() {
+    fn next_origin_skips_useless_one_and_retries_reset_once() {
         for (end, resumed, start) in [
             (End::Useful, true, 0),
             (End::Useful, false, 0),
@@ -119,7 +121,7 @@ mod tests {
             (End::Useless, true, 2),
             (End::Useless, false, 2),
         ] {
-            assert_eq!(end.start_next(1, resumed), start, "{end:?} {resumed}");
+            assert_eq!(end.next_origin(1, resumed), start, "{end:?} {resumed}");
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Whom to follow, and how to prove it, as written in a configuration file.
+//! The settings of origins and token, common to all configuration files of daemons that connect to origins.
 
 use std::path::Path;
 
 use super::{OriginUrl, OriginUrlError};
 use crate::secret::{Secret, SecretError};
 
-/// The settings of the same names.
+/// The settings `origins`, `insecure`, `token` and `token_file`.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "the samples of configuration explain every setting")]
 pub struct OriginSettings<'a> {
@@ -15,28 +15,28 @@ pub struct OriginSettings<'a> {
     pub token_file: Option<&'a Path>,
 }
 
-/// Why they are wrong.
+/// Why they are invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum OriginSettingsError {
-    /// Nobody to follow.
-    #[error("`origins` is empty: name at least one")]
+    /// No origin is configured.
+    #[error("`origins` is empty: expected at least one URL")]
     NoOrigin,
-    /// One of the origins.
-    #[error("in `origins`")]
+    /// An origin's URL is invalid.
+    #[error(transparent)]
     Origin(#[from] OriginUrlError),
-    /// No token, or two.
+    /// No token is configured, or two.
     #[error(transparent)]
     Token(#[from] SecretError),
-    /// The token is nothing.
+    /// The token is empty.
     #[error("the token is empty")]
     EmptyToken,
-    /// The token cannot go into a header.
-    #[error("the token contains characters that no token has")]
+    /// The token cannot be sent in a header.
+    #[error("malformed token: expected printable ASCII characters without spaces")]
     TokenCharacters,
 }
 
 impl OriginSettings<'_> {
-    /// The origins, at least one, and the token. Reads the file of the token, if that is where it is.
+    /// Validates them; returns at least one origin, and the token. Reads `token_file` if set.
     pub fn check(self) -> Result<(Vec<OriginUrl>, Secret), OriginSettingsError> {
         if self.origins.is_empty() {
             return Err(OriginSettingsError::NoOrigin);
@@ -71,19 +71,19 @@ mod tests {
     }
 
     #[test]
-    fn origins_and_a_token_are_needed() {
+    fn origins_and_token_are_required() {
         let both = ["https://one.example", "https://two.example"];
         assert_eq!(check(&both, false, Some("vrg_x"), None), Ok(2));
         assert_eq!(check(&["http://192.0.2.1"], true, Some("vrg_x"), None), Ok(1));
         for (origins, token, file, wrong) in [
             (&[][..], Some("vrg_x"), None, "`origins` is empty"),
-            (&["http://192.0.2.1"], Some("vrg_x"), None, "in `origins`"),
-            (&["moon"], Some("vrg_x"), None, "in `origins`"),
-            (&both, None, None, "neither `token` nor `token_file` is set"),
+            (&["http://192.0.2.1"], Some("vrg_x"), None, "insecure origin URL `http://192.0.2.1`"),
+            (&["moon"], Some("vrg_x"), None, "invalid origin URL `moon`"),
+            (&both, None, None, "`token` or `token_file` must be set"),
             (&both, Some("vrg_x"), Some(Path::new("x")), "both set"),
-            (&both, None, Some(Path::new("/nowhere/token")), "cannot read /nowhere/token"),
+            (&both, None, Some(Path::new("/nowhere/token")), "failed to read `token_file` /nowhere/token"),
             (&both, Some(""), None, "the token is empty"),
-            (&both, Some("vrg x"), None, "the token contains characters"),
+            (&both, Some("vrg x"), None, "malformed token"),
         ] {
             let error = check(origins, false, token, file).unwrap_err();
             assert!(error.contains(wrong), "{error}");

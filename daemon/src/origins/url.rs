@@ -1,4 +1,4 @@
-//! Where an origin is.
+//! The base URL of an origin.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,25 +6,27 @@ use std::str::FromStr;
 
 use reqwest::Url;
 
-/// The base URL of an origin: `https`, or `http` to this very machine, because the token travels with every request.
+/// The base URL of an origin: `https`, or `http` to loopback only, because every request carries the token.
 #[derive(Clone, PartialEq, Eq)]
 pub struct OriginUrl(Url);
 
-/// Why text is not the base URL of an origin.
+/// Why a text is not a valid origin URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OriginUrlError {
-    /// Not a URL of a web server.
-    #[error("`{0}` is not the URL of an origin: expected https://host or http://127.0.0.1:port")]
-    NotAnOrigin(String),
-    /// The token would be sent in the clear.
-    #[error("`{0}` would send the token in the clear: use https, or set `insecure = true` if the network is your own")]
+    /// It is not a base URL of a web server.
+    #[error("invalid origin URL `{0}`: expected https://host[:port], or http://127.0.0.1:port for this machine")]
+    Invalid(String),
+    /// The token would be sent unencrypted.
+    #[error(
+        "insecure origin URL `{0}`: the token would be sent unencrypted; use https, or set `insecure = true` on a trusted network"
+    )]
     Insecure(String),
 }
 
 impl OriginUrl {
-    /// Takes plain `http` to any host: for networks that are private by other means.
+    /// Parses a URL and also accepts plain `http` to any host, for trusted networks.
     pub fn insecure(text: &str) -> Result<Self, OriginUrlError> {
-        let error = || OriginUrlError::NotAnOrigin(text.to_owned());
+        let error = || OriginUrlError::Invalid(text.to_owned());
         let url = Url::parse(text).map_err(|_| error())?;
         let plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() || url.path() != "/" || !plain {
@@ -33,8 +35,8 @@ impl OriginUrl {
         Ok(Self(url))
     }
 
-    /// The URL of one of its routes; `path` starts without a slash.
-    pub(super) fn route(&self, path: &str) -> Url {
+    /// The URL of a path below the origin; `path` has no leading slash.
+    pub(super) fn join(&self, path: &str) -> Url {
         let mut url = self.0.clone();
         url.set_path(path);
         url
@@ -73,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_sent_in_the_clear_only_to_this_machine() {
+    fn plain_http_is_accepted_for_loopback_only() {
         for good in ["https://origin.example", "http://127.0.0.1:7400", "http://localhost:1/", "http://[::1]:7400"] {
             assert!(good.parse::<OriginUrl>().is_ok(), "{good}");
         }
@@ -84,16 +86,16 @@ mod tests {
     }
 
     #[test]
-    fn only_a_bare_base_is_an_origin() {
+    fn url_with_path_query_or_credentials_is_rejected() {
         for bad in ["", "origin.example", "ftp://x", "https://x/path", "https://x?q", "https://me@x", "unix:/x"] {
-            assert!(matches!(bad.parse::<OriginUrl>(), Err(OriginUrlError::NotAnOrigin(_))), "{bad}");
+            assert!(matches!(bad.parse::<OriginUrl>(), Err(OriginUrlError::Invalid(_))), "{bad}");
         }
     }
 
     #[test]
-    fn routes_hang_below_it() {
+    fn join_appends_path() {
         let origin: OriginUrl = "http://127.0.0.1:7400".parse().unwrap();
-        assert_eq!(origin.route("v1/blobs").as_str(), "http://127.0.0.1:7400/v1/blobs");
+        assert_eq!(origin.join("v1/blobs").as_str(), "http://127.0.0.1:7400/v1/blobs");
         assert_eq!(origin.to_string(), "http://127.0.0.1:7400");
     }
 }

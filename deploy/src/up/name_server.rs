@@ -45,7 +45,7 @@ pub(super) async fn start(plan: &Plan, origin: OriginUrl, token: Secret) -> Resu
     let places = networks.map(|(network, city)| (network.parse().expect("a network is a network"), city.place()));
     let config = Config {
         listen: vec![plan.ports.dns()],
-        private_listen: Listen::At(plan.ports.dns_private()),
+        private_listen: Listen::Bind(plan.ports.dns_private()),
         places: places.collect(),
         drain_timeout: DRAIN_TIMEOUT,
         ..Config::new(name(), origin, token, data.clone(), vec![zone])

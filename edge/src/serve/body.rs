@@ -123,7 +123,7 @@ impl Iterator for Pieces {
 
     fn next(&mut self) -> Option<Piece> {
         let content = self.resource.representation(self.coding)?.content();
-        let piece = content.span(self.at, self.end).next()?;
+        let piece = content.range(self.at, self.end).next()?;
         self.at += piece.take;
         Some(piece)
     }

@@ -17,7 +17,7 @@ pub(crate) struct Saved {
     #[serde(default)]
     pub(crate) rows: LossyVec<SavedRow>,
     /// For channels that lag: what they go on serving.
-    #[serde(default, deserialize_with = "saved_state::readable")]
+    #[serde(default, deserialize_with = "saved_state::skip_invalid")]
     pub(crate) serving: Vec<Serving>,
 }
 

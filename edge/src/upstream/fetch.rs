@@ -49,7 +49,7 @@ impl Upstream {
         let fetch = || self.origins.first(attempt);
         match fetch().await {
             Err(
-                error @ (UpstreamError::Origin(OriginError::Unreachable { .. } | OriginError::Cut(_))
+                error @ (UpstreamError::Origin(OriginError::Unreachable { .. } | OriginError::Truncated(_))
                 | UpstreamError::Pack(_)),
             ) if self.origins.urls().len() == 1 => {
                 tracing::debug!(%digest, error = %error_chain(&error), "a blob did not come: asking once more");

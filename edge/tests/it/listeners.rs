@@ -26,7 +26,7 @@ async fn an_edge_answers_at_every_address_and_below_every_domain_it_was_given() 
     let world = World::start().await;
     world.served(world.origin.publish("demo/live", 1, &release(&[("index.html", "hi")]), &[])).await;
     let folder = tempfile::tempdir().unwrap();
-    let doors = ["127.0.0.1", SECOND].map(|ip| Listen::At(format!("{ip}:0").parse().unwrap())).to_vec();
+    let doors = ["127.0.0.1", SECOND].map(|ip| Listen::Bind(format!("{ip}:0").parse().unwrap())).to_vec();
     let base_domains = ["localhost", "verge.test"].map(|domain| domain.parse().unwrap()).to_vec();
     let config = Config { base_domains, ..config(&world, folder.path(), doors) };
     let edge = Edge::bind(config).await.unwrap();

@@ -43,7 +43,7 @@ pub(crate) struct Remembered {
     #[serde(default)]
     pub(crate) bar: Option<Position>,
     /// Addresses that are anything else than up.
-    #[serde(default, deserialize_with = "saved_state::readable")]
+    #[serde(default, deserialize_with = "saved_state::skip_invalid")]
     pub(crate) addresses: Vec<RememberedAddress>,
 }
 

@@ -10,9 +10,7 @@ use std::time::Duration;
 use nix::sched::{CloneFlags, unshare};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
-
-/// How long tasks that nothing waits for any more may take to be gone.
-const STUCK: Duration = Duration::from_secs(30);
+use verge_test_kit::STUCK;
 
 /// How long a blocking thread may take to notice, when a test failed and nobody ended what runs.
 const ABANDONED: Duration = Duration::from_secs(1);

@@ -12,7 +12,7 @@ use verge_daemon::Tasks;
 
 use super::{NAME, Region, Resolver, stub};
 use crate::hosts::{Host, Program};
-use crate::until::until;
+use verge_test_kit::until;
 
 /// From one page to the next.
 const RHYTHM: Duration = Duration::from_millis(100);

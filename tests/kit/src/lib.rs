@@ -1,0 +1,12 @@
+//! What the tests of several crates need.
+#![expect(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
+
+mod origin;
+mod proxy;
+mod release;
+mod wait;
+
+pub use self::origin::{EDGE_TOKEN, FakeOrigin, Faults};
+pub use self::proxy::{Link, Proxy};
+pub use self::release::{TestRelease, noise, release};
+pub use self::wait::{STUCK, in_time, until};

@@ -1,0 +1,329 @@
+//! A small real origin: it serves the change feed, manifests and blobs over HTTP, takes reports, and can misbehave.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::sse::{Event, Sse};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, stream};
+use hyper_util::service::TowerToHyperService;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use verge_daemon::http_server::{HttpLimits, serve};
+use verge_daemon::{Tasks, listen};
+use verge_protocol::api::BlobsRequest;
+use verge_protocol::feed::{FeedEvent, HEARTBEAT_SECONDS, Reset};
+use verge_protocol::report::EdgeReport;
+use verge_protocol::state::{ChannelState, Inherited, Row};
+use verge_protocol::{Blob, Digest, Generation, Position, ReleaseNumber, Seq, compression, pack};
+
+use crate::TestRelease;
+
+/// The token that the fake origin accepts.
+pub const EDGE_TOKEN: &str = "vrg_edge";
+
+/// What the origin does wrong, and what it noted.
+#[derive(Default)]
+pub struct Faults {
+    /// Blobs to be answered with other bytes under the right digest.
+    pub corrupt: HashSet<Digest>,
+    /// Number of packs to cut in the middle of their first frame.
+    pub cuts: usize,
+    /// Packs never end, although all their blobs are sent.
+    pub endless_packs: bool,
+    /// The feed sends nothing but a reset.
+    pub resets: bool,
+}
+
+#[derive(Default)]
+struct Data {
+    generation: u64,
+    seq: u64,
+    rows: BTreeMap<String, Row>,
+    manifests: HashMap<Digest, Vec<u8>>,
+    blobs: HashMap<Digest, Blob>,
+    requested: Vec<Digest>,
+    reports: Vec<EdgeReport>,
+    faults: Faults,
+}
+
+impl Data {
+    fn position(&self) -> Position {
+        Position { generation: Generation(self.generation), seq: Seq(self.seq) }
+    }
+}
+
+#[derive(Clone)]
+struct Shared {
+    data: Arc<Mutex<Data>>,
+    changed: watch::Sender<()>,
+    /// While closed, packs are not answered.
+    gate: watch::Sender<bool>,
+}
+
+impl Shared {
+    fn data(&self) -> MutexGuard<'_, Data> {
+        self.data.lock().unwrap()
+    }
+}
+
+/// A running origin. Its data stay when it [goes away](Self::go_away).
+pub struct FakeOrigin {
+    shared: Shared,
+    address: SocketAddr,
+    tasks: Option<Tasks>,
+}
+
+impl FakeOrigin {
+    /// Starts one without any rows, on a free port.
+    pub async fn start() -> Self {
+        let data = Arc::new(Mutex::new(Data { generation: 1, ..Data::default() }));
+        let shared = Shared { data, changed: watch::Sender::new(()), gate: watch::Sender::new(true) };
+        let mut origin = Self { shared, address: "127.0.0.1:0".parse().unwrap(), tasks: None };
+        origin.come_back().await;
+        origin
+    }
+
+    /// Breaks every connection and refuses new ones.
+    pub async fn go_away(&mut self) {
+        if let Some(tasks) = self.tasks.take() {
+            let _ = tasks.shutdown(Duration::ZERO).await;
+        }
+    }
+
+    /// Listens again, at the same address.
+    pub async fn come_back(&mut self) {
+        let tasks = Tasks::default();
+        let listener = listen::tcp("the origin", self.address).await.unwrap();
+        self.address = listener.local_addr().unwrap();
+        let router = Router::new()
+            .route("/v1/changes", get(changes))
+            .route("/v1/manifests/{id}", get(manifest))
+            .route("/v1/blobs", post(blobs))
+            .route("/v1/edges/report", post(report))
+            .with_state(self.shared.clone());
+        serve("origin", listener, HttpLimits::default(), &tasks, TowerToHyperService::new(router));
+        self.tasks = Some(tasks);
+    }
+
+    /// Its URL, without a trailing slash.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Stores a release's manifest and blobs.
+    pub fn store(&self, release: &TestRelease) {
+        let mut data = self.shared.data();
+        data.manifests.insert(release.id(), release.manifest.to_bytes());
+        data.blobs.extend(release.blobs.iter().map(|blob| (blob.digest(), blob.clone())));
+    }
+
+    /// Loses a blob.
+    pub fn lose_blob(&self, digest: Digest) {
+        self.shared.data().blobs.remove(&digest);
+    }
+
+    /// Loses a manifest.
+    pub fn lose_manifest(&self, id: Digest) {
+        self.shared.data().manifests.remove(&id);
+    }
+
+    /// Stores a release and points a channel, `demo/live`, at it. Returns the position of the write.
+    pub fn publish(&self, channel: &str, number: u64, release: &TestRelease, inherits: &[Inherited]) -> Position {
+        self.store(release);
+        self.point(channel, number, release.id(), inherits)
+    }
+
+    /// Points a channel at a manifest, stored or not. Returns the position of the write.
+    pub fn point(&self, channel: &str, number: u64, manifest: Digest, inherits: &[Inherited]) -> Position {
+        self.write(&format!("channel/{channel}"), |epoch| {
+            let release = ReleaseNumber(number);
+            let state = ChannelState { epoch, release, manifest, inherits: inherits.to_vec() };
+            Some(serde_json::to_value(state).unwrap())
+        })
+    }
+
+    /// Restricts a site to regions.
+    pub fn restrict(&self, site: &str, regions: &[&str]) -> Position {
+        self.write(&format!("site/{site}"), |_| Some(json!({ "regions": regions })))
+    }
+
+    /// Adds a proven domain of a site.
+    pub fn domain(&self, domain: &str, site: &str) -> Position {
+        self.write(&format!("domain/{domain}"), |_| Some(json!({ "site": site })))
+    }
+
+    /// Configures an edge.
+    pub fn edge(&self, edge: &str, value: Value) -> Position {
+        self.write(&format!("edge/{edge}"), |_| Some(value))
+    }
+
+    /// Writes a row; `None` is a tombstone. Returns the position of the write.
+    pub fn write(&self, key: &str, value: impl FnOnce(Seq) -> Option<Value>) -> Position {
+        let position = {
+            let mut data = self.shared.data();
+            data.seq += 1;
+            let seq = Seq(data.seq);
+            let row = Row { key: key.to_owned(), seq, value: value(seq).map(Into::into) };
+            data.rows.insert(key.to_owned(), row);
+            data.position()
+        };
+        self.shared.changed.send_replace(());
+        position
+    }
+
+    /// Starts the next generation with those rows whose keys `keep` names, and breaks every connection. Returns its position.
+    pub async fn restore(&mut self, keep: impl Fn(&str) -> bool) -> Position {
+        self.go_away().await;
+        let position = {
+            let mut data = self.shared.data();
+            data.generation += 1;
+            data.rows.retain(|key, _| keep(key));
+            data.position()
+        };
+        self.come_back().await;
+        position
+    }
+
+    /// Holds back all packs until [`Self::open_gate`].
+    pub fn close_gate(&self) {
+        self.shared.gate.send_replace(false);
+    }
+
+    /// Lets packs pass.
+    pub fn open_gate(&self) {
+        self.shared.gate.send_replace(true);
+    }
+
+    /// Sets what it does wrong.
+    pub fn misbehave(&self, change: impl FnOnce(&mut Faults)) {
+        change(&mut self.shared.data().faults);
+    }
+
+    /// All blobs that were requested, in order.
+    pub fn requested(&self) -> Vec<Digest> {
+        self.shared.data().requested.clone()
+    }
+
+    /// How often a blob was requested.
+    pub fn requests(&self, digest: Digest) -> usize {
+        self.shared.data().requested.iter().filter(|requested| **requested == digest).count()
+    }
+
+    /// All reports received, in order.
+    pub fn reports(&self) -> Vec<EdgeReport> {
+        self.shared.data().reports.clone()
+    }
+}
+
+fn authorize(headers: &HeaderMap) -> Result<(), StatusCode> {
+    let bearer = headers.get("authorization").is_some_and(|value| *value == format!("Bearer {EDGE_TOKEN}"));
+    if bearer { Ok(()) } else { Err(StatusCode::UNAUTHORIZED) }
+}
+
+#[derive(serde::Deserialize)]
+struct Since {
+    since: Option<Position>,
+}
+
+async fn changes(
+    State(shared): State<Shared>,
+    Query(Since { since }): Query<Since>,
+    headers: HeaderMap,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, StatusCode> {
+    authorize(&headers)?;
+    let events = async_stream::stream! {
+        let mut changed = shared.changed.subscribe();
+        let mut sent = since.map_or(0, |since| since.seq.0);
+        let mut caught_up = false;
+        loop {
+            let (position, resets, mut rows) = {
+                let data = shared.data();
+                let rows: Vec<Row> = data.rows.values().filter(|row| row.seq.0 > sent).cloned().collect();
+                (data.position(), data.faults.resets, rows)
+            };
+            if resets || since.is_some_and(|since| since.generation != position.generation) {
+                yield FeedEvent::Reset(Reset::Generation);
+                return;
+            }
+            rows.sort_by_key(|row| row.seq);
+            for row in rows {
+                sent = row.seq.0;
+                yield FeedEvent::Row(row);
+            }
+            if !std::mem::replace(&mut caught_up, true) {
+                yield FeedEvent::CaughtUp(position);
+            }
+            if tokio::time::timeout(Duration::from_secs(HEARTBEAT_SECONDS), changed.changed()).await.is_err() {
+                yield FeedEvent::Heartbeat;
+            }
+        }
+    };
+    Ok(Sse::new(events.map(|event: FeedEvent| {
+        let (name, data) = event.to_parts();
+        Ok(Event::default().event(name).data(data))
+    })))
+}
+
+async fn manifest(
+    State(shared): State<Shared>,
+    Path(id): Path<Digest>,
+    headers: HeaderMap,
+) -> Result<Vec<u8>, StatusCode> {
+    authorize(&headers)?;
+    shared.data().manifests.get(&id).map(|bytes| compression::compress(bytes)).ok_or(StatusCode::NOT_FOUND)
+}
+
+async fn blobs(
+    State(shared): State<Shared>,
+    headers: HeaderMap,
+    Json(BlobsRequest { digests }): Json<BlobsRequest>,
+) -> Result<Response, StatusCode> {
+    authorize(&headers)?;
+    assert!(digests.len() <= BlobsRequest::MAX);
+    shared.data().requested.extend(&digests);
+    let _ = shared.gate.subscribe().wait_for(|open| *open).await;
+    let mut data = shared.data();
+    let mut frames: Vec<Bytes> = digests.iter().map(|digest| frame(&data, digest)).collect();
+    if data.faults.endless_packs {
+        let frames = stream::iter(frames.into_iter().map(Ok::<_, Infallible>));
+        return Ok(Body::from_stream(frames.chain(stream::pending())).into_response());
+    }
+    frames.push(pack::end_frame());
+    if data.faults.cuts > 0 {
+        data.faults.cuts -= 1;
+        let half = frames[0].len() / 2;
+        frames = vec![frames[0].slice(..half)];
+    }
+    Ok(Body::from_stream(stream::iter(frames.into_iter().map(Ok::<_, Infallible>))).into_response())
+}
+
+fn frame(data: &Data, digest: &Digest) -> Bytes {
+    match data.blobs.get(digest) {
+        Some(_) if data.faults.corrupt.contains(digest) => {
+            let other = Blob::of(Bytes::from_static(b"<script>evil()</script>")).unwrap();
+            [&digest.as_bytes()[..], &pack::blob_frame(&other)[Digest::LEN..]].concat().into()
+        }
+        Some(blob) => pack::blob_frame(blob),
+        None => pack::missing_frame(digest),
+    }
+}
+
+async fn report(
+    State(shared): State<Shared>,
+    headers: HeaderMap,
+    Json(report): Json<EdgeReport>,
+) -> Result<StatusCode, StatusCode> {
+    authorize(&headers)?;
+    shared.data().reports.push(report);
+    Ok(StatusCode::NO_CONTENT)
+}
