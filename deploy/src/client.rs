@@ -16,10 +16,12 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Body, Method, Response, StatusCode};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
-use verge_protocol::api::{BlobsStored, BuildCreated, CreateRelease, ErrorBody, IssuedToken, MoveChannel};
-use verge_protocol::{BuildId, ChannelName, EdgeName, NameServerName, SiteName, compression, pack};
+use serde::{Deserialize, Serialize};
+use verge_protocol::api::{
+    BlobsStored, BuildCreated, CreateRelease, Edge, ErrorBody, IssuedToken, MoveChannel, Site, SitePage, Status,
+};
+use verge_protocol::{BuildId, ChannelName, EdgeName, NameServerName, Position, SiteName, compression, pack};
 
 pub use self::address::{Address, AddressError};
 pub use self::error::ClientError;
@@ -60,6 +62,16 @@ pub enum SetupError {
     Certificates(#[source] reqwest::Error),
 }
 
+/// The status of the origin, all its edges and all its sites.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields are those of `Status`, and the lists of edges and sites")]
+pub struct Overview {
+    pub position: Position,
+    pub version: String,
+    pub edges: Vec<Edge>,
+    pub sites: Vec<Site>,
+}
+
 impl Client {
     /// Makes a client; nothing is sent yet.
     pub fn new(origin: Address, token: &Token) -> Result<Self, SetupError> {
@@ -78,6 +90,25 @@ impl Client {
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         let response = self.send(Method::GET, path, None).await?;
         self.read(response).await
+    }
+
+    /// The status of the origin, all its edges and all its sites.
+    pub async fn overview(&self) -> Result<Overview, ClientError> {
+        let Status { position, version } = self.get("/v1/status").await?;
+        let edges = self.get("/v1/edges").await?;
+        Ok(Overview { position, version, edges, sites: self.sites().await? })
+    }
+
+    /// All sites, page by page.
+    pub async fn sites(&self) -> Result<Vec<Site>, ClientError> {
+        let mut sites = Vec::new();
+        let mut path = "/v1/sites?limit=1000".to_owned();
+        loop {
+            let page: SitePage = self.get(&path).await?;
+            sites.extend(page.sites);
+            let Some(next) = page.next else { return Ok(sites) };
+            path = format!("/v1/sites?limit=1000&after={next}");
+        }
     }
 
     /// `PUT path`: an edge and how it is forced, a fence, or a domain; the answer as the caller wants to read it.

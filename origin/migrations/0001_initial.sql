@@ -1,18 +1,18 @@
--- Only `text` and `bigint`, only what SQLite and PostgreSQL share. Digests are hex, times are milliseconds since 1970.
+-- Only `text` and `bigint`, only what SQLite and PostgreSQL share. Digests are hex, times are milliseconds since the Unix epoch.
 
--- One row. Updated first in every transaction that writes `state`, so that sequence numbers are gap-free and in commit order,
--- and so that SQLite takes its write lock before any read.
+-- One row. The first statement of every transaction that writes `state` updates it, so that sequence numbers are gap-free and in
+-- commit order, and so that SQLite takes its write lock before any read.
 create table counter (
     id bigint primary key check (id = 1),
     generation bigint not null,
     seq bigint not null,
-    -- Tombstones up to here are gone: who has followed less must start over.
+    -- Tombstones up to this sequence number were deleted: a subscriber that has read less must start over.
     floor bigint not null
 );
--- Generation 0 stands for none yet: the first start chooses one.
+-- Generation 0 means none yet: the first start chooses one.
 insert into counter (id, generation, seq, floor) values (1, 0, 0, 0);
 
--- What edges follow. A null value is a tombstone.
+-- The table that the change feed sends to edges and name servers. A null value is a tombstone.
 create table state (
     key text primary key,
     seq bigint not null unique,
@@ -24,14 +24,14 @@ create table site (
     created bigint not null
 );
 
--- Tokens by the digest of their text. `edge` is null for the administrator's.
+-- Tokens, by the digest of their text. `edge` is null for the administrator's.
 create table token (
     digest text primary key,
     edge text unique,
     created bigint not null
 );
 
--- A row says that the site may use the blob, and that it is safely stored: it is written after the file system was synced.
+-- The site may use the blob, and the blob is durable: a row is inserted only after the file system was synced.
 create table blob (
     site text not null references site (name),
     digest text not null,
@@ -39,13 +39,13 @@ create table blob (
     primary key (site, digest)
 );
 
--- Contents of several blobs that were read whole and found to have the digest they claim. `blobs` is the digest of the list.
+-- Contents of several blobs that were read in full and have the digest that they claim. `blobs` is the digest of the list of blobs.
 create table content (
     digest text primary key,
     blobs text not null
 );
 
--- Builds that were named, and when they were last used: what collection, when there is one, will go by.
+-- Builds being uploaded, and when each was last used, for a future garbage collection.
 create table build (
     site text not null references site (name),
     id text not null,
@@ -53,7 +53,7 @@ create table build (
     primary key (site, id)
 );
 
--- Where the bytes of a manifest are: the JSON of its content.
+-- The content that holds the bytes of a manifest, as JSON.
 create table manifest (
     id text primary key,
     content text not null
@@ -68,11 +68,11 @@ create table release (
     created bigint not null,
     author text,
     message text,
-    revision text,
+    git_commit text,
     primary key (site, number)
 );
 
--- Every move of every channel, by its epoch: what was live, and from when on.
+-- Every move of every channel, by its epoch: which release the channel pointed at, and from when on.
 create table channel_move (
     site text not null references site (name),
     channel text not null,
@@ -83,7 +83,7 @@ create table channel_move (
     primary key (site, channel, epoch)
 );
 
--- The bytes that a fingerprinted path of a site had when it was first released.
+-- The digest of the bytes that a fingerprinted path of a site was first released with.
 create table fingerprint (
     site text not null references site (name),
     path text not null,
@@ -91,7 +91,7 @@ create table fingerprint (
     primary key (site, path)
 );
 
--- Encodings made, never to be made twice. A null content: it saved nothing.
+-- Encodings, each created once. A null content: encoding saved nothing.
 create table encoding (
     digest text not null,
     coding text not null,

@@ -1,95 +1,59 @@
-//! The origin's settings.
+//! The origin's settings, checked. `origin.sample.toml` explains every setting.
 
-use std::net::SocketAddr;
+pub(crate) mod raw;
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
-use serde::Deserialize;
-use url::Url;
 use verge_daemon::listen::Listen;
-use verge_protocol::DomainName;
 use verge_protocol::api::Limits;
-use verge_protocol::host::HostLabel;
 
-use crate::domains;
+use crate::sites_url::SitesUrl;
 
-/// The configuration file as written. `origin.sample.toml` explains each setting.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RawConfig {
-    data: PathBuf,
-    #[serde(default = "default_listen")]
-    listen: SocketAddr,
-    #[serde(default = "default_private_listen")]
-    private_listen: SocketAddr,
-    sites_url: String,
-    resolver: Option<SocketAddr>,
-    #[serde(default = "default_encode_seconds")]
-    encode_seconds: u64,
-    #[serde(default = "default_drain_timeout_seconds")]
-    drain_timeout_seconds: u64,
-}
-
-fn default_listen() -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], 7400))
-}
-
-fn default_private_listen() -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], 7500))
-}
-
-fn default_encode_seconds() -> u64 {
-    20
-}
-
-fn default_drain_timeout_seconds() -> u64 {
-    20
-}
-
-/// The origin's settings, checked.
+/// The settings of one origin, checked.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The folder for everything the origin keeps.
+    /// The data directory: the database, all blobs and the administrator's token. Created if it does not exist; no two origins share
+    /// one.
     pub data: PathBuf,
-    /// Where the API listens; port 0 takes a free one.
+    /// The listener of the API; port 0 takes a free one.
     pub listen: Listen,
-    /// Where health and metrics listen.
+    /// The private listener, for `/healthz` and `/metrics`.
     pub private_listen: Listen,
-    /// Where sites are reached.
+    /// The URL under whose host sites answer.
     pub sites_url: SitesUrl,
-    /// Whom to ask for the TXT records that prove domains; `None`: whom the system asks.
+    /// The recursive name server to query for the TXT records that prove domains; `None`: those of the system.
     pub resolver: Option<SocketAddr>,
-    /// How long the resolver may take for an answer before it is asked again, or given up.
-    pub resolver_patience: Duration,
-    /// How often missing proofs are looked for.
-    pub domain_period: Duration,
-    /// How long a push may wait for the densest encodings before faster ones are made.
+    /// How long the resolver may take to answer a query before it is sent again, once, or given up.
+    pub resolver_timeout: Duration,
+    /// The interval between checks of domains that are not proven yet.
+    pub domain_check_interval: Duration,
+    /// How long a push may wait for the densest encodings before the rest is encoded at faster levels.
     pub encode_budget: Duration,
-    /// How long requests under way have to finish at shutdown.
+    /// How long requests in progress have to finish at shutdown.
     pub drain_timeout: Duration,
-    /// What is taken at most.
+    /// Limits of builds and packs.
     pub limits: Limits,
 }
 
-/// What an origin takes at most.
-const LIMITS: Limits = Limits { files: 100_000, file_bytes: 16 << 30, build_bytes: 64 << 30, pack_bytes: 32 << 20 };
-
-impl RawConfig {
-    /// Checks what can be checked without touching anything.
-    pub fn check(self) -> anyhow::Result<Config> {
-        Ok(Config {
-            listen: self.listen.into(),
-            private_listen: self.private_listen.into(),
-            resolver: self.resolver,
-            encode_budget: Duration::from_secs(self.encode_seconds),
-            drain_timeout: Duration::from_secs(self.drain_timeout_seconds),
-            ..Config::new(self.data, self.sites_url.parse().context("`sites_url` cannot be used")?)
-        })
-    }
-}
-
 impl Config {
+    /// [`Config::listen`] when nothing is set.
+    pub const LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7400));
+    /// [`Config::private_listen`] when nothing is set.
+    pub const PRIVATE_LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7500));
+    /// [`Config::resolver_timeout`]; not a setting.
+    pub const RESOLVER_TIMEOUT: Duration = Duration::from_secs(3);
+    /// [`Config::domain_check_interval`]; not a setting.
+    pub const DOMAIN_CHECK_INTERVAL: Duration = Duration::from_mins(1);
+    /// [`Config::encode_budget`] when nothing is set.
+    pub const ENCODE_BUDGET: Duration = Duration::from_secs(20);
+    /// [`Config::drain_timeout`] when nothing is set.
+    pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+    /// [`Config::limits`]; not a setting.
+    pub const LIMITS: Limits =
+        Limits { files: 100_000, file_bytes: 16 << 30, build_bytes: 64 << 30, pack_bytes: 32 << 20 };
+
     /// The defaults, on free ports of the loopback interface.
     pub fn new(data: PathBuf, sites_url: SitesUrl) -> Self {
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -99,73 +63,11 @@ impl Config {
             private_listen: any_port.into(),
             sites_url,
             resolver: None,
-            resolver_patience: domains::PATIENCE,
-            domain_period: domains::PERIOD,
-            encode_budget: Duration::from_secs(default_encode_seconds()),
-            drain_timeout: Duration::from_secs(default_drain_timeout_seconds()),
-            limits: LIMITS,
-        }
-    }
-}
-
-/// The URL under whose host sites answer: `https://sites.example.org` makes the site `demo` answer at
-/// `https://demo.sites.example.org/`.
-#[derive(Clone)]
-pub struct SitesUrl {
-    url: Url,
-    base: DomainName,
-}
-
-impl std::fmt::Debug for SitesUrl {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(self.url.as_str())
-    }
-}
-
-impl SitesUrl {
-    /// Where a channel of a site answers.
-    pub fn of(&self, label: &HostLabel) -> String {
-        let port = self.url.port().map(|port| format!(":{port}")).unwrap_or_default();
-        format!("{}://{label}.{}{port}/", self.url.scheme(), self.base)
-    }
-
-    /// The domain that sites are part of.
-    pub fn base(&self) -> &DomainName {
-        &self.base
-    }
-}
-
-impl std::str::FromStr for SitesUrl {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> anyhow::Result<Self> {
-        let url: Url = text.parse().with_context(|| format!("`{text}` is not a URL"))?;
-        ensure!(matches!(url.scheme(), "http" | "https"), "`{text}` is neither http nor https");
-        let base = url.domain().and_then(|host| host.parse().ok());
-        let base = base.with_context(|| format!("`{text}` has no host name that sites could be part of"))?;
-        ensure!(url.path() == "/" && url.query().is_none(), "`{text}` has a path: sites are named by the host alone");
-        Ok(Self { url, base })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_sample_is_a_good_configuration() {
-        let raw: RawConfig = toml::from_str(include_str!("../origin.sample.toml")).unwrap();
-        raw.check().unwrap();
-    }
-
-    #[test]
-    fn a_site_is_a_label_before_the_host() {
-        let url = |base: &str, label: &str| base.parse::<SitesUrl>().unwrap().of(&label.parse().unwrap());
-        assert_eq!(url("http://localhost:7401", "demo"), "http://demo.localhost:7401/");
-        assert_eq!(url("https://sites.example.org/", "pr-1--demo"), "https://pr-1--demo.sites.example.org/");
-        for bad in ["localhost", "ftp://localhost", "http://127.0.0.1:80", "http://localhost/x", "http://localhost/?x"]
-        {
-            assert!(bad.parse::<SitesUrl>().is_err(), "{bad}");
+            resolver_timeout: Self::RESOLVER_TIMEOUT,
+            domain_check_interval: Self::DOMAIN_CHECK_INTERVAL,
+            encode_budget: Self::ENCODE_BUDGET,
+            drain_timeout: Self::DRAIN_TIMEOUT,
+            limits: Self::LIMITS,
         }
     }
 }

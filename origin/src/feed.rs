@@ -1,4 +1,4 @@
-//! The change feed, seen from one follower.
+//! The change feed: every write to the table `state`, in order.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -6,17 +6,87 @@ use std::time::Duration;
 
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::watch;
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
+use verge_daemon::Tasks;
 use verge_protocol::feed::{FeedEvent, HEARTBEAT_SECONDS, Reset};
 use verge_protocol::{Position, Seq};
 
-use crate::app::App;
+use crate::metrics::Metrics;
 use crate::store::{Database, StoreError};
 
-/// Reads the feed from a position on. Dropping it ends it.
-pub(crate) struct Follower {
+/// Writes to the feed, and subscriptions to it. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Feed {
     database: Database,
-    news: watch::Receiver<Position>,
+    tasks: Tasks,
+    metrics: Arc<Metrics>,
+    /// The position of the last committed write. Subscriptions wait on it.
+    committed: watch::Sender<Position>,
+}
+
+impl Feed {
+    /// Starts at the last committed write of the database.
+    pub(crate) async fn open(database: Database, tasks: Tasks, metrics: Arc<Metrics>) -> Result<Self, StoreError> {
+        let committed = watch::Sender::new(database.position().await?);
+        Ok(Self { database, tasks, metrics, committed })
+    }
+
+    /// The position of the last committed write.
+    pub(crate) fn position(&self) -> Position {
+        *self.committed.borrow()
+    }
+
+    /// Runs `write`, which may write to the table `state`, and announces the position that the table has then. Both run to completion
+    /// even if the caller is dropped. A position that an earlier write failed to announce is announced too.
+    pub(crate) async fn write<F>(&self, write: F) -> F::Output
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let feed = self.clone();
+        let task = self.tasks.spawn("write", async move {
+            let outcome = write.await;
+            match feed.database.position().await {
+                Ok(position) => feed.announce(position),
+                Err(error) => tracing::error!(%error, "failed to announce a write to feed subscribers"),
+            }
+            outcome
+        });
+        match task.await.map_err(JoinError::try_into_panic) {
+            Ok(Some(outcome)) => outcome,
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            // Cancelled at the shutdown deadline, as the caller is.
+            Ok(None) | Err(Err(_)) => std::future::pending().await,
+        }
+    }
+
+    /// Wakes subscriptions up to a write. Call it after the commit.
+    pub(crate) fn announce(&self, position: Position) {
+        self.committed.send_if_modified(|last| {
+            let is_newer = position > *last;
+            *last = position.max(*last);
+            is_newer
+        });
+    }
+
+    /// Subscribes to the writes after `since`, or to the whole table and all later writes.
+    pub(crate) fn subscribe(&self, since: Option<Position>) -> Subscription {
+        Subscription {
+            database: self.database.clone(),
+            committed: self.committed.subscribe(),
+            draining: self.tasks.draining().clone(),
+            stage: Stage::Start(since),
+            seq: Seq::default(),
+            queue: VecDeque::new(),
+            _counted: Counted::new(self.metrics.feed_subscribers.clone()),
+        }
+    }
+}
+
+/// One subscriber's view of the feed. Dropping it ends it.
+pub(crate) struct Subscription {
+    database: Database,
+    committed: watch::Receiver<Position>,
     draining: CancellationToken,
     stage: Stage,
     /// All rows up to here are in the queue, or were.
@@ -33,27 +103,14 @@ enum Stage {
     Ended,
 }
 
-impl Follower {
-    /// Starts after `since`, or with the whole table.
-    pub(crate) fn new(app: &Arc<App>, since: Option<Position>) -> Self {
-        Self {
-            database: app.database.clone(),
-            news: app.news.subscribe(),
-            draining: app.tasks.draining().clone(),
-            stage: Stage::Start(since),
-            seq: Seq::default(),
-            queue: VecDeque::new(),
-            _counted: Counted::new(app.metrics.followers.clone()),
-        }
-    }
-
-    /// The next event, as soon as there is one; `None` at the end, which is after a reset or when the origin drains. Together
-    /// with it, the position to ask for when the connection breaks after it.
+impl Subscription {
+    /// Waits for the next event. `None` is the end: after a reset, or when the origin drains. The position is the one to resume from
+    /// if the connection breaks after the event.
     pub(crate) async fn next(&mut self) -> Result<Option<(FeedEvent, Position)>, StoreError> {
         loop {
             if let Some(event) = self.queue.pop_front() {
-                let at = self.position(&event);
-                return Ok(Some((event, at)));
+                let position = self.position(&event);
+                return Ok(Some((event, position)));
             }
             match self.stage {
                 Stage::Ended => return Ok(None),
@@ -67,9 +124,9 @@ impl Follower {
         }
     }
 
-    /// Where the table is after `event`.
+    /// The position of the table after `event`.
     fn position(&self, event: &FeedEvent) -> Position {
-        let generation = self.news.borrow().generation;
+        let generation = self.committed.borrow().generation;
         match event {
             FeedEvent::Row(row) => Position { generation, seq: row.seq },
             FeedEvent::CaughtUp(position) => *position,
@@ -81,7 +138,7 @@ impl Follower {
     async fn start(&mut self, since: Option<Position>) -> Result<(), StoreError> {
         self.stage = Stage::CatchingUp;
         if let Some(since) = since {
-            let now = *self.news.borrow();
+            let now = *self.committed.borrow();
             match reset(since, now, self.database.floor().await?) {
                 None => self.seq = since.seq,
                 Some(reset) => {
@@ -93,27 +150,27 @@ impl Follower {
         Ok(())
     }
 
-    /// Queues what was written since; whether there was anything to say.
+    /// Queues what was written since the last read. True if the queue has events.
     async fn read(&mut self) -> Result<bool, StoreError> {
-        let news = *self.news.borrow_and_update();
-        if news.seq > self.seq || self.stage == Stage::CatchingUp {
-            // All that is there, which may be more than the news: cut off at the news, a key that was written again since would
-            // be missing from the snapshot.
+        let committed = *self.committed.borrow_and_update();
+        if committed.seq > self.seq || self.stage == Stage::CatchingUp {
+            // Everything in the table, which may be beyond the announced position: a read up to that position would leave out a key
+            // that was written again since.
             let rows = self.database.rows(self.seq).await?;
             self.seq = rows.last().map_or(self.seq, |row| row.seq);
             self.queue.extend(rows.into_iter().map(FeedEvent::Row));
         }
         if self.stage == Stage::CatchingUp {
-            self.queue.push_back(FeedEvent::CaughtUp(Position { generation: news.generation, seq: self.seq }));
+            self.queue.push_back(FeedEvent::CaughtUp(Position { generation: committed.generation, seq: self.seq }));
             self.stage = Stage::Tailing;
         }
         Ok(!self.queue.is_empty())
     }
 
-    /// Waits for news, or until it is time for a heartbeat; whether to go on.
+    /// Waits for a commit or for the time of a heartbeat. False if the subscription ends.
     async fn wait(&mut self) -> bool {
         tokio::select! {
-            changed = self.news.changed() => changed.is_ok(),
+            changed = self.committed.changed() => changed.is_ok(),
             () = tokio::time::sleep(Duration::from_secs(HEARTBEAT_SECONDS)) => {
                 self.queue.push_back(FeedEvent::Heartbeat);
                 true
@@ -123,7 +180,7 @@ impl Follower {
     }
 }
 
-/// Whether a follower at `since` must start over.
+/// Why a subscriber at `since` must start over, if it must.
 fn reset(since: Position, now: Position, floor: Seq) -> Option<Reset> {
     if since.generation != now.generation {
         Some(Reset::Generation)
@@ -136,7 +193,7 @@ fn reset(since: Position, now: Position, floor: Seq) -> Option<Reset> {
     }
 }
 
-/// Counts a follower for as long as it lives.
+/// Counts a subscription while it lives.
 struct Counted(Gauge);
 
 impl Counted {
@@ -157,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_must_start_over() {
+    fn a_position_of_another_history_or_before_the_floor_is_reset() {
         let at = |text: &str| text.parse::<Position>().unwrap();
         let cases = [
             ("1-5", "1-9", 0, None),

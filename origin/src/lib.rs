@@ -1,23 +1,26 @@
-//! Verge's origin: takes builds, makes releases of them, and tells the edges.
+//! Verge's origin: it stores builds, makes releases of them, and publishes every change to edges and name servers.
 //!
-//! One direction, top to bottom: [`Origin`] opens ports → `http` turns requests into calls → `publish`, `edges`, `fences`,
-//! `domains`, `feed` and `fleet` decide → `store` keeps.
+//! Imports point one way: [`Origin`] opens the ports and composes the state of the API (`app`) → `http` turns requests into calls →
+//! `publish`, `uploads`, `domains`, `edge_settings`, `site_regions`, `edge_reports` and `feed` decide → `store` persists.
 
 mod app;
+mod channel_locks;
 mod config;
 mod domains;
-mod edges;
+mod edge_reports;
+mod edge_settings;
 mod feed;
-mod fences;
-mod fleet;
 mod http;
 mod metrics;
 mod origin;
 mod publish;
+mod site_regions;
+mod sites_url;
 mod store;
 mod token;
-mod turns;
 mod uploads;
 
-pub use config::{Config, RawConfig, SitesUrl};
+pub use config::Config;
+pub use config::raw::RawConfig;
 pub use origin::Origin;
+pub use sites_url::{SitesUrl, SitesUrlError};

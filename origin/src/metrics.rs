@@ -1,39 +1,39 @@
-//! What the origin counts.
+//! Metrics of the origin.
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-/// The origin's metrics. None is labelled by anything a stranger can choose.
+/// The origin's metrics. None has a label whose value a client can choose.
 #[derive(Default)]
 pub(crate) struct Metrics {
-    pub(crate) blobs_kept: Counter,
-    pub(crate) blob_bytes_kept: Counter,
+    pub(crate) blobs_stored: Counter,
+    pub(crate) blob_bytes_stored: Counter,
     pub(crate) blobs_sent: Counter,
     pub(crate) blobs_corrupt: Counter,
-    pub(crate) encodings_made: Counter,
-    pub(crate) releases: Counter,
-    pub(crate) moves: Counter,
-    pub(crate) conflicts: Counter,
-    pub(crate) followers: Gauge,
-    pub(crate) reports: Counter,
+    pub(crate) encodings_created: Counter,
+    pub(crate) releases_created: Counter,
+    pub(crate) channel_moves: Counter,
+    pub(crate) channel_conflicts: Counter,
+    pub(crate) edge_reports: Counter,
+    pub(crate) feed_subscribers: Gauge,
 }
 
 impl Metrics {
-    /// Puts them into a registry, under `verge_origin_`.
+    /// Registers all metrics under the prefix `verge_origin_`.
     pub(crate) fn register(&self, registry: &mut Registry) {
         let registry = registry.sub_registry_with_prefix("verge_origin");
         let mut counter = |name: &str, help: &str, metric: &Counter| registry.register(name, help, metric.clone());
-        counter("blobs_kept", "Blobs taken from pushes", &self.blobs_kept);
-        counter("blob_bytes_kept", "Bytes of blobs taken from pushes", &self.blob_bytes_kept);
+        counter("blobs_stored", "Blobs received from pushes and stored", &self.blobs_stored);
+        counter("blob_bytes_stored", "Bytes of blobs received from pushes and stored", &self.blob_bytes_stored);
         counter("blobs_sent", "Blobs sent to edges", &self.blobs_sent);
-        counter("blobs_corrupt", "Blobs found bad at rest", &self.blobs_corrupt);
-        counter("encodings_made", "Encodings made for releases", &self.encodings_made);
-        counter("releases", "Releases made", &self.releases);
-        counter("moves", "Channels moved, by releases and rollbacks", &self.moves);
-        counter("conflicts", "Moves refused because another came first", &self.conflicts);
-        counter("reports", "Reports heard from edges", &self.reports);
-        registry.register("followers", "Connections that follow the change feed", self.followers.clone());
+        counter("blobs_corrupt", "Blobs found corrupt or missing on disk", &self.blobs_corrupt);
+        counter("encodings_created", "Encodings created for releases", &self.encodings_created);
+        counter("releases_created", "Releases created", &self.releases_created);
+        counter("channel_moves", "Channel moves, by releases and rollbacks", &self.channel_moves);
+        counter("channel_conflicts", "Channel moves refused because another came first", &self.channel_conflicts);
+        counter("edge_reports", "Reports received from edges", &self.edge_reports);
+        registry.register("feed_subscribers", "Open subscriptions to the change feed", self.feed_subscribers.clone());
     }
 }
 

@@ -1,76 +1,65 @@
 //! The origin as a value.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use hyper_util::service::TowerToHyperService;
 use prometheus_client::registry::Registry;
-use tokio::io::AsyncWriteExt as _;
-use tokio::sync::watch;
 use verge_daemon::http_server::{self, HttpLimits};
 use verge_daemon::private_listener::{self, Readiness};
 use verge_daemon::tasks::Unfinished;
 use verge_daemon::{Clock, Daemon, DataDir, Secret, Tasks, listen};
+use verge_protocol::EdgeName;
 
 use crate::app::App;
-use crate::config::{Config, RawConfig};
-use crate::domains::{self, Resolver};
-use crate::fleet::Fleet;
+use crate::channel_locks::ChannelLocks;
+use crate::config::Config;
+use crate::config::raw::RawConfig;
+use crate::domains::Domains;
+use crate::edge_reports::EdgeReports;
+use crate::feed::Feed;
 use crate::http;
 use crate::metrics::Metrics;
-use crate::store::{Blobs, Database, Holder};
+use crate::publish::{Contents, Encoder, Publisher};
+use crate::store::{Blobs, Database, TokenOwner};
 use crate::token;
-use crate::turns::Turns;
-use crate::uploads::Uploads;
+use crate::uploads::{ActivePacks, Uploads};
 
 /// A running origin.
 pub struct Origin {
-    app: Arc<App>,
-    address: SocketAddr,
-    private_address: SocketAddr,
+    app: App,
+    tasks: Tasks,
+    addr: SocketAddr,
+    private_addr: SocketAddr,
     admin_token: Secret,
     drain_timeout: Duration,
     _data: DataDir,
 }
 
 impl Origin {
-    /// Opens the stores and the ports; `clock` tells the time that is written down.
+    /// Opens the stores and the listeners. Timestamps are taken from `clock`.
     pub async fn bind_at(config: Config, clock: Clock) -> anyhow::Result<Self> {
-        let api = listen::tcp("the API", config.listen).await?;
-        let private = listen::tcp("health and metrics", config.private_listen).await?;
-        let (address, private_address) = (api.local_addr()?, private.local_addr()?);
+        let api = listen::tcp("the API", config.listen.clone()).await?;
+        let private = listen::tcp("health and metrics", config.private_listen.clone()).await?;
+        let (addr, private_addr) = (api.local_addr()?, private.local_addr()?);
 
         let data = DataDir::open(&config.data)?;
         let blobs = Blobs::open(&config.data.join("objects")).await?;
         let database = Database::open(&config.data.join("origin.db"), clock.now()).await?;
-        let admin_token = admin_token(&config.data.join("admin-token"), &database, &clock).await?;
+        let admin_token = admin_token(&data, &database, &clock).await?;
 
         let metrics = Arc::new(Metrics::default());
         let mut registry = Registry::default();
         metrics.register(&mut registry);
         let tasks = Tasks::default();
-        let app = Arc::new(App {
-            news: watch::Sender::new(database.position().await?),
-            database,
-            blobs,
-            clock,
-            tasks: tasks.clone(),
-            fleet: Fleet::default(),
-            turns: Turns::default(),
-            uploads: Uploads::default(),
-            metrics,
-            limits: config.limits,
-            sites_url: config.sites_url,
-            resolver: Resolver::new(config.resolver, config.resolver_patience),
-            encode_budget: config.encode_budget,
-        });
+        let app = compose(&config, clock, &tasks, metrics, database, blobs).await?;
 
-        drop(tasks.spawn("recheck domains", domains::recheck(Arc::clone(&app), config.domain_period)));
+        let checks = app.domains.clone().check_periodically(config.domain_check_interval, tasks.draining().clone());
+        drop(tasks.spawn("check domains", checks));
         let limits = HttpLimits::default();
-        let router = http::router(Arc::clone(&app));
+        let router = http::router(app.clone());
         http_server::serve("api", api, limits, &tasks, TowerToHyperService::new(router));
         let health = {
             let database = app.database.clone();
@@ -86,41 +75,52 @@ impl Origin {
         };
         let router = private_listener::router(Arc::new(registry), health);
         http_server::serve("private", private, limits, &tasks, TowerToHyperService::new(router));
-        tracing::info!(%address, private = %private_address, data = %config.data.display(), "the origin is up");
-        Ok(Self { app, address, private_address, admin_token, drain_timeout: config.drain_timeout, _data: data })
+        tracing::info!(%addr, %private_addr, data = %config.data.display(), "origin started");
+        Ok(Self { app, tasks, addr, private_addr, admin_token, drain_timeout: config.drain_timeout, _data: data })
     }
 
-    /// Where the API listens.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// The address of the API.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
     }
 
-    /// Where health and metrics listen.
-    pub fn private_address(&self) -> SocketAddr {
-        self.private_address
-    }
-
-    /// Accepts no more, finishes what is under way within [`Config::drain`], and is gone. The error names what was cut off.
-    pub async fn shutdown(self) -> Result<(), Unfinished> {
-        let finished = self.app.tasks.shutdown(self.drain_timeout).await;
-        self.app.database.close().await;
-        finished
+    /// The address of the private listener.
+    pub fn private_addr(&self) -> SocketAddr {
+        self.private_addr
     }
 
     /// The administrator's token.
     pub fn admin_token(&self) -> &Secret {
         &self.admin_token
     }
+
+    /// Waits until every one of these edges is live, has applied the origin's current position, and lags with no channel. Woken by the
+    /// edges' reports; does not poll. Never returns if an edge never gets there. Cancel-safe.
+    pub async fn wait_until_caught_up(&self, edges: &[EdgeName]) {
+        let mut report_changes = self.app.edge_reports.subscribe();
+        while !self.app.edge_reports.are_caught_up(edges, self.app.feed.position(), self.app.clock.now()) {
+            report_changes.changed().await.expect("the sender is in `self.app`");
+        }
+    }
+
+    /// Stops accepting, finishes the requests in progress within [`Config::drain_timeout`], and closes the database. The error names
+    /// the tasks that were cancelled.
+    pub async fn shutdown(self) -> Result<(), Unfinished> {
+        let finished = self.tasks.shutdown(self.drain_timeout).await;
+        self.app.database.close().await;
+        finished
+    }
 }
 
 impl Daemon for Origin {
     const NAME: &'static str = "verge-origin";
-    const ABOUT: &'static str = "Verge's origin: takes builds, makes releases of them, and tells the edges";
+    const ABOUT: &'static str =
+        "Verge's origin: store builds, create releases, and publish changes to edges and name servers";
     type RawConfig = RawConfig;
     type Config = Config;
 
     fn check(raw: RawConfig) -> anyhow::Result<Config> {
-        raw.check()
+        Ok(raw.try_into()?)
     }
 
     async fn bind(config: Config) -> anyhow::Result<Self> {
@@ -129,26 +129,78 @@ impl Daemon for Origin {
 
     async fn shutdown(self) {
         if let Err(unfinished) = Self::shutdown(self).await {
-            tracing::warn!(%unfinished, "not everything finished in time");
+            tracing::warn!(%unfinished, "tasks were cancelled at the drain timeout");
         }
     }
 }
 
-/// The administrator's token: made at the first start, and kept in a file that only the owner reads.
-async fn admin_token(file: &Path, database: &Database, clock: &Clock) -> anyhow::Result<Secret> {
-    if !tokio::fs::try_exists(file).await? {
-        let token = token::generate();
-        let new = file.with_extension("new");
-        let mut options = tokio::fs::OpenOptions::new();
-        let mut handle = options.create(true).truncate(true).write(true).mode(0o600).open(&new).await?;
-        handle.write_all(format!("{}\n", token.expose()).as_bytes()).await?;
-        handle.sync_all().await?;
-        tokio::fs::rename(new, file).await?;
+/// Composes the state of the API.
+async fn compose(
+    config: &Config,
+    clock: Clock,
+    tasks: &Tasks,
+    metrics: Arc<Metrics>,
+    database: Database,
+    blobs: Blobs,
+) -> anyhow::Result<App> {
+    let feed = Feed::open(database.clone(), tasks.clone(), Arc::clone(&metrics)).await?;
+    let edge_reports = EdgeReports::default();
+    let contents = Contents { database: database.clone(), blobs: blobs.clone(), metrics: Arc::clone(&metrics) };
+    let uploads = Uploads {
+        database: database.clone(),
+        blobs: blobs.clone(),
+        clock: clock.clone(),
+        tasks: tasks.clone(),
+        metrics: Arc::clone(&metrics),
+        limits: config.limits,
+        active_packs: ActivePacks::default(),
+    };
+    let publisher = Publisher {
+        database: database.clone(),
+        blobs,
+        contents: contents.clone(),
+        encoder: Encoder { contents: contents.clone(), budget: config.encode_budget },
+        feed: feed.clone(),
+        edge_reports: edge_reports.clone(),
+        channel_locks: ChannelLocks::default(),
+        clock: clock.clone(),
+        tasks: tasks.clone(),
+        metrics: Arc::clone(&metrics),
+        sites_url: config.sites_url.clone(),
+    };
+    let domains = Domains::new(
+        database.clone(),
+        feed.clone(),
+        clock.clone(),
+        config.sites_url.base().clone(),
+        config.resolver,
+        config.resolver_timeout,
+    );
+    Ok(App {
+        database,
+        contents,
+        clock,
+        feed,
+        edge_reports,
+        uploads,
+        publisher: Arc::new(publisher),
+        domains,
+        sites_url: config.sites_url.clone(),
+        metrics,
+    })
+}
+
+/// The administrator's token, from the file `admin-token`, which is created at the first start and readable by its owner alone.
+async fn admin_token(data: &DataDir, database: &Database, clock: &Clock) -> anyhow::Result<Secret> {
+    const FILE: &str = "admin-token";
+    let path = data.path().join(FILE);
+    if !path.try_exists()? {
+        data.replace(FILE, format!("{}\n", token::generate().expose()).as_bytes())?;
     }
-    let text = tokio::fs::read_to_string(file).await?;
+    let text = std::fs::read_to_string(&path)?;
     let text = text.trim();
     let digest = token::digest(text)
-        .with_context(|| format!("{} does not hold a whole token: delete it to have a new one", file.display()))?;
-    database.put_token(digest, &Holder::Admin, clock.now()).await?;
+        .with_context(|| format!("malformed token in {}: delete the file to generate a new one", path.display()))?;
+    database.put_token(digest, &TokenOwner::Admin, clock.now()).await?;
     Ok(Secret::new(text))
 }

@@ -1,247 +1,240 @@
-//! Making releases and moving channels.
+//! Creating releases and moving channels.
 //!
-//! `publish` and `move_to` check what can be refused at once, then leave the rest to a task of its own, which a client that
-//! goes away does not stop. Its progress comes through a channel.
+//! [`Publisher::publish`] and [`Publisher::move_channel`] check first what can be refused at once. The rest runs in a task that
+//! continues when the client disconnects, and reports its progress through a [`ProgressStream`].
 
-mod assemble;
-mod confirm;
 mod contents;
-mod encode;
-mod inherit;
+mod encoder;
+mod error;
+mod inheritance;
 mod lifetime;
+mod manifest_builder;
 mod media_type;
-mod previous;
+mod rollback_target;
+mod rollout;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use verge_daemon::{Clock, Tasks};
 use verge_protocol::api::{Progress, Provenance};
 use verge_protocol::host::HostLabel;
 use verge_protocol::state::ChannelState;
-use verge_protocol::{Build, Coding, Content, Digest, Position, ReleaseNumber, Seq};
+use verge_protocol::{Build, Content, Digest, Position, ReleaseNumber, Seq};
 
-use self::confirm::Confirmation;
-use crate::app::App;
-use crate::store::{NewRelease, StoreError, Switch, Target};
-use crate::turns::Turn;
+use self::rollout::Rollout;
+use crate::channel_locks::{ChannelGuard, ChannelLocks};
+use crate::edge_reports::EdgeReports;
+use crate::feed::Feed;
+use crate::metrics::Metrics;
+use crate::sites_url::SitesUrl;
+use crate::store::{Blobs, Database, MoveTarget, NewMove, NewRelease};
 
-pub(crate) use self::contents::{changes, manifest_bytes, missing};
-pub(crate) use self::previous::previous;
+pub(crate) use self::contents::Contents;
+pub(crate) use self::encoder::Encoder;
+pub(crate) use self::error::PublishError;
+pub(crate) use self::rollback_target::rollback_target;
 
-/// How long edges may go without one more of them confirming before the rest are called lagging.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a rollout waits for one more edge to confirm before the remaining edges are reported as lagging.
+const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many of a channel's last moves are looked at: for the eight that may be inherited, repeated by rollbacks between them, and
-/// for what a rollback goes back to.
+/// How many of a channel's last moves are read: for the eight releases that may be inherited, repeated by rollbacks between them, and
+/// for the target of a rollback.
 pub(crate) const MOVES_READ: u32 = 64;
 
-/// Why a release could not be made or a channel moved. Nothing has happened to the channel.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum PublishError {
-    #[error("{} is at {}", .label, at(.current.as_ref()))]
-    Conflict { label: HostLabel, current: Option<ChannelState> },
-    #[error("{0} is being moved by somebody else")]
-    Busy(HostLabel),
-    #[error("{missing} blobs of the build are missing, {first} among them")]
-    MissingBlobs { missing: usize, first: Digest },
-    #[error("blob {0} went bad at rest")]
-    BadBlob(Digest),
-    #[error("content {digest} could not be encoded by {coding}")]
-    Encoding { digest: Digest, coding: Coding, source: std::io::Error },
-    #[error(transparent)]
-    Manifest(#[from] verge_protocol::manifest::ManifestError),
-    #[error("content {0} is not what its blobs make up")]
-    WrongContent(Digest),
-    #[error("there is no manifest {0}")]
-    UnknownManifest(Digest),
-    #[error("manifest {0} was lost")]
-    LostManifest(Digest),
-    #[error(transparent)]
-    Store(#[from] StoreError),
+/// The progress of publishing, as it happens. An error is the last item.
+pub(crate) type ProgressStream = mpsc::Receiver<Result<Progress, PublishError>>;
+type ProgressSender = mpsc::Sender<Result<Progress, PublishError>>;
+
+/// Creates releases and moves channels.
+pub(crate) struct Publisher {
+    pub(crate) database: Database,
+    pub(crate) blobs: Blobs,
+    pub(crate) contents: Contents,
+    pub(crate) encoder: Encoder,
+    pub(crate) feed: Feed,
+    pub(crate) edge_reports: EdgeReports,
+    pub(crate) channel_locks: ChannelLocks,
+    pub(crate) clock: Clock,
+    pub(crate) tasks: Tasks,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) sites_url: SitesUrl,
 }
 
-fn at(current: Option<&ChannelState>) -> String {
-    current.map_or_else(|| "no release yet".to_owned(), |state| state.release.to_string())
-}
-
-/// How publishing goes on, as it goes; an error is the last word.
-pub(crate) type Steps = mpsc::Receiver<Result<Progress, PublishError>>;
-type StepSender = mpsc::Sender<Result<Progress, PublishError>>;
-
-fn take_turn(app: &App, label: HostLabel) -> Result<Turn, PublishError> {
-    app.turns.take(&label).ok_or(PublishError::Busy(label))
-}
-
-/// Makes a release of `build`, all of whose blobs the site must hold, and moves the channel to it.
-pub(crate) async fn publish(
-    app: &Arc<App>,
-    label: HostLabel,
-    expected: Option<Seq>,
-    build: Build,
-    provenance: Provenance,
-) -> Result<Steps, PublishError> {
-    let turn = take_turn(app, label)?;
-    check_epoch(app, turn.label(), expected).await?;
-    check_blobs(app, turn.label(), &build).await?;
-    Ok(run(Arc::clone(app), turn, move |app, label, progress| async move {
-        release(&app, label, expected, build, provenance, &progress).await
-    }))
-}
-
-/// Moves a channel to a release that exists.
-pub(crate) async fn move_to(
-    app: &Arc<App>,
-    label: HostLabel,
-    expected: Option<Seq>,
-    release: ReleaseNumber,
-    manifest: Digest,
-) -> Result<Steps, PublishError> {
-    let turn = take_turn(app, label)?;
-    check_epoch(app, turn.label(), expected).await?;
-    Ok(run(Arc::clone(app), turn, move |app, label, _| async move {
-        switch(&app, label, expected, Target::Existing(release, manifest), Vec::new()).await
-    }))
-}
-
-/// A switch that happened.
-struct Switched {
+/// A move that was committed.
+struct CommittedMove {
     label: HostLabel,
     position: Position,
     state: ChannelState,
     warnings: Vec<String>,
 }
 
-/// Runs `work`, which ends in a switch, and then waits for the edges; tells all of it.
-fn run<W, F>(app: Arc<App>, turn: Turn, work: W) -> Steps
-where
-    W: FnOnce(Arc<App>, HostLabel, StepSender) -> F + Send + 'static,
-    F: Future<Output = Result<Switched, PublishError>> + Send,
-{
-    let (sender, receiver) = mpsc::channel(64);
-    let tasks = app.tasks.clone();
-    drop(tasks.spawn("publish", async move {
-        let outcome = work(Arc::clone(&app), turn.label().clone(), sender.clone()).await;
-        // From here on the next one may move the channel: it need not wait for slow edges.
-        drop(turn);
-        match outcome {
-            Ok(switched) => follow(&app, switched, &sender).await,
-            Err(error) => {
-                let _ = sender.send(Err(error)).await;
+impl Publisher {
+    /// Creates a release of `build`, all of whose blobs the site must hold, and moves the channel to it. `expected` is the channel's
+    /// epoch as the caller knows it; `None`: the channel must not exist.
+    pub(crate) async fn publish(
+        self: &Arc<Self>,
+        label: HostLabel,
+        expected: Option<Seq>,
+        build: Build,
+        provenance: Provenance,
+    ) -> Result<ProgressStream, PublishError> {
+        let guard = self.lock_channel(label)?;
+        self.check_epoch(guard.label(), expected).await?;
+        self.check_blobs(guard.label(), &build).await?;
+        Ok(self.spawn(guard, move |publisher, label, progress| async move {
+            publisher.release(label, expected, build, provenance, &progress).await
+        }))
+    }
+
+    /// Moves a channel to an existing release.
+    pub(crate) async fn move_channel(
+        self: &Arc<Self>,
+        label: HostLabel,
+        expected: Option<Seq>,
+        release: ReleaseNumber,
+        manifest: Digest,
+    ) -> Result<ProgressStream, PublishError> {
+        let guard = self.lock_channel(label)?;
+        self.check_epoch(guard.label(), expected).await?;
+        Ok(self.spawn(guard, move |publisher, label, _| async move {
+            publisher.commit_move(label, expected, MoveTarget::Existing(release, manifest), Vec::new()).await
+        }))
+    }
+
+    /// Runs `work`, which ends in a move, and then the rollout, in a task; reports the progress of both.
+    fn spawn<W, F>(self: &Arc<Self>, guard: ChannelGuard, work: W) -> ProgressStream
+    where
+        W: FnOnce(Arc<Self>, HostLabel, ProgressSender) -> F + Send + 'static,
+        F: Future<Output = Result<CommittedMove, PublishError>> + Send,
+    {
+        let (sender, receiver) = mpsc::channel(64);
+        let publisher = Arc::clone(self);
+        drop(self.tasks.spawn("publish", async move {
+            let outcome = work(Arc::clone(&publisher), guard.label().clone(), sender.clone()).await;
+            // The next move of the channel need not wait for slow edges.
+            drop(guard);
+            match outcome {
+                Ok(committed) => publisher.roll_out(committed, &sender).await,
+                Err(error) => {
+                    let _ = sender.send(Err(error)).await;
+                }
+            }
+        }));
+        receiver
+    }
+
+    fn lock_channel(&self, label: HostLabel) -> Result<ChannelGuard, PublishError> {
+        self.channel_locks.try_lock(&label).ok_or(PublishError::ChannelBusy(label))
+    }
+
+    async fn check_epoch(&self, label: &HostLabel, expected: Option<Seq>) -> Result<(), PublishError> {
+        let current = self.database.channel(&label.site, &label.channel).await?;
+        if current.as_ref().map(|state| state.epoch) == expected {
+            Ok(())
+        } else {
+            self.metrics.channel_conflicts.inc();
+            Err(PublishError::Conflict { label: label.clone(), current })
+        }
+    }
+
+    async fn check_blobs(&self, label: &HostLabel, build: &Build) -> Result<(), PublishError> {
+        let missing = self.contents.missing(&label.site, build).await?;
+        match missing.first() {
+            None => Ok(()),
+            Some(first) => Err(PublishError::MissingBlobs { missing: missing.len(), first: *first }),
+        }
+    }
+
+    async fn release(
+        &self,
+        label: HostLabel,
+        expected: Option<Seq>,
+        build: Build,
+        provenance: Provenance,
+        progress: &ProgressSender,
+    ) -> Result<CommittedMove, PublishError> {
+        self.contents.verify(&build).await?;
+        let contents = manifest_builder::encodable(&build);
+        let encodings = self
+            .encoder
+            .encode(contents, |done, total| {
+                // A slow client misses an event; the encoder does not wait for it.
+                let _ = progress.try_send(Ok(Progress::Encoding { done, total }));
+            })
+            .await?;
+
+        let (files, bytes) = (build.files.len() as u64, build.bytes());
+        let _fingerprints = self.channel_locks.lock_fingerprints().await;
+        let history = self.database.fingerprints(&label.site).await?;
+        let output = manifest_builder::build_manifest(&label.site, build, &encodings, &history);
+        let (manifest, blobs) = Content::cut(&output.manifest.to_bytes().into());
+        for blob in &blobs {
+            self.blobs.put(blob).await?;
+        }
+        self.blobs.sync().await?;
+        let new = NewRelease { manifest, files, bytes, provenance, fingerprints: output.fingerprints };
+        let committed = self.commit_move(label, expected, MoveTarget::New(new), output.warnings).await?;
+        self.metrics.releases_created.inc();
+        Ok(committed)
+    }
+
+    async fn commit_move(
+        &self,
+        label: HostLabel,
+        expected: Option<Seq>,
+        target: MoveTarget,
+        warnings: Vec<String>,
+    ) -> Result<CommittedMove, PublishError> {
+        let now = self.clock.now();
+        let moves = self.database.moves(&label.site, &label.channel, MOVES_READ).await?;
+        let inherits = inheritance::choose(target.manifest(), &moves, now);
+        let HostLabel { site, channel } = label.clone();
+        match self.database.move_channel(&NewMove { site, channel, expected, target, inherits }, now).await? {
+            Ok((position, state)) => {
+                self.feed.announce(position);
+                self.metrics.channel_moves.inc();
+                tracing::info!(channel = %label, release = %state.release, epoch = %state.epoch, "channel moved");
+                Ok(CommittedMove { label, position, state, warnings })
+            }
+            Err(current) => {
+                self.metrics.channel_conflicts.inc();
+                Err(PublishError::Conflict { label, current })
             }
         }
-    }));
-    receiver
-}
-
-async fn check_epoch(app: &App, label: &HostLabel, expected: Option<Seq>) -> Result<(), PublishError> {
-    let current = app.database.channel(&label.site, &label.channel).await?;
-    if current.as_ref().map(|state| state.epoch) == expected {
-        Ok(())
-    } else {
-        app.metrics.conflicts.inc();
-        Err(PublishError::Conflict { label: label.clone(), current })
     }
-}
 
-async fn check_blobs(app: &App, label: &HostLabel, build: &Build) -> Result<(), PublishError> {
-    let missing = contents::missing(app, &label.site, build).await?;
-    match missing.first() {
-        None => Ok(()),
-        Some(first) => Err(PublishError::MissingBlobs { missing: missing.len(), first: *first }),
+    /// Reports that the move was committed, and then which edges serve it.
+    async fn roll_out(&self, committed: CommittedMove, progress: &ProgressSender) {
+        let CommittedMove { label, position, state, warnings } = committed;
+        let url = self.sites_url.of(&label);
+        let ChannelState { epoch, release, manifest, .. } = state;
+        let _ = progress.send(Ok(Progress::Released { release, manifest, epoch, url, warnings })).await;
+
+        let mut report_changes = self.edge_reports.subscribe();
+        let mut rollout = Rollout::new(label, position, &self.edge_reports.all(), self.clock.now());
+        let mut stalled_at = Instant::now() + STALL_TIMEOUT;
+        loop {
+            let confirmations = rollout.update(&self.edge_reports.all());
+            if !confirmations.is_empty() {
+                stalled_at = Instant::now() + STALL_TIMEOUT;
+            }
+            for event in confirmations {
+                let _ = progress.send(Ok(event)).await;
+            }
+            if rollout.is_complete() {
+                break;
+            }
+            tokio::select! {
+                _ = report_changes.changed() => {}
+                () = tokio::time::sleep_until(stalled_at) => break,
+                () = self.tasks.draining().cancelled() => break,
+                // The client has disconnected.
+                () = progress.closed() => return,
+            }
+        }
+        let _ = progress.send(Ok(rollout.finish(&self.edge_reports.all(), self.clock.now()))).await;
     }
-}
-
-async fn release(
-    app: &Arc<App>,
-    label: HostLabel,
-    expected: Option<Seq>,
-    build: Build,
-    provenance: Provenance,
-    progress: &StepSender,
-) -> Result<Switched, PublishError> {
-    contents::verify(app, &build).await?;
-    let contents = assemble::encodable(&build);
-    let encodings = encode::all(app, contents, |done, total| {
-        // A slow reader misses a step, not the work its time.
-        let _ = progress.try_send(Ok(Progress::Encoding { done, total }));
-    })
-    .await?;
-
-    let (files, bytes) = (build.files.len() as u64, build.bytes());
-    let _history = app.turns.history().await;
-    let history = app.database.fingerprints(&label.site).await?;
-    let assembled = assemble::assemble(&label.site, build, &encodings, &history);
-    let (manifest, blobs) = Content::cut(&assembled.manifest.to_bytes().into());
-    for blob in &blobs {
-        app.blobs.put(blob).await?;
-    }
-    app.blobs.sync().await?;
-    let new = NewRelease { manifest, files, bytes, provenance, fingerprints: assembled.fingerprints };
-    let switched = switch(app, label, expected, Target::New(new), assembled.notices).await?;
-    app.metrics.releases.inc();
-    Ok(switched)
-}
-
-async fn switch(
-    app: &App,
-    label: HostLabel,
-    expected: Option<Seq>,
-    target: Target,
-    warnings: Vec<String>,
-) -> Result<Switched, PublishError> {
-    let now = app.clock.now();
-    let manifest = match &target {
-        Target::New(new) => new.manifest.digest(),
-        Target::Existing(_, manifest) => *manifest,
-    };
-    let moves = app.database.moves(&label.site, &label.channel, MOVES_READ).await?;
-    let inherits = inherit::choose(manifest, &moves, now);
-    let HostLabel { site, channel } = label.clone();
-    let switch = Switch { site, channel, expected, target, inherits };
-    match app.database.switch(&switch, now).await? {
-        Ok((position, state)) => {
-            app.announce(position);
-            app.metrics.moves.inc();
-            tracing::info!(channel = %label, release = %state.release, epoch = %state.epoch, "a channel was moved");
-            Ok(Switched { label, position, state, warnings })
-        }
-        Err(current) => {
-            app.metrics.conflicts.inc();
-            Err(PublishError::Conflict { label, current })
-        }
-    }
-}
-
-/// Tells that the switch happened, then which edges serve it.
-async fn follow(app: &App, switched: Switched, progress: &StepSender) {
-    let Switched { label, position, state, warnings } = switched;
-    let url = app.sites_url.of(&label);
-    let ChannelState { epoch, release, manifest, .. } = state;
-    let _ = progress.send(Ok(Progress::Released { release, manifest, epoch, url, warnings })).await;
-
-    let mut reports = app.fleet.watch();
-    let mut confirmation = Confirmation::new(label, position, &app.fleet.heard(), app.clock.now());
-    let mut patience = Instant::now() + PATIENCE;
-    loop {
-        let news = confirmation.update(&app.fleet.heard());
-        if !news.is_empty() {
-            patience = Instant::now() + PATIENCE;
-        }
-        for event in news {
-            let _ = progress.send(Ok(event)).await;
-        }
-        if confirmation.is_complete() {
-            break;
-        }
-        tokio::select! {
-            _ = reports.changed() => {}
-            () = tokio::time::sleep_until(patience) => break,
-            () = app.tasks.draining().cancelled() => break,
-            // Nobody listens any more.
-            () = progress.closed() => return,
-        }
-    }
-    let _ = progress.send(Ok(confirmation.finish(&app.fleet.heard(), app.clock.now()))).await;
 }

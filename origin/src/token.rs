@@ -8,8 +8,8 @@ const PREFIX: &str = "vrg_";
 const RANDOM_BYTES: usize = 20;
 const CHECKSUM_DIGITS: usize = 8;
 
-/// Makes a token: `vrg_`, 160 random bits and a checksum, in hex. The checksum lets scanners for leaked secrets, and people who
-/// cut one off while copying, tell a token from noise without asking the origin.
+/// Generates a token: `vrg_`, 160 random bits and a checksum, in hex. By the checksum, secret scanners recognize tokens, and the origin
+/// distinguishes a truncated token from an unknown one.
 pub(crate) fn generate() -> Secret {
     let mut random = [0_u8; RANDOM_BYTES];
     rand::rng().fill_bytes(&mut random);
@@ -24,7 +24,7 @@ fn checksum(body: &str) -> String {
     digits
 }
 
-/// What the origin keeps of a token; `None` if the text is not a whole token.
+/// The digest under which the origin stores a token; `None` if the token is malformed.
 pub(crate) fn digest(token: &str) -> Option<Digest> {
     let rest = token.strip_prefix(PREFIX)?;
     let (body, sum) = rest.split_at_checked(RANDOM_BYTES * 2)?;
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_cut_short_is_not_a_token() {
+    fn a_truncated_token_is_malformed() {
         let token = generate();
         let text = token.expose();
         assert!(digest(text).is_some());

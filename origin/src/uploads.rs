@@ -1,87 +1,105 @@
-//! Packs under way, so that "what is missing?" is not asked in vain.
+//! Uploads of builds: descriptions and packs of blobs.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use verge_daemon::{Clock, Tasks};
+use verge_protocol::api::Limits;
 use verge_protocol::{BuildId, Digest, SiteName};
 
-/// How long an answer waits for packs under way.
-const PATIENCE: Duration = Duration::from_secs(5);
+use crate::metrics::Metrics;
+use crate::store::{Blobs, Database};
+
+/// What the upload handlers share. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Uploads {
+    pub(crate) database: Database,
+    pub(crate) blobs: Blobs,
+    pub(crate) clock: Clock,
+    pub(crate) tasks: Tasks,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) limits: Limits,
+    pub(crate) active_packs: ActivePacks,
+}
+
+/// How long [`ActivePacks::wait`] waits at most.
+const WAIT_MAX: Duration = Duration::from_secs(5);
 
 type Build = (SiteName, BuildId);
 
-/// The blobs that a build names, with their sizes.
-pub(crate) type Wanted = HashMap<Digest, u64>;
+/// The blobs that a build names, with their sizes in bytes.
+pub(crate) type ExpectedBlobs = HashMap<Digest, u64>;
 
-/// The packs of each build that are being taken.
+/// The packs being received, by build. Clones share them.
 #[derive(Clone, Default)]
-pub(crate) struct Uploads {
-    packs: Arc<Mutex<HashMap<Build, Packs>>>,
+pub(crate) struct ActivePacks {
+    builds: Arc<Mutex<HashMap<Build, BuildPacks>>>,
 }
 
 /// The packs of one build.
 #[derive(Default)]
-struct Packs {
+struct BuildPacks {
     count: watch::Sender<usize>,
-    wanted: Weak<Wanted>,
+    expected: Weak<ExpectedBlobs>,
 }
 
-/// A pack that is being taken, until this is dropped.
-pub(crate) struct Pack {
-    uploads: Uploads,
+/// A pack being received, until dropped.
+pub(crate) struct ActivePack {
+    packs: ActivePacks,
     build: Build,
-    wanted: Arc<Wanted>,
+    expected: Arc<ExpectedBlobs>,
 }
 
-impl Pack {
+impl ActivePack {
     /// The blobs that its build names.
-    pub(crate) fn wanted(&self) -> &Wanted {
-        &self.wanted
+    pub(crate) fn expected(&self) -> &ExpectedBlobs {
+        &self.expected
     }
 }
 
-impl Uploads {
-    /// What the build names, as a pack that is being taken just now knows it: of a large build, too much to be read for each pack.
-    pub(crate) fn wanted(&self, site: &SiteName, id: &BuildId) -> Option<Arc<Wanted>> {
-        let packs = self.packs.lock().unwrap_or_else(PoisonError::into_inner);
-        packs.get(&(site.clone(), id.clone()))?.wanted.upgrade()
+impl ActivePacks {
+    /// The blobs that a build names, if one of its packs is being received: those of a large build are too many to be read again for
+    /// each pack.
+    pub(crate) fn expected(&self, site: &SiteName, id: &BuildId) -> Option<Arc<ExpectedBlobs>> {
+        let builds = self.builds.lock().unwrap_or_else(PoisonError::into_inner);
+        builds.get(&(site.clone(), id.clone()))?.expected.upgrade()
     }
 
-    /// Says that a pack is being taken.
-    pub(crate) fn start(&self, site: &SiteName, id: &BuildId, wanted: Arc<Wanted>) -> Pack {
+    /// Registers a pack.
+    pub(crate) fn start(&self, site: &SiteName, id: &BuildId, expected: Arc<ExpectedBlobs>) -> ActivePack {
         let build = (site.clone(), id.clone());
-        let mut packs = self.packs.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = packs.entry(build.clone()).or_default();
-        entry.count.send_modify(|count| *count += 1);
-        entry.wanted = Arc::downgrade(&wanted);
-        Pack { uploads: self.clone(), build, wanted }
+        let mut builds = self.builds.lock().unwrap_or_else(PoisonError::into_inner);
+        let packs = builds.entry(build.clone()).or_default();
+        packs.count.send_modify(|count| *count += 1);
+        packs.expected = Arc::downgrade(&expected);
+        ActivePack { packs: self.clone(), build, expected }
     }
 
-    /// Waits until no pack of the build is being taken, but not for long.
+    /// Waits until no pack of the build is being received, at most [`WAIT_MAX`].
     ///
-    /// A client whose line was cut asks at once what is missing, while what it sent is still being made safe. Without the wait
-    /// it would be told to send that again.
-    pub(crate) async fn settled(&self, site: &SiteName, id: &BuildId) {
-        let under_way = {
-            let packs = self.packs.lock().unwrap_or_else(PoisonError::into_inner);
-            packs.get(&(site.clone(), id.clone())).map(|packs| packs.count.subscribe())
+    /// A client whose connection was cut asks at once which blobs are missing, while those that it sent are still being stored.
+    /// Without the wait it would have to send them again.
+    pub(crate) async fn wait(&self, site: &SiteName, id: &BuildId) {
+        let count = {
+            let builds = self.builds.lock().unwrap_or_else(PoisonError::into_inner);
+            builds.get(&(site.clone(), id.clone())).map(|packs| packs.count.subscribe())
         };
-        if let Some(mut under_way) = under_way {
-            let _ = tokio::time::timeout(PATIENCE, under_way.wait_for(|count| *count == 0)).await;
+        if let Some(mut count) = count {
+            let _ = tokio::time::timeout(WAIT_MAX, count.wait_for(|count| *count == 0)).await;
         }
     }
 }
 
-impl Drop for Pack {
+impl Drop for ActivePack {
     fn drop(&mut self) {
-        let mut packs = self.uploads.packs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = packs.get(&self.build) {
-            entry.count.send_modify(|count| *count -= 1);
-            let last = *entry.count.borrow() == 0;
-            if last {
-                packs.remove(&self.build);
+        let mut builds = self.packs.builds.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(packs) = builds.get(&self.build) {
+            packs.count.send_modify(|count| *count -= 1);
+            let is_last = *packs.count.borrow() == 0;
+            if is_last {
+                builds.remove(&self.build);
             }
         }
     }
@@ -92,24 +110,24 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_waits_for_packs_but_not_for_ever() {
-        let uploads = Uploads::default();
+    async fn waiting_ends_with_the_last_pack_or_after_a_bounded_time() {
+        let packs = ActivePacks::default();
         let (site, id) = ("demo".parse().unwrap(), "b1".parse().unwrap());
-        uploads.settled(&site, &id).await;
-        let wanted = Arc::new(Wanted::new());
-        let one = uploads.start(&site, &id, Arc::clone(&wanted));
-        let two = uploads.start(&site, &id, uploads.wanted(&site, &id).unwrap());
+        packs.wait(&site, &id).await;
+        let expected = Arc::new(ExpectedBlobs::new());
+        let one = packs.start(&site, &id, Arc::clone(&expected));
+        let two = packs.start(&site, &id, packs.expected(&site, &id).unwrap());
         let start = tokio::time::Instant::now();
-        uploads.settled(&site, &id).await;
-        assert_eq!(start.elapsed(), PATIENCE);
+        packs.wait(&site, &id).await;
+        assert_eq!(start.elapsed(), WAIT_MAX);
         drop(one);
-        let (waiter, (site, id)) = (uploads.clone(), (site.clone(), id.clone()));
-        let mut settled = Box::pin(async move { waiter.settled(&site, &id).await });
-        assert!(tokio::time::timeout(Duration::from_secs(1), &mut settled).await.is_err());
+        let (waiter, (site, id)) = (packs.clone(), (site.clone(), id.clone()));
+        let mut waiting = Box::pin(async move { waiter.wait(&site, &id).await });
+        assert!(tokio::time::timeout(Duration::from_secs(1), &mut waiting).await.is_err());
         drop(two);
         let start = tokio::time::Instant::now();
-        settled.await;
+        waiting.await;
         assert_eq!(start.elapsed(), Duration::ZERO);
-        assert!(uploads.packs.lock().unwrap().is_empty());
+        assert!(packs.builds.lock().unwrap().is_empty());
     }
 }

@@ -1,13 +1,14 @@
-//! The origin over HTTP: what pushes and edges see.
+//! The origin over HTTP, as clients, operators, edges and name servers use it.
 
-#![expect(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test with its message")]
 
 mod it {
-    mod bad_input;
-    mod dns;
     mod domains;
     mod edges;
-    mod fleet;
+    mod errors;
+    mod fake_dns;
+    mod operating;
     mod pushes;
-    mod world;
+    mod sites;
+    mod test_origin;
 }

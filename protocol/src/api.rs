@@ -18,19 +18,19 @@ pub use self::operating::{
     Domain, DomainRequest, EdgeSettings, ForceEdge, IssuedToken, NameServer, Proof, SiteRegions,
 };
 
-/// Every answer that is not a success.
+/// The body of every error response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorBody {
-    /// Stable, for programs: `unknown_site`.
+    /// A stable code, for programs: `unknown_site`.
     pub code: String,
-    /// One sentence for a person, naming the thing.
+    /// A message for a person, naming the thing and what was expected.
     pub message: String,
-    /// What to do about it.
+    /// What an API caller can do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
 
-/// What the origin takes at most. Said with every build, so that a client need not run into it.
+/// Limits of the origin. Sent with every build, so that a client can check them first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Files in a build.
@@ -46,50 +46,50 @@ pub struct Limits {
 /// Answer to `POST /v1/sites/{site}/builds?channel=…`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildCreated {
-    /// Names the build in what follows.
+    /// The id of the build in later calls.
     pub build: BuildId,
-    /// What the origin takes at most.
+    /// The limits of the origin.
     pub limits: Limits,
     /// Blobs that this site does not hold yet, each once.
     pub missing: Vec<Digest>,
-    /// What the channel points at now; `None` before its first release.
+    /// The release that the channel points at; `None` before its first release.
     pub current: Option<ChannelHead>,
-    /// How the build differs from that.
+    /// How the build differs from that release.
     pub changes: BuildDiff,
 }
 
-/// What a channel points at.
+/// The release that a channel points at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChannelHead {
     /// The release.
     pub release: ReleaseNumber,
-    /// To be named when moving the channel on: if it has moved meanwhile, nothing happens.
+    /// To send as `expected` when moving the channel: if it has moved meanwhile, the move is refused.
     pub epoch: Seq,
-    /// How many files the release has.
+    /// The number of files of the release.
     pub files: u64,
 }
 
 /// How two sets of files differ, in numbers of paths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct BuildDiff {
-    /// Only in the new one.
+    /// Paths only in the new one.
     pub added: u64,
-    /// In both, with other bytes.
+    /// Paths in both, with other bytes.
     pub changed: u64,
-    /// Only in the old one.
+    /// Paths only in the old one.
     pub removed: u64,
-    /// In both, with the same bytes.
+    /// Paths in both, with the same bytes.
     pub unchanged: u64,
 }
 
 /// Answer to `POST /v1/sites/{site}/builds/{build}/blobs`, whose body is a pack.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlobsStored {
-    /// How many blobs of the pack are now kept.
+    /// The number of blobs of the pack that are now stored.
     pub stored: u64,
 }
 
-/// `POST /v1/blobs`, by an edge: the answer is a pack of these, in this order.
+/// `POST /v1/blobs`, by an edge. The answer is a pack of these blobs, in this order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlobsRequest {
     /// The blobs; at most [`BlobsRequest::MAX`].
@@ -97,32 +97,32 @@ pub struct BlobsRequest {
 }
 
 impl BlobsRequest {
-    /// The most blobs that may be asked for at once.
+    /// The most blobs in one request.
     pub const MAX: usize = 256;
 }
 
-/// `POST /v1/sites/{site}/releases`: makes a release of a build and moves a channel to it. Answered by a stream of
-/// [`Progress`], one JSON object a line.
+/// `POST /v1/sites/{site}/releases`: creates a release of a build and moves a channel to it. The answer is a stream of [`Progress`], one
+/// JSON object a line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreateRelease {
-    /// The build; all its blobs must be there.
+    /// The build, all of whose blobs the site must hold.
     pub build: BuildId,
     /// The channel to move.
     pub channel: ChannelName,
-    /// The channel's epoch as the client knows it; `None`: it must not exist yet.
+    /// The channel's epoch as the client knows it; `None`: the channel must not exist yet.
     pub expected: Option<Seq>,
-    /// Where it came from.
+    /// Where the release came from.
     #[serde(default)]
     pub provenance: Provenance,
 }
 
-/// Where a release came from. Free text, shown and never interpreted.
+/// Where a release came from: free text that is shown and never interpreted.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Provenance {
-    /// Who pushed.
+    /// The author of the push.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
-    /// Why.
+    /// The reason for the push.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// The git commit that was built.
@@ -130,29 +130,29 @@ pub struct Provenance {
     pub commit: Option<String>,
 }
 
-/// `POST /v1/sites/{site}/channels/{channel}`: moves a channel to a release that exists, older or newer. Answered by a stream
-/// of [`Progress`].
+/// `POST /v1/sites/{site}/channels/{channel}`: moves a channel to an existing release, older or newer. The answer is a stream of
+/// [`Progress`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MoveChannel {
     /// The release.
     pub release: ReleaseNumber,
-    /// The channel's epoch as the client knows it; `None`: it must not exist yet.
+    /// The channel's epoch as the client knows it; `None`: the channel must not exist yet.
     pub expected: Option<Seq>,
 }
 
-/// How publishing goes on. The last one is `Finished` or `Failed`; a stream without either was cut, and `verge status` tells
-/// how it ended.
+/// An event of publishing. The last one is `Finished` or `Failed`. A stream without either was cut; the state of the channel tells whether
+/// it was moved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Progress {
-    /// Encodings are being made.
+    /// Files are being encoded.
     Encoding {
-        /// Files done.
+        /// The number of files encoded.
         done: u64,
-        /// Files to do.
+        /// The number of files to encode.
         total: u64,
     },
-    /// The channel points at the release; edges are being told.
+    /// The channel points at the release, durably; edges are being notified.
     Released {
         /// The release.
         release: ReleaseNumber,
@@ -160,36 +160,36 @@ pub enum Progress {
         manifest: Digest,
         /// The channel's new epoch.
         epoch: Seq,
-        /// Where the channel is served.
+        /// The URL at which the channel is served.
         url: String,
-        /// What a person should know, e.g. a name that looks fingerprinted but was reused.
+        /// Doubtful but accepted input, for a person to read: for example, a fingerprinted path whose bytes have changed.
         #[serde(default)]
         warnings: Vec<String>,
     },
-    /// One more edge serves it.
+    /// One more edge serves the release.
     Confirmed {
         /// The edge.
         edge: EdgeName,
-        /// Edges that serve it.
+        /// The number of edges that serve it.
         done: u64,
-        /// Live edges.
+        /// The number of live edges.
         total: u64,
     },
-    /// It is over.
+    /// The rollout has ended.
     Finished {
         /// Edges that serve it.
         confirmed: Vec<EdgeName>,
-        /// Live edges that do not, and why.
+        /// Live edges that do not serve it, and why.
         lagging: Vec<LaggingEdge>,
     },
-    /// It went wrong. Unless `Released` came before, the channel is where it was.
+    /// Publishing failed. Unless `Released` came before, the channel is unchanged.
     Failed(ErrorBody),
-    /// Something from a newer origin, to be passed over.
+    /// An event of a newer origin, to be ignored.
     #[serde(other)]
     Unknown,
 }
 
-/// A live edge that does not serve what it should.
+/// A live edge that does not serve a release yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaggingEdge {
     /// The edge.
@@ -198,20 +198,30 @@ pub struct LaggingEdge {
     pub reason: String,
 }
 
-/// `GET /v1/sites` answers a list of these; `GET /v1/sites/{site}` one.
+/// A site: answer to `GET /v1/sites/{site}`, and part of a [`SitePage`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Site {
     /// Its name.
     pub name: SiteName,
     /// When it was created.
     pub created: Timestamp,
-    /// Where `live` is served.
+    /// The URL at which `live` is served.
     pub url: String,
     /// Its channels.
     pub channels: Vec<Channel>,
-    /// The regions its readers are kept to; none: anywhere.
+    /// Its readers are sent only to edges in one of these regions; none: to any edge.
     #[serde(default)]
     pub regions: BTreeSet<Region>,
+}
+
+/// Answer to `GET /v1/sites?after=NAME&limit=N`: sites in the order of their names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SitePage {
+    /// At most `limit` sites.
+    pub sites: Vec<Site>,
+    /// If more sites follow: the last name of this page, to send as `after` for the next one.
+    #[serde(default)]
+    pub next: Option<SiteName>,
 }
 
 /// A channel of a site.
@@ -219,17 +229,17 @@ pub struct Site {
 pub struct Channel {
     /// Its name.
     pub name: ChannelName,
-    /// What it points at.
+    /// The release that it points at.
     pub release: ReleaseNumber,
-    /// The release that a rollback goes back to: the newest older one that this channel has pointed at and that serves something
-    /// else.
+    /// The release that a rollback moves the channel to: the newest older one that this channel has pointed at and that has other
+    /// files. Only in the answer to `GET /v1/sites/{site}`; always `None` in a [`SitePage`].
     #[serde(default)]
     pub previous: Option<ReleaseNumber>,
-    /// The write that last moved it.
+    /// The sequence number of the write that last moved it.
     pub epoch: Seq,
-    /// When that was.
+    /// When it was last moved.
     pub moved: Timestamp,
-    /// Where it is served.
+    /// The URL at which it is served.
     pub url: String,
 }
 
@@ -240,11 +250,11 @@ pub struct Release {
     pub number: ReleaseNumber,
     /// Its manifest.
     pub manifest: Digest,
-    /// How many files it has.
+    /// The number of its files.
     pub files: u64,
-    /// Bytes of all its files, as built.
+    /// Bytes of all its files, not encoded.
     pub bytes: u64,
-    /// When it was made.
+    /// When it was created.
     pub created: Timestamp,
     /// Where it came from.
     pub provenance: Provenance,
@@ -252,44 +262,41 @@ pub struct Release {
     pub channels: Vec<ChannelName>,
 }
 
-/// `GET /v1/status`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Answer to `GET /v1/status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
-    /// The last write.
+    /// The position of the last write.
     pub position: Position,
     /// The origin's version of Verge.
     pub version: String,
-    /// The fleet.
-    pub edges: Vec<Edge>,
-    /// All sites.
-    pub sites: Vec<Site>,
 }
 
-/// An edge as the origin knows it.
+/// An edge as the origin knows it. `GET /v1/edges` answers a list of these, by name: every edge that is configured, has a token, or
+/// reported since the origin started.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Edge {
     /// Its name.
     pub name: EdgeName,
-    /// Where readers reach this very edge, if it said.
+    /// The URL at which readers reach this edge alone, if it reported one.
     pub url: Option<String>,
-    /// Whether it was heard within the last [`crate::report::LIVE_SECONDS`], and has not said that it shuts down.
+    /// Whether it reported within the last [`crate::report::LIVE_SECONDS`] and is not draining.
     pub live: bool,
-    /// Whether it said, when it was last heard, that it shuts down.
+    /// Whether its last report announced that it will stop.
     #[serde(default)]
     pub draining: bool,
-    /// When it was last heard; `None`: not since the origin started.
+    /// When it last reported; `None`: not since the origin started.
     pub last_seen: Option<Timestamp>,
-    /// How far it has followed.
+    /// The position up to which it has applied all rows, except those of `lagging`.
     pub applied: Option<Position>,
-    /// What it lags behind with.
+    /// The channels that it lags with.
     #[serde(default)]
     pub lagging: Vec<Lag>,
     /// Its version of Verge.
     pub version: Option<String>,
-    /// How readers are sent to it; `None` until that was said.
+    /// How readers are sent to it; `None`: it is not configured.
     #[serde(default)]
     pub state: Option<EdgeState>,
-    /// Whether a token of it works.
+    /// Whether it has a valid token.
     #[serde(default)]
     pub has_token: bool,
 }
@@ -299,7 +306,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn progress_is_one_flat_object_a_line() {
+    fn progress_serializes_to_one_flat_object_per_line() {
         let edge: EdgeName = "fra-1".parse().unwrap();
         let lines: Vec<String> = [
             Progress::Encoding { done: 1, total: 2 },

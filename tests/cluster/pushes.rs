@@ -24,7 +24,7 @@ async fn a_push_goes_on_after_every_cut() {
     let pushed = world.push_folder(&client, "demo", folder.path()).await.unwrap();
     assert!(proxy.cuts() > 0, "the line was cut");
     assert_eq!(pushed.files, 21);
-    let kept = world.origin_metric("verge_origin_blob_bytes_kept").await;
+    let kept = world.origin_metric("verge_origin_blob_bytes_stored").await;
     assert!(
         kept < 1.5 * 20.0 * f64::from(1 << 20),
         "{kept} bytes were kept for 20 MiB: what came before a cut was sent again"

@@ -20,7 +20,7 @@ use verge::upload::Patience;
 use verge_daemon::{Clock, Secret};
 use verge_edge::Edge;
 use verge_origin::Origin;
-use verge_protocol::api::{Provenance, Status};
+use verge_protocol::api::Provenance;
 use verge_protocol::{ChannelName, EdgeName, SiteName, Timestamp};
 use verge_test_kit::{STUCK, until};
 
@@ -79,7 +79,7 @@ impl World {
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
         let origin = bind_origin(folder.path(), any_port, &clock).await;
         let mut world = Self {
-            origin_address: origin.address(),
+            origin_address: origin.addr(),
             admin_token: origin.admin_token().expose().to_owned(),
             origin: Some(origin),
             folder,
@@ -170,8 +170,8 @@ impl World {
     }
 
     /// How the origin sees the fleet.
-    pub async fn status(&self) -> Status {
-        self.client().get("/v1/status").await.unwrap()
+    pub async fn status(&self) -> verge::client::Overview {
+        self.client().overview().await.unwrap()
     }
 
     /// Waits until every running edge serves all that the origin has.
@@ -259,7 +259,7 @@ impl World {
 
     /// A metric of the origin.
     pub async fn origin_metric(&self, name: &str) -> f64 {
-        metric(&self.http, self.origin.as_ref().unwrap().private_address(), name).await
+        metric(&self.http, self.origin.as_ref().unwrap().private_addr(), name).await
     }
 
     /// Waits until an edge holds every blob that the origin has; but for manifests, which edges keep as files of their own.

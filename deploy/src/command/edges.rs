@@ -6,7 +6,7 @@ mod listing;
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 use verge_protocol::EdgeName;
-use verge_protocol::api::{ForceEdge, IssuedToken, Status};
+use verge_protocol::api::{ForceEdge, IssuedToken};
 use verge_protocol::fleet::EdgeState;
 
 use super::{Context, fences, status, token};
@@ -19,7 +19,7 @@ pub(super) async fn run(command: Option<&cli::Edges>, context: &Context<'_>) -> 
     let client = context.client()?;
     match command {
         None => {
-            let fleet: Status = client.get("/v1/status").await?;
+            let fleet = client.overview().await?;
             let answer = serde_json::to_value(&fleet.edges)?;
             let exit = context
                 .answer(&answer, || Ok(listing::fleet(&fleet.edges, context.environment.now, context.output)))?;
@@ -27,7 +27,7 @@ pub(super) async fn run(command: Option<&cli::Edges>, context: &Context<'_>) -> 
             Ok(exit)
         }
         Some(cli::Edges::Add { edge, described, no_token }) => {
-            let fleet: Status = client.get("/v1/status").await?;
+            let fleet = client.overview().await?;
             let known = fleet.edges.into_iter().find(|known| known.name == *edge);
             // It is not to lose a token that it is at work by. An older origin does not say whether there is one, but whom it hears.
             let has_token = known.as_ref().is_some_and(|known| known.has_token || known.last_seen.is_some());
@@ -48,7 +48,7 @@ pub(super) async fn run(command: Option<&cli::Edges>, context: &Context<'_>) -> 
             Ok(Exit::Success)
         }
         Some(cli::Edges::Set { edge, described }) => {
-            let fleet: Status = client.get("/v1/status").await?;
+            let fleet = client.overview().await?;
             let current = fleet.edges.into_iter().find(|known| known.name == *edge).and_then(|known| known.state);
             let Some(current) = current else { return Err(describe::not_described(edge)) };
             let settings = describe::settings(described, Some(current))?;

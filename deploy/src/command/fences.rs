@@ -1,16 +1,16 @@
 //! Sites whose readers get no address: they are kept to regions in which no edge is left.
 
 use verge_protocol::Region;
-use verge_protocol::api::{Site, Status};
+use verge_protocol::api::Site;
 use verge_protocol::fleet::{EdgeState, Force};
 
 use super::Context;
-use crate::client::Client;
+use crate::client::{Client, Overview as Status};
 
 /// Warns of each such site after edges have changed. What was asked for has been done by then: that the origin does not tell how
 /// things are now is no failure.
 pub(super) async fn check(client: &Client, context: &Context<'_>) {
-    if let Ok(status) = client.get("/v1/status").await {
+    if let Ok(status) = client.overview().await {
         warn(&status, context);
     }
 }

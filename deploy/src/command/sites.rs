@@ -15,7 +15,7 @@ pub(super) async fn run(command: Option<&cli::Sites>, context: &Context<'_>) -> 
     let client = context.client()?;
     match command {
         None => {
-            let answer: Value = client.get("/v1/sites").await?;
+            let answer: Value = serde_json::to_value(client.sites().await?)?;
             context.answer(&answer, || {
                 let sites = Vec::<Site>::deserialize(&answer)?;
                 Ok(text(&sites, context.environment.now, context.output))

@@ -2,18 +2,19 @@
 
 use serde::Deserialize as _;
 use serde_json::Value;
-use verge_protocol::api::{Edge, Status};
+use verge_protocol::api::Edge;
 use verge_protocol::report::LIVE_SECONDS;
 use verge_protocol::{Position, Timestamp};
 
 use super::{Context, fences, sites};
+use crate::client::Overview as Status;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Output, human, table};
 
 pub(super) async fn run(context: &Context<'_>) -> Result<Exit, Failure> {
     let client = context.client()?;
-    let answer: Value = client.get("/v1/status").await?;
+    let answer: Value = serde_json::to_value(client.overview().await?)?;
     let exit = context.answer(&answer, || {
         let status = Status::deserialize(&answer)?;
         let origin = client.origin().to_string();

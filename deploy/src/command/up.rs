@@ -77,7 +77,7 @@ async fn serve(
     cluster.caught_up().await?;
     let profile_saved = save_profile(cluster, context.environment)?;
     push(arguments, context, cluster).await?;
-    let sites: Vec<Site> = cluster.client().get("/v1/sites").await?;
+    let sites: Vec<Site> = cluster.client().sites().await?;
     cluster.named(&sites).await?;
     let told = Told::of(cluster, &sites);
     if context.output.manner().json {
@@ -148,7 +148,7 @@ async fn push(arguments: &cli::Up, context: &Context<'_>, cluster: &Cluster) -> 
         return push_folder(context, cluster, &site, &project.folder()?.path, options).await;
     }
     let site: SiteName = arguments.site.site.clone().unwrap_or_else(demo);
-    let sites: Vec<Site> = cluster.client().get("/v1/sites").await?;
+    let sites: Vec<Site> = cluster.client().sites().await?;
     if sites.iter().any(|known| known.name == site && !known.channels.is_empty()) {
         return Ok(());
     }

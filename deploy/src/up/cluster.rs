@@ -12,7 +12,7 @@ use verge_daemon::{Daemon as _, Secret};
 use verge_geodns::GeoDns;
 use verge_origin::Origin;
 use verge_protocol::EdgeName;
-use verge_protocol::api::{Site, Status};
+use verge_protocol::api::Site;
 use verge_protocol::explanation::Explanation;
 
 use super::alone::{self, Alone};
@@ -104,7 +104,7 @@ impl Cluster {
         }
         let alone = alone::open(plan.ports, plan.edges).await?;
         let origin = start_origin(plan, &readers).await?;
-        let address: Address = format!("http://{}", origin.address()).parse().expect("an address makes a URL");
+        let address: Address = format!("http://{}", origin.addr()).parse().expect("an address makes a URL");
         let client = Client::new(address, &Token::new(origin.admin_token().expose()))?;
         let mut cluster = Self { origin, edges: Vec::new(), name_server: None, client };
         match cluster.start_rest(plan, readers, alone).await {
@@ -205,7 +205,7 @@ impl Cluster {
     pub async fn caught_up(&self) -> Result<(), ClusterError> {
         let deadline = Instant::now() + START_MAX;
         loop {
-            let status: Status = self.client.get("/v1/status").await?;
+            let status = self.client.overview().await?;
             let behind = |name: &EdgeName| {
                 let edge = status.edges.iter().find(|edge| edge.name == *name);
                 !edge.is_some_and(|edge| {

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use verge_daemon::Secret;
 use verge_daemon::listen::{self, Listen};
 use verge_edge::{Config, Edge};
-use verge_protocol::api::{EdgeSettings, Status};
+use verge_protocol::api::EdgeSettings;
 use verge_protocol::fleet::EdgeState;
 use verge_protocol::{DomainName, EdgeName};
 
@@ -82,7 +82,7 @@ pub(super) async fn forget_others(plan: &Plan, client: &Client) -> Result<(), Cl
     let others = plan.edges + 1..=Ports::EDGES_MAX;
     let others: BTreeMap<String, IpAddr> =
         others.map(|number| (name(number), plan.ports.edge_alone(number).ip())).collect();
-    let status: Status = client.get("/v1/status").await?;
+    let status = client.overview().await?;
     for edge in status.edges {
         // One of such a name that is somewhere else is somebody's own.
         let address = others.get(edge.name.as_str());

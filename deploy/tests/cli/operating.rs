@@ -25,7 +25,7 @@ impl World {
         let (folder, dns) = (tempfile::tempdir().unwrap(), Dns::start().await);
         let config = Config {
             resolver: Some(dns.address),
-            domain_period: Duration::from_hours(1),
+            domain_check_interval: Duration::from_hours(1),
             ..Config::new(folder.path().join("origin"), "https://sites.example.org".parse().unwrap())
         };
         let origin = Origin::bind_at(config, Clock::manual(Timestamp(3_600_000))).await.unwrap();
@@ -36,7 +36,7 @@ impl World {
     }
 
     fn url(&self) -> String {
-        format!("http://{}", self.origin.address())
+        format!("http://{}", self.origin.addr())
     }
 
     fn token(&self) -> verge::client::Token {

@@ -42,6 +42,7 @@ impl Origin {
             .route("/v1/sites/{site}/releases", get(channels::releases).post(channels::publish))
             .route("/v1/sites/{site}/channels/{channel}", post(channels::move_to))
             .route("/v1/status", get(channels::status))
+            .route("/v1/edges", get(async || axum::Json(Vec::<verge_protocol::api::Edge>::new())))
             .layer(middleware::from_fn_with_state(shared.clone(), gate))
             .with_state(shared.clone());
         let mut task = JoinSet::new();

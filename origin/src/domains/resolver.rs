@@ -1,4 +1,4 @@
-//! Questions to DNS, through hickory. Nothing else in this crate knows it.
+//! DNS queries for TXT records, by hickory. No other module of this crate uses it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,73 +10,69 @@ use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData};
 
-/// How long a name server may take for an answer before it is asked again, or given up.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
-
-/// How often a question is asked again.
+/// How often a query is sent again.
 const RETRIES: usize = 1;
 
-/// How many times the patience a chain of aliases may take in all.
-const CHAIN: u32 = 4;
+/// The bound for a whole lookup, with all CNAME records that it follows, as a multiple of the timeout.
+const LOOKUP_TIMEOUTS: u32 = 4;
 
-/// Asks a recursive name server. It remembers nothing: who made a record just now is not told what was there before.
-pub(crate) struct Resolver {
-    asks: Result<TokioResolver, String>,
-    patience: Duration,
+/// Queries recursive name servers. Nothing is cached, so that a record created just now is found.
+pub(super) struct Resolver {
+    client: Result<TokioResolver, String>,
+    timeout: Duration,
 }
 
-/// Why there is no text to look at.
+/// Why a query gave no texts.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ResolveError {
-    #[error("there is no name `{0}`")]
-    NoName(String),
+pub(super) enum ResolveError {
+    #[error("`{0}` does not exist in DNS")]
+    NameNotFound(String),
     #[error("`{0}` has no TXT record")]
-    NoText(String),
-    #[error("the resolver does not answer when asked for `{0}`")]
-    Silent(String),
-    #[error("the resolver cannot tell what `{name}` says: {reason}")]
+    NoTxtRecord(String),
+    #[error("the resolver did not answer the query for `{0}`")]
+    NoAnswer(String),
+    #[error("the query for `{name}` failed: {reason}")]
     Failed { name: String, reason: String },
-    #[error("this origin has no resolver to ask: {0}; name one by `resolver` in its configuration")]
-    Nobody(String),
+    #[error("the origin has no DNS resolver ({0}): set `resolver` in its configuration")]
+    NoResolver(String),
 }
 
 impl ResolveError {
-    /// Whether that is what DNS says, and not that it says nothing now.
+    /// Whether DNS answered that there is no such record. False if the query failed.
     pub(super) fn is_definite(&self) -> bool {
         match self {
-            Self::NoName(_) | Self::NoText(_) => true,
-            Self::Silent(_) | Self::Failed { .. } | Self::Nobody(_) => false,
+            Self::NameNotFound(_) | Self::NoTxtRecord(_) => true,
+            Self::NoAnswer(_) | Self::Failed { .. } | Self::NoResolver(_) => false,
         }
     }
 }
 
 impl Resolver {
-    /// Asks `server`, else whom the system asks. Where that cannot be found out every question fails and says so.
-    pub(crate) fn new(server: Option<SocketAddr>, patience: Duration) -> Self {
-        let asks = build(server, patience).map_err(|error| error.to_string());
-        if let Err(reason) = &asks {
-            tracing::info!(reason, "there is no resolver: domains cannot be proven");
+    /// Queries `server`, or else the resolvers of the system. If those cannot be determined, every query fails and says so.
+    pub(super) fn new(server: Option<SocketAddr>, timeout: Duration) -> Self {
+        let client = build(server, timeout).map_err(|error| error.to_string());
+        if let Err(reason) = &client {
+            tracing::info!(reason, "no DNS resolver: domains cannot be proven");
         }
-        Self { asks, patience }
+        Self { client, timeout }
     }
 
-    /// The texts of the TXT records at `name`, aliases followed. Each is one text, in however many strings it travels (as in RFC
-    /// 7208 §3.3).
-    pub(crate) async fn texts(&self, name: &str) -> Result<Vec<String>, ResolveError> {
-        let resolver = self.asks.as_ref().map_err(|reason| ResolveError::Nobody(reason.clone()))?;
-        let silent = || ResolveError::Silent(name.to_owned());
+    /// The texts of the TXT records at `name`, following CNAME records. The strings of one record are concatenated (as in RFC 7208
+    /// §3.3).
+    pub(super) async fn texts(&self, name: &str) -> Result<Vec<String>, ResolveError> {
+        let client = self.client.as_ref().map_err(|reason| ResolveError::NoResolver(reason.clone()))?;
+        let no_answer = || ResolveError::NoAnswer(name.to_owned());
         let failed = |reason| ResolveError::Failed { name: name.to_owned(), reason };
-        // The dot at the end: never a name below the machine's own domain.
-        let question = Name::from_ascii(format!("{name}.")).map_err(|error| failed(error.to_string()))?;
-        let answering = resolver.txt_lookup(question);
-        let answer = tokio::time::timeout(self.patience * CHAIN, answering).await.map_err(|_| silent())?;
-        let lookup = answer.map_err(|error| match error {
+        // The final dot keeps the search list of the system out.
+        let query = Name::from_ascii(format!("{name}.")).map_err(|error| failed(error.to_string()))?;
+        let lookup = tokio::time::timeout(self.timeout * LOOKUP_TIMEOUTS, client.txt_lookup(query)).await;
+        let lookup = lookup.map_err(|_| no_answer())?.map_err(|error| match error {
             NetError::Dns(DnsError::NoRecordsFound(none)) if none.response_code == ResponseCode::NXDomain => {
-                ResolveError::NoName(name.to_owned())
+                ResolveError::NameNotFound(name.to_owned())
             }
-            NetError::Dns(DnsError::NoRecordsFound(_)) => ResolveError::NoText(name.to_owned()),
-            NetError::Timeout | NetError::NoConnections | NetError::Io(_) => silent(),
-            NetError::Dns(DnsError::ResponseCode(code)) => failed(format!("it answers {code}")),
+            NetError::Dns(DnsError::NoRecordsFound(_)) => ResolveError::NoTxtRecord(name.to_owned()),
+            NetError::Timeout | NetError::NoConnections | NetError::Io(_) => no_answer(),
+            NetError::Dns(DnsError::ResponseCode(code)) => failed(format!("the resolver answered {code}")),
             other => failed(other.to_string()),
         })?;
         let texts: Vec<String> = lookup
@@ -87,11 +83,11 @@ impl Resolver {
                 _ => None,
             })
             .collect();
-        if texts.is_empty() { Err(ResolveError::NoText(name.to_owned())) } else { Ok(texts) }
+        if texts.is_empty() { Err(ResolveError::NoTxtRecord(name.to_owned())) } else { Ok(texts) }
     }
 }
 
-fn build(server: Option<SocketAddr>, patience: Duration) -> Result<TokioResolver, NetError> {
+fn build(server: Option<SocketAddr>, timeout: Duration) -> Result<TokioResolver, NetError> {
     let mut builder = match server {
         Some(server) => {
             let connections = [ProtocolConfig::Udp, ProtocolConfig::Tcp].map(|protocol| {
@@ -106,7 +102,7 @@ fn build(server: Option<SocketAddr>, patience: Duration) -> Result<TokioResolver
         None => TokioResolver::builder_tokio()?,
     };
     let options = builder.options_mut();
-    options.timeout = patience;
+    options.timeout = timeout;
     options.attempts = RETRIES;
     options.cache_size = 0;
     options.edns0 = true;
@@ -119,8 +115,8 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn without_a_resolver_every_question_says_so() {
-        let resolver = Resolver { asks: Err("no nameservers found in config".to_owned()), patience: PATIENCE };
+    async fn a_query_without_a_resolver_names_the_setting() {
+        let resolver = Resolver { client: Err("no nameservers found in config".to_owned()), timeout: Duration::ZERO };
         let error = resolver.texts("_verge.example.com").await.unwrap_err();
         insta::assert_snapshot!(error.to_string());
     }

@@ -1,34 +1,36 @@
-//! Who is calling.
+//! Authentication: the owner of the token that a request carries, and issuing tokens.
 
-use std::sync::Arc;
-
-use axum::extract::FromRequestParts;
+use axum::Json;
+use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
-use verge_protocol::{Digest, EdgeName};
+use verge_protocol::api::IssuedToken;
+use verge_protocol::{Digest, EdgeName, Timestamp};
 
 use super::error::ApiError;
-use crate::app::App;
-use crate::store::Holder;
+use crate::store::{Database, TokenOwner};
 use crate::token;
 
-/// The caller holds the administrator's token.
+/// The request carries the administrator's token.
 pub(super) struct Admin;
 
-/// The caller holds the token of this edge.
+/// The request carries the token of this edge.
 pub(super) struct Edge(pub(super) EdgeName);
 
-/// The caller holds the token of an edge or of a node: of who follows the change feed.
-pub(super) struct Follows {
-    pub(super) follower: Holder,
-    /// What the token is known by, to see whether it still works later.
+/// The request carries the token of an edge or a name server, which may subscribe to the change feed.
+pub(super) struct Subscriber {
+    pub(super) owner: TokenOwner,
+    /// The token's digest, to check later whether it still works.
     pub(super) token: Digest,
 }
 
-async fn caller(parts: &Parts, app: &App) -> Result<(Holder, Digest), ApiError> {
+async fn authenticate<S>(parts: &Parts, state: &S) -> Result<(TokenOwner, Digest), ApiError>
+where
+    Database: FromRef<S>,
+{
     let refuse = |message: &str| {
-        ApiError::new(StatusCode::UNAUTHORIZED, "bad_token", message)
-            .hint("set VERGE_TOKEN, or run `verge up` to have one of your own")
+        ApiError::new(StatusCode::UNAUTHORIZED, "invalid_token", message)
+            .hint("send a token that this origin issued, as `Authorization: Bearer vrg_…`")
     };
     let Some(header) = parts.headers.get(header::AUTHORIZATION) else {
         return Err(refuse("no token was sent"));
@@ -36,51 +38,72 @@ async fn caller(parts: &Parts, app: &App) -> Result<(Holder, Digest), ApiError> 
     let text = header.to_str().unwrap_or_default();
     let bearer = text.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     let Some(digest) = bearer.and_then(|(_, text)| token::digest(text.trim())) else {
-        return Err(refuse("the token is not whole"));
+        return Err(refuse("malformed token"));
     };
-    let holder = app.database.token(digest).await?.ok_or_else(|| refuse("the token is not known here"))?;
-    Ok((holder, digest))
+    let owner = Database::from_ref(state).token_owner(digest).await?.ok_or_else(|| refuse("unknown token"))?;
+    Ok((owner, digest))
 }
 
-/// The answer to a token that opens other doors.
-fn forbid(holder: &Holder) -> ApiError {
-    let message = match holder {
-        Holder::Admin => "this is for edges: the administrator's token does not say which edge it is".to_owned(),
-        Holder::Edge(_) => format!("the token of {holder} may only read and report"),
-        Holder::NameServer(_) => format!("the token of {holder} may only follow the changes"),
+fn forbidden(owner: &TokenOwner) -> ApiError {
+    let message = match owner {
+        TokenOwner::Admin => "this call needs the token of an edge, not the administrator's".to_owned(),
+        TokenOwner::Edge(_) => format!("the token of {owner} may only read the feed, manifests and blobs, and report"),
+        TokenOwner::NameServer(_) => format!("the token of {owner} may only read the feed"),
     };
-    ApiError::new(StatusCode::FORBIDDEN, "not_allowed", message)
+    ApiError::new(StatusCode::FORBIDDEN, "forbidden", message)
 }
 
-impl FromRequestParts<Arc<App>> for Admin {
+impl<S: Send + Sync> FromRequestParts<S> for Admin
+where
+    Database: FromRef<S>,
+{
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        match caller(parts, app).await? {
-            (Holder::Admin, _) => Ok(Self),
-            (other, _) => Err(forbid(&other)),
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match authenticate(parts, state).await? {
+            (TokenOwner::Admin, _) => Ok(Self),
+            (owner, _) => Err(forbidden(&owner)),
         }
     }
 }
 
-impl FromRequestParts<Arc<App>> for Edge {
+impl<S: Send + Sync> FromRequestParts<S> for Edge
+where
+    Database: FromRef<S>,
+{
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        match caller(parts, app).await? {
-            (Holder::Edge(edge), _) => Ok(Self(edge)),
-            (other, _) => Err(forbid(&other)),
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match authenticate(parts, state).await? {
+            (TokenOwner::Edge(edge), _) => Ok(Self(edge)),
+            (owner, _) => Err(forbidden(&owner)),
         }
     }
 }
 
-impl FromRequestParts<Arc<App>> for Follows {
+impl<S: Send + Sync> FromRequestParts<S> for Subscriber
+where
+    Database: FromRef<S>,
+{
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        match caller(parts, app).await? {
-            (follower @ (Holder::Edge(_) | Holder::NameServer(_)), token) => Ok(Self { follower, token }),
-            (other, _) => Err(forbid(&other)),
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match authenticate(parts, state).await? {
+            (owner @ (TokenOwner::Edge(_) | TokenOwner::NameServer(_)), token) => Ok(Self { owner, token }),
+            (owner, _) => Err(forbidden(&owner)),
         }
     }
+}
+
+/// Issues a token. The owner's earlier token stops working.
+pub(super) async fn issue_token(
+    database: &Database,
+    owner: TokenOwner,
+    now: Timestamp,
+) -> Result<Json<IssuedToken>, ApiError> {
+    let token = token::generate();
+    let digest = token::digest(token.expose()).expect("a generated token is well formed");
+    database.put_token(digest, &owner, now).await?;
+    tracing::info!(%owner, "token issued");
+    Ok(Json(IssuedToken { token: token.expose().to_owned() }))
 }

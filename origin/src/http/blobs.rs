@@ -1,8 +1,6 @@
 //! Blobs, for edges.
 
-use std::sync::Arc;
-
-use axum::body::Body as Stream;
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -12,45 +10,37 @@ use verge_protocol::api::BlobsRequest;
 use verge_protocol::{Digest, pack};
 
 use super::auth::Edge;
-use super::body::Body;
 use super::error::ApiError;
-use crate::app::App;
-use crate::store::{StoreError, blobs::Found};
+use super::extract::JsonBody;
+use crate::publish::Contents;
+use crate::store::{BlobLookup, StoreError};
 
-/// `POST /v1/blobs`: a pack of those asked for, in that order, read as the edge takes them.
-pub(super) async fn send(
+/// `POST /v1/blobs`: a pack of the requested blobs, in their order, streamed as the edge receives it.
+pub(super) async fn download(
     Edge(_): Edge,
-    State(app): State<Arc<App>>,
-    Body(BlobsRequest { digests }): Body<BlobsRequest>,
+    State(contents): State<Contents>,
+    JsonBody(BlobsRequest { digests }): JsonBody<BlobsRequest>,
 ) -> Result<Response, ApiError> {
     if digests.len() > BlobsRequest::MAX {
-        let message = format!("{} blobs at once: the limit is {}", digests.len(), BlobsRequest::MAX);
-        return Err(ApiError::bad_request("over_limit", message));
+        let message = format!("{} blobs in one request: the limit is {}", digests.len(), BlobsRequest::MAX);
+        return Err(ApiError::bad_request("limit_exceeded", message));
     }
     let frames = futures_util::stream::iter(digests)
         .then(move |digest| {
-            let app = Arc::clone(&app);
-            async move { frame(&app, digest).await }
+            let contents = contents.clone();
+            async move { frame(&contents, digest).await }
         })
         .chain(futures_util::stream::iter([Ok(pack::end_frame())]));
-    Ok(([(header::CONTENT_TYPE, pack::MEDIA_TYPE)], Stream::from_stream(frames)).into_response())
+    Ok(([(header::CONTENT_TYPE, pack::MEDIA_TYPE)], Body::from_stream(frames)).into_response())
 }
 
-async fn frame(app: &App, digest: Digest) -> Result<Bytes, StoreError> {
-    match app.blobs.get(digest).await.inspect_err(|error| tracing::error!(%digest, %error, "a blob cannot be read"))? {
-        Found::Blob(blob) => {
-            app.metrics.blobs_sent.inc();
+async fn frame(contents: &Contents, digest: Digest) -> Result<Bytes, StoreError> {
+    let lookup = contents.lookup(digest).await;
+    match lookup.inspect_err(|error| tracing::error!(%digest, %error, "failed to read a blob"))? {
+        BlobLookup::Verified(blob) => {
+            contents.metrics.blobs_sent.inc();
             Ok(pack::blob_frame(&blob))
         }
-        // Nobody's row may say that it is held.
-        Found::Missing => {
-            app.database.forget_blob(digest).await?;
-            Ok(pack::missing_frame(&digest))
-        }
-        Found::Corrupt => {
-            app.metrics.blobs_corrupt.inc();
-            app.database.forget_blob(digest).await?;
-            Ok(pack::missing_frame(&digest))
-        }
+        BlobLookup::Missing | BlobLookup::Corrupt => Ok(pack::missing_frame(&digest)),
     }
 }

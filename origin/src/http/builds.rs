@@ -1,4 +1,4 @@
-//! Builds: taking their descriptions and their blobs.
+//! Builds: receiving their descriptions and their blobs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,206 +10,215 @@ use futures_util::StreamExt as _;
 use serde::Deserialize;
 use verge_protocol::api::{BlobsStored, BuildCreated, ChannelHead, Limits};
 use verge_protocol::compression::{self, DecompressError};
-use verge_protocol::host::HostLabel;
 use verge_protocol::pack::{Decoder, Frame};
 use verge_protocol::{Build, BuildId, ChannelName, Content, Digest, Fallback, SiteName};
 
 use super::auth::Admin;
-use super::body::{Asked, Named, whole};
 use super::error::ApiError;
+use super::extract::{PathParams, QueryParams, read_body};
 use super::sites;
-use crate::app::App;
-use crate::publish;
-use crate::uploads::Wanted;
+use crate::publish::Contents;
+use crate::uploads::{ExpectedBlobs, Uploads};
 
-/// A build's description, compressed and not. Enough for 100,000 files with room for huge ones' blobs.
+/// The largest description of a build, compressed and not: 100,000 files, some of them of many blobs.
 const COMPRESSED_MAX: usize = 64 << 20;
-const PLAIN_MAX: usize = 192 << 20;
+const DESCRIPTION_MAX: usize = 192 << 20;
 
-/// A client that sends nothing for this long has gone.
-const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// How long a client may send nothing before its upload is given up.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Deserialize)]
-pub(super) struct Question {
+pub(super) struct Params {
     #[serde(default = "ChannelName::live")]
     channel: ChannelName,
 }
 
-/// `POST /v1/sites/{site}/builds?channel=live`: the same build gets the same id, and each time only what is still missing.
+/// `POST /v1/sites/{site}/builds?channel=live`: stores the description of a build and returns which blobs are missing. The same
+/// description gets the same id.
 pub(super) async fn create(
     _: Admin,
-    State(app): State<Arc<App>>,
-    Named(site): Named<SiteName>,
-    Asked(Question { channel }): Asked<Question>,
+    State(uploads): State<Uploads>,
+    State(contents): State<Contents>,
+    PathParams(site): PathParams<SiteName>,
+    QueryParams(Params { channel }): QueryParams<Params>,
     mut request: Request,
 ) -> Result<Json<BuildCreated>, ApiError> {
-    sites::known(&app, &site).await?;
+    let database = &uploads.database;
+    sites::find(database, &site).await?;
     DefaultBodyLimit::max(COMPRESSED_MAX).apply(&mut request);
-    let body = whole(request, &app).await?;
-    let plain = unpack(&body)?;
-    let build = parse(&plain)?;
-    check(&build, &app.limits)?;
+    let body = read_body(request, &()).await?;
+    let description = decompress(&body)?;
+    let build = parse(&description)?;
+    check(&build, &uploads.limits)?;
 
-    let id = build_id(&plain);
-    app.blobs.put_build(&site, &id, body).await?;
-    app.database.touch_build(&site, &id, app.clock.now()).await?;
-    app.uploads.settled(&site, &id).await;
-    let label = HostLabel { site, channel };
-    let missing = publish::missing(&app, &label.site, &build).await?;
-    let state = app.database.channel(&label.site, &label.channel).await?;
-    let changes = publish::changes(&app, &build, state.as_ref().map(|state| state.manifest)).await?;
+    let id = build_id(&description);
+    uploads.blobs.put_build(&site, &id, body).await?;
+    database.touch_build(&site, &id, uploads.clock.now()).await?;
+    uploads.active_packs.wait(&site, &id).await;
+    let missing = contents.missing(&site, &build).await?;
+    let state = database.channel(&site, &channel).await?;
+    let changes = contents.diff(&build, state.as_ref().map(|state| state.manifest)).await?;
     let current = match state {
         None => None,
         Some(state) => {
-            let release = app.database.release(&label.site, state.release).await?;
+            let release = database.release(&site, state.release).await?;
             let files = release.map_or(0, |release| release.files);
             Some(ChannelHead { release: state.release, epoch: state.epoch, files })
         }
     };
-    Ok(Json(BuildCreated { build: id, limits: app.limits, missing, current, changes }))
+    Ok(Json(BuildCreated { build: id, limits: uploads.limits, missing, current, changes }))
 }
 
-/// `POST /v1/sites/{site}/builds/{build}/blobs`: takes a pack, of blobs that the build names. What came whole is kept, even when
-/// the rest does not.
-pub(super) async fn keep(
+/// `POST /v1/sites/{site}/builds/{build}/blobs`: stores a pack of blobs that the build names. Blobs received completely are stored
+/// even if the rest of the pack is not.
+pub(super) async fn upload_blobs(
     _: Admin,
-    State(app): State<Arc<App>>,
-    Named((site, id)): Named<(SiteName, BuildId)>,
+    State(uploads): State<Uploads>,
+    PathParams((site, id)): PathParams<(SiteName, BuildId)>,
     request: Request,
 ) -> Result<Json<BlobsStored>, ApiError> {
-    let wanted = match app.uploads.wanted(&site, &id) {
-        Some(wanted) => wanted,
-        None => Arc::new(wanted(&load(&app, &site, &id).await?)),
+    let expected = match uploads.active_packs.expected(&site, &id) {
+        Some(expected) => expected,
+        None => Arc::new(expected_blobs(&load(&uploads, &site, &id).await?)),
     };
-    app.database.touch_build(&site, &id, app.clock.now()).await?;
-    // A task of its own: this handler is dropped when its connection is cut, and what had come by then must be kept.
-    let pack = app.uploads.start(&site, &id, wanted);
-    let tasks = app.tasks.clone();
-    let keeping = tasks.spawn("keep a pack", async move {
-        let mut kept: Vec<(Digest, u64)> = Vec::new();
-        let outcome = receive(&app, pack.wanted(), request, &mut kept).await;
-        if !kept.is_empty() {
-            app.blobs.sync().await?;
-            app.database.add_blobs(&site, &kept).await?;
-            app.metrics.blobs_kept.inc_by(kept.len() as u64);
+    uploads.database.touch_build(&site, &id, uploads.clock.now()).await?;
+    let pack = uploads.active_packs.start(&site, &id, expected);
+    // In a task: this handler is dropped when its connection is cut, and the blobs received by then must be stored.
+    let tasks = uploads.tasks.clone();
+    let storing = tasks.spawn("store a pack", async move {
+        let mut stored: Vec<(Digest, u64)> = Vec::new();
+        let outcome = receive(&uploads, pack.expected(), request, &mut stored).await;
+        if !stored.is_empty() {
+            uploads.blobs.sync().await?;
+            uploads.database.add_blobs(&site, &stored).await?;
+            uploads.metrics.blobs_stored.inc_by(stored.len() as u64);
         }
         drop(pack);
-        outcome.map(|()| Json(BlobsStored { stored: kept.len() as u64 }))
+        outcome.map(|()| Json(BlobsStored { stored: stored.len() as u64 }))
     });
-    match keeping.await {
+    match storing.await {
         Ok(Some(outcome)) => outcome,
-        Ok(None) | Err(_) => Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the origin is stopping")
-            .hint("go on when it is back: ask what is missing")),
+        Ok(None) | Err(_) => {
+            Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", "the origin is shutting down")
+                .hint("when it is back, create the build again: the answer names the missing blobs"))
+        }
     }
 }
 
-/// The build, or the error that says that there is none.
-pub(super) async fn load(app: &App, site: &SiteName, id: &BuildId) -> Result<Build, ApiError> {
-    sites::known(app, site).await?;
-    let unknown =
-        || ApiError::not_found("unknown_build", format!("site `{site}` has no build {id}")).hint("create it again");
-    if !app.database.has_build(site, id).await? {
+/// Loads a build, or fails with `unknown_site` or `unknown_build`.
+pub(super) async fn load(uploads: &Uploads, site: &SiteName, id: &BuildId) -> Result<Build, ApiError> {
+    sites::find(&uploads.database, site).await?;
+    let unknown = || {
+        ApiError::not_found("unknown_build", format!("site `{site}` has no build {id}")).hint("create the build again")
+    };
+    if !uploads.database.has_build(site, id).await? {
         return Err(unknown());
     }
-    let body = app.blobs.get_build(site, id).await?.ok_or_else(unknown)?;
-    // A large build takes a moment.
-    let parsed = tokio::task::spawn_blocking(move || parse(&unpack(&body)?)).await;
+    let body = uploads.blobs.get_build(site, id).await?.ok_or_else(unknown)?;
+    // A large description takes a while to parse.
+    let parsed = tokio::task::spawn_blocking(move || parse(&decompress(&body)?)).await;
     parsed.unwrap_or_else(|_| Err(unknown()))
 }
 
-fn wanted(build: &Build) -> Wanted {
+fn expected_blobs(build: &Build) -> ExpectedBlobs {
     build.files.values().flat_map(Content::pieces).map(|piece| (piece.digest, piece.size)).collect()
 }
 
-fn unpack(body: &[u8]) -> Result<Vec<u8>, ApiError> {
-    compression::decompress(body, PLAIN_MAX).map_err(|error| {
+fn decompress(body: &[u8]) -> Result<Vec<u8>, ApiError> {
+    compression::decompress(body, DESCRIPTION_MAX).map_err(|error| {
         let status = match error {
             DecompressError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             DecompressError::Malformed(_) => StatusCode::BAD_REQUEST,
         };
-        ApiError::new(status, "bad_build", format!("the build {error}"))
+        ApiError::new(status, "invalid_build", format!("invalid build: {error}"))
     })
 }
 
-fn parse(plain: &[u8]) -> Result<Build, ApiError> {
-    serde_json::from_slice(plain)
-        .map_err(|error| ApiError::bad_request("bad_build", format!("the build cannot be read: {error}")))
+fn parse(description: &[u8]) -> Result<Build, ApiError> {
+    serde_json::from_slice(description)
+        .map_err(|error| ApiError::bad_request("invalid_build", format!("invalid build: {error}")))
 }
 
 fn check(build: &Build, limits: &Limits) -> Result<(), ApiError> {
     if build.files.is_empty() {
         return Err(ApiError::unprocessable("empty_build", "the build has no files")
-            .hint("is it the folder that your build tool writes to?"));
+            .hint("send the directory that the build tool writes to"));
     }
     let files = build.files.len() as u64;
     if files > limits.files {
-        return Err(over(format!("the build has {files} files: the limit is {}", limits.files)));
+        return Err(limit_exceeded(format!("the build has {files} files: the limit is {}", limits.files)));
     }
     if let Some((path, content)) = build.files.iter().find(|(_, content)| content.size() > limits.file_bytes) {
-        let (size, most) = (content.size(), limits.file_bytes);
-        return Err(over(format!("{path} has {size} bytes: the limit is {most} for one file")));
+        let (size, max) = (content.size(), limits.file_bytes);
+        return Err(limit_exceeded(format!("{path} has {size} bytes: the limit for a file is {max}")));
     }
-    // No sum of so many sizes of at most so much overflows.
+    // The sum of so many sizes below that limit cannot overflow.
     let bytes = build.bytes();
     if bytes > limits.build_bytes {
-        return Err(over(format!("the build has {bytes} bytes: the limit is {}", limits.build_bytes)));
+        return Err(limit_exceeded(format!("the build has {bytes} bytes: the limit is {}", limits.build_bytes)));
     }
     match &build.fallback {
         Fallback::SinglePage { path } if !build.files.contains_key(path) => {
-            Err(ApiError::unprocessable("bad_build", format!("the fallback page {path} is not in the build")))
+            Err(ApiError::unprocessable("invalid_build", format!("the build has no file {path}, its fallback page")))
         }
         _ => Ok(()),
     }
 }
 
-fn over(message: String) -> ApiError {
-    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "over_limit", message)
+fn limit_exceeded(message: String) -> ApiError {
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "limit_exceeded", message)
 }
 
-/// The same description has the same id.
-fn build_id(plain: &[u8]) -> BuildId {
-    let mut text = Digest::of(plain).to_string();
+fn build_id(description: &[u8]) -> BuildId {
+    let mut text = Digest::of(description).to_string();
     text.truncate(32);
-    text.parse().expect("hex digits make a name")
+    text.parse().expect("hex digits are a build id")
 }
 
-async fn receive(app: &App, wanted: &Wanted, request: Request, kept: &mut Vec<(Digest, u64)>) -> Result<(), ApiError> {
+/// Stores each blob of a pack as it arrives, and adds it to `stored`.
+async fn receive(
+    uploads: &Uploads,
+    expected: &ExpectedBlobs,
+    request: Request,
+    stored: &mut Vec<(Digest, u64)>,
+) -> Result<(), ApiError> {
     let mut stream = request.into_body().into_data_stream();
     let mut decoder = Decoder::default();
     let mut received = 0;
     loop {
-        let piece = tokio::time::timeout(SILENCE_MAX, stream.next())
-            .await
-            .map_err(|_| ApiError::new(StatusCode::REQUEST_TIMEOUT, "silence", "nothing came for 30 seconds"))?;
-        let Some(piece) = piece else { break };
-        let piece = piece.map_err(|_| ApiError::bad_request("cut_short", "the pack was cut short"))?;
-        received += piece.len() as u64;
-        if received > app.limits.pack_bytes {
-            return Err(over(format!("the pack has more than {} bytes", app.limits.pack_bytes)));
+        let chunk = tokio::time::timeout(IDLE_TIMEOUT, stream.next()).await.map_err(|_| {
+            ApiError::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "no data was received for 30 seconds")
+        })?;
+        let Some(chunk) = chunk else { break };
+        let chunk = chunk.map_err(|_| ApiError::bad_request("truncated_body", "the connection was cut in a pack"))?;
+        received += chunk.len() as u64;
+        if received > uploads.limits.pack_bytes {
+            return Err(limit_exceeded(format!("the pack has more than {} bytes", uploads.limits.pack_bytes)));
         }
-        decoder.push(&piece);
-        while let Some(frame) = decoder.next_frame().map_err(|error| bad_pack(&error))? {
-            take(app, wanted, frame, kept).await?;
+        decoder.push(&chunk);
+        while let Some(frame) = decoder.next_frame().map_err(|error| invalid_pack(&error))? {
+            stored.push(store(uploads, expected, frame).await?);
         }
     }
-    decoder.finish().map_err(|error| bad_pack(&error))
+    decoder.finish().map_err(|error| invalid_pack(&error))
 }
 
-fn bad_pack(error: &dyn std::error::Error) -> ApiError {
-    ApiError::bad_request("bad_pack", error.to_string())
-        .hint("what came before it is kept: ask what is missing, and go on")
+fn invalid_pack(error: &dyn std::error::Error) -> ApiError {
+    ApiError::bad_request("invalid_pack", error.to_string())
+        .hint("the blobs before the error are stored: create the build again, and send those still missing")
 }
 
-async fn take(app: &App, wanted: &Wanted, frame: Frame, kept: &mut Vec<(Digest, u64)>) -> Result<(), ApiError> {
+async fn store(uploads: &Uploads, expected: &ExpectedBlobs, frame: Frame) -> Result<(Digest, u64), ApiError> {
     let Frame::Blob(blob) = frame else {
-        return Err(ApiError::bad_request("bad_pack", "the pack says that a blob is missing: nobody asked"));
+        let message = "the pack has a frame for a missing blob, which only an answer may have";
+        return Err(ApiError::bad_request("invalid_pack", message));
     };
-    let digest = blob.digest();
-    if wanted.get(&digest) != Some(&(blob.bytes().len() as u64)) {
-        return Err(ApiError::bad_request("unwanted_blob", format!("the build names no blob {digest} of this size")));
+    let (digest, size) = (blob.digest(), blob.bytes().len() as u64);
+    if expected.get(&digest) != Some(&size) {
+        let message = format!("the build names no blob {digest} of {size} bytes");
+        return Err(ApiError::bad_request("unexpected_blob", message));
     }
-    app.blobs.put(&blob).await?;
-    app.metrics.blob_bytes_kept.inc_by(blob.bytes().len() as u64);
-    kept.push((digest, blob.bytes().len() as u64));
-    Ok(())
+    uploads.blobs.put(&blob).await?;
+    uploads.metrics.blob_bytes_stored.inc_by(size);
+    Ok((digest, size))
 }

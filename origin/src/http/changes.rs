@@ -1,7 +1,5 @@
 //! The change feed.
 
-use std::sync::Arc;
-
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, Sse};
@@ -10,45 +8,46 @@ use serde::Deserialize;
 use verge_protocol::Position;
 use verge_protocol::feed::FeedEvent;
 
-use super::auth::Follows;
-use super::body::Asked;
+use super::auth::Subscriber;
 use super::error::ApiError;
-use crate::app::App;
-use crate::feed::Follower;
-use crate::store::StoreError;
+use super::extract::QueryParams;
+use crate::feed::Feed;
+use crate::store::{Database, StoreError};
 
 #[derive(Deserialize)]
-pub(super) struct Question {
+pub(super) struct Params {
     since: Option<Position>,
 }
 
-/// `GET /v1/changes?since=POSITION`; `Last-Event-ID`, which a reconnecting client sends by itself, comes first. Ends with the
-/// heartbeat before which the token has stopped working.
-pub(super) async fn follow(
-    Follows { follower, token }: Follows,
-    State(app): State<Arc<App>>,
-    Asked(Question { since }): Asked<Question>,
+/// `GET /v1/changes?since=POSITION`: the change feed as server-sent events. `Last-Event-ID`, which a reconnecting client sends,
+/// takes precedence over `since`. The feed ends instead of the next heartbeat once the token has stopped working.
+pub(super) async fn subscribe(
+    Subscriber { owner, token }: Subscriber,
+    State(feed): State<Feed>,
+    State(database): State<Database>,
+    QueryParams(Params { since }): QueryParams<Params>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, StoreError>>>, ApiError> {
     let since = match headers.get("last-event-id") {
         None => since,
         Some(id) => {
-            let id = String::from_utf8_lossy(id.as_bytes());
-            Some(id.parse().map_err(|error| ApiError::bad_request("bad_position", format!("Last-Event-ID: {error}")))?)
+            let position = String::from_utf8_lossy(id.as_bytes()).parse();
+            let invalid = |error| ApiError::bad_request("invalid_position", format!("invalid Last-Event-ID: {error}"));
+            Some(position.map_err(invalid)?)
         }
     };
-    tracing::info!(%follower, since = since.map(tracing::field::display), "somebody follows the changes");
-    let feed = (Follower::new(&app, since), app, follower);
-    Ok(Sse::new(futures_util::stream::try_unfold(feed, move |(mut feed, app, follower)| async move {
-        let next = feed.next().await.inspect_err(|error| tracing::error!(%error, "the feed broke off"))?;
+    tracing::info!(subscriber = %owner, since = since.map(tracing::field::display), "feed subscription started");
+    let state = (feed.subscribe(since), database, owner);
+    Ok(Sse::new(futures_util::stream::try_unfold(state, move |(mut subscription, database, owner)| async move {
+        let next = subscription.next().await.inspect_err(|error| tracing::error!(%error, "failed to read the feed"))?;
         let Some((event, position)) = next else { return Ok(None) };
-        // A database that does not answer now ends nobody's token.
-        if event == FeedEvent::Heartbeat && matches!(app.database.token(token).await, Ok(None)) {
-            tracing::info!(%follower, "somebody follows no more: the token has stopped working");
+        // A database error does not end a subscription.
+        if event == FeedEvent::Heartbeat && matches!(database.token_owner(token).await, Ok(None)) {
+            tracing::info!(subscriber = %owner, "feed subscription ended: the token has stopped working");
             return Ok(None);
         }
         let (name, data) = event.to_parts();
         let event = Event::default().event(name).id(position.to_string()).data(data);
-        Ok(Some((event, (feed, app, follower))))
+        Ok(Some((event, (subscription, database, owner))))
     })))
 }

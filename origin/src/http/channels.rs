@@ -9,25 +9,26 @@ use verge_protocol::host::HostLabel;
 use verge_protocol::{ChannelName, SiteName};
 
 use super::auth::Admin;
-use super::body::{Body, Named};
 use super::error::ApiError;
+use super::extract::{JsonBody, PathParams};
 use super::{progress, sites};
-use crate::app::App;
-use crate::publish;
+use crate::publish::Publisher;
+use crate::store::Database;
 
-/// `POST /v1/sites/{site}/channels/{channel}`: moves a channel to a release that exists, and tells how that goes on.
-pub(super) async fn move_to(
+/// `POST /v1/sites/{site}/channels/{channel}`: moves a channel to an existing release and streams the progress.
+pub(super) async fn move_channel(
     _: Admin,
-    State(app): State<Arc<App>>,
-    Named((site, channel)): Named<(SiteName, ChannelName)>,
-    Body(wish): Body<MoveChannel>,
+    State(database): State<Database>,
+    State(publisher): State<Arc<Publisher>>,
+    PathParams((site, channel)): PathParams<(SiteName, ChannelName)>,
+    JsonBody(MoveChannel { release, expected }): JsonBody<MoveChannel>,
 ) -> Result<Response, ApiError> {
-    sites::known(&app, &site).await?;
-    let release = app.database.release(&site, wish.release).await?.ok_or_else(|| {
-        ApiError::not_found("unknown_release", format!("site `{site}` has no release {}", wish.release))
-            .hint("`verge releases` lists what there is")
+    sites::find(&database, &site).await?;
+    let release = database.release(&site, release).await?.ok_or_else(|| {
+        ApiError::not_found("unknown_release", format!("site `{site}` has no release {release}"))
+            .hint(format!("GET /v1/sites/{site}/releases lists its releases"))
     })?;
     let label = HostLabel { site, channel };
-    let steps = publish::move_to(&app, label, wish.expected, release.number, release.manifest).await?;
-    Ok(progress::stream(steps))
+    let events = publisher.move_channel(label, expected, release.number, release.manifest).await?;
+    Ok(progress::stream(events))
 }

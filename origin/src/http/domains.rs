@@ -1,7 +1,5 @@
 //! Domains of sites.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -9,42 +7,42 @@ use verge_protocol::DomainName;
 use verge_protocol::api::{Domain, DomainRequest, Proof};
 
 use super::auth::Admin;
-use super::body::{Body, Named};
 use super::error::ApiError;
+use super::extract::{JsonBody, PathParams};
 use super::sites;
-use crate::app::App;
-use crate::domains;
-use crate::store::DomainRow;
+use crate::domains::{self, Domains};
+use crate::store::{Database, DomainRow};
 
-/// `GET /v1/domains`: by name.
-pub(super) async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Vec<Domain>>, ApiError> {
-    Ok(Json(app.database.domains().await?.into_values().map(describe).collect()))
+/// `GET /v1/domains`: every domain, by name.
+pub(super) async fn list(_: Admin, State(database): State<Database>) -> Result<Json<Vec<Domain>>, ApiError> {
+    Ok(Json(database.domains().await?.into_values().map(domain).collect()))
 }
 
-/// `PUT /v1/domains/{domain}`: wants a site to be shown at a domain, and looks for the proof now.
-pub(super) async fn want(
+/// `PUT /v1/domains/{domain}`: claims a domain for a site, and checks its proof now.
+pub(super) async fn claim(
     _: Admin,
-    State(app): State<Arc<App>>,
-    Named(name): Named<DomainName>,
-    Body(wanted): Body<DomainRequest>,
+    State(database): State<Database>,
+    State(domains): State<Domains>,
+    PathParams(name): PathParams<DomainName>,
+    JsonBody(request): JsonBody<DomainRequest>,
 ) -> Result<Json<Domain>, ApiError> {
-    sites::known(&app, &wanted.site).await?;
-    Ok(Json(describe(domains::want(&app, name, wanted).await?)))
+    sites::find(&database, &request.site).await?;
+    Ok(Json(domain(domains.claim(name, request).await?)))
 }
 
-/// `DELETE /v1/domains/{domain}`
+/// `DELETE /v1/domains/{domain}`: gives a domain up.
 pub(super) async fn remove(
     _: Admin,
-    State(app): State<Arc<App>>,
-    Named(name): Named<DomainName>,
+    State(domains): State<Domains>,
+    PathParams(name): PathParams<DomainName>,
 ) -> Result<StatusCode, ApiError> {
-    domains::remove(&app, name).await?;
+    domains.remove(name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn describe(row: DomainRow) -> Domain {
+fn domain(row: DomainRow) -> Domain {
     Domain {
-        proof: Proof { name: domains::proof_name(&row.name), value: row.proof },
+        proof: Proof { name: domains::record_name(&row.name), value: row.proof },
         name: row.name,
         site: row.site,
         redirect_to: row.redirect_to,

@@ -1,69 +1,135 @@
-//! Edges: how readers are sent to them, their tokens and their reports.
+//! Edges: their settings, tokens and reports.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use verge_protocol::EdgeName;
-use verge_protocol::api::{EdgeSettings, ForceEdge, IssuedToken};
+use verge_daemon::Clock;
+use verge_protocol::api::{Edge as EdgeBody, EdgeSettings, ForceEdge, IssuedToken};
 use verge_protocol::fleet::EdgeState;
 use verge_protocol::report::EdgeReport;
+use verge_protocol::{EdgeName, Timestamp};
 
-use super::auth::{Admin, Edge};
-use super::body::{Body, Named};
+use super::auth::{self, Admin, Edge};
 use super::error::ApiError;
-use super::tokens;
-use crate::app::App;
-use crate::edges;
-use crate::store::Holder;
+use super::extract::{JsonBody, PathParams};
+use crate::edge_reports::{EdgeReports, LastReport};
+use crate::edge_settings;
+use crate::feed::Feed;
+use crate::metrics::Metrics;
+use crate::store::{Database, TokenOwner};
 
-/// `PUT /v1/edges/{edge}`: says how readers are sent to an edge.
-pub(super) async fn describe(
+/// `GET /v1/edges`: every edge that is configured, has a token, or reported since the origin started, by name.
+pub(super) async fn list(
     _: Admin,
-    State(app): State<Arc<App>>,
-    Named(edge): Named<EdgeName>,
-    Body(settings): Body<EdgeSettings>,
-) -> Result<Json<EdgeState>, ApiError> {
-    Ok(Json(edges::describe(&app, edge, settings).await?))
+    State(database): State<Database>,
+    State(reports): State<EdgeReports>,
+    State(clock): State<Clock>,
+) -> Result<Json<Vec<EdgeBody>>, ApiError> {
+    let now = clock.now();
+    let mut configured = database.edges().await?;
+    let mut reports = reports.all();
+    let with_token: BTreeSet<EdgeName> = database.edges_with_token().await?.into_iter().collect();
+    let mut names = with_token.clone();
+    names.extend(configured.keys().chain(reports.keys()).cloned());
+    let edge = |name: EdgeName| {
+        let (state, last) = (configured.remove(&name), reports.remove(&name));
+        let has_token = with_token.contains(&name);
+        edge(name, state, has_token, last, now)
+    };
+    Ok(Json(names.into_iter().map(edge).collect()))
 }
 
-/// `PUT /v1/edges/{edge}/force`: decides about an edge whatever probes say.
+fn edge(
+    name: EdgeName,
+    state: Option<EdgeState>,
+    has_token: bool,
+    last: Option<LastReport>,
+    now: Timestamp,
+) -> EdgeBody {
+    let Some(last) = last else {
+        return EdgeBody {
+            name,
+            url: None,
+            live: false,
+            draining: false,
+            last_seen: None,
+            applied: None,
+            lagging: Vec::new(),
+            version: None,
+            state,
+            has_token,
+        };
+    };
+    EdgeBody {
+        name,
+        live: last.is_live(now),
+        draining: last.report.draining,
+        last_seen: Some(last.received),
+        url: last.report.url,
+        applied: Some(last.report.applied),
+        lagging: last.report.lagging,
+        version: Some(last.report.version),
+        state,
+        has_token,
+    }
+}
+
+/// `PUT /v1/edges/{edge}`: configures how readers are sent to an edge.
+pub(super) async fn configure(
+    _: Admin,
+    State(database): State<Database>,
+    State(feed): State<Feed>,
+    PathParams(edge): PathParams<EdgeName>,
+    JsonBody(settings): JsonBody<EdgeSettings>,
+) -> Result<Json<EdgeState>, ApiError> {
+    Ok(Json(edge_settings::configure(&database, &feed, edge, settings).await?))
+}
+
+/// `PUT /v1/edges/{edge}/force`: forces the state of an edge, whatever its probes report.
 pub(super) async fn force(
     _: Admin,
-    State(app): State<Arc<App>>,
-    Named(edge): Named<EdgeName>,
-    Body(wish): Body<ForceEdge>,
+    State(database): State<Database>,
+    State(feed): State<Feed>,
+    PathParams(edge): PathParams<EdgeName>,
+    JsonBody(ForceEdge { force }): JsonBody<ForceEdge>,
 ) -> Result<Json<EdgeState>, ApiError> {
-    Ok(Json(edges::force(&app, edge, wish.force).await?))
+    Ok(Json(edge_settings::force(&database, &feed, edge, force).await?))
 }
 
-/// `DELETE /v1/edges/{edge}`: takes an edge out of the fleet, its token with it.
+/// `DELETE /v1/edges/{edge}`: removes an edge and its token.
 pub(super) async fn remove(
     _: Admin,
-    State(app): State<Arc<App>>,
-    Named(edge): Named<EdgeName>,
+    State(database): State<Database>,
+    State(feed): State<Feed>,
+    State(reports): State<EdgeReports>,
+    PathParams(edge): PathParams<EdgeName>,
 ) -> Result<StatusCode, ApiError> {
-    edges::remove(&app, edge).await?;
+    edge_settings::remove(&database, &feed, &reports, edge).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `POST /v1/edges/{edge}/token`: a new token for an edge, which joins the fleet by it. An earlier one stops working.
+/// `POST /v1/edges/{edge}/token`: issues an edge's token. An earlier one stops working.
 pub(super) async fn issue_token(
     _: Admin,
-    State(app): State<Arc<App>>,
-    Named(edge): Named<EdgeName>,
+    State(database): State<Database>,
+    State(clock): State<Clock>,
+    PathParams(edge): PathParams<EdgeName>,
 ) -> Result<Json<IssuedToken>, ApiError> {
-    tokens::issue(&app, Holder::Edge(edge)).await
+    auth::issue_token(&database, TokenOwner::Edge(edge), clock.now()).await
 }
 
-/// `POST /v1/edges/report`
+/// `POST /v1/edges/report`: records a report of the edge whose token the request carries.
 pub(super) async fn report(
     Edge(edge): Edge,
-    State(app): State<Arc<App>>,
-    Body(report): Body<EdgeReport>,
-) -> Result<StatusCode, ApiError> {
-    app.fleet.hear(edge, report, app.clock.now());
-    app.metrics.reports.inc();
-    Ok(StatusCode::NO_CONTENT)
+    State(reports): State<EdgeReports>,
+    State(clock): State<Clock>,
+    State(metrics): State<Arc<Metrics>>,
+    JsonBody(report): JsonBody<EdgeReport>,
+) -> StatusCode {
+    reports.record(edge, report, clock.now());
+    metrics.edge_reports.inc();
+    StatusCode::NO_CONTENT
 }

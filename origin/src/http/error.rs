@@ -1,20 +1,24 @@
-//! Answers that are not successes: a stable code and a sentence for the caller, the cause for the log, once.
+//! Error responses: a stable code and a message for the caller, the cause for the log.
+//!
+//! A message names the thing and what was expected. A hint says what an API caller can do; the command line makes its own hints
+//! by code.
 
 use std::any::Any;
 
 use axum::Json;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use verge_daemon::error_chain;
 use verge_protocol::Region;
 use verge_protocol::api::ErrorBody;
 
 use crate::domains::DomainError;
-use crate::edges::EdgeError;
-use crate::fences::FenceError;
+use crate::edge_settings::EdgeError;
 use crate::publish::PublishError;
+use crate::site_regions::RegionError;
 use crate::store::StoreError;
 
-/// An answer that is not a success.
+/// An error response.
 #[derive(Debug)]
 pub(super) struct ApiError {
     status: StatusCode,
@@ -42,27 +46,21 @@ impl ApiError {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
     }
 
-    /// The origin's own trouble: the caller learns that, the log learns what.
+    /// A failure of the origin: its cause goes to the log, not to the caller.
     fn internal(error: &dyn std::error::Error) -> Self {
-        let mut causes = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            causes = format!("{causes}: {cause}");
-            source = cause.source();
-        }
-        tracing::error!(error = causes, "a request failed");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the origin has a fault of its own")
-            .hint("its log says more")
+        tracing::error!(error = error_chain(error), "request failed");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error").hint("see the log of the origin")
     }
 
-    /// What the caller reads.
-    pub(super) fn into_body(self) -> ErrorBody {
-        self.body
-    }
-
+    /// Adds a hint.
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.body.hint = Some(hint.into());
         self
+    }
+
+    /// The body of the response.
+    pub(super) fn into_body(self) -> ErrorBody {
+        self.body
     }
 }
 
@@ -83,24 +81,24 @@ impl From<PublishError> for ApiError {
         let message = error.to_string();
         match error {
             PublishError::Conflict { .. } => {
-                Self::conflict("conflict", format!("another push or rollback came first: {message}"))
-                    .hint("look at `verge releases`, then push again if yours should win")
+                Self::conflict("conflict", message).hint("read the channel's current epoch, then send it as `expected`")
             }
-            PublishError::Busy(_) => Self::conflict("busy", message).hint("try again when it is done"),
+            PublishError::ChannelBusy(_) => {
+                Self::conflict("channel_busy", message).hint("wait for it to finish, then try again")
+            }
             PublishError::MissingBlobs { .. } => {
                 Self::conflict("missing_blobs", message).hint("create the build again: the answer names them")
             }
-            PublishError::BadBlob(_) => {
-                tracing::error!(error = message, "a release could not be made");
-                Self::conflict("missing_blobs", message).hint("push again: it will be sent again")
+            PublishError::CorruptBlob(_) => {
+                tracing::error!(error = message, "failed to create a release");
+                Self::conflict("missing_blobs", message).hint("create the build again, and send the blob again")
             }
-            PublishError::WrongContent(_) => {
-                Self::unprocessable("bad_build", message).hint("was a file changed while it was pushed? push again")
-            }
+            PublishError::WrongContent(_) => Self::unprocessable("invalid_build", message)
+                .hint("check that no file changes while it is pushed, then push again"),
             PublishError::UnknownManifest(_) => Self::not_found("unknown_manifest", message),
             PublishError::Encoding { .. }
             | PublishError::Manifest(_)
-            | PublishError::LostManifest(_)
+            | PublishError::CorruptManifest(_)
             | PublishError::Store(_) => Self::internal(&error),
         }
     }
@@ -109,34 +107,39 @@ impl From<PublishError> for ApiError {
 impl From<EdgeError> for ApiError {
     fn from(error: EdgeError) -> Self {
         let message = error.to_string();
-        let bad = |hint: &str| Self::bad_request("bad_settings", message.clone()).hint(hint);
+        let invalid = |hint: &str| Self::bad_request("invalid_settings", message.clone()).hint(hint);
         match error {
-            EdgeError::Weight(_) => bad("1 is usual; an edge of weight 2 takes twice the readers of one beside it"),
-            EdgeError::Port => bad("80 is usual: it is where the edge answers HTTP"),
-            EdgeError::TooMany { .. } => bad("an edge is one machine: describe the others as edges of their own"),
-            EdgeError::Twice(_) => bad("name it once"),
-            EdgeError::Unreachable(_) => bad("name the public addresses of the edge's machine"),
-            EdgeError::Taken { other, .. } => Self::conflict("address_taken", message)
-                .hint(format!("was the machine set up anew? `verge edges remove {other}` frees its addresses")),
-            EdgeError::NotDescribed(edge) => Self::not_found("unknown_edge", message)
-                .hint(format!("`verge edges add {edge} --address IP --at CITY` does that")),
-            EdgeError::Unknown(_) => Self::not_found("unknown_edge", message).hint("`verge edges` lists what there is"),
+            EdgeError::Weight(_) => {
+                invalid("1 is usual; an edge of weight 2 receives twice the readers of a nearby edge of weight 1")
+            }
+            EdgeError::Port => invalid("80 is usual: the port where the edge answers HTTP"),
+            EdgeError::TooMany { .. } => {
+                invalid("an edge is one machine: configure other machines as edges of their own")
+            }
+            EdgeError::DuplicateAddress(_) => invalid("give each address once"),
+            EdgeError::UnreachableAddress(_) => invalid("give the public addresses of the edge's machine"),
+            EdgeError::AddressTaken { other, .. } => Self::conflict("address_taken", message)
+                .hint(format!("remove edge {other} if its machine was replaced")),
+            EdgeError::NotConfigured(edge) => {
+                Self::not_found("unknown_edge", message).hint(format!("PUT /v1/edges/{edge} configures it"))
+            }
+            EdgeError::Unknown(_) => Self::not_found("unknown_edge", message).hint("GET /v1/edges lists all edges"),
             EdgeError::Store(error) => Self::internal(&error),
         }
     }
 }
 
-impl From<FenceError> for ApiError {
-    fn from(error: FenceError) -> Self {
+impl From<RegionError> for ApiError {
+    fn from(error: RegionError) -> Self {
         let message = error.to_string();
         match error {
-            FenceError::NoEdge { known, .. } if known.is_empty() => Self::bad_request("unknown_region", message)
-                .hint("no edge is in any region yet: `verge edges set NAME --region …` says where one is"),
-            FenceError::NoEdge { known, .. } => {
+            RegionError::NoEdge { known, .. } if known.is_empty() => Self::bad_request("unknown_region", message)
+                .hint("no edge has a region: configure the regions of an edge"),
+            RegionError::NoEdge { known, .. } => {
                 let known: Vec<&str> = known.iter().map(Region::as_str).collect();
                 Self::bad_request("unknown_region", message).hint(format!("edges are in: {}", known.join(", ")))
             }
-            FenceError::Store(error) => Self::internal(&error),
+            RegionError::Store(error) => Self::internal(&error),
         }
     }
 }
@@ -144,44 +147,50 @@ impl From<FenceError> for ApiError {
 impl From<DomainError> for ApiError {
     fn from(error: DomainError) -> Self {
         let message = error.to_string();
-        let bad = |hint: &str| Self::bad_request("bad_domain", message.clone()).hint(hint);
+        let invalid_domain = |hint: &str| Self::bad_request("invalid_domain", message.clone()).hint(hint);
+        let invalid_redirect = |hint: &str| Self::bad_request("invalid_redirect", message.clone()).hint(hint);
         match error {
-            DomainError::Unfit(_) => bad("name a domain that is registered, or one below it, such as www.example.com"),
-            DomainError::TooLong { .. } => bad("use a shorter name"),
-            DomainError::WithinBase { .. } => bad("a site is reached there by its name: that needs no domain"),
-            DomainError::Taken { name, .. } => Self::conflict("domain_taken", message)
-                .hint(format!("`verge domains remove {name}` frees it for another site")),
-            DomainError::Itself(_) => Self::bad_request("bad_redirect", message).hint("leave the redirect out"),
-            DomainError::NoTarget { target, site } => Self::bad_request("bad_redirect", message)
-                .hint(format!("`verge domains add {target} --site {site}` makes it one")),
-            DomainError::OtherSite { .. } => {
-                Self::bad_request("bad_redirect", message).hint("redirect to a domain of the same site")
+            DomainError::NotRegistrable(_) => {
+                invalid_domain("use a registered domain or one below it, such as www.example.com")
             }
-            DomainError::Chain { further, .. } => {
-                Self::bad_request("bad_redirect", message).hint(format!("redirect to `{further}` at once"))
+            DomainError::TooLong { .. } => invalid_domain("use a shorter name"),
+            DomainError::WithinBase { .. } => invalid_domain("sites answer there by their own name, without a domain"),
+            DomainError::Taken { name, .. } => {
+                Self::conflict("domain_taken", message).hint(format!("remove {name} from that site first"))
             }
-            DomainError::RedirectedTo { by, .. } => Self::conflict("redirected_to", message)
-                .hint(format!("`verge domains remove {by}` first, or let it redirect elsewhere")),
+            DomainError::RedirectToItself(_) => invalid_redirect("leave the redirect out"),
+            DomainError::UnknownTarget { target, site } => {
+                invalid_redirect(&format!("claim {target} for site {site} first"))
+            }
+            DomainError::TargetOfOtherSite { .. } => invalid_redirect("redirect to a domain of the same site"),
+            DomainError::RedirectChain { further, .. } => invalid_redirect(&format!("redirect to {further} directly")),
+            DomainError::RedirectedTo { by, .. } => {
+                Self::conflict("redirected_to", message).hint(format!("remove {by} first, or change its redirect"))
+            }
             DomainError::Unknown(_) => {
-                Self::not_found("unknown_domain", message).hint("`verge domains` lists what there is")
+                Self::not_found("unknown_domain", message).hint("GET /v1/domains lists all domains")
             }
             DomainError::Store(error) => Self::internal(&error),
         }
     }
 }
 
+/// The response to a path that has no route.
 pub(super) async fn unknown_route(uri: Uri) -> ApiError {
-    ApiError::not_found("unknown_route", format!("there is nothing at {}", uri.path()))
-        .hint("this is an origin's API; sites are served by edges")
+    ApiError::not_found("unknown_route", format!("there is no route {}", uri.path()))
+        .hint("this is the API of an origin; sites are served by edges")
 }
 
-pub(super) async fn wrong_method(method: Method, uri: Uri) -> ApiError {
-    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", format!("{method} is not for {}", uri.path()))
+/// The response to a method that a route does not have.
+pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {
+    let message = format!("{method} is not allowed on {}", uri.path());
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the layer passes it so")]
+/// The response of a handler that panicked.
+#[expect(clippy::needless_pass_by_value, reason = "the layer requires it")]
 pub(super) fn panicked(panic: Box<dyn Any + Send>) -> Response {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    tracing::error!(panic = text.unwrap_or("of an unknown kind"), "a request panicked");
-    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the origin has a fault of its own").into_response()
+    tracing::error!(panic = text.unwrap_or("of unknown type"), "request handler panicked");
+    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error").into_response()
 }

@@ -1,46 +1,44 @@
-//! Nodes that answer DNS: their tokens, which are all that the origin knows of them.
-
-use std::sync::Arc;
+//! Name servers. The origin stores only their tokens.
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use verge_daemon::Clock;
 use verge_protocol::NameServerName;
 use verge_protocol::api::{IssuedToken, NameServer};
 
-use super::auth::Admin;
-use super::body::Named;
+use super::auth::{self, Admin};
 use super::error::ApiError;
-use super::tokens;
-use crate::app::App;
-use crate::store::Holder;
+use super::extract::PathParams;
+use crate::store::{Database, TokenOwner};
 
-/// `GET /v1/name-servers`: by name.
-pub(super) async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Vec<NameServer>>, ApiError> {
-    let nodes = app.database.nodes().await?;
-    Ok(Json(nodes.into_iter().map(|(name, issued)| NameServer { name, issued }).collect()))
+/// `GET /v1/name-servers`: every name server that has a token, by name.
+pub(super) async fn list(_: Admin, State(database): State<Database>) -> Result<Json<Vec<NameServer>>, ApiError> {
+    let name_servers = database.name_servers().await?;
+    Ok(Json(name_servers.into_iter().map(|(name, issued)| NameServer { name, issued }).collect()))
 }
 
-/// `DELETE /v1/name-servers/{name}`: its token stops working.
+/// `DELETE /v1/name-servers/{name}`: revokes the token of a name server.
 pub(super) async fn remove(
     _: Admin,
-    State(app): State<Arc<App>>,
-    Named(node): Named<NameServerName>,
+    State(database): State<Database>,
+    PathParams(name): PathParams<NameServerName>,
 ) -> Result<StatusCode, ApiError> {
-    if !app.database.remove_node(&node).await? {
-        let error = ApiError::not_found("unknown_node", format!("there is no node `{node}`"));
-        return Err(error.hint("`verge dns nodes` lists what there is"));
+    if !database.remove_name_server(&name).await? {
+        return Err(ApiError::not_found("unknown_name_server", format!("there is no name server `{name}`"))
+            .hint("GET /v1/name-servers lists all name servers"));
     }
-    tracing::info!(%node, "a node was removed");
+    tracing::info!(name_server = %name, "name server removed");
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `POST /v1/name-servers/{name}/token`: a new token for a node, by which it may follow the changes and nothing else. An earlier one
+/// `POST /v1/name-servers/{name}/token`: issues a name server's token, which gives access to the change feed only. An earlier one
 /// stops working.
 pub(super) async fn issue_token(
     _: Admin,
-    State(app): State<Arc<App>>,
-    Named(node): Named<NameServerName>,
+    State(database): State<Database>,
+    State(clock): State<Clock>,
+    PathParams(name): PathParams<NameServerName>,
 ) -> Result<Json<IssuedToken>, ApiError> {
-    tokens::issue(&app, Holder::NameServer(node)).await
+    auth::issue_token(&database, TokenOwner::NameServer(name), clock.now()).await
 }

@@ -1,4 +1,4 @@
-//! Streams of progress: one JSON object a line.
+//! Progress of publishing as a stream: one JSON object a line.
 
 use std::time::Duration;
 
@@ -8,22 +8,21 @@ use axum::response::{IntoResponse, Response};
 use verge_protocol::api::Progress;
 
 use super::error::ApiError;
-use crate::publish::Steps;
+use crate::publish::ProgressStream;
 
-/// After so long without a step, an empty line says that the origin is at work.
-const QUIET_MAX: Duration = Duration::from_secs(10);
+/// After this long without an event, an empty line keeps the connection alive.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Answers with what comes through `steps`, as it comes.
-pub(super) fn stream(steps: Steps) -> Response {
-    let lines = futures_util::stream::unfold(steps, |mut steps| async {
-        let Ok(step) = tokio::time::timeout(QUIET_MAX, steps.recv()).await else {
-            return Some((Ok::<_, std::convert::Infallible>(b"\n".to_vec()), steps));
+/// Responds with the events as they happen.
+pub(super) fn stream(events: ProgressStream) -> Response {
+    let lines = futures_util::stream::unfold(events, |mut events| async {
+        let Ok(event) = tokio::time::timeout(KEEP_ALIVE_INTERVAL, events.recv()).await else {
+            return Some((Ok::<_, std::convert::Infallible>(b"\n".to_vec()), events));
         };
-        let step = step?;
-        let event = step.unwrap_or_else(|error| Progress::Failed(ApiError::from(error).into_body()));
+        let event = event?.unwrap_or_else(|error| Progress::Failed(ApiError::from(error).into_body()));
         let mut line = serde_json::to_vec(&event).expect("plain data serializes");
         line.push(b'\n');
-        Some((Ok(line), steps))
+        Some((Ok(line), events))
     });
     ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response()
 }

@@ -10,26 +10,26 @@ use verge_protocol::api::{CreateRelease, Release};
 use verge_protocol::host::HostLabel;
 
 use super::auth::Admin;
-use super::body::{Body, Named};
 use super::error::ApiError;
+use super::extract::{JsonBody, PathParams};
 use super::{builds, progress, sites};
-use crate::app::App;
-use crate::publish;
+use crate::publish::Publisher;
+use crate::store::{Database, ReleaseRow};
+use crate::uploads::Uploads;
 
-/// `GET /v1/sites/{site}/releases`: the newest first.
+/// `GET /v1/sites/{site}/releases`: the releases of a site, the newest first.
 pub(super) async fn list(
     _: Admin,
-    State(app): State<Arc<App>>,
-    Named(site): Named<SiteName>,
+    State(database): State<Database>,
+    PathParams(site): PathParams<SiteName>,
 ) -> Result<Json<Vec<Release>>, ApiError> {
-    sites::known(&app, &site).await?;
-    let channels = app.database.channels(&site).await?;
-    let releases = app.database.releases(&site).await?;
-    let describe = |row: crate::store::ReleaseRow| Release {
+    sites::find(&database, &site).await?;
+    let channels = database.channels(&site).await?;
+    let release = |row: ReleaseRow| Release {
         channels: channels
             .iter()
-            .filter(|(_, state, _)| state.release == row.number)
-            .map(|(name, _, _)| name.clone())
+            .filter(|channel| channel.state.release == row.number)
+            .map(|channel| channel.name.clone())
             .collect(),
         number: row.number,
         manifest: row.manifest,
@@ -38,18 +38,19 @@ pub(super) async fn list(
         created: row.created,
         provenance: row.provenance,
     };
-    Ok(Json(releases.into_iter().map(describe).collect()))
+    Ok(Json(database.releases(&site).await?.into_iter().map(release).collect()))
 }
 
-/// `POST /v1/sites/{site}/releases`: makes a release of a build, moves a channel to it, and tells how that goes on.
-pub(super) async fn publish(
+/// `POST /v1/sites/{site}/releases`: creates a release of a build, moves a channel to it, and streams the progress.
+pub(super) async fn create(
     _: Admin,
-    State(app): State<Arc<App>>,
-    Named(site): Named<SiteName>,
-    Body(wish): Body<CreateRelease>,
+    State(uploads): State<Uploads>,
+    State(publisher): State<Arc<Publisher>>,
+    PathParams(site): PathParams<SiteName>,
+    JsonBody(request): JsonBody<CreateRelease>,
 ) -> Result<Response, ApiError> {
-    let build = builds::load(&app, &site, &wish.build).await?;
-    let label = HostLabel { site, channel: wish.channel };
-    let steps = publish::publish(&app, label, wish.expected, build, wish.provenance).await?;
-    Ok(progress::stream(steps))
+    let build = builds::load(&uploads, &site, &request.build).await?;
+    let label = HostLabel { site, channel: request.channel };
+    let events = publisher.publish(label, request.expected, build, request.provenance).await?;
+    Ok(progress::stream(events))
 }

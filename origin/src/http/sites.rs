@@ -1,95 +1,140 @@
 //! Sites.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use verge_protocol::api::{Channel, Site, SiteRegions};
+use serde::Deserialize;
+use verge_daemon::Clock;
+use verge_protocol::api::{Channel, Site, SitePage, SiteRegions};
+use verge_protocol::fleet::SiteState;
 use verge_protocol::host::HostLabel;
-use verge_protocol::{ChannelName, SiteName};
+use verge_protocol::{ChannelName, ReleaseNumber, SiteName};
 
 use super::auth::Admin;
-use super::body::{Body, Named};
 use super::error::ApiError;
-use crate::app::App;
-use crate::fences;
+use super::extract::{JsonBody, PathParams, QueryParams};
+use crate::feed::Feed;
 use crate::publish;
-use crate::store::{SiteRow, StoreError};
+use crate::site_regions;
+use crate::sites_url::SitesUrl;
+use crate::store::{ChannelRow, Database, SiteRow, StoreError};
 
-/// `GET /v1/sites`
-pub(super) async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Vec<Site>>, ApiError> {
-    Ok(Json(all(&app).await?))
+/// The number of sites in a page: by default, and at most.
+const LIMIT_DEFAULT: u32 = 100;
+const LIMIT_MAX: u32 = 1000;
+
+#[derive(Deserialize)]
+pub(super) struct Page {
+    after: Option<SiteName>,
+    limit: Option<u32>,
 }
 
-/// `GET /v1/sites/{site}`
+/// `GET /v1/sites?after=NAME&limit=N`: a page of sites, by name. Three queries, whatever the number of sites and channels.
+pub(super) async fn list(
+    _: Admin,
+    State(database): State<Database>,
+    State(sites_url): State<SitesUrl>,
+    QueryParams(Page { after, limit }): QueryParams<Page>,
+) -> Result<Json<SitePage>, ApiError> {
+    let limit = limit.unwrap_or(LIMIT_DEFAULT);
+    if !(1..=LIMIT_MAX).contains(&limit) {
+        let message = format!("invalid limit {limit}: expected 1 to {LIMIT_MAX}");
+        return Err(ApiError::bad_request("invalid_query", message));
+    }
+    // One more than asked for tells whether another page follows.
+    let mut rows = database.sites(after.as_ref(), limit + 1).await?;
+    let has_more = rows.len() > limit as usize;
+    rows.truncate(limit as usize);
+    let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
+        return Ok(Json(SitePage { sites: Vec::new(), next: None }));
+    };
+    let (first, last) = (first.name.clone(), last.name.clone());
+    let mut channels = database.channels_of_sites(&first, &last).await?;
+    let mut states = database.site_states(&first, &last).await?;
+    let sites = rows.into_iter().map(|row| {
+        let channels = channels.remove(&row.name).unwrap_or_default();
+        let state = states.remove(&row.name).unwrap_or_default();
+        site(&sites_url, row, state, channels.into_iter().map(|channel| (channel, None)))
+    });
+    Ok(Json(SitePage { sites: sites.collect(), next: has_more.then_some(last) }))
+}
+
+/// `GET /v1/sites/{site}`: one site.
 pub(super) async fn show(
     _: Admin,
-    State(app): State<Arc<App>>,
-    Named(name): Named<SiteName>,
+    State(database): State<Database>,
+    State(sites_url): State<SitesUrl>,
+    PathParams(name): PathParams<SiteName>,
 ) -> Result<Json<Site>, ApiError> {
-    let row = known(&app, &name).await?;
-    Ok(Json(describe(&app, row).await?))
+    let row = find(&database, &name).await?;
+    Ok(Json(load(&database, &sites_url, row).await?))
 }
 
-/// `PUT /v1/sites/{site}`: 201 if it is new, 200 if it was there.
+/// `PUT /v1/sites/{site}`: creates a site. 201 if it is new, 200 if it exists.
 pub(super) async fn create(
     _: Admin,
-    State(app): State<Arc<App>>,
-    Named(name): Named<SiteName>,
+    State(database): State<Database>,
+    State(clock): State<Clock>,
+    State(sites_url): State<SitesUrl>,
+    PathParams(name): PathParams<SiteName>,
 ) -> Result<(StatusCode, Json<Site>), ApiError> {
-    let new = app.database.create_site(&name, app.clock.now()).await?;
-    if new {
-        tracing::info!(site = %name, "a site was created");
+    let is_new = database.create_site(&name, clock.now()).await?;
+    if is_new {
+        tracing::info!(site = %name, "site created");
     }
-    let row = known(&app, &name).await?;
-    let status = if new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(describe(&app, row).await?)))
+    let row = find(&database, &name).await?;
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(load(&database, &sites_url, row).await?)))
 }
 
-/// `PUT /v1/sites/{site}/regions`: keeps the site's readers to edges in some regions, or lets them go to any.
-pub(super) async fn fence(
+/// `PUT /v1/sites/{site}/regions`: restricts the site's readers to edges in some regions, or lifts the restriction.
+pub(super) async fn set_regions(
     _: Admin,
-    State(app): State<Arc<App>>,
-    Named(name): Named<SiteName>,
-    Body(SiteRegions { regions }): Body<SiteRegions>,
+    State(database): State<Database>,
+    State(feed): State<Feed>,
+    State(sites_url): State<SitesUrl>,
+    PathParams(name): PathParams<SiteName>,
+    JsonBody(SiteRegions { regions }): JsonBody<SiteRegions>,
 ) -> Result<Json<Site>, ApiError> {
-    let row = known(&app, &name).await?;
-    fences::set(&app, name, regions).await?;
-    Ok(Json(describe(&app, row).await?))
+    let row = find(&database, &name).await?;
+    site_regions::set(&database, &feed, name, regions).await?;
+    Ok(Json(load(&database, &sites_url, row).await?))
 }
 
-/// The site, or the error that says that there is none.
-pub(super) async fn known(app: &App, name: &SiteName) -> Result<SiteRow, ApiError> {
-    app.database.site(name).await?.ok_or_else(|| {
+/// Finds a site, or fails with `unknown_site`.
+pub(super) async fn find(database: &Database, name: &SiteName) -> Result<SiteRow, ApiError> {
+    database.site(name).await?.ok_or_else(|| {
         ApiError::not_found("unknown_site", format!("there is no site `{name}`"))
-            .hint("`verge sites` lists what there is; the first push creates a site")
+            .hint(format!("PUT /v1/sites/{name} creates it"))
     })
 }
 
-/// Every site.
-pub(super) async fn all(app: &App) -> Result<Vec<Site>, StoreError> {
-    let mut sites = Vec::new();
-    for row in app.database.sites().await? {
-        sites.push(describe(app, row).await?);
+async fn load(database: &Database, sites_url: &SitesUrl, row: SiteRow) -> Result<Site, StoreError> {
+    let mut channels = Vec::new();
+    for channel in database.channels(&row.name).await? {
+        let moves = database.moves(&row.name, &channel.name, publish::MOVES_READ).await?;
+        let previous = publish::rollback_target(&channel.state, &moves);
+        channels.push((channel, previous));
     }
-    Ok(sites)
+    let state = database.site_state(&row.name).await?;
+    Ok(site(sites_url, row, state, channels.into_iter()))
 }
 
-async fn describe(app: &App, row: SiteRow) -> Result<Site, StoreError> {
-    let url = |channel: ChannelName| app.sites_url.of(&HostLabel { site: row.name.clone(), channel });
-    let mut channels = Vec::new();
-    for (name, state, moved) in app.database.channels(&row.name).await? {
-        let moves = app.database.moves(&row.name, &name, publish::MOVES_READ).await?;
-        channels.push(Channel {
-            url: url(name.clone()),
-            previous: publish::previous(&state, &moves),
-            name,
-            release: state.release,
-            epoch: state.epoch,
-            moved,
-        });
-    }
-    let regions = app.database.site_state(&row.name).await?.regions;
-    Ok(Site { url: url(ChannelName::live()), name: row.name, created: row.created, channels, regions })
+fn site(
+    sites_url: &SitesUrl,
+    row: SiteRow,
+    state: SiteState,
+    channels: impl Iterator<Item = (ChannelRow, Option<ReleaseNumber>)>,
+) -> Site {
+    let url = |channel: ChannelName| sites_url.of(&HostLabel { site: row.name.clone(), channel });
+    let channel = |(channel, previous): (ChannelRow, Option<ReleaseNumber>)| Channel {
+        url: url(channel.name.clone()),
+        previous,
+        name: channel.name,
+        release: channel.state.release,
+        epoch: channel.state.epoch,
+        moved: channel.moved,
+    };
+    let channels = channels.map(channel).collect();
+    Site { url: url(ChannelName::live()), name: row.name, created: row.created, channels, regions: state.regions }
 }

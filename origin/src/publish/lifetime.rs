@@ -1,55 +1,57 @@
-//! For how long a cache may keep a file: decided once, at commit, from its name and its history.
+//! How long caches may keep a file: decided once, at publishing, from its name and its history.
 
 use std::collections::HashMap;
 
 use verge_protocol::{Digest, Lifetime, SitePath};
 
-/// Folders whose files build tools name by their content.
-const HASHED_FOLDERS: [&str; 8] =
+/// Directories in which build tools name files by their content.
+const HASHED_DIRECTORIES: [&str; 8] =
     ["assets/", "static/js/", "static/css/", "static/media/", "_next/static/", "_astro/", "_app/immutable/", "_nuxt/"];
 
-/// How short a part of a name can still be a hash.
+/// The least number of characters of a hash in a name.
 const HASH_MIN: usize = 8;
 
-/// What is decided, and what a person should know of it.
+/// The decision for one file.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Decision {
-    pub(crate) lifetime: Lifetime,
+pub(super) struct Decision {
+    pub(super) lifetime: Lifetime,
     /// Whether later releases inherit it.
-    pub(crate) fingerprinted: bool,
-    pub(crate) notice: Option<String>,
+    pub(super) fingerprinted: bool,
+    /// What the client should know about it.
+    pub(super) warning: Option<String>,
 }
 
-/// The folders of one build in which most names are hashes beyond doubt: there, names of the same shape are believed too.
-pub(crate) struct Conventions<'a>(HashMap<&'a str, (usize, usize)>);
+/// The directories of one build in which most names certainly contain a hash: there, other names of the same shape count as certain
+/// too. By directory: (certain names, all names).
+pub(super) struct Conventions<'a>(HashMap<&'a str, (usize, usize)>);
 
 impl<'a> Conventions<'a> {
-    /// Looks at all paths of a build.
-    pub(crate) fn of(paths: impl Iterator<Item = &'a SitePath>) -> Self {
-        let mut folders: HashMap<&str, (usize, usize)> = HashMap::new();
+    /// Examines all paths of a build.
+    pub(super) fn of(paths: impl Iterator<Item = &'a SitePath>) -> Self {
+        let mut directories: HashMap<&str, (usize, usize)> = HashMap::new();
         for path in paths {
-            let (certain, all) = folders.entry(folder(path)).or_default();
-            *certain += usize::from(is_noisy(path));
+            let (certain, all) = directories.entry(directory(path)).or_default();
+            *certain += usize::from(has_certain_hash(path));
             *all += 1;
         }
-        Self(folders)
+        Self(directories)
     }
 
-    fn hold_in(&self, folder: &str) -> bool {
-        self.0.get(folder).is_some_and(|(certain, all)| certain * 2 > *all)
+    fn apply_in(&self, directory: &str) -> bool {
+        self.0.get(directory).is_some_and(|(certain, all)| certain * 2 > *all)
     }
 }
 
-fn folder(path: &SitePath) -> &str {
-    path.as_str().rsplit_once('/').map_or("", |(folder, _)| folder)
+fn directory(path: &SitePath) -> &str {
+    path.as_str().rsplit_once('/').map_or("", |(directory, _)| directory)
 }
 
-/// Decides. `first` is what the path was first released with, if it was.
+/// Decides for one file. `first` is the digest that the path was first released with, if it was fingerprinted.
 ///
-/// Two questions, asked with different care. A name of the *shape* that build tools give is inherited: wrongly so costs little,
-/// and a chunk that is not breaks open tabs. Only a name that can hardly be anything but a hash is *immutable*: a browser that
-/// was told so wrongly keeps the wrong bytes for a year. Pages are neither: their address is what people keep.
-pub(crate) fn decide(
+/// Two questions with different costs of a wrong answer. A name of the *shape* that build tools give is fingerprinted, so that later
+/// releases inherit it: a wrong yes costs little, a wrong no breaks open tabs. Only a name that *certainly* contains a hash is
+/// immutable: after a wrong yes, browsers keep the wrong bytes for a year. Pages are neither: their URL stays when their bytes change.
+pub(super) fn decide(
     conventions: &Conventions<'_>,
     path: &SitePath,
     media_type: &str,
@@ -57,44 +59,46 @@ pub(crate) fn decide(
     first: Option<Digest>,
 ) -> Decision {
     if media_type.starts_with("text/html") || !has_shape(path) {
-        return Decision { lifetime: Lifetime::Revalidate, fingerprinted: false, notice: None };
+        return Decision { lifetime: Lifetime::Revalidate, fingerprinted: false, warning: None };
     }
     if !is_certain(path, conventions) {
-        return Decision { lifetime: Lifetime::Revalidate, fingerprinted: true, notice: None };
+        return Decision { lifetime: Lifetime::Revalidate, fingerprinted: true, warning: None };
     }
     match first {
         Some(first) if first != digest => Decision {
             lifetime: Lifetime::Revalidate,
             fingerprinted: false,
-            notice: Some(format!(
+            warning: Some(format!(
                 "{path} looks fingerprinted, but an earlier release had other bytes there: browsers will revalidate it"
             )),
         },
-        _ => Decision { lifetime: Lifetime::Immutable, fingerprinted: true, notice: None },
+        _ => Decision { lifetime: Lifetime::Immutable, fingerprinted: true, warning: None },
     }
 }
 
 fn has_shape(path: &SitePath) -> bool {
     has_hex_hash(path)
-        || (in_hashed_folder(path) && stem(path).is_some_and(|stem| suffix(stem).is_some() || has_hash(stem)))
+        || (in_hashed_directory(path) && stem(path).is_some_and(|stem| suffix(stem).is_some() || has_hash(stem)))
 }
 
 fn is_certain(path: &SitePath, conventions: &Conventions<'_>) -> bool {
     let by_convention = || {
         let hash = stem(path).and_then(suffix);
-        in_hashed_folder(path) && conventions.hold_in(folder(path)) && hash.is_some_and(|hash| !is_plain_word(hash))
+        in_hashed_directory(path)
+            && conventions.apply_in(directory(path))
+            && hash.is_some_and(|hash| !is_plain_word(hash))
     };
-    is_noisy(path) || by_convention()
+    has_certain_hash(path) || by_convention()
 }
 
-/// Whether the name alone says enough.
-fn is_noisy(path: &SitePath) -> bool {
-    has_hex_hash(path) || (in_hashed_folder(path) && stem(path).is_some_and(has_hash))
+/// Whether the name alone is certain to contain a hash.
+fn has_certain_hash(path: &SitePath) -> bool {
+    has_hex_hash(path) || (in_hashed_directory(path) && stem(path).is_some_and(has_hash))
 }
 
-fn in_hashed_folder(path: &SitePath) -> bool {
+fn in_hashed_directory(path: &SitePath) -> bool {
     let path = path.as_str();
-    HASHED_FOLDERS.iter().any(|folder| path.starts_with(folder) || path.contains(&format!("/{folder}")))
+    HASHED_DIRECTORIES.iter().any(|directory| path.starts_with(directory) || path.contains(&format!("/{directory}")))
 }
 
 /// The name without its extension.
@@ -120,19 +124,19 @@ fn suffix(stem: &str) -> Option<&str> {
     (before.ends_with(['-', '.']) && hash.bytes().all(base64url)).then_some(hash)
 }
 
-/// Whether a name in a folder of hashed names carries noise: `index-DiwRgTda`, `main.K3J5YQ2A.chunk`.
+/// Whether a name in a directory of hashed names contains a random part: `index-DiwRgTda`, `main.K3J5YQ2A.chunk`.
 fn has_hash(stem: &str) -> bool {
     let mut long =
         stem.split(|character: char| !character.is_ascii_alphanumeric()).filter(|part| part.len() >= HASH_MIN);
     let mut in_suffix = suffix(stem).into_iter().flat_map(|hash| hash.split(['-', '_']));
-    // Eight characters at the very end are half a proof already: there, a part need not look odd, only like no word.
-    let odd_in_suffix = |part: &str| is_noise(part) || (part.len() >= 4 && !is_words(part));
-    long.any(is_noise) || in_suffix.any(odd_in_suffix)
+    // Eight characters at the very end are half the evidence: there, a part need not look random, only unlike words.
+    let is_unlike_words = |part: &str| is_random(part) || (part.len() >= 4 && !is_words(part));
+    long.any(is_random) || in_suffix.any(is_unlike_words)
 }
 
-/// Whether letters and digits are mixed as no word mixes them. `bootstrap5`, `UserProfile` and `base64encode` are words; `v2` is
-/// too short to tell.
-fn is_noise(part: &str) -> bool {
+/// Whether letters and digits are mixed as in no word. `bootstrap5`, `UserProfile` and `base64encode` are words; `v2` is too short to
+/// tell.
+fn is_random(part: &str) -> bool {
     let kinds = part.as_bytes();
     let digit_inside = kinds.windows(3).any(|three| three[1].is_ascii_digit() && three[0].is_ascii_alphabetic())
         && kinds.iter().skip_while(|byte| !byte.is_ascii_digit()).any(u8::is_ascii_alphabetic);
@@ -140,7 +144,7 @@ fn is_noise(part: &str) -> bool {
     (digit_inside || case_inside) && !is_words(part)
 }
 
-/// Whether it is letters of one case, capitalised or not, with digits only at the end.
+/// Whether the part is letters of one case, or capitalized, with digits only at the end.
 fn is_plain_word(part: &str) -> bool {
     let letters = part.trim_end_matches(|character: char| character.is_ascii_digit());
     let rest = letters.get(1..).unwrap_or_default();
@@ -148,7 +152,7 @@ fn is_plain_word(part: &str) -> bool {
         && (rest.bytes().all(|byte| byte.is_ascii_lowercase()) || letters.bytes().all(|byte| byte.is_ascii_uppercase()))
 }
 
-/// Whether every run of letters is made of words: `user`, `User`, `HTML`, `HTMLElement`, `UserProfile`.
+/// Whether every run of letters consists of words: `user`, `User`, `HTML`, `HTMLElement`, `UserProfile`.
 fn is_words(part: &str) -> bool {
     part.split(|character: char| character.is_ascii_digit()).filter(|run| !run.is_empty()).all(|run| {
         let mut rest = run.as_bytes();
@@ -179,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_build_tools_make_are_immutable() {
+    fn names_given_by_build_tools_are_immutable() {
         for path in [
             "assets/index-DiwRg9da.js",         // Vite
             "assets/index-B1x_-a9Z.css",        // Vite, base64url
@@ -233,9 +237,9 @@ mod tests {
         }
     }
 
-    /// Of the names that Vite makes, all are inherited, and all but a few are immutable.
+    /// All names that Vite gives are inherited, and all but a few are immutable.
     #[test]
-    fn hardly_any_hash_passes_for_a_word() {
+    fn nearly_every_random_hash_is_recognized() {
         const BASE64URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         let path = |number: u32| -> SitePath {
             let digest = Digest::of(&number.to_le_bytes());
@@ -250,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_of_words_lends_no_belief() {
+    fn a_directory_with_few_hashes_makes_no_convention() {
         let paths = ["assets/a-DiwRg9da.js", "assets/b-DiwrgTda.js", "assets/logo.png", "assets/font.woff2"];
         let paths = paths.map(|path| path.parse::<SitePath>().unwrap());
         let conventions = Conventions::of(paths.iter());
@@ -258,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn history_overrules_the_name() {
+    fn a_fingerprinted_path_with_other_bytes_than_before_is_revalidated() {
         let path: SitePath = "assets/a-0b1c2d3e.js".parse().unwrap();
         let conventions = Conventions::of([&path].into_iter());
         let decide = |media_type, first: Option<&[u8]>| {
@@ -268,7 +272,7 @@ mod tests {
         assert_eq!(decide("text/javascript", Some(b"new")).lifetime, Lifetime::Immutable);
         let overruled = decide("text/javascript", Some(b"old"));
         assert_eq!(overruled.lifetime, Lifetime::Revalidate);
-        assert!(overruled.notice.unwrap().starts_with("assets/a-0b1c2d3e.js looks fingerprinted"));
+        assert!(overruled.warning.unwrap().starts_with("assets/a-0b1c2d3e.js looks fingerprinted"));
         assert_eq!(decide("text/html; charset=utf-8", None).lifetime, Lifetime::Revalidate);
     }
 }

@@ -1,8 +1,8 @@
-//! The media type of a file, from its name.
+//! The media type of a file, by its extension.
 
 use verge_protocol::SitePath;
 
-/// The types that the web stands on, pinned: a guess from a table kept elsewhere may change under a site.
+/// The types of common web files, pinned: an update of the table in `mime_guess` must not change how a site is served.
 const PINNED: [(&str, &str); 28] = [
     ("avif", "image/avif"),
     ("css", "text/css; charset=utf-8"),
@@ -35,24 +35,24 @@ const PINNED: [(&str, &str); 28] = [
 ];
 
 /// The media type that `path` is served with.
-pub(crate) fn of(path: &SitePath) -> String {
+pub(super) fn of(path: &SitePath) -> String {
     let name = path.file_name();
     let Some((_, extension)) = name.rsplit_once('.') else {
-        // The one extensionless name that a platform insists on, in `.well-known/` or at the root.
+        // Apple requires this name without an extension, in `.well-known/` or at the root.
         let json = name == "apple-app-site-association";
         return if json { "application/json" } else { "application/octet-stream" }.to_owned();
     };
     let extension = extension.to_ascii_lowercase();
-    if let Ok(at) = PINNED.binary_search_by_key(&extension.as_str(), |(extension, _)| extension) {
-        return PINNED[at].1.to_owned();
+    if let Ok(index) = PINNED.binary_search_by_key(&extension.as_str(), |(extension, _)| extension) {
+        return PINNED[index].1.to_owned();
     }
     let guess = mime_guess::from_ext(&extension).first_or_octet_stream();
     let charset = if guess.type_() == "text" { "; charset=utf-8" } else { "" };
     format!("{}{charset}", guess.essence_str())
 }
 
-/// Whether text-like enough for a coding to save bytes; images, video, fonts in WOFF and archives are dense already.
-pub(crate) fn is_compressible(media_type: &str) -> bool {
+/// Whether encoding files of this type is likely to save bytes. Images, video, WOFF fonts and archives are compressed already.
+pub(super) fn is_compressible(media_type: &str) -> bool {
     let essence = media_type.split(';').next().unwrap_or_default();
     essence.starts_with("text/")
         || essence.ends_with("+json")
@@ -77,12 +77,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_pinned_types_can_be_searched() {
+    fn the_pinned_types_are_sorted_for_binary_search() {
         assert!(PINNED.is_sorted_by_key(|(extension, _)| extension));
     }
 
     #[test]
-    fn web_types() {
+    fn media_types_of_web_files() {
         let of = |path: &str| of(&path.parse().unwrap());
         let paths = [
             "index.html",

@@ -1,13 +1,15 @@
-//! Builds under way, and the blobs that sites hold.
+//! Builds being uploaded, and the blobs that each site holds.
 
 use std::collections::HashMap;
 
 use verge_protocol::{BuildId, Digest, SiteName, Timestamp};
 
-use super::{Database, StoreError, column, signed, unsigned};
+use super::column;
+use super::database::Database;
+use super::error::StoreError;
 
 impl Database {
-    /// Notes that a build exists and was used now.
+    /// Records that a build exists and was used at `now`.
     pub(crate) async fn touch_build(&self, site: &SiteName, id: &BuildId, now: Timestamp) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         sqlx::query(
@@ -15,7 +17,7 @@ impl Database {
         )
         .bind(site.as_str())
         .bind(id.as_str())
-        .bind(signed(now.0))
+        .bind(column::signed(now.0))
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
@@ -32,16 +34,18 @@ impl Database {
         Ok(row.is_some())
     }
 
-    /// Every blob that the site holds, with its size.
+    /// Every blob that the site holds, with its size in bytes.
     pub(crate) async fn blobs_of(&self, site: &SiteName) -> Result<HashMap<Digest, u64>, StoreError> {
         let rows: Vec<(String, i64)> = sqlx::query_as("select digest, size from blob where site = $1")
             .bind(site.as_str())
             .fetch_all(self.read())
             .await?;
-        rows.iter().map(|(digest, size)| Ok((column("a digest", digest)?, unsigned("a size", *size)?))).collect()
+        rows.iter()
+            .map(|(digest, size)| Ok((column::parse("digest", digest)?, column::unsigned("size", *size)?)))
+            .collect()
     }
 
-    /// Says that the site holds these blobs. To be called only after [`super::Blobs::sync`].
+    /// Records that the site holds these blobs. Call it only after [`Blobs::sync`](super::Blobs::sync).
     pub(crate) async fn add_blobs(&self, site: &SiteName, blobs: &[(Digest, u64)]) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         for (digest, size) in blobs {
@@ -50,7 +54,7 @@ impl Database {
             )
             .bind(site.as_str())
             .bind(digest.to_string())
-            .bind(signed(*size))
+            .bind(column::signed(*size))
             .execute(&mut *transaction)
             .await?;
         }
@@ -58,8 +62,8 @@ impl Database {
         Ok(())
     }
 
-    /// Says that nobody holds this blob any more: it was found bad, or gone. The next push that needs it sends it again, or makes
-    /// the encoding that it was part of again.
+    /// Records that no site holds this blob any more, because it is corrupt or missing. The next push that needs it sends it again,
+    /// or creates again the encoding that it was part of.
     pub(crate) async fn forget_blob(&self, digest: Digest) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         sqlx::query("delete from blob where digest = $1").bind(digest.to_string()).execute(&mut *transaction).await?;

@@ -1,38 +1,59 @@
-//! Channels: where they point, where they pointed, and the one transaction that moves them.
+//! Channels: the release each points at, its past moves, and the transaction that moves it.
+
+use std::collections::BTreeMap;
 
 use verge_protocol::state::{ChannelState, Inherited, Key};
 use verge_protocol::{ChannelName, Digest, Position, ReleaseNumber, Seq, SiteName, Timestamp};
 
-use super::releases::NewRelease;
-use super::{Database, StoreError, column, database, json_column, releases, signed, state, unsigned};
+use super::database::{self, Database};
+use super::error::StoreError;
+use super::releases::{self, NewRelease};
+use super::{column, state};
 
-/// A move of a channel that was.
+/// A channel and the time of its last move.
+pub(crate) struct ChannelRow {
+    pub(crate) name: ChannelName,
+    pub(crate) state: ChannelState,
+    pub(crate) moved: Timestamp,
+}
+
+/// A past move of a channel.
 pub(crate) struct ChannelMove {
     pub(crate) release: ReleaseNumber,
     pub(crate) manifest: Digest,
     pub(crate) moved: Timestamp,
 }
 
-/// A move of a channel that is to be.
-pub(crate) struct Switch {
+/// A move of a channel to be made by [`Database::move_channel`].
+pub(crate) struct NewMove {
     pub(crate) site: SiteName,
     pub(crate) channel: ChannelName,
-    /// The channel's epoch as the caller knows it; `None`: it does not exist.
+    /// The channel's epoch as the caller knows it; `None`: the channel must not exist.
     pub(crate) expected: Option<Seq>,
-    pub(crate) target: Target,
+    pub(crate) target: MoveTarget,
     pub(crate) inherits: Vec<Inherited>,
 }
 
-/// Where to move it.
-pub(crate) enum Target {
-    /// To a release made in the same transaction.
+/// The release that a channel is moved to.
+pub(crate) enum MoveTarget {
+    /// One created in the same transaction.
     New(NewRelease),
-    /// To one that exists.
+    /// An existing one, and its manifest.
     Existing(ReleaseNumber, Digest),
 }
 
+impl MoveTarget {
+    /// The manifest of the release.
+    pub(crate) fn manifest(&self) -> Digest {
+        match self {
+            Self::New(new) => new.manifest.digest(),
+            Self::Existing(_, manifest) => *manifest,
+        }
+    }
+}
+
 impl Database {
-    /// Where a channel points.
+    /// The state of a channel; `None` if it does not exist.
     pub(crate) async fn channel(
         &self,
         site: &SiteName,
@@ -41,84 +62,95 @@ impl Database {
         state::get(self.read(), &Key::Channel(site.clone(), channel.clone())).await
     }
 
-    /// The channels of a site, by name: where each points and when it was moved there.
-    pub(crate) async fn channels(
-        &self,
-        site: &SiteName,
-    ) -> Result<Vec<(ChannelName, ChannelState, Timestamp)>, StoreError> {
-        let rows: Vec<(String, i64, String)> = sqlx::query_as(
-            "select m.channel, m.moved, s.value from channel_move m \
-             join state s on s.key = 'channel/' || m.site || '/' || m.channel and s.seq = m.epoch \
-             where m.site = $1 and s.value is not null order by m.channel",
-        )
-        .bind(site.as_str())
-        .fetch_all(self.read())
-        .await?;
-        rows.into_iter()
-            .map(|(channel, moved, value)| {
-                let channel = column("a channel name", &channel)?;
-                Ok((channel, json_column("a channel", &value)?, Timestamp(unsigned("a time", moved)?)))
-            })
-            .collect()
+    /// The channels of a site, by name.
+    pub(crate) async fn channels(&self, site: &SiteName) -> Result<Vec<ChannelRow>, StoreError> {
+        Ok(self.channels_of_sites(site, site).await?.remove(site).unwrap_or_default())
     }
 
-    /// The last moves of a channel, the latest first.
+    /// The channels, by name, of every site whose name is from `first` to `last`: one query.
+    pub(crate) async fn channels_of_sites(
+        &self,
+        first: &SiteName,
+        last: &SiteName,
+    ) -> Result<BTreeMap<SiteName, Vec<ChannelRow>>, StoreError> {
+        let rows: Vec<(String, String, i64, String)> = sqlx::query_as(
+            "select m.site, m.channel, m.moved, s.value from \
+             (select site, channel, max(epoch) as epoch from channel_move \
+              where site >= $1 and site <= $2 group by site, channel) latest \
+             join channel_move m on m.site = latest.site and m.channel = latest.channel and m.epoch = latest.epoch \
+             join state s on s.key = 'channel/' || m.site || '/' || m.channel and s.seq = m.epoch \
+             where s.value is not null order by m.site, m.channel",
+        )
+        .bind(first.as_str())
+        .bind(last.as_str())
+        .fetch_all(self.read())
+        .await?;
+        let mut channels: BTreeMap<SiteName, Vec<ChannelRow>> = BTreeMap::new();
+        for (site, channel, moved, value) in rows {
+            channels.entry(column::parse("site name", &site)?).or_default().push(ChannelRow {
+                name: column::parse("channel name", &channel)?,
+                state: column::parse_json("channel state", &value)?,
+                moved: Timestamp(column::unsigned("time", moved)?),
+            });
+        }
+        Ok(channels)
+    }
+
+    /// The last moves of a channel, the latest first, at most `limit`.
     pub(crate) async fn moves(
         &self,
         site: &SiteName,
         channel: &ChannelName,
-        most: u32,
+        limit: u32,
     ) -> Result<Vec<ChannelMove>, StoreError> {
         let rows: Vec<(i64, String, i64)> = sqlx::query_as(
             "select release, manifest, moved from channel_move where site = $1 and channel = $2 order by epoch desc limit $3",
         )
         .bind(site.as_str())
         .bind(channel.as_str())
-        .bind(i64::from(most))
+        .bind(i64::from(limit))
         .fetch_all(self.read())
         .await?;
         rows.into_iter()
             .map(|(release, manifest, moved)| {
-                let release = ReleaseNumber(unsigned("a release number", release)?);
-                let manifest = column("a digest", &manifest)?;
-                Ok(ChannelMove { release, manifest, moved: Timestamp(unsigned("a time", moved)?) })
+                let release = ReleaseNumber(column::unsigned("release number", release)?);
+                let manifest = column::parse("digest", &manifest)?;
+                Ok(ChannelMove { release, manifest, moved: Timestamp(column::unsigned("time", moved)?) })
             })
             .collect()
     }
 
-    /// Moves a channel, making the release if it is new, all in one transaction. `Err` holds where the channel points when
-    /// that is not what the caller expected; then nothing happened.
-    pub(crate) async fn switch(
+    /// Moves a channel, and creates the release if it is new, in one transaction. The inner `Err` holds the state of a channel that
+    /// is not at the expected epoch; nothing was written then.
+    pub(crate) async fn move_channel(
         &self,
-        switch: &Switch,
+        new_move: &NewMove,
         now: Timestamp,
     ) -> Result<Result<(Position, ChannelState), Option<ChannelState>>, StoreError> {
         let mut transaction = self.begin().await?;
         let position = database::advance(&mut transaction).await?;
-        let key = Key::Channel(switch.site.clone(), switch.channel.clone());
+        let key = Key::Channel(new_move.site.clone(), new_move.channel.clone());
         let current: Option<ChannelState> = state::get(&mut *transaction, &key).await?;
-        if current.as_ref().map(|state| state.epoch) != switch.expected {
+        if current.as_ref().map(|state| state.epoch) != new_move.expected {
             transaction.rollback().await?;
             return Ok(Err(current));
         }
-        let (release, manifest) = match &switch.target {
-            Target::New(new) => {
-                let number = releases::insert(&mut transaction, &switch.site, new, now).await?;
-                (number, new.manifest.digest())
-            }
-            Target::Existing(number, manifest) => (*number, *manifest),
+        let release = match &new_move.target {
+            MoveTarget::New(new) => releases::insert(&mut transaction, &new_move.site, new, now).await?,
+            MoveTarget::Existing(number, _) => *number,
         };
-        let state = ChannelState { epoch: position.seq, release, manifest, inherits: switch.inherits.clone() };
+        let manifest = new_move.target.manifest();
+        let state = ChannelState { epoch: position.seq, release, manifest, inherits: new_move.inherits.clone() };
         state::put(&mut transaction, &key, position.seq, &state).await?;
         sqlx::query(
             "insert into channel_move (site, channel, epoch, release, manifest, moved) values ($1, $2, $3, $4, $5, $6)",
         )
-        .bind(switch.site.as_str())
-        .bind(switch.channel.as_str())
-        .bind(signed(position.seq.0))
-        .bind(signed(release.0))
+        .bind(new_move.site.as_str())
+        .bind(new_move.channel.as_str())
+        .bind(column::signed(position.seq.0))
+        .bind(column::signed(release.0))
         .bind(manifest.to_string())
-        .bind(signed(now.0))
+        .bind(column::signed(now.0))
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;

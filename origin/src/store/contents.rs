@@ -1,21 +1,23 @@
-//! Contents of several blobs that were found to have the digest they claim.
+//! Contents of several blobs whose digest was verified.
 
 use verge_protocol::{Content, Digest};
 
-use super::{Database, StoreError, column};
+use super::column;
+use super::database::Database;
+use super::error::StoreError;
 
 impl Database {
-    /// Whether this content was verified before, by its digest and its list of blobs.
+    /// Whether this content, by its digest and its list of blobs, was verified before.
     pub(crate) async fn is_verified(&self, content: &Content) -> Result<bool, StoreError> {
         let row: Option<(String,)> = sqlx::query_as("select blobs from content where digest = $1")
             .bind(content.digest().to_string())
             .fetch_optional(self.read())
             .await?;
-        let list = row.map(|(list,)| column::<Digest>("a digest", &list)).transpose()?;
+        let list = row.map(|(list,)| column::parse::<Digest>("digest", &list)).transpose()?;
         Ok(list == Some(list_digest(content)))
     }
 
-    /// Notes that this content was read whole and has the digest it claims.
+    /// Records that this content was read in full and has the digest that it claims.
     pub(crate) async fn set_verified(&self, content: &Content) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         sqlx::query("insert into content (digest, blobs) values ($1, $2) on conflict (digest) do nothing")

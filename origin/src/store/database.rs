@@ -1,4 +1,4 @@
-//! The connection to the database.
+//! Connections to the database, and the counter that orders its writes.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,11 +7,13 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::{Any, AnyPool, Transaction};
 use verge_protocol::{Generation, Position, Seq, Timestamp};
 
-use super::{StoreError, signed, unsigned};
+use super::column;
+use super::error::StoreError;
 
-/// The metadata. Each file beside this one adds the questions of its own table.
+/// The metadata. Clones share the connections.
 ///
-/// Writes go through one connection: SQLite has one writer anyway, and waiting for a connection is fairer than polling a lock.
+/// All writes use one connection: SQLite allows one writer, and waiting for a pooled connection is fair where polling a lock is
+/// not.
 #[derive(Clone)]
 pub(crate) struct Database {
     read: AnyPool,
@@ -19,12 +21,12 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Opens the SQLite file, making it if need be, and brings its tables up to date.
+    /// Opens the SQLite file, creating it if necessary, and migrates its schema.
     ///
-    /// A new database gets the time as its generation, so that one made in place of another is never taken for it.
+    /// A new database takes the time as its generation, so that a database created in place of another is never mistaken for it.
     pub(crate) async fn open(file: &Path, now: Timestamp) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
-        let url = format!("sqlite://{}?mode=rwc", in_url(file));
+        let url = format!("sqlite://{}?mode=rwc", url_escaped(file));
         let pool = |connections| {
             AnyPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(30)).after_connect(
                 |connection, _| {
@@ -46,7 +48,7 @@ impl Database {
         let write = pool(1).connect(&url).await?;
         sqlx::migrate!().run(&write).await?;
         sqlx::query("update counter set generation = $1 where generation = 0")
-            .bind(signed(now.0 / 1000).max(1))
+            .bind(column::signed(now.0 / 1000).max(1))
             .execute(&write)
             .await?;
         let read = pool(4).connect(&url).await?;
@@ -63,12 +65,12 @@ impl Database {
         &self.read
     }
 
-    /// A transaction. Its first statement must write (see `counter` in the schema).
+    /// Begins a transaction. Its first statement must write (see `counter` in the schema).
     pub(super) async fn begin(&self) -> Result<Transaction<'static, Any>, StoreError> {
         Ok(self.write.begin().await?)
     }
 
-    /// The last write.
+    /// The position of the last committed write.
     pub(crate) async fn position(&self) -> Result<Position, StoreError> {
         let (generation, seq): (i64, i64) =
             sqlx::query_as("select generation, seq from counter").fetch_one(&self.read).await?;
@@ -76,19 +78,19 @@ impl Database {
     }
 }
 
-/// A path as part of a URL: what would end it is escaped.
-fn in_url(file: &Path) -> String {
+/// A path as part of a URL, with the characters escaped that would end it.
+fn url_escaped(file: &Path) -> String {
     file.display().to_string().replace('%', "%25").replace('?', "%3F").replace('#', "%23")
 }
 
-/// Keeps everybody else from writing `state` until the transaction ends, without taking a sequence number: the first statement of
-/// one that must read before it knows whether there is something to write. Its [`advance`] comes after that.
+/// Takes the write lock of `state` until the transaction ends, without taking a sequence number. The first statement of a
+/// transaction that must read before it knows whether there is something to write; [`advance`] follows if there is.
 pub(super) async fn lock(transaction: &mut Transaction<'static, Any>) -> Result<(), StoreError> {
     sqlx::query("update counter set seq = seq where id = 1").execute(&mut **transaction).await?;
     Ok(())
 }
 
-/// Takes the next sequence number: the first statement of every transaction that writes `state`, unless [`lock`] came before.
+/// Takes the next sequence number. The first statement of every transaction that writes `state`, unless [`lock`] was.
 pub(super) async fn advance(transaction: &mut Transaction<'static, Any>) -> Result<Position, StoreError> {
     let (generation, seq): (i64, i64) =
         sqlx::query_as("update counter set seq = seq + 1 where id = 1 returning generation, seq")
@@ -99,8 +101,8 @@ pub(super) async fn advance(transaction: &mut Transaction<'static, Any>) -> Resu
 
 fn position(generation: i64, seq: i64) -> Result<Position, StoreError> {
     Ok(Position {
-        generation: Generation(unsigned("a generation", generation)?),
-        seq: Seq(unsigned("a sequence number", seq)?),
+        generation: Generation(column::unsigned("generation", generation)?),
+        seq: Seq(column::unsigned("sequence number", seq)?),
     })
 }
 
@@ -109,10 +111,10 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_folder_may_have_any_name() {
-        let folder = tempfile::tempdir().unwrap();
+    async fn a_database_opens_in_a_directory_of_any_name() {
+        let directory = tempfile::tempdir().unwrap();
         for name in ["plain", "what?", "50%", "#1 & more", "ü"] {
-            let inside = folder.path().join(name);
+            let inside = directory.path().join(name);
             std::fs::create_dir(&inside).unwrap();
             let database = Database::open(&inside.join("origin.db"), Timestamp(7000)).await.unwrap();
             assert_eq!(database.position().await.unwrap().to_string(), "7-0");

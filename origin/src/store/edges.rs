@@ -1,4 +1,4 @@
-//! Edges as the operator describes them.
+//! Settings of edges.
 
 use std::collections::BTreeMap;
 
@@ -6,43 +6,45 @@ use verge_protocol::EdgeName;
 use verge_protocol::fleet::EdgeState;
 use verge_protocol::state::Key;
 
-use super::{Database, StoreError, database, state};
+use super::database::{self, Database};
+use super::error::StoreError;
+use super::state;
 
-/// Every edge that was described, and how.
-pub(crate) type Edges = BTreeMap<EdgeName, EdgeState>;
+/// Every configured edge and its settings.
+pub(crate) type EdgeStates = BTreeMap<EdgeName, EdgeState>;
 
 impl Database {
-    /// How readers are sent to each edge of which that was said.
-    pub(crate) async fn edges(&self) -> Result<Edges, StoreError> {
+    /// Every configured edge and its settings.
+    pub(crate) async fn edges(&self) -> Result<EdgeStates, StoreError> {
         state::all(self.read(), "edge").await
     }
 
-    /// Gives an edge the state that `decide` makes of those of all edges, in one transaction; an error of it changes nothing. The
-    /// flag tells whether there was something to write.
+    /// Replaces the settings of an edge by what `decide` makes of those of all edges, in one transaction. An error of `decide` changes
+    /// nothing. The flag is false if nothing changed and therefore nothing was written.
     pub(crate) async fn set_edge<E: From<StoreError>>(
         &self,
         edge: &EdgeName,
-        decide: impl FnOnce(&Edges) -> Result<EdgeState, E>,
+        decide: impl FnOnce(&EdgeStates) -> Result<EdgeState, E>,
     ) -> Result<(EdgeState, bool), E> {
         let mut transaction = self.begin().await?;
         database::lock(&mut transaction).await?;
-        let wanted = decide(&state::all(&mut *transaction, "edge").await?)?;
-        let written = state::set(&mut transaction, &Key::Edge(edge.clone()), Some(&wanted)).await?;
+        let new = decide(&state::all(&mut *transaction, "edge").await?)?;
+        let written = state::set(&mut transaction, &Key::Edge(edge.clone()), Some(&new)).await?;
         transaction.commit().await.map_err(StoreError::from)?;
-        Ok((wanted, written))
+        Ok((new, written))
     }
 
-    /// Takes away what was said of an edge, and its token: whether something had been said, and whether there was a token.
+    /// Deletes the settings of an edge and its token. The flags tell whether it had settings, and whether it had a token.
     pub(crate) async fn remove_edge(&self, edge: &EdgeName) -> Result<(bool, bool), StoreError> {
         let mut transaction = self.begin().await?;
         database::lock(&mut transaction).await?;
-        let written = state::set(&mut transaction, &Key::Edge(edge.clone()), None::<&EdgeState>).await?;
+        let configured = state::set(&mut transaction, &Key::Edge(edge.clone()), None::<&EdgeState>).await?;
         let revoked = sqlx::query("delete from token where edge = $1")
             .bind(edge.as_str())
             .execute(&mut *transaction)
             .await?
             .rows_affected();
         transaction.commit().await?;
-        Ok((written, revoked > 0))
+        Ok((configured, revoked > 0))
     }
 }

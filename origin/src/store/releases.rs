@@ -1,10 +1,14 @@
-//! Releases and their manifests.
+//! Releases, their manifests, and the first bytes of fingerprinted paths.
+
+use std::collections::HashMap;
 
 use sqlx::{Any, Transaction};
 use verge_protocol::api::Provenance;
 use verge_protocol::{Content, Digest, ReleaseNumber, SiteName, SitePath, Timestamp};
 
-use super::{Database, StoreError, column, json_column, signed, unsigned};
+use super::column;
+use super::database::Database;
+use super::error::StoreError;
 
 /// A release.
 pub(crate) struct ReleaseRow {
@@ -16,28 +20,28 @@ pub(crate) struct ReleaseRow {
     pub(crate) provenance: Provenance,
 }
 
-/// A release to be made, in the transaction that moves a channel to it.
+/// A release to be created by the transaction that moves a channel to it.
 pub(crate) struct NewRelease {
-    /// The manifest's own bytes, already stored.
+    /// The bytes of the manifest, already stored.
     pub(crate) manifest: Content,
     pub(crate) files: u64,
     pub(crate) bytes: u64,
     pub(crate) provenance: Provenance,
-    /// Fingerprinted paths and their bytes, for [`Database::fingerprints`].
+    /// Fingerprinted paths and the digests of their bytes, for [`Database::fingerprints`].
     pub(crate) fingerprints: Vec<(SitePath, Digest)>,
 }
 
 type Columns = (i64, String, i64, i64, i64, Option<String>, Option<String>, Option<String>);
-const COLUMNS: &str = "number, manifest, files, bytes, created, author, message, revision";
+const COLUMNS: &str = "number, manifest, files, bytes, created, author, message, git_commit";
 
-fn release(columns: Columns) -> Result<ReleaseRow, StoreError> {
+fn from_columns(columns: Columns) -> Result<ReleaseRow, StoreError> {
     let (number, manifest, files, bytes, created, author, message, commit) = columns;
     Ok(ReleaseRow {
-        number: ReleaseNumber(unsigned("a release number", number)?),
-        manifest: column("a digest", &manifest)?,
-        files: unsigned("a number of files", files)?,
-        bytes: unsigned("a number of bytes", bytes)?,
-        created: Timestamp(unsigned("a time", created)?),
+        number: ReleaseNumber(column::unsigned("release number", number)?),
+        manifest: column::parse("digest", &manifest)?,
+        files: column::unsigned("number of files", files)?,
+        bytes: column::unsigned("number of bytes", bytes)?,
+        created: Timestamp(column::unsigned("time", created)?),
         provenance: Provenance { author, message, commit },
     })
 }
@@ -47,7 +51,7 @@ impl Database {
     pub(crate) async fn releases(&self, site: &SiteName) -> Result<Vec<ReleaseRow>, StoreError> {
         let query = format!("select {COLUMNS} from release where site = $1 order by number desc");
         let rows = sqlx::query_as(sqlx::AssertSqlSafe(query)).bind(site.as_str()).fetch_all(self.read()).await?;
-        rows.into_iter().map(release).collect()
+        rows.into_iter().map(from_columns).collect()
     }
 
     /// One release of a site.
@@ -59,23 +63,32 @@ impl Database {
         let query = format!("select {COLUMNS} from release where site = $1 and number = $2");
         let row = sqlx::query_as(sqlx::AssertSqlSafe(query))
             .bind(site.as_str())
-            .bind(signed(number.0))
+            .bind(column::signed(number.0))
             .fetch_optional(self.read())
             .await?;
-        row.map(release).transpose()
+        row.map(from_columns).transpose()
     }
 
-    /// Where the bytes of a manifest are.
+    /// The content that holds the bytes of a manifest.
     pub(crate) async fn manifest(&self, id: Digest) -> Result<Option<Content>, StoreError> {
         let row: Option<(String,)> = sqlx::query_as("select content from manifest where id = $1")
             .bind(id.to_string())
             .fetch_optional(self.read())
             .await?;
-        row.map(|(content,)| json_column("a manifest's content", &content)).transpose()
+        row.map(|(content,)| column::parse_json("manifest content", &content)).transpose()
+    }
+
+    /// The digest of the bytes that each fingerprinted path of the site was first released with.
+    pub(crate) async fn fingerprints(&self, site: &SiteName) -> Result<HashMap<String, Digest>, StoreError> {
+        let rows: Vec<(String, String)> = sqlx::query_as("select path, digest from fingerprint where site = $1")
+            .bind(site.as_str())
+            .fetch_all(self.read())
+            .await?;
+        rows.into_iter().map(|(path, digest)| Ok((path, column::parse("digest", &digest)?))).collect()
     }
 }
 
-/// Makes a release, with the next number of its site.
+/// Creates a release with the next number of its site.
 pub(super) async fn insert(
     transaction: &mut Transaction<'static, Any>,
     site: &SiteName,
@@ -99,19 +112,19 @@ pub(super) async fn insert(
         .await?;
     }
     let (number,): (i64,) = sqlx::query_as(
-        "insert into release (site, number, manifest, files, bytes, created, author, message, revision) \
+        "insert into release (site, number, manifest, files, bytes, created, author, message, git_commit) \
          select $1, coalesce(max(number), 0) + 1, $2, $3, $4, $5, $6, $7, $8 from release where site = $1 \
          returning number",
     )
     .bind(site.as_str())
     .bind(&id)
-    .bind(signed(new.files))
-    .bind(signed(new.bytes))
-    .bind(signed(now.0))
+    .bind(column::signed(new.files))
+    .bind(column::signed(new.bytes))
+    .bind(column::signed(now.0))
     .bind(new.provenance.author.clone())
     .bind(new.provenance.message.clone())
     .bind(new.provenance.commit.clone())
     .fetch_one(&mut **transaction)
     .await?;
-    Ok(ReleaseNumber(unsigned("a release number", number)?))
+    Ok(ReleaseNumber(column::unsigned("release number", number)?))
 }

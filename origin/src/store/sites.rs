@@ -1,10 +1,14 @@
 //! Sites.
 
+use std::collections::BTreeMap;
+
 use verge_protocol::fleet::SiteState;
 use verge_protocol::state::Key;
 use verge_protocol::{SiteName, Timestamp};
 
-use super::{Database, StoreError, column, database, signed, state, unsigned};
+use super::database::{self, Database};
+use super::error::StoreError;
+use super::{column, state};
 
 /// A site.
 pub(crate) struct SiteRow {
@@ -12,17 +16,17 @@ pub(crate) struct SiteRow {
     pub(crate) created: Timestamp,
 }
 
-fn site((name, created): (String, i64)) -> Result<SiteRow, StoreError> {
-    Ok(SiteRow { name: column("a site name", &name)?, created: Timestamp(unsigned("a time", created)?) })
+fn from_columns((name, created): (String, i64)) -> Result<SiteRow, StoreError> {
+    Ok(SiteRow { name: column::parse("site name", &name)?, created: Timestamp(column::unsigned("time", created)?) })
 }
 
 impl Database {
-    /// Creates a site; whether it was new.
+    /// Creates a site if there is none of this name. True if it was created.
     pub(crate) async fn create_site(&self, name: &SiteName, now: Timestamp) -> Result<bool, StoreError> {
         let mut transaction = self.begin().await?;
         let done = sqlx::query("insert into site (name, created) values ($1, $2) on conflict (name) do nothing")
             .bind(name.as_str())
-            .bind(signed(now.0))
+            .bind(column::signed(now.0))
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;
@@ -35,26 +39,39 @@ impl Database {
             .bind(name.as_str())
             .fetch_optional(self.read())
             .await?;
-        row.map(site).transpose()
+        row.map(from_columns).transpose()
     }
 
-    /// All sites, by name.
-    pub(crate) async fn sites(&self) -> Result<Vec<SiteRow>, StoreError> {
-        let rows = sqlx::query_as("select name, created from site order by name").fetch_all(self.read()).await?;
-        rows.into_iter().map(site).collect()
+    /// The sites whose name comes after `after`, by name, at most `limit`.
+    pub(crate) async fn sites(&self, after: Option<&SiteName>, limit: u32) -> Result<Vec<SiteRow>, StoreError> {
+        let rows = sqlx::query_as("select name, created from site where name > $1 order by name limit $2")
+            // No name is empty, so every name comes after this one.
+            .bind(after.map_or("", SiteName::as_str))
+            .bind(i64::from(limit))
+            .fetch_all(self.read())
+            .await?;
+        rows.into_iter().map(from_columns).collect()
     }
 
-    /// What goes for all channels of a site; the default where nothing was said.
+    /// The settings of a site, which apply to all its channels; the default if none were set.
     pub(crate) async fn site_state(&self, name: &SiteName) -> Result<SiteState, StoreError> {
         Ok(state::get(self.read(), &Key::Site(name.clone())).await?.unwrap_or_default())
     }
 
-    /// Says what goes for all channels of a site; what the default says too leaves no value. Whether there was
-    /// something to write.
-    pub(crate) async fn set_site_state(&self, name: &SiteName, wanted: &SiteState) -> Result<bool, StoreError> {
+    /// The settings of every site whose name is from `first` to `last` and that has any: one query.
+    pub(crate) async fn site_states(
+        &self,
+        first: &SiteName,
+        last: &SiteName,
+    ) -> Result<BTreeMap<SiteName, SiteState>, StoreError> {
+        state::between(self.read(), "site", first.as_str(), last.as_str()).await
+    }
+
+    /// Replaces the settings of a site; the default is stored as no value. True if something changed and was written.
+    pub(crate) async fn set_site_state(&self, name: &SiteName, new: &SiteState) -> Result<bool, StoreError> {
         let mut transaction = self.begin().await?;
         database::lock(&mut transaction).await?;
-        let value = Some(wanted).filter(|wanted| **wanted != SiteState::default());
+        let value = Some(new).filter(|new| **new != SiteState::default());
         let written = state::set(&mut transaction, &Key::Site(name.clone()), value).await?;
         transaction.commit().await?;
         Ok(written)

@@ -1,4 +1,4 @@
-//! The table that edges and name servers follow.
+//! The table `state`, which edges and name servers follow.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -10,32 +10,35 @@ use sqlx::{Any, Executor, Transaction};
 use verge_protocol::Seq;
 use verge_protocol::state::{Key, Row};
 
-use super::{Database, StoreError, column, database, json_column, signed, unsigned};
+use super::column;
+use super::database::{self, Database};
+use super::error::StoreError;
 
 impl Database {
-    /// Rows written after `since`, in order, as of one moment. Each write leaves a row, so the last one says how far that moment is.
+    /// The rows written after `since`, in order, as of one moment: every write leaves a row, so the last row has the sequence number of
+    /// that moment.
     pub(crate) async fn rows(&self, since: Seq) -> Result<Vec<Row>, StoreError> {
         let rows: Vec<(String, i64, Option<String>)> =
             sqlx::query_as("select key, seq, value from state where seq > $1 order by seq")
-                .bind(signed(since.0))
+                .bind(column::signed(since.0))
                 .fetch_all(self.read())
                 .await?;
         rows.into_iter()
             .map(|(key, seq, value)| {
-                let value = value.map(|text| json_column("a state value", &text)).transpose()?;
-                Ok(Row { key, seq: Seq(unsigned("a sequence number", seq)?), value })
+                let value = value.map(|text| column::parse_json("state value", &text)).transpose()?;
+                Ok(Row { key, seq: Seq(column::unsigned("sequence number", seq)?), value })
             })
             .collect()
     }
 
-    /// Tombstones up to here are gone.
+    /// Tombstones up to this sequence number were deleted.
     pub(crate) async fn floor(&self) -> Result<Seq, StoreError> {
         let (floor,): (i64,) = sqlx::query_as("select floor from counter").fetch_one(self.read()).await?;
-        Ok(Seq(unsigned("the tombstone floor", floor)?))
+        Ok(Seq(column::unsigned("tombstone floor", floor)?))
     }
 }
 
-/// Every value whose key is `kind/` and a name, by that name.
+/// Every value whose key is `<kind>/<name>`, by name.
 pub(super) async fn all<'e, N, T>(
     executor: impl Executor<'e, Database = Any>,
     kind: &'static str,
@@ -44,15 +47,41 @@ where
     N: FromStr + Ord,
     T: DeserializeOwned,
 {
-    let rows: Vec<(String, String)> =
-        sqlx::query_as("select key, value from state where key like $1 and value is not null")
-            .bind(format!("{kind}/%"))
-            .fetch_all(executor)
-            .await?;
+    let rows = sqlx::query_as("select key, value from state where key like $1 and value is not null")
+        .bind(format!("{kind}/%"))
+        .fetch_all(executor)
+        .await?;
+    by_name(kind, &rows)
+}
+
+/// Every value whose key is `<kind>/<name>` with a name from `first` to `last`, by name.
+pub(super) async fn between<'e, N, T>(
+    executor: impl Executor<'e, Database = Any>,
+    kind: &'static str,
+    first: &str,
+    last: &str,
+) -> Result<BTreeMap<N, T>, StoreError>
+where
+    N: FromStr + Ord,
+    T: DeserializeOwned,
+{
+    let rows = sqlx::query_as("select key, value from state where key >= $1 and key <= $2 and value is not null")
+        .bind(format!("{kind}/{first}"))
+        .bind(format!("{kind}/{last}"))
+        .fetch_all(executor)
+        .await?;
+    by_name(kind, &rows)
+}
+
+fn by_name<N, T>(kind: &'static str, rows: &[(String, String)]) -> Result<BTreeMap<N, T>, StoreError>
+where
+    N: FromStr + Ord,
+    T: DeserializeOwned,
+{
     rows.iter()
         .map(|(key, value)| {
             let name = key.strip_prefix(kind).and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();
-            Ok((column(kind, name)?, json_column("a state value", value)?))
+            Ok((column::parse(kind, name)?, column::parse_json("state value", value)?))
         })
         .collect()
 }
@@ -66,26 +95,26 @@ pub(super) async fn get<'e, T: DeserializeOwned>(
         .bind(key.to_string())
         .fetch_optional(executor)
         .await?;
-    row.map(|(value,)| json_column("a state value", &value)).transpose()
+    row.map(|(value,)| column::parse_json("state value", &value)).transpose()
 }
 
-/// Makes `key` have this value, or none; whether that had to be written. Where it is so already nothing is. The transaction has to
+/// Sets the value of `key` (`None` leaves a tombstone), unless it is the same already. True if it was written. The transaction must
 /// begin with [`database::lock`].
 pub(super) async fn set(
     transaction: &mut Transaction<'static, Any>,
     key: &Key,
     value: Option<&impl Serialize>,
 ) -> Result<bool, StoreError> {
-    let wanted = value.map(|value| serde_json::to_value(value).expect("plain data serializes"));
-    if get::<Value>(&mut **transaction, key).await? == wanted {
+    let new = value.map(|value| serde_json::to_value(value).expect("plain data serializes"));
+    if get::<Value>(&mut **transaction, key).await? == new {
         return Ok(false);
     }
     let position = database::advance(transaction).await?;
-    write(transaction, key, position.seq, wanted.map(|value| value.to_string())).await?;
+    write(transaction, key, position.seq, new.map(|value| value.to_string())).await?;
     Ok(true)
 }
 
-/// Gives `key` a value as of `seq`.
+/// Sets the value of `key` as of `seq`.
 pub(super) async fn put(
     transaction: &mut Transaction<'static, Any>,
     key: &Key,
@@ -107,7 +136,7 @@ async fn write(
          on conflict (key) do update set seq = excluded.seq, value = excluded.value",
     )
     .bind(key.to_string())
-    .bind(signed(seq.0))
+    .bind(column::signed(seq.0))
     .bind(value)
     .execute(&mut **transaction)
     .await?;

@@ -4,93 +4,100 @@ use std::fmt;
 
 use verge_protocol::{Digest, EdgeName, NameServerName, Timestamp};
 
-use super::{Database, StoreError, column, signed, unsigned};
+use super::column;
+use super::database::Database;
+use super::error::StoreError;
 
-/// Whose a token is.
+/// The owner of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Holder {
-    /// The administrator's.
+pub(crate) enum TokenOwner {
     Admin,
-    /// An edge's.
     Edge(EdgeName),
-    /// That of a node which answers DNS.
     NameServer(NameServerName),
 }
 
-impl fmt::Display for Holder {
+impl fmt::Display for TokenOwner {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Admin => formatter.write_str("the administrator"),
             Self::Edge(edge) => write!(formatter, "edge {edge}"),
-            Self::NameServer(node) => write!(formatter, "node {node}"),
+            Self::NameServer(name) => write!(formatter, "name server {name}"),
         }
     }
 }
 
-impl Holder {
-    /// What the columns `edge` and `node` hold.
+impl TokenOwner {
+    /// The values of the columns `edge` and `name_server`.
     fn columns(&self) -> (Option<&str>, Option<&str>) {
         match self {
             Self::Admin => (None, None),
             Self::Edge(edge) => (Some(edge.as_str()), None),
-            Self::NameServer(node) => (None, Some(node.as_str())),
+            Self::NameServer(name) => (None, Some(name.as_str())),
         }
     }
 }
 
 impl Database {
-    /// Keeps a token. Everybody has one: an earlier one stops working.
-    pub(crate) async fn put_token(&self, digest: Digest, holder: &Holder, now: Timestamp) -> Result<(), StoreError> {
+    /// Stores the digest of a token. It replaces the owner's earlier token, which stops working.
+    pub(crate) async fn put_token(&self, digest: Digest, owner: &TokenOwner, now: Timestamp) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        let (edge, node) = holder.columns();
-        let earlier = match holder {
-            Holder::Admin => sqlx::query("delete from token where edge is null and node is null"),
-            Holder::Edge(_) => sqlx::query("delete from token where edge = $1").bind(edge),
-            Holder::NameServer(_) => sqlx::query("delete from token where node = $1").bind(node),
+        let (edge, name_server) = owner.columns();
+        let delete = match owner {
+            TokenOwner::Admin => sqlx::query("delete from token where edge is null and name_server is null"),
+            TokenOwner::Edge(_) => sqlx::query("delete from token where edge = $1").bind(edge),
+            TokenOwner::NameServer(_) => sqlx::query("delete from token where name_server = $1").bind(name_server),
         };
-        earlier.execute(&mut *transaction).await?;
+        delete.execute(&mut *transaction).await?;
         sqlx::query(
-            "insert into token (digest, edge, node, created) values ($1, $2, $3, $4) on conflict (digest) do nothing",
+            "insert into token (digest, edge, name_server, created) values ($1, $2, $3, $4) \
+             on conflict (digest) do nothing",
         )
         .bind(digest.to_string())
         .bind(edge)
-        .bind(node)
-        .bind(signed(now.0))
+        .bind(name_server)
+        .bind(column::signed(now.0))
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
         Ok(())
     }
 
-    /// Whose token it is; `None`: nobody's.
-    pub(crate) async fn token(&self, digest: Digest) -> Result<Option<Holder>, StoreError> {
+    /// The owner of a token; `None` if the token is unknown.
+    pub(crate) async fn token_owner(&self, digest: Digest) -> Result<Option<TokenOwner>, StoreError> {
         let row: Option<(Option<String>, Option<String>)> =
-            sqlx::query_as("select edge, node from token where digest = $1")
+            sqlx::query_as("select edge, name_server from token where digest = $1")
                 .bind(digest.to_string())
                 .fetch_optional(self.read())
                 .await?;
         row.map(|columns| match columns {
-            (Some(edge), _) => Ok(Holder::Edge(column("an edge name", &edge)?)),
-            (None, Some(node)) => Ok(Holder::NameServer(column("a node name", &node)?)),
-            (None, None) => Ok(Holder::Admin),
+            (Some(edge), _) => Ok(TokenOwner::Edge(column::parse("edge name", &edge)?)),
+            (None, Some(name)) => Ok(TokenOwner::NameServer(column::parse("name server name", &name)?)),
+            (None, None) => Ok(TokenOwner::Admin),
         })
         .transpose()
     }
 
-    /// Every node that has a token, by name, with when it was issued.
-    pub(crate) async fn nodes(&self) -> Result<Vec<(NameServerName, Timestamp)>, StoreError> {
+    /// Every name server that has a token, by name, and when the token was issued.
+    pub(crate) async fn name_servers(&self) -> Result<Vec<(NameServerName, Timestamp)>, StoreError> {
         let rows: Vec<(String, i64)> =
-            sqlx::query_as("select node, created from token where node is not null order by node")
+            sqlx::query_as("select name_server, created from token where name_server is not null order by name_server")
                 .fetch_all(self.read())
                 .await?;
-        rows.iter().map(|(name, at)| Ok((column("a node name", name)?, Timestamp(unsigned("a time", *at)?)))).collect()
+        rows.iter()
+            .map(|(name, issued)| {
+                let name = column::parse("name server name", name)?;
+                Ok((name, Timestamp(column::unsigned("time", *issued)?)))
+            })
+            .collect()
     }
 
-    /// Takes away a node's token: whether it had one.
-    pub(crate) async fn remove_node(&self, node: &NameServerName) -> Result<bool, StoreError> {
+    /// Deletes the token of a name server. True if it had one.
+    pub(crate) async fn remove_name_server(&self, name: &NameServerName) -> Result<bool, StoreError> {
         let mut transaction = self.begin().await?;
-        let removed =
-            sqlx::query("delete from token where node = $1").bind(node.as_str()).execute(&mut *transaction).await?;
+        let removed = sqlx::query("delete from token where name_server = $1")
+            .bind(name.as_str())
+            .execute(&mut *transaction)
+            .await?;
         transaction.commit().await?;
         Ok(removed.rows_affected() > 0)
     }
@@ -100,6 +107,6 @@ impl Database {
         let rows: Vec<(String,)> = sqlx::query_as("select edge from token where edge is not null order by edge")
             .fetch_all(self.read())
             .await?;
-        rows.iter().map(|(name,)| column("an edge name", name)).collect()
+        rows.iter().map(|(name,)| column::parse("edge name", name)).collect()
     }
 }

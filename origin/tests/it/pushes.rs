@@ -2,128 +2,129 @@
 
 use reqwest::{Method, StatusCode};
 use verge_protocol::api::{BuildDiff, MoveChannel, Progress, Release, Site, Status};
+use verge_protocol::pack::Decoder;
 use verge_protocol::{ReleaseNumber, Seq};
 
-use super::world::{World, build, error, ok, packed, progress};
+use super::test_origin::{TestOrigin, build, error, ok, packed, progress};
 
-fn released(steps: &[Progress]) -> (ReleaseNumber, Seq) {
-    steps
+fn released(events: &[Progress]) -> (ReleaseNumber, Seq) {
+    events
         .iter()
-        .find_map(|step| match step {
+        .find_map(|event| match event {
             Progress::Released { release, epoch, .. } => Some((*release, *epoch)),
             _ => None,
         })
-        .unwrap_or_else(|| panic!("nothing was released: {steps:?}"))
+        .unwrap_or_else(|| panic!("no release: {events:?}"))
 }
 
 #[tokio::test]
-async fn a_push_makes_a_release_and_the_same_again_sends_nothing() {
-    let world = World::start().await;
-    world.create_site("demo").await;
+async fn a_push_creates_a_release_and_an_identical_push_sends_no_blob() {
+    let origin = TestOrigin::start().await;
+    origin.create_site("demo").await;
     let first = build(&[("index.html", "<h1>one</h1>"), ("a.css", "p{}"), ("copy.css", "p{}")]);
 
-    let created = world.create_build("demo", &first.build).await;
-    assert_eq!(created.missing.len(), 2, "a blob at two paths is asked for once");
+    let created = origin.create_build("demo", &first.build).await;
+    assert_eq!(created.missing.len(), 2, "a blob at two paths is missing once");
     assert_eq!(created.current, None);
-    let steps = world.push("demo", &first).await;
-    assert_eq!(released(&steps), (ReleaseNumber(1), Seq(1)));
-    assert_eq!(steps.last(), Some(&Progress::Finished { confirmed: vec![], lagging: vec![] }));
+    let events = origin.push("demo", &first).await;
+    assert_eq!(released(&events), (ReleaseNumber(1), Seq(1)));
+    assert_eq!(events.last(), Some(&Progress::Finished { confirmed: vec![], lagging: vec![] }));
 
-    let again = world.create_build("demo", &first.build).await;
+    let again = origin.create_build("demo", &first.build).await;
     assert_eq!(again.missing, []);
     let second = build(&[("index.html", "<h1>two</h1>"), ("a.css", "p{}"), ("b.css", "p{}")]);
-    let created = world.create_build("demo", &second.build).await;
+    let created = origin.create_build("demo", &second.build).await;
     assert_eq!(created.missing.len(), 1);
     assert_eq!(created.changes, BuildDiff { added: 1, changed: 1, removed: 1, unchanged: 1 });
     assert_eq!(created.current.map(|current| (current.release, current.files)), Some((ReleaseNumber(1), 3)));
-    assert_eq!(released(&world.push("demo", &second).await), (ReleaseNumber(2), Seq(2)));
+    assert_eq!(released(&origin.push("demo", &second).await), (ReleaseNumber(2), Seq(2)));
 
-    let world = world.restart().await;
-    let releases: Vec<Release> = ok(world.request(Method::GET, "/v1/sites/demo/releases").send().await.unwrap()).await;
+    let origin = origin.restart().await;
+    let releases: Vec<Release> = ok(origin.request(Method::GET, "/v1/sites/demo/releases").send().await.unwrap()).await;
     let numbers: Vec<_> = releases.iter().map(|release| (release.number.0, release.channels.len())).collect();
     assert_eq!(numbers, [(2, 1), (1, 0)]);
-    world.stop().await;
+    origin.stop().await;
 }
 
 #[tokio::test]
-async fn what_came_before_a_cut_is_kept() {
-    let world = World::start().await;
-    world.create_site("demo").await;
+async fn blobs_received_before_a_cut_are_stored() {
+    let origin = TestOrigin::start().await;
+    origin.create_site("demo").await;
     let pushed = build(&[("index.html", "<h1>one</h1>"), ("a.css", "p{}"), ("b.css", "q{}")]);
-    let created = world.create_build("demo", &pushed.build).await;
-    let whole = packed(&pushed.blobs);
-    let cut = whole.slice(..whole.len() - 60);
-    let (status, body) = error(world.post_pack("demo", &created, cut).await).await;
-    assert_eq!((status, body.code.as_str()), (400, "bad_pack"));
-    assert_eq!(body.message, "the pack was cut short");
-    let again = world.create_build("demo", &pushed.build).await;
+    let created = origin.create_build("demo", &pushed.build).await;
+    let pack = packed(&pushed.blobs);
+    let cut = pack.slice(..pack.len() - 60);
+    let (status, body) = error(origin.post_pack("demo", &created, cut).await).await;
+    assert_eq!((status, body.code.as_str()), (400, "invalid_pack"));
+    assert_eq!(body.message, Decoder::default().finish().unwrap_err().to_string(), "the pack is truncated");
+    let again = origin.create_build("demo", &pushed.build).await;
     assert_eq!(again.build, created.build);
     assert_eq!(again.missing.len(), 1);
-    world.stop().await;
+    origin.stop().await;
 }
 
 #[tokio::test]
 async fn a_rollback_moves_the_channel_and_uploads_nothing() {
-    let world = World::start().await;
-    world.create_site("demo").await;
-    world.push("demo", &build(&[("index.html", "one")])).await;
-    let (_, epoch) = released(&world.push("demo", &build(&[("index.html", "two")])).await);
+    let origin = TestOrigin::start().await;
+    origin.create_site("demo").await;
+    origin.push("demo", &build(&[("index.html", "one")])).await;
+    let (_, epoch) = released(&origin.push("demo", &build(&[("index.html", "two")])).await);
 
-    let back = |release, expected| {
-        let wish = MoveChannel { release: ReleaseNumber(release), expected };
-        world.request(Method::POST, "/v1/sites/demo/channels/live").json(&wish).send()
+    let move_to = |release, expected| {
+        let request = MoveChannel { release: ReleaseNumber(release), expected };
+        origin.request(Method::POST, "/v1/sites/demo/channels/live").json(&request).send()
     };
-    let steps = progress(back(1, Some(epoch)).await.unwrap()).await;
-    assert_eq!(released(&steps), (ReleaseNumber(1), Seq(3)), "a rollback is a new epoch");
-    let (status, body) = error(back(2, Some(epoch)).await.unwrap()).await;
+    let events = progress(move_to(1, Some(epoch)).await.unwrap()).await;
+    assert_eq!(released(&events), (ReleaseNumber(1), Seq(3)), "a rollback is a new epoch");
+    let (status, body) = error(move_to(2, Some(epoch)).await.unwrap()).await;
     assert_eq!((status, body.code.as_str()), (409, "conflict"));
-    let (status, body) = error(back(9, Some(Seq(3))).await.unwrap()).await;
+    let (status, body) = error(move_to(9, Some(Seq(3))).await.unwrap()).await;
     assert_eq!((status, body.code.as_str()), (404, "unknown_release"));
     assert_eq!(body.message, "site `demo` has no release v9");
 
-    let site: Site = ok(world.request(Method::GET, "/v1/sites/demo").send().await.unwrap()).await;
+    let site: Site = ok(origin.request(Method::GET, "/v1/sites/demo").send().await.unwrap()).await;
     assert_eq!(site.channels[0].release, ReleaseNumber(1));
     assert_eq!(site.url, "http://demo.localhost/");
-    world.stop().await;
+    origin.stop().await;
 }
 
 #[tokio::test]
-async fn of_two_pushes_one_wins_and_the_other_is_told() {
-    let world = World::start().await;
-    world.create_site("demo").await;
+async fn of_two_concurrent_pushes_one_succeeds_and_one_conflicts() {
+    let origin = TestOrigin::start().await;
+    origin.create_site("demo").await;
     let (one, two) = (build(&[("index.html", "one")]), build(&[("index.html", "two")]));
     for pushed in [&one, &two] {
-        let created = world.create_build("demo", &pushed.build).await;
-        assert_eq!(world.post_pack("demo", &created, packed(&pushed.blobs)).await.status(), StatusCode::OK);
+        let created = origin.create_build("demo", &pushed.build).await;
+        assert_eq!(origin.post_pack("demo", &created, packed(&pushed.blobs)).await.status(), StatusCode::OK);
     }
-    let (one, two) = (world.create_build("demo", &one.build).await, world.create_build("demo", &two.build).await);
-    let (a, b) = tokio::join!(world.publish("demo", &one, None), world.publish("demo", &two, None));
+    let (one, two) = (origin.create_build("demo", &one.build).await, origin.create_build("demo", &two.build).await);
+    let (a, b) = tokio::join!(origin.publish("demo", &one, None), origin.publish("demo", &two, None));
     let mut winners = 0;
     for answer in [a, b] {
         if answer.status() == StatusCode::CONFLICT {
             let (_, body) = error(answer).await;
-            assert!(matches!(body.code.as_str(), "conflict" | "busy"), "{body:?}");
+            assert!(matches!(body.code.as_str(), "conflict" | "channel_busy"), "{body:?}");
         } else {
             assert_eq!(released(&progress(answer).await), (ReleaseNumber(1), Seq(1)));
             winners += 1;
         }
     }
     assert_eq!(winners, 1);
-    let status: Status = ok(world.request(Method::GET, "/v1/status").send().await.unwrap()).await;
+    let status: Status = ok(origin.request(Method::GET, "/v1/status").send().await.unwrap()).await;
     assert_eq!(status.position.to_string(), "1-1");
-    world.stop().await;
+    origin.stop().await;
 }
 
 #[tokio::test]
-async fn a_name_that_looks_fingerprinted_but_is_reused_is_said() {
-    let world = World::start().await;
-    world.create_site("demo").await;
-    world.push("demo", &build(&[("index.html", "x"), ("assets/a-0b1c2d3e.js", "one")])).await;
-    let steps = world.push("demo", &build(&[("index.html", "x"), ("assets/a-0b1c2d3e.js", "two")])).await;
-    let notices = steps.iter().find_map(|step| match step {
-        Progress::Released { warnings: notices, .. } => Some(notices.clone()),
+async fn a_fingerprinted_path_with_other_bytes_than_before_is_warned_about() {
+    let origin = TestOrigin::start().await;
+    origin.create_site("demo").await;
+    origin.push("demo", &build(&[("index.html", "x"), ("assets/a-0b1c2d3e.js", "one")])).await;
+    let events = origin.push("demo", &build(&[("index.html", "x"), ("assets/a-0b1c2d3e.js", "two")])).await;
+    let warnings = events.iter().find_map(|event| match event {
+        Progress::Released { warnings, .. } => Some(warnings.clone()),
         _ => None,
     });
-    assert!(notices.unwrap()[0].starts_with("assets/a-0b1c2d3e.js looks fingerprinted"));
-    world.stop().await;
+    assert!(warnings.unwrap()[0].starts_with("assets/a-0b1c2d3e.js looks fingerprinted"));
+    origin.stop().await;
 }

@@ -1,4 +1,4 @@
-//! What operators decide: edges, nodes, fences and domains.
+//! Bodies of the calls for operators: edges, name servers, region restrictions and domains.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -11,25 +11,24 @@ use crate::geo_point::GeoPoint;
 use crate::name::{NameServerName, Region, SiteName};
 use crate::timestamp::Timestamp;
 
-/// Answer to `POST /v1/edges/{edge}/token` and `POST /v1/name-servers/{node}/token`: said once; the origin keeps only its digest. An
-/// earlier token of the same name stops working.
+/// Answer to `POST /v1/edges/{edge}/token` and `POST /v1/name-servers/{name}/token`. The origin stores only the token's digest. An earlier
+/// token of the same edge or name server stops working.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IssuedToken {
-    /// To be kept by whom it is for.
+    /// The token, a secret.
     pub token: String,
 }
 
 /// `GET /v1/name-servers` answers a list of these.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NameServer {
-    /// A GeoDNS node that has a token.
+    /// The name of a name server that has a token.
     pub name: NameServerName,
-    /// When it was issued.
+    /// When the token was issued.
     pub issued: Timestamp,
 }
 
-/// `PUT /v1/edges/{edge}`: how readers are sent to an edge. What [`EdgeState`](crate::fleet::EdgeState) says of each
-/// field goes here too.
+/// `PUT /v1/edges/{edge}`: how DNS routes readers to an edge. [`EdgeState`](crate::fleet::EdgeState) documents the fields.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the fields are those of `EdgeState`")]
 pub struct EdgeSettings {
@@ -40,36 +39,36 @@ pub struct EdgeSettings {
     pub weight: u16,
 }
 
-/// `PUT /v1/edges/{edge}/force`
+/// `PUT /v1/edges/{edge}/force`: overrides the health checks of an edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForceEdge {
-    /// What is decided.
-    #[serde(with = "Decision")]
+    /// The override.
+    #[serde(with = "StrictForce")]
     pub force: Force,
 }
 
-/// The same words as those of [`Force`], and no others: what somebody decides now and mistypes must not be taken for a decision.
+/// [`Force`] without its fallback for unknown values: a mistyped request must be refused, not read as `auto`.
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Force", rename_all = "lowercase")]
-enum Decision {
+enum StrictForce {
     Up,
     Down,
     Auto,
 }
 
-/// `PUT /v1/sites/{site}/regions`
+/// `PUT /v1/sites/{site}/regions`: restricts the readers of a site to edges in some regions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SiteRegions {
-    /// Readers of the site are sent only to edges in one of these; none named: to any.
+    /// DNS routes the site's readers only to edges in one of these regions; if empty, to any edge.
     pub regions: BTreeSet<Region>,
 }
 
-/// `PUT /v1/domains/{domain}`: asks for a domain to show a site, and for the proof to be looked for now. Answered by a [`Domain`].
+/// `PUT /v1/domains/{domain}`: claims a domain for a site, and checks its proof now. The answer is a [`Domain`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DomainRequest {
     /// The site.
     pub site: SiteName,
-    /// Another domain of the same site that readers are sent on to.
+    /// Another domain of the same site to redirect readers to.
     #[serde(default)]
     pub redirect_to: Option<DomainName>,
 }
@@ -79,27 +78,27 @@ pub struct DomainRequest {
 pub struct Domain {
     /// The domain.
     pub name: DomainName,
-    /// The site it is to show.
+    /// The site that it is claimed for.
     pub site: SiteName,
-    /// Another domain of the same site that readers are sent on to.
+    /// Another domain of the same site to redirect readers to.
     #[serde(default)]
     pub redirect_to: Option<DomainName>,
     /// The TXT record that proves it.
     pub proof: Proof,
-    /// When it was proven; until then it is not served.
+    /// When it was proven; `None`: it is not proven and not served.
     pub proven: Option<Timestamp>,
-    /// Why it could not be proven when that was last tried, for a person to read.
+    /// Why the last check did not find the proof, for a person to read.
     #[serde(default)]
     pub problem: Option<String>,
 }
 
-/// A TXT record that only who has the domain can make, bound to one site: pointing a name at the fleet proves nothing, since
-/// names are forgotten and taken over.
+/// A TXT record that only the owner of the domain can create, bound to one site. (That a name points at the edges proves nothing: such
+/// names are left behind, and registered by others.)
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proof {
     /// The record's name, `_verge.www.example.com`.
     pub name: String,
-    /// Its text.
+    /// The record's text.
     pub value: String,
 }
 
@@ -108,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_decision_that_is_mistyped_is_none() {
+    fn an_unknown_override_is_refused() {
         let read = |text: &str| serde_json::from_value::<ForceEdge>(serde_json::json!({ "force": text }));
         for (text, force) in [("up", Force::Up), ("down", Force::Down), ("auto", Force::Auto)] {
             assert_eq!(read(text).unwrap(), ForceEdge { force });

@@ -14,7 +14,7 @@ use verge::upload::Patience;
 use verge_daemon::origins::OriginUrl;
 use verge_daemon::{Clock, Secret};
 use verge_origin::{Config, Origin};
-use verge_protocol::api::{EdgeSettings, Provenance, Status};
+use verge_protocol::api::{EdgeSettings, Provenance};
 use verge_protocol::fleet::EdgeState;
 use verge_protocol::{ChannelName, NameServerName};
 
@@ -73,9 +73,9 @@ impl OriginSeat {
     }
 
     /// How it sees the fleet.
-    pub(super) async fn status(&self) -> Status {
+    pub(super) async fn status(&self) -> verge::client::Overview {
         let client = self.client.clone();
-        self.host.run(async move { client.get("/v1/status").await.unwrap() }).await
+        self.host.run(async move { client.overview().await.unwrap() }).await
     }
 
     /// Makes a release of the site whose page is this, and waits for no edge.

@@ -114,13 +114,13 @@ pub(super) async fn site(State(shared): State<Shared>, Path(site): Path<SiteName
     }
 }
 
-pub(super) async fn sites(State(shared): State<Shared>) -> Json<Vec<api::Site>> {
-    Json(shared.lock().unwrap().sites.iter().map(|(name, site)| told(name, site)).collect())
+pub(super) async fn sites(State(shared): State<Shared>) -> Json<api::SitePage> {
+    let sites = shared.lock().unwrap().sites.iter().map(|(name, site)| told(name, site)).collect();
+    Json(api::SitePage { sites, next: None })
 }
 
-pub(super) async fn status(State(shared): State<Shared>) -> Json<Status> {
-    let sites = shared.lock().unwrap().sites.iter().map(|(name, site)| told(name, site)).collect();
-    Json(Status { position: "1-9".parse().unwrap(), version: "0.1.0".into(), edges: vec![], sites })
+pub(super) async fn status() -> Json<Status> {
+    Json(Status { position: "1-9".parse().unwrap(), version: "0.1.0".into() })
 }
 
 fn told(name: &SiteName, site: &Site) -> api::Site {

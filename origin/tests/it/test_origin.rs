@@ -1,4 +1,4 @@
-//! One origin in this process, and what it takes to talk to it.
+//! An origin in this process, and requests to it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,24 +15,25 @@ use verge_protocol::feed::FeedEvent;
 use verge_protocol::state::Row;
 use verge_protocol::{Blob, Build, Content, Digest, Fallback, Seq, Timestamp, compression, pack};
 
-pub(super) struct World {
-    pub(super) folder: TempDir,
-    pub(super) origin: Origin,
+/// A running origin and a client of it.
+pub(super) struct TestOrigin {
+    pub(super) directory: TempDir,
+    pub(super) daemon: Origin,
     config: Config,
     pub(super) clock: Clock,
     client: reqwest::Client,
 }
 
-/// A build and the blobs it is made of.
-pub(super) struct Pushed {
+/// A build and its blobs.
+pub(super) struct TestBuild {
     pub(super) build: Build,
     pub(super) blobs: Vec<Blob>,
 }
 
-/// A build of these files.
-pub(super) fn build(files: &[(&str, &str)]) -> Pushed {
+/// A build of these files, by path and text.
+pub(super) fn build(files: &[(&str, &str)]) -> TestBuild {
     let mut pushed =
-        Pushed { build: Build { files: BTreeMap::new(), fallback: Fallback::NotFound }, blobs: Vec::new() };
+        TestBuild { build: Build { files: BTreeMap::new(), fallback: Fallback::NotFound }, blobs: Vec::new() };
     for (path, text) in files {
         let (content, blobs) = Content::cut(&Bytes::copy_from_slice(text.as_bytes()));
         pushed.build.files.insert(path.parse().unwrap(), content);
@@ -41,7 +42,7 @@ pub(super) fn build(files: &[(&str, &str)]) -> Pushed {
     pushed
 }
 
-/// A whole pack of these blobs.
+/// A complete pack of these blobs.
 pub(super) fn packed(blobs: &[Blob]) -> Bytes {
     let mut bytes = BytesMut::new();
     for blob in blobs {
@@ -51,41 +52,41 @@ pub(super) fn packed(blobs: &[Blob]) -> Bytes {
     bytes.freeze()
 }
 
-impl World {
+impl TestOrigin {
     pub(super) async fn start() -> Self {
         Self::start_with(|_| {}).await
     }
 
-    /// The same, with other settings.
+    /// Starts an origin with other settings.
     pub(super) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let clock = Clock::manual(Timestamp(1_000));
         let mut config = Config {
             encode_budget: Duration::ZERO,
-            ..Config::new(folder.path().join("origin"), "http://localhost:80".parse().unwrap())
+            ..Config::new(directory.path().join("origin"), "http://localhost:80".parse().unwrap())
         };
         change(&mut config);
-        let origin = Origin::bind_at(config.clone(), clock.clone()).await.unwrap();
-        Self { folder, origin, config, clock, client: reqwest::Client::new() }
+        let daemon = Origin::bind_at(config.clone(), clock.clone()).await.unwrap();
+        Self { directory, daemon, config, clock, client: reqwest::Client::new() }
     }
 
-    /// Stops the origin in good order and starts it again on the same folder.
+    /// Shuts the origin down and starts it again on the same data directory.
     pub(super) async fn restart(self) -> Self {
-        self.origin.shutdown().await.unwrap();
-        let origin = Origin::bind_at(self.config.clone(), self.clock.clone()).await.unwrap();
-        Self { origin, ..self }
+        self.daemon.shutdown().await.unwrap();
+        let daemon = Origin::bind_at(self.config.clone(), self.clock.clone()).await.unwrap();
+        Self { daemon, ..self }
     }
 
     pub(super) async fn stop(self) {
-        self.origin.shutdown().await.unwrap();
+        self.daemon.shutdown().await.unwrap();
     }
 
     pub(super) fn request_as(&self, token: &str, method: Method, path: &str) -> RequestBuilder {
-        self.client.request(method, format!("http://{}{path}", self.origin.address())).bearer_auth(token)
+        self.client.request(method, format!("http://{}{path}", self.daemon.addr())).bearer_auth(token)
     }
 
     pub(super) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.request_as(self.origin.admin_token().expose(), method, path)
+        self.request_as(self.daemon.admin_token().expose(), method, path)
     }
 
     pub(super) async fn create_site(&self, site: &str) {
@@ -108,17 +109,17 @@ impl World {
     }
 
     pub(super) async fn publish(&self, site: &str, created: &BuildCreated, expected: Option<Seq>) -> Response {
-        let wish = CreateRelease {
+        let request = CreateRelease {
             build: created.build.clone(),
             channel: "live".parse().unwrap(),
             expected,
             provenance: Provenance::default(),
         };
-        self.request(Method::POST, &format!("/v1/sites/{site}/releases")).json(&wish).send().await.unwrap()
+        self.request(Method::POST, &format!("/v1/sites/{site}/releases")).json(&request).send().await.unwrap()
     }
 
-    /// A whole push, as a client makes it; the progress it was told.
-    pub(super) async fn push(&self, site: &str, pushed: &Pushed) -> Vec<Progress> {
+    /// Pushes a build as a client does, and returns the progress.
+    pub(super) async fn push(&self, site: &str, pushed: &TestBuild) -> Vec<Progress> {
         let created = self.create_build(site, &pushed.build).await;
         let missing: Vec<Blob> =
             pushed.blobs.iter().filter(|blob| created.missing.contains(&blob.digest())).cloned().collect();
@@ -132,9 +133,13 @@ impl World {
         ok::<IssuedToken>(self.request(Method::POST, &path).send().await.unwrap()).await.token
     }
 
-    pub(super) async fn node_token(&self, node: &str) -> String {
-        let path = format!("/v1/name-servers/{node}/token");
+    pub(super) async fn name_server_token(&self, name: &str) -> String {
+        let path = format!("/v1/name-servers/{name}/token");
         ok::<IssuedToken>(self.request(Method::POST, &path).send().await.unwrap()).await.token
+    }
+
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> T {
+        ok(self.request(Method::GET, path).send().await.unwrap()).await
     }
 
     pub(super) async fn put(&self, path: &str, body: impl Serialize) -> Response {
@@ -145,7 +150,7 @@ impl World {
         self.request(Method::DELETE, path).send().await.unwrap()
     }
 
-    pub(super) async fn follow(&self, token: &str, since: Option<&str>) -> Feed {
+    pub(super) async fn subscribe(&self, token: &str, since: Option<&str>) -> Feed {
         let query = since.map(|since| format!("?since={since}")).unwrap_or_default();
         let response = self.request_as(token, Method::GET, &format!("/v1/changes{query}")).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
@@ -153,7 +158,7 @@ impl World {
     }
 }
 
-/// The body of a success.
+/// The body of a successful response.
 pub(super) async fn ok<T: DeserializeOwned>(response: Response) -> T {
     let status = response.status();
     let body = response.bytes().await.unwrap();
@@ -161,27 +166,27 @@ pub(super) async fn ok<T: DeserializeOwned>(response: Response) -> T {
     serde_json::from_slice(&body).unwrap()
 }
 
-/// The status and body of an error.
+/// The status and body of an error response.
 pub(super) async fn error(response: Response) -> (u16, ErrorBody) {
     let status = response.status();
     assert!(!status.is_success(), "{status}");
     (status.as_u16(), response.json().await.unwrap())
 }
 
-/// All lines of a stream of progress.
+/// All events of a progress stream.
 pub(super) async fn progress(response: Response) -> Vec<Progress> {
     assert_eq!(response.status(), StatusCode::OK);
     response.text().await.unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// A feed being read.
+/// A subscription to the change feed.
 pub(super) struct Feed {
     response: Response,
     buffer: String,
 }
 
 impl Feed {
-    /// The next row, which must come next.
+    /// The next event, which must be a row.
     pub(super) async fn row(&mut self) -> Row {
         match self.next().await {
             Some((FeedEvent::Row(row), _)) => row,
@@ -210,7 +215,7 @@ impl Feed {
     }
 }
 
-/// The digest of text, for tests that name what is not there.
+/// The digest of a text.
 pub(super) fn digest(text: &str) -> Digest {
     Digest::of(text.as_bytes())
 }

@@ -1,4 +1,4 @@
-//! Which older manifests a channel keeps serving the fingerprinted files of, after a switch.
+//! The older manifests whose fingerprinted files a channel still serves after a move.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use verge_protocol::{Digest, Timestamp};
 
 use crate::store::ChannelMove;
 
-/// For how long a tab may stay open and still find its chunks.
-pub(crate) const KEPT_FOR: Duration = Duration::from_hours(24);
+/// How long a browser tab may stay open and still load the chunks of its release.
+const KEPT_FOR: Duration = Duration::from_hours(24);
 
-/// How many older manifests are kept at most.
-pub(crate) const MOST: usize = 8;
+/// The most manifests that are inherited.
+const INHERITED_MAX: usize = 8;
 
-/// Chooses, at a switch to `next` at `now`: whatever was live within [`KEPT_FOR`], the latest first, each until that long after it
-/// last ceased to be. `moves` are the channel's moves so far, the latest first.
-pub(crate) fn choose(next: Digest, moves: &[ChannelMove], now: Timestamp) -> Vec<Inherited> {
+/// Chooses the manifests to inherit at a move to `next` at `now`: those that the channel served within [`KEPT_FOR`], the latest first,
+/// each until that long after it was last replaced. `moves` are the channel's moves so far, the latest first.
+pub(super) fn choose(next: Digest, moves: &[ChannelMove], now: Timestamp) -> Vec<Inherited> {
     let mut inherited: Vec<Inherited> = Vec::new();
     let mut ended = now;
     for earlier in moves {
@@ -25,7 +25,7 @@ pub(crate) fn choose(next: Digest, moves: &[ChannelMove], now: Timestamp) -> Vec
             break;
         }
         let known = earlier.manifest == next || inherited.iter().any(|one| one.manifest == earlier.manifest);
-        if !known && inherited.len() < MOST {
+        if !known && inherited.len() < INHERITED_MAX {
             inherited.push(Inherited { manifest: earlier.manifest, until });
         }
     }
@@ -44,7 +44,7 @@ mod tests {
         Digest::of(name.as_bytes())
     }
 
-    /// Moves in order of time: (manifest, hour).
+    /// `moves` are (manifest, hour), the earliest first.
     fn chosen(next: &str, moves: &[(&str, u64)], now: u64) -> Vec<(Digest, u64)> {
         let moves: Vec<ChannelMove> = moves
             .iter()
@@ -60,12 +60,12 @@ mod tests {
     }
 
     #[test]
-    fn the_first_release_inherits_nothing() {
+    fn a_first_release_inherits_nothing() {
         assert_eq!(chosen("a", &[], 0), []);
     }
 
     #[test]
-    fn what_was_live_within_a_day_is_kept_for_a_day_after_its_end() {
+    fn a_manifest_served_within_a_day_is_inherited_for_a_day_after_its_end() {
         let moves = [("a", 0), ("b", 10), ("c", 30)];
         assert_eq!(chosen("d", &moves, 31), [(manifest("c"), 55), (manifest("b"), 54), (manifest("a"), 34)]);
         assert_eq!(chosen("d", &moves, 40), [(manifest("c"), 64), (manifest("b"), 54)]);
@@ -73,21 +73,21 @@ mod tests {
     }
 
     #[test]
-    fn a_rollback_keeps_what_it_leaves() {
+    fn a_rollback_inherits_the_manifest_that_it_replaces() {
         assert_eq!(chosen("a", &[("a", 0), ("b", 1)], 2), [(manifest("b"), 26)]);
     }
 
     #[test]
-    fn a_manifest_counts_once_by_its_last_end() {
+    fn a_manifest_served_twice_is_inherited_once_by_its_last_end() {
         assert_eq!(chosen("c", &[("a", 0), ("b", 1), ("a", 2)], 3), [(manifest("a"), 27), (manifest("b"), 26)]);
     }
 
     #[test]
-    fn at_most_eight_are_kept() {
+    fn at_most_eight_manifests_are_inherited() {
         let names: Vec<String> = (0..20).map(|number| number.to_string()).collect();
         let moves: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 0)).collect();
         let kept = chosen("x", &moves, 1);
-        assert_eq!(kept.len(), MOST);
+        assert_eq!(kept.len(), INHERITED_MAX);
         assert_eq!(kept[0].0, manifest("19"));
     }
 }

@@ -1,4 +1,4 @@
-//! A name server on this machine that says what it is told to say.
+//! A recursive name server on loopback that gives the answers that a test sets.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,87 +13,86 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// What there is at a name. At a name of which nothing was said, there is none.
+/// The answer for a name. A name without one does not exist (NXDOMAIN).
 #[derive(Clone)]
 pub(super) enum Answer {
-    /// TXT records, each of one string or more.
+    /// TXT records, each of one or more strings.
     Texts(Vec<Vec<&'static str>>),
-    /// The same, too long for a datagram.
+    /// TXT records too large for UDP: the answer over UDP is truncated.
     Long(Vec<Vec<&'static str>>),
-    /// A name, but no TXT record.
-    NoText,
-    /// An alias.
-    Alias(&'static str),
-    /// A failure of the server.
-    Failure,
-    /// Nothing at all.
-    Silence,
+    /// The name exists, but has no TXT record.
+    NoTxtRecord,
+    /// A CNAME record.
+    Cname(&'static str),
+    /// SERVFAIL.
+    ServFail,
+    /// No answer.
+    Timeout,
 }
 
-/// A running name server; stopped when dropped.
-pub(super) struct Dns {
+/// A running name server; stops when dropped.
+pub(super) struct FakeDns {
     pub(super) address: SocketAddr,
     zone: Zone,
-    /// How often it was asked for each name.
-    asked: watch::Receiver<BTreeMap<String, u32>>,
+    /// The number of UDP queries for each name.
+    queries: watch::Receiver<BTreeMap<String, u32>>,
     _tasks: JoinSet<()>,
 }
 
 type Zone = Arc<Mutex<BTreeMap<String, Answer>>>;
 
-impl Dns {
+impl FakeDns {
     pub(super) async fn start() -> Self {
         let (udp, tcp) = loop {
             let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-            // The same port may be taken for the other protocol.
+            // The same TCP port may be taken.
             if let Ok(tcp) = TcpListener::bind(udp.local_addr().unwrap()).await {
                 break (udp, tcp);
             }
         };
-        let (count, asked) = watch::channel(BTreeMap::new());
+        let (count, queries) = watch::channel(BTreeMap::new());
         let (address, zone) = (udp.local_addr().unwrap(), Zone::default());
         let mut tasks = JoinSet::new();
-        tasks.spawn(serve_datagrams(udp, zone.clone(), count));
-        tasks.spawn(serve_connections(tcp, zone.clone()));
-        Self { address, zone, asked, _tasks: tasks }
+        tasks.spawn(serve_udp(udp, zone.clone(), count));
+        tasks.spawn(serve_tcp(tcp, zone.clone()));
+        Self { address, zone, queries, _tasks: tasks }
     }
 
-    pub(super) fn say(&self, name: &str, answer: Answer) {
+    pub(super) fn set(&self, name: &str, answer: Answer) {
         self.zone.lock().unwrap().insert(name.to_owned(), answer);
     }
 
-    pub(super) fn forget(&self, name: &str) {
+    pub(super) fn remove(&self, name: &str) {
         self.zone.lock().unwrap().remove(name);
     }
 
-    /// How often it was asked for a name.
-    pub(super) fn asked(&self, name: &str) -> u32 {
-        self.asked.borrow().get(name).copied().unwrap_or_default()
+    /// The number of UDP queries for a name.
+    pub(super) fn queries(&self, name: &str) -> u32 {
+        self.queries.borrow().get(name).copied().unwrap_or_default()
     }
 
-    /// Waits until it has been asked for a name so often.
-    pub(super) async fn until_asked(&self, name: &str, times: u32) {
-        let enough = |asked: &BTreeMap<String, u32>| asked.get(name).is_some_and(|count| *count >= times);
-        let mut asked = self.asked.clone();
-        let asking = asked.wait_for(enough);
-        let asked = tokio::time::timeout(Duration::from_secs(30), asking).await;
-        asked.unwrap_or_else(|_| panic!("not asked {times} times for {name}")).unwrap();
+    /// Waits until there were so many UDP queries for a name.
+    pub(super) async fn wait_for_queries(&self, name: &str, number: u32) {
+        let enough = |queries: &BTreeMap<String, u32>| queries.get(name).is_some_and(|count| *count >= number);
+        let mut queries = self.queries.clone();
+        let outcome = tokio::time::timeout(Duration::from_secs(30), queries.wait_for(enough)).await;
+        outcome.unwrap_or_else(|_| panic!("fewer than {number} queries for {name}")).unwrap();
     }
 }
 
-async fn serve_datagrams(socket: UdpSocket, zone: Zone, count: watch::Sender<BTreeMap<String, u32>>) {
+async fn serve_udp(socket: UdpSocket, zone: Zone, count: watch::Sender<BTreeMap<String, u32>>) {
     let mut buffer = [0; 4096];
     loop {
         let (length, peer) = socket.recv_from(&mut buffer).await.unwrap();
-        let question = Message::from_vec(&buffer[..length]).unwrap();
-        count.send_modify(|asked| *asked.entry(name_in(&question)).or_default() += 1);
-        if let Some(answer) = answer(&question, &zone, true) {
+        let query = Message::from_vec(&buffer[..length]).unwrap();
+        count.send_modify(|queries| *queries.entry(query_name(&query)).or_default() += 1);
+        if let Some(answer) = answer(&query, &zone, true) {
             socket.send_to(&answer.to_vec().unwrap(), peer).await.unwrap();
         }
     }
 }
 
-async fn serve_connections(listener: TcpListener, zone: Zone) {
+async fn serve_tcp(listener: TcpListener, zone: Zone) {
     let mut connections = JoinSet::new();
     loop {
         let (connection, _) = listener.accept().await.unwrap();
@@ -101,7 +100,7 @@ async fn serve_connections(listener: TcpListener, zone: Zone) {
     }
 }
 
-/// Each message follows its length (RFC 1035 §4.2.2).
+/// Each message is preceded by its length (RFC 1035 §4.2.2).
 async fn serve_connection(mut connection: TcpStream, zone: Zone) {
     while let Ok(length) = connection.read_u16().await {
         let mut buffer = vec![0; usize::from(length)];
@@ -114,25 +113,25 @@ async fn serve_connection(mut connection: TcpStream, zone: Zone) {
     }
 }
 
-fn name_in(question: &Message) -> String {
-    question.queries[0].name().to_ascii().trim_end_matches('.').to_ascii_lowercase()
+fn query_name(query: &Message) -> String {
+    query.queries[0].name().to_ascii().trim_end_matches('.').to_ascii_lowercase()
 }
 
-fn answer(question: &Message, zone: &Zone, datagram: bool) -> Option<Message> {
-    let query = question.queries[0].clone();
-    let said = zone.lock().unwrap().get(&name_in(question)).cloned();
-    let mut message = Message::response(question.metadata.id, OpCode::Query);
+fn answer(request: &Message, zone: &Zone, is_udp: bool) -> Option<Message> {
+    let query = request.queries[0].clone();
+    let answer = zone.lock().unwrap().get(&query_name(request)).cloned();
+    let mut message = Message::response(request.metadata.id, OpCode::Query);
     message.metadata.recursion_available = true;
     let mut records: Vec<RData> = Vec::new();
     let text = |strings: &Vec<&str>| RData::TXT(TXT::new(strings.iter().map(ToString::to_string).collect()));
-    match said {
+    match answer {
         None => message.metadata.response_code = ResponseCode::NXDomain,
-        Some(Answer::NoText) => {}
-        Some(Answer::Failure) => message.metadata.response_code = ResponseCode::ServFail,
-        Some(Answer::Silence) => return None,
-        Some(Answer::Long(_)) if datagram => message.metadata.truncation = true,
+        Some(Answer::NoTxtRecord) => {}
+        Some(Answer::ServFail) => message.metadata.response_code = ResponseCode::ServFail,
+        Some(Answer::Timeout) => return None,
+        Some(Answer::Long(_)) if is_udp => message.metadata.truncation = true,
         Some(Answer::Texts(texts) | Answer::Long(texts)) => records.extend(texts.iter().map(text)),
-        Some(Answer::Alias(target)) => {
+        Some(Answer::Cname(target)) => {
             records.push(RData::CNAME(CNAME(Name::from_ascii(format!("{target}.")).unwrap())));
         }
     }

@@ -1,0 +1,54 @@
+//! The configuration file as written.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::Config;
+use crate::sites_url::SitesUrlError;
+
+/// What a configuration file holds. A field that is not listed here is an error.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "`origin.sample.toml` explains every setting, and `Config` what each comes to")]
+pub struct RawConfig {
+    pub data: PathBuf,
+    pub listen: Option<SocketAddr>,
+    pub private_listen: Option<SocketAddr>,
+    pub sites_url: String,
+    pub resolver: Option<SocketAddr>,
+    pub encode_seconds: Option<u64>,
+    pub drain_timeout_seconds: Option<u64>,
+}
+
+impl TryFrom<RawConfig> for Config {
+    type Error = SitesUrlError;
+
+    fn try_from(raw: RawConfig) -> Result<Self, SitesUrlError> {
+        Ok(Self {
+            listen: raw.listen.unwrap_or(Self::LISTEN).into(),
+            private_listen: raw.private_listen.unwrap_or(Self::PRIVATE_LISTEN).into(),
+            resolver: raw.resolver,
+            encode_budget: raw.encode_seconds.map_or(Self::ENCODE_BUDGET, Duration::from_secs),
+            drain_timeout: raw.drain_timeout_seconds.map_or(Self::DRAIN_TIMEOUT, Duration::from_secs),
+            ..Self::new(raw.data, raw.sites_url.parse()?)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sample_is_a_configuration_with_the_defaults() {
+        let raw: RawConfig = toml::from_str(include_str!("../../origin.sample.toml")).unwrap();
+        let sample = Config::try_from(raw).unwrap();
+        let raw = "data = \"/var/lib/verge-origin\"\nsites_url = \"http://localhost:7401\"";
+        let least = Config::try_from(toml::from_str::<RawConfig>(raw).unwrap()).unwrap();
+        assert_eq!(format!("{sample:?}"), format!("{least:?}"));
+        assert_eq!(format!("{:?} {:?}", least.listen, least.private_listen), "127.0.0.1:7400 127.0.0.1:7500");
+    }
+}
