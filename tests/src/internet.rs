@@ -33,7 +33,7 @@ use self::edge::EdgeSeat;
 use self::node::NodeSeat;
 use self::origin::OriginSeat;
 use self::resolver::Upstream;
-use crate::hosts::{self, Host, Program, Router};
+use crate::hosts::{self, Host, Process, Router};
 
 pub use self::plan::{Places, Plan};
 pub use self::reader::{Read, Readers};
@@ -57,7 +57,7 @@ pub struct Internet {
     edges: Vec<EdgeSeat>,
     above: NodeSeat,
     nodes: Vec<NodeSeat>,
-    resolvers: Vec<(Host, Program)>,
+    resolvers: Vec<(Host, Process)>,
     clients: Vec<(Region, Host)>,
     _folder: TempDir,
     _alone: MutexGuard<'static, ()>,
@@ -69,7 +69,7 @@ static ALONE: Mutex<()> = Mutex::const_new(());
 impl Internet {
     /// Why there can be none on this machine; `None`: there can.
     pub fn missing() -> Option<String> {
-        hosts::missing(&Resolver::PROGRAMS)
+        hosts::missing_requirement(&Resolver::PROGRAMS)
     }
 
     /// Starts everything, with a release that every edge serves and every name server knows. Nobody has asked a resolver of it.
@@ -79,12 +79,12 @@ impl Internet {
         let folder = temporary.path();
         let mut router = Router::start().await;
 
-        let host = router.add("origin", Region::Europe.v4(5), Region::Europe.v6(0, 5)).await;
+        let host = router.add_host("origin", Region::Europe.v4(5), Region::Europe.v6(0, 5)).await;
         let origin = OriginSeat::start(host, folder.join("origin")).await;
         let mut edges = Vec::new();
         for region in Region::ALL {
             let name = region.edge();
-            let host = router.add(name.as_str(), region.v4(10), region.v6(0, 10)).await;
+            let host = router.add_host(name.as_str(), region.v4(10), region.v6(0, 10)).await;
             edges.push(EdgeSeat::start(region, host, &origin, folder.join(name.as_str()), &plan).await);
         }
         origin.push("release 1").await;
@@ -95,14 +95,14 @@ impl Internet {
         let mut resolvers = Vec::new();
         for (region, resolver) in Region::ALL.into_iter().zip(Resolver::ALL) {
             let name = format!("{resolver:?}").to_lowercase();
-            let host = router.add(&name, region.v4(60), region.v6(0, 60)).await;
+            let host = router.add_host(&name, region.v4(60), region.v6(0, 60)).await;
             let program = resolver.start(&host, &upstream, &folder.join(name)).await;
             resolvers.push((host, program));
         }
         let mut clients = Vec::new();
         for (region, number) in [(Region::Europe, 1), (Region::America, 1), (Region::Asia, 1), (Region::Europe, 2)] {
             let name = format!("{region:?}-{number}").to_lowercase();
-            clients.push((region, router.add(&name, region.v4(100 + number), region.v6(number, 1)).await));
+            clients.push((region, router.add_host(&name, region.v4(100 + number), region.v6(number, 1)).await));
         }
         let mut internet =
             Self { plan, router, origin, edges, above, nodes, resolvers, clients, _folder: temporary, _alone: alone };
@@ -121,7 +121,7 @@ impl Internet {
             .await;
         }
         for resolver in Resolver::ALL {
-            self.resolvers[resolver as usize].1.assert_runs();
+            self.resolvers[resolver as usize].1.assert_running();
             until("a resolver answers", async || {
                 let found = self.ask(0, resolver, "ns.test", RecordType::A).await;
                 found.is_some_and(|found| found.code == ResponseCode::NoError)
@@ -232,17 +232,17 @@ impl Internet {
 
     /// Cuts an edge off from everybody, without a word.
     pub async fn cut_edge(&self, region: Region) {
-        self.router.cut(&self.edges[region as usize].host).await;
+        self.router.isolate(&self.edges[region as usize].host).await;
     }
 
     /// Cuts an edge off from the origin only.
     pub async fn part_from_origin(&self, region: Region) {
-        self.router.part(&self.edges[region as usize].host, &self.origin.host).await;
+        self.router.disconnect(&self.edges[region as usize].host, &self.origin.host).await;
     }
 
     /// Undoes [`Internet::part_from_origin`].
     pub async fn join_with_origin(&self, region: Region) {
-        self.router.join(&self.edges[region as usize].host, &self.origin.host).await;
+        self.router.reconnect(&self.edges[region as usize].host, &self.origin.host).await;
     }
 
     /// Stops a name server in good order: who asks is refused.
@@ -257,12 +257,12 @@ impl Internet {
 
     /// Cuts a name server off from everybody, without a word.
     pub async fn cut_node(&self, number: usize) {
-        self.router.cut(&self.nodes[number].host).await;
+        self.router.isolate(&self.nodes[number].host).await;
     }
 
     /// Undoes [`Internet::cut_node`].
     pub async fn mend_node(&self, number: usize) {
-        self.router.mend(&self.nodes[number].host).await;
+        self.router.rejoin(&self.nodes[number].host).await;
     }
 
     /// Lets so many readers for each client and resolver read the site all the time.
@@ -273,7 +273,7 @@ impl Internet {
     /// Ends everything, and fails if a task was left behind or a resolver has ended before.
     pub async fn stop(self) {
         for (host, mut program) in self.resolvers {
-            program.assert_runs();
+            program.assert_running();
             drop(program);
             host.stop().await;
         }

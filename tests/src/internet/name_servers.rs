@@ -20,10 +20,10 @@ pub(super) async fn start(
     folder: &Path,
 ) -> (NodeSeat, Vec<NodeSeat>) {
     let hosts = [
-        ("ns-1", router.add("ns-1", Region::Europe.v4(53), Region::Europe.v6(0, 53)).await),
-        ("ns-2", router.add("ns-2", Region::America.v4(53), Region::America.v6(0, 53)).await),
+        ("ns-1", router.add_host("ns-1", Region::Europe.v4(53), Region::Europe.v6(0, 53)).await),
+        ("ns-2", router.add_host("ns-2", Region::America.v4(53), Region::America.v6(0, 53)).await),
     ];
-    let above = router.add("ns", Region::Asia.v4(53), Region::Asia.v6(0, 53)).await;
+    let above = router.add_host("ns", Region::Asia.v4(53), Region::Asia.v6(0, 53)).await;
     let soa = "$TTL 3600\n@ IN SOA ns hostmaster ( 1 7200 900 1209600 300 )\n";
     let names = "@ IN NS ns-1\n@ IN NS ns-2\n";
     let [one, two] = hosts.each_ref().map(|(name, host)| format!("{name} IN A {}\n", host.v4()));

@@ -11,7 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use verge_daemon::Tasks;
 
 use super::{NAME, Region, Resolver, stub};
-use crate::hosts::{Host, Program};
+use crate::hosts::{Host, Process};
 use verge_test_kit::until;
 
 /// From one page to the next.
@@ -59,7 +59,7 @@ struct Reader {
 
 impl Readers {
     /// So many for each client and resolver.
-    pub(super) async fn start(clients: &[(Region, Host)], resolvers: &[(Host, Program)], each: usize) -> Self {
+    pub(super) async fn start(clients: &[(Region, Host)], resolvers: &[(Host, Process)], each: usize) -> Self {
         let (mut readers, tasks) = (Vec::new(), Tasks::default());
         for (region, client) in clients {
             for (resolver, (host, _)) in Resolver::ALL.into_iter().zip(resolvers) {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use super::Region;
-use crate::hosts::{Host, Program};
+use crate::hosts::{Host, Process};
 
 /// A resolver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl Resolver {
     }
 
     /// Starts it on a host. It is not there at once.
-    pub(super) async fn start(self, host: &Host, upstream: &Upstream<'_>, folder: &Path) -> Program {
+    pub(super) async fn start(self, host: &Host, upstream: &Upstream<'_>, folder: &Path) -> Process {
         std::fs::create_dir(folder).unwrap();
         let (program, arguments) = match self {
             Self::Unbound | Self::Silent => {
@@ -54,7 +54,7 @@ impl Resolver {
             }
             Self::Recursor => ("pdns_recursor", recursor(host, upstream, folder)),
         };
-        host.start(program, &arguments, &folder.join("log")).await
+        host.spawn(program, &arguments, &folder.join("log")).await
     }
 
     fn unbound(self, host: &Host, Upstream { parent, nodes }: &Upstream<'_>, folder: &Path) -> String {
