@@ -3,7 +3,7 @@
 mod failures;
 mod lag;
 mod load;
-mod scopes;
+mod locations;
 
 use std::time::Duration;
 

@@ -8,15 +8,15 @@
 //! | resolvers | [`Unbound`](Resolver::Unbound) | [`Recursor`](Resolver::Recursor) | [`Silent`](Resolver::Silent) |
 //! | readers | two, in one /24 and in two /48s | one | one |
 
+mod config;
 mod edge;
 mod name_servers;
 mod node;
 mod origin;
-mod plan;
-mod reader;
+mod readers;
 mod region;
 mod resolver;
-mod stub;
+mod stub_resolver;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -35,11 +35,11 @@ use self::origin::OriginSeat;
 use self::resolver::Upstream;
 use crate::hosts::{self, Host, Process, Router};
 
-pub use self::plan::{Places, Plan};
-pub use self::reader::{Read, Readers};
+pub use self::config::{Places, Plan};
+pub use self::readers::{Read, Readers};
 pub use self::region::Region;
 pub use self::resolver::Resolver;
-pub use self::stub::Reply;
+pub use self::stub_resolver::Reply;
 
 /// The zone that sites are in.
 const BASE: &str = "verge.test";
@@ -192,7 +192,7 @@ impl Internet {
 
     async fn ask_at(&self, client: usize, address: IpAddr, name: &str, record_type: RecordType) -> Option<Reply> {
         let name = name.to_owned();
-        self.clients[client].1.run(async move { stub::ask(address, &name, record_type).await }).await
+        self.clients[client].1.run(async move { stub_resolver::ask(address, &name, record_type).await }).await
     }
 
     /// The addresses of a region's edge, IPv4 and IPv6.

@@ -10,7 +10,7 @@ use reqwest::header::HOST;
 use tokio::time::{Instant, MissedTickBehavior};
 use verge_daemon::Tasks;
 
-use super::{NAME, Region, Resolver, stub};
+use super::{NAME, Region, Resolver, stub_resolver};
 use crate::hosts::{Host, Process};
 use verge_test_kit::until;
 
@@ -129,7 +129,7 @@ impl Reader {
             rhythm.tick().await;
             if holds_until <= Instant::now() {
                 let asked = Instant::now();
-                let reply = stub::ask(resolver, NAME, RecordType::A).await;
+                let reply = stub_resolver::ask(resolver, NAME, RecordType::A).await;
                 (named, holds_until) =
                     reply.map_or_else(|| (Vec::new(), asked), |reply| (reply.addresses, asked + reply.ttl));
             }
