@@ -1,4 +1,4 @@
-//! What a small internet is to be like.
+//! The configuration of a small internet: what is the same in all of them, and what a test chooses.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,29 +10,36 @@ use verge_protocol::GeoPoint;
 
 use super::Region;
 
-/// What a small internet is to be like.
+/// The base domain of all sites, and the zone that the name servers serve.
+pub(super) const BASE_DOMAIN: &str = "verge.test";
+/// The only site.
+pub(super) const SITE: &str = "demo";
+/// The domain name of the site.
+pub const SITE_DOMAIN: &str = "demo.verge.test";
+
+/// What a test chooses of a small internet.
 #[derive(Debug, Clone)]
-pub struct Plan {
-    /// How name servers know where clients are.
-    pub places: Places,
-    /// How many edges they name, and for how long.
+pub struct InternetConfig {
+    /// The source of the locations of clients.
+    pub locations: LocationSource,
+    /// The number of edges per answer, and the TTLs.
     pub answers: Policy,
-    /// How they probe.
+    /// How name servers probe edges.
     pub health: HealthConfig,
 }
 
-/// How name servers know where clients are.
+/// The source of the locations of clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Places {
-    /// From prefixes in their configuration.
+pub enum LocationSource {
+    /// Prefixes in the name servers' configuration.
     Overrides,
-    /// From a database.
+    /// A database in the `MaxMind` format.
     Database,
 }
 
-impl Plan {
-    /// As an operator in a hurry would have it: probes every second, answers that hold for five.
-    pub fn hasty(edges_named: usize) -> Self {
+impl InternetConfig {
+    /// Short intervals: probes each second, and a TTL of five seconds.
+    pub fn fast(edges_per_answer: usize) -> Self {
         let pace = Pace {
             interval: Duration::from_secs(1),
             timeout: Duration::from_secs(1),
@@ -40,57 +47,58 @@ impl Plan {
             ..Pace::default()
         };
         Self {
-            places: Places::Overrides,
-            answers: Policy { answers: edges_named, ttl: 5, shaky_ttl: 2, ..Policy::default() },
+            locations: LocationSource::Overrides,
+            answers: Policy { answers: edges_per_answer, ttl: 5, shaky_ttl: 2, ..Policy::default() },
             health: HealthConfig { pace, lag_after: Duration::from_secs(2), ..HealthConfig::default() },
         }
     }
 
-    /// For how long a failure lasts at most, as `docs/DNS.md` has it: until name servers know, and until resolvers ask again.
-    pub fn failure_bound(&self) -> Duration {
+    /// The longest time that readers are routed to an edge after it fails, as in `docs/DNS.md`: until name servers detect the
+    /// failure and cached answers expire.
+    pub fn failover_bound(&self) -> Duration {
         self.health.pace.detection_bound() + self.ttl()
     }
 
-    /// The same for an edge that lags behind a release, from when the best edge has it. The best edge is asked within an
-    /// interval; its position is what counts `lag_after` later, or up to a second after that; within an interval the laggard is
-    /// asked; and then until resolvers ask again.
+    /// The longest time that readers are routed to an edge that lags behind a release, from when the best edge has the release. The
+    /// best edge is probed within an interval; the other edges must have its position `lag_after` later, or up to a second after
+    /// that; the lagging edge is probed within an interval; then cached answers expire.
     pub fn lag_bound(&self) -> Duration {
         let Pace { interval, timeout, .. } = self.health.pace;
         (interval + timeout) * 2 + self.health.lag_after + Duration::from_secs(1) + self.ttl()
     }
 
-    /// For how long readers may still be sent to an edge that has said that it is draining: until each name server has asked it, and
-    /// until resolvers, who count whole seconds, ask again.
-    pub fn leaving_bound(&self) -> Duration {
+    /// The longest time that readers are routed to an edge after it announced that it is draining: until each name server has probed
+    /// it and cached answers expire, which resolvers count in whole seconds.
+    pub fn draining_bound(&self) -> Duration {
         let Pace { interval, timeout, .. } = self.health.pace;
         interval + timeout + self.ttl() + Duration::from_secs(1)
     }
 
-    /// For how long resolvers may keep an answer.
+    /// How long resolvers may cache an answer.
     pub fn ttl(&self) -> Duration {
         Duration::from_secs(self.answers.ttl.into())
     }
 }
 
-impl Places {
-    /// The prefixes for the configuration.
+impl LocationSource {
+    /// The prefixes for the name servers' configuration.
     pub(super) fn overrides(self) -> Vec<(IpNet, GeoPoint)> {
         match self {
-            Self::Overrides => networks().collect(),
+            Self::Overrides => network_locations().collect(),
             Self::Database => Vec::new(),
         }
     }
 
-    /// The same as a file in the format of `MaxMind`.
+    /// Writes the database.
     pub(super) fn write_database(path: &Path) {
         let mut writer = Writer::new(Options::default());
-        for (network, place) in networks() {
-            writer.insert(network, &Spot { place: Some(place), ..Spot::default() }).unwrap();
+        for (network, location) in network_locations() {
+            writer.insert(network, &Spot { place: Some(location), ..Spot::default() }).unwrap();
         }
         std::fs::write(path, writer.to_bytes().unwrap()).unwrap();
     }
 }
 
-fn networks() -> impl Iterator<Item = (IpNet, GeoPoint)> {
-    Region::ALL.into_iter().flat_map(|region| region.networks().map(|network| (network, region.place())))
+fn network_locations() -> impl Iterator<Item = (IpNet, GeoPoint)> {
+    Region::ALL.into_iter().flat_map(|region| region.networks().map(|network| (network, region.location())))
 }

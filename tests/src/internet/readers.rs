@@ -1,7 +1,7 @@
-//! Readers: each asks its resolver, believes it for as long as it says, and reads a page over and over.
+//! Readers: each queries its resolver, caches the answer for its TTL, and loads the page of the site again and again.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hickory_proto::rr::RecordType;
@@ -9,43 +9,46 @@ use reqwest::Client;
 use reqwest::header::HOST;
 use tokio::time::{Instant, MissedTickBehavior};
 use verge_daemon::Tasks;
-
-use super::{NAME, Region, Resolver, stub_resolver};
-use crate::hosts::{Host, Process};
 use verge_test_kit::until;
 
-/// From one page to the next.
-const RHYTHM: Duration = Duration::from_millis(100);
+use super::config::SITE_DOMAIN;
+use super::region::Region;
+use super::resolver::Resolver;
+use super::stub_resolver;
+use crate::hosts::{Host, Process};
 
-/// How long an address may take to accept a connection before the next one is tried: browsers give up sooner.
-const CONNECT: Duration = Duration::from_millis(500);
+/// The time from the start of one page load to the start of the next.
+const LOAD_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long a page may take from there.
-const WHOLE: Duration = Duration::from_secs(2);
+/// The time after which the next address is tried if one accepts no connection. Browsers wait less.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// What became of reading a page once.
+/// How long a request to one address may take in all.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// One load of the page: requests to one address after the other, until one succeeds.
 #[derive(Debug, Clone)]
-pub struct Read {
-    /// Where who reads is taken to be: the region of the client, or that of a resolver that does not tell.
+pub struct PageLoad {
+    /// The region where name servers locate the reader.
     pub region: Region,
     /// When it began.
-    pub at: Instant,
-    /// The addresses that were known; none if no resolver would say.
-    pub named: Vec<IpAddr>,
-    /// How many of them were tried, in their order.
-    pub tries: usize,
-    /// The page, if there was one.
+    pub start: Instant,
+    /// The addresses in the cached DNS response; empty if the resolver did not respond.
+    pub addresses: Vec<IpAddr>,
+    /// How many of the addresses were tried, in their order.
+    pub attempts: usize,
+    /// The page; `None` if all requests failed.
     pub page: Option<String>,
 }
 
-impl Read {
-    /// Who sent the page, if it has one.
-    pub fn by(&self) -> Option<IpAddr> {
-        self.page.as_ref().map(|_| self.named[self.tries - 1])
+impl PageLoad {
+    /// The address that served the page.
+    pub fn served_by(&self) -> Option<IpAddr> {
+        self.page.as_ref().map(|_| self.addresses[self.attempts - 1])
     }
 }
 
-/// Readers that read until they are stopped.
+/// Readers that load the page until they are stopped.
 pub struct Readers {
     readers: Vec<Reader>,
     tasks: Tasks,
@@ -54,21 +57,21 @@ pub struct Readers {
 #[derive(Clone)]
 struct Reader {
     region: Region,
-    journal: Arc<Mutex<Vec<Read>>>,
+    loads: Arc<Mutex<Vec<PageLoad>>>,
 }
 
 impl Readers {
-    /// So many for each client and resolver.
-    pub(super) async fn start(clients: &[(Region, Host)], resolvers: &[(Host, Process)], each: usize) -> Self {
+    /// Starts `per_resolver` readers for each pair of client and resolver.
+    pub(super) async fn start(clients: &[(Region, Host)], resolvers: &[(Host, Process)], per_resolver: usize) -> Self {
         let (mut readers, tasks) = (Vec::new(), Tasks::default());
         for (region, client) in clients {
             for (resolver, (host, _)) in Resolver::ALL.into_iter().zip(resolvers) {
-                for _ in 0..each {
-                    let reader = Reader { region: resolver.places(*region), journal: Arc::default() };
-                    let reading =
-                        tasks.draining().clone().run_until_cancelled_owned(reader.clone().read(host.v4().into()));
+                for _ in 0..per_resolver {
+                    let reader = Reader { region: resolver.apparent_region(*region), loads: Arc::default() };
+                    let run = reader.clone().run(host.v4().into());
+                    let run = tasks.draining().clone().run_until_cancelled_owned(run);
                     let tasks = tasks.clone();
-                    client.run(async move { drop(tasks.spawn("reader", reading)) }).await;
+                    client.run(async move { drop(tasks.spawn("reader", run)) }).await;
                     readers.push(reader);
                 }
             }
@@ -76,78 +79,79 @@ impl Readers {
         Self { readers, tasks }
     }
 
-    /// How many they are.
+    /// The number of readers.
     pub fn count(&self) -> usize {
         self.readers.len()
     }
 
-    /// Waits until the last that each reader was told is like this.
-    pub async fn until_told(&self, what: &str, like: impl Fn(&[IpAddr]) -> bool) {
-        let is_told = |reader: &Reader| reader.journal().last().is_some_and(|read| like(&read.named));
-        until(what, async || self.readers.iter().all(is_told)).await;
+    /// Waits until `condition` is true for the addresses that each reader used last.
+    pub async fn until_addresses(&self, description: &str, condition: impl Fn(&[IpAddr]) -> bool) {
+        let is_met = |reader: &Reader| reader.loads().last().is_some_and(|load| condition(&load.addresses));
+        until(description, async || self.readers.iter().all(is_met)).await;
     }
 
-    /// Lets each read for so long, and however much longer it takes to have read as many pages as go into that.
-    pub async fn go_on(&self, duration: Duration) {
-        let pages = usize::try_from(duration.as_millis() / RHYTHM.as_millis()).unwrap();
-        let before: Vec<usize> = self.readers.iter().map(|reader| reader.journal().len()).collect();
-        let has = |(reader, before): (&Reader, &usize)| reader.journal().len() >= before + pages;
-        until("readers have read", async || self.readers.iter().zip(&before).all(has)).await;
+    /// Waits until each reader has loaded as many pages as fit into `duration`, which takes longer if pages are slow.
+    pub async fn continue_for(&self, duration: Duration) {
+        let count = usize::try_from(duration.as_millis() / LOAD_INTERVAL.as_millis()).unwrap();
+        let before: Vec<usize> = self.readers.iter().map(|reader| reader.loads().len()).collect();
+        let is_done = |(reader, before): (&Reader, &usize)| reader.loads().len() >= before + count;
+        until("all readers to load pages", async || self.readers.iter().zip(&before).all(is_done)).await;
     }
 
-    /// All that was read since a moment, by one reader after another.
-    pub fn since(&self, moment: Instant) -> Vec<Read> {
-        let all = self.readers.iter().flat_map(|reader| reader.journal().clone());
-        all.filter(|read| read.at >= moment).collect()
+    /// All page loads that began at `start` or later, grouped by reader.
+    pub fn loads_since(&self, start: Instant) -> Vec<PageLoad> {
+        let loads = self.readers.iter().flat_map(|reader| reader.loads().clone());
+        loads.filter(|load| load.start >= start).collect()
     }
 
-    /// Stops them.
+    /// Stops all readers.
     pub async fn stop(self) {
-        self.tasks.shutdown(WHOLE * 4).await.unwrap();
+        self.tasks.shutdown(REQUEST_TIMEOUT * 4).await.unwrap();
     }
 }
 
 impl Reader {
-    fn journal(&self) -> std::sync::MutexGuard<'_, Vec<Read>> {
-        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    fn loads(&self) -> MutexGuard<'_, Vec<PageLoad>> {
+        self.loads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn read(self, resolver: IpAddr) {
+    async fn run(self, resolver: IpAddr) {
         let client = Client::builder()
             .no_proxy()
             .tls_certs_only([])
-            // A reader who comes for the first time.
+            // Each page load connects anew, as on a first visit.
             .pool_max_idle_per_host(0)
-            .connect_timeout(CONNECT)
-            .timeout(WHOLE)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(REQUEST_TIMEOUT)
             .build()
             .unwrap();
-        let (mut named, mut holds_until) = (Vec::new(), Instant::now());
-        let mut rhythm = tokio::time::interval(RHYTHM);
-        rhythm.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut addresses, mut expires) = (Vec::new(), Instant::now());
+        let mut interval = tokio::time::interval(LOAD_INTERVAL);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            rhythm.tick().await;
-            if holds_until <= Instant::now() {
-                let asked = Instant::now();
-                let reply = stub_resolver::ask(resolver, NAME, RecordType::A).await;
-                (named, holds_until) =
-                    reply.map_or_else(|| (Vec::new(), asked), |reply| (reply.addresses, asked + reply.ttl));
+            interval.tick().await;
+            if expires <= Instant::now() {
+                let sent = Instant::now();
+                let response = stub_resolver::query(resolver, SITE_DOMAIN, RecordType::A).await;
+                (addresses, expires) =
+                    response.map_or_else(|| (Vec::new(), sent), |response| (response.addresses, sent + response.ttl));
             }
-            let mut read = Read { region: self.region, at: Instant::now(), named: named.clone(), tries: 0, page: None };
-            for address in &named {
-                read.tries += 1;
-                read.page = fetch(&client, *address).await;
-                if read.page.is_some() {
+            let (start, addresses) = (Instant::now(), addresses.clone());
+            let (mut attempts, mut page) = (0, None);
+            for address in &addresses {
+                attempts += 1;
+                page = fetch(&client, *address).await;
+                if page.is_some() {
                     break;
                 }
             }
-            self.journal().push(read);
+            self.loads().push(PageLoad { region: self.region, start, addresses, attempts, page });
         }
     }
 }
 
 async fn fetch(client: &Client, address: IpAddr) -> Option<String> {
     let url = format!("http://{}/", SocketAddr::new(address, 80));
-    let response = client.get(url).header(HOST, NAME).send().await.ok()?;
+    let response = client.get(url).header(HOST, SITE_DOMAIN).send().await.ok()?;
     response.error_for_status().ok()?.text().await.ok()
 }
