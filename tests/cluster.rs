@@ -1,5 +1,5 @@
-//! Whole clusters: what is promised in `docs/CONSISTENCY.md`, and, to readers behind resolvers of others, in `docs/DNS.md`.
-#![expect(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
+//! Tests of whole clusters: the guarantees of `docs/CONSISTENCY.md` and, for readers behind third-party resolvers, of `docs/DNS.md`.
+#![expect(clippy::unwrap_used, reason = "a panic is how a test reports an error")]
 
 mod cluster {
     mod outages;

@@ -1,10 +1,10 @@
-"""Asks a server what the workloads ask, and compares with what is right.
+"""Sends the queries of the workloads to a server and compares the answers with the right ones.
 
-    check.py FOLDER PORT nearest|country|alike    exit 0: every answer is right; 1: the first wrong ones are printed
-    check.py FOLDER PORT ready PROCESS            exit 0: it answers; 1: the process ended, or half a minute passed
+    check.py FOLDER PORT nearest|country|fixed    exit 0: all answers are right; 1: prints the first wrong ones
+    check.py FOLDER PORT ready PROCESS            exit 0: the server answers; 1: its process exited, or 30 s passed
 
-`nearest`: the server knows distances. `country`: it sends each country to one data centre. `alike`: it sends everybody to the first
-data centre, and says nothing of client subnets.
+`nearest`: the server uses distances. `country`: it sends each country to one data centre. `fixed`: it sends all clients to the first
+data centre and does not echo client subnets.
 """
 
 import ipaddress
@@ -17,57 +17,58 @@ from pathlib import Path
 from message import Answer, query
 
 TTL = 60
-HOME = "nrt"  # Where bench/run puts 127.0.0.0/8.
+HOME = "nrt"  # The data centre nearest to 127.0.0.0/8 in the database of bench/run.
 
 
 def main():
-    folder, port, task = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    folder, port, mode = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     names = [name for (name,) in rows(folder / "names")]
-    if task == "ready":
+    if mode == "ready":
         sys.exit(0 if becomes_ready(port, names[0], sys.argv[4]) else 1)
     centres = {name: fields for name, *fields in rows(folder / "centres.tsv")}
-    chance = random.Random(1)
-    wrong, scopes, asked = [], [], 0
+    rng = random.Random(1)
+    wrong, scopes, count = [], [], 0
     for subnet, nearest, country in [(None, HOME, HOME), *rows(folder / "subnets.tsv")]:
-        centre = {"nearest": nearest, "country": country, "alike": next(iter(centres))}[task]
-        for kind, right in (("A", centres[centre][2:4]), ("AAAA", centres[centre][4:6])):
-            name = chance.choice(names) if subnet else names[0]
+        centre = {"nearest": nearest, "country": country, "fixed": next(iter(centres))}[mode]
+        for kind, expected in (("A", centres[centre][2:4]), ("AAAA", centres[centre][4:6])):
+            name = rng.choice(names) if subnet else names[0]
             network = ipaddress.ip_network(subnet) if subnet else None
-            answer, asked = ask(port, query(name, kind, network)), asked + 1
-            fault = fault_of(answer, set(right), None if task == "alike" else network)
-            if fault:
-                wrong.append(f"{name} {kind} from {subnet or '127.0.0.1'}: {fault}")
+            answer, count = exchange(port, query(name, kind, network)), count + 1
+            error = check(answer, set(expected), None if mode == "fixed" else network)
+            if error:
+                wrong.append(f"{name} {kind} from {subnet or '127.0.0.1'}: {error}")
             elif answer.subnet and network.version == 4:
                 scopes.append(answer.scope)
     if wrong:
-        print("\n".join(wrong[:5]), f"\n{len(wrong)} of {asked} answers are wrong")
+        print("\n".join(wrong[:5]), f"\n{len(wrong)} of {count} answers are wrong")
         sys.exit(1)
     scopes.sort()
-    said = f"IPv4 scopes /{scopes[0]} to /{scopes[-1]}, median /{scopes[len(scopes) // 2]}" if scopes else "no scopes"
-    print(f"{asked} answers right; {said}")
+    summary = f"IPv4 scopes /{scopes[0]} to /{scopes[-1]}, median /{scopes[len(scopes) // 2]}" if scopes else "no scopes"
+    print(f"all {count} answers are right; {summary}")
 
 
 def rows(path):
     return [line.split("\t") for line in path.read_text("utf-8").splitlines()]
 
 
-def fault_of(answer, right, network):
+def check(answer, expected, network):
+    """The first error of an answer; None if it is right."""
     if answer is None:
         return "no answer"
     if answer.rcode or not answer.authoritative or answer.truncated:
         return f"rcode {answer.rcode}, authoritative {answer.authoritative}, truncated {answer.truncated}"
-    if answer.addresses != right:
-        return f"{sorted(answer.addresses)} instead of {sorted(right)}"
+    if answer.addresses != expected:
+        return f"{sorted(answer.addresses)} instead of {sorted(expected)}"
     if answer.ttls != {TTL}:
         return f"TTL {answer.ttls} instead of {TTL}"
     if answer.subnet != network:
-        return f"client subnet {answer.subnet}"
+        return f"client subnet {answer.subnet} instead of {network}"
     return None
 
 
-def ask(port, message, patience=1.0):
+def exchange(port, message, timeout=1.0):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.settimeout(patience)
+        server.settimeout(timeout)
         server.connect(("127.0.0.1", port))
         try:
             server.send(message)
@@ -79,7 +80,7 @@ def ask(port, message, patience=1.0):
 def becomes_ready(port, name, process):
     end = time.monotonic() + 30
     while time.monotonic() < end and Path("/proc", process).exists():
-        answer = ask(port, query(name, "A"), patience=0.2)
+        answer = exchange(port, query(name, "A"), timeout=0.2)
         if answer and not answer.rcode and answer.addresses:
             return True
         time.sleep(0.1)

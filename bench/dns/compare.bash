@@ -1,58 +1,58 @@
-# Name servers side by side: the same names, places and database; one core each in turn; medians of several rounds.
+# Measures name servers one after another on one core, with the same names, data centres and database: medians of several rounds.
 #
-# A server is a file in servers/ that defines, for the name NAME:
+# Each server is a file servers/NAME.bash that defines:
 #
-#   NAME_answers                        nearest: it knows distances; country: it sends each country to one data centre;
-#                                       alike: it sends everybody to the first, and knows of no client subnet
-#   NAME_found                          succeeds if the program is there, after installing it if it may
-#   NAME_configure WORLD FOLDER PORT    writes its configuration. WORLD holds world.mmdb and what world.py wrote
-#   NAME_start FOLDER                   becomes the server (exec), in the foreground, as one process with one thread that answers
+#   NAME_answers                        nearest: it uses distances; country: it sends each country to one data centre;
+#                                       fixed: it sends all clients to the first one and ignores client subnets
+#   NAME_available                      succeeds if the program exists; tries to install it before
+#   NAME_configure WORLD FOLDER PORT    writes the configuration. WORLD contains world.mmdb and the files of world.py
+#   NAME_start FOLDER                   runs the server by exec: one process in the foreground, with one thread that answers
 
-# shellcheck disable=SC2034,SC2154 # bench/run sets the options; servers/ read the zone
+# shellcheck disable=SC2034,SC2154 # bench/run sets the options; servers/ use the zone
 zone=bench.example
 declare -A pids ports
 
 compare() {
     local server world=$work/world running=()
-    need
+    check_requirements
     mkdir "$world"
-    say "making the world of seed $seed"
-    # gdnsd reads coordinates only where the type says City.
+    say "making the test data of seed $seed"
+    # gdnsd uses coordinates only if the database type contains `City`.
     cargo run --locked --quiet -p verge-mmdb -- --seed "$seed" --database-type Bench-City --at 127.0.0.0/8=Tokyo \
-        --out "$world/world.mmdb" --list "$world/networks.tsv" || die 3 "no database"
-    python3 "$bench/dns/world.py" "$world/networks.tsv" "$world" "$seed" || die 3 "no queries"
+        --out "$world/world.mmdb" --list "$world/networks.tsv" || die 3 "failed to make the database"
+    python3 "$bench/dns/world.py" "$world/networks.tsv" "$world" "$seed" || die 3 "failed to make the queries"
     for server in $servers; do
-        [ -f "$bench/dns/servers/$server.bash" ] || die 2 "there is no server $server"
+        [ -f "$bench/dns/servers/$server.bash" ] || die 2 "unknown server $server"
         # shellcheck source=/dev/null
         . "$bench/dns/servers/$server.bash"
-        if "${server}_found"; then
+        if "${server}_available"; then
             start "$server" "$world"
             running+=("$server")
         else
             say "$server: skipped"
         fi
     done
-    [ ${#running[@]} != 0 ] || die 3 "no server is there to be measured"
+    [ ${#running[@]} != 0 ] || die 3 "no server is available"
     measure_all "$world" "${running[@]}"
     python3 "$bench/dns/table.py" "$work/results.tsv" "$work/memory.tsv"
-    [ "$keep" = no ] || say "kept in $work"
+    [ "$keep" = no ] || say "files kept in $work"
 }
 
-need() {
+check_requirements() {
     local command core
     have python3 || install python3
     have dnsperf || install dnsperf
-    for command in cargo python3 dnsperf taskset; do have $command || die 3 "$command is missing"; done
-    for core in "$server_core" "$client_core"; do taskset -c "$core" true 2>/dev/null || die 3 "there is no core $core"; done
-    [ "$server_core" != "$client_core" ] || die 2 "servers and client need a core each"
+    for command in cargo python3 dnsperf taskset; do have $command || die 3 "$command is not installed"; done
+    for core in "$server_core" "$client_core"; do taskset -c "$core" true 2>/dev/null || die 3 "core $core does not exist"; done
+    [ "$server_core" != "$client_core" ] || die 2 "servers and client need different cores"
 }
 
-# start SERVER WORLD: configured, running, answering, and right.
+# start SERVER WORLD: configures and starts a server, waits until it answers, and checks its answers.
 start() {
     local server=$1 world=$2 folder=$work/$1 port answers=$1_answers
     mkdir "$folder"
     port=$(python3 "$bench/dns/free_port.py")
-    "${server}_configure" "$world" "$folder" "$port" || die 1 "$server: no configuration"
+    "${server}_configure" "$world" "$folder" "$port" || die 1 "$server: configuration failed"
     (
         taskset -cp "$server_core" "$BASHPID"
         "${server}_start" "$folder"
@@ -64,17 +64,17 @@ start() {
         die 1 "$server does not answer"
     }
     printf '%s: ' "$server" >&2
-    python3 "$bench/dns/check.py" "$world" "$port" "${!answers}" >&2 || die 1 "$server answers wrongly"
+    python3 "$bench/dns/check.py" "$world" "$port" "${!answers}" >&2 || die 1 "$server: wrong answers"
 }
 
-# measure_all WORLD SERVER…
+# measure_all WORLD SERVER…: writes results.tsv and memory.tsv.
 measure_all() {
     local world=$1 round workload server
-    local -A rest
+    local -A memory_before
     shift
-    for server; do rest[$server]=$(resident "$server"); done
+    for server; do memory_before[$server]=$(resident "$server"); done
     for workload in $workloads; do
-        [ -f "$world/$workload.queries" ] || die 2 "there is no workload $workload"
+        [ -f "$world/$workload.queries" ] || die 2 "unknown workload $workload"
         for server; do measure "$server" "$world/$workload.queries" 1 >/dev/null; done
     done
     for ((round = 1; round <= rounds; round++)); do
@@ -83,17 +83,17 @@ measure_all() {
             for server; do
                 wait_for_quiet
                 printf '%s\t%s\t' "$workload" "$server"
-                measure "$server" "$world/$workload.queries" "$seconds" || die 1 "$server fails under $workload"
+                measure "$server" "$world/$workload.queries" "$seconds" || die 1 "$server failed under workload $workload"
             done
         done
     done >"$work/results.tsv"
     for server; do
-        printf '%s\t%s\t%s\n' "$server" "${rest[$server]}" "$(resident "$server")"
+        printf '%s\t%s\t%s\n' "$server" "${memory_before[$server]}" "$(resident "$server")"
     done >"$work/memory.tsv"
 }
 
-# measure SERVER QUERIES SECONDS: prints queries answered, the seconds it took, the seconds of CPU time of the server and of the
-# client, and those that neither used of the time that their two cores were busy, between tabs.
+# measure SERVER QUERIES SECONDS: prints, separated by tabs, the queries answered, the seconds, and the CPU seconds of the server, of
+# the client, and of other processes on their two cores.
 measure() {
     local server=$1 queries=$2 time=$3 served busy used log=$work/dnsperf.log TIMEFORMAT='%U %S'
     served=$(cpu_ticks "$server") busy=$(busy_ticks)
@@ -115,7 +115,7 @@ measure() {
         }' "$log" || { cat "$log" >&2; return 1; }
 }
 
-# User and system time of a server, all threads, in ticks. What comes before the last parenthesis is its name.
+# cpu_ticks SERVER: user and system time of all its threads. The fields after the process name, which ends with a parenthesis.
 cpu_ticks() {
     local fields
     fields=$(<"/proc/${pids[$1]}/stat")
@@ -123,9 +123,9 @@ cpu_ticks() {
     echo $((fields[11] + fields[12]))
 }
 
-# Until both cores have been all but idle for half a second, or patience ends.
+# Waits until both cores have been nearly idle for half a second, for at most $quiet_timeout seconds.
 wait_for_quiet() {
-    local end=$((SECONDS + patience)) before
+    local end=$((SECONDS + quiet_timeout)) before
     while [ $SECONDS -lt $end ]; do
         before=$(busy_ticks)
         sleep 0.5
@@ -133,12 +133,12 @@ wait_for_quiet() {
     done
 }
 
-# Time that the two cores were not idle, or not ours to use, in ticks.
+# Ticks in which the two cores were busy or used by other guests of the host.
 busy_ticks() {
     awk -v server="cpu$server_core" -v client="cpu$client_core" '
         $1 == server || $1 == client { busy += $2 + $3 + $4 + $7 + $8 + $9 }
         END { print busy }' /proc/stat
 }
 
-# Memory of a server, in KiB.
+# resident SERVER: its resident memory in KiB.
 resident() { awk '/^VmRSS:/ { print $2 }' "/proc/${pids[$1]}/status"; }

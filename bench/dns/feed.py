@@ -1,8 +1,8 @@
-"""As much of an origin as a Verge name server needs: a change feed that tells of edges and sites once, and then beats.
+"""Serves a change feed for verge-geodns in place of an origin: a snapshot of edges and sites, then heartbeats.
 
     feed.py WORLD PORT
 
-Two edges in each data centre, forced up, since nobody is there to be probed; each name of the world is a site that is live.
+There are two edges in each data centre, forced up because probes of them would fail. Each name of the test data is a live site.
 """
 
 import json
@@ -18,8 +18,8 @@ def rows(world):
     for line in (world / "centres.tsv").read_text("utf-8").splitlines():
         name, latitude, longitude, *addresses = line.split("\t")
         for number, (ipv4, ipv6) in enumerate(zip(addresses[:2], addresses[2:]), start=1):
-            place = f"{latitude},{longitude}"
-            yield f"edge/{name}-{number}", {"addresses": [ipv4, ipv6], "place": place, "force": "up"}
+            location = f"{latitude},{longitude}"
+            yield f"edge/{name}-{number}", {"addresses": [ipv4, ipv6], "location": location, "force": "up"}
     for name in (world / "names").read_text("utf-8").split():
         site = name.split(".")[0]
         yield f"channel/{site}/live", {"epoch": 1, "release": "v1", "manifest": "0" * 64}
@@ -44,7 +44,7 @@ class Feed(BaseHTTPRequestHandler):
             for name, data in events(Path(sys.argv[1])):
                 self.wfile.write(f"event: {name}\ndata: {json.dumps(data)}\n\n".encode())
         except OSError:
-            pass  # The reader is gone.
+            pass  # The subscriber disconnected.
 
     def log_message(self, *_):
         pass

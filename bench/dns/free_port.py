@@ -1,4 +1,4 @@
-"""Prints a port of 127.0.0.1 that is free for UDP and TCP."""
+"""Prints a port of 127.0.0.1 that is free for both UDP and TCP."""
 
 import socket
 

@@ -1,4 +1,4 @@
-"""As much of DNS messages as it takes to ask for addresses and to read the answer (RFC 1035, 6891, 7871)."""
+"""Writes address queries and reads their responses (RFC 1035, 6891, 7871)."""
 
 import ipaddress
 import struct
@@ -9,7 +9,7 @@ UDP_SIZE = 1232
 
 
 def query(name, kind, subnet=None):
-    """The bytes of a query as a resolver sends it to a name server: recursion not desired; EDNS only with a subnet."""
+    """The bytes of a query from a resolver to a name server: without recursion, and with EDNS only if there is a subnet."""
     labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
     question = labels + b"\0" + struct.pack("!HH", TYPES[kind], IN)
     header = struct.pack("!HHHHHH", 0, 0, 1, 0, 0, 0 if subnet is None else 1)
@@ -24,7 +24,7 @@ def edns(subnet):
 
 
 class Answer:
-    """What a server said: `rcode`, `authoritative`, `addresses` with their `ttls`, and the client subnet with its `scope`."""
+    """A response: `rcode`, `authoritative`, `truncated`, `addresses`, their `ttls`, and the client `subnet` with its `scope`."""
 
     def __init__(self, message):
         _id, flags, questions, answers, authorities, others = struct.unpack_from("!HHHHHH", message)

@@ -1,16 +1,15 @@
-"""Medians, side by side.
+"""Prints the medians of all servers as tables.
 
     table.py RESULTS MEMORY
 
-RESULTS: workload, server, queries answered, seconds it took, seconds of CPU time of the server, of the client, of others on their two
-cores. MEMORY: server, KiB at rest, KiB after.
+Columns of RESULTS: workload, server, queries answered, seconds, and the CPU seconds of the server, of the client and of other
+processes on the two cores. Columns of MEMORY: server, KiB before the measurement, KiB after it.
 """
 
 import sys
 from statistics import median
 
-
-# A run counts as quiet if others used less than this share of a core.
+# A run is quiet if other processes used less than this share of a core.
 QUIET = 0.2
 
 
@@ -31,31 +30,31 @@ def main():
     head = ["queries/s", f"to {base}", "CPU µs/query", f"to {base}", "±", "server", "client", "others", "quiet"]
     lines = [["workload", "server", *head]]
     for workload, by_server in runs.items():
-        middle = {server: Middle(measured) for server, measured in by_server.items()}
-        for server, values in middle.items():
+        medians = {server: Medians(measured) for server, measured in by_server.items()}
+        for server, values in medians.items():
             lines.append([
                 workload,
                 server,
                 f"{values['rate']:,.0f}",
-                f"{values['rate'] / middle[base]['rate']:.2f}",
+                f"{values['rate'] / medians[base]['rate']:.2f}",
                 f"{values['cost']:.2f}",
-                f"{values['cost'] / middle[base]['cost']:.2f}",
+                f"{values['cost'] / medians[base]['cost']:.2f}",
                 f"{values.spread('cost'):.0%}",
                 *(f"{values[key]:.0%}" for key in ("server", "client", "others")),
-                f"{values.quiet} of {len(by_server[server])}",
+                f"{values.quiet_count} of {len(by_server[server])}",
             ])
     print_table(lines, left=2)
     print()
-    memory = [[server, mebibytes(rest), mebibytes(after)] for server, rest, after in rows(sys.argv[2])]
-    print_table([["server", "MiB at rest", "MiB after"], *memory], left=1)
+    memory = [[server, mebibytes(before), mebibytes(after)] for server, before, after in rows(sys.argv[2])]
+    print_table([["server", "MiB before", "MiB after"], *memory], left=1)
 
 
-class Middle:
+class Medians:
     """Medians of the quiet runs; of all runs if none was quiet."""
 
     def __init__(self, runs):
         quiet = [run for run in runs if run["others"] < QUIET]
-        self.quiet, self.runs = len(quiet), quiet or runs
+        self.quiet_count, self.runs = len(quiet), quiet or runs
 
     def __getitem__(self, key):
         return median(run[key] for run in self.runs)

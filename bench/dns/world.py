@@ -1,18 +1,18 @@
-"""What all servers are asked, and what is right: names, data centres, regions, client subnets and query files.
+"""Makes the test data for all servers: names, data centres, regions, client subnets and query files, with the right answers.
 
     world.py LIST FOLDER SEED
 
-LIST is what `verge-mmdb --list` wrote. Into FOLDER go, separated by tabs:
+LIST is the file that `verge-mmdb --list` wrote. Writes into FOLDER, with fields separated by tabs:
 
-    names         a name a line; the first is the hot one
-    centres.tsv   data centre, latitude, longitude, two IPv4 and two IPv6 addresses
-    regions.tsv   continent, country, data centre; `*` for any. For servers that know no distances: each country, and each
-                  continent, goes to the data centre nearest to most of its networks
+    names         one name per line; the first is that of the workload `one`
+    centres.tsv   data centre, latitude, longitude, two IPv4 addresses, two IPv6 addresses
+    regions.tsv   continent, country, data centre; `*` for any. For servers that do not use distances: each country and each
+                  continent goes to the data centre that is nearest to most of its networks
     subnets.tsv   client subnet, data centre nearest to it, data centre of its country
-    one.queries   workload `one`: the hot name, A, no EDNS
-    ecs.queries   workload `ecs`: every other name from every subnet, A or AAAA, with EDNS client subnet
+    one.queries   workload `one`: the first name, A, no EDNS
+    ecs.queries   workload `ecs`: each other name from each subnet, A or AAAA, with EDNS client subnet
 
-Query files are DNS messages, each after its length in two bytes: `dnsperf -B`.
+A query file contains DNS messages, each after its length in two bytes: the format of `dnsperf -B`.
 """
 
 import ipaddress
@@ -20,17 +20,17 @@ import random
 import struct
 import sys
 from collections import Counter
+from math import asin, cos, radians, sin, sqrt
 from pathlib import Path
 
 from message import query
-from places import kilometres
 
 ZONE = "bench.example"
 NAMES = 1000
 SUBNETS = {4: 150, 6: 50}
-# How much of an address resolvers send, and the least that a server may look at.
+# Prefix lengths: what resolvers send, and the shortest that a server may use of it.
 SOURCE = {4: 24, 6: 56}
-LOOKED_AT = {4: 24, 6: 48}
+SHORTEST_USED = {4: 24, 6: 48}
 CENTRES = {
     "fra": (50.11, 8.68),
     "iad": (39.04, -77.49),
@@ -44,33 +44,36 @@ CENTRES = {
 
 
 def main():
-    listed, folder, seed = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-    chance = random.Random(seed)
-    networks = dict(network(line) for line in listed.read_text("utf-8").splitlines())
+    networks_file, folder, seed = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    rng = random.Random(seed)
+    networks = dict(parse_network(line) for line in networks_file.read_text("utf-8").splitlines())
     names = [f"www.{ZONE}"] + [f"n{number:04}.{ZONE}" for number in range(NAMES)]
-    regions = regions_of(networks)
-    subnets = subnets_of(networks, chance)
+    regions = make_regions(networks)
+    subnets = choose_subnets(networks, rng)
 
     write(folder / "names", ([name] for name in names))
-    write(folder / "centres.tsv", ([name, *place, *addresses(name)] for name, place in CENTRES.items()))
+    write(folder / "centres.tsv", ([name, *location, *addresses(name)] for name, location in CENTRES.items()))
     write(folder / "regions.tsv", ([*region, centre] for region, centre in sorted(regions.items())))
     write(
         folder / "subnets.tsv",
-        ([subnet, nearest(spot["place"]), regions[spot["continent"], spot["country"]]] for subnet, spot in subnets),
+        (
+            [subnet, nearest(record["location"]), regions[record["continent"], record["country"]]]
+            for subnet, record in subnets
+        ),
     )
     write_queries(folder / "one.queries", [query(names[0], "A")])
-    asked = [(name, subnet) for name in names[1:] for subnet, _ in subnets]
-    chance.shuffle(asked)
+    pairs = [(name, subnet) for name in names[1:] for subnet, _ in subnets]
+    rng.shuffle(pairs)
     write_queries(
         folder / "ecs.queries",
-        (query(name, ("A", "AAAA")[number % 2], subnet) for number, (name, subnet) in enumerate(asked)),
+        (query(name, ("A", "AAAA")[number % 2], subnet) for number, (name, subnet) in enumerate(pairs)),
     )
 
 
-def network(line):
-    net, latitude, longitude, continent, country, _city = line.split("\t")
-    place = (float(latitude), float(longitude)) if latitude else None
-    return ipaddress.ip_network(net), {"place": place, "continent": continent, "country": country}
+def parse_network(line):
+    network, latitude, longitude, continent, country, _city = line.split("\t")
+    location = (float(latitude), float(longitude)) if latitude else None
+    return ipaddress.ip_network(network), {"location": location, "continent": continent, "country": country}
 
 
 def addresses(centre):
@@ -78,47 +81,59 @@ def addresses(centre):
     return [f"192.0.2.{number}1", f"192.0.2.{number}2", f"2001:db8:{number}::1", f"2001:db8:{number}::2"]
 
 
-def nearest(place):
-    return min(CENTRES, key=lambda centre: kilometres(place, CENTRES[centre]))
+def kilometres(one, other):
+    """The great-circle distance of two locations, by the haversine formula."""
+    (latitude, longitude), (other_latitude, other_longitude) = one, other
+    north, east = radians(other_latitude - latitude), radians(other_longitude - longitude)
+    haversine = sin(north / 2) ** 2 + cos(radians(latitude)) * cos(radians(other_latitude)) * sin(east / 2) ** 2
+    return 2 * 6371.0088 * asin(min(1, sqrt(haversine)))
 
 
-def regions_of(networks):
+def nearest(location):
+    return min(CENTRES, key=lambda centre: kilometres(location, CENTRES[centre]))
+
+
+def make_regions(networks):
+    """The data centre of each country and continent, and of all others."""
     votes = {}
-    for spot in networks.values():
-        if spot["place"] and spot["country"]:
-            for region in ((spot["continent"], spot["country"]), (spot["continent"], "*")):
-                votes.setdefault(region, Counter())[nearest(spot["place"])] += 1
-    regions = {region: counted.most_common(1)[0][0] for region, counted in votes.items()}
+    for record in networks.values():
+        if record["location"] and record["country"]:
+            for region in ((record["continent"], record["country"]), (record["continent"], "*")):
+                votes.setdefault(region, Counter())[nearest(record["location"])] += 1
+    regions = {region: count.most_common(1)[0][0] for region, count in votes.items()}
     return {**regions, ("*", "*"): next(iter(CENTRES))}
 
 
-def subnets_of(networks, chance):
-    """Subnets that the database puts at one place, however much of them is looked at, clearly nearest to one data centre."""
+def choose_subnets(networks, rng):
+    """Subnets with one location in the database, whatever prefix length a server uses, and clearly nearest to one data centre."""
     chosen = []
-    divided = {around for net in networks for around in (net.supernet(new_prefix=p) for p in range(net.prefixlen))}
+    divided = {
+        supernet for network in networks for supernet in (network.supernet(new_prefix=p) for p in range(network.prefixlen))
+    }
     for version, count in SUBNETS.items():
-        fits = [net for net in networks if net.version == version and net.prefixlen <= LOOKED_AT[version]]
-        candidates = [net for net in fits if not net.is_loopback]
+        usable = [net for net in networks if net.version == version and net.prefixlen <= SHORTEST_USED[version]]
+        candidates = [network for network in usable if not network.is_loopback]
         found = {}
         while len(found) < count:
-            around = chance.choice(candidates)
-            start = int(around.network_address) + chance.randrange(around.num_addresses)
+            network = rng.choice(candidates)
+            start = int(network.network_address) + rng.randrange(network.num_addresses)
             subnet = ipaddress.ip_network((start, SOURCE[version]), strict=False)
-            whole = subnet.supernet(new_prefix=LOOKED_AT[version])
-            spot = networks[longest(networks, whole)]
-            if whole not in divided and spot["place"] and spot["country"] and is_clear(spot["place"]):
-                found[subnet] = spot
+            used = subnet.supernet(new_prefix=SHORTEST_USED[version])
+            record = networks[longest_match(networks, used)]
+            if used not in divided and record["location"] and record["country"] and is_clear(record["location"]):
+                found[subnet] = record
         chosen += found.items()
     return chosen
 
 
-def longest(networks, subnet):
-    around = (subnet.supernet(new_prefix=length) for length in range(subnet.prefixlen, 0, -1))
-    return next(net for net in around if net in networks)
+def longest_match(networks, subnet):
+    supernets = (subnet.supernet(new_prefix=length) for length in range(subnet.prefixlen, 0, -1))
+    return next(network for network in supernets if network in networks)
 
 
-def is_clear(place):
-    first, second, *_ = sorted(kilometres(place, centre) for centre in CENTRES.values())
+def is_clear(location):
+    """Whether the second nearest data centre is at least 5% farther away than the nearest."""
+    first, second, *_ = sorted(kilometres(location, centre) for centre in CENTRES.values())
     return first * 1.05 < second
 
 

@@ -43,7 +43,9 @@ impl UploadError {
     /// Whether asking again what is missing may help.
     fn is_passing(&self) -> bool {
         match self {
-            Self::Client(error) => error.is_passing() || matches!(error.code(), Some("unknown_build" | "truncated_body")),
+            Self::Client(error) => {
+                error.is_passing() || matches!(error.code(), Some("unknown_build" | "truncated_body"))
+            }
             Self::NotKept(_) => true,
             Self::Source(_) => false,
         }

@@ -1,13 +1,13 @@
-// A real browser, and readers in it whose every complaint is heard.
+// Runs Chromium and records every error and warning in it.
 
 import assert from 'node:assert/strict'
 import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
 import { chromium } from 'playwright-core'
 
-const PATIENCE = 20_000
+const ACTION_TIMEOUT = 20_000
 
-/** Starts Chromium with a fresh profile, which goes when it is closed. */
+/** Starts Chromium with an empty profile, which is deleted when the browser is closed. */
 export function startBrowser() {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
@@ -26,19 +26,19 @@ export function startBrowser() {
 }
 
 /**
- * Lets one reader, with a cache of their own, do `what`; then asserts that in none of their tabs anything
- * went wrong: no error or warning in the console, no uncaught exception, no failed request.
+ * Runs `actions` with a new reader, who has an empty cache. Then asserts that there was no problem in any of
+ * the reader's tabs: no error or warning in the console, no uncaught exception, no failed request.
  */
-export async function reading(browser, what) {
+export async function withReader(browser, actions) {
   const context = await browser.newContext()
-  context.setDefaultTimeout(PATIENCE)
+  context.setDefaultTimeout(ACTION_TIMEOUT)
   const reader = new Reader(context)
   try {
-    await what(reader)
-    assert.deepEqual(reader.troubles, [], 'the browser has nothing to complain about')
+    await actions(reader)
+    assert.deepEqual(reader.problems, [], 'the browser reports no problem')
   } catch (error) {
-    // A page that never showed what it should is seldom the cause: tell what the browser saw before.
-    if (reader.troubles.length) console.error('the browser complained:', reader.troubles)
+    // If a page does not show what is expected, the cause is usually an earlier problem.
+    if (reader.problems.length) console.error('problems in the browser:', reader.problems)
     throw error
   } finally {
     await context.close()
@@ -46,23 +46,23 @@ export async function reading(browser, what) {
 }
 
 class Reader {
-  troubles = []
+  problems = []
   #context
 
   constructor(context) {
     this.#context = context
     context.on('console', message => {
       const { url } = message.location()
-      if (/^(error|warning|assert)$/.test(message.type())) this.troubles.push(`${message.type()}: ${message.text()} (${url})`)
+      if (/^(error|warning|assert)$/.test(message.type())) this.problems.push(`${message.type()}: ${message.text()} (${url})`)
     })
-    context.on('weberror', event => this.troubles.push(`exception: ${event.error()}`))
-    context.on('requestfailed', request => this.troubles.push(`failed: ${request.url()} (${request.failure()?.errorText})`))
+    context.on('weberror', event => this.problems.push(`exception: ${event.error()}`))
+    context.on('requestfailed', request => this.problems.push(`failed: ${request.url()} (${request.failure()?.errorText})`))
     context.on('response', response => {
-      if (response.status() >= 400) this.troubles.push(`${response.status()}: ${response.url()}`)
+      if (response.status() >= 400) this.problems.push(`${response.status()}: ${response.url()}`)
     })
   }
 
-  /** Opens `url` in a new tab and tells which release and which edge answered. */
+  /** Opens `url` in a new tab, and records the release and the edge that served it. */
   async open(url) {
     const page = await this.#context.newPage()
     const scripts = []
@@ -80,22 +80,22 @@ class Tab {
   #page
   #scripts
 
-  constructor(page, scripts, answer) {
+  constructor(page, scripts, response) {
     this.#page = page
     this.#scripts = scripts
-    /** Status, release and edge of the page itself. */
-    this.answer = answer
+    /** The status, release and edge of the page. */
+    this.response = response
   }
 
-  /** Comes back to this tab: those behind others are slowed down. */
-  async turnTo() {
+  /** Brings this tab to the front: browsers throttle background tabs. */
+  async bringToFront() {
     await this.#page.bringToFront()
   }
 
-  /** Follows a link by clicking on it, and waits for the page with that title. */
-  async follow(link, title = link) {
+  /** Clicks on a link and waits for the page with this title. */
+  async clickLink(link, title = link) {
     await this.#page.getByRole('link', { name: link, exact: true }).click()
-    await this.isAt(title)
+    await this.expectTitle(title)
   }
 
   async reload() {
@@ -103,36 +103,36 @@ class Tab {
   }
 
   /** Waits for the page with this title. */
-  async isAt(title) {
-    await this.#appears(this.#page.getByRole('heading', { name: title, exact: true, level: 1 }), `a page titled "${title}"`)
+  async expectTitle(title) {
+    await this.#waitFor(this.#page.getByRole('heading', { name: title, exact: true, level: 1 }), `a page titled "${title}"`)
   }
 
-  /** Waits for the element with this test id to read `text`, no more and no less. */
-  async shows(id, text) {
-    await this.#appears(this.#page.getByTestId(id).and(this.#page.getByText(text, { exact: true })), `"${text}" as the ${id}`)
+  /** Waits until the text of the element with this test id is exactly `text`. */
+  async expectText(id, text) {
+    await this.#waitFor(this.#page.getByTestId(id).and(this.#page.getByText(text, { exact: true })), `"${text}" as the ${id}`)
   }
 
-  async #appears(locator, what) {
+  async #waitFor(locator, expected) {
     try {
       await locator.waitFor()
     } catch (error) {
       const text = await this.#page.locator('body').innerText()
-      throw new Error(`${this.#page.url()} should show ${what}, but shows:\n${text}`, { cause: error })
+      throw new Error(`${this.#page.url()} should show ${expected}, but shows:\n${text}`, { cause: error })
     }
   }
 
-  /** Waits for the image with this test id to have arrived and been decoded. */
-  async hasPicture(id) {
+  /** Waits until the image with this test id is loaded and decoded. */
+  async expectImage(id) {
     const image = this.#page.getByTestId(id)
     await image.evaluate(image => image.decode())
-    assert.ok((await image.evaluate(image => image.naturalWidth)) > 0, 'the picture has a width')
+    assert.ok((await image.evaluate(image => image.naturalWidth)) > 0, 'the image has a width')
   }
 
   /**
-   * Waits for the fonts of this page, and asserts that `family` is one of those that came. (`fonts.check`
-   * alone also says yes to a family that no style sheet names.)
+   * Waits until the fonts of this page are loaded, and asserts that `family` is one of them. (`fonts.check` alone
+   * is also true for a family that no style sheet names.)
    */
-  async hasFont(family) {
+  async expectFont(family) {
     const faces = await this.#page.evaluate(async family => {
       await document.fonts.ready
       const faces = [...document.fonts].filter(face => face.family.replaceAll('"', '') === family)
@@ -141,15 +141,15 @@ class Tab {
     assert.deepEqual(faces, { statuses: ['loaded'], usable: true })
   }
 
-  /** The paths of the scripts that came while doing `what`, the cache's included. */
-  async scriptsDuring(what) {
+  /** Runs `actions` and returns the paths of the scripts loaded meanwhile, from the network or the cache. */
+  async scriptsDuring(actions) {
     const before = this.#scripts.length
-    await what()
+    await actions()
     return this.#scripts.slice(before)
   }
 
-  /** Keeps a picture of the tab in the folder $SCREENSHOTS, if there is one. */
-  async photograph(name) {
+  /** Saves a screenshot of the tab in the folder $SCREENSHOTS, if it is set. */
+  async screenshot(name) {
     if (!process.env.SCREENSHOTS) return
     await mkdir(process.env.SCREENSHOTS, { recursive: true })
     await this.#page.screenshot({ path: path.join(process.env.SCREENSHOTS, `${name}.png`) })

@@ -1,14 +1,14 @@
-//! Origins and edges that go away and come back.
+//! Origins and edges that stop and start again.
 
 use reqwest::StatusCode;
 use verge_tests::World;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_edge_boots_and_serves_with_the_origin_gone() {
+async fn edge_restarted_without_origin_serves_all_files() {
     let mut world = World::start(2).await;
     let big = "0123456789abcdef".repeat(40_000);
     world.push("demo", &[("index.html", "first"), ("big.txt", &big), ("404.html", "not here")]).await;
-    world.prefetched(0).await;
+    world.until_prefetched(0).await;
     world.stop_origin().await;
     world.stop_edge(0).await;
     world.start_edge(0).await;
@@ -17,16 +17,16 @@ async fn an_edge_boots_and_serves_with_the_origin_gone() {
         ("/big.txt", StatusCode::OK, &big),
         ("/nothing", StatusCode::NOT_FOUND, "not here"),
     ] {
-        let answer = world.get(0, "demo", path).await;
-        assert_eq!(answer.status, status, "{path}");
-        assert_eq!(answer.text(), body, "{path}");
+        let response = world.get(0, "demo", path).await;
+        assert_eq!(response.status, status, "{path}");
+        assert_eq!(response.text(), body, "{path}");
     }
 
-    // The origin comes back, and so does everything else.
+    // After the origin has started again, pushes reach every edge.
     world.start_origin().await;
     let pushed = world.push("demo", &[("index.html", "second")]).await;
     assert_eq!(pushed.followed.released.release.0, 2);
-    world.caught_up().await;
+    world.until_caught_up().await;
     for edge in world.edges() {
         assert_eq!(world.get(edge, "demo", "/").await.text(), "second");
     }
@@ -34,7 +34,7 @@ async fn an_edge_boots_and_serves_with_the_origin_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_edge_that_was_away_catches_up() {
+async fn edge_restarted_after_releases_catches_up() {
     let mut world = World::start(2).await;
     world.push("demo", &[("index.html", "first")]).await;
     world.stop_edge(1).await;
@@ -43,18 +43,18 @@ async fn an_edge_that_was_away_catches_up() {
     }
     world.push("other", &[("index.html", "another site")]).await;
     world.start_edge(1).await;
-    world.caught_up().await;
+    world.until_caught_up().await;
     assert_eq!(world.get(1, "demo", "/").await.text(), "third");
     assert_eq!(world.get(1, "other", "/").await.text(), "another site");
     world.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_edge_without_a_release_knows_no_site() {
+async fn site_without_release_is_not_found() {
     let world = World::start(1).await;
-    let answer = world.get(0, "demo", "/").await;
-    assert_eq!(answer.status, StatusCode::NOT_FOUND);
-    assert!(!answer.text().contains("demo"));
+    let response = world.get(0, "demo", "/").await;
+    assert_eq!(response.status, StatusCode::NOT_FOUND);
+    assert!(!response.text().contains("demo"));
     world.push("demo", &[("index.html", "first")]).await;
     assert_eq!(world.get(0, "demo", "/").await.text(), "first");
     assert_eq!(world.get(0, "other", "/").await.status, StatusCode::NOT_FOUND);

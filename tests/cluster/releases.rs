@@ -1,4 +1,4 @@
-//! What readers see around a release.
+//! Responses to readers before and after a release.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::TryStreamExt as _;
 use reqwest::StatusCode;
 use verge_protocol::ReleaseNumber;
-use verge_protocol::api::{MoveChannel, Progress};
+use verge_protocol::api::{MoveChannel, Progress, Site};
 use verge_tests::World;
 
 const FIRST: [(&str, &str); 3] = [
@@ -21,7 +21,7 @@ const SECOND: [(&str, &str); 3] = [
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_push_ends_when_every_edge_serves_it() {
+async fn push_ends_after_every_edge_serves_the_release() {
     let world = World::start(3).await;
     for (number, release) in [(1, &FIRST), (2, &SECOND)] {
         let pushed = world.push("demo", release).await;
@@ -37,7 +37,7 @@ async fn a_push_ends_when_every_edge_serves_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_tab_opened_before_a_release_finds_its_chunks() {
+async fn tab_opened_before_release_finds_its_chunks_for_a_day() {
     let world = World::start(2).await;
     world.push("demo", &FIRST).await;
     world.push("demo", &SECOND).await;
@@ -47,10 +47,12 @@ async fn a_tab_opened_before_a_release_finds_its_chunks() {
         assert_eq!(old.header("cache-control"), "public, max-age=31536000, immutable");
     }
 
-    // After a rollback, tabs of the release that was left.
-    let epoch = world.status().await.sites[0].channels[0].epoch;
-    let back = MoveChannel { release: ReleaseNumber(1), expected: Some(epoch) };
-    let events = world.client().move_channel(&"demo".parse().unwrap(), &"live".parse().unwrap(), &back).await.unwrap();
+    // After a rollback, the chunks of the second release are still served.
+    let site: Site = world.client().get("/v1/sites/demo").await.unwrap();
+    let epoch = site.channels[0].epoch;
+    let rollback = MoveChannel { release: ReleaseNumber(1), expected: Some(epoch) };
+    let events =
+        world.client().move_channel(&"demo".parse().unwrap(), &"live".parse().unwrap(), &rollback).await.unwrap();
     let events: Vec<Progress> = events.try_collect().await.unwrap();
     assert!(matches!(events.last(), Some(Progress::Finished { confirmed, .. }) if confirmed.len() == 2), "{events:?}");
     for edge in world.edges() {
@@ -58,15 +60,15 @@ async fn a_tab_opened_before_a_release_finds_its_chunks() {
         assert_eq!(world.get(edge, "demo", "/assets/lazy-2a3b4c5d.js").await.text(), "lazy, second");
     }
 
-    // A day later nobody has that tab open any more.
+    // They are no longer served a day later.
     world.clock.advance(Duration::from_hours(25));
-    let gone = world.get(0, "demo", "/assets/lazy-2a3b4c5d.js").await;
-    assert_eq!((gone.status, gone.header("cache-control")), (StatusCode::NOT_FOUND, "no-store"));
+    let expired = world.get(0, "demo", "/assets/lazy-2a3b4c5d.js").await;
+    assert_eq!((expired.status, expired.header("cache-control")), (StatusCode::NOT_FOUND, "no-store"));
     world.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_missing_chunk_is_not_the_page() {
+async fn missing_chunk_of_single_page_app_is_not_found() {
     let world = World::start(1).await;
     world.push("demo", &FIRST).await;
     let missing = world.get(0, "demo", "/assets/lazy-00000001.js").await;
@@ -78,16 +80,16 @@ async fn a_missing_chunk_is_not_the_page() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_edge_gives_the_same_validators() {
+async fn etags_on_all_edges_are_equal() {
     let world = World::start(3).await;
     let page = format!("<p>{}</p>", "the same everywhere ".repeat(40));
     world.push("demo", &[("index.html", &page), ("about.html", "short")]).await;
     for coding in ["identity", "gzip", "br"] {
         let mut tags = Vec::new();
         for edge in world.edges() {
-            let answer = world.get_with(edge, "demo", "/", &[("accept-encoding", coding)]).await.unwrap();
-            assert_eq!(answer.header("vary"), "Accept-Encoding");
-            tags.push(answer.header("etag").to_owned());
+            let response = world.get_with(edge, "demo", "/", &[("accept-encoding", coding)]).await.unwrap();
+            assert_eq!(response.header("vary"), "Accept-Encoding");
+            tags.push(response.header("etag").to_owned());
         }
         let headers = [("accept-encoding", coding), ("if-none-match", tags[0].as_str())];
         assert_eq!(world.get_with(2, "demo", "/", &headers).await.unwrap().status, StatusCode::NOT_MODIFIED);
@@ -97,25 +99,29 @@ async fn every_edge_gives_the_same_validators() {
     world.stop().await;
 }
 
-/// Every page names its release in its bytes: a header of one and the bytes of the other would be a mix.
+/// Each page contains the number of its release, so headers of one release with the body of another would be detected.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_switch_under_load_never_mixes_releases() {
+async fn release_switch_under_load_never_mixes_releases() {
     let world = World::start(2).await;
     let release = |number: usize| format!("release v{number} {}", "x".repeat(300_000));
     world.push("demo", &[("index.html", &release(1))]).await;
     let done = AtomicBool::new(false);
     let reader = async |edge: usize| {
-        let (mut last, mut seen) = (0, 0);
+        let (mut last, mut pages) = (0, 0);
         while !done.load(Ordering::Relaxed) {
             let page = world.get(edge, "demo", "/").await;
-            let named = page.header("verge-release");
-            assert!(page.text().starts_with(&format!("release {named} ")), "{named} sent {}", &page.text()[..12]);
+            let release_header = page.header("verge-release");
+            assert!(
+                page.text().starts_with(&format!("release {release_header} ")),
+                "{release_header} with the body {}",
+                &page.text()[..12]
+            );
             assert_eq!(page.body.len(), release(1).len());
-            let number: usize = named[1..].parse().unwrap();
-            assert!(number >= last, "an edge went back from v{last} to {named}");
-            (last, seen) = (number, seen + 1);
+            let number: usize = release_header[1..].parse().unwrap();
+            assert!(number >= last, "an edge returned from v{last} to {release_header}");
+            (last, pages) = (number, pages + 1);
         }
-        seen
+        pages
     };
     let pusher = async {
         for number in 2..=9 {
@@ -124,6 +130,6 @@ async fn a_switch_under_load_never_mixes_releases() {
         done.store(true, Ordering::Relaxed);
     };
     let (a, b, c, ()) = tokio::join!(reader(0), reader(0), reader(1), pusher);
-    assert!(a > 8 && b > 8 && c > 8, "{a} {b} {c} reads");
+    assert!(a > 8 && b > 8 && c > 8, "{a}, {b} and {c} pages");
     world.stop().await;
 }

@@ -1,25 +1,25 @@
-//! Readers that find edges through resolvers of others, on a small internet.
+//! Readers that find edges through third-party resolvers, on a small internet.
 
 mod failures;
 mod lag;
 mod load;
-mod scopes;
+mod locations;
 
 use std::time::Duration;
 
-use verge_tests::internet::{Internet, Plan};
-use verge_tests::skipped;
+use verge_tests::internet::{Internet, InternetConfig};
+use verge_tests::report_skipped;
 
-/// What may come on top of a bound: resolvers count in whole seconds, so one that lies between two of them is lived through
-/// twice; and with two processors and all daemons of the world on them, things take their time.
+/// Added to each bound: resolvers count TTLs in whole seconds, so that a second may count twice, and all daemons and resolvers share
+/// the processors of one machine.
 const ALLOWANCE: Duration = Duration::from_secs(2);
 
-/// A small internet, unless this machine cannot have one.
-async fn start(test: &str, plan: Plan) -> Option<Internet> {
-    match Internet::missing() {
-        None => Some(Internet::start(plan).await),
-        Some(why) => {
-            skipped(format_args!("resolvers: {test}: {why}"));
+/// Starts a small internet; `None`, with a line that says why, if it cannot run on this machine.
+async fn start(test: &str, config: InternetConfig) -> Option<Internet> {
+    match Internet::missing_requirement() {
+        None => Some(Internet::start(config).await),
+        Some(reason) => {
+            report_skipped(format_args!("resolvers: {test}: {reason}"));
             None
         }
     }

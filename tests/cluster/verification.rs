@@ -1,7 +1,8 @@
-//! No unverified byte.
+//! Corrupt blobs.
 
 use std::path::{Path, PathBuf};
 
+use verge_test_kit::until;
 use verge_tests::World;
 
 fn files_below(folder: &Path) -> Vec<PathBuf> {
@@ -14,36 +15,37 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flipped_byte_on_an_edges_disk_is_never_served() {
+async fn corrupt_blob_on_edge_disk_is_never_served() {
     let mut world = World::start(1).await;
     let page = "a page that is long enough for two blobs ".repeat(10_000);
     world.push("demo", &[("index.html", &page)]).await;
-    world.prefetched(0).await;
+    world.until_prefetched(0).await;
     world.stop_edge(0).await;
-    let mut flipped = 0;
-    for file in files_below(&world.edge_folder(0).join("blobs")) {
+    let mut corrupted = 0;
+    for file in files_below(&world.edge_data_dir(0).join("blobs")) {
         let mut bytes = std::fs::read(&file).unwrap();
         bytes[0] ^= 1;
         std::fs::write(&file, bytes).unwrap();
-        flipped += 1;
+        corrupted += 1;
     }
-    assert!(flipped > 1, "{flipped} blobs");
+    assert!(corrupted > 1, "{corrupted} blobs");
     world.start_edge(0).await;
     for coding in ["identity", "gzip"] {
-        let answer = world.get_with(0, "demo", "/", &[("accept-encoding", coding)]).await.unwrap();
-        let bytes = if coding == "identity" { answer.text() == page } else { answer.body[..2] == [0x1f, 0x8b] };
-        assert!(bytes, "{coding}: {} bytes", answer.body.len());
+        let response = world.get_with(0, "demo", "/", &[("accept-encoding", coding)]).await.unwrap();
+        let is_expected =
+            if coding == "identity" { response.text() == page } else { response.body[..2] == [0x1f, 0x8b] };
+        assert!(is_expected, "{coding}: {} bytes", response.body.len());
     }
     assert!(world.edge_metric(0, "verge_edge_corrupt_files_total").await >= 1.0);
     world.stop().await;
 }
 
-/// Everything that the origin keeps goes bad at once: files, encodings, the manifest. None of it is passed on, and pushes of the same
-/// files mend all.
+/// All blobs at the origin become corrupt at once: files, encodings and the manifest. None of them is served, and pushes of the same
+/// files repair them all.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_went_bad_at_the_origin_is_mended_by_pushes() {
+async fn corrupt_blobs_at_origin_are_repaired_by_pushes() {
     let mut world = World::start(0).await;
-    let page = "good bytes, enough of them to be worth an encoding ".repeat(20);
+    let page = "correct bytes, enough of them to be worth an encoding ".repeat(20);
     let files = [("index.html", page.as_str())];
     world.push("demo", &files).await;
     for file in files_below(&world.folder.path().join("origin/objects/blobs")) {
@@ -52,23 +54,22 @@ async fn what_went_bad_at_the_origin_is_mended_by_pushes() {
         std::fs::write(file, bytes).unwrap();
     }
     let edge = world.add_edge(world.origin_address()).await;
-    // Whoever asks for something bad finds out; the push after that brings it back.
-    let serves_all = async || {
-        let mut all = true;
+    // The origin detects a corrupt blob when it is requested; the next push uploads it again.
+    let is_repaired = async || {
+        let mut all_good = true;
         for coding in ["identity", "br", "gzip"] {
-            let answer = world.get_with(edge, "demo", "/", &[("accept-encoding", coding)]).await.unwrap();
-            let good = answer.status.is_success();
-            assert!(good || answer.header("cache-control") == "no-store", "{coding}: {}", answer.status);
-            assert!(!good || coding != "identity" || answer.text() == page, "bad bytes were served");
-            all &= good;
+            let response = world.get_with(edge, "demo", "/", &[("accept-encoding", coding)]).await.unwrap();
+            let good = response.status.is_success();
+            assert!(good || response.header("cache-control") == "no-store", "{coding}: {}", response.status);
+            assert!(!good || coding != "identity" || response.text() == page, "corrupt bytes were served");
+            all_good &= good;
         }
-        all
+        all_good
     };
-    world
-        .until("pushes have mended everything", async || {
-            let _ = world.try_push(&world.client(), "demo", &files).await;
-            serves_all().await
-        })
-        .await;
+    until("pushes to repair all blobs", async || {
+        let _ = world.try_push(&world.client(), "demo", &files).await;
+        is_repaired().await
+    })
+    .await;
     world.stop().await;
 }

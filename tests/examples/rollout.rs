@@ -1,6 +1,6 @@
-//! Measures a rollout: from the commit at the origin until the last edge serves the new release, as readers who ask each edge all
-//! the time see it. `cargo run --release -p verge-tests --example rollout -- EDGES ROUNDS`
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement, for people")]
+//! Measures a rollout: the time from the commit at the origin until the last edge serves the new release, to readers that send
+//! requests to each edge all the time. `cargo run --release -p verge-tests --example rollout -- EDGES ROUNDS`
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement with its result on stdout")]
 
 use std::time::Duration;
 
@@ -24,8 +24,8 @@ async fn main() {
         };
         let files = [("index.html", text.as_str())];
         let committed = async {
-            let before = world.status().await.position;
-            while world.status().await.position == before {
+            let before = world.position().await;
+            while world.position().await == before {
                 tokio::time::sleep(Duration::from_micros(200)).await;
             }
             Instant::now()

@@ -1,7 +1,6 @@
-//! An origin and its edges in this process, and a person who pushes and reads.
+//! An origin and its edges in this process, with an administrator who pushes and readers who send requests.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,46 +10,44 @@ use reqwest::StatusCode;
 use reqwest::header::{HOST, HeaderMap};
 use tempfile::TempDir;
 use tokio::runtime::Handle;
-use verge::Output;
 use verge::client::{Client, Token};
-use verge::output::Manner;
-use verge::push::{Push, PushError, Pushed};
-use verge::scan::Options;
-use verge::upload::Patience;
+use verge::push::{PushError, Pushed};
 use verge_daemon::{Clock, Secret};
 use verge_edge::Edge;
 use verge_origin::Origin;
-use verge_protocol::api::Provenance;
-use verge_protocol::{ChannelName, EdgeName, SiteName, Timestamp};
-use verge_test_kit::{STUCK, until};
+use verge_protocol::api::Status;
+use verge_protocol::{EdgeName, Position, Timestamp};
+use verge_test_kit::{in_time, until};
 
-/// A cluster. To be ended by [`World::stop`], which fails if a task was left behind.
+use crate::push::{push_files, push_folder};
+
+/// A cluster. Must be stopped by [`World::stop`], which fails if a task still runs.
 pub struct World {
-    /// Everything on disk: `origin/`, `edge-0/` and on.
+    /// The data directories of all daemons: `origin/`, `edge-0/`, `edge-1/` and so on.
     pub folder: TempDir,
     /// The wall clock of all daemons.
     pub clock: Clock,
     origin: Option<Origin>,
     origin_address: SocketAddr,
-    edges: Vec<Seat>,
+    edges: Vec<RestartableEdge>,
     admin_token: String,
     http: reqwest::Client,
 }
 
-/// The place of an edge, whether it runs or not.
-struct Seat {
+/// An edge, which is running or stopped.
+struct RestartableEdge {
     name: EdgeName,
     token: Secret,
-    /// Where it speaks to the origin.
+    /// The address at which it reaches the origin.
     origin: SocketAddr,
-    /// Where it served last.
+    /// Its public address. Port 0 before the first start.
     address: SocketAddr,
     edge: Option<Edge>,
 }
 
-/// What a reader got.
+/// The HTTP response to a reader.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct Response {
     /// The status.
     pub status: StatusCode,
     /// The headers.
@@ -59,20 +56,20 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-impl Answer {
+impl Response {
     /// The body as text.
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    /// A header's value; empty if it is not there.
+    /// The value of a header; empty if it is absent.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
 
 impl World {
-    /// An origin and this many edges, caught up.
+    /// Starts an origin and this many edges. Returns when they have caught up.
     pub async fn start(edges: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::manual(Timestamp(1_800_000_000_000));
@@ -90,157 +87,125 @@ impl World {
         for _ in 0..edges {
             world.add_edge(world.origin_address).await;
         }
-        world.caught_up().await;
+        world.until_caught_up().await;
         world
     }
 
-    /// Adds an edge that speaks to the origin through `origin`: the origin itself, or something in between.
+    /// Adds an edge that reaches the origin at the address `origin`: the origin's own or that of a proxy. Returns the edge's number.
     pub async fn add_edge(&mut self, origin: SocketAddr) -> usize {
         let number = self.edges.len();
         let name: EdgeName = format!("edge-{number}").parse().unwrap();
         let token = Secret::new(self.client().issue_edge_token(&name).await.unwrap().token);
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        self.edges.push(Seat { name, token, origin, address, edge: None });
+        self.edges.push(RestartableEdge { name, token, origin, address, edge: None });
         self.start_edge(number).await;
         number
     }
 
-    /// Starts an edge again, where it served before.
+    /// Starts a stopped edge at the address that it had before.
     pub async fn start_edge(&mut self, number: usize) {
-        let data = self.edge_folder(number);
-        let seat = &mut self.edges[number];
-        assert!(seat.edge.is_none(), "{} runs already", seat.name);
-        let origin = format!("http://{}", seat.origin).parse().unwrap();
+        let data = self.edge_data_dir(number);
+        let stopped = &mut self.edges[number];
+        assert!(stopped.edge.is_none(), "{} is already running", stopped.name);
+        let origin = format!("http://{}", stopped.origin).parse().unwrap();
         let config = verge_edge::Config {
-            listen: vec![seat.address.into()],
+            listen: vec![stopped.address.into()],
             drain_timeout: Duration::from_secs(5),
-            ..verge_edge::Config::new(seat.name.clone(), origin, seat.token.clone(), data)
+            ..verge_edge::Config::new(stopped.name.clone(), origin, stopped.token.clone(), data)
         };
         let edge = Edge::bind_at(config, self.clock.clone()).await.unwrap();
-        seat.address = edge.public_addr();
-        seat.edge = Some(edge);
+        stopped.address = edge.public_addr();
+        stopped.edge = Some(edge);
     }
 
-    /// Stops an edge in good order.
+    /// Shuts an edge down.
     pub async fn stop_edge(&mut self, number: usize) {
         let edge = self.edges[number].edge.take().unwrap();
         let tasks = edge.tasks();
         edge.shutdown().await.unwrap();
-        assert_eq!(tasks.running(), BTreeMap::new(), "an edge left tasks behind");
+        assert_eq!(tasks.running(), BTreeMap::new(), "tasks of an edge still run after its shutdown");
     }
 
-    /// Stops the origin in good order.
+    /// Shuts the origin down.
     pub async fn stop_origin(&mut self) {
         self.origin.take().unwrap().shutdown().await.unwrap();
     }
 
-    /// Starts the origin again, where it was.
+    /// Starts the stopped origin at the address that it had before.
     pub async fn start_origin(&mut self) {
         self.origin = Some(bind_origin(self.folder.path(), self.origin_address, &self.clock).await);
     }
 
-    /// Where the origin's API is.
+    /// The address of the origin's API.
     pub fn origin_address(&self) -> SocketAddr {
         self.origin_address
     }
 
-    /// Where an edge serves.
+    /// The public address of an edge.
     pub fn edge_address(&self, number: usize) -> SocketAddr {
         self.edges[number].address
     }
 
-    /// What an edge keeps.
-    pub fn edge_folder(&self, number: usize) -> PathBuf {
+    /// The data directory of an edge.
+    pub fn edge_data_dir(&self, number: usize) -> PathBuf {
         self.folder.path().join(format!("edge-{number}"))
     }
 
-    /// How many edges there are.
+    /// The numbers of all edges.
     pub fn edges(&self) -> std::ops::Range<usize> {
         0..self.edges.len()
     }
 
-    /// Speaks to the origin as its administrator.
+    /// An API client with the administrator token.
     pub fn client(&self) -> Client {
         self.client_through(self.origin_address)
     }
 
-    /// The same, through something in between.
-    pub fn client_through(&self, address: SocketAddr) -> Client {
-        Client::new(format!("http://{address}").parse().unwrap(), &Token::new(&self.admin_token)).unwrap()
+    /// Like [`World::client`], for an origin behind a proxy.
+    pub fn client_through(&self, proxy: SocketAddr) -> Client {
+        Client::new(format!("http://{proxy}").parse().unwrap(), &Token::new(&self.admin_token)).unwrap()
     }
 
-    /// How the origin sees the fleet.
-    pub async fn status(&self) -> verge::client::Overview {
-        self.client().overview().await.unwrap()
+    /// The origin's position.
+    pub async fn position(&self) -> Position {
+        self.client().get::<Status>("/v1/status").await.unwrap().position
     }
 
-    /// Waits until every running edge serves all that the origin has.
-    pub async fn caught_up(&self) {
-        self.until("every edge has caught up", async || {
-            let status = self.status().await;
-            let position = status.position;
-            let running = self.edges.iter().filter(|seat| seat.edge.is_some());
-            running.into_iter().all(|seat| {
-                let edge = status.edges.iter().find(|edge| edge.name == seat.name);
-                edge.is_some_and(|edge| {
-                    edge.live
-                        && edge.applied.is_some_and(|applied| applied.includes(position))
-                        && edge.lagging.is_empty()
-                })
-            })
-        })
-        .await;
+    /// Waits until every running edge serves everything that the origin has.
+    pub async fn until_caught_up(&self) {
+        let running = self.edges.iter().filter(|edge| edge.edge.is_some());
+        let running: Vec<EdgeName> = running.map(|edge| edge.name.clone()).collect();
+        in_time("every edge to catch up", self.origin.as_ref().unwrap().wait_until_caught_up(&running)).await;
     }
 
-    /// Waits for a condition; fails if it takes for ever.
-    pub async fn until(&self, what: impl Display, condition: impl AsyncFnMut() -> bool) {
-        until(what, condition).await;
-    }
-
-    /// Pushes a folder of these files, as `verge push` does.
+    /// Pushes these files, given as path and text, and waits until the edges have confirmed the release.
     pub async fn push(&self, site: &str, files: &[(&str, &str)]) -> Pushed {
         self.try_push(&self.client(), site, files).await.unwrap()
     }
 
-    /// The same, by a client of one's own, which may fail.
+    /// Like [`World::push`], with another client and a push that may fail.
     pub async fn try_push(&self, client: &Client, site: &str, files: &[(&str, &str)]) -> Result<Pushed, PushError> {
-        let folder = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = folder.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        }
-        self.push_folder(client, site, folder.path()).await
+        push_files(client, site, files, true).await
     }
 
-    /// Pushes a folder.
+    /// Like [`World::try_push`], for a folder.
     pub async fn push_folder(&self, client: &Client, site: &str, folder: &Path) -> Result<Pushed, PushError> {
-        let push = Push {
-            client,
-            site: &site.parse::<SiteName>().unwrap(),
-            channel: &ChannelName::live(),
-            folder,
-            options: Options { force: true, ..Options::default() },
-            provenance: Provenance::default(),
-            wait: true,
-            patience: Patience { rounds: 20, pause: Duration::from_millis(5) },
-        };
-        push.run(&Output::new(std::io::sink(), std::io::sink(), Manner::default())).await
+        push_folder(client, site, folder, true).await
     }
 
-    /// Reads a path of a site at one edge.
-    pub async fn get(&self, edge: usize, site: &str, path: &str) -> Answer {
+    /// Sends a GET request for a path of a site to an edge.
+    pub async fn get(&self, edge: usize, site: &str, path: &str) -> Response {
         self.get_with(edge, site, path, &[]).await.unwrap()
     }
 
-    /// The same, with headers of one's own; an error if the answer breaks off.
+    /// Like [`World::get`], with these headers added; an error if the response is incomplete.
     pub async fn get_with(
         &self,
         edge: usize,
         site: &str,
         path: &str,
         headers: &[(&str, &str)],
-    ) -> Result<Answer, reqwest::Error> {
+    ) -> Result<Response, reqwest::Error> {
         let mut request = self.http.get(format!("http://{}{path}", self.edges[edge].address));
         request = request.header(HOST, format!("{site}.localhost"));
         for (name, value) in headers {
@@ -248,32 +213,32 @@ impl World {
         }
         let response = request.send().await?;
         let (status, headers) = (response.status(), response.headers().clone());
-        Ok(Answer { status, headers, body: response.bytes().await? })
+        Ok(Response { status, headers, body: response.bytes().await? })
     }
 
-    /// A metric of an edge, as its private listener tells it.
+    /// The value of an edge's metric, summed over its labels.
     pub async fn edge_metric(&self, edge: usize, name: &str) -> f64 {
         let address = self.edges[edge].edge.as_ref().unwrap().private_addr();
-        metric(&self.http, address, name).await
+        metric_sum(&self.http, address, name).await
     }
 
-    /// A metric of the origin.
+    /// The value of a metric of the origin, summed over its labels.
     pub async fn origin_metric(&self, name: &str) -> f64 {
-        metric(&self.http, self.origin.as_ref().unwrap().private_addr(), name).await
+        metric_sum(&self.http, self.origin.as_ref().unwrap().private_addr(), name).await
     }
 
-    /// Waits until an edge holds every blob that the origin has; but for manifests, which edges keep as files of their own.
-    pub async fn prefetched(&self, edge: usize) {
+    /// Waits until an edge stores every blob that the origin has. Edges store manifests apart from other blobs.
+    pub async fn until_prefetched(&self, edge: usize) {
         let origin = self.folder.path().join("origin/objects/blobs");
-        let edge = self.edge_folder(edge);
-        self.until("the edge holds every blob", async || {
-            let (held, manifests) = (names_below(&edge.join("blobs")), names_in(&edge.join("manifests")));
-            names_below(&origin).iter().all(|name| held.contains(name) || manifests.contains(name))
+        let edge = self.edge_data_dir(edge);
+        until("the edge to store every blob", async || {
+            let (blobs, manifests) = (file_names_below(&edge.join("blobs")), file_names(&edge.join("manifests")));
+            file_names_below(&origin).iter().all(|name| blobs.contains(name) || manifests.contains(name))
         })
         .await;
     }
 
-    /// Ends everything, and fails if a task was left behind.
+    /// Shuts everything down; fails if tasks do not end.
     pub async fn stop(mut self) {
         for number in self.edges() {
             if self.edges[number].edge.is_some() {
@@ -283,16 +248,10 @@ impl World {
         if self.origin.is_some() {
             self.stop_origin().await;
         }
-        // Connections of clients end when they are dropped, a moment later.
+        // The tasks of a client's connections end shortly after the client is dropped.
         drop(self.http);
         let metrics = Handle::current().metrics();
-        let gone = async {
-            while metrics.num_alive_tasks() > 0 {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        let gone = tokio::time::timeout(STUCK, gone).await;
-        assert!(gone.is_ok(), "{} tasks were left behind", metrics.num_alive_tasks());
+        until("all tasks to end", async || metrics.num_alive_tasks() == 0).await;
     }
 }
 
@@ -306,17 +265,17 @@ async fn bind_origin(folder: &Path, address: SocketAddr, clock: &Clock) -> Origi
     Origin::bind_at(config, clock.clone()).await.unwrap()
 }
 
-async fn metric(http: &reqwest::Client, address: SocketAddr, name: &str) -> f64 {
+async fn metric_sum(http: &reqwest::Client, address: SocketAddr, name: &str) -> f64 {
     let text = http.get(format!("http://{address}/metrics")).send().await.unwrap().text().await.unwrap();
     let values = text.lines().filter(|line| line.starts_with(name)).filter_map(|line| line.rsplit_once(' '));
     values.map(|(_, value)| value.parse::<f64>().unwrap()).sum()
 }
 
-fn names_in(folder: &Path) -> BTreeSet<String> {
+fn file_names(folder: &Path) -> BTreeSet<String> {
     let Ok(entries) = std::fs::read_dir(folder) else { return BTreeSet::new() };
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-fn names_below(folder: &Path) -> BTreeSet<String> {
-    names_in(folder).iter().flat_map(|name| names_in(&folder.join(name))).collect()
+fn file_names_below(folder: &Path) -> BTreeSet<String> {
+    file_names(folder).iter().flat_map(|name| file_names(&folder.join(name))).collect()
 }

@@ -1,10 +1,10 @@
-# gdnsd with plugin_geoip in city-auto-mode: it knows distances. The second address of an answer is the data centre's second one:
-# the plugin chooses data centres, not addresses.
+# gdnsd with plugin_geoip in city-auto-mode, which uses distances. The plugin chooses data centres, not addresses: both addresses of an
+# answer are of the same one.
 
-# shellcheck disable=SC2034,SC2154 # compare.bash reads the answers and sets the zone
+# shellcheck disable=SC2034,SC2154 # compare.bash uses the answers and sets the zone
 gdnsd_answers=nearest
 
-gdnsd_found() { have gdnsd || install gdnsd; }
+gdnsd_available() { have gdnsd || install gdnsd; }
 
 # gdnsd_configure WORLD FOLDER PORT
 gdnsd_configure() {
@@ -46,5 +46,5 @@ END
     } >"$folder/zones/$zone"
 }
 
-# gdnsd_start FOLDER: becomes the server.
+# gdnsd_start FOLDER: runs the server.
 gdnsd_start() { exec gdnsd -c "$1" start; }

@@ -1,9 +1,9 @@
-# Knot DNS with mod-geoip in geodb mode: rules by continent and country, of which the most specific that fits wins.
+# Knot DNS with mod-geoip in geodb mode: rules by continent and country, of which the most specific match is used.
 
-# shellcheck disable=SC2034,SC2154 # compare.bash reads the answers and sets the zone
+# shellcheck disable=SC2034,SC2154 # compare.bash uses the answers and sets the zone
 knot_answers=country
 
-knot_found() {
+knot_available() {
     { have knotd && compgen -G '/usr/lib/*/knot/modules-*/geoip.so' >/dev/null; } || install knot knot-module-geoip
 }
 
@@ -44,7 +44,7 @@ $zone. 60 SOA ns1 hostmaster 1 7200 1800 604800 60
 $zone. 60 NS ns1
 ns1 60 A 192.0.2.1
 END
-    # The module has no rule that several names share.
+    # The module has no rules for several names, so each name repeats them.
     awk -F '\t' '
         FILENAME ~ /centres/ { a[$1] = "    A: [ " $4 ", " $5 " ]\n    AAAA: [ " $6 ", " $7 " ]" }
         FILENAME ~ /regions/ { rules = rules "  - geo: \"" $1 ";" $2 "\"\n" a[$3] "\n" }
@@ -52,5 +52,5 @@ END
     ' "$world/centres.tsv" "$world/regions.tsv" "$world/names" >"$folder/geo.conf"
 }
 
-# knot_start FOLDER: becomes the server.
+# knot_start FOLDER: runs the server.
 knot_start() { exec knotd -c "$1/knot.conf"; }

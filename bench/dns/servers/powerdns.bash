@@ -1,9 +1,9 @@
-# PowerDNS with the geoip backend: names expand by country, else by continent. Its packet and query caches are as they come.
+# PowerDNS with the geoip backend: names are expanded by country, else by continent. Packet and query caches have their defaults.
 
-# shellcheck disable=SC2034,SC2154 # compare.bash reads the answers and sets the zone
+# shellcheck disable=SC2034,SC2154 # compare.bash uses the answers and sets the zone
 powerdns_answers=country
 
-powerdns_found() {
+powerdns_available() {
     { have pdns_server && compgen -G '/usr/lib/*/pdns/libgeoipbackend.so' >/dev/null; } ||
         install pdns-server pdns-backend-geoip
 }
@@ -52,5 +52,5 @@ END
     ' "$world/centres.tsv" "$world/regions.tsv" "$world/names" >"$folder/zones.yaml"
 }
 
-# powerdns_start FOLDER: becomes the server.
+# powerdns_start FOLDER: runs the server.
 powerdns_start() { exec pdns_server --config-dir="$1"; }

@@ -1,12 +1,12 @@
-# Verge's own server. It knows distances; with two edges in each data centre, the two nearest are those of the nearest one. In place
-# of an origin, feed.py tells it of edges and sites.
+# verge-geodns, which uses distances. There are two edges in each data centre, so the two nearest edges are those of the nearest data
+# centre. feed.py serves the change feed in place of an origin.
 
-# shellcheck disable=SC2034,SC2154 # compare.bash reads the answers and sets the zone
+# shellcheck disable=SC2034,SC2154 # compare.bash uses the answers and sets the zone
 verge_answers=nearest
 
-verge_found() {
+verge_available() {
     if [ ! -d geodns ]; then
-        say 'verge-geodns: not built'
+        say 'verge-geodns: no source code'
         return 1
     fi
     cargo build --locked --quiet --release -p verge-geodns
@@ -17,7 +17,7 @@ verge_configure() {
     local world=$1 folder=$2 port=$3 origin private
     origin=$(python3 "$bench/dns/free_port.py")
     private=$(python3 "$bench/dns/free_port.py")
-    helper python3 "$bench/dns/feed.py" "$world" "$origin"
+    start_helper python3 "$bench/dns/feed.py" "$world" "$origin"
     cat >"$folder/geodns.toml" <<END
 name = "bench"
 origins = ["http://127.0.0.1:$origin"]
@@ -42,5 +42,5 @@ ns-1 IN A 192.0.2.1
 END
 }
 
-# verge_start FOLDER: becomes the server.
+# verge_start FOLDER: runs the server.
 verge_start() { exec "${CARGO_TARGET_DIR:-target}/release/verge-geodns" --config "$1/geodns.toml" --log warn; }

@@ -1,4 +1,4 @@
-//! Edges and name servers that die and come back, seen through resolvers.
+//! Edges and name servers that stop and start again, as readers behind resolvers observe them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -7,78 +7,84 @@ use futures_util::future::join_all;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use tokio::time::Instant;
-use verge_tests::internet::{Internet, Plan, Region, Resolver};
-use verge_tests::measured;
+use verge_test_kit::until;
+use verge_tests::internet::{Internet, InternetConfig, Region, Resolver};
+use verge_tests::report_measurement;
 
 use super::ALLOWANCE;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn readers_of_an_edge_that_dies_move_to_the_next_and_come_back() {
-    let Some(mut internet) = super::start("an edge dies", Plan::hasty(1)).await else { return };
-    let bound = internet.plan.failure_bound();
-    internet.until_led(|region| region).await;
+async fn readers_of_stopped_edge_are_routed_to_next_edge_and_back() {
+    let Some(mut internet) = super::start("stopped edge", InternetConfig::fast(1)).await else { return };
+    let bound = internet.config.failover_bound();
+    internet.until_routed(|region| region).await;
     internet.stop_edge(Region::Europe).await;
-    let next = |region: Region| region.nearest()[usize::from(region == Region::Europe)];
-    let left = internet.until_led(next).await;
+    let next = |region: Region| region.by_distance()[usize::from(region == Region::Europe)];
+    let away = internet.until_routed(next).await;
     internet.start_edge(Region::Europe).await;
-    let back = internet.until_led(|region| region).await;
-    measured(format_args!(
-        "an edge was stopped: its readers were led elsewhere within {left:.1?} (bound: {bound:.1?}), and back within {back:.1?}"
+    let back = internet.until_routed(|region| region).await;
+    report_measurement(format_args!(
+        "edge stopped: its readers were routed to the next edge within {away:.1?} (bound: {bound:.1?}), and back within {back:.1?} \
+         of its start"
     ));
-    assert!(left <= bound + ALLOWANCE, "{left:?}");
+    assert!(away <= bound + ALLOWANCE, "{away:?}");
     internet.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn names_resolve_while_a_name_server_is_away_and_again_after_both_were() {
-    let Some(mut internet) = super::start("name servers die", Plan::hasty(1)).await else { return };
-    internet.until_led(|region| region).await;
-    let names = Names::default();
-    let with_both = names.slowest(&internet).await;
-    internet.cut_node(1).await;
-    let with_one = names.slowest(&internet).await;
-    internet.mend_node(1).await;
-    measured(format_args!(
-        "a name server fell silent: the slowest of {} answers to new names took {with_one:.1?}, and {with_both:.1?} before",
-        Names::EACH * Resolver::ALL.len()
+async fn names_with_one_name_server_down_or_both_restarted_resolve() {
+    let Some(mut internet) = super::start("name servers down", InternetConfig::fast(1)).await else { return };
+    internet.until_routed(|region| region).await;
+    let names = UncachedNames::default();
+    let with_both = names.slowest_resolution(&internet).await;
+    internet.isolate_name_server(1).await;
+    let with_one = names.slowest_resolution(&internet).await;
+    internet.rejoin_name_server(1).await;
+    report_measurement(format_args!(
+        "one of two name servers isolated: the slowest of {} resolutions of uncached names took {with_one:.1?}, and {with_both:.1?} \
+         before",
+        UncachedNames::PER_RESOLVER * Resolver::ALL.len()
     ));
 
-    for node in [0, 1] {
-        internet.stop_node(node).await;
+    for number in [0, 1] {
+        internet.stop_name_server(number).await;
     }
-    // So that each resolver has seen it.
-    let found = join_all(Resolver::ALL.map(|resolver| names.find(&internet, resolver))).await;
-    assert_eq!(found, [false; 3]);
-    for node in [0, 1] {
-        internet.start_node(node).await;
+    // Each resolver notices that both are down.
+    let resolved = join_all(Resolver::ALL.map(|resolver| names.resolve(&internet, resolver))).await;
+    assert_eq!(resolved, [false; 3]);
+    for number in [0, 1] {
+        internet.start_name_server(number).await;
     }
     let start = Instant::now();
-    let back = Resolver::ALL.map(async |resolver| {
-        while !names.find(&internet, resolver).await {}
+    let recoveries = Resolver::ALL.map(async |resolver| {
+        until(format_args!("{resolver:?} to resolve names again"), async || names.resolve(&internet, resolver).await)
+            .await;
         start.elapsed()
     });
-    let back = join_all(back).await.into_iter().max().unwrap();
-    internet.until_led(|region| region).await;
-    measured(format_args!("both name servers were stopped and came back: new names are found after {back:.1?}"));
+    let recovery = join_all(recoveries).await.into_iter().max().unwrap();
+    internet.until_routed(|region| region).await;
+    report_measurement(format_args!(
+        "both name servers stopped and started: uncached names resolve again after {recovery:.1?}"
+    ));
     internet.stop().await;
 }
 
-/// Names that no resolver has been asked for before.
+/// Names that are in no cache: each is queried for once or twice in a row.
 #[derive(Default)]
-struct Names(AtomicUsize);
+struct UncachedNames(AtomicUsize);
 
-impl Names {
-    /// How many each resolver is asked for at a time.
-    const EACH: usize = 10;
+impl UncachedNames {
+    /// How many names each resolver resolves for one measurement.
+    const PER_RESOLVER: usize = 10;
 
-    /// Asks for some, one after another and each at most twice, as machines do. All must be found; how long the slowest took.
-    async fn slowest(&self, internet: &Internet) -> Duration {
+    /// Resolves names one after another, each with one retry, as machines do. All must resolve. Returns the longest time.
+    async fn slowest_resolution(&self, internet: &Internet) -> Duration {
         let slowest = Resolver::ALL.map(async |resolver| {
             let mut slowest = Duration::ZERO;
-            for _ in 0..Self::EACH {
+            for _ in 0..Self::PER_RESOLVER {
                 let start = Instant::now();
-                let found = self.find(internet, resolver).await || self.find(internet, resolver).await;
-                assert!(found, "{resolver:?} does not find a name");
+                let resolved = self.resolve(internet, resolver).await || self.resolve(internet, resolver).await;
+                assert!(resolved, "{resolver:?} does not resolve a name");
                 slowest = slowest.max(start.elapsed());
             }
             slowest
@@ -86,10 +92,10 @@ impl Names {
         join_all(slowest).await.into_iter().max().unwrap()
     }
 
-    /// Asks for one, once.
-    async fn find(&self, internet: &Internet, resolver: Resolver) -> bool {
+    /// Sends one query for a new name; true if it resolves.
+    async fn resolve(&self, internet: &Internet, resolver: Resolver) -> bool {
         let name = format!("name-{}.fresh.verge.test", self.0.fetch_add(1, Ordering::Relaxed));
-        let reply = internet.ask(0, resolver, &name, RecordType::A).await;
-        reply.is_some_and(|reply| reply.code == ResponseCode::NoError && reply.addresses.len() == 1)
+        let response = internet.query(0, resolver, &name, RecordType::A).await;
+        response.is_some_and(|response| response.code == ResponseCode::NoError && response.addresses.len() == 1)
     }
 }

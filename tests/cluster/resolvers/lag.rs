@@ -1,64 +1,68 @@
-//! Readers and an edge that does not hear of a release.
+//! Readers of an edge that lags behind a release.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
-use verge_tests::internet::{Plan, Read, Region};
-use verge_tests::measured;
+use verge_tests::internet::{InternetConfig, PageLoad, Region};
+use verge_tests::report_measurement;
 
 use super::ALLOWANCE;
 
-/// For each client and each resolver.
+/// Readers for each pair of client and resolver.
 const READERS: usize = 1;
 
-/// How long they read before anything happens, and after all has.
-const WHILE: Duration = Duration::from_secs(1);
+/// How long readers load pages before and after the lag.
+const STEADY: Duration = Duration::from_secs(1);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn readers_leave_an_edge_that_lags_behind_a_release_unless_all_do() {
-    let Some(internet) = super::start("an edge lags", Plan::hasty(2)).await else { return };
-    let (bound, [behind, _]) = (internet.plan.lag_bound(), internet.edge(Region::Europe));
-    let readers = internet.read(READERS).await;
-    readers.go_on(WHILE).await;
+async fn readers_of_lagging_edge_are_routed_away_unless_all_edges_lag() {
+    let Some(internet) = super::start("lagging edge", InternetConfig::fast(2)).await else { return };
+    let (bound, [lagging, _]) = (internet.config.lag_bound(), internet.edge_addresses(Region::Europe));
+    let readers = internet.start_readers(READERS).await;
+    readers.continue_for(STEADY).await;
 
-    internet.part_from_origin(Region::Europe).await;
+    internet.disconnect_from_origin(Region::Europe).await;
     let pushed = Instant::now();
     internet.push("release 2").await;
-    internet.caught_up_in(&[Region::America, Region::Asia]).await;
-    readers.until_told("no reader is led to who is behind", |named| !named.contains(&behind)).await;
-    readers.go_on(WHILE).await;
-    let reads = readers.since(pushed);
-    let last =
-        |is: &dyn Fn(&Read) -> bool| reads.iter().filter(|read| is(read)).map(|read| read.at).max().unwrap() - pushed;
-    let (left, old) =
-        (last(&|read| read.named.contains(&behind)), last(&|read| read.page.as_deref() == Some("release 1")));
-    measured(format_args!(
-        "an edge did not hear of a release: the last of {} readers was led elsewhere {left:.1?} after it (bound: {bound:.1?}), and read \
-         the old page until {old:.1?}",
+    internet.until_caught_up(&[Region::America, Region::Asia]).await;
+    readers.until_addresses("no answer to name the lagging edge", |addresses| !addresses.contains(&lagging)).await;
+    readers.continue_for(STEADY).await;
+    let loads = readers.loads_since(pushed);
+    let last = |matches: &dyn Fn(&PageLoad) -> bool| {
+        loads.iter().filter(|load| matches(load)).map(|load| load.start).max().unwrap() - pushed
+    };
+    let routed = last(&|load| load.addresses.contains(&lagging));
+    let old_page = last(&|load| load.page.as_deref() == Some("release 1"));
+    report_measurement(format_args!(
+        "edge lagging: the last of {} readers was routed to it {routed:.1?} after the release (bound: {bound:.1?}), and the old page was \
+         served until {old_page:.1?} after it",
         readers.count()
     ));
-    assert!(left <= bound + ALLOWANCE, "{left:?}");
+    assert!(routed <= bound + ALLOWANCE, "{routed:?}");
 
-    internet.join_with_origin(Region::Europe).await;
-    internet.caught_up().await;
-    readers.until_told("the edge is named again", |named| named.contains(&behind)).await;
+    internet.reconnect_to_origin(Region::Europe).await;
+    internet.until_caught_up(&Region::ALL).await;
+    readers.until_addresses("all answers to name the edge again", |addresses| addresses.contains(&lagging)).await;
 
     for region in Region::ALL {
-        internet.part_from_origin(region).await;
+        internet.disconnect_from_origin(region).await;
     }
-    let parted = Instant::now();
+    let disconnected = Instant::now();
     internet.push("release 3").await;
-    // For as long as it would take to leave one that is behind.
-    readers.go_on(bound).await;
-    let reads = readers.since(parted);
-    assert!(reads.iter().all(|read| read.page.as_deref() == Some("release 2")));
-    assert!(reads.iter().all(|read| read.named.contains(&behind)), "nobody leaves an edge when all are behind");
-    measured(format_args!(
-        "no edge heard of a release: in {bound:.1?} nobody was led elsewhere in {} reads",
-        reads.len()
+    // For as long as it would take to route readers away from one lagging edge.
+    readers.continue_for(bound).await;
+    let loads = readers.loads_since(disconnected);
+    assert!(loads.iter().all(|load| load.page.as_deref() == Some("release 2")));
+    assert!(
+        loads.iter().all(|load| load.addresses.contains(&lagging)),
+        "readers were routed away although all edges lag"
+    );
+    report_measurement(format_args!(
+        "all edges lagging: in {bound:.1?} no reader was routed away in {} page loads",
+        loads.len()
     ));
     for region in Region::ALL {
-        internet.join_with_origin(region).await;
+        internet.reconnect_to_origin(region).await;
     }
     readers.stop().await;
     internet.stop().await;

@@ -1,85 +1,92 @@
-//! Readers under load while an edge dies, and while one restarts.
+//! Readers that load pages all the time while an edge fails, and while one is drained and restarted.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
-use verge_tests::internet::{Plan, Read, Region};
-use verge_tests::measured;
+use verge_tests::internet::{InternetConfig, PageLoad, Region};
+use verge_tests::report_measurement;
 
 use super::ALLOWANCE;
 
-/// For each client and each resolver.
+/// Readers for each pair of client and resolver.
 const READERS: usize = 2;
 
-/// How long they read before anything happens, and after all has.
-const WHILE: Duration = Duration::from_secs(3);
+/// How long readers load pages before and after each change.
+const STEADY: Duration = Duration::from_secs(3);
 
-/// An edge that falls silent: readers find out by waiting, and so do the name servers' probes. Each answer names two edges, so
-/// none of the readers fails.
+/// The edge is isolated silently: readers and the probes of the name servers notice by timeouts only. Each answer names two edges,
+/// so no page load fails.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_read_fails_while_an_edge_dies_under_load() {
-    let Some(internet) = super::start("an edge dies under load", Plan::hasty(2)).await else { return };
-    let (bound, [dead, _]) = (internet.plan.failure_bound(), internet.edge(Region::Europe));
-    let readers = internet.read(READERS).await;
+async fn page_loads_while_an_edge_fails_under_load_all_succeed() {
+    let Some(internet) = super::start("failing edge under load", InternetConfig::fast(2)).await else { return };
+    let (bound, [failed, _]) = (internet.config.failover_bound(), internet.edge_addresses(Region::Europe));
+    let readers = internet.start_readers(READERS).await;
     let start = Instant::now();
-    readers.go_on(WHILE).await;
-    let cut = Instant::now();
-    internet.cut_edge(Region::Europe).await;
-    readers.until_told("no reader is told of the dead edge", |named| !named.contains(&dead)).await;
-    readers.go_on(WHILE).await;
+    readers.continue_for(STEADY).await;
+    let isolated = Instant::now();
+    internet.isolate_edge(Region::Europe).await;
+    readers.until_addresses("no answer to name the failed edge", |addresses| !addresses.contains(&failed)).await;
+    readers.continue_for(STEADY).await;
 
-    let (before, after): (Vec<Read>, Vec<Read>) = readers.since(start).into_iter().partition(|read| read.at < cut);
-    let count = |reads: &[Read], like: &dyn Fn(&Read) -> bool| reads.iter().filter(|read| like(read)).count();
-    let failed = |read: &Read| read.page.is_none();
-    assert_eq!((count(&before, &failed), count(&after, &failed)), (0, 0), "reads that failed at both addresses");
-    let to_the_nearest = |read: &Read| read.by() == Some(internet.edge(read.region)[0]);
-    measured(format_args!(
-        "of {} reads that had two edges to choose from, in the resolver's order, {} were from the nearest",
-        before.len(),
-        count(&before, &to_the_nearest)
+    let (before, after): (Vec<PageLoad>, Vec<PageLoad>) =
+        readers.loads_since(start).into_iter().partition(|load| load.start < isolated);
+    let count =
+        |loads: &[PageLoad], matches: &dyn Fn(&PageLoad) -> bool| loads.iter().filter(|load| matches(load)).count();
+    let is_failure = |load: &PageLoad| load.page.is_none();
+    assert_eq!(
+        (count(&before, &is_failure), count(&after, &is_failure)),
+        (0, 0),
+        "page loads that failed at both addresses"
+    );
+    let is_from_nearest = |load: &PageLoad| load.served_by() == Some(internet.edge_addresses(load.region)[0]);
+    report_measurement(format_args!(
+        "answers with two edges, in the order of the resolver: {} of {} pages were served by the nearest edge",
+        count(&before, &is_from_nearest),
+        before.len()
     ));
-    let last = after.iter().filter(|read| read.named.contains(&dead)).map(|read| read.at).max().unwrap() - cut;
-    measured(format_args!(
-        "an edge fell silent under {} readers: the last was told of another after {last:.1?} (bound: {bound:.1?}); of {} reads since, \
-         {} took the second address, none failed",
+    let last =
+        after.iter().filter(|load| load.addresses.contains(&failed)).map(|load| load.start).max().unwrap() - isolated;
+    report_measurement(format_args!(
+        "edge isolated under {} readers: the last answer that named it was used until {last:.1?} later (bound: {bound:.1?}); of {} page \
+         loads since, {} needed the second address, none failed",
         readers.count(),
         after.len(),
-        count(&after, &|read| read.tries > 1),
+        count(&after, &|load| load.attempts > 1),
     ));
     assert!(last <= bound + ALLOWANCE, "{last:?}");
     readers.stop().await;
     internet.stop().await;
 }
 
-/// An edge that leaves before it stops: whoever is still sent there is served, and when it stops nobody is.
+/// The edge serves all readers that are routed to it while it drains, and none is when it stops.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_reader_is_sent_to_an_edge_that_has_left() {
-    let Some(mut internet) = super::start("an edge restarts under load", Plan::hasty(2)).await else { return };
-    let (bound, [edge, _]) = (internet.plan.leaving_bound(), internet.edge(Region::Europe));
-    let readers = internet.read(READERS).await;
-    readers.go_on(WHILE).await;
-    let left = Instant::now();
-    internet.edge_leaves(Region::Europe).await;
+async fn readers_of_draining_edge_are_routed_away_before_it_stops() {
+    let Some(mut internet) = super::start("restarted edge under load", InternetConfig::fast(2)).await else { return };
+    let (bound, [edge, _]) = (internet.config.draining_bound(), internet.edge_addresses(Region::Europe));
+    let readers = internet.start_readers(READERS).await;
+    readers.continue_for(STEADY).await;
+    let draining = Instant::now();
+    internet.drain_edge(Region::Europe).await;
     let stopped = Instant::now();
     internet.stop_edge(Region::Europe).await;
-    readers.go_on(WHILE).await;
+    readers.continue_for(STEADY).await;
     let started = Instant::now();
     internet.start_edge(Region::Europe).await;
-    readers.go_on(WHILE).await;
+    readers.continue_for(STEADY).await;
 
-    let reads = readers.since(left);
-    assert_eq!(reads.iter().filter(|read| read.page.is_none()).count(), 0, "reads that failed");
-    let sent_there: Vec<&Read> = reads.iter().filter(|read| read.named.contains(&edge) && read.at < started).collect();
-    let last = sent_there.iter().map(|read| read.at).max().unwrap();
-    measured(format_args!(
-        "an edge left and was started again under {} readers: the last was sent there {:.1?} after it said so (bound: {bound:.1?}); of {} \
-         reads since, {} took a second address, none failed",
+    let loads = readers.loads_since(draining);
+    assert_eq!(loads.iter().filter(|load| load.page.is_none()).count(), 0, "page loads that failed");
+    let routed = loads.iter().filter(|load| load.addresses.contains(&edge) && load.start < started);
+    let last = routed.map(|load| load.start).max().unwrap();
+    report_measurement(format_args!(
+        "edge drained and restarted under {} readers: the last was routed to it {:.1?} after it began to drain (bound: {bound:.1?}); of \
+         {} page loads since, {} needed the second address, none failed",
         readers.count(),
-        last - left,
-        reads.len(),
-        reads.iter().filter(|read| read.tries > 1).count(),
+        last - draining,
+        loads.len(),
+        loads.iter().filter(|load| load.attempts > 1).count(),
     ));
-    assert!(last < stopped, "sent to an edge {:?} after it stopped", last - stopped);
+    assert!(last < stopped, "a reader was routed to the edge {:?} after it stopped", last - stopped);
     readers.stop().await;
     internet.stop().await;
 }

@@ -1,9 +1,9 @@
 import react from '@vitejs/plugin-react'
 import { defineConfig } from 'vite'
 
-// One source, two editions. EDITION is replaced by its text wherever it stands: in every page and in the
-// worker. So no hashed script of one edition has the name of a script of the other, while the image, the
-// font and the style sheets are the same files in both, as in a real next release.
+// Builds two editions from one source. The text of EDITION is inlined into every page and into the worker, so
+// all scripts have other hashed names in the other edition, while the image, the font and the style sheets are
+// the same files in both, as in a typical next release.
 export default defineConfig(({ mode }) => {
   const second = mode === 'second'
   return {

@@ -1,4 +1,4 @@
-//! A machine.
+//! A host and its two addresses.
 
 use std::fs::File;
 use std::future::Future;
@@ -9,9 +9,9 @@ use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 
 use super::namespace::Namespace;
-use super::program::Program;
+use super::process::Process;
 
-/// A machine with two addresses. To be ended by [`Host::stop`], which fails if a task was left behind.
+/// A host. Must be stopped by [`Host::stop`], which fails if a task still runs on it.
 pub struct Host {
     namespace: Namespace,
     v4: Ipv4Addr,
@@ -33,31 +33,31 @@ impl Host {
         self.v6
     }
 
-    /// Both.
+    /// Its addresses, IPv4 first.
     pub fn addresses(&self) -> [IpAddr; 2] {
         [self.v4.into(), self.v6.into()]
     }
 
-    /// Does something on it: sockets that are opened meanwhile, tasks too, are this machine's.
+    /// Runs `work` on the host: the sockets that it opens and the tasks that it spawns belong to this host.
     pub async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
         self.namespace.run(work).await
     }
 
-    /// The same for what cannot move between threads, such as the work of a command's main thread.
+    /// Like [`Host::run`], for a future that is not `Send`, such as a command's main function.
     pub async fn run_in_place<T: Send + 'static>(&self, work: impl AsyncFnOnce() -> T + Send + 'static) -> T {
         self.run(async move { block_in_place(|| Handle::current().block_on(work())) }).await
     }
 
-    /// Runs a program on it, in the foreground, until it is dropped. What it says goes to `log`.
-    pub async fn start(&self, program: &str, arguments: &[String], log: &Path) -> Program {
+    /// Starts a program that stays in the foreground. Its stdout and stderr go to the file `log`.
+    pub async fn spawn(&self, program: &str, arguments: &[String], log: &Path) -> Process {
         let (program, arguments) = (program.to_owned(), arguments.to_owned());
         let name = format!("{program} on {}", self.namespace.name());
         let log = File::create(log).unwrap();
-        // Started by one of the runtime's own threads, with whose end it ends too.
-        self.run(async move { Program::start(name, &program, &arguments, log) }).await
+        // Spawned from a thread of the host's runtime: when that thread ends, the process is killed.
+        self.run(async move { Process::spawn(name, &program, &arguments, log) }).await
     }
 
-    /// Ends it, after all that was started on it.
+    /// Stops the host. All processes and tasks on it must have ended before.
     pub async fn stop(self) {
         self.namespace.stop().await;
     }

@@ -1,4 +1,4 @@
-//! A network namespace, and the threads that live there.
+//! A network namespace and an async runtime whose threads are in it.
 
 use std::future::Future;
 use std::io::Write as _;
@@ -10,65 +10,65 @@ use std::time::Duration;
 use nix::sched::{CloneFlags, unshare};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
-use verge_test_kit::STUCK;
+use verge_test_kit::until;
 
-/// How long a blocking thread may take to notice, when a test failed and nobody ended what runs.
-const ABANDONED: Duration = Duration::from_secs(1);
+/// How long the shutdown of the runtime waits for blocking threads: they only still run after a failed test.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A network of its own, and an async runtime whose threads are there. Dropped without [`Namespace::stop`], it leaves what still
-/// runs to its fate.
+/// A network namespace with its runtime. If it is dropped without [`Namespace::stop`], running tasks are cancelled.
 pub(super) struct Namespace {
     name: String,
     handle: Handle,
     path: String,
-    end: Option<oneshot::Sender<()>>,
+    shutdown: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Why this process may not make namespaces.
-pub(super) fn forbidden() -> Option<nix::Error> {
+/// The error of creating a namespace in this process; `None`: namespaces can be created.
+pub(super) fn creation_error() -> Option<nix::Error> {
     thread::spawn(|| unshare(CloneFlags::CLONE_NEWNET).err()).join().unwrap()
 }
 
 impl Namespace {
-    /// A new one, without any link but a loopback interface that is down.
+    /// Creates a namespace whose only interface is a loopback interface that is down.
     pub(super) fn new(name: &str) -> Self {
-        let (born, birth) = std::sync::mpsc::channel();
-        let (end, ended) = oneshot::channel();
-        let live = move || {
+        let (started_sender, started) = std::sync::mpsc::channel();
+        let (shutdown, shutdown_requested) = oneshot::channel();
+        let run_runtime = move || {
             unshare(CloneFlags::CLONE_NEWNET).unwrap();
-            // A thread is born where the one that starts it is: these, and all that they start.
+            // Threads inherit the namespace of the thread that spawns them, as child processes do.
             let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-            born.send((runtime.handle().clone(), std::fs::read_link("/proc/thread-self").unwrap())).unwrap();
-            let _ = runtime.block_on(ended);
-            runtime.shutdown_timeout(ABANDONED);
+            let thread_path = std::fs::read_link("/proc/thread-self").unwrap();
+            started_sender.send((runtime.handle().clone(), thread_path)).unwrap();
+            let _ = runtime.block_on(shutdown_requested);
+            runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
         };
-        let thread = thread::Builder::new().name(name.to_owned()).spawn(live).unwrap();
-        let (handle, of_thread) = birth.recv().unwrap();
-        let path = format!("/proc/{}/ns/net", of_thread.display());
-        Self { name: name.to_owned(), handle, path, end: Some(end), thread: Some(thread) }
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(run_runtime).unwrap();
+        let (handle, thread_path) = started.recv().unwrap();
+        let path = format!("/proc/{}/ns/net", thread_path.display());
+        Self { name: name.to_owned(), handle, path, shutdown: Some(shutdown), thread: Some(thread) }
     }
 
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Where `ip` finds it.
+    /// The path by which `ip` names it.
     pub(super) fn path(&self) -> &str {
         &self.path
     }
 
-    /// Works in there, and so do all tasks and programs that it starts.
+    /// Runs `work` in the namespace, with all tasks and processes that it starts.
     pub(super) async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
         self.handle.spawn(work).await.unwrap_or_else(|error| resume_unwind(error.into_panic()))
     }
 
-    /// Lets `ip` change it, a command a line.
+    /// Runs commands of `ip`, one per line.
     pub(super) async fn ip(&self, commands: String) {
         self.ip_with(&[], commands).await;
     }
 
-    /// The same, with options for all of the commands.
+    /// Like [`Namespace::ip`], with options for all of the commands.
     pub(super) async fn ip_with(&self, options: &[&str], commands: String) {
         let mut ip = Command::new("ip");
         ip.args(options).args(["-batch", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -78,21 +78,15 @@ impl Namespace {
             (child.wait_with_output().unwrap(), commands)
         };
         let (output, commands) = self.run(output).await;
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "ip refuses, in {}: {said}\n{commands}", self.name);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "ip failed in namespace {}: {stderr}\n{commands}", self.name);
     }
 
-    /// Ends it, and fails if a task was left behind.
+    /// Stops the runtime; fails if its tasks do not end.
     pub(super) async fn stop(mut self) {
         let metrics = self.handle.metrics();
-        let gone = async {
-            while metrics.num_alive_tasks() > 0 {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        let gone = tokio::time::timeout(STUCK, gone).await;
-        assert!(gone.is_ok(), "{} tasks were left behind on {}", metrics.num_alive_tasks(), self.name);
-        drop(self.end.take());
+        until(format_args!("all tasks on {} to end", self.name), async || metrics.num_alive_tasks() == 0).await;
+        drop(self.shutdown.take());
         let thread = self.thread.take().unwrap();
         tokio::task::spawn_blocking(move || thread.join().unwrap()).await.unwrap();
     }

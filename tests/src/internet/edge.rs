@@ -1,4 +1,4 @@
-//! The place of an edge, whether it runs or not.
+//! A host with an edge that can be stopped and started again.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -8,61 +8,69 @@ use std::time::Duration;
 use verge_edge::{Config, Edge};
 use verge_protocol::fleet::EdgeState;
 
-use super::origin::OriginSeat;
-use super::{BASE, Plan, Region};
+use super::config::{BASE_DOMAIN, InternetConfig};
+use super::origin::OriginHost;
+use super::region::Region;
 use crate::hosts::Host;
 
-/// The place of an edge, whether it runs or not.
-pub(super) struct EdgeSeat {
+/// A host with an edge, which is running or stopped.
+pub(super) struct EdgeHost {
     pub(super) host: Host,
     config: Config,
     edge: Option<Edge>,
 }
 
-impl EdgeSeat {
-    /// Takes an edge on `host` into the fleet, and starts it.
-    pub(super) async fn start(region: Region, host: Host, origin: &OriginSeat, data: PathBuf, plan: &Plan) -> Self {
-        let token = origin.enlist(region, &host).await;
+impl EdgeHost {
+    /// Registers an edge at the origin and starts it on `host`.
+    pub(super) async fn start(
+        region: Region,
+        host: Host,
+        origin: &OriginHost,
+        data: PathBuf,
+        internet: &InternetConfig,
+    ) -> Self {
+        let token = origin.register_edge(region, &host).await;
         let config = Config {
             listen: host.addresses().map(|address| SocketAddr::new(address, EdgeState::PORT).into()).to_vec(),
-            base_domains: vec![BASE.parse().unwrap()],
-            lame_duck: plan.leaving_bound(),
+            base_domains: vec![BASE_DOMAIN.parse().unwrap()],
+            lame_duck: internet.draining_bound(),
             drain_timeout: Duration::from_secs(5),
             ..Config::new(region.edge(), origin.url(), token, data)
         };
-        let mut seat = Self { host, config, edge: None };
-        seat.resume().await;
-        seat
+        let mut started = Self { host, config, edge: None };
+        started.start_edge().await;
+        started
     }
 
-    /// Starts it where it was.
-    pub(super) async fn resume(&mut self) {
-        assert!(self.edge.is_none(), "{} runs already", self.config.name);
+    /// Starts the edge, with the addresses and data that it had before.
+    pub(super) async fn start_edge(&mut self) {
+        assert!(self.edge.is_none(), "{} is already running", self.config.name);
         let config = self.config.clone();
         self.edge = Some(self.host.run(async move { Edge::bind(config).await.unwrap() }).await);
     }
 
-    /// Lets it say that it is draining, and serve for as long as it is set to.
-    pub(super) async fn leave(&mut self) {
+    /// Makes the edge announce that it is draining; returns after its lame-duck time, in which it serves.
+    pub(super) async fn drain_edge(&mut self) {
         let edge = self.edge.take().unwrap();
-        let leave = async move {
+        let draining = async move {
             edge.start_draining().await;
             edge
         };
-        self.edge = Some(self.host.run(leave).await);
+        self.edge = Some(self.host.run(draining).await);
     }
 
-    /// Stops it in good order.
-    pub(super) async fn stop(&mut self) {
+    /// Shuts the edge down.
+    pub(super) async fn stop_edge(&mut self) {
         let edge = self.edge.take().unwrap();
         let tasks = edge.tasks();
         self.host.run(async move { edge.shutdown().await.unwrap() }).await;
-        assert_eq!(tasks.running(), BTreeMap::new(), "an edge left tasks behind");
+        assert_eq!(tasks.running(), BTreeMap::new(), "tasks of an edge still run after its shutdown");
     }
 
-    pub(super) async fn end(mut self) {
+    /// Shuts the edge down if it is running, and stops the host.
+    pub(super) async fn stop(mut self) {
         if self.edge.is_some() {
-            self.stop().await;
+            self.stop_edge().await;
         }
         self.host.stop().await;
     }

@@ -1,105 +1,90 @@
-//! The place of the origin, and of the person who has its administrator's token.
+//! A host with the origin and its administrator.
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use verge::Output;
 use verge::client::{Client, Token};
-use verge::output::Manner;
-use verge::push::Push;
-use verge::scan::Options;
-use verge::upload::Patience;
 use verge_daemon::origins::OriginUrl;
 use verge_daemon::{Clock, Secret};
 use verge_origin::{Config, Origin};
-use verge_protocol::api::{EdgeSettings, Provenance};
+use verge_protocol::api::EdgeSettings;
 use verge_protocol::fleet::EdgeState;
-use verge_protocol::{ChannelName, NameServerName};
+use verge_protocol::{EdgeName, NameServerName};
 
-use super::{BASE, Region, SITE};
+use super::config::{BASE_DOMAIN, SITE};
+use super::region::Region;
 use crate::hosts::Host;
+use crate::push::push_files;
 
 const PORT: u16 = 7400;
 
-/// A running origin, and its administrator on the same machine.
-pub(super) struct OriginSeat {
+/// A host with a running origin and a client that has the administrator token.
+pub(super) struct OriginHost {
     pub(super) host: Host,
     origin: Origin,
     client: Client,
 }
 
-impl OriginSeat {
+impl OriginHost {
     pub(super) async fn start(host: Host, data: PathBuf) -> Self {
         let config = Config {
             listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT)).into(),
             encode_budget: Duration::ZERO,
             drain_timeout: Duration::from_secs(5),
-            ..Config::new(data, format!("http://{BASE}").parse().unwrap())
+            ..Config::new(data, format!("http://{BASE_DOMAIN}").parse().unwrap())
         };
         let origin = host.run(async move { Origin::bind_at(config, Clock::system()).await.unwrap() }).await;
-        let address = format!("http://{}:{PORT}", Ipv4Addr::LOCALHOST);
-        let client = Client::new(address.parse().unwrap(), &Token::new(origin.admin_token().expose())).unwrap();
+        let url = format!("http://{}:{PORT}", Ipv4Addr::LOCALHOST);
+        let client = Client::new(url.parse().unwrap(), &Token::new(origin.admin_token().expose())).unwrap();
         Self { host, origin, client }
     }
 
-    /// Where others find it.
+    /// Its URL for other hosts.
     pub(super) fn url(&self) -> OriginUrl {
         OriginUrl::insecure(&format!("http://{}:{PORT}", self.host.v4())).unwrap()
     }
 
-    /// Takes an edge at `host` into the fleet: its token.
-    pub(super) async fn enlist(&self, region: Region, host: &Host) -> Secret {
+    /// Registers the edge of a region on `host`. Returns its token.
+    pub(super) async fn register_edge(&self, region: Region, host: &Host) -> Secret {
         let (client, name) = (self.client.clone(), region.edge());
         let settings = EdgeSettings {
             addresses: host.addresses().to_vec(),
             port: EdgeState::PORT,
-            location: Some(region.place()),
+            location: Some(region.location()),
             regions: BTreeSet::new(),
             weight: EdgeState::WEIGHT,
         };
-        let enlist = async move {
+        let register = async move {
             client.put::<EdgeState>(&format!("/v1/edges/{name}"), &settings).await.unwrap();
             Secret::new(client.issue_edge_token(&name).await.unwrap().token)
         };
-        self.host.run(enlist).await
+        self.host.run(register).await
     }
 
-    /// A token for a name server.
-    pub(super) async fn node_token(&self, name: &NameServerName) -> Secret {
+    /// Registers a name server. Returns its token.
+    pub(super) async fn issue_name_server_token(&self, name: &NameServerName) -> Secret {
         let (client, name) = (self.client.clone(), name.clone());
         self.host.run(async move { Secret::new(client.issue_name_server_token(&name).await.unwrap().token) }).await
     }
 
-    /// How it sees the fleet.
-    pub(super) async fn status(&self) -> verge::client::Overview {
-        let client = self.client.clone();
-        self.host.run(async move { client.overview().await.unwrap() }).await
+    /// Waits until these edges have applied everything that the origin has.
+    pub(super) async fn wait_until_caught_up(&self, edges: &[EdgeName]) {
+        self.origin.wait_until_caught_up(edges).await;
     }
 
-    /// Makes a release of the site whose page is this, and waits for no edge.
+    /// Makes a release of the site with this page. Does not wait for edges.
     pub(super) async fn push(&self, page: &str) {
         let (client, page) = (self.client.clone(), page.to_owned());
         let push = async move || {
-            let folder = tempfile::tempdir().unwrap();
-            std::fs::write(folder.path().join("index.html"), page).unwrap();
-            let push = Push {
-                client: &client,
-                site: &SITE.parse().unwrap(),
-                channel: &ChannelName::live(),
-                folder: folder.path(),
-                options: Options { force: true, ..Options::default() },
-                provenance: Provenance::default(),
-                wait: false,
-                patience: Patience { rounds: 20, pause: Duration::from_millis(5) },
-            };
-            push.run(&Output::new(std::io::sink(), std::io::sink(), Manner::default())).await.unwrap();
+            push_files(&client, SITE, &[("index.html", &page)], false).await.unwrap();
         };
         self.host.run_in_place(push).await;
     }
 
-    pub(super) async fn end(self) {
+    /// Shuts the origin down and stops the host.
+    pub(super) async fn stop(self) {
         let Self { host, origin, client } = self;
         drop(client);
         host.run(async move { origin.shutdown().await.unwrap() }).await;

@@ -1,27 +1,27 @@
-//! The parts of a small world, and the addresses that are there: those that are set aside for documentation.
+//! The regions of a small internet and their networks, which are reserved for documentation (RFC 5737, RFC 3849).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use verge_protocol::{EdgeName, GeoPoint};
 
-/// A part of the world, with an edge.
+/// A region with one edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Region {
-    /// Around Frankfurt: `192.0.2.0/24` and `2001:db8:100::/40`. America is nearer than Asia.
+    /// Around Frankfurt: `192.0.2.0/24` and `2001:db8:100::/40`. The next nearest edge is America's.
     Europe,
-    /// Around New York: `198.51.100.0/24` and `2001:db8:200::/40`. Europe is nearer than Asia.
+    /// Around New York: `198.51.100.0/24` and `2001:db8:200::/40`. The next nearest edge is Europe's.
     America,
-    /// Around Singapore: `203.0.113.0/24` and `2001:db8:300::/40`. Europe is nearer than America.
+    /// Around Singapore: `203.0.113.0/24` and `2001:db8:300::/40`. The next nearest edge is Europe's.
     Asia,
 }
 
 impl Region {
-    /// All of them.
+    /// All regions.
     pub const ALL: [Self; 3] = [Self::Europe, Self::America, Self::Asia];
 
-    /// The regions by the distance of their edges, the nearest first.
-    pub fn nearest(self) -> [Self; 3] {
+    /// All regions by the distance of their edges, the nearest first.
+    pub fn by_distance(self) -> [Self; 3] {
         match self {
             Self::Europe => [Self::Europe, Self::America, Self::Asia],
             Self::America => [Self::America, Self::Europe, Self::Asia],
@@ -29,8 +29,8 @@ impl Region {
         }
     }
 
-    /// Where its edge stands, and its readers live.
-    pub fn place(self) -> GeoPoint {
+    /// The location of its edge and its readers.
+    pub fn location(self) -> GeoPoint {
         let (latitude, longitude) = match self {
             Self::Europe => (50.11, 8.68),
             Self::America => (40.71, -74.01),
@@ -49,12 +49,12 @@ impl Region {
         name.parse().unwrap()
     }
 
-    /// The networks that are there, of either family.
+    /// Its networks, one per address family.
     pub fn networks(self) -> [IpNet; 2] {
         [Ipv4Net::new_assert(self.v4(0), 24).into(), Ipv6Net::new_assert(self.v6(0, 0), 40).into()]
     }
 
-    /// An address in its one /24.
+    /// An address in its /24.
     pub fn v4(self, host: u8) -> Ipv4Addr {
         let [a, b, c] = match self {
             Self::Europe => [192, 0, 2],

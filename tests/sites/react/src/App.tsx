@@ -1,7 +1,7 @@
 import { lazy, Suspense } from 'react'
 import { NavLink, Route, Routes } from 'react-router'
 
-// Each page is a chunk of its own, asked for when it is first visited.
+// Each page is a separate chunk, loaded on the first visit.
 const Home = lazy(() => import('./pages/Home'))
 const Lights = lazy(() => import('./pages/Lights'))
 const Light = lazy(() => import('./pages/Light'))

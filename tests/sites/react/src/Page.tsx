@@ -2,7 +2,7 @@ import type { ReactNode } from 'react'
 
 interface Props {
   title: string
-  /** The edition of the chunk that holds the page, which need not be that of the entry script. */
+  /** The edition of the chunk that contains the page, which may differ from that of the entry script. */
   edition: string
   children: ReactNode
 }

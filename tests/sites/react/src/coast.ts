@@ -1,9 +1,9 @@
 export interface Light {
   id: string
   name: string
-  /** Seconds from one flash to the next. */
+  /** The seconds between two flashes. */
   period: number
-  /** Sea miles from which it is seen on a clear night. */
+  /** The range in nautical miles on a clear night. */
   reach: number
   story: string
 }

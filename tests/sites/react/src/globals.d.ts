@@ -1,2 +1,2 @@
-/** Which edition this build is: `first edition` or `second edition`. Put in by vite.config.ts. */
+/** The edition of this build, `first edition` or `second edition`. Defined in vite.config.ts. */
 declare const EDITION: string

@@ -1,4 +1,4 @@
-/** How long the night is, and the seconds between the flashes of each light. */
+/** The length of the night in seconds, and the seconds between two flashes of each light. */
 export interface Question {
   seconds: number
   periods: number[]
@@ -6,11 +6,11 @@ export interface Question {
 
 export interface Answer {
   together: number
-  /** The edition of this worker's own file. */
+  /** The edition of the worker's file. */
   edition: string
 }
 
-// Watched second by second rather than worked out by arithmetic, so that the worker has something to do.
+// Counted second by second instead of by arithmetic, so that the worker has work to do.
 addEventListener('message', ({ data }: MessageEvent<Question>) => {
   let together = 0
   for (let second = 0; second < data.seconds; second++) {

@@ -1,4 +1,4 @@
-"""A verge-geodns that runs for as long as somebody asks it."""
+"""Runs verge-geodns for a test."""
 
 import json
 import socket
@@ -16,8 +16,8 @@ ns-1 AAAA 2001:2::53
 CHANNEL = {"key": "channel/demo/live", "seq": 100, "value": {"epoch": 100, "release": "v1", "manifest": "0" * 64}}
 
 
-class Node:
-    """Knows the names of one site, demo, and the edges of `rows`; ends with the block. Its origin is away for good."""
+class NameServer:
+    """A context manager: verge-geodns with one site, demo, and the edges of `rows`. Its origin is unreachable."""
 
     def __init__(self, binary, folder, rows, zone="", database=None):
         (folder / "data").mkdir()
