@@ -11,19 +11,11 @@ use crate::dns::query::{self, NameBuffer, Packet, Query, Unanswerable};
 use crate::dns::rcode::Rcode;
 use crate::dns::record::RecordType;
 use crate::dns::reply::{Full, Opt, Reply, UDP_SIZE};
+use crate::dns::transport::Transport;
 use crate::fleet::Picked;
 use crate::view::View;
 
 pub(crate) use self::chain::{At, Chain, Hop, Known};
-
-/// How a question came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Transport {
-    /// In a datagram.
-    Udp,
-    /// On a connection.
-    Tcp,
-}
 
 /// What was answered, for those who count, limit and log.
 #[derive(Debug)]

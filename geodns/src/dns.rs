@@ -8,4 +8,5 @@ pub(crate) mod rdata;
 pub(crate) mod record;
 pub(crate) mod reply;
 pub(crate) mod tcp;
+pub(crate) mod transport;
 pub(crate) mod udp;

@@ -17,10 +17,10 @@ use verge_daemon::private_listener::{self, Readiness};
 use verge_daemon::tasks::Unfinished;
 use verge_daemon::{Clock, Daemon, DataDir, Tasks};
 
-use crate::answer::Transport;
 use crate::assemble::{Assembler, Parts};
 use crate::config::{Config, RawConfig};
 use crate::dns::limit::Limiter;
+use crate::dns::transport::Transport;
 use crate::dns::{tcp, udp};
 use crate::explain::{self, Explanations};
 use crate::follow::Follower;
@@ -201,14 +201,14 @@ fn open(address: SocketAddr, workers: usize) -> Result<Opened, ListenError> {
 fn answer(opened: Vec<Opened>, config: &Config, views: &Arc<ArcSwap<View>>, metrics: &Metrics, tasks: &Tasks) {
     let log = QueryLog::start(config.log_one_in, tasks);
     let over_tcp = metrics.counts();
-    let guests = tcp::Guests::new(config.tcp);
+    let limiter = tcp::ConnectionLimiter::new(config.tcp);
     for Opened { udp, tcp, .. } in opened {
         udp::serve(udp, tasks, || {
             let limiter = Limiter::new(config.rate_limit.clone(), config.workers);
             Service::new(Arc::clone(views), Transport::Udp, Some(limiter), metrics.counts(), log.clone())
         });
         let (views, counts, log) = (Arc::clone(views), Arc::clone(&over_tcp), log.clone());
-        tcp::serve(tcp, &guests, tasks, move || {
+        tcp::serve(tcp, &limiter, tasks, move || {
             Service::new(Arc::clone(&views), Transport::Tcp, None, Arc::clone(&counts), log.clone())
         });
     }

@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use tokio::sync::mpsc;
 use verge_daemon::Tasks;
 
-use crate::answer::{Answered, Transport};
+use crate::answer::Answered;
 use crate::dns::name::Name;
 use crate::dns::rcode::Rcode;
 use crate::dns::record::RecordType;
+use crate::dns::transport::Transport;
 
 /// Lines that may wait to be written; what comes on top is not logged. A question never waits for the log.
 const WAITING: usize = 1024;

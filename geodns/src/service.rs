@@ -8,10 +8,10 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, Cache};
 use tokio::time::Instant;
 
-use crate::answer::{self, Transport};
+use crate::answer;
 use crate::dns::limit::{Limiter, Verdict};
 use crate::dns::query::NameBuffer;
-use crate::dns::udp::Answerer;
+use crate::dns::transport::{Answerer, Transport};
 use crate::metrics::Counts;
 use crate::query_log::QueryLog;
 use crate::view::View;

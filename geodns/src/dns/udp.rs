@@ -12,7 +12,6 @@ mod socket;
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,6 +25,7 @@ use self::batch_linux::{BATCH, Batch};
 #[cfg(not(target_os = "linux"))]
 use self::batch_portable::{BATCH, Batch};
 pub(crate) use self::socket::{Sockets, open};
+use super::transport::Answerer;
 
 /// The longest question taken; real ones have less than 300 bytes.
 const REQUEST_MAX: usize = 1232;
@@ -40,15 +40,6 @@ const GATHER_FROM: std::ops::Range<usize> = 2..BATCH / 2;
 /// That moment. The system makes some 150 µs of it, which adds 0.1 ms to an answer: little beside the way to a resolver, and the
 /// buffer holds many times more.
 const GATHER: Duration = Duration::from_micros(100);
-
-/// Answers questions, one thread's worth.
-pub(crate) trait Answerer: Send + 'static {
-    /// More questions follow at once: a moment for what need not be done for each.
-    fn begin(&mut self);
-
-    /// Answers `packet` into `buffer`, which holds [`RESPONSE_MAX`] bytes; the length of the answer, or `None` for silence.
-    fn answer(&mut self, packet: &[u8], peer: SocketAddr, buffer: &mut [u8]) -> Option<usize>;
-}
 
 /// Answers what comes to `sockets` until `tasks` drain. `answerer` makes one answerer for each thread.
 pub(crate) fn serve<A: Answerer>(sockets: Sockets, tasks: &Tasks, mut answerer: impl FnMut() -> A) {

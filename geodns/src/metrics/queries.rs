@@ -10,10 +10,11 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 
 use super::EdgeCounts;
-use crate::answer::{Answered, Transport};
+use crate::answer::Answered;
 use crate::dns::limit::Verdict;
 use crate::dns::rcode::Rcode;
 use crate::dns::record::RecordType;
+use crate::dns::transport::Transport;
 
 /// Types that are counted by their name; all others together.
 const TYPES: [RecordType; 15] = [
