@@ -15,7 +15,7 @@ use crate::health::HealthTable;
 use crate::metrics::EdgeCounts;
 use crate::place::{Atlas, Database, Overrides};
 use crate::view::View;
-use crate::zone::{Catalogue, ZoneFile};
+use crate::zone::{ZoneFile, ZoneSet};
 
 /// What views are made of.
 pub(crate) struct Parts {
@@ -37,7 +37,7 @@ pub(crate) struct Parts {
 pub(crate) struct Assembler {
     parts: Parts,
     views: Arc<ArcSwap<View>>,
-    /// What catalogue and fleet are made with. Fences are numbered for both at once.
+    /// What zone_set and fleet are made with. Fences are numbered for both at once.
     told: Arc<Told>,
 }
 
@@ -55,12 +55,12 @@ impl Assembler {
     /// harm.
     pub(crate) fn new(mut parts: Parts) -> Self {
         let told = Arc::clone(&parts.told.borrow_and_update());
-        let catalogue = catalogue(&parts.zones.borrow_and_update(), &told.names(&parts.bases));
+        let zone_set = zone_set(&parts.zones.borrow_and_update(), &told.names(&parts.bases));
         let atlas = Arc::new(Atlas::new(Arc::clone(&parts.overrides), parts.database.borrow_and_update().clone()));
         let fleet = fleet(&told, &parts.health.borrow_and_update(), parts.policy);
         let counts = (0..fleet.len()).map(|edge| parts.named.of(fleet.name(edge))).collect();
         let is_told = told.position.is_some();
-        let view = View { catalogue, fleet, named: counts, atlas, told: is_told, node: parts.node.clone() };
+        let view = View { zone_set, fleet, named: counts, atlas, told: is_told, node: parts.node.clone() };
         Self { parts, views: Arc::new(ArcSwap::from_pointee(view)), told }
     }
 
@@ -108,11 +108,11 @@ impl Assembler {
                 let before = std::mem::replace(&mut self.told, told);
                 view.told = self.told.position.is_some();
                 if !self.told.shares_names_with(&before) {
-                    view.catalogue = self.catalogue();
+                    view.zone_set = self.zone_set();
                 }
                 self.refleet(&mut view);
             }
-            News::Zones => view.catalogue = self.catalogue(),
+            News::Zones => view.zone_set = self.zone_set(),
             // By what was told when fences were last numbered: what has been told since comes with its own news.
             News::Health => self.refleet(&mut view),
             News::Database => {
@@ -123,8 +123,8 @@ impl Assembler {
         self.views.store(Arc::new(view));
     }
 
-    fn catalogue(&mut self) -> Arc<Catalogue> {
-        catalogue(&self.parts.zones.borrow_and_update(), &self.told.names(&self.parts.bases))
+    fn zone_set(&mut self) -> Arc<ZoneSet> {
+        zone_set(&self.parts.zones.borrow_and_update(), &self.told.names(&self.parts.bases))
     }
 
     fn refleet(&mut self, view: &mut View) {
@@ -133,12 +133,12 @@ impl Assembler {
     }
 }
 
-fn catalogue(zones: &[Arc<ZoneFile>], names: &[(Name, FenceId)]) -> Arc<Catalogue> {
-    let catalogue = Catalogue::new(zones, names);
-    for notice in &catalogue.kept_back {
+fn zone_set(zones: &[Arc<ZoneFile>], names: &[(Name, FenceId)]) -> Arc<ZoneSet> {
+    let zone_set = ZoneSet::new(zones, names);
+    for notice in &zone_set.shadowed {
         tracing::warn!("{notice}");
     }
-    Arc::new(catalogue)
+    Arc::new(zone_set)
 }
 
 fn fleet(told: &Told, health: &HealthTable, policy: Policy) -> Arc<Fleet> {

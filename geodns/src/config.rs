@@ -19,7 +19,7 @@ use verge_daemon::origins::OriginUrl;
 use verge_protocol::{DomainName, GeoPoint, NameServerName};
 
 pub use self::raw::{ConfigError, RawConfig};
-pub use crate::dns::limit::RateLimit;
+pub use crate::dns::rate_limiter::RateLimit;
 pub use crate::dns::tcp::TcpLimits;
 pub use crate::fleet::{AllDown, Policy};
 pub use crate::health::{HealthConfig, HealthConfigError, Pace, Pem, Scheme};

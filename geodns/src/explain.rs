@@ -15,7 +15,7 @@ use verge_protocol::NameServerName;
 use verge_protocol::api::ErrorBody;
 use verge_protocol::explanation::{ExplainedName, Explanation, FamilyAnswer, Located, RankedEdge};
 
-use crate::answer::{At, Chain, Hop, Known};
+use crate::answer::{ChainStep, CnameChain, NodeData, ZoneAnswer};
 use crate::dns::name::Name;
 use crate::dns::record::RecordType;
 use crate::fleet::{Family, FenceId, Ranked};
@@ -112,25 +112,25 @@ fn explain_name(view: &View, name: &Name) -> (ExplainedName, Option<FenceId>) {
 fn found(view: &View, name: &Name) -> (String, Option<FenceId>) {
     let mut text = String::new();
     // Of all types this follows every alias, and leads to the fleet.
-    for (hop, Hop { known, .. }) in Chain::new(view, name.wire(), RecordType::A).enumerate() {
-        let Some((zone, known)) = known else {
-            let then = if hop == 0 { "refused" } else { "resolvers go on by themselves" };
+    for (step, ChainStep { found, .. }) in CnameChain::new(view, name.wire(), RecordType::A).enumerate() {
+        let Some((zone, known)) = found else {
+            let then = if step == 0 { "refused" } else { "resolvers go on by themselves" };
             return (format!("{text}in none of the zones served here: {then}"), None);
         };
         let zone = plain(&zone.apex);
         let end = match known {
-            Known::Missing if !view.told => format!("no name that is known in {zone} yet: no origin was heard"),
-            Known::Missing => format!("no such name in {zone}"),
-            Known::Delegated { .. } => format!("delegated by {zone} to other name servers"),
-            Known::Node { at: At::Fleet(fence, _), .. } => {
+            ZoneAnswer::NxDomain if !view.told => format!("no name that is known in {zone} yet: no origin was heard"),
+            ZoneAnswer::NxDomain => format!("no such name in {zone}"),
+            ZoneAnswer::Delegation { .. } => format!("delegated by {zone} to other name servers"),
+            ZoneAnswer::Node { data: NodeData::Fleet(fence, _), .. } => {
                 return (format!("{text}a site's name in {zone}"), Some(fence));
             }
-            Known::Node { at: At::Alias(set), .. } => {
+            ZoneAnswer::Node { data: NodeData::Cname(set), .. } => {
                 let _ = write!(text, "an alias in {zone} of {}: ", plain(&Name::from_canonical(&set.data[0])));
                 continue;
             }
-            Known::Node { node, .. } if node.sets.is_empty() => format!("no records of its own in {zone}"),
-            Known::Node { .. } => format!("records that the zone file of {zone} has"),
+            ZoneAnswer::Node { node, .. } if node.sets.is_empty() => format!("no records of its own in {zone}"),
+            ZoneAnswer::Node { .. } => format!("records that the zone file of {zone} has"),
         };
         return (text + &end, None);
     }

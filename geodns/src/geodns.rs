@@ -19,7 +19,7 @@ use verge_daemon::{Clock, Daemon, DataDir, Tasks};
 
 use crate::assemble::{Assembler, Parts};
 use crate::config::{Config, RawConfig};
-use crate::dns::limit::Limiter;
+use crate::dns::rate_limiter::RateLimiter;
 use crate::dns::transport::Transport;
 use crate::dns::{tcp, udp};
 use crate::explain::{self, Explanations};
@@ -204,7 +204,7 @@ fn answer(opened: Vec<Opened>, config: &Config, views: &Arc<ArcSwap<View>>, metr
     let limiter = tcp::ConnectionLimiter::new(config.tcp);
     for Opened { udp, tcp, .. } in opened {
         udp::serve(udp, tasks, || {
-            let limiter = Limiter::new(config.rate_limit.clone(), config.workers);
+            let limiter = RateLimiter::new(config.rate_limit.clone(), config.workers);
             Service::new(Arc::clone(views), Transport::Udp, Some(limiter), metrics.counts(), log.clone())
         });
         let (views, counts, log) = (Arc::clone(views), Arc::clone(&over_tcp), log.clone());

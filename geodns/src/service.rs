@@ -1,4 +1,4 @@
-//! What one thread, or one connection, answers with: the snapshot of the moment, and those who count, limit and log.
+//! The answerer of one UDP thread or one TCP connection: answers from the current snapshot, counts, rate-limits and logs.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,20 +9,20 @@ use arc_swap::{ArcSwap, Cache};
 use tokio::time::Instant;
 
 use crate::answer;
-use crate::dns::limit::{Limiter, Verdict};
 use crate::dns::query::NameBuffer;
+use crate::dns::rate_limiter::{RateLimitAction, RateLimiter};
 use crate::dns::transport::{Answerer, Transport};
 use crate::metrics::Counts;
 use crate::query_log::QueryLog;
 use crate::view::View;
 
-/// Answers questions from the last snapshot. The way to an answer takes no lock and waits for nothing.
+/// Answers queries from the current snapshot, without locks or I/O.
 pub(crate) struct Service {
     views: Cache<Arc<ArcSwap<View>>, Arc<View>>,
     transport: Transport,
     name: NameBuffer,
-    /// Over TCP nobody is limited: an answer goes to who asked.
-    limiter: Option<Limiter>,
+    /// `None` over TCP, where source addresses cannot be forged.
+    limiter: Option<RateLimiter>,
     counts: Arc<Counts>,
     log: QueryLog,
     started: Instant,
@@ -33,7 +33,7 @@ impl Service {
     pub(crate) fn new(
         views: Arc<ArcSwap<View>>,
         transport: Transport,
-        limiter: Option<Limiter>,
+        limiter: Option<RateLimiter>,
         counts: Arc<Counts>,
         log: QueryLog,
     ) -> Self {
@@ -51,26 +51,26 @@ impl Answerer for Service {
     fn answer(&mut self, packet: &[u8], peer: SocketAddr, buffer: &mut [u8]) -> Option<usize> {
         let view = self.views.load();
         let peer = peer.ip().to_canonical();
-        let Some(answered) = answer::answer(packet, peer, self.transport, view, &mut self.name, buffer) else {
+        let Some(summary) = answer::answer(packet, peer, self.transport, view, &mut self.name, buffer) else {
             self.counts.noise();
             return None;
         };
-        let first = answered.picked.and_then(|picked| view.named.get(picked.named().first()?.edge));
+        let first = summary.picked.and_then(|picked| view.named.get(picked.named().first()?.edge));
         if let Some(count) = first {
             count.fetch_add(1, Ordering::Relaxed);
         }
-        self.counts.answered(&answered, self.transport);
-        self.log.answered(&answered, peer, self.transport);
+        self.counts.answered(&summary, self.transport);
+        self.log.answered(&summary, peer, self.transport);
         let limiter = self.limiter.as_mut();
-        let verdict = limiter.map(|limiter| limiter.check(self.now, peer, answered.rcode, answered.about));
-        match verdict {
-            None | Some(Verdict::Send) => Some(answered.length),
-            Some(Verdict::Slip) => {
-                self.counts.limited(Verdict::Slip);
+        let action = limiter.map(|limiter| limiter.check(self.now, peer, summary.rcode, summary.rate_limit_key));
+        match action {
+            None | Some(RateLimitAction::Send) => Some(summary.length),
+            Some(RateLimitAction::Slip) => {
+                self.counts.limited(RateLimitAction::Slip);
                 answer::slip(packet, &mut self.name, buffer)
             }
-            Some(Verdict::Drop) => {
-                self.counts.limited(Verdict::Drop);
+            Some(RateLimitAction::Drop) => {
+                self.counts.limited(RateLimitAction::Drop);
                 None
             }
         }

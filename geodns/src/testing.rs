@@ -11,7 +11,7 @@ use crate::dns::name::Name;
 use crate::fleet::{FenceId, Fleet, Member};
 use crate::place::{Atlas, Overrides};
 use crate::view::View;
-use crate::zone::{Catalogue, ZoneFile};
+use crate::zone::{ZoneFile, ZoneSet};
 
 const ZONE: &str = "
 $TTL 1h
@@ -75,7 +75,7 @@ pub(crate) fn view() -> View {
     ];
     let places = places.map(|(network, place)| (network.parse().unwrap(), place.parse().unwrap()));
     View {
-        catalogue: Arc::new(Catalogue::new(&zones, &names)),
+        zone_set: Arc::new(ZoneSet::new(&zones, &names)),
         fleet: Arc::new(Fleet::new(edges, &fences, Policy::default())),
         named: Arc::default(),
         atlas: Arc::new(Atlas::new(Arc::new(Overrides::new(places).unwrap()), None)),

@@ -5,13 +5,13 @@ use std::sync::atomic::AtomicU64;
 
 use crate::fleet::Fleet;
 use crate::place::Atlas;
-use crate::zone::Catalogue;
+use crate::zone::ZoneSet;
 
 /// A snapshot. Never changed, only replaced.
 #[derive(Clone)]
 pub(crate) struct View {
     /// What names there are.
-    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) zone_set: Arc<ZoneSet>,
     /// The edges.
     pub(crate) fleet: Arc<Fleet>,
     /// Where each edge is counted, in the order of the fleet.

@@ -67,10 +67,10 @@ impl Collector for Levels {
         show("verge_dns_feed_applied", "The last row that is applied", number(position.seq.0))?;
         let heard = self.last_seen.elapsed().map_or(f64::INFINITY, |ago| ago.as_secs_f64());
         show("verge_dns_heard_seconds", "Seconds since an origin was heard; +Inf if not since the start", heard)?;
-        let kept_back = u64::try_from(view.catalogue.kept_back.len()).unwrap_or(u64::MAX);
-        show("verge_dns_names_kept_back", "Names of sites that own records of a zone stand in for", number(kept_back))?;
-        let elsewhere = u64::try_from(view.catalogue.elsewhere).unwrap_or(u64::MAX);
-        show("verge_dns_names_elsewhere", "Names of sites that are in none of the zones", number(elsewhere))?;
+        let shadowed = u64::try_from(view.zone_set.shadowed.len()).unwrap_or(u64::MAX);
+        show("verge_dns_names_kept_back", "Names of sites that own records of a zone stand in for", number(shadowed))?;
+        let outside_zones = u64::try_from(view.zone_set.outside_zones).unwrap_or(u64::MAX);
+        show("verge_dns_names_elsewhere", "Names of sites that are in none of the zones", number(outside_zones))?;
         let built = view.atlas.database().map_or(0.0, |database| number(database.about().built.0 / 1000));
         show("verge_dns_database_built_seconds", "When the database of places was made; 0 if there is none", built)
     }

@@ -10,9 +10,9 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 
 use super::EdgeCounts;
-use crate::answer::Answered;
-use crate::dns::limit::Verdict;
-use crate::dns::rcode::Rcode;
+use crate::answer::AnswerSummary;
+use crate::dns::message::Rcode;
+use crate::dns::rate_limiter::RateLimitAction;
 use crate::dns::record::RecordType;
 use crate::dns::transport::Transport;
 
@@ -61,7 +61,7 @@ impl Counts {
     }
 
     /// One answer.
-    pub(crate) fn answered(&self, answered: &Answered<'_>, transport: Transport) {
+    pub(crate) fn answered(&self, answered: &AnswerSummary<'_>, transport: Transport) {
         let zone = answered.zone.map_or(0, |zone| zone + 1);
         let column = answered.question.and_then(|(_, asked)| TYPES.iter().position(|known| *known == asked));
         let rcode = RCODES.iter().position(|known| *known == answered.rcode).unwrap_or(0);
@@ -84,11 +84,11 @@ impl Counts {
     }
 
     /// An answer that was limited.
-    pub(crate) fn limited(&self, verdict: Verdict) {
-        match verdict {
-            Verdict::Send => {}
-            Verdict::Slip => add(&self.slipped),
-            Verdict::Drop => add(&self.dropped),
+    pub(crate) fn limited(&self, action: RateLimitAction) {
+        match action {
+            RateLimitAction::Send => {}
+            RateLimitAction::Slip => add(&self.slipped),
+            RateLimitAction::Drop => add(&self.dropped),
         }
     }
 }

@@ -11,7 +11,7 @@ use super::LOOK;
 use super::changed::Stamps;
 use crate::config::ZoneConfig;
 use crate::dns::name::Name;
-use crate::zone::{ZoneError, ZoneFile, read_text};
+use crate::zone::{ZoneError, ZoneFile, read_file};
 
 /// Zones as their files say, each as it was when its file could last be read.
 pub(crate) struct ZoneSource {
@@ -98,7 +98,7 @@ fn load(config: &ZoneConfig) -> (Stamps, Result<Arc<ZoneFile>, ZoneError>) {
     let mut stamps = Stamps::default();
     let zone = ZoneFile::parse(&config.file, &Name::from(&config.name), |path: &Path| {
         stamps.add([path]);
-        read_text(path)
+        read_file(path)
     });
     for warning in zone.iter().flat_map(|zone| &zone.warnings) {
         tracing::warn!(zone = %config.name, hint = warning.hint, "{warning}");

@@ -3,41 +3,41 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::word::{self, Malformed, Word};
+use super::token::{self, SyntaxError, Token};
 
-/// Keys by their numbers (RFC 9460 §14.3.2, RFC 9461, RFC 9540).
+/// The keys, in the order of their numbers (RFC 9460 §14.3.2, RFC 9461, RFC 9540).
 const KEYS: [&str; 9] =
     ["mandatory", "alpn", "no-default-alpn", "port", "ipv4hint", "ech", "ipv6hint", "dohpath", "ohttp"];
 const MANDATORY: u16 = 0;
 const ALPN: u16 = 1;
 const NO_DEFAULT_ALPN: u16 = 2;
 
-/// Encodes `key=value` words, in any order; on the wire keys ascend (RFC 9460 §2.2).
-pub(super) fn encode(words: &[Word<'_>], into: &mut Vec<u8>) -> Result<(), Malformed> {
+/// Encodes `key=value` tokens in any order; on the wire keys ascend (RFC 9460 §2.2).
+pub(super) fn encode(tokens: &[Token<'_>], into: &mut Vec<u8>) -> Result<(), SyntaxError> {
     let mut parameters = BTreeMap::new();
-    for word in words {
-        let (name, text) = match word.text.split_once('=') {
+    for token in tokens {
+        let (name, text) = match token.text.split_once('=') {
             Some((name, text)) => (name, Some(text)),
-            None => (word.text, None),
+            None => (token.text, None),
         };
-        let key = key(name).ok_or_else(|| word.malformed("is not a parameter that is known").hint(KEY_HINT))?;
+        let key = key(name).ok_or_else(|| token.error("is not a known parameter").hint(KEY_HINT))?;
         let text = text.map(|text| text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text));
-        let value = value(key, text, word)?;
-        if parameters.insert(key, (value, word)).is_some() {
-            return Err(word.malformed("is a parameter for the second time"));
+        let value = value(key, text, token)?;
+        if parameters.insert(key, (value, token)).is_some() {
+            return Err(token.error("is a duplicate parameter"));
         }
     }
-    for (key, (value, word)) in &parameters {
-        let needs = |other: u16| parameters.contains_key(&other);
-        let met = match *key {
-            MANDATORY => value.chunks(2).all(|key| needs(u16::from_be_bytes([key[0], key[1]]))),
-            NO_DEFAULT_ALPN => needs(ALPN),
+    for (key, (value, token)) in &parameters {
+        let has = |other: u16| parameters.contains_key(&other);
+        let has_required = match *key {
+            MANDATORY => value.chunks(2).all(|key| has(u16::from_be_bytes([key[0], key[1]]))),
+            NO_DEFAULT_ALPN => has(ALPN),
             _ => true,
         };
-        if !met {
-            return Err(word.malformed("needs a parameter that is not there (RFC 9460 §7.1.1, §8)"));
+        if !has_required {
+            return Err(token.error("requires a parameter that is missing (RFC 9460 §7.1.1, §8)"));
         }
-        let length = u16::try_from(value.len()).map_err(|_| word.malformed("is too long"))?;
+        let length = u16::try_from(value.len()).map_err(|_| token.error("is too long"))?;
         into.extend(key.to_be_bytes());
         into.extend(length.to_be_bytes());
         into.extend(value);
@@ -45,7 +45,7 @@ pub(super) fn encode(words: &[Word<'_>], into: &mut Vec<u8>) -> Result<(), Malfo
     Ok(())
 }
 
-/// Whether these are parameters as they go on the wire, with ascending keys.
+/// Whether these are parameters in wire format, with ascending keys.
 pub(super) fn is_valid(mut wire: &[u8]) -> bool {
     let mut last = None;
     while let Some((head, rest)) = wire.split_first_chunk::<4>() {
@@ -57,8 +57,8 @@ pub(super) fn is_valid(mut wire: &[u8]) -> bool {
     wire.is_empty()
 }
 
-const KEY_HINT: &str = "mandatory, alpn, no-default-alpn, port, ipv4hint, ech, ipv6hint, dohpath and ohttp are; any other is \
-                        key<number>=<value>";
+const KEY_HINT: &str = "the parameters are mandatory, alpn, no-default-alpn, port, ipv4hint, ech, ipv6hint, dohpath and ohttp; \
+                        others are written as key<number>=<value>";
 
 fn key(name: &str) -> Option<u16> {
     if let Some(known) = KEYS.iter().position(|key| *key == name) {
@@ -69,9 +69,9 @@ fn key(name: &str) -> Option<u16> {
     number.parse().ok().filter(|key| *key != u16::MAX)
 }
 
-fn value(key: u16, text: Option<&str>, word: &Word<'_>) -> Result<Vec<u8>, Malformed> {
-    let octets = Word { text: text.unwrap_or_default(), ..*word }.octets()?;
-    let by_number = word.text.starts_with("key");
+fn value(key: u16, text: Option<&str>, token: &Token<'_>) -> Result<Vec<u8>, SyntaxError> {
+    let octets = Token { text: text.unwrap_or_default(), ..*token }.octets()?;
+    let by_number = token.text.starts_with("key");
     let known = KEYS.get(usize::from(key)).filter(|_| !by_number);
     let plain = std::str::from_utf8(&octets).ok();
     let read = match (known.copied(), plain) {
@@ -83,13 +83,13 @@ fn value(key: u16, text: Option<&str>, word: &Word<'_>) -> Result<Vec<u8>, Malfo
         (Some("port"), Some(text)) => text.parse::<u16>().ok().map(|port| port.to_be_bytes().to_vec()),
         (Some("ipv4hint"), Some(text)) => list(text, |address: Ipv4Addr| address.octets()),
         (Some("ipv6hint"), Some(text)) => list(text, |address: Ipv6Addr| address.octets()),
-        (Some("ech"), Some(text)) => word::base64(&[Word { text, ..*word }]),
+        (Some("ech"), Some(text)) => token::base64(&[Token { text, ..*token }]),
         _ => None,
     };
-    read.ok_or_else(|| word.malformed("has no value that fits its key"))
+    read.ok_or_else(|| token.error("has an invalid value"))
 }
 
-/// A comma between identifiers parts them; one inside is escaped a second time (RFC 9460 §A.1).
+/// Encodes protocol identifiers, which commas separate. A comma within an identifier is escaped twice (RFC 9460 §A.1).
 fn protocols(octets: &[u8]) -> Option<Vec<u8>> {
     let mut identifiers = vec![Vec::new()];
     let mut octets = octets.iter();
@@ -111,8 +111,8 @@ fn protocols(octets: &[u8]) -> Option<Vec<u8>> {
 fn mandatory(text: &str) -> Option<Vec<u8>> {
     let mut keys = text.split(',').map(key).collect::<Option<Vec<_>>>()?;
     keys.sort_unstable();
-    let alike = keys.windows(2).any(|pair| pair[0] == pair[1]);
-    (!alike && !keys.contains(&MANDATORY)).then(|| keys.iter().flat_map(|key| key.to_be_bytes()).collect())
+    let has_duplicates = keys.windows(2).any(|pair| pair[0] == pair[1]);
+    (!has_duplicates && !keys.contains(&MANDATORY)).then(|| keys.iter().flat_map(|key| key.to_be_bytes()).collect())
 }
 
 fn list<T: std::str::FromStr, const N: usize>(text: &str, wire: impl Fn(T) -> [u8; N]) -> Option<Vec<u8>> {
@@ -125,16 +125,16 @@ mod tests {
     use super::*;
 
     fn encoded(texts: &[&str]) -> Result<Vec<u8>, String> {
-        let words: Vec<_> = texts.iter().map(|text| Word { text, quoted: false, line: 1 }).collect();
+        let tokens: Vec<_> = texts.iter().map(|text| Token { text, quoted: false, line: 1 }).collect();
         let mut wire = Vec::new();
-        encode(&words, &mut wire).map_err(|error| error.to_string())?;
+        encode(&tokens, &mut wire).map_err(|error| error.to_string())?;
         assert!(is_valid(&wire), "{texts:?}");
         Ok(wire)
     }
 
-    /// The examples of RFC 9460 §D.2, their parameters only.
+    /// The parameters of the examples of RFC 9460 §D.2.
     #[test]
-    fn the_examples_of_the_rfc() {
+    fn valid_parameters_of_the_rfc_are_encoded() {
         for (texts, wire) in [
             (&["port=53"][..], &b"\x00\x03\x00\x02\x00\x35"[..]),
             (&["key667=hello"], b"\x02\x9b\x00\x05hello"),
@@ -154,9 +154,9 @@ mod tests {
         }
     }
 
-    /// Those of §D.3, and more.
+    /// Those of §D.3, and others.
     #[test]
-    fn what_does_not_fit_is_refused() {
+    fn invalid_parameters_are_errors() {
         for texts in [
             &["key123=abc", "key123=def"][..],
             &["mandatory"],

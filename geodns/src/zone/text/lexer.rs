@@ -1,26 +1,26 @@
-//! Zone files as entries of words (RFC 1035 §5.1).
+//! Splits a zone file into entries, and those into tokens (RFC 1035 §5.1).
 
-use crate::dns::rdata::{Malformed, Word};
+use super::token::{SyntaxError, Token};
 
-/// An entry: a line, or the lines that parentheses join.
+/// An entry: a line, or several that parentheses join.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Entry<'a> {
     /// Where it begins, from 1.
     pub(super) line: u32,
-    /// Whether it begins with a blank: its owner is that of the entry before.
+    /// Whether it begins with a blank: its owner is that of the previous entry.
     pub(super) indented: bool,
     /// At least one.
-    pub(super) words: Vec<Word<'a>>,
+    pub(super) tokens: Vec<Token<'a>>,
 }
 
-/// The entries of a text. One that cannot be read is an error, and reading goes on after it.
-pub(super) struct Entries<'a> {
+/// Iterates over the entries of a text. After an error it continues with the next entry.
+pub(super) struct Lexer<'a> {
     text: &'a str,
     at: usize,
     line: u32,
 }
 
-impl<'a> Entries<'a> {
+impl<'a> Lexer<'a> {
     pub(super) fn new(text: &'a str) -> Self {
         // Editors on Windows begin files with a byte order mark.
         Self { text: text.strip_prefix('\u{feff}').unwrap_or(text), at: 0, line: 1 }
@@ -30,13 +30,13 @@ impl<'a> Entries<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    /// Everything up to the end of an entry, which may be none but blanks and comments.
-    fn entry(&mut self) -> Result<Entry<'a>, Malformed> {
+    /// Reads up to the end of an entry. It has no tokens if there are only blanks and comments.
+    fn entry(&mut self) -> Result<Entry<'a>, SyntaxError> {
         let mut entry =
-            Entry { line: self.line, indented: matches!(self.peek(), Some(b' ' | b'\t')), words: Vec::new() };
-        // Where the parentheses that are open began. BIND lets them nest, and so do we.
+            Entry { line: self.line, indented: matches!(self.peek(), Some(b' ' | b'\t')), tokens: Vec::new() };
+        // The lines of the open parentheses. They may be nested, as in BIND.
         let mut open = Vec::new();
-        let mut fault = None;
+        let mut first_error = None;
         while let Some(byte) = self.peek() {
             match byte {
                 b'\n' => {
@@ -55,29 +55,29 @@ impl<'a> Entries<'a> {
                 b')' => {
                     self.at += 1;
                     if open.pop().is_none() {
-                        fault.get_or_insert(Malformed::new(self.line, "this `)` closes nothing"));
+                        first_error.get_or_insert(SyntaxError::new(self.line, "unbalanced parentheses: extra `)`"));
                     }
                 }
                 _ => {
-                    if entry.words.is_empty() {
+                    if entry.tokens.is_empty() {
                         entry.line = self.line;
                     }
-                    match self.word() {
-                        Ok(word) => entry.words.push(word),
-                        Err(error) => _ = fault.get_or_insert(error),
+                    match self.token() {
+                        Ok(token) => entry.tokens.push(token),
+                        Err(error) => _ = first_error.get_or_insert(error),
                     }
                 }
             }
         }
         if let Some(line) = open.first() {
-            let error = Malformed::new(*line, "this `(` is never closed").hint("everything after it became one entry");
-            return Err(error);
+            return Err(SyntaxError::new(*line, "unbalanced parentheses: `(` is never closed")
+                .hint("the rest of the file was read as one record"));
         }
-        fault.map_or(Ok(entry), Err)
+        first_error.map_or(Ok(entry), Err)
     }
 
-    /// A word. On an error everything up to the end of the line is left behind.
-    fn word(&mut self) -> Result<Word<'a>, Malformed> {
+    /// Reads a token. After an error the rest of the line is skipped.
+    fn token(&mut self) -> Result<Token<'a>, SyntaxError> {
         let quoted = self.peek() == Some(b'"');
         let start = self.at + usize::from(quoted);
         self.at = start;
@@ -86,45 +86,45 @@ impl<'a> Entries<'a> {
             match self.peek() {
                 Some(b'"') if quoted => break,
                 Some(b'"') if inside => inside = false,
-                // `key="some value"` is one word (RFC 9460 §2.1).
+                // `key="some value"` is one token (RFC 9460 §2.1).
                 Some(b'"') if self.text.as_bytes().get(self.at.wrapping_sub(1)) == Some(&b'=') && self.at > start => {
                     inside = true;
                 }
                 None | Some(b'\n' | b'\r') if inside => {
-                    return Err(self.fault("these quotes are not closed on this line"));
+                    return Err(self.error("unbalanced quotes: not closed on this line"));
                 }
                 None => break,
                 Some(b' ' | b'\t' | b'\r' | b'\n' | b';' | b'(' | b')' | b'"') if !inside => break,
                 Some(b'\\') if matches!(self.text.as_bytes().get(self.at + 1), None | Some(b'\r' | b'\n')) => {
-                    return Err(self.fault("the backslash at the end of this line escapes nothing"));
+                    return Err(self.error("invalid escape: backslash at the end of the line"));
                 }
-                // The escaped byte may begin a longer character, whose others are no delimiters.
+                // The escaped byte may be the first of several of a UTF-8 character; the others are no delimiters.
                 Some(b'\\') => self.at += 1,
                 Some(byte) if byte.is_ascii_control() && byte != b'\t' => {
-                    return Err(self.fault(&format!("a control character, byte {byte}")));
+                    return Err(self.error(&format!("control character (byte {byte})")));
                 }
                 Some(_) => {}
             }
             self.at += 1;
         }
-        let word = Word { text: &self.text[start..self.at], quoted, line: self.line };
+        let token = Token { text: &self.text[start..self.at], quoted, line: self.line };
         self.at += usize::from(quoted);
-        Ok(word)
+        Ok(token)
     }
 
-    fn fault(&mut self, text: &str) -> Malformed {
+    fn error(&mut self, message: &str) -> SyntaxError {
         self.at += self.text[self.at..].find('\n').unwrap_or(self.text.len() - self.at);
-        Malformed::new(self.line, text)
+        SyntaxError::new(self.line, message)
     }
 }
 
-impl<'a> Iterator for Entries<'a> {
-    type Item = Result<Entry<'a>, Malformed>;
+impl<'a> Iterator for Lexer<'a> {
+    type Item = Result<Entry<'a>, SyntaxError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         while self.at < self.text.len() {
             match self.entry() {
-                Ok(entry) if entry.words.is_empty() => {}
+                Ok(entry) if entry.tokens.is_empty() => {}
                 entry => return Some(entry),
             }
         }
@@ -138,17 +138,17 @@ mod tests {
 
     use super::*;
 
-    /// `line[+]: word "quoted"`, or `line! what`.
+    /// `<line>[+]: <token>|"<quoted token>"`, or `<line>! <error>`. `+` marks an indented entry.
     fn entries(text: &str) -> Vec<String> {
-        Entries::new(text)
+        Lexer::new(text)
             .map(|entry| match entry {
                 Ok(entry) => {
-                    let words = entry
-                        .words
+                    let tokens = entry
+                        .tokens
                         .iter()
-                        .map(|word| if word.quoted { format!("\"{}\"", word.text) } else { word.text.to_owned() });
+                        .map(|token| if token.quoted { format!("\"{}\"", token.text) } else { token.text.to_owned() });
                     let indented = if entry.indented { "+" } else { "" };
-                    format!("{}{indented}: {}", entry.line, words.collect::<Vec<_>>().join("|"))
+                    format!("{}{indented}: {}", entry.line, tokens.collect::<Vec<_>>().join("|"))
                 }
                 Err(error) => format!("{}! {error}", error.line),
             })
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_become_entries() {
+    fn lexer_splits_text_into_entries_and_tokens() {
         for (text, expected) in [
             ("\u{feff}a A 1\r\n\tB 2 ; note\n\n ; note\nc", &["1: a|A|1", "2+: B|2", "5: c"][..]),
             ("a (b ; one )\n\n c) d\ne", &["1: a|b|c|d", "4: e"]),
@@ -173,14 +173,14 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_entry_does_not_break_the_next() {
+    fn lexer_after_an_error_continues_with_the_next_entry() {
         for (text, expected) in [
-            ("a \"b\nc", &["1! these quotes are not closed on this line", "2: c"][..]),
-            ("a )\nc", &["1! this `)` closes nothing", "2: c"]),
-            ("a (\n\"b\n)\nc", &["2! these quotes are not closed on this line", "4: c"]),
-            ("a \\\nc", &["1! the backslash at the end of this line escapes nothing", "2: c"]),
-            ("a\nb (\nc\nd", &["1: a", "2! this `(` is never closed"]),
-            ("a\u{1}b\nc", &["1! a control character, byte 1", "2: c"]),
+            ("a \"b\nc", &["1! unbalanced quotes: not closed on this line", "2: c"][..]),
+            ("a )\nc", &["1! unbalanced parentheses: extra `)`", "2: c"]),
+            ("a (\n\"b\n)\nc", &["2! unbalanced quotes: not closed on this line", "4: c"]),
+            ("a \\\nc", &["1! invalid escape: backslash at the end of the line", "2: c"]),
+            ("a\nb (\nc\nd", &["1: a", "2! unbalanced parentheses: `(` is never closed"]),
+            ("a\u{1}b\nc", &["1! control character (byte 1)", "2: c"]),
         ] {
             assert_eq!(entries(text), expected, "{text:?}");
         }
@@ -188,9 +188,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_read_to_its_end(text in "[a\"\\\\(); \t\r\n=ü\u{1}]*") {
+        fn lexer_reads_any_text_to_its_end(text in "[a\"\\\\(); \t\r\n=ü\u{1}]*") {
             let newlines = text.matches('\n').count();
-            for entry in Entries::new(&text) {
+            for entry in Lexer::new(&text) {
                 let line = entry.map_or_else(|error| error.line, |entry| entry.line);
                 prop_assert!((1..=newlines + 1).contains(&(line as usize)));
             }

@@ -1,72 +1,68 @@
-//! Writing an answer.
+//! Writes responses.
 
-mod names;
+mod compression;
 
 use std::net::IpAddr;
 
-use self::names::Names;
-use super::query::{Edns, Header, Subnet};
-use super::rcode::Rcode;
+use self::compression::CompressionTable;
+use super::message::{CLASS_IN, Header, OPTION_CLIENT_SUBNET, OPTION_NSID, Rcode};
+use super::query::{ClientSubnet, Edns};
 use super::record::{RecordSet, RecordType};
 
-/// Where records go.
+/// A section of a response (RFC 1035 §4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Section {
-    /// What was asked for.
     Answer,
-    /// Who knows more, or how long nothing is known.
     Authority,
-    /// Addresses of those.
     Additional,
 }
 
-/// The answer does not fit. What was written of the record set is taken back.
+/// The record set does not fit. Nothing of it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Full;
 
-/// An answer in the making. Its size never passes the limit; record sets are in it whole or not at all (RFC 2181 §9).
-pub(crate) struct Reply<'b, 'n> {
+/// Writes a response into a buffer. The response never exceeds the limit, and has record sets whole or not at all (RFC 2181 §9).
+pub(crate) struct ResponseWriter<'b, 'n> {
     buffer: &'b mut [u8],
     at: usize,
-    /// Where the records must end, so that the OPT record still fits.
+    /// Where the records must end: the rest is for the OPT record.
     limit: usize,
     flags: u16,
     counts: [u16; 3],
-    names: Names<'n>,
+    names: CompressionTable<'n>,
 }
 
 const HEADER: usize = 12;
-const CLASS_IN: u16 = 1;
 const QR: u16 = 0x8000;
 const AA: u16 = 0x0400;
 const TC: u16 = 0x0200;
 const RD: u16 = 0x0100;
 
-/// The most bytes of an OPT record without options.
+/// The bytes of an OPT record without options.
 const OPT: usize = 11;
 
-/// What a server says of its own UDP size (RFC 6891 §6.2.3); also the most it sends.
+/// The UDP payload size that this server announces (RFC 6891 §6.2.3); also the longest UDP response.
 pub(crate) const UDP_SIZE: u16 = 1232;
 
-/// What goes into the OPT record of an answer.
+/// The OPT record of a response.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Opt<'a> {
     dnssec_ok: bool,
-    subnet: Option<(Subnet, u8)>,
-    node_id: Option<&'a [u8]>,
+    subnet: Option<(ClientSubnet, u8)>,
+    nsid: Option<&'a [u8]>,
 }
 
 impl<'a> Opt<'a> {
-    /// One without options.
-    pub(crate) const EMPTY: Self = Self { dnssec_ok: false, subnet: None, node_id: None };
+    /// An OPT record without options.
+    pub(crate) const EMPTY: Self = Self { dnssec_ok: false, subnet: None, nsid: None };
 
-    /// What answers `edns`: what was not asked for is not sent. `node` is this server's name.
-    pub(crate) fn answering(edns: &Edns, node: &'a [u8]) -> Self {
-        let node_id = edns.node_id.then_some(node);
-        Self { dnssec_ok: edns.dnssec_ok, subnet: edns.subnet.map(|subnet| (subnet, 0)), node_id }
+    /// The OPT record for a query with `edns`: options that were not requested are left out.
+    pub(crate) fn answering(edns: &Edns, nsid: &'a [u8]) -> Self {
+        let nsid = edns.nsid.then_some(nsid);
+        Self { dnssec_ok: edns.dnssec_ok, subnet: edns.subnet.map(|subnet| (subnet, 0)), nsid }
     }
 
-    /// The answer holds for this many bits of the client subnet that was asked about (RFC 7871 §7.2.1).
+    /// Sets SCOPE PREFIX-LENGTH: for how many bits of the client subnet the response is valid (RFC 7871 §7.2.1).
     pub(crate) fn set_scope(&mut self, bits: u8) {
         if let Some((_, scope)) = &mut self.subnet {
             *scope = bits;
@@ -75,13 +71,13 @@ impl<'a> Opt<'a> {
 
     fn size(&self) -> usize {
         let subnet = self.subnet.as_ref().map_or(0, |(subnet, _)| 8 + subnet.octets().len());
-        OPT + subnet + self.node_id.map_or(0, |id| 4 + id.len())
+        OPT + subnet + self.nsid.map_or(0, |id| 4 + id.len())
     }
 }
 
-impl<'b, 'n> Reply<'b, 'n> {
-    /// Begins an answer of at most `limit` bytes, `opt` included. `question` is echoed as it is; `name` is its name in lowercase.
-    /// `buffer` must hold 512 bytes, and `limit` be at least that.
+impl<'b, 'n> ResponseWriter<'b, 'n> {
+    /// Starts a response of at most `limit` bytes, including `opt`. `question` is the question section as it was sent, and its name
+    /// in lowercase. `buffer` and `limit` must be at least 512 bytes.
     pub(crate) fn new(
         buffer: &'b mut [u8],
         limit: usize,
@@ -91,87 +87,90 @@ impl<'b, 'n> Reply<'b, 'n> {
     ) -> Self {
         let limit = limit.min(buffer.len()) - opt.map_or(0, Opt::size);
         let flags = QR | u16::from(header.opcode) << 11 | if header.recursion_desired { RD } else { 0 };
-        let mut reply = Self { buffer, at: HEADER, limit, flags, counts: [0; 3], names: Names::default() };
-        reply.buffer[..2].copy_from_slice(&header.id.to_be_bytes());
-        reply.buffer[4..6].copy_from_slice(&u16::from(question.is_some()).to_be_bytes());
+        let mut response =
+            Self { buffer, at: HEADER, limit, flags, counts: [0; 3], names: CompressionTable::default() };
+        response.buffer[..2].copy_from_slice(&header.id.to_be_bytes());
+        response.buffer[4..6].copy_from_slice(&u16::from(question.is_some()).to_be_bytes());
         if let Some((question, name)) = question {
             // At most 259 bytes: it fits any limit.
-            reply.buffer[HEADER..HEADER + question.len()].copy_from_slice(question);
-            reply.at += question.len();
-            reply.names.add(HEADER, name);
+            response.buffer[HEADER..HEADER + question.len()].copy_from_slice(question);
+            response.at += question.len();
+            response.names.add(HEADER, name);
         }
-        reply
+        response
     }
 
-    /// It is the zone's own word.
+    /// Sets AA.
     pub(crate) fn set_authoritative(&mut self) {
         self.flags |= AA;
     }
 
-    /// Takes everything back and says that there is more over TCP.
+    /// Removes all records and sets TC, so that the client retries over TCP. `question` is the length of the question section.
     pub(crate) fn truncate(&mut self, question: usize) {
         self.at = HEADER + question;
         self.counts = [0; 3];
         self.flags |= TC;
     }
 
-    /// Adds a record set. `owner` is a canonical name; what it shares with names before is pointed at.
+    /// Adds a record set. `owner` is a canonical name, which is compressed.
     pub(crate) fn add_set(&mut self, section: Section, owner: &'n [u8], set: &RecordSet) -> Result<(), Full> {
-        self.add_set_for(section, owner, set, set.ttl)
+        self.add_set_with_ttl(section, owner, set, set.ttl)
     }
 
-    /// The same, with another time to live, in seconds.
-    pub(crate) fn add_set_for(
+    /// The same with another TTL, in seconds.
+    pub(crate) fn add_set_with_ttl(
         &mut self,
         section: Section,
         owner: &'n [u8],
         set: &RecordSet,
         ttl: u32,
     ) -> Result<(), Full> {
-        self.whole(section, |reply| {
+        self.add_whole(section, |response| {
             set.data.iter().try_fold(0, |count, data| {
-                reply.record(owner, set.record_type, CLASS_IN, ttl, data)?;
+                response.record(owner, set.record_type, CLASS_IN, ttl, data)?;
                 Ok(count + 1)
             })
         })
     }
 
-    /// Adds an alias, and remembers its target for the records to come.
-    pub(crate) fn add_alias(&mut self, owner: &'n [u8], ttl: u32, target: &'n [u8]) -> Result<(), Full> {
-        self.whole(Section::Answer, |reply| {
-            reply.record(owner, RecordType::CNAME, CLASS_IN, ttl, target)?;
-            reply.names.add(reply.at - target.len(), target);
+    /// Adds a CNAME record. Later names are compressed with its target.
+    pub(crate) fn add_cname(&mut self, owner: &'n [u8], ttl: u32, target: &'n [u8]) -> Result<(), Full> {
+        self.add_whole(Section::Answer, |response| {
+            response.record(owner, RecordType::CNAME, CLASS_IN, ttl, target)?;
+            response.names.add(response.at - target.len(), target);
             Ok(1)
         })
     }
 
-    /// Adds addresses, all of one family.
+    /// Adds A or AAAA records. All addresses must be of one family.
     pub(crate) fn add_addresses(
         &mut self,
         owner: &'n [u8],
         ttl: u32,
         mut addresses: impl Iterator<Item = IpAddr>,
     ) -> Result<(), Full> {
-        self.whole(Section::Answer, |reply| {
+        self.add_whole(Section::Answer, |response| {
             addresses.try_fold(0, |count, address| {
                 match address {
-                    IpAddr::V4(address) => reply.record(owner, RecordType::A, CLASS_IN, ttl, &address.octets())?,
-                    IpAddr::V6(address) => reply.record(owner, RecordType::AAAA, CLASS_IN, ttl, &address.octets())?,
+                    IpAddr::V4(address) => response.record(owner, RecordType::A, CLASS_IN, ttl, &address.octets())?,
+                    IpAddr::V6(address) => {
+                        response.record(owner, RecordType::AAAA, CLASS_IN, ttl, &address.octets())?
+                    }
                 }
                 Ok(count + 1)
             })
         })
     }
 
-    /// Writes a record set, which says how many records it has, or nothing of it.
-    fn whole(&mut self, section: Section, write: impl FnOnce(&mut Self) -> Result<u16, Full>) -> Result<(), Full> {
+    /// Writes a record set completely or not at all. `write` returns its number of records.
+    fn add_whole(&mut self, section: Section, write: impl FnOnce(&mut Self) -> Result<u16, Full>) -> Result<(), Full> {
         let (at, names) = (self.at, self.names.count());
         let written = write(self);
         if let Ok(count) = written {
             self.counts[section as usize] += count;
         } else {
             self.at = at;
-            self.names.forget_after(names);
+            self.names.truncate(names);
         }
         written.map(drop)
     }
@@ -214,12 +213,12 @@ impl<'b, 'n> Reply<'b, 'n> {
         Ok(())
     }
 
-    /// Ends it. `opt` must be the one, or of the size of the one, that it was begun with. Returns its length.
+    /// Completes the response and returns its length. `opt` must have the size of the one that was given to [`new`](Self::new).
     pub(crate) fn finish(mut self, rcode: Rcode, opt: Option<&Opt<'_>>) -> usize {
         if let Some(opt) = opt {
             self.limit += opt.size();
             let end = self.at + opt.size();
-            self.put_opt(rcode, opt).expect("room was kept for it");
+            self.put_opt(rcode, opt).expect("space was reserved for it");
             debug_assert_eq!(self.at, end);
         }
         let flags = self.flags | rcode.0 & 0xf;
@@ -236,19 +235,19 @@ impl<'b, 'n> Reply<'b, 'n> {
         self.put(&[0])?;
         self.put(&RecordType::OPT.0.to_be_bytes())?;
         self.put(&UDP_SIZE.to_be_bytes())?;
-        // The upper bits of the code, version 0, the flag that was sent.
+        // The upper bits of the response code, version 0, the flag DO.
         self.put(&[u8::try_from(rcode.0 >> 4).map_err(|_| Full)?, 0, if opt.dnssec_ok { 0x80 } else { 0 }, 0])?;
         self.put(&options.to_be_bytes())?;
         if let Some((subnet, scope)) = &opt.subnet {
             let octets = subnet.octets();
-            self.put(&8_u16.to_be_bytes())?;
+            self.put(&OPTION_CLIENT_SUBNET.to_be_bytes())?;
             self.put(&u16::try_from(4 + octets.len()).map_err(|_| Full)?.to_be_bytes())?;
             self.put(&subnet.family.to_be_bytes())?;
             self.put(&[subnet.source, *scope])?;
             self.put(octets)?;
         }
-        if let Some(id) = opt.node_id {
-            self.put(&3_u16.to_be_bytes())?;
+        if let Some(id) = opt.nsid {
+            self.put(&OPTION_NSID.to_be_bytes())?;
             self.put(&u16::try_from(id.len()).map_err(|_| Full)?.to_be_bytes())?;
             self.put(id)?;
         }
@@ -262,7 +261,7 @@ mod tests {
     use crate::dns::name::Name;
     use crate::dns::query::{self, NameBuffer, Packet};
 
-    const HEADER_OF_QUERY: Header = Header { id: 7, opcode: 0, recursion_desired: true };
+    const QUERY_HEADER: Header = Header { id: 7, opcode: 0, recursion_desired: true };
     const QUESTION: &[u8] = b"\x03wWw\x07example\0\0\x01\0\x01";
 
     fn set(record_type: RecordType, data: &[&[u8]]) -> RecordSet {
@@ -270,15 +269,15 @@ mod tests {
     }
 
     #[test]
-    fn names_are_pointed_at() {
+    fn owner_names_are_compressed() {
         let mut buffer = [0; 512];
         let (www, apex) = (Name::parse("www.example").unwrap(), Name::parse("example").unwrap());
-        let mut reply = Reply::new(&mut buffer, 512, HEADER_OF_QUERY, Some((QUESTION, www.wire())), None);
-        reply.set_authoritative();
-        reply.add_alias(www.wire(), 60, b"\x01a\x07example\0").unwrap();
-        reply.add_addresses(b"\x01a\x07example\0", 60, std::iter::once([192, 0, 2, 1].into())).unwrap();
-        reply.add_set(Section::Authority, apex.wire(), &set(RecordType::NS, &[b"\x02ns\0"])).unwrap();
-        let length = reply.finish(Rcode::NOERROR, None);
+        let mut response = ResponseWriter::new(&mut buffer, 512, QUERY_HEADER, Some((QUESTION, www.wire())), None);
+        response.set_authoritative();
+        response.add_cname(www.wire(), 60, b"\x01a\x07example\0").unwrap();
+        response.add_addresses(b"\x01a\x07example\0", 60, std::iter::once([192, 0, 2, 1].into())).unwrap();
+        response.add_set(Section::Authority, apex.wire(), &set(RecordType::NS, &[b"\x02ns\0"])).unwrap();
+        let length = response.finish(Rcode::NOERROR, None);
         let expected: &[&[u8]] = &[
             b"\0\x07\x85\0\0\x01\0\x02\0\x01\0\0",
             QUESTION,
@@ -290,22 +289,23 @@ mod tests {
     }
 
     #[test]
-    fn a_set_is_in_it_whole_or_not_at_all() {
+    fn record_set_that_does_not_fit_is_left_out() {
         let mut buffer = [0; 600];
         let www = Name::parse("www.example").unwrap();
         let opt = Opt::EMPTY;
-        let mut reply = Reply::new(&mut buffer, 512, HEADER_OF_QUERY, Some((QUESTION, www.wire())), Some(&opt));
+        let mut response =
+            ResponseWriter::new(&mut buffer, 512, QUERY_HEADER, Some((QUESTION, www.wire())), Some(&opt));
         let text = [&[255][..], &[b'x'; 255]].concat();
-        reply.add_set(Section::Answer, www.wire(), &set(RecordType::TXT, &[&text])).unwrap();
+        response.add_set(Section::Answer, www.wire(), &set(RecordType::TXT, &[&text])).unwrap();
         let two = set(RecordType::TXT, &[b"\x01a", &text]);
-        assert_eq!(reply.add_set(Section::Additional, www.wire(), &two), Err(Full));
-        let length = reply.finish(Rcode::NOERROR, Some(&opt));
+        assert_eq!(response.add_set(Section::Additional, www.wire(), &two), Err(Full));
+        let length = response.finish(Rcode::NOERROR, Some(&opt));
         assert_eq!(length, 12 + QUESTION.len() + 12 + 256 + 11);
         assert_eq!(&buffer[4..12], b"\0\x01\0\x01\0\0\0\x01");
     }
 
     #[test]
-    fn what_was_asked_with_is_sent_back() {
+    fn opt_record_has_the_requested_options() {
         let packet = [
             &b"\0\x07\0\0\0\x01\0\0\0\0\0\x01"[..],
             QUESTION,
@@ -316,9 +316,10 @@ mod tests {
         let Packet::Query(query) = query::read(&packet, &mut name) else { panic!("a query") };
         let mut opt = Opt::answering(&query.edns.unwrap(), b"ns-1");
         let mut buffer = [0; 512];
-        let reply = Reply::new(&mut buffer, 512, query.header, Some((query.question, query.name)), Some(&opt));
+        let response =
+            ResponseWriter::new(&mut buffer, 512, query.header, Some((query.question, query.name)), Some(&opt));
         opt.set_scope(20);
-        let length = reply.finish(Rcode::BADVERS, Some(&opt));
+        let length = response.finish(Rcode::BADVERS, Some(&opt));
         let end: &[&[u8]] =
             &[b"\0\0\x29\x04\xd0\x01\0\x80\0\0\x13", b"\0\x08\0\x07\0\x01\x18\x14\xc0\0\x02", b"\0\x03\0\x04ns-1"];
         assert!(buffer[..length].ends_with(&end.concat()));
