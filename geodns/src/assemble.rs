@@ -37,7 +37,7 @@ pub(crate) struct Parts {
 pub(crate) struct Assembler {
     parts: Parts,
     views: Arc<ArcSwap<View>>,
-    /// What zone_set and fleet are made with. Fences are numbered for both at once.
+    /// What zone set and fleet are made with. Fences are numbered for both at once.
     told: Arc<Told>,
 }
 

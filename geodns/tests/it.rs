@@ -5,25 +5,25 @@
 mod it {
     mod addresses;
     mod answer;
-    mod chance;
-    mod checking;
+    mod check_config;
     mod delegations;
     mod edge;
     mod edns;
     mod explaining;
     mod flood;
     mod health;
-    mod limits;
     mod names;
-    mod odd;
     mod offline;
     mod origin;
     mod query;
+    mod random;
+    mod rate_limit;
     mod reload;
     mod sizes;
     mod subnets;
     mod swap;
     mod tcp;
     mod tls;
+    mod unusual_queries;
     mod world;
 }

@@ -1,4 +1,4 @@
-//! What queries and responses have in common.
+//! The parts of queries and responses that are the same.
 
 /// The class IN.
 pub(crate) const CLASS_IN: u16 = 1;

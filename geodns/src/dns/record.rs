@@ -1,4 +1,4 @@
-//! Record types, record sets, and what is read from record data.
+//! Record types, record sets, and the fields of record data that look-ups need.
 
 use std::fmt;
 

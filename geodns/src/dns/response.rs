@@ -154,7 +154,7 @@ impl<'b, 'n> ResponseWriter<'b, 'n> {
                 match address {
                     IpAddr::V4(address) => response.record(owner, RecordType::A, CLASS_IN, ttl, &address.octets())?,
                     IpAddr::V6(address) => {
-                        response.record(owner, RecordType::AAAA, CLASS_IN, ttl, &address.octets())?
+                        response.record(owner, RecordType::AAAA, CLASS_IN, ttl, &address.octets())?;
                     }
                 }
                 Ok(count + 1)

@@ -1,4 +1,4 @@
-//! What the transports share: how a query arrived, and what turns it into a response.
+//! The transports of queries, and the interface to the code that answers them.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! The data of a zone: what its file holds, and the names of sites beside that.
+//! The data of a zone: the records of its file, and the names of sites.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub(crate) struct ZoneFile {
     pub(crate) apex: Name,
     /// The zone file and those it includes, in the order in which they were opened: when one changes, the zone does.
     pub(crate) files: Vec<Arc<Path>>,
-    /// What is doubtful. Hundreds of warnings are summed up in one.
+    /// At most a hundred; a last one counts the rest.
     pub(crate) warnings: Vec<Diagnostic>,
     /// Every name that exists, empty non-terminals too (RFC 8020 §2).
     pub(super) names: HashMap<Name, NodeRecords>,

@@ -19,8 +19,8 @@ pub(crate) struct ZoneSet {
     by_apex: HashMap<Name, usize>,
     /// The label counts of all apexes, highest first: no others need be tried.
     depths: Vec<usize>,
-    /// Names of sites that the fleet does not answer for, because of records in the zone file. Hundreds of warnings are summed up
-    /// in one.
+    /// Names of sites that the fleet does not answer for, because of records in the zone file. At most a hundred warnings; a
+    /// last one counts the rest.
     pub(crate) shadowed: Vec<Diagnostic>,
     /// How many names of sites are in none of the zones: other name servers must answer for them.
     pub(crate) outside_zones: usize,

@@ -230,7 +230,7 @@ async fn the_operators_word_goes_before_that_of_probes() {
         fleet.tell(edge, |row| row["force"] = json!("down"));
     }
     until("nobody to be named", async || fleet.named().await.0.is_empty()).await;
-    assert_eq!(fleet.world.told("demo.example.com A").await, "NOERROR aa ^ @ 60 SOA");
+    assert_eq!(fleet.world.answer_text("demo.example.com A").await, "NOERROR aa ^ @ 60 SOA");
     fleet.stop().await;
 }
 
@@ -281,7 +281,7 @@ async fn an_edge_whose_ipv6_is_dead_leaves_aaaa_only() {
     }
     fleet.world.synced().await;
     until("it to leave", async || {
-        fleet.world.led("demo.example.com", "2001:db8:1::/48").await == ["fe80::1", "fe80::2"]
+        fleet.world.edges_for("demo.example.com", "2001:db8:1::/48").await == ["fe80::1", "fe80::2"]
     })
     .await;
     fleet.names(&[0, 1]).await;
@@ -291,7 +291,7 @@ async fn an_edge_whose_ipv6_is_dead_leaves_aaaa_only() {
     }
     fleet.world.synced().await;
     until("the last to be named", async || {
-        fleet.world.led("demo.example.com", "2001:db8:1::/48").await == ["fe80::dead"]
+        fleet.world.edges_for("demo.example.com", "2001:db8:1::/48").await == ["fe80::dead"]
     })
     .await;
     fleet.stop().await;

@@ -4,13 +4,13 @@ use serde_json::json;
 use verge_geodns::GeoDns;
 use verge_geodns::config::AllDown;
 
-use super::chance::Chance;
 use super::health::quick;
 use super::query::{Query, query};
+use super::random::Random;
 use super::world::{World, end, udp, until};
 
 /// A question as anybody may ask it.
-fn random_question(chance: &mut Chance) -> Query {
+fn random_question(random: &mut Random) -> Query {
     let names = [
         "demo.example.com",
         "example.com",
@@ -29,22 +29,22 @@ fn random_question(chance: &mut Chance) -> Query {
         "elsewhere.test",
     ];
     let types = ["A", "AAAA", "A", "AAAA", "A", "AAAA", "TXT", "MX", "SOA", "ANY", "TYPE777"];
-    let question = query(&format!("{} {}", chance.one_of(&names), chance.one_of(&types)));
-    let question = question.id(u16::from(chance.byte()) << 8 | u16::from(chance.byte()));
-    match chance.below(8) {
+    let question = query(&format!("{} {}", random.choose(&names), random.choose(&types)));
+    let question = question.id(u16::from(random.byte()) << 8 | u16::from(random.byte()));
+    match random.below(8) {
         0 => question,
-        1 => question.edns(u16::try_from(chance.below(4096)).unwrap()),
-        2 | 3 => question.subnet(&format!("2{:03x}:{:x}:{:x}::/48", chance.below(4096), chance.byte(), chance.byte())),
-        _ => question.subnet(&format!("{}.{}.{}.0/24", chance.below(224), chance.byte(), chance.byte())),
+        1 => question.edns(u16::try_from(random.below(4096)).unwrap()),
+        2 | 3 => question.subnet(&format!("2{:03x}:{:x}:{:x}::/48", random.below(4096), random.byte(), random.byte())),
+        _ => question.subnet(&format!("{}.{}.{}.0/24", random.below(224), random.byte(), random.byte())),
     }
 }
 
 /// A fleet of a dozen, with weights, regions and fences, and two dozen sites.
 async fn populous() -> World {
     let world = World::start().await;
-    let mut chance = Chance::new(1);
+    let mut random = Random::new(1);
     for edge in 0..12 {
-        let (latitude, longitude) = (i64::from(chance.byte()) % 60, i64::from(chance.byte()) % 180);
+        let (latitude, longitude) = (i64::from(random.byte()) % 60, i64::from(random.byte()) % 180);
         let value = json!({
             "addresses": [format!("127.0.2.{edge}"), format!("fe80::2:{edge}")],
             "port": 1,
@@ -68,10 +68,10 @@ async fn populous() -> World {
 
 /// What is answered to two thousand questions, byte by byte.
 async fn answers(node: &GeoDns) -> Vec<Vec<u8>> {
-    let mut chance = Chance::new(7);
+    let mut random = Random::new(7);
     let mut answers = Vec::new();
     for _ in 0..2_000 {
-        answers.push(udp(node.dns_addr(), &random_question(&mut chance)).await.bytes);
+        answers.push(udp(node.dns_addr(), &random_question(&mut random)).await.bytes);
     }
     answers
 }
@@ -126,15 +126,16 @@ async fn without_a_probe_that_succeeds_all_count_as_up() {
         })
         .await;
         assert_eq!(world.metric("verge_dns_isolated").await, Some(1.0));
-        until("that to be answered by", async || world.led("demo.example.com", "192.0.2.0/24").await == expected).await;
+        until("that to be answered by", async || world.edges_for("demo.example.com", "192.0.2.0/24").await == expected)
+            .await;
         if expected.is_empty() {
-            assert_eq!(world.told("demo.example.com A").await, "NOERROR aa ^ @ 60 SOA");
+            assert_eq!(world.answer_text("demo.example.com A").await, "NOERROR aa ^ @ 60 SOA");
         }
         // A node that starts now, with no origin and no edge in reach, names the nearest all the same.
         let mut world = world;
         world.origin.go_away().await;
         let world = world.restart().await;
-        assert_eq!(world.led("demo.example.com", "192.0.2.0/24").await, expected);
+        assert_eq!(world.edges_for("demo.example.com", "192.0.2.0/24").await, expected);
         world.stop().await;
     }
 }
@@ -142,15 +143,15 @@ async fn without_a_probe_that_succeeds_all_count_as_up() {
 #[tokio::test]
 async fn a_data_folder_that_is_gone_stops_nothing() {
     let world = World::start().await;
-    let before = world.told("demo.example.com A").await;
+    let before = world.answer_text("demo.example.com A").await;
     // At once, whatever is being written there, and so that it cannot be made anew.
     let data = world.folder.path().join("data");
     std::fs::rename(&data, data.with_file_name("taken away")).unwrap();
     std::fs::write(&data, "in the way").unwrap();
     world.origin.publish("another/live");
     world.synced().await;
-    assert_eq!(world.told("demo.example.com A").await, before);
-    assert_eq!(world.told("another.example.com A").await, before.replace("demo", "another"));
+    assert_eq!(world.answer_text("demo.example.com A").await, before);
+    assert_eq!(world.answer_text("another.example.com A").await, before.replace("demo", "another"));
     until("it to be counted", async || world.metric("verge_dns_save_failures_total").await >= Some(1.0)).await;
     world.stop().await;
 }
@@ -161,8 +162,8 @@ async fn the_very_first_start_denies_no_site() {
     let world = World::start().await;
     let nowhere = "http://127.0.0.1:1".parse().unwrap();
     let node = world.another(|config| config.origins = vec![nowhere]).await;
-    assert_eq!(udp(node.dns_addr(), &query("demo.example.com A")).await.told(), "SERVFAIL");
-    assert_eq!(udp(node.dns_addr(), &query("www.example.com A")).await.told(), "NOERROR aa = www 3600 A 192.0.2.80");
+    assert_eq!(udp(node.dns_addr(), &query("demo.example.com A")).await.text(), "SERVFAIL");
+    assert_eq!(udp(node.dns_addr(), &query("www.example.com A")).await.text(), "NOERROR aa = www 3600 A 192.0.2.80");
     // A site may be at the zone's own name, at one that has other records, and where a wildcard stands in.
     for (question, told) in [
         ("example.com A", "SERVFAIL"),
@@ -170,9 +171,9 @@ async fn the_very_first_start_denies_no_site() {
         ("huge.example.com A", "SERVFAIL"),
         ("anything.wild.example.com TXT", "SERVFAIL"),
     ] {
-        assert_eq!(udp(node.dns_addr(), &query(question)).await.told(), told, "{question}");
+        assert_eq!(udp(node.dns_addr(), &query(question)).await.text(), told, "{question}");
     }
-    assert!(udp(node.dns_addr(), &query("huge.example.com MX")).await.told().starts_with("NOERROR aa"));
+    assert!(udp(node.dns_addr(), &query("huge.example.com MX")).await.text().starts_with("NOERROR aa"));
     let health = reqwest::get(format!("http://{}/healthz", node.private_addr())).await.unwrap();
     assert_eq!(health.status(), 503);
     assert!(health.text().await.unwrap().contains("no origin has told yet"));

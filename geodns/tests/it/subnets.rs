@@ -76,11 +76,11 @@ async fn readers_go_to_the_nearest_edges() {
     for (network, expected) in
         [("192.0.2.0/24", [FRA, NYC]), ("198.51.100.0/24", [NYC, FRA]), ("203.0.113.0/24", [SIN, FRA])]
     {
-        assert_eq!(world.led("demo.example.com", network).await, expected);
-        assert_eq!(world.led("to-site.example.com", network).await, expected);
+        assert_eq!(world.edges_for("demo.example.com", network).await, expected);
+        assert_eq!(world.edges_for("to-site.example.com", network).await, expected);
     }
-    assert_eq!(world.led("demo.example.com", "2001:db8:1::/48").await, ["fe80::1", "fe80::2"]);
-    assert_eq!(world.led("demo.example.com", "2001:db8:2::/56").await, ["fe80::2", "fe80::1"]);
+    assert_eq!(world.edges_for("demo.example.com", "2001:db8:1::/48").await, ["fe80::1", "fe80::2"]);
+    assert_eq!(world.edges_for("demo.example.com", "2001:db8:2::/56").await, ["fe80::2", "fe80::1"]);
     // The family of the subnet and that of the answer are two things.
     let answer = world.ask(&query("demo.example.com AAAA").subnet("203.0.113.0/24")).await;
     assert_eq!((answer.addresses()[0].to_string().as_str(), answer.scope()), ("fe80::3", Some(24)));
@@ -106,11 +106,11 @@ async fn malformed_subnets() {
     ] {
         for name in ["demo.example.com A", "www.example.com A"] {
             let answer = world.ask(&query(name).option(CLIENT_SUBNET, sent)).await;
-            assert_eq!(answer.told(), "FORMERR", "{fault}");
+            assert_eq!(answer.text(), "FORMERR", "{fault}");
         }
     }
     let two = query("demo.example.com A").subnet("192.0.2.0/24").subnet("198.51.100.0/24");
-    assert_eq!(world.ask(&two).await.told(), "FORMERR", "two of them");
+    assert_eq!(world.ask(&two).await.text(), "FORMERR", "two of them");
     world.stop().await;
 }
 

@@ -20,8 +20,8 @@ use super::origin::{FakeOrigin, TOKEN};
 use super::query::{Query, query};
 use super::tcp::Connection;
 
-/// Longer than anything here takes; a test that waits this long has failed.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Longer than anything here takes: a test that waits this long fails.
+const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(super) struct World {
     pub(super) origin: FakeOrigin,
@@ -31,13 +31,13 @@ pub(super) struct World {
     client: Client,
 }
 
-pub(super) async fn patiently<T>(what: &str, condition: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, condition).await.unwrap_or_else(|_| panic!("waited too long for {what}"))
+pub(super) async fn within_timeout<T>(what: &str, condition: impl Future<Output = T>) -> T {
+    tokio::time::timeout(TEST_TIMEOUT, condition).await.unwrap_or_else(|_| panic!("waited too long for {what}"))
 }
 
 /// Asks again and again until it holds.
 pub(super) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    patiently(what, async {
+    within_timeout(what, async {
         while !holds().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -137,33 +137,33 @@ impl World {
         Connection::to(self.node.dns_addr()).await.ask(query).await
     }
 
-    /// Asks over both, which must answer alike, byte by byte.
+    /// Asks over UDP and TCP, whose responses must be equal.
     pub(super) async fn ask(&self, query: &Query) -> Answer {
         let (udp, tcp) = (self.udp(query).await, self.tcp(query).await);
-        assert_eq!(udp.told(), tcp.told());
+        assert_eq!(udp.text(), tcp.text());
         assert_eq!(udp.bytes, tcp.bytes);
         udp
     }
 
-    /// What is answered to `www.example.com MX`, over both.
-    pub(super) async fn told(&self, question: &str) -> String {
-        self.ask(&query(question)).await.told()
+    /// The text form of the answer to a question such as `www.example.com MX`, over both.
+    pub(super) async fn answer_text(&self, question: &str) -> String {
+        self.ask(&query(question)).await.text()
     }
 
-    /// Waits until that is told, over UDP.
-    pub(super) async fn tells(&self, question: &str, expected: &str) {
+    /// Waits until that is the answer, over UDP.
+    pub(super) async fn wait_for_answer(&self, question: &str, expected: &str) {
         let question = query(question);
         let mut last = String::new();
         let asked = async || {
-            last = self.udp(&question).await.told();
+            last = self.udp(&question).await.text();
             last == expected
         };
-        let waited = tokio::time::timeout(PATIENCE, until(expected, asked)).await;
-        assert!(waited.is_ok(), "still {last}");
+        let waited = tokio::time::timeout(TEST_TIMEOUT, until(expected, asked)).await;
+        assert!(waited.is_ok(), "the last answer was {last}");
     }
 
     /// The addresses that are answered to a client in the network, over UDP: what is asked while things change is asked once.
-    pub(super) async fn led(&self, name: &str, network: &str) -> Vec<String> {
+    pub(super) async fn edges_for(&self, name: &str, network: &str) -> Vec<String> {
         let record_type = if network.contains(':') { "AAAA" } else { "A" };
         let answer = self.udp(&query(&format!("{name} {record_type}")).subnet(network)).await;
         answer.addresses().iter().map(ToString::to_string).collect()
@@ -217,7 +217,7 @@ fn config(origin: &FakeOrigin, folder: &TempDir) -> Config {
     config.places = PLACES.map(|(network, place)| (network.parse().unwrap(), place.parse().unwrap())).to_vec();
     // More threads than there are processors here and there, on every machine.
     config.workers = 2;
-    config.drain_timeout = PATIENCE;
+    config.drain_timeout = TEST_TIMEOUT;
     config
 }
 
@@ -264,7 +264,7 @@ pub(super) async fn udp_from(from: IpAddr, node: SocketAddr, query: &Query) -> A
 pub(super) async fn exchange(socket: &UdpSocket, packet: &[u8]) -> Answer {
     socket.send(packet).await.unwrap();
     let mut buffer = vec![0; 65_535];
-    let length = patiently("an answer", socket.recv(&mut buffer)).await.unwrap();
+    let length = within_timeout("an answer", socket.recv(&mut buffer)).await.unwrap();
     buffer.truncate(length);
     Answer::of(buffer)
 }

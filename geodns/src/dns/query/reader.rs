@@ -2,7 +2,7 @@
 
 use crate::dns::record::RecordType;
 
-/// The packet ends too early, or has something else in place of what was to be read.
+/// The packet is too short or malformed at this point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FormatError;
 
@@ -12,7 +12,7 @@ pub(super) struct Reader<'a> {
 }
 
 /// A record after the question section.
-pub(super) struct Record<'a> {
+pub(super) struct ResourceRecord<'a> {
     /// Whether its owner is the root.
     pub(super) at_root: bool,
     pub(super) record_type: RecordType,
@@ -52,11 +52,11 @@ impl<'a> Reader<'a> {
         Ok(u32::from_be_bytes(self.take(4)?.try_into().map_err(|_| FormatError)?))
     }
 
-    pub(super) fn record(&mut self) -> Result<Record<'a>, FormatError> {
+    pub(super) fn record(&mut self) -> Result<ResourceRecord<'a>, FormatError> {
         let at_root = self.owner()?;
         let (record_type, class, ttl) = (RecordType(self.u16()?), self.u16()?, self.u32()?);
         let length = self.u16()?;
-        Ok(Record { at_root, record_type, class, ttl, data: self.take(length.into())? })
+        Ok(ResourceRecord { at_root, record_type, class, ttl, data: self.take(length.into())? })
     }
 
     /// Skips the name of an owner, which may end with a compression pointer. Returns whether it is the root, uncompressed.

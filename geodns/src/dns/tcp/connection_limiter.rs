@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::idle_connections::IdleConnections;
 
-/// What clients may use of this server over TCP.
+/// Limits on what clients may use over TCP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TcpLimits {
     /// Concurrent connections, of all listeners together.
@@ -71,7 +71,7 @@ impl ConnectionLimiter {
     }
 }
 
-/// What one customer of an access provider has: an IPv4 address, or an IPv6 /56.
+/// The network of one customer of an access provider: an IPv4 address, or an IPv6 /56.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !0 << 72).into(),

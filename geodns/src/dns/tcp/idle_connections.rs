@@ -19,7 +19,7 @@ struct Shared {
 #[derive(Default)]
 struct Queue {
     next_number: u64,
-    /// What ends each connection, in the order in which they became idle.
+    /// The token that ends each connection, in the order in which they became idle.
     ends: BTreeMap<u64, CancellationToken>,
 }
 

@@ -84,13 +84,13 @@ fn from_fields(
         else {
             return Err(SyntaxError::new(line, format!("{record_type}: missing {label}")));
         };
-        let taken = if field.takes_all() { tokens } else { std::slice::from_ref(token) };
-        field.encode(token, taken, origin, &mut data).map_err(|mut error| {
+        let field_tokens = if field.takes_all() { tokens } else { std::slice::from_ref(token) };
+        field.encode(token, field_tokens, origin, &mut data).map_err(|mut error| {
             error.message = format!("{record_type} {label}: {}", error.message);
             error
         })?;
         tokens = if field.takes_all() { &[] } else { rest };
-        line = taken.last().map_or(line, |token| token.line);
+        line = field_tokens.last().map_or(line, |token| token.line);
     }
     match tokens {
         [] => Ok(data),

@@ -1,4 +1,4 @@
-//! Response rate limiting: who forges questions gets little out of it, and who really asks gets an answer.
+//! Response rate limiting: forged queries are not amplified, and real clients get an answer.
 
 use tokio::net::UdpSocket;
 use tokio::time::Instant;
@@ -14,13 +14,13 @@ async fn limited(slip: u32) -> World {
     World::with(|config| {
         config.rate_limit = RateLimit { per_second: PER_SECOND, slip, exempt: vec!["127.0.0.1/32".parse().unwrap()] };
         config.listen = vec!["0.0.0.0:0".parse().unwrap()];
-        // Every thread has its share of the limit; which of them is asked is the kernel's choice.
+        // Each worker has its share of the limit, and the kernel chooses the worker.
         config.workers = 1;
     })
     .await
 }
 
-/// What came of a burst.
+/// The responses to a burst of queries.
 struct Burst {
     answers: Vec<Answer>,
     bytes_in: usize,
@@ -29,28 +29,28 @@ struct Burst {
 }
 
 impl Burst {
-    /// How many were answered, and how many cut short, of which each must be next to nothing.
+    /// How many responses are complete, and how many truncated. Those must have no records.
     fn counts(&self) -> (usize, usize) {
         let cut = self.answers.iter().filter(|answer| answer.is_truncated());
         let cut = cut.inspect(|answer| assert_eq!(answer.message.all_sections().count(), 0)).count();
         (self.answers.len() - cut, cut)
     }
 
-    /// The most that may be sent: what a second has, and what came to that since.
+    /// The most complete responses that the limit allows for the duration of the burst.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few dozen")]
     fn most_sent(&self) -> usize {
         (f64::from(PER_SECOND) * (self.seconds + 1.0)).ceil() as usize
     }
 }
 
-/// Sends questions from one address that is not exempt, and takes all answers there are.
+/// Sends queries from an address that is not exempt, and collects all responses.
 async fn burst(world: &World, questions: impl Iterator<Item = Query>) -> Burst {
     let socket = UdpSocket::bind("127.0.0.9:0").await.unwrap();
     socket.connect(("127.0.0.1", world.node.dns_addr().port())).await.unwrap();
     let mut burst = Burst { answers: Vec::new(), bytes_in: 0, bytes_out: 0, seconds: 0.0 };
     let (start, mut buffer) = (Instant::now(), [0; 2048]);
     let questions: Vec<Query> = questions.collect();
-    // As many at once as find room to wait.
+    // No more at once than the socket's buffer holds.
     for some in questions.chunks(50) {
         let dropped = world.count("verge_dns_dropped_total").await;
         for question in some {
@@ -59,7 +59,7 @@ async fn burst(world: &World, questions: impl Iterator<Item = Query>) -> Burst {
             socket.send(&bytes).await.unwrap();
         }
         let mut answered = 0;
-        until("each to be answered or dropped", async || {
+        until("each query to be answered or dropped", async || {
             while let Ok(length) = socket.try_recv(&mut buffer) {
                 answered += 1;
                 burst.bytes_out += length;
@@ -69,22 +69,22 @@ async fn burst(world: &World, questions: impl Iterator<Item = Query>) -> Burst {
         })
         .await;
     }
-    assert!(socket.try_recv(&mut buffer).is_err(), "no more than was counted");
+    assert!(socket.try_recv(&mut buffer).is_err(), "every response was counted");
     burst.seconds = start.elapsed().as_secs_f64();
     burst
 }
 
 #[tokio::test]
-async fn of_like_answers_some_are_sent_and_some_cut_short() {
+async fn similar_responses_beyond_the_limit_are_dropped_or_truncated() {
     for slip in [1, 2, 5] {
         let world = limited(slip).await;
         let count = 300_usize;
         let burst = burst(&world, (0..300).map(|id| query("www.example.com A").id(id))).await;
         let (sent, cut) = burst.counts();
         assert!((10..=burst.most_sent()).contains(&sent), "{sent} in {} s", burst.seconds);
-        // Every so many-th of the rest.
+        // One in `slip` of the rest.
         assert_eq!(cut, (count - sent) / usize::try_from(slip).unwrap());
-        // Over TCP there is no limit: nobody's address can be forged there.
+        // There is no limit over TCP, where addresses cannot be forged.
         let mut connection = super::tcp::Connection::from([127, 0, 0, 9].into(), world.node.dns_addr()).await;
         for _ in 0..50 {
             assert_eq!(connection.ask(&query("www.example.com A")).await.rcode(), "NOERROR");
@@ -94,7 +94,7 @@ async fn of_like_answers_some_are_sent_and_some_cut_short() {
 }
 
 #[tokio::test]
-async fn nothing_is_cut_short_where_that_is_not_wanted() {
+async fn responses_with_slip_0_are_never_truncated() {
     let world = limited(0).await;
     let burst = burst(&world, (0..200).map(|id| query("www.example.com A").id(id))).await;
     let (sent, cut) = burst.counts();
@@ -102,9 +102,9 @@ async fn nothing_is_cut_short_where_that_is_not_wanted() {
     world.stop().await;
 }
 
-/// Or a letter in another case, or another random name, would be a way around.
+/// Otherwise random names, or letters in another case, would evade the limit.
 #[tokio::test]
-async fn what_is_alike_shares_a_limit() {
+async fn similar_responses_share_a_limit() {
     let world = limited(0).await;
     let cases = |id: u16| {
         let name = "www.example.com";
@@ -123,13 +123,13 @@ async fn what_is_alike_shares_a_limit() {
     let malformed = |id: u16| query("www.example.com A").id(id).questions(2);
     let kinds: [(&str, &dyn Fn(u16) -> Query); 7] = [
         ("names in other cases", &cases),
-        ("names that are not there", &nowhere),
+        ("names that do not exist", &nowhere),
         ("names of a wildcard", &wild),
-        ("names that are not ours", &refused),
+        ("names outside the zones", &refused),
         ("names below a cut", &below_cut),
-        ("questions that are none", &malformed),
-        // Shares the zone's limit for names that are not there, of which little may be left.
-        ("names below names", &deep),
+        ("malformed queries", &malformed),
+        // Shares the limit for names of the zone that do not exist, which may be used up already.
+        ("names below a name", &deep),
     ];
     for (what, question) in kinds {
         let burst = burst(&world, (0..200).map(question)).await;
@@ -140,22 +140,22 @@ async fn what_is_alike_shares_a_limit() {
 }
 
 #[tokio::test]
-async fn what_is_unlike_does_not_share_one() {
+async fn different_responses_do_not_share_a_limit() {
     let world = limited(0).await;
     let names = ["www", "mail", "ns-1", "demo", "to-www", "large", "huge", "ent", "odd", "outward"];
     // Nine of each.
     let questions = (0..90).map(|id| query(&format!("{}.example.com A", names[usize::from(id) % 10])).id(id));
     assert_eq!(burst(&world, questions).await.counts(), (90, 0));
-    // Who is exempt is never limited.
+    // Exempt addresses are never limited.
     for _ in 0..50 {
         world.udp(&query("www.example.com A")).await;
     }
     world.stop().await;
 }
 
-/// What goes out is bounded by what comes in, however large the answers are.
+/// The bytes sent are bounded by the bytes received, however large the responses are.
 #[tokio::test]
-async fn nobody_is_made_a_weapon_of() {
+async fn responses_are_not_amplified() {
     let world = limited(2).await;
     for question in [
         query("large.example.com TXT").edns(1232),
@@ -168,7 +168,7 @@ async fn nobody_is_made_a_weapon_of() {
         let burst = burst(&world, (0..400).map(|id| question.clone().id(id))).await;
         let (sent, _) = burst.counts();
         assert!(sent <= burst.most_sent());
-        // Of the others, half are answered with no more than they have.
+        // Half of the others get a response, which is no longer than the query.
         let most = sent * 1232 + burst.bytes_in.div_ceil(2);
         assert!(burst.bytes_out <= most, "{} in, {} out", burst.bytes_in, burst.bytes_out);
         assert!(

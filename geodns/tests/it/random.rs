@@ -1,9 +1,9 @@
-//! Chance that is the same each time.
+//! Reproducible random numbers.
 
-/// A stream of numbers (`SplitMix64`).
-pub(super) struct Chance(u64);
+/// A generator of numbers (`SplitMix64`).
+pub(super) struct Random(u64);
 
-impl Chance {
+impl Random {
     pub(super) fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -16,7 +16,7 @@ impl Chance {
         mixed ^ (mixed >> 31)
     }
 
-    /// Less than `end`.
+    /// A number less than `end`.
     pub(super) fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.number() % u64::try_from(end).unwrap()).unwrap()
     }
@@ -25,7 +25,7 @@ impl Chance {
         self.number().to_be_bytes()[0]
     }
 
-    pub(super) fn one_of<'a, T>(&mut self, these: &'a [T]) -> &'a T {
-        &these[self.below(these.len())]
+    pub(super) fn choose<'a, T>(&mut self, items: &'a [T]) -> &'a T {
+        &items[self.below(items.len())]
     }
 }

@@ -1,10 +1,10 @@
-//! `check-config`, as an operator runs it.
+//! The process as operators run it: `check-config` and startup.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// A configuration with one zone, whose file includes another.
+/// Writes a configuration with one zone, whose file includes another.
 fn write(folder: &Path, included: &str, more: &str) {
     let zone =
         "$TTL 60\n@ SOA ns-1 hostmaster 1 7200 900 1209600 60\n@ NS ns-1\nns-1 A 192.0.2.1\n$INCLUDE mail.zone\n";
@@ -19,7 +19,7 @@ fn write(folder: &Path, included: &str, more: &str) {
     std::fs::write(folder.join("geodns.toml"), config).unwrap();
 }
 
-/// The exit code, what is said on standard output, and on standard error.
+/// The exit code, standard output and standard error.
 fn check(folder: &Path) -> (Option<i32>, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_verge-geodns"));
     let output = command.arg("--config").arg(folder.join("geodns.toml")).arg("check-config").output().unwrap();
@@ -28,19 +28,19 @@ fn check(folder: &Path) -> (Option<i32>, String, String) {
 }
 
 #[test]
-fn a_good_configuration_is_shown_with_what_it_bounds() {
+fn check_config_of_a_valid_file_shows_settings_and_bounds() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "@ MX 10 mail\nmail A 192.0.2.2\n", "");
     let (code, shown, errors) = check(folder.path());
     assert_eq!(code, Some(0), "{errors}");
     assert!(shown.ends_with("geodns.toml is good\n"), "{shown}");
     assert!(shown.contains("and its readers are elsewhere after at most: 75s") && !shown.contains("vrg_x"), "{shown}");
-    assert!(!folder.path().join("data").exists(), "nothing is made to check a configuration");
+    assert!(!folder.path().join("data").exists(), "check-config must not create anything");
 }
 
-/// Neither a file that it can do without nor a signal that others reload at ends it.
+/// Nor does SIGHUP end the process.
 #[test]
-fn a_database_that_is_gone_is_no_reason_not_to_run() {
+fn missing_database_does_not_prevent_startup() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "@ MX 10 mail\nmail A 192.0.2.2\n", "database = \"nowhere.mmdb\"");
     let mut command = Command::new(env!("CARGO_BIN_EXE_verge-geodns"));
@@ -58,9 +58,9 @@ fn a_database_that_is_gone_is_no_reason_not_to_run() {
 }
 
 #[test]
-fn mistakes_are_told_with_their_file_and_line() {
+fn check_config_of_an_invalid_file_reports_file_and_line() {
     let folder = tempfile::tempdir().unwrap();
-    for (included, more, place, wrong) in [
+    for (included, more, location, wrong) in [
         ("@ MX 10 mail\nmail A 192.0.2.999\n", "", "mail.zone:2: ", "192.0.2.999"),
         ("@ MX 10 mail\n", "wrokers = 2", "line 7", "unknown field `wrokers`"),
         ("@ MX 10 mail\n", "database = \"nowhere.mmdb\"", "nowhere.mmdb", "No such file"),
@@ -69,6 +69,6 @@ fn mistakes_are_told_with_their_file_and_line() {
         write(folder.path(), included, more);
         let (code, shown, errors) = check(folder.path());
         assert_eq!((code, shown.as_str()), (Some(1), ""), "{errors}");
-        assert!(errors.contains(place) && errors.contains(wrong), "{errors}");
+        assert!(errors.contains(location) && errors.contains(wrong), "{errors}");
     }
 }
