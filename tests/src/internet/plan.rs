@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use verge_geodns::config::{HealthConfig, Pace, Policy};
-use verge_mmdb::{Options, Spot, Writer};
+use verge_mmdb::{NetworkInfo, Options, Writer};
 use verge_protocol::GeoPoint;
 
 use super::Region;
@@ -85,7 +85,7 @@ impl Places {
     pub(super) fn write_database(path: &Path) {
         let mut writer = Writer::new(Options::default());
         for (network, place) in networks() {
-            writer.insert(network, &Spot { place: Some(place), ..Spot::default() }).unwrap();
+            writer.insert(network, &NetworkInfo { location: Some(place), ..NetworkInfo::default() });
         }
         std::fs::write(path, writer.to_bytes().unwrap()).unwrap();
     }

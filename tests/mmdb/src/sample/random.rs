@@ -1,10 +1,10 @@
-//! Numbers that look random and never change: the same seed makes the same world with every version of every library.
+//! Pseudo-random numbers that do not depend on the version of a library: the same seed always makes the same sample.
 
 /// `SplitMix64`.
 #[derive(Debug)]
-pub(super) struct Chance(u64);
+pub(super) struct Random(u64);
 
-impl Chance {
+impl Random {
     pub(super) fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -37,10 +37,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_numbers_are_those_of_the_algorithm() {
-        let mut chance = Chance::new(1_234_567);
-        assert_eq!(chance.bits64(), 6_457_827_717_110_365_317);
-        assert_eq!(chance.bits64(), 3_203_168_211_198_807_973);
-        assert!((0..100).all(|_| Chance::new(chance.bits64()).below(3) < 3));
+    fn numbers_are_those_of_splitmix64() {
+        let mut random = Random::new(1_234_567);
+        assert_eq!(random.bits64(), 6_457_827_717_110_365_317);
+        assert_eq!(random.bits64(), 3_203_168_211_198_807_973);
+        assert!((0..100).all(|_| Random::new(random.bits64()).below(3) < 3));
     }
 }
