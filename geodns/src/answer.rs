@@ -11,8 +11,8 @@ use crate::dns::query::{self, NameBuffer, Packet, Query, Unanswerable};
 use crate::dns::rcode::Rcode;
 use crate::dns::record::RecordType;
 use crate::dns::reply::{Full, Opt, Reply, UDP_SIZE};
-use crate::fleet::Picked;
-use crate::view::View;
+use crate::fleet::Selection;
+use crate::snapshot::Snapshot;
 
 pub(crate) use self::chain::{At, Chain, Hop, Known};
 
@@ -39,7 +39,7 @@ pub(crate) struct Answered<'a> {
     /// The zone it was found in, by its place among the configured.
     pub(crate) zone: Option<usize>,
     /// The edges that were named.
-    pub(crate) picked: Option<Picked>,
+    pub(crate) selection: Option<Selection>,
     /// What like answers have in common: the name, or the wildcard or zone that stands for all random ones.
     pub(crate) about: &'a [u8],
 }
@@ -52,14 +52,14 @@ pub(crate) fn answer<'a>(
     packet: &'a [u8],
     peer: IpAddr,
     transport: Transport,
-    view: &'a View,
+    snapshot: &'a Snapshot,
     name: &'a mut NameBuffer,
     buffer: &mut [u8],
 ) -> Option<Answered<'a>> {
     match query::read(packet, name) {
         Packet::Noise => None,
         Packet::Unanswerable(unanswerable) => Some(refuse(&unanswerable, buffer)),
-        Packet::Query(query) => Some(respond(&query, peer, transport, view, buffer)),
+        Packet::Query(query) => Some(respond(&query, peer, transport, snapshot, buffer)),
     }
 }
 
@@ -69,14 +69,14 @@ fn refuse<'a>(unanswerable: &Unanswerable<'_>, buffer: &mut [u8]) -> Answered<'a
     let reply = Reply::new(buffer, UDP_LEAST.into(), unanswerable.header, question, opt.as_ref());
     let length = reply.finish(unanswerable.rcode, opt.as_ref());
     let rcode = unanswerable.rcode;
-    Answered { length, rcode, question: None, with_subnet: false, zone: None, picked: None, about: b"" }
+    Answered { length, rcode, question: None, with_subnet: false, zone: None, selection: None, about: b"" }
 }
 
 fn respond<'a>(
     query: &Query<'a>,
     peer: IpAddr,
     transport: Transport,
-    view: &'a View,
+    snapshot: &'a Snapshot,
     buffer: &mut [u8],
 ) -> Answered<'a> {
     let limit = match (transport, &query.edns) {
@@ -84,11 +84,11 @@ fn respond<'a>(
         (Transport::Udp, Some(edns)) => edns.udp_size.min(UDP_SIZE).into(),
         (Transport::Udp, None) => UDP_LEAST.into(),
     };
-    let mut opt = query.edns.as_ref().map(|edns| Opt::answering(edns, view.node.as_bytes()));
+    let mut opt = query.edns.as_ref().map(|edns| Opt::answering(edns, snapshot.name_server.as_bytes()));
     let question = Some((query.question, query.name));
     let mut reply = Reply::new(buffer, limit, query.header, question, opt.as_ref());
     let mut resolved = Resolved::nothing();
-    if resolve::resolve(query, peer, view, &mut reply, &mut resolved) == Err(Full) {
+    if resolve::resolve(query, peer, snapshot, &mut reply, &mut resolved) == Err(Full) {
         reply.truncate(query.question.len());
     }
     if let Some(opt) = &mut opt {
@@ -101,7 +101,7 @@ fn respond<'a>(
         question: Some((query.name, query.record_type)),
         with_subnet: query.edns.is_some_and(|edns| edns.subnet.is_some()),
         zone: resolved.zone,
-        picked: resolved.picked,
+        selection: resolved.selection,
         about: resolved.about.unwrap_or(query.name),
     }
 }
@@ -127,9 +127,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::testing::view;
+    use crate::test_support::snapshot;
 
-    static VIEW: LazyLock<View> = LazyLock::new(view);
+    static SNAPSHOT: LazyLock<Snapshot> = LazyLock::new(snapshot);
 
     /// A query with what a resolver may add.
     #[derive(Debug, Clone)]
@@ -160,8 +160,21 @@ mod tests {
 
     fn asked() -> impl Strategy<Value = Asked> {
         let labels = [
-            "", "site.", "fenced.", "mail.", "text.", "big.", "x.wild.", "alias.", "loop.", "out.", "ent.", "sub.",
-            "a.sub.", "ns.sub.", "no.such.",
+            "",
+            "site.",
+            "restricted.",
+            "mail.",
+            "text.",
+            "big.",
+            "x.wild.",
+            "alias.",
+            "loop.",
+            "out.",
+            "ent.",
+            "sub.",
+            "a.sub.",
+            "ns.sub.",
+            "no.such.",
         ];
         let name = prop_oneof![
             4 => prop::sample::select(labels.to_vec()).prop_map(|label| format!("{label}example.com")),
@@ -192,7 +205,7 @@ mod tests {
     fn ask(packet: &[u8], transport: Transport) -> Option<(Vec<u8>, Rcode)> {
         let mut buffer = vec![0xaa; if transport == Transport::Tcp { 65_535 } else { UDP_SIZE.into() }];
         let mut name = NameBuffer::default();
-        let answered = answer(packet, [198, 51, 100, 7].into(), transport, &VIEW, &mut name, &mut buffer)?;
+        let answered = answer(packet, [198, 51, 100, 7].into(), transport, &SNAPSHOT, &mut name, &mut buffer)?;
         let (length, rcode) = (answered.length, answered.rcode);
         buffer.truncate(length);
         Some((buffer, rcode))

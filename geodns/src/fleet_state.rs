@@ -1,4 +1,6 @@
-//! What the origin says of the fleet.
+//! The fleet as the origin describes it: edges, sites, channels and domains.
+
+mod channel;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,74 +9,77 @@ use verge_protocol::fleet::{DomainState, EdgeState, SiteState};
 use verge_protocol::state::Entry;
 use verge_protocol::{DomainName, EdgeName, Position, Region, SiteName};
 
-use super::channel::Channel;
+pub(crate) use self::channel::Channel;
 use crate::dns::name::Name;
-use crate::fleet::FenceId;
+use crate::fleet::RegionSetId;
 
-/// The edges, and what readers find at them, as of a position in the feed. Clones share everything; when one of them changes, only
-/// what has changed is copied.
+/// The fleet at a position in the feed. Clones share everything; a change copies only what it affects.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) struct Told {
-    /// Up to where; `None` until a whole table was told.
+pub(crate) struct FleetState {
+    /// The position in the feed; `None` until a complete snapshot was received.
     pub(crate) position: Option<Position>,
-    /// How readers are sent to each edge.
+    /// The edges with their settings.
     pub(crate) edges: Arc<BTreeMap<EdgeName, EdgeState>>,
-    /// What goes for all names of a site. A site that is not here has no fence.
+    /// The settings of sites. A site without an entry has no region restriction.
     pub(crate) sites: Arc<BTreeMap<SiteName, SiteState>>,
-    /// What can be read of each site.
+    /// The channels that exist.
     pub(crate) channels: Arc<BTreeSet<Channel>>,
-    /// The proven domains.
+    /// The verified domains.
     pub(crate) domains: Arc<BTreeMap<DomainName, DomainState>>,
 }
 
-impl Told {
-    /// Every fence, each once, in order; a [`FenceId`] is a place in this. The first is empty: no fence.
-    pub(crate) fn fences(&self) -> Vec<BTreeSet<Region>> {
-        self.fence_set().into_iter().cloned().collect()
+impl FleetState {
+    /// Every distinct region restriction, in order. A [`RegionSetId`] is an index into this list. The first is empty: no
+    /// restriction.
+    pub(crate) fn region_sets(&self) -> Vec<BTreeSet<Region>> {
+        self.distinct_region_sets().into_iter().cloned().collect()
     }
 
-    /// The empty set is the least of all sets.
-    fn fence_set(&self) -> BTreeSet<&BTreeSet<Region>> {
+    /// The empty set sorts before all others.
+    fn distinct_region_sets(&self) -> BTreeSet<&BTreeSet<Region>> {
         const NONE: &BTreeSet<Region> = &BTreeSet::new();
         self.sites.values().map(|site| &site.regions).chain([NONE]).collect()
     }
 
-    /// Every name that leads to the edges, with its site's fence, in order, none twice: each channel below each of the base
-    /// domains, and each domain whose site is live.
+    /// Every name that edges answer for, with the region restriction of its site, in order and without duplicates: each channel
+    /// below each of the base domains, and each domain whose site is live.
     ///
-    /// Left out are names too long for DNS, and those of sites whose fence has no number because there are more than 65,535
-    /// others: better unreachable than outside their fence. A domain that is also a channel's name is the channel's.
-    pub(crate) fn names(&self, bases: &[DomainName]) -> Vec<(Name, FenceId)> {
-        let fences = self.fence_set();
-        let ids: BTreeMap<_, _> = fences.into_iter().zip((0..=u16::MAX).map(FenceId)).collect();
-        let fence =
-            |site: &SiteName| self.sites.get(site).map_or(Some(FenceId(0)), |site| ids.get(&site.regions).copied());
+    /// Left out are names too long for DNS, and those of sites whose restriction has no id because there are more than 65,535
+    /// others: such a site is unreachable rather than unrestricted. A domain that is also the name of a channel is the
+    /// channel's.
+    pub(crate) fn names(&self, base_domains: &[DomainName]) -> Vec<(Name, RegionSetId)> {
+        let ids: BTreeMap<_, _> =
+            self.distinct_region_sets().into_iter().zip((0..=u16::MAX).map(RegionSetId)).collect();
+        let region_set = |site: &SiteName| match self.sites.get(site) {
+            Some(site) => ids.get(&site.regions).copied(),
+            None => Some(RegionSetId::UNRESTRICTED),
+        };
         let mut names = BTreeMap::new();
         for (domain, state) in self.domains.iter() {
-            let live = self.channels.contains(&Channel::live(&state.site));
-            if let Some(fence) = fence(&state.site).filter(|_| live) {
-                names.insert(Name::from(domain), fence);
+            let is_live = self.channels.contains(&Channel::live(&state.site));
+            if let Some(id) = region_set(&state.site).filter(|_| is_live) {
+                names.insert(Name::from(domain), id);
             }
         }
-        let bases: Vec<Name> = bases.iter().map(Name::from).collect();
+        let base_domains: Vec<Name> = base_domains.iter().map(Name::from).collect();
         for channel in self.channels.iter() {
             let label = channel.label();
-            let Some(fence) = fence(&label.site) else { continue };
+            let Some(id) = region_set(&label.site) else { continue };
             let label = label.to_string();
-            names.extend(bases.iter().filter_map(|base| Some((base.child(label.as_bytes())?, fence))));
+            names.extend(base_domains.iter().filter_map(|base| Some((base.child(label.as_bytes())?, id))));
         }
         names.into_iter().collect()
     }
 
-    /// Whether both have the very same names, because neither has changed what they are made of since one was a clone of the other.
+    /// Whether both have the same names because neither has changed what names depend on since one was cloned from the other.
     pub(crate) fn shares_names_with(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.sites, &other.sites)
             && Arc::ptr_eq(&self.channels, &other.channels)
             && Arc::ptr_eq(&self.domains, &other.domains)
     }
 
-    /// Takes an entry over. Returns whether it tells anything new.
-    pub(super) fn take(&mut self, entry: Entry) -> bool {
+    /// Applies an entry of the feed. Returns whether it changed anything.
+    pub(crate) fn apply(&mut self, entry: Entry) -> bool {
         match entry {
             Entry::Channel(label, state) => {
                 let channel = Channel::new(&label.site, &label.channel);
@@ -84,21 +89,21 @@ impl Told {
                 let channels = Arc::make_mut(&mut self.channels);
                 if state.is_some() { channels.insert(channel) } else { channels.remove(&channel) }
             }
-            Entry::Edge(edge, state) => put(&mut self.edges, edge, state),
-            Entry::Site(site, state) => put(&mut self.sites, site, state),
-            Entry::Domain(domain, state) => put(&mut self.domains, domain, state),
+            Entry::Edge(edge, state) => set(&mut self.edges, edge, state),
+            Entry::Site(site, state) => set(&mut self.sites, site, state),
+            Entry::Domain(domain, state) => set(&mut self.domains, domain, state),
         }
     }
 
-    /// Whether answers made of either are alike: everything but the position is.
-    pub(super) fn answers_like(&self, other: &Self) -> bool {
+    /// Whether both lead to the same answers: whether they are equal but for the position.
+    pub(crate) fn answers_equal(&self, other: &Self) -> bool {
         let Self { position: _, edges, sites, channels, domains } = self;
         *edges == other.edges && *sites == other.sites && *channels == other.channels && *domains == other.domains
     }
 }
 
-/// Puts the value there, or takes what is there away. Returns whether that makes a difference; if not, nothing is copied.
-pub(super) fn put<K: Ord + Clone, V: PartialEq + Clone>(
+/// Sets or removes a value. Returns whether that changed anything; if not, nothing is copied.
+pub(crate) fn set<K: Ord + Clone, V: PartialEq + Clone>(
     map: &mut Arc<BTreeMap<K, V>>,
     key: K,
     value: Option<V>,
@@ -125,44 +130,50 @@ mod tests {
         names.iter().map(|name| name.parse().unwrap()).collect()
     }
 
-    fn told() -> Told {
+    fn state() -> FleetState {
         let site = |name: &str| name.parse::<SiteName>().unwrap();
-        let fenced = |names| SiteState { regions: regions(names) };
+        let restricted = |names| SiteState { regions: regions(names) };
         let domain =
             |of: &str, to: Option<&str>| DomainState { site: site(of), redirect_to: to.map(|to| to.parse().unwrap()) };
         let channels = ["a/live", "a/pr-12", "b/live", "preview-only/pr-1"];
         let domains = [
             ("www.example.com".parse().unwrap(), domain("a", None)),
             ("example.com".parse().unwrap(), domain("a", Some("www.example.com"))),
-            ("dangling.example".parse().unwrap(), domain("nobody", None)),
+            ("dangling.example".parse().unwrap(), domain("unknown", None)),
             ("preview.example".parse().unwrap(), domain("preview-only", None)),
             ("b.one.example".parse().unwrap(), domain("a", None)),
         ];
-        Told {
+        FleetState {
             sites: Arc::new(
-                [(site("a"), fenced(&["eu"])), (site("b"), fenced(&[])), (site("z"), fenced(&["de", "eu"]))].into(),
+                [
+                    (site("a"), restricted(&["eu"])),
+                    (site("b"), restricted(&[])),
+                    (site("z"), restricted(&["de", "eu"])),
+                ]
+                .into(),
             ),
             channels: Arc::new(channels.iter().map(|channel| channel.parse().unwrap()).collect()),
             domains: Arc::new(domains.into()),
-            ..Told::default()
+            ..FleetState::default()
         }
     }
 
-    fn names(told: &Told, bases: &[&str]) -> Vec<(String, u16)> {
-        let bases: Vec<DomainName> = bases.iter().map(|base| base.parse().unwrap()).collect();
-        let mut names: Vec<_> = told.names(&bases).into_iter().map(|(name, id)| (name.to_string(), id.0)).collect();
+    fn names(state: &FleetState, base_domains: &[&str]) -> Vec<(String, u16)> {
+        let base_domains: Vec<DomainName> = base_domains.iter().map(|base| base.parse().unwrap()).collect();
+        let mut names: Vec<_> =
+            state.names(&base_domains).into_iter().map(|(name, id)| (name.to_string(), id.0)).collect();
         names.sort();
         names
     }
 
     #[test]
-    fn fences_are_numbered_from_none() {
-        assert_eq!(told().fences(), [regions(&[]), regions(&["de", "eu"]), regions(&["eu"])]);
-        assert_eq!(Told::default().fences(), [regions(&[])]);
+    fn region_sets_are_numbered_from_the_empty_one() {
+        assert_eq!(state().region_sets(), [regions(&[]), regions(&["de", "eu"]), regions(&["eu"])]);
+        assert_eq!(FleetState::default().region_sets(), [regions(&[])]);
     }
 
     #[test]
-    fn channels_and_live_domains_have_names() {
+    fn channels_and_domains_of_live_sites_have_names() {
         let expected = [
             ("a.one.example.", 2),
             ("a.two.example.", 2),
@@ -176,19 +187,19 @@ mod tests {
             ("www.example.com.", 2),
         ];
         let expected: Vec<_> = expected.into_iter().map(|(name, id)| (name.to_owned(), id)).collect();
-        assert_eq!(names(&told(), &["one.example", "two.example"]), expected);
+        assert_eq!(names(&state(), &["one.example", "two.example"]), expected);
     }
 
     #[test]
-    fn a_name_too_long_for_dns_is_left_out() {
+    fn name_too_long_for_dns_is_left_out() {
         let base = ["a".repeat(62).as_str(); 4].join(".");
-        assert_eq!(names(&told(), &[&base]).len(), 5);
-        assert_eq!(names(&told(), &[]).iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().len(), 3);
+        assert_eq!(names(&state(), &[&base]).len(), 5);
+        assert_eq!(names(&state(), &[]).iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().len(), 3);
     }
 
     #[test]
     fn names_are_shared_until_one_of_their_parts_changes() {
-        let before = told();
+        let before = state();
         for (key, value, shares) in [
             ("edge/fra-1", r#"{"addresses":["192.0.2.1"]}"#, true),
             ("site/a", r#"{"regions":["eu"]}"#, true),
@@ -200,21 +211,21 @@ mod tests {
             let value = value.replace("MANIFEST", &Digest::of(b"manifest").to_string());
             let row = Row { key: key.to_owned(), seq: Seq(1), value: serde_json::from_str(&value).unwrap() };
             let mut now = before.clone();
-            now.take(row.entry().unwrap());
+            now.apply(row.entry().unwrap());
             assert_eq!(now.shares_names_with(&before), shares, "{key} {value}");
         }
     }
 
     #[test]
-    fn a_fence_without_a_number_lets_nobody_in() {
+    fn site_without_a_region_set_id_has_no_name() {
         let site = |number: u32| format!("s{number}").parse::<SiteName>().unwrap();
-        let fenced = |number| (site(number), SiteState { regions: regions(&[&format!("r{number}")]) });
-        let told = Told {
-            sites: Arc::new((0..70_000).map(fenced).collect()),
+        let restricted = |number| (site(number), SiteState { regions: regions(&[&format!("r{number}")]) });
+        let state = FleetState {
+            sites: Arc::new((0..70_000).map(restricted).collect()),
             channels: Arc::new((0..70_000).map(|number| Channel::live(&site(number))).collect()),
-            ..Told::default()
+            ..FleetState::default()
         };
-        let names = told.names(&["example".parse().unwrap()]);
+        let names = state.names(&["example".parse().unwrap()]);
         assert_eq!(names.len(), 65_535);
         assert!(names.iter().all(|(_, id)| id.0 > 0));
     }

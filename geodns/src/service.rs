@@ -12,18 +12,18 @@ use crate::answer::{self, Transport};
 use crate::dns::limit::{Limiter, Verdict};
 use crate::dns::query::NameBuffer;
 use crate::dns::udp::Answerer;
-use crate::metrics::Counts;
+use crate::metrics::QueryCounters;
 use crate::query_log::QueryLog;
-use crate::view::View;
+use crate::snapshot::Snapshot;
 
 /// Answers questions from the last snapshot. The way to an answer takes no lock and waits for nothing.
 pub(crate) struct Service {
-    views: Cache<Arc<ArcSwap<View>>, Arc<View>>,
+    snapshots: Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>,
     transport: Transport,
     name: NameBuffer,
     /// Over TCP nobody is limited: an answer goes to who asked.
     limiter: Option<Limiter>,
-    counts: Arc<Counts>,
+    counts: Arc<QueryCounters>,
     log: QueryLog,
     started: Instant,
     now: Duration,
@@ -31,15 +31,15 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) fn new(
-        views: Arc<ArcSwap<View>>,
+        snapshots: Arc<ArcSwap<Snapshot>>,
         transport: Transport,
         limiter: Option<Limiter>,
-        counts: Arc<Counts>,
+        counts: Arc<QueryCounters>,
         log: QueryLog,
     ) -> Self {
         let started = Instant::now();
-        let (views, name) = (Cache::new(views), NameBuffer::default());
-        Self { views, transport, name, limiter, counts, log, started, now: Duration::ZERO }
+        let (snapshots, name) = (Cache::new(snapshots), NameBuffer::default());
+        Self { snapshots, transport, name, limiter, counts, log, started, now: Duration::ZERO }
     }
 }
 
@@ -49,13 +49,14 @@ impl Answerer for Service {
     }
 
     fn answer(&mut self, packet: &[u8], peer: SocketAddr, buffer: &mut [u8]) -> Option<usize> {
-        let view = self.views.load();
+        let snapshot = self.snapshots.load();
         let peer = peer.ip().to_canonical();
-        let Some(answered) = answer::answer(packet, peer, self.transport, view, &mut self.name, buffer) else {
-            self.counts.noise();
+        let Some(answered) = answer::answer(packet, peer, self.transport, snapshot, &mut self.name, buffer) else {
+            self.counts.ignored();
             return None;
         };
-        let first = answered.picked.and_then(|picked| view.named.get(picked.named().first()?.edge));
+        let first =
+            answered.selection.and_then(|selection| snapshot.edge_counters.get(selection.edges().first()?.edge));
         if let Some(count) = first {
             count.fetch_add(1, Ordering::Relaxed);
         }

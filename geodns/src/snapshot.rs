@@ -1,25 +1,25 @@
-//! All that an answer depends on, as one value that is swapped whole.
+//! Everything that answers depend on, as one immutable value that is replaced as a whole.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use crate::fleet::Fleet;
-use crate::place::Atlas;
+use crate::geo::GeoLocator;
 use crate::zone::Catalogue;
 
-/// A snapshot. Never changed, only replaced.
+/// The state that answers are computed from.
 #[derive(Clone)]
-pub(crate) struct View {
-    /// What names there are.
+pub(crate) struct Snapshot {
+    /// The zones and names.
     pub(crate) catalogue: Arc<Catalogue>,
     /// The edges.
     pub(crate) fleet: Arc<Fleet>,
-    /// Where each edge is counted, in the order of the fleet.
-    pub(crate) named: Arc<[Arc<AtomicU64>]>,
-    /// Where clients are.
-    pub(crate) atlas: Arc<Atlas>,
-    /// Whether a whole table was ever told: until then nobody knows which names sites have.
-    pub(crate) told: bool,
-    /// The name of this node (RFC 5001).
-    pub(crate) node: Box<str>,
+    /// The counter of each edge, in the order of the fleet.
+    pub(crate) edge_counters: Arc<[Arc<AtomicU64>]>,
+    /// The locations of clients.
+    pub(crate) locator: Arc<GeoLocator>,
+    /// Whether a complete fleet state was ever received. Until then the names of sites are unknown.
+    pub(crate) fleet_is_known: bool,
+    /// The name of this name server (RFC 5001).
+    pub(crate) name_server: Box<str>,
 }

@@ -1,4 +1,4 @@
-//! Putting views together out of what zones, database, feed and probes say, each time one of them says something new.
+//! Building a new snapshot each time zones, fleet state, health or the location database change.
 
 use std::sync::Arc;
 
@@ -7,133 +7,143 @@ use tokio::sync::watch;
 use verge_daemon::Tasks;
 use verge_protocol::DomainName;
 
-use crate::config::Policy;
 use crate::dns::name::Name;
-use crate::fleet::{FenceId, Fleet, Member};
-use crate::follow::Told;
+use crate::fleet::{Fleet, Member, Policy, RegionSetId};
+use crate::fleet_state::FleetState;
+use crate::geo::{Database, GeoLocator, LocationOverrides};
 use crate::health::HealthTable;
-use crate::metrics::EdgeCounts;
-use crate::place::{Atlas, Database, Overrides};
-use crate::view::View;
+use crate::metrics::EdgeCounters;
+use crate::snapshot::Snapshot;
 use crate::zone::{Catalogue, ZoneFile};
 
-/// What views are made of.
-pub(crate) struct Parts {
+/// What snapshots are built from.
+pub(crate) struct Inputs {
     pub(crate) zones: watch::Receiver<Vec<Arc<ZoneFile>>>,
     pub(crate) database: watch::Receiver<Option<Arc<Database>>>,
-    pub(crate) told: watch::Receiver<Arc<Told>>,
+    pub(crate) fleet_state: watch::Receiver<Arc<FleetState>>,
     pub(crate) health: watch::Receiver<Arc<HealthTable>>,
-    /// The domains that sites' names hang below.
-    pub(crate) bases: Vec<DomainName>,
-    pub(crate) overrides: Arc<Overrides>,
+    /// The domains that have the names of sites below them.
+    pub(crate) base_domains: Vec<DomainName>,
+    pub(crate) overrides: Arc<LocationOverrides>,
     pub(crate) policy: Policy,
-    /// Where edges are counted.
-    pub(crate) named: EdgeCounts,
-    /// The name of this node.
-    pub(crate) node: Box<str>,
+    pub(crate) edge_counters: EdgeCounters,
+    /// The name of this name server.
+    pub(crate) name_server: Box<str>,
 }
 
-/// Keeps the view what its parts say.
-pub(crate) struct Assembler {
-    parts: Parts,
-    views: Arc<ArcSwap<View>>,
-    /// What catalogue and fleet are made with. Fences are numbered for both at once.
-    told: Arc<Told>,
+/// Keeps the current snapshot up to date with its inputs.
+pub(crate) struct SnapshotBuilder {
+    inputs: Inputs,
+    current: Arc<ArcSwap<Snapshot>>,
+    replaced: watch::Sender<()>,
+    /// The fleet state that catalogue and fleet were built from. Both use its region set ids.
+    fleet_state: Arc<FleetState>,
 }
 
-/// What has changed.
-enum News {
-    /// Names, edges or fences, or what the operator's zones hold.
-    Told,
+/// An input that changed.
+enum InputChange {
+    FleetState,
     Zones,
     Health,
     Database,
 }
 
-impl Assembler {
-    /// Makes the first view of what is known by now. Takes a moment for a hundred thousand names: to be called where that does no
-    /// harm.
-    pub(crate) fn new(mut parts: Parts) -> Self {
-        let told = Arc::clone(&parts.told.borrow_and_update());
-        let catalogue = catalogue(&parts.zones.borrow_and_update(), &told.names(&parts.bases));
-        let atlas = Arc::new(Atlas::new(Arc::clone(&parts.overrides), parts.database.borrow_and_update().clone()));
-        let fleet = fleet(&told, &parts.health.borrow_and_update(), parts.policy);
-        let counts = (0..fleet.len()).map(|edge| parts.named.of(fleet.name(edge))).collect();
-        let is_told = told.position.is_some();
-        let view = View { catalogue, fleet, named: counts, atlas, told: is_told, node: parts.node.clone() };
-        Self { parts, views: Arc::new(ArcSwap::from_pointee(view)), told }
+impl SnapshotBuilder {
+    /// Builds the first snapshot from the current inputs. Takes a moment for a hundred thousand names: call it where blocking is
+    /// allowed.
+    pub(crate) fn new(mut inputs: Inputs) -> Self {
+        let fleet_state = Arc::clone(&inputs.fleet_state.borrow_and_update());
+        let catalogue = catalogue(&inputs.zones.borrow_and_update(), &fleet_state.names(&inputs.base_domains));
+        let database = inputs.database.borrow_and_update().clone();
+        let locator = Arc::new(GeoLocator::new(Arc::clone(&inputs.overrides), database));
+        let fleet = fleet(&fleet_state, &inputs.health.borrow_and_update(), inputs.policy);
+        let edge_counters = (0..fleet.len()).map(|edge| inputs.edge_counters.of(fleet.name(edge))).collect();
+        let fleet_is_known = fleet_state.position.is_some();
+        let name_server = inputs.name_server.clone();
+        let snapshot = Snapshot { catalogue, fleet, edge_counters, locator, fleet_is_known, name_server };
+        let (current, replaced) = (Arc::new(ArcSwap::from_pointee(snapshot)), watch::Sender::new(()));
+        Self { inputs, current, replaced, fleet_state }
     }
 
-    /// The view of the moment.
-    pub(crate) fn views(&self) -> Arc<ArcSwap<View>> {
-        Arc::clone(&self.views)
+    /// The current snapshot.
+    pub(crate) fn current(&self) -> Arc<ArcSwap<Snapshot>> {
+        Arc::clone(&self.current)
     }
 
-    /// Makes new views until `tasks` drain.
+    /// Notified after each replacement of the snapshot.
+    pub(crate) fn replaced(&self) -> watch::Receiver<()> {
+        self.replaced.subscribe()
+    }
+
+    /// Replaces the snapshot when its inputs change, until `tasks` drain.
     pub(crate) fn run(mut self, tasks: &Tasks) {
-        let watch = async move {
+        let rebuild = async move {
             loop {
-                let news = self.news().await;
-                // What changes meanwhile is in the next one: a hundred pushes at once make a few views.
-                let made = tokio::task::spawn_blocking(move || {
-                    self.renew(&news);
+                let change = self.next_change().await;
+                // Changes during a rebuild are in the next one: a hundred pushes at once make a few snapshots.
+                let rebuilt = tokio::task::spawn_blocking(move || {
+                    self.rebuild(&change);
                     self
                 });
-                match made.await {
-                    Ok(assembler) => self = assembler,
-                    Err(error) => return tracing::error!(%error, "making a view crashed: answers stay as they are"),
+                match rebuilt.await {
+                    Ok(builder) => self = builder,
+                    Err(error) => {
+                        return tracing::error!(%error, "building a snapshot crashed: answers no longer change");
+                    }
                 }
             }
         };
-        drop(tasks.spawn("view", tasks.draining().clone().run_until_cancelled_owned(watch)));
+        drop(tasks.spawn("snapshot", tasks.draining().clone().run_until_cancelled_owned(rebuild)));
     }
 
-    /// Waits for what changes next. A part that says nothing more, such as a database that is not there, is waited for no more.
-    async fn news(&mut self) -> News {
-        let Parts { zones, database, told, health, .. } = &mut self.parts;
+    /// Waits for the next change. An input whose sender is gone, such as a database that is not configured, is ignored.
+    async fn next_change(&mut self) -> InputChange {
+        let Inputs { zones, database, fleet_state, health, .. } = &mut self.inputs;
         tokio::select! {
-            Ok(()) = told.changed() => News::Told,
-            Ok(()) = zones.changed() => News::Zones,
-            Ok(()) = health.changed() => News::Health,
-            Ok(()) = database.changed() => News::Database,
+            Ok(()) = fleet_state.changed() => InputChange::FleetState,
+            Ok(()) = zones.changed() => InputChange::Zones,
+            Ok(()) = health.changed() => InputChange::Health,
+            Ok(()) = database.changed() => InputChange::Database,
             else => std::future::pending().await,
         }
     }
 
-    fn renew(&mut self, news: &News) {
-        let mut view = View::clone(&self.views.load());
-        match news {
-            News::Told => {
-                let told = Arc::clone(&self.parts.told.borrow_and_update());
-                let before = std::mem::replace(&mut self.told, told);
-                view.told = self.told.position.is_some();
-                if !self.told.shares_names_with(&before) {
-                    view.catalogue = self.catalogue();
+    fn rebuild(&mut self, change: &InputChange) {
+        let mut snapshot = Snapshot::clone(&self.current.load());
+        match change {
+            InputChange::FleetState => {
+                let fleet_state = Arc::clone(&self.inputs.fleet_state.borrow_and_update());
+                let before = std::mem::replace(&mut self.fleet_state, fleet_state);
+                snapshot.fleet_is_known = self.fleet_state.position.is_some();
+                if !self.fleet_state.shares_names_with(&before) {
+                    snapshot.catalogue = self.catalogue();
                 }
-                self.refleet(&mut view);
+                self.rebuild_fleet(&mut snapshot);
             }
-            News::Zones => view.catalogue = self.catalogue(),
-            // By what was told when fences were last numbered: what has been told since comes with its own news.
-            News::Health => self.refleet(&mut view),
-            News::Database => {
-                let database = self.parts.database.borrow_and_update().clone();
-                view.atlas = Arc::new(Atlas::new(Arc::clone(&self.parts.overrides), database));
+            InputChange::Zones => snapshot.catalogue = self.catalogue(),
+            // From the fleet state whose region set ids the catalogue uses: a newer one has its own notification.
+            InputChange::Health => self.rebuild_fleet(&mut snapshot),
+            InputChange::Database => {
+                let database = self.inputs.database.borrow_and_update().clone();
+                snapshot.locator = Arc::new(GeoLocator::new(Arc::clone(&self.inputs.overrides), database));
             }
         }
-        self.views.store(Arc::new(view));
+        self.current.store(Arc::new(snapshot));
+        self.replaced.send_replace(());
     }
 
     fn catalogue(&mut self) -> Arc<Catalogue> {
-        catalogue(&self.parts.zones.borrow_and_update(), &self.told.names(&self.parts.bases))
+        catalogue(&self.inputs.zones.borrow_and_update(), &self.fleet_state.names(&self.inputs.base_domains))
     }
 
-    fn refleet(&mut self, view: &mut View) {
-        view.fleet = fleet(&self.told, &self.parts.health.borrow_and_update(), self.parts.policy);
-        view.named = (0..view.fleet.len()).map(|edge| self.parts.named.of(view.fleet.name(edge))).collect();
+    fn rebuild_fleet(&mut self, snapshot: &mut Snapshot) {
+        snapshot.fleet = fleet(&self.fleet_state, &self.inputs.health.borrow_and_update(), self.inputs.policy);
+        let counter = |edge| self.inputs.edge_counters.of(snapshot.fleet.name(edge));
+        snapshot.edge_counters = (0..snapshot.fleet.len()).map(counter).collect();
     }
 }
 
-fn catalogue(zones: &[Arc<ZoneFile>], names: &[(Name, FenceId)]) -> Arc<Catalogue> {
+fn catalogue(zones: &[Arc<ZoneFile>], names: &[(Name, RegionSetId)]) -> Arc<Catalogue> {
     let catalogue = Catalogue::new(zones, names);
     for notice in &catalogue.kept_back {
         tracing::warn!("{notice}");
@@ -141,13 +151,13 @@ fn catalogue(zones: &[Arc<ZoneFile>], names: &[(Name, FenceId)]) -> Arc<Catalogu
     Arc::new(catalogue)
 }
 
-fn fleet(told: &Told, health: &HealthTable, policy: Policy) -> Arc<Fleet> {
+fn fleet(state: &FleetState, health: &HealthTable, policy: Policy) -> Arc<Fleet> {
     let member = |(name, state): (&_, &_)| Member {
         conditions: health.conditions(name, state),
         name: Clone::clone(name),
         state: Clone::clone(state),
     };
-    Arc::new(Fleet::new(told.edges.iter().map(member).collect(), &told.fences(), policy))
+    Arc::new(Fleet::new(state.edges.iter().map(member).collect(), &state.region_sets(), policy))
 }
 
 #[cfg(test)]
@@ -160,32 +170,32 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_part_that_says_nothing_more_ends_none_of_the_others() {
-        let told = watch::Sender::new(Arc::new(Told::default()));
-        // As when there is no database: nobody is left who could change it.
+    async fn input_without_a_sender_does_not_stop_the_others() {
+        let fleet_state = watch::Sender::new(Arc::new(FleetState::default()));
+        // As without a database: the sender is dropped.
         let (_, database) = watch::channel(None);
         let (zones, health) = (watch::Sender::new(Vec::new()), watch::Sender::new(Arc::default()));
-        let parts = Parts {
+        let inputs = Inputs {
             zones: zones.subscribe(),
             database,
-            told: told.subscribe(),
+            fleet_state: fleet_state.subscribe(),
             health: health.subscribe(),
-            bases: Vec::new(),
+            base_domains: Vec::new(),
             overrides: Arc::default(),
             policy: Policy::default(),
-            named: EdgeCounts::default(),
-            node: "ns-1".into(),
+            edge_counters: EdgeCounters::default(),
+            name_server: "ns-1".into(),
         };
-        let (assembler, tasks) = (Assembler::new(parts), Tasks::default());
-        let views = assembler.views();
-        assembler.run(&tasks);
+        let (builder, tasks) = (SnapshotBuilder::new(inputs), Tasks::default());
+        let snapshots = builder.current();
+        builder.run(&tasks);
         let state: EdgeState = serde_json::from_str(r#"{"addresses":["192.0.2.1"]}"#).unwrap();
         let mut edges = BTreeMap::new();
         for number in 1..=20 {
             edges.insert(format!("fra-{number}").parse().unwrap(), state.clone());
-            told.send_replace(Arc::new(Told { edges: edges.clone().into(), ..Told::default() }));
+            fleet_state.send_replace(Arc::new(FleetState { edges: edges.clone().into(), ..FleetState::default() }));
             let until_named = async {
-                while views.load().fleet.len() < number {
+                while snapshots.load().fleet.len() < number {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
             };

@@ -1,4 +1,4 @@
-//! A name server's snapshot for tests.
+//! A snapshot for tests.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -6,11 +6,10 @@ use std::sync::Arc;
 
 use verge_protocol::fleet::{EdgeState, Force};
 
-use crate::config::Policy;
 use crate::dns::name::Name;
-use crate::fleet::{FenceId, Fleet, Member};
-use crate::place::{Atlas, Overrides};
-use crate::view::View;
+use crate::fleet::{Fleet, Member, Policy, RegionSetId};
+use crate::geo::{GeoLocator, LocationOverrides};
+use crate::snapshot::Snapshot;
 use crate::zone::{Catalogue, ZoneFile};
 
 const ZONE: &str = "
@@ -35,9 +34,10 @@ sub DS 1 8 2 00
 ns.sub A 192.0.2.54
 big TXT ";
 
-/// `example.com`, in which the fleet answers at the apex, at `site` and at `fenced`, and `sub.example.org`; edges in Frankfurt, New
-/// York and Singapore, the last without IPv6, the first alone inside the fence; documentation prefixes placed near each.
-pub(crate) fn view() -> View {
+/// `example.com`, in which edges answer at the apex, at `site` and at `restricted`, and `sub.example.org`. Edges in Frankfurt, New
+/// York and Singapore, the last without IPv6, the first alone inside the region restriction. Documentation prefixes located near
+/// each.
+pub(crate) fn snapshot() -> Snapshot {
     let big = vec![format!("\"{}\"", "x".repeat(250)); 8].join(" ");
     let zones = [
         ("example.com", format!("{ZONE}{big}\n")),
@@ -46,13 +46,13 @@ pub(crate) fn view() -> View {
     let zones = zones.map(|(apex, text)| {
         Arc::new(ZoneFile::parse(Path::new(apex), &Name::parse(apex).unwrap(), |_| Ok(text.clone())).unwrap())
     });
-    let name = |name: &str, fence| (Name::parse(name).unwrap(), FenceId(fence));
-    let names = [name("example.com", 0), name("site.example.com", 0), name("fenced.example.com", 1)];
-    let edge = |name: &str, place: &str, addresses: &[&str], region: &str| Member {
+    let name = |name: &str, regions| (Name::parse(name).unwrap(), RegionSetId(regions));
+    let names = [name("example.com", 0), name("site.example.com", 0), name("restricted.example.com", 1)];
+    let edge = |name: &str, location: &str, addresses: &[&str], region: &str| Member {
         name: name.parse().unwrap(),
         state: EdgeState {
             addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
-            location: Some(place.parse().unwrap()),
+            location: Some(location.parse().unwrap()),
             regions: [region.parse().unwrap()].into(),
             port: 80,
             weight: 1,
@@ -65,21 +65,21 @@ pub(crate) fn view() -> View {
         edge("nyc", "40.71,-74.01", &["192.0.2.2", "2001:db8::2"], "na"),
         edge("sin", "1.29,103.85", &["192.0.2.3"], "as"),
     ];
-    let fences: [BTreeSet<_>; 2] = [BTreeSet::new(), ["eu".parse().unwrap()].into()];
-    let places = [
+    let region_sets: [BTreeSet<_>; 2] = [BTreeSet::new(), ["eu".parse().unwrap()].into()];
+    let overrides = [
         ("192.0.2.0/24", "52.52,13.40"),
         ("198.51.100.0/24", "40.71,-74.01"),
         ("203.0.113.0/24", "1.29,103.85"),
         ("2001:db8:3::/48", "1.29,103.85"),
         ("10.1.0.0/16", "1.29,103.85"),
     ];
-    let places = places.map(|(network, place)| (network.parse().unwrap(), place.parse().unwrap()));
-    View {
+    let overrides = overrides.map(|(network, location)| (network.parse().unwrap(), location.parse().unwrap()));
+    Snapshot {
         catalogue: Arc::new(Catalogue::new(&zones, &names)),
-        fleet: Arc::new(Fleet::new(edges, &fences, Policy::default())),
-        named: Arc::default(),
-        atlas: Arc::new(Atlas::new(Arc::new(Overrides::new(places).unwrap()), None)),
-        told: true,
-        node: "ns-1".into(),
+        fleet: Arc::new(Fleet::new(edges, &region_sets, Policy::default())),
+        edge_counters: Arc::default(),
+        locator: Arc::new(GeoLocator::new(Arc::new(LocationOverrides::new(overrides).unwrap()), None)),
+        fleet_is_known: true,
+        name_server: "ns-1".into(),
     }
 }

@@ -3,8 +3,9 @@
 use std::sync::LazyLock;
 
 use crate::dns::record::{RecordSet, RecordType};
-use crate::fleet::{Family, FenceId};
-use crate::view::View;
+use crate::fleet::RegionSetId;
+use crate::geo::Family;
+use crate::snapshot::Snapshot;
 use crate::zone::{Found, Node, Zone};
 
 /// The longest chain of aliases that is followed.
@@ -20,7 +21,7 @@ static REFUSES_ANY: LazyLock<RecordSet> = LazyLock::new(|| RecordSet {
 /// The names that a look-up passes, the one asked for first. An alias is followed as long as it stays in zones served here, each
 /// once, and at most [`ALIASES`] of them: a chain that ends with an alias is a loop, or as good as one.
 pub(crate) struct Chain<'n, 'v> {
-    view: &'v View,
+    snapshot: &'v Snapshot,
     record_type: RecordType,
     next: Option<&'n [u8]>,
     passed: [&'n [u8]; ALIASES + 1],
@@ -48,14 +49,14 @@ pub(crate) enum Known<'v> {
 pub(crate) enum At<'v> {
     Records(&'v RecordSet),
     Alias(&'v RecordSet),
-    Fleet(FenceId, Family),
+    Fleet(RegionSetId, Family),
     Nothing,
 }
 
 impl<'n, 'v: 'n> Chain<'n, 'v> {
     /// The look-up of a type at `name`, in canonical wire form.
-    pub(crate) fn new(view: &'v View, name: &'n [u8], record_type: RecordType) -> Self {
-        Self { view, record_type, next: Some(name), passed: [b""; ALIASES + 1], hops: 0 }
+    pub(crate) fn new(snapshot: &'v Snapshot, name: &'n [u8], record_type: RecordType) -> Self {
+        Self { snapshot, record_type, next: Some(name), passed: [b""; ALIASES + 1], hops: 0 }
     }
 }
 
@@ -69,7 +70,7 @@ impl<'n, 'v: 'n> Iterator for Chain<'n, 'v> {
         }
         self.passed[self.hops] = owner;
         self.hops += 1;
-        let zone = zone_of(self.view, owner, self.record_type);
+        let zone = zone_of(self.snapshot, owner, self.record_type);
         let known = zone.map(|zone| (zone, known(zone, owner, self.record_type)));
         if let Some((_, Known::Node { at: At::Alias(set), .. })) = known
             // Who asks everything of a name has been told it.
@@ -82,11 +83,11 @@ impl<'n, 'v: 'n> Iterator for Chain<'n, 'v> {
 }
 
 /// The zone that answers for a name.
-fn zone_of<'v>(view: &'v View, owner: &[u8], record_type: RecordType) -> Option<&'v Zone> {
-    let zone = view.catalogue.zone(owner)?;
+fn zone_of<'v>(snapshot: &'v Snapshot, owner: &[u8], record_type: RecordType) -> Option<&'v Zone> {
+    let zone = snapshot.catalogue.zone(owner)?;
     if record_type == RecordType::DS && zone.apex.wire() == owner {
         // What says that a zone is signed stands in the zone above it, if that is served here too.
-        return Some(view.catalogue.zone_above(owner).unwrap_or(zone));
+        return Some(snapshot.catalogue.zone_above(owner).unwrap_or(zone));
     }
     Some(zone)
 }
@@ -109,8 +110,8 @@ fn at(node: Node<'_>, record_type: RecordType) -> At<'_> {
         return At::Alias(set);
     }
     match (node.fleet, record_type) {
-        (Some(fence), RecordType::A) => At::Fleet(fence, Family::V4),
-        (Some(fence), RecordType::AAAA) => At::Fleet(fence, Family::V6),
+        (Some(region_set), RecordType::A) => At::Fleet(region_set, Family::V4),
+        (Some(region_set), RecordType::AAAA) => At::Fleet(region_set, Family::V6),
         (fleet, RecordType::ANY) if fleet.is_some() || !node.sets.is_empty() => At::Records(&REFUSES_ANY),
         _ => At::Nothing,
     }

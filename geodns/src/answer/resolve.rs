@@ -9,8 +9,8 @@ use crate::dns::query::Query;
 use crate::dns::rcode::Rcode;
 use crate::dns::record::{RecordSet, RecordType};
 use crate::dns::reply::{Full, Reply, Section};
-use crate::fleet::Picked;
-use crate::view::View;
+use crate::fleet::Selection;
+use crate::snapshot::Snapshot;
 use crate::zone::Zone;
 
 /// What a look-up came to, besides the records.
@@ -19,7 +19,7 @@ pub(super) struct Resolved<'a> {
     /// The zone of the name that was asked for.
     pub(super) zone: Option<usize>,
     /// The edges that were named.
-    pub(super) picked: Option<Picked>,
+    pub(super) selection: Option<Selection>,
     /// For how many bits of the client subnet the answer holds.
     pub(super) scope: u8,
     /// The wildcard or zone that stands for the name; `None`: it stands for itself.
@@ -28,7 +28,7 @@ pub(super) struct Resolved<'a> {
 
 impl Resolved<'_> {
     pub(super) fn nothing() -> Self {
-        Self { rcode: Rcode::NOERROR, zone: None, picked: None, scope: 0, about: None }
+        Self { rcode: Rcode::NOERROR, zone: None, selection: None, scope: 0, about: None }
     }
 }
 
@@ -44,13 +44,13 @@ impl Resolved<'_> {
 pub(super) fn resolve<'n, 'v: 'n>(
     query: &'n Query<'_>,
     peer: IpAddr,
-    view: &'v View,
+    snapshot: &'v Snapshot,
     reply: &mut Reply<'_, 'n>,
     resolved: &mut Resolved<'v>,
 ) -> Result<(), Full> {
     let record_type = query.record_type;
     let refused = !query.is_internet() || record_type.is_meta() && record_type != RecordType::ANY;
-    for (hop, Hop { owner, known }) in Chain::new(view, query.name, record_type).enumerate() {
+    for (hop, Hop { owner, known }) in Chain::new(snapshot, query.name, record_type).enumerate() {
         let Some((zone, known)) = known.filter(|_| !refused) else {
             if hop == 0 {
                 resolved.rcode = Rcode::REFUSED;
@@ -70,7 +70,7 @@ pub(super) fn resolve<'n, 'v: 'n>(
                 return refer(zone, cut, servers, reply);
             }
             // It may be a site's name for all we know: what is said instead would be believed for minutes.
-            ref known if !view.told && is_doubtful(known, record_type) => {
+            ref known if !snapshot.fleet_is_known && is_doubtful(known, record_type) => {
                 resolved.rcode = Rcode::SERVFAIL;
                 resolved.about = Some(zone.apex.wire());
                 return Ok(());
@@ -91,16 +91,16 @@ pub(super) fn resolve<'n, 'v: 'n>(
         reply.set_authoritative();
         match at {
             At::Records(set) => return reply.add_set(Section::Answer, owner, set),
-            At::Fleet(fence, family) => {
-                let client = Client::of(query.edns.as_ref(), peer, &view.atlas);
-                let picked = view.fleet.choose(fence, family, &client.locality);
-                if picked.named().is_empty() {
+            At::Fleet(region_set, family) => {
+                let client = Client::of(query.edns.as_ref(), peer, &snapshot.locator);
+                let selection = snapshot.fleet.choose(region_set, family, &client.location);
+                if selection.edges().is_empty() {
                     // Edges come back sooner than zones change.
-                    return deny_for(zone, zone.negative_ttl.min(picked.ttl()), reply);
+                    return deny_for(zone, zone.negative_ttl.min(selection.ttl()), reply);
                 }
-                reply.add_addresses(owner, picked.ttl(), picked.named().iter().map(|named| named.address))?;
+                reply.add_addresses(owner, selection.ttl(), selection.edges().iter().map(|named| named.address))?;
                 resolved.scope = client.scope();
-                resolved.picked = Some(picked);
+                resolved.selection = Some(selection);
                 return Ok(());
             }
             At::Alias(set) => reply.add_alias(owner, set.ttl, &set.data[0])?,

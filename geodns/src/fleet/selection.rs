@@ -1,49 +1,49 @@
-//! What an answer names.
+//! The edges of one answer.
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::foremost::Foremost;
+use super::top_k::TopK;
 
-/// The edges that an answer names, the best first, and how long it holds. No two of one edge.
+/// The edges returned in an answer, best first, each at most once, and the TTL of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Picked {
-    named: [Named; Self::MOST],
+pub(crate) struct Selection {
+    edges: [SelectedEdge; Self::MAX],
     length: usize,
     ttl: u32,
 }
 
-/// An address of an edge.
+/// One address of an edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Named {
-    /// Of the family that was asked for.
+pub(crate) struct SelectedEdge {
+    /// An address of the queried family.
     pub(crate) address: IpAddr,
-    /// Whose it is, for [`Fleet::name`](super::Fleet::name).
+    /// The index of the edge, for [`Fleet::name`](super::Fleet::name).
     pub(crate) edge: usize,
 }
 
-impl Picked {
-    /// The most edges an answer names: browsers try no more, and the answer stays small.
-    pub(crate) const MOST: usize = Foremost::MOST;
+impl Selection {
+    /// The most edges in an answer: browsers try no more, and the answer stays small.
+    pub(crate) const MAX: usize = TopK::MAX;
 
-    /// Nobody yet.
+    /// An empty selection.
     pub(super) fn new(ttl: u32) -> Self {
-        let nobody = Named { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), edge: usize::MAX };
-        Self { named: [nobody; Self::MOST], length: 0, ttl }
+        let unused = SelectedEdge { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), edge: usize::MAX };
+        Self { edges: [unused; Self::MAX], length: 0, ttl }
     }
 
-    /// Names one more, with which an answer may be kept no longer than `ttl`. There must be room.
-    pub(super) fn push(&mut self, named: Named, ttl: u32) {
-        self.named[self.length] = named;
+    /// Appends an edge and lowers the TTL of the answer to `ttl`. There must be room.
+    pub(super) fn push(&mut self, edge: SelectedEdge, ttl: u32) {
+        self.edges[self.length] = edge;
         self.length += 1;
         self.ttl = self.ttl.min(ttl);
     }
 
-    /// The edges.
-    pub(crate) fn named(&self) -> &[Named] {
-        &self.named[..self.length]
+    /// The edges, best first.
+    pub(crate) fn edges(&self) -> &[SelectedEdge] {
+        &self.edges[..self.length]
     }
 
-    /// How long resolvers may keep the answer, in seconds.
+    /// How long resolvers may cache the answer, in seconds.
     pub(crate) fn ttl(&self) -> u32 {
         self.ttl
     }

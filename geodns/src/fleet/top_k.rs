@@ -1,44 +1,44 @@
-//! The first few of many.
+//! Selection of the k items of lowest cost without sorting or allocation.
 
-/// The [`Self::MOST`] or fewer items of the least cost, in order; of equal cost, those that were offered first.
+/// The k items of lowest cost, in order. Of equal cost, those offered first.
 #[derive(Debug)]
-pub(super) struct Foremost {
-    kept: [(f64, usize); Self::MOST],
+pub(super) struct TopK {
+    kept: [(f64, usize); Self::MAX],
     length: usize,
-    room: usize,
-    /// What costs as much as this or more is not kept.
-    bar: f64,
+    k: usize,
+    /// Items that cost this or more are not kept.
+    cost_limit: f64,
 }
 
-impl Foremost {
-    /// The most that can be kept.
-    pub(super) const MOST: usize = 4;
+impl TopK {
+    /// The greatest k.
+    pub(super) const MAX: usize = 4;
 
-    /// Keeps at most `room`, and never more than [`Self::MOST`].
-    pub(super) fn of(room: usize) -> Self {
-        let bar = if room == 0 { f64::NEG_INFINITY } else { f64::INFINITY };
-        Self { kept: [(bar, 0); Self::MOST], length: 0, room: room.min(Self::MOST), bar }
+    /// Keeps at most `k` items, and never more than [`Self::MAX`].
+    pub(super) fn new(k: usize) -> Self {
+        let cost_limit = if k == 0 { f64::NEG_INFINITY } else { f64::INFINITY };
+        Self { kept: [(cost_limit, 0); Self::MAX], length: 0, k: k.min(Self::MAX), cost_limit }
     }
 
     /// Whether an item of this cost, which must be finite, would be kept.
-    pub(super) fn takes(&self, cost: f64) -> bool {
-        cost < self.bar
+    pub(super) fn accepts(&self, cost: f64) -> bool {
+        cost < self.cost_limit
     }
 
-    /// Keeps an item if it [takes](Self::takes) it. If there is no room, the last one falls out.
+    /// Keeps the item if it [accepts](Self::accepts) it, in place of the last one if there are k already.
     pub(super) fn offer(&mut self, cost: f64, item: usize) {
-        if !self.takes(cost) {
+        if !self.accepts(cost) {
             return;
         }
-        self.length = (self.length + 1).min(self.room);
+        self.length = (self.length + 1).min(self.k);
         let mut at = self.length - 1;
         while at > 0 && cost < self.kept[at - 1].0 {
             self.kept[at] = self.kept[at - 1];
             at -= 1;
         }
         self.kept[at] = (cost, item);
-        if self.length == self.room {
-            self.bar = self.kept[self.length - 1].0;
+        if self.length == self.k {
+            self.cost_limit = self.kept[self.length - 1].0;
         }
     }
 
@@ -55,15 +55,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn is_the_beginning_of_what_sorting_gives(costs in prop::collection::vec(0..20_u8, 0..20), room in 0..6_usize) {
-            let mut foremost = Foremost::of(room);
+        fn top_k_of_any_costs_is_the_prefix_of_the_sorted_items(
+            costs in prop::collection::vec(0..20_u8, 0..20), k in 0..6_usize
+        ) {
+            let mut top_k = TopK::new(k);
             for (item, cost) in costs.iter().enumerate() {
-                foremost.offer(f64::from(*cost), item);
+                top_k.offer(f64::from(*cost), item);
             }
             let mut sorted: Vec<usize> = (0..costs.len()).collect();
             sorted.sort_by_key(|item| costs[*item]);
-            sorted.truncate(room.min(Foremost::MOST));
-            prop_assert_eq!(foremost.iter().collect::<Vec<_>>(), sorted);
+            sorted.truncate(k.min(TopK::MAX));
+            prop_assert_eq!(top_k.iter().collect::<Vec<_>>(), sorted);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Channels, of which the name server needs to know no more than that they are there.
+//! Channels: a name server only needs to know that they exist.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,27 +9,27 @@ use verge_protocol::host::HostLabel;
 use verge_protocol::name::NameError;
 use verge_protocol::{ChannelName, SiteName};
 
-/// A channel of a site. There may be a hundred thousand, in several tables at once: it is small, and to copy it copies no text.
+/// A channel of a site. Small and cheap to clone: there may be a hundred thousand, in several snapshots at once.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Channel(Arc<str>);
 
 impl Channel {
-    /// What a site's own host serves.
+    /// The live channel of a site.
     pub(crate) fn live(site: &SiteName) -> Self {
         Self::new(site, &ChannelName::live())
     }
 
-    pub(super) fn new(site: &SiteName, channel: &ChannelName) -> Self {
+    pub(crate) fn new(site: &SiteName, channel: &ChannelName) -> Self {
         Self(format!("{site}/{channel}").into())
     }
 
-    /// Where it is reached, under a base domain.
+    /// Its host label below a base domain.
     pub(crate) fn label(&self) -> HostLabel {
-        read(&self.0).expect("it is made of names, or was read")
+        parse_label(&self.0).expect("it was built from names or parsed")
     }
 }
 
-fn read(text: &str) -> Result<HostLabel, NameError> {
+fn parse_label(text: &str) -> Result<HostLabel, NameError> {
     let (site, channel) = text.split_once('/').unwrap_or((text, ""));
     Ok(HostLabel { site: site.parse()?, channel: channel.parse()? })
 }
@@ -40,12 +40,12 @@ impl fmt::Debug for Channel {
     }
 }
 
-/// Reads `<site>/<channel>`.
+/// Parses `<site>/<channel>`.
 impl FromStr for Channel {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        read(text).map(|_| Self(text.into()))
+        parse_label(text).map(|_| Self(text.into()))
     }
 }
 
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_has_one_text() {
+    fn text_form_round_trips_and_malformed_text_is_rejected() {
         for (text, label) in [("demo/live", "demo"), ("demo/pr-12", "pr-12--demo")] {
             let channel: Channel = text.parse().unwrap();
             let HostLabel { site, channel: name } = channel.label();

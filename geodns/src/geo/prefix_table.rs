@@ -1,32 +1,32 @@
-//! The networks of one family, for look-ups.
+//! The networks of one address family, for lookup by binary search.
 
-use super::block::{Block, Family};
+use super::prefix::{Family, Prefix};
 
-/// Disjoint networks in order, 12 bytes each, and what is known of each.
+/// Disjoint networks in order, each with a value: 12 bytes per network.
 ///
-/// Searching them is faster than walking down the tree of the file, with a node and often a cache miss for each bit, and they
-/// take less memory than the file.
+/// Faster than walking the tree of the file, with a node and often a cache miss for each bit, and smaller than
+/// the file.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(super) struct PrefixTable {
     family: Family,
-    /// The bits of a network; below them, where a block has none, its length.
+    /// The bits of each network, with its length in the low byte, which no prefix uses.
     networks: Vec<u64>,
-    /// What is known of it.
+    /// The value of each network.
     values: Vec<u32>,
-    /// For each beginning of [`Self::INDEXED`] bits, how many networks come before it; then the number of all.
+    /// For each value of the first [`Self::INDEX_BITS`] bits, the number of networks before it; then the number of all networks.
     index: Vec<u32>,
 }
 
-impl Table {
-    const INDEXED: u32 = 16;
-    const LENGTH: u64 = 0xff;
+impl PrefixTable {
+    const INDEX_BITS: u32 = 16;
+    const LENGTH_MASK: u64 = 0xff;
 
     pub(super) fn new(family: Family) -> Self {
         Self { family, networks: Vec::new(), values: Vec::new(), index: Vec::new() }
     }
 
-    /// Adds a network, which must come after all others.
-    pub(super) fn push(&mut self, network: Block, value: u32) {
+    /// Appends a network, which must come after all others.
+    pub(super) fn push(&mut self, network: Prefix, value: u32) {
         debug_assert!(
             network.family() == self.family && self.networks.last().is_none_or(|last| *last < network.bits())
         );
@@ -34,14 +34,14 @@ impl Table {
         self.values.push(value);
     }
 
-    /// Ends adding. Only then anything is found.
+    /// Builds the index, without which nothing is found.
     pub(super) fn finish(mut self) -> Self {
         self.networks.shrink_to_fit();
         self.values.shrink_to_fit();
         let mut before = 0;
-        self.index = (0..=1 << Self::INDEXED)
-            .map(|beginning| {
-                let more = self.networks[before..].iter().take_while(|network| **network >> 48 < beginning).count();
+        self.index = (0..=1 << Self::INDEX_BITS)
+            .map(|start| {
+                let more = self.networks[before..].iter().take_while(|network| **network >> 48 < start).count();
                 before += more;
                 u32::try_from(before).expect("a file of 32-bit pointers has fewer networks")
             })
@@ -53,16 +53,16 @@ impl Table {
         self.networks.len()
     }
 
-    /// The network that `client`, a /24 or /48, lies in.
-    pub(super) fn find(&self, client: Block) -> Option<(Block, u32)> {
-        let beginning = usize::try_from(client.bits() >> (u64::BITS - Self::INDEXED)).ok()?;
-        let &[from, to] = self.index.get(beginning..)?.first_chunk()?;
-        let among = from as usize..to as usize;
-        // The length of an equal network makes it greater than the client's bits, hence what is compared.
-        let not_after = |network: &u64| *network <= client.bits() | Self::LENGTH;
-        let found = (among.start + self.networks[among].partition_point(not_after)).checked_sub(1)?;
+    /// The network that contains `client`, a /24 or /48, and its value.
+    pub(super) fn find(&self, client: Prefix) -> Option<(Prefix, u32)> {
+        let start = usize::try_from(client.bits() >> (u64::BITS - Self::INDEX_BITS)).ok()?;
+        let &[from, to] = self.index.get(start..)?.first_chunk()?;
+        let range = from as usize..to as usize;
+        // With its length in the low byte, an equal network compares greater than the bits of the client.
+        let starts_before_or_at = |network: &u64| *network <= client.bits() | Self::LENGTH_MASK;
+        let found = (range.start + self.networks[range].partition_point(starts_before_or_at)).checked_sub(1)?;
         let network = self.networks[found];
-        let network = Block::new(self.family, network, u8::try_from(network & Self::LENGTH).ok()?);
+        let network = Prefix::new(self.family, network, u8::try_from(network & Self::LENGTH_MASK).ok()?);
         network.contains(client.bits()).then(|| (network, self.values[found]))
     }
 }
@@ -72,11 +72,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_the_network_around() {
-        let mut table = Table::new(Family::V4);
-        let block = |text: &str, length| Block::new(Family::V4, Block::of(text.parse().unwrap()).bits(), length);
+    fn address_is_found_in_the_network_that_contains_it() {
+        let mut table = PrefixTable::new(Family::V4);
+        let prefix = |text: &str, length| Prefix::new(Family::V4, Prefix::of(text.parse().unwrap()).bits(), length);
         for (value, network) in
-            [block("10.0.0.0", 8), block("12.0.0.0", 7), block("192.0.2.0", 24), block("192.0.4.0", 23)]
+            [prefix("10.0.0.0", 8), prefix("12.0.0.0", 7), prefix("192.0.2.0", 24), prefix("192.0.4.0", 23)]
                 .iter()
                 .enumerate()
         {
@@ -96,9 +96,9 @@ mod tests {
             ("192.0.5.0", Some(3)),
             ("255.0.0.0", None),
         ] {
-            let found = table.find(Block::of(address.parse().unwrap()));
+            let found = table.find(Prefix::of(address.parse().unwrap()));
             assert_eq!(found.map(|(_, value)| value), value, "{address}");
         }
-        assert_eq!(Table::new(Family::V6).finish().find(Block::of("2001:db8::".parse().unwrap())), None);
+        assert_eq!(PrefixTable::new(Family::V6).finish().find(Prefix::of("2001:db8::".parse().unwrap())), None);
     }
 }

@@ -1,10 +1,10 @@
-//! Addresses that are nowhere on earth.
+//! Addresses that have no location.
 
 use std::net::{IpAddr, Ipv4Addr};
 
-/// Whether an address says nothing of where a reader is, because every network may use it, or because nobody has it: RFC 1918,
+/// Whether an address has no location because it is not globally routed: RFC 1918,
 /// loopback, link-local, unique local (RFC 4193), carrier-grade NAT (RFC 6598), unspecified and multicast. Addresses for
-/// documentation are none of these: examples and tests are about them.
+/// documentation are not private: examples and tests use them.
 pub(crate) fn is_private(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => {
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_nowhere() {
+    fn only_unrouted_addresses_are_private() {
         for private in [
             "10.0.0.1",
             "172.31.255.255",

@@ -1,16 +1,16 @@
-//! Coordinates in the records of databases.
+//! Coordinates in database records.
 
 use std::fmt;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use verge_protocol::GeoPoint;
 
-/// What a record says of a place. Read from anything: a record without coordinates is an empty one, never an error.
+/// The coordinates of a record. Any value deserializes: one without coordinates is an empty record, never an error.
 ///
-/// | Layout | Where it is met |
+/// | Layout | Used by |
 /// |---|---|
 /// | `location.latitude`, `location.longitude` | MaxMind, and DB-IP in the same form |
-/// | `latitude`, `longitude`, or `lat` and `lng` or `lon` at the top | databases made from tables: as doubles, floats or text |
+/// | `latitude`, `longitude`, or `lat` and `lng` or `lon` at the top | databases built from CSV: as doubles, floats or text |
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Record {
     latitude: Option<f64>,
@@ -19,11 +19,11 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// The place, if both coordinates are there and on earth. 0,0 is what tables say when they do not know: no reader lives in
+    /// The location, if both coordinates are present and valid. 0,0 stands for an unknown location: no reader lives in
     /// that part of the Atlantic.
-    pub(super) fn place(self) -> Option<GeoPoint> {
-        let place = || GeoPoint::new(self.latitude?, self.longitude?);
-        self.nested.or_else(place).filter(|place| place.latitude() != 0.0 || place.longitude() != 0.0)
+    pub(super) fn location(self) -> Option<GeoPoint> {
+        let location = || GeoPoint::new(self.latitude?, self.longitude?);
+        self.nested.or_else(location).filter(|point| point.latitude() != 0.0 || point.longitude() != 0.0)
     }
 }
 
@@ -33,7 +33,7 @@ impl<'de> Deserialize<'de> for Record {
     }
 }
 
-/// The degrees in a field, whatever it is made of.
+/// Degrees, as a number or as text.
 struct Degrees(Option<f64>);
 
 impl<'de> Deserialize<'de> for Degrees {
@@ -42,22 +42,22 @@ impl<'de> Deserialize<'de> for Degrees {
     }
 }
 
-/// What both visitors make of values that say nothing: nothing.
-macro_rules! nothing_from {
-    ($nothing:expr; $($method:ident($type:ty)),*) => {
+/// Visitor methods for values that hold no coordinates.
+macro_rules! ignore_values {
+    ($empty:expr; $($method:ident($type:ty)),*) => {
         $(fn $method<E>(self, _: $type) -> Result<Self::Value, E> {
-            Ok($nothing)
+            Ok($empty)
         })*
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
             while items.next_element::<IgnoredAny>()?.is_some() {}
-            Ok($nothing)
+            Ok($empty)
         }
     };
 }
 
 struct RecordVisitor {
-    /// Whether it reads what lies in a record.
+    /// Whether it reads the `location` map of a record.
     nested: bool,
 }
 
@@ -80,9 +80,9 @@ impl<'de> Visitor<'de> for RecordVisitor {
         let mut record = Record::default();
         while let Some(field) = fields.next_key::<&str>()? {
             match field {
-                // What lies deeper is no layout, and nobody's stack is to follow it.
+                // No layout nests deeper; recursion is bounded.
                 "location" if !self.nested => {
-                    record.nested = fields.next_value_seed(RecordVisitor { nested: true })?.place();
+                    record.nested = fields.next_value_seed(RecordVisitor { nested: true })?.location();
                 }
                 "latitude" | "lat" => record.latitude = fields.next_value::<Degrees>()?.0,
                 "longitude" | "lon" | "lng" => record.longitude = fields.next_value::<Degrees>()?.0,
@@ -94,7 +94,7 @@ impl<'de> Visitor<'de> for RecordVisitor {
         Ok(record)
     }
 
-    nothing_from!(Record::default(); visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_u128(u128), visit_f64(f64),
+    ignore_values!(Record::default(); visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_u128(u128), visit_f64(f64),
         visit_str(&str), visit_bytes(&[u8]));
 }
 
@@ -128,19 +128,19 @@ impl<'de> Visitor<'de> for DegreesVisitor {
         Ok(None)
     }
 
-    nothing_from!(None; visit_bool(bool), visit_u128(u128), visit_bytes(&[u8]));
+    ignore_values!(None; visit_bool(bool), visit_u128(u128), visit_bytes(&[u8]));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn place(json: &str) -> Option<String> {
-        serde_json::from_str::<Record>(json).unwrap().place().map(|place| place.to_string())
+    fn location(json: &str) -> Option<String> {
+        serde_json::from_str::<Record>(json).unwrap().location().map(|location| location.to_string())
     }
 
     #[test]
-    fn coordinates_in_every_layout() {
+    fn coordinates_of_every_layout_are_read() {
         for (json, expected) in [
             (r#"{"city":{"names":{"en":"Frankfurt"}},"location":{"latitude":50.11,"longitude":8.68}}"#, "50.11,8.68"),
             (r#"{"latitude":50.11,"longitude":8.68,"country":"DE"}"#, "50.11,8.68"),
@@ -152,12 +152,12 @@ mod tests {
             (r#"{"location":{"latitude":1},"latitude":3,"longitude":4}"#, "3,4"),
             (r#"{"location":{"location":{"latitude":1,"longitude":2}},"latitude":3,"longitude":4}"#, "3,4"),
         ] {
-            assert_eq!(place(json).as_deref(), Some(expected), "{json}");
+            assert_eq!(location(json).as_deref(), Some(expected), "{json}");
         }
     }
 
     #[test]
-    fn records_without_a_place() {
+    fn record_without_valid_coordinates_has_no_location() {
         for json in [
             "{}",
             "[1,[2]]",
@@ -172,7 +172,7 @@ mod tests {
             r#"{"latitude":"-","longitude":"-"}"#,
             r#"{"latitude":"0.000000","longitude":0}"#,
         ] {
-            assert_eq!(place(json), None, "{json}");
+            assert_eq!(location(json), None, "{json}");
         }
     }
 }

@@ -1,186 +1,200 @@
-//! What is known of every address, put together.
+//! The health of all addresses, combined from the outcomes of their probes.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use verge_protocol::explanation::ProbeFailure;
 use verge_protocol::health::EdgeHealth;
 use verge_protocol::{EdgeName, Position, Timestamp};
 
-use super::failure::Failure;
-use super::lag::{self, Lag};
-use super::pace::Pace;
+use super::lag::{self, LagThreshold};
+use super::probe_policy::ProbePolicy;
+use super::saved::{SavedAddress, SavedHealth};
 use super::table::{AddressHealth, HealthTable};
 use crate::fleet::Condition;
-use crate::follow::{Remembered, RememberedAddress, Told};
+use crate::fleet_state::FleetState;
 
-/// Every address that is probed, and what was heard of it. Times are since the start of the daemon.
-pub(super) struct Board {
-    pace: Pace,
-    lag: Lag,
+/// Every probed address with its health. Times are since the start of the daemon.
+pub(super) struct HealthAggregate {
+    policy: ProbePolicy,
+    lag: LagThreshold,
     edges: BTreeMap<EdgeName, BTreeMap<IpAddr, Entry>>,
 }
 
 struct Entry {
-    shown: AddressHealth,
-    /// What it last said; `None` until it is heard.
-    said: Option<Said>,
+    health: AddressHealth,
+    /// The last position that the edge reported; `None` until a probe succeeds.
+    reported: Option<Reported>,
     /// When a probe last succeeded.
-    heard: Option<Duration>,
+    last_success: Option<Duration>,
 }
 
-/// How far an edge says it is, and what that was worth when it said so.
+/// The position that an edge reported, and the lag threshold at that time.
 #[derive(Clone, Copy)]
-struct Said {
+struct Reported {
     position: Option<Position>,
-    bar: Option<Position>,
+    threshold: Option<Position>,
 }
 
-/// A probe has ended.
+/// The outcome of a probe.
 #[derive(Debug)]
-pub(super) struct Outcome {
-    /// What it found.
-    pub(super) answer: Result<EdgeHealth, Failure>,
-    /// How long it took.
-    pub(super) took: Duration,
+pub(super) struct ProbeOutcome {
+    /// The answer of the edge.
+    pub(super) answer: Result<EdgeHealth, ProbeFailure>,
+    /// From connecting to the last byte.
+    pub(super) latency: Duration,
     /// Whether the address is now up.
     pub(super) up: bool,
-    /// Whether it may soon not be.
-    pub(super) shaky: bool,
+    /// Whether it may soon go down.
+    pub(super) suspect: bool,
 }
 
-impl Board {
-    /// A board of the addresses in `told`, each as it is remembered, or up.
-    pub(super) fn new(pace: Pace, lag_after: Duration, remembered: &Remembered, told: &Told, at: Timestamp) -> Self {
-        let lag = Lag::new(lag_after, remembered.bar);
-        let mut board = Self { pace, lag, edges: BTreeMap::new() };
-        board.follow(told, at);
-        for RememberedAddress { edge, address, up, lagging, draining } in &remembered.addresses {
-            if let Some(entry) = board.entry(edge, *address) {
-                entry.shown.condition = Condition { up: *up, shaky: false, lagging: *lagging, draining: *draining };
+impl HealthAggregate {
+    /// Starts with the addresses in `state`, each in its saved condition, or else up.
+    pub(super) fn new(
+        policy: ProbePolicy,
+        lag_after: Duration,
+        saved: &SavedHealth,
+        state: &FleetState,
+        at: Timestamp,
+    ) -> Self {
+        let lag = LagThreshold::new(lag_after, saved.lag_threshold);
+        let mut aggregate = Self { policy, lag, edges: BTreeMap::new() };
+        aggregate.set_edges(state, at);
+        for SavedAddress { edge, address, up, lagging, draining } in &saved.addresses {
+            if let Some(entry) = aggregate.entry(edge, *address) {
+                entry.health.condition = Condition { up: *up, suspect: false, lagging: *lagging, draining: *draining };
             }
         }
-        board
+        aggregate
     }
 
-    /// Takes over which addresses there are. One that was not there is up until it is known better.
-    pub(super) fn follow(&mut self, told: &Told, at: Timestamp) {
-        self.edges.retain(|edge, _| told.edges.contains_key(edge));
-        for (edge, state) in told.edges.iter() {
+    /// Adds and removes addresses to match `state`. A new address is up until a probe shows otherwise.
+    pub(super) fn set_edges(&mut self, state: &FleetState, at: Timestamp) {
+        self.edges.retain(|edge, _| state.edges.contains_key(edge));
+        for (edge, state) in state.edges.iter() {
             let addresses = self.edges.entry(edge.clone()).or_default();
             addresses.retain(|address, _| state.addresses.contains(address));
             for address in &state.addresses {
                 addresses.entry(*address).or_insert_with(|| Entry::new(at));
             }
         }
-        self.judge();
+        self.update_lagging();
     }
 
     fn entry(&mut self, edge: &EdgeName, address: IpAddr) -> Option<&mut Entry> {
         self.edges.get_mut(edge)?.get_mut(&address)
     }
 
-    /// Whether an address is up, as far as is known.
+    /// Whether an address is up. An unknown address counts as up.
     pub(super) fn is_up(&self, edge: &EdgeName, address: IpAddr) -> bool {
         let entry = self.edges.get(edge).and_then(|addresses| addresses.get(&address));
-        entry.is_none_or(|entry| entry.shown.condition.up)
+        entry.is_none_or(|entry| entry.health.condition.up)
     }
 
-    /// Takes the outcome of a probe that ended at `now`, which is `at` by the clock on the wall.
-    pub(super) fn hear(&mut self, edge: &EdgeName, address: IpAddr, outcome: Outcome, now: Duration, at: Timestamp) {
-        let Outcome { answer, took, up, shaky } = outcome;
-        let bar = self.lag.bar(now);
-        let Some(Entry { shown, said, heard }) = self.entry(edge, address) else { return };
-        if shown.condition.up != up {
-            shown.since = at;
+    /// Records the outcome of a probe that ended at `now`, which is `at` in wall-clock time.
+    pub(super) fn record(
+        &mut self,
+        edge: &EdgeName,
+        address: IpAddr,
+        outcome: ProbeOutcome,
+        now: Duration,
+        at: Timestamp,
+    ) {
+        let ProbeOutcome { answer, latency, up, suspect } = outcome;
+        let threshold = self.lag.threshold(now);
+        let Some(Entry { health, reported, last_success }) = self.entry(edge, address) else { return };
+        if health.condition.up != up {
+            health.since = at;
         }
-        (shown.condition.up, shown.condition.shaky, shown.probed) = (up, shaky, true);
+        (health.condition.up, health.condition.suspect, health.probed) = (up, suspect, true);
         match answer {
-            Err(failure) => shown.failure = Some(failure),
-            Ok(health) => {
-                // What an edge decides for itself needs no second opinion.
-                shown.condition.draining = health.draining;
-                (shown.failure, shown.took, *heard) = (None, Some(took), Some(now));
-                shown.position = health.position();
-                shown.pending = health.pending;
-                *said = Some(Said { position: shown.position, bar });
+            Err(failure) => health.failure = Some(failure),
+            Ok(answer) => {
+                // Draining is the edge's own decision: one answer is enough.
+                health.condition.draining = answer.draining;
+                (health.failure, health.latency, *last_success) = (None, Some(latency), Some(now));
+                health.position = answer.position();
+                health.pending = answer.pending;
+                *reported = Some(Reported { position: health.position, threshold });
             }
         }
-        self.lag.note(self.best(), now);
-        self.judge();
+        self.lag.record(self.best_position(), now);
+        self.update_lagging();
     }
 
     fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.edges.values().flat_map(BTreeMap::values)
     }
 
-    /// The best position that an address which is up has.
-    fn best(&self) -> Option<Position> {
-        self.entries().filter(|entry| entry.shown.condition.up).filter_map(|entry| entry.said?.position).max()
+    /// The best position among the addresses that are up.
+    fn best_position(&self) -> Option<Position> {
+        self.entries().filter(|entry| entry.health.condition.up).filter_map(|entry| entry.reported?.position).max()
     }
 
-    /// Decides anew who is behind. One that was not heard yet is what it was before; one that is down is just that.
-    fn judge(&mut self) {
-        let best = self.best();
-        let behind = |entry: &Entry| {
-            let Some(Said { position, bar }) = entry.said else { return entry.shown.condition.lagging };
-            lag::is_behind(position, bar, best)
+    /// Recomputes which addresses lag. One that has not been probed keeps its state; one that is down does not lag.
+    fn update_lagging(&mut self) {
+        let best = self.best_position();
+        let is_behind = |entry: &Entry| {
+            let Some(Reported { position, threshold }) = entry.reported else { return entry.health.condition.lagging };
+            lag::is_behind(position, threshold, best)
         };
-        let lagging: Vec<bool> = self.entries().map(|entry| entry.shown.condition.up && behind(entry)).collect();
+        let lagging: Vec<bool> = self.entries().map(|entry| entry.health.condition.up && is_behind(entry)).collect();
         let entries = self.edges.values_mut().flat_map(BTreeMap::values_mut);
         for (entry, lagging) in entries.zip(lagging) {
-            entry.shown.condition.lagging = lagging;
+            entry.health.condition.lagging = lagging;
         }
     }
 
-    /// Whether it must be this machine that has no network: of two or more addresses that were probed every one's last probe
-    /// failed, and none succeeded for as long as a healthy one can be silent.
+    /// Whether this machine most likely has no network: at least two addresses were probed, the last probe of each failed, and
+    /// none succeeded within the longest time between two probes of a healthy address.
     fn is_isolated(&self, now: Duration) -> bool {
-        let silence = self.pace.interval + self.pace.timeout;
-        let silent = |entry: &Entry| {
-            let recent = entry.heard.is_some_and(|heard| now.saturating_sub(heard) <= silence);
-            entry.shown.failure.is_some() && !recent
+        let longest_gap = self.policy.interval + self.policy.timeout;
+        let is_silent = |entry: &Entry| {
+            let is_recent = entry.last_success.is_some_and(|at| now.saturating_sub(at) <= longest_gap);
+            entry.health.failure.is_some() && !is_recent
         };
-        let probed: Vec<&Entry> = self.entries().filter(|entry| entry.shown.probed).collect();
-        probed.len() > 1 && probed.into_iter().all(silent)
+        let probed: Vec<&Entry> = self.entries().filter(|entry| entry.health.probed).collect();
+        probed.len() > 1 && probed.into_iter().all(is_silent)
     }
 
-    /// What is to be shown at `now`.
+    /// The health at `now`.
     pub(super) fn table(&self, now: Duration) -> HealthTable {
-        let shown = |addresses: &BTreeMap<IpAddr, Entry>| {
-            addresses.iter().map(|(address, entry)| (*address, entry.shown.clone())).collect()
+        let health = |addresses: &BTreeMap<IpAddr, Entry>| {
+            addresses.iter().map(|(address, entry)| (*address, entry.health.clone())).collect()
         };
-        let edges = self.edges.iter().map(|(edge, addresses)| (edge.clone(), shown(addresses))).collect();
+        let edges = self.edges.iter().map(|(edge, addresses)| (edge.clone(), health(addresses))).collect();
         HealthTable { edges, isolated: self.is_isolated(now) }
     }
 
-    /// What the next process should know.
-    pub(super) fn remembered(&mut self, now: Duration) -> Remembered {
-        let bar = self.lag.bar(now);
+    /// The health to save for the next process.
+    pub(super) fn saved(&mut self, now: Duration) -> SavedHealth {
+        let lag_threshold = self.lag.threshold(now);
         let addresses = self.edges.iter().flat_map(|(edge, addresses)| {
-            addresses.iter().map(move |(address, entry)| (edge, *address, entry.shown.condition))
+            addresses.iter().map(move |(address, entry)| (edge, *address, entry.health.condition))
         });
         let notable = addresses.filter(|(.., condition)| !condition.up || condition.lagging || condition.draining);
         let addresses = notable.map(|(edge, address, condition)| {
             let Condition { up, lagging, draining, .. } = condition;
-            RememberedAddress { edge: edge.clone(), address, up, lagging, draining }
+            SavedAddress { edge: edge.clone(), address, up, lagging, draining }
         });
-        Remembered { bar, addresses: addresses.collect() }
+        SavedHealth { lag_threshold, addresses: addresses.collect() }
     }
 }
 
 impl Entry {
     fn new(at: Timestamp) -> Self {
-        let shown = AddressHealth {
+        let health = AddressHealth {
             condition: Condition::default(),
             since: at,
             probed: false,
             failure: None,
             position: None,
             pending: 0,
-            took: None,
+            latency: None,
         };
-        Self { shown, said: None, heard: None }
+        Self { health, reported: None, last_success: None }
     }
 }
 
@@ -200,17 +214,23 @@ mod tests {
         format!("edge-{number}").parse().unwrap()
     }
 
-    fn told(edges: usize) -> Told {
+    fn state_with(edges: usize) -> FleetState {
         let state = serde_json::json!({ "addresses": [ADDRESS] });
         let state = |number| (edge(number), serde_json::from_value(state.clone()).unwrap());
-        Told { edges: Arc::new((0..edges).map(state).collect()), ..Told::default() }
+        FleetState { edges: Arc::new((0..edges).map(state).collect()), ..FleetState::default() }
     }
 
-    fn board(edges: usize) -> Board {
-        Board::new(Pace::default(), Duration::from_secs(30), &Remembered::default(), &told(edges), AT)
+    fn aggregate(edges: usize) -> HealthAggregate {
+        HealthAggregate::new(
+            ProbePolicy::default(),
+            Duration::from_secs(30),
+            &SavedHealth::default(),
+            &state_with(edges),
+            AT,
+        )
     }
 
-    fn says(position: &str) -> Outcome {
+    fn reports(position: &str) -> ProbeOutcome {
         let position: Option<Position> = position.parse().ok();
         let (generation, applied) = (position.map(|at| at.generation), position.map(|at| at.seq));
         let health = EdgeHealth {
@@ -222,184 +242,193 @@ mod tests {
             origin_last_seen_seconds: None,
             draining: false,
         };
-        Outcome { answer: Ok(health), took: Duration::from_millis(20), up: true, shaky: false }
+        ProbeOutcome { answer: Ok(health), latency: Duration::from_millis(20), up: true, suspect: false }
     }
 
-    /// Was told up to `position`, and serves what was written up to `served`.
-    fn lacks(position: &str, served: u64) -> Outcome {
-        let mut outcome = says(position);
+    /// The edge has followed the feed up to `position`, and serves everything written up to `served`.
+    fn reports_unserved(position: &str, served: u64) -> ProbeOutcome {
+        let mut outcome = reports(position);
         let health = outcome.answer.as_mut().unwrap();
         (health.served, health.pending) = (Some(Seq(served)), 1);
         outcome
     }
 
-    fn fails(up: bool) -> Outcome {
-        Outcome { answer: Err(Failure::Refused), took: Duration::from_millis(1), up, shaky: up }
+    fn fails(up: bool) -> ProbeOutcome {
+        ProbeOutcome {
+            answer: Err(ProbeFailure::ConnectionRefused),
+            latency: Duration::from_millis(1),
+            up,
+            suspect: up,
+        }
     }
 
-    fn hear(board: &mut Board, number: usize, outcome: Outcome, second: u64) {
-        board.hear(&edge(number), ADDRESS, outcome, Duration::from_secs(second), Timestamp(1_000 * second));
+    fn record(aggregate: &mut HealthAggregate, number: usize, outcome: ProbeOutcome, second: u64) {
+        aggregate.record(&edge(number), ADDRESS, outcome, Duration::from_secs(second), Timestamp(1_000 * second));
     }
 
-    /// The numbers of the edges that are behind.
-    fn behind(board: &Board) -> Vec<usize> {
-        let table = board.table(Duration::ZERO);
+    /// The numbers of the lagging edges.
+    fn lagging(aggregate: &HealthAggregate) -> Vec<usize> {
+        let table = aggregate.table(Duration::ZERO);
         let lagging = table.addresses().filter(|(.., health)| health.condition.lagging);
         lagging.map(|(edge, ..)| edge.as_str()["edge-".len()..].parse().unwrap()).collect()
     }
 
     #[test]
-    fn who_does_not_follow_is_behind_after_half_a_minute_and_no_longer_once_it_has_caught_up() {
-        let mut board = board(3);
+    fn edge_lags_once_it_is_30_seconds_behind_until_it_catches_up() {
+        let mut aggregate = aggregate(3);
         for second in [0, 5, 10, 15, 20, 25, 29] {
-            hear(&mut board, 0, says("1-9"), second);
-            hear(&mut board, 1, says("1-8"), second);
-            hear(&mut board, 2, says(""), second);
-            assert_eq!(behind(&board), [] as [usize; 0], "{second}");
+            record(&mut aggregate, 0, reports("1-9"), second);
+            record(&mut aggregate, 1, reports("1-8"), second);
+            record(&mut aggregate, 2, reports(""), second);
+            assert_eq!(lagging(&aggregate), [] as [usize; 0], "{second}");
         }
-        hear(&mut board, 1, says("1-8"), 30);
-        assert_eq!(behind(&board), [1]);
-        hear(&mut board, 2, says(""), 30);
-        assert_eq!(behind(&board), [1, 2]);
-        hear(&mut board, 1, says("1-9"), 31);
-        assert_eq!(behind(&board), [2]);
-        // The others are gone: nobody is left to be behind of.
-        hear(&mut board, 0, fails(false), 40);
-        assert_eq!(behind(&board), [2]);
-        hear(&mut board, 1, fails(false), 40);
-        assert_eq!(behind(&board), [] as [usize; 0]);
+        record(&mut aggregate, 1, reports("1-8"), 30);
+        assert_eq!(lagging(&aggregate), [1]);
+        record(&mut aggregate, 2, reports(""), 30);
+        assert_eq!(lagging(&aggregate), [1, 2]);
+        record(&mut aggregate, 1, reports("1-9"), 31);
+        assert_eq!(lagging(&aggregate), [2]);
+        // The others are down: no edge is left to lag behind.
+        record(&mut aggregate, 0, fails(false), 40);
+        assert_eq!(lagging(&aggregate), [2]);
+        record(&mut aggregate, 1, fails(false), 40);
+        assert_eq!(lagging(&aggregate), [] as [usize; 0]);
     }
 
     #[test]
-    fn an_older_generation_is_behind() {
-        let mut board = board(2);
+    fn edge_of_an_older_generation_lags() {
+        let mut aggregate = aggregate(2);
         for second in [0, 29] {
-            hear(&mut board, 0, says("1-900"), second);
-            hear(&mut board, 1, says("2-1"), second);
-            assert_eq!(behind(&board), [] as [usize; 0]);
+            record(&mut aggregate, 0, reports("1-900"), second);
+            record(&mut aggregate, 1, reports("2-1"), second);
+            assert_eq!(lagging(&aggregate), [] as [usize; 0]);
         }
-        hear(&mut board, 0, says("1-901"), 31);
-        hear(&mut board, 1, says("2-1"), 31);
-        assert_eq!(behind(&board), [0]);
+        record(&mut aggregate, 0, reports("1-901"), 31);
+        record(&mut aggregate, 1, reports("2-1"), 31);
+        assert_eq!(lagging(&aggregate), [0]);
     }
 
     #[test]
-    fn who_cannot_fetch_what_others_could_is_behind() {
-        let mut board = board(3);
+    fn edge_that_cannot_fetch_what_others_have_lags() {
+        let mut aggregate = aggregate(3);
         for second in [0, 15, 31] {
-            hear(&mut board, 0, says("1-9"), second);
-            // Was told as much as the others, and is stuck at one row of it.
-            hear(&mut board, 1, lacks("1-9", 4), second);
-            hear(&mut board, 2, says("1-9"), second);
+            record(&mut aggregate, 0, reports("1-9"), second);
+            // Has followed the feed as far as the others, and cannot apply one of the rows.
+            record(&mut aggregate, 1, reports_unserved("1-9", 4), second);
+            record(&mut aggregate, 2, reports("1-9"), second);
         }
-        assert_eq!(behind(&board), [1]);
-        hear(&mut board, 1, says("1-9"), 33);
-        assert_eq!(behind(&board), [] as [usize; 0]);
+        assert_eq!(lagging(&aggregate), [1]);
+        record(&mut aggregate, 1, reports("1-9"), 33);
+        assert_eq!(lagging(&aggregate), [] as [usize; 0]);
     }
 
     #[test]
-    fn who_always_has_something_pending_is_not_behind_for_that() {
-        let mut board = board(2);
+    fn edge_with_pending_channels_does_not_lag_while_it_keeps_up() {
+        let mut aggregate = aggregate(2);
         for second in 0..300_u64 {
             // A release every second; one edge takes five to fetch it.
-            hear(&mut board, 0, says(&format!("1-{}", second + 10)), second);
-            hear(&mut board, 1, lacks(&format!("1-{}", second + 10), second + 5), second);
-            assert_eq!(behind(&board), [] as [usize; 0], "{second}");
+            record(&mut aggregate, 0, reports(&format!("1-{}", second + 10)), second);
+            record(&mut aggregate, 1, reports_unserved(&format!("1-{}", second + 10), second + 5), second);
+            assert_eq!(lagging(&aggregate), [] as [usize; 0], "{second}");
         }
     }
 
     #[test]
-    fn draining_is_taken_at_its_word() {
-        let mut board = board(1);
-        let condition = |board: &Board| board.table(Duration::ZERO).edges[&edge(0)][&ADDRESS].condition;
-        let mut leaving = says("1-9");
-        leaving.answer.as_mut().unwrap().draining = true;
-        hear(&mut board, 0, leaving, 1);
-        assert_eq!(condition(&board), Condition { draining: true, ..Condition::default() });
-        hear(&mut board, 0, fails(true), 2);
-        assert_eq!(condition(&board), Condition { draining: true, shaky: true, ..Condition::default() });
-        hear(&mut board, 0, says("1-9"), 3);
-        assert_eq!(condition(&board), Condition::default());
+    fn draining_follows_the_last_successful_probe() {
+        let mut aggregate = aggregate(1);
+        let condition =
+            |aggregate: &HealthAggregate| aggregate.table(Duration::ZERO).edges[&edge(0)][&ADDRESS].condition;
+        let mut draining = reports("1-9");
+        draining.answer.as_mut().unwrap().draining = true;
+        record(&mut aggregate, 0, draining, 1);
+        assert_eq!(condition(&aggregate), Condition { draining: true, ..Condition::default() });
+        record(&mut aggregate, 0, fails(true), 2);
+        assert_eq!(condition(&aggregate), Condition { draining: true, suspect: true, ..Condition::default() });
+        record(&mut aggregate, 0, reports("1-9"), 3);
+        assert_eq!(condition(&aggregate), Condition::default());
     }
 
     #[test]
-    fn two_that_are_silent_for_longer_than_healthy_ones_tell_of_our_own_network() {
-        let isolated = |board: &Board, second| board.table(Duration::from_secs(second)).isolated;
-        let mut alone = board(1);
-        hear(&mut alone, 0, fails(false), 60);
+    fn machine_is_isolated_when_two_or_more_addresses_are_silent() {
+        let isolated = |aggregate: &HealthAggregate, second| aggregate.table(Duration::from_secs(second)).isolated;
+        let mut alone = aggregate(1);
+        record(&mut alone, 0, fails(false), 60);
         assert!(!isolated(&alone, 60));
-        let mut board = board(3);
-        assert!(!isolated(&board, 60));
-        hear(&mut board, 0, says("1-9"), 60);
-        hear(&mut board, 0, fails(true), 61);
-        hear(&mut board, 1, fails(false), 61);
-        assert!(!isolated(&board, 67) && isolated(&board, 68));
-        hear(&mut board, 1, says("1-9"), 70);
-        assert!(!isolated(&board, 70));
+        let mut aggregate = aggregate(3);
+        assert!(!isolated(&aggregate, 60));
+        record(&mut aggregate, 0, reports("1-9"), 60);
+        record(&mut aggregate, 0, fails(true), 61);
+        record(&mut aggregate, 1, fails(false), 61);
+        assert!(!isolated(&aggregate, 67) && isolated(&aggregate, 68));
+        record(&mut aggregate, 1, reports("1-9"), 70);
+        assert!(!isolated(&aggregate, 70));
     }
 
     #[test]
-    fn a_restart_goes_on_where_it_was() {
-        let mut before = board(4);
+    fn restart_restores_conditions_and_lag_threshold() {
+        let mut before = aggregate(4);
         for second in [0, 40] {
-            hear(&mut before, 0, says("1-9"), second);
-            hear(&mut before, 1, says("1-8"), second);
+            record(&mut before, 0, reports("1-9"), second);
+            record(&mut before, 1, reports("1-8"), second);
         }
-        hear(&mut before, 2, fails(false), 41);
-        let remembered = before.remembered(Duration::from_secs(41));
-        assert_eq!(remembered.addresses.len(), 2);
-        let mut after = Board::new(Pace::default(), Duration::from_secs(30), &remembered, &told(4), AT);
-        let conditions = |board: &Board| board.table(Duration::ZERO).addresses().map(|(.., is)| is.condition).collect();
+        record(&mut before, 2, fails(false), 41);
+        let saved = before.saved(Duration::from_secs(41));
+        assert_eq!(saved.addresses.len(), 2);
+        let mut after =
+            HealthAggregate::new(ProbePolicy::default(), Duration::from_secs(30), &saved, &state_with(4), AT);
+        let conditions = |aggregate: &HealthAggregate| {
+            aggregate.table(Duration::ZERO).addresses().map(|(.., is)| is.condition).collect()
+        };
         let same: [Vec<Condition>; 2] = [conditions(&before), conditions(&after)];
         assert_eq!(same[0], same[1]);
         assert!(!after.is_up(&edge(2), ADDRESS) && after.is_up(&edge(3), ADDRESS) && after.is_up(&edge(9), ADDRESS));
-        // The bar is the one that was: who is below it stays behind, who has reached it does not.
-        hear(&mut after, 0, says("1-9"), 1);
-        hear(&mut after, 1, says("1-8"), 1);
-        hear(&mut after, 3, says("1-9"), 1);
-        assert_eq!(behind(&after), [1]);
+        // The saved threshold applies: an edge below it still lags, one that has reached it does not.
+        record(&mut after, 0, reports("1-9"), 1);
+        record(&mut after, 1, reports("1-8"), 1);
+        record(&mut after, 3, reports("1-9"), 1);
+        assert_eq!(lagging(&after), [1]);
     }
 
     #[test]
-    fn addresses_come_and_go_with_what_is_told() {
-        let mut board = board(2);
-        hear(&mut board, 1, fails(false), 1);
-        board.follow(&told(1), AT);
-        assert_eq!(board.table(Duration::ZERO).addresses().count(), 1);
-        hear(&mut board, 1, fails(false), 2);
-        board.follow(&told(2), AT);
-        assert!(board.is_up(&edge(1), ADDRESS));
+    fn addresses_follow_the_fleet_state() {
+        let mut aggregate = aggregate(2);
+        record(&mut aggregate, 1, fails(false), 1);
+        aggregate.set_edges(&state_with(1), AT);
+        assert_eq!(aggregate.table(Duration::ZERO).addresses().count(), 1);
+        record(&mut aggregate, 1, fails(false), 2);
+        aggregate.set_edges(&state_with(2), AT);
+        assert!(aggregate.is_up(&edge(1), ADDRESS));
     }
 
     proptest! {
-        /// Whatever is heard of whom, who is as far as any that is up is not behind; and once all that are up stand at one position,
-        /// wherever the fleet was before, nobody is.
+        /// Whatever the probes report, no edge at the best position lags; and once all edges report the same position, none lags,
+        /// wherever the fleet was before.
         #[test]
-        fn the_best_is_never_behind(
+        fn best_position_never_lags(
             steps in prop::collection::vec((0..4_usize, 0..20_u64, 0..6_u32, 0..3_u64, 1..40_u64, 0..40_u64), 1..80),
         ) {
-            let mut board = board(4);
+            let mut aggregate = aggregate(4);
             let mut now = 0;
             for (number, passes, kind, generation, seq, served) in steps {
                 now += passes;
                 let outcome = match kind {
                     0 => fails(false),
                     1 => fails(true),
-                    2 => says(""),
-                    _ => lacks(&format!("{generation}-{seq}"), served.min(seq)),
+                    2 => reports(""),
+                    _ => reports_unserved(&format!("{generation}-{seq}"), served.min(seq)),
                 };
-                hear(&mut board, number, outcome, now);
-                let best = board.best();
-                let table = board.table(Duration::ZERO);
+                record(&mut aggregate, number, outcome, now);
+                let best = aggregate.best_position();
+                let table = aggregate.table(Duration::ZERO);
                 let up = || table.addresses().map(|(.., health)| health).filter(|health| health.condition.up);
                 for health in up().filter(|health| health.condition.lagging) {
                     prop_assert!(health.position < best);
                 }
             }
             for number in 0..4 {
-                hear(&mut board, number, says("2-20"), now + 100);
+                record(&mut aggregate, number, reports("2-20"), now + 100);
             }
-            prop_assert_eq!(behind(&board), [] as [usize; 0]);
+            prop_assert_eq!(lagging(&aggregate), [] as [usize; 0]);
         }
     }
 }

@@ -8,52 +8,54 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use verge_protocol::EdgeName;
 
-use super::board::Outcome;
+use super::aggregate::ProbeOutcome;
 use super::probe::Probe;
 use super::tracker::Tracker;
 
-/// What a task that probes has to say.
-pub(super) struct Report {
-    pub(super) place: Place,
-    pub(super) turn: u64,
-    pub(super) outcome: Outcome,
+/// A message from a [`ProbeTask`]: a probe has ended.
+pub(super) struct ProbeReport {
+    pub(super) target: ProbeTarget,
+    pub(super) task_id: u64,
+    pub(super) outcome: ProbeOutcome,
 }
 
 /// An address of an edge.
-pub(super) type Place = (EdgeName, IpAddr);
+pub(super) type ProbeTarget = (EdgeName, IpAddr);
 
 /// Probes one address.
-pub(super) struct Visitor {
-    pub(super) place: Place,
-    pub(super) turn: u64,
+pub(super) struct ProbeTask {
+    pub(super) target: ProbeTarget,
+    /// Tells this task from an earlier one with the same target.
+    pub(super) task_id: u64,
     pub(super) probe: Probe,
     pub(super) tracker: Tracker,
     pub(super) start: Instant,
-    pub(super) reports: mpsc::Sender<Report>,
+    pub(super) reports: mpsc::Sender<ProbeReport>,
 }
 
-impl Visitor {
-    /// Probes for ever, `first` after it is started and then as the tracker has it.
-    pub(super) async fn run(mut self, first: Duration) {
-        let mut wait = first;
+impl ProbeTask {
+    /// Probes until the receiver of the reports is dropped: first after `first_delay`, then as the tracker says.
+    pub(super) async fn run(mut self, first_delay: Duration) {
+        let mut delay = first_delay;
         loop {
-            tokio::time::sleep(wait).await;
+            tokio::time::sleep(delay).await;
             let began = Instant::now();
-            let answer = self.probe.ask().await;
+            let answer = self.probe.send().await;
             let now = self.start.elapsed();
-            self.tracker.hear(answer.is_ok(), now);
-            let (up, shaky) = (self.tracker.is_up(), self.tracker.is_shaky(now));
-            let outcome = Outcome { answer, took: began.elapsed(), up, shaky };
-            if self.reports.send(Report { place: self.place.clone(), turn: self.turn, outcome }).await.is_err() {
+            self.tracker.record(answer.is_ok(), now);
+            let (up, suspect) = (self.tracker.is_up(), self.tracker.is_suspect(now));
+            let outcome = ProbeOutcome { answer, latency: began.elapsed(), up, suspect };
+            let report = ProbeReport { target: self.target.clone(), task_id: self.task_id, outcome };
+            if self.reports.send(report).await.is_err() {
                 return;
             }
-            wait = self.tracker.wait();
+            delay = self.tracker.next_delay();
         }
     }
 }
 
-/// When in the interval to begin with an address: spread evenly, and the same at each start, whatever others there are.
-pub(super) fn offset(edge: &EdgeName, address: IpAddr, interval: Duration) -> Duration {
+/// The delay before the first probe of an address: spread evenly over the interval, and the same at each start.
+pub(super) fn initial_delay(edge: &EdgeName, address: IpAddr, interval: Duration) -> Duration {
     let mut hasher = DefaultHasher::new();
     (edge, address).hash(&mut hasher);
     interval * u32::from(hasher.finish().to_le_bytes()[0]) / 256
@@ -64,9 +66,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_begin_all_over_the_interval() {
+    fn initial_delays_are_constant_and_spread_over_the_interval() {
         let interval = Duration::from_secs(5);
-        let at = |last: u8| offset(&"fra-1".parse().unwrap(), [192, 0, 2, last].into(), interval);
+        let at = |last: u8| initial_delay(&"fra-1".parse().unwrap(), [192, 0, 2, last].into(), interval);
         let mut fifths = [0; 5];
         for last in 0..=255 {
             assert!(at(last) < interval);

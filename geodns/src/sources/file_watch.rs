@@ -1,48 +1,52 @@
-//! Whether files are still what they were.
+//! Detection of changed files.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-/// What tells one state of a file from another, as far as can be told without reading it; `None`: it is not there.
+/// How often files are checked for changes.
+pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Identifies a version of a file without reading it: inode, size, modification time. `None`: the file does not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp(Option<(u64, u64, i64, i64)>);
+struct FileStamp(Option<(u64, u64, i64, i64)>);
 
-impl Stamp {
+impl FileStamp {
     fn of(path: &Path) -> Self {
         let metadata = std::fs::metadata(path).ok();
         Self(metadata.map(|metadata| (metadata.ino(), metadata.size(), metadata.mtime(), metadata.mtime_nsec())))
     }
 }
 
-/// Files as they were when they were stamped: before they were read, so that a change while they are read is not missed.
+/// Files with their stamps. Take the stamp before reading a file, so that a change during the read is detected.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Stamps {
-    read: Vec<(PathBuf, Stamp)>,
-    /// As they were at the last look, if that was not as they were read.
-    seen: Option<Vec<Stamp>>,
+pub(super) struct FileStamps {
+    read: Vec<(PathBuf, FileStamp)>,
+    /// The stamps of the last check, if they differed.
+    last_seen: Option<Vec<FileStamp>>,
 }
 
-impl Stamps {
-    /// Stamps these too, where they are not stamped yet.
+impl FileStamps {
+    /// Adds files that are not stamped yet.
     pub(super) fn add<'a>(&mut self, paths: impl IntoIterator<Item = &'a Path>) {
         for path in paths {
             if !self.read.iter().any(|(known, _)| known == path) {
-                self.read.push((path.to_owned(), Stamp::of(path)));
+                self.read.push((path.to_owned(), FileStamp::of(path)));
             }
         }
     }
 
-    /// Looks at the files: whether any is not what it was, and has stayed so since the last look. Who is still writing into a
-    /// file is waited for.
+    /// Whether any file has changed and stayed the same since the previous check. A file that is still being written is not
+    /// reported yet.
     pub(super) fn have_changed(&mut self) -> bool {
-        let now: Vec<Stamp> = self.read.iter().map(|(path, _)| Stamp::of(path)).collect();
+        let now: Vec<FileStamp> = self.read.iter().map(|(path, _)| FileStamp::of(path)).collect();
         if self.read.iter().map(|(_, stamp)| stamp).eq(&now) {
-            self.seen = None;
+            self.last_seen = None;
             return false;
         }
-        let settled = self.seen.as_ref() == Some(&now);
-        self.seen = Some(now);
-        settled
+        let is_settled = self.last_seen.as_ref() == Some(&now);
+        self.last_seen = Some(now);
+        is_settled
     }
 }
 
@@ -51,16 +55,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_is_seen() {
+    fn changed_file_is_detected() {
         let folder = tempfile::tempdir().unwrap();
         let (one, other) = (folder.path().join("one"), folder.path().join("other"));
         std::fs::write(&one, "1").unwrap();
-        let mut stamps = Stamps::default();
+        let mut stamps = FileStamps::default();
         stamps.add([&*one, &*other]);
         assert!(!stamps.have_changed());
         std::fs::write(&other, "").unwrap();
         assert!(!stamps.have_changed() && stamps.have_changed());
-        let mut stamps = Stamps::default();
+        let mut stamps = FileStamps::default();
         stamps.add([&*one]);
         std::fs::write(folder.path().join("new"), "2").unwrap();
         std::fs::rename(folder.path().join("new"), &one).unwrap();
@@ -68,11 +72,11 @@ mod tests {
     }
 
     #[test]
-    fn who_still_writes_is_waited_for() {
+    fn file_that_is_still_being_written_is_not_reported() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         std::fs::write(&file, "").unwrap();
-        let mut stamps = Stamps::default();
+        let mut stamps = FileStamps::default();
         stamps.add([&*file]);
         for length in 1..5 {
             std::fs::write(&file, "x".repeat(length)).unwrap();

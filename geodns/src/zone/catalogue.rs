@@ -7,7 +7,7 @@ use foldhash::HashMap;
 use crate::dns::name::{self, Name};
 use crate::dns::rdata;
 use crate::dns::record::{RecordSet, RecordType};
-use crate::fleet::FenceId;
+use crate::fleet::RegionSetId;
 
 use super::file::ZoneFile;
 use super::find::{Found, Zone};
@@ -32,7 +32,7 @@ impl Catalogue {
 
     /// Puts each of the fleet's names into the zone that is nearest above it. Of two zones or names that are the same the first
     /// counts.
-    pub(crate) fn new(zones: &[Arc<ZoneFile>], names: &[(Name, FenceId)]) -> Self {
+    pub(crate) fn new(zones: &[Arc<ZoneFile>], names: &[(Name, RegionSetId)]) -> Self {
         let mut by_apex = HashMap::default();
         for (index, zone) in zones.iter().enumerate() {
             by_apex.entry(zone.apex.clone()).or_insert(index);
@@ -45,10 +45,10 @@ impl Catalogue {
         catalogue.nest();
         let mut notices = Notices::up_to(Self::NOTICES);
         let mut kept_back = Vec::new();
-        for (name, fence) in names {
+        for (name, region_set) in names {
             match catalogue.index(name.wire()) {
                 Some(index) => {
-                    if let Err(notice) = catalogue.zones[index].add(name, *fence) {
+                    if let Err(notice) = catalogue.zones[index].add(name, *region_set) {
                         kept_back.push((name, notice));
                     }
                 }
@@ -120,7 +120,7 @@ impl Zone {
     }
 
     /// Lets the fleet answer for `name`, unless the operator does; then says where.
-    fn add(&mut self, name: &Name, fence: FenceId) -> Result<(), Notice> {
+    fn add(&mut self, name: &Name, region_set: RegionSetId) -> Result<(), Notice> {
         let file = &self.file;
         let wire = name.wire();
         let kept_back = match file.find(wire) {
@@ -144,7 +144,7 @@ impl Zone {
             self.pave(above);
         }
         let known = self.fleet.entry(name.clone()).or_default();
-        *known = known.or(Some(fence));
+        *known = known.or(Some(region_set));
         Ok(())
     }
 }
@@ -175,8 +175,8 @@ mod tests {
         Name::parse(text).unwrap()
     }
 
-    fn names(texts: &[&str]) -> Vec<(Name, FenceId)> {
-        texts.iter().zip(1..).map(|(text, fence)| (name(text), FenceId(fence))).collect()
+    fn names(texts: &[&str]) -> Vec<(Name, RegionSetId)> {
+        texts.iter().zip(1..).map(|(text, region_set)| (name(text), RegionSetId(region_set))).collect()
     }
 
     fn zone_of(apex: &str) -> Arc<ZoneFile> {

@@ -6,7 +6,7 @@ use foldhash::HashMap;
 
 use crate::dns::name::{self, Name};
 use crate::dns::record::{RecordSet, RecordType};
-use crate::fleet::FenceId;
+use crate::fleet::RegionSetId;
 
 use super::file::ZoneFile;
 
@@ -24,7 +24,7 @@ pub(crate) struct Zone {
     pub(crate) index: usize,
     pub(super) file: Arc<ZoneFile>,
     /// Names of the fleet; `None` at those that only lie above one.
-    pub(super) fleet: HashMap<Name, Option<FenceId>>,
+    pub(super) fleet: HashMap<Name, Option<RegionSetId>>,
 }
 
 /// What is at a name that exists.
@@ -33,7 +33,7 @@ pub(crate) struct Node<'a> {
     /// The operator's records; none at an empty non-terminal.
     pub(crate) sets: &'a [RecordSet],
     /// Set where A and AAAA are the fleet's; `sets` has none of both then.
-    pub(crate) fleet: Option<FenceId>,
+    pub(crate) fleet: Option<RegionSetId>,
 }
 
 /// What a zone knows of a name.
@@ -169,7 +169,7 @@ lower.sub NS ns.net.
     pub(super) fn told(zone: &Zone, name: &str) -> String {
         let types = |node: Node<'_>| {
             let sets = node.sets.iter().map(|set| set.record_type.to_string());
-            sets.chain(node.fleet.map(|fence| format!("fleet {}", fence.0))).collect::<Vec<_>>().join(" ")
+            sets.chain(node.fleet.map(|region_set| format!("fleet {}", region_set.0))).collect::<Vec<_>>().join(" ")
         };
         match zone.find(Name::parse(name).unwrap().wire()) {
             Found::Node { node, wildcard: None } => format!("[{}]", types(node)),
@@ -184,8 +184,8 @@ lower.sub NS ns.net.
 
     #[test]
     fn a_rich_zone() {
-        let names = ["site", "a.pages", "ent"].map(|site| (format!("{site}.example.com"), FenceId(7)));
-        let names = names.map(|(name, fence)| (Name::parse(&name).unwrap(), fence));
+        let names = ["site", "a.pages", "ent"].map(|site| (format!("{site}.example.com"), RegionSetId(7)));
+        let names = names.map(|(name, region_set)| (Name::parse(&name).unwrap(), region_set));
         let catalogue = Catalogue::new(&[Arc::new(zone(RICH))], &names);
         let zone = &catalogue.zones()[0];
         for (name, expected) in [
@@ -237,7 +237,7 @@ lower.sub NS ns.net.
         let longest = format!("{}example.com", "a.".repeat(121));
         let name = Name::parse(&longest).unwrap();
         assert_eq!(name.wire().len(), Name::MAX);
-        let catalogue = Catalogue::new(&[Arc::new(zone("*.b A 192.0.2.1"))], &[(name.clone(), FenceId(1))]);
+        let catalogue = Catalogue::new(&[Arc::new(zone("*.b A 192.0.2.1"))], &[(name.clone(), RegionSetId(1))]);
         let zone = &catalogue.zones()[0];
         assert_eq!(told(zone, &longest), "[fleet 1]");
         assert_eq!(told(zone, &longest[2..]), "[]");

@@ -6,7 +6,7 @@ use tokio::net::UdpSocket;
 
 use super::query::query;
 use super::tcp::Connection;
-use super::world::{World, patiently, udp};
+use super::world::{World, udp, within_timeout};
 
 const WWW: &str = "NOERROR aa = www 3600 A 192.0.2.80";
 
@@ -14,7 +14,7 @@ async fn answers_from(resolver: &str, asked: SocketAddr) {
     let socket = UdpSocket::bind((resolver.parse::<IpAddr>().unwrap(), 0)).await.unwrap();
     socket.send_to(&query("www.example.com A").bytes(), asked).await.unwrap();
     let mut buffer = [0; 512];
-    let (_, from) = patiently("an answer", socket.recv_from(&mut buffer)).await.unwrap();
+    let (_, from) = within_timeout("an answer", socket.recv_from(&mut buffer)).await.unwrap();
     assert_eq!(from, asked);
 }
 
@@ -22,7 +22,7 @@ async fn answers_from(resolver: &str, asked: SocketAddr) {
 async fn answers_come_from_the_address_that_was_asked() {
     let any = ["0.0.0.0:0", "[::]:0"].map(|address| address.parse().unwrap());
     let world = World::with(|config| config.listen = vec!["127.0.0.1:0".parse().unwrap(), any[0], any[1]]).await;
-    let [one, four, six] = *world.node.dns_addrs() else { panic!("as many as configured") };
+    let [one, four, six] = *world.name_server.dns_addrs() else { panic!("as many as configured") };
     answers_from("127.0.0.1", one).await;
     for last in [1, 5, 200] {
         let asked = SocketAddr::from(([127, 0, 0, last], four.port()));
@@ -54,7 +54,7 @@ async fn every_address_answers_over_udp_and_tcp() {
         config.listen = ["127.0.0.1:0", "127.0.0.2:0", "[::1]:0"].map(|address| address.parse().unwrap()).to_vec();
     })
     .await;
-    for address in world.node.dns_addrs() {
+    for address in world.name_server.dns_addrs() {
         assert_eq!(udp(*address, &query("www.example.com A")).await.told(), WWW);
         assert_eq!(Connection::to(*address).await.ask(&query("www.example.com A")).await.told(), WWW);
     }

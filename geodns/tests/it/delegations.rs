@@ -10,11 +10,11 @@ async fn a_referral_has_the_addresses_it_needs() {
                     + ns.sub 3600 AAAA 2001:db8::54";
     for question in ["sub A", "sub NS", "sub SOA", "www.sub A", "a.b.sub MX", "ns.sub A", "sub ANY"] {
         let (name, record_type) = question.split_once(' ').unwrap();
-        assert_eq!(world.told(&format!("{name}.example.com {record_type}")).await, referral, "{question}");
+        assert_eq!(world.answer_text(&format!("{name}.example.com {record_type}")).await, referral, "{question}");
     }
     // A server elsewhere in the zone is no secret either.
     let outer = "NOERROR ^ outer 3600 NS ns-1 ^ outer 3600 NS ns.elsewhere.test. + ns-1 3600 A 192.0.2.53";
-    assert_eq!(world.told("outer.example.com A").await, outer);
+    assert_eq!(world.answer_text("outer.example.com A").await, outer);
     world.stop().await;
 }
 
@@ -22,11 +22,11 @@ async fn a_referral_has_the_addresses_it_needs() {
 #[tokio::test]
 async fn ds_is_answered_by_the_parent() {
     let world = World::start().await;
-    let ds = world.told("sub.example.com DS").await;
+    let ds = world.answer_text("sub.example.com DS").await;
     assert!(ds.starts_with("NOERROR aa = sub 3600 DS "), "{ds}");
-    assert_eq!(world.told("outer.example.com DS").await, "NOERROR aa ^ @ 300 SOA");
-    assert!(world.told("www.sub.example.com DS").await.starts_with("NOERROR ^ sub 3600 NS"));
-    assert_eq!(world.told("example.com DS").await, "NOERROR aa ^ @ 300 SOA");
+    assert_eq!(world.answer_text("outer.example.com DS").await, "NOERROR aa ^ @ 300 SOA");
+    assert!(world.answer_text("www.sub.example.com DS").await.starts_with("NOERROR ^ sub 3600 NS"));
+    assert_eq!(world.answer_text("example.com DS").await, "NOERROR aa ^ @ 300 SOA");
     world.stop().await;
 }
 

@@ -33,7 +33,9 @@ async fn large() -> World {
             .unwrap()
             .trunc();
             if taken.insert(network) {
-                config.places.push((network, chance.one_of(&["1.3,103.8", "-33.9,151.2", "42,-71"]).parse().unwrap()));
+                config
+                    .locations
+                    .push((network, chance.one_of(&["1.3,103.8", "-33.9,151.2", "42,-71"]).parse().unwrap()));
             }
         }
         config.answers.answers = 3;
@@ -51,7 +53,7 @@ async fn large() -> World {
         world.origin.edge(&format!("edge-{number}"), value);
     }
     world.origin.publish("fenced/live");
-    world.origin.fence("fenced", &["one"]);
+    world.origin.region_set("fenced", &["one"]);
     world.synced().await;
     world
 }
@@ -60,7 +62,7 @@ async fn large() -> World {
 fn client(world: &World, networks: &[IpNet], chance: &mut Chance) -> IpAddr {
     match chance.below(5) {
         0 => anywhere(chance),
-        1 => inside(chance.one_of(&world.config.places).0, chance),
+        1 => inside(chance.one_of(&world.config.locations).0, chance),
         _ => inside(*chance.one_of(networks), chance),
     }
 }
@@ -164,8 +166,8 @@ async fn aliases_are_explained_by_what_they_lead_to() {
         world.origin.edge(edge, value);
     }
     world.origin.publish("open/live");
-    world.origin.fence("demo", &["na"]);
-    world.origin.fence("other", &["as"]);
+    world.origin.region_set("demo", &["na"]);
+    world.origin.region_set("other", &["as"]);
     world.synced().await;
     let site = "a site's name in example.com";
     for (name, found) in [
@@ -180,17 +182,17 @@ async fn aliases_are_explained_by_what_they_lead_to() {
         ),
         ("open.example.com", site.to_owned()),
     ] {
-        let fence = if name == "open.example.com" { vec![] } else { vec!["na"] };
+        let region_set = if name == "open.example.com" { vec![] } else { vec!["na"] };
         for client in ["192.0.2.7", "198.51.100.7", "203.0.113.7"] {
             let explanation = world.explain(client.parse().unwrap(), name).await;
             let explained = explanation.name.unwrap();
-            let kept: Vec<&str> = explained.fence.iter().map(Region::as_str).collect();
-            assert_eq!((explained.found, explained.fleet, kept), (found.clone(), true, fence.clone()), "{name}");
+            let kept: Vec<&str> = explained.region_set.iter().map(Region::as_str).collect();
+            assert_eq!((explained.found, explained.fleet, kept), (found.clone(), true, region_set.clone()), "{name}");
             for (record_type, family) in [("A", explanation.a), ("AAAA", explanation.aaaa)] {
                 let question = query(&format!("{name} {record_type}")).subnet(&format!("{client}/32"));
                 let named: Vec<IpAddr> = family.edges.iter().filter_map(|edge| edge.address).collect();
                 assert_eq!(world.udp(&question).await.addresses(), named, "{name} {client}");
-                assert_eq!(named.len(), if fence.is_empty() { 2 } else { 1 });
+                assert_eq!(named.len(), if region_set.is_empty() { 2 } else { 1 });
             }
         }
     }
@@ -217,7 +219,7 @@ async fn aliases_that_lead_to_no_site() {
     ] {
         let name = if name.ends_with('.') { name.to_owned() } else { format!("{name}.example.com") };
         let explained = world.explain([192, 0, 2, 7].into(), &name).await.name.unwrap();
-        assert_eq!((explained.found, explained.fleet, explained.fence.len()), (found, false, 0), "{name}");
+        assert_eq!((explained.found, explained.fleet, explained.region_set.len()), (found, false, 0), "{name}");
     }
     world.stop().await;
 }

@@ -81,7 +81,7 @@ impl FakeOrigin {
     }
 
     /// Keeps the readers of a site to regions.
-    pub(super) fn fence(&self, site: &str, regions: &[&str]) {
+    pub(super) fn region_set(&self, site: &str, regions: &[&str]) {
         self.write(&format!("site/{site}"), Some(json!({ "regions": regions })));
     }
 

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::answer::Answer;
 use super::chance::Chance;
-use super::origin::{FakeOrigin, TOKEN};
+use super::fake_origin::{FakeOrigin, TOKEN};
 use super::query::query;
 use super::tcp::framed;
 use super::world::{FRA, NYC, populate, until, zones};

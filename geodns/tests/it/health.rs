@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde_json::json;
 use verge_geodns::Config;
-use verge_geodns::config::{HealthConfig, Pace, Scheme};
+use verge_geodns::config::{HealthConfig, ProbePolicy, Scheme};
 
-use super::edge::FakeEdge;
+use super::fake_edge::FakeEdge;
 use super::query::query;
 use super::tls::Authority;
 use super::world::{World, until};
@@ -16,14 +16,14 @@ use super::world::{World, until};
 /// Probes many times a second.
 pub(super) fn quick() -> HealthConfig {
     let three = NonZeroU32::MIN.saturating_add(2);
-    let pace = Pace {
+    let policy = ProbePolicy {
         interval: Duration::from_millis(20),
         timeout: Duration::from_secs(1),
         retry: Duration::from_millis(10),
-        down_after: three,
-        up_after: three,
+        fall: three,
+        rise: three,
     };
-    HealthConfig { pace, lag_after: Duration::from_secs(1), ..HealthConfig::default() }
+    HealthConfig { policy, lag_after: Duration::from_secs(1), ..HealthConfig::default() }
 }
 
 /// Three edges that are asked how they are, the nearest to the client first.
@@ -95,8 +95,8 @@ impl Fleet {
 async fn one_that_dies_is_shaky_and_then_gone() {
     let mut fleet = Fleet::start(|config| {
         // So slowly that what is between can be seen.
-        config.health.pace.down_after = 40.try_into().unwrap();
-        config.health.pace.retry = Duration::from_millis(20);
+        config.health.policy.fall = 40.try_into().unwrap();
+        config.health.policy.retry = Duration::from_millis(20);
     })
     .await;
     until("it to be relied on", async || fleet.named().await == (vec![0, 1], Some(60))).await;
@@ -180,7 +180,7 @@ async fn another_edge_at_its_address_is_not_taken_for_it() {
 #[tokio::test]
 async fn one_that_drains_is_left_out_at_once() {
     // Long before it could be taken for down.
-    let fleet = Fleet::start(|config| config.health.pace.down_after = 1_000_000.try_into().unwrap()).await;
+    let fleet = Fleet::start(|config| config.health.policy.fall = 1_000_000.try_into().unwrap()).await;
     fleet.edges[0].drains(true);
     fleet.names(&[1, 2]).await;
     fleet.edges[1].drains(true);
@@ -230,7 +230,7 @@ async fn the_operators_word_goes_before_that_of_probes() {
         fleet.tell(edge, |row| row["force"] = json!("down"));
     }
     until("nobody to be named", async || fleet.named().await.0.is_empty()).await;
-    assert_eq!(fleet.world.told("demo.example.com A").await, "NOERROR aa ^ @ 60 SOA");
+    assert_eq!(fleet.world.answer_text("demo.example.com A").await, "NOERROR aa ^ @ 60 SOA");
     fleet.stop().await;
 }
 
@@ -249,17 +249,17 @@ async fn a_fence_is_kept_whatever_happens() {
     let mut fleet = Fleet::start(|_| {}).await;
     fleet.tell(0, |row| row["regions"] = json!(["eu", "de"]));
     fleet.tell(1, |row| row["regions"] = json!(["eu"]));
-    fleet.world.origin.fence("demo", &["eu"]);
+    fleet.world.origin.region_set("demo", &["eu"]);
     fleet.world.synced().await;
     fleet.names(&[0, 1]).await;
-    fleet.world.origin.fence("demo", &["de"]);
+    fleet.world.origin.region_set("demo", &["de"]);
     fleet.names(&[0]).await;
     // The only one inside is down: it is named all the same, and nobody else.
     fleet.edges[0].go_away().await;
     let up = format!(r#"verge_dns_edge_up{{edge="fra",address="{}"}}"#, fleet.edges[0].address.ip());
     until("it to be down", async || fleet.world.metric(&up).await == Some(0.0)).await;
     fleet.names(&[0]).await;
-    fleet.world.origin.fence("demo", &[]);
+    fleet.world.origin.region_set("demo", &[]);
     fleet.names(&[1, 2]).await;
     fleet.stop().await;
 }
@@ -281,7 +281,7 @@ async fn an_edge_whose_ipv6_is_dead_leaves_aaaa_only() {
     }
     fleet.world.synced().await;
     until("it to leave", async || {
-        fleet.world.led("demo.example.com", "2001:db8:1::/48").await == ["fe80::1", "fe80::2"]
+        fleet.world.edges_for("demo.example.com", "2001:db8:1::/48").await == ["fe80::1", "fe80::2"]
     })
     .await;
     fleet.names(&[0, 1]).await;
@@ -291,7 +291,7 @@ async fn an_edge_whose_ipv6_is_dead_leaves_aaaa_only() {
     }
     fleet.world.synced().await;
     until("the last to be named", async || {
-        fleet.world.led("demo.example.com", "2001:db8:1::/48").await == ["fe80::dead"]
+        fleet.world.edges_for("demo.example.com", "2001:db8:1::/48").await == ["fe80::dead"]
     })
     .await;
     fleet.stop().await;

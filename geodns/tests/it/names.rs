@@ -6,7 +6,7 @@ use super::world::World;
 async fn are_told(questions: &[(&str, &str)]) {
     let world = World::start().await;
     for (question, expected) in questions {
-        assert_eq!(world.told(question).await, *expected, "{question}");
+        assert_eq!(world.answer_text(question).await, *expected, "{question}");
     }
     world.stop().await;
 }
@@ -86,20 +86,20 @@ async fn sites_and_domains_lead_to_the_fleet() {
     world.origin.publish("www/live");
     world.synced().await;
     for name in ["demo", "pr-12--demo", "shop.empty"] {
-        assert_eq!(world.told(&format!("{name}.example.com A")).await, to_demo(name));
+        assert_eq!(world.answer_text(&format!("{name}.example.com A")).await, to_demo(name));
     }
     let six = "NOERROR aa = demo 60 AAAA fe80::1 = demo 60 AAAA fe80::2";
-    assert_eq!(world.told("demo.example.com AAAA").await, six);
+    assert_eq!(world.answer_text("demo.example.com AAAA").await, six);
     // At the apex too, beside what is the operator's.
-    assert_eq!(world.told("example.com A").await, to_demo("@"));
-    assert_eq!(world.told("example.com AAAA").await, six.replace("demo", "@"));
-    assert_eq!(world.told("example.com TXT").await, "NOERROR aa = @ 3600 TXT v=spf1 -all");
+    assert_eq!(world.answer_text("example.com A").await, to_demo("@"));
+    assert_eq!(world.answer_text("example.com AAAA").await, six.replace("demo", "@"));
+    assert_eq!(world.answer_text("example.com TXT").await, "NOERROR aa = @ 3600 TXT v=spf1 -all");
     // What the operator wrote stays the operator's.
-    assert_eq!(world.told("www.example.com A").await, "NOERROR aa = www 3600 A 192.0.2.80");
-    assert_eq!(world.told("pr-13--demo.example.com A").await, "NXDOMAIN aa ^ @ 300 SOA");
+    assert_eq!(world.answer_text("www.example.com A").await, "NOERROR aa = www 3600 A 192.0.2.80");
+    assert_eq!(world.answer_text("pr-13--demo.example.com A").await, "NXDOMAIN aa ^ @ 300 SOA");
     world.origin.write("channel/demo/pr-12", None);
     world.synced().await;
-    assert_eq!(world.told("pr-12--demo.example.com A").await, "NXDOMAIN aa ^ @ 300 SOA");
+    assert_eq!(world.answer_text("pr-12--demo.example.com A").await, "NXDOMAIN aa ^ @ 300 SOA");
     world.stop().await;
 }
 

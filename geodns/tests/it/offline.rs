@@ -60,8 +60,8 @@ async fn populous() -> World {
         world.origin.publish(&format!("site-{site}/pr-1"));
     }
     world.origin.publish("fenced/live");
-    world.origin.fence("fenced", &["as"]);
-    world.origin.fence("site-3", &["eu", "na"]);
+    world.origin.region_set("fenced", &["as"]);
+    world.origin.region_set("site-3", &["eu", "na"]);
     world.synced().await;
     world
 }
@@ -82,7 +82,7 @@ async fn two_nodes_answer_alike() {
     let another = world.another(|_| {}).await;
     world.synced_at(another.dns_addr()).await;
     world.synced().await;
-    let (ours, theirs) = (answers(&world.node).await, answers(&another).await);
+    let (ours, theirs) = (answers(&world.name_server).await, answers(&another).await);
     let unlike = ours.iter().zip(&theirs).filter(|(ours, theirs)| ours != theirs).count();
     assert_eq!(unlike, 0);
     // And not for want of anything to say.
@@ -97,11 +97,11 @@ async fn two_nodes_answer_alike() {
 #[tokio::test]
 async fn after_a_restart_without_an_origin_answers_are_the_same() {
     let mut world = populous().await;
-    let before = answers(&world.node).await;
+    let before = answers(&world.name_server).await;
     world.origin.go_away().await;
-    assert!(answers(&world.node).await == before, "while it runs");
+    assert!(answers(&world.name_server).await == before, "while it runs");
     let world = world.restart().await;
-    assert!(answers(&world.node).await == before, "from the first question on");
+    assert!(answers(&world.name_server).await == before, "from the first question on");
     world.stop().await;
 }
 
@@ -126,15 +126,16 @@ async fn without_a_probe_that_succeeds_all_count_as_up() {
         })
         .await;
         assert_eq!(world.metric("verge_dns_isolated").await, Some(1.0));
-        until("that to be answered by", async || world.led("demo.example.com", "192.0.2.0/24").await == expected).await;
+        until("that to be answered by", async || world.edges_for("demo.example.com", "192.0.2.0/24").await == expected)
+            .await;
         if expected.is_empty() {
-            assert_eq!(world.told("demo.example.com A").await, "NOERROR aa ^ @ 60 SOA");
+            assert_eq!(world.answer_text("demo.example.com A").await, "NOERROR aa ^ @ 60 SOA");
         }
         // A node that starts now, with no origin and no edge in reach, names the nearest all the same.
         let mut world = world;
         world.origin.go_away().await;
         let world = world.restart().await;
-        assert_eq!(world.led("demo.example.com", "192.0.2.0/24").await, expected);
+        assert_eq!(world.edges_for("demo.example.com", "192.0.2.0/24").await, expected);
         world.stop().await;
     }
 }
@@ -142,15 +143,15 @@ async fn without_a_probe_that_succeeds_all_count_as_up() {
 #[tokio::test]
 async fn a_data_folder_that_is_gone_stops_nothing() {
     let world = World::start().await;
-    let before = world.told("demo.example.com A").await;
+    let before = world.answer_text("demo.example.com A").await;
     // At once, whatever is being written there, and so that it cannot be made anew.
     let data = world.folder.path().join("data");
     std::fs::rename(&data, data.with_file_name("taken away")).unwrap();
     std::fs::write(&data, "in the way").unwrap();
     world.origin.publish("another/live");
     world.synced().await;
-    assert_eq!(world.told("demo.example.com A").await, before);
-    assert_eq!(world.told("another.example.com A").await, before.replace("demo", "another"));
+    assert_eq!(world.answer_text("demo.example.com A").await, before);
+    assert_eq!(world.answer_text("another.example.com A").await, before.replace("demo", "another"));
     until("it to be counted", async || world.metric("verge_dns_save_failures_total").await >= Some(1.0)).await;
     world.stop().await;
 }

@@ -16,26 +16,26 @@ async fn a_zone_file_that_changes_is_read_anew() {
     let world = World::start().await;
     let file = world.zone_file("example.com");
     let text = std::fs::read_to_string(&file).unwrap();
-    assert_eq!(world.told("www.example.com A").await, WWW);
+    assert_eq!(world.answer_text("www.example.com A").await, WWW);
     std::fs::write(&file, text.replace("192.0.2.80", "192.0.2.81")).unwrap();
-    world.tells("www.example.com A", "NOERROR aa = www 3600 A 192.0.2.81").await;
-    assert_eq!(world.told("demo.example.com A").await.matches("= demo").count(), 2, "sites stay where they are");
+    world.wait_for_answer("www.example.com A", "NOERROR aa = www 3600 A 192.0.2.81").await;
+    assert_eq!(world.answer_text("demo.example.com A").await.matches("= demo").count(), 2, "sites stay where they are");
 
     // With a mistake in it, all stays as it was, and it is counted once.
     std::fs::write(&file, text.replace("192.0.2.80", "192.0.2.82").replace("MX     10 mail", "MX mail")).unwrap();
     let failures = "verge_dns_zone_failures_total";
     until("the mistake to be counted", async || world.metric(failures).await == Some(1.0)).await;
-    assert_eq!(world.told("www.example.com A").await, "NOERROR aa = www 3600 A 192.0.2.81");
-    assert_eq!(world.told("example.com MX").await, "NOERROR aa = @ 3600 MX 10 mail");
+    assert_eq!(world.answer_text("www.example.com A").await, "NOERROR aa = www 3600 A 192.0.2.81");
+    assert_eq!(world.answer_text("example.com MX").await, "NOERROR aa = @ 3600 MX 10 mail");
     // Nor does a file that is gone take its zone with it.
     std::fs::remove_file(&file).unwrap();
     until("that to be counted too", async || world.metric(failures).await == Some(2.0)).await;
-    assert_eq!(world.told("www.example.com A").await, "NOERROR aa = www 3600 A 192.0.2.81");
+    assert_eq!(world.answer_text("www.example.com A").await, "NOERROR aa = www 3600 A 192.0.2.81");
     // Mended, by renaming.
     let new = file.with_extension("new");
     std::fs::write(&new, text).unwrap();
     std::fs::rename(&new, &file).unwrap();
-    world.tells("www.example.com A", WWW).await;
+    world.wait_for_answer("www.example.com A", WWW).await;
     assert_eq!(world.metric(failures).await, Some(2.0));
     world.stop().await;
 }
@@ -53,12 +53,12 @@ async fn what_a_zone_file_includes_is_read_anew() {
     })
     .await;
     let included = included.unwrap();
-    assert_eq!(world.told("pop.example.com A").await, "NOERROR aa = pop 3600 A 192.0.2.110");
+    assert_eq!(world.answer_text("pop.example.com A").await, "NOERROR aa = pop 3600 A 192.0.2.110");
     std::fs::write(&included, "pop A 192.0.2.111\n").unwrap();
-    world.tells("pop.example.com A", "NOERROR aa = pop 3600 A 192.0.2.111").await;
+    world.wait_for_answer("pop.example.com A", "NOERROR aa = pop 3600 A 192.0.2.111").await;
     std::fs::write(&included, "pop A 192.0.2.300\n").unwrap();
     until("the mistake to be counted", async || world.metric("verge_dns_zone_failures_total").await == Some(1.0)).await;
-    assert_eq!(world.told("pop.example.com A").await, "NOERROR aa = pop 3600 A 192.0.2.111");
+    assert_eq!(world.answer_text("pop.example.com A").await, "NOERROR aa = pop 3600 A 192.0.2.111");
     world.stop().await;
 }
 

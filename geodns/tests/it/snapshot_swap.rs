@@ -70,7 +70,7 @@ async fn every_question_is_answered_as_of_before_or_after() {
     let stop = AtomicBool::new(false);
     let ask = async {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        socket.connect(world.node.dns_addr()).await.unwrap();
+        socket.connect(world.name_server.dns_addr()).await.unwrap();
         while !stop.load(Ordering::SeqCst) {
             let id = u16::try_from(asked.fetch_add(1, Ordering::SeqCst) % 65_536).unwrap();
             let answer = exchange(&socket, &query("demo.example.com A").subnet("192.0.2.0/24").id(id).bytes()).await;

@@ -76,11 +76,11 @@ async fn readers_go_to_the_nearest_edges() {
     for (network, expected) in
         [("192.0.2.0/24", [FRA, NYC]), ("198.51.100.0/24", [NYC, FRA]), ("203.0.113.0/24", [SIN, FRA])]
     {
-        assert_eq!(world.led("demo.example.com", network).await, expected);
-        assert_eq!(world.led("to-site.example.com", network).await, expected);
+        assert_eq!(world.edges_for("demo.example.com", network).await, expected);
+        assert_eq!(world.edges_for("to-site.example.com", network).await, expected);
     }
-    assert_eq!(world.led("demo.example.com", "2001:db8:1::/48").await, ["fe80::1", "fe80::2"]);
-    assert_eq!(world.led("demo.example.com", "2001:db8:2::/56").await, ["fe80::2", "fe80::1"]);
+    assert_eq!(world.edges_for("demo.example.com", "2001:db8:1::/48").await, ["fe80::1", "fe80::2"]);
+    assert_eq!(world.edges_for("demo.example.com", "2001:db8:2::/56").await, ["fe80::2", "fe80::1"]);
     // The family of the subnet and that of the answer are two things.
     let answer = world.ask(&query("demo.example.com AAAA").subnet("203.0.113.0/24")).await;
     assert_eq!((answer.addresses()[0].to_string().as_str(), answer.scope()), ("fe80::3", Some(24)));
@@ -118,7 +118,8 @@ async fn malformed_subnets() {
 #[tokio::test]
 async fn private_subnets() {
     let world =
-        World::with(|config| config.places.push(("10.9.0.0/16".parse().unwrap(), "1.3,103.8".parse().unwrap()))).await;
+        World::with(|config| config.locations.push(("10.9.0.0/16".parse().unwrap(), "1.3,103.8".parse().unwrap())))
+            .await;
     for network in ["10.0.0.0/24", "192.168.1.0/24", "172.16.0.0/12", "127.1.0.0/16", "100.64.0.0/10", "169.254.0.0/16"]
     {
         let answer = world.ask(&query("demo.example.com A").subnet(network)).await;
@@ -139,12 +140,12 @@ async fn without_a_subnet_the_resolver_counts() {
     let world = World::with(|config| {
         config.listen = vec!["0.0.0.0:0".parse().unwrap()];
         for (network, place) in [("127.0.9.0/24", "1.3,103.8"), ("127.0.8.0/24", "42,-71")] {
-            config.places.push((network.parse().unwrap(), place.parse().unwrap()));
+            config.locations.push((network.parse().unwrap(), place.parse().unwrap()));
         }
     })
     .await;
     for (third, expected) in [(0, FRA), (9, SIN), (8, NYC)] {
-        let (resolver, node) = (Ipv4Addr::new(127, 0, third, 1), world.node.dns_addr());
+        let (resolver, node) = (Ipv4Addr::new(127, 0, third, 1), world.name_server.dns_addr());
         for question in [query("demo.example.com A"), query("demo.example.com A").subnet("10.0.0.0/24")] {
             let answer = udp_from(resolver.into(), ([127, 0, 0, 1], node.port()).into(), &question).await;
             assert_eq!(answer.addresses()[0].to_string(), expected);

@@ -8,7 +8,7 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use super::answer::Answer;
 use super::query::{Query, query};
-use super::world::{World, patiently, until};
+use super::world::{World, until, within_timeout};
 
 /// A resolver's connection.
 pub(super) struct Connection(TcpStream);
@@ -20,24 +20,24 @@ pub(super) fn framed(message: &[u8]) -> Vec<u8> {
 
 impl Connection {
     pub(super) async fn to(node: SocketAddr) -> Self {
-        Self(patiently("a connection", TcpStream::connect(node)).await.unwrap())
+        Self(within_timeout("a connection", TcpStream::connect(node)).await.unwrap())
     }
 
     pub(super) async fn from(address: Ipv4Addr, node: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind((IpAddr::from(address), 0).into()).unwrap();
-        Self(patiently("a connection", socket.connect(node)).await.unwrap())
+        Self(within_timeout("a connection", socket.connect(node)).await.unwrap())
     }
 
     pub(super) async fn send(&mut self, bytes: &[u8]) {
-        patiently("bytes to be taken", self.0.write_all(bytes)).await.unwrap();
+        within_timeout("bytes to be taken", self.0.write_all(bytes)).await.unwrap();
     }
 
     /// The next answer; `None` if the connection was closed in place of it.
     pub(super) async fn next(&mut self) -> Option<Answer> {
-        let length = patiently("an answer", self.0.read_u16()).await.ok()?;
+        let length = within_timeout("an answer", self.0.read_u16()).await.ok()?;
         let mut message = vec![0; length.into()];
-        patiently("an answer", self.0.read_exact(&mut message)).await.unwrap();
+        within_timeout("an answer", self.0.read_exact(&mut message)).await.unwrap();
         Some(Answer::of(message))
     }
 
@@ -50,7 +50,7 @@ impl Connection {
 
     /// The client waits for the end, which must come in order: after all that was sent, and without a reset.
     async fn ends(&mut self) {
-        let length = patiently("the end", self.0.read(&mut [0])).await.unwrap();
+        let length = within_timeout("the end", self.0.read(&mut [0])).await.unwrap();
         assert_eq!(length, 0, "it ends, and no more is said");
     }
 
@@ -66,7 +66,7 @@ const WWW: &str = "NOERROR aa = www 3600 A 192.0.2.80";
 #[tokio::test]
 async fn a_hundred_questions_in_one_write() {
     let world = World::start().await;
-    let mut connection = Connection::to(world.node.dns_addr()).await;
+    let mut connection = Connection::to(world.name_server.dns_addr()).await;
     let names = ["www", "large", "demo", "nowhere"];
     let questions = (0..100_u16).map(|id| query(&format!("{}.example.com TXT", names[usize::from(id) % 4])).id(id));
     let bytes: Vec<u8> = questions.clone().flat_map(|question| framed(&question.bytes())).collect();
@@ -83,7 +83,7 @@ async fn a_hundred_questions_in_one_write() {
 async fn who_will_ask_no_more_still_gets_the_answers() {
     let world = World::start().await;
     for count in [1, 100_u16] {
-        let mut connection = Connection::to(world.node.dns_addr()).await;
+        let mut connection = Connection::to(world.name_server.dns_addr()).await;
         let questions = (0..count).map(|id| query("huge.example.com TXT").id(id));
         let bytes: Vec<u8> = questions.flat_map(|question| framed(&question.bytes())).collect();
         connection.send(&bytes).await;
@@ -100,7 +100,7 @@ async fn who_will_ask_no_more_still_gets_the_answers() {
 #[tokio::test]
 async fn a_message_comes_in_single_bytes() {
     let world = World::start().await;
-    let mut connection = Connection::to(world.node.dns_addr()).await;
+    let mut connection = Connection::to(world.name_server.dns_addr()).await;
     connection.0.set_nodelay(true).unwrap();
     for id in 0..3 {
         for byte in framed(&query("www.example.com A").id(id).bytes()) {
@@ -116,15 +116,15 @@ async fn a_message_comes_in_single_bytes() {
 #[tokio::test]
 async fn garbage_behind_a_length_harms_nobody_else() {
     let world = World::start().await;
-    let mut other = Connection::to(world.node.dns_addr()).await;
+    let mut other = Connection::to(world.name_server.dns_addr()).await;
     let answer_itself = query("www.example.com A").flags(0x8000).bytes();
     for garbage in [&b"\0\x05abcde"[..], b"\0\0\0\x0c", b"\0\x01\xff", &framed(&answer_itself)] {
-        let mut connection = Connection::to(world.node.dns_addr()).await;
+        let mut connection = Connection::to(world.name_server.dns_addr()).await;
         connection.send(garbage).await;
         assert!(connection.next().await.is_none(), "{garbage:?} is closed on");
     }
     // What can be taken for a question is told that it is none, and another may follow.
-    let mut connection = Connection::to(world.node.dns_addr()).await;
+    let mut connection = Connection::to(world.name_server.dns_addr()).await;
     connection.send(&framed(&[0xff; 12].map(|byte| byte & 0x07))).await;
     assert_eq!(connection.next().await.unwrap().told(), "FORMERR");
     assert_eq!(connection.ask(&query("www.example.com A")).await.told(), WWW);
@@ -139,13 +139,13 @@ async fn garbage_behind_a_length_harms_nobody_else() {
 #[tokio::test]
 async fn who_asks_nothing_is_not_waited_for() {
     let world = World::with(|config| config.tcp.idle = Duration::from_millis(300)).await;
-    let node = world.node.dns_addr();
+    let node = world.name_server.dns_addr();
     let (mut silent, mut done) = (Connection::to(node).await, Connection::to(node).await);
     assert_eq!(done.ask(&query("www.example.com A")).await.told(), WWW);
     let mut dripping = Connection::to(node).await;
     assert!(silent.next().await.is_none() && done.next().await.is_none());
     // A byte now and then is no question.
-    patiently("the connection to be closed", async {
+    within_timeout("the connection to be closed", async {
         while dripping.0.write_all(&[1]).await.is_ok() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -158,17 +158,18 @@ async fn who_asks_nothing_is_not_waited_for() {
 #[tokio::test]
 async fn who_takes_no_answers_is_cut_off() {
     let world = World::with(|config| config.tcp.idle = Duration::from_millis(300)).await;
-    let mut greedy = Connection::to(world.node.dns_addr()).await;
+    let mut greedy = Connection::to(world.name_server.dns_addr()).await;
     let questions = framed(&query("huge.example.com TXT").bytes()).repeat(100);
-    patiently("the connection to be closed", async { while greedy.0.write_all(&questions).await.is_ok() {} }).await;
-    assert_eq!(world.told("www.example.com A").await, WWW);
+    within_timeout("the connection to be closed", async { while greedy.0.write_all(&questions).await.is_ok() {} })
+        .await;
+    assert_eq!(world.answer_text("www.example.com A").await, WWW);
     world.stop().await;
 }
 
 #[tokio::test]
 async fn one_address_has_so_many_connections() {
     let world = World::with(|config| config.tcp.per_address = 3).await;
-    let node = world.node.dns_addr();
+    let node = world.name_server.dns_addr();
     let mut held = Vec::new();
     for _ in 0..3 {
         let mut connection = Connection::to(node).await;
@@ -181,7 +182,7 @@ async fn one_address_has_so_many_connections() {
         assert!(connection.is_open().await, "those that came first stay");
     }
     held.pop();
-    patiently("room for another", async { while !Connection::to(node).await.is_open().await {} }).await;
+    within_timeout("room for another", async { while !Connection::to(node).await.is_open().await {} }).await;
     world.stop().await;
 }
 
@@ -189,7 +190,7 @@ async fn one_address_has_so_many_connections() {
 #[tokio::test]
 async fn who_has_been_idle_longest_makes_room() {
     let world = World::with(|config| config.tcp.connections = 3).await;
-    let node = world.node.dns_addr();
+    let node = world.name_server.dns_addr();
     let mut silent = Connection::to(node).await;
     let mut held = [Connection::to(node).await, Connection::to(node).await];
     for connection in &mut held {
@@ -213,12 +214,12 @@ async fn who_has_been_idle_longest_makes_room() {
 #[tokio::test]
 async fn who_is_being_answered_keeps_the_place() {
     let world = World::with(|config| config.tcp.connections = 1).await;
-    let node = world.node.dns_addr();
+    let node = world.name_server.dns_addr();
     let socket = TcpSocket::new_v4().unwrap();
     // All questions fit into what the system takes off one's hands, and far from all answers.
     socket.set_send_buffer_size(1 << 20).unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
-    let mut busy = Connection(patiently("a connection", socket.connect(node)).await.unwrap());
+    let mut busy = Connection(within_timeout("a connection", socket.connect(node)).await.unwrap());
     let count = 3000;
     busy.send(&framed(&query("huge.example.com TXT").bytes()).repeat(count)).await;
     until("the first answers", async || world.count("verge_dns_tcp_total").await > 10).await;
@@ -237,7 +238,7 @@ async fn who_is_being_answered_keeps_the_place() {
 #[tokio::test]
 async fn what_has_come_is_answered_at_the_end() {
     let world = World::start().await;
-    let node = world.node.dns_addr();
+    let node = world.name_server.dns_addr();
     let mut connections = Vec::new();
     for _ in 0..4 {
         let mut connection = Connection::to(node).await;
@@ -271,7 +272,7 @@ async fn who_takes_no_answers_makes_room() {
         config.tcp.idle = Duration::from_hours(1);
     })
     .await;
-    let node = world.node.dns_addr();
+    let node = world.name_server.dns_addr();
     let mut greedy = Connection::to(node).await;
     let questions = framed(&query("huge.example.com TXT").bytes()).repeat(100);
     let flood = async { while greedy.0.write_all(&questions).await.is_ok() {} };
@@ -286,7 +287,7 @@ async fn who_takes_no_answers_makes_room() {
 #[tokio::test]
 async fn who_takes_no_answers_does_not_hold_up_the_end() {
     let world = World::with(|config| config.tcp.idle = Duration::from_hours(1)).await;
-    let node = world.node.dns_addr();
+    let node = world.name_server.dns_addr();
     let (mut greedy, mut done) = (Connection::to(node).await, Connection::to(node).await);
     assert!(done.is_open().await);
     let questions = framed(&query("huge.example.com TXT").bytes()).repeat(100);

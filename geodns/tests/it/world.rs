@@ -16,12 +16,12 @@ use verge_geodns::{Config, GeoDns};
 use verge_protocol::explanation::Explanation;
 
 use super::answer::Answer;
-use super::origin::{FakeOrigin, TOKEN};
+use super::fake_origin::{FakeOrigin, TOKEN};
 use super::query::{Query, query};
 use super::tcp::Connection;
 
 /// Longer than anything here takes; a test that waits this long has failed.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(super) struct World {
     pub(super) origin: FakeOrigin,
@@ -31,13 +31,13 @@ pub(super) struct World {
     client: Client,
 }
 
-pub(super) async fn patiently<T>(what: &str, condition: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, condition).await.unwrap_or_else(|_| panic!("waited too long for {what}"))
+pub(super) async fn within_timeout<T>(what: &str, condition: impl Future<Output = T>) -> T {
+    tokio::time::timeout(TEST_TIMEOUT, condition).await.unwrap_or_else(|_| panic!("waited too long for {what}"))
 }
 
 /// Asks again and again until it holds.
 pub(super) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    patiently(what, async {
+    within_timeout(what, async {
         while !holds().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -52,7 +52,7 @@ pub(super) const NYC: &str = "127.0.1.2";
 pub(super) const SIN: &str = "127.0.1.3";
 
 /// Where the places of clients are set: in Berlin, Boston and Bangkok.
-pub(super) const PLACES: [(&str, &str); 6] = [
+pub(super) const LOCATIONS: [(&str, &str); 6] = [
     ("192.0.2.0/24", "52.52,13.40"),
     ("198.51.100.0/24", "42.36,-71.06"),
     ("203.0.113.0/24", "13.76,100.50"),
@@ -96,7 +96,7 @@ impl World {
 
     /// Waits until everything that the origin has said is answered by.
     pub(super) async fn synced(&self) {
-        self.synced_at(self.node.dns_addr()).await;
+        self.synced_at(self.name_server.dns_addr()).await;
     }
 
     /// The same at another name server.
@@ -120,7 +120,7 @@ impl World {
     }
 
     pub(super) async fn stop(mut self) {
-        end(self.node).await;
+        end(self.name_server).await;
         self.origin.go_away().await;
     }
 
@@ -130,11 +130,11 @@ impl World {
     }
 
     pub(super) async fn udp(&self, query: &Query) -> Answer {
-        udp(self.node.dns_addr(), query).await
+        udp(self.name_server.dns_addr(), query).await
     }
 
     pub(super) async fn tcp(&self, query: &Query) -> Answer {
-        Connection::to(self.node.dns_addr()).await.ask(query).await
+        Connection::to(self.name_server.dns_addr()).await.ask(query).await
     }
 
     /// Asks over both, which must answer alike, byte by byte.
@@ -158,7 +158,7 @@ impl World {
             last = self.udp(&question).await.told();
             last == expected
         };
-        let waited = tokio::time::timeout(PATIENCE, until(expected, asked)).await;
+        let waited = tokio::time::timeout(TEST_TIMEOUT, until(expected, asked)).await;
         assert!(waited.is_ok(), "still {last}");
     }
 
@@ -170,7 +170,7 @@ impl World {
     }
 
     pub(super) async fn explain(&self, address: IpAddr, name: &str) -> Explanation {
-        let url = format!("http://{}/explain?address={address}&name={name}", self.node.private_addr());
+        let url = format!("http://{}/explain?address={address}&name={name}", self.name_server.private_addr());
         self.client.get(url).send().await.unwrap().json().await.unwrap()
     }
 
@@ -182,7 +182,7 @@ impl World {
 
     /// The value of a series, by its whole name with labels.
     pub(super) async fn metric(&self, series: &str) -> Option<f64> {
-        let url = format!("http://{}/metrics", self.node.private_addr());
+        let url = format!("http://{}/metrics", self.name_server.private_addr());
         let metrics = self.client.get(url).send().await.unwrap().text().await.unwrap();
         metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
     }
@@ -214,10 +214,10 @@ fn config(origin: &FakeOrigin, folder: &TempDir) -> Config {
     let (data, zones) = (folder.path().join("data"), zones(folder.path()));
     let origin = origin.url().parse().unwrap();
     let mut config = Config::new("ns-1".parse().unwrap(), origin, Secret::new(TOKEN), data, zones);
-    config.places = PLACES.map(|(network, place)| (network.parse().unwrap(), place.parse().unwrap())).to_vec();
+    config.locations = LOCATIONS.map(|(network, place)| (network.parse().unwrap(), place.parse().unwrap())).to_vec();
     // More threads than there are processors here and there, on every machine.
     config.workers = 2;
-    config.drain_timeout = PATIENCE;
+    config.drain_timeout = TEST_TIMEOUT;
     config
 }
 
@@ -264,7 +264,7 @@ pub(super) async fn udp_from(from: IpAddr, node: SocketAddr, query: &Query) -> A
 pub(super) async fn exchange(socket: &UdpSocket, packet: &[u8]) -> Answer {
     socket.send(packet).await.unwrap();
     let mut buffer = vec![0; 65_535];
-    let length = patiently("an answer", socket.recv(&mut buffer)).await.unwrap();
+    let length = within_timeout("an answer", socket.recv(&mut buffer)).await.unwrap();
     buffer.truncate(length);
     Answer::of(buffer)
 }

@@ -98,8 +98,10 @@ fn network_in_city(text: &str) -> Result<(IpNet, NetworkInfo)> {
 }
 
 fn line(network: IpNet, info: &NetworkInfo) -> String {
-    let (latitude, longitude) =
-        info.location.map(|location| (location.latitude().to_string(), location.longitude().to_string())).unwrap_or_default();
+    let (latitude, longitude) = info
+        .location
+        .map(|location| (location.latitude().to_string(), location.longitude().to_string()))
+        .unwrap_or_default();
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let (continent, country, city) = (text(&info.continent), text(&info.country), text(&info.city));
     format!("{network}\t{latitude}\t{longitude}\t{continent}\t{country}\t{city}\n")

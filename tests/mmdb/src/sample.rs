@@ -1,7 +1,7 @@
 //! A fictional internet: thousands of networks in real cities.
 
-mod random;
 mod cities;
+mod random;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -9,8 +9,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::NetworkInfo;
-use random::Random;
 pub use cities::{CITIES, City};
+use random::Random;
 
 /// The number of IPv4 networks of a sample.
 pub const IPV4_NETWORKS: usize = 4_500;

@@ -69,8 +69,7 @@ impl Writer {
     /// The bytes of the database.
     pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
         let Options { ip_version, record_size, aliases, database_type, build_epoch, .. } = self.options.clone();
-        let aliasing =
-            if aliases { mmdb_writer::Ipv4Aliasing::Enabled } else { mmdb_writer::Ipv4Aliasing::Disabled };
+        let aliasing = if aliases { mmdb_writer::Ipv4Aliasing::Enabled } else { mmdb_writer::Ipv4Aliasing::Disabled };
         let mut writer = mmdb_writer::Writer::builder(database_type)
             .ip_version(ip_version)
             .record_size(record_size)

@@ -110,7 +110,11 @@ fn path(address: IpAddr, ip_version: IpVersion) -> u128 {
 }
 
 fn depth(network: IpNet, ip_version: IpVersion) -> u8 {
-    if network.addr().is_ipv4() && ip_version == IpVersion::V6 { 96 + network.prefix_len() } else { network.prefix_len() }
+    if network.addr().is_ipv4() && ip_version == IpVersion::V6 {
+        96 + network.prefix_len()
+    } else {
+        network.prefix_len()
+    }
 }
 
 /// A model of the tree that looks at every network: the record of an address, and how many of its bits decide it. That is enough
@@ -163,7 +167,8 @@ fn ipv6() -> impl Strategy<Value = IpNet> {
 /// IPv6 networks that contain neither all of IPv4 nor an alias of it, and are in none.
 fn ipv6_without_aliases() -> impl Strategy<Value = IpNet> {
     ipv6().prop_filter("overlaps with IPv4", |network| {
-        let ipv4 = ["::/96", "::ffff:0:0/96", "2001::/32", "2002::/16"].map(|network| network.parse::<IpNet>().unwrap());
+        let ipv4 =
+            ["::/96", "::ffff:0:0/96", "2001::/32", "2002::/16"].map(|network| network.parse::<IpNet>().unwrap());
         ipv4.iter().all(|ipv4| !network.contains(ipv4)) && ipv4[1..].iter().all(|alias| !alias.contains(network))
     })
 }
@@ -267,8 +272,11 @@ proptest! {
 fn sample_reads_back() {
     let sample = sample::networks(1);
     for ip_version in [IpVersion::V4, IpVersion::V6] {
-        let networks: Vec<_> =
-            sample.iter().filter(|(network, _)| ip_version == IpVersion::V6 || network.addr().is_ipv4()).cloned().collect();
+        let networks: Vec<_> = sample
+            .iter()
+            .filter(|(network, _)| ip_version == IpVersion::V6 || network.addr().is_ipv4())
+            .cloned()
+            .collect();
         let options = Options { ip_version, aliases: false, ..Options::default() };
         let reader = written(&options, &networks);
         for address in addresses(&networks, Vec::new()).into_iter().step_by(37) {

@@ -10,7 +10,7 @@ use super::super::catalogue::Catalogue;
 use super::super::file::tests::zone;
 use super::tests::told;
 use crate::dns::name::Name;
-use crate::fleet::FenceId;
+use crate::fleet::RegionSetId;
 
 /// What a model zone has at a name, as its labels from the apex down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +91,7 @@ proptest! {
                 Kind::Alias => "CNAME else.net.",
                 Kind::Servers => "NS ns.net.",
                 Kind::Site => {
-                    sites.push((Name::parse(&owner).unwrap(), FenceId(1)));
+                    sites.push((Name::parse(&owner).unwrap(), RegionSetId(1)));
                     continue;
                 }
             };

@@ -1,19 +1,19 @@
-//! Places as distances are compared.
+//! Locations as distances are compared.
 
 use verge_protocol::GeoPoint;
 
-/// A place with its unit vector from the centre of the earth, so that which of two is nearer takes a multiplication each and no
+/// A location with its unit vector from the centre of the earth, so that comparing distances takes a dot product each and no
 /// trigonometry.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Point {
-    place: GeoPoint,
+pub(crate) struct GeoVector {
+    location: GeoPoint,
     vector: [f64; 3],
 }
 
-impl Point {
-    /// The place itself.
-    pub(crate) fn place(self) -> GeoPoint {
-        self.place
+impl GeoVector {
+    /// The location itself.
+    pub(crate) fn location(self) -> GeoPoint {
+        self.location
     }
 
     /// The cosine of the angle between the two: the greater, the nearer.
@@ -27,11 +27,11 @@ impl Point {
     }
 }
 
-impl From<GeoPoint> for Point {
-    fn from(place: GeoPoint) -> Self {
-        let (latitude, longitude) = (place.latitude().to_radians(), place.longitude().to_radians());
+impl From<GeoPoint> for GeoVector {
+    fn from(location: GeoPoint) -> Self {
+        let (latitude, longitude) = (location.latitude().to_radians(), location.longitude().to_radians());
         let vector = [latitude.cos() * longitude.cos(), latitude.cos() * longitude.sin(), latitude.sin()];
-        Self { place, vector }
+        Self { location, vector }
     }
 }
 
@@ -41,20 +41,20 @@ mod tests {
 
     use super::*;
 
-    fn place() -> impl Strategy<Value = GeoPoint> {
+    fn location() -> impl Strategy<Value = GeoPoint> {
         (-90.0..=90.0_f64, -180.0..=180.0_f64)
             .prop_map(|(latitude, longitude)| GeoPoint::new(latitude, longitude).unwrap())
     }
 
     proptest! {
         #[test]
-        fn the_nearer_is_that_of_the_haversine(
-            from in place(), one in place(), step in -1e-4..1e-4_f64, far in place()
+        fn nearness_orders_locations_as_the_haversine_does(
+            from in location(), one in location(), step in -1e-4..1e-4_f64, far in location()
         ) {
             let close = GeoPoint::new((one.latitude() + step).clamp(-90.0, 90.0), one.longitude()).unwrap();
             for other in [close, far] {
                 let metres = (from.kilometres_to(one) - from.kilometres_to(other)) * 1000.0;
-                let [from, one, other] = [from, one, other].map(Point::from);
+                let [from, one, other] = [from, one, other].map(GeoVector::from);
                 if metres.abs() >= 1.0 {
                     prop_assert_eq!(from.nearness(&one) > from.nearness(&other), metres < 0.0);
                 }
