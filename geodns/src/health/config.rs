@@ -21,7 +21,7 @@ pub struct HealthConfig {
     pub scheme: Scheme,
     /// The host to request, for which the certificate must be valid; `None`: the address itself.
     pub host: Option<DomainName>,
-    /// PEM certificates of authorities to trust in addition to the system.s.
+    /// PEM certificates of authorities to trust in addition to the system's.
     pub ca: Option<Pem>,
 }
 

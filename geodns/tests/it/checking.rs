@@ -34,7 +34,7 @@ fn a_good_configuration_is_shown_with_what_it_bounds() {
     let (code, shown, errors) = check(folder.path());
     assert_eq!(code, Some(0), "{errors}");
     assert!(shown.ends_with("geodns.toml is good\n"), "{shown}");
-    assert!(shown.contains("and its readers are elsewhere after at most: 75s") && !shown.contains("vrg_x"), "{shown}");
+    assert!(shown.contains("readers moved to other edges within: 75s") && !shown.contains("vrg_x"), "{shown}");
     assert!(!folder.path().join("data").exists(), "nothing is made to check a configuration");
 }
 

@@ -1,30 +1,32 @@
-//! What is explained is what is answered; and what is answered holds for whom it says.
+//! Explanations agree with answers, and answers hold for their scope.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use ipnet::IpNet;
 use serde_json::json;
 use verge_mmdb::{Options, Writer, sample};
 use verge_protocol::Region;
+use verge_protocol::explanation::LookupStep;
 
 use super::chance::Chance;
 use super::query::query;
-use super::world::World;
+use super::world::{World, populate, within_timeout};
 
-/// A world with a database of thousands of networks, overrides inside of some, and edges in two dozen cities, some of which are
-/// down and some fenced out.
+/// A world with a database of thousands of networks, overrides inside some of them, and edges in two dozen cities, some forced down
+/// and some outside the region restriction.
 async fn large() -> World {
     let world = World::with(|config| {
         let database = config.data.with_file_name("city.mmdb");
         let mut writer = Writer::new(Options::default());
-        for (network, spot) in sample::world(3) {
-            writer.insert(network, &spot).unwrap();
+        for (network, info) in sample::networks(3) {
+            writer.insert(network, &info);
         }
         std::fs::write(&database, writer.to_bytes().unwrap()).unwrap();
         config.database = Some(database);
         let (mut chance, networks) = (Chance::new(5), networks());
-        let mut taken = std::collections::BTreeSet::new();
+        let mut taken = BTreeSet::new();
         for _ in 0..40 {
             let network = IpNet::new(
                 inside(*chance.one_of(&networks), &mut chance),
@@ -46,19 +48,19 @@ async fn large() -> World {
         let value = json!({
             "addresses": [format!("127.0.4.{number}"), format!("fe80::4:{number}")],
             "port": 1,
-            "location": city.place().to_string(),
+            "location": city.location().to_string(),
             "regions": [(["one", "other"][number % 2])],
             "force": force,
         });
         world.origin.edge(&format!("edge-{number}"), value);
     }
-    world.origin.publish("fenced/live");
-    world.origin.region_set("fenced", &["one"]);
+    world.origin.publish("restricted/live");
+    world.origin.restrict("restricted", &["one"]);
     world.synced().await;
     world
 }
 
-/// An address of a client, of either family: anywhere, or where there is something in the database, or set apart.
+/// The address of a client of either family: anywhere, in a network of the database, or in an override.
 fn client(world: &World, networks: &[IpNet], chance: &mut Chance) -> IpAddr {
     match chance.below(5) {
         0 => anywhere(chance),
@@ -72,14 +74,14 @@ fn anywhere(chance: &mut Chance) -> IpAddr {
         let [a, b, c] = [chance.byte(), chance.byte(), chance.byte()];
         Ipv4Addr::new(u8::try_from(1 + chance.below(222)).unwrap(), a, b, c).into()
     } else {
-        // Where networks are given out: 2000::/6.
+        // 2000::/6 contains all networks in use.
         inside("2000::/6".parse().unwrap(), chance)
     }
 }
 
 /// The networks of the database.
 fn networks() -> Vec<IpNet> {
-    sample::world(3).into_iter().map(|(network, _)| network).collect()
+    sample::networks(3).into_iter().map(|(network, _)| network).collect()
 }
 
 fn cut(address: IpAddr) -> IpNet {
@@ -90,13 +92,13 @@ fn cut(address: IpAddr) -> IpNet {
 async fn explanations_agree_with_answers() {
     let world = large().await;
     let (mut chance, networks) = (Chance::new(11), networks());
-    let mut kinds = BTreeMap::new();
+    let mut sources = BTreeMap::new();
     for number in 0..500 {
-        let name = ["demo.example.com", "fenced.example.com"][number % 2];
+        let name = ["demo.example.com", "restricted.example.com"][number % 2];
         let client = client(&world, &networks, &mut chance);
         let explanation = world.explain(client, name).await;
-        *kinds.entry(explanation.located.by.clone()).or_insert(0) += 1;
-        if explanation.located.private {
+        *sources.entry(format!("{:?}", explanation.client.source)).or_insert(0) += 1;
+        if explanation.client.private {
             continue;
         }
         for (record_type, family) in [("A", &explanation.a), ("AAAA", &explanation.aaaa)] {
@@ -105,16 +107,16 @@ async fn explanations_agree_with_answers() {
             let named: Vec<IpAddr> = family.edges.iter().filter_map(|edge| edge.address).collect();
             assert_eq!(answer.addresses(), named, "{client}");
             assert_eq!((answer.addresses().len(), answer.ttl()), (3, Some(family.ttl)), "{client}");
-            let network: IpNet = explanation.located.network.parse().unwrap();
+            let network: IpNet = explanation.client.network.parse().unwrap();
             assert_eq!(answer.scope(), Some(network.prefix_len()), "{client}");
             assert!(network.contains(&client));
         }
     }
-    assert!(kinds.len() == 3 && kinds.values().all(|count| *count >= 10), "{kinds:?}");
+    assert!(sources.len() == 3 && sources.values().all(|count| *count >= 10), "{sources:?}");
     world.stop().await;
 }
 
-/// RFC 7871 §7.3.1: what is cached for a network must be right for all of it.
+/// RFC 7871 §7.3.1: an answer that is cached for a network must be correct for all of it.
 #[tokio::test]
 async fn every_client_within_a_scope_gets_the_same_answer() {
     let world = large().await;
@@ -122,7 +124,7 @@ async fn every_client_within_a_scope_gets_the_same_answer() {
     let mut scopes: BTreeMap<IpNet, Vec<IpAddr>> = BTreeMap::new();
     for _ in 0..500 {
         let client = client(&world, &networks, &mut chance);
-        if world.explain(client, "demo.example.com").await.located.private {
+        if world.explain(client, "demo.example.com").await.client.private {
             continue;
         }
         let question = |network: IpNet| query("demo.example.com A").subnet(&network.to_string());
@@ -135,7 +137,7 @@ async fn every_client_within_a_scope_gets_the_same_answer() {
             let same = world.udp(&question(cut(other))).await;
             assert_eq!((same.scope(), same.addresses()), (answer.scope(), answer.addresses()), "{other} in {scope}");
         }
-        // The whole of the scope, or an address, asked for at once.
+        // A subnet as long as the scope, or as an address.
         for network in [scope, IpNet::from(client)] {
             let same = world.udp(&question(network)).await;
             assert_eq!((same.scope(), same.addresses()), (answer.scope(), answer.addresses()), "{network}");
@@ -143,7 +145,7 @@ async fn every_client_within_a_scope_gets_the_same_answer() {
         let before = scopes.insert(scope, answer.addresses());
         assert!(before.is_none_or(|before| before == answer.addresses()));
     }
-    // In order, whatever a network overlaps with comes right before or after it.
+    // In order, a network that overlaps with another is next to it.
     let networks: Vec<&IpNet> = scopes.keys().collect();
     for pair in networks.windows(2) {
         assert!(!pair[0].contains(pair[1]) && !pair[1].contains(pair[0]), "{} and {}", pair[0], pair[1]);
@@ -152,47 +154,48 @@ async fn every_client_within_a_scope_gets_the_same_answer() {
     world.stop().await;
 }
 
-/// What an alias leads to is what its readers get, fence and all.
+const COM: &str = "example.com.";
+const NET: &str = "example.net.";
+
+fn alias(zone: &str, target: &str) -> LookupStep {
+    LookupStep::Alias { zone: zone.to_owned(), target: target.to_owned() }
+}
+
+/// An alias gets the edges of its target, within the region restriction of the target's site.
 #[tokio::test]
-async fn aliases_are_explained_by_what_they_lead_to() {
+async fn alias_of_a_site_is_explained_with_each_step() {
     let world = World::start().await;
-    for (edge, last, place, region) in
+    for (edge, last, location, region) in
         [("fra", 1, "50.11,8.68", "eu"), ("nyc", 2, "40.71,-74.01", "na"), ("sin", 3, "1.29,103.85", "as")]
     {
         let addresses = [format!("127.0.1.{last}"), format!("fe80::{last}")];
         let value = json!({
-            "addresses": addresses, "port": 1, "location": place, "regions": [region], "force": "up",
+            "addresses": addresses, "port": 1, "location": location, "regions": [region], "force": "up",
         });
         world.origin.edge(edge, value);
     }
     world.origin.publish("open/live");
-    world.origin.region_set("demo", &["na"]);
-    world.origin.region_set("other", &["as"]);
+    world.origin.restrict("demo", &["na"]);
+    world.origin.restrict("other", &["as"]);
     world.synced().await;
-    let site = "a site's name in example.com";
-    for (name, found) in [
-        ("demo.example.com", site.to_owned()),
-        ("to-site.example.com", format!("an alias in example.com of demo.example.com: {site}")),
-        ("a.sites.example.com", format!("an alias in example.com of demo.example.com: {site}")),
-        (
-            "to-net.example.com",
-            format!(
-                "an alias in example.com of from-com.example.net: an alias in example.net of demo.example.com: {site}"
-            ),
-        ),
-        ("open.example.com", site.to_owned()),
+    for (name, aliases) in [
+        ("demo.example.com", vec![]),
+        ("to-site.example.com", vec![alias(COM, "demo.example.com.")]),
+        ("a.sites.example.com", vec![alias(COM, "demo.example.com.")]),
+        ("to-net.example.com", vec![alias(COM, "from-com.example.net."), alias(NET, "demo.example.com.")]),
+        ("open.example.com", vec![]),
     ] {
-        let region_set = if name == "open.example.com" { vec![] } else { vec!["na"] };
+        let regions: BTreeSet<Region> =
+            if name == "open.example.com" { BTreeSet::new() } else { ["na".parse().unwrap()].into() };
+        let fleet = LookupStep::Fleet { zone: COM.to_owned(), regions: regions.clone() };
         for client in ["192.0.2.7", "198.51.100.7", "203.0.113.7"] {
             let explanation = world.explain(client.parse().unwrap(), name).await;
-            let explained = explanation.name.unwrap();
-            let kept: Vec<&str> = explained.region_set.iter().map(Region::as_str).collect();
-            assert_eq!((explained.found, explained.fleet, kept), (found.clone(), true, region_set.clone()), "{name}");
+            assert_eq!(explanation.name.unwrap().lookup, [aliases.clone(), vec![fleet.clone()]].concat(), "{name}");
             for (record_type, family) in [("A", explanation.a), ("AAAA", explanation.aaaa)] {
                 let question = query(&format!("{name} {record_type}")).subnet(&format!("{client}/32"));
-                let named: Vec<IpAddr> = family.edges.iter().filter_map(|edge| edge.address).collect();
-                assert_eq!(world.udp(&question).await.addresses(), named, "{name} {client}");
-                assert_eq!(named.len(), if region_set.is_empty() { 2 } else { 1 });
+                let addresses: Vec<IpAddr> = family.edges.iter().filter_map(|edge| edge.address).collect();
+                assert_eq!(world.udp(&question).await.addresses(), addresses, "{name} {client}");
+                assert_eq!(addresses.len(), if regions.is_empty() { 2 } else { 1 });
             }
         }
     }
@@ -200,27 +203,43 @@ async fn aliases_are_explained_by_what_they_lead_to() {
 }
 
 #[tokio::test]
-async fn aliases_that_lead_to_no_site() {
+async fn name_without_a_site_is_explained_by_what_was_found() {
     let world = World::start().await;
-    let (com, net) = ("an alias in example.com of", "an alias in example.net of");
-    for (name, found) in [
-        ("to-www", format!("{com} www.example.com: records that the zone file of example.com has")),
-        ("to-nowhere", format!("{com} nowhere.example.net: no such name in example.net")),
-        (
-            "outward",
-            format!("{com} www.elsewhere.test: in none of the zones served here: resolvers go on by themselves"),
-        ),
-        ("loop", format!("{com} loop.example.net: {net} loop.example.com: aliases that come to no end")),
-        ("mail", "records that the zone file of example.com has".to_owned()),
-        ("ent", "no records of its own in example.com".to_owned()),
-        ("a.sub", "delegated by example.com to other name servers".to_owned()),
-        ("nowhere", "no such name in example.com".to_owned()),
-        ("elsewhere.test.", "in none of the zones served here: refused".to_owned()),
+    let com = || COM.to_owned();
+    for (name, lookup) in [
+        ("to-www", vec![alias(COM, "www.example.com."), LookupStep::ZoneFileRecords { zone: com() }]),
+        ("to-nowhere", vec![alias(COM, "nowhere.example.net."), LookupStep::NoSuchName { zone: NET.to_owned() }]),
+        ("outward", vec![alias(COM, "www.elsewhere.test."), LookupStep::NotAuthoritative]),
+        ("loop", vec![alias(COM, "loop.example.net."), alias(NET, "loop.example.com."), LookupStep::TooManyAliases]),
+        ("mail", vec![LookupStep::ZoneFileRecords { zone: com() }]),
+        ("ent", vec![LookupStep::EmptyNonTerminal { zone: com() }]),
+        ("a.sub", vec![LookupStep::Delegated { zone: com() }]),
+        ("nowhere", vec![LookupStep::NoSuchName { zone: com() }]),
+        ("elsewhere.test.", vec![LookupStep::NotAuthoritative]),
     ] {
         let name = if name.ends_with('.') { name.to_owned() } else { format!("{name}.example.com") };
         let explained = world.explain([192, 0, 2, 7].into(), &name).await.name.unwrap();
-        assert_eq!((explained.found, explained.fleet, explained.region_set.len()), (found, false, 0), "{name}");
+        assert_eq!(explained.lookup, lookup, "{name}");
+        assert_eq!(explained.fleet_regions(), None, "{name}");
     }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn wait_until_answered_returns_once_names_and_edges_are_known() {
+    let world = World::empty(|_| {}).await;
+    let names = ["demo.example.com".parse().unwrap(), "example.com".parse().unwrap()];
+    let edges = ["fra".parse().unwrap(), "sin".parse().unwrap()];
+    world.name_server.wait_until_answered(&[], &[]).await;
+    let mut wait = Box::pin(world.name_server.wait_until_answered(&names, &edges));
+    world.origin.publish("demo/live");
+    world.origin.domain("example.com", "demo");
+    world.synced().await;
+    let pending = tokio::time::timeout(Duration::from_millis(50), &mut wait).await;
+    assert!(pending.is_err(), "no edge is known");
+    populate(&world.origin);
+    within_timeout("the names and edges", wait).await;
+    assert_eq!(world.edges_for("demo.example.com", "192.0.2.0/24").await.len(), 2);
     world.stop().await;
 }
 

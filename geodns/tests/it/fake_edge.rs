@@ -1,4 +1,4 @@
-//! An edge that says of its health what a test wants it to.
+//! A fake edge whose health a test controls.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
@@ -28,22 +28,22 @@ struct Shared {
 pub(super) struct FakeEdge {
     pub(super) name: &'static str,
     pub(super) address: SocketAddr,
-    /// Over what it listens when it comes back; `None`: without TLS.
+    /// The TLS acceptor from the next start on; `None`: plain HTTP.
     pub(super) tls: Option<TlsAcceptor>,
     shared: Shared,
     tasks: Option<Tasks>,
 }
 
-/// Every edge has an address of its own, so that no other test takes its port while it is down.
+/// Every edge has its own address, so that no other test takes its port while it is down.
 static ADDRESSES: AtomicU16 = AtomicU16::new(1);
 
 impl FakeEdge {
     pub(super) async fn start(name: &'static str) -> Self {
-        Self::over(None, name).await
+        Self::start_over(None, name).await
     }
 
-    /// One that speaks TLS, if it is given with what.
-    pub(super) async fn over(tls: Option<TlsAcceptor>, name: &'static str) -> Self {
+    /// Starts an edge, over TLS if an acceptor is given.
+    pub(super) async fn start_over(tls: Option<TlsAcceptor>, name: &'static str) -> Self {
         let [high, low] = ADDRESSES.fetch_add(1, Ordering::SeqCst).to_be_bytes();
         let health = EdgeHealth {
             edge: name.parse().unwrap(),
@@ -57,23 +57,23 @@ impl FakeEdge {
         let shared = Shared { health: Arc::new(Mutex::new(health)), serves: Arc::new(AtomicBool::new(true)) };
         let address = (Ipv4Addr::new(127, 1, high, low), 0).into();
         let mut edge = Self { name, address, tls, shared, tasks: None };
-        edge.come_back().await;
+        edge.restart().await;
         edge
     }
 
     /// The value of its row.
-    pub(super) fn row(&self, place: &str) -> Value {
-        json!({ "addresses": [self.address.ip()], "port": self.address.port(), "location": place })
+    pub(super) fn row(&self, location: &str) -> Value {
+        json!({ "addresses": [self.address.ip()], "port": self.address.port(), "location": location })
     }
 
-    /// Has it refuse connections.
-    pub(super) async fn go_away(&mut self) {
+    /// Stops it: connections are refused.
+    pub(super) async fn stop(&mut self) {
         if let Some(tasks) = self.tasks.take() {
             let _ = tasks.shutdown(Duration::ZERO).await;
         }
     }
 
-    pub(super) async fn come_back(&mut self) {
+    pub(super) async fn restart(&mut self) {
         let tasks = Tasks::default();
         let listener = listen::tcp("an edge", self.address).await.unwrap();
         self.address = listener.local_addr().unwrap();
@@ -89,16 +89,16 @@ impl FakeEdge {
     }
 
     /// Whether it can serve, or answers 503.
-    pub(super) fn serves(&self, serves: bool) {
+    pub(super) fn set_serving(&self, serves: bool) {
         self.shared.serves.store(serves, Ordering::SeqCst);
     }
 
-    pub(super) fn drains(&self, drains: bool) {
+    pub(super) fn set_draining(&self, drains: bool) {
         self.shared.health.lock().unwrap().draining = drains;
     }
 
-    /// How far it has followed.
-    pub(super) fn is_at(&self, seq: u64) {
+    /// Sets its position in the feed.
+    pub(super) fn set_position(&self, seq: u64) {
         self.shared.health.lock().unwrap().applied = Some(Seq(seq));
     }
 }

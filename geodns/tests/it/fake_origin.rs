@@ -1,4 +1,4 @@
-//! A small real origin: it speaks the change feed, and can go away.
+//! A fake origin that serves the change feed.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -52,8 +52,8 @@ impl FakeOrigin {
         Self { shared, address, tasks: Some(tasks) }
     }
 
-    /// Breaks every connection and takes no new ones.
-    pub(super) async fn go_away(&mut self) {
+    /// Closes every connection and accepts no new ones.
+    pub(super) async fn stop(&mut self) {
         if let Some(tasks) = self.tasks.take() {
             let _ = tasks.shutdown(Duration::ZERO).await;
         }
@@ -63,7 +63,7 @@ impl FakeOrigin {
         format!("http://{}", self.address)
     }
 
-    /// Writes a row; `None` takes the key away.
+    /// Writes a row; `None` removes the key.
     pub(super) fn write(&self, key: &str, value: Option<Value>) {
         {
             let mut data = self.shared.data.lock().unwrap();
@@ -80,17 +80,17 @@ impl FakeOrigin {
         self.write(&format!("channel/{channel}"), Some(json!({ "epoch": 1, "release": "v1", "manifest": manifest })));
     }
 
-    /// Keeps the readers of a site to regions.
-    pub(super) fn region_set(&self, site: &str, regions: &[&str]) {
+    /// Restricts the readers of a site to regions.
+    pub(super) fn restrict(&self, site: &str, regions: &[&str]) {
         self.write(&format!("site/{site}"), Some(json!({ "regions": regions })));
     }
 
-    /// A domain that shows a site.
+    /// Writes a domain of a site.
     pub(super) fn domain(&self, domain: &str, site: &str) {
         self.write(&format!("domain/{domain}"), Some(json!({ "site": site })));
     }
 
-    /// Says how readers are sent to an edge.
+    /// Writes the settings of an edge.
     pub(super) fn edge(&self, edge: &str, value: Value) {
         self.write(&format!("edge/{edge}"), Some(value));
     }
@@ -101,7 +101,7 @@ struct Since {
     since: Option<Position>,
 }
 
-/// What one feed has sent.
+/// The state of one connection.
 struct Feed {
     shared: Shared,
     changed: watch::Receiver<()>,
@@ -110,7 +110,7 @@ struct Feed {
 }
 
 impl Feed {
-    /// What is new, or a heartbeat.
+    /// The next changes, or a heartbeat.
     async fn next(mut self) -> (Vec<FeedEvent>, Self) {
         if self.caught_up && tokio::time::timeout(Duration::from_secs(5), self.changed.changed()).await.is_err() {
             return (vec![FeedEvent::Heartbeat], self);

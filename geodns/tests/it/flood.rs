@@ -40,7 +40,7 @@ impl Process {
             let (name, file, sites) = (zone.name, zone.file.display(), zone.sites);
             writeln!(config, "[[zones]]\nname = '{name}'\nfile = '{file}'\nsites = {sites}").unwrap();
         }
-        config.push_str("[places]\n'192.0.2.0/24' = '52.52,13.40'\n");
+        config.push_str("[locations]\n'192.0.2.0/24' = '52.52,13.40'\n");
         std::fs::write(path("geodns.toml"), config).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_verge-geodns"))
             .args(["--log-format", "json", "--config"])
@@ -271,5 +271,5 @@ async fn a_flood_of_malformed_packets_harms_nobody() {
     let growth = process.memory().saturating_sub(before);
     assert!(growth <= GROWTH, "{growth} KiB more than {before}");
     process.stop();
-    origin.go_away().await;
+    origin.stop().await;
 }

@@ -1,4 +1,4 @@
-//! The fleet changes under load, and nobody notices but by being led elsewhere.
+//! Replacement of the snapshot under load.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,15 +11,15 @@ use super::world::{World, exchange, until};
 
 const CHANGES: usize = 200;
 
-/// Who is named, in order, after each change of the fleet.
-struct Course {
+/// The expected edges, in order, after each change of the fleet.
+struct Expectations {
     fra: usize,
     lon: usize,
     lon_is_up: bool,
     expected: Vec<Vec<IpAddr>>,
 }
 
-impl Course {
+impl Expectations {
     fn expect(&mut self) {
         let [fra, lon] = [(5, self.fra), (6, self.lon)]
             .map(|(third, last)| IpAddr::from([127, 0, third, u8::try_from(last).unwrap()]));
@@ -28,87 +28,88 @@ impl Course {
     }
 }
 
-fn tell(world: &World, edge: &str, address: &str, place: &str, force: &str) {
-    world.origin.edge(edge, json!({ "addresses": [address], "port": 1, "location": place, "force": force }));
+fn write(world: &World, edge: &str, address: &str, location: &str, force: &str) {
+    world.origin.edge(edge, json!({ "addresses": [address], "port": 1, "location": location, "force": force }));
 }
 
-fn fra(world: &World, course: &Course) {
-    tell(world, "fra", &format!("127.0.5.{}", course.fra), "50.11,8.68", "up");
+fn fra(world: &World, expectations: &Expectations) {
+    write(world, "fra", &format!("127.0.5.{}", expectations.fra), "50.11,8.68", "up");
 }
 
-fn lon(world: &World, course: &Course) {
-    let force = if course.lon_is_up { "up" } else { "down" };
-    tell(world, "lon", &format!("127.0.6.{}", course.lon), "51.51,-0.13", force);
+fn lon(world: &World, expectations: &Expectations) {
+    let force = if expectations.lon_is_up { "up" } else { "down" };
+    write(world, "lon", &format!("127.0.6.{}", expectations.lon), "51.51,-0.13", force);
 }
 
-/// Each answer is that of one moment, whole; and moments pass in their order.
+/// Each answer is from one snapshot, and snapshots are used in order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_question_is_answered_as_of_before_or_after() {
+async fn every_query_is_answered_from_one_snapshot_in_order() {
     let world = World::empty(|_| {}).await;
-    let mut course = Course { fra: 0, lon: 0, lon_is_up: true, expected: Vec::new() };
-    // What will be, worked out beforehand.
-    course.expect();
+    let mut expectations = Expectations { fra: 0, lon: 0, lon_is_up: true, expected: Vec::new() };
+    // The expected answers, computed in advance.
+    expectations.expect();
     for change in 0..CHANGES {
         match change % 4 {
-            0 => course.fra += 1,
-            1 => course.lon_is_up = !course.lon_is_up,
-            2 => course.lon += 1,
+            0 => expectations.fra += 1,
+            1 => expectations.lon_is_up = !expectations.lon_is_up,
+            2 => expectations.lon += 1,
             _ => {}
         }
-        course.expect();
+        expectations.expect();
     }
-    let expected = course.expected;
+    let expected = expectations.expected;
 
-    let mut course = Course { fra: 0, lon: 0, lon_is_up: true, expected: Vec::new() };
-    fra(&world, &course);
-    lon(&world, &course);
-    tell(&world, "nyc", "127.0.7.1", "40.71,-74.01", "up");
+    let mut expectations = Expectations { fra: 0, lon: 0, lon_is_up: true, expected: Vec::new() };
+    fra(&world, &expectations);
+    lon(&world, &expectations);
+    write(&world, "nyc", "127.0.7.1", "40.71,-74.01", "up");
     world.origin.publish("demo/live");
     world.synced().await;
 
-    let (written, seen, asked) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+    let (written, seen, queries) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
     let stop = AtomicBool::new(false);
-    let ask = async {
+    let query_loop = async {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         socket.connect(world.name_server.dns_addr()).await.unwrap();
         while !stop.load(Ordering::SeqCst) {
-            let id = u16::try_from(asked.fetch_add(1, Ordering::SeqCst) % 65_536).unwrap();
+            let id = u16::try_from(queries.fetch_add(1, Ordering::SeqCst) % 65_536).unwrap();
             let answer = exchange(&socket, &query("demo.example.com A").subnet("192.0.2.0/24").id(id).bytes()).await;
             assert_eq!((answer.id(), answer.rcode()), (id, "NOERROR"));
             let (last, latest) = (seen.load(Ordering::SeqCst), written.load(Ordering::SeqCst));
-            let named = answer.addresses();
-            let moment = (last..=latest).find(|moment| expected[*moment] == named);
-            seen.store(moment.unwrap_or_else(|| panic!("{named:?} between {last} and {latest}")), Ordering::SeqCst);
+            let addresses = answer.addresses();
+            let moment = (last..=latest).find(|moment| expected[*moment] == addresses);
+            seen.store(moment.unwrap_or_else(|| panic!("{addresses:?} between {last} and {latest}")), Ordering::SeqCst);
         }
     };
     let change = async {
         for change in 0..CHANGES {
-            // Before it is told, so that nobody sees what was not said to be written.
+            // Before it is written, so that no answer is ahead of this.
             written.store(change + 1, Ordering::SeqCst);
             match change % 4 {
                 0 => {
-                    course.fra += 1;
-                    fra(&world, &course);
+                    expectations.fra += 1;
+                    fra(&world, &expectations);
                 }
                 1 => {
-                    course.lon_is_up = !course.lon_is_up;
-                    lon(&world, &course);
+                    expectations.lon_is_up = !expectations.lon_is_up;
+                    lon(&world, &expectations);
                 }
                 2 => {
-                    course.lon += 1;
-                    lon(&world, &course);
+                    expectations.lon += 1;
+                    lon(&world, &expectations);
                 }
                 _ => world.origin.publish(&format!("site-{change}/live")),
             }
-            // A few may come at once; then it must be seen.
+            // Every third change must be seen before the next.
             if change % 3 == 0 {
-                until("it to be seen", async || expected[seen.load(Ordering::SeqCst)] == expected[change + 1]).await;
+                until("the change to be seen", async || expected[seen.load(Ordering::SeqCst)] == expected[change + 1])
+                    .await;
             }
         }
-        until("the last to be seen", async || expected[seen.load(Ordering::SeqCst)] == expected[CHANGES]).await;
+        until("the last change to be seen", async || expected[seen.load(Ordering::SeqCst)] == expected[CHANGES]).await;
         stop.store(true, Ordering::SeqCst);
     };
-    tokio::join!(ask, change);
-    assert!(asked.load(Ordering::SeqCst) > CHANGES);
+    tokio::join!(query_loop, change);
+    assert!(queries.load(Ordering::SeqCst) > CHANGES);
     world.stop().await;
 }
