@@ -18,7 +18,7 @@ use verge_daemon::listen::Listen;
 use verge_daemon::origins::OriginUrl;
 use verge_protocol::{DomainName, GeoPoint, NameServerName};
 
-pub use crate::dns::limit::RateLimit;
+pub use crate::dns::rate_limiter::RateLimit;
 pub use crate::dns::tcp::TcpLimits;
 pub use crate::fleet::{AllDown, Policy};
 use crate::geo::Database;

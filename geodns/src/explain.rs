@@ -16,7 +16,7 @@ use verge_protocol::explanation::{
     self, AddressProbe, ExplainedName, Explanation, FamilyAnswer, LookupStep, ProbeResult, RankedEdge,
 };
 
-use crate::answer::{At, Chain, Hop, Known};
+use crate::answer::{ChainStep, CnameChain, NodeData, ZoneAnswer};
 use crate::dns::name::Name;
 use crate::dns::record::RecordType;
 use crate::fleet::{self, RegionSetId};
@@ -111,27 +111,27 @@ pub(crate) fn is_answered_by_fleet(snapshot: &Snapshot, name: &Name) -> bool {
 fn lookup(snapshot: &Snapshot, name: &Name) -> (Vec<LookupStep>, Option<RegionSetId>) {
     let mut steps = Vec::new();
     // A lookup of addresses follows every alias and leads to the fleet.
-    for Hop { known, .. } in Chain::new(snapshot, name.wire(), RecordType::A) {
-        let Some((zone, known)) = known else {
+    for ChainStep { found, .. } in CnameChain::new(snapshot, name.wire(), RecordType::A) {
+        let Some((zone, answer)) = found else {
             steps.push(LookupStep::NotAuthoritative);
             return (steps, None);
         };
         let zone = zone.apex.to_string();
         let mut region_set = None;
-        steps.push(match known {
-            Known::Missing if !snapshot.fleet_is_known => LookupStep::NotYetKnown { zone },
-            Known::Missing => LookupStep::NoSuchName { zone },
-            Known::Delegated { .. } => LookupStep::Delegated { zone },
-            Known::Node { at: At::Fleet(id, _), .. } => {
+        steps.push(match answer {
+            ZoneAnswer::NxDomain if !snapshot.fleet_is_known => LookupStep::NotYetKnown { zone },
+            ZoneAnswer::NxDomain => LookupStep::NoSuchName { zone },
+            ZoneAnswer::Delegation { .. } => LookupStep::Delegated { zone },
+            ZoneAnswer::Node { data: NodeData::Fleet(id, _), .. } => {
                 region_set = Some(id);
                 LookupStep::Fleet { zone, regions: snapshot.fleet.regions(id) }
             }
-            Known::Node { at: At::Alias(set), .. } => {
+            ZoneAnswer::Node { data: NodeData::Cname(set), .. } => {
                 steps.push(LookupStep::Alias { zone, target: Name::from_canonical(&set.data[0]).to_string() });
                 continue;
             }
-            Known::Node { node, .. } if node.sets.is_empty() => LookupStep::EmptyNonTerminal { zone },
-            Known::Node { .. } => LookupStep::ZoneFileRecords { zone },
+            ZoneAnswer::Node { node, .. } if node.sets.is_empty() => LookupStep::EmptyNonTerminal { zone },
+            ZoneAnswer::Node { .. } => LookupStep::ZoneFileRecords { zone },
         });
         return (steps, region_set);
     }

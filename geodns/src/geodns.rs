@@ -19,11 +19,11 @@ use verge_daemon::tasks::Unfinished;
 use verge_daemon::{Clock, Daemon, DataDir, Tasks};
 use verge_protocol::{DomainName, EdgeName};
 
-use crate::answer::Transport;
 use crate::config::Config;
 use crate::config::raw::RawConfig;
-use crate::dns::limit::Limiter;
 use crate::dns::name::Name;
+use crate::dns::rate_limiter::RateLimiter;
+use crate::dns::transport::Transport;
 use crate::dns::{tcp, udp};
 use crate::explain::{self, Explanations};
 use crate::follow::Follower;
@@ -245,14 +245,14 @@ fn answer_queries(
 ) {
     let log = QueryLog::start(config.log_one_in, tasks);
     let over_tcp = metrics.counts();
-    let guests = tcp::Guests::new(config.tcp);
+    let connection_limiter = tcp::ConnectionLimiter::new(config.tcp);
     for Sockets { udp, tcp, .. } in opened {
         udp::serve(udp, tasks, || {
-            let limiter = Limiter::new(config.rate_limit.clone(), config.workers);
+            let limiter = RateLimiter::new(config.rate_limit.clone(), config.workers);
             Service::new(Arc::clone(snapshots), Transport::Udp, Some(limiter), metrics.counts(), log.clone())
         });
         let (snapshots, counts, log) = (Arc::clone(snapshots), Arc::clone(&over_tcp), log.clone());
-        tcp::serve(tcp, &guests, tasks, move || {
+        tcp::serve(tcp, &connection_limiter, tasks, move || {
             Service::new(Arc::clone(&snapshots), Transport::Tcp, None, Arc::clone(&counts), log.clone())
         });
     }

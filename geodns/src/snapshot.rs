@@ -5,13 +5,13 @@ use std::sync::atomic::AtomicU64;
 
 use crate::fleet::Fleet;
 use crate::geo::GeoLocator;
-use crate::zone::Catalogue;
+use crate::zone::ZoneSet;
 
 /// The state that answers are computed from.
 #[derive(Clone)]
 pub(crate) struct Snapshot {
-    /// The zones and names.
-    pub(crate) catalogue: Arc<Catalogue>,
+    /// The zones, with the names of sites.
+    pub(crate) zone_set: Arc<ZoneSet>,
     /// The edges.
     pub(crate) fleet: Arc<Fleet>,
     /// The counter of each edge, in the order of the fleet.

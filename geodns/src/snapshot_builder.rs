@@ -14,7 +14,7 @@ use crate::geo::{Database, GeoLocator, LocationOverrides};
 use crate::health::HealthTable;
 use crate::metrics::EdgeCounters;
 use crate::snapshot::Snapshot;
-use crate::zone::{Catalogue, ZoneFile};
+use crate::zone::{ZoneFile, ZoneSet};
 
 /// What snapshots are built from.
 pub(crate) struct Inputs {
@@ -53,14 +53,14 @@ impl SnapshotBuilder {
     /// allowed.
     pub(crate) fn new(mut inputs: Inputs) -> Self {
         let fleet_state = Arc::clone(&inputs.fleet_state.borrow_and_update());
-        let catalogue = catalogue(&inputs.zones.borrow_and_update(), &fleet_state.names(&inputs.base_domains));
+        let zone_set = zone_set(&inputs.zones.borrow_and_update(), &fleet_state.names(&inputs.base_domains));
         let database = inputs.database.borrow_and_update().clone();
         let locator = Arc::new(GeoLocator::new(Arc::clone(&inputs.overrides), database));
         let fleet = fleet(&fleet_state, &inputs.health.borrow_and_update(), inputs.policy);
         let edge_counters = (0..fleet.len()).map(|edge| inputs.edge_counters.of(fleet.name(edge))).collect();
         let fleet_is_known = fleet_state.position.is_some();
         let name_server = inputs.name_server.clone();
-        let snapshot = Snapshot { catalogue, fleet, edge_counters, locator, fleet_is_known, name_server };
+        let snapshot = Snapshot { zone_set, fleet, edge_counters, locator, fleet_is_known, name_server };
         let (current, replaced) = (Arc::new(ArcSwap::from_pointee(snapshot)), watch::Sender::new(()));
         Self { inputs, current, replaced, fleet_state }
     }
@@ -116,11 +116,11 @@ impl SnapshotBuilder {
                 let before = std::mem::replace(&mut self.fleet_state, fleet_state);
                 snapshot.fleet_is_known = self.fleet_state.position.is_some();
                 if !self.fleet_state.shares_names_with(&before) {
-                    snapshot.catalogue = self.catalogue();
+                    snapshot.zone_set = self.zone_set();
                 }
                 self.rebuild_fleet(&mut snapshot);
             }
-            InputChange::Zones => snapshot.catalogue = self.catalogue(),
+            InputChange::Zones => snapshot.zone_set = self.zone_set(),
             // From the fleet state whose region set ids the catalogue uses: a newer one has its own notification.
             InputChange::Health => self.rebuild_fleet(&mut snapshot),
             InputChange::Database => {
@@ -132,8 +132,8 @@ impl SnapshotBuilder {
         self.replaced.send_replace(());
     }
 
-    fn catalogue(&mut self) -> Arc<Catalogue> {
-        catalogue(&self.inputs.zones.borrow_and_update(), &self.fleet_state.names(&self.inputs.base_domains))
+    fn zone_set(&mut self) -> Arc<ZoneSet> {
+        zone_set(&self.inputs.zones.borrow_and_update(), &self.fleet_state.names(&self.inputs.base_domains))
     }
 
     fn rebuild_fleet(&mut self, snapshot: &mut Snapshot) {
@@ -143,12 +143,12 @@ impl SnapshotBuilder {
     }
 }
 
-fn catalogue(zones: &[Arc<ZoneFile>], names: &[(Name, RegionSetId)]) -> Arc<Catalogue> {
-    let catalogue = Catalogue::new(zones, names);
-    for notice in &catalogue.kept_back {
+fn zone_set(zones: &[Arc<ZoneFile>], names: &[(Name, RegionSetId)]) -> Arc<ZoneSet> {
+    let zone_set = ZoneSet::new(zones, names);
+    for notice in &zone_set.shadowed {
         tracing::warn!("{notice}");
     }
-    Arc::new(catalogue)
+    Arc::new(zone_set)
 }
 
 fn fleet(state: &FleetState, health: &HealthTable, policy: Policy) -> Arc<Fleet> {

@@ -10,7 +10,7 @@ use crate::dns::name::Name;
 use crate::fleet::{Fleet, Member, Policy, RegionSetId};
 use crate::geo::{GeoLocator, LocationOverrides};
 use crate::snapshot::Snapshot;
-use crate::zone::{Catalogue, ZoneFile};
+use crate::zone::{ZoneFile, ZoneSet};
 
 const ZONE: &str = "
 $TTL 1h
@@ -75,7 +75,7 @@ pub(crate) fn snapshot() -> Snapshot {
     ];
     let overrides = overrides.map(|(network, location)| (network.parse().unwrap(), location.parse().unwrap()));
     Snapshot {
-        catalogue: Arc::new(Catalogue::new(&zones, &names)),
+        zone_set: Arc::new(ZoneSet::new(&zones, &names)),
         fleet: Arc::new(Fleet::new(edges, &region_sets, Policy::default())),
         edge_counters: Arc::default(),
         locator: Arc::new(GeoLocator::new(Arc::new(LocationOverrides::new(overrides).unwrap()), None)),

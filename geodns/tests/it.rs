@@ -5,8 +5,7 @@
 mod it {
     mod addresses;
     mod answer;
-    mod chance;
-    mod checking;
+    mod check_config;
     mod delegations;
     mod edns;
     mod explanations;
@@ -14,16 +13,17 @@ mod it {
     mod fake_origin;
     mod flood;
     mod health;
-    mod limits;
     mod names;
-    mod odd;
     mod offline;
     mod query;
+    mod random;
+    mod rate_limit;
     mod reload;
     mod sizes;
     mod snapshot_swap;
     mod subnets;
     mod tcp;
     mod tls;
+    mod unusual_queries;
     mod world;
 }

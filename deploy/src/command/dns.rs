@@ -31,7 +31,9 @@ pub(super) async fn run(command: &cli::Dns, context: &Context<'_>) -> Result<Exi
         cli::Dns::Remove { node: name } => {
             context.client()?.delete(&format!("/v1/name-servers/{name}")).await?;
             context.answer(&json!({ "name_server": name, "removed": true }), || {
-                Ok(format!("revoked the token of {name}: it no longer receives changes, and answers from its last state"))
+                Ok(format!(
+                    "revoked the token of {name}: it no longer receives changes, and answers from its last state"
+                ))
             })
         }
         cli::Dns::Token { node: name } => {

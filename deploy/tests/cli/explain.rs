@@ -92,7 +92,9 @@ async fn explain_without_an_answer_fails_with_a_hint() {
     let wrong = run_explain("ns-1", "192.0.2.7").await.ended(Exit::Usage);
     let like = "error: `ns-1` is not the URL of a server: it should look like http://127.0.0.1:7601\n";
     assert_eq!(wrong.stderr, like);
-    assert!(run_explain("127.0.0.1:7553", "192.0.2.7").await.ended(Exit::Usage).stderr.contains("http://127.0.0.1:7601"));
+    assert!(
+        run_explain("127.0.0.1:7553", "192.0.2.7").await.ended(Exit::Usage).stderr.contains("http://127.0.0.1:7601")
+    );
 
     let folder = tempfile::tempdir().unwrap();
     let unknown = verge(folder.path(), &server.url, TOKEN, &["dns", "explain", "192.0.2.7"]).await.ended(Exit::Usage);

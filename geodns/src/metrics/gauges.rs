@@ -69,10 +69,10 @@ impl Collector for GaugeCollector {
         let last_seen = self.last_seen.elapsed().map_or(f64::INFINITY, |ago| ago.as_secs_f64());
         let help = "Seconds since an origin was last seen; +Inf if none was since the start";
         gauge("verge_dns_origin_last_seen_seconds", help, last_seen)?;
-        let help = "Names of sites that conflict with records of a zone file";
-        gauge("verge_dns_names_conflicting", help, count(snapshot.catalogue.kept_back.len()))?;
+        let help = "Names of sites that records of a zone file shadow";
+        gauge("verge_dns_names_shadowed", help, count(snapshot.zone_set.shadowed.len()))?;
         let help = "Names of sites that are in none of the zones";
-        gauge("verge_dns_names_outside_zones", help, count(snapshot.catalogue.elsewhere))?;
+        gauge("verge_dns_names_outside_zones", help, count(snapshot.zone_set.outside_zones))?;
         let built = snapshot.locator.database().map_or(0.0, |database| number(database.about().built.0 / 1000));
         let help = "The build time of the location database, in seconds since 1970; 0 if there is none";
         gauge("verge_dns_database_built_seconds", help, built)

@@ -10,10 +10,11 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 
 use super::edge_counters::EdgeCounters;
-use crate::answer::{Answered, Transport};
-use crate::dns::limit::Verdict;
-use crate::dns::rcode::Rcode;
+use crate::answer::AnswerSummary;
+use crate::dns::message::Rcode;
+use crate::dns::rate_limiter::RateLimitAction;
 use crate::dns::record::RecordType;
+use crate::dns::transport::Transport;
 
 /// Record types that are counted by name; all others are counted together.
 const TYPES: [RecordType; 15] = [
@@ -68,7 +69,7 @@ impl QueryCounters {
     }
 
     /// Counts an answer.
-    pub(crate) fn answered(&self, answered: &Answered<'_>, transport: Transport) {
+    pub(crate) fn answered(&self, answered: &AnswerSummary<'_>, transport: Transport) {
         let zone = answered.zone.map_or(0, |zone| zone + 1);
         let column = answered.question.and_then(|(_, asked)| TYPES.iter().position(|known| *known == asked));
         let rcode = RCODES.iter().position(|known| *known == answered.rcode).unwrap_or(0);
@@ -91,11 +92,11 @@ impl QueryCounters {
     }
 
     /// Counts an answer that was rate-limited.
-    pub(crate) fn limited(&self, verdict: Verdict) {
-        match verdict {
-            Verdict::Send => {}
-            Verdict::Slip => add(&self.slipped),
-            Verdict::Drop => add(&self.dropped),
+    pub(crate) fn limited(&self, action: RateLimitAction) {
+        match action {
+            RateLimitAction::Send => {}
+            RateLimitAction::Slip => add(&self.slipped),
+            RateLimitAction::Drop => add(&self.dropped),
         }
     }
 }

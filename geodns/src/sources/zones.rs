@@ -10,7 +10,7 @@ use verge_protocol::DomainName;
 
 use super::file_watch::{FileStamps, POLL_INTERVAL};
 use crate::dns::name::Name;
-use crate::zone::{ZoneError, ZoneFile, read_text};
+use crate::zone::{ZoneError, ZoneFile, read_file};
 
 /// A zone to answer for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,7 +110,7 @@ fn load(config: &ZoneConfig) -> (FileStamps, Result<Arc<ZoneFile>, ZoneError>) {
     let mut stamps = FileStamps::default();
     let zone = ZoneFile::parse(&config.file, &Name::from(&config.name), |path: &Path| {
         stamps.add([path]);
-        read_text(path)
+        read_file(path)
     });
     for warning in zone.iter().flat_map(|zone| &zone.warnings) {
         tracing::warn!(zone = %config.name, hint = warning.hint, "{warning}");

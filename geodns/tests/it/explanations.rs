@@ -10,8 +10,8 @@ use verge_mmdb::{Options, Writer, sample};
 use verge_protocol::Region;
 use verge_protocol::explanation::LookupStep;
 
-use super::chance::Chance;
 use super::query::query;
+use super::random::Random;
 use super::world::{World, populate, within_timeout};
 
 /// A world with a database of thousands of networks, overrides inside some of them, and edges in two dozen cities, some forced down
@@ -25,19 +25,19 @@ async fn large() -> World {
         }
         std::fs::write(&database, writer.to_bytes().unwrap()).unwrap();
         config.database = Some(database);
-        let (mut chance, networks) = (Chance::new(5), networks());
+        let (mut random, networks) = (Random::new(5), networks());
         let mut taken = BTreeSet::new();
         for _ in 0..40 {
             let network = IpNet::new(
-                inside(*chance.one_of(&networks), &mut chance),
-                u8::try_from(12 + chance.below(13)).unwrap(),
+                inside(*random.choose(&networks), &mut random),
+                u8::try_from(12 + random.below(13)).unwrap(),
             )
             .unwrap()
             .trunc();
             if taken.insert(network) {
                 config
                     .locations
-                    .push((network, chance.one_of(&["1.3,103.8", "-33.9,151.2", "42,-71"]).parse().unwrap()));
+                    .push((network, random.choose(&["1.3,103.8", "-33.9,151.2", "42,-71"]).parse().unwrap()));
             }
         }
         config.answers.answers = 3;
@@ -61,21 +61,21 @@ async fn large() -> World {
 }
 
 /// The address of a client of either family: anywhere, in a network of the database, or in an override.
-fn client(world: &World, networks: &[IpNet], chance: &mut Chance) -> IpAddr {
-    match chance.below(5) {
-        0 => anywhere(chance),
-        1 => inside(chance.one_of(&world.config.locations).0, chance),
-        _ => inside(*chance.one_of(networks), chance),
+fn client(world: &World, networks: &[IpNet], random: &mut Random) -> IpAddr {
+    match random.below(5) {
+        0 => anywhere(random),
+        1 => inside(random.choose(&world.config.locations).0, random),
+        _ => inside(*random.choose(networks), random),
     }
 }
 
-fn anywhere(chance: &mut Chance) -> IpAddr {
-    if chance.below(2) == 0 {
-        let [a, b, c] = [chance.byte(), chance.byte(), chance.byte()];
-        Ipv4Addr::new(u8::try_from(1 + chance.below(222)).unwrap(), a, b, c).into()
+fn anywhere(random: &mut Random) -> IpAddr {
+    if random.below(2) == 0 {
+        let [a, b, c] = [random.byte(), random.byte(), random.byte()];
+        Ipv4Addr::new(u8::try_from(1 + random.below(222)).unwrap(), a, b, c).into()
     } else {
         // 2000::/6 contains all networks in use.
-        inside("2000::/6".parse().unwrap(), chance)
+        inside("2000::/6".parse().unwrap(), random)
     }
 }
 
@@ -91,11 +91,11 @@ fn cut(address: IpAddr) -> IpNet {
 #[tokio::test]
 async fn explanations_agree_with_answers() {
     let world = large().await;
-    let (mut chance, networks) = (Chance::new(11), networks());
+    let (mut random, networks) = (Random::new(11), networks());
     let mut sources = BTreeMap::new();
     for number in 0..500 {
         let name = ["demo.example.com", "restricted.example.com"][number % 2];
-        let client = client(&world, &networks, &mut chance);
+        let client = client(&world, &networks, &mut random);
         let explanation = world.explain(client, name).await;
         *sources.entry(format!("{:?}", explanation.client.source)).or_insert(0) += 1;
         if explanation.client.private {
@@ -120,17 +120,17 @@ async fn explanations_agree_with_answers() {
 #[tokio::test]
 async fn every_client_within_a_scope_gets_the_same_answer() {
     let world = large().await;
-    let (mut chance, networks) = (Chance::new(13), networks());
+    let (mut random, networks) = (Random::new(13), networks());
     let mut scopes: BTreeMap<IpNet, Vec<IpAddr>> = BTreeMap::new();
     for _ in 0..500 {
-        let client = client(&world, &networks, &mut chance);
+        let client = client(&world, &networks, &mut random);
         if world.explain(client, "demo.example.com").await.client.private {
             continue;
         }
         let question = |network: IpNet| query("demo.example.com A").subnet(&network.to_string());
         let answer = world.udp(&question(cut(client))).await;
         let scope = IpNet::new(client, answer.scope().unwrap()).unwrap().trunc();
-        let within = (0..2).map(|_| inside(scope, &mut chance));
+        let within = (0..2).map(|_| inside(scope, &mut random));
         let ends = [scope.network(), scope.broadcast()];
         for other in ends.into_iter().chain(within.collect::<Vec<_>>()) {
             assert!(scope.contains(&other));
@@ -243,14 +243,14 @@ async fn wait_until_answered_returns_once_names_and_edges_are_known() {
     world.stop().await;
 }
 
-fn inside(network: IpNet, chance: &mut Chance) -> IpAddr {
+fn inside(network: IpNet, random: &mut Random) -> IpAddr {
     match network {
         IpNet::V4(network) => {
-            let host = u32::try_from(chance.number() >> 32).unwrap() & u32::from(network.hostmask());
+            let host = u32::try_from(random.number() >> 32).unwrap() & u32::from(network.hostmask());
             Ipv4Addr::from(u32::from(network.network()) | host).into()
         }
         IpNet::V6(network) => {
-            let bits = u128::from(chance.number()) << 64 | u128::from(chance.number());
+            let bits = u128::from(random.number()) << 64 | u128::from(random.number());
             Ipv6Addr::from(u128::from(network.network()) | bits & u128::from(network.hostmask())).into()
         }
     }

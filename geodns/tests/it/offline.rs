@@ -4,13 +4,13 @@ use serde_json::json;
 use verge_geodns::GeoDns;
 use verge_geodns::config::AllDown;
 
-use super::chance::Chance;
 use super::health::quick;
 use super::query::{Query, query};
+use super::random::Random;
 use super::world::{World, end, udp, until};
 
 /// A random query.
-fn random_query(chance: &mut Chance) -> Query {
+fn random_query(random: &mut Random) -> Query {
     let names = [
         "demo.example.com",
         "example.com",
@@ -29,22 +29,22 @@ fn random_query(chance: &mut Chance) -> Query {
         "elsewhere.test",
     ];
     let types = ["A", "AAAA", "A", "AAAA", "A", "AAAA", "TXT", "MX", "SOA", "ANY", "TYPE777"];
-    let question = query(&format!("{} {}", chance.one_of(&names), chance.one_of(&types)));
-    let question = question.id(u16::from(chance.byte()) << 8 | u16::from(chance.byte()));
-    match chance.below(8) {
+    let question = query(&format!("{} {}", random.choose(&names), random.choose(&types)));
+    let question = question.id(u16::from(random.byte()) << 8 | u16::from(random.byte()));
+    match random.below(8) {
         0 => question,
-        1 => question.edns(u16::try_from(chance.below(4096)).unwrap()),
-        2 | 3 => question.subnet(&format!("2{:03x}:{:x}:{:x}::/48", chance.below(4096), chance.byte(), chance.byte())),
-        _ => question.subnet(&format!("{}.{}.{}.0/24", chance.below(224), chance.byte(), chance.byte())),
+        1 => question.edns(u16::try_from(random.below(4096)).unwrap()),
+        2 | 3 => question.subnet(&format!("2{:03x}:{:x}:{:x}::/48", random.below(4096), random.byte(), random.byte())),
+        _ => question.subnet(&format!("{}.{}.{}.0/24", random.below(224), random.byte(), random.byte())),
     }
 }
 
 /// Twelve edges with weights and regions, and two dozen sites, some with a region restriction.
 async fn large_world() -> World {
     let world = World::start().await;
-    let mut chance = Chance::new(1);
+    let mut random = Random::new(1);
     for edge in 0..12 {
-        let (latitude, longitude) = (i64::from(chance.byte()) % 60, i64::from(chance.byte()) % 180);
+        let (latitude, longitude) = (i64::from(random.byte()) % 60, i64::from(random.byte()) % 180);
         let value = json!({
             "addresses": [format!("127.0.2.{edge}"), format!("fe80::2:{edge}")],
             "port": 1,
@@ -68,10 +68,10 @@ async fn large_world() -> World {
 
 /// The answers to two thousand random queries, as bytes.
 async fn answers(name_server: &GeoDns) -> Vec<Vec<u8>> {
-    let mut chance = Chance::new(7);
+    let mut random = Random::new(7);
     let mut answers = Vec::new();
     for _ in 0..2_000 {
-        answers.push(udp(name_server.dns_addr(), &random_query(&mut chance)).await.bytes);
+        answers.push(udp(name_server.dns_addr(), &random_query(&mut random)).await.bytes);
     }
     answers
 }
@@ -165,9 +165,9 @@ async fn first_start_without_an_origin_answers_servfail_for_possible_sites() {
     let world = World::start().await;
     let nowhere = "http://127.0.0.1:1".parse().unwrap();
     let name_server = world.another(|config| config.origins = vec![nowhere]).await;
-    assert_eq!(udp(name_server.dns_addr(), &query("demo.example.com A")).await.told(), "SERVFAIL");
+    assert_eq!(udp(name_server.dns_addr(), &query("demo.example.com A")).await.text(), "SERVFAIL");
     assert_eq!(
-        udp(name_server.dns_addr(), &query("www.example.com A")).await.told(),
+        udp(name_server.dns_addr(), &query("www.example.com A")).await.text(),
         "NOERROR aa = www 3600 A 192.0.2.80"
     );
     // A site may be at the apex, at a name that has other records, and at a name that a wildcard covers.
@@ -177,9 +177,9 @@ async fn first_start_without_an_origin_answers_servfail_for_possible_sites() {
         ("huge.example.com A", "SERVFAIL"),
         ("anything.wild.example.com TXT", "SERVFAIL"),
     ] {
-        assert_eq!(udp(name_server.dns_addr(), &query(question)).await.told(), expected, "{question}");
+        assert_eq!(udp(name_server.dns_addr(), &query(question)).await.text(), expected, "{question}");
     }
-    assert!(udp(name_server.dns_addr(), &query("huge.example.com MX")).await.told().starts_with("NOERROR aa"));
+    assert!(udp(name_server.dns_addr(), &query("huge.example.com MX")).await.text().starts_with("NOERROR aa"));
     let health = reqwest::get(format!("http://{}/healthz", name_server.private_addr())).await.unwrap();
     assert_eq!(health.status(), 503);
     assert!(health.text().await.unwrap().contains("no origin has been reached yet"));

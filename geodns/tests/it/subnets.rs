@@ -106,11 +106,11 @@ async fn malformed_subnet_is_a_format_error() {
     ] {
         for name in ["demo.example.com A", "www.example.com A"] {
             let answer = world.ask(&query(name).option(CLIENT_SUBNET, sent)).await;
-            assert_eq!(answer.told(), "FORMERR", "{fault}");
+            assert_eq!(answer.text(), "FORMERR", "{fault}");
         }
     }
     let two = query("demo.example.com A").subnet("192.0.2.0/24").subnet("198.51.100.0/24");
-    assert_eq!(world.ask(&two).await.told(), "FORMERR", "two of them");
+    assert_eq!(world.ask(&two).await.text(), "FORMERR", "two of them");
     world.stop().await;
 }
 

@@ -1,4 +1,4 @@
-//! Over TCP: as many questions as come, whatever the pieces they come in; within limits (RFC 7766).
+//! DNS over TCP (RFC 7766): pipelining, limits, and shutdown.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -10,10 +10,10 @@ use super::answer::Answer;
 use super::query::{Query, query};
 use super::world::{World, until, within_timeout};
 
-/// A resolver's connection.
+/// A client's connection.
 pub(super) struct Connection(TcpStream);
 
-/// A message with its length before it (RFC 1035 §4.2.2).
+/// A message after its length (RFC 1035 §4.2.2).
 pub(super) fn framed(message: &[u8]) -> Vec<u8> {
     [&u16::try_from(message.len()).unwrap().to_be_bytes()[..], message].concat()
 }
@@ -30,10 +30,10 @@ impl Connection {
     }
 
     pub(super) async fn send(&mut self, bytes: &[u8]) {
-        within_timeout("bytes to be taken", self.0.write_all(bytes)).await.unwrap();
+        within_timeout("bytes to be sent", self.0.write_all(bytes)).await.unwrap();
     }
 
-    /// The next answer; `None` if the connection was closed in place of it.
+    /// The next response; `None` if the connection was closed instead.
     pub(super) async fn next(&mut self) -> Option<Answer> {
         let length = within_timeout("an answer", self.0.read_u16()).await.ok()?;
         let mut message = vec![0; length.into()];
@@ -48,13 +48,13 @@ impl Connection {
         answer
     }
 
-    /// The client waits for the end, which must come in order: after all that was sent, and without a reset.
+    /// Waits for the server to close the connection, which must be orderly: after all responses, and without a reset.
     async fn ends(&mut self) {
-        let length = within_timeout("the end", self.0.read(&mut [0])).await.unwrap();
-        assert_eq!(length, 0, "it ends, and no more is said");
+        let length = within_timeout("the connection to be closed", self.0.read(&mut [0])).await.unwrap();
+        assert_eq!(length, 0, "the connection is closed without another response");
     }
 
-    /// Whether it is still open: a question is answered.
+    /// Whether it is open: a query is answered.
     async fn is_open(&mut self) -> bool {
         let sent = self.0.write_all(&framed(&query("www.example.com A").bytes())).await;
         sent.is_ok() && self.next().await.is_some()
@@ -64,7 +64,7 @@ impl Connection {
 const WWW: &str = "NOERROR aa = www 3600 A 192.0.2.80";
 
 #[tokio::test]
-async fn a_hundred_questions_in_one_write() {
+async fn pipelined_queries_are_answered_in_order() {
     let world = World::start().await;
     let mut connection = Connection::to(world.name_server.dns_addr()).await;
     let names = ["www", "large", "demo", "nowhere"];
@@ -80,7 +80,7 @@ async fn a_hundred_questions_in_one_write() {
 }
 
 #[tokio::test]
-async fn who_will_ask_no_more_still_gets_the_answers() {
+async fn half_closed_connection_gets_its_responses() {
     let world = World::start().await;
     for count in [1, 100_u16] {
         let mut connection = Connection::to(world.name_server.dns_addr()).await;
@@ -89,7 +89,7 @@ async fn who_will_ask_no_more_still_gets_the_answers() {
         connection.send(&bytes).await;
         connection.0.shutdown().await.unwrap();
         for id in 0..count {
-            let answer = connection.next().await.unwrap_or_else(|| panic!("of {count} answers {id} came"));
+            let answer = connection.next().await.unwrap_or_else(|| panic!("only {id} of {count} responses arrived"));
             assert_eq!((answer.id(), answer.message.answers.len()), (id, 6));
         }
         assert!(connection.next().await.is_none());
@@ -98,7 +98,7 @@ async fn who_will_ask_no_more_still_gets_the_answers() {
 }
 
 #[tokio::test]
-async fn a_message_comes_in_single_bytes() {
+async fn query_in_single_bytes_is_answered() {
     let world = World::start().await;
     let mut connection = Connection::to(world.name_server.dns_addr()).await;
     connection.0.set_nodelay(true).unwrap();
@@ -108,43 +108,43 @@ async fn a_message_comes_in_single_bytes() {
             tokio::task::yield_now().await;
         }
         let answer = connection.next().await.unwrap();
-        assert_eq!((answer.id(), answer.told().as_str()), (id, WWW));
+        assert_eq!((answer.id(), answer.text().as_str()), (id, WWW));
     }
     world.stop().await;
 }
 
 #[tokio::test]
-async fn garbage_behind_a_length_harms_nobody_else() {
+async fn malformed_message_closes_only_its_own_connection() {
     let world = World::start().await;
     let mut other = Connection::to(world.name_server.dns_addr()).await;
     let answer_itself = query("www.example.com A").flags(0x8000).bytes();
     for garbage in [&b"\0\x05abcde"[..], b"\0\0\0\x0c", b"\0\x01\xff", &framed(&answer_itself)] {
         let mut connection = Connection::to(world.name_server.dns_addr()).await;
         connection.send(garbage).await;
-        assert!(connection.next().await.is_none(), "{garbage:?} is closed on");
+        assert!(connection.next().await.is_none(), "{garbage:?} closes the connection");
     }
-    // What can be taken for a question is told that it is none, and another may follow.
+    // A malformed query with a complete header is answered, and the connection stays open.
     let mut connection = Connection::to(world.name_server.dns_addr()).await;
     connection.send(&framed(&[0xff; 12].map(|byte| byte & 0x07))).await;
-    assert_eq!(connection.next().await.unwrap().told(), "FORMERR");
-    assert_eq!(connection.ask(&query("www.example.com A")).await.told(), WWW);
-    // A message that breaks off.
+    assert_eq!(connection.next().await.unwrap().text(), "FORMERR");
+    assert_eq!(connection.ask(&query("www.example.com A")).await.text(), WWW);
+    // An incomplete message.
     connection.send(b"\xff\xffabc").await;
     connection.0.shutdown().await.unwrap();
     assert!(connection.next().await.is_none());
-    assert_eq!(other.ask(&query("www.example.com A")).await.told(), WWW);
+    assert_eq!(other.ask(&query("www.example.com A")).await.text(), WWW);
     world.stop().await;
 }
 
 #[tokio::test]
-async fn who_asks_nothing_is_not_waited_for() {
+async fn idle_and_slow_clients_are_disconnected() {
     let world = World::with(|config| config.tcp.idle = Duration::from_millis(300)).await;
     let node = world.name_server.dns_addr();
     let (mut silent, mut done) = (Connection::to(node).await, Connection::to(node).await);
-    assert_eq!(done.ask(&query("www.example.com A")).await.told(), WWW);
+    assert_eq!(done.ask(&query("www.example.com A")).await.text(), WWW);
     let mut dripping = Connection::to(node).await;
     assert!(silent.next().await.is_none() && done.next().await.is_none());
-    // A byte now and then is no question.
+    // Single bytes do not keep a connection open.
     within_timeout("the connection to be closed", async {
         while dripping.0.write_all(&[1]).await.is_ok() {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -154,9 +154,9 @@ async fn who_asks_nothing_is_not_waited_for() {
     world.stop().await;
 }
 
-/// Answers that nobody takes fill neither memory nor time.
+/// Responses that the client does not read must not accumulate.
 #[tokio::test]
-async fn who_takes_no_answers_is_cut_off() {
+async fn client_that_reads_no_responses_is_disconnected() {
     let world = World::with(|config| config.tcp.idle = Duration::from_millis(300)).await;
     let mut greedy = Connection::to(world.name_server.dns_addr()).await;
     let questions = framed(&query("huge.example.com TXT").bytes()).repeat(100);
@@ -167,7 +167,7 @@ async fn who_takes_no_answers_is_cut_off() {
 }
 
 #[tokio::test]
-async fn one_address_has_so_many_connections() {
+async fn connections_of_one_address_are_limited() {
     let world = World::with(|config| config.tcp.per_address = 3).await;
     let node = world.name_server.dns_addr();
     let mut held = Vec::new();
@@ -179,16 +179,16 @@ async fn one_address_has_so_many_connections() {
     assert!(!Connection::to(node).await.is_open().await);
     assert!(Connection::from(Ipv4Addr::new(127, 0, 0, 9), node).await.is_open().await);
     for connection in &mut held {
-        assert!(connection.is_open().await, "those that came first stay");
+        assert!(connection.is_open().await, "the first connections stay open");
     }
     held.pop();
     within_timeout("room for another", async { while !Connection::to(node).await.is_open().await {} }).await;
     world.stop().await;
 }
 
-/// RFC 7766 §6.2.3: of those who ask nothing, the one who has for longest; half a question is none.
+/// RFC 7766 §6.2.3. A connection with an incomplete query is idle.
 #[tokio::test]
-async fn who_has_been_idle_longest_makes_room() {
+async fn connection_idle_longest_is_evicted() {
     let world = World::with(|config| config.tcp.connections = 3).await;
     let node = world.name_server.dns_addr();
     let mut silent = Connection::to(node).await;
@@ -197,26 +197,26 @@ async fn who_has_been_idle_longest_makes_room() {
         assert!(connection.is_open().await);
     }
     let mut third = Connection::to(node).await;
-    assert_eq!(third.ask(&query("www.example.com A")).await.told(), WWW);
+    assert_eq!(third.ask(&query("www.example.com A")).await.text(), WWW);
     silent.ends().await;
-    // The first of them asks again, the second only begins to.
+    // The first sends another query, the second only a part of one.
     assert!(held[0].is_open().await);
     held[1].send(b"\0").await;
     let mut fourth = Connection::to(node).await;
-    assert_eq!(fourth.ask(&query("www.example.com A")).await.told(), WWW);
+    assert_eq!(fourth.ask(&query("www.example.com A")).await.text(), WWW);
     held[1].ends().await;
     for connection in [&mut third, &mut held[0], &mut fourth] {
-        assert!(connection.is_open().await, "the others stay");
+        assert!(connection.is_open().await, "the others stay open");
     }
     world.stop().await;
 }
 
 #[tokio::test]
-async fn who_is_being_answered_keeps_the_place() {
+async fn busy_connection_is_not_evicted() {
     let world = World::with(|config| config.tcp.connections = 1).await;
     let node = world.name_server.dns_addr();
     let socket = TcpSocket::new_v4().unwrap();
-    // All questions fit into what the system takes off one's hands, and far from all answers.
+    // All queries fit into the system's buffers, but only a small part of the responses.
     socket.set_send_buffer_size(1 << 20).unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut busy = Connection(within_timeout("a connection", socket.connect(node)).await.unwrap());
@@ -226,17 +226,17 @@ async fn who_is_being_answered_keeps_the_place() {
     let mut newcomer = Connection::to(node).await;
     newcomer.send(&framed(&query("www.example.com A").bytes())).await;
     for number in 0..count {
-        assert!(busy.next().await.is_some(), "of {count} answers {number} came");
+        assert!(busy.next().await.is_some(), "only {number} of {count} responses arrived");
     }
-    // Now that it has them all, the one who waits comes first.
+    // Now that it has all responses, it is idle, and is evicted for the new connection.
     busy.ends().await;
-    assert_eq!(newcomer.next().await.unwrap().told(), WWW);
+    assert_eq!(newcomer.next().await.unwrap().text(), WWW);
     world.stop().await;
 }
 
-/// RFC 7766 §6.2.4: what has been asked is answered, then it ends.
+/// RFC 7766 §6.2.4: received queries are answered, then connections are closed.
 #[tokio::test]
-async fn what_has_come_is_answered_at_the_end() {
+async fn received_queries_are_answered_at_shutdown() {
     let world = World::start().await;
     let node = world.name_server.dns_addr();
     let mut connections = Vec::new();
@@ -250,23 +250,24 @@ async fn what_has_come_is_answered_at_the_end() {
     half.send(&questions(2).take(100).collect::<Vec<_>>()).await;
     one.send(&questions(1).collect::<Vec<_>>()).await;
     many.send(&questions(500).collect::<Vec<_>>()).await;
-    let told = async {
+    let responses = async {
         idle.ends().await;
         let length = questions(1).count();
         for (connection, count) in [(half, 100 / length), (one, 1), (many, 500)] {
             for id in 0..count {
-                let answer = connection.next().await.unwrap_or_else(|| panic!("of {count} answers {id} came"));
+                let answer =
+                    connection.next().await.unwrap_or_else(|| panic!("only {id} of {count} responses arrived"));
                 assert_eq!((usize::from(answer.id()), answer.message.answers.len()), (id, 6));
             }
             connection.ends().await;
         }
     };
-    tokio::join!(world.stop(), told);
-    assert!(TcpStream::connect(node).await.is_err(), "nobody listens any more");
+    tokio::join!(world.stop(), responses);
+    assert!(TcpStream::connect(node).await.is_err(), "the port is closed");
 }
 
 #[tokio::test]
-async fn who_takes_no_answers_makes_room() {
+async fn client_that_reads_no_responses_makes_room_for_another() {
     let world = World::with(|config| {
         config.tcp.connections = 1;
         config.tcp.idle = Duration::from_hours(1);
@@ -278,14 +279,14 @@ async fn who_takes_no_answers_makes_room() {
     let flood = async { while greedy.0.write_all(&questions).await.is_ok() {} };
     let newcomer = async {
         until("the first answers", async || world.count("verge_dns_tcp_total").await > 10).await;
-        assert_eq!(Connection::to(node).await.ask(&query("www.example.com A")).await.told(), WWW);
+        assert_eq!(Connection::to(node).await.ask(&query("www.example.com A")).await.text(), WWW);
     };
     tokio::join!(flood, newcomer);
     world.stop().await;
 }
 
 #[tokio::test]
-async fn who_takes_no_answers_does_not_hold_up_the_end() {
+async fn client_that_reads_no_responses_does_not_delay_shutdown() {
     let world = World::with(|config| config.tcp.idle = Duration::from_hours(1)).await;
     let node = world.name_server.dns_addr();
     let (mut greedy, mut done) = (Connection::to(node).await, Connection::to(node).await);

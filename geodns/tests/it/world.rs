@@ -140,14 +140,14 @@ impl World {
     /// Asks over UDP and TCP, whose responses must be equal.
     pub(super) async fn ask(&self, query: &Query) -> Answer {
         let (udp, tcp) = (self.udp(query).await, self.tcp(query).await);
-        assert_eq!(udp.told(), tcp.told());
+        assert_eq!(udp.text(), tcp.text());
         assert_eq!(udp.bytes, tcp.bytes);
         udp
     }
 
     /// The text form of the answer to a question such as `www.example.com MX`, over both.
     pub(super) async fn answer_text(&self, question: &str) -> String {
-        self.ask(&query(question)).await.told()
+        self.ask(&query(question)).await.text()
     }
 
     /// Waits until that is the answer, over UDP.
@@ -155,7 +155,7 @@ impl World {
         let question = query(question);
         let mut last = String::new();
         let asked = async || {
-            last = self.udp(&question).await.told();
+            last = self.udp(&question).await.text();
             last == expected
         };
         let waited = tokio::time::timeout(TEST_TIMEOUT, until(expected, asked)).await;

@@ -68,7 +68,9 @@ fn lookup_step(index: usize, step: &LookupStep) -> String {
         LookupStep::Delegated { zone } => format!("delegated by {} to other name servers", dns_name(zone)),
         LookupStep::ZoneFileRecords { zone } => format!("records in the zone file of {}", dns_name(zone)),
         LookupStep::EmptyNonTerminal { zone } => format!("no records in {}, only names below", dns_name(zone)),
-        LookupStep::Fleet { zone, regions } if regions.is_empty() => format!("the name of a site in {}", dns_name(zone)),
+        LookupStep::Fleet { zone, regions } if regions.is_empty() => {
+            format!("the name of a site in {}", dns_name(zone))
+        }
         LookupStep::Fleet { zone, regions } => {
             let regions: Vec<&str> = regions.iter().map(verge_protocol::Region::as_str).collect();
             format!("the name of a site in {}, restricted to regions {}", dns_name(zone), regions.join(" "))
@@ -90,7 +92,8 @@ fn notes(explanation: &Explanation) -> Vec<String> {
     }
     if explanation.client.private {
         let address = explanation.address;
-        notes.push(format!("{address} is private: as a client subnet it is ignored, and the resolver's address counts"));
+        notes
+            .push(format!("{address} is private: as a client subnet it is ignored, and the resolver's address counts"));
     }
     if explanation.isolated {
         notes.push(format!("{} cannot reach any edge: check its network", explanation.name_server));
