@@ -12,8 +12,8 @@ use crate::dns::query::{self, NameBuffer, Packet, Query, Rejected};
 use crate::dns::record::RecordType;
 use crate::dns::response::{Full, Opt, ResponseWriter, UDP_SIZE};
 use crate::dns::transport::Transport;
-use crate::fleet::Picked;
-use crate::view::View;
+use crate::fleet::Selection;
+use crate::snapshot::Snapshot;
 
 pub(crate) use self::cname_chain::{ChainStep, CnameChain, NodeData, ZoneAnswer};
 
@@ -30,7 +30,7 @@ pub(crate) struct AnswerSummary<'a> {
     /// The index of the zone of QNAME among the configured zones.
     pub(crate) zone: Option<usize>,
     /// The edges in the answer.
-    pub(crate) picked: Option<Picked>,
+    pub(crate) selection: Option<Selection>,
     /// Equal for similar answers: QNAME, or the wildcard or zone that stands for random names.
     pub(crate) rate_limit_key: &'a [u8],
 }
@@ -44,14 +44,14 @@ pub(crate) fn answer<'a>(
     packet: &'a [u8],
     peer: IpAddr,
     transport: Transport,
-    view: &'a View,
+    snapshot: &'a Snapshot,
     name: &'a mut NameBuffer,
     buffer: &mut [u8],
 ) -> Option<AnswerSummary<'a>> {
     match query::read(packet, name) {
         Packet::Ignore => None,
         Packet::Rejected(rejected) => Some(reject(&rejected, buffer)),
-        Packet::Query(query) => Some(answer_query(&query, peer, transport, view, buffer)),
+        Packet::Query(query) => Some(answer_query(&query, peer, transport, snapshot, buffer)),
     }
 }
 
@@ -61,14 +61,22 @@ fn reject<'a>(rejected: &Rejected<'_>, buffer: &mut [u8]) -> AnswerSummary<'a> {
     let response = ResponseWriter::new(buffer, UDP_SIZE_WITHOUT_EDNS.into(), rejected.header, question, opt.as_ref());
     let length = response.finish(rejected.rcode, opt.as_ref());
     let rcode = rejected.rcode;
-    AnswerSummary { length, rcode, question: None, with_subnet: false, zone: None, picked: None, rate_limit_key: b"" }
+    AnswerSummary {
+        length,
+        rcode,
+        question: None,
+        with_subnet: false,
+        zone: None,
+        selection: None,
+        rate_limit_key: b"",
+    }
 }
 
 fn answer_query<'a>(
     query: &Query<'a>,
     peer: IpAddr,
     transport: Transport,
-    view: &'a View,
+    snapshot: &'a Snapshot,
     buffer: &mut [u8],
 ) -> AnswerSummary<'a> {
     let limit = match (transport, &query.edns) {
@@ -76,11 +84,11 @@ fn answer_query<'a>(
         (Transport::Udp, Some(edns)) => edns.udp_size.min(UDP_SIZE).into(),
         (Transport::Udp, None) => UDP_SIZE_WITHOUT_EDNS.into(),
     };
-    let mut opt = query.edns.as_ref().map(|edns| Opt::answering(edns, view.node.as_bytes()));
+    let mut opt = query.edns.as_ref().map(|edns| Opt::answering(edns, snapshot.name_server.as_bytes()));
     let question = Some((query.question, query.name));
     let mut response = ResponseWriter::new(buffer, limit, query.header, question, opt.as_ref());
     let mut resolved = Resolved::empty();
-    if resolve::resolve(query, peer, view, &mut response, &mut resolved) == Err(Full) {
+    if resolve::resolve(query, peer, snapshot, &mut response, &mut resolved) == Err(Full) {
         response.truncate(query.question.len());
     }
     if let Some(opt) = &mut opt {
@@ -93,7 +101,7 @@ fn answer_query<'a>(
         question: Some((query.name, query.record_type)),
         with_subnet: query.edns.is_some_and(|edns| edns.subnet.is_some()),
         zone: resolved.zone,
-        picked: resolved.picked,
+        selection: resolved.selection,
         rate_limit_key: resolved.rate_limit_key.unwrap_or(query.name),
     }
 }
@@ -119,9 +127,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::testing::view;
+    use crate::test_support::snapshot;
 
-    static VIEW: LazyLock<View> = LazyLock::new(view);
+    static SNAPSHOT: LazyLock<Snapshot> = LazyLock::new(snapshot);
 
     /// A query as resolvers send it.
     #[derive(Debug, Clone)]
@@ -152,8 +160,21 @@ mod tests {
 
     fn resolver_query() -> impl Strategy<Value = ResolverQuery> {
         let labels = [
-            "", "site.", "fenced.", "mail.", "text.", "big.", "x.wild.", "alias.", "loop.", "out.", "ent.", "sub.",
-            "a.sub.", "ns.sub.", "no.such.",
+            "",
+            "site.",
+            "restricted.",
+            "mail.",
+            "text.",
+            "big.",
+            "x.wild.",
+            "alias.",
+            "loop.",
+            "out.",
+            "ent.",
+            "sub.",
+            "a.sub.",
+            "ns.sub.",
+            "no.such.",
         ];
         let name = prop_oneof![
             4 => prop::sample::select(labels.to_vec()).prop_map(|label| format!("{label}example.com")),
@@ -184,7 +205,7 @@ mod tests {
     fn response_to(packet: &[u8], transport: Transport) -> Option<(Vec<u8>, Rcode)> {
         let mut buffer = vec![0xaa; if transport == Transport::Tcp { 65_535 } else { UDP_SIZE.into() }];
         let mut name = NameBuffer::default();
-        let summary = answer(packet, [198, 51, 100, 7].into(), transport, &VIEW, &mut name, &mut buffer)?;
+        let summary = answer(packet, [198, 51, 100, 7].into(), transport, &SNAPSHOT, &mut name, &mut buffer)?;
         let (length, rcode) = (summary.length, summary.rcode);
         buffer.truncate(length);
         Some((buffer, rcode))

@@ -64,7 +64,7 @@ impl QueryLog {
         }
         self.seen = 0;
         let Some((name, record_type)) = summary.question else { return };
-        let edge = summary.picked.and_then(|picked| Some(picked.named().first()?.address));
+        let edge = summary.selection.and_then(|selection| Some(selection.edges().first()?.address));
         let name = Name::from_canonical(name);
         let _ = lines.try_send(Line { peer, transport, name, record_type, rcode: summary.rcode, edge });
     }

@@ -12,18 +12,18 @@ use crate::answer;
 use crate::dns::query::NameBuffer;
 use crate::dns::rate_limiter::{RateLimitAction, RateLimiter};
 use crate::dns::transport::{Answerer, Transport};
-use crate::metrics::Counts;
+use crate::metrics::QueryCounters;
 use crate::query_log::QueryLog;
-use crate::view::View;
+use crate::snapshot::Snapshot;
 
 /// Answers queries from the current snapshot, without locks or I/O.
 pub(crate) struct Service {
-    views: Cache<Arc<ArcSwap<View>>, Arc<View>>,
+    snapshots: Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>,
     transport: Transport,
     name: NameBuffer,
     /// `None` over TCP, where source addresses cannot be forged.
     limiter: Option<RateLimiter>,
-    counts: Arc<Counts>,
+    counts: Arc<QueryCounters>,
     log: QueryLog,
     started: Instant,
     now: Duration,
@@ -31,15 +31,15 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) fn new(
-        views: Arc<ArcSwap<View>>,
+        snapshots: Arc<ArcSwap<Snapshot>>,
         transport: Transport,
         limiter: Option<RateLimiter>,
-        counts: Arc<Counts>,
+        counts: Arc<QueryCounters>,
         log: QueryLog,
     ) -> Self {
         let started = Instant::now();
-        let (views, name) = (Cache::new(views), NameBuffer::default());
-        Self { views, transport, name, limiter, counts, log, started, now: Duration::ZERO }
+        let (snapshots, name) = (Cache::new(snapshots), NameBuffer::default());
+        Self { snapshots, transport, name, limiter, counts, log, started, now: Duration::ZERO }
     }
 }
 
@@ -49,13 +49,13 @@ impl Answerer for Service {
     }
 
     fn answer(&mut self, packet: &[u8], peer: SocketAddr, buffer: &mut [u8]) -> Option<usize> {
-        let view = self.views.load();
+        let snapshot = self.snapshots.load();
         let peer = peer.ip().to_canonical();
-        let Some(summary) = answer::answer(packet, peer, self.transport, view, &mut self.name, buffer) else {
-            self.counts.noise();
+        let Some(summary) = answer::answer(packet, peer, self.transport, snapshot, &mut self.name, buffer) else {
+            self.counts.ignored();
             return None;
         };
-        let first = summary.picked.and_then(|picked| view.named.get(picked.named().first()?.edge));
+        let first = summary.selection.and_then(|selection| snapshot.edge_counters.get(selection.edges().first()?.edge));
         if let Some(count) = first {
             count.fetch_add(1, Ordering::Relaxed);
         }

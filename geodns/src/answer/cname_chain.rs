@@ -3,8 +3,9 @@
 use std::sync::LazyLock;
 
 use crate::dns::record::{RecordSet, RecordType};
-use crate::fleet::{Family, FenceId};
-use crate::view::View;
+use crate::fleet::RegionSetId;
+use crate::geo::Family;
+use crate::snapshot::Snapshot;
 use crate::zone::{Lookup, Zone, ZoneNode};
 
 /// The most CNAME records that are followed.
@@ -20,7 +21,7 @@ static MINIMAL_ANY: LazyLock<RecordSet> = LazyLock::new(|| RecordSet {
 /// Iterates over the names of a look-up, QNAME first. Aliases are followed while they are in zones served here, each once, and at
 /// most [`MAX_ALIASES`] of them: a chain whose last step is an alias is a loop, or too long.
 pub(crate) struct CnameChain<'n, 'v> {
-    view: &'v View,
+    snapshot: &'v Snapshot,
     record_type: RecordType,
     next: Option<&'n [u8]>,
     passed: [&'n [u8]; MAX_ALIASES + 1],
@@ -49,15 +50,15 @@ pub(crate) enum NodeData<'v> {
     Records(&'v RecordSet),
     Cname(&'v RecordSet),
     /// The fleet answers, with addresses of edges.
-    Fleet(FenceId, Family),
+    Fleet(RegionSetId, Family),
     /// No records of the type (RFC 2308 §2.2).
     NoData,
 }
 
 impl<'n, 'v: 'n> CnameChain<'n, 'v> {
     /// Starts the look-up of a type at `name`, in canonical wire form.
-    pub(crate) fn new(view: &'v View, name: &'n [u8], record_type: RecordType) -> Self {
-        Self { view, record_type, next: Some(name), passed: [b""; MAX_ALIASES + 1], steps: 0 }
+    pub(crate) fn new(snapshot: &'v Snapshot, name: &'n [u8], record_type: RecordType) -> Self {
+        Self { snapshot, record_type, next: Some(name), passed: [b""; MAX_ALIASES + 1], steps: 0 }
     }
 }
 
@@ -71,7 +72,7 @@ impl<'n, 'v: 'n> Iterator for CnameChain<'n, 'v> {
         }
         self.passed[self.steps] = owner;
         self.steps += 1;
-        let zone = zone_of(self.view, owner, self.record_type);
+        let zone = zone_of(self.snapshot, owner, self.record_type);
         let found = zone.map(|zone| (zone, zone_answer(zone, owner, self.record_type)));
         if let Some((_, ZoneAnswer::Node { data: NodeData::Cname(set), .. })) = found
             // For ANY the CNAME record is the answer.
@@ -84,11 +85,11 @@ impl<'n, 'v: 'n> Iterator for CnameChain<'n, 'v> {
 }
 
 /// The zone that answers for a name and a type.
-fn zone_of<'v>(view: &'v View, owner: &[u8], record_type: RecordType) -> Option<&'v Zone> {
-    let zone = view.zone_set.zone(owner)?;
+fn zone_of<'v>(snapshot: &'v Snapshot, owner: &[u8], record_type: RecordType) -> Option<&'v Zone> {
+    let zone = snapshot.zone_set.zone(owner)?;
     if record_type == RecordType::DS && zone.apex.wire() == owner {
         // DS records are in the parent zone, if that is served here too.
-        return Some(view.zone_set.zone_above(owner).unwrap_or(zone));
+        return Some(snapshot.zone_set.zone_above(owner).unwrap_or(zone));
     }
     Some(zone)
 }
@@ -111,8 +112,8 @@ fn node_data(node: ZoneNode<'_>, record_type: RecordType) -> NodeData<'_> {
         return NodeData::Cname(set);
     }
     match (node.fleet, record_type) {
-        (Some(fence), RecordType::A) => NodeData::Fleet(fence, Family::V4),
-        (Some(fence), RecordType::AAAA) => NodeData::Fleet(fence, Family::V6),
+        (Some(region_set), RecordType::A) => NodeData::Fleet(region_set, Family::V4),
+        (Some(region_set), RecordType::AAAA) => NodeData::Fleet(region_set, Family::V6),
         (fleet, RecordType::ANY) if fleet.is_some() || !node.sets.is_empty() => NodeData::Records(&MINIMAL_ANY),
         _ => NodeData::NoData,
     }

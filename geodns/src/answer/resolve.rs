@@ -9,8 +9,8 @@ use crate::dns::name;
 use crate::dns::query::Query;
 use crate::dns::record::{RecordSet, RecordType};
 use crate::dns::response::{Full, ResponseWriter, Section};
-use crate::fleet::Picked;
-use crate::view::View;
+use crate::fleet::Selection;
+use crate::snapshot::Snapshot;
 use crate::zone::Zone;
 
 /// The result of resolving a query, besides the records.
@@ -19,7 +19,7 @@ pub(super) struct Resolved<'a> {
     /// The index of the zone of QNAME.
     pub(super) zone: Option<usize>,
     /// The edges in the answer.
-    pub(super) picked: Option<Picked>,
+    pub(super) selection: Option<Selection>,
     /// For how many bits of the client subnet the answer is valid.
     pub(super) scope: u8,
     /// The wildcard or zone that stands for QNAME in rate limiting; `None`: QNAME itself.
@@ -28,7 +28,7 @@ pub(super) struct Resolved<'a> {
 
 impl Resolved<'_> {
     pub(super) fn empty() -> Self {
-        Self { rcode: Rcode::NOERROR, zone: None, picked: None, scope: 0, rate_limit_key: None }
+        Self { rcode: Rcode::NOERROR, zone: None, selection: None, scope: 0, rate_limit_key: None }
     }
 }
 
@@ -44,13 +44,13 @@ impl Resolved<'_> {
 pub(super) fn resolve<'n, 'v: 'n>(
     query: &'n Query<'_>,
     peer: IpAddr,
-    view: &'v View,
+    snapshot: &'v Snapshot,
     response: &mut ResponseWriter<'_, 'n>,
     resolved: &mut Resolved<'v>,
 ) -> Result<(), Full> {
     let record_type = query.record_type;
     let refused = !query.is_internet() || record_type.is_meta() && record_type != RecordType::ANY;
-    for (step, ChainStep { owner, found }) in CnameChain::new(view, query.name, record_type).enumerate() {
+    for (step, ChainStep { owner, found }) in CnameChain::new(snapshot, query.name, record_type).enumerate() {
         let Some((zone, answer)) = found.filter(|_| !refused) else {
             if step == 0 {
                 resolved.rcode = Rcode::REFUSED;
@@ -70,7 +70,7 @@ pub(super) fn resolve<'n, 'v: 'n>(
                 return add_referral(zone, cut, servers, response);
             }
             // Until the names of sites are known, this may be one. A negative answer would be cached for minutes.
-            ref answer if !view.told && may_be_a_site(answer, record_type) => {
+            ref answer if !snapshot.fleet_is_known && may_be_a_site(answer, record_type) => {
                 resolved.rcode = Rcode::SERVFAIL;
                 resolved.rate_limit_key = Some(zone.apex.wire());
                 return Ok(());
@@ -91,16 +91,16 @@ pub(super) fn resolve<'n, 'v: 'n>(
         response.set_authoritative();
         match data {
             NodeData::Records(set) => return response.add_set(Section::Answer, owner, set),
-            NodeData::Fleet(fence, family) => {
-                let client = Client::of(query.edns.as_ref(), peer, &view.atlas);
-                let picked = view.fleet.choose(fence, family, &client.locality);
-                if picked.named().is_empty() {
+            NodeData::Fleet(region_set, family) => {
+                let client = Client::of(query.edns.as_ref(), peer, &snapshot.locator);
+                let selection = snapshot.fleet.choose(region_set, family, &client.location);
+                if selection.edges().is_empty() {
                     // Edges recover sooner than zones change.
-                    return add_soa_with_ttl(zone, zone.negative_ttl.min(picked.ttl()), response);
+                    return add_soa_with_ttl(zone, zone.negative_ttl.min(selection.ttl()), response);
                 }
-                response.add_addresses(owner, picked.ttl(), picked.named().iter().map(|named| named.address))?;
+                response.add_addresses(owner, selection.ttl(), selection.edges().iter().map(|edge| edge.address))?;
                 resolved.scope = client.scope();
-                resolved.picked = Some(picked);
+                resolved.selection = Some(selection);
                 return Ok(());
             }
             NodeData::Cname(set) => response.add_cname(owner, set.ttl, &set.data[0])?,

@@ -7,7 +7,7 @@ use foldhash::HashMap;
 
 use crate::dns::name::{self, Name};
 use crate::dns::record::{self, RecordSet, RecordType};
-use crate::fleet::FenceId;
+use crate::fleet::RegionSetId;
 
 use super::diagnostics::{self, Diagnostic, Position};
 use super::lookup::{Lookup, NameEntry, ZoneNode, lookup};
@@ -71,7 +71,7 @@ pub(crate) struct Zone {
     pub(crate) index: usize,
     file: Arc<ZoneFile>,
     /// Names that the fleet answers for; `None` at empty non-terminals above those.
-    fleet: HashMap<Name, Option<FenceId>>,
+    fleet: HashMap<Name, Option<RegionSetId>>,
 }
 
 impl Zone {
@@ -105,7 +105,7 @@ impl Zone {
     }
 
     /// Lets the fleet answer for `name`, unless the zone file does: the error says which record does.
-    pub(super) fn add(&mut self, name: &Name, fence: FenceId) -> Result<(), Diagnostic> {
+    pub(super) fn add(&mut self, name: &Name, region_set: RegionSetId) -> Result<(), Diagnostic> {
         let file = &self.file;
         let wire = name.wire();
         let shadowed = match file.lookup(wire) {
@@ -129,7 +129,7 @@ impl Zone {
             self.add_empty(above);
         }
         let entry = self.fleet.entry(name.clone()).or_default();
-        *entry = entry.or(Some(fence));
+        *entry = entry.or(Some(region_set));
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use crate::dns::name::{self, Name};
 use crate::dns::record::{RecordSet, RecordType};
-use crate::fleet::FenceId;
+use crate::fleet::RegionSetId;
 
 /// What is at a name that exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub(crate) struct ZoneNode<'a> {
     /// The operator's records; none at an empty non-terminal.
     pub(crate) sets: &'a [RecordSet],
     /// Set where the fleet answers for A and AAAA; `sets` has neither then.
-    pub(crate) fleet: Option<FenceId>,
+    pub(crate) fleet: Option<RegionSetId>,
 }
 
 impl<'a> ZoneNode<'a> {

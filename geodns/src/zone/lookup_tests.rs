@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use crate::dns::name::Name;
 use crate::dns::record::RecordType;
-use crate::fleet::FenceId;
+use crate::fleet::RegionSetId;
 
 use super::data::Zone;
 use super::lookup::{Lookup, ZoneNode};
@@ -39,7 +39,7 @@ fn show(wire: &[u8]) -> String {
 fn describe(zone: &Zone, name: &str) -> String {
     let types = |node: ZoneNode<'_>| {
         let sets = node.sets.iter().map(|set| set.record_type.to_string());
-        sets.chain(node.fleet.map(|fence| format!("fleet {}", fence.0))).collect::<Vec<_>>().join(" ")
+        sets.chain(node.fleet.map(|region_set| format!("fleet {}", region_set.0))).collect::<Vec<_>>().join(" ")
     };
     match zone.lookup(Name::parse(name).unwrap().wire()) {
         Lookup::Node { node, wildcard: None } => format!("[{}]", types(node)),
@@ -54,8 +54,8 @@ fn describe(zone: &Zone, name: &str) -> String {
 
 #[test]
 fn lookup_of_each_kind_of_name_returns_its_answer() {
-    let names = ["site", "a.pages", "ent"].map(|site| (format!("{site}.example.com"), FenceId(7)));
-    let names = names.map(|(name, fence)| (Name::parse(&name).unwrap(), fence));
+    let names = ["site", "a.pages", "ent"].map(|site| (format!("{site}.example.com"), RegionSetId(7)));
+    let names = names.map(|(name, region_set)| (Name::parse(&name).unwrap(), region_set));
     let zone_set = ZoneSet::new(&[Arc::new(zone(ZONE))], &names);
     let zone = &zone_set.zones()[0];
     for (name, expected) in [
@@ -107,7 +107,7 @@ fn lookup_of_the_longest_names_succeeds() {
     let longest = format!("{}example.com", "a.".repeat(121));
     let name = Name::parse(&longest).unwrap();
     assert_eq!(name.wire().len(), Name::MAX);
-    let zone_set = ZoneSet::new(&[Arc::new(zone("*.b A 192.0.2.1"))], &[(name.clone(), FenceId(1))]);
+    let zone_set = ZoneSet::new(&[Arc::new(zone("*.b A 192.0.2.1"))], &[(name.clone(), RegionSetId(1))]);
     let zone = &zone_set.zones()[0];
     assert_eq!(describe(zone, &longest), "[fleet 1]");
     assert_eq!(describe(zone, &longest[2..]), "[]");
@@ -194,7 +194,7 @@ proptest! {
                 Kind::Alias => "CNAME else.net.",
                 Kind::Servers => "NS ns.net.",
                 Kind::Site => {
-                    sites.push((Name::parse(&owner).unwrap(), FenceId(1)));
+                    sites.push((Name::parse(&owner).unwrap(), RegionSetId(1)));
                     continue;
                 }
             };

@@ -6,7 +6,7 @@ use foldhash::HashMap;
 
 use crate::dns::name::{self, Name};
 use crate::dns::record::RecordType;
-use crate::fleet::FenceId;
+use crate::fleet::RegionSetId;
 
 use super::data::{Zone, ZoneFile};
 use super::diagnostics::{Diagnostic, DiagnosticList};
@@ -30,7 +30,7 @@ impl ZoneSet {
     const MAX_WARNINGS: usize = 100;
 
     /// Adds each of `names` to the closest zone above it. Of two equal zones or names, the first counts.
-    pub(crate) fn new(zones: &[Arc<ZoneFile>], names: &[(Name, FenceId)]) -> Self {
+    pub(crate) fn new(zones: &[Arc<ZoneFile>], names: &[(Name, RegionSetId)]) -> Self {
         let mut by_apex = HashMap::default();
         for (index, zone) in zones.iter().enumerate() {
             by_apex.entry(zone.apex.clone()).or_insert(index);
@@ -43,10 +43,10 @@ impl ZoneSet {
         zone_set.nest();
         let mut warnings = DiagnosticList::up_to(Self::MAX_WARNINGS);
         let mut shadowed = Vec::new();
-        for (name, fence) in names {
+        for (name, region_set) in names {
             match zone_set.index(name.wire()) {
                 Some(index) => {
-                    if let Err(warning) = zone_set.zones[index].add(name, *fence) {
+                    if let Err(warning) = zone_set.zones[index].add(name, *region_set) {
                         shadowed.push((name, warning));
                     }
                 }
@@ -120,8 +120,8 @@ mod tests {
         Name::parse(text).unwrap()
     }
 
-    fn names(texts: &[&str]) -> Vec<(Name, FenceId)> {
-        texts.iter().zip(1..).map(|(text, fence)| (name(text), FenceId(fence))).collect()
+    fn names(texts: &[&str]) -> Vec<(Name, RegionSetId)> {
+        texts.iter().zip(1..).map(|(text, region_set)| (name(text), RegionSetId(region_set))).collect()
     }
 
     fn zone_of(apex: &str) -> Arc<ZoneFile> {

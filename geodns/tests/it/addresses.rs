@@ -22,7 +22,7 @@ async fn answers_from(resolver: &str, asked: SocketAddr) {
 async fn udp_response_comes_from_the_queried_address() {
     let any = ["0.0.0.0:0", "[::]:0"].map(|address| address.parse().unwrap());
     let world = World::with(|config| config.listen = vec!["127.0.0.1:0".parse().unwrap(), any[0], any[1]]).await;
-    let [one, four, six] = *world.node.dns_addrs() else { panic!("as many as configured") };
+    let [one, four, six] = *world.name_server.dns_addrs() else { panic!("as many as configured") };
     answers_from("127.0.0.1", one).await;
     for last in [1, 5, 200] {
         let asked = SocketAddr::from(([127, 0, 0, last], four.port()));
@@ -54,7 +54,7 @@ async fn listeners_on_several_addresses_answer_over_udp_and_tcp() {
         config.listen = ["127.0.0.1:0", "127.0.0.2:0", "[::1]:0"].map(|address| address.parse().unwrap()).to_vec();
     })
     .await;
-    for address in world.node.dns_addrs() {
+    for address in world.name_server.dns_addrs() {
         assert_eq!(udp(*address, &query("www.example.com A")).await.text(), WWW);
         assert_eq!(Connection::to(*address).await.ask(&query("www.example.com A")).await.text(), WWW);
     }

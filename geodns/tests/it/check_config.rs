@@ -34,7 +34,7 @@ fn check_config_of_a_valid_file_shows_settings_and_bounds() {
     let (code, shown, errors) = check(folder.path());
     assert_eq!(code, Some(0), "{errors}");
     assert!(shown.ends_with("geodns.toml is good\n"), "{shown}");
-    assert!(shown.contains("and its readers are elsewhere after at most: 75s") && !shown.contains("vrg_x"), "{shown}");
+    assert!(shown.contains("readers moved to other edges within: 75s") && !shown.contains("vrg_x"), "{shown}");
     assert!(!folder.path().join("data").exists(), "check-config must not create anything");
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::answer::Answer;
-use super::origin::{FakeOrigin, TOKEN};
+use super::fake_origin::{FakeOrigin, TOKEN};
 use super::query::query;
 use super::random::Random;
 use super::tcp::framed;
@@ -40,7 +40,7 @@ impl Process {
             let (name, file, sites) = (zone.name, zone.file.display(), zone.sites);
             writeln!(config, "[[zones]]\nname = '{name}'\nfile = '{file}'\nsites = {sites}").unwrap();
         }
-        config.push_str("[places]\n'192.0.2.0/24' = '52.52,13.40'\n");
+        config.push_str("[locations]\n'192.0.2.0/24' = '52.52,13.40'\n");
         std::fs::write(path("geodns.toml"), config).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_verge-geodns"))
             .args(["--log-format", "json", "--config"])
@@ -271,5 +271,5 @@ async fn flood_of_malformed_packets_does_not_affect_other_clients() {
     let growth = process.memory().saturating_sub(before);
     assert!(growth <= GROWTH, "{growth} KiB more than {before}");
     process.stop();
-    origin.go_away().await;
+    origin.stop().await;
 }

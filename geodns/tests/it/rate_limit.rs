@@ -46,7 +46,7 @@ impl Burst {
 /// Sends queries from an address that is not exempt, and collects all responses.
 async fn burst(world: &World, questions: impl Iterator<Item = Query>) -> Burst {
     let socket = UdpSocket::bind("127.0.0.9:0").await.unwrap();
-    socket.connect(("127.0.0.1", world.node.dns_addr().port())).await.unwrap();
+    socket.connect(("127.0.0.1", world.name_server.dns_addr().port())).await.unwrap();
     let mut burst = Burst { answers: Vec::new(), bytes_in: 0, bytes_out: 0, seconds: 0.0 };
     let (start, mut buffer) = (Instant::now(), [0; 2048]);
     let questions: Vec<Query> = questions.collect();
@@ -85,7 +85,7 @@ async fn similar_responses_beyond_the_limit_are_dropped_or_truncated() {
         // One in `slip` of the rest.
         assert_eq!(cut, (count - sent) / usize::try_from(slip).unwrap());
         // There is no limit over TCP, where addresses cannot be forged.
-        let mut connection = super::tcp::Connection::from([127, 0, 0, 9].into(), world.node.dns_addr()).await;
+        let mut connection = super::tcp::Connection::from([127, 0, 0, 9].into(), world.name_server.dns_addr()).await;
         for _ in 0..50 {
             assert_eq!(connection.ask(&query("www.example.com A")).await.rcode(), "NOERROR");
         }

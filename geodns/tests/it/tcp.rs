@@ -66,7 +66,7 @@ const WWW: &str = "NOERROR aa = www 3600 A 192.0.2.80";
 #[tokio::test]
 async fn pipelined_queries_are_answered_in_order() {
     let world = World::start().await;
-    let mut connection = Connection::to(world.node.dns_addr()).await;
+    let mut connection = Connection::to(world.name_server.dns_addr()).await;
     let names = ["www", "large", "demo", "nowhere"];
     let questions = (0..100_u16).map(|id| query(&format!("{}.example.com TXT", names[usize::from(id) % 4])).id(id));
     let bytes: Vec<u8> = questions.clone().flat_map(|question| framed(&question.bytes())).collect();
@@ -83,7 +83,7 @@ async fn pipelined_queries_are_answered_in_order() {
 async fn half_closed_connection_gets_its_responses() {
     let world = World::start().await;
     for count in [1, 100_u16] {
-        let mut connection = Connection::to(world.node.dns_addr()).await;
+        let mut connection = Connection::to(world.name_server.dns_addr()).await;
         let questions = (0..count).map(|id| query("huge.example.com TXT").id(id));
         let bytes: Vec<u8> = questions.flat_map(|question| framed(&question.bytes())).collect();
         connection.send(&bytes).await;
@@ -100,7 +100,7 @@ async fn half_closed_connection_gets_its_responses() {
 #[tokio::test]
 async fn query_in_single_bytes_is_answered() {
     let world = World::start().await;
-    let mut connection = Connection::to(world.node.dns_addr()).await;
+    let mut connection = Connection::to(world.name_server.dns_addr()).await;
     connection.0.set_nodelay(true).unwrap();
     for id in 0..3 {
         for byte in framed(&query("www.example.com A").id(id).bytes()) {
@@ -116,15 +116,15 @@ async fn query_in_single_bytes_is_answered() {
 #[tokio::test]
 async fn malformed_message_closes_only_its_own_connection() {
     let world = World::start().await;
-    let mut other = Connection::to(world.node.dns_addr()).await;
+    let mut other = Connection::to(world.name_server.dns_addr()).await;
     let answer_itself = query("www.example.com A").flags(0x8000).bytes();
     for garbage in [&b"\0\x05abcde"[..], b"\0\0\0\x0c", b"\0\x01\xff", &framed(&answer_itself)] {
-        let mut connection = Connection::to(world.node.dns_addr()).await;
+        let mut connection = Connection::to(world.name_server.dns_addr()).await;
         connection.send(garbage).await;
         assert!(connection.next().await.is_none(), "{garbage:?} closes the connection");
     }
     // A malformed query with a complete header is answered, and the connection stays open.
-    let mut connection = Connection::to(world.node.dns_addr()).await;
+    let mut connection = Connection::to(world.name_server.dns_addr()).await;
     connection.send(&framed(&[0xff; 12].map(|byte| byte & 0x07))).await;
     assert_eq!(connection.next().await.unwrap().text(), "FORMERR");
     assert_eq!(connection.ask(&query("www.example.com A")).await.text(), WWW);
@@ -139,7 +139,7 @@ async fn malformed_message_closes_only_its_own_connection() {
 #[tokio::test]
 async fn idle_and_slow_clients_are_disconnected() {
     let world = World::with(|config| config.tcp.idle = Duration::from_millis(300)).await;
-    let node = world.node.dns_addr();
+    let node = world.name_server.dns_addr();
     let (mut silent, mut done) = (Connection::to(node).await, Connection::to(node).await);
     assert_eq!(done.ask(&query("www.example.com A")).await.text(), WWW);
     let mut dripping = Connection::to(node).await;
@@ -158,7 +158,7 @@ async fn idle_and_slow_clients_are_disconnected() {
 #[tokio::test]
 async fn client_that_reads_no_responses_is_disconnected() {
     let world = World::with(|config| config.tcp.idle = Duration::from_millis(300)).await;
-    let mut greedy = Connection::to(world.node.dns_addr()).await;
+    let mut greedy = Connection::to(world.name_server.dns_addr()).await;
     let questions = framed(&query("huge.example.com TXT").bytes()).repeat(100);
     within_timeout("the connection to be closed", async { while greedy.0.write_all(&questions).await.is_ok() {} })
         .await;
@@ -169,7 +169,7 @@ async fn client_that_reads_no_responses_is_disconnected() {
 #[tokio::test]
 async fn connections_of_one_address_are_limited() {
     let world = World::with(|config| config.tcp.per_address = 3).await;
-    let node = world.node.dns_addr();
+    let node = world.name_server.dns_addr();
     let mut held = Vec::new();
     for _ in 0..3 {
         let mut connection = Connection::to(node).await;
@@ -190,7 +190,7 @@ async fn connections_of_one_address_are_limited() {
 #[tokio::test]
 async fn connection_idle_longest_is_evicted() {
     let world = World::with(|config| config.tcp.connections = 3).await;
-    let node = world.node.dns_addr();
+    let node = world.name_server.dns_addr();
     let mut silent = Connection::to(node).await;
     let mut held = [Connection::to(node).await, Connection::to(node).await];
     for connection in &mut held {
@@ -214,7 +214,7 @@ async fn connection_idle_longest_is_evicted() {
 #[tokio::test]
 async fn busy_connection_is_not_evicted() {
     let world = World::with(|config| config.tcp.connections = 1).await;
-    let node = world.node.dns_addr();
+    let node = world.name_server.dns_addr();
     let socket = TcpSocket::new_v4().unwrap();
     // All queries fit into the system's buffers, but only a small part of the responses.
     socket.set_send_buffer_size(1 << 20).unwrap();
@@ -238,7 +238,7 @@ async fn busy_connection_is_not_evicted() {
 #[tokio::test]
 async fn received_queries_are_answered_at_shutdown() {
     let world = World::start().await;
-    let node = world.node.dns_addr();
+    let node = world.name_server.dns_addr();
     let mut connections = Vec::new();
     for _ in 0..4 {
         let mut connection = Connection::to(node).await;
@@ -273,7 +273,7 @@ async fn client_that_reads_no_responses_makes_room_for_another() {
         config.tcp.idle = Duration::from_hours(1);
     })
     .await;
-    let node = world.node.dns_addr();
+    let node = world.name_server.dns_addr();
     let mut greedy = Connection::to(node).await;
     let questions = framed(&query("huge.example.com TXT").bytes()).repeat(100);
     let flood = async { while greedy.0.write_all(&questions).await.is_ok() {} };
@@ -288,7 +288,7 @@ async fn client_that_reads_no_responses_makes_room_for_another() {
 #[tokio::test]
 async fn client_that_reads_no_responses_does_not_delay_shutdown() {
     let world = World::with(|config| config.tcp.idle = Duration::from_hours(1)).await;
-    let node = world.node.dns_addr();
+    let node = world.name_server.dns_addr();
     let (mut greedy, mut done) = (Connection::to(node).await, Connection::to(node).await);
     assert!(done.is_open().await);
     let questions = framed(&query("huge.example.com TXT").bytes()).repeat(100);

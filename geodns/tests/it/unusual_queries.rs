@@ -116,7 +116,7 @@ async fn malformed_names_get_formerr() {
 async fn response_packets_are_ignored() {
     let world = World::start().await;
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    socket.connect(world.node.dns_addr()).await.unwrap();
+    socket.connect(world.name_server.dns_addr()).await.unwrap();
     let answer: Answer = exchange(&socket, &query("www.example.com A").id(1).bytes()).await;
     for packet in [
         answer.bytes.clone(),
@@ -131,6 +131,6 @@ async fn response_packets_are_ignored() {
         socket.send(&packet).await.unwrap();
         assert_eq!(exchange(&socket, &query("www.example.com A").id(77).bytes()).await.id(), 77, "{packet:02x?}");
     }
-    assert!(world.metric("verge_dns_noise_total").await >= Some(6.0));
+    assert!(world.metric("verge_dns_ignored_total").await >= Some(6.0));
     world.stop().await;
 }

@@ -43,7 +43,7 @@ pub(super) async fn start(
         let node: NameServerName = name.parse().unwrap();
         let token = origin.node_token(&node).await;
         Config {
-            places: plan.places.overrides(),
+            locations: plan.places.overrides(),
             database: (plan.places == Places::Database).then(|| database.clone()),
             answers: plan.answers,
             health: plan.health.clone(),

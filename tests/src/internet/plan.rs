@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use verge_geodns::config::{HealthConfig, Pace, Policy};
-use verge_mmdb::{Options, Spot, Writer};
+use verge_geodns::config::{HealthConfig, Policy, ProbePolicy};
+use verge_mmdb::{NetworkInfo, Options, Writer};
 use verge_protocol::GeoPoint;
 
 use super::Region;
@@ -33,36 +33,36 @@ pub enum Places {
 impl Plan {
     /// As an operator in a hurry would have it: probes every second, answers that hold for five.
     pub fn hasty(edges_named: usize) -> Self {
-        let pace = Pace {
+        let policy = ProbePolicy {
             interval: Duration::from_secs(1),
             timeout: Duration::from_secs(1),
             retry: Duration::from_millis(500),
-            ..Pace::default()
+            ..ProbePolicy::default()
         };
         Self {
             places: Places::Overrides,
-            answers: Policy { answers: edges_named, ttl: 5, shaky_ttl: 2, ..Policy::default() },
-            health: HealthConfig { pace, lag_after: Duration::from_secs(2), ..HealthConfig::default() },
+            answers: Policy { answers: edges_named, ttl: 5, suspect_ttl: 2, ..Policy::default() },
+            health: HealthConfig { policy, lag_after: Duration::from_secs(2), ..HealthConfig::default() },
         }
     }
 
     /// For how long a failure lasts at most, as `docs/DNS.md` has it: until name servers know, and until resolvers ask again.
     pub fn failure_bound(&self) -> Duration {
-        self.health.pace.detection_bound() + self.ttl()
+        self.health.policy.detection_bound() + self.ttl()
     }
 
     /// The same for an edge that lags behind a release, from when the best edge has it. The best edge is asked within an
     /// interval; its position is what counts `lag_after` later, or up to a second after that; within an interval the laggard is
     /// asked; and then until resolvers ask again.
     pub fn lag_bound(&self) -> Duration {
-        let Pace { interval, timeout, .. } = self.health.pace;
+        let ProbePolicy { interval, timeout, .. } = self.health.policy;
         (interval + timeout) * 2 + self.health.lag_after + Duration::from_secs(1) + self.ttl()
     }
 
     /// For how long readers may still be sent to an edge that has said that it is draining: until each name server has asked it, and
     /// until resolvers, who count whole seconds, ask again.
     pub fn leaving_bound(&self) -> Duration {
-        let Pace { interval, timeout, .. } = self.health.pace;
+        let ProbePolicy { interval, timeout, .. } = self.health.policy;
         interval + timeout + self.ttl() + Duration::from_secs(1)
     }
 
@@ -85,7 +85,7 @@ impl Places {
     pub(super) fn write_database(path: &Path) {
         let mut writer = Writer::new(Options::default());
         for (network, place) in networks() {
-            writer.insert(network, &Spot { place: Some(place), ..Spot::default() }).unwrap();
+            writer.insert(network, &NetworkInfo { location: Some(place), ..NetworkInfo::default() });
         }
         std::fs::write(path, writer.to_bytes().unwrap()).unwrap();
     }
