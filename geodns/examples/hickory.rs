@@ -1,9 +1,9 @@
-//! A yardstick for `bench/run dns`, and no product: hickory-server's own UDP loop with the least handler that a server can have.
-//! Every name has the given addresses, for everybody. What it costs a question is what that loop, its parser and its encoder cost,
-//! before anything is decided. `cargo run --release -p verge-geodns --example hickory -- PORT ADDRESS…`
+//! A baseline for `bench/run dns`: the UDP loop of hickory-server with a minimal handler, under which every name has the given
+//! addresses. It measures what that loop, its parser and its encoder cost for a query before any look-up.
+//! `cargo run --release -p verge-geodns --example hickory -- PORT ADDRESS…`
 //!
-//! hickory logs two lines a question. Nobody subscribes here, so that they cost next to nothing.
-#![expect(clippy::unwrap_used, reason = "a measurement, for people")]
+//! hickory logs two lines for each query. There is no subscriber here, so that they cost next to nothing.
+#![expect(clippy::unwrap_used, reason = "a tool for measurements")]
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -17,21 +17,21 @@ use tokio::net::UdpSocket;
 
 const TTL: u32 = 60;
 
-/// Sends everybody to the same addresses.
-struct Alike {
+/// Answers every query with the same addresses.
+struct FixedAddresses {
     a: Vec<RData>,
     aaaa: Vec<RData>,
 }
 
 #[async_trait]
-impl RequestHandler for Alike {
+impl RequestHandler for FixedAddresses {
     async fn handle_request<R: ResponseHandler, T: Time>(&self, request: &Request, mut handle: R) -> ResponseInfo {
         let mut metadata = Metadata::response_from_request(&request.metadata);
         metadata.authoritative = true;
-        // As hickory's own catalog answers EDNS: with no option that it does not know.
-        let edns = request.edns.as_ref().map(|asked| {
+        // As hickory's own catalog does: without options.
+        let edns = request.edns.as_ref().map(|requested| {
             let mut edns = Edns::new();
-            edns.set_max_payload(asked.max_payload());
+            edns.set_max_payload(requested.max_payload());
             edns
         });
         let answers: Vec<_> = request
@@ -61,7 +61,7 @@ async fn main() {
     let port: u16 = arguments.next().unwrap().parse().unwrap();
     let (a, aaaa) = arguments.map(|address| address.parse::<IpAddr>().unwrap()).partition::<Vec<_>, _>(IpAddr::is_ipv4);
     let records = |addresses: Vec<IpAddr>| addresses.into_iter().map(RData::from).collect();
-    let mut server = Server::new(Alike { a: records(a), aaaa: records(aaaa) });
+    let mut server = Server::new(FixedAddresses { a: records(a), aaaa: records(aaaa) });
     server.register_socket(UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).await.unwrap());
     server.block_until_done().await.unwrap();
 }

@@ -1,121 +1,121 @@
-//! From a packet to its answer: a pure function of the packet, who sent it, and one snapshot.
+//! Answers packets: a pure function of the packet, its source address, and one snapshot.
 
-mod chain;
 mod client;
+mod cname_chain;
 mod resolve;
 
 use std::net::IpAddr;
 
 use self::resolve::Resolved;
-use crate::dns::query::{self, NameBuffer, Packet, Query, Unanswerable};
-use crate::dns::rcode::Rcode;
+use crate::dns::message::Rcode;
+use crate::dns::query::{self, NameBuffer, Packet, Query, Rejected};
 use crate::dns::record::RecordType;
-use crate::dns::reply::{Full, Opt, Reply, UDP_SIZE};
-use crate::fleet::Picked;
-use crate::view::View;
+use crate::dns::response::{Full, Opt, ResponseWriter, UDP_SIZE};
+use crate::dns::transport::Transport;
+use crate::fleet::Selection;
+use crate::snapshot::Snapshot;
 
-pub(crate) use self::chain::{At, Chain, Hop, Known};
+pub(crate) use self::cname_chain::{ChainStep, CnameChain, NodeData, ZoneAnswer};
 
-/// How a question came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Transport {
-    /// In a datagram.
-    Udp,
-    /// On a connection.
-    Tcp,
-}
-
-/// What was answered, for those who count, limit and log.
+/// What metrics, rate limiting and the query log need to know about an answer.
 #[derive(Debug)]
-pub(crate) struct Answered<'a> {
-    /// Bytes of the answer.
+pub(crate) struct AnswerSummary<'a> {
+    /// The length of the response, in bytes.
     pub(crate) length: usize,
-    /// How it went.
     pub(crate) rcode: Rcode,
-    /// The name, in canonical wire form, and the type that was asked for, if they could be read.
+    /// QNAME, in canonical wire form, and QTYPE; `None` if the query was rejected.
     pub(crate) question: Option<(&'a [u8], RecordType)>,
-    /// Whether it came with a client subnet.
+    /// Whether the query has a client subnet.
     pub(crate) with_subnet: bool,
-    /// The zone it was found in, by its place among the configured.
+    /// The index of the zone of QNAME among the configured zones.
     pub(crate) zone: Option<usize>,
-    /// The edges that were named.
-    pub(crate) picked: Option<Picked>,
-    /// What like answers have in common: the name, or the wildcard or zone that stands for all random ones.
-    pub(crate) about: &'a [u8],
+    /// The edges in the answer.
+    pub(crate) selection: Option<Selection>,
+    /// Equal for similar answers: QNAME, or the wildcard or zone that stands for random names.
+    pub(crate) rate_limit_key: &'a [u8],
 }
 
-/// The shortest UDP answer that everybody takes (RFC 1035 §2.3.4).
-const UDP_LEAST: u16 = 512;
+/// The longest UDP response to a client without EDNS (RFC 1035 §2.3.4).
+const UDP_SIZE_WITHOUT_EDNS: u16 = 512;
 
-/// Answers `packet`, sent by `peer`, into `buffer`, which must hold what the transport can carry. `None`: it gets no answer.
+/// Answers `packet` from `peer` into `buffer`, which must hold the longest response of the transport. `None`: there must be no
+/// response.
 pub(crate) fn answer<'a>(
     packet: &'a [u8],
     peer: IpAddr,
     transport: Transport,
-    view: &'a View,
+    snapshot: &'a Snapshot,
     name: &'a mut NameBuffer,
     buffer: &mut [u8],
-) -> Option<Answered<'a>> {
+) -> Option<AnswerSummary<'a>> {
     match query::read(packet, name) {
-        Packet::Noise => None,
-        Packet::Unanswerable(unanswerable) => Some(refuse(&unanswerable, buffer)),
-        Packet::Query(query) => Some(respond(&query, peer, transport, view, buffer)),
+        Packet::Ignore => None,
+        Packet::Rejected(rejected) => Some(reject(&rejected, buffer)),
+        Packet::Query(query) => Some(answer_query(&query, peer, transport, snapshot, buffer)),
     }
 }
 
-fn refuse<'a>(unanswerable: &Unanswerable<'_>, buffer: &mut [u8]) -> Answered<'a> {
-    let opt = unanswerable.edns.then_some(Opt::EMPTY);
-    let question = unanswerable.question.map(|question| (question, &b"\0"[..]));
-    let reply = Reply::new(buffer, UDP_LEAST.into(), unanswerable.header, question, opt.as_ref());
-    let length = reply.finish(unanswerable.rcode, opt.as_ref());
-    let rcode = unanswerable.rcode;
-    Answered { length, rcode, question: None, with_subnet: false, zone: None, picked: None, about: b"" }
+fn reject<'a>(rejected: &Rejected<'_>, buffer: &mut [u8]) -> AnswerSummary<'a> {
+    let opt = rejected.edns.then_some(Opt::EMPTY);
+    let question = rejected.question.map(|question| (question, &b"\0"[..]));
+    let response = ResponseWriter::new(buffer, UDP_SIZE_WITHOUT_EDNS.into(), rejected.header, question, opt.as_ref());
+    let length = response.finish(rejected.rcode, opt.as_ref());
+    let rcode = rejected.rcode;
+    AnswerSummary {
+        length,
+        rcode,
+        question: None,
+        with_subnet: false,
+        zone: None,
+        selection: None,
+        rate_limit_key: b"",
+    }
 }
 
-fn respond<'a>(
+fn answer_query<'a>(
     query: &Query<'a>,
     peer: IpAddr,
     transport: Transport,
-    view: &'a View,
+    snapshot: &'a Snapshot,
     buffer: &mut [u8],
-) -> Answered<'a> {
+) -> AnswerSummary<'a> {
     let limit = match (transport, &query.edns) {
         (Transport::Tcp, _) => buffer.len(),
         (Transport::Udp, Some(edns)) => edns.udp_size.min(UDP_SIZE).into(),
-        (Transport::Udp, None) => UDP_LEAST.into(),
+        (Transport::Udp, None) => UDP_SIZE_WITHOUT_EDNS.into(),
     };
-    let mut opt = query.edns.as_ref().map(|edns| Opt::answering(edns, view.node.as_bytes()));
+    let mut opt = query.edns.as_ref().map(|edns| Opt::answering(edns, snapshot.name_server.as_bytes()));
     let question = Some((query.question, query.name));
-    let mut reply = Reply::new(buffer, limit, query.header, question, opt.as_ref());
-    let mut resolved = Resolved::nothing();
-    if resolve::resolve(query, peer, view, &mut reply, &mut resolved) == Err(Full) {
-        reply.truncate(query.question.len());
+    let mut response = ResponseWriter::new(buffer, limit, query.header, question, opt.as_ref());
+    let mut resolved = Resolved::empty();
+    if resolve::resolve(query, peer, snapshot, &mut response, &mut resolved) == Err(Full) {
+        response.truncate(query.question.len());
     }
     if let Some(opt) = &mut opt {
         opt.set_scope(resolved.scope);
     }
-    let length = reply.finish(resolved.rcode, opt.as_ref());
-    Answered {
+    let length = response.finish(resolved.rcode, opt.as_ref());
+    AnswerSummary {
         length,
         rcode: resolved.rcode,
         question: Some((query.name, query.record_type)),
         with_subnet: query.edns.is_some_and(|edns| edns.subnet.is_some()),
         zone: resolved.zone,
-        picked: resolved.picked,
-        about: resolved.about.unwrap_or(query.name),
+        selection: resolved.selection,
+        rate_limit_key: resolved.rate_limit_key.unwrap_or(query.name),
     }
 }
 
-/// Answers `packet` with its question and that there is more over TCP: what who is limited gets now and then. `None` if it asks
-/// nothing that could be asked again.
+/// Answers `packet` with a truncated response without records, so that a client that is rate limited can retry over TCP. `None` if
+/// it is no well-formed query.
 pub(crate) fn slip(packet: &[u8], name: &mut NameBuffer, buffer: &mut [u8]) -> Option<usize> {
     let Packet::Query(query) = query::read(packet, name) else { return None };
-    // No longer than the question: without the name of this node.
+    // Without NSID, so that it is no longer than the query.
     let opt = query.edns.as_ref().map(|edns| Opt::answering(edns, b""));
     let question = Some((query.question, query.name));
-    let mut reply = Reply::new(buffer, UDP_LEAST.into(), query.header, question, opt.as_ref());
-    reply.truncate(query.question.len());
-    Some(reply.finish(Rcode::NOERROR, opt.as_ref()))
+    let mut response = ResponseWriter::new(buffer, UDP_SIZE_WITHOUT_EDNS.into(), query.header, question, opt.as_ref());
+    response.truncate(query.question.len());
+    Some(response.finish(Rcode::NOERROR, opt.as_ref()))
 }
 
 #[cfg(test)]
@@ -127,20 +127,20 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::testing::view;
+    use crate::test_support::snapshot;
 
-    static VIEW: LazyLock<View> = LazyLock::new(view);
+    static SNAPSHOT: LazyLock<Snapshot> = LazyLock::new(snapshot);
 
-    /// A query with what a resolver may add.
+    /// A query as resolvers send it.
     #[derive(Debug, Clone)]
-    struct Asked {
+    struct ResolverQuery {
         name: String,
         record_type: u16,
         /// The UDP size and the options, if it has an OPT record.
         edns: Option<(u16, Vec<u8>)>,
     }
 
-    impl Asked {
+    impl ResolverQuery {
         fn packet(&self) -> Vec<u8> {
             let additional = u8::from(self.edns.is_some());
             let mut packet = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, additional];
@@ -158,10 +158,23 @@ mod tests {
         }
     }
 
-    fn asked() -> impl Strategy<Value = Asked> {
+    fn resolver_query() -> impl Strategy<Value = ResolverQuery> {
         let labels = [
-            "", "site.", "fenced.", "mail.", "text.", "big.", "x.wild.", "alias.", "loop.", "out.", "ent.", "sub.",
-            "a.sub.", "ns.sub.", "no.such.",
+            "",
+            "site.",
+            "restricted.",
+            "mail.",
+            "text.",
+            "big.",
+            "x.wild.",
+            "alias.",
+            "loop.",
+            "out.",
+            "ent.",
+            "sub.",
+            "a.sub.",
+            "ns.sub.",
+            "no.such.",
         ];
         let name = prop_oneof![
             4 => prop::sample::select(labels.to_vec()).prop_map(|label| format!("{label}example.com")),
@@ -186,19 +199,19 @@ mod tests {
             0..3,
         );
         let edns = prop::option::of((any::<u16>(), options.prop_map(|options| options.concat())));
-        (name, record_type, edns).prop_map(|(name, record_type, edns)| Asked { name, record_type, edns })
+        (name, record_type, edns).prop_map(|(name, record_type, edns)| ResolverQuery { name, record_type, edns })
     }
 
-    fn ask(packet: &[u8], transport: Transport) -> Option<(Vec<u8>, Rcode)> {
+    fn response_to(packet: &[u8], transport: Transport) -> Option<(Vec<u8>, Rcode)> {
         let mut buffer = vec![0xaa; if transport == Transport::Tcp { 65_535 } else { UDP_SIZE.into() }];
         let mut name = NameBuffer::default();
-        let answered = answer(packet, [198, 51, 100, 7].into(), transport, &VIEW, &mut name, &mut buffer)?;
-        let (length, rcode) = (answered.length, answered.rcode);
+        let summary = answer(packet, [198, 51, 100, 7].into(), transport, &SNAPSHOT, &mut name, &mut buffer)?;
+        let (length, rcode) = (summary.length, summary.rcode);
         buffer.truncate(length);
         Some((buffer, rcode))
     }
 
-    /// What holds of every answer, in the eyes of a decoder that is not ours.
+    /// Checks what is true of every response, with hickory's decoder.
     fn check(packet: &[u8], answer: &[u8], rcode: Rcode) -> Message {
         let message = Message::from_vec(answer).unwrap_or_else(|error| panic!("{packet:02x?} {answer:02x?} {error}"));
         assert_eq!(answer[..2], packet[..2], "the id");
@@ -211,15 +224,15 @@ mod tests {
     }
 
     proptest! {
-        // PROPTEST_CASES=20000000 makes minutes of it.
+        // PROPTEST_CASES=20000000 takes minutes.
         #[test]
-        fn arbitrary_packets_get_sound_answers(
-            asked in asked(),
+        fn arbitrary_packets_get_well_formed_responses(
+            query in resolver_query(),
             flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
             cut in prop::option::of(any::<prop::sample::Index>()),
             tail in prop::collection::vec(any::<u8>(), 0..40),
         ) {
-            let mut packet = asked.packet();
+            let mut packet = query.packet();
             packet.extend(tail);
             for (at, value) in flips {
                 let at = at.index(packet.len());
@@ -229,7 +242,7 @@ mod tests {
                 packet.truncate(cut.index(packet.len()));
             }
             for transport in [Transport::Udp, Transport::Tcp] {
-                match ask(&packet, transport) {
+                match response_to(&packet, transport) {
                     Some((answer, rcode)) => drop(check(&packet, &answer, rcode)),
                     None => prop_assert!(packet.len() < 12 || packet[2] & 0x80 != 0),
                 }
@@ -237,25 +250,25 @@ mod tests {
         }
 
         #[test]
-        fn queries_are_answered_as_they_ask_to_be(asked in asked()) {
-            let packet = asked.packet();
-            let (over_udp, rcode) = ask(&packet, Transport::Udp).unwrap();
+        fn responses_respect_the_size_and_options_of_the_query(query in resolver_query()) {
+            let packet = query.packet();
+            let (over_udp, rcode) = response_to(&packet, Transport::Udp).unwrap();
             let udp = check(&packet, &over_udp, rcode);
-            let limit = asked.edns.as_ref().map_or(512, |(size, _)| (*size).clamp(512, 1232));
+            let limit = query.edns.as_ref().map_or(512, |(size, _)| (*size).clamp(512, 1232));
             prop_assert!(over_udp.len() <= usize::from(limit));
-            let (over_tcp, _) = ask(&packet, Transport::Tcp).unwrap();
+            let (over_tcp, _) = response_to(&packet, Transport::Tcp).unwrap();
             let tcp = check(&packet, &over_tcp, rcode);
             prop_assert!(!tcp.metadata.truncation);
-            // The same over both, unless it is cut short; glue that need not be there may be left out.
+            // Both are equal unless the UDP response is truncated. It may lack glue that is not required.
             if !udp.metadata.truncation {
                 prop_assert_eq!(&udp.answers, &tcp.answers);
                 prop_assert_eq!(&udp.authorities, &tcp.authorities);
             }
-            prop_assert_eq!(udp.edns.is_some(), asked.edns.is_some());
+            prop_assert_eq!(udp.edns.is_some(), query.edns.is_some());
             let option = |message: &Message, code| {
                 message.edns.as_ref().and_then(|edns| edns.option(code).cloned())
             };
-            let subnets = asked.edns.as_ref().map_or(0, |(_, options)| options.windows(2).filter(|two| *two == [0, 8]).count());
+            let subnets = query.edns.as_ref().map_or(0, |(_, options)| options.windows(2).filter(|two| *two == [0, 8]).count());
             if rcode != Rcode::FORMERR && subnets == 0 {
                 prop_assert_eq!(option(&udp, EdnsCode::Subnet), None);
             }

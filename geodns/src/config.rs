@@ -1,9 +1,9 @@
-//! What an operator may set. `geodns.sample.toml` explains every setting.
+//! The configuration of a name server. `geodns.sample.toml` explains every setting.
 
-mod raw;
+pub mod raw;
 
 #[cfg(test)]
-mod checks;
+mod tests;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -18,65 +18,54 @@ use verge_daemon::listen::Listen;
 use verge_daemon::origins::OriginUrl;
 use verge_protocol::{DomainName, GeoPoint, NameServerName};
 
-pub use self::raw::{ConfigError, RawConfig};
-pub use crate::dns::limit::RateLimit;
+pub use crate::dns::rate_limiter::RateLimit;
 pub use crate::dns::tcp::TcpLimits;
 pub use crate::fleet::{AllDown, Policy};
-pub use crate::health::{HealthConfig, HealthConfigError, Pace, Pem, Scheme};
-use crate::place::Database;
-pub use crate::place::OverrideError;
+use crate::geo::Database;
+pub use crate::geo::OverrideError;
+pub use crate::health::{HealthConfig, HealthConfigError, Pem, ProbePolicy, Scheme};
+pub use crate::sources::ZoneConfig;
 use crate::sources::ZoneSource;
 
-/// The settings of one GeoDNS node, checked. Its `Debug` also says what they bound.
+/// The validated configuration of one name server. Its `Debug` output includes the bounds that follow from it.
 #[derive(Clone)]
 pub struct Config {
-    /// Its name, which it tells to who asks for it (RFC 5001).
+    /// Its name, returned to queries that ask for it (RFC 5001).
     pub name: NameServerName,
     /// The origins to follow, tried in order. At least one.
     pub origins: Vec<OriginUrl>,
-    /// Proves to the origins that it may follow them.
+    /// The token that authorizes it to follow the origins.
     pub token: Secret,
-    /// The folder of its last state. Made if it is not there; no two nodes share one.
+    /// The data directory. Created if it does not exist; not to be shared by two name servers.
     pub data: PathBuf,
-    /// Where it is asked, over UDP and TCP. At least one. Port 0 takes a free one, the same for both.
+    /// The addresses for DNS over UDP and TCP. At least one. Port 0 chooses a free port, the same for both.
     pub listen: Vec<SocketAddr>,
-    /// Health, metrics and explanations, for the operator's own network.
+    /// The listener for health, metrics and explanations, for the operator's own network.
     pub private_listen: Listen,
-    /// Threads for each address, for questions over UDP.
+    /// UDP threads per address.
     pub workers: usize,
     /// The zones to answer for. At least one.
     pub zones: Vec<ZoneConfig>,
-    /// Where clients are, whatever the database says.
-    pub places: Vec<(IpNet, GeoPoint)>,
-    /// An MMDB file that says where clients are.
+    /// Locations of networks, which take precedence over the database.
+    pub locations: Vec<(IpNet, GeoPoint)>,
+    /// A location database in the MMDB format.
     pub database: Option<PathBuf>,
-    /// How many edges are named, and for how long that holds.
+    /// How many edges an answer has, and its TTL.
     pub answers: Policy,
-    /// How edges are probed.
+    /// The health checks of edges.
     pub health: HealthConfig,
-    /// What strangers may take of us over TCP.
+    /// Limits of TCP connections.
     pub tcp: TcpLimits,
-    /// How many like answers go to one network.
+    /// The limit of similar answers to one network.
     pub rate_limit: RateLimit,
-    /// One query in so many is logged; 0: none.
+    /// One in this many queries is logged; 0: none.
     pub log_one_in: u32,
-    /// How long what is under way may take at shutdown.
+    /// How long answers under way may take at shutdown.
     pub drain_timeout: Duration,
 }
 
-/// A zone to answer for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ZoneConfig {
-    /// Its apex.
-    pub name: DomainName,
-    /// A zone file (RFC 1035 §5) with what the operator has to say: SOA, NS, and whatever else.
-    pub file: PathBuf,
-    /// Whether sites answer at `<site>.<name>`.
-    pub sites: bool,
-}
-
 impl Config {
-    /// [`Config::drain`] when nothing is set.
+    /// The default of [`Config::drain_timeout`].
     pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
     /// The defaults, for these zones, on a free port of the loopback interface.
@@ -91,7 +80,7 @@ impl Config {
             private_listen: any_port.into(),
             workers: Self::default_workers(),
             zones,
-            places: Vec::new(),
+            locations: Vec::new(),
             database: None,
             answers: Policy::default(),
             health: HealthConfig::default(),
@@ -102,27 +91,27 @@ impl Config {
         }
     }
 
-    /// [`Config::workers`] when nothing is set: one for each processor.
+    /// The default of [`Config::workers`]: one per processor.
     fn default_workers() -> usize {
         std::thread::available_parallelism().map_or(1, usize::from)
     }
 
-    /// The longest time from when an edge dies to when the last resolver asks again and hears of another: detection, and the time
-    /// to live of an answer given just before it. Readers whose browser tries the second address are not kept waiting for it.
+    /// The longest time from the failure of an edge until resolvers no longer return it: detection, and the TTL of an answer given
+    /// just before. Readers whose browser tries the second address do not wait for it.
     pub fn failover_bound(&self) -> Duration {
-        self.health.pace.detection_bound() + Duration::from_secs(self.answers.ttl.into())
+        self.health.policy.detection_bound() + Duration::from_secs(self.answers.ttl.into())
     }
 
-    /// The domains that sites' names hang below.
-    pub(crate) fn bases(&self) -> Vec<DomainName> {
+    /// The domains that have the names of sites below them.
+    pub(crate) fn base_domains(&self) -> Vec<DomainName> {
         self.zones.iter().filter(|zone| zone.sites).map(|zone| zone.name.clone()).collect()
     }
 
-    /// Reads the files that the configuration names, to find what is wrong with them. Blocks.
+    /// Validates the files that the configuration names. Blocks.
     pub(crate) fn check_files(&self) -> anyhow::Result<()> {
         ZoneSource::open(&self.zones, Counter::default())?;
         if let Some(path) = &self.database {
-            Database::open(path).with_context(|| format!("the database of places, {}", path.display()))?;
+            Database::open(path).with_context(|| format!("failed to load the location database {}", path.display()))?;
         }
         Ok(())
     }
@@ -141,7 +130,7 @@ impl fmt::Debug for Config {
             .field("private_listen", &self.private_listen)
             .field("workers", &self.workers)
             .field("zones", &self.zones)
-            .field("places", &self.places)
+            .field("locations", &self.locations)
             .field("database", &self.database)
             .field("answers", &self.answers)
             .field("health", &self.health)
@@ -149,9 +138,12 @@ impl fmt::Debug for Config {
             .field("rate_limit", &self.rate_limit)
             .field("log_one_in", &self.log_one_in)
             .field("drain_timeout", &self.drain_timeout)
-            .field("an edge's failure is known after at most", &self.health.pace.detection_bound())
-            .field("and its readers are elsewhere after at most", &self.failover_bound())
-            .field("changes of an edge in ten minutes at most", &self.health.pace.most_changes(ten_minutes))
+            .field("edge failure detected within", &self.health.policy.detection_bound())
+            .field("readers moved to other edges within", &self.failover_bound())
+            .field(
+                "state changes per edge address in 10 minutes, at most",
+                &self.health.policy.max_transitions(ten_minutes),
+            )
             .finish()
     }
 }

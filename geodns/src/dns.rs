@@ -1,11 +1,11 @@
-//! DNS as it goes over the wire. hickory's types stay in here.
+//! The DNS protocol: names, records, queries and responses in wire format, and their transports.
 
-pub(crate) mod limit;
+pub(crate) mod message;
 pub(crate) mod name;
 pub(crate) mod query;
-pub(crate) mod rcode;
-pub(crate) mod rdata;
+pub(crate) mod rate_limiter;
 pub(crate) mod record;
-pub(crate) mod reply;
+pub(crate) mod response;
 pub(crate) mod tcp;
+pub(crate) mod transport;
 pub(crate) mod udp;

@@ -1,6 +1,5 @@
-//! Why a client is led where it is: the same functions as on the way of a question, told in words.
+//! `GET /explain`: which edges a client gets, and why, from the same functions that answer queries.
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -13,32 +12,34 @@ use serde::Deserialize;
 use tokio::sync::watch;
 use verge_protocol::NameServerName;
 use verge_protocol::api::ErrorBody;
-use verge_protocol::explanation::{ExplainedName, Explanation, FamilyAnswer, Located, RankedEdge};
+use verge_protocol::explanation::{
+    self, AddressProbe, ExplainedName, Explanation, FamilyAnswer, LookupStep, ProbeResult, RankedEdge,
+};
 
-use crate::answer::{At, Chain, Hop, Known};
+use crate::answer::{ChainStep, CnameChain, NodeData, ZoneAnswer};
 use crate::dns::name::Name;
 use crate::dns::record::RecordType;
-use crate::fleet::{Family, FenceId, Ranked};
+use crate::fleet::{self, RegionSetId};
+use crate::geo::{ClientLocation, Family, GeoVector, LocationSource, is_private};
 use crate::health::{AddressHealth, HealthTable};
-use crate::place::{Locality, Point, Source, is_private};
-use crate::view::View;
+use crate::snapshot::Snapshot;
 
-/// What explanations are made of.
+/// What explanations are made from.
 #[derive(Clone)]
 pub(crate) struct Explanations {
-    pub(crate) views: Arc<ArcSwap<View>>,
+    pub(crate) snapshots: Arc<ArcSwap<Snapshot>>,
     pub(crate) health: watch::Receiver<Arc<HealthTable>>,
-    pub(crate) node: NameServerName,
+    pub(crate) name_server: NameServerName,
 }
 
 /// `?address=192.0.2.1&name=demo.example.com`
 #[derive(Deserialize)]
-struct Question {
+struct Parameters {
     address: String,
     name: Option<String>,
 }
 
-type Refusal = (StatusCode, Json<ErrorBody>);
+type Rejection = (StatusCode, Json<ErrorBody>);
 
 /// `GET /explain`
 pub(crate) fn router(explanations: Explanations) -> Router {
@@ -47,141 +48,132 @@ pub(crate) fn router(explanations: Explanations) -> Router {
 
 async fn explain(
     State(explanations): State<Explanations>,
-    Query(question): Query<Question>,
-) -> Result<Json<Explanation>, Refusal> {
-    let address: IpAddr =
-        question.address.parse().map_err(|_| refuse(format!("`{}` is not an address", question.address)))?;
-    let name = question.name.as_deref().map(Name::parse).transpose().map_err(|error| refuse(error.to_string()))?;
+    Query(Parameters { address, name }): Query<Parameters>,
+) -> Result<Json<Explanation>, Rejection> {
+    let address: IpAddr = address.parse().map_err(|_| reject(format!("invalid address `{address}`")))?;
+    let name = name.as_deref().map(Name::parse).transpose().map_err(|error| reject(error.to_string()))?;
     Ok(Json(explanations.explain(address.to_canonical(), name.as_ref())))
 }
 
-fn refuse(message: String) -> Refusal {
-    let hint = Some("ask for /explain?address=192.0.2.1&name=demo.example.com".to_owned());
-    (StatusCode::BAD_REQUEST, Json(ErrorBody { code: "bad_question".to_owned(), message, hint }))
+fn reject(message: String) -> Rejection {
+    let hint = Some("request /explain?address=192.0.2.1&name=demo.example.com".to_owned());
+    (StatusCode::BAD_REQUEST, Json(ErrorBody { code: "invalid_query".to_owned(), message, hint }))
 }
 
 impl Explanations {
     fn explain(&self, address: IpAddr, name: Option<&Name>) -> Explanation {
-        let view = self.views.load();
-        let locality = view.atlas.locate(address);
-        let (name, fence) = name.map(|name| explain_name(&view, name)).unzip();
-        let fence = fence.flatten().unwrap_or(FenceId::NONE);
-        let [a, aaaa] = [Family::V4, Family::V6].map(|family| self.family(&view, fence, family, &locality));
+        let snapshot = self.snapshots.load();
+        let location = snapshot.locator.locate(address);
+        let (lookup, regions) = name.map(|name| lookup(&snapshot, name)).unzip();
+        let regions = regions.flatten().unwrap_or(RegionSetId::UNRESTRICTED);
+        let [a, aaaa] = Family::BOTH.map(|family| self.family(&snapshot, regions, family, &location));
         Explanation {
-            node: self.node.clone(),
+            name_server: self.name_server.clone(),
             address,
-            located: locate(&view, address, &locality),
-            name,
+            client: client(&snapshot, address, &location),
+            name: name.zip(lookup).map(|(name, lookup)| ExplainedName { name: name.to_string(), lookup }),
             isolated: self.health.borrow().isolated,
             a,
             aaaa,
         }
     }
 
-    fn family(&self, view: &View, fence: FenceId, family: Family, from: &Locality) -> FamilyAnswer {
+    fn family(&self, snapshot: &Snapshot, regions: RegionSetId, family: Family, from: &ClientLocation) -> FamilyAnswer {
         let health = self.health.borrow();
-        let ranked = view.fleet.explain(fence, family, from);
-        let edges = ranked.into_iter().map(|ranked| rank(&health, family, ranked)).collect();
-        FamilyAnswer { ttl: view.fleet.choose(fence, family, from).ttl(), edges }
+        let ranking = snapshot.fleet.rank(regions, family, from);
+        let edges = ranking.into_iter().map(|ranked| edge(&health, family, ranked)).collect();
+        FamilyAnswer { ttl: snapshot.fleet.choose(regions, family, from).ttl(), edges }
     }
 }
 
-fn locate(view: &View, address: IpAddr, locality: &Locality) -> Located {
-    let by = match locality.source {
-        Source::Override => "override",
-        Source::Database => "database",
-        Source::Nowhere => "nowhere",
+fn client(snapshot: &Snapshot, address: IpAddr, location: &ClientLocation) -> explanation::ClientLocation {
+    let source = match (location.source, snapshot.locator.database()) {
+        (LocationSource::Override, _) => explanation::LocationSource::Override,
+        (LocationSource::Database, Some(database)) => {
+            explanation::LocationSource::Database { database_type: database.about().database_type.clone() }
+        }
+        (LocationSource::Database | LocationSource::NotFound, _) => explanation::LocationSource::NotFound,
     };
-    Located {
-        by: by.to_owned(),
-        place: locality.place.map(Point::place),
-        network: locality.network.to_string(),
-        database: view.atlas.database().map(|database| database.about().database_type.clone()),
-        private: locality.source != Source::Override && is_private(address),
+    explanation::ClientLocation {
+        source,
+        location: location.point.map(GeoVector::location),
+        network: location.network.to_string(),
+        private: location.source != LocationSource::Override && is_private(address),
     }
 }
 
-/// A name, and the fence of its site if edges answer for it.
-fn explain_name(view: &View, name: &Name) -> (ExplainedName, Option<FenceId>) {
-    let (found, fence) = found(view, name);
-    let regions = fence.map(|fence| view.fleet.fence(fence)).unwrap_or_default();
-    (ExplainedName { name: name.to_string(), found, fleet: fence.is_some(), fence: regions }, fence)
+/// Whether edges answer for a name, also by way of aliases.
+pub(crate) fn is_answered_by_fleet(snapshot: &Snapshot, name: &Name) -> bool {
+    lookup(snapshot, name).1.is_some()
 }
 
-/// What is at a name and at those that it is an alias of, in words, and the fence of the site if edges answer in the end.
-fn found(view: &View, name: &Name) -> (String, Option<FenceId>) {
-    let mut text = String::new();
-    // Of all types this follows every alias, and leads to the fleet.
-    for (hop, Hop { known, .. }) in Chain::new(view, name.wire(), RecordType::A).enumerate() {
-        let Some((zone, known)) = known else {
-            let then = if hop == 0 { "refused" } else { "resolvers go on by themselves" };
-            return (format!("{text}in none of the zones served here: {then}"), None);
+/// The steps of the lookup of a name, and the region set of the site if edges answer for it.
+fn lookup(snapshot: &Snapshot, name: &Name) -> (Vec<LookupStep>, Option<RegionSetId>) {
+    let mut steps = Vec::new();
+    // A lookup of addresses follows every alias and leads to the fleet.
+    for ChainStep { found, .. } in CnameChain::new(snapshot, name.wire(), RecordType::A) {
+        let Some((zone, answer)) = found else {
+            steps.push(LookupStep::NotAuthoritative);
+            return (steps, None);
         };
-        let zone = plain(&zone.apex);
-        let end = match known {
-            Known::Missing if !view.told => format!("no name that is known in {zone} yet: no origin was heard"),
-            Known::Missing => format!("no such name in {zone}"),
-            Known::Delegated { .. } => format!("delegated by {zone} to other name servers"),
-            Known::Node { at: At::Fleet(fence, _), .. } => {
-                return (format!("{text}a site's name in {zone}"), Some(fence));
+        let zone = zone.apex.to_string();
+        let mut region_set = None;
+        steps.push(match answer {
+            ZoneAnswer::NxDomain if !snapshot.fleet_is_known => LookupStep::NotYetKnown { zone },
+            ZoneAnswer::NxDomain => LookupStep::NoSuchName { zone },
+            ZoneAnswer::Delegation { .. } => LookupStep::Delegated { zone },
+            ZoneAnswer::Node { data: NodeData::Fleet(id, _), .. } => {
+                region_set = Some(id);
+                LookupStep::Fleet { zone, regions: snapshot.fleet.regions(id) }
             }
-            Known::Node { at: At::Alias(set), .. } => {
-                let _ = write!(text, "an alias in {zone} of {}: ", plain(&Name::from_canonical(&set.data[0])));
+            ZoneAnswer::Node { data: NodeData::Cname(set), .. } => {
+                steps.push(LookupStep::Alias { zone, target: Name::from_canonical(&set.data[0]).to_string() });
                 continue;
             }
-            Known::Node { node, .. } if node.sets.is_empty() => format!("no records of its own in {zone}"),
-            Known::Node { .. } => format!("records that the zone file of {zone} has"),
-        };
-        return (text + &end, None);
+            ZoneAnswer::Node { node, .. } if node.sets.is_empty() => LookupStep::EmptyNonTerminal { zone },
+            ZoneAnswer::Node { .. } => LookupStep::ZoneFileRecords { zone },
+        });
+        return (steps, region_set);
     }
-    (text + "aliases that come to no end", None)
+    steps.push(LookupStep::TooManyAliases);
+    (steps, None)
 }
 
-/// A name without the last dot, which reads like the end of a sentence.
-fn plain(name: &Name) -> String {
-    match name.to_string() {
-        root if root == "." => root,
-        mut name => {
-            name.truncate(name.trim_end_matches('.').len());
-            name
-        }
-    }
-}
-
-fn rank(health: &HealthTable, family: Family, ranked: Ranked) -> RankedEdge {
+fn edge(health: &HealthTable, family: Family, ranked: fleet::RankedEdge) -> RankedEdge {
     let addresses =
         health.addresses().filter(|(edge, address, _)| **edge == ranked.edge && Family::of(*address) == family);
     RankedEdge {
-        address: ranked.named,
+        address: ranked.address,
         distance_km: ranked.distance_km.map(f64::round),
-        verdict: ranked.verdict(),
-        probes: addresses.map(|(_, address, health)| probed(address, health)).collect(),
+        eligibility: ranked.eligibility,
+        probes: addresses.map(|(_, address, health)| probe(address, health)).collect(),
         edge: ranked.edge,
     }
 }
 
-fn probed(address: IpAddr, health: &AddressHealth) -> String {
-    let state = if health.condition.up { "up" } else { "down" };
-    match (&health.failure, health.took) {
-        (Some(failure), _) => format!("{address} {state}: the last probe failed: {failure}"),
-        (None, Some(took)) => format!("{address} {state}: answered in {} ms", took.as_millis()),
-        (None, None) if health.probed => format!("{address} {state}"),
-        (None, None) => format!("{address} {state}: not probed yet"),
-    }
+fn probe(address: IpAddr, health: &AddressHealth) -> AddressProbe {
+    let last = match (&health.failure, health.latency) {
+        (Some(failure), _) => ProbeResult::Failed { failure: failure.clone() },
+        (None, Some(latency)) => {
+            ProbeResult::Succeeded { latency_ms: u64::try_from(latency.as_millis()).unwrap_or(u64::MAX) }
+        }
+        (None, None) => ProbeResult::NotProbed,
+    };
+    AddressProbe { address, up: health.condition.up, last }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing;
+    use crate::test_support;
 
     #[test]
-    fn nothing_is_denied_before_an_origin_was_heard() {
+    fn missing_name_is_not_yet_known_until_the_fleet_is_known() {
         let name = Name::parse("nowhere.example.com").unwrap();
-        let heard = testing::view();
-        let unheard = View { told: false, ..heard.clone() };
-        assert_eq!(found(&heard, &name), ("no such name in example.com".to_owned(), None));
-        let unknown = "no name that is known in example.com yet: no origin was heard";
-        assert_eq!(found(&unheard, &name), (unknown.to_owned(), None));
+        let known = test_support::snapshot();
+        let unknown = Snapshot { fleet_is_known: false, ..known.clone() };
+        let zone = || "example.com.".to_owned();
+        assert_eq!(lookup(&known, &name), (vec![LookupStep::NoSuchName { zone: zone() }], None));
+        assert_eq!(lookup(&unknown, &name), (vec![LookupStep::NotYetKnown { zone: zone() }], None));
     }
 }

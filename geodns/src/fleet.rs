@@ -1,110 +1,124 @@
-//! Which edges readers are sent to.
+//! Selection of edges for DNS answers.
 //!
-//! Pure: a [`Fleet`] is a value made of what the operator says of edges and of how their addresses do, and an answer is a function
-//! of it and of where the reader is. So name servers that see the same health name the same edges, without a word among them.
+//! A [`Fleet`] is an immutable value built from the operator's settings and the health of each address. A selection is a pure
+//! function of the fleet and the client's location, so name servers with the same view of health return the same edges without
+//! any coordination.
 //!
-//! | Module | Idea |
+//! | Module | Contents |
 //! |---|---|
-//! | [`standing`] | which edges may be named, and why not the others |
-//! | [`metro`] | edges so close to one another that distance says nothing |
-//! | [`rendezvous`] | the order of edges that are equally near |
-//! | [`roster`] | all that is decided before a reader asks, and the choice that is left |
-//! | [`explain`] | the same, for people |
+//! | [`member`] | an edge as configured, with the condition of its addresses, and as indexed |
+//! | [`eligibility`] | which edges may be returned, and why the others may not |
+//! | [`metro`] | groups of edges so close together that distance does not matter |
+//! | [`rendezvous`] | the order of edges within a metro |
+//! | [`candidates`] | the eligible edges, indexed for selection |
+//! | [`selection`] | the edges of one answer |
+//! | [`ranking`] | the full order of edges with reasons, for explanations |
 
-mod explain;
-mod foremost;
+mod candidates;
+mod eligibility;
 mod member;
 mod metro;
-mod picked;
 mod policy;
+mod ranking;
 mod rendezvous;
-mod roster;
-mod standing;
+mod selection;
 #[cfg(test)]
-mod testing;
+mod test_support;
+mod top_k;
 
 use std::collections::BTreeSet;
 
 use verge_protocol::{EdgeName, Region};
 
-use crate::place::Locality;
-use member::Edge;
-use metro::Metros;
-use roster::Roster;
+use self::candidates::Candidates;
+use self::member::Edge;
+use self::metro::Metros;
+use crate::geo::{ClientLocation, Family};
 
-pub(crate) use crate::place::Family;
-pub(crate) use explain::Ranked;
-pub(crate) use member::{Condition, Member};
-pub(crate) use picked::Picked;
-pub use policy::{AllDown, Policy};
-pub(crate) use standing::Standing;
+pub(crate) use self::member::{Condition, Member};
+pub use self::policy::{AllDown, Policy};
+pub(crate) use self::ranking::RankedEdge;
+pub(crate) use self::selection::Selection;
 
-/// Which of the fences a name has: an index into those that the fleet was made with.
+/// A region restriction, as an index into the region sets that the fleet was built with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct FenceId(pub(crate) u16);
+pub(crate) struct RegionSetId(pub(crate) u16);
 
-impl FenceId {
-    /// No fence: every edge is inside.
-    pub(crate) const NONE: Self = Self(0);
+impl RegionSetId {
+    /// No restriction: every edge qualifies.
+    pub(crate) const UNRESTRICTED: Self = Self(0);
 }
 
-/// All edges, as they are at one moment. Never changes: another moment is another fleet.
+/// All edges at one moment. Immutable: a change of settings or health builds a new fleet.
 #[derive(Debug)]
 pub(crate) struct Fleet {
-    /// In the order of their names.
+    /// Sorted by name.
     edges: Vec<Edge>,
     metros: Metros,
-    fences: Vec<BTreeSet<Region>>,
-    /// For each fence, by family.
-    rosters: Vec<[Roster; 2]>,
+    region_sets: Vec<BTreeSet<Region>>,
+    /// By region set, then by address family.
+    candidates: Vec<[Candidates; 2]>,
     policy: Policy,
 }
 
 impl Fleet {
-    /// A fleet of `members`, in any order, for names with one of `fences`. A fence is the set of regions of which an edge must be
-    /// in one; the empty set is no fence, and belongs at [`FenceId::NONE`].
-    pub(crate) fn new(members: Vec<Member>, fences: &[BTreeSet<Region>], policy: Policy) -> Self {
+    /// Builds a fleet of `members`, in any order. Each region set admits the edges that are in at least one of its regions; the
+    /// empty set admits all edges and belongs at [`RegionSetId::UNRESTRICTED`].
+    pub(crate) fn new(members: Vec<Member>, region_sets: &[BTreeSet<Region>], policy: Policy) -> Self {
         let mut edges: Vec<Edge> = members.into_iter().map(Edge::from).collect();
         edges.sort_by(|one, other| one.name.cmp(&other.name));
         let policy = policy.within_limits();
         let metros = Metros::of(edges.iter().map(|edge| edge.point));
-        let roster = |fence, family| Roster::new(&edges, &metros, fence, family, policy.all_down);
-        let rosters = fences.iter().map(|fence| Family::BOTH.map(|family| roster(fence, family))).collect();
-        Self { edges, metros, fences: fences.to_vec(), rosters, policy }
+        let index = |regions, family| Candidates::new(&edges, &metros, regions, family, policy.all_down);
+        let candidates = region_sets.iter().map(|regions| Family::BOTH.map(|family| index(regions, family))).collect();
+        Self { edges, metros, region_sets: region_sets.to_vec(), candidates, policy }
     }
 
-    /// The edges to name to a reader who is at `from`, the best first. No allocation, no lock: this is on the way of every query.
+    /// Selects the edges to return to a client at `from`, best first. Runs for every query: no allocation, no lock.
     ///
-    /// Readers go to metros in the order of distance, and inside of a metro to edges in the order of [`rendezvous`], in which an
-    /// edge of weight two comes first for twice as many networks as one of weight one. The order depends on the reader's
-    /// network, not on the family: `A` and `AAAA` lead to the same edges if these have addresses of both.
+    /// Metros are taken in order of distance, and the edges of a metro in the order of [`rendezvous`] hashing, in which an edge
+    /// of weight two comes first for twice as many networks as one of weight one. The order depends on the client's network and
+    /// not on the address family: `A` and `AAAA` return the same edges if these have addresses of both families.
     ///
-    /// Empty only if no edge inside the fence has an address of the family, or [`Standing::may_be_named`] is true of none; or if
-    /// the fleet was made without this fence.
-    pub(crate) fn choose(&self, fence: FenceId, family: Family, from: &Locality) -> Picked {
-        match self.roster(fence, family) {
-            Some(roster) => roster.choose(from, &self.policy),
-            None => Picked::new(self.policy.ttl),
+    /// Empty only if no edge of the region set is [eligible](eligibility::Eligibility::is_eligible) in this family, or if the fleet was built
+    /// without this region set.
+    pub(crate) fn choose(&self, regions: RegionSetId, family: Family, from: &ClientLocation) -> Selection {
+        match self.candidates(regions, family) {
+            Some(candidates) => candidates.choose(from, &self.policy),
+            None => Selection::new(self.policy.ttl),
         }
     }
 
-    /// The name of an edge that was picked.
+    /// Every edge in the order in which [`Self::choose`] considers it, with its eligibility. Empty if the fleet was built without
+    /// this region set.
+    pub(crate) fn rank(&self, regions: RegionSetId, family: Family, from: &ClientLocation) -> Vec<RankedEdge> {
+        let Some(candidates) = self.candidates(regions, family) else { return Vec::new() };
+        let selection = self.choose(regions, family, from);
+        ranking::rank(&self.edges, &self.metros, candidates.eligibility(), &selection, from)
+    }
+
+    /// The name of a selected edge.
     pub(crate) fn name(&self, edge: usize) -> &EdgeName {
         &self.edges[edge].name
     }
 
-    /// How many edges there are.
+    /// Whether the fleet has an edge of this name.
+    pub(crate) fn contains(&self, name: &EdgeName) -> bool {
+        self.edges.binary_search_by(|edge| edge.name.cmp(name)).is_ok()
+    }
+
+    /// The number of edges.
     pub(crate) fn len(&self) -> usize {
         self.edges.len()
     }
 
-    /// The regions of a fence; none if the fleet was made without it.
-    pub(crate) fn fence(&self, fence: FenceId) -> BTreeSet<Region> {
-        self.fences.get(usize::from(fence.0)).cloned().unwrap_or_default()
+    /// The regions of a region set; empty if the fleet was built without it.
+    pub(crate) fn regions(&self, id: RegionSetId) -> BTreeSet<Region> {
+        self.region_sets.get(usize::from(id.0)).cloned().unwrap_or_default()
     }
 
-    fn roster(&self, fence: FenceId, family: Family) -> Option<&Roster> {
-        Some(&self.rosters.get(usize::from(fence.0))?[family as usize])
+    fn candidates(&self, regions: RegionSetId, family: Family) -> Option<&Candidates> {
+        Some(&self.candidates.get(usize::from(regions.0))?[family as usize])
     }
 }
 
@@ -116,19 +130,19 @@ mod tests {
     use proptest::prelude::*;
     use verge_protocol::fleet::Force;
 
-    use super::picked::Named;
-    use super::testing::{
-        BEHIND, DOWN, DRAINING, FENCED, GOOD, SHAKY, anywhere, edge, fleet, members, questions, reader,
+    use super::selection::SelectedEdge;
+    use super::test_support::{
+        DOWN, DRAINING, GOOD, LAGGING, RESTRICTED, SUSPECT, client, edge, fleet, location_and_network, members, queries,
     };
     use super::*;
 
-    fn told_with(fleet: &Fleet, fence: FenceId, family: Family, from: &Locality) -> String {
-        let picked = fleet.choose(fence, family, from);
-        picked.named().iter().map(|named| fleet.name(named.edge).as_str()).collect::<Vec<_>>().join(" ")
+    fn selected_for(fleet: &Fleet, regions: RegionSetId, family: Family, from: &ClientLocation) -> String {
+        let selection = fleet.choose(regions, family, from);
+        selection.edges().iter().map(|edge| fleet.name(edge.edge).as_str()).collect::<Vec<_>>().join(" ")
     }
 
-    fn told(fleet: &Fleet, place: &str) -> String {
-        told_with(fleet, FenceId::NONE, Family::V4, &reader(place, "192.0.2.0/24"))
+    fn selected(fleet: &Fleet, location: &str) -> String {
+        selected_for(fleet, RegionSetId::UNRESTRICTED, Family::V4, &client(location, "192.0.2.0/24"))
     }
 
     fn world() -> Vec<Member> {
@@ -142,9 +156,9 @@ mod tests {
     }
 
     #[test]
-    fn readers_go_to_the_nearest() {
+    fn nearest_edges_are_selected() {
         let fleet = fleet(world(), 2, "");
-        for (place, expected) in [
+        for (location, expected) in [
             ("52.52,13.40", "fra lon"),   // Berlin
             ("48.86,2.35", "lon fra"),    // Paris
             ("37.77,-122.42", "nyc tyo"), // San Francisco
@@ -152,63 +166,63 @@ mod tests {
             ("64.15,-21.94", "lon fra"),  // Reykjavik
             ("21.31,-157.86", "tyo nyc"), // Honolulu, across the date line
         ] {
-            assert_eq!(told(&fleet, place), expected, "{place}");
+            assert_eq!(selected(&fleet, location), expected, "{location}");
         }
     }
 
     #[test]
-    fn the_next_takes_over() {
-        for (condition, expected) in [(GOOD, "fra lon"), (DOWN, "lon nyc"), (BEHIND, "lon nyc"), (DRAINING, "lon nyc")]
+    fn unhealthy_edge_is_replaced_by_the_next_nearest_unless_all_are_unhealthy() {
+        for (condition, expected) in [(GOOD, "fra lon"), (DOWN, "lon nyc"), (LAGGING, "lon nyc"), (DRAINING, "lon nyc")]
         {
             let mut members = world();
-            members[0] = members[0].clone().is(condition);
-            assert_eq!(told(&fleet(members, 2, ""), "52.52,13.40"), expected, "{condition:?}");
+            members[0] = members[0].clone().with(condition);
+            assert_eq!(selected(&fleet(members, 2, ""), "52.52,13.40"), expected, "{condition:?}");
         }
-        for condition in [DOWN, BEHIND, DRAINING] {
-            let members = world().into_iter().map(|member| member.is(condition)).collect();
-            assert_eq!(told(&fleet(members, 2, ""), "52.52,13.40"), "fra lon", "{condition:?}");
+        for condition in [DOWN, LAGGING, DRAINING] {
+            let members = world().into_iter().map(|member| member.with(condition)).collect();
+            assert_eq!(selected(&fleet(members, 2, ""), "52.52,13.40"), "fra lon", "{condition:?}");
         }
     }
 
     #[test]
-    fn each_family_for_itself() {
-        let berlin = reader("52.52,13.40", "192.0.2.0/24");
+    fn address_families_are_selected_independently() {
+        let berlin = client("52.52,13.40", "192.0.2.0/24");
         let mut members = world();
         members[0].conditions = vec![GOOD, DOWN];
         let fleet = fleet(members, 2, "as");
-        assert_eq!(told_with(&fleet, FenceId::NONE, Family::V4, &berlin), "fra lon");
-        assert_eq!(told_with(&fleet, FenceId::NONE, Family::V6, &berlin), "lon nyc");
-        // The one without IPv6 leaves AAAA to the other.
-        assert_eq!(told_with(&fleet, FENCED, Family::V4, &berlin), "tyo sin");
-        assert_eq!(told_with(&fleet, FENCED, Family::V6, &berlin), "tyo");
-        assert_eq!(fleet.choose(FENCED, Family::V6, &berlin).named()[0].address.to_string(), "2001:db8::5");
-        assert_eq!(told_with(&fleet, FenceId(2), Family::V4, &berlin), "");
+        assert_eq!(selected_for(&fleet, RegionSetId::UNRESTRICTED, Family::V4, &berlin), "fra lon");
+        assert_eq!(selected_for(&fleet, RegionSetId::UNRESTRICTED, Family::V6, &berlin), "lon nyc");
+        // The edge without IPv6 is not in AAAA answers.
+        assert_eq!(selected_for(&fleet, RESTRICTED, Family::V4, &berlin), "tyo sin");
+        assert_eq!(selected_for(&fleet, RESTRICTED, Family::V6, &berlin), "tyo");
+        assert_eq!(fleet.choose(RESTRICTED, Family::V6, &berlin).edges()[0].address.to_string(), "2001:db8::5");
+        assert_eq!(selected_for(&fleet, RegionSetId(2), Family::V4, &berlin), "");
     }
 
     #[test]
-    fn a_fence_is_never_broken() {
+    fn region_restriction_holds_when_all_its_edges_are_down() {
         let mut members = world();
         for member in &mut members[..2] {
             member.conditions = vec![DOWN, DOWN];
         }
-        let fenced = |members: Vec<Member>, policy| {
+        let selected = |members: Vec<Member>, policy| {
             let fleet = Fleet::new(members, &[BTreeSet::new(), ["eu".parse().unwrap()].into()], policy);
-            told_with(&fleet, FENCED, Family::V4, &reader("40.71,-74.01", "192.0.2.0/24"))
+            selected_for(&fleet, RESTRICTED, Family::V4, &client("40.71,-74.01", "192.0.2.0/24"))
         };
-        assert_eq!(fenced(members.clone(), Policy::default()), "lon fra");
+        assert_eq!(selected(members.clone(), Policy::default()), "lon fra");
         members[1].state.force = Force::Down;
-        assert_eq!(fenced(members.clone(), Policy::default()), "fra");
-        assert_eq!(fenced(members.clone(), Policy { all_down: AllDown::Nothing, ..Policy::default() }), "");
+        assert_eq!(selected(members.clone(), Policy::default()), "fra");
+        assert_eq!(selected(members.clone(), Policy { all_down: AllDown::Nothing, ..Policy::default() }), "");
         members[0].state.force = Force::Up;
-        assert_eq!(fenced(members, Policy { all_down: AllDown::Nothing, ..Policy::default() }), "fra");
+        assert_eq!(selected(members, Policy { all_down: AllDown::Nothing, ..Policy::default() }), "fra");
     }
 
     #[test]
-    fn what_may_change_soon_is_kept_for_less_long() {
+    fn answer_with_a_suspect_edge_has_the_suspect_ttl() {
         let mut members = world();
-        members[1] = members[1].clone().is(SHAKY);
-        let ttl = |members, place| {
-            fleet(members, 2, "").choose(FenceId::NONE, Family::V4, &reader(place, "192.0.2.0/24")).ttl()
+        members[1] = members[1].clone().with(SUSPECT);
+        let ttl = |members, location| {
+            fleet(members, 2, "").choose(RegionSetId::UNRESTRICTED, Family::V4, &client(location, "192.0.2.0/24")).ttl()
         };
         assert_eq!(ttl(members.clone(), "52.52,13.40"), 30);
         assert_eq!(ttl(members.clone(), "1,103"), 60);
@@ -217,56 +231,57 @@ mod tests {
     }
 
     #[test]
-    fn without_a_place() {
+    fn clients_without_a_location_are_spread_evenly_and_unlocated_edges_come_last() {
         let mut members = world();
-        members.push(edge("ghost", "", "192.0.2.6", ""));
+        members.push(edge("unlocated", "", "192.0.2.6", ""));
         let fleet = fleet(members, 1, "");
-        let mut readers = BTreeMap::<_, usize>::new();
+        let mut counts = BTreeMap::<_, usize>::new();
         for network in 0..6_000_u32 {
-            let from = reader("", &format!("10.{}.{}.0/24", network / 256, network % 256));
-            *readers.entry(told_with(&fleet, FenceId::NONE, Family::V4, &from)).or_default() += 1;
-            let placed = Locality { place: reader("1,1", "10.0.0.0/8").place, ..from };
-            assert_ne!(told_with(&fleet, FenceId::NONE, Family::V4, &placed), "ghost");
+            let from = client("", &format!("10.{}.{}.0/24", network / 256, network % 256));
+            *counts.entry(selected_for(&fleet, RegionSetId::UNRESTRICTED, Family::V4, &from)).or_default() += 1;
+            let located = ClientLocation { point: client("1,1", "10.0.0.0/8").point, ..from };
+            assert_ne!(selected_for(&fleet, RegionSetId::UNRESTRICTED, Family::V4, &located), "unlocated");
         }
-        assert!(readers.len() == 6 && readers.values().all(|count| (900..1100).contains(count)), "{readers:?}");
-        // It comes last, but it comes.
-        let members = vec![edge("ghost", "", "192.0.2.6", ""), edge("tyo", "35.68,139.65", "192.0.2.5", "")];
-        assert_eq!(told(&super::testing::fleet(members, 2, ""), "50.11,8.68"), "tyo ghost");
+        assert!(counts.len() == 6 && counts.values().all(|count| (900..1100).contains(count)), "{counts:?}");
+        // It comes last, but is selected if there is room.
+        let members = vec![edge("unlocated", "", "192.0.2.6", ""), edge("tyo", "35.68,139.65", "192.0.2.5", "")];
+        assert_eq!(selected(&super::test_support::fleet(members, 2, ""), "50.11,8.68"), "tyo unlocated");
     }
 
     #[test]
-    fn weights_part_the_networks_of_a_metro() {
+    fn networks_are_split_within_a_metro_by_weight_and_move_only_when_their_edge_fails() {
         let members = || {
             vec![
                 edge("fra-1", "50.11,8.68", "192.0.2.1", ""),
-                edge("fra-2", "50.12,8.74", "192.0.2.2 192.0.2.22", "").weighs(2),
-                edge("fra-3", "50.05,8.57", "192.0.2.3", "").weighs(5),
-                edge("nyc", "40.71,-74.01", "192.0.2.4", "").weighs(1000),
+                edge("fra-2", "50.12,8.74", "192.0.2.2 192.0.2.22", "").with_weight(2),
+                edge("fra-3", "50.05,8.57", "192.0.2.3", "").with_weight(5),
+                edge("nyc", "40.71,-74.01", "192.0.2.4", "").with_weight(1000),
             ]
         };
         let networks = || {
             (0..10_000_u32)
-                .map(|network| reader("52.52,13.40", &format!("10.{}.{}.0/24", network / 256, network % 256)))
+                .map(|network| client("52.52,13.40", &format!("10.{}.{}.0/24", network / 256, network % 256)))
         };
-        let choose = |fleet: &Fleet| -> Vec<Named> {
-            networks().map(|from| fleet.choose(FenceId::NONE, Family::V4, &from).named()[0]).collect()
+        let choose = |fleet: &Fleet| -> Vec<SelectedEdge> {
+            networks().map(|from| fleet.choose(RegionSetId::UNRESTRICTED, Family::V4, &from).edges()[0]).collect()
         };
         let whole = choose(&fleet(members(), 1, ""));
-        let share =
-            |named: &[Named], address: &str| named.iter().filter(|named| named.address.to_string() == address).count();
+        let share = |edges: &[SelectedEdge], address: &str| {
+            edges.iter().filter(|edge| edge.address.to_string() == address).count()
+        };
         for (address, expected) in
             [("192.0.2.1", 1250), ("192.0.2.2", 1250), ("192.0.2.22", 1250), ("192.0.2.3", 6250), ("192.0.2.4", 0)]
         {
             let share = share(&whole, address);
             assert!(share.abs_diff(expected) * 100 <= expected * 5, "{address} {share}");
         }
-        // One goes: only its readers move, to the others as their weights say.
+        // An edge fails: only its networks move, to the others in proportion to their weights.
         let mut without = members();
-        without[2] = without[2].clone().is(DOWN);
+        without[2] = without[2].clone().with(DOWN);
         let left = choose(&fleet(without, 1, ""));
         assert!(whole.iter().zip(&left).all(|(before, after)| before.edge == 2 || before == after));
         assert!(share(&left, "192.0.2.1").abs_diff(3333) < 170);
-        // An address goes: only its readers move, to the edge's other.
+        // An address fails: only its networks move, to the other address of the edge.
         let mut without = members();
         without[1].conditions = vec![GOOD, DOWN];
         let left = choose(&fleet(without, 1, ""));
@@ -276,12 +291,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn only_healthy_edges_while_there_are_any(
-            members in members(), from in anywhere(), (fence, family, answers) in questions()
+        fn unhealthy_edges_are_selected_only_if_no_better_edge_exists(
+            members in members(), from in location_and_network(), (regions, family, answers) in queries()
         ) {
             let fleet = fleet(members.clone(), answers, "eu");
             let eu: Region = "eu".parse().unwrap();
-            let inside = |member: &&Member| fence == FenceId::NONE || member.state.regions.contains(&eu);
+            let inside = |member: &&Member| regions == RegionSetId::UNRESTRICTED || member.state.regions.contains(&eu);
             let condition = |member: &Member, address: &IpAddr| {
                 let at = member.state.addresses.iter().position(|its| its == address).unwrap();
                 if member.state.force == Force::Up { GOOD } else { member.conditions[at] }
@@ -296,45 +311,45 @@ mod tests {
             };
             let edges: BTreeSet<_> = addresses.iter().map(|(member, _)| &member.name).collect();
 
-            let picked = fleet.choose(fence, family, &from);
-            prop_assert_eq!(picked.named().is_empty(), addresses.is_empty());
-            let mut named = BTreeSet::new();
-            for Named { address, edge } in picked.named() {
-                prop_assert!(edges.contains(fleet.name(*edge)) && named.insert(*edge));
+            let selection = fleet.choose(regions, family, &from);
+            prop_assert_eq!(selection.edges().is_empty(), addresses.is_empty());
+            let mut selected = BTreeSet::new();
+            for SelectedEdge { address, edge } in selection.edges() {
+                prop_assert!(edges.contains(fleet.name(*edge)) && selected.insert(*edge));
                 let member = members.iter().find(|member| member.name == *fleet.name(*edge)).unwrap();
                 let condition = condition(member, address);
                 prop_assert!(condition.up || !any(|other| other.up));
                 prop_assert!(!condition.draining || !any(|other| other.up && !other.draining));
-                prop_assert!(member.state.force == Force::Up || !condition.shaky || picked.ttl() == 30);
+                prop_assert!(member.state.force == Force::Up || !condition.suspect || selection.ttl() == 30);
             }
         }
 
         #[test]
-        fn an_outage_leaves_the_order_of_the_others(
-            members in members(), from in anywhere(), (fence, family, answers) in questions(), lost: prop::sample::Index
+        fn outage_of_one_edge_keeps_the_order_of_the_others(
+            members in members(), from in location_and_network(), (regions, family, answers) in queries(), lost: prop::sample::Index
         ) {
-            let healthy: Vec<_> = members.into_iter().map(|member| member.is(GOOD)).collect();
+            let healthy: Vec<_> = members.into_iter().map(|member| member.with(GOOD)).collect();
             let mut left = healthy.clone();
             if let Some(lost) = (!left.is_empty()).then(|| lost.index(left.len())) {
-                left[lost] = left[lost].clone().is(DOWN);
+                left[lost] = left[lost].clone().with(DOWN);
                 left[lost].state.force = Force::Auto;
             }
-            let named = |members: &[Member]| {
+            let selected = |members: &[Member]| {
                 let fleet = fleet(members.to_vec(), answers, "eu");
-                let picked = fleet.choose(fence, family, &from);
-                picked.named().iter().map(|named| (fleet.name(named.edge).clone(), named.address)).collect::<Vec<_>>()
+                let selection = fleet.choose(regions, family, &from);
+                selection.edges().iter().map(|edge| (fleet.name(edge.edge).clone(), edge.address)).collect::<Vec<_>>()
             };
-            let (before, after) = (named(&healthy), named(&left));
+            let (before, after) = (selected(&healthy), selected(&left));
             let lost = healthy.iter().zip(&left).find(|(one, other)| one != other).map(|(one, _)| one.name.clone());
             let still: Vec<_> = before.into_iter().filter(|(name, _)| Some(name) != lost.as_ref()).collect();
             prop_assert!(after.starts_with(&still), "{still:?} {after:?}");
         }
 
         #[test]
-        fn name_servers_agree(members in members(), from in anywhere(), (fence, family, answers) in questions()) {
+        fn selection_does_not_depend_on_the_order_of_members(members in members(), from in location_and_network(), (regions, family, answers) in queries()) {
             let reversed = members.iter().rev().cloned().collect();
             let [one, other] =
-                [members, reversed].map(|members| fleet(members, answers, "eu").choose(fence, family, &from));
+                [members, reversed].map(|members| fleet(members, answers, "eu").choose(regions, family, &from));
             prop_assert_eq!(one, other);
         }
     }

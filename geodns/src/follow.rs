@@ -1,23 +1,21 @@
-//! Following the origin: which edges, sites and domains there are, as this name server was last told.
+//! Following the origin's feed, and the state that survives a restart.
 //!
 //! ```text
-//! feed ──Change──► Rows ──► Told (swapped) ──► answers, health
+//! feed ──Change──► Rows ──► FleetState (watched) ──► answers, health
 //!                   │
-//!                   └──► Saved (disk) ◄── Remembered ◄── health
+//!                   └──► Saved (disk) ◄── SavedHealth ◄── health
 //! ```
 //!
-//! A hundred thousand sites are to fit into little memory, and each of their releases is to cost next to nothing: what the three
-//! have in common is there once, what has not changed is not copied, and a release is no reason to write.
+//! A hundred thousand sites must fit into little memory, and each of their releases must cost next to nothing: the three share
+//! their data, only what changes is copied, and a release alone is not written to disk.
 //!
-//! What is on disk is answered from at once when the daemon starts, whether an origin can be reached or not.
+//! At startup the saved state is in use at once, whether or not an origin can be reached.
 
-mod apply;
-mod channel;
-mod counts;
+mod applier;
+mod metrics;
 mod rows;
 mod save;
 mod saved;
-mod told;
 
 use std::sync::Arc;
 
@@ -27,84 +25,82 @@ use verge_daemon::feed::{LastSeen, Subscriber};
 use verge_daemon::origins::Origins;
 use verge_daemon::{DataDir, Tasks};
 
-use self::apply::Applier;
-pub(crate) use self::counts::FollowCounts;
+use self::applier::{Applier, report};
+pub(crate) use self::metrics::FollowMetrics;
 use self::rows::Rows;
 use self::save::Saver;
-pub(crate) use self::saved::{Remembered, RememberedAddress};
-pub(crate) use self::told::Told;
+use crate::fleet_state::FleetState;
+use crate::health::SavedHealth;
 
-/// What following works on.
+/// The dependencies of following.
 pub(crate) struct Follower {
-    /// Whom to follow.
+    /// The origins to follow.
     pub(crate) origins: Origins,
-    /// Where the state is kept.
-    pub(crate) folder: Arc<DataDir>,
-    /// Told of every sign of life of an origin.
+    /// Where the state is saved.
+    pub(crate) data: Arc<DataDir>,
+    /// When an origin was last seen.
     pub(crate) last_seen: LastSeen,
     /// What is counted.
-    pub(crate) counts: FollowCounts,
+    pub(crate) metrics: FollowMetrics,
 }
 
-/// A name server that knows what it last knew, but does not follow yet.
+/// A follower with its saved state, not following yet.
 pub(crate) struct Booted {
     follower: Follower,
     rows: Rows,
-    told: watch::Sender<Arc<Told>>,
-    remembered: watch::Sender<Arc<Remembered>>,
+    fleet_state: watch::Sender<Arc<FleetState>>,
+    health: watch::Sender<Arc<SavedHealth>>,
 }
 
 impl Follower {
-    /// Takes what the folder holds. Asks nobody. Whatever is wrong with the file, the daemon starts, at worst from nothing.
+    /// Loads the saved state, without any request. If the file is missing or corrupt, starts with no state.
     pub(crate) async fn boot(self) -> Booted {
-        let folder = Arc::clone(&self.folder);
-        let load = tokio::task::spawn_blocking(move || saved::load(folder.path()));
+        let data = Arc::clone(&self.data);
+        let load = tokio::task::spawn_blocking(move || saved::load(data.path()));
         let mut saved = load.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "reading the saved state crashed: starting over");
+            tracing::error!(%error, "loading the saved state crashed: starting without it");
             saved::Saved::default()
         });
-        let remembered = watch::Sender::new(Arc::new(std::mem::take(&mut saved.health)));
+        let health = watch::Sender::new(Arc::new(std::mem::take(&mut saved.health)));
         let mut rows = Rows::default();
-        for notice in rows.restore(saved) {
-            self.counts.note(notice);
-        }
-        self.counts.count_unknown(&rows);
-        let told = watch::Sender::new(Arc::new(rows.told().clone()));
-        Booted { follower: self, rows, told, remembered }
+        let problems = rows.restore(saved);
+        report(&self.metrics, problems, &rows);
+        let fleet_state = watch::Sender::new(Arc::new(rows.state().clone()));
+        Booted { follower: self, rows, fleet_state, health }
     }
 }
 
 impl Booted {
-    /// What is told, as it goes on. Receivers are woken when edges, fences or names may differ from before; not by a release.
-    pub(crate) fn told(&self) -> watch::Receiver<Arc<Told>> {
-        self.told.subscribe()
+    /// The fleet state. Receivers are notified when edges, names or region restrictions may have changed; not of a release.
+    pub(crate) fn fleet_state(&self) -> watch::Receiver<Arc<FleetState>> {
+        self.fleet_state.subscribe()
     }
 
-    /// What is remembered of the edges' health. What is sent here is saved within ten seconds, if the next process needs it.
-    pub(crate) fn remembered(&self) -> watch::Sender<Arc<Remembered>> {
-        self.remembered.clone()
+    /// The saved health. What is sent here is saved within ten seconds, unless the next process does not need it.
+    pub(crate) fn saved_health(&self) -> watch::Sender<Arc<SavedHealth>> {
+        self.health.clone()
     }
 
     /// Follows the origins until `tasks` drain; then saves what is not saved yet.
     pub(crate) fn run(self, tasks: &Tasks) {
-        let Self { follower, rows, told, remembered } = self;
+        let Self { follower, rows, fleet_state, health } = self;
         let until_drained = |name, task: BoxFuture<'static, ()>| {
             drop(tasks.spawn(name, tasks.draining().clone().run_until_cancelled_owned(task)));
         };
         let (changes, changes_received) = mpsc::channel(16);
-        let listener = Subscriber {
+        let subscriber = Subscriber {
             origins: follower.origins,
-            position: rows.told().position,
+            position: rows.state().position,
             last_seen: follower.last_seen,
             reconnected: None,
             changes,
         };
         let to_save = watch::Sender::new(rows.clone());
-        let saver = Saver::new(follower.folder, to_save.subscribe(), remembered.subscribe(), follower.counts.clone());
+        let saver = Saver::new(follower.data, to_save.subscribe(), health.subscribe(), follower.metrics.clone());
         drop(tasks.spawn("save", saver.run(tasks.draining().clone())));
-        until_drained("feed", Box::pin(listener.run()));
-        let applier = Applier { rows, told, to_save, counts: follower.counts };
-        until_drained("follow", Box::pin(applier.run(changes_received)));
+        until_drained("feed", Box::pin(subscriber.run()));
+        let applier = Applier { rows, fleet_state, to_save, metrics: follower.metrics };
+        until_drained("applier", Box::pin(applier.run(changes_received)));
     }
 }
 
@@ -125,14 +121,14 @@ mod tests {
 
     use super::*;
 
-    async fn booted(folder: &Path, origin: &str) -> Booted {
+    async fn booted(data: &Path, origin: &str) -> Booted {
         let token = Secret::new("vrg_test");
         let origins = Origins::new(vec![origin.parse().unwrap()], token, "test", Counter::default()).unwrap();
-        let folder = Arc::new(DataDir::open(folder).unwrap());
-        Follower { origins, folder, last_seen: LastSeen::never(), counts: FollowCounts::default() }.boot().await
+        let data = Arc::new(DataDir::open(data).unwrap());
+        Follower { origins, data, last_seen: LastSeen::never(), metrics: FollowMetrics::default() }.boot().await
     }
 
-    /// An origin that tells of one edge, and of nothing new after that.
+    /// An origin with one edge, and no changes after that.
     async fn origin(tasks: &Tasks) -> String {
         let feed = async |RawQuery(query): RawQuery| {
             let at = FeedEvent::CaughtUp("1-7".parse::<Position>().unwrap());
@@ -153,29 +149,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_told_is_known_after_a_restart_without_an_origin() {
+    async fn saved_state_is_in_use_after_a_restart_without_an_origin() {
         let folder = tempfile::tempdir().unwrap();
         let (elsewhere, tasks) = (Tasks::default(), Tasks::default());
         let booted_once = booted(folder.path(), &origin(&elsewhere).await).await;
-        let (mut told, remembered) = (booted_once.told(), booted_once.remembered());
-        assert_eq!(**told.borrow(), Told::default());
+        let (mut state, health) = (booted_once.fleet_state(), booted_once.saved_health());
+        assert_eq!(**state.borrow(), FleetState::default());
         booted_once.run(&tasks);
-        tokio::time::timeout(Duration::from_secs(30), told.changed()).await.unwrap().unwrap();
-        let before = Arc::clone(&told.borrow());
+        tokio::time::timeout(Duration::from_secs(30), state.changed()).await.unwrap().unwrap();
+        let before = Arc::clone(&state.borrow());
         assert_eq!((before.position, before.edges.len()), ("1-7".parse().ok(), 1));
-        let bar = Remembered { bar: before.position, addresses: Vec::new() };
-        remembered.send_replace(Arc::new(bar.clone()));
+        let threshold = SavedHealth { lag_threshold: before.position, addresses: Vec::new() };
+        health.send_replace(Arc::new(threshold.clone()));
         tasks.shutdown(Duration::from_secs(30)).await.unwrap();
         let _ = elsewhere.shutdown(Duration::ZERO).await;
 
         let (tasks, booted_again) = (Tasks::default(), booted(folder.path(), "http://127.0.0.1:1").await);
-        let told = booted_again.told();
-        assert_eq!(*told.borrow(), before);
-        assert_eq!(**booted_again.remembered().borrow(), bar);
+        let state = booted_again.fleet_state();
+        assert_eq!(*state.borrow(), before);
+        assert_eq!(**booted_again.saved_health().borrow(), threshold);
         booted_again.run(&tasks);
         tokio::time::sleep(Duration::from_millis(300)).await;
-        assert_eq!(*told.borrow(), before);
-        assert!(!told.has_changed().unwrap());
+        assert_eq!(*state.borrow(), before);
+        assert!(!state.has_changed().unwrap());
         tasks.shutdown(Duration::from_secs(30)).await.unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! A name server, as a value.
+//! A name server as a value.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use axum::Router;
 use hyper_util::service::TowerToHyperService;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use verge_daemon::data_dir::DataDirError;
 use verge_daemon::feed::LastSeen;
 use verge_daemon::http_server::{HttpLimits, serve};
@@ -16,26 +17,32 @@ use verge_daemon::origins::Origins;
 use verge_daemon::private_listener::{self, Readiness};
 use verge_daemon::tasks::Unfinished;
 use verge_daemon::{Clock, Daemon, DataDir, Tasks};
+use verge_protocol::{DomainName, EdgeName};
 
-use crate::answer::Transport;
-use crate::assemble::{Assembler, Parts};
-use crate::config::{Config, RawConfig};
-use crate::dns::limit::Limiter;
+use crate::config::Config;
+use crate::config::raw::RawConfig;
+use crate::dns::name::Name;
+use crate::dns::rate_limiter::RateLimiter;
+use crate::dns::transport::Transport;
 use crate::dns::{tcp, udp};
 use crate::explain::{self, Explanations};
 use crate::follow::Follower;
+use crate::geo::{LocationOverrides, OverrideError};
 use crate::health::Prober;
-use crate::metrics::{Levels, Metrics};
-use crate::place::{OverrideError, Overrides};
+use crate::metrics::{GaugeCollector, Metrics};
 use crate::query_log::QueryLog;
 use crate::service::Service;
+use crate::snapshot::Snapshot;
+use crate::snapshot_builder::{Inputs, SnapshotBuilder};
 use crate::sources::{DatabaseSource, ZoneSource, ZonesError};
-use crate::view::View;
 
-/// A running name server. Dropping it without [`GeoDns::shutdown`] leaves its tasks to the runtime.
+/// A running name server. Dropping it without [`GeoDns::shutdown`] leaves its tasks running.
 pub struct GeoDns {
     addresses: Vec<SocketAddr>,
     private: SocketAddr,
+    snapshots: Arc<ArcSwap<Snapshot>>,
+    /// Notified after each replacement of the snapshot.
+    replaced: watch::Receiver<()>,
     tasks: Tasks,
     drain_timeout: std::time::Duration,
 }
@@ -43,23 +50,23 @@ pub struct GeoDns {
 /// Why a name server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// The data folder.
+    /// The data directory.
     #[error(transparent)]
     Data(#[from] DataDirError),
-    /// A zone file has mistakes.
-    #[error("these zones cannot be served:\n{0}")]
+    /// A zone file is invalid.
+    #[error("invalid zone files:\n{0}")]
     Zones(String),
-    /// Prefixes that cannot have a place.
-    #[error("in `places`")]
-    Places(#[from] OverrideError),
+    /// A location override is invalid.
+    #[error("invalid `locations`")]
+    Locations(#[from] OverrideError),
     /// A port.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// The client of the origins, or that of the edges' health, cannot be made.
-    #[error("no connection to origins or edges can be set up")]
+    /// The HTTP client for origins or for health checks.
+    #[error("failed to set up the HTTP client for origins or health checks")]
     Client(#[from] reqwest::Error),
-    /// Reading files crashed.
-    #[error("zones and database could not be read")]
+    /// A task that reads files crashed.
+    #[error("failed to read zone files and the location database")]
     Crashed(#[from] tokio::task::JoinError),
 }
 
@@ -69,36 +76,36 @@ impl From<ZonesError> for BindError {
     }
 }
 
-/// Those without which answers would no longer be what they should.
-const TASKS: [&str; 6] = ["dns over udp", "dns over tcp: accepting", "feed", "follow", "health", "view"];
+/// The tasks without which answers are wrong or out of date.
+const ESSENTIAL_TASKS: [&str; 6] = ["dns over udp", "dns over tcp: accepting", "feed", "applier", "health", "snapshot"];
 
-/// The ports of one address.
-struct Opened {
+/// The open sockets of one address.
+struct Sockets {
     udp: udp::Sockets,
     tcp: TcpListener,
     address: SocketAddr,
 }
 
 impl GeoDns {
-    /// Starts a name server: returns when its ports are open, and it answers from its zone files and from what it last knew. It
-    /// waits neither for an origin nor for a probe.
+    /// Starts a name server. Returns when its ports are open; it answers from its zone files and its saved state at once, and waits
+    /// neither for an origin nor for a probe.
     pub async fn bind(config: Config) -> Result<Self, BindError> {
         Self::bind_at(config, Clock::system()).await
     }
 
-    /// The same, by another clock.
+    /// The same with another clock.
     pub async fn bind_at(config: Config, clock: Clock) -> Result<Self, BindError> {
         let tasks = Tasks::default();
         let mut registry = Registry::default();
         let metrics = Metrics::new(&mut registry, config.zones.iter().map(|zone| zone.name.to_string()).collect());
-        let overrides = Arc::new(Overrides::new(config.places.iter().copied())?);
-        let folder = Arc::new(DataDir::open(&config.data)?);
+        let overrides = Arc::new(LocationOverrides::new(config.locations.iter().copied())?);
+        let data = Arc::new(DataDir::open(&config.data)?);
         let (zones, database) = {
             let (configs, path) = (config.zones.clone(), config.database.clone());
-            let (bad_zones, bad_databases) = (metrics.zone_failures.clone(), metrics.database_failures.clone());
+            let (zone_failures, database_failures) = (metrics.zone_failures.clone(), metrics.database_failures.clone());
             let read = move || {
-                let zones = ZoneSource::open(&configs, bad_zones)?;
-                Ok::<_, ZonesError>((zones, DatabaseSource::open(path, bad_databases)))
+                let zones = ZoneSource::open(&configs, zone_failures)?;
+                Ok::<_, ZonesError>((zones, DatabaseSource::open(path, database_failures)))
             };
             tokio::task::spawn_blocking(read).await??
         };
@@ -107,124 +114,161 @@ impl GeoDns {
         let failures = metrics.origin_failures.clone();
         let origins = Origins::new(config.origins.clone(), config.token.clone(), user_agent, failures)?;
         let last_seen = LastSeen::never();
-        let follower = Follower { origins, folder, last_seen: last_seen.clone(), counts: metrics.follow.clone() };
+        let follower = Follower { origins, data, last_seen: last_seen.clone(), metrics: metrics.follow.clone() };
         let booted = follower.boot().await;
-        let prober = Prober::new(config.health.clone(), booted.told(), booted.remembered(), clock)?;
-        let parts = Parts {
+        let prober = Prober::new(config.health.clone(), booted.fleet_state(), booted.saved_health(), clock)?;
+        let inputs = Inputs {
             zones: zones.zones(),
             database: database.database(),
-            told: booted.told(),
+            fleet_state: booted.fleet_state(),
             health: prober.table(),
-            bases: config.bases(),
+            base_domains: config.base_domains(),
             overrides,
             policy: config.answers,
-            named: metrics.edges().clone(),
-            node: config.name.as_str().into(),
+            edge_counters: metrics.edges().clone(),
+            name_server: config.name.as_str().into(),
         };
-        let assembler = tokio::task::spawn_blocking(move || Assembler::new(parts)).await?;
-        let views = assembler.views();
+        let builder = tokio::task::spawn_blocking(move || SnapshotBuilder::new(inputs)).await?;
+        let (snapshots, replaced) = (builder.current(), builder.replaced());
 
         let mut opened = Vec::new();
         for address in &config.listen {
             opened.push(open(*address, config.workers)?);
         }
-        let private_listener = listen::tcp("health, metrics and explanations", config.private_listen.clone()).await?;
-        let unusable = |source| ListenError::Unusable { what: "health, metrics and explanations", source };
+        let what = "health, metrics and explanations";
+        let private_listener = listen::tcp(what, config.private_listen.clone()).await?;
+        let unusable = |source| ListenError::Unusable { what, source };
         let private = private_listener.local_addr().map_err(unusable)?;
-        let addresses = opened.iter().map(|opened| opened.address).collect();
+        let addresses = opened.iter().map(|sockets| sockets.address).collect();
 
-        let levels = Levels { views: Arc::clone(&views), health: prober.table(), told: booted.told(), last_seen };
-        registry.register_collector(Box::new(levels));
-        let explanations =
-            Explanations { views: Arc::clone(&views), health: prober.table(), node: config.name.clone() };
+        let gauges = GaugeCollector {
+            snapshots: Arc::clone(&snapshots),
+            health: prober.table(),
+            fleet_state: booted.fleet_state(),
+            last_seen,
+        };
+        registry.register_collector(Box::new(gauges));
+        let explanations = Explanations {
+            snapshots: Arc::clone(&snapshots),
+            health: prober.table(),
+            name_server: config.name.clone(),
+        };
         let router = routes(registry, explanations, tasks.clone());
         serve("private listener", private_listener, HttpLimits::default(), &tasks, TowerToHyperService::new(router));
-        answer(opened, &config, &views, &metrics, &tasks);
-        assembler.run(&tasks);
+        answer_queries(opened, &config, &snapshots, &metrics, &tasks);
+        builder.run(&tasks);
         zones.run(&tasks);
         database.run(&tasks);
         prober.run(&tasks);
         booted.run(&tasks);
         tracing::info!(dns = ?addresses, %private, "listening");
-        Ok(Self { addresses, private, tasks, drain_timeout: config.drain_timeout })
+        Ok(Self { addresses, private, snapshots, replaced, tasks, drain_timeout: config.drain_timeout })
     }
 
-    /// Where it is asked first of all.
+    /// The first address for DNS.
     pub fn dns_addr(&self) -> SocketAddr {
         self.addresses[0]
     }
 
-    /// Everywhere it is asked.
+    /// All addresses for DNS.
     pub fn dns_addrs(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// Where `/healthz`, `/metrics` and `/explain` are.
+    /// The address of `/healthz`, `/metrics` and `/explain`.
     pub fn private_addr(&self) -> SocketAddr {
         self.private
     }
 
-    /// Its tasks: what it is at, and whether anything is left after [`GeoDns::shutdown`].
+    /// The tasks of the name server. None is left after [`GeoDns::shutdown`].
     pub fn tasks(&self) -> Tasks {
         self.tasks.clone()
     }
 
-    /// Answers what has come over TCP, stops answering, saves what it knows, and is gone. The error names what was cut off.
+    /// Waits until edges answer for each of these names and each of these edges is known, in one and the same snapshot. Never
+    /// returns if that does not happen. Cancel-safe.
+    pub async fn wait_until_answered(&self, names: &[DomainName], edges: &[EdgeName]) {
+        let names: Vec<Name> = names.iter().map(Name::from).collect();
+        let is_ready = |snapshot: &Snapshot| {
+            edges.iter().all(|edge| snapshot.fleet.contains(edge))
+                && names.iter().all(|name| explain::is_answered_by_fleet(snapshot, name))
+        };
+        let mut replaced = self.replaced.clone();
+        // A replacement between the check and the wait is noticed: it is newer than the mark.
+        while !{
+            replaced.mark_unchanged();
+            is_ready(&self.snapshots.load())
+        } {
+            if replaced.changed().await.is_err() {
+                // The name server has shut down.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Finishes answers under way, saves the state and stops. The error names the tasks that did not finish in time.
     pub async fn shutdown(self) -> Result<(), Unfinished> {
         self.tasks.shutdown(self.drain_timeout).await
     }
 }
 
-/// Opens TCP and UDP on the same port, also where that is yet to be chosen. TCP first: it is refused where somebody listens
-/// already, while sockets for UDP would join theirs and take questions away from them.
-fn open(address: SocketAddr, workers: usize) -> Result<Opened, ListenError> {
-    const TRIES: usize = 16;
+/// Opens TCP and UDP on the same port, also if the port is still to be chosen. TCP first: it fails if the port is in use, while UDP
+/// sockets would join those of the other process and take some of its queries.
+fn open(address: SocketAddr, workers: usize) -> Result<Sockets, ListenError> {
+    const ATTEMPTS: usize = 16;
     let what = "dns";
-    let mut tries = 0;
+    let mut attempts = 0;
     loop {
-        tries += 1;
-        let refused = |source: std::io::Error| match source.kind() {
+        attempts += 1;
+        let failed = |source: std::io::Error| match source.kind() {
             std::io::ErrorKind::AddrInUse => ListenError::Taken { what, address },
             _ => ListenError::Refused { what, address, source },
         };
-        let tcp = tcp::open(address).map_err(refused)?;
+        let tcp = tcp::open(address).map_err(failed)?;
         let chosen = tcp.local_addr().map_err(|source| ListenError::Unusable { what, source })?;
         match udp::open(chosen, workers) {
-            Ok(udp) => return Ok(Opened { udp, tcp, address: chosen }),
-            // Free for TCP is not free for UDP.
-            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && address.port() == 0 && tries < TRIES => {}
-            Err(error) => return Err(refused(error)),
+            Ok(udp) => return Ok(Sockets { udp, tcp, address: chosen }),
+            // A port that is free for TCP may be in use for UDP.
+            Err(error)
+                if error.kind() == std::io::ErrorKind::AddrInUse && address.port() == 0 && attempts < ATTEMPTS => {}
+            Err(error) => return Err(failed(error)),
         }
     }
 }
 
-fn answer(opened: Vec<Opened>, config: &Config, views: &Arc<ArcSwap<View>>, metrics: &Metrics, tasks: &Tasks) {
+fn answer_queries(
+    opened: Vec<Sockets>,
+    config: &Config,
+    snapshots: &Arc<ArcSwap<Snapshot>>,
+    metrics: &Metrics,
+    tasks: &Tasks,
+) {
     let log = QueryLog::start(config.log_one_in, tasks);
     let over_tcp = metrics.counts();
-    let guests = tcp::Guests::new(config.tcp);
-    for Opened { udp, tcp, .. } in opened {
+    let connection_limiter = tcp::ConnectionLimiter::new(config.tcp);
+    for Sockets { udp, tcp, .. } in opened {
         udp::serve(udp, tasks, || {
-            let limiter = Limiter::new(config.rate_limit.clone(), config.workers);
-            Service::new(Arc::clone(views), Transport::Udp, Some(limiter), metrics.counts(), log.clone())
+            let limiter = RateLimiter::new(config.rate_limit.clone(), config.workers);
+            Service::new(Arc::clone(snapshots), Transport::Udp, Some(limiter), metrics.counts(), log.clone())
         });
-        let (views, counts, log) = (Arc::clone(views), Arc::clone(&over_tcp), log.clone());
-        tcp::serve(tcp, &guests, tasks, move || {
-            Service::new(Arc::clone(&views), Transport::Tcp, None, Arc::clone(&counts), log.clone())
+        let (snapshots, counts, log) = (Arc::clone(snapshots), Arc::clone(&over_tcp), log.clone());
+        tcp::serve(tcp, &connection_limiter, tasks, move || {
+            Service::new(Arc::clone(&snapshots), Transport::Tcp, None, Arc::clone(&counts), log.clone())
         });
     }
 }
 
-/// The private listener. The node is healthy while it answers from something that was told, and takes in what is told: what is
-/// old is in the metrics.
+/// The routes of the private listener. A name server is ready while all essential tasks run and a fleet state is known. How old
+/// that is, metrics show.
 fn routes(registry: Registry, explanations: Explanations, tasks: Tasks) -> Router {
-    let views = Arc::clone(&explanations.views);
+    let snapshots = Arc::clone(&explanations.snapshots);
     let health = move || {
         let running = tasks.running();
-        let ended = TASKS.iter().find(|name| !running.contains_key(*name));
+        let ended = ESSENTIAL_TASKS.iter().find(|name| !running.contains_key(*name));
         std::future::ready(match ended {
             Some(name) => Readiness::NotReady(format!("the task `{name}` has ended")),
-            None if !views.load().told => Readiness::NotReady(
-                "no origin has told yet what there is: names that are not known get SERVFAIL".to_owned(),
+            None if !snapshots.load().fleet_is_known => Readiness::NotReady(
+                "no origin has been reached yet: names that are not in a zone file get SERVFAIL".to_owned(),
             ),
             None => Readiness::Ready,
         })
@@ -234,7 +278,7 @@ fn routes(registry: Registry, explanations: Explanations, tasks: Tasks) -> Route
 
 impl Daemon for GeoDns {
     const NAME: &'static str = "verge-geodns";
-    const ABOUT: &'static str = "Answers DNS for your zones and leads readers to the nearest edge";
+    const ABOUT: &'static str = "Answer DNS for your zones and direct readers to the nearest healthy edge";
     type RawConfig = RawConfig;
     type Config = Config;
 
@@ -252,7 +296,7 @@ impl Daemon for GeoDns {
 
     async fn shutdown(self) {
         if let Err(unfinished) = Self::shutdown(self).await {
-            tracing::warn!(%unfinished, "not everything finished in time");
+            tracing::warn!(%unfinished, "some tasks did not finish in time");
         }
     }
 }

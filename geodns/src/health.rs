@@ -1,25 +1,29 @@
-//! How the edges are: each of their addresses is probed, as a reader would reach it.
+//! Health of the edges: every address of every edge is probed as a reader would reach it.
 //!
 //! ```text
-//! Told ──addresses──► prober ──► probe (one GET) ──► Tracker ──Report──► Board ──► HealthTable
-//!                                                                   Lag ──┘  └──► Remembered (disk)
+//! FleetState ──addresses──► Prober ──► ProbeTask (one GET) ──► Tracker ──ProbeOutcome──► HealthAggregate ──► HealthTable
+//!                                                                               LagThreshold ──┘  └──► SavedHealth (disk)
 //! ```
 //!
-//! [`tracker`] decides who is up, [`lag`] who is behind, [`board`] puts it together: without I/O or a clock of their
-//! own.
+//! [`tracker`] decides whether an address is up, [`lag`] whether an edge lags, and [`aggregate`] combines them, without I/O or a
+//! clock of their own. How many failed probes take an edge down is set in [`probe_policy`].
 
-mod board;
+mod aggregate;
 mod config;
 mod failure;
 mod lag;
-mod pace;
 mod probe;
+mod probe_policy;
+mod probe_task;
 mod prober;
+mod saved;
 mod table;
 mod tracker;
-mod visitor;
 
 pub use self::config::{HealthConfig, HealthConfigError, Pem, Scheme};
-pub use self::pace::Pace;
+pub use self::probe_policy::ProbePolicy;
 pub(crate) use self::prober::Prober;
+#[cfg(test)]
+pub(crate) use self::saved::SavedAddress;
+pub(crate) use self::saved::SavedHealth;
 pub(crate) use self::table::{AddressHealth, HealthTable};

@@ -1,35 +1,36 @@
-//! Verge's name server: authoritative for the operator's zones, in which the names of sites lead each reader to the nearest edge
-//! that is healthy and up to date.
+//! Verge's name server: authoritative for the operator's zones, in which the names of sites resolve to the nearest edges that are
+//! healthy and current.
 //!
 //! ```text
 //! origin ──feed──► follow ──names──► zone ◄── zone files
 //!                    │                │
 //!                    └──edges──► fleet┤◄── health ◄── probes of each edge
 //!                                     ▼
-//! question ─────────────────────► answer ◄── place ◄── database, overrides
+//! query ────────────────────────► answer ◄── geo ◄── location database, overrides
 //! ```
 //!
-//! A [`GeoDns`] is a value: bound when its ports are open, as many in one process as wanted. An answer is a function of the
-//! question, of who asks, and of one snapshot of all that, the [view](view::View): the way to it takes no lock and does no I/O.
+//! A [`GeoDns`] is a value: it is bound when its ports are open, and a process can have any number. An answer is a function of the
+//! query, the client and one [snapshot](snapshot::Snapshot): the way to it takes no lock and does no I/O.
 
 pub mod config;
 
 mod answer;
-mod assemble;
 mod dns;
 mod explain;
 mod fleet;
+mod fleet_state;
 mod follow;
+mod geo;
 mod geodns;
 mod health;
 mod metrics;
-mod place;
 mod query_log;
 mod service;
+mod snapshot;
+mod snapshot_builder;
 mod sources;
 #[cfg(test)]
-mod testing;
-mod view;
+mod test_support;
 mod zone;
 
 pub use config::Config;

@@ -1,19 +1,20 @@
-//! A line in the log for one query in so many.
+//! Logs a sample of the queries.
 
 use std::net::IpAddr;
 
 use tokio::sync::mpsc;
 use verge_daemon::Tasks;
 
-use crate::answer::{Answered, Transport};
+use crate::answer::AnswerSummary;
+use crate::dns::message::Rcode;
 use crate::dns::name::Name;
-use crate::dns::rcode::Rcode;
 use crate::dns::record::RecordType;
+use crate::dns::transport::Transport;
 
-/// Lines that may wait to be written; what comes on top is not logged. A question never waits for the log.
-const WAITING: usize = 1024;
+/// The most lines that wait to be written. Further ones are dropped: queries never wait for the log.
+const MAX_PENDING: usize = 1024;
 
-/// Takes what one thread answered. Cloned for each.
+/// Chooses the queries of one thread or connection that are logged. Cloned for each.
 #[derive(Clone)]
 pub(crate) struct QueryLog {
     one_in: u32,
@@ -31,19 +32,19 @@ struct Line {
 }
 
 impl QueryLog {
-    /// Logs one query in `one_in`; 0: none.
+    /// Starts a log of one query in `one_in`; 0: none.
     pub(crate) fn start(one_in: u32, tasks: &Tasks) -> Self {
         if one_in == 0 {
             return Self { one_in, seen: 0, lines: None };
         }
-        let (lines, mut waiting) = mpsc::channel::<Line>(WAITING);
+        let (lines, mut pending) = mpsc::channel::<Line>(MAX_PENDING);
         let write = async move {
-            while let Some(line) = waiting.recv().await {
+            while let Some(line) = pending.recv().await {
                 tracing::info!(
                     peer = %line.peer,
-                    over = ?line.transport,
+                    transport = ?line.transport,
                     name = %line.name,
-                    asked = %line.record_type,
+                    record_type = %line.record_type,
                     rcode = line.rcode.name(),
                     edge = line.edge.map(tracing::field::display),
                     "query"
@@ -54,17 +55,17 @@ impl QueryLog {
         Self { one_in, seen: 0, lines: Some(lines) }
     }
 
-    /// One more was answered.
-    pub(crate) fn answered(&mut self, answered: &Answered<'_>, peer: IpAddr, transport: Transport) {
+    /// Counts a query, and logs it if it is its turn.
+    pub(crate) fn answered(&mut self, summary: &AnswerSummary<'_>, peer: IpAddr, transport: Transport) {
         let Some(lines) = &self.lines else { return };
         self.seen += 1;
         if self.seen < self.one_in {
             return;
         }
         self.seen = 0;
-        let Some((name, record_type)) = answered.question else { return };
-        let edge = answered.picked.and_then(|picked| Some(picked.named().first()?.address));
+        let Some((name, record_type)) = summary.question else { return };
+        let edge = summary.selection.and_then(|selection| Some(selection.edges().first()?.address));
         let name = Name::from_canonical(name);
-        let _ = lines.try_send(Line { peer, transport, name, record_type, rcode: answered.rcode, edge });
+        let _ = lines.try_send(Line { peer, transport, name, record_type, rcode: summary.rcode, edge });
     }
 }

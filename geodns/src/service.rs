@@ -1,4 +1,4 @@
-//! What one thread, or one connection, answers with: the snapshot of the moment, and those who count, limit and log.
+//! The answerer of one UDP thread or one TCP connection: answers from the current snapshot, counts, rate-limits and logs.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,22 +8,22 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, Cache};
 use tokio::time::Instant;
 
-use crate::answer::{self, Transport};
-use crate::dns::limit::{Limiter, Verdict};
+use crate::answer;
 use crate::dns::query::NameBuffer;
-use crate::dns::udp::Answerer;
-use crate::metrics::Counts;
+use crate::dns::rate_limiter::{RateLimitAction, RateLimiter};
+use crate::dns::transport::{Answerer, Transport};
+use crate::metrics::QueryCounters;
 use crate::query_log::QueryLog;
-use crate::view::View;
+use crate::snapshot::Snapshot;
 
-/// Answers questions from the last snapshot. The way to an answer takes no lock and waits for nothing.
+/// Answers queries from the current snapshot, without locks or I/O.
 pub(crate) struct Service {
-    views: Cache<Arc<ArcSwap<View>>, Arc<View>>,
+    snapshots: Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>,
     transport: Transport,
     name: NameBuffer,
-    /// Over TCP nobody is limited: an answer goes to who asked.
-    limiter: Option<Limiter>,
-    counts: Arc<Counts>,
+    /// `None` over TCP, where source addresses cannot be forged.
+    limiter: Option<RateLimiter>,
+    counts: Arc<QueryCounters>,
     log: QueryLog,
     started: Instant,
     now: Duration,
@@ -31,15 +31,15 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) fn new(
-        views: Arc<ArcSwap<View>>,
+        snapshots: Arc<ArcSwap<Snapshot>>,
         transport: Transport,
-        limiter: Option<Limiter>,
-        counts: Arc<Counts>,
+        limiter: Option<RateLimiter>,
+        counts: Arc<QueryCounters>,
         log: QueryLog,
     ) -> Self {
         let started = Instant::now();
-        let (views, name) = (Cache::new(views), NameBuffer::default());
-        Self { views, transport, name, limiter, counts, log, started, now: Duration::ZERO }
+        let (snapshots, name) = (Cache::new(snapshots), NameBuffer::default());
+        Self { snapshots, transport, name, limiter, counts, log, started, now: Duration::ZERO }
     }
 }
 
@@ -49,28 +49,28 @@ impl Answerer for Service {
     }
 
     fn answer(&mut self, packet: &[u8], peer: SocketAddr, buffer: &mut [u8]) -> Option<usize> {
-        let view = self.views.load();
+        let snapshot = self.snapshots.load();
         let peer = peer.ip().to_canonical();
-        let Some(answered) = answer::answer(packet, peer, self.transport, view, &mut self.name, buffer) else {
-            self.counts.noise();
+        let Some(summary) = answer::answer(packet, peer, self.transport, snapshot, &mut self.name, buffer) else {
+            self.counts.ignored();
             return None;
         };
-        let first = answered.picked.and_then(|picked| view.named.get(picked.named().first()?.edge));
+        let first = summary.selection.and_then(|selection| snapshot.edge_counters.get(selection.edges().first()?.edge));
         if let Some(count) = first {
             count.fetch_add(1, Ordering::Relaxed);
         }
-        self.counts.answered(&answered, self.transport);
-        self.log.answered(&answered, peer, self.transport);
+        self.counts.answered(&summary, self.transport);
+        self.log.answered(&summary, peer, self.transport);
         let limiter = self.limiter.as_mut();
-        let verdict = limiter.map(|limiter| limiter.check(self.now, peer, answered.rcode, answered.about));
-        match verdict {
-            None | Some(Verdict::Send) => Some(answered.length),
-            Some(Verdict::Slip) => {
-                self.counts.limited(Verdict::Slip);
+        let action = limiter.map(|limiter| limiter.check(self.now, peer, summary.rcode, summary.rate_limit_key));
+        match action {
+            None | Some(RateLimitAction::Send) => Some(summary.length),
+            Some(RateLimitAction::Slip) => {
+                self.counts.limited(RateLimitAction::Slip);
                 answer::slip(packet, &mut self.name, buffer)
             }
-            Some(Verdict::Drop) => {
-                self.counts.limited(Verdict::Drop);
+            Some(RateLimitAction::Drop) => {
+                self.counts.limited(RateLimitAction::Drop);
                 None
             }
         }

@@ -1,14 +1,10 @@
-//! What is read from files and read anew when they change: zones, and the database of places. What cannot be read leaves what was
-//! there before in place.
+//! Files that are reloaded when they change: zone files and the location database. If a reload fails, the previous contents stay in
+//! use.
 
-mod changed;
 mod database;
+mod file_watch;
 mod zones;
 
-use std::time::Duration;
-
 pub(crate) use self::database::DatabaseSource;
+pub use self::zones::ZoneConfig;
 pub(crate) use self::zones::{ZoneSource, ZonesError};
-
-/// How often to look whether a file has changed.
-const LOOK: Duration = Duration::from_secs(1);

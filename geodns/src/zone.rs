@@ -1,22 +1,24 @@
-//! The operator's zones and the fleet's names in them: zone files (RFC 1035 §5), and what exists at a name (RFC 1034 §4.3.2).
+//! The operator's zones with the names of sites in them: zone files (RFC 1035 §5), and what exists at a name (RFC 1034 §4.3.2).
 //!
-//! A zone file becomes a [`ZoneFile`] once; a [`Catalogue`] adds the names that the fleet answers for and is made anew, cheaply,
-//! whenever they change.
+//! A zone file is loaded once, as a [`ZoneFile`]. A [`ZoneSet`] adds the names that the fleet answers for; it is cheap to build,
+//! and rebuilt whenever they change.
 
-mod catalogue;
-mod check;
+mod checks;
 mod cuts;
-mod entry;
-mod file;
-mod find;
-mod line;
-mod notice;
-mod read;
-mod report;
-mod sets;
+mod data;
+mod diagnostics;
+mod loader;
+mod lookup;
+#[cfg(test)]
+mod lookup_tests;
+mod rrsets;
+#[cfg(test)]
+mod test_support;
+mod text;
+mod zone_set;
 
-pub(crate) use catalogue::Catalogue;
-pub(crate) use file::ZoneFile;
-pub(crate) use find::{Found, Node, Zone};
-pub(crate) use notice::ZoneError;
-pub(crate) use read::read_text;
+pub(crate) use data::{Zone, ZoneFile};
+pub(crate) use diagnostics::ZoneError;
+pub(crate) use lookup::{Lookup, ZoneNode};
+pub(crate) use text::read_file;
+pub(crate) use zone_set::ZoneSet;

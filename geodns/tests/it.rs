@@ -1,29 +1,29 @@
-//! The name server on the wire, between a small real origin, edges that do as they are told, and resolvers that count bytes.
+//! Tests of the name server over the network, with a fake origin, fake edges and a DNS client.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
 
 mod it {
     mod addresses;
     mod answer;
-    mod chance;
-    mod checking;
+    mod check_config;
     mod delegations;
-    mod edge;
     mod edns;
-    mod explaining;
+    mod explanations;
+    mod fake_edge;
+    mod fake_origin;
     mod flood;
     mod health;
-    mod limits;
     mod names;
-    mod odd;
     mod offline;
-    mod origin;
     mod query;
+    mod random;
+    mod rate_limit;
     mod reload;
     mod sizes;
+    mod snapshot_swap;
     mod subnets;
-    mod swap;
     mod tcp;
     mod tls;
+    mod unusual_queries;
     mod world;
 }

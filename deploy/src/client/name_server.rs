@@ -1,4 +1,4 @@
-//! A name server's private listener, which asks for no token.
+//! Client of a name server's private listener, which requires no token.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -10,45 +10,45 @@ use verge_protocol::api::ErrorBody;
 use super::error::root;
 use super::{Address, SILENCE, SetupError, http};
 
-/// Speaks to one name server.
+/// The client of one name server.
 #[derive(Clone)]
 pub struct NameServer {
     http: reqwest::Client,
     address: Address,
 }
 
-/// Why a name server does not say what it was asked.
+/// Why a request to a name server failed.
 #[derive(Debug, thiserror::Error)]
 pub enum NameServerError {
-    /// No connection came about.
-    #[error("cannot reach a name server at {node}: {reason}")]
+    /// The connection failed.
+    #[error("cannot reach a name server at {url}: {reason}")]
     Unreachable {
-        /// Where it should be.
-        node: String,
+        /// The URL.
+        url: String,
         /// Why.
         reason: String,
     },
-    /// The connection ended before the answer did.
-    #[error("the connection to the name server was cut: {reason}")]
-    Cut {
-        /// How.
+    /// The connection was closed before the answer was complete.
+    #[error("the connection to the name server was closed: {reason}")]
+    Closed {
+        /// Why.
         reason: String,
     },
-    /// It has not answered for this long.
-    #[error("the name server fell silent for {} s", silence.as_secs())]
-    Silent {
-        /// How long it was waited for.
-        silence: Duration,
+    /// There was no answer in time.
+    #[error("the name server did not answer within {} s", limit.as_secs())]
+    Timeout {
+        /// The time limit.
+        limit: Duration,
     },
-    /// It cannot make sense of the question.
+    /// The name server rejected the request.
     #[error("{}", .0.message)]
-    Refused(ErrorBody),
-    /// Something answered, but not as a name server does.
-    #[error("{node} does not answer like the private listener of a name server: {reason}")]
-    Foreign {
-        /// The address.
-        node: String,
-        /// What was odd.
+    Rejected(ErrorBody),
+    /// The answer is not that of a name server.
+    #[error("{url} is not the private listener of a name server: {reason}")]
+    NotNameServer {
+        /// The URL.
+        url: String,
+        /// Why.
         reason: String,
     },
 }
@@ -57,55 +57,55 @@ impl NameServerError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Unreachable { .. } | Self::Foreign { .. } => {
+            Self::Unreachable { .. } | Self::NotNameServer { .. } => {
                 Some("--node or VERGE_NODE names its `private_listen`, such as http://127.0.0.1:7601".to_owned())
             }
-            Self::Refused(body) => body.hint.clone(),
-            Self::Cut { .. } | Self::Silent { .. } => None,
+            Self::Rejected(body) => body.hint.clone(),
+            Self::Closed { .. } | Self::Timeout { .. } => None,
         }
     }
 }
 
 impl NameServer {
-    /// Makes a client; nothing is sent yet.
+    /// Creates a client. Sends nothing.
     pub fn new(address: Address) -> Result<Self, SetupError> {
         Ok(Self { http: http(&address)?, address })
     }
 
-    /// Where it is.
+    /// The URL of the private listener.
     pub fn address(&self) -> &Address {
         &self.address
     }
 
-    /// `GET /explain`: why a client at `client` is led where it is, as the caller wants to read it; for `name`, or for any site.
+    /// `GET /explain`: which edges a client at `client` gets for `name`, or for any site, and why.
     pub async fn explain<T: DeserializeOwned>(&self, client: IpAddr, name: Option<&str>) -> Result<T, NameServerError> {
-        let question = [Some(("address", client.to_string())), name.map(|name| ("name", name.to_owned()))];
-        let question: Vec<_> = question.into_iter().flatten().collect();
-        let request = self.http.get(self.address.join("/explain")).query(&question).timeout(SILENCE);
-        let response = request.send().await.map_err(|error| self.broken(&error))?;
+        let parameters = [Some(("address", client.to_string())), name.map(|name| ("name", name.to_owned()))];
+        let parameters: Vec<_> = parameters.into_iter().flatten().collect();
+        let request = self.http.get(self.address.join("/explain")).query(&parameters).timeout(SILENCE);
+        let response = request.send().await.map_err(|error| self.failed(&error))?;
         let status = response.status();
-        let bytes = response.bytes().await.map_err(|error| self.broken(&error))?;
+        let bytes = response.bytes().await.map_err(|error| self.failed(&error))?;
         match status {
-            StatusCode::OK => serde_json::from_slice(&bytes).map_err(|error| self.foreign(error.to_string())),
+            StatusCode::OK => serde_json::from_slice(&bytes).map_err(|error| self.not_name_server(error.to_string())),
             StatusCode::BAD_REQUEST => match serde_json::from_slice(&bytes) {
-                Ok(body) => Err(NameServerError::Refused(body)),
-                Err(error) => Err(self.foreign(error.to_string())),
+                Ok(body) => Err(NameServerError::Rejected(body)),
+                Err(error) => Err(self.not_name_server(error.to_string())),
             },
-            status => Err(self.foreign(format!("it answers {status}"))),
+            status => Err(self.not_name_server(format!("status {status}"))),
         }
     }
 
-    fn broken(&self, error: &reqwest::Error) -> NameServerError {
+    fn failed(&self, error: &reqwest::Error) -> NameServerError {
         if error.is_connect() {
-            NameServerError::Unreachable { node: self.address.to_string(), reason: root(error) }
+            NameServerError::Unreachable { url: self.address.to_string(), reason: root(error) }
         } else if error.is_timeout() {
-            NameServerError::Silent { silence: SILENCE }
+            NameServerError::Timeout { limit: SILENCE }
         } else {
-            NameServerError::Cut { reason: root(error) }
+            NameServerError::Closed { reason: root(error) }
         }
     }
 
-    fn foreign(&self, reason: String) -> NameServerError {
-        NameServerError::Foreign { node: self.address.to_string(), reason }
+    fn not_name_server(&self, reason: String) -> NameServerError {
+        NameServerError::NotNameServer { url: self.address.to_string(), reason }
     }
 }

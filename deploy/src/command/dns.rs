@@ -1,7 +1,6 @@
-//! `verge dns`: the nodes that answer DNS, and why they answer what they do.
+//! `verge dns`: the name servers, and why they answer what they do.
 
-mod listing;
-mod told;
+mod render;
 
 use serde::Deserialize as _;
 use serde_json::{Value, json};
@@ -18,28 +17,30 @@ pub(super) async fn run(command: &cli::Dns, context: &Context<'_>) -> Result<Exi
     match command {
         cli::Dns::Explain { address, name, node } => {
             let wanted = context.cli.global.connection();
-            let node = connection::node(node.as_deref(), &wanted, context.environment)?;
-            let answer: Value = node.explain(*address, name.as_deref()).await?;
-            context.answer(&answer, || Ok(told::explanation(&Explanation::deserialize(&answer)?, context.output)))
+            let name_server = connection::node(node.as_deref(), &wanted, context.environment)?;
+            let answer: Value = name_server.explain(*address, name.as_deref()).await?;
+            context.answer(&answer, || Ok(render::explanation(&Explanation::deserialize(&answer)?, context.output)))
         }
         cli::Dns::Nodes => {
             let answer: Value = context.client()?.get("/v1/name-servers").await?;
             context.answer(&answer, || {
-                let nodes = Vec::<NameServer>::deserialize(&answer)?;
-                Ok(listing::nodes(&nodes, context.environment.now, context.output))
+                let name_servers = Vec::<NameServer>::deserialize(&answer)?;
+                Ok(render::name_servers(&name_servers, context.environment.now, context.output))
             })
         }
-        cli::Dns::Remove { node } => {
-            context.client()?.delete(&format!("/v1/name-servers/{node}")).await?;
-            context.answer(&json!({ "node": node, "removed": true }), || {
-                Ok(format!("the token of {node} has stopped working; it answers from what it was told before"))
+        cli::Dns::Remove { node: name } => {
+            context.client()?.delete(&format!("/v1/name-servers/{name}")).await?;
+            context.answer(&json!({ "name_server": name, "removed": true }), || {
+                Ok(format!(
+                    "revoked the token of {name}: it no longer receives changes, and answers from its last state"
+                ))
             })
         }
-        cli::Dns::Token { node } => {
+        cli::Dns::Token { node: name } => {
             let client = context.client()?;
-            let issued: IssuedToken = client.issue_name_server_token(node).await?;
-            token::introduce(node, context.output);
-            context.answer(&json!({ "node": node, "token": issued.token }), || Ok(issued.token.clone()))
+            let issued: IssuedToken = client.issue_name_server_token(name).await?;
+            token::introduce(name, context.output);
+            context.answer(&json!({ "name_server": name, "token": issued.token }), || Ok(issued.token.clone()))
         }
     }
 }

@@ -35,11 +35,11 @@ impl From<ClientError> for Failure {
 impl From<NameServerError> for Failure {
     fn from(error: NameServerError) -> Self {
         let exit = match &error {
-            NameServerError::Unreachable { .. } | NameServerError::Cut { .. } | NameServerError::Silent { .. } => {
+            NameServerError::Unreachable { .. } | NameServerError::Closed { .. } | NameServerError::Timeout { .. } => {
                 Exit::Unreachable
             }
-            NameServerError::Refused(_) => Exit::Refused,
-            NameServerError::Foreign { .. } => Exit::Failure,
+            NameServerError::Rejected(_) => Exit::Refused,
+            NameServerError::NotNameServer { .. } => Exit::Failure,
         };
         Self::new(exit, &error).hint(error.hint())
     }

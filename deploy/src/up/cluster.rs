@@ -198,7 +198,7 @@ impl Cluster {
 
     fn is_named(&self, explanation: &Explanation) -> bool {
         let known = |edge: &RunningEdge| explanation.a.edges.iter().any(|ranked| ranked.edge == edge.name);
-        explanation.name.as_ref().is_some_and(|name| name.fleet) && self.edges.iter().all(known)
+        explanation.name.as_ref().is_some_and(|name| name.fleet_regions().is_some()) && self.edges.iter().all(known)
     }
 
     /// Waits until every edge has reported that it serves all that was written so far.

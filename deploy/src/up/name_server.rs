@@ -46,7 +46,7 @@ pub(super) async fn start(plan: &Plan, origin: OriginUrl, token: Secret) -> Resu
     let config = Config {
         listen: vec![plan.ports.dns()],
         private_listen: Listen::Bind(plan.ports.dns_private()),
-        places: places.collect(),
+        locations: places.collect(),
         drain_timeout: DRAIN_TIMEOUT,
         ..Config::new(name(), origin, token, data.clone(), vec![zone])
     };

@@ -189,7 +189,7 @@ async fn a_node_gets_a_token_of_its_own() {
     assert!(said.starts_with("a token for ns-1, shown once ") && said.contains("`token_file`"), "{said}");
     let token = world.verge("dns token ns-1 --quiet").await.ended(Exit::Success);
     assert!(token.stdout.starts_with("vrg_") && token.stderr.is_empty(), "{}", token.stdout);
-    assert_eq!(world.verge("dns token ns-1 --json").await.json()["node"], "ns-1");
+    assert_eq!(world.verge("dns token ns-1 --json").await.json()["name_server"], "ns-1");
     let list = world.verge("dns nodes").await.ended(Exit::Success).stdout;
     assert!(list.contains("\nns-1  ") && list.starts_with("node "), "{list}");
     let removed = world.verge("dns remove ns-1").await.ended(Exit::Success).stdout;

@@ -1,54 +1,42 @@
-//! For whom an answer is: whose subnet the resolver told, or the resolver itself.
+//! Where the client of a query is: in the client subnet that the resolver sent, or where the resolver is.
 
 use std::net::IpAddr;
 
 use crate::dns::query::Edns;
-use crate::place::{Atlas, Locality, Source, is_private};
+use crate::geo::{ClientLocation, GeoLocator, LocationSource, is_private};
 
-/// By what the client was placed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum By {
-    /// By the client subnet that the resolver sent (RFC 7871).
-    Subnet,
-    /// By the address that the question came from.
-    Resolver,
-}
-
-/// Whom an answer is for, and for whom else it holds.
+/// Where the client of a query is, and for which other clients the same answer is valid.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Client {
-    /// Where that is.
-    pub(crate) locality: Locality,
-    /// By what that was told.
-    pub(crate) by: By,
+pub(super) struct Client {
+    pub(super) location: ClientLocation,
+    /// Whether the location is that of the client subnet (RFC 7871), not of the resolver.
+    by_subnet: bool,
 }
 
 impl Client {
-    /// The subnet that came with the question counts, unless it says nothing: none was told, or it is one that many have, such
-    /// as 10.0.0.0/8, and the operator has not placed it. Then it is the resolver's own address (RFC 7871 §7.2.1, §11.3).
-    pub(crate) fn of(edns: Option<&Edns>, resolver: IpAddr, atlas: &Atlas) -> Self {
-        let told = edns.and_then(|edns| edns.subnet).and_then(|subnet| subnet.address());
-        match told.and_then(|address| subnet(address, atlas)) {
-            Some(locality) => Self { locality, by: By::Subnet },
-            None => Self { locality: atlas.locate(resolver.to_canonical()), by: By::Resolver },
+    /// Locates the client by its subnet. If the query has none, or a private one (such as 10.0.0.0/8) for which the operator has
+    /// not configured a location, the address of the resolver is used (RFC 7871 §7.2.1, §11.3).
+    pub(super) fn of(edns: Option<&Edns>, resolver: IpAddr, locator: &GeoLocator) -> Self {
+        let address = edns.and_then(|edns| edns.subnet).and_then(|subnet| subnet.address());
+        match address.and_then(|address| locate_subnet(address, locator)) {
+            Some(location) => Self { location, by_subnet: true },
+            None => Self { location: locator.locate(resolver.to_canonical()), by_subnet: false },
         }
     }
 
-    /// For how many bits of the client subnet the answer holds: 0 when that was of no use, and so all get this answer.
-    pub(crate) fn scope(&self) -> u8 {
-        match self.by {
-            By::Subnet => self.locality.network.prefix_len(),
-            By::Resolver => 0,
-        }
+    /// SCOPE PREFIX-LENGTH of the response: for how many bits of the client subnet it is valid. 0 if the subnet was not used: the
+    /// response is the same for all clients of the resolver.
+    pub(super) fn scope(&self) -> u8 {
+        if self.by_subnet { self.location.network.prefix_len() } else { 0 }
     }
 }
 
-/// Where a client subnet is; `None` if it says nothing.
-fn subnet(address: IpAddr, atlas: &Atlas) -> Option<Locality> {
-    // Written as IPv6, an IPv4 subnet's scope would have to be too; nobody asks like that.
+/// Where a client subnet is; `None` if it cannot be used.
+fn locate_subnet(address: IpAddr, locator: &GeoLocator) -> Option<ClientLocation> {
+    // IPv4 addresses in IPv6 form, whose scope would have to be in that form too, are not used in practice.
     if address != address.to_canonical() {
         return None;
     }
-    let locality = atlas.locate(address);
-    (locality.source == Source::Override || !is_private(address)).then_some(locality)
+    let location = locator.locate(address);
+    (location.source == LocationSource::Override || !is_private(address)).then_some(location)
 }

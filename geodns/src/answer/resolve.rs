@@ -1,151 +1,151 @@
-//! Looking a question up: RFC 1034 §4.3.2 and what came after it.
+//! Resolves a query against the zones and the fleet (RFC 1034 §4.3.2 and its successors).
 
 use std::net::IpAddr;
 
-use super::chain::{At, Chain, Hop, Known};
 use super::client::Client;
+use super::cname_chain::{ChainStep, CnameChain, NodeData, ZoneAnswer};
+use crate::dns::message::Rcode;
 use crate::dns::name;
 use crate::dns::query::Query;
-use crate::dns::rcode::Rcode;
 use crate::dns::record::{RecordSet, RecordType};
-use crate::dns::reply::{Full, Reply, Section};
-use crate::fleet::Picked;
-use crate::view::View;
+use crate::dns::response::{Full, ResponseWriter, Section};
+use crate::fleet::Selection;
+use crate::snapshot::Snapshot;
 use crate::zone::Zone;
 
-/// What a look-up came to, besides the records.
+/// The result of resolving a query, besides the records.
 pub(super) struct Resolved<'a> {
     pub(super) rcode: Rcode,
-    /// The zone of the name that was asked for.
+    /// The index of the zone of QNAME.
     pub(super) zone: Option<usize>,
-    /// The edges that were named.
-    pub(super) picked: Option<Picked>,
-    /// For how many bits of the client subnet the answer holds.
+    /// The edges in the answer.
+    pub(super) selection: Option<Selection>,
+    /// For how many bits of the client subnet the answer is valid.
     pub(super) scope: u8,
-    /// The wildcard or zone that stands for the name; `None`: it stands for itself.
-    pub(super) about: Option<&'a [u8]>,
+    /// The wildcard or zone that stands for QNAME in rate limiting; `None`: QNAME itself.
+    pub(super) rate_limit_key: Option<&'a [u8]>,
 }
 
 impl Resolved<'_> {
-    pub(super) fn nothing() -> Self {
-        Self { rcode: Rcode::NOERROR, zone: None, picked: None, scope: 0, about: None }
+    pub(super) fn empty() -> Self {
+        Self { rcode: Rcode::NOERROR, zone: None, selection: None, scope: 0, rate_limit_key: None }
     }
 }
 
-/// Writes the records that answer `query` into `reply`.
+/// Writes the records that answer `query` into `response`.
 ///
-/// 1. Only class IN, only zones served here, no transfers: else REFUSED, without a word of who would know.
-/// 2. Below a zone cut: a referral, with the glue it needs (RFC 9471). The parent answers for DS (RFC 4035 §3.1.4.1).
-/// 3. No such name: NXDOMAIN, unless something is below it (RFC 8020), with the SOA (RFC 2308 §3).
-/// 4. An alias is followed as long as it stays in zones served here.
-/// 5. The records of the type; ANY gets one that says no (RFC 8482).
-/// 6. Addresses of a site's name: the edges nearest to the client.
-/// 7. Nothing of that type: no error, no records, and the SOA.
+/// 1. Other classes than IN, names outside the zones served here, and transfers get REFUSED, without a referral.
+/// 2. At or below a zone cut: a referral, with the glue it needs (RFC 9471). The parent answers for DS (RFC 4035 §3.1.4.1).
+/// 3. The name does not exist, nor any below it (RFC 8020): NXDOMAIN, with the SOA (RFC 2308 §3).
+/// 4. CNAME: the record is added, and its target is looked up if it is in a zone served here.
+/// 5. The records of the type; for ANY one record in place of all (RFC 8482).
+/// 6. A or AAAA of a site's name: the addresses of the edges nearest to the client.
+/// 7. No records of the type: NODATA, with the SOA (RFC 2308 §2.2).
 pub(super) fn resolve<'n, 'v: 'n>(
     query: &'n Query<'_>,
     peer: IpAddr,
-    view: &'v View,
-    reply: &mut Reply<'_, 'n>,
+    snapshot: &'v Snapshot,
+    response: &mut ResponseWriter<'_, 'n>,
     resolved: &mut Resolved<'v>,
 ) -> Result<(), Full> {
     let record_type = query.record_type;
     let refused = !query.is_internet() || record_type.is_meta() && record_type != RecordType::ANY;
-    for (hop, Hop { owner, known }) in Chain::new(view, query.name, record_type).enumerate() {
-        let Some((zone, known)) = known.filter(|_| !refused) else {
-            if hop == 0 {
+    for (step, ChainStep { owner, found }) in CnameChain::new(snapshot, query.name, record_type).enumerate() {
+        let Some((zone, answer)) = found.filter(|_| !refused) else {
+            if step == 0 {
                 resolved.rcode = Rcode::REFUSED;
-                resolved.about = Some(b"");
+                resolved.rate_limit_key = Some(b"");
             }
             return Ok(());
         };
-        if hop == 0 {
+        if step == 0 {
             resolved.zone = Some(zone.index);
         }
-        let at = match known {
-            Known::Delegated { cut, servers } => {
-                resolved.about.get_or_insert(cut);
-                if hop > 0 {
-                    reply.set_authoritative();
+        let data = match answer {
+            ZoneAnswer::Delegation { cut, servers } => {
+                resolved.rate_limit_key.get_or_insert(cut);
+                if step > 0 {
+                    response.set_authoritative();
                 }
-                return refer(zone, cut, servers, reply);
+                return add_referral(zone, cut, servers, response);
             }
-            // It may be a site's name for all we know: what is said instead would be believed for minutes.
-            ref known if !view.told && is_doubtful(known, record_type) => {
+            // Until the names of sites are known, this may be one. A negative answer would be cached for minutes.
+            ref answer if !snapshot.fleet_is_known && may_be_a_site(answer, record_type) => {
                 resolved.rcode = Rcode::SERVFAIL;
-                resolved.about = Some(zone.apex.wire());
+                resolved.rate_limit_key = Some(zone.apex.wire());
                 return Ok(());
             }
-            Known::Missing => {
-                reply.set_authoritative();
+            ZoneAnswer::NxDomain => {
+                response.set_authoritative();
                 resolved.rcode = Rcode::NXDOMAIN;
-                resolved.about = Some(zone.apex.wire());
-                return deny(zone, reply);
+                resolved.rate_limit_key = Some(zone.apex.wire());
+                return add_soa(zone, response);
             }
-            Known::Node { at, wildcard, .. } => {
-                if let (0, Some(wildcard)) = (hop, wildcard) {
-                    resolved.about = Some(wildcard);
+            ZoneAnswer::Node { data, wildcard, .. } => {
+                if let (0, Some(wildcard)) = (step, wildcard) {
+                    resolved.rate_limit_key = Some(wildcard);
                 }
-                at
+                data
             }
         };
-        reply.set_authoritative();
-        match at {
-            At::Records(set) => return reply.add_set(Section::Answer, owner, set),
-            At::Fleet(fence, family) => {
-                let client = Client::of(query.edns.as_ref(), peer, &view.atlas);
-                let picked = view.fleet.choose(fence, family, &client.locality);
-                if picked.named().is_empty() {
-                    // Edges come back sooner than zones change.
-                    return deny_for(zone, zone.negative_ttl.min(picked.ttl()), reply);
+        response.set_authoritative();
+        match data {
+            NodeData::Records(set) => return response.add_set(Section::Answer, owner, set),
+            NodeData::Fleet(region_set, family) => {
+                let client = Client::of(query.edns.as_ref(), peer, &snapshot.locator);
+                let selection = snapshot.fleet.choose(region_set, family, &client.location);
+                if selection.edges().is_empty() {
+                    // Edges recover sooner than zones change.
+                    return add_soa_with_ttl(zone, zone.negative_ttl.min(selection.ttl()), response);
                 }
-                reply.add_addresses(owner, picked.ttl(), picked.named().iter().map(|named| named.address))?;
+                response.add_addresses(owner, selection.ttl(), selection.edges().iter().map(|edge| edge.address))?;
                 resolved.scope = client.scope();
-                resolved.picked = Some(picked);
+                resolved.selection = Some(selection);
                 return Ok(());
             }
-            At::Alias(set) => reply.add_alias(owner, set.ttl, &set.data[0])?,
-            At::Nothing => return deny(zone, reply),
+            NodeData::Cname(set) => response.add_cname(owner, set.ttl, &set.data[0])?,
+            NodeData::NoData => return add_soa(zone, response),
         }
     }
-    // Aliases that come to no end: the resolver has been told what there is of them.
+    // A loop of aliases, or a chain that is too long: the response has its records.
     Ok(())
 }
 
-/// Whether a site could be where a zone file has nothing of the kind, or a wildcard for all names.
-fn is_doubtful(known: &Known<'_>, record_type: RecordType) -> bool {
-    match known {
-        Known::Delegated { .. } => false,
-        Known::Missing => true,
-        Known::Node { at: At::Nothing, .. } => {
+/// Whether the name could be that of a site: the zone file has neither it nor its addresses, or only a wildcard.
+fn may_be_a_site(answer: &ZoneAnswer<'_>, record_type: RecordType) -> bool {
+    match answer {
+        ZoneAnswer::Delegation { .. } => false,
+        ZoneAnswer::NxDomain => true,
+        ZoneAnswer::Node { data: NodeData::NoData, .. } => {
             matches!(record_type, RecordType::A | RecordType::AAAA | RecordType::ANY)
         }
-        Known::Node { wildcard, .. } => wildcard.is_some(),
+        ZoneAnswer::Node { wildcard, .. } => wildcard.is_some(),
     }
 }
 
-/// Nothing there: the SOA says for how long that may be believed.
-fn deny<'n, 'v: 'n>(zone: &'v Zone, reply: &mut Reply<'_, 'n>) -> Result<(), Full> {
-    deny_for(zone, zone.negative_ttl, reply)
+/// Adds the SOA record of a negative answer, whose TTL is how long the answer may be cached (RFC 2308 §5).
+fn add_soa<'n, 'v: 'n>(zone: &'v Zone, response: &mut ResponseWriter<'_, 'n>) -> Result<(), Full> {
+    add_soa_with_ttl(zone, zone.negative_ttl, response)
 }
 
-fn deny_for<'n, 'v: 'n>(zone: &'v Zone, ttl: u32, reply: &mut Reply<'_, 'n>) -> Result<(), Full> {
-    reply.add_set_for(Section::Authority, zone.apex.wire(), &zone.soa, ttl)
+fn add_soa_with_ttl<'n, 'v: 'n>(zone: &'v Zone, ttl: u32, response: &mut ResponseWriter<'_, 'n>) -> Result<(), Full> {
+    response.add_set_with_ttl(Section::Authority, zone.apex.wire(), &zone.soa, ttl)
 }
 
-/// Somebody else knows: who, and where they are if their names are below the cut.
-fn refer<'n, 'v: 'n>(
+/// Adds a referral: the name servers of a delegation, and the addresses of those whose names are in the zone.
+fn add_referral<'n, 'v: 'n>(
     zone: &'v Zone,
     cut: &'v [u8],
     servers: &'v RecordSet,
-    reply: &mut Reply<'_, 'n>,
+    response: &mut ResponseWriter<'_, 'n>,
 ) -> Result<(), Full> {
-    reply.add_set(Section::Authority, cut, servers)?;
+    response.add_set(Section::Authority, cut, servers)?;
     for server in &servers.data {
         let Some(node) = zone.node(server).filter(|_| !server.is_empty()) else { continue };
         for record_type in [RecordType::A, RecordType::AAAA] {
             let Some(set) = node.set(record_type) else { continue };
-            let added = reply.add_set(Section::Additional, server, set);
-            // Without the addresses of servers below the cut the referral leads nowhere; others can be looked up.
+            let added = response.add_set(Section::Additional, server, set);
+            // Servers below the cut cannot be reached without their glue; the addresses of others can be looked up.
             if name::ancestors(server).any(|above| above == cut) {
                 added?;
             }

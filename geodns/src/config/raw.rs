@@ -1,4 +1,5 @@
-//! The configuration file as written.
+//! The configuration file before validation.
+#![expect(missing_docs, reason = "`geodns.sample.toml` explains every setting, and `Config` every value")]
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,14 +15,14 @@ use verge_daemon::origins::{OriginSettings, OriginSettingsError};
 use verge_protocol::{DomainName, GeoPoint, NameServerName};
 
 use super::{
-    AllDown, Config, HealthConfig, HealthConfigError, Pace, Pem, Policy, RateLimit, Scheme, TcpLimits, ZoneConfig,
+    AllDown, Config, HealthConfig, HealthConfigError, Pem, Policy, ProbePolicy, RateLimit, Scheme, TcpLimits,
+    ZoneConfig,
 };
-use crate::place::{OverrideError, Overrides};
+use crate::geo::{LocationOverrides, OverrideError};
 
-/// What a configuration file holds. A field that is not listed here is an error.
+/// The fields of a configuration file. An unknown field is an error.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "`geodns.sample.toml` explains every setting, and `Config` what each comes to")]
 pub struct RawConfig {
     pub name: NameServerName,
     pub origins: Vec<String>,
@@ -37,7 +38,7 @@ pub struct RawConfig {
     #[serde(default)]
     pub zones: Vec<RawZone>,
     #[serde(default)]
-    pub places: BTreeMap<IpNet, GeoPoint>,
+    pub locations: BTreeMap<IpNet, GeoPoint>,
     pub database: Option<PathBuf>,
     #[serde(default)]
     pub answers: RawAnswers,
@@ -65,7 +66,7 @@ pub struct RawZone {
 pub struct RawAnswers {
     pub count: Option<usize>,
     pub ttl_seconds: Option<u32>,
-    pub shaky_ttl_seconds: Option<u32>,
+    pub suspect_ttl_seconds: Option<u32>,
     pub all_down: Option<RawAllDown>,
 }
 
@@ -82,8 +83,8 @@ pub struct RawHealth {
     pub interval_seconds: Option<f64>,
     pub timeout_seconds: Option<f64>,
     pub retry_seconds: Option<f64>,
-    pub down_after: Option<NonZeroU32>,
-    pub up_after: Option<NonZeroU32>,
+    pub fall: Option<NonZeroU32>,
+    pub rise: Option<NonZeroU32>,
     pub lag_seconds: Option<f64>,
     pub scheme: Option<RawScheme>,
     pub host: Option<DomainName>,
@@ -120,34 +121,34 @@ pub struct RawQueryLog {
     pub one_in: u32,
 }
 
-/// Why a configuration that could be read is still wrong.
+/// Why a configuration file is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The origins, or the token.
+    /// The origins or the token.
     #[error(transparent)]
     Origins(#[from] OriginSettingsError),
-    /// Nothing to answer for.
-    #[error("there is no zone: add one with [[zones]], a `name` and a `file`")]
+    /// There is no zone.
+    #[error("no zone is configured: add [[zones]] with a `name` and a `file`")]
     NoZone,
-    /// Two files for one zone.
-    #[error("the zone {0} is there twice")]
-    ZoneTwice(DomainName),
-    /// A number that makes no sense.
-    #[error("`{setting}` must be {expected}")]
+    /// A zone is listed twice.
+    #[error("zone {0} is listed twice")]
+    DuplicateZone(DomainName),
+    /// A number is out of range.
+    #[error("invalid `{setting}`: expected {expected}")]
     Number {
-        /// Which.
+        /// The setting.
         setting: &'static str,
-        /// From what to what.
+        /// The range.
         expected: &'static str,
     },
-    /// Prefixes that cannot have a place.
-    #[error("in `places`")]
-    Places(#[from] OverrideError),
-    /// Probes.
-    #[error("in `health`")]
+    /// A location override is invalid.
+    #[error("invalid `locations`")]
+    Locations(#[from] OverrideError),
+    /// The health checks are invalid.
+    #[error("invalid `health`")]
     Health(#[from] HealthConfigError),
-    /// A file of certificates.
-    #[error("`health.ca_file` cannot be read: {}", path.display())]
+    /// The file of certificates cannot be read.
+    #[error("failed to read `health.ca_file` {}", path.display())]
     Ca {
         /// The file.
         path: PathBuf,
@@ -167,7 +168,7 @@ impl TryFrom<RawConfig> for Config {
             token_file: raw.token_file.as_deref(),
         }
         .check()?;
-        Overrides::new(raw.places.iter().map(|(network, place)| (*network, *place)))?;
+        LocationOverrides::new(raw.locations.iter().map(|(network, location)| (*network, *location)))?;
         Ok(Self {
             name: raw.name,
             origins,
@@ -180,7 +181,7 @@ impl TryFrom<RawConfig> for Config {
                 |count| within("workers", count, 1..=256, "from 1 to 256"),
             )?,
             zones: zones(raw.zones)?,
-            places: raw.places.into_iter().collect(),
+            locations: raw.locations.into_iter().collect(),
             database: raw.database,
             answers: answers(&raw.answers)?,
             health: health(raw.health)?,
@@ -210,7 +211,7 @@ fn zones(raw: Vec<RawZone>) -> Result<Vec<ZoneConfig>, ConfigError> {
     let mut zones: Vec<ZoneConfig> = Vec::new();
     for RawZone { name, file, sites } in raw {
         if zones.iter().any(|zone| zone.name == name) {
-            return Err(ConfigError::ZoneTwice(name));
+            return Err(ConfigError::DuplicateZone(name));
         }
         zones.push(ZoneConfig { name, file, sites });
     }
@@ -223,9 +224,9 @@ fn answers(raw: &RawAnswers) -> Result<Policy, ConfigError> {
     Ok(Policy {
         answers: within("answers.count", raw.count.unwrap_or(default.answers), 1..=4, "from 1 to 4")?,
         ttl: within("answers.ttl_seconds", raw.ttl_seconds.unwrap_or(default.ttl), 1..=86_400, ttl)?,
-        shaky_ttl: within(
-            "answers.shaky_ttl_seconds",
-            raw.shaky_ttl_seconds.unwrap_or(default.shaky_ttl),
+        suspect_ttl: within(
+            "answers.suspect_ttl_seconds",
+            raw.suspect_ttl_seconds.unwrap_or(default.suspect_ttl),
             1..=86_400,
             ttl,
         )?,
@@ -239,16 +240,16 @@ fn answers(raw: &RawAnswers) -> Result<Policy, ConfigError> {
 
 fn health(raw: RawHealth) -> Result<HealthConfig, ConfigError> {
     let default = HealthConfig::default();
-    let pace = Pace {
-        interval: seconds("health.interval_seconds", raw.interval_seconds, default.pace.interval)?,
-        timeout: seconds("health.timeout_seconds", raw.timeout_seconds, default.pace.timeout)?,
-        retry: seconds("health.retry_seconds", raw.retry_seconds, default.pace.retry)?,
-        down_after: raw.down_after.unwrap_or(default.pace.down_after),
-        up_after: raw.up_after.unwrap_or(default.pace.up_after),
+    let policy = ProbePolicy {
+        interval: seconds("health.interval_seconds", raw.interval_seconds, default.policy.interval)?,
+        timeout: seconds("health.timeout_seconds", raw.timeout_seconds, default.policy.timeout)?,
+        retry: seconds("health.retry_seconds", raw.retry_seconds, default.policy.retry)?,
+        fall: raw.fall.unwrap_or(default.policy.fall),
+        rise: raw.rise.unwrap_or(default.policy.rise),
     };
     let read = |path: PathBuf| std::fs::read(&path).map_err(|source| ConfigError::Ca { path, source });
     let config = HealthConfig {
-        pace,
+        policy,
         lag_after: seconds("health.lag_seconds", raw.lag_seconds, default.lag_after)?,
         scheme: match raw.scheme {
             None | Some(RawScheme::Http) => Scheme::Http,

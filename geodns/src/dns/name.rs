@@ -1,33 +1,33 @@
-//! Domain names as DNS compares them.
+//! Domain names in canonical wire form.
 
 use std::borrow::Borrow;
 use std::fmt;
 
-/// A domain name in its canonical wire form: lowercase, uncompressed, each label after its length, the root's empty label last
+/// A domain name in canonical wire form: lowercase, uncompressed, each label preceded by its length, the root's empty label last
 /// (RFC 1035 §3.1, RFC 4034 §6.2). At most 255 bytes.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Name(Box<[u8]>);
 
-/// Text that is not a domain name.
+/// Why a text is not a domain name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NameError {
-    /// A label of no characters, or of more than 63.
-    #[error("`{0}` has a label that is empty or longer than 63 characters")]
+    /// A label is empty, or longer than 63 bytes.
+    #[error("`{0}` has an empty label, or one longer than 63 bytes")]
     Label(String),
     /// More than 255 bytes on the wire.
     #[error("`{0}` is too long for a domain name")]
     Long(String),
-    /// A backslash that begins no escape.
-    #[error("`{0}` has a backslash that escapes nothing: expected \\X or \\DDD")]
+    /// A backslash does not begin a valid escape.
+    #[error("`{0}` contains an invalid escape: expected \\X or \\DDD")]
     Escape(String),
 }
 
 impl Name {
-    /// The longest there is.
+    /// The most bytes of a name.
     pub(crate) const MAX: usize = 255;
 
-    /// Reads a name as zone files write it, always taken as absolute: `www.example.com`, with or without the last dot; `.` is
-    /// the root. `\.` and `\065` are escapes (RFC 1035 §5.1).
+    /// Parses a name in the text form of zone files, as absolute with or without a trailing dot: `www.example.com`; `.` is the
+    /// root. `\.` and `\065` are escapes (RFC 1035 §5.1).
     pub(crate) fn parse(text: &str) -> Result<Self, NameError> {
         let mut wire = Vec::with_capacity(text.len() + 2);
         let mut label = Vec::new();
@@ -59,23 +59,23 @@ impl Name {
         if wire.len() > Self::MAX { Err(NameError::Long(text.to_owned())) } else { Ok(Self(wire.into())) }
     }
 
-    /// Takes wire bytes that are a whole, lowercase name.
+    /// `wire` must be a complete name in canonical wire form.
     pub(crate) fn from_canonical(wire: &[u8]) -> Self {
         debug_assert!(!wire.is_empty() && wire.len() <= Self::MAX && wire.ends_with(&[0]));
         Self(wire.into())
     }
 
-    /// The wire form.
+    /// The canonical wire form.
     pub(crate) fn wire(&self) -> &[u8] {
         &self.0
     }
 
-    /// Whether it is `ancestor`, or below it.
+    /// Whether it is `ancestor` or below it.
     pub(crate) fn is_within(&self, ancestor: &Self) -> bool {
         ancestors(&self.0).any(|name| name == &*ancestor.0)
     }
 
-    /// The name with one more label on the left, which must be of at most 63 lowercase bytes; `None` if that is too long.
+    /// The name with `label`, in lowercase, to its left; `None` if the label is empty or the label or the name is too long.
     pub(crate) fn child(&self, label: &[u8]) -> Option<Self> {
         let length = u8::try_from(label.len()).ok().filter(|length| (1..=63).contains(length))?;
         let mut wire = Vec::with_capacity(1 + label.len() + self.0.len());
@@ -92,7 +92,7 @@ fn push_label(wire: &mut Vec<u8>, label: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-/// The byte that an escape stands for, its backslash already taken (RFC 1035 §5.1).
+/// Decodes an escape, of which the backslash has been read (RFC 1035 §5.1).
 pub(crate) fn escaped(bytes: &mut std::str::Bytes<'_>) -> Option<u8> {
     let first = bytes.next()?;
     if !first.is_ascii_digit() {
@@ -102,12 +102,12 @@ pub(crate) fn escaped(bytes: &mut std::str::Bytes<'_>) -> Option<u8> {
     std::str::from_utf8(&digits).ok()?.parse().ok()
 }
 
-/// A name and its ancestors, itself first, the root last. `wire` is a whole name.
+/// A name and its ancestors, from itself to the root. `wire` is a complete name.
 pub(crate) fn ancestors(wire: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::successors(Some(wire), |name| parent(name))
 }
 
-/// The name above; `None` for the root. `wire` is a whole name.
+/// The parent of a name; `None` for the root. `wire` is a complete name.
 pub(crate) fn parent(wire: &[u8]) -> Option<&[u8]> {
     match usize::from(*wire.first()?) {
         0 => None,
@@ -115,43 +115,35 @@ pub(crate) fn parent(wire: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// Writes wire bytes as text with its last dot.
-pub(crate) fn write(wire: &[u8], formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-    if wire.len() <= 1 {
-        return formatter.write_str(".");
-    }
-    for name in ancestors(wire) {
-        let length = usize::from(name[0]);
-        if length == 0 {
-            break;
-        }
-        for &byte in &name[1..=length] {
-            match byte {
-                b'.' | b'\\' | b'"' | b'(' | b')' | b';' | b'@' | b'$' => {
-                    write!(formatter, "\\{}", char::from(byte))?;
-                }
-                0x21..=0x7e => write!(formatter, "{}", char::from(byte))?,
-                _ => write!(formatter, "\\{byte:03}")?,
-            }
-        }
-        formatter.write_str(".")?;
-    }
-    Ok(())
-}
-
+/// As in zone files, with a trailing dot.
 impl fmt::Display for Name {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write(&self.0, formatter)
+        if self.0.len() == 1 {
+            return formatter.write_str(".");
+        }
+        for name in ancestors(&self.0).take_while(|name| name.len() > 1) {
+            for &byte in &name[1..=usize::from(name[0])] {
+                match byte {
+                    b'.' | b'\\' | b'"' | b'(' | b')' | b';' | b'@' | b'$' => {
+                        write!(formatter, "\\{}", char::from(byte))?;
+                    }
+                    0x21..=0x7e => write!(formatter, "{}", char::from(byte))?,
+                    _ => write!(formatter, "\\{byte:03}")?,
+                }
+            }
+            formatter.write_str(".")?;
+        }
+        Ok(())
     }
 }
 
 impl fmt::Debug for Name {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write(&self.0, formatter)
+        fmt::Display::fmt(self, formatter)
     }
 }
 
-/// Maps with names as keys are asked by wire bytes.
+/// Lets maps with names as keys be queried by wire form.
 impl Borrow<[u8]> for Name {
     fn borrow(&self) -> &[u8] {
         &self.0
@@ -171,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_and_wire() {
+    fn name_is_parsed_into_wire_form_and_displayed() {
         let name = Name::parse("WWW.Example.com").unwrap();
         assert_eq!(name.wire(), b"\x03www\x07example\x03com\x00");
         assert_eq!(name.to_string(), "www.example.com.");
@@ -187,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_below_its_ancestors() {
+    fn name_is_within_itself_and_its_ancestors() {
         let [www, example, other] =
             ["www.example.com", "example.com", "ample.com"].map(|text| Name::parse(text).unwrap());
         assert!(www.is_within(&example) && www.is_within(&www) && !www.is_within(&other) && !example.is_within(&www));
@@ -196,7 +188,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn text_reads_back(labels in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..20), 0..8)) {
+        fn displayed_name_is_parsed_as_the_same_name(labels in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..20), 0..8)) {
             let mut wire = Vec::new();
             for label in &labels {
                 wire.push(u8::try_from(label.len()).unwrap());

@@ -1,103 +1,87 @@
-//! Reading a query, as strictly as the RFCs ask.
+//! Parses queries, as strictly as the RFCs require.
 
 mod edns;
 mod reader;
 
 use self::edns::EdnsError;
-pub(crate) use self::edns::{Edns, Subnet};
-use self::reader::{Cut, Reader};
+pub(crate) use self::edns::{ClientSubnet, Edns};
+use self::reader::{FormatError, Reader};
+use super::message::{CLASS_IN, Header, Rcode};
 use super::name::Name;
-use super::rcode::Rcode;
 use super::record::RecordType;
 
-/// A question that can be answered.
+/// A well-formed query.
 #[derive(Debug)]
 pub(crate) struct Query<'a> {
-    /// What its answer's header takes over.
     pub(crate) header: Header,
-    /// The question as it was sent, to be echoed byte by byte: resolvers check its case.
+    /// The question section as it was sent. The response repeats it byte by byte: resolvers check its case.
     pub(crate) question: &'a [u8],
-    /// The name that is asked for, in canonical wire form.
+    /// QNAME, in canonical wire form.
     pub(crate) name: &'a [u8],
-    /// The type that is asked for.
+    /// QTYPE.
     pub(crate) record_type: RecordType,
-    /// The class that is asked for.
+    /// QCLASS.
     pub(crate) class: u16,
-    /// What came with its OPT record, if it had one.
+    /// The OPT record, if there is one.
     pub(crate) edns: Option<Edns>,
 }
 
-/// What an answer's header takes over from the query's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Header {
-    /// Chosen by who asks.
-    pub(crate) id: u16,
-    /// From 0 to 15.
-    pub(crate) opcode: u8,
-    /// Recursion desired: echoed, never done.
-    pub(crate) recursion_desired: bool,
-}
-
-/// A packet that gets an answer without anything being looked up.
+/// A packet whose response is an error, whatever the zones hold.
 #[derive(Debug)]
-pub(crate) struct Unanswerable<'a> {
-    /// What its answer's header takes over.
+pub(crate) struct Rejected<'a> {
     pub(crate) header: Header,
-    /// The question, as far as it could be read.
+    /// The question section, if it could be parsed.
     pub(crate) question: Option<&'a [u8]>,
-    /// Why.
+    /// The error.
     pub(crate) rcode: Rcode,
-    /// Whether its answer has an OPT record too.
+    /// Whether the response has an OPT record.
     pub(crate) edns: bool,
 }
 
-/// What a packet comes to.
+/// A received packet.
 #[derive(Debug)]
 pub(crate) enum Packet<'a> {
-    /// A question.
     Query(Query<'a>),
-    /// It is answered with an error.
-    Unanswerable(Unanswerable<'a>),
-    /// It gets no answer: shorter than a header, or itself an answer, which must never be answered.
-    Noise,
+    Rejected(Rejected<'a>),
+    /// There must be no response: it is shorter than a header, or itself a response.
+    Ignore,
 }
 
-const CLASS_IN: u16 = 1;
 const OPCODE_QUERY: u8 = 0;
 
 impl Query<'_> {
-    /// Whether its class is the internet's.
+    /// Whether its class is IN.
     pub(crate) fn is_internet(&self) -> bool {
         self.class == CLASS_IN
     }
 }
 
-/// Reads a packet. Never fails on what strangers send: a bad packet is an [`Unanswerable`], or noise.
+/// Parses a packet. `name` is overwritten with QNAME in lowercase.
 ///
-/// 1. RFC 1035 §4.1.1: a header, that of a query (QR clear), with opcode QUERY; another gets NOTIMP.
-/// 2. RFC 9619: exactly one question.
-/// 3. RFC 6891 §6.1.1: at most one OPT, in the additional section, at the root.
-/// 4. RFC 6891 §6.1.3: version 0, else BADVERS, whatever its options hold.
-/// 5. RFC 7871 §7.1.2, §11: client subnet options exactly as long as they say, no bits beyond the prefix, scope 0.
+/// 1. RFC 1035 §4.1.1: the header is that of a query (QR clear) with opcode QUERY; other opcodes get NOTIMP.
+/// 2. RFC 9619: there is exactly one question.
+/// 3. RFC 6891 §6.1.1: there is at most one OPT record, in the additional section, with the root as its owner.
+/// 4. RFC 6891 §6.1.3: its version is 0, otherwise BADVERS, whatever its options are.
+/// 5. RFC 7871 §7.1.2, §11: a client subnet has exactly the bytes of its prefix, no bits beyond that, and scope 0.
 pub(crate) fn read<'a>(packet: &'a [u8], name: &'a mut NameBuffer) -> Packet<'a> {
     let mut reader = Reader::new(packet);
-    let Some((header, counts)) = head(&mut reader) else { return Packet::Noise };
-    let unanswerable = |rcode, question, edns| Packet::Unanswerable(Unanswerable { header, question, rcode, edns });
+    let Some((header, counts)) = read_header(&mut reader) else { return Packet::Ignore };
+    let rejected = |rcode, question, edns| Packet::Rejected(Rejected { header, question, rcode, edns });
     if header.opcode != OPCODE_QUERY {
-        return unanswerable(Rcode::NOTIMP, None, false);
+        return rejected(Rcode::NOTIMP, None, false);
     }
     if counts.questions != 1 {
-        return unanswerable(Rcode::FORMERR, None, false);
+        return rejected(Rcode::FORMERR, None, false);
     }
     let start = reader.at();
-    let Ok((name, record_type, class)) = question(&mut reader, name) else {
-        return unanswerable(Rcode::FORMERR, None, false);
+    let Ok((name, record_type, class)) = read_question(&mut reader, name) else {
+        return rejected(Rcode::FORMERR, None, false);
     };
     let question = &packet[start..reader.at()];
-    match edns(&mut reader, &counts) {
+    match read_edns(&mut reader, &counts) {
         Ok(edns) => Packet::Query(Query { header, question, name, record_type, class, edns }),
-        Err(EdnsError::Version) => unanswerable(Rcode::BADVERS, Some(question), true),
-        Err(EdnsError::Malformed { edns }) => unanswerable(Rcode::FORMERR, Some(question), edns),
+        Err(EdnsError::Version) => rejected(Rcode::BADVERS, Some(question), true),
+        Err(EdnsError::Malformed { edns }) => rejected(Rcode::FORMERR, Some(question), edns),
     }
 }
 
@@ -108,7 +92,7 @@ struct Counts {
     additional: u16,
 }
 
-fn head(reader: &mut Reader<'_>) -> Option<(Header, Counts)> {
+fn read_header(reader: &mut Reader<'_>) -> Option<(Header, Counts)> {
     let (id, flags) = (reader.u16().ok()?, reader.u16().ok()?);
     let counts = [reader.u16().ok()?, reader.u16().ok()?, reader.u16().ok()?, reader.u16().ok()?];
     if flags & 0x8000 != 0 {
@@ -120,19 +104,19 @@ fn head(reader: &mut Reader<'_>) -> Option<(Header, Counts)> {
     Some((header, Counts { questions: counts[0], before_additional, additional: counts[3] }))
 }
 
-fn question<'n>(
+fn read_question<'n>(
     reader: &mut Reader<'_>,
     NameBuffer(name): &'n mut NameBuffer,
-) -> Result<(&'n [u8], RecordType, u16), Cut> {
+) -> Result<(&'n [u8], RecordType, u16), FormatError> {
     let mut end = 0;
     loop {
         let length = reader.u8()?;
-        // Compression has nothing before it to point at here.
+        // A compression pointer has nothing before it to point to.
         if length > 63 {
-            return Err(Cut);
+            return Err(FormatError);
         }
         let label = reader.take(length.into())?;
-        let room = name.get_mut(end..=end + label.len()).ok_or(Cut)?;
+        let room = name.get_mut(end..=end + label.len()).ok_or(FormatError)?;
         room[0] = length;
         room[1..].copy_from_slice(label);
         room[1..].make_ascii_lowercase();
@@ -143,13 +127,13 @@ fn question<'n>(
     }
 }
 
-/// Passes over the records behind the question; the OPT among them is read. What is left at the end is a fault.
-fn edns(reader: &mut Reader<'_>, counts: &Counts) -> Result<Option<Edns>, EdnsError> {
+/// Reads the OPT record and skips all others after the question. Bytes after the last record are an error.
+fn read_edns(reader: &mut Reader<'_>, counts: &Counts) -> Result<Option<Edns>, EdnsError> {
     let mut found = None;
     let malformed = |found: &Option<Edns>| EdnsError::Malformed { edns: found.is_some() };
     for number in 0..counts.before_additional + u32::from(counts.additional) {
-        let record = reader.record().map_err(|Cut| malformed(&found))?;
-        if record.kind != RecordType::OPT {
+        let record = reader.record().map_err(|FormatError| malformed(&found))?;
+        if record.record_type != RecordType::OPT {
             continue;
         }
         if number < counts.before_additional || found.is_some() || !record.at_root {
@@ -160,7 +144,7 @@ fn edns(reader: &mut Reader<'_>, counts: &Counts) -> Result<Option<Edns>, EdnsEr
     if reader.is_at_end() { Ok(found) } else { Err(malformed(&found)) }
 }
 
-/// Where the name of a question is put in lowercase: one for each who reads, used again for each question.
+/// Holds the lowercase name of a query. Each thread or connection has one and reuses it.
 pub(crate) struct NameBuffer([u8; Name::MAX]);
 
 impl Default for NameBuffer {
@@ -175,7 +159,7 @@ mod tests {
 
     use super::*;
 
-    /// A query for `Www.example.` A with this much behind it.
+    /// A query for `Www.example.` A, followed by `rest`.
     fn packet(flags: u16, counts: [u16; 4], rest: &[u8]) -> Vec<u8> {
         let mut packet = vec![0x12, 0x34];
         packet.extend(flags.to_be_bytes());
@@ -195,13 +179,13 @@ mod tests {
     fn rcode(packet: &[u8]) -> Option<Rcode> {
         match read(packet, &mut NameBuffer::default()) {
             Packet::Query(_) => Some(Rcode::NOERROR),
-            Packet::Unanswerable(unanswerable) => Some(unanswerable.rcode),
-            Packet::Noise => None,
+            Packet::Rejected(rejected) => Some(rejected.rcode),
+            Packet::Ignore => None,
         }
     }
 
     #[test]
-    fn a_plain_query() {
+    fn query_without_edns_is_parsed() {
         let packet = packet(0x0100, [1, 0, 0, 0], b"");
         let mut name = NameBuffer::default();
         let Packet::Query(query) = read(&packet, &mut name) else { panic!("a query") };
@@ -213,14 +197,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_query_is_not_answered() {
+    fn responses_and_short_packets_are_ignored() {
         assert_eq!(rcode(&packet(0x8000, [1, 0, 0, 0], b"")), None);
         assert_eq!(rcode(b""), None);
         assert_eq!(rcode(&packet(0, [1, 0, 0, 0], b"")[..11]), None);
     }
 
     #[test]
-    fn opcodes_and_counts() {
+    fn other_opcodes_and_wrong_counts_are_rejected() {
         for opcode in 1..16 {
             assert_eq!(rcode(&packet(opcode << 11, [1, 0, 0, 0], b"")), Some(Rcode::NOTIMP));
         }
@@ -232,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_none() {
+    fn malformed_names_are_rejected() {
         for name in [&b"\xc0\x0c"[..], b"\x40", b"\x03ww", b"\x3f"] {
             let mut bad = packet(0, [1, 0, 0, 0], b"")[..12].to_vec();
             bad.extend(name);
@@ -245,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn one_opt_of_version_0_at_the_root() {
+    fn opt_must_be_single_of_version_0_and_at_the_root() {
         assert_eq!(rcode(&packet(0, [1, 0, 0, 1], &opt(0, b""))), Some(Rcode::NOERROR));
         assert_eq!(rcode(&packet(0, [1, 0, 0, 1], &opt(1, b""))), Some(Rcode::BADVERS));
         assert_eq!(rcode(&packet(0, [1, 0, 0, 1], &opt(1, b"\0\x08\0\x04\0\x09\x20\0"))), Some(Rcode::BADVERS));
@@ -263,7 +247,7 @@ mod tests {
         }
 
         #[test]
-        fn arbitrary_ends_never_panic(rest in prop::collection::vec(any::<u8>(), 0..100), count in 0_u16..4) {
+        fn arbitrary_bytes_after_the_question_never_panic(rest in prop::collection::vec(any::<u8>(), 0..100), count in 0_u16..4) {
             let _ = rcode(&packet(0, [1, 0, 0, count], &rest));
             let _ = rcode(&packet(0, [1, 0, 0, 1], &opt(0, &rest)));
         }

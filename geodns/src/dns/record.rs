@@ -1,8 +1,10 @@
-//! Record types and sets of records.
+//! Record types, record sets, and the fields of record data that look-ups need.
 
 use std::fmt;
 
-/// A type of records (RFC 1035 §3.2.2 and the registry since).
+use super::name;
+
+/// A record type (RFC 1035 §3.2.2, and the IANA registry).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RecordType(pub(crate) u16);
 
@@ -11,7 +13,7 @@ macro_rules! types {
         impl RecordType {
             $(pub(crate) const $name: Self = Self($number);)*
 
-            /// Those that have a name here.
+            /// The types that have a mnemonic here.
             pub(crate) const NAMED: &'static [(Self, &'static str)] = &[$((Self::$name, stringify!($name))),*];
         }
     };
@@ -25,12 +27,12 @@ types! {
 }
 
 impl RecordType {
-    /// Whether it can only be asked for, or only stands in messages: never part of a zone (RFC 6895 §3.1).
+    /// Whether it is only used in queries or messages, and is never part of a zone (RFC 6895 §3.1).
     pub(crate) fn is_meta(self) -> bool {
         self == Self::OPT || (128..=255).contains(&self.0)
     }
 
-    /// Reads a mnemonic or `TYPE65280` (RFC 3597 §5), in any case.
+    /// Parses a mnemonic or `TYPE65280` (RFC 3597 §5), in any case.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         if let Some((known, _)) = Self::NAMED.iter().find(|(_, name)| name.eq_ignore_ascii_case(text)) {
             return Some(*known);
@@ -61,10 +63,31 @@ impl fmt::Debug for RecordType {
 pub(crate) struct RecordSet {
     /// Their type.
     pub(crate) record_type: RecordType,
-    /// How long resolvers may keep them, in seconds; one for all (RFC 2181 §5.2).
+    /// How long resolvers may cache them, in seconds; the same for all (RFC 2181 §5.2).
     pub(crate) ttl: u32,
-    /// The data of each as it goes on the wire, names in it uncompressed. At least one; no two alike.
+    /// The data of each record in wire format, names in it uncompressed. At least one; no two are equal.
     pub(crate) data: Vec<Box<[u8]>>,
+}
+
+/// The name that record data refers to, in wire form, for the types whose targets are looked up. `data` is of that type.
+pub(crate) fn target(record_type: RecordType, data: &[u8]) -> Option<&[u8]> {
+    let start = match record_type {
+        RecordType::NS | RecordType::CNAME | RecordType::PTR => 0,
+        RecordType::MX => 2,
+        RecordType::SRV => 6,
+        RecordType::SVCB | RecordType::HTTPS => {
+            let target = data.get(2..)?;
+            let after = name::ancestors(target).last()?.len() - 1;
+            return target.get(..target.len() - after);
+        }
+        _ => return None,
+    };
+    data.get(start..)
+}
+
+/// The MINIMUM field of SOA data: a limit to how long negative answers may be cached, in seconds (RFC 2308 §4).
+pub(crate) fn soa_minimum(data: &[u8]) -> u32 {
+    data.last_chunk().map_or(0, |minimum| u32::from_be_bytes(*minimum))
 }
 
 #[cfg(test)]
@@ -72,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn types_have_names_and_numbers() {
+    fn record_type_is_parsed_and_displayed_as_mnemonic_or_number() {
         for (text, number) in [("A", 1), ("aaaa", 28), ("TYPE257", 257), ("CAA", 257), ("type65280", 65280)] {
             assert_eq!(RecordType::parse(text), Some(RecordType(number)), "{text}");
         }
@@ -81,5 +104,20 @@ mod tests {
         for bad in ["", "TYPE", "TYPE65536", "TYPE+1", "MOON"] {
             assert_eq!(RecordType::parse(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn target_of_each_type_is_found_in_its_data() {
+        for (record_type, data, expected) in [
+            (RecordType::NS, &b"\x02ns\0"[..], Some(&b"\x02ns\0"[..])),
+            (RecordType::MX, b"\0\x01\x04mail\0", Some(b"\x04mail\0")),
+            (RecordType::SRV, b"\0\x01\0\x02\0\x03\x03sip\0", Some(b"\x03sip\0")),
+            (RecordType::HTTPS, b"\0\x01\0\0\x03\0\x02\0\x01", Some(b"\0")),
+            (RecordType::SVCB, b"\0\0\x03svc\0", Some(b"\x03svc\0")),
+            (RecordType::TXT, b"\x04text", None),
+        ] {
+            assert_eq!(target(record_type, data), expected, "{record_type}");
+        }
+        assert_eq!(soa_minimum(b"\x01a\0\x01b\0\0\0\0\x01\0\0\0\x02\0\0\0\x03\0\0\0\x04\0\0\x01\x2c"), 300);
     }
 }

@@ -1,45 +1,33 @@
-//! DNS over TCP (RFC 7766): as many questions on a connection as come, answered in their order.
+//! DNS over TCP (RFC 7766): any number of queries on a connection, answered in their order.
 
-mod guests;
-mod idle;
-mod wire;
+mod connection;
+mod connection_limiter;
+mod idle_connections;
 
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use hickory_server::net::DnsStreamHandle as _;
-use hickory_server::net::runtime::iocompat::AsyncIoTokioAsStd;
-use hickory_server::net::tcp::TcpStream as MessageStream;
-use hickory_server::proto::op::SerialMessage;
-use hickory_server::server::TimeoutStream;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use verge_daemon::Tasks;
 
-pub(crate) use self::guests::Guests;
-pub use self::guests::TcpLimits;
-use self::wire::Wire;
-use super::udp::Answerer;
+use self::connection::Connection;
+pub(crate) use self::connection_limiter::ConnectionLimiter;
+pub use self::connection_limiter::TcpLimits;
+use super::transport::Answerer;
 
-/// The longest message there can be.
-const MESSAGE_MAX: usize = 65_535;
+/// How long the last responses may take to leave when tasks drain. A client that reads none does not delay the shutdown for longer.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Answers that wait to be written. More than one never do: no question is read before the last is answered.
-const ANSWERS_WAITING: usize = 1;
-
-/// How long the last answers may take to leave when tasks drain: a client that takes none does not hold up the end for longer.
-const FAREWELL: Duration = Duration::from_secs(1);
-
-/// Opens a TCP port: of IPv6 for that alone, so that both families' wildcards can be listened at.
+/// Binds a TCP port. An IPv6 socket takes IPv6 only, so that `0.0.0.0` and `[::]` can both be listened on.
 pub(crate) fn open(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    // A restart need not wait for the connections of the process before.
+    // A restart must not wait for the connections of the previous process to time out.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     socket.listen(1024)?;
@@ -47,40 +35,42 @@ pub(crate) fn open(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Answers what comes to `listener` until `tasks` drain; then what has come by then, and closes each connection as soon as nothing is
-/// under way on it, at the latest after [`FAREWELL`]. `answerer` makes one answerer for each connection.
+/// Serves connections to `listener` until `tasks` drain. Queries that have arrived by then are answered, and each connection is
+/// closed as soon as it is idle, at the latest after [`CLOSE_TIMEOUT`]. `answerer` makes one answerer for each connection.
 pub(crate) fn serve<A: Answerer>(
     listener: TcpListener,
-    guests: &Guests,
+    limiter: &ConnectionLimiter,
     tasks: &Tasks,
     answerer: impl Fn() -> A + Send + 'static,
 ) {
     let accept = {
-        let (tasks, guests) = (tasks.clone(), guests.clone());
+        let (tasks, limiter) = (tasks.clone(), limiter.clone());
         async move {
             loop {
                 let (stream, peer) = match listener.accept().await {
                     Ok(accepted) => accepted,
                     Err(error) => {
-                        tracing::debug!(%error, "a connection came to nothing");
-                        // Out of file descriptors, likely: others must end first.
+                        tracing::debug!(%error, "failed to accept a connection");
+                        // Probably out of file descriptors: other connections must end first.
                         tokio::time::sleep(Duration::from_millis(10)).await;
                         continue;
                     }
                 };
-                let Some(guest) = guests.enter(peer.ip()) else { continue };
-                // Others wait in the kernel's queue meanwhile.
-                let place = guests.place().await;
-                // Each answer is written whole, in one go: waiting for more only delays it.
+                let Some(network_slot) = limiter.admit(peer.ip()) else { continue };
+                // Further clients wait in the kernel's queue meanwhile.
+                let permit = limiter.permit().await;
+                // Each response is written whole, in one call: waiting for more only delays it.
                 let _ = stream.set_nodelay(true);
-                let wire = Wire::new(stream, guests.idlers.clone(), tasks.draining().child_token());
-                let connection = converse(wire, peer, guests.limits.idle, answerer());
+                let end = tasks.draining().child_token();
+                let connection = Connection::new(stream, limiter.idle_connections.clone(), end);
+                let served = connection.serve(peer, limiter.limits.idle, answerer());
                 let draining = tasks.draining().clone();
                 drop(tasks.spawn("dns over tcp", async move {
-                    let _held = (place, guest);
+                    let _held = (permit, network_slot);
                     tokio::select! {
-                        () = connection => {}
-                        () = farewell(draining) => {}
+                        // Errors are the client's: it went away, or was too slow.
+                        _ = served => {}
+                        () = close_timeout(draining) => {}
                     }
                 }));
             }
@@ -89,23 +79,8 @@ pub(crate) fn serve<A: Answerer>(
     drop(tasks.spawn("dns over tcp: accepting", tasks.draining().clone().run_until_cancelled_owned(accept)));
 }
 
-/// The moment at which whoever is still here is cut off.
-async fn farewell(draining: CancellationToken) {
+/// Ends when connections that are still open after the shutdown began must be closed.
+async fn close_timeout(draining: CancellationToken) {
     draining.cancelled().await;
-    tokio::time::sleep(FAREWELL).await;
-}
-
-/// Answers questions until no more come, and all that came have their answers: hickory sends an answer before it reads on.
-async fn converse(wire: Wire, peer: SocketAddr, idle: Duration, mut answerer: impl Answerer) {
-    let stream = AsyncIoTokioAsStd(wire);
-    let (messages, mut answers) = MessageStream::from_stream_with_buffer_size(stream, peer, ANSWERS_WAITING);
-    let mut messages = TimeoutStream::new(messages, idle);
-    let mut buffer = vec![0; MESSAGE_MAX];
-    while let Some(Ok(message)) = messages.next().await {
-        answerer.begin();
-        let Some(length) = answerer.answer(message.bytes(), peer, &mut buffer) else { return };
-        if answers.send(SerialMessage::new(buffer[..length].to_vec(), peer)).is_err() {
-            return;
-        }
-    }
+    tokio::time::sleep(CLOSE_TIMEOUT).await;
 }

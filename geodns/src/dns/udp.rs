@@ -1,8 +1,8 @@
-//! DNS over UDP: a thread for each socket, several sockets for each address, and nothing shared between them but what is read.
+//! DNS over UDP: several sockets for each address, and a thread for each socket. Threads share nothing that is written.
 //!
-//! The kernel spreads questions over the sockets of an address (`SO_REUSEPORT`) by who asks. A thread takes as many as wait, in
-//! one call where the system can do that, answers each, and sends the answers in one call. It waits for nothing else but, where questions
-//! come fast, a moment for more of them.
+//! The kernel spreads queries over the sockets of an address by their source (`SO_REUSEPORT`). A thread receives all queries that
+//! wait, with one call where the system supports that, answers them, and sends the responses with one call. Under load it sleeps for
+//! a moment in between, so that more queries arrive.
 
 #[cfg(target_os = "linux")]
 mod batch_linux;
@@ -12,7 +12,6 @@ mod socket;
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,31 +25,17 @@ use self::batch_linux::{BATCH, Batch};
 #[cfg(not(target_os = "linux"))]
 use self::batch_portable::{BATCH, Batch};
 pub(crate) use self::socket::{Sockets, open};
+use super::transport::Answerer;
 
-/// The longest question taken; real ones have less than 300 bytes.
-const REQUEST_MAX: usize = 1232;
+/// After a batch of so many queries the thread sleeps for [`GATHER_TIME`]: more will follow soon, and this saves a wake-up for every
+/// two or three. Larger batches show that queries queue up anyway.
+const GATHER_AFTER: std::ops::Range<usize> = 2..BATCH / 2;
 
-/// The longest answer sent.
-const RESPONSE_MAX: usize = super::reply::UDP_SIZE as usize;
+/// The system makes some 150 µs of it, which delays a response by 0.1 ms at most: little compared with the way to a resolver. The
+/// socket's buffer holds many times the queries of that time.
+const GATHER_TIME: Duration = Duration::from_micros(100);
 
-/// How many questions that come together say that more come at once: then they are gathered for a moment, which spares the kernel a
-/// wake-up for every two or three. More than that gather by themselves.
-const GATHER_FROM: std::ops::Range<usize> = 2..BATCH / 2;
-
-/// That moment. The system makes some 150 µs of it, which adds 0.1 ms to an answer: little beside the way to a resolver, and the
-/// buffer holds many times more.
-const GATHER: Duration = Duration::from_micros(100);
-
-/// Answers questions, one thread's worth.
-pub(crate) trait Answerer: Send + 'static {
-    /// More questions follow at once: a moment for what need not be done for each.
-    fn begin(&mut self);
-
-    /// Answers `packet` into `buffer`, which holds [`RESPONSE_MAX`] bytes; the length of the answer, or `None` for silence.
-    fn answer(&mut self, packet: &[u8], peer: SocketAddr, buffer: &mut [u8]) -> Option<usize>;
-}
-
-/// Answers what comes to `sockets` until `tasks` drain. `answerer` makes one answerer for each thread.
+/// Answers queries to `sockets` until `tasks` drain. `answerer` makes one answerer for each thread.
 pub(crate) fn serve<A: Answerer>(sockets: Sockets, tasks: &Tasks, mut answerer: impl FnMut() -> A) {
     let stopped = Arc::new(AtomicBool::new(false));
     {
@@ -66,14 +51,14 @@ pub(crate) fn serve<A: Answerer>(sockets: Sockets, tasks: &Tasks, mut answerer: 
         let run = move || {
             // Dropped with the thread, however it ends.
             let _ended = ended;
-            // A question that makes an answer crash must not silence all others.
-            while let Err(_crash) = catch_unwind(AssertUnwindSafe(|| run(&socket, &mut answerer, &stopped))) {
-                tracing::error!("an answer crashed: going on with the next question");
+            // A query that causes a panic must not end the thread.
+            while let Err(_panic) = catch_unwind(AssertUnwindSafe(|| run(&socket, &mut answerer, &stopped))) {
+                tracing::error!("panicked while answering a query over UDP: continuing with the next query");
             }
         };
-        // Threads of its own: those for short work must not be taken for good.
+        // Not `spawn_blocking`: its threads are for short work.
         if let Err(error) = std::thread::Builder::new().name("dns over udp".to_owned()).spawn(run) {
-            tracing::error!(%error, "a thread for dns over udp cannot be started");
+            tracing::error!(%error, "failed to start a thread for DNS over UDP");
         }
         drop(tasks.spawn("dns over udp", async move {
             let _ = end.await;
@@ -81,7 +66,7 @@ pub(crate) fn serve<A: Answerer>(sockets: Sockets, tasks: &Tasks, mut answerer: 
     }
 }
 
-/// Stops the threads when it is dropped: also with a runtime that ends without tasks being drained, which would wait for them.
+/// Stops the threads when it is dropped. So they also stop when the runtime is dropped before tasks drain.
 struct Stop(Arc<AtomicBool>);
 
 impl Drop for Stop {
@@ -95,24 +80,24 @@ fn run(socket: &socket::Socket, answerer: &mut impl Answerer, stopped: &AtomicBo
     while !stopped.load(Ordering::Relaxed) {
         match batch.receive(socket) {
             Ok(()) => {}
-            // Nothing came for a while; or a router says that somebody an answer went to is gone, which is their loss.
-            Err(error) if is_passing(&error) => continue,
+            Err(error) if is_transient(&error) => continue,
             Err(error) => {
-                tracing::error!(%error, "a socket for dns over udp failed: its questions are not answered any more");
+                tracing::error!(%error, "a socket for DNS over UDP failed: its queries are no longer answered");
                 return;
             }
         }
         answerer.begin();
         batch.answer(|packet, peer, buffer| answerer.answer(packet, peer, buffer));
         batch.send(socket);
-        if GATHER_FROM.contains(&batch.len()) {
-            #[expect(clippy::disallowed_methods, reason = "a thread of its own, and no condition to wait for")]
-            std::thread::sleep(GATHER);
+        if GATHER_AFTER.contains(&batch.len()) {
+            #[expect(clippy::disallowed_methods, reason = "this thread runs no async task")]
+            std::thread::sleep(GATHER_TIME);
         }
     }
 }
 
-fn is_passing(error: &io::Error) -> bool {
+/// Whether the socket still works: no query arrived in time, or an earlier response could not be delivered.
+fn is_transient(error: &io::Error) -> bool {
     use io::ErrorKind::{
         ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted, NetworkUnreachable, OutOfMemory, TimedOut,
         WouldBlock,

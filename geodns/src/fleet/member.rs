@@ -1,4 +1,4 @@
-//! Edges, as they come and as they are compared.
+//! Edges of a fleet: as configured, and as indexed.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -6,49 +6,50 @@ use std::net::IpAddr;
 use verge_protocol::fleet::{EdgeState, Force};
 use verge_protocol::{EdgeName, Region};
 
+use super::eligibility::{Eligibility, HealthStatus};
 use super::rendezvous;
-use super::standing::{Grade, Standing};
-use crate::place::{Family, Point};
+use crate::geo::{Family, GeoVector};
 
-/// An edge: what the operator says of it, and how each of its addresses does.
+/// An edge as configured by the operator, with the condition of its addresses.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Member {
     pub(crate) name: EdgeName,
     pub(crate) state: EdgeState,
-    /// One for each of `state.addresses`, in that order; of what is missing here nothing bad is known.
+    /// One per address in `state.addresses`, in that order. A missing one counts as up.
     pub(crate) conditions: Vec<Condition>,
 }
 
-/// How an address of an edge does.
+/// The condition of one address of an edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each may be so without the others")]
+#[expect(clippy::struct_excessive_bools, reason = "the four are independent")]
 pub(crate) struct Condition {
-    /// It answers.
+    /// Its probes succeed.
     pub(crate) up: bool,
-    /// It may be about to change: answers that name it hold for [`Policy::shaky_ttl`](super::Policy::shaky_ttl).
-    pub(crate) shaky: bool,
-    /// It has served older releases than others do, for too long.
+    /// It may change soon: answers with this address have [`Policy::suspect_ttl`](super::Policy::suspect_ttl).
+    pub(crate) suspect: bool,
+    /// It has been behind the other edges for too long.
     pub(crate) lagging: bool,
-    /// It is about to end.
+    /// The edge announced that it will stop.
     pub(crate) draining: bool,
 }
 
 impl Default for Condition {
-    /// Of an address of which nothing bad is known.
+    /// Up, with nothing known against it.
     fn default() -> Self {
-        Self { up: true, shaky: false, lagging: false, draining: false }
+        Self { up: true, suspect: false, lagging: false, draining: false }
     }
 }
 
-/// What never changes between readers: an edge, ready to be compared.
+/// An edge with everything that does not depend on the client computed once.
 #[derive(Debug)]
 pub(super) struct Edge {
     pub(super) name: EdgeName,
+    /// Its rendezvous key.
     pub(super) key: u64,
     pub(super) weight: u16,
-    pub(super) point: Option<Point>,
+    pub(super) point: Option<GeoVector>,
     pub(super) force: Force,
-    pub(super) regions: BTreeSet<Region>,
+    regions: BTreeSet<Region>,
     addresses: Vec<(IpAddr, Condition)>,
 }
 
@@ -58,7 +59,7 @@ impl From<Member> for Edge {
         Self {
             key: rendezvous::name_key(name.as_str()),
             weight: state.weight.max(1),
-            point: state.location.map(Point::from),
+            point: state.location.map(GeoVector::from),
             force: state.force,
             regions: state.regions,
             addresses: state.addresses.into_iter().map(|address| address.to_canonical()).zip(conditions).collect(),
@@ -68,20 +69,21 @@ impl From<Member> for Edge {
 }
 
 impl Edge {
-    /// How good its best address of a family is; or why the edge cannot be considered.
-    pub(super) fn grade(&self, fence: &BTreeSet<Region>, family: Family) -> Result<Grade, Standing> {
-        if !fence.is_empty() && self.regions.is_disjoint(fence) {
-            return Err(Standing::OutsideFence);
+    /// The status of its best address of a family, or why the edge is excluded whatever its health.
+    pub(super) fn status(&self, regions: &BTreeSet<Region>, family: Family) -> Result<HealthStatus, Eligibility> {
+        if !regions.is_empty() && self.regions.is_disjoint(regions) {
+            return Err(Eligibility::OutsideRegions);
         }
-        let best = self.graded(family).map(|(_, _, grade)| grade).min().ok_or(Standing::NoAddress)?;
-        if self.force == Force::Down { Err(Standing::ForcedDown) } else { Ok(best) }
+        let statuses = self.addresses_with_status(family).map(|(_, _, status)| status);
+        let best = statuses.min().ok_or(Eligibility::NoAddress)?;
+        if self.force == Force::Down { Err(Eligibility::ForcedDown) } else { Ok(best) }
     }
 
-    /// Its addresses of a family: whether each is shaky, and how good it is. The operator's word is never shaky.
-    pub(super) fn graded(&self, family: Family) -> impl Iterator<Item = (IpAddr, bool, Grade)> {
+    /// Its addresses of a family: whether each is suspect, and its status. An edge forced up is never suspect.
+    pub(super) fn addresses_with_status(&self, family: Family) -> impl Iterator<Item = (IpAddr, bool, HealthStatus)> {
         let of_family = self.addresses.iter().filter(move |(address, _)| Family::of(*address) == family);
         of_family.map(|(address, condition)| {
-            (*address, condition.shaky && self.force == Force::Auto, Grade::of(self.force, *condition))
+            (*address, condition.suspect && self.force == Force::Auto, HealthStatus::of(self.force, *condition))
         })
     }
 }

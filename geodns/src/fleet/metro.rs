@@ -1,34 +1,35 @@
-//! Edges that are at one place as far as readers can tell.
+//! Metros: groups of edges at one location, as far as clients can tell.
 
-use crate::place::Point;
+use crate::geo::GeoVector;
 
-/// The edges of a fleet by metro.
+/// The edges of a fleet, grouped into metros.
 #[derive(Debug)]
 pub(super) struct Metros {
-    /// Each by the edge that founded it and that edge's place, in the order of their names.
-    founders: Vec<(usize, Point)>,
+    /// The founding edge and centre of each metro, in the order of the founders' names.
+    founders: Vec<(usize, GeoVector)>,
     /// The metro of each edge.
     of: Vec<Option<usize>>,
 }
 
 impl Metros {
-    /// Edges at most this far from the founder's place count as one place: about half a millisecond, less than the difference
-    /// between two paths to one town, and less than databases err by.
+    /// The greatest distance of an edge from the centre of its metro. About half a millisecond of latency: less than the
+    /// difference between two paths to one town, and less than the error of geolocation databases.
     pub(super) const RADIUS_KM: f64 = 50.0;
 
-    /// Founds the metros of edges, in the order of their names: each edge joins the first metro that it is close enough to the
-    /// founder of, else it founds one. An edge without a place is in none.
+    /// Groups edges, given in the order of their names: each edge joins the first metro whose centre is near enough, or else
+    /// founds one. An edge without a location is in none.
     ///
-    /// These are all edges, whatever their health, so that an outage never redraws the map.
-    pub(super) fn of(edges: impl Iterator<Item = Option<Point>>) -> Self {
-        let mut founders: Vec<(usize, Point)> = Vec::new();
+    /// All edges are grouped, whatever their health, so that an outage never changes the metros.
+    pub(super) fn of(edges: impl Iterator<Item = Option<GeoVector>>) -> Self {
+        let mut founders: Vec<(usize, GeoVector)> = Vec::new();
         let of = edges
             .enumerate()
             .map(|(edge, point)| {
                 let point = point?;
-                let close =
-                    |(_, centre): &(usize, Point)| centre.place().kilometres_to(point.place()) <= Self::RADIUS_KM;
-                Some(founders.iter().position(close).unwrap_or_else(|| {
+                let is_near = |(_, centre): &(usize, GeoVector)| {
+                    centre.location().kilometres_to(point.location()) <= Self::RADIUS_KM
+                };
+                Some(founders.iter().position(is_near).unwrap_or_else(|| {
                     founders.push((edge, point));
                     founders.len() - 1
                 }))
@@ -42,12 +43,12 @@ impl Metros {
         self.of[edge]
     }
 
-    /// The place of a metro.
-    pub(super) fn centre(&self, metro: usize) -> Point {
+    /// The location of a metro: that of its founder.
+    pub(super) fn centre(&self, metro: usize) -> GeoVector {
         self.founders[metro].1
     }
 
-    /// The edge that a metro is known by.
+    /// The edge that a metro is named after.
     pub(super) fn founder(&self, metro: usize) -> usize {
         self.founders[metro].0
     }
@@ -60,13 +61,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_close_to_the_founder_joins() {
-        let places = [Some("50,8"), Some("50.4,8"), None, Some("50.8,8"), Some("49.6,8"), Some("50.5,8"), Some("51,8")];
-        let metros = Metros::of(places.into_iter().map(|place| Some(place?.parse::<GeoPoint>().ok()?.into())));
+    fn edge_joins_the_first_metro_whose_founder_is_near() {
+        let locations =
+            [Some("50,8"), Some("50.4,8"), None, Some("50.8,8"), Some("49.6,8"), Some("50.5,8"), Some("51,8")];
+        let metros = Metros::of(locations.into_iter().map(|text| Some(text?.parse::<GeoPoint>().ok()?.into())));
         // 0.4° are 44 km. The fourth is too far from the first, though not from the second; the sixth, between, joins the later.
         let of: Vec<_> =
-            (0..places.len()).map(|edge| metros.of_edge(edge).map(|metro| metros.founder(metro))).collect();
+            (0..locations.len()).map(|edge| metros.of_edge(edge).map(|metro| metros.founder(metro))).collect();
         assert_eq!(of, [Some(0), Some(0), None, Some(3), Some(0), Some(3), Some(3)]);
-        assert_eq!(metros.centre(1).place().to_string(), "50.8,8");
+        assert_eq!(metros.centre(1).location().to_string(), "50.8,8");
     }
 }

@@ -1,38 +1,38 @@
-//! What the operator wants of answers.
+//! The operator's settings for answers.
 
-use super::Picked;
+use super::selection::Selection;
 
-/// What the operator wants of answers.
+/// The operator's settings for answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
-    /// How many edges an answer names if there are so many: from 1 to [`Picked::MOST`].
+    /// Edges per answer, if there are as many: from 1 to [`Selection::MAX`].
     pub answers: usize,
-    /// How long resolvers may keep an answer, in seconds.
+    /// How long resolvers may cache an answer, in seconds.
     pub ttl: u32,
-    /// The same for an answer that names a shaky address.
-    pub shaky_ttl: u32,
-    /// Whom to name when no edge is up.
+    /// The same for an answer with a suspect address, in seconds.
+    pub suspect_ttl: u32,
+    /// What to return when no edge is up.
     pub all_down: AllDown,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { answers: 2, ttl: 60, shaky_ttl: 30, all_down: AllDown::AsIfUp }
+        Self { answers: 2, ttl: 60, suspect_ttl: 30, all_down: AllDown::AsIfUp }
     }
 }
 
-/// Whom to name when no edge is up.
+/// What to return when no edge is up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AllDown {
-    /// Everybody, as if all were up: it is likelier that the probes fail than that every edge does.
+    /// All edges, as if they were up: it is more likely that the probes fail than that every edge does.
     AsIfUp,
-    /// Nobody.
+    /// No edge.
     Nothing,
 }
 
 impl Policy {
-    /// The same with a number of answers that there can be.
+    /// The policy with `answers` clamped to what a [`Selection`] can hold.
     pub(super) fn within_limits(self) -> Self {
-        Self { answers: self.answers.clamp(1, Picked::MOST), ..self }
+        Self { answers: self.answers.clamp(1, Selection::MAX), ..self }
     }
 }

@@ -1,10 +1,10 @@
-//! The order of edges that are equally good for a reader.
+//! Weighted rendezvous hashing: the order of edges that are equally near to a client.
 //!
-//! Weighted rendezvous hashing: every edge runs a race for every network, and the time it takes is drawn from the exponential
-//! distribution whose rate is its weight, by a hash of both names in place of chance. The first to arrive is first with a chance
-//! in proportion to its weight; and as no time depends on who else runs, an edge that leaves moves only its own readers.
+//! Every edge has a cost for every network, drawn by a hash of both keys from the exponential distribution whose rate is the
+//! weight of the edge. The edge of lowest cost comes first; the probability of that is proportional to its weight. As no cost
+//! depends on the other edges, an edge that goes away moves only its own networks.
 //!
-//! The hashes are part of how name servers agree: changed ones would send readers elsewhere while versions are mixed.
+//! Name servers agree by these hashes. A changed hash sends readers to other edges while versions are mixed.
 
 use std::net::IpAddr;
 
@@ -29,30 +29,30 @@ pub(super) fn network_key(network: IpNet) -> u64 {
     }
 }
 
-/// What comes of a network and a rival for it.
-pub(super) fn draw(network: u64, rival: u64) -> u64 {
-    mix(network ^ rival)
+/// The hash of a network and an edge or address.
+pub(super) fn hash(network: u64, key: u64) -> u64 {
+    mix(network ^ key)
 }
 
-/// How long an edge takes to a network. Never negative; equal for two edges only by a chance of 2⁻⁵³.
-pub(super) fn time(network: u64, rival: u64, weight: u16) -> f64 {
-    -fraction(draw(network, rival)).ln() / f64::from(weight)
+/// The cost of an edge for a network. Never negative; equal for two edges with a probability of 2⁻⁵³.
+pub(super) fn cost(network: u64, edge: u64, weight: u16) -> f64 {
+    -fraction(hash(network, edge)).ln() / f64::from(weight)
 }
 
-/// A time that [`time`] is never below, at a fraction of the cost: -ln x is at least 1 - x, and little more where it is small.
-pub(super) fn least_time(network: u64, rival: u64, weight: u16) -> f64 {
-    (1.0 - fraction(draw(network, rival))) / f64::from(weight)
+/// A lower bound of [`cost`], without the logarithm: -ln x is at least 1 - x, and little more for small costs.
+pub(super) fn min_cost(network: u64, edge: u64, weight: u16) -> f64 {
+    (1.0 - fraction(hash(network, edge))) / f64::from(weight)
 }
 
 /// The 53 most significant bits as a number above 0, at most 1.
 fn fraction(bits: u64) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "2⁵³ and all below it are exact")]
+    #[expect(clippy::cast_precision_loss, reason = "2⁵³ and all integers below it are exact")]
     let fraction = ((bits >> 11) + 1) as f64;
     // 2⁻⁵³.
     fraction * (f64::EPSILON / 2.0)
 }
 
-/// The finaliser of `SplitMix64` (Steele, Lea, Flood 2014): every bit of the input changes half of the output.
+/// The finaliser of `SplitMix64` (Steele, Lea, Flood 2014): every input bit changes half of the output bits.
 fn mix(mut bits: u64) -> u64 {
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -67,13 +67,13 @@ mod tests {
 
     /// If this fails, name servers of this version and of others send readers to different edges.
     #[test]
-    fn the_hashes_of_all_versions() {
+    fn hashes_are_the_same_in_all_versions() {
         let order = |network: &str| {
             let network = network_key(network.parse().unwrap());
             let mut edges = [("ams-1", 1), ("fra-1", 1), ("fra-2", 2), ("lon-1", 1), ("par-1", 3)];
             edges.sort_by(|(one, weight), (other, other_weight)| {
-                let time = |name, weight| time(network, name_key(name), weight);
-                time(one, *weight).total_cmp(&time(other, *other_weight))
+                let cost = |name, weight| cost(network, name_key(name), weight);
+                cost(one, *weight).total_cmp(&cost(other, *other_weight))
             });
             format!("{network:016x} {}", edges.map(|(name, _)| name).join(" "))
         };
@@ -87,10 +87,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_time_is_less_than_the_least(network: u64, rival: u64, weight in 1..=1000_u16) {
-            let (least, time) = (least_time(network, rival, weight), time(network, rival, weight));
-            prop_assert!((0.0..=time * (1.0 + 1e-15)).contains(&least), "{least} {time}");
-            prop_assert!(time.is_finite());
+        fn cost_is_finite_and_at_least_the_minimum(network: u64, edge: u64, weight in 1..=1000_u16) {
+            let (least, cost) = (min_cost(network, edge, weight), cost(network, edge, weight));
+            prop_assert!((0.0..=cost * (1.0 + 1e-15)).contains(&least), "{least} {cost}");
+            prop_assert!(cost.is_finite());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The rows that were told, and what they come to.
+//! The rows of the feed, and the fleet state that they describe.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,155 +7,154 @@ use verge_daemon::error_chain;
 use verge_daemon::feed::Change;
 use verge_protocol::state::{Entry, Key, Row, RowError};
 
-use super::channel::Channel;
-use super::saved::{Remembered, Saved};
-use super::told::{Told, put};
+use super::saved::Saved;
+use crate::fleet_state::{Channel, FleetState, set};
+use crate::health::SavedHealth;
 
-/// Rows that are kept for another process, or for a version of this one that knows more of them, by key. To copy them copies no
-/// text.
+/// Rows by key, kept for the next process, which may be a version that knows more kinds. Cloning copies no text.
 type KeptRows = BTreeMap<Arc<str>, Arc<Row>>;
 
-/// What the rows of the feed tell, and what of them must outlive the process. Clones share everything, as those of [`Told`] do.
+/// The fleet state, and the rows to save. Clones share everything, as those of [`FleetState`] do.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Rows {
-    /// Of channels, all that is kept.
-    told: Told,
-    /// The last row of each other key that could be read.
-    read: Arc<KeptRows>,
-    /// A later row of the key, which could not.
+    /// Includes all that is kept of channels.
+    state: FleetState,
+    /// The last valid row of each other key.
+    valid: Arc<KeptRows>,
+    /// Later, invalid rows of some keys.
     refused: Arc<KeptRows>,
-    /// Rows of kinds that this version does not know: for one that does, when the daemon is upgraded.
+    /// Rows of kinds that this version does not know, kept for a version that does.
     unknown: Arc<KeptRows>,
 }
 
-/// What came of a change.
+/// The effects of a change.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Applied {
-    /// Whether anything but the position is told differently now. A channel that moves changes nothing: only that it is there
-    /// is told.
+    /// Whether the fleet state changed in more than the position. A channel that moves changes nothing: only whether it exists
+    /// is part of the state.
     pub(super) changed: bool,
-    /// Whether anything but the position is to be saved differently now.
-    pub(super) to_save: bool,
-    /// What an operator should see.
-    pub(super) notices: Vec<Notice>,
+    /// Whether what must be saved changed in more than the position.
+    pub(super) must_save: bool,
+    /// What an operator should know.
+    pub(super) problems: Vec<RowProblem>,
 }
 
-/// Something that an operator should see.
+/// A problem with a row, for the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Notice {
-    /// A key of a kind that this version does not know.
+pub(super) enum RowProblem {
+    /// The key is of a kind that this version does not know.
     Unknown(String),
-    /// A row that cannot be read, and why: what the key said before holds on.
+    /// The row of the key is invalid, and why. Its previous value remains in effect.
     Refused(String, String),
 }
 
 impl Rows {
-    /// What they tell.
-    pub(super) fn told(&self) -> &Told {
-        &self.told
+    /// The fleet state.
+    pub(super) fn state(&self) -> &FleetState {
+        &self.state
     }
 
-    /// How many keys are of kinds that this version does not know.
+    /// The number of keys of kinds that this version does not know.
     pub(super) fn unknown(&self) -> usize {
         self.unknown.len()
     }
 
-    /// Takes a change over. A snapshot replaces everything, but what cannot be read of it leaves what its key said before.
+    /// Applies a change. A snapshot replaces everything, except that an invalid row leaves the previous value of its key in effect.
     pub(super) fn apply(&mut self, change: Change) -> Applied {
         match change {
             Change::Rows(position, rows) => {
-                self.told.position = Some(position);
+                self.state.position = Some(position);
                 let mut applied = Applied::default();
                 for row in rows {
-                    self.tell(Arc::new(row), &mut applied);
+                    self.apply_row(Arc::new(row), &mut applied);
                 }
                 applied
             }
             Change::Snapshot(position, rows) => {
                 let before = std::mem::take(self);
-                self.told.position = Some(position);
+                self.state.position = Some(position);
                 let mut applied = Applied::default();
                 for row in rows {
-                    self.recall(&before, &row.key);
-                    self.tell(Arc::new(row), &mut applied);
+                    self.restore_key(&before, &row.key);
+                    self.apply_row(Arc::new(row), &mut applied);
                 }
-                // The first table is news even if there is nothing in it.
-                let first = before.told.position.is_none();
-                applied.changed = first || !self.told.answers_like(&before.told);
-                applied.to_save = !self.keeps_like(&before);
+                // The first snapshot is a change even if it is empty.
+                let first = before.state.position.is_none();
+                applied.changed = first || !self.state.answers_equal(&before.state);
+                applied.must_save = !self.same_to_save(&before);
                 applied
             }
         }
     }
 
-    /// Takes one row over, and notes what comes of it.
-    fn tell(&mut self, row: Arc<Row>, applied: &mut Applied) {
+    /// Applies one row, and adds its effects to `applied`.
+    fn apply_row(&mut self, row: Arc<Row>, applied: &mut Applied) {
         let key: Arc<str> = row.key.as_str().into();
         let entry = row.entry();
         let kept = Some(row).filter(|row| row.value.is_some());
         match entry {
             Ok(entry) => {
                 let is_channel = matches!(entry, Entry::Channel(..));
-                let changed = self.told.take(entry);
+                let changed = self.state.apply(entry);
                 applied.changed |= changed;
-                applied.to_save |= if is_channel { changed } else { put(&mut self.read, Arc::clone(&key), kept) };
-                applied.to_save |= put(&mut self.refused, key, None);
+                applied.must_save |= if is_channel { changed } else { set(&mut self.valid, Arc::clone(&key), kept) };
+                applied.must_save |= set(&mut self.refused, key, None);
             }
             Err(RowError::UnknownKey(_)) => {
                 if kept.is_some() && !self.unknown.contains_key(&key) {
-                    applied.notices.push(Notice::Unknown(key.to_string()));
+                    applied.problems.push(RowProblem::Unknown(key.to_string()));
                 }
-                applied.to_save |= put(&mut self.unknown, key, kept);
+                applied.must_save |= set(&mut self.unknown, key, kept);
             }
             Err(error @ RowError::Value { .. }) => {
-                applied.notices.push(Notice::Refused(key.to_string(), error_chain(&error)));
-                applied.to_save |= put(&mut self.refused, key, kept);
+                applied.problems.push(RowProblem::Refused(key.to_string(), error_chain(&error)));
+                applied.must_save |= set(&mut self.refused, key, kept);
             }
         }
     }
 
-    /// Says again what was known of a key before. None of it is news.
-    fn recall(&mut self, before: &Self, key: &str) {
+    /// Restores what was known of a key before. Does not count as a change.
+    fn restore_key(&mut self, before: &Self, key: &str) {
         if let Ok(Key::Channel(site, channel)) = key.parse() {
             let channel = Channel::new(&site, &channel);
-            if before.told.channels.contains(&channel) {
-                Arc::make_mut(&mut self.told.channels).insert(channel);
+            if before.state.channels.contains(&channel) {
+                Arc::make_mut(&mut self.state.channels).insert(channel);
             }
         }
-        for row in [before.read.get(key), before.unknown.get(key)].into_iter().flatten() {
-            self.tell(Arc::clone(row), &mut Applied::default());
+        for row in [before.valid.get(key), before.unknown.get(key)].into_iter().flatten() {
+            self.apply_row(Arc::clone(row), &mut Applied::default());
         }
     }
 
-    /// Whether what is to be saved of either is alike, but for the position.
-    fn keeps_like(&self, other: &Self) -> bool {
-        let Self { told, read, refused, unknown } = self;
-        told.channels == other.told.channels
-            && (read, refused, unknown) == (&other.read, &other.refused, &other.unknown)
+    /// Whether the same must be saved of both, except for the position.
+    fn same_to_save(&self, other: &Self) -> bool {
+        let Self { state, valid, refused, unknown } = self;
+        state.channels == other.state.channels
+            && (valid, refused, unknown) == (&other.valid, &other.refused, &other.unknown)
     }
 
-    /// Goes on where another process ended, and says again what it did of rows that cannot be read.
-    pub(super) fn restore(&mut self, saved: Saved) -> Vec<Notice> {
-        // Where some are lost, nobody knows what else there is until everything was told again.
+    /// Restores the state of an earlier process. Returns the problems with its refused rows.
+    pub(super) fn restore(&mut self, saved: Saved) -> Vec<RowProblem> {
+        // If entries were lost, only a complete snapshot can tell what they were.
         let lost = saved.channels.lost + saved.rows.lost + saved.refused.lost;
-        self.told.position = saved.position.filter(|_| lost == 0);
-        self.told.channels = Arc::new(saved.channels.entries.into_iter().collect());
+        self.state.position = saved.position.filter(|_| lost == 0);
+        self.state.channels = Arc::new(saved.channels.entries.into_iter().collect());
         let mut applied = Applied::default();
         for row in saved.rows.entries.into_iter().chain(saved.refused.entries) {
-            self.tell(Arc::new(row), &mut applied);
+            self.apply_row(Arc::new(row), &mut applied);
         }
-        applied.notices
+        applied.problems
     }
 
-    /// What another process needs to go on.
+    /// What the next process needs.
     pub(super) fn saved<'a>(
         &'a self,
-        health: &'a Remembered,
-    ) -> Saved<&'a BTreeSet<Channel>, Vec<&'a Row>, &'a Remembered> {
+        health: &'a SavedHealth,
+    ) -> Saved<&'a BTreeSet<Channel>, Vec<&'a Row>, &'a SavedHealth> {
         Saved {
-            position: self.told.position,
-            channels: &self.told.channels,
-            rows: self.read.values().chain(self.unknown.values()).map(Arc::as_ref).collect(),
+            position: self.state.position,
+            channels: &self.state.channels,
+            rows: self.valid.values().chain(self.unknown.values()).map(Arc::as_ref).collect(),
             refused: self.refused.values().map(Arc::as_ref).collect(),
             health,
         }
@@ -189,12 +188,12 @@ mod tests {
         row(key, seq, json!({ "addresses": [address] }))
     }
 
-    /// What another process reads.
+    /// The saved state as the next process reads it.
     fn read_back(of: &Rows) -> Saved {
-        serde_json::from_slice(&serde_json::to_vec(&of.saved(&Remembered::default())).unwrap()).unwrap()
+        serde_json::from_slice(&serde_json::to_vec(&of.saved(&SavedHealth::default())).unwrap()).unwrap()
     }
 
-    /// How many rows there are on disk, and how many refused ones.
+    /// The numbers of valid and of refused rows on disk.
     fn on_disk(of: &Rows) -> (usize, usize) {
         let saved = read_back(of);
         (saved.channels.entries.len() + saved.rows.entries.len(), saved.refused.entries.len())
@@ -206,17 +205,17 @@ mod tests {
         again
     }
 
-    /// Whether rows change anything, and the keys of the notices that they make.
+    /// Whether rows change anything, and the keys of their problems.
     fn rows(rows: &mut Rows, position: &str, changes: Vec<Row>) -> (bool, Vec<String>) {
         keys(rows.apply(Change::Rows(at(position), changes)))
     }
 
     fn keys(applied: Applied) -> (bool, Vec<String>) {
-        let key = |notice| match notice {
-            Notice::Unknown(key) => format!("unknown {key}"),
-            Notice::Refused(key, _) => format!("refused {key}"),
+        let key = |problem| match problem {
+            RowProblem::Unknown(key) => format!("unknown {key}"),
+            RowProblem::Refused(key, _) => format!("refused {key}"),
         };
-        (applied.changed, applied.notices.into_iter().map(key).collect())
+        (applied.changed, applied.problems.into_iter().map(key).collect())
     }
 
     fn table() -> Vec<Row> {
@@ -235,38 +234,38 @@ mod tests {
     }
 
     #[test]
-    fn rows_tell_what_is_there_and_what_is_gone() {
+    fn rows_add_and_remove_entries() {
         let mut of = started();
-        let told = of.told();
-        assert_eq!((told.edges.len(), told.sites.len(), told.channels.len(), told.domains.len()), (1, 1, 1, 1));
+        let state = of.state();
+        assert_eq!((state.edges.len(), state.sites.len(), state.channels.len(), state.domains.len()), (1, 1, 1, 1));
         let gone = ["channel/a/live", "edge/fra-1", "site/a", "domain/example.com"];
         for (key, seq) in gone.iter().zip(5..) {
             assert_eq!(rows(&mut of, &format!("1-{seq}"), vec![row(key, seq, None)]), (true, vec![]), "{key}");
             assert_eq!(rows(&mut of, &format!("1-{seq}"), vec![row(key, seq, None)]), (false, vec![]), "{key}");
         }
-        assert_eq!(*of.told(), Told { position: Some(at("1-8")), ..Told::default() });
+        assert_eq!(*of.state(), FleetState { position: Some(at("1-8")), ..FleetState::default() });
         assert_eq!(on_disk(&of), (0, 0));
     }
 
     #[test]
-    fn a_release_changes_nothing_but_the_position() {
+    fn release_changes_only_the_position() {
         let mut of = started();
         assert_eq!(rows(&mut of, "1-5", vec![channel("channel/a/live", 5)]), (false, vec![]));
-        assert_eq!(of.told().position, Some(at("1-5")));
+        assert_eq!(of.state().position, Some(at("1-5")));
         assert_eq!(rows(&mut of, "1-6", vec![channel("channel/a/pr-1", 6)]), (true, vec![]));
         assert!(!rows(&mut of, "1-7", vec![edge("edge/fra-1", 7, "192.0.2.1")]).0);
         assert!(rows(&mut of, "1-8", vec![edge("edge/fra-1", 8, "192.0.2.9")]).0);
     }
 
     #[test]
-    fn what_has_not_changed_is_not_copied() {
+    fn unchanged_parts_are_shared_not_copied() {
         let mut of = started();
         let shared = |one: &Rows, other: &Rows| {
-            let (told, others) = (one.told(), other.told());
+            let (state, others) = (one.state(), other.state());
             [
-                Arc::ptr_eq(&told.channels, &others.channels),
-                Arc::ptr_eq(&told.edges, &others.edges) && Arc::ptr_eq(&one.read, &other.read),
-                Arc::ptr_eq(&told.sites, &others.sites) && Arc::ptr_eq(&told.domains, &others.domains),
+                Arc::ptr_eq(&state.channels, &others.channels),
+                Arc::ptr_eq(&state.edges, &others.edges) && Arc::ptr_eq(&one.valid, &other.valid),
+                Arc::ptr_eq(&state.sites, &others.sites) && Arc::ptr_eq(&state.domains, &others.domains),
                 Arc::ptr_eq(&one.refused, &other.refused) && Arc::ptr_eq(&one.unknown, &other.unknown),
             ]
         };
@@ -284,18 +283,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_to_be_saved_is_more_than_what_is_told() {
+    fn rows_without_effect_on_the_state_are_saved_too() {
         let mut of = started();
         let mut apply = |change| {
-            let Applied { changed, to_save, .. } = of.apply(change);
-            (changed, to_save)
+            let Applied { changed, must_save, .. } = of.apply(change);
+            (changed, must_save)
         };
         for (row, expected) in [
             (channel("channel/a/live", 5), (false, false)),
             (channel("channel/a/pr-1", 6), (true, true)),
             (row("channel/a/pr-1", 7, None), (true, true)),
             (row("channel/a/pr-1", 8, None), (false, false)),
-            // Something that this version cannot read, at once or ever.
+            // Rows that this version refuses or does not know.
             (row("channel/a/live", 9, json!("odd")), (false, true)),
             (channel("channel/a/live", 10), (false, true)),
             (row("moon/full", 11, json!(1)), (false, true)),
@@ -310,29 +309,29 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_cannot_be_read_leaves_what_was_there() {
+    fn invalid_row_leaves_the_previous_value_in_effect() {
         let mut of = started();
-        let before = of.told().clone();
+        let before = of.state().clone();
         for (key, seq) in ["channel/a/live", "edge/fra-1", "site/a", "domain/example.com"].iter().zip(5..) {
-            let notice = format!("refused {key}");
-            assert_eq!(rows(&mut of, "1-8", vec![row(key, seq, json!("odd"))]), (false, vec![notice]));
+            let problem = format!("refused {key}");
+            assert_eq!(rows(&mut of, "1-8", vec![row(key, seq, json!("odd"))]), (false, vec![problem]));
         }
-        assert!(of.told().answers_like(&before));
-        // A restart knows both, and so does one that takes the whole table again.
+        assert!(of.state().answers_equal(&before));
+        // A restart restores both, and so does one followed by a complete snapshot.
         let mut again = Rows::default();
         assert_eq!(again.restore(read_back(&of)).len(), 4);
-        assert!(again.told().answers_like(&before));
+        assert!(again.state().answers_equal(&before));
         let refused = read_back(&again).refused.entries;
         let applied = again.apply(Change::Snapshot(at("2-8"), refused));
-        assert_eq!((applied.changed, applied.notices.len()), (false, 4));
-        assert!(again.told().answers_like(&before));
-        // One that can be read again ends that.
+        assert_eq!((applied.changed, applied.problems.len()), (false, 4));
+        assert!(again.state().answers_equal(&before));
+        // A valid row replaces both.
         assert_eq!(rows(&mut again, "2-9", vec![edge("edge/fra-1", 9, "192.0.2.9")]), (true, vec![]));
         assert_eq!(on_disk(&again), (4, 3));
     }
 
     #[test]
-    fn unknown_keys_are_kept_and_told_of_once() {
+    fn unknown_keys_are_kept_and_reported_once() {
         let mut of = started();
         let moon = row("moon/full", 5, json!(1));
         assert_eq!(rows(&mut of, "1-5", vec![moon.clone()]), (false, vec!["unknown moon/full".into()]));
@@ -346,38 +345,40 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_takes_away_what_it_does_not_name() {
+    fn snapshot_removes_entries_that_it_lacks() {
         let mut of = started();
         assert_eq!(keys(of.apply(Change::Snapshot(at("2-1"), table()[..1].to_vec()))), (true, vec![]));
-        assert_eq!((of.told().edges.len(), of.told().channels.len(), on_disk(&of)), (0, 1, (1, 0)));
+        assert_eq!((of.state().edges.len(), of.state().channels.len(), on_disk(&of)), (0, 1, (1, 0)));
         let empty = Rows::default().apply(Change::Snapshot(at("1-0"), Vec::new()));
         assert!(empty.changed);
     }
 
     #[test]
-    fn what_is_lost_is_told_again() {
+    fn lost_entries_cause_a_complete_snapshot() {
         let of = started();
         for list in ["channels", "rows"] {
-            let mut json = serde_json::to_value(of.saved(&Remembered::default())).unwrap();
+            let mut json = serde_json::to_value(of.saved(&SavedHealth::default())).unwrap();
             json[list][0] = json!({ "a shape": "from the future" });
             let mut again = Rows::default();
             assert_eq!(again.restore(serde_json::from_value(json).unwrap()), []);
             for _restart in 0..2 {
-                let told = again.told();
-                let left =
-                    (told.channels.len() + told.edges.len() + told.sites.len() + told.domains.len(), told.position);
+                let state = again.state();
+                let left = (
+                    state.channels.len() + state.edges.len() + state.sites.len() + state.domains.len(),
+                    state.position,
+                );
                 assert_eq!(left, (3, None), "{list}");
                 again = restored(&again);
             }
             assert_eq!(keys(again.apply(Change::Snapshot(at("1-4"), table()))), (true, vec![]));
-            assert_eq!(again.told(), of.told());
+            assert_eq!(again.state(), of.state());
         }
     }
 
     proptest! {
-        /// However rows come, a restart in between changes nothing, and a snapshot of what can be read tells the same.
+        /// Whatever the rows, a restart changes nothing, and a snapshot of the valid ones leads to the same state.
         #[test]
-        fn it_is_the_same_after_a_restart_and_a_snapshot(
+        fn state_is_the_same_after_a_restart_and_after_a_snapshot(
             steps in prop::collection::vec((0..5_usize, 0..4_u8), 0..40),
         ) {
             let mut of = Rows::default();
@@ -399,10 +400,10 @@ mod tests {
                 of.apply(Change::Rows(at(&format!("1-{seq}")), vec![next]));
                 let mut again = restored(&of);
                 prop_assert_eq!(read_back(&again), read_back(&of));
-                prop_assert_eq!(again.told(), of.told());
+                prop_assert_eq!(again.state(), of.state());
                 let applied = again.apply(Change::Snapshot(at("2-0"), readable.values().cloned().collect()));
-                prop_assert_eq!((applied.changed, applied.to_save), (false, on_disk(&of).1 > 0));
-                prop_assert!(again.told().answers_like(of.told()));
+                prop_assert_eq!((applied.changed, applied.must_save), (false, on_disk(&of).1 > 0));
+                prop_assert!(again.state().answers_equal(of.state()));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! How edges are probed.
+//! Settings of health checks.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,35 +8,35 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use verge_protocol::DomainName;
 
-use super::pace::Pace;
+use super::probe_policy::ProbePolicy;
 
-/// How edges are probed, and what is made of it.
+/// Settings of health checks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthConfig {
-    /// How often.
-    pub pace: Pace,
-    /// How long an edge may take to hold what another edge holds. To the second.
+    /// How often to probe, and how many results change the state.
+    pub policy: ProbePolicy,
+    /// How long an edge may be behind the best edge before it counts as lagging. Precise to the second.
     pub lag_after: Duration,
-    /// Over what.
+    /// The scheme of probes.
     pub scheme: Scheme,
-    /// The host that is asked for, and that the certificate must be for; `None`: the address itself.
+    /// The host to request, for which the certificate must be valid; `None`: the address itself.
     pub host: Option<DomainName>,
-    /// Certificates in PEM of authorities that are trusted besides the machine's own.
+    /// PEM certificates of authorities to trust in addition to the system's.
     pub ca: Option<Pem>,
 }
 
-/// Certificates in PEM.
+/// PEM certificates.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Pem(Vec<u8>);
 
 impl Pem {
-    /// The bytes of the file.
+    /// The contents of the file.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// Whether there is an authority, and nothing that is none.
-    fn is_of_authorities(&self) -> bool {
+    /// Whether the file contains at least one certificate, and only certificates that can be trusted as authorities.
+    fn contains_only_authorities(&self) -> bool {
         let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&self.0).collect();
         certificates.is_ok_and(|certificates| {
             let count = certificates.len();
@@ -57,34 +57,34 @@ impl fmt::Debug for Pem {
     }
 }
 
-/// Over what an edge is asked.
+/// The scheme of probes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Scheme {
-    /// Without TLS.
+    /// Plain HTTP.
     #[default]
     Http,
-    /// With it: an edge whose certificate no reader would take is not healthy.
+    /// HTTPS: an edge whose certificate readers would reject is not healthy.
     Https,
 }
 
-/// Why probes cannot go on like that.
+/// Why health-check settings are rejected.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HealthConfigError {
-    /// It would probe without pause, or never hear anything.
-    #[error("`{0}` must be more than nothing and at most ten minutes")]
+    /// A duration is out of range.
+    #[error("invalid `{0}`: expected more than 0 and at most 10 minutes")]
     Duration(&'static str),
-    /// It would be passed over.
-    #[error("a `ca` is of no use without https")]
+    /// The `ca` would have no effect.
+    #[error("`ca_file` requires `scheme = \"https\"`")]
     CaWithoutHttps,
-    /// Nobody would be trusted by it.
-    #[error("the `ca` is not of certificates in PEM")]
+    /// The `ca` does not contain PEM certificates of authorities.
+    #[error("invalid `ca_file`: expected PEM certificates of authorities")]
     NoAuthorities,
 }
 
 impl Default for HealthConfig {
     fn default() -> Self {
         Self {
-            pace: Pace::default(),
+            policy: ProbePolicy::default(),
             lag_after: Duration::from_secs(30),
             scheme: Scheme::default(),
             host: None,
@@ -94,23 +94,23 @@ impl Default for HealthConfig {
 }
 
 impl HealthConfig {
-    /// The longest that a wait may be set to.
-    const LONGEST: Duration = Duration::from_mins(10);
+    /// The longest duration allowed.
+    const MAX_DURATION: Duration = Duration::from_mins(10);
 
-    /// Whether probes can go on like that.
+    /// Checks the durations and the certificates.
     pub(crate) fn check(&self) -> Result<(), HealthConfigError> {
-        let Pace { interval, timeout, retry, .. } = self.pace;
+        let ProbePolicy { interval, timeout, retry, .. } = self.policy;
         for (name, duration) in
             [("interval", interval), ("timeout", timeout), ("retry", retry), ("lag_after", self.lag_after)]
         {
-            if duration.is_zero() || duration > Self::LONGEST {
+            if duration.is_zero() || duration > Self::MAX_DURATION {
                 return Err(HealthConfigError::Duration(name));
             }
         }
         if self.ca.is_some() && self.scheme == Scheme::Http {
             return Err(HealthConfigError::CaWithoutHttps);
         }
-        if self.ca.as_ref().is_some_and(|ca| !ca.is_of_authorities()) {
+        if self.ca.as_ref().is_some_and(|ca| !ca.contains_only_authorities()) {
             return Err(HealthConfigError::NoAuthorities);
         }
         Ok(())
@@ -122,18 +122,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_have_bounds() {
+    fn duration_out_of_range_and_ca_without_https_are_rejected() {
         assert_eq!(HealthConfig::default().check(), Ok(()));
-        let pace = Pace { retry: Duration::ZERO, ..Pace::default() };
-        let config = HealthConfig { pace, ..HealthConfig::default() };
+        let policy = ProbePolicy { retry: Duration::ZERO, ..ProbePolicy::default() };
+        let config = HealthConfig { policy, ..HealthConfig::default() };
         assert_eq!(config.check(), Err(HealthConfigError::Duration("retry")));
         let config = HealthConfig { lag_after: Duration::from_mins(11), ..HealthConfig::default() };
         assert_eq!(config.check(), Err(HealthConfigError::Duration("lag_after")));
         let config = HealthConfig { ca: Some(Pem::from(Vec::new())), ..HealthConfig::default() };
         assert_eq!(config.check(), Err(HealthConfigError::CaWithoutHttps));
     }
+
     #[test]
-    fn an_authority_is_a_certificate() {
+    fn ca_must_contain_only_certificates_of_authorities() {
         let key = rcgen::KeyPair::generate().unwrap();
         let good = rcgen::CertificateParams::default().self_signed(&key).unwrap().pem();
         let check = |pem: &str| {
@@ -142,7 +143,7 @@ mod tests {
         };
         assert_eq!(check(&good), Ok(()));
         assert_eq!(check(&format!("The edges' own:\n{good}{good}")), Ok(()));
-        // What is taken for one by mistake, and what became of one on its way.
+        // Other files, and truncated or damaged certificates.
         let none = "-----BEGIN CERTIFICATE-----\nbm9uZQ==\n-----END CERTIFICATE-----\n";
         for bad in ["", "none", &key.serialize_pem(), &good[..good.len() / 2], none, &format!("{good}{none}")] {
             assert_eq!(check(bad), Err(HealthConfigError::NoAuthorities), "{bad}");

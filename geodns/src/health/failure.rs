@@ -1,73 +1,28 @@
-//! Why probes fail.
-
-mod tls;
+//! Why probes fail, from the errors of the HTTP client.
 
 use std::error::Error;
-use std::fmt;
 use std::io;
-use std::time::Duration;
 
-use reqwest::StatusCode;
+use rustls::{CertificateError, InvalidMessage};
 use verge_daemon::error_chain;
-use verge_protocol::EdgeName;
+use verge_protocol::explanation::ProbeFailure;
 
-/// Why an edge is not healthy, in words for whoever runs it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Failure {
-    /// Nothing listens there.
-    Refused,
-    /// It took too long, to connect or to answer.
-    Silent(Duration),
-    /// It cannot be reached, or went away, for another reason.
-    Unreachable(String),
-    /// Something is there, but there is no TLS with it that a reader would take.
-    Tls(String),
-    /// It answers, but not that it can serve.
-    Status(StatusCode),
-    /// The answer is none that an edge gives.
-    NotHealth(String),
-    /// Another edge answers.
-    Misplaced {
-        /// Who answers.
-        is: EdgeName,
-        /// Who should.
-        expected: EdgeName,
-    },
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused => formatter.write_str("connection refused"),
-            Self::Silent(timeout) => write!(formatter, "no answer within {} s", timeout.as_secs_f64()),
-            Self::Unreachable(why) => write!(formatter, "cannot be reached: {why}"),
-            Self::Tls(why) => formatter.write_str(why),
-            Self::Status(StatusCode::SERVICE_UNAVAILABLE) => formatter.write_str("answers 503: it cannot serve"),
-            Self::Status(status) => write!(formatter, "answers {}", status.as_u16()),
-            Self::NotHealth(why) => write!(formatter, "the answer is not an edge's: {why}"),
-            Self::Misplaced { is, expected } => write!(formatter, "is edge {is}, not {expected}"),
+/// The failure that an error of the HTTP client stands for. Its cause does not contain the URL.
+pub(super) fn probe_failure(error: reqwest::Error) -> ProbeFailure {
+    let error = error.without_url();
+    for cause in std::iter::successors(error.source(), |&error| cause(error)) {
+        if let Some(error) = cause.downcast_ref::<rustls::Error>() {
+            return tls_failure(error);
+        }
+        if cause.downcast_ref().map(io::Error::kind) == Some(io::ErrorKind::ConnectionRefused) {
+            return ProbeFailure::ConnectionRefused;
         }
     }
+    ProbeFailure::Unreachable { cause: error_chain(&error) }
 }
 
-impl Failure {
-    /// What became of a connection, without the URL.
-    pub(super) fn of(error: reqwest::Error) -> Self {
-        let error = error.without_url();
-        for cause in std::iter::successors(error.source(), |&error| cause(error)) {
-            if let Some(error) = cause.downcast_ref::<rustls::Error>() {
-                return Self::Tls(tls::words(error));
-            }
-            if cause.downcast_ref().map(io::Error::kind) == Some(io::ErrorKind::ConnectionRefused) {
-                return Self::Refused;
-            }
-        }
-        Self::Unreachable(error_chain(&error))
-    }
-}
-
-/// What an error comes from. An error of I/O that stands for another says that it comes from the other's cause, and passes
-/// over the other itself.
+/// The cause of an error. An [`io::Error`] that wraps another error reports the source of that error as its own and skips the
+/// wrapped error itself.
 fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
     match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
         Some(inner) => Some(inner),
@@ -75,13 +30,28 @@ fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'stati
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn tls_failure(error: &rustls::Error) -> ProbeFailure {
+    match error {
+        rustls::Error::InvalidCertificate(error) => certificate_failure(error),
+        // The first byte is not one that TLS starts with.
+        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => ProbeFailure::NotTls,
+        _ => ProbeFailure::TlsFailed { cause: error.to_string() },
+    }
+}
 
-    #[test]
-    fn waits_are_said_in_seconds() {
-        assert_eq!(Failure::Silent(Duration::from_secs(2)).to_string(), "no answer within 2 s");
-        assert_eq!(Failure::Silent(Duration::from_millis(1_500)).to_string(), "no answer within 1.5 s");
+fn certificate_failure(error: &CertificateError) -> ProbeFailure {
+    match error {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => ProbeFailure::CertificateExpired,
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            ProbeFailure::CertificateNotYetValid
+        }
+        CertificateError::NotValidForNameContext { expected, .. } => {
+            ProbeFailure::CertificateNameMismatch { expected: expected.to_str().into_owned() }
+        }
+        CertificateError::UnknownIssuer => ProbeFailure::CertificateUnknownIssuer,
+        CertificateError::BadSignature => ProbeFailure::CertificateBadSignature,
+        // The `Display` of this variant does not include the inner error.
+        CertificateError::Other(error) => ProbeFailure::CertificateRejected { cause: error.to_string() },
+        _ => ProbeFailure::CertificateRejected { cause: error.to_string() },
     }
 }

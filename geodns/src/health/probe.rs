@@ -1,4 +1,4 @@
-//! Asking an edge how it is, as a reader would reach it.
+//! A health probe: one request to an edge, as a reader would send it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -6,36 +6,37 @@ use std::time::Duration;
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Response, StatusCode};
 use verge_protocol::EdgeName;
+use verge_protocol::explanation::ProbeFailure;
 use verge_protocol::health::{EdgeHealth, HEALTH_PATH};
 
 use super::config::{HealthConfig, Scheme};
-use super::failure::Failure;
+use super::failure::probe_failure;
 
-/// No edge says more of its health, in bytes.
-const LONGEST: usize = 64 * 1024;
+/// The longest answer accepted, in bytes.
+const MAX_ANSWER: usize = 64 * 1024;
 
-/// Makes probes.
-pub(super) struct Probes {
+/// Builds probes.
+pub(super) struct ProbeFactory {
     config: HealthConfig,
     authorities: Vec<Certificate>,
 }
 
-/// Asks one address of one edge.
+/// Probes one address of one edge.
 pub(super) struct Probe {
-    client: Result<Client, Failure>,
+    client: Result<Client, ProbeFailure>,
     url: String,
     edge: EdgeName,
     timeout: Duration,
 }
 
-impl Probes {
-    /// Probes as `config` has them; an error if its authorities are no certificates, or TLS cannot be had at all.
+impl ProbeFactory {
+    /// Fails if the `ca` is not PEM certificates, or if TLS cannot be set up.
     pub(super) fn new(config: HealthConfig) -> Result<Self, reqwest::Error> {
         let authorities =
             config.ca.as_ref().map(|pem| Certificate::from_pem_bundle(pem.bytes())).transpose()?.unwrap_or_default();
-        let probes = Self { config, authorities };
-        probes.client(None)?;
-        Ok(probes)
+        let factory = Self { config, authorities };
+        factory.client(None)?;
+        Ok(factory)
     }
 
     /// A probe of `edge` at the address.
@@ -45,21 +46,21 @@ impl Probes {
             Some(host) => format!("{scheme}://{host}:{port}{HEALTH_PATH}"),
             None => format!("{scheme}://{address}{HEALTH_PATH}"),
         };
-        let client = self.client(Some(address.ip())).map_err(Failure::of);
-        Probe { client, url, edge, timeout: self.config.pace.timeout }
+        let client = self.client(Some(address.ip())).map_err(probe_failure);
+        Probe { client, url, edge, timeout: self.config.policy.timeout }
     }
 
-    /// A client of one address: the host that it is asked for, if any, is there and nowhere else.
+    /// An HTTP client of one address, to which the configured host, if any, resolves.
     fn client(&self, address: Option<IpAddr>) -> Result<Client, reqwest::Error> {
         let client = Client::builder()
             .user_agent(concat!("verge-geodns/", env!("CARGO_PKG_VERSION")))
             .redirect(Policy::none())
             .no_proxy()
             .http1_only()
-            // Each probe must prove that a new reader gets a connection.
+            // Each probe must show that a new reader can connect.
             .pool_max_idle_per_host(0);
         let client = match self.config.scheme {
-            // Without TLS there is no need to read the machine's certificates, for each address again.
+            // Without TLS, do not read the system certificates for each address.
             Scheme::Http => client.tls_certs_only([]),
             Scheme::Https => client.tls_certs_merge(self.authorities.iter().cloned()),
         };
@@ -80,33 +81,30 @@ impl Scheme {
 }
 
 impl Probe {
-    /// Asks once, over a connection of its own. Cancel-safe.
-    pub(super) async fn ask(&self) -> Result<EdgeHealth, Failure> {
-        tokio::time::timeout(self.timeout, self.exchange()).await.unwrap_or(Err(Failure::Silent(self.timeout)))
+    /// Sends one request over a new connection. Cancel-safe.
+    pub(super) async fn send(&self) -> Result<EdgeHealth, ProbeFailure> {
+        let after_ms = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX);
+        tokio::time::timeout(self.timeout, self.exchange()).await.unwrap_or(Err(ProbeFailure::Timeout { after_ms }))
     }
 
-    async fn exchange(&self) -> Result<EdgeHealth, Failure> {
-        let client = self.client.as_ref().map_err(Failure::clone)?;
-        let response = client.get(&self.url).send().await.map_err(Failure::of)?;
+    async fn exchange(&self) -> Result<EdgeHealth, ProbeFailure> {
+        let client = self.client.as_ref().map_err(ProbeFailure::clone)?;
+        let response = client.get(&self.url).send().await.map_err(probe_failure)?;
         if response.status() != StatusCode::OK {
-            return Err(Failure::Status(response.status()));
+            return Err(ProbeFailure::Status { status: response.status().as_u16() });
         }
         let body = read(response).await?;
         let health: EdgeHealth =
-            serde_json::from_slice(&body).map_err(|error| Failure::NotHealth(error.to_string()))?;
-        if health.edge == self.edge {
-            Ok(health)
-        } else {
-            Err(Failure::Misplaced { is: health.edge, expected: self.edge.clone() })
-        }
+            serde_json::from_slice(&body).map_err(|error| ProbeFailure::InvalidAnswer { cause: error.to_string() })?;
+        if health.edge == self.edge { Ok(health) } else { Err(ProbeFailure::WrongEdge { edge: health.edge }) }
     }
 }
 
-async fn read(mut response: Response) -> Result<Vec<u8>, Failure> {
+async fn read(mut response: Response) -> Result<Vec<u8>, ProbeFailure> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(Failure::of)? {
-        if body.len() + chunk.len() > LONGEST {
-            return Err(Failure::NotHealth(format!("it is longer than {LONGEST} bytes")));
+    while let Some(chunk) = response.chunk().await.map_err(probe_failure)? {
+        if body.len() + chunk.len() > MAX_ANSWER {
+            return Err(ProbeFailure::InvalidAnswer { cause: format!("longer than {MAX_ANSWER} bytes") });
         }
         body.extend_from_slice(&chunk);
     }
@@ -117,7 +115,7 @@ async fn read(mut response: Response) -> Result<Vec<u8>, Failure> {
 #[path = "../../tests/it/tls.rs"]
 mod authority;
 #[cfg(test)]
-mod secure;
+mod tls_tests;
 
 #[cfg(test)]
 mod tests {
@@ -132,23 +130,23 @@ mod tests {
     pub(super) const GOOD: &str =
         r#"{"edge":"fra-1","generation":1,"applied":42,"pending":0,"origin_last_seen_seconds":1,"new":true}"#;
 
-    /// What a probe of `fra-1` makes of the edge that `router` is.
-    pub(super) async fn asked(router: Router, config: HealthConfig) -> Result<EdgeHealth, Failure> {
+    /// The result of a probe of `fra-1` at an edge served by `router`.
+    pub(super) async fn probe_router(router: Router, config: HealthConfig) -> Result<EdgeHealth, ProbeFailure> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        probed(address, config, axum::serve(listener, router)).await
+        probe_task(address, config, axum::serve(listener, router)).await
     }
 
-    /// The same of `edge`, which listens there.
-    pub(super) async fn probed(
+    /// The result of a probe of `fra-1` at the task `edge`, which listens at the address.
+    pub(super) async fn probe_task(
         address: SocketAddr,
         config: HealthConfig,
         edge: impl IntoFuture<IntoFuture: Send + 'static, Output: Send + 'static>,
-    ) -> Result<EdgeHealth, Failure> {
+    ) -> Result<EdgeHealth, ProbeFailure> {
         let tasks = Tasks::default();
         drop(tasks.spawn("edge", edge.into_future()));
-        let probe = Probes::new(config).unwrap().of("fra-1".parse().unwrap(), address);
-        let answer = probe.ask().await;
+        let probe = ProbeFactory::new(config).unwrap().of("fra-1".parse().unwrap(), address);
+        let answer = probe.send().await;
         let _ = tasks.shutdown(Duration::ZERO).await;
         answer
     }
@@ -159,54 +157,58 @@ mod tests {
         Router::new().route(HEALTH_PATH, get(async move || (status, body)))
     }
 
-    async fn failure(router: Router) -> String {
+    async fn failure(router: Router) -> ProbeFailure {
         let mut config = HealthConfig::default();
-        config.pace.timeout = Duration::from_millis(500);
-        asked(router, config).await.unwrap_err().to_string()
+        config.policy.timeout = Duration::from_millis(500);
+        probe_router(router, config).await.unwrap_err()
     }
 
     #[tokio::test]
-    async fn a_healthy_edge_says_who_and_where_it_is() {
-        let health = asked(answering(200, GOOD), HealthConfig::default()).await.unwrap();
+    async fn healthy_edge_reports_its_position() {
+        let health = probe_router(answering(200, GOOD), HealthConfig::default()).await.unwrap();
         assert_eq!(health.position(), Some("1-42".parse().unwrap()));
         assert!(!health.draining);
     }
 
     #[tokio::test]
-    async fn the_host_is_asked_for_at_the_address() {
+    async fn configured_host_is_requested_at_the_address() {
         let host = async |headers: axum::http::HeaderMap| {
             let host = headers["host"].to_str().unwrap();
             assert!(host.starts_with("health.example:"), "{host}");
             GOOD
         };
         let config = HealthConfig { host: Some("health.example".parse().unwrap()), ..HealthConfig::default() };
-        asked(Router::new().route(HEALTH_PATH, get(host)), config).await.unwrap();
+        probe_router(Router::new().route(HEALTH_PATH, get(host)), config).await.unwrap();
     }
 
     #[tokio::test]
-    async fn what_is_not_healthy_is_said_in_plain_words() {
-        assert_eq!(failure(answering(503, GOOD)).await, "answers 503: it cannot serve");
-        assert_eq!(failure(answering(404, "")).await, "answers 404");
-        assert_eq!(failure(answering(200, GOOD.replace("fra", "ams"))).await, "is edge ams-1, not fra-1");
+    async fn unhealthy_answer_is_a_typed_failure() {
+        assert_eq!(failure(answering(503, GOOD)).await, ProbeFailure::Status { status: 503 });
+        assert_eq!(failure(answering(404, "")).await, ProbeFailure::Status { status: 404 });
+        let other = failure(answering(200, GOOD.replace("fra", "ams"))).await;
+        assert_eq!(other, ProbeFailure::WrongEdge { edge: "ams-1".parse().unwrap() });
         let garbage = failure(answering(200, "<html>")).await;
-        assert!(garbage.starts_with("the answer is not an edge's: expected value"), "{garbage}");
-        let long = failure(answering(200, format!("{}{GOOD}", " ".repeat(LONGEST)))).await;
-        assert_eq!(long, "the answer is not an edge's: it is longer than 65536 bytes");
+        assert!(
+            matches!(&garbage, ProbeFailure::InvalidAnswer { cause } if cause.starts_with("expected value")),
+            "{garbage:?}"
+        );
+        let long = failure(answering(200, format!("{}{GOOD}", " ".repeat(MAX_ANSWER)))).await;
+        assert_eq!(long, ProbeFailure::InvalidAnswer { cause: "longer than 65536 bytes".to_owned() });
         let redirect = Router::new().route(HEALTH_PATH, get(async || Redirect::temporary("/elsewhere")));
-        assert_eq!(failure(redirect).await, "answers 307");
+        assert_eq!(failure(redirect).await, ProbeFailure::Status { status: 307 });
     }
 
     #[tokio::test]
-    async fn silence_and_refusal_are_told_apart() {
+    async fn timeout_and_refused_connection_are_distinct_failures() {
         let silent = Router::new().route(HEALTH_PATH, get(std::future::pending::<String>));
-        assert_eq!(failure(silent).await, "no answer within 0.5 s");
+        assert_eq!(failure(silent).await, ProbeFailure::Timeout { after_ms: 500 });
         let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        let probe = Probes::new(HealthConfig::default()).unwrap().of("fra-1".parse().unwrap(), address);
-        assert_eq!(probe.ask().await.unwrap_err().to_string(), "connection refused");
+        let probe = ProbeFactory::new(HealthConfig::default()).unwrap().of("fra-1".parse().unwrap(), address);
+        assert_eq!(probe.send().await, Err(ProbeFailure::ConnectionRefused));
     }
 
     #[tokio::test]
-    async fn each_probe_connects_anew() {
+    async fn each_probe_opens_a_new_connection() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let tasks = Tasks::default();
@@ -215,15 +217,15 @@ mod tests {
         };
         let edge = Router::new().route(HEALTH_PATH, get(peer)).into_make_service_with_connect_info::<SocketAddr>();
         drop(tasks.spawn("edge", async move { axum::serve(listener, edge).await }));
-        let probe = Probes::new(HealthConfig::default()).unwrap().of("fra-1".parse().unwrap(), address);
-        assert_ne!(probe.ask().await.unwrap().position(), probe.ask().await.unwrap().position());
+        let probe = ProbeFactory::new(HealthConfig::default()).unwrap().of("fra-1".parse().unwrap(), address);
+        assert_ne!(probe.send().await.unwrap().position(), probe.send().await.unwrap().position());
     }
 
     #[test]
-    fn what_is_no_certificate_is_refused_at_once() {
+    fn invalid_ca_is_rejected_when_probes_are_built() {
         let ca = Some(b"-----BEGIN CERTIFICATE-----\nnone\n-----END CERTIFICATE-----\n".to_vec().into());
         let config = HealthConfig { scheme: Scheme::Https, ca, ..HealthConfig::default() };
-        assert!(Probes::new(config).is_err());
-        Probes::new(HealthConfig { scheme: Scheme::Https, ..HealthConfig::default() }).unwrap();
+        assert!(ProbeFactory::new(config).is_err());
+        ProbeFactory::new(HealthConfig { scheme: Scheme::Https, ..HealthConfig::default() }).unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! The tasks that probe, one for each address, and the one that puts together what they find.
+//! The prober: one task per address, and one that aggregates their reports.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,52 +10,53 @@ use tokio::time::Instant;
 use tokio_util::sync::DropGuard;
 use verge_daemon::{Clock, Tasks};
 
-use super::board::Board;
+use super::aggregate::HealthAggregate;
 use super::config::HealthConfig;
-use super::pace::Pace;
-use super::probe::Probes;
+use super::probe::ProbeFactory;
+use super::probe_policy::ProbePolicy;
+use super::probe_task::{ProbeReport, ProbeTarget, ProbeTask, initial_delay};
+use super::saved::SavedHealth;
 use super::table::HealthTable;
 use super::tracker::Tracker;
-use super::visitor::{self, Place, Report, Visitor};
-use crate::follow::{Remembered, Told};
+use crate::fleet_state::FleetState;
 
-/// Probes the edges that it is told of, also those that the operator has forced up or down, so that it can be seen how they are.
+/// Probes the edges of the fleet state, including those that the operator has forced up or down, so that their health is known.
 pub(crate) struct Prober {
-    pace: Pace,
-    probes: Probes,
-    told: watch::Receiver<Arc<Told>>,
-    remembered: watch::Sender<Arc<Remembered>>,
+    policy: ProbePolicy,
+    probes: ProbeFactory,
+    fleet_state: watch::Receiver<Arc<FleetState>>,
+    saved: watch::Sender<Arc<SavedHealth>>,
     clock: Clock,
     start: Instant,
-    /// Of the task that was started last.
-    turn: u64,
-    board: Board,
+    /// The id of the last task started.
+    last_task_id: u64,
+    aggregate: HealthAggregate,
     table: watch::Sender<Arc<HealthTable>>,
 }
 
-/// An address that is being probed, until this is dropped.
+/// A running [`ProbeTask`]. Dropping this stops it.
 struct Running {
     port: u16,
-    turn: u64,
+    task_id: u64,
     _until_dropped: DropGuard,
 }
 
 impl Prober {
-    /// A prober that starts from what is remembered and told by now. An error if `config` asks for TLS that cannot be had.
+    /// Starts from the current fleet state and the saved health. Fails if `config` requires TLS that cannot be set up.
     pub(crate) fn new(
         config: HealthConfig,
-        told: watch::Receiver<Arc<Told>>,
-        remembered: watch::Sender<Arc<Remembered>>,
+        fleet_state: watch::Receiver<Arc<FleetState>>,
+        saved: watch::Sender<Arc<SavedHealth>>,
         clock: Clock,
     ) -> Result<Self, reqwest::Error> {
-        let (pace, at) = (config.pace, clock.now());
-        let board = Board::new(pace, config.lag_after, &remembered.borrow(), &told.borrow(), at);
-        let table = watch::Sender::new(Arc::new(board.table(Duration::ZERO)));
-        let (probes, start) = (Probes::new(config)?, Instant::now());
-        Ok(Self { pace, probes, told, remembered, clock, start, turn: 0, board, table })
+        let (policy, at) = (config.policy, clock.now());
+        let aggregate = HealthAggregate::new(policy, config.lag_after, &saved.borrow(), &fleet_state.borrow(), at);
+        let table = watch::Sender::new(Arc::new(aggregate.table(Duration::ZERO)));
+        let (probes, start) = (ProbeFactory::new(config)?, Instant::now());
+        Ok(Self { policy, probes, fleet_state, saved, clock, start, last_task_id: 0, aggregate, table })
     }
 
-    /// How the edges are. Receivers are woken when answers change by it; what they read is the latest in any case.
+    /// The health of the edges. Receivers are notified only of changes that affect answers, but always read the latest value.
     pub(crate) fn table(&self) -> watch::Receiver<Arc<HealthTable>> {
         self.table.subscribe()
     }
@@ -63,26 +64,27 @@ impl Prober {
     /// Probes until `tasks` drain.
     pub(crate) fn run(self, tasks: &Tasks) {
         let draining = tasks.draining().clone();
-        drop(tasks.spawn("health", draining.run_until_cancelled_owned(self.follow(tasks.clone()))));
+        drop(tasks.spawn("health", draining.run_until_cancelled_owned(self.process_reports(tasks.clone()))));
     }
 
-    async fn follow(mut self, tasks: Tasks) {
-        let (reports, mut heard) = mpsc::channel(16);
+    async fn process_reports(mut self, tasks: Tasks) {
+        let (sender, mut reports) = mpsc::channel(16);
         let mut running = BTreeMap::new();
-        self.probe(&mut running, &tasks, &reports);
+        self.update_tasks(&mut running, &tasks, &sender);
         loop {
             tokio::select! {
-                changed = self.told.changed() => {
+                changed = self.fleet_state.changed() => {
                     if changed.is_err() {
                         return;
                     }
-                    self.probe(&mut running, &tasks, &reports);
+                    self.update_tasks(&mut running, &tasks, &sender);
                 }
-                report = heard.recv() => {
-                    let Some(Report { place, turn, outcome }) = report else { return };
-                    // The last word of a task that was stopped is of no interest.
-                    if running.get(&place).is_some_and(|running| running.turn == turn) {
-                        self.board.hear(&place.0, place.1, outcome, self.start.elapsed(), self.clock.now());
+                report = reports.recv() => {
+                    let Some(ProbeReport { target, task_id, outcome }) = report else { return };
+                    // Ignores the last report of a task that was stopped.
+                    if running.get(&target).is_some_and(|running| running.task_id == task_id) {
+                        let (edge, address) = target;
+                        self.aggregate.record(&edge, address, outcome, self.start.elapsed(), self.clock.now());
                     }
                 }
             }
@@ -90,31 +92,36 @@ impl Prober {
         }
     }
 
-    /// Starts and stops probing, so that what is told is what is probed; what goes on is not disturbed.
-    fn probe(&mut self, running: &mut BTreeMap<Place, Running>, tasks: &Tasks, reports: &mpsc::Sender<Report>) {
-        let told = Arc::clone(&self.told.borrow_and_update());
-        self.board.follow(&told, self.clock.now());
+    /// Starts and stops tasks to match the fleet state. Tasks whose address and port are unchanged keep running.
+    fn update_tasks(
+        &mut self,
+        running: &mut BTreeMap<ProbeTarget, Running>,
+        tasks: &Tasks,
+        reports: &mpsc::Sender<ProbeReport>,
+    ) {
+        let fleet_state = Arc::clone(&self.fleet_state.borrow_and_update());
+        self.aggregate.set_edges(&fleet_state, self.clock.now());
         running.retain(|(edge, address), running| {
-            let state = told.edges.get(edge);
+            let state = fleet_state.edges.get(edge);
             state.is_some_and(|state| state.port == running.port && state.addresses.contains(address))
         });
-        for (edge, state) in told.edges.iter() {
+        for (edge, state) in fleet_state.edges.iter() {
             for &address in &state.addresses {
                 let at = SocketAddr::new(address, state.port);
                 running.entry((edge.clone(), address)).or_insert_with(|| {
-                    self.turn += 1;
-                    let visitor = Visitor {
-                        place: (edge.clone(), address),
-                        turn: self.turn,
+                    self.last_task_id += 1;
+                    let task = ProbeTask {
+                        target: (edge.clone(), address),
+                        task_id: self.last_task_id,
                         probe: self.probes.of(edge.clone(), at),
-                        tracker: Tracker::new(self.pace, self.board.is_up(edge, address)),
+                        tracker: Tracker::new(self.policy, self.aggregate.is_up(edge, address)),
                         start: self.start,
                         reports: reports.clone(),
                     };
                     let stop = tasks.draining().child_token();
-                    let first = visitor::offset(edge, address, self.pace.interval);
-                    drop(tasks.spawn("probe", stop.clone().run_until_cancelled_owned(visitor.run(first))));
-                    Running { port: state.port, turn: self.turn, _until_dropped: stop.drop_guard() }
+                    let first_delay = initial_delay(edge, address, self.policy.interval);
+                    drop(tasks.spawn("probe", stop.clone().run_until_cancelled_owned(task.run(first_delay))));
+                    Running { port: state.port, task_id: self.last_task_id, _until_dropped: stop.drop_guard() }
                 });
             }
         }
@@ -122,18 +129,18 @@ impl Prober {
 
     fn publish(&mut self) {
         let now = self.start.elapsed();
-        let table = Arc::new(self.board.table(now));
-        self.table.send_if_modified(|shown| {
-            table.announce(shown);
-            let alike = table.answers_like(shown);
-            *shown = Arc::clone(&table);
-            !alike
+        let table = Arc::new(self.aggregate.table(now));
+        self.table.send_if_modified(|current| {
+            table.log_changes(current);
+            let unchanged = table.answers_equal(current);
+            *current = Arc::clone(&table);
+            !unchanged
         });
-        let remembered = self.board.remembered(now);
-        self.remembered.send_if_modified(|before| {
-            let differs = **before != remembered;
+        let saved = self.aggregate.saved(now);
+        self.saved.send_if_modified(|before| {
+            let differs = **before != saved;
             if differs {
-                *before = Arc::new(remembered);
+                *before = Arc::new(saved);
             }
             differs
         });
@@ -149,11 +156,12 @@ mod tests {
     use axum::http::StatusCode;
     use axum::routing::get;
     use tokio::net::TcpListener;
+    use verge_protocol::explanation::ProbeFailure;
     use verge_protocol::health::HEALTH_PATH;
 
     use super::*;
 
-    /// An edge that can be told how to be.
+    /// An edge whose health a test controls.
     struct Edge {
         name: &'static str,
         port: u16,
@@ -177,22 +185,23 @@ mod tests {
             Self { name, port, serves, asked }
         }
 
-        fn told(&self, told: &mut Told) {
+        fn add_to(&self, fleet_state: &mut FleetState) {
             let state = serde_json::json!({ "addresses": ["127.0.0.1"], "port": self.port });
-            Arc::make_mut(&mut told.edges).insert(self.name.parse().unwrap(), serde_json::from_value(state).unwrap());
+            Arc::make_mut(&mut fleet_state.edges)
+                .insert(self.name.parse().unwrap(), serde_json::from_value(state).unwrap());
         }
     }
 
     fn config() -> HealthConfig {
         let two = NonZeroU32::MIN.saturating_add(1);
-        let pace = Pace {
+        let policy = ProbePolicy {
             interval: Duration::from_millis(40),
             timeout: Duration::from_secs(5),
             retry: Duration::from_millis(10),
-            down_after: two,
-            up_after: two,
+            fall: two,
+            rise: two,
         };
-        HealthConfig { pace, ..HealthConfig::default() }
+        HealthConfig { policy, ..HealthConfig::default() }
     }
 
     async fn until(table: &watch::Receiver<Arc<HealthTable>>, what: impl Fn(&HealthTable) -> bool) {
@@ -201,7 +210,7 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(30), wait).await.expect("it comes to that");
+        tokio::time::timeout(Duration::from_secs(30), wait).await.expect("timed out");
     }
 
     fn is(table: &HealthTable, edge: &str, what: impl Fn(&super::super::AddressHealth) -> bool) -> bool {
@@ -209,14 +218,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn edges_are_probed_as_they_are_told_of() {
+    async fn probes_follow_the_fleet_state() {
         let tasks = Tasks::default();
         let (a, b) = (Edge::start("a", &tasks).await, Edge::start("b", &tasks).await);
-        let mut first = Told::default();
-        a.told(&mut first);
-        let told = watch::Sender::new(Arc::new(first.clone()));
-        let remembered = watch::Sender::new(Arc::default());
-        let prober = Prober::new(config(), told.subscribe(), remembered.clone(), Clock::system()).unwrap();
+        let mut first = FleetState::default();
+        a.add_to(&mut first);
+        let fleet_state = watch::Sender::new(Arc::new(first.clone()));
+        let saved = watch::Sender::new(Arc::default());
+        let prober = Prober::new(config(), fleet_state.subscribe(), saved.clone(), Clock::system()).unwrap();
         let table = prober.table();
         assert!(is(&table.borrow(), "a", |health| !health.probed && health.condition.up));
         prober.run(&tasks);
@@ -225,30 +234,30 @@ mod tests {
         a.serves.store(false, Ordering::SeqCst);
         until(&table, |table| is(table, "a", |health| !health.condition.up)).await;
         assert!(is(&table.borrow(), "a", |health| health.failure.is_some()));
-        assert_eq!(remembered.borrow().addresses.len(), 1);
+        assert_eq!(saved.borrow().addresses.len(), 1);
 
         let mut both = first.clone();
-        b.told(&mut both);
-        told.send_replace(Arc::new(both));
+        b.add_to(&mut both);
+        fleet_state.send_replace(Arc::new(both));
         until(&table, |table| is(table, "b", |health| health.probed && health.condition.up)).await;
-        // The one that was there was not begun anew, or it would be up.
+        // The task of the first edge was not restarted, or the edge would be up.
         assert!(is(&table.borrow(), "a", |health| !health.condition.up));
 
-        // Another edge's port: it is asked there, and is not who it should be.
-        let mut swapped = Told::default();
-        Edge { name: "a", port: b.port, serves: Arc::default(), asked: Arc::default() }.told(&mut swapped);
-        told.send_replace(Arc::new(swapped));
-        let misplaced = |health: &super::super::AddressHealth| {
-            health.failure.as_ref().is_some_and(|failure| failure.to_string() == "is edge b, not a")
+        // The port of another edge: the probe reaches the wrong edge.
+        let mut swapped = FleetState::default();
+        Edge { name: "a", port: b.port, serves: Arc::default(), asked: Arc::default() }.add_to(&mut swapped);
+        fleet_state.send_replace(Arc::new(swapped));
+        let is_wrong_edge = |health: &super::super::AddressHealth| {
+            health.failure == Some(ProbeFailure::WrongEdge { edge: "b".parse().unwrap() })
         };
-        until(&table, |table| table.edges.len() == 1 && is(table, "a", misplaced)).await;
+        until(&table, |table| table.edges.len() == 1 && is(table, "a", is_wrong_edge)).await;
 
-        told.send_replace(Arc::new(first));
+        fleet_state.send_replace(Arc::new(first));
         a.serves.store(true, Ordering::SeqCst);
         until(&table, |table| is(table, "a", |health| health.condition.up)).await;
-        assert_eq!(remembered.borrow().addresses, []);
+        assert_eq!(saved.borrow().addresses, []);
 
-        told.send_replace(Arc::default());
+        fleet_state.send_replace(Arc::default());
         until(&table, |table| table.edges.is_empty()).await;
         while tasks.running().contains_key("probe") {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -260,17 +269,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_is_woken_when_answers_stay_as_they_are() {
+    async fn receivers_are_not_notified_when_answers_stay_the_same() {
         let tasks = Tasks::default();
         let edge = Edge::start("a", &tasks).await;
-        let mut only = Told::default();
-        edge.told(&mut only);
-        let told = watch::Sender::new(Arc::new(only));
+        let mut only = FleetState::default();
+        edge.add_to(&mut only);
+        let fleet_state = watch::Sender::new(Arc::new(only));
         let prober =
-            Prober::new(config(), told.subscribe(), watch::Sender::new(Arc::default()), Clock::system()).unwrap();
+            Prober::new(config(), fleet_state.subscribe(), watch::Sender::new(Arc::default()), Clock::system())
+                .unwrap();
         let table = prober.table();
         prober.run(&tasks);
-        until(&table, |table| is(table, "a", |health| health.took.is_some())).await;
+        until(&table, |table| is(table, "a", |health| health.latency.is_some())).await;
         assert!(!table.has_changed().unwrap());
         edge.serves.store(false, Ordering::SeqCst);
         until(&table, |table| is(table, "a", |health| health.failure.is_some())).await;

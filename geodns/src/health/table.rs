@@ -1,46 +1,45 @@
-//! How the edges are, for whoever answers, shows and counts.
+//! The health of the edges, as shared with answers, explanations and metrics.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use verge_protocol::explanation::ProbeFailure;
 use verge_protocol::fleet::EdgeState;
 use verge_protocol::{EdgeName, Position, Timestamp};
 
-use super::failure::Failure;
 use crate::fleet::Condition;
 
-/// Every address that is probed.
+/// The health of every probed address.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct HealthTable {
     /// By edge and address.
     pub(crate) edges: BTreeMap<EdgeName, BTreeMap<IpAddr, AddressHealth>>,
-    /// No probe of any edge succeeds: most likely it is this machine that has no network. Conditions are what probes made
-    /// of them all the same.
+    /// No probe of any edge succeeds: most likely this machine has no network. Conditions follow the probes all the same.
     pub(crate) isolated: bool,
 }
 
-/// How an address of an edge is.
+/// The health of an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AddressHealth {
-    /// What counts for answers.
+    /// What answers depend on.
     pub(crate) condition: Condition,
-    /// Since when it is up or down; at the earliest since this daemon was told of it.
+    /// Since when it is up or down; at the earliest since this daemon first knew it.
     pub(crate) since: Timestamp,
-    /// Whether a probe of it has ended since this daemon was told of it. Until then it is taken for what it last was, or for up.
+    /// Whether a probe of it has ended. Until then its condition is the saved one, or up.
     pub(crate) probed: bool,
     /// Why the last probe failed; `None` if it succeeded.
-    pub(crate) failure: Option<Failure>,
-    /// How far the edge had followed, as it last said.
+    pub(crate) failure: Option<ProbeFailure>,
+    /// The position in the feed that the edge last reported.
     pub(crate) position: Option<Position>,
-    /// How many channels it could not bring up to that, as it last said.
+    /// The number of channels that it could not update to that position, as it last reported.
     pub(crate) pending: usize,
-    /// How long the last successful probe took, from connecting on.
-    pub(crate) took: Option<Duration>,
+    /// The duration of the last successful probe, from connecting to the last byte.
+    pub(crate) latency: Option<Duration>,
 }
 
 impl HealthTable {
-    /// The condition of each address of an edge, in their order. One that is not probed yet is up.
+    /// The condition of each address of an edge, in their order. An unknown address is up.
     pub(crate) fn conditions(&self, edge: &EdgeName, state: &EdgeState) -> Vec<Condition> {
         let known = self.edges.get(edge);
         let condition = |address| Some(known?.get(address)?.condition);
@@ -58,35 +57,35 @@ impl HealthTable {
         self.edges.get(edge)?.get(&address)
     }
 
-    /// Whether answers made of either are alike.
-    pub(super) fn answers_like(&self, other: &Self) -> bool {
+    /// Whether both lead to the same answers.
+    pub(super) fn answers_equal(&self, other: &Self) -> bool {
         let conditions = |(edge, address, health): (_, _, &AddressHealth)| (edge, address, health.condition);
         self.isolated == other.isolated && self.addresses().map(conditions).eq(other.addresses().map(conditions))
     }
 
-    /// Tells the log what is no more as it was `before`.
-    pub(super) fn announce(&self, before: &Self) {
+    /// Logs the changes since `before`.
+    pub(super) fn log_changes(&self, before: &Self) {
         for (edge, address, health) in self.addresses() {
             let is = health.condition;
             let was = before.get(edge, address).map_or(is, |before| before.condition);
             if is.up != was.up {
                 match &health.failure {
-                    None => tracing::info!(%edge, %address, "the edge is up again"),
-                    Some(reason) => tracing::warn!(%edge, %address, %reason, "the edge is down"),
+                    None => tracing::info!(%edge, %address, "edge is up"),
+                    Some(failure) => tracing::warn!(%edge, %address, ?failure, "edge is down"),
                 }
             }
             if is.draining != was.draining {
-                tracing::info!(%edge, %address, draining = is.draining, "the edge says whether it is about to end");
+                tracing::info!(%edge, %address, draining = is.draining, "edge started or stopped draining");
             }
             if is.lagging && !was.lagging {
                 let position = health.position.map(|position| position.to_string());
-                tracing::warn!(%edge, %address, position, pending = health.pending, "the edge is behind the others");
+                tracing::warn!(%edge, %address, position, pending = health.pending, "edge is lagging");
             } else if is.up && was.lagging && !is.lagging {
-                tracing::info!(%edge, %address, "the edge is no longer behind the others");
+                tracing::info!(%edge, %address, "edge has caught up");
             }
         }
         if self.isolated && !before.isolated {
-            tracing::error!("no edge can be reached: most likely this machine's own network is at fault");
+            tracing::error!("no edge can be reached: check the network of this machine");
         } else if before.isolated && !self.isolated {
             tracing::info!("edges can be reached again");
         }

@@ -1,82 +1,84 @@
-//! Whether an address is up, as its probes go.
+//! Whether an address is up, from the results of its probes.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::pace::{DOUBLINGS, Pace, RETURN_MEMORY};
+use super::probe_policy::{DOUBLINGS, ProbePolicy, RECOVERY_MEMORY};
 
-/// For how long an address that came up is not relied on.
-const SHAKY: Duration = Duration::from_mins(1);
+/// How long an address is suspect after a recovery.
+const SUSPECT_AFTER_RECOVERY: Duration = Duration::from_mins(1);
 
-/// One address. It turns only after several outcomes in a row that say so, and the more often it came up lately the more it
-/// takes to come up again, so that it changes no more often than [`Pace::most_changes`].
+/// The state of one address. It transitions only after several consecutive results, and each recent recovery doubles the successes
+/// required for the next, so that it transitions no more often than [`ProbePolicy::max_transitions`].
 ///
-/// Times are since the start of whoever asks.
+/// Times are since the start of the daemon.
 #[derive(Debug, Clone)]
 pub(super) struct Tracker {
-    pace: Pace,
+    policy: ProbePolicy,
     state: State,
-    /// When it came up, the last few times.
-    returns: VecDeque<Duration>,
+    /// The times of the last few recoveries.
+    recoveries: VecDeque<Duration>,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum State {
     Up {
-        /// In a row, fewer than take it down.
+        /// Consecutive failures, fewer than `fall`.
         failures: u32,
     },
     Down {
-        /// In a row, fewer than bring it up.
+        /// Consecutive successes, fewer than required.
         successes: u32,
     },
 }
 
 impl Tracker {
-    /// An address that is up or down, with nothing that points to the contrary.
-    pub(super) fn new(pace: Pace, up: bool) -> Self {
+    /// An address that is up or down, without contradicting results.
+    pub(super) fn new(policy: ProbePolicy, up: bool) -> Self {
         let state = if up { State::Up { failures: 0 } } else { State::Down { successes: 0 } };
-        Self { pace, state, returns: VecDeque::with_capacity(DOUBLINGS) }
+        Self { policy, state, recoveries: VecDeque::with_capacity(DOUBLINGS) }
     }
 
-    /// Takes the outcome of a probe that ended at `now`.
-    pub(super) fn hear(&mut self, success: bool, now: Duration) {
+    /// Records the result of a probe that ended at `now`.
+    pub(super) fn record(&mut self, success: bool, now: Duration) {
         self.state = match self.state {
             State::Up { .. } if success => State::Up { failures: 0 },
-            State::Up { failures } if failures + 1 < self.pace.down_after.get() => State::Up { failures: failures + 1 },
+            State::Up { failures } if failures + 1 < self.policy.fall.get() => State::Up { failures: failures + 1 },
             State::Up { .. } | State::Down { .. } if !success => State::Down { successes: 0 },
-            State::Down { successes } if successes + 1 < self.wanted(now) => State::Down { successes: successes + 1 },
+            State::Down { successes } if successes + 1 < self.required_successes(now) => {
+                State::Down { successes: successes + 1 }
+            }
             State::Up { .. } | State::Down { .. } => {
-                if self.returns.len() == DOUBLINGS {
-                    self.returns.pop_front();
+                if self.recoveries.len() == DOUBLINGS {
+                    self.recoveries.pop_front();
                 }
-                self.returns.push_back(now);
+                self.recoveries.push_back(now);
                 State::Up { failures: 0 }
             }
         };
     }
 
-    fn wanted(&self, now: Duration) -> u32 {
-        let counts = |at: &&Duration| now.saturating_sub(**at) < RETURN_MEMORY;
-        self.pace.wanted(self.returns.iter().filter(counts).count())
+    fn required_successes(&self, now: Duration) -> u32 {
+        let is_recent = |at: &&Duration| now.saturating_sub(**at) < RECOVERY_MEMORY;
+        self.policy.required_successes(self.recoveries.iter().filter(is_recent).count())
     }
 
-    /// Whether readers can be sent to it.
+    /// Whether the address is up.
     pub(super) fn is_up(&self) -> bool {
         matches!(self.state, State::Up { .. })
     }
 
-    /// Whether it is up but may soon not be: its last probe failed, or it came up within the last minute.
-    pub(super) fn is_shaky(&self, now: Duration) -> bool {
-        let came_up = self.returns.back().is_some_and(|at| now.saturating_sub(*at) < SHAKY);
-        matches!(self.state, State::Up { failures } if failures > 0 || came_up)
+    /// Whether the address is up but may soon go down: its last probe failed, or it recovered within the last minute.
+    pub(super) fn is_suspect(&self, now: Duration) -> bool {
+        let recovered = self.recoveries.back().is_some_and(|at| now.saturating_sub(*at) < SUSPECT_AFTER_RECOVERY);
+        matches!(self.state, State::Up { failures } if failures > 0 || recovered)
     }
 
-    /// How long to wait before the next probe.
-    pub(super) fn wait(&self) -> Duration {
+    /// The delay before the next probe.
+    pub(super) fn next_delay(&self) -> Duration {
         match self.state {
-            State::Up { failures: 0 } | State::Down { successes: 0 } => self.pace.interval,
-            State::Up { .. } | State::Down { .. } => self.pace.retry,
+            State::Up { failures: 0 } | State::Down { successes: 0 } => self.policy.interval,
+            State::Up { .. } | State::Down { .. } => self.policy.retry,
         }
     }
 }
@@ -87,131 +89,136 @@ mod tests {
 
     use super::*;
 
-    /// What an address is after each of the outcomes, `+` or `-`, a second apart: `U`p, `u`p but shaky, or `d`own; and how it
-    /// waits for the next probe, `.` for the interval, `!` for the retry.
-    fn course(up: bool, outcomes: &str) -> String {
-        let mut tracker = Tracker::new(Pace::default(), up);
-        let mut course = String::new();
+    /// The state of an address after each result, `+` or `-`, a second apart: `U`p, `u`p but suspect, or `d`own; and the delay
+    /// before the next probe: `.` the interval, `!` the retry.
+    fn states(up: bool, outcomes: &str) -> String {
+        let mut tracker = Tracker::new(ProbePolicy::default(), up);
+        let mut states = String::new();
         for (second, outcome) in (1..).zip(outcomes.chars()) {
             let now = Duration::from_secs(second);
-            tracker.hear(outcome == '+', now);
-            course.push(match (tracker.is_up(), tracker.is_shaky(now)) {
+            tracker.record(outcome == '+', now);
+            states.push(match (tracker.is_up(), tracker.is_suspect(now)) {
                 (true, false) => 'U',
                 (true, true) => 'u',
                 (false, _) => 'd',
             });
-            course.push(if tracker.wait() == tracker.pace.interval { '.' } else { '!' });
+            states.push(if tracker.next_delay() == tracker.policy.interval { '.' } else { '!' });
         }
-        course
+        states
     }
 
     #[test]
-    fn it_turns_after_three_in_a_row() {
+    fn state_changes_after_the_required_consecutive_results() {
         for (up, outcomes, expected) in [
             (true, "+--+--+", "U.u!u!U.u!u!U."),
             (true, "---", "u!u!d."),
             (true, "----++-", "u!u!d.d.d!d!d."),
             (false, "++-+++", "d!d!d.d!d!u."),
             (false, "+++-+", "d!d!u.u!u."),
-            // The second time it takes six.
+            // The second recovery requires six successes.
             (false, "+++---+++++-", "d!d!u.u!u!d.d!d!d!d!d!d."),
             (false, "+++---++++++", "d!d!u.u!u!d.d!d!d!d!d!u."),
         ] {
-            assert_eq!(course(up, outcomes), expected, "{up} {outcomes}");
+            assert_eq!(states(up, outcomes), expected, "{up} {outcomes}");
         }
     }
 
     #[test]
-    fn a_minute_after_it_came_up_it_is_relied_on() {
-        let course = course(false, &"+".repeat(63));
-        assert!(course.ends_with("u.U."), "{course}");
-        assert_eq!(course.matches('U').count(), 1);
+    fn recovered_address_is_suspect_for_a_minute() {
+        let states = states(false, &"+".repeat(63));
+        assert!(states.ends_with("u.U."), "{states}");
+        assert_eq!(states.matches('U').count(), 1);
     }
 
     #[test]
-    fn returns_are_forgotten_after_ten_minutes() {
-        let mut tracker = Tracker::new(Pace::default(), true);
-        let mut wanted = Vec::new();
+    fn recoveries_are_forgotten_after_ten_minutes() {
+        let mut tracker = Tracker::new(ProbePolicy::default(), true);
+        let mut required = Vec::new();
         let mut now = Duration::ZERO;
-        let mut fall_and_return = |tracker: &mut Tracker, pause| {
+        let mut fall_and_recover = |tracker: &mut Tracker, pause| {
             now += pause;
             for _ in 0..3 {
-                tracker.hear(false, now);
+                tracker.record(false, now);
             }
             let mut successes = 0;
             while !tracker.is_up() {
                 now += Duration::from_secs(1);
-                tracker.hear(true, now);
+                tracker.record(true, now);
                 successes += 1;
             }
-            wanted.push(successes);
+            required.push(successes);
         };
         for pause in [0, 9, 9, 9, 9, 9, 300, 590, 600] {
-            fall_and_return(&mut tracker, Duration::from_secs(pause));
+            fall_and_recover(&mut tracker, Duration::from_secs(pause));
         }
-        assert_eq!(wanted, [3, 6, 12, 24, 48, 48, 48, 6, 3]);
+        assert_eq!(required, [3, 6, 12, 24, 48, 48, 48, 6, 3]);
     }
 
-    /// When an address changed, as `outcome` decides (given whether it is up) and probes take as long as it says.
-    fn changes(pace: Pace, probes: usize, mut outcome: impl FnMut(usize, bool) -> (bool, Duration)) -> Vec<Duration> {
-        let mut tracker = Tracker::new(pace, true);
-        let (mut now, mut changes) = (Duration::ZERO, Vec::new());
+    /// The times of the transitions when `outcome` gives the result and latency of each probe, given whether the address is up.
+    fn transitions(
+        policy: ProbePolicy,
+        probes: usize,
+        mut outcome: impl FnMut(usize, bool) -> (bool, Duration),
+    ) -> Vec<Duration> {
+        let mut tracker = Tracker::new(policy, true);
+        let (mut now, mut transitions) = (Duration::ZERO, Vec::new());
         for probe in 0..probes {
             let up = tracker.is_up();
-            let (success, took) = outcome(probe, up);
-            now += tracker.wait() + took;
-            tracker.hear(success, now);
+            let (success, latency) = outcome(probe, up);
+            now += tracker.next_delay() + latency;
+            tracker.record(success, now);
             if tracker.is_up() != up {
-                changes.push(now);
+                transitions.push(now);
             }
         }
-        changes
+        transitions
     }
 
-    fn most_within(changes: &[Duration], window: Duration) -> u64 {
-        let within = |from: usize| changes[from..].iter().take_while(|at| **at < changes[from] + window).count();
-        (0..changes.len()).map(within).max().unwrap_or(0) as u64
+    fn most_within(transitions: &[Duration], window: Duration) -> u64 {
+        let within =
+            |from: usize| transitions[from..].iter().take_while(|at| **at < transitions[from] + window).count();
+        (0..transitions.len()).map(within).max().unwrap_or(0) as u64
     }
 
     #[test]
-    fn one_that_falls_as_soon_as_it_is_up_comes_close_to_the_bound() {
-        let pace = Pace::default();
-        let changes = changes(pace, 3_000, |_, up| (!up, Duration::ZERO));
+    fn address_that_fails_at_each_recovery_comes_close_to_the_bound() {
+        let policy = ProbePolicy::default();
+        let transitions = transitions(policy, 3_000, |_, up| (!up, Duration::ZERO));
         let window = Duration::from_mins(10);
-        let most = most_within(&changes, window);
-        assert!((pace.most_changes(window) - 1..=pace.most_changes(window)).contains(&most), "{most}");
+        let most = most_within(&transitions, window);
+        assert!((policy.max_transitions(window) - 1..=policy.max_transitions(window)).contains(&most), "{most}");
     }
 
     proptest! {
-        /// Whatever probes find and however long they take, an address changes no more often than is promised: in windows of
-        /// any length, also for an adversary that mostly answers contrary to what it is taken for.
+        /// Whatever the probes return and however long they take, the number of transitions is bounded: in windows of
+        /// any length, also for an adversary that mostly contradicts the current state.
         #[test]
-        fn changes_are_bounded(
+        fn transitions_are_bounded(
             outcomes in prop::collection::vec((any::<bool>(), 0..10_u8, 0..1_500_u64), 1..1_000),
             contrary in 0..10_u8,
             window in 1..2_000_u64,
-            (interval, retry, down_after, up_after) in (1..10_u64, 1..10_u64, 1..5_u32, 1..5_u32),
+            (interval, retry, fall, rise) in (1..10_u64, 1..10_u64, 1..5_u32, 1..5_u32),
         ) {
-            let pace = Pace {
+            let policy = ProbePolicy {
                 interval: Duration::from_secs(interval),
                 retry: Duration::from_secs(retry),
-                down_after: down_after.try_into().unwrap(),
-                up_after: up_after.try_into().unwrap(),
-                ..Pace::default()
+                fall: fall.try_into().unwrap(),
+                rise: rise.try_into().unwrap(),
+                ..ProbePolicy::default()
             };
-            let changes = changes(pace, outcomes.len(), |probe, up| {
+            let transitions = transitions(policy, outcomes.len(), |probe, up| {
                 let (success, mood, millis) = outcomes[probe];
                 if mood < contrary { (!up, Duration::ZERO) } else { (success, Duration::from_millis(millis)) }
             });
             let window = Duration::from_secs(window);
-            prop_assert!(most_within(&changes, window) <= pace.most_changes(window));
+            prop_assert!(most_within(&transitions, window) <= policy.max_transitions(window));
         }
 
-        /// Fewer failures in a row than it takes never take it down.
+        /// Fewer consecutive failures than `fall` never take it down.
         #[test]
-        fn lone_failures_change_nothing(runs in prop::collection::vec((0..3_usize, 1..4_usize), 0..50)) {
+        fn failures_below_the_fall_never_take_an_address_down(runs in prop::collection::vec((0..3_usize, 1..4_usize), 0..50)) {
             let outcomes = runs.iter().flat_map(|(bad, good)| ["-".repeat(*bad), "+".repeat(*good)]);
-            prop_assert!(!course(true, &outcomes.collect::<String>()).contains('d'));
+            prop_assert!(!states(true, &outcomes.collect::<String>()).contains('d'));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The database of places.
+//! The location database.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,58 +7,59 @@ use prometheus_client::metrics::counter::Counter;
 use tokio::sync::watch;
 use verge_daemon::{Tasks, error_chain};
 
-use super::LOOK;
-use super::changed::Stamps;
-use crate::place::Database;
+use super::file_watch::{FileStamps, POLL_INTERVAL};
+use crate::geo::Database;
 
-/// A database as its file was when it could last be read. There may be none.
+/// The location database, as last loaded successfully, if at all.
 pub(crate) struct DatabaseSource {
     path: Option<PathBuf>,
-    stamps: Stamps,
-    read: watch::Sender<Option<Arc<Database>>>,
+    stamps: FileStamps,
+    current: watch::Sender<Option<Arc<Database>>>,
     failures: Counter,
 }
 
 impl DatabaseSource {
-    /// Reads the file, if one is configured. Blocks. One that cannot be read is done without, and tried again when it changes:
-    /// a name server that does not start answers worse than one that does not know where clients are.
+    /// Loads the file, if one is configured. Blocks. A file that cannot be loaded is not an error, and is loaded when it changes: a
+    /// name server without locations is better than none.
     pub(crate) fn open(path: Option<PathBuf>, failures: Counter) -> Self {
-        let mut source = Self { path, stamps: Stamps::default(), read: watch::Sender::new(None), failures };
+        let mut source = Self { path, stamps: FileStamps::default(), current: watch::Sender::new(None), failures };
         source.load();
         source
     }
 
-    /// The database, as it goes on.
+    /// The current database.
     pub(crate) fn database(&self) -> watch::Receiver<Option<Arc<Database>>> {
-        self.read.subscribe()
+        self.current.subscribe()
     }
 
-    /// Reads it again when it changes, until `tasks` drain.
+    /// Reloads it when it changes, until `tasks` drain.
     pub(crate) fn run(mut self, tasks: &Tasks) {
         if self.path.is_none() {
             return;
         }
         let watch = async move {
             loop {
-                tokio::time::sleep(LOOK).await;
-                let look = tokio::task::spawn_blocking(move || {
+                tokio::time::sleep(POLL_INTERVAL).await;
+                let poll = tokio::task::spawn_blocking(move || {
                     if self.stamps.have_changed() {
                         self.load();
                     }
                     self
                 });
-                match look.await {
+                match poll.await {
                     Ok(source) => self = source,
-                    Err(error) => return tracing::error!(%error, "reading the database crashed: it stays as it is"),
+                    Err(error) => {
+                        return tracing::error!(%error, "reloading the location database crashed: it is no longer reloaded");
+                    }
                 }
             }
         };
-        drop(tasks.spawn("database of places", tasks.draining().clone().run_until_cancelled_owned(watch)));
+        drop(tasks.spawn("location database", tasks.draining().clone().run_until_cancelled_owned(watch)));
     }
 
     fn load(&mut self) {
         let Some(path) = &self.path else { return };
-        self.stamps = Stamps::default();
+        self.stamps = FileStamps::default();
         self.stamps.add([path.as_path()]);
         match Database::open(path) {
             Ok(database) => {
@@ -67,15 +68,15 @@ impl DatabaseSource {
                     file = %path.display(),
                     database = about.database_type,
                     networks = about.networks,
-                    places = about.places,
-                    "the database of places was read"
+                    locations = about.locations,
+                    "loaded the location database"
                 );
-                self.read.send_replace(Some(Arc::new(database)));
+                self.current.send_replace(Some(Arc::new(database)));
             }
             Err(error) => {
                 self.failures.inc();
-                let kept = self.read.borrow().is_some();
-                tracing::error!(file = %path.display(), error = %error_chain(&error), kept, "the database of places cannot be read");
+                let in_use = self.current.borrow().is_some();
+                tracing::error!(file = %path.display(), error = %error_chain(&error), previous_in_use = in_use, "failed to load the location database");
             }
         }
     }

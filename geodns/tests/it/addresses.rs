@@ -1,4 +1,4 @@
-//! At which address a question came, there its answer comes from.
+//! Local addresses: which are listened on, and which responses come from.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -6,7 +6,7 @@ use tokio::net::UdpSocket;
 
 use super::query::query;
 use super::tcp::Connection;
-use super::world::{World, patiently, udp};
+use super::world::{World, udp, within_timeout};
 
 const WWW: &str = "NOERROR aa = www 3600 A 192.0.2.80";
 
@@ -14,19 +14,19 @@ async fn answers_from(resolver: &str, asked: SocketAddr) {
     let socket = UdpSocket::bind((resolver.parse::<IpAddr>().unwrap(), 0)).await.unwrap();
     socket.send_to(&query("www.example.com A").bytes(), asked).await.unwrap();
     let mut buffer = [0; 512];
-    let (_, from) = patiently("an answer", socket.recv_from(&mut buffer)).await.unwrap();
+    let (_, from) = within_timeout("an answer", socket.recv_from(&mut buffer)).await.unwrap();
     assert_eq!(from, asked);
 }
 
 #[tokio::test]
-async fn answers_come_from_the_address_that_was_asked() {
+async fn udp_response_comes_from_the_queried_address() {
     let any = ["0.0.0.0:0", "[::]:0"].map(|address| address.parse().unwrap());
     let world = World::with(|config| config.listen = vec!["127.0.0.1:0".parse().unwrap(), any[0], any[1]]).await;
-    let [one, four, six] = *world.node.dns_addrs() else { panic!("as many as configured") };
+    let [one, four, six] = *world.name_server.dns_addrs() else { panic!("as many as configured") };
     answers_from("127.0.0.1", one).await;
     for last in [1, 5, 200] {
         let asked = SocketAddr::from(([127, 0, 0, last], four.port()));
-        // Also to who is at another address than the one the kernel would choose.
+        // Also if the kernel would choose another source address.
         answers_from("127.0.0.1", asked).await;
         answers_from("127.0.0.7", asked).await;
     }
@@ -34,39 +34,39 @@ async fn answers_come_from_the_address_that_was_asked() {
     world.stop().await;
 }
 
-/// As the sample has it: each family's wildcard, at one port.
+/// As in the sample configuration.
 #[tokio::test]
-async fn both_families_are_listened_at_on_one_port() {
+async fn ipv4_and_ipv6_wildcards_share_one_port() {
     let port = std::net::TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
     let any = ["0.0.0.0", "::"].map(|address| SocketAddr::new(address.parse().unwrap(), port));
     let world = World::with(|config| config.listen = any.to_vec()).await;
     for address in ["127.0.0.1", "::1"] {
         let asked = SocketAddr::new(address.parse().unwrap(), port);
-        assert_eq!(udp(asked, &query("www.example.com A")).await.told(), WWW);
-        assert_eq!(Connection::to(asked).await.ask(&query("www.example.com A")).await.told(), WWW);
+        assert_eq!(udp(asked, &query("www.example.com A")).await.text(), WWW);
+        assert_eq!(Connection::to(asked).await.ask(&query("www.example.com A")).await.text(), WWW);
     }
     world.stop().await;
 }
 
 #[tokio::test]
-async fn every_address_answers_over_udp_and_tcp() {
+async fn listeners_on_several_addresses_answer_over_udp_and_tcp() {
     let world = World::with(|config| {
         config.listen = ["127.0.0.1:0", "127.0.0.2:0", "[::1]:0"].map(|address| address.parse().unwrap()).to_vec();
     })
     .await;
-    for address in world.node.dns_addrs() {
-        assert_eq!(udp(*address, &query("www.example.com A")).await.told(), WWW);
-        assert_eq!(Connection::to(*address).await.ask(&query("www.example.com A")).await.told(), WWW);
+    for address in world.name_server.dns_addrs() {
+        assert_eq!(udp(*address, &query("www.example.com A")).await.text(), WWW);
+        assert_eq!(Connection::to(*address).await.ask(&query("www.example.com A")).await.text(), WWW);
     }
     world.stop().await;
 }
 
-/// Whichever of its threads the kernel gives a question to.
+/// The kernel chooses the worker by the source port of the query.
 #[tokio::test]
-async fn every_thread_answers() {
+async fn queries_to_any_worker_are_answered() {
     let world = World::with(|config| config.workers = 4).await;
     for _ in 0..64 {
-        assert_eq!(world.udp(&query("www.example.com A")).await.told(), WWW);
+        assert_eq!(world.udp(&query("www.example.com A")).await.text(), WWW);
     }
     world.stop().await;
 }

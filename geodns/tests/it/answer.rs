@@ -1,4 +1,4 @@
-//! Answers, as another implementation reads them.
+//! Responses, decoded by hickory.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -6,14 +6,14 @@ use std::net::IpAddr;
 use hickory_proto::op::{Message, MessageType};
 use hickory_proto::rr::{RData, Record};
 
-/// An answer, whole and sound.
+/// A well-formed response.
 #[derive(Clone)]
 pub(super) struct Answer {
     pub(super) bytes: Vec<u8>,
     pub(super) message: Message,
 }
 
-/// The options of an OPT record: each with its number and its bytes.
+/// The options of an OPT record: code and value.
 pub(super) type Options = Vec<(u16, Vec<u8>)>;
 
 impl Answer {
@@ -27,7 +27,7 @@ impl Answer {
         self.message.metadata.id
     }
 
-    /// The code, with the bits that the OPT record has of it.
+    /// The response code, including the upper bits in the OPT record.
     pub(super) fn rcode(&self) -> &'static str {
         let high = self.message.edns.as_ref().map_or(0, |edns| u16::from(edns.rcode_high()));
         match u16::from(self.bytes[3] & 0xf) | high << 4 {
@@ -38,7 +38,7 @@ impl Answer {
             4 => "NOTIMP",
             5 => "REFUSED",
             16 => "BADVERS",
-            other => panic!("a code that is never used: {other}"),
+            other => panic!("unexpected response code {other}"),
         }
     }
 
@@ -46,24 +46,24 @@ impl Answer {
         self.message.metadata.truncation
     }
 
-    /// The whole of it but the question, in short: the code, the flags, then the records of the `=` answer, `^` authority and
-    /// `+` additional section. `@` is example.com, and an SOA record goes without its data.
-    pub(super) fn told(&self) -> String {
+    /// A short text form without the question: the code, the flags, then the records of the `=` answer, `^` authority and `+`
+    /// additional section. `@` is example.com, and SOA records are shown without their data.
+    pub(super) fn text(&self) -> String {
         let metadata = &self.message.metadata;
-        assert!(!metadata.recursion_available && !metadata.authentic_data, "it resolves nothing and proves nothing");
-        let mut told = self.rcode().to_owned();
+        assert!(!metadata.recursion_available && !metadata.authentic_data, "RA and AD are never set");
+        let mut text = self.rcode().to_owned();
         for (flag, name) in [(metadata.authoritative, " aa"), (metadata.truncation, " tc")] {
             if flag {
-                told.push_str(name);
+                text.push_str(name);
             }
         }
         let sections = [("=", &self.message.answers), ("^", &self.message.authorities)];
         for (mark, records) in sections.into_iter().chain([("+", &self.message.additionals)]) {
             for record in records {
-                write!(told, " {mark} {}", show(record)).unwrap();
+                write!(text, " {mark} {}", show(record)).unwrap();
             }
         }
-        told
+        text
     }
 
     /// The addresses in the answer section, in their order.
@@ -76,17 +76,17 @@ impl Answer {
         self.message.answers.iter().filter_map(address).collect()
     }
 
-    /// The time to live of all records in the answer section, which must be one.
+    /// The TTL of the records in the answer section, which must all have the same.
     pub(super) fn ttl(&self) -> Option<u32> {
         let ttls: Vec<u32> = self.message.answers.iter().map(|record| record.ttl).collect();
         assert!(ttls.windows(2).all(|pair| pair[0] == pair[1]), "{ttls:?}");
         ttls.first().copied()
     }
 
-    /// What it has in its OPT record: the size, the flags, and the options; `None` if it has none.
+    /// The OPT record: UDP payload size, flags, and options.
     pub(super) fn opt(&self) -> Option<(u16, u16, Options)> {
         self.message.edns.as_ref()?;
-        // It is the last record, and nothing else in an answer that is looked at like this can be taken for its beginning.
+        // It is the last record, and these bytes occur nowhere after its start.
         let at = self.bytes.windows(3).rposition(|bytes| bytes == [0, 0, 41]).unwrap();
         let number = |at: usize| u16::from_be_bytes([self.bytes[at], self.bytes[at + 1]]);
         let (size, flags, mut at) = (number(at + 3), number(at + 7), at + 11);
@@ -112,7 +112,7 @@ impl Answer {
 }
 
 fn show(record: &Record) -> String {
-    // Whatever the case of the question, which the name of a record may point at.
+    // In lowercase: the name may be a compression pointer to the question, which may be in another case.
     let (name, text) = (record.name.to_lowercase().to_string(), record.to_string().replacen(" IN ", " ", 1));
     let text = text.replacen(&record.name.to_string(), &name, 1);
     let text = if matches!(record.data, RData::SOA(_)) { text.split_inclusive("SOA").next().unwrap() } else { &text };

@@ -1,38 +1,38 @@
-//! At and below zone cuts: who knows more, and where they are (RFC 1034 §4.3.2, RFC 9471).
+//! Referrals at and below zone cuts (RFC 1034 §4.3.2, RFC 9471).
 
 use super::query::query;
 use super::world::World;
 
 #[tokio::test]
-async fn a_referral_has_the_addresses_it_needs() {
+async fn referral_includes_required_glue() {
     let world = World::start().await;
     let referral = "NOERROR ^ sub 3600 NS ns.sub ^ sub 3600 NS ns.elsewhere.test. + ns.sub 3600 A 192.0.2.54 \
                     + ns.sub 3600 AAAA 2001:db8::54";
     for question in ["sub A", "sub NS", "sub SOA", "www.sub A", "a.b.sub MX", "ns.sub A", "sub ANY"] {
         let (name, record_type) = question.split_once(' ').unwrap();
-        assert_eq!(world.told(&format!("{name}.example.com {record_type}")).await, referral, "{question}");
+        assert_eq!(world.answer_text(&format!("{name}.example.com {record_type}")).await, referral, "{question}");
     }
-    // A server elsewhere in the zone is no secret either.
+    // Addresses of a server that is in the zone, but not below the cut, are added too.
     let outer = "NOERROR ^ outer 3600 NS ns-1 ^ outer 3600 NS ns.elsewhere.test. + ns-1 3600 A 192.0.2.53";
-    assert_eq!(world.told("outer.example.com A").await, outer);
+    assert_eq!(world.answer_text("outer.example.com A").await, outer);
     world.stop().await;
 }
 
-/// RFC 4035 §3.1.4.1: what says whether a zone is signed stands above it.
+/// RFC 4035 §3.1.4.1.
 #[tokio::test]
-async fn ds_is_answered_by_the_parent() {
+async fn ds_query_is_answered_by_the_parent_zone() {
     let world = World::start().await;
-    let ds = world.told("sub.example.com DS").await;
+    let ds = world.answer_text("sub.example.com DS").await;
     assert!(ds.starts_with("NOERROR aa = sub 3600 DS "), "{ds}");
-    assert_eq!(world.told("outer.example.com DS").await, "NOERROR aa ^ @ 300 SOA");
-    assert!(world.told("www.sub.example.com DS").await.starts_with("NOERROR ^ sub 3600 NS"));
-    assert_eq!(world.told("example.com DS").await, "NOERROR aa ^ @ 300 SOA");
+    assert_eq!(world.answer_text("outer.example.com DS").await, "NOERROR aa ^ @ 300 SOA");
+    assert!(world.answer_text("www.sub.example.com DS").await.starts_with("NOERROR ^ sub 3600 NS"));
+    assert_eq!(world.answer_text("example.com DS").await, "NOERROR aa ^ @ 300 SOA");
     world.stop().await;
 }
 
-/// RFC 9471 §3.1: all of the glue below the cut, or TC.
+/// RFC 9471 §3.1: all glue below the cut, or TC.
 #[tokio::test]
-async fn glue_is_whole_or_the_answer_is_cut_short() {
+async fn referral_without_room_for_its_glue_is_truncated() {
     let world = World::start().await;
     for (cut, servers, size, whole) in [
         ("wide", 5, None, true),
@@ -50,7 +50,7 @@ async fn glue_is_whole_or_the_answer_is_cut_short() {
         if whole {
             assert_eq!(udp.bytes, tcp.bytes, "{cut} in {size:?}");
         } else {
-            assert_eq!(udp.told(), "NOERROR tc", "{cut} in {size:?}");
+            assert_eq!(udp.text(), "NOERROR tc", "{cut} in {size:?}");
         }
     }
     world.stop().await;

@@ -1,5 +1,5 @@
-//! A hundred thousand packets that are nearly questions, and those who really ask meanwhile. In a process of its own, so that its
-//! memory is nobody else's.
+//! A hundred thousand malformed packets, and real queries meanwhile. The server is a separate process, so that its memory can be
+//! measured.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,13 +13,13 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::answer::Answer;
-use super::chance::Chance;
-use super::origin::{FakeOrigin, TOKEN};
+use super::fake_origin::{FakeOrigin, TOKEN};
 use super::query::query;
+use super::random::Random;
 use super::tcp::framed;
 use super::world::{FRA, NYC, populate, until, zones};
 
-/// A node as operators run it.
+/// A name server as operators run it.
 struct Process {
     child: Child,
     folder: TempDir,
@@ -40,7 +40,7 @@ impl Process {
             let (name, file, sites) = (zone.name, zone.file.display(), zone.sites);
             writeln!(config, "[[zones]]\nname = '{name}'\nfile = '{file}'\nsites = {sites}").unwrap();
         }
-        config.push_str("[places]\n'192.0.2.0/24' = '52.52,13.40'\n");
+        config.push_str("[locations]\n'192.0.2.0/24' = '52.52,13.40'\n");
         std::fs::write(path("geodns.toml"), config).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_verge-geodns"))
             .args(["--log-format", "json", "--config"])
@@ -49,7 +49,7 @@ impl Process {
             .spawn()
             .unwrap();
         let mut process = Self { child, folder, dns: "0.0.0.0:0".parse().unwrap() };
-        until("the node to listen", async || {
+        until("the name server to listen", async || {
             let log = process.log();
             let address = log.split_once(r#""dns":"["#).and_then(|(_, rest)| rest.split_once(']'));
             if let Some((address, _)) = address {
@@ -68,20 +68,20 @@ impl Process {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
-    /// What it has of the machine's memory, in KiB.
+    /// Its resident memory, in KiB.
     fn memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         resident.trim().strip_suffix(" kB").unwrap().parse().unwrap()
     }
 
-    /// Ends it in good order.
+    /// Stops it with SIGTERM.
     fn stop(mut self) {
         assert!(self.child.try_wait().unwrap().is_none(), "{}", self.log());
         assert!(Command::new("kill").arg(self.child.id().to_string()).status().unwrap().success());
         assert!(self.child.wait().unwrap().success());
         let log = self.log();
-        assert!(!log.contains("panicked") && !log.contains("crashed"), "{log}");
+        assert!(!log.contains("panicked"), "{log}");
     }
 }
 
@@ -92,7 +92,7 @@ impl Drop for Process {
     }
 }
 
-/// What packets are made of.
+/// The queries that packets are made from.
 fn questions() -> Vec<Vec<u8>> {
     let names = [
         "demo.example.com A",
@@ -117,17 +117,17 @@ fn questions() -> Vec<Vec<u8>> {
     questions
 }
 
-/// A question with something wrong, now and then nothing; never empty.
-fn mutated(questions: &[Vec<u8>], chance: &mut Chance) -> Vec<u8> {
-    let mut packet = chance.one_of(questions).clone();
-    for _ in 0..chance.below(5) {
-        let at = chance.below(packet.len());
-        match chance.below(7) {
-            0 | 1 => packet[at] ^= 1 << chance.below(8),
-            2 => packet[at] = chance.byte(),
-            3 => packet[at] = *chance.one_of(&[0, 1, 0x3f, 0x40, 0xc0, 0xff]),
+/// One of `questions` with up to four random changes; never empty.
+fn mutated(questions: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
+    let mut packet = random.choose(questions).clone();
+    for _ in 0..random.below(5) {
+        let at = random.below(packet.len());
+        match random.below(7) {
+            0 | 1 => packet[at] ^= 1 << random.below(8),
+            2 => packet[at] = random.byte(),
+            3 => packet[at] = *random.choose(&[0, 1, 0x3f, 0x40, 0xc0, 0xff]),
             4 => packet.truncate(at.max(1)),
-            5 => packet.extend((0..chance.below(60)).map(|_| chance.byte()).collect::<Vec<_>>()),
+            5 => packet.extend((0..random.below(60)).map(|_| random.byte()).collect::<Vec<_>>()),
             _ => {
                 let piece = packet[at..].to_vec();
                 packet.extend(piece);
@@ -137,25 +137,25 @@ fn mutated(questions: &[Vec<u8>], chance: &mut Chance) -> Vec<u8> {
     packet
 }
 
-/// Whether a packet is to be answered: it has a header, and that is not an answer's.
+/// Whether a packet must get a response: it has the header of a query.
 fn is_answered(packet: &[u8]) -> bool {
     packet.len() >= 12 && packet[2] & 0x80 == 0
 }
 
-/// The most that is read of a datagram.
+/// The longest query that is read over UDP, in bytes.
 const REQUEST_MAX: usize = 1232;
 
-/// Sends so many packets; each that is to be answered must be, with its id, and no other.
-fn flood(node: SocketAddr, count: usize, seed: u64) {
+/// Sends `count` packets. Each that must get a response gets it, with its id, and no other does.
+fn flood(server: SocketAddr, count: usize, seed: u64) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    socket.connect(node).unwrap();
-    let (questions, mut chance, mut id) = (questions(), Chance::new(seed), 0_u16);
+    socket.connect(server).unwrap();
+    let (questions, mut random, mut id) = (questions(), Random::new(seed), 0_u16);
     let (mut buffer, mut answered) = ([0; 4096], 0);
     for _ in 0..count / 50 {
         let mut expected = BTreeMap::new();
         for _ in 0..50 {
-            let mut packet = mutated(&questions, &mut chance);
+            let mut packet = mutated(&questions, &mut random);
             id = id.wrapping_add(1);
             let place = packet.len().min(2);
             packet[..place].copy_from_slice(&id.to_be_bytes()[..place]);
@@ -165,7 +165,7 @@ fn flood(node: SocketAddr, count: usize, seed: u64) {
             }
         }
         id = id.wrapping_add(1);
-        // What comes from one port is answered in its order, so that this answer comes last.
+        // Queries from one port are answered in order, so this response comes last.
         socket.send(&query("www.example.com A").id(id).bytes()).unwrap();
         loop {
             let length = socket.recv(&mut buffer).unwrap();
@@ -176,30 +176,30 @@ fn flood(node: SocketAddr, count: usize, seed: u64) {
             }
             answered += 1;
             let packet =
-                expected.remove(&answer.id()).unwrap_or_else(|| panic!("an answer to nothing: {:02x?}", answer.bytes));
+                expected.remove(&answer.id()).unwrap_or_else(|| panic!("unexpected response: {:02x?}", answer.bytes));
             assert!(length <= REQUEST_MAX);
             assert_ne!(answer.rcode(), "SERVFAIL", "{packet:02x?}");
         }
-        assert!(expected.is_empty(), "never answered: {:02x?}", expected.values().collect::<Vec<_>>());
+        assert!(expected.is_empty(), "unanswered: {:02x?}", expected.values().collect::<Vec<_>>());
     }
     assert!(answered > count / 3 && answered < count, "{answered}");
 }
 
-/// The same over TCP, where what is not answered is closed on.
-fn flood_over_tcp(node: SocketAddr, count: usize) {
+/// The same over TCP, where a packet that gets no response closes the connection.
+fn flood_over_tcp(server: SocketAddr, count: usize) {
     let connect = || {
-        let stream = TcpStream::connect(node).unwrap();
+        let stream = TcpStream::connect(server).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         stream
     };
-    let (questions, mut chance) = (questions(), Chance::new(3));
+    let (questions, mut random) = (questions(), Random::new(3));
     let (mut stream, mut closed) = (connect(), 0);
     for number in 0..count {
-        let packet = mutated(&questions, &mut chance);
+        let packet = mutated(&questions, &mut random);
         if number % 20 == 19 {
-            // A length that is not true, and a client that goes away.
+            // A wrong length, and a client that disconnects.
             let mut lie = framed(&packet);
-            lie[0] ^= chance.byte();
+            lie[0] ^= random.byte();
             stream.write_all(&lie).unwrap();
             stream = connect();
             continue;
@@ -221,11 +221,11 @@ fn flood_over_tcp(node: SocketAddr, count: usize) {
     assert!(closed > count / 20 && closed < count / 2, "{closed}");
 }
 
-/// Asks a good question again and again until told to stop, as a resolver does: three times, if nothing comes. Returns how often.
-fn ask(node: SocketAddr, stop: &AtomicBool) -> usize {
+/// Sends the same query until `stop`, with up to three attempts each, as a resolver does. Returns the number of answers.
+fn ask(server: SocketAddr, stop: &AtomicBool) -> usize {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
-    socket.connect(node).unwrap();
+    socket.connect(server).unwrap();
     let (mut buffer, mut id) = ([0; 1232], 0_u16);
     let mut asked = 0;
     while !stop.load(Ordering::SeqCst) {
@@ -243,27 +243,27 @@ fn ask(node: SocketAddr, stop: &AtomicBool) -> usize {
     asked
 }
 
-/// KiB by which the process may grow: less than ten bytes for each packet.
+/// By how many KiB the process may grow: about ten bytes for each packet.
 const GROWTH: u64 = 1024;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flood_of_malformed_packets_harms_nobody() {
+async fn flood_of_malformed_packets_does_not_affect_other_clients() {
     let mut origin = FakeOrigin::start().await;
     populate(&origin);
     let process = Process::start(&origin).await;
-    let node = process.dns;
+    let server = process.dns;
     let stop = Arc::new(AtomicBool::new(false));
     let resolver = {
         let stop = Arc::clone(&stop);
-        tokio::task::spawn_blocking(move || ask(node, &stop))
+        tokio::task::spawn_blocking(move || ask(server, &stop))
     };
     let blocking = async |flood: Box<dyn FnOnce() + Send>| tokio::task::spawn_blocking(flood).await;
-    // Until all that is ever needed is there: code, buffers, threads.
-    let mut flooded = blocking(Box::new(move || flood(node, 5_000, 1))).await;
-    flooded = flooded.and(blocking(Box::new(move || flood_over_tcp(node, 400))).await);
+    // A warm-up, which loads code and allocates buffers and threads.
+    let mut flooded = blocking(Box::new(move || flood(server, 5_000, 1))).await;
+    flooded = flooded.and(blocking(Box::new(move || flood_over_tcp(server, 400))).await);
     let before = process.memory();
-    flooded = flooded.and(blocking(Box::new(move || flood(node, 100_000, 2))).await);
-    flooded = flooded.and(blocking(Box::new(move || flood_over_tcp(node, 2_000))).await);
+    flooded = flooded.and(blocking(Box::new(move || flood(server, 100_000, 2))).await);
+    flooded = flooded.and(blocking(Box::new(move || flood_over_tcp(server, 2_000))).await);
     stop.store(true, Ordering::SeqCst);
     let asked = resolver.await;
     flooded.unwrap();
@@ -271,5 +271,5 @@ async fn a_flood_of_malformed_packets_harms_nobody() {
     let growth = process.memory().saturating_sub(before);
     assert!(growth <= GROWTH, "{growth} KiB more than {before}");
     process.stop();
-    origin.go_away().await;
+    origin.stop().await;
 }

@@ -1,19 +1,19 @@
-//! What is at a name: records, nothing of that type, nothing at all; wildcards, aliases, and the fleet.
+//! Answers by the kind of name: records, NODATA, NXDOMAIN; wildcards, aliases, and names of sites.
 
 use super::query::query;
 use super::world::World;
 
-async fn are_told(questions: &[(&str, &str)]) {
+async fn assert_answers(questions: &[(&str, &str)]) {
     let world = World::start().await;
     for (question, expected) in questions {
-        assert_eq!(world.told(question).await, *expected, "{question}");
+        assert_eq!(world.answer_text(question).await, *expected, "{question}");
     }
     world.stop().await;
 }
 
 #[tokio::test]
-async fn records_of_the_zone_file() {
-    are_told(&[
+async fn records_of_the_zone_file_are_served() {
+    assert_answers(&[
         ("www.example.com A", "NOERROR aa = www 3600 A 192.0.2.80"),
         ("mail.example.com AAAA", "NOERROR aa = mail 3600 AAAA 2001:db8::25"),
         ("example.com MX", "NOERROR aa = @ 3600 MX 10 mail"),
@@ -24,10 +24,10 @@ async fn records_of_the_zone_file() {
     .await;
 }
 
-/// RFC 2308, RFC 8020: a name with something below it exists, whoever put it there.
+/// RFC 2308, RFC 8020: a name exists if one below it does.
 #[tokio::test]
-async fn nothing_of_a_type_is_not_nothing_at_all() {
-    are_told(&[
+async fn existing_name_without_the_type_gets_nodata() {
+    assert_answers(&[
         ("www.example.com AAAA", "NOERROR aa ^ @ 300 SOA"),
         ("www.example.com TXT", "NOERROR aa ^ @ 300 SOA"),
         ("demo.example.com MX", "NOERROR aa ^ @ 300 SOA"),
@@ -35,7 +35,7 @@ async fn nothing_of_a_type_is_not_nothing_at_all() {
         ("a.b.c.nowhere.example.com A", "NXDOMAIN aa ^ @ 300 SOA"),
         ("a.www.example.com A", "NXDOMAIN aa ^ @ 300 SOA"),
         ("a.demo.example.com A", "NXDOMAIN aa ^ @ 300 SOA"),
-        // Empty names between: of the zone file, of a domain that the fleet answers for, of a wildcard.
+        // Empty non-terminals: of the zone file, of a site's domain, of a wildcard.
         ("deep.ent.example.com TXT", "NOERROR aa = deep.ent 3600 TXT deep"),
         ("ent.example.com TXT", "NOERROR aa ^ @ 300 SOA"),
         ("ent.example.com A", "NOERROR aa ^ @ 300 SOA"),
@@ -47,10 +47,10 @@ async fn nothing_of_a_type_is_not_nothing_at_all() {
     .await;
 }
 
-/// RFC 2308 §5: whichever is lower of the SOA's own TTL and its MINIMUM.
+/// RFC 2308 §5.
 #[tokio::test]
-async fn nothing_is_believed_for_as_long_as_the_soa_says() {
-    are_told(&[
+async fn negative_answer_has_the_lower_of_soa_ttl_and_minimum() {
+    assert_answers(&[
         ("nowhere.example.com A", "NXDOMAIN aa ^ @ 300 SOA"),
         ("example.com SOA", "NOERROR aa = @ 3600 SOA"),
         ("nowhere.example.net A", "NXDOMAIN aa ^ example.net. 60 SOA"),
@@ -60,10 +60,10 @@ async fn nothing_is_believed_for_as_long_as_the_soa_says() {
     .await;
 }
 
-/// RFC 4592: the wildcard of the closest encloser, which any name that exists blocks.
+/// RFC 4592: the wildcard below the closest encloser applies; names that exist block it.
 #[tokio::test]
-async fn wildcards() {
-    are_told(&[
+async fn wildcard_answers_for_names_that_do_not_exist() {
+    assert_answers(&[
         ("a.wild.example.com A", "NOERROR aa = a.wild 3600 A 192.0.2.77"),
         ("a.b.c.wild.example.com TXT", "NOERROR aa = a.b.c.wild 3600 TXT wild"),
         ("a.wild.example.com MX", "NOERROR aa ^ @ 300 SOA"),
@@ -79,34 +79,34 @@ async fn wildcards() {
 }
 
 #[tokio::test]
-async fn sites_and_domains_lead_to_the_fleet() {
+async fn names_of_sites_resolve_to_edges() {
     let to_demo = |name: &str| format!("NOERROR aa = {name} 60 A 127.0.1.1 = {name} 60 A 127.0.1.2");
     let world = World::start().await;
     world.origin.publish("demo/pr-12");
     world.origin.publish("www/live");
     world.synced().await;
     for name in ["demo", "pr-12--demo", "shop.empty"] {
-        assert_eq!(world.told(&format!("{name}.example.com A")).await, to_demo(name));
+        assert_eq!(world.answer_text(&format!("{name}.example.com A")).await, to_demo(name));
     }
     let six = "NOERROR aa = demo 60 AAAA fe80::1 = demo 60 AAAA fe80::2";
-    assert_eq!(world.told("demo.example.com AAAA").await, six);
-    // At the apex too, beside what is the operator's.
-    assert_eq!(world.told("example.com A").await, to_demo("@"));
-    assert_eq!(world.told("example.com AAAA").await, six.replace("demo", "@"));
-    assert_eq!(world.told("example.com TXT").await, "NOERROR aa = @ 3600 TXT v=spf1 -all");
-    // What the operator wrote stays the operator's.
-    assert_eq!(world.told("www.example.com A").await, "NOERROR aa = www 3600 A 192.0.2.80");
-    assert_eq!(world.told("pr-13--demo.example.com A").await, "NXDOMAIN aa ^ @ 300 SOA");
+    assert_eq!(world.answer_text("demo.example.com AAAA").await, six);
+    // At the apex too, beside the operator's records.
+    assert_eq!(world.answer_text("example.com A").await, to_demo("@"));
+    assert_eq!(world.answer_text("example.com AAAA").await, six.replace("demo", "@"));
+    assert_eq!(world.answer_text("example.com TXT").await, "NOERROR aa = @ 3600 TXT v=spf1 -all");
+    // Addresses in the zone file take precedence.
+    assert_eq!(world.answer_text("www.example.com A").await, "NOERROR aa = www 3600 A 192.0.2.80");
+    assert_eq!(world.answer_text("pr-13--demo.example.com A").await, "NXDOMAIN aa ^ @ 300 SOA");
     world.origin.write("channel/demo/pr-12", None);
     world.synced().await;
-    assert_eq!(world.told("pr-12--demo.example.com A").await, "NXDOMAIN aa ^ @ 300 SOA");
+    assert_eq!(world.answer_text("pr-12--demo.example.com A").await, "NXDOMAIN aa ^ @ 300 SOA");
     world.stop().await;
 }
 
 #[tokio::test]
-async fn aliases_are_followed() {
+async fn cname_is_followed_within_the_zones_served_here() {
     let edges = "= demo 60 A 127.0.1.1 = demo 60 A 127.0.1.2";
-    are_told(&[
+    assert_answers(&[
         ("to-www.example.com A", "NOERROR aa = to-www 3600 CNAME www = www 3600 A 192.0.2.80"),
         ("to-www.example.com CNAME", "NOERROR aa = to-www 3600 CNAME www"),
         ("to-www.example.com MX", "NOERROR aa = to-www 3600 CNAME www ^ @ 300 SOA"),
@@ -124,34 +124,34 @@ async fn aliases_are_followed() {
                 "NOERROR aa = to-net 3600 CNAME from-com.example.net. = from-com.example.net. 3600 CNAME demo {edges}"
             ),
         ),
-        // Out of them: the resolver goes on by itself.
+        // Out of the zones served here: the resolver continues.
         ("outward.example.com A", "NOERROR aa = outward 3600 CNAME www.elsewhere.test."),
-        // The code is that of the last name (RFC 6604 §3).
+        // The response code is that of the last name (RFC 6604 §3).
         ("to-nowhere.example.com A", "NXDOMAIN aa = to-nowhere 3600 CNAME nowhere.example.net. ^ example.net. 60 SOA"),
     ])
     .await;
 }
 
 #[tokio::test]
-async fn a_loop_of_aliases_ends() {
+async fn cname_loop_is_answered_with_each_record_once() {
     let world = World::start().await;
     let answer = world.ask(&query("loop.example.com A")).await;
     assert_eq!(answer.rcode(), "NOERROR");
     assert!(
-        answer.told().starts_with("NOERROR aa = loop 3600 CNAME loop.example.net. = loop.example.net. 3600 CNAME loop")
+        answer.text().starts_with("NOERROR aa = loop 3600 CNAME loop.example.net. = loop.example.net. 3600 CNAME loop")
     );
     // Each record once (RFC 2181 §5).
     let mut records: Vec<String> = answer.message.answers.iter().map(ToString::to_string).collect();
     let count = records.len();
     records.sort();
     records.dedup();
-    assert_eq!(records.len(), count, "{}", answer.told());
+    assert_eq!(records.len(), count, "{}", answer.text());
     world.stop().await;
 }
 
-/// RFC 4343: letters in another case are the same name; RFC draft "0x20": and come back as they were sent.
+/// RFC 4343. Resolvers use the case of a name as a nonce ("0x20").
 #[tokio::test]
-async fn case_is_echoed_and_means_nothing() {
+async fn name_in_another_case_is_equal_and_echoed() {
     let world = World::start().await;
     for (sent, same) in [
         ("wWw.ExAmPlE.cOm A", "www.example.com A"),
@@ -166,7 +166,7 @@ async fn case_is_echoed_and_means_nothing() {
         let echoed = &answer.bytes[12..12 + question.question().len()];
         assert_eq!(echoed, question.question(), "{sent}");
         let other = world.ask(&query(same)).await;
-        assert_eq!(answer.told(), other.told(), "{sent}");
+        assert_eq!(answer.text(), other.text(), "{sent}");
     }
     world.stop().await;
 }

@@ -1,11 +1,11 @@
-//! Questions, byte by byte, so that they can be wrong.
+//! Queries built byte by byte, so that they can be malformed.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
 pub(super) const CLIENT_SUBNET: u16 = 8;
-pub(super) const NODE_ID: u16 = 3;
+pub(super) const NSID: u16 = 3;
 
 #[derive(Clone)]
 pub(super) struct Query {
@@ -14,7 +14,7 @@ pub(super) struct Query {
     questions: u16,
     question: Vec<u8>,
     opt: Option<Opt>,
-    /// Records behind the OPT, and how many they say to be.
+    /// Records after the OPT record, and their stated number.
     additional: (u16, Vec<u8>),
 }
 
@@ -33,7 +33,7 @@ pub(super) fn query(text: &str) -> Query {
     Query { id: 0x1234, flags: 0, questions: 1, question, opt: None, additional: (0, Vec::new()) }
 }
 
-/// A name without compression.
+/// A name in wire form, uncompressed.
 pub(super) fn name_bytes(name: &str) -> Vec<u8> {
     let labels = name.split('.').filter(|label| !label.is_empty());
     let mut bytes: Vec<u8> =
@@ -63,7 +63,7 @@ fn type_number(record_type: &str) -> u16 {
     }
 }
 
-/// What a client subnet option holds (RFC 7871 §6): as few octets as the prefix needs.
+/// The value of a client subnet option (RFC 7871 §6), with as few octets as the prefix needs.
 pub(super) fn subnet_bytes(network: IpNet, scope: u8) -> Vec<u8> {
     let (family, octets) = match network.network() {
         IpAddr::V4(address) => (1, address.octets().to_vec()),
@@ -74,7 +74,7 @@ pub(super) fn subnet_bytes(network: IpNet, scope: u8) -> Vec<u8> {
 }
 
 impl Query {
-    /// A question of class IN and type A for a name in wire form, which may be none.
+    /// A query of class IN and type A for a name in wire form, which may be malformed.
     pub(super) fn of_bytes(name: &[u8]) -> Self {
         Self { question: [name, &[0, 1, 0, 1]].concat(), ..query(". A") }
     }
@@ -93,7 +93,7 @@ impl Query {
         self
     }
 
-    /// Says to have so many questions, and has one, or two, or none.
+    /// Sets QDCOUNT, with at most two questions in the packet.
     pub(super) fn questions(mut self, count: u16) -> Self {
         self.question = self.question.repeat(count.min(2).into());
         Self { questions: count, ..self }
@@ -104,7 +104,7 @@ impl Query {
         self
     }
 
-    /// Has an OPT record that says that so many bytes are taken over UDP.
+    /// Adds an OPT record with this UDP payload size.
     pub(super) fn edns(self, size: u16) -> Self {
         self.with_opt(|opt| opt.size = size)
     }
@@ -122,24 +122,24 @@ impl Query {
         self.options(&[&code.to_be_bytes()[..], &length.to_be_bytes(), value].concat())
     }
 
-    /// More bytes where options are.
+    /// Adds bytes to the options.
     pub(super) fn options(self, bytes: &[u8]) -> Self {
         self.with_opt(|opt| opt.options.extend(bytes))
     }
 
-    /// On behalf of a client in the network, `192.0.2.0/24`.
+    /// Adds a client subnet option, `192.0.2.0/24`.
     pub(super) fn subnet(self, network: &str) -> Self {
         self.option(CLIENT_SUBNET, &subnet_bytes(network.parse().unwrap(), 0))
     }
 
-    /// More bytes at the end, which say to be so many additional records.
+    /// Adds bytes at the end, counted as this many additional records.
     pub(super) fn additional(mut self, count: u16, bytes: &[u8]) -> Self {
         self.additional.0 += count;
         self.additional.1.extend(bytes);
         self
     }
 
-    /// The question as it must be echoed.
+    /// The question section, which the response must repeat.
     pub(super) fn question(&self) -> &[u8] {
         &self.question
     }

@@ -1,10 +1,10 @@
-//! How much goes into an answer (RFC 1035 §4.2.1, RFC 2181 §9, RFC 6891 §6.2).
+//! Sizes of responses (RFC 1035 §4.2.1, RFC 2181 §9, RFC 6891 §6.2).
 
 use super::query::query;
 use super::world::World;
 
 #[tokio::test]
-async fn over_udp_no_more_than_is_taken_nor_than_passes() {
+async fn udp_response_is_within_the_requestors_size_and_1232_bytes() {
     let world = World::start().await;
     for (name, size, whole) in [
         ("www", None, true),
@@ -28,8 +28,8 @@ async fn over_udp_no_more_than_is_taken_nor_than_passes() {
         if whole {
             assert_eq!(udp.bytes, tcp.bytes, "{name} in {size:?}");
         } else {
-            // Whole record sets only: here that is none.
-            assert_eq!(udp.told(), "NOERROR aa tc", "{name} in {size:?}");
+            // Only complete record sets are sent: here none.
+            assert_eq!(udp.text(), "NOERROR aa tc", "{name} in {size:?}");
             assert_eq!(udp.opt(), tcp.opt());
         }
     }
@@ -37,7 +37,7 @@ async fn over_udp_no_more_than_is_taken_nor_than_passes() {
 }
 
 #[tokio::test]
-async fn at_every_size_an_answer_is_whole_or_cut_short() {
+async fn udp_response_at_every_size_is_complete_or_truncated() {
     let world = World::start().await;
     for name in ["large TXT", "wide A", "wider A", "huge TXT"] {
         let (name, record_type) = name.split_once(' ').unwrap();
@@ -59,14 +59,14 @@ async fn at_every_size_an_answer_is_whole_or_cut_short() {
     world.stop().await;
 }
 
-/// The bytes of the options are counted too.
+/// The size includes the options.
 #[tokio::test]
-async fn a_client_subnet_has_room_in_the_smallest_answer() {
+async fn client_subnet_option_fits_into_the_smallest_response() {
     let world = World::start().await;
     for name in ["large", "huge"] {
         let question = query(&format!("{name}.example.com TXT")).edns(512).subnet("2001:db8:1::/56").option(3, b"");
         let answer = world.udp(&question).await;
-        assert_eq!(answer.told(), "NOERROR aa tc");
+        assert_eq!(answer.text(), "NOERROR aa tc");
         assert_eq!(answer.opt().unwrap().2.len(), 2);
         assert!(answer.bytes.len() <= 512);
     }

@@ -1,11 +1,11 @@
-//! Client subnets (RFC 7871): echoed to the letter, used with care, and done without.
+//! Client subnets (RFC 7871).
 
 use std::net::Ipv4Addr;
 
 use super::query::{CLIENT_SUBNET, query};
 use super::world::{FRA, NYC, SIN, World, udp_from};
 
-/// What is sent back for what is sent in a client subnet option. Both are told as bytes.
+/// The client subnet option of the response to one of the query, both as bytes.
 async fn echoed(world: &World, name: &str, sent: &[u8]) -> Vec<u8> {
     let answer = world.ask(&query(&format!("{name} A")).option(CLIENT_SUBNET, sent)).await;
     assert_ne!(answer.rcode(), "FORMERR", "{sent:02x?}");
@@ -14,13 +14,13 @@ async fn echoed(world: &World, name: &str, sent: &[u8]) -> Vec<u8> {
 
 /// §7.2.1: the same family, source and address; a scope.
 #[tokio::test]
-async fn a_subnet_is_echoed() {
+async fn subnet_is_echoed_with_a_scope() {
     let world = World::start().await;
     for (sent, scope) in [
         (&b"\0\x01\x18\0\xc0\0\x02"[..], 24),
         (b"\0\x01\x20\0\xc0\0\x02\x4d", 24),
         (b"\0\x01\x19\0\xc0\0\x02\x80", 24),
-        // Less than what places are told of: the first address of the subnet counts, and the answer holds for no more than it.
+        // Shorter than the network of a location: the first address of the subnet is located, and the scope is that of its network.
         (b"\0\x01\x10\0\xc0\0", 24),
         (b"\0\x01\x01\0\x80", 24),
         (b"\0\x02\x30\0\x20\x01\x0d\xb8\0\x01", 48),
@@ -35,7 +35,7 @@ async fn a_subnet_is_echoed() {
 }
 
 #[tokio::test]
-async fn what_was_not_sent_is_not_echoed() {
+async fn subnet_is_not_sent_unless_the_query_has_one() {
     let world = World::start().await;
     for name in ["demo.example.com A", "www.example.com A", "nowhere.example.com A", "elsewhere.test A"] {
         for question in [query(name).edns(1232), query(name).option(10, b"12345678")] {
@@ -45,9 +45,9 @@ async fn what_was_not_sent_is_not_echoed() {
     world.stop().await;
 }
 
-/// An answer that is the same for everybody says so.
+/// An answer that is the same for every client has scope 0.
 #[tokio::test]
-async fn a_subnet_that_is_not_used_has_scope_0() {
+async fn unused_subnet_has_scope_0() {
     let world = World::start().await;
     for name in
         ["www.example.com A", "demo.example.com MX", "nowhere.example.com A", "sub.example.com A", "elsewhere.test A"]
@@ -58,9 +58,9 @@ async fn a_subnet_that_is_not_used_has_scope_0() {
     world.stop().await;
 }
 
-/// §7.1.2: the client wants to stay unknown. The resolver's own address counts, and the answer is for all its clients.
+/// §7.1.2: the client opts out. The resolver's own address is located, and the answer is for all its clients.
 #[tokio::test]
-async fn a_source_of_0_is_honoured() {
+async fn subnet_of_length_0_uses_the_address_of_the_resolver() {
     let world = World::start().await;
     for sent in [&b"\0\x01\0\0"[..], b"\0\x02\0\0"] {
         assert_eq!(echoed(&world, "demo.example.com", sent).await, sent);
@@ -71,25 +71,25 @@ async fn a_source_of_0_is_honoured() {
 }
 
 #[tokio::test]
-async fn readers_go_to_the_nearest_edges() {
+async fn answer_has_the_edges_nearest_to_the_subnet() {
     let world = World::start().await;
     for (network, expected) in
         [("192.0.2.0/24", [FRA, NYC]), ("198.51.100.0/24", [NYC, FRA]), ("203.0.113.0/24", [SIN, FRA])]
     {
-        assert_eq!(world.led("demo.example.com", network).await, expected);
-        assert_eq!(world.led("to-site.example.com", network).await, expected);
+        assert_eq!(world.edges_for("demo.example.com", network).await, expected);
+        assert_eq!(world.edges_for("to-site.example.com", network).await, expected);
     }
-    assert_eq!(world.led("demo.example.com", "2001:db8:1::/48").await, ["fe80::1", "fe80::2"]);
-    assert_eq!(world.led("demo.example.com", "2001:db8:2::/56").await, ["fe80::2", "fe80::1"]);
-    // The family of the subnet and that of the answer are two things.
+    assert_eq!(world.edges_for("demo.example.com", "2001:db8:1::/48").await, ["fe80::1", "fe80::2"]);
+    assert_eq!(world.edges_for("demo.example.com", "2001:db8:2::/56").await, ["fe80::2", "fe80::1"]);
+    // The address family of the subnet may differ from that of the answer.
     let answer = world.ask(&query("demo.example.com AAAA").subnet("203.0.113.0/24")).await;
     assert_eq!((answer.addresses()[0].to_string().as_str(), answer.scope()), ("fe80::3", Some(24)));
     world.stop().await;
 }
 
-/// §7.1.2, §11.2: whoever sends this cannot be answered, and is told.
+/// §7.1.2, §11.2.
 #[tokio::test]
-async fn malformed_subnets() {
+async fn malformed_subnet_is_a_format_error() {
     let world = World::start().await;
     for (fault, sent) in [
         ("an unknown family", &b"\0\x03\x18\0\xc0\0\x02"[..]),
@@ -106,19 +106,20 @@ async fn malformed_subnets() {
     ] {
         for name in ["demo.example.com A", "www.example.com A"] {
             let answer = world.ask(&query(name).option(CLIENT_SUBNET, sent)).await;
-            assert_eq!(answer.told(), "FORMERR", "{fault}");
+            assert_eq!(answer.text(), "FORMERR", "{fault}");
         }
     }
     let two = query("demo.example.com A").subnet("192.0.2.0/24").subnet("198.51.100.0/24");
-    assert_eq!(world.ask(&two).await.told(), "FORMERR", "two of them");
+    assert_eq!(world.ask(&two).await.text(), "FORMERR", "two of them");
     world.stop().await;
 }
 
-/// §11.3: an address that every network may use says nothing. Unless the operator says where it is.
+/// §11.3: a private address has no location unless the operator sets one.
 #[tokio::test]
-async fn private_subnets() {
+async fn private_subnet_is_ignored_unless_an_override_locates_it() {
     let world =
-        World::with(|config| config.places.push(("10.9.0.0/16".parse().unwrap(), "1.3,103.8".parse().unwrap()))).await;
+        World::with(|config| config.locations.push(("10.9.0.0/16".parse().unwrap(), "1.3,103.8".parse().unwrap())))
+            .await;
     for network in ["10.0.0.0/24", "192.168.1.0/24", "172.16.0.0/12", "127.1.0.0/16", "100.64.0.0/10", "169.254.0.0/16"]
     {
         let answer = world.ask(&query("demo.example.com A").subnet(network)).await;
@@ -128,28 +129,27 @@ async fn private_subnets() {
         let answer = world.ask(&query("demo.example.com AAAA").subnet(network)).await;
         assert_eq!((answer.addresses()[0].to_string().as_str(), answer.scope()), ("fe80::1", Some(0)), "{network}");
     }
-    let placed = world.ask(&query("demo.example.com A").subnet("10.9.7.0/24")).await;
-    assert_eq!((placed.addresses()[0].to_string().as_str(), placed.scope()), (SIN, Some(16)));
+    let located = world.ask(&query("demo.example.com A").subnet("10.9.7.0/24")).await;
+    assert_eq!((located.addresses()[0].to_string().as_str(), located.scope()), (SIN, Some(16)));
     world.stop().await;
 }
 
-/// Resolvers that send none stand where they are.
 #[tokio::test]
-async fn without_a_subnet_the_resolver_counts() {
+async fn query_without_a_subnet_uses_the_address_of_the_resolver() {
     let world = World::with(|config| {
         config.listen = vec!["0.0.0.0:0".parse().unwrap()];
-        for (network, place) in [("127.0.9.0/24", "1.3,103.8"), ("127.0.8.0/24", "42,-71")] {
-            config.places.push((network.parse().unwrap(), place.parse().unwrap()));
+        for (network, location) in [("127.0.9.0/24", "1.3,103.8"), ("127.0.8.0/24", "42,-71")] {
+            config.locations.push((network.parse().unwrap(), location.parse().unwrap()));
         }
     })
     .await;
     for (third, expected) in [(0, FRA), (9, SIN), (8, NYC)] {
-        let (resolver, node) = (Ipv4Addr::new(127, 0, third, 1), world.node.dns_addr());
+        let (resolver, name_server) = (Ipv4Addr::new(127, 0, third, 1), world.name_server.dns_addr());
         for question in [query("demo.example.com A"), query("demo.example.com A").subnet("10.0.0.0/24")] {
-            let answer = udp_from(resolver.into(), ([127, 0, 0, 1], node.port()).into(), &question).await;
+            let answer = udp_from(resolver.into(), ([127, 0, 0, 1], name_server.port()).into(), &question).await;
             assert_eq!(answer.addresses()[0].to_string(), expected);
         }
-        let mut connection = super::tcp::Connection::from(resolver, ([127, 0, 0, 1], node.port()).into()).await;
+        let mut connection = super::tcp::Connection::from(resolver, ([127, 0, 0, 1], name_server.port()).into()).await;
         assert_eq!(connection.ask(&query("demo.example.com A")).await.addresses()[0].to_string(), expected);
     }
     world.stop().await;

@@ -1,4 +1,4 @@
-//! Over TCP: as many questions as come, whatever the pieces they come in; within limits (RFC 7766).
+//! DNS over TCP (RFC 7766): pipelining, limits, and shutdown.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -8,36 +8,36 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use super::answer::Answer;
 use super::query::{Query, query};
-use super::world::{World, patiently, until};
+use super::world::{World, until, within_timeout};
 
-/// A resolver's connection.
+/// A client's connection.
 pub(super) struct Connection(TcpStream);
 
-/// A message with its length before it (RFC 1035 §4.2.2).
+/// A message after its length (RFC 1035 §4.2.2).
 pub(super) fn framed(message: &[u8]) -> Vec<u8> {
     [&u16::try_from(message.len()).unwrap().to_be_bytes()[..], message].concat()
 }
 
 impl Connection {
-    pub(super) async fn to(node: SocketAddr) -> Self {
-        Self(patiently("a connection", TcpStream::connect(node)).await.unwrap())
+    pub(super) async fn to(server: SocketAddr) -> Self {
+        Self(within_timeout("a connection", TcpStream::connect(server)).await.unwrap())
     }
 
-    pub(super) async fn from(address: Ipv4Addr, node: SocketAddr) -> Self {
+    pub(super) async fn from(address: Ipv4Addr, server: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind((IpAddr::from(address), 0).into()).unwrap();
-        Self(patiently("a connection", socket.connect(node)).await.unwrap())
+        Self(within_timeout("a connection", socket.connect(server)).await.unwrap())
     }
 
     pub(super) async fn send(&mut self, bytes: &[u8]) {
-        patiently("bytes to be taken", self.0.write_all(bytes)).await.unwrap();
+        within_timeout("bytes to be sent", self.0.write_all(bytes)).await.unwrap();
     }
 
-    /// The next answer; `None` if the connection was closed in place of it.
+    /// The next response; `None` if the connection was closed instead.
     pub(super) async fn next(&mut self) -> Option<Answer> {
-        let length = patiently("an answer", self.0.read_u16()).await.ok()?;
+        let length = within_timeout("an answer", self.0.read_u16()).await.ok()?;
         let mut message = vec![0; length.into()];
-        patiently("an answer", self.0.read_exact(&mut message)).await.unwrap();
+        within_timeout("an answer", self.0.read_exact(&mut message)).await.unwrap();
         Some(Answer::of(message))
     }
 
@@ -48,13 +48,13 @@ impl Connection {
         answer
     }
 
-    /// The client waits for the end, which must come in order: after all that was sent, and without a reset.
+    /// Waits for the server to close the connection, which must be orderly: after all responses, and without a reset.
     async fn ends(&mut self) {
-        let length = patiently("the end", self.0.read(&mut [0])).await.unwrap();
-        assert_eq!(length, 0, "it ends, and no more is said");
+        let length = within_timeout("the connection to be closed", self.0.read(&mut [0])).await.unwrap();
+        assert_eq!(length, 0, "the connection is closed without another response");
     }
 
-    /// Whether it is still open: a question is answered.
+    /// Whether it is open: a query is answered.
     async fn is_open(&mut self) -> bool {
         let sent = self.0.write_all(&framed(&query("www.example.com A").bytes())).await;
         sent.is_ok() && self.next().await.is_some()
@@ -64,9 +64,9 @@ impl Connection {
 const WWW: &str = "NOERROR aa = www 3600 A 192.0.2.80";
 
 #[tokio::test]
-async fn a_hundred_questions_in_one_write() {
+async fn pipelined_queries_are_answered_in_order() {
     let world = World::start().await;
-    let mut connection = Connection::to(world.node.dns_addr()).await;
+    let mut connection = Connection::to(world.name_server.dns_addr()).await;
     let names = ["www", "large", "demo", "nowhere"];
     let questions = (0..100_u16).map(|id| query(&format!("{}.example.com TXT", names[usize::from(id) % 4])).id(id));
     let bytes: Vec<u8> = questions.clone().flat_map(|question| framed(&question.bytes())).collect();
@@ -80,16 +80,16 @@ async fn a_hundred_questions_in_one_write() {
 }
 
 #[tokio::test]
-async fn who_will_ask_no_more_still_gets_the_answers() {
+async fn half_closed_connection_gets_its_responses() {
     let world = World::start().await;
     for count in [1, 100_u16] {
-        let mut connection = Connection::to(world.node.dns_addr()).await;
+        let mut connection = Connection::to(world.name_server.dns_addr()).await;
         let questions = (0..count).map(|id| query("huge.example.com TXT").id(id));
         let bytes: Vec<u8> = questions.flat_map(|question| framed(&question.bytes())).collect();
         connection.send(&bytes).await;
         connection.0.shutdown().await.unwrap();
         for id in 0..count {
-            let answer = connection.next().await.unwrap_or_else(|| panic!("of {count} answers {id} came"));
+            let answer = connection.next().await.unwrap_or_else(|| panic!("only {id} of {count} responses arrived"));
             assert_eq!((answer.id(), answer.message.answers.len()), (id, 6));
         }
         assert!(connection.next().await.is_none());
@@ -98,9 +98,9 @@ async fn who_will_ask_no_more_still_gets_the_answers() {
 }
 
 #[tokio::test]
-async fn a_message_comes_in_single_bytes() {
+async fn query_in_single_bytes_is_answered() {
     let world = World::start().await;
-    let mut connection = Connection::to(world.node.dns_addr()).await;
+    let mut connection = Connection::to(world.name_server.dns_addr()).await;
     connection.0.set_nodelay(true).unwrap();
     for id in 0..3 {
         for byte in framed(&query("www.example.com A").id(id).bytes()) {
@@ -108,44 +108,44 @@ async fn a_message_comes_in_single_bytes() {
             tokio::task::yield_now().await;
         }
         let answer = connection.next().await.unwrap();
-        assert_eq!((answer.id(), answer.told().as_str()), (id, WWW));
+        assert_eq!((answer.id(), answer.text().as_str()), (id, WWW));
     }
     world.stop().await;
 }
 
 #[tokio::test]
-async fn garbage_behind_a_length_harms_nobody_else() {
+async fn malformed_message_closes_only_its_own_connection() {
     let world = World::start().await;
-    let mut other = Connection::to(world.node.dns_addr()).await;
+    let mut other = Connection::to(world.name_server.dns_addr()).await;
     let answer_itself = query("www.example.com A").flags(0x8000).bytes();
     for garbage in [&b"\0\x05abcde"[..], b"\0\0\0\x0c", b"\0\x01\xff", &framed(&answer_itself)] {
-        let mut connection = Connection::to(world.node.dns_addr()).await;
+        let mut connection = Connection::to(world.name_server.dns_addr()).await;
         connection.send(garbage).await;
-        assert!(connection.next().await.is_none(), "{garbage:?} is closed on");
+        assert!(connection.next().await.is_none(), "{garbage:?} closes the connection");
     }
-    // What can be taken for a question is told that it is none, and another may follow.
-    let mut connection = Connection::to(world.node.dns_addr()).await;
+    // A malformed query with a complete header is answered, and the connection stays open.
+    let mut connection = Connection::to(world.name_server.dns_addr()).await;
     connection.send(&framed(&[0xff; 12].map(|byte| byte & 0x07))).await;
-    assert_eq!(connection.next().await.unwrap().told(), "FORMERR");
-    assert_eq!(connection.ask(&query("www.example.com A")).await.told(), WWW);
-    // A message that breaks off.
+    assert_eq!(connection.next().await.unwrap().text(), "FORMERR");
+    assert_eq!(connection.ask(&query("www.example.com A")).await.text(), WWW);
+    // An incomplete message.
     connection.send(b"\xff\xffabc").await;
     connection.0.shutdown().await.unwrap();
     assert!(connection.next().await.is_none());
-    assert_eq!(other.ask(&query("www.example.com A")).await.told(), WWW);
+    assert_eq!(other.ask(&query("www.example.com A")).await.text(), WWW);
     world.stop().await;
 }
 
 #[tokio::test]
-async fn who_asks_nothing_is_not_waited_for() {
+async fn idle_and_slow_clients_are_disconnected() {
     let world = World::with(|config| config.tcp.idle = Duration::from_millis(300)).await;
-    let node = world.node.dns_addr();
-    let (mut silent, mut done) = (Connection::to(node).await, Connection::to(node).await);
-    assert_eq!(done.ask(&query("www.example.com A")).await.told(), WWW);
-    let mut dripping = Connection::to(node).await;
+    let server = world.name_server.dns_addr();
+    let (mut silent, mut done) = (Connection::to(server).await, Connection::to(server).await);
+    assert_eq!(done.ask(&query("www.example.com A")).await.text(), WWW);
+    let mut dripping = Connection::to(server).await;
     assert!(silent.next().await.is_none() && done.next().await.is_none());
-    // A byte now and then is no question.
-    patiently("the connection to be closed", async {
+    // Single bytes do not keep a connection open.
+    within_timeout("the connection to be closed", async {
         while dripping.0.write_all(&[1]).await.is_ok() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -154,93 +154,94 @@ async fn who_asks_nothing_is_not_waited_for() {
     world.stop().await;
 }
 
-/// Answers that nobody takes fill neither memory nor time.
+/// Responses that the client does not read must not accumulate.
 #[tokio::test]
-async fn who_takes_no_answers_is_cut_off() {
+async fn client_that_reads_no_responses_is_disconnected() {
     let world = World::with(|config| config.tcp.idle = Duration::from_millis(300)).await;
-    let mut greedy = Connection::to(world.node.dns_addr()).await;
+    let mut greedy = Connection::to(world.name_server.dns_addr()).await;
     let questions = framed(&query("huge.example.com TXT").bytes()).repeat(100);
-    patiently("the connection to be closed", async { while greedy.0.write_all(&questions).await.is_ok() {} }).await;
-    assert_eq!(world.told("www.example.com A").await, WWW);
+    within_timeout("the connection to be closed", async { while greedy.0.write_all(&questions).await.is_ok() {} })
+        .await;
+    assert_eq!(world.answer_text("www.example.com A").await, WWW);
     world.stop().await;
 }
 
 #[tokio::test]
-async fn one_address_has_so_many_connections() {
+async fn connections_of_one_address_are_limited() {
     let world = World::with(|config| config.tcp.per_address = 3).await;
-    let node = world.node.dns_addr();
+    let server = world.name_server.dns_addr();
     let mut held = Vec::new();
     for _ in 0..3 {
-        let mut connection = Connection::to(node).await;
+        let mut connection = Connection::to(server).await;
         assert!(connection.is_open().await);
         held.push(connection);
     }
-    assert!(!Connection::to(node).await.is_open().await);
-    assert!(Connection::from(Ipv4Addr::new(127, 0, 0, 9), node).await.is_open().await);
+    assert!(!Connection::to(server).await.is_open().await);
+    assert!(Connection::from(Ipv4Addr::new(127, 0, 0, 9), server).await.is_open().await);
     for connection in &mut held {
-        assert!(connection.is_open().await, "those that came first stay");
+        assert!(connection.is_open().await, "the first connections stay open");
     }
     held.pop();
-    patiently("room for another", async { while !Connection::to(node).await.is_open().await {} }).await;
+    within_timeout("room for another", async { while !Connection::to(server).await.is_open().await {} }).await;
     world.stop().await;
 }
 
-/// RFC 7766 §6.2.3: of those who ask nothing, the one who has for longest; half a question is none.
+/// RFC 7766 §6.2.3. A connection with an incomplete query is idle.
 #[tokio::test]
-async fn who_has_been_idle_longest_makes_room() {
+async fn connection_idle_longest_is_evicted() {
     let world = World::with(|config| config.tcp.connections = 3).await;
-    let node = world.node.dns_addr();
-    let mut silent = Connection::to(node).await;
-    let mut held = [Connection::to(node).await, Connection::to(node).await];
+    let server = world.name_server.dns_addr();
+    let mut silent = Connection::to(server).await;
+    let mut held = [Connection::to(server).await, Connection::to(server).await];
     for connection in &mut held {
         assert!(connection.is_open().await);
     }
-    let mut third = Connection::to(node).await;
-    assert_eq!(third.ask(&query("www.example.com A")).await.told(), WWW);
+    let mut third = Connection::to(server).await;
+    assert_eq!(third.ask(&query("www.example.com A")).await.text(), WWW);
     silent.ends().await;
-    // The first of them asks again, the second only begins to.
+    // The first sends another query, the second only a part of one.
     assert!(held[0].is_open().await);
     held[1].send(b"\0").await;
-    let mut fourth = Connection::to(node).await;
-    assert_eq!(fourth.ask(&query("www.example.com A")).await.told(), WWW);
+    let mut fourth = Connection::to(server).await;
+    assert_eq!(fourth.ask(&query("www.example.com A")).await.text(), WWW);
     held[1].ends().await;
     for connection in [&mut third, &mut held[0], &mut fourth] {
-        assert!(connection.is_open().await, "the others stay");
+        assert!(connection.is_open().await, "the others stay open");
     }
     world.stop().await;
 }
 
 #[tokio::test]
-async fn who_is_being_answered_keeps_the_place() {
+async fn busy_connection_is_not_evicted() {
     let world = World::with(|config| config.tcp.connections = 1).await;
-    let node = world.node.dns_addr();
+    let server = world.name_server.dns_addr();
     let socket = TcpSocket::new_v4().unwrap();
-    // All questions fit into what the system takes off one's hands, and far from all answers.
+    // All queries fit into the system's buffers, but only a small part of the responses.
     socket.set_send_buffer_size(1 << 20).unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
-    let mut busy = Connection(patiently("a connection", socket.connect(node)).await.unwrap());
+    let mut busy = Connection(within_timeout("a connection", socket.connect(server)).await.unwrap());
     let count = 3000;
     busy.send(&framed(&query("huge.example.com TXT").bytes()).repeat(count)).await;
     until("the first answers", async || world.count("verge_dns_tcp_total").await > 10).await;
-    let mut newcomer = Connection::to(node).await;
+    let mut newcomer = Connection::to(server).await;
     newcomer.send(&framed(&query("www.example.com A").bytes())).await;
     for number in 0..count {
-        assert!(busy.next().await.is_some(), "of {count} answers {number} came");
+        assert!(busy.next().await.is_some(), "only {number} of {count} responses arrived");
     }
-    // Now that it has them all, the one who waits comes first.
+    // Now that it has all responses, it is idle, and is evicted for the new connection.
     busy.ends().await;
-    assert_eq!(newcomer.next().await.unwrap().told(), WWW);
+    assert_eq!(newcomer.next().await.unwrap().text(), WWW);
     world.stop().await;
 }
 
-/// RFC 7766 §6.2.4: what has been asked is answered, then it ends.
+/// RFC 7766 §6.2.4: received queries are answered, then connections are closed.
 #[tokio::test]
-async fn what_has_come_is_answered_at_the_end() {
+async fn received_queries_are_answered_at_shutdown() {
     let world = World::start().await;
-    let node = world.node.dns_addr();
+    let server = world.name_server.dns_addr();
     let mut connections = Vec::new();
     for _ in 0..4 {
-        let mut connection = Connection::to(node).await;
+        let mut connection = Connection::to(server).await;
         assert!(connection.is_open().await);
         connections.push(connection);
     }
@@ -249,45 +250,46 @@ async fn what_has_come_is_answered_at_the_end() {
     half.send(&questions(2).take(100).collect::<Vec<_>>()).await;
     one.send(&questions(1).collect::<Vec<_>>()).await;
     many.send(&questions(500).collect::<Vec<_>>()).await;
-    let told = async {
+    let responses = async {
         idle.ends().await;
         let length = questions(1).count();
         for (connection, count) in [(half, 100 / length), (one, 1), (many, 500)] {
             for id in 0..count {
-                let answer = connection.next().await.unwrap_or_else(|| panic!("of {count} answers {id} came"));
+                let answer =
+                    connection.next().await.unwrap_or_else(|| panic!("only {id} of {count} responses arrived"));
                 assert_eq!((usize::from(answer.id()), answer.message.answers.len()), (id, 6));
             }
             connection.ends().await;
         }
     };
-    tokio::join!(world.stop(), told);
-    assert!(TcpStream::connect(node).await.is_err(), "nobody listens any more");
+    tokio::join!(world.stop(), responses);
+    assert!(TcpStream::connect(server).await.is_err(), "the port is closed");
 }
 
 #[tokio::test]
-async fn who_takes_no_answers_makes_room() {
+async fn client_that_reads_no_responses_makes_room_for_another() {
     let world = World::with(|config| {
         config.tcp.connections = 1;
         config.tcp.idle = Duration::from_hours(1);
     })
     .await;
-    let node = world.node.dns_addr();
-    let mut greedy = Connection::to(node).await;
+    let server = world.name_server.dns_addr();
+    let mut greedy = Connection::to(server).await;
     let questions = framed(&query("huge.example.com TXT").bytes()).repeat(100);
     let flood = async { while greedy.0.write_all(&questions).await.is_ok() {} };
     let newcomer = async {
         until("the first answers", async || world.count("verge_dns_tcp_total").await > 10).await;
-        assert_eq!(Connection::to(node).await.ask(&query("www.example.com A")).await.told(), WWW);
+        assert_eq!(Connection::to(server).await.ask(&query("www.example.com A")).await.text(), WWW);
     };
     tokio::join!(flood, newcomer);
     world.stop().await;
 }
 
 #[tokio::test]
-async fn who_takes_no_answers_does_not_hold_up_the_end() {
+async fn client_that_reads_no_responses_does_not_delay_shutdown() {
     let world = World::with(|config| config.tcp.idle = Duration::from_hours(1)).await;
-    let node = world.node.dns_addr();
-    let (mut greedy, mut done) = (Connection::to(node).await, Connection::to(node).await);
+    let server = world.name_server.dns_addr();
+    let (mut greedy, mut done) = (Connection::to(server).await, Connection::to(server).await);
     assert!(done.is_open().await);
     let questions = framed(&query("huge.example.com TXT").bytes()).repeat(100);
     let flood = async { while greedy.0.write_all(&questions).await.is_ok() {} };

@@ -1,4 +1,4 @@
-//! Authorities that nobody else knows, and listeners with certificates of theirs. The tests of probes use them too.
+//! Private certificate authorities, and listeners with their certificates. The tests of probes use them too.
 
 use std::io;
 use std::net::SocketAddr;
@@ -53,7 +53,7 @@ impl Listener for TlsListener {
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         loop {
             let (stream, peer) = Listener::accept(&mut self.tcp).await;
-            // Who does not take the certificate goes away.
+            // A client that rejects the certificate disconnects.
             if let Ok(stream) = self.acceptor.accept(stream).await {
                 return (stream, peer);
             }

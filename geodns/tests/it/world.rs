@@ -1,4 +1,4 @@
-//! An origin, a name server that follows it, and resolvers. Ends with every task accounted for.
+//! A fake origin, a name server that follows it, and a DNS client. Checks at the end that no task is left.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,28 +16,28 @@ use verge_geodns::{Config, GeoDns};
 use verge_protocol::explanation::Explanation;
 
 use super::answer::Answer;
-use super::origin::{FakeOrigin, TOKEN};
+use super::fake_origin::{FakeOrigin, TOKEN};
 use super::query::{Query, query};
 use super::tcp::Connection;
 
-/// Longer than anything here takes; a test that waits this long has failed.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Longer than anything here takes: a test that waits this long fails.
+const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(super) struct World {
     pub(super) origin: FakeOrigin,
-    pub(super) node: GeoDns,
+    pub(super) name_server: GeoDns,
     pub(super) folder: TempDir,
     pub(super) config: Config,
     client: Client,
 }
 
-pub(super) async fn patiently<T>(what: &str, condition: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, condition).await.unwrap_or_else(|_| panic!("waited too long for {what}"))
+pub(super) async fn within_timeout<T>(what: &str, condition: impl Future<Output = T>) -> T {
+    tokio::time::timeout(TEST_TIMEOUT, condition).await.unwrap_or_else(|_| panic!("waited too long for {what}"))
 }
 
-/// Asks again and again until it holds.
+/// Polls until the condition holds.
 pub(super) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    patiently(what, async {
+    within_timeout(what, async {
         while !holds().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -45,14 +45,14 @@ pub(super) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     .await;
 }
 
-/// The addresses of the edges that most tests have: in Frankfurt, New York and Singapore. Nobody is there, and nothing that is
-/// sent to them leaves the machine.
+/// The addresses of the edges of most tests, in Frankfurt, New York and Singapore. Nothing listens there, and nothing that is sent
+/// to them leaves the machine.
 pub(super) const FRA: &str = "127.0.1.1";
 pub(super) const NYC: &str = "127.0.1.2";
 pub(super) const SIN: &str = "127.0.1.3";
 
-/// Where the places of clients are set: in Berlin, Boston and Bangkok.
-pub(super) const PLACES: [(&str, &str); 6] = [
+/// Location overrides: clients in Berlin, Boston and Bangkok.
+pub(super) const LOCATIONS: [(&str, &str); 6] = [
     ("192.0.2.0/24", "52.52,13.40"),
     ("198.51.100.0/24", "42.36,-71.06"),
     ("203.0.113.0/24", "13.76,100.50"),
@@ -63,13 +63,13 @@ pub(super) const PLACES: [(&str, &str); 6] = [
 ];
 
 impl World {
-    /// The zones of the two files, three edges that are up because the operator says so, and a site, `demo`, at its own name, at
-    /// the apex, and at a domain with an empty name above.
+    /// The zones of the two files, three edges that are forced up, and a site, `demo`, at its own name, at the apex, and at a
+    /// domain below an empty non-terminal.
     pub(super) async fn start() -> Self {
         Self::with(|_| {}).await
     }
 
-    /// The same, configured otherwise.
+    /// The same with other settings.
     pub(super) async fn with(adjust: impl FnOnce(&mut Config)) -> Self {
         let world = Self::empty(adjust).await;
         populate(&world.origin);
@@ -77,14 +77,14 @@ impl World {
         world
     }
 
-    /// The zones alone.
+    /// Only the zones.
     pub(super) async fn empty(adjust: impl FnOnce(&mut Config)) -> Self {
         let (origin, folder) = (FakeOrigin::start().await, tempfile::tempdir().unwrap());
         let mut config = config(&origin, &folder);
         adjust(&mut config);
-        let node = GeoDns::bind(config.clone()).await.unwrap();
+        let name_server = GeoDns::bind(config.clone()).await.unwrap();
         let client = Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
-        Self { origin, node, folder, config, client }
+        Self { origin, name_server, folder, config, client }
     }
 
     /// Another name server of the same origin.
@@ -94,105 +94,105 @@ impl World {
         GeoDns::bind(config).await.unwrap()
     }
 
-    /// Waits until everything that the origin has said is answered by.
+    /// Waits until answers reflect everything that the origin has written.
     pub(super) async fn synced(&self) {
-        self.synced_at(self.node.dns_addr()).await;
+        self.synced_at(self.name_server.dns_addr()).await;
     }
 
-    /// The same at another name server.
+    /// The same for another name server.
     pub(super) async fn synced_at(&self, node: SocketAddr) {
-        // What is told in order is answered in order: a name that was not there before comes last.
+        // Rows are applied in order: a name that is added last appears last.
         let marker = format!("marker-{}", node.port());
         self.origin.write(&format!("channel/{marker}/live"), None);
         self.origin.publish(&format!("{marker}/live"));
         let question = query(&format!("{marker}.example.com A"));
-        until("the feed to be followed", async || udp(node, &question).await.rcode() == "NOERROR").await;
+        until("the feed to be applied", async || udp(node, &question).await.rcode() == "NOERROR").await;
         self.origin.write(&format!("channel/{marker}/live"), None);
-        until("the feed to be followed", async || udp(node, &question).await.rcode() == "NXDOMAIN").await;
+        until("the feed to be applied", async || udp(node, &question).await.rcode() == "NXDOMAIN").await;
     }
 
-    /// Stops the name server and starts it again on the same folder.
+    /// Stops the name server and starts it again with the same data directory.
     pub(super) async fn restart(self) -> Self {
-        let Self { origin, node, folder, config, client } = self;
-        end(node).await;
-        let node = GeoDns::bind(config.clone()).await.unwrap();
-        Self { origin, node, folder, config, client }
+        let Self { origin, name_server, folder, config, client } = self;
+        end(name_server).await;
+        let name_server = GeoDns::bind(config.clone()).await.unwrap();
+        Self { origin, name_server, folder, config, client }
     }
 
     pub(super) async fn stop(mut self) {
-        end(self.node).await;
-        self.origin.go_away().await;
+        end(self.name_server).await;
+        self.origin.stop().await;
     }
 
-    /// The file of a zone.
+    /// The zone file of a zone.
     pub(super) fn zone_file(&self, zone: &str) -> PathBuf {
         self.folder.path().join(format!("{zone}.zone"))
     }
 
     pub(super) async fn udp(&self, query: &Query) -> Answer {
-        udp(self.node.dns_addr(), query).await
+        udp(self.name_server.dns_addr(), query).await
     }
 
     pub(super) async fn tcp(&self, query: &Query) -> Answer {
-        Connection::to(self.node.dns_addr()).await.ask(query).await
+        Connection::to(self.name_server.dns_addr()).await.ask(query).await
     }
 
-    /// Asks over both, which must answer alike, byte by byte.
+    /// Asks over UDP and TCP, whose responses must be equal.
     pub(super) async fn ask(&self, query: &Query) -> Answer {
         let (udp, tcp) = (self.udp(query).await, self.tcp(query).await);
-        assert_eq!(udp.told(), tcp.told());
+        assert_eq!(udp.text(), tcp.text());
         assert_eq!(udp.bytes, tcp.bytes);
         udp
     }
 
-    /// What is answered to `www.example.com MX`, over both.
-    pub(super) async fn told(&self, question: &str) -> String {
-        self.ask(&query(question)).await.told()
+    /// The text form of the answer to a question such as `www.example.com MX`, over both.
+    pub(super) async fn answer_text(&self, question: &str) -> String {
+        self.ask(&query(question)).await.text()
     }
 
-    /// Waits until that is told, over UDP.
-    pub(super) async fn tells(&self, question: &str, expected: &str) {
+    /// Waits until that is the answer, over UDP.
+    pub(super) async fn wait_for_answer(&self, question: &str, expected: &str) {
         let question = query(question);
         let mut last = String::new();
         let asked = async || {
-            last = self.udp(&question).await.told();
+            last = self.udp(&question).await.text();
             last == expected
         };
-        let waited = tokio::time::timeout(PATIENCE, until(expected, asked)).await;
-        assert!(waited.is_ok(), "still {last}");
+        let waited = tokio::time::timeout(TEST_TIMEOUT, until(expected, asked)).await;
+        assert!(waited.is_ok(), "the last answer was {last}");
     }
 
-    /// The addresses that are answered to a client in the network, over UDP: what is asked while things change is asked once.
-    pub(super) async fn led(&self, name: &str, network: &str) -> Vec<String> {
+    /// The addresses in the answer to a client in the network. Only over UDP: two answers may differ while something changes.
+    pub(super) async fn edges_for(&self, name: &str, network: &str) -> Vec<String> {
         let record_type = if network.contains(':') { "AAAA" } else { "A" };
         let answer = self.udp(&query(&format!("{name} {record_type}")).subnet(network)).await;
         answer.addresses().iter().map(ToString::to_string).collect()
     }
 
     pub(super) async fn explain(&self, address: IpAddr, name: &str) -> Explanation {
-        let url = format!("http://{}/explain?address={address}&name={name}", self.node.private_addr());
+        let url = format!("http://{}/explain?address={address}&name={name}", self.name_server.private_addr());
         self.client.get(url).send().await.unwrap().json().await.unwrap()
     }
 
-    /// The value of a counter that is there from the start.
+    /// The value of a counter that exists from the start.
     pub(super) async fn count(&self, series: &str) -> usize {
         let value = self.metric(series).await.unwrap();
         value.to_string().parse().unwrap()
     }
 
-    /// The value of a series, by its whole name with labels.
+    /// The value of a series, by its name with labels.
     pub(super) async fn metric(&self, series: &str) -> Option<f64> {
-        let url = format!("http://{}/metrics", self.node.private_addr());
+        let url = format!("http://{}/metrics", self.name_server.private_addr());
         let metrics = self.client.get(url).send().await.unwrap().text().await.unwrap();
         metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
     }
 }
 
-/// Has an origin tell of three edges and a site.
+/// Writes three edges and a site to the origin.
 pub(super) fn populate(origin: &FakeOrigin) {
-    for (name, last, place) in [("fra", 1, "50.11,8.68"), ("nyc", 2, "40.71,-74.01"), ("sin", 3, "1.29,103.85")] {
+    for (name, last, location) in [("fra", 1, "50.11,8.68"), ("nyc", 2, "40.71,-74.01"), ("sin", 3, "1.29,103.85")] {
         let addresses = [format!("127.0.1.{last}"), format!("fe80::{last}")];
-        origin.edge(name, json!({ "addresses": addresses, "port": 1, "location": place, "force": "up" }));
+        origin.edge(name, json!({ "addresses": addresses, "port": 1, "location": location, "force": "up" }));
     }
     origin.publish("demo/live");
     origin.domain("example.com", "demo");
@@ -214,14 +214,15 @@ fn config(origin: &FakeOrigin, folder: &TempDir) -> Config {
     let (data, zones) = (folder.path().join("data"), zones(folder.path()));
     let origin = origin.url().parse().unwrap();
     let mut config = Config::new("ns-1".parse().unwrap(), origin, Secret::new(TOKEN), data, zones);
-    config.places = PLACES.map(|(network, place)| (network.parse().unwrap(), place.parse().unwrap())).to_vec();
-    // More threads than there are processors here and there, on every machine.
+    config.locations =
+        LOCATIONS.map(|(network, location)| (network.parse().unwrap(), location.parse().unwrap())).to_vec();
+    // The same number of threads on every machine.
     config.workers = 2;
-    config.drain_timeout = PATIENCE;
+    config.drain_timeout = TEST_TIMEOUT;
     config
 }
 
-/// Record sets of more than 512 and of more than 1232 bytes, and delegations with as much glue.
+/// Record sets longer than 512 and than 1232 bytes, and delegations with glue of these lengths.
 fn long_records() -> String {
     let mut text = String::new();
     for (name, count) in [("large", 3), ("huge", 6)] {
@@ -238,20 +239,20 @@ fn long_records() -> String {
     text
 }
 
-/// Ends a name server, and sees to it that nothing is left of it.
+/// Stops a name server and checks that no task is left.
 pub(super) async fn end(node: GeoDns) {
     let tasks = node.tasks();
     assert_eq!(node.shutdown().await, Ok(()));
     assert_eq!(tasks.running(), BTreeMap::new());
 }
 
-/// Asks over UDP from a port of its own.
+/// Asks over UDP from a new port.
 pub(super) async fn udp(node: SocketAddr, query: &Query) -> Answer {
     let from = if node.is_ipv4() { IpAddr::from(Ipv4Addr::LOCALHOST) } else { std::net::Ipv6Addr::LOCALHOST.into() };
     udp_from(from, node, query).await
 }
 
-/// The same from an address.
+/// The same from a given address.
 pub(super) async fn udp_from(from: IpAddr, node: SocketAddr, query: &Query) -> Answer {
     let socket = UdpSocket::bind((from, 0)).await.unwrap();
     socket.connect(node).await.unwrap();
@@ -260,11 +261,11 @@ pub(super) async fn udp_from(from: IpAddr, node: SocketAddr, query: &Query) -> A
     answer
 }
 
-/// Sends a packet and takes what comes next.
+/// Sends a packet and receives the next.
 pub(super) async fn exchange(socket: &UdpSocket, packet: &[u8]) -> Answer {
     socket.send(packet).await.unwrap();
     let mut buffer = vec![0; 65_535];
-    let length = patiently("an answer", socket.recv(&mut buffer)).await.unwrap();
+    let length = within_timeout("an answer", socket.recv(&mut buffer)).await.unwrap();
     buffer.truncate(length);
     Answer::of(buffer)
 }

@@ -1,25 +1,15 @@
-//! Writes `MaxMind` DB files (format 2.0), for tests and measurements: real databases of places come with licences and change
-//! every week.
+//! Location databases in the `MaxMind` DB format, for tests and measurements: real databases come with licences and change every
+//! week.
 //!
-//! | Module | Idea |
+//! | Module | Contents |
 //! |---|---|
-//! | [`spot`] | what such a file knows of a network |
-//! | [`layout`] | how publishers spell that as a record |
-//! | [`value`] | a value of a record, and its bytes |
+//! | [`layout`] | what a database knows of a network, and how publishers lay it out as a record |
 //! | [`writer`] | networks and records → the file |
-//! | [`sample`] | a made-up internet, the same for the same seed |
-//!
-//! ```text
-//! file := search tree · 16 zero bytes · data · "\xab\xcd\xefMaxMind.com" · metadata
-//! ```
+//! | [`sample`] | the networks of a fictional internet, the same for the same seed |
 
 pub mod layout;
 pub mod sample;
-pub mod spot;
-pub mod value;
 pub mod writer;
 
-pub use layout::Layout;
-pub use spot::Spot;
-pub use value::Value;
-pub use writer::{Family, Options, RecordSize, WriteError, Writer};
+pub use layout::{Layout, NetworkInfo};
+pub use writer::{IpVersion, Options, RecordSize, Value, Writer};

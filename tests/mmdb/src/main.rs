@@ -1,4 +1,4 @@
-//! Writes the made-up internet of a seed as a `MaxMind` DB file.
+//! Writes the fictional internet of a seed as a `MaxMind` DB file.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,38 +7,38 @@ use anyhow::{Context as _, Result, anyhow};
 use clap::{Parser, ValueEnum};
 use ipnet::IpNet;
 use verge_mmdb::layout::Degrees;
-use verge_mmdb::sample::{City, world};
-use verge_mmdb::{Family, Layout, Options, RecordSize, Spot, Writer};
+use verge_mmdb::sample::{self, City};
+use verge_mmdb::{IpVersion, Layout, NetworkInfo, Options, RecordSize, Writer};
 
-/// Writes a made-up internet, thousands of networks in real cities, as an .mmdb file: the same seed, the same bytes
+/// Write a fictional internet, thousands of networks in real cities, as an .mmdb file. The same seed makes the same bytes
 #[derive(Debug, Parser)]
 #[command(name = "verge-mmdb", version)]
 struct Arguments {
-    /// How records are spelt: in nested maps, or flat, with degrees as 64-bit or 32-bit floating point or as text
+    /// The layout of records: nested maps, or flat with degrees as 64-bit floats, 32-bit floats or text
     #[arg(long, value_enum, default_value = "maxmind")]
     layout: LayoutName,
-    /// Bits of a record of the search tree
+    /// Bits per record of the search tree
     #[arg(long, value_parser = ["24", "28", "32"], default_value = "28")]
     record_size: String,
-    /// 4: IPv4 only; 6: IPv6, and IPv4 within it
+    /// 4: IPv4 only; 6: IPv6 and IPv4
     #[arg(long, value_parser = ["4", "6"], default_value = "6")]
     family: String,
-    /// Without IPv4-mapped and 6to4 addresses as other names of the IPv4 addresses
+    /// Leave out the aliases of IPv4: IPv4-mapped addresses, Teredo and 6to4
     #[arg(long)]
     no_aliases: bool,
-    /// The database type that the metadata name
+    /// The database type in the metadata
     #[arg(long, default_value = "Verge-Test-City")]
     database_type: String,
-    /// Which internet
+    /// The seed of the internet
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Another network, such as 127.0.0.0/8=Frankfurt; may be repeated
+    /// Add a network, such as 127.0.0.0/8=Frankfurt (repeatable)
     #[arg(long = "at", value_name = "NETWORK=CITY", value_parser = network_in_city)]
-    extra: Vec<(IpNet, Spot)>,
-    /// Where to write the database
+    extra: Vec<(IpNet, NetworkInfo)>,
+    /// The file to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Where to write the same as text: network, latitude, longitude, continent, country, city, separated by tabs, empty if unknown
+    /// A file for the same as text: network, latitude, longitude, continent, country, city, separated by tabs, empty if unknown
     #[arg(long, value_name = "FILE")]
     list: Option<PathBuf>,
 }
@@ -54,16 +54,16 @@ enum LayoutName {
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let options = arguments.options();
-    let family = options.family;
+    let ip_version = options.ip_version;
     let mut writer = Writer::new(options);
     let mut list = String::new();
-    let networks = world(arguments.seed).into_iter().chain(arguments.extra);
-    for (network, spot) in networks.filter(|(network, _)| family == Family::V6 || network.addr().is_ipv4()) {
-        writer.insert(network, &spot)?;
-        list.push_str(&line(network, &spot));
+    let networks = sample::networks(arguments.seed).into_iter().chain(arguments.extra);
+    for (network, info) in networks.filter(|(network, _)| ip_version == IpVersion::V6 || network.addr().is_ipv4()) {
+        writer.insert(network, &info);
+        list.push_str(&line(network, &info));
     }
     let write = |path: &PathBuf, bytes: &[u8]| {
-        fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+        fs::write(path, bytes).with_context(|| format!("failed to write {}", path.display()))
     };
     write(&arguments.out, &writer.to_bytes()?)?;
     arguments.list.iter().try_for_each(|path| write(path, list.as_bytes()))
@@ -72,7 +72,7 @@ fn main() -> Result<()> {
 impl Arguments {
     fn options(&self) -> Options {
         Options {
-            family: if self.family == "4" { Family::V4 } else { Family::V6 },
+            ip_version: if self.family == "4" { IpVersion::V4 } else { IpVersion::V6 },
             record_size: match self.record_size.as_str() {
                 "24" => RecordSize::Bits24,
                 "32" => RecordSize::Bits32,
@@ -91,16 +91,18 @@ impl Arguments {
     }
 }
 
-fn network_in_city(text: &str) -> Result<(IpNet, Spot)> {
+fn network_in_city(text: &str) -> Result<(IpNet, NetworkInfo)> {
     let (network, city) = text.split_once('=').context("expected NETWORK=CITY")?;
-    let city = City::named(city).ok_or_else(|| anyhow!("there is no city `{city}` in the list"))?;
-    Ok((network.parse()?, city.spot()))
+    let city = City::named(city).ok_or_else(|| anyhow!("unknown city `{city}`"))?;
+    Ok((network.parse()?, city.info()))
 }
 
-fn line(network: IpNet, spot: &Spot) -> String {
-    let (latitude, longitude) =
-        spot.place.map(|place| (place.latitude().to_string(), place.longitude().to_string())).unwrap_or_default();
+fn line(network: IpNet, info: &NetworkInfo) -> String {
+    let (latitude, longitude) = info
+        .location
+        .map(|location| (location.latitude().to_string(), location.longitude().to_string()))
+        .unwrap_or_default();
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let (continent, country, city) = (text(&spot.continent), text(&spot.country), text(&spot.city));
+    let (continent, country, city) = (text(&info.continent), text(&info.country), text(&info.city));
     format!("{network}\t{latitude}\t{longitude}\t{continent}\t{country}\t{city}\n")
 }

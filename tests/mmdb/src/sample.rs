@@ -1,36 +1,36 @@
-//! A made-up internet: thousands of networks in real cities.
+//! A fictional internet: thousands of networks in real cities.
 
-mod chance;
 mod cities;
+mod random;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use crate::Spot;
-use chance::Chance;
+use crate::NetworkInfo;
 pub use cities::{CITIES, City};
+use random::Random;
 
-/// The number of IPv4 networks of a world.
+/// The number of IPv4 networks of a sample.
 pub const IPV4_NETWORKS: usize = 4_500;
-/// The number of IPv6 networks of a world.
+/// The number of IPv6 networks of a sample.
 pub const IPV6_NETWORKS: usize = 2_500;
 
-/// Networks and where they are, sorted; the same for the same seed.
+/// Networks and what a database knows of them, sorted; the same for the same seed.
 ///
-/// [`IPV4_NETWORKS`] from /8 to /28 and [`IPV6_NETWORKS`] from /20 to /56, each once, many inside of others, with addresses left
-/// over that belong to none. All within what may be routed on the internet: never private, loopback, or reserved for
+/// [`IPV4_NETWORKS`] from /8 to /28 and [`IPV6_NETWORKS`] from /20 to /56, each once, many nested, with addresses
+/// left that belong to none. All are publicly routable: never private, loopback, or reserved for
 /// documentation. Of a hundred networks about ninety are in a city of [`CITIES`], five in a country without coordinates, three in
 /// a country with coordinates but no city, and two on a continent.
-pub fn world(seed: u64) -> Vec<(IpNet, Spot)> {
-    let mut chance = Chance::new(seed);
-    let ipv4 = networks(&mut chance, IPV4_NETWORKS, &IPV4_LENGTHS, ipv4_network);
-    let ipv6 = networks(&mut chance, IPV6_NETWORKS, &IPV6_LENGTHS, ipv6_network);
+pub fn networks(seed: u64) -> Vec<(IpNet, NetworkInfo)> {
+    let mut random = Random::new(seed);
+    let ipv4 = random_networks(&mut random, IPV4_NETWORKS, &IPV4_LENGTHS, ipv4_network);
+    let ipv6 = random_networks(&mut random, IPV6_NETWORKS, &IPV6_LENGTHS, ipv6_network);
     ipv4.into_iter().chain(ipv6).collect()
 }
 
-/// Prefix lengths and how often each comes, in proportion: few large, most middling.
+/// Prefix lengths with their relative frequency.
 const IPV4_LENGTHS: [(u8, u16); 21] = [
     (8, 12),
     (9, 14),
@@ -69,71 +69,71 @@ const IPV6_LENGTHS: [(u8, u16); 12] = [
     (56, 50),
 ];
 
-/// The /12 blocks that the regional registries give IPv6 from, and one of the old /16.
+/// The /12 blocks that the regional registries allocate from, and one of the older /16.
 const IPV6_REGIONS: [(u128, u8); 6] =
     [(0x2001, 16), (0x2400, 12), (0x2600, 12), (0x2800, 12), (0x2a00, 12), (0x2c00, 12)];
 
-fn networks(
-    chance: &mut Chance,
+fn random_networks(
+    random: &mut Random,
     count: usize,
     lengths: &[(u8, u16)],
-    network: fn(&mut Chance, u8) -> IpNet,
-) -> BTreeMap<IpNet, Spot> {
+    network: fn(&mut Random, u8) -> IpNet,
+) -> BTreeMap<IpNet, NetworkInfo> {
     let mut networks = BTreeMap::new();
     let mut all: Vec<IpNet> = Vec::with_capacity(count);
     while networks.len() < count {
-        let length = weighted(chance, lengths);
-        let inside = (!all.is_empty() && chance.below(100) < 45).then(|| all[chance.below(all.len())]);
+        let length = weighted(random, lengths);
+        let inside = (!all.is_empty() && random.below(100) < 45).then(|| all[random.below(all.len())]);
         let network = match inside {
-            Some(parent) if parent.prefix_len() < length => within(chance, parent, length),
-            _ => network(chance, length),
+            Some(parent) if parent.prefix_len() < length => within(random, parent, length),
+            _ => network(random, length),
         };
         if is_public(network) && !networks.contains_key(&network) {
-            networks.insert(network, spot(chance));
+            networks.insert(network, info(random));
             all.push(network);
         }
     }
     networks
 }
 
-fn weighted(chance: &mut Chance, lengths: &[(u8, u16)]) -> u8 {
+fn weighted(random: &mut Random, lengths: &[(u8, u16)]) -> u8 {
     let total: usize = lengths.iter().map(|(_, weight)| usize::from(*weight)).sum();
-    let mut left = chance.below(total);
+    let mut left = random.below(total);
     for (length, weight) in lengths {
         match left.checked_sub(usize::from(*weight)) {
             None => return *length,
             Some(rest) => left = rest,
         }
     }
-    unreachable!("what is below the sum of the weights is within one of them")
+    unreachable!("a number below the sum of the weights falls within one of them")
 }
 
-fn ipv4_network(chance: &mut Chance, length: u8) -> IpNet {
-    let address = Ipv4Addr::from_bits(chance.bits32());
+fn ipv4_network(random: &mut Random, length: u8) -> IpNet {
+    let address = Ipv4Addr::from_bits(random.bits32());
     Ipv4Net::new(address, length).expect("at most 28").trunc().into()
 }
 
-fn ipv6_network(chance: &mut Chance, length: u8) -> IpNet {
-    let (region, bits) = IPV6_REGIONS[chance.below(IPV6_REGIONS.len())];
-    let address = Ipv6Addr::from_bits(region << 112 | chance.bits128() >> bits);
+fn ipv6_network(random: &mut Random, length: u8) -> IpNet {
+    let (region, bits) = IPV6_REGIONS[random.below(IPV6_REGIONS.len())];
+    let address = Ipv6Addr::from_bits(region << 112 | random.bits128() >> bits);
     Ipv6Net::new(address, length).expect("at most 56").trunc().into()
 }
 
-/// A network of this length at a random place in a larger one.
-fn within(chance: &mut Chance, parent: IpNet, length: u8) -> IpNet {
+/// A random network of this length within a larger one.
+fn within(random: &mut Random, parent: IpNet, length: u8) -> IpNet {
     match parent {
         IpNet::V4(parent) => {
-            let address = parent.addr().to_bits() | chance.bits32() & parent.hostmask().to_bits();
+            let address = parent.addr().to_bits() | random.bits32() & parent.hostmask().to_bits();
             Ipv4Net::new(Ipv4Addr::from_bits(address), length).expect("at most 28").trunc().into()
         }
         IpNet::V6(parent) => {
-            let address = parent.addr().to_bits() | chance.bits128() & parent.hostmask().to_bits();
+            let address = parent.addr().to_bits() | random.bits128() & parent.hostmask().to_bits();
             Ipv6Net::new(Ipv6Addr::from_bits(address), length).expect("at most 56").trunc().into()
         }
     }
 }
 
-/// Whether the network has no address in common with one that the internet does not route.
+/// Whether the network overlaps with no reserved network.
 fn is_public(network: IpNet) -> bool {
     const RESERVED: [&str; 15] = [
         "0.0.0.0/8",
@@ -158,14 +158,14 @@ fn is_public(network: IpNet) -> bool {
     })
 }
 
-fn spot(chance: &mut Chance) -> Spot {
-    let city = &CITIES[chance.below(CITIES.len())];
-    let whole = city.spot();
-    match chance.below(100) {
+fn info(random: &mut Random) -> NetworkInfo {
+    let city = &CITIES[random.below(CITIES.len())];
+    let whole = city.info();
+    match random.below(100) {
         0..90 => whole,
-        90..95 => Spot { place: None, city: None, ..whole },
-        95..98 => Spot { city: None, ..whole },
-        _ => Spot { continent: whole.continent, ..Spot::default() },
+        90..95 => NetworkInfo { location: None, city: None, ..whole },
+        95..98 => NetworkInfo { city: None, ..whole },
+        _ => NetworkInfo { continent: whole.continent, ..NetworkInfo::default() },
     }
 }
 
@@ -177,16 +177,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_seed_is_the_same_world() {
-        assert_eq!(world(7), world(7));
-        assert_ne!(world(7), world(8));
+    fn same_seed_makes_the_same_sample() {
+        assert_eq!(networks(7), networks(7));
+        assert_ne!(networks(7), networks(8));
     }
 
     #[test]
-    fn a_world_has_what_real_ones_have() {
+    fn sample_has_nested_networks_and_gaps_like_real_databases() {
         for seed in [0, 1, u64::MAX] {
-            let world = world(seed);
-            let all: BTreeSet<IpNet> = world.iter().map(|(network, _)| *network).collect();
+            let sample = networks(seed);
+            let all: BTreeSet<IpNet> = sample.iter().map(|(network, _)| *network).collect();
             let around = |network: IpNet| successors(network.supernet(), IpNet::supernet).find(|net| all.contains(net));
             for (is_of, number, lengths) in [
                 (is_ipv4 as fn(&IpNet) -> bool, IPV4_NETWORKS, 8..=28),
@@ -205,11 +205,11 @@ mod tests {
             };
             let covered = (1..224).filter(|high| known(high << 24 | 0x0051_9b37)).count();
             assert!((60..180).contains(&covered), "{covered} of 223 addresses");
-            let count = |has: fn(&Spot) -> bool| world.iter().filter(|(_, spot)| has(spot)).count();
-            assert!(count(|spot| spot.place.is_some() && spot.city.is_some()) > 6_000);
-            assert!(count(|spot| spot.place.is_none() && spot.country.is_some()) > 200);
-            assert!(count(|spot| spot.place.is_some() && spot.city.is_none()) > 100);
-            assert!(count(|spot| spot.country.is_none()) > 50);
+            let count = |has: fn(&NetworkInfo) -> bool| sample.iter().filter(|(_, info)| has(info)).count();
+            assert!(count(|info| info.location.is_some() && info.city.is_some()) > 6_000);
+            assert!(count(|info| info.location.is_none() && info.country.is_some()) > 200);
+            assert!(count(|info| info.location.is_some() && info.city.is_none()) > 100);
+            assert!(count(|info| info.country.is_none()) > 50);
         }
     }
 

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use verge_geodns::config::{HealthConfig, Pace, Policy};
-use verge_mmdb::{Options, Spot, Writer};
+use verge_geodns::config::{HealthConfig, Policy, ProbePolicy};
+use verge_mmdb::{NetworkInfo, Options, Writer};
 use verge_protocol::GeoPoint;
 
 use super::Region;
@@ -40,37 +40,37 @@ pub enum LocationSource {
 impl InternetConfig {
     /// Short intervals: probes each second, and a TTL of five seconds.
     pub fn fast(edges_per_answer: usize) -> Self {
-        let pace = Pace {
+        let policy = ProbePolicy {
             interval: Duration::from_secs(1),
             timeout: Duration::from_secs(1),
             retry: Duration::from_millis(500),
-            ..Pace::default()
+            ..ProbePolicy::default()
         };
         Self {
             locations: LocationSource::Overrides,
-            answers: Policy { answers: edges_per_answer, ttl: 5, shaky_ttl: 2, ..Policy::default() },
-            health: HealthConfig { pace, lag_after: Duration::from_secs(2), ..HealthConfig::default() },
+            answers: Policy { answers: edges_per_answer, ttl: 5, suspect_ttl: 2, ..Policy::default() },
+            health: HealthConfig { policy, lag_after: Duration::from_secs(2), ..HealthConfig::default() },
         }
     }
 
     /// The longest time that readers are routed to an edge after it fails, as in `docs/DNS.md`: until name servers detect the
     /// failure and cached answers expire.
     pub fn failover_bound(&self) -> Duration {
-        self.health.pace.detection_bound() + self.ttl()
+        self.health.policy.detection_bound() + self.ttl()
     }
 
     /// The longest time that readers are routed to an edge that lags behind a release, from when the best edge has the release. The
     /// best edge is probed within an interval; the other edges must have its position `lag_after` later, or up to a second after
     /// that; the lagging edge is probed within an interval; then cached answers expire.
     pub fn lag_bound(&self) -> Duration {
-        let Pace { interval, timeout, .. } = self.health.pace;
+        let ProbePolicy { interval, timeout, .. } = self.health.policy;
         (interval + timeout) * 2 + self.health.lag_after + Duration::from_secs(1) + self.ttl()
     }
 
     /// The longest time that readers are routed to an edge after it announced that it is draining: until each name server has probed
     /// it and cached answers expire, which resolvers count in whole seconds.
     pub fn draining_bound(&self) -> Duration {
-        let Pace { interval, timeout, .. } = self.health.pace;
+        let ProbePolicy { interval, timeout, .. } = self.health.policy;
         interval + timeout + self.ttl() + Duration::from_secs(1)
     }
 
@@ -93,7 +93,7 @@ impl LocationSource {
     pub(super) fn write_database(path: &Path) {
         let mut writer = Writer::new(Options::default());
         for (network, location) in network_locations() {
-            writer.insert(network, &Spot { place: Some(location), ..Spot::default() }).unwrap();
+            writer.insert(network, &NetworkInfo { location: Some(location), ..NetworkInfo::default() });
         }
         std::fs::write(path, writer.to_bytes().unwrap()).unwrap();
     }

@@ -54,7 +54,7 @@ impl NameServers {
             let token = origin.issue_name_server_token(&name).await;
             let data = folder.join(name.as_str());
             Config {
-                places: internet.locations.overrides(),
+                locations: internet.locations.overrides(),
                 database: (internet.locations == LocationSource::Database).then(|| database.clone()),
                 answers: internet.answers,
                 health: internet.health.clone(),

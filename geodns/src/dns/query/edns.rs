@@ -1,67 +1,65 @@
-//! The OPT record of a query (RFC 6891) and the options that are understood here.
+//! The OPT record of a query (RFC 6891) and its supported options.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::reader::{Cut, Reader};
+use super::reader::{FormatError, Reader};
+use crate::dns::message::{OPTION_CLIENT_SUBNET, OPTION_NSID};
 
-/// What an OPT record says.
+/// The content of an OPT record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Edns {
-    /// The most bytes that who asks takes over UDP; never below 512.
+    /// The longest UDP response that the requestor accepts, in bytes; at least 512.
     pub(crate) udp_size: u16,
-    /// Echoed (RFC 3225 §3).
+    /// DO, which the response repeats (RFC 3225 §3).
     pub(crate) dnssec_ok: bool,
-    /// The name of this node is asked for (RFC 5001).
-    pub(crate) node_id: bool,
-    /// Where the client is (RFC 7871).
-    pub(crate) subnet: Option<Subnet>,
+    /// Whether the identifier of this name server is requested (RFC 5001).
+    pub(crate) nsid: bool,
+    /// The network of the client (RFC 7871).
+    pub(crate) subnet: Option<ClientSubnet>,
 }
 
-/// A client subnet, as it was sent.
+/// A client subnet option, as it was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Subnet {
-    /// 1 for IPv4, 2 for IPv6; 0 for none, which only a source of 0 may have.
+pub(crate) struct ClientSubnet {
+    /// 1 for IPv4, 2 for IPv6; 0 for none, which is only allowed with a source of 0.
     pub(crate) family: u16,
-    /// The bits of the address that were sent.
+    /// SOURCE PREFIX-LENGTH, in bits.
     pub(crate) source: u8,
     /// The address, zero beyond those bits.
     octets: [u8; 16],
 }
 
-/// Why the OPT record cannot be understood.
+/// Why a query with an OPT record is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EdnsError {
-    /// A version from the future.
+    /// The version is not 0.
     Version,
-    /// It is not as the RFCs say; whether an OPT record was seen.
+    /// `edns`: whether an OPT record was found.
     Malformed { edns: bool },
 }
 
-impl From<Cut> for EdnsError {
-    fn from(Cut: Cut) -> Self {
+impl From<FormatError> for EdnsError {
+    fn from(FormatError: FormatError) -> Self {
         Self::Malformed { edns: true }
     }
 }
-
-const NODE_ID: u16 = 3;
-const CLIENT_SUBNET: u16 = 8;
 
 impl Edns {
     pub(super) fn read(class: u16, ttl: u32, options: &[u8]) -> Result<Self, EdnsError> {
         if ttl >> 16 & 0xff != 0 {
             return Err(EdnsError::Version);
         }
-        let mut edns = Self { udp_size: class.max(512), dnssec_ok: ttl & 0x8000 != 0, node_id: false, subnet: None };
+        let mut edns = Self { udp_size: class.max(512), dnssec_ok: ttl & 0x8000 != 0, nsid: false, subnet: None };
         let mut reader = Reader::new(options);
         while !reader.is_at_end() {
             let (code, length) = (reader.u16()?, reader.u16()?);
             let value = reader.take(length.into())?;
             match code {
-                NODE_ID => edns.node_id = true,
-                // Two would leave open whose answer this is.
-                CLIENT_SUBNET if edns.subnet.is_some() => return Err(Cut.into()),
-                CLIENT_SUBNET => edns.subnet = Some(Subnet::read(value)?),
-                // What is not known is passed over, and not sent back (RFC 6891 §6.1.2).
+                OPTION_NSID => edns.nsid = true,
+                // It would be unclear which of two the response is for.
+                OPTION_CLIENT_SUBNET if edns.subnet.is_some() => return Err(FormatError.into()),
+                OPTION_CLIENT_SUBNET => edns.subnet = Some(ClientSubnet::read(value)?),
+                // Unknown options are ignored, and are not in the response (RFC 6891 §6.1.2).
                 _ => {}
             }
         }
@@ -69,33 +67,33 @@ impl Edns {
     }
 }
 
-impl Subnet {
-    fn read(value: &[u8]) -> Result<Self, Cut> {
+impl ClientSubnet {
+    fn read(value: &[u8]) -> Result<Self, FormatError> {
         let mut reader = Reader::new(value);
         let (family, source, scope) = (reader.u16()?, reader.u8()?, reader.u8()?);
         let bits = match family {
             0 => 0,
             1 => 32,
             2 => 128,
-            _ => return Err(Cut),
+            _ => return Err(FormatError),
         };
         let address = reader.take(usize::from(source.div_ceil(8)).min(16))?;
         if source > bits || scope != 0 || !reader.is_at_end() {
-            return Err(Cut);
+            return Err(FormatError);
         }
-        let stray = match (address.last(), source % 8) {
+        let has_stray_bits = match (address.last(), source % 8) {
             (Some(last), used @ 1..) => last << used != 0,
             _ => false,
         };
-        if stray {
-            return Err(Cut);
+        if has_stray_bits {
+            return Err(FormatError);
         }
         let mut octets = [0; 16];
         octets[..address.len()].copy_from_slice(address);
         Ok(Self { family, source, octets })
     }
 
-    /// The address, zero beyond the source bits; `None` when none was told: the client wants to stay unknown (§7.1.2).
+    /// The address, zero beyond the prefix; `None` if the prefix is empty: the client does not want to be located (§7.1.2).
     pub(crate) fn address(&self) -> Option<IpAddr> {
         match (self.family, self.source) {
             (_, 0) => None,
@@ -107,7 +105,7 @@ impl Subnet {
         }
     }
 
-    /// The octets that were sent: as few as the source bits need.
+    /// The octets of the prefix.
     pub(crate) fn octets(&self) -> &[u8] {
         &self.octets[..usize::from(self.source.div_ceil(8))]
     }
@@ -117,12 +115,12 @@ impl Subnet {
 mod tests {
     use super::*;
 
-    fn subnet(value: &[u8]) -> Result<Option<IpAddr>, Cut> {
-        Subnet::read(value).map(|subnet| subnet.address())
+    fn subnet(value: &[u8]) -> Result<Option<IpAddr>, FormatError> {
+        ClientSubnet::read(value).map(|subnet| subnet.address())
     }
 
     #[test]
-    fn subnets_to_the_letter() {
+    fn client_subnet_is_parsed_strictly() {
         assert_eq!(subnet(b"\0\x01\x18\0\xc0\0\x02"), Ok(Some("192.0.2.0".parse().unwrap())));
         assert_eq!(subnet(b"\0\x02\x30\0\x20\x01\x0d\xb8\0\x01"), Ok(Some("2001:db8:1::".parse().unwrap())));
         assert_eq!(subnet(b"\0\x01\x15\0\xc0\0\x08"), Ok(Some("192.0.8.0".parse().unwrap())));
@@ -140,14 +138,14 @@ mod tests {
             b"\0\x02\x81\0",
             b"\0\x01",
         ] {
-            assert_eq!(subnet(bad), Err(Cut), "{bad:?}");
+            assert_eq!(subnet(bad), Err(FormatError), "{bad:?}");
         }
     }
 
     #[test]
-    fn options_that_are_not_known_are_passed_over() {
+    fn unknown_options_are_ignored() {
         let edns = Edns::read(100, 0x8000, b"\0\x0a\0\x08abcdefgh\0\x03\0\0").unwrap();
-        assert_eq!(edns, Edns { udp_size: 512, dnssec_ok: true, node_id: true, subnet: None });
+        assert_eq!(edns, Edns { udp_size: 512, dnssec_ok: true, nsid: true, subnet: None });
         for bad in [&b"\0"[..], b"\0\x0a\0\x08abc", b"\0\x08\0\x04\0\x01\0\0\0\x08\0\x04\0\x01\0\0"] {
             assert_eq!(Edns::read(1232, 0, bad), Err(EdnsError::Malformed { edns: true }), "{bad:?}");
         }

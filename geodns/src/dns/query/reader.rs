@@ -1,21 +1,21 @@
-//! Bytes of a packet, taken from the front.
+//! Reads the fields of a packet one after the other.
 
 use crate::dns::record::RecordType;
 
-/// The packet ends, or holds something else, where something was to be read.
+/// The packet is too short or malformed at this point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Cut;
+pub(super) struct FormatError;
 
 pub(super) struct Reader<'a> {
     packet: &'a [u8],
     at: usize,
 }
 
-/// A record behind the question.
-pub(super) struct Record<'a> {
+/// A record after the question section.
+pub(super) struct ResourceRecord<'a> {
     /// Whether its owner is the root.
     pub(super) at_root: bool,
-    pub(super) kind: RecordType,
+    pub(super) record_type: RecordType,
     pub(super) class: u16,
     pub(super) ttl: u32,
     pub(super) data: &'a [u8],
@@ -34,33 +34,33 @@ impl<'a> Reader<'a> {
         self.at == self.packet.len()
     }
 
-    pub(super) fn take(&mut self, count: usize) -> Result<&'a [u8], Cut> {
-        let bytes = self.packet.get(self.at..self.at + count).ok_or(Cut)?;
+    pub(super) fn take(&mut self, count: usize) -> Result<&'a [u8], FormatError> {
+        let bytes = self.packet.get(self.at..self.at + count).ok_or(FormatError)?;
         self.at += count;
         Ok(bytes)
     }
 
-    pub(super) fn u8(&mut self) -> Result<u8, Cut> {
+    pub(super) fn u8(&mut self) -> Result<u8, FormatError> {
         Ok(self.take(1)?[0])
     }
 
-    pub(super) fn u16(&mut self) -> Result<u16, Cut> {
-        Ok(u16::from_be_bytes(self.take(2)?.try_into().map_err(|_| Cut)?))
+    pub(super) fn u16(&mut self) -> Result<u16, FormatError> {
+        Ok(u16::from_be_bytes(self.take(2)?.try_into().map_err(|_| FormatError)?))
     }
 
-    fn u32(&mut self) -> Result<u32, Cut> {
-        Ok(u32::from_be_bytes(self.take(4)?.try_into().map_err(|_| Cut)?))
+    fn u32(&mut self) -> Result<u32, FormatError> {
+        Ok(u32::from_be_bytes(self.take(4)?.try_into().map_err(|_| FormatError)?))
     }
 
-    pub(super) fn record(&mut self) -> Result<Record<'a>, Cut> {
+    pub(super) fn record(&mut self) -> Result<ResourceRecord<'a>, FormatError> {
         let at_root = self.owner()?;
-        let (kind, class, ttl) = (RecordType(self.u16()?), self.u16()?, self.u32()?);
+        let (record_type, class, ttl) = (RecordType(self.u16()?), self.u16()?, self.u32()?);
         let length = self.u16()?;
-        Ok(Record { at_root, kind, class, ttl, data: self.take(length.into())? })
+        Ok(ResourceRecord { at_root, record_type, class, ttl, data: self.take(length.into())? })
     }
 
-    /// Passes over an owner's name, which may end in a pointer; says whether it is the root, written as such.
-    fn owner(&mut self) -> Result<bool, Cut> {
+    /// Skips the name of an owner, which may end with a compression pointer. Returns whether it is the root, uncompressed.
+    fn owner(&mut self) -> Result<bool, FormatError> {
         let start = self.at;
         loop {
             match self.u8()? {
@@ -70,7 +70,7 @@ impl<'a> Reader<'a> {
                     self.u8()?;
                     return Ok(false);
                 }
-                _ => return Err(Cut),
+                _ => return Err(FormatError),
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Many datagrams in one call: `recvmmsg` and `sendmmsg`.
+//! Receives and sends many datagrams with one call: `recvmmsg` and `sendmmsg`.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
@@ -8,57 +8,45 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrIn, SockaddrIn6, SockaddrLike, recvmmsg,
-    sendmmsg, sendmsg, setsockopt, sockopt,
+    sendmmsg, sendmsg,
 };
 
-use super::socket::Socket;
-use super::{REQUEST_MAX, RESPONSE_MAX};
+use super::socket::{QUERY_MAX, Socket};
+use crate::dns::response::UDP_SIZE;
 
-/// The most datagrams in one call. More save little and make the first wait for the last.
+/// The most datagrams of one call. More would save little, and delay the first response until the last is ready.
 pub(super) const BATCH: usize = 32;
 
-/// Questions that came together, and their answers.
+/// Queries that were received together, and their responses.
 pub(super) enum Batch {
     V4(Datagrams<SockaddrIn>),
     V6(Datagrams<SockaddrIn6>),
 }
 
-/// Those of one family.
+/// A batch of one address family.
 pub(super) struct Datagrams<S> {
-    received: MultiHeaders<S>,
-    to_send: MultiHeaders<S>,
-    requests: Box<[[u8; REQUEST_MAX]; BATCH]>,
-    responses: Box<[[u8; RESPONSE_MAX]; BATCH]>,
-    /// Of each question: its length, who asked, and at which of our addresses.
-    asked: Vec<(usize, Option<S>, Option<Local>)>,
-    /// Of each answer: which response it is, its length, and from which of our addresses it goes.
-    answered: Vec<(usize, usize, Option<Local>)>,
-    /// Where each answer goes.
+    receive_headers: MultiHeaders<S>,
+    send_headers: MultiHeaders<S>,
+    queries: Box<[[u8; QUERY_MAX]; BATCH]>,
+    responses: Box<[[u8; UDP_SIZE as usize]; BATCH]>,
+    /// For each query: its length, its source, and the local address that it was sent to.
+    received: Vec<(usize, Option<S>, Option<Local>)>,
+    /// For each response to send: its index in `responses`, its length, and the local address to send it from.
+    to_send: Vec<(usize, usize, Option<Local>)>,
+    /// For each response to send: its destination.
     peers: Vec<Option<S>>,
 }
 
-/// An address of a family, as the kernel has it.
+/// A socket address of one family, in the kernel's format.
 pub(super) trait Address: SockaddrLike + Copy + Into<SocketAddr> {}
 
 impl<S: SockaddrLike + Copy + Into<SocketAddr>> Address for S {}
 
-/// The address of ours that a question came to.
+/// The local address that a query was sent to.
 #[derive(Clone, Copy)]
 enum Local {
     V4(libc::in_pktinfo),
     V6(libc::in6_pktinfo),
-}
-
-/// Asks to be told at which address a question came, where that is not known beforehand.
-pub(super) fn prepare(socket: &Socket, address: SocketAddr) -> io::Result<()> {
-    if !socket.any_address {
-        return Ok(());
-    }
-    match address {
-        SocketAddr::V4(_) => setsockopt(&socket.udp, sockopt::Ipv4PacketInfo, &true)?,
-        SocketAddr::V6(_) => setsockopt(&socket.udp, sockopt::Ipv6RecvPacketInfo, &true)?,
-    }
-    Ok(())
 }
 
 impl Batch {
@@ -66,7 +54,7 @@ impl Batch {
         if socket.is_ipv6 { Self::V6(Datagrams::new(socket)) } else { Self::V4(Datagrams::new(socket)) }
     }
 
-    /// Waits for a question, for a while, and takes those that wait with it.
+    /// Waits for a query until the socket's read timeout, and receives all that are queued.
     pub(super) fn receive(&mut self, socket: &Socket) -> io::Result<()> {
         match self {
             Self::V4(datagrams) => datagrams.receive(socket),
@@ -74,15 +62,15 @@ impl Batch {
         }
     }
 
-    /// How many questions came together.
+    /// The number of queries that were received.
     pub(super) fn len(&self) -> usize {
         match self {
-            Self::V4(datagrams) => datagrams.asked.len(),
-            Self::V6(datagrams) => datagrams.asked.len(),
+            Self::V4(datagrams) => datagrams.received.len(),
+            Self::V6(datagrams) => datagrams.received.len(),
         }
     }
 
-    /// Has each question answered.
+    /// Calls `answer` for each query, with its source and a buffer for the response. It returns the length of the response.
     pub(super) fn answer(&mut self, answer: impl FnMut(&[u8], SocketAddr, &mut [u8]) -> Option<usize>) {
         match self {
             Self::V4(datagrams) => datagrams.answer(answer),
@@ -90,7 +78,7 @@ impl Batch {
         }
     }
 
-    /// Sends the answers. One that cannot be sent is given up: who asked will ask again.
+    /// Sends the responses. One that cannot be sent is dropped: the client will retry.
     pub(super) fn send(&mut self, socket: &Socket) {
         match self {
             Self::V4(datagrams) => datagrams.send(socket),
@@ -103,39 +91,40 @@ impl<S: Address> Datagrams<S> {
     fn new(socket: &Socket) -> Self {
         let control = socket.any_address.then(|| nix::cmsg_space!(libc::in6_pktinfo));
         Self {
-            received: MultiHeaders::preallocate(BATCH, control),
-            to_send: MultiHeaders::preallocate(BATCH, None),
-            requests: vec![[0; REQUEST_MAX]; BATCH].try_into().expect("as many as asked for"),
-            responses: vec![[0; RESPONSE_MAX]; BATCH].try_into().expect("as many as asked for"),
-            asked: Vec::with_capacity(BATCH),
-            answered: Vec::with_capacity(BATCH),
+            receive_headers: MultiHeaders::preallocate(BATCH, control),
+            send_headers: MultiHeaders::preallocate(BATCH, None),
+            queries: vec![[0; QUERY_MAX]; BATCH].try_into().expect("the lengths are equal"),
+            responses: vec![[0; UDP_SIZE as usize]; BATCH].try_into().expect("the lengths are equal"),
+            received: Vec::with_capacity(BATCH),
+            to_send: Vec::with_capacity(BATCH),
             peers: Vec::with_capacity(BATCH),
         }
     }
 
     fn receive(&mut self, socket: &Socket) -> io::Result<()> {
-        self.asked.clear();
-        let mut slices = self.requests.each_mut().map(|request| [IoSliceMut::new(request)]);
+        self.received.clear();
+        let mut slices = self.queries.each_mut().map(|query| [IoSliceMut::new(query)]);
         let flags = MsgFlags::MSG_WAITFORONE;
-        let received = recvmmsg(socket.udp.as_raw_fd(), &mut self.received, slices.iter_mut(), flags, None)?;
-        for message in received {
-            let local = if socket.any_address { message.cmsgs()?.find_map(|control| local(&control)) } else { None };
-            // A question that was cut is none.
+        let messages = recvmmsg(socket.udp.as_raw_fd(), &mut self.receive_headers, slices.iter_mut(), flags, None)?;
+        for message in messages {
+            let local =
+                if socket.any_address { message.cmsgs()?.find_map(|control| local_address(&control)) } else { None };
+            // A truncated query is treated as empty, and so ignored.
             let length = if message.flags.contains(MsgFlags::MSG_TRUNC) { 0 } else { message.bytes };
-            self.asked.push((length, message.address, local));
+            self.received.push((length, message.address, local));
         }
         Ok(())
     }
 
     fn answer(&mut self, mut answer: impl FnMut(&[u8], SocketAddr, &mut [u8]) -> Option<usize>) {
-        self.answered.clear();
+        self.to_send.clear();
         self.peers.clear();
-        let questions = self.asked.iter().zip(self.requests.iter()).zip(self.responses.iter_mut());
-        for (place, ((&(length, peer, local), request), response)) in questions.enumerate() {
-            // To port 0 nothing can be sent.
+        let queries = self.received.iter().zip(self.queries.iter()).zip(self.responses.iter_mut());
+        for (index, ((&(length, peer, local), query), response)) in queries.enumerate() {
+            // Nothing can be sent to port 0.
             let Some(address) = peer.map(S::into).filter(|peer: &SocketAddr| peer.port() != 0) else { continue };
-            if let Some(length) = answer(&request[..length], address, response) {
-                self.answered.push((place, length, local));
+            if let Some(length) = answer(&query[..length], address, response) {
+                self.to_send.push((index, length, local));
                 self.peers.push(peer);
             }
         }
@@ -144,25 +133,25 @@ impl<S: Address> Datagrams<S> {
     fn send(&mut self, socket: &Socket) {
         let fd = socket.udp.as_raw_fd();
         if socket.any_address {
-            for ((place, length, local), peer) in self.answered.iter().zip(&self.peers) {
-                let slice = [IoSlice::new(&self.responses[*place][..*length])];
+            for ((index, length, local), peer) in self.to_send.iter().zip(&self.peers) {
+                let slice = [IoSlice::new(&self.responses[*index][..*length])];
                 let control = local.as_ref().map(Local::control);
                 let _ = sendmsg(fd, &slice, control.as_slice(), MsgFlags::empty(), peer.as_ref());
             }
             return;
         }
         let mut done = 0;
-        while let Some(left) = self.answered.get(done..).filter(|left| !left.is_empty()) {
-            let slice = |place: usize| {
-                let (response, length, _) = left.get(place).copied().unwrap_or_default();
+        while let Some(left) = self.to_send.get(done..).filter(|left| !left.is_empty()) {
+            let slice = |index: usize| {
+                let (response, length, _) = left.get(index).copied().unwrap_or_default();
                 [IoSlice::new(&self.responses[response][..length])]
             };
             let slices: [_; BATCH] = std::array::from_fn(slice);
             let (slices, peers) = (slices.iter().take(left.len()), &self.peers[done..]);
-            done += match sendmmsg(fd, &mut self.to_send, slices, peers, [], MsgFlags::empty()) {
+            done += match sendmmsg(fd, &mut self.send_headers, slices, peers, [], MsgFlags::empty()) {
                 Ok(sent) => sent.count().max(1),
                 Err(Errno::EINTR) => 0,
-                // It is the first one's fault.
+                // The first could not be sent.
                 Err(_) => 1,
             };
         }
@@ -170,7 +159,7 @@ impl<S: Address> Datagrams<S> {
 }
 
 impl Local {
-    /// What makes an answer go from there.
+    /// The control message that sets the source address of a response.
     fn control(&self) -> ControlMessage<'_> {
         match self {
             Self::V4(info) => ControlMessage::Ipv4PacketInfo(info),
@@ -179,10 +168,10 @@ impl Local {
     }
 }
 
-fn local(message: &ControlMessageOwned) -> Option<Local> {
+fn local_address(message: &ControlMessageOwned) -> Option<Local> {
     match *message {
         ControlMessageOwned::Ipv4PacketInfo(info) => {
-            // The address alone: through which interface is the routing's to say.
+            // The address only: routing chooses the interface.
             Some(Local::V4(libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: info.ipi_addr, ipi_addr: info.ipi_addr }))
         }
         ControlMessageOwned::Ipv6PacketInfo(info) => Some(Local::V6(info)),

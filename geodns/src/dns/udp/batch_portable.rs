@@ -1,50 +1,50 @@
-//! One datagram at a time, for systems that have no call for many.
+//! Receives and sends one datagram at a time, for systems that have no call for many.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use super::socket::Socket;
-use super::{REQUEST_MAX, RESPONSE_MAX};
+use super::socket::{QUERY_MAX, Socket};
+use crate::dns::response::UDP_SIZE;
 
-/// The most datagrams in one call.
+/// The most datagrams of one call.
 pub(super) const BATCH: usize = 1;
 
-/// A question and its answer.
+/// A query and its response.
 pub(super) struct Batch {
-    request: [u8; REQUEST_MAX],
-    response: [u8; RESPONSE_MAX],
-    asked: (usize, SocketAddr),
-    answered: Option<usize>,
+    query: [u8; QUERY_MAX],
+    response: [u8; UDP_SIZE as usize],
+    received: (usize, SocketAddr),
+    response_length: Option<usize>,
 }
 
 impl Batch {
     pub(super) fn new(_socket: &Socket) -> Self {
-        let nobody = (IpAddr::from([0; 4]), 0).into();
-        Self { request: [0; REQUEST_MAX], response: [0; RESPONSE_MAX], asked: (0, nobody), answered: None }
+        let unset = (IpAddr::from([0; 4]), 0).into();
+        Self { query: [0; QUERY_MAX], response: [0; UDP_SIZE as usize], received: (0, unset), response_length: None }
     }
 
-    /// Waits for a question, for a while.
+    /// Waits for a query until the socket's read timeout.
     pub(super) fn receive(&mut self, socket: &Socket) -> io::Result<()> {
-        self.asked = socket.udp.recv_from(&mut self.request)?;
+        self.received = socket.udp.recv_from(&mut self.query)?;
         Ok(())
     }
 
-    /// How many questions came together.
-    #[expect(clippy::unused_self, reason = "as where there may be several")]
+    /// The number of queries that were received.
+    #[expect(clippy::unused_self, reason = "the same signature as on Linux, where a batch may have several")]
     pub(super) fn len(&self) -> usize {
         BATCH
     }
 
-    /// Has it answered.
+    /// Calls `answer` for the query, with its source and a buffer for the response. It returns the length of the response.
     pub(super) fn answer(&mut self, mut answer: impl FnMut(&[u8], SocketAddr, &mut [u8]) -> Option<usize>) {
-        let (length, peer) = self.asked;
-        self.answered = answer(&self.request[..length], peer, &mut self.response);
+        let (length, peer) = self.received;
+        self.response_length = answer(&self.query[..length], peer, &mut self.response);
     }
 
-    /// Sends the answer. One that cannot be sent is given up: who asked will ask again.
+    /// Sends the response. One that cannot be sent is dropped: the client will retry.
     pub(super) fn send(&mut self, socket: &Socket) {
-        if let Some(length) = self.answered.take() {
-            let _ = socket.udp.send_to(&self.response[..length], self.asked.1);
+        if let Some(length) = self.response_length.take() {
+            let _ = socket.udp.send_to(&self.response[..length], self.received.1);
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Real cities, to give networks a place.
+//! Real cities, as locations of networks.
 
 use verge_protocol::GeoPoint;
 
-use crate::Spot;
+use crate::NetworkInfo;
 
 /// A city.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,15 +25,15 @@ impl City {
         CITIES.iter().find(|city| city.name == name)
     }
 
-    /// Where it is.
-    pub fn place(&self) -> GeoPoint {
+    /// Its location.
+    pub fn location(&self) -> GeoPoint {
         GeoPoint::new(self.latitude, self.longitude).expect("cities are on earth")
     }
 
-    /// All that a database knows of a network in this city.
-    pub fn spot(&self) -> Spot {
-        Spot {
-            place: Some(self.place()),
+    /// What a database knows of a network in this city.
+    pub fn info(&self) -> NetworkInfo {
+        NetworkInfo {
+            location: Some(self.location()),
             country: Some(self.country.to_owned()),
             continent: Some(self.continent.to_owned()),
             city: Some(self.name.to_owned()),
@@ -184,7 +184,7 @@ mod tests {
         for city in CITIES {
             assert_eq!(City::named(city.name), Some(city));
             assert_eq!((city.country.len(), city.continent.len()), (2, 2));
-            assert!(city.spot().place.is_some());
+            assert!(city.info().location.is_some());
         }
     }
 }

@@ -1,0 +1,74 @@
+//! The process as operators run it: `check-config` and startup.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Writes a configuration with one zone, whose file includes another.
+fn write(folder: &Path, included: &str, more: &str) {
+    let zone =
+        "$TTL 60\n@ SOA ns-1 hostmaster 1 7200 900 1209600 60\n@ NS ns-1\nns-1 A 192.0.2.1\n$INCLUDE mail.zone\n";
+    std::fs::write(folder.join("example.zone"), zone).unwrap();
+    std::fs::write(folder.join("mail.zone"), included).unwrap();
+    let data = folder.join("data").display().to_string();
+    let config = format!(
+        "name = \"ns-1\"\norigins = [\"http://127.0.0.1:1\"]\ntoken = \"vrg_x\"\ndata = \"{data}\"\nlisten = \"127.0.0.1:0\"\n\
+         private_listen = \"127.0.0.1:0\"\n{more}\n[[zones]]\nname = \"example.com\"\nfile = \"{}\"\n",
+        folder.join("example.zone").display()
+    );
+    std::fs::write(folder.join("geodns.toml"), config).unwrap();
+}
+
+/// The exit code, standard output and standard error.
+fn check(folder: &Path) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_verge-geodns"));
+    let output = command.arg("--config").arg(folder.join("geodns.toml")).arg("check-config").output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn check_config_of_a_valid_file_shows_settings_and_bounds() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "@ MX 10 mail\nmail A 192.0.2.2\n", "");
+    let (code, shown, errors) = check(folder.path());
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(shown.ends_with("geodns.toml is good\n"), "{shown}");
+    assert!(shown.contains("readers moved to other edges within: 75s") && !shown.contains("vrg_x"), "{shown}");
+    assert!(!folder.path().join("data").exists(), "check-config must not create anything");
+}
+
+/// Nor does SIGHUP end the process.
+#[test]
+fn missing_database_does_not_prevent_startup() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "@ MX 10 mail\nmail A 192.0.2.2\n", "database = \"nowhere.mmdb\"");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_verge-geodns"));
+    let mut node =
+        command.arg("--config").arg(folder.path().join("geodns.toml")).stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(node.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let start: Vec<String> = log.by_ref().take_while(|line| !line.contains("listening")).collect();
+    assert!(start.iter().any(|line| line.contains("nowhere.mmdb")), "{start:?}");
+    let pid = node.id().to_string();
+    assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    assert!(log.any(|line| line.contains("SIGHUP")), "it ended");
+    assert!(node.try_wait().unwrap().is_none());
+    node.kill().unwrap();
+    node.wait().unwrap();
+}
+
+#[test]
+fn check_config_of_an_invalid_file_reports_file_and_line() {
+    let folder = tempfile::tempdir().unwrap();
+    for (included, more, location, wrong) in [
+        ("@ MX 10 mail\nmail A 192.0.2.999\n", "", "mail.zone:2: ", "192.0.2.999"),
+        ("@ MX 10 mail\n", "wrokers = 2", "line 7", "unknown field `wrokers`"),
+        ("@ MX 10 mail\n", "database = \"nowhere.mmdb\"", "nowhere.mmdb", "No such file"),
+        ("@ MX 10 mail\n", "drain_timeout_seconds = -1", "line 7", "drain_timeout_seconds = -1"),
+    ] {
+        write(folder.path(), included, more);
+        let (code, shown, errors) = check(folder.path());
+        assert_eq!((code, shown.as_str()), (Some(1), ""), "{errors}");
+        assert!(errors.contains(location) && errors.contains(wrong), "{errors}");
+    }
+}
