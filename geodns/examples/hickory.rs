@@ -1,9 +1,9 @@
-//! A yardstick for `bench/run dns`, and no product: hickory-server's own UDP loop with the least handler that a server can have.
-//! Every name has the given addresses, for everybody. What it costs a question is what that loop, its parser and its encoder cost,
-//! before anything is decided. `cargo run --release -p verge-geodns --example hickory -- PORT ADDRESS…`
+//! A baseline for `bench/run dns`: the UDP loop of hickory-server with a minimal handler.
+//! Every name has the given addresses. Its cost per query is that of the loop, the parser and the encoder, without any decision.
+//! `cargo run --release -p verge-geodns --example hickory -- PORT ADDRESS…`
 //!
-//! hickory logs two lines a question. Nobody subscribes here, so that they cost next to nothing.
-#![expect(clippy::unwrap_used, reason = "a measurement, for people")]
+//! hickory logs two lines per query. There is no subscriber, so that they cost next to nothing.
+#![expect(clippy::unwrap_used, reason = "a benchmark")]
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -17,18 +17,18 @@ use tokio::net::UdpSocket;
 
 const TTL: u32 = 60;
 
-/// Sends everybody to the same addresses.
-struct Alike {
+/// Answers every query with the same addresses.
+struct SameAnswer {
     a: Vec<RData>,
     aaaa: Vec<RData>,
 }
 
 #[async_trait]
-impl RequestHandler for Alike {
+impl RequestHandler for SameAnswer {
     async fn handle_request<R: ResponseHandler, T: Time>(&self, request: &Request, mut handle: R) -> ResponseInfo {
         let mut metadata = Metadata::response_from_request(&request.metadata);
         metadata.authoritative = true;
-        // As hickory's own catalog answers EDNS: with no option that it does not know.
+        // Answers EDNS like the catalog of hickory: without unknown options.
         let edns = request.edns.as_ref().map(|asked| {
             let mut edns = Edns::new();
             edns.set_max_payload(asked.max_payload());
@@ -61,7 +61,7 @@ async fn main() {
     let port: u16 = arguments.next().unwrap().parse().unwrap();
     let (a, aaaa) = arguments.map(|address| address.parse::<IpAddr>().unwrap()).partition::<Vec<_>, _>(IpAddr::is_ipv4);
     let records = |addresses: Vec<IpAddr>| addresses.into_iter().map(RData::from).collect();
-    let mut server = Server::new(Alike { a: records(a), aaaa: records(aaaa) });
+    let mut server = Server::new(SameAnswer { a: records(a), aaaa: records(aaaa) });
     server.register_socket(UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).await.unwrap());
     server.block_until_done().await.unwrap();
 }

@@ -17,7 +17,7 @@ async fn each_reader_is_led_to_the_nearest_edge_by_a_database() {
 async fn leads_to_the_nearest_edge(places: Places) {
     let mut plan = Plan { places, ..Plan::hasty(1) };
     // Nothing is to leave a cache in between.
-    (plan.answers.ttl, plan.answers.shaky_ttl) = (60, 60);
+    (plan.answers.ttl, plan.answers.suspect_ttl) = (60, 60);
     let Some(internet) = super::start("the nearest edge", plan).await else { return };
     for resolver in Resolver::ALL {
         // A resolver that comes for the first time looks the name servers up as well.
