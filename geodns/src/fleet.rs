@@ -6,6 +6,7 @@
 //!
 //! | Module | Contents |
 //! |---|---|
+//! | [`condition`] | the condition of one address |
 //! | [`member`] | an edge as configured, with the condition of its addresses, and as indexed |
 //! | [`eligibility`] | which edges may be returned, and why the others may not |
 //! | [`metro`] | groups of edges so close together that distance does not matter |
@@ -15,6 +16,7 @@
 //! | [`ranking`] | the full order of edges with reasons, for explanations |
 
 mod candidates;
+mod condition;
 mod eligibility;
 mod member;
 mod metro;
@@ -35,7 +37,8 @@ use self::member::Edge;
 use self::metro::Metros;
 use crate::geo::{ClientLocation, Family};
 
-pub(crate) use self::member::{Condition, Member};
+pub(crate) use self::condition::Condition;
+pub(crate) use self::member::Member;
 pub use self::policy::{AllDown, Policy};
 pub(crate) use self::ranking::RankedEdge;
 pub(crate) use self::selection::Selection;

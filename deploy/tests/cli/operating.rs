@@ -191,11 +191,11 @@ async fn a_node_gets_a_token_of_its_own() {
     assert!(token.stdout.starts_with("vrg_") && token.stderr.is_empty(), "{}", token.stdout);
     assert_eq!(world.verge("dns token ns-1 --json").await.json()["name_server"], "ns-1");
     let list = world.verge("dns nodes").await.ended(Exit::Success).stdout;
-    assert!(list.contains("\nns-1  ") && list.starts_with("node "), "{list}");
+    assert!(list.contains("\nns-1  ") && list.starts_with("name server "), "{list}");
     let removed = world.verge("dns remove ns-1").await.ended(Exit::Success).stdout;
-    assert!(removed.starts_with("the token of ns-1 has stopped working"), "{removed}");
+    assert!(removed.starts_with("revoked the token of ns-1"), "{removed}");
     let list = world.verge("dns nodes").await.ended(Exit::Success).stdout;
-    assert!(list.starts_with("no node has a token yet"), "{list}");
+    assert!(list.starts_with("no name server has a token yet"), "{list}");
     assert_eq!(world.verge("dns nodes --json").await.json(), serde_json::json!([]));
     let unknown = world.verge("dns remove ns-1").await.ended(Exit::Failure);
     assert!(unknown.stderr.contains("there is no node `ns-1`"), "{}", unknown.stderr);

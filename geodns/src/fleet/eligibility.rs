@@ -1,8 +1,9 @@
 //! Which edges may be returned.
 
+pub(super) use verge_protocol::explanation::Eligibility;
 use verge_protocol::fleet::Force;
 
-use super::member::Condition;
+use super::condition::Condition;
 use super::policy::AllDown;
 
 /// The health of an address, best first.
@@ -29,8 +30,6 @@ impl HealthStatus {
         }
     }
 }
-
-pub(crate) use verge_protocol::explanation::Eligibility;
 
 /// Decides which edges of a fleet are eligible for the names of one region set in one address family. `edges` holds the status of
 /// each edge, or why it is excluded whatever its health.

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use verge_protocol::fleet::{EdgeState, Force};
 use verge_protocol::{EdgeName, Region};
 
+use super::condition::Condition;
 use super::eligibility::{Eligibility, HealthStatus};
 use super::rendezvous;
 use crate::geo::{Family, GeoVector};
@@ -17,27 +18,6 @@ pub(crate) struct Member {
     pub(crate) state: EdgeState,
     /// One per address in `state.addresses`, in that order. A missing one counts as up.
     pub(crate) conditions: Vec<Condition>,
-}
-
-/// The condition of one address of an edge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "the four are independent")]
-pub(crate) struct Condition {
-    /// Its probes succeed.
-    pub(crate) up: bool,
-    /// It may change soon: answers with this address have [`Policy::suspect_ttl`](super::Policy::suspect_ttl).
-    pub(crate) suspect: bool,
-    /// It has been behind the other edges for too long.
-    pub(crate) lagging: bool,
-    /// The edge announced that it will stop.
-    pub(crate) draining: bool,
-}
-
-impl Default for Condition {
-    /// Up, with nothing known against it.
-    fn default() -> Self {
-        Self { up: true, suspect: false, lagging: false, draining: false }
-    }
 }
 
 /// An edge with everything that does not depend on the client computed once.

@@ -13,7 +13,7 @@ pub(crate) struct SavedHealth {
     #[serde(default)]
     pub(crate) lag_threshold: Option<Position>,
     /// Addresses in any other condition than up.
-    #[serde(default, deserialize_with = "saved_state::readable")]
+    #[serde(default, deserialize_with = "saved_state::skip_invalid")]
     pub(crate) addresses: Vec<SavedAddress>,
 }
 

@@ -17,7 +17,7 @@ async fn readers_located_by_database_are_routed_to_nearest_edge() {
 async fn check_routing(locations: LocationSource) {
     let mut config = InternetConfig { locations, ..InternetConfig::fast(1) };
     // No answer expires during the test.
-    (config.answers.ttl, config.answers.shaky_ttl) = (60, 60);
+    (config.answers.ttl, config.answers.suspect_ttl) = (60, 60);
     let Some(internet) = super::start("nearest edge", config).await else { return };
     for resolver in Resolver::ALL {
         // The first query makes a resolver look up the addresses of the name servers too.

@@ -100,7 +100,7 @@ fn rounded(info: &NetworkInfo, layout: Layout) -> NetworkInfo {
     NetworkInfo { location, ..info.clone() }
 }
 
-/// The address as a path from the root of a tree of this ip_version: 128 bits, highest first.
+/// The address as a path from the root of a tree of this IP version: 128 bits, highest first.
 fn path(address: IpAddr, ip_version: IpVersion) -> u128 {
     match (address, ip_version) {
         (IpAddr::V4(address), IpVersion::V4) => u128::from(address.to_bits()) << 96,

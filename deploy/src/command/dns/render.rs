@@ -145,6 +145,7 @@ fn verdict(edge: &RankedEdge) -> String {
     let verdict = match edge.address {
         Some(_) => "returned",
         None if edge.eligibility.is_eligible() => "in reserve",
+        None if edge.eligibility == Eligibility::Unknown => "not returned",
         None => "left out",
     };
     let reason = match edge.eligibility {
