@@ -41,6 +41,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/sites/{site}/regions", put(sites::fence))
         .route("/v1/domains", get(domains::list))
         .route("/v1/domains/{domain}", put(domains::want).delete(domains::remove))
+        .route("/v1/edges", get(status::list_edges))
         .route("/v1/edges/{edge}", put(edges::describe).delete(edges::remove))
         .route("/v1/edges/{edge}/force", put(edges::force))
         .route("/v1/edges/{edge}/token", post(edges::issue_token))

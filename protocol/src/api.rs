@@ -198,7 +198,17 @@ pub struct LaggingEdge {
     pub reason: String,
 }
 
-/// `GET /v1/sites` answers a list of these; `GET /v1/sites/{site}` one.
+/// Answer to `GET /v1/sites?after=NAME&limit=N`: sites in the order of their names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SitePage {
+    /// The sites of this page.
+    pub sites: Vec<Site>,
+    /// To be passed as `after` for the next page; `None` on the last one.
+    #[serde(default)]
+    pub next: Option<SiteName>,
+}
+
+/// `GET /v1/sites/{site}`; `GET /v1/sites` answers pages of these ([`SitePage`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Site {
     /// Its name.
@@ -222,7 +232,7 @@ pub struct Channel {
     /// What it points at.
     pub release: ReleaseNumber,
     /// The release that a rollback goes back to: the newest older one that this channel has pointed at and that serves something
-    /// else.
+    /// else. `None` in a [`SitePage`]; only `GET /v1/sites/{site}` looks it up.
     #[serde(default)]
     pub previous: Option<ReleaseNumber>,
     /// The write that last moved it.
@@ -253,19 +263,15 @@ pub struct Release {
 }
 
 /// `GET /v1/status`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// The last write.
     pub position: Position,
     /// The origin's version of Verge.
     pub version: String,
-    /// The fleet.
-    pub edges: Vec<Edge>,
-    /// All sites.
-    pub sites: Vec<Site>,
 }
 
-/// An edge as the origin knows it.
+/// An edge as the origin knows it. `GET /v1/edges` answers a list of these, by name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Edge {
     /// Its name.

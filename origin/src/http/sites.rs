@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use verge_protocol::api::{Channel, Site, SiteRegions};
+use verge_protocol::api::{Channel, Site, SitePage, SiteRegions};
 use verge_protocol::host::HostLabel;
 use verge_protocol::{ChannelName, SiteName};
 
@@ -18,8 +18,8 @@ use crate::publish;
 use crate::store::{SiteRow, StoreError};
 
 /// `GET /v1/sites`
-pub(super) async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Vec<Site>>, ApiError> {
-    Ok(Json(all(&app).await?))
+pub(super) async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<SitePage>, ApiError> {
+    Ok(Json(SitePage { sites: all(&app).await?, next: None }))
 }
 
 /// `GET /v1/sites/{site}`

@@ -11,7 +11,6 @@ use verge_protocol::{EdgeName, Timestamp};
 
 use super::auth::Admin;
 use super::error::ApiError;
-use super::sites;
 use crate::app::App;
 use crate::fleet::Heard;
 use crate::store::StoreError;
@@ -21,9 +20,12 @@ pub(super) async fn show(_: Admin, State(app): State<Arc<App>>) -> Result<Json<S
     Ok(Json(Status {
         position: app.database.position().await?,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        edges: edges(&app).await?,
-        sites: sites::all(&app).await?,
     }))
+}
+
+/// `GET /v1/edges`
+pub(super) async fn list_edges(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Vec<Edge>>, ApiError> {
+    Ok(Json(edges(&app).await?))
 }
 
 /// Every edge that was described, has a token or was heard, by name.
