@@ -7,14 +7,15 @@ use reqwest::StatusCode;
 use serde::de::DeserializeOwned;
 use verge_protocol::api::ErrorBody;
 
-use super::error::root;
-use super::{Address, SILENCE, SetupError, http};
+use super::error::root_cause;
+use super::http::{STALL_LIMIT, SetupError, http};
+use super::server_url::ServerUrl;
 
 /// Speaks to one name server.
 #[derive(Clone)]
 pub struct NameServer {
     http: reqwest::Client,
-    address: Address,
+    address: ServerUrl,
 }
 
 /// Why a name server does not say what it was asked.
@@ -58,7 +59,7 @@ impl NameServerError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Unreachable { .. } | Self::Foreign { .. } => {
-                Some("--node or VERGE_NODE names its `private_listen`, such as http://127.0.0.1:7601".to_owned())
+                Some("set VERGE_NAME_SERVER or --name-server to the URL of its `private_listen`, such as http://127.0.0.1:7601".to_owned())
             }
             Self::Refused(body) => body.hint.clone(),
             Self::Cut { .. } | Self::Silent { .. } => None,
@@ -68,12 +69,12 @@ impl NameServerError {
 
 impl NameServer {
     /// Makes a client; nothing is sent yet.
-    pub fn new(address: Address) -> Result<Self, SetupError> {
+    pub fn new(address: ServerUrl) -> Result<Self, SetupError> {
         Ok(Self { http: http(&address)?, address })
     }
 
     /// Where it is.
-    pub fn address(&self) -> &Address {
+    pub fn address(&self) -> &ServerUrl {
         &self.address
     }
 
@@ -81,7 +82,7 @@ impl NameServer {
     pub async fn explain<T: DeserializeOwned>(&self, client: IpAddr, name: Option<&str>) -> Result<T, NameServerError> {
         let question = [Some(("address", client.to_string())), name.map(|name| ("name", name.to_owned()))];
         let question: Vec<_> = question.into_iter().flatten().collect();
-        let request = self.http.get(self.address.join("/explain")).query(&question).timeout(SILENCE);
+        let request = self.http.get(self.address.join("/explain")).query(&question).timeout(STALL_LIMIT);
         let response = request.send().await.map_err(|error| self.broken(&error))?;
         let status = response.status();
         let bytes = response.bytes().await.map_err(|error| self.broken(&error))?;
@@ -97,11 +98,11 @@ impl NameServer {
 
     fn broken(&self, error: &reqwest::Error) -> NameServerError {
         if error.is_connect() {
-            NameServerError::Unreachable { node: self.address.to_string(), reason: root(error) }
+            NameServerError::Unreachable { node: self.address.to_string(), reason: root_cause(error) }
         } else if error.is_timeout() {
-            NameServerError::Silent { silence: SILENCE }
+            NameServerError::Silent { silence: STALL_LIMIT }
         } else {
-            NameServerError::Cut { reason: root(error) }
+            NameServerError::Cut { reason: root_cause(error) }
         }
     }
 

@@ -58,7 +58,7 @@ async fn explain(RawQuery(question): RawQuery) -> Result<Json<Value>, (StatusCod
 
 /// Runs `verge dns explain` with what stands between the spaces.
 async fn explained(node: &str, typed: &str) -> Ran {
-    let arguments = ["dns", "explain"].into_iter().chain(typed.split(' ')).chain(["--node", node]);
+    let arguments = ["dns", "explain"].into_iter().chain(typed.split(' ')).chain(["--name-server", node]);
     let folder = tempfile::tempdir().unwrap();
     // No origin is asked: a name server follows it for itself.
     verge(folder.path(), "http://127.0.0.1:9", TOKEN, &arguments.collect::<Vec<_>>()).await
@@ -90,16 +90,16 @@ async fn who_does_not_answer_is_named_with_a_way_out() {
     assert!(elsewhere.stderr.contains("does not answer like the private listener of a name server: it answers 404"));
     let away = explained("http://127.0.0.1:9", "192.0.2.7").await.ended(Exit::Unreachable);
     assert!(away.stderr.starts_with("error: cannot reach a name server at http://127.0.0.1:9: "), "{}", away.stderr);
-    assert!(away.stderr.contains("\nhint: --node or VERGE_NODE names its `private_listen`"), "{}", away.stderr);
+    assert!(away.stderr.contains("\nhint: set VERGE_NAME_SERVER or --name-server to the URL of its `private_listen`"), "{}", away.stderr);
     let wrong = explained("ns-1", "192.0.2.7").await.ended(Exit::Usage);
-    let like = "error: `ns-1` is not the URL of a server: it should look like http://127.0.0.1:7601\n";
+    let like = "error: invalid server URL `ns-1`: expected a URL such as http://127.0.0.1:7601\n";
     assert_eq!(wrong.stderr, like);
     assert!(explained("127.0.0.1:7553", "192.0.2.7").await.ended(Exit::Usage).stderr.contains("http://127.0.0.1:7601"));
 
     let folder = tempfile::tempdir().unwrap();
     let unknown = verge(folder.path(), &node.url, TOKEN, &["dns", "explain", "192.0.2.7"]).await.ended(Exit::Usage);
     assert!(
-        unknown.stderr.starts_with("error: no name server is known\nhint: run `verge up`, or "),
+        unknown.stderr.starts_with("error: no name server configured\nhint: run `verge up`, or "),
         "{}",
         unknown.stderr
     );

@@ -1,0 +1,53 @@
+//! Errors of a cluster.
+
+use std::time::Duration;
+
+use verge_daemon::data_dir::DataDirError;
+use verge_daemon::listen::ListenError;
+
+use crate::client::{ClientError, NameServerError, SetupError};
+
+/// How long edges and name server may take to catch up with the origin after the start.
+pub(super) const START_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why a cluster cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// A port cannot be opened.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataDirError),
+    /// A daemon does not start.
+    #[error("failed to start {daemon}: {reason}")]
+    Start {
+        /// The daemon.
+        daemon: String,
+        /// Why, with all causes.
+        reason: String,
+    },
+    /// A request to the origin failed.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The HTTP client cannot be set up.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// A request to the name server failed.
+    #[error(transparent)]
+    NameServer(#[from] NameServerError),
+    /// The name server does not know a site.
+    #[error("the name server did not answer for {0} within {limit} s", limit = START_TIMEOUT.as_secs())]
+    Unnamed(String),
+    /// Some edges do not catch up.
+    #[error("these edges did not catch up with the origin within {limit} s: {0}", limit = START_TIMEOUT.as_secs())]
+    Behind(String),
+}
+
+/// Turns the error of a daemon's start into a [`ClusterError`].
+pub(super) fn start_failed<E: Into<anyhow::Error>>(daemon: impl Into<String>) -> impl FnOnce(E) -> ClusterError {
+    move |error| match error.into().downcast() {
+        Ok(data) => ClusterError::Data(data),
+        Err(error) => ClusterError::Start { daemon: daemon.into(), reason: format!("{error:#}") },
+    }
+}
