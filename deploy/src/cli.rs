@@ -143,7 +143,7 @@ pub enum Dns {
         address: IpAddr,
         /// The name to look up, such as demo.verge.test [default: any site]
         name: Option<String>,
-        /// The URL of a name server's private listener [env: VERGE_NAME_SERVER] [default: the one started by `verge up`]
+        /// The URL of a name server's private listener, instead of `VERGE_NAME_SERVER` [default: the one started by `verge up`]
         #[arg(long, value_name = "URL")]
         name_server: Option<String>,
     },
@@ -194,7 +194,7 @@ fn after_help() -> String {
     format!(
         "Environment variables:
   VERGE_ORIGIN       the origin's URL, like --origin
-  VERGE_TOKEN        the token; there is no flag for it, since other users could read it in the process list
+  VERGE_TOKEN        the token; has no flag, since other users can see command lines
   VERGE_NAME_SERVER  the URL of a name server's private listener, for `verge dns explain`
   VERGE_PROFILE      the path of the profile, which `verge up` writes
   NO_COLOR           disable colors

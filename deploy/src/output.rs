@@ -5,6 +5,8 @@ pub mod human;
 mod printer;
 mod progress;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use self::printer::{Output, OutputOptions};
 pub use self::progress::{Step, Unit};

@@ -74,7 +74,7 @@ impl Listing {
         problems.append(&mut walked.problems);
         problems.extend(checks::check_index(&paths, options.force, fallback.single_page));
         if !options.allow_secrets {
-            problems.extend(secrets::private_keys(&walked.files));
+            problems.extend(secrets::private_keys(walked.files.iter().map(|file| (&file.path, &*file.source))));
         }
         if options.ignore_rules {
             warnings.extend(

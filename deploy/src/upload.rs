@@ -124,7 +124,7 @@ impl<'a> UploadSession<'a> {
         let step = output.step("uploading", Unit::Bytes, bytes);
         let build = self.run_rounds(created, &step).await?;
         let sent = human::bytes(self.sent_bytes());
-        step.finish(format_args!("uploaded {} ({sent} compressed)", human::bytes(bytes)));
+        step.finish(format_args!("uploaded {} ({sent} sent)", human::bytes(bytes)));
         Ok(build)
     }
 

@@ -25,7 +25,7 @@ async fn an_edge_boots_and_serves_with_the_origin_gone() {
     // The origin comes back, and so does everything else.
     world.start_origin().await;
     let pushed = world.push("demo", &[("index.html", "second")]).await;
-    assert_eq!(pushed.followed.released.release.0, 2);
+    assert_eq!(pushed.rollout.released.release.0, 2);
     world.caught_up().await;
     for edge in world.edges() {
         assert_eq!(world.get(edge, "demo", "/").await.text(), "second");

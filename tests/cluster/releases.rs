@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::TryStreamExt as _;
 use reqwest::StatusCode;
 use verge_protocol::ReleaseNumber;
-use verge_protocol::api::{MoveChannel, Progress};
+use verge_protocol::api::{MoveChannel, Progress, Site};
 use verge_tests::World;
 
 const FIRST: [(&str, &str); 3] = [
@@ -25,8 +25,8 @@ async fn a_push_ends_when_every_edge_serves_it() {
     let world = World::start(3).await;
     for (number, release) in [(1, &FIRST), (2, &SECOND)] {
         let pushed = world.push("demo", release).await;
-        assert_eq!(pushed.followed.released.release, ReleaseNumber(number));
-        assert_eq!(pushed.followed.edges.confirmed.len(), 3);
+        assert_eq!(pushed.rollout.released.release, ReleaseNumber(number));
+        assert_eq!(pushed.rollout.confirmations.confirmed.len(), 3);
         for edge in world.edges() {
             let page = world.get(edge, "demo", "/").await;
             assert_eq!((page.text(), page.header("verge-release")), (release[0].1, format!("v{number}").as_str()));
@@ -48,7 +48,7 @@ async fn a_tab_opened_before_a_release_finds_its_chunks() {
     }
 
     // After a rollback, tabs of the release that was left.
-    let epoch = world.status().await.sites[0].channels[0].epoch;
+    let epoch = world.client().sites::<Site>().await.unwrap()[0].channels[0].epoch;
     let back = MoveChannel { release: ReleaseNumber(1), expected: Some(epoch) };
     let events = world.client().move_channel(&"demo".parse().unwrap(), &"live".parse().unwrap(), &back).await.unwrap();
     let events: Vec<Progress> = events.try_collect().await.unwrap();

@@ -138,9 +138,9 @@ impl Internet {
     /// The same for the edges of some regions.
     pub async fn caught_up_in(&self, regions: &[Region]) {
         until("edges have caught up", async || {
-            let status = self.origin.status().await;
+            let (status, edges) = self.origin.status().await;
             regions.iter().all(|region| {
-                let edge = status.edges.iter().find(|edge| edge.name == region.edge());
+                let edge = edges.iter().find(|edge| edge.name == region.edge());
                 edge.is_some_and(|edge| {
                     edge.live && edge.applied.is_some_and(|applied| applied.includes(status.position))
                 })

@@ -13,14 +13,14 @@ use tempfile::TempDir;
 use tokio::runtime::Handle;
 use verge::Output;
 use verge::client::{Client, Token};
-use verge::output::Manner;
+use verge::output::OutputOptions;
 use verge::push::{Push, PushError, Pushed};
 use verge::scan::Options;
-use verge::upload::Patience;
+use verge::upload::RetryPolicy;
 use verge_daemon::{Clock, Secret};
 use verge_edge::Edge;
 use verge_origin::Origin;
-use verge_protocol::api::{Provenance, Status};
+use verge_protocol::api::{self, Provenance, Status};
 use verge_protocol::{ChannelName, EdgeName, SiteName, Timestamp};
 
 use crate::until::{STUCK, until};
@@ -170,19 +170,23 @@ impl World {
         Client::new(format!("http://{address}").parse().unwrap(), &Token::new(&self.admin_token)).unwrap()
     }
 
-    /// How the origin sees the fleet.
+    /// The position of the origin.
     pub async fn status(&self) -> Status {
         self.client().get("/v1/status").await.unwrap()
+    }
+
+    /// The edges, as the origin knows them.
+    pub async fn reported_edges(&self) -> Vec<api::Edge> {
+        self.client().get("/v1/edges").await.unwrap()
     }
 
     /// Waits until every running edge serves all that the origin has.
     pub async fn caught_up(&self) {
         self.until("every edge has caught up", async || {
-            let status = self.status().await;
-            let position = status.position;
+            let (position, edges) = (self.status().await.position, self.reported_edges().await);
             let running = self.edges.iter().filter(|seat| seat.edge.is_some());
             running.into_iter().all(|seat| {
-                let edge = status.edges.iter().find(|edge| edge.name == seat.name);
+                let edge = edges.iter().find(|edge| edge.name == seat.name);
                 edge.is_some_and(|edge| {
                     edge.live
                         && edge.applied.is_some_and(|applied| applied.includes(position))
@@ -220,13 +224,13 @@ impl World {
             client,
             site: &site.parse::<SiteName>().unwrap(),
             channel: &ChannelName::live(),
-            folder,
+            dir: folder,
             options: Options { force: true, ..Options::default() },
             provenance: Provenance::default(),
             wait: true,
-            patience: Patience { rounds: 20, pause: Duration::from_millis(5) },
+            retry: RetryPolicy { max_attempts: 20, initial_pause: Duration::from_millis(5) },
         };
-        push.run(&Output::new(std::io::sink(), std::io::sink(), Manner::default())).await
+        push.run(&Output::new(std::io::sink(), std::io::sink(), OutputOptions::default())).await
     }
 
     /// Reads a path of a site at one edge.

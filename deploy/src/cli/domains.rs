@@ -27,7 +27,7 @@ pub enum Domains {
         #[arg(value_parser = domain)]
         domain: DomainName,
     },
-    /// Remove a domain
+    /// Remove a custom domain
     Remove {
         /// The domain
         #[arg(value_parser = domain)]

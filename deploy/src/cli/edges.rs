@@ -48,7 +48,7 @@ pub enum Edges {
     Force {
         /// The edge's name
         edge: EdgeName,
-        /// `up`: always healthy; `down`: receives no readers; `auto`: health checks decide
+        /// `up`: treat as healthy; `down`: send no readers; `auto`: follow health checks
         #[arg(value_name = "up|down|auto", hide_possible_values = true)]
         to: ForceArg,
     },
@@ -68,7 +68,7 @@ pub struct EdgeArgs {
     /// Its latitude and longitude in degrees, such as 50.11,8.68
     #[arg(long, value_name = "LAT,LON", allow_hyphen_values = true)]
     pub location: Option<GeoPoint>,
-    /// Its city. Sets its location, and its regions to the continent and country
+    /// Its city; sets its location, and its continent and country as regions
     #[arg(long, value_name = "CITY")]
     pub at: Option<String>,
     /// Its regions, separated by commas, such as eu,de
@@ -85,11 +85,11 @@ pub struct EdgeArgs {
 /// The argument of `verge edges force`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ForceArg {
-    /// Always healthy
+    /// Treat the edge as healthy
     Up,
-    /// Receives no readers
+    /// Send no readers to the edge
     Down,
-    /// Health checks decide
+    /// Follow health checks
     Auto,
 }
 

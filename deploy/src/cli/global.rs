@@ -11,10 +11,10 @@ use crate::output::OutputOptions;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// The origin's URL [env: VERGE_ORIGIN]
+    /// The origin's URL, instead of `VERGE_ORIGIN`
     #[arg(long, global = true, value_name = "URL")]
     pub origin: Option<String>,
-    /// Read the token from a file, instead of VERGE_TOKEN
+    /// Read the token from a file, instead of `VERGE_TOKEN`
     #[arg(long, global = true, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// Allow sending the token to another machine over unencrypted HTTP
@@ -88,13 +88,18 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
-    use crate::cli::Cli;
+
+    #[derive(clap::Parser)]
+    struct Arguments {
+        #[command(flatten)]
+        global: Global,
+    }
 
     fn options(flags: &[&str], on_terminal: bool, color: bool) -> OutputOptions {
-        let cli = Cli::try_parse_from([&["verge", "status"], flags].concat()).unwrap();
+        let arguments = Arguments::try_parse_from([&["verge"], flags].concat()).unwrap();
         let terminal =
             TerminalInfo { stdout_is_terminal: on_terminal, stderr_is_terminal: on_terminal, width: Some(80), color };
-        cli.global.output_options(terminal)
+        arguments.global.output_options(terminal)
     }
 
     #[test]

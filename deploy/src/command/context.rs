@@ -40,7 +40,7 @@ impl Context<'_> {
     /// Explains the token that is printed next; `name` is an edge or a name server.
     pub(super) fn introduce_token(&self, name: &impl fmt::Display) {
         self.output.info(format_args!(
-            "new token for {name}, shown only once; it replaces any earlier token. Write it to the file set as `token_file`:"
+            "new token for {name} (shown only once, replaces any earlier token); write it to the file set as `token_file`:"
         ));
     }
 }

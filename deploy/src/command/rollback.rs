@@ -54,7 +54,7 @@ pub(super) async fn run(arguments: &cli::Rollback, context: &Context<'_>) -> Res
         let state = if rolled.from == released.release {
             format!("was already {position}")
         } else {
-            format!("is {position} again; it replaces {}", rolled.from)
+            format!("is {position} again, replacing {}", rolled.from)
         };
         let mut lines = vec![format!("{name} {state}\n")];
         if wait {

@@ -78,7 +78,7 @@ pub(super) fn state(edge: &Edge, now: Timestamp) -> String {
     let lagging: Vec<String> = edge
         .lagging
         .iter()
-        .map(|lag| format!("lagging, {} of {}: {}", lag.channel, lag.site, human::line(&lag.reason, 80)))
+        .map(|lag| format!("lagging on {} of {}: {}", lag.channel, lag.site, human::line(&lag.reason, 80)))
         .collect();
     if lagging.is_empty() { "live".to_owned() } else { lagging.join("\n") }
 }

@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+use verge_protocol::SitePath;
+
 use super::problem::Problem;
-use super::walk::ScannedFile;
 
 /// How much of a file is searched for a private key, in bytes: certificates may precede it.
 const HEAD_LEN: u64 = 64 * 1024;
@@ -15,20 +16,18 @@ pub(super) fn is_env_file(name: &str) -> bool {
     name.starts_with(".env")
 }
 
-/// Files that are named like a private key and contain one.
-pub(super) fn private_keys(files: &[ScannedFile]) -> Vec<Problem> {
+/// Files that are named like a private key and contain one; `files` are paths on the site and on disk.
+pub(super) fn private_keys<'a>(files: impl Iterator<Item = (&'a SitePath, &'a Path)>) -> Vec<Problem> {
     files
-        .iter()
-        .filter(|file| has_private_key_name(file.path.file_name()) || has_private_key_name(&name_on_disk(file)))
+        .filter(|(path, source)| {
+            // A symbolic link may have another name than its target.
+            let name_on_disk = source.file_name().unwrap_or_default().to_string_lossy();
+            has_private_key_name(path.file_name()) || has_private_key_name(&name_on_disk)
+        })
         // Unreadable files are reported when they are hashed.
-        .filter(|file| head(&file.source).is_ok_and(|head| contains_private_key(&head)))
-        .map(|file| Problem::PrivateKey(file.path.clone()))
+        .filter(|(_, source)| head(source).is_ok_and(|head| contains_private_key(&head)))
+        .map(|(path, _)| Problem::PrivateKey(path.clone()))
         .collect()
-}
-
-/// The name of the file itself, if the path is a symbolic link.
-fn name_on_disk(file: &ScannedFile) -> String {
-    file.source.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn head(source: &Path) -> std::io::Result<Vec<u8>> {

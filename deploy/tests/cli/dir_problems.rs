@@ -5,7 +5,7 @@ use verge::Exit;
 use crate::world::{Ran, World};
 
 /// Pushes, expects an error, and returns its text.
-async fn refused(world: &World, arguments: &[&str]) -> String {
+async fn push_error(world: &World, arguments: &[&str]) -> String {
     let ran = world.verge(&[&["push"], arguments].concat()).await.ended(Exit::Refused);
     assert!(world.origin.memory().requests.is_empty(), "something was sent");
     format!("error:{}", ran.stderr.split_once("error:").unwrap().1)
@@ -43,7 +43,7 @@ async fn all_problems_are_reported_at_once() {
         drop(std::os::unix::net::UnixListener::bind(world.path().join("dist/socket")).unwrap());
     }
     std::fs::remove_file(world.path().join("dist/index.html")).unwrap();
-    insta::assert_snapshot!(refused(&world, &["dist"]).await);
+    insta::assert_snapshot!(push_error(&world, &["dist"]).await);
 }
 
 #[tokio::test]
@@ -51,8 +51,8 @@ async fn empty_directory_is_rejected_even_with_force() {
     let world = World::new().await;
     std::fs::create_dir_all(world.path().join("empty/.git")).unwrap();
     for arguments in [&["empty"][..], &["empty", "--force"]] {
-        let said = refused(&world, arguments).await;
-        assert!(said.contains("\n  the directory has no files to serve\n"), "{said}");
+        let error = push_error(&world, arguments).await;
+        assert!(error.contains("\n  the directory has no files to serve\n"), "{error}");
     }
 }
 
@@ -60,10 +60,10 @@ async fn empty_directory_is_rejected_even_with_force() {
 async fn directory_without_index_is_pushed_only_with_force() {
     let world = World::new().await;
     world.write("files/a.txt", "a");
-    let said = refused(&world, &["files"]).await;
-    assert!(said.contains("index.html is missing"), "{said}");
-    let said = refused(&world, &["files", "--force", "--spa"]).await;
-    assert!(said.contains("index.html is missing, which a single-page app requires"), "{said}");
+    let error = push_error(&world, &["files"]).await;
+    assert!(error.contains("index.html is missing"), "{error}");
+    let error = push_error(&world, &["files", "--force", "--spa"]).await;
+    assert!(error.contains("index.html is missing, which a single-page app requires"), "{error}");
     pushed(&world, &["files", "--force"]).await;
 }
 
@@ -87,8 +87,8 @@ async fn skipped_files_are_named() {
     world.write("dist/_redirects", "# nothing but a comment\n");
     world.write("dist/verge.toml", "");
     let ran = pushed(&world, &["dist"]).await;
-    let said: Vec<&str> = ran.stderr.lines().filter(|line| line.contains("skipped")).collect();
-    insta::assert_snapshot!(said.join("\n"));
+    let skipped: Vec<&str> = ran.stderr.lines().filter(|line| line.contains("skipped")).collect();
+    insta::assert_snapshot!(skipped.join("\n"));
     assert_eq!(paths(&world), [".well-known/security.txt", "app.js", "index.html"]);
 }
 
@@ -97,8 +97,8 @@ async fn secrets_are_rejected_unless_allowed() {
     let world = World::new().await;
     world.write("dist/.env", "KEY=1");
     world.write("dist/server.key", "-----BEGIN RSA PRIVATE KEY-----\n");
-    let said = refused(&world, &["dist"]).await;
-    assert!(said.contains(".env: environment file") && said.contains("server.key: private key"), "{said}");
+    let error = push_error(&world, &["dist"]).await;
+    assert!(error.contains(".env: environment file") && error.contains("server.key: private key"), "{error}");
     pushed(&world, &["dist", "--allow-secrets"]).await;
     assert_eq!(paths(&world), ["app.js", "index.html", "server.key"]);
 }
@@ -108,10 +108,10 @@ async fn unsupported_rules_are_rejected_unless_ignored() {
     let world = World::new().await;
     world.write("dist/404.html", "");
     world.write("dist/_redirects", "/old /new 301\r\n/*\t/index.html\t200\r\n");
-    let said = refused(&world, &["dist"]).await;
+    let error = push_error(&world, &["dist"]).await;
     assert!(
-        said.contains("\n  _redirects:1: /old /new 301: rule not supported yet\nhint: use --ignore-rules"),
-        "{said}"
+        error.contains("\n  _redirects:1: /old /new 301: rule not supported yet\nhint: use --ignore-rules"),
+        "{error}"
     );
     let ran = pushed(&world, &["dist", "--ignore-rules", "--json"]).await;
     assert!(
@@ -162,7 +162,7 @@ async fn link_to_hidden_file_is_rejected_even_if_its_target_is_ignored() {
         symlink(end, world.path().join("dist").join(link)).unwrap();
     }
     for arguments in [&["dist"][..], &["dist", "--allow-secrets"]] {
-        insta::assert_snapshot!("links_to_hidden_files", refused(&world, arguments).await);
+        insta::assert_snapshot!("links_to_hidden_files", push_error(&world, arguments).await);
     }
     for link in ["config.txt", "cfg.txt", "gitlink", "cached"] {
         std::fs::remove_file(world.path().join("dist").join(link)).unwrap();

@@ -90,7 +90,11 @@ async fn who_does_not_answer_is_named_with_a_way_out() {
     assert!(elsewhere.stderr.contains("does not answer like the private listener of a name server: it answers 404"));
     let away = explained("http://127.0.0.1:9", "192.0.2.7").await.ended(Exit::Unreachable);
     assert!(away.stderr.starts_with("error: cannot reach a name server at http://127.0.0.1:9: "), "{}", away.stderr);
-    assert!(away.stderr.contains("\nhint: set VERGE_NAME_SERVER or --name-server to the URL of its `private_listen`"), "{}", away.stderr);
+    assert!(
+        away.stderr.contains("\nhint: set VERGE_NAME_SERVER or --name-server to the URL of its `private_listen`"),
+        "{}",
+        away.stderr
+    );
     let wrong = explained("ns-1", "192.0.2.7").await.ended(Exit::Usage);
     let like = "error: invalid server URL `ns-1`: expected a URL such as http://127.0.0.1:7601\n";
     assert_eq!(wrong.stderr, like);

@@ -132,29 +132,36 @@ async fn domain_is_added_proven_and_removed() {
 #[tokio::test]
 async fn truncated_token_error_has_hint() {
     let world = World::new().await;
-    let whole = world.origin.admin_token().expose();
-    let cut = verge(world.dir.path(), &world.url(), &whole[..20], &["sites"]).await.ended(Exit::NotAllowed);
-    assert!(cut.stderr.contains("\nhint: the token is read from --token-file, else VERGE_TOKEN, "), "{}", cut.stderr);
-    assert_eq!(cut.stderr.lines().count(), 2, "{}", cut.stderr);
+    let token = world.origin.admin_token().expose();
+    let truncated = verge(world.dir.path(), &world.url(), &token[..20], &["sites"]).await.ended(Exit::NotAllowed);
+    assert!(
+        truncated.stderr.contains("\nhint: the token is read from --token-file, else VERGE_TOKEN, "),
+        "{}",
+        truncated.stderr
+    );
+    assert_eq!(truncated.stderr.lines().count(), 2, "{}", truncated.stderr);
     world.stop().await;
 }
 
 #[tokio::test]
 async fn name_server_token_is_issued_listed_and_revoked() {
     let world = World::new().await;
-    let said = world.verge("dns token ns-1").await.ended(Exit::Success).stderr;
-    assert!(said.starts_with("new token for ns-1, shown only once") && said.contains("`token_file`"), "{said}");
+    let messages = world.verge("dns token ns-1").await.ended(Exit::Success).stderr;
+    assert!(
+        messages.starts_with("new token for ns-1 (shown only once") && messages.contains("`token_file`"),
+        "{messages}"
+    );
     let token = world.verge("dns token ns-1 --quiet").await.ended(Exit::Success);
     assert!(token.stdout.starts_with("vrg_") && token.stderr.is_empty(), "{}", token.stdout);
     assert_eq!(world.verge("dns token ns-1 --json").await.json()["node"], "ns-1");
     let list = world.verge("dns servers").await.ended(Exit::Success).stdout;
-    assert!(list.contains("\nns-1  ") && list.starts_with("node "), "{list}");
+    assert!(list.contains("\nns-1  "), "{list}");
     let removed = world.verge("dns remove ns-1").await.ended(Exit::Success).stdout;
     assert!(removed.starts_with("the token of ns-1 has stopped working"), "{removed}");
     let list = world.verge("dns servers").await.ended(Exit::Success).stdout;
-    assert!(list.starts_with("no node has a token yet"), "{list}");
+    assert!(list.contains("`verge dns token`"), "{list}");
     assert_eq!(world.verge("dns servers --json").await.json(), serde_json::json!([]));
     let unknown = world.verge("dns remove ns-1").await.ended(Exit::Failure);
-    assert!(unknown.stderr.contains("there is no node `ns-1`"), "{}", unknown.stderr);
+    assert!(unknown.stderr.starts_with("error: ") && unknown.stderr.contains("`ns-1`"), "{}", unknown.stderr);
     world.stop().await;
 }

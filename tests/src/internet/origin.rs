@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use verge::Output;
 use verge::client::{Client, Token};
-use verge::output::Manner;
+use verge::output::OutputOptions;
 use verge::push::Push;
 use verge::scan::Options;
-use verge::upload::Patience;
+use verge::upload::RetryPolicy;
 use verge_daemon::origins::OriginUrl;
 use verge_daemon::{Clock, Secret};
 use verge_origin::{Config, Origin};
-use verge_protocol::api::{EdgeSettings, Provenance, Status};
+use verge_protocol::api::{Edge, EdgeSettings, Provenance, Status};
 use verge_protocol::fleet::EdgeState;
 use verge_protocol::{ChannelName, NameServerName};
 
@@ -72,10 +72,11 @@ impl OriginSeat {
         self.host.run(async move { Secret::new(client.issue_name_server_token(&name).await.unwrap().token) }).await
     }
 
-    /// How it sees the fleet.
-    pub(super) async fn status(&self) -> Status {
+    /// Its position, and its edges.
+    pub(super) async fn status(&self) -> (Status, Vec<Edge>) {
         let client = self.client.clone();
-        self.host.run(async move { client.get("/v1/status").await.unwrap() }).await
+        let requests = async move { (client.get("/v1/status").await.unwrap(), client.get("/v1/edges").await.unwrap()) };
+        self.host.run(requests).await
     }
 
     /// Makes a release of the site whose page is this, and waits for no edge.
@@ -88,13 +89,13 @@ impl OriginSeat {
                 client: &client,
                 site: &SITE.parse().unwrap(),
                 channel: &ChannelName::live(),
-                folder: folder.path(),
+                dir: folder.path(),
                 options: Options { force: true, ..Options::default() },
                 provenance: Provenance::default(),
                 wait: false,
-                patience: Patience { rounds: 20, pause: Duration::from_millis(5) },
+                retry: RetryPolicy { max_attempts: 20, initial_pause: Duration::from_millis(5) },
             };
-            push.run(&Output::new(std::io::sink(), std::io::sink(), Manner::default())).await.unwrap();
+            push.run(&Output::new(std::io::sink(), std::io::sink(), OutputOptions::default())).await.unwrap();
         };
         self.host.run_in_place(push).await;
     }
