@@ -1,13 +1,15 @@
 //! Cities with data centres, so that `--at CITY` can stand for coordinates and regions.
 
 mod city;
-mod suggest;
 mod table;
 
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 
 pub use self::city::City;
+
+/// The most cities that are suggested.
+const SUGGESTIONS_MAX: usize = 5;
 
 /// A name that is not in the table.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,10 +26,7 @@ impl City {
     pub fn find(name: &str) -> Result<Self, UnknownCity> {
         let wanted = normalize(name);
         let found = table::ALL.iter().find(|city| normalize(city.name()) == wanted);
-        found.copied().ok_or_else(|| {
-            let names = table::ALL.iter().map(|city| (city.name(), normalize(city.name())));
-            UnknownCity { name: name.to_owned(), suggestions: suggest::similar(&wanted, names) }
-        })
+        found.copied().ok_or_else(|| UnknownCity { name: name.to_owned(), suggestions: suggest(&wanted) })
     }
 }
 
@@ -35,6 +34,22 @@ impl City {
 fn normalize(name: &str) -> String {
     let letters = name.nfd().filter(|letter| !is_combining_mark(*letter));
     letters.filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// Cities whose normalized name starts like `typed`, or differs from it in at most a third of its letters; the most similar first.
+fn suggest(typed: &str) -> Vec<&'static str> {
+    let max_distance = typed.chars().count() / 3;
+    let mut similar: Vec<(usize, &'static str)> = table::ALL
+        .iter()
+        .filter_map(|city| {
+            let normalized = normalize(city.name());
+            let is_prefix = typed.len() >= 2 && (normalized.starts_with(typed) || typed.starts_with(&normalized));
+            let distance = if is_prefix { 0 } else { strsim::levenshtein(typed, &normalized) };
+            (distance <= max_distance).then_some((distance, city.name()))
+        })
+        .collect();
+    similar.sort_unstable();
+    similar.into_iter().take(SUGGESTIONS_MAX).map(|(_, name)| name).collect()
 }
 
 #[cfg(test)]

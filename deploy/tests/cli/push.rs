@@ -87,7 +87,7 @@ async fn second_push_sends_only_changed_blobs() {
 async fn first_push_of_a_large_build_has_no_warning() {
     let world = World::new().await;
     // Names that hardly compress, so that the build itself has some megabytes.
-    for at in 0..12_000_u32 {
+    for at in 0..8_000_u32 {
         let noise: String =
             (0..4_u8).map(|part| Digest::of(&[&at.to_le_bytes()[..], &[part]].concat()).to_string()).collect();
         world.write(&format!("dist/{}", &noise[..240]), at.to_le_bytes());
@@ -95,6 +95,9 @@ async fn first_push_of_a_large_build_has_no_warning() {
     let ran = world.verge(&push(&["--no-wait"])).await.ended(Exit::Success);
     assert!(!ran.stderr.contains("retrying") && !ran.stderr.contains("warning"), "{}", ran.stderr);
     assert!(ran.stderr.contains("\n✓ created site app\n"), "{}", ran.stderr);
+    // The build is not sent to an origin that would answer without reading it.
+    let requests = &world.origin.memory().requests;
+    assert_eq!(requests[..2], ["PUT /v1/sites/app", "POST /v1/sites/app/builds?channel=live"]);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use verge_protocol::SiteName;
 use verge_protocol::api::BlobsStored;
 use verge_protocol::pack::{self, Decoder, Frame};
 
-use super::state::{Shared, refuse};
+use super::state::{Shared, abort, refuse};
 
 pub(super) async fn receive(
     State(shared): State<Shared>,
@@ -51,10 +51,4 @@ pub(super) async fn receive(
         Ok(()) => Json(BlobsStored { stored: stored as u64 }).into_response(),
         Err(error) => refuse(StatusCode::BAD_REQUEST, "invalid_pack", &error.to_string()),
     }
-}
-
-/// A response whose body fails, which closes the connection.
-fn abort() -> Response {
-    let failing = futures_util::stream::once(async { Err::<&[u8], _>(std::io::Error::other("aborted")) });
-    Response::new(Body::from_stream(failing))
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use verge_protocol::api::{BuildCreated, Limits};
 use verge_protocol::{Build, ChannelName, Digest, SiteName, compression};
 
-use super::state::{Shared, refuse};
+use super::state::{Shared, abort, refuse};
 
 const LIMITS: Limits = Limits { files: 100_000, file_bytes: 1 << 30, build_bytes: 1 << 34, pack_bytes: 16 << 20 };
 
@@ -25,7 +25,8 @@ pub(super) async fn create_site(State(shared): State<Shared>, Path(site): Path<S
     if is_new { StatusCode::CREATED } else { StatusCode::OK }
 }
 
-/// Like the real origin, answers for an unknown site before it reads the body.
+/// The real origin rejects a build for an unknown site before it reads the body, and then closes the connection. If the body is large,
+/// the client may lose the response; here it always does.
 pub(super) async fn create(
     State(shared): State<Shared>,
     Path(site): Path<SiteName>,
@@ -35,7 +36,7 @@ pub(super) async fn create(
 ) -> Response {
     assert_eq!(headers["content-type"], compression::MEDIA_TYPE);
     if !shared.lock().unwrap().sites.contains_key(&site) {
-        return refuse(StatusCode::NOT_FOUND, "unknown_site", "there is no such site");
+        return abort();
     }
     let Ok(body) = to_bytes(body, 1 << 26).await else {
         return refuse(StatusCode::BAD_REQUEST, "truncated_body", "the request ended early");

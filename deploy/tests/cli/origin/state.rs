@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
+use axum::body::Body;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use verge_protocol::api::{BuildDiff, ChannelHead, ErrorBody, LaggingEdge, Limits, Provenance};
@@ -15,6 +16,12 @@ pub(crate) type Shared = Arc<Mutex<Memory>>;
 pub(crate) fn refuse(status: StatusCode, code: &str, message: &str) -> Response {
     let body = ErrorBody { code: code.to_owned(), message: message.to_owned(), hint: None };
     (status, axum::Json(body)).into_response()
+}
+
+/// A response whose body fails, which closes the connection.
+pub(crate) fn abort() -> Response {
+    let failing = futures_util::stream::once(async { Err::<&[u8], _>(std::io::Error::other("aborted")) });
+    Response::new(Body::from_stream(failing))
 }
 
 /// The state.
