@@ -1,63 +1,55 @@
-//! Cities in which machines are rented, so that nobody need look up coordinates.
+//! Cities with data centres, so that `--at CITY` can stand for coordinates and regions.
 
-mod near;
+mod city;
 mod table;
-
-use std::collections::BTreeSet;
 
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
-use verge_protocol::{GeoPoint, Region};
 
-/// A city.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct City {
-    name: &'static str,
-    place: &'static str,
-    /// ISO 3166-1 alpha-2, in lowercase.
-    country: &'static str,
-    /// One of `af`, `an`, `as`, `eu`, `na`, `oc`, `sa`.
-    continent: &'static str,
-}
+pub use self::city::City;
 
-/// A name that is no known city's.
+/// The most cities that are suggested.
+const SUGGESTIONS_MAX: usize = 5;
+
+/// A name that is not in the table.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the city `{name}` is not known")]
+#[error("unknown city `{name}`")]
 pub struct UnknownCity {
-    /// What was typed.
+    /// The name that was given.
     pub name: String,
-    /// Known cities with a name like it, the likeliest first.
-    pub near: Vec<&'static str>,
+    /// Cities with a similar name, the most similar first.
+    pub suggestions: Vec<&'static str>,
 }
 
 impl City {
-    /// The city of this name, in whatever case, with or without its accents, spaces and hyphens.
+    /// The city of this name, ignoring case, accents, spaces and hyphens.
     pub fn find(name: &str) -> Result<Self, UnknownCity> {
-        let plain = plain(name);
-        let found = table::ALL.iter().find(|city| self::plain(city.name) == plain);
-        found.copied().ok_or_else(|| UnknownCity { name: name.to_owned(), near: near::to(&plain, table::ALL) })
-    }
-
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        self.name
-    }
-
-    /// Where it is, to a kilometre or so.
-    pub fn place(self) -> GeoPoint {
-        self.place.parse().expect("a test reads every line of the table")
-    }
-
-    /// Its continent and its country.
-    pub fn regions(self) -> BTreeSet<Region> {
-        [self.continent, self.country].map(|code| code.parse().expect("a test reads every line of the table")).into()
+        let wanted = normalize(name);
+        let found = table::ALL.iter().find(|city| normalize(city.name()) == wanted);
+        found.copied().ok_or_else(|| UnknownCity { name: name.to_owned(), suggestions: suggest(&wanted) })
     }
 }
 
-/// What two spellings of a name have in common.
-fn plain(name: &str) -> String {
+/// A name in lowercase, with letters and digits only and without accents.
+fn normalize(name: &str) -> String {
     let letters = name.nfd().filter(|letter| !is_combining_mark(*letter));
     letters.filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// Cities whose normalized name starts like `typed`, or differs from it in at most a third of its letters; the most similar first.
+fn suggest(typed: &str) -> Vec<&'static str> {
+    let max_distance = typed.chars().count() / 3;
+    let mut similar: Vec<(usize, &'static str)> = table::ALL
+        .iter()
+        .filter_map(|city| {
+            let normalized = normalize(city.name());
+            let is_prefix = typed.len() >= 2 && (normalized.starts_with(typed) || typed.starts_with(&normalized));
+            let distance = if is_prefix { 0 } else { strsim::levenshtein(typed, &normalized) };
+            (distance <= max_distance).then_some((distance, city.name()))
+        })
+        .collect();
+    similar.sort_unstable();
+    similar.into_iter().take(SUGGESTIONS_MAX).map(|(_, name)| name).collect()
 }
 
 #[cfg(test)]
@@ -65,20 +57,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_line_of_the_table_can_be_used() {
+    fn table_lines_are_valid_sorted_and_unique() {
         for city in table::ALL {
-            assert_eq!(City::find(city.name), Ok(*city), "one line for a name");
+            assert_eq!(City::find(city.name), Ok(*city), "names are unique");
             assert_eq!(city.regions().len(), 2, "{}", city.name);
             assert!(city.country.len() == 2 && city.country.bytes().all(|byte| byte.is_ascii_lowercase()));
             assert!(["af", "an", "as", "eu", "na", "oc", "sa"].contains(&city.continent), "{}", city.name);
-            assert_eq!(city.place().to_string(), city.place);
+            assert_eq!(city.location().to_string(), city.location);
         }
         assert!(table::ALL.is_sorted_by_key(|city| city.name));
     }
 
-    /// No place is off by more than a slip of the finger would be: whoever is on one continent is within reach of its middle.
+    /// Catches a wrong sign or swapped digits: each city is within the radius of its continent.
     #[test]
-    fn no_city_is_on_the_wrong_side_of_the_earth() {
+    fn city_locations_are_on_their_continents() {
         for city in table::ALL {
             let (middle, reach) = match city.continent {
                 "af" => ("2,20", 4500.0),
@@ -88,13 +80,23 @@ mod tests {
                 "oc" => ("-30,147", 3500.0),
                 _ => ("-18,-60", 3500.0),
             };
-            let distance = city.place().kilometres_to(middle.parse().unwrap());
+            let distance = city.location().kilometres_to(middle.parse().unwrap());
             assert!(distance < reach, "{} is {distance:.0} km from the middle of {}", city.name, city.continent);
         }
     }
 
     #[test]
-    fn a_name_may_be_spelt_as_people_do() {
+    fn unknown_city_has_suggestions() {
+        let suggestions = |name| City::find(name).unwrap_err().suggestions;
+        assert_eq!(suggestions("Frankfrut"), ["Frankfurt"]);
+        assert_eq!(suggestions("San"), ["San Francisco", "San Jose", "Santiago"]);
+        assert_eq!(suggestions("Frankfurt am Main"), ["Frankfurt"]);
+        assert_eq!(suggestions("Nowhere"), [""; 0]);
+        assert_eq!(suggestions(""), [""; 0]);
+    }
+
+    #[test]
+    fn city_names_match_without_case_accents_spaces_and_hyphens() {
         for (typed, name) in [
             ("frankfurt", "Frankfurt"),
             ("São Paulo", "Sao Paulo"),

@@ -1,107 +1,66 @@
-//! What may be typed.
+//! The command line's arguments.
 
+mod arguments;
 mod domains;
 mod edges;
-mod manner;
+mod global;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use verge_protocol::{ChannelName, NameServerName, Region, ReleaseNumber, SiteName};
+use clap::{Args, Parser, Subcommand};
+use verge_protocol::{NameServerName, Region, ReleaseNumber, SiteName};
 
+pub use self::arguments::{ChannelArgs, SiteArg};
 pub use self::domains::Domains;
-pub use self::edges::{Described, Edges, Forced};
-pub use self::manner::Surroundings;
-use crate::connection::Wanted;
+pub use self::edges::{EdgeArgs, Edges, ForceArg};
+pub use self::global::{Color, Global, TerminalInfo};
 use crate::exit::Exit;
 
-/// Verge: a static-site CDN that you own.
+/// Verge: a static-site CDN that you run yourself.
 #[derive(Debug, Parser)]
 #[command(name = "verge", version, after_help = after_help(), disable_help_subcommand = true)]
 pub struct Cli {
-    /// What goes for every command.
+    /// Options of every command.
     #[command(flatten)]
     pub global: Global,
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What goes for every command.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Global options")]
-pub struct Global {
-    /// The origin's URL, instead of `VERGE_ORIGIN`
-    #[arg(long, global = true, value_name = "URL")]
-    pub origin: Option<String>,
-    /// A file that holds the token, instead of `VERGE_TOKEN`
-    #[arg(long, global = true, value_name = "FILE")]
-    pub token_file: Option<PathBuf>,
-    /// Send the token over plain http to another machine too
-    #[arg(long, global = true)]
-    pub insecure: bool,
-    /// Say nothing but what was asked for, warnings and errors
-    #[arg(long, short, global = true)]
-    pub quiet: bool,
-    /// Write what was asked for as one line of JSON
-    #[arg(long, global = true)]
-    pub json: bool,
-    /// When to use colors: auto, always or never
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
-    pub color: Color,
-}
-
-impl Global {
-    /// What it says about the connection.
-    pub fn connection(&self) -> Wanted<'_> {
-        Wanted { origin: self.origin.as_deref(), token_file: self.token_file.as_deref(), insecure: self.insecure }
-    }
-}
-
-/// When to use colors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Color {
-    /// On a terminal, unless `NO_COLOR` is set
-    Auto,
-    /// Always
-    Always,
-    /// Never
-    Never,
-}
-
-/// What to do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make a release of a folder and put it live
+    /// Upload a directory as a new release and make it live
     Push(Push),
-    /// List the releases of a site, the newest first
-    Releases(Site),
-    /// Put an earlier release live again
+    /// List the releases of a site, newest first
+    Releases(SiteArg),
+    /// Make an earlier release live again
     Rollback(Rollback),
-    /// Show how the fleet and its sites are
+    /// Show the state of the origin, the edges and the sites
     Status,
-    /// List all sites, or keep the readers of one to a part of the world
+    /// List sites, or restrict a site to regions
     Sites {
-        /// What to do; nothing lists them
+        /// The subcommand; none: list the sites
         #[command(subcommand)]
         command: Option<Sites>,
     },
-    /// List the edges, or say how readers are sent to them
+    /// List edges, or register, change and remove them
     Edges {
-        /// What to do; nothing lists them
+        /// The subcommand; none: list the edges
         #[command(subcommand)]
         command: Option<Edges>,
     },
-    /// List the domains that show sites, or add one
+    /// List custom domains, or add, check and remove them
     Domains {
-        /// What to do; nothing lists them
+        /// The subcommand; none: list the domains
         #[command(subcommand)]
         command: Option<Domains>,
     },
-    /// Ask why DNS leads readers where it does, or issue a token for a node that answers it
+    /// Explain DNS answers, and manage the tokens of name servers
     Dns {
-        /// What to do
+        /// The subcommand
         #[command(subcommand)]
         command: Dns,
     },
@@ -112,35 +71,35 @@ pub enum Command {
 
 /// `verge push`.
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch that a person may set on its own")]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches")]
 pub struct Push {
-    /// The folder [default: `dir` of verge.toml, else the first of build/, dist/, out/, public/, _site/ with an index.html]
+    /// The directory to upload [default: `dir` in verge.toml, else the first of build/, dist/, out/, public/, _site/ that has an index.html]
     pub dir: Option<PathBuf>,
-    /// The site
+    /// The site.
     #[command(flatten)]
-    pub site: Site,
-    /// The channel that shall point at the release
+    pub site: SiteArg,
+    /// The channel to update.
     #[command(flatten)]
-    pub channel: Channel,
-    /// Why, for `verge releases` to show
+    pub channel: ChannelArgs,
+    /// Describe the release; shown by `verge releases`
     #[arg(long, short, value_name = "TEXT")]
     pub message: Option<String>,
-    /// Who pushes [default: git's user.name, else the user who runs it]
+    /// The author of the release [default: git's user.name, else the current user]
     #[arg(long, value_name = "NAME")]
     pub author: Option<String>,
-    /// Answer paths that name no file with index.html [default: `spa` of verge.toml, else _redirects, else by the files' look]
+    /// Serve index.html for paths that match no file [default: `spa` in verge.toml, else detected from _redirects and the files]
     #[arg(long, overrides_with = "no_spa")]
     pub spa: bool,
-    /// Answer paths that name no file with 404
+    /// Serve 404 for paths that match no file
     #[arg(long, overrides_with = "spa")]
     pub no_spa: bool,
-    /// Push a folder without index.html, or with less than half of the live release's files
+    /// Push even if there is no index.html, or less than half as many files as in the current release
     #[arg(long)]
     pub force: bool,
-    /// Push although there are .env files, which are left out, or private keys, which are not
+    /// Push even if there are .env files (never uploaded) or private keys (uploaded)
     #[arg(long)]
     pub allow_secrets: bool,
-    /// Push without those rules of _redirects and _headers that Verge does not evaluate yet
+    /// Ignore rules in _redirects and _headers that Verge does not support yet
     #[arg(long)]
     pub ignore_rules: bool,
 }
@@ -148,28 +107,28 @@ pub struct Push {
 /// `verge rollback`.
 #[derive(Debug, Args)]
 pub struct Rollback {
-    /// The release [default: what the channel served before]
+    /// The release to make live, such as v3 [default: the previous release of the channel]
     #[arg(long, value_name = "RELEASE")]
     pub to: Option<ReleaseNumber>,
-    /// The site
+    /// The site.
     #[command(flatten)]
-    pub site: Site,
-    /// The channel that shall point at it
+    pub site: SiteArg,
+    /// The channel to update.
     #[command(flatten)]
-    pub channel: Channel,
+    pub channel: ChannelArgs,
 }
 
 /// `verge sites`.
 #[derive(Debug, Subcommand)]
 pub enum Sites {
-    /// Send a site's readers only to edges in some regions
-    Fence {
-        /// The site
+    /// Restrict a site to edges in certain regions
+    Regions {
+        /// The site's name
         site: SiteName,
-        /// The regions, such as eu
+        /// The regions to allow, such as eu
         #[arg(value_name = "REGION", required_unless_present = "none")]
         regions: Vec<Region>,
-        /// Take the fence away: readers are sent to any edge
+        /// Remove the restriction
         #[arg(long, conflicts_with = "regions")]
         none: bool,
     },
@@ -178,27 +137,29 @@ pub enum Sites {
 /// `verge dns`.
 #[derive(Debug, Subcommand)]
 pub enum Dns {
-    /// Tell where readers at an address are led, and why
+    /// Explain which edges a name server returns to a client, and why
     Explain {
-        /// The address of a reader, or of the resolver that asks for it
+        /// The address of a client, or of its resolver
         address: IpAddr,
-        /// The name they ask for, such as demo.verge.test [default: any site's]
+        /// The name to look up, such as demo.verge.test [default: any site]
         name: Option<String>,
-        /// The URL of a node's private listener, instead of `VERGE_NODE` [default: that of `verge up`]
+        /// The URL of a name server's private listener, instead of `VERGE_NAME_SERVER` [default: the one started by `verge up`]
         #[arg(long, value_name = "URL")]
-        node: Option<String>,
+        name_server: Option<String>,
     },
-    /// List the nodes that have a token
-    Nodes,
-    /// Take a node's token away: it hears of no change any more
+    /// List the name servers that have a token
+    Servers,
+    /// Revoke a name server's token; it no longer receives updates
     Remove {
-        /// The node
-        node: NameServerName,
+        /// The name server's name
+        #[arg(value_name = "NAME")]
+        name_server: NameServerName,
     },
-    /// Issue a token by which a node follows the origin; an earlier one stops working
+    /// Issue a token for a name server, replacing its current one
     Token {
-        /// The node's name, such as ns-1
-        node: NameServerName,
+        /// The name server's name, such as ns-1
+        #[arg(value_name = "NAME")]
+        name_server: NameServerName,
     },
 }
 
@@ -206,56 +167,37 @@ pub enum Dns {
 #[cfg(feature = "up")]
 #[derive(Debug, Args)]
 pub struct Up {
-    /// The folder to push [default: a demo]
+    /// The directory to push [default: a demo site]
     pub dir: Option<PathBuf>,
-    /// The site to push it to
+    /// The site.
     #[command(flatten)]
-    pub site: Site,
-    /// How many edges to run
+    pub site: SiteArg,
+    /// The number of edges
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=i64::from(crate::up::Ports::EDGES_MAX)))]
     pub edges: u16,
-    /// The origin's port; the edges take the next ones, DNS is 53 above, health and metrics 100. 0 takes free ones
+    /// The origin's port. Edges use the ports after it, DNS uses PORT + 53, and health and metrics are 100 above each; 0: use free ports
     #[arg(long, value_name = "PORT", default_value_t = crate::up::Ports::DEFAULT_BASE)]
     pub port: u16,
-    /// Where everything is kept [default: the platform's data folder]
+    /// The data directory [default: the platform's directory for application data]
     #[arg(long, value_name = "DIR", conflicts_with = "temp")]
     pub data: Option<PathBuf>,
-    /// Keep everything in a temporary folder, gone at the end
+    /// Use a temporary data directory, deleted on exit
     #[arg(long)]
     pub temp: bool,
-    /// What to log, e.g. `info` or `info,verge_edge=debug`
+    /// The log filter, such as `info` or `info,verge_edge=debug`
     #[arg(long, value_name = "FILTER", default_value = "warn")]
     pub log: String,
-}
-
-/// Which site.
-#[derive(Debug, Args)]
-pub struct Site {
-    /// The site [default: `site` of verge.toml, else the name in package.json]
-    #[arg(long, value_name = "NAME")]
-    pub site: Option<SiteName>,
-}
-
-/// Which channel is moved, and how long that is followed.
-#[derive(Debug, Args)]
-pub struct Channel {
-    /// The channel to move: `live`, or a preview such as `pr-12`
-    #[arg(long, value_name = "NAME", default_value = ChannelName::LIVE)]
-    pub channel: ChannelName,
-    /// End as soon as it is released, without waiting for the edges
-    #[arg(long)]
-    pub no_wait: bool,
 }
 
 fn after_help() -> String {
     let codes: Vec<String> = Exit::ALL.iter().map(|exit| format!("  {}  {}", exit.code(), exit.meaning())).collect();
     format!(
-        "Environment:
-  VERGE_ORIGIN   the origin's URL, as --origin
-  VERGE_TOKEN    the token; never a flag's value, which other users of the machine could read
-  VERGE_NODE     the URL of a name server's private listener, for `verge dns explain`
-  VERGE_PROFILE  the profile to use, instead of the one that `verge up` writes
-  NO_COLOR       no colors
+        "Environment variables:
+  VERGE_ORIGIN       the origin's URL, like --origin
+  VERGE_TOKEN        the token; has no flag, since other users can see command lines
+  VERGE_NAME_SERVER  the URL of a name server's private listener, for `verge dns explain`
+  VERGE_PROFILE      the path of the profile, which `verge up` writes
+  NO_COLOR           disable colors
 
 Exit codes:
 {}",
@@ -269,31 +211,36 @@ mod tests {
 
     use super::*;
 
-    /// What `verge … --help` prints.
+    /// The output of `verge … --help`.
     fn help(command: &str) -> String {
         let typed = ["verge"].into_iter().chain(command.split_whitespace()).chain(["--help"]);
         Cli::command().term_width(100).try_get_matches_from(typed).unwrap_err().to_string()
     }
 
     #[test]
-    #[cfg_attr(not(feature = "up"), ignore = "the snapshot is of the whole program")]
-    fn help_of_the_whole() {
+    #[cfg_attr(not(feature = "up"), ignore = "the snapshot includes `up`")]
+    fn help_of_verge_matches_snapshot() {
         Cli::command().debug_assert();
         insta::assert_snapshot!(help(""));
     }
 
     #[test]
-    #[cfg_attr(not(feature = "up"), ignore = "the snapshot is of the whole program")]
-    fn help_of_each_command() {
+    #[cfg_attr(not(feature = "up"), ignore = "the snapshot includes `up`")]
+    fn help_of_each_command_matches_snapshot() {
         let names = ["push", "releases", "rollback", "status", "sites", "edges", "domains", "dns", "up"];
         let verbs = [
-            "sites fence",
+            "sites regions",
             "edges add",
             "edges set",
+            "edges remove",
             "edges force",
+            "edges token",
             "domains add",
             "domains check",
+            "domains remove",
             "dns explain",
+            "dns servers",
+            "dns remove",
             "dns token",
         ];
         for name in names.into_iter().chain(verbs) {
@@ -302,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_opposites_the_last_counts() {
+    fn last_of_spa_and_no_spa_wins() {
         let push = |flags: &[&str]| {
             let Command::Push(push) = Cli::try_parse_from([&["verge", "push"], flags].concat()).unwrap().command else {
                 panic!("not a push")
@@ -315,47 +262,47 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_not_taken() {
-        let fits = |typed: &str| Cli::try_parse_from(["verge"].into_iter().chain(typed.split_whitespace())).is_ok();
+    fn invalid_combinations_of_arguments_are_rejected() {
+        let parses = |typed: &str| Cli::try_parse_from(["verge"].into_iter().chain(typed.split_whitespace())).is_ok();
         for good in [
             "edges add fra-1 --address 192.0.2.1,2001:db8::1 --at Frankfurt",
-            "edges add syd-1 --address 192.0.2.1 --place -33.87,151.21 --region oc --weight 2 --port 8080",
+            "edges add syd-1 --address 192.0.2.1 --location -33.87,151.21 --region oc --weight 2 --port 8080",
             "edges set fra-1 --weight 1000",
-            "sites fence demo eu na",
-            "sites fence demo --none",
+            "sites regions demo eu na",
+            "sites regions demo --none",
         ] {
-            assert!(fits(good), "{good}");
+            assert!(parses(good), "{good}");
         }
         for bad in [
             "edges add fra-1 --at Frankfurt",
             "edges add fra-1 --address 192.0.2.1",
-            "edges add fra-1 --address 192.0.2.1 --at Frankfurt --place 50,8",
+            "edges add fra-1 --address 192.0.2.1 --at Frankfurt --location 50,8",
             "edges add fra-1 --address fra-1.example.com --at Frankfurt",
             "edges set fra-1",
             "edges set fra-1 --weight 0",
             "edges set fra-1 --weight 1001",
             "edges force fra-1 sideways",
-            "sites fence demo",
-            "sites fence demo eu --none",
+            "sites regions demo",
+            "sites regions demo eu --none",
             "dns",
         ] {
-            assert!(!fits(bad), "{bad}");
+            assert!(!parses(bad), "{bad}");
         }
     }
 
     #[test]
-    fn what_is_mistyped_is_told_how_it_should_be() {
-        let told = |typed: &str| {
+    fn invalid_value_error_says_what_is_expected() {
+        let error = |typed: &str| {
             Cli::try_parse_from(["verge"].into_iter().chain(typed.split_whitespace())).unwrap_err().to_string()
         };
-        let name = told("edges token Bad_Name");
+        let name = error("edges token Bad_Name");
         assert!(name.contains("`Bad_Name` cannot name an edge: use a-z, 0-9 and single hyphens inside"), "{name}");
-        let place = told("edges set fra-1 --place 50,200");
-        assert!(place.contains("latitude, from -90 to 90, and longitude, from -180 to 180"), "{place}");
+        let location = error("edges set fra-1 --location 50,200");
+        assert!(location.contains("latitude, from -90 to 90, and longitude, from -180 to 180"), "{location}");
     }
 
     #[test]
-    fn a_token_is_never_a_flag() {
+    fn token_flag_does_not_exist() {
         assert!(Cli::try_parse_from(["verge", "status", "--token", "vrg_x"]).is_err());
     }
 }

@@ -1,15 +1,15 @@
-//! Which origin is spoken to, and with which token, and which name server: flags, then the environment, then the profile.
+//! Selects the origin, the token and the name server: from flags, else the environment, else the profile.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::client::{Address, AddressError, Client, NameServer, SetupError, Token};
+use crate::client::{Client, NameServer, ServerUrl, ServerUrlError, SetupError, Token};
 use crate::environment::Environment;
 use crate::profile::{self, Profile, ProfileError};
 
-/// What flags say about the connection.
+/// The flags that concern the connection.
 #[derive(Debug, Clone, Default)]
-pub struct Wanted<'a> {
+pub struct ConnectionOptions<'a> {
     /// `--origin`.
     pub origin: Option<&'a str>,
     /// `--token-file`.
@@ -18,36 +18,36 @@ pub struct Wanted<'a> {
     pub insecure: bool,
 }
 
-/// Why there is nobody to speak to.
+/// Why no connection can be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
-    /// Neither flag, variable nor profile names an origin.
-    #[error("no origin is known")]
+    /// No flag, variable or profile names an origin.
+    #[error("no origin configured")]
     NoOrigin,
-    /// Neither flag, variable nor profile names a name server.
-    #[error("no name server is known")]
-    NoNode,
-    /// Neither flag, variable nor profile holds a token for it.
-    #[error("no token is known for the origin at {0}")]
-    NoToken(Address),
-    /// The token would travel where others can read it.
-    #[error("{0} would carry the token in the clear")]
-    Plain(Address),
-    /// The file that should hold the token cannot be read.
-    #[error("failed to read the token from {}", path.display())]
+    /// No flag, variable or profile names a name server.
+    #[error("no name server configured")]
+    NoNameServer,
+    /// No flag, variable or profile has a token for the origin.
+    #[error("no token configured for the origin at {0}")]
+    NoToken(ServerUrl),
+    /// The token would be sent unencrypted to another machine.
+    #[error("refusing to send the token unencrypted to {0}")]
+    Unencrypted(ServerUrl),
+    /// The token file cannot be read.
+    #[error("failed to read the token from `{}`", path.display())]
     TokenFile {
         /// The file.
         path: PathBuf,
         /// Why.
         source: io::Error,
     },
-    /// What names the origin is not an address.
+    /// The URL of the origin or the name server is invalid.
     #[error(transparent)]
-    Address(#[from] AddressError),
-    /// The profile is there and cannot be used.
+    Url(#[from] ServerUrlError),
+    /// The profile exists and cannot be used.
     #[error(transparent)]
     Profile(#[from] ProfileError),
-    /// The client cannot be made.
+    /// The HTTP client cannot be set up.
     #[error(transparent)]
     Setup(#[from] SetupError),
 }
@@ -57,83 +57,83 @@ impl ConnectionError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::NoOrigin => Some("run `verge up`, or set VERGE_ORIGIN and VERGE_TOKEN"),
-            Self::NoNode => {
-                Some("run `verge up`, or name the private listener of a name server with --node URL or VERGE_NODE")
+            Self::NoNameServer => {
+                Some("run `verge up`, or set VERGE_NAME_SERVER or --name-server to the URL of its private listener")
             }
-            Self::NoToken(_) => Some("set VERGE_TOKEN, or name a file that holds the token with --token-file"),
-            Self::Plain(_) => Some("use https://, or --insecure where the network is trusted"),
-            Self::Profile(_) => Some("correct it, or remove it and run `verge up`"),
+            Self::NoToken(_) => Some("set VERGE_TOKEN, or use --token-file FILE"),
+            Self::Unencrypted(_) => Some("use an https:// URL, or --insecure on a trusted network"),
+            Self::Profile(_) => Some("fix the file, or delete it and run `verge up`"),
             Self::Setup(SetupError::Certificates(_)) => {
-                Some("install the package that brings them, often ca-certificates")
+                Some("install the package with root certificates, usually ca-certificates")
             }
-            Self::Setup(SetupError::Token) => Some(Token::WHERE_FROM),
-            Self::TokenFile { .. } | Self::Address(_) => None,
+            Self::Setup(SetupError::Token) => Some(Token::SOURCES_HINT),
+            Self::TokenFile { .. } | Self::Url(_) => None,
         }
     }
 }
 
-/// Finds the origin and the token, and makes a client for them.
-pub fn open(wanted: &Wanted<'_>, environment: &Environment) -> Result<Client, ConnectionError> {
-    let (origin, token) = find(wanted, environment)?;
+/// A client for the selected origin, with the selected token.
+pub fn origin(options: &ConnectionOptions<'_>, environment: &Environment) -> Result<Client, ConnectionError> {
+    let (origin, token) = select(options, environment)?;
     Ok(Client::new(origin, &token)?)
 }
 
-fn find(wanted: &Wanted<'_>, environment: &Environment) -> Result<(Address, Token), ConnectionError> {
-    let origin = wanted.origin.or(environment.origin.as_deref());
-    let token = match wanted.token_file {
-        Some(path) => Some(token_in(path)?),
+fn select(options: &ConnectionOptions<'_>, environment: &Environment) -> Result<(ServerUrl, Token), ConnectionError> {
+    let origin = options.origin.or(environment.origin.as_deref());
+    let token = match options.token_file {
+        Some(path) => Some(read_token(path)?),
         None => environment.token.clone(),
     };
-    // The profile is only opened when it is needed, so that a broken one is in nobody's way.
-    let profile = if origin.is_some() && token.is_some() { None } else { load(environment)? };
-    let origin: Address = match (origin, &profile) {
+    // The profile is read only if needed, so that an invalid one does no harm otherwise.
+    let profile = if origin.is_some() && token.is_some() { None } else { load_profile(environment)? };
+    let origin: ServerUrl = match (origin, &profile) {
         (Some(origin), _) => origin.parse()?,
         (None, Some(profile)) => profile.origin.parse()?,
         (None, None) => return Err(ConnectionError::NoOrigin),
     };
-    if origin.is_plain() && !origin.is_loopback() && !wanted.insecure {
-        return Err(ConnectionError::Plain(origin));
+    if !origin.is_encrypted() && !origin.is_loopback() && !options.insecure {
+        return Err(ConnectionError::Unencrypted(origin));
     }
-    // A profile's token is for the profile's origin: no other is ever shown it.
-    let profiled =
+    // The profile's token is sent to the profile's origin only.
+    let profile_token =
         profile.filter(|profile| profile.origin.parse().as_ref() == Ok(&origin)).map(|profile| profile.token);
-    match token.or(profiled) {
+    match token.or(profile_token) {
         Some(token) => Ok((origin, token)),
         None => Err(ConnectionError::NoToken(origin)),
     }
 }
 
-/// Finds a name server: `named`, else that of the environment or of the profile, and makes a client for it.
-pub fn node(
-    named: Option<&str>,
-    wanted: &Wanted<'_>,
+/// A client for a name server: at `url`, else that of the environment, else that of the profile.
+pub fn name_server(
+    url: Option<&str>,
+    options: &ConnectionOptions<'_>,
     environment: &Environment,
 ) -> Result<NameServer, ConnectionError> {
-    let address = match named.or(environment.node.as_deref()) {
-        Some(address) => Address::of_node(address)?,
-        None => Address::of_node(&profiled_node(wanted, environment)?)?,
+    let url = match url.or(environment.name_server.as_deref()) {
+        Some(url) => ServerUrl::parse_name_server(url)?,
+        None => ServerUrl::parse_name_server(&profile_name_server(options, environment)?)?,
     };
-    Ok(NameServer::new(address)?)
+    Ok(NameServer::new(url)?)
 }
 
-/// A profile's name server follows the profile's origin: of another it knows nothing.
-fn profiled_node(wanted: &Wanted<'_>, environment: &Environment) -> Result<String, ConnectionError> {
-    let profile = load(environment)?.ok_or(ConnectionError::NoNode)?;
-    let is_other = match wanted.origin.or(environment.origin.as_deref()) {
-        Some(origin) => profile.origin.parse().as_ref() != Ok(&origin.parse::<Address>()?),
+/// The profile's name server, unless another origin is selected: it follows the profile's origin only.
+fn profile_name_server(options: &ConnectionOptions<'_>, environment: &Environment) -> Result<String, ConnectionError> {
+    let profile = load_profile(environment)?.ok_or(ConnectionError::NoNameServer)?;
+    let is_other = match options.origin.or(environment.origin.as_deref()) {
+        Some(origin) => profile.origin.parse().as_ref() != Ok(&origin.parse::<ServerUrl>()?),
         None => false,
     };
-    profile.node.filter(|_| !is_other).ok_or(ConnectionError::NoNode)
+    profile.name_server.filter(|_| !is_other).ok_or(ConnectionError::NoNameServer)
 }
 
-fn load(environment: &Environment) -> Result<Option<Profile>, ProfileError> {
+fn load_profile(environment: &Environment) -> Result<Option<Profile>, ProfileError> {
     environment.profile.as_deref().map_or(Ok(None), profile::load)
 }
 
-fn token_in(path: &Path) -> Result<Token, ConnectionError> {
+fn read_token(path: &Path) -> Result<Token, ConnectionError> {
     let read = std::fs::read_to_string(path).and_then(|text| {
         let token = Token::new(text);
-        if token.reveal().is_empty() { Err(io::Error::other("it is empty")) } else { Ok(token) }
+        if token.expose().is_empty() { Err(io::Error::other("the file is empty")) } else { Ok(token) }
     });
     read.map_err(|source| ConnectionError::TokenFile { path: path.to_owned(), source })
 }
@@ -145,29 +145,29 @@ mod tests {
     use super::*;
 
     struct World {
-        folder: tempfile::TempDir,
+        dir: tempfile::TempDir,
         environment: Environment,
     }
 
     fn world(variables: &[(&str, &str)]) -> World {
-        let folder = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().unwrap();
         let variable =
             |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).into());
-        let mut environment = Environment::read(variable, folder.path().to_owned(), Timestamp(0));
-        environment.profile = Some(folder.path().join("profile.toml"));
-        World { folder, environment }
+        let mut environment = Environment::read(variable, dir.path().to_owned(), Timestamp(0));
+        environment.profile = Some(dir.path().join("profile.toml"));
+        World { dir, environment }
     }
 
     impl World {
         fn with_profile(self, origin: &str, token: &str) -> Self {
-            let node = Some("https://node.c.org".to_owned());
-            let profile = Profile { origin: origin.to_owned(), token: Token::new(token), node };
+            let name_server = Some("https://ns.c.org".to_owned());
+            let profile = Profile { origin: origin.to_owned(), token: Token::new(token), name_server };
             profile::save(&profile, self.environment.profile.as_ref().unwrap()).unwrap();
             self
         }
 
-        fn find(&self, wanted: &Wanted<'_>) -> Result<(String, String), ConnectionError> {
-            find(wanted, &self.environment).map(|(origin, token)| (origin.to_string(), token.reveal().to_owned()))
+        fn select(&self, options: &ConnectionOptions<'_>) -> Result<(String, String), ConnectionError> {
+            select(options, &self.environment).map(|(origin, token)| (origin.to_string(), token.expose().to_owned()))
         }
     }
 
@@ -176,72 +176,79 @@ mod tests {
     }
 
     #[test]
-    fn flags_come_before_the_environment_and_that_before_the_profile() {
+    fn flags_override_environment_which_overrides_profile() {
         let variables = [("VERGE_ORIGIN", "https://b.org"), ("VERGE_TOKEN", "tb")];
         let world = world(&variables).with_profile("https://c.org", "tc");
-        let file = world.folder.path().join("token");
+        let file = world.dir.path().join("token");
         std::fs::write(&file, "ta\n").unwrap();
-        let flags = Wanted { origin: Some("https://a.org"), token_file: Some(&file), insecure: false };
-        assert_eq!(world.find(&flags).unwrap(), pair("https://a.org", "ta"));
-        assert_eq!(world.find(&Wanted::default()).unwrap(), pair("https://b.org", "tb"));
+        let flags = ConnectionOptions { origin: Some("https://a.org"), token_file: Some(&file), insecure: false };
+        assert_eq!(world.select(&flags).unwrap(), pair("https://a.org", "ta"));
+        assert_eq!(world.select(&ConnectionOptions::default()).unwrap(), pair("https://b.org", "tb"));
         let bare = self::world(&[]).with_profile("https://c.org", "tc");
-        assert_eq!(bare.find(&Wanted::default()).unwrap(), pair("https://c.org", "tc"));
+        assert_eq!(bare.select(&ConnectionOptions::default()).unwrap(), pair("https://c.org", "tc"));
     }
 
     #[test]
-    fn a_profiles_token_goes_to_its_own_origin_only() {
+    fn profile_token_is_sent_to_profile_origin_only() {
         let world = world(&[]).with_profile("https://c.org/", "tc");
-        let to = |origin| Wanted { origin: Some(origin), ..Wanted::default() };
-        assert!(matches!(world.find(&to("https://evil.org")), Err(ConnectionError::NoToken(_))));
-        assert_eq!(world.find(&to("https://c.org")).unwrap(), pair("https://c.org", "tc"));
+        let to = |origin| ConnectionOptions { origin: Some(origin), ..ConnectionOptions::default() };
+        assert!(matches!(world.select(&to("https://evil.org")), Err(ConnectionError::NoToken(_))));
+        assert_eq!(world.select(&to("https://c.org")).unwrap(), pair("https://c.org", "tc"));
     }
 
     #[test]
-    fn a_name_server_is_named_by_a_flag_the_environment_or_the_profile() {
-        let node = |world: &World, named, origin| {
-            let node = super::node(named, &Wanted { origin, ..Wanted::default() }, &world.environment)?;
-            Ok::<_, ConnectionError>(node.address().to_string())
+    fn name_server_is_selected_by_flag_then_environment_then_profile() {
+        let selected = |world: &World, url, origin| {
+            let name_server = super::name_server(
+                url,
+                &ConnectionOptions { origin, ..ConnectionOptions::default() },
+                &world.environment,
+            )?;
+            Ok::<_, ConnectionError>(name_server.url().to_string())
         };
         let profiled = world(&[]).with_profile("https://c.org/", "tc");
-        assert_eq!(node(&profiled, None, None).unwrap(), "https://node.c.org");
-        assert_eq!(node(&profiled, None, Some("https://c.org")).unwrap(), "https://node.c.org");
-        assert!(matches!(node(&profiled, None, Some("https://d.org")), Err(ConnectionError::NoNode)));
-        let both = world(&[("VERGE_NODE", "http://192.0.2.1:7601")]).with_profile("https://c.org", "tc");
-        assert_eq!(node(&both, None, None).unwrap(), "http://192.0.2.1:7601");
-        assert_eq!(node(&both, Some("http://192.0.2.2:7601/"), None).unwrap(), "http://192.0.2.2:7601");
-        let error = node(&world(&[]), None, None).unwrap_err();
-        assert!(matches!(error, ConnectionError::NoNode) && error.hint().unwrap().contains("--node URL"));
+        assert_eq!(selected(&profiled, None, None).unwrap(), "https://ns.c.org");
+        assert_eq!(selected(&profiled, None, Some("https://c.org")).unwrap(), "https://ns.c.org");
+        assert!(matches!(selected(&profiled, None, Some("https://d.org")), Err(ConnectionError::NoNameServer)));
+        let both = world(&[("VERGE_NAME_SERVER", "http://192.0.2.1:7601")]).with_profile("https://c.org", "tc");
+        assert_eq!(selected(&both, None, None).unwrap(), "http://192.0.2.1:7601");
+        assert_eq!(selected(&both, Some("http://192.0.2.2:7601/"), None).unwrap(), "http://192.0.2.2:7601");
+        let error = selected(&world(&[]), None, None).unwrap_err();
+        assert!(matches!(error, ConnectionError::NoNameServer) && error.hint().unwrap().contains("--name-server"));
     }
 
     #[test]
-    fn nothing_known_is_said_so() {
-        let error = world(&[]).find(&Wanted::default()).unwrap_err();
+    fn missing_origin_error_has_hint() {
+        let error = world(&[]).select(&ConnectionOptions::default()).unwrap_err();
         assert!(matches!(error, ConnectionError::NoOrigin));
         assert_eq!(error.hint(), Some("run `verge up`, or set VERGE_ORIGIN and VERGE_TOKEN"));
     }
 
     #[test]
-    fn a_token_goes_in_the_clear_only_to_this_machine_or_when_told() {
-        let wanted = |origin, insecure| Wanted { origin: Some(origin), insecure, ..Wanted::default() };
+    fn token_is_sent_unencrypted_only_to_loopback_or_with_insecure() {
+        let options =
+            |origin, insecure| ConnectionOptions { origin: Some(origin), insecure, ..ConnectionOptions::default() };
         let world = world(&[("VERGE_TOKEN", "t")]);
-        assert!(matches!(world.find(&wanted("http://x.org", false)), Err(ConnectionError::Plain(_))));
+        assert!(matches!(world.select(&options("http://x.org", false)), Err(ConnectionError::Unencrypted(_))));
         for origin in ["http://127.0.0.1:1", "http://[::1]:1", "http://localhost:1", "http://origin.localhost:1"] {
-            assert!(world.find(&wanted(origin, false)).is_ok(), "{origin}");
+            assert!(world.select(&options(origin, false)).is_ok(), "{origin}");
         }
-        assert!(world.find(&wanted("http://x.org", true)).is_ok());
-        assert!(world.find(&wanted("https://x.org", false)).is_ok());
+        assert!(world.select(&options("http://x.org", true)).is_ok());
+        assert!(world.select(&options("https://x.org", false)).is_ok());
     }
 
     #[test]
-    fn a_token_file_that_is_not_there_or_empty_is_an_error() {
+    fn missing_or_empty_token_file_is_an_error() {
         let world = world(&[("VERGE_ORIGIN", "https://b.org")]);
-        let file = world.folder.path().join("token");
-        let wanted = Wanted { token_file: Some(&file), ..Wanted::default() };
-        assert!(matches!(world.find(&wanted), Err(ConnectionError::TokenFile { .. })));
+        let file = world.dir.path().join("token");
+        let options = ConnectionOptions { token_file: Some(&file), ..ConnectionOptions::default() };
+        assert!(matches!(world.select(&options), Err(ConnectionError::TokenFile { .. })));
         std::fs::write(&file, "\n").unwrap();
-        assert!(matches!(world.find(&wanted), Err(ConnectionError::TokenFile { .. })));
+        assert!(matches!(world.select(&options), Err(ConnectionError::TokenFile { .. })));
         std::fs::write(&file, "a\nb").unwrap();
-        let error = open(&wanted, &world.environment).err().unwrap();
-        assert!(matches!(error, ConnectionError::Setup(SetupError::Token)) && error.hint() == Some(Token::WHERE_FROM));
+        let error = origin(&options, &world.environment).err().unwrap();
+        assert!(
+            matches!(error, ConnectionError::Setup(SetupError::Token)) && error.hint() == Some(Token::SOURCES_HINT)
+        );
     }
 }

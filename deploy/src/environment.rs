@@ -1,4 +1,4 @@
-//! What is read of the process, once, in `main`.
+//! What is read from the process, once, in `main`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -6,45 +6,48 @@ use std::path::PathBuf;
 use verge_protocol::Timestamp;
 
 use crate::client::Token;
-use crate::profile::{self, Platform};
+use crate::platform_dirs::Platform;
 
-/// The process as the commands see it: nothing below `main` reads a variable, a clock or the current folder.
+/// The environment of a command. Nothing below `main` reads variables, the clock or the current directory.
 #[derive(Debug, Clone)]
 pub struct Environment {
     /// `VERGE_ORIGIN`.
     pub origin: Option<String>,
     /// `VERGE_TOKEN`.
     pub token: Option<Token>,
-    /// `VERGE_NODE`.
-    pub node: Option<String>,
-    /// Where the profile lies; `None` when the process has no home.
+    /// `VERGE_NAME_SERVER`.
+    pub name_server: Option<String>,
+    /// The path of the profile: `VERGE_PROFILE`, else `verge/profile.toml` in the platform's configuration directory; `None` without
+    /// a home directory.
     pub profile: Option<PathBuf>,
-    /// Who runs it: `USER`, or `USERNAME` on Windows.
+    /// The current user: `USER`, or `USERNAME` on Windows.
     pub user: Option<String>,
-    /// Whether color may be used where a terminal shows it: `NO_COLOR` is unset or empty, and `TERM` is not `dumb`.
+    /// Whether colors are allowed: `NO_COLOR` is unset or empty, and `TERM` is not `dumb`.
     pub color: bool,
-    /// Where data are kept unless something else is asked for; `None` when the process has no home.
+    /// The default data directory of `verge up`; `None` without a home directory.
     pub data: Option<PathBuf>,
-    /// How this program was called, to be shown in what a person can type next.
+    /// How to call this program, for commands shown to the user.
     pub program: String,
-    /// The folder that relative paths start from.
+    /// The directory that relative paths refer to.
     pub current_dir: PathBuf,
-    /// When it started.
+    /// The time at which the command started.
     pub now: Timestamp,
 }
 
 impl Environment {
-    /// Reads what matters through `variable`. An empty variable counts as unset.
+    /// Reads variables through `variable`. An empty variable counts as unset.
     pub fn read(variable: impl Fn(&str) -> Option<OsString>, current_dir: PathBuf, now: Timestamp) -> Self {
         let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
         let text = |name: &str| variable(name).map(|value| value.to_string_lossy().into_owned());
         Self {
             origin: text("VERGE_ORIGIN"),
             token: text("VERGE_TOKEN").map(Token::new),
-            node: text("VERGE_NODE"),
-            data: profile::data_dir(variable, Platform::HERE),
+            name_server: text("VERGE_NAME_SERVER"),
+            data: Platform::CURRENT.data_dir(variable).map(|dir| dir.join("verge")),
             program: "verge".to_owned(),
-            profile: profile::path(variable, Platform::HERE),
+            profile: variable("VERGE_PROFILE")
+                .map(PathBuf::from)
+                .or_else(|| Platform::CURRENT.config_dir(variable).map(|dir| dir.join("verge").join("profile.toml"))),
             user: text("USER").or_else(|| text("USERNAME")),
             color: variable("NO_COLOR").is_none() && text("TERM").is_none_or(|term| term != "dumb"),
             current_dir,
@@ -64,20 +67,27 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_variable_counts_as_unset() {
+    fn empty_variable_counts_as_unset() {
         let empty = environment(&[("VERGE_ORIGIN", ""), ("VERGE_TOKEN", ""), ("NO_COLOR", "")]);
         assert_eq!((empty.origin, empty.token, empty.color), (None, None, true));
     }
 
     #[test]
-    fn color_is_turned_off_by_either_convention() {
+    fn profile_path_is_taken_from_verge_profile() {
+        let chosen = environment(&[("HOME", "/home/ann"), ("VERGE_PROFILE", "here.toml")]);
+        assert_eq!(chosen.profile, Some("here.toml".into()));
+        assert_eq!(environment(&[]).profile, None);
+    }
+
+    #[test]
+    fn color_is_disabled_by_no_color_and_dumb_terminal() {
         assert!(environment(&[("TERM", "xterm")]).color);
         assert!(!environment(&[("NO_COLOR", "1")]).color);
         assert!(!environment(&[("TERM", "dumb")]).color);
     }
 
     #[test]
-    fn the_token_is_never_printed() {
+    fn debug_output_does_not_contain_the_token() {
         let printed = format!("{:?}", environment(&[("VERGE_TOKEN", "vrg_secret")]));
         assert!(!printed.contains("secret"), "{printed}");
     }

@@ -1,33 +1,33 @@
-//! How a command ended, as the shell sees it.
+//! Exit codes.
 
 use std::process::ExitCode;
 
-/// The exit codes of every command. They are stable: scripts and pipelines match on them.
+/// The exit codes of all commands. Stable: scripts match on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// It did what was asked.
+    /// The command succeeded.
     Success = 0,
-    /// It failed in a way that has no code of its own.
+    /// The command failed, for a reason without its own code.
     Failure = 1,
-    /// The command line, a settings file or the profile does not make sense.
+    /// The command line, a settings file or the profile is invalid.
     Usage = 2,
-    /// Something in the folder, or in what was asked of the origin, must change first.
+    /// The directory or the request is invalid and must be changed first.
     Refused = 3,
-    /// The origin, or the name server, could not be reached, fell silent or cut the connection.
+    /// The origin or the name server cannot be reached, or the connection was lost.
     Unreachable = 4,
-    /// The token is missing, wrong, expired or lacks the right (401, 403).
+    /// The token is missing, invalid or lacks a permission (401, 403).
     NotAllowed = 5,
-    /// Somebody else moved the channel first, or has what was asked for.
+    /// Another push updated the channel first, or a name or address is already in use.
     Conflict = 6,
-    /// Released, but not every edge is known to serve it.
+    /// The release is live, but some edges have not confirmed that they serve it.
     Lagging = 7,
-    /// The domain is not proven yet.
+    /// The ownership of the domain is not proven yet.
     Pending = 8,
 }
 
 impl Exit {
-    /// Every code, the lowest first.
+    /// All codes in ascending order.
     pub const ALL: [Self; 9] = [
         Self::Success,
         Self::Failure,
@@ -45,18 +45,18 @@ impl Exit {
         self as u8
     }
 
-    /// What it means, as `--help` says it.
+    /// Its meaning, as shown by `--help`.
     pub const fn meaning(self) -> &'static str {
         match self {
-            Self::Success => "done",
-            Self::Failure => "failed",
-            Self::Usage => "wrong usage or settings",
-            Self::Refused => "refused: something in the folder, or in what was asked, must change first",
-            Self::Unreachable => "the origin, or the name server, cannot be reached",
-            Self::NotAllowed => "not allowed: the token is missing, wrong or lacks the right",
-            Self::Conflict => "conflict: another push won, or something stands in the way",
-            Self::Lagging => "released, but some edges lag behind",
-            Self::Pending => "the domain is not proven yet",
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Usage => "invalid arguments or settings",
+            Self::Refused => "refused: the directory or the request is invalid",
+            Self::Unreachable => "the origin or the name server cannot be reached",
+            Self::NotAllowed => "not allowed: the token is missing, invalid or lacks a permission",
+            Self::Conflict => "conflict: another push came first, or a name or address is in use",
+            Self::Lagging => "released, but some edges are lagging",
+            Self::Pending => "domain not proven yet",
         }
     }
 }
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_codes_are_those_that_scripts_know() {
+    fn exit_codes_match_snapshot() {
         let table: Vec<String> = Exit::ALL.iter().map(|exit| format!("{} {}", exit.code(), exit.meaning())).collect();
         insta::assert_snapshot!(table.join("\n"));
     }

@@ -1,35 +1,35 @@
-//! How a command ends early: what a person reads, and what the shell sees.
+//! A failed command: the message, details, hints and exit code.
 
 use std::error::Error;
 
 use crate::exit::Exit;
 
-/// An error, told.
+/// A failed command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// What the shell sees.
+    /// The exit code.
     pub exit: Exit,
-    /// What went wrong, as a fragment that `error:` precedes.
+    /// What went wrong: a fragment, printed after `error:`.
     pub message: String,
-    /// The things at fault, a line each.
+    /// The items at fault, one line each.
     pub details: Vec<String>,
-    /// What to do about it.
+    /// What to do about it, as imperatives.
     pub hints: Vec<String>,
 }
 
 impl Failure {
-    /// Tells `error` and what is behind it.
+    /// A failure with the message of `error` and its sources.
     pub fn new(exit: Exit, error: &dyn Error) -> Self {
         let mut message = error.to_string();
-        let mut behind = error.source();
-        while let Some(cause) = behind {
+        let mut source = error.source();
+        while let Some(cause) = source {
             message = format!("{message}: {cause}");
-            behind = cause.source();
+            source = cause.source();
         }
         Self { exit, message, details: Vec::new(), hints: Vec::new() }
     }
 
-    /// Adds what to do about it, if there is something.
+    /// Adds a hint, if there is one.
     #[must_use]
     pub fn hint(mut self, hint: Option<impl Into<String>>) -> Self {
         self.hints.extend(hint.map(Into::into));
@@ -42,14 +42,14 @@ mod tests {
     use super::*;
 
     #[derive(Debug, thiserror::Error)]
-    #[error("failed to open the door")]
+    #[error("failed to load the profile")]
     struct Outer(#[source] std::io::Error);
 
     #[test]
-    fn what_is_behind_an_error_is_told_too() {
-        let error = Outer(std::io::Error::other("the key is lost"));
-        let failure = Failure::new(Exit::Failure, &error).hint(Some("look under the mat")).hint(None::<&str>);
-        assert_eq!(failure.message, "failed to open the door: the key is lost");
-        assert_eq!(failure.hints, ["look under the mat"]);
+    fn failure_message_includes_error_sources() {
+        let error = Outer(std::io::Error::other("permission denied"));
+        let failure = Failure::new(Exit::Failure, &error).hint(Some("run `verge up`")).hint(None::<&str>);
+        assert_eq!(failure.message, "failed to load the profile: permission denied");
+        assert_eq!(failure.hints, ["run `verge up`"]);
     }
 }

@@ -1,24 +1,24 @@
-//! The command line of Verge: everything that a person or a pipeline does to an origin.
+//! The `verge` command line, and the client of the origin's API behind it.
 //!
 //! ```text
-//! main → command → push, rollback → scan, upload, follow → client → verge-protocol
+//! main → command → push, rollback → scan, upload, rollout → client → verge-protocol
 //!                                        │
-//!                                     output: all words pass through it
+//!                                     output
 //! ```
 //!
-//! | Module | Idea |
+//! | Module | Purpose |
 //! |---|---|
-//! | [`cli`] | what may be typed |
-//! | [`cities`] | where cities are, for those who say where an edge is |
-//! | [`environment`] | what is read of the process once, and passed down |
-//! | [`command`] | what each command does, one file a verb |
-//! | [`project`] | which folder is pushed, to which site |
-//! | [`connection`], [`profile`] | which origin is spoken to, with which token, and which name server |
-//! | [`scan`] | a folder, looked through and described as a build |
-//! | [`push`], [`upload`], [`follow`] | how a build becomes a release |
-//! | `up` | an origin, its edges and a name server in this process |
-//! | [`client`] | the origin's HTTP API, and that of a name server |
-//! | [`output`], [`failure`], [`exit`] | what is said, and how it ends |
+//! | [`cli`] | command-line arguments |
+//! | [`cities`] | locations and regions of cities, for `--at` |
+//! | [`environment`], [`platform_dirs`] | what is read from the process, once |
+//! | [`command`] | the commands, one file each |
+//! | [`project`] | the directory to push, and the site to push it to |
+//! | [`connection`], [`profile`] | which origin or name server to use, and the token |
+//! | [`scan`] | a directory, checked and described as a build |
+//! | [`push`], [`upload`], [`rollout`] | a build becomes a release on every edge |
+//! | `up` | an origin, edges and a name server in this process |
+//! | [`client`] | HTTP clients of the origin and of name servers |
+//! | [`output`], [`failure`], [`exit`] | messages, errors and exit codes |
 
 pub mod cities;
 pub mod cli;
@@ -28,12 +28,13 @@ pub mod connection;
 pub mod environment;
 pub mod exit;
 pub mod failure;
-pub mod follow;
 pub mod output;
+pub mod platform_dirs;
 pub mod profile;
 pub mod project;
 pub mod push;
 pub mod rollback;
+pub mod rollout;
 pub mod scan;
 pub mod toml_file;
 #[cfg(feature = "up")]

@@ -1,11 +1,11 @@
-//! The `verge` command. Reads the process (arguments, environment, terminal, clock), then hands over.
+//! The `verge` command: reads arguments, environment, terminal and clock, then runs the command.
 
 use std::io::{IsTerminal as _, stderr, stdout};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Parser as _;
-use verge::cli::Surroundings;
+use verge::cli::TerminalInfo;
 use verge::failure::Failure;
 use verge::{Cli, Environment, Exit, Output, command};
 use verge_protocol::Timestamp;
@@ -15,28 +15,28 @@ fn main() -> ExitCode {
     let current_dir = std::env::current_dir().unwrap_or_else(|_| ".".into());
     let environment = Environment::read(|name| std::env::var_os(name), current_dir, now());
     let environment = Environment { program: program(), ..environment };
-    let surroundings = Surroundings {
-        results_on_terminal: stdout().is_terminal(),
-        messages_on_terminal: stderr().is_terminal(),
+    let terminal = TerminalInfo {
+        stdout_is_terminal: stdout().is_terminal(),
+        stderr_is_terminal: stderr().is_terminal(),
         width: console::Term::stdout().size_checked().map(|(_, columns)| columns),
         color: environment.color,
     };
-    let output = Output::new(stdout(), stderr(), cli.global.manner(surroundings));
+    let output = Output::new(stdout(), stderr(), cli.global.output_options(terminal));
     match tokio::runtime::Runtime::new() {
         Ok(runtime) => {
             let exit = runtime.block_on(command::run(&cli, &environment, &output));
-            // Threads that still work for nobody are not waited for.
+            // Blocking threads may still be running; their results are no longer needed.
             runtime.shutdown_background();
             exit.into()
         }
         Err(error) => {
-            output.fail(&Failure::new(Exit::Failure, &error));
+            output.error(&Failure::new(Exit::Failure, &error));
             Exit::Failure.into()
         }
     }
 }
 
-/// How to call this program from any folder: by its name where the shell found it, else by its whole path.
+/// How to call this program from any directory: its name if it was found in `PATH`, else its absolute path.
 fn program() -> String {
     let called = std::env::args().next().unwrap_or_else(|| "verge".to_owned());
     match std::env::current_exe() {
@@ -45,7 +45,7 @@ fn program() -> String {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place where a command looks at the clock")]
+#[expect(clippy::disallowed_methods, reason = "the only place where the command reads the clock")]
 fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))

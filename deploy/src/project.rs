@@ -1,113 +1,107 @@
-//! Which folder is pushed, and to which site.
+//! The project: the directory to push, and the site to push it to.
 
-mod folder;
+mod build_dir;
+mod package;
 mod settings;
-mod site_name;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use verge_protocol::SiteName;
 
-pub use self::folder::{Chosen, FolderError};
+pub use self::build_dir::{BuildDir, BuildDirError};
+pub use self::package::PackageError;
 pub use self::settings::Settings;
 use crate::toml_file::TomlError;
 
-/// A project as a command finds it.
+/// A project.
 #[derive(Debug, Clone)]
 pub struct Project {
-    /// The nearest `verge.toml`, or nothing but defaults.
+    /// The nearest `verge.toml`, else the defaults.
     pub settings: Settings,
-    /// The folders looked in: the one pushed, its parent, and the current one.
-    roots: Vec<PathBuf>,
-    /// The folder named on the command line.
-    named: Option<PathBuf>,
+    /// Where files of the project are searched: in the directory to push, its parent, and the current directory.
+    search_dirs: Vec<PathBuf>,
+    /// The directory given on the command line.
+    given: Option<PathBuf>,
 }
 
-/// Why a project cannot be understood.
+/// Why the project cannot be determined.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectError {
-    /// `verge.toml` makes no sense.
+    /// `verge.toml` is invalid.
     #[error(transparent)]
     Settings(#[from] TomlError),
-    /// A file that is there cannot be read.
-    #[error("failed to read {}", path.display())]
+    /// A file cannot be read.
+    #[error("failed to read `{}`", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// Why.
         source: io::Error,
     },
-    /// `package.json` is not JSON.
-    #[error("{}:{line}: {reason}", path.display())]
-    Package {
-        /// The file.
-        path: PathBuf,
-        /// Where.
-        line: usize,
-        /// Why.
-        reason: String,
-    },
-    /// Nothing says what the site is called.
-    #[error("the site has no name")]
-    NoSite,
-    /// There is no folder to push.
+    /// `package.json` is invalid.
     #[error(transparent)]
-    Folder(#[from] FolderError),
+    Package(#[from] PackageError),
+    /// No flag or file names the site.
+    #[error("no site name given")]
+    NoSite,
+    /// There is no directory to push.
+    #[error(transparent)]
+    Folder(#[from] BuildDirError),
 }
 
 impl ProjectError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NoSite => Some("name it with --site NAME, or with `site = \"NAME\"` in verge.toml".to_owned()),
+            Self::NoSite => Some("use --site NAME, or set `site = \"NAME\"` in verge.toml".to_owned()),
             Self::Folder(error) => error.hint(),
-            Self::Settings(_) | Self::Read { .. } | Self::Package { .. } => None,
+            Self::Settings(_) | Self::Read { .. } | Self::Package(_) => None,
         }
     }
 }
 
 impl Project {
-    /// Looks for the project around `named`, the folder given on the command line, or else around `current`.
-    pub fn find(named: Option<&Path>, current: &Path) -> Result<Self, ProjectError> {
-        let named = named.map(|named| current.join(named));
-        let mut roots = Vec::new();
-        if let Some(folder) = &named {
-            // What cannot be resolved is not there, which is said when it is to be read.
-            let folder = folder.canonicalize().unwrap_or_else(|_| folder.clone());
-            roots.extend(folder.parent().map(Path::to_owned));
-            roots.insert(0, folder);
+    /// Finds the project around `given`, the directory given on the command line, else around `current`.
+    pub fn find(given: Option<&Path>, current: &Path) -> Result<Self, ProjectError> {
+        let given = given.map(|given| current.join(given));
+        let mut search_dirs = Vec::new();
+        if let Some(dir) = &given {
+            // A directory that does not exist is reported when it is read.
+            let dir = dir.canonicalize().unwrap_or_else(|_| dir.clone());
+            search_dirs.extend(dir.parent().map(Path::to_owned));
+            search_dirs.insert(0, dir);
         }
-        if !roots.iter().any(|root| root == current) {
-            roots.push(current.to_owned());
+        if !search_dirs.iter().any(|dir| dir == current) {
+            search_dirs.push(current.to_owned());
         }
-        let settings = match first_readable(&roots, "verge.toml")? {
+        let settings = match read_first(&search_dirs, "verge.toml")? {
             Some((path, text)) => Settings::parse(&path, &text)?,
             None => Settings::default(),
         };
-        Ok(Self { settings, roots, named })
+        Ok(Self { settings, search_dirs, given })
     }
 
-    /// The site: as `asked`, else from `verge.toml`, else the name in `package.json`.
-    pub fn site(&self, asked: Option<&SiteName>) -> Result<SiteName, ProjectError> {
-        if let Some(site) = asked.or(self.settings.site.as_ref()) {
+    /// The site: `given`, else from `verge.toml`, else the name in `package.json`.
+    pub fn site(&self, given: Option<&SiteName>) -> Result<SiteName, ProjectError> {
+        if let Some(site) = given.or(self.settings.site.as_ref()) {
             return Ok(site.clone());
         }
-        let package = first_readable(&self.roots, "package.json")?;
-        let name = package.map(|(path, text)| site_name::in_package(&path, &text)).transpose()?.flatten();
+        let package = read_first(&self.search_dirs, "package.json")?;
+        let name = package.map(|(path, text)| package::site_name(&path, &text)).transpose()?.flatten();
         name.ok_or(ProjectError::NoSite)
     }
 
-    /// The folder to push: as named, else from `verge.toml`, else the first that builds usually write to.
-    pub fn folder(&self) -> Result<Chosen, ProjectError> {
-        let current = self.roots.last().expect("the current folder is always looked in");
-        Ok(folder::choose(self.named.as_deref(), self.settings.dir.as_deref(), current)?)
+    /// The directory to push: as given, else from `verge.toml`, else the first usual output directory with an `index.html`.
+    pub fn build_dir(&self) -> Result<BuildDir, ProjectError> {
+        let current = self.search_dirs.last().expect("the current directory is always searched");
+        Ok(build_dir::choose(self.given.as_deref(), self.settings.dir.as_deref(), current)?)
     }
 }
 
-fn first_readable(roots: &[PathBuf], file: &str) -> Result<Option<(PathBuf, String)>, ProjectError> {
-    for root in roots {
-        let path = root.join(file);
+fn read_first(dirs: &[PathBuf], file: &str) -> Result<Option<(PathBuf, String)>, ProjectError> {
+    for dir in dirs {
+        let path = dir.join(file);
         match std::fs::read_to_string(&path) {
             Ok(text) => return Ok(Some((path, text))),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
@@ -122,13 +116,13 @@ mod tests {
     use super::*;
 
     fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().unwrap();
         for (path, text) in files {
-            let path = folder.path().join(path);
+            let path = dir.path().join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         }
-        folder
+        dir
     }
 
     fn site(tree: &tempfile::TempDir, named: Option<&str>, current: &str) -> Result<String, ProjectError> {
@@ -137,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn the_site_is_named_by_the_nearest_file_and_verge_toml_comes_first() {
+    fn site_name_comes_from_nearest_file_and_verge_toml_first() {
         let tree = tree(&[
             ("app/package.json", r#"{"name":"@acme/Web App"}"#),
             ("app/dist/index.html", ""),
@@ -154,14 +148,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_asked_for_wins() {
+    fn given_site_overrides_files() {
         let tree = tree(&[("verge.toml", "site = \"a\"")]);
         let project = Project::find(None, tree.path()).unwrap();
         assert_eq!(project.site(Some(&"b".parse().unwrap())).unwrap().as_str(), "b");
     }
 
     #[test]
-    fn a_package_that_is_not_json_is_named_with_its_line() {
+    fn invalid_package_json_error_names_file_and_line() {
         let tree = tree(&[("package.json", "{\n  name: 1\n}")]);
         let error = site(&tree, None, "").unwrap_err().to_string();
         assert!(error.contains("package.json:2: "), "{error}");

@@ -1,143 +1,124 @@
-//! A push: a folder becomes a release, and a channel points at it.
+//! A push: a directory becomes a release, and a channel points at it.
 //!
-//! look → name the build → check it against the origin's answer → upload → publish → follow
+//! scan → create the site → register the build → check it against limits and the current release → upload → release → rollout
 
-mod checks;
+mod precheck;
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::Instant;
 use verge_protocol::api::{BuildCreated, BuildDiff, CreateRelease, Provenance};
-use verge_protocol::{Build, BuildId, ChannelName, Seq, SiteName, compression};
+use verge_protocol::{BuildId, ChannelName, Seq, SiteName};
 
+pub use self::precheck::{LimitsExceeded, Shrunk};
 use crate::client::{Client, ClientError};
-use crate::follow::{FollowError, Followed, follow};
 use crate::output::{Output, Unit, human};
-use crate::scan::{Listing, Options, Reason, Refused, Scan, Why};
-use crate::upload::{Patience, Sources, Upload, UploadError};
+use crate::rollout::{self, Rollout, RolloutError};
+use crate::scan::{FallbackSource, Listing, Options, Scan, ScanError, SkipReason};
+use crate::upload::{RetryPolicy, UploadError, UploadSession};
 
-/// How many of the files that are left out are named.
-const NAMED: usize = 3;
+/// How many skipped files are named for each reason.
+const SKIPPED_SHOWN: usize = 3;
 
 /// What is pushed, and where.
 pub struct Push<'a> {
-    /// Whom to push to.
+    /// The origin.
     pub client: &'a Client,
-    /// The site; created when the origin does not know it.
+    /// The site; created if it does not exist.
     pub site: &'a SiteName,
-    /// The channel that is to point at the release.
+    /// The channel that will point at the release.
     pub channel: &'a ChannelName,
-    /// The folder.
-    pub folder: &'a Path,
-    /// How it is looked at.
+    /// The directory.
+    pub dir: &'a Path,
+    /// How the directory is scanned.
     pub options: Options,
-    /// What the release says of itself.
+    /// The author, message and commit of the release.
     pub provenance: Provenance,
-    /// Whether to wait until every edge serves it.
+    /// Whether to wait until every edge serves the release.
     pub wait: bool,
-    /// How long trouble on the way is put up with.
-    pub patience: Patience,
+    /// How requests are retried.
+    pub retry: RetryPolicy,
 }
 
-/// What came of a push.
+/// The result of a push.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pushed {
-    /// What the channel points at now, and where it is served.
-    pub followed: Followed,
+    /// The release, and the edges that serve it.
+    pub rollout: Rollout,
     /// Files in the release.
     pub files: u64,
-    /// Bytes of all its files.
+    /// The total size of its files, in bytes.
     pub bytes: u64,
-    /// How it differs from what the channel pointed at before.
+    /// How it differs from the previous release of the channel.
     pub changes: BuildDiff,
-    /// Bytes that travelled, compressed.
+    /// Bytes sent, compressed.
     pub sent_bytes: u64,
-    /// Bytes of blobs that did not have to travel, because the origin held them; each blob counts once.
+    /// The size of the blobs that the origin already had; each blob counts once.
     pub saved_bytes: u64,
-    /// How long it took.
-    pub took: Duration,
-    /// What a person should know, in sentences: the scan's warnings, then the origin's notices.
-    pub notices: Vec<String>,
+    /// How long the push took.
+    pub duration: Duration,
+    /// The warnings of the scan, then those of the origin.
+    pub warnings: Vec<String>,
 }
 
-/// Why a push came to nothing. The channel is where it was, unless the error says otherwise.
+/// Why a push failed. The channel has not moved, unless the error says otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum PushError {
-    /// The folder cannot be pushed as it is.
+    /// The directory cannot be pushed as it is.
     #[error(transparent)]
-    Folder(#[from] Refused),
-    /// The build is larger than the origin takes.
-    #[error("the build is more than the origin takes")]
-    TooMuch(Vec<String>),
-    /// It has so few files that it is likely the wrong folder.
-    #[error("the folder has {}, less than half of the {had} that {release} has", human::count(*has, "file"))]
-    Shrunk {
-        /// Files in the folder.
-        has: u64,
-        /// Files in the release that the channel points at.
-        had: u64,
-        /// That release.
-        release: verge_protocol::ReleaseNumber,
-    },
-    /// The origin did not take the build.
+    Scan(#[from] ScanError),
+    /// The build exceeds the limits of the origin.
+    #[error(transparent)]
+    LimitsExceeded(#[from] LimitsExceeded),
+    /// The build has so few files that it is probably the wrong directory.
+    #[error(transparent)]
+    Shrunk(#[from] Shrunk),
+    /// The origin did not accept the build.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// Blobs did not arrive.
+    /// The blobs were not uploaded.
     #[error(transparent)]
     Upload(#[from] UploadError),
-    /// The channel did not move.
+    /// The release was not made.
     #[error(transparent)]
-    Follow(FollowError),
+    Rollout(RolloutError),
 }
 
 impl Push<'_> {
-    /// Pushes, and says on `output` how it goes.
+    /// Pushes, and reports progress on `output`.
     pub async fn run(&self, output: &Output) -> Result<Pushed, PushError> {
         let start = Instant::now();
-        let (scan, mut notices) = self.look(output).await?;
-        let Scan { build, sources } = scan;
-        let packed = pack(&build);
-        let answer = self.create_build(packed.clone(), output).await?;
-        checks::fits(&build, &answer.limits).map_err(PushError::TooMuch)?;
+        let (scan, mut warnings) = self.scan(output).await?;
+        let Scan { build, paths } = scan;
+        let session = UploadSession::new(self.client, self.site, self.channel, &build, paths, self.retry);
+        session.create_site(output).await?;
+        let created = session.register(output).await?;
+        precheck::check_limits(&build, &created.limits)?;
         if !self.options.force {
-            checks::is_no_collapse(&build, answer.current.as_ref())?;
+            precheck::check_not_shrunk(&build, created.current.as_ref())?;
         }
-        let sources = Arc::new(Sources::of(&build, sources));
-        let saved_bytes = sources.all_bytes().saturating_sub(sources.bytes(&answer.missing));
-        let upload = Upload {
-            client: self.client,
-            site: self.site,
-            channel: self.channel,
-            build: packed,
-            sources,
-            patience: self.patience,
-            sent: Arc::new(AtomicU64::new(0)),
-        };
-        let id = upload_missing(&upload, &answer, output).await?;
-        let followed = self.publish(&upload, id, &answer, output).await?;
-        notices.extend(followed.released.notices.iter().cloned());
+        let id = session.send_missing(&created, output).await?;
+        let rollout = self.release(&session, id, &created, output).await?;
+        warnings.extend(rollout.released.warnings.iter().cloned());
         Ok(Pushed {
             files: build.files.len() as u64,
             bytes: build.bytes(),
-            changes: answer.changes,
-            sent_bytes: upload.sent.load(Ordering::Relaxed),
-            saved_bytes,
-            took: start.elapsed(),
-            followed,
-            notices,
+            changes: created.changes,
+            sent_bytes: session.sent_bytes(),
+            saved_bytes: session.saved_bytes(&created),
+            duration: start.elapsed(),
+            rollout,
+            warnings,
         })
     }
 
-    /// Looks the folder through and reads it. Returns its warnings too, which were said.
-    async fn look(&self, output: &Output) -> Result<(Scan, Vec<String>), PushError> {
-        let (folder, options) = (self.folder.to_owned(), self.options);
-        let mut listing = blocking(move || Listing::of(&folder, options)).await;
-        say_skipped(&listing, output);
+    /// Scans and hashes the directory. Returns its warnings too, which have been printed.
+    async fn scan(&self, output: &Output) -> Result<(Scan, Vec<String>), PushError> {
+        let (dir, options) = (self.dir.to_owned(), self.options);
+        let mut listing = blocking(move || Listing::new(&dir, options)).await;
+        print_skipped(&listing, output);
         let warnings = std::mem::take(&mut listing.warnings);
         for warning in &warnings {
             output.warn(warning);
@@ -145,108 +126,74 @@ impl Push<'_> {
         let single_page = listing.single_page();
         let (files, bytes) = (listing.files() as u64, listing.bytes());
         let step = output.step("hashing", Unit::Bytes, bytes);
-        let hashing = step.clone();
-        let scan = blocking(move || listing.read(|path| File::open(path), |bytes| hashing.advance(bytes))).await?;
+        let progress = step.clone();
+        let scan = blocking(move || listing.hash(|path| File::open(path), |bytes| progress.advance(bytes))).await?;
         step.finish(format_args!("hashed {}, {}", human::count(files, "file"), human::bytes(scan.build.bytes())));
-        if single_page == Some(Why::Detected) {
-            output.say("  single-page app: paths without a file answer index.html (turn it off with --no-spa or `spa = false`)");
+        if single_page == Some(FallbackSource::Detected) {
+            output.info(
+                "  detected a single-page app: paths that match no file serve index.html (disable with --no-spa or `spa = false`)",
+            );
         }
         Ok((scan, warnings))
     }
 
-    /// Names the build, and creates the site if need be. Either may be asked twice, so neither a cut nor a restart ends a push.
-    async fn create_build(&self, build: Bytes, output: &Output) -> Result<BuildCreated, ClientError> {
-        let repeat = |error: &ClientError| error.is_passing();
-        // An address at which nobody has answered yet is more likely mistyped than passing by.
-        let first = |error: &ClientError| repeat(error) && !matches!(error, ClientError::Unreachable { .. });
-        let create = async || self.client.create_build(self.site, self.channel, build.clone()).await;
-        match self.patience.retry(output, first, create).await {
-            Err(error) if error.code() == Some("unknown_site") => {
-                self.patience.retry(output, repeat, async || self.client.create_site(self.site).await).await?;
-                output.done(format_args!("created the site {}", self.site));
-                self.patience.retry(output, repeat, create).await
-            }
-            answer => answer,
+    /// Makes the release. Blobs that the origin has lost meanwhile are sent again, once.
+    async fn release(
+        &self,
+        session: &UploadSession<'_>,
+        build: BuildId,
+        created: &BuildCreated,
+        output: &Output,
+    ) -> Result<Rollout, PushError> {
+        let expected = created.current.map(|current| current.epoch);
+        let mut outcome = self.try_release(build, expected, output).await;
+        if outcome.as_ref().is_err_and(|error| error.code() == Some("missing_blobs")) {
+            let created = session.register(output).await?;
+            let build = session.send_missing(&created, output).await?;
+            outcome = self.try_release(build, expected, output).await;
+        }
+        match outcome {
+            Ok(rollout) => Ok(rollout),
+            Err(error) => Err(PushError::Rollout(RolloutError::new(error, self.client, self.site, self.channel).await)),
         }
     }
 
-    /// Publishes. Blobs that the origin has lost since it was sent them are sent once more.
-    async fn publish(
-        &self,
-        upload: &Upload<'_>,
-        build: BuildId,
-        answer: &BuildCreated,
-        output: &Output,
-    ) -> Result<Followed, PushError> {
-        let expected = answer.current.map(|current| current.epoch);
-        let error = match self.try_publish(build, expected, output).await {
-            Err(error) if error.code() == Some("missing_blobs") => {
-                let answer = self.create_build(upload.build.clone(), output).await?;
-                let build = upload_missing(upload, &answer, output).await?;
-                match self.try_publish(build, expected, output).await {
-                    Ok(followed) => return Ok(followed),
-                    Err(error) => error,
-                }
-            }
-            Ok(followed) => return Ok(followed),
-            Err(error) => error,
-        };
-        Err(PushError::Follow(FollowError::of(error, self.client, self.site, self.channel).await))
-    }
-
-    async fn try_publish(
+    async fn try_release(
         &self,
         build: BuildId,
         expected: Option<Seq>,
         output: &Output,
-    ) -> Result<Followed, ClientError> {
+    ) -> Result<Rollout, ClientError> {
         let provenance = self.provenance.clone();
-        let publish = CreateRelease { build, channel: self.channel.clone(), expected, provenance };
-        // Anything but a connection that never came about may have moved the channel already.
+        let body = CreateRelease { build, channel: self.channel.clone(), expected, provenance };
+        // Only if no connection was established is it certain that the channel has not moved.
         let nothing_was_sent = |error: &ClientError| matches!(error, ClientError::Unreachable { .. });
-        let call = async || self.client.publish(self.site, &publish).await;
-        let events = self.patience.retry(output, nothing_was_sent, call).await?;
-        follow(events, self.wait, output).await
+        let request = async || self.client.create_release(self.site, &body).await;
+        let events = self.retry.run(output, nothing_was_sent, request).await?;
+        rollout::track(events, self.wait, output).await
     }
 }
 
-async fn upload_missing(upload: &Upload<'_>, answer: &BuildCreated, output: &Output) -> Result<BuildId, UploadError> {
-    if answer.missing.is_empty() {
-        output.done("uploaded nothing: the origin has every file");
-        return Ok(answer.build.clone());
-    }
-    let bytes = upload.sources.bytes(&answer.missing);
-    let step = output.step("uploading", Unit::Bytes, bytes);
-    let build = upload.run(answer, &step).await?;
-    let sent = human::bytes(upload.sent.load(Ordering::Relaxed));
-    step.finish(format_args!("uploaded {} ({sent} on the wire)", human::bytes(bytes)));
-    Ok(build)
-}
-
-fn pack(build: &Build) -> Bytes {
-    compression::compress(&serde_json::to_vec(build).expect("paths are text and nothing else can fail")).into()
-}
-
-fn say_skipped(listing: &Listing, output: &Output) {
-    for reason in Reason::ALL {
+fn print_skipped(listing: &Listing, output: &Output) {
+    for reason in SkipReason::ALL {
         let skipped: Vec<&str> =
             listing.skipped.iter().filter(|skipped| skipped.reason == reason).map(|skipped| &*skipped.path).collect();
         if skipped.is_empty() {
             continue;
         }
-        let what = match reason {
-            Reason::Hidden => "hidden",
-            Reason::Debris => "no part of a site",
-            Reason::Ignored => "named in .assetsignore",
+        let kind = match reason {
+            SkipReason::Hidden => "hidden files",
+            SkipReason::Junk => "development files",
+            SkipReason::Ignored => "files in .assetsignore",
         };
-        let more = skipped.len().saturating_sub(NAMED);
-        let named = skipped[..skipped.len().min(NAMED)].join(", ");
+        let more = skipped.len().saturating_sub(SKIPPED_SHOWN);
+        let named = skipped[..skipped.len().min(SKIPPED_SHOWN)].join(", ");
         let named = if more > 0 { format!("{named} and {more} more") } else { named };
-        output.say(format_args!("  left out, {what}: {named}"));
+        output.info(format_args!("  skipped {kind}: {named}"));
     }
 }
 
-/// Runs what blocks where it is in nobody's way.
+/// Runs blocking work on another thread.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work).await.expect("the work neither panics nor is cancelled")
 }

@@ -1,36 +1,36 @@
-//! A rollback: a channel points at a release that exists. Nothing is uploaded.
+//! A rollback: a channel points at an existing release. Nothing is uploaded.
 
 use verge_protocol::api::{MoveChannel, Release, Site};
 use verge_protocol::{ChannelName, ReleaseNumber, SiteName};
 
 use crate::client::{Client, ClientError};
-use crate::follow::{FollowError, Followed, follow};
 use crate::output::Output;
+use crate::rollout::{self, Rollout, RolloutError};
 
-/// What is rolled back, and how far.
+/// What is rolled back, and to which release.
 pub struct Rollback<'a> {
-    /// Whom to ask.
+    /// The origin.
     pub client: &'a Client,
     /// The site.
     pub site: &'a SiteName,
     /// The channel.
     pub channel: &'a ChannelName,
-    /// The release it should point at; `None`: the one that the channel served before.
+    /// The release; `None`: the previous release of the channel.
     pub to: Option<ReleaseNumber>,
-    /// Whether to wait until every edge serves it.
+    /// Whether to wait until every edge serves the release.
     pub wait: bool,
 }
 
-/// What came of it.
+/// The result of a rollback.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RolledBack {
-    /// What the channel pointed at before.
+    /// The release that the channel pointed at before.
     pub from: ReleaseNumber,
-    /// What it points at now, and where that is served.
-    pub followed: Followed,
+    /// The release, and the edges that serve it.
+    pub rollout: Rollout,
 }
 
-/// Why a rollback came to nothing.
+/// Why a rollback failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RollbackError {
     /// The site has no such channel.
@@ -49,9 +49,9 @@ pub enum RollbackError {
         /// The release.
         release: ReleaseNumber,
     },
-    /// There is nothing to go back to.
-    #[error("{channel} of {site} has served nothing else before {release}")]
-    NothingOlder {
+    /// The channel has no previous release.
+    #[error("{channel} of {site} has no release before {release}")]
+    NoPrevious {
         /// The site.
         site: SiteName,
         /// The channel.
@@ -59,44 +59,44 @@ pub enum RollbackError {
         /// The release that the channel points at.
         release: ReleaseNumber,
     },
-    /// The origin could not be asked.
+    /// A request failed.
     #[error(transparent)]
     Client(#[from] ClientError),
     /// The channel did not move.
     #[error(transparent)]
-    Follow(FollowError),
+    Rollout(RolloutError),
 }
 
 impl Rollback<'_> {
-    /// Rolls back, and says on `output` how it goes.
+    /// Rolls back, and reports progress on `output`.
     pub async fn run(&self, output: &Output) -> Result<RolledBack, RollbackError> {
         let site = self.site.clone();
-        let known: Site = self.client.get(&format!("/v1/sites/{site}")).await?;
+        let shown: Site = self.client.get(&format!("/v1/sites/{site}")).await?;
         let releases: Vec<Release> = self.client.get(&format!("/v1/sites/{site}/releases")).await?;
         let numbers: Vec<ReleaseNumber> = releases.iter().map(|release| release.number).collect();
-        let Some(current) = known.channels.iter().find(|known| known.name == *self.channel) else {
+        let Some(current) = shown.channels.iter().find(|channel| channel.name == *self.channel) else {
             return Err(RollbackError::NoChannel { site, channel: self.channel.clone() });
         };
         let release = match self.to {
             Some(release) if numbers.contains(&release) => release,
             Some(release) => return Err(RollbackError::NoRelease { site, release }),
-            None => current.previous.ok_or(RollbackError::NothingOlder {
+            None => current.previous.ok_or(RollbackError::NoPrevious {
                 site,
                 channel: self.channel.clone(),
                 release: current.release,
             })?,
         };
-        let to = MoveChannel { release, expected: Some(current.epoch) };
-        match self.go(&to, output).await {
-            Ok(followed) => Ok(RolledBack { from: current.release, followed }),
+        let body = MoveChannel { release, expected: Some(current.epoch) };
+        match self.move_channel(&body, output).await {
+            Ok(rollout) => Ok(RolledBack { from: current.release, rollout }),
             Err(error) => {
-                Err(RollbackError::Follow(FollowError::of(error, self.client, self.site, self.channel).await))
+                Err(RollbackError::Rollout(RolloutError::new(error, self.client, self.site, self.channel).await))
             }
         }
     }
 
-    async fn go(&self, to: &MoveChannel, output: &Output) -> Result<Followed, ClientError> {
-        let events = self.client.move_channel(self.site, self.channel, to).await?;
-        follow(events, self.wait, output).await
+    async fn move_channel(&self, body: &MoveChannel, output: &Output) -> Result<Rollout, ClientError> {
+        let events = self.client.move_channel(self.site, self.channel, body).await?;
+        rollout::track(events, self.wait, output).await
     }
 }

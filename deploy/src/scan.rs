@@ -1,7 +1,7 @@
-//! A folder, looked through and described as a build.
+//! Scans a directory and describes it as a build.
 //!
-//! Two steps, so that a bar can show how far the second is: [`Listing::of`] walks the folder and decides what is taken;
-//! [`Listing::read`] reads and hashes it. All that is wrong is found before anything is said, and nothing is sent until then.
+//! Two steps, so that the second can show its progress: [`Listing::new`] walks the directory and selects the files;
+//! [`Listing::hash`] reads and hashes them. All problems are reported at once, before anything is sent.
 
 mod checks;
 mod fallback;
@@ -18,107 +18,109 @@ use std::path::{Path, PathBuf};
 
 use verge_protocol::{Build, SitePath};
 
-use self::fallback::Decision;
-pub use self::fallback::Why;
-pub use self::problem::{Problem, Refused};
-pub use self::select::{Reason, Skipped};
-use self::walk::Found;
+use self::fallback::FallbackChoice;
+pub use self::fallback::FallbackSource;
+pub use self::problem::{Problem, ScanError};
+pub use self::select::{SkipReason, Skipped};
+use self::walk::ScannedFile;
 
-/// What flags and settings say about a scan.
+/// The flags and settings that concern a scan.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
-    /// Go on although there are `.env` files (left out all the same) or private keys (taken).
+    /// Allow `.env` files (always skipped) and private keys (included).
     pub allow_secrets: bool,
-    /// Go on although there are rules that are not evaluated yet.
+    /// Ignore rules that are not supported yet.
     pub ignore_rules: bool,
-    /// Go on although there is no `index.html`.
+    /// Allow a directory without `index.html`.
     pub force: bool,
-    /// Whether it is a single-page app; `None`: to be found out.
+    /// Whether it is a single-page app; `None`: detect it.
     pub single_page: Option<bool>,
 }
 
-/// A folder, looked through but not yet read.
+/// The files of a directory, not yet read.
 #[derive(Debug)]
 pub struct Listing {
-    files: Vec<Found>,
+    files: Vec<ScannedFile>,
     problems: Vec<Problem>,
-    fallback: Decision,
-    /// What is left out, in the order of paths.
+    fallback: FallbackChoice,
+    /// The files and directories that are skipped, ordered by path.
     pub skipped: Vec<Skipped>,
-    /// What a person should know, in sentences.
+    /// Warnings.
     pub warnings: Vec<String>,
 }
 
-/// A folder as a build, and where each file of it lies.
+/// A build, and where its files are on disk.
 #[derive(Debug)]
 pub struct Scan {
-    /// What the origin is told.
+    /// The build.
     pub build: Build,
-    /// The file on disk behind each path.
-    pub sources: BTreeMap<SitePath, PathBuf>,
+    /// The file on disk of each path.
+    pub paths: BTreeMap<SitePath, PathBuf>,
 }
 
 impl Listing {
-    /// Looks through `folder`.
-    pub fn of(folder: &Path, options: Options) -> Self {
-        let selection = select::Selection::of(folder, options);
-        let mut walked = walk::walk(folder, &selection);
-        let rules = rules::Rules::of(folder);
+    /// Walks `dir`.
+    pub fn new(dir: &Path, options: Options) -> Self {
+        let selection = select::Selection::load(dir, options.allow_secrets);
+        let mut walked = walk::walk(dir, &selection);
+        let rules = rules::Rules::load(dir);
         let paths: Vec<&SitePath> = walked.files.iter().map(|file| &file.path).collect();
-        let mut warnings = checks::confusable(&paths);
+        let mut warnings = checks::name_warnings(&paths);
         let fallback = fallback::decide(options.single_page, rules.single_page, &paths);
         if rules.single_page && !fallback.single_page {
-            warnings.push("_redirects asks for a single-page app, which is turned off".to_owned());
+            warnings.push("_redirects has a single-page app rule, but single-page mode is disabled".to_owned());
         }
         let mut problems = selection.into_problems();
         problems.append(&mut walked.problems);
-        problems.extend(checks::lacking(&paths, options.force, fallback.single_page));
+        problems.extend(checks::check_index(&paths, options.force, fallback.single_page));
         if !options.allow_secrets {
-            problems.extend(secrets::private_keys(&walked.files));
+            problems.extend(secrets::private_keys(walked.files.iter().map(|file| (&file.path, &*file.source))));
         }
         if options.ignore_rules {
-            warnings.extend(rules.unevaluated.iter().map(|rule| format!("{rule}: not evaluated")));
+            warnings.extend(
+                rules.unsupported.iter().map(|rule| format!("{rule}: ignored, this rule is not supported yet")),
+            );
             problems.extend(rules.unreadable);
         } else {
             problems
-                .extend(rules.unevaluated.iter().map(|rule| Problem::Rule(rule.to_string())).chain(rules.unreadable));
+                .extend(rules.unsupported.iter().map(|rule| Problem::Rule(rule.to_string())).chain(rules.unreadable));
         }
         Self { files: walked.files, problems, fallback, skipped: walked.skipped, warnings }
     }
 
-    /// How many files are taken.
+    /// The number of files.
     pub fn files(&self) -> usize {
         self.files.len()
     }
 
-    /// How many bytes they hold.
+    /// Their total size, in bytes.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.size).sum()
     }
 
-    /// Why paths without a file are answered with `index.html`; `None`: they are not.
-    pub fn single_page(&self) -> Option<Why> {
-        self.fallback.single_page.then_some(self.fallback.why)
+    /// How it is known that this is a single-page app; `None`: it is not.
+    pub fn single_page(&self) -> Option<FallbackSource> {
+        self.fallback.single_page.then_some(self.fallback.source)
     }
 
-    /// Reads every file through `open`, and says how many bytes it read as it goes. Blocks: it is work for a thread of its own.
-    pub fn read<R: Read>(
+    /// Reads and hashes every file through `open`; `progress` is called with the number of bytes read. Blocks.
+    pub fn hash<R: Read>(
         mut self,
         open: impl Fn(&Path) -> io::Result<R> + Sync,
         progress: impl Fn(u64) + Sync,
-    ) -> Result<Scan, Refused> {
+    ) -> Result<Scan, ScanError> {
         if !self.problems.is_empty() {
-            // It will be refused: whether the rest can be read is worth knowing, hashing it is not.
+            // The scan has failed: report unreadable files too, but do not hash.
             self.problems.extend(hash::unreadable(&self.files, &open));
-            return Err(Refused::new(self.problems));
+            return Err(ScanError::new(self.problems));
         }
-        let contents = hash::describe(&self.files, &open, &progress).map_err(Refused::new)?;
+        let contents = hash::hash_files(&self.files, &open, &progress).map_err(ScanError::new)?;
         let mut files = BTreeMap::new();
-        let mut sources = BTreeMap::new();
-        for (found, content) in self.files.into_iter().zip(contents) {
-            files.insert(found.path.clone(), content);
-            sources.insert(found.path, found.source);
+        let mut paths = BTreeMap::new();
+        for (file, content) in self.files.into_iter().zip(contents) {
+            files.insert(file.path.clone(), content);
+            paths.insert(file.path, file.source);
         }
-        Ok(Scan { build: Build { files, fallback: self.fallback.fallback() }, sources })
+        Ok(Scan { build: Build { files, fallback: self.fallback.fallback() }, paths })
     }
 }

@@ -1,10 +1,10 @@
-//! TOML files that people write: what is wrong with one is said with its file and line.
+//! TOML files, with errors that name file and line.
 
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
-/// A file that cannot be read as what it should be.
+/// An invalid TOML file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}:{line}: {message}", file.display())]
 pub struct TomlError {
@@ -13,7 +13,7 @@ pub struct TomlError {
     message: String,
 }
 
-/// Reads `text`, which was found in `file`.
+/// Parses `text`, the content of `file`.
 pub fn parse<T: DeserializeOwned>(file: &Path, text: &str) -> Result<T, TomlError> {
     toml::from_str(text).map_err(|error| {
         let before = error.span().map_or(0, |span| span.start.min(text.len()));
@@ -30,12 +30,12 @@ mod tests {
     #[derive(Debug, serde::Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Settings {
-        #[expect(dead_code, reason = "only whether it is read matters")]
+        #[expect(dead_code, reason = "only parsing is tested")]
         site: verge_protocol::SiteName,
     }
 
     #[test]
-    fn the_line_is_the_one_at_fault() {
+    fn error_names_file_and_line() {
         let error = |text: &str| parse::<Settings>(Path::new("verge.toml"), text).unwrap_err().to_string();
         assert_eq!(
             error("# settings\nsite = \"My Site\"\n"),

@@ -1,16 +1,20 @@
-//! `verge up`: an origin, its edges and a name server in this process, on the loopback interface.
+//! `verge up`: an origin, edges and a name server in this process, on loopback addresses.
 
-mod alone;
 mod cluster;
+mod config;
 mod demo;
 mod edge;
+mod error;
+mod locations;
+mod loopback_addresses;
 mod name_server;
-mod places;
 mod ports;
-mod told;
+mod render;
 
-pub use self::cluster::{Cluster, ClusterError, Plan};
+pub use self::cluster::Cluster;
+pub use self::config::ClusterConfig;
 pub use self::demo::Demo;
+pub use self::error::ClusterError;
 pub use self::name_server::ZONE;
 pub use self::ports::{Ports, PortsError};
-pub use self::told::Told;
+pub use self::render::ClusterSummary;

@@ -25,7 +25,7 @@ async fn edge_restarted_without_origin_serves_all_files() {
     // After the origin has started again, pushes reach every edge.
     world.start_origin().await;
     let pushed = world.push("demo", &[("index.html", "second")]).await;
-    assert_eq!(pushed.followed.released.release.0, 2);
+    assert_eq!(pushed.rollout.released.release.0, 2);
     world.until_caught_up().await;
     for edge in world.edges() {
         assert_eq!(world.get(edge, "demo", "/").await.text(), "second");

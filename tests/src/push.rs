@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use verge::Output;
 use verge::client::Client;
-use verge::output::Manner;
+use verge::output::OutputOptions;
 use verge::push::{Push, PushError, Pushed};
 use verge::scan::Options;
-use verge::upload::Patience;
+use verge::upload::RetryPolicy;
 use verge_protocol::ChannelName;
 use verge_protocol::api::Provenance;
 
@@ -34,11 +34,11 @@ pub(crate) async fn push_folder(client: &Client, site: &str, folder: &Path, wait
         client,
         site: &site.parse().unwrap(),
         channel: &ChannelName::live(),
-        folder,
+        dir: folder,
         options: Options { force: true, ..Options::default() },
         provenance: Provenance::default(),
         wait,
-        patience: Patience { rounds: 20, pause: Duration::from_millis(5) },
+        retry: RetryPolicy { max_attempts: 20, initial_pause: Duration::from_millis(5) },
     };
-    push.run(&Output::new(std::io::sink(), std::io::sink(), Manner::default())).await
+    push.run(&Output::new(std::io::sink(), std::io::sink(), OutputOptions::default())).await
 }

@@ -1,12 +1,12 @@
-//! The table itself: facts, by name.
+//! The table of cities, by name.
 
-use super::City;
+use super::city::City;
 
-const fn city(name: &'static str, place: &'static str, country: &'static str, continent: &'static str) -> City {
-    City { name, place, country, continent }
+const fn city(name: &'static str, location: &'static str, country: &'static str, continent: &'static str) -> City {
+    City { name, location, country, continent }
 }
 
-/// Every city that is known.
+/// Every known city.
 pub(super) const ALL: &[City] = &[
     city("Almaty", "43.24,76.89", "kz", "as"),
     city("Amsterdam", "52.37,4.9", "nl", "eu"),

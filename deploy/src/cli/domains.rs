@@ -4,30 +4,30 @@ use clap::Subcommand;
 use verge_protocol::DomainName;
 use verge_protocol::domain::DomainNameError;
 
-use super::Site;
+use super::arguments::SiteArg;
 
 /// `verge domains`.
 #[derive(Debug, Subcommand)]
 pub enum Domains {
-    /// Show a site at a domain, once a TXT record proves that it is yours
+    /// Add a custom domain to a site; a TXT record proves that you own it
     Add {
         /// The domain, such as www.example.com
         #[arg(value_parser = domain)]
         domain: DomainName,
-        /// The site
+        /// The site.
         #[command(flatten)]
-        site: Site,
-        /// Send its readers on to this other domain of the site
+        site: SiteArg,
+        /// Redirect requests to another domain of the same site
         #[arg(long, value_name = "DOMAIN", value_parser = domain)]
         redirect_to: Option<DomainName>,
     },
-    /// Look for a domain's proof now
+    /// Look up the TXT record of a domain now
     Check {
         /// The domain
         #[arg(value_parser = domain)]
         domain: DomainName,
     },
-    /// Give a domain up
+    /// Remove a custom domain
     Remove {
         /// The domain
         #[arg(value_parser = domain)]
@@ -35,7 +35,7 @@ pub enum Domains {
     },
 }
 
-/// A domain as people write it: in any case, with the dot that zone files end it by.
+/// Parses a domain in any case, with or without the final dot.
 fn domain(text: &str) -> Result<DomainName, DomainNameError> {
     text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase().parse()
 }
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_domain_may_be_written_as_in_a_zone() {
+    fn domain_is_parsed_in_any_case_and_with_final_dot() {
         assert_eq!(domain("WWW.Example.com.").unwrap().as_str(), "www.example.com");
         for bad in ["", ".", "example..com", "example.com..", "http://example.com", "bücher.example"] {
             assert!(domain(bad).is_err(), "{bad}");

@@ -9,96 +9,96 @@ use verge_protocol::{EdgeName, GeoPoint, Region};
 /// `verge edges`.
 #[derive(Debug, Subcommand)]
 pub enum Edges {
-    /// Say how readers are sent to an edge, and issue a token for one that has none
+    /// Register an edge and issue its token
     #[command(
         mut_arg("address", |address| address.required(true)),
-        group = ArgGroup::new("where").args(["place", "at"]).required(true),
+        group = ArgGroup::new("position").args(["location", "at"]).required(true),
     )]
     Add {
         /// The edge's name, such as fra-1
         edge: EdgeName,
-        /// How readers are sent to it
+        /// The edge's settings.
         #[command(flatten)]
-        described: Described,
-        /// Issue no token
+        args: EdgeArgs,
+        /// Do not issue a token
         #[arg(long)]
         no_token: bool,
     },
-    /// Change how readers are sent to an edge; what is not given stays as it is
+    /// Change an edge's settings; options that are not given stay as they are
     #[command(
         override_usage = "verge edges set [OPTIONS] <EDGE>",
-        mut_arg("weight", |weight| weight.help("How many readers it takes, relative to other edges at its place")),
-        mut_arg("port", |port| port.help("The port of its HTTP listener at its addresses")),
-        group = ArgGroup::new("where").args(["place", "at"]),
-        group = ArgGroup::new("what").args(["address", "place", "at", "region", "weight", "port"]).required(true).multiple(true),
+        mut_arg("weight", |weight| weight.help("Its share of readers, relative to edges within 50 km")),
+        mut_arg("port", |port| port.help("The port of its HTTP listener")),
+        group = ArgGroup::new("position").args(["location", "at"]),
+        group = ArgGroup::new("settings").args(["address", "location", "at", "region", "weight", "port"]).required(true).multiple(true),
     )]
     Set {
         /// The edge's name
         edge: EdgeName,
-        /// How readers are sent to it
+        /// The edge's settings.
         #[command(flatten)]
-        described: Described,
+        args: EdgeArgs,
     },
-    /// Take an edge out of the fleet; its token stops working
+    /// Remove an edge and revoke its token
     Remove {
         /// The edge's name
         edge: EdgeName,
     },
-    /// Send readers to an edge, or none, whatever probes say
+    /// Override the health checks of an edge
     Force {
         /// The edge's name
         edge: EdgeName,
-        /// `up`, `down`, or `auto`, which leaves it to the probes again
+        /// `up`: treat as healthy; `down`: send no readers; `auto`: follow health checks
         #[arg(value_name = "up|down|auto", hide_possible_values = true)]
-        to: Forced,
+        to: ForceArg,
     },
-    /// Issue a token by which an edge joins the fleet; an earlier one stops working
+    /// Issue a token for an edge, replacing its current one
     Token {
         /// The edge's name, such as fra-1
         edge: EdgeName,
     },
 }
 
-/// How readers are sent to an edge.
+/// The settings of an edge.
 #[derive(Debug, Clone, Default, Args)]
-pub struct Described {
-    /// Where readers reach it: its public addresses, joined by commas
+pub struct EdgeArgs {
+    /// Its public addresses, separated by commas
     #[arg(long, value_name = "IP", value_delimiter = ',')]
     pub address: Option<Vec<IpAddr>>,
-    /// Where it stands: degrees of latitude and longitude, such as 50.11,8.68
+    /// Its latitude and longitude in degrees, such as 50.11,8.68
     #[arg(long, value_name = "LAT,LON", allow_hyphen_values = true)]
-    pub place: Option<GeoPoint>,
-    /// The city it stands in or near. Says its regions too: its continent and its country
+    pub location: Option<GeoPoint>,
+    /// Its city; sets its location, and its continent and country as regions
     #[arg(long, value_name = "CITY")]
     pub at: Option<String>,
-    /// The regions it is in, joined by commas, such as eu,de
+    /// Its regions, separated by commas, such as eu,de
     #[arg(long, value_name = "REGION", value_delimiter = ',')]
     pub region: Option<Vec<Region>>,
-    /// How many readers it takes, relative to other edges at its place [default: 1]
+    /// Its share of readers, relative to edges within 50 km [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub weight: Option<u16>,
-    /// The port of its HTTP listener at its addresses [default: 80]
+    /// The port of its HTTP listener [default: 80]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
 }
 
-/// What is decided about an edge.
+/// The argument of `verge edges force`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Forced {
-    /// Readers are sent to it
+pub enum ForceArg {
+    /// Treat the edge as healthy
     Up,
-    /// No reader is sent to it
+    /// Send no readers to the edge
     Down,
-    /// Probes decide
+    /// Follow health checks
     Auto,
 }
 
-impl From<Forced> for Force {
-    fn from(forced: Forced) -> Self {
+impl From<ForceArg> for Force {
+    fn from(forced: ForceArg) -> Self {
         match forced {
-            Forced::Up => Self::Up,
-            Forced::Down => Self::Down,
-            Forced::Auto => Self::Auto,
+            ForceArg::Up => Self::Up,
+            ForceArg::Down => Self::Down,
+            ForceArg::Auto => Self::Auto,
         }
     }
 }

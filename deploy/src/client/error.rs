@@ -1,4 +1,4 @@
-//! Why the origin did not do what it was asked.
+//! Errors of requests to the origin.
 
 use std::error::Error;
 use std::time::Duration;
@@ -6,66 +6,69 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use verge_protocol::api::ErrorBody;
 
-use super::address::Address;
-use super::token::Token;
+use super::server_url::ServerUrl;
 
-/// Why a call failed.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// No connection came about; nothing was sent.
+    /// The connection could not be established; nothing was sent.
     #[error("cannot reach the origin at {origin}: {reason}")]
     Unreachable {
-        /// Its address.
+        /// Its URL.
         origin: String,
         /// Why.
         reason: String,
     },
-    /// The connection ended before the answer did. What was asked may or may not have happened.
-    #[error("the connection to the origin was cut: {reason}")]
-    Cut {
-        /// How.
+    /// The connection ended before the response was complete. The request may or may not have been executed.
+    #[error("lost the connection to the origin: {reason}")]
+    ConnectionLost {
+        /// Why.
         reason: String,
     },
-    /// No byte moved for this long.
-    #[error("the origin fell silent for {} s", silence.as_secs())]
+    /// No data was transferred for this long.
+    #[error("the origin did not respond for {} s", limit.as_secs())]
     Stalled {
-        /// How long it was waited for.
-        silence: Duration,
+        /// The time without progress.
+        limit: Duration,
     },
-    /// The origin answered that it will not.
+    /// The origin answered with an error.
     #[error("{}", body.message)]
     Refused {
-        /// The status; `None` when it was said within a stream that began well.
+        /// The status; `None` if the error came within an event stream.
         status: Option<StatusCode>,
-        /// What it said.
+        /// The error.
         body: ErrorBody,
     },
-    /// Something between here and the origin answered for it. What was asked may or may not have happened.
-    #[error("the origin at {origin} answers {status}")]
+    /// A proxy answered in place of the origin. The request may or may not have been executed.
+    #[error("the origin at {origin} is unavailable: {status}")]
     Gateway {
-        /// The origin's address.
+        /// The origin's URL.
         origin: String,
-        /// What was answered.
+        /// The status.
         status: StatusCode,
     },
-    /// Something answered, but not as an origin does.
-    #[error("{origin} does not answer like an origin of Verge: {reason}")]
-    Foreign {
-        /// The address.
+    /// The response is not that of an origin.
+    #[error("unexpected response from {origin}: {reason}")]
+    UnexpectedResponse {
+        /// The URL.
         origin: String,
-        /// What was odd.
+        /// What was unexpected.
         reason: String,
     },
 }
 
 impl ClientError {
-    /// What a request that was broken off means.
-    pub(super) fn broken(origin: &Address, error: &reqwest::Error) -> Self {
-        let reason = root(error);
-        if error.is_connect() { Self::Unreachable { origin: origin.to_string(), reason } } else { Self::Cut { reason } }
+    /// Classifies a transport error.
+    pub(super) fn from_transport(origin: &ServerUrl, error: &reqwest::Error) -> Self {
+        let reason = root_cause(error);
+        if error.is_connect() {
+            Self::Unreachable { origin: origin.to_string(), reason }
+        } else {
+            Self::ConnectionLost { reason }
+        }
     }
 
-    /// The stable code of a refusal.
+    /// The code of an error of the API.
     pub fn code(&self) -> Option<&str> {
         match self {
             Self::Refused { body, .. } => Some(&body.code),
@@ -73,43 +76,26 @@ impl ClientError {
         }
     }
 
-    /// Whether the same call may succeed a moment later.
-    pub fn is_passing(&self) -> bool {
+    /// Whether the same request may succeed later.
+    pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Cut { .. } | Self::Stalled { .. } | Self::Gateway { .. } => true,
+            Self::Unreachable { .. } | Self::ConnectionLost { .. } | Self::Stalled { .. } | Self::Gateway { .. } => {
+                true
+            }
             Self::Refused { status: Some(status), .. } => {
                 status.is_server_error()
                     || matches!(*status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
             }
-            Self::Refused { status: None, .. } | Self::Foreign { .. } => false,
-        }
-    }
-
-    /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Unreachable { .. } => {
-                Some("check that it runs and that VERGE_ORIGIN names it; `verge up` starts one on this machine".into())
-            }
-            Self::Cut { .. } | Self::Stalled { .. } => Some("run it again: what has arrived is kept".into()),
-            Self::Foreign { .. } => Some("check that VERGE_ORIGIN is the address of an origin's API".into()),
-            Self::Gateway { .. } => None,
-            // The origin's own hint is for who has sent no token, as is never done here.
-            Self::Refused { status: Some(StatusCode::UNAUTHORIZED), .. } => Some(Token::WHERE_FROM.into()),
-            Self::Refused { body: ErrorBody { hint: Some(hint), .. }, .. } => Some(hint.clone()),
-            Self::Refused { status, .. } => match status.map(|status| status.as_u16()) {
-                Some(403) => Some("ask for a token that allows this".into()),
-                _ => None,
-            },
+            Self::Refused { status: None, .. } | Self::UnexpectedResponse { .. } => false,
         }
     }
 }
 
-/// The innermost reason, which is the one that tells a person something.
-pub(super) fn root(error: &reqwest::Error) -> String {
-    let mut reason: &dyn Error = error;
-    while let Some(source) = reason.source() {
-        reason = source;
+/// The innermost source, which is the most specific.
+pub(super) fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
     }
-    reason.to_string()
+    cause.to_string()
 }

@@ -1,4 +1,4 @@
-//! The stream that answers publishing: one JSON object a line.
+//! The event stream of a release: one JSON object per line.
 
 use std::time::Duration;
 
@@ -6,64 +6,64 @@ use futures_util::stream::{BoxStream, StreamExt as _, try_unfold};
 use reqwest::Response;
 use verge_protocol::api::Progress;
 
-use super::address::Address;
 use super::error::ClientError;
+use super::server_url::ServerUrl;
 
-/// The longest line that is taken.
+/// The longest line accepted, in bytes.
 const LINE_MAX: usize = 1 << 20;
 
-/// How publishing goes on, event by event. An end without [`Progress::Finished`] or [`Progress::Failed`] is a cut.
+/// The progress of a release. An end without [`Progress::Finished`] or [`Progress::Failed`] is a lost connection.
 pub type Events = BoxStream<'static, Result<Progress, ClientError>>;
 
-/// Reads the events of an answer; `silence` is how long nothing may come.
-pub(super) fn read(origin: Address, response: Response, silence: Duration) -> Events {
-    let reader = Reader { origin, response, lines: Lines::default(), silence };
+/// Reads the events of a response; `stall_limit` is the longest time without data.
+pub(super) fn read(origin: ServerUrl, response: Response, stall_limit: Duration) -> Events {
+    let reader = Reader { origin, response, lines: Lines::default(), stall_limit };
     try_unfold(reader, |mut reader| async { Ok(reader.next().await?.map(|event| (event, reader))) }).boxed()
 }
 
 struct Reader {
-    origin: Address,
+    origin: ServerUrl,
     response: Response,
     lines: Lines,
-    silence: Duration,
+    stall_limit: Duration,
 }
 
 impl Reader {
-    /// The next event; `None` when the stream is over. Blank lines are a sign of life and nothing else.
+    /// The next event; `None` at the end of the stream. Blank lines only keep the connection alive.
     async fn next(&mut self) -> Result<Option<Progress>, ClientError> {
         loop {
             while let Some(line) = self.lines.next() {
                 if !line.trim_ascii().is_empty() {
-                    return serde_json::from_slice(&line).map(Some).map_err(|error| self.foreign(error.to_string()));
+                    return serde_json::from_slice(&line).map(Some).map_err(|error| self.unexpected(error.to_string()));
                 }
             }
             if self.lines.0.len() > LINE_MAX {
-                return Err(self.foreign("a line of its answer has no end".to_owned()));
+                return Err(self.unexpected("a line is too long".to_owned()));
             }
-            match tokio::time::timeout(self.silence, self.response.chunk()).await {
-                Ok(Ok(Some(piece))) => self.lines.push(&piece),
+            match tokio::time::timeout(self.stall_limit, self.response.chunk()).await {
+                Ok(Ok(Some(chunk))) => self.lines.push(&chunk),
                 Ok(Ok(None)) => return Ok(None),
-                Ok(Err(error)) => return Err(ClientError::broken(&self.origin, &error)),
-                Err(_) => return Err(ClientError::Stalled { silence: self.silence }),
+                Ok(Err(error)) => return Err(ClientError::from_transport(&self.origin, &error)),
+                Err(_) => return Err(ClientError::Stalled { limit: self.stall_limit }),
             }
         }
     }
 
-    fn foreign(&self, reason: String) -> ClientError {
-        ClientError::Foreign { origin: self.origin.to_string(), reason }
+    fn unexpected(&self, reason: String) -> ClientError {
+        ClientError::UnexpectedResponse { origin: self.origin.to_string(), reason }
     }
 }
 
-/// Bytes that come in pieces, as lines.
+/// Splits chunks of bytes into lines.
 #[derive(Default)]
 struct Lines(Vec<u8>);
 
 impl Lines {
-    fn push(&mut self, piece: &[u8]) {
-        self.0.extend_from_slice(piece);
+    fn push(&mut self, chunk: &[u8]) {
+        self.0.extend_from_slice(chunk);
     }
 
-    /// The next whole line, with its end.
+    /// The next complete line, with its newline.
     fn next(&mut self) -> Option<Vec<u8>> {
         let end = self.0.iter().position(|byte| *byte == b'\n')?;
         let rest = self.0.split_off(end + 1);
@@ -76,16 +76,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_come_out_whole_whatever_the_pieces() {
+    fn lines_are_complete_however_they_are_chunked() {
         let text = b"{\"event\":\"encoding\"}\n\n{}\nrest";
         for size in 1..text.len() {
             let mut lines = Lines::default();
             let mut found = Vec::new();
-            for piece in text.chunks(size) {
-                lines.push(piece);
+            for chunk in text.chunks(size) {
+                lines.push(chunk);
                 found.extend(std::iter::from_fn(|| lines.next()));
             }
-            assert_eq!(found, [&b"{\"event\":\"encoding\"}\n"[..], b"\n", b"{}\n"], "in pieces of {size}");
+            assert_eq!(found, [&b"{\"event\":\"encoding\"}\n"[..], b"\n", b"{}\n"], "in chunks of {size}");
         }
     }
 }

@@ -7,14 +7,15 @@ use reqwest::StatusCode;
 use serde::de::DeserializeOwned;
 use verge_protocol::api::ErrorBody;
 
-use super::error::root;
-use super::{Address, SILENCE, SetupError, http};
+use super::error::root_cause;
+use super::http::{STALL_LIMIT, SetupError, http};
+use super::server_url::ServerUrl;
 
 /// The client of one name server.
 #[derive(Clone)]
 pub struct NameServer {
     http: reqwest::Client,
-    address: Address,
+    url: ServerUrl,
 }
 
 /// Why a request to a name server failed.
@@ -58,7 +59,7 @@ impl NameServerError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Unreachable { .. } | Self::NotNameServer { .. } => {
-                Some("--node or VERGE_NODE names its `private_listen`, such as http://127.0.0.1:7601".to_owned())
+                Some("set VERGE_NAME_SERVER or --name-server to the URL of its `private_listen`, such as http://127.0.0.1:7601".to_owned())
             }
             Self::Rejected(body) => body.hint.clone(),
             Self::Closed { .. } | Self::Timeout { .. } => None,
@@ -68,20 +69,20 @@ impl NameServerError {
 
 impl NameServer {
     /// Creates a client. Sends nothing.
-    pub fn new(address: Address) -> Result<Self, SetupError> {
-        Ok(Self { http: http(&address)?, address })
+    pub fn new(url: ServerUrl) -> Result<Self, SetupError> {
+        Ok(Self { http: http(&url)?, url })
     }
 
     /// The URL of the private listener.
-    pub fn address(&self) -> &Address {
-        &self.address
+    pub fn url(&self) -> &ServerUrl {
+        &self.url
     }
 
     /// `GET /explain`: which edges a client at `client` gets for `name`, or for any site, and why.
     pub async fn explain<T: DeserializeOwned>(&self, client: IpAddr, name: Option<&str>) -> Result<T, NameServerError> {
         let parameters = [Some(("address", client.to_string())), name.map(|name| ("name", name.to_owned()))];
         let parameters: Vec<_> = parameters.into_iter().flatten().collect();
-        let request = self.http.get(self.address.join("/explain")).query(&parameters).timeout(SILENCE);
+        let request = self.http.get(self.url.join("/explain")).query(&parameters).timeout(STALL_LIMIT);
         let response = request.send().await.map_err(|error| self.failed(&error))?;
         let status = response.status();
         let bytes = response.bytes().await.map_err(|error| self.failed(&error))?;
@@ -97,15 +98,15 @@ impl NameServer {
 
     fn failed(&self, error: &reqwest::Error) -> NameServerError {
         if error.is_connect() {
-            NameServerError::Unreachable { url: self.address.to_string(), reason: root(error) }
+            NameServerError::Unreachable { url: self.url.to_string(), reason: root_cause(error) }
         } else if error.is_timeout() {
-            NameServerError::Timeout { limit: SILENCE }
+            NameServerError::Timeout { limit: STALL_LIMIT }
         } else {
-            NameServerError::Closed { reason: root(error) }
+            NameServerError::Closed { reason: root_cause(error) }
         }
     }
 
     fn not_name_server(&self, reason: String) -> NameServerError {
-        NameServerError::NotNameServer { url: self.address.to_string(), reason }
+        NameServerError::NotNameServer { url: self.url.to_string(), reason }
     }
 }

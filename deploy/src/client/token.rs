@@ -1,25 +1,25 @@
-//! What proves to an origin that the caller may.
+//! Tokens.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A token. It is sent and stored, and never shown.
+/// A token. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Token(String);
 
 impl Token {
-    /// What to do about one that is not taken. Whoever reads it has named a token already, perhaps without knowing which counts.
-    pub const WHERE_FROM: &str = "the token is that of --token-file, else of VERGE_TOKEN, else of the profile: was it cut when it was copied, or is it for another origin?";
+    /// The hint for a token that the origin rejects: the user may not know where it was read from.
+    pub const SOURCES_HINT: &str = "the token is read from --token-file, else VERGE_TOKEN, else the profile: check that it is complete and belongs to this origin";
 
-    /// Takes a token as it was found; white space around it, such as a file's last line end, does not count.
+    /// A token without surrounding whitespace, such as the final newline of a file.
     pub fn new(text: impl AsRef<str>) -> Self {
         Self(text.as_ref().trim().to_owned())
     }
 
-    /// The text, for the one header that carries it.
-    pub fn reveal(&self) -> &str {
+    /// The text, for the `Authorization` header.
+    pub fn expose(&self) -> &str {
         &self.0
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use verge_protocol::api::{IssuedToken, NameServer};
 use verge_protocol::explanation::Explanation;
 
-use super::{Context, token};
+use super::context::Context;
 use crate::cli;
 use crate::connection;
 use crate::exit::Exit;
@@ -15,20 +15,20 @@ use crate::failure::Failure;
 
 pub(super) async fn run(command: &cli::Dns, context: &Context<'_>) -> Result<Exit, Failure> {
     match command {
-        cli::Dns::Explain { address, name, node } => {
-            let wanted = context.cli.global.connection();
-            let name_server = connection::node(node.as_deref(), &wanted, context.environment)?;
+        cli::Dns::Explain { address, name, name_server } => {
+            let options = context.cli.global.connection_options();
+            let name_server = connection::name_server(name_server.as_deref(), &options, context.environment)?;
             let answer: Value = name_server.explain(*address, name.as_deref()).await?;
             context.answer(&answer, || Ok(render::explanation(&Explanation::deserialize(&answer)?, context.output)))
         }
-        cli::Dns::Nodes => {
+        cli::Dns::Servers => {
             let answer: Value = context.client()?.get("/v1/name-servers").await?;
             context.answer(&answer, || {
                 let name_servers = Vec::<NameServer>::deserialize(&answer)?;
                 Ok(render::name_servers(&name_servers, context.environment.now, context.output))
             })
         }
-        cli::Dns::Remove { node: name } => {
+        cli::Dns::Remove { name_server: name } => {
             context.client()?.delete(&format!("/v1/name-servers/{name}")).await?;
             context.answer(&json!({ "name_server": name, "removed": true }), || {
                 Ok(format!(
@@ -36,10 +36,10 @@ pub(super) async fn run(command: &cli::Dns, context: &Context<'_>) -> Result<Exi
                 ))
             })
         }
-        cli::Dns::Token { node: name } => {
+        cli::Dns::Token { name_server: name } => {
             let client = context.client()?;
             let issued: IssuedToken = client.issue_name_server_token(name).await?;
-            token::introduce(name, context.output);
+            context.introduce_token(name);
             context.answer(&json!({ "name_server": name, "token": issued.token }), || Ok(issued.token.clone()))
         }
     }

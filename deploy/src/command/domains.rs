@@ -1,13 +1,13 @@
-//! `verge domains`: names of one's own for sites.
+//! `verge domains`.
 
-mod told;
+mod render;
 
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 use verge_protocol::DomainName;
 use verge_protocol::api::{Domain, DomainRequest, Site};
 
-use super::Context;
+use super::context::Context;
 use crate::cli;
 use crate::client::Client;
 use crate::exit::Exit;
@@ -20,14 +20,14 @@ pub(super) async fn run(command: Option<&cli::Domains>, context: &Context<'_>) -
             let answer: Value = context.client()?.get("/v1/domains").await?;
             context.answer(&answer, || {
                 let domains = Vec::<Domain>::deserialize(&answer)?;
-                Ok(told::list(&domains, context.environment.now, context.output))
+                Ok(render::list(&domains, context.environment.now, context.output))
             })
         }
         Some(cli::Domains::Add { domain, site, redirect_to }) => {
             let site = Project::find(None, &context.environment.current_dir)?.site(site.site.as_ref())?;
-            let wanted = DomainRequest { site, redirect_to: redirect_to.clone() };
-            // That the record is still to be made is how it begins, no failure.
-            want(&context.client()?, domain, &wanted, context).await.map(|_| Exit::Success)
+            let body = DomainRequest { site, redirect_to: redirect_to.clone() };
+            // A new domain is not proven yet: that is not a failure.
+            put(&context.client()?, domain, &body, context).await.map(|_| Exit::Success)
         }
         Some(cli::Domains::Check { domain }) => {
             let client = context.client()?;
@@ -35,14 +35,14 @@ pub(super) async fn run(command: Option<&cli::Domains>, context: &Context<'_>) -
             let Some(known) = known.into_iter().find(|known| known.name == *domain) else {
                 return Err(unknown(domain));
             };
-            let wanted = DomainRequest { site: known.site, redirect_to: known.redirect_to };
-            let is_proven = want(&client, domain, &wanted, context).await?;
+            let body = DomainRequest { site: known.site, redirect_to: known.redirect_to };
+            let is_proven = put(&client, domain, &body, context).await?;
             Ok(if is_proven { Exit::Success } else { Exit::Pending })
         }
         Some(cli::Domains::Remove { domain }) => {
             context.client()?.delete(&path(domain)).await?;
             context.answer(&json!({ "domain": domain, "removed": true }), || {
-                Ok(format!("{domain} is given up; its TXT record has no more use"))
+                Ok(format!("removed {domain}; its TXT record is no longer needed"))
             })
         }
     }
@@ -52,33 +52,33 @@ fn path(domain: &DomainName) -> String {
     format!("/v1/domains/{domain}")
 }
 
-/// Asks for a domain and tells what to do next; whether it is proven.
-async fn want(
+/// Adds or checks a domain, and prints what to do next. Returns whether the domain is proven.
+async fn put(
     client: &Client,
     domain: &DomainName,
-    wanted: &DomainRequest,
+    body: &DomainRequest,
     context: &Context<'_>,
 ) -> Result<bool, Failure> {
-    let answer: Value = client.put(&path(domain), wanted).await?;
+    let answer: Value = client.put(&path(domain), body).await?;
     let domain = Domain::deserialize(&answer)?;
     let output = context.output;
-    if output.manner().json {
+    if output.options().json {
         output.result(&answer)?;
     } else if domain.proven.is_some() {
         let site: Site = client.get(&format!("/v1/sites/{}", domain.site)).await?;
-        told::proven(&domain, &site, output)?;
+        render::proven(&domain, &site, output)?;
     } else {
-        told::pending(&domain, &context.environment.program, output)?;
+        render::pending(&domain, &context.environment.program, output)?;
     }
     Ok(domain.proven.is_some())
 }
 
-/// A domain that the origin does not know.
+/// A domain that does not exist.
 #[derive(Debug, thiserror::Error)]
-#[error("there is no domain `{0}`")]
+#[error("unknown domain `{0}`")]
 struct Unknown(DomainName);
 
 fn unknown(domain: &DomainName) -> Failure {
-    let hint = format!("`verge domains` lists what there is; `verge domains add {domain} --site SITE` adds it");
+    let hint = format!("use `verge domains` to list domains, or `verge domains add {domain} --site SITE` to add it");
     Failure::new(Exit::Failure, &Unknown(domain.clone())).hint(Some(hint))
 }

@@ -1,21 +1,70 @@
-//! Every error that a command can meet, and how it is told: message, hints, exit code.
+//! How each error is reported: message, hints and exit code.
 
 use std::io;
 
-use crate::client::{ClientError, NameServerError};
+use reqwest::StatusCode;
+use verge_protocol::api::ErrorBody;
+
+use crate::client::{ClientError, NameServerError, Token};
 use crate::connection::ConnectionError;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::follow::FollowError;
 use crate::project::ProjectError;
-use crate::push::PushError;
+use crate::push::{LimitsExceeded, PushError};
 use crate::rollback::RollbackError;
+use crate::rollout::RolloutError;
 use crate::upload::{SourceError, UploadError};
+
+/// What to do about an error of the origin's API, in terms of this command line. `None`: the hint of the origin, if it has one, is
+/// shown.
+fn hint_for(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "invalid_token" => Token::SOURCES_HINT,
+        "forbidden" => "use a token that allows this",
+        "unknown_site" => "use `verge sites` to list sites; the first push creates a site",
+        "unknown_release" => "use `verge releases` to list releases",
+        "unknown_edge" => "use `verge edges` to list edges, or `verge edges add` to configure one",
+        "unknown_name_server" => "use `verge dns servers` to list name servers",
+        "unknown_domain" => "use `verge domains` to list domains",
+        "address_taken" => "if the other edge no longer exists, remove it with `verge edges remove NAME`",
+        "domain_taken" => "to move the domain to this site, remove it first with `verge domains remove DOMAIN`",
+        "redirected_to" => "first remove the domain that redirects to it, or redirect it elsewhere",
+        "conflict" => "use `verge releases` to see the current release, then push again",
+        "channel_busy" => "wait for it to finish, then push again",
+        "missing_blobs" => "push again",
+        "invalid_build" => "push again when the build has finished",
+        "shutting_down" => "run the command again when the origin is back",
+        "internal" => "check the log of the origin",
+        _ => return None,
+    })
+}
+
+fn client_hint(error: &ClientError) -> Option<String> {
+    let hint = match error {
+        ClientError::Unreachable { .. } => {
+            "check that the origin is running and that VERGE_ORIGIN is its URL, or run `verge up` to start one on this machine"
+        }
+        ClientError::ConnectionLost { .. } | ClientError::Stalled { .. } => {
+            "run the command again: blobs that were uploaded are not sent again"
+        }
+        ClientError::UnexpectedResponse { .. } => "check that VERGE_ORIGIN is the URL of an origin's API",
+        ClientError::Gateway { .. } => return None,
+        ClientError::Refused { status, body: ErrorBody { code, hint, .. } } => {
+            let code = match *status {
+                Some(StatusCode::UNAUTHORIZED) => "invalid_token",
+                Some(StatusCode::FORBIDDEN) => "forbidden",
+                _ => code,
+            };
+            return hint_for(code).map(str::to_owned).or_else(|| hint.clone());
+        }
+    };
+    Some(hint.to_owned())
+}
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let exit = match &error {
-            ClientError::Unreachable { .. } | ClientError::Cut { .. } | ClientError::Stalled { .. } => {
+            ClientError::Unreachable { .. } | ClientError::ConnectionLost { .. } | ClientError::Stalled { .. } => {
                 Exit::Unreachable
             }
             ClientError::Refused { status, .. } => match status.map(|status| status.as_u16()) {
@@ -26,9 +75,9 @@ impl From<ClientError> for Failure {
                 _ => Exit::Failure,
             },
             ClientError::Gateway { status, .. } if matches!(status.as_u16(), 502..=504) => Exit::Unreachable,
-            ClientError::Gateway { .. } | ClientError::Foreign { .. } => Exit::Failure,
+            ClientError::Gateway { .. } | ClientError::UnexpectedResponse { .. } => Exit::Failure,
         };
-        Self::new(exit, &error).hint(error.hint())
+        Self::new(exit, &error).hint(client_hint(&error))
     }
 }
 
@@ -64,21 +113,21 @@ impl From<ProjectError> for Failure {
 impl From<PushError> for Failure {
     fn from(error: PushError) -> Self {
         match error {
-            PushError::Folder(refused) => {
-                let (details, hints) = (refused.details(), refused.hints());
-                Self { details, hints, ..Self::new(Exit::Refused, &refused) }
+            PushError::Scan(error) => {
+                let (details, hints) = (error.details(), error.hints());
+                Self { details, hints, ..Self::new(Exit::Refused, &error) }
             }
-            PushError::TooMuch(ref excess) => {
-                let hint = "leave files out with .assetsignore, or raise the origin's limits";
-                Self { details: excess.clone(), ..Self::new(Exit::Refused, &error) }.hint(Some(hint))
+            PushError::LimitsExceeded(LimitsExceeded(ref details)) => {
+                let hint = "exclude files with .assetsignore, or raise the limits of the origin";
+                Self { details: details.clone(), ..Self::new(Exit::Refused, &error) }.hint(Some(hint))
             }
-            PushError::Shrunk { .. } => {
-                let hint = "is it the folder that the build writes to? --force pushes it as it is";
+            PushError::Shrunk(_) => {
+                let hint = "push the directory that your build tool writes to, or use --force";
                 Self::new(Exit::Refused, &error).hint(Some(hint))
             }
             PushError::Client(error) => error.into(),
             PushError::Upload(error) => error.into(),
-            PushError::Follow(error) => error.into(),
+            PushError::Rollout(error) => error.into(),
         }
     }
 }
@@ -88,24 +137,23 @@ impl From<UploadError> for Failure {
         match error {
             UploadError::Client(error) => error.into(),
             UploadError::Source(error @ (SourceError::Changed(_) | SourceError::Unreadable { .. })) => {
-                Self::new(Exit::Failure, &error).hint(Some("push again when the build has ended"))
+                Self::new(Exit::Failure, &error).hint(Some("push again when the build has finished"))
             }
             UploadError::Source(error @ SourceError::Unknown(_)) => Self::new(Exit::Failure, &error),
-            UploadError::NotKept(_) => Self::new(Exit::Failure, &error).hint(Some("look at the origin's log")),
+            UploadError::NotStored(_) => Self::new(Exit::Failure, &error).hint(hint_for("internal")),
         }
     }
 }
 
-impl From<FollowError> for Failure {
-    fn from(error: FollowError) -> Self {
+impl From<RolloutError> for Failure {
+    fn from(error: RolloutError) -> Self {
         match error {
-            FollowError::Conflict(_) => {
-                Self::new(Exit::Conflict, &error).hint(Some("push again, if yours should come after it"))
+            RolloutError::Conflict(_) => {
+                Self::new(Exit::Conflict, &error).hint(Some("push again to replace that release"))
             }
-            FollowError::Unsure { .. } => {
-                Self::new(Exit::Unreachable, &error).hint(Some("`verge releases` tells; if it has not, run it again"))
-            }
-            FollowError::Client(error) => error.into(),
+            RolloutError::OutcomeUnknown { .. } => Self::new(Exit::Unreachable, &error)
+                .hint(Some("check `verge releases`, and run the command again if it was not")),
+            RolloutError::Client(error) => error.into(),
         }
     }
 }
@@ -113,12 +161,14 @@ impl From<FollowError> for Failure {
 impl From<RollbackError> for Failure {
     fn from(error: RollbackError) -> Self {
         match error {
-            RollbackError::NoChannel { .. } => Self::new(Exit::Failure, &error).hint(Some("`verge sites` lists them")),
-            RollbackError::NoRelease { .. } | RollbackError::NothingOlder { .. } => {
-                Self::new(Exit::Failure, &error).hint(Some("`verge releases` lists them"))
+            RollbackError::NoChannel { .. } => {
+                Self::new(Exit::Failure, &error).hint(Some("use `verge sites` to list sites and channels"))
+            }
+            RollbackError::NoRelease { .. } | RollbackError::NoPrevious { .. } => {
+                Self::new(Exit::Failure, &error).hint(hint_for("unknown_release"))
             }
             RollbackError::Client(error) => error.into(),
-            RollbackError::Follow(error) => error.into(),
+            RollbackError::Rollout(error) => error.into(),
         }
     }
 }
@@ -133,9 +183,9 @@ impl From<crate::up::ClusterError> for Failure {
         match error {
             ClusterError::Client(error) => error.into(),
             ClusterError::Listen(ListenError::Taken { .. }) => Self::new(Exit::Failure, &error)
-                .hint(Some("is another `verge up` running? --port names others, --port 0 takes free ones")),
+                .hint(Some("if another `verge up` is running, use --port to select other ports, or --port 0 for free ones")),
             ClusterError::Data(DataDirError::InUse(_)) => Self::new(Exit::Failure, &error)
-                .hint(Some("is another `verge up` running? --data names another folder, --temp takes one of its own")),
+                .hint(Some("if another `verge up` is running, use --data to select another directory, or --temp for a temporary one")),
             _ => Self::new(Exit::Failure, &error),
         }
     }
@@ -144,12 +194,12 @@ impl From<crate::up::ClusterError> for Failure {
 impl From<serde_json::Error> for Failure {
     fn from(error: serde_json::Error) -> Self {
         let failure = Self::new(Exit::Failure, &error);
-        Self { message: format!("the origin's answer cannot be understood: {}", failure.message), ..failure }
-            .hint(Some("is it of another version of Verge? --json shows it as it is"))
+        Self { message: format!("unexpected response from the origin: {}", failure.message), ..failure }
+            .hint(Some("check that the origin has the same version; use --json to see the response"))
     }
 }
 
-/// Nothing but writing to stdout gives such an error to a command.
+/// Only writing to stdout fails with such an error in a command.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         let failure = Self::new(Exit::Failure, &error);
@@ -159,13 +209,10 @@ impl From<io::Error> for Failure {
 
 #[cfg(test)]
 mod tests {
-    use reqwest::StatusCode;
-    use verge_protocol::api::ErrorBody;
-
     use super::*;
 
     #[test]
-    fn a_status_has_one_exit_code() {
+    fn each_status_has_one_exit_code() {
         let exit = |status: u16| {
             let body = ErrorBody { code: "x".into(), message: "m".into(), hint: Some("h".into()) };
             let error = ClientError::Refused { status: Some(StatusCode::from_u16(status).unwrap()), body };
@@ -181,13 +228,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_said_so() {
-        let source = ClientError::Cut { reason: "connection reset".into() };
-        let failure = Failure::from(FollowError::Unsure { channel: "live".parse().unwrap(), source });
+    fn hint_for_a_code_replaces_the_hint_of_the_origin() {
+        let hint = |code: &str| {
+            let body = ErrorBody { code: code.into(), message: "m".into(), hint: Some("ask differently".into()) };
+            Failure::from(ClientError::Refused { status: Some(StatusCode::NOT_FOUND), body }).hints
+        };
+        assert_eq!(hint("unknown_release"), ["use `verge releases` to list releases"]);
+        assert_eq!(hint("invalid_settings"), ["ask differently"]);
+    }
+
+    #[test]
+    fn unknown_outcome_is_reported_with_its_cause() {
+        let source = ClientError::ConnectionLost { reason: "connection reset".into() };
+        let failure = Failure::from(RolloutError::OutcomeUnknown { channel: "live".parse().unwrap(), source });
         assert_eq!(failure.exit, Exit::Unreachable);
         assert_eq!(
             failure.message,
-            "it is not known whether live has moved: the connection to the origin was cut: connection reset"
+            "cannot tell whether live was updated: lost the connection to the origin: connection reset"
         );
     }
 }

@@ -5,30 +5,29 @@ use serde_json::Value;
 use verge_protocol::Timestamp;
 use verge_protocol::api::Release;
 
-use super::Context;
+use super::context::Context;
 use crate::cli;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Output, human, table};
 use crate::project::Project;
 
-pub(super) async fn run(arguments: &cli::Site, context: &Context<'_>) -> Result<Exit, Failure> {
+pub(super) async fn run(arguments: &cli::SiteArg, context: &Context<'_>) -> Result<Exit, Failure> {
     let site = Project::find(None, &context.environment.current_dir)?.site(arguments.site.as_ref())?;
     let client = context.client()?;
     let answer: Value = client.get(&format!("/v1/sites/{site}/releases")).await?;
     context.answer(&answer, || {
         let releases = Vec::<Release>::deserialize(&answer)?;
         Ok(if releases.is_empty() {
-            format!("{site} has no release yet")
+            format!("{site} has no releases yet")
         } else {
-            text(&releases, context.environment.now, context.output)
+            render(&releases, context.environment.now, context.output)
         })
     })
 }
 
-fn text(releases: &[Release], now: Timestamp, output: &Output) -> String {
-    let optional =
-        |text: &Option<String>, most| text.as_deref().map_or_else(String::new, |text| human::line(text, most));
+fn render(releases: &[Release], now: Timestamp, output: &Output) -> String {
+    let optional = |text: &Option<String>, max| text.as_deref().map_or_else(String::new, |text| human::line(text, max));
     let row = |release: &Release| {
         vec![
             release.number.to_string(),
@@ -45,8 +44,8 @@ fn text(releases: &[Release], now: Timestamp, output: &Output) -> String {
             release.channels.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         ]
     };
-    let head = ["release", "made", "files", "size", "commit", "author", "message", "on"];
-    table(output, &head, releases.iter().map(row).collect())
+    let header = ["release", "created", "files", "size", "commit", "author", "message", "channels"];
+    table(output, &header, releases.iter().map(row).collect())
 }
 
 #[cfg(test)]
@@ -55,29 +54,29 @@ mod tests {
     use verge_protocol::{Digest, ReleaseNumber};
 
     use super::*;
-    use crate::output::Manner;
+    use crate::output::OutputOptions;
 
-    fn release(number: u64, made: u64, provenance: Provenance, channels: &[&str]) -> Release {
+    fn release(number: u64, created: u64, provenance: Provenance, channels: &[&str]) -> Release {
         Release {
             number: ReleaseNumber(number),
             manifest: Digest::of(b"m"),
             files: 1200 * number,
             bytes: 4_200_000,
-            created: Timestamp(made),
+            created: Timestamp(created),
             provenance,
             channels: channels.iter().map(|channel| channel.parse().unwrap()).collect(),
         }
     }
 
     #[test]
-    fn the_table_shows_what_tells_releases_apart() {
-        let told = Provenance {
+    fn releases_are_shown_with_provenance_and_channels() {
+        let provenance = Provenance {
             author: Some("Ann".into()),
             message: Some("fix the \u{1b}[31mheader\n\nand more".into()),
             commit: Some("0123456789abcdef".into()),
         };
-        let releases = [release(2, 900_000, told, &["live", "pr-1"]), release(1, 0, Provenance::default(), &[])];
-        let output = Output::new(std::io::sink(), std::io::sink(), Manner::default());
-        insta::assert_snapshot!(text(&releases, Timestamp(1_000_000), &output));
+        let releases = [release(2, 900_000, provenance, &["live", "pr-1"]), release(1, 0, Provenance::default(), &[])];
+        let output = Output::new(std::io::sink(), std::io::sink(), OutputOptions::default());
+        insta::assert_snapshot!(render(&releases, Timestamp(1_000_000), &output));
     }
 }

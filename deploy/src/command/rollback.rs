@@ -3,13 +3,14 @@
 use serde::Serialize;
 use verge_protocol::{ChannelName, ReleaseNumber, Seq, SiteName};
 
-use super::{Context, summary};
+use super::context::Context;
+use super::render;
 use crate::cli;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::follow::Edges;
 use crate::project::Project;
 use crate::rollback::Rollback;
+use crate::rollout::Confirmations;
 
 /// `verge rollback --json`. Stable: fields are added, never renamed.
 #[derive(Serialize)]
@@ -20,7 +21,7 @@ struct Line<'a> {
     from: ReleaseNumber,
     epoch: Seq,
     url: &'a str,
-    edges: &'a Edges,
+    edges: &'a Confirmations,
 }
 
 pub(super) async fn run(arguments: &cli::Rollback, context: &Context<'_>) -> Result<Exit, Failure> {
@@ -30,10 +31,10 @@ pub(super) async fn run(arguments: &cli::Rollback, context: &Context<'_>) -> Res
     let channel = &arguments.channel.channel;
     let wait = !arguments.channel.no_wait;
     let rolled = Rollback { client: &client, site: &site, channel, to: arguments.to, wait }.run(output).await?;
-    let followed = &rolled.followed;
-    followed.warn(output);
-    let released = &followed.released;
-    if output.manner().json {
+    let rollout = &rolled.rollout;
+    rollout.warn(output);
+    let released = &rollout.released;
+    if output.options().json {
         let line = Line {
             site: &site,
             channel,
@@ -41,27 +42,27 @@ pub(super) async fn run(arguments: &cli::Rollback, context: &Context<'_>) -> Res
             from: rolled.from,
             epoch: released.epoch,
             url: &released.url,
-            edges: &followed.edges,
+            edges: &rollout.confirmations,
         };
-        output.result(serde_json::to_string(&line).expect("plain data becomes JSON"))?;
-    } else if output.manner().quiet {
+        output.result(serde_json::to_string(&line).expect("the summary can be serialized"))?;
+    } else if output.options().quiet {
         output.result(&released.url)?;
     } else {
         let style = output.results_style();
         let name = style.clone().bold().apply_to(format!("{site} {}", released.release));
-        let place = if channel.is_live() { "live".to_owned() } else { format!("on {channel}") };
+        let position = if channel.is_live() { "live".to_owned() } else { format!("on {channel}") };
         let state = if rolled.from == released.release {
-            format!("was {place} already")
+            format!("was already {position}")
         } else {
-            format!("is {place} again, after {}", rolled.from)
+            format!("is {position} again, replacing {}", rolled.from)
         };
         let mut lines = vec![format!("{name} {state}\n")];
         if wait {
-            lines.push(summary::row("edges", &summary::edges(&followed.edges, &style), &style));
+            lines.push(render::row("edges", &render::edges(&rollout.confirmations, &style), &style));
         }
-        lines.push(summary::row("open", &summary::link(&released.url, &style), &style));
-        output.say("");
+        lines.push(render::row("url", &render::link(&released.url, &style), &style));
+        output.info("");
         output.result(lines.join("\n"))?;
     }
-    Ok(followed.exit())
+    Ok(rollout.exit())
 }

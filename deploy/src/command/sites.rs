@@ -1,11 +1,11 @@
-//! `verge sites`: what there is, and whose readers are kept where.
+//! `verge sites`.
 
 use serde::Deserialize as _;
 use serde_json::Value;
 use verge_protocol::Timestamp;
 use verge_protocol::api::{Site, SiteRegions};
 
-use super::Context;
+use super::context::Context;
 use crate::cli;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -15,49 +15,49 @@ pub(super) async fn run(command: Option<&cli::Sites>, context: &Context<'_>) -> 
     let client = context.client()?;
     match command {
         None => {
-            let answer: Value = serde_json::to_value(client.sites().await?)?;
+            let answer = Value::Array(client.sites().await?);
             context.answer(&answer, || {
                 let sites = Vec::<Site>::deserialize(&answer)?;
-                Ok(text(&sites, context.environment.now, context.output))
+                Ok(render(&sites, context.environment.now, context.output))
             })
         }
-        // Without a region there is `--none`.
-        Some(cli::Sites::Fence { site, regions, none: _ }) => {
-            let wanted = SiteRegions { regions: regions.iter().cloned().collect() };
-            let answer: Value = client.put(&format!("/v1/sites/{site}/regions"), &wanted).await?;
+        // Without regions, `--none` is given.
+        Some(cli::Sites::Regions { site, regions, none: _ }) => {
+            let body = SiteRegions { regions: regions.iter().cloned().collect() };
+            let answer: Value = client.put(&format!("/v1/sites/{site}/regions"), &body).await?;
             context.answer(&answer, || {
-                let fence = fence(&Site::deserialize(&answer)?);
-                Ok(if fence.is_empty() {
-                    format!("readers of {site} are sent to any edge")
+                let regions = regions_text(&Site::deserialize(&answer)?);
+                Ok(if regions.is_empty() {
+                    format!("{site} is not restricted to regions")
                 } else {
-                    format!("readers of {site} are sent only to edges in: {fence}")
+                    format!("{site} is restricted to edges in: {regions}")
                 })
             })
         }
     }
 }
 
-fn fence(site: &Site) -> String {
+fn regions_text(site: &Site) -> String {
     site.regions.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
-/// A row for each channel of each site.
-pub(super) fn text(sites: &[Site], now: Timestamp, output: &Output) -> String {
+/// A table with a row for each channel of each site.
+pub(super) fn render(sites: &[Site], now: Timestamp, output: &Output) -> String {
     if sites.is_empty() {
-        return "no site yet: `verge push` makes one".to_owned();
+        return "no sites yet; create one with `verge push`".to_owned();
     }
-    let mut head = vec!["site", "channel", "release", "since", "open"];
+    let mut header = vec!["site", "channel", "release", "since", "url"];
     if sites.iter().any(|site| !site.regions.is_empty()) {
-        head.push("regions");
+        header.push("regions");
     }
     let mut rows = Vec::new();
     for site in sites {
         let mut row = |cells: [String; 4]| {
-            let cells = [site.name.to_string()].into_iter().chain(cells).chain([fence(site)]);
-            rows.push(cells.take(head.len()).collect());
+            let cells = [site.name.to_string()].into_iter().chain(cells).chain([regions_text(site)]);
+            rows.push(cells.take(header.len()).collect());
         };
         if site.channels.is_empty() {
-            row(["nothing pushed yet", "", "", ""].map(str::to_owned));
+            row(["no release yet", "", "", ""].map(str::to_owned));
         }
         for channel in &site.channels {
             row([
@@ -68,7 +68,7 @@ pub(super) fn text(sites: &[Site], now: Timestamp, output: &Output) -> String {
             ]);
         }
     }
-    table(output, &head, rows)
+    table(output, &header, rows)
 }
 
 #[cfg(test)]
@@ -77,7 +77,7 @@ mod tests {
     use verge_protocol::{ReleaseNumber, Seq};
 
     use super::*;
-    use crate::output::Manner;
+    use crate::output::OutputOptions;
 
     #[test]
     fn every_channel_of_every_site_is_listed() {
@@ -106,10 +106,10 @@ mod tests {
             ),
             site("new", vec![]),
         ];
-        let output = Output::new(std::io::sink(), std::io::sink(), Manner::default());
-        insta::assert_snapshot!(text(&sites, Timestamp(7_200_000), &output));
+        let output = Output::new(std::io::sink(), std::io::sink(), OutputOptions::default());
+        insta::assert_snapshot!(render(&sites, Timestamp(7_200_000), &output));
         sites[0].regions = ["de", "eu"].map(|region| region.parse().unwrap()).into();
-        insta::assert_snapshot!(text(&sites, Timestamp(7_200_000), &output));
-        assert_eq!(text(&[], Timestamp(0), &output), "no site yet: `verge push` makes one");
+        insta::assert_snapshot!(render(&sites, Timestamp(7_200_000), &output));
+        assert_eq!(render(&[], Timestamp(0), &output), "no sites yet; create one with `verge push`");
     }
 }

@@ -1,83 +1,98 @@
 //! `verge status`.
 
 use serde::Deserialize as _;
-use serde_json::Value;
-use verge_protocol::api::Edge;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use verge_protocol::api::{Edge, Site, Status};
 use verge_protocol::report::LIVE_SECONDS;
 use verge_protocol::{Position, Timestamp};
 
-use super::{Context, fences, sites};
-use crate::client::Overview as Status;
+use super::context::Context;
+use super::{region_check, sites};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Output, human, table};
 
 pub(super) async fn run(context: &Context<'_>) -> Result<Exit, Failure> {
     let client = context.client()?;
-    let answer: Value = serde_json::to_value(client.overview().await?)?;
+    let (mut answer, edges, sites) = tokio::try_join!(
+        client.get::<Value>("/v1/status"),
+        client.get::<Value>("/v1/edges"),
+        client.sites::<Value>(),
+    )?;
+    answer["edges"] = edges;
+    answer["sites"] = json!(sites);
     let exit = context.answer(&answer, || {
-        let status = Status::deserialize(&answer)?;
+        let (status, edges, sites) = (Status::deserialize(&answer)?, list(&answer["edges"])?, list(&answer["sites"])?);
         let origin = client.origin().to_string();
-        Ok(text(&origin, &status, context.environment.now, context.output))
+        Ok(render(&origin, &status, &edges, &sites, context.environment.now, context.output))
     })?;
-    // As JSON it is passed on even if it is not understood here.
-    if let Ok(status) = Status::deserialize(&answer) {
-        fences::warn(&status, context);
+    // With `--json`, an answer that cannot be read here is printed all the same.
+    if let (Ok(edges), Ok(sites)) = (list(&answer["edges"]), list(&answer["sites"])) {
+        region_check::warn(&edges, &sites, context);
     }
     Ok(exit)
 }
 
-fn text(origin: &str, status: &Status, now: Timestamp, output: &Output) -> String {
-    let version = human::line(&status.version, 40);
-    let head = format!("origin {origin}, version {version}, at write {}", status.position.seq);
-    format!("{head}\n\n{}\n\n{}", edges(status, now, output), sites::text(&status.sites, now, output))
+fn list<T: DeserializeOwned>(answer: &Value) -> serde_json::Result<Vec<T>> {
+    Vec::deserialize(answer)
 }
 
-fn edges(status: &Status, now: Timestamp, output: &Output) -> String {
-    if status.edges.is_empty() {
-        return "no edge has registered yet".to_owned();
+fn render(origin: &str, status: &Status, edges: &[Edge], sites: &[Site], now: Timestamp, output: &Output) -> String {
+    let version = human::line(&status.version, 40);
+    let head = format!("origin {origin}, version {version}, position {}", status.position);
+    let edges = render_edges(edges, status.position, now, output);
+    format!("{head}\n\n{edges}\n\n{}", sites::render(sites, now, output))
+}
+
+fn render_edges(edges: &[Edge], origin: Position, now: Timestamp, output: &Output) -> String {
+    if edges.is_empty() {
+        return "no edges registered yet".to_owned();
     }
-    let rows = status.edges.iter().map(|edge| row(edge, status.position, now)).collect();
-    table(output, &["edge", "state", "follows", "last_seen", "version", "reached at"], rows)
+    let rows = edges.iter().map(|edge| row(edge, origin, now)).collect();
+    table(output, &["edge", "state", "lag", "last seen", "version", "url"], rows)
 }
 
 fn row(edge: &Edge, origin: Position, now: Timestamp) -> Vec<String> {
     vec![
         edge.name.to_string(),
         state(edge, now),
-        follows(edge.applied, origin),
-        edge.last_seen.map_or_else(|| "never".to_owned(), |heard| human::age(heard.age(now))),
+        lag(edge.applied, origin),
+        edge.last_seen.map_or_else(|| "never".to_owned(), |last_seen| human::age(last_seen.age(now))),
         edge.version.as_deref().map_or_else(String::new, |version| human::line(version, 20)),
         edge.url.as_deref().map_or_else(String::new, |url| human::line(url, 60)),
     ]
 }
 
-/// Whether an edge is there, and what it lags behind with.
+/// The state of an edge: whether it is live, and the releases that it lags behind with.
 pub(super) fn state(edge: &Edge, now: Timestamp) -> String {
     if !edge.live || edge.draining {
         return match edge.last_seen {
-            None => "not heard yet".to_owned(),
-            // Its goodbye is the last that is heard of it; how long it takes after that is its own affair.
-            Some(heard) if edge.draining && heard.age(now).as_secs() <= LIVE_SECONDS => "shutting down".to_owned(),
-            Some(_) if edge.draining => "shut down".to_owned(),
-            Some(_) => format!("silent for over {LIVE_SECONDS} s"),
+            None => "never seen".to_owned(),
+            // After its last report, an edge serves for some seconds more.
+            Some(last_seen) if edge.draining && last_seen.age(now).as_secs() <= LIVE_SECONDS => "draining".to_owned(),
+            Some(_) if edge.draining => "stopped".to_owned(),
+            Some(_) => "offline".to_owned(),
         };
     }
     let lagging: Vec<String> = edge
         .lagging
         .iter()
-        .map(|lag| format!("lags on {} of {}: {}", lag.channel, lag.site, human::line(&lag.reason, 80)))
+        .map(|lag| format!("lagging on {} of {}: {}", lag.channel, lag.site, human::line(&lag.reason, 80)))
         .collect();
     if lagging.is_empty() { "live".to_owned() } else { lagging.join("\n") }
 }
 
-fn follows(applied: Option<Position>, origin: Position) -> String {
+/// How far an edge is behind the origin.
+fn lag(applied: Option<Position>, origin: Position) -> String {
     match applied {
         None => "unknown".to_owned(),
-        Some(applied) if applied.generation != origin.generation => format!("another generation: {applied}"),
+        Some(applied) if applied.generation != origin.generation => {
+            format!("unknown, at generation {}", applied.generation)
+        }
         Some(applied) => match origin.seq.0.saturating_sub(applied.seq.0) {
-            0 => "up to date".to_owned(),
-            behind => format!("{} behind", human::number(behind)),
+            0 => "none".to_owned(),
+            writes => human::count(writes, "write"),
         },
     }
 }
@@ -88,10 +103,10 @@ mod tests {
     use verge_protocol::report::Lag;
 
     use super::*;
-    use crate::output::Manner;
+    use crate::output::OutputOptions;
 
     #[test]
-    fn the_state_of_every_edge_is_told() {
+    fn state_and_lag_of_every_edge_are_shown() {
         let edge = |name: &str, live: bool, applied: Option<&str>| Edge {
             name: name.parse().unwrap(),
             url: live.then(|| format!("http://{name}.example.com")),
@@ -118,10 +133,9 @@ mod tests {
             Edge { draining: true, ..edge("tyo-1", false, Some("1-42")) },
             Edge { draining: true, last_seen: Some(Timestamp(50_000)), ..edge("zrh-1", false, Some("1-42")) },
         ];
-        let status = Status { position: "1-42".parse().unwrap(), version: "0.1.0".into(), edges, sites: vec![] };
-        let output = Output::new(std::io::sink(), std::io::sink(), Manner::default());
-        insta::assert_snapshot!(text("http://127.0.0.1:8700", &status, Timestamp(100_000), &output));
-        let empty = Status { edges: vec![], ..status };
-        insta::assert_snapshot!(text("http://127.0.0.1:8700", &empty, Timestamp(100_000), &output));
+        let status = Status { position: "1-42".parse().unwrap(), version: "0.1.0".into() };
+        let output = Output::new(std::io::sink(), std::io::sink(), OutputOptions::default());
+        insta::assert_snapshot!(render("http://127.0.0.1:8700", &status, &edges, &[], Timestamp(100_000), &output));
+        insta::assert_snapshot!(render("http://127.0.0.1:8700", &status, &[], &[], Timestamp(100_000), &output));
     }
 }

@@ -1,4 +1,4 @@
-//! `verge up`: starts a cluster, pushes a site to it, says how to go on, and waits to be told to stop.
+//! `verge up`: starts a cluster, pushes a site to it, prints a summary, and waits for a signal.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -9,9 +9,9 @@ use verge_daemon::telemetry::{self, LogFormat};
 use verge_protocol::api::{Provenance, Site};
 use verge_protocol::{ChannelName, SiteName};
 
-use super::Context;
+use super::context::Context;
 use crate::cli;
-use crate::client::{Address, Token};
+use crate::client::{ServerUrl, Token};
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -19,34 +19,34 @@ use crate::profile::{self, Profile};
 use crate::project::{Project, ProjectError};
 use crate::push::Push;
 use crate::scan::Options;
-use crate::up::{Cluster, Demo, Plan, Ports, Told};
-use crate::upload::Patience;
+use crate::up::{Cluster, ClusterConfig, ClusterSummary, Demo, Ports};
+use crate::upload::RetryPolicy;
 
-/// The site of the demo, and of a folder that has no name.
-const DEMO: &str = "demo";
+/// The site of the demo, and of a directory without a site name.
+const DEMO_SITE: &str = "demo";
 
 pub(super) async fn run(arguments: &cli::Up, context: &Context<'_>) -> Result<Exit, Failure> {
     telemetry::init(LogFormat::Human, &arguments.log)
-        .map_err(|error| Failure::new(Exit::Usage, &error).hint(Some("try --log info")))?;
-    // Listened for from the start, before there is anything: a signal must not leave half of it behind.
-    let mut ended = pin!(verge_daemon::run::terminated_or_closed());
+        .map_err(|error| Failure::new(Exit::Usage, &error).hint(Some("use a level such as `--log info`")))?;
+    // Signals are handled from the start, so that none leaves half a cluster behind.
+    let mut terminated = pin!(verge_daemon::run::terminated_or_closed());
     tokio::select! {
         biased;
-        signal = &mut ended => return Ok(stopped(signal?, context)),
-        // Ready at once: being polled is what makes it listen.
+        signal = &mut terminated => return Ok(stopped(signal?, context)),
+        // Ready at once: the first poll installs the signal handlers.
         () = ready(()) => {}
     }
     let temporary = arguments.temp.then(tempfile::tempdir).transpose()?;
     let data = match &temporary {
-        Some(folder) => folder.path().to_owned(),
-        None => data(arguments, context.environment)?,
+        Some(dir) => dir.path().to_owned(),
+        None => data_dir(arguments, context.environment)?,
     };
     let ports = Ports::new(arguments.port).map_err(|error| Failure::new(Exit::Usage, &error))?;
-    let plan = Plan { edges: arguments.edges, ports, data, temporary: arguments.temp };
-    let mut starting = pin!(Cluster::start(&plan));
+    let config = ClusterConfig { edges: arguments.edges, ports, data, temporary: arguments.temp };
+    let mut starting = pin!(Cluster::start(&config));
     let cluster = tokio::select! {
         cluster = &mut starting => cluster?,
-        signal = &mut ended => {
+        signal = &mut terminated => {
             if let Ok(cluster) = starting.await {
                 cluster.shutdown().await;
             }
@@ -55,89 +55,89 @@ pub(super) async fn run(arguments: &cli::Up, context: &Context<'_>) -> Result<Ex
     };
     let profile_before = context.environment.profile.as_deref().and_then(|path| profile::load(path).ok().flatten());
     let outcome = tokio::select! {
-        served = serve(arguments, context, &plan, &cluster) => served.map(|never| match never {}),
-        signal = &mut ended => signal.map(|signal| stopped(signal, context)).map_err(Failure::from),
+        served = serve(arguments, context, &config, &cluster) => served.map(|never| match never {}),
+        signal = &mut terminated => signal.map(|signal| stopped(signal, context)).map_err(Failure::from),
     };
-    give_back_profile(profile_before, &plan, &cluster, context.environment);
+    restore_profile(profile_before, &config, &cluster, context.environment);
     cluster.shutdown().await;
     outcome
 }
 
 fn stopped(signal: &str, context: &Context<'_>) -> Exit {
-    context.output.say(format_args!("{signal}: stopping"));
+    context.output.info(format_args!("{signal}: stopping"));
     Exit::Success
 }
 
 async fn serve(
     arguments: &cli::Up,
     context: &Context<'_>,
-    plan: &Plan,
+    config: &ClusterConfig,
     cluster: &Cluster,
 ) -> Result<Infallible, Failure> {
-    cluster.caught_up().await?;
+    cluster.until_caught_up().await?;
     let profile_saved = save_profile(cluster, context.environment)?;
     push(arguments, context, cluster).await?;
     let sites: Vec<Site> = cluster.client().sites().await?;
-    cluster.named(&sites).await?;
-    let told = Told::of(cluster, &sites);
-    if context.output.manner().json {
-        context.output.result(serde_json::to_string(&told)?)?;
+    cluster.until_named(&sites).await?;
+    let summary = ClusterSummary::new(cluster, &sites);
+    if context.output.options().json {
+        context.output.result(serde_json::to_string(&summary)?)?;
     } else {
         let style = context.output.results_style();
-        context.output.result(told.text(plan, &context.environment.program, profile_saved, &style))?;
+        context.output.result(summary.text(config, &context.environment.program, profile_saved, &style))?;
     }
     std::future::pending().await
 }
 
-/// Where everything is kept.
-fn data(arguments: &cli::Up, environment: &Environment) -> Result<PathBuf, Failure> {
-    let wanted = arguments.data.as_ref().map(|data| environment.current_dir.join(data));
-    wanted.or_else(|| environment.data.clone()).ok_or_else(|| Failure {
+/// The data directory.
+fn data_dir(arguments: &cli::Up, environment: &Environment) -> Result<PathBuf, Failure> {
+    let given = arguments.data.as_ref().map(|data| environment.current_dir.join(data));
+    given.or_else(|| environment.data.clone()).ok_or_else(|| Failure {
         exit: Exit::Usage,
-        message: "there is no home to keep data in".to_owned(),
+        message: "no data directory: the home directory is unknown".to_owned(),
         details: Vec::new(),
-        hints: vec!["name a folder with --data DIR, or throw all away at the end with --temp".to_owned()],
+        hints: vec!["use --data DIR, or --temp for a temporary directory".to_owned()],
     })
 }
 
-/// Lets `verge push` in another terminal find this origin. Whether it was saved: not without a home, and not over the profile of
-/// an origin elsewhere, which may hold the only copy of its token.
+/// Saves a profile, so that `verge push` in another terminal finds this origin. Returns whether it was saved: not without a home
+/// directory, and not over the profile of an origin on another machine, which may have the only copy of its token.
 fn save_profile(cluster: &Cluster, environment: &Environment) -> Result<bool, Failure> {
     let Some(path) = &environment.profile else { return Ok(false) };
-    let elsewhere = |known: &Profile| known.origin.parse::<Address>().is_ok_and(|address| !address.is_loopback());
-    if profile::load(path).ok().flatten().as_ref().is_some_and(elsewhere) {
+    let is_remote = |known: &Profile| known.origin.parse::<ServerUrl>().is_ok_and(|url| !url.is_loopback());
+    if profile::load(path).ok().flatten().as_ref().is_some_and(is_remote) {
         return Ok(false);
     }
     let profile = Profile {
         origin: cluster.client().origin().to_string(),
         token: Token::new(cluster.token().expose()),
-        node: Some(format!("http://{}", cluster.dns_private())),
+        name_server: Some(format!("http://{}", cluster.dns_private())),
     };
     profile::save(&profile, path).map_err(|error| Failure::new(Exit::Failure, &error))?;
     Ok(true)
 }
 
-/// Puts the profile back as it was, if it still names this cluster: another `verge up` may be running, and its push in another
-/// terminal must go on finding it. Without an earlier one it stays for the next start, unless everything here was temporary.
-fn give_back_profile(before: Option<Profile>, plan: &Plan, cluster: &Cluster, environment: &Environment) {
+/// Restores the earlier profile, if the current one still names this cluster: another `verge up` may be running and need its own.
+/// Without an earlier profile, the current one stays for the next start, unless the data directory is temporary.
+fn restore_profile(before: Option<Profile>, config: &ClusterConfig, cluster: &Cluster, environment: &Environment) {
     let Some(path) = &environment.profile else { return };
     let ours = cluster.client().origin().to_string();
     if profile::load(path).ok().flatten().is_none_or(|now| now.origin != ours) {
         return;
     }
-    let given_back = match before {
+    let restored = match before {
         Some(before) if before.origin != ours => profile::save(&before, path).is_ok(),
-        None if plan.temporary => std::fs::remove_file(path).is_ok(),
+        None if config.temporary => std::fs::remove_file(path).is_ok(),
         _ => true,
     };
-    if !given_back {
-        tracing::warn!(profile = %path.display(), "the profile could not be put back");
+    if !restored {
+        tracing::warn!(profile = %path.display(), "failed to restore the profile");
     }
 }
 
-/// Pushes the folder that was named; without one the demo, unless something was pushed there before.
+/// Pushes the given directory; without one the demo, unless its site has a release already.
 async fn push(arguments: &cli::Up, context: &Context<'_>, cluster: &Cluster) -> Result<(), Failure> {
-    let demo = || DEMO.parse().expect("the demo's name is a name");
+    let demo = || DEMO_SITE.parse().expect("the name of the demo site is valid");
     if let Some(dir) = &arguments.dir {
         let project = Project::find(Some(dir), &context.environment.current_dir)?;
         let site = match project.site(arguments.site.site.as_ref()) {
@@ -145,35 +145,35 @@ async fn push(arguments: &cli::Up, context: &Context<'_>, cluster: &Cluster) -> 
             site => site?,
         };
         let options = Options { single_page: project.settings.spa, ..Options::default() };
-        return push_folder(context, cluster, &site, &project.folder()?.path, options).await;
+        return push_folder(context, cluster, &site, &project.build_dir()?.path, options).await;
     }
     let site: SiteName = arguments.site.site.clone().unwrap_or_else(demo);
     let sites: Vec<Site> = cluster.client().sites().await?;
     if sites.iter().any(|known| known.name == site && !known.channels.is_empty()) {
         return Ok(());
     }
-    let folder = tempfile::tempdir()?;
-    Demo::of(cluster, &format!("{site}.localhost"), &context.environment.program).write(folder.path())?;
-    push_folder(context, cluster, &site, folder.path(), Options::default()).await
+    let dir = tempfile::tempdir()?;
+    Demo::new(cluster, &format!("{site}.localhost"), &context.environment.program).write(dir.path())?;
+    push_folder(context, cluster, &site, dir.path(), Options::default()).await
 }
 
 async fn push_folder(
     context: &Context<'_>,
     cluster: &Cluster,
     site: &SiteName,
-    folder: &Path,
+    dir: &Path,
     options: Options,
 ) -> Result<(), Failure> {
     let push = Push {
         client: cluster.client(),
         site,
         channel: &ChannelName::live(),
-        folder,
+        dir,
         options,
         provenance: Provenance { message: Some("pushed by verge up".to_owned()), ..Provenance::default() },
         wait: true,
-        patience: Patience::default(),
+        retry: RetryPolicy::default(),
     };
-    push.run(context.output).await?.followed.warn(context.output);
+    push.run(context.output).await?.rollout.warn(context.output);
     Ok(())
 }

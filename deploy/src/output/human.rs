@@ -1,12 +1,12 @@
-//! Numbers and texts as people read them.
+//! Human-readable numbers, times and text.
 
 use std::time::Duration;
 
-/// Bytes in decimal units, with a digit after the point while it tells something: `453 B`, `4.2 MB`, `120 MB`.
+/// Bytes in decimal units with up to three significant digits: `453 B`, `4.2 MB`, `120 MB`.
 pub fn bytes(bytes: u64) -> String {
     let mut unit = 1_u64;
     for (name, next) in [("B", 1_000_u64), ("kB", 1_000_000), ("MB", 1_000_000_000), ("GB", 1_000_000_000_000)] {
-        // What rounds up to a thousand of this unit is one of the next.
+        // A value that would round up to 1000 uses the next unit.
         if bytes < next - unit / 2 || name == "GB" {
             let tenths = (u128::from(bytes) * 10 + u128::from(unit) / 2) / u128::from(unit);
             return if unit == 1 || tenths >= 1000 {
@@ -17,10 +17,10 @@ pub fn bytes(bytes: u64) -> String {
         }
         unit = next;
     }
-    unreachable!("the last unit takes all")
+    unreachable!("the last unit has no upper bound")
 }
 
-/// A number in groups of three: `20,000`.
+/// A number with thousands separators: `20,000`.
 pub fn number(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -33,12 +33,12 @@ pub fn number(number: u64) -> String {
     text
 }
 
-/// A number of things: `1 file`, `2 files`.
+/// A number with a noun: `1 file`, `2 files`.
 pub fn count(count: u64, thing: &str) -> String {
     format!("{} {thing}{}", number(count), if count == 1 { "" } else { "s" })
 }
 
-/// How long something took: `0.4 s`, `12 s`, `3 min 20 s`.
+/// A duration: `0.4 s`, `12 s`, `3 min 20 s`.
 pub fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     if seconds < 9.95 {
@@ -51,7 +51,7 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
-/// How long ago something was: `3 min ago`.
+/// A time in the past: `3 min ago`.
 pub fn age(age: Duration) -> String {
     const MINUTE: u64 = 60;
     const HOUR: u64 = 60 * MINUTE;
@@ -65,20 +65,20 @@ pub fn age(age: Duration) -> String {
     }
 }
 
-/// Somebody else's text on one line of a terminal: its first line, without anything that a terminal would obey, cut at `most`
-/// characters.
-pub fn line(text: &str, most: usize) -> String {
+/// Untrusted text, safe to print on one line of a terminal: its first line, with control and bidirectional formatting characters
+/// replaced, truncated to `max` characters.
+pub fn line(text: &str, max: usize) -> String {
     let first = text.trim().lines().next().unwrap_or_default();
     let plain = |character: char| if character.is_control() || is_bidi(character) { '\u{fffd}' } else { character };
-    let mut line: String = first.chars().take(most).map(plain).collect();
-    if first.chars().count() > most {
+    let mut line: String = first.chars().take(max).map(plain).collect();
+    if first.chars().count() > max {
         line.pop();
         line.push('…');
     }
     line
 }
 
-/// Characters that make text read in another order than it is written (UAX #9 §2).
+/// Characters that change the order in which text is displayed (UAX #9 §2).
 fn is_bidi(character: char) -> bool {
     matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_have_two_or_three_digits_that_tell() {
+    fn bytes_are_shown_with_up_to_three_significant_digits() {
         for (number, text) in [
             (0, "0 B"),
             (453, "453 B"),
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_grouped() {
+    fn numbers_have_thousands_separators() {
         assert_eq!(
             ["0", "12", "999", "1,000", "20,000", "1,234,567"],
             [0, 12, 999, 1000, 20_000, 1_234_567].map(number).each_ref().map(String::as_str)
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn time_is_told_in_the_unit_that_fits() {
+    fn times_use_the_unit_that_fits() {
         let took = |millis| duration(Duration::from_millis(millis));
         assert_eq!([took(0), took(430), took(9_940)], ["0.0 s", "0.4 s", "9.9 s"]);
         assert_eq!(
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_elses_text_moves_no_cursor() {
+    fn untrusted_text_has_no_control_characters() {
         assert_eq!(line("fix\u{1b}[2Jed \u{202e}it\nand more", 40), "fix\u{fffd}[2Jed \u{fffd}it");
         assert_eq!(line("abcdef", 4), "abc…");
         assert_eq!(line("\n  padded  \n", 40), "padded");

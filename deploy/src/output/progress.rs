@@ -1,4 +1,4 @@
-//! A step whose progress is shown: a bar on a terminal, elsewhere a line now and then, and one when it is done.
+//! Progress of a long step: a bar on a terminal, elsewhere a line every few seconds and one at the end.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,10 +8,18 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
-use super::{Output, human, lock};
+use super::human;
+use super::printer::{Output, lock};
 
-/// How often a step without a bar says how far it is: often enough that no pipeline takes it for dead.
-const EVERY: Duration = Duration::from_secs(10);
+/// How often a step without a bar prints its progress. Short enough for CI systems that stop silent jobs.
+const REPORT_INTERVAL: Duration = Duration::from_secs(10);
+
+impl Output {
+    /// Starts a step; `label` is its name while it runs.
+    pub fn step(&self, label: &'static str, unit: Unit, total: u64) -> Step {
+        Step::start(self.clone(), label, unit, total)
+    }
+}
 
 /// What a step counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,45 +32,46 @@ pub enum Unit {
     Edges,
 }
 
-/// A step under way, cheap to clone. Dropped unfinished, it leaves nothing behind.
+/// A running step. Cheap to clone. Dropping the last clone removes its bar.
 #[derive(Clone)]
 pub struct Step(Arc<Inner>);
 
 struct Inner {
     output: Output,
-    doing: &'static str,
+    label: &'static str,
     unit: Unit,
     done: AtomicU64,
     total: AtomicU64,
     bar: Option<ProgressBar>,
-    said: Mutex<Instant>,
+    last_report: Mutex<Instant>,
 }
 
 impl Step {
-    pub(super) fn start(output: Output, doing: &'static str, unit: Unit, total: u64) -> Self {
+    fn start(output: Output, label: &'static str, unit: Unit, total: u64) -> Self {
         let bar = output.bars().map(|bars| {
             let bar = bars.add(ProgressBar::new(total).with_style(style(unit, &output)));
-            bar.set_prefix(doing);
+            bar.set_prefix(label);
             bar.enable_steady_tick(Duration::from_millis(100));
             bar
         });
-        let said = Mutex::new(Instant::now());
-        Self(Arc::new(Inner { output, doing, unit, done: AtomicU64::new(0), total: AtomicU64::new(total), bar, said }))
+        let last_report = Mutex::new(Instant::now());
+        let (done, total) = (AtomicU64::new(0), AtomicU64::new(total));
+        Self(Arc::new(Inner { output, label, unit, done, total, bar, last_report }))
     }
 
-    /// So much more is done.
+    /// Adds to what is done.
     pub fn advance(&self, by: u64) {
         let done = self.0.done.fetch_add(by, Ordering::Relaxed) + by;
         self.show(done);
     }
 
-    /// So much is done, which may be less than before.
+    /// Sets what is done, which may be less than before.
     pub fn set_done(&self, done: u64) {
         self.0.done.store(done, Ordering::Relaxed);
         self.show(done);
     }
 
-    /// So much is to be done.
+    /// Sets the total.
     pub fn set_total(&self, total: u64) {
         self.0.total.store(total, Ordering::Relaxed);
         if let Some(bar) = &self.0.bar {
@@ -70,20 +79,20 @@ impl Step {
         }
     }
 
-    /// What stands behind the bar.
-    pub fn note(&self, text: impl fmt::Display) {
+    /// Shows `text` behind the bar.
+    pub fn set_message(&self, text: impl fmt::Display) {
         if let Some(bar) = &self.0.bar {
             bar.set_message(text.to_string());
         }
     }
 
-    /// It is done: `text` says what came of it.
+    /// Ends the step and prints `text` with a check mark.
     pub fn finish(&self, text: impl fmt::Display) {
         self.clear();
-        self.0.output.done(text);
+        self.0.output.success(text);
     }
 
-    /// It is over, and there is nothing to say.
+    /// Ends the step without a message.
     pub fn clear(&self) {
         if let Some(bar) = &self.0.bar {
             bar.finish_and_clear();
@@ -94,16 +103,16 @@ impl Step {
         if let Some(bar) = &self.0.bar {
             return bar.set_position(done);
         }
-        let mut said = lock(&self.0.said);
-        if said.elapsed() >= EVERY {
-            *said = Instant::now();
+        let mut last_report = lock(&self.0.last_report);
+        if last_report.elapsed() >= REPORT_INTERVAL {
+            *last_report = Instant::now();
             let total = self.0.total.load(Ordering::Relaxed);
             let so_far = match self.0.unit {
                 Unit::Bytes => format!("{} of {}", human::bytes(done), human::bytes(total)),
                 Unit::Files => format!("{} of {}", human::number(done), human::count(total, "file")),
                 Unit::Edges => format!("{} of {}", human::number(done), human::count(total, "edge")),
             };
-            self.0.output.say(format_args!("  {}: {so_far}", self.0.doing));
+            self.0.output.info(format_args!("  {}: {so_far}", self.0.label));
         }
     }
 }
@@ -121,11 +130,11 @@ fn style(unit: Unit, output: &Output) -> ProgressStyle {
         Unit::Bytes => "{decimal_bytes:>9} of {decimal_total_bytes}  {decimal_bytes_per_sec}  {wide_msg}",
         Unit::Files | Unit::Edges => "{human_pos:>9} of {human_len}  {wide_msg}",
     };
-    let template = if output.manner().color_messages {
+    let template = if output.options().color_messages {
         format!("{{prefix:>10.bold}} {{bar:32.green/dim}} {counted}")
     } else {
         format!("{{prefix:>10}} {{bar:32}} {counted}")
     };
-    let style = ProgressStyle::with_template(&template).expect("the template is known to be sound");
+    let style = ProgressStyle::with_template(&template).expect("the template is valid");
     style.progress_chars("━╸─")
 }

@@ -2,25 +2,25 @@
 
 use comfy_table::{Attribute, Cell, ColumnConstraint, ContentArrangement, Table, Width};
 
-use super::Output;
+use super::printer::Output;
 
-/// Columns of a terminal between two columns of a table.
+/// Spaces between two columns.
 const GAP: u16 = 2;
 
-/// A table without lines: a head, and columns two spaces apart. Where the width is known it is kept to by breaking cells between
-/// words. No word is ever broken, for addresses and names are copied from here: where the words alone are too wide, each row is left
-/// for the terminal to break.
-pub fn table(output: &Output, head: &[&str], rows: Vec<Vec<String>>) -> String {
+/// A table without borders: a header, and columns two spaces apart. If the terminal's width is known, cells wrap between
+/// words to fit it. Words are never split, since addresses and names are copied from the table: if the widest words do not fit, rows
+/// are left for the terminal to wrap.
+pub fn table(output: &Output, header: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING);
-    if output.manner().color_results {
+    if output.options().color_results {
         table.force_no_tty().enforce_styling();
     } else {
         table.force_no_tty();
     }
     table.set_content_arrangement(ContentArrangement::Disabled);
-    let widths = output.manner().width.and_then(|width| widths(head, &rows, width));
-    table.set_header(head.iter().map(|title| Cell::new(title).add_attribute(Attribute::Dim)));
+    let widths = output.options().width.and_then(|width| widths(header, &rows, width));
+    table.set_header(header.iter().map(|title| Cell::new(title).add_attribute(Attribute::Dim)));
     table.add_rows(rows);
     for column in table.column_iter_mut() {
         column.set_padding((0, GAP));
@@ -31,20 +31,20 @@ pub fn table(output: &Output, head: &[&str], rows: Vec<Vec<String>>) -> String {
     table.trim_fmt()
 }
 
-/// How wide each column is in `most`. Each has its widest word; what is left is shared by those whose cells are still broken. `None`
-/// where not even the words fit.
-fn widths(head: &[&str], rows: &[Vec<String>], most: u16) -> Option<Vec<u16>> {
+/// The width of each column in a table of at most `max` columns: at least its widest word; the rest is shared by the columns whose
+/// cells still wrap. `None` if not even the words fit.
+fn widths(header: &[&str], rows: &[Vec<String>], max: u16) -> Option<Vec<u16>> {
     let widest = |column: usize, parts: fn(&str) -> Vec<&str>| {
-        let cells = rows.iter().filter_map(|row| row.get(column)).map(String::as_str).chain([head[column]]);
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(String::as_str).chain([header[column]]);
         let widths = cells.flat_map(parts).map(console::measure_text_width);
-        // So much does not fit anyway.
+        // Wider than any terminal.
         u16::try_from(widths.max().unwrap_or_default()).unwrap_or(u16::MAX - GAP)
     };
-    let each = |parts| (0..head.len()).map(|column| widest(column, parts)).collect::<Vec<u16>>();
+    let each = |parts| (0..header.len()).map(|column| widest(column, parts)).collect::<Vec<u16>>();
     let (mut widths, whole) = (each(|cell| cell.split([' ', '\n']).collect()), each(|cell| cell.lines().collect()));
     let taken = widths.iter().map(|width| width + GAP).fold(0, u16::saturating_add);
     // The gap after the last column is trimmed.
-    let mut left = most.checked_sub(taken.saturating_sub(GAP))?;
+    let mut left = max.checked_sub(taken.saturating_sub(GAP))?;
     while left > 0 && widths != whole {
         for (width, whole) in widths.iter_mut().zip(&whole) {
             let more = u16::from(*width < *whole).min(left);
@@ -57,14 +57,22 @@ fn widths(head: &[&str], rows: &[Vec<String>], most: u16) -> Option<Vec<u16>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::printer::OutputOptions;
     use super::*;
-    use crate::output::Manner;
 
-    const HEAD: [&str; 4] = ["edge", "state", "addresses", "regions"];
+    const HEADER: [&str; 4] = ["edge", "state", "addresses", "regions"];
 
     fn shown(width: u16, cells: [&str; 4]) -> String {
-        let output = Output::new(std::io::sink(), std::io::sink(), Manner { width: Some(width), ..Manner::default() });
-        table(&output, &HEAD, vec![cells.map(str::to_owned).into(), ["a", "live", "", "eu"].map(str::to_owned).into()])
+        let output = Output::new(
+            std::io::sink(),
+            std::io::sink(),
+            OutputOptions { width: Some(width), ..OutputOptions::default() },
+        );
+        table(
+            &output,
+            &HEADER,
+            vec![cells.map(str::to_owned).into(), ["a", "live", "", "eu"].map(str::to_owned).into()],
+        )
     }
 
     fn wide() -> [&'static str; 4] {
@@ -73,12 +81,12 @@ mod tests {
     }
 
     #[test]
-    fn cells_are_broken_between_words() {
+    fn cell_wider_than_its_column_wraps_between_words() {
         insta::assert_snapshot!(shown(80, wide()));
     }
 
     #[test]
-    fn no_word_is_ever_broken_and_the_width_is_kept_to_where_that_can_be() {
+    fn words_are_never_split_and_width_is_kept_if_words_fit() {
         let words = wide().join(" ");
         // Frankfurt's name, its address and the longest words of the others, two columns apart.
         let least = 19 + 2 + 14 + 2 + 27 + 2 + 7;
@@ -91,13 +99,13 @@ mod tests {
             if width >= least {
                 assert!(lines.iter().all(|line| line.len() <= usize::from(width)), "{width}:\n{text}");
             } else {
-                assert_eq!(lines.len(), 4, "the terminal breaks it: {width}:\n{text}");
+                assert_eq!(lines.len(), 4, "the terminal wraps it: {width}:\n{text}");
             }
         }
     }
 
     #[test]
-    fn what_fits_is_not_broken() {
+    fn table_that_fits_is_not_wrapped() {
         let text = shown(80, ["fra-1", "live", "192.0.2.1", "de eu"]);
         assert_eq!(
             text,

@@ -1,4 +1,4 @@
-//! `verge.toml`, which lies beside what it is about.
+//! `verge.toml`, the settings of a project.
 
 use std::path::{Path, PathBuf};
 
@@ -7,24 +7,24 @@ use verge_protocol::SiteName;
 
 use crate::toml_file::{self, TomlError};
 
-/// What a project says once, so that nobody has to type it.
+/// The settings of a project.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The site that is pushed to.
+    /// The site to push to.
     pub site: Option<SiteName>,
-    /// The folder that is pushed; relative to the settings file.
+    /// The directory to push; in the file, relative to it.
     pub dir: Option<PathBuf>,
-    /// Whether paths that name no file are answered with `index.html`. Unset: found out at each push, and said.
+    /// Whether paths that match no file serve `index.html`; `None`: detected at each push.
     pub spa: Option<bool>,
 }
 
 impl Settings {
-    /// Reads `text`, found in `file`.
+    /// Parses `text`, the content of `file`.
     pub(super) fn parse(file: &Path, text: &str) -> Result<Self, TomlError> {
         let mut settings: Self = toml_file::parse(file, text)?;
-        let beside = file.parent().unwrap_or(Path::new(""));
-        settings.dir = settings.dir.map(|dir| beside.join(dir));
+        let dir_of_file = file.parent().unwrap_or(Path::new(""));
+        settings.dir = settings.dir.map(|dir| dir_of_file.join(dir));
         Ok(settings)
     }
 }
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_setting_is_optional_and_no_other_is_taken() {
+    fn settings_are_optional_and_unknown_ones_are_rejected() {
         let parse = |text: &str| Settings::parse(Path::new("app/verge.toml"), text);
         assert_eq!(parse("").unwrap(), Settings::default());
         let settings = parse("site = \"web\"\ndir = \"dist\"\nspa = true\n").unwrap();

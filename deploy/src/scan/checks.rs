@@ -1,4 +1,4 @@
-//! What is wrong with a list of paths as a whole.
+//! Checks of all paths together.
 
 use std::collections::BTreeMap;
 
@@ -7,15 +7,15 @@ use verge_protocol::SitePath;
 
 use super::problem::Problem;
 
-/// Files without which a push makes no sense.
-pub(super) fn lacking(paths: &[&SitePath], force: bool, single_page: bool) -> Option<Problem> {
+/// Checks that there are files, and an `index.html` where one is needed.
+pub(super) fn check_index(paths: &[&SitePath], force: bool, single_page: bool) -> Option<Problem> {
     let has_index = paths.iter().any(|path| path.as_str() == "index.html");
     if paths.is_empty() {
         Some(Problem::Empty)
     } else if has_index {
         None
     } else if single_page {
-        Some(Problem::NoPage)
+        Some(Problem::NoSinglePage)
     } else if force {
         None
     } else {
@@ -23,20 +23,21 @@ pub(super) fn lacking(paths: &[&SitePath], force: bool, single_page: bool) -> Op
     }
 }
 
-/// Warnings about names that one system takes for the same and another does not.
-pub(super) fn confusable(paths: &[&SitePath]) -> Vec<String> {
-    let mut alike: BTreeMap<String, Vec<&SitePath>> = BTreeMap::new();
+/// Warns about names that some file systems or links treat as the same.
+pub(super) fn name_warnings(paths: &[&SitePath]) -> Vec<String> {
+    let mut by_folded: BTreeMap<String, Vec<&SitePath>> = BTreeMap::new();
     for path in paths {
         let folded: String = path.as_str().nfc().flat_map(char::to_lowercase).collect();
-        alike.entry(folded).or_default().push(path);
+        by_folded.entry(folded).or_default().push(path);
     }
-    let collisions = alike.into_values().filter(|paths| paths.len() > 1).map(|paths| {
+    let collisions = by_folded.into_values().filter(|paths| paths.len() > 1).map(|paths| {
         let names = paths.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        format!("these differ only in case or in how accents are encoded: {names}")
+        format!("these names differ only in case or in the encoding of accents: {names}")
     });
-    let decomposed = paths.iter().filter(|path| !is_nfc(path.as_str())).map(|path| {
-        format!("{path}: its name is not in Unicode's composed form (NFC), in which most links are written")
-    });
+    let decomposed = paths
+        .iter()
+        .filter(|path| !is_nfc(path.as_str()))
+        .map(|path| format!("{path}: its name is not in Unicode normalization form C, which most links use"));
     collisions.chain(decomposed).collect()
 }
 
@@ -49,22 +50,22 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_needs_files_and_an_index() {
-        let lacking = |names: &[&str], force, single_page| {
-            lacking(&paths(names).iter().collect::<Vec<_>>(), force, single_page).map(|problem| problem.to_string())
+    fn directory_without_files_or_index_is_a_problem() {
+        let problem = |names: &[&str], force, single_page| {
+            check_index(&paths(names).iter().collect::<Vec<_>>(), force, single_page).map(|problem| problem.to_string())
         };
-        assert_eq!(lacking(&["index.html"], false, true), None);
-        assert_eq!(lacking(&["a/index.html"], true, false), None);
+        assert_eq!(problem(&["index.html"], false, true), None);
+        assert_eq!(problem(&["a/index.html"], true, false), None);
         for force in [false, true] {
-            assert_eq!(lacking(&[], force, false).unwrap(), Problem::Empty.to_string());
-            assert_eq!(lacking(&["a.js"], force, true).unwrap(), Problem::NoPage.to_string());
+            assert_eq!(problem(&[], force, false).unwrap(), Problem::Empty.to_string());
+            assert_eq!(problem(&["a.js"], force, true).unwrap(), Problem::NoSinglePage.to_string());
         }
-        assert_eq!(lacking(&["a.js"], false, false).unwrap(), Problem::NoIndex.to_string());
+        assert_eq!(problem(&["a.js"], false, false).unwrap(), Problem::NoIndex.to_string());
     }
 
     #[test]
-    fn names_that_look_alike_are_warned_about() {
-        let warnings = |names: &[&str]| confusable(&paths(names).iter().collect::<Vec<_>>());
+    fn similar_names_have_warnings() {
+        let warnings = |names: &[&str]| name_warnings(&paths(names).iter().collect::<Vec<_>>());
         assert!(warnings(&["a/b.png", "a/c.png", "ü.html"]).is_empty());
         let names = ["Logo.png", "cafe\u{301}.html", "caf\u{e9}.html", "logo.png"];
         insta::assert_snapshot!(warnings(&names).join("\n"));

@@ -1,4 +1,4 @@
-//! What answers paths that name no file.
+//! How paths that match no file are answered.
 
 use verge_protocol::{Fallback, SitePath};
 
@@ -6,46 +6,46 @@ const PAGE: &str = "index.html";
 
 /// Whether a build is a single-page app, and how that is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Decision {
+pub(super) struct FallbackChoice {
     pub(super) single_page: bool,
-    pub(super) why: Why,
+    pub(super) source: FallbackSource,
 }
 
-/// How it is known.
+/// How it is known whether a build is a single-page app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
-    /// A flag or `verge.toml` says so.
-    Asked,
+pub enum FallbackSource {
+    /// Set by a flag or `verge.toml`.
+    Configured,
     /// `_redirects` has the rule.
-    Rule,
-    /// By the look of the files.
+    Redirects,
+    /// Detected from the files.
     Detected,
 }
 
-impl Decision {
+impl FallbackChoice {
     pub(super) fn fallback(self) -> Fallback {
         if self.single_page {
-            Fallback::SinglePage { path: PAGE.parse().expect("a plain name is a path") }
+            Fallback::SinglePage { path: PAGE.parse().expect("a file name is a valid path") }
         } else {
             Fallback::NotFound
         }
     }
 }
 
-/// Decides: what was `asked`, else the `rule`, else whether the one page of the whole tree is `index.html`.
-pub(super) fn decide(asked: Option<bool>, rule: bool, paths: &[&SitePath]) -> Decision {
-    match asked {
-        Some(single_page) => Decision { single_page, why: Why::Asked },
-        None if rule => Decision { single_page: true, why: Why::Rule },
-        None => Decision { single_page: looks_like_an_app(paths), why: Why::Detected },
+/// What is `configured`, else the rule in `_redirects`, else whether `index.html` is the only page.
+pub(super) fn decide(configured: Option<bool>, has_rule: bool, paths: &[&SitePath]) -> FallbackChoice {
+    match configured {
+        Some(single_page) => FallbackChoice { single_page, source: FallbackSource::Configured },
+        None if has_rule => FallbackChoice { single_page: true, source: FallbackSource::Redirects },
+        None => FallbackChoice { single_page: looks_like_an_app(paths), source: FallbackSource::Detected },
     }
 }
 
 fn looks_like_an_app(paths: &[&SitePath]) -> bool {
     let is_page = |path: &&&SitePath| {
-        path.as_str()
-            .rsplit_once('.')
-            .is_some_and(|(_, ending)| ending.eq_ignore_ascii_case("html") || ending.eq_ignore_ascii_case("htm"))
+        path.as_str().rsplit_once('.').is_some_and(|(_, extension)| {
+            extension.eq_ignore_ascii_case("html") || extension.eq_ignore_ascii_case("htm")
+        })
     };
     let mut pages = paths.iter().filter(is_page);
     pages.next().is_some_and(|page| page.as_str() == PAGE) && pages.next().is_none()
@@ -55,15 +55,15 @@ fn looks_like_an_app(paths: &[&SitePath]) -> bool {
 mod tests {
     use super::*;
 
-    fn decided(asked: Option<bool>, rule: bool, paths: &[&str]) -> (bool, Why) {
+    fn decide_for(configured: Option<bool>, has_rule: bool, paths: &[&str]) -> (bool, FallbackSource) {
         let paths: Vec<SitePath> = paths.iter().map(|path| path.parse().unwrap()).collect();
-        let decision = decide(asked, rule, &paths.iter().collect::<Vec<_>>());
-        (decision.single_page, decision.why)
+        let choice = decide(configured, has_rule, &paths.iter().collect::<Vec<_>>());
+        (choice.single_page, choice.source)
     }
 
     #[test]
-    fn one_index_and_no_other_page_is_an_app() {
-        assert_eq!(decided(None, false, &["assets/app.js", "index.html"]), (true, Why::Detected));
+    fn index_as_the_only_page_is_a_single_page_app() {
+        assert_eq!(decide_for(None, false, &["assets/app.js", "index.html"]), (true, FallbackSource::Detected));
         for paths in [
             &["app.js"][..],
             &["404.html", "index.html"],
@@ -71,15 +71,15 @@ mod tests {
             &["a/index.html", "index.html"],
             &["about.HTM", "index.html"],
         ] {
-            assert_eq!(decided(None, false, paths), (false, Why::Detected), "{paths:?}");
+            assert_eq!(decide_for(None, false, paths), (false, FallbackSource::Detected), "{paths:?}");
         }
     }
 
     #[test]
-    fn what_was_asked_comes_before_the_rule_and_that_before_the_look() {
+    fn configuration_overrides_rule_which_overrides_detection() {
         let site = &["404.html", "index.html"];
-        assert_eq!(decided(Some(true), false, site), (true, Why::Asked));
-        assert_eq!(decided(Some(false), true, &["index.html"]), (false, Why::Asked));
-        assert_eq!(decided(None, true, site), (true, Why::Rule));
+        assert_eq!(decide_for(Some(true), false, site), (true, FallbackSource::Configured));
+        assert_eq!(decide_for(Some(false), true, &["index.html"]), (false, FallbackSource::Configured));
+        assert_eq!(decide_for(None, true, site), (true, FallbackSource::Redirects));
     }
 }

@@ -1,4 +1,4 @@
-//! What is wrong with a folder. All of it is told at once.
+//! Problems of a directory. All are reported at once.
 
 use std::fmt;
 use std::io;
@@ -6,103 +6,103 @@ use std::io;
 use verge_protocol::SitePath;
 use verge_protocol::path::PathError;
 
-/// How many problems are named; the rest is counted.
-const NAMED: usize = 20;
+/// How many problems are listed; the rest are counted.
+const PROBLEMS_SHOWN: usize = 20;
 
-/// One thing that stands in the way. Paths are relative to the folder, as a person would type them.
+/// A reason why a directory cannot be pushed. Paths are relative to the directory.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
-    /// Nothing to push.
-    #[error("the folder holds no file that can be served")]
+    /// There are no files.
+    #[error("the directory has no files to serve")]
     Empty,
-    /// No page to begin with.
-    #[error("there is no index.html")]
+    /// There is no `index.html`.
+    #[error("index.html is missing")]
     NoIndex,
-    /// A single-page app without its page.
-    #[error("a single-page app needs an index.html, and there is none")]
-    NoPage,
-    /// A file made to hold secrets.
-    #[error("{0}: an environment file, which may hold secrets")]
+    /// A single-page app without `index.html`.
+    #[error("index.html is missing, which a single-page app requires")]
+    NoSinglePage,
+    /// A `.env` file.
+    #[error("{0}: environment file, may contain secrets")]
     EnvironmentFile(String),
     /// A private key.
-    #[error("{0}: a private key")]
+    #[error("{0}: private key")]
     PrivateKey(SitePath),
-    /// A link out of the folder.
-    #[error("{path}: a link that leaves the folder, to {target}")]
+    /// A symbolic link out of the directory.
+    #[error("{path}: symbolic link to {target}, outside the directory")]
     Outside {
         /// The link.
         path: String,
-        /// Where it leads.
+        /// Its target.
         target: String,
     },
-    /// A link to something hidden, or below it.
-    #[error("{path}: a link to {target}, which is hidden and may hold secrets")]
+    /// A symbolic link to something hidden.
+    #[error("{path}: symbolic link to {target}, which is hidden and may contain secrets")]
     Hidden {
         /// The link.
         path: String,
-        /// Where it leads, within the folder.
+        /// Its target, relative to the directory.
         target: String,
     },
-    /// A link to nothing.
-    #[error("{path}: a link to {target}, which is not there")]
+    /// A symbolic link to something that does not exist.
+    #[error("{path}: symbolic link to {target}, which does not exist")]
     Dangling {
         /// The link.
         path: String,
-        /// Where it leads.
+        /// Its target.
         target: String,
     },
-    /// A link to a folder that it lies in.
-    #[error("{0}: a link back to a folder that it lies in")]
+    /// A symbolic link to one of its parent directories.
+    #[error("{0}: symbolic link to a parent directory")]
     Loop(String),
-    /// Neither file nor folder.
-    #[error("{0}: neither a file nor a folder")]
+    /// A socket, device or pipe.
+    #[error("{0}: not a regular file or directory")]
     Special(String),
-    /// A name that no URL can spell.
+    /// A name that cannot be in a URL.
     #[error("{path}: {reason}", path = printable(path), reason = name_reason(reason))]
     Name {
         /// The name.
         path: String,
-        /// Why not.
+        /// Why.
         reason: PathError,
     },
-    /// A name that is not text.
-    #[error("{0:?}: its name is not UTF-8")]
-    NotText(std::path::PathBuf),
-    /// A file or folder that cannot be read.
-    #[error("{path}: cannot be read: {source}")]
+    /// A name that is not UTF-8.
+    #[error("{0:?}: the name is not valid UTF-8")]
+    NotUtf8(std::path::PathBuf),
+    /// A file or directory that cannot be read.
+    #[error("{path}: failed to read: {source}")]
     Unreadable {
         /// The file.
         path: String,
         /// Why.
         source: io::Error,
     },
-    /// A pattern of `.assetsignore` that is none.
+    /// An invalid pattern in `.assetsignore`.
     #[error(".assetsignore:{line}: {reason}")]
     Pattern {
-        /// Where.
+        /// The line.
         line: usize,
         /// Why.
         reason: String,
     },
-    /// A rule that is not evaluated yet.
-    #[error("{0}: not evaluated yet by Verge")]
+    /// A rule that is not supported yet.
+    #[error("{0}: rule not supported yet")]
     Rule(String),
 }
 
-/// A path as it may be printed: what a terminal would obey is spelled out.
+/// A path with control characters escaped.
 fn printable(path: &str) -> String {
-    let spelled = |character: char| match character {
+    let escaped = |character: char| match character {
         control if control.is_control() => control.escape_default().to_string(),
         other => other.to_string(),
     };
-    path.chars().map(spelled).collect()
+    path.chars().map(escaped).collect()
 }
 
 fn name_reason(error: &PathError) -> String {
     match error {
-        PathError::Character(_, '\\') => "its name contains a backslash".to_owned(),
-        PathError::Character(_, character) => format!("its name contains the control character {character:?}"),
-        PathError::TooLong(_) => format!("its path is longer than {} bytes", SitePath::MAX),
+        PathError::Character(_, '\\') => "the name contains a backslash".to_owned(),
+        PathError::Character(_, character) => format!("the name contains the control character {character:?}"),
+        PathError::TooLong(_) => format!("the path is longer than {} bytes", SitePath::MAX),
         other => other.to_string(),
     }
 }
@@ -110,43 +110,43 @@ fn name_reason(error: &PathError) -> String {
 impl Problem {
     fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Empty | Self::NoPage => Some("is it the folder that the build writes to?"),
-            Self::NoIndex => Some("is it the folder that the build writes to? --force pushes it as it is"),
-            Self::EnvironmentFile(_) | Self::PrivateKey(_) => Some(
-                "move secrets out of the folder, or name them in .assetsignore; --allow-secrets pushes all the same",
-            ),
-            Self::Rule(_) => Some("--ignore-rules pushes without these rules"),
-            Self::Name { .. } | Self::NotText(_) => Some("rename the file, or name it in .assetsignore"),
-            Self::Outside { .. } | Self::Dangling { .. } | Self::Loop(_) => {
-                Some("replace the link by what it should lead to, or name it in .assetsignore")
+            Self::Empty | Self::NoSinglePage => Some("push the directory that your build tool writes to"),
+            Self::NoIndex => Some("push the directory that your build tool writes to, or use --force"),
+            Self::EnvironmentFile(_) | Self::PrivateKey(_) => {
+                Some("move secrets out of the directory or list them in .assetsignore, or use --allow-secrets")
             }
-            Self::Hidden { .. } => Some("remove the link, or name it in .assetsignore"),
+            Self::Rule(_) => Some("use --ignore-rules to push without these rules"),
+            Self::Name { .. } | Self::NotUtf8(_) => Some("rename the file, or list it in .assetsignore"),
+            Self::Outside { .. } | Self::Dangling { .. } | Self::Loop(_) => {
+                Some("replace the link with its target, or list it in .assetsignore")
+            }
+            Self::Hidden { .. } => Some("remove the link, or list it in .assetsignore"),
             Self::Special(_) | Self::Unreadable { .. } | Self::Pattern { .. } => None,
         }
     }
 }
 
-/// A folder that cannot be pushed, and everything that is wrong with it.
+/// A directory that cannot be pushed, and all of its problems.
 #[derive(Debug)]
-pub struct Refused {
+pub struct ScanError {
     problems: Vec<Problem>,
 }
 
-impl Refused {
+impl ScanError {
     pub(super) fn new(problems: Vec<Problem>) -> Self {
         Self { problems }
     }
 
-    /// Everything that is wrong, a line each.
+    /// The problems, one line each.
     pub fn details(&self) -> Vec<String> {
-        let mut lines: Vec<String> = self.problems.iter().take(NAMED).map(ToString::to_string).collect();
-        if self.problems.len() > NAMED {
-            lines.push(format!("… and {} more", self.problems.len() - NAMED));
+        let mut lines: Vec<String> = self.problems.iter().take(PROBLEMS_SHOWN).map(ToString::to_string).collect();
+        if self.problems.len() > PROBLEMS_SHOWN {
+            lines.push(format!("… and {} more", self.problems.len() - PROBLEMS_SHOWN));
         }
         lines
     }
 
-    /// What to do about it, each thing once.
+    /// The hints, without duplicates.
     pub fn hints(&self) -> Vec<String> {
         let mut hints: Vec<&str> = Vec::new();
         for hint in self.problems.iter().filter_map(Problem::hint) {
@@ -158,10 +158,10 @@ impl Refused {
     }
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for ScanError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("the folder cannot be pushed as it is")
+        formatter.write_str("the directory cannot be pushed")
     }
 }
 
-impl std::error::Error for Refused {}
+impl std::error::Error for ScanError {}

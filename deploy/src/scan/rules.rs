@@ -1,5 +1,4 @@
-//! `_redirects` and `_headers`. They get an evaluator of their own later; until then, the one rule that nearly every
-//! single-page app has is understood, and any other is said to be no more than read.
+//! `_redirects` and `_headers`. Only the rule of single-page apps is supported yet; all others are reported.
 
 use std::fmt;
 use std::io;
@@ -21,32 +20,32 @@ impl fmt::Display for Rule {
     }
 }
 
-/// What the rules files of a folder say.
+/// The rules of a directory.
 #[derive(Debug, Default)]
 pub(super) struct Rules {
-    /// `/* /index.html 200` is among them.
+    /// Whether there is a rule `/* /index.html 200`.
     pub(super) single_page: bool,
-    /// All others.
-    pub(super) unevaluated: Vec<Rule>,
-    /// Files that are there and cannot be read.
+    /// All other rules.
+    pub(super) unsupported: Vec<Rule>,
+    /// Files that cannot be read.
     pub(super) unreadable: Vec<Problem>,
 }
 
 impl Rules {
-    /// The rules of `folder`.
-    pub(super) fn of(folder: &Path) -> Self {
+    /// Reads the rules of `dir`.
+    pub(super) fn load(dir: &Path) -> Self {
         let mut rules = Self::default();
-        if let Some(text) = rules.text(folder, "_redirects") {
+        if let Some(text) = rules.read(dir, "_redirects") {
             rules.add_redirects(&text);
         }
-        if let Some(text) = rules.text(folder, "_headers") {
+        if let Some(text) = rules.read(dir, "_headers") {
             rules.add_headers(&text);
         }
         rules
     }
 
-    fn text(&mut self, folder: &Path, file: &'static str) -> Option<String> {
-        match std::fs::read_to_string(folder.join(file)) {
+    fn read(&mut self, dir: &Path, file: &'static str) -> Option<String> {
+        match std::fs::read_to_string(dir.join(file)) {
             Ok(text) => Some(text),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(source) => {
@@ -57,24 +56,24 @@ impl Rules {
     }
 
     fn add_redirects(&mut self, text: &str) {
-        for (line, text) in said(text) {
+        for (line, text) in significant_lines(text) {
             let words: Vec<&str> = text.split_whitespace().take_while(|word| !word.starts_with('#')).collect();
             if words == ["/*", "/index.html", "200"] {
                 self.single_page = true;
             } else {
-                self.unevaluated.push(Rule { file: "_redirects", line, text: words.join(" ") });
+                self.unsupported.push(Rule { file: "_redirects", line, text: words.join(" ") });
             }
         }
     }
 
     fn add_headers(&mut self, text: &str) {
-        let rules = said(text).map(|(line, text)| Rule { file: "_headers", line, text: text.to_owned() });
-        self.unevaluated.extend(rules);
+        let rules = significant_lines(text).map(|(line, text)| Rule { file: "_headers", line, text: text.to_owned() });
+        self.unsupported.extend(rules);
     }
 }
 
-/// The lines that say something, with their numbers: no blank ones, no comments, no byte order mark, any line end.
-fn said(text: &str) -> impl Iterator<Item = (usize, &str)> {
+/// Lines with their numbers, without blank lines, comments and the byte order mark.
+fn significant_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     (1..).zip(text.lines().map(str::trim)).filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
 }
@@ -86,11 +85,11 @@ mod tests {
     fn redirects(text: &str) -> (bool, Vec<String>) {
         let mut rules = Rules::default();
         rules.add_redirects(text);
-        (rules.single_page, rules.unevaluated.iter().map(ToString::to_string).collect())
+        (rules.single_page, rules.unsupported.iter().map(ToString::to_string).collect())
     }
 
     #[test]
-    fn the_single_page_rule_is_known_however_it_is_written() {
+    fn single_page_rule_is_recognized_in_any_layout() {
         for text in [
             "/* /index.html 200",
             "\u{feff}/*\t/index.html\t\t200\r\n",
@@ -105,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn every_other_rule_is_named_with_its_line() {
+    fn unsupported_redirect_is_reported_with_its_line() {
         for text in ["/* /index.html", "/* /index.html 200!", "/* /app.html 200", "/* /index.html 301", "/a /b", "/*"] {
             let (single_page, others) = redirects(text);
             assert!(!single_page, "{text}");
@@ -117,10 +116,10 @@ mod tests {
     }
 
     #[test]
-    fn every_line_of_headers_that_says_something_is_named() {
+    fn header_rules_are_reported_with_their_lines() {
         let mut rules = Rules::default();
         rules.add_headers("# none\n\n/*\n  X-Frame-Options: DENY\n");
-        let lines: Vec<String> = rules.unevaluated.iter().map(ToString::to_string).collect();
+        let lines: Vec<String> = rules.unsupported.iter().map(ToString::to_string).collect();
         assert_eq!(lines, ["_headers:3: /*", "_headers:4: X-Frame-Options: DENY"]);
     }
 }

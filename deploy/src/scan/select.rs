@@ -1,65 +1,65 @@
-//! Which files of a folder are taken.
+//! Selects the files of a directory.
 //!
-//! 1. `.well-known/**` always is (RFC 8615).
-//! 2. `_headers`, `_redirects`, `verge.toml` and `.assetsignore` at the top steer the push and are not part of the site.
-//! 3. What `.assetsignore` names is left out.
-//! 4. `.env*` files stop the push; when they may not, they are left out like any hidden file.
-//! 5. Hidden files, `node_modules` and `__MACOSX*` are left out.
-//! 6. All else is taken.
+//! 1. `.well-known/**` is included (RFC 8615).
+//! 2. `_headers`, `_redirects`, `verge.toml` and `.assetsignore` at the root configure the push and are not part of the site.
+//! 3. Files in `.assetsignore` are skipped.
+//! 4. `.env*` files are an error, or skipped if secrets are allowed.
+//! 5. Hidden files, `node_modules` and `__MACOSX*` are skipped.
+//! 6. All other files are included.
 //!
-//! A link is judged by its own name; one that leads to something hidden stops the push, whatever else is said of its end.
+//! For a symbolic link, the name of the link counts; a link to something hidden is an error, unless the link itself is skipped.
 
 use std::io;
 use std::path::Path;
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
-use super::Options;
 use super::problem::Problem;
+use super::secrets::is_env_file;
 
-/// Files that steer the push. Not served, and not worth a word.
-const STEERING: [&str; 4] = ["_headers", "_redirects", "verge.toml", IGNORE_FILE];
+/// Files that configure the push. Neither served nor reported as skipped.
+const CONTROL_FILES: [&str; 4] = ["_headers", "_redirects", "verge.toml", IGNORE_FILE];
 
-/// The hidden folder at the top that is part of a site.
+/// The hidden directory at the root that is part of a site.
 pub(super) const WELL_KNOWN: &str = ".well-known";
 
 const IGNORE_FILE: &str = ".assetsignore";
 
-/// Something that is left out. A folder stands for all that it holds.
+/// A file or directory that is skipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skipped {
-    /// Its path within the folder; a folder's ends with a slash.
+    /// Its relative path; ends with a slash if it is a directory.
     pub path: String,
     /// Why.
-    pub reason: Reason,
+    pub reason: SkipReason,
 }
 
-/// Why something is left out.
+/// Why a file or directory is skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reason {
+pub enum SkipReason {
     /// Its name starts with a dot.
     Hidden,
-    /// It is what the build was made from, or what an archive program left behind.
-    Debris,
-    /// `.assetsignore` names it.
+    /// It is `node_modules`, or was created by an archive program.
+    Junk,
+    /// It is listed in `.assetsignore`.
     Ignored,
 }
 
-impl Reason {
-    /// Every reason, in the order in which they are told.
-    pub const ALL: [Self; 3] = [Self::Hidden, Self::Debris, Self::Ignored];
+impl SkipReason {
+    /// All reasons, in the order in which they are reported.
+    pub const ALL: [Self; 3] = [Self::Hidden, Self::Junk, Self::Ignored];
 }
 
-/// What to do with a file or folder.
+/// What to do with a file or directory.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    Take,
-    Steer,
-    Skip(Reason),
+pub(super) enum Action {
+    Include,
+    Control,
+    Skip(SkipReason),
     Secret,
 }
 
-/// The rules for one folder.
+/// The rules that select the files of one directory.
 pub(super) struct Selection {
     ignored: Gitignore,
     allow_secrets: bool,
@@ -67,20 +67,20 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    /// The rules for `folder`, with its `.assetsignore` (gitignore syntax) when it has one.
-    pub(super) fn of(folder: &Path, options: Options) -> Self {
-        match std::fs::read_to_string(folder.join(IGNORE_FILE)) {
-            Ok(text) => Self::new(&text, options),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::new("", options),
+    /// Reads `.assetsignore` in `dir`, in gitignore syntax, if there is one.
+    pub(super) fn load(dir: &Path, allow_secrets: bool) -> Self {
+        match std::fs::read_to_string(dir.join(IGNORE_FILE)) {
+            Ok(text) => Self::new(&text, allow_secrets),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::new("", allow_secrets),
             Err(source) => {
-                let mut selection = Self::new("", options);
+                let mut selection = Self::new("", allow_secrets);
                 selection.problems.push(Problem::Unreadable { path: IGNORE_FILE.to_owned(), source });
                 selection
             }
         }
     }
 
-    fn new(patterns: &str, options: Options) -> Self {
+    fn new(patterns: &str, allow_secrets: bool) -> Self {
         let mut problems = Vec::new();
         let mut builder = GitignoreBuilder::new(".");
         for (line, pattern) in (1..).zip(patterns.trim_start_matches('\u{feff}').lines()) {
@@ -92,37 +92,37 @@ impl Selection {
             problems.push(Problem::Pattern { line: 1, reason: error.to_string() });
             Gitignore::empty()
         });
-        Self { ignored, allow_secrets: options.allow_secrets, problems }
+        Self { ignored, allow_secrets, problems }
     }
 
-    /// What was wrong with the rules themselves.
+    /// The problems of `.assetsignore` itself.
     pub(super) fn into_problems(self) -> Vec<Problem> {
         self.problems
     }
 
-    /// Judges `path`, relative to the folder, every parent of which was taken.
-    pub(super) fn judge(&self, path: &str, is_dir: bool) -> Verdict {
+    /// Decides about `path`, relative to the directory, all of whose parents are included.
+    pub(super) fn classify(&self, path: &str, is_dir: bool) -> Action {
         let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
-        let is_secret = !is_dir && name.starts_with(".env") && !self.allow_secrets;
+        let is_secret = !is_dir && is_env_file(name) && !self.allow_secrets;
         if path.split('/').next() == Some(WELL_KNOWN) {
-            return if is_secret { Verdict::Secret } else { Verdict::Take };
+            return if is_secret { Action::Secret } else { Action::Include };
         }
-        if STEERING.contains(&path) {
-            return Verdict::Steer;
+        if CONTROL_FILES.contains(&path) {
+            return Action::Control;
         }
         if self.ignored.matched(path, is_dir).is_ignore() {
-            return Verdict::Skip(Reason::Ignored);
+            return Action::Skip(SkipReason::Ignored);
         }
         if is_secret {
-            return Verdict::Secret;
+            return Action::Secret;
         }
         if name.starts_with('.') {
-            return Verdict::Skip(Reason::Hidden);
+            return Action::Skip(SkipReason::Hidden);
         }
         if name == "node_modules" || name.starts_with("__MACOSX") {
-            return Verdict::Skip(Reason::Debris);
+            return Action::Skip(SkipReason::Junk);
         }
-        Verdict::Take
+        Action::Include
     }
 }
 
@@ -130,13 +130,13 @@ impl Selection {
 mod tests {
     use super::*;
 
-    fn judge(patterns: &str, path: &str) -> Verdict {
-        let (path, is_dir) = path.strip_suffix('/').map_or((path, false), |folder| (folder, true));
-        Selection::new(patterns, Options::default()).judge(path, is_dir)
+    fn classify(patterns: &str, path: &str) -> Action {
+        let (path, is_dir) = path.strip_suffix('/').map_or((path, false), |dir| (dir, true));
+        Selection::new(patterns, false).classify(path, is_dir)
     }
 
     #[test]
-    fn ordinary_and_well_known_files_are_taken() {
+    fn ordinary_and_well_known_files_are_included() {
         for path in [
             "index.html",
             "a/b/c.js",
@@ -148,47 +148,47 @@ mod tests {
             ".well-known/.hidden",
             ".well-known/node_modules/",
         ] {
-            assert_eq!(judge(".*\nnode_modules", path), Verdict::Take, "{path}");
+            assert_eq!(classify(".*\nnode_modules", path), Action::Include, "{path}");
         }
     }
 
     #[test]
-    fn what_steers_the_push_is_no_part_of_the_site() {
-        for path in STEERING {
-            assert_eq!(judge("", path), Verdict::Steer, "{path}");
+    fn control_files_are_not_part_of_the_site() {
+        for path in CONTROL_FILES {
+            assert_eq!(classify("", path), Action::Control, "{path}");
         }
     }
 
     #[test]
-    fn hidden_files_and_debris_are_left_out() {
+    fn hidden_and_junk_files_are_skipped() {
         for path in [".git/", ".DS_Store", "a/.htaccess", "a/.well-known/", ".env/", "a/.assetsignore"] {
-            assert_eq!(judge("", path), Verdict::Skip(Reason::Hidden), "{path}");
+            assert_eq!(classify("", path), Action::Skip(SkipReason::Hidden), "{path}");
         }
         for path in ["node_modules/", "a/node_modules/", "__MACOSX/", "__MACOSX-1/"] {
-            assert_eq!(judge("", path), Verdict::Skip(Reason::Debris), "{path}");
+            assert_eq!(classify("", path), Action::Skip(SkipReason::Junk), "{path}");
         }
     }
 
     #[test]
-    fn environment_files_stop_the_push_unless_ignored_or_allowed() {
+    fn env_files_are_secrets_unless_ignored_or_allowed() {
         for path in [".env", "a/.env.local", ".envrc", ".well-known/.env"] {
-            assert_eq!(judge("", path), Verdict::Secret, "{path}");
+            assert_eq!(classify("", path), Action::Secret, "{path}");
         }
-        assert_eq!(judge(".env*", "a/.env"), Verdict::Skip(Reason::Ignored));
-        let allowing = Selection::new("", Options { allow_secrets: true, ..Options::default() });
-        assert_eq!(allowing.judge(".env", false), Verdict::Skip(Reason::Hidden));
+        assert_eq!(classify(".env*", "a/.env"), Action::Skip(SkipReason::Ignored));
+        let allowing = Selection::new("", true);
+        assert_eq!(allowing.classify(".env", false), Action::Skip(SkipReason::Hidden));
     }
 
     #[test]
-    fn patterns_mean_what_git_means_by_them() {
+    fn ignore_patterns_follow_gitignore() {
         let patterns = "\u{feff}# drafts\r\n*.map\r\n!keep.map\r\n/drafts/\r\n";
         for path in ["a.js.map", "a/b.map", "drafts/"] {
-            assert_eq!(judge(patterns, path), Verdict::Skip(Reason::Ignored), "{path}");
+            assert_eq!(classify(patterns, path), Action::Skip(SkipReason::Ignored), "{path}");
         }
         for path in ["keep.map", "drafts", "a/drafts/", "map"] {
-            assert_eq!(judge(patterns, path), Verdict::Take, "{path}");
+            assert_eq!(classify(patterns, path), Action::Include, "{path}");
         }
-        let broken = Selection::new("*.map\n[z-a]\n", Options::default());
+        let broken = Selection::new("*.map\n[z-a]\n", false);
         assert!(matches!(broken.into_problems()[..], [Problem::Pattern { line: 2, .. }]));
     }
 }

@@ -1,4 +1,4 @@
-//! Walks a folder. Follows links that stay inside it, and names those that do not.
+//! Walks a directory. Symbolic links are followed if they stay inside it, and reported otherwise.
 
 use std::fs::{self, Metadata};
 use std::io;
@@ -7,36 +7,36 @@ use std::path::{Path, PathBuf};
 use verge_protocol::SitePath;
 
 use super::problem::Problem;
-use super::select::{Selection, Skipped, Verdict, WELL_KNOWN};
+use super::select::{Action, Selection, Skipped, WELL_KNOWN};
 
-/// A file that is taken.
+/// A file of the site.
 #[derive(Debug)]
-pub(super) struct Found {
-    /// Where it is served.
+pub(super) struct ScannedFile {
+    /// Its path on the site.
     pub(super) path: SitePath,
-    /// Where it lies.
+    /// Its path on disk.
     pub(super) source: PathBuf,
-    /// Its size when it was found, in bytes.
+    /// Its size during the walk, in bytes.
     pub(super) size: u64,
 }
 
-/// A folder, walked. Everything is in the order of names, whatever the file system's own.
+/// The result of a walk, ordered by name.
 #[derive(Debug, Default)]
 pub(super) struct Walked {
-    pub(super) files: Vec<Found>,
+    pub(super) files: Vec<ScannedFile>,
     pub(super) skipped: Vec<Skipped>,
     pub(super) problems: Vec<Problem>,
 }
 
-/// Walks `folder`.
-pub(super) fn walk(folder: &Path, selection: &Selection) -> Walked {
+/// Walks `directory`.
+pub(super) fn walk(dir: &Path, selection: &Selection) -> Walked {
     let mut walked = Walked::default();
-    match folder.canonicalize() {
+    match dir.canonicalize() {
         Ok(root) => {
             let mut walk = Walk { root: &root, selection, open: Vec::new(), walked: &mut walked };
-            walk.folder(&root, "");
+            walk.walk_dir(&root, "");
         }
-        Err(source) => walked.problems.push(Problem::Unreadable { path: folder.display().to_string(), source }),
+        Err(source) => walked.problems.push(Problem::Unreadable { path: dir.display().to_string(), source }),
     }
     walked.files.sort_by(|a, b| a.path.cmp(&b.path));
     walked
@@ -45,20 +45,20 @@ pub(super) fn walk(folder: &Path, selection: &Selection) -> Walked {
 struct Walk<'a> {
     root: &'a Path,
     selection: &'a Selection,
-    /// The folders that are being walked, from the root down: a link to one of them would never end.
+    /// The directories being walked, from the root down: a link to one of them is a loop.
     open: Vec<PathBuf>,
     walked: &'a mut Walked,
 }
 
-/// Where an entry really lies, and what it is.
-struct Target {
+/// An entry after following symbolic links.
+struct ResolvedEntry {
     source: PathBuf,
     metadata: Metadata,
 }
 
 impl Walk<'_> {
-    /// Walks the folder at `source`, known to the site as `prefix`.
-    fn folder(&mut self, source: &Path, prefix: &str) {
+    /// Walks the directory at `source`; `prefix` is its path on the site.
+    fn walk_dir(&mut self, source: &Path, prefix: &str) {
         let mut entries = match fs::read_dir(source).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
             Ok(entries) => entries,
             Err(error) => {
@@ -70,43 +70,43 @@ impl Walk<'_> {
         self.open.push(source.to_owned());
         for entry in entries {
             match entry.file_name().to_str() {
-                Some(name) if prefix.is_empty() => self.entry(&entry.path(), name),
-                Some(name) => self.entry(&entry.path(), &format!("{prefix}/{name}")),
-                None => self.walked.problems.push(Problem::NotText(Path::new(prefix).join(entry.file_name()))),
+                Some(name) if prefix.is_empty() => self.visit(&entry.path(), name),
+                Some(name) => self.visit(&entry.path(), &format!("{prefix}/{name}")),
+                None => self.walked.problems.push(Problem::NotUtf8(Path::new(prefix).join(entry.file_name()))),
             }
         }
         self.open.pop();
     }
 
-    fn entry(&mut self, source: &Path, path: &str) {
+    fn visit(&mut self, source: &Path, path: &str) {
         let target = self.resolve(source, path);
         let is_dir = target.as_ref().is_ok_and(|target| target.metadata.is_dir());
-        match self.selection.judge(path, is_dir) {
-            Verdict::Take => match target {
-                Ok(target) => self.take(target, path),
+        match self.selection.classify(path, is_dir) {
+            Action::Include => match target {
+                Ok(target) => self.include(target, path),
                 Err(problem) => self.walked.problems.push(problem),
             },
-            Verdict::Steer => {}
-            Verdict::Skip(reason) => {
+            Action::Control => {}
+            Action::Skip(reason) => {
                 let path = if is_dir { format!("{path}/") } else { path.to_owned() };
                 self.walked.skipped.push(Skipped { path, reason });
             }
-            Verdict::Secret => self.walked.problems.push(Problem::EnvironmentFile(path.to_owned())),
+            Action::Secret => self.walked.problems.push(Problem::EnvironmentFile(path.to_owned())),
         }
     }
 
-    fn take(&mut self, target: Target, path: &str) {
+    fn include(&mut self, target: ResolvedEntry, path: &str) {
         if target.metadata.is_dir() {
             if self.open.contains(&target.source) {
                 self.walked.problems.push(Problem::Loop(path.to_owned()));
             } else {
-                self.folder(&target.source, path);
+                self.walk_dir(&target.source, path);
             }
         } else if target.metadata.is_file() {
             match path.parse::<SitePath>() {
                 Ok(path) => {
                     let size = target.metadata.len();
-                    self.walked.files.push(Found { path, source: target.source, size });
+                    self.walked.files.push(ScannedFile { path, source: target.source, size });
                 }
                 Err(reason) => self.walked.problems.push(Problem::Name { path: path.to_owned(), reason }),
             }
@@ -115,12 +115,12 @@ impl Walk<'_> {
         }
     }
 
-    /// Follows a link to its end, which must lie in the folder and be nothing hidden under another name.
-    fn resolve(&self, source: &Path, path: &str) -> Result<Target, Problem> {
+    /// Follows a symbolic link; its target must be inside the directory and not hidden.
+    fn resolve(&self, source: &Path, path: &str) -> Result<ResolvedEntry, Problem> {
         let unreadable = |source| Problem::Unreadable { path: path.to_owned(), source };
         let metadata = fs::symlink_metadata(source).map_err(unreadable)?;
         if !metadata.is_symlink() {
-            return Ok(Target { source: source.to_owned(), metadata });
+            return Ok(ResolvedEntry { source: source.to_owned(), metadata });
         }
         let target = || fs::read_link(source).map_or_else(|_| "…".to_owned(), |target| target.display().to_string());
         let end = match source.canonicalize() {
@@ -137,12 +137,12 @@ impl Walk<'_> {
             return Err(Problem::Hidden { path: path.to_owned(), target: inside.display().to_string() });
         }
         let metadata = fs::metadata(&end).map_err(unreadable)?;
-        Ok(Target { source: end, metadata })
+        Ok(ResolvedEntry { source: end, metadata })
     }
 }
 
-/// Whether `inside`, relative to the root, is hidden or lies below something that is. `.assetsignore` has no say in it: what it
-/// keeps out under its own name is not to be served under another.
+/// Whether `inside`, relative to the root, is hidden or below something hidden. `.assetsignore` does not matter: a file that it skips
+/// must not be served under another name.
 fn is_hidden(inside: &Path) -> bool {
     let inside = inside.strip_prefix(WELL_KNOWN).unwrap_or(inside);
     inside.iter().any(|name| name.as_encoded_bytes().starts_with(b"."))
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_lies_below_a_hidden_name_is_hidden() {
+    fn path_below_a_hidden_name_is_hidden() {
         for path in
             [".env", "a/.env.local", ".git", ".git/config", "a/.cache/b/c.js", ".well-known/.env", "a/.well-known"]
         {

@@ -1,4 +1,4 @@
-//! The site that is pushed when no folder is named: it shows which release and which edge answered.
+//! The demo site, which shows the release and the edge that served it.
 
 use std::io;
 use std::path::Path;
@@ -17,10 +17,10 @@ const FILES: [(&str, &[u8]); 5] = [
     ("icon.svg", include_bytes!("../../demo/icon.svg")),
 ];
 
-/// What the page is told of the cluster, as `up.json`.
+/// The data of the demo site, `up.json`.
 #[derive(Debug, Serialize)]
 pub struct Demo {
-    /// How a person calls this program.
+    /// How to call this program.
     command: String,
     edges: Vec<Link>,
 }
@@ -32,8 +32,8 @@ struct Link {
 }
 
 impl Demo {
-    /// The demo of this cluster, whose pages are at `host` on every edge.
-    pub fn of(cluster: &Cluster, host: &str, command: &str) -> Self {
+    /// The demo of this cluster; `host` is the host name of the site.
+    pub fn new(cluster: &Cluster, host: &str, command: &str) -> Self {
         let link = |edge: &RunningEdge| Link {
             name: edge.name.to_string(),
             url: format!("http://{host}:{}/", edge.public.port()),
@@ -41,12 +41,12 @@ impl Demo {
         Self { command: command.to_owned(), edges: cluster.edges().iter().map(link).collect() }
     }
 
-    /// Writes the site into an empty folder.
-    pub fn write(&self, folder: &Path) -> io::Result<()> {
+    /// Writes the site to an empty directory.
+    pub fn write(&self, dir: &Path) -> io::Result<()> {
         for (name, bytes) in FILES {
-            std::fs::write(folder.join(name), bytes)?;
+            std::fs::write(dir.join(name), bytes)?;
         }
-        std::fs::write(folder.join("up.json"), serde_json::to_vec(self)?)
+        std::fs::write(dir.join("up.json"), serde_json::to_vec(self)?)
     }
 }
 
@@ -55,13 +55,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_file_of_the_demo_is_in_the_binary() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("demo");
-        let mut there: Vec<String> =
-            std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        there.sort();
+    fn every_file_of_the_demo_is_embedded() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("demo");
+        let mut on_disk: Vec<String> =
+            std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        on_disk.sort();
         let mut embedded: Vec<&str> = FILES.iter().map(|(name, _)| *name).collect();
         embedded.sort_unstable();
-        assert_eq!(there, embedded);
+        assert_eq!(on_disk, embedded);
     }
 }

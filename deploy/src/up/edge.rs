@@ -6,14 +6,15 @@ use std::net::{IpAddr, SocketAddr};
 use verge_daemon::Secret;
 use verge_daemon::listen::{self, Listen};
 use verge_edge::{Config, Edge};
-use verge_protocol::api::EdgeSettings;
+use verge_protocol::api::{self, EdgeSettings};
 use verge_protocol::fleet::EdgeState;
 use verge_protocol::{DomainName, EdgeName};
 
-use super::alone::Alone;
-use super::cluster::{ClusterError, DRAIN_TIMEOUT, Plan, failed};
+use super::config::{ClusterConfig, DRAIN_TIMEOUT};
+use super::error::{ClusterError, start_failed};
+use super::loopback_addresses::EdgeListener;
 use super::ports::Ports;
-use super::{name_server, places};
+use super::{locations, name_server};
 use crate::cities::City;
 use crate::client::Client;
 
@@ -21,14 +22,14 @@ use crate::client::Client;
 pub struct RunningEdge {
     /// Its name.
     pub name: EdgeName,
-    /// Where it serves.
+    /// The address at which it serves all sites.
     pub public: SocketAddr,
-    /// Its health and metrics.
+    /// The address of its private listener.
     pub private: SocketAddr,
-    /// Where readers reach this edge whom DNS leads to it: at an address that no other edge has. Where there are no such addresses,
-    /// what all have in common is that of the first, and DNS names no other.
+    /// The address that DNS returns for it, which no other edge has. On machines with only one loopback address, the first edge has
+    /// that one, and DNS returns no other edge.
     pub address: Option<SocketAddr>,
-    /// Where it is said to stand.
+    /// Its city.
     pub city: City,
     edge: Edge,
 }
@@ -36,35 +37,35 @@ pub struct RunningEdge {
 impl RunningEdge {
     /// Starts edge number `number`, from 1. Returns once its ports are open.
     pub(super) async fn start(
-        plan: &Plan,
+        cluster: &ClusterConfig,
         number: u16,
         readers: Listen,
-        alone: Option<Alone>,
+        edge_listener: Option<EdgeListener>,
         client: &Client,
     ) -> Result<Self, ClusterError> {
-        let name: EdgeName = name(number).parse().expect("a number makes a name");
+        let name: EdgeName = name(number).parse().expect("an edge number makes a valid name");
         let token = client.issue_edge_token(&name).await?.token;
-        let origin = client.origin().to_string().parse().map_err(failed(name.as_str()))?;
-        let (address, alone) = alone.map(|Alone { address, listen }| (address, listen)).unzip();
+        let origin = client.origin().to_string().parse().map_err(start_failed(name.as_str()))?;
+        let (address, listener) = edge_listener.map(|EdgeListener { address, listen }| (address, listen)).unzip();
         let config = Config {
-            listen: [readers].into_iter().chain(alone).collect(),
-            private_listen: listen::open("an edge's health and metrics", plan.ports.edge_private(number)).await?,
+            listen: [readers].into_iter().chain(listener).collect(),
+            private_listen: listen::open("an edge's health and metrics", cluster.ports.edge_private(number)).await?,
             base_domains: vec![DomainName::localhost(), name_server::zone()],
             drain_timeout: DRAIN_TIMEOUT,
-            ..Config::new(name.clone(), origin, Secret::new(token), plan.data.join(name.as_str()))
+            ..Config::new(name.clone(), origin, Secret::new(token), cluster.data.join(name.as_str()))
         };
-        let edge = Edge::bind(config).await.map_err(failed(name.as_str()))?;
+        let edge = Edge::bind(config).await.map_err(start_failed(name.as_str()))?;
         let (public, private) = (edge.public_addr(), edge.private_addr());
         let address = address.or_else(|| (number == 1).then_some(public));
-        Ok(Self { name, public, private, address, city: places::of_edge(number), edge })
+        Ok(Self { name, public, private, address, city: locations::of_edge(number), edge })
     }
 
-    /// Tells the origin where readers reach it, and where it stands.
-    pub(super) async fn describe(&self, client: &Client) -> Result<(), ClusterError> {
+    /// Sends its settings to the origin.
+    pub(super) async fn configure(&self, client: &Client) -> Result<(), ClusterError> {
         let settings = EdgeSettings {
             addresses: self.address.map(|address| address.ip()).into_iter().collect(),
             port: self.address.unwrap_or(self.public).port(),
-            location: Some(self.city.place()),
+            location: Some(self.city.location()),
             regions: self.city.regions(),
             weight: EdgeState::WEIGHT,
         };
@@ -77,15 +78,15 @@ impl RunningEdge {
     }
 }
 
-/// Takes those edges out of the fleet that an earlier start had more of, so that no reader is led to them.
-pub(super) async fn forget_others(plan: &Plan, client: &Client) -> Result<(), ClusterError> {
-    let others = plan.edges + 1..=Ports::EDGES_MAX;
-    let others: BTreeMap<String, IpAddr> =
-        others.map(|number| (name(number), plan.ports.edge_alone(number).ip())).collect();
-    let status = client.overview().await?;
-    for edge in status.edges {
-        // One of such a name that is somewhere else is somebody's own.
-        let address = others.get(edge.name.as_str());
+/// Removes edges that an earlier start with more edges has registered, so that DNS does not return them.
+pub(super) async fn remove_stale_edges(cluster: &ClusterConfig, client: &Client) -> Result<(), ClusterError> {
+    let stale = cluster.edges + 1..=Ports::EDGES_MAX;
+    let stale: BTreeMap<String, IpAddr> =
+        stale.map(|number| (name(number), cluster.ports.edge_loopback(number).ip())).collect();
+    let edges: Vec<api::Edge> = client.get("/v1/edges").await?;
+    for edge in edges {
+        // An edge with such a name but another address was registered by the user.
+        let address = stale.get(edge.name.as_str());
         if address.is_some_and(|address| edge.state.is_some_and(|state| state.addresses == [*address])) {
             client.delete(&path(&edge.name)).await?;
         }

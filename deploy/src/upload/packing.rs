@@ -1,4 +1,4 @@
-//! Packs: which blobs travel together, and how they become a stream.
+//! Packs: how blobs are grouped, and the stream of a pack.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,43 +10,43 @@ use verge_protocol::{Digest, pack};
 
 use super::sources::{SourceError, Sources};
 
-/// A pack is worth a request of its own from here on.
-const WORTHWHILE: u64 = 1 << 20;
+/// Packs smaller than this are merged, in bytes: each costs a request.
+const PACK_MIN: u64 = 1 << 20;
 
-/// The most bytes of one pack, whatever more the origin would take.
-const MOST: u64 = 8 << 20;
+/// The largest pack, in bytes, even if the origin accepts more.
+const PACK_MAX: u64 = 8 << 20;
 
-/// Frames that are read and compressed ahead of the one that is being sent.
-const AHEAD: usize = 2;
+/// How many frames are prepared ahead of the one being sent.
+const PREPARED_FRAMES: usize = 2;
 
-/// Deals `blobs` out to packs, in order: about one for each stream, none above `limit` as it travels.
+/// Groups `blobs` into packs, in order: about one per stream, none larger than `limit` bytes.
 pub(super) fn plan(blobs: &[Digest], size: impl Fn(&Digest) -> u64, streams: usize, limit: u64) -> Vec<Vec<Digest>> {
-    // A frame is at most as long as its blob and its head; the end frame is nothing but a head.
-    let head = pack::end_frame().len() as u64;
-    let travels = |digest: &Digest| head + size(digest);
-    let all: u64 = blobs.iter().map(travels).sum();
-    let most = all.div_ceil(streams as u64).clamp(WORTHWHILE, MOST).min(limit.saturating_sub(head));
+    // A frame is at most its blob plus a header; the end frame is only a header.
+    let header = pack::end_frame().len() as u64;
+    let frame_size = |digest: &Digest| header + size(digest);
+    let total: u64 = blobs.iter().map(frame_size).sum();
+    let pack_size = total.div_ceil(streams as u64).clamp(PACK_MIN, PACK_MAX).min(limit.saturating_sub(header));
     let mut packs: Vec<Vec<Digest>> = Vec::new();
     let mut room = 0;
     for digest in blobs {
         match packs.last_mut() {
-            Some(pack) if travels(digest) <= room => pack.push(*digest),
+            Some(pack) if frame_size(digest) <= room => pack.push(*digest),
             _ => {
                 packs.push(vec![*digest]);
-                room = most;
+                room = pack_size;
             }
         }
-        room = room.saturating_sub(travels(digest));
+        room = room.saturating_sub(frame_size(digest));
     }
     packs
 }
 
-/// Tells afterwards why a stream of frames broke off, which the client can only report as a broken connection.
+/// Why a stream of frames ended early. The HTTP client reports only a lost connection.
 #[derive(Clone, Default)]
-pub(super) struct Broken(Arc<Mutex<Option<SourceError>>>);
+pub(super) struct StreamError(Arc<Mutex<Option<SourceError>>>);
 
-impl Broken {
-    /// The reason; `None` when the files were all as expected.
+impl StreamError {
+    /// The error, if there was one.
     pub(super) fn take(&self) -> Option<SourceError> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -56,34 +56,34 @@ impl Broken {
     }
 }
 
-/// The pack of `blobs` as a stream, read, compressed and framed as it is sent. `sent` is told of each blob's size and how many
-/// bytes of it travel.
+/// The pack of `blobs` as a stream, read and compressed as it is sent. `on_sent` is called with the size of each blob and the size of
+/// its frame.
 pub(super) fn frames(
     sources: Arc<Sources>,
     blobs: Vec<Digest>,
-    sent: impl Fn(u64, u64) + Send + 'static,
-) -> (impl Stream<Item = io::Result<Bytes>> + Send + 'static, Broken) {
-    let broken = Broken::default();
-    let noted = broken.clone();
+    on_sent: impl Fn(u64, u64) + Send + 'static,
+) -> (impl Stream<Item = io::Result<Bytes>> + Send + 'static, StreamError) {
+    let stream_error = StreamError::default();
+    let recorded = stream_error.clone();
     let frames = futures_util::stream::iter(blobs)
         .map(move |digest| {
             let sources = sources.clone();
             spawn_blocking(move || sources.read(digest).map(|blob| (blob.bytes().len(), pack::blob_frame(&blob))))
         })
-        .buffered(AHEAD)
+        .buffered(PREPARED_FRAMES)
         .map(move |read| match read.expect("reading does not panic") {
             Ok((size, frame)) => {
-                sent(size as u64, frame.len() as u64);
+                on_sent(size as u64, frame.len() as u64);
                 Ok(frame)
             }
             Err(error) => {
                 let message = error.to_string();
-                noted.set(error);
+                recorded.set(error);
                 Err(io::Error::other(message))
             }
         })
         .chain(futures_util::stream::once(async { Ok(pack::end_frame()) }));
-    (frames, broken)
+    (frames, stream_error)
 }
 
 #[cfg(test)]
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn little_travels_in_one_pack_and_much_in_many() {
+    fn pack_count_grows_with_total_size() {
         let packs = |count, size| plan(&blobs(count), |_| size, 4, u64::MAX).len();
         assert_eq!(packs(0, 1), 0);
         assert_eq!(packs(100, 1000), 1);
@@ -107,7 +107,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn each_blob_travels_once_and_no_pack_is_too_large(
+        fn each_blob_is_in_one_pack_and_no_pack_exceeds_the_limit(
             sizes in prop::collection::vec(0_u64..300_000, 0..200),
             limit in 300_000_u64..20_000_000,
         ) {
@@ -115,9 +115,9 @@ mod tests {
             let size = |digest: &Digest| sizes[blobs.iter().position(|blob| blob == digest).expect("known")];
             let packs = plan(&blobs, size, 4, limit);
             prop_assert_eq!(packs.concat(), blobs.clone());
-            let head = pack::end_frame().len() as u64;
+            let header = pack::end_frame().len() as u64;
             for pack in packs {
-                prop_assert!(pack.iter().map(|blob| head + size(blob)).sum::<u64>() + head <= limit);
+                prop_assert!(pack.iter().map(|blob| header + size(blob)).sum::<u64>() + header <= limit);
             }
         }
     }

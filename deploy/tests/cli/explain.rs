@@ -56,7 +56,7 @@ async fn explain(RawQuery(query): RawQuery) -> Result<Json<Value>, (StatusCode, 
 
 /// Runs `verge dns explain` with these arguments, separated by spaces.
 async fn run_explain(url: &str, arguments: &str) -> Ran {
-    let arguments = ["dns", "explain"].into_iter().chain(arguments.split(' ')).chain(["--node", url]);
+    let arguments = ["dns", "explain"].into_iter().chain(arguments.split(' ')).chain(["--name-server", url]);
     let folder = tempfile::tempdir().unwrap();
     // The command sends no request to the origin.
     verge(folder.path(), "http://127.0.0.1:9", TOKEN, &arguments.collect::<Vec<_>>()).await
@@ -88,9 +88,13 @@ async fn explain_without_an_answer_fails_with_a_hint() {
     assert!(elsewhere.stderr.contains(" is not the private listener of a name server: status 404"));
     let away = run_explain("http://127.0.0.1:9", "192.0.2.7").await.ended(Exit::Unreachable);
     assert!(away.stderr.starts_with("error: cannot reach a name server at http://127.0.0.1:9: "), "{}", away.stderr);
-    assert!(away.stderr.contains("\nhint: --node or VERGE_NODE names its `private_listen`"), "{}", away.stderr);
+    assert!(
+        away.stderr.contains("\nhint: set VERGE_NAME_SERVER or --name-server to the URL of its `private_listen`"),
+        "{}",
+        away.stderr
+    );
     let wrong = run_explain("ns-1", "192.0.2.7").await.ended(Exit::Usage);
-    let like = "error: `ns-1` is not the URL of a server: it should look like http://127.0.0.1:7601\n";
+    let like = "error: invalid server URL `ns-1`: expected a URL such as http://127.0.0.1:7601\n";
     assert_eq!(wrong.stderr, like);
     assert!(
         run_explain("127.0.0.1:7553", "192.0.2.7").await.ended(Exit::Usage).stderr.contains("http://127.0.0.1:7601")
@@ -99,7 +103,7 @@ async fn explain_without_an_answer_fails_with_a_hint() {
     let folder = tempfile::tempdir().unwrap();
     let unknown = verge(folder.path(), &server.url, TOKEN, &["dns", "explain", "192.0.2.7"]).await.ended(Exit::Usage);
     assert!(
-        unknown.stderr.starts_with("error: no name server is known\nhint: run `verge up`, or "),
+        unknown.stderr.starts_with("error: no name server configured\nhint: run `verge up`, or "),
         "{}",
         unknown.stderr
     );

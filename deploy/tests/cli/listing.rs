@@ -1,14 +1,15 @@
-//! Commands that only ask.
+//! Commands that only read.
 
 use verge::Exit;
 
+use crate::origin::Site;
 use crate::world::World;
 
 #[tokio::test]
-async fn releases_sites_and_status_are_told_and_given_as_json() {
+async fn releases_sites_and_status_are_listed_as_text_and_json() {
     let world = World::new().await;
     let none = world.verge(&["sites"]).await.ended(Exit::Success);
-    assert_eq!(none.stdout, "no site yet: `verge push` makes one\n");
+    assert_eq!(none.stdout, "no sites yet; create one with `verge push`\n");
     world.verge(&["push", "--author", "Ann", "--message", "first"]).await.ended(Exit::Success);
     let releases = world.verge(&["releases"]).await.ended(Exit::Success);
     insta::assert_snapshot!(releases.stdout);
@@ -16,24 +17,48 @@ async fn releases_sites_and_status_are_told_and_given_as_json() {
     assert_eq!(world.verge(&["sites", "--json"]).await.json()[0]["channels"][0]["name"], "live");
     assert_eq!(world.verge(&["status", "--json"]).await.json()["position"], "1-9");
     let status = world.verge(&["status"]).await.ended(Exit::Success);
-    assert!(status.stdout.contains("no edge has registered yet"), "{}", status.stdout);
+    assert!(status.stdout.contains("no edges registered yet"), "{}", status.stdout);
     assert!(status.stderr.is_empty(), "{}", status.stderr);
 }
 
 #[tokio::test]
-async fn a_site_without_a_name_is_asked_for() {
+async fn all_pages_of_sites_are_listed() {
+    let world = World::new().await;
+    let names = ["a", "b", "c", "d", "e"];
+    for name in names {
+        world.origin.memory().sites.insert(name.parse().unwrap(), Site::default());
+    }
+    for (command, field) in [("sites", ""), ("status", "/sites")] {
+        let json = world.verge(&[command, "--json"]).await.ended(Exit::Success).json();
+        let listed: Vec<&str> = json
+            .pointer(field)
+            .unwrap()
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|site| site["name"].as_str().unwrap())
+            .collect();
+        assert_eq!(listed, names, "{command}");
+    }
+    let requests = &world.origin.memory().requests;
+    assert_eq!(requests[..3], ["GET /v1/sites", "GET /v1/sites?after=b", "GET /v1/sites?after=d"]);
+}
+
+#[tokio::test]
+async fn missing_site_name_error_has_hint() {
     let world = World::new().await;
     std::fs::remove_file(world.path().join("package.json")).unwrap();
     let ran = world.verge(&["releases"]).await.ended(Exit::Usage);
     assert_eq!(
         ran.stderr,
-        "error: the site has no name\nhint: name it with --site NAME, or with `site = \"NAME\"` in verge.toml\n"
+        "error: no site name given\nhint: use --site NAME, or set `site = \"NAME\"` in verge.toml\n"
     );
 }
 
 #[tokio::test]
-async fn an_unknown_site_is_named_by_the_origin() {
+async fn unknown_site_error_has_hint() {
     let world = World::new().await;
     let ran = world.verge(&["releases", "--site", "shop"]).await.ended(Exit::Failure);
-    assert!(ran.stderr.starts_with("error: there is no such site"), "{}", ran.stderr);
+    let hint = "hint: use `verge sites` to list sites; the first push creates a site\n";
+    assert_eq!(ran.stderr, format!("error: there is no such site\n{hint}"));
 }

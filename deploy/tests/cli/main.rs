@@ -1,9 +1,11 @@
-//! The commands as they are typed, against an origin that speaks the contract and misbehaves on demand.
+//! Tests of the commands, against a fake origin that can be made to misbehave, and against a real one.
 
 #[cfg(test)]
-mod explain;
+mod dir_problems;
 #[cfg(test)]
-mod folder;
+mod exit_codes;
+#[cfg(test)]
+mod explain;
 #[cfg(test)]
 mod listing;
 #[cfg(test)]
@@ -13,8 +15,6 @@ mod network;
 mod operating;
 #[cfg(test)]
 mod origin;
-#[cfg(test)]
-mod process;
 #[cfg(test)]
 mod proxy;
 #[cfg(test)]

@@ -1,12 +1,14 @@
-//! An origin in memory that speaks the contract, keeps count, and misbehaves on demand.
+//! A fake origin: keeps everything in memory, records requests, and misbehaves on demand.
 
 mod blobs;
 mod builds;
 mod channels;
 mod state;
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::MutexGuard;
 
+pub(crate) use self::state::{Early, Memory, Site};
+use self::state::{Shared, refuse};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode};
@@ -15,19 +17,16 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use verge_protocol::api::ErrorBody;
 
-pub(crate) use self::state::{Early, Memory};
-use crate::world::TOKEN;
+/// The token that the fake origin accepts.
+pub(crate) const TOKEN: &str = "vrg_test";
 
-/// A running origin; stopped when dropped.
+/// A running fake origin; stopped when dropped.
 pub(crate) struct Origin {
     pub(crate) url: String,
     shared: Shared,
     _task: JoinSet<()>,
 }
-
-type Shared = Arc<Mutex<Memory>>;
 
 impl Origin {
     pub(crate) async fn start() -> Self {
@@ -42,22 +41,22 @@ impl Origin {
             .route("/v1/sites/{site}/releases", get(channels::releases).post(channels::publish))
             .route("/v1/sites/{site}/channels/{channel}", post(channels::move_to))
             .route("/v1/status", get(channels::status))
-            .route("/v1/edges", get(async || axum::Json(Vec::<verge_protocol::api::Edge>::new())))
-            .layer(middleware::from_fn_with_state(shared.clone(), gate))
+            .route("/v1/edges", get(channels::edges))
+            .layer(middleware::from_fn_with_state(shared.clone(), record_and_authorize))
             .with_state(shared.clone());
         let mut task = JoinSet::new();
         task.spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { url, shared, _task: task }
     }
 
-    /// Looks into it, or changes how it behaves.
+    /// Its state and faults.
     pub(crate) fn memory(&self) -> MutexGuard<'_, Memory> {
         self.shared.lock().unwrap()
     }
 }
 
-/// Notes every request, and turns away those without the token, and as many more as it was told to.
-async fn gate(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+/// Records every request, and rejects those without the token or according to the faults.
+async fn record_and_authorize(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     let authorized =
         request.headers().get("authorization").is_some_and(|value| value == format!("Bearer {TOKEN}").as_str());
     {
@@ -65,7 +64,7 @@ async fn gate(State(shared): State<Shared>, request: Request, next: Next) -> Res
         memory.requests.push(format!("{} {}", request.method(), request.uri()));
         if memory.faults.forbidden || !authorized {
             let status = if authorized { StatusCode::FORBIDDEN } else { StatusCode::UNAUTHORIZED };
-            return refuse(status, "not_allowed", "this token does not allow that");
+            return refuse(status, "forbidden", "this token does not allow that");
         }
         let uploading = memory.requests.iter().any(|request| request.ends_with("/blobs"));
         if memory.faults.unavailable > 0 && uploading {
@@ -79,9 +78,4 @@ async fn gate(State(shared): State<Shared>, request: Request, next: Next) -> Res
         response.headers_mut().insert("connection", HeaderValue::from_static("close"));
     }
     response
-}
-
-fn refuse(status: StatusCode, code: &str, message: &str) -> Response {
-    let body = ErrorBody { code: code.to_owned(), message: message.to_owned(), hint: None };
-    (status, axum::Json(body)).into_response()
 }

@@ -1,4 +1,4 @@
-//! A link that breaks: forwards connections, cuts them after so many bytes upstream, and goes away for a while.
+//! An unreliable link: a proxy that cuts connections after a number of bytes, or is unreachable for a while.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// A running link; stopped when dropped.
+/// A running proxy; stopped when dropped.
 pub(crate) struct Proxy {
     pub(crate) url: String,
     cuts: Arc<AtomicUsize>,
@@ -16,12 +16,12 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// Forwards to the origin at `url`, and cuts each connection after so many bytes.
+    /// Forwards to the origin at `url`, and cuts each connection after `bytes` from the client.
     pub(crate) async fn cutting_after(url: &str, bytes: usize) -> Self {
         Self::cutting(url, move |_| bytes).await
     }
 
-    /// The same, with the bytes that the connection of that number, from 1, may carry.
+    /// Forwards to the origin at `url`; `budget` is how many bytes connection number n, from 1, may carry from the client.
     pub(crate) async fn cutting(url: &str, budget: impl Fn(usize) -> usize + Send + 'static) -> Self {
         let target = url.strip_prefix("http://").unwrap().to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -40,8 +40,8 @@ impl Proxy {
         Self { url, cuts, _task: task }
     }
 
-    /// Carries one connection, then takes none for a moment, and then carries all again.
-    pub(crate) async fn away_after_the_first(url: &str) -> Self {
+    /// Forwards `connections` connections, is unreachable for a moment, and then forwards all again.
+    pub(crate) async fn away_after(url: &str, connections: usize) -> Self {
         let target = url.strip_prefix("http://").unwrap().to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -49,9 +49,13 @@ impl Proxy {
         let counted = cuts.clone();
         let mut task = JoinSet::new();
         task.spawn(async move {
-            let (first, _) = listener.accept().await.unwrap();
+            let mut last = listener.accept().await.unwrap().0;
+            for _ in 1..connections {
+                forward(last, &target, usize::MAX, &counted).await;
+                last = listener.accept().await.unwrap().0;
+            }
             drop(listener);
-            forward(first, &target, usize::MAX, &counted).await;
+            forward(last, &target, usize::MAX, &counted).await;
             tokio::time::sleep(Duration::from_millis(50)).await;
             let listener = TcpListener::bind(address).await.unwrap();
             loop {
@@ -89,7 +93,7 @@ async fn forward(client: TcpStream, target: &str, mut budget: usize, cuts: &Atom
         }
     };
     let down = tokio::io::copy(&mut from_origin, &mut to_client);
-    // Whichever ends first takes the other with it: both ends see the connection break.
+    // When one direction ends, the connection is closed in both.
     tokio::select! {
         () = up => {}
         _ = down => {}

@@ -1,4 +1,4 @@
-//! A push that goes well, and what is said of it.
+//! Successful pushes, and checks against the limits of the origin.
 
 use verge::Exit;
 use verge_protocol::api::{LaggingEdge, Limits};
@@ -31,7 +31,7 @@ fn without_times(text: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_first_push_makes_the_site_and_tells_what_a_person_wants_to_know() {
+async fn first_push_creates_site_and_prints_summary() {
     let world = World::new().await;
     let ran = world.verge(&push(&["--message", "first"])).await.ended(Exit::Success);
     insta::assert_snapshot!("first_push_messages", ran.stderr);
@@ -45,7 +45,7 @@ async fn the_first_push_makes_the_site_and_tells_what_a_person_wants_to_know() {
 }
 
 #[tokio::test]
-async fn what_a_build_holds_twice_was_not_there_already() {
+async fn duplicate_files_of_a_build_do_not_count_as_saved() {
     let world = World::new().await;
     world.write("dist/copy.js", "let a = 1;");
     let line = world.verge(&push(&["--json"])).await.ended(Exit::Success).json();
@@ -56,7 +56,7 @@ async fn what_a_build_holds_twice_was_not_there_already() {
 }
 
 #[tokio::test]
-async fn the_second_push_sends_only_what_changed() {
+async fn second_push_sends_only_changed_blobs() {
     let world = World::new().await;
     world.write("dist/big.bin", vec![1; BLOB_MAX * 2 + 5]);
     world.verge(&push(&[])).await.ended(Exit::Success);
@@ -71,7 +71,7 @@ async fn the_second_push_sends_only_what_changed() {
     }
     assert_eq!((&line["bytes"], &line["saved_bytes"]), (&35.into(), &15.into()));
     let expected: Vec<&str> = "site channel release manifest epoch url files added changed removed unchanged bytes \
-        sent_bytes saved_bytes seconds edges notices"
+        sent_bytes saved_bytes seconds edges warnings"
         .split_whitespace()
         .collect();
     let mut fields: Vec<&str> = line.as_object().unwrap().keys().map(String::as_str).collect();
@@ -84,21 +84,38 @@ async fn the_second_push_sends_only_what_changed() {
 }
 
 #[tokio::test]
-async fn an_unchanged_folder_sends_nothing() {
+async fn first_push_of_a_large_build_has_no_warning() {
+    let world = World::new().await;
+    // Names that hardly compress, so that the build itself has some megabytes.
+    for at in 0..8_000_u32 {
+        let noise: String =
+            (0..4_u8).map(|part| Digest::of(&[&at.to_le_bytes()[..], &[part]].concat()).to_string()).collect();
+        world.write(&format!("dist/{}", &noise[..240]), at.to_le_bytes());
+    }
+    let ran = world.verge(&push(&["--no-wait"])).await.ended(Exit::Success);
+    assert!(!ran.stderr.contains("retrying") && !ran.stderr.contains("warning"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("\n✓ created site app\n"), "{}", ran.stderr);
+    // The build is not sent to an origin that would answer without reading it.
+    let requests = &world.origin.memory().requests;
+    assert_eq!(requests[..2], ["PUT /v1/sites/app", "POST /v1/sites/app/builds?channel=live"]);
+}
+
+#[tokio::test]
+async fn unchanged_directory_sends_no_blobs() {
     let world = World::new().await;
     world.verge(&push(&[])).await.ended(Exit::Success);
     let ran = world.verge(&push(&[])).await.ended(Exit::Success);
-    assert!(ran.stderr.contains("✓ uploaded nothing: the origin has every file"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("✓ nothing to upload: the origin already has all files"), "{}", ran.stderr);
     assert_eq!(arrivals(&world.origin.memory()), [1, 1]);
     let requests = &world.origin.memory().requests;
     assert_eq!(
-        requests[requests.len() - 2..],
-        ["POST /v1/sites/app/builds?channel=live".to_owned(), "POST /v1/sites/app/releases".to_owned()]
+        requests[requests.len() - 3..],
+        ["PUT /v1/sites/app", "POST /v1/sites/app/builds?channel=live", "POST /v1/sites/app/releases"]
     );
 }
 
 #[tokio::test]
-async fn a_preview_goes_to_its_own_channel() {
+async fn preview_is_released_on_its_channel() {
     let world = World::new().await;
     let line = world.verge(&push(&["--channel", "pr-1", "--json"])).await.ended(Exit::Success).json();
     assert_eq!(line["channel"], "pr-1");
@@ -106,7 +123,7 @@ async fn a_preview_goes_to_its_own_channel() {
 }
 
 #[tokio::test]
-async fn an_edge_that_lags_is_named_and_changes_the_exit_code() {
+async fn lagging_edge_is_named_and_sets_exit_code() {
     let world = World::new().await;
     world.origin.memory().faults.lagging =
         vec![LaggingEdge { edge: "syd-1".parse().unwrap(), reason: "fetching blobs".into() }];
@@ -119,14 +136,14 @@ async fn an_edge_that_lags_is_named_and_changes_the_exit_code() {
 }
 
 #[tokio::test]
-async fn quiet_says_the_url_and_nothing_else() {
+async fn quiet_push_prints_only_the_url() {
     let world = World::new().await;
     let ran = world.verge(&push(&["--quiet"])).await.ended(Exit::Success);
     assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("http://app.localhost:8080/\n", ""));
 }
 
 #[tokio::test]
-async fn settings_say_what_to_push_and_where() {
+async fn settings_select_site_directory_and_fallback() {
     let world = World::new().await;
     world.write("verge.toml", "site = \"shop\"\ndir = \"web\"\nspa = false\n");
     world.write("web/index.html", "");
@@ -139,7 +156,7 @@ async fn settings_say_what_to_push_and_where() {
 }
 
 #[tokio::test]
-async fn what_the_origin_does_not_take_is_named_before_a_byte_is_sent() {
+async fn exceeded_limits_are_named_before_upload() {
     let world = World::new().await;
     let limits = Limits { files: 1, file_bytes: 12, build_bytes: 1000, pack_bytes: 1000 };
     world.origin.memory().faults.limits = Some(limits);
@@ -149,7 +166,7 @@ async fn what_the_origin_does_not_take_is_named_before_a_byte_is_sent() {
 }
 
 #[tokio::test]
-async fn a_folder_with_less_than_half_of_the_live_files_is_refused() {
+async fn directory_with_less_than_half_of_the_live_files_is_rejected() {
     let world = World::new().await;
     for at in 0..18 {
         world.write(&format!("dist/{at}.js"), at.to_string());
@@ -157,7 +174,7 @@ async fn a_folder_with_less_than_half_of_the_live_files_is_refused() {
     world.verge(&push(&[])).await.ended(Exit::Success);
     world.write("thin/index.html", "");
     let ran = world.verge(&push(&["thin"])).await.ended(Exit::Refused);
-    assert!(ran.stderr.contains("has 1 file, less than half of the 20 that v1 has"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("the directory has 1 file, less than half of the 20 in v1"), "{}", ran.stderr);
     assert_eq!(world.origin.memory().sites[&"app".parse().unwrap()].releases.len(), 1);
     world.verge(&push(&["thin", "--force"])).await.ended(Exit::Success);
 }

@@ -1,10 +1,10 @@
-//! `verge up` as a person runs it: what it prints, what it serves, how it ends, and what it leaves behind.
+//! `verge up` as a process: its output, the sites it serves, how it ends, and the files it leaves.
 
 #[cfg(target_os = "linux")]
-mod dns;
-mod running;
+mod dns_client;
+mod process;
 
-use self::running::Home;
+use self::process::Home;
 
 const TEMPORARY: [&str; 6] = ["--temp", "--port", "0", "--json", "--edges", "2"];
 
@@ -13,37 +13,37 @@ fn temporary<'a>(more: &[&'a str]) -> Vec<&'a str> {
 }
 
 #[tokio::test]
-async fn one_line_of_json_says_where_everything_is_and_the_site_is_there() {
+async fn json_summary_has_working_addresses() {
     let home = Home::new();
     let mut up = home.up(&temporary(&["--site", "shop", "dist"]));
-    let told = up.told().await;
+    let summary = up.ready().await;
     let fields = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-    assert_eq!(fields(&told), ["dns", "edges", "node", "origin", "sites", "token", "zone"]);
-    assert!(told["token"].as_str().unwrap().starts_with("vrg_"), "{told}");
-    let edges = told["edges"].as_array().unwrap();
+    assert_eq!(fields(&summary), ["dns", "edges", "node", "origin", "sites", "token", "zone"]);
+    assert!(summary["token"].as_str().unwrap().starts_with("vrg_"), "{summary}");
+    let edges = summary["edges"].as_array().unwrap();
     assert_eq!(edges.iter().map(|edge| edge["name"].as_str().unwrap()).collect::<Vec<_>>(), ["edge-1", "edge-2"]);
-    assert_eq!(told["sites"].as_array().unwrap().len(), 1);
-    let site = &told["sites"][0];
+    assert_eq!(summary["sites"].as_array().unwrap().len(), 1);
+    let site = &summary["sites"][0];
     assert_eq!((&site["name"], &site["release"]), (&"shop".into(), &"v1".into()));
     for edge in edges {
         assert_eq!(fields(edge), ["address", "admin", "city", "name", "place", "url"]);
-        let answer = running::get(edge["url"].as_str().unwrap(), "shop.localhost", "/").await;
+        let answer = process::get(edge["url"].as_str().unwrap(), "shop.localhost", "/").await;
         assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("<!doctype html>one"), "{answer}");
     }
     let host = site["url"].as_str().unwrap().strip_prefix("http://").unwrap().trim_end_matches('/').to_owned();
-    let answer = running::get(edges[0]["url"].as_str().unwrap(), &host, "/").await;
+    let answer = process::get(edges[0]["url"].as_str().unwrap(), &host, "/").await;
     assert!(answer.ends_with("<!doctype html>one"), "at {host}: {answer}");
     let ended = up.end("TERM").await;
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), ""), "{}", ended.stderr);
 }
 
 #[tokio::test]
-async fn either_signal_ends_it_and_nothing_temporary_stays() {
+async fn signal_ends_process_and_deletes_temporary_data() {
     let home = Home::new();
     for signal in ["TERM", "INT"] {
         let mut up = home.up(&temporary(&["dist"]));
-        up.told().await;
-        assert!(!home.temporary().is_empty(), "it keeps its data where `TMPDIR` says");
+        up.ready().await;
+        assert!(!home.temporary().is_empty(), "data is in `TMPDIR`");
         let ended = up.end(signal).await;
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
         assert!(ended.stderr.ends_with(&format!("SIG{signal}: stopping\n")), "{}", ended.stderr);
@@ -52,27 +52,27 @@ async fn either_signal_ends_it_and_nothing_temporary_stays() {
 }
 
 #[tokio::test]
-async fn a_signal_while_it_starts_ends_it_and_nothing_temporary_stays() {
+async fn signal_during_start_ends_process_and_deletes_temporary_data() {
     let home = Home::new();
-    // Early and late in the start: signalled once so many of its parts have a folder.
-    for parts in [0, 1, 2, 3, 4] {
+    // Early and late in the start: the signal is sent once this many daemons have a directory.
+    for daemons in [0, 1, 2, 3, 4] {
         let up = home.up(&temporary(&["dist"]));
-        home.until_parts_exist(parts).await;
+        home.until_dirs_exist(daemons).await;
         let ended = up.end("TERM").await;
-        assert_eq!(ended.code, Some(0), "after {parts}: {}", ended.stderr);
-        assert_eq!(home.temporary(), [""; 0], "after {parts}");
+        assert_eq!(ended.code, Some(0), "after {daemons}: {}", ended.stderr);
+        assert_eq!(home.temporary(), [""; 0], "after {daemons}");
     }
 }
 
 /// Only Linux has an address for each edge.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn dns_leads_each_reader_to_the_nearest_edge_and_the_site_is_there() {
+async fn dns_returns_nearest_edge_which_serves_the_site() {
     let home = Home::new();
     let mut up = home.up(&["--temp", "--port", "0", "--json", "--edges", "4", "--site", "shop", "dist"]);
-    let told = up.told().await;
-    assert_eq!(told["zone"], "verge.test");
-    let server = told["dns"].as_str().unwrap();
+    let summary = up.ready().await;
+    assert_eq!(summary["zone"], "verge.test");
+    let server = summary["dns"].as_str().unwrap();
     for (network, city) in [
         ("192.0.2.0/24", "Frankfurt"),
         ("198.51.100.0/24", "New York"),
@@ -81,17 +81,17 @@ async fn dns_leads_each_reader_to_the_nearest_edge_and_the_site_is_there() {
         ("2001:db8:2::/48", "New York"),
         ("2001:db8:3::/48", "Singapore"),
     ] {
-        let addresses = dns::addresses(server, "shop.verge.test", network).await;
+        let addresses = dns_client::addresses(server, "shop.verge.test", network).await;
         assert_eq!(addresses.len(), 2, "{network}");
-        let edge = running::edge_at(&told, addresses[0]);
+        let edge = process::edge_at(&summary, addresses[0]);
         assert_eq!(edge["city"], city, "{network}");
         let answer =
-            running::get(&format!("http://{}", edge["address"].as_str().unwrap()), "shop.verge.test", "/").await;
+            process::get(&format!("http://{}", edge["address"].as_str().unwrap()), "shop.verge.test", "/").await;
         assert!(answer.ends_with("<!doctype html>one"), "{answer}");
         let name = format!("verge-edge: {}\r\n", edge["name"].as_str().unwrap());
         assert!(answer.to_ascii_lowercase().contains(&name), "{answer}");
 
-        // What is explained is what is answered.
+        // The explanation matches the answer.
         let reader = network.split('/').next().unwrap();
         let explained = home.verge(&["dns", "explain", reader, "shop.verge.test", "--json"]).await;
         let first = &explained["a"]["edges"][0];
@@ -100,7 +100,7 @@ async fn dns_leads_each_reader_to_the_nearest_edge_and_the_site_is_there() {
     let ended = up.end("TERM").await;
     assert_eq!((ended.code, ended.stderr.contains("WARN")), (Some(0), false), "{}", ended.stderr);
     let mut addresses: Vec<&str> =
-        told["edges"].as_array().unwrap().iter().map(|edge| edge["address"].as_str().unwrap()).collect();
+        summary["edges"].as_array().unwrap().iter().map(|edge| edge["address"].as_str().unwrap()).collect();
     addresses.push(server);
     for address in addresses {
         assert!(tokio::net::TcpStream::connect(address).await.is_err(), "{address}");
@@ -108,70 +108,74 @@ async fn dns_leads_each_reader_to_the_nearest_edge_and_the_site_is_there() {
     assert_eq!(home.temporary(), [""; 0]);
 }
 
-/// Edges that shut down and those that are gone: neither are to be known for it at the next start.
+/// Edges that were shut down count as up at the next start, and edges that no longer exist are removed.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn after_a_restart_with_fewer_edges_dns_names_those_there_are() {
+async fn restart_with_fewer_edges_removes_the_others_from_dns() {
     let home = Home::new();
     let arguments = ["--data", "data", "--port", "0", "--json", "--site", "shop", "dist", "--edges"];
     let mut first = home.up(&[&arguments[..], &["4"]].concat());
-    first.told().await;
-    // Only a preview: nothing is live that there could be a name for.
+    first.ready().await;
+    // Only a preview: a site without a live release has no name.
     home.verge(&["push", "dist", "--site", "draft", "--channel", "pr-1", "--json"]).await;
     assert_eq!(first.end("TERM").await.code, Some(0));
     let mut second = home.up(&[&arguments[..], &["2"]].concat());
-    let told = second.told().await;
-    let server = told["dns"].as_str().unwrap();
+    let summary = second.ready().await;
+    let server = summary["dns"].as_str().unwrap();
     for (network, city) in
         [("192.0.2.0/24", "Frankfurt"), ("198.51.100.0/24", "New York"), ("203.0.113.0/24", "Frankfurt")]
     {
-        let addresses = dns::addresses(server, "shop.verge.test", network).await;
+        let addresses = dns_client::addresses(server, "shop.verge.test", network).await;
         assert_eq!(addresses.len(), 2, "{network}");
-        assert_eq!(running::edge_at(&told, addresses[0])["city"], city, "{network}");
+        assert_eq!(process::edge_at(&summary, addresses[0])["city"], city, "{network}");
     }
     assert_eq!(second.end("TERM").await.code, Some(0));
 }
 
 #[tokio::test]
-async fn a_taken_port_is_named_with_a_way_out() {
+async fn taken_port_error_has_hint() {
     let home = Home::new();
-    let taken = running::taken_port().await;
+    let taken = process::taken_port().await;
     let port = taken.local_addr().unwrap().port();
-    // The first port that is opened is the first edge's: whoever else runs here has no part in what is said.
+    // The port of the first edge is opened first, so the error does not depend on other processes.
     let base = (port - 1).to_string();
     let ended = home.up(&["--temp", "--edges", "1", "--port", &base, "dist"]).ended().await;
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
     let error = format!("error: port {port} of 127.0.0.1 is taken (for readers)\nhint: ");
-    assert!(ended.stderr.starts_with(&error) && ended.stderr.contains("--port 0 takes free ones"), "{}", ended.stderr);
+    assert!(ended.stderr.starts_with(&error) && ended.stderr.contains("--port 0 for free ones"), "{}", ended.stderr);
     assert_eq!(home.temporary(), [""; 0]);
 }
 
 #[tokio::test]
-async fn a_data_folder_has_one_user_at_a_time() {
+async fn data_directory_in_use_is_an_error() {
     let home = Home::new();
     let arguments = ["--data", "data", "--port", "0", "--json", "--edges", "1", "dist"];
     let mut first = home.up(&arguments);
-    first.told().await;
+    first.ready().await;
     let second = home.up(&arguments).ended().await;
     assert_eq!((second.code, second.stdout.as_str()), (Some(1), ""));
     assert!(second.stderr.contains("is in use by another process\nhint: "), "{}", second.stderr);
     let ended = first.end("TERM").await;
-    assert_eq!(ended.code, Some(0), "the first is unharmed: {}", ended.stderr);
+    assert_eq!(ended.code, Some(0), "the first keeps running: {}", ended.stderr);
 }
 
 #[tokio::test]
-async fn what_was_pushed_is_served_again_after_a_restart() {
+async fn site_is_served_again_after_restart() {
     let home = Home::new();
     let arguments = ["--data", "data", "--port", "0", "--json", "--edges", "2", "--site", "shop"];
     let mut first = home.up(&[&arguments[..], &["dist"]].concat());
-    first.told().await;
+    first.ready().await;
     assert_eq!(first.end("TERM").await.code, Some(0));
     let mut second = home.up(&arguments);
-    let told = second.told().await;
-    assert_eq!((&told["sites"][0]["name"], &told["sites"][0]["release"]), (&"shop".into(), &"v1".into()), "{told}");
-    assert_eq!(told["sites"].as_array().unwrap().len(), 1);
-    for edge in told["edges"].as_array().unwrap() {
-        let answer = running::get(edge["url"].as_str().unwrap(), "shop.localhost", "/").await;
+    let summary = second.ready().await;
+    assert_eq!(
+        (&summary["sites"][0]["name"], &summary["sites"][0]["release"]),
+        (&"shop".into(), &"v1".into()),
+        "{summary}"
+    );
+    assert_eq!(summary["sites"].as_array().unwrap().len(), 1);
+    for edge in summary["edges"].as_array().unwrap() {
+        let answer = process::get(edge["url"].as_str().unwrap(), "shop.localhost", "/").await;
         assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("<!doctype html>one"), "{answer}");
     }
     assert_eq!(second.end("INT").await.code, Some(0));

@@ -1,25 +1,24 @@
-//! A folder to work in, an origin to push to, and a command line.
+//! A project directory, a fake origin, and a way to run commands.
 
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use clap::Parser as _;
-use verge::output::Manner;
+use verge::output::OutputOptions;
 use verge::{Cli, Environment, Exit, Output, command};
 use verge_protocol::Timestamp;
 
 use crate::origin::Origin;
+pub(crate) use crate::origin::TOKEN;
 
-pub(crate) const TOKEN: &str = "vrg_test";
-
-/// A project folder and an origin.
+/// A project directory and an origin.
 pub(crate) struct World {
-    pub(crate) folder: tempfile::TempDir,
+    pub(crate) dir: tempfile::TempDir,
     pub(crate) origin: Origin,
 }
 
-/// What a command left behind.
+/// The result of a command.
 pub(crate) struct Ran {
     pub(crate) exit: Exit,
     pub(crate) stdout: String,
@@ -27,9 +26,9 @@ pub(crate) struct Ran {
 }
 
 impl World {
-    /// An origin without sites, and a project named `app` whose `dist` holds a page and a script.
+    /// An origin without sites, and a project named `app` whose `dist` has a page and a script.
     pub(crate) async fn new() -> Self {
-        let world = Self { folder: tempfile::tempdir().unwrap(), origin: Origin::start().await };
+        let world = Self { dir: tempfile::tempdir().unwrap(), origin: Origin::start().await };
         world.write("package.json", r#"{"name":"app"}"#);
         world.write("dist/index.html", "<!doctype html>");
         world.write("dist/app.js", "let a = 1;");
@@ -37,7 +36,7 @@ impl World {
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.folder.path()
+        self.dir.path()
     }
 
     pub(crate) fn write(&self, path: &str, bytes: impl AsRef<[u8]>) {
@@ -46,26 +45,26 @@ impl World {
         std::fs::write(path, bytes).unwrap();
     }
 
-    /// Runs `verge` in the project's folder.
+    /// Runs `verge` in the project directory.
     pub(crate) async fn verge(&self, arguments: &[&str]) -> Ran {
         self.verge_at(&self.origin.url, arguments).await
     }
 
-    /// The same, with another address for the origin.
+    /// Runs `verge` with another URL of the origin.
     pub(crate) async fn verge_at(&self, origin: &str, arguments: &[&str]) -> Ran {
         verge(self.path(), origin, TOKEN, arguments).await
     }
 }
 
-/// Runs `verge` in a folder, with this origin and this token.
-pub(crate) async fn verge(folder: &Path, origin: &str, token: &str, arguments: &[&str]) -> Ran {
+/// Runs `verge` in a directory, with this origin and this token.
+pub(crate) async fn verge(dir: &Path, origin: &str, token: &str, arguments: &[&str]) -> Ran {
     let arguments = [&["verge", "--origin", origin], arguments].concat();
     let cli = Cli::try_parse_from(arguments).unwrap();
     let variable = |name: &str| (name == "VERGE_TOKEN").then(|| token.into());
-    let environment = Environment::read(variable, folder.to_owned(), Timestamp(3_600_000));
-    let (stdout, stderr) = (End::default(), End::default());
-    let manner = Manner { quiet: cli.global.quiet, json: cli.global.json, ..Manner::default() };
-    let output = Output::new(stdout.clone(), stderr.clone(), manner);
+    let environment = Environment::read(variable, dir.to_owned(), Timestamp(3_600_000));
+    let (stdout, stderr) = (Buffer::default(), Buffer::default());
+    let options = OutputOptions { quiet: cli.global.quiet, json: cli.global.json, ..OutputOptions::default() };
+    let output = Output::new(stdout.clone(), stderr.clone(), options);
     let exit = command::run(&cli, &environment, &output).await;
     Ran { exit, stdout: stdout.text(), stderr: stderr.text() }
 }
@@ -77,7 +76,7 @@ impl Ran {
         serde_json::from_str(&self.stdout).unwrap()
     }
 
-    /// Asserts how it ended, and shows what it said if it ended otherwise.
+    /// Asserts the exit code, and shows the output otherwise.
     #[track_caller]
     pub(crate) fn ended(self, exit: Exit) -> Self {
         assert_eq!(self.exit, exit, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
@@ -86,15 +85,15 @@ impl Ran {
 }
 
 #[derive(Clone, Default)]
-struct End(Arc<Mutex<Vec<u8>>>);
+struct Buffer(Arc<Mutex<Vec<u8>>>);
 
-impl End {
+impl Buffer {
     fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }
 
-impl Write for End {
+impl Write for Buffer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().write(bytes)
     }

@@ -210,10 +210,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::output::Manner;
+    use crate::output::OutputOptions;
 
     fn rendered(explanation: Value) -> String {
-        let output = Output::new(std::io::sink(), std::io::sink(), Manner::default());
+        let output = Output::new(std::io::sink(), std::io::sink(), OutputOptions::default());
         super::explanation(&serde_json::from_value(explanation).unwrap(), &output)
     }
 

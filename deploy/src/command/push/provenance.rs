@@ -1,4 +1,4 @@
-//! Where a release comes from: flags, then git, then the user.
+//! The provenance of a release: from flags, else git, else the current user.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -7,10 +7,10 @@ use verge_protocol::api::Provenance;
 
 use crate::cli;
 
-/// What the release says of itself. Without git, or outside a repository, it says less.
-pub(super) async fn find(arguments: &cli::Push, folder: &Path, user: Option<&str>) -> Provenance {
-    let folder = folder.to_owned();
-    let git = tokio::task::spawn_blocking(move || Git::ask(&folder)).await.unwrap_or_default();
+/// The provenance of the release. Without git, or outside a repository, it has no commit.
+pub(super) async fn find(arguments: &cli::Push, dir: &Path, user: Option<&str>) -> Provenance {
+    let dir = dir.to_owned();
+    let git = tokio::task::spawn_blocking(move || Git::query(&dir)).await.unwrap_or_default();
     Provenance {
         author: arguments.author.clone().or(git.user).or_else(|| user.map(str::to_owned)),
         message: arguments.message.clone(),
@@ -25,10 +25,10 @@ struct Git {
 }
 
 impl Git {
-    fn ask(folder: &Path) -> Self {
+    fn query(dir: &Path) -> Self {
         let answer = |arguments: &[&str]| {
             let output = Command::new("git")
-                .current_dir(folder)
+                .current_dir(dir)
                 .args(arguments)
                 .stdin(Stdio::null())
                 .stderr(Stdio::null())

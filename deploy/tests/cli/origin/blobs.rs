@@ -1,4 +1,4 @@
-//! Packs: each blob is kept as it arrives, whatever becomes of the rest.
+//! Uploads of blobs: each blob is stored as it arrives.
 
 use axum::Json;
 use axum::body::Body;
@@ -10,7 +10,7 @@ use verge_protocol::SiteName;
 use verge_protocol::api::BlobsStored;
 use verge_protocol::pack::{self, Decoder, Frame};
 
-use super::{Shared, refuse};
+use super::state::{Shared, abort, refuse};
 
 pub(super) async fn receive(
     State(shared): State<Shared>,
@@ -28,33 +28,27 @@ pub(super) async fn receive(
         memory.faults.cut_after.filter(|_| memory.faults.uploads % 2 == 1)
     };
     let mut decoder = Decoder::default();
-    let mut kept = 0;
+    let mut stored = 0;
     let mut pieces = body.into_data_stream();
     while let Some(piece) = pieces.next().await {
-        let Ok(piece) = piece else { return cut() };
+        let Ok(piece) = piece else { return abort() };
         decoder.push(&piece);
         while let Some(frame) = decoder.next_frame().unwrap() {
-            let Frame::Blob(blob) = frame else { panic!("a client has no reason to send {frame:?}") };
-            kept += 1;
+            let Frame::Blob(blob) = frame else { panic!("unexpected frame {frame:?}") };
+            stored += 1;
             let mut memory = shared.lock().unwrap();
             memory.received.push(blob.digest());
             if !memory.faults.forgetful {
                 memory.sites.get_mut(&site).unwrap().blobs.insert(blob.digest());
             }
-            if cut_after == Some(kept) {
-                return cut();
+            if cut_after == Some(stored) {
+                return abort();
             }
         }
     }
     match decoder.finish() {
         Ok(()) if shared.lock().unwrap().faults.forgetful => Json(BlobsStored { stored: 0 }).into_response(),
-        Ok(()) => Json(BlobsStored { stored: kept as u64 }).into_response(),
-        Err(error) => refuse(StatusCode::BAD_REQUEST, "bad_pack", &error.to_string()),
+        Ok(()) => Json(BlobsStored { stored: stored as u64 }).into_response(),
+        Err(error) => refuse(StatusCode::BAD_REQUEST, "invalid_pack", &error.to_string()),
     }
-}
-
-/// An answer that breaks off, and the connection with it.
-fn cut() -> Response {
-    let broken = futures_util::stream::once(async { Err::<&[u8], _>(std::io::Error::other("cut")) });
-    Response::new(Body::from_stream(broken))
 }

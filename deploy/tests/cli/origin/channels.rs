@@ -1,38 +1,43 @@
-//! Releases, channels, and what is told of them.
+//! Sites, releases and channels.
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use verge_protocol::api::{self, Channel, CreateRelease, MoveChannel, Progress, Provenance, Release, Status};
+use serde::Deserialize;
+use verge_protocol::api::{
+    self, Channel, CreateRelease, Edge, MoveChannel, Progress, Provenance, Release, SitePage, Status,
+};
 use verge_protocol::{ChannelName, Digest, EdgeName, ReleaseNumber, Seq, SiteName, Timestamp};
 
-use super::state::{Early, Memory, Site};
-use super::{Shared, refuse};
+use super::state::{Early, Memory, Shared, Site, refuse};
+
+/// Sites in a page: few, so that tests see several pages.
+const PAGE: usize = 2;
 
 pub(super) async fn publish(
     State(shared): State<Shared>,
     Path(site): Path<SiteName>,
-    Json(asked): Json<CreateRelease>,
+    Json(request): Json<CreateRelease>,
 ) -> Response {
     let mut memory = shared.lock().unwrap();
-    let build = memory.builds[asked.build.as_str()].clone();
+    let build = memory.builds[request.build.as_str()].clone();
     if std::mem::take(&mut memory.faults.loses_blobs) {
         memory.sites.get_mut(&site).unwrap().blobs.clear();
     }
     if std::mem::take(&mut memory.faults.overtaken) {
         let winner = Provenance { author: Some("Bob".into()), message: Some("mine".into()), commit: None };
-        memory.release(&site, &asked.channel, build.clone(), winner);
+        memory.release(&site, &request.channel, build.clone(), winner);
     }
     let known = &memory.sites[&site];
     if !known.missing(&build).is_empty() {
         return refuse(StatusCode::CONFLICT, "missing_blobs", "blobs are missing");
     }
-    if known.current(&asked.channel).map(|current| current.epoch) != asked.expected {
+    if known.current(&request.channel).map(|current| current.epoch) != request.expected {
         return refuse(StatusCode::CONFLICT, "conflict", "the channel has moved");
     }
-    let (release, epoch) = memory.release(&site, &asked.channel, build, asked.provenance);
+    let (release, epoch) = memory.release(&site, &request.channel, build, request.provenance);
     stream(&memory, &site, release, epoch)
 }
 
@@ -109,26 +114,40 @@ pub(super) async fn releases(State(shared): State<Shared>, Path(site): Path<Site
 
 pub(super) async fn site(State(shared): State<Shared>, Path(site): Path<SiteName>) -> Response {
     match shared.lock().unwrap().sites.get(&site) {
-        Some(known) => Json(told(&site, known)).into_response(),
+        Some(known) => Json(describe(&site, known, true)).into_response(),
         None => refuse(StatusCode::NOT_FOUND, "unknown_site", "there is no such site"),
     }
 }
 
-pub(super) async fn sites(State(shared): State<Shared>) -> Json<api::SitePage> {
-    let sites = shared.lock().unwrap().sites.iter().map(|(name, site)| told(name, site)).collect();
-    Json(api::SitePage { sites, next: None })
+#[derive(Deserialize)]
+pub(super) struct After {
+    after: Option<SiteName>,
+}
+
+pub(super) async fn sites(State(shared): State<Shared>, Query(After { after }): Query<After>) -> Json<SitePage> {
+    let memory = shared.lock().unwrap();
+    let rest = memory.sites.iter().filter(|(name, _)| after.as_ref().is_none_or(|after| *name > after));
+    let mut sites: Vec<api::Site> = rest.map(|(name, site)| describe(name, site, false)).collect();
+    let has_more = sites.len() > PAGE;
+    sites.truncate(PAGE);
+    let next = sites.last().filter(|_| has_more).map(|site| site.name.clone());
+    Json(SitePage { sites, next })
 }
 
 pub(super) async fn status() -> Json<Status> {
     Json(Status { position: "1-9".parse().unwrap(), version: "0.1.0".into() })
 }
 
-fn told(name: &SiteName, site: &Site) -> api::Site {
+pub(super) async fn edges() -> Json<Vec<Edge>> {
+    Json(vec![])
+}
+
+fn describe(name: &SiteName, site: &Site, with_previous: bool) -> api::Site {
     let url = format!("http://{name}.localhost:8080/");
     let channels = site.channels.iter().map(|(channel, (release, epoch))| Channel {
         name: channel.clone(),
         release: *release,
-        previous: Some(ReleaseNumber(release.0 - 1)).filter(|before| before.0 > 0),
+        previous: Some(ReleaseNumber(release.0 - 1)).filter(|previous| with_previous && previous.0 > 0),
         epoch: *epoch,
         moved: Timestamp(0),
         url: url.clone(),

@@ -1,44 +1,63 @@
-//! What the origin remembers.
+//! The state of the fake origin.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 
-use verge_protocol::api::{BuildDiff, ChannelHead, LaggingEdge, Limits, Provenance};
+use axum::body::Body;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use verge_protocol::api::{BuildDiff, ChannelHead, ErrorBody, LaggingEdge, Limits, Provenance};
 use verge_protocol::{Build, ChannelName, Digest, ReleaseNumber, Seq, SiteName};
 
-/// Everything, in memory.
+/// The state, shared with the handlers.
+pub(crate) type Shared = Arc<Mutex<Memory>>;
+
+/// An error response.
+pub(crate) fn refuse(status: StatusCode, code: &str, message: &str) -> Response {
+    let body = ErrorBody { code: code.to_owned(), message: message.to_owned(), hint: None };
+    (status, axum::Json(body)).into_response()
+}
+
+/// A response whose body fails, which closes the connection.
+pub(crate) fn abort() -> Response {
+    let failing = futures_util::stream::once(async { Err::<&[u8], _>(std::io::Error::other("aborted")) });
+    Response::new(Body::from_stream(failing))
+}
+
+/// The state.
 #[derive(Default)]
 pub(crate) struct Memory {
     pub(crate) sites: BTreeMap<SiteName, Site>,
-    /// Builds by id, with the digest of their bytes: the same bytes are the same build.
+    /// Builds by id, which is derived from their bytes.
     pub(crate) builds: BTreeMap<String, Build>,
     /// Method and path of every request.
     pub(crate) requests: Vec<String>,
-    /// Every blob that arrived whole, as often as it did.
+    /// Every blob that arrived complete, in order, with duplicates.
     pub(crate) received: Vec<Digest>,
     pub(crate) faults: Faults,
     pub(crate) epoch: u64,
 }
 
-/// How it misbehaves.
+/// How the fake origin misbehaves.
 #[derive(Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each fault comes on its own")]
+#[expect(clippy::struct_excessive_bools, reason = "independent faults")]
 pub(crate) struct Faults {
     /// Refuses every request with 403.
     pub(crate) forbidden: bool,
-    /// Answers so many POSTs with 503, from the next upload on.
+    /// Answers this many requests with 503, from the next upload on.
     pub(crate) unavailable: u32,
-    /// Breaks every second upload off after so many blobs.
+    /// Aborts every second upload after this many blobs.
     pub(crate) cut_after: Option<usize>,
     pub(crate) uploads: usize,
-    /// Ends every connection after one answer, so that each request is one connection.
+    /// Closes every connection after one response, so that each request has its own connection.
     pub(crate) closes: bool,
-    /// Takes packs and keeps nothing.
+    /// Accepts packs without storing them.
     pub(crate) forgetful: bool,
     /// Loses every blob just before the next release.
     pub(crate) loses_blobs: bool,
-    /// Lets another push win just before the next release.
+    /// Lets another push come first, just before the next release.
     pub(crate) overtaken: bool,
-    /// Ends the stream of the next release there.
+    /// Where the event stream of the next release ends.
     pub(crate) ends_early: Option<Early>,
     pub(crate) lagging: Vec<LaggingEdge>,
     pub(crate) limits: Option<Limits>,
@@ -46,13 +65,13 @@ pub(crate) struct Faults {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Early {
-    /// With a gateway's word instead of the origin's.
+    /// With the response of a gateway instead of a stream.
     AtTheGateway,
     BeforeReleased,
-    /// With a line that is no event, instead of the release.
+    /// With a line that is not an event, instead of the release.
     Garbled,
     AfterReleased,
-    /// With an error, whose words a terminal would obey.
+    /// With an error that contains control characters.
     FailedAfterReleased,
 }
 
@@ -65,8 +84,8 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn release(&self, number: ReleaseNumber) -> Option<&Build> {
-        let place = usize::try_from(number.0).ok()?.checked_sub(1)?;
-        self.releases.get(place).map(|(build, _)| build)
+        let index = usize::try_from(number.0).ok()?.checked_sub(1)?;
+        self.releases.get(index).map(|(build, _)| build)
     }
 
     pub(crate) fn current(&self, channel: &ChannelName) -> Option<ChannelHead> {

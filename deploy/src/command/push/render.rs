@@ -1,0 +1,94 @@
+//! The summary of a push, as text and as JSON.
+
+use console::Style;
+use serde::Serialize;
+use verge_protocol::{ChannelName, Digest, ReleaseNumber, Seq, SiteName};
+
+use crate::command::render::{edges, link, row};
+use crate::output::human;
+use crate::push::{Push, Pushed};
+use crate::rollout::Confirmations;
+
+/// `verge push --json`. Stable: fields are added, never renamed.
+#[derive(Serialize)]
+struct Line<'a> {
+    site: &'a SiteName,
+    channel: &'a ChannelName,
+    release: ReleaseNumber,
+    manifest: Digest,
+    epoch: Seq,
+    url: &'a str,
+    files: u64,
+    added: u64,
+    changed: u64,
+    removed: u64,
+    unchanged: u64,
+    bytes: u64,
+    sent_bytes: u64,
+    saved_bytes: u64,
+    seconds: f64,
+    edges: &'a Confirmations,
+    warnings: &'a [String],
+}
+
+/// The summary as one line of JSON.
+pub(super) fn json(push: &Push<'_>, pushed: &Pushed) -> String {
+    let released = &pushed.rollout.released;
+    let line = Line {
+        site: push.site,
+        channel: push.channel,
+        release: released.release,
+        manifest: released.manifest,
+        epoch: released.epoch,
+        url: &released.url,
+        files: pushed.files,
+        added: pushed.changes.added,
+        changed: pushed.changes.changed,
+        removed: pushed.changes.removed,
+        unchanged: pushed.changes.unchanged,
+        bytes: pushed.bytes,
+        sent_bytes: pushed.sent_bytes,
+        saved_bytes: pushed.saved_bytes,
+        seconds: (pushed.duration.as_secs_f64() * 1000.0).round() / 1000.0,
+        edges: &pushed.rollout.confirmations,
+        warnings: &pushed.warnings,
+    };
+    serde_json::to_string(&line).expect("the summary can be serialized")
+}
+
+/// The summary as text.
+pub(super) fn text(push: &Push<'_>, pushed: &Pushed, style: &Style) -> String {
+    let released = &pushed.rollout.released;
+    let name = style.clone().bold().apply_to(format!("{} {}", push.site, released.release));
+    let state = if push.channel.is_live() { "is live".to_owned() } else { format!("is on {}", push.channel) };
+    let mut lines = vec![
+        format!("{name} {state}\n"),
+        row("files", &files(pushed), style),
+        row("sent", &sent(pushed), style),
+        row("time", &human::duration(pushed.duration), style),
+    ];
+    if push.wait {
+        lines.push(row("edges", &edges(&pushed.rollout.confirmations, style), style));
+    }
+    lines.push(row("url", &link(&released.url, style), style));
+    lines.join("\n")
+}
+
+fn files(pushed: &Pushed) -> String {
+    let changes = pushed.changes;
+    let differences: Vec<String> = [(changes.added, "new"), (changes.changed, "changed"), (changes.removed, "removed")]
+        .into_iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, kind)| format!("{} {kind}", human::number(number)))
+        .collect();
+    let differences = if differences.is_empty() { "no changes".to_owned() } else { differences.join(", ") };
+    format!("{} ({}): {differences}", human::number(pushed.files), human::bytes(pushed.bytes))
+}
+
+fn sent(pushed: &Pushed) -> String {
+    match (pushed.sent_bytes, pushed.saved_bytes) {
+        (0, _) => "nothing, the origin already had all files".to_owned(),
+        (sent, 0) => human::bytes(sent),
+        (sent, saved) => format!("{}, {} already stored", human::bytes(sent), human::bytes(saved)),
+    }
+}

@@ -1,0 +1,88 @@
+//! The retry policy of requests that may fail for a while.
+
+use std::time::Duration;
+
+use crate::client::ClientError;
+use crate::output::{Output, human};
+
+/// The longest pause between two attempts.
+const PAUSE_MAX: Duration = Duration::from_secs(16);
+
+/// How often and how fast a request is retried.
+#[derive(Debug, Clone, Copy)]
+pub struct RetryPolicy {
+    /// Consecutive attempts without progress before giving up.
+    pub max_attempts: u32,
+    /// The pause after the first such attempt; doubled after each, up to 16 seconds.
+    pub initial_pause: Duration,
+}
+
+impl Default for RetryPolicy {
+    /// Half a minute: long enough for a restart of the origin.
+    fn default() -> Self {
+        Self { max_attempts: 7, initial_pause: Duration::from_millis(500) }
+    }
+}
+
+impl RetryPolicy {
+    /// Calls `request` until it succeeds, fails with an error that `may_retry` rejects, or has failed `max_attempts` times. Prints
+    /// the first error, so that a mistyped URL does not look like a slow origin.
+    pub async fn run<T>(
+        self,
+        output: &Output,
+        may_retry: impl Fn(&ClientError) -> bool,
+        mut request: impl AsyncFnMut() -> Result<T, ClientError>,
+    ) -> Result<T, ClientError> {
+        let mut failed = 0;
+        loop {
+            let error = match request().await {
+                Err(error) if may_retry(&error) => error,
+                outcome => return outcome,
+            };
+            failed += 1;
+            if failed >= self.max_attempts {
+                return Err(error);
+            }
+            if failed == 1 {
+                output.info(format_args!("  {}; retrying", human::line(&error.to_string(), 300)));
+            }
+            self.pause(failed).await;
+        }
+    }
+
+    /// Waits after `failed` consecutive attempts without progress; `failed` is at least 1.
+    pub(super) async fn pause(self, failed: u32) {
+        let pause = self.initial_pause.saturating_mul(2_u32.saturating_pow(failed - 1));
+        tokio::time::sleep(pause.min(PAUSE_MAX)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::output::OutputOptions;
+
+    const POLICY: RetryPolicy = RetryPolicy { max_attempts: 3, initial_pause: Duration::from_secs(1) };
+
+    /// A request that fails `failures` times. Returns whether it succeeded, the number of attempts, and the seconds it took.
+    async fn run(failures: u32, may_retry: bool) -> (bool, u32, u64) {
+        let output = Output::new(std::io::sink(), std::io::sink(), OutputOptions::default());
+        let (start, mut attempts) = (Instant::now(), 0);
+        let request = async || {
+            attempts += 1;
+            if attempts > failures { Ok(()) } else { Err(ClientError::ConnectionLost { reason: "reset".to_owned() }) }
+        };
+        let outcome = POLICY.run(&output, |_| may_retry, request).await;
+        (outcome.is_ok(), attempts, start.elapsed().as_secs())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn request_is_retried_until_it_succeeds_or_attempts_are_used_up() {
+        assert_eq!(run(0, true).await, (true, 1, 0));
+        assert_eq!(run(2, true).await, (true, 3, 3));
+        assert_eq!(run(3, true).await, (false, 3, 3));
+        assert_eq!(run(1, false).await, (false, 1, 0));
+    }
+}

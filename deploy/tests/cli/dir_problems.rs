@@ -1,0 +1,189 @@
+//! Directories that cannot be pushed. Nothing is sent to the origin.
+
+use verge::Exit;
+
+use crate::world::{Ran, World};
+
+/// Pushes, expects an error, and returns its text.
+async fn push_error(world: &World, arguments: &[&str]) -> String {
+    let ran = world.verge(&[&["push"], arguments].concat()).await.ended(Exit::Refused);
+    assert!(world.origin.memory().requests.is_empty(), "something was sent");
+    format!("error:{}", ran.stderr.split_once("error:").unwrap().1)
+}
+
+async fn pushed(world: &World, arguments: &[&str]) -> Ran {
+    world.verge(&[&["push"], arguments].concat()).await.ended(Exit::Success)
+}
+
+fn paths(world: &World) -> Vec<String> {
+    let memory = world.origin.memory();
+    memory.sites.values().next().unwrap().releases[0].0.files.keys().map(ToString::to_string).collect()
+}
+
+#[tokio::test]
+async fn all_problems_are_reported_at_once() {
+    let world = World::new().await;
+    world.write("dist/.env.production", "KEY=1");
+    world.write("dist/keys/server.pem", "-----BEGIN PRIVATE KEY-----\n");
+    world.write("dist/cert.pem", "-----BEGIN CERTIFICATE-----\n");
+    world.write("dist/back\\slash.js", "");
+    world.write("dist/tab\there.js", "");
+    world.write("dist/_redirects", "/old /new 301\n");
+    world.write("dist/_headers", "# all\n/*\n  X-A: b\n");
+    world.write("dist/.assetsignore", "*.map\n[z-a]\n");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::symlink;
+        symlink("/etc/hostname", world.path().join("dist/out")).unwrap();
+        symlink("nothing", world.path().join("dist/dangling")).unwrap();
+        symlink("..", world.path().join("dist/keys/up")).unwrap();
+        symlink(".env.production", world.path().join("dist/config.txt")).unwrap();
+        let name = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"dist/latin-\xe9.html");
+        std::fs::write(world.path().join(name), "").unwrap();
+        drop(std::os::unix::net::UnixListener::bind(world.path().join("dist/socket")).unwrap());
+    }
+    std::fs::remove_file(world.path().join("dist/index.html")).unwrap();
+    insta::assert_snapshot!(push_error(&world, &["dist"]).await);
+}
+
+#[tokio::test]
+async fn empty_directory_is_rejected_even_with_force() {
+    let world = World::new().await;
+    std::fs::create_dir_all(world.path().join("empty/.git")).unwrap();
+    for arguments in [&["empty"][..], &["empty", "--force"]] {
+        let error = push_error(&world, arguments).await;
+        assert!(error.contains("\n  the directory has no files to serve\n"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn directory_without_index_is_pushed_only_with_force() {
+    let world = World::new().await;
+    world.write("files/a.txt", "a");
+    let error = push_error(&world, &["files"]).await;
+    assert!(error.contains("index.html is missing"), "{error}");
+    let error = push_error(&world, &["files", "--force", "--spa"]).await;
+    assert!(error.contains("index.html is missing, which a single-page app requires"), "{error}");
+    pushed(&world, &["files", "--force"]).await;
+}
+
+#[tokio::test]
+async fn missing_directory_is_named() {
+    let world = World::new().await;
+    let ran = world.verge(&["push", "nowhere"]).await.ended(Exit::Usage);
+    assert!(ran.stderr.contains("error: directory `") && ran.stderr.contains("nowhere"), "{}", ran.stderr);
+    let ran = world.verge(&["push", "package.json"]).await.ended(Exit::Usage);
+    assert!(ran.stderr.contains("package.json` is not a directory"), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn skipped_files_are_named() {
+    let world = World::new().await;
+    for path in [".git/config", ".DS_Store", "a/.htaccess", "b/.x", "node_modules/m/i.js", "__MACOSX/x", "a.js.map"] {
+        world.write(&format!("dist/{path}"), "");
+    }
+    world.write("dist/.well-known/security.txt", "Contact: x");
+    world.write("dist/.assetsignore", "*.map\n");
+    world.write("dist/_redirects", "# nothing but a comment\n");
+    world.write("dist/verge.toml", "");
+    let ran = pushed(&world, &["dist"]).await;
+    let skipped: Vec<&str> = ran.stderr.lines().filter(|line| line.contains("skipped")).collect();
+    insta::assert_snapshot!(skipped.join("\n"));
+    assert_eq!(paths(&world), [".well-known/security.txt", "app.js", "index.html"]);
+}
+
+#[tokio::test]
+async fn secrets_are_rejected_unless_allowed() {
+    let world = World::new().await;
+    world.write("dist/.env", "KEY=1");
+    world.write("dist/server.key", "-----BEGIN RSA PRIVATE KEY-----\n");
+    let error = push_error(&world, &["dist"]).await;
+    assert!(error.contains(".env: environment file") && error.contains("server.key: private key"), "{error}");
+    pushed(&world, &["dist", "--allow-secrets"]).await;
+    assert_eq!(paths(&world), ["app.js", "index.html", "server.key"]);
+}
+
+#[tokio::test]
+async fn unsupported_rules_are_rejected_unless_ignored() {
+    let world = World::new().await;
+    world.write("dist/404.html", "");
+    world.write("dist/_redirects", "/old /new 301\r\n/*\t/index.html\t200\r\n");
+    let error = push_error(&world, &["dist"]).await;
+    assert!(
+        error.contains("\n  _redirects:1: /old /new 301: rule not supported yet\nhint: use --ignore-rules"),
+        "{error}"
+    );
+    let ran = pushed(&world, &["dist", "--ignore-rules", "--json"]).await;
+    assert!(
+        ran.stderr.contains("warning: _redirects:1: /old /new 301: ignored, this rule is not supported yet\n"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(ran.json()["warnings"][0], "_redirects:1: /old /new 301: ignored, this rule is not supported yet");
+    let memory = world.origin.memory();
+    let build = &memory.sites.values().next().unwrap().releases[0].0;
+    assert_ne!(build.fallback, verge_protocol::Fallback::NotFound, "the supported rule still applies");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn links_inside_the_directory_are_followed() {
+    use std::os::unix::fs::symlink;
+
+    let world = World::new().await;
+    world.write("dist/real/a.txt", "a");
+    symlink("real", world.path().join("dist/alias")).unwrap();
+    symlink("real/a.txt", world.path().join("dist/b.txt")).unwrap();
+    symlink("/nowhere", world.path().join("dist/node_modules")).unwrap();
+    symlink("dist", world.path().join("current")).unwrap();
+    pushed(&world, &["current"]).await;
+    assert_eq!(paths(&world), ["alias/a.txt", "app.js", "b.txt", "index.html", "real/a.txt"]);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn link_to_hidden_file_is_rejected_even_if_its_target_is_ignored() {
+    use std::os::unix::fs::symlink;
+
+    let world = World::new().await;
+    for path in [".env", ".git/config", "a/.cache/b/c.js"] {
+        world.write(&format!("dist/{path}"), "KEY=1");
+    }
+    world.write("dist/.well-known/security.txt", "Contact: x");
+    world.write("dist/.assetsignore", ".env*\n.git\n.cache\nignored.txt\n");
+    for (end, link) in [
+        (".env", "config.txt"),
+        (".git/config", "cfg.txt"),
+        (".git", "gitlink"),
+        ("a/.cache/b", "cached"),
+        (".env", "ignored.txt"),
+        (".well-known/security.txt", "security.txt"),
+    ] {
+        symlink(end, world.path().join("dist").join(link)).unwrap();
+    }
+    for arguments in [&["dist"][..], &["dist", "--allow-secrets"]] {
+        insta::assert_snapshot!("links_to_hidden_files", push_error(&world, arguments).await);
+    }
+    for link in ["config.txt", "cfg.txt", "gitlink", "cached"] {
+        std::fs::remove_file(world.path().join("dist").join(link)).unwrap();
+    }
+    pushed(&world, &["dist"]).await;
+    assert_eq!(paths(&world), [".well-known/security.txt", "app.js", "index.html", "security.txt"]);
+}
+
+#[tokio::test]
+async fn file_changed_during_the_push_is_named() {
+    let world = World::new().await;
+    let changed = world.path().join("dist/app.js");
+    let changing = async {
+        while !world.origin.memory().requests.iter().any(|request| request.starts_with("PUT")) {
+            tokio::task::yield_now().await;
+        }
+        std::fs::write(&changed, "let a = 3;").unwrap();
+    };
+    let arguments = ["push"];
+    let (ran, ()) = tokio::join!(world.verge(&arguments), changing);
+    let ran = ran.ended(Exit::Failure);
+    assert!(ran.stderr.contains("error: app.js was changed during the push\nhint: push again"), "{}", ran.stderr);
+    assert!(world.origin.memory().sites.values().all(|site| site.releases.is_empty()));
+}

@@ -1,0 +1,51 @@
+//! A real origin and a resolver for it.
+
+use std::time::Duration;
+
+use verge_daemon::Clock;
+use verge_origin::{Config, Origin};
+use verge_protocol::Timestamp;
+
+use super::resolver::Resolver;
+use crate::world::{Ran, verge};
+
+/// An origin with a site, and the resolver that it uses.
+pub(super) struct World {
+    pub(super) dir: tempfile::TempDir,
+    pub(super) origin: Origin,
+    pub(super) resolver: Resolver,
+}
+
+impl World {
+    pub(super) async fn new() -> Self {
+        let (dir, resolver) = (tempfile::tempdir().unwrap(), Resolver::start().await);
+        let config = Config {
+            resolver: Some(resolver.address),
+            domain_check_interval: Duration::from_hours(1),
+            ..Config::new(dir.path().join("origin"), "https://sites.example.org".parse().unwrap())
+        };
+        let origin = Origin::bind_at(config, Clock::manual(Timestamp(3_600_000))).await.unwrap();
+        let world = Self { dir, origin, resolver };
+        let client = verge::client::Client::new(world.url().parse().unwrap(), &world.token()).unwrap();
+        client.create_site(&"demo".parse().unwrap()).await.unwrap();
+        world
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("http://{}", self.origin.addr())
+    }
+
+    fn token(&self) -> verge::client::Token {
+        verge::client::Token::new(self.origin.admin_token().expose())
+    }
+
+    /// Runs `verge` with arguments separated by spaces.
+    pub(super) async fn verge(&self, typed: &str) -> Ran {
+        let arguments: Vec<&str> = typed.split_whitespace().collect();
+        verge(self.dir.path(), &self.url(), self.origin.admin_token().expose(), &arguments).await
+    }
+
+    pub(super) async fn stop(self) {
+        self.origin.shutdown().await.unwrap();
+    }
+}
