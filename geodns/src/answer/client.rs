@@ -9,7 +9,7 @@ use crate::geo::{ClientLocation, GeoLocator, LocationSource, is_private};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Client {
     pub(super) location: ClientLocation,
-    /// Whether the locality is that of the client subnet (RFC 7871), not of the resolver.
+    /// Whether the location is that of the client subnet (RFC 7871), not of the resolver.
     by_subnet: bool,
 }
 

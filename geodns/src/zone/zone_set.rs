@@ -196,7 +196,7 @@ mod tests {
             ("site.wild.example.com", Some(10), 0),
         ] {
             let node = zone.node(name(asked).wire()).unwrap();
-            assert_eq!((node.fleet.map(|fence| fence.0), node.sets.len()), (fleet, sets), "{asked}");
+            assert_eq!((node.fleet.map(|region_set| region_set.0), node.sets.len()), (fleet, sets), "{asked}");
             assert_eq!(zone.lookup(name(asked).wire()), Lookup::Node { node, wildcard: None }, "{asked}");
         }
         assert!(matches!(zone.lookup(name("x.sub.example.com").wire()), Lookup::Delegation { .. }));

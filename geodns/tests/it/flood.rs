@@ -146,10 +146,10 @@ fn is_answered(packet: &[u8]) -> bool {
 const REQUEST_MAX: usize = 1232;
 
 /// Sends `count` packets. Each that must get a response gets it, with its id, and no other does.
-fn flood(node: SocketAddr, count: usize, seed: u64) {
+fn flood(server: SocketAddr, count: usize, seed: u64) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    socket.connect(node).unwrap();
+    socket.connect(server).unwrap();
     let (questions, mut random, mut id) = (questions(), Random::new(seed), 0_u16);
     let (mut buffer, mut answered) = ([0; 4096], 0);
     for _ in 0..count / 50 {
@@ -186,9 +186,9 @@ fn flood(node: SocketAddr, count: usize, seed: u64) {
 }
 
 /// The same over TCP, where a packet that gets no response closes the connection.
-fn flood_over_tcp(node: SocketAddr, count: usize) {
+fn flood_over_tcp(server: SocketAddr, count: usize) {
     let connect = || {
-        let stream = TcpStream::connect(node).unwrap();
+        let stream = TcpStream::connect(server).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         stream
     };
@@ -222,10 +222,10 @@ fn flood_over_tcp(node: SocketAddr, count: usize) {
 }
 
 /// Sends the same query until `stop`, with up to three attempts each, as a resolver does. Returns the number of answers.
-fn ask(node: SocketAddr, stop: &AtomicBool) -> usize {
+fn ask(server: SocketAddr, stop: &AtomicBool) -> usize {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
-    socket.connect(node).unwrap();
+    socket.connect(server).unwrap();
     let (mut buffer, mut id) = ([0; 1232], 0_u16);
     let mut asked = 0;
     while !stop.load(Ordering::SeqCst) {
@@ -251,19 +251,19 @@ async fn flood_of_malformed_packets_does_not_affect_other_clients() {
     let mut origin = FakeOrigin::start().await;
     populate(&origin);
     let process = Process::start(&origin).await;
-    let node = process.dns;
+    let server = process.dns;
     let stop = Arc::new(AtomicBool::new(false));
     let resolver = {
         let stop = Arc::clone(&stop);
-        tokio::task::spawn_blocking(move || ask(node, &stop))
+        tokio::task::spawn_blocking(move || ask(server, &stop))
     };
     let blocking = async |flood: Box<dyn FnOnce() + Send>| tokio::task::spawn_blocking(flood).await;
     // A warm-up, which loads code and allocates buffers and threads.
-    let mut flooded = blocking(Box::new(move || flood(node, 5_000, 1))).await;
-    flooded = flooded.and(blocking(Box::new(move || flood_over_tcp(node, 400))).await);
+    let mut flooded = blocking(Box::new(move || flood(server, 5_000, 1))).await;
+    flooded = flooded.and(blocking(Box::new(move || flood_over_tcp(server, 400))).await);
     let before = process.memory();
-    flooded = flooded.and(blocking(Box::new(move || flood(node, 100_000, 2))).await);
-    flooded = flooded.and(blocking(Box::new(move || flood_over_tcp(node, 2_000))).await);
+    flooded = flooded.and(blocking(Box::new(move || flood(server, 100_000, 2))).await);
+    flooded = flooded.and(blocking(Box::new(move || flood_over_tcp(server, 2_000))).await);
     stop.store(true, Ordering::SeqCst);
     let asked = resolver.await;
     flooded.unwrap();

@@ -19,14 +19,14 @@ pub(super) fn framed(message: &[u8]) -> Vec<u8> {
 }
 
 impl Connection {
-    pub(super) async fn to(node: SocketAddr) -> Self {
-        Self(within_timeout("a connection", TcpStream::connect(node)).await.unwrap())
+    pub(super) async fn to(server: SocketAddr) -> Self {
+        Self(within_timeout("a connection", TcpStream::connect(server)).await.unwrap())
     }
 
-    pub(super) async fn from(address: Ipv4Addr, node: SocketAddr) -> Self {
+    pub(super) async fn from(address: Ipv4Addr, server: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind((IpAddr::from(address), 0).into()).unwrap();
-        Self(within_timeout("a connection", socket.connect(node)).await.unwrap())
+        Self(within_timeout("a connection", socket.connect(server)).await.unwrap())
     }
 
     pub(super) async fn send(&mut self, bytes: &[u8]) {
@@ -139,10 +139,10 @@ async fn malformed_message_closes_only_its_own_connection() {
 #[tokio::test]
 async fn idle_and_slow_clients_are_disconnected() {
     let world = World::with(|config| config.tcp.idle = Duration::from_millis(300)).await;
-    let node = world.name_server.dns_addr();
-    let (mut silent, mut done) = (Connection::to(node).await, Connection::to(node).await);
+    let server = world.name_server.dns_addr();
+    let (mut silent, mut done) = (Connection::to(server).await, Connection::to(server).await);
     assert_eq!(done.ask(&query("www.example.com A")).await.text(), WWW);
-    let mut dripping = Connection::to(node).await;
+    let mut dripping = Connection::to(server).await;
     assert!(silent.next().await.is_none() && done.next().await.is_none());
     // Single bytes do not keep a connection open.
     within_timeout("the connection to be closed", async {
@@ -169,20 +169,20 @@ async fn client_that_reads_no_responses_is_disconnected() {
 #[tokio::test]
 async fn connections_of_one_address_are_limited() {
     let world = World::with(|config| config.tcp.per_address = 3).await;
-    let node = world.name_server.dns_addr();
+    let server = world.name_server.dns_addr();
     let mut held = Vec::new();
     for _ in 0..3 {
-        let mut connection = Connection::to(node).await;
+        let mut connection = Connection::to(server).await;
         assert!(connection.is_open().await);
         held.push(connection);
     }
-    assert!(!Connection::to(node).await.is_open().await);
-    assert!(Connection::from(Ipv4Addr::new(127, 0, 0, 9), node).await.is_open().await);
+    assert!(!Connection::to(server).await.is_open().await);
+    assert!(Connection::from(Ipv4Addr::new(127, 0, 0, 9), server).await.is_open().await);
     for connection in &mut held {
         assert!(connection.is_open().await, "the first connections stay open");
     }
     held.pop();
-    within_timeout("room for another", async { while !Connection::to(node).await.is_open().await {} }).await;
+    within_timeout("room for another", async { while !Connection::to(server).await.is_open().await {} }).await;
     world.stop().await;
 }
 
@@ -190,19 +190,19 @@ async fn connections_of_one_address_are_limited() {
 #[tokio::test]
 async fn connection_idle_longest_is_evicted() {
     let world = World::with(|config| config.tcp.connections = 3).await;
-    let node = world.name_server.dns_addr();
-    let mut silent = Connection::to(node).await;
-    let mut held = [Connection::to(node).await, Connection::to(node).await];
+    let server = world.name_server.dns_addr();
+    let mut silent = Connection::to(server).await;
+    let mut held = [Connection::to(server).await, Connection::to(server).await];
     for connection in &mut held {
         assert!(connection.is_open().await);
     }
-    let mut third = Connection::to(node).await;
+    let mut third = Connection::to(server).await;
     assert_eq!(third.ask(&query("www.example.com A")).await.text(), WWW);
     silent.ends().await;
     // The first sends another query, the second only a part of one.
     assert!(held[0].is_open().await);
     held[1].send(b"\0").await;
-    let mut fourth = Connection::to(node).await;
+    let mut fourth = Connection::to(server).await;
     assert_eq!(fourth.ask(&query("www.example.com A")).await.text(), WWW);
     held[1].ends().await;
     for connection in [&mut third, &mut held[0], &mut fourth] {
@@ -214,16 +214,16 @@ async fn connection_idle_longest_is_evicted() {
 #[tokio::test]
 async fn busy_connection_is_not_evicted() {
     let world = World::with(|config| config.tcp.connections = 1).await;
-    let node = world.name_server.dns_addr();
+    let server = world.name_server.dns_addr();
     let socket = TcpSocket::new_v4().unwrap();
     // All queries fit into the system's buffers, but only a small part of the responses.
     socket.set_send_buffer_size(1 << 20).unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
-    let mut busy = Connection(within_timeout("a connection", socket.connect(node)).await.unwrap());
+    let mut busy = Connection(within_timeout("a connection", socket.connect(server)).await.unwrap());
     let count = 3000;
     busy.send(&framed(&query("huge.example.com TXT").bytes()).repeat(count)).await;
     until("the first answers", async || world.count("verge_dns_tcp_total").await > 10).await;
-    let mut newcomer = Connection::to(node).await;
+    let mut newcomer = Connection::to(server).await;
     newcomer.send(&framed(&query("www.example.com A").bytes())).await;
     for number in 0..count {
         assert!(busy.next().await.is_some(), "only {number} of {count} responses arrived");
@@ -238,10 +238,10 @@ async fn busy_connection_is_not_evicted() {
 #[tokio::test]
 async fn received_queries_are_answered_at_shutdown() {
     let world = World::start().await;
-    let node = world.name_server.dns_addr();
+    let server = world.name_server.dns_addr();
     let mut connections = Vec::new();
     for _ in 0..4 {
-        let mut connection = Connection::to(node).await;
+        let mut connection = Connection::to(server).await;
         assert!(connection.is_open().await);
         connections.push(connection);
     }
@@ -263,7 +263,7 @@ async fn received_queries_are_answered_at_shutdown() {
         }
     };
     tokio::join!(world.stop(), responses);
-    assert!(TcpStream::connect(node).await.is_err(), "the port is closed");
+    assert!(TcpStream::connect(server).await.is_err(), "the port is closed");
 }
 
 #[tokio::test]
@@ -273,13 +273,13 @@ async fn client_that_reads_no_responses_makes_room_for_another() {
         config.tcp.idle = Duration::from_hours(1);
     })
     .await;
-    let node = world.name_server.dns_addr();
-    let mut greedy = Connection::to(node).await;
+    let server = world.name_server.dns_addr();
+    let mut greedy = Connection::to(server).await;
     let questions = framed(&query("huge.example.com TXT").bytes()).repeat(100);
     let flood = async { while greedy.0.write_all(&questions).await.is_ok() {} };
     let newcomer = async {
         until("the first answers", async || world.count("verge_dns_tcp_total").await > 10).await;
-        assert_eq!(Connection::to(node).await.ask(&query("www.example.com A")).await.text(), WWW);
+        assert_eq!(Connection::to(server).await.ask(&query("www.example.com A")).await.text(), WWW);
     };
     tokio::join!(flood, newcomer);
     world.stop().await;
@@ -288,8 +288,8 @@ async fn client_that_reads_no_responses_makes_room_for_another() {
 #[tokio::test]
 async fn client_that_reads_no_responses_does_not_delay_shutdown() {
     let world = World::with(|config| config.tcp.idle = Duration::from_hours(1)).await;
-    let node = world.name_server.dns_addr();
-    let (mut greedy, mut done) = (Connection::to(node).await, Connection::to(node).await);
+    let server = world.name_server.dns_addr();
+    let (mut greedy, mut done) = (Connection::to(server).await, Connection::to(server).await);
     assert!(done.is_open().await);
     let questions = framed(&query("huge.example.com TXT").bytes()).repeat(100);
     let flood = async { while greedy.0.write_all(&questions).await.is_ok() {} };

@@ -20,16 +20,16 @@ const MAX_FILES: usize = 1000;
 
 /// A record of the zone, its data in wire format.
 #[derive(Debug)]
-pub(in crate::zone) struct ParsedRecord {
-    pub(in crate::zone) owner: Name,
-    pub(in crate::zone) record_type: RecordType,
-    pub(in crate::zone) ttl: u32,
-    pub(in crate::zone) data: Box<[u8]>,
-    pub(in crate::zone) at: Position,
+pub(crate) struct ParsedRecord {
+    pub(crate) owner: Name,
+    pub(crate) record_type: RecordType,
+    pub(crate) ttl: u32,
+    pub(crate) data: Box<[u8]>,
+    pub(crate) at: Position,
 }
 
 /// Parses the zone file at `path`, whose text `load` returns. Names are relative to `apex` until `$ORIGIN` changes that.
-pub(in crate::zone) fn parse(
+pub(crate) fn parse(
     path: &Path,
     apex: &Name,
     load: impl FnMut(&Path) -> io::Result<String>,
@@ -152,8 +152,8 @@ impl<L: FnMut(&Path) -> io::Result<String>> Parser<'_, L> {
     fn record(&mut self, record: RecordEntry, at: Position) -> Result<(), SyntaxError> {
         let RecordEntry { owner, record_type, ttl, data } = record;
         if !owner.is_within(self.apex) {
-            let text = format!("`{owner}` is outside the zone `{}`", self.apex);
-            return Err(SyntaxError::new(at.line, text).hint("a name without a trailing dot is relative to $ORIGIN"));
+            let message = format!("`{owner}` is outside the zone `{}`", self.apex);
+            return Err(SyntaxError::new(at.line, message).hint("a name without a trailing dot is relative to $ORIGIN"));
         }
         if self.records.len() == MAX_RECORDS {
             self.stop = true;
@@ -172,7 +172,7 @@ impl<L: FnMut(&Path) -> io::Result<String>> Parser<'_, L> {
 
 const DIRECTIVES: &str = "the directives are $ORIGIN <name>, $TTL <time> and $INCLUDE <file> [<origin>]";
 
-/// Reads a file of a zone from disk, but not much more of it than a zone may have.
+/// Reads a file of a zone from disk: at most one byte more than a zone may have.
 pub(crate) fn read_file(path: &Path) -> io::Result<String> {
     let mut text = Vec::new();
     let limit = MAX_BYTES as u64 + 1;
