@@ -1,9 +1,9 @@
-//! A baseline for `bench/run dns`: the UDP loop of hickory-server with a minimal handler.
-//! Every name has the given addresses. Its cost per query is that of the loop, the parser and the encoder, without any decision.
+//! A baseline for `bench/run dns`: the UDP loop of hickory-server with a minimal handler, under which every name has the given
+//! addresses. It measures what that loop, its parser and its encoder cost for a query before any look-up.
 //! `cargo run --release -p verge-geodns --example hickory -- PORT ADDRESS…`
 //!
-//! hickory logs two lines per query. There is no subscriber, so that they cost next to nothing.
-#![expect(clippy::unwrap_used, reason = "a benchmark")]
+//! hickory logs two lines for each query. There is no subscriber here, so that they cost next to nothing.
+#![expect(clippy::unwrap_used, reason = "a tool for measurements")]
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -18,20 +18,20 @@ use tokio::net::UdpSocket;
 const TTL: u32 = 60;
 
 /// Answers every query with the same addresses.
-struct SameAnswer {
+struct FixedAddresses {
     a: Vec<RData>,
     aaaa: Vec<RData>,
 }
 
 #[async_trait]
-impl RequestHandler for SameAnswer {
+impl RequestHandler for FixedAddresses {
     async fn handle_request<R: ResponseHandler, T: Time>(&self, request: &Request, mut handle: R) -> ResponseInfo {
         let mut metadata = Metadata::response_from_request(&request.metadata);
         metadata.authoritative = true;
-        // Answers EDNS like the catalog of hickory: without unknown options.
-        let edns = request.edns.as_ref().map(|asked| {
+        // As hickory's own catalog does: without options.
+        let edns = request.edns.as_ref().map(|requested| {
             let mut edns = Edns::new();
-            edns.set_max_payload(asked.max_payload());
+            edns.set_max_payload(requested.max_payload());
             edns
         });
         let answers: Vec<_> = request
@@ -61,7 +61,7 @@ async fn main() {
     let port: u16 = arguments.next().unwrap().parse().unwrap();
     let (a, aaaa) = arguments.map(|address| address.parse::<IpAddr>().unwrap()).partition::<Vec<_>, _>(IpAddr::is_ipv4);
     let records = |addresses: Vec<IpAddr>| addresses.into_iter().map(RData::from).collect();
-    let mut server = Server::new(SameAnswer { a: records(a), aaaa: records(aaaa) });
+    let mut server = Server::new(FixedAddresses { a: records(a), aaaa: records(aaaa) });
     server.register_socket(UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).await.unwrap());
     server.block_until_done().await.unwrap();
 }

@@ -26,7 +26,7 @@ async fn push_ends_after_every_edge_serves_the_release() {
     for (number, release) in [(1, &FIRST), (2, &SECOND)] {
         let pushed = world.push("demo", release).await;
         assert_eq!(pushed.rollout.released.release, ReleaseNumber(number));
-        assert_eq!(pushed.rollout.edges.confirmed.len(), 3);
+        assert_eq!(pushed.rollout.confirmations.confirmed.len(), 3);
         for edge in world.edges() {
             let page = world.get(edge, "demo", "/").await;
             assert_eq!((page.text(), page.header("verge-release")), (release[0].1, format!("v{number}").as_str()));
