@@ -39,7 +39,7 @@ mod tests {
         let error = |text: &str| parse::<Settings>(Path::new("verge.toml"), text).unwrap_err().to_string();
         assert_eq!(
             error("# settings\nsite = \"My Site\"\n"),
-            "verge.toml:2: `My Site` cannot name a site: use a-z, 0-9 and single hyphens inside"
+            "verge.toml:2: invalid site name `My Site`: expected a-z, 0-9 and single hyphens between them"
         );
         assert_eq!(error("site = \"a\"\n\nsiet = \"b\"\n"), "verge.toml:3: unknown field `siet`, expected `site`");
         assert!(error("site = \"a\"\n=\n").starts_with("verge.toml:2: "));

@@ -9,15 +9,15 @@ use crate::serde_text::serde_as_text;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// It is empty.
-    #[error("the name of {kind} must not be empty")]
+    #[error("the {kind} name must not be empty")]
     Empty {
-        /// The kind of thing named, with its article.
+        /// The kind of thing named.
         kind: &'static str,
     },
     /// It does not fit into a DNS label.
-    #[error("the name `{name}` of {kind} is too long: at most {max} characters")]
+    #[error("{kind} name `{name}` is too long: expected at most {max} characters")]
     TooLong {
-        /// The kind of thing named, with its article.
+        /// The kind of thing named.
         kind: &'static str,
         /// The text.
         name: String,
@@ -25,17 +25,17 @@ pub enum NameError {
         max: usize,
     },
     /// It has a character not allowed in host names, or `--`, which separates the channel from the site.
-    #[error("invalid name `{name}` of {kind}: expected a-z, 0-9 and single hyphens between them")]
+    #[error("invalid {kind} name `{name}`: expected a-z, 0-9 and single hyphens between them")]
     Characters {
-        /// The kind of thing named, with its article.
+        /// The kind of thing named.
         kind: &'static str,
         /// The text.
         name: String,
     },
     /// It would be ambiguous in a host name or on the command line.
-    #[error("invalid name `{name}` of {kind}: it looks like {looks_like}")]
+    #[error("invalid {kind} name `{name}`: it looks like {looks_like}")]
     Reserved {
-        /// The kind of thing named, with its article.
+        /// The kind of thing named.
         kind: &'static str,
         /// The text.
         name: String,
@@ -106,12 +106,12 @@ macro_rules! name {
 name! {
     /// The name of a site, the first label of its host name. At most 40 characters, so that every `<channel>--<site>` fits the 63
     /// characters of a DNS label (RFC 1035 §2.3.4).
-    SiteName, "a site", 40, |_| None
+    SiteName, "site", 40, |_| None
 }
 
 name! {
     /// The name of a channel of a site: `live`, or a preview such as `pr-12`. At most 21 characters (see [`SiteName`]).
-    ChannelName, "a channel", 21, |name| match name {
+    ChannelName, "channel", 21, |name| match name {
         _ if name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit()) => Some("a release's host"),
         _ if name.strip_prefix('v').is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit())) => Some("a release"),
         _ => None,
@@ -120,23 +120,23 @@ name! {
 
 name! {
     /// The name of an edge in the fleet, e.g. `fra-1`.
-    EdgeName, "an edge", 63, |_| None
+    EdgeName, "edge", 63, |_| None
 }
 
 name! {
     /// The name of a name server (a `verge-geodns` process), e.g. `ns-1`.
-    NameServerName, "a name server", 63, |_| None
+    NameServerName, "name server", 63, |_| None
 }
 
 name! {
     /// The name of a region, to which edges belong and sites may be restricted: a continent, a country, or any other division that the
     /// operator chooses, e.g. `eu`, `de`.
-    Region, "a region", 20, |_| None
+    Region, "region", 20, |_| None
 }
 
 name! {
     /// The id of a build between its creation and its release, chosen by the origin.
-    BuildId, "a build", 63, |_| None
+    BuildId, "build", 63, |_| None
 }
 
 impl ChannelName {
@@ -169,7 +169,7 @@ mod tests {
         let error = "Bad_Name".parse::<EdgeName>().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "invalid name `Bad_Name` of an edge: expected a-z, 0-9 and single hyphens between them"
+            "invalid edge name `Bad_Name`: expected a-z, 0-9 and single hyphens between them"
         );
         assert!("a".repeat(SiteName::MAX).parse::<SiteName>().is_ok());
         assert!("a".repeat(SiteName::MAX + 1).parse::<SiteName>().is_err());

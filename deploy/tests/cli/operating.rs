@@ -153,11 +153,11 @@ async fn name_server_token_is_issued_listed_and_revoked() {
     );
     let token = world.verge("dns token ns-1 --quiet").await.ended(Exit::Success);
     assert!(token.stdout.starts_with("vrg_") && token.stderr.is_empty(), "{}", token.stdout);
-    assert_eq!(world.verge("dns token ns-1 --json").await.json()["node"], "ns-1");
+    assert_eq!(world.verge("dns token ns-1 --json").await.json()["name_server"], "ns-1");
     let list = world.verge("dns servers").await.ended(Exit::Success).stdout;
     assert!(list.contains("\nns-1  "), "{list}");
     let removed = world.verge("dns remove ns-1").await.ended(Exit::Success).stdout;
-    assert!(removed.starts_with("the token of ns-1 has stopped working"), "{removed}");
+    assert!(removed.starts_with("revoked the token of ns-1"), "{removed}");
     let list = world.verge("dns servers").await.ended(Exit::Success).stdout;
     assert!(list.contains("`verge dns token`"), "{list}");
     assert_eq!(world.verge("dns servers --json").await.json(), serde_json::json!([]));

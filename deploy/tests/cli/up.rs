@@ -141,7 +141,7 @@ async fn taken_port_error_has_hint() {
     let base = (port - 1).to_string();
     let ended = home.up(&["--temp", "--edges", "1", "--port", &base, "dist"]).ended().await;
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
-    let error = format!("error: port {port} of 127.0.0.1 is taken (for readers)\nhint: ");
+    let error = format!("error: failed to listen on 127.0.0.1:{port} for readers: the port is in use\nhint: ");
     assert!(ended.stderr.starts_with(&error) && ended.stderr.contains("--port 0 for free ones"), "{}", ended.stderr);
     assert_eq!(home.temporary(), [""; 0]);
 }

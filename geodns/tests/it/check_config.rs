@@ -33,7 +33,7 @@ fn check_config_of_a_valid_file_shows_settings_and_bounds() {
     write(folder.path(), "@ MX 10 mail\nmail A 192.0.2.2\n", "");
     let (code, shown, errors) = check(folder.path());
     assert_eq!(code, Some(0), "{errors}");
-    assert!(shown.ends_with("geodns.toml is good\n"), "{shown}");
+    assert!(shown.ends_with("geodns.toml is valid\n"), "{shown}");
     assert!(shown.contains("readers moved to other edges within: 75s") && !shown.contains("vrg_x"), "{shown}");
     assert!(!folder.path().join("data").exists(), "check-config must not create anything");
 }
