@@ -296,7 +296,10 @@ mod tests {
             Cli::try_parse_from(["verge"].into_iter().chain(typed.split_whitespace())).unwrap_err().to_string()
         };
         let name = error("edges token Bad_Name");
-        assert!(name.contains("invalid edge name `Bad_Name`: expected a-z, 0-9 and single hyphens between them"), "{name}");
+        assert!(
+            name.contains("invalid edge name `Bad_Name`: expected a-z, 0-9 and single hyphens between them"),
+            "{name}"
+        );
         let location = error("edges set fra-1 --location 50,200");
         assert!(location.contains("latitude, from -90 to 90, and longitude, from -180 to 180"), "{location}");
     }

@@ -3,6 +3,7 @@
 mod channel;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use verge_protocol::fleet::{DomainState, EdgeState, SiteState};
@@ -95,19 +96,32 @@ impl FleetState {
         }
     }
 
-    /// Whether both lead to the same answers: whether they are equal but for the position.
-    pub(crate) fn answers_equal(&self, other: &Self) -> bool {
-        let Self { position: _, edges, sites, channels, domains } = self;
-        *edges == other.edges && *sites == other.sites && *channels == other.channels && *domains == other.domains
+    /// Removes everything whose key is not in `keys`. Returns whether there was anything; if not, nothing is copied.
+    pub(crate) fn retain(&mut self, keys: &BTreeSet<&str>) -> bool {
+        let has = |kind: &str, name: &dyn fmt::Display| keys.contains(&*format!("{kind}/{name}"));
+        let mut removed = false;
+        if !self.channels.iter().all(|channel| has("channel", channel)) {
+            Arc::make_mut(&mut self.channels).retain(|channel| has("channel", channel));
+            removed = true;
+        }
+        removed |= retain(&mut self.edges, |edge| has("edge", edge));
+        removed |= retain(&mut self.sites, |site| has("site", site));
+        removed |= retain(&mut self.domains, |domain| has("domain", domain));
+        removed
     }
 }
 
+/// Removes the values whose keys are not to be kept. Returns whether there were any; if not, nothing is copied.
+fn retain<K: Ord + Clone, V: Clone>(map: &mut Arc<BTreeMap<K, V>>, keep: impl Fn(&K) -> bool) -> bool {
+    let removes = !map.keys().all(&keep);
+    if removes {
+        Arc::make_mut(map).retain(|key, _| keep(key));
+    }
+    removes
+}
+
 /// Sets or removes a value. Returns whether that changed anything; if not, nothing is copied.
-pub(crate) fn set<K: Ord + Clone, V: PartialEq + Clone>(
-    map: &mut Arc<BTreeMap<K, V>>,
-    key: K,
-    value: Option<V>,
-) -> bool {
+fn set<K: Ord + Clone, V: PartialEq + Clone>(map: &mut Arc<BTreeMap<K, V>>, key: K, value: Option<V>) -> bool {
     if map.get(&key) == value.as_ref() {
         return false;
     }

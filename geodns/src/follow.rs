@@ -62,9 +62,8 @@ impl Follower {
             saved::Saved::default()
         });
         let health = watch::Sender::new(Arc::new(std::mem::take(&mut saved.health)));
-        let mut rows = Rows::default();
-        let problems = rows.restore(saved);
-        report(&self.metrics, problems, &rows);
+        let (rows, events) = Rows::restore(saved);
+        report(&self.metrics, &events, &rows);
         let fleet_state = watch::Sender::new(Arc::new(rows.state().clone()));
         Booted { follower: self, rows, fleet_state, health }
     }

@@ -13,15 +13,13 @@ ns-1 A 198.18.0.53
 ns-1 AAAA 2001:2::53
 """
 
-CHANNEL = {"key": "channel/demo/live", "seq": 100, "value": {"epoch": 100, "release": "v1", "manifest": "0" * 64}}
-
-
 class NameServer:
     """A context manager: verge-geodns with one site, demo, and the edges of `rows`. Its origin is unreachable."""
 
     def __init__(self, binary, folder, rows, zone="", database=None):
         (folder / "data").mkdir()
-        state = {"position": "1-100", "channels": ["demo/live"], "rows": [*rows, CHANNEL]}
+        rows = [{"generation": 1, "row": row} for row in rows]
+        state = {"feed": {"position": "1-100", "rows": rows}, "channels": ["demo/live"]}
         (folder / "data" / "state.json").write_text(json.dumps(state))
         (folder / "zone").write_text(ZONE + zone)
         (folder / "config").write_text(

@@ -81,7 +81,11 @@ fn invalid_setting_is_named_with_the_expectation() {
         ("# workers = 2", "workers = 0", "invalid `workers`: expected from 1 to 256"),
         ("[\"0.0.0.0:53\", \"[::]:53\"]", "[]", "the list is empty: expected at least one value"),
         ("# [[zones]]", DUPLICATE, "zone sites.example.com is listed twice"),
-        ("[\"https://origin.example.com\"]", "[\"http://origin.example.com\"]", "insecure origin URL `http://origin.example.com`"),
+        (
+            "[\"https://origin.example.com\"]",
+            "[\"http://origin.example.com\"]",
+            "insecure origin URL `http://origin.example.com`",
+        ),
         ("203.0.113.0/24", "203.0.113.0/28", "invalid `locations`"),
         ("50.11,8.68", "91,8", "91"),
     ] {

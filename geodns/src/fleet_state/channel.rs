@@ -34,6 +34,13 @@ fn parse_label(text: &str) -> Result<HostLabel, NameError> {
     Ok(HostLabel { site: site.parse()?, channel: channel.parse()? })
 }
 
+/// `<site>/<channel>`
+impl fmt::Display for Channel {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
 impl fmt::Debug for Channel {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)

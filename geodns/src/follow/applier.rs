@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
-use verge_daemon::feed::Change;
+use verge_daemon::feed::{Change, RowEvent};
 
 use super::metrics::FollowMetrics;
-use super::rows::{RowProblem, Rows};
+use super::rows::Rows;
 use crate::fleet_state::FleetState;
 
 pub(super) struct Applier {
@@ -21,7 +21,7 @@ impl Applier {
     pub(super) async fn run(mut self, mut changes: mpsc::Receiver<Change>) {
         while let Some(change) = changes.recv().await {
             let applied = self.rows.apply(change);
-            report(&self.metrics, applied.problems, &self.rows);
+            report(&self.metrics, &applied.events, &self.rows);
             let now = self.rows.state();
             // A new position is published without a notification.
             self.fleet_state.send_if_modified(|state| {
@@ -40,15 +40,12 @@ impl Applier {
     }
 }
 
-/// Logs and counts problems with rows.
-pub(super) fn report(metrics: &FollowMetrics, problems: Vec<RowProblem>, rows: &Rows) {
-    for problem in problems {
-        match problem {
-            RowProblem::Unknown(key) => tracing::warn!(key, "ignored a row of a kind that this version does not know"),
-            RowProblem::Refused(key, reason) => {
-                metrics.refused_rows.inc();
-                tracing::error!(key, reason, "refused an invalid row: its previous value remains in effect");
-            }
+/// Logs and counts what an operator should know.
+pub(super) fn report(metrics: &FollowMetrics, events: &[RowEvent], rows: &Rows) {
+    for event in events {
+        event.log();
+        if let RowEvent::Refused { .. } = event {
+            metrics.refused_rows.inc();
         }
     }
     metrics.unknown_keys.set(i64::try_from(rows.unknown()).unwrap_or(i64::MAX));

@@ -181,8 +181,8 @@ mod tests {
             let text = |position: Option<Position>| position.map_or("-".into(), |at| at.to_string());
             let saved = saved::load(&self.path());
             (
-                text(saved.position),
-                saved.rows.entries.len() + saved.channels.entries.len(),
+                text(saved.feed.position),
+                saved.feed.rows.entries.len() + saved.channels.entries.len(),
                 text(saved.health.lag_threshold),
             )
         }

@@ -3,9 +3,8 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use verge_daemon::feed::{SavedRows, StoredRow};
 use verge_daemon::saved_state::{self, LossyVec};
-use verge_protocol::Position;
-use verge_protocol::state::Row;
 
 use crate::fleet_state::Channel;
 use crate::health::SavedHealth;
@@ -18,19 +17,13 @@ const CORRUPT: &str = "state.json.corrupt";
 /// The contents of the file. Fields and entries of other versions are ignored, so that a name server can be downgraded. It is
 /// serialized from borrowed data and deserialized to owned data.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(super) struct Saved<Channels = LossyVec<Channel>, Rows = LossyVec<Row>, Health = SavedHealth> {
-    /// The position up to which the file has every row; `None`: some may be missing, so start with a snapshot.
+pub(super) struct Saved<Channels = LossyVec<Channel>, Rows = LossyVec<StoredRow>, Health = SavedHealth> {
+    /// All rows but those of channels.
     #[serde(default)]
-    pub(super) position: Option<Position>,
+    pub(super) feed: SavedRows<Rows>,
     /// The channels that exist.
     #[serde(default)]
     pub(super) channels: Channels,
-    /// The last valid row of each other key, and rows of unknown kinds.
-    #[serde(default)]
-    pub(super) rows: Rows,
-    /// Later, invalid rows of some keys, including channels.
-    #[serde(default)]
-    pub(super) refused: Rows,
     /// The health of the edges.
     #[serde(default)]
     pub(super) health: Health,
@@ -49,13 +42,17 @@ pub(super) fn load(folder: &Path) -> Saved {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use verge_protocol::Seq;
+    use verge_protocol::state::Row;
+    use verge_protocol::{Generation, Seq};
 
     use super::*;
     use crate::health::SavedAddress;
 
     fn saved() -> Saved {
-        let row = |key: &str| Row { key: key.to_owned(), seq: Seq(3), value: Some(json!(1).into()) };
+        let row = |key: &str| {
+            let row = Row { key: key.to_owned(), seq: Seq(3), value: Some(json!(1).into()) };
+            vec![StoredRow { generation: Generation(1), row }].into()
+        };
         let address = SavedAddress {
             edge: "fra-1".parse().unwrap(),
             address: "2001:db8::1".parse().unwrap(),
@@ -64,10 +61,8 @@ mod tests {
             draining: true,
         };
         Saved {
-            position: "1-3".parse().ok(),
+            feed: SavedRows { position: "1-3".parse().ok(), rows: row("moon/full"), refused: row("edge/a") },
             channels: ["demo/live", "demo/pr-12"].map(|channel| channel.parse().unwrap()).to_vec().into(),
-            rows: vec![row("moon/full")].into(),
-            refused: vec![row("edge/a")].into(),
             health: SavedHealth { lag_threshold: "1-2".parse().ok(), addresses: vec![address] },
         }
     }
@@ -89,14 +84,14 @@ mod tests {
     #[test]
     fn entries_of_other_versions_are_counted_as_lost() {
         let mut json = serde_json::to_value(saved()).unwrap();
-        for list in ["/channels", "/rows", "/refused", "/health/addresses"] {
+        for list in ["/channels", "/feed/rows", "/feed/refused", "/health/addresses"] {
             json.pointer_mut(list).unwrap().as_array_mut().unwrap().push(json!({ "tides": 1 }));
         }
         let read: Saved = serde_json::from_value(json).unwrap();
-        let (Saved { channels, rows, refused, .. }, expected) = (&read, saved());
+        let (Saved { channels, feed: SavedRows { rows, refused, .. }, .. }, expected) = (&read, saved());
         assert_eq!((channels.lost, rows.lost, refused.lost), (1, 1, 1));
-        assert_eq!((&channels.entries, &rows.entries), (&expected.channels.entries, &expected.rows.entries));
-        assert_eq!((&refused.entries, &read.health), (&expected.refused.entries, &expected.health));
+        assert_eq!((&channels.entries, &rows.entries), (&expected.channels.entries, &expected.feed.rows.entries));
+        assert_eq!((&refused.entries, &read.health), (&expected.feed.refused.entries, &expected.health));
     }
 
     #[test]
