@@ -144,7 +144,7 @@ mod tests {
         address
     }
 
-    /// Without the deadline this waits for ever: whoever says nothing, or half of a preface, would keep a slot.
+    /// Without the timeout, a client that sends nothing, or half of a preface, would keep a connection slot forever.
     #[tokio::test]
     async fn slow_clients_are_disconnected() {
         let tasks = Tasks::default();

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_newer_origin_says_is_passed_over() {
+    fn unknown_event_type_is_ignored() {
         assert_eq!(FeedEvent::from_parts("weather", "sunny").unwrap(), None);
         let reset = FeedEvent::from_parts("reset", r#"{"reason":"mood"}"#).unwrap();
         assert_eq!(reset, Some(FeedEvent::Reset(Reset::Compacted)));

@@ -1,4 +1,4 @@
-//! The origin's table of keys, as edges are told of it.
+//! The origin's state: a table of keys and values, sent to edges and name servers row by row.
 //!
 //! A row says that a key has a value, or none, as of a sequence number. Values may name secrets by digest; they never hold them.
 

@@ -310,8 +310,8 @@ mod tests {
         {
             let changes =
                 store.apply(Change::Rows(at(&format!("1-{seq}")), vec![row("edge/a", seq, value)]), &mut fleet);
-            let RowEvent::Refused { key, reason: told } = &changes.events[0] else { panic!("{changes:?}") };
-            assert!(key == "edge/a" && told.starts_with(reason), "{changes:?}");
+            let RowEvent::Refused { key, reason: actual } = &changes.events[0] else { panic!("{changes:?}") };
+            assert!(key == "edge/a" && actual.starts_with(reason), "{changes:?}");
         }
         assert_eq!((fleet.edges.values().copied().collect::<Vec<_>>(), on_disk(&store)), (vec![80], (3, 1)));
         let mut restored = Fleet::default();

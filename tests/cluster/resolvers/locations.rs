@@ -6,12 +6,12 @@ use verge_tests::report_measurement;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readers_located_by_overrides_are_routed_to_nearest_edge() {
-    check_routing(LocationSource::Overrides).await;
+    Box::pin(check_routing(LocationSource::Overrides)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readers_located_by_database_are_routed_to_nearest_edge() {
-    check_routing(LocationSource::Database).await;
+    Box::pin(check_routing(LocationSource::Database)).await;
 }
 
 async fn check_routing(locations: LocationSource) {
