@@ -2,6 +2,8 @@
 
 use std::error::Error;
 
+use verge_protocol::error_chain;
+
 use crate::exit::Exit;
 
 /// A failed command.
@@ -20,13 +22,7 @@ pub struct Failure {
 impl Failure {
     /// A failure with the message of `error` and its sources.
     pub fn new(exit: Exit, error: &dyn Error) -> Self {
-        let mut message = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            message = format!("{message}: {cause}");
-            source = cause.source();
-        }
-        Self { exit, message, details: Vec::new(), hints: Vec::new() }
+        Self { exit, message: error_chain(error), details: Vec::new(), hints: Vec::new() }
     }
 
     /// Adds a hint, if there is one.

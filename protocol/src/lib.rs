@@ -45,6 +45,7 @@ pub mod report;
 pub mod state;
 pub mod timestamp;
 
+mod error_chain;
 mod serde_text;
 mod unique_keys;
 
@@ -53,6 +54,7 @@ pub use build::{Build, Fallback};
 pub use content::Content;
 pub use digest::Digest;
 pub use domain::DomainName;
+pub use error_chain::error_chain;
 pub use geo_point::GeoPoint;
 pub use json::Json;
 pub use manifest::{Coding, Lifetime, Manifest};

@@ -1,4 +1,4 @@
-//! Formatting errors for logs.
+//! The text of an error with its causes, for logs, for people, and as a reason sent to another process.
 
 use std::error::Error;
 
