@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-const FIRST: Duration = Duration::from_millis(100);
-const LONGEST: Duration = Duration::from_secs(10);
+const MIN_DELAY: Duration = Duration::from_millis(100);
+const MAX_DELAY: Duration = Duration::from_secs(10);
 
 /// The delay before the next retry, by the number of consecutive failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,9 +18,9 @@ impl Backoff {
     /// Records a failure and returns the delay before the next attempt. Doubles up to ten seconds; `jitter`, from 0 to 1, reduces it
     /// by up to half, so that a fleet that lost its origin does not reconnect all at once.
     pub fn failed(&mut self, jitter: f64) -> Duration {
-        let longest = FIRST.saturating_mul(1 << self.0.min(10)).min(LONGEST);
+        let delay = MIN_DELAY.saturating_mul(1 << self.0.min(10)).min(MAX_DELAY);
         self.0 = self.0.saturating_add(1);
-        longest.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0)
+        delay.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0)
     }
 
     /// Records a failure and waits for the delay.
@@ -44,6 +44,6 @@ mod tests {
         for _ in 0..100 {
             backoff.failed(0.5);
         }
-        assert_eq!(backoff.failed(0.0), LONGEST);
+        assert_eq!(backoff.failed(0.0), MAX_DELAY);
     }
 }

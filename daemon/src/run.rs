@@ -46,7 +46,7 @@ pub trait Daemon: Sized {
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// Configuration file; the sample explains every setting
+    /// Configuration file [default: /etc/verge/<name of the daemon>.toml]
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
     /// Format of log lines
@@ -96,22 +96,22 @@ pub fn run<D: Daemon>() -> ExitCode {
 }
 
 async fn until_signal<D: Daemon>(config: D::Config) -> anyhow::Result<()> {
-    // Operators send SIGHUP to reload files. Zone files and databases are watched, and the default action would end the process.
+    // By default SIGHUP would end the process. Operators send it to reload files, which is not needed: it is logged and ignored.
     let mut hangup = signal(SignalKind::hangup())?;
     let daemon = D::bind(config).await?;
-    let mut terminated_once = std::pin::pin!(terminated());
+    let mut first_signal = std::pin::pin!(shutdown_signal());
     let name = loop {
         tokio::select! {
-            name = &mut terminated_once => break name?,
+            name = &mut first_signal => break name?,
             _ = hangup.recv() => {
-                tracing::info!(signal = "SIGHUP", "nothing to reload: zone files and databases are watched; other settings need a restart");
+                tracing::info!(signal = "SIGHUP", "nothing to reload: watched files are reloaded when they change, settings are read at start");
             }
         }
     };
     tracing::info!(signal = name, "draining");
     tokio::select! {
         () = daemon.start_draining() => {}
-        again = terminated() => tracing::info!(signal = again?, "second signal: ending the lame-duck period"),
+        again = shutdown_signal() => tracing::info!(signal = again?, "second signal: ending the lame-duck period"),
     }
     daemon.shutdown().await;
     tracing::info!("stopped");
@@ -119,7 +119,7 @@ async fn until_signal<D: Daemon>(config: D::Config) -> anyhow::Result<()> {
 }
 
 /// Waits for SIGINT or SIGTERM and returns its name.
-pub async fn terminated() -> std::io::Result<&'static str> {
+pub async fn shutdown_signal() -> std::io::Result<&'static str> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     Ok(tokio::select! {
@@ -128,11 +128,11 @@ pub async fn terminated() -> std::io::Result<&'static str> {
     })
 }
 
-/// Like [`terminated`], or SIGHUP, which is sent when the terminal is closed.
-pub async fn terminated_or_closed() -> std::io::Result<&'static str> {
+/// Like [`shutdown_signal`], or SIGHUP, which is sent when the terminal is closed.
+pub async fn shutdown_signal_or_hangup() -> std::io::Result<&'static str> {
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::select! {
-        name = terminated() => name,
+        name = shutdown_signal() => name,
         _ = hangup.recv() => Ok("SIGHUP"),
     }
 }

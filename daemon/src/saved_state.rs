@@ -89,7 +89,7 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for LossyVec<T> {
                     }
                 }
                 if lossy.lost > LOGGED {
-                    tracing::error!(lost = lossy.lost, "more invalid entries in the saved state");
+                    tracing::error!(lost = lossy.lost, "invalid entries in the saved state were skipped in total");
                 }
                 Ok(lossy)
             }

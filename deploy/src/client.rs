@@ -81,11 +81,14 @@ impl Client {
 
     /// `GET /v1/sites`, all pages.
     pub async fn sites<T: DeserializeOwned>(&self) -> Result<Vec<T>, ClientError> {
-        let mut page: SitePage<T> = self.get("/v1/sites").await?;
+        let mut page: SitePage<T> = self.get("/v1/sites?limit=1000").await?;
         let mut sites = page.sites;
-        while let Some(after) = page.next {
-            page = self.get(&format!("/v1/sites?after={after}")).await?;
+        let mut last = None;
+        // Pages go forward: an origin that repeats itself ends the list.
+        while let Some(after) = page.next.take_if(|next| last.as_ref() < Some(next)) {
+            page = self.get(&format!("/v1/sites?limit=1000&after={after}")).await?;
             sites.append(&mut page.sites);
+            last = Some(after);
         }
         Ok(sites)
     }

@@ -20,7 +20,7 @@ pub enum Exit {
     NotAllowed = 5,
     /// Another push updated the channel first, or a name or address is already in use.
     Conflict = 6,
-    /// The release is live, but some edges have not confirmed that they serve it.
+    /// The release is committed, but some edges have not confirmed that they serve it.
     Lagging = 7,
     /// The ownership of the domain is not proven yet.
     Pending = 8,

@@ -70,11 +70,11 @@ impl Edge {
     /// Starts an edge. Returns once its listeners are open and it serves what is on its disk; does not wait for an origin, see
     /// [`Edge::applied`].
     pub async fn bind(config: Config) -> Result<Self, BindError> {
-        Self::bind_at(config, Clock::system()).await
+        Self::bind_with_clock(config, Clock::system()).await
     }
 
     /// [`Edge::bind`] with another clock.
-    pub async fn bind_at(config: Config, clock: Clock) -> Result<Self, BindError> {
+    pub async fn bind_with_clock(config: Config, clock: Clock) -> Result<Self, BindError> {
         if config.origins.is_empty() {
             return Err(BindError::NoOrigin);
         }

@@ -60,7 +60,7 @@ use self::static_headers::CommonHeaders;
 use crate::cache::BlobCache;
 use crate::metrics::{CacheResult, Metrics, Traffic};
 use crate::status::ServingStatus;
-use crate::table::{HostEntry, Table};
+use crate::table::{HostRoute, Table};
 
 /// The service of the public listeners. Clones share it.
 #[derive(Clone)]
@@ -131,16 +131,16 @@ impl Shared {
             None => table.domain(&host.name),
         };
         let channel = match entry {
-            HostEntry::Served(channel) => channel,
-            HostEntry::Pending(traffic) => {
+            HostRoute::Served(channel) => channel,
+            HostRoute::Pending(traffic) => {
                 return builtin(builtin_responses::pending(), traffic.as_ref().unwrap_or(&self.unrouted));
             }
-            HostEntry::Redirect(redirect) => {
+            HostRoute::Redirect(redirect) => {
                 let location = redirect::location(redirect.to(), host.port, request.uri());
                 let response = location.map_or_else(builtin_responses::invalid_path, builtin_responses::redirect);
                 return builtin(response, redirect.traffic());
             }
-            HostEntry::NotFound => return builtin(builtin_responses::unknown_host(headers), &self.unrouted),
+            HostRoute::NotFound => return builtin(builtin_responses::unknown_host(headers), &self.unrouted),
         };
         // 5. Path.
         let Ok(path) = RequestPath::parse(path) else {

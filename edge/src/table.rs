@@ -4,7 +4,7 @@
 
 mod blob_priority;
 mod channel;
-mod host_entry;
+mod host_route;
 mod resource;
 mod resources;
 
@@ -18,7 +18,7 @@ use crate::metrics::Traffic;
 
 pub(crate) use blob_priority::{Priority, ReferencedBlob, ReferencedBlobs};
 pub(crate) use channel::Channel;
-pub(crate) use host_entry::{DomainRedirect, HostEntry};
+pub(crate) use host_route::{DomainRedirect, HostRoute};
 pub(crate) use resource::{Representation, Resource};
 pub(crate) use resources::Resources;
 
@@ -26,8 +26,8 @@ pub(crate) use resources::Resources;
 /// is the table of an edge that has never received a snapshot of the feed.
 #[derive(Default)]
 pub(crate) struct Table {
-    labels: HashMap<Box<str>, HostEntry>,
-    domains: HashMap<Box<str>, HostEntry>,
+    labels: HashMap<Box<str>, HostRoute>,
+    domains: HashMap<Box<str>, HostRoute>,
     /// Whether a host in neither map is known not to exist.
     is_complete: bool,
 }
@@ -40,8 +40,8 @@ impl Table {
         is_complete: bool,
     ) -> Self {
         let key = |label: &HostLabel| label.to_string().into_boxed_str();
-        let served = served.map(|channel| (key(channel.label()), HostEntry::Served(Arc::new(channel))));
-        let pending = pending.map(|(label, traffic)| (key(&label), HostEntry::Pending(Some(traffic))));
+        let served = served.map(|channel| (key(channel.label()), HostRoute::Served(Arc::new(channel))));
+        let pending = pending.map(|(label, traffic)| (key(&label), HostRoute::Pending(Some(traffic))));
         Self { labels: served.chain(pending).collect(), domains: HashMap::new(), is_complete }
     }
 
@@ -55,27 +55,27 @@ impl Table {
 
     /// Makes `domain` redirect to another domain.
     pub(crate) fn add_redirect(&mut self, domain: &DomainName, redirect: DomainRedirect) {
-        self.domains.insert(domain.as_str().into(), HostEntry::Redirect(Arc::new(redirect)));
+        self.domains.insert(domain.as_str().into(), HostRoute::Redirect(Arc::new(redirect)));
     }
 
     /// The entry of a label directly under a base domain. `label` is in lowercase.
-    pub(crate) fn label(&self, label: &str) -> &HostEntry {
+    pub(crate) fn label(&self, label: &str) -> &HostRoute {
         self.labels.get(label).unwrap_or_else(|| self.default_entry())
     }
 
     /// The entry of a host that is not directly under a base domain. `name` is in lowercase.
-    pub(crate) fn domain(&self, name: &str) -> &HostEntry {
+    pub(crate) fn domain(&self, name: &str) -> &HostRoute {
         self.domains.get(name).unwrap_or_else(|| self.default_entry())
     }
 
-    fn default_entry(&self) -> &'static HostEntry {
-        static NOT_FOUND: HostEntry = HostEntry::NotFound;
-        static PENDING: HostEntry = HostEntry::Pending(None);
+    fn default_entry(&self) -> &'static HostRoute {
+        static NOT_FOUND: HostRoute = HostRoute::NotFound;
+        static PENDING: HostRoute = HostRoute::Pending(None);
         if self.is_complete { &NOT_FOUND } else { &PENDING }
     }
 
     /// Every served channel, in no particular order.
     pub(crate) fn channels(&self) -> impl Iterator<Item = &Arc<Channel>> {
-        self.labels.values().filter_map(HostEntry::served)
+        self.labels.values().filter_map(HostRoute::served)
     }
 }

@@ -23,7 +23,7 @@ pub use crate::dns::tcp::TcpLimits;
 pub use crate::fleet::{AllDown, Policy};
 use crate::geo::Database;
 pub use crate::geo::OverrideError;
-pub use crate::health::{HealthConfig, HealthConfigError, Pem, ProbePolicy, Scheme};
+pub use crate::health::{HealthConfig, HealthConfigError, Pem, ProbeSettings, Scheme};
 pub use crate::sources::ZoneConfig;
 use crate::sources::ZoneSource;
 
@@ -99,7 +99,7 @@ impl Config {
     /// The longest time from the failure of an edge until resolvers no longer return it: detection, and the TTL of an answer given
     /// just before. Readers whose browser tries the second address do not wait for it.
     pub fn failover_bound(&self) -> Duration {
-        self.health.policy.detection_bound() + Duration::from_secs(self.answers.ttl.into())
+        self.health.probe.detection_bound() + Duration::from_secs(self.answers.ttl.into())
     }
 
     /// The domains that have the names of sites below them.
@@ -138,11 +138,11 @@ impl fmt::Debug for Config {
             .field("rate_limit", &self.rate_limit)
             .field("log_one_in", &self.log_one_in)
             .field("drain_timeout", &self.drain_timeout)
-            .field("edge failure detected within", &self.health.policy.detection_bound())
+            .field("edge failure detected within", &self.health.probe.detection_bound())
             .field("readers moved to other edges within", &self.failover_bound())
             .field(
                 "state changes per edge address in 10 minutes, at most",
-                &self.health.policy.max_transitions(ten_minutes),
+                &self.health.probe.max_transitions(ten_minutes),
             )
             .finish()
     }

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use verge_protocol::fleet::{DomainState, EdgeState, SiteState};
-use verge_protocol::state::Entry;
+use verge_protocol::state::ParsedRow;
 use verge_protocol::{DomainName, EdgeName, Position, Region, SiteName};
 
 pub(crate) use self::channel::Channel;
@@ -80,9 +80,9 @@ impl FleetState {
     }
 
     /// Applies an entry of the feed. Returns whether it changed anything.
-    pub(crate) fn apply(&mut self, entry: Entry) -> bool {
-        match entry {
-            Entry::Channel(label, state) => {
+    pub(crate) fn apply(&mut self, parsed: ParsedRow) -> bool {
+        match parsed {
+            ParsedRow::Channel(label, state) => {
                 let channel = Channel::new(&label.site, &label.channel);
                 if self.channels.contains(&channel) == state.is_some() {
                     return false;
@@ -90,9 +90,9 @@ impl FleetState {
                 let channels = Arc::make_mut(&mut self.channels);
                 if state.is_some() { channels.insert(channel) } else { channels.remove(&channel) }
             }
-            Entry::Edge(edge, state) => set(&mut self.edges, edge, state),
-            Entry::Site(site, state) => set(&mut self.sites, site, state),
-            Entry::Domain(domain, state) => set(&mut self.domains, domain, state),
+            ParsedRow::Edge(edge, state) => set(&mut self.edges, edge, state),
+            ParsedRow::Site(site, state) => set(&mut self.sites, site, state),
+            ParsedRow::Domain(domain, state) => set(&mut self.domains, domain, state),
         }
     }
 
@@ -225,7 +225,7 @@ mod tests {
             let value = value.replace("MANIFEST", &Digest::of(b"manifest").to_string());
             let row = Row { key: key.to_owned(), seq: Seq(1), value: serde_json::from_str(&value).unwrap() };
             let mut now = before.clone();
-            now.apply(row.entry().unwrap());
+            now.apply(row.parse().unwrap());
             assert_eq!(now.shares_names_with(&before), shares, "{key} {value}");
         }
     }

@@ -90,11 +90,11 @@ impl GeoDns {
     /// Starts a name server. Returns when its ports are open; it answers from its zone files and its saved state at once, and waits
     /// neither for an origin nor for a probe.
     pub async fn bind(config: Config) -> Result<Self, BindError> {
-        Self::bind_at(config, Clock::system()).await
+        Self::bind_with_clock(config, Clock::system()).await
     }
 
     /// The same with another clock.
-    pub async fn bind_at(config: Config, clock: Clock) -> Result<Self, BindError> {
+    pub async fn bind_with_clock(config: Config, clock: Clock) -> Result<Self, BindError> {
         let tasks = Tasks::default();
         let mut registry = Registry::default();
         let metrics = Metrics::new(&mut registry, config.zones.iter().map(|zone| zone.name.to_string()).collect());

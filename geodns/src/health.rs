@@ -6,14 +6,14 @@
 //! ```
 //!
 //! [`tracker`] decides whether an address is up, [`lag`] whether an edge lags, and [`aggregate`] combines them, without I/O or a
-//! clock of their own. How many failed probes take an edge down is set in [`probe_policy`].
+//! clock of their own. How many failed probes take an edge down is set in [`probe_settings`].
 
 mod aggregate;
 mod config;
 mod failure;
 mod lag;
 mod probe;
-mod probe_policy;
+mod probe_settings;
 mod probe_task;
 mod prober;
 mod saved;
@@ -21,7 +21,7 @@ mod table;
 mod tracker;
 
 pub use self::config::{HealthConfig, HealthConfigError, Pem, Scheme};
-pub use self::probe_policy::ProbePolicy;
+pub use self::probe_settings::ProbeSettings;
 pub(crate) use self::prober::Prober;
 #[cfg(test)]
 pub(crate) use self::saved::SavedAddress;

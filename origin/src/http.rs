@@ -21,13 +21,13 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::{delete, get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::app::App;
+use crate::app_state::AppState;
 
 /// The largest request body in bytes, unless a handler sets its own limit.
 const BODY_MAX: usize = 1 << 20;
 
 /// Every route. The first argument of a handler tells whose token it takes; its `State` arguments tell what it uses.
-pub(crate) fn router(app: App) -> Router {
+pub(crate) fn router(app: AppState) -> Router {
     Router::new()
         // For clients that push.
         .route("/v1/sites", get(sites::list))

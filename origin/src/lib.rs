@@ -1,9 +1,9 @@
 //! Verge's origin: it stores builds, makes releases of them, and publishes every change to edges and name servers.
 //!
-//! Imports point one way: [`Origin`] opens the ports and composes the state of the API (`app`) → `http` turns requests into calls →
+//! Imports point one way: [`Origin`] opens the ports and composes the state of the API (`app_state`) → `http` turns requests into calls →
 //! `publish`, `uploads`, `domains`, `edge_settings`, `site_regions`, `edge_reports` and `feed` decide → `store` persists.
 
-mod app;
+mod app_state;
 mod channel_locks;
 mod config;
 mod domains;

@@ -13,7 +13,7 @@ use verge_daemon::tasks::Unfinished;
 use verge_daemon::{Clock, Daemon, DataDir, Secret, Tasks, listen};
 use verge_protocol::EdgeName;
 
-use crate::app::App;
+use crate::app_state::AppState;
 use crate::channel_locks::ChannelLocks;
 use crate::config::Config;
 use crate::config::raw::RawConfig;
@@ -29,7 +29,7 @@ use crate::uploads::{ActivePacks, Uploads};
 
 /// A running origin.
 pub struct Origin {
-    app: App,
+    app: AppState,
     tasks: Tasks,
     addr: SocketAddr,
     private_addr: SocketAddr,
@@ -40,7 +40,7 @@ pub struct Origin {
 
 impl Origin {
     /// Opens the stores and the listeners. Timestamps are taken from `clock`.
-    pub async fn bind_at(config: Config, clock: Clock) -> anyhow::Result<Self> {
+    pub async fn bind_with_clock(config: Config, clock: Clock) -> anyhow::Result<Self> {
         let api = listen::tcp("the API", config.listen.clone()).await?;
         let private = listen::tcp("health and metrics", config.private_listen.clone()).await?;
         let (addr, private_addr) = (api.local_addr()?, private.local_addr()?);
@@ -124,7 +124,7 @@ impl Daemon for Origin {
     }
 
     async fn bind(config: Config) -> anyhow::Result<Self> {
-        Self::bind_at(config, Clock::system()).await
+        Self::bind_with_clock(config, Clock::system()).await
     }
 
     async fn shutdown(self) {
@@ -142,7 +142,7 @@ async fn compose(
     metrics: Arc<Metrics>,
     database: Database,
     blobs: Blobs,
-) -> anyhow::Result<App> {
+) -> anyhow::Result<AppState> {
     let feed = Feed::open(database.clone(), tasks.clone(), Arc::clone(&metrics)).await?;
     let edge_reports = EdgeReports::default();
     let contents = Contents { database: database.clone(), blobs: blobs.clone(), metrics: Arc::clone(&metrics) };
@@ -176,7 +176,7 @@ async fn compose(
         config.resolver,
         config.resolver_timeout,
     );
-    Ok(App {
+    Ok(AppState {
         database,
         contents,
         clock,

@@ -1,6 +1,6 @@
 //! Bodies of the origin's HTTP API. docs/API.md lists the routes.
 
-mod operating;
+mod admin;
 
 use std::collections::BTreeSet;
 
@@ -14,9 +14,7 @@ use crate::release::ReleaseNumber;
 use crate::report::Lag;
 use crate::timestamp::Timestamp;
 
-pub use self::operating::{
-    Domain, DomainRequest, EdgeSettings, ForceEdge, IssuedToken, NameServer, Proof, SiteRegions,
-};
+pub use self::admin::{Domain, DomainRequest, EdgeSettings, ForceEdge, IssuedToken, NameServer, Proof, SiteRegions};
 
 /// The body of every error response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -56,7 +56,7 @@ impl TryFrom<Raw> for Content {
 
 /// One blob of a content, and the part of it that a byte range needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Piece {
+pub struct BlobSlice {
     /// The blob's digest.
     pub digest: Digest,
     /// The whole blob's size, in bytes.
@@ -89,20 +89,20 @@ impl Content {
     }
 
     /// Every blob, in order.
-    pub fn pieces(&self) -> impl Iterator<Item = Piece> + '_ {
+    pub fn slices(&self) -> impl Iterator<Item = BlobSlice> + '_ {
         self.range(0, self.size)
     }
 
     /// The blobs that hold the bytes from `start` to `end` (exclusive), in order. An empty range has none; an `end` past the last
     /// byte is clamped.
-    pub fn range(&self, start: u64, end: u64) -> impl Iterator<Item = Piece> + '_ {
+    pub fn range(&self, start: u64, end: u64) -> impl Iterator<Item = BlobSlice> + '_ {
         let end = end.min(self.size);
         let indices = if start < end { start / BLOB_SIZE..end.div_ceil(BLOB_SIZE) } else { 0..0 };
         indices.map(move |index| {
             let offset = index * BLOB_SIZE;
             let size = (self.size - offset).min(BLOB_SIZE);
             let skip = start.saturating_sub(offset);
-            Piece { digest: self.blob_at(index), size, skip, take: (end - offset).min(size) - skip }
+            BlobSlice { digest: self.blob_at(index), size, skip, take: (end - offset).min(size) - skip }
         })
     }
 
@@ -163,7 +163,7 @@ mod tests {
     fn empty_content_has_no_blob() {
         let (content, blobs) = content(0);
         assert!(blobs.is_empty());
-        assert_eq!(content.pieces().count(), 0);
+        assert_eq!(content.slices().count(), 0);
     }
 
     #[test]
@@ -185,11 +185,11 @@ mod tests {
             let whole: Vec<u8> = blobs.iter().flat_map(|blob| blob.bytes().to_vec()).collect();
             let joined: Vec<u8> = content
                 .range(start as u64, (start + length) as u64)
-                .flat_map(|piece| {
-                    let blob = blobs.iter().find(|blob| blob.digest() == piece.digest).expect("listed blobs exist");
-                    assert_eq!(blob.bytes().len() as u64, piece.size);
-                    let skip = usize::try_from(piece.skip).unwrap();
-                    blob.bytes()[skip..skip + usize::try_from(piece.take).unwrap()].to_vec()
+                .flat_map(|slice| {
+                    let blob = blobs.iter().find(|blob| blob.digest() == slice.digest).expect("listed blobs exist");
+                    assert_eq!(blob.bytes().len() as u64, slice.size);
+                    let skip = usize::try_from(slice.skip).unwrap();
+                    blob.bytes()[skip..skip + usize::try_from(slice.take).unwrap()].to_vec()
                 })
                 .collect();
             prop_assert_eq!(&joined, &whole[start.min(size)..(start + length).min(size)]);

@@ -1,8 +1,8 @@
 //! The change feed: `GET /v1/changes?since=POSITION`, as server-sent events.
 //!
 //! Rows above the position are sent in order of their sequence numbers, then `caught-up`, then new rows as they are written.
-//! Without a position the feed starts with a snapshot of the whole table. A subscriber applies the rows it received at
-//! `caught-up`, and each later row at once.
+//! Without a position the feed starts with a snapshot of the whole table. A subscriber buffers rows until `caught-up`, then applies
+//! them together; later rows are applied on arrival.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,7 @@ pub enum FeedEvent {
     Row(Row),
     /// All rows up to this position were sent.
     CaughtUp(Position),
-    /// The requested position cannot be resumed: discard the table and subscribe again without one. The stream ends.
+    /// The requested position cannot be resumed: subscribe again without `since`, for a snapshot. This is the last event.
     Reset(Reset),
     /// The connection is alive; nothing changed.
     Heartbeat,

@@ -1,4 +1,4 @@
-//! An edge's report to the origin, the only data that flows back. Soft state, sent on every change and every few seconds.
+//! An edge's report, the only data that edges send to the origin. Soft state, sent on every change and every few seconds.
 
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +37,7 @@ pub struct Lag {
     pub channel: ChannelName,
     /// The write that is not applied.
     pub seq: Seq,
-    /// The reason, as text for people.
+    /// The reason, human-readable.
     pub reason: String,
 }
 

@@ -107,7 +107,7 @@ impl ChannelState {
 
 /// A parsed row. The value is `None` for a tombstone.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Entry {
+pub enum ParsedRow {
     /// A channel.
     Channel(HostLabel, Option<ChannelState>),
     /// An edge's configuration.
@@ -136,12 +136,12 @@ pub enum RowError {
 
 impl Row {
     /// Parses the row.
-    pub fn entry(&self) -> Result<Entry, RowError> {
+    pub fn parse(&self) -> Result<ParsedRow, RowError> {
         Ok(match self.key.parse()? {
-            Key::Channel(site, channel) => Entry::Channel(HostLabel { site, channel }, self.read()?),
-            Key::Edge(edge) => Entry::Edge(edge, self.read()?),
-            Key::Site(site) => Entry::Site(site, self.read()?),
-            Key::Domain(domain) => Entry::Domain(domain, self.read()?),
+            Key::Channel(site, channel) => ParsedRow::Channel(HostLabel { site, channel }, self.read()?),
+            Key::Edge(edge) => ParsedRow::Edge(edge, self.read()?),
+            Key::Site(site) => ParsedRow::Site(site, self.read()?),
+            Key::Domain(domain) => ParsedRow::Domain(domain, self.read()?),
         })
     }
 
@@ -183,10 +183,10 @@ mod tests {
         let value = serde_json::json!({
             "epoch": 7, "release": "v2", "manifest": Digest::of(b"m"), "a field from the future": true,
         });
-        let Ok(Entry::Channel(label, state)) = row("channel/demo/live", value).entry() else { panic!("a channel") };
+        let Ok(ParsedRow::Channel(label, state)) = row("channel/demo/live", value).parse() else { panic!("a channel") };
         assert_eq!(label.to_string(), "demo");
         assert_eq!(state.unwrap().release, ReleaseNumber(2));
-        assert!(matches!(row("moon/full", 1.into()).entry(), Err(RowError::UnknownKey(_))));
-        assert!(matches!(row("channel/demo/live", 1.into()).entry(), Err(RowError::Value { .. })));
+        assert!(matches!(row("moon/full", 1.into()).parse(), Err(RowError::UnknownKey(_))));
+        assert!(matches!(row("channel/demo/live", 1.into()).parse(), Err(RowError::Value { .. })));
     }
 }

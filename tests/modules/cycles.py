@@ -5,7 +5,7 @@
     cycles.py --self-test shows that planted circles are found
 
 A module uses another if its code, tests left out, names one of the other's items, directly or through a re-export. A re-export
-itself (`pub use self::child::Item`) is no use. The items of `foo.rs` and those of its child `foo/bar.rs` are different modules.
+itself (`pub use self::child::Item`) is no use, unless the module needs the item too. The items of `foo.rs` and those of its child `foo/bar.rs` are different modules.
 The parser knows as much of Rust as `use` trees, paths and item names: enough for code that rustfmt has formatted.
 """
 
@@ -20,15 +20,17 @@ ITEM = re.compile(
     re.M,
 )
 MOD = re.compile(r"((?:#\[[^\n]*\]\s*)*)^(?:pub(?:\([^)]*\))?\s+)?mod\s+(\w+)\s*;", re.M)
-USE = re.compile(r"^(pub(?:\([^)]*\))?\s+)?use\s+([^;]+);", re.M)
+USE = re.compile(r"^[ \t]*(pub(?:\([^)]*\))?\s+)?use\s+([^;]+);", re.M)
+LITERAL = re.compile(
+    r"""//[^\n]*|/\*.*?\*/|b?r(?P<hashes>#*)".*?"(?P=hashes)|b?"(?:\\.|[^"\\])*"|b?'(?:\\[^']+|[^\\'])'""",
+    re.S,
+)
 PATH = re.compile(r"(?<![\w:.])((?:crate|self|super|[a-z_]\w*)(?:::\w+)+)")
 
 
 def strip(text):
-    """Removes comments, strings and test modules."""
-    text = re.sub(r"//[^\n]*", "", text)
-    text = re.sub(r'b?r(#*)".*?"\1', '""', text, flags=re.S)
-    text = re.sub(r'b?"(?:\\.|[^"\\])*"', '""', text, flags=re.S)
+    """Removes comments, strings, characters and test modules."""
+    text = LITERAL.sub(lambda match: "" if match.group().startswith("/") else '""', text)
     return re.sub(r"^#\[cfg\(test\)\]\nmod \w+ \{.*?^\}", "", text, flags=re.S | re.M)
 
 
@@ -61,12 +63,14 @@ class Module:
         self.items = set(ITEM.findall(text))
         self.imports = {}  # name → path, of all `use`, since child modules see private ones too
         self.uses = []  # paths that count
+        body = USE.sub("", text)
         for public, tree in USE.findall(text):
             for target, name in leaves(tree):
                 self.imports[name] = target
-                if not public:
+                # A re-export is a use only if the module itself needs the name as well.
+                if not public or re.search(rf"(?<![\w:]){re.escape(name)}(?!\w)", body):
                     self.uses.append(target)
-        for found in PATH.findall(USE.sub("", text)):
+        for found in PATH.findall(body):
             self.uses.append(tuple(found.split("::")))
 
 
@@ -103,7 +107,7 @@ def resolve(modules, where, path, seen=()):
             return None
         if name in module.children and (*at, name) in modules:
             at, rest = (*at, name), rest[1:]
-        elif name in module.items:
+        elif name in module.items or name == "*":
             return at
         elif name in module.imports and (at, name) not in seen:
             return resolve(modules, at, (*module.imports[name], *rest[1:]), (*seen, (at, name)))
@@ -174,6 +178,8 @@ def self_test():
     assert planted({**reexport, "a/c.rs": "use crate::b::B;\npub struct C(B);\n"}), "through a re-export"
     tests = "pub struct A;\n#[cfg(test)]\nmod tests {\n    use crate::b::B;\n}\n"
     assert not planted({"lib.rs": "mod a;\nmod b;\n", "a.rs": tests, "b.rs": use_a}), "tests are left out"
+    for use in ["fn f() {\n    use crate::b::{B, C};\n}\n", "use crate::b::*;\n", "pub(crate) use crate::b::B;\nstruct D(B);\n", "const Q: char = '\"';\nuse crate::b::B;\n"]:
+        assert planted({"lib.rs": "mod a;\nmod b;\n", "a.rs": "pub struct A;\n" + use, "b.rs": use_a + "pub struct C;\n"}), use
     print("planted circles are found")
 
 

@@ -113,7 +113,7 @@ impl World {
             drain_timeout: Duration::from_secs(5),
             ..verge_edge::Config::new(stopped.name.clone(), origin, stopped.token.clone(), data)
         };
-        let edge = Edge::bind_at(config, self.clock.clone()).await.unwrap();
+        let edge = Edge::bind_with_clock(config, self.clock.clone()).await.unwrap();
         stopped.address = edge.public_addr();
         stopped.edge = Some(edge);
     }
@@ -262,7 +262,7 @@ async fn bind_origin(folder: &Path, address: SocketAddr, clock: &Clock) -> Origi
         drain_timeout: Duration::from_secs(5),
         ..verge_origin::Config::new(folder.join("origin"), "http://localhost:80".parse().unwrap())
     };
-    Origin::bind_at(config, clock.clone()).await.unwrap()
+    Origin::bind_with_clock(config, clock.clone()).await.unwrap()
 }
 
 async fn metric_sum(http: &reqwest::Client, address: SocketAddr, name: &str) -> f64 {

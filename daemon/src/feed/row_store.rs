@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use verge_protocol::state::{Entry, Key, Row};
+use verge_protocol::state::{Key, ParsedRow, Row};
 use verge_protocol::{Generation, Position};
 
 use super::Change;
@@ -28,7 +28,7 @@ pub trait RowHandler {
     }
 
     /// Applies a row. On an error, which says why the row is refused, the previous row of the key stays in force.
-    fn apply(&mut self, entry: Entry, row: &StoredRow) -> Result<Keep, String>;
+    fn apply(&mut self, parsed: ParsedRow, row: &Arc<StoredRow>) -> Result<Keep, String>;
 
     /// A row of `key` was refused, by [`Self::apply`] or because its value is invalid.
     fn refused(&mut self, _key: Key, _row: &StoredRow, _reason: &str) {}
@@ -143,6 +143,11 @@ impl RowStore {
         self.unknown.len()
     }
 
+    /// The keys whose latest row was refused.
+    pub fn refused_keys(&self) -> impl Iterator<Item = &str> {
+        self.refused.keys().map(|key| &**key)
+    }
+
     /// Applies a change through `handler`. A snapshot replaces everything, but a row of it that is refused leaves the previous row of
     /// its key in force.
     pub fn apply(&mut self, change: Change, handler: &mut impl RowHandler) -> RowChanges {
@@ -178,7 +183,7 @@ impl RowStore {
             return;
         };
         let outcome = if handler.handles(&key) {
-            row.row.entry().map_err(|error| error_chain(&error)).and_then(|entry| handler.apply(entry, &row))
+            row.row.parse().map_err(|error| error_chain(&error)).and_then(|parsed| handler.apply(parsed, &row))
         } else {
             Ok(Keep::Row)
         };
@@ -241,12 +246,12 @@ mod tests {
             !matches!(key, Key::Domain(_))
         }
 
-        fn apply(&mut self, entry: Entry, _row: &StoredRow) -> Result<Keep, String> {
-            match entry {
-                Entry::Edge(_, Some(state)) if state.port == 1 => return Err("port 1".to_owned()),
-                Entry::Edge(edge, Some(state)) => drop(self.edges.insert(edge, state.port)),
-                Entry::Edge(edge, None) => drop(self.edges.remove(&edge)),
-                Entry::Site(site, state) => {
+        fn apply(&mut self, parsed: ParsedRow, _row: &Arc<StoredRow>) -> Result<Keep, String> {
+            match parsed {
+                ParsedRow::Edge(_, Some(state)) if state.port == 1 => return Err("port 1".to_owned()),
+                ParsedRow::Edge(edge, Some(state)) => drop(self.edges.insert(edge, state.port)),
+                ParsedRow::Edge(edge, None) => drop(self.edges.remove(&edge)),
+                ParsedRow::Site(site, state) => {
                     if state.is_some() {
                         self.sites.insert(site)
                     } else {
@@ -254,7 +259,7 @@ mod tests {
                     };
                     return Ok(Keep::Nothing);
                 }
-                Entry::Channel(..) | Entry::Domain(..) => {}
+                ParsedRow::Channel(..) | ParsedRow::Domain(..) => {}
             }
             Ok(Keep::Row)
         }

@@ -24,7 +24,7 @@ impl Context<'_> {
     }
 
     /// Prints a result: with `--json` the answer of the server, unchanged; else the text.
-    pub(super) fn answer(
+    pub(super) fn print_result(
         &self,
         answer: &serde_json::Value,
         text: impl FnOnce() -> serde_json::Result<String>,
@@ -38,7 +38,7 @@ impl Context<'_> {
     }
 
     /// Explains the token that is printed next; `name` is an edge or a name server.
-    pub(super) fn introduce_token(&self, name: &impl fmt::Display) {
+    pub(super) fn print_token_notice(&self, name: &impl fmt::Display) {
         self.output.info(format_args!(
             "new token for {name} (shown only once, replaces any earlier token); write it to the file set as `token_file`:"
         ));

@@ -19,18 +19,19 @@ pub(super) async fn run(command: &cli::Dns, context: &Context<'_>) -> Result<Exi
             let options = context.cli.global.connection_options();
             let name_server = connection::name_server(name_server.as_deref(), &options, context.environment)?;
             let answer: Value = name_server.explain(*address, name.as_deref()).await?;
-            context.answer(&answer, || Ok(render::explanation(&Explanation::deserialize(&answer)?, context.output)))
+            context
+                .print_result(&answer, || Ok(render::explanation(&Explanation::deserialize(&answer)?, context.output)))
         }
         cli::Dns::Servers => {
             let answer: Value = context.client()?.get("/v1/name-servers").await?;
-            context.answer(&answer, || {
+            context.print_result(&answer, || {
                 let name_servers = Vec::<NameServer>::deserialize(&answer)?;
                 Ok(render::name_servers(&name_servers, context.environment.now, context.output))
             })
         }
         cli::Dns::Remove { name_server: name } => {
             context.client()?.delete(&format!("/v1/name-servers/{name}")).await?;
-            context.answer(&json!({ "name_server": name, "removed": true }), || {
+            context.print_result(&json!({ "name_server": name, "removed": true }), || {
                 Ok(format!(
                     "revoked the token of {name}: it no longer receives changes, and answers from its last state"
                 ))
@@ -39,8 +40,8 @@ pub(super) async fn run(command: &cli::Dns, context: &Context<'_>) -> Result<Exi
         cli::Dns::Token { name_server: name } => {
             let client = context.client()?;
             let issued: IssuedToken = client.issue_name_server_token(name).await?;
-            context.introduce_token(name);
-            context.answer(&json!({ "name_server": name, "token": issued.token }), || Ok(issued.token.clone()))
+            context.print_token_notice(name);
+            context.print_result(&json!({ "name_server": name, "token": issued.token }), || Ok(issued.token.clone()))
         }
     }
 }

@@ -18,7 +18,7 @@ pub(super) async fn run(command: Option<&cli::Domains>, context: &Context<'_>) -
     match command {
         None => {
             let answer: Value = context.client()?.get("/v1/domains").await?;
-            context.answer(&answer, || {
+            context.print_result(&answer, || {
                 let domains = Vec::<Domain>::deserialize(&answer)?;
                 Ok(render::list(&domains, context.environment.now, context.output))
             })
@@ -41,7 +41,7 @@ pub(super) async fn run(command: Option<&cli::Domains>, context: &Context<'_>) -
         }
         Some(cli::Domains::Remove { domain }) => {
             context.client()?.delete(&path(domain)).await?;
-            context.answer(&json!({ "domain": domain, "removed": true }), || {
+            context.print_result(&json!({ "domain": domain, "removed": true }), || {
                 Ok(format!("removed {domain}; its TXT record is no longer needed"))
             })
         }

@@ -22,11 +22,11 @@ pub(super) async fn run(command: Option<&cli::Edges>, context: &Context<'_>) -> 
         None => {
             let answer: Value = client.get("/v1/edges").await?;
             let edges = Vec::<Edge>::deserialize(&answer);
-            let exit = context.answer(&answer, || {
+            let exit = context.print_result(&answer, || {
                 Ok(render::edges(&Vec::deserialize(&answer)?, context.environment.now, context.output))
             })?;
             if let Ok(edges) = edges {
-                region_check::check_sites(&edges, &client, context).await;
+                region_check::warn_uncovered_sites(&edges, &client, context).await;
             }
             Ok(exit)
         }
@@ -48,7 +48,7 @@ pub(super) async fn run(command: Option<&cli::Edges>, context: &Context<'_>) -> 
                     "{edge} keeps its current token; use `{program} edges token {edge}` to replace it"
                 ));
             }
-            region_check::check(&client, context).await;
+            region_check::warn_uncovered_regions(&client, context).await;
             Ok(Exit::Success)
         }
         Some(cli::Edges::Set { edge, args }) => {
@@ -63,15 +63,15 @@ pub(super) async fn run(command: Option<&cli::Edges>, context: &Context<'_>) -> 
         }
         Some(cli::Edges::Remove { edge }) => {
             client.delete(&path(edge)).await?;
-            let exit = context.answer(&json!({ "edge": edge, "removed": true }), || {
+            let exit = context.print_result(&json!({ "edge": edge, "removed": true }), || {
                 Ok(format!("removed {edge} and revoked its token"))
             })?;
-            region_check::check(&client, context).await;
+            region_check::warn_uncovered_regions(&client, context).await;
             Ok(exit)
         }
         Some(cli::Edges::Token { edge }) => {
             let token = issue_token(&client, edge, context).await?;
-            context.answer(&json!({ "edge": edge, "token": token }), || Ok(token.clone()))
+            context.print_result(&json!({ "edge": edge, "token": token }), || Ok(token.clone()))
         }
     }
 }
@@ -87,15 +87,15 @@ fn path(edge: &EdgeName) -> String {
 
 /// Prints the settings of an edge after a change.
 async fn print_state(edge: &EdgeName, state: &Value, client: &Client, context: &Context<'_>) -> Result<Exit, Failure> {
-    let exit = context.answer(&json!({ "edge": edge, "state": state }), || {
+    let exit = context.print_result(&json!({ "edge": edge, "state": state }), || {
         Ok(render::edge(edge, &EdgeState::deserialize(state)?, context.output))
     })?;
-    region_check::check(client, context).await;
+    region_check::warn_uncovered_regions(client, context).await;
     Ok(exit)
 }
 
 async fn issue_token(client: &Client, edge: &EdgeName, context: &Context<'_>) -> Result<String, Failure> {
     let issued: IssuedToken = client.issue_edge_token(edge).await?;
-    context.introduce_token(edge);
+    context.print_token_notice(edge);
     Ok(issued.token)
 }

@@ -28,11 +28,11 @@ fn hint_for(code: &str) -> Option<&'static str> {
         "unknown_domain" => "use `verge domains` to list domains",
         "address_taken" => "if the other edge no longer exists, remove it with `verge edges remove NAME`",
         "domain_taken" => "to move the domain to this site, remove it first with `verge domains remove DOMAIN`",
-        "redirected_to" => "first remove the domain that redirects to it, or redirect it elsewhere",
-        "conflict" => "use `verge releases` to see the current release, then push again",
-        "channel_busy" => "wait for it to finish, then push again",
+        "redirected_to" => "first remove the redirecting domain, or change its redirect",
+        "unknown_redirect_target" => "add the target first with `verge domains add TARGET --site SITE`",
+        "conflict" => "use `verge releases` to see the current release, then run the command again",
+        "channel_busy" => "wait for it to finish, then run the command again",
         "missing_blobs" => "push again",
-        "invalid_build" => "push again when the build has finished",
         "shutting_down" => "run the command again when the origin is back",
         "internal" => "check the log of the origin",
         _ => return None,
@@ -149,7 +149,7 @@ impl From<RolloutError> for Failure {
     fn from(error: RolloutError) -> Self {
         match error {
             RolloutError::Conflict(_) => {
-                Self::new(Exit::Conflict, &error).hint(Some("push again to replace that release"))
+                Self::new(Exit::Conflict, &error).hint(Some("run the command again to replace that release"))
             }
             RolloutError::OutcomeUnknown { .. } => Self::new(Exit::Unreachable, &error)
                 .hint(Some("check `verge releases`, and run the command again if it was not")),

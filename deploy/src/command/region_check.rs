@@ -8,14 +8,14 @@ use super::context::Context;
 use crate::client::Client;
 
 /// Warns about each such site after edges have changed. The change has been made by then, so errors of the origin are ignored.
-pub(super) async fn check(client: &Client, context: &Context<'_>) {
+pub(super) async fn warn_uncovered_regions(client: &Client, context: &Context<'_>) {
     if let Ok(edges) = client.get::<Vec<Edge>>("/v1/edges").await {
-        check_sites(&edges, client, context).await;
+        warn_uncovered_sites(&edges, client, context).await;
     }
 }
 
 /// Warns about each such site, given the edges.
-pub(super) async fn check_sites(edges: &[Edge], client: &Client, context: &Context<'_>) {
+pub(super) async fn warn_uncovered_sites(edges: &[Edge], client: &Client, context: &Context<'_>) {
     if let Ok(sites) = client.sites().await {
         warn(edges, &sites, context);
     }

@@ -16,7 +16,7 @@ pub(super) async fn run(arguments: &cli::SiteArg, context: &Context<'_>) -> Resu
     let site = Project::find(None, &context.environment.current_dir)?.site(arguments.site.as_ref())?;
     let client = context.client()?;
     let answer: Value = client.get(&format!("/v1/sites/{site}/releases")).await?;
-    context.answer(&answer, || {
+    context.print_result(&answer, || {
         let releases = Vec::<Release>::deserialize(&answer)?;
         Ok(if releases.is_empty() {
             format!("{site} has no releases yet")

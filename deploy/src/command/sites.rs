@@ -16,7 +16,7 @@ pub(super) async fn run(command: Option<&cli::Sites>, context: &Context<'_>) -> 
     match command {
         None => {
             let answer = Value::Array(client.sites().await?);
-            context.answer(&answer, || {
+            context.print_result(&answer, || {
                 let sites = Vec::<Site>::deserialize(&answer)?;
                 Ok(render(&sites, context.environment.now, context.output))
             })
@@ -25,7 +25,7 @@ pub(super) async fn run(command: Option<&cli::Sites>, context: &Context<'_>) -> 
         Some(cli::Sites::Regions { site, regions, none: _ }) => {
             let body = SiteRegions { regions: regions.iter().cloned().collect() };
             let answer: Value = client.put(&format!("/v1/sites/{site}/regions"), &body).await?;
-            context.answer(&answer, || {
+            context.print_result(&answer, || {
                 let regions = regions_text(&Site::deserialize(&answer)?);
                 Ok(if regions.is_empty() {
                     format!("{site} is not restricted to regions")

@@ -22,7 +22,7 @@ pub(super) async fn run(context: &Context<'_>) -> Result<Exit, Failure> {
     )?;
     answer["edges"] = edges;
     answer["sites"] = json!(sites);
-    let exit = context.answer(&answer, || {
+    let exit = context.print_result(&answer, || {
         let (status, edges, sites) = (Status::deserialize(&answer)?, list(&answer["edges"])?, list(&answer["sites"])?);
         let origin = client.origin().to_string();
         Ok(render(&origin, &status, &edges, &sites, context.environment.now, context.output))

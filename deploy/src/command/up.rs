@@ -29,7 +29,7 @@ pub(super) async fn run(arguments: &cli::Up, context: &Context<'_>) -> Result<Ex
     telemetry::init(LogFormat::Human, &arguments.log)
         .map_err(|error| Failure::new(Exit::Usage, &error).hint(Some("use a level such as `--log info`")))?;
     // Signals are handled from the start, so that none leaves half a cluster behind.
-    let mut terminated = pin!(verge_daemon::run::terminated_or_closed());
+    let mut terminated = pin!(verge_daemon::run::shutdown_signal_or_hangup());
     tokio::select! {
         biased;
         signal = &mut terminated => return Ok(stopped(signal?, context)),
@@ -148,8 +148,9 @@ async fn push(arguments: &cli::Up, context: &Context<'_>, cluster: &Cluster) -> 
         return push_folder(context, cluster, &site, &project.build_dir()?.path, options).await;
     }
     let site: SiteName = arguments.site.site.clone().unwrap_or_else(demo);
-    let sites: Vec<Site> = cluster.client().sites().await?;
-    if sites.iter().any(|known| known.name == site && !known.channels.is_empty()) {
+    cluster.client().create_site(&site).await?;
+    let known: Site = cluster.client().get(&format!("/v1/sites/{site}")).await?;
+    if !known.channels.is_empty() {
         return Ok(());
     }
     let dir = tempfile::tempdir()?;

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use tokio::time::timeout;
 use verge_daemon::listen::{self, Listen};
@@ -119,15 +120,33 @@ impl Cluster {
         let names = sites.map(|site| format!("{}.{ZONE}", site.name).parse().expect("a site's name is a label"));
         let names: Vec<DomainName> = names.collect();
         let edges = self.edge_names();
-        let answered = self.name_server().wait_until_answered(&names, &edges);
-        timeout(START_TIMEOUT, answered).await.map_err(|_| ClusterError::Unnamed)
+        let answered = async |names| self.name_server().wait_until_answered(names, &edges).await;
+        if timeout(START_TIMEOUT, answered(&names)).await.is_ok() {
+            return Ok(());
+        }
+        let mut missing = Vec::new();
+        for name in &names {
+            if answered(std::slice::from_ref(name)).now_or_never().is_none() {
+                missing.push(name.as_str());
+            }
+        }
+        Err(ClusterError::NotAnswered(missing.join(", ")))
     }
 
     /// Waits until every edge has reported that it has applied all writes so far.
     pub async fn until_caught_up(&self) -> Result<(), ClusterError> {
         let edges = self.edge_names();
-        let caught_up = self.origin.wait_until_caught_up(&edges);
-        timeout(START_TIMEOUT, caught_up).await.map_err(|_| ClusterError::Lagging)
+        let caught_up = async |edges| self.origin.wait_until_caught_up(edges).await;
+        if timeout(START_TIMEOUT, caught_up(&edges)).await.is_ok() {
+            return Ok(());
+        }
+        let mut lagging = Vec::new();
+        for edge in &edges {
+            if caught_up(std::slice::from_ref(edge)).now_or_never().is_none() {
+                lagging.push(edge.as_str());
+            }
+        }
+        Err(ClusterError::Lagging(lagging.join(", ")))
     }
 
     fn edge_names(&self) -> Vec<EdgeName> {

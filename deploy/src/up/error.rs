@@ -33,12 +33,12 @@ pub enum ClusterError {
     /// The HTTP client cannot be set up.
     #[error(transparent)]
     Setup(#[from] SetupError),
-    /// The name server does not know a site or an edge.
-    #[error("the name server did not answer for all sites within {} s", START_TIMEOUT.as_secs())]
-    Unnamed,
-    /// An edge does not catch up.
-    #[error("the edges did not catch up with the origin within {} s: the log says why", START_TIMEOUT.as_secs())]
-    Lagging,
+    /// The name server does not answer with all edges for these names.
+    #[error("the name server did not answer for {0} within {limit} s", limit = START_TIMEOUT.as_secs())]
+    NotAnswered(String),
+    /// These edges do not catch up.
+    #[error("these edges did not catch up with the origin within {limit} s: {0}", limit = START_TIMEOUT.as_secs())]
+    Lagging(String),
 }
 
 /// Turns the error of a daemon's start into a [`ClusterError`].

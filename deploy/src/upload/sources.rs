@@ -49,7 +49,7 @@ impl Sources {
         let mut locations = HashMap::new();
         for (path, source) in paths {
             let mut offset = 0;
-            for piece in build.files[&path].pieces() {
+            for piece in build.files[&path].slices() {
                 locations.entry(piece.digest).or_insert(BlobLocation { file: files.len(), offset, size: piece.size });
                 offset += piece.size;
             }

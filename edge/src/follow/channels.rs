@@ -148,13 +148,14 @@ impl Channels {
             Some(Lag { site: site.clone(), channel: channel.clone(), seq, reason })
         };
         let lagging = self.tracked.iter().filter_map(lag).collect();
+        let refused_domains = self.rows.refused_keys().filter(|key| key.starts_with("domain/")).count();
         let served = self.tracked.values().filter(|channel| self.serving(channel).is_some()).count();
         AppliedState {
             position: self.rows.position(),
             lagging,
             channels: self.tracked.len(),
             served,
-            unknown: self.rows.unknown_keys(),
+            unknown: self.rows.unknown_keys() + refused_domains,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::{FutureExt as _, Stream, StreamExt as _, future, stream};
 use http_body::{Body, Frame, SizeHint};
-use verge_protocol::content::Piece;
+use verge_protocol::content::BlobSlice;
 use verge_protocol::{Blob, Coding};
 
 use super::response_head::BodySpan;
@@ -119,9 +119,9 @@ impl Pieces {
 }
 
 impl Iterator for Pieces {
-    type Item = Piece;
+    type Item = BlobSlice;
 
-    fn next(&mut self) -> Option<Piece> {
+    fn next(&mut self) -> Option<BlobSlice> {
         let content = self.resource.representation(self.coding)?.content();
         let piece = content.range(self.position, self.end).next()?;
         self.position += piece.take;
@@ -130,7 +130,7 @@ impl Iterator for Pieces {
 }
 
 /// The bytes of a blob that a piece takes. An error if the size of the blob is not that in the manifest.
-pub(super) fn cut(blob: &Blob, piece: &Piece) -> Result<Bytes, Unavailable> {
+pub(super) fn cut(blob: &Blob, piece: &BlobSlice) -> Result<Bytes, Unavailable> {
     let bytes = blob.bytes();
     if bytes.len() as u64 != piece.size {
         tracing::error!(digest = %piece.digest, size = piece.size, "a blob does not have the size that its manifest states");

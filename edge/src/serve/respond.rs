@@ -9,7 +9,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Either, Ready, ready};
 use http::{HeaderMap, Response, StatusCode};
 use verge_protocol::Blob;
-use verge_protocol::content::Piece;
+use verge_protocol::content::BlobSlice;
 
 use super::body::{Pieces, ResponseBody, cut};
 use super::builtin_responses;
@@ -83,7 +83,7 @@ struct Rest {
 impl Rest {
     fn send(
         mut self,
-        first: &Piece,
+        first: &BlobSlice,
         blob: &Blob,
         result: CacheResult,
         common: &CommonHeaders,

@@ -49,8 +49,8 @@ impl ReferencedBlobs {
     }
 
     fn add(&mut self, resources: &Resources, priority: Priority) {
-        for piece in resources.contents().flat_map(Content::pieces) {
-            let blob = self.0.entry(piece.digest).or_insert(ReferencedBlob { priority, size: piece.size });
+        for slice in resources.contents().flat_map(Content::slices) {
+            let blob = self.0.entry(slice.digest).or_insert(ReferencedBlob { priority, size: slice.size });
             blob.priority = blob.priority.max(priority);
         }
     }

@@ -54,7 +54,7 @@ impl World {
     pub(super) async fn with_origin(origin: FakeOrigin, disk_cache: ByteSize) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = Clock::manual(Timestamp(1_000_000));
-        let edge = Edge::bind_at(config(&origin, &directory, disk_cache), clock.clone()).await.unwrap();
+        let edge = Edge::bind_with_clock(config(&origin, &directory, disk_cache), clock.clone()).await.unwrap();
         let reader = Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
         Self { origin, edge, directory, clock, reader, disk_cache }
     }
@@ -63,7 +63,7 @@ impl World {
     pub(super) async fn restart(self) -> Self {
         let Self { origin, edge, directory, clock, reader, disk_cache } = self;
         shut_down(edge).await;
-        let edge = Edge::bind_at(config(&origin, &directory, disk_cache), clock.clone()).await.unwrap();
+        let edge = Edge::bind_with_clock(config(&origin, &directory, disk_cache), clock.clone()).await.unwrap();
         Self { origin, edge, directory, clock, reader, disk_cache }
     }
 

@@ -15,7 +15,7 @@ use verge_daemon::origins::{OriginSettings, OriginSettingsError};
 use verge_protocol::{DomainName, GeoPoint, NameServerName};
 
 use super::{
-    AllDown, Config, HealthConfig, HealthConfigError, Pem, Policy, ProbePolicy, RateLimit, Scheme, TcpLimits,
+    AllDown, Config, HealthConfig, HealthConfigError, Pem, Policy, ProbeSettings, RateLimit, Scheme, TcpLimits,
     ZoneConfig,
 };
 use crate::geo::{LocationOverrides, OverrideError};
@@ -240,16 +240,16 @@ fn answers(raw: &RawAnswers) -> Result<Policy, ConfigError> {
 
 fn health(raw: RawHealth) -> Result<HealthConfig, ConfigError> {
     let default = HealthConfig::default();
-    let policy = ProbePolicy {
-        interval: seconds("health.interval_seconds", raw.interval_seconds, default.policy.interval)?,
-        timeout: seconds("health.timeout_seconds", raw.timeout_seconds, default.policy.timeout)?,
-        retry: seconds("health.retry_seconds", raw.retry_seconds, default.policy.retry)?,
-        fall: raw.fall.unwrap_or(default.policy.fall),
-        rise: raw.rise.unwrap_or(default.policy.rise),
+    let probe = ProbeSettings {
+        interval: seconds("health.interval_seconds", raw.interval_seconds, default.probe.interval)?,
+        timeout: seconds("health.timeout_seconds", raw.timeout_seconds, default.probe.timeout)?,
+        retry: seconds("health.retry_seconds", raw.retry_seconds, default.probe.retry)?,
+        fall: raw.fall.unwrap_or(default.probe.fall),
+        rise: raw.rise.unwrap_or(default.probe.rise),
     };
     let read = |path: PathBuf| std::fs::read(&path).map_err(|source| ConfigError::Ca { path, source });
     let config = HealthConfig {
-        policy,
+        probe,
         lag_after: seconds("health.lag_seconds", raw.lag_seconds, default.lag_after)?,
         scheme: match raw.scheme {
             None | Some(RawScheme::Http) => Scheme::Http,

@@ -44,7 +44,7 @@ fn settings_override_the_defaults() {
         set("# count = 2", "count = 1\nttl_seconds = 20\nsuspect_ttl_seconds = 5\nall_down = \"nothing\"").answers;
     assert_eq!(answers, Policy { answers: 1, ttl: 20, suspect_ttl: 5, all_down: AllDown::Nothing });
     let config = set("# interval_seconds = 5", "interval_seconds = 1.5\nfall = 1\nrise = 9\nlag_seconds = 4");
-    let ProbePolicy { interval, fall, rise, .. } = config.health.policy;
+    let ProbeSettings { interval, fall, rise, .. } = config.health.probe;
     assert_eq!((interval.as_millis(), fall.get(), rise.get()), (1500, 1, 9));
     assert_eq!(config.health.lag_after, Duration::from_secs(4));
     let health = set("# host = \"status", "scheme = \"https\"\nhost = \"status").health;

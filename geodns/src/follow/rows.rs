@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use verge_daemon::feed::{Change, Keep, RowEvent, RowHandler, RowStore, StoredRow};
-use verge_protocol::state::Entry;
+use verge_protocol::state::ParsedRow;
 
 use super::saved::Saved;
 use crate::fleet_state::{Channel, FleetState};
@@ -39,9 +39,9 @@ struct StateUpdate<'a> {
 }
 
 impl RowHandler for StateUpdate<'_> {
-    fn apply(&mut self, entry: Entry, _row: &StoredRow) -> Result<Keep, String> {
-        let is_channel = matches!(entry, Entry::Channel(..));
-        let changed = self.state.apply(entry);
+    fn apply(&mut self, parsed: ParsedRow, _row: &Arc<StoredRow>) -> Result<Keep, String> {
+        let is_channel = matches!(parsed, ParsedRow::Channel(..));
+        let changed = self.state.apply(parsed);
         self.changed |= changed;
         self.channels_changed |= changed && is_channel;
         Ok(if is_channel { Keep::Nothing } else { Keep::Row })

@@ -1,4 +1,4 @@
-//! Locations as distances are compared.
+//! Unit vectors of locations, for comparing distances.
 
 use verge_protocol::GeoPoint;
 

@@ -9,7 +9,7 @@ use verge_protocol::health::EdgeHealth;
 use verge_protocol::{EdgeName, Position, Timestamp};
 
 use super::lag::{self, LagThreshold};
-use super::probe_policy::ProbePolicy;
+use super::probe_settings::ProbeSettings;
 use super::saved::{SavedAddress, SavedHealth};
 use super::table::{AddressHealth, HealthTable};
 use crate::fleet::Condition;
@@ -17,7 +17,7 @@ use crate::fleet_state::FleetState;
 
 /// Every probed address with its health. Times are since the start of the daemon.
 pub(super) struct HealthAggregate {
-    policy: ProbePolicy,
+    settings: ProbeSettings,
     lag: LagThreshold,
     edges: BTreeMap<EdgeName, BTreeMap<IpAddr, Entry>>,
 }
@@ -53,14 +53,14 @@ pub(super) struct ProbeOutcome {
 impl HealthAggregate {
     /// Starts with the addresses in `state`, each in its saved condition, or else up.
     pub(super) fn new(
-        policy: ProbePolicy,
+        settings: ProbeSettings,
         lag_after: Duration,
         saved: &SavedHealth,
         state: &FleetState,
         at: Timestamp,
     ) -> Self {
         let lag = LagThreshold::new(lag_after, saved.lag_threshold);
-        let mut aggregate = Self { policy, lag, edges: BTreeMap::new() };
+        let mut aggregate = Self { settings, lag, edges: BTreeMap::new() };
         aggregate.set_edges(state, at);
         for SavedAddress { edge, address, up, lagging, draining } in &saved.addresses {
             if let Some(entry) = aggregate.entry(edge, *address) {
@@ -150,7 +150,7 @@ impl HealthAggregate {
     /// Whether this machine most likely has no network: at least two addresses were probed, the last probe of each failed, and
     /// none succeeded within the longest time between two probes of a healthy address.
     fn is_isolated(&self, now: Duration) -> bool {
-        let longest_gap = self.policy.interval + self.policy.timeout;
+        let longest_gap = self.settings.interval + self.settings.timeout;
         let is_silent = |entry: &Entry| {
             let is_recent = entry.last_success.is_some_and(|at| now.saturating_sub(at) <= longest_gap);
             entry.health.failure.is_some() && !is_recent
@@ -222,7 +222,7 @@ mod tests {
 
     fn aggregate(edges: usize) -> HealthAggregate {
         HealthAggregate::new(
-            ProbePolicy::default(),
+            ProbeSettings::default(),
             Duration::from_secs(30),
             &SavedHealth::default(),
             &state_with(edges),
@@ -375,7 +375,7 @@ mod tests {
         let saved = before.saved(Duration::from_secs(41));
         assert_eq!(saved.addresses.len(), 2);
         let mut after =
-            HealthAggregate::new(ProbePolicy::default(), Duration::from_secs(30), &saved, &state_with(4), AT);
+            HealthAggregate::new(ProbeSettings::default(), Duration::from_secs(30), &saved, &state_with(4), AT);
         let conditions = |aggregate: &HealthAggregate| {
             aggregate.table(Duration::ZERO).addresses().map(|(.., is)| is.condition).collect()
         };

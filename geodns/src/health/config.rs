@@ -8,13 +8,13 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use verge_protocol::DomainName;
 
-use super::probe_policy::ProbePolicy;
+use super::probe_settings::ProbeSettings;
 
 /// Settings of health checks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthConfig {
     /// How often to probe, and how many results change the state.
-    pub policy: ProbePolicy,
+    pub probe: ProbeSettings,
     /// How long an edge may be behind the best edge before it counts as lagging. Precise to the second.
     pub lag_after: Duration,
     /// The scheme of probes.
@@ -84,7 +84,7 @@ pub enum HealthConfigError {
 impl Default for HealthConfig {
     fn default() -> Self {
         Self {
-            policy: ProbePolicy::default(),
+            probe: ProbeSettings::default(),
             lag_after: Duration::from_secs(30),
             scheme: Scheme::default(),
             host: None,
@@ -99,7 +99,7 @@ impl HealthConfig {
 
     /// Checks the durations and the certificates.
     pub(crate) fn check(&self) -> Result<(), HealthConfigError> {
-        let ProbePolicy { interval, timeout, retry, .. } = self.policy;
+        let ProbeSettings { interval, timeout, retry, .. } = self.probe;
         for (name, duration) in
             [("interval", interval), ("timeout", timeout), ("retry", retry), ("lag_after", self.lag_after)]
         {
@@ -124,8 +124,8 @@ mod tests {
     #[test]
     fn duration_out_of_range_and_ca_without_https_are_rejected() {
         assert_eq!(HealthConfig::default().check(), Ok(()));
-        let policy = ProbePolicy { retry: Duration::ZERO, ..ProbePolicy::default() };
-        let config = HealthConfig { policy, ..HealthConfig::default() };
+        let probe = ProbeSettings { retry: Duration::ZERO, ..ProbeSettings::default() };
+        let config = HealthConfig { probe, ..HealthConfig::default() };
         assert_eq!(config.check(), Err(HealthConfigError::Duration("retry")));
         let config = HealthConfig { lag_after: Duration::from_mins(11), ..HealthConfig::default() };
         assert_eq!(config.check(), Err(HealthConfigError::Duration("lag_after")));

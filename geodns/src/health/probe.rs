@@ -47,7 +47,7 @@ impl ProbeFactory {
             None => format!("{scheme}://{address}{HEALTH_PATH}"),
         };
         let client = self.client(Some(address.ip())).map_err(probe_failure);
-        Probe { client, url, edge, timeout: self.config.policy.timeout }
+        Probe { client, url, edge, timeout: self.config.probe.timeout }
     }
 
     /// An HTTP client of one address, to which the configured host, if any, resolves.
@@ -159,7 +159,7 @@ mod tests {
 
     async fn failure(router: Router) -> ProbeFailure {
         let mut config = HealthConfig::default();
-        config.policy.timeout = Duration::from_millis(500);
+        config.probe.timeout = Duration::from_millis(500);
         probe_router(router, config).await.unwrap_err()
     }
 

@@ -13,7 +13,7 @@ use verge_daemon::{Clock, Tasks};
 use super::aggregate::HealthAggregate;
 use super::config::HealthConfig;
 use super::probe::ProbeFactory;
-use super::probe_policy::ProbePolicy;
+use super::probe_settings::ProbeSettings;
 use super::probe_task::{ProbeReport, ProbeTarget, ProbeTask, initial_delay};
 use super::saved::SavedHealth;
 use super::table::HealthTable;
@@ -22,7 +22,7 @@ use crate::fleet_state::FleetState;
 
 /// Probes the edges of the fleet state, including those that the operator has forced up or down, so that their health is known.
 pub(crate) struct Prober {
-    policy: ProbePolicy,
+    settings: ProbeSettings,
     probes: ProbeFactory,
     fleet_state: watch::Receiver<Arc<FleetState>>,
     saved: watch::Sender<Arc<SavedHealth>>,
@@ -49,11 +49,11 @@ impl Prober {
         saved: watch::Sender<Arc<SavedHealth>>,
         clock: Clock,
     ) -> Result<Self, reqwest::Error> {
-        let (policy, at) = (config.policy, clock.now());
-        let aggregate = HealthAggregate::new(policy, config.lag_after, &saved.borrow(), &fleet_state.borrow(), at);
+        let (settings, at) = (config.probe, clock.now());
+        let aggregate = HealthAggregate::new(settings, config.lag_after, &saved.borrow(), &fleet_state.borrow(), at);
         let table = watch::Sender::new(Arc::new(aggregate.table(Duration::ZERO)));
         let (probes, start) = (ProbeFactory::new(config)?, Instant::now());
-        Ok(Self { policy, probes, fleet_state, saved, clock, start, last_task_id: 0, aggregate, table })
+        Ok(Self { settings, probes, fleet_state, saved, clock, start, last_task_id: 0, aggregate, table })
     }
 
     /// The health of the edges. Receivers are notified only of changes that affect answers, but always read the latest value.
@@ -114,12 +114,12 @@ impl Prober {
                         target: (edge.clone(), address),
                         task_id: self.last_task_id,
                         probe: self.probes.of(edge.clone(), at),
-                        tracker: Tracker::new(self.policy, self.aggregate.is_up(edge, address)),
+                        tracker: Tracker::new(self.settings, self.aggregate.is_up(edge, address)),
                         start: self.start,
                         reports: reports.clone(),
                     };
                     let stop = tasks.draining().child_token();
-                    let first_delay = initial_delay(edge, address, self.policy.interval);
+                    let first_delay = initial_delay(edge, address, self.settings.interval);
                     drop(tasks.spawn("probe", stop.clone().run_until_cancelled_owned(task.run(first_delay))));
                     Running { port: state.port, task_id: self.last_task_id, _until_dropped: stop.drop_guard() }
                 });
@@ -194,14 +194,14 @@ mod tests {
 
     fn config() -> HealthConfig {
         let two = NonZeroU32::MIN.saturating_add(1);
-        let policy = ProbePolicy {
+        let settings = ProbeSettings {
             interval: Duration::from_millis(40),
             timeout: Duration::from_secs(5),
             retry: Duration::from_millis(10),
             fall: two,
             rise: two,
         };
-        HealthConfig { policy, ..HealthConfig::default() }
+        HealthConfig { probe: settings, ..HealthConfig::default() }
     }
 
     async fn until(table: &watch::Receiver<Arc<HealthTable>>, what: impl Fn(&HealthTable) -> bool) {

@@ -3,18 +3,18 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::probe_policy::{DOUBLINGS, ProbePolicy, RECOVERY_MEMORY};
+use super::probe_settings::{DOUBLINGS, ProbeSettings, RECOVERY_MEMORY};
 
 /// How long an address is suspect after a recovery.
 const SUSPECT_AFTER_RECOVERY: Duration = Duration::from_mins(1);
 
 /// The state of one address. It transitions only after several consecutive results, and each recent recovery doubles the successes
-/// required for the next, so that it transitions no more often than [`ProbePolicy::max_transitions`].
+/// required for the next, so that it transitions no more often than [`ProbeSettings::max_transitions`].
 ///
 /// Times are since the start of the daemon.
 #[derive(Debug, Clone)]
 pub(super) struct Tracker {
-    policy: ProbePolicy,
+    settings: ProbeSettings,
     state: State,
     /// The times of the last few recoveries.
     recoveries: VecDeque<Duration>,
@@ -34,16 +34,16 @@ enum State {
 
 impl Tracker {
     /// An address that is up or down, without contradicting results.
-    pub(super) fn new(policy: ProbePolicy, up: bool) -> Self {
+    pub(super) fn new(settings: ProbeSettings, up: bool) -> Self {
         let state = if up { State::Up { failures: 0 } } else { State::Down { successes: 0 } };
-        Self { policy, state, recoveries: VecDeque::with_capacity(DOUBLINGS) }
+        Self { settings, state, recoveries: VecDeque::with_capacity(DOUBLINGS) }
     }
 
     /// Records the result of a probe that ended at `now`.
     pub(super) fn record(&mut self, success: bool, now: Duration) {
         self.state = match self.state {
             State::Up { .. } if success => State::Up { failures: 0 },
-            State::Up { failures } if failures + 1 < self.policy.fall.get() => State::Up { failures: failures + 1 },
+            State::Up { failures } if failures + 1 < self.settings.fall.get() => State::Up { failures: failures + 1 },
             State::Up { .. } | State::Down { .. } if !success => State::Down { successes: 0 },
             State::Down { successes } if successes + 1 < self.required_successes(now) => {
                 State::Down { successes: successes + 1 }
@@ -60,7 +60,7 @@ impl Tracker {
 
     fn required_successes(&self, now: Duration) -> u32 {
         let is_recent = |at: &&Duration| now.saturating_sub(**at) < RECOVERY_MEMORY;
-        self.policy.required_successes(self.recoveries.iter().filter(is_recent).count())
+        self.settings.required_successes(self.recoveries.iter().filter(is_recent).count())
     }
 
     /// Whether the address is up.
@@ -77,8 +77,8 @@ impl Tracker {
     /// The delay before the next probe.
     pub(super) fn next_delay(&self) -> Duration {
         match self.state {
-            State::Up { failures: 0 } | State::Down { successes: 0 } => self.policy.interval,
-            State::Up { .. } | State::Down { .. } => self.policy.retry,
+            State::Up { failures: 0 } | State::Down { successes: 0 } => self.settings.interval,
+            State::Up { .. } | State::Down { .. } => self.settings.retry,
         }
     }
 }
@@ -92,7 +92,7 @@ mod tests {
     /// The state of an address after each result, `+` or `-`, a second apart: `U`p, `u`p but suspect, or `d`own; and the delay
     /// before the next probe: `.` the interval, `!` the retry.
     fn states(up: bool, outcomes: &str) -> String {
-        let mut tracker = Tracker::new(ProbePolicy::default(), up);
+        let mut tracker = Tracker::new(ProbeSettings::default(), up);
         let mut states = String::new();
         for (second, outcome) in (1..).zip(outcomes.chars()) {
             let now = Duration::from_secs(second);
@@ -102,7 +102,7 @@ mod tests {
                 (true, true) => 'u',
                 (false, _) => 'd',
             });
-            states.push(if tracker.next_delay() == tracker.policy.interval { '.' } else { '!' });
+            states.push(if tracker.next_delay() == tracker.settings.interval { '.' } else { '!' });
         }
         states
     }
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn recoveries_are_forgotten_after_ten_minutes() {
-        let mut tracker = Tracker::new(ProbePolicy::default(), true);
+        let mut tracker = Tracker::new(ProbeSettings::default(), true);
         let mut required = Vec::new();
         let mut now = Duration::ZERO;
         let mut fall_and_recover = |tracker: &mut Tracker, pause| {
@@ -156,11 +156,11 @@ mod tests {
 
     /// The times of the transitions when `outcome` gives the result and latency of each probe, given whether the address is up.
     fn transitions(
-        policy: ProbePolicy,
+        settings: ProbeSettings,
         probes: usize,
         mut outcome: impl FnMut(usize, bool) -> (bool, Duration),
     ) -> Vec<Duration> {
-        let mut tracker = Tracker::new(policy, true);
+        let mut tracker = Tracker::new(settings, true);
         let (mut now, mut transitions) = (Duration::ZERO, Vec::new());
         for probe in 0..probes {
             let up = tracker.is_up();
@@ -182,11 +182,11 @@ mod tests {
 
     #[test]
     fn address_that_fails_at_each_recovery_comes_close_to_the_bound() {
-        let policy = ProbePolicy::default();
-        let transitions = transitions(policy, 3_000, |_, up| (!up, Duration::ZERO));
+        let settings = ProbeSettings::default();
+        let transitions = transitions(settings, 3_000, |_, up| (!up, Duration::ZERO));
         let window = Duration::from_mins(10);
         let most = most_within(&transitions, window);
-        assert!((policy.max_transitions(window) - 1..=policy.max_transitions(window)).contains(&most), "{most}");
+        assert!((settings.max_transitions(window) - 1..=settings.max_transitions(window)).contains(&most), "{most}");
     }
 
     proptest! {
@@ -199,19 +199,19 @@ mod tests {
             window in 1..2_000_u64,
             (interval, retry, fall, rise) in (1..10_u64, 1..10_u64, 1..5_u32, 1..5_u32),
         ) {
-            let policy = ProbePolicy {
+            let settings = ProbeSettings {
                 interval: Duration::from_secs(interval),
                 retry: Duration::from_secs(retry),
                 fall: fall.try_into().unwrap(),
                 rise: rise.try_into().unwrap(),
-                ..ProbePolicy::default()
+                ..ProbeSettings::default()
             };
-            let transitions = transitions(policy, outcomes.len(), |probe, up| {
+            let transitions = transitions(settings, outcomes.len(), |probe, up| {
                 let (success, mood, millis) = outcomes[probe];
                 if mood < contrary { (!up, Duration::ZERO) } else { (success, Duration::from_millis(millis)) }
             });
             let window = Duration::from_secs(window);
-            prop_assert!(most_within(&transitions, window) <= policy.max_transitions(window));
+            prop_assert!(most_within(&transitions, window) <= settings.max_transitions(window));
         }
 
         /// Fewer consecutive failures than `fall` never take it down.

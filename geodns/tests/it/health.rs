@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use verge_geodns::Config;
-use verge_geodns::config::{HealthConfig, ProbePolicy, Scheme};
+use verge_geodns::config::{HealthConfig, ProbeSettings, Scheme};
 use verge_protocol::explanation::{ProbeFailure, ProbeResult};
 
 use super::fake_edge::FakeEdge;
@@ -17,14 +17,14 @@ use super::world::{World, until};
 /// Probes many times per second.
 pub(super) fn quick() -> HealthConfig {
     let three = NonZeroU32::MIN.saturating_add(2);
-    let policy = ProbePolicy {
+    let policy = ProbeSettings {
         interval: Duration::from_millis(20),
         timeout: Duration::from_secs(1),
         retry: Duration::from_millis(10),
         fall: three,
         rise: three,
     };
-    HealthConfig { policy, lag_after: Duration::from_secs(1), ..HealthConfig::default() }
+    HealthConfig { probe: policy, lag_after: Duration::from_secs(1), ..HealthConfig::default() }
 }
 
 /// Three probed edges, nearest to the client first.
@@ -95,8 +95,8 @@ impl Fleet {
 async fn failing_edge_is_suspect_and_then_removed() {
     let mut fleet = Fleet::start(|config| {
         // Slow enough for the state in between to be observed.
-        config.health.policy.fall = 40.try_into().unwrap();
-        config.health.policy.retry = Duration::from_millis(20);
+        config.health.probe.fall = 40.try_into().unwrap();
+        config.health.probe.retry = Duration::from_millis(20);
     })
     .await;
     until("the edge to be no longer suspect", async || fleet.edges_and_ttl().await == (vec![0, 1], Some(60))).await;
@@ -180,7 +180,7 @@ async fn edge_is_down_when_another_edge_answers_at_its_address() {
 #[tokio::test]
 async fn draining_edge_is_removed_after_one_probe() {
     // Long before it could be down.
-    let fleet = Fleet::start(|config| config.health.policy.fall = 1_000_000.try_into().unwrap()).await;
+    let fleet = Fleet::start(|config| config.health.probe.fall = 1_000_000.try_into().unwrap()).await;
     fleet.edges[0].set_draining(true);
     fleet.wait_for_edges(&[1, 2]).await;
     fleet.edges[1].set_draining(true);

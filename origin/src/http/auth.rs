@@ -46,7 +46,9 @@ where
 
 fn forbidden(owner: &TokenOwner) -> ApiError {
     let message = match owner {
-        TokenOwner::Admin => "this call needs the token of an edge, not the administrator's".to_owned(),
+        TokenOwner::Admin => {
+            "this call needs the token of an edge or a name server, not the administrator's".to_owned()
+        }
         TokenOwner::Edge(_) => format!("the token of {owner} may only read the feed, manifests and blobs, and report"),
         TokenOwner::NameServer(_) => format!("the token of {owner} may only read the feed"),
     };

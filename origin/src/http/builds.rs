@@ -121,7 +121,7 @@ pub(super) async fn load(uploads: &Uploads, site: &SiteName, id: &BuildId) -> Re
 }
 
 fn expected_blobs(build: &Build) -> ExpectedBlobs {
-    build.files.values().flat_map(Content::pieces).map(|piece| (piece.digest, piece.size)).collect()
+    build.files.values().flat_map(Content::slices).map(|slice| (slice.digest, slice.size)).collect()
 }
 
 fn decompress(body: &[u8]) -> Result<Vec<u8>, ApiError> {

@@ -37,12 +37,12 @@ pub(super) async fn list(
     let edge = |name: EdgeName| {
         let (state, last) = (configured.remove(&name), reports.remove(&name));
         let has_token = with_token.contains(&name);
-        edge(name, state, has_token, last, now)
+        describe(name, state, has_token, last, now)
     };
     Ok(Json(names.into_iter().map(edge).collect()))
 }
 
-fn edge(
+fn describe(
     name: EdgeName,
     state: Option<EdgeState>,
     has_token: bool,

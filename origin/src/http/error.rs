@@ -159,9 +159,8 @@ impl From<DomainError> for ApiError {
                 Self::conflict("domain_taken", message).hint(format!("remove {name} from that site first"))
             }
             DomainError::RedirectToItself(_) => invalid_redirect("leave the redirect out"),
-            DomainError::UnknownTarget { target, site } => {
-                invalid_redirect(&format!("claim {target} for site {site} first"))
-            }
+            DomainError::UnknownTarget { target, site } => Self::bad_request("unknown_redirect_target", message)
+                .hint(format!("claim {target} for site {site} first")),
             DomainError::TargetOfOtherSite { .. } => invalid_redirect("redirect to a domain of the same site"),
             DomainError::RedirectChain { further, .. } => invalid_redirect(&format!("redirect to {further} directly")),
             DomainError::RedirectedTo { by, .. } => {

@@ -24,9 +24,9 @@ impl Contents {
     pub(crate) async fn missing(&self, site: &SiteName, build: &Build) -> Result<Vec<Digest>, StoreError> {
         let mut held = self.database.blobs_of(site).await?;
         let mut missing = Vec::new();
-        for piece in build.files.values().flat_map(Content::pieces) {
-            if held.insert(piece.digest, piece.size) != Some(piece.size) {
-                missing.push(piece.digest);
+        for slice in build.files.values().flat_map(Content::slices) {
+            if held.insert(slice.digest, slice.size) != Some(slice.size) {
+                missing.push(slice.digest);
             }
         }
         Ok(missing)
@@ -36,13 +36,13 @@ impl Contents {
     /// encodings are shared by it. (The blob of a content of one blob was checked when it was received.) Each content is read once in
     /// the origin's lifetime.
     pub(super) async fn verify(&self, build: &Build) -> Result<(), PublishError> {
-        for content in build.files.values().filter(|content| content.pieces().nth(1).is_some()) {
+        for content in build.files.values().filter(|content| content.slices().nth(1).is_some()) {
             if self.database.is_verified(content).await? {
                 continue;
             }
             let mut hasher = Hasher::default();
-            for piece in content.pieces() {
-                hasher.update(&self.blob(piece.digest).await?);
+            for slice in content.slices() {
+                hasher.update(&self.blob(slice.digest).await?);
             }
             if hasher.finish() != content.digest() {
                 return Err(PublishError::WrongContent(content.digest()));
@@ -55,8 +55,8 @@ impl Contents {
     /// Reads a content in full.
     pub(super) async fn read(&self, content: &Content) -> Result<Bytes, PublishError> {
         let mut bytes = Vec::with_capacity(usize::try_from(content.size()).unwrap_or_default());
-        for piece in content.pieces() {
-            bytes.extend_from_slice(&self.blob(piece.digest).await?);
+        for slice in content.slices() {
+            bytes.extend_from_slice(&self.blob(slice.digest).await?);
         }
         Ok(bytes.into())
     }

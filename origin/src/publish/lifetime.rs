@@ -189,7 +189,7 @@ mod tests {
             "assets/index-B1x_-a9Z.css",        // Vite, base64url
             "assets/Light-D0YFPKAI.js",         // Vite, no small letters
             "assets/worker-C4hqP2xY.js",        // Vite
-            "static/js/main.8f3a2b1c.chunk.js", // Create React App
+            "static/js/main.8f3a2b1c.chunk.js", // Create React AppState
             "static/media/logo.6ce24c58023cc2f8fd88fe9d219db6c6.svg",
             "_next/static/chunks/webpack-59c5c889f52620d6.js",
             "_astro/hoisted.K3J5YQ2A.js",    // Astro, esbuild

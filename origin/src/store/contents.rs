@@ -31,6 +31,6 @@ impl Database {
 }
 
 fn list_digest(content: &Content) -> Digest {
-    let list: Vec<u8> = content.pieces().flat_map(|piece| *piece.digest.as_bytes()).collect();
+    let list: Vec<u8> = content.slices().flat_map(|piece| *piece.digest.as_bytes()).collect();
     Digest::of(&list)
 }

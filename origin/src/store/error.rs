@@ -5,7 +5,9 @@
 pub(crate) enum StoreError {
     #[error("database query failed")]
     Database(#[from] sqlx::Error),
-    #[error("database migration failed")]
+    #[error(
+        "database migration failed (a database of an unreleased version cannot be migrated: use another data directory)"
+    )]
     Migrate(#[from] sqlx::migrate::MigrateError),
     #[error("blob storage failed")]
     Objects(#[from] object_store::Error),

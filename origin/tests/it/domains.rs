@@ -7,7 +7,7 @@ use verge_protocol::DomainName;
 use verge_protocol::api::{Domain, DomainRequest};
 use verge_protocol::feed::FeedEvent;
 use verge_protocol::fleet::DomainState;
-use verge_protocol::state::Entry;
+use verge_protocol::state::ParsedRow;
 
 use super::fake_dns::{Answer, FakeDns};
 use super::test_origin::{Feed, TestOrigin, error, ok};
@@ -47,8 +47,8 @@ async fn tail(origin: &TestOrigin) -> Feed {
 
 async fn next_domain(feed: &mut Feed) -> (DomainName, Option<DomainState>) {
     let row = feed.row().await;
-    match row.entry() {
-        Ok(Entry::Domain(name, state)) => (name, state),
+    match row.parse() {
+        Ok(ParsedRow::Domain(name, state)) => (name, state),
         other => panic!("not a domain: {other:?}"),
     }
 }

@@ -6,7 +6,7 @@ use verge_protocol::api::{BlobsRequest, Edge, Progress};
 use verge_protocol::feed::{FeedEvent, Reset};
 use verge_protocol::pack::{Decoder, Frame};
 use verge_protocol::report::EdgeReport;
-use verge_protocol::state::Entry;
+use verge_protocol::state::ParsedRow;
 use verge_protocol::{Coding, Lifetime, Manifest, compression};
 
 use super::test_origin::{TestOrigin, build, digest};
@@ -27,7 +27,7 @@ async fn a_subscription_starts_with_the_table_and_continues_with_each_write() {
     origin.push("demo", &build(&[("index.html", "three")])).await;
     let third = feed.row().await;
     assert_eq!(third.seq.0, 3);
-    let Ok(Entry::Channel(_, state)) = third.entry() else { panic!("{third:?}") };
+    let Ok(ParsedRow::Channel(_, state)) = third.parse() else { panic!("{third:?}") };
     assert_eq!(state.unwrap().inherits.len(), 2, "the releases of the last day are inherited");
 
     let mut resumed = origin.subscribe(&token, Some("1-2")).await;
@@ -51,7 +51,7 @@ async fn an_edge_downloads_manifests_and_blobs() {
     origin.push("demo", &build(&[("index.html", &page), ("assets/a-0b1c2d3e.js", "let a")])).await;
     let token = origin.edge_token("fra-1").await;
     let mut feed = origin.subscribe(&token, None).await;
-    let Ok(Entry::Channel(_, state)) = feed.row().await.entry() else { panic!("a channel comes first") };
+    let Ok(ParsedRow::Channel(_, state)) = feed.row().await.parse() else { panic!("a channel comes first") };
     let id = state.unwrap().manifest;
 
     let answer = origin.request_as(&token, Method::GET, &format!("/v1/manifests/{id}")).send().await.unwrap();

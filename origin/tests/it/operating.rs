@@ -9,7 +9,7 @@ use verge_protocol::api::{Edge, EdgeSettings, ForceEdge, NameServer, Site, SiteR
 use verge_protocol::feed::FeedEvent;
 use verge_protocol::fleet::{EdgeState, Force};
 use verge_protocol::report::EdgeReport;
-use verge_protocol::state::Entry;
+use verge_protocol::state::ParsedRow;
 use verge_protocol::{EdgeName, Position, Region, Seq};
 
 use super::test_origin::{Feed, TestOrigin, error, ok};
@@ -38,8 +38,8 @@ async fn position(origin: &TestOrigin) -> Position {
 
 async fn next_edge(feed: &mut Feed) -> (EdgeName, Option<EdgeState>) {
     let row = feed.row().await;
-    match row.entry() {
-        Ok(Entry::Edge(name, state)) => (name, state),
+    match row.parse() {
+        Ok(ParsedRow::Edge(name, state)) => (name, state),
         other => panic!("not an edge: {other:?}"),
     }
 }
@@ -151,7 +151,7 @@ async fn a_region_restriction_names_regions_that_have_an_edge() {
         async |names: &[&str]| origin.put("/v1/sites/demo/regions", SiteRegions { regions: regions(names) }).await;
     let site: Site = ok(restrict(&["eu"]).await).await;
     assert_eq!(site.regions, regions(&["eu"]));
-    let Ok(Entry::Site(name, Some(state))) = feed.row().await.entry() else { panic!("a site") };
+    let Ok(ParsedRow::Site(name, Some(state))) = feed.row().await.parse() else { panic!("a site") };
     assert_eq!((name.as_str(), state.regions), ("demo", regions(&["eu"])));
     ok::<Site>(restrict(&["eu"]).await).await;
 
@@ -161,7 +161,7 @@ async fn a_region_restriction_names_regions_that_have_an_edge() {
 
     let site: Site = ok(restrict(&[]).await).await;
     assert!(site.regions.is_empty());
-    assert!(matches!(feed.row().await.entry(), Ok(Entry::Site(_, None))));
+    assert!(matches!(feed.row().await.parse(), Ok(ParsedRow::Site(_, None))));
     ok::<Site>(restrict(&[]).await).await;
     assert_eq!(position(&origin).await.to_string(), "1-3");
     origin.stop().await;

@@ -66,14 +66,14 @@ impl TestOrigin {
             ..Config::new(directory.path().join("origin"), "http://localhost:80".parse().unwrap())
         };
         change(&mut config);
-        let daemon = Origin::bind_at(config.clone(), clock.clone()).await.unwrap();
+        let daemon = Origin::bind_with_clock(config.clone(), clock.clone()).await.unwrap();
         Self { directory, daemon, config, clock, client: reqwest::Client::new() }
     }
 
     /// Shuts the origin down and starts it again on the same data directory.
     pub(super) async fn restart(self) -> Self {
         self.daemon.shutdown().await.unwrap();
-        let daemon = Origin::bind_at(self.config.clone(), self.clock.clone()).await.unwrap();
+        let daemon = Origin::bind_with_clock(self.config.clone(), self.clock.clone()).await.unwrap();
         Self { daemon, ..self }
     }
 

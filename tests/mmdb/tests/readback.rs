@@ -149,6 +149,10 @@ fn assert_read(reader: &Reader<Vec<u8>>, options: &Options, networks: &[(IpNet, 
     let in_ipv4 = ip_version == IpVersion::V6 && network.is_ipv4();
     // Adjacent networks with equal records may be merged into one.
     assert!(network.prefix() + if in_ipv4 { 96 } else { 0 } <= decided, "{address} in {network} with {options:?}");
+    for end in [network.network(), network.broadcast()] {
+        let at_end = by_hand(networks, ip_version, end).0.map(|info| rounded(info, options.layout));
+        assert_eq!(at_end, expected, "{end} in {network} of {address} with {options:?}");
+    }
 }
 
 /// Networks of few distinct bits, so that many are nested and adjacent.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use verge_geodns::config::{HealthConfig, Policy, ProbePolicy};
+use verge_geodns::config::{HealthConfig, Policy, ProbeSettings};
 use verge_mmdb::{NetworkInfo, Options, Writer};
 use verge_protocol::GeoPoint;
 
@@ -40,37 +40,37 @@ pub enum LocationSource {
 impl InternetConfig {
     /// Short intervals: probes each second, and a TTL of five seconds.
     pub fn fast(edges_per_answer: usize) -> Self {
-        let policy = ProbePolicy {
+        let policy = ProbeSettings {
             interval: Duration::from_secs(1),
             timeout: Duration::from_secs(1),
             retry: Duration::from_millis(500),
-            ..ProbePolicy::default()
+            ..ProbeSettings::default()
         };
         Self {
             locations: LocationSource::Overrides,
             answers: Policy { answers: edges_per_answer, ttl: 5, suspect_ttl: 2, ..Policy::default() },
-            health: HealthConfig { policy, lag_after: Duration::from_secs(2), ..HealthConfig::default() },
+            health: HealthConfig { probe: policy, lag_after: Duration::from_secs(2), ..HealthConfig::default() },
         }
     }
 
     /// The longest time that readers are routed to an edge after it fails, as in `docs/DNS.md`: until name servers detect the
     /// failure and cached answers expire.
     pub fn failover_bound(&self) -> Duration {
-        self.health.policy.detection_bound() + self.ttl()
+        self.health.probe.detection_bound() + self.ttl()
     }
 
     /// The longest time that readers are routed to an edge that lags behind a release, from when the best edge has the release. The
     /// best edge is probed within an interval; the other edges must have its position `lag_after` later, or up to a second after
     /// that; the lagging edge is probed within an interval; then cached answers expire.
     pub fn lag_bound(&self) -> Duration {
-        let ProbePolicy { interval, timeout, .. } = self.health.policy;
+        let ProbeSettings { interval, timeout, .. } = self.health.probe;
         (interval + timeout) * 2 + self.health.lag_after + Duration::from_secs(1) + self.ttl()
     }
 
     /// The longest time that readers are routed to an edge after it announced that it is draining: until each name server has probed
     /// it and cached answers expire, which resolvers count in whole seconds.
     pub fn draining_bound(&self) -> Duration {
-        let ProbePolicy { interval, timeout, .. } = self.health.policy;
+        let ProbeSettings { interval, timeout, .. } = self.health.probe;
         interval + timeout + self.ttl() + Duration::from_secs(1)
     }
 

@@ -35,7 +35,7 @@ impl OriginHost {
             drain_timeout: Duration::from_secs(5),
             ..Config::new(data, format!("http://{BASE_DOMAIN}").parse().unwrap())
         };
-        let origin = host.run(async move { Origin::bind_at(config, Clock::system()).await.unwrap() }).await;
+        let origin = host.run(async move { Origin::bind_with_clock(config, Clock::system()).await.unwrap() }).await;
         let url = format!("http://{}:{PORT}", Ipv4Addr::LOCALHOST);
         let client = Client::new(url.parse().unwrap(), &Token::new(origin.admin_token().expose())).unwrap();
         Self { host, origin, client }

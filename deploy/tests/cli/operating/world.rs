@@ -24,7 +24,7 @@ impl World {
             domain_check_interval: Duration::from_hours(1),
             ..Config::new(dir.path().join("origin"), "https://sites.example.org".parse().unwrap())
         };
-        let origin = Origin::bind_at(config, Clock::manual(Timestamp(3_600_000))).await.unwrap();
+        let origin = Origin::bind_with_clock(config, Clock::manual(Timestamp(3_600_000))).await.unwrap();
         let world = Self { dir, origin, resolver };
         let client = verge::client::Client::new(world.url().parse().unwrap(), &world.token()).unwrap();
         client.create_site(&"demo".parse().unwrap()).await.unwrap();

@@ -95,7 +95,7 @@ impl Site {
 
     pub(crate) fn missing(&self, build: &Build) -> Vec<Digest> {
         let named: BTreeSet<Digest> =
-            build.files.values().flat_map(|content| content.pieces().map(|piece| piece.digest)).collect();
+            build.files.values().flat_map(|content| content.slices().map(|piece| piece.digest)).collect();
         named.difference(&self.blobs).copied().collect()
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use verge_protocol::DomainName;
 use verge_protocol::fleet::DomainState;
 
-/// Every domain in the feed, by its last valid row.
+/// Every domain in the feed, as of its last valid row.
 #[derive(Default)]
 pub(super) struct VerifiedDomains(BTreeMap<DomainName, DomainState>);
 
@@ -47,7 +47,7 @@ mod tests {
 
     use super::super::Channels;
     use super::super::test_support::{self, add_manifest, apply_rows, position, row, saved_rows};
-    use crate::table::HostEntry;
+    use crate::table::HostRoute;
     use crate::test_support::traffic;
 
     fn domain(name: &str, seq: u64, value: serde_json::Value) -> Row {
@@ -62,10 +62,10 @@ mod tests {
     /// The entry of a domain in the table.
     fn at_domain(channels: &Channels, name: &str) -> String {
         match channels.build_table(|_| traffic()).domain(name) {
-            HostEntry::Served(channel) => channel.label().to_string(),
-            HostEntry::Pending(traffic) => if traffic.is_some() { "pending" } else { "unknown" }.to_owned(),
-            HostEntry::Redirect(redirect) => format!("redirect to {}", redirect.to()),
-            HostEntry::NotFound => "not found".to_owned(),
+            HostRoute::Served(channel) => channel.label().to_string(),
+            HostRoute::Pending(traffic) => if traffic.is_some() { "pending" } else { "unknown" }.to_owned(),
+            HostRoute::Redirect(redirect) => format!("redirect to {}", redirect.to()),
+            HostRoute::NotFound => "not found".to_owned(),
         }
     }
 
@@ -151,7 +151,7 @@ mod tests {
         assert!(matches!(&apply_rows(&mut channels, vec![odd.clone()])[..], [RowEvent::Refused { .. }]));
         let mut channels = restart(&channels);
         assert_eq!((at_domain(&channels, "a.example"), channels.applied_state().lagging), ("a".into(), vec![]));
-        assert_eq!(saved_rows(&channels).1, [odd]);
+        assert_eq!((saved_rows(&channels).1, channels.applied_state().unknown), (vec![odd], 1));
         apply_rows(&mut channels, vec![domain("a.example", 4, json!(null))]);
         let (rows, refused) = saved_rows(&channels);
         assert_eq!((at_domain(&channels, "a.example"), rows.len(), refused.len()), ("not found".into(), 1, 0));

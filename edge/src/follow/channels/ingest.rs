@@ -1,10 +1,11 @@
 //! Ingesting rows of the feed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use verge_daemon::feed::{Change, Keep, RowEvent, RowHandler, StoredRow};
 use verge_protocol::host::HostLabel;
-use verge_protocol::state::{Entry, Key};
+use verge_protocol::state::{Key, ParsedRow};
 use verge_protocol::{ChannelName, SiteName};
 
 use super::Channels;
@@ -33,12 +34,12 @@ impl RowHandler for Ingest<'_> {
         matches!(key, Key::Channel(..) | Key::Domain(_))
     }
 
-    fn apply(&mut self, entry: Entry, row: &StoredRow) -> Result<Keep, String> {
-        match entry {
-            Entry::Channel(HostLabel { site, channel }, None) => {
+    fn apply(&mut self, parsed: ParsedRow, row: &Arc<StoredRow>) -> Result<Keep, String> {
+        match parsed {
+            ParsedRow::Channel(HostLabel { site, channel }, None) => {
                 *self.changed |= self.tracked.remove(&(site, channel)).is_some();
             }
-            Entry::Channel(HostLabel { site, channel }, Some(state)) => {
+            ParsedRow::Channel(HostLabel { site, channel }, Some(state)) => {
                 let tracked = self.track(site, channel);
                 let known = [&tracked.accepted, &tracked.served].into_iter().flatten();
                 let comparable = known.filter(|known| known.stored.generation == row.generation);
@@ -47,10 +48,10 @@ impl RowHandler for Ingest<'_> {
                     return Err(format!("epoch {} is older than the known epoch {newest}", state.epoch));
                 }
                 tracked.refused = None;
-                tracked.accepted = Some(AcceptedRow { stored: row.clone(), state });
+                tracked.accepted = Some(AcceptedRow { stored: Arc::clone(row), state });
             }
-            Entry::Domain(domain, state) => *self.changed |= self.domains.apply(domain, state),
-            Entry::Edge(..) | Entry::Site(..) => {}
+            ParsedRow::Domain(domain, state) => *self.changed |= self.domains.apply(domain, state),
+            ParsedRow::Edge(..) | ParsedRow::Site(..) => {}
         }
         Ok(Keep::Row)
     }

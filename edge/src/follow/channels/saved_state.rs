@@ -1,8 +1,10 @@
 //! Saving and restoring the rows across restarts.
 
+use std::sync::Arc;
+
 use verge_daemon::feed::{RowEvent, RowStore, StoredRow};
 use verge_protocol::host::HostLabel;
-use verge_protocol::state::Entry;
+use verge_protocol::state::ParsedRow;
 
 use super::Channels;
 use super::ingest::Ingest;
@@ -13,13 +15,13 @@ use crate::store::SavedState;
 #[derive(Debug, Clone)]
 pub(crate) struct ToSave {
     rows: RowStore,
-    serving: Vec<StoredRow>,
+    serving: Vec<Arc<StoredRow>>,
 }
 
 impl ToSave {
     /// The content of the state file.
     pub(crate) fn saved(&self) -> SavedState<Vec<&StoredRow>> {
-        SavedState { feed: self.rows.saved(), serving: self.serving.clone() }
+        SavedState { feed: self.rows.saved(), serving: self.serving.iter().map(|row| (**row).clone()).collect() }
     }
 }
 
@@ -29,8 +31,9 @@ impl Channels {
     pub(crate) fn restore(saved: SavedState) -> (Self, Vec<RowEvent>) {
         let mut channels = Self::default();
         for stored in saved.serving {
-            if let Ok(Entry::Channel(HostLabel { site, channel }, Some(state))) = stored.row.entry() {
-                channels.tracked.entry((site, channel)).or_default().served = Some(AcceptedRow { stored, state });
+            if let Ok(ParsedRow::Channel(HostLabel { site, channel }, Some(state))) = stored.row.parse() {
+                channels.tracked.entry((site, channel)).or_default().served =
+                    Some(AcceptedRow { stored: Arc::new(stored), state });
             }
         }
         let Self { tracked, domains, changed, .. } = &mut channels;
@@ -44,7 +47,7 @@ impl Channels {
     /// What the next process needs to continue.
     pub(crate) fn to_save(&self) -> ToSave {
         let lagging = self.tracked.values().filter(|channel| channel.served != channel.accepted);
-        let serving = lagging.filter_map(|channel| Some(channel.served.as_ref()?.stored.clone()));
+        let serving = lagging.filter_map(|channel| Some(Arc::clone(&channel.served.as_ref()?.stored)));
         ToSave { rows: self.rows.clone(), serving: serving.collect() }
     }
 }

@@ -8,7 +8,7 @@ use verge_protocol::state::{ChannelState, Inherited, Row};
 use verge_protocol::{Generation, Json, Lifetime, Position, ReleaseNumber, Seq, Timestamp};
 
 use super::Channels;
-use crate::table::{Channel, HostEntry, Resources};
+use crate::table::{Channel, HostRoute, Resources};
 use crate::test_support::{manifest, resources, traffic};
 
 pub(super) const NOW: Timestamp = Timestamp(1_000);
@@ -92,10 +92,10 @@ pub(super) fn lagging(channels: &Channels) -> Vec<(String, u64, String)> {
 /// The kind of entry that a label has in the table.
 pub(super) fn entry(channels: &Channels, label: &str) -> &'static str {
     match channels.build_table(|_| traffic()).label(label) {
-        HostEntry::Served(_) => "served",
-        HostEntry::Pending(Some(_)) => "pending",
-        HostEntry::Pending(None) => "unknown",
-        HostEntry::Redirect(_) => "redirect",
-        HostEntry::NotFound => "not found",
+        HostRoute::Served(_) => "served",
+        HostRoute::Pending(Some(_)) => "pending",
+        HostRoute::Pending(None) => "unknown",
+        HostRoute::Redirect(_) => "redirect",
+        HostRoute::NotFound => "not found",
     }
 }

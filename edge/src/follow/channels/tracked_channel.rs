@@ -1,5 +1,7 @@
 //! What is known of one channel.
 
+use std::sync::Arc;
+
 use verge_daemon::feed::StoredRow;
 use verge_protocol::Seq;
 use verge_protocol::state::ChannelState;
@@ -7,7 +9,7 @@ use verge_protocol::state::ChannelState;
 /// A channel's row that can be followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct AcceptedRow {
-    pub(super) stored: StoredRow,
+    pub(super) stored: Arc<StoredRow>,
     /// The value of the row.
     pub(super) state: ChannelState,
 }

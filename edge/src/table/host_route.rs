@@ -9,7 +9,7 @@ use crate::metrics::Traffic;
 
 /// The entry of one host in the table. Clones share it.
 #[derive(Clone)]
-pub(crate) enum HostEntry {
+pub(crate) enum HostRoute {
     /// A channel that is served.
     Served(Arc<Channel>),
     /// 503: a channel that cannot be served yet, with the counters of its site. `None`: the edge does not know yet whether the
@@ -21,7 +21,7 @@ pub(crate) enum HostEntry {
     NotFound,
 }
 
-impl HostEntry {
+impl HostRoute {
     /// The channel, if it is served.
     pub(super) fn served(&self) -> Option<&Arc<Channel>> {
         match self {

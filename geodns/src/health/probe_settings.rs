@@ -1,4 +1,4 @@
-//! The health-check policy: how often to probe, how many results change the state, and the bounds that follow.
+//! The settings of probes: interval, timeout, how many results change the status of an address, and the bounds that follow.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -8,14 +8,14 @@ pub(super) const RECOVERY_MEMORY: Duration = Duration::from_mins(10);
 /// How often the required successes can double.
 pub(super) const DOUBLINGS: usize = 4;
 
-/// The health-check policy of an address. All delays run from the end of one probe to the start of the next.
+/// The settings of probes. All delays run from the end of one probe to the start of the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ProbePolicy {
+pub struct ProbeSettings {
     /// The delay while the state is stable: up and succeeding, or down and failing.
     pub interval: Duration,
     /// The limit for one probe, from connecting to the last byte.
     pub timeout: Duration,
-    /// The delay while it is not: from the first result that contradicts the state until the state changes or is confirmed.
+    /// The delay after a result that contradicts the state, until the state changes or is confirmed.
     pub retry: Duration,
     /// Consecutive failures that take an address down.
     pub fall: NonZeroU32,
@@ -24,7 +24,7 @@ pub struct ProbePolicy {
     pub rise: NonZeroU32,
 }
 
-impl Default for ProbePolicy {
+impl Default for ProbeSettings {
     fn default() -> Self {
         let three = NonZeroU32::MIN.saturating_add(2);
         Self {
@@ -37,7 +37,7 @@ impl Default for ProbePolicy {
     }
 }
 
-impl ProbePolicy {
+impl ProbeSettings {
     /// The consecutive successes that bring up an address with this number of recoveries in the last ten minutes.
     pub(super) fn required_successes(&self, recoveries: usize) -> u32 {
         self.rise.get().saturating_mul(1 << recoveries.min(DOUBLINGS))
@@ -86,21 +86,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn default_policy_has_documented_bounds() {
-        let policy = ProbePolicy::default();
-        assert_eq!(policy.detection_bound(), Duration::from_secs(15));
+    fn default_settings_have_documented_bounds() {
+        let settings = ProbeSettings::default();
+        assert_eq!(settings.detection_bound(), Duration::from_secs(15));
         assert_eq!(
-            [0, 1, 2, 3, 4, 5, 900].map(|recoveries| policy.required_successes(recoveries)),
+            [0, 1, 2, 3, 4, 5, 900].map(|recoveries| settings.required_successes(recoveries)),
             [3, 6, 12, 24, 48, 48, 48]
         );
-        assert_eq!(policy.max_transitions(Duration::from_mins(10)), 25);
-        assert_eq!(policy.max_transitions(Duration::from_hours(1)), 145);
-        assert_eq!(policy.max_transitions(Duration::from_secs(10)), 3);
+        assert_eq!(settings.max_transitions(Duration::from_mins(10)), 25);
+        assert_eq!(settings.max_transitions(Duration::from_hours(1)), 145);
+        assert_eq!(settings.max_transitions(Duration::from_secs(10)), 3);
     }
 
     #[test]
     fn detection_with_a_fall_of_one_needs_no_retry() {
-        let policy = ProbePolicy { fall: NonZeroU32::MIN, ..ProbePolicy::default() };
-        assert_eq!(policy.detection_bound(), Duration::from_secs(9));
+        let settings = ProbeSettings { fall: NonZeroU32::MIN, ..ProbeSettings::default() };
+        assert_eq!(settings.detection_bound(), Duration::from_secs(9));
     }
 }

@@ -16,7 +16,7 @@ use crate::uploads::Uploads;
 
 /// All parts. Clones share them.
 #[derive(Clone, FromRef)]
-pub(crate) struct App {
+pub(crate) struct AppState {
     pub(crate) database: Database,
     pub(crate) contents: Contents,
     pub(crate) clock: Clock,
