@@ -132,11 +132,6 @@ impl FakeOrigin {
         self.shared.data().blobs.remove(&digest).unwrap();
     }
 
-    /// Loses a manifest.
-    pub fn lose_manifest(&self, id: Digest) {
-        self.shared.data().manifests.remove(&id).unwrap();
-    }
-
     /// Stores a release and points a channel, `demo/live`, at it. Returns the position of the write.
     pub fn publish(&self, channel: &str, number: u64, release: &TestRelease, inherits: &[Inherited]) -> Position {
         self.add_release(release);
