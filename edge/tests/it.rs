@@ -6,11 +6,9 @@ mod it {
     mod change_feed;
     mod cold_cache;
     mod domains;
-    mod fake_origin;
     mod http_rules;
     mod listeners;
     mod offline;
-    mod release;
     mod response_heads;
     mod world;
 }

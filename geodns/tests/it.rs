@@ -10,7 +10,6 @@ mod it {
     mod edns;
     mod explanations;
     mod fake_edge;
-    mod fake_origin;
     mod flood;
     mod health;
     mod names;

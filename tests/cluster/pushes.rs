@@ -9,7 +9,7 @@ async fn push_over_cut_connections_resumes() {
     let world = World::start(1).await;
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("index.html"), "page").unwrap();
-    for (number, bytes) in noise(20 << 20).chunks(1 << 20).enumerate() {
+    for (number, bytes) in noise(0, 20 << 20).chunks(1 << 20).enumerate() {
         std::fs::write(folder.path().join(format!("{number}.bin")), bytes).unwrap();
     }
     let proxy = Proxy::start(world.origin_address(), Link::good().cut_after(|_| 3 << 20)).await;

@@ -16,8 +16,6 @@ mod operating;
 #[cfg(test)]
 mod origin;
 #[cfg(test)]
-mod proxy;
-#[cfg(test)]
 mod push;
 #[cfg(test)]
 mod rollback;

@@ -10,24 +10,21 @@ use verge::scan::Options;
 use verge::upload::RetryPolicy;
 use verge::{Exit, Output};
 use verge_protocol::api::Provenance;
-use verge_protocol::{BLOB_MAX, ChannelName, Digest};
+use verge_protocol::{BLOB_MAX, ChannelName};
+use verge_test_kit::{Link, Proxy, noise};
 
 use crate::origin::{Early, Origin};
-use crate::proxy::Proxy;
 use crate::world::{TOKEN, World};
-
-/// Bytes that do not compress, different for each `seed`.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    (0..length.div_ceil(Digest::LEN) as u64)
-        .flat_map(|at| *Digest::of(&[seed.to_le_bytes(), at.to_le_bytes()].concat()).as_bytes())
-        .take(length)
-        .collect()
-}
 
 fn with_noise(world: &World, files: u64) {
     for at in 0..files {
         world.write(&format!("dist/{at}.bin"), noise(at, 200_000));
     }
+}
+
+/// A proxy in front of the origin.
+async fn proxy(world: &World, link: Link) -> Proxy {
+    Proxy::start(world.origin.url.strip_prefix("http://").unwrap().parse().unwrap(), link).await
 }
 
 /// Retries without noticeable pauses.
@@ -79,8 +76,8 @@ async fn upload_completes_if_origin_aborts_every_second_pack() {
 async fn upload_completes_over_link_that_cuts_every_connection() {
     let world = World::new().await;
     with_noise(&world, 30);
-    let proxy = Proxy::cutting_after(&world.origin.url, 700_000).await;
-    world.verge_at(&proxy.url, &["push"]).await.ended(Exit::Success);
+    let proxy = proxy(&world, Link::good().cut_after(|_| 700_000)).await;
+    world.verge_at(&proxy.url(), &["push"]).await.ended(Exit::Success);
     assert!(proxy.cuts() > 3, "only {} cuts", proxy.cuts());
     assert_eq!(world.origin.memory().received.iter().collect::<BTreeSet<_>>().len(), 32);
 }
@@ -90,8 +87,9 @@ async fn first_requests_are_retried_after_a_lost_connection() {
     let world = World::new().await;
     world.origin.memory().faults.closes = true;
     // Creating the site and registering the build: each is cut once.
-    let proxy = Proxy::cutting(&world.origin.url, |number| if [1, 3].contains(&number) { 0 } else { 1 << 20 }).await;
-    push(&world, &proxy.url, EAGER).await.unwrap();
+    let link = Link::good().cut_after(|number| if [1, 3].contains(&number) { 0 } else { 1 << 20 });
+    let proxy = proxy(&world, link).await;
+    push(&world, &proxy.url(), EAGER).await.unwrap();
     assert_eq!(proxy.cuts(), 2);
     let requests = world.origin.memory().requests.clone();
     assert_eq!(requests.iter().filter(|request| request.starts_with("PUT")).count(), 1, "{requests:?}");
@@ -103,8 +101,8 @@ async fn release_is_retried_while_origin_is_unreachable() {
     world.verge(&["push"]).await.ended(Exit::Success);
     world.origin.memory().requests.clear();
     world.origin.memory().faults.closes = true;
-    let proxy = Proxy::away_after(&world.origin.url, 2).await;
-    push(&world, &proxy.url, EAGER).await.unwrap();
+    let proxy = proxy(&world, Link::good().away_after(2, Duration::from_millis(50))).await;
+    push(&world, &proxy.url(), EAGER).await.unwrap();
     assert_eq!(
         world.origin.memory().requests,
         ["PUT /v1/sites/app", "POST /v1/sites/app/builds?channel=live", "POST /v1/sites/app/releases"]

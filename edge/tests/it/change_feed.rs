@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use verge_protocol::state::Inherited;
+use verge_test_kit::{in_time, noise, release, until};
 
-use super::release::{distinct_bytes, release};
-use super::world::{World, until};
+use super::world::World;
 
 #[tokio::test]
 async fn channel_without_its_manifest_does_not_delay_others() {
@@ -20,13 +20,12 @@ async fn channel_without_its_manifest_does_not_delay_others() {
     let seen = applied.wait_for(|applied| {
         applied.position == Some(position) && applied.lagging.iter().any(|lagging| lagging.reason.contains(reason))
     });
-    super::world::within_timeout("the lag to be visible", seen).await.unwrap();
+    in_time("the lag to be visible", seen).await.unwrap();
     until("a to be served", async || world.get("a.localhost", "/").send().await.unwrap().status() == 200).await;
     assert_eq!(world.get("b.localhost", "/").send().await.unwrap().status(), 503);
     assert_eq!(world.health().await.1["pending"], 1);
     until("the report", async || {
-        let data = world.origin.data();
-        data.reports.last().is_some_and(|report| {
+        world.origin.reports().last().is_some_and(|report| {
             report.applied == position && report.lagging.iter().any(|lag| lag.site.as_str() == "b" && lag.seq.0 == 1)
         })
     })
@@ -35,8 +34,7 @@ async fn channel_without_its_manifest_does_not_delay_others() {
     world.origin.add_release(&missing);
     world.wait_until_served(position).await;
     assert_eq!(world.get("b.localhost", "/").send().await.unwrap().text().await.unwrap(), "b1");
-    until("the report", async || world.origin.data().reports.last().is_some_and(|report| report.lagging.is_empty()))
-        .await;
+    until("the report", async || world.origin.reports().last().is_some_and(|report| report.lagging.is_empty())).await;
     world.stop().await;
 }
 
@@ -86,7 +84,7 @@ async fn inherited_files_are_served_until_they_expire() {
 #[tokio::test]
 async fn responses_during_releases_never_mix_two_releases() {
     let world = Arc::new(World::start().await);
-    let big = distinct_bytes(600_000);
+    let big = noise(0, 600_000);
     let files = |version: u8| {
         let mut bytes = big.clone();
         bytes[0] = version;
@@ -136,7 +134,7 @@ async fn draining_edge_says_so_and_keeps_serving_and_following() {
     // It still follows the feed.
     world.wait_until_served(world.origin.publish("demo/live", 2, &release(&[("index.html", b"ho")]), &[])).await;
     assert_eq!(world.read("/").await, (200, "ho".to_owned()));
-    assert!(!world.origin.data().reports.iter().any(|report| report.draining), "the origin is told only at shutdown");
+    assert!(!world.origin.reports().iter().any(|report| report.draining), "the origin is told only at shutdown");
     world = world.restart().await;
     assert_eq!(world.health().await.1["draining"], false);
     world.stop().await;
@@ -145,7 +143,7 @@ async fn draining_edge_says_so_and_keeps_serving_and_following() {
 #[tokio::test]
 async fn shutdown_waits_for_a_download() {
     let world = World::start().await;
-    let big = distinct_bytes(8 << 20);
+    let big = noise(0, 8 << 20);
     world.wait_until_served(world.origin.publish("demo/live", 1, &release(&[("big.bin", &big)]), &[])).await;
     let mut response = world.get("demo.localhost", "/big.bin").send().await.unwrap();
     let mut body = response.chunk().await.unwrap().unwrap().to_vec();

@@ -5,9 +5,9 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 use verge_protocol::{BLOB_MAX, Digest};
+use verge_test_kit::{in_time, noise, release, until};
 
-use super::release::{distinct_bytes, release};
-use super::world::{World, until, within_timeout};
+use super::world::World;
 
 #[tokio::test]
 async fn thousand_readers_of_a_cold_blob_cause_one_fetch() {
@@ -30,7 +30,7 @@ async fn thousand_readers_of_a_cold_blob_cause_one_fetch() {
     for read in reads.into_iter().skip(1) {
         assert_eq!(read.await.unwrap().unwrap(), "hi");
     }
-    assert_eq!(world.origin.request_count(Digest::of(b"hi")), 1);
+    assert_eq!(world.origin.requests(Digest::of(b"hi")), 1);
     world.stop().await;
 }
 
@@ -38,13 +38,13 @@ async fn thousand_readers_of_a_cold_blob_cause_one_fetch() {
 async fn blob_with_wrong_bytes_is_never_served() {
     let world = World::cold().await;
     world.wait_until_served(world.origin.publish("demo/live", 1, &release(&[("index.html", "hi")]), &[])).await;
-    world.origin.data().garbled_blobs.insert(Digest::of(b"hi"));
+    world.origin.misbehave(|faults| faults.corrupt = [Digest::of(b"hi")].into());
     let response = world.get("demo.localhost", "/").send().await.unwrap();
     assert_eq!(response.status(), 502);
     assert_eq!(response.headers()["cache-control"], "no-store");
     assert!(!response.text().await.unwrap().contains("evil"));
-    assert_eq!(world.origin.request_count(Digest::of(b"hi")), 2);
-    world.origin.data().garbled_blobs.clear();
+    assert_eq!(world.origin.requests(Digest::of(b"hi")), 2);
+    world.origin.misbehave(|faults| faults.corrupt.clear());
     until("the remembered failure to expire", async || world.read("/").await == (200, "hi".to_owned())).await;
     world.stop().await;
 }
@@ -52,17 +52,18 @@ async fn blob_with_wrong_bytes_is_never_served() {
 #[tokio::test]
 async fn blob_missing_at_the_origin_is_requested_once_per_failure_ttl() {
     let world = World::cold().await;
-    world.wait_until_served(world.origin.publish("demo/live", 1, &release(&[("index.html", "hi")]), &[])).await;
-    let blob = world.origin.data().blobs.remove(&Digest::of(b"hi")).unwrap();
+    let site = release(&[("index.html", "hi")]);
+    world.wait_until_served(world.origin.publish("demo/live", 1, &site, &[])).await;
+    world.origin.lose_blob(Digest::of(b"hi"));
     // Later requests are answered from the remembered failure.
     assert_eq!(world.read("/").await.0, 502);
-    assert_eq!(world.origin.request_count(Digest::of(b"hi")), 1);
+    assert_eq!(world.origin.requests(Digest::of(b"hi")), 1);
     for _ in 0..10 {
         assert_eq!(world.read("/").await.0, 502);
     }
     // On a slow machine the failure may expire once or twice meanwhile.
-    assert!(world.origin.request_count(Digest::of(b"hi")) < 11);
-    world.origin.data().blobs.insert(blob.digest(), blob);
+    assert!(world.origin.requests(Digest::of(b"hi")) < 11);
+    world.origin.add_release(&site);
     until("the remembered failure to expire", async || world.read("/").await == (200, "hi".to_owned())).await;
     world.stop().await;
 }
@@ -71,7 +72,7 @@ async fn blob_missing_at_the_origin_is_requested_once_per_failure_ttl() {
 async fn pack_that_never_ends_does_not_delay_readers() {
     let world = World::cold().await;
     world.wait_until_served(world.origin.publish("demo/live", 1, &release(&[("index.html", "hi")]), &[])).await;
-    world.origin.data().packs_never_end = true;
+    world.origin.misbehave(|faults| faults.endless_packs = true);
     let read = tokio::time::timeout(Duration::from_secs(5), world.read("/")).await;
     assert_eq!(read, Ok((200, "hi".to_owned())));
     world.stop().await;
@@ -81,7 +82,7 @@ async fn pack_that_never_ends_does_not_delay_readers() {
 async fn truncated_pack_is_requested_again() {
     let world = World::cold().await;
     world.wait_until_served(world.origin.publish("demo/live", 1, &release(&[("index.html", "hi")]), &[])).await;
-    world.origin.data().packs_to_cut = 1;
+    world.origin.misbehave(|faults| faults.cuts = 1);
     assert_eq!(world.read("/").await, (200, "hi".to_owned()));
     world.stop().await;
 }
@@ -89,8 +90,8 @@ async fn truncated_pack_is_requested_again() {
 #[tokio::test]
 async fn prefetching_after_a_truncated_pack_continues() {
     let world = World::start().await;
-    world.origin.data().packs_to_cut = 2;
-    let big = distinct_bytes(10 * BLOB_MAX);
+    world.origin.misbehave(|faults| faults.cuts = 2);
+    let big = noise(0, 10 * BLOB_MAX);
     world.wait_until_served(world.origin.publish("demo/live", 1, &release(&[("big.bin", &big)]), &[])).await;
     world.wait_for_blobs_on_disk(10).await;
     world.stop().await;
@@ -119,9 +120,9 @@ async fn cold_blob_without_an_origin_is_503() {
 #[tokio::test]
 async fn body_that_fails_midway_closes_the_connection() {
     let world = World::cold().await;
-    let big = distinct_bytes(5 * BLOB_MAX);
+    let big = noise(0, 5 * BLOB_MAX);
     world.wait_until_served(world.origin.publish("demo/live", 1, &release(&[("big.bin", &big)]), &[])).await;
-    world.origin.data().blobs.remove(&Digest::of(&big[4 * BLOB_MAX..]));
+    world.origin.lose_blob(Digest::of(&big[4 * BLOB_MAX..]));
     let response = world.get("demo.localhost", "/big.bin").send().await.unwrap();
     assert_eq!((response.status().as_u16(), response.content_length()), (200, Some(big.len() as u64)));
     assert!(response.bytes().await.is_err());
@@ -131,21 +132,21 @@ async fn body_that_fails_midway_closes_the_connection() {
 #[tokio::test]
 async fn range_of_a_huge_file_fetches_only_its_blobs() {
     let world = World::cold().await;
-    let big = distinct_bytes(40 * BLOB_MAX);
+    let big = noise(0, 40 * BLOB_MAX);
     world.wait_until_served(world.origin.publish("demo/live", 1, &release(&[("big.bin", &big)]), &[])).await;
     let start = 20 * BLOB_MAX - 5;
     let range = format!("bytes={start}-{}", start + 9);
     let response = world.get("demo.localhost", "/big.bin").header("range", range).send().await.unwrap();
     assert_eq!(response.status(), 206);
     assert_eq!(response.bytes().await.unwrap(), big[start..start + 10]);
-    assert_eq!(world.origin.data().requested_blobs.len(), 2);
+    assert_eq!(world.origin.requested().len(), 2);
     world.stop().await;
 }
 
 #[tokio::test]
 async fn stalled_reader_does_not_cause_fetches() {
     let world = World::cold().await;
-    let big = distinct_bytes(200 * BLOB_MAX);
+    let big = noise(0, 200 * BLOB_MAX);
     world.wait_until_served(world.origin.publish("demo/live", 1, &release(&[("big.bin", &big)]), &[])).await;
     // A fixed buffer size: the kernel would let it grow to whatever this host allows.
     let socket = TcpSocket::new_v4().unwrap();
@@ -154,18 +155,18 @@ async fn stalled_reader_does_not_cause_fetches() {
     stream.write_all(b"GET /big.bin HTTP/1.1\r\nhost: demo.localhost\r\nconnection: close\r\n\r\n").await.unwrap();
     // The head has arrived, so the body is being sent into buffers that are not read.
     let mut head = [0; 64];
-    within_timeout("the head", stream.read_exact(&mut head)).await.unwrap();
+    in_time("the head", stream.read_exact(&mut head)).await.unwrap();
     let mut before = 0;
     until("the fetches to stop", async || {
         tokio::time::sleep(Duration::from_millis(100)).await;
-        let requested = world.origin.data().requested_blobs.len();
+        let requested = world.origin.requested().len();
         std::mem::replace(&mut before, requested) == requested
     })
     .await;
     // Sockets hold some megabytes; the edge adds three blobs.
     assert!(before < 100, "{before} of 200 blobs were fetched for a stalled reader");
     let mut rest = Vec::new();
-    within_timeout("the rest", stream.read_to_end(&mut rest)).await.unwrap();
+    in_time("the rest", stream.read_to_end(&mut rest)).await.unwrap();
     assert!(rest.ends_with(&big[big.len() - 1000..]));
     world.stop().await;
 }

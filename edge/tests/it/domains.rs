@@ -2,9 +2,9 @@
 
 use serde_json::json;
 use verge_protocol::Position;
+use verge_test_kit::{release, until};
 
-use super::release::release;
-use super::world::{World, until};
+use super::world::World;
 
 fn add_domain(world: &World, domain: &str, site: &str) -> Position {
     world.origin.write(&format!("domain/{domain}"), |_| Some(json!({ "site": site })))
@@ -108,8 +108,7 @@ async fn domains_after_a_restart_without_the_origin_are_served() {
     world.wait_until_served(position).await;
     world.wait_for_blobs_on_disk(1).await;
     // Only saved states are reported.
-    until("the report", async || world.origin.data().reports.last().is_some_and(|report| report.applied == position))
-        .await;
+    until("the report", async || world.origin.reports().last().is_some_and(|report| report.applied == position)).await;
     world.origin.go_offline().await;
     let mut world = world.restart().await;
     assert_eq!(world.get("www.shop.example", "/").send().await.unwrap().text().await.unwrap(), "hi");
@@ -131,8 +130,7 @@ async fn rows_of_edges_and_sites_are_ignored() {
     let position = world.origin.write("edge/fra-1", |_| None);
     world.wait_until_served(position).await;
     until("the report", async || {
-        let data = world.origin.data();
-        data.reports.last().is_some_and(|report| report.applied == position && report.lagging.is_empty())
+        world.origin.reports().last().is_some_and(|report| report.applied == position && report.lagging.is_empty())
     })
     .await;
     assert_eq!(world.metric("verge_edge_unknown_rows").await, Some(0.0));

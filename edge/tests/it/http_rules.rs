@@ -1,6 +1,7 @@
 //! HTTP rules, tested with raw requests.
 
-use super::release::release;
+use verge_test_kit::release;
+
 use super::world::World;
 
 async fn demo() -> World {

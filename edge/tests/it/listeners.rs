@@ -7,10 +7,9 @@ use std::path::Path;
 use verge_daemon::Secret;
 use verge_daemon::listen::Listen;
 use verge_edge::{BindError, Config, Edge};
+use verge_test_kit::{TOKEN, release, until};
 
-use super::fake_origin::TOKEN;
-use super::release::release;
-use super::world::{World, until};
+use super::world::World;
 
 fn config(world: &World, directory: &Path, listen: Vec<Listen>) -> Config {
     let origin = world.origin.url().parse().unwrap();
@@ -45,7 +44,7 @@ async fn edge_serves_on_every_listen_address_and_base_domain() {
     // Reports name the first address.
     let url = format!("http://{}", addresses[0]);
     until("the report", async || {
-        world.origin.data().reports.iter().any(|report| report.url.as_deref() == Some(url.as_str()))
+        world.origin.reports().iter().any(|report| report.url.as_deref() == Some(url.as_str()))
     })
     .await;
     let tasks = edge.tasks();

@@ -1,15 +1,14 @@
 //! An edge without its origin, and with a failing or corrupt disk.
 
 use verge_edge::Config;
+use verge_test_kit::{FakeOrigin, TOKEN, in_time, noise, release, until};
 
-use super::fake_origin::FakeOrigin;
-use super::release::{distinct_bytes, release};
-use super::world::{World, until};
+use super::world::World;
 
 #[tokio::test]
 async fn edge_restarted_without_its_origin_serves_from_disk() {
     let mut world = World::start().await;
-    let big = distinct_bytes(700_000);
+    let big = noise(0, 700_000);
     let site = release(&[("index.html", b"<h1>hi".as_slice()), ("big.bin", &big)]);
     world.wait_until_served(world.origin.publish("demo/live", 1, &site, &[])).await;
     world.wait_for_blobs_on_disk(4).await;
@@ -59,9 +58,7 @@ async fn edge_with_only_pending_channels_is_unhealthy() {
     let world = World::start().await;
     let position = world.origin.point_channel("demo/live", 1, release(&[("index.html", "hi")]).id(), &[]);
     let mut applied = world.edge.applied();
-    super::world::within_timeout("the row", applied.wait_for(|applied| applied.position == Some(position)))
-        .await
-        .unwrap();
+    in_time("the row", applied.wait_for(|applied| applied.position == Some(position))).await.unwrap();
     assert_eq!(world.health().await.0, 503);
     let response = world.get("demo.localhost", "/").send().await.unwrap();
     assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &"1".parse().unwrap()));
@@ -80,8 +77,7 @@ async fn edge_with_an_unwritable_disk_serves_from_memory() {
     world.wait_until_served(world.origin.publish("demo/live", 1, &release(&[("index.html", "hi")]), &[])).await;
     assert_eq!(world.read("/").await, (200, "hi".to_owned()));
     assert!(world.blob_files().is_empty());
-    until("the report", async || world.origin.data().reports.last().is_some_and(|report| report.applied.seq.0 == 1))
-        .await;
+    until("the report", async || world.origin.reports().last().is_some_and(|report| report.applied.seq.0 == 1)).await;
     world.stop().await;
 }
 
@@ -91,11 +87,11 @@ async fn prefetching_with_an_unwritable_disk_is_not_repeated() {
     std::fs::remove_dir(world.directory.path().join("temporary")).unwrap();
     let site = release(&[("a.txt", "a"), ("b.txt", "b"), ("c.txt", "c")]);
     world.wait_until_served(world.origin.publish("demo/live", 1, &site, &[])).await;
-    until("the blobs to be requested", async || !world.origin.data().requested_blobs.is_empty()).await;
+    until("the blobs to be requested", async || !world.origin.requested().is_empty()).await;
     // Long enough for several retries, if there were any.
     tokio::time::sleep(std::time::Duration::from_millis(700)).await;
     for blob in &site.blobs {
-        assert_eq!(world.origin.request_count(blob.digest()), 1);
+        assert_eq!(world.origin.requests(blob.digest()), 1);
     }
     world.stop().await;
 }
@@ -107,8 +103,7 @@ async fn lagging_channel_after_a_restart_serves_its_old_release() {
     world.wait_for_blobs_on_disk(1).await;
     let next = release(&[("index.html", "two")]);
     let position = world.origin.point_channel("demo/live", 2, next.id(), &[]);
-    until("the report", async || world.origin.data().reports.last().is_some_and(|report| report.applied == position))
-        .await;
+    until("the report", async || world.origin.reports().last().is_some_and(|report| report.applied == position)).await;
     world.origin.go_offline().await;
     let world = world.restart().await;
     assert_eq!(world.read("/").await, (200, "one".to_owned()));
@@ -140,14 +135,12 @@ async fn assert_fails_over_from(first: &str) {
     let world = World::start().await;
     world.wait_until_served(world.origin.publish("demo/live", 1, &release(&[("index.html", "hi")]), &[])).await;
     let directory = tempfile::tempdir().unwrap();
-    let token = verge_daemon::Secret::new(super::fake_origin::TOKEN);
+    let token = verge_daemon::Secret::new(TOKEN);
     let mut config = Config::new("b".parse().unwrap(), first.parse().unwrap(), token, directory.path().to_owned());
     config.origins.push(world.origin.url().parse().unwrap());
     let edge = verge_edge::Edge::bind(config).await.unwrap();
     let mut applied = edge.applied();
-    super::world::within_timeout("the second origin", applied.wait_for(|applied| applied.position.is_some()))
-        .await
-        .unwrap();
+    in_time("the second origin", applied.wait_for(|applied| applied.position.is_some())).await.unwrap();
     let url = format!("http://{}/", edge.public_addr());
     until("the page", async || {
         let response = world.reader.get(&url).header("host", "demo.localhost").send().await.unwrap();
@@ -166,7 +159,7 @@ async fn unreachable_first_origin_is_skipped() {
 #[tokio::test]
 async fn first_origin_whose_feed_only_resets_is_skipped() {
     let mut useless = FakeOrigin::start().await;
-    useless.data().always_resets = true;
+    useless.misbehave(|faults| faults.resets = true);
     assert_fails_over_from(&useless.url()).await;
     useless.go_offline().await;
 }

@@ -1,8 +1,8 @@
 //! Snapshots of response heads and metric names.
 
 use verge_protocol::Coding;
+use verge_test_kit::release;
 
-use super::release::release;
 use super::world::World;
 
 /// The response to a request with these header lines: its sorted head, and the size of its body.

@@ -1,7 +1,6 @@
 //! A fake origin, an edge that follows it, and a reader. `stop` asserts that no task is left.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder};
 use tempfile::TempDir;
@@ -11,11 +10,7 @@ use verge_daemon::{Clock, Secret};
 use verge_edge::config::ByteSize;
 use verge_edge::{Config, Edge};
 use verge_protocol::{Position, Timestamp};
-
-use super::fake_origin::{FakeOrigin, TOKEN};
-
-/// A test that waits this long has failed.
-const TIMEOUT: Duration = Duration::from_secs(30);
+use verge_test_kit::{FakeOrigin, STUCK, TOKEN, in_time, until};
 
 pub(super) struct World {
     pub(super) origin: FakeOrigin,
@@ -24,20 +19,6 @@ pub(super) struct World {
     pub(super) clock: Clock,
     pub(super) reader: Client,
     disk_cache: ByteSize,
-}
-
-pub(super) async fn within_timeout<T>(what: &str, condition: impl Future<Output = T>) -> T {
-    tokio::time::timeout(TIMEOUT, condition).await.unwrap_or_else(|_| panic!("timed out waiting for {what}"))
-}
-
-/// Polls the condition until it holds.
-pub(super) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    within_timeout(what, async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await;
 }
 
 impl World {
@@ -76,7 +57,7 @@ impl World {
     pub(super) async fn wait_until_served(&self, position: Position) {
         let mut applied = self.edge.applied();
         let caught_up = applied.wait_for(|applied| applied.position >= Some(position) && applied.lagging.is_empty());
-        within_timeout("the edge to catch up", caught_up).await.unwrap();
+        in_time("the edge to catch up", caught_up).await.unwrap();
     }
 
     /// Waits until this many blobs are on disk.
@@ -116,7 +97,7 @@ impl World {
         let mut stream = TcpStream::connect(self.edge.public_addr()).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut response = Vec::new();
-        within_timeout("the connection to end", stream.read_to_end(&mut response)).await.unwrap();
+        in_time("the connection to end", stream.read_to_end(&mut response)).await.unwrap();
         String::from_utf8_lossy(&response).into_owned()
     }
 
@@ -141,7 +122,7 @@ fn config(origin: &FakeOrigin, directory: &TempDir, disk_cache: ByteSize) -> Con
     let origin = origin.url().parse().unwrap();
     let data = directory.path().to_owned();
     let config = Config::new("test-1".parse().unwrap(), origin, Secret::new(TOKEN), data);
-    Config { disk_cache, drain_timeout: TIMEOUT, ..config }
+    Config { disk_cache, drain_timeout: STUCK, ..config }
 }
 
 async fn shut_down(edge: Edge) {

@@ -3,10 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 
 use tokio::net::UdpSocket;
+use verge_test_kit::in_time;
 
 use super::query::query;
 use super::tcp::Connection;
-use super::world::{World, udp, within_timeout};
+use super::world::{World, udp};
 
 const WWW: &str = "NOERROR aa = www 3600 A 192.0.2.80";
 
@@ -14,7 +15,7 @@ async fn answers_from(resolver: &str, asked: SocketAddr) {
     let socket = UdpSocket::bind((resolver.parse::<IpAddr>().unwrap(), 0)).await.unwrap();
     socket.send_to(&query("www.example.com A").bytes(), asked).await.unwrap();
     let mut buffer = [0; 512];
-    let (_, from) = within_timeout("an answer", socket.recv_from(&mut buffer)).await.unwrap();
+    let (_, from) = in_time("an answer", socket.recv_from(&mut buffer)).await.unwrap();
     assert_eq!(from, asked);
 }
 

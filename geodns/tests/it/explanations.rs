@@ -9,10 +9,11 @@ use serde_json::json;
 use verge_mmdb::{Options, Writer, sample};
 use verge_protocol::Region;
 use verge_protocol::explanation::LookupStep;
+use verge_test_kit::in_time;
 
 use super::query::query;
 use super::random::Random;
-use super::world::{World, populate, within_timeout};
+use super::world::{World, populate, publish};
 
 /// A world with a database of thousands of networks, overrides inside some of them, and edges in two dozen cities, some forced down
 /// and some outside the region restriction.
@@ -54,7 +55,7 @@ async fn large() -> World {
         });
         world.origin.edge(&format!("edge-{number}"), value);
     }
-    world.origin.publish("restricted/live");
+    publish(&world.origin, "restricted/live");
     world.origin.restrict("restricted", &["one"]);
     world.synced().await;
     world
@@ -174,7 +175,7 @@ async fn alias_of_a_site_is_explained_with_each_step() {
         });
         world.origin.edge(edge, value);
     }
-    world.origin.publish("open/live");
+    publish(&world.origin, "open/live");
     world.origin.restrict("demo", &["na"]);
     world.origin.restrict("other", &["as"]);
     world.synced().await;
@@ -232,13 +233,13 @@ async fn wait_until_answered_returns_once_names_and_edges_are_known() {
     let edges = ["fra".parse().unwrap(), "sin".parse().unwrap()];
     world.name_server.wait_until_answered(&[], &[]).await;
     let mut wait = Box::pin(world.name_server.wait_until_answered(&names, &edges));
-    world.origin.publish("demo/live");
+    publish(&world.origin, "demo/live");
     world.origin.domain("example.com", "demo");
     world.synced().await;
     let pending = tokio::time::timeout(Duration::from_millis(50), &mut wait).await;
     assert!(pending.is_err(), "no edge is known");
     populate(&world.origin);
-    within_timeout("the names and edges", wait).await;
+    in_time("the names and edges", wait).await;
     assert_eq!(world.edges_for("demo.example.com", "192.0.2.0/24").await.len(), 2);
     world.stop().await;
 }

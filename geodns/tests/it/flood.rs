@@ -11,13 +11,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
+use verge_test_kit::{FakeOrigin, TOKEN, until};
 
 use super::answer::Answer;
-use super::fake_origin::{FakeOrigin, TOKEN};
 use super::query::query;
 use super::random::Random;
 use super::tcp::framed;
-use super::world::{FRA, NYC, populate, until, zones};
+use super::world::{FRA, NYC, populate, zones};
 
 /// A name server as operators run it.
 struct Process {
@@ -271,5 +271,5 @@ async fn flood_of_malformed_packets_does_not_affect_other_clients() {
     let growth = process.memory().saturating_sub(before);
     assert!(growth <= GROWTH, "{growth} KiB more than {before}");
     process.stop();
-    origin.stop().await;
+    origin.go_offline().await;
 }

@@ -8,11 +8,12 @@ use serde_json::json;
 use verge_geodns::Config;
 use verge_geodns::config::{HealthConfig, ProbeSettings, Scheme};
 use verge_protocol::explanation::{ProbeFailure, ProbeResult};
+use verge_test_kit::until;
 
 use super::fake_edge::FakeEdge;
 use super::query::query;
 use super::tls::Authority;
-use super::world::{World, until};
+use super::world::{World, publish};
 
 /// Probes many times per second.
 pub(super) fn quick() -> HealthConfig {
@@ -45,7 +46,7 @@ impl Fleet {
             adjust(config);
         })
         .await;
-        world.origin.publish("demo/live");
+        publish(&world.origin, "demo/live");
         let fleet = Self { world, edges };
         for edge in 0..3 {
             fleet.write_edge(edge, |_| {});
@@ -237,7 +238,7 @@ async fn forced_state_takes_precedence_over_probes() {
 #[tokio::test]
 async fn deleted_edge_is_not_returned() {
     let fleet = Fleet::start(|_| {}).await;
-    fleet.world.origin.write("edge/lon", None);
+    fleet.world.origin.write("edge/lon", |_| None);
     fleet.wait_for_edges(&[0, 2]).await;
     fleet.write_edge(1, |_| {});
     fleet.wait_for_edges(&[0, 1]).await;

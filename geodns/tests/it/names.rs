@@ -1,7 +1,7 @@
 //! Answers by the kind of name: records, NODATA, NXDOMAIN; wildcards, aliases, and names of sites.
 
 use super::query::query;
-use super::world::World;
+use super::world::{World, publish};
 
 async fn assert_answers(questions: &[(&str, &str)]) {
     let world = World::start().await;
@@ -82,8 +82,8 @@ async fn wildcard_answers_for_names_that_do_not_exist() {
 async fn names_of_sites_resolve_to_edges() {
     let to_demo = |name: &str| format!("NOERROR aa = {name} 60 A 127.0.1.1 = {name} 60 A 127.0.1.2");
     let world = World::start().await;
-    world.origin.publish("demo/pr-12");
-    world.origin.publish("www/live");
+    publish(&world.origin, "demo/pr-12");
+    publish(&world.origin, "www/live");
     world.synced().await;
     for name in ["demo", "pr-12--demo", "shop.empty"] {
         assert_eq!(world.answer_text(&format!("{name}.example.com A")).await, to_demo(name));
@@ -97,7 +97,7 @@ async fn names_of_sites_resolve_to_edges() {
     // Addresses in the zone file take precedence.
     assert_eq!(world.answer_text("www.example.com A").await, "NOERROR aa = www 3600 A 192.0.2.80");
     assert_eq!(world.answer_text("pr-13--demo.example.com A").await, "NXDOMAIN aa ^ @ 300 SOA");
-    world.origin.write("channel/demo/pr-12", None);
+    world.origin.write("channel/demo/pr-12", |_| None);
     world.synced().await;
     assert_eq!(world.answer_text("pr-12--demo.example.com A").await, "NXDOMAIN aa ^ @ 300 SOA");
     world.stop().await;

@@ -3,11 +3,12 @@
 use serde_json::json;
 use verge_geodns::GeoDns;
 use verge_geodns::config::AllDown;
+use verge_test_kit::until;
 
 use super::health::quick;
 use super::query::{Query, query};
 use super::random::Random;
-use super::world::{World, end, udp, until};
+use super::world::{World, end, publish, udp};
 
 /// A random query.
 fn random_query(random: &mut Random) -> Query {
@@ -56,10 +57,10 @@ async fn large_world() -> World {
         world.origin.edge(&format!("edge-{edge}"), value);
     }
     for site in 0..12 {
-        world.origin.publish(&format!("site-{site}/live"));
-        world.origin.publish(&format!("site-{site}/pr-1"));
+        publish(&world.origin, &format!("site-{site}/live"));
+        publish(&world.origin, &format!("site-{site}/pr-1"));
     }
-    world.origin.publish("restricted/live");
+    publish(&world.origin, "restricted/live");
     world.origin.restrict("restricted", &["as"]);
     world.origin.restrict("site-3", &["eu", "na"]);
     world.synced().await;
@@ -98,7 +99,7 @@ async fn two_name_servers_give_the_same_answers() {
 async fn answers_stay_the_same_after_a_restart_without_an_origin() {
     let mut world = large_world().await;
     let before = answers(&world.name_server).await;
-    world.origin.stop().await;
+    world.origin.go_offline().await;
     assert!(answers(&world.name_server).await == before, "while it runs");
     let world = world.restart().await;
     assert!(answers(&world.name_server).await == before, "from the first query on");
@@ -119,7 +120,7 @@ async fn all_down_setting_applies_when_every_probe_fails() {
                 .origin
                 .edge(edge, json!({ "addresses": [format!("127.0.3.{last}")], "port": 1, "location": location }));
         }
-        world.origin.publish("demo/live");
+        publish(&world.origin, "demo/live");
         world.synced().await;
         until("all to be down", async || {
             let up = async |edge, last| {
@@ -136,7 +137,7 @@ async fn all_down_setting_applies_when_every_probe_fails() {
         }
         // So does a name server that starts without a reachable origin or edge.
         let mut world = world;
-        world.origin.stop().await;
+        world.origin.go_offline().await;
         let world = world.restart().await;
         assert_eq!(world.edges_for("demo.example.com", "192.0.2.0/24").await, expected);
         world.stop().await;
@@ -151,7 +152,7 @@ async fn missing_data_directory_does_not_affect_answers() {
     let data = world.folder.path().join("data");
     std::fs::rename(&data, data.with_file_name("taken away")).unwrap();
     std::fs::write(&data, "in the way").unwrap();
-    world.origin.publish("another/live");
+    publish(&world.origin, "another/live");
     world.synced().await;
     assert_eq!(world.answer_text("demo.example.com A").await, before);
     assert_eq!(world.answer_text("another.example.com A").await, before.replace("demo", "another"));

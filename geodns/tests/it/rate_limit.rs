@@ -3,10 +3,11 @@
 use tokio::net::UdpSocket;
 use tokio::time::Instant;
 use verge_geodns::config::RateLimit;
+use verge_test_kit::until;
 
 use super::answer::Answer;
 use super::query::{Query, query};
-use super::world::{World, until};
+use super::world::World;
 
 const PER_SECOND: u32 = 10;
 

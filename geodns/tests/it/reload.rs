@@ -5,9 +5,10 @@ use std::path::Path;
 use ipnet::IpNet;
 use verge_mmdb::{NetworkInfo, Options, Writer};
 use verge_protocol::GeoPoint;
+use verge_test_kit::until;
 
 use super::query::query;
-use super::world::{FRA, NYC, SIN, World, until};
+use super::world::{FRA, NYC, SIN, World};
 
 const WWW: &str = "NOERROR aa = www 3600 A 192.0.2.80";
 

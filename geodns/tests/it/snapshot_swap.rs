@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::json;
 use tokio::net::UdpSocket;
+use verge_test_kit::until;
 
 use super::query::query;
-use super::world::{World, exchange, until};
+use super::world::{World, exchange, publish};
 
 const CHANGES: usize = 200;
 
@@ -63,7 +64,7 @@ async fn every_query_is_answered_from_one_snapshot_in_order() {
     fra(&world, &expectations);
     lon(&world, &expectations);
     write(&world, "nyc", "127.0.7.1", "40.71,-74.01", "up");
-    world.origin.publish("demo/live");
+    publish(&world.origin, "demo/live");
     world.synced().await;
 
     let (written, seen, queries) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
@@ -98,7 +99,7 @@ async fn every_query_is_answered_from_one_snapshot_in_order() {
                     expectations.lon += 1;
                     lon(&world, &expectations);
                 }
-                _ => world.origin.publish(&format!("site-{change}/live")),
+                _ => publish(&world.origin, &format!("site-{change}/live")),
             }
             // Every third change must be seen before the next.
             if change % 3 == 0 {

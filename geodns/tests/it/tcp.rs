@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
+use verge_test_kit::{in_time, until};
 
 use super::answer::Answer;
 use super::query::{Query, query};
-use super::world::{World, until, within_timeout};
+use super::world::World;
 
 /// A client's connection.
 pub(super) struct Connection(TcpStream);
@@ -20,24 +21,24 @@ pub(super) fn framed(message: &[u8]) -> Vec<u8> {
 
 impl Connection {
     pub(super) async fn to(server: SocketAddr) -> Self {
-        Self(within_timeout("a connection", TcpStream::connect(server)).await.unwrap())
+        Self(in_time("a connection", TcpStream::connect(server)).await.unwrap())
     }
 
     pub(super) async fn from(address: Ipv4Addr, server: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind((IpAddr::from(address), 0).into()).unwrap();
-        Self(within_timeout("a connection", socket.connect(server)).await.unwrap())
+        Self(in_time("a connection", socket.connect(server)).await.unwrap())
     }
 
     pub(super) async fn send(&mut self, bytes: &[u8]) {
-        within_timeout("bytes to be sent", self.0.write_all(bytes)).await.unwrap();
+        in_time("bytes to be sent", self.0.write_all(bytes)).await.unwrap();
     }
 
     /// The next response; `None` if the connection was closed instead.
     pub(super) async fn next(&mut self) -> Option<Answer> {
-        let length = within_timeout("an answer", self.0.read_u16()).await.ok()?;
+        let length = in_time("an answer", self.0.read_u16()).await.ok()?;
         let mut message = vec![0; length.into()];
-        within_timeout("an answer", self.0.read_exact(&mut message)).await.unwrap();
+        in_time("an answer", self.0.read_exact(&mut message)).await.unwrap();
         Some(Answer::of(message))
     }
 
@@ -50,7 +51,7 @@ impl Connection {
 
     /// Waits for the server to close the connection, which must be orderly: after all responses, and without a reset.
     async fn ends(&mut self) {
-        let length = within_timeout("the connection to be closed", self.0.read(&mut [0])).await.unwrap();
+        let length = in_time("the connection to be closed", self.0.read(&mut [0])).await.unwrap();
         assert_eq!(length, 0, "the connection is closed without another response");
     }
 
@@ -145,7 +146,7 @@ async fn idle_and_slow_clients_are_disconnected() {
     let mut dripping = Connection::to(server).await;
     assert!(silent.next().await.is_none() && done.next().await.is_none());
     // Single bytes do not keep a connection open.
-    within_timeout("the connection to be closed", async {
+    in_time("the connection to be closed", async {
         while dripping.0.write_all(&[1]).await.is_ok() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -160,8 +161,7 @@ async fn client_that_reads_no_responses_is_disconnected() {
     let world = World::with(|config| config.tcp.idle = Duration::from_millis(300)).await;
     let mut greedy = Connection::to(world.name_server.dns_addr()).await;
     let questions = framed(&query("huge.example.com TXT").bytes()).repeat(100);
-    within_timeout("the connection to be closed", async { while greedy.0.write_all(&questions).await.is_ok() {} })
-        .await;
+    in_time("the connection to be closed", async { while greedy.0.write_all(&questions).await.is_ok() {} }).await;
     assert_eq!(world.answer_text("www.example.com A").await, WWW);
     world.stop().await;
 }
@@ -182,7 +182,7 @@ async fn connections_of_one_address_are_limited() {
         assert!(connection.is_open().await, "the first connections stay open");
     }
     held.pop();
-    within_timeout("room for another", async { while !Connection::to(server).await.is_open().await {} }).await;
+    in_time("room for another", async { while !Connection::to(server).await.is_open().await {} }).await;
     world.stop().await;
 }
 
@@ -219,7 +219,7 @@ async fn busy_connection_is_not_evicted() {
     // All queries fit into the system's buffers, but only a small part of the responses.
     socket.set_send_buffer_size(1 << 20).unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
-    let mut busy = Connection(within_timeout("a connection", socket.connect(server)).await.unwrap());
+    let mut busy = Connection(in_time("a connection", socket.connect(server)).await.unwrap());
     let count = 3000;
     busy.send(&framed(&query("huge.example.com TXT").bytes()).repeat(count)).await;
     until("the first answers", async || world.count("verge_dns_tcp_total").await > 10).await;

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use reqwest::Client;
 use serde_json::json;
@@ -13,15 +12,13 @@ use tokio::net::UdpSocket;
 use verge_daemon::Secret;
 use verge_geodns::config::ZoneConfig;
 use verge_geodns::{Config, GeoDns};
+use verge_protocol::Digest;
 use verge_protocol::explanation::Explanation;
+use verge_test_kit::{FakeOrigin, STUCK, TOKEN, in_time, until};
 
 use super::answer::Answer;
-use super::fake_origin::{FakeOrigin, TOKEN};
 use super::query::{Query, query};
 use super::tcp::Connection;
-
-/// Longer than anything here takes: a test that waits this long fails.
-const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(super) struct World {
     pub(super) origin: FakeOrigin,
@@ -29,20 +26,6 @@ pub(super) struct World {
     pub(super) folder: TempDir,
     pub(super) config: Config,
     client: Client,
-}
-
-pub(super) async fn within_timeout<T>(what: &str, condition: impl Future<Output = T>) -> T {
-    tokio::time::timeout(TEST_TIMEOUT, condition).await.unwrap_or_else(|_| panic!("waited too long for {what}"))
-}
-
-/// Polls until the condition holds.
-pub(super) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    within_timeout(what, async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await;
 }
 
 /// The addresses of the edges of most tests, in Frankfurt, New York and Singapore. Nothing listens there, and nothing that is sent
@@ -103,11 +86,11 @@ impl World {
     pub(super) async fn synced_at(&self, node: SocketAddr) {
         // Rows are applied in order: a name that is added last appears last.
         let marker = format!("marker-{}", node.port());
-        self.origin.write(&format!("channel/{marker}/live"), None);
-        self.origin.publish(&format!("{marker}/live"));
+        self.origin.write(&format!("channel/{marker}/live"), |_| None);
+        publish(&self.origin, &format!("{marker}/live"));
         let question = query(&format!("{marker}.example.com A"));
         until("the feed to be applied", async || udp(node, &question).await.rcode() == "NOERROR").await;
-        self.origin.write(&format!("channel/{marker}/live"), None);
+        self.origin.write(&format!("channel/{marker}/live"), |_| None);
         until("the feed to be applied", async || udp(node, &question).await.rcode() == "NXDOMAIN").await;
     }
 
@@ -121,7 +104,7 @@ impl World {
 
     pub(super) async fn stop(mut self) {
         end(self.name_server).await;
-        self.origin.stop().await;
+        self.origin.go_offline().await;
     }
 
     /// The zone file of a zone.
@@ -158,7 +141,7 @@ impl World {
             last = self.udp(&question).await.text();
             last == expected
         };
-        let waited = tokio::time::timeout(TEST_TIMEOUT, until(expected, asked)).await;
+        let waited = tokio::time::timeout(STUCK, until(expected, asked)).await;
         assert!(waited.is_ok(), "the last answer was {last}");
     }
 
@@ -188,13 +171,18 @@ impl World {
     }
 }
 
+/// Writes a channel, `demo/live`, to the origin. A name server does not read its manifest.
+pub(super) fn publish(origin: &FakeOrigin, channel: &str) {
+    origin.point_channel(channel, 1, Digest::of(channel.as_bytes()), &[]);
+}
+
 /// Writes three edges and a site to the origin.
 pub(super) fn populate(origin: &FakeOrigin) {
     for (name, last, location) in [("fra", 1, "50.11,8.68"), ("nyc", 2, "40.71,-74.01"), ("sin", 3, "1.29,103.85")] {
         let addresses = [format!("127.0.1.{last}"), format!("fe80::{last}")];
         origin.edge(name, json!({ "addresses": addresses, "port": 1, "location": location, "force": "up" }));
     }
-    origin.publish("demo/live");
+    publish(origin, "demo/live");
     origin.domain("example.com", "demo");
     origin.domain("shop.empty.example.com", "demo");
 }
@@ -218,7 +206,7 @@ fn config(origin: &FakeOrigin, folder: &TempDir) -> Config {
         LOCATIONS.map(|(network, location)| (network.parse().unwrap(), location.parse().unwrap())).to_vec();
     // The same number of threads on every machine.
     config.workers = 2;
-    config.drain_timeout = TEST_TIMEOUT;
+    config.drain_timeout = STUCK;
     config
 }
 
@@ -265,7 +253,7 @@ pub(super) async fn udp_from(from: IpAddr, node: SocketAddr, query: &Query) -> A
 pub(super) async fn exchange(socket: &UdpSocket, packet: &[u8]) -> Answer {
     socket.send(packet).await.unwrap();
     let mut buffer = vec![0; 65_535];
-    let length = within_timeout("an answer", socket.recv(&mut buffer)).await.unwrap();
+    let length = in_time("an answer", socket.recv(&mut buffer)).await.unwrap();
     buffer.truncate(length);
     Answer::of(buffer)
 }

@@ -6,7 +6,7 @@ mod proxy;
 mod release;
 mod wait;
 
-pub use self::origin::{EDGE_TOKEN, FakeOrigin, Faults};
+pub use self::origin::{FakeOrigin, Faults, TOKEN};
 pub use self::proxy::{Link, Proxy};
 pub use self::release::{TestRelease, noise, release};
 pub use self::wait::{STUCK, in_time, until};

@@ -29,9 +29,9 @@ use verge_protocol::{Blob, Digest, Generation, Position, ReleaseNumber, Seq, com
 use crate::TestRelease;
 
 /// The token that the fake origin accepts.
-pub const EDGE_TOKEN: &str = "vrg_edge";
+pub const TOKEN: &str = "vrg_edge";
 
-/// What the origin does wrong, and what it noted.
+/// What the origin does wrong.
 #[derive(Default)]
 pub struct Faults {
     /// Blobs to be answered with other bytes under the right digest.
@@ -76,7 +76,7 @@ impl Shared {
     }
 }
 
-/// A running origin. Its data stay when it [goes away](Self::go_away).
+/// A running origin. Its data stay when it [goes offline](Self::go_offline).
 pub struct FakeOrigin {
     shared: Shared,
     address: SocketAddr,
@@ -89,19 +89,19 @@ impl FakeOrigin {
         let data = Arc::new(Mutex::new(Data { generation: 1, ..Data::default() }));
         let shared = Shared { data, changed: watch::Sender::new(()), gate: watch::Sender::new(true) };
         let mut origin = Self { shared, address: "127.0.0.1:0".parse().unwrap(), tasks: None };
-        origin.come_back().await;
+        origin.go_online().await;
         origin
     }
 
     /// Breaks every connection and refuses new ones.
-    pub async fn go_away(&mut self) {
+    pub async fn go_offline(&mut self) {
         if let Some(tasks) = self.tasks.take() {
             let _ = tasks.shutdown(Duration::ZERO).await;
         }
     }
 
     /// Listens again, at the same address.
-    pub async fn come_back(&mut self) {
+    pub async fn go_online(&mut self) {
         let tasks = Tasks::default();
         let listener = listen::tcp("the origin", self.address).await.unwrap();
         self.address = listener.local_addr().unwrap();
@@ -121,7 +121,7 @@ impl FakeOrigin {
     }
 
     /// Stores a release's manifest and blobs.
-    pub fn store(&self, release: &TestRelease) {
+    pub fn add_release(&self, release: &TestRelease) {
         let mut data = self.shared.data();
         data.manifests.insert(release.id(), release.manifest.to_bytes());
         data.blobs.extend(release.blobs.iter().map(|blob| (blob.digest(), blob.clone())));
@@ -129,22 +129,17 @@ impl FakeOrigin {
 
     /// Loses a blob.
     pub fn lose_blob(&self, digest: Digest) {
-        self.shared.data().blobs.remove(&digest);
-    }
-
-    /// Loses a manifest.
-    pub fn lose_manifest(&self, id: Digest) {
-        self.shared.data().manifests.remove(&id);
+        self.shared.data().blobs.remove(&digest).unwrap();
     }
 
     /// Stores a release and points a channel, `demo/live`, at it. Returns the position of the write.
     pub fn publish(&self, channel: &str, number: u64, release: &TestRelease, inherits: &[Inherited]) -> Position {
-        self.store(release);
-        self.point(channel, number, release.id(), inherits)
+        self.add_release(release);
+        self.point_channel(channel, number, release.id(), inherits)
     }
 
     /// Points a channel at a manifest, stored or not. Returns the position of the write.
-    pub fn point(&self, channel: &str, number: u64, manifest: Digest, inherits: &[Inherited]) -> Position {
+    pub fn point_channel(&self, channel: &str, number: u64, manifest: Digest, inherits: &[Inherited]) -> Position {
         self.write(&format!("channel/{channel}"), |epoch| {
             let release = ReleaseNumber(number);
             let state = ChannelState { epoch, release, manifest, inherits: inherits.to_vec() };
@@ -183,14 +178,14 @@ impl FakeOrigin {
 
     /// Starts the next generation with those rows whose keys `keep` names, and breaks every connection. Returns its position.
     pub async fn restore(&mut self, keep: impl Fn(&str) -> bool) -> Position {
-        self.go_away().await;
+        self.go_offline().await;
         let position = {
             let mut data = self.shared.data();
             data.generation += 1;
             data.rows.retain(|key, _| keep(key));
             data.position()
         };
-        self.come_back().await;
+        self.go_online().await;
         position
     }
 
@@ -226,7 +221,7 @@ impl FakeOrigin {
 }
 
 fn authorize(headers: &HeaderMap) -> Result<(), StatusCode> {
-    let bearer = headers.get("authorization").is_some_and(|value| *value == format!("Bearer {EDGE_TOKEN}"));
+    let bearer = headers.get("authorization").is_some_and(|value| *value == format!("Bearer {TOKEN}"));
     if bearer { Ok(()) } else { Err(StatusCode::UNAUTHORIZED) }
 }
 

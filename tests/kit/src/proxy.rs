@@ -15,13 +15,13 @@ use verge_daemon::Tasks;
 pub struct Link {
     delay: Duration,
     budget: Box<dyn Fn(usize) -> usize + Send + Sync>,
-    away_after_first: Option<Duration>,
+    away_after: Option<(usize, Duration)>,
 }
 
 impl Link {
     /// A good link.
     pub fn good() -> Self {
-        Self { delay: Duration::ZERO, budget: Box::new(|_| usize::MAX), away_after_first: None }
+        Self { delay: Duration::ZERO, budget: Box::new(|_| usize::MAX), away_after: None }
     }
 
     /// Delays all bytes, each way.
@@ -36,10 +36,10 @@ impl Link {
         Self { budget: Box::new(budget), ..self }
     }
 
-    /// Carries one connection to its end, then refuses connections for this long.
+    /// Refuses new connections while it carries connection `number`, counted from 1, and for `time` after its end.
     #[must_use]
-    pub fn away_after_first(self, time: Duration) -> Self {
-        Self { away_after_first: Some(time), ..self }
+    pub fn away_after(self, number: usize, time: Duration) -> Self {
+        Self { away_after: Some((number, time)), ..self }
     }
 }
 
@@ -67,8 +67,8 @@ impl Proxy {
                             cuts.fetch_add(1, Ordering::Relaxed);
                         }
                     };
-                    match link.away_after_first {
-                        Some(time) if number == 1 => {
+                    match link.away_after {
+                        Some((last, time)) if number == last => {
                             drop(listener);
                             forwarded.await;
                             tokio::time::sleep(time).await;

@@ -66,9 +66,10 @@ impl TestRelease {
     }
 }
 
-/// Pseudo-random bytes, the same at each call.
-pub fn noise(length: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+/// Pseudo-random bytes, always the same for a seed. They do not compress, and no two blobs of them are equal.
+pub fn noise(seed: u64, length: usize) -> Vec<u8> {
+    // Odd, because the state of a xorshift generator must not be 0.
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(2 * seed + 1);
     let next = || {
         state ^= state << 13;
         state ^= state >> 7;
