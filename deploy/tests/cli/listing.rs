@@ -41,7 +41,7 @@ async fn all_pages_of_sites_are_listed() {
         assert_eq!(listed, names, "{command}");
     }
     let requests = &world.origin.memory().requests;
-    assert_eq!(requests[..3], ["GET /v1/sites", "GET /v1/sites?after=b", "GET /v1/sites?after=d"]);
+    assert_eq!(requests[..3], ["", "&after=b", "&after=d"].map(|after| format!("GET /v1/sites?limit=1000{after}")));
 }
 
 #[tokio::test]

@@ -145,8 +145,7 @@ async fn push_that_lost_a_race_names_the_current_release() {
     let world = World::new().await;
     world.origin.memory().faults.overtaken = true;
     let ran = world.verge(&["push"]).await.ended(Exit::Conflict);
-    let error =
-        "error: another push came first: live now points at v1 (Bob: mine)\nhint: push again to replace that release\n";
+    let error = "error: another push came first: live now points at v1 (Bob: mine)\nhint: run the command again to replace that release\n";
     assert!(ran.stderr.ends_with(error), "{}", ran.stderr);
     assert_eq!(world.origin.memory().sites[&"app".parse().unwrap()].releases.len(), 1);
 }
