@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Fails if a page in docs/ or README.md refers to a test, a source file or a page that does not exist.
+"""Fails if a page in docs/ or README.md refers to something that does not exist.
 
-Checked are links between pages, paths of source files in backticks, and names of tests (`origin::test` or `edge::follow::module`)."""
+Checked are links between pages, paths of source files in backticks, names of tests (`origin::test` or `edge::follow::module`), and
+snake_case names of settings, metrics, fields and error codes; and that no placeholder is left."""
 
 import re
 import sys
@@ -20,6 +21,8 @@ def main():
     sources = {name: [path for folder in folders for path in rust_files(folder)] for name, folders in FOLDERS.items()}
     functions = {name: set(re.findall(r"\bfn (\w+)", "".join(path.read_text() for path in paths))) for name, paths in sources.items()}
     modules = {name: {path.stem for path in paths} | {part for path in paths for part in path.parts} for name, paths in sources.items()}
+    code = "".join(path.read_text() for name in [*FOLDERS, "tests"] for path in (ROOT / FOLDERS.get(name, [name])[0]).rglob("*.rs"))
+    code += "".join(path.read_text() for path in ROOT.glob("*/*.sample.toml"))
     wrong = []
     for page in pages:
         text = page.read_text()
@@ -32,6 +35,12 @@ def main():
         for path in re.findall(r"`((?:protocol|daemon|origin|edge|geodns|deploy|tests|bench|docs)/[\w./-]+)`", text):
             if not (ROOT / path).exists():
                 wrong.append(f"{page.name}: no file {path}")
+        for name in re.findall(r"`([a-z]+(?:_[a-z0-9]+)+)`", text):
+            # Metrics may carry the prefix of their daemon, and counters the suffix that the format asks for.
+            stem = re.sub(r"^verge_(?:dns|edge|origin)_", "", name).removesuffix("_total")
+            if stem not in code:
+                wrong.append(f"{page.name}: nothing is called `{name}`")
+        wrong += [f"{page.name}: placeholder {mark}" for mark in re.findall(r"@@\w+", text)]
         for link in re.findall(r"\]\(([\w./-]+\.md)[)#]", text):
             if not (page.parent / link).exists():
                 wrong.append(f"{page.name}: no page {link}")
