@@ -1,7 +1,7 @@
 //! The project: the directory to push, and the site to push it to.
 
 mod build_dir;
-mod package;
+mod package_json;
 mod settings;
 
 use std::io;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use verge_protocol::SiteName;
 
 pub use self::build_dir::{BuildDir, BuildDirError};
-pub use self::package::PackageError;
+pub use self::package_json::PackageError;
 pub use self::settings::Settings;
 use crate::toml_file::TomlError;
 
@@ -88,7 +88,7 @@ impl Project {
             return Ok(site.clone());
         }
         let package = read_first(&self.search_dirs, "package.json")?;
-        let name = package.map(|(path, text)| package::site_name(&path, &text)).transpose()?.flatten();
+        let name = package.map(|(path, text)| package_json::site_name(&path, &text)).transpose()?.flatten();
         name.ok_or(ProjectError::NoSite)
     }
 

@@ -4,10 +4,10 @@
 //! [`Listing::hash`] reads and hashes them. All problems are reported at once, before anything is sent.
 
 mod checks;
+mod digest;
 mod fallback;
-mod hash;
 mod problem;
-mod rules;
+mod rule_files;
 mod secrets;
 mod select;
 mod walk;
@@ -63,7 +63,7 @@ impl Listing {
     pub fn new(dir: &Path, options: Options) -> Self {
         let selection = select::Selection::load(dir, options.allow_secrets);
         let mut walked = walk::walk(dir, &selection);
-        let rules = rules::Rules::load(dir);
+        let rules = rule_files::Rules::load(dir);
         let paths: Vec<&SitePath> = walked.files.iter().map(|file| &file.path).collect();
         let mut warnings = checks::name_warnings(&paths);
         let fallback = fallback::decide(options.single_page, rules.single_page, &paths);
@@ -111,10 +111,10 @@ impl Listing {
     ) -> Result<Scan, ScanError> {
         if !self.problems.is_empty() {
             // The scan has failed: report unreadable files too, but do not hash.
-            self.problems.extend(hash::unreadable(&self.files, &open));
+            self.problems.extend(digest::unreadable(&self.files, &open));
             return Err(ScanError::new(self.problems));
         }
-        let contents = hash::hash_files(&self.files, &open, &progress).map_err(ScanError::new)?;
+        let contents = digest::hash_files(&self.files, &open, &progress).map_err(ScanError::new)?;
         let mut files = BTreeMap::new();
         let mut paths = BTreeMap::new();
         for (file, content) in self.files.into_iter().zip(contents) {

@@ -19,7 +19,7 @@
 //! | 8 | Respond: common headers, then the blobs from the cache | `respond.rs`, `body.rs` | 200, 206, 502, 503 |
 //!
 //! Responses of steps 1 to 6 are made in `builtin_responses.rs`, except that a site's own `404.html` passes steps 7 and 8. Header
-//! names and values that are the same for many responses are in `static_headers.rs`.
+//! names and values that are the same for many responses are in `common_headers.rs`.
 //!
 //! Steps 1 to 7 are synchronous functions of their arguments, and take no lock. A request whose first blob is in memory is
 //! answered without waiting for anything.
@@ -27,6 +27,7 @@
 mod asset;
 mod body;
 mod builtin_responses;
+mod common_headers;
 mod conditional;
 mod framing;
 mod health;
@@ -39,7 +40,6 @@ mod request_path;
 mod resolve;
 mod respond;
 mod response_head;
-mod static_headers;
 
 use std::sync::Arc;
 
@@ -53,10 +53,10 @@ use verge_protocol::health::HEALTH_PATH;
 
 use self::body::ResponseBody;
 use self::builtin_responses::BuiltinResponse;
+use self::common_headers::CommonHeaders;
 use self::request_path::RequestPath;
 use self::respond::ResponseFuture;
 use self::response_head::ResponseHead;
-use self::static_headers::CommonHeaders;
 use crate::cache::BlobCache;
 use crate::metrics::{CacheResult, Metrics, Traffic};
 use crate::status::ServingStatus;

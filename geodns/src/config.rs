@@ -24,8 +24,8 @@ pub use crate::fleet::{AllDown, Policy};
 use crate::geo::Database;
 pub use crate::geo::OverrideError;
 pub use crate::health::{HealthConfig, HealthConfigError, Pem, ProbeSettings, Scheme};
-pub use crate::sources::ZoneConfig;
-use crate::sources::ZoneSource;
+pub use crate::watched_files::ZoneConfig;
+use crate::watched_files::ZoneSource;
 
 /// The validated configuration of one name server. Its `Debug` output includes the bounds that follow from it.
 #[derive(Clone)]

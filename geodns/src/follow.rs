@@ -14,8 +14,8 @@
 mod applier;
 mod metrics;
 mod rows;
-mod save;
-mod saved;
+mod saver;
+mod state_file;
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ use verge_daemon::{DataDir, Tasks};
 use self::applier::{Applier, report};
 pub(crate) use self::metrics::FollowMetrics;
 use self::rows::Rows;
-use self::save::Saver;
+use self::saver::Saver;
 use crate::fleet_state::FleetState;
 use crate::health::SavedHealth;
 
@@ -56,10 +56,10 @@ impl Follower {
     /// Loads the saved state, without any request. If the file is missing or corrupt, starts with no state.
     pub(crate) async fn boot(self) -> Booted {
         let data = Arc::clone(&self.data);
-        let load = tokio::task::spawn_blocking(move || saved::load(data.path()));
+        let load = tokio::task::spawn_blocking(move || state_file::load(data.path()));
         let mut saved = load.await.unwrap_or_else(|error| {
             tracing::error!(%error, "loading the saved state crashed: starting without it");
-            saved::Saved::default()
+            state_file::Saved::default()
         });
         let health = watch::Sender::new(Arc::new(std::mem::take(&mut saved.health)));
         let (rows, events) = Rows::restore(saved);

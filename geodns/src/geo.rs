@@ -10,7 +10,7 @@ mod locator;
 mod overrides;
 mod prefix;
 mod prefix_table;
-mod private;
+mod private_addresses;
 mod record;
 #[cfg(test)]
 mod test_support;
@@ -21,4 +21,4 @@ pub(crate) use self::locator::{ClientLocation, GeoLocator, LocationSource};
 pub(crate) use self::overrides::LocationOverrides;
 pub use self::overrides::OverrideError;
 pub(crate) use self::prefix::Family;
-pub(crate) use self::private::is_private;
+pub(crate) use self::private_addresses::is_private;

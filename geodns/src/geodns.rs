@@ -31,10 +31,10 @@ use crate::geo::{LocationOverrides, OverrideError};
 use crate::health::Prober;
 use crate::metrics::{GaugeCollector, Metrics};
 use crate::query_log::QueryLog;
-use crate::service::Service;
+use crate::query_service::Service;
 use crate::snapshot::Snapshot;
 use crate::snapshot_builder::{Inputs, SnapshotBuilder};
-use crate::sources::{DatabaseSource, ZoneSource, ZonesError};
+use crate::watched_files::{DatabaseSource, ZoneSource, ZonesError};
 
 /// A running name server. Dropping it without [`GeoDns::shutdown`] leaves its tasks running.
 pub struct GeoDns {

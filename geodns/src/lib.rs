@@ -25,12 +25,12 @@ mod geodns;
 mod health;
 mod metrics;
 mod query_log;
-mod service;
+mod query_service;
 mod snapshot;
 mod snapshot_builder;
-mod sources;
 #[cfg(test)]
 mod test_support;
+mod watched_files;
 mod zone;
 
 pub use config::Config;

@@ -5,7 +5,6 @@
 
 mod checks;
 mod cuts;
-mod data;
 mod diagnostics;
 mod loader;
 mod lookup;
@@ -15,10 +14,11 @@ mod rrsets;
 #[cfg(test)]
 mod test_support;
 mod text;
+mod zone_data;
 mod zone_set;
 
-pub(crate) use data::{Zone, ZoneFile};
 pub(crate) use diagnostics::ZoneError;
 pub(crate) use lookup::{Lookup, ZoneNode};
 pub(crate) use text::read_file;
+pub(crate) use zone_data::{Zone, ZoneFile};
 pub(crate) use zone_set::ZoneSet;

@@ -5,9 +5,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, he
 
 use super::asset::is_asset;
 use super::body::ResponseBody;
+use super::common_headers::{CommonHeaders, NO_STORE, VERGE_EDGE, VERGE_RELEASE};
 use super::framing::FramingError;
 use super::request_path::RequestPath;
-use super::static_headers::{CommonHeaders, NO_STORE, VERGE_EDGE, VERGE_RELEASE};
 use crate::cache::Unavailable;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");

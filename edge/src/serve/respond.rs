@@ -13,8 +13,8 @@ use verge_protocol::content::BlobSlice;
 
 use super::body::{Pieces, ResponseBody, cut};
 use super::builtin_responses;
+use super::common_headers::{CACHE_STATUS, CommonHeaders, VERGE_EDGE, VERGE_RELEASE};
 use super::response_head::ResponseHead;
-use super::static_headers::{CACHE_STATUS, CommonHeaders, VERGE_EDGE, VERGE_RELEASE};
 use crate::cache::{BlobCache, Unavailable};
 use crate::metrics::{CacheResult, Traffic};
 use crate::table::Channel;

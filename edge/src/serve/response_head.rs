@@ -5,12 +5,12 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use verge_protocol::{Coding, Lifetime};
 
+use super::common_headers::NO_STORE;
 use super::conditional::{self, Precondition};
 use super::negotiate::negotiate;
 use super::range::{self, Span};
 use super::repr_digest;
 use super::resolve::Resolution;
-use super::static_headers::NO_STORE;
 use crate::table::{Representation, Resource};
 
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");

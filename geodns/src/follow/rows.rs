@@ -6,7 +6,7 @@ use std::sync::Arc;
 use verge_daemon::feed::{Change, Keep, RowEvent, RowHandler, RowStore, StoredRow};
 use verge_protocol::state::ParsedRow;
 
-use super::saved::Saved;
+use super::state_file::Saved;
 use crate::fleet_state::{Channel, FleetState};
 use crate::health::SavedHealth;
 

@@ -3,10 +3,10 @@
 use crate::dns::name::{self, Name};
 use crate::dns::record::{self, RecordType};
 
-use super::data::ZoneFile;
 use super::diagnostics::{Diagnostics, Position};
 use super::lookup::Lookup;
 use super::rrsets::OwnerRrsets;
+use super::zone_data::ZoneFile;
 
 /// Checks each name on its own.
 pub(super) fn names(owners: &[OwnerRrsets], apex: &Name, diagnostics: &mut Diagnostics) {

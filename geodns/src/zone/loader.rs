@@ -10,10 +10,10 @@ use crate::dns::name::{self, Name};
 
 use super::checks;
 use super::cuts::Cuts;
-use super::data::{NodeRecords, ZoneFile};
 use super::diagnostics::{Diagnostics, ZoneError};
 use super::rrsets::{self, OwnerRrsets};
 use super::text;
+use super::zone_data::{NodeRecords, ZoneFile};
 
 impl ZoneFile {
     /// Loads the zone `apex` from `path` and the files it includes; `load` returns the text of a file.

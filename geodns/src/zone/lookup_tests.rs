@@ -10,9 +10,9 @@ use crate::dns::name::Name;
 use crate::dns::record::RecordType;
 use crate::fleet::RegionSetId;
 
-use super::data::Zone;
 use super::lookup::{Lookup, ZoneNode};
 use super::test_support::zone;
+use super::zone_data::Zone;
 use super::zone_set::ZoneSet;
 
 const ZONE: &str = "

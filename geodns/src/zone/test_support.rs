@@ -5,8 +5,8 @@ use std::path::Path;
 
 use crate::dns::name::Name;
 
-use super::data::ZoneFile;
 use super::diagnostics::ZoneError;
+use super::zone_data::ZoneFile;
 
 /// The zone `example.com` from one file.
 pub(super) fn parse(text: &str) -> Result<ZoneFile, ZoneError> {

@@ -8,9 +8,9 @@ use crate::dns::name::{self, Name};
 use crate::dns::record::RecordType;
 use crate::fleet::RegionSetId;
 
-use super::data::{Zone, ZoneFile};
 use super::diagnostics::{Diagnostic, DiagnosticList};
 use super::lookup::Lookup;
+use super::zone_data::{Zone, ZoneFile};
 
 /// The zones that are served. Zone files are shared between zone sets; only the fleet's names are added anew.
 #[derive(Debug)]

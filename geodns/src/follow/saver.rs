@@ -11,7 +11,7 @@ use verge_protocol::Position;
 
 use super::metrics::FollowMetrics;
 use super::rows::Rows;
-use super::saved::FILE;
+use super::state_file::FILE;
 use crate::health::SavedHealth;
 
 /// The minimum time between two writes, successful or not.
@@ -110,7 +110,7 @@ mod tests {
     use verge_protocol::state::Row;
 
     use super::super::applier::Applier;
-    use super::super::saved;
+    use super::super::state_file;
     use super::*;
     use crate::health::SavedAddress;
 
@@ -179,7 +179,7 @@ mod tests {
         /// The position, the number of rows and the lag threshold on disk.
         fn on_disk(&self) -> (String, usize, String) {
             let text = |position: Option<Position>| position.map_or("-".into(), |at| at.to_string());
-            let saved = saved::load(&self.path());
+            let saved = state_file::load(&self.path());
             (
                 text(saved.feed.position),
                 saved.feed.rows.entries.len() + saved.channels.entries.len(),
