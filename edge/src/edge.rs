@@ -171,7 +171,7 @@ impl Edge {
     }
 
     /// Reports `draining` on the health page, and keeps following and serving for [`Config::lame_duck`] before it returns. The
-    /// origin is told only by [`Edge::shutdown`]: until then pushes wait for this edge as usual.
+    /// origin learns it only from [`Edge::shutdown`]: until then rollouts wait for this edge as usual.
     pub async fn start_draining(&self) {
         self.draining.cancel();
         if !self.lame_duck.is_zero() {

@@ -1,6 +1,6 @@
 //! Geolocation of clients: where a client is, and which network has that same location.
 //!
-//! Clients are told apart by /24 (IPv4) or /48 (IPv6) and never more finely, so that an answer reveals no more of a reader than
+//! Clients are distinguished by /24 (IPv4) or /48 (IPv6) and never more finely, so that an answer reveals no more of a reader than
 //! RFC 7871 §11.1 asks for, and holds for every client that it is cached for.
 
 mod database;

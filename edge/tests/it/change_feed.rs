@@ -134,7 +134,7 @@ async fn draining_edge_says_so_and_keeps_serving_and_following() {
     // It still follows the feed.
     world.wait_until_served(world.origin.publish("demo/live", 2, &release(&[("index.html", b"ho")]), &[])).await;
     assert_eq!(world.read("/").await, (200, "ho".to_owned()));
-    assert!(!world.origin.reports().iter().any(|report| report.draining), "the origin is told only at shutdown");
+    assert!(!world.origin.reports().iter().any(|report| report.draining), "the origin learns it only at shutdown");
     world = world.restart().await;
     assert_eq!(world.health().await.1["draining"], false);
     world.stop().await;

@@ -31,7 +31,7 @@ pub(super) struct Interval {
 /// Why overrides are rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OverrideError {
-    /// The prefix is longer than those by which clients are told apart.
+    /// The prefix is longer than those by which clients are distinguished.
     #[error("the prefix {0} is too long: expected at most /24 (IPv4) or /48 (IPv6)")]
     TooLong(IpNet),
     /// The prefix has host bits.

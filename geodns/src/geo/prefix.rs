@@ -22,7 +22,7 @@ impl Family {
         if address.to_canonical().is_ipv4() { Self::V4 } else { Self::V6 }
     }
 
-    /// The length of the longest prefix by which clients are told apart: that of a typical site network.
+    /// The length of the longest prefix by which clients are distinguished: that of a typical site network.
     pub(crate) const fn max_length(self) -> u8 {
         match self {
             Self::V4 => 24,
