@@ -24,7 +24,7 @@ pub mod cities;
 pub mod cli;
 pub mod client;
 pub mod command;
-pub mod connection;
+pub mod endpoints;
 pub mod environment;
 pub mod exit;
 pub mod failure;

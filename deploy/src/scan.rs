@@ -5,9 +5,9 @@
 
 mod checks;
 mod digest;
-mod fallback;
+mod fallback_page;
 mod problem;
-mod rule_files;
+mod redirects_and_headers;
 mod secrets;
 mod select;
 mod walk;
@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 
 use verge_protocol::{Build, SitePath};
 
-use self::fallback::FallbackChoice;
-pub use self::fallback::FallbackSource;
+use self::fallback_page::FallbackChoice;
+pub use self::fallback_page::FallbackSource;
 pub use self::problem::{Problem, ScanError};
 pub use self::select::{SkipReason, Skipped};
 use self::walk::ScannedFile;
@@ -63,10 +63,10 @@ impl Listing {
     pub fn new(dir: &Path, options: Options) -> Self {
         let selection = select::Selection::load(dir, options.allow_secrets);
         let mut walked = walk::walk(dir, &selection);
-        let rules = rule_files::Rules::load(dir);
+        let rules = redirects_and_headers::Rules::load(dir);
         let paths: Vec<&SitePath> = walked.files.iter().map(|file| &file.path).collect();
         let mut warnings = checks::name_warnings(&paths);
-        let fallback = fallback::decide(options.single_page, rules.single_page, &paths);
+        let fallback = fallback_page::decide(options.single_page, rules.single_page, &paths);
         if rules.single_page && !fallback.single_page {
             warnings.push("_redirects has a single-page app rule, but single-page mode is disabled".to_owned());
         }

@@ -15,15 +15,15 @@
 //! | [`selection`] | the edges of one answer |
 //! | [`ranking`] | the full order of edges with reasons, for explanations |
 
-mod candidates;
-mod condition;
+mod address_condition;
+mod answer_policy;
+mod edge_selection;
 mod eligibility;
 mod member;
 mod metro;
-mod policy;
 mod ranking;
 mod rendezvous;
-mod selection;
+mod selected_edges;
 #[cfg(test)]
 mod test_support;
 mod top_k;
@@ -32,16 +32,16 @@ use std::collections::BTreeSet;
 
 use verge_protocol::{EdgeName, Region};
 
-use self::candidates::Candidates;
+use self::edge_selection::Candidates;
 use self::member::Edge;
 use self::metro::Metros;
 use crate::geo::{ClientLocation, Family};
 
-pub(crate) use self::condition::Condition;
+pub(crate) use self::address_condition::Condition;
+pub use self::answer_policy::{AllDown, Policy};
 pub(crate) use self::member::Member;
-pub use self::policy::{AllDown, Policy};
 pub(crate) use self::ranking::RankedEdge;
-pub(crate) use self::selection::Selection;
+pub(crate) use self::selected_edges::Selection;
 
 /// A region restriction, as an index into the region sets that the fleet was built with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -133,7 +133,7 @@ mod tests {
     use proptest::prelude::*;
     use verge_protocol::fleet::Force;
 
-    use super::selection::SelectedEdge;
+    use super::selected_edges::SelectedEdge;
     use super::test_support::{
         DOWN, DRAINING, GOOD, LAGGING, RESTRICTED, SUSPECT, client, edge, fleet, location_and_network, members, queries,
     };

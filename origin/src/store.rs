@@ -5,7 +5,7 @@
 mod blobs;
 mod builds;
 mod channels;
-mod column;
+mod column_values;
 mod contents;
 mod database;
 mod domains;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::connection::ConnectionOptions;
+use crate::endpoints::ConnectionOptions;
 use crate::output::OutputOptions;
 
 /// Options of every command.

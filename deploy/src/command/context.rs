@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::cli::Cli;
 use crate::client::Client;
-use crate::connection;
+use crate::endpoints;
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -20,7 +20,7 @@ pub(super) struct Context<'a> {
 impl Context<'_> {
     /// A client of the selected origin.
     pub(super) fn client(&self) -> Result<Client, Failure> {
-        Ok(connection::origin(&self.cli.global.connection_options(), self.environment)?)
+        Ok(endpoints::origin(&self.cli.global.connection_options(), self.environment)?)
     }
 
     /// Prints a result: with `--json` the answer of the server, unchanged; else the text.

@@ -9,7 +9,7 @@ use verge_protocol::explanation::Explanation;
 
 use super::context::Context;
 use crate::cli;
-use crate::connection;
+use crate::endpoints;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
@@ -17,7 +17,7 @@ pub(super) async fn run(command: &cli::Dns, context: &Context<'_>) -> Result<Exi
     match command {
         cli::Dns::Explain { address, name, name_server } => {
             let options = context.cli.global.connection_options();
-            let name_server = connection::name_server(name_server.as_deref(), &options, context.environment)?;
+            let name_server = endpoints::name_server(name_server.as_deref(), &options, context.environment)?;
             let answer: Value = name_server.explain(*address, name.as_deref()).await?;
             context
                 .print_result(&answer, || Ok(render::explanation(&Explanation::deserialize(&answer)?, context.output)))

@@ -6,7 +6,7 @@ use reqwest::StatusCode;
 use verge_protocol::api::ErrorBody;
 
 use crate::client::{ClientError, NameServerError, Token};
-use crate::connection::ConnectionError;
+use crate::endpoints::ConnectionError;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::project::ProjectError;

@@ -3,8 +3,8 @@
 pub(super) use verge_protocol::explanation::Eligibility;
 use verge_protocol::fleet::Force;
 
-use super::condition::Condition;
-use super::policy::AllDown;
+use super::address_condition::Condition;
+use super::answer_policy::AllDown;
 
 /// The health of an address, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

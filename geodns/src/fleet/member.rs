@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use verge_protocol::fleet::{EdgeState, Force};
 use verge_protocol::{EdgeName, Region};
 
-use super::condition::Condition;
+use super::address_condition::Condition;
 use super::eligibility::{Eligibility, HealthStatus};
 use super::rendezvous;
 use crate::geo::{Family, GeoVector};

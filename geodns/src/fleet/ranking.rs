@@ -8,7 +8,7 @@ use super::eligibility::Eligibility;
 use super::member::Edge;
 use super::metro::Metros;
 use super::rendezvous::{self, network_key};
-use super::selection::Selection;
+use super::selected_edges::Selection;
 use crate::geo::ClientLocation;
 
 /// An edge in the order in which a client would get edges if all were eligible.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use verge_protocol::{BuildId, Digest, SiteName, Timestamp};
 
-use super::column;
+use super::column_values;
 use super::database::Database;
 use super::error::StoreError;
 
@@ -17,7 +17,7 @@ impl Database {
         )
         .bind(site.as_str())
         .bind(id.as_str())
-        .bind(column::signed(now.0))
+        .bind(column_values::signed(now.0))
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
@@ -41,7 +41,9 @@ impl Database {
             .fetch_all(self.read())
             .await?;
         rows.iter()
-            .map(|(digest, size)| Ok((column::parse("digest", digest)?, column::unsigned("size", *size)?)))
+            .map(|(digest, size)| {
+                Ok((column_values::parse("digest", digest)?, column_values::unsigned("size", *size)?))
+            })
             .collect()
     }
 
@@ -54,7 +56,7 @@ impl Database {
             )
             .bind(site.as_str())
             .bind(digest.to_string())
-            .bind(column::signed(*size))
+            .bind(column_values::signed(*size))
             .execute(&mut *transaction)
             .await?;
         }

@@ -8,7 +8,7 @@ use verge_protocol::{ChannelName, Digest, Position, ReleaseNumber, Seq, SiteName
 use super::database::{self, Database};
 use super::error::StoreError;
 use super::releases::{self, NewRelease};
-use super::{column, state};
+use super::{column_values, state};
 
 /// A channel and the time of its last move.
 pub(crate) struct ChannelRow {
@@ -87,10 +87,10 @@ impl Database {
         .await?;
         let mut channels: BTreeMap<SiteName, Vec<ChannelRow>> = BTreeMap::new();
         for (site, channel, moved, value) in rows {
-            channels.entry(column::parse("site name", &site)?).or_default().push(ChannelRow {
-                name: column::parse("channel name", &channel)?,
-                state: column::parse_json("channel state", &value)?,
-                moved: Timestamp(column::unsigned("time", moved)?),
+            channels.entry(column_values::parse("site name", &site)?).or_default().push(ChannelRow {
+                name: column_values::parse("channel name", &channel)?,
+                state: column_values::parse_json("channel state", &value)?,
+                moved: Timestamp(column_values::unsigned("time", moved)?),
             });
         }
         Ok(channels)
@@ -113,9 +113,9 @@ impl Database {
         .await?;
         rows.into_iter()
             .map(|(release, manifest, moved)| {
-                let release = ReleaseNumber(column::unsigned("release number", release)?);
-                let manifest = column::parse("digest", &manifest)?;
-                Ok(ChannelMove { release, manifest, moved: Timestamp(column::unsigned("time", moved)?) })
+                let release = ReleaseNumber(column_values::unsigned("release number", release)?);
+                let manifest = column_values::parse("digest", &manifest)?;
+                Ok(ChannelMove { release, manifest, moved: Timestamp(column_values::unsigned("time", moved)?) })
             })
             .collect()
     }
@@ -147,10 +147,10 @@ impl Database {
         )
         .bind(new_move.site.as_str())
         .bind(new_move.channel.as_str())
-        .bind(column::signed(position.seq.0))
-        .bind(column::signed(release.0))
+        .bind(column_values::signed(position.seq.0))
+        .bind(column_values::signed(release.0))
         .bind(manifest.to_string())
-        .bind(column::signed(now.0))
+        .bind(column_values::signed(now.0))
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;

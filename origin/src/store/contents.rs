@@ -2,7 +2,7 @@
 
 use verge_protocol::{Content, Digest};
 
-use super::column;
+use super::column_values;
 use super::database::Database;
 use super::error::StoreError;
 
@@ -13,7 +13,7 @@ impl Database {
             .bind(content.digest().to_string())
             .fetch_optional(self.read())
             .await?;
-        let list = row.map(|(list,)| column::parse::<Digest>("digest", &list)).transpose()?;
+        let list = row.map(|(list,)| column_values::parse::<Digest>("digest", &list)).transpose()?;
         Ok(list == Some(list_digest(content)))
     }
 

@@ -7,7 +7,7 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::{Any, AnyPool, Transaction};
 use verge_protocol::{Generation, Position, Seq, Timestamp};
 
-use super::column;
+use super::column_values;
 use super::error::StoreError;
 
 /// The metadata. Clones share the connections.
@@ -48,7 +48,7 @@ impl Database {
         let write = pool(1).connect(&url).await?;
         sqlx::migrate!().run(&write).await?;
         sqlx::query("update counter set generation = $1 where generation = 0")
-            .bind(column::signed(now.0 / 1000).max(1))
+            .bind(column_values::signed(now.0 / 1000).max(1))
             .execute(&write)
             .await?;
         let read = pool(4).connect(&url).await?;
@@ -101,8 +101,8 @@ pub(super) async fn advance(transaction: &mut Transaction<'static, Any>) -> Resu
 
 fn position(generation: i64, seq: i64) -> Result<Position, StoreError> {
     Ok(Position {
-        generation: Generation(column::unsigned("generation", generation)?),
-        seq: Seq(column::unsigned("sequence number", seq)?),
+        generation: Generation(column_values::unsigned("generation", generation)?),
+        seq: Seq(column_values::unsigned("sequence number", seq)?),
     })
 }
 

@@ -9,7 +9,7 @@ use verge_protocol::{DomainName, SiteName, Timestamp};
 
 use super::database::{self, Database};
 use super::error::StoreError;
-use super::{column, state};
+use super::{column_values, state};
 
 /// A domain that was claimed for a site.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,11 +42,11 @@ type Columns = (String, String, Option<String>, String, i64, Option<i64>, Option
 
 fn from_columns(columns: Columns) -> Result<DomainRow, StoreError> {
     let (name, site, redirect_to, proof, claimed, proven, problem) = columns;
-    let time = |millis| Ok::<_, StoreError>(Timestamp(column::unsigned("time", millis)?));
+    let time = |millis| Ok::<_, StoreError>(Timestamp(column_values::unsigned("time", millis)?));
     Ok(DomainRow {
-        name: column::parse("domain", &name)?,
-        site: column::parse("site name", &site)?,
-        redirect_to: redirect_to.map(|target| column::parse("domain", &target)).transpose()?,
+        name: column_values::parse("domain", &name)?,
+        site: column_values::parse("site name", &site)?,
+        redirect_to: redirect_to.map(|target| column_values::parse("domain", &target)).transpose()?,
         proof,
         claimed: time(claimed)?,
         proven: proven.map(time).transpose()?,
@@ -98,8 +98,8 @@ async fn put(transaction: &mut Transaction<'static, Any>, row: &DomainRow) -> Re
     .bind(row.site.as_str())
     .bind(row.redirect_to.as_ref().map(DomainName::as_str))
     .bind(row.proof.as_str())
-    .bind(column::signed(row.claimed.0))
-    .bind(row.proven.map(|at| column::signed(at.0)))
+    .bind(column_values::signed(row.claimed.0))
+    .bind(row.proven.map(|at| column_values::signed(at.0)))
     .bind(row.problem.as_deref())
     .execute(&mut **transaction)
     .await?;

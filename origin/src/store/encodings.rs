@@ -2,7 +2,7 @@
 
 use verge_protocol::{Coding, Content, Digest};
 
-use super::column;
+use super::column_values;
 use super::database::Database;
 use super::error::StoreError;
 
@@ -32,7 +32,7 @@ impl Database {
         .bind(i64::from(level))
         .fetch_optional(self.read())
         .await?;
-        row.map(|(content,)| content.map(|text| column::parse_json("encoding", &text)).transpose()).transpose()
+        row.map(|(content,)| content.map(|text| column_values::parse_json("encoding", &text)).transpose()).transpose()
     }
 
     /// Records encodings. Call it only after [`Blobs::sync`](super::Blobs::sync).

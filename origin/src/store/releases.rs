@@ -6,7 +6,7 @@ use sqlx::{Any, Transaction};
 use verge_protocol::api::Provenance;
 use verge_protocol::{Content, Digest, ReleaseNumber, SiteName, SitePath, Timestamp};
 
-use super::column;
+use super::column_values;
 use super::database::Database;
 use super::error::StoreError;
 
@@ -37,11 +37,11 @@ const COLUMNS: &str = "number, manifest, files, bytes, created, author, message,
 fn from_columns(columns: Columns) -> Result<ReleaseRow, StoreError> {
     let (number, manifest, files, bytes, created, author, message, commit) = columns;
     Ok(ReleaseRow {
-        number: ReleaseNumber(column::unsigned("release number", number)?),
-        manifest: column::parse("digest", &manifest)?,
-        files: column::unsigned("number of files", files)?,
-        bytes: column::unsigned("number of bytes", bytes)?,
-        created: Timestamp(column::unsigned("time", created)?),
+        number: ReleaseNumber(column_values::unsigned("release number", number)?),
+        manifest: column_values::parse("digest", &manifest)?,
+        files: column_values::unsigned("number of files", files)?,
+        bytes: column_values::unsigned("number of bytes", bytes)?,
+        created: Timestamp(column_values::unsigned("time", created)?),
         provenance: Provenance { author, message, commit },
     })
 }
@@ -63,7 +63,7 @@ impl Database {
         let query = format!("select {COLUMNS} from release where site = $1 and number = $2");
         let row = sqlx::query_as(sqlx::AssertSqlSafe(query))
             .bind(site.as_str())
-            .bind(column::signed(number.0))
+            .bind(column_values::signed(number.0))
             .fetch_optional(self.read())
             .await?;
         row.map(from_columns).transpose()
@@ -75,7 +75,7 @@ impl Database {
             .bind(id.to_string())
             .fetch_optional(self.read())
             .await?;
-        row.map(|(content,)| column::parse_json("manifest content", &content)).transpose()
+        row.map(|(content,)| column_values::parse_json("manifest content", &content)).transpose()
     }
 
     /// The digest of the bytes that each fingerprinted path of the site was first released with.
@@ -84,7 +84,7 @@ impl Database {
             .bind(site.as_str())
             .fetch_all(self.read())
             .await?;
-        rows.into_iter().map(|(path, digest)| Ok((path, column::parse("digest", &digest)?))).collect()
+        rows.into_iter().map(|(path, digest)| Ok((path, column_values::parse("digest", &digest)?))).collect()
     }
 }
 
@@ -118,13 +118,13 @@ pub(super) async fn insert(
     )
     .bind(site.as_str())
     .bind(&id)
-    .bind(column::signed(new.files))
-    .bind(column::signed(new.bytes))
-    .bind(column::signed(now.0))
+    .bind(column_values::signed(new.files))
+    .bind(column_values::signed(new.bytes))
+    .bind(column_values::signed(now.0))
     .bind(new.provenance.author.clone())
     .bind(new.provenance.message.clone())
     .bind(new.provenance.commit.clone())
     .fetch_one(&mut **transaction)
     .await?;
-    Ok(ReleaseNumber(column::unsigned("release number", number)?))
+    Ok(ReleaseNumber(column_values::unsigned("release number", number)?))
 }

@@ -8,7 +8,7 @@ use verge_protocol::{SiteName, Timestamp};
 
 use super::database::{self, Database};
 use super::error::StoreError;
-use super::{column, state};
+use super::{column_values, state};
 
 /// A site.
 pub(crate) struct SiteRow {
@@ -17,7 +17,10 @@ pub(crate) struct SiteRow {
 }
 
 fn from_columns((name, created): (String, i64)) -> Result<SiteRow, StoreError> {
-    Ok(SiteRow { name: column::parse("site name", &name)?, created: Timestamp(column::unsigned("time", created)?) })
+    Ok(SiteRow {
+        name: column_values::parse("site name", &name)?,
+        created: Timestamp(column_values::unsigned("time", created)?),
+    })
 }
 
 impl Database {
@@ -26,7 +29,7 @@ impl Database {
         let mut transaction = self.begin().await?;
         let done = sqlx::query("insert into site (name, created) values ($1, $2) on conflict (name) do nothing")
             .bind(name.as_str())
-            .bind(column::signed(now.0))
+            .bind(column_values::signed(now.0))
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;

@@ -10,7 +10,7 @@ use sqlx::{Any, Executor, Transaction};
 use verge_protocol::Seq;
 use verge_protocol::state::{Key, Row};
 
-use super::column;
+use super::column_values;
 use super::database::{self, Database};
 use super::error::StoreError;
 
@@ -20,13 +20,13 @@ impl Database {
     pub(crate) async fn rows(&self, since: Seq) -> Result<Vec<Row>, StoreError> {
         let rows: Vec<(String, i64, Option<String>)> =
             sqlx::query_as("select key, seq, value from state where seq > $1 order by seq")
-                .bind(column::signed(since.0))
+                .bind(column_values::signed(since.0))
                 .fetch_all(self.read())
                 .await?;
         rows.into_iter()
             .map(|(key, seq, value)| {
-                let value = value.map(|text| column::parse_json("state value", &text)).transpose()?;
-                Ok(Row { key, seq: Seq(column::unsigned("sequence number", seq)?), value })
+                let value = value.map(|text| column_values::parse_json("state value", &text)).transpose()?;
+                Ok(Row { key, seq: Seq(column_values::unsigned("sequence number", seq)?), value })
             })
             .collect()
     }
@@ -34,7 +34,7 @@ impl Database {
     /// Tombstones up to this sequence number were deleted.
     pub(crate) async fn floor(&self) -> Result<Seq, StoreError> {
         let (floor,): (i64,) = sqlx::query_as("select floor from counter").fetch_one(self.read()).await?;
-        Ok(Seq(column::unsigned("tombstone floor", floor)?))
+        Ok(Seq(column_values::unsigned("tombstone floor", floor)?))
     }
 }
 
@@ -81,7 +81,7 @@ where
     rows.iter()
         .map(|(key, value)| {
             let name = key.strip_prefix(kind).and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();
-            Ok((column::parse(kind, name)?, column::parse_json("state value", value)?))
+            Ok((column_values::parse(kind, name)?, column_values::parse_json("state value", value)?))
         })
         .collect()
 }
@@ -95,7 +95,7 @@ pub(super) async fn get<'e, T: DeserializeOwned>(
         .bind(key.to_string())
         .fetch_optional(executor)
         .await?;
-    row.map(|(value,)| column::parse_json("state value", &value)).transpose()
+    row.map(|(value,)| column_values::parse_json("state value", &value)).transpose()
 }
 
 /// Sets the value of `key` (`None` leaves a tombstone), unless it is the same already. True if it was written. The transaction must
@@ -136,7 +136,7 @@ async fn write(
          on conflict (key) do update set seq = excluded.seq, value = excluded.value",
     )
     .bind(key.to_string())
-    .bind(column::signed(seq.0))
+    .bind(column_values::signed(seq.0))
     .bind(value)
     .execute(&mut **transaction)
     .await?;

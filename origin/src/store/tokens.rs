@@ -4,7 +4,7 @@ use std::fmt;
 
 use verge_protocol::{Digest, EdgeName, NameServerName, Timestamp};
 
-use super::column;
+use super::column_values;
 use super::database::Database;
 use super::error::StoreError;
 
@@ -55,7 +55,7 @@ impl Database {
         .bind(digest.to_string())
         .bind(edge)
         .bind(name_server)
-        .bind(column::signed(now.0))
+        .bind(column_values::signed(now.0))
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
@@ -70,8 +70,8 @@ impl Database {
                 .fetch_optional(self.read())
                 .await?;
         row.map(|columns| match columns {
-            (Some(edge), _) => Ok(TokenOwner::Edge(column::parse("edge name", &edge)?)),
-            (None, Some(name)) => Ok(TokenOwner::NameServer(column::parse("name server name", &name)?)),
+            (Some(edge), _) => Ok(TokenOwner::Edge(column_values::parse("edge name", &edge)?)),
+            (None, Some(name)) => Ok(TokenOwner::NameServer(column_values::parse("name server name", &name)?)),
             (None, None) => Ok(TokenOwner::Admin),
         })
         .transpose()
@@ -85,8 +85,8 @@ impl Database {
                 .await?;
         rows.iter()
             .map(|(name, issued)| {
-                let name = column::parse("name server name", name)?;
-                Ok((name, Timestamp(column::unsigned("time", *issued)?)))
+                let name = column_values::parse("name server name", name)?;
+                Ok((name, Timestamp(column_values::unsigned("time", *issued)?)))
             })
             .collect()
     }
@@ -107,6 +107,6 @@ impl Database {
         let rows: Vec<(String,)> = sqlx::query_as("select edge from token where edge is not null order by edge")
             .fetch_all(self.read())
             .await?;
-        rows.iter().map(|(name,)| column::parse("edge name", name)).collect()
+        rows.iter().map(|(name,)| column_values::parse("edge name", name)).collect()
     }
 }

@@ -1,6 +1,6 @@
 //! The operator's settings for answers.
 
-use super::selection::Selection;
+use super::selected_edges::Selection;
 
 /// The operator's settings for answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

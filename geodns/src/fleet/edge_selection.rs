@@ -6,12 +6,12 @@ use std::ops::Range;
 
 use verge_protocol::Region;
 
+use super::answer_policy::{AllDown, Policy};
 use super::eligibility::{Eligibility, HealthStatus, decide};
 use super::member::Edge;
 use super::metro::Metros;
-use super::policy::{AllDown, Policy};
 use super::rendezvous;
-use super::selection::{SelectedEdge, Selection};
+use super::selected_edges::{SelectedEdge, Selection};
 use super::top_k::TopK;
 use crate::geo::{ClientLocation, Family, GeoVector};
 
