@@ -24,7 +24,6 @@ pub struct ClusterSummary {
     /// The base domain of sites in DNS.
     zone: &'static str,
     /// The URL of the private listener of the name server.
-    #[serde(rename = "node")]
     name_server_private: String,
     sites: Vec<SiteSummary>,
 }
@@ -34,11 +33,9 @@ struct EdgeSummary {
     name: String,
     url: String,
     /// The URL of its private listener.
-    #[serde(rename = "admin")]
     private: String,
     /// The address that DNS returns for it; `None` if DNS does not return it.
     address: Option<SocketAddr>,
-    #[serde(rename = "place")]
     location: GeoPoint,
     city: &'static str,
 }

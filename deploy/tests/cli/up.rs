@@ -18,7 +18,7 @@ async fn json_summary_has_working_addresses() {
     let mut up = home.up(&temporary(&["--site", "shop", "dist"]));
     let summary = up.ready().await;
     let fields = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-    assert_eq!(fields(&summary), ["dns", "edges", "node", "origin", "sites", "token", "zone"]);
+    assert_eq!(fields(&summary), ["dns", "edges", "name_server_private", "origin", "sites", "token", "zone"]);
     assert!(summary["token"].as_str().unwrap().starts_with("vrg_"), "{summary}");
     let edges = summary["edges"].as_array().unwrap();
     assert_eq!(edges.iter().map(|edge| edge["name"].as_str().unwrap()).collect::<Vec<_>>(), ["edge-1", "edge-2"]);
@@ -26,7 +26,7 @@ async fn json_summary_has_working_addresses() {
     let site = &summary["sites"][0];
     assert_eq!((&site["name"], &site["release"]), (&"shop".into(), &"v1".into()));
     for edge in edges {
-        assert_eq!(fields(edge), ["address", "admin", "city", "name", "place", "url"]);
+        assert_eq!(fields(edge), ["address", "city", "location", "name", "private", "url"]);
         let answer = process::get(edge["url"].as_str().unwrap(), "shop.localhost", "/").await;
         assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("<!doctype html>one"), "{answer}");
     }
