@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use verge_daemon::Tasks;
+use verge_daemon::error_chain;
 use verge_protocol::feed::{FeedEvent, HEARTBEAT_SECONDS, Reset};
 use verge_protocol::{Position, Seq};
 
@@ -48,7 +49,9 @@ impl Feed {
             let outcome = write.await;
             match feed.database.position().await {
                 Ok(position) => feed.announce(position),
-                Err(error) => tracing::error!(%error, "failed to announce a write to feed subscribers"),
+                Err(error) => {
+                    tracing::error!(error = error_chain(&error), "failed to announce a write to feed subscribers");
+                }
             }
             outcome
         });

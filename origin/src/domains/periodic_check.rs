@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
+use verge_daemon::error_chain;
 use verge_protocol::Timestamp;
 
 use super::Domains;
@@ -26,7 +27,7 @@ impl Domains {
             loop {
                 ticks.tick().await;
                 if let Err(error) = self.check_due().await {
-                    tracing::error!(%error, "failed to check domains");
+                    tracing::error!(error = error_chain(&error), "failed to check domains");
                 }
             }
         };
@@ -42,7 +43,9 @@ impl Domains {
                 match self.check(row).await {
                     // Removed meanwhile.
                     Ok(_) | Err(DomainError::Unknown(_)) => {}
-                    Err(error) => tracing::error!(domain = %name, %error, "failed to check a domain"),
+                    Err(error) => {
+                        tracing::error!(domain = %name, error = error_chain(&error), "failed to check a domain");
+                    }
                 }
             })
             .await;

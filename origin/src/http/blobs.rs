@@ -6,6 +6,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use verge_daemon::error_chain;
 use verge_protocol::api::BlobsRequest;
 use verge_protocol::{Digest, pack};
 
@@ -36,7 +37,7 @@ pub(super) async fn download(
 
 async fn frame(contents: &Contents, digest: Digest) -> Result<Bytes, StoreError> {
     let lookup = contents.lookup(digest).await;
-    match lookup.inspect_err(|error| tracing::error!(%digest, %error, "failed to read a blob"))? {
+    match lookup.inspect_err(|error| tracing::error!(%digest, error = error_chain(error), "failed to read a blob"))? {
         BlobLookup::Verified(blob) => {
             contents.metrics.blobs_sent.inc();
             Ok(pack::blob_frame(&blob))

@@ -5,6 +5,7 @@ use axum::http::HeaderMap;
 use axum::response::sse::{Event, Sse};
 use futures_util::Stream;
 use serde::Deserialize;
+use verge_daemon::error_chain;
 use verge_protocol::Position;
 use verge_protocol::feed::FeedEvent;
 
@@ -39,7 +40,10 @@ pub(super) async fn subscribe(
     tracing::info!(subscriber = %owner, since = since.map(tracing::field::display), "feed subscription started");
     let state = (feed.subscribe(since), database, owner);
     Ok(Sse::new(futures_util::stream::try_unfold(state, move |(mut subscription, database, owner)| async move {
-        let next = subscription.next().await.inspect_err(|error| tracing::error!(%error, "failed to read the feed"))?;
+        let next = subscription
+            .next()
+            .await
+            .inspect_err(|error| tracing::error!(error = error_chain(error), "failed to read the feed"))?;
         let Some((event, position)) = next else { return Ok(None) };
         // A database error does not end a subscription.
         if event == FeedEvent::Heartbeat && matches!(database.token_owner(token).await, Ok(None)) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use verge_daemon::error_chain;
 use verge_protocol::api::BuildDiff;
 use verge_protocol::digest::Hasher;
 use verge_protocol::{Build, Content, Digest, Manifest, SiteName};
@@ -103,7 +104,7 @@ impl Contents {
         let manifest = match self.manifest(id).await {
             Ok(bytes) => Manifest::verify(id, &bytes)?,
             Err(error @ PublishError::CorruptManifest(_)) => {
-                tracing::error!(%error, "failed to compare a build with the current release");
+                tracing::error!(error = error_chain(&error), "failed to compare a build with the current release");
                 return Ok(diff);
             }
             Err(error) => return Err(error),
