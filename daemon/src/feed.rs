@@ -5,7 +5,7 @@
 //! ```
 //!
 //! A [`Subscriber`] is the task that does this. Its changes are complete and in order, whatever happens to origins and connections.
-//! A [`RowStore`] holds the rows; saving it, and passing the position to resume from after a restart, is the daemon's task.
+//! A [`RowStore`] holds the rows; saving it, and passing the checkpoint to resume from after a restart, is the daemon's task.
 
 mod cursor;
 mod event_stream;
@@ -13,18 +13,35 @@ mod last_seen;
 mod row_store;
 mod subscriber;
 
-use verge_protocol::Position;
+use verge_protocol::Checkpoint;
 use verge_protocol::state::Row;
 
 pub use self::last_seen::LastSeen;
-pub use self::row_store::{Keep, RowChanges, RowEvent, RowHandler, RowStore, SavedRows, StoredRow};
+pub use self::row_store::{Keep, RowChanges, RowEvent, RowHandler, RowRecord, RowStore, StoredRow};
 pub use self::subscriber::Subscriber;
 
 /// A change that must be applied atomically.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// The whole table as of the position: keys that are not listed do not exist.
-    Snapshot(Position, Vec<Row>),
-    /// The rows that changed up to the position, in order.
-    Rows(Position, Vec<Row>),
+    /// The whole table.
+    Snapshot {
+        /// As of this checkpoint.
+        at: Checkpoint,
+        /// Its rows.
+        rows: Vec<Row>,
+        /// What became of keys that it does not list.
+        missing: MissingKeys,
+    },
+    /// The rows that changed up to the checkpoint, in order.
+    Rows(Checkpoint, Vec<Row>),
+}
+
+/// What became of the keys that a subscriber has and a snapshot does not list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MissingKeys {
+    /// They were deleted.
+    Deleted,
+    /// The origin cannot tell: it was restored from an older copy, it is another one, or it could not read all its rows. They stay
+    /// in force until a row of theirs arrives.
+    Unknown,
 }

@@ -9,8 +9,8 @@ use axum::routing::get;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
-/// Serves `/healthz` (200 if the daemon is ready, else 503 and the reason on one line) and `/metrics` (`OpenMetrics`
-/// text format).
+/// Serves `/healthz` and `/metrics` (`OpenMetrics` text format). Health is 200 and `ok`, 200 and a line `degraded: <reason>` for each
+/// reason, or 503 and the reason.
 pub fn router<H, F>(registry: Arc<Registry>, health: H) -> Router
 where
     H: Fn() -> F + Clone + Send + Sync + 'static,
@@ -32,6 +32,9 @@ where
     let healthz = move || async move {
         match health().await {
             Readiness::Ready => (StatusCode::OK, "ok\n".to_owned()),
+            Readiness::Degraded(reasons) => {
+                (StatusCode::OK, reasons.into_iter().map(|reason| format!("degraded: {reason}\n")).collect())
+            }
             Readiness::NotReady(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
         }
     };
@@ -43,6 +46,8 @@ where
 pub enum Readiness {
     /// It is.
     Ready,
+    /// It serves, but something needs an operator; the reasons.
+    Degraded(Vec<String>),
     /// It is not, with the reason.
     NotReady(String),
 }

@@ -1,9 +1,9 @@
 //! Following the origin: from the change feed to the table that is served.
 //!
 //! ```text
-//! feed ──Change──► Channels ──► Table (swapped) ──► prefetch
-//!                    ▲  │
-//!        manifests ──┘  └──► SavedState (disk) ──► report
+//! feed ──Change──► Channels ──► state file ──► Table (swapped) ──► report, prefetch
+//!                    ▲
+//!        manifests ──┘
 //! ```
 //!
 //! [`channels`] decides, without I/O; each other file is a task that does one kind of I/O. The feed itself is
@@ -59,7 +59,7 @@ impl FeedTasks {
             for resources in manifests::load(store, &channels.missing_manifests(now)) {
                 channels.add_manifest(resources);
             }
-            channels.advance();
+            channels.advance(now);
             (channels, events)
         };
         let (channels, events) = self.store.run_blocking(load).await.unwrap_or_default();
@@ -87,20 +87,17 @@ impl RestoredFeedTasks {
         let (changes, changes_received) = mpsc::channel(16);
         let subscriber = Subscriber {
             origins: upstream.origins().clone(),
-            position: channels.applied_state().position,
+            checkpoint: channels.checkpoint(),
             last_seen,
             reconnected: Some(Arc::clone(&reconnected)),
             changes,
         };
-        let to_save = watch::Sender::new(None);
-        let saved = watch::Sender::new(channels.applied_state());
         let table_swapped = watch::Sender::new(());
         let until_drained = |name, task: futures_util::future::BoxFuture<'static, ()>| {
             drop(tasks.spawn(name, tasks.draining().clone().run_until_cancelled_owned(task)));
         };
         until_drained("feed", Box::pin(subscriber.run()));
-        until_drained("save", Box::pin(apply::save(store.clone(), to_save.subscribe(), saved.clone())));
-        let report = report::run(upstream.clone(), url, saved.subscribe(), reconnected, tasks.draining().clone());
+        let report = report::run(upstream.clone(), url, applied.subscribe(), reconnected, tasks.draining().clone());
         drop(tasks.spawn("report", report));
         let prefetch = prefetch::PrefetchTask {
             upstream: upstream.clone(),
@@ -109,8 +106,8 @@ impl RestoredFeedTasks {
             clock: clock.clone(),
         };
         until_drained("prefetch", Box::pin(prefetch.run(table_swapped.subscribe())));
-        let manifests = manifests::ManifestFetches::new(upstream, store, tasks.clone());
-        let apply = ApplyTask { channels, manifests, table, applied, to_save, table_swapped, clock, metrics };
+        let manifests = manifests::ManifestFetches::new(upstream, store.clone(), tasks.clone());
+        let apply = ApplyTask { channels, manifests, store, table, applied, table_swapped, clock, metrics };
         until_drained("apply", Box::pin(apply.run(changes_received)));
     }
 }

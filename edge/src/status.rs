@@ -19,6 +19,10 @@ pub struct AppliedState {
     pub served: usize,
     /// Number of rows that this version cannot read, other than channels, which lag instead.
     pub unknown: usize,
+    /// Keys in force from an earlier history of the origin, which its present one neither has nor deletes.
+    pub orphans: Vec<String>,
+    /// Why the state is not saved, so that a restart would continue from an older one; `None` if it is.
+    pub not_saving: Option<String>,
 }
 
 impl AppliedState {

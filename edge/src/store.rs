@@ -29,7 +29,7 @@ use verge_daemon::Tasks;
 
 pub(crate) use self::blocking_store::BlockingStore;
 pub(crate) use self::layout::{Object, OpenError};
-pub(crate) use self::state_file::SavedState;
+pub(crate) use self::state_file::StateRecord;
 
 /// A handle on the store for asynchronous callers. Clones share it.
 #[derive(Clone)]

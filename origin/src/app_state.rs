@@ -9,6 +9,7 @@ use crate::domains::Domains;
 use crate::edge_reports::EdgeReports;
 use crate::feed::Feed;
 use crate::metrics::Metrics;
+use crate::problems::Problems;
 use crate::publish::{Contents, Publisher};
 use crate::sites_url::SitesUrl;
 use crate::store::Database;
@@ -22,6 +23,7 @@ pub(crate) struct AppState {
     pub(crate) clock: Clock,
     pub(crate) feed: Feed,
     pub(crate) edge_reports: EdgeReports,
+    pub(crate) problems: Problems,
     pub(crate) uploads: Uploads,
     pub(crate) publisher: Arc<Publisher>,
     pub(crate) domains: Domains,

@@ -58,6 +58,13 @@ impl EdgeReports {
         self.lock().clone()
     }
 
+    /// The last reports of the edges that are live.
+    pub(crate) fn live(&self, now: Timestamp) -> Vec<(EdgeName, EdgeReport)> {
+        let last = self.lock();
+        let live = last.iter().filter(|(_, last)| last.is_live(now));
+        live.map(|(edge, last)| (edge.clone(), last.report.clone())).collect()
+    }
+
     /// Whether every one of these edges is live, has applied the write at `position`, and lags with no channel.
     pub(crate) fn are_caught_up(&self, edges: &[EdgeName], position: Position, now: Timestamp) -> bool {
         let last = self.lock();
@@ -88,7 +95,7 @@ mod tests {
         let now = Timestamp(100_000);
         let record = |edge: &EdgeName, applied: &str, change: fn(&mut EdgeReport)| {
             let applied = applied.parse().unwrap();
-            let mut report = EdgeReport { url: None, applied, lagging: vec![], draining: false, version: "0".into() };
+            let mut report = EdgeReport::new(applied, "0");
             change(&mut report);
             reports.record(edge.clone(), report, now);
         };

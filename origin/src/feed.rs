@@ -8,18 +8,18 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::watch;
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
-use verge_daemon::Tasks;
-use verge_daemon::error_chain;
-use verge_protocol::feed::{FeedEvent, HEARTBEAT_SECONDS, Reset};
-use verge_protocol::{Position, Seq};
+use verge_daemon::{Clock, Tasks, error_chain};
+use verge_protocol::feed::{FeedEvent, FeedMessage, HEARTBEAT_SECONDS, Reset};
+use verge_protocol::{Checkpoint, Generation, Position};
 
 use crate::metrics::Metrics;
-use crate::store::{Database, StoreError};
+use crate::store::{Database, Relation, StoreError};
 
 /// Writes to the feed, and subscriptions to it. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Feed {
     database: Database,
+    clock: Clock,
     tasks: Tasks,
     metrics: Arc<Metrics>,
     /// The position of the last committed write. Subscriptions wait on it.
@@ -28,9 +28,14 @@ pub(crate) struct Feed {
 
 impl Feed {
     /// Starts at the last committed write of the database.
-    pub(crate) async fn open(database: Database, tasks: Tasks, metrics: Arc<Metrics>) -> Result<Self, StoreError> {
+    pub(crate) async fn open(
+        database: Database,
+        clock: Clock,
+        tasks: Tasks,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, StoreError> {
         let committed = watch::Sender::new(database.position().await?);
-        Ok(Self { database, tasks, metrics, committed })
+        Ok(Self { database, clock, tasks, metrics, committed })
     }
 
     /// The position of the last committed write.
@@ -72,127 +77,144 @@ impl Feed {
         });
     }
 
-    /// Subscribes to the writes after `since`, or to the whole table and all later writes.
-    pub(crate) fn subscribe(&self, since: Option<Position>) -> Subscription {
+    /// Subscribes to the writes after `since`, or to the whole table and all later writes. `subscriber` is for people to read.
+    pub(crate) fn subscribe(&self, subscriber: String, since: Option<Checkpoint>) -> Subscription {
         Subscription {
-            database: self.database.clone(),
+            feed: self.clone(),
             committed: self.committed.subscribe(),
             draining: self.tasks.draining().clone(),
+            subscriber,
             stage: Stage::Start(since),
-            seq: Seq::default(),
+            at: Checkpoint::default(),
             queue: VecDeque::new(),
             _counted: Counted::new(self.metrics.feed_subscribers.clone()),
         }
+    }
+
+    /// Why a subscriber that has read up to `since` must start over, if it must. Takes a new generation if this origin was restored
+    /// from an older copy since.
+    async fn reset(&self, subscriber: &str, since: Checkpoint) -> Result<Option<Reset>, StoreError> {
+        Ok(match self.database.relation(since).await? {
+            Relation::Resumable => None,
+            Relation::Compacted => Some(Reset::Compacted),
+            Relation::Diverged => {
+                tracing::warn!(subscriber, %since, "a subscriber has read an earlier history: it starts over");
+                Some(Reset::Diverged)
+            }
+            Relation::Ahead => {
+                let (database, now, name) = (self.database.clone(), self.clock.now(), subscriber.to_owned());
+                let had = self.position();
+                if self.write(async move { database.diverge(since, &name, now).await }).await? {
+                    tracing::error!(
+                        subscriber,
+                        %since,
+                        %had,
+                        now = %self.position(),
+                        "a subscriber has read writes that this origin does not have: was it restored from an older copy? \
+                         A new generation was taken, and all subscribers start over"
+                    );
+                }
+                Some(Reset::Diverged)
+            }
+        })
     }
 }
 
 /// One subscriber's view of the feed. Dropping it ends it.
 pub(crate) struct Subscription {
-    database: Database,
+    feed: Feed,
     committed: watch::Receiver<Position>,
     draining: CancellationToken,
+    subscriber: String,
     stage: Stage,
     /// All rows up to here are in the queue, or were.
-    seq: Seq,
-    queue: VecDeque<FeedEvent>,
+    at: Checkpoint,
+    queue: VecDeque<FeedMessage>,
     _counted: Counted,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    Start(Option<Position>),
-    CatchingUp,
-    Tailing,
+    Start(Option<Checkpoint>),
+    CatchingUp(Generation),
+    Tailing(Generation),
     Ended,
 }
 
 impl Subscription {
-    /// Waits for the next event. `None` is the end: after a reset, or when the origin drains. The position is the one to resume from
-    /// if the connection breaks after the event.
-    pub(crate) async fn next(&mut self) -> Result<Option<(FeedEvent, Position)>, StoreError> {
+    /// Waits for the next event. `None` is the end: after a reset, or when the origin drains.
+    pub(crate) async fn next(&mut self) -> Result<Option<FeedMessage>, StoreError> {
         loop {
-            if let Some(event) = self.queue.pop_front() {
-                let position = self.position(&event);
-                return Ok(Some((event, position)));
+            if let Some(message) = self.queue.pop_front() {
+                return Ok(Some(message));
             }
             match self.stage {
                 Stage::Ended => return Ok(None),
                 Stage::Start(since) => self.start(since).await?,
-                Stage::CatchingUp | Stage::Tailing => {
-                    if !self.read().await? && !self.wait().await {
+                Stage::CatchingUp(generation) => self.read(generation).await?,
+                Stage::Tailing(generation) => {
+                    if !self.wait().await {
                         self.stage = Stage::Ended;
+                    } else if self.queue.is_empty() {
+                        self.read(generation).await?;
                     }
                 }
             }
         }
     }
 
-    /// The position of the table after `event`.
-    fn position(&self, event: &FeedEvent) -> Position {
-        let generation = self.committed.borrow().generation;
-        match event {
-            FeedEvent::Row(row) => Position { generation, seq: row.seq },
-            FeedEvent::CaughtUp(position) => *position,
-            FeedEvent::Reset(_) => Position { generation, seq: Seq::default() },
-            FeedEvent::Heartbeat => Position { generation, seq: self.seq },
-        }
-    }
-
-    async fn start(&mut self, since: Option<Position>) -> Result<(), StoreError> {
-        self.stage = Stage::CatchingUp;
+    async fn start(&mut self, since: Option<Checkpoint>) -> Result<(), StoreError> {
+        self.stage = Stage::CatchingUp(self.committed.borrow().generation);
         if let Some(since) = since {
-            let now = *self.committed.borrow();
-            match reset(since, now, self.database.floor().await?) {
-                None => self.seq = since.seq,
-                Some(reset) => {
-                    self.queue.push_back(FeedEvent::Reset(reset));
-                    self.stage = Stage::Ended;
-                }
+            match self.feed.reset(&self.subscriber, since).await? {
+                None => self.at = since,
+                Some(reset) => self.end(reset),
             }
         }
         Ok(())
     }
 
-    /// Queues what was written since the last read. True if the queue has events.
-    async fn read(&mut self) -> Result<bool, StoreError> {
-        let committed = *self.committed.borrow_and_update();
-        if committed.seq > self.seq || self.stage == Stage::CatchingUp {
-            // Everything in the table, which may be beyond the announced position: a read up to that position would leave out a key
-            // that was written again since.
-            let rows = self.database.rows(self.seq).await?;
-            self.seq = rows.last().map_or(self.seq, |row| row.seq);
-            self.queue.extend(rows.into_iter().map(FeedEvent::Row));
+    /// Queues what was written since the last read.
+    async fn read(&mut self, generation: Generation) -> Result<(), StoreError> {
+        self.committed.mark_unchanged();
+        // Everything in the table, which may be beyond the announced position: a read up to that position would leave out a key
+        // that was written again since.
+        let read = self.feed.database.rows(self.at.position.seq).await?;
+        if read.at.position.generation != generation {
+            // What it has read is part of this history all the same.
+            self.end(Reset::Compacted);
+            return Ok(());
         }
-        if self.stage == Stage::CatchingUp {
-            self.queue.push_back(FeedEvent::CaughtUp(Position { generation: committed.generation, seq: self.seq }));
-            self.stage = Stage::Tailing;
+        for row in &read.damaged {
+            let seq = row.seq.0;
+            tracing::error!(key = row.key, seq, reason = row.reason, "damaged row: left out of the feed");
         }
-        Ok(!self.queue.is_empty())
+        let message = |(row, at)| FeedMessage { at, event: FeedEvent::Row(row) };
+        self.queue.extend(read.rows.into_iter().map(message));
+        self.at = read.at;
+        if let Stage::CatchingUp(_) = self.stage {
+            let complete = read.damaged.is_empty();
+            self.queue.push_back(FeedMessage { at: self.at, event: FeedEvent::CaughtUp { complete } });
+            self.stage = Stage::Tailing(generation);
+        }
+        Ok(())
     }
 
-    /// Waits for a commit or for the time of a heartbeat. False if the subscription ends.
+    /// Waits for a commit or for the time of a heartbeat, which is queued then. False if the subscription ends.
     async fn wait(&mut self) -> bool {
         tokio::select! {
             changed = self.committed.changed() => changed.is_ok(),
             () = tokio::time::sleep(Duration::from_secs(HEARTBEAT_SECONDS)) => {
-                self.queue.push_back(FeedEvent::Heartbeat);
+                self.queue.push_back(FeedMessage { at: self.at, event: FeedEvent::Heartbeat });
                 true
             }
             () = self.draining.cancelled() => false,
         }
     }
-}
 
-/// Why a subscriber at `since` must start over, if it must.
-fn reset(since: Position, now: Position, floor: Seq) -> Option<Reset> {
-    if since.generation != now.generation {
-        Some(Reset::Generation)
-    } else if since.seq > now.seq {
-        Some(Reset::Ahead)
-    } else if since.seq < floor {
-        Some(Reset::Compacted)
-    } else {
-        None
+    fn end(&mut self, reset: Reset) {
+        self.queue.push_back(FeedMessage { at: self.at, event: FeedEvent::Reset(reset) });
+        self.stage = Stage::Ended;
     }
 }
 
@@ -209,26 +231,5 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.dec();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_position_of_another_history_or_before_the_floor_is_reset() {
-        let at = |text: &str| text.parse::<Position>().unwrap();
-        let cases = [
-            ("1-5", "1-9", 0, None),
-            ("1-9", "1-9", 9, None),
-            ("1-10", "1-9", 0, Some(Reset::Ahead)),
-            ("1-5", "2-9", 0, Some(Reset::Generation)),
-            ("2-5", "1-9", 0, Some(Reset::Generation)),
-            ("1-5", "1-9", 6, Some(Reset::Compacted)),
-        ];
-        for (since, now, floor, expected) in cases {
-            assert_eq!(reset(at(since), at(now), Seq(floor)), expected, "{since} of {now}, floor {floor}");
-        }
     }
 }

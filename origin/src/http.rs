@@ -11,6 +11,7 @@ mod error;
 mod extract;
 mod manifests;
 mod name_servers;
+mod orphans;
 mod progress;
 mod releases;
 mod sites;
@@ -48,6 +49,7 @@ pub(crate) fn router(app: AppState) -> Router {
         .route("/v1/name-servers", get(name_servers::list))
         .route("/v1/name-servers/{name}", delete(name_servers::remove))
         .route("/v1/name-servers/{name}/token", post(name_servers::issue_token))
+        .route("/v1/orphans/remove", post(orphans::remove))
         // For edges; the first one for name servers too.
         .route("/v1/changes", get(changes::subscribe))
         .route("/v1/manifests/{id}", get(manifests::show))

@@ -13,6 +13,7 @@ mod feed;
 mod http;
 mod metrics;
 mod origin;
+mod problems;
 mod publish;
 mod site_regions;
 mod sites_url;

@@ -1,8 +1,12 @@
 //! Metrics of the origin.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use verge_protocol::Timestamp;
+use verge_protocol::api::Problem;
 
 /// The origin's metrics. None has a label whose value a client can choose.
 #[derive(Default)]
@@ -17,9 +21,28 @@ pub(crate) struct Metrics {
     pub(crate) channel_conflicts: Counter,
     pub(crate) edge_reports: Counter,
     pub(crate) feed_subscribers: Gauge,
+    /// 1 if the last check could write.
+    pub(crate) writable: Gauge,
+    pub(crate) damaged_rows: Gauge,
+    /// Requests with a token that is well formed and unknown.
+    unknown_tokens: Counter,
+    /// When the last one came.
+    unknown_token_last: AtomicU64,
 }
 
 impl Metrics {
+    /// Counts a request with a token that is well formed and unknown.
+    pub(crate) fn count_unknown_token(&self, now: Timestamp) {
+        self.unknown_tokens.inc();
+        self.unknown_token_last.store(now.0, Ordering::Relaxed);
+    }
+
+    /// The problem that such requests are; `None` if there were none.
+    pub(crate) fn unknown_tokens(&self) -> Option<Problem> {
+        let (requests, last) = (self.unknown_tokens.get(), self.unknown_token_last.load(Ordering::Relaxed));
+        (requests > 0).then_some(Problem::UnknownTokens { requests, last: Timestamp(last) })
+    }
+
     /// Registers all metrics under the prefix `verge_origin_`.
     pub(crate) fn register(&self, registry: &mut Registry) {
         let registry = registry.sub_registry_with_prefix("verge_origin");
@@ -33,6 +56,13 @@ impl Metrics {
         counter("channel_moves", "Channel moves, by releases and rollbacks", &self.channel_moves);
         counter("channel_conflicts", "Channel moves refused because another came first", &self.channel_conflicts);
         counter("edge_reports", "Reports received from edges", &self.edge_reports);
+        counter("unknown_tokens", "Requests with a token that this origin does not know", &self.unknown_tokens);
+        registry.register("writable", "Whether writes succeed: 1 or 0", self.writable.clone());
+        registry.register(
+            "damaged_rows",
+            "Rows of the state that are left out of the feed because they are damaged",
+            self.damaged_rows.clone(),
+        );
         registry.register("feed_subscribers", "Open subscriptions to the change feed", self.feed_subscribers.clone());
     }
 }

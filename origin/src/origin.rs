@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use hyper_util::service::TowerToHyperService;
@@ -10,8 +10,9 @@ use prometheus_client::registry::Registry;
 use verge_daemon::http_server::{self, HttpLimits};
 use verge_daemon::private_listener::{self, Readiness};
 use verge_daemon::tasks::Unfinished;
-use verge_daemon::{Clock, Daemon, DataDir, Secret, Tasks, listen};
+use verge_daemon::{Clock, Daemon, DataDir, Secret, Tasks, error_chain, listen};
 use verge_protocol::EdgeName;
+use verge_protocol::api::Problem;
 
 use crate::app_state::AppState;
 use crate::channel_locks::ChannelLocks;
@@ -22,6 +23,7 @@ use crate::edge_reports::EdgeReports;
 use crate::feed::Feed;
 use crate::http;
 use crate::metrics::Metrics;
+use crate::problems::Problems;
 use crate::publish::{Contents, Encoder, Publisher};
 use crate::store::{Blobs, Database, TokenOwner};
 use crate::token;
@@ -54,7 +56,7 @@ impl Origin {
         let mut registry = Registry::default();
         metrics.register(&mut registry);
         let tasks = Tasks::default();
-        let app = compose(&config, clock, &tasks, metrics, database, blobs).await?;
+        let app = compose(&config, clock, &tasks, metrics, database, blobs.clone()).await?;
 
         let checks = app.domains.clone().check_periodically(config.domain_check_interval, tasks.draining().clone());
         drop(tasks.spawn("check domains", checks));
@@ -62,17 +64,15 @@ impl Origin {
         let router = http::router(app.clone());
         http_server::serve("api", api, limits, &tasks, TowerToHyperService::new(router));
         let health = {
-            let database = app.database.clone();
+            let problems = app.problems.clone();
             move || {
-                let database = database.clone();
-                async move {
-                    match database.position().await {
-                        Ok(_) => Readiness::Ready,
-                        Err(error) => Readiness::NotReady(error.to_string()),
-                    }
-                }
+                let problems = problems.clone();
+                async move { readiness(&problems).await }
             }
         };
+        let problems = app.problems.clone().keep_metrics(tasks.draining().clone());
+        drop(tasks.spawn("check storage", problems));
+        drop(tasks.spawn("delete unfinished files", delete_unfinished(blobs, SystemTime::now())));
         let router = private_listener::router(Arc::new(registry), health);
         http_server::serve("private", private, limits, &tasks, TowerToHyperService::new(router));
         tracing::info!(%addr, %private_addr, data = %config.data.display(), "origin started");
@@ -134,6 +134,30 @@ impl Daemon for Origin {
     }
 }
 
+/// Whether the origin is ready. It is not while writes fail: reads are served all the same.
+async fn readiness(problems: &Problems) -> Readiness {
+    let problems = match problems.list().await {
+        Ok(problems) => problems,
+        Err(error) => return Readiness::NotReady(error_chain(&error)),
+    };
+    let texts = problems.iter().map(ToString::to_string).collect::<Vec<_>>();
+    if problems.iter().any(|problem| matches!(problem, Problem::WritesFail { .. })) {
+        Readiness::NotReady(texts.join("\n"))
+    } else if texts.is_empty() {
+        Readiness::Ready
+    } else {
+        Readiness::Degraded(texts)
+    }
+}
+
+async fn delete_unfinished(blobs: Blobs, start: SystemTime) {
+    match blobs.delete_unfinished(start).await {
+        Ok(0) => {}
+        Ok(files) => tracing::info!(files, "deleted unfinished files of an earlier process"),
+        Err(error) => tracing::error!(%error, "failed to delete unfinished files of an earlier process"),
+    }
+}
+
 /// Composes the state of the API.
 async fn compose(
     config: &Config,
@@ -143,8 +167,10 @@ async fn compose(
     database: Database,
     blobs: Blobs,
 ) -> anyhow::Result<AppState> {
-    let feed = Feed::open(database.clone(), tasks.clone(), Arc::clone(&metrics)).await?;
+    let feed = Feed::open(database.clone(), clock.clone(), tasks.clone(), Arc::clone(&metrics)).await?;
     let edge_reports = EdgeReports::default();
+    let problems =
+        Problems::new(database.clone(), blobs.clone(), edge_reports.clone(), clock.clone(), Arc::clone(&metrics));
     let contents = Contents { database: database.clone(), blobs: blobs.clone(), metrics: Arc::clone(&metrics) };
     let uploads = Uploads {
         database: database.clone(),
@@ -182,6 +208,7 @@ async fn compose(
         clock,
         feed,
         edge_reports,
+        problems,
         uploads,
         publisher: Arc::new(publisher),
         domains,
@@ -201,6 +228,9 @@ async fn admin_token(data: &DataDir, database: &Database, clock: &Clock) -> anyh
     let text = text.trim();
     let digest = token::digest(text)
         .with_context(|| format!("malformed token in {}: delete the file to generate a new one", path.display()))?;
-    database.put_token(digest, &TokenOwner::Admin, clock.now()).await?;
+    // At a start on a full disk, only what is missing is written.
+    if database.token_owner(digest).await? != Some(TokenOwner::Admin) {
+        database.put_token(digest, &TokenOwner::Admin, clock.now()).await?;
+    }
     Ok(Secret::new(text))
 }

@@ -217,7 +217,7 @@ impl Publisher {
         let mut rollout = Rollout::new(label, position, &self.edge_reports.all(), self.clock.now());
         let mut stalled_at = Instant::now() + STALL_TIMEOUT;
         loop {
-            let confirmations = rollout.update(&self.edge_reports.all());
+            let confirmations = rollout.update(&self.edge_reports.all(), self.feed.position().generation);
             if !confirmations.is_empty() {
                 stalled_at = Instant::now() + STALL_TIMEOUT;
             }

@@ -3,10 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a panic fails the test with its message")]
 
 mod it {
+    mod damaged_rows;
     mod domains;
     mod edges;
     mod errors;
     mod fake_dns;
+    mod full_disk;
+    mod histories;
     mod operating;
     mod pushes;
     mod sites;

@@ -1,6 +1,7 @@
 //! Bodies of the origin's HTTP API. docs/API.md lists the routes.
 
 mod admin;
+mod problem;
 
 use std::collections::BTreeSet;
 
@@ -15,6 +16,7 @@ use crate::report::Lag;
 use crate::timestamp::Timestamp;
 
 pub use self::admin::{Domain, DomainRequest, EdgeSettings, ForceEdge, IssuedToken, NameServer, Proof, SiteRegions};
+pub use self::problem::Problem;
 
 /// The body of every error response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -267,6 +269,16 @@ pub struct Status {
     pub position: Position,
     /// The origin's version of Verge.
     pub version: String,
+    /// What needs an operator, the gravest first.
+    #[serde(default)]
+    pub problems: Vec<Problem>,
+}
+
+/// Body of `POST /v1/orphans/remove`: keys that [`Problem::Orphans`] lists, to be served no longer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoveOrphans {
+    /// The keys.
+    pub keys: Vec<String>,
 }
 
 /// An edge as the origin knows it. `GET /v1/edges` answers a list of these, by name: every edge that is configured, has a token, or

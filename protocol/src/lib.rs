@@ -60,6 +60,6 @@ pub use json::Json;
 pub use manifest::{Coding, Lifetime, Manifest};
 pub use name::{BuildId, ChannelName, EdgeName, NameServerName, Region, SiteName};
 pub use path::SitePath;
-pub use position::{Generation, Position, Seq};
+pub use position::{Checkpoint, Generation, History, Position, Seq};
 pub use release::ReleaseNumber;
 pub use timestamp::Timestamp;

@@ -11,6 +11,9 @@ pub const REPORT_SECONDS: u64 = 5;
 /// An edge is live for this many seconds after its last report.
 pub const LIVE_SECONDS: u64 = 15;
 
+/// How many orphans a report lists at most.
+pub const ORPHANS_MAX: usize = 1000;
+
 /// Body of `POST /v1/edges/report`; the token identifies the edge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EdgeReport {
@@ -24,6 +27,13 @@ pub struct EdgeReport {
     /// It is shutting down: rollouts do not wait for it.
     #[serde(default)]
     pub draining: bool,
+    /// Keys in force of which the origin has neither a row nor a tombstone in its present history: they are from before it was
+    /// restored or replaced. At most [`ORPHANS_MAX`], in order.
+    #[serde(default)]
+    pub orphans: Vec<String>,
+    /// Why what it serves is not saved, so that after a restart it would serve less; `None` if it is.
+    #[serde(default)]
+    pub not_saving: Option<String>,
     /// The edge's version of Verge.
     pub version: String,
 }
@@ -42,6 +52,19 @@ pub struct Lag {
 }
 
 impl EdgeReport {
+    /// The report of an edge that serves everything up to `applied` and has nothing else to say.
+    pub fn new(applied: Position, version: impl Into<String>) -> Self {
+        Self {
+            url: None,
+            applied,
+            lagging: Vec::new(),
+            draining: false,
+            orphans: Vec::new(),
+            not_saving: None,
+            version: version.into(),
+        }
+    }
+
     /// Whether the edge serves the channel as of the write `at`, or newer.
     pub fn confirms(&self, at: Position, site: &SiteName, channel: &ChannelName) -> bool {
         self.applied.includes(at) && !self.lagging.iter().any(|lag| lag.site == *site && lag.channel == *channel)

@@ -1,10 +1,10 @@
 //! Turns feed events into complete changes: in order, each row exactly once.
 
-use verge_protocol::Position;
-use verge_protocol::feed::FeedEvent;
+use verge_protocol::Checkpoint;
+use verge_protocol::feed::{FeedEvent, FeedMessage, Reset};
 use verge_protocol::state::Row;
 
-use super::Change;
+use super::{Change, MissingKeys};
 
 /// What the subscriber has to do after an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,34 +17,33 @@ pub(super) enum Step {
     Reopen,
 }
 
-/// A subscriber's position in the feed. Rows between opening and `caught-up` are buffered and applied as one change.
+/// A subscriber's place in the feed. Rows between opening and `caught-up` are buffered and applied as one change.
 #[derive(Debug)]
 pub(super) struct Cursor {
-    position: Option<Position>,
+    checkpoint: Option<Checkpoint>,
     /// Rows received since the feed was opened; `None` once caught up.
     buffered: Option<Vec<Row>>,
+    /// What the keys are that the next snapshot does not list.
+    missing: MissingKeys,
 }
 
 impl Cursor {
-    /// A subscriber that has applied everything up to `position`; `None`: nothing.
-    pub(super) fn new(position: Option<Position>) -> Self {
-        Self { position, buffered: Some(Vec::new()) }
+    /// A subscriber that has applied everything up to `checkpoint`; `None`: nothing.
+    pub(super) fn new(checkpoint: Option<Checkpoint>) -> Self {
+        Self { checkpoint, buffered: Some(Vec::new()), missing: MissingKeys::Deleted }
     }
 
-    /// The position from which to open a feed. Rows buffered from an earlier feed are dropped.
-    pub(super) fn open(&mut self) -> Option<Position> {
+    /// The checkpoint from which to open a feed. Rows buffered from an earlier feed are dropped.
+    pub(super) fn open(&mut self) -> Option<Checkpoint> {
         self.buffered = Some(Vec::new());
-        self.position
+        self.checkpoint
     }
 
     /// Processes the next event.
-    pub(super) fn advance(&mut self, event: FeedEvent) -> Step {
-        match (event, &mut self.buffered, self.position) {
-            (FeedEvent::Reset(_), ..) => {
-                self.position = None;
-                self.buffered = Some(Vec::new());
-                Step::Reopen
-            }
+    pub(super) fn advance(&mut self, FeedMessage { at, event }: FeedMessage) -> Step {
+        match (event, &mut self.buffered, self.checkpoint) {
+            (FeedEvent::Reset(Reset::Compacted), ..) => self.start_over(MissingKeys::Deleted),
+            (FeedEvent::Reset(Reset::Diverged), ..) => self.start_over(MissingKeys::Unknown),
             (FeedEvent::Row(row), Some(buffered), _) => {
                 // Rows are sent in order: one that is not newer than the last is a repetition.
                 if buffered.last().is_none_or(|last| last.seq < row.seq) {
@@ -52,38 +51,48 @@ impl Cursor {
                 }
                 Step::Wait
             }
-            (FeedEvent::Row(row), None, Some(position)) if row.seq > position.seq => {
-                let position = Position { seq: row.seq, ..position };
-                self.position = Some(position);
-                Step::Apply(Change::Rows(position, vec![row]))
+            (FeedEvent::Row(row), None, Some(last)) if row.seq > last.position.seq => {
+                self.checkpoint = Some(at);
+                Step::Apply(Change::Rows(at, vec![row]))
             }
             (FeedEvent::Heartbeat, ..) | (FeedEvent::Row(_), None, _) => Step::Wait,
-            (FeedEvent::CaughtUp(at), buffered, None) => {
+            (FeedEvent::CaughtUp { complete }, buffered, None) => {
                 let rows = buffered.take().unwrap_or_default();
-                self.position = Some(at);
-                Step::Apply(Change::Snapshot(at, rows))
+                self.checkpoint = Some(at);
+                let missing = if complete { self.missing } else { MissingKeys::Unknown };
+                self.missing = MissingKeys::Deleted;
+                Step::Apply(Change::Snapshot { at, rows, missing })
             }
-            // Another generation, or a position before ours: the origin has another history.
-            (FeedEvent::CaughtUp(at), _, Some(position)) if at.generation != position.generation || at < position => {
-                self.position = None;
-                self.buffered = Some(Vec::new());
-                Step::Reopen
+            // Another generation, or a position before ours, without a reset: the origin has another history.
+            (FeedEvent::CaughtUp { .. }, _, Some(last))
+                if at.position.generation != last.position.generation || at.position < last.position =>
+            {
+                self.start_over(MissingKeys::Unknown)
             }
-            (FeedEvent::CaughtUp(at), buffered, Some(position)) => {
+            (FeedEvent::CaughtUp { .. }, buffered, Some(last)) => {
                 let mut rows = buffered.take().unwrap_or_default();
-                rows.retain(|row| row.seq > position.seq);
-                self.position = Some(at);
+                rows.retain(|row| row.seq > last.position.seq);
+                self.checkpoint = Some(at);
                 Step::Apply(Change::Rows(at, rows))
             }
         }
+    }
+
+    /// Requests a snapshot.
+    fn start_over(&mut self, missing: MissingKeys) -> Step {
+        // A second reset before the snapshot does not make the first one untrue.
+        if self.checkpoint.take().is_some() || missing == MissingKeys::Unknown {
+            self.missing = missing;
+        }
+        self.buffered = Some(Vec::new());
+        Step::Reopen
     }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use verge_protocol::feed::Reset;
-    use verge_protocol::{Generation, Seq};
+    use verge_protocol::{Generation, History, Position, Seq};
 
     use super::*;
 
@@ -91,51 +100,89 @@ mod tests {
         Row { key: format!("k/{seq}"), seq: Seq(seq), value: None }
     }
 
-    fn at(generation: u64, seq: u64) -> Position {
-        Position { generation: Generation(generation), seq: Seq(seq) }
+    fn at(generation: u64, seq: u64) -> Checkpoint {
+        let position = Position { generation: Generation(generation), seq: Seq(seq) };
+        Checkpoint { position, history: History::EMPTY.then(Seq(seq), "", None) }
+    }
+
+    fn row_at(seq: u64) -> FeedMessage {
+        FeedMessage { at: at(1, seq), event: FeedEvent::Row(row(seq)) }
+    }
+
+    fn caught_up(at: Checkpoint) -> FeedMessage {
+        FeedMessage { at, event: FeedEvent::CaughtUp { complete: true } }
+    }
+
+    fn reset(reason: Reset) -> FeedMessage {
+        FeedMessage { at: at(9, 9), event: FeedEvent::Reset(reason) }
+    }
+
+    fn snapshot(at: Checkpoint, rows: Vec<Row>, missing: MissingKeys) -> Step {
+        Step::Apply(Change::Snapshot { at, rows, missing })
     }
 
     #[test]
     fn rows_before_caught_up_are_one_change_and_later_rows_one_each() {
         let mut cursor = Cursor::new(None);
         assert_eq!(cursor.open(), None);
-        assert_eq!(cursor.advance(FeedEvent::Row(row(3))), Step::Wait);
-        assert_eq!(cursor.advance(FeedEvent::Heartbeat), Step::Wait);
-        assert_eq!(cursor.advance(FeedEvent::Row(row(5))), Step::Wait);
-        let snapshot = Change::Snapshot(at(1, 7), vec![row(3), row(5)]);
-        assert_eq!(cursor.advance(FeedEvent::CaughtUp(at(1, 7))), Step::Apply(snapshot));
-        assert_eq!(cursor.advance(FeedEvent::Row(row(8))), Step::Apply(Change::Rows(at(1, 8), vec![row(8)])));
-        assert_eq!(cursor.advance(FeedEvent::Row(row(8))), Step::Wait);
+        assert_eq!(cursor.advance(row_at(3)), Step::Wait);
+        assert_eq!(cursor.advance(FeedMessage { at: at(1, 5), event: FeedEvent::Heartbeat }), Step::Wait);
+        assert_eq!(cursor.advance(row_at(5)), Step::Wait);
+        let whole = snapshot(at(1, 7), vec![row(3), row(5)], MissingKeys::Deleted);
+        assert_eq!(cursor.advance(caught_up(at(1, 7))), whole);
+        assert_eq!(cursor.advance(row_at(8)), Step::Apply(Change::Rows(at(1, 8), vec![row(8)])));
+        assert_eq!(cursor.advance(row_at(8)), Step::Wait);
         assert_eq!(cursor.open(), Some(at(1, 8)));
-        assert_eq!(cursor.advance(FeedEvent::Row(row(9))), Step::Wait);
-        assert_eq!(cursor.advance(FeedEvent::CaughtUp(at(1, 9))), Step::Apply(Change::Rows(at(1, 9), vec![row(9)])));
+        assert_eq!(cursor.advance(row_at(9)), Step::Wait);
+        assert_eq!(cursor.advance(caught_up(at(1, 9))), Step::Apply(Change::Rows(at(1, 9), vec![row(9)])));
     }
 
     #[test]
     fn feed_broken_before_caught_up_changes_nothing() {
         let mut cursor = Cursor::new(Some(at(1, 2)));
         cursor.open();
-        cursor.advance(FeedEvent::Row(row(3)));
+        cursor.advance(row_at(3));
         assert_eq!(cursor.open(), Some(at(1, 2)));
-        assert_eq!(cursor.advance(FeedEvent::CaughtUp(at(1, 2))), Step::Apply(Change::Rows(at(1, 2), vec![])));
+        assert_eq!(cursor.advance(caught_up(at(1, 2))), Step::Apply(Change::Rows(at(1, 2), vec![])));
     }
 
     #[test]
-    fn reset_discards_position() {
-        let mut cursor = Cursor::new(Some(at(1, 2)));
-        cursor.open();
-        assert_eq!(cursor.advance(FeedEvent::Reset(Reset::Generation)), Step::Reopen);
-        assert_eq!(cursor.open(), None);
-        assert_eq!(cursor.advance(FeedEvent::CaughtUp(at(2, 1))), Step::Apply(Change::Snapshot(at(2, 1), vec![])));
+    fn reset_requests_a_snapshot_that_says_what_missing_keys_are() {
+        use MissingKeys::{Deleted, Unknown};
+        for (resets, missing) in [
+            (&[Reset::Compacted][..], Deleted),
+            (&[Reset::Diverged], Unknown),
+            (&[Reset::Diverged, Reset::Compacted], Unknown),
+            (&[Reset::Compacted, Reset::Diverged], Unknown),
+        ] {
+            let mut cursor = Cursor::new(Some(at(1, 2)));
+            for reason in resets {
+                cursor.open();
+                assert_eq!(cursor.advance(reset(*reason)), Step::Reopen);
+            }
+            assert_eq!(cursor.open(), None);
+            assert_eq!(cursor.advance(caught_up(at(2, 1))), snapshot(at(2, 1), vec![], missing), "{resets:?}");
+            cursor.open();
+            cursor.advance(reset(Reset::Compacted));
+            assert_eq!(cursor.advance(caught_up(at(2, 3))), snapshot(at(2, 3), vec![], Deleted), "the next one");
+        }
     }
 
     #[test]
-    fn caught_up_of_another_history_discards_position() {
+    fn incomplete_snapshot_deletes_no_key() {
+        let mut cursor = Cursor::new(None);
+        let incomplete = FeedMessage { at: at(1, 2), event: FeedEvent::CaughtUp { complete: false } };
+        assert_eq!(cursor.advance(incomplete), snapshot(at(1, 2), vec![], MissingKeys::Unknown));
+    }
+
+    #[test]
+    fn caught_up_of_another_history_requests_a_snapshot() {
         for other in [at(2, 9), at(0, 9), at(1, 1)] {
             let mut cursor = Cursor::new(Some(at(1, 2)));
             cursor.open();
-            assert_eq!(cursor.advance(FeedEvent::CaughtUp(other)), Step::Reopen);
+            assert_eq!(cursor.advance(caught_up(other)), Step::Reopen);
             assert_eq!(cursor.open(), None);
+            assert_eq!(cursor.advance(caught_up(other)), snapshot(other, vec![], MissingKeys::Unknown));
         }
     }
 
@@ -160,40 +207,40 @@ mod tests {
             1 => (0_u64..5).prop_map(Event::Repeat),
         ], 0..60)) {
             let mut cursor = Cursor::new(None);
-            let (mut written, mut sent) = (0, cursor.open().map_or(0, |position| position.seq.0));
+            let (mut written, mut sent) = (0, cursor.open().map_or(0, |last| last.position.seq.0));
             let mut applied: Vec<u64> = Vec::new();
             for event in events {
                 let step = match event {
                     Event::Row => {
                         written += 1;
                         sent += 1;
-                        cursor.advance(FeedEvent::Row(row(sent)))
+                        cursor.advance(row_at(sent))
                     }
                     Event::CaughtUp => {
                         while sent < written {
                             sent += 1;
-                            if let Step::Apply(Change::Rows(_, rows)) = cursor.advance(FeedEvent::Row(row(sent))) {
+                            if let Step::Apply(Change::Rows(_, rows)) = cursor.advance(row_at(sent)) {
                                 applied.extend(rows.iter().map(|row| row.seq.0));
                             }
                         }
-                        cursor.advance(FeedEvent::CaughtUp(at(1, written)))
+                        cursor.advance(caught_up(at(1, written)))
                     }
                     Event::Break => {
-                        sent = cursor.open().map_or(0, |position| position.seq.0);
+                        sent = cursor.open().map_or(0, |last| last.position.seq.0);
                         Step::Wait
                     }
                     Event::Reset => {
-                        prop_assert_eq!(cursor.advance(FeedEvent::Reset(Reset::Compacted)), Step::Reopen);
+                        prop_assert_eq!(cursor.advance(reset(Reset::Compacted)), Step::Reopen);
                         prop_assert_eq!(cursor.open(), None);
                         sent = 0;
                         Step::Wait
                     }
-                    Event::Repeat(back) if sent > back => cursor.advance(FeedEvent::Row(row(sent - back))),
+                    Event::Repeat(back) if sent > back => cursor.advance(row_at(sent - back)),
                     Event::Repeat(_) => Step::Wait,
                 };
                 match step {
                     Step::Wait => {}
-                    Step::Apply(Change::Snapshot(_, rows)) => {
+                    Step::Apply(Change::Snapshot { rows, .. }) => {
                         applied = rows.iter().map(|row| row.seq.0).collect();
                     }
                     Step::Apply(Change::Rows(_, rows)) => applied.extend(rows.iter().map(|row| row.seq.0)),

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use futures_util::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _};
 use reqwest::{RequestBuilder, Response};
 use sse_stream::{Sse, SseByteStream};
-use verge_protocol::Position;
-use verge_protocol::feed::{FeedEvent, HEARTBEAT_SECONDS};
+use verge_protocol::Checkpoint;
+use verge_protocol::feed::{FeedEvent, FeedMessage, HEARTBEAT_SECONDS};
+use verge_protocol::position::CheckpointError;
 
 use crate::origins::{OriginError, OriginUrl, Origins};
 
@@ -37,11 +38,14 @@ pub(super) enum EventStreamError {
     /// The data of an event is invalid.
     #[error("failed to parse an event of the feed")]
     Malformed(#[from] serde_json::Error),
+    /// The id of an event is not a checkpoint.
+    #[error("failed to parse the id of an event of the feed")]
+    MalformedId(#[from] CheckpointError),
 }
 
 impl EventStream {
     /// Subscribes from `since` at the first origin that accepts, starting with the one at index `start` and wrapping around.
-    pub(super) async fn open(origins: &Origins, since: Option<Position>, start: usize) -> Result<Self, OriginError> {
+    pub(super) async fn open(origins: &Origins, since: Option<Checkpoint>, start: usize) -> Result<Self, OriginError> {
         let attempt = |index, origin| {
             let request = request(origins, origin, since);
             async move { Ok(Self::new(origin.to_string(), index, origins.send(request).await?)) }.boxed()
@@ -67,21 +71,21 @@ impl EventStream {
     /// The next event. Event types unknown to this version are skipped, but count as a sign of life.
     ///
     /// Cancel-safe: no event is lost.
-    pub(super) async fn next(&mut self) -> Result<FeedEvent, EventStreamError> {
+    pub(super) async fn next(&mut self) -> Result<FeedMessage, EventStreamError> {
         loop {
             let event = tokio::time::timeout(SILENCE_TIMEOUT, self.events.next())
                 .await
                 .map_err(|_| EventStreamError::TimedOut)?;
             let event = event.ok_or(EventStreamError::Closed)??;
             let (name, data) = (event.event.unwrap_or_default(), event.data.unwrap_or_default());
-            if let Some(event) = FeedEvent::from_parts(&name, &data)? {
-                return Ok(event);
+            if let Some(parsed) = FeedEvent::from_parts(&name, &data)? {
+                return Ok(FeedMessage { at: event.id.unwrap_or_default().parse()?, event: parsed });
             }
         }
     }
 }
 
-fn request(origins: &Origins, origin: &OriginUrl, since: Option<Position>) -> RequestBuilder {
+fn request(origins: &Origins, origin: &OriginUrl, since: Option<Checkpoint>) -> RequestBuilder {
     let request = origins.get(origin, "v1/changes");
     match since {
         Some(since) => request.query(&[("since", since)]),
@@ -97,7 +101,7 @@ mod tests {
     use crate::secret::Secret;
 
     #[test]
-    fn request_has_position_to_resume_from() {
+    fn request_has_checkpoint_to_resume_from() {
         let urls = vec!["http://127.0.0.1:7400".parse().unwrap()];
         let origins = Origins::new(urls, Secret::new("vrg_x"), "test", Counter::default()).unwrap();
         let url = |since: Option<&str>| {
@@ -105,6 +109,6 @@ mod tests {
             request(&origins, &origins.urls()[0], since).build().unwrap().url().to_string()
         };
         assert_eq!(url(None), "http://127.0.0.1:7400/v1/changes");
-        assert_eq!(url(Some("1-42")), "http://127.0.0.1:7400/v1/changes?since=1-42");
+        assert_eq!(url(Some("1-42-00c0ffee00c0ffee")), "http://127.0.0.1:7400/v1/changes?since=1-42-00c0ffee00c0ffee");
     }
 }

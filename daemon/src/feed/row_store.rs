@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use verge_protocol::state::{Key, ParsedRow, Row};
-use verge_protocol::{Generation, Position};
+use verge_protocol::{Checkpoint, Generation, Position};
 
-use super::Change;
+use super::{Change, MissingKeys};
 use crate::error_chain;
-use crate::saved_state::LossyVec;
 
 /// A row and the generation in which it was received: epochs of different generations do not compare.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +32,7 @@ pub trait RowHandler {
     /// A row of `key` was refused, by [`Self::apply`] or because its value is invalid.
     fn refused(&mut self, _key: Key, _row: &StoredRow, _reason: &str) {}
 
-    /// A snapshot has only these keys: all others do not exist any more.
+    /// Only these keys exist.
     fn retain(&mut self, keys: &BTreeSet<&str>);
 }
 
@@ -87,7 +86,7 @@ type Rows = BTreeMap<Arc<str>, Arc<StoredRow>>;
 /// The latest rows of all keys. Clones share everything; a change copies only the map it is in.
 #[derive(Debug, Clone, Default)]
 pub struct RowStore {
-    position: Option<Position>,
+    checkpoint: Option<Checkpoint>,
     /// The last row of each key that was applied, or that the daemon does not handle.
     accepted: Arc<Rows>,
     /// A later row of the key, which was refused.
@@ -96,46 +95,65 @@ pub struct RowStore {
     unknown: Arc<Rows>,
 }
 
-/// The rows on disk. Written from borrowed rows, read into owned ones.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct SavedRows<R = LossyVec<StoredRow>> {
-    /// Every row up to this position is included; `None`: some may be missing, so start with a snapshot.
-    #[serde(default)]
-    pub position: Option<Position>,
-    /// The last row of each key that was applied, is not handled, or is unknown.
-    #[serde(default)]
-    pub rows: R,
-    /// Later rows of some keys, which were refused.
-    #[serde(default)]
-    pub refused: R,
+/// A record of the rows on disk. Written from borrowed rows, read into owned ones.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RowRecord<R = StoredRow> {
+    /// Every row up to here is included.
+    Checkpoint(Checkpoint),
+    /// The last row of a key that was applied, is not handled, or is unknown.
+    Row(R),
+    /// A later row of a key, which was refused.
+    Refused(R),
 }
 
 impl RowStore {
     /// Restores saved rows through `handler`, as if they were received again: a version that was upgraded may accept rows that were
-    /// refused or unknown before. If rows were lost, the position is `None`, so that everything is requested again.
-    pub fn restore(saved: SavedRows, handler: &mut impl RowHandler) -> (Self, RowChanges) {
-        let lost = saved.rows.lost + saved.refused.lost;
-        let mut store = Self { position: saved.position.filter(|_| lost == 0), ..Self::default() };
-        let mut changes = RowChanges::default();
-        for row in saved.rows.entries.into_iter().chain(saved.refused.entries) {
+    /// refused or unknown before. Unless the records are complete, there is no checkpoint, so that everything is requested again.
+    pub fn restore(
+        records: impl IntoIterator<Item = RowRecord>,
+        is_complete: bool,
+        handler: &mut impl RowHandler,
+    ) -> (Self, RowChanges) {
+        let (mut store, mut changes, mut refused) = (Self::default(), RowChanges::default(), Vec::new());
+        for record in records {
+            match record {
+                RowRecord::Checkpoint(checkpoint) => store.checkpoint = Some(checkpoint).filter(|_| is_complete),
+                RowRecord::Row(row) => store.apply_row(row, handler, &mut changes),
+                RowRecord::Refused(row) => refused.push(row),
+            }
+        }
+        for row in refused {
             store.apply_row(row, handler, &mut changes);
         }
         (store, changes)
     }
 
-    /// The rows to save.
-    pub fn saved(&self) -> SavedRows<Vec<&StoredRow>> {
+    /// The records to save.
+    pub fn records(&self) -> impl Iterator<Item = RowRecord<&StoredRow>> {
         let rows = self.accepted.values().chain(self.unknown.values());
-        SavedRows {
-            position: self.position,
-            rows: rows.map(Arc::as_ref).collect(),
-            refused: self.refused.values().map(Arc::as_ref).collect(),
-        }
+        let rows = rows.map(|row| RowRecord::Row(row.as_ref()));
+        let refused = self.refused.values().map(|row| RowRecord::Refused(row.as_ref()));
+        self.checkpoint.map(RowRecord::Checkpoint).into_iter().chain(rows).chain(refused)
     }
 
-    /// The position up to which rows were received; `None` before the first snapshot.
+    /// The checkpoint up to which rows were received; `None` before the first snapshot.
+    pub fn checkpoint(&self) -> Option<Checkpoint> {
+        self.checkpoint
+    }
+
+    /// The position of the [checkpoint](Self::checkpoint).
     pub fn position(&self) -> Option<Position> {
-        self.position
+        self.checkpoint.map(|checkpoint| checkpoint.position)
+    }
+
+    /// The keys that are in force although the origin has neither a row nor a tombstone of theirs in its present history: rows of an
+    /// earlier one, from before the origin was restored or replaced.
+    pub fn orphans(&self) -> impl Iterator<Item = &str> {
+        let generation = self.position().map(|position| position.generation);
+        let rows = self.accepted.iter().chain(self.unknown.iter());
+        let earlier = rows.filter(move |(_, row)| generation.is_some_and(|current| row.generation != current));
+        earlier.map(|(key, _)| &**key)
     }
 
     /// The number of keys unknown to this version.
@@ -148,26 +166,40 @@ impl RowStore {
         self.refused.keys().map(|key| &**key)
     }
 
-    /// Applies a change through `handler`. A snapshot replaces everything, but a row of it that is refused leaves the previous row of
-    /// its key in force.
+    /// Applies a change through `handler`. A snapshot replaces everything, except that a row of it that is refused leaves the
+    /// previous row of its key in force, and that missing keys of which nothing is known stay.
     pub fn apply(&mut self, change: Change, handler: &mut impl RowHandler) -> RowChanges {
         let mut changes = RowChanges::default();
-        let (position, rows) = match change {
-            Change::Rows(position, rows) => (position, rows),
-            Change::Snapshot(position, rows) => {
-                let keys: BTreeSet<&str> = rows.iter().map(|row| row.key.as_str()).collect();
-                for map in [&mut self.accepted, &mut self.refused, &mut self.unknown] {
-                    changes.changed |= retain(map, &keys);
+        let (at, rows) = match change {
+            Change::Rows(at, rows) => (at, rows),
+            Change::Snapshot { at, rows, missing } => {
+                if missing == MissingKeys::Deleted {
+                    changes.changed = self.retain(at, &rows, handler);
                 }
-                handler.retain(&keys);
-                (position, rows)
+                (at, rows)
             }
         };
-        self.position = Some(position);
+        self.checkpoint = Some(at);
         for row in rows {
-            self.apply_row(StoredRow { generation: position.generation, row }, handler, &mut changes);
+            self.apply_row(StoredRow { generation: at.position.generation, row }, handler, &mut changes);
         }
         changes
+    }
+
+    /// Removes the keys that a snapshot does not list. [Orphans](Self::orphans) stay: the snapshot says nothing of an earlier history.
+    fn retain(&mut self, at: Checkpoint, rows: &[Row], handler: &mut impl RowHandler) -> bool {
+        let generations = [Some(at), self.checkpoint].map(|at| at.map(|at| at.position.generation));
+        let is_orphan = |row: &StoredRow| !generations.contains(&Some(row.generation));
+        let stored = [&self.accepted, &self.refused, &self.unknown].map(Arc::clone);
+        let orphans = stored.iter().flat_map(|rows| rows.iter()).filter(|(_, row)| is_orphan(row));
+        let mut keys: BTreeSet<&str> = orphans.map(|(key, _)| &**key).collect();
+        keys.extend(rows.iter().map(|row| row.key.as_str()));
+        let mut changed = false;
+        for map in [&mut self.accepted, &mut self.refused, &mut self.unknown] {
+            changed |= retain(map, &keys);
+        }
+        handler.retain(&keys);
+        changed
     }
 
     fn apply_row(&mut self, row: StoredRow, handler: &mut impl RowHandler, changes: &mut RowChanges) {
@@ -230,8 +262,9 @@ fn retain(rows: &mut Arc<Rows>, keys: &BTreeSet<&str>) -> bool {
 mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
-    use verge_protocol::{EdgeName, Seq, SiteName};
+    use verge_protocol::{EdgeName, History, Seq, SiteName};
 
+    use super::MissingKeys::{Deleted, Unknown};
     use super::*;
 
     /// Handles edges, whose rows are stored, and sites, whose rows are not; does not handle domains; refuses port 1.
@@ -270,21 +303,28 @@ mod tests {
         }
     }
 
-    fn at(text: &str) -> Position {
-        text.parse().unwrap()
+    fn at(position: &str) -> Checkpoint {
+        Checkpoint { position: position.parse().unwrap(), history: History::EMPTY.then(Seq(1), position, None) }
+    }
+
+    fn snapshot(position: &str, rows: Vec<Row>, missing: MissingKeys) -> Change {
+        Change::Snapshot { at: at(position), rows, missing }
     }
 
     fn row(key: &str, seq: u64, value: impl Into<Option<Value>>) -> Row {
         Row { key: key.to_owned(), seq: Seq(seq), value: value.into().map(Into::into) }
     }
 
-    fn read_back(store: &RowStore) -> SavedRows {
-        serde_json::from_slice(&serde_json::to_vec(&store.saved()).unwrap()).unwrap()
+    fn read_back(store: &RowStore) -> Vec<RowRecord> {
+        let records: Vec<_> = store.records().collect();
+        serde_json::from_slice(&serde_json::to_vec(&records).unwrap()).unwrap()
     }
 
+    /// The numbers of rows and of refused rows.
     fn on_disk(store: &RowStore) -> (usize, usize) {
-        let saved = read_back(store);
-        (saved.rows.entries.len(), saved.refused.entries.len())
+        let records = read_back(store);
+        let count = |filter: fn(&&RowRecord) -> bool| records.iter().filter(filter).count();
+        (count(|record| matches!(record, RowRecord::Row(_))), count(|record| matches!(record, RowRecord::Refused(_))))
     }
 
     fn started() -> (RowStore, Fleet) {
@@ -295,7 +335,7 @@ mod tests {
             row("domain/a.example", 3, json!("any value")),
             row("moon/full", 4, json!(1)),
         ];
-        let changes = store.apply(Change::Snapshot(at("1-4"), rows), &mut fleet);
+        let changes = store.apply(snapshot("1-4", rows, Deleted), &mut fleet);
         assert_eq!(changes, RowChanges { changed: true, events: vec![RowEvent::UnknownKey("moon/full".into())] });
         (store, fleet)
     }
@@ -304,7 +344,7 @@ mod tests {
     fn unknown_and_unhandled_rows_are_stored_and_rows_persisted_elsewhere_are_not() {
         let (store, fleet) = started();
         assert_eq!((fleet.edges.len(), fleet.sites.len()), (1, 1));
-        assert_eq!((store.position(), store.unknown_keys(), on_disk(&store)), (Some(at("1-4")), 1, (3, 0)));
+        assert_eq!((store.checkpoint(), store.unknown_keys(), on_disk(&store)), (Some(at("1-4")), 1, (3, 0)));
     }
 
     #[test]
@@ -320,28 +360,49 @@ mod tests {
         }
         assert_eq!((fleet.edges.values().copied().collect::<Vec<_>>(), on_disk(&store)), (vec![80], (3, 1)));
         let mut restored = Fleet::default();
-        let (mut again, changes) = RowStore::restore(read_back(&store), &mut restored);
+        let (mut again, changes) = RowStore::restore(read_back(&store), true, &mut restored);
         assert_eq!((changes.events.len(), on_disk(&again)), (2, (3, 1)), "one unknown, one refused");
         assert_eq!(restored.edges, fleet.edges);
-        let snapshot = vec![row("edge/a", 6, json!("odd"))];
-        assert_eq!(again.apply(Change::Snapshot(at("2-6"), snapshot), &mut restored).events.len(), 1);
+        let rows = vec![row("edge/a", 6, json!("odd"))];
+        assert_eq!(again.apply(snapshot("2-6", rows, Deleted), &mut restored).events.len(), 1);
         assert_eq!((restored.edges, on_disk(&again)), (fleet.edges, (1, 1)));
     }
 
     #[test]
     fn snapshot_removes_keys_that_it_does_not_have() {
         let (mut store, mut fleet) = started();
-        assert!(store.apply(Change::Snapshot(at("2-1"), vec![row("site/b", 1, json!({}))]), &mut fleet).changed);
+        assert!(store.apply(snapshot("2-1", vec![row("site/b", 1, json!({}))], Deleted), &mut fleet).changed);
         assert_eq!((fleet.edges.len(), fleet.sites.len(), on_disk(&store)), (0, 1, (0, 0)));
     }
 
     #[test]
-    fn lost_row_clears_position() {
+    fn incomplete_records_leave_no_checkpoint() {
         let (store, _) = started();
-        let mut json = serde_json::to_value(store.saved()).unwrap();
-        json["rows"][0]["row"]["seq"] = json!("a later version counts in words");
-        let (restored, _) = RowStore::restore(serde_json::from_value(json).unwrap(), &mut Fleet::default());
-        assert_eq!((restored.position(), on_disk(&restored)), (None, (2, 0)));
+        let records = read_back(&store)
+            .into_iter()
+            .filter(|record| !matches!(record, RowRecord::Row(row) if row.row.key == "edge/a"));
+        let (restored, _) = RowStore::restore(records, false, &mut Fleet::default());
+        assert_eq!((restored.checkpoint(), on_disk(&restored)), (None, (2, 0)));
+    }
+
+    #[test]
+    fn snapshot_of_another_history_keeps_missing_keys_until_a_row_of_theirs_arrives() {
+        let (mut store, mut fleet) = started();
+        assert_eq!(store.orphans().count(), 0);
+        let rows = vec![row("edge/a", 1, json!({ "port": 81 }))];
+        store.apply(snapshot("2-1", rows.clone(), Unknown), &mut fleet);
+        assert_eq!(fleet.edges.values().collect::<Vec<_>>(), [&81]);
+        assert_eq!(store.orphans().collect::<Vec<_>>(), ["domain/a.example", "moon/full"]);
+        // Neither a restart nor a later snapshot of the new history changes that.
+        let (mut store, _) = RowStore::restore(read_back(&store), true, &mut fleet);
+        store.apply(snapshot("2-2", rows.clone(), Deleted), &mut fleet);
+        store.apply(snapshot("3-2", rows.clone(), Unknown), &mut fleet);
+        assert_eq!(store.orphans().collect::<Vec<_>>(), ["domain/a.example", "moon/full"]);
+        let later = vec![row("domain/a.example", 3, json!(2)), row("moon/full", 4, None)];
+        store.apply(Change::Rows(at("3-4"), later), &mut fleet);
+        assert_eq!((store.orphans().count(), on_disk(&store)), (0, (2, 0)));
+        store.apply(snapshot("3-5", rows, Deleted), &mut fleet);
+        assert_eq!(on_disk(&store), (1, 0));
     }
 
     #[test]
@@ -359,7 +420,7 @@ mod tests {
         fn restart_and_snapshot_give_same_state(steps in prop::collection::vec((0..4_usize, 0..4_u16), 0..40)) {
             let (mut store, mut fleet) = (RowStore::default(), Fleet::default());
             let mut valid = BTreeMap::new();
-            store.apply(Change::Snapshot(at("1-0"), Vec::new()), &mut fleet);
+            store.apply(snapshot("1-0", Vec::new(), Deleted), &mut fleet);
             for (seq, (key, kind)) in (1..).zip(steps) {
                 let key = ["edge/a", "site/a", "domain/a.example", "moon/full"][key];
                 let next = match kind {
@@ -374,10 +435,10 @@ mod tests {
                 }
                 store.apply(Change::Rows(at(&format!("1-{seq}")), vec![next]), &mut fleet);
                 let mut restored = Fleet { sites: fleet.sites.clone(), ..Fleet::default() };
-                let (mut again, _) = RowStore::restore(read_back(&store), &mut restored);
+                let (mut again, _) = RowStore::restore(read_back(&store), true, &mut restored);
                 prop_assert_eq!(read_back(&again), read_back(&store));
                 prop_assert_eq!(&restored, &fleet);
-                let snapshot = Change::Snapshot(at("2-0"), valid.values().cloned().collect());
+                let snapshot = snapshot("2-0", valid.values().cloned().collect(), Deleted);
                 let changes = again.apply(snapshot, &mut restored);
                 prop_assert_eq!(changes.changed, on_disk(&store).1 > 0);
                 prop_assert_eq!(&restored, &fleet);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::{Notify, mpsc};
-use verge_protocol::Position;
+use verge_protocol::Checkpoint;
 
 use super::cursor::{Cursor, Step};
 use super::event_stream::EventStream;
@@ -16,8 +16,8 @@ use crate::origins::Origins;
 pub struct Subscriber {
     /// The origins, in order of preference.
     pub origins: Origins,
-    /// The position to resume from; `None`: start with a snapshot.
-    pub position: Option<Position>,
+    /// The checkpoint to resume from; `None`: start with a snapshot.
+    pub checkpoint: Option<Checkpoint>,
     /// Updated at every event.
     pub last_seen: LastSeen,
     /// Notified each time a feed was opened.
@@ -53,7 +53,7 @@ impl End {
 impl Subscriber {
     /// Opens a feed, reads it to its end, and opens the next. Ends when the receiver of changes is dropped.
     pub async fn run(self) {
-        let mut cursor = Cursor::new(self.position);
+        let mut cursor = Cursor::new(self.checkpoint);
         let mut backoff = Backoff::default();
         let mut start = 0;
         while !self.changes.is_closed() {
@@ -61,7 +61,7 @@ impl Subscriber {
             let resumed = since.is_some();
             match EventStream::open(&self.origins, since, start).await {
                 Ok(feed) => {
-                    let since = since.map_or_else(|| "snapshot".to_owned(), |position| position.to_string());
+                    let since = since.map_or_else(|| "snapshot".to_owned(), |checkpoint| checkpoint.to_string());
                     tracing::info!(origin = feed.origin(), since, "subscribed to the change feed");
                     if let Some(reconnected) = &self.reconnected {
                         reconnected.notify_one();
@@ -80,15 +80,15 @@ impl Subscriber {
     async fn read(&self, mut feed: EventStream, cursor: &mut Cursor, backoff: &mut Backoff) -> End {
         let mut useful = false;
         loop {
-            let event = match feed.next().await {
-                Ok(event) => event,
+            let message = match feed.next().await {
+                Ok(message) => message,
                 Err(error) => {
                     tracing::warn!(origin = feed.origin(), error = %error_chain(&error), "the change feed ended: reconnecting");
                     return if useful { End::Useful } else { End::Useless };
                 }
             };
             self.last_seen.record();
-            match cursor.advance(event) {
+            match cursor.advance(message) {
                 Step::Wait => {}
                 Step::Apply(change) => {
                     // Only a delivered change resets the back-off: a feed that always resets must not be opened in a tight loop.

@@ -1,4 +1,4 @@
-//! The task that applies changes and manifests to the table that is served, and the task that saves the result.
+//! The task that applies changes and manifests to the table that is served.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,6 @@ use verge_daemon::Clock;
 use verge_daemon::feed::{Change, RowEvent};
 
 use super::channels::Channels;
-use super::channels::saved_state::ToSave;
 use super::manifests::{FetchResult, ManifestFetches};
 use crate::metrics::Metrics;
 use crate::status::AppliedState;
@@ -18,71 +17,96 @@ use crate::table::Table;
 
 /// How often to check for expired inherited releases while nothing else happens.
 const EXPIRY_CHECK_INTERVAL: Duration = Duration::from_mins(1);
+/// How often to save a state again that could not be saved.
+const SAVE_RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
 pub(super) struct ApplyTask {
     pub(super) channels: Channels,
     pub(super) manifests: ManifestFetches,
+    pub(super) store: Store,
     pub(super) table: Arc<ArcSwap<Table>>,
+    /// What readers can see, and what is saved of it.
     pub(super) applied: watch::Sender<AppliedState>,
-    /// The state to be saved by [`save`].
-    pub(super) to_save: watch::Sender<Option<Unsaved>>,
     /// Notified after each swap of the table.
     pub(super) table_swapped: watch::Sender<()>,
     pub(super) clock: Clock,
     pub(super) metrics: Metrics,
 }
 
-/// A state to be saved, and how far it is applied.
-#[derive(Debug, Clone)]
-pub(super) struct Unsaved {
-    state: ToSave,
-    applied: AppliedState,
-}
-
 impl ApplyTask {
     /// Applies changes and manifests until the channel of changes is closed.
     pub(super) async fn run(mut self, mut changes: mpsc::Receiver<Change>) {
-        self.update();
+        self.update().await;
         loop {
+            let is_saved = self.applied.borrow().not_saving.is_none();
+            let pause = if is_saved { EXPIRY_CHECK_INTERVAL } else { SAVE_RETRY_INTERVAL };
             tokio::select! {
                 change = changes.recv() => match change {
-                    Some(change) => self.apply(change),
+                    Some(change) => self.apply(change, &mut changes),
                     None => return,
                 },
                 result = self.manifests.next() => match result {
                     FetchResult::Fetched(resources) => self.channels.add_manifest(resources),
                     FetchResult::Failed(id, reason) => self.channels.record_failure(id, reason),
                 },
-                () = tokio::time::sleep(EXPIRY_CHECK_INTERVAL) => {}
+                () = tokio::time::sleep(pause) => {}
             }
-            self.update();
+            self.update().await;
         }
     }
 
-    fn apply(&mut self, change: Change) {
-        let events = self.channels.apply(change);
-        note(&events, &self.metrics);
+    /// Applies a change, and those that came while the last state was being saved.
+    fn apply(&mut self, first: Change, changes: &mut mpsc::Receiver<Change>) {
+        for change in std::iter::once(first).chain(std::iter::from_fn(|| changes.try_recv().ok())) {
+            let events = self.channels.apply(change);
+            note(&events, &self.metrics);
+        }
     }
 
-    fn update(&mut self) {
+    /// Saves what has changed, then lets readers see it, then reports it: after a crash the edge never serves less than it showed.
+    /// If the disk fails, readers see it all the same, and the state says that it is not saved.
+    async fn update(&mut self) {
         let now = self.clock.now();
         self.channels.prune(now);
-        if self.channels.advance() {
+        let has_new_table = self.channels.advance(now);
+        self.manifests.set_wanted(self.channels.referenced_manifests(now), &self.channels.missing_manifests(now));
+        let before = self.applied.borrow().clone();
+        let mut applied = AppliedState { not_saving: before.not_saving.clone(), ..self.channels.applied_state() };
+        if applied != before || applied.not_saving.is_some() {
+            applied.not_saving = self.save().await.err();
+        }
+        if has_new_table {
             self.table.store(Arc::new(self.channels.build_table(|site| self.metrics.site(site))));
             self.table_swapped.send_replace(());
         }
-        self.manifests.set_wanted(self.channels.referenced_manifests(now), &self.channels.missing_manifests(now));
-        let applied = self.channels.applied_state();
-        if *self.applied.borrow() != applied {
+        if applied != before {
             tracing::info!(
                 position = applied.position.map(|position| position.to_string()),
                 lagging = applied.lagging.len(),
                 "applied changes"
             );
-            let state = self.channels.to_save();
-            self.to_save.send_replace(Some(Unsaved { state, applied: applied.clone() }));
+            log_saving(before.not_saving.as_deref(), applied.not_saving.as_deref());
             self.applied.send_replace(applied);
         }
+    }
+
+    /// Saves the state; the error says why not.
+    async fn save(&self) -> Result<(), String> {
+        let state = self.channels.to_save();
+        let saved = self.store.run_blocking(move |store| store.save_state(state.records())).await;
+        saved
+            .unwrap_or_else(|| Err(std::io::Error::other("the disk task was aborted")))
+            .map_err(|error| error.to_string())
+    }
+}
+
+fn log_saving(before: Option<&str>, now: Option<&str>) {
+    match (before, now) {
+        (None, Some(error)) => {
+            tracing::error!(error, "failed to save the state: a restart would continue from an older one");
+        }
+        (Some(_), None) => tracing::info!("saving the state succeeds again"),
+        _ => {}
     }
 }
 
@@ -93,21 +117,5 @@ pub(super) fn note(events: &[RowEvent], metrics: &Metrics) {
         if let RowEvent::Refused { .. } = event {
             metrics.refused_rows.inc();
         }
-    }
-}
-
-/// Saves each state, or only the latest where they come faster than the disk takes them, and publishes it to `saved` afterwards.
-/// So what is reported survives a crash. If the disk fails, the state is published all the same, since it is served.
-pub(super) async fn save(
-    store: Store,
-    mut to_save: watch::Receiver<Option<Unsaved>>,
-    saved: watch::Sender<AppliedState>,
-) {
-    while to_save.changed().await.is_ok() {
-        let Some(Unsaved { state, applied }) = to_save.borrow_and_update().clone() else { continue };
-        if let Some(Err(error)) = store.run_blocking(move |store| store.save_state(&state.saved())).await {
-            tracing::error!(%error, "failed to save the state: a restart would continue from an older one");
-        }
-        saved.send_replace(applied);
     }
 }

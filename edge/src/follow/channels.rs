@@ -17,18 +17,22 @@ mod test_support;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use verge_daemon::feed::RowStore;
 use verge_protocol::host::HostLabel;
 use verge_protocol::report::Lag;
 use verge_protocol::state::ChannelState;
-use verge_protocol::{ChannelName, Digest, SiteName, Timestamp};
+use verge_protocol::{ChannelName, Checkpoint, Digest, SiteName, Timestamp};
 
 use self::domains::VerifiedDomains;
-use self::tracked_channel::TrackedChannel;
+use self::tracked_channel::{AcceptedRow, SupersededRow, TrackedChannel};
 use crate::metrics::Traffic;
 use crate::status::AppliedState;
 use crate::table::{Channel, DomainRedirect, Resources, Table};
+
+/// How long the files of a release of an earlier history are inherited: as long as the origin lets a channel inherit.
+const SUPERSEDED_INHERITED: Duration = Duration::from_hours(24);
 
 /// Every channel and every domain in the feed.
 #[derive(Default)]
@@ -71,7 +75,10 @@ impl Channels {
 
     fn references(&self, now: Timestamp) -> impl Iterator<Item = Digest> {
         let own = self.states().map(|state| state.manifest);
-        let inherited = self.states().flat_map(|state| &state.inherits).filter(move |inherited| now < inherited.until);
+        let superseded = self.tracked.values().filter_map(|channel| channel.superseded.as_ref());
+        let superseded = superseded.flat_map(SupersededRow::manifests);
+        let inherited = self.states().flat_map(|state| state.inherits.iter().copied()).chain(superseded);
+        let inherited = inherited.filter(move |inherited| now < inherited.until);
         own.chain(inherited.map(|inherited| inherited.manifest))
     }
 
@@ -80,12 +87,19 @@ impl Channels {
     }
 
     /// Moves every channel whose manifest has arrived to its accepted row. Returns whether the table has changed.
-    pub(super) fn advance(&mut self) -> bool {
+    pub(super) fn advance(&mut self, now: Timestamp) -> bool {
         for channel in self.tracked.values_mut() {
             let is_ready =
                 channel.accepted.as_ref().is_some_and(|row| self.manifests.contains_key(&row.state.manifest));
             if is_ready && channel.served != channel.accepted {
-                channel.served.clone_from(&channel.accepted);
+                let before = std::mem::replace(&mut channel.served, channel.accepted.clone());
+                let is_superseded = |row: &AcceptedRow| {
+                    let now_served = channel.served.as_ref();
+                    now_served.is_some_and(|now_served| now_served.stored.generation != row.stored.generation)
+                };
+                if let Some(row) = before.filter(is_superseded) {
+                    channel.superseded = Some(SupersededRow { row, until: now.after(SUPERSEDED_INHERITED) });
+                }
                 self.changed = true;
             }
         }
@@ -95,6 +109,9 @@ impl Channels {
     /// Drops manifests that are no longer referenced.
     pub(super) fn prune(&mut self, now: Timestamp) {
         let referenced = self.referenced_manifests(now);
+        for channel in self.tracked.values_mut() {
+            self.changed |= channel.superseded.take_if(|superseded| superseded.until <= now).is_some();
+        }
         let before = self.manifests.len();
         self.manifests.retain(|id, _| referenced.contains(id));
         self.failures.retain(|id, _| referenced.contains(id));
@@ -111,9 +128,10 @@ impl Channels {
                 pending.push((label, traffic(site)));
                 continue;
             };
-            let inherited = state
-                .inherits
-                .iter()
+            let superseded = tracked.superseded.iter().flat_map(SupersededRow::manifests);
+            let inherited = superseded
+                .chain(state.inherits.iter().copied())
+                .filter(|inherited| inherited.manifest != state.manifest)
                 .filter_map(|inherited| Some((inherited.until, Arc::clone(self.manifests.get(&inherited.manifest)?))));
             served.push(Channel::new(label, state.release, Arc::clone(own), inherited.collect(), traffic(site)));
         }
@@ -125,6 +143,11 @@ impl Channels {
             }
         }
         table
+    }
+
+    /// The checkpoint to resume the feed from.
+    pub(super) fn checkpoint(&self) -> Option<Checkpoint> {
+        self.rows.checkpoint()
     }
 
     /// The row that a channel serves and its resources; `None` if it cannot be served.
@@ -156,16 +179,19 @@ impl Channels {
             channels: self.tracked.len(),
             served,
             unknown: self.rows.unknown_keys() + refused_domains,
+            orphans: self.rows.orphans().map(str::to_owned).collect(),
+            not_saving: None,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use verge_daemon::feed::Change;
+    use verge_daemon::feed::{Change, MissingKeys};
 
     use super::test_support::{
-        LATER, NOW, add_manifest, apply_rows, entry, lagging, position, release, row, serves, tombstone,
+        LATER, NOW, add_manifest, apply_rows, apply_rows_at, at, entry, lagging, release, restart, row, serves,
+        tombstone,
     };
     use super::*;
 
@@ -198,9 +224,9 @@ mod tests {
         assert!(add_manifest(&mut channels, 1));
         assert_eq!(serves(&channels, "a"), "2 [1]");
         channels.prune(NOW);
-        assert!(!channels.advance());
+        assert!(!channels.advance(NOW));
         channels.prune(LATER);
-        assert!(channels.advance());
+        assert!(channels.advance(LATER));
         assert_eq!(serves(&channels, "a"), "2 []");
         assert!(!add_manifest(&mut channels, 9));
     }
@@ -211,8 +237,8 @@ mod tests {
         assert_eq!((entry(&channels, "a"), channels.applied_state().can_serve()), ("unknown", false));
         apply_rows(&mut channels, vec![]);
         assert_eq!((entry(&channels, "a"), channels.applied_state().can_serve()), ("not found", true));
-        channels.apply(Change::Rows(position(1, 2), vec![row("a", 1, 1, &[]), row("b", 2, 2, &[])]));
-        assert!(channels.advance(), "the table has new pending entries");
+        channels.apply(Change::Rows(at(1, 2), vec![row("a", 1, 1, &[]), row("b", 2, 2, &[])]));
+        assert!(channels.advance(NOW), "the table has new pending entries");
         assert_eq!((entry(&channels, "a"), entry(&channels, "c")), ("pending", "not found"));
         assert!(!channels.applied_state().can_serve());
         add_manifest(&mut channels, 1);
@@ -220,5 +246,36 @@ mod tests {
         assert!(channels.applied_state().can_serve());
         apply_rows(&mut channels, vec![tombstone("b", 3)]);
         assert_eq!(entry(&channels, "b"), "not found");
+    }
+
+    #[test]
+    fn release_of_an_earlier_history_is_inherited_for_a_day_and_an_unknown_channel_stays() {
+        let mut channels = Channels::default();
+        apply_rows(&mut channels, vec![row("a", 1, 1, &[]), row("a", 7, 7, &[6]), row("news", 8, 8, &[])]);
+        for number in [6, 7, 8] {
+            add_manifest(&mut channels, number);
+        }
+        let restored =
+            Change::Snapshot { at: at(2, 3), rows: vec![row("a", 3, 3, &[2])], missing: MissingKeys::Unknown };
+        assert_eq!(channels.apply(restored.clone()), []);
+        assert_eq!(serves(&channels, "a"), "7 [6]", "until the other manifest arrives");
+        for number in [2, 3] {
+            add_manifest(&mut channels, number);
+        }
+        let mut channels = restart(&channels);
+        for number in [2, 3, 6, 7, 8] {
+            add_manifest(&mut channels, number);
+        }
+        assert_eq!((serves(&channels, "a"), serves(&channels, "news")), ("3 [7, 6, 2]".into(), "8 []".into()));
+        assert_eq!(channels.applied_state().orphans, ["channel/news/live"]);
+        let pinned = channels.referenced_manifests(NOW);
+        assert!([2, 3, 6, 7, 8].iter().all(|number| pinned.contains(&release(*number).manifest())));
+        let next_day = NOW.after(SUPERSEDED_INHERITED);
+        channels.prune(next_day);
+        assert!(channels.advance(next_day));
+        assert_eq!(serves(&channels, "a"), "3 []", "what it inherits has expired too");
+        // The same table again in yet another generation supersedes nothing visible.
+        apply_rows_at(&mut channels, at(2, 9), vec![tombstone("news", 9)]);
+        assert_eq!((entry(&channels, "news"), channels.applied_state().orphans.len()), ("not found", 0));
     }
 }

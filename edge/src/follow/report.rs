@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use verge_daemon::{Backoff, error_chain};
-use verge_protocol::report::{EdgeReport, REPORT_SECONDS};
+use verge_protocol::report::{EdgeReport, ORPHANS_MAX, REPORT_SECONDS};
 
 use crate::status::AppliedState;
 use crate::upstream::Upstream;
@@ -18,14 +18,14 @@ const FINAL_REPORT_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) async fn run(
     upstream: Upstream,
     url: Option<String>,
-    mut saved: watch::Receiver<AppliedState>,
+    mut applied: watch::Receiver<AppliedState>,
     reconnected: Arc<Notify>,
     draining: CancellationToken,
 ) {
-    let reporting = report_until_closed(&upstream, url.as_deref(), &mut saved, &reconnected);
-    // It also ends when the save task has drained first.
+    let reporting = report_until_closed(&upstream, url.as_deref(), &mut applied, &reconnected);
+    // It also ends when the apply task has drained first.
     let _ = draining.run_until_cancelled(reporting).await;
-    let report = report(&saved.borrow(), url.as_deref(), true);
+    let report = report(&applied.borrow(), url.as_deref(), true);
     if let Some(report) = report {
         // An origin that does not get it notices that reports stop.
         let _ = tokio::time::timeout(FINAL_REPORT_TIMEOUT, upstream.report(&report)).await;
@@ -39,6 +39,8 @@ fn report(applied: &AppliedState, url: Option<&str>, draining: bool) -> Option<E
         applied: applied.position?,
         lagging: applied.lagging.clone(),
         draining,
+        orphans: applied.orphans.iter().take(ORPHANS_MAX).cloned().collect(),
+        not_saving: applied.not_saving.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     })
 }
@@ -46,14 +48,14 @@ fn report(applied: &AppliedState, url: Option<&str>, draining: bool) -> Option<E
 async fn report_until_closed(
     upstream: &Upstream,
     url: Option<&str>,
-    saved: &mut watch::Receiver<AppliedState>,
+    applied: &mut watch::Receiver<AppliedState>,
     reconnected: &Notify,
 ) {
     let mut backoff = Backoff::default();
     loop {
         let interval = Duration::from_secs(REPORT_SECONDS);
         let mut wait = interval;
-        let report = report(&saved.borrow_and_update(), url, false);
+        let report = report(&applied.borrow_and_update(), url, false);
         if let Some(report) = report {
             match upstream.report(&report).await {
                 Ok(()) => backoff.reset(),
@@ -64,7 +66,7 @@ async fn report_until_closed(
             }
         }
         tokio::select! {
-            changed = saved.changed() => if changed.is_err() { return },
+            changed = applied.changed() => if changed.is_err() { return },
             () = reconnected.notified() => {}
             () = tokio::time::sleep(wait) => {}
         }

@@ -10,12 +10,13 @@ use prometheus_client::metrics::counter::Counter;
 use verge_daemon::Clock;
 use verge_daemon::atomic_file::Durability;
 use verge_daemon::feed::StoredRow;
+use verge_daemon::saved_state::{self, Loaded};
 use verge_protocol::{Blob, Digest, Manifest};
 
 use super::disk_budget::DiskBudget;
 use super::index::{Index, SharedIndex};
 use super::layout::{Layout, Object, OpenError};
-use super::state_file::{self, SavedState};
+use super::state_file::{self, StateRecord};
 use crate::metrics::Metrics;
 use crate::table::ReferencedBlobs;
 
@@ -37,14 +38,14 @@ impl BlockingStore {
         Ok(Self { layout, index, budget, clock, corrupt: metrics.corrupt })
     }
 
-    /// The state that was saved last. A missing, unreadable or damaged file gives an empty one.
-    pub(crate) fn load_state(&self) -> SavedState {
+    /// The state that was saved last, as far as it is sound.
+    pub(crate) fn load_state(&self) -> Loaded<StateRecord> {
         state_file::load(&self.layout)
     }
 
     /// Saves the state. It survives a crash once this returns.
-    pub(crate) fn save_state(&self, state: &SavedState<Vec<&StoredRow>>) -> io::Result<()> {
-        let bytes = serde_json::to_vec(state).map_err(io::Error::other)?;
+    pub(crate) fn save_state<'a>(&self, records: impl Iterator<Item = StateRecord<&'a StoredRow>>) -> io::Result<()> {
+        let bytes = saved_state::encode(records).map_err(io::Error::other)?;
         self.write(&self.layout.state(), &bytes, Durability::WithName)
     }
 

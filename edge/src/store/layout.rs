@@ -109,17 +109,27 @@ impl Layout {
 
     /// Moves a corrupt file to the quarantine, or deletes it if that is full.
     pub(super) fn quarantine(&self, object: Object) {
-        self.quarantine_as(&self.path(object), &object.to_string());
+        let (path, quarantine) = (self.path(object), self.quarantine_directory());
+        let is_full = std::fs::read_dir(&quarantine).is_ok_and(|files| files.count() >= MAX_QUARANTINED);
+        let moved = if is_full {
+            std::fs::remove_file(&path)
+        } else {
+            std::fs::rename(&path, quarantine.join(object.to_string()))
+        };
+        if let Err(error) = moved {
+            tracing::error!(%object, %error, "failed to quarantine a corrupt file");
+        }
     }
 
-    /// Moves `path` to the quarantine as `name`, likewise.
-    pub(super) fn quarantine_as(&self, path: &Path, name: &str) {
-        let quarantine = self.0.path().join("quarantine");
-        let is_full = std::fs::read_dir(&quarantine).is_ok_and(|files| files.count() >= MAX_QUARANTINED);
-        let moved = if is_full { std::fs::remove_file(path) } else { std::fs::rename(path, quarantine.join(name)) };
-        if let Err(error) = moved {
-            tracing::error!(file = %path.display(), %error, "failed to quarantine a corrupt file");
+    /// Copies `path` to the quarantine as `name`, replacing an earlier copy.
+    pub(super) fn copy_to_quarantine(&self, path: &Path, name: &str) {
+        if let Err(error) = std::fs::copy(path, self.quarantine_directory().join(name)) {
+            tracing::error!(file = %path.display(), %error, "failed to copy a corrupt file to the quarantine");
         }
+    }
+
+    fn quarantine_directory(&self) -> PathBuf {
+        self.0.path().join("quarantine")
     }
 }
 

@@ -1,54 +1,58 @@
 //! The state of the feed on disk, from one process to the next.
 
 use serde::{Deserialize, Serialize};
-use verge_daemon::feed::{SavedRows, StoredRow};
-use verge_daemon::saved_state::{self, LossyVec};
+use verge_daemon::feed::{RowRecord, StoredRow};
+use verge_daemon::saved_state::{self, Loaded};
+use verge_protocol::Timestamp;
 
 use super::layout::Layout;
 
-/// What an edge saves of the feed. Unknown fields are ignored, so that an edge can be downgraded.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(crate) struct SavedState<Rows = LossyVec<StoredRow>> {
-    /// The latest rows.
-    #[serde(default)]
-    pub(crate) feed: SavedRows<Rows>,
-    /// The rows that lagging channels still serve although later ones are known.
-    #[serde(default, deserialize_with = "saved_state::skip_invalid")]
-    pub(crate) serving: Vec<StoredRow>,
+/// A record of the state file. Written from borrowed rows, read into owned ones.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum StateRecord<R = StoredRow> {
+    /// The latest rows, and how far they go.
+    Feed(RowRecord<R>),
+    /// The row that a lagging channel still serves although a later one is known.
+    Serving(R),
+    /// The row that a channel served in an earlier history of the origin. Its files are inherited.
+    Superseded {
+        /// The row.
+        row: R,
+        /// How long.
+        until: Timestamp,
+    },
 }
 
-/// Reads the state. A missing, unreadable or damaged file gives an empty state; a damaged one is quarantined.
-pub(super) fn load(layout: &Layout) -> SavedState {
+/// Reads the state. A missing file is an empty state; of a damaged one, which is copied to the quarantine, the sound records are read.
+pub(super) fn load(layout: &Layout) -> Loaded<StateRecord> {
     let path = layout.state();
-    saved_state::load(&path, || layout.quarantine_as(&path, "state.json"))
+    saved_state::load(&path, || layout.copy_to_quarantine(&path, "state.json"))
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
     use verge_protocol::state::Row;
     use verge_protocol::{Generation, Seq};
 
     use super::*;
 
     #[test]
-    fn damaged_state_is_quarantined_and_loads_empty() {
+    fn damaged_state_is_copied_to_the_quarantine_and_its_sound_records_are_read() {
         let directory = tempfile::tempdir().unwrap();
         let layout = Layout::open(directory.path()).unwrap();
-        assert_eq!(load(&layout), SavedState::default());
-        std::fs::write(layout.state(), b"{\"rows\":").unwrap();
-        assert_eq!(load(&layout), SavedState::default());
-        assert!(directory.path().join("quarantine/state.json").exists());
-    }
-
-    #[test]
-    fn unknown_fields_are_ignored() {
-        let row = Row { key: "future/key".to_owned(), seq: Seq(3), value: Some(serde_json::json!(1).into()) };
-        let rows = vec![StoredRow { generation: Generation(1), row }].into();
-        let feed = SavedRows { position: Some("1-3".parse().unwrap()), rows, ..SavedRows::default() };
-        let saved = SavedState { feed, serving: Vec::new() };
-        let mut json = serde_json::to_value(&saved).unwrap();
-        json["future_field"] = true.into();
-        assert_eq!(serde_json::from_value::<SavedState>(json).unwrap(), saved);
-        assert_eq!(serde_json::from_str::<SavedState>("{}").unwrap(), SavedState::default());
+        assert_eq!(load(&layout), Loaded { records: vec![], is_complete: true });
+        let row = Row { key: "future/key".to_owned(), seq: Seq(3), value: Some(json!(1).into()) };
+        let record = StateRecord::Serving(StoredRow { generation: Generation(1), row });
+        let mut bytes = saved_state::encode([&record]).unwrap();
+        std::fs::write(layout.state(), &bytes).unwrap();
+        assert_eq!(load(&layout), Loaded { records: vec![record.clone()], is_complete: true });
+        bytes.extend_from_slice(b"[]\n");
+        std::fs::write(layout.state(), &bytes).unwrap();
+        for _restart in 0..2 {
+            assert_eq!(load(&layout), Loaded { records: vec![record.clone()], is_complete: false });
+        }
+        assert_eq!(std::fs::read(directory.path().join("quarantine/state.json")).unwrap(), bytes);
     }
 }

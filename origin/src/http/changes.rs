@@ -6,8 +6,8 @@ use axum::response::sse::{Event, Sse};
 use futures_util::Stream;
 use serde::Deserialize;
 use verge_daemon::error_chain;
-use verge_protocol::Position;
-use verge_protocol::feed::FeedEvent;
+use verge_protocol::Checkpoint;
+use verge_protocol::feed::{FeedEvent, FeedMessage};
 
 use super::auth::Subscriber;
 use super::error::ApiError;
@@ -17,10 +17,10 @@ use crate::store::{Database, StoreError};
 
 #[derive(Deserialize)]
 pub(super) struct Params {
-    since: Option<Position>,
+    since: Option<Checkpoint>,
 }
 
-/// `GET /v1/changes?since=POSITION`: the change feed as server-sent events. `Last-Event-ID`, which a reconnecting client sends,
+/// `GET /v1/changes?since=CHECKPOINT`: the change feed as server-sent events. `Last-Event-ID`, which a reconnecting client sends,
 /// takes precedence over `since`. The feed ends instead of the next heartbeat once the token has stopped working.
 pub(super) async fn subscribe(
     Subscriber { owner, token }: Subscriber,
@@ -32,26 +32,27 @@ pub(super) async fn subscribe(
     let since = match headers.get("last-event-id") {
         None => since,
         Some(id) => {
-            let position = String::from_utf8_lossy(id.as_bytes()).parse();
-            let invalid = |error| ApiError::bad_request("invalid_position", format!("invalid Last-Event-ID: {error}"));
-            Some(position.map_err(invalid)?)
+            let checkpoint = String::from_utf8_lossy(id.as_bytes()).parse();
+            let invalid =
+                |error| ApiError::bad_request("invalid_checkpoint", format!("invalid Last-Event-ID: {error}"));
+            Some(checkpoint.map_err(invalid)?)
         }
     };
     tracing::info!(subscriber = %owner, since = since.map(tracing::field::display), "feed subscription started");
-    let state = (feed.subscribe(since), database, owner);
+    let state = (feed.subscribe(owner.to_string(), since), database, owner);
     Ok(Sse::new(futures_util::stream::try_unfold(state, move |(mut subscription, database, owner)| async move {
         let next = subscription
             .next()
             .await
             .inspect_err(|error| tracing::error!(error = error_chain(error), "failed to read the feed"))?;
-        let Some((event, position)) = next else { return Ok(None) };
+        let Some(FeedMessage { at, event }) = next else { return Ok(None) };
         // A database error does not end a subscription.
         if event == FeedEvent::Heartbeat && matches!(database.token_owner(token).await, Ok(None)) {
             tracing::info!(subscriber = %owner, "feed subscription ended: the token has stopped working");
             return Ok(None);
         }
         let (name, data) = event.to_parts();
-        let event = Event::default().event(name).id(position.to_string()).data(data);
+        let event = Event::default().event(name).id(at.to_string()).data(data);
         Ok(Some((event, (subscription, database, owner))))
     })))
 }

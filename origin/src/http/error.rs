@@ -46,6 +46,16 @@ impl ApiError {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
     }
 
+    /// A failure of storage.
+    fn storage(error: &StoreError) -> Self {
+        if !error.is_storage_full() {
+            return Self::internal(error);
+        }
+        tracing::error!(error = error_chain(error), "request failed: the disk is full");
+        let message = "the disk of the origin is full: nothing was changed";
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, "storage_full", message).hint("make room, then try again")
+    }
+
     /// A failure of the origin: its cause goes to the log, not to the caller.
     fn internal(error: &dyn std::error::Error) -> Self {
         tracing::error!(error = error_chain(error), "request failed");
@@ -72,7 +82,7 @@ impl IntoResponse for ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        Self::internal(&error)
+        Self::storage(&error)
     }
 }
 
@@ -96,10 +106,10 @@ impl From<PublishError> for ApiError {
             PublishError::WrongContent(_) => Self::unprocessable("invalid_build", message)
                 .hint("check that no file changes while it is pushed, then push again"),
             PublishError::UnknownManifest(_) => Self::not_found("unknown_manifest", message),
-            PublishError::Encoding { .. }
-            | PublishError::Manifest(_)
-            | PublishError::CorruptManifest(_)
-            | PublishError::Store(_) => Self::internal(&error),
+            PublishError::Encoding { .. } | PublishError::Manifest(_) | PublishError::CorruptManifest(_) => {
+                Self::internal(&error)
+            }
+            PublishError::Store(error) => Self::storage(&error),
         }
     }
 }
@@ -124,7 +134,7 @@ impl From<EdgeError> for ApiError {
                 Self::not_found("unknown_edge", message).hint(format!("PUT /v1/edges/{edge} configures it"))
             }
             EdgeError::Unknown(_) => Self::not_found("unknown_edge", message).hint("GET /v1/edges lists all edges"),
-            EdgeError::Store(error) => Self::internal(&error),
+            EdgeError::Store(error) => Self::storage(&error),
         }
     }
 }
@@ -139,7 +149,7 @@ impl From<RegionError> for ApiError {
                 let known: Vec<&str> = known.iter().map(Region::as_str).collect();
                 Self::bad_request("unknown_region", message).hint(format!("edges are in: {}", known.join(", ")))
             }
-            RegionError::Store(error) => Self::internal(&error),
+            RegionError::Store(error) => Self::storage(&error),
         }
     }
 }
@@ -169,7 +179,7 @@ impl From<DomainError> for ApiError {
             DomainError::Unknown(_) => {
                 Self::not_found("unknown_domain", message).hint("GET /v1/domains lists all domains")
             }
-            DomainError::Store(error) => Self::internal(&error),
+            DomainError::Store(error) => Self::storage(&error),
         }
     }
 }

@@ -77,9 +77,11 @@ impl Contents {
     /// Reads a blob that may not exist. One that is missing or corrupt is held by no site any more, so that the next push sends it
     /// again.
     pub(crate) async fn lookup(&self, digest: Digest) -> Result<BlobLookup, StoreError> {
-        let lookup = self.blobs.get(digest).await?;
+        let mut lookup = self.blobs.get(digest).await?;
         if matches!(lookup, BlobLookup::Corrupt) {
             self.metrics.blobs_corrupt.inc();
+            // A push may have replaced it since.
+            lookup = self.blobs.get(digest).await?;
         }
         if !matches!(lookup, BlobLookup::Verified(_)) {
             self.database.forget_blob(digest).await?;

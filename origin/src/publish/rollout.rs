@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use verge_protocol::api::{LaggingEdge, Progress};
 use verge_protocol::host::HostLabel;
-use verge_protocol::{EdgeName, Position, Timestamp};
+use verge_protocol::{EdgeName, Generation, Position, Timestamp};
 
 use crate::edge_reports::LastReport;
 
@@ -28,8 +28,10 @@ impl Rollout {
         Self { label, position, expected, confirmed: BTreeSet::new() }
     }
 
-    /// Takes the edges' last reports; returns the confirmations since the last call.
-    pub(super) fn update(&mut self, reports: &BTreeMap<EdgeName, LastReport>) -> Vec<Progress> {
+    /// Takes the edges' last reports and the origin's present generation, in which numbers go on where those of the last one ended;
+    /// returns the confirmations since the last call.
+    pub(super) fn update(&mut self, reports: &BTreeMap<EdgeName, LastReport>, generation: Generation) -> Vec<Progress> {
+        self.position.generation = generation;
         let mut confirmations = Vec::new();
         // A draining edge is not waited for: readers are sent elsewhere, and it catches up when it is back. Nor is a removed one.
         let is_leaving = |name: &EdgeName| reports.get(name).is_none_or(|last| last.report.draining);
@@ -95,10 +97,7 @@ mod tests {
             .into_iter()
             .collect();
         let applied = format!("1-{seq}").parse().unwrap();
-        LastReport {
-            report: EdgeReport { url: None, applied, lagging, draining: false, version: "0".into() },
-            received: Timestamp(at * 1000),
-        }
+        LastReport { report: EdgeReport { lagging, ..EdgeReport::new(applied, "0") }, received: Timestamp(at * 1000) }
     }
 
     fn reports(edges: &[(&str, LastReport)]) -> BTreeMap<EdgeName, LastReport> {
@@ -120,11 +119,11 @@ mod tests {
             })
             .collect();
         let mut rollout = start(&before, 100);
-        assert!(rollout.update(&before).is_empty());
+        assert!(rollout.update(&before, Generation(1)).is_empty());
         let after = reports(&[("a", report(7, None, 100)), ("b", report(9, Some("manifest not fetched"), 100))]);
-        let confirmations = rollout.update(&after);
+        let confirmations = rollout.update(&after, Generation(1));
         assert_eq!(confirmations, [Progress::Confirmed { edge: "a".parse().unwrap(), done: 1, total: 2 }]);
-        assert!(rollout.update(&after).is_empty() && !rollout.is_complete());
+        assert!(rollout.update(&after, Generation(1)).is_empty() && !rollout.is_complete());
         assert_eq!(
             rollout.finish(&after, Timestamp(100_000)),
             Progress::Finished {
@@ -158,7 +157,7 @@ mod tests {
         let mut draining = report(6, None, 101);
         draining.report.draining = true;
         let after = reports(&[("a", draining), ("b", report(7, None, 101))]);
-        let confirmations = rollout.update(&after);
+        let confirmations = rollout.update(&after, Generation(1));
         assert_eq!(confirmations, [Progress::Confirmed { edge: "b".parse().unwrap(), done: 1, total: 1 }]);
         assert!(rollout.is_complete());
     }
@@ -168,7 +167,18 @@ mod tests {
         let before = reports(&[("a", report(6, None, 100)), ("b", report(6, None, 100))]);
         let mut rollout = start(&before, 100);
         let after = reports(&[("b", report(7, None, 101))]);
-        assert_eq!(rollout.update(&after).len(), 1);
+        assert_eq!(rollout.update(&after, Generation(1)).len(), 1);
         assert!(rollout.is_complete());
+    }
+
+    #[test]
+    fn an_edge_confirms_in_the_generation_that_the_origin_took_meanwhile() {
+        let before = reports(&[("a", report(6, None, 100))]);
+        let mut rollout = start(&before, 100);
+        let mut later = report(7, None, 100);
+        later.report.applied.generation = Generation(2);
+        let after = reports(&[("a", later)]);
+        assert!(rollout.update(&after, Generation(1)).is_empty());
+        assert_eq!(rollout.update(&after, Generation(2)).len(), 1);
     }
 }

@@ -1,13 +1,16 @@
 //! Bytes by digest, in an object store.
 
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt as _};
-use verge_protocol::{Blob, BuildId, Digest, SiteName};
+use verge_protocol::{BLOB_MAX, Blob, BuildId, Digest, SiteName};
 
 use super::error::StoreError;
 
@@ -16,6 +19,8 @@ use super::error::StoreError;
 pub(crate) struct Blobs {
     store: Arc<dyn ObjectStore>,
     directory: PathBuf,
+    /// Whether the last write found the disk full.
+    is_full: Arc<AtomicBool>,
 }
 
 /// The outcome of reading a blob.
@@ -24,30 +29,44 @@ pub(crate) enum BlobLookup {
     Verified(Blob),
     /// The blob was never stored, or its file is gone.
     Missing,
-    /// The stored bytes did not match the digest. They are now in quarantine.
+    /// The stored bytes do not match the digest.
     Corrupt,
 }
 
 impl Blobs {
     /// Opens the store in a directory, creating it if necessary.
+    ///
+    /// A process that is killed while it writes leaves files behind: see [`Self::delete_unfinished`].
     pub(crate) async fn open(directory: &Path) -> Result<Self, StoreError> {
         tokio::fs::create_dir_all(directory).await.map_err(StoreError::CreateDirectory)?;
         let store = LocalFileSystem::new_with_prefix(directory)?;
-        Ok(Self { store: Arc::new(store), directory: directory.to_owned() })
+        Ok(Self { store: Arc::new(store), directory: directory.to_owned(), is_full: Arc::default() })
     }
 
     /// Stores a blob atomically. Idempotent. The blob survives a power failure only after [`Blobs::sync`].
     pub(crate) async fn put(&self, blob: &Blob) -> Result<(), StoreError> {
-        // A valid file is not rewritten: one that is already synced must not be replaced by one that is not. Reading it
-        // quarantines a corrupt one, such as a power failure may leave.
-        if matches!(self.get(blob.digest()).await?, BlobLookup::Verified(_)) {
-            return Ok(());
+        // A valid file is not rewritten: one that is already synced must not be replaced by one that is not.
+        match self.get(blob.digest()).await? {
+            BlobLookup::Verified(_) => return Ok(()),
+            BlobLookup::Corrupt => self.quarantine(blob.digest()).await?,
+            BlobLookup::Missing => {}
         }
-        self.store.put(&blob_path(blob.digest()), blob.bytes().clone().into()).await?;
+        self.write(&blob_path(blob.digest()), blob.bytes().clone()).await
+    }
+
+    /// Moves a corrupt blob, such as a power failure may leave, to quarantine. Another writer may have done so.
+    pub(crate) async fn quarantine(&self, digest: Digest) -> Result<(), StoreError> {
+        let quarantine = ObjectPath::from(format!("quarantine/{digest}"));
+        match self.store.rename(&blob_path(digest), &quarantine).await {
+            Ok(()) => tracing::error!(%digest, "corrupt blob on disk moved to quarantine"),
+            Err(object_store::Error::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
         Ok(())
     }
 
-    /// Reads and verifies a blob. Moves a corrupt one to quarantine.
+    /// Reads and verifies a blob. Changes nothing: of two that read a corrupt blob, neither fails, and neither removes what a push has
+    /// put in its place meanwhile.
     pub(crate) async fn get(&self, digest: Digest) -> Result<BlobLookup, StoreError> {
         let path = blob_path(digest);
         let bytes = match self.store.get(&path).await {
@@ -58,12 +77,40 @@ impl Blobs {
         match Blob::verify(digest, bytes) {
             Ok(blob) => Ok(BlobLookup::Verified(blob)),
             Err(error) => {
-                tracing::error!(%digest, %error, "corrupt blob on disk moved to quarantine");
-                let quarantine = ObjectPath::from(format!("quarantine/{digest}"));
-                self.store.rename(&path, &quarantine).await?;
+                tracing::error!(%digest, %error, "corrupt blob on disk");
                 Ok(BlobLookup::Corrupt)
             }
         }
+    }
+
+    async fn write(&self, path: &ObjectPath, bytes: Bytes) -> Result<(), StoreError> {
+        let written = self.store.put(path, bytes.into()).await.map_err(StoreError::from);
+        match &written {
+            Ok(_) => self.is_full.store(false, Ordering::Relaxed),
+            Err(error) if error.is_storage_full() => self.is_full.store(true, Ordering::Relaxed),
+            Err(_) => {}
+        }
+        written.map(drop)
+    }
+
+    /// Checks whether blobs can be written: an error tells why not. After a write that found the disk full, there must be room for
+    /// several blobs again.
+    pub(crate) async fn check_write(&self) -> Result<(), StoreError> {
+        let bytes = if self.is_full.load(Ordering::Relaxed) { 4 * BLOB_MAX } else { 4096 };
+        let directory = self.directory.clone();
+        // A file without a name: nothing is left of it, whatever happens to the process.
+        let write = move || tempfile::tempfile_in(directory)?.write_all(&vec![0xa5; bytes]);
+        let written = tokio::task::spawn_blocking(write).await;
+        written.map_err(io::Error::other).and_then(|written| written).map_err(StoreError::Write)?;
+        self.is_full.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Deletes the files that processes killed before `start` left unfinished, which takes a while in a large store; others may write
+    /// meanwhile. Returns how many there were.
+    pub(crate) async fn delete_unfinished(&self, start: SystemTime) -> io::Result<u64> {
+        let directory = self.directory.clone();
+        tokio::task::spawn_blocking(move || delete_unfinished(&directory, start)).await.map_err(io::Error::other)?
     }
 
     /// Makes everything stored so far survive a power failure: one `syncfs`, whatever the number of blobs.
@@ -71,19 +118,18 @@ impl Blobs {
         let directory = self.directory.clone();
         let sync = move || {
             let directory = std::fs::File::open(directory)?;
-            rustix::fs::syncfs(directory).map_err(std::io::Error::from)
+            rustix::fs::syncfs(directory).map_err(io::Error::from)
         };
         tokio::task::spawn_blocking(sync)
             .await
-            .map_err(std::io::Error::other)
+            .map_err(io::Error::other)
             .and_then(|synced| synced)
             .map_err(StoreError::Sync)
     }
 
     /// Stores the description of a build as the client sent it.
     pub(crate) async fn put_build(&self, site: &SiteName, id: &BuildId, body: Bytes) -> Result<(), StoreError> {
-        self.store.put(&build_path(site, id), body.into()).await?;
-        Ok(())
+        self.write(&build_path(site, id), body).await
     }
 
     /// The description of a build as the client sent it.
@@ -94,6 +140,21 @@ impl Blobs {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Deletes unfinished files in `directory` and below. `object_store` writes a file under its name, `#` and a number, and renames it.
+fn delete_unfinished(directory: &Path, start: SystemTime) -> io::Result<u64> {
+    let mut deleted = 0;
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            deleted += delete_unfinished(&entry.path(), start)?;
+        } else if entry.file_name().as_encoded_bytes().contains(&b'#') && entry.metadata()?.modified()? < start {
+            std::fs::remove_file(entry.path())?;
+            deleted += 1;
+        }
+    }
+    Ok(deleted)
 }
 
 /// Two levels keep directories small.
@@ -111,7 +172,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_corrupt_blob_is_quarantined_and_can_be_stored_again() {
+    async fn a_corrupt_blob_is_quarantined_when_it_is_stored_again() {
         let directory = tempfile::tempdir().unwrap();
         let blobs = Blobs::open(directory.path()).await.unwrap();
         let blob = Blob::of("verge".into()).unwrap();
@@ -121,10 +182,35 @@ mod tests {
 
         let file = directory.path().join(blob_path(blob.digest()).as_ref());
         std::fs::write(&file, "Verge").unwrap();
-        assert!(matches!(blobs.get(blob.digest()).await.unwrap(), BlobLookup::Corrupt));
-        assert!(matches!(blobs.get(blob.digest()).await.unwrap(), BlobLookup::Missing));
-        blobs.put(&blob).await.unwrap();
+        for _ in 0..2 {
+            assert!(matches!(blobs.get(blob.digest()).await.unwrap(), BlobLookup::Corrupt));
+        }
+        let (one, other) = tokio::join!(blobs.put(&blob), blobs.put(&blob));
+        one.and(other).unwrap();
         blobs.sync().await.unwrap();
         assert!(matches!(blobs.get(blob.digest()).await.unwrap(), BlobLookup::Verified(_)));
+        let quarantined = directory.path().join(format!("quarantine/{}", blob.digest()));
+        assert_eq!(std::fs::read_to_string(quarantined).unwrap(), "Verge");
+        blobs.quarantine(Digest::of(b"gone")).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn unfinished_files_of_earlier_processes_are_deleted() {
+        let directory = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(directory.path()).await.unwrap();
+        let blob = Blob::of("verge".into()).unwrap();
+        blobs.put(&blob).await.unwrap();
+        let build = (&"demo".parse().unwrap(), &"b1".parse().unwrap());
+        blobs.put_build(build.0, build.1, "{}".into()).await.unwrap();
+        let unfinished = [blob_path(blob.digest()), build_path(build.0, build.1)];
+        let unfinished = unfinished.map(|path| directory.path().join(format!("{path}#12")));
+        unfinished.iter().for_each(|path| std::fs::write(path, "half").unwrap());
+        assert_eq!(blobs.delete_unfinished(SystemTime::UNIX_EPOCH).await.unwrap(), 0, "in progress");
+        let later = SystemTime::now() + std::time::Duration::from_secs(60);
+        assert_eq!(blobs.delete_unfinished(later).await.unwrap(), 2);
+        assert!(unfinished.iter().all(|path| !path.exists()));
+        assert!(matches!(blobs.get(blob.digest()).await.unwrap(), BlobLookup::Verified(_)));
+        assert!(blobs.get_build(build.0, build.1).await.unwrap().is_some());
+        blobs.check_write().await.unwrap();
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use sqlx::AnyConnection;
+use verge_daemon::error_chain;
 use verge_protocol::state::{ChannelState, Inherited, Key};
 use verge_protocol::{ChannelName, Digest, Position, ReleaseNumber, Seq, SiteName, Timestamp};
 
@@ -59,7 +61,8 @@ impl Database {
         site: &SiteName,
         channel: &ChannelName,
     ) -> Result<Option<ChannelState>, StoreError> {
-        state::get(self.read(), &Key::Channel(site.clone(), channel.clone())).await
+        let mut connection = self.read().acquire().await?;
+        current(&mut connection, site, channel).await
     }
 
     /// The channels of a site, by name.
@@ -73,8 +76,8 @@ impl Database {
         first: &SiteName,
         last: &SiteName,
     ) -> Result<BTreeMap<SiteName, Vec<ChannelRow>>, StoreError> {
-        let rows: Vec<(String, String, i64, String)> = sqlx::query_as(
-            "select m.site, m.channel, m.moved, s.value from \
+        let rows = sqlx::query(
+            "select m.site, m.channel, m.moved, m.epoch, m.release, m.manifest, s.value from \
              (select site, channel, max(epoch) as epoch from channel_move \
               where site >= $1 and site <= $2 group by site, channel) latest \
              join channel_move m on m.site = latest.site and m.channel = latest.channel and m.epoch = latest.epoch \
@@ -85,13 +88,22 @@ impl Database {
         .bind(last.as_str())
         .fetch_all(self.read())
         .await?;
+        type Columns = (String, String, i64, i64, i64, String, String);
+        let parse = |(site, channel, moved, epoch, release, manifest, value): Columns| {
+            let state = match column_values::parse_json("channel state", &value) {
+                Ok(state) => state,
+                Err(error) => {
+                    tracing::error!(error = error_chain(&error), "unreadable channel: its last move is used");
+                    moved_to((epoch, release, manifest))?
+                }
+            };
+            let name = column_values::parse("channel name", &channel)?;
+            let row = ChannelRow { name, state, moved: Timestamp(column_values::unsigned("time", moved)?) };
+            Ok((column_values::parse("site name", &site)?, row))
+        };
         let mut channels: BTreeMap<SiteName, Vec<ChannelRow>> = BTreeMap::new();
-        for (site, channel, moved, value) in rows {
-            channels.entry(column_values::parse("site name", &site)?).or_default().push(ChannelRow {
-                name: column_values::parse("channel name", &channel)?,
-                state: column_values::parse_json("channel state", &value)?,
-                moved: Timestamp(column_values::unsigned("time", moved)?),
-            });
+        for (site, row) in column_values::sound_rows("channel_move", rows, parse) {
+            channels.entry(site).or_default().push(row);
         }
         Ok(channels)
     }
@@ -103,7 +115,7 @@ impl Database {
         channel: &ChannelName,
         limit: u32,
     ) -> Result<Vec<ChannelMove>, StoreError> {
-        let rows: Vec<(i64, String, i64)> = sqlx::query_as(
+        let rows = sqlx::query(
             "select release, manifest, moved from channel_move where site = $1 and channel = $2 order by epoch desc limit $3",
         )
         .bind(site.as_str())
@@ -111,13 +123,12 @@ impl Database {
         .bind(i64::from(limit))
         .fetch_all(self.read())
         .await?;
-        rows.into_iter()
-            .map(|(release, manifest, moved)| {
-                let release = ReleaseNumber(column_values::unsigned("release number", release)?);
-                let manifest = column_values::parse("digest", &manifest)?;
-                Ok(ChannelMove { release, manifest, moved: Timestamp(column_values::unsigned("time", moved)?) })
-            })
-            .collect()
+        let parse = |(release, manifest, moved): (i64, String, i64)| {
+            let release = ReleaseNumber(column_values::unsigned("release number", release)?);
+            let manifest = column_values::parse("digest", &manifest)?;
+            Ok(ChannelMove { release, manifest, moved: Timestamp(column_values::unsigned("time", moved)?) })
+        };
+        Ok(column_values::sound_rows("channel_move", rows, parse))
     }
 
     /// Moves a channel, and creates the release if it is new, in one transaction. The inner `Err` holds the state of a channel that
@@ -130,7 +141,7 @@ impl Database {
         let mut transaction = self.begin().await?;
         let position = database::advance(&mut transaction).await?;
         let key = Key::Channel(new_move.site.clone(), new_move.channel.clone());
-        let current: Option<ChannelState> = state::get(&mut *transaction, &key).await?;
+        let current = current(&mut transaction, &new_move.site, &new_move.channel).await?;
         if current.as_ref().map(|state| state.epoch) != new_move.expected {
             transaction.rollback().await?;
             return Ok(Err(current));
@@ -156,4 +167,37 @@ impl Database {
         transaction.commit().await?;
         Ok(Ok((position, state)))
     }
+}
+
+/// The state of a channel; `None` if it does not exist. If its row is damaged, what its last move tells: the same, without the
+/// releases that it inherits.
+async fn current(
+    connection: &mut AnyConnection,
+    site: &SiteName,
+    channel: &ChannelName,
+) -> Result<Option<ChannelState>, StoreError> {
+    let key = Key::Channel(site.clone(), channel.clone());
+    let error = match state::get(&mut *connection, &key).await {
+        Err(error @ StoreError::Malformed { .. }) => error,
+        read => return read,
+    };
+    tracing::error!(%key, error = error_chain(&error), "unreadable channel: its last move is used");
+    let row: Option<(i64, i64, String)> = sqlx::query_as(
+        "select epoch, release, manifest from channel_move where site = $1 and channel = $2 order by epoch desc limit 1",
+    )
+    .bind(site.as_str())
+    .bind(channel.as_str())
+    .fetch_optional(connection)
+    .await?;
+    row.map(moved_to).transpose()
+}
+
+/// The state of a channel after a move with this epoch, release and manifest.
+fn moved_to((epoch, release, manifest): (i64, i64, String)) -> Result<ChannelState, StoreError> {
+    Ok(ChannelState {
+        epoch: Seq(column_values::unsigned("epoch", epoch)?),
+        release: ReleaseNumber(column_values::unsigned("release number", release)?),
+        manifest: column_values::parse("digest", &manifest)?,
+        inherits: Vec::new(),
+    })
 }

@@ -1,9 +1,12 @@
 //! Reading and writing columns. Only this program writes them, so a value that does not parse is corruption
-//! ([`StoreError::Malformed`]).
+//! ([`StoreError::Malformed`]). A list is read without the rows that have one ([`sound_rows`]): they must not hide the others.
 
 use std::str::FromStr;
 
 use serde::de::DeserializeOwned;
+use sqlx::FromRow;
+use sqlx::any::AnyRow;
+use verge_daemon::error_chain;
 
 use super::error::StoreError;
 
@@ -25,4 +28,18 @@ pub(super) fn unsigned(what: &'static str, number: i64) -> Result<u64, StoreErro
 /// The value of an integer column. SQL integers are signed; the numbers stored stay far below the limit.
 pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Decodes and parses the rows of `table`. Rows for which that fails are logged and left out.
+pub(super) fn sound_rows<Columns, T>(
+    table: &'static str,
+    rows: Vec<AnyRow>,
+    parse: impl Fn(Columns) -> Result<T, StoreError>,
+) -> Vec<T>
+where
+    Columns: for<'row> FromRow<'row, AnyRow>,
+{
+    let decode = |row: AnyRow| parse(Columns::from_row(&row)?);
+    let log = |error: &StoreError| tracing::error!(table, error = error_chain(error), "unreadable row: left out");
+    rows.into_iter().filter_map(|row| decode(row).inspect_err(log).ok()).collect()
 }

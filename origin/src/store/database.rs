@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
+use sqlx::AnyPool;
 use sqlx::any::AnyPoolOptions;
-use sqlx::{Any, AnyPool, Transaction};
 use verge_protocol::{Generation, Position, Seq, Timestamp};
 
 use super::column_values;
 use super::error::StoreError;
+use super::write_transaction::WriteTransaction;
 
 /// The metadata. Clones share the connections.
 ///
@@ -47,12 +48,23 @@ impl Database {
         };
         let write = pool(1).connect(&url).await?;
         sqlx::migrate!().run(&write).await?;
-        sqlx::query("update counter set generation = $1 where generation = 0")
-            .bind(column_values::signed(now.0 / 1000).max(1))
-            .execute(&write)
-            .await?;
         let read = pool(4).connect(&url).await?;
-        Ok(Self { read, write })
+        let database = Self { read, write };
+        database.choose_generation(now).await?;
+        Ok(database)
+    }
+
+    /// Chooses the generation of a new database. Writes nothing to one that has a generation: the disk may be full.
+    async fn choose_generation(&self, now: Timestamp) -> Result<(), StoreError> {
+        if self.position().await?.generation == Generation(0) {
+            let mut transaction = self.begin().await?;
+            sqlx::query("update counter set generation = $1 where generation = 0")
+                .bind(column_values::signed(now.0 / 1000).max(1))
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+        }
+        Ok(())
     }
 
     /// Closes every connection.
@@ -66,8 +78,15 @@ impl Database {
     }
 
     /// Begins a transaction. Its first statement must write (see `counter` in the schema).
-    pub(super) async fn begin(&self) -> Result<Transaction<'static, Any>, StoreError> {
-        Ok(self.write.begin().await?)
+    pub(super) async fn begin(&self) -> Result<WriteTransaction, StoreError> {
+        WriteTransaction::begin(self.write.acquire().await?).await
+    }
+
+    /// Writes and commits nothing new: an error tells that writes fail, and why.
+    pub(crate) async fn check_write(&self) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        lock(&mut transaction).await?;
+        transaction.commit().await
     }
 
     /// The position of the last committed write.
@@ -85,13 +104,13 @@ fn url_escaped(file: &Path) -> String {
 
 /// Takes the write lock of `state` until the transaction ends, without taking a sequence number. The first statement of a
 /// transaction that must read before it knows whether there is something to write; [`advance`] follows if there is.
-pub(super) async fn lock(transaction: &mut Transaction<'static, Any>) -> Result<(), StoreError> {
+pub(super) async fn lock(transaction: &mut WriteTransaction) -> Result<(), StoreError> {
     sqlx::query("update counter set seq = seq where id = 1").execute(&mut **transaction).await?;
     Ok(())
 }
 
 /// Takes the next sequence number. The first statement of every transaction that writes `state`, unless [`lock`] was.
-pub(super) async fn advance(transaction: &mut Transaction<'static, Any>) -> Result<Position, StoreError> {
+pub(super) async fn advance(transaction: &mut WriteTransaction) -> Result<Position, StoreError> {
     let (generation, seq): (i64, i64) =
         sqlx::query_as("update counter set seq = seq + 1 where id = 1 returning generation, seq")
             .fetch_one(&mut **transaction)
@@ -99,7 +118,7 @@ pub(super) async fn advance(transaction: &mut Transaction<'static, Any>) -> Resu
     position(generation, seq)
 }
 
-fn position(generation: i64, seq: i64) -> Result<Position, StoreError> {
+pub(super) fn position(generation: i64, seq: i64) -> Result<Position, StoreError> {
     Ok(Position {
         generation: Generation(column_values::unsigned("generation", generation)?),
         seq: Seq(column_values::unsigned("sequence number", seq)?),

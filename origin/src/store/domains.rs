@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{Any, Executor, Transaction};
+use sqlx::{Any, Executor};
 use verge_protocol::fleet::DomainState;
 use verge_protocol::state::Key;
 use verge_protocol::{DomainName, SiteName, Timestamp};
 
 use super::database::{self, Database};
 use super::error::StoreError;
+use super::write_transaction::WriteTransaction;
 use super::{column_values, state};
 
 /// A domain that was claimed for a site.
@@ -55,10 +56,11 @@ fn from_columns(columns: Columns) -> Result<DomainRow, StoreError> {
 }
 
 async fn all<'e>(executor: impl Executor<'e, Database = Any>) -> Result<DomainRows, StoreError> {
-    let rows = sqlx::query_as("select name, site, redirect_to, proof, claimed, proven, problem from domain")
+    let rows = sqlx::query("select name, site, redirect_to, proof, claimed, proven, problem from domain")
         .fetch_all(executor)
         .await?;
-    rows.into_iter().map(|columns| from_columns(columns).map(|row| (row.name.clone(), row))).collect()
+    let rows = column_values::sound_rows("domain", rows, from_columns);
+    Ok(rows.into_iter().map(|row| (row.name.clone(), row)).collect())
 }
 
 impl Database {
@@ -83,12 +85,12 @@ impl Database {
         }
         let state = row.as_ref().and_then(DomainRow::state);
         state::set(&mut transaction, &Key::Domain(name.clone()), state.as_ref()).await?;
-        transaction.commit().await.map_err(StoreError::from)?;
+        transaction.commit().await?;
         Ok(row)
     }
 }
 
-async fn put(transaction: &mut Transaction<'static, Any>, row: &DomainRow) -> Result<(), StoreError> {
+async fn put(transaction: &mut WriteTransaction, row: &DomainRow) -> Result<(), StoreError> {
     sqlx::query(
         "insert into domain (name, site, redirect_to, proof, claimed, proven, problem) values ($1, $2, $3, $4, $5, $6, $7) \
          on conflict (name) do update set site = excluded.site, redirect_to = excluded.redirect_to, \
@@ -106,7 +108,7 @@ async fn put(transaction: &mut Transaction<'static, Any>, row: &DomainRow) -> Re
     Ok(())
 }
 
-async fn delete(transaction: &mut Transaction<'static, Any>, name: &DomainName) -> Result<(), StoreError> {
+async fn delete(transaction: &mut WriteTransaction, name: &DomainName) -> Result<(), StoreError> {
     sqlx::query("delete from domain where name = $1").bind(name.as_str()).execute(&mut **transaction).await?;
     Ok(())
 }

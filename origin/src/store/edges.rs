@@ -30,7 +30,7 @@ impl Database {
         database::lock(&mut transaction).await?;
         let new = decide(&state::all(&mut *transaction, "edge").await?)?;
         let written = state::set(&mut transaction, &Key::Edge(edge.clone()), Some(&new)).await?;
-        transaction.commit().await.map_err(StoreError::from)?;
+        transaction.commit().await?;
         Ok((new, written))
     }
 

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use sqlx::{Any, Transaction};
 use verge_protocol::api::Provenance;
 use verge_protocol::{Content, Digest, ReleaseNumber, SiteName, SitePath, Timestamp};
 
 use super::column_values;
 use super::database::Database;
 use super::error::StoreError;
+use super::write_transaction::WriteTransaction;
 
 /// A release.
 pub(crate) struct ReleaseRow {
@@ -50,8 +50,8 @@ impl Database {
     /// The releases of a site, the newest first.
     pub(crate) async fn releases(&self, site: &SiteName) -> Result<Vec<ReleaseRow>, StoreError> {
         let query = format!("select {COLUMNS} from release where site = $1 order by number desc");
-        let rows = sqlx::query_as(sqlx::AssertSqlSafe(query)).bind(site.as_str()).fetch_all(self.read()).await?;
-        rows.into_iter().map(from_columns).collect()
+        let rows = sqlx::query(sqlx::AssertSqlSafe(query)).bind(site.as_str()).fetch_all(self.read()).await?;
+        Ok(column_values::sound_rows("release", rows, from_columns))
     }
 
     /// One release of a site.
@@ -90,7 +90,7 @@ impl Database {
 
 /// Creates a release with the next number of its site.
 pub(super) async fn insert(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut WriteTransaction,
     site: &SiteName,
     new: &NewRelease,
     now: Timestamp,

@@ -47,13 +47,13 @@ impl Database {
 
     /// The sites whose name comes after `after`, by name, at most `limit`.
     pub(crate) async fn sites(&self, after: Option<&SiteName>, limit: u32) -> Result<Vec<SiteRow>, StoreError> {
-        let rows = sqlx::query_as("select name, created from site where name > $1 order by name limit $2")
+        let rows = sqlx::query("select name, created from site where name > $1 order by name limit $2")
             // No name is empty, so every name comes after this one.
             .bind(after.map_or("", SiteName::as_str))
             .bind(i64::from(limit))
             .fetch_all(self.read())
             .await?;
-        rows.into_iter().map(from_columns).collect()
+        Ok(column_values::sound_rows("site", rows, from_columns))
     }
 
     /// The settings of a site, which apply to all its channels; the default if none were set.

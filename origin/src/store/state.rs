@@ -6,36 +6,106 @@ use std::str::FromStr;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use sqlx::{Any, Executor, Transaction};
-use verge_protocol::Seq;
+use sqlx::any::AnyRow;
+use sqlx::{Any, Executor, FromRow as _, Row as _};
 use verge_protocol::state::{Key, Row};
+use verge_protocol::{Checkpoint, History, Position, Seq};
 
 use super::column_values;
 use super::database::{self, Database};
 use super::error::StoreError;
+use super::history;
+use super::write_transaction::WriteTransaction;
+
+/// Rows of the table, as of one moment.
+pub(crate) struct StateRows {
+    /// The sound rows, each with the checkpoint after it, in order.
+    pub(crate) rows: Vec<(Row, Checkpoint)>,
+    /// The rows that do not match their checksum, or are no JSON.
+    pub(crate) damaged: Vec<DamagedRow>,
+    /// The last write.
+    pub(crate) at: Checkpoint,
+}
+
+/// A row that cannot be relied on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DamagedRow {
+    pub(crate) key: String,
+    pub(crate) seq: Seq,
+    pub(crate) reason: &'static str,
+}
 
 impl Database {
-    /// The rows written after `since`, in order, as of one moment: every write leaves a row, so the last row has the sequence number of
-    /// that moment.
-    pub(crate) async fn rows(&self, since: Seq) -> Result<Vec<Row>, StoreError> {
-        let rows: Vec<(String, i64, Option<String>)> =
-            sqlx::query_as("select key, seq, value from state where seq > $1 order by seq")
-                .bind(column_values::signed(since.0))
-                .fetch_all(self.read())
+    /// The last write, and the rows written after `since`.
+    pub(crate) async fn rows(&self, since: Seq) -> Result<StateRows, StoreError> {
+        let mut snapshot = self.read().begin().await?;
+        let (generation, seq, digest): (i64, i64, Option<String>) =
+            sqlx::query_as("select c.generation, c.seq, h.digest from counter c left join history h on h.seq = c.seq")
+                .fetch_one(&mut *snapshot)
                 .await?;
-        rows.into_iter()
-            .map(|(key, seq, value)| {
-                let value = value.map(|text| column_values::parse_json("state value", &text)).transpose()?;
-                Ok(Row { key, seq: Seq(column_values::unsigned("sequence number", seq)?), value })
-            })
-            .collect()
+        let position = database::position(generation, seq)?;
+        let history = history::history(position.seq, digest.as_deref()).unwrap_or_default();
+        let read = sqlx::query(
+            "select s.key, s.seq, s.value, h.digest, b.digest from state s left join history h on h.seq = s.seq \
+             left join history b on b.seq = s.seq - 1 where s.seq > $1 order by s.seq",
+        )
+        .bind(column_values::signed(since.0))
+        .fetch_all(&mut *snapshot)
+        .await?;
+        snapshot.rollback().await?;
+        let (mut rows, mut damaged) = (Vec::new(), Vec::new());
+        for columns in read {
+            match check(&columns) {
+                Ok((row, history)) => {
+                    let at = Checkpoint { position: Position { seq: row.seq, ..position }, history };
+                    rows.push((row, at));
+                }
+                Err(row) => damaged.push(row),
+            }
+        }
+        Ok(StateRows { rows, damaged, at: Checkpoint { position, history } })
     }
+}
 
-    /// Tombstones up to this sequence number were deleted.
-    pub(crate) async fn floor(&self) -> Result<Seq, StoreError> {
-        let (floor,): (i64,) = sqlx::query_as("select floor from counter").fetch_one(self.read()).await?;
-        Ok(Seq(column_values::unsigned("tombstone floor", floor)?))
+impl Database {
+    /// Writes a tombstone for each key, in one transaction. If one of them has a value, returns it and writes nothing.
+    pub(crate) async fn remove_orphans(&self, keys: &[Key]) -> Result<Option<Key>, StoreError> {
+        let mut transaction = self.begin().await?;
+        database::lock(&mut transaction).await?;
+        for key in keys {
+            if !matches!(get::<Value>(&mut *transaction, key).await, Ok(None)) {
+                transaction.rollback().await?;
+                return Ok(Some(key.clone()));
+            }
+            let position = database::advance(&mut transaction).await?;
+            write(&mut transaction, key, position.seq, None).await?;
+        }
+        transaction.commit().await?;
+        Ok(None)
     }
+}
+
+/// Key, sequence number, value, the history after the write, and the history before it.
+type Columns = (String, i64, Option<String>, Option<String>, Option<String>);
+
+/// The row and the history after it, if what can be checked of it is right.
+fn check(row: &AnyRow) -> Result<(Row, History), DamagedRow> {
+    let (key, number, value, after, before) = Columns::from_row(row).map_err(|_| DamagedRow {
+        key: row.try_get(0).unwrap_or_default(),
+        seq: Seq(row.try_get(1).map(i64::unsigned_abs).unwrap_or_default()),
+        reason: "it cannot be decoded",
+    })?;
+    let seq = Seq(u64::try_from(number).unwrap_or_default());
+    let damaged = |reason| DamagedRow { key: key.clone(), seq, reason };
+    let before = history::history(Seq(seq.0.saturating_sub(1)), before.as_deref());
+    let after = history::history(seq, after.as_deref());
+    if let (Some(before), Some(after)) = (before, after)
+        && before.then(seq, &key, value.as_deref()) != after
+    {
+        return Err(damaged("it does not match its checksum"));
+    }
+    let value = value.as_deref().map(serde_json::from_str).transpose().map_err(|_| damaged("its value is no JSON"))?;
+    Ok((Row { key, seq, value }, after.unwrap_or_default()))
 }
 
 /// Every value whose key is `<kind>/<name>`, by name.
@@ -47,11 +117,11 @@ where
     N: FromStr + Ord,
     T: DeserializeOwned,
 {
-    let rows = sqlx::query_as("select key, value from state where key like $1 and value is not null")
+    let rows = sqlx::query("select key, value from state where key like $1 and value is not null")
         .bind(format!("{kind}/%"))
         .fetch_all(executor)
         .await?;
-    by_name(kind, &rows)
+    Ok(by_name(kind, rows))
 }
 
 /// Every value whose key is `<kind>/<name>` with a name from `first` to `last`, by name.
@@ -65,25 +135,24 @@ where
     N: FromStr + Ord,
     T: DeserializeOwned,
 {
-    let rows = sqlx::query_as("select key, value from state where key >= $1 and key <= $2 and value is not null")
+    let rows = sqlx::query("select key, value from state where key >= $1 and key <= $2 and value is not null")
         .bind(format!("{kind}/{first}"))
         .bind(format!("{kind}/{last}"))
         .fetch_all(executor)
         .await?;
-    by_name(kind, &rows)
+    Ok(by_name(kind, rows))
 }
 
-fn by_name<N, T>(kind: &'static str, rows: &[(String, String)]) -> Result<BTreeMap<N, T>, StoreError>
+fn by_name<N, T>(kind: &'static str, rows: Vec<AnyRow>) -> BTreeMap<N, T>
 where
     N: FromStr + Ord,
     T: DeserializeOwned,
 {
-    rows.iter()
-        .map(|(key, value)| {
-            let name = key.strip_prefix(kind).and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();
-            Ok((column_values::parse(kind, name)?, column_values::parse_json("state value", value)?))
-        })
-        .collect()
+    let parse = |(key, value): (String, String)| {
+        let name = key.strip_prefix(kind).and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();
+        Ok((column_values::parse(kind, name)?, column_values::parse_json("state value", &value)?))
+    };
+    column_values::sound_rows("state", rows, parse).into_iter().collect()
 }
 
 /// The value of `key`, if it has one.
@@ -91,23 +160,28 @@ pub(super) async fn get<'e, T: DeserializeOwned>(
     executor: impl Executor<'e, Database = Any>,
     key: &Key,
 ) -> Result<Option<T>, StoreError> {
-    let row: Option<(String,)> = sqlx::query_as("select value from state where key = $1 and value is not null")
+    let row = sqlx::query("select value from state where key = $1 and value is not null")
         .bind(key.to_string())
         .fetch_optional(executor)
         .await?;
-    row.map(|(value,)| column_values::parse_json("state value", &value)).transpose()
+    let Some(row) = row else { return Ok(None) };
+    let no_text = |_| StoreError::Malformed { what: "state value", text: "not a text".to_owned() };
+    column_values::parse_json("state value", &row.try_get::<String, _>(0).map_err(no_text)?).map(Some)
 }
 
 /// Sets the value of `key` (`None` leaves a tombstone), unless it is the same already. True if it was written. The transaction must
 /// begin with [`database::lock`].
 pub(super) async fn set(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut WriteTransaction,
     key: &Key,
     value: Option<&impl Serialize>,
 ) -> Result<bool, StoreError> {
     let new = value.map(|value| serde_json::to_value(value).expect("plain data serializes"));
-    if get::<Value>(&mut **transaction, key).await? == new {
-        return Ok(false);
+    match get::<Value>(&mut **transaction, key).await {
+        Ok(old) if old == new => return Ok(false),
+        // A damaged value is replaced.
+        Ok(_) | Err(StoreError::Malformed { .. }) => {}
+        Err(error) => return Err(error),
     }
     let position = database::advance(transaction).await?;
     write(transaction, key, position.seq, new.map(|value| value.to_string())).await?;
@@ -116,7 +190,7 @@ pub(super) async fn set(
 
 /// Sets the value of `key` as of `seq`.
 pub(super) async fn put(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut WriteTransaction,
     key: &Key,
     seq: Seq,
     value: &impl Serialize,
@@ -126,16 +200,18 @@ pub(super) async fn put(
 }
 
 async fn write(
-    transaction: &mut Transaction<'static, Any>,
+    transaction: &mut WriteTransaction,
     key: &Key,
     seq: Seq,
     value: Option<String>,
 ) -> Result<(), StoreError> {
+    let key = key.to_string();
+    history::append(transaction, seq, &key, value.as_deref()).await?;
     sqlx::query(
         "insert into state (key, seq, value) values ($1, $2, $3) \
          on conflict (key) do update set seq = excluded.seq, value = excluded.value",
     )
-    .bind(key.to_string())
+    .bind(key)
     .bind(column_values::signed(seq.0))
     .bind(value)
     .execute(&mut **transaction)

@@ -5,7 +5,6 @@ use std::time::Duration;
 use reqwest::Method;
 use verge_protocol::DomainName;
 use verge_protocol::api::{Domain, DomainRequest};
-use verge_protocol::feed::FeedEvent;
 use verge_protocol::fleet::DomainState;
 use verge_protocol::state::ParsedRow;
 
@@ -41,7 +40,7 @@ fn prove(dns: &FakeDns, domain: &Domain) {
 /// A subscription that has received the whole table.
 async fn tail(origin: &TestOrigin) -> Feed {
     let mut feed = origin.subscribe(&origin.name_server_token("ns-1").await, None).await;
-    while !matches!(feed.next().await, Some((FeedEvent::CaughtUp(_), _))) {}
+    feed.caught_up().await;
     feed
 }
 

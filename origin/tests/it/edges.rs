@@ -3,7 +3,7 @@
 use reqwest::{Method, StatusCode};
 use verge_protocol::EdgeName;
 use verge_protocol::api::{BlobsRequest, Edge, Progress};
-use verge_protocol::feed::{FeedEvent, Reset};
+use verge_protocol::feed::{FeedEvent, FeedMessage};
 use verge_protocol::pack::{Decoder, Frame};
 use verge_protocol::report::EdgeReport;
 use verge_protocol::state::ParsedRow;
@@ -22,23 +22,21 @@ async fn a_subscription_starts_with_the_table_and_continues_with_each_write() {
     let mut feed = origin.subscribe(&token, None).await;
     let first = feed.row().await;
     assert_eq!((first.key.as_str(), first.seq.0), ("channel/demo/live", 2), "the table, not its history");
-    let (event, id) = feed.next().await.unwrap();
-    assert_eq!((event, id.as_str()), (FeedEvent::CaughtUp("1-2".parse().unwrap()), "1-2"));
+    let second = feed.caught_up().await;
+    assert_eq!(second.position.to_string(), "1-2");
     origin.push("demo", &build(&[("index.html", "three")])).await;
-    let third = feed.row().await;
+    let third = feed.next().await.unwrap();
+    assert_eq!(third.at.position.to_string(), "1-3");
+    let FeedMessage { at: at_third, event: FeedEvent::Row(third) } = third else { panic!("{third:?}") };
     assert_eq!(third.seq.0, 3);
     let Ok(ParsedRow::Channel(_, state)) = third.parse() else { panic!("{third:?}") };
     assert_eq!(state.unwrap().inherits.len(), 2, "the releases of the last day are inherited");
 
-    let mut resumed = origin.subscribe(&token, Some("1-2")).await;
+    let mut resumed = origin.subscribe(&token, Some(second)).await;
     assert_eq!(resumed.row().await.seq.0, 3);
-    let mut up_to_date = origin.subscribe(&token, Some("1-3")).await;
-    assert!(matches!(up_to_date.next().await, Some((FeedEvent::CaughtUp(_), _))));
-    for (since, reason) in [("1-4", Reset::Ahead), ("2-1", Reset::Generation)] {
-        let mut reset = origin.subscribe(&token, Some(since)).await;
-        assert_eq!(reset.next().await.map(|(event, _)| event), Some(FeedEvent::Reset(reason)));
-        assert_eq!(reset.next().await, None);
-    }
+    assert_eq!(resumed.caught_up().await, at_third);
+    let mut up_to_date = origin.subscribe(&token, Some(at_third)).await;
+    assert_eq!(up_to_date.caught_up().await, at_third);
     origin.stop().await;
     assert_eq!(feed.next().await, None, "a drained origin ends the feed");
 }
@@ -86,7 +84,7 @@ async fn reports_confirm_a_release_edge_by_edge() {
     let (a, b) = (origin.edge_token("a").await, origin.edge_token("b").await);
     let report = async |token: &str, applied: &str| {
         let applied = applied.parse().unwrap();
-        let report = EdgeReport { url: None, applied, lagging: vec![], draining: false, version: "0.1.0".into() };
+        let report = EdgeReport::new(applied, "0.1.0");
         let answer = origin.request_as(token, Method::POST, "/v1/edges/report").json(&report).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::NO_CONTENT);
     };
@@ -95,8 +93,9 @@ async fn reports_confirm_a_release_edge_by_edge() {
     let pushed = build(&[("index.html", "one")]);
     let push = origin.push("demo", &pushed);
     let mut feed = origin.subscribe(&a, None).await;
+    feed.caught_up().await;
     let confirm = async {
-        while !matches!(feed.next().await, Some((FeedEvent::Row(_), _))) {}
+        feed.row().await;
         report(&b, "1-1").await;
         report(&a, "1-1").await;
     };
@@ -123,7 +122,7 @@ async fn waiting_for_edges_ends_with_the_report_that_completes_them() {
     let tokens = [origin.edge_token("a").await, origin.edge_token("b").await];
     let report = async |token: &str, applied: &str| {
         let applied = applied.parse().unwrap();
-        let report = EdgeReport { url: None, applied, lagging: vec![], draining: false, version: "0.1.0".into() };
+        let report = EdgeReport::new(applied, "0.1.0");
         origin.request_as(token, Method::POST, "/v1/edges/report").json(&report).send().await.unwrap();
     };
     origin.daemon.wait_until_caught_up(&[]).await;
@@ -161,7 +160,7 @@ async fn a_snapshot_taken_while_channels_move_has_every_key() {
         for _ in 0..60 {
             let mut feed = origin.subscribe(&token, None).await;
             let mut keys = std::collections::BTreeSet::new();
-            while let Some((FeedEvent::Row(row), _)) = feed.next().await {
+            while let Some(FeedMessage { event: FeedEvent::Row(row), .. }) = feed.next().await {
                 keys.insert(row.key);
             }
             assert_eq!(keys.len(), 2, "{keys:?}");

@@ -6,7 +6,6 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::json;
 use verge_protocol::api::{Edge, EdgeSettings, ForceEdge, NameServer, Site, SiteRegions, Status};
-use verge_protocol::feed::FeedEvent;
 use verge_protocol::fleet::{EdgeState, Force};
 use verge_protocol::report::EdgeReport;
 use verge_protocol::state::ParsedRow;
@@ -46,7 +45,7 @@ async fn next_edge(feed: &mut Feed) -> (EdgeName, Option<EdgeState>) {
 
 async fn tail(origin: &TestOrigin) -> Feed {
     let mut feed = origin.subscribe(&origin.name_server_token("ns-1").await, None).await;
-    while !matches!(feed.next().await, Some((FeedEvent::CaughtUp(_), _))) {}
+    feed.caught_up().await;
     feed
 }
 
@@ -111,13 +110,7 @@ async fn a_removed_edge_loses_its_settings_token_and_report() {
     origin.edge_token("ams-1").await;
     configure(&origin, "fra-1", &settings("192.0.2.1")).await;
     configure(&origin, "sgp-1", &settings("192.0.2.3")).await;
-    let report = EdgeReport {
-        url: None,
-        applied: "1-0".parse().unwrap(),
-        lagging: vec![],
-        draining: false,
-        version: "0".into(),
-    };
+    let report = EdgeReport::new("1-0".parse().unwrap(), "0");
     let report = || origin.request_as(&token, Method::POST, "/v1/edges/report").json(&report).send();
     assert_eq!(report().await.unwrap().status(), 204);
 
@@ -172,7 +165,7 @@ async fn a_subscription_ends_when_its_token_is_revoked() {
     let origin = TestOrigin::start().await;
     let token = origin.edge_token("fra-1").await;
     let (mut ended, mut other) = (origin.subscribe(&token, None).await, tail(&origin).await);
-    assert!(matches!(ended.next().await, Some((FeedEvent::CaughtUp(_), _))));
+    ended.caught_up().await;
     assert_eq!(origin.delete("/v1/edges/fra-1").await.status(), 204);
     let next = tokio::time::timeout(Duration::from_secs(30), ended.next());
     assert_eq!(next.await.expect("it ends at the next heartbeat"), None);

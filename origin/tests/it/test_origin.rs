@@ -1,6 +1,7 @@
 //! An origin in this process, and requests to it.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -11,9 +12,9 @@ use tempfile::TempDir;
 use verge_daemon::Clock;
 use verge_origin::{Config, Origin};
 use verge_protocol::api::{BuildCreated, CreateRelease, ErrorBody, IssuedToken, Progress, Provenance};
-use verge_protocol::feed::FeedEvent;
+use verge_protocol::feed::{FeedEvent, FeedMessage};
 use verge_protocol::state::Row;
-use verge_protocol::{Blob, Build, Content, Digest, Fallback, Seq, Timestamp, compression, pack};
+use verge_protocol::{Blob, Build, Checkpoint, Content, Digest, Fallback, Seq, Timestamp, compression, pack};
 
 /// A running origin and a client of it.
 pub(super) struct TestOrigin {
@@ -75,6 +76,43 @@ impl TestOrigin {
         self.daemon.shutdown().await.unwrap();
         let daemon = Origin::bind_with_clock(self.config.clone(), self.clock.clone()).await.unwrap();
         Self { daemon, ..self }
+    }
+
+    /// Copies the data directory of the stopped origin, runs it again, and returns the copy.
+    pub(super) async fn back_up(self) -> (Self, PathBuf) {
+        self.daemon.shutdown().await.unwrap();
+        let copy = self.directory.path().join("copy");
+        copy_directory(&self.config.data, &copy);
+        let daemon = Origin::bind_with_clock(self.config.clone(), self.clock.clone()).await.unwrap();
+        (Self { daemon, ..self }, copy)
+    }
+
+    /// Puts another directory in place of the data directory, as an operator does who restores a copy; `None`: an empty one.
+    pub(super) async fn restore(self, copy: Option<&Path>) -> Self {
+        self.daemon.shutdown().await.unwrap();
+        std::fs::remove_dir_all(&self.config.data).unwrap();
+        if let Some(copy) = copy {
+            copy_directory(copy, &self.config.data);
+        }
+        let daemon = Origin::bind_with_clock(self.config.clone(), self.clock.clone()).await.unwrap();
+        Self { daemon, ..self }
+    }
+
+    /// Restores a copy after `change` was made to it.
+    pub(super) async fn restore_with(self, copy: &Path, change: impl AsyncFnOnce(&Path)) -> Self {
+        self.daemon.shutdown().await.unwrap();
+        std::fs::remove_dir_all(&self.config.data).unwrap();
+        copy_directory(copy, &self.config.data);
+        change(&self.config.data).await;
+        let daemon = Origin::bind_with_clock(self.config.clone(), self.clock.clone()).await.unwrap();
+        Self { daemon, ..self }
+    }
+
+    /// The status of the health page, and its text.
+    pub(super) async fn health(&self) -> (u16, String) {
+        let url = format!("http://{}/healthz", self.daemon.private_addr());
+        let answer = self.client.get(url).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
     pub(super) async fn stop(self) {
@@ -150,7 +188,7 @@ impl TestOrigin {
         self.request(Method::DELETE, path).send().await.unwrap()
     }
 
-    pub(super) async fn subscribe(&self, token: &str, since: Option<&str>) -> Feed {
+    pub(super) async fn subscribe(&self, token: &str, since: Option<Checkpoint>) -> Feed {
         let query = since.map(|since| format!("?since={since}")).unwrap_or_default();
         let response = self.request_as(token, Method::GET, &format!("/v1/changes{query}")).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
@@ -186,16 +224,25 @@ pub(super) struct Feed {
 }
 
 impl Feed {
+    /// The checkpoint at which the table, or the rest of it, was sent.
+    pub(super) async fn caught_up(&mut self) -> Checkpoint {
+        loop {
+            if let FeedMessage { at, event: FeedEvent::CaughtUp { complete: true } } = self.next().await.unwrap() {
+                return at;
+            }
+        }
+    }
+
     /// The next event, which must be a row.
     pub(super) async fn row(&mut self) -> Row {
         match self.next().await {
-            Some((FeedEvent::Row(row), _)) => row,
+            Some(FeedMessage { event: FeedEvent::Row(row), .. }) => row,
             other => panic!("not a row: {other:?}"),
         }
     }
 
-    /// The next event that is not a heartbeat, with its id; `None` at the end.
-    pub(super) async fn next(&mut self) -> Option<(FeedEvent, String)> {
+    /// The next event that is not a heartbeat; `None` at the end.
+    pub(super) async fn next(&mut self) -> Option<FeedMessage> {
         loop {
             while let Some((block, rest)) = self.buffer.split_once("\n\n") {
                 let field = |name: &str| {
@@ -203,14 +250,26 @@ impl Feed {
                     line.trim_start().to_owned()
                 };
                 let event = FeedEvent::from_parts(&field("event:"), &field("data:")).unwrap().unwrap();
-                let id = field("id:");
+                let at = field("id:").parse().unwrap();
                 self.buffer = String::from(rest);
                 if event != FeedEvent::Heartbeat {
-                    return Some((event, id));
+                    return Some(FeedMessage { at, event });
                 }
             }
             let piece = self.response.chunk().await.unwrap()?;
             self.buffer += std::str::from_utf8(&piece).unwrap();
+        }
+    }
+}
+
+fn copy_directory(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_directory(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
         }
     }
 }

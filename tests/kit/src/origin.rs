@@ -21,10 +21,10 @@ use tokio::sync::watch;
 use verge_daemon::http_server::{HttpLimits, serve};
 use verge_daemon::{Tasks, listen};
 use verge_protocol::api::BlobsRequest;
-use verge_protocol::feed::{FeedEvent, HEARTBEAT_SECONDS, Reset};
+use verge_protocol::feed::{FeedEvent, FeedMessage, HEARTBEAT_SECONDS, Reset};
 use verge_protocol::report::EdgeReport;
 use verge_protocol::state::{ChannelState, Inherited, Row};
-use verge_protocol::{Blob, Digest, Generation, Position, ReleaseNumber, Seq, compression, pack};
+use verge_protocol::{Blob, Checkpoint, Digest, Generation, History, Position, ReleaseNumber, Seq, compression, pack};
 
 use crate::TestRelease;
 
@@ -48,6 +48,8 @@ pub struct Faults {
 struct Data {
     generation: u64,
     seq: u64,
+    /// The history after each write.
+    histories: Vec<History>,
     rows: BTreeMap<String, Row>,
     manifests: HashMap<Digest, Vec<u8>>,
     blobs: HashMap<Digest, Blob>,
@@ -58,7 +60,15 @@ struct Data {
 
 impl Data {
     fn position(&self) -> Position {
-        Position { generation: Generation(self.generation), seq: Seq(self.seq) }
+        self.at(self.seq).position
+    }
+
+    /// The checkpoint after the write `seq`.
+    fn at(&self, seq: u64) -> Checkpoint {
+        let position = Position { generation: Generation(self.generation), seq: Seq(seq) };
+        let history =
+            seq.checked_sub(1).map_or(History::EMPTY, |index| self.histories[usize::try_from(index).unwrap()]);
+        Checkpoint { position, history }
     }
 }
 
@@ -169,6 +179,8 @@ impl FakeOrigin {
             data.seq += 1;
             let seq = Seq(data.seq);
             let row = Row { key: key.to_owned(), seq, value: value(seq).map(Into::into) };
+            let history = data.histories.last().copied().unwrap_or_default();
+            data.histories.push(history.then(seq, key, row.value.as_ref().map(verge_protocol::Json::as_str)));
             data.rows.insert(key.to_owned(), row);
             data.position()
         };
@@ -227,7 +239,7 @@ fn authorize(headers: &HeaderMap) -> Result<(), StatusCode> {
 
 #[derive(serde::Deserialize)]
 struct Since {
-    since: Option<Position>,
+    since: Option<Checkpoint>,
 }
 
 async fn changes(
@@ -238,34 +250,35 @@ async fn changes(
     authorize(&headers)?;
     let events = async_stream::stream! {
         let mut changed = shared.changed.subscribe();
-        let mut sent = since.map_or(0, |since| since.seq.0);
+        let mut sent = since.map_or(0, |since| since.position.seq.0);
         let mut caught_up = false;
         loop {
-            let (position, resets, mut rows) = {
+            let (at, resets, mut rows) = {
                 let data = shared.data();
-                let rows: Vec<Row> = data.rows.values().filter(|row| row.seq.0 > sent).cloned().collect();
-                (data.position(), data.faults.resets, rows)
+                let after = |row: &Row| FeedMessage { at: data.at(row.seq.0), event: FeedEvent::Row(row.clone()) };
+                let rows: Vec<FeedMessage> = data.rows.values().filter(|row| row.seq.0 > sent).map(after).collect();
+                (data.at(data.seq), data.faults.resets, rows)
             };
-            if resets || since.is_some_and(|since| since.generation != position.generation) {
-                yield FeedEvent::Reset(Reset::Generation);
+            if resets || since.is_some_and(|since| since.position.generation != at.position.generation) {
+                yield FeedMessage { at, event: FeedEvent::Reset(Reset::Diverged) };
                 return;
             }
-            rows.sort_by_key(|row| row.seq);
+            rows.sort_by_key(|row| row.at.position.seq);
             for row in rows {
-                sent = row.seq.0;
-                yield FeedEvent::Row(row);
+                sent = row.at.position.seq.0;
+                yield row;
             }
             if !std::mem::replace(&mut caught_up, true) {
-                yield FeedEvent::CaughtUp(position);
+                yield FeedMessage { at, event: FeedEvent::CaughtUp { complete: true } };
             }
             if tokio::time::timeout(Duration::from_secs(HEARTBEAT_SECONDS), changed.changed()).await.is_err() {
-                yield FeedEvent::Heartbeat;
+                yield FeedMessage { at, event: FeedEvent::Heartbeat };
             }
         }
     };
-    Ok(Sse::new(events.map(|event: FeedEvent| {
+    Ok(Sse::new(events.map(|FeedMessage { at, event }| {
         let (name, data) = event.to_parts();
-        Ok(Event::default().event(name).data(data))
+        Ok(Event::default().event(name).id(at.to_string()).data(data))
     })))
 }
 

@@ -46,7 +46,7 @@ mod tests {
     use verge_protocol::state::Row;
 
     use super::super::Channels;
-    use super::super::test_support::{self, add_manifest, apply_rows, position, row, saved_rows};
+    use super::super::test_support::{self, NOW, add_manifest, apply_rows, at, row, saved_rows, snapshot};
     use crate::table::HostRoute;
     use crate::test_support::traffic;
 
@@ -96,14 +96,14 @@ mod tests {
         let mut channels = Channels::default();
         apply_rows(&mut channels, vec![row("a", 1, 1, &[]), site("a.example", 2, "a"), site("www.a.example", 2, "a")]);
         add_manifest(&mut channels, 1);
-        channels.apply(Change::Rows(position(1, 3), vec![site("a.example", 3, "a")]));
-        assert!(!channels.advance(), "the same state changes nothing");
+        channels.apply(Change::Rows(at(1, 3), vec![site("a.example", 3, "a")]));
+        assert!(!channels.advance(NOW), "the same state changes nothing");
         let redirect = json!({ "site": "a", "redirect_to": "www.a.example", "unknown_field": true });
-        channels.apply(Change::Rows(position(1, 5), vec![site("a.example", 4, "b"), domain("a.example", 5, redirect)]));
-        assert!(channels.advance());
+        channels.apply(Change::Rows(at(1, 5), vec![site("a.example", 4, "b"), domain("a.example", 5, redirect)]));
+        assert!(channels.advance(NOW));
         assert_eq!(at_domain(&channels, "a.example"), "redirect to www.a.example");
-        channels.apply(Change::Rows(position(1, 6), vec![domain("a.example", 6, json!(null))]));
-        assert!(channels.advance());
+        channels.apply(Change::Rows(at(1, 6), vec![domain("a.example", 6, json!(null))]));
+        assert!(channels.advance(NOW));
         assert_eq!(at_domain(&channels, "a.example"), "not found");
     }
 
@@ -135,8 +135,8 @@ mod tests {
         let mut channels = restart(&channels);
         assert_eq!(at_domain(&channels, "a.example"), "a");
         assert_eq!(at_domain(&channels, "www.a.example"), "redirect to a.example");
-        channels.apply(Change::Snapshot(position(2, 2), vec![row("a", 1, 1, &[]), site("a.example", 2, "a")]));
-        assert!(channels.advance());
+        channels.apply(snapshot(at(2, 2), vec![row("a", 1, 1, &[]), site("a.example", 2, "a")]));
+        assert!(channels.advance(NOW));
         let channels = restart(&channels);
         assert_eq!(at_domain(&channels, "a.example"), "a");
         assert_eq!(at_domain(&channels, "www.a.example"), "not found");

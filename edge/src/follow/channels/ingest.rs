@@ -87,7 +87,7 @@ mod tests {
     use verge_protocol::{Json, Seq};
 
     use super::super::test_support::{
-        add_manifest, apply_rows, lagging, position, restart, row, saved_rows, served, serves, tombstone,
+        NOW, add_manifest, apply_rows, at, lagging, restart, row, saved_rows, served, serves, snapshot, tombstone,
     };
     use super::*;
 
@@ -104,9 +104,9 @@ mod tests {
         assert_eq!(lagging(&channels), [("a".into(), 6, "epoch 4 is older than the known epoch 5".into())]);
         let restored = restart(&channels);
         assert_eq!(lagging(&restored)[0].1, 6);
-        channels.apply(Change::Snapshot(position(2, 6), vec![older]));
-        channels.advance();
-        assert_eq!((serves(&channels, "a"), lagging(&channels).len()), ("1 []".into(), 0));
+        channels.apply(snapshot(at(2, 6), vec![older]));
+        channels.advance(NOW);
+        assert_eq!((serves(&channels, "a"), lagging(&channels).len()), ("1 [2]".into(), 0));
     }
 
     #[test]
@@ -118,8 +118,8 @@ mod tests {
         assert_eq!(apply_rows(&mut channels, vec![future]), []);
         add_manifest(&mut channels, 1);
         assert_eq!(channels.applied_state().unknown, 1);
-        channels.apply(Change::Snapshot(position(2, 1), vec![row("b", 2, 1, &[])]));
-        assert!(channels.advance());
+        channels.apply(snapshot(at(2, 1), vec![row("b", 2, 1, &[])]));
+        assert!(channels.advance(NOW));
         assert_eq!(served(&channels).into_keys().collect::<Vec<_>>(), ["b"]);
         assert_eq!(channels.applied_state().unknown, 0);
         apply_rows(&mut channels, vec![tombstone("b", 3)]);
@@ -139,14 +139,14 @@ mod tests {
         ];
         assert_eq!(apply_rows(&mut channels, kept_rows.clone()), []);
         let applied = channels.applied_state();
-        assert_eq!((applied.position, applied.unknown, applied.lagging), (Some(position(1, 4)), 0, vec![]));
+        assert_eq!((applied.position, applied.unknown, applied.lagging), (Some(at(1, 4).position), 0, vec![]));
         let mut restored = restart(&channels);
         let kept = |channels: &Channels| saved_rows(channels).0;
         assert_eq!(kept(&restored), kept_rows);
         assert_eq!(apply_rows(&mut restored, vec![other("edge/fra-2", 5, None), other("site/b", 6, None)]), []);
         assert_eq!(kept(&restored), [kept_rows[0].clone(), kept_rows[2].clone()]);
-        restored.apply(Change::Snapshot(position(2, 1), vec![]));
-        assert_eq!((kept(&restored), restored.applied_state().position), (vec![], Some(position(2, 1))));
+        restored.apply(snapshot(at(2, 1), vec![]));
+        assert_eq!((kept(&restored), restored.applied_state().position), (vec![], Some(at(2, 1).position)));
     }
 
     #[test]

@@ -3,44 +3,62 @@
 use std::sync::Arc;
 
 use verge_daemon::feed::{RowEvent, RowStore, StoredRow};
+use verge_daemon::saved_state::Loaded;
 use verge_protocol::host::HostLabel;
 use verge_protocol::state::ParsedRow;
+use verge_protocol::{ChannelName, SiteName, Timestamp};
 
 use super::Channels;
 use super::ingest::Ingest;
-use super::tracked_channel::AcceptedRow;
-use crate::store::SavedState;
+use super::tracked_channel::{AcceptedRow, SupersededRow};
+use crate::store::StateRecord;
 
 /// What the next process needs to continue. Clones share the rows.
 #[derive(Debug, Clone)]
 pub(crate) struct ToSave {
     rows: RowStore,
     serving: Vec<Arc<StoredRow>>,
+    superseded: Vec<(Arc<StoredRow>, Timestamp)>,
 }
 
 impl ToSave {
-    /// The content of the state file.
-    pub(crate) fn saved(&self) -> SavedState<Vec<&StoredRow>> {
-        SavedState { feed: self.rows.saved(), serving: self.serving.iter().map(|row| (**row).clone()).collect() }
+    /// The records of the state file.
+    pub(crate) fn records(&self) -> impl Iterator<Item = StateRecord<&StoredRow>> {
+        let serving = self.serving.iter().map(|row| StateRecord::Serving(row.as_ref()));
+        let superseded =
+            self.superseded.iter().map(|(row, until)| StateRecord::Superseded { row: row.as_ref(), until: *until });
+        self.rows.records().map(StateRecord::Feed).chain(serving).chain(superseded)
     }
 }
 
 impl Channels {
     /// Restores what an earlier process saved, and returns what an operator should know of it. Manifests are still to be
     /// [added](Self::add_manifest).
-    pub(crate) fn restore(saved: SavedState) -> (Self, Vec<RowEvent>) {
+    pub(crate) fn restore(saved: Loaded<StateRecord>) -> (Self, Vec<RowEvent>) {
         let mut channels = Self::default();
-        for stored in saved.serving {
-            if let Ok(ParsedRow::Channel(HostLabel { site, channel }, Some(state))) = stored.row.parse() {
-                channels.tracked.entry((site, channel)).or_default().served =
-                    Some(AcceptedRow { stored: Arc::new(stored), state });
+        let mut rows = Vec::new();
+        for record in saved.records {
+            match record {
+                StateRecord::Feed(record) => rows.push(record),
+                StateRecord::Serving(stored) => {
+                    if let Some((key, row)) = channel_row(stored) {
+                        channels.tracked.entry(key).or_default().served = Some(row);
+                    }
+                }
+                StateRecord::Superseded { row, until } => {
+                    if let Some((key, row)) = channel_row(row) {
+                        channels.tracked.entry(key).or_default().superseded = Some(SupersededRow { row, until });
+                    }
+                }
             }
         }
         let Self { tracked, domains, changed, .. } = &mut channels;
-        let (rows, changes) = RowStore::restore(saved.feed, &mut Ingest { tracked, domains, changed });
+        let (rows, changes) = RowStore::restore(rows, saved.is_complete, &mut Ingest { tracked, domains, changed });
         channels.rows = rows;
-        // A served row without a row of its key: a damaged or modified file.
-        channels.tracked.retain(|_, channel| channel.accepted.is_some() || channel.refused.is_some());
+        // A served row whose own row was lost from a damaged file is served until the origin has told what is right.
+        channels
+            .tracked
+            .retain(|_, channel| channel.served.is_some() || channel.accepted.is_some() || channel.refused.is_some());
         (channels, changes.events)
     }
 
@@ -48,19 +66,31 @@ impl Channels {
     pub(crate) fn to_save(&self) -> ToSave {
         let lagging = self.tracked.values().filter(|channel| channel.served != channel.accepted);
         let serving = lagging.filter_map(|channel| Some(Arc::clone(&channel.served.as_ref()?.stored)));
-        ToSave { rows: self.rows.clone(), serving: serving.collect() }
+        let superseded = self.tracked.values().filter_map(|channel| channel.superseded.as_ref());
+        let superseded = superseded.map(|superseded| (Arc::clone(&superseded.row.stored), superseded.until));
+        ToSave { rows: self.rows.clone(), serving: serving.collect(), superseded: superseded.collect() }
+    }
+}
+
+/// The channel and the value of a row, if it is one of a channel.
+fn channel_row(stored: StoredRow) -> Option<((SiteName, ChannelName), AcceptedRow)> {
+    match stored.row.parse() {
+        Ok(ParsedRow::Channel(HostLabel { site, channel }, Some(state))) => {
+            Some(((site, channel), AcceptedRow { stored: Arc::new(stored), state }))
+        }
+        _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use verge_daemon::feed::Change;
+    use verge_daemon::feed::{Change, RowRecord};
     use verge_protocol::Seq;
     use verge_protocol::state::Row;
 
     use super::super::test_support::{
-        NOW, add_manifest, apply_rows, entry, lagging, position, release, restart, row, saved_rows, serves,
+        NOW, add_manifest, apply_rows, at, entry, lagging, release, restart, row, saved, saved_rows, serves, snapshot,
     };
     use super::*;
 
@@ -83,9 +113,11 @@ mod tests {
     fn lost_row_is_recovered_by_a_snapshot() {
         let mut channels = Channels::default();
         apply_rows(&mut channels, vec![row("a", 1, 1, &[]), row("b", 2, 2, &[])]);
-        let mut json = serde_json::to_value(channels.to_save().saved()).unwrap();
-        json["feed"]["rows"][0]["row"]["seq"] = json!("not a number");
-        let mut restored = Channels::restore(serde_json::from_value(json).unwrap()).0;
+        let mut damaged = saved(&channels);
+        damaged
+            .records
+            .retain(|record| !matches!(record, StateRecord::Feed(RowRecord::Row(row)) if row.row.seq == Seq(1)));
+        let mut restored = Channels::restore(Loaded { is_complete: false, ..damaged }).0;
         add_manifest(&mut restored, 2);
         for _restart in 0..2 {
             let labels = |channels: &Channels| ["a", "b"].map(|label| entry(channels, label));
@@ -94,10 +126,7 @@ mod tests {
             restored = restart(&restored);
             add_manifest(&mut restored, 2);
         }
-        assert_eq!(
-            restored.apply(Change::Snapshot(position(1, 2), vec![row("a", 1, 1, &[]), row("b", 2, 2, &[])])),
-            []
-        );
+        assert_eq!(restored.apply(snapshot(at(1, 2), vec![row("a", 1, 1, &[]), row("b", 2, 2, &[])])), []);
         assert_eq!((saved_rows(&restored), entry(&restored, "c")), (saved_rows(&channels), "not found"));
     }
 
@@ -106,10 +135,10 @@ mod tests {
         let mut channels = Channels::default();
         apply_rows(&mut channels, vec![row("a", 50, 1, &[])]);
         let odd = Row { key: "channel/a/live".into(), seq: Seq(2), value: Some(json!("odd").into()) };
-        channels.apply(Change::Snapshot(position(2, 2), vec![odd]));
+        channels.apply(snapshot(at(2, 2), vec![odd]));
         let mut restored = restart(&channels);
         assert_eq!(saved_rows(&restored), saved_rows(&channels));
         // The epoch is lower than that of the other generation, which does not matter.
-        assert_eq!(restored.apply(Change::Rows(position(2, 3), vec![row("a", 3, 2, &[])])), []);
+        assert_eq!(restored.apply(Change::Rows(at(2, 3), vec![row("a", 3, 2, &[])])), []);
     }
 }

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use verge_daemon::feed::{Change, RowEvent, SavedRows, StoredRow};
+use verge_daemon::feed::{Change, MissingKeys, RowEvent, RowRecord};
+use verge_daemon::saved_state::Loaded;
 use verge_protocol::state::{ChannelState, Inherited, Row};
-use verge_protocol::{Generation, Json, Lifetime, Position, ReleaseNumber, Seq, Timestamp};
+use verge_protocol::{Checkpoint, Generation, History, Json, Lifetime, Position, ReleaseNumber, Seq, Timestamp};
 
 use super::Channels;
+use crate::store::StateRecord;
 use crate::table::{Channel, HostRoute, Resources};
 use crate::test_support::{manifest, resources, traffic};
 
@@ -37,34 +39,55 @@ pub(super) fn tombstone(site: &str, seq: u64) -> Row {
     Row { key: format!("channel/{site}/live"), seq: Seq(seq), value: None }
 }
 
-pub(super) fn position(generation: u64, seq: u64) -> Position {
-    Position { generation: Generation(generation), seq: Seq(seq) }
+pub(super) fn at(generation: u64, seq: u64) -> Checkpoint {
+    let position = Position { generation: Generation(generation), seq: Seq(seq) };
+    Checkpoint { position, history: History::default() }
+}
+
+/// A snapshot of the same history.
+pub(super) fn snapshot(at: Checkpoint, rows: Vec<Row>) -> Change {
+    Change::Snapshot { at, rows, missing: MissingKeys::Deleted }
 }
 
 pub(super) fn apply_rows(channels: &mut Channels, rows: Vec<Row>) -> Vec<RowEvent> {
     let seq = rows.iter().map(|row| row.seq.0).max().unwrap_or_default();
-    let events = channels.apply(Change::Rows(position(1, seq), rows));
-    channels.advance();
+    apply_rows_at(channels, at(1, seq), rows)
+}
+
+pub(super) fn apply_rows_at(channels: &mut Channels, at: Checkpoint, rows: Vec<Row>) -> Vec<RowEvent> {
+    let events = channels.apply(Change::Rows(at, rows));
+    channels.advance(NOW);
     events
 }
 
 /// The channels of the next process, through the state file.
 pub(super) fn restart(channels: &Channels) -> Channels {
-    let json = serde_json::to_string(&channels.to_save().saved()).unwrap();
-    Channels::restore(serde_json::from_str(&json).unwrap()).0
+    Channels::restore(saved(channels)).0
+}
+
+/// What the next process reads.
+pub(super) fn saved(channels: &Channels) -> Loaded<StateRecord> {
+    let to_save = channels.to_save();
+    let json = serde_json::to_string(&to_save.records().collect::<Vec<_>>()).unwrap();
+    Loaded { records: serde_json::from_str(&json).unwrap(), is_complete: true }
 }
 
 /// The rows that are saved, and those saved as refused.
 pub(super) fn saved_rows(channels: &Channels) -> (Vec<Row>, Vec<Row>) {
-    let to_save = channels.to_save();
-    let SavedRows { rows, refused, .. } = to_save.saved().feed;
-    let rows_of = |stored: Vec<&StoredRow>| stored.into_iter().map(|stored| stored.row.clone()).collect();
-    (rows_of(rows), rows_of(refused))
+    let (mut rows, mut refused) = (Vec::new(), Vec::new());
+    for record in saved(channels).records {
+        match record {
+            StateRecord::Feed(RowRecord::Row(stored)) => rows.push(stored.row),
+            StateRecord::Feed(RowRecord::Refused(stored)) => refused.push(stored.row),
+            _ => {}
+        }
+    }
+    (rows, refused)
 }
 
 pub(super) fn add_manifest(channels: &mut Channels, number: u64) -> bool {
     channels.add_manifest(release(number));
-    channels.advance()
+    channels.advance(NOW)
 }
 
 /// The release that each site serves, and those it inherits from, identified by their files.

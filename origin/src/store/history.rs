@@ -1,0 +1,187 @@
+//! The history of the table `state`: telling whether a subscriber is in it, and what is done if not.
+
+use verge_protocol::{Checkpoint, History, Position, Seq, Timestamp};
+
+use super::column_values;
+use super::database::{self, Database};
+use super::error::StoreError;
+use super::write_transaction::WriteTransaction;
+
+/// Where a subscriber is, relative to this history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Relation {
+    /// In it, and every write since can be sent.
+    Resumable,
+    /// In it, but some later write cannot be told any more, or the generation has changed.
+    Compacted,
+    /// Not in it, and this origin has noticed that before.
+    Diverged,
+    /// Not in it. This origin was restored from an older copy since the subscriber read from it.
+    Ahead,
+}
+
+/// A divergence that this origin noticed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DivergenceRow {
+    /// The last write that it had, in the generation that it had then.
+    pub(crate) had: Position,
+    /// What the subscriber had read.
+    pub(crate) seen: Checkpoint,
+    /// The subscriber, for people to read.
+    pub(crate) subscriber: String,
+    /// When it was noticed.
+    pub(crate) noticed: Timestamp,
+}
+
+/// A generation beyond this many seconds after the present was not chosen by any origin.
+const GENERATION_MAX_AHEAD: u64 = 10 * 365 * 86_400;
+
+impl Database {
+    /// Where a subscriber is that has read up to `since`.
+    pub(crate) async fn relation(&self, since: Checkpoint) -> Result<Relation, StoreError> {
+        let row: (i64, i64, i64, Option<String>) = sqlx::query_as(
+            "select c.generation, c.seq, c.floor, h.digest from counter c left join history h on h.seq = $1",
+        )
+        .bind(column_values::signed(since.position.seq.0))
+        .fetch_one(self.read())
+        .await?;
+        let (generation, seq, floor, digest) = row;
+        let now = database::position(generation, seq)?;
+        let floor = Seq(column_values::unsigned("tombstone floor", floor)?);
+        let history = history(since.position.seq, digest.as_deref());
+        Ok(relation(since, Checkpoint { position: now, history: History::EMPTY }, history, floor))
+    }
+
+    /// Takes a new generation, higher than any that is known, because a subscriber is [ahead](Relation::Ahead) at `seen`; nothing if
+    /// that is not so (any more): of two subscribers that come at once, the first causes it. True if it did.
+    pub(crate) async fn diverge(&self, seen: Checkpoint, subscriber: &str, now: Timestamp) -> Result<bool, StoreError> {
+        let mut transaction = self.begin().await?;
+        database::lock(&mut transaction).await?;
+        if self.relation(seen).await? != Relation::Ahead {
+            transaction.rollback().await?;
+            return Ok(false);
+        }
+        let had = self.position().await?;
+        let seconds = now.0 / 1000;
+        let seen_generation = seen.position.generation.0;
+        let at_least = if seen_generation > seconds + GENERATION_MAX_AHEAD { seconds } else { seen_generation + 1 };
+        let (generation,): (i64,) = sqlx::query_as(
+            "update counter set generation = case when generation < $1 then $1 else generation + 1 end where id = 1 \
+             returning generation",
+        )
+        .bind(column_values::signed(seconds.max(at_least)))
+        .fetch_one(&mut *transaction)
+        .await?;
+        sqlx::query("insert into divergence (generation, had, seen, subscriber, noticed) values ($1, $2, $3, $4, $5)")
+            .bind(generation)
+            .bind(had.to_string())
+            .bind(seen.to_string())
+            .bind(subscriber)
+            .bind(column_values::signed(now.0))
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// The last divergence.
+    pub(crate) async fn last_divergence(&self) -> Result<Option<DivergenceRow>, StoreError> {
+        let row: Option<(String, String, String, i64)> =
+            sqlx::query_as("select had, seen, subscriber, noticed from divergence order by generation desc limit 1")
+                .fetch_optional(self.read())
+                .await?;
+        row.map(|(had, seen, subscriber, noticed)| {
+            Ok(DivergenceRow {
+                had: column_values::parse("position", &had)?,
+                seen: column_values::parse("checkpoint", &seen)?,
+                subscriber,
+                noticed: Timestamp(column_values::unsigned("time", noticed)?),
+            })
+        })
+        .transpose()
+    }
+}
+
+/// Records the history after a write.
+pub(super) async fn append(
+    transaction: &mut WriteTransaction,
+    seq: Seq,
+    key: &str,
+    value: Option<&str>,
+) -> Result<(), StoreError> {
+    let before: Option<(String,)> = sqlx::query_as("select digest from history where seq = $1")
+        .bind(column_values::signed(seq.0) - 1)
+        .fetch_optional(&mut **transaction)
+        .await?;
+    let before = history(Seq(seq.0 - 1), before.as_ref().map(|(digest,)| digest.as_str()));
+    // After a damaged row the history starts anew: what is written from now on must be able to rely on it.
+    let after = before.unwrap_or(History::EMPTY).then(seq, key, value);
+    sqlx::query(
+        "insert into history (seq, digest) values ($1, $2) on conflict (seq) do update set digest = excluded.digest",
+    )
+    .bind(column_values::signed(seq.0))
+    .bind(after.to_string())
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// The history after the write `seq`, by what the table has of it; `None` if that is nothing, or damaged.
+pub(super) fn history(seq: Seq, digest: Option<&str>) -> Option<History> {
+    if seq == Seq(0) { Some(History::EMPTY) } else { digest?.parse().ok() }
+}
+
+/// `history` is this origin's history after the write `since.position.seq`, if it can be told.
+fn relation(since: Checkpoint, now: Checkpoint, history: Option<History>, floor: Seq) -> Relation {
+    let (then, now) = (since.position, now.position);
+    let is_beyond = then.seq > now.seq;
+    if !is_beyond && history == Some(since.history) {
+        return if then.generation == now.generation && then.seq >= floor {
+            Relation::Resumable
+        } else if then.generation > now.generation {
+            // Nothing is lost but the generation: it must not be taken twice.
+            Relation::Ahead
+        } else {
+            Relation::Compacted
+        };
+    }
+    if then.generation < now.generation {
+        return Relation::Diverged;
+    }
+    if then.generation == now.generation && !is_beyond && history.is_none() {
+        return Relation::Compacted;
+    }
+    Relation::Ahead
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn relation_depends_on_generation_number_and_history() {
+        use Relation::{Ahead, Compacted, Diverged, Resumable};
+        let here = History::EMPTY.then(Seq(1), "here", None);
+        let there = History::EMPTY.then(Seq(1), "there", None);
+        let at = |position: &str, history| Checkpoint { position: position.parse().unwrap(), history };
+        let now = at("5-9", here);
+        for (since, known, floor, expected) in [
+            (at("5-7", here), Some(here), 0, Resumable),
+            (at("5-9", here), Some(here), 9, Resumable),
+            (at("5-0", History::EMPTY), Some(History::EMPTY), 0, Resumable),
+            (at("5-7", here), Some(here), 8, Compacted),
+            (at("5-7", here), None, 0, Compacted),
+            (at("4-7", here), Some(here), 0, Compacted),
+            (at("5-10", here), None, 0, Ahead),
+            (at("5-7", there), Some(here), 0, Ahead),
+            (at("6-7", there), Some(here), 0, Ahead),
+            (at("6-7", here), Some(here), 0, Ahead),
+            (at("6-10", there), None, 0, Ahead),
+            (at("4-7", there), Some(here), 0, Diverged),
+            (at("4-10", there), None, 0, Diverged),
+            (at("4-7", there), None, 0, Diverged),
+        ] {
+            assert_eq!(relation(since, now, known, Seq(floor)), expected, "{since} {known:?} {floor}");
+        }
+    }
+}

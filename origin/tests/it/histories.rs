@@ -1,0 +1,135 @@
+//! Origins that were restored from an older copy, or replaced, while subscribers are ahead.
+
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+use verge_protocol::Checkpoint;
+use verge_protocol::api::{Problem, Progress, Status};
+use verge_protocol::feed::{FeedEvent, FeedMessage, Reset};
+use verge_protocol::report::EdgeReport;
+
+use super::test_origin::{TestOrigin, build, error};
+
+async fn push(origin: &TestOrigin, text: &str) -> Vec<Progress> {
+    origin.push("demo", &build(&[("index.html", text)])).await
+}
+
+/// An origin with one release, in a copy, and a second one, which an edge has read.
+async fn ahead() -> (TestOrigin, std::path::PathBuf, String, Checkpoint, Checkpoint) {
+    let origin = TestOrigin::start().await;
+    origin.create_site("demo").await;
+    let token = origin.edge_token("fra-1").await;
+    push(&origin, "one").await;
+    let early = origin.subscribe(&token, None).await.caught_up().await;
+    let (origin, copy) = origin.back_up().await;
+    push(&origin, "two").await;
+    let late = origin.subscribe(&token, None).await.caught_up().await;
+    (origin, copy, token, early, late)
+}
+
+async fn reset(origin: &TestOrigin, token: &str, since: Checkpoint) -> Option<Reset> {
+    match origin.subscribe(token, Some(since)).await.next().await.unwrap().event {
+        FeedEvent::Reset(reset) => Some(reset),
+        _ => None,
+    }
+}
+
+async fn problems(origin: &TestOrigin) -> Vec<Problem> {
+    origin.get::<Status>("/v1/status").await.problems
+}
+
+#[tokio::test]
+async fn subscriber_ahead_of_a_restored_origin_starts_over_in_a_new_generation() {
+    let (origin, copy, token, early, late) = ahead().await;
+    assert_eq!((reset(&origin, &token, early).await, reset(&origin, &token, late).await), (None, None));
+    let origin = origin.restore(Some(&copy)).await;
+    let mut tailing = origin.subscribe(&token, Some(early)).await;
+    tailing.caught_up().await;
+    assert_eq!(problems(&origin).await, []);
+
+    assert_eq!(reset(&origin, &token, late).await, Some(Reset::Diverged));
+    let after = origin.get::<Status>("/v1/status").await.position;
+    assert_eq!(after.to_string(), "2-1");
+    let FeedMessage { event, .. } = tailing.next().await.unwrap();
+    assert_eq!(event, FeedEvent::Reset(Reset::Compacted), "what it has read is part of this history");
+    // The others change nothing any more.
+    assert_eq!(reset(&origin, &token, late).await, Some(Reset::Diverged));
+    assert_eq!(reset(&origin, &token, early).await, Some(Reset::Compacted));
+    assert_eq!(origin.get::<Status>("/v1/status").await.position, after);
+
+    let [Problem::Diverged { subscriber, seen, had, .. }] = &problems(&origin).await[..] else { panic!() };
+    assert_eq!((subscriber.as_str(), *seen, *had), ("edge fra-1", late.position, early.position));
+    let (status, text) = origin.health().await;
+    assert!(status == 200 && text.starts_with("degraded: edge fra-1 had read up to 1-2"), "{status} {text}");
+    let origin = origin.restart().await;
+    assert_eq!(problems(&origin).await.len(), 1, "also after a restart");
+    origin.clock.advance(std::time::Duration::from_hours(25));
+    assert_eq!(problems(&origin).await, [], "for a day");
+
+    let progress = push(&origin, "another two").await;
+    assert!(matches!(progress.last(), Some(Progress::Finished { .. })), "{progress:?}");
+    let now = origin.subscribe(&token, None).await.caught_up().await;
+    assert_eq!(now.position.to_string(), "2-2");
+    assert_ne!(now.history, late.history);
+    assert_eq!(reset(&origin, &token, now).await, None);
+}
+
+#[tokio::test]
+async fn restored_origin_that_has_caught_up_in_number_is_told_apart() {
+    let (origin, copy, token, early, late) = ahead().await;
+    let origin = origin.restore(Some(&copy)).await;
+    push(&origin, "another two").await;
+    let other = origin.subscribe(&token, None).await.caught_up().await;
+    assert_eq!(other.position, late.position);
+    push(&origin, "another three").await;
+    assert_eq!(reset(&origin, &token, late).await, Some(Reset::Diverged));
+    assert_eq!(reset(&origin, &token, early).await, Some(Reset::Compacted));
+    assert_eq!(reset(&origin, &token, other).await, Some(Reset::Compacted));
+    assert_eq!(origin.get::<Status>("/v1/status").await.position.to_string(), "2-3");
+}
+
+#[tokio::test]
+async fn origin_with_an_empty_directory_knows_no_token_and_takes_a_generation_beyond_the_lost_one() {
+    let (origin, _, token, _, late) = ahead().await;
+    let origin = origin.restore(None).await;
+    let refused = origin.request_as(&token, Method::GET, "/v1/changes").send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+    let token = origin.edge_token("fra-1").await;
+    // Twice: the number of a lost generation is never used again.
+    let far = Checkpoint { position: "7-1".parse().unwrap(), ..late };
+    for (since, generation) in [(late, "2-0"), (far, "8-0")] {
+        assert_eq!(reset(&origin, &token, since).await, Some(Reset::Diverged));
+        assert_eq!(origin.get::<Status>("/v1/status").await.position.to_string(), generation);
+    }
+    // No origin has ever chosen this one.
+    let nonsense = Checkpoint { position: "9223372036854775807-1".parse().unwrap(), ..late };
+    assert_eq!(reset(&origin, &token, nonsense).await, Some(Reset::Diverged));
+    assert_eq!(origin.get::<Status>("/v1/status").await.position.to_string(), "9-0");
+}
+
+#[tokio::test]
+async fn orphans_that_edges_report_are_listed_and_can_be_removed() {
+    let origin = TestOrigin::start().await;
+    origin.create_site("demo").await;
+    push(&origin, "one").await;
+    let token = origin.edge_token("fra-1").await;
+    let orphans = vec!["channel/news/live".to_owned(), "domain/news.example".to_owned()];
+    let report = EdgeReport { orphans: orphans.clone(), ..EdgeReport::new("1-1".parse().unwrap(), "0") };
+    let answer = origin.request_as(&token, Method::POST, "/v1/edges/report").json(&report).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+    let edges = vec!["fra-1".parse().unwrap()];
+    assert_eq!(problems(&origin).await, [Problem::Orphans { keys: orphans.clone(), edges }]);
+
+    let mut feed = origin.subscribe(&token, None).await;
+    feed.caught_up().await;
+    let remove = async |keys: &[&str]| {
+        origin.request(Method::POST, "/v1/orphans/remove").json(&json!({ "keys": keys })).send().await.unwrap()
+    };
+    let (status, body) = error(remove(&["channel/news/live", "channel/demo/live"]).await).await;
+    assert_eq!((status, body.code.as_str()), (409, "not_an_orphan"));
+    assert_eq!(error(remove(&["news"]).await).await.1.code, "invalid_body");
+    assert_eq!(remove(&["channel/news/live", "domain/news.example"]).await.status(), StatusCode::NO_CONTENT);
+    for (key, seq) in orphans.iter().zip(2..) {
+        let row = feed.row().await;
+        assert_eq!((&row.key, row.seq.0, row.value.is_none()), (key, seq, true));
+    }
+}

@@ -1,0 +1,119 @@
+//! Problems of an origin and its fleet that need an operator.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::name::EdgeName;
+use crate::position::Position;
+use crate::timestamp::Timestamp;
+
+/// Something that needs an operator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Problem {
+    /// The origin serves reads, but writes fail.
+    WritesFail {
+        /// Why.
+        reason: String,
+    },
+    /// Rows of the origin's state that it cannot rely on. Edges and name servers keep what they have of them.
+    DamagedRows {
+        /// The keys.
+        keys: Vec<String>,
+    },
+    /// A subscriber had read writes that the origin does not have: the origin was restored from an older copy, or replaced.
+    Diverged {
+        /// When it was noticed.
+        noticed: Timestamp,
+        /// The first subscriber that was ahead.
+        subscriber: String,
+        /// What that subscriber had read.
+        seen: Position,
+        /// What the origin had.
+        had: Position,
+    },
+    /// Edges still serve keys that the origin does not know: they were written before the origin was restored or replaced.
+    Orphans {
+        /// The keys, in order.
+        keys: Vec<String>,
+        /// The edges that have them.
+        edges: Vec<EdgeName>,
+    },
+    /// An edge serves, but cannot save what it serves.
+    EdgeNotSaving {
+        /// The edge.
+        edge: EdgeName,
+        /// Why.
+        reason: String,
+    },
+    /// Requests carried tokens that the origin never issued, or does not know any more.
+    UnknownTokens {
+        /// How many since the origin started.
+        requests: u64,
+        /// When the last one came.
+        last: Timestamp,
+    },
+    /// A kind that a later version adds.
+    #[serde(other)]
+    Unknown,
+}
+
+/// How many keys a text lists.
+const LISTED: usize = 5;
+
+/// One line, without a hint.
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WritesFail { reason } => write!(formatter, "the origin serves reads, but writes fail: {reason}"),
+            Self::DamagedRows { keys } => {
+                write!(formatter, "damaged rows in the database, left out of the feed: {}", list(keys))
+            }
+            Self::Diverged { subscriber, seen, had, .. } => write!(
+                formatter,
+                "{subscriber} had read up to {seen}, but the origin was at {had}: it was restored from an older copy or replaced, \
+                 and writes are lost"
+            ),
+            Self::Orphans { keys, edges } => write!(
+                formatter,
+                "served by {}, but unknown to the origin: {}",
+                list(&edges.iter().map(ToString::to_string).collect::<Vec<_>>()),
+                list(keys)
+            ),
+            Self::EdgeNotSaving { edge, reason } => {
+                write!(formatter, "edge {edge} serves, but cannot save its state: {reason}")
+            }
+            Self::UnknownTokens { requests, .. } => {
+                write!(formatter, "requests with tokens that this origin does not know: {requests}")
+            }
+            Self::Unknown => formatter.write_str("a problem that this version does not know"),
+        }
+    }
+}
+
+fn list(items: &[String]) -> String {
+    let first = items.iter().take(LISTED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match items.len().saturating_sub(LISTED) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problem_of_a_later_version_is_unknown() {
+        let later = r#"{"kind":"moon_missing","since":1}"#;
+        assert_eq!(serde_json::from_str::<Problem>(later).unwrap(), Problem::Unknown);
+    }
+
+    #[test]
+    fn long_lists_are_shortened() {
+        let keys = (0..7).map(|number| format!("site/{number}")).collect();
+        let text = Problem::DamagedRows { keys }.to_string();
+        assert!(text.ends_with("site/3, site/4 and 2 more"), "{text}");
+    }
+}
