@@ -9,8 +9,8 @@ use axum::routing::get;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
-/// Serves `/healthz` (200 if the daemon is ready, else 503 and the reason on one line) and `/metrics` (`OpenMetrics`
-/// text format).
+/// Serves `/healthz` (200 if the daemon is ready, also if it is degraded, with a line for each reason; else 503 and the reason on one
+/// line) and `/metrics` (`OpenMetrics` text format).
 pub fn router<H, F>(registry: Arc<Registry>, health: H) -> Router
 where
     H: Fn() -> F + Clone + Send + Sync + 'static,
@@ -32,6 +32,10 @@ where
     let healthz = move || async move {
         match health().await {
             Readiness::Ready => (StatusCode::OK, "ok\n".to_owned()),
+            Readiness::Degraded(reasons) => {
+                let lines = reasons.iter().map(|reason| format!("degraded: {reason}\n"));
+                (StatusCode::OK, lines.collect())
+            }
             Readiness::NotReady(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
         }
     };
@@ -43,6 +47,8 @@ where
 pub enum Readiness {
     /// It is.
     Ready,
+    /// It serves, but needs the operator's attention, with the reasons: one line each.
+    Degraded(Vec<String>),
     /// It is not, with the reason.
     NotReady(String),
 }
