@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use ipnet::IpNet;
-use prometheus_client::metrics::counter::Counter;
 use verge_daemon::Secret;
 use verge_daemon::listen::Listen;
 use verge_daemon::origins::OriginUrl;
@@ -25,7 +24,7 @@ use crate::geo::Database;
 pub use crate::geo::OverrideError;
 pub use crate::health::{HealthConfig, HealthConfigError, Pem, ProbeSettings, Scheme};
 pub use crate::watched_files::ZoneConfig;
-use crate::watched_files::ZoneSource;
+use crate::watched_files::check_zones;
 
 /// The validated configuration of one name server. Its `Debug` output includes the bounds that follow from it.
 #[derive(Clone)]
@@ -109,7 +108,7 @@ impl Config {
 
     /// Validates the files that the configuration names. Blocks.
     pub(crate) fn check_files(&self) -> anyhow::Result<()> {
-        ZoneSource::open(&self.zones, Counter::default())?;
+        check_zones(&self.zones)?;
         if let Some(path) = &self.database {
             Database::open(path).with_context(|| format!("failed to load the location database {}", path.display()))?;
         }

@@ -100,6 +100,12 @@ impl Fleet {
         ranking::rank(&self.edges, &self.metros, candidates.eligibility(), &selection, from)
     }
 
+    /// Whether answers to names of a region set have an address, in at least one family.
+    pub(crate) fn has_eligible_edge(&self, regions: RegionSetId) -> bool {
+        let is_eligible = |family| self.candidates(regions, family).is_some_and(|candidates| !candidates.is_empty());
+        Family::BOTH.into_iter().any(is_eligible)
+    }
+
     /// The name of a selected edge.
     pub(crate) fn name(&self, edge: usize) -> &EdgeName {
         &self.edges[edge].name

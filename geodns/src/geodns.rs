@@ -9,12 +9,13 @@ use hyper_util::service::TowerToHyperService;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use verge_daemon::data_dir::DataDirError;
 use verge_daemon::feed::LastSeen;
 use verge_daemon::http_server::{HttpLimits, serve};
 use verge_daemon::listen::{self, ListenError};
 use verge_daemon::origins::Origins;
-use verge_daemon::private_listener::{self, Readiness};
+use verge_daemon::private_listener;
 use verge_daemon::tasks::Unfinished;
 use verge_daemon::{Clock, Daemon, DataDir, Tasks};
 use verge_protocol::{DomainName, EdgeName};
@@ -32,6 +33,7 @@ use crate::health::Prober;
 use crate::metrics::{GaugeCollector, Metrics};
 use crate::query_log::QueryLog;
 use crate::query_service::Service;
+use crate::readiness::ReadinessCheck;
 use crate::snapshot::Snapshot;
 use crate::snapshot_builder::{Inputs, SnapshotBuilder};
 use crate::watched_files::{DatabaseSource, ZoneSource, ZonesError};
@@ -53,7 +55,7 @@ pub enum BindError {
     /// The data directory.
     #[error(transparent)]
     Data(#[from] DataDirError),
-    /// A zone file is invalid.
+    /// A zone file is invalid, and there is no usable copy of an earlier version.
     #[error("invalid zone files:\n{0}")]
     Zones(String),
     /// A location override is invalid.
@@ -75,9 +77,6 @@ impl From<ZonesError> for BindError {
         Self::Zones(error.to_string())
     }
 }
-
-/// The tasks without which answers are wrong or out of date.
-const ESSENTIAL_TASKS: [&str; 6] = ["dns over udp", "dns over tcp: accepting", "feed", "applier", "health", "snapshot"];
 
 /// The open sockets of one address.
 struct Sockets {
@@ -102,9 +101,10 @@ impl GeoDns {
         let data = Arc::new(DataDir::open(&config.data)?);
         let (zones, database) = {
             let (configs, path) = (config.zones.clone(), config.database.clone());
-            let (zone_failures, database_failures) = (metrics.zone_failures.clone(), metrics.database_failures.clone());
+            let (zone_counters, database_failures) = (metrics.zones.clone(), metrics.database_failures.clone());
+            let (data, clock) = (Arc::clone(&data), clock.clone());
             let read = move || {
-                let zones = ZoneSource::open(&configs, zone_failures)?;
+                let zones = ZoneSource::open(&configs, data, clock, zone_counters)?;
                 Ok::<_, ZonesError>((zones, DatabaseSource::open(path, database_failures)))
             };
             tokio::task::spawn_blocking(read).await??
@@ -141,11 +141,22 @@ impl GeoDns {
         let private = private_listener.local_addr().map_err(unusable)?;
         let addresses = opened.iter().map(|sockets| sockets.address).collect();
 
+        let readiness = ReadinessCheck {
+            tasks: tasks.clone(),
+            snapshots: Arc::clone(&snapshots),
+            zones: zones.status(),
+            database_failure: database.failure(),
+            save_failure: Arc::clone(&metrics.follow.save_failure),
+            health: prober.table(),
+            last_seen: last_seen.clone(),
+            started: Instant::now(),
+        };
         let gauges = GaugeCollector {
             snapshots: Arc::clone(&snapshots),
             health: prober.table(),
             fleet_state: booted.fleet_state(),
             last_seen,
+            readiness: readiness.clone(),
         };
         registry.register_collector(Box::new(gauges));
         let explanations = Explanations {
@@ -153,7 +164,7 @@ impl GeoDns {
             health: prober.table(),
             name_server: config.name.clone(),
         };
-        let router = routes(registry, explanations, tasks.clone());
+        let router = routes(registry, explanations, readiness);
         serve("private listener", private_listener, HttpLimits::default(), &tasks, TowerToHyperService::new(router));
         answer_queries(opened, &config, &snapshots, &metrics, &tasks);
         builder.run(&tasks);
@@ -258,21 +269,9 @@ fn answer_queries(
     }
 }
 
-/// The routes of the private listener. A name server is ready while all essential tasks run and a fleet state is known. How old
-/// that is, metrics show.
-fn routes(registry: Registry, explanations: Explanations, tasks: Tasks) -> Router {
-    let snapshots = Arc::clone(&explanations.snapshots);
-    let health = move || {
-        let running = tasks.running();
-        let ended = ESSENTIAL_TASKS.iter().find(|name| !running.contains_key(*name));
-        std::future::ready(match ended {
-            Some(name) => Readiness::NotReady(format!("the task `{name}` has ended")),
-            None if !snapshots.load().fleet_is_known => Readiness::NotReady(
-                "no origin has been reached yet: names that are not in a zone file get SERVFAIL".to_owned(),
-            ),
-            None => Readiness::Ready,
-        })
-    };
+/// The routes of the private listener.
+fn routes(registry: Registry, explanations: Explanations, readiness: ReadinessCheck) -> Router {
+    let health = move || std::future::ready(readiness.readiness());
     private_listener::router(Arc::new(registry), health).merge(explain::router(explanations))
 }
 

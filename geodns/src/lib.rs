@@ -26,6 +26,7 @@ mod health;
 mod metrics;
 mod query_log;
 mod query_service;
+mod readiness;
 mod snapshot;
 mod snapshot_builder;
 #[cfg(test)]

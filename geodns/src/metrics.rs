@@ -15,6 +15,7 @@ pub(crate) use self::gauges::GaugeCollector;
 pub(crate) use self::queries::QueryCounters;
 use self::queries::{Queries, QueryCollector};
 use crate::follow::FollowMetrics;
+use crate::watched_files::ZoneCounters;
 
 /// The metrics of one name server. Clones share them.
 #[derive(Clone)]
@@ -23,8 +24,8 @@ pub(crate) struct Metrics {
     edges: EdgeCounters,
     /// Failed requests to origins.
     pub(crate) origin_failures: Counter,
-    /// Failed reloads of zones. The previous zone stays in use.
-    pub(crate) zone_failures: Counter,
+    /// What is counted about zones.
+    pub(crate) zones: ZoneCounters,
     /// Failed loads of the location database. The previous one stays in use.
     pub(crate) database_failures: Counter,
     /// Metrics of following the feed.
@@ -42,14 +43,15 @@ impl Metrics {
             queries,
             edges,
             origin_failures: Counter::default(),
-            zone_failures: Counter::default(),
+            zones: ZoneCounters::default(),
             database_failures: Counter::default(),
             follow: FollowMetrics::default(),
         };
         let mut counter = |name: &str, help: &str, counter: &Counter| registry.register(name, help, counter.clone());
         counter("origin_failures", "Failed requests to origins", &metrics.origin_failures);
         counter("refused_rows", "Invalid rows of the feed", &metrics.follow.refused_rows);
-        counter("zone_failures", "Failed reloads of zone files", &metrics.zone_failures);
+        counter("zone_failures", "Failed loads of zone files", &metrics.zones.failures);
+        counter("zone_copy_failures", "Failed writes of copies of zone files", &metrics.zones.copy_failures);
         counter("database_failures", "Failed loads of the location database", &metrics.database_failures);
         counter("save_failures", "Failed writes of the state file", &metrics.follow.save_failures);
         registry.register(

@@ -25,4 +25,5 @@ mod it {
     mod tls;
     mod unusual_queries;
     mod world;
+    mod zone_copies;
 }

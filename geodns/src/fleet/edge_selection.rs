@@ -83,6 +83,10 @@ impl Candidates {
         self.edges.push(Candidate { edge: index, key: edge.key, weight: edge.weight, addresses });
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.edges.is_empty()
+    }
+
     /// The eligibility of every edge of the fleet.
     pub(super) fn eligibility(&self) -> &[Eligibility] {
         &self.eligibility

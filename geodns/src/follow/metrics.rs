@@ -1,5 +1,8 @@
 //! Metrics of following the feed.
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 
@@ -12,4 +15,6 @@ pub(crate) struct FollowMetrics {
     pub(crate) unknown_keys: Gauge,
     /// Failed writes of the state file.
     pub(crate) save_failures: Counter,
+    /// Why the last write of the state file failed; none if it succeeded.
+    pub(crate) save_failure: Arc<ArcSwapOption<String>>,
 }

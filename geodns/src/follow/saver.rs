@@ -84,12 +84,14 @@ impl Saver {
         match write.await.unwrap_or_else(|crash| Err(std::io::Error::other(crash))) {
             Ok(()) => {
                 (self.saved, self.dirty) = (now, false);
+                self.metrics.save_failure.store(None);
                 if std::mem::take(&mut self.failing) {
                     tracing::info!("saving the state succeeds again");
                 }
             }
             Err(error) => {
                 self.metrics.save_failures.inc();
+                self.metrics.save_failure.store(Some(Arc::new(error.to_string())));
                 if !std::mem::replace(&mut self.failing, true) {
                     tracing::error!(%error, "failed to save the state: a restart would use an older one");
                 }

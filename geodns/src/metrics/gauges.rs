@@ -13,6 +13,7 @@ use verge_daemon::feed::LastSeen;
 
 use crate::fleet_state::FleetState;
 use crate::health::{AddressHealth, HealthTable};
+use crate::readiness::{ProblemKind, ReadinessCheck};
 use crate::snapshot::Snapshot;
 
 /// What the gauges are computed from.
@@ -21,6 +22,7 @@ pub(crate) struct GaugeCollector {
     pub(crate) health: watch::Receiver<Arc<HealthTable>>,
     pub(crate) fleet_state: watch::Receiver<Arc<FleetState>>,
     pub(crate) last_seen: LastSeen,
+    pub(crate) readiness: ReadinessCheck,
 }
 
 impl fmt::Debug for GaugeCollector {
@@ -49,19 +51,25 @@ impl GaugeCollector {
 impl Collector for GaugeCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let flag = |is: bool| f64::from(u8::from(is));
+        #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; these values stay far below 2^53")]
+        let number = |value: u64| value as f64;
+        let count = |count: usize| number(u64::try_from(count).unwrap_or(u64::MAX));
         let help = "Whether an address of an edge is up";
         self.by_address(&mut encoder, "verge_dns_edge_up", help, |health| flag(health.condition.up))?;
         let help = "Whether an edge is lagging";
         self.by_address(&mut encoder, "verge_dns_edge_lagging", help, |health| flag(health.condition.lagging))?;
         let help = "Whether an edge is draining";
         self.by_address(&mut encoder, "verge_dns_edge_draining", help, |health| flag(health.condition.draining))?;
+        let (problems, help) = (self.readiness.problems(), "Problems that make this name server degraded or not ready");
+        let mut metric = encoder.encode_descriptor("verge_dns_problems", help, None, MetricType::Gauge)?;
+        for kind in ProblemKind::ALL {
+            let of_kind = problems.iter().filter(|problem| problem.kind == kind).count();
+            ConstGauge::new(count(of_kind)).encode(metric.encode_family(&[("kind", kind.name())])?)?;
+        }
         let snapshot = self.snapshots.load();
         let mut gauge = |name: &str, help: &str, value: f64| {
             ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
         };
-        #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; these values stay far below 2^53")]
-        let number = |value: u64| value as f64;
-        let count = |count: usize| number(u64::try_from(count).unwrap_or(u64::MAX));
         let position = self.fleet_state.borrow().position.unwrap_or_default();
         gauge("verge_dns_isolated", "Whether no edge can be reached", flag(self.health.borrow().isolated))?;
         gauge("verge_dns_feed_generation", "The generation of the feed", number(position.generation.0))?;

@@ -15,6 +15,8 @@ pub(crate) struct DatabaseSource {
     path: Option<PathBuf>,
     stamps: FileStamps,
     current: watch::Sender<Option<Arc<Database>>>,
+    /// Why the file cannot be loaded now.
+    failure: watch::Sender<Option<String>>,
     failures: Counter,
 }
 
@@ -22,7 +24,8 @@ impl DatabaseSource {
     /// Loads the file, if one is configured. Blocks. A file that cannot be loaded is not an error, and is loaded when it changes: a
     /// name server without locations is better than none.
     pub(crate) fn open(path: Option<PathBuf>, failures: Counter) -> Self {
-        let mut source = Self { path, stamps: FileStamps::default(), current: watch::Sender::new(None), failures };
+        let (current, failure) = (watch::Sender::default(), watch::Sender::default());
+        let mut source = Self { path, stamps: FileStamps::default(), current, failure, failures };
         source.load();
         source
     }
@@ -30,6 +33,12 @@ impl DatabaseSource {
     /// The current database.
     pub(crate) fn database(&self) -> watch::Receiver<Option<Arc<Database>>> {
         self.current.subscribe()
+    }
+
+    /// Why the file cannot be loaded now, with its path; `None` if it is loaded, or if none is configured. An earlier version may
+    /// be in use all the same.
+    pub(crate) fn failure(&self) -> watch::Receiver<Option<String>> {
+        self.failure.subscribe()
     }
 
     /// Reloads it when it changes, until `tasks` drain.
@@ -71,12 +80,14 @@ impl DatabaseSource {
                     locations = about.locations,
                     "loaded the location database"
                 );
+                self.failure.send_replace(None);
                 self.current.send_replace(Some(Arc::new(database)));
             }
             Err(error) => {
                 self.failures.inc();
-                let in_use = self.current.borrow().is_some();
-                tracing::error!(file = %path.display(), error = %error_chain(&error), previous_in_use = in_use, "failed to load the location database");
+                let (error, in_use) = (error_chain(&error), self.current.borrow().is_some());
+                tracing::error!(file = %path.display(), error, previous_in_use = in_use, "failed to load the location database");
+                self.failure.send_replace(Some(format!("{}: {error}", path.display())));
             }
         }
     }

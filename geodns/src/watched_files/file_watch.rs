@@ -7,14 +7,15 @@ use std::time::Duration;
 /// How often files are checked for changes.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Identifies a version of a file without reading it: inode, size, modification time. `None`: the file does not exist.
+/// Identifies a version of a file without reading it: inode, size, and the time of the last change of contents or permissions.
+/// `None`: the file does not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct FileStamp(Option<(u64, u64, i64, i64)>);
 
 impl FileStamp {
     fn of(path: &Path) -> Self {
         let metadata = std::fs::metadata(path).ok();
-        Self(metadata.map(|metadata| (metadata.ino(), metadata.size(), metadata.mtime(), metadata.mtime_nsec())))
+        Self(metadata.map(|metadata| (metadata.ino(), metadata.size(), metadata.ctime(), metadata.ctime_nsec())))
     }
 }
 
@@ -52,6 +53,8 @@ impl FileStamps {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -68,6 +71,18 @@ mod tests {
         stamps.add([&*one]);
         std::fs::write(folder.path().join("new"), "2").unwrap();
         std::fs::rename(folder.path().join("new"), &one).unwrap();
+        assert!(!stamps.have_changed() && stamps.have_changed());
+    }
+
+    /// A file that could not be read is read again once it can be.
+    #[test]
+    fn changed_permissions_are_detected() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let mut stamps = FileStamps::default();
+        stamps.add([&*file]);
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o400)).unwrap();
         assert!(!stamps.have_changed() && stamps.have_changed());
     }
 

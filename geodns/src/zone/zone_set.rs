@@ -1,5 +1,6 @@
 //! All zones, each with the names in it that the fleet answers for.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use foldhash::HashMap;
@@ -24,6 +25,8 @@ pub(crate) struct ZoneSet {
     pub(crate) shadowed: Vec<Diagnostic>,
     /// How many names of sites are in none of the zones: other name servers must answer for them.
     pub(crate) outside_zones: usize,
+    /// The region sets of the names that the fleet answers for.
+    pub(crate) region_sets: BTreeSet<RegionSetId>,
 }
 
 impl ZoneSet {
@@ -39,17 +42,17 @@ impl ZoneSet {
         depths.sort_unstable_by(|one, other| other.cmp(one));
         depths.dedup();
         let zones = zones.iter().enumerate().map(|(index, file)| Zone::new(index, file.clone())).collect();
-        let mut zone_set = Self { zones, by_apex, depths, shadowed: Vec::new(), outside_zones: 0 };
+        let mut zone_set =
+            Self { zones, by_apex, depths, shadowed: Vec::new(), outside_zones: 0, region_sets: BTreeSet::new() };
         zone_set.nest();
         let mut warnings = DiagnosticList::up_to(Self::MAX_WARNINGS);
         let mut shadowed = Vec::new();
         for (name, region_set) in names {
             match zone_set.index(name.wire()) {
-                Some(index) => {
-                    if let Err(warning) = zone_set.zones[index].add(name, *region_set) {
-                        shadowed.push((name, warning));
-                    }
-                }
+                Some(index) => match zone_set.zones[index].add(name, *region_set) {
+                    Ok(()) => _ = zone_set.region_sets.insert(*region_set),
+                    Err(warning) => shadowed.push((name, warning)),
+                },
                 None => zone_set.outside_zones += 1,
             }
         }

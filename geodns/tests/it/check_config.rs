@@ -57,6 +57,48 @@ fn missing_database_does_not_prevent_startup() {
     node.wait().unwrap();
 }
 
+/// Starts the name server, returns its log up to and including the line that says so, and kills it.
+fn start(folder: &Path) -> Vec<String> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_verge-geodns"));
+    let mut node = command.arg("--config").arg(folder.join("geodns.toml")).stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = Vec::new();
+    for line in BufReader::new(node.stderr.take().unwrap()).lines() {
+        log.push(line.unwrap());
+        if log.last().unwrap().contains("listening") {
+            break;
+        }
+    }
+    node.kill().unwrap();
+    node.wait().unwrap();
+    log
+}
+
+#[test]
+fn broken_zone_file_fails_check_config_but_not_a_start_with_a_copy() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "@ MX 10 mail\nmail A 192.0.2.2\n", "");
+    let log = start(folder.path());
+    assert!(log.last().unwrap().contains("listening"), "{log:?}");
+    write(folder.path(), "@ MX mail\nmail A 192.0.2.999\n", "");
+    let (code, shown, errors) = check(folder.path());
+    assert_eq!((code, shown.as_str()), (Some(1), ""), "{errors}");
+    assert!(errors.contains("mail.zone:1: ") && errors.contains("mail.zone:2: "), "{errors}");
+    let log = start(folder.path());
+    assert!(log.last().unwrap().contains("listening"), "{log:?}");
+    let log = log.join("\n");
+    for part in ["ERROR", "serving the copy of an earlier version", "mail.zone:1: ", "mail.zone:2: ", "age_seconds"] {
+        assert!(log.contains(part), "{part}: {log}");
+    }
+
+    std::fs::remove_dir_all(folder.path().join("data")).unwrap();
+    let log = start(folder.path()).join("\n");
+    for part in
+        ["error: ", "mail.zone:1: ", "mail.zone:2: ", "hint: fix the zone file; no earlier version can be served"]
+    {
+        assert!(log.contains(part) && !log.contains("listening"), "{part}: {log}");
+    }
+}
+
 #[test]
 fn check_config_of_an_invalid_file_reports_file_and_line() {
     let folder = tempfile::tempdir().unwrap();

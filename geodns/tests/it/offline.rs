@@ -157,6 +157,11 @@ async fn missing_data_directory_does_not_affect_answers() {
     assert_eq!(world.answer_text("demo.example.com A").await, before);
     assert_eq!(world.answer_text("another.example.com A").await, before.replace("demo", "another"));
     until("the failure to be counted", async || world.metric("verge_dns_save_failures_total").await >= Some(1.0)).await;
+    assert!(world.health().await.1.contains("\ndegraded: the state is not being saved: "));
+    assert_eq!(world.problems("state_not_saved").await, 1);
+    std::fs::remove_file(&data).unwrap();
+    std::fs::rename(data.with_file_name("taken away"), &data).unwrap();
+    until("the state to be saved", async || world.problems("state_not_saved").await == 0).await;
     world.stop().await;
 }
 

@@ -105,8 +105,12 @@ async fn replaced_database_is_reloaded_and_an_invalid_one_is_not() {
 
     // An invalid or missing file leaves the previous database in use.
     let failures = "verge_dns_database_failures_total";
+    assert!(!world.health().await.1.contains("database"));
     std::fs::write(&path, b"no database").unwrap();
     until("the invalid file to be counted", async || world.metric(failures).await == Some(1.0)).await;
+    let reason = format!("degraded: using an earlier version of the location database: {}: ", path.display());
+    until("the health page to say so", async || world.health().await.1.contains(&reason)).await;
+    assert_eq!((world.problems("database_outdated").await, world.problems("database_missing").await), (1, 0));
     assert_eq!(nearest(&world).await, (NYC.to_owned(), 8));
     std::fs::remove_file(&path).unwrap();
     until("the missing file to be counted", async || world.metric(failures).await == Some(2.0)).await;
@@ -114,6 +118,7 @@ async fn replaced_database_is_reloaded_and_an_invalid_one_is_not() {
     put_database(&path, "50,8");
     wait_until_nearest(&world, FRA).await;
     assert_eq!(world.metric(failures).await, Some(2.0));
+    assert!(!world.health().await.1.contains("database"));
     world.stop().await;
 }
 
@@ -122,7 +127,13 @@ async fn database_that_is_missing_at_the_start_is_loaded_later() {
     let world = World::with(|config| config.database = Some(config.data.with_file_name("city.mmdb"))).await;
     // The location is unknown: the scope is that of the smallest network.
     assert_eq!(nearest(&world).await.1, 24);
-    put_database(&world.folder.path().join("city.mmdb"), "1.3,103.8");
+    let path = world.folder.path().join("city.mmdb");
+    let (status, reasons) = world.health().await;
+    let reason = format!("degraded: no location database: {}: ", path.display());
+    assert!(status == 200 && reasons.contains(&reason), "{reasons}");
+    assert_eq!((world.problems("database_outdated").await, world.problems("database_missing").await), (0, 1));
+    put_database(&path, "1.3,103.8");
     wait_until_nearest(&world, SIN).await;
+    assert!(!world.health().await.1.contains("database"));
     world.stop().await;
 }

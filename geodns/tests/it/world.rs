@@ -157,6 +157,29 @@ impl World {
         self.client.get(url).send().await.unwrap().json().await.unwrap()
     }
 
+    /// The status and the text of the health page.
+    pub(super) async fn health(&self) -> (u16, String) {
+        let url = format!("http://{}/healthz", self.name_server.private_addr());
+        let response = self.client.get(url).send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    }
+
+    /// Waits until the health page starts with this text.
+    pub(super) async fn wait_for_health(&self, status: u16, expected: &str) {
+        let mut last = (0, String::new());
+        let asked = async || {
+            last = self.health().await;
+            last.0 == status && last.1.starts_with(expected)
+        };
+        let waited = tokio::time::timeout(STUCK, until(expected, asked)).await;
+        assert!(waited.is_ok(), "the last health page was {last:?}");
+    }
+
+    /// The number of problems of a kind.
+    pub(super) async fn problems(&self, kind: &str) -> usize {
+        self.count(&format!(r#"verge_dns_problems{{kind="{kind}"}}"#)).await
+    }
+
     /// The value of a counter that exists from the start.
     pub(super) async fn count(&self, series: &str) -> usize {
         let value = self.metric(series).await.unwrap();
