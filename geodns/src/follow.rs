@@ -3,7 +3,7 @@
 //! ```text
 //! feed ──Change──► Rows ──► FleetState (watched) ──► answers, health
 //!                   │
-//!                   └──► Saved (disk) ◄── SavedHealth ◄── health
+//!                   └──► state file ◄── SavedHealth ◄── health
 //! ```
 //!
 //! A hundred thousand sites must fit into little memory, and each of their releases must cost next to nothing: the three share
@@ -23,6 +23,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 use verge_daemon::feed::{LastSeen, Subscriber};
 use verge_daemon::origins::Origins;
+use verge_daemon::saved_state::Loaded;
 use verge_daemon::{DataDir, Tasks};
 
 use self::applier::{Applier, report};
@@ -53,16 +54,16 @@ pub(crate) struct Booted {
 }
 
 impl Follower {
-    /// Loads the saved state, without any request. If the file is missing or corrupt, starts with no state.
+    /// Loads the saved state, without any request. If the file is missing, starts with no state.
     pub(crate) async fn boot(self) -> Booted {
         let data = Arc::clone(&self.data);
         let load = tokio::task::spawn_blocking(move || state_file::load(data.path()));
-        let mut saved = load.await.unwrap_or_else(|error| {
+        let saved = load.await.unwrap_or_else(|error| {
             tracing::error!(%error, "loading the saved state crashed: starting without it");
-            state_file::Saved::default()
+            Loaded { records: Vec::new(), is_complete: false }
         });
-        let health = watch::Sender::new(Arc::new(std::mem::take(&mut saved.health)));
-        let (rows, events) = Rows::restore(saved);
+        let (rows, health, events) = Rows::restore(saved);
+        let health = watch::Sender::new(Arc::new(health));
         report(&self.metrics, &events, &rows);
         let fleet_state = watch::Sender::new(Arc::new(rows.state().clone()));
         Booted { follower: self, rows, fleet_state, health }
@@ -89,7 +90,7 @@ impl Booted {
         let (changes, changes_received) = mpsc::channel(16);
         let subscriber = Subscriber {
             origins: follower.origins,
-            position: rows.state().position,
+            checkpoint: rows.checkpoint(),
             last_seen: follower.last_seen,
             reconnected: None,
             changes,
@@ -116,7 +117,7 @@ mod tests {
     use verge_daemon::Secret;
     use verge_protocol::feed::FeedEvent;
     use verge_protocol::state::Row;
-    use verge_protocol::{Position, Seq};
+    use verge_protocol::{Checkpoint, Seq};
 
     use super::*;
 
@@ -130,13 +131,14 @@ mod tests {
     /// An origin with one edge, and no changes after that.
     async fn origin(tasks: &Tasks) -> String {
         let feed = async |RawQuery(query): RawQuery| {
-            let at = FeedEvent::CaughtUp("1-7".parse::<Position>().unwrap());
+            let at: Checkpoint = "1-7-00c0ffee00c0ffee".parse().unwrap();
+            let caught_up = FeedEvent::CaughtUp { complete: true };
             let value = serde_json::json!({ "addresses": ["192.0.2.1"] });
             let row = FeedEvent::Row(Row { key: "edge/fra-1".into(), seq: Seq(7), value: Some(value.into()) });
-            let events = if query.is_some() { vec![at] } else { vec![row, at] };
+            let events = if query.is_some() { vec![caught_up] } else { vec![row, caught_up] };
             let text = |event: FeedEvent| {
                 let (name, data) = event.to_parts();
-                format!("event: {name}\ndata: {data}\n\n")
+                format!("event: {name}\nid: {at}\ndata: {data}\n\n")
             };
             ([("content-type", "text/event-stream")], events.into_iter().map(text).collect::<String>())
         };

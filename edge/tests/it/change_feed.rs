@@ -39,7 +39,7 @@ async fn channel_without_its_manifest_does_not_delay_others() {
 }
 
 #[tokio::test]
-async fn new_generation_replaces_the_table() {
+async fn restored_origin_replaces_the_table_and_takes_no_site_down() {
     let mut world = World::start().await;
     let site = release(&[("index.html", "hi")]);
     world.origin.publish("a/live", 1, &site, &[]);
@@ -47,7 +47,18 @@ async fn new_generation_replaces_the_table() {
     let position = world.origin.restore(|key| key.starts_with("channel/a/")).await;
     world.wait_until_served(position).await;
     assert_eq!(world.get("a.localhost", "/").send().await.unwrap().status(), 200);
+    assert_eq!(world.get("b.localhost", "/").send().await.unwrap().status(), 200, "the origin may have lost it");
+    until("the report", async || {
+        world.origin.reports().last().is_some_and(|report| report.orphans == ["channel/b/live"])
+    })
+    .await;
+    let mut world = world.restart().await;
+    assert_eq!(world.get("b.localhost", "/").send().await.unwrap().status(), 200);
+    let position = world.origin.write("channel/b/live", |_| None);
+    world.wait_until_served(position).await;
     assert_eq!(world.get("b.localhost", "/").send().await.unwrap().status(), 404);
+    until("the report", async || world.origin.reports().last().is_some_and(|report| report.orphans.is_empty())).await;
+    world.origin.go_offline().await;
     world.stop().await;
 }
 

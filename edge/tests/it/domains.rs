@@ -114,8 +114,11 @@ async fn domains_after_a_restart_without_the_origin_are_served() {
     assert_eq!(world.get("www.shop.example", "/").send().await.unwrap().text().await.unwrap(), "hi");
     assert_eq!(status(&head(&world, "GET /", "shop.example").await), "308");
 
-    // A new generation without one of them.
+    // A restored origin that does not know one of them, and its removal.
     let position = world.origin.restore(|key| key != "domain/shop.example").await;
+    world.wait_until_served(position).await;
+    assert_eq!(status(&head(&world, "GET /", "shop.example").await), "308");
+    let position = world.origin.write("domain/shop.example", |_| None);
     world.wait_until_served(position).await;
     assert_eq!(status(&head(&world, "GET /", "shop.example").await), "404");
     assert_eq!(status(&head(&world, "GET /", "www.shop.example").await), "200");

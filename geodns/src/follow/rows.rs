@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use verge_daemon::feed::{Change, Keep, RowEvent, RowHandler, RowStore, StoredRow};
+use verge_daemon::saved_state::Loaded;
+use verge_protocol::Checkpoint;
 use verge_protocol::state::ParsedRow;
 
-use super::state_file::Saved;
+use super::state_file::StateRecord;
 use crate::fleet_state::{Channel, FleetState};
 use crate::health::SavedHealth;
 
@@ -76,26 +78,35 @@ impl Rows {
         Applied { changed, must_save: changes.changed || channels_changed, events: changes.events }
     }
 
-    /// Restores what an earlier process saved, and returns what an operator should know of it.
-    pub(super) fn restore(saved: Saved) -> (Self, Vec<RowEvent>) {
-        let Saved { mut feed, channels, health: _ } = saved;
-        if channels.lost > 0 {
-            feed.position = None;
+    /// Restores what an earlier process saved. Also returns the health, and what an operator should know.
+    pub(super) fn restore(saved: Loaded<StateRecord>) -> (Self, SavedHealth, Vec<RowEvent>) {
+        let (mut rows, mut channels, mut health) = (Vec::new(), BTreeSet::new(), SavedHealth::default());
+        for record in saved.records {
+            match record {
+                StateRecord::Feed(record) => rows.push(record),
+                StateRecord::Channel(channel) => drop(channels.insert(channel)),
+                StateRecord::Health(saved) => health = saved,
+            }
         }
-        let mut state =
-            FleetState { channels: Arc::new(channels.entries.into_iter().collect()), ..FleetState::default() };
+        let mut state = FleetState { channels: Arc::new(channels), ..FleetState::default() };
         let mut update = StateUpdate { state: &mut state, changed: false, channels_changed: false };
-        let (store, changes) = RowStore::restore(feed, &mut update);
+        let (store, changes) = RowStore::restore(rows, saved.is_complete, &mut update);
         state.position = store.position();
-        (Self { state, store }, changes.events)
+        (Self { state, store }, health, changes.events)
+    }
+
+    /// The checkpoint to resume the feed from.
+    pub(super) fn checkpoint(&self) -> Option<Checkpoint> {
+        self.store.checkpoint()
     }
 
     /// What the next process needs.
-    pub(super) fn saved<'a>(
+    pub(super) fn records<'a>(
         &'a self,
         health: &'a SavedHealth,
-    ) -> Saved<&'a BTreeSet<Channel>, Vec<&'a StoredRow>, &'a SavedHealth> {
-        Saved { feed: self.store.saved(), channels: &self.state.channels, health }
+    ) -> impl Iterator<Item = StateRecord<&'a StoredRow, &'a Channel, &'a SavedHealth>> {
+        let channels = self.state.channels.iter().map(StateRecord::Channel);
+        self.store.records().map(StateRecord::Feed).chain(channels).chain([StateRecord::Health(health)])
     }
 }
 
@@ -105,13 +116,18 @@ mod tests {
 
     use proptest::prelude::*;
     use serde_json::{Value, json};
+    use verge_daemon::feed::{MissingKeys, RowRecord};
     use verge_protocol::state::{ChannelState, Row};
-    use verge_protocol::{Digest, Json, Position, ReleaseNumber, Seq};
+    use verge_protocol::{Digest, History, Json, Position, ReleaseNumber, Seq};
 
     use super::*;
 
-    fn at(text: &str) -> Position {
-        text.parse().unwrap()
+    fn at(position: &str) -> Checkpoint {
+        Checkpoint { position: position.parse().unwrap(), history: History::default() }
+    }
+
+    fn snapshot(position: &str, rows: Vec<Row>) -> Change {
+        Change::Snapshot { at: at(position), rows, missing: MissingKeys::Deleted }
     }
 
     fn row(key: &str, seq: u64, value: impl Into<Option<Value>>) -> Row {
@@ -129,14 +145,20 @@ mod tests {
     }
 
     /// The saved state as the next process reads it.
-    fn read_back(of: &Rows) -> Saved {
-        serde_json::from_slice(&serde_json::to_vec(&of.saved(&SavedHealth::default())).unwrap()).unwrap()
+    fn read_back(of: &Rows) -> Loaded<StateRecord> {
+        let health = SavedHealth::default();
+        let records: Vec<_> = of.records(&health).collect();
+        let records = serde_json::from_slice(&serde_json::to_vec(&records).unwrap()).unwrap();
+        Loaded { records, is_complete: true }
     }
 
     /// The numbers of valid and of refused rows on disk.
     fn on_disk(of: &Rows) -> (usize, usize) {
-        let saved = read_back(of);
-        (saved.channels.entries.len() + saved.feed.rows.entries.len(), saved.feed.refused.entries.len())
+        let records = read_back(of).records;
+        let refused = |record: &&StateRecord| matches!(record, StateRecord::Feed(RowRecord::Refused(_)));
+        let valid =
+            |record: &&StateRecord| matches!(record, StateRecord::Feed(RowRecord::Row(_)) | StateRecord::Channel(_));
+        (records.iter().filter(valid).count(), records.iter().filter(refused).count())
     }
 
     fn restored(of: &Rows) -> Rows {
@@ -171,7 +193,7 @@ mod tests {
 
     fn started() -> Rows {
         let mut rows = Rows::default();
-        assert_eq!(keys(rows.apply(Change::Snapshot(at("1-4"), table()))), (true, vec![]));
+        assert_eq!(keys(rows.apply(snapshot("1-4", table()))), (true, vec![]));
         rows
     }
 
@@ -185,7 +207,7 @@ mod tests {
             assert_eq!(rows(&mut of, &format!("1-{seq}"), vec![row(key, seq, None)]), (true, vec![]), "{key}");
             assert_eq!(rows(&mut of, &format!("1-{seq}"), vec![row(key, seq, None)]), (false, vec![]), "{key}");
         }
-        assert_eq!(*of.state(), FleetState { position: Some(at("1-8")), ..FleetState::default() });
+        assert_eq!(*of.state(), FleetState { position: Some(at("1-8").position), ..FleetState::default() });
         assert_eq!(on_disk(&of), (0, 0));
     }
 
@@ -193,7 +215,7 @@ mod tests {
     fn release_changes_only_the_position() {
         let mut of = started();
         assert_eq!(rows(&mut of, "1-5", vec![channel("channel/a/live", 5)]), (false, vec![]));
-        assert_eq!(of.state().position, Some(at("1-5")));
+        assert_eq!(of.state().position, Some(at("1-5").position));
         assert_eq!(rows(&mut of, "1-6", vec![channel("channel/a/pr-1", 6)]), (true, vec![]));
         assert!(!rows(&mut of, "1-7", vec![edge("edge/fra-1", 7, "192.0.2.1")]).0);
         assert!(rows(&mut of, "1-8", vec![edge("edge/fra-1", 8, "192.0.2.9")]).0);
@@ -241,12 +263,12 @@ mod tests {
             (row("moon/full", 11, json!(1)), (false, true)),
             (row("edge/fra-1", 12, json!({ "addresses": ["192.0.2.1"], "tides": true })), (false, true)),
         ] {
-            let position = Position { seq: row.seq, ..at("1-0") };
-            assert_eq!(apply(Change::Rows(position, vec![row])), expected, "{position}");
+            let position = Position { seq: row.seq, ..at("1-0").position };
+            assert_eq!(apply(Change::Rows(at(&position.to_string()), vec![row])), expected, "{position}");
         }
         assert_eq!(apply(Change::Rows(at("1-20"), Vec::new())), (false, false));
-        assert_eq!(apply(Change::Snapshot(at("2-1"), table())), (false, true));
-        assert_eq!(apply(Change::Snapshot(at("3-1"), table())), (false, false));
+        assert_eq!(apply(snapshot("2-1", table())), (false, true));
+        assert_eq!(apply(snapshot("3-1", table())), (false, false));
     }
 
     #[test]
@@ -259,11 +281,15 @@ mod tests {
         }
         assert_eq!(without_position(of.state()), without_position(&before));
         // A restart restores both, and so does one followed by a complete snapshot.
-        let (mut again, events) = Rows::restore(read_back(&of));
+        let (mut again, _, events) = Rows::restore(read_back(&of));
         assert_eq!(events.len(), 4);
         assert_eq!(without_position(again.state()), without_position(&before));
-        let refused = read_back(&again).feed.refused.entries.into_iter().map(|stored| stored.row).collect();
-        let applied = again.apply(Change::Snapshot(at("2-8"), refused));
+        let refused = |record: StateRecord| match record {
+            StateRecord::Feed(RowRecord::Refused(stored)) => Some(stored.row),
+            _ => None,
+        };
+        let refused = read_back(&again).records.into_iter().filter_map(refused).collect();
+        let applied = again.apply(snapshot("2-8", refused));
         assert_eq!((applied.changed, applied.events.len()), (false, 4));
         assert_eq!(without_position(again.state()), without_position(&before));
         // A valid row replaces both.
@@ -278,8 +304,8 @@ mod tests {
         assert_eq!(rows(&mut of, "1-5", vec![moon.clone()]), (false, vec!["unknown moon/full".into()]));
         assert_eq!(rows(&mut of, "1-6", vec![moon.clone()]), (false, vec![]));
         assert_eq!(of.unknown(), 1);
-        let snapshot: Vec<Row> = table().into_iter().chain([moon]).collect();
-        assert_eq!(keys(of.apply(Change::Snapshot(at("2-6"), snapshot))), (false, vec![]));
+        let all: Vec<Row> = table().into_iter().chain([moon]).collect();
+        assert_eq!(keys(of.apply(snapshot("2-6", all))), (false, vec![]));
         assert_eq!(on_disk(&of), (5, 0));
         rows(&mut of, "2-7", vec![row("moon/full", 7, None)]);
         assert_eq!(of.unknown(), 0);
@@ -288,19 +314,19 @@ mod tests {
     #[test]
     fn snapshot_removes_entries_that_it_lacks() {
         let mut of = started();
-        assert_eq!(keys(of.apply(Change::Snapshot(at("2-1"), table()[..1].to_vec()))), (true, vec![]));
+        assert_eq!(keys(of.apply(snapshot("2-1", table()[..1].to_vec()))), (true, vec![]));
         assert_eq!((of.state().edges.len(), of.state().channels.len(), on_disk(&of)), (0, 1, (1, 0)));
-        let empty = Rows::default().apply(Change::Snapshot(at("1-0"), Vec::new()));
+        let empty = Rows::default().apply(snapshot("1-0", Vec::new()));
         assert!(empty.changed);
     }
 
     #[test]
-    fn lost_entries_cause_a_complete_snapshot() {
+    fn lost_records_cause_a_complete_snapshot() {
         let of = started();
-        for list in ["/channels", "/feed/rows"] {
-            let mut json = serde_json::to_value(of.saved(&SavedHealth::default())).unwrap();
-            json.pointer_mut(list).unwrap()[0] = json!({ "a shape": "from the future" });
-            let (mut again, events) = Rows::restore(serde_json::from_value(json).unwrap());
+        for lost in 1..5 {
+            let mut saved = read_back(&of);
+            saved.records.remove(lost);
+            let (mut again, _, events) = Rows::restore(Loaded { is_complete: false, ..saved });
             assert_eq!(events, []);
             for _restart in 0..2 {
                 let state = again.state();
@@ -308,12 +334,22 @@ mod tests {
                     state.channels.len() + state.edges.len() + state.sites.len() + state.domains.len(),
                     state.position,
                 );
-                assert_eq!(left, (3, None), "{list}");
+                assert_eq!(left, (3, None), "{lost}");
                 again = restored(&again);
             }
-            assert_eq!(keys(again.apply(Change::Snapshot(at("1-4"), table()))), (true, vec![]));
+            assert_eq!(keys(again.apply(snapshot("1-4", table()))), (true, vec![]));
             assert_eq!(again.state(), of.state());
         }
+    }
+
+    #[test]
+    fn snapshot_of_another_history_keeps_edges_and_names_that_it_lacks() {
+        let mut of = started();
+        let rows = vec![edge("edge/ams-1", 1, "192.0.2.2")];
+        let restored = Change::Snapshot { at: at("2-1"), rows, missing: MissingKeys::Unknown };
+        assert!(of.apply(restored).changed);
+        let state = of.state();
+        assert_eq!((state.edges.len(), state.sites.len(), state.channels.len(), state.domains.len()), (2, 1, 1, 1));
     }
 
     proptest! {
@@ -324,7 +360,7 @@ mod tests {
         ) {
             let mut of = Rows::default();
             let mut readable = BTreeMap::new();
-            of.apply(Change::Snapshot(at("1-0"), Vec::new()));
+            of.apply(snapshot("1-0", Vec::new()));
             for (seq, (key, kind)) in (1..).zip(steps) {
                 let key = ["channel/a/live", "channel/a/pr-1", "edge/a", "domain/a.example", "moon/full"][key];
                 let next = match kind {
@@ -342,7 +378,7 @@ mod tests {
                 let mut again = restored(&of);
                 prop_assert_eq!(read_back(&again), read_back(&of));
                 prop_assert_eq!(again.state(), of.state());
-                let applied = again.apply(Change::Snapshot(at("2-0"), readable.values().cloned().collect()));
+                let applied = again.apply(snapshot("2-0", readable.values().cloned().collect()));
                 prop_assert_eq!((applied.changed, applied.must_save), (false, on_disk(&of).1 > 0));
                 prop_assert_eq!(without_position(again.state()), without_position(of.state()));
             }

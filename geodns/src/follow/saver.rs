@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use verge_daemon::DataDir;
+use verge_daemon::{DataDir, saved_state};
 use verge_protocol::Position;
 
 use super::metrics::FollowMetrics;
@@ -80,7 +80,8 @@ impl Saver {
         let health = Arc::clone(&self.health.borrow_and_update());
         let now = (rows.state().position, Arc::clone(&health));
         let data = Arc::clone(&self.data);
-        let write = tokio::task::spawn_blocking(move || data.replace(FILE, &serde_json::to_vec(&rows.saved(&health))?));
+        let write =
+            tokio::task::spawn_blocking(move || data.replace(FILE, &saved_state::encode(rows.records(&health))?));
         match write.await.unwrap_or_else(|crash| Err(std::io::Error::other(crash))) {
             Ok(()) => {
                 (self.saved, self.dirty) = (now, false);
@@ -108,11 +109,12 @@ mod tests {
     use serde_json::{Value, json};
     use tokio::sync::mpsc;
     use verge_daemon::Tasks;
-    use verge_daemon::feed::Change;
+    use verge_daemon::feed::{Change, RowRecord};
     use verge_protocol::state::Row;
+    use verge_protocol::{Checkpoint, History};
 
     use super::super::applier::Applier;
-    use super::super::state_file;
+    use super::super::state_file::{self, StateRecord};
     use super::*;
     use crate::health::SavedAddress;
 
@@ -143,8 +145,9 @@ mod tests {
         /// Sends a row with the sequence number of the position; `None`: only the position.
         async fn send(&self, position: &str, row: Option<(&str, Value)>) {
             let position: Position = position.parse().unwrap();
+            let at = Checkpoint { position, history: History::default() };
             let row = row.map(|(key, value)| Row { key: key.to_owned(), seq: position.seq, value: Some(value.into()) });
-            self.changes.send(Change::Rows(position, row.into_iter().collect())).await.unwrap();
+            self.changes.send(Change::Rows(at, row.into_iter().collect())).await.unwrap();
         }
 
         /// Sends a new edge.
@@ -181,12 +184,15 @@ mod tests {
         /// The position, the number of rows and the lag threshold on disk.
         fn on_disk(&self) -> (String, usize, String) {
             let text = |position: Option<Position>| position.map_or("-".into(), |at| at.to_string());
-            let saved = state_file::load(&self.path());
-            (
-                text(saved.feed.position),
-                saved.feed.rows.entries.len() + saved.channels.entries.len(),
-                text(saved.health.lag_threshold),
-            )
+            let (mut position, mut rows, mut threshold) = (None, 0, None);
+            for record in state_file::load(&self.path()).records {
+                match record {
+                    StateRecord::Feed(RowRecord::Checkpoint(checkpoint)) => position = Some(checkpoint.position),
+                    StateRecord::Feed(_) | StateRecord::Channel(_) => rows += 1,
+                    StateRecord::Health(health) => threshold = health.lag_threshold,
+                }
+            }
+            (text(position), rows, text(threshold))
         }
 
         #[track_caller]

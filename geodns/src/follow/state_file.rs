@@ -3,38 +3,35 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use verge_daemon::feed::{SavedRows, StoredRow};
-use verge_daemon::saved_state::{self, LossyVec};
+use verge_daemon::feed::{RowRecord, StoredRow};
+use verge_daemon::saved_state::{self, Loaded};
 
 use crate::fleet_state::Channel;
 use crate::health::SavedHealth;
 
 /// The file in the data directory.
 pub(super) const FILE: &str = "state.json";
-/// Where a corrupt file is moved.
-const CORRUPT: &str = "state.json.corrupt";
+/// A copy of the last damaged one.
+const DAMAGED: &str = "state.json.damaged";
 
-/// The contents of the file. Fields and entries of other versions are ignored, so that a name server can be downgraded. It is
-/// serialized from borrowed data and deserialized to owned data.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(super) struct Saved<Channels = LossyVec<Channel>, Rows = LossyVec<StoredRow>, Health = SavedHealth> {
-    /// All rows but those of channels.
-    #[serde(default)]
-    pub(super) feed: SavedRows<Rows>,
-    /// The channels that exist.
-    #[serde(default)]
-    pub(super) channels: Channels,
+/// A record of the file. Written from borrowed data, read into owned data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum StateRecord<Row = StoredRow, Name = Channel, Health = SavedHealth> {
+    /// All rows but those of channels, and how far they go.
+    Feed(RowRecord<Row>),
+    /// A channel that exists.
+    Channel(Name),
     /// The health of the edges.
-    #[serde(default)]
-    pub(super) health: Health,
+    Health(Health),
 }
 
-/// Loads the file in `folder`. A missing or corrupt file is an empty state; a corrupt one is moved aside. Blocks.
-pub(super) fn load(folder: &Path) -> Saved {
+/// Loads the file in `folder`. A missing file is an empty state; of a damaged one, which is copied, the sound records are read. Blocks.
+pub(super) fn load(folder: &Path) -> Loaded<StateRecord> {
     let path = folder.join(FILE);
     saved_state::load(&path, || {
-        if let Err(error) = std::fs::rename(&path, folder.join(CORRUPT)) {
-            tracing::error!(file = %path.display(), %error, "failed to move the corrupt state file aside");
+        if let Err(error) = std::fs::copy(&path, folder.join(DAMAGED)) {
+            tracing::error!(file = %path.display(), %error, "failed to copy the damaged state file");
         }
     })
 }
@@ -48,10 +45,10 @@ mod tests {
     use super::*;
     use crate::health::SavedAddress;
 
-    fn saved() -> Saved {
+    fn records() -> Vec<StateRecord> {
         let row = |key: &str| {
             let row = Row { key: key.to_owned(), seq: Seq(3), value: Some(json!(1).into()) };
-            vec![StoredRow { generation: Generation(1), row }].into()
+            StoredRow { generation: Generation(1), row }
         };
         let address = SavedAddress {
             edge: "fra-1".parse().unwrap(),
@@ -60,50 +57,36 @@ mod tests {
             lagging: false,
             draining: true,
         };
-        Saved {
-            feed: SavedRows { position: "1-3".parse().ok(), rows: row("moon/full"), refused: row("edge/a") },
-            channels: ["demo/live", "demo/pr-12"].map(|channel| channel.parse().unwrap()).to_vec().into(),
-            health: SavedHealth { lag_threshold: "1-2".parse().ok(), addresses: vec![address] },
-        }
+        vec![
+            StateRecord::Feed(RowRecord::Checkpoint("1-3-00c0ffee00c0ffee".parse().unwrap())),
+            StateRecord::Feed(RowRecord::Row(row("moon/full"))),
+            StateRecord::Feed(RowRecord::Refused(row("edge/a"))),
+            StateRecord::Channel("demo/live".parse().unwrap()),
+            StateRecord::Health(SavedHealth { lag_threshold: "1-2".parse().ok(), addresses: vec![address] }),
+        ]
     }
 
     #[test]
     fn state_file_format() {
-        insta::assert_snapshot!(serde_json::to_string_pretty(&saved()).unwrap());
+        insta::assert_snapshot!(String::from_utf8(saved_state::encode(records()).unwrap()).unwrap());
     }
 
     #[test]
-    fn fields_of_other_versions_are_ignored() {
-        let mut json = serde_json::to_value(saved()).unwrap();
-        json["tides"] = true.into();
-        json["health"]["addresses"][0]["tides"] = true.into();
-        assert_eq!(serde_json::from_value::<Saved>(json).unwrap(), saved());
-        assert_eq!(serde_json::from_str::<Saved>("{}").unwrap(), Saved::default());
-    }
-
-    #[test]
-    fn entries_of_other_versions_are_counted_as_lost() {
-        let mut json = serde_json::to_value(saved()).unwrap();
-        for list in ["/channels", "/feed/rows", "/feed/refused", "/health/addresses"] {
-            json.pointer_mut(list).unwrap().as_array_mut().unwrap().push(json!({ "tides": 1 }));
-        }
-        let read: Saved = serde_json::from_value(json).unwrap();
-        let (Saved { channels, feed: SavedRows { rows, refused, .. }, .. }, expected) = (&read, saved());
-        assert_eq!((channels.lost, rows.lost, refused.lost), (1, 1, 1));
-        assert_eq!((&channels.entries, &rows.entries), (&expected.channels.entries, &expected.feed.rows.entries));
-        assert_eq!((&refused.entries, &read.health), (&expected.feed.refused.entries, &expected.health));
-    }
-
-    #[test]
-    fn corrupt_file_is_moved_aside() {
+    fn damaged_file_is_copied_and_its_sound_records_are_read() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(load(folder.path()), Saved::default());
         let file = folder.path().join(FILE);
-        std::fs::write(&file, serde_json::to_vec(&saved()).unwrap()).unwrap();
-        assert_eq!(load(folder.path()), saved());
-        std::fs::write(&file, b"{\"rows\":").unwrap();
-        assert_eq!(load(folder.path()), Saved::default());
-        assert_eq!(std::fs::read(folder.path().join(CORRUPT)).unwrap(), b"{\"rows\":");
-        assert!(!file.exists());
+        assert_eq!(load(folder.path()), Loaded { records: vec![], is_complete: true });
+        let sound = saved_state::encode(records()).unwrap();
+        std::fs::write(&file, &sound).unwrap();
+        assert_eq!(load(folder.path()), Loaded { records: records(), is_complete: true });
+        for bit in 0..sound.len() * 8 {
+            let mut damaged = sound.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(&file, &damaged).unwrap();
+            let loaded = load(folder.path());
+            assert!(!loaded.is_complete && loaded.records.len() >= 3, "bit {bit}: {loaded:?}");
+            assert!(loaded.records.iter().all(|record| records().contains(record)), "bit {bit}: {loaded:?}");
+            assert_eq!(std::fs::read(folder.path().join(DAMAGED)).unwrap(), damaged);
+        }
     }
 }

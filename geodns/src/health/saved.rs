@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
-use verge_daemon::saved_state;
 use verge_protocol::{EdgeName, Position};
 
 /// The health of the edges, as saved for the next process.
@@ -13,7 +12,7 @@ pub(crate) struct SavedHealth {
     #[serde(default)]
     pub(crate) lag_threshold: Option<Position>,
     /// Addresses in any other condition than up.
-    #[serde(default, deserialize_with = "saved_state::skip_invalid")]
+    #[serde(default)]
     pub(crate) addresses: Vec<SavedAddress>,
 }
 
