@@ -88,7 +88,8 @@ mod tests {
         let now = Timestamp(100_000);
         let record = |edge: &EdgeName, applied: &str, change: fn(&mut EdgeReport)| {
             let applied = applied.parse().unwrap();
-            let mut report = EdgeReport { url: None, applied, lagging: vec![], draining: false, version: "0".into() };
+            let mut report =
+                EdgeReport { edge: None, url: None, applied, lagging: vec![], draining: false, version: "0".into() };
             change(&mut report);
             reports.record(edge.clone(), report, now);
         };

@@ -9,6 +9,7 @@ use hyper_util::service::TowerToHyperService;
 use prometheus_client::registry::Registry;
 use verge_daemon::http_server::{self, HttpLimits};
 use verge_daemon::private_listener::{self, Readiness};
+use verge_daemon::run::{Needs, Port};
 use verge_daemon::tasks::Unfinished;
 use verge_daemon::{Clock, Daemon, DataDir, Secret, Tasks, listen};
 use verge_protocol::EdgeName;
@@ -17,7 +18,7 @@ use crate::app_state::AppState;
 use crate::channel_locks::ChannelLocks;
 use crate::config::Config;
 use crate::config::raw::RawConfig;
-use crate::domains::Domains;
+use crate::domains::{self, Domains};
 use crate::edge_reports::EdgeReports;
 use crate::feed::Feed;
 use crate::http;
@@ -123,6 +124,14 @@ impl Daemon for Origin {
         Ok(raw.try_into()?)
     }
 
+    async fn needs(config: &Config) -> Needs {
+        let mut ports = Vec::new();
+        ports.extend(Port::tcp("listen", &config.listen).await);
+        ports.extend(Port::tcp("private_listen", &config.private_listen).await);
+        let resolver = domains::check_resolver(config.resolver, config.resolver_timeout, config.sites_url.base()).await;
+        Needs { data: config.data.clone(), ports, origins: None, findings: vec![resolver] }
+    }
+
     async fn bind(config: Config) -> anyhow::Result<Self> {
         Self::bind_with_clock(config, Clock::system()).await
     }
@@ -200,7 +209,7 @@ async fn admin_token(data: &DataDir, database: &Database, clock: &Clock) -> anyh
     let text = std::fs::read_to_string(&path)?;
     let text = text.trim();
     let digest = token::digest(text)
-        .with_context(|| format!("malformed token in {}: delete the file to generate a new one", path.display()))?;
+        .with_context(|| format!("invalid token in {}: delete the file to generate a new one", path.display()))?;
     database.put_token(digest, &TokenOwner::Admin, clock.now()).await?;
     Ok(Secret::new(text))
 }

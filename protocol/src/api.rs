@@ -1,6 +1,7 @@
 //! Bodies of the origin's HTTP API. docs/API.md lists the routes.
 
 mod admin;
+mod token;
 
 use std::collections::BTreeSet;
 
@@ -15,6 +16,7 @@ use crate::report::Lag;
 use crate::timestamp::Timestamp;
 
 pub use self::admin::{Domain, DomainRequest, EdgeSettings, ForceEdge, IssuedToken, NameServer, Proof, SiteRegions};
+pub use self::token::TokenOwner;
 
 /// The body of every error response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

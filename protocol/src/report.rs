@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::name::{ChannelName, SiteName};
+use crate::name::{ChannelName, EdgeName, SiteName};
 use crate::position::{Position, Seq};
 
 /// Interval of reports when nothing changes, in seconds.
@@ -14,6 +14,10 @@ pub const LIVE_SECONDS: u64 = 15;
 /// Body of `POST /v1/edges/report`; the token identifies the edge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EdgeReport {
+    /// The name that the edge is configured with; `None`: an edge of an older version. The origin refuses the report if the token is
+    /// that of another edge.
+    #[serde(default)]
+    pub edge: Option<EdgeName>,
     /// The URL of this particular edge, e.g. `http://203.0.113.7`.
     pub url: Option<String>,
     /// Every row up to this position is applied, or listed in `lagging`.

@@ -96,7 +96,7 @@ mod tests {
             .collect();
         let applied = format!("1-{seq}").parse().unwrap();
         LastReport {
-            report: EdgeReport { url: None, applied, lagging, draining: false, version: "0".into() },
+            report: EdgeReport { edge: None, url: None, applied, lagging, draining: false, version: "0".into() },
             received: Timestamp(at * 1000),
         }
     }

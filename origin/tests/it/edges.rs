@@ -2,14 +2,14 @@
 
 use reqwest::{Method, StatusCode};
 use verge_protocol::EdgeName;
-use verge_protocol::api::{BlobsRequest, Edge, Progress};
+use verge_protocol::api::{BlobsRequest, Edge, Progress, TokenOwner};
 use verge_protocol::feed::{FeedEvent, Reset};
 use verge_protocol::pack::{Decoder, Frame};
 use verge_protocol::report::EdgeReport;
 use verge_protocol::state::ParsedRow;
 use verge_protocol::{Coding, Lifetime, Manifest, compression};
 
-use super::test_origin::{TestOrigin, build, digest};
+use super::test_origin::{TestOrigin, build, digest, error};
 
 #[tokio::test]
 async fn a_subscription_starts_with_the_table_and_continues_with_each_write() {
@@ -86,7 +86,8 @@ async fn reports_confirm_a_release_edge_by_edge() {
     let (a, b) = (origin.edge_token("a").await, origin.edge_token("b").await);
     let report = async |token: &str, applied: &str| {
         let applied = applied.parse().unwrap();
-        let report = EdgeReport { url: None, applied, lagging: vec![], draining: false, version: "0.1.0".into() };
+        let report =
+            EdgeReport { edge: None, url: None, applied, lagging: vec![], draining: false, version: "0.1.0".into() };
         let answer = origin.request_as(token, Method::POST, "/v1/edges/report").json(&report).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::NO_CONTENT);
     };
@@ -115,6 +116,51 @@ async fn reports_confirm_a_release_edge_by_edge() {
 }
 
 #[tokio::test]
+async fn a_report_with_the_token_of_another_edge_is_refused() {
+    let origin = TestOrigin::start().await;
+    let token = origin.edge_token("fra-2").await;
+    let report = async |sender: Option<&str>| {
+        let report = EdgeReport {
+            edge: sender.map(|name| name.parse().unwrap()),
+            url: None,
+            applied: "1-0".parse().unwrap(),
+            lagging: vec![],
+            draining: false,
+            version: "0.1.0".into(),
+        };
+        origin.request_as(&token, Method::POST, "/v1/edges/report").json(&report).send().await.unwrap()
+    };
+    let refused = report(Some("fra-1")).await;
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+    let (_, body) = error(refused).await;
+    assert_eq!(body.code, "wrong_token");
+    assert_eq!(body.message, "the token belongs to edge fra-2, but the report is from edge fra-1");
+    let live = async || origin.get::<Vec<Edge>>("/v1/edges").await.iter().any(|edge| edge.live);
+    assert!(!live().await, "no edge is taken for live");
+    for sender in [Some("fra-2"), None] {
+        assert_eq!(report(sender).await.status(), StatusCode::NO_CONTENT, "{sender:?}");
+    }
+    assert!(live().await);
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn the_owner_of_a_token_is_told_to_its_bearer() {
+    let origin = TestOrigin::start().await;
+    let (edge, name_server) = (origin.edge_token("fra-1").await, origin.name_server_token("ns-1").await);
+    let admin = origin.daemon.admin_token().expose().to_owned();
+    for (token, owner) in [
+        (&edge, TokenOwner::Edge("fra-1".parse().unwrap())),
+        (&name_server, TokenOwner::NameServer("ns-1".parse().unwrap())),
+        (&admin, TokenOwner::Admin),
+    ] {
+        let answer = origin.request_as(token, Method::GET, "/v1/token").send().await.unwrap();
+        assert_eq!(answer.json::<TokenOwner>().await.unwrap(), owner);
+    }
+    origin.stop().await;
+}
+
+#[tokio::test]
 async fn waiting_for_edges_ends_with_the_report_that_completes_them() {
     let origin = TestOrigin::start().await;
     origin.create_site("demo").await;
@@ -123,7 +169,8 @@ async fn waiting_for_edges_ends_with_the_report_that_completes_them() {
     let tokens = [origin.edge_token("a").await, origin.edge_token("b").await];
     let report = async |token: &str, applied: &str| {
         let applied = applied.parse().unwrap();
-        let report = EdgeReport { url: None, applied, lagging: vec![], draining: false, version: "0.1.0".into() };
+        let report =
+            EdgeReport { edge: None, url: None, applied, lagging: vec![], draining: false, version: "0.1.0".into() };
         origin.request_as(token, Method::POST, "/v1/edges/report").json(&report).send().await.unwrap();
     };
     origin.daemon.wait_until_caught_up(&[]).await;

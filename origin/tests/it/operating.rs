@@ -112,6 +112,7 @@ async fn a_removed_edge_loses_its_settings_token_and_report() {
     configure(&origin, "fra-1", &settings("192.0.2.1")).await;
     configure(&origin, "sgp-1", &settings("192.0.2.3")).await;
     let report = EdgeReport {
+        edge: None,
         url: None,
         applied: "1-0".parse().unwrap(),
         lagging: vec![],

@@ -29,7 +29,7 @@ use verge_protocol::{Blob, Digest, Generation, Position, ReleaseNumber, Seq, com
 use crate::TestRelease;
 
 /// The token that the fake origin accepts.
-pub const TOKEN: &str = "vrg_edge";
+pub const TOKEN: &str = "vrg_00000000000000000000000000000000000000009692e67b";
 
 /// What the origin does wrong.
 #[derive(Default)]
