@@ -8,6 +8,7 @@ mod it {
     mod errors;
     mod fake_dns;
     mod operating;
+    mod process;
     mod pushes;
     mod sites;
     mod test_origin;
