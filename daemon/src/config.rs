@@ -1,12 +1,14 @@
 //! Configuration files.
 
 mod one_or_many;
+mod placeholders;
 
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
 pub use self::one_or_many::OneOrMany;
+pub use self::placeholders::{Placeholder, placeholders};
 
 /// Why a configuration file cannot be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -29,11 +31,13 @@ pub enum ConfigError {
     },
 }
 
-/// Reads a TOML file. Raw configuration types deny unknown fields, so that a misspelt setting is an error with its line.
-pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
+/// Reads a TOML file, and finds its placeholders. Raw configuration types deny unknown fields, so that a misspelt setting is an error
+/// with its line.
+pub fn load<T: DeserializeOwned>(path: &Path) -> Result<(T, Vec<Placeholder>), ConfigError> {
     let text =
         std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-    toml::from_str(&text).map_err(|error| ConfigError::Malformed { path: path.to_owned(), error: Box::new(error) })
+    let malformed = |error| ConfigError::Malformed { path: path.to_owned(), error: Box::new(error) };
+    Ok((toml::from_str(&text).map_err(malformed)?, placeholders(&text)))
 }
 
 #[cfg(test)]

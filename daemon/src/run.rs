@@ -1,5 +1,8 @@
 //! The `main` of every daemon: arguments → configuration → telemetry → bind → wait for a signal → lame duck → drain.
 
+mod connect_advice;
+mod online_check;
+
 use std::future::Future;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,6 +12,9 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use serde::de::DeserializeOwned;
 use tokio::signal::unix::{SignalKind, signal};
 
+pub use self::online_check::{Finding, Needs, OriginAccess, Port};
+use crate::clock::Clock;
+use crate::config::Placeholder;
 use crate::telemetry::{self, LogFormat};
 
 /// A server as a value; any number fit in one process.
@@ -29,6 +35,9 @@ pub trait Daemon: Sized {
     fn check_files(_config: &Self::Config) -> anyhow::Result<()> {
         Ok(())
     }
+
+    /// What `check-config --online` tries. Opens the ports of the configuration, like [`Self::bind`], and runs the daemon's own checks.
+    fn needs(config: &Self::Config) -> impl Future<Output = Needs> + Send;
 
     /// Starts the daemon. Returns once every port is open.
     fn bind(config: Self::Config) -> impl Future<Output = anyhow::Result<Self>> + Send;
@@ -62,7 +71,11 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Validate the configuration, print the effective settings, and exit with 0 if it is valid, else 1
-    CheckConfig,
+    CheckConfig {
+        /// Also try what it refers to: origins, token, ports and data directory
+        #[arg(long)]
+        online: bool,
+    },
 }
 
 /// Runs a daemon until SIGINT or SIGTERM. Exit code: 0 after a graceful shutdown, 1 after an error, 2 for invalid arguments.
@@ -73,12 +86,19 @@ pub fn run<D: Daemon>() -> ExitCode {
     let outcome = (|| {
         telemetry::init(arguments.log_format, &arguments.log).context("invalid `--log` filter")?;
         let path = arguments.config.unwrap_or_else(|| PathBuf::from(format!("/etc/verge/{}.toml", D::NAME)));
-        let config = D::check(crate::config::load(&path)?).with_context(|| path.display().to_string())?;
-        if let Some(Command::CheckConfig) = arguments.command {
-            D::check_files(&config).with_context(|| path.display().to_string())?;
+        let in_file = || path.display().to_string();
+        let (raw, placeholders) = crate::config::load(&path)?;
+        if let Some(Command::CheckConfig { online }) = arguments.command {
+            refuse(&placeholders).with_context(in_file)?;
+            let config = D::check(raw).with_context(in_file)?;
+            D::check_files(&config).with_context(in_file)?;
             println!("{config:#?}\n{} is valid", path.display());
-            return Ok(());
+            return if online { check_online::<D>(&config) } else { Ok(()) };
         }
+        for placeholder in &placeholders {
+            tracing::warn!("placeholder in {}: {placeholder}", path.display());
+        }
+        let config = D::check(raw).with_context(in_file)?;
         crate::open_files::raise_limit();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let outcome = runtime.block_on(until_signal::<D>(config));
@@ -93,6 +113,26 @@ pub fn run<D: Daemon>() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Fails if a setting was never filled in.
+fn refuse(placeholders: &[Placeholder]) -> anyhow::Result<()> {
+    let list: Vec<String> = placeholders.iter().map(|placeholder| format!("\n  {placeholder}")).collect();
+    anyhow::ensure!(list.is_empty(), "replace these placeholders by your own values:{}", list.concat());
+    Ok(())
+}
+
+/// Tries what the configuration refers to, and prints a line for each check.
+#[expect(clippy::print_stdout, reason = "output of `check-config`")]
+fn check_online<D: Daemon>(config: &D::Config) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let findings = runtime.block_on(async { online_check::check(D::needs(config).await, &Clock::system()).await });
+    for finding in &findings {
+        println!("{finding}");
+    }
+    let failed = findings.iter().filter(|finding| matches!(finding, Finding::Fail(_))).count();
+    anyhow::ensure!(failed == 0, "{failed} of {} checks failed", findings.len());
+    Ok(())
 }
 
 async fn until_signal<D: Daemon>(config: D::Config) -> anyhow::Result<()> {

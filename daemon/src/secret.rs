@@ -1,6 +1,7 @@
 //! Text that must not be printed.
 
 use std::fmt;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -38,7 +39,8 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The value of the setting `name`, or the content of the file `<name>_file` without surrounding white space.
+    /// The value of the setting `name`, or the content of the file `<name>_file` without surrounding white space. A file that every
+    /// user of the machine can read is logged as a warning.
     pub fn from_value_or_file(
         name: &'static str,
         value: Option<Self>,
@@ -54,6 +56,10 @@ impl Secret {
                     path: path.display().to_string(),
                     source,
                 })?;
+                if is_readable_by_all(path) {
+                    let path = path.display();
+                    tracing::warn!(%path, "every user of this machine can read the secret in this file: use `chmod 600`");
+                }
                 Ok(Self(text.trim().to_owned()))
             }
         }
@@ -77,9 +83,25 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// Whether the mode of a file lets every user read it. A directory above it may still prevent that.
+fn is_readable_by_all(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn file_with_mode_644_is_readable_by_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        std::fs::write(&path, "from-file").unwrap();
+        for (mode, expected) in [(0o644, true), (0o640, false), (0o600, false)] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(is_readable_by_all(&path), expected, "{mode:o}");
+        }
+    }
 
     #[test]
     fn secret_is_taken_from_value_or_file() {

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use verge_protocol::token::{self, TokenError};
+
 use crate::client::{Client, NameServer, ServerUrl, ServerUrlError, SetupError, Token};
 use crate::environment::Environment;
 use crate::profile::{self, Profile, ProfileError};
@@ -41,6 +43,14 @@ pub enum ConnectionError {
         /// Why.
         source: io::Error,
     },
+    /// The text is not a token.
+    #[error("invalid token in {place}: {error}")]
+    InvalidToken {
+        /// Where it was read from.
+        place: String,
+        /// What is wrong.
+        error: TokenError,
+    },
     /// The URL of the origin or the name server is invalid.
     #[error(transparent)]
     Url(#[from] ServerUrlError),
@@ -61,6 +71,9 @@ impl ConnectionError {
                 Some("run `verge up`, or set VERGE_NAME_SERVER or --name-server to the URL of its private listener")
             }
             Self::NoToken(_) => Some("set VERGE_TOKEN, or use --token-file FILE"),
+            Self::InvalidToken { .. } => Some(
+                "copy the whole token; that of the administrator is in `admin-token` in the data directory of the origin",
+            ),
             Self::Unencrypted(_) => Some("use an https:// URL, or --insecure on a trusted network"),
             Self::Profile(_) => Some("fix the file, or delete it and run `verge up`"),
             Self::Setup(SetupError::Certificates(_)) => {
@@ -80,9 +93,10 @@ pub fn origin(options: &ConnectionOptions<'_>, environment: &Environment) -> Res
 
 fn select(options: &ConnectionOptions<'_>, environment: &Environment) -> Result<(ServerUrl, Token), ConnectionError> {
     let origin = options.origin.or(environment.origin.as_deref());
-    let token = match options.token_file {
-        Some(path) => Some(read_token(path)?),
-        None => environment.token.clone(),
+    let token = match (options.token_file, &environment.token) {
+        (Some(path), _) => Some((read_token(path)?, format!("`{}`", path.display()))),
+        (None, Some(token)) => Some((token.clone(), "VERGE_TOKEN".to_owned())),
+        (None, None) => None,
     };
     // The profile is read only if needed, so that an invalid one does no harm otherwise.
     let profile = if origin.is_some() && token.is_some() { None } else { load_profile(environment)? };
@@ -95,11 +109,13 @@ fn select(options: &ConnectionOptions<'_>, environment: &Environment) -> Result<
         return Err(ConnectionError::Unencrypted(origin));
     }
     // The profile's token is sent to the profile's origin only.
-    let profile_token =
-        profile.filter(|profile| profile.origin.parse().as_ref() == Ok(&origin)).map(|profile| profile.token);
-    match token.or(profile_token) {
-        Some(token) => Ok((origin, token)),
-        None => Err(ConnectionError::NoToken(origin)),
+    let profile_token = profile
+        .filter(|profile| profile.origin.parse().as_ref() == Ok(&origin))
+        .map(|profile| (profile.token, "the profile".to_owned()));
+    let (token, place) = token.or(profile_token).ok_or_else(|| ConnectionError::NoToken(origin.clone()))?;
+    match token::check(token.expose()) {
+        Ok(()) => Ok((origin, token)),
+        Err(error) => Err(ConnectionError::InvalidToken { place, error }),
     }
 }
 
@@ -131,11 +147,9 @@ fn load_profile(environment: &Environment) -> Result<Option<Profile>, ProfileErr
 }
 
 fn read_token(path: &Path) -> Result<Token, ConnectionError> {
-    let read = std::fs::read_to_string(path).and_then(|text| {
-        let token = Token::new(text);
-        if token.expose().is_empty() { Err(io::Error::other("the file is empty")) } else { Ok(token) }
-    });
-    read.map_err(|source| ConnectionError::TokenFile { path: path.to_owned(), source })
+    std::fs::read_to_string(path)
+        .map(Token::new)
+        .map_err(|source| ConnectionError::TokenFile { path: path.to_owned(), source })
 }
 
 #[cfg(test)]
@@ -175,25 +189,32 @@ mod tests {
         (origin.to_owned(), token.to_owned())
     }
 
+    /// The token of 40 equal digits.
+    fn token(digit: char) -> String {
+        token::from_random_digits(&String::from(digit).repeat(token::RANDOM_DIGITS))
+    }
+
     #[test]
     fn flags_override_environment_which_overrides_profile() {
-        let variables = [("VERGE_ORIGIN", "https://b.org"), ("VERGE_TOKEN", "tb")];
-        let world = world(&variables).with_profile("https://c.org", "tc");
+        let (ta, tb, tc) = (token('a'), token('b'), token('c'));
+        let variables = [("VERGE_ORIGIN", "https://b.org"), ("VERGE_TOKEN", &*tb)];
+        let world = world(&variables).with_profile("https://c.org", &tc);
         let file = world.dir.path().join("token");
-        std::fs::write(&file, "ta\n").unwrap();
+        std::fs::write(&file, format!("{ta}\n")).unwrap();
         let flags = ConnectionOptions { origin: Some("https://a.org"), token_file: Some(&file), insecure: false };
-        assert_eq!(world.select(&flags).unwrap(), pair("https://a.org", "ta"));
-        assert_eq!(world.select(&ConnectionOptions::default()).unwrap(), pair("https://b.org", "tb"));
-        let bare = self::world(&[]).with_profile("https://c.org", "tc");
-        assert_eq!(bare.select(&ConnectionOptions::default()).unwrap(), pair("https://c.org", "tc"));
+        assert_eq!(world.select(&flags).unwrap(), pair("https://a.org", &ta));
+        assert_eq!(world.select(&ConnectionOptions::default()).unwrap(), pair("https://b.org", &tb));
+        let bare = self::world(&[]).with_profile("https://c.org", &tc);
+        assert_eq!(bare.select(&ConnectionOptions::default()).unwrap(), pair("https://c.org", &tc));
     }
 
     #[test]
     fn profile_token_is_sent_to_profile_origin_only() {
-        let world = world(&[]).with_profile("https://c.org/", "tc");
+        let tc = token('c');
+        let world = world(&[]).with_profile("https://c.org/", &tc);
         let to = |origin| ConnectionOptions { origin: Some(origin), ..ConnectionOptions::default() };
         assert!(matches!(world.select(&to("https://evil.org")), Err(ConnectionError::NoToken(_))));
-        assert_eq!(world.select(&to("https://c.org")).unwrap(), pair("https://c.org", "tc"));
+        assert_eq!(world.select(&to("https://c.org")).unwrap(), pair("https://c.org", &tc));
     }
 
     #[test]
@@ -228,7 +249,7 @@ mod tests {
     fn token_is_sent_unencrypted_only_to_loopback_or_with_insecure() {
         let options =
             |origin, insecure| ConnectionOptions { origin: Some(origin), insecure, ..ConnectionOptions::default() };
-        let world = world(&[("VERGE_TOKEN", "t")]);
+        let world = world(&[("VERGE_TOKEN", &token('a'))]);
         assert!(matches!(world.select(&options("http://x.org", false)), Err(ConnectionError::Unencrypted(_))));
         for origin in ["http://127.0.0.1:1", "http://[::1]:1", "http://localhost:1", "http://origin.localhost:1"] {
             assert!(world.select(&options(origin, false)).is_ok(), "{origin}");
@@ -238,17 +259,35 @@ mod tests {
     }
 
     #[test]
-    fn missing_or_empty_token_file_is_an_error() {
+    fn missing_token_file_is_an_error() {
         let world = world(&[("VERGE_ORIGIN", "https://b.org")]);
         let file = world.dir.path().join("token");
         let options = ConnectionOptions { token_file: Some(&file), ..ConnectionOptions::default() };
         assert!(matches!(world.select(&options), Err(ConnectionError::TokenFile { .. })));
-        std::fs::write(&file, "\n").unwrap();
-        assert!(matches!(world.select(&options), Err(ConnectionError::TokenFile { .. })));
-        std::fs::write(&file, "a\nb").unwrap();
-        let error = origin(&options, &world.environment).err().unwrap();
-        assert!(
-            matches!(error, ConnectionError::Setup(SetupError::Token)) && error.hint() == Some(Token::SOURCES_HINT)
+    }
+
+    #[test]
+    fn invalid_token_error_names_where_it_was_read_from() {
+        let origin = ("VERGE_ORIGIN", "https://b.org");
+        let world = world(&[origin, ("VERGE_TOKEN", &token('a')[..30])]);
+        let error = |options: &ConnectionOptions<'_>| world.select(options).unwrap_err().to_string();
+        assert_eq!(
+            error(&ConnectionOptions::default()),
+            "invalid token in VERGE_TOKEN: malformed token: expected 52 characters, found 30"
         );
+        let file = world.dir.path().join("token");
+        let options = ConnectionOptions { token_file: Some(&file), ..ConnectionOptions::default() };
+        for (text, wrong) in [
+            ("\n", "the token is empty"),
+            ("a\nb", "expected a token alone, found several words or lines"),
+            ("<token>\n", "expected a token, found a placeholder"),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            assert_eq!(error(&options), format!("invalid token in `{}`: {wrong}", file.display()));
+        }
+        let profiled = self::world(&[]).with_profile("https://c.org", "vrg_…");
+        let error = profiled.select(&ConnectionOptions::default()).unwrap_err();
+        assert_eq!(error.to_string(), "invalid token in the profile: expected a token, found a placeholder");
+        assert!(error.hint().unwrap().contains("`admin-token`"));
     }
 }

@@ -1,6 +1,6 @@
 //! The `verge` command: reads arguments, environment, terminal and clock, then runs the command.
 
-use std::io::{IsTerminal as _, stderr, stdout};
+use std::io::{BufReader, IsTerminal as _, stderr, stdin, stdout};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -21,7 +21,10 @@ fn main() -> ExitCode {
         width: console::Term::stdout().size_checked().map(|(_, columns)| columns),
         color: environment.color,
     };
-    let output = Output::new(stdout(), stderr(), cli.global.output_options(terminal));
+    let mut output = Output::new(stdout(), stderr(), cli.global.output_options(terminal));
+    if stdin().is_terminal() && terminal.stderr_is_terminal {
+        output = output.with_answers(BufReader::new(stdin()));
+    }
     match tokio::runtime::Runtime::new() {
         Ok(runtime) => {
             let exit = runtime.block_on(command::run(&cli, &environment, &output));

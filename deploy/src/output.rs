@@ -4,6 +4,7 @@
 pub mod human;
 mod printer;
 mod progress;
+mod question;
 mod table;
 #[cfg(test)]
 mod tests;

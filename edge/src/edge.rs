@@ -13,10 +13,12 @@ use tokio_util::sync::CancellationToken;
 use verge_daemon::feed::LastSeen;
 use verge_daemon::http_server::{HttpLimits, serve};
 use verge_daemon::listen::{self, ListenError};
-use verge_daemon::origins::Origins;
+use verge_daemon::origins::{Origins, OriginsError};
 use verge_daemon::private_listener::{self, Readiness};
+use verge_daemon::run::{Needs, OriginAccess, Port};
 use verge_daemon::tasks::Unfinished;
 use verge_daemon::{Clock, Daemon, Tasks};
+use verge_protocol::api::TokenOwner;
 
 use crate::cache::BlobCache;
 use crate::config::Config;
@@ -58,9 +60,9 @@ pub enum BindError {
     /// The address of a listener cannot be read.
     #[error("failed to read the address of a listener")]
     LocalAddr(#[source] std::io::Error),
-    /// The HTTP client for the origins cannot be created.
-    #[error("failed to create the HTTP client for the origins")]
-    Client(#[from] reqwest::Error),
+    /// The client of the origins cannot be created.
+    #[error(transparent)]
+    Origins(#[from] OriginsError),
     /// The task that opens the data directory panicked.
     #[error("failed to open the data directory")]
     Panicked(#[from] tokio::task::JoinError),
@@ -92,7 +94,7 @@ impl Edge {
         };
         let user_agent = concat!("verge-edge/", env!("CARGO_PKG_VERSION"));
         let failures = metrics.upstream_failures.clone();
-        let origins = Origins::new(config.origins, config.token, user_agent, failures)?;
+        let origins = Origins::new(config.origins, &config.token, user_agent, failures)?;
         let upstream = Upstream::new(origins, metrics.clone());
         let mut listeners = Vec::new();
         for listen in config.listen {
@@ -113,6 +115,7 @@ impl Edge {
             clock: clock.clone(),
             metrics: metrics.clone(),
             last_seen: last_seen.clone(),
+            name: config.name.clone(),
             url: config.url.or_else(|| public_addr.ip().is_loopback().then(|| format!("http://{public_addr}"))),
         };
         let restored = feed_tasks.restore().await;
@@ -218,6 +221,17 @@ impl Daemon for Edge {
 
     fn check(raw: RawConfig) -> anyhow::Result<Config> {
         Ok(raw.try_into()?)
+    }
+
+    async fn needs(config: &Config) -> Needs {
+        let mut ports = Vec::new();
+        for listen in &config.listen {
+            ports.extend(Port::tcp("listen", listen).await);
+        }
+        ports.extend(Port::tcp("private_listen", &config.private_listen).await);
+        let owner = TokenOwner::Edge(config.name.clone());
+        let origins = OriginAccess { urls: config.origins.clone(), token: config.token.clone(), owner };
+        Needs { data: config.data.clone(), ports, origins: Some(origins), findings: Vec::new() }
     }
 
     async fn bind(config: Config) -> anyhow::Result<Self> {

@@ -22,6 +22,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Notify, mpsc, watch};
 use verge_daemon::feed::{LastSeen, Subscriber};
 use verge_daemon::{Clock, Tasks};
+use verge_protocol::EdgeName;
 
 use self::apply::ApplyTask;
 use self::channels::Channels;
@@ -39,6 +40,8 @@ pub(crate) struct FeedTasks {
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
     pub(crate) last_seen: LastSeen,
+    /// The name of this edge, which the origin compares with the owner of its token.
+    pub(crate) name: EdgeName,
     /// The public URL of this edge, to be reported to the origin.
     pub(crate) url: Option<String>,
 }
@@ -81,8 +84,11 @@ impl RestoredFeedTasks {
 
     /// Starts following the origins, until `tasks` drain.
     pub(crate) fn spawn(self, tasks: &Tasks) {
-        let Self { tasks: FeedTasks { upstream, store, table, clock, metrics, last_seen, url }, channels, applied } =
-            self;
+        let Self {
+            tasks: FeedTasks { upstream, store, table, clock, metrics, last_seen, name, url },
+            channels,
+            applied,
+        } = self;
         let reconnected = Arc::new(Notify::new());
         let (changes, changes_received) = mpsc::channel(16);
         let subscriber = Subscriber {
@@ -97,7 +103,8 @@ impl RestoredFeedTasks {
             drop(tasks.spawn(name, tasks.draining().clone().run_until_cancelled_owned(task)));
         };
         until_drained("feed", Box::pin(subscriber.run()));
-        let report = report::run(upstream.clone(), url, applied.subscribe(), reconnected, tasks.draining().clone());
+        let sender = report::Sender { upstream: upstream.clone(), name, url };
+        let report = report::run(sender, applied.subscribe(), reconnected, tasks.draining().clone());
         drop(tasks.spawn("report", report));
         let prefetch = prefetch::PrefetchTask {
             upstream: upstream.clone(),

@@ -117,7 +117,7 @@ impl Upstream {
         let request = self.origins.get(origin, &format!("v1/manifests/{id}"));
         let mut response = self.origins.send(request).await?;
         let mut compressed = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(OriginError::from)? {
+        while let Some(chunk) = response.chunk().await.map_err(OriginError::truncated)? {
             compressed.extend_from_slice(&chunk);
             if compressed.len() > MAX_COMPRESSED_MANIFEST {
                 return Err(UpstreamError::ManifestTooLarge(MAX_COMPRESSED_MANIFEST));
@@ -142,7 +142,7 @@ impl PackReader {
             if let Some(frame) = self.decoder.next_frame()? {
                 return Ok(Some(frame));
             }
-            let Some(chunk) = self.response.chunk().await.map_err(OriginError::from)? else {
+            let Some(chunk) = self.response.chunk().await.map_err(OriginError::truncated)? else {
                 self.decoder.finish()?;
                 return Ok(None);
             };

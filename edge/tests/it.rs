@@ -9,6 +9,7 @@ mod it {
     mod http_rules;
     mod listeners;
     mod offline;
+    mod process;
     mod response_heads;
     mod world;
 }

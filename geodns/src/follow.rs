@@ -20,11 +20,13 @@ mod state_file;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use verge_daemon::feed::{LastSeen, Subscriber};
-use verge_daemon::origins::Origins;
+use verge_daemon::origins::{Origins, check_token_owner};
 use verge_daemon::saved_state::Loaded;
 use verge_daemon::{DataDir, Tasks};
+use verge_protocol::NameServerName;
+use verge_protocol::api::TokenOwner;
 
 use self::applier::{Applier, report};
 pub(crate) use self::metrics::FollowMetrics;
@@ -37,6 +39,8 @@ use crate::health::SavedHealth;
 pub(crate) struct Follower {
     /// The origins to follow.
     pub(crate) origins: Origins,
+    /// The name of this name server, to compare with the owner of its token.
+    pub(crate) name: NameServerName,
     /// Where the state is saved.
     pub(crate) data: Arc<DataDir>,
     /// When an origin was last seen.
@@ -87,12 +91,18 @@ impl Booted {
         let until_drained = |name, task: BoxFuture<'static, ()>| {
             drop(tasks.spawn(name, tasks.draining().clone().run_until_cancelled_owned(task)));
         };
+        let connected = Arc::new(Notify::new());
+        let owner = TokenOwner::NameServer(follower.name);
+        until_drained(
+            "token check",
+            Box::pin(check_token_owner(follower.origins.clone(), owner, Arc::clone(&connected))),
+        );
         let (changes, changes_received) = mpsc::channel(16);
         let subscriber = Subscriber {
             origins: follower.origins,
             checkpoint: rows.checkpoint(),
             last_seen: follower.last_seen,
-            reconnected: None,
+            reconnected: Some(Arc::clone(&connected)),
             changes,
         };
         let to_save = watch::Sender::new(rows.clone());
@@ -123,9 +133,10 @@ mod tests {
 
     async fn booted(data: &Path, origin: &str) -> Booted {
         let token = Secret::new("vrg_test");
-        let origins = Origins::new(vec![origin.parse().unwrap()], token, "test", Counter::default()).unwrap();
+        let origins = Origins::new(vec![origin.parse().unwrap()], &token, "test", Counter::default()).unwrap();
         let data = Arc::new(DataDir::open(data).unwrap());
-        Follower { origins, data, last_seen: LastSeen::never(), metrics: FollowMetrics::default() }.boot().await
+        let name = "ns-1".parse().unwrap();
+        Follower { origins, name, data, last_seen: LastSeen::never(), metrics: FollowMetrics::default() }.boot().await
     }
 
     /// An origin with one edge, and no changes after that.

@@ -14,10 +14,12 @@ use verge_daemon::data_dir::DataDirError;
 use verge_daemon::feed::LastSeen;
 use verge_daemon::http_server::{HttpLimits, serve};
 use verge_daemon::listen::{self, ListenError};
-use verge_daemon::origins::Origins;
+use verge_daemon::origins::{Origins, OriginsError};
 use verge_daemon::private_listener;
+use verge_daemon::run::{Needs, OriginAccess, Port};
 use verge_daemon::tasks::Unfinished;
 use verge_daemon::{Clock, Daemon, DataDir, Tasks};
+use verge_protocol::api::TokenOwner;
 use verge_protocol::{DomainName, EdgeName};
 
 use crate::config::Config;
@@ -64,8 +66,11 @@ pub enum BindError {
     /// A port.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// The HTTP client for origins or for health checks.
-    #[error("failed to set up the HTTP client for origins or health checks")]
+    /// The client of the origins.
+    #[error(transparent)]
+    Origins(#[from] OriginsError),
+    /// The HTTP client for health checks.
+    #[error("failed to set up the HTTP client for health checks")]
     Client(#[from] reqwest::Error),
     /// A task that reads files crashed.
     #[error("failed to read zone files and the location database")]
@@ -112,9 +117,15 @@ impl GeoDns {
 
         let user_agent = concat!("verge-geodns/", env!("CARGO_PKG_VERSION"));
         let failures = metrics.origin_failures.clone();
-        let origins = Origins::new(config.origins.clone(), config.token.clone(), user_agent, failures)?;
+        let origins = Origins::new(config.origins.clone(), &config.token, user_agent, failures)?;
         let last_seen = LastSeen::never();
-        let follower = Follower { origins, data, last_seen: last_seen.clone(), metrics: metrics.follow.clone() };
+        let follower = Follower {
+            origins,
+            name: config.name.clone(),
+            data,
+            last_seen: last_seen.clone(),
+            metrics: metrics.follow.clone(),
+        };
         let booted = follower.boot().await;
         let prober = Prober::new(config.health.clone(), booted.fleet_state(), booted.saved_health(), clock)?;
         let inputs = Inputs {
@@ -287,6 +298,15 @@ impl Daemon for GeoDns {
 
     fn check_files(config: &Config) -> anyhow::Result<()> {
         config.check_files()
+    }
+
+    async fn needs(config: &Config) -> Needs {
+        let dns = |address: &SocketAddr| Port::new("listen", *address, open(*address, 1));
+        let mut ports: Vec<Port> = config.listen.iter().map(dns).collect();
+        ports.extend(Port::tcp("private_listen", &config.private_listen).await);
+        let owner = TokenOwner::NameServer(config.name.clone());
+        let origins = OriginAccess { urls: config.origins.clone(), token: config.token.clone(), owner };
+        Needs { data: config.data.clone(), ports, origins: Some(origins), findings: Vec::new() }
     }
 
     async fn bind(config: Config) -> anyhow::Result<Self> {

@@ -13,6 +13,7 @@ use crate::problems::Problems;
 use crate::publish::{Contents, Publisher};
 use crate::sites_url::SitesUrl;
 use crate::store::Database;
+use crate::token::Tokens;
 use crate::uploads::Uploads;
 
 /// All parts. Clones share them.
@@ -24,6 +25,7 @@ pub(crate) struct AppState {
     pub(crate) feed: Feed,
     pub(crate) edge_reports: EdgeReports,
     pub(crate) problems: Problems,
+    pub(crate) tokens: Tokens,
     pub(crate) uploads: Uploads,
     pub(crate) publisher: Arc<Publisher>,
     pub(crate) domains: Domains,

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use verge_daemon::Clock;
+use verge_daemon::run::Finding;
 use verge_protocol::DomainName;
 
 use crate::feed::Feed;
@@ -47,5 +48,14 @@ impl Domains {
         timeout: Duration,
     ) -> Self {
         Self { database, feed, clock, base, resolver: Arc::new(Resolver::new(resolver, timeout)) }
+    }
+}
+
+/// Whether the resolver answers, for `check-config --online`. It is asked for a record that need not exist.
+pub(crate) async fn check_resolver(resolver: Option<SocketAddr>, timeout: Duration, base: &DomainName) -> Finding {
+    let setting = resolver.map_or_else(|| "resolver of the system".to_owned(), |address| format!("resolver {address}"));
+    match Resolver::new(resolver, timeout).texts(&record_name(base)).await {
+        Err(error) if !error.is_definite() => Finding::Fail(format!("{setting}: {error}: domains cannot be proven")),
+        _ => Finding::Ok(format!("{setting}: answers")),
     }
 }

@@ -50,6 +50,8 @@ pub(crate) fn router(app: AppState) -> Router {
         .route("/v1/name-servers/{name}", delete(name_servers::remove))
         .route("/v1/name-servers/{name}/token", post(name_servers::issue_token))
         .route("/v1/orphans/remove", post(orphans::remove))
+        // For every token.
+        .route("/v1/token", get(auth::show_owner))
         // For edges; the first one for name servers too.
         .route("/v1/changes", get(changes::subscribe))
         .route("/v1/manifests/{id}", get(manifests::show))

@@ -9,6 +9,7 @@ use hyper_util::service::TowerToHyperService;
 use prometheus_client::registry::Registry;
 use verge_daemon::http_server::{self, HttpLimits};
 use verge_daemon::private_listener::{self, Readiness};
+use verge_daemon::run::{Needs, Port};
 use verge_daemon::tasks::Unfinished;
 use verge_daemon::{Clock, Daemon, DataDir, Secret, Tasks, error_chain, listen};
 use verge_protocol::EdgeName;
@@ -18,7 +19,7 @@ use crate::app_state::AppState;
 use crate::channel_locks::ChannelLocks;
 use crate::config::Config;
 use crate::config::raw::RawConfig;
-use crate::domains::Domains;
+use crate::domains::{self, Domains};
 use crate::edge_reports::EdgeReports;
 use crate::feed::Feed;
 use crate::http;
@@ -26,7 +27,7 @@ use crate::metrics::Metrics;
 use crate::problems::Problems;
 use crate::publish::{Contents, Encoder, Publisher};
 use crate::store::{Blobs, Database, TokenOwner};
-use crate::token;
+use crate::token::{self, Tokens};
 use crate::uploads::{ActivePacks, Uploads};
 
 /// A running origin.
@@ -123,6 +124,14 @@ impl Daemon for Origin {
         Ok(raw.try_into()?)
     }
 
+    async fn needs(config: &Config) -> Needs {
+        let mut ports = Vec::new();
+        ports.extend(Port::tcp("listen", &config.listen).await);
+        ports.extend(Port::tcp("private_listen", &config.private_listen).await);
+        let resolver = domains::check_resolver(config.resolver, config.resolver_timeout, config.sites_url.base()).await;
+        Needs { data: config.data.clone(), ports, origins: None, findings: vec![resolver] }
+    }
+
     async fn bind(config: Config) -> anyhow::Result<Self> {
         Self::bind_with_clock(config, Clock::system()).await
     }
@@ -194,6 +203,7 @@ async fn compose(
         metrics: Arc::clone(&metrics),
         sites_url: config.sites_url.clone(),
     };
+    let tokens = Tokens { database: database.clone(), clock: clock.clone(), metrics: Arc::clone(&metrics) };
     let domains = Domains::new(
         database.clone(),
         feed.clone(),
@@ -209,6 +219,7 @@ async fn compose(
         feed,
         edge_reports,
         problems,
+        tokens,
         uploads,
         publisher: Arc::new(publisher),
         domains,
@@ -227,7 +238,7 @@ async fn admin_token(data: &DataDir, database: &Database, clock: &Clock) -> anyh
     let text = std::fs::read_to_string(&path)?;
     let text = text.trim();
     let digest = token::digest(text)
-        .with_context(|| format!("malformed token in {}: delete the file to generate a new one", path.display()))?;
+        .with_context(|| format!("invalid token in {}: delete the file to generate a new one", path.display()))?;
     // At a start on a full disk, only what is missing is written.
     if database.token_owner(digest).await? != Some(TokenOwner::Admin) {
         database.put_token(digest, &TokenOwner::Admin, clock.now()).await?;

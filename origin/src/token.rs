@@ -1,34 +1,47 @@
 //! Access tokens.
 
+use std::sync::Arc;
+
 use rand::Rng as _;
-use verge_daemon::Secret;
+use verge_daemon::{Clock, Secret};
 use verge_protocol::Digest;
+use verge_protocol::token::{self, TokenError};
 
-const PREFIX: &str = "vrg_";
-const RANDOM_BYTES: usize = 20;
-const CHECKSUM_DIGITS: usize = 8;
+use crate::metrics::Metrics;
+use crate::store::{Database, StoreError, TokenOwner};
 
-/// Generates a token: `vrg_`, 160 random bits and a checksum, in hex. By the checksum, secret scanners recognize tokens, and the origin
-/// distinguishes a truncated token from an unknown one.
+/// Generates a token, with 160 random bits.
 pub(crate) fn generate() -> Secret {
-    let mut random = [0_u8; RANDOM_BYTES];
+    let mut random = [0_u8; token::RANDOM_DIGITS / 2];
     rand::rng().fill_bytes(&mut random);
-    let mut body = Digest::of(&random).to_string();
-    body.truncate(RANDOM_BYTES * 2);
-    Secret::new(format!("{PREFIX}{body}{}", checksum(&body)))
+    let mut digits = Digest::of(&random).to_string();
+    digits.truncate(token::RANDOM_DIGITS);
+    Secret::new(token::from_random_digits(&digits))
 }
 
-fn checksum(body: &str) -> String {
-    let mut digits = Digest::of(body.as_bytes()).to_string();
-    digits.truncate(CHECKSUM_DIGITS);
-    digits
+/// The digest under which the origin stores a token.
+pub(crate) fn digest(token: &str) -> Result<Digest, TokenError> {
+    token::check(token)?;
+    Ok(Digest::of(token.as_bytes()))
 }
 
-/// The digest under which the origin stores a token; `None` if the token is malformed.
-pub(crate) fn digest(token: &str) -> Option<Digest> {
-    let rest = token.strip_prefix(PREFIX)?;
-    let (body, sum) = rest.split_at_checked(RANDOM_BYTES * 2)?;
-    (checksum(body) == sum).then(|| Digest::of(token.as_bytes()))
+/// The owners of tokens, as requests present them. Clones share the database.
+#[derive(Clone)]
+pub(crate) struct Tokens {
+    pub(crate) database: Database,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl Tokens {
+    /// The owner of a token; `None` if it is unknown, which is counted: an edge whose token the origin lost cannot tell otherwise.
+    pub(crate) async fn owner(&self, digest: Digest) -> Result<Option<TokenOwner>, StoreError> {
+        let owner = self.database.token_owner(digest).await?;
+        if owner.is_none() {
+            self.metrics.count_unknown_token(self.clock.now());
+        }
+        Ok(owner)
+    }
 }
 
 #[cfg(test)]
@@ -36,12 +49,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_truncated_token_is_malformed() {
+    fn a_generated_token_is_well_formed_and_unique() {
         let token = generate();
-        let text = token.expose();
-        assert!(digest(text).is_some());
-        assert_eq!(digest(&text[..text.len() - 1]), None);
-        assert_eq!(digest(&text.replacen("vrg_", "", 1)), None);
+        assert!(digest(token.expose()).is_ok());
+        assert_eq!(digest(&token.expose()[1..]), Err(TokenError::Prefix));
         assert_ne!(generate(), token);
     }
 }

@@ -2,6 +2,7 @@
 
 mod admin;
 mod problem;
+mod token;
 
 use std::collections::BTreeSet;
 
@@ -17,6 +18,7 @@ use crate::timestamp::Timestamp;
 
 pub use self::admin::{Domain, DomainRequest, EdgeSettings, ForceEdge, IssuedToken, NameServer, Proof, SiteRegions};
 pub use self::problem::Problem;
+pub use self::token::TokenOwner;
 
 /// The body of every error response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

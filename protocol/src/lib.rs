@@ -15,6 +15,7 @@
 //! | [`fleet`], [`geo_point`] | the operator's configuration of edges, sites and domains; coordinates |
 //! | [`health`], [`explanation`] | an edge's health page; why a name server chooses an edge |
 //! | [`pack`], [`compression`] | transfer formats of blobs, builds and manifests |
+//! | [`token`], [`placeholder`] | the syntax of access tokens; text that stands where a value is missing |
 //! | [`json`] | JSON values that are stored and forwarded byte for byte |
 //! | [`api`] | bodies of the origin's HTTP API |
 //!
@@ -39,11 +40,13 @@ pub mod manifest;
 pub mod name;
 pub mod pack;
 pub mod path;
+pub mod placeholder;
 pub mod position;
 pub mod release;
 pub mod report;
 pub mod state;
 pub mod timestamp;
+pub mod token;
 
 mod error_chain;
 mod serde_text;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::name::{ChannelName, SiteName};
+use crate::name::{ChannelName, EdgeName, SiteName};
 use crate::position::{Position, Seq};
 
 /// Interval of reports when nothing changes, in seconds.
@@ -17,6 +17,10 @@ pub const ORPHANS_MAX: usize = 1000;
 /// Body of `POST /v1/edges/report`; the token identifies the edge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EdgeReport {
+    /// The name that the edge is configured with; `None`: an edge of an older version. The origin refuses the report if the token is
+    /// that of another edge.
+    #[serde(default)]
+    pub edge: Option<EdgeName>,
     /// The URL of this particular edge, e.g. `http://203.0.113.7`.
     pub url: Option<String>,
     /// Every row up to this position is applied, or listed in `lagging`.
@@ -55,6 +59,7 @@ impl EdgeReport {
     /// The report of an edge that serves everything up to `applied` and has nothing else to say.
     pub fn new(applied: Position, version: impl Into<String>) -> Self {
         Self {
+            edge: None,
             url: None,
             applied,
             lagging: Vec::new(),

@@ -26,7 +26,7 @@ class NameServer:
             f"""
             name = "ns-1"
             origins = ["http://127.0.0.1:9"]
-            token = "vrg_none"
+            token = "vrg_00000000000000000000000000000000000000009692e67b"
             data = "{folder}/data"
             listen = ["198.18.0.53:53", "[2001:2::53]:53"]
             private_listen = "127.0.0.1:7601"

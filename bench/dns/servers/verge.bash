@@ -21,7 +21,7 @@ verge_configure() {
     cat >"$folder/geodns.toml" <<END
 name = "bench"
 origins = ["http://127.0.0.1:$origin"]
-token = "any"
+token = "vrg_00000000000000000000000000000000000000009692e67b"
 data = "$folder/data"
 listen = "127.0.0.1:$port"
 private_listen = "127.0.0.1:$private"

@@ -43,6 +43,9 @@ pub enum Edges {
     Remove {
         /// The edge's name
         edge: EdgeName,
+        /// Do not ask, even if no other edge answers
+        #[arg(long)]
+        yes: bool,
     },
     /// Override the health checks of an edge
     Force {
@@ -51,6 +54,9 @@ pub enum Edges {
         /// `up`: treat as healthy; `down`: send no readers; `auto`: follow health checks
         #[arg(value_name = "up|down|auto", hide_possible_values = true)]
         to: ForceArg,
+        /// Do not ask, even if no other edge answers
+        #[arg(long)]
+        yes: bool,
     },
     /// Issue a token for an edge, replacing its current one
     Token {

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use serde::Deserialize as _;
+use serde::de::DeserializeOwned;
+
 use crate::cli::Cli;
 use crate::client::Client;
 use crate::endpoints;
@@ -35,6 +38,37 @@ impl Context<'_> {
             self.output.result(text()?)?;
         }
         Ok(Exit::Success)
+    }
+
+    /// Prints a list: with `--json` the answer of the server, unchanged; else a table on stdout, or `none` on stderr.
+    pub(super) fn print_list<T: DeserializeOwned>(
+        &self,
+        answer: &serde_json::Value,
+        none: impl fmt::Display,
+        table: impl FnOnce(&[T]) -> String,
+    ) -> Result<Exit, Failure> {
+        if self.output.options().json {
+            self.output.result(answer)?;
+            return Ok(Exit::Success);
+        }
+        let items = Vec::<T>::deserialize(answer)?;
+        if items.is_empty() {
+            self.output.info(none);
+        } else {
+            self.output.result(table(&items))?;
+        }
+        Ok(Exit::Success)
+    }
+
+    /// Asks before a change with this consequence, a fragment without a full stop. An error if the answer is no, or nobody can answer.
+    pub(super) fn confirm(&self, consequence: &str) -> Result<(), Failure> {
+        let refused =
+            |message: String| Failure { exit: Exit::Refused, message, details: Vec::new(), hints: Vec::new() };
+        match self.output.confirm(format_args!("{consequence}. Continue?")) {
+            Some(true) => Ok(()),
+            Some(false) => Err(refused("cancelled: nothing was changed".to_owned())),
+            None => Err(refused(consequence.to_owned()).hint(Some("use --yes to do it anyway"))),
+        }
     }
 
     /// Explains the token that is printed next; `name` is an edge or a name server.

@@ -24,9 +24,8 @@ pub(super) async fn run(command: &cli::Dns, context: &Context<'_>) -> Result<Exi
         }
         cli::Dns::Servers => {
             let answer: Value = context.client()?.get("/v1/name-servers").await?;
-            context.print_result(&answer, || {
-                let name_servers = Vec::<NameServer>::deserialize(&answer)?;
-                Ok(render::name_servers(&name_servers, context.environment.now, context.output))
+            context.print_list(&answer, render::NO_NAME_SERVERS, |name_servers: &[NameServer]| {
+                render::name_servers(name_servers, context.environment.now, context.output)
             })
         }
         cli::Dns::Remove { name_server: name } => {

@@ -18,9 +18,8 @@ pub(super) async fn run(command: Option<&cli::Domains>, context: &Context<'_>) -
     match command {
         None => {
             let answer: Value = context.client()?.get("/v1/domains").await?;
-            context.print_result(&answer, || {
-                let domains = Vec::<Domain>::deserialize(&answer)?;
-                Ok(render::list(&domains, context.environment.now, context.output))
+            context.print_list(&answer, render::NO_DOMAINS, |domains: &[Domain]| {
+                render::list(domains, context.environment.now, context.output)
             })
         }
         Some(cli::Domains::Add { domain, site, redirect_to }) => {

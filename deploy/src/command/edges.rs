@@ -1,5 +1,6 @@
 //! `verge edges`.
 
+mod last_edge;
 mod render;
 mod settings;
 
@@ -22,8 +23,8 @@ pub(super) async fn run(command: Option<&cli::Edges>, context: &Context<'_>) -> 
         None => {
             let answer: Value = client.get("/v1/edges").await?;
             let edges = Vec::<Edge>::deserialize(&answer);
-            let exit = context.print_result(&answer, || {
-                Ok(render::edges(&Vec::deserialize(&answer)?, context.environment.now, context.output))
+            let exit = context.print_list(&answer, render::NO_EDGES, |edges: &[Edge]| {
+                render::edges(edges, context.environment.now, context.output)
             })?;
             if let Ok(edges) = edges {
                 region_check::warn_uncovered_sites(&edges, &client, context).await;
@@ -57,11 +58,17 @@ pub(super) async fn run(command: Option<&cli::Edges>, context: &Context<'_>) -> 
             let settings = settings::merge(args, Some(current))?;
             print_state(edge, &client.put(&path(edge), &settings).await?, &client, context).await
         }
-        Some(cli::Edges::Force { edge, to }) => {
+        Some(cli::Edges::Force { edge, to, yes }) => {
+            if *to == cli::ForceArg::Down && !yes {
+                confirm_removal_from_dns(edge, &client, context).await?;
+            }
             let body = ForceEdge { force: (*to).into() };
             print_state(edge, &client.put(&format!("{}/force", path(edge)), &body).await?, &client, context).await
         }
-        Some(cli::Edges::Remove { edge }) => {
+        Some(cli::Edges::Remove { edge, yes }) => {
+            if !yes {
+                confirm_removal_from_dns(edge, &client, context).await?;
+            }
             client.delete(&path(edge)).await?;
             let exit = context.print_result(&json!({ "edge": edge, "removed": true }), || {
                 Ok(format!("removed {edge} and revoked its token"))
@@ -79,6 +86,15 @@ pub(super) async fn run(command: Option<&cli::Edges>, context: &Context<'_>) -> 
 async fn find(edge: &EdgeName, client: &Client) -> Result<Option<Edge>, Failure> {
     let edges: Vec<Edge> = client.get("/v1/edges").await?;
     Ok(edges.into_iter().find(|known| known.name == *edge))
+}
+
+/// Asks before the last live edge is taken out of DNS answers.
+async fn confirm_removal_from_dns(edge: &EdgeName, client: &Client, context: &Context<'_>) -> Result<(), Failure> {
+    let edges: Vec<Edge> = client.get("/v1/edges").await?;
+    match last_edge::consequence(edge, &edges, context.environment.now) {
+        Some(consequence) => context.confirm(&consequence),
+        None => Ok(()),
+    }
 }
 
 fn path(edge: &EdgeName) -> String {

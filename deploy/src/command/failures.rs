@@ -97,7 +97,7 @@ impl From<NameServerError> for Failure {
 impl From<ConnectionError> for Failure {
     fn from(error: ConnectionError) -> Self {
         let exit = match &error {
-            ConnectionError::NoToken(_) => Exit::NotAllowed,
+            ConnectionError::NoToken(_) | ConnectionError::InvalidToken { .. } => Exit::NotAllowed,
             _ => Exit::Usage,
         };
         Self::new(exit, &error).hint(error.hint())

@@ -43,7 +43,7 @@ fn unserved<'a>(edges: &'a [Edge], sites: &'a [Site]) -> impl Iterator<Item = &'
 }
 
 /// Whether DNS may return the edge. Its current health does not matter.
-fn is_available(edge: &EdgeState) -> bool {
+pub(super) fn is_available(edge: &EdgeState) -> bool {
     !edge.addresses.is_empty() && edge.force != Force::Down
 }
 

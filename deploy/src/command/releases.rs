@@ -1,6 +1,5 @@
 //! `verge releases`.
 
-use serde::Deserialize as _;
 use serde_json::Value;
 use verge_protocol::Timestamp;
 use verge_protocol::api::Release;
@@ -16,13 +15,8 @@ pub(super) async fn run(arguments: &cli::SiteArg, context: &Context<'_>) -> Resu
     let site = Project::find(None, &context.environment.current_dir)?.site(arguments.site.as_ref())?;
     let client = context.client()?;
     let answer: Value = client.get(&format!("/v1/sites/{site}/releases")).await?;
-    context.print_result(&answer, || {
-        let releases = Vec::<Release>::deserialize(&answer)?;
-        Ok(if releases.is_empty() {
-            format!("{site} has no releases yet")
-        } else {
-            render(&releases, context.environment.now, context.output)
-        })
+    context.print_list(&answer, format_args!("{site} has no releases yet"), |releases: &[Release]| {
+        render(releases, context.environment.now, context.output)
     })
 }
 

@@ -16,10 +16,8 @@ pub(super) async fn run(command: Option<&cli::Sites>, context: &Context<'_>) -> 
     match command {
         None => {
             let answer = Value::Array(client.sites().await?);
-            context.print_result(&answer, || {
-                let sites = Vec::<Site>::deserialize(&answer)?;
-                Ok(render(&sites, context.environment.now, context.output))
-            })
+            context
+                .print_list(&answer, NO_SITES, |sites: &[Site]| render(sites, context.environment.now, context.output))
         }
         // Without regions, `--none` is given.
         Some(cli::Sites::Regions { site, regions, none: _ }) => {
@@ -41,11 +39,11 @@ fn regions_text(site: &Site) -> String {
     site.regions.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
+/// In place of a table without rows.
+pub(super) const NO_SITES: &str = "no sites yet; create one with `verge push`";
+
 /// A table with a row for each channel of each site.
 pub(super) fn render(sites: &[Site], now: Timestamp, output: &Output) -> String {
-    if sites.is_empty() {
-        return "no sites yet; create one with `verge push`".to_owned();
-    }
     let mut header = vec!["site", "channel", "release", "since", "url"];
     if sites.iter().any(|site| !site.regions.is_empty()) {
         header.push("regions");
@@ -110,6 +108,5 @@ mod tests {
         insta::assert_snapshot!(render(&sites, Timestamp(7_200_000), &output));
         sites[0].regions = ["de", "eu"].map(|region| region.parse().unwrap()).into();
         insta::assert_snapshot!(render(&sites, Timestamp(7_200_000), &output));
-        assert_eq!(render(&[], Timestamp(0), &output), "no sites yet; create one with `verge push`");
     }
 }

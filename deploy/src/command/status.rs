@@ -27,6 +27,13 @@ pub(super) async fn run(context: &Context<'_>) -> Result<Exit, Failure> {
         let origin = client.origin().to_string();
         Ok(render(&origin, &status, &edges, &sites, context.environment.now, context.output))
     })?;
+    let is_empty = |list: &str| !context.output.options().json && answer[list] == json!([]);
+    if is_empty("edges") {
+        context.output.info(NO_EDGES);
+    }
+    if is_empty("sites") {
+        context.output.info(sites::NO_SITES);
+    }
     // With `--json`, an answer that cannot be read here is printed all the same.
     if let (Ok(edges), Ok(sites)) = (list(&answer["edges"]), list(&answer["sites"])) {
         region_check::warn(&edges, &sites, context);
@@ -38,17 +45,19 @@ fn list<T: DeserializeOwned>(answer: &Value) -> serde_json::Result<Vec<T>> {
     Vec::deserialize(answer)
 }
 
+/// In place of a table without rows.
+const NO_EDGES: &str = "no edges registered yet";
+
+/// What there is: the origin, its edges, its sites.
 fn render(origin: &str, status: &Status, edges: &[Edge], sites: &[Site], now: Timestamp, output: &Output) -> String {
     let version = human::line(&status.version, 40);
     let head = format!("origin {origin}, version {version}, position {}", status.position);
-    let edges = render_edges(edges, status.position, now, output);
-    format!("{head}\n\n{edges}\n\n{}", sites::render(sites, now, output))
+    let edges = (!edges.is_empty()).then(|| render_edges(edges, status.position, now, output));
+    let sites = (!sites.is_empty()).then(|| sites::render(sites, now, output));
+    [Some(head), edges, sites].into_iter().flatten().collect::<Vec<_>>().join("\n\n")
 }
 
 fn render_edges(edges: &[Edge], origin: Position, now: Timestamp, output: &Output) -> String {
-    if edges.is_empty() {
-        return "no edges registered yet".to_owned();
-    }
     let rows = edges.iter().map(|edge| row(edge, origin, now)).collect();
     table(output, &["edge", "state", "lag", "last seen", "version", "url"], rows)
 }

@@ -1,7 +1,7 @@
 //! Writes results and messages. Both writers are injected, so that tests read exactly what a person would.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, BufRead, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use console::Style;
@@ -38,6 +38,7 @@ pub struct Output(Arc<Inner>);
 struct Inner {
     results: Mutex<Box<dyn Write + Send>>,
     messages: Mutex<Box<dyn Write + Send>>,
+    answers: Mutex<Option<Box<dyn BufRead + Send>>>,
     options: OutputOptions,
     bars: Option<MultiProgress>,
 }
@@ -52,6 +53,7 @@ impl Output {
         Self(Arc::new(Inner {
             results: Mutex::new(Box::new(results)),
             messages: Mutex::new(Box::new(messages)),
+            answers: Mutex::default(),
             options,
             // Indicatif draws on stderr, and only if that is a terminal.
             bars: (options.progress_bars && !options.quiet).then(MultiProgress::new),
@@ -126,12 +128,19 @@ impl Output {
         self.0.bars.as_ref()
     }
 
+    pub(super) fn answers(&self) -> &Mutex<Option<Box<dyn BufRead + Send>>> {
+        &self.0.answers
+    }
+
     /// Writes to stderr. Errors are ignored: there is nowhere left to report them.
     fn message(&self, text: impl fmt::Display) {
-        self.above_bars(|| {
-            let mut messages = lock(&self.0.messages);
+        self.write_message(|messages| {
             let _ = writeln!(messages, "{text}").and_then(|()| messages.flush());
         });
+    }
+
+    pub(super) fn write_message(&self, write: impl FnOnce(&mut dyn Write)) {
+        self.above_bars(|| write(&mut **lock(&self.0.messages)));
     }
 
     fn above_bars<T>(&self, write: impl FnOnce() -> T) -> T {

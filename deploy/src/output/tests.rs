@@ -54,6 +54,25 @@ fn quiet_output_keeps_warnings_and_errors() {
 }
 
 #[test]
+fn question_is_affirmed_by_yes_alone() {
+    let confirm = |input: &'static str| {
+        let messages = Buffer::default();
+        let output =
+            Output::new(io::sink(), messages.clone(), OutputOptions { quiet: true, ..OutputOptions::default() });
+        let answer = output.with_answers(input.as_bytes()).confirm("sgp-1 is the last edge. Continue?");
+        assert_eq!(String::from_utf8(lock(&messages.0).clone()).unwrap(), "sgp-1 is the last edge. Continue? [y/N] ");
+        answer
+    };
+    for (input, answer) in
+        [("y\n", true), (" YES \n", true), ("\n", false), ("", false), ("no\n", false), ("yy\n", false)]
+    {
+        assert_eq!(confirm(input), Some(answer), "{input:?}");
+    }
+    let output = Output::new(io::sink(), io::sink(), OutputOptions::default());
+    assert_eq!(output.confirm("Continue?"), None, "nobody can answer");
+}
+
+#[test]
 fn error_with_control_characters_is_sanitized_to_one_line() {
     let messages = Buffer::default();
     let output = Output::new(io::sink(), messages.clone(), OutputOptions::default());

@@ -56,7 +56,10 @@ async fn each_kind_of_failure_has_its_exit_code() {
     std::fs::create_dir(world.path().join("empty")).unwrap();
     assert_eq!(code(&["push", "empty"], &[origin, token]).await, Some(3));
     assert_eq!(code(&["status"], &[token, ("VERGE_ORIGIN", "http://127.0.0.1:9")]).await, Some(4));
-    assert_eq!(code(&["push"], &[origin, ("VERGE_TOKEN", "vrg_wrong")]).await, Some(5));
+    assert_eq!(
+        code(&["push"], &[origin, ("VERGE_TOKEN", "vrg_0123456789012345678901234567890123456789fb526cd4")]).await,
+        Some(5)
+    );
     world.origin.memory().faults.overtaken = true;
     assert_eq!(code(&["push"], &[origin, token]).await, Some(6));
 }

@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 /// The token that the fake origin accepts.
-pub(crate) const TOKEN: &str = "vrg_test";
+pub(crate) const TOKEN: &str = "vrg_00000000000000000000000000000000000000009692e67b";
 
 /// A running fake origin; stopped when dropped.
 pub(crate) struct Origin {

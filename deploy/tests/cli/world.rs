@@ -58,13 +58,27 @@ impl World {
 
 /// Runs `verge` in a directory, with this origin and this token.
 pub(crate) async fn verge(dir: &Path, origin: &str, token: &str, arguments: &[&str]) -> Ran {
+    verge_answering(dir, origin, token, arguments, None).await
+}
+
+/// The same; with `answers` as on a terminal, where these are typed.
+pub(crate) async fn verge_answering(
+    dir: &Path,
+    origin: &str,
+    token: &str,
+    arguments: &[&str],
+    answers: Option<&'static str>,
+) -> Ran {
     let arguments = [&["verge", "--origin", origin], arguments].concat();
     let cli = Cli::try_parse_from(arguments).unwrap();
     let variable = |name: &str| (name == "VERGE_TOKEN").then(|| token.into());
     let environment = Environment::read(variable, dir.to_owned(), Timestamp(3_600_000));
     let (stdout, stderr) = (Buffer::default(), Buffer::default());
     let options = OutputOptions { quiet: cli.global.quiet, json: cli.global.json, ..OutputOptions::default() };
-    let output = Output::new(stdout.clone(), stderr.clone(), options);
+    let mut output = Output::new(stdout.clone(), stderr.clone(), options);
+    if let Some(answers) = answers {
+        output = output.with_answers(answers.as_bytes());
+    }
     let exit = command::run(&cli, &environment, &output).await;
     Ran { exit, stdout: stdout.text(), stderr: stderr.text() }
 }

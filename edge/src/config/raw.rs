@@ -9,6 +9,7 @@ use verge_daemon::Secret;
 use verge_daemon::config::OneOrMany;
 use verge_daemon::listen::Listen;
 use verge_daemon::origins::{OriginSettings, OriginSettingsError};
+use verge_protocol::api::TokenOwner;
 use verge_protocol::{DomainName, EdgeName};
 
 use super::{ByteSize, Config, OriginUrl};
@@ -55,6 +56,7 @@ impl TryFrom<RawConfig> for Config {
             insecure: raw.insecure,
             token: raw.token,
             token_file: raw.token_file.as_deref(),
+            owner: TokenOwner::Edge(raw.name.clone()),
         }
         .check()?;
         if let Some(url) = raw.url.as_ref().filter(|url| OriginUrl::insecure(url).is_err()) {
@@ -79,12 +81,16 @@ impl TryFrom<RawConfig> for Config {
 
 #[cfg(test)]
 mod tests {
+    use verge_daemon::config::placeholders;
+
     use super::*;
+
+    const TOKEN: &str = "vrg_00000000000000000000000000000000000000009692e67b";
 
     const MINIMAL: &str = r#"
         name = "fra-1"
         origins = ["https://origin.example"]
-        token = "vrg_x"
+        token = "vrg_00000000000000000000000000000000000000009692e67b"
         data = "data"
         listen = "127.0.0.1:0"
         private_listen = "127.0.0.1:0"
@@ -102,7 +108,8 @@ mod tests {
 
     #[test]
     fn sample_file_is_valid_and_its_comments_give_the_defaults() {
-        let sample = include_str!("../../edge.sample.toml").replace("token_file = ", "token = ");
+        let sample = include_str!("../../edge.sample.toml")
+            .replace("token_file = \"/etc/verge/edge.token\"", &format!("token = \"{TOKEN}\""));
         let raw: RawConfig = toml::from_str(&sample).unwrap();
         let config = Config::try_from(raw).unwrap();
         assert_eq!((config.name.as_str(), config.lame_duck.as_secs()), ("fra-1", 75));
@@ -110,6 +117,13 @@ mod tests {
         assert!(sample.contains("\n# memory_cache = \"128MiB\"\n") && config.memory_cache == ByteSize(128 << 20));
         assert!(sample.contains("\n# disk_cache = \"10GiB\"\n") && config.disk_cache == ByteSize(10 << 30));
         assert!(sample.contains("\n# drain_timeout_seconds = 30\n") && config.drain_timeout == Duration::from_secs(30));
+    }
+
+    #[test]
+    fn sample_file_has_placeholders_for_what_must_be_set() {
+        let found = placeholders(include_str!("../../edge.sample.toml"));
+        let settings: Vec<&str> = found.iter().map(|placeholder| placeholder.setting.as_str()).collect();
+        assert_eq!(settings, ["base_domain", "origins"]);
     }
 
     #[test]
@@ -162,6 +176,6 @@ mod tests {
 
     #[test]
     fn debug_output_hides_the_token() {
-        assert!(!format!("{:#?}", config("").unwrap()).contains("vrg_x"));
+        assert!(!format!("{:#?}", config("").unwrap()).contains("vrg_"));
     }
 }

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use verge_daemon::Secret;
 use verge_daemon::config::OneOrMany;
 use verge_daemon::origins::{OriginSettings, OriginSettingsError};
+use verge_protocol::api::TokenOwner;
 use verge_protocol::{DomainName, GeoPoint, NameServerName};
 
 use super::{
@@ -166,6 +167,7 @@ impl TryFrom<RawConfig> for Config {
             insecure: raw.insecure,
             token: raw.token,
             token_file: raw.token_file.as_deref(),
+            owner: TokenOwner::NameServer(raw.name.clone()),
         }
         .check()?;
         LocationOverrides::new(raw.locations.iter().map(|(network, location)| (*network, *location)))?;

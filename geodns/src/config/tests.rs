@@ -1,9 +1,12 @@
 //! Tests of the configuration file.
 
+use verge_daemon::config::placeholders;
 use verge_daemon::error_chain;
 
 use super::raw::RawConfig;
 use super::*;
+
+const TOKEN: &str = "vrg_00000000000000000000000000000000000000009692e67b";
 
 fn read(text: &str) -> Result<Config, String> {
     let raw: RawConfig = toml::from_str(text).map_err(|error| error.to_string())?;
@@ -11,7 +14,8 @@ fn read(text: &str) -> Result<Config, String> {
 }
 
 fn sample() -> String {
-    include_str!("../../geodns.sample.toml").replace("token_file = ", "token = ")
+    include_str!("../../geodns.sample.toml")
+        .replace("token_file = \"/etc/verge/ns.token\"", &format!("token = \"{TOKEN}\""))
 }
 
 /// The sample with every commented setting enabled, except these.
@@ -35,6 +39,13 @@ fn sample_shows_the_defaults() {
     let all = uncommented(&["workers", "database", "host", "ca_file", "name", "file"]);
     assert_eq!(all.matches("\n# ").count() + 20, sample().matches("\n# ").count());
     assert_eq!(format!("{:#?}", read(&all).unwrap()), format!("{config:#?}"));
+}
+
+#[test]
+fn sample_has_placeholders_for_what_must_be_set() {
+    let found = placeholders(include_str!("../../geodns.sample.toml"));
+    let settings: Vec<&str> = found.iter().map(|placeholder| placeholder.setting.as_str()).collect();
+    assert_eq!(settings, ["origins", "zones.name"]);
 }
 
 #[test]
@@ -100,7 +111,7 @@ fn invalid_setting_is_named_with_the_expectation() {
 #[test]
 fn debug_output_shows_bounds_and_no_secret() {
     let shown = format!("{:#?}", read(&sample()).unwrap());
-    assert!(!shown.contains("/etc/verge/ns.token"), "{shown}");
+    assert!(!shown.contains("vrg_"), "{shown}");
     for bound in ["detected within: 15s", "other edges within: 75s", "10 minutes, at most: "] {
         assert!(shown.contains(bound), "{shown}");
     }

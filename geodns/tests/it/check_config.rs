@@ -4,16 +4,23 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use verge_protocol::api::TokenOwner;
+use verge_test_kit::{FakeOrigin, TOKEN, until};
+
 /// Writes a configuration with one zone, whose file includes another.
 fn write(folder: &Path, included: &str, more: &str) {
+    write_with_origin(folder, "http://127.0.0.1:1", included, more);
+}
+
+fn write_with_origin(folder: &Path, origin: &str, included: &str, more: &str) {
     let zone =
         "$TTL 60\n@ SOA ns-1 hostmaster 1 7200 900 1209600 60\n@ NS ns-1\nns-1 A 192.0.2.1\n$INCLUDE mail.zone\n";
     std::fs::write(folder.join("example.zone"), zone).unwrap();
     std::fs::write(folder.join("mail.zone"), included).unwrap();
     let data = folder.join("data").display().to_string();
     let config = format!(
-        "name = \"ns-1\"\norigins = [\"http://127.0.0.1:1\"]\ntoken = \"vrg_x\"\ndata = \"{data}\"\nlisten = \"127.0.0.1:0\"\n\
-         private_listen = \"127.0.0.1:0\"\n{more}\n[[zones]]\nname = \"example.com\"\nfile = \"{}\"\n",
+        "name = \"ns-1\"\norigins = [\"{origin}\"]\ntoken = \"{TOKEN}\"\ndata = \"{data}\"\nlisten = \"127.0.0.1:0\"\n\
+         private_listen = \"127.0.0.1:0\"\n{more}\n[[zones]]\nname = \"verge.test\"\nfile = \"{}\"\n",
         folder.join("example.zone").display()
     );
     std::fs::write(folder.join("geodns.toml"), config).unwrap();
@@ -21,8 +28,13 @@ fn write(folder: &Path, included: &str, more: &str) {
 
 /// The exit code, standard output and standard error.
 fn check(folder: &Path) -> (Option<i32>, String, String) {
+    check_with(folder, &[])
+}
+
+fn check_with(folder: &Path, flags: &[&str]) -> (Option<i32>, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_verge-geodns"));
-    let output = command.arg("--config").arg(folder.join("geodns.toml")).arg("check-config").output().unwrap();
+    let output =
+        command.arg("--config").arg(folder.join("geodns.toml")).arg("check-config").args(flags).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
@@ -34,7 +46,7 @@ fn check_config_of_a_valid_file_shows_settings_and_bounds() {
     let (code, shown, errors) = check(folder.path());
     assert_eq!(code, Some(0), "{errors}");
     assert!(shown.ends_with("geodns.toml is valid\n"), "{shown}");
-    assert!(shown.contains("readers moved to other edges within: 75s") && !shown.contains("vrg_x"), "{shown}");
+    assert!(shown.contains("readers moved to other edges within: 75s") && !shown.contains("vrg_"), "{shown}");
     assert!(!folder.path().join("data").exists(), "check-config must not create anything");
 }
 
@@ -113,4 +125,22 @@ fn check_config_of_an_invalid_file_reports_file_and_line() {
         assert_eq!((code, shown.as_str()), (Some(1), ""), "{errors}");
         assert!(errors.contains(location) && errors.contains(wrong), "{errors}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn token_of_another_owner_is_logged_and_found_by_check_config() {
+    let (folder, origin) = (tempfile::tempdir().unwrap(), FakeOrigin::start().await);
+    origin.set_token_owner(TokenOwner::Edge("fra-1".parse().unwrap()));
+    write_with_origin(folder.path(), &origin.url(), "@ MX 10 mail\nmail A 192.0.2.2\n", "");
+    let wrong = "the token belongs to edge fra-1, but this is name server ns-1: issue one with `verge dns token ns-1`";
+    let (code, shown, _) = tokio::task::block_in_place(|| check_with(folder.path(), &["--online"]));
+    assert_eq!(code, Some(1));
+    assert!(shown.contains("\nok    listen 127.0.0.1:0: can be opened\n") && shown.contains(wrong), "{shown}");
+    let log = folder.path().join("log");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_verge-geodns"));
+    command.arg("--config").arg(folder.path().join("geodns.toml")).stderr(std::fs::File::create(&log).unwrap());
+    let mut process = command.spawn().unwrap();
+    until("the log", async || std::fs::read_to_string(&log).unwrap().contains(wrong)).await;
+    process.kill().unwrap();
+    process.wait().unwrap();
 }

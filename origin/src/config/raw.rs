@@ -46,9 +46,11 @@ mod tests {
     fn the_sample_is_a_configuration_with_the_defaults() {
         let raw: RawConfig = toml::from_str(include_str!("../../origin.sample.toml")).unwrap();
         let sample = Config::try_from(raw).unwrap();
-        let raw = "data = \"/var/lib/verge-origin\"\nsites_url = \"http://localhost:7401\"";
+        let raw = "data = \"/var/lib/verge-origin\"\nsites_url = \"https://sites.example.com\"";
         let least = Config::try_from(toml::from_str::<RawConfig>(raw).unwrap()).unwrap();
         assert_eq!(format!("{sample:?}"), format!("{least:?}"));
+        let placeholders = verge_daemon::config::placeholders(include_str!("../../origin.sample.toml"));
+        assert_eq!(placeholders.len(), 1, "{placeholders:?}");
         assert_eq!(format!("{:?} {:?}", least.listen, least.private_listen), "127.0.0.1:7400 127.0.0.1:7500");
     }
 }

@@ -4,12 +4,12 @@ use axum::Json;
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
-use verge_protocol::api::IssuedToken;
+use verge_protocol::api::{self, IssuedToken};
 use verge_protocol::{Digest, EdgeName, Timestamp};
 
 use super::error::ApiError;
 use crate::store::{Database, TokenOwner};
-use crate::token;
+use crate::token::{self, Tokens};
 
 /// The request carries the administrator's token.
 pub(super) struct Admin;
@@ -24,9 +24,12 @@ pub(super) struct Subscriber {
     pub(super) token: Digest,
 }
 
+/// The request carries a token of this owner.
+pub(super) struct AnyToken(pub(super) TokenOwner);
+
 async fn authenticate<S>(parts: &Parts, state: &S) -> Result<(TokenOwner, Digest), ApiError>
 where
-    Database: FromRef<S>,
+    Tokens: FromRef<S>,
 {
     let refuse = |message: &str| {
         ApiError::new(StatusCode::UNAUTHORIZED, "invalid_token", message)
@@ -37,10 +40,10 @@ where
     };
     let text = header.to_str().unwrap_or_default();
     let bearer = text.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    let Some(digest) = bearer.and_then(|(_, text)| token::digest(text.trim())) else {
+    let Some(digest) = bearer.and_then(|(_, text)| token::digest(text.trim()).ok()) else {
         return Err(refuse("malformed token"));
     };
-    let owner = Database::from_ref(state).token_owner(digest).await?.ok_or_else(|| refuse("unknown token"))?;
+    let owner = Tokens::from_ref(state).owner(digest).await?.ok_or_else(|| refuse("unknown token"))?;
     Ok((owner, digest))
 }
 
@@ -57,7 +60,7 @@ fn forbidden(owner: &TokenOwner) -> ApiError {
 
 impl<S: Send + Sync> FromRequestParts<S> for Admin
 where
-    Database: FromRef<S>,
+    Tokens: FromRef<S>,
 {
     type Rejection = ApiError;
 
@@ -71,7 +74,7 @@ where
 
 impl<S: Send + Sync> FromRequestParts<S> for Edge
 where
-    Database: FromRef<S>,
+    Tokens: FromRef<S>,
 {
     type Rejection = ApiError;
 
@@ -85,7 +88,7 @@ where
 
 impl<S: Send + Sync> FromRequestParts<S> for Subscriber
 where
-    Database: FromRef<S>,
+    Tokens: FromRef<S>,
 {
     type Rejection = ApiError;
 
@@ -95,6 +98,32 @@ where
             (owner, _) => Err(forbidden(&owner)),
         }
     }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for AnyToken
+where
+    Tokens: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        authenticate(parts, state).await.map(|(owner, _)| Self(owner))
+    }
+}
+
+impl From<TokenOwner> for api::TokenOwner {
+    fn from(owner: TokenOwner) -> Self {
+        match owner {
+            TokenOwner::Admin => Self::Admin,
+            TokenOwner::Edge(edge) => Self::Edge(edge),
+            TokenOwner::NameServer(name) => Self::NameServer(name),
+        }
+    }
+}
+
+/// `GET /v1/token`: the owner of the token that the request carries.
+pub(super) async fn show_owner(AnyToken(owner): AnyToken) -> Json<api::TokenOwner> {
+    Json(owner.into())
 }
 
 /// Issues a token. The owner's earlier token stops working.

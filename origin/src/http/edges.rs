@@ -121,15 +121,22 @@ pub(super) async fn issue_token(
     auth::issue_token(&database, TokenOwner::Edge(edge), clock.now()).await
 }
 
-/// `POST /v1/edges/report`: records a report of the edge whose token the request carries.
+/// `POST /v1/edges/report`: records a report of the edge whose token the request carries. An edge of another name is refused, because
+/// its report would replace that of the token's owner.
 pub(super) async fn report(
     Edge(edge): Edge,
     State(reports): State<EdgeReports>,
     State(clock): State<Clock>,
     State(metrics): State<Arc<Metrics>>,
     JsonBody(report): JsonBody<EdgeReport>,
-) -> StatusCode {
+) -> Result<StatusCode, ApiError> {
+    if let Some(sender) = report.edge.as_ref().filter(|sender| **sender != edge) {
+        tracing::warn!(%sender, token_owner = %edge, "report refused: an edge sent the token of another edge");
+        let message = format!("the token belongs to edge {edge}, but the report is from edge {sender}");
+        return Err(ApiError::new(StatusCode::FORBIDDEN, "wrong_token", message)
+            .hint(format!("send the token of {sender}; POST /v1/edges/{sender}/token issues one")));
+    }
     reports.record(edge, report, clock.now());
     metrics.edge_reports.inc();
-    StatusCode::NO_CONTENT
+    Ok(StatusCode::NO_CONTENT)
 }

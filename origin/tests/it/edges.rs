@@ -2,14 +2,14 @@
 
 use reqwest::{Method, StatusCode};
 use verge_protocol::EdgeName;
-use verge_protocol::api::{BlobsRequest, Edge, Progress};
+use verge_protocol::api::{BlobsRequest, Edge, Progress, TokenOwner};
 use verge_protocol::feed::{FeedEvent, FeedMessage};
 use verge_protocol::pack::{Decoder, Frame};
 use verge_protocol::report::EdgeReport;
 use verge_protocol::state::ParsedRow;
 use verge_protocol::{Coding, Lifetime, Manifest, compression};
 
-use super::test_origin::{TestOrigin, build, digest};
+use super::test_origin::{TestOrigin, build, digest, error};
 
 #[tokio::test]
 async fn a_subscription_starts_with_the_table_and_continues_with_each_write() {
@@ -110,6 +110,47 @@ async fn reports_confirm_a_release_edge_by_edge() {
     assert_eq!(edges, ["b 1/2", "a 2/2"]);
     let edges: Vec<Edge> = origin.get("/v1/edges").await;
     assert!(edges.iter().all(|edge| edge.live && edge.applied.unwrap().to_string() == "1-1"));
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn a_report_with_the_token_of_another_edge_is_refused() {
+    let origin = TestOrigin::start().await;
+    let token = origin.edge_token("fra-2").await;
+    let report = async |sender: Option<&str>| {
+        let report = EdgeReport {
+            edge: sender.map(|name| name.parse().unwrap()),
+            ..EdgeReport::new("1-0".parse().unwrap(), "0.1.0")
+        };
+        origin.request_as(&token, Method::POST, "/v1/edges/report").json(&report).send().await.unwrap()
+    };
+    let refused = report(Some("fra-1")).await;
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+    let (_, body) = error(refused).await;
+    assert_eq!(body.code, "wrong_token");
+    assert_eq!(body.message, "the token belongs to edge fra-2, but the report is from edge fra-1");
+    let live = async || origin.get::<Vec<Edge>>("/v1/edges").await.iter().any(|edge| edge.live);
+    assert!(!live().await, "no edge is taken for live");
+    for sender in [Some("fra-2"), None] {
+        assert_eq!(report(sender).await.status(), StatusCode::NO_CONTENT, "{sender:?}");
+    }
+    assert!(live().await);
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn the_owner_of_a_token_is_told_to_its_bearer() {
+    let origin = TestOrigin::start().await;
+    let (edge, name_server) = (origin.edge_token("fra-1").await, origin.name_server_token("ns-1").await);
+    let admin = origin.daemon.admin_token().expose().to_owned();
+    for (token, owner) in [
+        (&edge, TokenOwner::Edge("fra-1".parse().unwrap())),
+        (&name_server, TokenOwner::NameServer("ns-1".parse().unwrap())),
+        (&admin, TokenOwner::Admin),
+    ] {
+        let answer = origin.request_as(token, Method::GET, "/v1/token").send().await.unwrap();
+        assert_eq!(answer.json::<TokenOwner>().await.unwrap(), owner);
+    }
     origin.stop().await;
 }
 

@@ -145,6 +145,7 @@ async fn a_token_gives_access_to_the_routes_of_its_owner_only() {
         (Method::GET, "/v1/name-servers"),
         (Method::DELETE, "/v1/name-servers/ns-2"),
         (Method::POST, "/v1/name-servers/ns-2/token"),
+        (Method::GET, "/v1/token"),
         (Method::GET, "/v1/changes"),
         (Method::GET, "/v1/manifests/00"),
         (Method::POST, "/v1/blobs"),

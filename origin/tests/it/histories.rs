@@ -93,6 +93,7 @@ async fn origin_with_an_empty_directory_knows_no_token_and_takes_a_generation_be
     let origin = origin.restore(None).await;
     let refused = origin.request_as(&token, Method::GET, "/v1/changes").send().await.unwrap();
     assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+    assert!(matches!(problems(&origin).await[..], [Problem::UnknownTokens { requests: 1, .. }]));
     let token = origin.edge_token("fra-1").await;
     // Twice: the number of a lost generation is never used again.
     let far = Checkpoint { position: "7-1".parse().unwrap(), ..late };

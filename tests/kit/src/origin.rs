@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, Sse};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use verge_daemon::http_server::{HttpLimits, serve};
 use verge_daemon::{Tasks, listen};
-use verge_protocol::api::BlobsRequest;
+use verge_protocol::api::{BlobsRequest, ErrorBody, TokenOwner};
 use verge_protocol::feed::{FeedEvent, FeedMessage, HEARTBEAT_SECONDS, Reset};
 use verge_protocol::report::EdgeReport;
 use verge_protocol::state::{ChannelState, Inherited, Row};
@@ -29,7 +29,7 @@ use verge_protocol::{Blob, Checkpoint, Digest, Generation, History, Position, Re
 use crate::TestRelease;
 
 /// The token that the fake origin accepts.
-pub const TOKEN: &str = "vrg_edge";
+pub const TOKEN: &str = "vrg_00000000000000000000000000000000000000009692e67b";
 
 /// What the origin does wrong.
 #[derive(Default)]
@@ -55,6 +55,7 @@ struct Data {
     blobs: HashMap<Digest, Blob>,
     requested: Vec<Digest>,
     reports: Vec<EdgeReport>,
+    token_owner: Option<TokenOwner>,
     faults: Faults,
 }
 
@@ -120,6 +121,7 @@ impl FakeOrigin {
             .route("/v1/manifests/{id}", get(manifest))
             .route("/v1/blobs", post(blobs))
             .route("/v1/edges/report", post(report))
+            .route("/v1/token", get(token_owner))
             .with_state(self.shared.clone());
         serve("origin", listener, HttpLimits::default(), &tasks, TowerToHyperService::new(router));
         self.tasks = Some(tasks);
@@ -214,6 +216,11 @@ impl FakeOrigin {
     /// Sets what it does wrong.
     pub fn misbehave(&self, change: impl FnOnce(&mut Faults)) {
         change(&mut self.shared.data().faults);
+    }
+
+    /// Sets the owner of [`TOKEN`]. Until then it is nobody's in particular, as for an older origin.
+    pub fn set_token_owner(&self, owner: TokenOwner) {
+        self.shared.data().token_owner = Some(owner);
     }
 
     /// All blobs that were requested, in order.
@@ -330,8 +337,24 @@ async fn report(
     State(shared): State<Shared>,
     headers: HeaderMap,
     Json(report): Json<EdgeReport>,
-) -> Result<StatusCode, StatusCode> {
+) -> Result<StatusCode, Response> {
+    authorize(&headers).map_err(IntoResponse::into_response)?;
+    let mut data = shared.data();
+    let sender = report.edge.clone().map(TokenOwner::Edge);
+    match &data.token_owner {
+        Some(owner) if sender.is_some_and(|sender| sender != *owner) => {
+            let message = format!("the token belongs to {owner}");
+            let body = ErrorBody { code: "wrong_token".to_owned(), message, hint: None };
+            Err((StatusCode::FORBIDDEN, Json(body)).into_response())
+        }
+        _ => {
+            data.reports.push(report);
+            Ok(StatusCode::NO_CONTENT)
+        }
+    }
+}
+
+async fn token_owner(State(shared): State<Shared>, headers: HeaderMap) -> Result<Json<TokenOwner>, StatusCode> {
     authorize(&headers)?;
-    shared.data().reports.push(report);
-    Ok(StatusCode::NO_CONTENT)
+    shared.data().token_owner.clone().map(Json).ok_or(StatusCode::NOT_FOUND)
 }

@@ -12,11 +12,11 @@ use crate::output::{Output, human, table};
 /// The longest text from a name server that is shown, in characters.
 const MAX_TEXT: usize = 200;
 
+/// In place of a table without rows.
+pub(super) const NO_NAME_SERVERS: &str = "no name server has a token yet; issue one with `verge dns token`";
+
 /// A table of the name servers that have a token.
 pub(super) fn name_servers(name_servers: &[NameServer], now: Timestamp, output: &Output) -> String {
-    if name_servers.is_empty() {
-        return "no name server has a token yet: issue one with `verge dns token`".to_owned();
-    }
     let row = |server: &NameServer| vec![server.name.to_string(), human::age(server.issued.age(now))];
     table(output, &["name server", "token issued"], name_servers.iter().map(row).collect())
 }

@@ -23,7 +23,7 @@ async fn change_that_leaves_a_site_without_edges_has_warning() {
         "edges add fra-1 --address 192.0.2.1 --at Frankfurt",
         "edges add nyc-1 --address 192.0.2.2 --location 40.71,-74.01 --region eu",
         "sites regions demo eu",
-        "edges remove fra-1",
+        "edges remove fra-1 --yes",
     ] {
         let ran = world.verge(typed).await.ended(Exit::Success);
         assert!(!ran.stderr.contains("warning"), "{typed}: an edge is available: {}", ran.stderr);
@@ -41,13 +41,13 @@ async fn change_that_leaves_a_site_without_edges_has_warning() {
     }
     let back = world.verge("edges set nyc-1 --region eu").await.ended(Exit::Success);
     assert_eq!(back.stderr, "");
-    let forced = world.verge("edges force nyc-1 down").await.ended(Exit::Success);
+    let forced = world.verge("edges force nyc-1 down --yes").await.ended(Exit::Success);
     assert_eq!(forced.stderr, UNSERVED, "health checks do not override it");
     world.verge("edges force nyc-1 auto").await.ended(Exit::Success);
-    let removed = world.verge("edges remove nyc-1 --quiet").await.ended(Exit::Success);
+    let removed = world.verge("edges remove nyc-1 --quiet --yes").await.ended(Exit::Success);
     assert_eq!(removed.stderr, UNSERVED);
     world.verge("sites regions demo --none").await.ended(Exit::Success);
-    assert_eq!(world.verge("status").await.ended(Exit::Success).stderr, "");
+    assert_eq!(world.verge("status").await.ended(Exit::Success).stderr, "no edges registered yet\n");
     world.stop().await;
 }
 
@@ -62,6 +62,6 @@ async fn command_succeeds_if_the_check_after_it_fails() {
     let mut task = JoinSet::new();
     task.spawn(async move { axum::serve(listener, router).await.unwrap() });
     let dir = tempfile::tempdir().unwrap();
-    let removed = verge(dir.path(), &url, TOKEN, &["edges", "remove", "fra-1"]).await.ended(Exit::Success);
+    let removed = verge(dir.path(), &url, TOKEN, &["edges", "remove", "fra-1", "--yes"]).await.ended(Exit::Success);
     assert!(removed.stdout.starts_with("removed fra-1") && removed.stderr.is_empty(), "{}", removed.stderr);
 }

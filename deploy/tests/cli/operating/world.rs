@@ -7,7 +7,7 @@ use verge_origin::{Config, Origin};
 use verge_protocol::Timestamp;
 
 use super::resolver::Resolver;
-use crate::world::{Ran, verge};
+use crate::world::{Ran, verge, verge_answering};
 
 /// An origin with a site, and the resolver that it uses.
 pub(super) struct World {
@@ -43,6 +43,13 @@ impl World {
     pub(super) async fn verge(&self, typed: &str) -> Ran {
         let arguments: Vec<&str> = typed.split_whitespace().collect();
         verge(self.dir.path(), &self.url(), self.origin.admin_token().expose(), &arguments).await
+    }
+
+    /// The same as on a terminal, where `answers` are typed.
+    pub(super) async fn verge_answering(&self, typed: &str, answers: &'static str) -> Ran {
+        let arguments: Vec<&str> = typed.split_whitespace().collect();
+        let token = self.origin.admin_token().expose();
+        verge_answering(self.dir.path(), &self.url(), token, &arguments, Some(answers)).await
     }
 
     pub(super) async fn stop(self) {
