@@ -4,6 +4,7 @@ mod arguments;
 mod domains;
 mod edges;
 mod global;
+mod orphans;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ pub use self::arguments::{ChannelArgs, SiteArg};
 pub use self::domains::Domains;
 pub use self::edges::{EdgeArgs, Edges, ForceArg};
 pub use self::global::{Color, Global, TerminalInfo};
+pub use self::orphans::Orphans;
 use crate::exit::Exit;
 
 /// Verge: a static-site CDN that you run yourself.
@@ -57,6 +59,12 @@ pub enum Command {
         /// The subcommand; none: list the domains
         #[command(subcommand)]
         command: Option<Domains>,
+    },
+    /// List or remove what edges still serve although the origin, restored from an older copy, does not know it
+    Orphans {
+        /// The subcommand; none: list them
+        #[command(subcommand)]
+        command: Option<Orphans>,
     },
     /// Explain DNS answers, and manage the tokens of name servers
     Dns {

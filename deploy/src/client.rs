@@ -74,6 +74,11 @@ impl Client {
         self.read(response).await
     }
 
+    /// `POST path`, for a call whose answer has no body.
+    pub async fn post(&self, path: &str, body: &impl Serialize) -> Result<(), ClientError> {
+        self.send(Method::POST, path, Some(RequestBody::json(body))).await.map(drop)
+    }
+
     /// `DELETE path`.
     pub async fn delete(&self, path: &str) -> Result<(), ClientError> {
         self.send(Method::DELETE, path, None).await.map(drop)

@@ -5,6 +5,8 @@ mod dns;
 mod domains;
 mod edges;
 mod failures;
+mod orphans;
+mod problems;
 mod push;
 mod region_check;
 mod releases;
@@ -32,6 +34,7 @@ pub async fn run(cli: &Cli, environment: &Environment, output: &Output) -> Exit 
         Command::Sites { command } => sites::run(command.as_ref(), &context).await,
         Command::Edges { command } => edges::run(command.as_ref(), &context).await,
         Command::Domains { command } => domains::run(command.as_ref(), &context).await,
+        Command::Orphans { command } => orphans::run(command.as_ref(), &context).await,
         Command::Dns { command } => dns::run(command, &context).await,
         #[cfg(feature = "up")]
         Command::Up(arguments) => up::run(arguments, &context).await,

@@ -8,7 +8,7 @@ use verge_protocol::report::LIVE_SECONDS;
 use verge_protocol::{Position, Timestamp};
 
 use super::context::Context;
-use super::{region_check, sites};
+use super::{problems, region_check, sites};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Output, human, table};
@@ -54,7 +54,8 @@ fn render(origin: &str, status: &Status, edges: &[Edge], sites: &[Site], now: Ti
     let head = format!("origin {origin}, version {version}, position {}", status.position);
     let edges = (!edges.is_empty()).then(|| render_edges(edges, status.position, now, output));
     let sites = (!sites.is_empty()).then(|| sites::render(sites, now, output));
-    [Some(head), edges, sites].into_iter().flatten().collect::<Vec<_>>().join("\n\n")
+    let problems = (!status.problems.is_empty()).then(|| problems::render(&status.problems, now));
+    [Some(head), problems, edges, sites].into_iter().flatten().collect::<Vec<_>>().join("\n\n")
 }
 
 fn render_edges(edges: &[Edge], origin: Position, now: Timestamp, output: &Output) -> String {
@@ -109,6 +110,7 @@ fn lag(applied: Option<Position>, origin: Position) -> String {
 #[cfg(test)]
 mod tests {
     use verge_protocol::Seq;
+    use verge_protocol::api::Problem;
     use verge_protocol::report::Lag;
 
     use super::*;
@@ -142,9 +144,11 @@ mod tests {
             Edge { draining: true, ..edge("tyo-1", false, Some("1-42")) },
             Edge { draining: true, last_seen: Some(Timestamp(50_000)), ..edge("zrh-1", false, Some("1-42")) },
         ];
-        let status = Status { position: "1-42".parse().unwrap(), version: "0.1.0".into() };
+        let sound = Status { position: "1-42".parse().unwrap(), version: "0.1.0".into(), problems: vec![] };
+        let problems = vec![Problem::EdgeNotSaving { edge: "fra-1".parse().unwrap(), reason: "read-only".into() }];
+        let status = Status { problems, ..sound.clone() };
         let output = Output::new(std::io::sink(), std::io::sink(), OutputOptions::default());
         insta::assert_snapshot!(render("http://127.0.0.1:8700", &status, &edges, &[], Timestamp(100_000), &output));
-        insta::assert_snapshot!(render("http://127.0.0.1:8700", &status, &[], &[], Timestamp(100_000), &output));
+        insta::assert_snapshot!(render("http://127.0.0.1:8700", &sound, &[], &[], Timestamp(100_000), &output));
     }
 }

@@ -135,7 +135,7 @@ pub(super) async fn sites(State(shared): State<Shared>, Query(After { after }): 
 }
 
 pub(super) async fn status() -> Json<Status> {
-    Json(Status { position: "1-9".parse().unwrap(), version: "0.1.0".into() })
+    Json(Status { position: "1-9".parse().unwrap(), version: "0.1.0".into(), problems: vec![] })
 }
 
 pub(super) async fn edges() -> Json<Vec<Edge>> {

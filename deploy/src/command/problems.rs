@@ -1,0 +1,67 @@
+//! What needs an operator, as `verge status` shows it.
+
+use verge_protocol::Timestamp;
+use verge_protocol::api::Problem;
+
+use crate::output::human;
+
+/// The problems, each with what to do about it.
+pub(super) fn render(problems: &[Problem], now: Timestamp) -> String {
+    let lines = problems.iter().map(|problem| {
+        let when = match problem {
+            Problem::Diverged { noticed: at, .. } | Problem::UnknownTokens { last: at, .. } => {
+                format!(" ({})", human::age(at.age(now)))
+            }
+            _ => String::new(),
+        };
+        let text = human::line(&problem.to_string(), 400);
+        match hint(problem) {
+            Some(hint) => format!("  {text}{when}\n    hint: {hint}"),
+            None => format!("  {text}{when}"),
+        }
+    });
+    format!("problems:\n{}", lines.collect::<Vec<_>>().join("\n"))
+}
+
+fn hint(problem: &Problem) -> Option<&'static str> {
+    Some(match problem {
+        Problem::WritesFail { .. } => {
+            "make room on the origin's disk, or repair it; until then pushes fail and edges serve what they have"
+        }
+        Problem::DamagedRows { .. } => "run `verge-origin verify` on the origin's machine",
+        Problem::Diverged { .. } => "push the sites whose latest release was lost, or put a later copy in place",
+        Problem::Orphans { .. } => "push these sites again, or see `verge orphans` to remove them from edges",
+        Problem::EdgeNotSaving { .. } => "make room on the edge's disk: after a restart it would serve older releases",
+        Problem::UnknownTokens { .. } => {
+            "if edges or name servers stopped reporting, issue new tokens with `verge edges token` and `verge dns token`"
+        }
+        Problem::Unknown => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_problem_is_shown_with_a_hint() {
+        let problems = [
+            Problem::WritesFail { reason: "the disk is full".into() },
+            Problem::DamagedRows { keys: vec!["channel/demo/live".into()] },
+            Problem::Diverged {
+                noticed: Timestamp(40_000),
+                subscriber: "edge fra-1".into(),
+                seen: "17-12".parse().unwrap(),
+                had: "17-3".parse().unwrap(),
+            },
+            Problem::Orphans {
+                keys: vec!["channel/news/live".into(), "site/news".into()],
+                edges: vec!["fra-1".parse().unwrap(), "nyc-1".parse().unwrap()],
+            },
+            Problem::EdgeNotSaving { edge: "fra-1".parse().unwrap(), reason: "No space left on device".into() },
+            Problem::UnknownTokens { requests: 12, last: Timestamp(99_000) },
+            Problem::Unknown,
+        ];
+        insta::assert_snapshot!(render(&problems, Timestamp(100_000)));
+    }
+}
