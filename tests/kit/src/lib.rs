@@ -4,9 +4,11 @@
 mod origin;
 mod proxy;
 mod release;
+mod small_disk;
 mod wait;
 
 pub use self::origin::{FakeOrigin, Faults, TOKEN};
 pub use self::proxy::{Link, Proxy};
 pub use self::release::{TestRelease, noise, release};
+pub use self::small_disk::on_small_disk;
 pub use self::wait::{STUCK, in_time, until};
