@@ -1,5 +1,7 @@
 //! An edge on a disk that is small, or that another program fills.
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::path::Path;
 
 use tokio::runtime::Runtime;
@@ -42,13 +44,10 @@ impl World {
 
 /// Fills the disk except for `left` bytes.
 fn fill(root: &Path, left: u64) {
-    let filler = root.join("filler");
-    let mut bytes = vec![0; usize::try_from(DISK_BYTES).unwrap()];
-    // What does not fit is cut off.
-    let _ = std::fs::write(&filler, &bytes);
-    let fits = std::fs::metadata(&filler).unwrap().len().saturating_sub(left);
-    bytes.truncate(usize::try_from(fits).unwrap());
-    std::fs::write(&filler, bytes).unwrap();
+    let mut filler = OpenOptions::new().create(true).append(true).open(root.join("filler")).unwrap();
+    while filler.write_all(&[0; 4096]).is_ok() {}
+    let length = filler.metadata().unwrap().len();
+    filler.set_len(length - left).unwrap();
 }
 
 #[test]
@@ -78,7 +77,8 @@ fn disk_filled_by_another_program_is_used_again_once_there_is_room() {
     on_small_disk(name, DISK_BYTES, |root| {
         Runtime::new().unwrap().block_on(async {
             let mut world = World::start().await;
-            fill(root, 512 << 10);
+            // Room for one blob beside the reserve, the manifest and the state.
+            fill(root, 768 << 10);
             let release = world.publish(1).await;
             let on_disk = async || release.blobs.iter().filter(|blob| world.is_on_disk(blob.digest())).count();
             until("the blob that fits", async || on_disk().await == 1).await;
