@@ -1,6 +1,7 @@
 //! The task that fetches the blobs that the table references before readers ask for them, so that a later outage of the origin
 //! does not matter.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use futures_util::{StreamExt as _, stream};
 use tokio::sync::watch;
 use verge_daemon::{Backoff, Clock, error_chain};
 use verge_protocol::pack::Frame;
-use verge_protocol::{Digest, Timestamp};
+use verge_protocol::{BLOB_MAX, Digest, Timestamp};
 
 use super::prefetch_batches::{LeftOut, PrefetchPlan, prefetch_plan};
 use crate::store::{BlockingStore, Object, Put, Store};
@@ -40,8 +41,8 @@ enum RoundResult {
     NoRoom(LeftOut),
     /// Some blobs did not arrive, or no longer fit: worth another round soon.
     Incomplete,
-    /// The disk cannot be written. To continue would download whole sites in vain.
-    DiskFailed,
+    /// A file of so many bytes cannot be written. To continue would download whole sites in vain.
+    DiskFailed(u64),
 }
 
 /// Why a batch was given up.
@@ -49,8 +50,8 @@ enum RoundResult {
 enum BatchError {
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
-    #[error("failed to write to disk")]
-    Disk(#[source] std::io::Error),
+    #[error("failed to write {size} bytes to disk")]
+    Disk { size: u64, source: io::Error },
     #[error("a blob that was planned no longer fits on disk")]
     NoRoom,
 }
@@ -92,7 +93,7 @@ impl PrefetchTask {
             let retry = async {
                 match last {
                     RoundResult::Incomplete => backoff.wait().await,
-                    RoundResult::DiskFailed => tokio::time::sleep(POLL_INTERVAL).await,
+                    RoundResult::DiskFailed(_) => tokio::time::sleep(POLL_INTERVAL).await,
                     RoundResult::Complete => {
                         backoff.reset();
                         self.poll(move |store| store.lost_blobs() != lost_before).await;
@@ -132,19 +133,21 @@ impl PrefetchTask {
         last: RoundResult,
     ) -> RoundResult {
         let prepare = move |store: &BlockingStore| {
-            let has_failed = matches!(last, RoundResult::DiskFailed) || store.write_failure().is_some();
-            if has_failed && store.probe().is_err() {
-                return None;
-            }
+            let failed_size = match last {
+                RoundResult::DiskFailed(size) => Some(size),
+                _ => store.write_failure().map(|_| BLOB_MAX as u64),
+            };
             store.enforce_budget();
-            Some(())
+            failed_size.filter(|size| !store.can_write(*size))
         };
-        if self.store.run_blocking(prepare).await.flatten().is_none() {
-            return RoundResult::DiskFailed;
+        match self.store.run_blocking(prepare).await {
+            Some(None) => {}
+            Some(Some(size)) => return RoundResult::DiskFailed(size),
+            None => return RoundResult::Incomplete,
         }
         let manifests = self.fetch_missing_manifests(table, now).await.map_err(|error| stop(&error));
-        if let Err(RoundResult::DiskFailed) = manifests {
-            return RoundResult::DiskFailed;
+        if let Err(failed @ RoundResult::DiskFailed(_)) = manifests {
+            return failed;
         }
         let Some(room) = self.store.run_blocking(BlockingStore::room_for_blobs).await else {
             return RoundResult::Incomplete;
@@ -179,7 +182,7 @@ impl PrefetchTask {
             if !self.store.contains(Object::Manifest(id)) {
                 let (bytes, _) = self.upstream.manifest(id).await?;
                 // `Put::NoRoom`: no longer pinned, so no longer needed.
-                let _ = self.write(move |store| store.put_manifest(id, &bytes)).await?;
+                let _ = self.write(bytes.len(), move |store| store.put_manifest(id, &bytes)).await?;
             }
         }
         Ok(())
@@ -191,10 +194,13 @@ impl PrefetchTask {
         let mut missing = 0;
         while let Some(frame) = pack.next().await? {
             match frame {
-                Frame::Blob(blob) => match self.write(move |store| store.put_prefetched_blob(&blob)).await? {
-                    Put::Stored => {}
-                    Put::NoRoom => return Err(BatchError::NoRoom),
-                },
+                Frame::Blob(blob) => {
+                    let size = blob.bytes().len();
+                    match self.write(size, move |store| store.put_prefetched_blob(&blob)).await? {
+                        Put::Stored => {}
+                        Put::NoRoom => return Err(BatchError::NoRoom),
+                    }
+                }
                 Frame::Missing(digest) => {
                     tracing::error!(%digest, "the origin does not have a blob that a release references");
                     missing += 1;
@@ -204,12 +210,13 @@ impl PrefetchTask {
         Ok(missing)
     }
 
-    async fn write<F>(&self, put: F) -> Result<Put, BatchError>
+    async fn write<F>(&self, size: usize, put: F) -> Result<Put, BatchError>
     where
-        F: FnOnce(&BlockingStore) -> std::io::Result<Put> + Send + 'static,
+        F: FnOnce(&BlockingStore) -> io::Result<Put> + Send + 'static,
     {
         let result = self.store.run_blocking(put).await;
-        result.unwrap_or_else(|| Err(std::io::Error::other("the disk task was aborted"))).map_err(BatchError::Disk)
+        let result = result.unwrap_or_else(|| Err(io::Error::other("the disk task was aborted")));
+        result.map_err(|source| BatchError::Disk { size: size as u64, source })
     }
 }
 
@@ -224,9 +231,9 @@ fn stop(error: &BatchError) -> RoundResult {
             tracing::debug!(%error, "prefetching stopped");
             RoundResult::Incomplete
         }
-        BatchError::Disk(_) => {
+        BatchError::Disk { size, .. } => {
             tracing::debug!(error = %error_chain(error), "prefetching stopped");
-            RoundResult::DiskFailed
+            RoundResult::DiskFailed(*size)
         }
     }
 }

@@ -104,11 +104,13 @@ impl BlockingStore {
         self.writes.failure()
     }
 
-    /// Whether a referenced blob could be written: writes as many bytes as the largest has, and deletes them. On a full disk
-    /// unreferenced files are evicted for it.
-    pub(crate) fn probe(&self) -> io::Result<()> {
+    /// Whether a file of `size` bytes could be written after a write has failed: writes and deletes one as large as the largest blob,
+    /// evicting unreferenced files if the disk is full, and measures whether there is room for the rest.
+    pub(crate) fn can_write(&self, size: u64) -> bool {
         let evictable = Evictable::LessImportantThan(Importance::never_used(Priority::Preview));
-        self.record(BLOB_MAX, evictable, || self.layout.probe())
+        let probed = self.write_and_record(BLOB_MAX, evictable, || self.layout.probe());
+        probed.is_ok()
+            && self.layout.space().is_none_or(|space| space.available >= self.budget.allocated_by_write(size))
     }
 
     /// How many referenced blobs were evicted or found to be corrupt or missing so far.
@@ -182,20 +184,17 @@ impl BlockingStore {
         }
         let needed = self.budget.allocated(bytes.len() as u64);
         let write = self.index.begin_write(needed);
-        let evictable = match self.evictor.priority(object).map(importance) {
-            Some(importance) => {
-                let evictable = Evictable::LessImportantThan(importance);
-                if !self.make_room(evictable, |used| self.budget.shortfall(used, needed, self.layout.space())) {
-                    return Ok(Put::NoRoom);
-                }
-                // The file system has less room than it says, as with a quota. Blobs of the same priority stay: it is not known
-                // how many a write would cost.
-                Evictable::LessImportantThan(Importance::never_used(importance.priority))
+        let evictable = if let Some(importance) = self.evictor.priority(object).map(importance) {
+            let evictable = Evictable::LessImportantThan(importance);
+            if !self.make_room(evictable, |used| self.budget.shortfall(used, needed, self.layout.space())) {
+                return Ok(Put::NoRoom);
             }
-            None => {
-                self.enforce_budget();
-                Evictable::All
-            }
+            // For a write that fails all the same, as over a quota: blobs of the same priority stay, since it is not known how many
+            // it would cost.
+            Evictable::LessImportantThan(Importance::never_used(importance.priority))
+        } else {
+            self.enforce_budget();
+            Evictable::All
         };
         self.write(&self.layout.path(object), bytes, object.durability(), evictable)?;
         write.complete(object, self.clock.now());
@@ -215,11 +214,16 @@ impl BlockingStore {
     }
 
     fn write(&self, path: &Path, bytes: &[u8], durability: Durability, evictable: Evictable) -> io::Result<()> {
-        self.record(bytes.len(), evictable, || self.layout.write(path, bytes, durability))
+        self.write_and_record(bytes.len(), evictable, || self.layout.write(path, bytes, durability))
     }
 
     /// Runs `write`, of a file of `size` bytes, retries it on a full disk, and records the result.
-    fn record(&self, size: usize, evictable: Evictable, write: impl Fn() -> io::Result<()>) -> io::Result<()> {
+    fn write_and_record(
+        &self,
+        size: usize,
+        evictable: Evictable,
+        write: impl Fn() -> io::Result<()>,
+    ) -> io::Result<()> {
         let needed = self.budget.allocated_by_write(size as u64);
         let result = self.evictor.retry_when_full(&self.layout, &self.index, evictable, needed, write);
         self.writes.record(&result);
@@ -235,6 +239,7 @@ impl BlockingStore {
         let (layout, budget) = (Layout::open(root).unwrap(), DiskBudget { configured: budget, block: 1 });
         Self::with_block(layout, budget, Clock::manual(verge_protocol::Timestamp(1)), metrics).unwrap()
     }
+
     /// Moves the clock on, so that files used from now on are more recently used than all others.
     pub(crate) fn advance_clock(&self) {
         self.clock.advance(std::time::Duration::from_secs(1));
@@ -415,7 +420,9 @@ mod tests {
         let misplaced = blobs.join("zz").join(blob("one").digest().to_string());
         let strays = [blobs.join("stray"), misplaced, directory.path().join("manifests/.tmp1234")];
         std::fs::create_dir(blobs.join("zz")).unwrap();
-        strays.iter().for_each(|path| std::fs::write(path, "stray").unwrap());
+        for path in &strays {
+            std::fs::write(path, "stray").unwrap();
+        }
         let store = BlockingStore::open_for_test(directory.path(), 1000);
         assert!(strays.iter().all(|path| !path.exists()));
         assert_eq!((store.used_bytes(), store.blob(blob("one").digest())), (3, Some(blob("one"))));
@@ -439,10 +446,10 @@ mod tests {
         let store = BlockingStore::open_for_test(directory.path(), 1000);
         std::fs::remove_dir(directory.path().join("temporary")).unwrap();
         assert_eq!(store.put_blob(&blob("one")).unwrap_err().kind(), io::ErrorKind::NotFound);
-        assert!(store.write_failure().unwrap().starts_with("No such file or directory"));
-        assert!(store.probe().is_err());
+        assert_eq!(store.write_failure().as_deref(), Some("No such file or directory (os error 2)"));
+        assert!(!store.can_write(1));
         std::fs::create_dir(directory.path().join("temporary")).unwrap();
-        store.probe().unwrap();
+        assert!(store.can_write(1) && !store.can_write(1 << 60));
         assert_eq!((store.write_failure(), store.used_bytes()), (None, 0));
     }
 }

@@ -93,13 +93,14 @@ mod tests {
     }
 
     /// A file system of 64 MiB, whose reserve is 2 MiB.
-    fn space(available: u64) -> Option<Space> {
-        Some(Space { available, total: 64 * MIB, block: 4096 })
+    fn space(available: u64) -> Space {
+        Space { available, total: 64 * MIB, block: 4096 }
     }
 
     #[test]
     fn room_is_the_smaller_of_the_budget_and_what_the_file_system_offers() {
-        let room = |configured, used, available| budget(configured).room_for_blobs(used, MIB, space(available)).bytes;
+        let room =
+            |configured, used, available| budget(configured).room_for_blobs(used, MIB, Some(space(available))).bytes;
         assert_eq!(room(10 << 30, 20 * MIB, 42 * MIB), 59 * MIB);
         assert_eq!(room(30 * MIB, 20 * MIB, 42 * MIB), 29 * MIB);
         assert_eq!(room(10 << 30, 20 * MIB, 0), 19 * MIB);
@@ -109,7 +110,8 @@ mod tests {
 
     #[test]
     fn shortfall_on_a_full_disk_is_the_size_of_the_blob() {
-        let shortfall = |used, needed, available| budget(30 * MIB).shortfall(used + needed, needed, space(available));
+        let shortfall =
+            |used, needed, available| budget(30 * MIB).shortfall(used + needed, needed, Some(space(available)));
         assert_eq!(shortfall(20 * MIB, 4096, 42 * MIB), 0);
         assert_eq!(shortfall(20 * MIB, 4096, 0), 4096);
         assert_eq!(shortfall(20 * MIB, 8192, 2 * MIB + 4096), 4096);

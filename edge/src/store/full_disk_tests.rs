@@ -74,7 +74,7 @@ fn save_state(store: &BlockingStore, seq: u64) -> std::io::Result<()> {
     let value = serde_json::json!("x".repeat(5 * BLOCK));
     let row = Row { key: "future/key".to_owned(), seq: Seq(seq), value: Some(value.into()) };
     let row = StoredRow { generation: Generation(1), row };
-    let feed = SavedRows { rows: vec![&row].into(), ..SavedRows::default() };
+    let feed = SavedRows { rows: vec![&row], ..SavedRows::default() };
     store.save_state(&SavedState { feed, serving: Vec::new() })
 }
 
@@ -188,7 +188,7 @@ fn store_without_blobs_on_a_full_disk_fails_until_there_is_room() {
             assert_eq!(saved_seq(&store), Some(1));
             assert!(store.write_failure().unwrap().starts_with("No space left on device"));
             assert_eq!(store.put_prefetched_blob(&blob(1)).unwrap(), Put::NoRoom);
-            assert!(store.probe().is_err());
+            assert!(!store.can_write(1));
             drop(store);
             // It starts on a disk without a free block.
             std::fs::write(disk.data.join("temporary/last block"), [1]).unwrap();
@@ -196,9 +196,43 @@ fn store_without_blobs_on_a_full_disk_fails_until_there_is_room() {
             let store = disk.open();
             assert_eq!(saved_seq(&store), Some(1));
             disk.make_room();
-            store.probe().unwrap();
+            assert!(store.can_write(1));
             save_state(&store, 3).unwrap();
             assert_eq!((saved_seq(&store), store.write_failure()), (Some(3), None));
         },
     );
+}
+
+#[test]
+fn concurrent_writes_to_a_full_disk_keep_the_index_true() {
+    let name = "store::full_disk_tests::concurrent_writes_to_a_full_disk_keep_the_index_true";
+    on_small_disk(name, 1 << 20, |root| {
+        let disk = SmallDisk::new(root);
+        let store = disk.open();
+        prepare(&store);
+        store.set_referenced_blobs(referenced(1..50));
+        disk.fill(20);
+        std::thread::scope(|scope| {
+            for writer in 0..4 {
+                let store = &store;
+                scope.spawn(move || {
+                    for number in (10 * writer..10 * writer + 60).map(|number| number % 100 + 1) {
+                        // The last are referenced by no release.
+                        let blob = blob(number);
+                        let put =
+                            if number % 2 == 0 { store.put_blob(&blob) } else { store.put_prefetched_blob(&blob) };
+                        let _ = put.unwrap();
+                    }
+                });
+            }
+            scope.spawn(|| (2..20).for_each(|seq| save_state(&store, seq).unwrap()));
+        });
+        assert_eq!((saved_seq(&store), store.write_failure()), (Some(19), None));
+        let indexed = held(&store, 1..=102);
+        let used = store.used_bytes();
+        drop(store);
+        let store = disk.open();
+        assert_eq!((held(&store, 1..=102), store.used_bytes()), (indexed, used));
+        assert_eq!(std::fs::read_dir(disk.data.join("temporary")).unwrap().count(), 0);
+    });
 }

@@ -168,9 +168,9 @@ fn entries(directory: &Path) -> Result<Vec<DirEntry>, OpenError> {
 
 fn delete_stray(path: &Path) {
     match std::fs::remove_file(path) {
-        Ok(()) => tracing::warn!(file = %path.display(), "deleted a file that does not belong to the data directory"),
+        Ok(()) => tracing::warn!(file = %path.display(), "deleted a file that is neither a blob nor a manifest"),
         Err(error) => {
-            tracing::warn!(file = %path.display(), %error, "failed to delete a file that does not belong here")
+            tracing::warn!(file = %path.display(), %error, "failed to delete a file that is neither a blob nor a manifest");
         }
     }
 }

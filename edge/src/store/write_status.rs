@@ -23,13 +23,19 @@ impl WriteStatus {
                 }
             }
             Err(error) => {
-                let before = failure.replace(error.to_string());
+                let before = failure.replace(text(error));
                 if before != *failure {
                     tracing::error!(%error, "failed to write to disk: serving from memory and from origins");
                 }
             }
         }
     }
+}
+
+/// The text of the error without the path of the temporary file that `tempfile` appends, which differs from write to write.
+fn text(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split_once(" at path ").map_or(text.as_str(), |(cause, _)| cause).to_owned()
 }
 
 #[cfg(test)]
