@@ -97,7 +97,8 @@ impl Tiers {
                 // in between.
                 completer.complete(Ok((blob.clone(), CacheResult::Origin)));
                 if let Some(Err(error)) = self.disk.run_blocking(move |store| store.put_blob(&blob)).await {
-                    tracing::error!(%digest, %error, "failed to write a blob to disk");
+                    // Logged as an error by the store, once until a write succeeds.
+                    tracing::debug!(%digest, %error, "failed to write a blob to disk");
                 }
             }
             Err(error) => {

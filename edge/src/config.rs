@@ -35,7 +35,8 @@ pub struct Config {
     pub url: Option<String>,
     /// Maximum size of the memory tier of the blob cache.
     pub memory_cache: ByteSize,
-    /// Maximum size of the blobs and manifests on disk. Manifests in use are kept even beyond it.
+    /// Maximum size of the blobs and manifests on disk, in whole blocks of the file system. Less is used if the file system has less
+    /// to offer. Manifests in use are kept even beyond it.
     pub disk_cache: ByteSize,
     /// How long a draining edge keeps accepting requests before it shuts down. Verge's name servers need an interval of their
     /// probes, a probe timeout and the TTL of their answers to send readers elsewhere.

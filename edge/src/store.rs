@@ -18,16 +18,22 @@
 mod blocking_store;
 mod disk_budget;
 mod eviction;
+mod evictor;
+#[cfg(test)]
+mod full_disk_tests;
 mod index;
 mod layout;
+mod space;
 mod state_file;
+mod write_status;
 
 use std::ops::Deref;
 use std::sync::Arc;
 
 use verge_daemon::Tasks;
 
-pub(crate) use self::blocking_store::BlockingStore;
+pub(crate) use self::blocking_store::{BlockingStore, Put};
+pub(crate) use self::disk_budget::Room;
 pub(crate) use self::layout::{Object, OpenError};
 pub(crate) use self::state_file::StateRecord;
 

@@ -6,6 +6,7 @@ mod it {
     mod change_feed;
     mod cold_cache;
     mod domains;
+    mod full_disk;
     mod http_rules;
     mod listeners;
     mod offline;

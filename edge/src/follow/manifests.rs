@@ -111,6 +111,7 @@ impl Fetcher {
             Err(error) => return FetchResult::Failed(id, error_chain(&error)),
         };
         let stored = self.store.run_blocking(move |store| {
+            // Prefetching writes it again if it is served.
             if let Err(error) = store.put_manifest(id, &bytes) {
                 tracing::error!(manifest = %id, %error, "failed to write a manifest to disk: serving it from memory");
             }

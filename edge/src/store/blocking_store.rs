@@ -11,31 +11,54 @@ use verge_daemon::Clock;
 use verge_daemon::atomic_file::Durability;
 use verge_daemon::feed::StoredRow;
 use verge_daemon::saved_state::{self, Loaded};
-use verge_protocol::{Blob, Digest, Manifest};
+use verge_protocol::{BLOB_MAX, Blob, Digest, Manifest};
 
-use super::disk_budget::DiskBudget;
+use super::disk_budget::{DiskBudget, Room};
+use super::eviction::{Evictable, Importance};
+use super::evictor::Evictor;
 use super::index::{Index, SharedIndex};
 use super::layout::{Layout, Object, OpenError};
 use super::state_file::{self, StateRecord};
+use super::write_status::WriteStatus;
 use crate::metrics::Metrics;
-use crate::table::ReferencedBlobs;
+use crate::table::{Priority, ReferencedBlobs};
+
+/// The file system's unit of allocation where it cannot be measured.
+const DEFAULT_BLOCK: u64 = 4096;
 
 /// The data directory of one edge.
 pub(crate) struct BlockingStore {
     layout: Layout,
     index: SharedIndex,
     budget: DiskBudget,
+    evictor: Evictor,
+    writes: WriteStatus,
     clock: Clock,
     corrupt: Counter,
+}
+
+/// The outcome of storing a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Put {
+    /// It is on disk.
+    Stored,
+    /// Neither the budget nor the file system has room for it, and no less important files to evict are enough.
+    NoRoom,
 }
 
 impl BlockingStore {
     /// Opens the directory, creates what is missing, and indexes its files. `budget` is in bytes.
     pub(crate) fn open(root: &Path, budget: u64, clock: Clock, metrics: Metrics) -> Result<Self, OpenError> {
         let layout = Layout::open(root)?;
-        let index = SharedIndex::new(Index::list(&layout)?);
-        let budget = DiskBudget::new(budget, metrics.evicted);
-        Ok(Self { layout, index, budget, clock, corrupt: metrics.corrupt })
+        let block = layout.space().map_or(DEFAULT_BLOCK, |space| space.block);
+        Self::with_block(layout, DiskBudget { configured: budget, block }, clock, metrics)
+    }
+
+    fn with_block(layout: Layout, budget: DiskBudget, clock: Clock, metrics: Metrics) -> Result<Self, OpenError> {
+        let index = SharedIndex::new(Index::list(&layout, budget.block)?);
+        let evictor = Evictor::new(metrics.evicted);
+        Ok(Self { layout, index, budget, evictor, writes: WriteStatus::default(), clock, corrupt: metrics.corrupt })
     }
 
     /// The state that was saved last, as far as it is sound.
@@ -43,20 +66,20 @@ impl BlockingStore {
         state_file::load(&self.layout)
     }
 
-    /// Saves the state. It survives a crash once this returns.
+    /// Saves the state. It survives a crash once this returns. If the disk is full, any blob may be evicted for it.
     pub(crate) fn save_state<'a>(&self, records: impl Iterator<Item = StateRecord<&'a StoredRow>>) -> io::Result<()> {
         let bytes = saved_state::encode(records).map_err(io::Error::other)?;
-        self.write(&self.layout.state(), &bytes, Durability::WithName)
+        self.write(&self.layout.state(), &bytes, Durability::WithName, Evictable::All)
     }
 
     /// Sets the blobs that the served table references: eviction goes by their priorities.
     pub(crate) fn set_referenced_blobs(&self, blobs: Arc<ReferencedBlobs>) {
-        self.budget.set_referenced_blobs(blobs);
+        self.evictor.set_referenced_blobs(blobs);
     }
 
     /// Sets the manifests that are never evicted: without them an edge could not restart. To be called before they are fetched.
     pub(crate) fn pin_manifests(&self, manifests: HashSet<Digest>) {
-        self.budget.pin_manifests(manifests);
+        self.evictor.pin_manifests(manifests);
     }
 
     /// Whether the file exists, corrupt or not.
@@ -64,14 +87,36 @@ impl BlockingStore {
         self.index.lock().contains(object)
     }
 
-    /// Bytes of all blobs and manifests.
+    /// Bytes of all blobs and manifests, in whole blocks of the file system.
     pub(crate) fn used_bytes(&self) -> u64 {
         self.index.lock().used_bytes()
     }
 
-    /// How many bytes of blobs may be prefetched. See [`DiskBudget::room_for_blobs`].
-    pub(crate) fn room_for_blobs(&self) -> u64 {
-        self.budget.room_for_blobs(&self.index)
+    /// The room for all referenced blobs, stored and missing ones. See [`DiskBudget::room_for_blobs`].
+    pub(crate) fn room_for_blobs(&self) -> Room {
+        let space = self.layout.space();
+        let index = self.index.lock();
+        let pinned = index.manifest_bytes(&self.evictor.pinned());
+        self.budget.room_for_blobs(index.committed_bytes(), pinned, space)
+    }
+
+    /// Why the last write to disk failed; `None` once a write has succeeded.
+    pub(crate) fn write_failure(&self) -> Option<String> {
+        self.writes.failure()
+    }
+
+    /// Whether a file of `size` bytes could be written after a write has failed: writes and deletes one as large as the largest blob,
+    /// evicting unreferenced files if the disk is full, and measures whether there is room for the rest.
+    pub(crate) fn can_write(&self, size: u64) -> bool {
+        let evictable = Evictable::LessImportantThan(Importance::never_used(Priority::Preview));
+        let probed = self.write_and_record(BLOB_MAX, evictable, || self.layout.probe());
+        probed.is_ok()
+            && self.layout.space().is_none_or(|space| space.available >= self.budget.allocated_by_write(size))
+    }
+
+    /// How many referenced blobs were evicted or found to be corrupt or missing so far.
+    pub(crate) fn lost_blobs(&self) -> u64 {
+        self.evictor.lost()
     }
 
     /// Reads a blob. `None` if it is missing or corrupt.
@@ -94,14 +139,14 @@ impl BlockingStore {
                 Err(error) => {
                     tracing::error!(%object, %error, "a file on disk is corrupt: quarantined, to be fetched again");
                     self.corrupt.inc();
-                    self.index.lock().remove(object);
+                    self.remove_from_index(object);
                     self.layout.quarantine(object);
                     None
                 }
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 tracing::error!(%object, %error, "a file is missing on disk: to be fetched again");
-                self.index.lock().remove(object);
+                self.remove_from_index(object);
                 None
             }
             // The file may still be there, as when too many files are open: the next read may succeed.
@@ -112,38 +157,93 @@ impl BlockingStore {
         }
     }
 
-    /// Writes a blob. If the disk is full, evicts and retries once.
-    pub(crate) fn put_blob(&self, blob: &Blob) -> io::Result<()> {
-        self.put(Object::Blob(blob.digest()), blob.bytes())
+    fn remove_from_index(&self, object: Object) {
+        self.index.lock().remove(object);
+        self.evictor.note_lost(object);
     }
 
-    /// Writes the canonical bytes of a manifest. If the disk is full, evicts and retries once.
-    pub(crate) fn put_manifest(&self, id: Digest, bytes: &[u8]) -> io::Result<()> {
-        self.put(Object::Manifest(id), bytes)
+    /// Writes a blob that was asked for. It replaces blobs of lower priority, and those of the same that were used less recently.
+    pub(crate) fn put_blob(&self, blob: &Blob) -> io::Result<Put> {
+        let object = Object::Blob(blob.digest());
+        let last_used = self.clock.now();
+        self.put(object, blob.bytes(), |priority| Importance { priority, last_used })
     }
 
-    fn put(&self, object: Object, bytes: &[u8]) -> io::Result<()> {
+    /// Writes a blob that may be asked for. It replaces only blobs of lower priority.
+    pub(crate) fn put_prefetched_blob(&self, blob: &Blob) -> io::Result<Put> {
+        self.put(Object::Blob(blob.digest()), blob.bytes(), Importance::never_used)
+    }
+
+    /// Writes the canonical bytes of a manifest. A pinned one is written even beyond the budget, and replaces any blob.
+    pub(crate) fn put_manifest(&self, id: Digest, bytes: &[u8]) -> io::Result<Put> {
+        self.put(Object::Manifest(id), bytes, Importance::never_used)
+    }
+
+    fn put(&self, object: Object, bytes: &[u8], importance: impl Fn(Priority) -> Importance) -> io::Result<Put> {
         if self.contains(object) {
-            return Ok(());
+            return Ok(Put::Stored);
         }
-        self.write(&self.layout.path(object), bytes, object.durability())?;
-        self.index.lock().add(object, bytes.len() as u64, self.clock.now());
-        self.budget.enforce(&self.layout, &self.index);
-        Ok(())
+        let needed = self.budget.allocated(bytes.len() as u64);
+        let write = self.index.begin_write(needed);
+        let evictable = if let Some(importance) = self.evictor.priority(object).map(importance) {
+            let evictable = Evictable::LessImportantThan(importance);
+            if !self.make_room(evictable, |used| self.budget.shortfall(used, needed, self.layout.space())) {
+                return Ok(Put::NoRoom);
+            }
+            // For a write that fails all the same, as over a quota: blobs of the same priority stay, since it is not known how many
+            // it would cost.
+            Evictable::LessImportantThan(Importance::never_used(importance.priority))
+        } else {
+            self.enforce_budget();
+            Evictable::All
+        };
+        self.write(&self.layout.path(object), bytes, object.durability(), evictable)?;
+        write.complete(object, self.clock.now());
+        Ok(Put::Stored)
     }
 
-    fn write(&self, path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
-        let write = || self.layout.write(path, bytes, durability);
-        self.budget.retry_when_full(&self.layout, &self.index, bytes.len() as u64, write)
+    /// Evicts files, the least important first, until the configured budget is met, as after it was lowered.
+    pub(crate) fn enforce_budget(&self) {
+        self.make_room(Evictable::All, |used| self.budget.excess(used));
+    }
+
+    /// See [`Evictor::make_room`].
+    fn make_room(&self, evictable: Evictable, needed: impl FnOnce(u64) -> u64) -> bool {
+        let used = || self.index.lock().committed_bytes();
+        let slack = self.budget.slack(used());
+        self.evictor.make_room(&self.layout, &self.index, evictable, slack, || needed(used()))
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8], durability: Durability, evictable: Evictable) -> io::Result<()> {
+        self.write_and_record(bytes.len(), evictable, || self.layout.write(path, bytes, durability))
+    }
+
+    /// Runs `write`, of a file of `size` bytes, retries it on a full disk, and records the result.
+    fn write_and_record(
+        &self,
+        size: usize,
+        evictable: Evictable,
+        write: impl Fn() -> io::Result<()>,
+    ) -> io::Result<()> {
+        let needed = self.budget.allocated_by_write(size as u64);
+        let result = self.evictor.retry_when_full(&self.layout, &self.index, evictable, needed, write);
+        self.writes.record(&result);
+        result
     }
 }
 
 #[cfg(test)]
 impl BlockingStore {
-    /// A store in the directory `root` whose clock stands still.
+    /// A store in the directory `root` whose clock stands still, and whose budget does not count whole blocks.
     pub(crate) fn open_for_test(root: &Path, budget: u64) -> Self {
         let metrics = Metrics::new(&mut prometheus_client::registry::Registry::default());
-        Self::open(root, budget, Clock::manual(verge_protocol::Timestamp(1)), metrics).unwrap()
+        let (layout, budget) = (Layout::open(root).unwrap(), DiskBudget { configured: budget, block: 1 });
+        Self::with_block(layout, budget, Clock::manual(verge_protocol::Timestamp(1)), metrics).unwrap()
+    }
+
+    /// Moves the clock on, so that files used from now on are more recently used than all others.
+    pub(crate) fn advance_clock(&self) {
+        self.clock.advance(std::time::Duration::from_secs(1));
     }
 }
 
@@ -167,8 +267,8 @@ mod tests {
     fn blobs_survive_reopening() {
         let directory = tempfile::tempdir().unwrap();
         let store = BlockingStore::open_for_test(directory.path(), 1000);
-        store.put_blob(&blob("one")).unwrap();
-        store.put_blob(&blob("one")).unwrap();
+        assert_eq!(store.put_blob(&blob("one")).unwrap(), Put::Stored);
+        assert_eq!(store.put_blob(&blob("one")).unwrap(), Put::Stored);
         assert_eq!(store.used_bytes(), 3);
         drop(store);
         let store = BlockingStore::open_for_test(directory.path(), 1000);
@@ -181,14 +281,14 @@ mod tests {
     fn corrupt_blob_when_read_is_quarantined() {
         let directory = tempfile::tempdir().unwrap();
         let store = BlockingStore::open_for_test(directory.path(), 1000);
-        store.put_blob(&blob("one")).unwrap();
+        assert_eq!(store.put_blob(&blob("one")).unwrap(), Put::Stored);
         std::fs::write(path_of(directory.path(), &blob("one")), "One").unwrap();
         assert_eq!(store.blob(blob("one").digest()), None);
         assert_eq!(store.corrupt.get(), 1);
         assert_eq!(store.used_bytes(), 0);
         let quarantined = directory.path().join("quarantine").join(format!("blob-{}", blob("one").digest()));
         assert_eq!(std::fs::read(quarantined).unwrap(), b"One");
-        store.put_blob(&blob("one")).unwrap();
+        assert_eq!(store.put_blob(&blob("one")).unwrap(), Put::Stored);
         assert_eq!(store.blob(blob("one").digest()), Some(blob("one")));
     }
 
@@ -196,7 +296,7 @@ mod tests {
     fn missing_file_when_read_leaves_the_index() {
         let directory = tempfile::tempdir().unwrap();
         let store = BlockingStore::open_for_test(directory.path(), 1000);
-        store.put_blob(&blob("one")).unwrap();
+        assert_eq!(store.put_blob(&blob("one")).unwrap(), Put::Stored);
         std::fs::remove_file(path_of(directory.path(), &blob("one"))).unwrap();
         assert_eq!(store.blob(blob("one").digest()), None);
         assert!(!store.contains(Object::Blob(blob("one").digest())));
@@ -206,7 +306,7 @@ mod tests {
     fn unreadable_file_stays_in_the_index() {
         let directory = tempfile::tempdir().unwrap();
         let store = BlockingStore::open_for_test(directory.path(), 1000);
-        store.put_blob(&blob("one")).unwrap();
+        assert_eq!(store.put_blob(&blob("one")).unwrap(), Put::Stored);
         let path = path_of(directory.path(), &blob("one"));
         // A directory in its place: reading it fails, but not with `NotFound`.
         let aside = directory.path().join("aside");
@@ -234,33 +334,99 @@ mod tests {
         let store = BlockingStore::open_for_test(directory.path(), 6);
         let referenced = ReferencedBlob { priority: Priority::Live, size: 3 };
         store.set_referenced_blobs(Arc::new([(blob("one").digest(), referenced)].into_iter().collect()));
-        store.put_blob(&blob("one")).unwrap();
-        store.put_blob(&blob("two")).unwrap();
+        assert_eq!(store.put_blob(&blob("one")).unwrap(), Put::Stored);
+        assert_eq!(store.put_blob(&blob("two")).unwrap(), Put::Stored);
         store.clock.advance(std::time::Duration::from_secs(1));
-        store.put_blob(&blob("six")).unwrap();
+        assert_eq!(store.put_blob(&blob("six")).unwrap(), Put::Stored);
         let held = |name| store.blob(blob(name).digest()).is_some();
         assert_eq!((held("one"), held("two"), held("six")), (true, false, true));
-        assert_eq!(store.budget.evicted(), 1);
+        assert_eq!(store.evictor.evicted(), 1);
     }
 
     #[test]
-    fn write_to_a_full_disk_evicts_and_retries_once() {
+    fn write_to_a_full_disk_evicts_what_it_needs_and_no_more() {
         let directory = tempfile::tempdir().unwrap();
         let store = BlockingStore::open_for_test(directory.path(), 1000);
-        store.put_blob(&blob("one")).unwrap();
-        let retry =
-            |write: &dyn Fn() -> io::Result<()>| store.budget.retry_when_full(&store.layout, &store.index, 3, write);
-        let full_until_evicted =
-            || if store.used_bytes() > 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) };
-        retry(&full_until_evicted).unwrap();
-        assert!(!store.contains(Object::Blob(blob("one").digest())));
+        let names = ["aaaa", "bbbb", "cccc", "dddd"];
+        for name in names {
+            assert_eq!(store.put_blob(&blob(name)).unwrap(), Put::Stored);
+            store.clock.advance(std::time::Duration::from_secs(1));
+        }
+        let live = ReferencedBlob { priority: Priority::Live, size: 4 };
+        let referenced = names[..2].iter().map(|name| (blob(name).digest(), live));
+        store.set_referenced_blobs(Arc::new(referenced.collect()));
+        let held = || names.map(|name| store.contains(Object::Blob(blob(name).digest())));
+        let retry = |evictable, needed, write: &dyn Fn() -> io::Result<()>| {
+            store.evictor.retry_when_full(&store.layout, &store.index, evictable, needed, write)
+        };
+        let full_above = |used| {
+            let store = &store;
+            move || if store.used_bytes() > used { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        };
+        retry(Evictable::All, 4, &full_above(12)).unwrap();
+        assert_eq!(held(), [true, true, false, true]);
+        // A live blob is not evicted for another: the write fails.
+        let for_live = Evictable::LessImportantThan(Importance::never_used(Priority::Live));
+        assert_eq!(retry(for_live, 4, &full_above(4)).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(held(), [true, true, false, false]);
+        // For the state it is, the least recently used first.
+        retry(Evictable::All, 1, &full_above(4)).unwrap();
+        assert_eq!(held(), [false, true, false, false]);
+        assert_eq!(store.lost_blobs(), 1);
+    }
+
+    #[test]
+    fn write_that_keeps_failing_on_a_full_disk_is_given_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = BlockingStore::open_for_test(directory.path(), 1000);
+        for name in ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"] {
+            assert_eq!(store.put_blob(&blob(name)).unwrap(), Put::Stored);
+        }
         let attempts = std::cell::Cell::new(0);
         let always_full = || {
             attempts.set(attempts.get() + 1);
             Err(io::ErrorKind::StorageFull.into())
         };
-        assert_eq!(retry(&always_full).unwrap_err().kind(), io::ErrorKind::StorageFull);
-        assert_eq!(attempts.get(), 2);
+        let retry = || store.evictor.retry_when_full(&store.layout, &store.index, Evictable::All, 1, always_full);
+        assert_eq!(retry().unwrap_err().kind(), io::ErrorKind::StorageFull);
+        // Evicted: one, one, and two.
+        assert_eq!((attempts.get(), store.used_bytes()), (4, 6));
+    }
+
+    #[test]
+    fn lowered_budget_is_enforced_by_importance() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = BlockingStore::open_for_test(directory.path(), 1000);
+        for name in ["one", "two", "six"] {
+            assert_eq!(store.put_blob(&blob(name)).unwrap(), Put::Stored);
+        }
+        drop(store);
+        let store = BlockingStore::open_for_test(directory.path(), 6);
+        let live = ReferencedBlob { priority: Priority::Live, size: 3 };
+        store.set_referenced_blobs(Arc::new(
+            ["one", "six"].map(|name| (blob(name).digest(), live)).into_iter().collect(),
+        ));
+        store.enforce_budget();
+        let held = |name| store.contains(Object::Blob(blob(name).digest()));
+        assert_eq!((held("one"), held("two"), held("six")), (true, false, true));
+    }
+
+    #[test]
+    fn stray_files_are_deleted_when_opened() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = BlockingStore::open_for_test(directory.path(), 1000);
+        assert_eq!(store.put_blob(&blob("one")).unwrap(), Put::Stored);
+        drop(store);
+        let blobs = directory.path().join("blobs");
+        let misplaced = blobs.join("zz").join(blob("one").digest().to_string());
+        let strays = [blobs.join("stray"), misplaced, directory.path().join("manifests/.tmp1234")];
+        std::fs::create_dir(blobs.join("zz")).unwrap();
+        for path in &strays {
+            std::fs::write(path, "stray").unwrap();
+        }
+        let store = BlockingStore::open_for_test(directory.path(), 1000);
+        assert!(strays.iter().all(|path| !path.exists()));
+        assert_eq!((store.used_bytes(), store.blob(blob("one").digest())), (3, Some(blob("one"))));
     }
 
     #[test]
@@ -269,8 +435,22 @@ mod tests {
         let store = BlockingStore::open_for_test(directory.path(), 4);
         let pinned = Digest::of(b"pinned");
         store.pin_manifests(HashSet::from([pinned]));
-        store.put_manifest(Digest::of(b"other"), b"other").unwrap();
-        store.put_manifest(pinned, b"pinned").unwrap();
-        assert!(store.contains(Object::Manifest(pinned)) && !store.contains(Object::Manifest(Digest::of(b"other"))));
+        assert_eq!(store.put_manifest(Digest::of(b"x"), b"x").unwrap(), Put::Stored);
+        assert_eq!(store.put_manifest(Digest::of(b"other"), b"other").unwrap(), Put::NoRoom);
+        assert_eq!(store.put_manifest(pinned, b"pinned").unwrap(), Put::Stored);
+        assert!(store.contains(Object::Manifest(pinned)) && !store.contains(Object::Manifest(Digest::of(b"x"))));
+    }
+
+    #[test]
+    fn failed_write_is_reported_until_one_succeeds() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = BlockingStore::open_for_test(directory.path(), 1000);
+        std::fs::remove_dir(directory.path().join("temporary")).unwrap();
+        assert_eq!(store.put_blob(&blob("one")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(store.write_failure().as_deref(), Some("No such file or directory (os error 2)"));
+        assert!(!store.can_write(1));
+        std::fs::create_dir(directory.path().join("temporary")).unwrap();
+        assert!(store.can_write(1) && !store.can_write(1 << 60));
+        assert_eq!((store.write_failure(), store.used_bytes()), (None, 0));
     }
 }

@@ -1,105 +1,150 @@
-//! Keeping blobs and manifests within a number of bytes, and making room on a full disk.
+//! How many bytes blobs and manifests may use: the configured budget, or less where the file system has less to offer.
 
-use std::collections::HashSet;
-use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use super::space::{Space, allocated};
 
-use arc_swap::ArcSwap;
-use prometheus_client::metrics::counter::Counter;
-use verge_protocol::Digest;
-
-use super::eviction::victims;
-use super::index::SharedIndex;
-use super::layout::Layout;
-use crate::table::ReferencedBlobs;
-
-/// How many bytes may be used, and what decides which files are evicted.
+/// The limits in numbers. All sizes are in bytes and in whole blocks of the file system.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct DiskBudget {
+    /// The limit that the operator has set.
+    pub(super) configured: u64,
+    /// The file system's unit of allocation.
+    pub(super) block: u64,
+}
+
+/// Bytes on disk, from which the room for a blob is subtracted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Room {
     bytes: u64,
-    referenced: ArcSwap<ReferencedBlobs>,
-    /// Never evicted, whatever the budget.
-    pinned: ArcSwap<HashSet<Digest>>,
-    /// Serializes evictions: two at once would evict twice as much as necessary.
-    evicting: Mutex<()>,
-    evicted: Counter,
+    block: u64,
 }
 
 impl DiskBudget {
-    pub(super) fn new(bytes: u64, evicted: Counter) -> Self {
-        Self { bytes, referenced: ArcSwap::default(), pinned: ArcSwap::default(), evicting: Mutex::default(), evicted }
+    /// The bytes that a file of `size` bytes takes.
+    pub(super) fn allocated(&self, size: u64) -> u64 {
+        allocated(size, self.block)
     }
 
-    pub(super) fn set_referenced_blobs(&self, blobs: Arc<ReferencedBlobs>) {
-        self.referenced.store(blobs);
+    /// The bytes that a write of `size` bytes may take: the file, a block of its directory, and one of the parent.
+    pub(super) fn allocated_by_write(&self, size: u64) -> u64 {
+        self.allocated(size).saturating_add(2 * self.block)
     }
 
-    pub(super) fn pin_manifests(&self, manifests: HashSet<Digest>) {
-        self.pinned.store(Arc::new(manifests));
+    /// How many bytes must be evicted to stay within the configured budget. `used` includes the writes in progress.
+    pub(super) fn excess(&self, used: u64) -> u64 {
+        used.saturating_sub(self.configured)
     }
 
-    /// Files evicted so far.
+    /// How many bytes must be evicted before a blob that takes `needed` bytes, included in `used`, can be written: what exceeds the
+    /// configured budget, or what the file system lacks for this blob. The reserve is not taken, but nothing is evicted to
+    /// restore it either: a file system that other programs fill does not cost the blobs that are stored already.
+    pub(super) fn shortfall(&self, used: u64, needed: u64, space: Option<Space>) -> u64 {
+        let lacking = space.map_or(0, |space| needed.saturating_sub(space.available_for_blobs()));
+        self.excess(used).max(lacking)
+    }
+
+    /// What an eviction may free beyond what is needed, see [`victims`](super::eviction::victims).
+    pub(super) fn slack(&self, used: u64) -> u64 {
+        self.configured.min(used) / 32
+    }
+
+    /// How many bytes all blobs may take beside `pinned` bytes of manifests, if every other file were evicted. Writing and evicting
+    /// blobs does not change it.
+    pub(super) fn room_for_blobs(&self, used: u64, pinned: u64, space: Option<Space>) -> Room {
+        let offered = space.map_or(u64::MAX, |space| used.saturating_add(space.available_for_blobs()));
+        Room { bytes: self.configured.min(offered).saturating_sub(pinned), block: self.block }
+    }
+}
+
+impl Room {
     #[cfg(test)]
-    pub(super) fn evicted(&self) -> u64 {
-        self.evicted.get()
+    pub(crate) fn of(bytes: u64) -> Self {
+        Self { bytes, block: 1 }
     }
 
-    /// How many bytes of blobs may be prefetched: what an eviction would leave beside the pinned manifests. With more, prefetching
-    /// and eviction would undo each other forever.
-    pub(super) fn room_for_blobs(&self, index: &SharedIndex) -> u64 {
-        let manifests = index.lock().manifest_bytes(&self.pinned.load());
-        self.low_watermark().saturating_sub(manifests)
+    /// Takes the room of a blob of `size` bytes; the error is how many bytes it lacks.
+    pub(crate) fn take(&mut self, size: u64) -> Result<(), u64> {
+        let needed = allocated(size, self.block);
+        self.bytes = self.bytes.checked_sub(needed).ok_or_else(|| needed - self.bytes)?;
+        Ok(())
     }
 
-    /// The bytes that an eviction leaves: somewhat below the budget, so that the next few blobs do not cause an eviction each.
-    fn low_watermark(&self) -> u64 {
-        self.bytes - self.bytes / 32
+    /// Takes the room of a blob that is stored already, even if that is more than there is.
+    pub(crate) fn take_stored(&mut self, size: u64) {
+        self.bytes = self.bytes.saturating_sub(allocated(size, self.block));
     }
 
-    /// Evicts if the budget is exceeded.
-    pub(super) fn enforce(&self, layout: &Layout, index: &SharedIndex) {
-        if index.lock().used_bytes() > self.bytes {
-            self.evict(layout, index, self.low_watermark());
-        }
+    /// The room with `bytes` more.
+    #[must_use]
+    pub(crate) fn grown_by(self, bytes: u64) -> Self {
+        Self { bytes: self.bytes.saturating_add(bytes), ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn budget(configured: u64) -> DiskBudget {
+        DiskBudget { configured, block: 4096 }
     }
 
-    /// Runs `write`. If the disk is full, evicts at least `size` bytes and runs it once more.
-    pub(super) fn retry_when_full(
-        &self,
-        layout: &Layout,
-        index: &SharedIndex,
-        size: u64,
-        write: impl Fn() -> io::Result<()>,
-    ) -> io::Result<()> {
-        match write() {
-            Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
-                tracing::warn!(%error, "the disk is full: evicting files");
-                let room = size.max(self.bytes / 32).max(16 << 20);
-                let used = index.lock().used_bytes();
-                self.evict(layout, index, used.saturating_sub(room));
-                write()
+    /// A file system of 64 MiB, whose reserve is 2 MiB.
+    fn space(available: u64) -> Space {
+        Space { available, total: 64 * MIB, block: 4096 }
+    }
+
+    #[test]
+    fn room_is_the_smaller_of_the_budget_and_what_the_file_system_offers() {
+        let room =
+            |configured, used, available| budget(configured).room_for_blobs(used, MIB, Some(space(available))).bytes;
+        assert_eq!(room(10 << 30, 20 * MIB, 42 * MIB), 59 * MIB);
+        assert_eq!(room(30 * MIB, 20 * MIB, 42 * MIB), 29 * MIB);
+        assert_eq!(room(10 << 30, 20 * MIB, 0), 19 * MIB);
+        assert_eq!(room(MIB / 2, 20 * MIB, 42 * MIB), 0);
+        assert_eq!(budget(10 << 30).room_for_blobs(20 * MIB, MIB, None).bytes, (10 << 30) - MIB);
+    }
+
+    #[test]
+    fn shortfall_on_a_full_disk_is_the_size_of_the_blob() {
+        let shortfall =
+            |used, needed, available| budget(30 * MIB).shortfall(used + needed, needed, Some(space(available)));
+        assert_eq!(shortfall(20 * MIB, 4096, 42 * MIB), 0);
+        assert_eq!(shortfall(20 * MIB, 4096, 0), 4096);
+        assert_eq!(shortfall(20 * MIB, 8192, 2 * MIB + 4096), 4096);
+        assert_eq!(shortfall(30 * MIB, 4096, 42 * MIB), 4096);
+        assert_eq!(shortfall(31 * MIB, 4096, 0), MIB + 4096);
+    }
+
+    #[test]
+    fn small_files_take_whole_blocks() {
+        let mut room = Room { bytes: 8192, block: 4096 };
+        assert_eq!((room.take(1), room.take(4097)), (Ok(()), Err(4096)));
+        assert!(room.grown_by(4096).take(4097).is_ok() && room < room.grown_by(1));
+    }
+
+    proptest! {
+        /// Prefetching plans by `room_for_blobs`, and writes by `shortfall`: what was planned is never refused.
+        #[test]
+        fn blob_that_fits_into_the_room_can_be_written(
+            configured in 0_u64..100, used in 0_u64..100, pinned in 0_u64..100, important in 0_u64..100,
+            available in 0_u64..100, needed in 0_u64..20,
+        ) {
+            // In blocks. Of the used bytes, pinned manifests and as important blobs cannot be evicted.
+            let pinned = pinned.min(used);
+            let important = important.min(used - pinned);
+            let space = Some(Space { available: available * 4096, total: 320 * 4096, block: 4096 });
+            let budget = budget(configured * 4096);
+            let mut room = budget.room_for_blobs(used * 4096, pinned * 4096, space);
+            room.take_stored(important * 4096);
+            let evictable = (used - pinned - important) * 4096;
+            let fits = budget.shortfall((used + needed) * 4096, needed * 4096, space) <= evictable;
+            if needed > 0 {
+                prop_assert_eq!(room.take(needed * 4096).is_ok(), fits);
             }
-            result => result,
-        }
-    }
-
-    /// Deletes files, the least important first, until at most `target` bytes are used.
-    fn evict(&self, layout: &Layout, index: &SharedIndex, target: u64) {
-        let _guard = self.evicting.lock().unwrap_or_else(PoisonError::into_inner);
-        // Readers wait for the index, so it is unlocked before the candidates are sorted, which may take long.
-        let (candidates, used) = {
-            let index = index.lock();
-            (index.candidates(&self.referenced.load(), &self.pinned.load()), index.used_bytes())
-        };
-        for object in victims(candidates, used, target) {
-            match std::fs::remove_file(layout.path(object)) {
-                Ok(()) => self.evicted.inc(),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
-                Err(error) => {
-                    tracing::error!(%object, %error, "failed to evict a file from disk");
-                    continue;
-                }
-            };
-            index.lock().remove(object);
         }
     }
 }

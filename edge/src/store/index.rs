@@ -1,4 +1,4 @@
-//! The in-memory index of the files on disk: sizes and last uses.
+//! The in-memory index of the files on disk: sizes, last uses, and writes in progress.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::DirEntry;
@@ -8,12 +8,13 @@ use std::time::SystemTime;
 
 use verge_protocol::{Digest, Timestamp};
 
-use super::eviction::EvictionCandidate;
+use super::eviction::{EvictionCandidate, Importance};
 use super::layout::{Layout, Object, OpenError};
+use super::space::allocated;
 use crate::table::{Priority, ReferencedBlobs};
 
 struct IndexedFile {
-    /// In bytes.
+    /// The bytes that it takes, in whole blocks.
     size: u64,
     last_used: Timestamp,
 }
@@ -23,10 +24,18 @@ struct IndexedFile {
 pub(super) struct Index {
     files: HashMap<Object, IndexedFile>,
     used_bytes: u64,
+    /// Bytes of writes in progress.
+    pending_bytes: u64,
 }
 
 /// The index of a store that several threads use.
 pub(super) struct SharedIndex(Mutex<Index>);
+
+/// A write in progress. Its bytes count as used by [`Index::committed_bytes`] until it is dropped.
+pub(super) struct PendingWrite<'a> {
+    index: &'a SharedIndex,
+    size: u64,
+}
 
 impl SharedIndex {
     pub(super) fn new(index: Index) -> Self {
@@ -36,32 +45,68 @@ impl SharedIndex {
     pub(super) fn lock(&self) -> MutexGuard<'_, Index> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Counts a write of `size` bytes.
+    pub(super) fn begin_write(&self, size: u64) -> PendingWrite<'_> {
+        self.lock().pending_bytes += size;
+        PendingWrite { index: self, size }
+    }
+}
+
+impl PendingWrite<'_> {
+    /// Indexes the file that has been written.
+    pub(super) fn complete(mut self, object: Object, now: Timestamp) {
+        let mut index = self.index.lock();
+        index.pending_bytes -= self.size;
+        index.add(object, self.size, now);
+        self.size = 0;
+    }
+}
+
+impl Drop for PendingWrite<'_> {
+    fn drop(&mut self) {
+        self.index.lock().pending_bytes -= self.size;
+    }
 }
 
 impl Index {
-    /// Indexes the directory. Files whose names are not digests are ignored.
-    pub(super) fn list(layout: &Layout) -> Result<Self, OpenError> {
+    /// Indexes the directory, with sizes in whole blocks. Deletes files that no read would find, such as one whose name is no
+    /// digest: nothing else would ever delete them.
+    pub(super) fn list(layout: &Layout, block: u64) -> Result<Self, OpenError> {
         let mut index = Self::default();
-        index.list_directory(&layout.manifests(), Object::Manifest)?;
+        index.list_directory(layout, &layout.manifests(), Object::Manifest, block)?;
         for directory in entries(&layout.blobs())? {
             if directory.path().is_dir() {
-                index.list_directory(&directory.path(), Object::Blob)?;
+                index.list_directory(layout, &directory.path(), Object::Blob, block)?;
+            } else {
+                delete_stray(&directory.path());
             }
         }
         Ok(index)
     }
 
-    fn list_directory(&mut self, directory: &Path, object: fn(Digest) -> Object) -> Result<(), OpenError> {
+    fn list_directory(
+        &mut self,
+        layout: &Layout,
+        directory: &Path,
+        object: fn(Digest) -> Object,
+        block: u64,
+    ) -> Result<(), OpenError> {
         for entry in entries(directory)? {
-            let Some(digest) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+            let object = entry.file_name().to_str().and_then(|name| name.parse().ok()).map(object);
+            let Some(object) = object.filter(|object| layout.path(*object) == entry.path()) else {
+                delete_stray(&entry.path());
+                continue;
+            };
             let Ok(metadata) = entry.metadata() else { continue };
             let modified = metadata.modified().ok().and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
-            self.add(object(digest), metadata.len(), Timestamp::default().after(modified.unwrap_or_default()));
+            let size = allocated(metadata.len(), block);
+            self.add(object, size, Timestamp::default().after(modified.unwrap_or_default()));
         }
         Ok(())
     }
 
-    pub(super) fn add(&mut self, object: Object, size: u64, last_used: Timestamp) {
+    fn add(&mut self, object: Object, size: u64, last_used: Timestamp) {
         self.remove(object);
         self.used_bytes += size;
         self.files.insert(object, IndexedFile { size, last_used });
@@ -87,6 +132,11 @@ impl Index {
         self.used_bytes
     }
 
+    /// Bytes of all blobs and manifests, and of writes in progress.
+    pub(super) fn committed_bytes(&self) -> u64 {
+        self.used_bytes + self.pending_bytes
+    }
+
     /// Bytes of those `manifests` that are on disk.
     pub(super) fn manifest_bytes(&self, manifests: &HashSet<Digest>) -> u64 {
         manifests.iter().filter_map(|id| self.files.get(&Object::Manifest(*id))).map(|file| file.size).sum()
@@ -104,7 +154,8 @@ impl Index {
                 Object::Manifest(id) if pinned.contains(id) => return None,
                 Object::Manifest(_) => Priority::Unreferenced,
             };
-            Some(EvictionCandidate { key: *object, size: file.size, last_used: file.last_used, priority })
+            let importance = Importance { priority, last_used: file.last_used };
+            Some(EvictionCandidate { key: *object, size: file.size, importance })
         };
         self.files.iter().filter_map(candidate).collect()
     }
@@ -113,4 +164,13 @@ impl Index {
 fn entries(directory: &Path) -> Result<Vec<DirEntry>, OpenError> {
     let listed = std::fs::read_dir(directory).and_then(Iterator::collect);
     listed.map_err(|source| OpenError::Access { path: directory.to_owned(), source })
+}
+
+fn delete_stray(path: &Path) {
+    match std::fs::remove_file(path) {
+        Ok(()) => tracing::warn!(file = %path.display(), "deleted a file that is neither a blob nor a manifest"),
+        Err(error) => {
+            tracing::warn!(file = %path.display(), %error, "failed to delete a file that is neither a blob nor a manifest");
+        }
+    }
 }

@@ -1,16 +1,23 @@
 //! The layout of the data directory: paths, atomic writes, quarantine.
 
 use std::fmt;
+use std::fs::ReadDir;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use verge_daemon::DataDir;
 use verge_daemon::atomic_file::{self, Durability};
 use verge_daemon::data_dir::DataDirError;
-use verge_protocol::Digest;
+use verge_protocol::{BLOB_MAX, Digest};
+
+use super::space::Space;
 
 /// Maximum number of files in quarantine, so that a failing disk does not fill up with them.
 const MAX_QUARANTINED: usize = 64;
+/// Maximum bytes of them, likewise.
+const MAX_QUARANTINED_BYTES: u64 = 16 << 20;
+/// The bytes that [`Layout::probe`] writes: those of the largest blob.
+const PROBE_BYTES: usize = BLOB_MAX;
 
 /// A file that is named by its digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,12 +72,14 @@ impl Layout {
             move |source| OpenError::Access { path, source }
         };
         let layout = Self(DataDir::open(root)?);
-        match std::fs::remove_dir_all(layout.temporary()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&layout.temporary())(error)),
-            _ => {}
-        }
         for directory in [layout.temporary(), layout.manifests(), layout.blobs(), layout.0.path().join("quarantine")] {
             std::fs::create_dir_all(&directory).map_err(failed(&directory))?;
+        }
+        // The directory itself stays: a full disk may have no room for a new one.
+        let temporary = layout.temporary();
+        for file in std::fs::read_dir(&temporary).map_err(failed(&temporary))? {
+            let path = file.map_err(failed(&temporary))?.path();
+            std::fs::remove_file(&path).map_err(failed(&path))?;
         }
         Ok(layout)
     }
@@ -107,10 +116,30 @@ impl Layout {
         atomic_file::write(&self.temporary(), path, bytes, durability)
     }
 
+    /// The space of the file system; `None` if it cannot be measured.
+    pub(super) fn space(&self) -> Option<Space> {
+        let measured = Space::of(self.0.path());
+        measured.inspect_err(|error| tracing::debug!(%error, "failed to measure the free space")).ok()
+    }
+
+    /// Writes and deletes a file as large as the largest blob.
+    pub(super) fn probe(&self) -> io::Result<()> {
+        let path = self.temporary().join("probe");
+        // A file system may compress zeros to nothing.
+        let mut bytes = vec![0; PROBE_BYTES];
+        rand::fill(bytes.as_mut_slice());
+        self.write(&path, &bytes, Durability::Bytes)?;
+        std::fs::remove_file(path)
+    }
+
     /// Moves a corrupt file to the quarantine, or deletes it if that is full.
     pub(super) fn quarantine(&self, object: Object) {
         let (path, quarantine) = (self.path(object), self.quarantine_directory());
-        let is_full = std::fs::read_dir(&quarantine).is_ok_and(|files| files.count() >= MAX_QUARANTINED);
+        let sizes = |files: ReadDir| files.filter_map(|file| Some(file.ok()?.metadata().ok()?.len()));
+        let (count, bytes) = std::fs::read_dir(&quarantine)
+            .map_or((0, 0), |files| sizes(files).fold((0, 0), |(count, bytes), size| (count + 1, bytes + size)));
+        let size = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
+        let is_full = count >= MAX_QUARANTINED || bytes + size > MAX_QUARANTINED_BYTES;
         let moved = if is_full {
             std::fs::remove_file(&path)
         } else {
@@ -142,5 +171,36 @@ mod tests {
         let digest = Digest::of(b"");
         assert_eq!(Object::Manifest(digest).durability(), Durability::WithName);
         assert_eq!(Object::Blob(digest).durability(), Durability::Bytes);
+    }
+
+    #[test]
+    fn unfinished_files_of_the_last_process_are_deleted() {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = Layout::open(directory.path()).unwrap();
+        std::fs::write(layout.temporary().join(".tmpAbCdEf"), "unfin").unwrap();
+        drop(layout);
+        let layout = Layout::open(directory.path()).unwrap();
+        assert_eq!(std::fs::read_dir(layout.temporary()).unwrap().count(), 0);
+        layout.probe().unwrap();
+        assert_eq!(std::fs::read_dir(layout.temporary()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn quarantine_is_limited_in_files_and_bytes() {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = Layout::open(directory.path()).unwrap();
+        let quarantined = || std::fs::read_dir(directory.path().join("quarantine")).unwrap().count();
+        let quarantine = |name: &str, size: u64| {
+            let object = Object::Manifest(Digest::of(name.as_bytes()));
+            let path = layout.path(object);
+            std::fs::File::create(&path).unwrap().set_len(size).unwrap();
+            layout.quarantine(object);
+            assert!(!path.exists());
+        };
+        quarantine("large", MAX_QUARANTINED_BYTES - 10);
+        quarantine("too large", 11);
+        assert_eq!(quarantined(), 1);
+        (0..MAX_QUARANTINED).for_each(|number| quarantine(&number.to_string(), 0));
+        assert_eq!(quarantined(), MAX_QUARANTINED);
     }
 }

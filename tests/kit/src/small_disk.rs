@@ -28,7 +28,7 @@ pub fn on_small_disk(name: &str, bytes: u64, test: impl FnOnce(&Path)) {
         unshare.args(["--map-root-user", "--mount", "sh", "-c", &mount, "sh"]).args(command);
         unshare.env("TMPDIR", &mount_point).env(MARKER, "1").output()
     };
-    let text = |output: &Output| {
+    let printed = |output: &Output| {
         [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned()).concat()
     };
     let result = match in_namespace(&["true"]) {
@@ -36,14 +36,14 @@ pub fn on_small_disk(name: &str, bytes: u64, test: impl FnOnce(&Path)) {
             let binary = std::env::current_exe().unwrap();
             Ok(in_namespace(&[binary.to_str().unwrap(), "--exact", name, "--nocapture"]).unwrap())
         }
-        Ok(output) => Err(text(&output)),
+        Ok(output) => Err(printed(&output)),
         Err(error) => Err(error.to_string()),
     };
     std::fs::remove_dir(&mount_point).unwrap();
     match result {
         Ok(output) => {
-            let has_passed = output.status.success() && text(&output).contains("test result: ok. 1 passed");
-            assert!(has_passed, "{name} failed on a small disk:\n{}", text(&output));
+            let has_passed = output.status.success() && printed(&output).contains("test result: ok. 1 passed");
+            assert!(has_passed, "{name} failed on a small disk:\n{}", printed(&output));
         }
         #[expect(clippy::print_stdout, reason = "read by `tests/run`")]
         Err(reason) => println!("skipped: {name}: needs user and mount namespaces: {}", reason.trim()),
