@@ -35,8 +35,8 @@ impl DiskBudget {
     }
 
     /// How many bytes must be evicted before a blob that takes `needed` bytes, included in `used`, can be written: what exceeds the
-    /// configured budget, or what the file system lacks for this blob. The reserve is not taken, but nothing is evicted to
-    /// restore it either: a file system that other programs fill does not cost the blobs that are stored already.
+    /// configured budget, or what the file system lacks for this blob. The reserve is not taken, but not restored
+    /// either: a file system that other programs fill does not cost the blobs that are stored already.
     pub(super) fn shortfall(&self, used: u64, needed: u64, space: Option<Space>) -> u64 {
         let lacking = space.map_or(0, |space| needed.saturating_sub(space.available_for_blobs()));
         self.excess(used).max(lacking)
