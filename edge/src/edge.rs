@@ -9,12 +9,13 @@ use hyper_util::service::TowerToHyperService;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use verge_daemon::feed::LastSeen;
 use verge_daemon::http_server::{HttpLimits, serve};
 use verge_daemon::listen::{self, ListenError};
 use verge_daemon::origins::{Origins, OriginsError};
-use verge_daemon::private_listener::{self, Readiness};
+use verge_daemon::private_listener;
 use verge_daemon::run::{Needs, OriginAccess, Port};
 use verge_daemon::tasks::Unfinished;
 use verge_daemon::{Clock, Daemon, Tasks};
@@ -25,6 +26,7 @@ use crate::config::Config;
 use crate::config::raw::RawConfig;
 use crate::follow::FeedTasks;
 use crate::metrics::{GaugeValues, Gauges, Metrics};
+use crate::readiness::{MissingBlobs, ProblemKind, ReadinessCheck};
 use crate::serve::ReaderService;
 use crate::status::{AppliedState, ServingStatus};
 use crate::store::{BlockingStore, OpenError, Store};
@@ -107,7 +109,7 @@ impl Edge {
         let private_addr = private_listener.local_addr().map_err(BindError::LocalAddr)?;
 
         let table = Arc::new(ArcSwap::<Table>::default());
-        let last_seen = LastSeen::never();
+        let (last_seen, missing_blobs) = (LastSeen::never(), MissingBlobs::default());
         let feed_tasks = FeedTasks {
             upstream: upstream.clone(),
             store: store.clone(),
@@ -115,6 +117,7 @@ impl Edge {
             clock: clock.clone(),
             metrics: metrics.clone(),
             last_seen: last_seen.clone(),
+            missing_blobs: missing_blobs.clone(),
             name: config.name.clone(),
             url: config.url.or_else(|| public_addr.ip().is_loopback().then(|| format!("http://{public_addr}"))),
         };
@@ -123,19 +126,16 @@ impl Edge {
         let blobs = BlobCache::new(config.memory_cache.0, store.clone(), upstream, tasks.clone());
         // Cancelled by `start_draining`, and by shutdown, which drains the tasks too.
         let draining = tasks.draining().child_token();
-        let status =
-            ServingStatus { edge: config.name, applied: applied.clone(), last_seen, draining: draining.clone() };
-        registry.register_collector(Box::new(Gauges(gauge_values(status.clone(), blobs.clone(), store))));
-        let readiness = {
-            let status = status.clone();
-            move || {
-                std::future::ready(if status.can_serve() {
-                    Readiness::Ready
-                } else {
-                    Readiness::NotReady("no site is ready to be served yet".to_owned())
-                })
-            }
+        let status = ServingStatus {
+            edge: config.name,
+            applied: applied.clone(),
+            last_seen,
+            missing_blobs,
+            draining: draining.clone(),
         };
+        let check = ReadinessCheck { status: status.clone(), store, started: Instant::now() };
+        registry.register_collector(Box::new(Gauges(gauge_values(check.clone(), blobs.clone()))));
+        let readiness = move || std::future::ready(check.readiness());
         let router = private_listener::router(Arc::new(registry), readiness);
         serve("private listener", private_listener, HttpLimits::default(), &tasks, TowerToHyperService::new(router));
         let readers = ReaderService::new(table, blobs, clock, config.base_domains, status, &metrics);
@@ -193,12 +193,10 @@ impl Edge {
     }
 }
 
-fn gauge_values(
-    status: ServingStatus,
-    blobs: BlobCache,
-    store: Store,
-) -> impl Fn() -> GaugeValues + Send + Sync + 'static {
+fn gauge_values(check: ReadinessCheck, blobs: BlobCache) -> impl Fn() -> GaugeValues + Send + Sync + 'static {
     move || {
+        let problems = check.problems();
+        let ReadinessCheck { status, store, .. } = &check;
         let applied = status.applied.borrow();
         let position = applied.position.unwrap_or_default();
         GaugeValues {
@@ -208,6 +206,11 @@ fn gauge_values(
             applied: position.seq.0,
             lagging: applied.lagging.len() as u64,
             unknown_rows: applied.unknown as u64,
+            missing_blobs: status.missing_blobs.get(),
+            problems: ProblemKind::ALL.map(|kind| {
+                let count = problems.iter().filter(|problem| problem.kind == kind).count();
+                (kind.name(), count as u64)
+            }),
             origin_last_seen_seconds: status.last_seen.elapsed().map(|ago| ago.as_secs_f64()),
         }
     }

@@ -27,6 +27,7 @@ use verge_protocol::EdgeName;
 use self::apply::ApplyTask;
 use self::channels::Channels;
 use crate::metrics::Metrics;
+use crate::readiness::MissingBlobs;
 use crate::status::AppliedState;
 use crate::store::{BlockingStore, Store};
 use crate::table::{ReferencedBlobs, Table};
@@ -40,6 +41,8 @@ pub(crate) struct FeedTasks {
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
     pub(crate) last_seen: LastSeen,
+    /// Kept up to date by the prefetch task.
+    pub(crate) missing_blobs: MissingBlobs,
     /// The name of this edge, which the origin compares with the owner of its token.
     pub(crate) name: EdgeName,
     /// The public URL of this edge, to be reported to the origin.
@@ -85,7 +88,7 @@ impl RestoredFeedTasks {
     /// Starts following the origins, until `tasks` drain.
     pub(crate) fn spawn(self, tasks: &Tasks) {
         let Self {
-            tasks: FeedTasks { upstream, store, table, clock, metrics, last_seen, name, url },
+            tasks: FeedTasks { upstream, store, table, clock, metrics, last_seen, missing_blobs, name, url },
             channels,
             applied,
         } = self;
@@ -111,6 +114,7 @@ impl RestoredFeedTasks {
             store: store.clone(),
             table: Arc::clone(&table),
             clock: clock.clone(),
+            missing_blobs,
         };
         until_drained("prefetch", Box::pin(prefetch.run(table_swapped.subscribe())));
         let manifests = manifests::ManifestFetches::new(upstream, store.clone(), tasks.clone());

@@ -18,6 +18,7 @@ mod cache;
 mod edge;
 mod follow;
 mod metrics;
+mod readiness;
 mod serve;
 mod status;
 mod store;

@@ -6,6 +6,8 @@ use verge_daemon::feed::LastSeen;
 use verge_protocol::report::Lag;
 use verge_protocol::{EdgeName, Position};
 
+use crate::readiness::MissingBlobs;
+
 /// How far an edge serves what the feed says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AppliedState {
@@ -38,13 +40,8 @@ pub(crate) struct ServingStatus {
     pub(crate) edge: EdgeName,
     pub(crate) applied: watch::Receiver<AppliedState>,
     pub(crate) last_seen: LastSeen,
+    /// Blobs of live releases that are not on disk.
+    pub(crate) missing_blobs: MissingBlobs,
     /// Cancelled when draining begins.
     pub(crate) draining: CancellationToken,
-}
-
-impl ServingStatus {
-    /// See [`AppliedState::can_serve`].
-    pub(crate) fn can_serve(&self) -> bool {
-        self.applied.borrow().can_serve()
-    }
 }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use verge_protocol::Timestamp;
@@ -21,9 +22,8 @@ pub(crate) struct Metrics {
     pub(crate) channel_conflicts: Counter,
     pub(crate) edge_reports: Counter,
     pub(crate) feed_subscribers: Gauge,
-    /// 1 if the last check could write.
-    pub(crate) writable: Gauge,
-    pub(crate) damaged_rows: Gauge,
+    /// The number of problems, by kind.
+    problems: Family<[(&'static str, &'static str); 1], Gauge>,
     /// Requests with a token that is well formed and unknown.
     unknown_tokens: Counter,
     /// When the last one came.
@@ -31,6 +31,14 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
+    /// Sets the number of problems of each kind.
+    pub(crate) fn set_problems(&self, problems: &[Problem]) {
+        for kind in Problem::KINDS {
+            let count = problems.iter().filter(|problem| problem.kind() == kind).count();
+            self.problems.get_or_create(&[("kind", kind)]).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
     /// Counts a request with a token that is well formed and unknown.
     pub(crate) fn count_unknown_token(&self, now: Timestamp) {
         self.unknown_tokens.inc();
@@ -57,12 +65,8 @@ impl Metrics {
         counter("channel_conflicts", "Channel moves refused because another came first", &self.channel_conflicts);
         counter("edge_reports", "Reports received from edges", &self.edge_reports);
         counter("unknown_tokens", "Requests with a token that this origin does not know", &self.unknown_tokens);
-        registry.register("writable", "Whether writes succeed: 1 or 0", self.writable.clone());
-        registry.register(
-            "damaged_rows",
-            "Rows of the state that are left out of the feed because they are damaged",
-            self.damaged_rows.clone(),
-        );
+        registry.register("problems", "Problems that need an operator, by kind", self.problems.clone());
+        self.set_problems(&[]);
         registry.register("feed_subscribers", "Open subscriptions to the change feed", self.feed_subscribers.clone());
     }
 }

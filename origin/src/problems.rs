@@ -66,14 +66,15 @@ impl Problems {
             .filter_map(|(edge, report)| Some(Problem::EdgeNotSaving { edge, reason: report.not_saving? }));
         problems.extend(not_saving);
         problems.extend(self.metrics.unknown_tokens());
+        self.metrics.set_problems(&problems);
         Ok(problems)
     }
 
     /// Keeps the metrics up to date until `draining` is cancelled.
     pub(crate) async fn keep_metrics(self, draining: CancellationToken) {
         loop {
-            if let Err(error) = self.storage().await {
-                tracing::error!(error = error_chain(&error), "failed to check storage");
+            if let Err(error) = self.list().await {
+                tracing::error!(error = error_chain(&error), "failed to look for problems");
             }
             tokio::select! {
                 () = tokio::time::sleep(METRICS_INTERVAL) => {}
@@ -96,8 +97,6 @@ impl Problems {
             Ok(()) => self.database.check_write().await,
             Err(error) => Err(error),
         };
-        self.metrics.writable.set(written.is_ok().into());
-        self.metrics.damaged_rows.set(i64::try_from(damaged.len()).unwrap_or(i64::MAX));
         if let Err(error) = written {
             let reason = if error.is_storage_full() { "the disk is full".to_owned() } else { error_chain(&error) };
             problems.push(Problem::WritesFail { reason });

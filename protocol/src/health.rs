@@ -22,11 +22,22 @@ pub struct EdgeHealth {
     pub served: Option<Seq>,
     /// Number of channels that serve an older release than they should.
     pub pending: usize,
+    /// Number of blobs of live releases that are not on the edge's disk: for these files it depends on an origin.
+    #[serde(default)]
+    pub missing_blobs: u64,
+    /// Whether it saves what it serves. If not, a restart would serve older releases.
+    #[serde(default = "yes")]
+    pub saving: bool,
     /// Seconds since an origin was last heard from; `None` if never since the start.
     pub origin_last_seen_seconds: Option<u64>,
     /// It is shutting down: readers should be routed to other edges.
     #[serde(default)]
     pub draining: bool,
+}
+
+/// What an edge is taken to do that does not say otherwise.
+fn yes() -> bool {
+    true
 }
 
 impl EdgeHealth {

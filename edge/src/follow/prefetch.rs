@@ -13,8 +13,9 @@ use verge_protocol::pack::Frame;
 use verge_protocol::{BLOB_MAX, Digest, Timestamp};
 
 use super::prefetch_batches::{LeftOut, PrefetchPlan, prefetch_plan};
+use crate::readiness::MissingBlobs;
 use crate::store::{BlockingStore, Object, Put, Store};
-use crate::table::{ReferencedBlobs, Table};
+use crate::table::{Priority, ReferencedBlobs, Table};
 use crate::upstream::{Upstream, UpstreamError};
 
 /// Batches fetched concurrently.
@@ -30,6 +31,8 @@ pub(super) struct PrefetchTask {
     pub(super) store: Store,
     pub(super) table: Arc<ArcSwap<Table>>,
     pub(super) clock: Clock,
+    /// How many blobs of live releases are not on disk.
+    pub(super) missing_blobs: MissingBlobs,
 }
 
 /// The result of fetching what is missing.
@@ -68,6 +71,7 @@ impl PrefetchTask {
             let referenced = Arc::new(ReferencedBlobs::of(table.channels(), now));
             self.store.set_referenced_blobs(Arc::clone(&referenced));
             let lost_before = self.store.lost_blobs();
+            self.count_missing(&referenced);
             // A swap meanwhile starts the next round at once; blobs that have arrived are kept.
             last = tokio::select! {
                 result = self.fetch_missing(&table, now, &referenced, last) => result,
@@ -76,6 +80,7 @@ impl PrefetchTask {
                     Err(_) => return,
                 },
             };
+            self.count_missing(&referenced);
             match last {
                 RoundResult::Complete if is_short_of_room => {
                     tracing::info!("all blobs of the served releases fit on disk again");
@@ -109,6 +114,12 @@ impl PrefetchTask {
                 () = retry => {}
             }
         }
+    }
+
+    fn count_missing(&self, referenced: &ReferencedBlobs) {
+        let live = referenced.iter().filter(|(_, blob)| blob.priority == Priority::Live);
+        let missing = live.filter(|(digest, _)| !self.store.contains(Object::Blob(*digest)));
+        self.missing_blobs.set(missing.count() as u64);
     }
 
     /// Waits until `condition` holds, checked every [`POLL_INTERVAL`], for [`RECHECK_INTERVAL`] at most.

@@ -7,6 +7,8 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 
+use crate::readiness::ProblemKind;
+
 /// The gauges of an edge at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) struct GaugeValues {
@@ -22,6 +24,10 @@ pub(crate) struct GaugeValues {
     pub(crate) lagging: u64,
     /// Feed rows that this version cannot read.
     pub(crate) unknown_rows: u64,
+    /// Blobs of live releases that are not on disk.
+    pub(crate) missing_blobs: u64,
+    /// The number of problems of each kind.
+    pub(crate) problems: [(&'static str, u64); ProblemKind::ALL.len()],
     /// Seconds since an origin was last seen; `None` if never since startup.
     pub(crate) origin_last_seen_seconds: Option<f64>,
 }
@@ -54,10 +60,19 @@ impl<F: Fn() -> GaugeValues + Send + Sync + 'static> Collector for Gauges<F> {
             number(values.lagging),
         )?;
         gauge("verge_edge_unknown_rows", "Feed rows that this version cannot read", number(values.unknown_rows))?;
+        gauge("verge_edge_missing_blobs", "Blobs of live releases that are not on disk", number(values.missing_blobs))?;
         gauge(
             "verge_edge_origin_last_seen_seconds",
             "Seconds since an origin was last seen; +Inf if never since startup",
             values.origin_last_seen_seconds.unwrap_or(f64::INFINITY),
-        )
+        )?;
+        let help = "Problems that need an operator, by kind";
+        let mut problems = encoder.encode_descriptor("verge_edge_problems", help, None, MetricType::Gauge)?;
+        for (kind, count) in values.problems {
+            let labels = [("kind", kind)];
+            let problem = problems.encode_family(&labels)?;
+            ConstGauge::new(number(count)).encode(problem)?;
+        }
+        Ok(())
     }
 }

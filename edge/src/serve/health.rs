@@ -16,6 +16,8 @@ pub(super) fn response(status: &ServingStatus) -> BuiltinResponse {
         applied: applied.position.map(|position| position.seq),
         served: served(&applied),
         pending: applied.lagging.len(),
+        missing_blobs: status.missing_blobs.get(),
+        saving: applied.not_saving.is_none(),
         origin_last_seen_seconds: status.last_seen.elapsed().map(|ago| ago.as_secs()),
         draining: status.draining.is_cancelled(),
     };

@@ -239,6 +239,8 @@ mod tests {
             applied,
             served: applied,
             pending: 0,
+            missing_blobs: 0,
+            saving: true,
             origin_last_seen_seconds: None,
             draining: false,
         };

@@ -50,6 +50,8 @@ impl FakeEdge {
             generation: Some(Generation(1)),
             applied: Some(Seq(1)),
             pending: 0,
+            missing_blobs: 0,
+            saving: true,
             served: None,
             origin_last_seen_seconds: Some(0),
             draining: false,

@@ -59,6 +59,25 @@ pub enum Problem {
     Unknown,
 }
 
+impl Problem {
+    /// The name of each kind, the gravest first: the tag in JSON, and the label in metrics.
+    pub const KINDS: [&str; 6] =
+        ["writes_fail", "damaged_rows", "diverged", "orphans", "edge_not_saving", "unknown_tokens"];
+
+    /// The name of its kind.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::WritesFail { .. } => "writes_fail",
+            Self::DamagedRows { .. } => "damaged_rows",
+            Self::Diverged { .. } => "diverged",
+            Self::Orphans { .. } => "orphans",
+            Self::EdgeNotSaving { .. } => "edge_not_saving",
+            Self::UnknownTokens { .. } => "unknown_tokens",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// How many keys a text lists.
 const LISTED: usize = 5;
 
@@ -108,6 +127,27 @@ mod tests {
     fn problem_of_a_later_version_is_unknown() {
         let later = r#"{"kind":"moon_missing","since":1}"#;
         assert_eq!(serde_json::from_str::<Problem>(later).unwrap(), Problem::Unknown);
+    }
+
+    #[test]
+    fn name_of_a_kind_is_its_tag() {
+        let problems = [
+            Problem::WritesFail { reason: String::new() },
+            Problem::DamagedRows { keys: vec![] },
+            Problem::Diverged {
+                noticed: Timestamp(0),
+                subscriber: String::new(),
+                seen: Position::default(),
+                had: Position::default(),
+            },
+            Problem::Orphans { keys: vec![], edges: vec![] },
+            Problem::EdgeNotSaving { edge: "a".parse().unwrap(), reason: String::new() },
+            Problem::UnknownTokens { requests: 1, last: Timestamp(0) },
+        ];
+        assert_eq!(problems.each_ref().map(Problem::kind), Problem::KINDS);
+        for problem in problems {
+            assert_eq!(serde_json::to_value(&problem).unwrap()["kind"], problem.kind());
+        }
     }
 
     #[test]

@@ -1,0 +1,204 @@
+//! Whether this edge is ready, and what is wrong with it: `/healthz`, the gauge `verge_edge_problems`, and parts of the health page.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use verge_daemon::private_listener::Readiness;
+
+use crate::status::ServingStatus;
+use crate::store::Store;
+
+/// How long origins may be silent. They send a heartbeat every five seconds, and restart within a few.
+const ORIGIN_SILENCE: Duration = Duration::from_mins(1);
+
+/// The kinds of problems. Each is a value of the label `kind`, and has its row in docs/OPERATING.md.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ProblemKind {
+    /// No site is ready to be served.
+    NothingToServe,
+    /// Blobs of live releases are not on disk: readers need an origin for them.
+    BlobsMissing,
+    /// Channels serve an older release than the origin says, or none.
+    Lagging,
+    /// No origin was seen for a minute: releases may be out of date.
+    OriginSilent,
+    /// The state is not being saved: a restart would serve older releases.
+    StateNotSaved,
+    /// Blobs or manifests cannot be written to disk.
+    DiskFailed,
+    /// Keys are in force that the origin, restored from an older copy or replaced, does not know.
+    Orphans,
+}
+
+impl ProblemKind {
+    /// All kinds, worst first.
+    pub(crate) const ALL: [Self; 7] = [
+        Self::NothingToServe,
+        Self::BlobsMissing,
+        Self::Lagging,
+        Self::OriginSilent,
+        Self::StateNotSaved,
+        Self::DiskFailed,
+        Self::Orphans,
+    ];
+
+    /// The name of the kind in metrics.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::NothingToServe => "nothing_to_serve",
+            Self::BlobsMissing => "blobs_missing",
+            Self::Lagging => "lagging",
+            Self::OriginSilent => "origin_silent",
+            Self::StateNotSaved => "state_not_saved",
+            Self::DiskFailed => "disk_failed",
+            Self::Orphans => "orphans",
+        }
+    }
+}
+
+/// Something that an operator should know, on one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Problem {
+    pub(crate) kind: ProblemKind,
+    pub(crate) text: String,
+}
+
+/// How many blobs of live releases are not on disk. Clones share the number.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct MissingBlobs(Arc<AtomicU64>);
+
+impl MissingBlobs {
+    pub(crate) fn set(&self, blobs: u64) {
+        self.0.store(blobs, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What readiness is computed from.
+#[derive(Clone)]
+pub(crate) struct ReadinessCheck {
+    pub(crate) status: ServingStatus,
+    pub(crate) store: Store,
+    /// When this edge started.
+    pub(crate) started: Instant,
+}
+
+impl ReadinessCheck {
+    /// Not ready if nothing can be served; degraded if there are other problems.
+    pub(crate) fn readiness(&self) -> Readiness {
+        let mut problems = self.problems();
+        match problems.iter().position(|problem| problem.kind == ProblemKind::NothingToServe) {
+            Some(index) => Readiness::NotReady(problems.swap_remove(index).text),
+            None if problems.is_empty() => Readiness::Ready,
+            None => Readiness::Degraded(problems.into_iter().map(|problem| problem.text).collect()),
+        }
+    }
+
+    /// All problems, worst first.
+    pub(crate) fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut add = |kind, text| problems.push(Problem { kind, text });
+        let applied = self.status.applied.borrow();
+        if !applied.can_serve() {
+            add(ProblemKind::NothingToServe, "no site is ready to be served yet".to_owned());
+        }
+        let last_seen = self.status.last_seen.elapsed();
+        let is_silent = last_seen.unwrap_or_else(|| self.started.elapsed()) > ORIGIN_SILENCE;
+        let missing = self.status.missing_blobs.get();
+        if missing > 0 {
+            let effect = if is_silent { "readers of these files get 503" } else { "they are fetched from the origin" };
+            add(ProblemKind::BlobsMissing, format!("{missing} blobs of live releases are not on disk: {effect}"));
+        }
+        if let Some(lag) = applied.lagging.first() {
+            let channels = applied.lagging.len();
+            let first = format!("{} of {}: {}", lag.channel, lag.site, lag.reason);
+            add(ProblemKind::Lagging, format!("{channels} channels serve an older release or none; {first}"));
+        }
+        if is_silent {
+            let text = match last_seen {
+                Some(ago) => format!("origin last seen {} s ago", ago.as_secs()),
+                None => format!("no origin seen since the start {} s ago", self.started.elapsed().as_secs()),
+            };
+            add(ProblemKind::OriginSilent, text);
+        }
+        if let Some(reason) = &applied.not_saving {
+            add(ProblemKind::StateNotSaved, format!("the state is not being saved: {reason}"));
+        }
+        if let Some(reason) = self.store.write_failure() {
+            add(ProblemKind::DiskFailed, format!("files cannot be written to disk: {reason}"));
+        }
+        if let Some(first) = applied.orphans.first() {
+            let keys = applied.orphans.len();
+            add(ProblemKind::Orphans, format!("{keys} keys are served that the origin does not know, such as {first}"));
+        }
+        problems
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::watch;
+    use tokio_util::sync::CancellationToken;
+    use verge_daemon::Tasks;
+    use verge_daemon::feed::LastSeen;
+    use verge_protocol::Seq;
+    use verge_protocol::report::Lag;
+
+    use super::*;
+    use crate::status::AppliedState;
+    use crate::store::BlockingStore;
+
+    #[tokio::test(start_paused = true)]
+    async fn every_problem_of_a_serving_edge_is_a_reason() {
+        let directory = tempfile::tempdir().unwrap();
+        let applied = watch::Sender::new(AppliedState::default());
+        let status = ServingStatus {
+            edge: "fra-1".parse().unwrap(),
+            applied: applied.subscribe(),
+            last_seen: LastSeen::never(),
+            missing_blobs: MissingBlobs::default(),
+            draining: CancellationToken::new(),
+        };
+        let store = Store::new(BlockingStore::open_for_test(directory.path(), 1000), Tasks::default());
+        let check = ReadinessCheck { status, store, started: Instant::now() };
+        assert_eq!(check.readiness(), Readiness::NotReady("no site is ready to be served yet".to_owned()));
+        applied.send_modify(|applied| applied.served = 1);
+        assert_eq!(check.readiness(), Readiness::Ready);
+
+        let (site, channel) = ("demo".parse().unwrap(), "live".parse().unwrap());
+        applied.send_modify(|applied| {
+            applied.lagging = vec![Lag { site, channel, seq: Seq(2), reason: "fetching the manifest".to_owned() }];
+            applied.not_saving = Some("no space".to_owned());
+            applied.orphans = vec!["site/a".to_owned(), "site/b".to_owned()];
+        });
+        check.status.missing_blobs.set(3);
+        let expected = [
+            "3 blobs of live releases are not on disk: they are fetched from the origin",
+            "1 channels serve an older release or none; live of demo: fetching the manifest",
+            "the state is not being saved: no space",
+            "2 keys are served that the origin does not know, such as site/a",
+        ];
+        assert_eq!(check.readiness(), Readiness::Degraded(expected.map(str::to_owned).to_vec()));
+        tokio::time::advance(ORIGIN_SILENCE + Duration::from_secs(1)).await;
+        let Readiness::Degraded(reasons) = check.readiness() else { panic!() };
+        assert_eq!(reasons[0], "3 blobs of live releases are not on disk: readers of these files get 503");
+        assert_eq!(reasons[2], "no origin seen since the start 61 s ago");
+        check.status.last_seen.record();
+        assert_eq!(check.problems().len(), 4);
+    }
+
+    #[test]
+    fn every_kind_is_documented() {
+        let documentation = include_str!("../../docs/OPERATING.md");
+        let section = documentation.split("### Health of an edge").nth(1).unwrap();
+        let section = section.split("\n### ").next().unwrap();
+        for kind in ProblemKind::ALL {
+            assert!(section.contains(&format!("| `{}` |", kind.name())), "{}", kind.name());
+        }
+    }
+}
