@@ -33,7 +33,8 @@ where
         match health().await {
             Readiness::Ready => (StatusCode::OK, "ok\n".to_owned()),
             Readiness::Degraded(reasons) => {
-                (StatusCode::OK, reasons.into_iter().map(|reason| format!("degraded: {reason}\n")).collect())
+                let lines = reasons.iter().map(|reason| format!("degraded: {reason}\n"));
+                (StatusCode::OK, lines.collect::<Vec<_>>().concat())
             }
             Readiness::NotReady(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
         }

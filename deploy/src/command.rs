@@ -37,7 +37,8 @@ pub async fn run(cli: &Cli, environment: &Environment, output: &Output) -> Exit 
         Command::Orphans { command } => orphans::run(command.as_ref(), &context).await,
         Command::Dns { command } => dns::run(command, &context).await,
         #[cfg(feature = "up")]
-        Command::Up(arguments) => up::run(arguments, &context).await,
+        // Boxed: it holds a whole cluster.
+        Command::Up(arguments) => Box::pin(up::run(arguments, &context)).await,
     };
     result.unwrap_or_else(|failure| {
         output.error(&failure);

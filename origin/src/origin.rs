@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use hyper_util::service::TowerToHyperService;
@@ -73,7 +73,7 @@ impl Origin {
         };
         let problems = app.problems.clone().keep_metrics(tasks.draining().clone());
         drop(tasks.spawn("check storage", problems));
-        drop(tasks.spawn("delete unfinished files", delete_unfinished(blobs, SystemTime::now())));
+        drop(tasks.spawn("delete unfinished files", delete_unfinished(blobs)));
         let router = private_listener::router(Arc::new(registry), health);
         http_server::serve("private", private, limits, &tasks, TowerToHyperService::new(router));
         tracing::info!(%addr, %private_addr, data = %config.data.display(), "origin started");
@@ -159,8 +159,8 @@ async fn readiness(problems: &Problems) -> Readiness {
     }
 }
 
-async fn delete_unfinished(blobs: Blobs, start: SystemTime) {
-    match blobs.delete_unfinished(start).await {
+async fn delete_unfinished(blobs: Blobs) {
+    match blobs.delete_unfinished().await {
         Ok(0) => {}
         Ok(files) => tracing::info!(files, "deleted unfinished files of an earlier process"),
         Err(error) => tracing::error!(%error, "failed to delete unfinished files of an earlier process"),

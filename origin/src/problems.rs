@@ -22,6 +22,12 @@ const METRICS_INTERVAL: Duration = Duration::from_secs(15);
 /// How long a divergence is a problem after it was noticed, unless it has left orphans.
 const DIVERGENCE_SHOWN: Duration = Duration::from_hours(24);
 
+/// What a check of storage found, and when.
+struct StorageCheck {
+    at: Instant,
+    problems: Vec<Problem>,
+}
+
 /// Finds the problems. Clones share what they found.
 #[derive(Clone)]
 pub(crate) struct Problems {
@@ -30,7 +36,7 @@ pub(crate) struct Problems {
     edge_reports: EdgeReports,
     clock: Clock,
     metrics: Arc<Metrics>,
-    storage: Arc<Mutex<Option<(Instant, Vec<Problem>)>>>,
+    storage: Arc<Mutex<Option<StorageCheck>>>,
 }
 
 impl Problems {
@@ -86,10 +92,8 @@ impl Problems {
     /// The problems of the database and of blob storage.
     async fn storage(&self) -> Result<Vec<Problem>, StoreError> {
         let mut last = self.storage.lock().await;
-        if let Some((checked, problems)) = &*last
-            && checked.elapsed() < STORAGE_CHECK_INTERVAL
-        {
-            return Ok(problems.clone());
+        if let Some(last) = last.as_ref().filter(|last| last.at.elapsed() < STORAGE_CHECK_INTERVAL) {
+            return Ok(last.problems.clone());
         }
         let mut problems = Vec::new();
         let damaged = self.database.rows(Seq(0)).await?.damaged;
@@ -104,7 +108,7 @@ impl Problems {
         if !damaged.is_empty() {
             problems.push(Problem::DamagedRows { keys: damaged.into_iter().map(|row| row.key).collect() });
         }
-        *last = Some((Instant::now(), problems.clone()));
+        *last = Some(StorageCheck { at: Instant::now(), problems: problems.clone() });
         Ok(problems)
     }
 

@@ -86,6 +86,7 @@ impl History {
     pub const EMPTY: Self = Self(0);
 
     /// This history and one more write. `value` is the JSON text as it is stored; `None` for a tombstone.
+    #[must_use]
     pub fn then(self, seq: Seq, key: &str, value: Option<&str>) -> Self {
         let mut hasher = Hasher::default();
         hasher.update(&self.0.to_be_bytes());

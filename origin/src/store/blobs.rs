@@ -19,6 +19,8 @@ use super::error::StoreError;
 pub(crate) struct Blobs {
     store: Arc<dyn ObjectStore>,
     directory: PathBuf,
+    /// When it was opened, by the clock of the file system; `None` if no file could be created then.
+    opened: Option<SystemTime>,
     /// Whether the last write found the disk full.
     is_full: Arc<AtomicBool>,
 }
@@ -40,7 +42,8 @@ impl Blobs {
     pub(crate) async fn open(directory: &Path) -> Result<Self, StoreError> {
         tokio::fs::create_dir_all(directory).await.map_err(StoreError::CreateDirectory)?;
         let store = LocalFileSystem::new_with_prefix(directory)?;
-        Ok(Self { store: Arc::new(store), directory: directory.to_owned(), is_full: Arc::default() })
+        let opened = tempfile::tempfile_in(directory).and_then(|file| file.metadata()?.modified()).ok();
+        Ok(Self { store: Arc::new(store), directory: directory.to_owned(), opened, is_full: Arc::default() })
     }
 
     /// Stores a blob atomically. Idempotent. The blob survives a power failure only after [`Blobs::sync`].
@@ -106,11 +109,12 @@ impl Blobs {
         Ok(())
     }
 
-    /// Deletes the files that processes killed before `start` left unfinished, which takes a while in a large store; others may write
-    /// meanwhile. Returns how many there were.
-    pub(crate) async fn delete_unfinished(&self, start: SystemTime) -> io::Result<u64> {
+    /// Deletes the files that processes killed before this store was opened left unfinished, which takes a while in a large store;
+    /// others may write meanwhile. Returns how many there were.
+    pub(crate) async fn delete_unfinished(&self) -> io::Result<u64> {
+        let Some(opened) = self.opened else { return Ok(0) };
         let directory = self.directory.clone();
-        tokio::task::spawn_blocking(move || delete_unfinished(&directory, start)).await.map_err(io::Error::other)?
+        tokio::task::spawn_blocking(move || delete_unfinished(&directory, opened)).await.map_err(io::Error::other)?
     }
 
     /// Makes everything stored so far survive a power failure: one `syncfs`, whatever the number of blobs.
@@ -143,13 +147,13 @@ impl Blobs {
 }
 
 /// Deletes unfinished files in `directory` and below. `object_store` writes a file under its name, `#` and a number, and renames it.
-fn delete_unfinished(directory: &Path, start: SystemTime) -> io::Result<u64> {
+fn delete_unfinished(directory: &Path, before: SystemTime) -> io::Result<u64> {
     let mut deleted = 0;
     for entry in std::fs::read_dir(directory)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
-            deleted += delete_unfinished(&entry.path(), start)?;
-        } else if entry.file_name().as_encoded_bytes().contains(&b'#') && entry.metadata()?.modified()? < start {
+            deleted += delete_unfinished(&entry.path(), before)?;
+        } else if entry.file_name().as_encoded_bytes().contains(&b'#') && entry.metadata()?.modified()? < before {
             std::fs::remove_file(entry.path())?;
             deleted += 1;
         }
@@ -204,10 +208,15 @@ mod tests {
         blobs.put_build(build.0, build.1, "{}".into()).await.unwrap();
         let unfinished = [blob_path(blob.digest()), build_path(build.0, build.1)];
         let unfinished = unfinished.map(|path| directory.path().join(format!("{path}#12")));
-        unfinished.iter().for_each(|path| std::fs::write(path, "half").unwrap());
-        assert_eq!(blobs.delete_unfinished(SystemTime::UNIX_EPOCH).await.unwrap(), 0, "in progress");
-        let later = SystemTime::now() + std::time::Duration::from_secs(60);
-        assert_eq!(blobs.delete_unfinished(later).await.unwrap(), 2);
+        for path in &unfinished {
+            std::fs::write(path, "half").unwrap();
+        }
+        assert_eq!(blobs.delete_unfinished().await.unwrap(), 0, "in progress");
+        let before = blobs.opened.unwrap() - std::time::Duration::from_secs(1);
+        for path in &unfinished {
+            std::fs::File::open(path).unwrap().set_modified(before).unwrap();
+        }
+        assert_eq!(blobs.delete_unfinished().await.unwrap(), 2);
         assert!(unfinished.iter().all(|path| !path.exists()));
         assert!(matches!(blobs.get(blob.digest()).await.unwrap(), BlobLookup::Verified(_)));
         assert!(blobs.get_build(build.0, build.1).await.unwrap().is_some());

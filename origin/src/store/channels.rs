@@ -19,6 +19,9 @@ pub(crate) struct ChannelRow {
     pub(crate) moved: Timestamp,
 }
 
+/// Site, channel, and of its last move the time, epoch, release and manifest; the value of its row.
+type CurrentColumns = (String, String, i64, i64, i64, String, String);
+
 /// A past move of a channel.
 pub(crate) struct ChannelMove {
     pub(crate) release: ReleaseNumber,
@@ -88,8 +91,7 @@ impl Database {
         .bind(last.as_str())
         .fetch_all(self.read())
         .await?;
-        type Columns = (String, String, i64, i64, i64, String, String);
-        let parse = |(site, channel, moved, epoch, release, manifest, value): Columns| {
+        let parse = |(site, channel, moved, epoch, release, manifest, value): CurrentColumns| {
             let state = match column_values::parse_json("channel state", &value) {
                 Ok(state) => state,
                 Err(error) => {

@@ -24,7 +24,7 @@ pub(crate) enum StoreError {
     Malformed { what: &'static str, text: String },
 }
 
-/// SQLite's result codes SQLITE_FULL, and SQLITE_IOERR_SHMSIZE: no room for the index of the write-ahead log.
+/// `SQLite`'s result codes `SQLITE_FULL`, and `SQLITE_IOERR_SHMSIZE`: no room for the index of the write-ahead log.
 const SQLITE_FULL: [i32; 2] = [13, 4874];
 
 impl StoreError {
