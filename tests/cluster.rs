@@ -7,5 +7,6 @@ mod cluster {
     mod releases;
     #[cfg(target_os = "linux")]
     mod resolvers;
+    mod restores;
     mod verification;
 }

@@ -5,6 +5,7 @@
 mod it {
     mod change_feed;
     mod cold_cache;
+    mod crashes;
     mod domains;
     mod full_disk;
     mod http_rules;

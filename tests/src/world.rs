@@ -133,7 +133,33 @@ impl World {
 
     /// Starts the stopped origin at the address that it had before.
     pub async fn start_origin(&mut self) {
-        self.origin = Some(bind_origin(self.folder.path(), self.origin_address, &self.clock).await);
+        let origin = bind_origin(self.folder.path(), self.origin_address, &self.clock).await;
+        origin.admin_token().expose().clone_into(&mut self.admin_token);
+        self.origin = Some(origin);
+    }
+
+    /// Copies the data directory of the stopped origin, as an operator does. Returns the copy.
+    pub fn copy_origin_data(&self) -> PathBuf {
+        let copy = self.folder.path().join("origin-copy");
+        copy_directory(&self.folder.path().join("origin"), &copy);
+        copy
+    }
+
+    /// Puts a copy in place of the data directory of the stopped origin; `None`: an empty directory.
+    pub fn replace_origin_data(&self, copy: Option<&Path>) {
+        let data = self.folder.path().join("origin");
+        std::fs::remove_dir_all(&data).unwrap();
+        if let Some(copy) = copy {
+            copy_directory(copy, &data);
+        }
+    }
+
+    /// Issues a new token for an edge, and restarts the edge with it.
+    pub async fn renew_edge_token(&mut self, number: usize) {
+        let name = self.edges[number].name.clone();
+        self.edges[number].token = Secret::new(self.client().issue_edge_token(&name).await.unwrap().token);
+        self.stop_edge(number).await;
+        self.start_edge(number).await;
     }
 
     /// The address of the origin's API.
@@ -269,6 +295,18 @@ async fn metric_sum(http: &reqwest::Client, address: SocketAddr, name: &str) -> 
     let text = http.get(format!("http://{address}/metrics")).send().await.unwrap().text().await.unwrap();
     let values = text.lines().filter(|line| line.starts_with(name)).filter_map(|line| line.rsplit_once(' '));
     values.map(|(_, value)| value.parse::<f64>().unwrap()).sum()
+}
+
+fn copy_directory(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_directory(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
 }
 
 fn file_names(folder: &Path) -> BTreeSet<String> {

@@ -8,7 +8,7 @@ use verge_protocol::api::TokenOwner;
 use verge_test_kit::{FakeOrigin, TOKEN, release, until};
 
 /// Writes a configuration of edge `fra-1` that follows `origin`.
-fn write_config(folder: &Path, origin: &str, token: &str) {
+pub(super) fn write_config(folder: &Path, origin: &str, token: &str) {
     let config = format!(
         "name = \"fra-1\"\norigins = [\"{origin}\"]\n{token}\ndata = \"{}\"\nlisten = \"127.0.0.1:0\"\n\
          private_listen = \"127.0.0.1:0\"\nbase_domain = \"verge.test\"\n",
@@ -33,7 +33,7 @@ async fn check(folder: &Path, flags: &[&str]) -> (Option<i32>, String, String) {
 }
 
 /// A process that is killed at the end of a test.
-struct Process(Child);
+pub(super) struct Process(Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -42,7 +42,7 @@ impl Drop for Process {
     }
 }
 
-fn start(folder: &Path) -> Process {
+pub(super) fn start(folder: &Path) -> Process {
     let log = File::create(folder.join("log")).unwrap();
     Process(command(folder).stderr(Stdio::from(log)).spawn().unwrap())
 }

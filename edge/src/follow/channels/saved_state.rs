@@ -90,9 +90,11 @@ mod tests {
     use verge_protocol::state::Row;
 
     use super::super::test_support::{
-        NOW, add_manifest, apply_rows, at, entry, lagging, release, restart, row, saved, saved_rows, serves, snapshot,
+        NOW, add_manifest, apply_rows, at, entry, lagging, release, restart, row, saved, saved_rows, served, serves,
+        snapshot,
     };
     use super::*;
+    use crate::store::BlockingStore;
 
     #[test]
     fn lagging_channel_after_a_restart_serves_its_old_release() {
@@ -140,5 +142,44 @@ mod tests {
         assert_eq!(saved_rows(&restored), saved_rows(&channels));
         // The epoch is lower than that of the other generation, which does not matter.
         assert_eq!(restored.apply(Change::Rows(at(2, 3), vec![row("a", 3, 2, &[])])), []);
+    }
+
+    #[test]
+    fn every_flipped_bit_of_the_state_file_is_noticed_and_healed() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = BlockingStore::open_for_test(directory.path(), 1 << 20);
+        let mut channels = Channels::default();
+        let rows = vec![row("b", 1, 1, &[]), row("c", 2, 2, &[1]), row("a", 3, 1, &[]), row("a", 4, 3, &[])];
+        apply_rows(&mut channels, rows[..3].to_vec());
+        let add_manifests = |channels: &mut Channels| {
+            for number in [1, 2] {
+                add_manifest(channels, number);
+            }
+        };
+        add_manifests(&mut channels);
+        // `a` lags: what it serves is a record of its own.
+        apply_rows(&mut channels, rows[3..].to_vec());
+        let sound = channels.to_save();
+        store.save_state(sound.records()).unwrap();
+        let file = directory.path().join("state.json");
+        let bytes = std::fs::read(&file).unwrap();
+        let served_before = served(&channels);
+        let is_sound =
+            |channels: &Channels| served(channels).iter().all(|entry| served_before.iter().any(|sound| sound == entry));
+        for bit in 0..bytes.len() * 8 {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(&file, damaged).unwrap();
+            let (mut restored, _) = Channels::restore(store.load_state());
+            add_manifests(&mut restored);
+            assert_eq!(restored.checkpoint(), None, "bit {bit}: everything is requested again");
+            assert!(is_sound(&restored) && !served(&restored).is_empty(), "bit {bit}: {:?}", served(&restored));
+            let last = vec![rows[0].clone(), rows[1].clone(), rows[3].clone()];
+            restored.apply(snapshot(at(1, 4), last));
+            add_manifest(&mut restored, 3);
+            let (served, lagging) = (served(&restored), lagging(&restored));
+            assert_eq!((served.len(), lagging.len()), (3, 0), "bit {bit}");
+            assert_eq!(["a", "b", "c"].map(|site| served[site].as_str()), ["3 []", "1 []", "2 [1]"], "bit {bit}");
+        }
     }
 }
