@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use verge_test_kit::{FakeOrigin, TOKEN, TestRelease, release, until};
+use verge_test_kit::{FakeOrigin, TOKEN, TestRelease, in_time, release, until};
 
 use super::process::{Process, start, write_config};
 
@@ -71,12 +71,13 @@ async fn edge_killed_after_a_reader_saw_a_release_serves_it_again() {
         crashing.origin.publish("demo/live", number, &releases[(round % 2) as usize], &[]);
         let mut last = None;
         if round % 2 == 0 {
-            // At the moment when the release can be seen.
-            until("the release", async || {
-                last = crashing.seen(&address).await;
-                last == Some(number)
-            })
-            .await;
+            // At the moment when the release can be seen: no pause between the reads.
+            let reading = async {
+                while last != Some(number) {
+                    last = crashing.seen(&address).await;
+                }
+            };
+            in_time("the release", reading).await;
         } else {
             // At some moment around it.
             let reading = async {
