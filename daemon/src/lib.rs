@@ -9,6 +9,7 @@ pub mod backoff;
 pub mod clock;
 pub mod config;
 pub mod data_dir;
+pub mod disk_space;
 pub mod feed;
 pub mod http_server;
 pub mod listen;

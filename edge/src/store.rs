@@ -23,7 +23,6 @@ mod evictor;
 mod full_disk_tests;
 mod index;
 mod layout;
-mod space;
 mod state_file;
 mod write_status;
 

@@ -1,6 +1,7 @@
 //! Metrics of the origin.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -45,10 +46,11 @@ impl Metrics {
         self.unknown_token_last.store(now.0, Ordering::Relaxed);
     }
 
-    /// The problem that such requests are; `None` if there were none.
-    pub(crate) fn unknown_tokens(&self) -> Option<Problem> {
+    /// The problem that such requests are; `None` if there were none in this time.
+    pub(crate) fn unknown_tokens(&self, now: Timestamp, within: Duration) -> Option<Problem> {
         let (requests, last) = (self.unknown_tokens.get(), self.unknown_token_last.load(Ordering::Relaxed));
-        (requests > 0).then_some(Problem::UnknownTokens { requests, last: Timestamp(last) })
+        let last = Timestamp(last);
+        (requests > 0 && last.age(now) < within).then_some(Problem::UnknownTokens { requests, last })
     }
 
     /// Registers all metrics under the prefix `verge_origin_`.

@@ -150,7 +150,7 @@ async fn readiness(problems: &Problems) -> Readiness {
         Err(error) => return Readiness::NotReady(error_chain(&error)),
     };
     let texts = problems.iter().map(ToString::to_string).collect::<Vec<_>>();
-    if problems.iter().any(|problem| matches!(problem, Problem::WritesFail { .. })) {
+    if problems.iter().any(|problem| matches!(problem, Problem::WritesFail { .. } | Problem::PushesFail { .. })) {
         Readiness::NotReady(texts.join("\n"))
     } else if texts.is_empty() {
         Readiness::Ready

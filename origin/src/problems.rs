@@ -28,6 +28,9 @@ struct StorageCheck {
     problems: Vec<Problem>,
 }
 
+/// How long unknown tokens are a problem after the last request with one. Edges and name servers repeat theirs every few seconds.
+const UNKNOWN_TOKENS_SHOWN: Duration = Duration::from_mins(5);
+
 /// Finds the problems. Clones share what they found.
 #[derive(Clone)]
 pub(crate) struct Problems {
@@ -52,10 +55,11 @@ impl Problems {
 
     /// The problems now, the gravest first. An error tells that not even reads work.
     pub(crate) async fn list(&self) -> Result<Vec<Problem>, StoreError> {
+        let now = self.clock.now();
         let mut problems = self.storage().await?;
         let orphans = self.orphans();
         if let Some(row) = self.database.last_divergence().await? {
-            let is_recent = row.noticed.age(self.clock.now()) < DIVERGENCE_SHOWN;
+            let is_recent = row.noticed.age(now) < DIVERGENCE_SHOWN;
             if is_recent || orphans.is_some() {
                 problems.push(Problem::Diverged {
                     noticed: row.noticed,
@@ -66,12 +70,12 @@ impl Problems {
             }
         }
         problems.extend(orphans);
-        let live = self.edge_reports.live(self.clock.now());
+        let live = self.edge_reports.live(now);
         let not_saving = live
             .into_iter()
             .filter_map(|(edge, report)| Some(Problem::EdgeNotSaving { edge, reason: report.not_saving? }));
         problems.extend(not_saving);
-        problems.extend(self.metrics.unknown_tokens());
+        problems.extend(self.metrics.unknown_tokens(now, UNKNOWN_TOKENS_SHOWN));
         self.metrics.set_problems(&problems);
         Ok(problems)
     }
@@ -97,13 +101,14 @@ impl Problems {
         }
         let mut problems = Vec::new();
         let damaged = self.database.rows(Seq(0)).await?.damaged;
-        let written = match self.blobs.check_write().await {
-            Ok(()) => self.database.check_write().await,
-            Err(error) => Err(error),
+        let reason = |error: StoreError| match error.is_storage_full() {
+            true => "the disk is full".to_owned(),
+            false => error_chain(&error),
         };
-        if let Err(error) = written {
-            let reason = if error.is_storage_full() { "the disk is full".to_owned() } else { error_chain(&error) };
-            problems.push(Problem::WritesFail { reason });
+        if let Err(error) = self.database.check_write().await {
+            problems.push(Problem::WritesFail { reason: reason(error) });
+        } else if let Err(error) = self.blobs.check_write().await {
+            problems.push(Problem::PushesFail { reason: reason(error) });
         }
         if !damaged.is_empty() {
             problems.push(Problem::DamagedRows { keys: damaged.into_iter().map(|row| row.key).collect() });

@@ -172,7 +172,7 @@ impl Publisher {
         let output = manifest_builder::build_manifest(&label.site, build, &encodings, &history);
         let (manifest, blobs) = Content::cut(&output.manifest.to_bytes().into());
         for blob in &blobs {
-            self.blobs.put(blob).await?;
+            self.blobs.put_manifest(blob).await?;
         }
         self.blobs.sync().await?;
         let new = NewRelease { manifest, files, bytes, provenance, fingerprints: output.fingerprints };

@@ -83,7 +83,8 @@ impl ClientError {
                 true
             }
             Self::Refused { status: Some(status), .. } => {
-                status.is_server_error()
+                // A full disk does not mend itself.
+                (status.is_server_error() && *status != StatusCode::INSUFFICIENT_STORAGE)
                     || matches!(*status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
             }
             Self::Refused { status: None, .. } | Self::UnexpectedResponse { .. } => false,

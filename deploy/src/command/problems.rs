@@ -28,6 +28,7 @@ fn hint(problem: &Problem) -> Option<&'static str> {
         Problem::WritesFail { .. } => {
             "make room on the origin's disk, or repair it; until then pushes fail and edges serve what they have"
         }
+        Problem::PushesFail { .. } => "make room on the origin's disk, or repair it",
         Problem::DamagedRows { .. } => "run `verge-origin verify` on the origin's machine",
         Problem::Diverged { .. } => "push the sites whose latest release was lost, or put a later copy in place",
         Problem::Orphans { .. } => "push these sites again, or see `verge orphans` to remove them from edges",
@@ -47,6 +48,7 @@ mod tests {
     fn every_problem_is_shown_with_a_hint() {
         let problems = [
             Problem::WritesFail { reason: "the disk is full".into() },
+            Problem::PushesFail { reason: "the disk is full".into() },
             Problem::DamagedRows { keys: vec!["channel/demo/live".into()] },
             Problem::Diverged {
                 noticed: Timestamp(40_000),

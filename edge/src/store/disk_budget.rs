@@ -1,6 +1,6 @@
 //! How many bytes blobs and manifests may use: the configured budget, or less where the file system has less to offer.
 
-use super::space::{Space, allocated};
+use verge_daemon::disk_space::{DiskSpace, allocated};
 
 /// The limits in numbers. All sizes are in bytes and in whole blocks of the file system.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +37,7 @@ impl DiskBudget {
     /// How many bytes must be evicted before a blob that takes `needed` bytes, included in `used`, can be written: what exceeds the
     /// configured budget, or what the file system lacks for this blob. The reserve is not taken, but not restored
     /// either: a file system that other programs fill does not cost the blobs that are stored already.
-    pub(super) fn shortfall(&self, used: u64, needed: u64, space: Option<Space>) -> u64 {
+    pub(super) fn shortfall(&self, used: u64, needed: u64, space: Option<DiskSpace>) -> u64 {
         let lacking = space.map_or(0, |space| needed.saturating_sub(space.available_for_blobs()));
         self.excess(used).max(lacking)
     }
@@ -49,7 +49,7 @@ impl DiskBudget {
 
     /// How many bytes all blobs may take beside `pinned` bytes of manifests, if every other file were evicted. Writing and evicting
     /// blobs does not change it.
-    pub(super) fn room_for_blobs(&self, used: u64, pinned: u64, space: Option<Space>) -> Room {
+    pub(super) fn room_for_blobs(&self, used: u64, pinned: u64, space: Option<DiskSpace>) -> Room {
         let offered = space.map_or(u64::MAX, |space| used.saturating_add(space.available_for_blobs()));
         Room { bytes: self.configured.min(offered).saturating_sub(pinned), block: self.block }
     }
@@ -93,8 +93,8 @@ mod tests {
     }
 
     /// A file system of 64 MiB, whose reserve is 2 MiB.
-    fn space(available: u64) -> Space {
-        Space { available, total: 64 * MIB, block: 4096 }
+    fn space(available: u64) -> DiskSpace {
+        DiskSpace { available, total: 64 * MIB, block: 4096 }
     }
 
     #[test]
@@ -136,7 +136,7 @@ mod tests {
             // In blocks. Of the used bytes, pinned manifests and as important blobs cannot be evicted.
             let pinned = pinned.min(used);
             let important = important.min(used - pinned);
-            let space = Some(Space { available: available * 4096, total: 320 * 4096, block: 4096 });
+            let space = Some(DiskSpace { available: available * 4096, total: 320 * 4096, block: 4096 });
             let budget = budget(configured * 4096);
             let mut room = budget.room_for_blobs(used * 4096, pinned * 4096, space);
             room.take_stored(important * 4096);

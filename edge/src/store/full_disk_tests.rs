@@ -10,10 +10,10 @@ use verge_protocol::state::Row;
 use verge_protocol::{Blob, Digest, Generation, Seq, Timestamp};
 use verge_test_kit::on_small_disk;
 
-use super::space::Space;
 use super::{BlockingStore, Object, Put, StateRecord};
 use crate::metrics::Metrics;
 use crate::table::{Priority, ReferencedBlob, ReferencedBlobs};
+use verge_daemon::disk_space::DiskSpace;
 
 const BLOCK: usize = 4096;
 const BLOB_BLOCKS: usize = 3;
@@ -37,7 +37,7 @@ impl SmallDisk {
     }
 
     fn available(&self) -> u64 {
-        Space::of(&self.data).unwrap().available
+        DiskSpace::of(&self.data).unwrap().available
     }
 
     /// Leaves as many blocks.

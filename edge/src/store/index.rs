@@ -10,8 +10,8 @@ use verge_protocol::{Digest, Timestamp};
 
 use super::eviction::{EvictionCandidate, Importance};
 use super::layout::{Layout, Object, OpenError};
-use super::space::allocated;
 use crate::table::{Priority, ReferencedBlobs};
+use verge_daemon::disk_space::allocated;
 
 struct IndexedFile {
     /// The bytes that it takes, in whole blocks.

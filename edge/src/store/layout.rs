@@ -10,7 +10,7 @@ use verge_daemon::atomic_file::{self, Durability};
 use verge_daemon::data_dir::DataDirError;
 use verge_protocol::{BLOB_MAX, Digest};
 
-use super::space::Space;
+use verge_daemon::disk_space::DiskSpace;
 
 /// Maximum number of files in quarantine, so that a failing disk does not fill up with them.
 const MAX_QUARANTINED: usize = 64;
@@ -117,8 +117,8 @@ impl Layout {
     }
 
     /// The space of the file system; `None` if it cannot be measured.
-    pub(super) fn space(&self) -> Option<Space> {
-        let measured = Space::of(self.0.path());
+    pub(super) fn space(&self) -> Option<DiskSpace> {
+        let measured = DiskSpace::of(self.0.path());
         measured.inspect_err(|error| tracing::debug!(%error, "failed to measure the free space")).ok()
     }
 

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt as _};
+use verge_daemon::disk_space::DiskSpace;
 use verge_protocol::{BLOB_MAX, Blob, BuildId, Digest, SiteName};
 
 use super::error::StoreError;
@@ -47,12 +48,28 @@ impl Blobs {
     }
 
     /// Stores a blob atomically. Idempotent. The blob survives a power failure only after [`Blobs::sync`].
+    ///
+    /// Leaves some of the disk free (see [`DiskSpace`]), so that when it is full of blobs, rollbacks and settings still work.
     pub(crate) async fn put(&self, blob: &Blob) -> Result<(), StoreError> {
+        self.put_within(blob, DiskSpace::available_for_blobs).await
+    }
+
+    /// Stores a blob of a manifest, likewise, for which all of the disk may be used.
+    pub(crate) async fn put_manifest(&self, blob: &Blob) -> Result<(), StoreError> {
+        self.put_within(blob, |space| space.available).await
+    }
+
+    async fn put_within(&self, blob: &Blob, available: fn(&DiskSpace) -> u64) -> Result<(), StoreError> {
         // A valid file is not rewritten: one that is already synced must not be replaced by one that is not.
         match self.get(blob.digest()).await? {
             BlobLookup::Verified(_) => return Ok(()),
             BlobLookup::Corrupt => self.quarantine(blob.digest()).await?,
             BlobLookup::Missing => {}
+        }
+        let space = DiskSpace::of(&self.directory);
+        if space.is_ok_and(|space| available(&space) < blob.bytes().len() as u64) {
+            self.is_full.store(true, Ordering::Relaxed);
+            return Err(StoreError::Write(io::ErrorKind::StorageFull.into()));
         }
         self.write(&blob_path(blob.digest()), blob.bytes().clone()).await
     }
@@ -101,8 +118,13 @@ impl Blobs {
     pub(crate) async fn check_write(&self) -> Result<(), StoreError> {
         let bytes = if self.is_full.load(Ordering::Relaxed) { 4 * BLOB_MAX } else { 4096 };
         let directory = self.directory.clone();
-        // A file without a name: nothing is left of it, whatever happens to the process.
-        let write = move || tempfile::tempfile_in(directory)?.write_all(&vec![0xa5; bytes]);
+        let write = move || {
+            if DiskSpace::of(&directory)?.available_for_blobs() < bytes as u64 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            // A file without a name: nothing is left of it, whatever happens to the process.
+            tempfile::tempfile_in(directory)?.write_all(&vec![0xa5; bytes])
+        };
         let written = tokio::task::spawn_blocking(write).await;
         written.map_err(io::Error::other).and_then(|written| written).map_err(StoreError::Write)?;
         self.is_full.store(false, Ordering::Relaxed);

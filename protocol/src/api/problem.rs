@@ -17,6 +17,11 @@ pub enum Problem {
         /// Why.
         reason: String,
     },
+    /// The origin moves channels and changes settings, but has no room for new files, or cannot write them.
+    PushesFail {
+        /// Why.
+        reason: String,
+    },
     /// Rows of the origin's state that it cannot rely on. Edges and name servers keep what they have of them.
     DamagedRows {
         /// The keys.
@@ -61,13 +66,14 @@ pub enum Problem {
 
 impl Problem {
     /// The name of each kind, the gravest first: the tag in JSON, and the label in metrics.
-    pub const KINDS: [&str; 6] =
-        ["writes_fail", "damaged_rows", "diverged", "orphans", "edge_not_saving", "unknown_tokens"];
+    pub const KINDS: [&str; 7] =
+        ["writes_fail", "pushes_fail", "damaged_rows", "diverged", "orphans", "edge_not_saving", "unknown_tokens"];
 
     /// The name of its kind.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::WritesFail { .. } => "writes_fail",
+            Self::PushesFail { .. } => "pushes_fail",
             Self::DamagedRows { .. } => "damaged_rows",
             Self::Diverged { .. } => "diverged",
             Self::Orphans { .. } => "orphans",
@@ -86,13 +92,16 @@ impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::WritesFail { reason } => write!(formatter, "the origin serves reads, but writes fail: {reason}"),
+            Self::PushesFail { reason } => {
+                write!(formatter, "new files cannot be stored, rollbacks and settings still work: {reason}")
+            }
             Self::DamagedRows { keys } => {
                 write!(formatter, "damaged rows in the database, left out of the feed: {}", list(keys))
             }
             Self::Diverged { subscriber, seen, had, .. } => write!(
                 formatter,
-                "{subscriber} had read up to {seen}, but the origin was at {had}: it was restored from an older copy or replaced, \
-                 and writes are lost"
+                "{subscriber} had read writes, up to {seen}, that the origin, then at {had}, does not have: it was restored from an \
+                 older copy or replaced"
             ),
             Self::Orphans { keys, edges } => write!(
                 formatter,
@@ -133,6 +142,7 @@ mod tests {
     fn name_of_a_kind_is_its_tag() {
         let problems = [
             Problem::WritesFail { reason: String::new() },
+            Problem::PushesFail { reason: String::new() },
             Problem::DamagedRows { keys: vec![] },
             Problem::Diverged {
                 noticed: Timestamp(0),
