@@ -4,8 +4,6 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use tempfile::NamedTempFile;
-
 /// What is guaranteed to survive a crash once a write has returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
@@ -15,13 +13,27 @@ pub enum Durability {
     WithName,
 }
 
+/// How the names of temporary files begin.
+const TEMP_PREFIX: &str = ".tmp";
+
+/// Deletes the temporary files that a crash has left in `temp_dir`, in which nobody may be writing. Blocks.
+pub fn delete_unfinished(temp_dir: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(temp_dir)? {
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().starts_with(TEMP_PREFIX.as_bytes()) && entry.file_type()?.is_file() {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// Writes a temporary file in `temp_dir`, flushes it, and renames it to `path`, replacing an existing file. Creates the parent
 /// directory of `path` if needed; `temp_dir` must exist, in the same file system.
 ///
 /// Readers of `path` see the old bytes or the new ones, never a part. An error leaves the old file in place; a crash may leave a
 /// temporary file in `temp_dir`. The file is readable by its owner only (mode 0600). Blocks.
 pub fn write(temp_dir: &Path, path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
-    let mut file = NamedTempFile::new_in(temp_dir)?;
+    let mut file = tempfile::Builder::new().prefix(TEMP_PREFIX).tempfile_in(temp_dir)?;
     file.write_all(bytes)?;
     file.as_file().sync_data()?;
     let parent = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
@@ -55,6 +67,19 @@ mod tests {
             assert_eq!(std::fs::read_to_string(&path).unwrap(), bytes);
         }
         assert_eq!(std::fs::read_dir(&temp_dir).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn unfinished_files_are_deleted_and_others_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [".tmpAbC123", "state.json", ".hidden"] {
+            std::fs::write(folder.path().join(name), "half").unwrap();
+        }
+        delete_unfinished(folder.path()).unwrap();
+        let mut left: Vec<_> =
+            std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, [".hidden", "state.json"]);
     }
 
     #[test]

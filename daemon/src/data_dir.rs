@@ -31,14 +31,17 @@ pub enum DataDirError {
 }
 
 impl DataDir {
-    /// Creates the directory if needed and locks it. The operating system releases the lock when the process ends, however it ends.
+    /// Creates the directory if needed, locks it, and deletes what an earlier process left of [`Self::replace`]. The operating system releases the lock when the process ends, however it ends.
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
         let unusable = |source| DataDirError::Unusable { path: path.to_owned(), source };
         // Tokens and sites are for the owner only.
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
         let lock = File::create(path.join("lock")).map_err(unusable)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => {
+                atomic_file::delete_unfinished(path).map_err(unusable)?;
+                Ok(Self { path: path.to_owned(), _lock: lock })
+            }
             Err(TryLockError::WouldBlock) => Err(DataDirError::InUse(path.to_owned())),
             Err(TryLockError::Error(source)) => Err(unusable(source)),
         }

@@ -101,9 +101,8 @@ impl Problems {
         }
         let mut problems = Vec::new();
         let damaged = self.database.rows(Seq(0)).await?.damaged;
-        let reason = |error: StoreError| match error.is_storage_full() {
-            true => "the disk is full".to_owned(),
-            false => error_chain(&error),
+        let reason = |error: StoreError| {
+            if error.is_storage_full() { "the disk is full".to_owned() } else { error_chain(&error) }
         };
         if let Err(error) = self.database.check_write().await {
             problems.push(Problem::WritesFail { reason: reason(error) });

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use reqwest::header::HOST;
 use tokio::task::JoinHandle;
+use verge_daemon::Tasks;
 use verge_protocol::api::{Problem, Status};
 use verge_test_kit::until;
 use verge_tests::World;
@@ -19,17 +20,17 @@ async fn push(world: &World, site: &str, text: &str) {
 /// Readers of both edges, which read until they are stopped. No read may fail.
 struct Readers {
     stopped: Arc<AtomicBool>,
-    tasks: Vec<JoinHandle<u64>>,
+    tasks: Vec<JoinHandle<Option<u64>>>,
 }
 
 impl Readers {
     fn start(world: &World, sites: &[&'static str]) -> Self {
         let stopped = Arc::new(AtomicBool::new(false));
-        let mut tasks = Vec::new();
+        let (spawner, mut tasks) = (Tasks::default(), Vec::new());
         for edge in world.edges() {
             for site in sites {
                 let (address, stopped) = (world.edge_address(edge), Arc::clone(&stopped));
-                tasks.push(tokio::spawn(read(address, site, stopped)));
+                tasks.push(spawner.spawn("reader", read(address, site, stopped)));
             }
         }
         Self { stopped, tasks }
@@ -38,7 +39,7 @@ impl Readers {
     async fn stop(self) {
         self.stopped.store(true, Ordering::Relaxed);
         for task in self.tasks {
-            assert!(task.await.unwrap() > 0, "a reader read nothing");
+            assert!(task.await.unwrap() > Some(0), "a reader read nothing");
         }
     }
 }
