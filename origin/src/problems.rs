@@ -15,17 +15,26 @@ use crate::edge_reports::EdgeReports;
 use crate::metrics::Metrics;
 use crate::store::{Blobs, Database, StoreError};
 
-/// How long what storage was found to be is believed: each check writes, and reads all rows.
-const STORAGE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// How long the result of a check is used again that writes.
+const WRITE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// How long the result of a check is used again that reads every row.
+const ROW_CHECK_INTERVAL: Duration = Duration::from_mins(1);
 /// How often it is checked for the metrics while nobody asks.
 const METRICS_INTERVAL: Duration = Duration::from_secs(15);
 /// How long a divergence is a problem after it was noticed, unless it has left orphans.
 const DIVERGENCE_SHOWN: Duration = Duration::from_hours(24);
 
-/// What a check of storage found, and when.
-struct StorageCheck {
+/// The last checks of storage.
+#[derive(Default)]
+struct Checks {
+    writes: Option<Check>,
+    rows: Option<Check>,
+}
+
+/// What a check found, and when.
+struct Check {
     at: Instant,
-    problems: Vec<Problem>,
+    problem: Option<Problem>,
 }
 
 /// How long unknown tokens are a problem after the last request with one. Edges and name servers repeat theirs every few seconds.
@@ -39,7 +48,7 @@ pub(crate) struct Problems {
     edge_reports: EdgeReports,
     clock: Clock,
     metrics: Arc<Metrics>,
-    storage: Arc<Mutex<Option<StorageCheck>>>,
+    checks: Arc<Mutex<Checks>>,
 }
 
 impl Problems {
@@ -50,7 +59,7 @@ impl Problems {
         clock: Clock,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { database, blobs, edge_reports, clock, metrics, storage: Arc::default() }
+        Self { database, blobs, edge_reports, clock, metrics, checks: Arc::default() }
     }
 
     /// The problems now, the gravest first. An error tells that not even reads work.
@@ -95,25 +104,35 @@ impl Problems {
 
     /// The problems of the database and of blob storage.
     async fn storage(&self) -> Result<Vec<Problem>, StoreError> {
-        let mut last = self.storage.lock().await;
-        if let Some(last) = last.as_ref().filter(|last| last.at.elapsed() < STORAGE_CHECK_INTERVAL) {
-            return Ok(last.problems.clone());
+        let mut checks = self.checks.lock().await;
+        let is_due =
+            |check: &Option<Check>, interval| check.as_ref().is_none_or(|check| check.at.elapsed() >= interval);
+        if is_due(&checks.writes, WRITE_CHECK_INTERVAL) {
+            checks.writes = Some(Check { at: Instant::now(), problem: self.check_writes().await });
         }
-        let mut problems = Vec::new();
-        let damaged = self.database.rows(Seq(0)).await?.damaged;
+        if is_due(&checks.rows, ROW_CHECK_INTERVAL) {
+            checks.rows = Some(Check { at: Instant::now(), problem: self.check_rows().await? });
+        }
+        Ok([&checks.writes, &checks.rows].into_iter().flatten().filter_map(|check| check.problem.clone()).collect())
+    }
+
+    async fn check_writes(&self) -> Option<Problem> {
         let reason = |error: StoreError| {
             if error.is_storage_full() { "the disk is full".to_owned() } else { error_chain(&error) }
         };
-        if let Err(error) = self.database.check_write().await {
-            problems.push(Problem::WritesFail { reason: reason(error) });
-        } else if let Err(error) = self.blobs.check_write().await {
-            problems.push(Problem::PushesFail { reason: reason(error) });
+        match self.database.check_write().await {
+            Ok(()) => {
+                let failed = self.blobs.check_write().await.err();
+                failed.map(|error| Problem::PushesFail { reason: reason(error) })
+            }
+            Err(error) => Some(Problem::WritesFail { reason: reason(error) }),
         }
-        if !damaged.is_empty() {
-            problems.push(Problem::DamagedRows { keys: damaged.into_iter().map(|row| row.key).collect() });
-        }
-        *last = Some(StorageCheck { at: Instant::now(), problems: problems.clone() });
-        Ok(problems)
+    }
+
+    async fn check_rows(&self) -> Result<Option<Problem>, StoreError> {
+        let damaged = self.database.rows(Seq(0)).await?.damaged;
+        let keys: Vec<String> = damaged.into_iter().map(|row| row.key).collect();
+        Ok((!keys.is_empty()).then_some(Problem::DamagedRows { keys }))
     }
 
     /// What edges serve that this origin does not know.

@@ -94,8 +94,9 @@ impl Channels {
             if is_ready && channel.served != channel.accepted {
                 let before = std::mem::replace(&mut channel.served, channel.accepted.clone());
                 let is_superseded = |row: &AcceptedRow| {
-                    let now_served = channel.served.as_ref();
-                    now_served.is_some_and(|now_served| now_served.stored.generation != row.stored.generation)
+                    channel.served.as_ref().is_some_and(|served| {
+                        served.stored.generation != row.stored.generation && served.state.manifest != row.state.manifest
+                    })
                 };
                 if let Some(row) = before.filter(is_superseded) {
                     channel.superseded = Some(SupersededRow { row, until: now.after(SUPERSEDED_INHERITED) });

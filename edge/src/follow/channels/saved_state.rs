@@ -149,7 +149,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let store = BlockingStore::open_for_test(directory.path(), 1 << 20);
         let mut channels = Channels::default();
-        let rows = vec![row("b", 1, 1, &[]), row("c", 2, 2, &[1]), row("a", 3, 1, &[]), row("a", 4, 3, &[])];
+        let rows = [row("b", 1, 1, &[]), row("c", 2, 2, &[1]), row("a", 3, 1, &[]), row("a", 4, 3, &[])];
         apply_rows(&mut channels, rows[..3].to_vec());
         let add_manifests = |channels: &mut Channels| {
             for number in [1, 2] {
