@@ -88,6 +88,15 @@ impl Database {
         transaction.commit().await?;
         Ok(row)
     }
+
+    /// Writes the value of a domain in `state` by its row, even if that changes nothing: in place of a damaged one.
+    pub(crate) async fn rewrite_domain_state(&self, name: &DomainName) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        database::lock(&mut transaction).await?;
+        let state = all(&mut *transaction).await?.remove(name).and_then(|row| row.state());
+        state::rewrite(&mut transaction, &Key::Domain(name.clone()), state.as_ref()).await?;
+        transaction.commit().await
+    }
 }
 
 async fn put(transaction: &mut WriteTransaction, row: &DomainRow) -> Result<(), StoreError> {

@@ -188,6 +188,17 @@ pub(super) async fn set(
     Ok(true)
 }
 
+/// Sets the value of `key` with the next sequence number, whatever its row holds.
+pub(super) async fn rewrite(
+    transaction: &mut WriteTransaction,
+    key: &Key,
+    value: Option<&impl Serialize>,
+) -> Result<(), StoreError> {
+    let position = database::advance(transaction).await?;
+    let value = value.map(|value| serde_json::to_string(value).expect("plain data serializes"));
+    write(transaction, key, position.seq, value).await
+}
+
 /// Sets the value of `key` as of `seq`.
 pub(super) async fn put(
     transaction: &mut WriteTransaction,
