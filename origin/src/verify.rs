@@ -54,7 +54,7 @@ pub struct Verify {
     /// The data directory [default: that of the configuration]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Repair what can be repaired; what edges follow is repaired only while the origin is stopped
+    /// Repair what can be repaired; for some of it the origin must be stopped
     #[arg(long)]
     repair: bool,
     /// Print a JSON object for each finding, and one for the summary

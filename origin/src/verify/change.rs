@@ -20,10 +20,10 @@ pub(super) enum Change {
     ForgetBlob(Digest),
     /// Moves the description of a build, a path within `objects`, to quarantine.
     SetAside(PathBuf),
-    /// Changes rows that the change feed does not read.
+    /// Changes rows that a running origin does not change, or not otherwise.
     Rows(Vec<Statement>),
-    /// Changes rows that the change feed reads.
-    FeedRows(Vec<Statement>),
+    /// Changes rows that the change feed reads, or that a running origin may change at the same time.
+    SharedRows(Vec<Statement>),
     /// Moves a channel to the release that it points at, so that its state is written anew.
     Channel(SiteName, ChannelName, ReleaseNumber, Digest),
     /// Writes the state of a domain anew, by its row; without one, a tombstone.
@@ -31,9 +31,9 @@ pub(super) enum Change {
 }
 
 impl Change {
-    /// Whether it changes what a running origin relies on.
+    /// Whether it must not be made beside a running origin.
     pub(super) fn needs_stopped_origin(&self) -> bool {
-        matches!(self, Self::FeedRows(_) | Self::Channel(..) | Self::Domain(_))
+        matches!(self, Self::SharedRows(_) | Self::Channel(..) | Self::Domain(_))
     }
 }
 
@@ -103,5 +103,10 @@ impl Repair {
     /// Deletes a row.
     pub(super) fn delete(row: &RawRow, effect: impl Into<String>) -> Self {
         Self::new(Change::Rows(vec![Statement::delete(row)]), effect)
+    }
+
+    /// Deletes a row that a running origin may replace.
+    pub(super) fn delete_shared(row: &RawRow, effect: impl Into<String>) -> Self {
+        Self::new(Change::SharedRows(vec![Statement::delete(row)]), effect)
     }
 }

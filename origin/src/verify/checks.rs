@@ -138,7 +138,7 @@ async fn file_errors(snapshot: &mut Snapshot) -> Vec<Finding> {
     let is_index = |error: &String| error.contains(" index ");
     if !errors.is_empty() && errors.iter().all(is_index) {
         let reindex = Statement { sql: "reindex".to_owned(), values: Vec::new() };
-        let repair = Repair::new(Change::FeedRows(vec![reindex]), "builds the indexes anew");
+        let repair = Repair::new(Change::SharedRows(vec![reindex]), "builds the indexes anew");
         return vec![finding(errors.join("; ")).repair(repair)];
     }
     errors.into_iter().map(|error| finding(error).advice(advice)).collect()

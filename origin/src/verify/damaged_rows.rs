@@ -35,7 +35,7 @@ impl DamagedRows<'_> {
                 .repair(Repair::delete(row, "deletes the row: the next push writes it anew")),
             // See `References::counter`.
             "counter" => find(Severity::Operation, "the origin does not start").repair(Repair::new(
-                Change::FeedRows(vec![Statement::delete(row)]),
+                Change::SharedRows(vec![Statement::delete(row)]),
                 "deletes the row, and writes one from the last write",
             )),
             "divergence" => find(Severity::Operation, "`verge status` and the health page fail")
@@ -46,7 +46,7 @@ impl DamagedRows<'_> {
             "fingerprint" => self.fingerprint(row, find(Severity::Operation, &format!("every push of {} fails", site()))),
             "history" => {
                 let cost = "a row is sent unchecked, and a subscriber that had read up to it starts over";
-                let delete = Change::FeedRows(vec![Statement::delete(row)]);
+                let delete = Change::SharedRows(vec![Statement::delete(row)]);
                 find(Severity::Harmless, cost).repair(Repair::new(delete, "deletes the row"))
             }
             "manifest" => self.manifest(row, find(Severity::Operation, "edges cannot load the manifest")),
@@ -64,15 +64,17 @@ impl DamagedRows<'_> {
             Err(_) => self.state.damaged.is_empty(),
         };
         if is_restorable {
-            return finding
-                .repair(Repair::delete(row, "deletes the row; the last move is restored from the channel's state"));
+            return finding.repair(Repair::delete_shared(
+                row,
+                "deletes the row; the last move is restored from the channel's state",
+            ));
         }
         finding.advice("push the channel again: its state is damaged too")
     }
 
     fn domain(&self, row: &RawRow, finding: Finding) -> Finding {
         let Ok(name) = row.parse::<DomainName>("name") else {
-            let repair = Repair::delete(row, "deletes the row: no domain has such a name");
+            let repair = Repair::delete_shared(row, "deletes the row: no domain has such a name");
             return finding.repair(repair).advice("then add the domain again with `verge domains add`");
         };
         let state = self.state.domains.get(&name).and_then(Option::as_ref);
@@ -90,7 +92,7 @@ impl DamagedRows<'_> {
             ("proven", row.number("proven").unwrap_or(self.now.0).into()),
             ("problem", row.text("problem").ok().into()),
         ];
-        let update = Change::Rows(vec![Statement::update(row, columns)]);
+        let update = Change::SharedRows(vec![Statement::update(row, columns)]);
         finding.repair(Repair::new(update, "restores the row from what is served"))
     }
 
@@ -175,14 +177,14 @@ impl DamagedRows<'_> {
         let works = edge.is_ok() && name_server.is_ok() && row.parse::<Digest>("digest").is_ok();
         let subject = format_args!("token of {owner}");
         if works {
-            let update = Change::Rows(vec![Statement::update(row, [("created", self.now.0.into())])]);
+            let update = Change::SharedRows(vec![Statement::update(row, [("created", self.now.0.into())])]);
             let cost = "lists of tokens fail";
             let repair = Repair::new(update, "takes the present as its time");
             return Finding::new(Severity::Operation, subject, reason, cost).repair(repair);
         }
         let cost = "the token is rejected: an edge keeps serving what it has, and follows no change";
         Finding::new(Severity::Operation, subject, reason, cost)
-            .repair(Repair::delete(row, "deletes the row"))
+            .repair(Repair::delete_shared(row, "deletes the row"))
             .advice(format!("then issue a new token with {command}"))
     }
 }

@@ -81,7 +81,7 @@ impl FeedState<'_> {
                         ("redirect_to", state.redirect_to.as_ref().map(DomainName::as_str).into()),
                     ];
                     let update = Statement::update(&domain.row, columns);
-                    let repair = Repair::new(Change::Rows(vec![update]), "restores it from what is served");
+                    let repair = Repair::new(Change::SharedRows(vec![update]), "restores it from what is served");
                     let cost = "lists show another site than the one that is served";
                     Some(Finding::new(Severity::Operation, &domain.row, problem, cost).repair(repair))
                 }
@@ -114,7 +114,7 @@ impl FeedState<'_> {
         let left_out = "the change feed leaves it out";
         let subject = row.text("key").map_or_else(|_| row.to_string(), |key| format!("state row {key}"));
         let find = |severity, cost: String| Finding::new(severity, &subject, reason, cost);
-        let delete = || Change::FeedRows(vec![Statement::delete(row)]);
+        let delete = || Change::SharedRows(vec![Statement::delete(row)]);
         let value = || row.text("value").unwrap_or("nothing").to_owned();
         match row.parse::<Key>("key") {
             Ok(Key::Channel(site, channel))
@@ -188,5 +188,5 @@ fn unlisted(label: &str, (site, channel): &(SiteName, ChannelName), now: &Move) 
     let cost = "the channel is not listed, or with another release; readers are not affected";
     let problem = format!("its last move, to {} at {}, is not recorded", now.release, now.epoch);
     Finding::new(Severity::Operation, label, problem, cost)
-        .repair(Repair::new(Change::Rows(statements), "restores the move from the channel's state"))
+        .repair(Repair::new(Change::SharedRows(statements), "restores the move from the channel's state"))
 }

@@ -58,7 +58,7 @@ impl References<'_> {
         let columns: [(&str, u64); 4] = [("id", 1), ("generation", generation), ("seq", last), ("floor", floor)];
         let put = Statement::put(&COUNTER, columns.map(|(name, number)| (name, number.into())));
         let effect = format!("sets it to {generation}-{last}");
-        let repair = Repair::new(Change::FeedRows(vec![put]), effect);
+        let repair = Repair::new(Change::SharedRows(vec![put]), effect);
         Some(Finding::new(Severity::Operation, "counter of writes", problem, cost).repair(repair))
     }
 
@@ -165,7 +165,7 @@ impl References<'_> {
             || of_site().max().is_some_and(|max| to.release < max)
             || self.metadata.releases.values().all(|release| release.manifest != to.manifest);
         if !is_plausible {
-            let repair = Repair::delete(row, "deletes the row from the channel's past");
+            let repair = Repair::delete_shared(row, "deletes the row from the channel's past");
             let problem = format!("names release {}, which does not exist", to.release);
             let cost = "a rollback of the channel may fail";
             return Finding::new(Severity::Operation, row, problem, cost).repair(repair);
@@ -177,7 +177,7 @@ impl References<'_> {
             return finding.advice("its manifest cannot be read either: push its files again");
         };
         finding.repair(Repair::new(
-            Change::Rows(vec![release_row(site, to.release, to.manifest, summary, to.moved)]),
+            Change::SharedRows(vec![release_row(site, to.release, to.manifest, summary, to.moved)]),
             "restores it, without author and message, from the channel's past and its manifest",
         ))
     }

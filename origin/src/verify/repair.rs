@@ -31,7 +31,7 @@ impl Repairer<'_> {
     pub(super) async fn repair(&self, findings: &mut [Finding]) {
         let is_late = |finding: &Finding| {
             let change = finding.repair.as_ref().map(|repair| &repair.change);
-            !matches!(change, Some(Change::Rows(_) | Change::FeedRows(_)))
+            !matches!(change, Some(Change::Rows(_) | Change::SharedRows(_)))
         };
         for late in [false, true] {
             for finding in findings.iter_mut().filter(|finding| is_late(finding) == late) {
@@ -48,7 +48,7 @@ impl Repairer<'_> {
 
     async fn make(&self, change: &Change) -> anyhow::Result<Outcome> {
         match change {
-            Change::Rows(statements) | Change::FeedRows(statements) => self.execute(statements).await?,
+            Change::Rows(statements) | Change::SharedRows(statements) => self.execute(statements).await?,
             Change::ForgetBlob(digest) => return self.forget_blob(*digest).await,
             Change::SetAside(path) => drop(self.set_aside(&self.data.join("objects").join(path))?),
             Change::Channel(site, channel, release, manifest) => {

@@ -106,7 +106,7 @@ fn columns(row: &RawRow) -> Parsed<(u64, Columns<'_>)> {
 fn damaged_history(seq: u64, digest: History, is_wrong: bool, key: &str, next_key: &str) -> Finding {
     let subject = format_args!("history after write {seq}");
     let put = Statement::put(&HISTORY, [("seq", seq.into()), ("digest", digest.to_string().into())]);
-    let repair = Repair::new(Change::FeedRows(vec![put]), "restores it from the rows around it");
+    let repair = Repair::new(Change::SharedRows(vec![put]), "restores it from the rows around it");
     let finding = if is_wrong {
         let cost = format!("the change feed leaves out {key} and {next_key}, which are sound");
         Finding::new(Severity::Operation, subject, "does not match the rows around it", cost)

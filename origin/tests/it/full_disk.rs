@@ -18,7 +18,7 @@ const DISK: u64 = 16 << 20;
 const BLOCK: usize = 4096;
 
 /// Fills the disk but for this many blocks.
-fn fill(disk: &Path, left: usize) {
+pub(super) fn fill(disk: &Path, left: usize) {
     let filler = disk.join("filler");
     let mut file = fs::File::create(&filler).unwrap();
     let block = [0xff; BLOCK];
@@ -199,6 +199,6 @@ fn origin_starts_on_a_full_disk_serves_reads_and_is_healthy_again_once_there_is_
     on_small_disk(name, DISK, |disk| runtime().block_on(starts_and_reads_on_a_full_disk(disk)));
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(super) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }

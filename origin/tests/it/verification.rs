@@ -11,8 +11,10 @@ use tempfile::TempDir;
 use verge_daemon::DataDir;
 use verge_protocol::api::{Domain, Progress, SitePage, Status};
 use verge_protocol::{Digest, Timestamp};
+use verge_test_kit::on_small_disk;
 
 use super::fake_dns::{Answer, FakeDns};
+use super::full_disk;
 use super::test_origin::{TestBuild, TestOrigin, build, copy_directory, ok};
 
 /// What a run of `verify` came to.
@@ -470,11 +472,25 @@ async fn verify_reads_a_directory_on_a_read_only_file_system() {
     unshare.arg(env!("CARGO_BIN_EXE_verge-origin")).args(["verify", "--data"]).arg(&data);
     let output = run(unshare).await;
     if output.status.code() == Some(99) {
-        #[expect(clippy::print_stdout, reason = "read by `tests/run`")]
         return println!("skipped: read-only directory: needs user and mount namespaces");
     }
     let lines = String::from_utf8_lossy(&output.stdout);
     assert!(lines.ends_with("all is sound\n"), "{lines}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+async fn verify_on_a_full_disk(disk: &Path) {
+    let origin = filled().await;
+    let data = origin.directory.path().join("origin");
+    full_disk::fill(disk, 0);
+    verify(&data, &[]).await.assert_sound("beside the origin");
+    origin.daemon.shutdown().await.unwrap();
+    verify(&data, &[]).await.assert_sound("stopped");
+}
+
+#[test]
+fn verify_reads_a_directory_on_a_full_disk() {
+    let name = "it::verification::verify_reads_a_directory_on_a_full_disk";
+    on_small_disk(name, 16 << 20, |disk| full_disk::runtime().block_on(verify_on_a_full_disk(disk)));
 }
 
 #[tokio::test]
