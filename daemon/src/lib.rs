@@ -26,7 +26,7 @@ pub mod telemetry;
 pub use backoff::Backoff;
 pub use clock::Clock;
 pub use data_dir::DataDir;
-pub use run::{Daemon, run};
+pub use run::{Daemon, run, run_with};
 pub use secret::Secret;
 pub use tasks::Tasks;
 pub use verge_protocol::error_chain;

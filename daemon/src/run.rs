@@ -3,6 +3,7 @@
 mod connect_advice;
 mod online_check;
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -52,9 +53,22 @@ pub trait Daemon: Sized {
     fn shutdown(self) -> impl Future<Output = ()> + Send;
 }
 
+/// Commands of one daemon's binary, beside `check-config`.
+pub trait Commands<D: Daemon>: Subcommand {
+    /// Runs the command and returns the exit code; after an error it is 2. `config` reads and validates the configuration file.
+    fn run(self, config: impl FnOnce() -> anyhow::Result<D::Config>) -> anyhow::Result<ExitCode>;
+}
+
+/// No commands.
+impl<D: Daemon> Commands<D> for Infallible {
+    fn run(self, _: impl FnOnce() -> anyhow::Result<D::Config>) -> anyhow::Result<ExitCode> {
+        match self {}
+    }
+}
+
 #[derive(Parser)]
 #[command(version)]
-struct Arguments {
+struct Arguments<C: Subcommand> {
     /// Configuration file [default: /etc/verge/<name of the daemon>.toml]
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
@@ -65,35 +79,52 @@ struct Arguments {
     #[arg(long, value_name = "FILTER", default_value = "info", global = true)]
     log: String,
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<Command<C>>,
 }
 
 #[derive(Subcommand)]
-enum Command {
+enum Command<C: Subcommand> {
     /// Validate the configuration, print the effective settings, and exit with 0 if it is valid, else 1
     CheckConfig {
         /// Also try what it refers to: origins, token, ports and data directory
         #[arg(long)]
         online: bool,
     },
+    #[command(flatten)]
+    Own(C),
 }
 
 /// Runs a daemon until SIGINT or SIGTERM. Exit code: 0 after a graceful shutdown, 1 after an error, 2 for invalid arguments.
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "output of `check-config` and start-up errors")]
 pub fn run<D: Daemon>() -> ExitCode {
-    let command = Arguments::command().name(D::NAME).about(D::ABOUT);
-    let arguments = Arguments::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
+    run_with::<D, Infallible>()
+}
+
+/// Like [`run`], with commands of its own.
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "output of `check-config` and start-up errors")]
+pub fn run_with<D: Daemon, C: Commands<D>>() -> ExitCode {
+    let command = Arguments::<C>::command().name(D::NAME).about(D::ABOUT);
+    let arguments = Arguments::<C>::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
+    let is_own = matches!(arguments.command, Some(Command::Own(_)));
     let outcome = (|| {
         telemetry::init(arguments.log_format, &arguments.log).context("invalid `--log` filter")?;
         let path = arguments.config.unwrap_or_else(|| PathBuf::from(format!("/etc/verge/{}.toml", D::NAME)));
         let in_file = || path.display().to_string();
+        let command = match arguments.command {
+            Some(Command::Own(command)) => {
+                return command.run(|| D::check(crate::config::load(&path)?.0).with_context(in_file));
+            }
+            command => command,
+        };
         let (raw, placeholders) = crate::config::load(&path)?;
-        if let Some(Command::CheckConfig { online }) = arguments.command {
+        if let Some(Command::CheckConfig { online }) = command {
             refuse(&placeholders).with_context(in_file)?;
             let config = D::check(raw).with_context(in_file)?;
             D::check_files(&config).with_context(in_file)?;
             println!("{config:#?}\n{} is valid", path.display());
-            return if online { check_online::<D>(&config) } else { Ok(()) };
+            if online {
+                check_online::<D>(&config)?;
+            }
+            return Ok(ExitCode::SUCCESS);
         }
         for placeholder in &placeholders {
             tracing::warn!("placeholder in {}: {placeholder}", path.display());
@@ -104,15 +135,12 @@ pub fn run<D: Daemon>() -> ExitCode {
         let outcome = runtime.block_on(until_signal::<D>(config));
         // Blocking threads that still compress or hash are not waited for: the drain timeout is over.
         runtime.shutdown_background();
-        outcome
+        outcome.map(|()| ExitCode::SUCCESS)
     })();
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        if is_own { ExitCode::from(2) } else { ExitCode::FAILURE }
+    })
 }
 
 /// Fails if a setting was never filled in.

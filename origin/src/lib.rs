@@ -20,8 +20,10 @@ mod sites_url;
 mod store;
 mod token;
 mod uploads;
+mod verify;
 
 pub use config::Config;
 pub use config::raw::RawConfig;
 pub use origin::Origin;
 pub use sites_url::{SitesUrl, SitesUrlError};
+pub use verify::Command;

@@ -35,6 +35,7 @@ use crate::store::{Blobs, Database, MoveTarget, NewMove, NewRelease};
 pub(crate) use self::contents::Contents;
 pub(crate) use self::encoder::Encoder;
 pub(crate) use self::error::PublishError;
+pub(crate) use self::inheritance::choose as inherited;
 pub(crate) use self::rollback_target::rollback_target;
 
 /// How long a rollout waits for one more edge to confirm before the remaining edges are reported as lagging.

@@ -21,7 +21,8 @@ mod write_transaction;
 
 pub(crate) use blobs::{BlobLookup, Blobs};
 pub(crate) use channels::{ChannelMove, ChannelRow, MoveTarget, NewMove};
-pub(crate) use database::Database;
+pub(crate) use contents::list_digest;
+pub(crate) use database::{Database, migrations};
 pub(crate) use domains::{DomainRow, DomainRows};
 pub(crate) use edges::EdgeStates;
 pub(crate) use encodings::EncodingRow;

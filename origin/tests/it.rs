@@ -15,4 +15,5 @@ mod it {
     mod pushes;
     mod sites;
     mod test_origin;
+    mod verification;
 }

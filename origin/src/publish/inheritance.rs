@@ -15,7 +15,7 @@ const INHERITED_MAX: usize = 8;
 
 /// Chooses the manifests to inherit at a move to `next` at `now`: those that the channel served within [`KEPT_FOR`], the latest first,
 /// each until that long after it was last replaced. `moves` are the channel's moves so far, the latest first.
-pub(super) fn choose(next: Digest, moves: &[ChannelMove], now: Timestamp) -> Vec<Inherited> {
+pub(crate) fn choose(next: Digest, moves: &[ChannelMove], now: Timestamp) -> Vec<Inherited> {
     let mut inherited: Vec<Inherited> = Vec::new();
     let mut ended = now;
     for earlier in moves {

@@ -89,8 +89,8 @@ impl Database {
         )
         .bind(first.as_str())
         .bind(last.as_str())
-        .fetch_all(self.read())
-        .await?;
+        .fetch(self.read());
+        let rows = column_values::fetch_all(rows).await?;
         let parse = |(site, channel, moved, epoch, release, manifest, value): CurrentColumns| {
             let state = match column_values::parse_json("channel state", &value) {
                 Ok(state) => state,
@@ -123,8 +123,8 @@ impl Database {
         .bind(site.as_str())
         .bind(channel.as_str())
         .bind(i64::from(limit))
-        .fetch_all(self.read())
-        .await?;
+        .fetch(self.read());
+        let rows = column_values::fetch_all(rows).await?;
         let parse = |(release, manifest, moved): (i64, String, i64)| {
             let release = ReleaseNumber(column_values::unsigned("release number", release)?);
             let manifest = column_values::parse("digest", &manifest)?;

@@ -3,6 +3,8 @@
 
 use std::str::FromStr;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
 use serde::de::DeserializeOwned;
 use sqlx::FromRow;
 use sqlx::any::AnyRow;
@@ -30,16 +32,36 @@ pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
+/// A row of a query, or why it cannot be decoded: a text that is not UTF-8, for example.
+pub(super) type FetchedRow = sqlx::Result<AnyRow>;
+
+/// All rows of a query. One that cannot be decoded does not end it.
+pub(super) async fn fetch_all(mut rows: BoxStream<'_, FetchedRow>) -> Result<Vec<FetchedRow>, StoreError> {
+    let mut fetched = Vec::new();
+    while let Some(row) = rows.next().await {
+        match row {
+            Err(error) if !is_undecodable(&error) => return Err(error.into()),
+            row => fetched.push(row),
+        }
+    }
+    Ok(fetched)
+}
+
+/// Whether a query failed because of the values of a row, not because of the database.
+pub(super) fn is_undecodable(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } | sqlx::Error::AnyDriverError(_))
+}
+
 /// Decodes and parses the rows of `table`. Rows for which that fails are logged and left out.
 pub(super) fn sound_rows<Columns, T>(
     table: &'static str,
-    rows: Vec<AnyRow>,
+    rows: Vec<FetchedRow>,
     parse: impl Fn(Columns) -> Result<T, StoreError>,
 ) -> Vec<T>
 where
     Columns: for<'row> FromRow<'row, AnyRow>,
 {
-    let decode = |row: AnyRow| parse(Columns::from_row(&row)?);
+    let decode = |row: FetchedRow| parse(Columns::from_row(&row?)?);
     let log = |error: &StoreError| tracing::error!(table, error = error_chain(error), "unreadable row: left out");
     rows.into_iter().filter_map(|row| decode(row).inspect_err(log).ok()).collect()
 }

@@ -30,7 +30,8 @@ impl Database {
     }
 }
 
-fn list_digest(content: &Content) -> Digest {
+/// The digest of the list of blobs of a content.
+pub(crate) fn list_digest(content: &Content) -> Digest {
     let list: Vec<u8> = content.slices().flat_map(|piece| *piece.digest.as_bytes()).collect();
     Digest::of(&list)
 }

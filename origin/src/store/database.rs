@@ -5,11 +5,19 @@ use std::time::Duration;
 
 use sqlx::AnyPool;
 use sqlx::any::AnyPoolOptions;
+use sqlx::migrate::Migrator;
 use verge_protocol::{Generation, Position, Seq, Timestamp};
 
 use super::column_values;
 use super::error::StoreError;
 use super::write_transaction::WriteTransaction;
+
+static MIGRATOR: Migrator = sqlx::migrate!();
+
+/// The migrations of this program: version and checksum, in order.
+pub(crate) fn migrations() -> Vec<(i64, Vec<u8>)> {
+    MIGRATOR.iter().map(|migration| (migration.version, migration.checksum.to_vec())).collect()
+}
 
 /// The metadata. Clones share the connections.
 ///
@@ -47,7 +55,7 @@ impl Database {
             )
         };
         let write = pool(1).connect(&url).await?;
-        sqlx::migrate!().run(&write).await?;
+        MIGRATOR.run(&write).await?;
         let read = pool(4).connect(&url).await?;
         let database = Self { read, write };
         database.choose_generation(now).await?;

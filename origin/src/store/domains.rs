@@ -56,10 +56,9 @@ fn from_columns(columns: Columns) -> Result<DomainRow, StoreError> {
 }
 
 async fn all<'e>(executor: impl Executor<'e, Database = Any>) -> Result<DomainRows, StoreError> {
-    let rows = sqlx::query("select name, site, redirect_to, proof, claimed, proven, problem from domain")
-        .fetch_all(executor)
-        .await?;
-    let rows = column_values::sound_rows("domain", rows, from_columns);
+    let rows =
+        sqlx::query("select name, site, redirect_to, proof, claimed, proven, problem from domain").fetch(executor);
+    let rows = column_values::sound_rows("domain", column_values::fetch_all(rows).await?, from_columns);
     Ok(rows.into_iter().map(|row| (row.name.clone(), row)).collect())
 }
 
@@ -87,6 +86,15 @@ impl Database {
         state::set(&mut transaction, &Key::Domain(name.clone()), state.as_ref()).await?;
         transaction.commit().await?;
         Ok(row)
+    }
+
+    /// Writes the value of a domain in `state` by its row, even if that changes nothing: in place of a damaged one.
+    pub(crate) async fn rewrite_domain_state(&self, name: &DomainName) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        database::lock(&mut transaction).await?;
+        let state = all(&mut *transaction).await?.remove(name).and_then(|row| row.state());
+        state::rewrite(&mut transaction, &Key::Domain(name.clone()), state.as_ref()).await?;
+        transaction.commit().await
     }
 }
 

@@ -1,5 +1,6 @@
 //! The history of the table `state`: telling whether a subscriber is in it, and what is done if not.
 
+use sqlx::{Any, Executor, Row as _};
 use verge_protocol::{Checkpoint, History, Position, Seq, Timestamp};
 
 use super::column_values;
@@ -39,16 +40,11 @@ const GENERATION_MAX_AHEAD: u64 = 10 * 365 * 86_400;
 impl Database {
     /// Where a subscriber is that has read up to `since`.
     pub(crate) async fn relation(&self, since: Checkpoint) -> Result<Relation, StoreError> {
-        let row: (i64, i64, i64, Option<String>) = sqlx::query_as(
-            "select c.generation, c.seq, c.floor, h.digest from counter c left join history h on h.seq = $1",
-        )
-        .bind(column_values::signed(since.position.seq.0))
-        .fetch_one(self.read())
-        .await?;
-        let (generation, seq, floor, digest) = row;
+        let (generation, seq, floor): (i64, i64, i64) =
+            sqlx::query_as("select generation, seq, floor from counter").fetch_one(self.read()).await?;
         let now = database::position(generation, seq)?;
         let floor = Seq(column_values::unsigned("tombstone floor", floor)?);
-        let history = history(since.position.seq, digest.as_deref());
+        let history = after(self.read(), since.position.seq).await?;
         Ok(relation(since, Checkpoint { position: now, history: History::EMPTY }, history, floor))
     }
 
@@ -109,21 +105,29 @@ pub(super) async fn append(
     key: &str,
     value: Option<&str>,
 ) -> Result<(), StoreError> {
-    let before: Option<(String,)> = sqlx::query_as("select digest from history where seq = $1")
-        .bind(column_values::signed(seq.0) - 1)
-        .fetch_optional(&mut **transaction)
-        .await?;
-    let before = history(Seq(seq.0 - 1), before.as_ref().map(|(digest,)| digest.as_str()));
+    let before = after(&mut **transaction, Seq(seq.0 - 1)).await?;
     // After a damaged row the history starts anew: what is written from now on must be able to rely on it.
-    let after = before.unwrap_or(History::EMPTY).then(seq, key, value);
+    let digest = before.unwrap_or(History::EMPTY).then(seq, key, value);
     sqlx::query(
         "insert into history (seq, digest) values ($1, $2) on conflict (seq) do update set digest = excluded.digest",
     )
     .bind(column_values::signed(seq.0))
-    .bind(after.to_string())
+    .bind(digest.to_string())
     .execute(&mut **transaction)
     .await?;
     Ok(())
+}
+
+/// The history after the write `seq`; `None` if the table does not have it, or if it is damaged.
+pub(super) async fn after<'e>(
+    executor: impl Executor<'e, Database = Any>,
+    seq: Seq,
+) -> Result<Option<History>, StoreError> {
+    let rows =
+        sqlx::query("select digest from history where seq = $1").bind(column_values::signed(seq.0)).fetch(executor);
+    let row = column_values::fetch_all(rows).await?.pop();
+    let digest: Option<String> = row.and_then(|row| row.ok()?.try_get(0).ok());
+    Ok(history(seq, digest.as_deref()))
 }
 
 /// The history after the write `seq`, by what the table has of it; `None` if that is nothing, or damaged.

@@ -51,9 +51,8 @@ impl Database {
             // No name is empty, so every name comes after this one.
             .bind(after.map_or("", SiteName::as_str))
             .bind(i64::from(limit))
-            .fetch_all(self.read())
-            .await?;
-        Ok(column_values::sound_rows("site", rows, from_columns))
+            .fetch(self.read());
+        Ok(column_values::sound_rows("site", column_values::fetch_all(rows).await?, from_columns))
     }
 
     /// The settings of a site, which apply to all its channels; the default if none were set.

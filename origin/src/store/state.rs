@@ -1,17 +1,17 @@
 //! The table `state`, which edges and name servers follow.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sqlx::any::AnyRow;
-use sqlx::{Any, Executor, FromRow as _, Row as _};
+use sqlx::{Any, AnyConnection, Executor, FromRow as _, Row as _};
 use verge_protocol::state::{Key, Row};
 use verge_protocol::{Checkpoint, History, Position, Seq};
 
-use super::column_values;
+use super::column_values::{self, FetchedRow};
 use super::database::{self, Database};
 use super::error::StoreError;
 use super::history;
@@ -39,23 +39,20 @@ impl Database {
     /// The last write, and the rows written after `since`.
     pub(crate) async fn rows(&self, since: Seq) -> Result<StateRows, StoreError> {
         let mut snapshot = self.read().begin().await?;
-        let (generation, seq, digest): (i64, i64, Option<String>) =
-            sqlx::query_as("select c.generation, c.seq, h.digest from counter c left join history h on h.seq = c.seq")
-                .fetch_one(&mut *snapshot)
-                .await?;
+        let (generation, seq): (i64, i64) =
+            sqlx::query_as("select generation, seq from counter").fetch_one(&mut *snapshot).await?;
         let position = database::position(generation, seq)?;
-        let history = history::history(position.seq, digest.as_deref()).unwrap_or_default();
+        let history = history::after(&mut *snapshot, position.seq).await?.unwrap_or_default();
         let read = sqlx::query(
             "select s.key, s.seq, s.value, h.digest, b.digest from state s left join history h on h.seq = s.seq \
              left join history b on b.seq = s.seq - 1 where s.seq > $1 order by s.seq",
         )
         .bind(column_values::signed(since.0))
-        .fetch_all(&mut *snapshot)
-        .await?;
-        snapshot.rollback().await?;
+        .fetch(&mut *snapshot);
+        let read = column_values::fetch_all(read).await?;
         let (mut rows, mut damaged) = (Vec::new(), Vec::new());
-        for columns in read {
-            match check(&columns) {
+        for row in read.iter().flatten() {
+            match check(row) {
                 Ok((row, history)) => {
                     let at = Checkpoint { position: Position { seq: row.seq, ..position }, history };
                     rows.push((row, at));
@@ -63,6 +60,10 @@ impl Database {
                 Err(row) => damaged.push(row),
             }
         }
+        if read.iter().any(Result::is_err) {
+            damaged.extend(undecodable(&mut snapshot, since, &rows).await?);
+        }
+        snapshot.rollback().await?;
         Ok(StateRows { rows, damaged, at: Checkpoint { position, history } })
     }
 }
@@ -83,6 +84,26 @@ impl Database {
         transaction.commit().await?;
         Ok(None)
     }
+}
+
+/// The rows after `since` that are not among the decoded `rows`, by what can be decoded of them.
+async fn undecodable(
+    connection: &mut AnyConnection,
+    since: Seq,
+    rows: &[(Row, Checkpoint)],
+) -> Result<Vec<DamagedRow>, StoreError> {
+    let keys = sqlx::query("select seq, key from state where seq > $1")
+        .bind(column_values::signed(since.0))
+        .fetch(&mut *connection);
+    let keys = column_values::fetch_all(keys).await?;
+    let decoded: BTreeSet<&str> = rows.iter().map(|(row, _)| row.key.as_str()).collect();
+    let reason = "it cannot be decoded";
+    let named = |row: FetchedRow| match row.and_then(|row| <(i64, String)>::from_row(&row)) {
+        Ok((_, key)) if decoded.contains(key.as_str()) => None,
+        Ok((seq, key)) => Some(DamagedRow { key, seq: Seq(seq.unsigned_abs()), reason }),
+        Err(_) => Some(DamagedRow { key: "(unreadable key)".to_owned(), seq: Seq::default(), reason }),
+    };
+    Ok(keys.into_iter().filter_map(named).collect())
 }
 
 /// Key, sequence number, value, the history after the write, and the history before it.
@@ -119,8 +140,8 @@ where
 {
     let rows = sqlx::query("select key, value from state where key like $1 and value is not null")
         .bind(format!("{kind}/%"))
-        .fetch_all(executor)
-        .await?;
+        .fetch(executor);
+    let rows = column_values::fetch_all(rows).await?;
     Ok(by_name(kind, rows))
 }
 
@@ -138,12 +159,12 @@ where
     let rows = sqlx::query("select key, value from state where key >= $1 and key <= $2 and value is not null")
         .bind(format!("{kind}/{first}"))
         .bind(format!("{kind}/{last}"))
-        .fetch_all(executor)
-        .await?;
+        .fetch(executor);
+    let rows = column_values::fetch_all(rows).await?;
     Ok(by_name(kind, rows))
 }
 
-fn by_name<N, T>(kind: &'static str, rows: Vec<AnyRow>) -> BTreeMap<N, T>
+fn by_name<N, T>(kind: &'static str, rows: Vec<FetchedRow>) -> BTreeMap<N, T>
 where
     N: FromStr + Ord,
     T: DeserializeOwned,
@@ -160,13 +181,18 @@ pub(super) async fn get<'e, T: DeserializeOwned>(
     executor: impl Executor<'e, Database = Any>,
     key: &Key,
 ) -> Result<Option<T>, StoreError> {
+    let malformed = || StoreError::Malformed { what: "state value", text: "not a text".to_owned() };
     let row = sqlx::query("select value from state where key = $1 and value is not null")
         .bind(key.to_string())
         .fetch_optional(executor)
-        .await?;
+        .await;
+    let row = match row {
+        Err(error) if column_values::is_undecodable(&error) => return Err(malformed()),
+        row => row?,
+    };
     let Some(row) = row else { return Ok(None) };
-    let no_text = |_| StoreError::Malformed { what: "state value", text: "not a text".to_owned() };
-    column_values::parse_json("state value", &row.try_get::<String, _>(0).map_err(no_text)?).map(Some)
+    let text: String = row.try_get(0).map_err(|_| malformed())?;
+    column_values::parse_json("state value", &text).map(Some)
 }
 
 /// Sets the value of `key` (`None` leaves a tombstone), unless it is the same already. True if it was written. The transaction must
@@ -186,6 +212,17 @@ pub(super) async fn set(
     let position = database::advance(transaction).await?;
     write(transaction, key, position.seq, new.map(|value| value.to_string())).await?;
     Ok(true)
+}
+
+/// Sets the value of `key` with the next sequence number, whatever its row holds.
+pub(super) async fn rewrite(
+    transaction: &mut WriteTransaction,
+    key: &Key,
+    value: Option<&impl Serialize>,
+) -> Result<(), StoreError> {
+    let position = database::advance(transaction).await?;
+    let value = value.map(|value| serde_json::to_string(value).expect("plain data serializes"));
+    write(transaction, key, position.seq, value).await
 }
 
 /// Sets the value of `key` as of `seq`.

@@ -58,6 +58,9 @@ async fn damaged_row_hides_only_itself_and_is_named() {
         "update state set key = replace(key, 'e', 'd') where key = $1",
         "update state set seq = 'four' where key = $1",
         "update state set value = x'00ff' where key = $1",
+        // Texts that are no UTF-8: a flipped top bit.
+        "update state set value = cast(x'7bff7d' as text) where key = $1",
+        "update state set key = cast(cast(key as blob) || x'ff' as text) where key = $1",
         "update history set digest = 'f' || substr(digest, 2) || '' where seq = (select seq from state where key = $1)",
     ];
     for key in &all {

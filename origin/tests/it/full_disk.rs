@@ -18,7 +18,7 @@ const DISK: u64 = 16 << 20;
 const BLOCK: usize = 4096;
 
 /// Fills the disk but for this many blocks.
-fn fill(disk: &Path, left: usize) {
+pub(super) fn fill(disk: &Path, left: usize) {
     let filler = disk.join("filler");
     let mut file = fs::File::create(&filler).unwrap();
     let block = [0xff; BLOCK];
@@ -231,6 +231,6 @@ fn disk_full_of_blobs_has_room_for_rollbacks_and_settings() {
     on_small_disk(name, DISK, |disk| runtime().block_on(blobs_leave_a_reserve(disk)));
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(super) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }

@@ -71,6 +71,11 @@ impl TestOrigin {
         Self { directory, daemon, config, clock, client: reqwest::Client::new() }
     }
 
+    /// Starts an origin on an existing data directory.
+    pub(super) async fn start_on(data: &Path) -> Self {
+        Self::start_with(|config| data.clone_into(&mut config.data)).await
+    }
+
     /// Shuts the origin down and starts it again on the same data directory.
     pub(super) async fn restart(self) -> Self {
         self.daemon.shutdown().await.unwrap();
@@ -262,7 +267,7 @@ impl Feed {
     }
 }
 
-fn copy_directory(from: &Path, to: &Path) {
+pub(super) fn copy_directory(from: &Path, to: &Path) {
     std::fs::create_dir(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
         let to = to.join(entry.file_name());

@@ -1,0 +1,254 @@
+//! The rows of the database, parsed.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use verge_protocol::{
+    BuildId, ChannelName, Checkpoint, Coding, Content, Digest, DomainName, EdgeName, History, NameServerName, Position,
+    ReleaseNumber, Seq, SiteName, SitePath, Timestamp,
+};
+
+use super::blob_damage::BlobDamage;
+use super::objects::{BlobStatus, Objects};
+use super::row::{self, Parsed, RawRow, Table};
+use super::snapshot::Snapshot;
+
+/// What the checks need of the rows; blobs, encodings and the like are checked as they are read.
+#[derive(Default)]
+pub(super) struct Metadata {
+    pub(super) rows: u64,
+    pub(super) sites: BTreeSet<SiteName>,
+    pub(super) releases: BTreeMap<(SiteName, ReleaseNumber), Release>,
+    pub(super) manifests: HashMap<Digest, Content>,
+    /// Contents of several blobs: the digest of the list of blobs.
+    pub(super) contents: HashMap<Digest, (RawRow, Digest)>,
+    /// The last sound move of each channel.
+    pub(super) last_moves: BTreeMap<(SiteName, ChannelName), Move>,
+    /// Moves to a release that has no row, or another manifest.
+    pub(super) odd_moves: Vec<(RawRow, (SiteName, ChannelName), Move)>,
+    pub(super) domains: BTreeMap<DomainName, Domain>,
+    pub(super) state: Vec<RawRow>,
+    /// Digests of the history after each write.
+    pub(super) history: HashMap<u64, History>,
+    pub(super) counter: Option<Counter>,
+    /// The last epoch of any move.
+    pub(super) last_epoch: u64,
+    pub(super) damaged: Vec<(RawRow, String)>,
+    /// Tables that cannot be read to their end.
+    pub(super) unreadable: Vec<(&'static str, String)>,
+    /// Blob rows whose size is not that of the blob.
+    pub(super) wrong_sizes: Vec<(RawRow, u32)>,
+}
+
+pub(super) struct Release {
+    pub(super) row: RawRow,
+    pub(super) manifest: Digest,
+    pub(super) files: u64,
+    pub(super) bytes: u64,
+    pub(super) created: u64,
+}
+
+#[derive(Clone)]
+pub(super) struct Move {
+    pub(super) epoch: Seq,
+    pub(super) release: ReleaseNumber,
+    pub(super) manifest: Digest,
+    pub(super) moved: u64,
+}
+
+pub(super) struct Domain {
+    pub(super) row: RawRow,
+    pub(super) site: SiteName,
+    pub(super) redirect_to: Option<DomainName>,
+    pub(super) is_proven: bool,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Counter {
+    pub(super) generation: u64,
+    pub(super) seq: u64,
+    pub(super) floor: u64,
+}
+
+impl Metadata {
+    /// Reads every row of every table.
+    pub(super) async fn read(snapshot: &mut Snapshot, objects: &Objects, damage: &BlobDamage) -> Self {
+        let mut all = Self::default();
+        all.table(snapshot, &row::COUNTER, Self::counter).await;
+        all.table(snapshot, &row::SITE, Self::site).await;
+        all.table(snapshot, &row::TOKEN, |_, row| token(row)).await;
+        all.table(snapshot, &row::BLOB, |all, row| all.blob(row, objects, damage)).await;
+        all.table(snapshot, &row::CONTENT, Self::content).await;
+        all.table(snapshot, &row::BUILD, |_, row| build(row)).await;
+        all.table(snapshot, &row::MANIFEST, Self::manifest).await;
+        all.table(snapshot, &row::RELEASE, Self::release).await;
+        all.table(snapshot, &row::CHANNEL_MOVE, Self::channel_move).await;
+        all.table(snapshot, &row::FINGERPRINT, |_, row| fingerprint(row)).await;
+        all.table(snapshot, &row::ENCODING, |_, row| encoding(row, objects, damage)).await;
+        all.table(snapshot, &row::DOMAIN, Self::domain).await;
+        all.table(snapshot, &row::HISTORY, Self::history).await;
+        all.table(snapshot, &row::DIVERGENCE, |_, row| divergence(row)).await;
+        all.table(snapshot, &row::STATE, |all, row| {
+            all.state.push(row.clone());
+            Ok(())
+        })
+        .await;
+        all
+    }
+
+    async fn table(
+        &mut self,
+        snapshot: &mut Snapshot,
+        table: &'static Table,
+        mut parse: impl FnMut(&mut Self, &RawRow) -> Parsed<()>,
+    ) {
+        let read = snapshot.for_each(table, |row| {
+            if let Err(reason) = parse(self, &row) {
+                self.damaged.push((row, reason));
+            }
+        });
+        match read.await {
+            Ok(rows) => self.rows += rows,
+            Err(error) => self.unreadable.push((table.name, error.to_string())),
+        }
+    }
+
+    /// Whether a table has damaged rows.
+    pub(super) fn has_damaged(&self, table: &str) -> bool {
+        self.damaged.iter().any(|(row, _)| row.table.name == table)
+    }
+
+    fn counter(&mut self, row: &RawRow) -> Parsed<()> {
+        let counter =
+            Counter { generation: row.number("generation")?, seq: row.number("seq")?, floor: row.number("floor")? };
+        if row.number("id")? != 1 || counter.generation == 0 || counter.floor > counter.seq {
+            return Err("its numbers cannot be true".to_owned());
+        }
+        self.counter = Some(counter);
+        Ok(())
+    }
+
+    fn site(&mut self, row: &RawRow) -> Parsed<()> {
+        row.number("created")?;
+        self.sites.insert(row.parse("name")?);
+        Ok(())
+    }
+
+    fn blob(&mut self, row: &RawRow, objects: &Objects, damage: &BlobDamage) -> Parsed<()> {
+        let (site, digest, bytes) = (row.parse("site")?, row.parse("digest")?, row.number("size")?);
+        match objects.blob(digest) {
+            BlobStatus::Sound(actual) if u64::from(actual) == bytes => {}
+            BlobStatus::Sound(actual) => self.wrong_sizes.push((row.clone(), actual)),
+            _ => damage.add_site(digest, site),
+        }
+        Ok(())
+    }
+
+    fn content(&mut self, row: &RawRow) -> Parsed<()> {
+        let list = row.parse("blobs")?;
+        self.contents.insert(row.parse("digest")?, (row.clone(), list));
+        Ok(())
+    }
+
+    fn manifest(&mut self, row: &RawRow) -> Parsed<()> {
+        let (id, content) = (row.parse("id")?, row.json::<Content>("content")?);
+        if content.digest() != id {
+            return Err("its content has another digest".to_owned());
+        }
+        self.manifests.insert(id, content);
+        Ok(())
+    }
+
+    fn release(&mut self, row: &RawRow) -> Parsed<()> {
+        let key = (row.parse("site")?, ReleaseNumber(row.number("number")?));
+        let release = Release {
+            row: row.clone(),
+            manifest: row.parse("manifest")?,
+            files: row.number("files")?,
+            bytes: row.number("bytes")?,
+            created: row.number("created")?,
+        };
+        for column in ["author", "message", "git_commit"] {
+            row.optional(column, RawRow::text)?;
+        }
+        self.releases.insert(key, release);
+        Ok(())
+    }
+
+    fn channel_move(&mut self, row: &RawRow) -> Parsed<()> {
+        let key: (SiteName, ChannelName) = (row.parse("site")?, row.parse("channel")?);
+        let new = Move {
+            epoch: Seq(row.number("epoch")?),
+            release: ReleaseNumber(row.number("release")?),
+            manifest: row.parse("manifest")?,
+            moved: row.number("moved")?,
+        };
+        self.last_epoch = self.last_epoch.max(new.epoch.0);
+        let release = self.releases.get(&(key.0.clone(), new.release));
+        if release.is_none_or(|release| release.manifest != new.manifest) {
+            self.odd_moves.push((row.clone(), key.clone(), new.clone()));
+        }
+        if self.last_moves.get(&key).is_none_or(|last| last.epoch < new.epoch) {
+            self.last_moves.insert(key, new);
+        }
+        Ok(())
+    }
+
+    fn domain(&mut self, row: &RawRow) -> Parsed<()> {
+        row.text("proof")?;
+        row.number("claimed")?;
+        row.optional("problem", RawRow::text)?;
+        let domain = Domain {
+            row: row.clone(),
+            site: row.parse("site")?,
+            redirect_to: row.optional("redirect_to", RawRow::parse)?,
+            is_proven: row.optional("proven", RawRow::number)?.is_some(),
+        };
+        self.domains.insert(row.parse("name")?, domain);
+        Ok(())
+    }
+
+    fn history(&mut self, row: &RawRow) -> Parsed<()> {
+        self.history.insert(row.number("seq")?, row.parse("digest")?);
+        Ok(())
+    }
+}
+
+fn token(row: &RawRow) -> Parsed<()> {
+    row.parse::<Digest>("digest")?;
+    row.optional("edge", RawRow::parse::<EdgeName>)?;
+    row.optional("name_server", RawRow::parse::<NameServerName>)?;
+    row.number("created").map(drop)
+}
+
+fn build(row: &RawRow) -> Parsed<()> {
+    row.parse::<SiteName>("site")?;
+    row.parse::<BuildId>("id")?;
+    row.number("used").map(drop)
+}
+
+fn fingerprint(row: &RawRow) -> Parsed<()> {
+    row.parse::<SiteName>("site")?;
+    row.parse::<SitePath>("path")?;
+    row.parse::<Digest>("digest").map(drop)
+}
+
+fn encoding(row: &RawRow, objects: &Objects, damage: &BlobDamage) -> Parsed<()> {
+    let of = row.parse("digest")?;
+    row.parse::<Coding>("coding")?;
+    row.number("level")?;
+    let Some(content) = row.optional("content", RawRow::json::<Content>)? else { return Ok(()) };
+    for slice in content.slices() {
+        if objects.blob(slice.digest) != BlobStatus::Sound(u32::try_from(slice.size).unwrap_or_default()) {
+            damage.add_encoding(slice.digest, of);
+        }
+    }
+    Ok(())
+}
+
+fn divergence(row: &RawRow) -> Parsed<()> {
+    row.number("generation")?;
+    row.parse::<Position>("had")?;
+    row.parse::<Checkpoint>("seen")?;
+    row.text("subscriber")?;
+    row.number("noticed").map(Timestamp).map(drop)
+}
