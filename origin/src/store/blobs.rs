@@ -22,6 +22,8 @@ pub(crate) struct Blobs {
     directory: PathBuf,
     /// When it was opened, by the clock of the file system; `None` if no file could be created then.
     opened: Option<SystemTime>,
+    /// Held while a corrupt blob is replaced.
+    repairing: Arc<tokio::sync::Mutex<()>>,
     /// Whether the last write found the disk full.
     is_full: Arc<AtomicBool>,
 }
@@ -44,7 +46,8 @@ impl Blobs {
         tokio::fs::create_dir_all(directory).await.map_err(StoreError::CreateDirectory)?;
         let store = LocalFileSystem::new_with_prefix(directory)?;
         let opened = tempfile::tempfile_in(directory).and_then(|file| file.metadata()?.modified()).ok();
-        Ok(Self { store: Arc::new(store), directory: directory.to_owned(), opened, is_full: Arc::default() })
+        let directory = directory.to_owned();
+        Ok(Self { store: Arc::new(store), directory, opened, repairing: Arc::default(), is_full: Arc::default() })
     }
 
     /// Stores a blob atomically. Idempotent. The blob survives a power failure only after [`Blobs::sync`].
@@ -63,7 +66,15 @@ impl Blobs {
         // A valid file is not rewritten: one that is already synced must not be replaced by one that is not.
         match self.get(blob.digest()).await? {
             BlobLookup::Verified(_) => return Ok(()),
-            BlobLookup::Corrupt => self.quarantine(blob.digest()).await?,
+            BlobLookup::Corrupt => {
+                // One at a time: the second must not set aside what the first has put in its place.
+                let _guard = self.repairing.lock().await;
+                if matches!(self.get(blob.digest()).await?, BlobLookup::Verified(_)) {
+                    return Ok(());
+                }
+                self.quarantine(blob.digest()).await?;
+                return self.write(&blob_path(blob.digest()), blob.bytes().clone()).await;
+            }
             BlobLookup::Missing => {}
         }
         let space = DiskSpace::of(&self.directory);

@@ -64,7 +64,7 @@ impl Database {
         site: &SiteName,
         channel: &ChannelName,
     ) -> Result<Option<ChannelState>, StoreError> {
-        let mut connection = self.read().acquire().await?;
+        let mut connection = self.read_connection().await?;
         current(&mut connection, site, channel).await
     }
 
@@ -79,7 +79,7 @@ impl Database {
         first: &SiteName,
         last: &SiteName,
     ) -> Result<BTreeMap<SiteName, Vec<ChannelRow>>, StoreError> {
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "select m.site, m.channel, m.moved, m.epoch, m.release, m.manifest, s.value from \
              (select site, channel, max(epoch) as epoch from channel_move \
               where site >= $1 and site <= $2 group by site, channel) latest \
@@ -88,9 +88,8 @@ impl Database {
              where s.value is not null order by m.site, m.channel",
         )
         .bind(first.as_str())
-        .bind(last.as_str())
-        .fetch(self.read());
-        let rows = column_values::fetch_all(rows).await?;
+        .bind(last.as_str());
+        let rows = column_values::fetch_all(&mut *self.read_connection().await?, query).await?;
         let parse = |(site, channel, moved, epoch, release, manifest, value): CurrentColumns| {
             let state = match column_values::parse_json("channel state", &value) {
                 Ok(state) => state,
@@ -117,14 +116,13 @@ impl Database {
         channel: &ChannelName,
         limit: u32,
     ) -> Result<Vec<ChannelMove>, StoreError> {
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "select release, manifest, moved from channel_move where site = $1 and channel = $2 order by epoch desc limit $3",
         )
         .bind(site.as_str())
         .bind(channel.as_str())
-        .bind(i64::from(limit))
-        .fetch(self.read());
-        let rows = column_values::fetch_all(rows).await?;
+        .bind(i64::from(limit));
+        let rows = column_values::fetch_all(&mut *self.read_connection().await?, query).await?;
         let parse = |(release, manifest, moved): (i64, String, i64)| {
             let release = ReleaseNumber(column_values::unsigned("release number", release)?);
             let manifest = column_values::parse("digest", &manifest)?;

@@ -4,10 +4,10 @@
 use std::str::FromStr;
 
 use futures_util::StreamExt as _;
-use futures_util::stream::BoxStream;
 use serde::de::DeserializeOwned;
-use sqlx::FromRow;
-use sqlx::any::AnyRow;
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
+use sqlx::{Any, AnyConnection, FromRow};
 use verge_daemon::error_chain;
 
 use super::error::StoreError;
@@ -35,9 +35,12 @@ pub(super) fn signed(number: u64) -> i64 {
 /// A row of a query, or why it cannot be decoded: a text that is not UTF-8, for example.
 pub(super) type FetchedRow = sqlx::Result<AnyRow>;
 
-/// All rows of a query. One that cannot be decoded does not end it.
-pub(super) async fn fetch_all(mut rows: BoxStream<'_, FetchedRow>) -> Result<Vec<FetchedRow>, StoreError> {
-    let mut fetched = Vec::new();
+/// All rows of a query. One that cannot be decoded does not end it, as it does where a query runs on a pool.
+pub(super) async fn fetch_all(
+    connection: &mut AnyConnection,
+    query: Query<'_, Any, AnyArguments>,
+) -> Result<Vec<FetchedRow>, StoreError> {
+    let (mut rows, mut fetched) = (query.fetch(connection), Vec::new());
     while let Some(row) = rows.next().await {
         match row {
             Err(error) if !is_undecodable(&error) => return Err(error.into()),

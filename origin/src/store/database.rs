@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::AnyPool;
 use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::Migrator;
+use sqlx::pool::PoolConnection;
+use sqlx::{Any, AnyPool};
 use verge_protocol::{Generation, Position, Seq, Timestamp};
 
 use super::column_values;
@@ -83,6 +84,11 @@ impl Database {
 
     pub(super) fn read(&self) -> &AnyPool {
         &self.read
+    }
+
+    /// A connection for reading, for [`column_values::fetch_all`].
+    pub(super) async fn read_connection(&self) -> Result<PoolConnection<Any>, StoreError> {
+        Ok(self.read.acquire().await?)
     }
 
     /// Begins a transaction. Its first statement must write (see `counter` in the schema).

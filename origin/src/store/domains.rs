@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{Any, Executor};
+use sqlx::AnyConnection;
 use verge_protocol::fleet::DomainState;
 use verge_protocol::state::Key;
 use verge_protocol::{DomainName, SiteName, Timestamp};
@@ -55,17 +55,16 @@ fn from_columns(columns: Columns) -> Result<DomainRow, StoreError> {
     })
 }
 
-async fn all<'e>(executor: impl Executor<'e, Database = Any>) -> Result<DomainRows, StoreError> {
-    let rows =
-        sqlx::query("select name, site, redirect_to, proof, claimed, proven, problem from domain").fetch(executor);
-    let rows = column_values::sound_rows("domain", column_values::fetch_all(rows).await?, from_columns);
+async fn all(connection: &mut AnyConnection) -> Result<DomainRows, StoreError> {
+    let query = sqlx::query("select name, site, redirect_to, proof, claimed, proven, problem from domain");
+    let rows = column_values::sound_rows("domain", column_values::fetch_all(connection, query).await?, from_columns);
     Ok(rows.into_iter().map(|row| (row.name.clone(), row)).collect())
 }
 
 impl Database {
     /// Every domain.
     pub(crate) async fn domains(&self) -> Result<DomainRows, StoreError> {
-        all(self.read()).await
+        all(&mut *self.read_connection().await?).await
     }
 
     /// Replaces the row of a domain by what `decide` makes of all rows (`None` deletes it), and updates its value in `state`, in one
@@ -77,7 +76,7 @@ impl Database {
     ) -> Result<Option<DomainRow>, E> {
         let mut transaction = self.begin().await?;
         database::lock(&mut transaction).await?;
-        let row = decide(&all(&mut *transaction).await?)?;
+        let row = decide(&all(&mut transaction).await?)?;
         match &row {
             Some(row) => put(&mut transaction, row).await?,
             None => delete(&mut transaction, name).await?,
@@ -92,7 +91,7 @@ impl Database {
     pub(crate) async fn rewrite_domain_state(&self, name: &DomainName) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         database::lock(&mut transaction).await?;
-        let state = all(&mut *transaction).await?.remove(name).and_then(|row| row.state());
+        let state = all(&mut transaction).await?.remove(name).and_then(|row| row.state());
         state::rewrite(&mut transaction, &Key::Domain(name.clone()), state.as_ref()).await?;
         transaction.commit().await
     }

@@ -16,7 +16,7 @@ pub(crate) type EdgeStates = BTreeMap<EdgeName, EdgeState>;
 impl Database {
     /// Every configured edge and its settings.
     pub(crate) async fn edges(&self) -> Result<EdgeStates, StoreError> {
-        state::all(self.read(), "edge").await
+        state::all(&mut *self.read_connection().await?, "edge").await
     }
 
     /// Replaces the settings of an edge by what `decide` makes of those of all edges, in one transaction. An error of `decide` changes
@@ -28,7 +28,7 @@ impl Database {
     ) -> Result<(EdgeState, bool), E> {
         let mut transaction = self.begin().await?;
         database::lock(&mut transaction).await?;
-        let new = decide(&state::all(&mut *transaction, "edge").await?)?;
+        let new = decide(&state::all(&mut transaction, "edge").await?)?;
         let written = state::set(&mut transaction, &Key::Edge(edge.clone()), Some(&new)).await?;
         transaction.commit().await?;
         Ok((new, written))

@@ -1,6 +1,6 @@
 //! The history of the table `state`: telling whether a subscriber is in it, and what is done if not.
 
-use sqlx::{Any, Executor, Row as _};
+use sqlx::{AnyConnection, Row as _};
 use verge_protocol::{Checkpoint, History, Position, Seq, Timestamp};
 
 use super::column_values;
@@ -44,7 +44,7 @@ impl Database {
             sqlx::query_as("select generation, seq, floor from counter").fetch_one(self.read()).await?;
         let now = database::position(generation, seq)?;
         let floor = Seq(column_values::unsigned("tombstone floor", floor)?);
-        let history = after(self.read(), since.position.seq).await?;
+        let history = after(&mut *self.read_connection().await?, since.position.seq).await?;
         Ok(relation(since, Checkpoint { position: now, history: History::EMPTY }, history, floor))
     }
 
@@ -105,7 +105,7 @@ pub(super) async fn append(
     key: &str,
     value: Option<&str>,
 ) -> Result<(), StoreError> {
-    let before = after(&mut **transaction, Seq(seq.0 - 1)).await?;
+    let before = after(transaction, Seq(seq.0 - 1)).await?;
     // After a damaged row the history starts anew: what is written from now on must be able to rely on it.
     let digest = before.unwrap_or(History::EMPTY).then(seq, key, value);
     sqlx::query(
@@ -119,13 +119,9 @@ pub(super) async fn append(
 }
 
 /// The history after the write `seq`; `None` if the table does not have it, or if it is damaged.
-pub(super) async fn after<'e>(
-    executor: impl Executor<'e, Database = Any>,
-    seq: Seq,
-) -> Result<Option<History>, StoreError> {
-    let rows =
-        sqlx::query("select digest from history where seq = $1").bind(column_values::signed(seq.0)).fetch(executor);
-    let row = column_values::fetch_all(rows).await?.pop();
+pub(super) async fn after(connection: &mut AnyConnection, seq: Seq) -> Result<Option<History>, StoreError> {
+    let query = sqlx::query("select digest from history where seq = $1").bind(column_values::signed(seq.0));
+    let row = column_values::fetch_all(connection, query).await?.pop();
     let digest: Option<String> = row.and_then(|row| row.ok()?.try_get(0).ok());
     Ok(history(seq, digest.as_deref()))
 }

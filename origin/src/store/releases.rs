@@ -50,8 +50,9 @@ impl Database {
     /// The releases of a site, the newest first.
     pub(crate) async fn releases(&self, site: &SiteName) -> Result<Vec<ReleaseRow>, StoreError> {
         let query = format!("select {COLUMNS} from release where site = $1 order by number desc");
-        let rows = sqlx::query(sqlx::AssertSqlSafe(query)).bind(site.as_str()).fetch(self.read());
-        Ok(column_values::sound_rows("release", column_values::fetch_all(rows).await?, from_columns))
+        let query = sqlx::query(sqlx::AssertSqlSafe(query)).bind(site.as_str());
+        let rows = column_values::fetch_all(&mut *self.read_connection().await?, query).await?;
+        Ok(column_values::sound_rows("release", rows, from_columns))
     }
 
     /// One release of a site.

@@ -47,12 +47,12 @@ impl Database {
 
     /// The sites whose name comes after `after`, by name, at most `limit`.
     pub(crate) async fn sites(&self, after: Option<&SiteName>, limit: u32) -> Result<Vec<SiteRow>, StoreError> {
-        let rows = sqlx::query("select name, created from site where name > $1 order by name limit $2")
+        let query = sqlx::query("select name, created from site where name > $1 order by name limit $2")
             // No name is empty, so every name comes after this one.
             .bind(after.map_or("", SiteName::as_str))
-            .bind(i64::from(limit))
-            .fetch(self.read());
-        Ok(column_values::sound_rows("site", column_values::fetch_all(rows).await?, from_columns))
+            .bind(i64::from(limit));
+        let rows = column_values::fetch_all(&mut *self.read_connection().await?, query).await?;
+        Ok(column_values::sound_rows("site", rows, from_columns))
     }
 
     /// The settings of a site, which apply to all its channels; the default if none were set.
@@ -66,7 +66,7 @@ impl Database {
         first: &SiteName,
         last: &SiteName,
     ) -> Result<BTreeMap<SiteName, SiteState>, StoreError> {
-        state::between(self.read(), "site", first.as_str(), last.as_str()).await
+        state::between(&mut *self.read_connection().await?, "site", first.as_str(), last.as_str()).await
     }
 
     /// Replaces the settings of a site; the default is stored as no value. True if something changed and was written.

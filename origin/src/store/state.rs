@@ -42,14 +42,13 @@ impl Database {
         let (generation, seq): (i64, i64) =
             sqlx::query_as("select generation, seq from counter").fetch_one(&mut *snapshot).await?;
         let position = database::position(generation, seq)?;
-        let history = history::after(&mut *snapshot, position.seq).await?.unwrap_or_default();
-        let read = sqlx::query(
+        let history = history::after(&mut snapshot, position.seq).await?.unwrap_or_default();
+        let query = sqlx::query(
             "select s.key, s.seq, s.value, h.digest, b.digest from state s left join history h on h.seq = s.seq \
              left join history b on b.seq = s.seq - 1 where s.seq > $1 order by s.seq",
         )
-        .bind(column_values::signed(since.0))
-        .fetch(&mut *snapshot);
-        let read = column_values::fetch_all(read).await?;
+        .bind(column_values::signed(since.0));
+        let read = column_values::fetch_all(&mut snapshot, query).await?;
         let (mut rows, mut damaged) = (Vec::new(), Vec::new());
         for row in read.iter().flatten() {
             match check(row) {
@@ -92,10 +91,8 @@ async fn undecodable(
     since: Seq,
     rows: &[(Row, Checkpoint)],
 ) -> Result<Vec<DamagedRow>, StoreError> {
-    let keys = sqlx::query("select seq, key from state where seq > $1")
-        .bind(column_values::signed(since.0))
-        .fetch(&mut *connection);
-    let keys = column_values::fetch_all(keys).await?;
+    let query = sqlx::query("select seq, key from state where seq > $1").bind(column_values::signed(since.0));
+    let keys = column_values::fetch_all(connection, query).await?;
     let decoded: BTreeSet<&str> = rows.iter().map(|(row, _)| row.key.as_str()).collect();
     let reason = "it cannot be decoded";
     let named = |row: FetchedRow| match row.and_then(|row| <(i64, String)>::from_row(&row)) {
@@ -130,24 +127,20 @@ fn check(row: &AnyRow) -> Result<(Row, History), DamagedRow> {
 }
 
 /// Every value whose key is `<kind>/<name>`, by name.
-pub(super) async fn all<'e, N, T>(
-    executor: impl Executor<'e, Database = Any>,
-    kind: &'static str,
-) -> Result<BTreeMap<N, T>, StoreError>
+pub(super) async fn all<N, T>(connection: &mut AnyConnection, kind: &'static str) -> Result<BTreeMap<N, T>, StoreError>
 where
     N: FromStr + Ord,
     T: DeserializeOwned,
 {
-    let rows = sqlx::query("select key, value from state where key like $1 and value is not null")
-        .bind(format!("{kind}/%"))
-        .fetch(executor);
-    let rows = column_values::fetch_all(rows).await?;
+    let query =
+        sqlx::query("select key, value from state where key like $1 and value is not null").bind(format!("{kind}/%"));
+    let rows = column_values::fetch_all(connection, query).await?;
     Ok(by_name(kind, rows))
 }
 
 /// Every value whose key is `<kind>/<name>` with a name from `first` to `last`, by name.
-pub(super) async fn between<'e, N, T>(
-    executor: impl Executor<'e, Database = Any>,
+pub(super) async fn between<N, T>(
+    connection: &mut AnyConnection,
     kind: &'static str,
     first: &str,
     last: &str,
@@ -156,11 +149,10 @@ where
     N: FromStr + Ord,
     T: DeserializeOwned,
 {
-    let rows = sqlx::query("select key, value from state where key >= $1 and key <= $2 and value is not null")
+    let query = sqlx::query("select key, value from state where key >= $1 and key <= $2 and value is not null")
         .bind(format!("{kind}/{first}"))
-        .bind(format!("{kind}/{last}"))
-        .fetch(executor);
-    let rows = column_values::fetch_all(rows).await?;
+        .bind(format!("{kind}/{last}"));
+    let rows = column_values::fetch_all(connection, query).await?;
     Ok(by_name(kind, rows))
 }
 

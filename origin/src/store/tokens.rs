@@ -79,16 +79,13 @@ impl Database {
 
     /// Every name server that has a token, by name, and when the token was issued.
     pub(crate) async fn name_servers(&self) -> Result<Vec<(NameServerName, Timestamp)>, StoreError> {
-        let rows: Vec<(String, i64)> =
-            sqlx::query_as("select name_server, created from token where name_server is not null order by name_server")
-                .fetch_all(self.read())
-                .await?;
-        rows.iter()
-            .map(|(name, issued)| {
-                let name = column_values::parse("name server name", name)?;
-                Ok((name, Timestamp(column_values::unsigned("time", *issued)?)))
-            })
-            .collect()
+        let query = "select name_server, created from token where name_server is not null order by name_server";
+        let rows = column_values::fetch_all(&mut *self.read_connection().await?, sqlx::query(query)).await?;
+        let parse = |(name, issued): (String, i64)| {
+            let name = column_values::parse("name server name", &name)?;
+            Ok((name, Timestamp(column_values::unsigned("time", issued)?)))
+        };
+        Ok(column_values::sound_rows("token", rows, parse))
     }
 
     /// Deletes the token of a name server. True if it had one.
@@ -104,9 +101,9 @@ impl Database {
 
     /// Every edge that has a token, by name.
     pub(crate) async fn edges_with_token(&self) -> Result<Vec<EdgeName>, StoreError> {
-        let rows: Vec<(String,)> = sqlx::query_as("select edge from token where edge is not null order by edge")
-            .fetch_all(self.read())
-            .await?;
-        rows.iter().map(|(name,)| column_values::parse("edge name", name)).collect()
+        let query = "select edge from token where edge is not null order by edge";
+        let rows = column_values::fetch_all(&mut *self.read_connection().await?, sqlx::query(query)).await?;
+        let parse = |(name,): (String,)| column_values::parse("edge name", &name);
+        Ok(column_values::sound_rows("token", rows, parse))
     }
 }
