@@ -82,11 +82,11 @@ async fn damaged_row_hides_only_itself_and_is_named() {
             let status: Status = origin.get("/v1/status").await;
             // A damaged key has other letters, or cannot be shown at all.
             let names = |named: &String| named.len() == key.len() || named == "(unreadable key)";
-            let named = status
+            let is_named = status
                 .problems
                 .iter()
                 .any(|problem| matches!(problem, Problem::DamagedRows { keys } if keys.iter().any(names)));
-            assert!(named, "{damage} {key}: {:?}", status.problems);
+            assert!(is_named, "{damage} {key}: {:?}", status.problems);
             assert!(origin.health().await.1.contains("damaged rows"));
             // All the rest goes on, also of the site that has the row.
             let page: SitePage = origin.get("/v1/sites").await;
