@@ -58,7 +58,7 @@ pub(super) fn decide(
     digest: Digest,
     first: Option<Digest>,
 ) -> Decision {
-    if media_type.starts_with("text/html") || !has_shape(path) {
+    if media_type.starts_with("text/html") || !has_shape(path, conventions) {
         return Decision { lifetime: Lifetime::Revalidate, fingerprinted: false, warning: None };
     }
     if !is_certain(path, conventions) {
@@ -76,9 +76,11 @@ pub(super) fn decide(
     }
 }
 
-fn has_shape(path: &SitePath) -> bool {
+fn has_shape(path: &SitePath, conventions: &Conventions<'_>) -> bool {
     has_hex_hash(path)
         || (in_hashed_directory(path) && stem(path).is_some_and(|stem| suffix(stem).is_some() || has_hash(stem)))
+        // One of 43 hashes of 8 hex digits has no letter.
+        || (conventions.apply_in(directory(path)) && hex_parts(path.file_name()).next().is_some())
 }
 
 fn is_certain(path: &SitePath, conventions: &Conventions<'_>) -> bool {
@@ -108,13 +110,16 @@ fn stem(path: &SitePath) -> Option<&str> {
 
 /// Whether any part of the path is 8 or more hex digits, both letters and digits among them.
 fn has_hex_hash(path: &SitePath) -> bool {
-    path.as_str().split(|character: char| !character.is_ascii_alphanumeric()).any(|part| {
-        let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        part.len() >= HASH_MIN
-            && part.bytes().all(hex)
-            && part.bytes().any(|byte| byte.is_ascii_digit())
-            && part.bytes().any(|byte| byte.is_ascii_alphabetic())
+    hex_parts(path.as_str()).any(|part| {
+        part.bytes().any(|byte| byte.is_ascii_digit()) && part.bytes().any(|byte| byte.is_ascii_alphabetic())
     })
+}
+
+/// The parts of a text that are 8 or more hex digits.
+fn hex_parts(text: &str) -> impl Iterator<Item = &str> {
+    let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    text.split(|character: char| !character.is_ascii_alphanumeric())
+        .filter(move |part| part.len() >= HASH_MIN && part.bytes().all(hex))
 }
 
 /// Vite, Rollup and esbuild end a name in `-` or `.` and 8 characters of base64url, hyphens and underscores among them.
@@ -179,7 +184,8 @@ mod tests {
 
     fn verdict(path: &str) -> (bool, bool) {
         let path = path.parse().unwrap();
-        (has_shape(&path), is_certain(&path, &Conventions::of([&path].into_iter())))
+        let conventions = Conventions::of([&path].into_iter());
+        (has_shape(&path, &conventions), is_certain(&path, &conventions))
     }
 
     #[test]
@@ -248,9 +254,25 @@ mod tests {
         };
         let paths: Vec<SitePath> = (0..10_000).map(path).collect();
         let conventions = Conventions::of(paths.iter());
-        assert!(paths.iter().all(has_shape));
+        assert!(paths.iter().all(|path| has_shape(path, &conventions)));
         let immutable = paths.iter().filter(|path| is_certain(path, &conventions)).count();
         assert!(immutable > 9_900, "{immutable} of 10000");
+    }
+
+    #[test]
+    fn hash_of_digits_only_among_hashed_names_is_inherited_and_revalidated() {
+        for digits in ["js/c.69248941.js", "static/js/c.69248941.chunk.js", "assets/c-6924894164.js"] {
+            assert_eq!(verdict(digits), (false, false), "{digits}: it may be a date");
+            let sibling = |name: &str| format!("{}/{name}", digits.rsplit_once('/').unwrap().0);
+            let paths = [digits.to_owned(), sibling("a.8f3a2b1c.js"), sibling("b.0d1e2f3a.js")];
+            let paths = paths.map(|path| path.parse::<SitePath>().unwrap());
+            let conventions = Conventions::of(paths.iter());
+            assert_eq!(
+                (has_shape(&paths[0], &conventions), is_certain(&paths[0], &conventions)),
+                (true, false),
+                "{digits}"
+            );
+        }
     }
 
     #[test]

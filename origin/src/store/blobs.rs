@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
-use object_store::{ObjectStore, ObjectStoreExt as _};
+use object_store::{ObjectStore, ObjectStoreExt as _, PutMode};
 use verge_daemon::disk_space::DiskSpace;
 use verge_protocol::{BLOB_MAX, Blob, BuildId, Digest, SiteName};
 
@@ -63,7 +63,6 @@ impl Blobs {
     }
 
     async fn put_within(&self, blob: &Blob, available: fn(&DiskSpace) -> u64) -> Result<(), StoreError> {
-        // A valid file is not rewritten: one that is already synced must not be replaced by one that is not.
         match self.get(blob.digest()).await? {
             BlobLookup::Verified(_) => return Ok(()),
             BlobLookup::Corrupt => {
@@ -73,7 +72,7 @@ impl Blobs {
                     return Ok(());
                 }
                 self.quarantine(blob.digest()).await?;
-                return self.write(&blob_path(blob.digest()), blob.bytes().clone()).await;
+                return self.create(blob).await;
             }
             BlobLookup::Missing => {}
         }
@@ -82,7 +81,16 @@ impl Blobs {
             self.is_full.store(true, Ordering::Relaxed);
             return Err(StoreError::Write(io::ErrorKind::StorageFull.into()));
         }
-        self.write(&blob_path(blob.digest()), blob.bytes().clone()).await
+        self.create(blob).await
+    }
+
+    /// Writes the file of a blob, unless another writer has done so meanwhile: a file that may be synced already must not be replaced by
+    /// one that is not.
+    async fn create(&self, blob: &Blob) -> Result<(), StoreError> {
+        match self.write(&blob_path(blob.digest()), blob.bytes().clone(), PutMode::Create).await {
+            Err(StoreError::Objects(object_store::Error::AlreadyExists { .. })) => Ok(()),
+            outcome => outcome,
+        }
     }
 
     /// Moves a corrupt blob, such as a power failure may leave, to quarantine. Another writer may have done so.
@@ -114,8 +122,8 @@ impl Blobs {
         }
     }
 
-    async fn write(&self, path: &ObjectPath, bytes: Bytes) -> Result<(), StoreError> {
-        let written = self.store.put(path, bytes.into()).await.map_err(StoreError::from);
+    async fn write(&self, path: &ObjectPath, bytes: Bytes, mode: PutMode) -> Result<(), StoreError> {
+        let written = self.store.put_opts(path, bytes.into(), mode.into()).await.map_err(StoreError::from);
         match &written {
             Ok(_) => self.is_full.store(false, Ordering::Relaxed),
             Err(error) if error.is_storage_full() => self.is_full.store(true, Ordering::Relaxed),
@@ -166,7 +174,7 @@ impl Blobs {
 
     /// Stores the description of a build as the client sent it.
     pub(crate) async fn put_build(&self, site: &SiteName, id: &BuildId, body: Bytes) -> Result<(), StoreError> {
-        self.write(&build_path(site, id), body).await
+        self.write(&build_path(site, id), body, PutMode::Overwrite).await
     }
 
     /// The description of a build as the client sent it.
@@ -206,6 +214,8 @@ fn build_path(site: &SiteName, id: &BuildId) -> ObjectPath {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
     use super::*;
 
     #[tokio::test]
@@ -229,6 +239,18 @@ mod tests {
         let quarantined = directory.path().join(format!("quarantine/{}", blob.digest()));
         assert_eq!(std::fs::read_to_string(quarantined).unwrap(), "Verge");
         blobs.quarantine(Digest::of(b"gone")).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn blob_that_another_writer_has_stored_meanwhile_is_not_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(directory.path()).await.unwrap();
+        let blob = Blob::of("verge".into()).unwrap();
+        blobs.put(&blob).await.unwrap();
+        let inode = || std::fs::metadata(directory.path().join(blob_path(blob.digest()).as_ref())).unwrap().ino();
+        let before = inode();
+        blobs.create(&blob).await.unwrap();
+        assert_eq!(inode(), before);
     }
 
     #[tokio::test]
