@@ -28,9 +28,18 @@ impl DiskSpace {
         Ok(Self { available, total: measured.f_blocks.saturating_mul(block), block })
     }
 
+    /// Bytes that small files which a daemon cannot do without may still take: all but a quarter of the reserve, for the database.
+    pub fn available_for_metadata(&self) -> u64 {
+        self.available.saturating_sub(self.reserve() / 4)
+    }
+
     /// Bytes that blobs may still take. The rest is reserved for state, manifests, directories, and writes in progress.
     pub fn available_for_blobs(&self) -> u64 {
-        self.available.saturating_sub(MAX_RESERVE.min(self.total / 32))
+        self.available.saturating_sub(self.reserve())
+    }
+
+    fn reserve(&self) -> u64 {
+        MAX_RESERVE.min(self.total / 32)
     }
 }
 

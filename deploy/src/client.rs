@@ -74,9 +74,10 @@ impl Client {
         self.read(response).await
     }
 
-    /// `POST path`, for a call whose answer has no body.
-    pub async fn post(&self, path: &str, body: &impl Serialize) -> Result<(), ClientError> {
-        self.send(Method::POST, path, Some(RequestBody::json(body))).await.map(drop)
+    /// `POST path`.
+    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
+        let response = self.send(Method::POST, path, Some(RequestBody::json(body))).await?;
+        self.read(response).await
     }
 
     /// `DELETE path`.

@@ -13,7 +13,7 @@ use verge_protocol::feed::{FeedEvent, FeedMessage, HEARTBEAT_SECONDS, Reset};
 use verge_protocol::{Checkpoint, Generation, Position};
 
 use crate::metrics::Metrics;
-use crate::store::{Database, Relation, StoreError};
+use crate::store::{Database, Divergence, Relation, StoreError};
 
 /// Writes to the feed, and subscriptions to it. Clones share them.
 #[derive(Clone)]
@@ -91,20 +91,25 @@ impl Feed {
         }
     }
 
-    /// Why a subscriber that has read up to `since` must start over, if it must. Takes a new generation if this origin was restored
-    /// from an older copy since.
-    async fn reset(&self, subscriber: &str, since: Checkpoint) -> Result<Option<Reset>, StoreError> {
+    /// How the feed begins for a subscriber that has read up to `since`. Takes a new generation if this origin was restored from an older
+    /// copy since.
+    async fn begin(&self, subscriber: &str, since: Checkpoint) -> Result<Begin, StoreError> {
         Ok(match self.database.relation(since).await? {
-            Relation::Resumable => None,
-            Relation::Compacted => Some(Reset::Compacted),
+            Relation::Resumable => Begin::Resume,
+            Relation::Compacted => Begin::Reset(Reset::Compacted),
             Relation::Diverged => {
                 tracing::warn!(subscriber, %since, "a subscriber has read an earlier history: it starts over");
-                Some(Reset::Diverged)
+                Begin::Reset(Reset::Diverged)
             }
             Relation::Ahead => {
                 let (database, now, name) = (self.database.clone(), self.clock.now(), subscriber.to_owned());
                 let had = self.position();
-                if self.write(async move { database.diverge(since, &name, now).await }).await? {
+                let divergence = self.write(async move { database.diverge(since, &name, now).await }).await?;
+                if divergence == Divergence::Later {
+                    tracing::warn!(subscriber, %since, "a subscriber is in another history: it must wait for a new generation");
+                    return Ok(Begin::Later);
+                }
+                if divergence == Divergence::Noticed {
                     tracing::error!(
                         subscriber,
                         %since,
@@ -114,10 +119,20 @@ impl Feed {
                          A new generation was taken, and all subscribers start over"
                     );
                 }
-                Some(Reset::Diverged)
+                Begin::Reset(Reset::Diverged)
             }
         })
     }
+}
+
+/// How the feed begins for a subscriber.
+enum Begin {
+    /// With the writes after its checkpoint.
+    Resume,
+    /// With a reset, which ends it.
+    Reset(Reset),
+    /// It ends at once: the subscriber tries again later.
+    Later,
 }
 
 /// One subscriber's view of the feed. Dropping it ends it.
@@ -166,9 +181,10 @@ impl Subscription {
     async fn start(&mut self, since: Option<Checkpoint>) -> Result<(), StoreError> {
         self.stage = Stage::CatchingUp(self.committed.borrow().generation);
         if let Some(since) = since {
-            match self.feed.reset(&self.subscriber, since).await? {
-                None => self.at = since,
-                Some(reset) => self.end(reset),
+            match self.feed.begin(&self.subscriber, since).await? {
+                Begin::Resume => self.at = since,
+                Begin::Reset(reset) => self.end(reset),
+                Begin::Later => self.stage = Stage::Ended,
             }
         }
         Ok(())
@@ -181,7 +197,9 @@ impl Subscription {
         // that was written again since.
         let read = self.feed.database.rows(self.at.position.seq).await?;
         if read.at.position.generation != generation {
-            // What it has read is part of this history all the same.
+            // A generation whose announcement failed is announced by the first that finds it.
+            self.feed.announce(read.at.position);
+            // What the subscriber has read is part of this history all the same.
             self.end(Reset::Compacted);
             return Ok(());
         }

@@ -66,7 +66,7 @@ impl Problems {
     pub(crate) async fn list(&self) -> Result<Vec<Problem>, StoreError> {
         let now = self.clock.now();
         let mut problems = self.storage().await?;
-        let orphans = self.orphans();
+        let orphans = self.orphans().await?;
         if let Some(row) = self.database.last_divergence().await? {
             let is_recent = row.noticed.age(now) < DIVERGENCE_SHOWN;
             if is_recent || orphans.is_some() {
@@ -136,15 +136,16 @@ impl Problems {
     }
 
     /// What edges serve that this origin does not know.
-    fn orphans(&self) -> Option<Problem> {
-        let mut keys = BTreeSet::new();
-        let mut edges = Vec::new();
+    async fn orphans(&self) -> Result<Option<Problem>, StoreError> {
+        let (mut keys, mut edges) = (BTreeSet::new(), Vec::new());
         for (edge, report) in self.edge_reports.live(self.clock.now()) {
             if !report.orphans.is_empty() {
                 keys.extend(report.orphans);
                 edges.push(edge);
             }
         }
-        (!keys.is_empty()).then(|| Problem::Orphans { keys: keys.into_iter().collect(), edges })
+        // An edge that has not caught up yet may name keys that were written again.
+        let keys = self.database.without_row(keys).await?;
+        Ok((!keys.is_empty()).then_some(Problem::Orphans { keys, edges }))
     }
 }

@@ -27,7 +27,7 @@ pub(crate) use domains::{DomainRow, DomainRows};
 pub(crate) use edges::EdgeStates;
 pub(crate) use encodings::EncodingRow;
 pub(crate) use error::StoreError;
-pub(crate) use history::Relation;
+pub(crate) use history::{Divergence, Relation};
 pub(crate) use releases::{NewRelease, ReleaseRow};
 pub(crate) use sites::SiteRow;
 pub(crate) use tokens::TokenOwner;

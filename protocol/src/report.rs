@@ -14,6 +14,11 @@ pub const LIVE_SECONDS: u64 = 15;
 /// How many orphans a report lists at most.
 pub const ORPHANS_MAX: usize = 1000;
 
+/// Whether a text may be a key of the state, of this version or of another: printable ASCII of at most 300 characters.
+pub fn is_key(text: &str) -> bool {
+    (1..=300).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 /// Body of `POST /v1/edges/report`; the token identifies the edge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EdgeReport {

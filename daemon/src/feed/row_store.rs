@@ -32,6 +32,11 @@ pub trait RowHandler {
     /// A row of `key` was refused, by [`Self::apply`] or because its value is invalid.
     fn refused(&mut self, _key: Key, _row: &StoredRow, _reason: &str) {}
 
+    /// The keys of rows that the daemon persists itself, see [`Keep::Nothing`].
+    fn own_keys(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Only these keys exist.
     fn retain(&mut self, keys: &BTreeSet<&str>);
 }
@@ -93,6 +98,8 @@ pub struct RowStore {
     refused: Arc<Rows>,
     /// Rows of keys unknown to this version.
     unknown: Arc<Rows>,
+    /// Orphans among the keys whose rows the daemon persists itself.
+    own_orphans: Arc<BTreeSet<Arc<str>>>,
 }
 
 /// A record of the rows on disk. Written from borrowed rows, read into owned ones.
@@ -105,6 +112,8 @@ pub enum RowRecord<R = StoredRow> {
     Row(R),
     /// A later row of a key, which was refused.
     Refused(R),
+    /// An orphan whose row the daemon persists itself.
+    Orphan(String),
 }
 
 impl RowStore {
@@ -121,6 +130,7 @@ impl RowStore {
                 RowRecord::Checkpoint(checkpoint) => store.checkpoint = Some(checkpoint).filter(|_| is_complete),
                 RowRecord::Row(row) => store.apply_row(row, handler, &mut changes),
                 RowRecord::Refused(row) => refused.push(row),
+                RowRecord::Orphan(key) => drop(Arc::make_mut(&mut store.own_orphans).insert(key.into())),
             }
         }
         for row in refused {
@@ -134,7 +144,8 @@ impl RowStore {
         let rows = self.accepted.values().chain(self.unknown.values());
         let rows = rows.map(|row| RowRecord::Row(row.as_ref()));
         let refused = self.refused.values().map(|row| RowRecord::Refused(row.as_ref()));
-        self.checkpoint.map(RowRecord::Checkpoint).into_iter().chain(rows).chain(refused)
+        let orphans = self.own_orphans.iter().map(|key| RowRecord::Orphan(key.to_string()));
+        self.checkpoint.map(RowRecord::Checkpoint).into_iter().chain(rows).chain(refused).chain(orphans)
     }
 
     /// The checkpoint up to which rows were received; `None` before the first snapshot.
@@ -152,8 +163,11 @@ impl RowStore {
     pub fn orphans(&self) -> impl Iterator<Item = &str> {
         let generation = self.position().map(|position| position.generation);
         let rows = self.accepted.iter().chain(self.unknown.iter());
-        let earlier = rows.filter(move |(_, row)| generation.is_some_and(|current| row.generation != current));
-        earlier.map(|(key, _)| &**key)
+        let is_earlier = move |row: &StoredRow| generation.is_some_and(|current| row.generation != current);
+        // A row of the present history that was refused shows that the origin has the key.
+        let is_known = move |key: &str| self.refused.get(key).is_some_and(|row| !is_earlier(row));
+        let earlier = rows.filter(move |(key, row)| is_earlier(row) && !is_known(key));
+        earlier.map(|(key, _)| &**key).chain(self.own_orphans.iter().map(|key| &**key))
     }
 
     /// The number of keys unknown to this version.
@@ -175,6 +189,8 @@ impl RowStore {
             Change::Snapshot { at, rows, missing } => {
                 if missing == MissingKeys::Deleted {
                     changes.changed = self.retain(at, &rows, handler);
+                } else if self.position().is_some_and(|position| position.generation != at.position.generation) {
+                    changes.changed = self.orphan_own_keys(&rows, handler);
                 }
                 (at, rows)
             }
@@ -186,6 +202,18 @@ impl RowStore {
         changes
     }
 
+    /// Records which of the keys whose rows the daemon persists itself a snapshot of another history does not list.
+    fn orphan_own_keys(&mut self, rows: &[Row], handler: &impl RowHandler) -> bool {
+        let listed: BTreeSet<&str> = rows.iter().map(|row| row.key.as_str()).collect();
+        let missing = handler.own_keys().into_iter().filter(|key| !listed.contains(key.as_str()));
+        let missing: Vec<Arc<str>> = missing.map(Into::into).filter(|key| !self.own_orphans.contains(key)).collect();
+        let changed = !missing.is_empty();
+        if changed {
+            Arc::make_mut(&mut self.own_orphans).extend(missing);
+        }
+        changed
+    }
+
     /// Removes the keys that a snapshot does not list. [Orphans](Self::orphans) stay: the snapshot says nothing of an earlier history.
     fn retain(&mut self, at: Checkpoint, rows: &[Row], handler: &mut impl RowHandler) -> bool {
         let generations = [Some(at), self.checkpoint].map(|at| at.map(|at| at.position.generation));
@@ -193,6 +221,8 @@ impl RowStore {
         let stored = [&self.accepted, &self.refused, &self.unknown].map(Arc::clone);
         let orphans = stored.iter().flat_map(|rows| rows.iter()).filter(|(_, row)| is_orphan(row));
         let mut keys: BTreeSet<&str> = orphans.map(|(key, _)| &**key).collect();
+        let own_orphans = Arc::clone(&self.own_orphans);
+        keys.extend(own_orphans.iter().map(|key| &**key));
         keys.extend(rows.iter().map(|row| row.key.as_str()));
         let mut changed = false;
         for map in [&mut self.accepted, &mut self.refused, &mut self.unknown] {
@@ -205,6 +235,10 @@ impl RowStore {
     fn apply_row(&mut self, row: StoredRow, handler: &mut impl RowHandler, changes: &mut RowChanges) {
         let name: Arc<str> = row.row.key.as_str().into();
         let is_tombstone = row.row.value.is_none();
+        if self.own_orphans.contains(&name) {
+            Arc::make_mut(&mut self.own_orphans).remove(&name);
+            changes.changed = true;
+        }
         let row = Arc::new(row);
         let stored = Some(Arc::clone(&row)).filter(|_| !is_tombstone);
         let Ok(key) = name.parse::<Key>() else {
@@ -295,6 +329,10 @@ mod tests {
                 ParsedRow::Channel(..) | ParsedRow::Domain(..) => {}
             }
             Ok(Keep::Row)
+        }
+
+        fn own_keys(&self) -> Vec<String> {
+            self.sites.iter().map(|site| format!("site/{site}")).collect()
         }
 
         fn retain(&mut self, keys: &BTreeSet<&str>) {
@@ -392,16 +430,26 @@ mod tests {
         let rows = vec![row("edge/a", 1, json!({ "port": 81 }))];
         store.apply(snapshot("2-1", rows.clone(), Unknown), &mut fleet);
         assert_eq!(fleet.edges.values().collect::<Vec<_>>(), [&81]);
-        assert_eq!(store.orphans().collect::<Vec<_>>(), ["domain/a.example", "moon/full"]);
+        let orphans = ["domain/a.example", "moon/full", "site/a"];
+        assert_eq!((store.orphans().collect::<Vec<_>>(), fleet.sites.len()), (orphans.to_vec(), 1));
         // Neither a restart nor a later snapshot of the new history changes that.
         let (mut store, _) = RowStore::restore(read_back(&store), true, &mut fleet);
         store.apply(snapshot("2-2", rows.clone(), Deleted), &mut fleet);
         store.apply(snapshot("3-2", rows.clone(), Unknown), &mut fleet);
-        assert_eq!(store.orphans().collect::<Vec<_>>(), ["domain/a.example", "moon/full"]);
-        let later = vec![row("domain/a.example", 3, json!(2)), row("moon/full", 4, None)];
-        store.apply(Change::Rows(at("3-4"), later), &mut fleet);
+        assert_eq!((store.orphans().collect::<Vec<_>>(), fleet.sites.len()), (orphans.to_vec(), 1));
+        // A row that is refused leaves the one before it in force, but the origin has it.
+        store.apply(Change::Rows(at("3-3"), vec![row("edge/a", 3, json!("odd"))]), &mut fleet);
+        store.apply(snapshot("4-3", vec![row("edge/a", 3, json!("odd"))], Unknown), &mut fleet);
+        assert_eq!(store.orphans().collect::<Vec<_>>(), orphans);
+        let later = [
+            row("edge/a", 4, json!({ "port": 81 })),
+            row("domain/a.example", 5, json!(2)),
+            row("moon/full", 6, None),
+            row("site/a", 7, None),
+        ];
+        store.apply(Change::Rows(at("4-7"), later.to_vec()), &mut fleet);
         assert_eq!((store.orphans().count(), on_disk(&store)), (0, (2, 0)));
-        store.apply(snapshot("3-5", rows, Deleted), &mut fleet);
+        store.apply(snapshot("4-8", rows, Deleted), &mut fleet);
         assert_eq!(on_disk(&store), (1, 0));
     }
 

@@ -35,7 +35,6 @@ fn hint_for(code: &str) -> Option<&'static str> {
         "missing_blobs" => "push again",
         "shutting_down" => "run the command again when the origin is back",
         "storage_full" => "make room on the origin's disk, then run the command again",
-        "not_an_orphan" => "use `verge orphans` to list the orphans",
         "internal" => "check the log of the origin",
         _ => return None,
     })

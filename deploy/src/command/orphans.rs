@@ -21,7 +21,9 @@ pub(super) async fn run(command: Option<&cli::Orphans>, context: &Context<'_>) -
             let edges: Vec<String> = edges.iter().map(ToString::to_string).collect();
             context.output.info(format_args!("served by {}, but unknown to the origin:", edges.join(", ")));
         }
-        return context.print_list(&json!(keys), NONE, |keys: &[String]| keys.join("\n"));
+        return context.print_list(&json!(keys), NONE, |keys: &[String]| {
+            keys.iter().map(|key| human::line(key, 300)).collect::<Vec<_>>().join("\n")
+        });
     };
     let keys = if *all { keys } else { named.clone() };
     if keys.is_empty() {
@@ -33,9 +35,12 @@ pub(super) async fn run(command: Option<&cli::Orphans>, context: &Context<'_>) -
         context.confirm(&format!("edges will no longer serve {count} that the origin does not know"))?;
     }
     let body = RemoveOrphans { keys };
-    client.post("/v1/orphans/remove", &body).await?;
-    let RemoveOrphans { keys } = body;
-    context.print_result(&json!({ "removed": keys }), || Ok(format!("removed {}", keys.join(", "))))
+    let RemoveOrphans { keys } = client.post("/v1/orphans/remove", &body).await?;
+    for key in body.keys.iter().filter(|key| !keys.contains(key)) {
+        context.output.warn(format_args!("`{}` is no orphan: the origin has it", human::line(key, 100)));
+    }
+    context
+        .print_result(&json!({ "removed": keys }), || Ok(format!("removed {}", human::count(keys.len() as u64, "key"))))
 }
 
 /// The keys that edges serve and the origin does not know, and these edges.

@@ -12,7 +12,7 @@ use super::channels::Channels;
 use super::manifests::{FetchResult, ManifestFetches};
 use crate::metrics::Metrics;
 use crate::status::AppliedState;
-use crate::store::Store;
+use crate::store::{Object, Store};
 use crate::table::Table;
 
 /// How often to check for expired inherited releases while nothing else happens.
@@ -73,7 +73,7 @@ impl ApplyTask {
         let before = self.applied.borrow().clone();
         let mut applied = AppliedState { not_saving: before.not_saving.clone(), ..self.channels.applied_state() };
         if applied != before || applied.not_saving.is_some() {
-            applied.not_saving = self.save().await.err();
+            applied.not_saving = self.save().await.and_then(|()| self.check_manifests()).err();
         }
         if has_new_table {
             self.table.store(Arc::new(self.channels.build_table(|site| self.metrics.site(site))));
@@ -87,6 +87,18 @@ impl ApplyTask {
             );
             log_saving(before.not_saving.as_deref(), applied.not_saving.as_deref());
             self.applied.send_replace(applied);
+        }
+    }
+
+    /// An error if a served manifest is not on disk: without it, a restart would serve less than the state says.
+    fn check_manifests(&self) -> Result<(), String> {
+        let mut served = self.channels.served_manifests();
+        match served.find(|id| !self.store.contains(Object::Manifest(*id))) {
+            None => Ok(()),
+            Some(id) => {
+                let reason = self.store.write_failure().unwrap_or_else(|| "it is being written".to_owned());
+                Err(format!("manifest {id} is not on disk: {reason}"))
+            }
         }
     }
 

@@ -146,6 +146,11 @@ impl Channels {
         table
     }
 
+    /// The manifests of the releases that are served now.
+    pub(super) fn served_manifests(&self) -> impl Iterator<Item = Digest> {
+        self.tracked.values().filter_map(|channel| self.serving(channel)).map(|(state, _)| state.manifest)
+    }
+
     /// The checkpoint to resume the feed from.
     pub(super) fn checkpoint(&self) -> Option<Checkpoint> {
         self.rows.checkpoint()

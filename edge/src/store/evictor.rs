@@ -145,6 +145,11 @@ impl Evictor {
                 break;
             }
             result = write();
+            // Another program takes what is freed: evicting more would drain the cache for nothing.
+            let has_grown = layout.space().is_none_or(|space| space.available > available);
+            if result.is_err() && available < needed && !has_grown {
+                break;
+            }
         }
         result
     }

@@ -49,6 +49,10 @@ impl RowHandler for StateUpdate<'_> {
         Ok(if is_channel { Keep::Nothing } else { Keep::Row })
     }
 
+    fn own_keys(&self) -> Vec<String> {
+        self.state.channels.iter().map(|channel| format!("channel/{channel}")).collect()
+    }
+
     fn retain(&mut self, keys: &BTreeSet<&str>) {
         let channels = Arc::clone(&self.state.channels);
         self.changed |= self.state.retain(keys);
@@ -346,10 +350,19 @@ mod tests {
     fn snapshot_of_another_history_keeps_edges_and_names_that_it_lacks() {
         let mut of = started();
         let rows = vec![edge("edge/ams-1", 1, "192.0.2.2")];
-        let restored = Change::Snapshot { at: at("2-1"), rows, missing: MissingKeys::Unknown };
-        assert!(of.apply(restored).changed);
-        let state = of.state();
-        assert_eq!((state.edges.len(), state.sites.len(), state.channels.len(), state.domains.len()), (2, 1, 1, 1));
+        let other = Change::Snapshot { at: at("2-1"), rows, missing: MissingKeys::Unknown };
+        assert!(of.apply(other).changed);
+        let count = |of: &Rows| {
+            let state = of.state();
+            (state.edges.len(), state.sites.len(), state.channels.len(), state.domains.len())
+        };
+        assert_eq!(count(&of), (2, 1, 1, 1));
+        // A later snapshot of that history does not know of them either.
+        let mut again = restored(&of);
+        again.apply(snapshot("2-1", vec![edge("edge/ams-1", 1, "192.0.2.2")]));
+        assert_eq!(count(&again), (2, 1, 1, 1));
+        again.apply(Change::Rows(at("2-2"), vec![row("channel/a/live", 2, None)]));
+        assert_eq!(count(&again), (2, 1, 0, 1));
     }
 
     proptest! {

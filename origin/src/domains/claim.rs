@@ -99,6 +99,8 @@ fn claimed(
         check_no_redirect_to(name, domains)?;
     }
     Ok(match current {
+        // Without a proof, the row was damaged.
+        Some(row) if row.proof.is_empty() => DomainRow { redirect_to, claimed: now, proof, ..row.clone() },
         Some(row) => DomainRow { redirect_to, claimed: now, ..row.clone() },
         None => DomainRow { name: name.clone(), site, redirect_to, proof, claimed: now, proven: None, problem: None },
     })

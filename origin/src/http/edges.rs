@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use verge_daemon::Clock;
 use verge_protocol::api::{Edge as EdgeBody, EdgeSettings, ForceEdge, IssuedToken};
 use verge_protocol::fleet::EdgeState;
-use verge_protocol::report::EdgeReport;
+use verge_protocol::report::{self, EdgeReport};
 use verge_protocol::{EdgeName, Timestamp};
 
 use super::auth::{self, Admin, Edge};
@@ -128,7 +128,7 @@ pub(super) async fn report(
     State(reports): State<EdgeReports>,
     State(clock): State<Clock>,
     State(metrics): State<Arc<Metrics>>,
-    JsonBody(report): JsonBody<EdgeReport>,
+    JsonBody(mut report): JsonBody<EdgeReport>,
 ) -> Result<StatusCode, ApiError> {
     if let Some(sender) = report.edge.as_ref().filter(|sender| **sender != edge) {
         tracing::warn!(%sender, token_owner = %edge, "report refused: an edge sent the token of another edge");
@@ -136,6 +136,8 @@ pub(super) async fn report(
         return Err(ApiError::new(StatusCode::FORBIDDEN, "wrong_token", message)
             .hint(format!("send the token of {sender}; POST /v1/edges/{sender}/token issues one")));
     }
+    report.orphans.retain(|key| report::is_key(key));
+    report.orphans.truncate(report::ORPHANS_MAX);
     reports.record(edge, report, clock.now());
     metrics.edge_reports.inc();
     Ok(StatusCode::NO_CONTENT)

@@ -52,7 +52,7 @@ impl ApiError {
             return Self::internal(error);
         }
         tracing::error!(error = error_chain(error), "request failed: the disk is full");
-        let message = "the disk of the origin is full: nothing was changed";
+        let message = "the disk of the origin is full: the request was not applied";
         Self::new(StatusCode::INSUFFICIENT_STORAGE, "storage_full", message).hint("make room, then try again")
     }
 

@@ -1,9 +1,9 @@
 //! Orphans: keys that edges serve and that this origin does not know.
 
+use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use verge_protocol::api::RemoveOrphans;
-use verge_protocol::state::Key;
+use verge_protocol::report;
 
 use super::auth::Admin;
 use super::error::ApiError;
@@ -11,19 +11,17 @@ use super::extract::JsonBody;
 use crate::feed::Feed;
 use crate::store::Database;
 
-/// `POST /v1/orphans/remove`: writes tombstones, so that edges and name servers drop these keys. 409 if this origin has one of them.
+/// `POST /v1/orphans/remove`: writes tombstones, so that edges and name servers drop these keys. Keys that this origin has are left alone;
+/// the answer lists the others.
 pub(super) async fn remove(
     _: Admin,
     State(database): State<Database>,
     State(feed): State<Feed>,
     JsonBody(RemoveOrphans { keys }): JsonBody<RemoveOrphans>,
-) -> Result<StatusCode, ApiError> {
-    let invalid = |error| ApiError::bad_request("invalid_body", format!("invalid orphan: {error}"));
-    let keys: Vec<Key> = keys.iter().map(|key| key.parse()).collect::<Result<_, _>>().map_err(invalid)?;
-    let has_value = feed.write(async move { database.remove_orphans(&keys).await }).await?;
-    match has_value {
-        None => Ok(StatusCode::NO_CONTENT),
-        Some(key) => Err(ApiError::conflict("not_an_orphan", format!("`{key}` is not an orphan: the origin has it"))
-            .hint("GET /v1/status lists the orphans")),
+) -> Result<Json<RemoveOrphans>, ApiError> {
+    if let Some(key) = keys.iter().find(|key| !report::is_key(key)) {
+        return Err(ApiError::bad_request("invalid_body", format!("invalid key `{}`", key.escape_debug())));
     }
+    let keys = feed.write(async move { database.remove_orphans(&keys).await }).await?;
+    Ok(Json(RemoveOrphans { keys }))
 }

@@ -84,7 +84,10 @@ impl Contents {
             lookup = self.blobs.get(digest).await?;
         }
         if !matches!(lookup, BlobLookup::Verified(_)) {
-            self.database.forget_blob(digest).await?;
+            // On a full disk nothing can be forgotten, and reads must go on.
+            if let Err(error) = self.database.forget_blob(digest).await {
+                tracing::error!(%digest, error = error_chain(&error), "failed to record that a blob is missing");
+            }
         }
         Ok(lookup)
     }

@@ -57,9 +57,9 @@ impl Blobs {
         self.put_within(blob, DiskSpace::available_for_blobs).await
     }
 
-    /// Stores a blob of a manifest, likewise, for which all of the disk may be used.
+    /// Stores a blob of a manifest, likewise, which may use most of the reserve.
     pub(crate) async fn put_manifest(&self, blob: &Blob) -> Result<(), StoreError> {
-        self.put_within(blob, |space| space.available).await
+        self.put_within(blob, DiskSpace::available_for_metadata).await
     }
 
     async fn put_within(&self, blob: &Blob, available: fn(&DiskSpace) -> u64) -> Result<(), StoreError> {
@@ -76,11 +76,7 @@ impl Blobs {
             }
             BlobLookup::Missing => {}
         }
-        let space = DiskSpace::of(&self.directory);
-        if space.is_ok_and(|space| available(&space) < blob.bytes().len() as u64) {
-            self.is_full.store(true, Ordering::Relaxed);
-            return Err(StoreError::Write(io::ErrorKind::StorageFull.into()));
-        }
+        self.check_space(blob.bytes(), available)?;
         self.create(blob).await
     }
 
@@ -172,8 +168,19 @@ impl Blobs {
             .map_err(StoreError::Sync)
     }
 
+    /// An error if so many bytes are not available.
+    fn check_space(&self, bytes: &Bytes, available: fn(&DiskSpace) -> u64) -> Result<(), StoreError> {
+        let space = DiskSpace::of(&self.directory);
+        if space.is_ok_and(|space| available(&space) < bytes.len() as u64) {
+            self.is_full.store(true, Ordering::Relaxed);
+            return Err(StoreError::Write(io::ErrorKind::StorageFull.into()));
+        }
+        Ok(())
+    }
+
     /// Stores the description of a build as the client sent it.
     pub(crate) async fn put_build(&self, site: &SiteName, id: &BuildId, body: Bytes) -> Result<(), StoreError> {
+        self.check_space(&body, DiskSpace::available_for_blobs)?;
         self.write(&build_path(site, id), body, PutMode::Overwrite).await
     }
 
@@ -194,8 +201,13 @@ fn delete_unfinished(directory: &Path, before: SystemTime) -> io::Result<u64> {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
             deleted += delete_unfinished(&entry.path(), before)?;
-        } else if entry.file_name().as_encoded_bytes().contains(&b'#') && entry.metadata()?.modified()? < before {
-            std::fs::remove_file(entry.path())?;
+        } else if entry.file_name().as_encoded_bytes().contains(&b'#') {
+            match entry.metadata().and_then(|metadata| metadata.modified()) {
+                Ok(modified) if modified < before => std::fs::remove_file(entry.path())?,
+                // One that was finished meanwhile is gone.
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => continue,
+            }
             deleted += 1;
         }
     }

@@ -36,15 +36,12 @@ impl Database {
 
     /// Every blob that the site holds, with its size in bytes.
     pub(crate) async fn blobs_of(&self, site: &SiteName) -> Result<HashMap<Digest, u64>, StoreError> {
-        let rows: Vec<(String, i64)> = sqlx::query_as("select digest, size from blob where site = $1")
-            .bind(site.as_str())
-            .fetch_all(self.read())
-            .await?;
-        rows.iter()
-            .map(|(digest, size)| {
-                Ok((column_values::parse("digest", digest)?, column_values::unsigned("size", *size)?))
-            })
-            .collect()
+        let query = sqlx::query("select digest, size from blob where site = $1").bind(site.as_str());
+        let rows = column_values::fetch_all(&mut *self.read_connection().await?, query).await?;
+        let parse = |(digest, size): (String, i64)| {
+            Ok((column_values::parse("digest", &digest)?, column_values::unsigned("size", size)?))
+        };
+        Ok(column_values::sound_rows("blob", rows, parse).into_iter().collect())
     }
 
     /// Records that the site holds these blobs. Call it only after [`Blobs::sync`](super::Blobs::sync).
@@ -52,7 +49,8 @@ impl Database {
         let mut transaction = self.begin().await?;
         for (digest, size) in blobs {
             sqlx::query(
-                "insert into blob (site, digest, size) values ($1, $2, $3) on conflict (site, digest) do nothing",
+                "insert into blob (site, digest, size) values ($1, $2, $3) \
+                 on conflict (site, digest) do update set size = excluded.size",
             )
             .bind(site.as_str())
             .bind(digest.to_string())
@@ -67,6 +65,17 @@ impl Database {
     /// Records that no site holds this blob any more, because it is corrupt or missing. The next push that needs it sends it again,
     /// or creates again the encoding that it was part of.
     pub(crate) async fn forget_blob(&self, digest: Digest) -> Result<(), StoreError> {
+        let held: Option<(i64,)> = sqlx::query_as("select size from blob where digest = $1 limit 1")
+            .bind(digest.to_string())
+            .fetch_optional(self.read())
+            .await?;
+        let encoding: Option<(i64,)> = sqlx::query_as("select level from encoding where content like $1 limit 1")
+            .bind(format!("%{digest}%"))
+            .fetch_optional(self.read())
+            .await?;
+        if held.is_none() && encoding.is_none() {
+            return Ok(());
+        }
         let mut transaction = self.begin().await?;
         sqlx::query("delete from blob where digest = $1").bind(digest.to_string()).execute(&mut *transaction).await?;
         sqlx::query("delete from encoding where content like $1")

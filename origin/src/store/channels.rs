@@ -177,7 +177,7 @@ async fn current(
     channel: &ChannelName,
 ) -> Result<Option<ChannelState>, StoreError> {
     let key = Key::Channel(site.clone(), channel.clone());
-    let error = match state::get(&mut *connection, &key).await {
+    let error = match state::get(connection, &key).await {
         Err(error @ StoreError::Malformed { .. }) => error,
         read => return read,
     };

@@ -65,6 +65,10 @@ where
     Columns: for<'row> FromRow<'row, AnyRow>,
 {
     let decode = |row: FetchedRow| parse(Columns::from_row(&row?)?);
-    let log = |error: &StoreError| tracing::error!(table, error = error_chain(error), "unreadable row: left out");
-    rows.into_iter().filter_map(|row| decode(row).inspect_err(log).ok()).collect()
+    rows.into_iter().filter_map(|row| log_unreadable(table, decode(row))).collect()
+}
+
+/// What a row of `table` holds; if it cannot be read, logs why.
+pub(super) fn log_unreadable<T>(table: &'static str, row: Result<T, StoreError>) -> Option<T> {
+    row.inspect_err(|error| tracing::error!(table, error = error_chain(error), "unreadable row: left out")).ok()
 }

@@ -32,6 +32,13 @@ pub(crate) struct DomainRow {
 pub(crate) type DomainRows = BTreeMap<DomainName, DomainRow>;
 
 impl DomainRow {
+    /// A proven domain whose own row is damaged, by what edges serve: it stays the site's, and stays served. Its next claim stores a
+    /// new proof.
+    fn of_served(name: &DomainName, DomainState { site, redirect_to }: DomainState) -> Self {
+        let (name, claimed, proven) = (name.clone(), Timestamp(0), Some(Timestamp(0)));
+        Self { name, site, redirect_to, proof: String::new(), claimed, proven, problem: None }
+    }
+
     /// The value that edges and name servers receive; `None` until the domain is proven.
     fn state(&self) -> Option<DomainState> {
         self.proven?;
@@ -76,7 +83,14 @@ impl Database {
     ) -> Result<Option<DomainRow>, E> {
         let mut transaction = self.begin().await?;
         database::lock(&mut transaction).await?;
-        let row = decide(&all(&mut transaction).await?)?;
+        let mut rows = all(&mut transaction).await?;
+        let key = Key::Domain(name.clone());
+        if !rows.contains_key(name)
+            && let Ok(Some(served)) = state::get::<DomainState>(&mut transaction, &key).await
+        {
+            rows.insert(name.clone(), DomainRow::of_served(name, served));
+        }
+        let row = decide(&rows)?;
         match &row {
             Some(row) => put(&mut transaction, row).await?,
             None => delete(&mut transaction, name).await?,

@@ -1,5 +1,7 @@
 //! The history of the table `state`: telling whether a subscriber is in it, and what is done if not.
 
+use std::time::Duration;
+
 use sqlx::{AnyConnection, Row as _};
 use verge_protocol::{Checkpoint, History, Position, Seq, Timestamp};
 
@@ -34,6 +36,24 @@ pub(crate) struct DivergenceRow {
     pub(crate) noticed: Timestamp,
 }
 
+/// What became of a divergence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Divergence {
+    /// A new generation was taken.
+    Noticed,
+    /// It was noticed before, or the subscriber's position is one that no origin has ever had.
+    Known,
+    /// A generation was taken so recently that the next must wait: each costs all subscribers a snapshot, and a subscriber's position is
+    /// only its word.
+    Later,
+}
+
+/// The least time between two new generations.
+const GENERATION_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How many divergences are kept.
+const DIVERGENCES_KEPT: i64 = 100;
+
 /// A generation beyond this many seconds after the present was not chosen by any origin.
 const GENERATION_MAX_AHEAD: u64 = 10 * 365 * 86_400;
 
@@ -49,23 +69,31 @@ impl Database {
     }
 
     /// Takes a new generation, higher than any that is known, because a subscriber is [ahead](Relation::Ahead) at `seen`; nothing if
-    /// that is not so (any more): of two subscribers that come at once, the first causes it. True if it did.
-    pub(crate) async fn diverge(&self, seen: Checkpoint, subscriber: &str, now: Timestamp) -> Result<bool, StoreError> {
+    /// that is not so (any more): of two subscribers that come at once, the first causes it.
+    pub(crate) async fn diverge(
+        &self,
+        seen: Checkpoint,
+        subscriber: &str,
+        now: Timestamp,
+    ) -> Result<Divergence, StoreError> {
+        let last = self.last_divergence().await?;
+        if last.is_some_and(|last| last.noticed.age(now) < GENERATION_INTERVAL) {
+            return Ok(Divergence::Later);
+        }
         let mut transaction = self.begin().await?;
         database::lock(&mut transaction).await?;
-        if self.relation(seen).await? != Relation::Ahead {
+        let is_nonsense = seen.position.generation.0 > now.0 / 1000 + GENERATION_MAX_AHEAD;
+        if is_nonsense || self.relation(seen).await? != Relation::Ahead {
             transaction.rollback().await?;
-            return Ok(false);
+            return Ok(Divergence::Known);
         }
         let had = self.position().await?;
-        let seconds = now.0 / 1000;
-        let seen_generation = seen.position.generation.0;
-        let at_least = if seen_generation > seconds + GENERATION_MAX_AHEAD { seconds } else { seen_generation + 1 };
+        let at_least = (now.0 / 1000).max(seen.position.generation.0 + 1);
         let (generation,): (i64,) = sqlx::query_as(
             "update counter set generation = case when generation < $1 then $1 else generation + 1 end where id = 1 \
              returning generation",
         )
-        .bind(column_values::signed(seconds.max(at_least)))
+        .bind(column_values::signed(at_least))
         .fetch_one(&mut *transaction)
         .await?;
         sqlx::query("insert into divergence (generation, had, seen, subscriber, noticed) values ($1, $2, $3, $4, $5)")
@@ -76,25 +104,30 @@ impl Database {
             .bind(column_values::signed(now.0))
             .execute(&mut *transaction)
             .await?;
+        sqlx::query(
+            "delete from divergence where generation not in \
+             (select generation from divergence order by generation desc limit $1)",
+        )
+        .bind(DIVERGENCES_KEPT)
+        .execute(&mut *transaction)
+        .await?;
         transaction.commit().await?;
-        Ok(true)
+        Ok(Divergence::Noticed)
     }
 
-    /// The last divergence.
+    /// The last divergence; `None` if its row is damaged.
     pub(crate) async fn last_divergence(&self) -> Result<Option<DivergenceRow>, StoreError> {
-        let row: Option<(String, String, String, i64)> =
-            sqlx::query_as("select had, seen, subscriber, noticed from divergence order by generation desc limit 1")
-                .fetch_optional(self.read())
-                .await?;
-        row.map(|(had, seen, subscriber, noticed)| {
+        let query = "select had, seen, subscriber, noticed from divergence order by generation desc limit 1";
+        let rows = column_values::fetch_all(&mut *self.read_connection().await?, sqlx::query(query)).await?;
+        let parse = |(had, seen, subscriber, noticed): (String, String, String, i64)| {
             Ok(DivergenceRow {
                 had: column_values::parse("position", &had)?,
                 seen: column_values::parse("checkpoint", &seen)?,
                 subscriber,
                 noticed: Timestamp(column_values::unsigned("time", noticed)?),
             })
-        })
-        .transpose()
+        };
+        Ok(column_values::sound_rows("divergence", rows, parse).pop())
     }
 }
 

@@ -81,11 +81,10 @@ impl Database {
 
     /// The digest of the bytes that each fingerprinted path of the site was first released with.
     pub(crate) async fn fingerprints(&self, site: &SiteName) -> Result<HashMap<String, Digest>, StoreError> {
-        let rows: Vec<(String, String)> = sqlx::query_as("select path, digest from fingerprint where site = $1")
-            .bind(site.as_str())
-            .fetch_all(self.read())
-            .await?;
-        rows.into_iter().map(|(path, digest)| Ok((path, column_values::parse("digest", &digest)?))).collect()
+        let query = sqlx::query("select path, digest from fingerprint where site = $1").bind(site.as_str());
+        let rows = column_values::fetch_all(&mut *self.read_connection().await?, query).await?;
+        let parse = |(path, digest): (String, String)| Ok((path, column_values::parse("digest", &digest)?));
+        Ok(column_values::sound_rows("fingerprint", rows, parse).into_iter().collect())
     }
 }
 

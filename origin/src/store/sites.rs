@@ -57,7 +57,7 @@ impl Database {
 
     /// The settings of a site, which apply to all its channels; the default if none were set.
     pub(crate) async fn site_state(&self, name: &SiteName) -> Result<SiteState, StoreError> {
-        Ok(state::get(self.read(), &Key::Site(name.clone())).await?.unwrap_or_default())
+        Ok(state::get(&mut *self.read_connection().await?, &Key::Site(name.clone())).await?.unwrap_or_default())
     }
 
     /// The settings of every site whose name is from `first` to `last` and that has any: one query.

@@ -7,9 +7,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sqlx::any::AnyRow;
-use sqlx::{Any, AnyConnection, Executor, FromRow as _, Row as _};
+use sqlx::{AnyConnection, AssertSqlSafe, FromRow as _, Row as _};
 use verge_protocol::state::{Key, Row};
-use verge_protocol::{Checkpoint, History, Position, Seq};
+use verge_protocol::{Checkpoint, History, Json, Position, Seq};
 
 use super::column_values::{self, FetchedRow};
 use super::database::{self, Database};
@@ -43,11 +43,8 @@ impl Database {
             sqlx::query_as("select generation, seq from counter").fetch_one(&mut *snapshot).await?;
         let position = database::position(generation, seq)?;
         let history = history::after(&mut snapshot, position.seq).await?.unwrap_or_default();
-        let query = sqlx::query(
-            "select s.key, s.seq, s.value, h.digest, b.digest from state s left join history h on h.seq = s.seq \
-             left join history b on b.seq = s.seq - 1 where s.seq > $1 order by s.seq",
-        )
-        .bind(column_values::signed(since.0));
+        let query = format!("{SELECT} where s.seq > $1 order by s.seq");
+        let query = sqlx::query(AssertSqlSafe(query)).bind(column_values::signed(since.0));
         let read = column_values::fetch_all(&mut snapshot, query).await?;
         let (mut rows, mut damaged) = (Vec::new(), Vec::new());
         for row in read.iter().flatten() {
@@ -60,7 +57,8 @@ impl Database {
             }
         }
         if read.iter().any(Result::is_err) {
-            damaged.extend(undecodable(&mut snapshot, since, &rows).await?);
+            let others = undecodable(&mut snapshot, since, &rows, &damaged).await?;
+            damaged.extend(others);
         }
         snapshot.rollback().await?;
         Ok(StateRows { rows, damaged, at: Checkpoint { position, history } })
@@ -68,32 +66,54 @@ impl Database {
 }
 
 impl Database {
-    /// Writes a tombstone for each key, in one transaction. If one of them has a value, returns it and writes nothing.
-    pub(crate) async fn remove_orphans(&self, keys: &[Key]) -> Result<Option<Key>, StoreError> {
+    /// Writes a tombstone for each key that has no row, in one transaction. Returns these keys: the others are no orphans.
+    pub(crate) async fn remove_orphans(&self, keys: &[String]) -> Result<Vec<String>, StoreError> {
         let mut transaction = self.begin().await?;
         database::lock(&mut transaction).await?;
+        let mut removed = Vec::new();
         for key in keys {
-            if !matches!(get::<Value>(&mut *transaction, key).await, Ok(None)) {
-                transaction.rollback().await?;
-                return Ok(Some(key.clone()));
+            if !has_row(&mut transaction, key).await? {
+                let position = database::advance(&mut transaction).await?;
+                write(&mut transaction, key, position.seq, None).await?;
+                removed.push(key.clone());
             }
-            let position = database::advance(&mut transaction).await?;
-            write(&mut transaction, key, position.seq, None).await?;
         }
         transaction.commit().await?;
-        Ok(None)
+        Ok(removed)
+    }
+
+    /// The keys that have no row, neither a value nor a tombstone.
+    pub(crate) async fn without_row(&self, keys: BTreeSet<String>) -> Result<Vec<String>, StoreError> {
+        let mut connection = self.read_connection().await?;
+        let mut without = Vec::new();
+        for key in keys {
+            if !has_row(&mut connection, &key).await? {
+                without.push(key);
+            }
+        }
+        Ok(without)
     }
 }
 
-/// The rows after `since` that are not among the decoded `rows`, by what can be decoded of them.
+async fn has_row(connection: &mut AnyConnection, key: &str) -> Result<bool, StoreError> {
+    let row: Option<(i64,)> = sqlx::query_as("select count(*) from state where key = $1 having count(*) > 0")
+        .bind(key)
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.is_some())
+}
+
+/// The rows after `since` that are not among the decoded `rows` and `damaged` ones, by what can be decoded of them.
 async fn undecodable(
     connection: &mut AnyConnection,
     since: Seq,
     rows: &[(Row, Checkpoint)],
+    damaged: &[DamagedRow],
 ) -> Result<Vec<DamagedRow>, StoreError> {
     let query = sqlx::query("select seq, key from state where seq > $1").bind(column_values::signed(since.0));
     let keys = column_values::fetch_all(connection, query).await?;
-    let decoded: BTreeSet<&str> = rows.iter().map(|(row, _)| row.key.as_str()).collect();
+    let decoded = rows.iter().map(|(row, _)| row.key.as_str());
+    let decoded: BTreeSet<&str> = decoded.chain(damaged.iter().map(|row| row.key.as_str())).collect();
     let reason = "it cannot be decoded";
     let named = |row: FetchedRow| match row.and_then(|row| <(i64, String)>::from_row(&row)) {
         Ok((_, key)) if decoded.contains(key.as_str()) => None,
@@ -102,6 +122,10 @@ async fn undecodable(
     };
     Ok(keys.into_iter().filter_map(named).collect())
 }
+
+/// Reads rows with what they are checked by.
+const SELECT: &str = "select s.key, s.seq, s.value, h.digest, b.digest from state s \
+                      left join history h on h.seq = s.seq left join history b on b.seq = s.seq - 1";
 
 /// Key, sequence number, value, the history after the write, and the history before it.
 type Columns = (String, i64, Option<String>, Option<String>, Option<String>);
@@ -132,8 +156,8 @@ where
     N: FromStr + Ord,
     T: DeserializeOwned,
 {
-    let query =
-        sqlx::query("select key, value from state where key like $1 and value is not null").bind(format!("{kind}/%"));
+    let query = format!("{SELECT} where s.key like $1 and s.value is not null");
+    let query = sqlx::query(AssertSqlSafe(query)).bind(format!("{kind}/%"));
     let rows = column_values::fetch_all(connection, query).await?;
     Ok(by_name(kind, rows))
 }
@@ -149,9 +173,8 @@ where
     N: FromStr + Ord,
     T: DeserializeOwned,
 {
-    let query = sqlx::query("select key, value from state where key >= $1 and key <= $2 and value is not null")
-        .bind(format!("{kind}/{first}"))
-        .bind(format!("{kind}/{last}"));
+    let query = format!("{SELECT} where s.key >= $1 and s.key <= $2 and s.value is not null");
+    let query = sqlx::query(AssertSqlSafe(query)).bind(format!("{kind}/{first}")).bind(format!("{kind}/{last}"));
     let rows = column_values::fetch_all(connection, query).await?;
     Ok(by_name(kind, rows))
 }
@@ -161,30 +184,35 @@ where
     N: FromStr + Ord,
     T: DeserializeOwned,
 {
-    let parse = |(key, value): (String, String)| {
+    let parse = |row: FetchedRow| {
+        let Row { key, value, .. } = sound(row)?;
         let name = key.strip_prefix(kind).and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();
-        Ok((column_values::parse(kind, name)?, column_values::parse_json("state value", &value)?))
+        Ok((column_values::parse(kind, name)?, read(&value.unwrap_or_else(|| Value::Null.into()))?))
     };
-    column_values::sound_rows("state", rows, parse).into_iter().collect()
+    rows.into_iter().filter_map(|row| column_values::log_unreadable("state", parse(row))).collect()
 }
 
-/// The value of `key`, if it has one.
-pub(super) async fn get<'e, T: DeserializeOwned>(
-    executor: impl Executor<'e, Database = Any>,
+/// The row, if it can be relied on.
+fn sound(row: FetchedRow) -> Result<Row, StoreError> {
+    let malformed = |reason: &str| StoreError::Malformed { what: "state value", text: reason.to_owned() };
+    let row = row
+        .map_err(|error| if column_values::is_undecodable(&error) { malformed("not a text") } else { error.into() })?;
+    check(&row).map(|(row, _)| row).map_err(|row| malformed(row.reason))
+}
+
+fn read<T: DeserializeOwned>(value: &Json) -> Result<T, StoreError> {
+    value.read().map_err(|_| StoreError::Malformed { what: "state value", text: value.as_str().to_owned() })
+}
+
+/// The value of `key`, if it has one. [`StoreError::Malformed`] if its row is damaged.
+pub(super) async fn get<T: DeserializeOwned>(
+    connection: &mut AnyConnection,
     key: &Key,
 ) -> Result<Option<T>, StoreError> {
-    let malformed = || StoreError::Malformed { what: "state value", text: "not a text".to_owned() };
-    let row = sqlx::query("select value from state where key = $1 and value is not null")
-        .bind(key.to_string())
-        .fetch_optional(executor)
-        .await;
-    let row = match row {
-        Err(error) if column_values::is_undecodable(&error) => return Err(malformed()),
-        row => row?,
-    };
-    let Some(row) = row else { return Ok(None) };
-    let text: String = row.try_get(0).map_err(|_| malformed())?;
-    column_values::parse_json("state value", &text).map(Some)
+    let query = format!("{SELECT} where s.key = $1");
+    let query = sqlx::query(AssertSqlSafe(query)).bind(key.to_string());
+    let row = column_values::fetch_all(connection, query).await?.pop().map(sound).transpose()?;
+    row.and_then(|row| row.value).map(|value| read(&value)).transpose()
 }
 
 /// Sets the value of `key` (`None` leaves a tombstone), unless it is the same already. True if it was written. The transaction must
@@ -195,14 +223,14 @@ pub(super) async fn set(
     value: Option<&impl Serialize>,
 ) -> Result<bool, StoreError> {
     let new = value.map(|value| serde_json::to_value(value).expect("plain data serializes"));
-    match get::<Value>(&mut **transaction, key).await {
+    match get::<Value>(transaction, key).await {
         Ok(old) if old == new => return Ok(false),
         // A damaged value is replaced.
         Ok(_) | Err(StoreError::Malformed { .. }) => {}
         Err(error) => return Err(error),
     }
     let position = database::advance(transaction).await?;
-    write(transaction, key, position.seq, new.map(|value| value.to_string())).await?;
+    write(transaction, &key.to_string(), position.seq, new.map(|value| value.to_string())).await?;
     Ok(true)
 }
 
@@ -214,7 +242,7 @@ pub(super) async fn rewrite(
 ) -> Result<(), StoreError> {
     let position = database::advance(transaction).await?;
     let value = value.map(|value| serde_json::to_string(value).expect("plain data serializes"));
-    write(transaction, key, position.seq, value).await
+    write(transaction, &key.to_string(), position.seq, value).await
 }
 
 /// Sets the value of `key` as of `seq`.
@@ -225,17 +253,16 @@ pub(super) async fn put(
     value: &impl Serialize,
 ) -> Result<(), StoreError> {
     let value = serde_json::to_string(value).expect("plain data serializes");
-    write(transaction, key, seq, Some(value)).await
+    write(transaction, &key.to_string(), seq, Some(value)).await
 }
 
 async fn write(
     transaction: &mut WriteTransaction,
-    key: &Key,
+    key: &str,
     seq: Seq,
     value: Option<String>,
 ) -> Result<(), StoreError> {
-    let key = key.to_string();
-    history::append(transaction, seq, &key, value.as_deref()).await?;
+    history::append(transaction, seq, key, value.as_deref()).await?;
     sqlx::query(
         "insert into state (key, seq, value) values ($1, $2, $3) \
          on conflict (key) do update set seq = excluded.seq, value = excluded.value",

@@ -72,8 +72,10 @@ impl References<'_> {
                     return None;
                 }
                 let subject = format!("rows of {table} with site `{name}`");
-                let sql = format!("delete from {table} where site = ?");
-                let statement = Statement { sql, values: vec![name.as_str().into()] };
+                // A push may have created the site meanwhile.
+                let sql =
+                    format!("delete from {table} where site = ? and not exists (select 1 from site where name = ?)");
+                let statement = Statement { sql, values: vec![name.as_str().into(), name.as_str().into()] };
                 let repair = Repair::new(Change::Rows(vec![statement]), "deletes them");
                 let cost = "nothing refers to them";
                 return Some(Finding::new(Severity::Harmless, subject, "there is no such site", cost).repair(repair));

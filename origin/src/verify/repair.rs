@@ -116,6 +116,12 @@ impl Repairer<'_> {
             fs::rename(path, self.objects.blob_file(digest))?;
             return Ok(Outcome::Healed);
         }
+        // One that cannot be moved is still promised by its rows: nothing may say that it was repaired.
+        if let Err(error) = quarantined
+            && self.objects.blob_file(digest).exists()
+        {
+            return Err(error);
+        }
         let database = self.database().await?;
         let forgotten = database.forget_blob(digest).await;
         database.close().await;

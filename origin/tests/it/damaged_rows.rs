@@ -5,10 +5,10 @@ use std::path::Path;
 
 use serde_json::json;
 use sqlx::{Connection as _, SqliteConnection};
-use verge_protocol::api::{Edge, Problem, Progress, SitePage, Status};
+use verge_protocol::api::{Domain, Edge, Problem, Progress, SitePage, Status};
 use verge_protocol::feed::{FeedEvent, FeedMessage};
 
-use super::test_origin::{TestOrigin, build};
+use super::test_origin::{TestOrigin, build, error, ok};
 
 async fn database(data: &Path) -> SqliteConnection {
     SqliteConnection::connect(&format!("sqlite://{}", data.join("origin.db").display())).await.unwrap()
@@ -103,4 +103,29 @@ async fn damaged_row_hides_only_itself_and_is_named() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn served_domain_whose_row_is_damaged_stays_served_and_its_sites() {
+    let (origin, token) = filled().await;
+    let (origin, sound) = origin.back_up().await;
+    let origin = origin
+        .restore_with(&sound, async |data| {
+            let mut database = database(data).await;
+            let insert = "insert into domain (name, site, proof, claimed, proven) values ('shop.example', 'demo', 'x', 'odd', 1)";
+            sqlx::query(insert).execute(&mut database).await.unwrap();
+            let seq: (i64,) = sqlx::query_as("update counter set seq = seq + 1 returning seq").fetch_one(&mut database).await.unwrap();
+            let insert = "insert into state (key, seq, value) values ('domain/shop.example', $1, '{\"site\":\"demo\"}')";
+            sqlx::query(insert).bind(seq.0).execute(&mut database).await.unwrap();
+            database.close().await.unwrap();
+        })
+        .await;
+    let claim = async |site: &str| origin.put("/v1/domains/shop.example", json!({ "site": site })).await;
+    let (status, body) = error(claim("news").await).await;
+    assert_eq!((status, body.code.as_str()), (409, "domain_taken"));
+    let claimed: Domain = ok(claim("demo").await).await;
+    assert!(claimed.proven.is_some(), "{claimed:?}");
+    assert!(snapshot(&origin, &token).await.0.contains("domain/shop.example"));
+    let domains: Vec<Domain> = origin.get("/v1/domains").await;
+    assert_eq!(domains.len(), 1, "the row was restored");
 }
