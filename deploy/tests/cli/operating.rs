@@ -5,6 +5,7 @@ mod resolver;
 mod world;
 
 use verge::Exit;
+use verge_protocol::report::EdgeReport;
 
 use self::world::World;
 use crate::world::verge;
@@ -192,5 +193,46 @@ async fn name_server_token_is_issued_listed_and_revoked() {
     assert_eq!(world.verge("dns servers --json").await.json(), serde_json::json!([]));
     let unknown = world.verge("dns remove ns-1").await.ended(Exit::Failure);
     assert!(unknown.stderr.starts_with("error: ") && unknown.stderr.contains("`ns-1`"), "{}", unknown.stderr);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn orphans_are_listed_and_removed() {
+    let world = World::new().await;
+    let none = world.verge("orphans").await.ended(Exit::Success);
+    assert_eq!(
+        (none.stdout.as_str(), none.stderr.as_str()),
+        ("", "no orphans: edges serve nothing that the origin does not know\n")
+    );
+    let token = world.verge("edges token fra-1 --quiet").await.ended(Exit::Success).stdout;
+    let orphans = ["channel/news/live", "domain/news.example", "future/key"].map(str::to_owned).to_vec();
+    let report = EdgeReport { orphans, ..EdgeReport::new("1-0".parse().unwrap(), "0.1.0") };
+    let sent =
+        reqwest::Client::new().post(format!("{}/v1/edges/report", world.url())).bearer_auth(token.trim()).json(&report);
+    assert_eq!(sent.send().await.unwrap().status(), 204);
+
+    let listed = world.verge("orphans").await.ended(Exit::Success);
+    assert_eq!(listed.stdout, "channel/news/live\ndomain/news.example\nfuture/key\n");
+    assert_eq!(listed.stderr, "served by fra-1, but unknown to the origin:\n");
+    let status = world.verge("status").await.ended(Exit::Success).stdout;
+    assert!(
+        status.contains("problems:\n  served by fra-1, but unknown to the origin: channel/news/live, domain"),
+        "{status}"
+    );
+    let refused = world.verge("orphans remove channel/news/live").await.ended(Exit::Refused);
+    assert!(
+        refused.stderr.ends_with(
+            "edges will no longer serve 1 key that the origin does not know\nhint: use --yes to do it anyway\n"
+        ),
+        "{}",
+        refused.stderr
+    );
+    let removed = world.verge("orphans remove channel/news/live --yes").await.ended(Exit::Success);
+    assert_eq!(removed.stdout, "removed 1 key\n");
+    let again = world.verge("orphans remove channel/news/live --yes").await.ended(Exit::Success);
+    assert!(again.stderr.contains("`channel/news/live` is no orphan"), "{}", again.stderr);
+    let all = world.verge("orphans remove --all --yes --json").await.ended(Exit::Success).json();
+    assert_eq!(all["removed"], serde_json::json!(["domain/news.example", "future/key"]));
+    assert_eq!(world.verge("orphans").await.ended(Exit::Success).stdout, "");
     world.stop().await;
 }
