@@ -13,7 +13,7 @@ use verge_daemon::run::{Needs, Port};
 use verge_daemon::tasks::Unfinished;
 use verge_daemon::{Clock, Daemon, DataDir, Secret, Tasks, error_chain, listen};
 use verge_protocol::EdgeName;
-use verge_protocol::api::Problem;
+use verge_protocol::api::{Problem, TokenOwner};
 
 use crate::app_state::AppState;
 use crate::channel_locks::ChannelLocks;
@@ -26,7 +26,7 @@ use crate::http;
 use crate::metrics::Metrics;
 use crate::problems::Problems;
 use crate::publish::{Contents, Encoder, Publisher};
-use crate::store::{Blobs, Database, TokenOwner};
+use crate::store::{Blobs, Database};
 use crate::token::{self, Tokens};
 use crate::uploads::{ActivePacks, Uploads};
 

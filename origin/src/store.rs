@@ -30,4 +30,3 @@ pub(crate) use error::StoreError;
 pub(crate) use history::{Divergence, Relation};
 pub(crate) use releases::{NewRelease, ReleaseRow};
 pub(crate) use sites::SiteRow;
-pub(crate) use tokens::TokenOwner;

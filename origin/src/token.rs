@@ -5,10 +5,11 @@ use std::sync::Arc;
 use rand::Rng as _;
 use verge_daemon::{Clock, Secret};
 use verge_protocol::Digest;
+use verge_protocol::api::TokenOwner;
 use verge_protocol::token::{self, TokenError};
 
 use crate::metrics::Metrics;
-use crate::store::{Database, StoreError, TokenOwner};
+use crate::store::{Database, StoreError};
 
 /// Generates a token, with 160 random bits.
 pub(crate) fn generate() -> Secret {

@@ -121,6 +121,7 @@ class Cluster:
         """Reads all releases in the origin that were not audited yet: manifest, files and encodings, blob by blob."""
         with self.database() as database:
             integrity = database.execute("pragma quick_check").fetchone()[0]
+            database.execute("begin")  # one snapshot: writers are at work
             current = dict(database.execute("select key, value from state where key like 'channel/%'").fetchall())
             last = database.execute("select site, release, max(epoch) from channel_move where channel = 'live' group by site").fetchall()
             releases = database.execute(

@@ -17,7 +17,7 @@ use verge_edge::Edge;
 use verge_origin::Origin;
 use verge_protocol::api::Status;
 use verge_protocol::{EdgeName, Position, Timestamp};
-use verge_test_kit::{in_time, until};
+use verge_test_kit::{copy_directory, in_time, until};
 
 use crate::push::{push_files, push_folder};
 
@@ -295,18 +295,6 @@ async fn metric_sum(http: &reqwest::Client, address: SocketAddr, name: &str) -> 
     let text = http.get(format!("http://{address}/metrics")).send().await.unwrap().text().await.unwrap();
     let values = text.lines().filter(|line| line.starts_with(name)).filter_map(|line| line.rsplit_once(' '));
     values.map(|(_, value)| value.parse::<f64>().unwrap()).sum()
-}
-
-fn copy_directory(from: &Path, to: &Path) {
-    std::fs::create_dir(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_directory(&entry.path(), &to);
-        } else {
-            std::fs::copy(entry.path(), to).unwrap();
-        }
-    }
 }
 
 fn file_names(folder: &Path) -> BTreeSet<String> {

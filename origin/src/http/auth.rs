@@ -4,11 +4,11 @@ use axum::Json;
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
-use verge_protocol::api::{self, IssuedToken};
+use verge_protocol::api::{IssuedToken, TokenOwner};
 use verge_protocol::{Digest, EdgeName, Timestamp};
 
 use super::error::ApiError;
-use crate::store::{Database, TokenOwner};
+use crate::store::Database;
 use crate::token::{self, Tokens};
 
 /// The request carries the administrator's token.
@@ -111,19 +111,9 @@ where
     }
 }
 
-impl From<TokenOwner> for api::TokenOwner {
-    fn from(owner: TokenOwner) -> Self {
-        match owner {
-            TokenOwner::Admin => Self::Admin,
-            TokenOwner::Edge(edge) => Self::Edge(edge),
-            TokenOwner::NameServer(name) => Self::NameServer(name),
-        }
-    }
-}
-
 /// `GET /v1/token`: the owner of the token that the request carries.
-pub(super) async fn show_owner(AnyToken(owner): AnyToken) -> Json<api::TokenOwner> {
-    Json(owner.into())
+pub(super) async fn show_owner(AnyToken(owner): AnyToken) -> Json<TokenOwner> {
+    Json(owner)
 }
 
 /// Issues a token. The owner's earlier token stops working.

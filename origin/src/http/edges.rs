@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use verge_daemon::Clock;
-use verge_protocol::api::{Edge as EdgeBody, EdgeSettings, ForceEdge, IssuedToken};
+use verge_protocol::api::{Edge as EdgeBody, EdgeSettings, ForceEdge, IssuedToken, TokenOwner};
 use verge_protocol::fleet::EdgeState;
 use verge_protocol::report::{self, EdgeReport};
 use verge_protocol::{EdgeName, Timestamp};
@@ -19,7 +19,7 @@ use crate::edge_reports::{EdgeReports, LastReport};
 use crate::edge_settings;
 use crate::feed::Feed;
 use crate::metrics::Metrics;
-use crate::store::{Database, TokenOwner};
+use crate::store::Database;
 
 /// `GET /v1/edges`: every edge that is configured, has a token, or reported since the origin started, by name.
 pub(super) async fn list(

@@ -5,12 +5,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use verge_daemon::Clock;
 use verge_protocol::NameServerName;
-use verge_protocol::api::{IssuedToken, NameServer};
+use verge_protocol::api::{IssuedToken, NameServer, TokenOwner};
 
 use super::auth::{self, Admin};
 use super::error::ApiError;
 use super::extract::PathParams;
-use crate::store::{Database, TokenOwner};
+use crate::store::Database;
 
 /// `GET /v1/name-servers`: every name server that has a token, by name.
 pub(super) async fn list(_: Admin, State(database): State<Database>) -> Result<Json<Vec<NameServer>>, ApiError> {

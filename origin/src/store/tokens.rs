@@ -1,39 +1,18 @@
 //! Access tokens, by digest.
 
-use std::fmt;
-
+use verge_protocol::api::TokenOwner;
 use verge_protocol::{Digest, EdgeName, NameServerName, Timestamp};
 
 use super::column_values;
 use super::database::Database;
 use super::error::StoreError;
 
-/// The owner of a token.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum TokenOwner {
-    Admin,
-    Edge(EdgeName),
-    NameServer(NameServerName),
-}
-
-impl fmt::Display for TokenOwner {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Admin => formatter.write_str("the administrator"),
-            Self::Edge(edge) => write!(formatter, "edge {edge}"),
-            Self::NameServer(name) => write!(formatter, "name server {name}"),
-        }
-    }
-}
-
-impl TokenOwner {
-    /// The values of the columns `edge` and `name_server`.
-    fn columns(&self) -> (Option<&str>, Option<&str>) {
-        match self {
-            Self::Admin => (None, None),
-            Self::Edge(edge) => (Some(edge.as_str()), None),
-            Self::NameServer(name) => (None, Some(name.as_str())),
-        }
+/// The values of the columns `edge` and `name_server`.
+fn columns(owner: &TokenOwner) -> (Option<&str>, Option<&str>) {
+    match owner {
+        TokenOwner::Admin => (None, None),
+        TokenOwner::Edge(edge) => (Some(edge.as_str()), None),
+        TokenOwner::NameServer(name) => (None, Some(name.as_str())),
     }
 }
 
@@ -41,7 +20,7 @@ impl Database {
     /// Stores the digest of a token. It replaces the owner's earlier token, which stops working.
     pub(crate) async fn put_token(&self, digest: Digest, owner: &TokenOwner, now: Timestamp) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        let (edge, name_server) = owner.columns();
+        let (edge, name_server) = columns(owner);
         let delete = match owner {
             TokenOwner::Admin => sqlx::query("delete from token where edge is null and name_server is null"),
             TokenOwner::Edge(_) => sqlx::query("delete from token where edge = $1").bind(edge),

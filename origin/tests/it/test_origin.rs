@@ -15,6 +15,7 @@ use verge_protocol::api::{BuildCreated, CreateRelease, ErrorBody, IssuedToken, P
 use verge_protocol::feed::{FeedEvent, FeedMessage};
 use verge_protocol::state::Row;
 use verge_protocol::{Blob, Build, Checkpoint, Content, Digest, Fallback, Seq, Timestamp, compression, pack};
+use verge_test_kit::copy_directory;
 
 /// A running origin and a client of it.
 pub(super) struct TestOrigin {
@@ -263,18 +264,6 @@ impl Feed {
             }
             let piece = self.response.chunk().await.unwrap()?;
             self.buffer += std::str::from_utf8(&piece).unwrap();
-        }
-    }
-}
-
-pub(super) fn copy_directory(from: &Path, to: &Path) {
-    std::fs::create_dir(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_directory(&entry.path(), &to);
-        } else {
-            std::fs::copy(entry.path(), to).unwrap();
         }
     }
 }

@@ -11,11 +11,11 @@ use tempfile::TempDir;
 use verge_daemon::DataDir;
 use verge_protocol::api::{Domain, Progress, SitePage, Status};
 use verge_protocol::{Digest, Timestamp};
-use verge_test_kit::on_small_disk;
+use verge_test_kit::{copy_directory, on_small_disk};
 
 use super::fake_dns::{Answer, FakeDns};
 use super::full_disk;
-use super::test_origin::{TestBuild, TestOrigin, build, copy_directory, ok};
+use super::test_origin::{TestBuild, TestOrigin, build, ok};
 
 /// What a run of `verify` came to.
 struct Verified {

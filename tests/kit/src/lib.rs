@@ -1,12 +1,14 @@
 //! What the tests of several crates need.
 #![expect(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
 
+mod copy;
 mod origin;
 mod proxy;
 mod release;
 mod small_disk;
 mod wait;
 
+pub use self::copy::copy_directory;
 pub use self::origin::{FakeOrigin, Faults, TOKEN};
 pub use self::proxy::{Link, Proxy};
 pub use self::release::{TestRelease, noise, release};
