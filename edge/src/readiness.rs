@@ -1,7 +1,5 @@
 //! Whether this edge is ready, and what is wrong with it: `/healthz`, the gauge `verge_edge_problems`, and parts of the health page.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -63,20 +61,6 @@ impl ProblemKind {
 pub(crate) struct Problem {
     pub(crate) kind: ProblemKind,
     pub(crate) text: String,
-}
-
-/// How many blobs of live releases are not on disk. Clones share the number.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct MissingBlobs(Arc<AtomicU64>);
-
-impl MissingBlobs {
-    pub(crate) fn set(&self, blobs: u64) {
-        self.0.store(blobs, Ordering::Relaxed);
-    }
-
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
 }
 
 /// What readiness is computed from.
@@ -150,7 +134,7 @@ mod tests {
     use verge_protocol::report::Lag;
 
     use super::*;
-    use crate::status::AppliedState;
+    use crate::status::{AppliedState, MissingBlobs};
     use crate::store::BlockingStore;
 
     #[tokio::test(start_paused = true)]

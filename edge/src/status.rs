@@ -1,12 +1,13 @@
 //! How far an edge has applied the feed: what its health page, its reports and its metrics say.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use verge_daemon::feed::LastSeen;
 use verge_protocol::report::Lag;
 use verge_protocol::{EdgeName, Position};
-
-use crate::readiness::MissingBlobs;
 
 /// How far an edge serves what the feed says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -31,6 +32,20 @@ impl AppliedState {
     /// Whether readers may be sent here: at least one channel is served, or the feed is known to have none.
     pub fn can_serve(&self) -> bool {
         self.served > 0 || self.position.is_some() && self.channels == 0
+    }
+}
+
+/// How many blobs of live releases are not on disk. Clones share the number.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct MissingBlobs(Arc<AtomicU64>);
+
+impl MissingBlobs {
+    pub(crate) fn set(&self, blobs: u64) {
+        self.0.store(blobs, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
     }
 }
 

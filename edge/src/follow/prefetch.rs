@@ -13,7 +13,7 @@ use verge_protocol::pack::Frame;
 use verge_protocol::{BLOB_MAX, Digest, Timestamp};
 
 use super::prefetch_batches::{LeftOut, PrefetchPlan, prefetch_plan};
-use crate::readiness::MissingBlobs;
+use crate::status::MissingBlobs;
 use crate::store::{BlockingStore, Object, Put, Store};
 use crate::table::{Priority, ReferencedBlobs, Table};
 use crate::upstream::{Upstream, UpstreamError};
