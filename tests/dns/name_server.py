@@ -1,5 +1,6 @@
 """Runs verge-geodns for a test."""
 
+import hashlib
 import json
 import socket
 import subprocess
@@ -13,14 +14,21 @@ ns-1 A 198.18.0.53
 ns-1 AAAA 2001:2::53
 """
 
+
+def state_file(records):
+    """The text of a state file: a line for each record, and one with their number, each with a checksum."""
+    texts = [json.dumps(record) for record in [*records, len(records)]]
+    return "".join(f'["{hashlib.sha256(text.encode()).hexdigest()[:16]}",{text}]\n' for text in texts)
+
+
 class NameServer:
     """A context manager: verge-geodns with one site, demo, and the edges of `rows`. Its origin is unreachable."""
 
     def __init__(self, binary, folder, rows, zone="", database=None):
         (folder / "data").mkdir()
-        rows = [{"generation": 1, "row": row} for row in rows]
-        state = {"feed": {"position": "1-100", "rows": rows}, "channels": ["demo/live"]}
-        (folder / "data" / "state.json").write_text(json.dumps(state))
+        rows = [{"feed": {"row": {"generation": 1, "row": row}}} for row in rows]
+        records = [{"feed": {"checkpoint": "1-100-0000000000000000"}}, *rows, {"channel": "demo/live"}]
+        (folder / "data" / "state.json").write_text(state_file(records))
         (folder / "zone").write_text(ZONE + zone)
         (folder / "config").write_text(
             f"""
