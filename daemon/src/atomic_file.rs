@@ -16,7 +16,7 @@ pub enum Durability {
 /// How the names of temporary files begin.
 const TEMP_PREFIX: &str = ".tmp";
 
-/// Deletes the temporary files that a crash has left in `temp_dir`, in which nobody may be writing. Blocks.
+/// Deletes the temporary files that a crash has left in `temp_dir`. No other process may be writing there. Blocks.
 pub fn delete_unfinished(temp_dir: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(temp_dir)? {
         let entry = entry?;

@@ -15,11 +15,11 @@ use crate::edge_reports::EdgeReports;
 use crate::metrics::Metrics;
 use crate::store::{Blobs, Database, StoreError};
 
-/// How long the result of a check is used again that writes.
+/// How long the result of the check of writes is reused: each check writes.
 const WRITE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// How long the result of a check is used again that reads every row.
+/// How long the result of the check of rows is reused: each check reads every row.
 const ROW_CHECK_INTERVAL: Duration = Duration::from_mins(1);
-/// How often it is checked for the metrics while nobody asks.
+/// Interval of the checks for the metrics.
 const METRICS_INTERVAL: Duration = Duration::from_secs(15);
 /// How long a divergence is a problem after it was noticed, unless it has left orphans.
 const DIVERGENCE_SHOWN: Duration = Duration::from_hours(24);

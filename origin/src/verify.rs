@@ -1,10 +1,9 @@
 //! `verge-origin verify`: reads everything at rest, and says what is damaged, what that costs, and what heals it.
 //!
 //! Without `--repair` it changes nothing, and works beside a running origin. [`checks`] composes the checks: `objects` reads every
-//! file, `metadata` every row, `manifests` every release; `state_rows`, `references`, `feed_state` and `damaged_rows`
-//! compare; `blob_damage` collects
-//! what needs a damaged blob. Each makes [`Finding`](finding::Finding)s, with a [`Change`](change::Change) if there is one that
-//! `repair` can make.
+//! file, `metadata` every row, `manifests` every release; `state_rows`, `references`, `feed_state` and `damaged_rows` compare;
+//! `blob_damage` collects what needs a damaged blob. Each makes [`Finding`](finding::Finding)s, with a
+//! [`Change`](change::Change) if there is one that `repair` can make.
 
 mod blob_damage;
 mod change;

@@ -30,7 +30,7 @@ pub(super) struct EvictionCandidate<K> {
 }
 
 impl Importance {
-    /// A file of this priority that nobody has read.
+    /// A file of this priority that no reader has requested.
     pub(super) fn never_used(priority: Priority) -> Self {
         Self { priority, last_used: Timestamp::default() }
     }

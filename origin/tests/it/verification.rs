@@ -425,7 +425,7 @@ async fn damaged_pages_of_the_database_file_are_findings() {
 }
 
 #[tokio::test]
-async fn what_edges_follow_is_repaired_only_while_the_origin_is_stopped() {
+async fn feed_rows_are_repaired_only_while_the_origin_is_stopped() {
     let (origin, copy) = filled().await.back_up().await;
     let origin = origin
         .restore_with(&copy, async |data| {
