@@ -165,7 +165,7 @@ impl Push<'_> {
         output: &Output,
     ) -> Result<Rollout, ClientError> {
         let provenance = self.provenance.clone();
-        let body = CreateRelease { build, channel: self.channel.clone(), expected, provenance };
+        let body = CreateRelease { build, channel: self.channel.clone(), expected, provenance, idempotency_key: None };
         // Only if no connection was established is it certain that the channel has not moved.
         let nothing_was_sent = |error: &ClientError| matches!(error, ClientError::Unreachable { .. });
         let request = async || self.client.create_release(self.site, &body).await;

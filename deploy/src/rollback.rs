@@ -86,7 +86,7 @@ impl Rollback<'_> {
                 release: current.release,
             })?,
         };
-        let body = MoveChannel { release, expected: Some(current.epoch) };
+        let body = MoveChannel { release, expected: Some(current.epoch), idempotency_key: None };
         match self.move_channel(&body, output).await {
             Ok(rollout) => Ok(RolledBack { from: current.release, rollout }),
             Err(error) => {

@@ -53,7 +53,7 @@ impl Rollout {
     /// Prints a warning for every edge that does not serve the release, or may not.
     pub fn warn(&self, output: &Output) {
         let release = self.released.release;
-        for LaggingEdge { edge, reason } in &self.confirmations.lagging {
+        for LaggingEdge { edge, reason, .. } in &self.confirmations.lagging {
             output.warn(format_args!("{edge} does not serve {release} yet: {}", human::line(reason, 200)));
         }
         if let Some(error) = &self.interruption {
@@ -177,14 +177,14 @@ async fn until_confirmed(
     let step = output.step("rolling out", Unit::Edges, 0);
     loop {
         match check_event(events.next().await)? {
-            Progress::Confirmed { edge, done, total } => {
+            Progress::Confirmed { edge, done, total, .. } => {
                 confirmations.confirmed.push(edge);
                 step.set_total(total);
                 step.set_done(done);
                 let names: Vec<&str> = confirmations.confirmed.iter().map(EdgeName::as_str).collect();
                 step.set_message(names.join(" "));
             }
-            Progress::Finished { confirmed, lagging } => {
+            Progress::Finished { confirmed, lagging, .. } => {
                 *confirmations = Confirmations { confirmed, lagging };
                 step.clear();
                 return Ok(());
@@ -233,8 +233,8 @@ mod tests {
             Progress::Encoding { done: 1, total: 1 },
             Progress::Unknown,
             released(),
-            Progress::Confirmed { edge: edge("a"), done: 1, total: 1 },
-            Progress::Finished { confirmed: vec![edge("a")], lagging: vec![] },
+            Progress::Confirmed { edge: edge("a"), done: 1, total: 1, elapsed_ms: 4 },
+            Progress::Finished { confirmed: vec![edge("a")], lagging: vec![], elapsed_ms: 4 },
         ];
         let rollout = run(events, true).await.unwrap();
         assert_eq!(rollout.confirmations.confirmed, [edge("a")]);
@@ -252,7 +252,9 @@ mod tests {
         assert!(matches!(run(vec![failed()], true).await, Err(ClientError::Refused { status: None, .. })));
         assert!(matches!(run(vec![], true).await, Err(ClientError::ConnectionLost { .. })));
         let lost =
-            run(vec![released(), Progress::Confirmed { edge: edge("a"), done: 1, total: 2 }], true).await.unwrap();
+            run(vec![released(), Progress::Confirmed { edge: edge("a"), done: 1, total: 2, elapsed_ms: 4 }], true)
+                .await
+                .unwrap();
         assert_eq!((lost.exit(), lost.confirmations.confirmed.len()), (Exit::Lagging, 1));
         let failed = run(vec![released(), failed()], true).await.unwrap();
         assert_eq!(failed.interruption.as_deref(), Some("the disk is full"));
@@ -260,8 +262,8 @@ mod tests {
 
     #[tokio::test]
     async fn lagging_edge_sets_exit_code() {
-        let lagging_edge = LaggingEdge { edge: edge("b"), reason: "slow".into() };
-        let finished = Progress::Finished { confirmed: vec![edge("a")], lagging: vec![lagging_edge] };
+        let lagging_edge = LaggingEdge { edge: edge("b"), reason: "slow".into(), away: false, last_seen: None };
+        let finished = Progress::Finished { confirmed: vec![edge("a")], lagging: vec![lagging_edge], elapsed_ms: 4 };
         assert_eq!(run(vec![released(), finished], true).await.unwrap().exit(), Exit::Lagging);
     }
 

@@ -2,6 +2,7 @@
 
 mod admin;
 mod problem;
+mod progress;
 mod token;
 
 use std::collections::BTreeSet;
@@ -10,14 +11,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::fleet::EdgeState;
-use crate::name::{BuildId, ChannelName, EdgeName, Region, SiteName};
+use crate::name::{BuildId, ChannelName, EdgeName, IdempotencyKey, Region, SiteName};
 use crate::position::{Position, Seq};
 use crate::release::ReleaseNumber;
-use crate::report::Lag;
+use crate::report::{Lag, Preparation};
 use crate::timestamp::Timestamp;
 
 pub use self::admin::{Domain, DomainRequest, EdgeSettings, ForceEdge, IssuedToken, NameServer, Proof, SiteRegions};
 pub use self::problem::Problem;
+pub use self::progress::{LaggingEdge, Progress};
 pub use self::token::TokenOwner;
 
 /// The body of every error response.
@@ -58,6 +60,9 @@ pub struct BuildCreated {
     pub current: Option<ChannelHead>,
     /// How the build differs from that release.
     pub changes: BuildDiff,
+    /// Whether that release serves exactly this build: a release of it would change nothing for readers.
+    #[serde(default)]
+    pub unchanged: bool,
 }
 
 /// The release that a channel points at.
@@ -116,6 +121,10 @@ pub struct CreateRelease {
     /// Where the release came from.
     #[serde(default)]
     pub provenance: Provenance,
+    /// Names this attempt. A request with the same key creates no second release and does not move the channel again: it is answered
+    /// with the progress, or the outcome, of the first one. `None`: a client that does not repeat requests.
+    #[serde(default)]
+    pub idempotency_key: Option<IdempotencyKey>,
 }
 
 /// Where a release came from: free text that is shown and never interpreted.
@@ -134,70 +143,15 @@ pub struct Provenance {
 
 /// `POST /v1/sites/{site}/channels/{channel}`: moves a channel to an existing release, older or newer. The answer is a stream of
 /// [`Progress`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MoveChannel {
     /// The release.
     pub release: ReleaseNumber,
     /// The channel's epoch as the client knows it; `None`: the channel must not exist yet.
     pub expected: Option<Seq>,
-}
-
-/// An event of publishing. The last one is `Finished` or `Failed`. A stream without either was cut; the state of the channel tells whether
-/// it was moved.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "kebab-case")]
-pub enum Progress {
-    /// Files are being encoded.
-    Encoding {
-        /// The number of files encoded.
-        done: u64,
-        /// The number of files to encode.
-        total: u64,
-    },
-    /// The channel points at the release, durably; edges are being notified.
-    Released {
-        /// The release.
-        release: ReleaseNumber,
-        /// Its manifest.
-        manifest: Digest,
-        /// The channel's new epoch.
-        epoch: Seq,
-        /// The URL at which the channel is served.
-        url: String,
-        /// Doubtful but accepted input, for a person to read: for example, a fingerprinted path whose bytes have changed.
-        #[serde(default)]
-        warnings: Vec<String>,
-    },
-    /// One more edge serves the release.
-    Confirmed {
-        /// The edge.
-        edge: EdgeName,
-        /// The number of edges that serve it.
-        done: u64,
-        /// The number of live edges.
-        total: u64,
-    },
-    /// The rollout has ended.
-    Finished {
-        /// Edges that serve it.
-        confirmed: Vec<EdgeName>,
-        /// Live edges that do not serve it, and why.
-        lagging: Vec<LaggingEdge>,
-    },
-    /// Publishing failed. Unless `Released` came before, the channel is unchanged.
-    Failed(ErrorBody),
-    /// An event of a newer origin, to be ignored.
-    #[serde(other)]
-    Unknown,
-}
-
-/// A live edge that does not serve a release yet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LaggingEdge {
-    /// The edge.
-    pub edge: EdgeName,
-    /// Why, for a person to read.
-    pub reason: String,
+    /// As in [`CreateRelease`].
+    #[serde(default)]
+    pub idempotency_key: Option<IdempotencyKey>,
 }
 
 /// A site: answer to `GET /v1/sites/{site}`, and part of a [`SitePage`].
@@ -303,6 +257,9 @@ pub struct Edge {
     /// The channels that it lags with.
     #[serde(default)]
     pub lagging: Vec<Lag>,
+    /// The releases that it prepares, or has prepared.
+    #[serde(default)]
+    pub preparations: Vec<Preparation>,
     /// Its version of Verge.
     pub version: Option<String>,
     /// How readers are sent to it; `None`: it is not configured.
@@ -311,29 +268,4 @@ pub struct Edge {
     /// Whether it has a valid token.
     #[serde(default)]
     pub has_token: bool,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn progress_serializes_to_one_flat_object_per_line() {
-        let edge: EdgeName = "fra-1".parse().unwrap();
-        let lines: Vec<String> = [
-            Progress::Encoding { done: 1, total: 2 },
-            Progress::Confirmed { edge: edge.clone(), done: 1, total: 3 },
-            Progress::Finished {
-                confirmed: vec![edge.clone()],
-                lagging: vec![LaggingEdge { edge, reason: "slow".into() }],
-            },
-            Progress::Failed(ErrorBody { code: "missing_blobs".into(), message: "…".into(), hint: None }),
-        ]
-        .iter()
-        .map(|progress| serde_json::to_string(progress).unwrap())
-        .collect();
-        insta::assert_snapshot!(lines.join("\n"));
-        let newer: Progress = serde_json::from_str(r#"{"event":"warming","done":1}"#).unwrap();
-        assert_eq!(newer, Progress::Unknown);
-    }
 }

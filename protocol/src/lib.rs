@@ -61,7 +61,7 @@ pub use error_chain::error_chain;
 pub use geo_point::GeoPoint;
 pub use json::Json;
 pub use manifest::{Coding, Lifetime, Manifest};
-pub use name::{BuildId, ChannelName, EdgeName, NameServerName, Region, SiteName};
+pub use name::{BuildId, ChannelName, EdgeName, IdempotencyKey, NameServerName, Region, SiteName};
 pub use path::SitePath;
 pub use position::{Checkpoint, Generation, History, Position, Seq};
 pub use release::ReleaseNumber;

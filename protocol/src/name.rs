@@ -139,6 +139,12 @@ name! {
     BuildId, "build", 63, |_| None
 }
 
+name! {
+    /// A client's name for one attempt to push or to move a channel, chosen at random: see
+    /// [`CreateRelease`](crate::api::CreateRelease).
+    IdempotencyKey, "idempotency key", 63, |_| None
+}
+
 impl ChannelName {
     /// The channel that a site's own host name serves.
     pub const LIVE: &'static str = "live";

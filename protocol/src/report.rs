@@ -2,14 +2,22 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Digest;
 use crate::name::{ChannelName, EdgeName, SiteName};
 use crate::position::{Position, Seq};
+use crate::timestamp::Timestamp;
 
 /// Interval of reports when nothing changes, in seconds.
 pub const REPORT_SECONDS: u64 = 5;
 
 /// An edge is live for this many seconds after its last report.
 pub const LIVE_SECONDS: u64 = 15;
+
+/// A live edge without progress is waited for this many seconds.
+pub const STALL_SECONDS: u64 = 10;
+
+/// An edge that was not heard from for this many seconds is away: readers are not sent to it, and no push fails because of it.
+pub const AWAY_SECONDS: u64 = 10 * 60;
 
 /// How many orphans a report lists at most.
 pub const ORPHANS_MAX: usize = 1000;
@@ -33,6 +41,13 @@ pub struct EdgeReport {
     /// Channels whose latest row is not applied yet.
     #[serde(default)]
     pub lagging: Vec<Lag>,
+    /// Releases on their way to a channel, one for each rollout in the feed. `None`: an edge of an older version, which prepares
+    /// nothing and is not waited for.
+    #[serde(default)]
+    pub preparations: Option<Vec<Preparation>>,
+    /// The edge's clock when it sent the report.
+    #[serde(default)]
+    pub time: Option<Timestamp>,
     /// It is shutting down: rollouts do not wait for it.
     #[serde(default)]
     pub draining: bool,
@@ -60,6 +75,26 @@ pub struct Lag {
     pub reason: String,
 }
 
+/// How far an edge is with what it needs to serve a release that a channel does not point at yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preparation {
+    /// The site.
+    pub site: SiteName,
+    /// The channel.
+    pub channel: ChannelName,
+    /// The manifest of the release.
+    pub manifest: Digest,
+    /// Bytes of its blobs that are verified and on disk.
+    pub done: u64,
+    /// Bytes of all its blobs; 0 until the manifest has arrived.
+    pub total: u64,
+    /// Whether the manifest and all blobs are on disk, as far as the disk has room for them.
+    pub prepared: bool,
+    /// Why it does not progress, for a person to read.
+    #[serde(default)]
+    pub problem: Option<String>,
+}
+
 impl EdgeReport {
     /// The report of an edge that serves everything up to `applied` and has nothing else to say.
     pub fn new(applied: Position, version: impl Into<String>) -> Self {
@@ -68,11 +103,19 @@ impl EdgeReport {
             url: None,
             applied,
             lagging: Vec::new(),
+            preparations: Some(Vec::new()),
+            time: None,
             draining: false,
             orphans: Vec::new(),
             not_saving: None,
             version: version.into(),
         }
+    }
+
+    /// How far the edge is with a release of the channel; `None` if it has not heard of it yet.
+    pub fn preparation(&self, site: &SiteName, channel: &ChannelName, manifest: Digest) -> Option<&Preparation> {
+        let mut preparations = self.preparations.iter().flatten();
+        preparations.find(|one| one.site == *site && one.channel == *channel && one.manifest == manifest)
     }
 
     /// Whether the edge serves the channel as of the write `at`, or newer.

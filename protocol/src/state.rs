@@ -12,7 +12,7 @@ use crate::domain::DomainName;
 use crate::fleet::{DomainState, EdgeState, SiteState};
 use crate::host::HostLabel;
 use crate::json::Json;
-use crate::name::{ChannelName, EdgeName, SiteName};
+use crate::name::{ChannelName, EdgeName, IdempotencyKey, SiteName};
 use crate::position::Seq;
 use crate::release::ReleaseNumber;
 use crate::timestamp::Timestamp;
@@ -34,6 +34,8 @@ pub struct Row {
 pub enum Key {
     /// `channel/<site>/<channel>`, whose value is a [`ChannelState`].
     Channel(SiteName, ChannelName),
+    /// `rollout/<site>/<channel>`, whose value is a [`RolloutState`].
+    Rollout(SiteName, ChannelName),
     /// `edge/<edge>`, whose value is an [`EdgeState`].
     Edge(EdgeName),
     /// `site/<site>`, whose value is a [`SiteState`].
@@ -54,6 +56,7 @@ impl FromStr for Key {
         let mut parts = text.split('/');
         let key = (|| match (parts.next()?, parts.next()?, parts.next(), parts.next()) {
             ("channel", site, Some(channel), None) => Some(Self::Channel(site.parse().ok()?, channel.parse().ok()?)),
+            ("rollout", site, Some(channel), None) => Some(Self::Rollout(site.parse().ok()?, channel.parse().ok()?)),
             ("edge", edge, None, None) => Some(Self::Edge(edge.parse().ok()?)),
             ("site", site, None, None) => Some(Self::Site(site.parse().ok()?)),
             ("domain", domain, None, None) => Some(Self::Domain(domain.parse().ok()?)),
@@ -67,6 +70,7 @@ impl fmt::Display for Key {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Channel(site, channel) => write!(formatter, "channel/{site}/{channel}"),
+            Self::Rollout(site, channel) => write!(formatter, "rollout/{site}/{channel}"),
             Self::Edge(edge) => write!(formatter, "edge/{edge}"),
             Self::Site(site) => write!(formatter, "site/{site}"),
             Self::Domain(domain) => write!(formatter, "domain/{domain}"),
@@ -89,12 +93,28 @@ pub struct ChannelState {
     pub inherits: Vec<Inherited>,
 }
 
+/// Value of the key `rollout/<site>/<channel>`: a release that the channel is about to point at. Edges fetch what they lack of it and
+/// report that they are prepared. The write that moves the channel, or abandons the rollout, deletes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolloutState {
+    /// The release.
+    pub release: ReleaseNumber,
+    /// Its manifest.
+    pub manifest: Digest,
+    /// The epoch that the channel has until it moves; `None`: it does not exist yet.
+    pub expected: Option<Seq>,
+    /// Of the request that began it, so that a repeated request finds it.
+    #[serde(default)]
+    pub idempotency_key: Option<IdempotencyKey>,
+}
+
 /// A manifest of an earlier release of the channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inherited {
     /// The manifest.
     pub manifest: Digest,
-    /// When it stops being inherited.
+    /// When the origin, by its own clock, stops letting it be inherited. Edges do not compare it with theirs: the origin writes the
+    /// row again without it.
     pub until: Timestamp,
 }
 
@@ -110,6 +130,8 @@ impl ChannelState {
 pub enum ParsedRow {
     /// A channel.
     Channel(HostLabel, Option<ChannelState>),
+    /// A rollout.
+    Rollout(HostLabel, Option<RolloutState>),
     /// An edge's configuration.
     Edge(EdgeName, Option<EdgeState>),
     /// A site's settings, for all its channels.
@@ -139,6 +161,7 @@ impl Row {
     pub fn parse(&self) -> Result<ParsedRow, RowError> {
         Ok(match self.key.parse()? {
             Key::Channel(site, channel) => ParsedRow::Channel(HostLabel { site, channel }, self.read()?),
+            Key::Rollout(site, channel) => ParsedRow::Rollout(HostLabel { site, channel }, self.read()?),
             Key::Edge(edge) => ParsedRow::Edge(edge, self.read()?),
             Key::Site(site) => ParsedRow::Site(site, self.read()?),
             Key::Domain(domain) => ParsedRow::Domain(domain, self.read()?),
@@ -161,7 +184,7 @@ mod tests {
 
     #[test]
     fn key_has_one_text_form() {
-        for text in ["channel/demo/pr-12", "edge/fra-1", "site/demo", "domain/www.example.com"] {
+        for text in ["channel/demo/pr-12", "rollout/demo/live", "edge/fra-1", "site/demo", "domain/www.example.com"] {
             assert_eq!(text.parse::<Key>().unwrap().to_string(), text);
         }
         for unknown in [

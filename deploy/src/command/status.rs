@@ -126,6 +126,7 @@ mod tests {
             last_seen: applied.map(|_| Timestamp(97_000)),
             applied: applied.map(|at| at.parse().unwrap()),
             lagging: vec![],
+            preparations: Vec::new(),
             version: live.then(|| "0.1.0".to_owned()),
             state: None,
             has_token: true,

@@ -125,8 +125,12 @@ async fn preview_is_released_on_its_channel() {
 #[tokio::test]
 async fn lagging_edge_is_named_and_sets_exit_code() {
     let world = World::new().await;
-    world.origin.memory().faults.lagging =
-        vec![LaggingEdge { edge: "syd-1".parse().unwrap(), reason: "fetching blobs".into() }];
+    world.origin.memory().faults.lagging = vec![LaggingEdge {
+        edge: "syd-1".parse().unwrap(),
+        reason: "fetching blobs".into(),
+        away: false,
+        last_seen: None,
+    }];
     let ran = world.verge(&push(&[])).await.ended(Exit::Lagging);
     assert!(ran.stderr.contains("warning: syd-1 does not serve v1 yet: fetching blobs"), "{}", ran.stderr);
     assert!(ran.stdout.contains("✓ sgp-1  ✗ syd-1"), "{}", ran.stdout);

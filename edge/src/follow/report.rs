@@ -48,6 +48,8 @@ impl Sender {
             url: self.url.clone(),
             applied: applied.position?,
             lagging: applied.lagging.clone(),
+            preparations: None,
+            time: None,
             draining,
             orphans: applied.orphans.iter().take(ORPHANS_MAX).cloned().collect(),
             not_saving: applied.not_saving.clone(),

@@ -66,7 +66,7 @@ pub(super) async fn create(
             Some(ChannelHead { release: state.release, epoch: state.epoch, files })
         }
     };
-    Ok(Json(BuildCreated { build: id, limits: uploads.limits, missing, current, changes }))
+    Ok(Json(BuildCreated { build: id, limits: uploads.limits, missing, current, changes, unchanged: false }))
 }
 
 /// `POST /v1/sites/{site}/builds/{build}/blobs`: stores a pack of blobs that the build names. Blobs received completely are stored

@@ -21,7 +21,7 @@ pub(super) async fn move_channel(
     State(database): State<Database>,
     State(publisher): State<Arc<Publisher>>,
     PathParams((site, channel)): PathParams<(SiteName, ChannelName)>,
-    JsonBody(MoveChannel { release, expected }): JsonBody<MoveChannel>,
+    JsonBody(MoveChannel { release, expected, idempotency_key: _ }): JsonBody<MoveChannel>,
 ) -> Result<Response, ApiError> {
     sites::find(&database, &site).await?;
     let release = database.release(&site, release).await?.ok_or_else(|| {

@@ -42,7 +42,7 @@ impl Rollout {
                 .is_some_and(|last| last.report.confirms(self.position, &self.label.site, &self.label.channel));
             if confirms && self.confirmed.insert(name.clone()) {
                 let (done, total) = (self.confirmed.len() as u64, self.expected.len() as u64);
-                confirmations.push(Progress::Confirmed { edge: name, done, total });
+                confirmations.push(Progress::Confirmed { edge: name, done, total, elapsed_ms: 0 });
             }
         }
         confirmations
@@ -63,9 +63,14 @@ impl Rollout {
         };
         let lagging = unconfirmed
             .into_iter()
-            .map(|edge| LaggingEdge { edge: edge.clone(), reason: self.reason(reports.get(edge), now) })
+            .map(|edge| LaggingEdge {
+                edge: edge.clone(),
+                reason: self.reason(reports.get(edge), now),
+                away: false,
+                last_seen: None,
+            })
             .collect();
-        Progress::Finished { confirmed: self.confirmed.into_iter().collect(), lagging }
+        Progress::Finished { confirmed: self.confirmed.into_iter().collect(), lagging, elapsed_ms: 0 }
     }
 
     fn reason(&self, last: Option<&LastReport>, now: Timestamp) -> String {
@@ -122,13 +127,22 @@ mod tests {
         assert!(rollout.update(&before, Generation(1)).is_empty());
         let after = reports(&[("a", report(7, None, 100)), ("b", report(9, Some("manifest not fetched"), 100))]);
         let confirmations = rollout.update(&after, Generation(1));
-        assert_eq!(confirmations, [Progress::Confirmed { edge: "a".parse().unwrap(), done: 1, total: 2 }]);
+        assert_eq!(
+            confirmations,
+            [Progress::Confirmed { edge: "a".parse().unwrap(), done: 1, total: 2, elapsed_ms: 0 }]
+        );
         assert!(rollout.update(&after, Generation(1)).is_empty() && !rollout.is_complete());
         assert_eq!(
             rollout.finish(&after, Timestamp(100_000)),
             Progress::Finished {
                 confirmed: vec!["a".parse().unwrap()],
-                lagging: vec![LaggingEdge { edge: "b".parse().unwrap(), reason: "manifest not fetched".into() }],
+                lagging: vec![LaggingEdge {
+                    edge: "b".parse().unwrap(),
+                    reason: "manifest not fetched".into(),
+                    away: false,
+                    last_seen: None
+                }],
+                elapsed_ms: 0,
             }
         );
     }
@@ -158,7 +172,10 @@ mod tests {
         draining.report.draining = true;
         let after = reports(&[("a", draining), ("b", report(7, None, 101))]);
         let confirmations = rollout.update(&after, Generation(1));
-        assert_eq!(confirmations, [Progress::Confirmed { edge: "b".parse().unwrap(), done: 1, total: 1 }]);
+        assert_eq!(
+            confirmations,
+            [Progress::Confirmed { edge: "b".parse().unwrap(), done: 1, total: 1, elapsed_ms: 0 }]
+        );
         assert!(rollout.is_complete());
     }
 

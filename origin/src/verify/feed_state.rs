@@ -128,6 +128,10 @@ impl FeedState<'_> {
                 let is_known = !self.metadata.has_damaged("channel_move");
                 Some(if is_known { finding.repair(repair) } else { finding.advice("push again") })
             }
+            Ok(Key::Rollout(..)) => {
+                let repair = Repair::new(delete(), "deletes the row: the release stays, and the channel where it is");
+                Some(find(Severity::Operation, left_out.to_owned()).repair(repair).advice("push again"))
+            }
             Ok(Key::Domain(name)) => Some(self.damaged_domain(&name, find)),
             Ok(Key::Edge(edge)) => {
                 let cost = format!("{left_out}: name servers that start anew route no readers to {edge}");

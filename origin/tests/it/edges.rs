@@ -103,7 +103,7 @@ async fn reports_confirm_a_release_edge_by_edge() {
     let edges: Vec<String> = events
         .iter()
         .filter_map(|event| match event {
-            Progress::Confirmed { edge, done, total } => Some(format!("{edge} {done}/{total}")),
+            Progress::Confirmed { edge, done, total, .. } => Some(format!("{edge} {done}/{total}")),
             _ => None,
         })
         .collect();

@@ -28,7 +28,7 @@ async fn a_push_creates_a_release_and_an_identical_push_sends_no_blob() {
     assert_eq!(created.current, None);
     let events = origin.push("demo", &first).await;
     assert_eq!(released(&events), (ReleaseNumber(1), Seq(1)));
-    assert_eq!(events.last(), Some(&Progress::Finished { confirmed: vec![], lagging: vec![] }));
+    assert_eq!(events.last(), Some(&Progress::Finished { confirmed: vec![], lagging: vec![], elapsed_ms: 0 }));
 
     let again = origin.create_build("demo", &first.build).await;
     assert_eq!(again.missing, []);
@@ -71,7 +71,7 @@ async fn a_rollback_moves_the_channel_and_uploads_nothing() {
     let (_, epoch) = released(&origin.push("demo", &build(&[("index.html", "two")])).await);
 
     let move_to = |release, expected| {
-        let request = MoveChannel { release: ReleaseNumber(release), expected };
+        let request = MoveChannel { release: ReleaseNumber(release), expected, idempotency_key: None };
         origin.request(Method::POST, "/v1/sites/demo/channels/live").json(&request).send()
     };
     let events = progress(move_to(1, Some(epoch)).await.unwrap()).await;

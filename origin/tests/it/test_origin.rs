@@ -158,6 +158,7 @@ impl TestOrigin {
             channel: "live".parse().unwrap(),
             expected,
             provenance: Provenance::default(),
+            idempotency_key: None,
         };
         self.request(Method::POST, &format!("/v1/sites/{site}/releases")).json(&request).send().await.unwrap()
     }

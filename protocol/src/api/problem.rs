@@ -52,6 +52,13 @@ pub enum Problem {
         /// Why.
         reason: String,
     },
+    /// The clock of an edge differs from that of the origin.
+    ClockDiffers {
+        /// The edge.
+        edge: EdgeName,
+        /// By how many seconds it is ahead; negative: behind.
+        ahead_seconds: i64,
+    },
     /// Requests carried tokens that the origin never issued, or does not know any more.
     UnknownTokens {
         /// How many since the origin started.
@@ -66,8 +73,16 @@ pub enum Problem {
 
 impl Problem {
     /// The name of each kind, the gravest first: the tag in JSON, and the label in metrics.
-    pub const KINDS: [&str; 7] =
-        ["writes_fail", "pushes_fail", "damaged_rows", "diverged", "orphans", "edge_not_saving", "unknown_tokens"];
+    pub const KINDS: [&str; 8] = [
+        "writes_fail",
+        "pushes_fail",
+        "damaged_rows",
+        "diverged",
+        "orphans",
+        "edge_not_saving",
+        "clock_differs",
+        "unknown_tokens",
+    ];
 
     /// The name of its kind.
     pub fn kind(&self) -> &'static str {
@@ -78,6 +93,7 @@ impl Problem {
             Self::Diverged { .. } => "diverged",
             Self::Orphans { .. } => "orphans",
             Self::EdgeNotSaving { .. } => "edge_not_saving",
+            Self::ClockDiffers { .. } => "clock_differs",
             Self::UnknownTokens { .. } => "unknown_tokens",
             Self::Unknown => "unknown",
         }
@@ -111,6 +127,14 @@ impl fmt::Display for Problem {
             ),
             Self::EdgeNotSaving { edge, reason } => {
                 write!(formatter, "edge {edge} serves, but cannot save its state: {reason}")
+            }
+            Self::ClockDiffers { edge, ahead_seconds } => {
+                let direction = if *ahead_seconds < 0 { "behind" } else { "ahead of" };
+                let seconds = ahead_seconds.unsigned_abs();
+                write!(
+                    formatter,
+                    "the clock of edge {edge} is {seconds} s {direction} that of the origin: one of them is wrong"
+                )
             }
             Self::UnknownTokens { requests, .. } => {
                 write!(formatter, "requests with tokens that this origin does not know: {requests}")
@@ -152,6 +176,7 @@ mod tests {
             },
             Problem::Orphans { keys: vec![], edges: vec![] },
             Problem::EdgeNotSaving { edge: "a".parse().unwrap(), reason: String::new() },
+            Problem::ClockDiffers { edge: "a".parse().unwrap(), ahead_seconds: 90 },
             Problem::UnknownTokens { requests: 1, last: Timestamp(0) },
         ];
         assert_eq!(problems.each_ref().map(Problem::kind), Problem::KINDS);

@@ -85,6 +85,7 @@ mod tests {
             last_seen: live.then_some(Timestamp(0)),
             applied: None,
             lagging: vec![],
+            preparations: Vec::new(),
             version: None,
             state,
             has_token: true,

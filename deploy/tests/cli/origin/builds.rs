@@ -54,6 +54,7 @@ pub(super) async fn create(
         missing: known.missing(&build),
         current: known.current(&channel),
         changes: known.changes(&build, &channel),
+        unchanged: false,
     };
     Json(answer).into_response()
 }

@@ -85,8 +85,9 @@ fn stream(memory: &Memory, site: &SiteName, release: ReleaseNumber, epoch: Seq) 
             edge: edge.clone(),
             done,
             total,
+            elapsed_ms: 0,
         }));
-        events.push(Progress::Finished { confirmed, lagging: memory.faults.lagging.clone() });
+        events.push(Progress::Finished { confirmed, lagging: memory.faults.lagging.clone(), elapsed_ms: 0 });
     }
     let mut lines: String = events.iter().map(|event| serde_json::to_string(event).unwrap() + "\n\n").collect();
     lines.push_str(garbled);

@@ -51,7 +51,7 @@ impl RowHandler for Ingest<'_> {
                 tracked.accepted = Some(AcceptedRow { stored: Arc::clone(row), state });
             }
             ParsedRow::Domain(domain, state) => *self.changed |= self.domains.apply(domain, state),
-            ParsedRow::Edge(..) | ParsedRow::Site(..) => {}
+            ParsedRow::Rollout(..) | ParsedRow::Edge(..) | ParsedRow::Site(..) => {}
         }
         Ok(Keep::Row)
     }
