@@ -9,6 +9,7 @@ use std::time::Duration;
 use verge_daemon::listen::Listen;
 use verge_protocol::api::Limits;
 
+use crate::rollout::Timing;
 use crate::sites_url::SitesUrl;
 
 /// The settings of one origin, checked.
@@ -31,6 +32,8 @@ pub struct Config {
     pub domain_check_interval: Duration,
     /// How long a push may wait for the densest encodings before the rest is encoded at faster levels.
     pub encode_budget: Duration,
+    /// How long a rollout waits for edges. Not a setting.
+    pub rollout_timing: Timing,
     /// How long requests in progress have to finish at shutdown.
     pub drain_timeout: Duration,
     /// Limits of builds and packs.
@@ -66,6 +69,7 @@ impl Config {
             resolver_timeout: Self::RESOLVER_TIMEOUT,
             domain_check_interval: Self::DOMAIN_CHECK_INTERVAL,
             encode_budget: Self::ENCODE_BUDGET,
+            rollout_timing: Timing::default(),
             drain_timeout: Self::DRAIN_TIMEOUT,
             limits: Self::LIMITS,
         }

@@ -22,10 +22,12 @@ use crate::config::raw::RawConfig;
 use crate::domains::{self, Domains};
 use crate::edge_reports::EdgeReports;
 use crate::feed::Feed;
+use crate::fleet::Fleet;
 use crate::http;
 use crate::metrics::Metrics;
 use crate::problems::Problems;
 use crate::publish::{Contents, Encoder, Publisher};
+use crate::rollout::Rollouts;
 use crate::store::{Blobs, Database};
 use crate::token::{self, Tokens};
 use crate::uploads::{ActivePacks, Uploads};
@@ -61,6 +63,7 @@ impl Origin {
 
         let checks = app.domains.clone().check_periodically(config.domain_check_interval, tasks.draining().clone());
         drop(tasks.spawn("check domains", checks));
+        app.publisher.rollouts.resume().await?;
         let limits = HttpLimits::default();
         let router = http::router(app.clone());
         http_server::serve("api", api, limits, &tasks, TowerToHyperService::new(router));
@@ -99,7 +102,7 @@ impl Origin {
     /// edges' reports; does not poll. Never returns if an edge never gets there. Cancel-safe.
     pub async fn wait_until_caught_up(&self, edges: &[EdgeName]) {
         let mut report_changes = self.app.edge_reports.subscribe();
-        while !self.app.edge_reports.are_caught_up(edges, self.app.feed.position(), self.app.clock.now()) {
+        while !self.app.edge_reports.are_caught_up(edges, self.app.feed.position()) {
             report_changes.changed().await.expect("the sender is in `self.app`");
         }
     }
@@ -192,18 +195,29 @@ async fn compose(
         limits: config.limits,
         active_packs: ActivePacks::default(),
     };
+    let fleet = Fleet::open(database.clone()).await?;
+    let channel_locks = ChannelLocks::default();
+    let rollouts = Rollouts {
+        database: database.clone(),
+        feed: feed.clone(),
+        fleet: fleet.clone(),
+        edge_reports: edge_reports.clone(),
+        channel_locks: channel_locks.clone(),
+        clock: clock.clone(),
+        tasks: tasks.clone(),
+        metrics: Arc::clone(&metrics),
+        sites_url: config.sites_url.clone(),
+        timing: config.rollout_timing,
+    };
     let publisher = Publisher {
         database: database.clone(),
         blobs,
         contents: contents.clone(),
         encoder: Encoder { contents: contents.clone(), budget: config.encode_budget },
-        feed: feed.clone(),
-        edge_reports: edge_reports.clone(),
-        channel_locks: ChannelLocks::default(),
-        clock: clock.clone(),
+        channel_locks,
+        rollouts,
         tasks: tasks.clone(),
         metrics: Arc::clone(&metrics),
-        sites_url: config.sites_url.clone(),
     };
     let tokens = Tokens { database: database.clone(), clock: clock.clone(), metrics: Arc::clone(&metrics) };
     let domains = Domains::new(
@@ -220,6 +234,7 @@ async fn compose(
         clock,
         feed,
         edge_reports,
+        fleet,
         problems,
         tokens,
         uploads,

@@ -106,6 +106,9 @@ pub struct RolloutState {
     /// Of the request that began it, so that a repeated request finds it.
     #[serde(default)]
     pub idempotency_key: Option<IdempotencyKey>,
+    /// When it began, by the origin's clock.
+    #[serde(default)]
+    pub started: Timestamp,
 }
 
 /// A manifest of an earlier release of the channel.

@@ -13,7 +13,7 @@ use super::auth::Admin;
 use super::error::ApiError;
 use super::extract::{JsonBody, PathParams};
 use super::{builds, progress, sites};
-use crate::publish::Publisher;
+use crate::publish::{MoveRequest, Publisher};
 use crate::store::{Database, ReleaseRow};
 use crate::uploads::Uploads;
 
@@ -50,7 +50,8 @@ pub(super) async fn create(
     JsonBody(request): JsonBody<CreateRelease>,
 ) -> Result<Response, ApiError> {
     let build = builds::load(&uploads, &site, &request.build).await?;
-    let label = HostLabel { site, channel: request.channel };
-    let events = publisher.publish(label, request.expected, build, request.provenance).await?;
+    let CreateRelease { channel, expected, provenance, idempotency_key: key, .. } = request;
+    let request = MoveRequest { label: HostLabel { site, channel }, expected, key };
+    let events = publisher.publish(request, build, provenance).await?;
     Ok(progress::stream(events))
 }

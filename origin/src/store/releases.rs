@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use verge_protocol::api::Provenance;
-use verge_protocol::{Content, Digest, ReleaseNumber, SiteName, SitePath, Timestamp};
+use verge_protocol::{Content, Digest, IdempotencyKey, ReleaseNumber, SiteName, SitePath, Timestamp};
 
 use super::column_values;
 use super::database::Database;
@@ -20,7 +20,7 @@ pub(crate) struct ReleaseRow {
     pub(crate) provenance: Provenance,
 }
 
-/// A release to be created by the transaction that moves a channel to it.
+/// A release to be created by the transaction that begins its rollout.
 pub(crate) struct NewRelease {
     /// The bytes of the manifest, already stored.
     pub(crate) manifest: Content,
@@ -29,6 +29,8 @@ pub(crate) struct NewRelease {
     pub(crate) provenance: Provenance,
     /// Fingerprinted paths and the digests of their bytes, for [`Database::fingerprints`].
     pub(crate) fingerprints: Vec<(SitePath, Digest)>,
+    /// What the publisher should know about accepted files.
+    pub(crate) warnings: Vec<String>,
 }
 
 type Columns = (i64, String, i64, i64, i64, Option<String>, Option<String>, Option<String>);
@@ -93,6 +95,7 @@ pub(super) async fn insert(
     transaction: &mut WriteTransaction,
     site: &SiteName,
     new: &NewRelease,
+    key: Option<&IdempotencyKey>,
     now: Timestamp,
 ) -> Result<ReleaseNumber, StoreError> {
     let id = new.manifest.digest().to_string();
@@ -111,9 +114,11 @@ pub(super) async fn insert(
         .execute(&mut **transaction)
         .await?;
     }
+    let warnings = (!new.warnings.is_empty()).then(|| serde_json::to_string(&new.warnings).expect("texts serialize"));
     let (number,): (i64,) = sqlx::query_as(
-        "insert into release (site, number, manifest, files, bytes, created, author, message, git_commit) \
-         select $1, coalesce(max(number), 0) + 1, $2, $3, $4, $5, $6, $7, $8 from release where site = $1 \
+        "insert into release (site, number, manifest, files, bytes, created, author, message, git_commit, \
+         idempotency_key, warnings) \
+         select $1, coalesce(max(number), 0) + 1, $2, $3, $4, $5, $6, $7, $8, $9, $10 from release where site = $1 \
          returning number",
     )
     .bind(site.as_str())
@@ -124,6 +129,8 @@ pub(super) async fn insert(
     .bind(new.provenance.author.clone())
     .bind(new.provenance.message.clone())
     .bind(new.provenance.commit.clone())
+    .bind(key.map(IdempotencyKey::as_str))
+    .bind(warnings)
     .fetch_one(&mut **transaction)
     .await?;
     Ok(ReleaseNumber(column_values::unsigned("release number", number)?))

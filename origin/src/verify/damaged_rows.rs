@@ -150,6 +150,11 @@ impl DamagedRows<'_> {
             ("author", row.text("author").ok().into()),
             ("message", row.text("message").ok().into()),
             ("git_commit", row.text("git_commit").ok().into()),
+            ("idempotency_key", row.text("idempotency_key").ok().into()),
+            (
+                "warnings",
+                row.text("warnings").ok().filter(|text| serde_json::from_str::<Vec<String>>(text).is_ok()).into(),
+            ),
         ];
         let update = Change::Rows(vec![Statement::update(row, columns)]);
         finding.repair(Repair::new(update, "restores it from the channel's past and its manifest"))
