@@ -13,6 +13,7 @@ mod it {
     mod operating;
     mod process;
     mod pushes;
+    mod rollouts;
     mod sites;
     mod test_origin;
     mod verification;
