@@ -77,7 +77,7 @@ impl ApplyTask {
                 }
                 () = changed(&mut self.prefetch) => Check::Awaited,
                 () = changed_after(&mut self.progress, progress_after) => Check::Awaited,
-                () = tokio::time::sleep(pause) => Check::Unknown,
+                () = tokio::time::sleep(pause) => Check::Awaited,
             };
             if check == Check::Awaited {
                 progress_after = Instant::now() + PROGRESS_INTERVAL;
