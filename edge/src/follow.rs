@@ -153,6 +153,8 @@ impl RestoredFeedTasks {
             prefetch: status_received,
             progress: progress_received,
             started,
+            check_after: started,
+            progress_after: started,
             metrics,
         };
         until_drained("apply", Box::pin(apply.run(changes_received)));

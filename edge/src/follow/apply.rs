@@ -24,6 +24,9 @@ const EXPIRY_CHECK_INTERVAL: Duration = Duration::from_mins(1);
 const SAVE_RETRY_INTERVAL: Duration = Duration::from_secs(2);
 /// How often to look, while blobs arrive, how many are missing. The end of a batch is noticed at once.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
+/// The pause after a look at all that is awaited, in multiples of the time it took: an edge that fetches many sites at once does little
+/// else.
+const CHECK_PAUSE: u32 = 10;
 
 pub(super) struct ApplyTask {
     pub(super) channels: Channels,
@@ -40,6 +43,10 @@ pub(super) struct ApplyTask {
     pub(super) progress: watch::Receiver<()>,
     /// When the process started.
     pub(super) started: Instant,
+    /// When to look next at all that is awaited.
+    pub(super) check_after: Instant,
+    /// When to do so because a blob has arrived.
+    pub(super) progress_after: Instant,
     pub(super) metrics: Metrics,
 }
 
@@ -56,7 +63,6 @@ impl ApplyTask {
     /// Applies changes, manifests and blobs until the channel of changes is closed.
     pub(super) async fn run(mut self, mut changes: mpsc::Receiver<Change>) {
         self.update(Check::Awaited).await;
-        let mut progress_after = Instant::now();
         loop {
             let is_saved = self.applied.borrow().not_saving.is_none();
             let pause = if is_saved { EXPIRY_CHECK_INTERVAL } else { SAVE_RETRY_INTERVAL };
@@ -75,13 +81,10 @@ impl ApplyTask {
                     }
                     Check::Unknown
                 }
-                () = changed(&mut self.prefetch) => Check::Awaited,
-                () = changed_after(&mut self.progress, progress_after) => Check::Awaited,
+                () = changed_after(&mut self.prefetch, self.check_after) => Check::Awaited,
+                () = changed_after(&mut self.progress, self.progress_after) => Check::Awaited,
                 () = tokio::time::sleep(pause) => Check::Awaited,
             };
-            if check == Check::Awaited {
-                progress_after = Instant::now() + PROGRESS_INTERVAL;
-            }
             self.update(check).await;
         }
     }
@@ -135,12 +138,14 @@ impl ApplyTask {
             Check::Unknown => self.channels.unchecked_releases(),
             Check::Awaited => self.channels.awaited_releases(),
         };
-        if releases.is_empty() {
-            return;
-        }
+        let begin = Instant::now();
         let status = self.prefetch.borrow().clone();
         for release in releases {
             self.channels.set_holding(release.manifest(), Holding::of(&release, &self.store, &status));
+        }
+        if check == Check::Awaited {
+            self.check_after = Instant::now() + begin.elapsed() * CHECK_PAUSE;
+            self.progress_after = self.check_after.max(begin + PROGRESS_INTERVAL);
         }
     }
 
@@ -166,17 +171,12 @@ impl ApplyTask {
     }
 }
 
-/// Waits for a change; for ever once there will be none. Cancel-safe.
-async fn changed<T>(receiver: &mut watch::Receiver<T>) {
+/// Waits until `after`, then for a change; for ever once there will be none. Cancel-safe.
+async fn changed_after<T>(receiver: &mut watch::Receiver<T>, after: Instant) {
+    tokio::time::sleep_until(after).await;
     if receiver.changed().await.is_err() {
         std::future::pending::<()>().await;
     }
-}
-
-/// Waits until `after`, then for a change. Cancel-safe.
-async fn changed_after<T>(receiver: &mut watch::Receiver<T>, after: Instant) {
-    tokio::time::sleep_until(after).await;
-    changed(receiver).await;
 }
 
 fn log_changes(before: &AppliedState, applied: &AppliedState) {
