@@ -11,6 +11,7 @@
 
 mod apply;
 mod bandwidth_limit;
+mod batch_fetcher;
 mod channels;
 mod holding;
 mod manifests;
@@ -134,7 +135,7 @@ impl RestoredFeedTasks {
         let wanted = watch::Sender::new(Arc::new(channels.wanted()));
         let (status, status_received) = watch::channel(PrefetchStatus::default());
         let (progress, progress_received) = watch::channel(());
-        let fetcher = prefetch::BatchFetcher {
+        let fetcher = batch_fetcher::BatchFetcher {
             upstream: upstream.clone(),
             store: store.clone(),
             progress,

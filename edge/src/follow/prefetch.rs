@@ -2,25 +2,22 @@
 //! switch only to what is on disk, and all the rest, so that a later outage of the origin does not matter.
 
 use std::collections::{BTreeSet, HashSet};
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use verge_daemon::{Backoff, error_chain};
-use verge_protocol::pack::Frame;
 use verge_protocol::{BLOB_MAX, Digest};
 
-use super::bandwidth_limit::BandwidthLimit;
+use super::batch_fetcher::{BatchError, BatchFetcher};
 use super::holding::unwritable;
 use super::prefetch_batches::{PrefetchPlan, PrefetchQueue, prefetch_plan};
 use super::prefetch_status::PrefetchStatus;
 use super::prefetches::Prefetches;
 use super::wanted::Wanted;
 use crate::status::MissingBlobs;
-use crate::store::{BlockingStore, Object, Put, Room, Store};
+use crate::store::{BlockingStore, Object, Room, Store};
 use crate::table::{Priority, ReferencedBlobs};
-use crate::upstream::{Upstream, UpstreamError};
 
 /// How often to look whether the disk has room or can be written again, and whether blobs were lost. Reads no disk, but for a disk
 /// that failed.
@@ -35,16 +32,6 @@ pub(super) struct PrefetchTask {
     pub(super) missing_blobs: MissingBlobs,
 }
 
-/// Fetches and stores blobs.
-#[derive(Clone)]
-pub(super) struct BatchFetcher {
-    pub(super) upstream: Upstream,
-    pub(super) store: Store,
-    /// Notified after each blob that is stored.
-    pub(super) progress: watch::Sender<()>,
-    pub(super) bandwidth: Option<BandwidthLimit>,
-}
-
 /// The result of fetching what is missing.
 #[derive(Debug, Clone, Copy)]
 enum RoundResult {
@@ -56,17 +43,6 @@ enum RoundResult {
     Incomplete,
     /// A file of so many bytes cannot be written. To continue would download whole sites in vain.
     DiskFailed(u64),
-}
-
-/// Why a batch was given up.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum BatchError {
-    #[error(transparent)]
-    Upstream(#[from] UpstreamError),
-    #[error("failed to write {size} bytes to disk")]
-    Disk { size: u64, source: io::Error },
-    #[error("a blob that was planned no longer fits on disk")]
-    NoRoom,
 }
 
 /// What a look at the index finds.
@@ -317,54 +293,4 @@ async fn poll(store: &Store, condition: impl Fn(&BlockingStore) -> bool + Clone 
 fn missing_live(store: &BlockingStore, referenced: &ReferencedBlobs) -> u64 {
     let live = referenced.iter().filter(|(_, blob)| blob.priority == Priority::Live);
     live.filter(|(digest, _)| !store.contains(Object::Blob(*digest))).count() as u64
-}
-
-impl BatchFetcher {
-    /// Fetches the manifests that could not be written when they arrived: without them an edge could not restart.
-    async fn fetch_missing_manifests(&self, wanted: &Wanted) -> Result<(), BatchError> {
-        for id in wanted.manifests() {
-            if !self.store.contains(Object::Manifest(id)) {
-                let (bytes, _) = self.upstream.manifest(id).await?;
-                // `Put::NoRoom`: no longer pinned, so no longer needed.
-                let _ = self.write(bytes.len(), move |store| store.put_manifest(id, &bytes)).await?;
-                self.progress.send_replace(());
-            }
-        }
-        Ok(())
-    }
-
-    /// Fetches one batch and stores each blob as it arrives. Returns the blobs that the origin does not have.
-    pub(super) async fn fetch(&self, batch: &[Digest]) -> Result<Vec<Digest>, BatchError> {
-        let mut pack = self.upstream.pack(batch).await?;
-        let mut absent = Vec::new();
-        while let Some(frame) = pack.next().await? {
-            match frame {
-                Frame::Blob(blob) => {
-                    let size = blob.bytes().len();
-                    match self.write(size, move |store| store.put_prefetched_blob(&blob)).await? {
-                        Put::Stored => {}
-                        Put::NoRoom => return Err(BatchError::NoRoom),
-                    }
-                    self.progress.send_replace(());
-                    if let Some(bandwidth) = &self.bandwidth {
-                        bandwidth.pass(size as u64).await;
-                    }
-                }
-                Frame::Missing(digest) => {
-                    tracing::error!(%digest, "the origin does not have a blob that a release references");
-                    absent.push(digest);
-                }
-            }
-        }
-        Ok(absent)
-    }
-
-    async fn write<F>(&self, size: usize, put: F) -> Result<Put, BatchError>
-    where
-        F: FnOnce(&BlockingStore) -> io::Result<Put> + Send + 'static,
-    {
-        let result = self.store.run_blocking(put).await;
-        let result = result.unwrap_or_else(|| Err(io::Error::other("the disk task was aborted")));
-        result.map_err(|source| BatchError::Disk { size: size as u64, source })
-    }
 }

@@ -7,7 +7,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use verge_protocol::Digest;
 
-use super::prefetch::{BatchError, BatchFetcher};
+use super::batch_fetcher::{BatchError, BatchFetcher};
 use crate::table::Priority;
 
 /// Batches fetched concurrently.
