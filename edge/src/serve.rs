@@ -47,7 +47,6 @@ use arc_swap::ArcSwap;
 use http::{Method, Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
-use verge_daemon::Clock;
 use verge_protocol::DomainName;
 use verge_protocol::health::HEALTH_PATH;
 
@@ -69,7 +68,6 @@ pub(crate) struct ReaderService(Arc<Shared>);
 struct Shared {
     table: Arc<ArcSwap<Table>>,
     blobs: BlobCache,
-    clock: Clock,
     base_domains: Vec<DomainName>,
     status: ServingStatus,
     common_headers: Arc<CommonHeaders>,
@@ -81,14 +79,13 @@ impl ReaderService {
     pub(crate) fn new(
         table: Arc<ArcSwap<Table>>,
         blobs: BlobCache,
-        clock: Clock,
         base_domains: Vec<DomainName>,
         status: ServingStatus,
         metrics: &Metrics,
     ) -> Self {
         let common_headers = Arc::new(CommonHeaders::new(&status.edge));
         let unrouted = Arc::clone(&metrics.unrouted);
-        Self(Arc::new(Shared { table, blobs, clock, base_domains, status, common_headers, unrouted }))
+        Self(Arc::new(Shared { table, blobs, base_domains, status, common_headers, unrouted }))
     }
 }
 
@@ -148,7 +145,7 @@ impl Shared {
         };
         // 6. Resolve.
         let destination = || asset::destination(headers);
-        let resolution = match resolve::resolve(channel, &path, || self.clock.now(), destination) {
+        let resolution = match resolve::resolve(channel, &path, destination) {
             Ok(resolution) => resolution,
             Err(unresolved) => {
                 let response = builtin_responses::not_found(headers, &path, unresolved.by_destination);

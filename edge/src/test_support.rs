@@ -7,7 +7,7 @@ use bytes::Bytes;
 use prometheus_client::registry::Registry;
 use verge_protocol::host::HostLabel;
 use verge_protocol::manifest::File;
-use verge_protocol::{Coding, Content, Digest, Fallback, Lifetime, Manifest, ReleaseNumber, Timestamp};
+use verge_protocol::{Coding, Content, Digest, Fallback, Lifetime, Manifest, ReleaseNumber};
 
 use crate::metrics::{Metrics, Traffic};
 use crate::table::{Channel, Resource, Resources};
@@ -15,7 +15,7 @@ use crate::table::{Channel, Resource, Resources};
 /// Builds a channel of the site `demo`. The content of each file is its path.
 pub(crate) struct ChannelBuilder {
     own: Manifest,
-    inherited: Vec<(Timestamp, Arc<Resources>)>,
+    inherited: Vec<Arc<Resources>>,
 }
 
 impl ChannelBuilder {
@@ -33,8 +33,9 @@ impl ChannelBuilder {
         self
     }
 
-    pub(crate) fn inherits(mut self, until: Timestamp, paths: &[&str], lifetime: Lifetime) -> Self {
-        self.inherited.push((until, resources(manifest(paths, "inherited ", lifetime))));
+    /// Inherits from an earlier release than those added so far. The content of each file is `prefix` and its path.
+    pub(crate) fn inherits(mut self, prefix: &str, paths: &[&str], lifetime: Lifetime) -> Self {
+        self.inherited.push(resources(manifest(paths, prefix, lifetime)));
         self
     }
 

@@ -13,5 +13,6 @@ mod it {
     mod offline;
     mod process;
     mod response_heads;
+    mod rollouts;
     mod world;
 }

@@ -85,11 +85,6 @@ impl Resource {
     pub(crate) fn has_encodings(&self) -> bool {
         !self.encoded.is_empty()
     }
-
-    /// The content of each representation.
-    pub(crate) fn contents(&self) -> impl Iterator<Item = &Content> {
-        std::iter::once(&self.identity).chain(self.encoded.iter().map(|(_, encoded)| encoded)).map(|each| &each.content)
-    }
 }
 
 impl Representation {

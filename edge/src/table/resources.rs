@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use verge_protocol::{Content, Digest, Fallback, Manifest};
+use verge_protocol::{Digest, Fallback, Manifest};
 
+use super::release_blobs::ReleaseBlobs;
 use super::resource::Resource;
 
 /// The resources of one manifest, by path. Shared by all channels that point at it or inherit from it.
@@ -14,11 +15,13 @@ pub(crate) struct Resources {
     /// Each `404.html`, by its directory; the root is the empty string.
     not_found: HashMap<Box<str>, Arc<Resource>>,
     single_page: Option<Arc<Resource>>,
+    blobs: ReleaseBlobs,
 }
 
 impl Resources {
     /// Builds the resources of the manifest `id`.
     pub(crate) fn new(id: Digest, manifest: Manifest) -> Self {
+        let blobs = ReleaseBlobs::of(manifest.files.values());
         let by_path: HashMap<Box<str>, Arc<Resource>> =
             manifest.files.into_iter().map(|(path, file)| (path.as_str().into(), Arc::new(file.into()))).collect();
         let single_page = match manifest.fallback {
@@ -30,7 +33,7 @@ impl Resources {
             (name == "404.html").then(|| (directory.into(), Arc::clone(resource)))
         });
         let not_found = not_found.collect();
-        Self { manifest: id, by_path, not_found, single_page }
+        Self { manifest: id, by_path, not_found, single_page, blobs }
     }
 
     /// The id of the manifest.
@@ -53,13 +56,8 @@ impl Resources {
         self.single_page.as_ref()
     }
 
-    /// Every resource, in no particular order.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Resource>> {
-        self.by_path.values()
-    }
-
-    /// The content of every representation, in no particular order.
-    pub(crate) fn contents(&self) -> impl Iterator<Item = &Content> {
-        self.all().flat_map(|resource| resource.contents())
+    /// The blobs of all representations of all resources.
+    pub(crate) fn blobs(&self) -> &ReleaseBlobs {
+        &self.blobs
     }
 }
