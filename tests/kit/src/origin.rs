@@ -24,7 +24,9 @@ use verge_protocol::api::{BlobsRequest, ErrorBody, TokenOwner};
 use verge_protocol::feed::{FeedEvent, FeedMessage, HEARTBEAT_SECONDS, Reset};
 use verge_protocol::report::EdgeReport;
 use verge_protocol::state::{ChannelState, Inherited, RolloutState, Row};
-use verge_protocol::{Blob, Checkpoint, Digest, Generation, History, Position, ReleaseNumber, Seq, compression, pack};
+use verge_protocol::{
+    Blob, Checkpoint, Digest, Generation, History, Position, ReleaseNumber, Seq, Timestamp, compression, pack,
+};
 
 use crate::TestRelease;
 
@@ -168,7 +170,8 @@ impl FakeOrigin {
         self.add_release(release);
         self.write(&format!("rollout/{channel}"), |_| {
             let (release, manifest) = (ReleaseNumber(number), release.id());
-            let state = RolloutState { release, manifest, expected: None, idempotency_key: None };
+            let state =
+                RolloutState { release, manifest, expected: None, idempotency_key: None, started: Timestamp(0) };
             Some(serde_json::to_value(state).unwrap())
         })
     }
