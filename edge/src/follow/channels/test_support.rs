@@ -40,7 +40,7 @@ pub(super) fn row(site: &str, seq: u64, number: u64, inherits: &[u64]) -> Row {
 pub(super) fn rollout(site: &str, seq: u64, number: u64) -> Row {
     let release_number = ReleaseNumber(number);
     let manifest = release(number).manifest();
-    let state = RolloutState { release: release_number, manifest, expected: None, idempotency_key: None };
+    let state = RolloutState { release: release_number, manifest, expected: None, idempotency_key: None, started: Timestamp(0) };
     Row { key: format!("rollout/{site}/live"), seq: Seq(seq), value: Some(Json::of(&state).unwrap()) }
 }
 
