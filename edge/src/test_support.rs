@@ -33,6 +33,11 @@ impl ChannelBuilder {
         self
     }
 
+    pub(crate) fn former_scripts(mut self, paths: &[&str]) -> Self {
+        self.own.former_scripts = Some(paths.iter().map(|path| path.parse().unwrap()).collect());
+        self
+    }
+
     pub(crate) fn inherits(mut self, until: Timestamp, paths: &[&str], lifetime: Lifetime) -> Self {
         self.inherited.push((until, resources(manifest(paths, "inherited ", lifetime))));
         self
@@ -47,7 +52,7 @@ impl ChannelBuilder {
 /// A manifest of files whose content is `prefix` and their path.
 pub(crate) fn manifest(paths: &[&str], prefix: &str, lifetime: Lifetime) -> Manifest {
     let files = paths.iter().map(|path| (path.parse().unwrap(), file(path, prefix, lifetime))).collect();
-    Manifest { site: "demo".parse().unwrap(), fallback: Fallback::NotFound, files }
+    Manifest { site: "demo".parse().unwrap(), fallback: Fallback::NotFound, files, former_scripts: None }
 }
 
 /// The resources of a manifest.
@@ -60,6 +65,7 @@ pub(crate) fn file(path: &str, prefix: &str, lifetime: Lifetime) -> File {
     let essence = match path.rsplit_once('.') {
         Some((_, "html" | "htm")) => "text/html",
         Some((_, "woff2")) => "font/woff2",
+        Some((_, "js")) => "text/javascript",
         _ => "text/plain",
     };
     let content = Content::cut(&Bytes::from(format!("{prefix}{path}"))).0;

@@ -28,5 +28,5 @@ pub(crate) use edges::EdgeStates;
 pub(crate) use encodings::EncodingRow;
 pub(crate) use error::StoreError;
 pub(crate) use history::{Divergence, Relation};
-pub(crate) use releases::{NewRelease, ReleaseRow};
+pub(crate) use releases::{Fingerprint, NewFingerprint, NewRelease, ReleaseRow};
 pub(crate) use sites::SiteRow;

@@ -18,7 +18,12 @@ pub struct TestRelease {
 /// A release of the site `demo` with these files. Files in `assets/` are fingerprinted and immutable.
 pub fn release<T: AsRef<[u8]>>(files: &[(&str, T)]) -> TestRelease {
     let mut release = TestRelease {
-        manifest: Manifest { site: "demo".parse().unwrap(), fallback: Fallback::NotFound, files: BTreeMap::new() },
+        manifest: Manifest {
+            site: "demo".parse().unwrap(),
+            fallback: Fallback::NotFound,
+            files: BTreeMap::new(),
+            former_scripts: None,
+        },
         blobs: Vec::new(),
     };
     for (path, bytes) in files {
