@@ -1,6 +1,6 @@
 //! The resources of one manifest.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use verge_protocol::{Content, Digest, Fallback, Manifest};
@@ -14,6 +14,8 @@ pub(crate) struct Resources {
     /// Each `404.html`, by its directory; the root is the empty string.
     not_found: HashMap<Box<str>, Arc<Resource>>,
     single_page: Option<Arc<Resource>>,
+    /// Paths of scripts that only earlier releases had, and of legacy service workers.
+    former_scripts: HashSet<Box<str>>,
 }
 
 impl Resources {
@@ -30,7 +32,9 @@ impl Resources {
             (name == "404.html").then(|| (directory.into(), Arc::clone(resource)))
         });
         let not_found = not_found.collect();
-        Self { manifest: id, by_path, not_found, single_page }
+        let former_scripts = manifest.former_scripts.unwrap_or_default();
+        let former_scripts = former_scripts.iter().map(|path| path.as_str().into()).collect();
+        Self { manifest: id, by_path, not_found, single_page, former_scripts }
     }
 
     /// The id of the manifest.
@@ -51,6 +55,11 @@ impl Resources {
     /// The single-page fallback, which answers navigations to paths without a file.
     pub(crate) fn single_page(&self) -> Option<&Arc<Resource>> {
         self.single_page.as_ref()
+    }
+
+    /// Whether only earlier releases had a script at this path, or the site named it as a legacy service worker.
+    pub(crate) fn is_former_script(&self, path: &str) -> bool {
+        self.former_scripts.contains(path)
     }
 
     /// Every resource, in no particular order.
