@@ -65,6 +65,13 @@ impl TestRelease {
         self
     }
 
+    /// Names paths of scripts that only earlier releases had.
+    #[must_use]
+    pub fn former_scripts(mut self, paths: &[&str]) -> Self {
+        self.manifest.former_scripts = Some(paths.iter().map(|path| path.parse().unwrap()).collect());
+        self
+    }
+
     /// The manifest's id.
     pub fn id(&self) -> Digest {
         Digest::of(&self.manifest.to_bytes())
