@@ -9,6 +9,7 @@
 //! | 3 | Answer the health path, on any host | `health.rs` | 200, 503 |
 //! | 4 | Route: look the host up in one snapshot of the table | `table.rs`, `redirect.rs` | 404, 503, 308 |
 //! | 5 | Decode the path | `request_path.rs` | 400 |
+//! | 5a | End service workers of earlier releases | `former_worker.rs` | 200 |
 //! | 6 | Resolve the path to a resource of the channel | `resolve.rs`, `asset.rs` | 404 |
 //! | 7 | Build the response head | `response_head.rs` | |
 //! | 7a | – read `Range` | `range.rs` | |
@@ -29,6 +30,7 @@ mod body;
 mod builtin_responses;
 mod common_headers;
 mod conditional;
+mod former_worker;
 mod framing;
 mod health;
 mod host;
@@ -143,6 +145,10 @@ impl Shared {
         let Ok(path) = RequestPath::parse(path) else {
             return builtin(builtin_responses::invalid_path(), channel.traffic());
         };
+        // 5a. Former service workers.
+        if former_worker::is_requested(channel, &path, headers) {
+            return builtin(builtin_responses::former_worker().with_release(channel.release()), channel.traffic());
+        }
         // 6. Resolve.
         let destination = || asset::destination(headers);
         let resolution = match resolve::resolve(channel, &path, destination) {

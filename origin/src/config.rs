@@ -32,6 +32,8 @@ pub struct Config {
     pub domain_check_interval: Duration,
     /// How long a push may wait for the densest encodings before the rest is encoded at faster levels.
     pub encode_budget: Duration,
+    /// The interval between checks of what channels inherit. Not a setting.
+    pub expiry_check_interval: Duration,
     /// How long a rollout waits for edges. Not a setting.
     pub rollout_timing: Timing,
     /// How long requests in progress have to finish at shutdown.
@@ -49,6 +51,8 @@ impl Config {
     pub const RESOLVER_TIMEOUT: Duration = Duration::from_secs(3);
     /// [`Config::domain_check_interval`]; not a setting.
     pub const DOMAIN_CHECK_INTERVAL: Duration = Duration::from_mins(1);
+    /// [`Config::expiry_check_interval`]; not a setting.
+    pub const EXPIRY_CHECK_INTERVAL: Duration = Duration::from_mins(1);
     /// [`Config::encode_budget`] when nothing is set.
     pub const ENCODE_BUDGET: Duration = Duration::from_secs(20);
     /// [`Config::drain_timeout`] when nothing is set.
@@ -69,6 +73,7 @@ impl Config {
             resolver_timeout: Self::RESOLVER_TIMEOUT,
             domain_check_interval: Self::DOMAIN_CHECK_INTERVAL,
             encode_budget: Self::ENCODE_BUDGET,
+            expiry_check_interval: Self::EXPIRY_CHECK_INTERVAL,
             rollout_timing: Timing::default(),
             drain_timeout: Self::DRAIN_TIMEOUT,
             limits: Self::LIMITS,

@@ -12,6 +12,7 @@ mod edge_settings;
 mod feed;
 mod fleet;
 mod http;
+mod inheritance_expiry;
 mod metrics;
 mod origin;
 mod problems;

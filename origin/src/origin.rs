@@ -24,6 +24,7 @@ use crate::edge_reports::EdgeReports;
 use crate::feed::Feed;
 use crate::fleet::Fleet;
 use crate::http;
+use crate::inheritance_expiry;
 use crate::metrics::Metrics;
 use crate::problems::Problems;
 use crate::publish::{Contents, Encoder, Publisher};
@@ -64,6 +65,14 @@ impl Origin {
         let checks = app.domains.clone().check_periodically(config.domain_check_interval, tasks.draining().clone());
         drop(tasks.spawn("check domains", checks));
         app.publisher.rollouts.resume().await?;
+        let expiry = inheritance_expiry::run(
+            app.database.clone(),
+            app.feed.clone(),
+            app.clock.clone(),
+            config.expiry_check_interval,
+            tasks.draining().clone(),
+        );
+        drop(tasks.spawn("end inheritance", expiry));
         let limits = HttpLimits::default();
         let router = http::router(app.clone());
         http_server::serve("api", api, limits, &tasks, TowerToHyperService::new(router));

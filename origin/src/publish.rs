@@ -3,13 +3,16 @@
 //! [`Publisher::publish`] and [`Publisher::move_channel`] check first what can be refused at once. The rest runs in a task that
 //! continues when the client disconnects, and tells its progress.
 
+mod build_output;
 mod contents;
 mod encoder;
 mod error;
+mod former_scripts;
 mod inheritance;
 mod lifetime;
 mod manifest_builder;
 mod media_type;
+mod name_hash;
 mod rollback_target;
 
 use std::sync::Arc;
@@ -28,7 +31,7 @@ use crate::store::{Blobs, Database, EarlierRequest, MoveTarget, NewRelease, NewR
 pub(crate) use self::contents::Contents;
 pub(crate) use self::encoder::Encoder;
 pub(crate) use self::error::PublishError;
-pub(crate) use self::inheritance::choose as inherited;
+pub(crate) use self::inheritance::{choose as inherited, expire as still_inherited};
 pub(crate) use self::rollback_target::rollback_target;
 
 /// How many of a channel's last moves are read: for the eight releases that may be inherited, repeated by rollbacks between them, and
@@ -201,8 +204,8 @@ impl Publisher {
 
         let (files, bytes) = (build.files.len() as u64, build.bytes());
         let _fingerprints = self.channel_locks.lock_fingerprints().await;
-        let history = self.database.fingerprints(&label.site).await?;
-        let output = manifest_builder::build_manifest(&label.site, build, &encodings, &history);
+        let history = manifest_builder::SiteHistory::load(&self.contents, &label.site).await?;
+        let output = manifest_builder::build_manifest(&label.site, build, &encodings, history);
         let (manifest, blobs) = Content::cut(&output.manifest.to_bytes().into());
         for blob in &blobs {
             self.blobs.put_manifest(blob).await?;

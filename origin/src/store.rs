@@ -29,6 +29,6 @@ pub(crate) use edges::EdgeStates;
 pub(crate) use encodings::EncodingRow;
 pub(crate) use error::StoreError;
 pub(crate) use history::{Divergence, Relation};
-pub(crate) use releases::{NewRelease, ReleaseRow};
+pub(crate) use releases::{Fingerprint, NewFingerprint, NewRelease, ReleaseRow};
 pub(crate) use rollouts::{EarlierRequest, NewRollout};
 pub(crate) use sites::SiteRow;

@@ -285,6 +285,7 @@ async fn bind_origin(folder: &Path, address: SocketAddr, clock: &Clock) -> Origi
     let config = verge_origin::Config {
         listen: address.into(),
         encode_budget: Duration::ZERO,
+        expiry_check_interval: Duration::from_millis(100),
         drain_timeout: Duration::from_secs(5),
         ..verge_origin::Config::new(folder.join("origin"), "http://localhost:80".parse().unwrap())
     };

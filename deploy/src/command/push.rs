@@ -9,7 +9,7 @@ use super::context::Context;
 use crate::cli;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::project::Project;
+use crate::project::{Project, Settings};
 use crate::push::Push;
 use crate::scan::Options;
 use crate::upload::RetryPolicy;
@@ -30,7 +30,7 @@ pub(super) async fn run(arguments: &cli::Push, context: &Context<'_>) -> Result<
         site: &site,
         channel: &arguments.channel.channel,
         dir: &dir.path,
-        options: scan_options(arguments, project.settings.spa),
+        options: scan_options(arguments, &project.settings),
         provenance: provenance::find(arguments, &dir.path, environment.user.as_deref()).await,
         wait: !arguments.channel.no_wait,
         retry: RetryPolicy::default(),
@@ -54,17 +54,18 @@ pub(super) async fn run(arguments: &cli::Push, context: &Context<'_>) -> Result<
     Ok(pushed.rollout.exit())
 }
 
-fn scan_options(arguments: &cli::Push, configured: Option<bool>) -> Options {
+fn scan_options(arguments: &cli::Push, settings: &Settings) -> Options {
     let single_page = match (arguments.spa, arguments.no_spa) {
         (true, _) => Some(true),
         (_, true) => Some(false),
-        (false, false) => configured,
+        (false, false) => settings.spa,
     };
     Options {
         allow_secrets: arguments.allow_secrets,
         ignore_rules: arguments.ignore_rules,
         force: arguments.force,
         single_page,
+        legacy_service_workers: settings.legacy_service_workers.clone(),
     }
 }
 

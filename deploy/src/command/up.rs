@@ -144,7 +144,11 @@ async fn push(arguments: &cli::Up, context: &Context<'_>, cluster: &Cluster) -> 
             Err(ProjectError::NoSite) => demo(),
             site => site?,
         };
-        let options = Options { single_page: project.settings.spa, ..Options::default() };
+        let options = Options {
+            single_page: project.settings.spa,
+            legacy_service_workers: project.settings.legacy_service_workers.clone(),
+            ..Options::default()
+        };
         return push_folder(context, cluster, &site, &project.build_dir()?.path, options).await;
     }
     let site: SiteName = arguments.site.site.clone().unwrap_or_else(demo);

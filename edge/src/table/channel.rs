@@ -15,17 +15,26 @@ pub(crate) struct Channel {
     label: HostLabel,
     release: HeaderValue,
     own: Arc<Resources>,
-    inherited: Vec<Arc<Resources>>,
+    inherited: InheritedReleases,
     traffic: Arc<Traffic>,
 }
 
+/// The releases that a channel inherits from, the most recent first.
+#[derive(Default)]
+pub(crate) struct InheritedReleases {
+    /// Those that it is about to serve.
+    pub(crate) newer: Vec<Arc<Resources>>,
+    /// Those that it served before.
+    pub(crate) older: Vec<Arc<Resources>>,
+}
+
 impl Channel {
-    /// A channel that serves `own`. `inherited` is ordered the most recent release first.
+    /// A channel that serves `own`.
     pub(crate) fn new(
         label: HostLabel,
         release: ReleaseNumber,
         own: Arc<Resources>,
-        inherited: Vec<Arc<Resources>>,
+        inherited: InheritedReleases,
         traffic: Arc<Traffic>,
     ) -> Self {
         let release = HeaderValue::from_str(&release.to_string()).expect("`v` and digits are a header value");
@@ -55,12 +64,29 @@ impl Channel {
 
     /// The releases that it inherits from, the most recent first.
     #[cfg(test)]
-    pub(crate) fn inherited_releases(&self) -> &[Arc<Resources>] {
-        &self.inherited
+    pub(crate) fn inherited_releases(&self) -> impl Iterator<Item = &Arc<Resources>> {
+        self.inherited.iter()
+    }
+
+    /// Whether only earlier releases had a script at this path, or the site has named it as a legacy service worker. A fingerprinted
+    /// script of an earlier release is none: it is inherited as it is.
+    pub(crate) fn is_former_script(&self, path: &str) -> bool {
+        // After a rollback, the release does not know the scripts of later ones.
+        let had_script = |earlier: &Arc<Resources>| {
+            earlier.is_former_script(path) || earlier.get(path).is_some_and(|file| file.is_unhashed_script())
+        };
+        let own = &self.own;
+        own.is_former_script(path) || (own.get(path).is_none() && self.inherited.older.iter().any(had_script))
     }
 
     /// The counters of its site.
     pub(crate) fn traffic(&self) -> &Arc<Traffic> {
         &self.traffic
+    }
+}
+
+impl InheritedReleases {
+    fn iter(&self) -> impl Iterator<Item = &Arc<Resources>> {
+        self.newer.iter().chain(&self.older)
     }
 }

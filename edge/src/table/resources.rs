@@ -1,6 +1,6 @@
 //! The resources of one manifest.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use verge_protocol::{Digest, Fallback, Manifest};
@@ -16,6 +16,8 @@ pub(crate) struct Resources {
     not_found: HashMap<Box<str>, Arc<Resource>>,
     single_page: Option<Arc<Resource>>,
     blobs: ReleaseBlobs,
+    /// Paths of scripts that only earlier releases had, and of legacy service workers.
+    former_scripts: HashSet<Box<str>>,
 }
 
 impl Resources {
@@ -33,7 +35,9 @@ impl Resources {
             (name == "404.html").then(|| (directory.into(), Arc::clone(resource)))
         });
         let not_found = not_found.collect();
-        Self { manifest: id, by_path, not_found, single_page, blobs }
+        let former_scripts = manifest.former_scripts.unwrap_or_default();
+        let former_scripts = former_scripts.iter().map(|path| path.as_str().into()).collect();
+        Self { manifest: id, by_path, not_found, single_page, blobs, former_scripts }
     }
 
     /// The id of the manifest.
@@ -59,5 +63,10 @@ impl Resources {
     /// The blobs of all representations of all resources.
     pub(crate) fn blobs(&self) -> &ReleaseBlobs {
         &self.blobs
+    }
+
+    /// Whether only earlier releases had a script at this path, or the site named it as a legacy service worker.
+    pub(crate) fn is_former_script(&self, path: &str) -> bool {
+        self.former_scripts.contains(path)
     }
 }

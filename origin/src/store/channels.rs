@@ -1,11 +1,12 @@
 //! Channels: the release each points at, its past moves, and the transaction that moves it.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use sqlx::AnyConnection;
 use verge_daemon::error_chain;
 use verge_protocol::host::HostLabel;
-use verge_protocol::state::{ChannelState, Inherited, Key, RolloutState};
+use verge_protocol::state::{ChannelState, Inherited, Key, RolloutState, UnknownKey};
 use verge_protocol::{ChannelName, Digest, IdempotencyKey, Position, ReleaseNumber, Seq, SiteName, Timestamp};
 
 use super::database::{self, Database};
@@ -44,6 +45,21 @@ pub(crate) enum MoveTarget {
     New(NewRelease),
     /// An existing one, and its manifest.
     Existing(ReleaseNumber, Digest),
+}
+
+/// A channel as part of a key: `<site>/<channel>`.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct HostPath(HostLabel);
+
+impl FromStr for HostPath {
+    type Err = UnknownKey;
+
+    fn from_str(path: &str) -> Result<Self, UnknownKey> {
+        match format!("channel/{path}").parse()? {
+            Key::Channel(site, channel) => Ok(Self(HostLabel { site, channel })),
+            key => unreachable!("{key} begins with `channel/`"),
+        }
+    }
 }
 
 impl MoveTarget {
@@ -170,6 +186,12 @@ impl Database {
         .await?;
         transaction.commit().await?;
         Ok(Ok((position, state)))
+    }
+
+    /// The state of every channel.
+    pub(crate) async fn channel_states(&self) -> Result<Vec<(HostLabel, ChannelState)>, StoreError> {
+        let channels = state::all::<HostPath, _>(&mut *self.read_connection().await?, "channel").await?;
+        Ok(channels.into_iter().map(|(HostPath(label), state)| (label, state)).collect())
     }
 
     /// Writes the row of a channel again with other releases to inherit. Its epoch stays. Nothing is written if it is not at the epoch

@@ -102,7 +102,13 @@ impl DamagedRows<'_> {
             let effect = "deletes the row: the next release with that path counts as the first";
             return finding.repair(Repair::delete(row, effect));
         };
-        let update = Change::Rows(vec![Statement::update(row, [("digest", digest.to_string().into())])]);
+        // What is not known is assumed: that costs revalidations.
+        let columns = [
+            ("digest", digest.to_string().into()),
+            ("immutable", row.number("immutable").unwrap_or(1).into()),
+            ("changed", row.number("changed").unwrap_or(1).into()),
+        ];
+        let update = Change::Rows(vec![Statement::update(row, columns)]);
         finding.repair(Repair::new(update, format!("restores the digest from {number}")))
     }
 

@@ -231,7 +231,9 @@ fn build(row: &RawRow) -> Parsed<()> {
 fn fingerprint(row: &RawRow) -> Parsed<()> {
     row.parse::<SiteName>("site")?;
     row.parse::<SitePath>("path")?;
-    row.parse::<Digest>("digest").map(drop)
+    row.parse::<Digest>("digest")?;
+    row.number("immutable")?;
+    row.number("changed").map(drop)
 }
 
 fn encoding(row: &RawRow, objects: &Objects, damage: &BlobDamage) -> Parsed<()> {

@@ -44,7 +44,8 @@ pub(super) static CHANNEL_MOVE: Table = Table {
     key: 3,
     columns: &["site", "channel", "epoch", "release", "manifest", "moved", "idempotency_key"],
 };
-pub(super) static FINGERPRINT: Table = Table { name: "fingerprint", key: 2, columns: &["site", "path", "digest"] };
+pub(super) static FINGERPRINT: Table =
+    Table { name: "fingerprint", key: 2, columns: &["site", "path", "digest", "immutable", "changed"] };
 pub(super) static ENCODING: Table =
     Table { name: "encoding", key: 3, columns: &["digest", "coding", "level", "content"] };
 pub(super) static DOMAIN: Table = Table {

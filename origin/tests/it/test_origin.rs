@@ -34,8 +34,10 @@ pub(super) struct TestBuild {
 
 /// A build of these files, by path and text.
 pub(super) fn build(files: &[(&str, &str)]) -> TestBuild {
-    let mut pushed =
-        TestBuild { build: Build { files: BTreeMap::new(), fallback: Fallback::NotFound }, blobs: Vec::new() };
+    let mut pushed = TestBuild {
+        build: Build { files: BTreeMap::new(), fallback: Fallback::NotFound, legacy_service_workers: Vec::new() },
+        blobs: Vec::new(),
+    };
     for (path, text) in files {
         let (content, blobs) = Content::cut(&Bytes::copy_from_slice(text.as_bytes()));
         pushed.build.files.insert(path.parse().unwrap(), content);

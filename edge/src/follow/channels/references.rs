@@ -10,7 +10,7 @@ use verge_protocol::state::ChannelState;
 use super::Channels;
 use super::tracked_channel::TrackedChannel;
 use crate::follow::wanted::Wanted;
-use crate::table::{Priority, Resources};
+use crate::table::{InheritedReleases, Priority, Resources};
 
 impl Channels {
     /// Referenced manifests that have not arrived, the most urgent first: current releases, coming ones, inherited ones.
@@ -46,7 +46,7 @@ impl Channels {
         label: &HostLabel,
         tracked: &TrackedChannel,
         state: &ChannelState,
-    ) -> Vec<Arc<Resources>> {
+    ) -> InheritedReleases {
         let get = |id: Digest| self.manifests.get(&id);
         let coming = self.rollouts.get(&(label.site.clone(), label.channel.clone()));
         let coming = coming.map(|rollout| rollout.state.manifest);
@@ -57,7 +57,9 @@ impl Channels {
         let superseded = tracked.superseded.iter().flat_map(|superseded| superseded.row.state.manifests());
         let older = superseded.chain(state.inherits.iter().map(|inherited| inherited.manifest)).map_while(get);
         let mut seen = BTreeSet::from([state.manifest]);
-        newer.chain(older).filter(|resources| seen.insert(resources.manifest())).cloned().collect()
+        let mut is_first = |resources: &&Arc<Resources>| seen.insert(resources.manifest());
+        let newer = newer.filter(&mut is_first).cloned().collect();
+        InheritedReleases { newer, older: older.filter(&mut is_first).cloned().collect() }
     }
 
     /// The releases whose blobs should be on disk.

@@ -40,7 +40,13 @@ pub(super) fn row(site: &str, seq: u64, number: u64, inherits: &[u64]) -> Row {
 pub(super) fn rollout(site: &str, seq: u64, number: u64) -> Row {
     let release_number = ReleaseNumber(number);
     let manifest = release(number).manifest();
-    let state = RolloutState { release: release_number, manifest, expected: None, idempotency_key: None, started: Timestamp(0) };
+    let state = RolloutState {
+        release: release_number,
+        manifest,
+        expected: None,
+        idempotency_key: None,
+        started: Timestamp(0),
+    };
     Row { key: format!("rollout/{site}/live"), seq: Seq(seq), value: Some(Json::of(&state).unwrap()) }
 }
 
@@ -158,7 +164,7 @@ pub(super) fn served(channels: &Channels) -> BTreeMap<String, String> {
         let number_of = |resources: &Arc<Resources>| {
             (1..10).find(|number| resources.get(&format!("v{number}.js")).is_some()).unwrap_or_default()
         };
-        let inherited: Vec<u64> = channel.inherited_releases().iter().map(number_of).collect();
+        let inherited: Vec<u64> = channel.inherited_releases().map(number_of).collect();
         (channel.label().to_string(), format!("{} {inherited:?}", number_of(channel.own())))
     };
     table.channels().map(show).collect()
