@@ -1,13 +1,26 @@
-//! The rollout of a release: the channel moves, then every edge confirms that it serves the release.
+//! The rollout of a release: edges prepare it, the channel moves, then every edge confirms that it serves the release.
 
-use futures_util::{Stream, StreamExt as _};
+mod attempt;
+mod edge_check;
+mod edge_table;
+mod error;
+mod tracker;
+mod wait;
+
+use std::fmt;
+use std::time::Duration;
+
 use serde::Serialize;
-use verge_protocol::api::{LaggingEdge, Progress, Release};
-use verge_protocol::{ChannelName, Digest, EdgeName, ReleaseNumber, Seq, SiteName};
+use verge_protocol::api::LaggingEdge;
+use verge_protocol::{Digest, EdgeName, ReleaseNumber, Seq, Timestamp};
 
-use crate::client::{Client, ClientError};
+pub use self::attempt::Attempt;
+pub use self::edge_check::EdgeCheck;
+pub use self::error::RolloutError;
+pub use self::wait::{Wait, WaitError};
+use crate::client::Client;
 use crate::exit::Exit;
-use crate::output::{Output, Unit, human};
+use crate::output::{Output, human};
 
 /// The release that a channel points at now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,8 +42,25 @@ pub struct Released {
 pub struct Confirmations {
     /// Edges that serve it.
     pub confirmed: Vec<EdgeName>,
-    /// Edges that do not serve it yet, and why.
+    /// Edges that do not serve it, or are not known to, at the end of the rollout, and why.
     pub lagging: Vec<LaggingEdge>,
+    /// Edges that had not confirmed when the command stopped waiting.
+    pub pending: Vec<EdgeName>,
+    /// The number of edges that are waited for: all but those that are away.
+    pub total: u64,
+    /// Milliseconds from the switch to the last confirmation; 0: unknown.
+    pub elapsed_ms: u64,
+}
+
+/// `live on 12/12 edges in 84 ms`.
+impl fmt::Display for Confirmations {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "live on {}/{}", self.confirmed.len(), human::count(self.total, "edge"))?;
+        match self.elapsed_ms {
+            0 => Ok(()),
+            elapsed => write!(formatter, " in {}", human::milliseconds(elapsed)),
+        }
+    }
 }
 
 /// How far a rollout has come.
@@ -38,23 +68,68 @@ pub struct Confirmations {
 pub struct Rollout {
     /// The release.
     pub released: Released,
-    /// The edges that serve it; incomplete if the command did not wait.
+    /// The edges that serve it; incomplete if the command did not wait for all.
     pub confirmations: Confirmations,
-    /// The error that ended the event stream after the release: the state of the edges is unknown.
+    /// Whether the origin told which edges serve it.
+    pub edges_are_known: bool,
+    /// The error that ended the event stream after the release: the state of the other edges is unknown.
     pub interruption: Option<String>,
+    /// What the edges themselves answered; empty if they were not asked.
+    pub checked: Vec<EdgeCheck>,
+    /// What was waited for.
+    pub wait: Wait,
 }
 
 impl Rollout {
+    /// A rollout without interruption. `confirmations`: `None` if the command did not wait, or the origin does not tell.
+    fn new(released: Released, wait: Wait, confirmations: Option<Confirmations>) -> Self {
+        Self {
+            released,
+            edges_are_known: confirmations.is_some(),
+            confirmations: confirmations.unwrap_or_default(),
+            interruption: None,
+            checked: Vec::new(),
+            wait,
+        }
+    }
+
+    /// Asks the edges that confirmed it which release they serve, for at most `limit`. That none can be reached from here is no
+    /// error.
+    pub async fn ask_edges(&mut self, client: &Client, limit: Duration) {
+        if !self.confirmations.confirmed.is_empty() {
+            self.checked = edge_check::ask_edges(client, self, limit).await;
+        }
+    }
+
     /// The exit code.
     pub fn exit(&self) -> Exit {
-        if self.interruption.is_none() && self.confirmations.lagging.is_empty() { Exit::Success } else { Exit::Lagging }
+        let is_success = self.interruption.is_none()
+            && self.wait.is_satisfied(&self.confirmations)
+            && self.serving_others().next().is_none();
+        if is_success || self.wait == Wait::No { Exit::Success } else { Exit::Lagging }
     }
 
     /// Prints a warning for every edge that does not serve the release, or may not.
-    pub fn warn(&self, output: &Output) {
+    pub fn warn(&self, output: &Output, now: Timestamp) {
         let release = self.released.release;
-        for LaggingEdge { edge, reason, .. } in &self.confirmations.lagging {
-            output.warn(format_args!("{edge} does not serve {release} yet: {}", human::line(reason, 200)));
+        for lagging in &self.confirmations.lagging {
+            let LaggingEdge { edge, reason, away, last_seen } = lagging;
+            let reason = human::line(reason, 200);
+            match (away, last_seen) {
+                (true, Some(at)) => output.warn(format_args!(
+                    "{edge} does not serve {release}: away for {}{}",
+                    human::span(at.age(now)),
+                    self.consequence_of_absence()
+                )),
+                (true, None) => output.warn(format_args!(
+                    "{edge} does not serve {release}: away, {reason}{}",
+                    self.consequence_of_absence()
+                )),
+                (false, _) => output.warn(format_args!("{edge} does not serve {release} yet: {reason}")),
+            }
+        }
+        for (edge, other) in self.serving_others() {
+            output.warn(format_args!("{edge} has confirmed {release}, but answers with {other}"));
         }
         if let Some(error) = &self.interruption {
             output.warn(format_args!(
@@ -66,221 +141,17 @@ impl Rollout {
             output.hint("run `verge status` to see when all edges serve it");
         }
     }
-}
 
-/// Why a channel did not move, as far as is known.
-#[derive(Debug, thiserror::Error)]
-pub enum RolloutError {
-    /// Another push or rollback moved it first.
-    #[error("another push came first: {0}")]
-    Conflict(String),
-    /// The request was sent, but the response of the origin was lost.
-    #[error("cannot tell whether {channel} was updated")]
-    OutcomeUnknown {
-        /// The channel.
-        channel: ChannelName,
-        /// What happened instead.
-        source: ClientError,
-    },
-    /// The channel has not moved.
-    #[error(transparent)]
-    Client(ClientError),
-}
-
-impl RolloutError {
-    /// Interprets the error of a request that moves a channel. Asks the origin what the channel points at after a conflict.
-    pub async fn new(error: ClientError, client: &Client, site: &SiteName, channel: &ChannelName) -> Self {
-        match error {
-            // A proxy, or an unreadable event, does not tell what the origin did.
-            ClientError::ConnectionLost { .. }
-            | ClientError::Stalled { .. }
-            | ClientError::Gateway { .. }
-            | ClientError::UnexpectedResponse { .. } => {
-                Self::OutcomeUnknown { channel: channel.clone(), source: error }
-            }
-            ClientError::Refused { body, .. } if body.code == "conflict" => {
-                let releases = client.get::<Vec<Release>>(&format!("/v1/sites/{site}/releases")).await;
-                let current = releases.ok().and_then(|releases| current_release(&releases, channel));
-                Self::Conflict(current.unwrap_or(body.message))
-            }
-            error => Self::Client(error),
-        }
+    fn consequence_of_absence(&self) -> &'static str {
+        if self.wait == Wait::Strict { "" } else { ", which fails nothing" }
     }
-}
 
-fn current_release(releases: &[Release], channel: &ChannelName) -> Option<String> {
-    let release = releases.iter().find(|release| release.channels.contains(channel))?;
-    let provenance = [&release.provenance.author, &release.provenance.message];
-    let provenance: Vec<String> = provenance.into_iter().flatten().map(|text| human::line(text, 60)).collect();
-    let suffix = if provenance.is_empty() { String::new() } else { format!(" ({})", provenance.join(": ")) };
-    Some(format!("{channel} now points at {}{suffix}", release.number))
-}
-
-/// Follows `events` until the channel has moved and, if `wait`, until every edge has confirmed.
-pub async fn track(
-    mut events: impl Stream<Item = Result<Progress, ClientError>> + Unpin,
-    wait: bool,
-    output: &Output,
-) -> Result<Rollout, ClientError> {
-    let released = until_released(&mut events, output).await?;
-    let mut rollout = Rollout { released, confirmations: Confirmations::default(), interruption: None };
-    if wait {
-        match until_confirmed(&mut events, &mut rollout.confirmations, output).await {
-            Ok(()) => {}
-            Err(ClientError::Refused { body, .. }) => rollout.interruption = Some(body.message),
-            Err(error) => rollout.interruption = Some(error.to_string()),
-        }
-    }
-    Ok(rollout)
-}
-
-/// Turns the end of the stream and [`Progress::Failed`] into errors.
-fn check_event(event: Option<Result<Progress, ClientError>>) -> Result<Progress, ClientError> {
-    match event {
-        Some(Ok(Progress::Failed(body))) => Err(ClientError::Refused { status: None, body }),
-        Some(event) => event,
-        None => Err(ClientError::ConnectionLost { reason: "the response ended early".to_owned() }),
-    }
-}
-
-async fn until_released(
-    events: &mut (impl Stream<Item = Result<Progress, ClientError>> + Unpin),
-    output: &Output,
-) -> Result<Released, ClientError> {
-    // The step starts with the first file: there may be nothing to encode.
-    let mut step = None;
-    let mut encoded = 0;
-    loop {
-        match check_event(events.next().await)? {
-            Progress::Encoding { done, total } => {
-                encoded = done;
-                let step = step.get_or_insert_with(|| output.step("encoding", Unit::Files, total));
-                step.set_total(total);
-                step.set_done(done);
-            }
-            Progress::Released { release, manifest, epoch, url, warnings } => {
-                if let Some(step) = step {
-                    step.finish(format_args!("encoded {}", human::count(encoded, "file")));
-                }
-                return Ok(Released { release, manifest, epoch, url, warnings });
-            }
-            _ => {}
-        }
-    }
-}
-
-async fn until_confirmed(
-    events: &mut (impl Stream<Item = Result<Progress, ClientError>> + Unpin),
-    confirmations: &mut Confirmations,
-    output: &Output,
-) -> Result<(), ClientError> {
-    let step = output.step("rolling out", Unit::Edges, 0);
-    loop {
-        match check_event(events.next().await)? {
-            Progress::Confirmed { edge, done, total, .. } => {
-                confirmations.confirmed.push(edge);
-                step.set_total(total);
-                step.set_done(done);
-                let names: Vec<&str> = confirmations.confirmed.iter().map(EdgeName::as_str).collect();
-                step.set_message(names.join(" "));
-            }
-            Progress::Finished { confirmed, lagging, .. } => {
-                *confirmations = Confirmations { confirmed, lagging };
-                step.clear();
-                return Ok(());
-            }
-            _ => {}
-        }
+    /// Edges that answer with another release.
+    fn serving_others(&self) -> impl Iterator<Item = (&EdgeName, ReleaseNumber)> {
+        let others = self.checked.iter().filter_map(|check| Some((&check.edge, check.release?)));
+        others.filter(|(_, release)| *release != self.released.release)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use futures_util::stream;
-    use verge_protocol::Timestamp;
-    use verge_protocol::api::{ErrorBody, Provenance};
-
-    use super::*;
-    use crate::output::OutputOptions;
-
-    fn edge(name: &str) -> EdgeName {
-        name.parse().unwrap()
-    }
-
-    fn released() -> Progress {
-        let manifest = Digest::of(b"m");
-        Progress::Released {
-            release: ReleaseNumber(2),
-            manifest,
-            epoch: Seq(9),
-            url: "http://a".into(),
-            warnings: vec![],
-        }
-    }
-
-    fn failed() -> Progress {
-        Progress::Failed(ErrorBody { code: "storage".into(), message: "the disk is full".into(), hint: None })
-    }
-
-    async fn run(events: Vec<Progress>, wait: bool) -> Result<Rollout, ClientError> {
-        let output = Output::new(std::io::sink(), std::io::sink(), OutputOptions::default());
-        track(stream::iter(events.into_iter().map(Ok)), wait, &output).await
-    }
-
-    #[tokio::test]
-    async fn rollout_confirmed_by_every_edge_succeeds() {
-        let events = vec![
-            Progress::Encoding { done: 1, total: 1 },
-            Progress::Unknown,
-            released(),
-            Progress::Confirmed { edge: edge("a"), done: 1, total: 1, elapsed_ms: 4 },
-            Progress::Finished { confirmed: vec![edge("a")], lagging: vec![], elapsed_ms: 4 },
-        ];
-        let rollout = run(events, true).await.unwrap();
-        assert_eq!(rollout.confirmations.confirmed, [edge("a")]);
-        assert_eq!(rollout.exit(), Exit::Success);
-    }
-
-    #[tokio::test]
-    async fn rollout_without_wait_ends_at_the_release() {
-        let rollout = run(vec![released()], false).await.unwrap();
-        assert_eq!((rollout.exit(), rollout.interruption), (Exit::Success, None));
-    }
-
-    #[tokio::test]
-    async fn failure_before_the_release_is_an_error_and_after_it_an_interruption() {
-        assert!(matches!(run(vec![failed()], true).await, Err(ClientError::Refused { status: None, .. })));
-        assert!(matches!(run(vec![], true).await, Err(ClientError::ConnectionLost { .. })));
-        let lost =
-            run(vec![released(), Progress::Confirmed { edge: edge("a"), done: 1, total: 2, elapsed_ms: 4 }], true)
-                .await
-                .unwrap();
-        assert_eq!((lost.exit(), lost.confirmations.confirmed.len()), (Exit::Lagging, 1));
-        let failed = run(vec![released(), failed()], true).await.unwrap();
-        assert_eq!(failed.interruption.as_deref(), Some("the disk is full"));
-    }
-
-    #[tokio::test]
-    async fn lagging_edge_sets_exit_code() {
-        let lagging_edge = LaggingEdge { edge: edge("b"), reason: "slow".into(), away: false, last_seen: None };
-        let finished = Progress::Finished { confirmed: vec![edge("a")], lagging: vec![lagging_edge], elapsed_ms: 4 };
-        assert_eq!(run(vec![released(), finished], true).await.unwrap().exit(), Exit::Lagging);
-    }
-
-    #[test]
-    fn conflict_names_the_current_release() {
-        let release = |number, author: Option<&str>, channels: &[&str]| Release {
-            number: ReleaseNumber(number),
-            manifest: Digest::of(b"m"),
-            files: 1,
-            bytes: 1,
-            created: Timestamp(0),
-            provenance: Provenance { author: author.map(str::to_owned), ..Provenance::default() },
-            channels: channels.iter().map(|channel| channel.parse().unwrap()).collect(),
-        };
-        let releases = [release(8, None, &["pr-1"]), release(7, Some("Ann"), &["live"])];
-        assert_eq!(current_release(&releases, &ChannelName::live()).unwrap(), "live now points at v7 (Ann)");
-        assert_eq!(current_release(&releases, &"pr-1".parse().unwrap()).unwrap(), "pr-1 now points at v8");
-        assert_eq!(current_release(&releases, &"pr-2".parse().unwrap()), None);
-    }
-}
+mod tests;
