@@ -49,7 +49,7 @@ pub(super) async fn run(arguments: &cli::Push, context: &Context<'_>) -> Result<
             output.result(&pushed.rollout.released.url)?;
         } else {
             output.info("");
-            output.result(render::text(&push, &pushed, &output.results_style()))?;
+            output.result(render::text(&push, &pushed, output))?;
         }
     }
     Ok(pushed.rollout.exit())

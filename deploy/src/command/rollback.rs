@@ -63,7 +63,7 @@ pub(super) async fn run(arguments: &cli::Rollback, context: &Context<'_>) -> Res
         };
         let mut lines = vec![format!("{name} {state}\n")];
         if rollout.edges_are_known {
-            lines.push(render::row("edges", &render::edges(rollout, &style), &style));
+            lines.push(render::row("edges", &render::edges(rollout, output), &style));
         }
         lines.push(render::row("url", &render::link(&released.url, &style), &style));
         output.info("");

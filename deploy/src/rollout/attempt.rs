@@ -11,8 +11,10 @@ use serde::de::DeserializeOwned;
 use verge_protocol::api::{Progress, Release, Site};
 use verge_protocol::{ChannelName, IdempotencyKey, ReleaseNumber, SiteName};
 
+use super::error::RolloutError;
+use super::outcome::{Released, Rollout};
 use super::tracker::{SUPERSEDED, Tracker};
-use super::{Released, Rollout, RolloutError, Wait};
+use super::wait::Wait;
 use crate::client::{Client, ClientError};
 use crate::output::{Output, human};
 use crate::upload::RetryPolicy;

@@ -12,7 +12,6 @@ use tokio::time::{Instant, timeout_at};
 use verge_protocol::api::Edge;
 use verge_protocol::{EdgeName, ReleaseNumber};
 
-use super::Rollout;
 use crate::client::{Client, EdgeClient};
 
 /// How many edges are asked at once.
@@ -29,14 +28,13 @@ pub struct EdgeCheck {
     pub release: Option<ReleaseNumber>,
 }
 
-/// Asks every edge that has confirmed the release and has reported a URL for the page `/` of the channel. Ends after `limit`; edges
+/// Asks those of `edges` that have reported a URL for the page `/` of the channel that is served at `url`. Ends after `limit`; edges
 /// that were not asked by then are left out. If the list of edges cannot be read, none is asked.
-pub(super) async fn ask_edges(client: &Client, rollout: &Rollout, limit: Duration) -> Vec<EdgeCheck> {
+pub(super) async fn ask_edges(client: &Client, url: &str, edges: &[EdgeName], limit: Duration) -> Vec<EdgeCheck> {
     let deadline = Instant::now() + limit;
-    let Some(host) = rollout.released.url.parse().ok().and_then(|url| authority(&url)) else { return Vec::new() };
-    let Ok(Ok(edges)) = timeout_at(deadline, client.get::<Vec<Edge>>("/v1/edges")).await else { return Vec::new() };
-    let confirmed = &rollout.confirmations.confirmed;
-    let asked = edges.into_iter().filter(|edge| confirmed.contains(&edge.name));
+    let Some(host) = url.parse().ok().and_then(|url| authority(&url)) else { return Vec::new() };
+    let Ok(Ok(known)) = timeout_at(deadline, client.get::<Vec<Edge>>("/v1/edges")).await else { return Vec::new() };
+    let asked = known.into_iter().filter(|edge| edges.contains(&edge.name));
     let asked = asked.filter_map(|Edge { name, url, .. }| Some((name, url?.parse().ok()?)));
     let http = EdgeClient::default();
     let checks = futures_util::stream::iter(asked).map(async |(edge, url)| {

@@ -1,16 +1,13 @@
 //! What is known of each edge during a rollout. Pure: events in, text out.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use verge_protocol::api::{LaggingEdge, Progress};
 use verge_protocol::{EdgeName, ReleaseNumber};
 
-use super::Confirmations;
+use super::confirmations::Confirmations;
+use super::edge_state::EdgeState;
 use crate::output::human;
-
-/// The longest reason shown, in characters.
-const REASON_MAX: usize = 200;
 
 /// The edges of a rollout.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -24,21 +21,6 @@ pub(super) struct EdgeTable {
     elapsed_ms: u64,
 }
 
-/// How far an edge is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum EdgeState {
-    /// It has not reported anything of the release yet.
-    Waiting,
-    /// It fetches what it lacks.
-    Fetching { done: u64, total: u64, problem: Option<String> },
-    /// It has all that it needs to serve the release.
-    Prepared,
-    /// It serves the release.
-    Live { elapsed_ms: u64 },
-    /// The rollout has ended without it.
-    Lagging { reason: String, is_away: bool },
-}
-
 /// How far a rollout has come: greater is further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) struct Milestone {
@@ -47,41 +29,6 @@ pub(super) struct Milestone {
     prepared: usize,
     fetched: u64,
     encoded: u64,
-}
-
-impl fmt::Display for EdgeState {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Waiting => formatter.write_str("waiting"),
-            Self::Fetching { done, total, problem } => {
-                match total {
-                    0 => formatter.write_str("fetching")?,
-                    _ => write!(formatter, "fetching {}", human::bytes_of(*done, *total))?,
-                }
-                problem.as_deref().map_or(Ok(()), |problem| write!(formatter, ": {}", human::line(problem, REASON_MAX)))
-            }
-            Self::Prepared => formatter.write_str("prepared"),
-            // Older origins do not measure.
-            Self::Live { elapsed_ms: 0 } => formatter.write_str("live"),
-            Self::Live { elapsed_ms } => write!(formatter, "live in {}", human::milliseconds(*elapsed_ms)),
-            Self::Lagging { reason, is_away: false } => {
-                write!(formatter, "lagging: {}", human::line(reason, REASON_MAX))
-            }
-            Self::Lagging { reason, is_away: true } => write!(formatter, "away: {}", human::line(reason, REASON_MAX)),
-        }
-    }
-}
-
-impl EdgeState {
-    /// Whether the difference is worth a line in a log; bytes are not.
-    fn differs(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Fetching { problem, total, .. }, Self::Fetching { problem: before, total: known, .. }) => {
-                problem != before || (*total == 0) != (*known == 0)
-            }
-            (state, other) => state != other,
-        }
-    }
 }
 
 impl EdgeTable {
@@ -140,7 +87,7 @@ impl EdgeTable {
 
     fn set(&mut self, edge: &EdgeName, state: EdgeState) -> Vec<EdgeName> {
         let before = self.edges.insert(edge.clone(), state);
-        let is_news = before.is_none_or(|before| self.edges[edge].differs(&before));
+        let is_news = before.is_none_or(|before| self.edges[edge].is_news_after(&before));
         is_news.then(|| edge.clone()).into_iter().collect()
     }
 
@@ -162,8 +109,8 @@ impl EdgeTable {
         });
         Milestone {
             is_released: self.is_released,
-            live: self.count(is_live),
-            prepared: self.count(is_prepared),
+            live: self.count(EdgeState::is_live),
+            prepared: self.count(EdgeState::is_prepared),
             fetched: fetched.sum(),
             encoded: self.encoded,
         }
@@ -175,9 +122,9 @@ impl EdgeTable {
             self.edges.iter().filter(|(_, state)| which(state)).map(|(name, _)| name.clone()).collect::<Vec<_>>()
         };
         Confirmations {
-            confirmed: names(is_live),
+            confirmed: names(EdgeState::is_live),
             lagging: Vec::new(),
-            pending: names(|state| !is_live(state)),
+            pending: names(|state| !state.is_live()),
             total: self.total,
             elapsed_ms: self.elapsed_ms,
         }
@@ -189,15 +136,18 @@ impl EdgeTable {
         let of_total = |done: usize| format!("{done} of {}", human::count(self.total, "edge"));
         match (self.is_released, self.total) {
             (true, 0) => Some(format!("{release} is released, waiting for the edges")),
-            (true, _) => Some(format!("{release} is live on {}", of_total(self.count(is_live)))),
-            (false, _) => Some(format!("preparing {release}: {} prepared", of_total(self.count(is_prepared)))),
+            (true, _) => Some(format!("{release} is live on {}", of_total(self.count(EdgeState::is_live)))),
+            (false, _) => {
+                Some(format!("preparing {release}: {} prepared", of_total(self.count(EdgeState::is_prepared))))
+            }
         }
     }
 
     /// The heading, and below it at most `max` lines on edges: all, or if there are more, those which are not done yet.
     pub(super) fn lines(&self, max: usize) -> Vec<String> {
         let Some(heading) = self.heading() else { return Vec::new() };
-        let is_done: fn(&EdgeState) -> bool = if self.is_released { is_live } else { is_prepared };
+        let is_done: fn(&EdgeState) -> bool =
+            if self.is_released { EdgeState::is_live } else { EdgeState::is_prepared };
         let mut rows: Vec<(&EdgeName, &EdgeState)> = self.edges.iter().collect();
         if rows.len() > max {
             rows.retain(|(_, state)| !is_done(state));
@@ -215,15 +165,6 @@ impl EdgeTable {
     fn count(&self, which: fn(&EdgeState) -> bool) -> usize {
         self.edges.values().filter(|state| which(state)).count()
     }
-}
-
-fn is_live(state: &EdgeState) -> bool {
-    matches!(state, EdgeState::Live { .. })
-}
-
-/// An edge that serves the release was prepared.
-fn is_prepared(state: &EdgeState) -> bool {
-    matches!(state, EdgeState::Prepared | EdgeState::Live { .. })
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! Tests of the module as a whole: events in, outcome out.
 
 use futures_util::stream;
-use verge_protocol::api::{ErrorBody, Progress};
+use verge_protocol::api::{ErrorBody, LaggingEdge, Progress};
+use verge_protocol::{Digest, EdgeName, ReleaseNumber, Seq};
 
 use super::tracker::Tracker;
 use super::*;
 use crate::client::ClientError;
-use crate::output::OutputOptions;
+use crate::exit::Exit;
+use crate::output::{Output, OutputOptions};
 
 fn edge(name: &str) -> EdgeName {
     name.parse().unwrap()

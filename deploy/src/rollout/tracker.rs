@@ -4,8 +4,10 @@ use futures_util::{Stream, StreamExt as _};
 use verge_protocol::ReleaseNumber;
 use verge_protocol::api::{ErrorBody, Progress};
 
+use super::confirmations::Confirmations;
 use super::edge_table::{EdgeTable, Milestone};
-use super::{Confirmations, Released, Rollout, Wait};
+use super::outcome::{Released, Rollout};
+use super::wait::Wait;
 use crate::client::ClientError;
 use crate::output::{LiveText, Output, Step, Unit, human};
 
@@ -18,6 +20,7 @@ pub(super) struct Tracker<'a> {
     wait: Wait,
     only: Option<ReleaseNumber>,
     encoding: Option<Step>,
+    has_encoded: bool,
     edges: EdgeTable,
     text: LiveText,
     released: Option<Released>,
@@ -32,6 +35,7 @@ impl<'a> Tracker<'a> {
             wait,
             only: None,
             encoding: None,
+            has_encoded: false,
             edges: EdgeTable::default(),
             text: output.live_text(),
             released: None,
@@ -132,7 +136,10 @@ impl<'a> Tracker<'a> {
 
     fn finish_encoding(&mut self) {
         if let Some(step) = self.encoding.take() {
-            step.finish(format_args!("encoded {}", human::count(step.done(), "file")));
+            // A repeated request may tell it again.
+            if !std::mem::replace(&mut self.has_encoded, true) {
+                step.finish(format_args!("encoded {}", human::count(step.done(), "file")));
+            }
         }
     }
 

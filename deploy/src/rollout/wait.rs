@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::Confirmations;
+use super::confirmations::Confirmations;
 
 /// What a command waits for after a release, and what makes it fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,11 +1,10 @@
 //! The summary of a push, as text and as JSON.
 
-use console::Style;
 use serde::Serialize;
 use verge_protocol::{ChannelName, Digest, ReleaseNumber, Seq, SiteName};
 
 use crate::command::render::{edges, link, row};
-use crate::output::human;
+use crate::output::{Output, human};
 use crate::push::{Push, Pushed};
 use crate::rollout::{Confirmations, EdgeCheck};
 
@@ -62,7 +61,8 @@ pub(super) fn json(push: &Push<'_>, pushed: &Pushed) -> String {
 }
 
 /// The summary as text.
-pub(super) fn text(push: &Push<'_>, pushed: &Pushed, style: &Style) -> String {
+pub(super) fn text(push: &Push<'_>, pushed: &Pushed, output: &Output) -> String {
+    let style = &output.results_style();
     let released = &pushed.rollout.released;
     let name = style.clone().bold().apply_to(format!("{} {}", push.site, released.release));
     let state = match (pushed.is_new, push.channel.is_live()) {
@@ -76,7 +76,7 @@ pub(super) fn text(push: &Push<'_>, pushed: &Pushed, style: &Style) -> String {
     }
     lines.push(row("time", &human::duration(pushed.duration), style));
     if pushed.rollout.edges_are_known {
-        lines.push(row("edges", &edges(&pushed.rollout, style), style));
+        lines.push(row("edges", &edges(&pushed.rollout, output), style));
     }
     lines.push(row("url", &link(&released.url, style), style));
     lines.join("\n")
