@@ -87,7 +87,7 @@ pub enum PushError {
     Upload(#[from] UploadError),
     /// The release was not made.
     #[error(transparent)]
-    Rollout(RolloutError),
+    Rollout(#[from] RolloutError),
 }
 
 impl Push<'_> {
@@ -174,8 +174,12 @@ impl Push<'_> {
         if let Err(error) = &outcome
             && matches!(error.code(), Some("missing_blobs" | "unknown_build"))
         {
-            let created = session.register(output).await?;
-            body.build = session.send_missing(&created, output).await?;
+            let lost = |error| PushError::from(attempt.lost(error));
+            let created = session.register(output).await.map_err(lost)?;
+            body.build = session.send_missing(&created, output).await.map_err(|error| match error {
+                UploadError::Client(error) => lost(error),
+                error => error.into(),
+            })?;
             outcome = attempt.run(async || self.client.create_release(self.site, &body).await).await;
         }
         let error = match outcome {
@@ -183,11 +187,12 @@ impl Push<'_> {
             Err(error) => error,
         };
         if attempt.may_have_succeeded(&error)
-            && let Some(released) = self.find_own_release(&attempt, session, output).await?
+            && let Some(released) =
+                self.find_own_release(&attempt, session, output).await.map_err(|error| attempt.lost(error))?
         {
-            return attempt.follow_lost(released).await.map_err(PushError::Rollout);
+            return Ok(attempt.follow_lost(released).await?);
         }
-        Err(PushError::Rollout(attempt.failed(error).await))
+        Err(attempt.failed(error).await.into())
     }
 
     /// The release that the channel points at, if it is ours: it has exactly our files, and comes from where ours comes from.
@@ -196,7 +201,7 @@ impl Push<'_> {
         attempt: &Attempt<'_>,
         session: &UploadSession<'_>,
         output: &Output,
-    ) -> Result<Option<Released>, PushError> {
+    ) -> Result<Option<Released>, ClientError> {
         let created = session.register(output).await?;
         let changes = BuildDiff { unchanged: 0, ..created.changes };
         let Some(current) = created.current.filter(|_| changes == BuildDiff::default()) else { return Ok(None) };
@@ -208,10 +213,8 @@ impl Push<'_> {
     async fn follow_unchanged(&self, current: ReleaseNumber, output: &Output) -> Result<Rollout, PushError> {
         let attempt = self.attempt(output);
         match attempt.find_current(current).await? {
-            Some((_, released)) => attempt.follow_current(released).await.map_err(PushError::Rollout),
-            None => Err(PushError::Rollout(RolloutError::Conflict(format!(
-                "{current} is not the current release any more"
-            )))),
+            Some((_, released)) => Ok(attempt.follow_current(released).await?),
+            None => Err(RolloutError::Conflict(format!("{current} is not the current release any more")).into()),
         }
     }
 }

@@ -67,7 +67,7 @@ pub enum RollbackError {
     Client(#[from] ClientError),
     /// The channel did not move.
     #[error(transparent)]
-    Rollout(RolloutError),
+    Rollout(#[from] RolloutError),
 }
 
 impl Rollback<'_> {
@@ -98,11 +98,11 @@ impl Rollback<'_> {
             Err(error) => error,
         };
         if attempt.may_have_succeeded(&error)
-            && let Some((_, released)) = attempt.find_current(release).await?
+            && let Some((_, released)) = attempt.find_current(release).await.map_err(|error| attempt.lost(error))?
         {
-            let rollout = attempt.follow_lost(released).await.map_err(RollbackError::Rollout)?;
+            let rollout = attempt.follow_lost(released).await?;
             return Ok(RolledBack { from, rollout });
         }
-        Err(RollbackError::Rollout(attempt.failed(error).await))
+        Err(attempt.failed(error).await.into())
     }
 }

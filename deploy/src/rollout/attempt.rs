@@ -71,6 +71,15 @@ impl<'a> Attempt<'a> {
         RolloutError::new(error, self.was_sent, self.client, self.site, self.channel).await
     }
 
+    /// The error of a request that was to tell, or to change, what became of the others.
+    pub fn lost(&self, error: ClientError) -> RolloutError {
+        if self.was_sent {
+            RolloutError::OutcomeUnknown { channel: self.channel.clone(), source: error }
+        } else {
+            RolloutError::Client(error)
+        }
+    }
+
     /// The release `number`, if the channel points at it.
     pub async fn find_current(&self, number: ReleaseNumber) -> Result<Option<(Release, Released)>, ClientError> {
         let site: Site = self.get(&format!("/v1/sites/{}", self.site)).await?;

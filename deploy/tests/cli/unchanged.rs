@@ -1,7 +1,8 @@
 //! Pushes of what the channel serves already.
 
 use verge::Exit;
-use verge_protocol::api::LaggingEdge;
+use verge_protocol::ReleaseNumber;
+use verge_protocol::api::{LaggingEdge, Progress};
 
 use crate::origin::Early;
 use crate::world::World;
@@ -73,4 +74,13 @@ async fn older_origin_releases_an_unchanged_build_again() {
     world.origin.memory().faults.is_old = true;
     let line = world.verge(&["push", "--json"]).await.ended(Exit::Success).json();
     assert_eq!((&line["new_release"], &line["release"]), (&true.into(), &"v2".into()));
+}
+
+#[tokio::test]
+async fn unchanged_push_during_another_rollout_is_a_conflict() {
+    let world = pushed_once().await;
+    let preparing = Progress::Preparing { release: ReleaseNumber(9), edges: vec!["fra-1".parse().unwrap()] };
+    world.origin.memory().preparation = vec![preparing];
+    let ran = world.verge(&["push"]).await.ended(Exit::Conflict);
+    assert!(ran.stderr.contains("error: another push came first: v9 is on its way\nhint: run"), "{}", ran.stderr);
 }
