@@ -1,6 +1,8 @@
 //! A push: a directory becomes a release, and a channel points at it.
 //!
 //! scan → create the site → register the build → check it against limits and the current release → upload → release → rollout
+//!
+//! A build that the channel serves already becomes no release; blobs that the origin has lost are uploaded all the same.
 
 mod precheck;
 
@@ -10,12 +12,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use verge_protocol::api::{BuildCreated, BuildDiff, CreateRelease, Provenance};
-use verge_protocol::{BuildId, ChannelName, Seq, SiteName};
+use verge_protocol::{BuildId, ChannelName, ReleaseNumber, SiteName};
 
 pub use self::precheck::{LimitsExceeded, Shrunk};
 use crate::client::{Client, ClientError};
 use crate::output::{Output, Unit, human};
-use crate::rollout::{self, Rollout, RolloutError};
+use crate::rollout::{Attempt, Released, Rollout, RolloutError, Wait};
 use crate::scan::{FallbackSource, Listing, Options, Scan, ScanError, SkipReason};
 use crate::upload::{RetryPolicy, UploadError, UploadSession};
 
@@ -36,8 +38,8 @@ pub struct Push<'a> {
     pub options: Options,
     /// The author, message and commit of the release.
     pub provenance: Provenance,
-    /// Whether to wait until every edge serves the release.
-    pub wait: bool,
+    /// What is waited for after the release.
+    pub wait: Wait,
     /// How requests are retried.
     pub retry: RetryPolicy,
 }
@@ -47,6 +49,8 @@ pub struct Push<'a> {
 pub struct Pushed {
     /// The release, and the edges that serve it.
     pub rollout: Rollout,
+    /// Whether the release is new; else the channel had exactly these files already.
+    pub is_new: bool,
     /// Files in the release.
     pub files: u64,
     /// The total size of its files, in bytes.
@@ -83,7 +87,7 @@ pub enum PushError {
     Upload(#[from] UploadError),
     /// The release was not made.
     #[error(transparent)]
-    Rollout(RolloutError),
+    Rollout(#[from] RolloutError),
 }
 
 impl Push<'_> {
@@ -99,8 +103,16 @@ impl Push<'_> {
         if !self.options.force {
             precheck::check_not_shrunk(&build, created.current.as_ref())?;
         }
-        let id = session.send_missing(&created, output).await?;
-        let rollout = self.release(&session, id, &created, output).await?;
+        let unchanged = created.current.filter(|_| created.unchanged && !self.options.force);
+        let rollout = if let Some(current) = unchanged {
+            if !created.missing.is_empty() {
+                session.send_missing(&created, output).await?;
+            }
+            self.follow_unchanged(current.release, output).await?
+        } else {
+            let id = session.send_missing(&created, output).await?;
+            self.release(&session, id, &created, output).await?
+        };
         warnings.extend(rollout.released.warnings.iter().cloned());
         Ok(Pushed {
             files: build.files.len() as u64,
@@ -110,6 +122,7 @@ impl Push<'_> {
             saved_bytes: session.saved_bytes(&created),
             duration: start.elapsed(),
             rollout,
+            is_new: unchanged.is_none(),
             warnings,
         })
     }
@@ -137,7 +150,11 @@ impl Push<'_> {
         Ok((scan, warnings))
     }
 
-    /// Makes the release. Blobs that the origin has lost meanwhile are sent again, once.
+    fn attempt<'a>(&'a self, output: &'a Output) -> Attempt<'a> {
+        Attempt::new(self.client, self.site, self.channel, self.wait, self.retry, output)
+    }
+
+    /// Makes the release. Blobs, or the build, that the origin has lost meanwhile are sent again, once.
     async fn release(
         &self,
         session: &UploadSession<'_>,
@@ -145,32 +162,60 @@ impl Push<'_> {
         created: &BuildCreated,
         output: &Output,
     ) -> Result<Rollout, PushError> {
-        let expected = created.current.map(|current| current.epoch);
-        let mut outcome = self.try_release(build, expected, output).await;
-        if outcome.as_ref().is_err_and(|error| error.code() == Some("missing_blobs")) {
-            let created = session.register(output).await?;
-            let build = session.send_missing(&created, output).await?;
-            outcome = self.try_release(build, expected, output).await;
+        let mut attempt = self.attempt(output);
+        let mut body = CreateRelease {
+            build,
+            channel: self.channel.clone(),
+            expected: created.current.map(|current| current.epoch),
+            provenance: self.provenance.clone(),
+            idempotency_key: Some(attempt.key()),
+        };
+        let mut outcome = attempt.run(async || self.client.create_release(self.site, &body).await).await;
+        if let Err(error) = &outcome
+            && matches!(error.code(), Some("missing_blobs" | "unknown_build"))
+        {
+            let lost = |error| PushError::from(attempt.lost(error));
+            let created = session.register(output).await.map_err(lost)?;
+            body.build = session.send_missing(&created, output).await.map_err(|error| match error {
+                UploadError::Client(error) => lost(error),
+                error => error.into(),
+            })?;
+            outcome = attempt.run(async || self.client.create_release(self.site, &body).await).await;
         }
-        match outcome {
-            Ok(rollout) => Ok(rollout),
-            Err(error) => Err(PushError::Rollout(RolloutError::new(error, self.client, self.site, self.channel).await)),
+        let error = match outcome {
+            Ok(rollout) => return Ok(rollout),
+            Err(error) => error,
+        };
+        if attempt.may_have_succeeded(&error)
+            && let Some(released) =
+                self.find_own_release(&attempt, session, output).await.map_err(|error| attempt.lost(error))?
+        {
+            return Ok(attempt.follow_lost(released).await?);
         }
+        Err(attempt.failed(error).await.into())
     }
 
-    async fn try_release(
+    /// The release that the channel points at, if it is ours: it has exactly our files, and comes from where ours comes from.
+    async fn find_own_release(
         &self,
-        build: BuildId,
-        expected: Option<Seq>,
+        attempt: &Attempt<'_>,
+        session: &UploadSession<'_>,
         output: &Output,
-    ) -> Result<Rollout, ClientError> {
-        let provenance = self.provenance.clone();
-        let body = CreateRelease { build, channel: self.channel.clone(), expected, provenance, idempotency_key: None };
-        // Only if no connection was established is it certain that the channel has not moved.
-        let nothing_was_sent = |error: &ClientError| matches!(error, ClientError::Unreachable { .. });
-        let request = async || self.client.create_release(self.site, &body).await;
-        let events = self.retry.run(output, nothing_was_sent, request).await?;
-        rollout::track(events, self.wait, output).await
+    ) -> Result<Option<Released>, ClientError> {
+        let created = session.register(output).await?;
+        let changes = BuildDiff { unchanged: 0, ..created.changes };
+        let Some(current) = created.current.filter(|_| changes == BuildDiff::default()) else { return Ok(None) };
+        let found = attempt.find_current(current.release).await?;
+        Ok(found.filter(|(release, _)| release.provenance == self.provenance).map(|(_, released)| released))
+    }
+
+    /// Waits until the edges serve the current release.
+    async fn follow_unchanged(&self, current: ReleaseNumber, output: &Output) -> Result<Rollout, PushError> {
+        let attempt = self.attempt(output);
+        match attempt.find_current(current).await? {
+            Some((_, released)) => Ok(attempt.follow_current(released).await?),
+            None => Err(RolloutError::Conflict(format!("{current} is not the current release any more")).into()),
+        }
     }
 }
 

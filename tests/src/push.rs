@@ -7,6 +7,7 @@ use verge::Output;
 use verge::client::Client;
 use verge::output::OutputOptions;
 use verge::push::{Push, PushError, Pushed};
+use verge::rollout::Wait;
 use verge::scan::Options;
 use verge::upload::RetryPolicy;
 use verge_protocol::ChannelName;
@@ -37,7 +38,7 @@ pub(crate) async fn push_folder(client: &Client, site: &str, folder: &Path, wait
         dir: folder,
         options: Options { force: true, ..Options::default() },
         provenance: Provenance::default(),
-        wait,
+        wait: if wait { Wait::All } else { Wait::No },
         retry: RetryPolicy { max_attempts: 20, initial_pause: Duration::from_millis(5) },
     };
     push.run(&Output::new(std::io::sink(), std::io::sink(), OutputOptions::default())).await

@@ -3,6 +3,8 @@
 use clap::Args;
 use verge_protocol::{ChannelName, SiteName};
 
+use crate::rollout::Wait;
+
 /// `--site`.
 #[derive(Debug, Args)]
 pub struct SiteArg {
@@ -17,7 +19,18 @@ pub struct ChannelArgs {
     /// The channel to update: `live`, or a preview such as `pr-12`
     #[arg(long, value_name = "NAME", default_value = ChannelName::LIVE)]
     pub channel: ChannelName,
-    /// Exit after the release, without waiting until the edges serve it
-    #[arg(long)]
-    pub no_wait: bool,
+    /// Wait until the edges serve the release: all (those that are away fail nothing), a share of them such as 90%, or strict (those
+    /// that are away fail it too) [default: all]
+    #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "all")]
+    wait: Option<Wait>,
+    /// Exit when the channel points at the release, without waiting until the edges serve it
+    #[arg(long, conflicts_with = "wait")]
+    no_wait: bool,
+}
+
+impl ChannelArgs {
+    /// What is waited for.
+    pub fn wait(&self) -> Wait {
+        if self.no_wait { Wait::No } else { self.wait.unwrap_or_default() }
+    }
 }

@@ -32,12 +32,13 @@ pub(super) async fn run(arguments: &cli::Push, context: &Context<'_>) -> Result<
         dir: &dir.path,
         options: scan_options(arguments, &project.settings),
         provenance: provenance::find(arguments, &dir.path, environment.user.as_deref()).await,
-        wait: !arguments.channel.no_wait,
+        wait: arguments.channel.wait(),
         retry: RetryPolicy::default(),
     };
-    let pushed = push.run(output).await?;
-    pushed.rollout.warn(output);
+    let mut pushed = push.run(output).await?;
     let options = output.options();
+    pushed.rollout.ask_edges(&client, context.limit_of_questions()).await;
+    pushed.rollout.warn(output, environment.now);
     if options.json {
         output.result(render::json(&push, &pushed))?;
     } else {
@@ -48,7 +49,7 @@ pub(super) async fn run(arguments: &cli::Push, context: &Context<'_>) -> Result<
             output.result(&pushed.rollout.released.url)?;
         } else {
             output.info("");
-            output.result(render::text(&push, &pushed, &output.results_style()))?;
+            output.result(render::text(&push, &pushed, output))?;
         }
     }
     Ok(pushed.rollout.exit())

@@ -10,7 +10,8 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::project::Project;
 use crate::rollback::Rollback;
-use crate::rollout::Confirmations;
+use crate::rollout::{Confirmations, EdgeCheck};
+use crate::upload::RetryPolicy;
 
 /// `verge rollback --json`. Stable: fields are added, never renamed.
 #[derive(Serialize)]
@@ -22,6 +23,7 @@ struct Line<'a> {
     epoch: Seq,
     url: &'a str,
     edges: &'a Confirmations,
+    checked: &'a [EdgeCheck],
 }
 
 pub(super) async fn run(arguments: &cli::Rollback, context: &Context<'_>) -> Result<Exit, Failure> {
@@ -29,10 +31,12 @@ pub(super) async fn run(arguments: &cli::Rollback, context: &Context<'_>) -> Res
     let site = Project::find(None, &context.environment.current_dir)?.site(arguments.site.site.as_ref())?;
     let client = context.client()?;
     let channel = &arguments.channel.channel;
-    let wait = !arguments.channel.no_wait;
-    let rolled = Rollback { client: &client, site: &site, channel, to: arguments.to, wait }.run(output).await?;
+    let (wait, retry) = (arguments.channel.wait(), RetryPolicy::default());
+    let rollback = Rollback { client: &client, site: &site, channel, to: arguments.to, wait, retry };
+    let mut rolled = rollback.run(output).await?;
+    rolled.rollout.ask_edges(&client, context.limit_of_questions()).await;
     let rollout = &rolled.rollout;
-    rollout.warn(output);
+    rollout.warn(output, context.environment.now);
     let released = &rollout.released;
     if output.options().json {
         let line = Line {
@@ -43,6 +47,7 @@ pub(super) async fn run(arguments: &cli::Rollback, context: &Context<'_>) -> Res
             epoch: released.epoch,
             url: &released.url,
             edges: &rollout.confirmations,
+            checked: &rollout.checked,
         };
         output.result(serde_json::to_string(&line).expect("the summary can be serialized"))?;
     } else if output.options().quiet {
@@ -57,8 +62,8 @@ pub(super) async fn run(arguments: &cli::Rollback, context: &Context<'_>) -> Res
             format!("is {position} again, replacing {}", rolled.from)
         };
         let mut lines = vec![format!("{name} {state}\n")];
-        if wait {
-            lines.push(render::row("edges", &render::edges(&rollout.confirmations, &style), &style));
+        if rollout.edges_are_known {
+            lines.push(render::row("edges", &render::edges(rollout, output), &style));
         }
         lines.push(render::row("url", &render::link(&released.url, &style), &style));
         output.info("");

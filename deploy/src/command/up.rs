@@ -18,6 +18,7 @@ use crate::failure::Failure;
 use crate::profile::{self, Profile};
 use crate::project::{Project, ProjectError};
 use crate::push::Push;
+use crate::rollout::Wait;
 use crate::scan::Options;
 use crate::up::{Cluster, ClusterConfig, ClusterSummary, Demo, Ports};
 use crate::upload::RetryPolicy;
@@ -176,9 +177,9 @@ async fn push_folder(
         dir,
         options,
         provenance: Provenance { message: Some("pushed by verge up".to_owned()), ..Provenance::default() },
-        wait: true,
+        wait: Wait::All,
         retry: RetryPolicy::default(),
     };
-    push.run(context.output).await?.rollout.warn(context.output);
+    push.run(context.output).await?.rollout.warn(context.output, context.environment.now);
     Ok(())
 }

@@ -18,7 +18,13 @@ mod origin;
 #[cfg(test)]
 mod push;
 #[cfg(test)]
+mod repeats;
+#[cfg(test)]
 mod rollback;
+#[cfg(test)]
+mod rollouts;
+#[cfg(test)]
+mod unchanged;
 #[cfg(test)]
 #[cfg(all(unix, feature = "up"))]
 mod up;
