@@ -1,7 +1,7 @@
 //! Rows and manifests for the tests of channels.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use verge_daemon::feed::{Change, MissingKeys, RowEvent, RowRecord};
@@ -20,7 +20,11 @@ pub(super) const NOW: Duration = Duration::from_secs(1);
 
 /// The manifest of a release: one file named after it.
 pub(super) fn release(number: u64) -> Arc<Resources> {
-    resources(manifest(&[&format!("v{number}.js")], "", Lifetime::Immutable))
+    static RELEASES: LazyLock<Vec<Arc<Resources>>> = LazyLock::new(|| {
+        let release = |number| resources(manifest(&[&format!("v{number}.js")], "", Lifetime::Immutable));
+        (0..10).map(release).collect()
+    });
+    Arc::clone(&RELEASES[usize::try_from(number).unwrap()])
 }
 
 /// A row that points the live channel of `site` at a release.
