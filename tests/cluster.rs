@@ -8,5 +8,6 @@ mod cluster {
     #[cfg(target_os = "linux")]
     mod resolvers;
     mod restores;
+    mod trials;
     mod verification;
 }

@@ -1,6 +1,7 @@
 //! The command line's arguments.
 
 mod arguments;
+mod canary;
 mod domains;
 mod edges;
 mod global;
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand};
 use verge_protocol::{NameServerName, Region, ReleaseNumber, SiteName};
 
 pub use self::arguments::{ChannelArgs, SiteArg};
+pub use self::canary::CanaryArgs;
 pub use self::domains::Domains;
 pub use self::edges::{EdgeArgs, Edges, ForceArg};
 pub use self::global::{Color, Global, Json, TerminalInfo};
@@ -89,6 +91,9 @@ pub struct Push {
     /// The channel to update.
     #[command(flatten)]
     pub channel: ChannelArgs,
+    /// Whether the release is tried first.
+    #[command(flatten)]
+    pub canary: CanaryArgs,
     /// Describe the release; shown by `verge releases`
     #[arg(long, short, value_name = "TEXT")]
     pub message: Option<String>,

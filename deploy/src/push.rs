@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use verge_protocol::api::{BuildCreated, BuildDiff, CreateRelease, Provenance};
+use verge_protocol::canary::CanaryPlan;
 use verge_protocol::{BuildId, ChannelName, ReleaseNumber, SiteName};
 
 pub use self::precheck::{LimitsExceeded, Shrunk};
@@ -38,6 +39,8 @@ pub struct Push<'a> {
     pub options: Options,
     /// The author, message and commit of the release.
     pub provenance: Provenance,
+    /// How the release is tried on a few edges first.
+    pub canary: Option<CanaryPlan>,
     /// What is waited for after the release.
     pub wait: Wait,
     /// How requests are retried.
@@ -169,6 +172,7 @@ impl Push<'_> {
             expected: created.current.map(|current| current.epoch),
             provenance: self.provenance.clone(),
             idempotency_key: Some(attempt.key()),
+            canary: self.canary,
         };
         let mut outcome = attempt.run(async || self.client.create_release(self.site, &body).await).await;
         if let Err(error) = &outcome

@@ -71,8 +71,10 @@ pub(crate) struct RestoredFeedTasks {
 impl FeedTasks {
     /// Serves the state that the last process saved. Reads the disk; makes no request.
     pub(crate) async fn restore(self) -> RestoredFeedTasks {
-        let load = |store: &BlockingStore| {
+        let name = self.name.clone();
+        let load = move |store: &BlockingStore| {
             let (mut channels, events) = Channels::restore(store.load_state());
+            channels.set_name(name);
             for resources in manifests::load(store, &channels.missing_manifests()) {
                 channels.add_manifest(resources);
             }

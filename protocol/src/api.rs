@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::canary::CanaryPlan;
 use crate::digest::Digest;
 use crate::fleet::EdgeState;
 use crate::name::{BuildId, ChannelName, EdgeName, IdempotencyKey, Region, SiteName};
@@ -125,6 +126,9 @@ pub struct CreateRelease {
     /// with the progress, or the outcome, of the first one. `None`: a client that does not repeat requests.
     #[serde(default)]
     pub idempotency_key: Option<IdempotencyKey>,
+    /// How the release is tried on a few edges first; `None`: it goes live on all edges at once.
+    #[serde(default)]
+    pub canary: Option<CanaryPlan>,
 }
 
 /// Where a release came from: free text that is shown and never interpreted.

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::canary::Canary;
 use crate::digest::Digest;
 use crate::domain::DomainName;
 use crate::fleet::{DomainState, EdgeState, SiteState};
@@ -109,6 +110,9 @@ pub struct RolloutState {
     /// When it began, by the origin's clock.
     #[serde(default)]
     pub started: Timestamp,
+    /// How the release is tried on a few edges first; `None`: it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Canary>,
 }
 
 /// A manifest of an earlier release of the channel.

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use tempfile::TempDir;
 use verge::Output;
 use verge::client::Client;
 use verge::output::OutputOptions;
@@ -12,6 +13,7 @@ use verge::scan::Options;
 use verge::upload::RetryPolicy;
 use verge_protocol::ChannelName;
 use verge_protocol::api::Provenance;
+use verge_protocol::canary::CanaryPlan;
 
 /// Pushes files, given as path and text, to the live channel of a site. If `wait`, until the edges have confirmed the release.
 pub(crate) async fn push_files(
@@ -20,17 +22,43 @@ pub(crate) async fn push_files(
     files: &[(&str, &str)],
     wait: bool,
 ) -> Result<Pushed, PushError> {
+    let folder = write_files(files);
+    push_folder(client, site, folder.path(), wait).await
+}
+
+/// Like [`push_files`], with a trial first.
+pub(crate) async fn push_on_trial(
+    client: &Client,
+    site: &str,
+    files: &[(&str, &str)],
+    trial: CanaryPlan,
+) -> Result<Pushed, PushError> {
+    let folder = write_files(files);
+    push_with(client, site, folder.path(), Some(trial), Wait::All).await
+}
+
+fn write_files(files: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (path, text) in files {
         let path = folder.path().join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     }
-    push_folder(client, site, folder.path(), wait).await
+    folder
 }
 
 /// Pushes a folder to the live channel of a site. If `wait`, until the edges have confirmed the release.
 pub(crate) async fn push_folder(client: &Client, site: &str, folder: &Path, wait: bool) -> Result<Pushed, PushError> {
+    push_with(client, site, folder, None, if wait { Wait::All } else { Wait::No }).await
+}
+
+async fn push_with(
+    client: &Client,
+    site: &str,
+    folder: &Path,
+    canary: Option<CanaryPlan>,
+    wait: Wait,
+) -> Result<Pushed, PushError> {
     let push = Push {
         client,
         site: &site.parse().unwrap(),
@@ -38,7 +66,8 @@ pub(crate) async fn push_folder(client: &Client, site: &str, folder: &Path, wait
         dir: folder,
         options: Options { force: true, ..Options::default() },
         provenance: Provenance::default(),
-        wait: if wait { Wait::All } else { Wait::No },
+        canary,
+        wait,
         retry: RetryPolicy { max_attempts: 20, initial_pause: Duration::from_millis(5) },
     };
     push.run(&Output::new(std::io::sink(), std::io::sink(), OutputOptions::default())).await

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::Response;
 use verge_protocol::SiteName;
 use verge_protocol::api::{CreateRelease, Release};
+use verge_protocol::canary::CanaryPlan;
 use verge_protocol::host::HostLabel;
 
 use super::auth::Admin;
@@ -50,8 +51,12 @@ pub(super) async fn create(
     JsonBody(request): JsonBody<CreateRelease>,
 ) -> Result<Response, ApiError> {
     let build = builds::load(&uploads, &site, &request.build).await?;
-    let CreateRelease { channel, expected, provenance, idempotency_key: key, .. } = request;
-    let request = MoveRequest { label: HostLabel { site, channel }, expected, key };
+    let CreateRelease { channel, expected, provenance, idempotency_key: key, canary, .. } = request;
+    if canary.is_some_and(|plan| plan.seconds > CanaryPlan::SECONDS_MAX) {
+        let message = format!("a trial of that many seconds is too long: at most {}", CanaryPlan::SECONDS_MAX);
+        return Err(ApiError::bad_request("invalid_canary", message));
+    }
+    let request = MoveRequest { label: HostLabel { site, channel }, expected, key, canary };
     let events = publisher.publish(request, build, provenance).await?;
     Ok(progress::stream(events))
 }

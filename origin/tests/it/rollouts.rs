@@ -112,6 +112,7 @@ async fn publish(origin: &TestOrigin, created: &BuildCreated, expected: Option<S
         expected,
         provenance: Provenance::default(),
         idempotency_key: Some(key.parse().unwrap()),
+        canary: None,
     };
     origin.request(Method::POST, "/v1/sites/demo/releases").json(&request).send().await.unwrap()
 }

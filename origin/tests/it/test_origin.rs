@@ -163,6 +163,7 @@ impl TestOrigin {
             expected,
             provenance: Provenance::default(),
             idempotency_key: None,
+            canary: None,
         };
         self.request(Method::POST, &format!("/v1/sites/{site}/releases")).json(&request).send().await.unwrap()
     }
