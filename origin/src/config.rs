@@ -29,6 +29,8 @@ pub struct Config {
     pub resolver_timeout: Duration,
     /// The interval between checks of domains that are not proven yet.
     pub domain_check_interval: Duration,
+    /// The interval between checks for channels whose time has ended.
+    pub expiry_check_interval: Duration,
     /// How long a push may wait for the densest encodings before the rest is encoded at faster levels.
     pub encode_budget: Duration,
     /// How long requests in progress have to finish at shutdown.
@@ -46,6 +48,8 @@ impl Config {
     pub const RESOLVER_TIMEOUT: Duration = Duration::from_secs(3);
     /// [`Config::domain_check_interval`]; not a setting.
     pub const DOMAIN_CHECK_INTERVAL: Duration = Duration::from_mins(1);
+    /// [`Config::expiry_check_interval`]; not a setting.
+    pub const EXPIRY_CHECK_INTERVAL: Duration = Duration::from_secs(10);
     /// [`Config::encode_budget`] when nothing is set.
     pub const ENCODE_BUDGET: Duration = Duration::from_secs(20);
     /// [`Config::drain_timeout`] when nothing is set.
@@ -65,6 +69,7 @@ impl Config {
             resolver: None,
             resolver_timeout: Self::RESOLVER_TIMEOUT,
             domain_check_interval: Self::DOMAIN_CHECK_INTERVAL,
+            expiry_check_interval: Self::EXPIRY_CHECK_INTERVAL,
             encode_budget: Self::ENCODE_BUDGET,
             drain_timeout: Self::DRAIN_TIMEOUT,
             limits: Self::LIMITS,

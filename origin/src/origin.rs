@@ -16,6 +16,7 @@ use verge_protocol::EdgeName;
 use verge_protocol::api::{Problem, TokenOwner};
 
 use crate::app_state::AppState;
+use crate::channel_deletion::ChannelDeletion;
 use crate::channel_locks::ChannelLocks;
 use crate::config::Config;
 use crate::config::raw::RawConfig;
@@ -61,6 +62,9 @@ impl Origin {
 
         let checks = app.domains.clone().check_periodically(config.domain_check_interval, tasks.draining().clone());
         drop(tasks.spawn("check domains", checks));
+        let deletions = app.channel_deletion.clone();
+        let deletions = deletions.delete_ended_periodically(config.expiry_check_interval, tasks.draining().clone());
+        drop(tasks.spawn("delete channels", deletions));
         let limits = HttpLimits::default();
         let router = http::router(app.clone());
         http_server::serve("api", api, limits, &tasks, TowerToHyperService::new(router));
@@ -192,6 +196,13 @@ async fn compose(
         limits: config.limits,
         active_packs: ActivePacks::default(),
     };
+    let channel_locks = ChannelLocks::default();
+    let channel_deletion = ChannelDeletion {
+        database: database.clone(),
+        feed: feed.clone(),
+        channel_locks: channel_locks.clone(),
+        clock: clock.clone(),
+    };
     let publisher = Publisher {
         database: database.clone(),
         blobs,
@@ -199,7 +210,7 @@ async fn compose(
         encoder: Encoder { contents: contents.clone(), budget: config.encode_budget },
         feed: feed.clone(),
         edge_reports: edge_reports.clone(),
-        channel_locks: ChannelLocks::default(),
+        channel_locks,
         clock: clock.clone(),
         tasks: tasks.clone(),
         metrics: Arc::clone(&metrics),
@@ -224,6 +235,7 @@ async fn compose(
         tokens,
         uploads,
         publisher: Arc::new(publisher),
+        channel_deletion,
         domains,
         sites_url: config.sites_url.clone(),
         metrics,

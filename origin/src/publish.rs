@@ -30,7 +30,7 @@ use crate::edge_reports::EdgeReports;
 use crate::feed::Feed;
 use crate::metrics::Metrics;
 use crate::sites_url::SitesUrl;
-use crate::store::{Blobs, Database, MoveTarget, NewMove, NewRelease};
+use crate::store::{Blobs, Database, MoveTarget, NewLifetime, NewMove, NewRelease};
 
 pub(crate) use self::contents::Contents;
 pub(crate) use self::encoder::Encoder;
@@ -74,19 +74,21 @@ struct CommittedMove {
 
 impl Publisher {
     /// Creates a release of `build`, all of whose blobs the site must hold, and moves the channel to it. `expected` is the channel's
-    /// epoch as the caller knows it; `None`: the channel must not exist.
+    /// epoch as the caller knows it; `None`: the channel must not exist. `expires_seconds` is as in `CreateRelease`.
     pub(crate) async fn publish(
         self: &Arc<Self>,
         label: HostLabel,
         expected: Option<Seq>,
         build: Build,
         provenance: Provenance,
+        expires_seconds: Option<u64>,
     ) -> Result<ProgressStream, PublishError> {
         let guard = self.lock_channel(label)?;
         self.check_epoch(guard.label(), expected).await?;
         self.check_blobs(guard.label(), &build).await?;
         Ok(self.spawn(guard, move |publisher, label, progress| async move {
-            publisher.release(label, expected, build, provenance, &progress).await
+            let lifetime = expires_seconds.map(|seconds| NewLifetime { channel: label.channel.clone(), seconds });
+            publisher.release(label, expected, build, provenance, lifetime, &progress).await
         }))
     }
 
@@ -155,6 +157,7 @@ impl Publisher {
         expected: Option<Seq>,
         build: Build,
         provenance: Provenance,
+        lifetime: Option<NewLifetime>,
         progress: &ProgressSender,
     ) -> Result<CommittedMove, PublishError> {
         self.contents.verify(&build).await?;
@@ -176,7 +179,8 @@ impl Publisher {
             self.blobs.put_manifest(blob).await?;
         }
         self.blobs.sync().await?;
-        let new = NewRelease { manifest, files, bytes, provenance, fingerprints: output.fingerprints };
+        let fingerprints = output.fingerprints;
+        let new = NewRelease { manifest, files, bytes, provenance, fingerprints, lifetime };
         let committed = self.commit_move(label, expected, MoveTarget::New(new), output.warnings).await?;
         self.metrics.releases_created.inc();
         Ok(committed)

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use verge_protocol::api::Provenance;
 use verge_protocol::{Content, Digest, ReleaseNumber, SiteName, SitePath, Timestamp};
 
+use super::channel_lifetimes::{self, NewLifetime};
 use super::column_values;
 use super::database::Database;
 use super::error::StoreError;
@@ -29,6 +30,8 @@ pub(crate) struct NewRelease {
     pub(crate) provenance: Provenance,
     /// Fingerprinted paths and the digests of their bytes, for [`Database::fingerprints`].
     pub(crate) fingerprints: Vec<(SitePath, Digest)>,
+    /// How long the channel that it was pushed to exists; `None`: as the last push said.
+    pub(crate) lifetime: Option<NewLifetime>,
 }
 
 type Columns = (i64, String, i64, i64, i64, Option<String>, Option<String>, Option<String>);
@@ -126,5 +129,9 @@ pub(super) async fn insert(
     .bind(new.provenance.commit.clone())
     .fetch_one(&mut **transaction)
     .await?;
-    Ok(ReleaseNumber(column_values::unsigned("release number", number)?))
+    let number = ReleaseNumber(column_values::unsigned("release number", number)?);
+    if let Some(lifetime) = &new.lifetime {
+        channel_lifetimes::put(transaction, site, number, lifetime).await?;
+    }
+    Ok(number)
 }

@@ -159,6 +159,7 @@ impl TestOrigin {
             expected,
             provenance: Provenance::default(),
             idempotency_key: None,
+            expires_seconds: None,
         };
         self.request(Method::POST, &format!("/v1/sites/{site}/releases")).json(&request).send().await.unwrap()
     }

@@ -119,6 +119,8 @@ impl Sound {
         let mut database = database(&sound.path()).await;
         execute(&mut database, "insert into divergence values (1, '1-1', '1-2-00c0ffee00c0ffee', 'edge fra-1', 1)")
             .await;
+        execute(&mut database, "insert into channel_lifetime values ('demo', 'pr-1', 1, 3600)").await;
+        execute(&mut database, "insert into channel_deletion values ('demo', 'pr-1', 1, 1)").await;
         database.close().await.unwrap();
         sound
     }
