@@ -1,6 +1,7 @@
 //! The command line's arguments.
 
 mod arguments;
+mod channels;
 mod domains;
 mod edges;
 mod global;
@@ -13,10 +14,12 @@ use clap::{Args, Parser, Subcommand};
 use verge_protocol::{NameServerName, Region, ReleaseNumber, SiteName};
 
 pub use self::arguments::{ChannelArgs, SiteArg};
+pub use self::channels::{Channels, Promote, PromoteSource};
 pub use self::domains::Domains;
 pub use self::edges::{EdgeArgs, Edges, ForceArg};
 pub use self::global::{Color, Global, TerminalInfo};
 pub use self::orphans::Orphans;
+use crate::channel::Lifetime;
 use crate::exit::Exit;
 
 /// Verge: a static-site CDN that you run yourself.
@@ -40,6 +43,18 @@ pub enum Command {
     Releases(SiteArg),
     /// Make an earlier release live again
     Rollback(Rollback),
+    /// Make the release of a preview live, without uploading it again
+    Promote(Promote),
+    /// List the channels of a site, or delete a preview
+    #[command(args_conflicts_with_subcommands = true)]
+    Channels {
+        /// The site.
+        #[command(flatten)]
+        site: SiteArg,
+        /// The subcommand; none: list the channels
+        #[command(subcommand)]
+        command: Option<Channels>,
+    },
     /// Show the state of the origin, the edges and the sites
     Status,
     /// List sites, or restrict a site to regions
@@ -89,6 +104,13 @@ pub struct Push {
     /// The channel to update.
     #[command(flatten)]
     pub channel: ChannelArgs,
+    /// Update the channel of the pull request that CI runs for, such as pr-12, else of the branch
+    #[arg(long, conflicts_with = "channel")]
+    pub preview: bool,
+    /// Delete the channel this long after the last push to it: 30m, 12h, 14d, 2w or never [default with --preview: `expires` under
+    /// `[preview]` in verge.toml; else as at the last push to the channel]
+    #[arg(long, value_name = "TIME")]
+    pub expires: Option<Lifetime>,
     /// Describe the release; shown by `verge releases`
     #[arg(long, short, value_name = "TEXT")]
     pub message: Option<String>,
@@ -235,8 +257,10 @@ mod tests {
     #[test]
     #[cfg_attr(not(feature = "up"), ignore = "the snapshot includes `up`")]
     fn help_of_each_command_matches_snapshot() {
-        let names = ["push", "releases", "rollback", "status", "sites", "edges", "domains", "dns", "up"];
+        let names =
+            ["push", "releases", "rollback", "promote", "channels", "status", "sites", "edges", "domains", "dns", "up"];
         let verbs = [
+            "channels delete",
             "sites regions",
             "edges add",
             "edges set",
@@ -278,6 +302,12 @@ mod tests {
             "edges set fra-1 --weight 1000",
             "sites regions demo eu na",
             "sites regions demo --none",
+            "push --channel feature/login-2 --expires 14d",
+            "push --preview --expires never",
+            "channels --site demo",
+            "channels delete pr-12 --site demo --yes",
+            "promote pr-12",
+            "promote v43 --to staging",
         ] {
             assert!(parses(good), "{good}");
         }
@@ -293,6 +323,11 @@ mod tests {
             "sites regions demo",
             "sites regions demo eu --none",
             "dns",
+            "push --preview --channel pr-12",
+            "push --expires soon",
+            "channels --site demo delete pr-12",
+            "channels delete",
+            "promote",
         ] {
             assert!(!parses(bad), "{bad}");
         }

@@ -13,6 +13,7 @@ use verge_protocol::api::{BuildCreated, BuildDiff, CreateRelease, Provenance};
 use verge_protocol::{BuildId, ChannelName, Seq, SiteName};
 
 pub use self::precheck::{LimitsExceeded, Shrunk};
+use crate::channel::Lifetime;
 use crate::client::{Client, ClientError};
 use crate::output::{Output, Unit, human};
 use crate::rollout::{self, Rollout, RolloutError};
@@ -30,6 +31,8 @@ pub struct Push<'a> {
     pub site: &'a SiteName,
     /// The channel that will point at the release.
     pub channel: &'a ChannelName,
+    /// How long the channel exists after this push; `None`: as the last push to it said.
+    pub lifetime: Option<Lifetime>,
     /// The directory.
     pub dir: &'a Path,
     /// How the directory is scanned.
@@ -165,7 +168,14 @@ impl Push<'_> {
         output: &Output,
     ) -> Result<Rollout, ClientError> {
         let provenance = self.provenance.clone();
-        let body = CreateRelease { build, channel: self.channel.clone(), expected, provenance, idempotency_key: None };
+        let body = CreateRelease {
+            build,
+            channel: self.channel.clone(),
+            expected,
+            provenance,
+            idempotency_key: None,
+            expires_seconds: self.lifetime.map(Lifetime::seconds),
+        };
         // Only if no connection was established is it certain that the channel has not moved.
         let nothing_was_sent = |error: &ClientError| matches!(error, ClientError::Unreachable { .. });
         let request = async || self.client.create_release(self.site, &body).await;

@@ -31,6 +31,7 @@ pub(crate) async fn push_files(
 /// Pushes a folder to the live channel of a site. If `wait`, until the edges have confirmed the release.
 pub(crate) async fn push_folder(client: &Client, site: &str, folder: &Path, wait: bool) -> Result<Pushed, PushError> {
     let push = Push {
+        lifetime: None,
         client,
         site: &site.parse().unwrap(),
         channel: &ChannelName::live(),

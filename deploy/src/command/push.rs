@@ -2,6 +2,7 @@
 
 mod provenance;
 mod render;
+mod target;
 
 use std::path::{Path, PathBuf};
 
@@ -21,14 +22,21 @@ pub(super) async fn run(arguments: &cli::Push, context: &Context<'_>) -> Result<
     let site = project.site(arguments.site.site.as_ref())?;
     let client = context.client()?;
     let shown = display_path(&dir.path, &environment.current_dir);
+    let target = target::find(arguments, &project.settings, environment, &dir.path).await?;
     match dir.reason {
         Some(reason) => output.info(format_args!("pushing {shown} to {site} ({reason})")),
         None => output.info(format_args!("pushing {shown} to {site}")),
     }
+    match &target.source {
+        Some(source) => output.info(format_args!("  channel {} (named after {source})", target.channel)),
+        None if !target.channel.is_live() => output.info(format_args!("  channel {}", target.channel)),
+        None => {}
+    }
     let push = Push {
         client: &client,
         site: &site,
-        channel: &arguments.channel.channel,
+        channel: &target.channel,
+        lifetime: target.lifetime,
         dir: &dir.path,
         options: scan_options(arguments, project.settings.spa),
         provenance: provenance::find(arguments, &dir.path, environment.user.as_deref()).await,

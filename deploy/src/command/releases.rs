@@ -59,6 +59,7 @@ mod tests {
             created: Timestamp(created),
             provenance,
             channels: channels.iter().map(|channel| channel.parse().unwrap()).collect(),
+            url: None,
         }
     }
 

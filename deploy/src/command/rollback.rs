@@ -26,9 +26,10 @@ struct Line<'a> {
 
 pub(super) async fn run(arguments: &cli::Rollback, context: &Context<'_>) -> Result<Exit, Failure> {
     let output = context.output;
-    let site = Project::find(None, &context.environment.current_dir)?.site(arguments.site.site.as_ref())?;
+    let project = Project::find(None, &context.environment.current_dir)?;
+    let site = project.site(arguments.site.site.as_ref())?;
     let client = context.client()?;
-    let channel = &arguments.channel.channel;
+    let channel = &arguments.channel.channel(project.settings.channel.as_ref()).name;
     let wait = !arguments.channel.no_wait;
     let rolled = Rollback { client: &client, site: &site, channel, to: arguments.to, wait }.run(output).await?;
     let rollout = &rolled.rollout;

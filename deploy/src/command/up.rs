@@ -166,6 +166,7 @@ async fn push_folder(
     options: Options,
 ) -> Result<(), Failure> {
     let push = Push {
+        lifetime: None,
         client: cluster.client(),
         site,
         channel: &ChannelName::live(),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use verge_protocol::SiteName;
 
+use crate::channel::{ChannelArg, Lifetime};
 use crate::toml_file::{self, TomlError};
 
 /// The settings of a project.
@@ -17,6 +18,19 @@ pub struct Settings {
     pub dir: Option<PathBuf>,
     /// Whether paths that match no file serve `index.html`; `None`: detected at each push.
     pub spa: Option<bool>,
+    /// The channel to update.
+    pub channel: Option<ChannelArg>,
+    /// What applies to `verge push --preview`.
+    #[serde(default)]
+    pub preview: PreviewSettings,
+}
+
+/// What applies to `verge push --preview`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PreviewSettings {
+    /// How long the channel exists after the last push to it.
+    pub expires: Option<Lifetime>,
 }
 
 impl Settings {
@@ -42,6 +56,19 @@ mod tests {
         assert_eq!(settings.dir.unwrap(), Path::new("app/dist"));
         assert_eq!(settings.spa, Some(true));
         let error = parse("site = \"web\"\nspaa = true\n").unwrap_err().to_string();
-        assert_eq!(error, "app/verge.toml:2: unknown field `spaa`, expected one of `site`, `dir`, `spa`");
+        assert_eq!(
+            error,
+            "app/verge.toml:2: unknown field `spaa`, expected one of `site`, `dir`, `spa`, `channel`, `preview`"
+        );
+    }
+
+    #[test]
+    fn settings_of_channel_and_previews_are_read() {
+        let parse = |text: &str| Settings::parse(Path::new("verge.toml"), text);
+        let settings = parse("channel = \"staging\"\n[preview]\nexpires = \"14d\"\n").unwrap();
+        assert_eq!(settings.channel.unwrap().name.as_str(), "staging");
+        assert_eq!(settings.preview.expires.unwrap().seconds(), 14 * 86_400);
+        let error = parse("[preview]\nexpires = \"soon\"\n").unwrap_err().to_string();
+        assert!(error.starts_with("verge.toml:2: invalid time `soon`: "), "{error}");
     }
 }

@@ -34,6 +34,7 @@ const EAGER: RetryPolicy = RetryPolicy { max_attempts: 12, initial_pause: Durati
 async fn push(world: &World, origin: &str, retry: RetryPolicy) -> Result<Pushed, PushError> {
     let client = Client::new(origin.parse().unwrap(), &Token::new(TOKEN)).unwrap();
     let push = Push {
+        lifetime: None,
         client: &client,
         site: &"app".parse().unwrap(),
         channel: &ChannelName::live(),

@@ -37,6 +37,7 @@ pub(super) async fn publish(
     if known.current(&request.channel).map(|current| current.epoch) != request.expected {
         return refuse(StatusCode::CONFLICT, "conflict", "the channel has moved");
     }
+    memory.expires_seconds.push(request.expires_seconds);
     let (release, epoch) = memory.release(&site, &request.channel, build, request.provenance);
     stream(&memory, &site, release, epoch)
 }
@@ -47,6 +48,11 @@ pub(super) async fn move_to(
     Json(to): Json<MoveChannel>,
 ) -> Response {
     let mut memory = shared.lock().unwrap();
+    if std::mem::take(&mut memory.faults.overtaken) {
+        memory.epoch += 1;
+        let epoch = Seq(memory.epoch);
+        memory.sites.get_mut(&site).unwrap().channels.insert(channel.clone(), (to.release, epoch));
+    }
     if memory.sites[&site].current(&channel).map(|current| current.epoch) != to.expected {
         return refuse(StatusCode::CONFLICT, "conflict", "the channel has moved");
     }
@@ -54,6 +60,26 @@ pub(super) async fn move_to(
     let epoch = Seq(memory.epoch);
     memory.sites.get_mut(&site).unwrap().channels.insert(channel, (to.release, epoch));
     stream(&memory, &site, to.release, epoch)
+}
+
+#[derive(Deserialize)]
+pub(super) struct Expected {
+    expected: Seq,
+}
+
+pub(super) async fn delete(
+    State(shared): State<Shared>,
+    Path((site, channel)): Path<(SiteName, ChannelName)>,
+    Query(Expected { expected }): Query<Expected>,
+) -> Response {
+    let mut memory = shared.lock().unwrap();
+    if std::mem::take(&mut memory.faults.overtaken) {
+        return refuse(StatusCode::CONFLICT, "conflict", "the channel has moved");
+    }
+    let site = memory.sites.get_mut(&site).unwrap();
+    assert_eq!(site.current(&channel).unwrap().epoch, expected);
+    site.channels.remove(&channel);
+    StatusCode::NO_CONTENT.into_response()
 }
 
 fn stream(memory: &Memory, site: &SiteName, release: ReleaseNumber, epoch: Seq) -> Response {
@@ -106,6 +132,7 @@ pub(super) async fn releases(State(shared): State<Shared>, Path(site): Path<Site
         bytes: build.bytes(),
         created: Timestamp(0),
         provenance: provenance.clone(),
+        url: Some(format!("http://{number}--{site}.localhost:8080/")),
         channels: known.channels.iter().filter(|(_, (at, _))| *at == number).map(|(name, _)| name.clone()).collect(),
     });
     let mut releases: Vec<Release> = releases.collect();
@@ -151,6 +178,7 @@ fn describe(name: &SiteName, site: &Site, with_previous: bool) -> api::Site {
         previous: Some(ReleaseNumber(release.0 - 1)).filter(|previous| with_previous && previous.0 > 0),
         epoch: *epoch,
         moved: Timestamp(0),
+        expires: None,
         url: url.clone(),
     });
     api::Site { name: name.clone(), created: Timestamp(0), channels: channels.collect(), url, regions: [].into() }
