@@ -27,6 +27,7 @@ use verge_protocol::EdgeName;
 use self::apply::ApplyTask;
 use self::channels::Channels;
 use crate::metrics::Metrics;
+use crate::release_hosts::Releases;
 use crate::status::{AppliedState, MissingBlobs};
 use crate::store::{BlockingStore, Store};
 use crate::table::{ReferencedBlobs, Table};
@@ -79,6 +80,11 @@ impl FeedTasks {
 }
 
 impl RestoredFeedTasks {
+    /// The releases that exist, now and from now on.
+    pub(crate) fn releases(&self) -> Releases {
+        self.channels.releases()
+    }
+
     /// How far the feed is applied, now and from now on.
     pub(crate) fn applied(&self) -> watch::Receiver<AppliedState> {
         self.applied.subscribe()

@@ -12,6 +12,7 @@ mod it {
     mod listeners;
     mod offline;
     mod process;
+    mod release_hosts;
     mod response_heads;
     mod world;
 }

@@ -28,6 +28,7 @@ use verge_protocol::{ChannelName, Checkpoint, Digest, SiteName, Timestamp};
 use self::domains::VerifiedDomains;
 use self::tracked_channel::{AcceptedRow, SupersededRow, TrackedChannel};
 use crate::metrics::Traffic;
+use crate::release_hosts::Releases;
 use crate::status::AppliedState;
 use crate::table::{Channel, DomainRedirect, Resources, Table};
 
@@ -40,6 +41,8 @@ pub(super) struct Channels {
     rows: RowStore,
     tracked: BTreeMap<(SiteName, ChannelName), TrackedChannel>,
     domains: VerifiedDomains,
+    /// Shared with what serves them.
+    releases: Releases,
     manifests: HashMap<Digest, Arc<Resources>>,
     /// Why the last attempt to get a manifest failed.
     failures: HashMap<Digest, String>,
@@ -48,6 +51,11 @@ pub(super) struct Channels {
 }
 
 impl Channels {
+    /// The releases that exist, now and from now on.
+    pub(super) fn releases(&self) -> Releases {
+        self.releases.clone()
+    }
+
     /// Adds a manifest that has arrived.
     pub(super) fn add_manifest(&mut self, resources: Arc<Resources>) {
         let id = resources.manifest();

@@ -53,6 +53,11 @@ impl Resources {
         self.single_page.as_ref()
     }
 
+    /// The number of files.
+    pub(crate) fn len(&self) -> usize {
+        self.by_path.len()
+    }
+
     /// Every resource, in no particular order.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Resource>> {
         self.by_path.values()

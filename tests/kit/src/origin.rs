@@ -54,6 +54,7 @@ struct Data {
     manifests: HashMap<Digest, Vec<u8>>,
     blobs: HashMap<Digest, Blob>,
     requested: Vec<Digest>,
+    requested_manifests: Vec<Digest>,
     reports: Vec<EdgeReport>,
     token_owner: Option<TokenOwner>,
     faults: Faults,
@@ -228,6 +229,11 @@ impl FakeOrigin {
         self.shared.data().requested.clone()
     }
 
+    /// All manifests that were requested, in order.
+    pub fn requested_manifests(&self) -> Vec<Digest> {
+        self.shared.data().requested_manifests.clone()
+    }
+
     /// How often a blob was requested.
     pub fn requests(&self, digest: Digest) -> usize {
         self.shared.data().requested.iter().filter(|requested| **requested == digest).count()
@@ -295,7 +301,9 @@ async fn manifest(
     headers: HeaderMap,
 ) -> Result<Vec<u8>, StatusCode> {
     authorize(&headers)?;
-    shared.data().manifests.get(&id).map(|bytes| compression::compress(bytes)).ok_or(StatusCode::NOT_FOUND)
+    let mut data = shared.data();
+    data.requested_manifests.push(id);
+    data.manifests.get(&id).map(|bytes| compression::compress(bytes)).ok_or(StatusCode::NOT_FOUND)
 }
 
 async fn blobs(

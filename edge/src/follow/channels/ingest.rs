@@ -11,13 +11,15 @@ use verge_protocol::{ChannelName, SiteName};
 use super::Channels;
 use super::domains::VerifiedDomains;
 use super::tracked_channel::{AcceptedRow, TrackedChannel};
+use crate::release_hosts::Releases;
 
 impl Channels {
     /// Ingests a change of the feed. Returns what an operator should know.
     pub(crate) fn apply(&mut self, change: Change) -> Vec<RowEvent> {
         // The first position makes the table complete: unknown hosts turn from 503 to 404.
         self.changed |= self.rows.position().is_none();
-        let mut ingest = Ingest { tracked: &mut self.tracked, domains: &mut self.domains, changed: &mut self.changed };
+        let Self { tracked, domains, releases, changed, .. } = self;
+        let mut ingest = Ingest { tracked, domains, releases, changed };
         self.rows.apply(change, &mut ingest).events
     }
 }
@@ -26,12 +28,13 @@ impl Channels {
 pub(super) struct Ingest<'a> {
     pub(super) tracked: &'a mut BTreeMap<(SiteName, ChannelName), TrackedChannel>,
     pub(super) domains: &'a mut VerifiedDomains,
+    pub(super) releases: &'a Releases,
     pub(super) changed: &'a mut bool,
 }
 
 impl RowHandler for Ingest<'_> {
     fn handles(&self, key: &Key) -> bool {
-        matches!(key, Key::Channel(..) | Key::Domain(_))
+        matches!(key, Key::Channel(..) | Key::Release(..) | Key::Domain(_))
     }
 
     fn apply(&mut self, parsed: ParsedRow, row: &Arc<StoredRow>) -> Result<Keep, String> {
@@ -51,6 +54,9 @@ impl RowHandler for Ingest<'_> {
                 tracked.accepted = Some(AcceptedRow { stored: Arc::clone(row), state });
             }
             ParsedRow::Domain(domain, state) => *self.changed |= self.domains.apply(domain, state),
+            ParsedRow::Release(site, number, state) => {
+                self.releases.apply(site, number, state.map(|state| state.manifest));
+            }
             ParsedRow::Rollout(..) | ParsedRow::Edge(..) | ParsedRow::Site(..) => {}
         }
         Ok(Keep::Row)
@@ -63,6 +69,7 @@ impl RowHandler for Ingest<'_> {
     }
 
     fn retain(&mut self, keys: &BTreeSet<&str>) {
+        self.releases.retain(keys);
         *self.changed |= self.domains.retain_keys(keys);
         let before = self.tracked.len();
         self.tracked.retain(|(site, channel), _| keys.contains(&*format!("channel/{site}/{channel}")));

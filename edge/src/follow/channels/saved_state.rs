@@ -52,8 +52,9 @@ impl Channels {
                 }
             }
         }
-        let Self { tracked, domains, changed, .. } = &mut channels;
-        let (rows, changes) = RowStore::restore(rows, saved.is_complete, &mut Ingest { tracked, domains, changed });
+        let Self { tracked, domains, releases, changed, .. } = &mut channels;
+        let mut ingest = Ingest { tracked, domains, releases, changed };
+        let (rows, changes) = RowStore::restore(rows, saved.is_complete, &mut ingest);
         channels.rows = rows;
         // A served row whose own row was lost from a damaged file is served until the origin has told what is right.
         channels

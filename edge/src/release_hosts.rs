@@ -1,0 +1,191 @@
+//! Hosts that serve exactly one release, whatever the channels of its site point at: `<16 hex digits>--<site>`.
+//!
+//! Of a release that no channel points at, an edge keeps its row of the feed and nothing else. Its manifest is loaded when a reader
+//! requests its host, from disk or else from an origin, and its blobs as they are requested. Only releases with a row are loaded, one
+//! load for each however many requests wait, a few at once; so a stranger cannot make the edge fetch or keep more than that.
+
+mod known_releases;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use moka::sync::Cache;
+use tokio::sync::Semaphore;
+use verge_daemon::{Tasks, error_chain};
+use verge_protocol::host::{HostLabel, ReleaseLabel};
+use verge_protocol::{ChannelName, Digest, ReleaseNumber, SiteName};
+
+use self::known_releases::{KnownRelease, KnownReleases};
+use crate::cache::{Completer, RecentFailures, SingleFlight, Unavailable};
+use crate::metrics::Metrics;
+use crate::store::{BlockingStore, Store};
+use crate::table::{Channel, Resources};
+use crate::upstream::Upstream;
+
+/// Bytes of loaded manifests that are kept in memory, as estimated.
+const MEMORY_BYTES: u64 = 64 << 20;
+
+/// Estimated memory of one file of a manifest, in bytes.
+const FILE_BYTES: u32 = 1024;
+
+/// Concurrent loads: a manifest may be large, and is held in memory as a whole.
+const MAX_CONCURRENT: usize = 2;
+
+/// The releases that have rows in the feed. Clones share them.
+///
+/// Unlike the table they are not one immutable value: a lock is held for one look-up, and only by requests for hosts of this kind.
+#[derive(Clone, Default)]
+pub(crate) struct Releases(Arc<RwLock<KnownReleases>>);
+
+impl Releases {
+    /// Applies a row of the feed.
+    pub(crate) fn apply(&self, site: SiteName, number: ReleaseNumber, manifest: Option<Digest>) {
+        match manifest {
+            Some(manifest) => self.write().add(site, number, manifest),
+            None => self.write().remove(&site, number),
+        }
+    }
+
+    /// Removes every release whose key is not one of `keys`.
+    pub(crate) fn retain(&self, keys: &BTreeSet<&str>) {
+        self.write().retain(keys);
+    }
+
+    fn find(&self, label: &ReleaseLabel) -> Option<KnownRelease> {
+        self.read().find(label)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, KnownReleases> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, KnownReleases> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The hosts of releases. Clones share them.
+#[derive(Clone)]
+pub(crate) struct ReleaseHosts(Arc<Shared>);
+
+struct Shared {
+    releases: Releases,
+    loaded: Cache<Digest, Arc<Resources>>,
+    in_flight: SingleFlight<Digest, Loaded>,
+    failures: RecentFailures,
+    permits: Semaphore,
+    store: Store,
+    upstream: Upstream,
+    metrics: Metrics,
+}
+
+type Loaded = Result<Arc<Resources>, Unavailable>;
+
+/// What a host of a release answers with.
+pub(crate) enum ReleaseHost {
+    /// There is no such release.
+    Unknown,
+    /// The release, served as a channel that inherits nothing.
+    Loaded(Channel),
+    /// Its manifest must be loaded first.
+    Unloaded(Unloaded),
+}
+
+/// A release whose manifest is not in memory.
+pub(crate) struct Unloaded {
+    hosts: ReleaseHosts,
+    site: SiteName,
+    release: KnownRelease,
+}
+
+impl ReleaseHosts {
+    pub(crate) fn new(releases: Releases, store: Store, upstream: Upstream, metrics: Metrics, tasks: Tasks) -> Self {
+        let weigh = |_: &Digest, resources: &Arc<Resources>| {
+            u32::try_from(resources.len() + 1).unwrap_or(u32::MAX).saturating_mul(FILE_BYTES)
+        };
+        Self(Arc::new(Shared {
+            releases,
+            loaded: Cache::builder().max_capacity(MEMORY_BYTES).weigher(weigh).build(),
+            in_flight: SingleFlight::new("release manifest", tasks),
+            failures: RecentFailures::default(),
+            permits: Semaphore::new(MAX_CONCURRENT),
+            store,
+            upstream,
+            metrics,
+        }))
+    }
+
+    /// What the host with this label, in lowercase, answers with. Never waits.
+    pub(crate) fn find(&self, label: &str) -> ReleaseHost {
+        let Ok(label) = label.parse::<ReleaseLabel>() else { return ReleaseHost::Unknown };
+        let Some(release) = self.0.releases.find(&label) else { return ReleaseHost::Unknown };
+        match self.0.loaded.get(&release.manifest) {
+            Some(resources) => ReleaseHost::Loaded(self.channel(label.site, release.number, resources)),
+            None => ReleaseHost::Unloaded(Unloaded { hosts: self.clone(), site: label.site, release }),
+        }
+    }
+
+    fn channel(&self, site: SiteName, number: ReleaseNumber, resources: Arc<Resources>) -> Channel {
+        let traffic = self.0.metrics.site(&site);
+        Channel::new(HostLabel { site, channel: ChannelName::live() }, number, resources, Vec::new(), traffic)
+    }
+}
+
+impl Unloaded {
+    /// Loads the manifest. Cancel-safe: the load goes on for other requests, and for the next.
+    pub(crate) async fn load(self) -> Result<Channel, Unavailable> {
+        let Self { hosts, site, release } = self;
+        let shared = Arc::clone(&hosts.0);
+        let start = move |completer| async move { shared.load(release.manifest, completer).await };
+        // `None`: the load was aborted at the shutdown deadline.
+        let loaded = hosts.0.in_flight.join(release.manifest, start).await.unwrap_or(Err(Unavailable::Unreachable));
+        Ok(hosts.channel(site, release.number, loaded?))
+    }
+}
+
+impl Shared {
+    async fn load(&self, id: Digest, completer: Completer<Loaded>) {
+        // An earlier load may have completed after the caller looked and before this one started.
+        if let Some(resources) = self.loaded.get(&id) {
+            return completer.complete(Ok(resources));
+        }
+        let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
+        let loaded = match self.load_from_disk(id).await {
+            Some(resources) => Ok(resources),
+            None => self.fetch(id).await,
+        };
+        if let Ok(resources) = &loaded {
+            self.loaded.insert(id, Arc::clone(resources));
+        }
+        completer.complete(loaded);
+    }
+
+    async fn load_from_disk(&self, id: Digest) -> Option<Arc<Resources>> {
+        let read = move |store: &BlockingStore| Some(Arc::new(Resources::new(id, store.manifest(id)?)));
+        self.store.run_blocking(read).await?
+    }
+
+    async fn fetch(&self, id: Digest) -> Loaded {
+        if let Some(unavailable) = self.failures.get(&id) {
+            return Err(unavailable);
+        }
+        match self.upstream.manifest(id).await {
+            Ok((bytes, manifest)) => {
+                // Not pinned: the disk keeps it as it keeps blobs that no channel needs.
+                let stored = self.store.run_blocking(move |store| {
+                    if let Err(error) = store.put_manifest(id, &bytes) {
+                        tracing::debug!(manifest = %id, %error, "failed to write a manifest to disk");
+                    }
+                    Arc::new(Resources::new(id, manifest))
+                });
+                stored.await.ok_or(Unavailable::Unreachable)
+            }
+            Err(error) => {
+                tracing::error!(manifest = %id, error = %error_chain(&error), "failed to fetch the manifest of a release");
+                let unavailable = if error.is_unreachable() { Unavailable::Unreachable } else { Unavailable::Refused };
+                self.failures.record(id, unavailable);
+                Err(unavailable)
+            }
+        }
+    }
+}
