@@ -52,6 +52,10 @@ impl Origin {
         let data = DataDir::open(&config.data)?;
         let blobs = Blobs::open(&config.data.join("objects")).await?;
         let database = Database::open(&config.data.join("origin.db"), clock.now()).await?;
+        let added = database.add_missing_release_rows().await?;
+        if added > 0 {
+            tracing::info!(releases = added, "releases were added to the change feed");
+        }
         let admin_token = admin_token(&data, &database, &clock).await?;
 
         let metrics = Arc::new(Metrics::default());

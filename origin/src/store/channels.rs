@@ -141,7 +141,7 @@ impl Database {
         now: Timestamp,
     ) -> Result<Result<(Position, ChannelState), Option<ChannelState>>, StoreError> {
         let mut transaction = self.begin().await?;
-        let position = database::advance(&mut transaction).await?;
+        database::lock(&mut transaction).await?;
         let key = Key::Channel(new_move.site.clone(), new_move.channel.clone());
         let current = current(&mut transaction, &new_move.site, &new_move.channel).await?;
         if current.as_ref().map(|state| state.epoch) != new_move.expected {
@@ -153,6 +153,7 @@ impl Database {
             MoveTarget::Existing(number, _) => *number,
         };
         let manifest = new_move.target.manifest();
+        let position = database::advance(&mut transaction).await?;
         let state = ChannelState { epoch: position.seq, release, manifest, inherits: new_move.inherits.clone() };
         state::put(&mut transaction, &key, position.seq, &state).await?;
         sqlx::query(

@@ -21,19 +21,19 @@ async fn a_subscription_starts_with_the_table_and_continues_with_each_write() {
 
     let mut feed = origin.subscribe(&token, None).await;
     let first = feed.row().await;
-    assert_eq!((first.key.as_str(), first.seq.0), ("channel/demo/live", 2), "the table, not its history");
+    assert_eq!((first.key.as_str(), first.seq.0), ("channel/demo/live", 4), "the table, not its history");
     let second = feed.caught_up().await;
-    assert_eq!(second.position.to_string(), "1-2");
+    assert_eq!(second.position.to_string(), "1-4");
     origin.push("demo", &build(&[("index.html", "three")])).await;
     let third = feed.next().await.unwrap();
-    assert_eq!(third.at.position.to_string(), "1-3");
+    assert_eq!(third.at.position.to_string(), "1-6");
     let FeedMessage { at: at_third, event: FeedEvent::Row(third) } = third else { panic!("{third:?}") };
-    assert_eq!(third.seq.0, 3);
+    assert_eq!(third.seq.0, 6);
     let Ok(ParsedRow::Channel(_, state)) = third.parse() else { panic!("{third:?}") };
     assert_eq!(state.unwrap().inherits.len(), 2, "the releases of the last day are inherited");
 
     let mut resumed = origin.subscribe(&token, Some(second)).await;
-    assert_eq!(resumed.row().await.seq.0, 3);
+    assert_eq!(resumed.row().await.seq.0, 6);
     assert_eq!(resumed.caught_up().await, at_third);
     let mut up_to_date = origin.subscribe(&token, Some(at_third)).await;
     assert_eq!(up_to_date.caught_up().await, at_third);
@@ -96,8 +96,8 @@ async fn reports_confirm_a_release_edge_by_edge() {
     feed.caught_up().await;
     let confirm = async {
         feed.row().await;
-        report(&b, "1-1").await;
-        report(&a, "1-1").await;
+        report(&b, "1-2").await;
+        report(&a, "1-2").await;
     };
     let (events, ()) = tokio::join!(push, confirm);
     let edges: Vec<String> = events
@@ -109,7 +109,7 @@ async fn reports_confirm_a_release_edge_by_edge() {
         .collect();
     assert_eq!(edges, ["b 1/2", "a 2/2"]);
     let edges: Vec<Edge> = origin.get("/v1/edges").await;
-    assert!(edges.iter().all(|edge| edge.live && edge.applied.unwrap().to_string() == "1-1"));
+    assert!(edges.iter().all(|edge| edge.live && edge.applied.unwrap().to_string() == "1-2"));
     origin.stop().await;
 }
 
@@ -168,14 +168,14 @@ async fn waiting_for_edges_ends_with_the_report_that_completes_them() {
     };
     origin.daemon.wait_until_caught_up(&[]).await;
     let mut waiting = Box::pin(origin.daemon.wait_until_caught_up(&edges));
-    for (token, applied) in [(&tokens[0], "1-0"), (&tokens[1], "1-1")] {
+    for (token, applied) in [(&tokens[0], "1-0"), (&tokens[1], "1-2")] {
         tokio::select! {
             biased;
             () = &mut waiting => panic!("edge a is behind"),
             () = report(token, applied) => {}
         }
     }
-    report(&tokens[0], "1-1").await;
+    report(&tokens[0], "1-2").await;
     tokio::time::timeout(std::time::Duration::from_secs(30), &mut waiting).await.unwrap();
     drop(waiting);
     origin.stop().await;

@@ -1,10 +1,15 @@
 //! Channels other than `live`: how long they exist, and their deletion.
 
+use std::path::Path;
 use std::time::Duration;
 
 use reqwest::Method;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _};
 use verge_daemon::Clock;
-use verge_protocol::api::{Channel, CreateRelease, ErrorBody, MoveChannel, Progress, Provenance, Site};
+use verge_protocol::api::{
+    Channel, CreateRelease, ErrorBody, MoveChannel, Progress, Provenance, Release, Site, Status,
+};
 use verge_protocol::feed::{FeedEvent, FeedMessage};
 use verge_protocol::state::{ChannelState, ParsedRow};
 use verge_protocol::{ReleaseNumber, Seq, Timestamp};
@@ -191,5 +196,45 @@ async fn deleted_channel_is_gone_and_a_push_creates_it_anew_without_its_past() {
     };
     let ChannelState { epoch, inherits, .. } = state;
     assert_eq!((epoch, inherits), (third, vec![]));
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn release_has_a_url_and_a_row_which_an_origin_of_an_earlier_version_adds_at_its_start() {
+    let origin = start().await;
+    for text in ["one", "two"] {
+        origin.push("demo", &build(&[("index.html", text)])).await;
+    }
+    let releases: Vec<Release> = origin.get("/v1/sites/demo/releases").await;
+    let urls: Vec<&str> = releases.iter().map(|release| release.url.as_deref().unwrap()).collect();
+    let expected = |release: &Release| format!("http://{}--demo.localhost/", release.manifest.prefix());
+    assert_eq!(urls, [expected(&releases[0]), expected(&releases[1])]);
+
+    let token = origin.edge_token("fra-1").await;
+    let rows = async |origin: &TestOrigin| {
+        let mut feed = origin.subscribe(&token, None).await.with_releases();
+        let mut rows = Vec::new();
+        while let Some(FeedMessage { event: FeedEvent::Row(row), .. }) = feed.next().await {
+            if let Ok(ParsedRow::Release(_, number, Some(state))) = row.parse() {
+                rows.push((number, state.manifest));
+            }
+        }
+        rows.sort();
+        rows
+    };
+    let all: Vec<_> = releases.iter().rev().map(|release| (release.number, release.manifest)).collect();
+    assert_eq!(rows(&origin).await, all);
+    let (origin, copy) = origin.back_up().await;
+    let earlier = async |data: &Path| {
+        let options = SqliteConnectOptions::new().filename(data.join("origin.db"));
+        let mut database = options.connect().await.unwrap();
+        sqlx::query("delete from state where key like 'release/%'").execute(&mut database).await.unwrap();
+        database.close().await.unwrap();
+    };
+    let origin = origin.restore_with(&copy, earlier).await;
+    assert_eq!(rows(&origin).await, all);
+    let position = origin.get::<Status>("/v1/status").await.position;
+    let origin = origin.restart().await;
+    assert_eq!(origin.get::<Status>("/v1/status").await.position, position, "once");
     origin.stop().await;
 }
