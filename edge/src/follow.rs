@@ -61,7 +61,10 @@ impl FeedTasks {
     pub(crate) async fn restore(self) -> RestoredFeedTasks {
         let now = self.clock.now();
         let load = move |store: &BlockingStore| {
-            let (mut channels, events) = Channels::restore(store.load_state());
+            let (mut state, releases) = (store.load_state(), store.load_releases());
+            state.is_complete &= releases.is_complete;
+            let (mut channels, events) = Channels::restore(state);
+            channels.releases().restore(releases);
             for resources in manifests::load(store, &channels.missing_manifests(now)) {
                 channels.add_manifest(resources);
             }

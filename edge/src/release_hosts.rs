@@ -7,14 +7,17 @@
 mod known_releases;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use moka::sync::Cache;
 use tokio::sync::Semaphore;
+use verge_daemon::saved_state::Loaded;
 use verge_daemon::{Tasks, error_chain};
 use verge_protocol::host::{HostLabel, ReleaseLabel};
 use verge_protocol::{ChannelName, Digest, ReleaseNumber, SiteName};
 
+pub(crate) use self::known_releases::ReleaseRecord;
 use self::known_releases::{KnownRelease, KnownReleases};
 use crate::cache::{Completer, RecentFailures, SingleFlight, Unavailable};
 use crate::metrics::Metrics;
@@ -33,9 +36,18 @@ const MAX_CONCURRENT: usize = 2;
 
 /// The releases that have rows in the feed. Clones share them.
 ///
+/// They are saved in a file of their own, which is written when they change and not with every move of a channel: there may be very many.
+///
 /// Unlike the table they are not one immutable value: a lock is held for one look-up, and only by requests for hosts of this kind.
 #[derive(Clone, Default)]
-pub(crate) struct Releases(Arc<RwLock<KnownReleases>>);
+pub(crate) struct Releases(Arc<SharedReleases>);
+
+#[derive(Default)]
+struct SharedReleases {
+    known: RwLock<KnownReleases>,
+    /// The version that is on disk.
+    saved: AtomicU64,
+}
 
 impl Releases {
     /// Applies a row of the feed.
@@ -51,16 +63,45 @@ impl Releases {
         self.write().retain(keys);
     }
 
+    /// The keys of all releases.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        self.read().keys()
+    }
+
+    /// Adds releases that an earlier process has saved.
+    pub(crate) fn restore(&self, saved: Loaded<ReleaseRecord>) {
+        let mut releases = self.write();
+        let is_saved = saved.is_complete && releases.version == 0;
+        for record in saved.records {
+            releases.restore(record);
+        }
+        // Unless it is damaged, or more were added before, the file holds them all.
+        if is_saved {
+            self.0.saved.store(releases.version, Ordering::Relaxed);
+        }
+    }
+
+    /// All releases, if they have changed since they were last saved, and the version to tell [`Self::set_saved`].
+    pub(crate) fn to_save(&self) -> Option<(u64, Vec<ReleaseRecord>)> {
+        let releases = self.read();
+        (releases.version != self.0.saved.load(Ordering::Relaxed)).then(|| (releases.version, releases.records()))
+    }
+
+    /// Records that a version of the releases is on disk.
+    pub(crate) fn set_saved(&self, version: u64) {
+        self.0.saved.store(version, Ordering::Relaxed);
+    }
+
     fn find(&self, label: &ReleaseLabel) -> Option<KnownRelease> {
         self.read().find(label)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, KnownReleases> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.0.known.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, KnownReleases> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+        self.0.known.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -71,7 +112,7 @@ pub(crate) struct ReleaseHosts(Arc<Shared>);
 struct Shared {
     releases: Releases,
     loaded: Cache<Digest, Arc<Resources>>,
-    in_flight: SingleFlight<Digest, Loaded>,
+    in_flight: SingleFlight<Digest, Fetched>,
     failures: RecentFailures,
     permits: Semaphore,
     store: Store,
@@ -79,7 +120,7 @@ struct Shared {
     metrics: Metrics,
 }
 
-type Loaded = Result<Arc<Resources>, Unavailable>;
+type Fetched = Result<Arc<Resources>, Unavailable>;
 
 /// What a host of a release answers with.
 pub(crate) enum ReleaseHost {
@@ -144,7 +185,7 @@ impl Unloaded {
 }
 
 impl Shared {
-    async fn load(&self, id: Digest, completer: Completer<Loaded>) {
+    async fn load(&self, id: Digest, completer: Completer<Fetched>) {
         // An earlier load may have completed after the caller looked and before this one started.
         if let Some(resources) = self.loaded.get(&id) {
             return completer.complete(Ok(resources));
@@ -165,7 +206,7 @@ impl Shared {
         self.store.run_blocking(read).await?
     }
 
-    async fn fetch(&self, id: Digest) -> Loaded {
+    async fn fetch(&self, id: Digest) -> Fetched {
         if let Some(unavailable) = self.failures.get(&id) {
             return Err(unavailable);
         }

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use serde::{Deserialize, Serialize};
 use verge_protocol::host::ReleaseLabel;
+use verge_protocol::state::Key;
 use verge_protocol::{Digest, ReleaseNumber, SiteName};
 
 /// A release that exists.
@@ -12,9 +14,21 @@ pub(crate) struct KnownRelease {
     pub(crate) manifest: Digest,
 }
 
+/// A release as it is saved.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct ReleaseRecord {
+    site: SiteName,
+    release: ReleaseNumber,
+    manifest: Digest,
+}
+
 /// Every release of every site. Some 100 bytes for each: there may be ten thousand.
 #[derive(Debug, Default)]
-pub(super) struct KnownReleases(HashMap<SiteName, SiteReleases>);
+pub(super) struct KnownReleases {
+    sites: HashMap<SiteName, SiteReleases>,
+    /// Grows with every change.
+    pub(super) version: u64,
+}
 
 #[derive(Debug, Default)]
 struct SiteReleases {
@@ -26,16 +40,20 @@ struct SiteReleases {
 impl KnownReleases {
     /// The release with this label.
     pub(super) fn find(&self, label: &ReleaseLabel) -> Option<KnownRelease> {
-        let site = self.0.get(&label.site)?;
+        let site = self.sites.get(&label.site)?;
         let number = *site.by_prefix.get(&label.prefix)?;
         Some(KnownRelease { number, manifest: *site.manifests.get(&number)? })
     }
 
     /// Adds a release, or replaces what was known of it.
     pub(super) fn add(&mut self, site: SiteName, number: ReleaseNumber, manifest: Digest) {
+        if self.sites.get(&site).and_then(|site| site.manifests.get(&number)) == Some(&manifest) {
+            return;
+        }
         self.remove(&site, number);
+        self.version += 1;
         let prefix = ReleaseLabel::new(site.clone(), manifest).prefix;
-        let site = self.0.entry(site).or_default();
+        let site = self.sites.entry(site).or_default();
         site.manifests.insert(number, manifest);
         let last = site.by_prefix.entry(prefix).or_insert(number);
         *last = number.max(*last);
@@ -43,8 +61,9 @@ impl KnownReleases {
 
     /// Removes a release, if it is known.
     pub(super) fn remove(&mut self, name: &SiteName, number: ReleaseNumber) {
-        let Some(site) = self.0.get_mut(name) else { return };
+        let Some(site) = self.sites.get_mut(name) else { return };
         let Some(manifest) = site.manifests.remove(&number) else { return };
+        self.version += 1;
         let prefix = |manifest: Digest| ReleaseLabel::new(name.clone(), manifest).prefix;
         let removed = prefix(manifest);
         if site.by_prefix.get(&removed) == Some(&number) {
@@ -55,21 +74,47 @@ impl KnownReleases {
             };
         }
         if site.manifests.is_empty() {
-            self.0.remove(name);
+            self.sites.remove(name);
         }
+    }
+
+    /// The key of every release in the feed.
+    pub(super) fn keys(&self) -> Vec<String> {
+        self.all().map(|(site, number, _)| key(site, number)).collect()
+    }
+
+    /// Every release, to be saved.
+    pub(super) fn records(&self) -> Vec<ReleaseRecord> {
+        let record =
+            |(site, release, manifest): (&SiteName, _, _)| ReleaseRecord { site: site.clone(), release, manifest };
+        self.all().map(record).collect()
+    }
+
+    /// Adds a saved release.
+    pub(super) fn restore(&mut self, ReleaseRecord { site, release, manifest }: ReleaseRecord) {
+        self.add(site, release, manifest);
+    }
+
+    fn all(&self) -> impl Iterator<Item = (&SiteName, ReleaseNumber, Digest)> {
+        let releases = |(site, releases): (_, &SiteReleases)| {
+            releases.manifests.iter().map(move |(number, manifest)| (site, *number, *manifest)).collect::<Vec<_>>()
+        };
+        self.sites.iter().flat_map(releases)
     }
 
     /// Removes every release whose key in the feed is not one of `keys`.
     pub(super) fn retain(&mut self, keys: &BTreeSet<&str>) {
-        let is_gone = |site: &SiteName, number: &ReleaseNumber| !keys.contains(&*format!("release/{site}/{number}"));
-        let all =
-            self.0.iter().flat_map(|(site, releases)| releases.manifests.keys().map(move |number| (site, number)));
+        let all = self.all().map(|(site, number, _)| (site.clone(), number));
         let gone: Vec<(SiteName, ReleaseNumber)> =
-            all.filter(|(site, number)| is_gone(site, number)).map(|(site, number)| (site.clone(), *number)).collect();
+            all.filter(|(site, number)| !keys.contains(&*key(site, *number))).collect();
         for (site, number) in gone {
             self.remove(&site, number);
         }
     }
+}
+
+fn key(site: &SiteName, number: ReleaseNumber) -> String {
+    Key::Release(site.clone(), number).to_string()
 }
 
 #[cfg(test)]
@@ -103,7 +148,7 @@ mod tests {
         assert_eq!([found(&releases, "a", "one"), found(&releases, "a", "two")], [None, Some(2)]);
         releases.retain(&BTreeSet::from(["release/b/v1"]));
         assert_eq!([found(&releases, "a", "two"), found(&releases, "b", "other")], [None, Some(1)]);
-        assert_eq!(releases.0.len(), 1);
+        assert_eq!((releases.sites.len(), releases.keys()), (1, vec!["release/b/v1".to_owned()]));
     }
 
     #[test]
@@ -119,5 +164,23 @@ mod tests {
         assert_eq!([found(&releases, "a", "same"), found(&releases, "a", "new")], [Some(1), Some(2)]);
         releases.remove(&site("a"), ReleaseNumber(1));
         assert_eq!(found(&releases, "a", "same"), None);
+    }
+
+    #[test]
+    fn version_grows_with_changes_only_and_records_restore_the_same_releases() {
+        let mut releases = KnownReleases::default();
+        releases.add(site("a"), ReleaseNumber(1), manifest("one"));
+        releases.add(site("b"), ReleaseNumber(1), manifest("one"));
+        let version = releases.version;
+        releases.add(site("a"), ReleaseNumber(1), manifest("one"));
+        releases.remove(&site("a"), ReleaseNumber(2));
+        releases.retain(&BTreeSet::from(["release/a/v1", "release/b/v1"]));
+        assert_eq!(releases.version, version);
+        let mut restored = KnownReleases::default();
+        releases.records().into_iter().for_each(|record| restored.restore(record));
+        let sorted = |releases: &KnownReleases| BTreeSet::from_iter(releases.records());
+        assert_eq!(sorted(&restored), sorted(&releases));
+        releases.remove(&site("a"), ReleaseNumber(1));
+        assert!(releases.version > version);
     }
 }

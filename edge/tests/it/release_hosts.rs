@@ -147,3 +147,25 @@ async fn loaded_release_is_served_after_a_restart_without_the_origin_and_others_
     until("the release to be served", async || read(&world, &host(unread.id()), "/").await.0 == 200).await;
     world.stop().await;
 }
+
+#[tokio::test]
+async fn releases_are_saved_when_they_change_and_requested_again_if_their_file_is_damaged() {
+    let world = World::start().await;
+    let known = release(&[("index.html", "hi")]);
+    world.wait_until_served(add_release(&world, 1, &known)).await;
+    let file = world.directory.path().join("releases.json");
+    let saved = std::fs::metadata(&file).unwrap();
+    world.wait_until_served(world.origin.publish("demo/live", 1, &known, &[])).await;
+    assert_eq!(std::fs::metadata(&file).unwrap().modified().unwrap(), saved.modified().unwrap());
+    let state = std::fs::read_to_string(world.directory.path().join("state.json")).unwrap();
+    assert!(!state.contains("release/demo"), "{state}");
+    let world = world.restart().await;
+    assert_eq!(read(&world, &host(known.id()), "/").await.0, 200);
+
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[40] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let world = world.restart().await;
+    until("the release to be served", async || read(&world, &host(known.id()), "/").await.0 == 200).await;
+    world.stop().await;
+}

@@ -56,10 +56,16 @@ impl RowHandler for Ingest<'_> {
             ParsedRow::Domain(domain, state) => *self.changed |= self.domains.apply(domain, state),
             ParsedRow::Release(site, number, state) => {
                 self.releases.apply(site, number, state.map(|state| state.manifest));
+                // Saved in a file of their own.
+                return Ok(Keep::Nothing);
             }
             ParsedRow::Rollout(..) | ParsedRow::Edge(..) | ParsedRow::Site(..) => {}
         }
         Ok(Keep::Row)
+    }
+
+    fn own_keys(&self) -> Vec<String> {
+        self.releases.keys()
     }
 
     fn refused(&mut self, key: Key, row: &StoredRow, reason: &str) {
