@@ -13,11 +13,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use verge_protocol::{NameServerName, Region, ReleaseNumber, SiteName};
 
-pub use self::arguments::{ChannelArgs, SiteArg};
+pub use self::arguments::{ChannelArgs, SiteArg, WaitArgs};
 pub use self::channels::{Channels, Promote, PromoteSource};
 pub use self::domains::Domains;
 pub use self::edges::{EdgeArgs, Edges, ForceArg};
-pub use self::global::{Color, Global, TerminalInfo};
+pub use self::global::{Color, Global, Json, TerminalInfo};
 pub use self::orphans::Orphans;
 use crate::channel::Lifetime;
 use crate::exit::Exit;
@@ -123,7 +123,7 @@ pub struct Push {
     /// Serve 404 for paths that match no file
     #[arg(long, overrides_with = "spa")]
     pub no_spa: bool,
-    /// Push even if there is no index.html, or less than half as many files as in the current release
+    /// Push even if there is no index.html, if there are less than half as many files as in the current release, or exactly the same
     #[arg(long)]
     pub force: bool,
     /// Push even if there are .env files (never uploaded) or private keys (uploaded)
@@ -308,6 +308,11 @@ mod tests {
             "channels delete pr-12 --site demo --yes",
             "promote pr-12",
             "promote v43 --to staging",
+            "push --wait",
+            "push --wait dist",
+            "push --wait=90% dist",
+            "rollback --wait=strict",
+            "rollback --no-wait",
         ] {
             assert!(parses(good), "{good}");
         }
@@ -328,6 +333,10 @@ mod tests {
             "channels --site demo delete pr-12",
             "channels delete",
             "promote",
+            "push --wait=most",
+            "push --wait=0%",
+            "push --wait=all --no-wait",
+            "push --json=lines",
         ] {
             assert!(!parses(bad), "{bad}");
         }
@@ -342,6 +351,11 @@ mod tests {
         assert!(
             name.contains("invalid edge name `Bad_Name`: expected a-z, 0-9 and single hyphens between them"),
             "{name}"
+        );
+        let wait = error("push --wait=101%");
+        assert!(
+            wait.contains("'--wait[=<HOW>]': expected all, strict, or a share of the edges from 1% to 100%"),
+            "{wait}"
         );
         let location = error("edges set fra-1 --location 50,200");
         assert!(location.contains("latitude, from -90 to 90, and longitude, from -180 to 180"), "{location}");

@@ -1,5 +1,6 @@
 //! Clients of the origin's HTTP API and of name servers. docs/API.md lists the routes; `verge_protocol::api` has the bodies.
 
+mod edge_client;
 mod error;
 mod events;
 mod http;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use verge_protocol::api::{BlobsStored, BuildCreated, CreateRelease, ErrorBody, IssuedToken, MoveChannel};
 use verge_protocol::{BuildId, ChannelName, EdgeName, NameServerName, SiteName, compression, pack};
 
+pub use self::edge_client::EdgeClient;
 pub use self::error::ClientError;
 pub use self::events::Events;
 pub use self::http::SetupError;
@@ -159,6 +161,13 @@ impl Client {
         body: &MoveChannel,
     ) -> Result<Events, ClientError> {
         self.post_for_events(&format!("/v1/sites/{site}/channels/{channel}"), body).await
+    }
+
+    /// `GET /v1/sites/{site}/channels/{channel}/rollout`: the rollout that is in progress, or which edges serve what the channel
+    /// points at.
+    pub async fn rollout(&self, site: &SiteName, channel: &ChannelName) -> Result<Events, ClientError> {
+        let response = self.send(Method::GET, &format!("/v1/sites/{site}/channels/{channel}/rollout"), None).await?;
+        Ok(events::read(self.origin.clone(), response, EVENTS_STALL_LIMIT))
     }
 
     async fn post_for_events(&self, path: &str, body: &impl Serialize) -> Result<Events, ClientError> {

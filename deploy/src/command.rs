@@ -6,6 +6,7 @@ mod dns;
 mod domains;
 mod edges;
 mod failures;
+mod move_summary;
 mod orphans;
 mod problems;
 mod promote;

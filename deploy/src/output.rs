@@ -2,6 +2,7 @@
 //! bars and colors, elsewhere as plain lines.
 
 pub mod human;
+mod live_text;
 mod printer;
 mod progress;
 mod question;
@@ -9,6 +10,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use self::live_text::LiveText;
 pub use self::printer::{Output, OutputOptions};
 pub use self::progress::{Step, Unit};
 pub use self::table::table;

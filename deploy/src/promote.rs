@@ -1,12 +1,13 @@
 //! A promotion: a channel, usually `live`, is moved to a release that another one points at. Nothing is uploaded.
 
-use verge_protocol::api::{MoveChannel, Release, Site};
+use verge_protocol::api::{Release, Site};
 use verge_protocol::{ChannelName, ReleaseNumber, SiteName};
 
 use crate::cli::PromoteSource;
 use crate::client::{Client, ClientError};
 use crate::output::Output;
-use crate::rollout::{self, Rollout, RolloutError};
+use crate::rollout::{Attempt, Rollout, RolloutError, Wait};
+use crate::upload::RetryPolicy;
 
 /// What is promoted, and where to.
 pub struct Promotion<'a> {
@@ -18,8 +19,10 @@ pub struct Promotion<'a> {
     pub source: &'a PromoteSource,
     /// The channel that is moved to it; created if it does not exist.
     pub to: &'a ChannelName,
-    /// Whether to wait until every edge serves the release.
-    pub wait: bool,
+    /// What is waited for after the move.
+    pub wait: Wait,
+    /// How requests are retried.
+    pub retry: RetryPolicy,
 }
 
 /// The result of a promotion.
@@ -55,7 +58,7 @@ pub enum PromotionError {
     Client(#[from] ClientError),
     /// The channel did not move.
     #[error(transparent)]
-    Rollout(RolloutError),
+    Rollout(#[from] RolloutError),
 }
 
 impl Promotion<'_> {
@@ -64,12 +67,9 @@ impl Promotion<'_> {
         let shown: Site = self.client.get(&format!("/v1/sites/{}", self.site)).await?;
         let release = self.release(&shown).await?;
         let current = shown.channels.iter().find(|channel| channel.name == *self.to);
-        let expected = current.map(|channel| channel.epoch);
-        let body = MoveChannel { release, expected, idempotency_key: None };
-        match self.move_channel(&body, output).await {
-            Ok(rollout) => Ok(Promoted { from: current.map(|channel| channel.release), rollout }),
-            Err(error) => Err(PromotionError::Rollout(RolloutError::new(error, self.client, self.site, self.to).await)),
-        }
+        let attempt = Attempt::new(self.client, self.site, self.to, self.wait, self.retry, output);
+        let rollout = attempt.move_channel(release, current.map(|channel| channel.epoch)).await?;
+        Ok(Promoted { from: current.map(|channel| channel.release), rollout })
     }
 
     async fn release(&self, shown: &Site) -> Result<ReleaseNumber, PromotionError> {
@@ -87,10 +87,5 @@ impl Promotion<'_> {
                 is_known.then_some(*release).ok_or(PromotionError::NoRelease { site, release: *release })
             }
         }
-    }
-
-    async fn move_channel(&self, body: &MoveChannel, output: &Output) -> Result<Rollout, ClientError> {
-        let events = self.client.move_channel(self.site, self.to, body).await?;
-        rollout::track(events, self.wait, output).await
     }
 }

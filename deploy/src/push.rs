@@ -1,6 +1,9 @@
 //! A push: a directory becomes a release, and a channel points at it.
 //!
 //! scan → create the site → register the build → check it against limits and the current release → upload → release → rollout
+//!
+//! A build that the channel serves already becomes no release, unless the channel expires or the push says whether it does: a release
+//! begins its time anew. Blobs that the origin has lost are uploaded all the same.
 
 mod precheck;
 
@@ -9,14 +12,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use verge_protocol::api::{BuildCreated, BuildDiff, CreateRelease, Provenance};
-use verge_protocol::{BuildId, ChannelName, Seq, SiteName};
+use verge_protocol::api::{BuildCreated, BuildDiff, CreateRelease, Provenance, Site};
+use verge_protocol::{BuildId, ChannelName, ReleaseNumber, SiteName, Timestamp};
 
 pub use self::precheck::{LimitsExceeded, Shrunk};
 use crate::channel::Lifetime;
 use crate::client::{Client, ClientError};
 use crate::output::{Output, Unit, human};
-use crate::rollout::{self, Rollout, RolloutError};
+use crate::rollout::{Attempt, Released, Rollout, RolloutError, Wait};
 use crate::scan::{FallbackSource, Listing, Options, Scan, ScanError, SkipReason};
 use crate::upload::{RetryPolicy, UploadError, UploadSession};
 
@@ -39,8 +42,8 @@ pub struct Push<'a> {
     pub options: Options,
     /// The author, message and commit of the release.
     pub provenance: Provenance,
-    /// Whether to wait until every edge serves the release.
-    pub wait: bool,
+    /// What is waited for after the release.
+    pub wait: Wait,
     /// How requests are retried.
     pub retry: RetryPolicy,
 }
@@ -50,6 +53,10 @@ pub struct Push<'a> {
 pub struct Pushed {
     /// The release, and the edges that serve it.
     pub rollout: Rollout,
+    /// Whether the release is new; else the channel had exactly these files already.
+    pub is_new: bool,
+    /// When the origin deletes the channel, unless it is moved before; `None`: never, or unknown.
+    pub expires: Option<Timestamp>,
     /// Files in the release.
     pub files: u64,
     /// The total size of its files, in bytes.
@@ -86,7 +93,7 @@ pub enum PushError {
     Upload(#[from] UploadError),
     /// The release was not made.
     #[error(transparent)]
-    Rollout(RolloutError),
+    Rollout(#[from] RolloutError),
 }
 
 impl Push<'_> {
@@ -102,8 +109,20 @@ impl Push<'_> {
         if !self.options.force {
             precheck::check_not_shrunk(&build, created.current.as_ref())?;
         }
-        let id = session.send_missing(&created, output).await?;
-        let rollout = self.release(&session, id, &created, output).await?;
+        let is_skipped = created.unchanged
+            && !self.options.force
+            && self.lifetime.is_none()
+            && self.expires(output).await?.is_none();
+        let unchanged = created.current.filter(|_| is_skipped);
+        let rollout = if let Some(current) = unchanged {
+            if !created.missing.is_empty() {
+                session.send_missing(&created, output).await?;
+            }
+            self.follow_unchanged(current.release, output).await?
+        } else {
+            let id = session.send_missing(&created, output).await?;
+            self.release(&session, id, &created, output).await?
+        };
         warnings.extend(rollout.released.warnings.iter().cloned());
         Ok(Pushed {
             files: build.files.len() as u64,
@@ -112,14 +131,17 @@ impl Push<'_> {
             sent_bytes: session.sent_bytes(),
             saved_bytes: session.saved_bytes(&created),
             duration: start.elapsed(),
+            // What was pushed is released, whether or not this is known.
+            expires: self.expires(output).await.unwrap_or_default(),
             rollout,
+            is_new: unchanged.is_none(),
             warnings,
         })
     }
 
     /// Scans and hashes the directory. Returns its warnings too, which have been printed.
     async fn scan(&self, output: &Output) -> Result<(Scan, Vec<String>), PushError> {
-        let (dir, options) = (self.dir.to_owned(), self.options);
+        let (dir, options) = (self.dir.to_owned(), self.options.clone());
         let mut listing = blocking(move || Listing::new(&dir, options)).await;
         print_skipped(&listing, output);
         let warnings = std::mem::take(&mut listing.warnings);
@@ -140,7 +162,22 @@ impl Push<'_> {
         Ok((scan, warnings))
     }
 
-    /// Makes the release. Blobs that the origin has lost meanwhile are sent again, once.
+    /// When the channel expires, as it is now. Channel `live` does not.
+    async fn expires(&self, output: &Output) -> Result<Option<Timestamp>, ClientError> {
+        if self.channel.is_live() {
+            return Ok(None);
+        }
+        let path = format!("/v1/sites/{}", self.site);
+        let site: Site =
+            self.retry.run(output, ClientError::is_transient, async || self.client.get(&path).await).await?;
+        Ok(site.channels.into_iter().find(|channel| channel.name == *self.channel).and_then(|channel| channel.expires))
+    }
+
+    fn attempt<'a>(&'a self, output: &'a Output) -> Attempt<'a> {
+        Attempt::new(self.client, self.site, self.channel, self.wait, self.retry, output)
+    }
+
+    /// Makes the release. Blobs, or the build, that the origin has lost meanwhile are sent again, once.
     async fn release(
         &self,
         session: &UploadSession<'_>,
@@ -148,39 +185,61 @@ impl Push<'_> {
         created: &BuildCreated,
         output: &Output,
     ) -> Result<Rollout, PushError> {
-        let expected = created.current.map(|current| current.epoch);
-        let mut outcome = self.try_release(build, expected, output).await;
-        if outcome.as_ref().is_err_and(|error| error.code() == Some("missing_blobs")) {
-            let created = session.register(output).await?;
-            let build = session.send_missing(&created, output).await?;
-            outcome = self.try_release(build, expected, output).await;
-        }
-        match outcome {
-            Ok(rollout) => Ok(rollout),
-            Err(error) => Err(PushError::Rollout(RolloutError::new(error, self.client, self.site, self.channel).await)),
-        }
-    }
-
-    async fn try_release(
-        &self,
-        build: BuildId,
-        expected: Option<Seq>,
-        output: &Output,
-    ) -> Result<Rollout, ClientError> {
-        let provenance = self.provenance.clone();
-        let body = CreateRelease {
+        let mut attempt = self.attempt(output);
+        let mut body = CreateRelease {
             build,
             channel: self.channel.clone(),
-            expected,
-            provenance,
-            idempotency_key: None,
+            expected: created.current.map(|current| current.epoch),
+            provenance: self.provenance.clone(),
+            idempotency_key: Some(attempt.key()),
             expires_seconds: self.lifetime.map(Lifetime::seconds),
         };
-        // Only if no connection was established is it certain that the channel has not moved.
-        let nothing_was_sent = |error: &ClientError| matches!(error, ClientError::Unreachable { .. });
-        let request = async || self.client.create_release(self.site, &body).await;
-        let events = self.retry.run(output, nothing_was_sent, request).await?;
-        rollout::track(events, self.wait, output).await
+        let mut outcome = attempt.run(async || self.client.create_release(self.site, &body).await).await;
+        if let Err(error) = &outcome
+            && matches!(error.code(), Some("missing_blobs" | "unknown_build"))
+        {
+            let lost = |error| PushError::from(attempt.lost(error));
+            let created = session.register(output).await.map_err(lost)?;
+            body.build = session.send_missing(&created, output).await.map_err(|error| match error {
+                UploadError::Client(error) => lost(error),
+                error => error.into(),
+            })?;
+            outcome = attempt.run(async || self.client.create_release(self.site, &body).await).await;
+        }
+        let error = match outcome {
+            Ok(rollout) => return Ok(rollout),
+            Err(error) => error,
+        };
+        if attempt.may_have_succeeded(&error)
+            && let Some(released) =
+                self.find_own_release(&attempt, session, output).await.map_err(|error| attempt.lost(error))?
+        {
+            return Ok(attempt.follow_lost(released).await?);
+        }
+        Err(attempt.failed(error).await.into())
+    }
+
+    /// The release that the channel points at, if it is ours: it has exactly our files, and comes from where ours comes from.
+    async fn find_own_release(
+        &self,
+        attempt: &Attempt<'_>,
+        session: &UploadSession<'_>,
+        output: &Output,
+    ) -> Result<Option<Released>, ClientError> {
+        let created = session.register(output).await?;
+        let changes = BuildDiff { unchanged: 0, ..created.changes };
+        let Some(current) = created.current.filter(|_| changes == BuildDiff::default()) else { return Ok(None) };
+        let found = attempt.find_current(current.release).await?;
+        Ok(found.filter(|(release, _)| release.provenance == self.provenance).map(|(_, released)| released))
+    }
+
+    /// Waits until the edges serve the current release.
+    async fn follow_unchanged(&self, current: ReleaseNumber, output: &Output) -> Result<Rollout, PushError> {
+        let attempt = self.attempt(output);
+        match attempt.find_current(current).await? {
+            Some((_, released)) => Ok(attempt.follow_current(released).await?),
+            None => Err(RolloutError::Conflict(format!("{current} is not the current release any more")).into()),
+        }
     }
 }
 

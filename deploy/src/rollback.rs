@@ -1,11 +1,12 @@
 //! A rollback: a channel points at an existing release. Nothing is uploaded.
 
-use verge_protocol::api::{MoveChannel, Release, Site};
+use verge_protocol::api::{Release, Site};
 use verge_protocol::{ChannelName, ReleaseNumber, SiteName};
 
 use crate::client::{Client, ClientError};
 use crate::output::Output;
-use crate::rollout::{self, Rollout, RolloutError};
+use crate::rollout::{Attempt, Rollout, RolloutError, Wait};
+use crate::upload::RetryPolicy;
 
 /// What is rolled back, and to which release.
 pub struct Rollback<'a> {
@@ -17,8 +18,10 @@ pub struct Rollback<'a> {
     pub channel: &'a ChannelName,
     /// The release; `None`: the previous release of the channel.
     pub to: Option<ReleaseNumber>,
-    /// Whether to wait until every edge serves the release.
-    pub wait: bool,
+    /// What is waited for after the move.
+    pub wait: Wait,
+    /// How requests are retried.
+    pub retry: RetryPolicy,
 }
 
 /// The result of a rollback.
@@ -64,7 +67,7 @@ pub enum RollbackError {
     Client(#[from] ClientError),
     /// The channel did not move.
     #[error(transparent)]
-    Rollout(RolloutError),
+    Rollout(#[from] RolloutError),
 }
 
 impl Rollback<'_> {
@@ -86,17 +89,8 @@ impl Rollback<'_> {
                 release: current.release,
             })?,
         };
-        let body = MoveChannel { release, expected: Some(current.epoch), idempotency_key: None };
-        match self.move_channel(&body, output).await {
-            Ok(rollout) => Ok(RolledBack { from: current.release, rollout }),
-            Err(error) => {
-                Err(RollbackError::Rollout(RolloutError::new(error, self.client, self.site, self.channel).await))
-            }
-        }
-    }
-
-    async fn move_channel(&self, body: &MoveChannel, output: &Output) -> Result<Rollout, ClientError> {
-        let events = self.client.move_channel(self.site, self.channel, body).await?;
-        rollout::track(events, self.wait, output).await
+        let attempt = Attempt::new(self.client, self.site, self.channel, self.wait, self.retry, output);
+        let rollout = attempt.move_channel(release, Some(current.epoch)).await?;
+        Ok(RolledBack { from: current.release, rollout })
     }
 }

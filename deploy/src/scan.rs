@@ -25,7 +25,7 @@ pub use self::select::{SkipReason, Skipped};
 use self::walk::ScannedFile;
 
 /// The flags and settings that concern a scan.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Allow `.env` files (always skipped) and private keys (included).
     pub allow_secrets: bool,
@@ -35,6 +35,8 @@ pub struct Options {
     pub force: bool,
     /// Whether it is a single-page app; `None`: detect it.
     pub single_page: Option<bool>,
+    /// Where the site once had service workers.
+    pub legacy_service_workers: Vec<SitePath>,
 }
 
 /// The files of a directory, not yet read.
@@ -43,6 +45,7 @@ pub struct Listing {
     files: Vec<ScannedFile>,
     problems: Vec<Problem>,
     fallback: FallbackChoice,
+    legacy_service_workers: Vec<SitePath>,
     /// The files and directories that are skipped, ordered by path.
     pub skipped: Vec<Skipped>,
     /// Warnings.
@@ -70,6 +73,10 @@ impl Listing {
         if rules.single_page && !fallback.single_page {
             warnings.push("_redirects has a single-page app rule, but single-page mode is disabled".to_owned());
         }
+        let legacy = options.legacy_service_workers;
+        warnings.extend(legacy.iter().filter(|path| paths.contains(path)).map(|path| {
+            format!("/{path} is named in legacy_service_workers, but the build has it: it cannot be a service worker")
+        }));
         let mut problems = selection.into_problems();
         problems.append(&mut walked.problems);
         problems.extend(checks::check_index(&paths, options.force, fallback.single_page));
@@ -85,7 +92,14 @@ impl Listing {
             problems
                 .extend(rules.unsupported.iter().map(|rule| Problem::Rule(rule.to_string())).chain(rules.unreadable));
         }
-        Self { files: walked.files, problems, fallback, skipped: walked.skipped, warnings }
+        Self {
+            files: walked.files,
+            problems,
+            fallback,
+            legacy_service_workers: legacy,
+            skipped: walked.skipped,
+            warnings,
+        }
     }
 
     /// The number of files.
@@ -121,6 +135,7 @@ impl Listing {
             files.insert(file.path.clone(), content);
             paths.insert(file.path, file.source);
         }
-        Ok(Scan { build: Build { files, fallback: self.fallback.fallback() }, paths })
+        let (fallback, legacy_service_workers) = (self.fallback.fallback(), self.legacy_service_workers);
+        Ok(Scan { build: Build { files, fallback, legacy_service_workers }, paths })
     }
 }

@@ -4,6 +4,7 @@ mod byte_size;
 pub mod raw;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -38,6 +39,9 @@ pub struct Config {
     /// Maximum size of the blobs and manifests on disk, in whole blocks of the file system. Less is used if the file system has less
     /// to offer. Manifests in use are kept even beyond it.
     pub disk_cache: ByteSize,
+    /// Maximum bytes per second at which blobs are fetched before readers ask for them. What readers wait for is not limited. `None`: no
+    /// limit.
+    pub prefetch_bandwidth: Option<NonZeroU64>,
     /// How long a draining edge keeps accepting requests before it shuts down. Verge's name servers need an interval of their
     /// probes, a probe timeout and the TTL of their answers to send readers elsewhere.
     pub lame_duck: Duration,
@@ -67,6 +71,7 @@ impl Config {
             url: None,
             memory_cache: Self::MEMORY_CACHE,
             disk_cache: Self::DISK_CACHE,
+            prefetch_bandwidth: None,
             lame_duck: Duration::ZERO,
             drain_timeout: Self::DRAIN_TIMEOUT,
         }

@@ -115,10 +115,11 @@ impl Edge {
             upstream: upstream.clone(),
             store: store.clone(),
             table: Arc::clone(&table),
-            clock: clock.clone(),
+            clock,
             metrics: metrics.clone(),
             last_seen: last_seen.clone(),
             missing_blobs: missing_blobs.clone(),
+            prefetch_bandwidth: config.prefetch_bandwidth,
             name: config.name.clone(),
             url: config.url.or_else(|| public_addr.ip().is_loopback().then(|| format!("http://{public_addr}"))),
         };
@@ -141,7 +142,7 @@ impl Edge {
         let readiness = move || std::future::ready(check.readiness());
         let router = private_listener::router(Arc::new(registry), readiness);
         serve("private listener", private_listener, HttpLimits::default(), &tasks, TowerToHyperService::new(router));
-        let readers = ReaderService::new(table, release_hosts, blobs, clock, config.base_domains, status, &metrics);
+        let readers = ReaderService::new(table, release_hosts, blobs, config.base_domains, status, &metrics);
         for listener in listeners {
             serve("readers", listener, HttpLimits::default(), &tasks, readers.clone());
         }
@@ -207,7 +208,7 @@ fn gauge_values(check: ReadinessCheck, blobs: BlobCache) -> impl Fn() -> GaugeVa
             disk_cache_bytes: store.used_bytes(),
             generation: position.generation.0,
             applied: position.seq.0,
-            lagging: applied.lagging.len() as u64,
+            lagging: applied.lagging.iter().map(|lag| (lag.site.clone(), lag.channel.clone())).collect(),
             unknown_rows: applied.unknown as u64,
             missing_blobs: status.missing_blobs.get(),
             problems: ProblemKind::ALL.map(|kind| {

@@ -1,36 +1,47 @@
 //! Following the origin: from the change feed to the table that is served.
 //!
 //! ```text
-//! feed ──Change──► Channels ──► state file ──► Table (swapped) ──► report, prefetch
-//!                    ▲
-//!        manifests ──┘
+//! feed ──Change──► Channels ──► state file ──► Table (swapped) ──► report
+//!                  ▲  ▲  └─Wanted─► prefetch ─► blobs
+//!        manifests─┘  └─────────────────────────┘ what is held
 //! ```
 //!
 //! [`channels`] decides, without I/O; each other file is a task that does one kind of I/O. The feed itself is
 //! [`verge_daemon::feed`].
 
 mod apply;
+mod bandwidth_limit;
+mod batch_fetcher;
 mod channels;
+mod holding;
 mod manifests;
 mod prefetch;
 mod prefetch_batches;
+mod prefetch_status;
+mod prefetches;
 mod report;
+mod wanted;
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::Instant;
 use verge_daemon::feed::{LastSeen, Subscriber};
 use verge_daemon::{Clock, Tasks};
 use verge_protocol::EdgeName;
 
 use self::apply::ApplyTask;
+use self::bandwidth_limit::BandwidthLimit;
 use self::channels::Channels;
+use self::prefetch_status::PrefetchStatus;
 use crate::metrics::Metrics;
 use crate::release_hosts::Releases;
 use crate::status::{AppliedState, MissingBlobs};
 use crate::store::{BlockingStore, Store};
-use crate::table::{ReferencedBlobs, Table};
+use crate::table::Table;
 use crate::upstream::Upstream;
 
 /// What the tasks that follow the feed work on, shared with the tasks that serve readers.
@@ -43,6 +54,8 @@ pub(crate) struct FeedTasks {
     pub(crate) last_seen: LastSeen,
     /// Kept up to date by the prefetch task.
     pub(crate) missing_blobs: MissingBlobs,
+    /// Maximum bytes per second of prefetching.
+    pub(crate) prefetch_bandwidth: Option<NonZeroU64>,
     /// The name of this edge, which the origin compares with the owner of its token.
     pub(crate) name: EdgeName,
     /// The public URL of this edge, to be reported to the origin.
@@ -59,23 +72,22 @@ pub(crate) struct RestoredFeedTasks {
 impl FeedTasks {
     /// Serves the state that the last process saved. Reads the disk; makes no request.
     pub(crate) async fn restore(self) -> RestoredFeedTasks {
-        let now = self.clock.now();
-        let load = move |store: &BlockingStore| {
+        let load = |store: &BlockingStore| {
             let (mut state, releases) = (store.load_state(), store.load_releases());
             state.is_complete &= releases.is_complete;
             let (mut channels, events) = Channels::restore(state);
             channels.releases().restore(releases);
-            for resources in manifests::load(store, &channels.missing_manifests(now)) {
+            for resources in manifests::load(store, &channels.missing_manifests()) {
                 channels.add_manifest(resources);
             }
-            channels.advance(now);
+            channels.advance(Duration::ZERO);
             (channels, events)
         };
         let (channels, events) = self.store.run_blocking(load).await.unwrap_or_default();
         apply::note(&events, &self.metrics);
         let table = channels.build_table(|site| self.metrics.site(site));
-        self.store.pin_manifests(channels.referenced_manifests(now));
-        self.store.set_referenced_blobs(Arc::new(ReferencedBlobs::of(table.channels(), now)));
+        self.store.pin_manifests(channels.referenced_manifests());
+        self.store.set_referenced_blobs(Arc::new(channels.wanted().blobs()));
         self.table.store(Arc::new(table));
         let applied = watch::Sender::new(channels.applied_state());
         RestoredFeedTasks { tasks: self, channels, applied }
@@ -96,10 +108,23 @@ impl RestoredFeedTasks {
     /// Starts following the origins, until `tasks` drain.
     pub(crate) fn spawn(self, tasks: &Tasks) {
         let Self {
-            tasks: FeedTasks { upstream, store, table, clock, metrics, last_seen, missing_blobs, name, url },
+            tasks:
+                FeedTasks {
+                    upstream,
+                    store,
+                    table,
+                    clock,
+                    metrics,
+                    last_seen,
+                    missing_blobs,
+                    prefetch_bandwidth,
+                    name,
+                    url,
+                },
             channels,
             applied,
         } = self;
+        let started = Instant::now();
         let reconnected = Arc::new(Notify::new());
         let (changes, changes_received) = mpsc::channel(16);
         let subscriber = Subscriber {
@@ -109,24 +134,39 @@ impl RestoredFeedTasks {
             reconnected: Some(Arc::clone(&reconnected)),
             changes,
         };
-        let table_swapped = watch::Sender::new(());
         let until_drained = |name, task: futures_util::future::BoxFuture<'static, ()>| {
             drop(tasks.spawn(name, tasks.draining().clone().run_until_cancelled_owned(task)));
         };
         until_drained("feed", Box::pin(subscriber.run()));
-        let sender = report::Sender { upstream: upstream.clone(), name, url };
+        let sender = report::Sender { upstream: upstream.clone(), name, url, clock };
         let report = report::run(sender, applied.subscribe(), reconnected, tasks.draining().clone());
         drop(tasks.spawn("report", report));
-        let prefetch = prefetch::PrefetchTask {
+        let wanted = watch::Sender::new(Arc::new(channels.wanted()));
+        let (status, status_received) = watch::channel(PrefetchStatus::default());
+        let (progress, progress_received) = watch::channel(());
+        let fetcher = batch_fetcher::BatchFetcher {
             upstream: upstream.clone(),
             store: store.clone(),
-            table: Arc::clone(&table),
-            clock: clock.clone(),
-            missing_blobs,
+            progress,
+            bandwidth: prefetch_bandwidth.map(BandwidthLimit::new),
         };
-        until_drained("prefetch", Box::pin(prefetch.run(table_swapped.subscribe())));
+        let prefetch = prefetch::PrefetchTask { fetcher, wanted: wanted.subscribe(), status, missing_blobs };
+        until_drained("prefetch", Box::pin(prefetch.run()));
         let manifests = manifests::ManifestFetches::new(upstream, store.clone(), tasks.clone());
-        let apply = ApplyTask { channels, manifests, store, table, applied, table_swapped, clock, metrics };
+        let apply = ApplyTask {
+            channels,
+            manifests,
+            store,
+            table,
+            applied,
+            wanted,
+            prefetch: status_received,
+            progress: progress_received,
+            started,
+            check_after: started,
+            progress_after: started,
+            metrics,
+        };
         until_drained("apply", Box::pin(apply.run(changes_received)));
     }
 }

@@ -18,7 +18,7 @@ pub(crate) enum ProblemKind {
     NothingToServe,
     /// Blobs of live releases are not on disk: readers need an origin for them.
     BlobsMissing,
-    /// Channels serve an older release than the origin says, or none.
+    /// Channels serve an older release than the origin says, none, or one that is not on disk yet.
     Lagging,
     /// No origin was seen for a minute: releases may be out of date.
     OriginSilent,
@@ -101,7 +101,9 @@ impl ReadinessCheck {
         if let Some(lag) = applied.lagging.first() {
             let channels = applied.lagging.len();
             let first = format!("{} of {}: {}", lag.channel, lag.site, lag.reason);
-            add(ProblemKind::Lagging, format!("{channels} channels serve an older release or none; {first}"));
+            let text =
+                format!("{channels} channels serve an older release, none, or one that is not on disk yet; {first}");
+            add(ProblemKind::Lagging, text);
         }
         if is_silent {
             let text = match last_seen {
@@ -163,7 +165,7 @@ mod tests {
         check.status.missing_blobs.set(3);
         let expected = [
             "3 blobs of live releases are not on disk: they are fetched from the origin",
-            "1 channels serve an older release or none; live of demo: fetching the manifest",
+            "1 channels serve an older release, none, or one that is not on disk yet; live of demo: fetching the manifest",
             "the state is not being saved: no space",
             "2 keys are served that the origin does not know, such as site/a",
         ];

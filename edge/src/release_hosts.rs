@@ -22,7 +22,7 @@ use self::known_releases::{KnownRelease, KnownReleases};
 use crate::cache::{Completer, RecentFailures, SingleFlight, Unavailable};
 use crate::metrics::Metrics;
 use crate::store::{BlockingStore, Store};
-use crate::table::{Channel, Resources};
+use crate::table::{Channel, InheritedReleases, Resources};
 use crate::upstream::Upstream;
 
 /// Bytes of loaded manifests that are kept in memory, as estimated.
@@ -168,7 +168,13 @@ impl ReleaseHosts {
 
     fn channel(&self, site: SiteName, number: ReleaseNumber, resources: Arc<Resources>) -> Channel {
         let traffic = self.0.metrics.site(&site);
-        Channel::new(HostLabel { site, channel: ChannelName::live() }, number, resources, Vec::new(), traffic)
+        Channel::new(
+            HostLabel { site, channel: ChannelName::live() },
+            number,
+            resources,
+            InheritedReleases::default(),
+            traffic,
+        )
     }
 }
 

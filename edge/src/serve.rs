@@ -9,6 +9,7 @@
 //! | 3 | Answer the health path, on any host | `health.rs` | 200, 503 |
 //! | 4 | Route: look the host up in one snapshot of the table, else among the releases | `table.rs`, `redirect.rs`, `release_hosts.rs` | 404, 503, 308 |
 //! | 5 | Decode the path | `request_path.rs` | 400 |
+//! | 5a | End service workers of earlier releases | `former_worker.rs` | 200 |
 //! | 6 | Resolve the path to a resource of the channel | `resolve.rs`, `asset.rs` | 404 |
 //! | 7 | Build the response head | `response_head.rs` | |
 //! | 7a | – read `Range` | `range.rs` | |
@@ -29,6 +30,7 @@ mod body;
 mod builtin_responses;
 mod common_headers;
 mod conditional;
+mod former_worker;
 mod framing;
 mod health;
 mod host;
@@ -48,7 +50,6 @@ use futures_util::FutureExt as _;
 use http::{Method, Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
-use verge_daemon::Clock;
 use verge_protocol::DomainName;
 use verge_protocol::health::HEALTH_PATH;
 
@@ -72,7 +73,6 @@ struct Shared {
     table: Arc<ArcSwap<Table>>,
     release_hosts: ReleaseHosts,
     blobs: BlobCache,
-    clock: Clock,
     base_domains: Vec<DomainName>,
     status: ServingStatus,
     common_headers: Arc<CommonHeaders>,
@@ -85,14 +85,13 @@ impl ReaderService {
         table: Arc<ArcSwap<Table>>,
         release_hosts: ReleaseHosts,
         blobs: BlobCache,
-        clock: Clock,
         base_domains: Vec<DomainName>,
         status: ServingStatus,
         metrics: &Metrics,
     ) -> Self {
         let common_headers = Arc::new(CommonHeaders::new(&status.edge));
         let unrouted = Arc::clone(&metrics.unrouted);
-        Self(Arc::new(Shared { table, release_hosts, blobs, clock, base_domains, status, common_headers, unrouted }))
+        Self(Arc::new(Shared { table, release_hosts, blobs, base_domains, status, common_headers, unrouted }))
     }
 }
 
@@ -172,9 +171,13 @@ impl Shared {
         let Ok(path) = RequestPath::parse(request.uri().path()) else {
             return builtin(builtin_responses::invalid_path());
         };
+        // 5a. Former service workers.
+        if former_worker::is_requested(channel, &path, headers) {
+            return builtin(builtin_responses::former_worker().with_release(channel.release()));
+        }
         // 6. Resolve.
         let destination = || asset::destination(headers);
-        let resolution = match resolve::resolve(channel, &path, || self.clock.now(), destination) {
+        let resolution = match resolve::resolve(channel, &path, destination) {
             Ok(resolution) => resolution,
             Err(unresolved) => {
                 let response = builtin_responses::not_found(headers, &path, unresolved.by_destination);

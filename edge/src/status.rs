@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use verge_daemon::feed::LastSeen;
-use verge_protocol::report::Lag;
+use verge_protocol::report::{Lag, Preparation};
 use verge_protocol::{EdgeName, Position};
 
 /// How far an edge serves what the feed says.
@@ -14,8 +14,10 @@ use verge_protocol::{EdgeName, Position};
 pub struct AppliedState {
     /// Every row up to here is served, or named in `lagging`. `None` until the first snapshot is complete.
     pub position: Option<Position>,
-    /// Channels that do not serve their latest release yet.
+    /// Channels that do not serve their latest release yet, or serve it before it is on disk.
     pub lagging: Vec<Lag>,
+    /// Releases that channels are about to point at, one for each rollout in the feed.
+    pub preparations: Vec<Preparation>,
     /// Number of channels in the feed.
     pub channels: usize,
     /// Number of channels that serve a release, the latest or not.
@@ -32,6 +34,14 @@ impl AppliedState {
     /// Whether readers may be sent here: at least one channel is served, or the feed is known to have none.
     pub fn can_serve(&self) -> bool {
         self.served > 0 || self.position.is_some() && self.channels == 0
+    }
+
+    /// The same without numbers that change with every blob that arrives.
+    pub(crate) fn without_progress(&self) -> Self {
+        let mut state = self.clone();
+        state.lagging.iter_mut().for_each(|lag| lag.reason.clear());
+        state.preparations.iter_mut().for_each(|preparation| preparation.done = 0);
+        state
     }
 }
 

@@ -35,7 +35,7 @@ use verge_daemon::Tasks;
 pub(crate) use self::blocking_store::{BlockingStore, Put};
 pub(crate) use self::disk_budget::Room;
 pub(crate) use self::layout::{Object, OpenError};
-pub(crate) use self::state_file::StateRecord;
+pub(crate) use self::state_file::{SUPERSEDED_INHERITED, StateRecord};
 
 /// A handle on the store for asynchronous callers. Clones share it.
 #[derive(Clone)]

@@ -5,6 +5,7 @@
 mod blob_priority;
 mod channel;
 mod host_route;
+mod release_blobs;
 mod resource;
 mod resources;
 
@@ -17,8 +18,9 @@ use verge_protocol::{DomainName, SiteName};
 use crate::metrics::Traffic;
 
 pub(crate) use blob_priority::{Priority, ReferencedBlob, ReferencedBlobs};
-pub(crate) use channel::Channel;
+pub(crate) use channel::{Channel, InheritedReleases};
 pub(crate) use host_route::{DomainRedirect, HostRoute};
+pub(crate) use release_blobs::{ReleaseBlob, ReleaseBlobs};
 pub(crate) use resource::{Representation, Resource};
 pub(crate) use resources::Resources;
 
@@ -75,6 +77,7 @@ impl Table {
     }
 
     /// Every served channel, in no particular order.
+    #[cfg(test)]
     pub(crate) fn channels(&self) -> impl Iterator<Item = &Arc<Channel>> {
         self.labels.values().filter_map(HostRoute::served)
     }

@@ -7,15 +7,15 @@ use bytes::Bytes;
 use prometheus_client::registry::Registry;
 use verge_protocol::host::HostLabel;
 use verge_protocol::manifest::File;
-use verge_protocol::{Coding, Content, Digest, Fallback, Lifetime, Manifest, ReleaseNumber, Timestamp};
+use verge_protocol::{Coding, Content, Digest, Fallback, Lifetime, Manifest, ReleaseNumber};
 
 use crate::metrics::{Metrics, Traffic};
-use crate::table::{Channel, Resource, Resources};
+use crate::table::{Channel, InheritedReleases, Resource, Resources};
 
 /// Builds a channel of the site `demo`. The content of each file is its path.
 pub(crate) struct ChannelBuilder {
     own: Manifest,
-    inherited: Vec<(Timestamp, Arc<Resources>)>,
+    inherited: Vec<Arc<Resources>>,
 }
 
 impl ChannelBuilder {
@@ -33,21 +33,28 @@ impl ChannelBuilder {
         self
     }
 
-    pub(crate) fn inherits(mut self, until: Timestamp, paths: &[&str], lifetime: Lifetime) -> Self {
-        self.inherited.push((until, resources(manifest(paths, "inherited ", lifetime))));
+    pub(crate) fn former_scripts(mut self, paths: &[&str]) -> Self {
+        self.own.former_scripts = Some(paths.iter().map(|path| path.parse().unwrap()).collect());
+        self
+    }
+
+    /// Inherits from an earlier release than those added so far. The content of each file is `prefix` and its path.
+    pub(crate) fn inherits(mut self, prefix: &str, paths: &[&str], lifetime: Lifetime) -> Self {
+        self.inherited.push(resources(manifest(paths, prefix, lifetime)));
         self
     }
 
     pub(crate) fn build(self) -> Channel {
         let label: HostLabel = "demo".parse().unwrap();
-        Channel::new(label, ReleaseNumber(2), resources(self.own), self.inherited, traffic())
+        let inherited = InheritedReleases { newer: Vec::new(), older: self.inherited };
+        Channel::new(label, ReleaseNumber(2), resources(self.own), inherited, traffic())
     }
 }
 
 /// A manifest of files whose content is `prefix` and their path.
 pub(crate) fn manifest(paths: &[&str], prefix: &str, lifetime: Lifetime) -> Manifest {
     let files = paths.iter().map(|path| (path.parse().unwrap(), file(path, prefix, lifetime))).collect();
-    Manifest { site: "demo".parse().unwrap(), fallback: Fallback::NotFound, files }
+    Manifest { site: "demo".parse().unwrap(), fallback: Fallback::NotFound, files, former_scripts: None }
 }
 
 /// The resources of a manifest.
@@ -60,6 +67,7 @@ pub(crate) fn file(path: &str, prefix: &str, lifetime: Lifetime) -> File {
     let essence = match path.rsplit_once('.') {
         Some((_, "html" | "htm")) => "text/html",
         Some((_, "woff2")) => "font/woff2",
+        Some((_, "js")) => "text/javascript",
         _ => "text/plain",
     };
     let content = Content::cut(&Bytes::from(format!("{prefix}{path}"))).0;

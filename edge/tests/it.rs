@@ -7,6 +7,7 @@ mod it {
     mod cold_cache;
     mod crashes;
     mod domains;
+    mod former_workers;
     mod full_disk;
     mod http_rules;
     mod listeners;
@@ -14,5 +15,6 @@ mod it {
     mod process;
     mod release_hosts;
     mod response_heads;
+    mod rollouts;
     mod world;
 }

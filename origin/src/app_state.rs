@@ -9,6 +9,7 @@ use crate::channel_deletion::ChannelDeletion;
 use crate::domains::Domains;
 use crate::edge_reports::EdgeReports;
 use crate::feed::Feed;
+use crate::fleet::Fleet;
 use crate::metrics::Metrics;
 use crate::problems::Problems;
 use crate::publish::{Contents, Publisher};
@@ -25,6 +26,7 @@ pub(crate) struct AppState {
     pub(crate) clock: Clock,
     pub(crate) feed: Feed,
     pub(crate) edge_reports: EdgeReports,
+    pub(crate) fleet: Fleet,
     pub(crate) problems: Problems,
     pub(crate) tokens: Tokens,
     pub(crate) uploads: Uploads,

@@ -44,7 +44,7 @@ impl ChannelDeletion {
         if label.channel.is_live() {
             return Err(DeletionError::Live);
         }
-        let guard = self.channel_locks.try_lock(&label).ok_or_else(|| DeletionError::Busy(label.clone()))?;
+        let guard = self.channel_locks.try_lock(&label, None).map_err(|_| DeletionError::Busy(label.clone()))?;
         let (database, now) = (self.database.clone(), self.clock.now());
         let deletion =
             self.feed.write(async move { database.delete_channel(guard.label(), expected, now).await }).await?;
@@ -53,7 +53,6 @@ impl ChannelDeletion {
                 tracing::info!(channel = %label, %position, "channel deleted");
                 Ok(())
             }
-            Deletion::InRollout => Err(DeletionError::Busy(label)),
             Deletion::Moved(Some(ChannelState { release, .. })) => Err(DeletionError::Conflict { label, release }),
             Deletion::Moved(None) => Err(DeletionError::Unknown(label)),
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use verge_daemon::listen::Listen;
 use verge_protocol::api::Limits;
 
+use crate::rollout::Timing;
 use crate::sites_url::SitesUrl;
 
 /// The settings of one origin, checked.
@@ -29,10 +30,12 @@ pub struct Config {
     pub resolver_timeout: Duration,
     /// The interval between checks of domains that are not proven yet.
     pub domain_check_interval: Duration,
-    /// The interval between checks for channels whose time has ended.
-    pub expiry_check_interval: Duration,
     /// How long a push may wait for the densest encodings before the rest is encoded at faster levels.
     pub encode_budget: Duration,
+    /// The interval between checks for what has expired: releases that channels inherit, and channels. Not a setting.
+    pub expiry_check_interval: Duration,
+    /// How long a rollout waits for edges. Not a setting.
+    pub rollout_timing: Timing,
     /// How long requests in progress have to finish at shutdown.
     pub drain_timeout: Duration,
     /// Limits of builds and packs.
@@ -69,8 +72,9 @@ impl Config {
             resolver: None,
             resolver_timeout: Self::RESOLVER_TIMEOUT,
             domain_check_interval: Self::DOMAIN_CHECK_INTERVAL,
-            expiry_check_interval: Self::EXPIRY_CHECK_INTERVAL,
             encode_budget: Self::ENCODE_BUDGET,
+            expiry_check_interval: Self::EXPIRY_CHECK_INTERVAL,
+            rollout_timing: Timing::default(),
             drain_timeout: Self::DRAIN_TIMEOUT,
             limits: Self::LIMITS,
         }

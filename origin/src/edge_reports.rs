@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 use verge_protocol::report::{EdgeReport, LIVE_SECONDS};
 use verge_protocol::{EdgeName, Position, Timestamp};
 
@@ -12,45 +13,70 @@ use verge_protocol::{EdgeName, Position, Timestamp};
 #[derive(Clone)]
 pub(crate) struct EdgeReports {
     last: Arc<Mutex<BTreeMap<EdgeName, LastReport>>>,
-    changed: watch::Sender<()>,
+    /// How many reports were received, and edges forgotten.
+    changed: watch::Sender<u64>,
+    started: Instant,
 }
 
 /// A report and when it was received.
 #[derive(Debug, Clone)]
 pub(crate) struct LastReport {
-    pub(crate) report: EdgeReport,
-    pub(crate) received: Timestamp,
+    pub(crate) report: Arc<EdgeReport>,
+    /// By the wall clock.
+    pub(crate) time: Timestamp,
+    /// Since the start of the origin, by a monotonic clock.
+    pub(crate) received: Duration,
+    /// How many changes came before it.
+    number: u64,
 }
 
 impl LastReport {
     /// Whether the edge reported within the last [`LIVE_SECONDS`] and is not draining.
-    pub(crate) fn is_live(&self, now: Timestamp) -> bool {
-        !self.report.draining && self.received.age(now) <= Duration::from_secs(LIVE_SECONDS)
+    fn is_live(&self, now: Duration) -> bool {
+        !self.report.draining && now.saturating_sub(self.received) <= Duration::from_secs(LIVE_SECONDS)
     }
 
     /// Whether the edge is live, has applied the write at `position`, and lags with no channel.
-    fn is_caught_up(&self, position: Position, now: Timestamp) -> bool {
+    fn is_caught_up(&self, position: Position, now: Duration) -> bool {
         self.is_live(now) && self.report.applied.includes(position) && self.report.lagging.is_empty()
+    }
+
+    /// By how many seconds the clock of the edge was ahead of the origin's, if it told; negative: behind.
+    pub(crate) fn clock_ahead_seconds(&self) -> Option<i64> {
+        let millis = i128::from(self.report.time?.0) - i128::from(self.time.0);
+        i64::try_from(millis / 1000).ok()
     }
 }
 
 impl Default for EdgeReports {
     fn default() -> Self {
-        Self { last: Arc::default(), changed: watch::Sender::new(()) }
+        Self { last: Arc::default(), changed: watch::Sender::new(0), started: Instant::now() }
     }
 }
 
 impl EdgeReports {
-    /// Records a report in place of the edge's earlier one.
-    pub(crate) fn record(&self, edge: EdgeName, report: EdgeReport, now: Timestamp) {
-        self.lock().insert(edge, LastReport { report, received: now });
-        self.changed.send_replace(());
+    /// The time since the start of the origin, by a monotonic clock.
+    pub(crate) fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// The moment at this uptime.
+    pub(crate) fn at(&self, uptime: Duration) -> Instant {
+        self.started + uptime
+    }
+
+    /// Records a report in place of the edge's earlier one. `time` is that of the wall clock.
+    pub(crate) fn record(&self, edge: EdgeName, report: EdgeReport, time: Timestamp) {
+        let mut last = self.lock();
+        let number = *self.changed.borrow();
+        last.insert(edge, LastReport { report: Arc::new(report), time, received: self.uptime(), number });
+        self.changed.send_modify(|changes| *changes += 1);
     }
 
     /// Forgets an edge until it reports again.
     pub(crate) fn forget(&self, edge: &EdgeName) {
         self.lock().remove(edge);
-        self.changed.send_replace(());
+        self.changed.send_modify(|changes| *changes += 1);
     }
 
     /// The last report of each edge.
@@ -58,21 +84,34 @@ impl EdgeReports {
         self.lock().clone()
     }
 
-    /// The last reports of the edges that are live.
-    pub(crate) fn live(&self, now: Timestamp) -> Vec<(EdgeName, EdgeReport)> {
+    /// The last reports that were received after the first `changes` changes, and how many changes there were.
+    pub(crate) fn since(&self, changes: u64) -> (Vec<(EdgeName, LastReport)>, u64) {
         let last = self.lock();
-        let live = last.iter().filter(|(_, last)| last.is_live(now));
-        live.map(|(edge, last)| (edge.clone(), last.report.clone())).collect()
+        let newer = last.iter().filter(|(_, last)| last.number >= changes);
+        (newer.map(|(edge, last)| (edge.clone(), last.clone())).collect(), *self.changed.borrow())
+    }
+
+    /// The last reports of the edges that are live.
+    pub(crate) fn live(&self) -> Vec<(EdgeName, LastReport)> {
+        let now = self.uptime();
+        let last = self.lock();
+        last.iter().filter(|(_, last)| last.is_live(now)).map(|(edge, last)| (edge.clone(), last.clone())).collect()
+    }
+
+    /// Whether this report is of an edge that is live.
+    pub(crate) fn is_live(&self, last: &LastReport) -> bool {
+        last.is_live(self.uptime())
     }
 
     /// Whether every one of these edges is live, has applied the write at `position`, and lags with no channel.
-    pub(crate) fn are_caught_up(&self, edges: &[EdgeName], position: Position, now: Timestamp) -> bool {
+    pub(crate) fn are_caught_up(&self, edges: &[EdgeName], position: Position) -> bool {
+        let now = self.uptime();
         let last = self.lock();
         edges.iter().all(|edge| last.get(edge).is_some_and(|report| report.is_caught_up(position, now)))
     }
 
     /// Notifies of every report, and of every edge that is forgotten.
-    pub(crate) fn subscribe(&self) -> watch::Receiver<()> {
+    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }
 
@@ -88,8 +127,8 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn edges_are_caught_up_once_each_is_live_at_the_position_and_lags_with_nothing() {
+    #[tokio::test(start_paused = true)]
+    async fn edges_are_caught_up_once_each_is_live_at_the_position_and_lags_with_nothing() {
         let reports = EdgeReports::default();
         let edges: [EdgeName; 2] = ["a".parse().unwrap(), "b".parse().unwrap()];
         let now = Timestamp(100_000);
@@ -99,23 +138,25 @@ mod tests {
             change(&mut report);
             reports.record(edge.clone(), report, now);
         };
-        let caught_up = |now| reports.are_caught_up(&edges, "1-7".parse().unwrap(), now);
+        let caught_up = || reports.are_caught_up(&edges, "1-7".parse().unwrap());
         record(&edges[0], "1-7", |_| {});
-        assert!(!caught_up(now), "b has not reported");
+        assert!(!caught_up(), "b has not reported");
         record(&edges[1], "1-6", |_| {});
-        assert!(!caught_up(now), "b is behind");
+        assert!(!caught_up(), "b is behind");
         record(&edges[1], "1-7", |report| report.draining = true);
-        assert!(!caught_up(now), "b is draining");
+        assert!(!caught_up(), "b is draining");
         record(&edges[1], "1-7", |report| {
             let (site, channel) = ("demo".parse().unwrap(), "live".parse().unwrap());
             report.lagging.push(Lag { site, channel, seq: Seq(7), reason: "manifest not fetched".into() });
         });
-        assert!(!caught_up(now), "b lags with a channel");
+        assert!(!caught_up(), "b lags with a channel");
         record(&edges[1], "1-8", |_| {});
-        assert!(caught_up(now));
-        assert!(!caught_up(now.after(Duration::from_mins(1))), "neither is live any more");
+        assert!(caught_up());
+        tokio::time::advance(Duration::from_mins(1)).await;
+        assert!(!caught_up(), "neither is live any more");
+        record(&edges[1], "1-8", |_| {});
         reports.forget(&edges[0]);
-        assert!(!caught_up(now), "a was removed");
-        assert!(reports.are_caught_up(&[], "1-9".parse().unwrap(), now), "no edge to wait for");
+        assert!(!caught_up(), "a was removed");
+        assert!(reports.are_caught_up(&[], "1-9".parse().unwrap()), "no edge to wait for");
     }
 }

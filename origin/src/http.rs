@@ -37,6 +37,7 @@ pub(crate) fn router(app: AppState) -> Router {
         .route("/v1/sites/{site}/builds/{build}/blobs", post(builds::upload_blobs))
         .route("/v1/sites/{site}/releases", get(releases::list).post(releases::create))
         .route("/v1/sites/{site}/channels/{channel}", post(channels::move_channel).delete(channels::delete))
+        .route("/v1/sites/{site}/channels/{channel}/rollout", get(channels::rollout))
         .route("/v1/status", get(status::show))
         // For operators.
         .route("/v1/sites/{site}/regions", put(sites::set_regions))

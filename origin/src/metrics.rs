@@ -21,6 +21,7 @@ pub(crate) struct Metrics {
     pub(crate) releases_created: Counter,
     pub(crate) channel_moves: Counter,
     pub(crate) channel_conflicts: Counter,
+    pub(crate) rollouts_abandoned: Counter,
     pub(crate) edge_reports: Counter,
     pub(crate) feed_subscribers: Gauge,
     /// The number of problems, by kind.
@@ -65,6 +66,11 @@ impl Metrics {
         counter("releases_created", "Releases created", &self.releases_created);
         counter("channel_moves", "Channel moves, by releases and rollbacks", &self.channel_moves);
         counter("channel_conflicts", "Channel moves refused because another came first", &self.channel_conflicts);
+        counter(
+            "rollouts_abandoned",
+            "Releases that were not made live because edges could not prepare them",
+            &self.rollouts_abandoned,
+        );
         counter("edge_reports", "Reports received from edges", &self.edge_reports);
         counter("unknown_tokens", "Requests with a token that this origin does not know", &self.unknown_tokens);
         registry.register("problems", "Problems that need an operator, by kind", self.problems.clone());

@@ -23,10 +23,13 @@ use crate::config::raw::RawConfig;
 use crate::domains::{self, Domains};
 use crate::edge_reports::EdgeReports;
 use crate::feed::Feed;
+use crate::fleet::Fleet;
 use crate::http;
+use crate::inheritance_expiry;
 use crate::metrics::Metrics;
 use crate::problems::Problems;
 use crate::publish::{Contents, Encoder, Publisher};
+use crate::rollout::Rollouts;
 use crate::store::{Blobs, Database};
 use crate::token::{self, Tokens};
 use crate::uploads::{ActivePacks, Uploads};
@@ -66,6 +69,16 @@ impl Origin {
 
         let checks = app.domains.clone().check_periodically(config.domain_check_interval, tasks.draining().clone());
         drop(tasks.spawn("check domains", checks));
+        app.publisher.rollouts.resume().await?;
+        let expiry = inheritance_expiry::run(
+            app.database.clone(),
+            app.feed.clone(),
+            app.clock.clone(),
+            config.expiry_check_interval,
+            tasks.draining().clone(),
+        );
+        drop(tasks.spawn("end inheritance", expiry));
+        // After the rollouts of the last process have locked their channels.
         let deletions = app.channel_deletion.clone();
         let deletions = deletions.delete_ended_periodically(config.expiry_check_interval, tasks.draining().clone());
         drop(tasks.spawn("delete channels", deletions));
@@ -107,7 +120,7 @@ impl Origin {
     /// edges' reports; does not poll. Never returns if an edge never gets there. Cancel-safe.
     pub async fn wait_until_caught_up(&self, edges: &[EdgeName]) {
         let mut report_changes = self.app.edge_reports.subscribe();
-        while !self.app.edge_reports.are_caught_up(edges, self.app.feed.position(), self.app.clock.now()) {
+        while !self.app.edge_reports.are_caught_up(edges, self.app.feed.position()) {
             report_changes.changed().await.expect("the sender is in `self.app`");
         }
     }
@@ -200,6 +213,7 @@ async fn compose(
         limits: config.limits,
         active_packs: ActivePacks::default(),
     };
+    let fleet = Fleet::open(database.clone()).await?;
     let channel_locks = ChannelLocks::default();
     let channel_deletion = ChannelDeletion {
         database: database.clone(),
@@ -207,18 +221,27 @@ async fn compose(
         channel_locks: channel_locks.clone(),
         clock: clock.clone(),
     };
+    let rollouts = Rollouts {
+        database: database.clone(),
+        feed: feed.clone(),
+        fleet: fleet.clone(),
+        edge_reports: edge_reports.clone(),
+        channel_locks: channel_locks.clone(),
+        clock: clock.clone(),
+        tasks: tasks.clone(),
+        metrics: Arc::clone(&metrics),
+        sites_url: config.sites_url.clone(),
+        timing: config.rollout_timing,
+    };
     let publisher = Publisher {
         database: database.clone(),
         blobs,
         contents: contents.clone(),
         encoder: Encoder { contents: contents.clone(), budget: config.encode_budget },
-        feed: feed.clone(),
-        edge_reports: edge_reports.clone(),
         channel_locks,
-        clock: clock.clone(),
+        rollouts,
         tasks: tasks.clone(),
         metrics: Arc::clone(&metrics),
-        sites_url: config.sites_url.clone(),
     };
     let tokens = Tokens { database: database.clone(), clock: clock.clone(), metrics: Arc::clone(&metrics) };
     let domains = Domains::new(
@@ -235,6 +258,7 @@ async fn compose(
         clock,
         feed,
         edge_reports,
+        fleet,
         problems,
         tokens,
         uploads,

@@ -24,6 +24,9 @@ const METRICS_INTERVAL: Duration = Duration::from_secs(15);
 /// How long a divergence is a problem after it was noticed, unless it has left orphans.
 const DIVERGENCE_SHOWN: Duration = Duration::from_hours(24);
 
+/// By how much the clock of an edge may differ from that of the origin.
+const CLOCK_TOLERANCE: Duration = Duration::from_mins(1);
+
 /// The last checks of storage.
 #[derive(Default)]
 struct Checks {
@@ -79,11 +82,15 @@ impl Problems {
             }
         }
         problems.extend(orphans);
-        let live = self.edge_reports.live(now);
-        let not_saving = live
-            .into_iter()
-            .filter_map(|(edge, report)| Some(Problem::EdgeNotSaving { edge, reason: report.not_saving? }));
-        problems.extend(not_saving);
+        let live = self.edge_reports.live();
+        problems.extend(live.iter().filter_map(|(edge, last)| {
+            Some(Problem::EdgeNotSaving { edge: edge.clone(), reason: last.report.not_saving.clone()? })
+        }));
+        problems.extend(live.into_iter().filter_map(|(edge, last)| {
+            let ahead_seconds = last.clock_ahead_seconds()?;
+            let differs = ahead_seconds.unsigned_abs() > CLOCK_TOLERANCE.as_secs();
+            differs.then_some(Problem::ClockDiffers { edge, ahead_seconds })
+        }));
         problems.extend(self.metrics.unknown_tokens(now, UNKNOWN_TOKENS_SHOWN));
         self.metrics.set_problems(&problems);
         Ok(problems)
@@ -138,9 +145,9 @@ impl Problems {
     /// What edges serve that this origin does not know.
     async fn orphans(&self) -> Result<Option<Problem>, StoreError> {
         let (mut keys, mut edges) = (BTreeSet::new(), Vec::new());
-        for (edge, report) in self.edge_reports.live(self.clock.now()) {
-            if !report.orphans.is_empty() {
-                keys.extend(report.orphans);
+        for (edge, last) in self.edge_reports.live() {
+            if !last.report.orphans.is_empty() {
+                keys.extend(last.report.orphans.iter().cloned());
                 edges.push(edge);
             }
         }

@@ -1,53 +1,42 @@
 //! Creating releases and moving channels.
 //!
 //! [`Publisher::publish`] and [`Publisher::move_channel`] check first what can be refused at once. The rest runs in a task that
-//! continues when the client disconnects, and reports its progress through a [`ProgressStream`].
+//! continues when the client disconnects, and tells its progress.
 
+mod build_output;
 mod contents;
 mod encoder;
 mod error;
+mod former_scripts;
 mod inheritance;
 mod lifetime;
 mod manifest_builder;
 mod media_type;
+mod name_hash;
 mod rollback_target;
-mod rollout;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::sync::mpsc;
-use tokio::time::Instant;
-use verge_daemon::{Clock, Tasks};
+use verge_daemon::Tasks;
 use verge_protocol::api::{Progress, Provenance};
 use verge_protocol::host::HostLabel;
-use verge_protocol::state::ChannelState;
-use verge_protocol::{Build, Content, Digest, Position, ReleaseNumber, Seq};
+use verge_protocol::state::RolloutState;
+use verge_protocol::{Build, Content, Digest, IdempotencyKey, ReleaseNumber, Seq};
 
-use self::rollout::Rollout;
-use crate::channel_locks::{ChannelGuard, ChannelLocks};
-use crate::edge_reports::EdgeReports;
-use crate::feed::Feed;
+use crate::channel_locks::{ChannelGuard, ChannelLocks, Locked};
 use crate::metrics::Metrics;
-use crate::sites_url::SitesUrl;
-use crate::store::{Blobs, Database, MoveTarget, NewLifetime, NewMove, NewRelease};
+use crate::rollout::{CommittedMove, ProgressLog, ProgressStream, Rollouts};
+use crate::store::{Blobs, Database, EarlierRequest, MoveTarget, NewLifetime, NewRelease, NewRollout};
 
 pub(crate) use self::contents::Contents;
 pub(crate) use self::encoder::Encoder;
 pub(crate) use self::error::PublishError;
-pub(crate) use self::inheritance::choose as inherited;
+pub(crate) use self::inheritance::{choose as inherited, expire as still_inherited};
 pub(crate) use self::rollback_target::rollback_target;
-
-/// How long a rollout waits for one more edge to confirm before the remaining edges are reported as lagging.
-const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How many of a channel's last moves are read: for the eight releases that may be inherited, repeated by rollbacks between them, and
 /// for the target of a rollback.
 pub(crate) const MOVES_READ: u32 = 64;
-
-/// The progress of publishing, as it happens. An error is the last item.
-pub(crate) type ProgressStream = mpsc::Receiver<Result<Progress, PublishError>>;
-type ProgressSender = mpsc::Sender<Result<Progress, PublishError>>;
 
 /// Creates releases and moves channels.
 pub(crate) struct Publisher {
@@ -55,87 +44,137 @@ pub(crate) struct Publisher {
     pub(crate) blobs: Blobs,
     pub(crate) contents: Contents,
     pub(crate) encoder: Encoder,
-    pub(crate) feed: Feed,
-    pub(crate) edge_reports: EdgeReports,
     pub(crate) channel_locks: ChannelLocks,
-    pub(crate) clock: Clock,
+    pub(crate) rollouts: Rollouts,
     pub(crate) tasks: Tasks,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) sites_url: SitesUrl,
 }
 
-/// A move that was committed.
-struct CommittedMove {
-    label: HostLabel,
-    position: Position,
-    state: ChannelState,
-    warnings: Vec<String>,
+/// A request to move a channel.
+pub(crate) struct MoveRequest {
+    pub(crate) label: HostLabel,
+    /// The channel's epoch as the caller knows it; `None`: the channel must not exist.
+    pub(crate) expected: Option<Seq>,
+    /// A request with the same key is the same request, repeated.
+    pub(crate) key: Option<IdempotencyKey>,
+}
+
+/// What is to be done for a request that has locked its channel.
+enum Start {
+    /// Everything.
+    Anew(ChannelGuard),
+    /// Nothing: it was made before, and this is its progress.
+    Repeated(ProgressStream),
 }
 
 impl Publisher {
-    /// Creates a release of `build`, all of whose blobs the site must hold, and moves the channel to it. `expected` is the channel's
-    /// epoch as the caller knows it; `None`: the channel must not exist. `expires_seconds` is as in `CreateRelease`.
+    /// Creates a release of `build`, all of whose blobs the site must hold, and moves the channel to it. `expires_seconds` is as in
+    /// `CreateRelease`.
     pub(crate) async fn publish(
         self: &Arc<Self>,
-        label: HostLabel,
-        expected: Option<Seq>,
+        request: MoveRequest,
         build: Build,
         provenance: Provenance,
         expires_seconds: Option<u64>,
     ) -> Result<ProgressStream, PublishError> {
-        let guard = self.lock_channel(label)?;
-        self.check_epoch(guard.label(), expected).await?;
-        self.check_blobs(guard.label(), &build).await?;
-        Ok(self.spawn(guard, move |publisher, label, progress| async move {
-            let lifetime = expires_seconds.map(|seconds| NewLifetime { channel: label.channel.clone(), seconds });
-            publisher.release(label, expected, build, provenance, lifetime, &progress).await
+        let guard = match self.start(&request).await? {
+            Start::Anew(guard) => guard,
+            Start::Repeated(progress) => return Ok(progress),
+        };
+        self.check_epoch(&request).await?;
+        self.check_blobs(&request.label, &build).await?;
+        Ok(self.spawn(guard, move |publisher, log| async move {
+            publisher.release(request, build, provenance, expires_seconds, &log).await
         }))
     }
 
     /// Moves a channel to an existing release.
     pub(crate) async fn move_channel(
         self: &Arc<Self>,
-        label: HostLabel,
-        expected: Option<Seq>,
+        request: MoveRequest,
         release: ReleaseNumber,
         manifest: Digest,
     ) -> Result<ProgressStream, PublishError> {
-        let guard = self.lock_channel(label)?;
-        self.check_epoch(guard.label(), expected).await?;
-        Ok(self.spawn(guard, move |publisher, label, _| async move {
-            publisher.commit_move(label, expected, MoveTarget::Existing(release, manifest), Vec::new()).await
-        }))
+        let guard = match self.start(&request).await? {
+            Start::Anew(guard) => guard,
+            Start::Repeated(progress) => return Ok(progress),
+        };
+        self.check_epoch(&request).await?;
+        Ok(self.roll_out_existing(guard, request, release, manifest, Vec::new()))
     }
 
-    /// Runs `work`, which ends in a move, and then the rollout, in a task; reports the progress of both.
+    /// The progress of what moves the channel now, or else which edges serve what it points at; `None` if it does not exist.
+    pub(crate) async fn follow(&self, label: HostLabel) -> Result<Option<ProgressStream>, PublishError> {
+        if let Some(progress) = self.channel_locks.follow(&label) {
+            return Ok(Some(progress));
+        }
+        let Some(state) = self.database.channel(&label.site, &label.channel).await? else { return Ok(None) };
+        let (epoch, release, manifest) = (state.epoch, state.release, state.manifest);
+        Ok(Some(self.rollouts.confirm(CommittedMove { label, epoch, release, manifest, warnings: Vec::new() })))
+    }
+
+    /// Locks the channel for a request, unless it was made before.
+    async fn start(self: &Arc<Self>, request: &MoveRequest) -> Result<Start, PublishError> {
+        let MoveRequest { label, key, .. } = request;
+        let guard = match self.channel_locks.try_lock(label, key.as_ref()) {
+            Ok(guard) => guard,
+            Err(Locked::BySameRequest(progress)) => return Ok(Start::Repeated(progress)),
+            Err(Locked::ByOther) => return Err(PublishError::ChannelBusy(label.clone())),
+        };
+        let Some(key) = key else { return Ok(Start::Anew(guard)) };
+        match self.database.earlier_request(label, key).await? {
+            None => Ok(Start::Anew(guard)),
+            Some(EarlierRequest::Moved { epoch, release, manifest, warnings }) => {
+                let committed = CommittedMove { label: label.clone(), epoch, release, manifest, warnings };
+                Ok(Start::Repeated(self.rollouts.confirm(committed)))
+            }
+            // It was abandoned: the release is rolled out once more.
+            Some(EarlierRequest::Released { release, manifest, warnings }) => {
+                self.check_epoch(request).await?;
+                let MoveRequest { label, expected, key } = request;
+                let request = MoveRequest { label: label.clone(), expected: *expected, key: key.clone() };
+                Ok(Start::Repeated(self.roll_out_existing(guard, request, release, manifest, warnings)))
+            }
+        }
+    }
+
+    fn roll_out_existing(
+        self: &Arc<Self>,
+        guard: ChannelGuard,
+        MoveRequest { label, expected, key }: MoveRequest,
+        release: ReleaseNumber,
+        manifest: Digest,
+        warnings: Vec<String>,
+    ) -> ProgressStream {
+        self.spawn(guard, move |publisher, _| async move {
+            let target = MoveTarget::Existing(release, manifest);
+            let new = NewRollout { label, expected, target, idempotency_key: key };
+            Ok((publisher.rollouts.begin(new).await?, warnings))
+        })
+    }
+
+    /// Runs `work`, which begins a rollout, and then the rollout, in a task.
     fn spawn<W, F>(self: &Arc<Self>, guard: ChannelGuard, work: W) -> ProgressStream
     where
-        W: FnOnce(Arc<Self>, HostLabel, ProgressSender) -> F + Send + 'static,
-        F: Future<Output = Result<CommittedMove, PublishError>> + Send,
+        W: FnOnce(Arc<Self>, ProgressLog) -> F + Send + 'static,
+        F: Future<Output = Result<(RolloutState, Vec<String>), PublishError>> + Send,
     {
-        let (sender, receiver) = mpsc::channel(64);
+        let log = guard.log().clone();
+        let progress = log.follow();
         let publisher = Arc::clone(self);
         drop(self.tasks.spawn("publish", async move {
-            let outcome = work(Arc::clone(&publisher), guard.label().clone(), sender.clone()).await;
-            // The next move of the channel need not wait for slow edges.
-            drop(guard);
-            match outcome {
-                Ok(committed) => publisher.roll_out(committed, &sender).await,
-                Err(error) => {
-                    let _ = sender.send(Err(error)).await;
-                }
+            match work(Arc::clone(&publisher), log.clone()).await {
+                Ok((rollout, warnings)) => publisher.rollouts.run(guard, rollout, warnings).await,
+                Err(error) => log.push(Err(error)),
             }
         }));
-        receiver
+        progress
     }
 
-    fn lock_channel(&self, label: HostLabel) -> Result<ChannelGuard, PublishError> {
-        self.channel_locks.try_lock(&label).ok_or(PublishError::ChannelBusy(label))
-    }
-
-    async fn check_epoch(&self, label: &HostLabel, expected: Option<Seq>) -> Result<(), PublishError> {
+    async fn check_epoch(&self, request: &MoveRequest) -> Result<(), PublishError> {
+        let label = &request.label;
         let current = self.database.channel(&label.site, &label.channel).await?;
-        if current.as_ref().map(|state| state.epoch) == expected {
+        if current.as_ref().map(|state| state.epoch) == request.expected {
             Ok(())
         } else {
             self.metrics.channel_conflicts.inc();
@@ -151,95 +190,36 @@ impl Publisher {
         }
     }
 
+    /// Creates the release and begins its rollout.
     async fn release(
         &self,
-        label: HostLabel,
-        expected: Option<Seq>,
+        MoveRequest { label, expected, key }: MoveRequest,
         build: Build,
         provenance: Provenance,
-        lifetime: Option<NewLifetime>,
-        progress: &ProgressSender,
-    ) -> Result<CommittedMove, PublishError> {
+        expires_seconds: Option<u64>,
+        log: &ProgressLog,
+    ) -> Result<(RolloutState, Vec<String>), PublishError> {
         self.contents.verify(&build).await?;
         let contents = manifest_builder::encodable(&build);
-        let encodings = self
-            .encoder
-            .encode(contents, |done, total| {
-                // A slow client misses an event; the encoder does not wait for it.
-                let _ = progress.try_send(Ok(Progress::Encoding { done, total }));
-            })
-            .await?;
+        let encodings =
+            self.encoder.encode(contents, |done, total| log.push(Ok(Progress::Encoding { done, total }))).await?;
 
         let (files, bytes) = (build.files.len() as u64, build.bytes());
         let _fingerprints = self.channel_locks.lock_fingerprints().await;
-        let history = self.database.fingerprints(&label.site).await?;
-        let output = manifest_builder::build_manifest(&label.site, build, &encodings, &history);
+        let history = manifest_builder::SiteHistory::load(&self.contents, &label.site).await?;
+        let output = manifest_builder::build_manifest(&label.site, build, &encodings, history);
         let (manifest, blobs) = Content::cut(&output.manifest.to_bytes().into());
         for blob in &blobs {
             self.blobs.put_manifest(blob).await?;
         }
         self.blobs.sync().await?;
+        let warnings = output.warnings.clone();
         let fingerprints = output.fingerprints;
-        let new = NewRelease { manifest, files, bytes, provenance, fingerprints, lifetime };
-        let committed = self.commit_move(label, expected, MoveTarget::New(new), output.warnings).await?;
+        let lifetime = expires_seconds.map(|seconds| NewLifetime { channel: label.channel.clone(), seconds });
+        let new = NewRelease { manifest, files, bytes, provenance, fingerprints, warnings: output.warnings, lifetime };
+        let new = NewRollout { label, expected, target: MoveTarget::New(new), idempotency_key: key };
+        let rollout = self.rollouts.begin(new).await?;
         self.metrics.releases_created.inc();
-        Ok(committed)
-    }
-
-    async fn commit_move(
-        &self,
-        label: HostLabel,
-        expected: Option<Seq>,
-        target: MoveTarget,
-        warnings: Vec<String>,
-    ) -> Result<CommittedMove, PublishError> {
-        let now = self.clock.now();
-        let moves = self.database.moves(&label.site, &label.channel, MOVES_READ).await?;
-        let inherits = inheritance::choose(target.manifest(), &moves, now);
-        let HostLabel { site, channel } = label.clone();
-        match self.database.move_channel(&NewMove { site, channel, expected, target, inherits }, now).await? {
-            Ok((position, state)) => {
-                self.feed.announce(position);
-                self.metrics.channel_moves.inc();
-                tracing::info!(channel = %label, release = %state.release, epoch = %state.epoch, "channel moved");
-                Ok(CommittedMove { label, position, state, warnings })
-            }
-            Err(current) => {
-                self.metrics.channel_conflicts.inc();
-                Err(PublishError::Conflict { label, current })
-            }
-        }
-    }
-
-    /// Reports that the move was committed, and then which edges serve it.
-    async fn roll_out(&self, committed: CommittedMove, progress: &ProgressSender) {
-        let CommittedMove { label, position, state, warnings } = committed;
-        let url = self.sites_url.of(&label);
-        let ChannelState { epoch, release, manifest, .. } = state;
-        let _ = progress.send(Ok(Progress::Released { release, manifest, epoch, url, warnings })).await;
-
-        let mut report_changes = self.edge_reports.subscribe();
-        let mut rollout = Rollout::new(label, position, &self.edge_reports.all(), self.clock.now());
-        let mut stalled_at = Instant::now() + STALL_TIMEOUT;
-        loop {
-            let confirmations = rollout.update(&self.edge_reports.all(), self.feed.position().generation);
-            if !confirmations.is_empty() {
-                stalled_at = Instant::now() + STALL_TIMEOUT;
-            }
-            for event in confirmations {
-                let _ = progress.send(Ok(event)).await;
-            }
-            if rollout.is_complete() {
-                break;
-            }
-            tokio::select! {
-                _ = report_changes.changed() => {}
-                () = tokio::time::sleep_until(stalled_at) => break,
-                () = self.tasks.draining().cancelled() => break,
-                // The client has disconnected.
-                () = progress.closed() => return,
-            }
-        }
-        let _ = progress.send(Ok(rollout.finish(&self.edge_reports.all(), self.clock.now()))).await;
+        Ok((rollout, warnings))
     }
 }

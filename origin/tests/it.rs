@@ -14,6 +14,7 @@ mod it {
     mod previews;
     mod process;
     mod pushes;
+    mod rollouts;
     mod sites;
     mod test_origin;
     mod verification;

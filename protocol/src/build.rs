@@ -18,6 +18,9 @@ pub struct Build {
     /// The response for paths without a file.
     #[serde(default)]
     pub fallback: Fallback,
+    /// Paths where the site once had a service worker that is to end, whether or not this build has a file there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub legacy_service_workers: Vec<SitePath>,
 }
 
 /// The response for a path without a file.

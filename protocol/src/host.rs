@@ -7,7 +7,7 @@ use crate::digest::Digest;
 use crate::name::{ChannelName, NameError, SiteName};
 
 /// The DNS label under the base domain that selects a channel of a site: `demo` is `live`, `pr-12--demo` a preview.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HostLabel {
     /// The site.
     pub site: SiteName,

@@ -27,7 +27,15 @@ pub struct Manifest {
     /// The file at each path.
     #[serde(deserialize_with = "unique_keys::deserialize")]
     pub files: BTreeMap<SitePath, File>,
+    /// Paths of scripts that earlier releases of the site had and this one lacks, the most recent first, and before them those that
+    /// the build names as legacy service workers. A browser that asks for a service worker there gets one that ends itself.
+    /// `None`: an older origin built the manifest and did not look for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former_scripts: Option<Vec<SitePath>>,
 }
+
+/// How many former scripts a manifest lists at most.
+pub const FORMER_SCRIPTS_MAX: usize = 1000;
 
 /// How the file at one path is served.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +44,8 @@ pub struct File {
     pub media_type: String,
     /// How long caches may keep it.
     pub lifetime: Lifetime,
-    /// Whether its name looks like it contains a content hash. Later releases of the channel inherit such files.
+    /// Whether a build tool named it by its content, as far as its name and its history tell. Later releases of the channel inherit
+    /// such files.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fingerprinted: bool,
     /// The bytes as built.
@@ -140,6 +149,11 @@ impl Manifest {
         serde_json::from_slice(bytes).map_err(|source| ManifestError::Malformed { id, source })
     }
 
+    /// The paths of all scripts that are not fingerprinted: where browsers may have registered a service worker.
+    pub fn scripts(&self) -> impl Iterator<Item = &SitePath> {
+        self.files.iter().filter(|(_, file)| file.is_script() && !file.fingerprinted).map(|(path, _)| path)
+    }
+
     /// Every content that serving may need: each file as built, and each of its encodings.
     pub fn contents(&self) -> impl Iterator<Item = &Content> {
         self.files.values().flat_map(File::contents)
@@ -147,6 +161,12 @@ impl Manifest {
 }
 
 impl File {
+    /// Whether browsers run it as a script (HTML Standard, "JavaScript MIME type"); modern names only.
+    pub fn is_script(&self) -> bool {
+        let essence = self.media_type.split(';').next().unwrap_or_default().trim();
+        matches!(essence, "text/javascript" | "application/javascript")
+    }
+
     /// The content as built, and each of its encodings.
     pub fn contents(&self) -> impl Iterator<Item = &Content> {
         std::iter::once(&self.identity).chain(self.encodings.values())
@@ -177,6 +197,7 @@ mod tests {
                 ("index.html".parse().unwrap(), file("text/html; charset=utf-8", Lifetime::Revalidate, content("<p>"))),
                 ("assets/a-0b1c2d3e.js".parse().unwrap(), script),
             ]),
+            former_scripts: Some(vec!["sw.js".parse().unwrap()]),
         }
     }
 

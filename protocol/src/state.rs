@@ -110,6 +110,9 @@ pub struct RolloutState {
     /// Of the request that began it, so that a repeated request finds it.
     #[serde(default)]
     pub idempotency_key: Option<IdempotencyKey>,
+    /// When it began, by the origin's clock.
+    #[serde(default)]
+    pub started: Timestamp,
 }
 
 /// Value of the key `release/<site>/<release>`: a release that exists, whether a channel points at it or not. It is served at the host of

@@ -102,6 +102,21 @@ class Tab {
     await this.#page.reload()
   }
 
+  /** Waits until a service worker controls this tab. */
+  async waitForWorker() {
+    await this.#page.waitForFunction(() => navigator.serviceWorker.controller !== null)
+  }
+
+  /** Waits until no service worker is registered for this tab, however often it loads itself again meanwhile. */
+  async waitForNoWorker() {
+    await this.#page.waitForFunction(async () => (await navigator.serviceWorker.getRegistrations()).length === 0)
+  }
+
+  /** The names of the caches of this tab's origin. */
+  async cacheNames() {
+    return this.#page.evaluate(() => caches.keys())
+  }
+
   /** Waits for the page with this title. */
   async expectTitle(title) {
     await this.#waitFor(this.#page.getByRole('heading', { name: title, exact: true, level: 1 }), `a page titled "${title}"`)

@@ -6,6 +6,8 @@ use verge::Output;
 use verge::channel::Lifetime;
 use verge::output::OutputOptions;
 use verge::promote::{Promoted, Promotion};
+use verge::rollout::Wait;
+use verge::upload::RetryPolicy;
 use verge_protocol::api::{Release, Site};
 use verge_protocol::{ChannelName, ReleaseNumber};
 use verge_test_kit::until;
@@ -35,6 +37,7 @@ async fn preview_is_served_unindexed_then_promoted_without_upload_then_deleted()
     world.push("demo", &LIVE).await;
     let preview = world.push_preview("demo", "pr-12", DAY, &PREVIEW).await;
     assert_eq!(preview.rollout.confirmations.confirmed.len(), 2);
+    assert_eq!(preview.expires, Some(world.clock.now().after(Duration::from_hours(24))));
     assert_eq!(pages(&world, "pr-12--demo").await, all(&world, 200, "noindex", "preview"));
     assert_eq!(pages(&world, "demo").await, all(&world, 200, "", "live"));
 
@@ -44,7 +47,8 @@ async fn preview_is_served_unindexed_then_promoted_without_upload_then_deleted()
         site: &site,
         source: &"pr-12".parse().unwrap(),
         to: &ChannelName::live(),
-        wait: true,
+        wait: Wait::All,
+        retry: RetryPolicy::default(),
     };
     let output = Output::new(std::io::sink(), std::io::sink(), OutputOptions::default());
     let Promoted { from, rollout } = promotion.run(&output).await.unwrap();

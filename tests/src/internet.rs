@@ -139,6 +139,11 @@ impl Internet {
         in_time("edges to catch up", self.origin.wait_until_caught_up(&edges)).await;
     }
 
+    /// Waits until no edge is live for the origin.
+    pub async fn until_none_live(&self) {
+        self.origin.wait_until_none_live().await;
+    }
+
     /// The numbers and regions of the clients: one in each region, in the order of [`Region::ALL`], and a second one in Europe.
     pub fn clients(&self) -> impl Iterator<Item = (usize, Region)> {
         self.clients.iter().enumerate().map(|(number, (region, _))| (number, *region))

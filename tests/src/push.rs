@@ -8,6 +8,7 @@ use verge::channel::Lifetime;
 use verge::client::Client;
 use verge::output::OutputOptions;
 use verge::push::{Push, PushError, Pushed};
+use verge::rollout::Wait;
 use verge::scan::Options;
 use verge::upload::RetryPolicy;
 use verge_protocol::ChannelName;
@@ -57,7 +58,7 @@ async fn push(
         dir,
         options: Options { force: true, ..Options::default() },
         provenance: Provenance::default(),
-        wait,
+        wait: if wait { Wait::All } else { Wait::No },
         retry: RetryPolicy { max_attempts: 20, initial_pause: Duration::from_millis(5) },
     };
     push.run(&Output::new(std::io::sink(), std::io::sink(), OutputOptions::default())).await

@@ -4,6 +4,7 @@ use clap::Args;
 use verge_protocol::{ChannelName, SiteName};
 
 use crate::channel::ChannelArg;
+use crate::rollout::Wait;
 
 /// `--site`.
 #[derive(Debug, Args)]
@@ -19,9 +20,28 @@ pub struct ChannelArgs {
     /// The channel to update: `live`, a preview such as `pr-12`, or the name of a branch [default: `channel` in verge.toml, else live]
     #[arg(long, value_name = "NAME")]
     pub channel: Option<ChannelArg>,
-    /// Exit after the release, without waiting until the edges serve it
-    #[arg(long)]
-    pub no_wait: bool,
+    /// Whether it waits.
+    #[command(flatten)]
+    pub wait: WaitArgs,
+}
+
+/// Whether a command waits for the edges.
+#[derive(Debug, Args)]
+pub struct WaitArgs {
+    /// Wait until the edges serve the release: all (those that are away fail nothing), a share of them such as 90%, or strict (those
+    /// that are away fail it too) [default: all]
+    #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "all")]
+    wait: Option<Wait>,
+    /// Exit when the channel points at the release, without waiting until the edges serve it
+    #[arg(long, conflicts_with = "wait")]
+    no_wait: bool,
+}
+
+impl WaitArgs {
+    /// What is waited for.
+    pub fn choice(&self) -> Wait {
+        if self.no_wait { Wait::No } else { self.wait.unwrap_or_default() }
+    }
 }
 
 impl ChannelArgs {

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use verge_protocol::ReleaseNumber;
 use verge_protocol::name::NameError;
 
-use super::arguments::SiteArg;
+use super::arguments::{SiteArg, WaitArgs};
 use crate::channel::ChannelArg;
 
 /// `verge channels`.
@@ -38,9 +38,9 @@ pub struct Promote {
     /// The site.
     #[command(flatten)]
     pub site: SiteArg,
-    /// Exit after the release, without waiting until the edges serve it
-    #[arg(long)]
-    pub no_wait: bool,
+    /// Whether it waits.
+    #[command(flatten)]
+    pub wait: WaitArgs,
 }
 
 /// What names a release to promote.

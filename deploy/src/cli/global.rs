@@ -23,12 +23,22 @@ pub struct Global {
     /// Print only results, warnings and errors
     #[arg(long, short, global = true)]
     pub quiet: bool,
-    /// Print the result as one line of JSON
-    #[arg(long, global = true)]
-    pub json: bool,
+    /// Print the result as one line of JSON; with =stream, `push` and `rollback` first print a line for each event of the rollout
+    #[arg(long, global = true, value_name = "MODE", num_args = 0..=1, require_equals = true, default_missing_value = "result")]
+    #[arg(hide_possible_values = true)]
+    pub json: Option<Json>,
     /// When to use colors: auto, always or never
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     pub color: Color,
+}
+
+/// What is printed as JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Json {
+    /// The result, as one line
+    Result,
+    /// The events of a rollout, one a line, and then the result
+    Stream,
 }
 
 /// When to use colors.
@@ -74,8 +84,9 @@ impl Global {
         };
         OutputOptions {
             quiet: self.quiet,
-            json: self.json,
-            color_results: colored(terminal.stdout_is_terminal) && !self.json,
+            json: self.json.is_some(),
+            json_events: self.json == Some(Json::Stream),
+            color_results: colored(terminal.stdout_is_terminal) && self.json.is_none(),
             color_messages: colored(terminal.stderr_is_terminal),
             progress_bars: terminal.stderr_is_terminal && !self.quiet,
             width: terminal.width.filter(|_| terminal.stdout_is_terminal),
@@ -120,5 +131,16 @@ mod tests {
         assert!(options(&["--color", "always"], false, false).color_messages);
         assert!(!options(&["--color", "always", "--json"], true, true).color_results, "JSON is never colored");
         assert!(!options(&["--quiet"], true, true).progress_bars);
+    }
+
+    #[test]
+    fn json_is_the_result_unless_the_stream_is_wanted() {
+        let json = |flags: &[&str]| {
+            let options = options(flags, false, true);
+            (options.json, options.json_events)
+        };
+        assert_eq!(json(&[]), (false, false));
+        assert_eq!(json(&["--json"]), (true, false));
+        assert_eq!(json(&["--json=stream"]), (true, true));
     }
 }

@@ -1,6 +1,7 @@
 //! What every command is given.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::Deserialize as _;
 use serde::de::DeserializeOwned;
@@ -24,6 +25,12 @@ impl Context<'_> {
     /// A client of the selected origin.
     pub(super) fn client(&self) -> Result<Client, Failure> {
         Ok(endpoints::origin(&self.cli.global.connection_options(), self.environment)?)
+    }
+
+    /// How long edges may be asked which release they serve: less where nobody reads the answer while the command runs.
+    pub(super) fn limit_of_questions(&self) -> Duration {
+        let options = self.output.options();
+        Duration::from_secs(if options.quiet || options.json { 1 } else { 3 })
     }
 
     /// Prints a result: with `--json` the answer of the server, unchanged; else the text.

@@ -155,7 +155,7 @@ impl From<RolloutError> for Failure {
                 Self::new(Exit::Conflict, &error).hint(Some("run the command again to replace that release"))
             }
             RolloutError::OutcomeUnknown { .. } => Self::new(Exit::Unreachable, &error)
-                .hint(Some("check `verge releases`, and run the command again if it was not")),
+                .hint(Some("run the same command again: a release that was made is not made twice")),
             RolloutError::Client(error) => error.into(),
         }
     }

@@ -10,7 +10,7 @@ use super::context::Context;
 use crate::cli;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::project::Project;
+use crate::project::{Project, Settings};
 use crate::push::Push;
 use crate::scan::Options;
 use crate::upload::RetryPolicy;
@@ -38,14 +38,15 @@ pub(super) async fn run(arguments: &cli::Push, context: &Context<'_>) -> Result<
         channel: &target.channel,
         lifetime: target.lifetime,
         dir: &dir.path,
-        options: scan_options(arguments, project.settings.spa),
+        options: scan_options(arguments, &project.settings),
         provenance: provenance::find(arguments, &dir.path, environment.user.as_deref()).await,
-        wait: !arguments.channel.no_wait,
+        wait: arguments.channel.wait.choice(),
         retry: RetryPolicy::default(),
     };
-    let pushed = push.run(output).await?;
-    pushed.rollout.warn(output);
+    let mut pushed = push.run(output).await?;
     let options = output.options();
+    pushed.rollout.ask_edges(&client, context.limit_of_questions()).await;
+    pushed.rollout.warn(output, environment.now);
     if options.json {
         output.result(render::json(&push, &pushed))?;
     } else {
@@ -56,23 +57,24 @@ pub(super) async fn run(arguments: &cli::Push, context: &Context<'_>) -> Result<
             output.result(&pushed.rollout.released.url)?;
         } else {
             output.info("");
-            output.result(render::text(&push, &pushed, &output.results_style()))?;
+            output.result(render::text(&push, &pushed, environment.now, output))?;
         }
     }
     Ok(pushed.rollout.exit())
 }
 
-fn scan_options(arguments: &cli::Push, configured: Option<bool>) -> Options {
+fn scan_options(arguments: &cli::Push, settings: &Settings) -> Options {
     let single_page = match (arguments.spa, arguments.no_spa) {
         (true, _) => Some(true),
         (_, true) => Some(false),
-        (false, false) => configured,
+        (false, false) => settings.spa,
     };
     Options {
         allow_secrets: arguments.allow_secrets,
         ignore_rules: arguments.ignore_rules,
         force: arguments.force,
         single_page,
+        legacy_service_workers: settings.legacy_service_workers.clone(),
     }
 }
 

@@ -1,26 +1,135 @@
 //! Rows that the summaries of a push and a rollback share.
 
 use console::Style;
+use verge_protocol::EdgeName;
 
-use crate::rollout::Confirmations;
+use crate::output::{Output, human};
+use crate::rollout::{Confirmations, EdgeCheck, Rollout};
+
+/// In place of the label of a [`row`], on its further lines.
+const INDENT: &str = "         ";
+
+/// How many edges that serve a release are named.
+const NAMES_MAX: usize = 12;
 
 /// A row: a label and its value.
 pub(super) fn row(label: &str, value: &str, style: &Style) -> String {
     format!("  {}  {value}", style.clone().dim().apply_to(format!("{label:<5}")))
 }
 
-/// Every edge with a mark: serves the release, or does not yet.
-pub(super) fn edges(confirmations: &Confirmations, style: &Style) -> String {
-    let Confirmations { confirmed, lagging } = confirmations;
-    if confirmed.is_empty() && lagging.is_empty() {
+/// Edges with a mark: serves the release, or does not yet. Of many that serve it only the number is shown. Wraps between edges.
+pub(super) fn edges(rollout: &Rollout, output: &Output) -> String {
+    let style = output.results_style();
+    let Confirmations { confirmed, lagging, pending, .. } = &rollout.confirmations;
+    if confirmed.is_empty() && lagging.is_empty() && pending.is_empty() {
         return "no edge is connected".to_owned();
     }
-    let confirmed = confirmed.iter().map(|edge| format!("{} {edge}", style.clone().green().apply_to("✓")));
-    let lagging = lagging.iter().map(|lagging| format!("{} {}", style.clone().red().apply_to("✗"), lagging.edge));
-    confirmed.chain(lagging).collect::<Vec<_>>().join("  ")
+    let [good, bad, open] =
+        [style.clone().green().apply_to("✓"), style.clone().red().apply_to("✗"), style.clone().dim().apply_to("…")];
+    let mut parts = Vec::new();
+    if confirmed.len() > NAMES_MAX {
+        parts.push(format!("{good} {}{}", human::count(confirmed.len() as u64, "edge"), summary_of_checks(rollout)));
+    } else {
+        parts.extend(confirmed.iter().map(|edge| format!("{good} {edge}{}", check_of(edge, rollout))));
+    }
+    parts.extend(lagging.iter().map(|lagging| {
+        let away = if lagging.away { " (away)" } else { "" };
+        format!("{bad} {}{away}", lagging.edge)
+    }));
+    parts.extend(pending.iter().take(NAMES_MAX).map(|edge| format!("{open} {edge}")));
+    if pending.len() > NAMES_MAX {
+        parts.push(format!("{open} {} more", pending.len() - NAMES_MAX));
+    }
+    let max = output.options().width.map_or(usize::MAX, usize::from).saturating_sub(INDENT.len());
+    let mut text = String::new();
+    let mut column = 0;
+    for part in parts {
+        let width = console::measure_text_width(&part);
+        if column > 0 && column + 2 + width > max {
+            text.push('\n');
+            text.push_str(INDENT);
+            column = 0;
+        } else if column > 0 {
+            text.push_str("  ");
+            column += 2;
+        }
+        text.push_str(&part);
+        column += width;
+    }
+    text
+}
+
+/// What an edge answered itself.
+fn check_of(edge: &EdgeName, rollout: &Rollout) -> String {
+    match rollout.checked.iter().find(|check| check.edge == *edge) {
+        None => String::new(),
+        Some(EdgeCheck { release: Some(release), .. }) if *release == rollout.released.release => " (seen)".to_owned(),
+        Some(EdgeCheck { release: Some(release), .. }) => format!(" (serves {release})"),
+        Some(EdgeCheck { reached: true, .. }) => " (answers without a release)".to_owned(),
+        Some(_) => " (not reachable from here)".to_owned(),
+    }
+}
+
+fn summary_of_checks(rollout: &Rollout) -> String {
+    let current = Some(rollout.released.release);
+    let seen = rollout.checked.iter().filter(|check| check.release == current).count();
+    let not_reached = rollout.checked.iter().filter(|check| !check.reached).count();
+    match (seen, not_reached) {
+        (0, 0) => String::new(),
+        (seen, 0) => format!(" ({seen} seen)"),
+        (seen, others) => format!(" ({seen} seen, {others} not reachable from here)"),
+    }
 }
 
 /// A URL.
 pub(super) fn link(url: &str, style: &Style) -> String {
     style.clone().underlined().apply_to(url).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use verge_protocol::api::LaggingEdge;
+    use verge_protocol::{Digest, ReleaseNumber, Seq};
+
+    use super::*;
+    use crate::output::OutputOptions;
+    use crate::rollout::{Released, Wait};
+
+    fn rollout(confirmed: usize) -> Rollout {
+        let released = Released {
+            release: ReleaseNumber(8),
+            manifest: Digest::of(b"m"),
+            epoch: Seq(9),
+            url: "http://demo.localhost/".to_owned(),
+            warnings: Vec::new(),
+        };
+        let edge = |name: &str| name.parse().unwrap();
+        let lagging = |name: &str, away| LaggingEdge { edge: edge(name), reason: "slow".into(), away, last_seen: None };
+        let confirmed: Vec<EdgeName> = (1..=confirmed).map(|number| edge(&format!("fra-{number}"))).collect();
+        let check = |(edge, at): (&EdgeName, usize)| EdgeCheck {
+            edge: edge.clone(),
+            reached: at != 1,
+            release: [Some(8), None, None, Some(7)].get(at).copied().unwrap_or(Some(8)).map(ReleaseNumber),
+        };
+        let checked = confirmed.iter().zip(0..).map(check).collect();
+        let confirmations = Confirmations {
+            confirmed,
+            lagging: vec![lagging("nyc-1", false), lagging("old-1", true)],
+            pending: vec![edge("sgp-1")],
+            ..Confirmations::default()
+        };
+        Rollout { released, confirmations, edges_are_known: true, interruption: None, checked, wait: Wait::All }
+    }
+
+    fn shown(rollout: &Rollout, width: u16) -> String {
+        let options = OutputOptions { width: Some(width), ..OutputOptions::default() };
+        let output = Output::new(std::io::sink(), std::io::sink(), options);
+        row("edges", &edges(rollout, &output), &output.results_style())
+    }
+
+    #[test]
+    fn edges_are_shown_with_what_they_answered() {
+        let none = Rollout { confirmations: Confirmations::default(), ..rollout(0) };
+        insta::assert_snapshot!([shown(&rollout(5), 80), shown(&rollout(40), 80), shown(&none, 80)].join("\n\n"));
+    }
 }

@@ -4,7 +4,7 @@ use serde::Deserialize as _;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use verge_protocol::api::{Edge, Site, Status};
-use verge_protocol::report::LIVE_SECONDS;
+use verge_protocol::report::{LIVE_SECONDS, Lag, Preparation};
 use verge_protocol::{Position, Timestamp};
 
 use super::context::Context;
@@ -45,6 +45,9 @@ fn list<T: DeserializeOwned>(answer: &Value) -> serde_json::Result<Vec<T>> {
     Vec::deserialize(answer)
 }
 
+/// The longest reason shown, in characters.
+const REASON_MAX: usize = 80;
+
 /// In place of a table without rows.
 const NO_EDGES: &str = "no edges registered yet";
 
@@ -74,7 +77,7 @@ fn row(edge: &Edge, origin: Position, now: Timestamp) -> Vec<String> {
     ]
 }
 
-/// The state of an edge: whether it is live, and the releases that it lags behind with.
+/// The state of an edge: whether it is live, the channels that it lags with, and the releases that it prepares.
 pub(super) fn state(edge: &Edge, now: Timestamp) -> String {
     if !edge.live || edge.draining {
         return match edge.last_seen {
@@ -85,12 +88,21 @@ pub(super) fn state(edge: &Edge, now: Timestamp) -> String {
             Some(_) => "offline".to_owned(),
         };
     }
-    let lagging: Vec<String> = edge
-        .lagging
-        .iter()
-        .map(|lag| format!("lagging on {} of {}: {}", lag.channel, lag.site, human::line(&lag.reason, 80)))
-        .collect();
-    if lagging.is_empty() { "live".to_owned() } else { lagging.join("\n") }
+    let lagging = edge.lagging.iter().map(|Lag { site, channel, seq, reason }| {
+        format!("lagging on {channel} of {site} at {seq}: {}", human::line(reason, REASON_MAX))
+    });
+    let preparing = edge.preparations.iter().filter(|preparation| !preparation.prepared).map(preparation);
+    let mut lines: Vec<String> = lagging.chain(preparing).collect();
+    if edge.lagging.is_empty() {
+        lines.insert(0, "live".to_owned());
+    }
+    lines.join("\n")
+}
+
+fn preparation(Preparation { site, channel, done, total, problem, .. }: &Preparation) -> String {
+    let bytes = if *total == 0 { String::new() } else { format!(", {}", human::bytes_of(*done, *total)) };
+    let problem = problem.as_deref().map_or_else(String::new, |text| format!(": {}", human::line(text, REASON_MAX)));
+    format!("preparing {channel} of {site}{bytes}{problem}")
 }
 
 /// How far an edge is behind the origin.
@@ -109,9 +121,8 @@ fn lag(applied: Option<Position>, origin: Position) -> String {
 
 #[cfg(test)]
 mod tests {
-    use verge_protocol::Seq;
     use verge_protocol::api::Problem;
-    use verge_protocol::report::Lag;
+    use verge_protocol::{Digest, Seq};
 
     use super::*;
     use crate::output::OutputOptions;
@@ -137,9 +148,24 @@ mod tests {
             seq: Seq(42),
             reason: "fetching the manifest".into(),
         };
+        let preparation = |done: u64, problem: Option<&str>| Preparation {
+            site: "demo".parse().unwrap(),
+            channel: "pr-1".parse().unwrap(),
+            manifest: Digest::of(b"m"),
+            done,
+            total: done * 3,
+            prepared: false,
+            problem: problem.map(str::to_owned),
+        };
+        let prepared = Preparation { prepared: true, ..preparation(0, None) };
         let edges = vec![
-            edge("fra-1", true, Some("1-42")),
-            Edge { lagging: vec![lag], ..edge("nyc-1", true, Some("1-40")) },
+            Edge { preparations: vec![prepared], ..edge("fra-1", true, Some("1-42")) },
+            Edge { preparations: vec![preparation(3_100_000, None)], ..edge("lon-1", true, Some("1-42")) },
+            Edge {
+                lagging: vec![lag],
+                preparations: vec![preparation(0, Some("the disk is full"))],
+                ..edge("nyc-1", true, Some("1-40"))
+            },
             edge("sgp-1", false, Some("0-9")),
             edge("syd-1", false, None),
             Edge { draining: true, ..edge("tyo-1", false, Some("1-42")) },

@@ -18,6 +18,7 @@ use crate::failure::Failure;
 use crate::profile::{self, Profile};
 use crate::project::{Project, ProjectError};
 use crate::push::Push;
+use crate::rollout::Wait;
 use crate::scan::Options;
 use crate::up::{Cluster, ClusterConfig, ClusterSummary, Demo, Ports};
 use crate::upload::RetryPolicy;
@@ -144,7 +145,11 @@ async fn push(arguments: &cli::Up, context: &Context<'_>, cluster: &Cluster) -> 
             Err(ProjectError::NoSite) => demo(),
             site => site?,
         };
-        let options = Options { single_page: project.settings.spa, ..Options::default() };
+        let options = Options {
+            single_page: project.settings.spa,
+            legacy_service_workers: project.settings.legacy_service_workers.clone(),
+            ..Options::default()
+        };
         return push_folder(context, cluster, &site, &project.build_dir()?.path, options).await;
     }
     let site: SiteName = arguments.site.site.clone().unwrap_or_else(demo);
@@ -166,16 +171,16 @@ async fn push_folder(
     options: Options,
 ) -> Result<(), Failure> {
     let push = Push {
-        lifetime: None,
         client: cluster.client(),
         site,
         channel: &ChannelName::live(),
+        lifetime: None,
         dir,
         options,
         provenance: Provenance { message: Some("pushed by verge up".to_owned()), ..Provenance::default() },
-        wait: true,
+        wait: Wait::All,
         retry: RetryPolicy::default(),
     };
-    push.run(context.output).await?.rollout.warn(context.output);
+    push.run(context.output).await?.rollout.warn(context.output, context.environment.now);
     Ok(())
 }

@@ -20,6 +20,14 @@ pub fn bytes(bytes: u64) -> String {
     unreachable!("the last unit has no upper bound")
 }
 
+/// Bytes of a total, the unit given once if it is the same: `3.1 of 9.8 MB`, `5 B of 9.8 MB`.
+pub fn bytes_of(done: u64, total: u64) -> String {
+    let (done, total) = (bytes(done), bytes(total));
+    let unit = total.rsplit(' ').next().unwrap_or_default();
+    let done = done.strip_suffix(unit).and_then(|number| number.strip_suffix(' ')).unwrap_or(&done);
+    format!("{done} of {total}")
+}
+
 /// A number with thousands separators: `20,000`.
 pub fn number(number: u64) -> String {
     let digits = number.to_string();
@@ -51,17 +59,32 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
+/// A short duration: `84 ms`, `1.2 s`.
+pub fn milliseconds(milliseconds: u64) -> String {
+    match milliseconds {
+        0..1000 => format!("{milliseconds} ms"),
+        _ => duration(Duration::from_millis(milliseconds)),
+    }
+}
+
 /// A time in the past: `3 min ago`.
 pub fn age(age: Duration) -> String {
+    match age.as_secs() {
+        0..5 => "just now".to_owned(),
+        _ => format!("{} ago", span(age)),
+    }
+}
+
+/// A long duration, in its greatest unit: `40 s`, `3 h`.
+pub fn span(span: Duration) -> String {
     const MINUTE: u64 = 60;
     const HOUR: u64 = 60 * MINUTE;
     const DAY: u64 = 24 * HOUR;
-    match age.as_secs() {
-        0..5 => "just now".to_owned(),
-        seconds @ 5..MINUTE => format!("{seconds} s ago"),
-        seconds @ MINUTE..HOUR => format!("{} min ago", seconds / MINUTE),
-        seconds @ HOUR..DAY => format!("{} h ago", seconds / HOUR),
-        seconds => format!("{} ago", count(seconds / DAY, "day")),
+    match span.as_secs() {
+        seconds @ 0..MINUTE => format!("{seconds} s"),
+        seconds @ MINUTE..HOUR => format!("{} min", seconds / MINUTE),
+        seconds @ HOUR..DAY => format!("{} h", seconds / HOUR),
+        seconds => count(seconds / DAY, "day"),
     }
 }
 
@@ -119,6 +142,8 @@ mod tests {
             assert_eq!(bytes(number), text, "{number}");
         }
         assert_eq!(bytes(u64::MAX), "18446744074 GB");
+        assert_eq!(bytes_of(3_100_000, 9_800_000), "3.1 of 9.8 MB");
+        assert_eq!(bytes_of(0, 9_800_000), "0 B of 9.8 MB");
     }
 
     #[test]
@@ -143,6 +168,9 @@ mod tests {
         assert_eq!([60, 7200, 86_400, 172_800].map(left), ["in 1 min", "in 2 h", "in 1 day", "in 2 days"]);
         let ago = |seconds| age(Duration::from_secs(seconds));
         assert_eq!([ago(0), ago(5), ago(60), ago(3_599)], ["just now", "5 s ago", "1 min ago", "59 min ago"]);
+        let span = |seconds| span(Duration::from_secs(seconds));
+        assert_eq!([span(0), span(59), span(10_800), span(86_400)], ["0 s", "59 s", "3 h", "1 day"]);
+        assert_eq!([84, 999, 1_240].map(milliseconds), ["84 ms", "999 ms", "1.2 s"]);
         assert_eq!([ago(3_600), ago(86_400), ago(900_000)], ["1 h ago", "1 day ago", "10 days ago"]);
     }
 

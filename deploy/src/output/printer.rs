@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use console::Style;
 use indicatif::MultiProgress;
+use serde::Serialize;
 
 use super::human;
 use crate::failure::Failure;
@@ -21,6 +22,8 @@ pub struct OutputOptions {
     pub quiet: bool,
     /// Print the result as one line of JSON.
     pub json: bool,
+    /// Before the result, print the progress of a rollout, one line of JSON for each event.
+    pub json_events: bool,
     /// Use colors on stdout.
     pub color_results: bool,
     /// Use colors on stderr.
@@ -75,6 +78,14 @@ impl Output {
         match self.above_bars(write) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             written => written,
+        }
+    }
+
+    /// Writes an event to stdout, as one line of JSON, if events are wanted. A result that cannot be written is an error of its own.
+    pub fn event(&self, event: &impl Serialize) {
+        if self.0.options.json_events {
+            let line = serde_json::to_string(event).expect("events can be serialized");
+            let _ = self.result(line);
         }
     }
 

@@ -12,7 +12,7 @@ use super::human;
 use super::printer::{Output, lock};
 
 /// How often a step without a bar prints its progress. Short enough for CI systems that stop silent jobs.
-const REPORT_INTERVAL: Duration = Duration::from_secs(10);
+pub(super) const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Output {
     /// Starts a step; `label` is its name while it runs.
@@ -28,8 +28,6 @@ pub enum Unit {
     Bytes,
     /// Files.
     Files,
-    /// Edges.
-    Edges,
 }
 
 /// A running step. Cheap to clone. Dropping the last clone removes its bar.
@@ -71,18 +69,16 @@ impl Step {
         self.show(done);
     }
 
+    /// What is done.
+    pub fn done(&self) -> u64 {
+        self.0.done.load(Ordering::Relaxed)
+    }
+
     /// Sets the total.
     pub fn set_total(&self, total: u64) {
         self.0.total.store(total, Ordering::Relaxed);
         if let Some(bar) = &self.0.bar {
             bar.set_length(total);
-        }
-    }
-
-    /// Shows `text` behind the bar.
-    pub fn set_message(&self, text: impl fmt::Display) {
-        if let Some(bar) = &self.0.bar {
-            bar.set_message(text.to_string());
         }
     }
 
@@ -110,7 +106,6 @@ impl Step {
             let so_far = match self.0.unit {
                 Unit::Bytes => format!("{} of {}", human::bytes(done), human::bytes(total)),
                 Unit::Files => format!("{} of {}", human::number(done), human::count(total, "file")),
-                Unit::Edges => format!("{} of {}", human::number(done), human::count(total, "edge")),
             };
             self.0.output.info(format_args!("  {}: {so_far}", self.0.label));
         }
@@ -128,7 +123,7 @@ impl Drop for Inner {
 fn style(unit: Unit, output: &Output) -> ProgressStyle {
     let counted = match unit {
         Unit::Bytes => "{decimal_bytes:>9} of {decimal_total_bytes}  {decimal_bytes_per_sec}  {wide_msg}",
-        Unit::Files | Unit::Edges => "{human_pos:>9} of {human_len}  {wide_msg}",
+        Unit::Files => "{human_pos:>9} of {human_len}  {wide_msg}",
     };
     let template = if output.options().color_messages {
         format!("{{prefix:>10.bold}} {{bar:32.green/dim}} {counted}")

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-use verge_protocol::SiteName;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use verge_protocol::{SiteName, SitePath};
 
 use crate::channel::{ChannelArg, Lifetime};
 use crate::toml_file::{self, TomlError};
@@ -23,6 +24,10 @@ pub struct Settings {
     /// What applies to `verge push --preview`.
     #[serde(default)]
     pub preview: PreviewSettings,
+    /// Where the site once had service workers: browsers that ask for one there get one that ends itself. In the file with a leading
+    /// slash: `["/sw.js"]`.
+    #[serde(default, deserialize_with = "absolute_paths")]
+    pub legacy_service_workers: Vec<SitePath>,
 }
 
 /// What applies to `verge push --preview`.
@@ -31,6 +36,14 @@ pub struct Settings {
 pub struct PreviewSettings {
     /// How long the channel exists after the last push to it.
     pub expires: Option<Lifetime>,
+}
+
+fn absolute_paths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SitePath>, D::Error> {
+    let path = |text: String| match text.strip_prefix('/') {
+        Some(path) => path.parse().map_err(D::Error::custom),
+        None => Err(D::Error::custom(format_args!("invalid path `{text}`: expected a leading slash"))),
+    };
+    Vec::<String>::deserialize(deserializer)?.into_iter().map(path).collect()
 }
 
 impl Settings {
@@ -55,11 +68,16 @@ mod tests {
         assert_eq!(settings.site.unwrap().as_str(), "web");
         assert_eq!(settings.dir.unwrap(), Path::new("app/dist"));
         assert_eq!(settings.spa, Some(true));
+        let settings = parse("legacy_service_workers = [\"/sw.js\", \"/app/sw.js\"]\n").unwrap();
+        assert_eq!(settings.legacy_service_workers, ["sw.js".parse().unwrap(), "app/sw.js".parse().unwrap()]);
         let error = parse("site = \"web\"\nspaa = true\n").unwrap_err().to_string();
         assert_eq!(
             error,
-            "app/verge.toml:2: unknown field `spaa`, expected one of `site`, `dir`, `spa`, `channel`, `preview`"
+            "app/verge.toml:2: unknown field `spaa`, expected one of `site`, `dir`, `spa`, `channel`, `preview`, \
+             `legacy_service_workers`"
         );
+        let error = parse("legacy_service_workers = [\"sw.js\"]\n").unwrap_err().to_string();
+        assert!(error.contains("invalid path `sw.js`: expected a leading slash"), "{error}");
     }
 
     #[test]

@@ -67,7 +67,7 @@ mod tests {
     fn build(files: u64) -> Build {
         let content = Content::cut(&"12345".into()).0;
         let files = (0..files).map(|at| (format!("{at}").parse().unwrap(), content.clone())).collect();
-        Build { files, fallback: Fallback::NotFound }
+        Build { files, fallback: Fallback::NotFound, legacy_service_workers: Vec::new() }
     }
 
     #[test]

@@ -51,6 +51,7 @@ impl RunningEdge {
             listen: [readers].into_iter().chain(listener).collect(),
             private_listen: listen::open("an edge's health and metrics", cluster.ports.edge_private(number)).await?,
             base_domains: vec![DomainName::localhost(), name_server::zone()],
+            url: address.map(|address| format!("http://{address}")),
             drain_timeout: DRAIN_TIMEOUT,
             ..Config::new(name.clone(), origin, Secret::new(token), cluster.data.join(name.as_str()))
         };

@@ -13,12 +13,12 @@ const PAUSE_MAX: Duration = Duration::from_secs(16);
 pub struct RetryPolicy {
     /// Consecutive attempts without progress before giving up.
     pub max_attempts: u32,
-    /// The pause after the first such attempt; doubled after each, up to 16 seconds.
+    /// The longest pause after the first such attempt; doubled after each, up to 16 seconds.
     pub initial_pause: Duration,
 }
 
 impl Default for RetryPolicy {
-    /// Half a minute: long enough for a restart of the origin.
+    /// At most half a minute: long enough for a restart of the origin.
     fn default() -> Self {
         Self { max_attempts: 7, initial_pause: Duration::from_millis(500) }
     }
@@ -51,38 +51,49 @@ impl RetryPolicy {
     }
 
     /// Waits after `failed` consecutive attempts without progress; `failed` is at least 1.
-    pub(super) async fn pause(self, failed: u32) {
-        let pause = self.initial_pause.saturating_mul(2_u32.saturating_pow(failed - 1));
-        tokio::time::sleep(pause.min(PAUSE_MAX)).await;
+    pub(crate) async fn pause(self, failed: u32) {
+        tokio::time::sleep(self.pause_after(failed, rand::random())).await;
+    }
+
+    /// The pause; `jitter`, from 0 to 1, shortens it by up to half, so that clients which lost the same origin do not return all at
+    /// once.
+    fn pause_after(self, failed: u32, jitter: f64) -> Duration {
+        let pause = self.initial_pause.saturating_mul(2_u32.saturating_pow(failed - 1)).min(PAUSE_MAX);
+        pause.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::Instant;
-
     use super::*;
     use crate::output::OutputOptions;
 
     const POLICY: RetryPolicy = RetryPolicy { max_attempts: 3, initial_pause: Duration::from_secs(1) };
 
-    /// A request that fails `failures` times. Returns whether it succeeded, the number of attempts, and the seconds it took.
-    async fn run(failures: u32, may_retry: bool) -> (bool, u32, u64) {
+    /// A request that fails `failures` times. Returns whether it succeeded, and the number of attempts.
+    async fn run(failures: u32, may_retry: bool) -> (bool, u32) {
         let output = Output::new(std::io::sink(), std::io::sink(), OutputOptions::default());
-        let (start, mut attempts) = (Instant::now(), 0);
+        let mut attempts = 0;
         let request = async || {
             attempts += 1;
             if attempts > failures { Ok(()) } else { Err(ClientError::ConnectionLost { reason: "reset".to_owned() }) }
         };
         let outcome = POLICY.run(&output, |_| may_retry, request).await;
-        (outcome.is_ok(), attempts, start.elapsed().as_secs())
+        (outcome.is_ok(), attempts)
     }
 
     #[tokio::test(start_paused = true)]
     async fn request_is_retried_until_it_succeeds_or_attempts_are_used_up() {
-        assert_eq!(run(0, true).await, (true, 1, 0));
-        assert_eq!(run(2, true).await, (true, 3, 3));
-        assert_eq!(run(3, true).await, (false, 3, 3));
-        assert_eq!(run(1, false).await, (false, 1, 0));
+        assert_eq!(run(0, true).await, (true, 1));
+        assert_eq!(run(2, true).await, (true, 3));
+        assert_eq!(run(3, true).await, (false, 3));
+        assert_eq!(run(1, false).await, (false, 1));
+    }
+
+    #[test]
+    fn pause_doubles_to_its_limit_and_jitter_halves_it_at_most() {
+        let milliseconds = |jitter| [1, 2, 3, 5, 9, 40].map(|failed| POLICY.pause_after(failed, jitter).as_millis());
+        assert_eq!(milliseconds(0.0), [1000, 2000, 4000, 16_000, 16_000, 16_000]);
+        assert_eq!(milliseconds(1.0), [500, 1000, 2000, 8000, 8000, 8000]);
     }
 }

@@ -105,7 +105,11 @@ mod tests {
     use super::*;
 
     fn sources(dir: &tempfile::TempDir, files: &[(&str, &[u8])]) -> Sources {
-        let mut build = Build { files: BTreeMap::new(), fallback: verge_protocol::Fallback::NotFound };
+        let mut build = Build {
+            files: BTreeMap::new(),
+            fallback: verge_protocol::Fallback::NotFound,
+            legacy_service_workers: Vec::new(),
+        };
         let mut paths = BTreeMap::new();
         for (name, bytes) in files {
             let path: SitePath = name.parse().unwrap();

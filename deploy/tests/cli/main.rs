@@ -20,7 +20,13 @@ mod previews;
 #[cfg(test)]
 mod push;
 #[cfg(test)]
+mod repeats;
+#[cfg(test)]
 mod rollback;
+#[cfg(test)]
+mod rollouts;
+#[cfg(test)]
+mod unchanged;
 #[cfg(test)]
 #[cfg(all(unix, feature = "up"))]
 mod up;

@@ -40,6 +40,7 @@ impl Origin {
             .route("/v1/sites/{site}/builds/{build}/blobs", post(blobs::receive))
             .route("/v1/sites/{site}/releases", get(channels::releases).post(channels::publish))
             .route("/v1/sites/{site}/channels/{channel}", post(channels::move_to).delete(channels::delete))
+            .route("/v1/sites/{site}/channels/{channel}/rollout", get(channels::rollout))
             .route("/v1/status", get(channels::status))
             .route("/v1/edges", get(channels::edges))
             .layer(middleware::from_fn_with_state(shared.clone(), record_and_authorize))
@@ -71,6 +72,13 @@ async fn record_and_authorize(State(shared): State<Shared>, request: Request, ne
             memory.faults.unavailable -= 1;
             return (StatusCode::SERVICE_UNAVAILABLE, "<html>busy</html>").into_response();
         }
+    }
+    let is_move = request.method() == "POST"
+        && (request.uri().path().ends_with("/releases") || request.uri().path().contains("/channels/"));
+    let left = shared.lock().unwrap().faults.unavailable_moves.checked_sub(1);
+    if let Some(left) = left.filter(|_| is_move) {
+        shared.lock().unwrap().faults.unavailable_moves = left;
+        return (StatusCode::BAD_GATEWAY, "<html>bad gateway</html>").into_response();
     }
     let closes = shared.lock().unwrap().faults.closes;
     let mut response = next.run(request).await;

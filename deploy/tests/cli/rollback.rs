@@ -21,7 +21,7 @@ async fn rollback_moves_to_previous_release_without_upload() {
     insta::assert_snapshot!(ran.stdout);
     assert_eq!(
         world.origin.memory().requests,
-        ["GET /v1/sites/app", "GET /v1/sites/app/releases", "POST /v1/sites/app/channels/live"]
+        ["GET /v1/sites/app", "GET /v1/sites/app/releases", "POST /v1/sites/app/channels/live", "GET /v1/edges"]
     );
 }
 

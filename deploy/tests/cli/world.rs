@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use clap::Parser as _;
-use verge::output::OutputOptions;
+use verge::cli::TerminalInfo;
 use verge::{Cli, Environment, Exit, Output, command};
 use verge_protocol::Timestamp;
 
@@ -85,7 +85,8 @@ pub(crate) async fn verge_with(
     let variable = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).into());
     let environment = Environment::read(variable, dir.to_owned(), Timestamp(3_600_000));
     let (stdout, stderr) = (Buffer::default(), Buffer::default());
-    let options = OutputOptions { quiet: cli.global.quiet, json: cli.global.json, ..OutputOptions::default() };
+    let no_terminal = TerminalInfo { stdout_is_terminal: false, stderr_is_terminal: false, width: None, color: false };
+    let options = cli.global.output_options(no_terminal);
     let mut output = Output::new(stdout.clone(), stderr.clone(), options);
     if let Some(answers) = answers {
         output = output.with_answers(answers.as_bytes());

@@ -1,6 +1,7 @@
 //! The configuration file, before validation.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ pub struct RawConfig {
     pub url: Option<String>,
     pub memory_cache: Option<ByteSize>,
     pub disk_cache: Option<ByteSize>,
+    pub prefetch_bandwidth: Option<ByteSize>,
     pub lame_duck_seconds: Option<u64>,
     pub drain_timeout_seconds: Option<u64>,
     #[serde(default)]
@@ -45,6 +47,11 @@ pub enum ConfigError {
     /// The public URL.
     #[error("invalid `url` `{0}`: expected http://host[:port] or https://host[:port]")]
     Url(String),
+    /// The bandwidth of prefetching is 0.
+    #[error(
+        "invalid `prefetch_bandwidth` `0`: expected bytes per second, such as \"5MiB\"; without the setting there is no limit"
+    )]
+    PrefetchBandwidth,
 }
 
 impl TryFrom<RawConfig> for Config {
@@ -62,6 +69,7 @@ impl TryFrom<RawConfig> for Config {
         if let Some(url) = raw.url.as_ref().filter(|url| OriginUrl::insecure(url).is_err()) {
             return Err(ConfigError::Url(url.clone()));
         }
+        let bandwidth = |size: ByteSize| NonZeroU64::new(size.0).ok_or(ConfigError::PrefetchBandwidth);
         Ok(Self {
             name: raw.name,
             origins,
@@ -73,6 +81,7 @@ impl TryFrom<RawConfig> for Config {
             url: raw.url,
             memory_cache: raw.memory_cache.unwrap_or(Self::MEMORY_CACHE),
             disk_cache: raw.disk_cache.unwrap_or(Self::DISK_CACHE),
+            prefetch_bandwidth: raw.prefetch_bandwidth.map(bandwidth).transpose()?,
             lame_duck: raw.lame_duck_seconds.map_or(Duration::ZERO, Duration::from_secs),
             drain_timeout: raw.drain_timeout_seconds.map_or(Self::DRAIN_TIMEOUT, Duration::from_secs),
         })
@@ -129,10 +138,11 @@ mod tests {
     #[test]
     fn optional_settings_when_set_override_defaults() {
         let config = config(
-            "memory_cache = \"1GiB\"\nlame_duck_seconds = 9\ndrain_timeout_seconds = 5\nurl = \"http://203.0.113.7\"",
+            "memory_cache = \"1GiB\"\nprefetch_bandwidth = \"5MiB\"\nlame_duck_seconds = 9\ndrain_timeout_seconds = 5\nurl = \"http://203.0.113.7\"",
         )
         .unwrap();
         assert_eq!(config.memory_cache, ByteSize(1 << 30));
+        assert_eq!(config.prefetch_bandwidth.map(NonZeroU64::get), Some(5 << 20));
         assert_eq!((config.lame_duck, config.drain_timeout), (Duration::from_secs(9), Duration::from_secs(5)));
         assert_eq!(config.url.as_deref(), Some("http://203.0.113.7"));
     }
@@ -170,6 +180,7 @@ mod tests {
         let wrong = |more: &str| config(more).unwrap_err();
         assert!(wrong("memory = 1").contains("unknown field `memory`"));
         assert!(wrong("disk_cache = \"lots\"").contains("invalid size `lots`"));
+        assert!(wrong("prefetch_bandwidth = 0").contains("invalid `prefetch_bandwidth` `0`"));
         assert!(wrong("url = \"fra-1\"").contains("invalid `url` `fra-1`"));
         assert!(wrong("token_file = \"x\"").contains("both set"));
     }

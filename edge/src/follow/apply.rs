@@ -1,15 +1,18 @@
-//! The task that applies changes and manifests to the table that is served.
+//! The task that applies changes, manifests and arrived blobs to the table that is served.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, watch};
-use verge_daemon::Clock;
+use tokio::time::Instant;
 use verge_daemon::feed::{Change, RowEvent};
 
 use super::channels::Channels;
+use super::holding::Holding;
 use super::manifests::{FetchResult, ManifestFetches};
+use super::prefetch_status::PrefetchStatus;
+use super::wanted::Wanted;
 use crate::metrics::Metrics;
 use crate::status::AppliedState;
 use crate::store::{Object, Store};
@@ -19,6 +22,11 @@ use crate::table::Table;
 const EXPIRY_CHECK_INTERVAL: Duration = Duration::from_mins(1);
 /// How often to save a state again that could not be saved.
 const SAVE_RETRY_INTERVAL: Duration = Duration::from_secs(2);
+/// How often to look, while blobs arrive, how many are missing. The end of a batch is noticed at once.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
+/// The pause after a look at all that is awaited, in multiples of the time it took: an edge that fetches many sites at once does little
+/// else.
+const CHECK_PAUSE: u32 = 10;
 
 pub(super) struct ApplyTask {
     pub(super) channels: Channels,
@@ -27,31 +35,57 @@ pub(super) struct ApplyTask {
     pub(super) table: Arc<ArcSwap<Table>>,
     /// What readers can see, and what is saved of it.
     pub(super) applied: watch::Sender<AppliedState>,
-    /// Notified after each swap of the table.
-    pub(super) table_swapped: watch::Sender<()>,
-    pub(super) clock: Clock,
+    /// What the prefetch task should fetch. Sent last: a switch does not wait for it.
+    pub(super) wanted: watch::Sender<Arc<Wanted>>,
+    /// What the prefetch task has found out.
+    pub(super) prefetch: watch::Receiver<PrefetchStatus>,
+    /// Notified after each blob that it has stored.
+    pub(super) progress: watch::Receiver<()>,
+    /// When the process started.
+    pub(super) started: Instant,
+    /// When to look next at all that is awaited.
+    pub(super) check_after: Instant,
+    /// When to do so because a blob has arrived.
+    pub(super) progress_after: Instant,
     pub(super) metrics: Metrics,
 }
 
+/// Of which releases to look how much is on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Check {
+    /// Those of which that is not known.
+    Unknown,
+    /// All that something waits for.
+    Awaited,
+}
+
 impl ApplyTask {
-    /// Applies changes and manifests until the channel of changes is closed.
+    /// Applies changes, manifests and blobs until the channel of changes is closed.
     pub(super) async fn run(mut self, mut changes: mpsc::Receiver<Change>) {
-        self.update().await;
+        self.update(Check::Awaited).await;
         loop {
             let is_saved = self.applied.borrow().not_saving.is_none();
             let pause = if is_saved { EXPIRY_CHECK_INTERVAL } else { SAVE_RETRY_INTERVAL };
-            tokio::select! {
+            let check = tokio::select! {
                 change = changes.recv() => match change {
-                    Some(change) => self.apply(change, &mut changes),
+                    Some(change) => {
+                        self.apply(change, &mut changes);
+                        Check::Unknown
+                    }
                     None => return,
                 },
-                result = self.manifests.next() => match result {
-                    FetchResult::Fetched(resources) => self.channels.add_manifest(resources),
-                    FetchResult::Failed(id, reason) => self.channels.record_failure(id, reason),
-                },
-                () = tokio::time::sleep(pause) => {}
-            }
-            self.update().await;
+                result = self.manifests.next() => {
+                    match result {
+                        FetchResult::Fetched(resources) => self.channels.add_manifest(resources),
+                        FetchResult::Failed(id, reason) => self.channels.record_failure(id, reason),
+                    }
+                    Check::Unknown
+                }
+                () = changed_after(&mut self.prefetch, self.check_after) => Check::Awaited,
+                () = changed_after(&mut self.progress, self.progress_after) => Check::Awaited,
+                () = tokio::time::sleep(pause) => Check::Awaited,
+            };
+            self.update(check).await;
         }
     }
 
@@ -65,28 +99,53 @@ impl ApplyTask {
 
     /// Saves what has changed, then lets readers see it, then reports it: after a crash the edge never serves less than it showed.
     /// If the disk fails, readers see it all the same, and the state says that it is not saved.
-    async fn update(&mut self) {
-        let now = self.clock.now();
+    async fn update(&mut self, check: Check) {
+        let now = self.started.elapsed();
         self.channels.prune(now);
+        self.check_holdings(check);
         let has_new_table = self.channels.advance(now);
-        self.manifests.set_wanted(self.channels.referenced_manifests(now), &self.channels.missing_manifests(now));
+        self.manifests.set_wanted(self.channels.referenced_manifests(), &self.channels.missing_manifests());
         let before = self.applied.borrow().clone();
         let mut applied = AppliedState { not_saving: before.not_saving.clone(), ..self.channels.applied_state() };
-        if applied != before || applied.not_saving.is_some() {
-            applied.not_saving = self.save().await.and_then(|()| self.check_manifests()).err();
+        if self.channels.take_unsaved() || applied.not_saving.is_some() {
+            applied.not_saving = self.save(now).await.and_then(|()| self.check_manifests()).err();
+        }
+        if let Some(reason) = &applied.not_saving {
+            for preparation in &mut applied.preparations {
+                preparation.prepared = false;
+                preparation.problem = Some(format!("the state is not being saved: {reason}"));
+            }
         }
         if has_new_table {
             self.table.store(Arc::new(self.channels.build_table(|site| self.metrics.site(site))));
-            self.table_swapped.send_replace(());
         }
         if applied != before {
-            tracing::info!(
-                position = applied.position.map(|position| position.to_string()),
-                lagging = applied.lagging.len(),
-                "applied changes"
-            );
-            log_saving(before.not_saving.as_deref(), applied.not_saving.as_deref());
+            log_changes(&before, &applied);
             self.applied.send_replace(applied);
+        }
+        let wanted = self.channels.wanted();
+        self.wanted.send_if_modified(|before| {
+            let has_changed = **before != wanted;
+            if has_changed {
+                *before = Arc::new(wanted);
+            }
+            has_changed
+        });
+    }
+
+    fn check_holdings(&mut self, check: Check) {
+        let releases = match check {
+            Check::Unknown => self.channels.unchecked_releases(),
+            Check::Awaited => self.channels.awaited_releases(),
+        };
+        let begin = Instant::now();
+        let status = self.prefetch.borrow().clone();
+        for release in releases {
+            self.channels.set_holding(release.manifest(), Holding::of(&release, &self.store, &status));
+        }
+        if check == Check::Awaited {
+            self.check_after = Instant::now() + begin.elapsed() * CHECK_PAUSE;
+            self.progress_after = self.check_after.max(begin + PROGRESS_INTERVAL);
         }
     }
 
@@ -103,8 +162,8 @@ impl ApplyTask {
     }
 
     /// Saves the state; the error says why not.
-    async fn save(&self) -> Result<(), String> {
-        let (state, releases) = (self.channels.to_save(), self.channels.releases());
+    async fn save(&self, now: Duration) -> Result<(), String> {
+        let (state, releases) = (self.channels.to_save(now), self.channels.releases());
         let saved = self.store.run_blocking(move |store| {
             // Before the state, whose position says that they are saved.
             if let Some((version, records)) = releases.to_save() {
@@ -120,8 +179,23 @@ impl ApplyTask {
     }
 }
 
-fn log_saving(before: Option<&str>, now: Option<&str>) {
-    match (before, now) {
+/// Waits until `after`, then for a change; for ever once there will be none. Cancel-safe.
+async fn changed_after<T>(receiver: &mut watch::Receiver<T>, after: Instant) {
+    tokio::time::sleep_until(after).await;
+    if receiver.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn log_changes(before: &AppliedState, applied: &AppliedState) {
+    if (before.position, before.lagging.len()) != (applied.position, applied.lagging.len()) {
+        tracing::info!(
+            position = applied.position.map(|position| position.to_string()),
+            lagging = applied.lagging.len(),
+            "applied changes"
+        );
+    }
+    match (before.not_saving.as_deref(), applied.not_saving.as_deref()) {
         (None, Some(error)) => {
             tracing::error!(error, "failed to save the state: a restart would continue from an older one");
         }

@@ -1,12 +1,18 @@
-//! The state machine of following: which rows were accepted, which manifests have arrived, and so what is served.
+//! The state machine of following: which rows were accepted, which manifests and blobs have arrived, and so what is served.
 //!
-//! A channel moves to its last row as soon as the manifest of that row has arrived; until then it lags and serves what it did before.
-//! No channel waits for another, and the order in which manifests arrive does not matter in the end.
+//! A channel moves to its last row as soon as it [holds](holding) the release of that row; until then it lags and serves what it did
+//! before, whole. A channel that serves nothing does not wait for blobs, but lags until they are there. A release on its way to a
+//! channel is prepared: its manifest and blobs are fetched before a row of the channel names it.
 //!
-//! [`ingest`] adds rows, [`saved_state`] saves and restores them.
+//! No channel waits for another, and the order in which manifests and blobs arrive does not matter in the end.
+//!
+//! [`ingest`] adds rows, [`references`] tells what they need, [`saved_state`] saves and restores them.
+//!
+//! [holding]: super::holding
 
 mod domains;
 mod ingest;
+mod references;
 pub(super) mod saved_state;
 mod tracked_channel;
 
@@ -15,39 +21,45 @@ mod convergence_tests;
 #[cfg(test)]
 mod test_support;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use verge_daemon::feed::RowStore;
 use verge_protocol::host::HostLabel;
-use verge_protocol::report::Lag;
+use verge_protocol::report::{Lag, Preparation};
 use verge_protocol::state::ChannelState;
-use verge_protocol::{ChannelName, Checkpoint, Digest, SiteName, Timestamp};
+use verge_protocol::{ChannelName, Checkpoint, Digest, SiteName};
 
 use self::domains::VerifiedDomains;
-use self::tracked_channel::{AcceptedRow, SupersededRow, TrackedChannel};
+use self::tracked_channel::{AcceptedRow, Rollout, SupersededRow, TrackedChannel};
+use super::holding::Holding;
 use crate::metrics::Traffic;
 use crate::release_hosts::Releases;
 use crate::status::AppliedState;
+use crate::store::SUPERSEDED_INHERITED;
 use crate::table::{Channel, DomainRedirect, Resources, Table};
 
-/// How long the files of a release of an earlier history are inherited: as long as the origin lets a channel inherit.
-const SUPERSEDED_INHERITED: Duration = Duration::from_hours(24);
-
-/// Every channel and every domain in the feed.
+/// Every channel, every rollout and every domain in the feed. Times are durations since the process started: what clocks say does not
+/// matter.
 #[derive(Default)]
 pub(super) struct Channels {
     rows: RowStore,
     tracked: BTreeMap<(SiteName, ChannelName), TrackedChannel>,
+    /// The rollouts of the present history. A channel that does not exist yet may have one.
+    rollouts: BTreeMap<(SiteName, ChannelName), Rollout>,
     domains: VerifiedDomains,
     /// Shared with what serves them.
     releases: Releases,
     manifests: HashMap<Digest, Arc<Resources>>,
     /// Why the last attempt to get a manifest failed.
     failures: HashMap<Digest, String>,
+    /// How much is on disk of the releases that something waits for, as of the last look.
+    holdings: HashMap<Digest, Holding>,
     /// Whether the table has changed since the last [`Channels::advance`].
     changed: bool,
+    /// Whether [`Channels::to_save`] has changed since the last [`Channels::take_unsaved`].
+    unsaved: bool,
 }
 
 impl Channels {
@@ -61,8 +73,7 @@ impl Channels {
         let id = resources.manifest();
         self.failures.remove(&id);
         self.manifests.insert(id, resources);
-        let mut served = self.tracked.values().filter_map(|channel| channel.served.as_ref());
-        self.changed |= served.any(|row| row.state.manifests().any(|manifest| manifest == id));
+        self.changed = true;
     }
 
     /// Records that an attempt to get a manifest has failed.
@@ -70,61 +81,61 @@ impl Channels {
         self.failures.insert(id, reason);
     }
 
-    /// Referenced manifests that have not arrived, the most urgent first: current releases, then inherited ones.
-    pub(super) fn missing_manifests(&self, now: Timestamp) -> Vec<Digest> {
-        let mut seen = BTreeSet::new();
-        self.references(now).filter(|id| !self.manifests.contains_key(id) && seen.insert(*id)).collect()
+    /// Records how much of a release is on disk.
+    pub(super) fn set_holding(&mut self, manifest: Digest, holding: Holding) {
+        self.holdings.insert(manifest, holding);
     }
 
-    /// Every manifest that an accepted or served row references at `now`, whether it has arrived or not.
-    pub(super) fn referenced_manifests(&self, now: Timestamp) -> HashSet<Digest> {
-        self.references(now).collect()
-    }
-
-    fn references(&self, now: Timestamp) -> impl Iterator<Item = Digest> {
-        let own = self.states().map(|state| state.manifest);
-        let superseded = self.tracked.values().filter_map(|channel| channel.superseded.as_ref());
-        let superseded = superseded.flat_map(SupersededRow::manifests);
-        let inherited = self.states().flat_map(|state| state.inherits.iter().copied()).chain(superseded);
-        let inherited = inherited.filter(move |inherited| now < inherited.until);
-        own.chain(inherited.map(|inherited| inherited.manifest))
-    }
-
-    fn states(&self) -> impl Iterator<Item = &ChannelState> {
-        self.tracked.values().flat_map(|channel| [&channel.accepted, &channel.served]).flatten().map(|row| &row.state)
-    }
-
-    /// Moves every channel whose manifest has arrived to its accepted row. Returns whether the table has changed.
-    pub(super) fn advance(&mut self, now: Timestamp) -> bool {
+    /// Moves every channel that can serve its accepted row to it. Returns whether the table has changed.
+    pub(super) fn advance(&mut self, now: Duration) -> bool {
         for channel in self.tracked.values_mut() {
-            let is_ready =
-                channel.accepted.as_ref().is_some_and(|row| self.manifests.contains_key(&row.state.manifest));
-            if is_ready && channel.served != channel.accepted {
-                let before = std::mem::replace(&mut channel.served, channel.accepted.clone());
-                let is_superseded = |row: &AcceptedRow| {
-                    channel.served.as_ref().is_some_and(|served| {
-                        served.stored.generation != row.stored.generation && served.state.manifest != row.state.manifest
-                    })
-                };
-                if let Some(row) = before.filter(is_superseded) {
-                    channel.superseded = Some(SupersededRow { row, until: now.after(SUPERSEDED_INHERITED) });
-                }
-                self.changed = true;
+            let Some(accepted) = &channel.accepted else { continue };
+            let manifest = accepted.state.manifest;
+            if !self.manifests.contains_key(&manifest) {
+                continue;
             }
+            let is_held = channel.holds(manifest) || self.holdings.get(&manifest).is_some_and(Holding::is_complete);
+            if channel.not_served().is_none() {
+                self.unsaved |= is_held != channel.is_held;
+                channel.is_held = is_held;
+                continue;
+            }
+            let serving = channel.served.as_ref().map(|row| row.state.manifest);
+            let serving = serving.filter(|serving| self.manifests.contains_key(serving));
+            if !is_held && serving.is_some_and(|serving| serving != manifest) {
+                continue;
+            }
+            let before = std::mem::replace(&mut channel.served, channel.accepted.clone());
+            channel.is_held = is_held;
+            let is_superseded = |row: &AcceptedRow| {
+                channel.served.as_ref().is_some_and(|served| {
+                    served.stored.generation != row.stored.generation && served.state.manifest != row.state.manifest
+                })
+            };
+            if let Some(row) = before.filter(is_superseded) {
+                channel.superseded = Some(SupersededRow { row, until: now + SUPERSEDED_INHERITED });
+            }
+            (self.changed, self.unsaved) = (true, true);
         }
         std::mem::take(&mut self.changed)
     }
 
-    /// Drops manifests that are no longer referenced.
-    pub(super) fn prune(&mut self, now: Timestamp) {
-        let referenced = self.referenced_manifests(now);
+    /// Drops what is no longer referenced, and what has expired.
+    pub(super) fn prune(&mut self, now: Duration) {
         for channel in self.tracked.values_mut() {
-            self.changed |= channel.superseded.take_if(|superseded| superseded.until <= now).is_some();
+            if channel.superseded.take_if(|superseded| superseded.until <= now).is_some() {
+                (self.changed, self.unsaved) = (true, true);
+            }
         }
+        let referenced = self.referenced_manifests();
         let before = self.manifests.len();
         self.manifests.retain(|id, _| referenced.contains(id));
         self.failures.retain(|id, _| referenced.contains(id));
         self.changed |= self.manifests.len() != before;
+        if !self.holdings.is_empty() {
+            let awaited: HashSet<Digest> = self.awaited().map(|(id, _)| id).collect();
+            self.holdings.retain(|id, _| awaited.contains(id));
+        }
     }
 
     /// Builds the table to serve. `traffic` returns the counters of a site.
@@ -137,12 +148,8 @@ impl Channels {
                 pending.push((label, traffic(site)));
                 continue;
             };
-            let superseded = tracked.superseded.iter().flat_map(SupersededRow::manifests);
-            let inherited = superseded
-                .chain(state.inherits.iter().copied())
-                .filter(|inherited| inherited.manifest != state.manifest)
-                .filter_map(|inherited| Some((inherited.until, Arc::clone(self.manifests.get(&inherited.manifest)?))));
-            served.push(Channel::new(label, state.release, Arc::clone(own), inherited.collect(), traffic(site)));
+            let inherited = self.inherited_by(&label, tracked, state);
+            served.push(Channel::new(label, state.release, Arc::clone(own), inherited, traffic(site)));
         }
         let mut table = Table::new(served.into_iter(), pending.into_iter(), self.rows.position().is_some());
         for (domain, state) in self.domains.iter() {
@@ -172,30 +179,66 @@ impl Channels {
 
     /// How far the feed is applied.
     pub(super) fn applied_state(&self) -> AppliedState {
-        let lag = |((site, channel), tracked): (&(SiteName, ChannelName), &TrackedChannel)| {
+        let refused = self.rows.refused_keys().filter(|key| key.starts_with("domain/") || key.starts_with("rollout/"));
+        let served = self.tracked.values().filter(|channel| self.serving(channel).is_some()).count();
+        // A rollout ends with the history in which it began.
+        let orphans = self.rows.orphans().filter(|key| !key.starts_with("rollout/"));
+        AppliedState {
+            position: self.rows.position(),
+            lagging: self.lagging().collect(),
+            preparations: self.preparations().collect(),
+            channels: self.tracked.len(),
+            served,
+            unknown: self.rows.unknown_keys() + refused.count(),
+            orphans: orphans.map(str::to_owned).collect(),
+            not_saving: None,
+        }
+    }
+
+    fn lagging(&self) -> impl Iterator<Item = Lag> {
+        self.tracked.iter().filter_map(|((site, channel), tracked)| {
             let (seq, reason) = match (&tracked.refused, &tracked.accepted) {
                 (Some((seq, reason)), _) => (*seq, reason.clone()),
-                (None, accepted) if tracked.served == *accepted => return None,
                 (None, accepted) => {
                     let accepted = accepted.as_ref()?;
-                    let failure = self.failures.get(&accepted.state.manifest).cloned();
-                    (accepted.stored.row.seq, failure.unwrap_or_else(|| "fetching the manifest".to_owned()))
+                    let is_current = tracked.not_served().is_none() && tracked.is_held;
+                    if is_current && self.serving(tracked).is_some() {
+                        return None;
+                    }
+                    (accepted.stored.row.seq, self.lag_reason(accepted.state.manifest))
                 }
             };
             Some(Lag { site: site.clone(), channel: channel.clone(), seq, reason })
-        };
-        let lagging = self.tracked.iter().filter_map(lag).collect();
-        let refused_domains = self.rows.refused_keys().filter(|key| key.starts_with("domain/")).count();
-        let served = self.tracked.values().filter(|channel| self.serving(channel).is_some()).count();
-        AppliedState {
-            position: self.rows.position(),
-            lagging,
-            channels: self.tracked.len(),
-            served,
-            unknown: self.rows.unknown_keys() + refused_domains,
-            orphans: self.rows.orphans().map(str::to_owned).collect(),
-            not_saving: None,
+        })
+    }
+
+    /// Why the release of `manifest` cannot be served yet.
+    fn lag_reason(&self, manifest: Digest) -> String {
+        if !self.manifests.contains_key(&manifest) {
+            return self.failures.get(&manifest).cloned().unwrap_or_else(|| "fetching the manifest".to_owned());
         }
+        self.holdings.get(&manifest).map_or_else(|| "fetching the files".to_owned(), Holding::lag_reason)
+    }
+
+    fn preparations(&self) -> impl Iterator<Item = Preparation> {
+        self.rollouts.iter().map(|((site, channel), rollout)| {
+            let manifest = rollout.state.manifest;
+            let holding = self.holdings.get(&manifest);
+            Preparation {
+                site: site.clone(),
+                channel: channel.clone(),
+                manifest,
+                done: holding.map_or(0, Holding::done),
+                total: holding.map_or(0, |holding| holding.bytes),
+                prepared: holding.is_some_and(Holding::is_complete),
+                problem: holding.map_or_else(|| self.failures.get(&manifest).cloned(), Holding::problem),
+            }
+        })
+    }
+
+    /// Whether there is something to save since the last call.
+    pub(super) fn take_unsaved(&mut self) -> bool {
+        std::mem::take(&mut self.unsaved)
     }
 }
 
@@ -204,45 +247,168 @@ mod tests {
     use verge_daemon::feed::{Change, MissingKeys};
 
     use super::test_support::{
-        LATER, NOW, add_manifest, apply_rows, apply_rows_at, at, entry, lagging, release, restart, row, serves,
-        tombstone,
+        NOW, add_manifest, add_release, apply_rows, apply_rows_at, at, entry, lagging, preparations, release, restart,
+        rollout, rollout_tombstone, row, serves, set_holding, tombstone, wanted,
     };
     use super::*;
+    use crate::table::Priority::{Coming, Inherited, Live};
 
     #[test]
-    fn channel_advances_when_its_manifest_arrives_independently_of_others() {
+    fn channel_advances_when_its_release_is_held_independently_of_others() {
         let mut channels = Channels::default();
         apply_rows(&mut channels, vec![row("a", 1, 1, &[]), row("b", 2, 2, &[])]);
-        assert!(add_manifest(&mut channels, 1));
+        assert!(add_release(&mut channels, 1));
         assert_eq!((serves(&channels, "a"), serves(&channels, "b")), ("1 []".into(), String::new()));
         let reason = "fetching the manifest".to_owned();
         assert_eq!(lagging(&channels), [("b".into(), 2, reason)]);
         channels.record_failure(release(2).manifest(), "connection refused".into());
         assert_eq!(lagging(&channels), [("b".into(), 2, "connection refused".into())]);
-        assert!(add_manifest(&mut channels, 2));
+        assert!(add_release(&mut channels, 2));
         assert_eq!(lagging(&channels), []);
         apply_rows(&mut channels, vec![row("b", 3, 3, &[2])]);
         assert_eq!(serves(&channels, "b"), "2 []");
-        assert!(add_manifest(&mut channels, 3));
-        assert_eq!(serves(&channels, "b"), "3 [2]");
+        add_manifest(&mut channels, 3);
+        set_holding(&mut channels, 3, false);
+        assert_eq!(serves(&channels, "b"), "2 [3]", "chunks of pages that other edges serve already");
+        assert_eq!(lagging(&channels), [("b".into(), 3, "fetching 1 of 1 files (5 of 5 bytes)".into())]);
+        assert_eq!(wanted(&channels), [(Live, 1), (Live, 2), (Coming, 3)].into());
+        assert!(set_holding(&mut channels, 3, true));
+        assert_eq!((serves(&channels, "b"), lagging(&channels).len()), ("3 [2]".into(), 0));
+        assert_eq!(wanted(&channels), [(Live, 1), (Inherited, 2), (Live, 3)].into());
     }
 
     #[test]
-    fn inherited_release_is_served_once_its_manifest_arrives_and_until_it_expires() {
+    fn channel_without_any_release_serves_its_first_at_once_and_lags_until_it_is_held() {
+        let mut channels = Channels::default();
+        apply_rows(&mut channels, vec![row("a", 1, 1, &[])]);
+        assert!(add_manifest(&mut channels, 1));
+        set_holding(&mut channels, 1, false);
+        for _restart in 0..2 {
+            assert_eq!((serves(&channels, "a"), lagging(&channels).len()), ("1 []".into(), 1));
+            channels = restart(&channels);
+            assert_eq!(serves(&channels, "a"), "");
+            add_manifest(&mut channels, 1);
+        }
+        // A later release waits, even for one that is not held.
+        apply_rows(&mut channels, vec![row("a", 2, 2, &[1])]);
+        add_manifest(&mut channels, 2);
+        assert_eq!((serves(&channels, "a"), lagging(&channels)[0].1), ("1 [2]".into(), 2));
+        set_holding(&mut channels, 2, true);
+        assert_eq!((serves(&channels, "a"), lagging(&channels).len()), ("2 [1]".into(), 0));
+    }
+
+    #[test]
+    fn release_that_loses_blobs_after_the_switch_does_not_lag() {
+        let mut channels = Channels::default();
+        apply_rows(&mut channels, vec![row("a", 1, 1, &[])]);
+        add_release(&mut channels, 1);
+        let mut channels = restart(&channels);
+        assert_eq!(lagging(&channels), [("a".into(), 1, "fetching the manifest".into())]);
+        add_manifest(&mut channels, 1);
+        assert_eq!((channels.awaited_releases().len(), lagging(&channels).len()), (0, 0));
+        // The row is written again without what is inherited no longer.
+        apply_rows(&mut channels, vec![row("a", 2, 1, &[])]);
+        assert_eq!((channels.awaited_releases().len(), lagging(&channels).len()), (0, 0));
+    }
+
+    #[test]
+    fn prepared_release_is_served_as_soon_as_the_row_moves() {
+        let mut channels = Channels::default();
+        apply_rows(&mut channels, vec![row("a", 1, 1, &[]), rollout("a", 2, 2), rollout("b", 3, 3)]);
+        add_release(&mut channels, 1);
+        assert_eq!(channels.missing_manifests(), [release(2).manifest(), release(3).manifest()]);
+        assert_eq!(preparations(&channels), [("a".into(), 0, 0, false), ("b".into(), 0, 0, false)]);
+        assert!(add_manifest(&mut channels, 2));
+        set_holding(&mut channels, 2, false);
+        assert_eq!(preparations(&channels)[0], ("a".into(), 0, 5, false));
+        assert_eq!((serves(&channels, "a"), lagging(&channels).len()), ("1 [2]".into(), 0));
+        assert_eq!(wanted(&channels), [(Live, 1), (Coming, 2)].into());
+        set_holding(&mut channels, 2, true);
+        add_release(&mut channels, 3);
+        let mut channels = restart(&channels);
+        for number in [1, 2, 3] {
+            add_release(&mut channels, number);
+        }
+        assert_eq!(preparations(&channels), [("a".into(), 5, 5, true), ("b".into(), 5, 5, true)]);
+        assert_eq!((entry(&channels, "b"), channels.applied_state().channels), ("not found", 1));
+        let moved =
+            vec![row("a", 4, 2, &[1]), rollout_tombstone("a", 5), row("b", 6, 3, &[]), rollout_tombstone("b", 7)];
+        apply_rows(&mut channels, moved);
+        assert_eq!((serves(&channels, "a"), serves(&channels, "b")), ("2 [1]".into(), "3 []".into()));
+        assert_eq!((lagging(&channels), preparations(&channels)), (vec![], vec![]));
+    }
+
+    #[test]
+    fn prepared_release_that_lost_a_blob_is_checked_again_before_it_is_served() {
+        let mut channels = Channels::default();
+        apply_rows(&mut channels, vec![row("a", 1, 1, &[]), rollout("a", 2, 2)]);
+        add_release(&mut channels, 1);
+        add_release(&mut channels, 2);
+        assert!(channels.unchecked_releases().is_empty());
+        channels.apply(Change::Rows(at(1, 3), vec![row("a", 3, 2, &[1])]));
+        let unchecked = channels.unchecked_releases();
+        assert_eq!(unchecked.iter().map(|release| release.manifest()).collect::<Vec<_>>(), [release(2).manifest()]);
+        set_holding(&mut channels, 2, false);
+        assert_eq!((serves(&channels, "a"), lagging(&channels).len()), ("1 [2]".into(), 1));
+    }
+
+    #[test]
+    fn abandoned_rollout_is_forgotten() {
+        let mut channels = Channels::default();
+        apply_rows(&mut channels, vec![row("a", 1, 1, &[]), rollout("a", 2, 2)]);
+        add_release(&mut channels, 1);
+        add_release(&mut channels, 2);
+        apply_rows(&mut channels, vec![rollout_tombstone("a", 3)]);
+        channels.prune(NOW);
+        channels.advance(NOW);
+        assert_eq!((serves(&channels, "a"), preparations(&channels)), ("1 []".into(), vec![]));
+        assert_eq!((wanted(&channels), channels.referenced_manifests().len()), ([(Live, 1)].into(), 1));
+    }
+
+    #[test]
+    fn rollout_of_an_earlier_history_is_dropped_and_is_no_orphan() {
+        let mut channels = Channels::default();
+        apply_rows(&mut channels, vec![row("a", 1, 1, &[]), rollout("a", 2, 2)]);
+        let rows = vec![row("a", 1, 1, &[])];
+        channels.apply(Change::Snapshot { at: at(2, 1), rows, missing: MissingKeys::Unknown });
+        for _restart in 0..2 {
+            assert_eq!(preparations(&channels), []);
+            assert_eq!(channels.applied_state().orphans, Vec::<String>::new());
+            channels = restart(&channels);
+        }
+    }
+
+    #[test]
+    fn inherited_releases_end_before_one_whose_manifest_is_missing() {
+        let mut channels = Channels::default();
+        apply_rows(&mut channels, vec![row("a", 1, 4, &[3, 2, 1])]);
+        assert_eq!(channels.missing_manifests(), [4, 3, 2, 1].map(|number| release(number).manifest()));
+        add_release(&mut channels, 4);
+        for (arrives, expected) in [(3, "4 [3]"), (1, "4 [3]"), (2, "4 [3, 2, 1]")] {
+            assert!(add_manifest(&mut channels, arrives));
+            assert_eq!(serves(&channels, "a"), expected);
+        }
+        // The origin writes the row again when a release is not inherited any more.
+        apply_rows(&mut channels, vec![row("a", 2, 4, &[3])]);
+        assert_eq!((serves(&channels, "a"), lagging(&channels).len()), ("4 [3]".into(), 0));
+    }
+
+    #[test]
+    fn lagging_channel_inherits_from_the_releases_it_has_missed() {
         let mut channels = Channels::default();
         apply_rows(&mut channels, vec![row("a", 1, 2, &[1])]);
-        assert_eq!(channels.missing_manifests(NOW), [release(2).manifest(), release(1).manifest()]);
-        assert_eq!(channels.missing_manifests(LATER), [release(2).manifest()]);
-        assert!(add_manifest(&mut channels, 2));
-        assert_eq!((serves(&channels, "a"), lagging(&channels).len()), ("2 []".into(), 0));
-        assert!(add_manifest(&mut channels, 1));
+        add_release(&mut channels, 2);
+        add_release(&mut channels, 1);
+        apply_rows(&mut channels, vec![row("a", 9, 5, &[4, 3, 2, 1]), rollout("a", 10, 6)]);
         assert_eq!(serves(&channels, "a"), "2 [1]");
-        channels.prune(NOW);
-        assert!(!channels.advance(NOW));
-        channels.prune(LATER);
-        assert!(channels.advance(LATER));
-        assert_eq!(serves(&channels, "a"), "2 []");
-        assert!(!add_manifest(&mut channels, 9));
+        for (arrives, expected) in
+            [(3, "2 [3, 1]"), (6, "2 [6, 3, 1]"), (5, "2 [6, 5, 3, 1]"), (4, "2 [6, 5, 4, 3, 1]")]
+        {
+            add_manifest(&mut channels, arrives);
+            assert_eq!(serves(&channels, "a"), expected);
+        }
+        set_holding(&mut channels, 5, true);
+        assert_eq!(serves(&channels, "a"), "5 [6, 4, 3, 2, 1]");
     }
 
     #[test]
@@ -267,14 +433,14 @@ mod tests {
         let mut channels = Channels::default();
         apply_rows(&mut channels, vec![row("a", 1, 1, &[]), row("a", 7, 7, &[6]), row("news", 8, 8, &[])]);
         for number in [6, 7, 8] {
-            add_manifest(&mut channels, number);
+            add_release(&mut channels, number);
         }
         let restored =
             Change::Snapshot { at: at(2, 3), rows: vec![row("a", 3, 3, &[2])], missing: MissingKeys::Unknown };
         assert_eq!(channels.apply(restored.clone()), []);
         assert_eq!(serves(&channels, "a"), "7 [6]", "until the other manifest arrives");
         for number in [2, 3] {
-            add_manifest(&mut channels, number);
+            add_release(&mut channels, number);
         }
         let mut channels = restart(&channels);
         for number in [2, 3, 6, 7, 8] {
@@ -282,12 +448,14 @@ mod tests {
         }
         assert_eq!((serves(&channels, "a"), serves(&channels, "news")), ("3 [7, 6, 2]".into(), "8 []".into()));
         assert_eq!(channels.applied_state().orphans, ["channel/news/live"]);
-        let pinned = channels.referenced_manifests(NOW);
+        let pinned = channels.referenced_manifests();
         assert!([2, 3, 6, 7, 8].iter().all(|number| pinned.contains(&release(*number).manifest())));
-        let next_day = NOW.after(SUPERSEDED_INHERITED);
-        channels.prune(next_day);
-        assert!(channels.advance(next_day));
-        assert_eq!(serves(&channels, "a"), "3 []", "what it inherits has expired too");
+        // What remains of the day counts from the start of the process.
+        channels.prune(SUPERSEDED_INHERITED.mul_f64(0.99));
+        assert!(!channels.advance(NOW));
+        channels.prune(SUPERSEDED_INHERITED);
+        assert!(channels.advance(NOW));
+        assert_eq!(serves(&channels, "a"), "3 [2]");
         // The same table again in yet another generation supersedes nothing visible.
         apply_rows_at(&mut channels, at(2, 9), vec![tombstone("news", 9)]);
         assert_eq!((entry(&channels, "news"), channels.applied_state().orphans.len()), ("not found", 0));

@@ -1,33 +1,31 @@
 //! Which blobs to prefetch, and in which requests.
 
 use std::cmp::Reverse;
+use std::collections::{HashSet, VecDeque};
 
 use verge_protocol::Digest;
 use verge_protocol::api::BlobsRequest;
 
 use crate::store::Room;
-use crate::table::{ReferencedBlob, ReferencedBlobs};
+use crate::table::{Priority, ReferencedBlob, ReferencedBlobs};
 
-/// Maximum bytes of blobs in one batch: it limits what a broken connection wastes.
-const MAX_BATCH_BYTES: u64 = 8 << 20;
+/// Maximum bytes of blobs in one batch. A batch that is in flight when something as important becomes wanted is finished first.
+const MAX_BATCH_BYTES: u64 = 2 << 20;
 
 /// What to prefetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PrefetchPlan {
-    /// The blobs to fetch, the most important first.
-    pub(super) batches: Vec<Vec<Digest>>,
+    /// The blobs to fetch.
+    pub(super) queue: PrefetchQueue,
     /// The missing blobs for which there is no room.
-    pub(super) left_out: Option<LeftOut>,
+    pub(super) left_out: HashSet<Digest>,
+    /// The room in which one of these would fit beside all that is planned.
+    pub(super) sufficient_room: Option<Room>,
 }
 
-/// Blobs for which there is no room on disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct LeftOut {
-    /// Their number.
-    pub(super) blobs: usize,
-    /// The room in which one of them would fit beside all that is planned.
-    pub(super) sufficient_room: Room,
-}
+/// Blobs to fetch, the most important first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct PrefetchQueue(VecDeque<(Digest, ReferencedBlob)>);
 
 /// Plans which of the `referenced` blobs to fetch and store within `room`. Prefetching evicts blobs of lower priority and no others,
 /// so a missing blob is fetched if it fits beside what is on disk with its priority or a higher one. Hence nothing is fetched
@@ -39,35 +37,57 @@ pub(super) fn prefetch_plan(
 ) -> PrefetchPlan {
     let blobs = referenced.iter().map(|(digest, blob)| (digest, blob, is_on_disk(&digest)));
     let mut blobs: Vec<(Digest, ReferencedBlob, bool)> = blobs.collect();
-    blobs.sort_unstable_by_key(|(digest, blob, is_on_disk)| (Reverse(blob.priority), !is_on_disk, *digest));
+    blobs.sort_unstable_by_key(|(digest, blob, is_on_disk)| (Reverse(blob.priority), !is_on_disk, blob.rank, *digest));
     let mut room_left = room;
-    let mut batches: Vec<Vec<Digest>> = Vec::new();
-    let mut batch_bytes = 0;
-    let mut left_out: Option<LeftOut> = None;
+    let mut queue = VecDeque::new();
+    let (mut left_out, mut sufficient_room) = (HashSet::new(), None);
     for (digest, blob, is_on_disk) in blobs {
         if is_on_disk {
             room_left.take_stored(blob.size);
-            continue;
-        }
-        if let Err(lacking) = room_left.take(blob.size) {
+        } else if let Err(lacking) = room_left.take(blob.size) {
             let sufficient = room.grown_by(lacking);
-            let before = left_out.unwrap_or(LeftOut { blobs: 0, sufficient_room: sufficient });
-            let sufficient_room = before.sufficient_room.min(sufficient);
-            left_out = Some(LeftOut { blobs: before.blobs + 1, sufficient_room });
-            continue;
+            sufficient_room = Some(sufficient_room.map_or(sufficient, |before: Room| before.min(sufficient)));
+            left_out.insert(digest);
+        } else {
+            queue.push_back((digest, blob));
         }
-        match batches.last_mut() {
-            Some(batch) if batch.len() < BlobsRequest::MAX && batch_bytes + blob.size <= MAX_BATCH_BYTES => {
-                batch.push(digest);
-            }
-            _ => {
-                batches.push(vec![digest]);
-                batch_bytes = 0;
-            }
-        }
-        batch_bytes += blob.size;
     }
-    PrefetchPlan { batches, left_out }
+    PrefetchPlan { queue: PrefetchQueue(queue), left_out, sufficient_room }
+}
+
+impl PrefetchQueue {
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The priority of the most important blob.
+    pub(super) fn priority(&self) -> Option<Priority> {
+        self.0.front().map(|(_, blob)| blob.priority)
+    }
+
+    /// Removes blobs.
+    pub(super) fn remove(&mut self, digests: &HashSet<Digest>) {
+        self.0.retain(|(digest, _)| !digests.contains(digest));
+    }
+
+    /// Takes the next blobs of one priority, as many as fit into one request.
+    pub(super) fn next_batch(&mut self) -> Vec<Digest> {
+        let (priority, mut bytes, mut batch) = (self.priority(), 0, Vec::new());
+        while let Some((digest, blob)) = self.0.front() {
+            bytes += blob.size;
+            let is_full = batch.len() == BlobsRequest::MAX || bytes > MAX_BATCH_BYTES;
+            if Some(blob.priority) != priority || (is_full && !batch.is_empty()) {
+                break;
+            }
+            batch.push(*digest);
+            self.0.pop_front();
+        }
+        batch
+    }
 }
 
 #[cfg(test)]
@@ -87,29 +107,50 @@ mod tests {
     }
 
     fn referenced(priorities: &[Priority], size: u64) -> ReferencedBlobs {
-        let blob =
-            |(number, priority): (u64, &Priority)| (digest(number), ReferencedBlob { priority: *priority, size });
+        let blob = |(number, priority): (u64, &Priority)| {
+            (digest(number), ReferencedBlob { priority: *priority, rank: 0, size })
+        };
         (0..).zip(priorities).map(blob).collect()
     }
 
     fn batches(referenced: &ReferencedBlobs, room: u64, is_on_disk: impl Fn(&Digest) -> bool) -> Vec<Vec<Digest>> {
-        prefetch_plan(referenced, Room::of(room), is_on_disk).batches
+        all_batches(prefetch_plan(referenced, Room::of(room), is_on_disk))
+    }
+
+    fn all_batches(plan: PrefetchPlan) -> Vec<Vec<Digest>> {
+        let mut queue = plan.queue;
+        std::iter::from_fn(|| Some(queue.next_batch()).filter(|batch| !batch.is_empty())).collect()
     }
 
     #[test]
     fn blobs_not_on_disk_are_ordered_by_priority() {
-        let blobs = referenced(&[Priority::Preview, Priority::Live, Priority::Inherited, Priority::Live], 10);
-        assert_eq!(batches(&blobs, 100, |on_disk| *on_disk == digest(3)), [[digest(1), digest(2), digest(0)]]);
+        let priorities = [Priority::Preview, Priority::Live, Priority::Inherited, Priority::Live, Priority::Coming];
+        let blobs = referenced(&priorities, 10);
+        let expected = [1, 4, 2, 0].map(|number| [digest(number)]);
+        assert_eq!(batches(&blobs, 100, |on_disk| *on_disk == digest(3)), expected);
+    }
+
+    #[test]
+    fn blobs_of_a_priority_are_ordered_by_rank() {
+        let blob = |number, rank| (digest(number), ReferencedBlob { priority: Priority::Coming, rank, size: 10 });
+        let blobs = [blob(0, 2), blob(1, 0), blob(2, 1)].into_iter().collect();
+        assert_eq!(batches(&blobs, 100, |_| false), [[digest(1), digest(2), digest(0)]]);
     }
 
     #[test]
     fn blobs_beyond_the_room_are_left_out() {
         let blobs = referenced(&[Priority::Preview, Priority::Live, Priority::Inherited, Priority::Live], 10);
         let plan = |room| prefetch_plan(&blobs, Room::of(room), |on_disk| *on_disk == digest(3));
-        let left_out = |blobs, sufficient| Some(LeftOut { blobs, sufficient_room: Room::of(sufficient) });
-        assert_eq!(plan(40), PrefetchPlan { batches: vec![vec![digest(1), digest(2), digest(0)]], left_out: None });
-        assert_eq!(plan(29), PrefetchPlan { batches: vec![vec![digest(1)]], left_out: left_out(2, 30) });
-        assert_eq!(plan(9), PrefetchPlan { batches: vec![], left_out: left_out(3, 19) });
+        for (room, planned, left_out, sufficient) in [
+            (40, vec![1, 2, 0], vec![], None),
+            (29, vec![1], vec![0, 2], Some(30)),
+            (9, vec![], vec![0, 1, 2], Some(19)),
+        ] {
+            let plan = plan(room);
+            assert_eq!(plan.left_out, left_out.into_iter().map(digest).collect());
+            assert_eq!(plan.sufficient_room, sufficient.map(Room::of));
+            assert_eq!(all_batches(plan).concat(), planned.into_iter().map(digest).collect::<Vec<_>>());
+        }
     }
 
     #[test]
@@ -125,8 +166,8 @@ mod tests {
 
     #[test]
     fn small_blob_is_not_left_out_for_a_large_one() {
-        let large = (digest(0), ReferencedBlob { priority: Priority::Live, size: 20 });
-        let small = (digest(1), ReferencedBlob { priority: Priority::Preview, size: 5 });
+        let large = (digest(0), ReferencedBlob { priority: Priority::Live, rank: 0, size: 20 });
+        let small = (digest(1), ReferencedBlob { priority: Priority::Preview, rank: 0, size: 5 });
         assert_eq!(batches(&[large, small].into_iter().collect(), 10, |_| false), [[digest(1)]]);
     }
 
@@ -138,11 +179,11 @@ mod tests {
         store.pin_manifests([digest(99)].into());
         assert_eq!(store.put_manifest(digest(99), &manifest).unwrap(), Put::Stored);
         let blobs: Vec<Blob> = (0..40_u8).map(|number| Blob::of(vec![number; 100].into()).unwrap()).collect();
-        let live = ReferencedBlob { priority: Priority::Live, size: 100 };
+        let live = ReferencedBlob { priority: Priority::Live, rank: 0, size: 100 };
         let referenced: ReferencedBlobs = blobs.iter().map(|blob| (blob.digest(), live)).collect();
         store.set_referenced_blobs(Arc::new(referenced.clone()));
         let on_disk = |digest: &Digest| store.contains(Object::Blob(*digest));
-        let planned = || prefetch_plan(&referenced, store.room_for_blobs(), on_disk).batches.into_iter().flatten();
+        let planned = || all_batches(prefetch_plan(&referenced, store.room_for_blobs(), on_disk)).into_iter().flatten();
         let first: Vec<Digest> = planned().collect();
         assert_eq!(first.len(), 27);
         for blob in blobs.iter().filter(|blob| first.contains(&blob.digest())) {
@@ -166,10 +207,11 @@ mod tests {
         /// Blobs of all priorities, some on disk. Live ones on disk stay there.
         #[test]
         fn planned_blobs_are_stored_and_never_fetched_twice(
-            blobs in prop::collection::vec((0_usize..4, 1_usize..40, any::<bool>()), 1..24),
+            blobs in prop::collection::vec((0_usize..5, 1_usize..40, any::<bool>()), 1..24),
             budget in 0_u64..400,
         ) {
-            const PRIORITIES: [Priority; 4] = [Priority::Unreferenced, Priority::Preview, Priority::Inherited, Priority::Live];
+            const PRIORITIES: [Priority; 5] =
+                [Priority::Unreferenced, Priority::Preview, Priority::Inherited, Priority::Coming, Priority::Live];
             let directory = tempfile::tempdir().unwrap();
             let store = BlockingStore::open_for_test(directory.path(), budget);
             let made: Vec<(Priority, Blob, bool)> = (0_u8..).zip(&blobs)
@@ -181,7 +223,7 @@ mod tests {
                 .collect();
             let referenced: ReferencedBlobs = made.iter()
                 .filter(|(priority, ..)| *priority != Priority::Unreferenced)
-                .map(|(priority, blob, _)| (blob.digest(), ReferencedBlob { priority: *priority, size: blob.bytes().len() as u64 }))
+                .map(|(priority, blob, _)| (blob.digest(), ReferencedBlob { priority: *priority, rank: 0, size: blob.bytes().len() as u64 }))
                 .collect();
             for (_, blob, _) in made.iter().filter(|(.., is_stored)| *is_stored) {
                 let _ = store.put_blob(blob).unwrap();
@@ -193,15 +235,15 @@ mod tests {
             // An eviction frees whole files, so a small blob may fit afterwards: another round, but no blob is fetched twice.
             let mut fetched = HashSet::new();
             loop {
-                let plan = prefetch_plan(&referenced, store.room_for_blobs(), on_disk);
-                for digest in plan.batches.iter().flatten() {
+                let batches = all_batches(prefetch_plan(&referenced, store.room_for_blobs(), on_disk));
+                for digest in batches.iter().flatten() {
                     let (_, blob, _) = made.iter().find(|(_, blob, _)| blob.digest() == *digest).unwrap();
                     prop_assert!(fetched.insert(*digest));
                     prop_assert_eq!(store.put_prefetched_blob(blob).unwrap(), Put::Stored);
                 }
-                prop_assert!(plan.batches.iter().flatten().chain(&live_before).all(on_disk));
+                prop_assert!(batches.iter().flatten().chain(&live_before).all(on_disk));
                 prop_assert!(store.used_bytes() <= budget);
-                if plan.batches.is_empty() {
+                if batches.is_empty() {
                     break;
                 }
             }
@@ -213,6 +255,6 @@ mod tests {
         let many = batches(&referenced(&[Priority::Live; 600], 1), 1 << 40, |_| false);
         assert_eq!(many.iter().map(Vec::len).collect::<Vec<_>>(), [256, 256, 88]);
         let large = batches(&referenced(&[Priority::Live; 40], BLOB_MAX as u64), 1 << 40, |_| false);
-        assert_eq!(large.iter().map(Vec::len).collect::<Vec<_>>(), [32, 8]);
+        assert_eq!(large.iter().map(Vec::len).collect::<Vec<_>>(), [8; 5]);
     }
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use verge_daemon::{Backoff, error_chain};
+use verge_daemon::{Backoff, Clock, error_chain};
 use verge_protocol::EdgeName;
 use verge_protocol::report::{EdgeReport, ORPHANS_MAX, REPORT_SECONDS};
 
@@ -14,6 +15,8 @@ use crate::upstream::Upstream;
 
 /// Timeout of the last report, so that shutdown does not wait for an unreachable origin.
 const FINAL_REPORT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Minimum interval of reports that say nothing new but how many bytes have arrived.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
 /// What reports are sent with.
 pub(super) struct Sender {
@@ -22,9 +25,10 @@ pub(super) struct Sender {
     pub(super) name: EdgeName,
     /// Its public URL.
     pub(super) url: Option<String>,
+    pub(super) clock: Clock,
 }
 
-/// Reports after each change, on each reconnection, every [`REPORT_SECONDS`], and once more when `draining` is cancelled.
+/// Reports after each change (how many bytes have arrived, every [`PROGRESS_INTERVAL`]), on each reconnection, every [`REPORT_SECONDS`], and once more when `draining` is cancelled.
 pub(super) async fn run(
     sender: Sender,
     mut applied: watch::Receiver<AppliedState>,
@@ -48,8 +52,8 @@ impl Sender {
             url: self.url.clone(),
             applied: applied.position?,
             lagging: applied.lagging.clone(),
-            preparations: None,
-            time: None,
+            preparations: Some(applied.preparations.clone()),
+            time: Some(self.clock.now()),
             draining,
             orphans: applied.orphans.iter().take(ORPHANS_MAX).cloned().collect(),
             not_saving: applied.not_saving.clone(),
@@ -62,7 +66,8 @@ impl Sender {
         loop {
             let interval = Duration::from_secs(REPORT_SECONDS);
             let mut wait = interval;
-            let report = self.report(&applied.borrow_and_update(), false);
+            let sent = applied.borrow_and_update().clone();
+            let (report, sent_at) = (self.report(&sent, false), Instant::now());
             if let Some(report) = report {
                 match self.upstream.report(&report).await {
                     Ok(()) => backoff.reset(),
@@ -78,10 +83,27 @@ impl Sender {
                 }
             }
             tokio::select! {
-                changed = applied.changed() => if changed.is_err() { return },
+                changed = changed_since(applied, &sent, sent_at) => if changed.is_err() { return },
                 () = reconnected.notified() => {}
                 () = tokio::time::sleep(wait) => {}
             }
         }
     }
+}
+
+/// Waits until the state differs from `sent` in more than progress, or in progress for so long that it is worth a report. An error:
+/// there will be no other state.
+async fn changed_since(
+    applied: &mut watch::Receiver<AppliedState>,
+    sent: &AppliedState,
+    sent_at: Instant,
+) -> Result<(), watch::error::RecvError> {
+    applied.changed().await?;
+    while applied.borrow_and_update().without_progress() == sent.without_progress() {
+        tokio::select! {
+            changed = applied.changed() => changed?,
+            () = tokio::time::sleep_until(sent_at + PROGRESS_INTERVAL) => return Ok(()),
+        }
+    }
+    Ok(())
 }

@@ -6,11 +6,12 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
+use verge_protocol::{ChannelName, SiteName};
 
 use crate::readiness::ProblemKind;
 
 /// The gauges of an edge at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct GaugeValues {
     /// Bytes in the memory cache.
     pub(crate) memory_cache_bytes: u64,
@@ -20,8 +21,8 @@ pub(crate) struct GaugeValues {
     pub(crate) generation: u64,
     /// The sequence number of the last row that is applied, or counted as lagging.
     pub(crate) applied: u64,
-    /// Channels that do not serve their latest release yet.
-    pub(crate) lagging: u64,
+    /// Channels that do not serve their latest release yet, or before it is on disk.
+    pub(crate) lagging: Vec<(SiteName, ChannelName)>,
     /// Feed rows that this version cannot read.
     pub(crate) unknown_rows: u64,
     /// Blobs of live releases that are not on disk.
@@ -56,8 +57,8 @@ impl<F: Fn() -> GaugeValues + Send + Sync + 'static> Collector for Gauges<F> {
         gauge("verge_edge_feed_applied", "Sequence number of the last feed row applied", number(values.applied))?;
         gauge(
             "verge_edge_lagging_channels",
-            "Channels that do not serve their latest release yet",
-            number(values.lagging),
+            "Channels that do not serve their latest release yet, or before it is on disk",
+            number(values.lagging.len() as u64),
         )?;
         gauge("verge_edge_unknown_rows", "Feed rows that this version cannot read", number(values.unknown_rows))?;
         gauge("verge_edge_missing_blobs", "Blobs of live releases that are not on disk", number(values.missing_blobs))?;
@@ -66,6 +67,12 @@ impl<F: Fn() -> GaugeValues + Send + Sync + 'static> Collector for Gauges<F> {
             "Seconds since an origin was last seen; +Inf if never since startup",
             values.origin_last_seen_seconds.unwrap_or(f64::INFINITY),
         )?;
+        let help = "1 for each channel that does not serve its latest release yet, or before it is on disk";
+        let mut lagging = encoder.encode_descriptor("verge_edge_channel_lagging", help, None, MetricType::Gauge)?;
+        for (site, channel) in &values.lagging {
+            let labels = [("site", site.as_str()), ("channel", channel.as_str())];
+            ConstGauge::new(1.0).encode(lagging.encode_family(&labels)?)?;
+        }
         let help = "Problems that need an operator, by kind";
         let mut problems = encoder.encode_descriptor("verge_edge_problems", help, None, MetricType::Gauge)?;
         for (kind, count) in values.problems {

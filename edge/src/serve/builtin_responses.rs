@@ -6,12 +6,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, he
 use super::asset::is_asset;
 use super::body::ResponseBody;
 use super::common_headers::{CommonHeaders, NO_STORE, VERGE_EDGE, VERGE_RELEASE};
+use super::former_worker;
 use super::framing::FramingError;
 use super::request_path::RequestPath;
 use crate::cache::Unavailable;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+const SCRIPT: HeaderValue = HeaderValue::from_static("text/javascript; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// A small response, held in memory as a whole.
@@ -117,6 +119,11 @@ pub(super) fn redirect(location: HeaderValue) -> BuiltinResponse {
     response.cache_control = HeaderValue::from_static("public, max-age=60");
     response.extra = Some((header::LOCATION, location));
     response
+}
+
+/// 200: a service worker that ends itself, in place of one that only an earlier release had.
+pub(super) fn former_worker() -> BuiltinResponse {
+    BuiltinResponse::new(StatusCode::OK, SCRIPT, Bytes::from_static(former_worker::SCRIPT.as_bytes()))
 }
 
 /// 404: the site has no file at the path, and no `404.html`.

@@ -1,11 +1,9 @@
 //! Resolution of a path to a resource of a channel.
 //!
-//! In this order: the exact file of the release; the exact file of an inherited release; the file of a pretty URL; the single-page
+//! In this order: the exact file of the release; the exact inherited file; the file of a pretty URL; the single-page
 //! fallback; the nearest `404.html`. Forced redirect rules will come before all of them, other rules before the fallback.
 
 use std::sync::Arc;
-
-use verge_protocol::Timestamp;
 
 use super::asset::{Destination, is_asset};
 use super::request_path::RequestPath;
@@ -39,12 +37,11 @@ pub(crate) struct Unresolved {
 pub(crate) fn resolve(
     channel: &Channel,
     path: &RequestPath<'_>,
-    now: impl FnOnce() -> Timestamp,
     destination: impl Fn() -> Destination,
 ) -> Result<Resolution, Unresolved> {
     let own = channel.own();
     if !path.unmatchable {
-        if let Some(resource) = exact(channel, path, now) {
+        if let Some(resource) = exact(channel, path) {
             return Ok(Resolution::File(resource));
         }
         if let Some(resource) = pretty_url(path, |candidate| own.get(candidate)) {
@@ -66,16 +63,11 @@ pub(crate) fn resolve(
     }
 }
 
-fn exact(channel: &Channel, path: &RequestPath<'_>, now: impl FnOnce() -> Timestamp) -> Option<Arc<Resource>> {
+fn exact(channel: &Channel, path: &RequestPath<'_>) -> Option<Arc<Resource>> {
     if path.has_trailing_slash {
         return None;
     }
-    if let Some(resource) = channel.own().get(&path.decoded) {
-        return Some(Arc::clone(resource));
-    }
-    let inherited =
-        |resources: &Arc<Resources>| resources.get(&path.decoded).filter(|resource| resource.is_inheritable()).cloned();
-    channel.inherited(now()).find_map(inherited)
+    channel.own().get(&path.decoded).or_else(|| channel.inherited(&path.decoded)).cloned()
 }
 
 /// Pretty URLs as Netlify has them: `x.html`, `x.htm`, `x/index.html`, then `x/index.htm`, with or without a trailing slash.
@@ -115,20 +107,16 @@ fn parent(path: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use proptest::prelude::*;
     use verge_protocol::{Fallback, Lifetime};
 
     use super::*;
     use crate::test_support::{ChannelBuilder, text_of};
 
-    const NOW: Timestamp = Timestamp(1_000_000);
-
     /// The text of the resource, after `200 ` or `404 `; `spa ` marks the fallback, and `*` a response that varies.
     fn resolved(channel: &Channel, path: &str, destination: Destination) -> String {
         let mark = |by_destination| if by_destination { "*" } else { "" };
-        match resolve(channel, &RequestPath::parse(path).unwrap(), || NOW, || destination) {
+        match resolve(channel, &RequestPath::parse(path).unwrap(), || destination) {
             Ok(Resolution::File(resource)) => format!("200 {}", text_of(&resource)),
             Ok(Resolution::SinglePage(resource)) => format!("spa {}", text_of(&resource)),
             Ok(Resolution::NotFoundPage { page, by_destination }) => {
@@ -222,13 +210,14 @@ mod tests {
     }
 
     #[test]
-    fn only_fingerprinted_files_are_inherited() {
+    fn fingerprinted_file_is_inherited_from_the_most_recent_release_that_has_its_path() {
         let old = ["app-1.js", "shared.js", "page.html", "notes.txt"];
         // The builder fingerprints immutable files.
         let channel = ChannelBuilder::new(&["index.html", "shared.js"])
-            .inherits(NOW.after(Duration::from_secs(1)), &old, Lifetime::Immutable)
-            .inherits(NOW.after(Duration::from_secs(1)), &["plain.js"], Lifetime::Revalidate)
-            .inherits(NOW, &["expired.js"], Lifetime::Immutable)
+            .inherits("newer ", &["replaced.js"], Lifetime::Immutable)
+            .inherits("inherited ", &old, Lifetime::Immutable)
+            .inherits("plain ", &["plain.js", "downgraded.js"], Lifetime::Revalidate)
+            .inherits("older ", &["app-1.js", "replaced.js", "downgraded.js", "old.js"], Lifetime::Immutable)
             .build();
         for (path, answer) in [
             ("/app-1.js", "200 inherited app-1.js"),
@@ -237,7 +226,9 @@ mod tests {
             ("/page.html", "404"),
             ("/page", "404"),
             ("/plain.js", "404"),
-            ("/expired.js", "404"),
+            ("/downgraded.js", "404"),
+            ("/replaced.js", "200 newer replaced.js"),
+            ("/old.js", "200 older old.js"),
             ("/app-1.js/", "404"),
         ] {
             assert_eq!(resolved(&channel, path, Destination::Unknown), answer, "{path}");
@@ -250,7 +241,7 @@ mod tests {
         fn resolved_file_is_named_by_the_path(path in "/(a|b|/|\\.|html|index|%2e|%61){0,8}") {
             let channel = ChannelBuilder::new(&["a", "a.html", "b/index.html", "b/a/b.html"]).build();
             if let Ok(path) = RequestPath::parse(&path)
-                && let Ok(Resolution::File(resource)) = resolve(&channel, &path, || NOW, || Destination::Unknown)
+                && let Ok(Resolution::File(resource)) = resolve(&channel, &path, || Destination::Unknown)
             {
                 let file = text_of(&resource);
                 let bare = file.strip_suffix(".html").unwrap_or(&file);

@@ -22,7 +22,7 @@ use super::state_file::{self, StateRecord};
 use super::write_status::WriteStatus;
 use crate::metrics::Metrics;
 use crate::release_hosts::ReleaseRecord;
-use crate::table::{Priority, ReferencedBlobs};
+use crate::table::{Priority, ReferencedBlobs, ReleaseBlob};
 
 /// The file system's unit of allocation where it cannot be measured.
 const DEFAULT_BLOCK: u64 = 4096;
@@ -85,7 +85,7 @@ impl BlockingStore {
         self.write(&self.layout.releases(), &bytes, Durability::WithName, Evictable::All)
     }
 
-    /// Sets the blobs that the served table references: eviction goes by their priorities.
+    /// Sets the blobs that the wanted releases reference: eviction goes by their priorities.
     pub(crate) fn set_referenced_blobs(&self, blobs: Arc<ReferencedBlobs>) {
         self.evictor.set_referenced_blobs(blobs);
     }
@@ -98,6 +98,16 @@ impl BlockingStore {
     /// Whether the file exists, corrupt or not.
     pub(crate) fn contains(&self, object: Object) -> bool {
         self.index.lock().contains(object)
+    }
+
+    /// Those of the blobs that are not on disk, in the same order.
+    pub(crate) fn missing<'a>(&self, blobs: &'a [ReleaseBlob]) -> Vec<&'a ReleaseBlob> {
+        // Readers wait for the index: it is locked for as many look-ups at a time as take some ten microseconds.
+        let missing_of = |chunk: &'a [ReleaseBlob]| {
+            let index = self.index.lock();
+            chunk.iter().filter(|blob| !index.contains(Object::Blob(blob.digest))).collect::<Vec<_>>()
+        };
+        blobs.chunks(256).flat_map(missing_of).collect()
     }
 
     /// Bytes of all blobs and manifests, in whole blocks of the file system.
@@ -116,6 +126,11 @@ impl BlockingStore {
     /// Why the last write to disk failed; `None` once a write has succeeded.
     pub(crate) fn write_failure(&self) -> Option<String> {
         self.writes.failure()
+    }
+
+    /// Whether the last write to disk failed because the disk was full.
+    pub(crate) fn is_full(&self) -> bool {
+        self.writes.is_full()
     }
 
     /// Whether a file of `size` bytes could be written after a write has failed: writes and deletes one as large as the largest blob,
@@ -345,7 +360,7 @@ mod tests {
     fn put_over_budget_evicts_unreferenced_blobs_first() {
         let directory = tempfile::tempdir().unwrap();
         let store = BlockingStore::open_for_test(directory.path(), 6);
-        let referenced = ReferencedBlob { priority: Priority::Live, size: 3 };
+        let referenced = ReferencedBlob { priority: Priority::Live, rank: 0, size: 3 };
         store.set_referenced_blobs(Arc::new([(blob("one").digest(), referenced)].into_iter().collect()));
         assert_eq!(store.put_blob(&blob("one")).unwrap(), Put::Stored);
         assert_eq!(store.put_blob(&blob("two")).unwrap(), Put::Stored);
@@ -365,7 +380,7 @@ mod tests {
             assert_eq!(store.put_blob(&blob(name)).unwrap(), Put::Stored);
             store.clock.advance(std::time::Duration::from_secs(1));
         }
-        let live = ReferencedBlob { priority: Priority::Live, size: 4 };
+        let live = ReferencedBlob { priority: Priority::Live, rank: 0, size: 4 };
         let referenced = names[..2].iter().map(|name| (blob(name).digest(), live));
         store.set_referenced_blobs(Arc::new(referenced.collect()));
         let held = || names.map(|name| store.contains(Object::Blob(blob(name).digest())));
@@ -415,7 +430,7 @@ mod tests {
         }
         drop(store);
         let store = BlockingStore::open_for_test(directory.path(), 6);
-        let live = ReferencedBlob { priority: Priority::Live, size: 3 };
+        let live = ReferencedBlob { priority: Priority::Live, rank: 0, size: 3 };
         store.set_referenced_blobs(Arc::new(
             ["one", "six"].map(|name| (blob(name).digest(), live)).into_iter().collect(),
         ));

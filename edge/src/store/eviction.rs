@@ -77,7 +77,8 @@ mod tests {
 
     use super::*;
 
-    const PRIORITIES: [Priority; 4] = [Priority::Unreferenced, Priority::Preview, Priority::Inherited, Priority::Live];
+    const PRIORITIES: [Priority; 5] =
+        [Priority::Unreferenced, Priority::Preview, Priority::Inherited, Priority::Coming, Priority::Live];
 
     fn importance(priority: usize, last_used: u64) -> Importance {
         Importance { priority: PRIORITIES[priority], last_used: Timestamp(last_used) }
@@ -93,8 +94,8 @@ mod tests {
 
     fn one_of_each() -> Vec<EvictionCandidate<usize>> {
         vec![
-            candidate(0, 1, 1, 3),
-            candidate(1, 1, 2, 2),
+            candidate(0, 1, 1, 4),
+            candidate(1, 1, 2, 3),
             candidate(2, 1, 3, 1),
             candidate(3, 1, 9, 0),
             candidate(4, 1, 8, 0),
@@ -128,8 +129,8 @@ mod tests {
     proptest! {
         #[test]
         fn victims_are_minimal_and_the_least_important(
-            held in prop::collection::vec((1_u64..100, 0_u64..10, 0_usize..4), 0..20),
-            bound in prop::option::of((0_usize..4, 0_u64..10)),
+            held in prop::collection::vec((1_u64..100, 0_u64..10, 0_usize..5), 0..20),
+            bound in prop::option::of((0_usize..5, 0_u64..10)),
             needed in 0_u64..1000,
             slack in 0_u64..100,
         ) {

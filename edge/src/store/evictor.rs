@@ -12,12 +12,13 @@ use verge_protocol::Digest;
 use super::eviction::{Evictable, victims};
 use super::index::SharedIndex;
 use super::layout::{Layout, Object};
+use super::write_status::is_full;
 use crate::table::{Priority, ReferencedBlobs};
 
 /// Evictions for one write that fails because the disk is full.
 const MAX_EVICTIONS: u32 = 3;
 
-/// Evicts files by what the served table references.
+/// Evicts files by what the wanted releases reference.
 pub(super) struct Evictor {
     referenced: ArcSwap<ReferencedBlobs>,
     /// Never evicted, whatever the budget.
@@ -127,8 +128,6 @@ impl Evictor {
         needed: u64,
         write: impl Fn() -> io::Result<()>,
     ) -> io::Result<()> {
-        let is_full =
-            |error: &io::Error| matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
         let mut result = write();
         for eviction in 0..MAX_EVICTIONS {
             if !result.as_ref().is_err_and(is_full) {

@@ -1,9 +1,10 @@
 //! The state of the feed on disk, from one process to the next.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use verge_daemon::feed::{RowRecord, StoredRow};
 use verge_daemon::saved_state::{self, Loaded};
-use verge_protocol::Timestamp;
 
 use super::layout::Layout;
 
@@ -15,13 +16,25 @@ pub(crate) enum StateRecord<R = StoredRow> {
     Feed(RowRecord<R>),
     /// The row that a lagging channel still serves although a later one is known.
     Serving(R),
+    /// The latest row of a channel that lags although nothing else is served: it serves the row without holding its release, or
+    /// nothing yet.
+    Unheld(R),
     /// The row that a channel served in an earlier history of the origin. Its files are inherited.
     Superseded {
         /// The row.
         row: R,
-        /// How long.
-        until: Timestamp,
+        /// For how long an edge must run until they are not, in seconds: a duration, since clocks may be wrong.
+        #[serde(default = "superseded_seconds")]
+        remaining_seconds: u64,
     },
+}
+
+/// How long the files of a release of an earlier history are inherited: as long as the origin lets a channel inherit.
+pub(crate) const SUPERSEDED_INHERITED: Duration = Duration::from_hours(24);
+
+/// For records of an older version, which have a time instead.
+fn superseded_seconds() -> u64 {
+    SUPERSEDED_INHERITED.as_secs()
 }
 
 /// Reads the state. A missing file is an empty state; of a damaged one, which is copied to the quarantine, the sound records are read.

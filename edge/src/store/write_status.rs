@@ -5,12 +5,24 @@ use std::sync::{Mutex, PoisonError};
 
 /// The result of the last write. Logs when it changes, so that a full disk is reported once, not once a write.
 #[derive(Default)]
-pub(super) struct WriteStatus(Mutex<Option<String>>);
+pub(super) struct WriteStatus(Mutex<Option<WriteFailure>>);
+
+/// Why a write failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct WriteFailure {
+    text: String,
+    is_full: bool,
+}
 
 impl WriteStatus {
     /// Why the last write failed; `None` if it succeeded, or there was none.
     pub(super) fn failure(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|failure| failure.text.clone())
+    }
+
+    /// Whether the last write failed because the disk was full.
+    pub(super) fn is_full(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(|failure| failure.is_full)
     }
 
     /// Records the result of a write.
@@ -23,13 +35,18 @@ impl WriteStatus {
                 }
             }
             Err(error) => {
-                let before = failure.replace(text(error));
+                let before = failure.replace(WriteFailure { text: text(error), is_full: is_full(error) });
                 if before != *failure {
                     tracing::error!(%error, "failed to write to disk: serving from memory and from origins");
                 }
             }
         }
     }
+}
+
+/// Whether the file system, or a quota, has no room.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// The text of the error without the path of the temporary file that `tempfile` appends, which differs from write to write.

@@ -1,11 +1,10 @@
-//! Which blobs a table references, and how important each is.
+//! Which blobs the wanted releases reference, and how important each is.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use verge_protocol::{Content, Digest, Timestamp};
+use verge_protocol::Digest;
 
-use super::channel::Channel;
 use super::resources::Resources;
 
 /// How important a blob is, the least first: eviction starts at the bottom, prefetching at the top.
@@ -17,42 +16,41 @@ pub(crate) enum Priority {
     Preview,
     /// A `live` channel inherits it from an earlier release.
     Inherited,
-    /// The current release of a `live` channel references it.
+    /// A release that a `live` channel is about to serve references it.
+    Coming,
+    /// The release that a `live` channel serves references it.
     Live,
 }
 
-/// A blob that a table references.
+/// A blob that a wanted release references.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ReferencedBlob {
     /// The highest priority among its references.
     pub(crate) priority: Priority,
+    /// Where it is in the order of fetching of a release with that priority; the lowest among them.
+    pub(crate) rank: u32,
     /// In bytes.
     pub(crate) size: u64,
 }
 
-/// Every blob that a table references.
+/// Every blob that a wanted release references.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct ReferencedBlobs(HashMap<Digest, ReferencedBlob>);
 
 impl ReferencedBlobs {
-    /// The blobs that `channels` reference from `now` on.
-    pub(crate) fn of<'a>(channels: impl Iterator<Item = &'a Arc<Channel>>, now: Timestamp) -> Self {
+    /// The blobs of `releases`.
+    pub(crate) fn of<'a>(releases: impl Iterator<Item = (&'a Resources, Priority)>) -> Self {
         let mut blobs = Self::default();
-        for channel in channels {
-            let is_live = channel.label().channel.is_live();
-            blobs.add(channel.own(), if is_live { Priority::Live } else { Priority::Preview });
-            for inherited in channel.inherited(now) {
-                blobs.add(inherited, if is_live { Priority::Inherited } else { Priority::Preview });
+        for (resources, priority) in releases {
+            for (rank, blob) in (0..).zip(resources.blobs().iter()) {
+                let reference = ReferencedBlob { priority, rank, size: blob.size };
+                let known = blobs.0.entry(blob.digest).or_insert(reference);
+                if (priority, Reverse(rank)) > (known.priority, Reverse(known.rank)) {
+                    *known = reference;
+                }
             }
         }
         blobs
-    }
-
-    fn add(&mut self, resources: &Resources, priority: Priority) {
-        for slice in resources.contents().flat_map(Content::slices) {
-            let blob = self.0.entry(slice.digest).or_insert(ReferencedBlob { priority, size: slice.size });
-            blob.priority = blob.priority.max(priority);
-        }
     }
 
     /// The priority of a blob, referenced or not.

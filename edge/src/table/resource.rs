@@ -9,10 +9,18 @@ pub(crate) struct Resource {
     media_type: HeaderValue,
     lifetime: Lifetime,
     fingerprinted: bool,
-    is_html: bool,
-    is_font: bool,
+    kind: Kind,
     identity: Representation,
     encoded: Vec<(Coding, Representation)>,
+}
+
+/// What a resource is, as far as that decides how it is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Page,
+    Script,
+    Font,
+    Other,
 }
 
 /// One representation of a resource: identity, or one content coding.
@@ -30,6 +38,13 @@ impl From<File> for Resource {
         let media_type = HeaderValue::from_str(&file.media_type)
             .unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream"));
         let essence = file.media_type.split(';').next().unwrap_or_default().trim();
+        let kind = match essence {
+            "text/html" | "application/xhtml+xml" => Kind::Page,
+            "application/vnd.ms-fontobject" => Kind::Font,
+            _ if essence.starts_with("font/") => Kind::Font,
+            _ if file.is_script() => Kind::Script,
+            _ => Kind::Other,
+        };
         let encoded = file
             .encodings
             .into_iter()
@@ -39,8 +54,7 @@ impl From<File> for Resource {
             media_type,
             lifetime: file.lifetime,
             fingerprinted: file.fingerprinted,
-            is_html: matches!(essence, "text/html" | "application/xhtml+xml"),
-            is_font: essence.starts_with("font/") || essence == "application/vnd.ms-fontobject",
+            kind,
             identity: Representation::new(file.identity, None),
             encoded,
         }
@@ -60,12 +74,17 @@ impl Resource {
     /// Whether later releases of its channel inherit it: only fingerprinted files, and never a page, because a page belongs to
     /// its release.
     pub(crate) fn is_inheritable(&self) -> bool {
-        self.fingerprinted && !self.is_html
+        self.fingerprinted && self.kind != Kind::Page
     }
 
     /// Whether it is a font. Browsers fetch fonts with CORS, even from the same origin (CSS Fonts 4 §4.8.2).
     pub(crate) fn is_font(&self) -> bool {
-        self.is_font
+        self.kind == Kind::Font
+    }
+
+    /// Whether it is a script whose path stays when its bytes change: a service worker may be registered there.
+    pub(crate) fn is_unhashed_script(&self) -> bool {
+        self.kind == Kind::Script && !self.fingerprinted
     }
 
     /// The representation without a content coding.
@@ -84,11 +103,6 @@ impl Resource {
     /// Whether responses depend on `Accept-Encoding`.
     pub(crate) fn has_encodings(&self) -> bool {
         !self.encoded.is_empty()
-    }
-
-    /// The content of each representation.
-    pub(crate) fn contents(&self) -> impl Iterator<Item = &Content> {
-        std::iter::once(&self.identity).chain(self.encoded.iter().map(|(_, encoded)| encoded)).map(|each| &each.content)
     }
 }
 

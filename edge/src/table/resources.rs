@@ -1,10 +1,11 @@
 //! The resources of one manifest.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use verge_protocol::{Content, Digest, Fallback, Manifest};
+use verge_protocol::{Digest, Fallback, Manifest};
 
+use super::release_blobs::ReleaseBlobs;
 use super::resource::Resource;
 
 /// The resources of one manifest, by path. Shared by all channels that point at it or inherit from it.
@@ -14,11 +15,15 @@ pub(crate) struct Resources {
     /// Each `404.html`, by its directory; the root is the empty string.
     not_found: HashMap<Box<str>, Arc<Resource>>,
     single_page: Option<Arc<Resource>>,
+    blobs: ReleaseBlobs,
+    /// Paths of scripts that only earlier releases had, and of legacy service workers.
+    former_scripts: HashSet<Box<str>>,
 }
 
 impl Resources {
     /// Builds the resources of the manifest `id`.
     pub(crate) fn new(id: Digest, manifest: Manifest) -> Self {
+        let blobs = ReleaseBlobs::of(manifest.files.values());
         let by_path: HashMap<Box<str>, Arc<Resource>> =
             manifest.files.into_iter().map(|(path, file)| (path.as_str().into(), Arc::new(file.into()))).collect();
         let single_page = match manifest.fallback {
@@ -30,7 +35,9 @@ impl Resources {
             (name == "404.html").then(|| (directory.into(), Arc::clone(resource)))
         });
         let not_found = not_found.collect();
-        Self { manifest: id, by_path, not_found, single_page }
+        let former_scripts = manifest.former_scripts.unwrap_or_default();
+        let former_scripts = former_scripts.iter().map(|path| path.as_str().into()).collect();
+        Self { manifest: id, by_path, not_found, single_page, blobs, former_scripts }
     }
 
     /// The id of the manifest.
@@ -58,13 +65,13 @@ impl Resources {
         self.by_path.len()
     }
 
-    /// Every resource, in no particular order.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Resource>> {
-        self.by_path.values()
+    /// The blobs of all representations of all resources.
+    pub(crate) fn blobs(&self) -> &ReleaseBlobs {
+        &self.blobs
     }
 
-    /// The content of every representation, in no particular order.
-    pub(crate) fn contents(&self) -> impl Iterator<Item = &Content> {
-        self.all().flat_map(|resource| resource.contents())
+    /// Whether only earlier releases had a script at this path, or the site named it as a legacy service worker.
+    pub(crate) fn is_former_script(&self, path: &str) -> bool {
+        self.former_scripts.contains(path)
     }
 }

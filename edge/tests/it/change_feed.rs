@@ -23,6 +23,8 @@ async fn channel_without_its_manifest_does_not_delay_others() {
     in_time("the lag to be visible", seen).await.unwrap();
     until("a to be served", async || world.get("a.localhost", "/").send().await.unwrap().status() == 200).await;
     assert_eq!(world.get("b.localhost", "/").send().await.unwrap().status(), 503);
+    let lags = applied.wait_for(|applied| applied.lagging.len() == 1);
+    in_time("a to be held", lags).await.unwrap();
     assert_eq!(world.health().await.1["pending"], 1);
     until("the report", async || {
         world.origin.reports().last().is_some_and(|report| {
@@ -76,7 +78,7 @@ async fn removed_channel_is_404_and_unknown_key_is_ignored() {
 }
 
 #[tokio::test]
-async fn inherited_files_are_served_until_they_expire() {
+async fn inherited_files_are_served_until_the_origin_ends_it_whatever_the_clock_says() {
     let world = World::start().await;
     let one = release(&[("index.html", "1"), ("assets/app-11111111.js", "one")]);
     let two = release(&[("index.html", "2"), ("assets/app-22222222.js", "two")]);
@@ -87,8 +89,13 @@ async fn inherited_files_are_served_until_they_expire() {
     assert_eq!(world.read("/").await.1, "2");
     assert_eq!(world.read("/assets/app-11111111.js").await, (200, "one".to_owned()));
     assert_eq!(world.read("/assets/app-22222222.js").await, (200, "two".to_owned()));
-    world.clock.advance(Duration::from_hours(24));
+    world.clock.advance(Duration::from_hours(25));
+    let world = world.restart().await;
+    assert_eq!(world.read("/assets/app-11111111.js").await, (200, "one".to_owned()));
+    let requested = world.origin.requested().len();
+    world.wait_until_served(world.origin.point_channel("demo/live", 2, two.id(), &[])).await;
     assert_eq!(world.read("/assets/app-11111111.js").await.0, 404);
+    assert_eq!(world.origin.requested().len(), requested);
     world.stop().await;
 }
 

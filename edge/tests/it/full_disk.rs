@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use tokio::runtime::Runtime;
-use verge_protocol::{BLOB_MAX, Digest};
+use verge_protocol::BLOB_MAX;
 use verge_test_kit::{TestRelease, noise, on_small_disk, release, until};
 
 use super::world::World;
@@ -19,19 +19,14 @@ fn large_release(number: u64) -> TestRelease {
 }
 
 impl World {
-    fn is_on_disk(&self, digest: Digest) -> bool {
-        let name = digest.to_string();
-        self.directory.path().join("blobs").join(&name[..2]).join(name).exists()
-    }
-
-    async fn publish(&self, number: u64) -> TestRelease {
+    async fn publish_large(&self, number: u64) -> TestRelease {
         let release = large_release(number);
         self.wait_until_served(self.origin.publish("demo/live", number, &release, &[])).await;
         release
     }
 
     async fn wait_until_on_disk(&self, release: &TestRelease) {
-        until("the release on disk", async || release.blobs.iter().all(|blob| self.is_on_disk(blob.digest()))).await;
+        until("the release on disk", async || release.blobs.iter().all(|blob| self.is_stored(blob.digest()))).await;
     }
 
     async fn assert_is_served(&self, number: u64) {
@@ -56,7 +51,7 @@ fn disk_smaller_than_the_budget_always_has_the_live_release() {
         Runtime::new().unwrap().block_on(async {
             let mut world = World::start().await;
             for number in 1..10 {
-                let release = world.publish(number).await;
+                let release = world.publish_large(number).await;
                 world.wait_until_on_disk(&release).await;
                 for blob in &release.blobs {
                     assert_eq!(world.origin.requests(blob.digest()), 1);
@@ -79,8 +74,8 @@ fn disk_filled_by_another_program_is_used_again_once_there_is_room() {
             let mut world = World::start().await;
             // Room for one blob beside the reserve, the manifest and the state.
             fill(root, 768 << 10);
-            let release = world.publish(1).await;
-            let on_disk = async || release.blobs.iter().filter(|blob| world.is_on_disk(blob.digest())).count();
+            let release = world.publish_large(1).await;
+            let on_disk = async || release.blobs.iter().filter(|blob| world.is_stored(blob.digest())).count();
             until("the blob that fits", async || on_disk().await == 1).await;
             // Readers get all of it, and each blob is fetched once, whether or not it can be stored.
             world.assert_is_served(1).await;
@@ -91,7 +86,7 @@ fn disk_filled_by_another_program_is_used_again_once_there_is_room() {
             assert_eq!(on_disk().await, 1);
 
             fill(root, 0);
-            let next = world.publish(2).await;
+            let next = world.publish_large(2).await;
             world.assert_is_served(2).await;
             std::fs::remove_file(root.join("filler")).unwrap();
             world.wait_until_on_disk(&next).await;

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use verge_daemon::{Clock, Secret};
 use verge_edge::config::ByteSize;
 use verge_edge::{Config, Edge};
-use verge_protocol::{Position, Timestamp};
+use verge_protocol::{Digest, Position, Timestamp};
 use verge_test_kit::{FakeOrigin, STUCK, TOKEN, in_time, until};
 
 pub(super) struct World {
@@ -63,6 +63,12 @@ impl World {
     /// Waits until this many blobs are on disk.
     pub(super) async fn wait_for_blobs_on_disk(&self, blobs: usize) {
         until("blobs on disk", async || self.blob_files().len() >= blobs).await;
+    }
+
+    /// Whether a blob is on disk.
+    pub(super) fn is_stored(&self, digest: Digest) -> bool {
+        let name = digest.to_string();
+        self.directory.path().join("blobs").join(&name[..2]).join(name).exists()
     }
 
     /// The files of blobs on disk.

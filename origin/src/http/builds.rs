@@ -57,7 +57,7 @@ pub(super) async fn create(
     uploads.active_packs.wait(&site, &id).await;
     let missing = contents.missing(&site, &build).await?;
     let state = database.channel(&site, &channel).await?;
-    let changes = contents.diff(&build, state.as_ref().map(|state| state.manifest)).await?;
+    let (changes, unchanged) = contents.diff(&build, state.as_ref().map(|state| state.manifest)).await?;
     let current = match state {
         None => None,
         Some(state) => {
@@ -66,7 +66,7 @@ pub(super) async fn create(
             Some(ChannelHead { release: state.release, epoch: state.epoch, files })
         }
     };
-    Ok(Json(BuildCreated { build: id, limits: uploads.limits, missing, current, changes, unchanged: false }))
+    Ok(Json(BuildCreated { build: id, limits: uploads.limits, missing, current, changes, unchanged }))
 }
 
 /// `POST /v1/sites/{site}/builds/{build}/blobs`: stores a pack of blobs that the build names. Blobs received completely are stored

@@ -15,7 +15,7 @@ use super::error::ApiError;
 use super::extract::{JsonBody, PathParams, QueryParams};
 use super::{progress, sites};
 use crate::channel_deletion::ChannelDeletion;
-use crate::publish::Publisher;
+use crate::publish::{MoveRequest, Publisher};
 use crate::store::Database;
 
 /// `POST /v1/sites/{site}/channels/{channel}`: moves a channel to an existing release and streams the progress.
@@ -24,15 +24,33 @@ pub(super) async fn move_channel(
     State(database): State<Database>,
     State(publisher): State<Arc<Publisher>>,
     PathParams((site, channel)): PathParams<(SiteName, ChannelName)>,
-    JsonBody(MoveChannel { release, expected, idempotency_key: _ }): JsonBody<MoveChannel>,
+    JsonBody(MoveChannel { release, expected, idempotency_key: key }): JsonBody<MoveChannel>,
 ) -> Result<Response, ApiError> {
     sites::find(&database, &site).await?;
     let release = database.release(&site, release).await?.ok_or_else(|| {
         ApiError::not_found("unknown_release", format!("site `{site}` has no release {release}"))
             .hint(format!("GET /v1/sites/{site}/releases lists its releases"))
     })?;
-    let label = HostLabel { site, channel };
-    let events = publisher.move_channel(label, expected, release.number, release.manifest).await?;
+    let request = MoveRequest { label: HostLabel { site, channel }, expected, key };
+    let events = publisher.move_channel(request, release.number, release.manifest).await?;
+    Ok(progress::stream(events))
+}
+
+/// `GET /v1/sites/{site}/channels/{channel}/rollout`: streams the progress of what moves the channel now, or else which edges serve
+/// what it points at.
+pub(super) async fn rollout(
+    _: Admin,
+    State(database): State<Database>,
+    State(publisher): State<Arc<Publisher>>,
+    PathParams((site, channel)): PathParams<(SiteName, ChannelName)>,
+) -> Result<Response, ApiError> {
+    sites::find(&database, &site).await?;
+    let unknown = || {
+        ApiError::not_found("unknown_channel", format!("site `{site}` has no channel {channel}"))
+            .hint(format!("GET /v1/sites/{site} lists its channels"))
+    };
+    let label = HostLabel { site: site.clone(), channel: channel.clone() };
+    let events = publisher.follow(label).await?.ok_or_else(unknown)?;
     Ok(progress::stream(events))
 }
 

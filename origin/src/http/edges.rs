@@ -7,10 +7,10 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use verge_daemon::Clock;
+use verge_protocol::EdgeName;
 use verge_protocol::api::{Edge as EdgeBody, EdgeSettings, ForceEdge, IssuedToken, TokenOwner};
 use verge_protocol::fleet::EdgeState;
 use verge_protocol::report::{self, EdgeReport};
-use verge_protocol::{EdgeName, Timestamp};
 
 use super::auth::{self, Admin, Edge};
 use super::error::ApiError;
@@ -18,6 +18,7 @@ use super::extract::{JsonBody, PathParams};
 use crate::edge_reports::{EdgeReports, LastReport};
 use crate::edge_settings;
 use crate::feed::Feed;
+use crate::fleet::Fleet;
 use crate::metrics::Metrics;
 use crate::store::Database;
 
@@ -26,18 +27,17 @@ pub(super) async fn list(
     _: Admin,
     State(database): State<Database>,
     State(reports): State<EdgeReports>,
-    State(clock): State<Clock>,
 ) -> Result<Json<Vec<EdgeBody>>, ApiError> {
-    let now = clock.now();
     let mut configured = database.edges().await?;
-    let mut reports = reports.all();
+    let mut last_reports = reports.all();
     let with_token: BTreeSet<EdgeName> = database.edges_with_token().await?.into_iter().collect();
     let mut names = with_token.clone();
-    names.extend(configured.keys().chain(reports.keys()).cloned());
+    names.extend(configured.keys().chain(last_reports.keys()).cloned());
     let edge = |name: EdgeName| {
-        let (state, last) = (configured.remove(&name), reports.remove(&name));
+        let (state, last) = (configured.remove(&name), last_reports.remove(&name));
+        let is_live = last.as_ref().is_some_and(|last| reports.is_live(last));
         let has_token = with_token.contains(&name);
-        describe(name, state, has_token, last, now)
+        describe(name, state, has_token, is_live, last)
     };
     Ok(Json(names.into_iter().map(edge).collect()))
 }
@@ -46,14 +46,14 @@ fn describe(
     name: EdgeName,
     state: Option<EdgeState>,
     has_token: bool,
+    live: bool,
     last: Option<LastReport>,
-    now: Timestamp,
 ) -> EdgeBody {
     let Some(last) = last else {
         return EdgeBody {
             name,
             url: None,
-            live: false,
+            live,
             draining: false,
             last_seen: None,
             applied: None,
@@ -64,16 +64,17 @@ fn describe(
             has_token,
         };
     };
+    let report = EdgeReport::clone(&last.report);
     EdgeBody {
         name,
-        live: last.is_live(now),
-        draining: last.report.draining,
-        last_seen: Some(last.received),
-        url: last.report.url,
-        applied: Some(last.report.applied),
-        lagging: last.report.lagging,
-        preparations: last.report.preparations.unwrap_or_default(),
-        version: Some(last.report.version),
+        live,
+        draining: report.draining,
+        last_seen: Some(last.time),
+        url: report.url,
+        applied: Some(report.applied),
+        lagging: report.lagging,
+        preparations: report.preparations.unwrap_or_default(),
+        version: Some(report.version),
         state,
         has_token,
     }
@@ -84,10 +85,13 @@ pub(super) async fn configure(
     _: Admin,
     State(database): State<Database>,
     State(feed): State<Feed>,
+    State(fleet): State<Fleet>,
     PathParams(edge): PathParams<EdgeName>,
     JsonBody(settings): JsonBody<EdgeSettings>,
 ) -> Result<Json<EdgeState>, ApiError> {
-    Ok(Json(edge_settings::configure(&database, &feed, edge, settings).await?))
+    let state = edge_settings::configure(&database, &feed, edge, settings).await?;
+    fleet.reload().await?;
+    Ok(Json(state))
 }
 
 /// `PUT /v1/edges/{edge}/force`: forces the state of an edge, whatever its probes report.
@@ -95,10 +99,13 @@ pub(super) async fn force(
     _: Admin,
     State(database): State<Database>,
     State(feed): State<Feed>,
+    State(fleet): State<Fleet>,
     PathParams(edge): PathParams<EdgeName>,
     JsonBody(ForceEdge { force }): JsonBody<ForceEdge>,
 ) -> Result<Json<EdgeState>, ApiError> {
-    Ok(Json(edge_settings::force(&database, &feed, edge, force).await?))
+    let state = edge_settings::force(&database, &feed, edge, force).await?;
+    fleet.reload().await?;
+    Ok(Json(state))
 }
 
 /// `DELETE /v1/edges/{edge}`: removes an edge and its token.
@@ -107,9 +114,11 @@ pub(super) async fn remove(
     State(database): State<Database>,
     State(feed): State<Feed>,
     State(reports): State<EdgeReports>,
+    State(fleet): State<Fleet>,
     PathParams(edge): PathParams<EdgeName>,
 ) -> Result<StatusCode, ApiError> {
     edge_settings::remove(&database, &feed, &reports, edge).await?;
+    fleet.reload().await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -118,9 +127,12 @@ pub(super) async fn issue_token(
     _: Admin,
     State(database): State<Database>,
     State(clock): State<Clock>,
+    State(fleet): State<Fleet>,
     PathParams(edge): PathParams<EdgeName>,
 ) -> Result<Json<IssuedToken>, ApiError> {
-    auth::issue_token(&database, TokenOwner::Edge(edge), clock.now()).await
+    let token = auth::issue_token(&database, TokenOwner::Edge(edge), clock.now()).await?;
+    fleet.reload().await?;
+    Ok(token)
 }
 
 /// `POST /v1/edges/report`: records a report of the edge whose token the request carries. An edge of another name is refused, because

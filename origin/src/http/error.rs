@@ -89,6 +89,12 @@ impl From<StoreError> for ApiError {
 
 impl From<PublishError> for ApiError {
     fn from(error: PublishError) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&PublishError> for ApiError {
+    fn from(error: &PublishError) -> Self {
         let message = error.to_string();
         match error {
             PublishError::Conflict { .. } => {
@@ -97,6 +103,8 @@ impl From<PublishError> for ApiError {
             PublishError::ChannelBusy(_) => {
                 Self::conflict("channel_busy", message).hint("wait for it to finish, then try again")
             }
+            PublishError::Abandoned { .. } => Self::conflict("rollout_abandoned", message)
+                .hint("the channel is unchanged; see what the edges lack, then push again"),
             PublishError::MissingBlobs { .. } => {
                 Self::conflict("missing_blobs", message).hint("create the build again: the answer names them")
             }
@@ -108,9 +116,9 @@ impl From<PublishError> for ApiError {
                 .hint("check that no file changes while it is pushed, then push again"),
             PublishError::UnknownManifest(_) => Self::not_found("unknown_manifest", message),
             PublishError::Encoding { .. } | PublishError::Manifest(_) | PublishError::CorruptManifest(_) => {
-                Self::internal(&error)
+                Self::internal(error)
             }
-            PublishError::Store(error) => Self::storage(&error),
+            PublishError::Store(error) => Self::storage(error),
         }
     }
 }

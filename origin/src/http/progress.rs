@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use verge_protocol::api::Progress;
 
 use super::error::ApiError;
-use crate::publish::ProgressStream;
+use crate::rollout::ProgressStream;
 
 /// After this long without an event, an empty line keeps the connection alive.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
@@ -19,7 +19,7 @@ pub(super) fn stream(events: ProgressStream) -> Response {
         let Ok(event) = tokio::time::timeout(KEEP_ALIVE_INTERVAL, events.recv()).await else {
             return Some((Ok::<_, std::convert::Infallible>(b"\n".to_vec()), events));
         };
-        let event = event?.unwrap_or_else(|error| Progress::Failed(ApiError::from(error).into_body()));
+        let event = event?.unwrap_or_else(|error| Progress::Failed(ApiError::from(&*error).into_body()));
         let mut line = serde_json::to_vec(&event).expect("plain data serializes");
         line.push(b'\n');
         Some((Ok(line), events))

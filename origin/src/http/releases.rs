@@ -13,7 +13,7 @@ use super::auth::Admin;
 use super::error::ApiError;
 use super::extract::{JsonBody, PathParams};
 use super::{builds, progress, sites};
-use crate::publish::Publisher;
+use crate::publish::{MoveRequest, Publisher};
 use crate::sites_url::SitesUrl;
 use crate::store::{Database, ReleaseRow};
 use crate::uploads::Uploads;
@@ -54,8 +54,9 @@ pub(super) async fn create(
 ) -> Result<Response, ApiError> {
     check_expiry(&request)?;
     let build = builds::load(&uploads, &site, &request.build).await?;
-    let CreateRelease { channel, expected, provenance, expires_seconds, .. } = request;
-    let events = publisher.publish(HostLabel { site, channel }, expected, build, provenance, expires_seconds).await?;
+    let CreateRelease { channel, expected, provenance, idempotency_key: key, expires_seconds, .. } = request;
+    let request = MoveRequest { label: HostLabel { site, channel }, expected, key };
+    let events = publisher.publish(request, build, provenance, expires_seconds).await?;
     Ok(progress::stream(events))
 }
 

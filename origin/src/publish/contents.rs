@@ -101,16 +101,16 @@ impl Contents {
         })
     }
 
-    /// How a build differs from the manifest that a channel serves now. A corrupt manifest counts as empty: it must not prevent the
-    /// push that may restore it.
-    pub(crate) async fn diff(&self, build: &Build, current: Option<Digest>) -> Result<BuildDiff, PublishError> {
+    /// How a build differs from the manifest that a channel serves now, and whether that serves exactly this build. A corrupt manifest
+    /// counts as empty: it must not prevent the push that may restore it.
+    pub(crate) async fn diff(&self, build: &Build, current: Option<Digest>) -> Result<(BuildDiff, bool), PublishError> {
         let mut diff = BuildDiff { added: build.files.len() as u64, ..BuildDiff::default() };
-        let Some(id) = current else { return Ok(diff) };
+        let Some(id) = current else { return Ok((diff, false)) };
         let manifest = match self.manifest(id).await {
             Ok(bytes) => Manifest::verify(id, &bytes)?,
             Err(error @ PublishError::CorruptManifest(_)) => {
                 tracing::error!(error = error_chain(&error), "failed to compare a build with the current release");
-                return Ok(diff);
+                return Ok((diff, false));
             }
             Err(error) => return Err(error),
         };
@@ -123,6 +123,7 @@ impl Contents {
             }
         }
         diff.removed = manifest.files.len() as u64 - diff.changed - diff.unchanged;
-        Ok(diff)
+        let has_same_files = diff.added + diff.changed + diff.removed == 0;
+        Ok((diff, has_same_files && manifest.fallback == build.fallback))
     }
 }

@@ -3,7 +3,7 @@
 use verge_protocol::host::HostLabel;
 use verge_protocol::manifest::ManifestError;
 use verge_protocol::state::ChannelState;
-use verge_protocol::{Coding, Digest};
+use verge_protocol::{Coding, Digest, ReleaseNumber};
 
 use crate::store::StoreError;
 
@@ -14,6 +14,8 @@ pub(crate) enum PublishError {
     Conflict { label: HostLabel, current: Option<ChannelState> },
     #[error("another push or rollback of {0} is in progress")]
     ChannelBusy(HostLabel),
+    #[error("{release} of {label} was not made live: {reason}")]
+    Abandoned { label: HostLabel, release: ReleaseNumber, reason: String },
     #[error("{missing} blobs of the build are missing, the first is {first}")]
     MissingBlobs { missing: usize, first: Digest },
     #[error("blob {0} is corrupt or missing on disk")]

@@ -13,23 +13,38 @@ const KEPT_FOR: Duration = Duration::from_hours(24);
 /// The most manifests that are inherited.
 const INHERITED_MAX: usize = 8;
 
-/// Chooses the manifests to inherit at a move to `next` at `now`: those that the channel served within [`KEPT_FOR`], the latest first,
-/// each until that long after it was last replaced. `moves` are the channel's moves so far, the latest first.
+/// Chooses the manifests to inherit at a move to `next` at `now`: those that the channel served within [`KEPT_FOR`], each until that
+/// long after it was last replaced. `moves` are the channel's moves so far, the latest first.
+///
+/// The order is that of their last ends, the latest first: of a path's versions edges serve only that of the first manifest that has
+/// it.
+///
+/// Of two moves the later one counts as not before the earlier one, and none as after `now`: a clock that was set back drops nothing.
 pub(crate) fn choose(next: Digest, moves: &[ChannelMove], now: Timestamp) -> Vec<Inherited> {
+    let mut latest = Timestamp(0);
+    let mut times: Vec<Timestamp> = Vec::with_capacity(moves.len());
+    for earlier in moves.iter().rev() {
+        latest = latest.max(earlier.moved.min(now));
+        times.push(latest);
+    }
+    // When each was replaced: the time of the move after it, and now for the last one.
+    let ends = std::iter::once(now).chain(times.into_iter().rev());
     let mut inherited: Vec<Inherited> = Vec::new();
-    let mut ended = now;
-    for earlier in moves {
-        let until = ended.after(KEPT_FOR);
-        ended = earlier.moved;
-        if until <= now {
-            break;
-        }
+    for (earlier, end) in moves.iter().zip(ends) {
+        let until = end.after(KEPT_FOR);
         let known = earlier.manifest == next || inherited.iter().any(|one| one.manifest == earlier.manifest);
-        if !known && inherited.len() < INHERITED_MAX {
+        if !known && until > now && inherited.len() < INHERITED_MAX {
             inherited.push(Inherited { manifest: earlier.manifest, until });
         }
     }
     inherited
+}
+
+/// What remains of `inherits` at `now`; `None` if that is all of it. The origin writes a channel's row again with the rest: edges do
+/// not compare `until` with their own clocks.
+pub(crate) fn expire(inherits: &[Inherited], now: Timestamp) -> Option<Vec<Inherited>> {
+    let rest: Vec<Inherited> = inherits.iter().filter(|one| one.until > now).copied().collect();
+    (rest.len() < inherits.len()).then_some(rest)
 }
 
 #[cfg(test)]
@@ -89,5 +104,30 @@ mod tests {
         let kept = chosen("x", &moves, 1);
         assert_eq!(kept.len(), INHERITED_MAX);
         assert_eq!(kept[0].0, manifest("19"));
+    }
+
+    #[test]
+    fn manifest_replaced_by_a_clock_ahead_is_inherited_for_a_day_from_now() {
+        // The clock was 25 hours ahead when `b` and `c` went live.
+        let moves = [("a", 0), ("b", 30), ("c", 31)];
+        assert_eq!(chosen("d", &moves, 6), [(manifest("c"), 30), (manifest("b"), 30), (manifest("a"), 30)]);
+    }
+
+    #[test]
+    fn manifest_replaced_by_a_clock_behind_is_inherited_as_of_the_move_before() {
+        // The clock was 40 hours behind when `c` went live, and right again after that.
+        let moves = [("a", 50), ("b", 60), ("c", 21), ("d", 62)];
+        let kept = [(manifest("d"), 87), (manifest("c"), 86), (manifest("b"), 84), (manifest("a"), 84)];
+        assert_eq!(chosen("e", &moves, 63), kept);
+    }
+
+    #[test]
+    fn inherited_manifests_expire_when_their_time_is_over_and_not_before() {
+        let inherited = |name: &str, until| Inherited { manifest: manifest(name), until: Timestamp(until) };
+        let inherits = [inherited("b", 20), inherited("a", 10)];
+        assert_eq!(expire(&inherits, Timestamp(9)), None);
+        assert_eq!(expire(&inherits, Timestamp(10)), Some(vec![inherits[0]]));
+        assert_eq!(expire(&inherits, Timestamp(20)), Some(Vec::new()));
+        assert_eq!(expire(&[], Timestamp(20)), None);
     }
 }

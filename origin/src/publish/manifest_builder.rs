@@ -3,41 +3,62 @@
 use std::collections::{BTreeMap, HashMap};
 
 use verge_protocol::manifest::File;
-use verge_protocol::{Build, Coding, Content, Digest, Manifest, SiteName, SitePath};
+use verge_protocol::{Build, Coding, Content, Digest, Lifetime, Manifest, SiteName, SitePath};
 
-use super::lifetime::{self, Conventions};
-use super::media_type;
+use super::build_output::BuildOutput;
+use super::contents::Contents;
+use super::error::PublishError;
+use super::{former_scripts, lifetime, media_type};
+use crate::store::{Fingerprint, NewFingerprint};
+
+/// What a new manifest depends on besides its build: the earlier releases of its site, on all channels.
+#[derive(Default)]
+pub(super) struct SiteHistory {
+    /// Of each path whose name may contain a hash.
+    fingerprints: HashMap<String, Fingerprint>,
+    /// The unhashed scripts of all releases, the most recent first.
+    scripts: Vec<SitePath>,
+}
+
+impl SiteHistory {
+    /// Reads the history of `site`.
+    pub(super) async fn load(contents: &Contents, site: &SiteName) -> Result<Self, PublishError> {
+        let fingerprints = contents.database.fingerprints(site).await?;
+        Ok(Self { fingerprints, scripts: former_scripts::of_earlier_releases(contents, site).await? })
+    }
+}
 
 /// A manifest and what its release needs besides.
 pub(super) struct BuiltManifest {
     pub(super) manifest: Manifest,
-    /// Fingerprinted paths and the digests of their bytes.
-    pub(super) fingerprints: Vec<(SitePath, Digest)>,
+    /// Paths whose names may contain a hash.
+    pub(super) fingerprints: Vec<NewFingerprint>,
     /// What the client should know about accepted files.
     pub(super) warnings: Vec<String>,
 }
 
-/// Builds the manifest. `history` holds the digest that each fingerprinted path was first released with.
+/// Builds the manifest.
 pub(super) fn build_manifest(
     site: &SiteName,
     build: Build,
     encodings: &HashMap<(Digest, Coding), Content>,
-    history: &HashMap<String, Digest>,
+    history: SiteHistory,
 ) -> BuiltManifest {
-    let mut warnings = Vec::new();
+    let mut contradicted = Vec::new();
     let mut fingerprints = Vec::new();
     let mut files = BTreeMap::new();
     let paths: Vec<SitePath> = build.files.keys().cloned().collect();
-    let conventions = Conventions::of(paths.iter());
+    let output = BuildOutput::of(paths.iter());
     for (path, identity) in build.files {
         let media_type = media_type::of(&path);
-        let first = history.get(path.as_str()).copied();
-        let decision = lifetime::decide(&conventions, &path, &media_type, identity.digest(), first);
-        warnings.extend(decision.warning);
-        if decision.fingerprinted {
-            fingerprints.push((path.clone(), identity.digest()));
+        let (digest, earlier) = (identity.digest(), history.fingerprints.get(path.as_str()));
+        let decision = lifetime::decide(&output, &path, &media_type, digest, earlier);
+        contradicted.extend(decision.contradiction.map(|contradiction| (path.clone(), contradiction)));
+        if decision.remembered {
+            let immutable = decision.lifetime == Lifetime::Immutable;
+            fingerprints.push(NewFingerprint { path: path.clone(), digest, immutable });
         }
-        let encoded = |coding| Some((coding, encodings.get(&(identity.digest(), coding))?.clone()));
+        let encoded = |coding| Some((coding, encodings.get(&(digest, coding))?.clone()));
         let encodings = if media_type::is_compressible(&media_type) {
             Coding::ALL.into_iter().filter_map(encoded).collect()
         } else {
@@ -46,7 +67,9 @@ pub(super) fn build_manifest(
         let (lifetime, fingerprinted) = (decision.lifetime, decision.fingerprinted);
         files.insert(path, File { media_type, lifetime, fingerprinted, identity, encodings });
     }
-    BuiltManifest { manifest: Manifest { site: site.clone(), fallback: build.fallback, files }, fingerprints, warnings }
+    let former_scripts = Some(former_scripts::choose(build.legacy_service_workers, history.scripts, &files));
+    let manifest = Manifest { site: site.clone(), fallback: build.fallback, files, former_scripts };
+    BuiltManifest { manifest, fingerprints, warnings: lifetime::warnings(&contradicted) }
 }
 
 /// The contents of a build that are worth encoding, each once, the largest first, so that no large one is left for the end.

@@ -12,14 +12,13 @@ use super::{channel_lifetimes, channels, column_values, state};
 pub(crate) enum Deletion {
     /// The channel is deleted.
     Done(Position),
-    /// Nothing was written: a rollout of the channel is in progress.
-    InRollout,
     /// Nothing was written: the channel is not at the expected epoch, but here.
     Moved(Option<ChannelState>),
 }
 
 impl Database {
-    /// Deletes a channel that is at the epoch `expected`, in one transaction: its row becomes a tombstone. Its moves stay, as history.
+    /// Deletes a channel that is at the epoch `expected`, in one transaction: its row becomes a tombstone. Its moves stay, as history. The
+    /// channel must be locked: a rollout in the state is one that was abandoned, and is deleted too.
     pub(crate) async fn delete_channel(
         &self,
         label: &HostLabel,
@@ -34,12 +33,8 @@ impl Database {
             transaction.rollback().await?;
             return Ok(Deletion::Moved(current));
         }
-        let rollout: Option<RolloutState> =
-            state::get(&mut transaction, &Key::Rollout(site.clone(), channel.clone())).await?;
-        if rollout.is_some() {
-            transaction.rollback().await?;
-            return Ok(Deletion::InRollout);
-        }
+        // Before the row of the channel: edges need not prepare what is not coming.
+        state::set(&mut transaction, &Key::Rollout(site.clone(), channel.clone()), None::<&RolloutState>).await?;
         let position = database::advance(&mut transaction).await?;
         state::delete(&mut transaction, &Key::Channel(site.clone(), channel.clone()), position.seq).await?;
         channel_lifetimes::forget(&mut transaction, site, channel).await?;

@@ -1,15 +1,17 @@
 //! Channels: the release each points at, its past moves, and the transaction that moves it.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use sqlx::AnyConnection;
 use verge_daemon::error_chain;
-use verge_protocol::state::{ChannelState, Inherited, Key};
-use verge_protocol::{ChannelName, Digest, Position, ReleaseNumber, Seq, SiteName, Timestamp};
+use verge_protocol::host::HostLabel;
+use verge_protocol::state::{ChannelState, Inherited, Key, RolloutState, UnknownKey};
+use verge_protocol::{ChannelName, Digest, IdempotencyKey, Position, ReleaseNumber, Seq, SiteName, Timestamp};
 
 use super::database::{self, Database};
 use super::error::StoreError;
-use super::releases::{self, NewRelease};
+use super::releases::NewRelease;
 use super::{column_values, state};
 
 /// A channel and the time of its last move.
@@ -31,11 +33,9 @@ pub(crate) struct ChannelMove {
 
 /// A move of a channel to be made by [`Database::move_channel`].
 pub(crate) struct NewMove {
-    pub(crate) site: SiteName,
-    pub(crate) channel: ChannelName,
-    /// The channel's epoch as the caller knows it; `None`: the channel must not exist.
-    pub(crate) expected: Option<Seq>,
-    pub(crate) target: MoveTarget,
+    pub(crate) label: HostLabel,
+    /// The rollout that ends with it.
+    pub(crate) rollout: RolloutState,
     pub(crate) inherits: Vec<Inherited>,
 }
 
@@ -45,6 +45,21 @@ pub(crate) enum MoveTarget {
     New(NewRelease),
     /// An existing one, and its manifest.
     Existing(ReleaseNumber, Digest),
+}
+
+/// A channel as part of a key: `<site>/<channel>`.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct HostPath(HostLabel);
+
+impl FromStr for HostPath {
+    type Err = UnknownKey;
+
+    fn from_str(path: &str) -> Result<Self, UnknownKey> {
+        match format!("channel/{path}").parse()? {
+            Key::Channel(site, channel) => Ok(Self(HostLabel { site, channel })),
+            key => unreachable!("{key} begins with `channel/`"),
+        }
+    }
 }
 
 impl MoveTarget {
@@ -84,7 +99,7 @@ impl Database {
              (select site, channel, max(epoch) as epoch from channel_move \
               where site >= $1 and site <= $2 group by site, channel) latest \
              join channel_move m on m.site = latest.site and m.channel = latest.channel and m.epoch = latest.epoch \
-             join state s on s.key = 'channel/' || m.site || '/' || m.channel and s.seq = m.epoch \
+             join state s on s.key = 'channel/' || m.site || '/' || m.channel \
              where s.value is not null order by m.site, m.channel",
         )
         .bind(first.as_str())
@@ -133,42 +148,70 @@ impl Database {
         Ok(column_values::sound_rows("channel_move", rows, parse))
     }
 
-    /// Moves a channel, and creates the release if it is new, in one transaction. The inner `Err` holds the state of a channel that
-    /// is not at the expected epoch; nothing was written then.
+    /// Moves a channel to the release of its rollout, and ends the rollout, in one transaction. The inner `Err` holds the state of a
+    /// channel that is not at the expected epoch; nothing was written then.
     pub(crate) async fn move_channel(
         &self,
         new_move: &NewMove,
         now: Timestamp,
     ) -> Result<Result<(Position, ChannelState), Option<ChannelState>>, StoreError> {
+        let HostLabel { site, channel } = &new_move.label;
+        let rollout = &new_move.rollout;
         let mut transaction = self.begin().await?;
-        database::lock(&mut transaction).await?;
-        let key = Key::Channel(new_move.site.clone(), new_move.channel.clone());
-        let current = current(&mut transaction, &new_move.site, &new_move.channel).await?;
-        if current.as_ref().map(|state| state.epoch) != new_move.expected {
+        let position = database::advance(&mut transaction).await?;
+        let current = current(&mut transaction, site, channel).await?;
+        if current.as_ref().map(|state| state.epoch) != rollout.expected {
             transaction.rollback().await?;
             return Ok(Err(current));
         }
-        let release = match &new_move.target {
-            MoveTarget::New(new) => releases::insert(&mut transaction, &new_move.site, new, now).await?,
-            MoveTarget::Existing(number, _) => *number,
+        let state = ChannelState {
+            epoch: position.seq,
+            release: rollout.release,
+            manifest: rollout.manifest,
+            inherits: new_move.inherits.clone(),
         };
-        let manifest = new_move.target.manifest();
-        let position = database::advance(&mut transaction).await?;
-        let state = ChannelState { epoch: position.seq, release, manifest, inherits: new_move.inherits.clone() };
-        state::put(&mut transaction, &key, position.seq, &state).await?;
+        state::put(&mut transaction, &Key::Channel(site.clone(), channel.clone()), position.seq, &state).await?;
+        // After the row of the channel: what edges have prepared is in use before it is no longer coming.
+        state::set(&mut transaction, &Key::Rollout(site.clone(), channel.clone()), None::<&RolloutState>).await?;
         sqlx::query(
-            "insert into channel_move (site, channel, epoch, release, manifest, moved) values ($1, $2, $3, $4, $5, $6)",
+            "insert into channel_move (site, channel, epoch, release, manifest, moved, idempotency_key) \
+             values ($1, $2, $3, $4, $5, $6, $7)",
         )
-        .bind(new_move.site.as_str())
-        .bind(new_move.channel.as_str())
+        .bind(site.as_str())
+        .bind(channel.as_str())
         .bind(column_values::signed(position.seq.0))
-        .bind(column_values::signed(release.0))
-        .bind(manifest.to_string())
+        .bind(column_values::signed(rollout.release.0))
+        .bind(rollout.manifest.to_string())
         .bind(column_values::signed(now.0))
+        .bind(rollout.idempotency_key.as_ref().map(IdempotencyKey::as_str))
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
         Ok(Ok((position, state)))
+    }
+
+    /// The state of every channel.
+    pub(crate) async fn channel_states(&self) -> Result<Vec<(HostLabel, ChannelState)>, StoreError> {
+        let channels = state::all::<HostPath, _>(&mut *self.read_connection().await?, "channel").await?;
+        Ok(channels.into_iter().map(|(HostPath(label), state)| (label, state)).collect())
+    }
+
+    /// Writes the row of a channel again with other releases to inherit. Its epoch stays. Nothing is written if it is not at the epoch
+    /// `expected` any more.
+    pub(crate) async fn set_inherits(
+        &self,
+        label: &HostLabel,
+        expected: Seq,
+        inherits: Vec<Inherited>,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        database::lock(&mut transaction).await?;
+        let current = current(&mut transaction, &label.site, &label.channel).await?;
+        if let Some(state) = current.filter(|state| state.epoch == expected) {
+            let key = Key::Channel(label.site.clone(), label.channel.clone());
+            state::set(&mut transaction, &key, Some(&ChannelState { inherits, ..state })).await?;
+        }
+        transaction.commit().await
     }
 }
 

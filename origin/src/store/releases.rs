@@ -1,10 +1,10 @@
-//! Releases, their manifests, and the first bytes of fingerprinted paths.
+//! Releases, their manifests, and the history of the bytes of fingerprinted paths.
 
 use std::collections::HashMap;
 
 use verge_protocol::api::Provenance;
 use verge_protocol::state::{Key, ReleaseState};
-use verge_protocol::{Content, Digest, ReleaseNumber, SiteName, SitePath, Timestamp};
+use verge_protocol::{Content, Digest, IdempotencyKey, ReleaseNumber, SiteName, SitePath, Timestamp};
 
 use super::channel_lifetimes::{self, NewLifetime};
 use super::database::{self, Database};
@@ -22,17 +22,39 @@ pub(crate) struct ReleaseRow {
     pub(crate) provenance: Provenance,
 }
 
-/// A release to be created by the transaction that moves a channel to it.
+/// A release to be created by the transaction that begins its rollout.
 pub(crate) struct NewRelease {
     /// The bytes of the manifest, already stored.
     pub(crate) manifest: Content,
     pub(crate) files: u64,
     pub(crate) bytes: u64,
     pub(crate) provenance: Provenance,
-    /// Fingerprinted paths and the digests of their bytes, for [`Database::fingerprints`].
-    pub(crate) fingerprints: Vec<(SitePath, Digest)>,
+    /// Paths whose names may contain a hash, for [`Database::fingerprints`].
+    pub(crate) fingerprints: Vec<NewFingerprint>,
+    /// What the publisher should know about accepted files.
+    pub(crate) warnings: Vec<String>,
     /// How long the channel that it was pushed to exists; `None`: as the last push said.
     pub(crate) lifetime: Option<NewLifetime>,
+}
+
+/// The bytes that a release has at a path whose name may contain a hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NewFingerprint {
+    pub(crate) path: SitePath,
+    pub(crate) digest: Digest,
+    /// Whether the release marks the path immutable.
+    pub(crate) immutable: bool,
+}
+
+/// What the releases of a site had at a path whose name may contain a hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fingerprint {
+    /// Of the bytes of the first release that had the path.
+    pub(crate) digest: Digest,
+    /// Whether a release marked the path immutable. The bytes were the first ones then.
+    pub(crate) immutable: bool,
+    /// Whether a release had other bytes there.
+    pub(crate) changed: bool,
 }
 
 type Columns = (i64, String, i64, i64, i64, Option<String>, Option<String>, Option<String>);
@@ -111,11 +133,14 @@ impl Database {
         row.map(|(content,)| column_values::parse_json("manifest content", &content)).transpose()
     }
 
-    /// The digest of the bytes that each fingerprinted path of the site was first released with.
-    pub(crate) async fn fingerprints(&self, site: &SiteName) -> Result<HashMap<String, Digest>, StoreError> {
-        let query = sqlx::query("select path, digest from fingerprint where site = $1").bind(site.as_str());
-        let rows = column_values::fetch_all(&mut *self.read_connection().await?, query).await?;
-        let parse = |(path, digest): (String, String)| Ok((path, column_values::parse("digest", &digest)?));
+    /// What the releases of the site had at each path whose name may contain a hash.
+    pub(crate) async fn fingerprints(&self, site: &SiteName) -> Result<HashMap<String, Fingerprint>, StoreError> {
+        let query = sqlx::query("select path, digest, immutable, changed from fingerprint where site = $1");
+        let rows = column_values::fetch_all(&mut *self.read_connection().await?, query.bind(site.as_str())).await?;
+        let parse = |(path, digest, immutable, changed): (String, String, i64, i64)| {
+            let digest = column_values::parse("digest", &digest)?;
+            Ok((path, Fingerprint { digest, immutable: immutable != 0, changed: changed != 0 }))
+        };
         Ok(column_values::sound_rows("fingerprint", rows, parse).into_iter().collect())
     }
 }
@@ -126,6 +151,7 @@ pub(super) async fn insert(
     transaction: &mut WriteTransaction,
     site: &SiteName,
     new: &NewRelease,
+    key: Option<&IdempotencyKey>,
     now: Timestamp,
 ) -> Result<ReleaseNumber, StoreError> {
     let id = new.manifest.digest().to_string();
@@ -134,19 +160,28 @@ pub(super) async fn insert(
         .bind(serde_json::to_string(&new.manifest).expect("plain data serializes"))
         .execute(&mut **transaction)
         .await?;
-    for (path, digest) in &new.fingerprints {
+    for NewFingerprint { path, digest, immutable } in &new.fingerprints {
+        // Most rows exist and stay as they are: they are not written again.
         sqlx::query(
-            "insert into fingerprint (site, path, digest) values ($1, $2, $3) on conflict (site, path) do nothing",
+            "insert into fingerprint (site, path, digest, immutable, changed) values ($1, $2, $3, $4, 0) \
+             on conflict (site, path) do update set \
+             changed = case when fingerprint.digest = excluded.digest then fingerprint.changed else 1 end, \
+             immutable = case when excluded.immutable = 1 then 1 else fingerprint.immutable end \
+             where (fingerprint.digest <> excluded.digest and fingerprint.changed = 0) \
+             or (excluded.immutable = 1 and fingerprint.immutable = 0)",
         )
         .bind(site.as_str())
         .bind(path.as_str())
         .bind(digest.to_string())
+        .bind(i64::from(*immutable))
         .execute(&mut **transaction)
         .await?;
     }
+    let warnings = (!new.warnings.is_empty()).then(|| serde_json::to_string(&new.warnings).expect("texts serialize"));
     let (number,): (i64,) = sqlx::query_as(
-        "insert into release (site, number, manifest, files, bytes, created, author, message, git_commit) \
-         select $1, coalesce(max(number), 0) + 1, $2, $3, $4, $5, $6, $7, $8 from release where site = $1 \
+        "insert into release (site, number, manifest, files, bytes, created, author, message, git_commit, \
+         idempotency_key, warnings) \
+         select $1, coalesce(max(number), 0) + 1, $2, $3, $4, $5, $6, $7, $8, $9, $10 from release where site = $1 \
          returning number",
     )
     .bind(site.as_str())
@@ -157,6 +192,8 @@ pub(super) async fn insert(
     .bind(new.provenance.author.clone())
     .bind(new.provenance.message.clone())
     .bind(new.provenance.commit.clone())
+    .bind(key.map(IdempotencyKey::as_str))
+    .bind(warnings)
     .fetch_one(&mut **transaction)
     .await?;
     let number = ReleaseNumber(column_values::unsigned("release number", number)?);

@@ -106,7 +106,13 @@ impl DamagedRows<'_> {
             let effect = "deletes the row: the next release with that path counts as the first";
             return finding.repair(Repair::delete(row, effect));
         };
-        let update = Change::Rows(vec![Statement::update(row, [("digest", digest.to_string().into())])]);
+        // What is not known is assumed: that costs revalidations.
+        let columns = [
+            ("digest", digest.to_string().into()),
+            ("immutable", row.number("immutable").unwrap_or(1).into()),
+            ("changed", row.number("changed").unwrap_or(1).into()),
+        ];
+        let update = Change::Rows(vec![Statement::update(row, columns)]);
         finding.repair(Repair::new(update, format!("restores the digest from {number}")))
     }
 
@@ -154,6 +160,11 @@ impl DamagedRows<'_> {
             ("author", row.text("author").ok().into()),
             ("message", row.text("message").ok().into()),
             ("git_commit", row.text("git_commit").ok().into()),
+            ("idempotency_key", row.text("idempotency_key").ok().into()),
+            (
+                "warnings",
+                row.text("warnings").ok().filter(|text| serde_json::from_str::<Vec<String>>(text).is_ok()).into(),
+            ),
         ];
         let update = Change::Rows(vec![Statement::update(row, columns)]);
         finding.repair(Repair::new(update, "restores it from the channel's past and its manifest"))

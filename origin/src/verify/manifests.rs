@@ -30,7 +30,7 @@ pub(super) struct Summary {
 #[derive(Default)]
 pub(super) struct Manifests {
     pub(super) summaries: HashMap<Digest, Summary>,
-    /// The bytes that fingerprinted paths were first released with, of those paths whose rows are damaged.
+    /// The bytes that paths with a possible hash in their names were first released with, of those paths whose rows are damaged.
     pub(super) fingerprints: BTreeMap<(SiteName, SitePath), (ReleaseNumber, Digest)>,
     pub(super) findings: Vec<Finding>,
     odd_contents: BTreeSet<Digest>,
@@ -73,7 +73,7 @@ impl Manifests {
         let summary = Summary { site: manifest.site.clone(), files: manifest.files.len() as u64, bytes };
         for (path, file) in &manifest.files {
             let key = (manifest.site.clone(), path.clone());
-            if file.fingerprinted && wanted.contains(&key) {
+            if wanted.contains(&key) {
                 let number = served.iter().map(|((_, number), _)| *number).min().unwrap_or(ReleaseNumber(u64::MAX));
                 let first = self.fingerprints.entry(key).or_insert((number, file.identity.digest()));
                 if number < first.0 {

@@ -169,9 +169,10 @@ impl Metadata {
             bytes: row.number("bytes")?,
             created: row.number("created")?,
         };
-        for column in ["author", "message", "git_commit"] {
+        for column in ["author", "message", "git_commit", "idempotency_key"] {
             row.optional(column, RawRow::text)?;
         }
+        row.optional("warnings", RawRow::json::<Vec<String>>)?;
         self.releases.insert(key, release);
         Ok(())
     }
@@ -184,6 +185,7 @@ impl Metadata {
             manifest: row.parse("manifest")?,
             moved: row.number("moved")?,
         };
+        row.optional("idempotency_key", RawRow::text)?;
         self.last_epoch = self.last_epoch.max(new.epoch.0);
         let release = self.releases.get(&(key.0.clone(), new.release));
         if release.is_none_or(|release| release.manifest != new.manifest) {
@@ -249,7 +251,9 @@ fn channel_lifetime(row: &RawRow) -> Parsed<()> {
 fn fingerprint(row: &RawRow) -> Parsed<()> {
     row.parse::<SiteName>("site")?;
     row.parse::<SitePath>("path")?;
-    row.parse::<Digest>("digest").map(drop)
+    row.parse::<Digest>("digest")?;
+    row.number("immutable")?;
+    row.number("changed").map(drop)
 }
 
 fn encoding(row: &RawRow, objects: &Objects, damage: &BlobDamage) -> Parsed<()> {

@@ -9,12 +9,14 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, SqliteConnection};
 use verge_daemon::{Clock, DataDir};
 use verge_protocol::Digest;
+use verge_protocol::host::HostLabel;
+use verge_protocol::state::RolloutState;
 
 use super::change::{Change, Statement, Value};
 use super::finding::{Finding, Outcome};
 use super::objects::Objects;
 use crate::publish::{self, MOVES_READ};
-use crate::store::{Database, MoveTarget, NewMove};
+use crate::store::{Database, NewMove};
 
 /// Makes changes to a data directory.
 pub(super) struct Repairer<'a> {
@@ -56,10 +58,14 @@ impl Repairer<'_> {
                 let now = self.clock.now();
                 let moves = database.moves(site, channel, MOVES_READ).await?;
                 let new = NewMove {
-                    site: site.clone(),
-                    channel: channel.clone(),
-                    expected: database.channel(site, channel).await?.map(|state| state.epoch),
-                    target: MoveTarget::Existing(*release, *manifest),
+                    label: HostLabel { site: site.clone(), channel: channel.clone() },
+                    rollout: RolloutState {
+                        release: *release,
+                        manifest: *manifest,
+                        expected: database.channel(site, channel).await?.map(|state| state.epoch),
+                        idempotency_key: None,
+                        started: now,
+                    },
                     inherits: publish::inherited(*manifest, &moves, now),
                 };
                 let outcome = database.move_channel(&new, now).await?;

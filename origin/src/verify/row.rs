@@ -25,15 +25,31 @@ pub(super) static MANIFEST: Table = Table { name: "manifest", key: 1, columns: &
 pub(super) static RELEASE: Table = Table {
     name: "release",
     key: 2,
-    columns: &["site", "number", "manifest", "files", "bytes", "created", "author", "message", "git_commit"],
+    columns: &[
+        "site",
+        "number",
+        "manifest",
+        "files",
+        "bytes",
+        "created",
+        "author",
+        "message",
+        "git_commit",
+        "idempotency_key",
+        "warnings",
+    ],
 };
-pub(super) static CHANNEL_MOVE: Table =
-    Table { name: "channel_move", key: 3, columns: &["site", "channel", "epoch", "release", "manifest", "moved"] };
+pub(super) static CHANNEL_MOVE: Table = Table {
+    name: "channel_move",
+    key: 3,
+    columns: &["site", "channel", "epoch", "release", "manifest", "moved", "idempotency_key"],
+};
 pub(super) static CHANNEL_LIFETIME: Table =
     Table { name: "channel_lifetime", key: 3, columns: &["site", "channel", "release", "seconds"] };
 pub(super) static CHANNEL_DELETION: Table =
     Table { name: "channel_deletion", key: 3, columns: &["site", "channel", "seq", "deleted"] };
-pub(super) static FINGERPRINT: Table = Table { name: "fingerprint", key: 2, columns: &["site", "path", "digest"] };
+pub(super) static FINGERPRINT: Table =
+    Table { name: "fingerprint", key: 2, columns: &["site", "path", "digest", "immutable", "changed"] };
 pub(super) static ENCODING: Table =
     Table { name: "encoding", key: 3, columns: &["digest", "coding", "level", "content"] };
 pub(super) static DOMAIN: Table = Table {

@@ -77,8 +77,8 @@ impl StateRows {
         let row = Row { key: columns.key.to_owned(), seq: Seq(seq), value };
         match row.parse().map_err(|error| error.to_string())? {
             ParsedRow::Channel(HostLabel { site, channel }, value) => {
-                if value.as_ref().is_some_and(|state| state.epoch.0 != seq) {
-                    return Err("its epoch is not its sequence number".to_owned());
+                if value.as_ref().is_some_and(|state| state.epoch.0 > seq) {
+                    return Err("its epoch is above its sequence number".to_owned());
                 }
                 self.channels.insert((site, channel), value);
             }

@@ -48,7 +48,7 @@ async fn snapshot(origin: &TestOrigin, token: &str) -> (BTreeSet<String>, bool) 
 async fn damaged_row_hides_only_itself_and_is_named() {
     let (origin, token) = filled().await;
     let (all, complete) = snapshot(&origin, &token).await;
-    assert!(complete && all.len() == 4, "{all:?}");
+    assert!(complete && all.len() == 6, "{all:?}");
     let (mut origin, sound) = origin.back_up().await;
     let damages = [
         "update state set value = 'odd' where key = $1",
@@ -63,7 +63,8 @@ async fn damaged_row_hides_only_itself_and_is_named() {
         "update state set key = cast(cast(key as blob) || x'ff' as text) where key = $1",
         "update history set digest = 'f' || substr(digest, 2) || '' where seq = (select seq from state where key = $1)",
     ];
-    for key in &all {
+    // Tombstones of ended rollouts hold no value to be damaged.
+    for key in all.iter().filter(|key| !key.starts_with("rollout/")) {
         for damage in damages {
             origin = origin
                 .restore_with(&sound, async |data| {

@@ -1,11 +1,13 @@
 //! The feed, manifests, blobs and reports of edges.
 
 use reqwest::{Method, StatusCode};
+use verge_origin::Timing;
 use verge_protocol::EdgeName;
 use verge_protocol::api::{BlobsRequest, Edge, Progress, TokenOwner};
 use verge_protocol::feed::{FeedEvent, FeedMessage};
+use verge_protocol::host::HostLabel;
 use verge_protocol::pack::{Decoder, Frame};
-use verge_protocol::report::EdgeReport;
+use verge_protocol::report::{EdgeReport, Preparation};
 use verge_protocol::state::ParsedRow;
 use verge_protocol::{Coding, Lifetime, Manifest, compression};
 
@@ -21,22 +23,29 @@ async fn a_subscription_starts_with_the_table_and_continues_with_each_write() {
 
     let mut feed = origin.subscribe(&token, None).await;
     let first = feed.row().await;
-    assert_eq!((first.key.as_str(), first.seq.0), ("channel/demo/live", 4), "the table, not its history");
+    assert_eq!((first.key.as_str(), first.seq.0), ("channel/demo/live", 7), "the table, not its history");
     let second = feed.caught_up().await;
-    assert_eq!(second.position.to_string(), "1-4");
+    assert_eq!(second.position.to_string(), "1-8");
     origin.push("demo", &build(&[("index.html", "three")])).await;
+    let rollout = feed.row().await;
+    assert_eq!((rollout.key.as_str(), rollout.seq.0), ("rollout/demo/live", 10));
     let third = feed.next().await.unwrap();
-    assert_eq!(third.at.position.to_string(), "1-6");
+    assert_eq!(third.at.position.to_string(), "1-11");
     let FeedMessage { at: at_third, event: FeedEvent::Row(third) } = third else { panic!("{third:?}") };
-    assert_eq!(third.seq.0, 6);
+    assert_eq!(third.seq.0, 11);
+    let ended = feed.row().await;
+    assert_eq!((ended.key.as_str(), ended.seq.0, ended.value), ("rollout/demo/live", 12, None));
     let Ok(ParsedRow::Channel(_, state)) = third.parse() else { panic!("{third:?}") };
     assert_eq!(state.unwrap().inherits.len(), 2, "the releases of the last day are inherited");
 
     let mut resumed = origin.subscribe(&token, Some(second)).await;
-    assert_eq!(resumed.row().await.seq.0, 6);
-    assert_eq!(resumed.caught_up().await, at_third);
-    let mut up_to_date = origin.subscribe(&token, Some(at_third)).await;
-    assert_eq!(up_to_date.caught_up().await, at_third);
+    assert_eq!(resumed.row().await.seq.0, 11);
+    let at_end = resumed.caught_up().await;
+    assert_eq!(at_end.position.to_string(), "1-12");
+    let mut from_third = origin.subscribe(&token, Some(at_third)).await;
+    assert_eq!((from_third.row().await.seq.0, from_third.caught_up().await), (12, at_end));
+    let mut up_to_date = origin.subscribe(&token, Some(at_end)).await;
+    assert_eq!(up_to_date.caught_up().await, at_end);
     origin.stop().await;
     assert_eq!(feed.next().await, None, "a drained origin ends the feed");
 }
@@ -79,14 +88,15 @@ async fn an_edge_downloads_manifests_and_blobs() {
 
 #[tokio::test]
 async fn reports_confirm_a_release_edge_by_edge() {
-    let origin = TestOrigin::start().await;
+    let origin = TestOrigin::start_with(|config| config.rollout_timing = Timing::default()).await;
     origin.create_site("demo").await;
     let (a, b) = (origin.edge_token("a").await, origin.edge_token("b").await);
-    let report = async |token: &str, applied: &str| {
-        let applied = applied.parse().unwrap();
-        let report = EdgeReport::new(applied, "0.1.0");
+    let send = async |token: &str, report: EdgeReport| {
         let answer = origin.request_as(token, Method::POST, "/v1/edges/report").json(&report).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+    };
+    let report = async |token: &str, applied: &str| {
+        send(token, EdgeReport::new(applied.parse().unwrap(), "0.1.0")).await;
     };
     report(&a, "1-0").await;
     report(&b, "1-0").await;
@@ -95,21 +105,41 @@ async fn reports_confirm_a_release_edge_by_edge() {
     let mut feed = origin.subscribe(&a, None).await;
     feed.caught_up().await;
     let confirm = async {
-        feed.row().await;
-        report(&b, "1-2").await;
-        report(&a, "1-2").await;
+        let Ok(ParsedRow::Rollout(label, Some(rollout))) = feed.row().await.parse() else { panic!() };
+        for (token, prepared) in [(&a, false), (&b, true), (&a, true)] {
+            let HostLabel { site, channel } = label.clone();
+            let manifest = rollout.manifest;
+            let preparation = Preparation { site, channel, manifest, done: 7, total: 9, prepared, problem: None };
+            let preparations = Some(vec![preparation]);
+            send(token, EdgeReport { preparations, ..EdgeReport::new("1-2".parse().unwrap(), "0.1.0") }).await;
+        }
+        let channel = feed.row().await;
+        assert_eq!((channel.key.as_str(), channel.seq.0), ("channel/demo/live", 3));
+        report(&b, "1-3").await;
+        report(&a, "1-3").await;
     };
     let (events, ()) = tokio::join!(push, confirm);
     let edges: Vec<String> = events
         .iter()
         .filter_map(|event| match event {
-            Progress::Confirmed { edge, done, total, .. } => Some(format!("{edge} {done}/{total}")),
+            Progress::Preparing { edges, .. } => Some(format!("preparing {edges:?}")),
+            Progress::Fetching { edge, done, total, .. } => Some(format!("{edge} fetched {done} of {total}")),
+            Progress::Prepared { edge, done, total } => Some(format!("{edge} prepared {done}/{total}")),
+            Progress::Confirmed { edge, done, total, .. } => Some(format!("{edge} confirmed {done}/{total}")),
             _ => None,
         })
         .collect();
-    assert_eq!(edges, ["b 1/2", "a 2/2"]);
+    let expected = [
+        "preparing [a, b]",
+        "a fetched 7 of 9",
+        "b prepared 1/2",
+        "a prepared 2/2",
+        "b confirmed 1/2",
+        "a confirmed 2/2",
+    ];
+    assert_eq!(edges, expected);
     let edges: Vec<Edge> = origin.get("/v1/edges").await;
-    assert!(edges.iter().all(|edge| edge.live && edge.applied.unwrap().to_string() == "1-2"));
+    assert!(edges.iter().all(|edge| edge.live && edge.applied.unwrap().to_string() == "1-3"));
     origin.stop().await;
 }
 
@@ -168,14 +198,14 @@ async fn waiting_for_edges_ends_with_the_report_that_completes_them() {
     };
     origin.daemon.wait_until_caught_up(&[]).await;
     let mut waiting = Box::pin(origin.daemon.wait_until_caught_up(&edges));
-    for (token, applied) in [(&tokens[0], "1-0"), (&tokens[1], "1-2")] {
+    for (token, applied) in [(&tokens[0], "1-3"), (&tokens[1], "1-4")] {
         tokio::select! {
             biased;
             () = &mut waiting => panic!("edge a is behind"),
             () = report(token, applied) => {}
         }
     }
-    report(&tokens[0], "1-2").await;
+    report(&tokens[0], "1-4").await;
     tokio::time::timeout(std::time::Duration::from_secs(30), &mut waiting).await.unwrap();
     drop(waiting);
     origin.stop().await;
@@ -204,7 +234,7 @@ async fn a_snapshot_taken_while_channels_move_has_every_key() {
             while let Some(FeedMessage { event: FeedEvent::Row(row), .. }) = feed.next().await {
                 keys.insert(row.key);
             }
-            assert_eq!(keys.len(), 2, "{keys:?}");
+            assert_eq!(keys.len(), 4, "{keys:?}");
         }
     };
     tokio::join!(moving, reading);

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 use verge_daemon::Clock;
-use verge_origin::{Config, Origin};
+use verge_origin::{Config, Origin, Timing};
 use verge_protocol::api::{BuildCreated, CreateRelease, ErrorBody, IssuedToken, Progress, Provenance};
 use verge_protocol::feed::{FeedEvent, FeedMessage};
 use verge_protocol::state::Row;
@@ -34,8 +34,10 @@ pub(super) struct TestBuild {
 
 /// A build of these files, by path and text.
 pub(super) fn build(files: &[(&str, &str)]) -> TestBuild {
-    let mut pushed =
-        TestBuild { build: Build { files: BTreeMap::new(), fallback: Fallback::NotFound }, blobs: Vec::new() };
+    let mut pushed = TestBuild {
+        build: Build { files: BTreeMap::new(), fallback: Fallback::NotFound, legacy_service_workers: Vec::new() },
+        blobs: Vec::new(),
+    };
     for (path, text) in files {
         let (content, blobs) = Content::cut(&Bytes::copy_from_slice(text.as_bytes()));
         pushed.build.files.insert(path.parse().unwrap(), content);
@@ -65,6 +67,8 @@ impl TestOrigin {
         let clock = Clock::manual(Timestamp(1_000));
         let mut config = Config {
             encode_budget: Duration::ZERO,
+            // Edges of these tests have tokens and do not report.
+            rollout_timing: Timing { stall: Duration::from_millis(50), ..Timing::default() },
             ..Config::new(directory.path().join("origin"), "http://localhost:80".parse().unwrap())
         };
         change(&mut config);
@@ -222,7 +226,8 @@ pub(super) async fn error(response: Response) -> (u16, ErrorBody) {
 /// All events of a progress stream.
 pub(super) async fn progress(response: Response) -> Vec<Progress> {
     assert_eq!(response.status(), StatusCode::OK);
-    response.text().await.unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    let text = response.text().await.unwrap();
+    text.lines().filter(|line| !line.is_empty()).map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// A subscription to the change feed.

@@ -47,6 +47,8 @@ async fn readers_of_lagging_edge_are_routed_away_unless_all_edges_lag() {
     for region in Region::ALL {
         internet.disconnect_from_origin(region).await;
     }
+    // While they count as live, a release that no edge can prepare is abandoned.
+    internet.until_none_live().await;
     let disconnected = Instant::now();
     internet.push("release 3").await;
     // For as long as it would take to route readers away from one lagging edge.

@@ -23,8 +23,10 @@ use verge_daemon::{Tasks, listen};
 use verge_protocol::api::{BlobsRequest, ErrorBody, TokenOwner};
 use verge_protocol::feed::{FeedEvent, FeedMessage, HEARTBEAT_SECONDS, Reset};
 use verge_protocol::report::EdgeReport;
-use verge_protocol::state::{ChannelState, Inherited, Row};
-use verge_protocol::{Blob, Checkpoint, Digest, Generation, History, Position, ReleaseNumber, Seq, compression, pack};
+use verge_protocol::state::{ChannelState, Inherited, RolloutState, Row};
+use verge_protocol::{
+    Blob, Checkpoint, Digest, Generation, History, Position, ReleaseNumber, Seq, Timestamp, compression, pack,
+};
 
 use crate::TestRelease;
 
@@ -80,6 +82,8 @@ struct Shared {
     changed: watch::Sender<()>,
     /// While closed, packs are not answered.
     gate: watch::Sender<bool>,
+    /// How many more blobs are sent; `None`: no limit.
+    blobs_left: watch::Sender<Option<usize>>,
 }
 
 impl Shared {
@@ -99,7 +103,8 @@ impl FakeOrigin {
     /// Starts one without any rows, on a free port.
     pub async fn start() -> Self {
         let data = Arc::new(Mutex::new(Data { generation: 1, ..Data::default() }));
-        let shared = Shared { data, changed: watch::Sender::new(()), gate: watch::Sender::new(true) };
+        let (changed, gate) = (watch::Sender::new(()), watch::Sender::new(true));
+        let shared = Shared { data, changed, gate, blobs_left: watch::Sender::new(None) };
         let mut origin = Self { shared, address: "127.0.0.1:0".parse().unwrap(), tasks: None };
         origin.go_online().await;
         origin
@@ -160,6 +165,22 @@ impl FakeOrigin {
         })
     }
 
+    /// Stores a release and announces that a channel, `demo/live`, is about to point at it. Returns the position of the write.
+    pub fn prepare(&self, channel: &str, number: u64, release: &TestRelease) -> Position {
+        self.add_release(release);
+        self.write(&format!("rollout/{channel}"), |_| {
+            let (release, manifest) = (ReleaseNumber(number), release.id());
+            let state =
+                RolloutState { release, manifest, expected: None, idempotency_key: None, started: Timestamp(0) };
+            Some(serde_json::to_value(state).unwrap())
+        })
+    }
+
+    /// Ends the rollout to a channel. Returns the position of the write.
+    pub fn end_rollout(&self, channel: &str) -> Position {
+        self.write(&format!("rollout/{channel}"), |_| None)
+    }
+
     /// Restricts a site to regions.
     pub fn restrict(&self, site: &str, regions: &[&str]) -> Position {
         self.write(&format!("site/{site}"), |_| Some(json!({ "regions": regions })))
@@ -212,6 +233,11 @@ impl FakeOrigin {
     /// Lets packs pass.
     pub fn open_gate(&self) {
         self.shared.gate.send_replace(true);
+    }
+
+    /// Sends so many blobs, and holds back all others until the next call. `None`: sends all.
+    pub fn limit_blobs(&self, blobs: Option<usize>) {
+        self.shared.blobs_left.send_replace(blobs);
     }
 
     /// Sets what it does wrong.
@@ -301,9 +327,8 @@ async fn manifest(
     headers: HeaderMap,
 ) -> Result<Vec<u8>, StatusCode> {
     authorize(&headers)?;
-    let mut data = shared.data();
-    data.requested_manifests.push(id);
-    data.manifests.get(&id).map(|bytes| compression::compress(bytes)).ok_or(StatusCode::NOT_FOUND)
+    shared.data().requested_manifests.push(id);
+    shared.data().manifests.get(&id).map(|bytes| compression::compress(bytes)).ok_or(StatusCode::NOT_FOUND)
 }
 
 async fn blobs(
@@ -327,7 +352,34 @@ async fn blobs(
         let half = frames[0].len() / 2;
         frames = vec![frames[0].slice(..half)];
     }
-    Ok(Body::from_stream(stream::iter(frames.into_iter().map(Ok::<_, Infallible>))).into_response())
+    let (blobs_left, count) = (shared.blobs_left.clone(), digests.len());
+    let sent = stream::iter(frames.into_iter().enumerate()).then(move |(index, frame)| {
+        let blobs_left = blobs_left.clone();
+        async move {
+            if index < count {
+                take_one(&blobs_left).await;
+            }
+            Ok::<_, Infallible>(frame)
+        }
+    });
+    Ok(Body::from_stream(sent).into_response())
+}
+
+/// Takes one of what is left, as soon as there is one.
+async fn take_one(left: &watch::Sender<Option<usize>>) {
+    let mut changes = left.subscribe();
+    loop {
+        let has_taken = left.send_if_modified(|left| match left {
+            Some(left) if *left > 0 => {
+                *left -= 1;
+                true
+            }
+            _ => false,
+        });
+        if has_taken || left.borrow().is_none() || changes.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 fn frame(data: &Data, digest: &Digest) -> Bytes {

@@ -18,7 +18,12 @@ pub struct TestRelease {
 /// A release of the site `demo` with these files. Files in `assets/` are fingerprinted and immutable.
 pub fn release<T: AsRef<[u8]>>(files: &[(&str, T)]) -> TestRelease {
     let mut release = TestRelease {
-        manifest: Manifest { site: "demo".parse().unwrap(), fallback: Fallback::NotFound, files: BTreeMap::new() },
+        manifest: Manifest {
+            site: "demo".parse().unwrap(),
+            fallback: Fallback::NotFound,
+            files: BTreeMap::new(),
+            former_scripts: None,
+        },
         blobs: Vec::new(),
     };
     for (path, bytes) in files {
@@ -57,6 +62,13 @@ impl TestRelease {
     #[must_use]
     pub fn single_page(mut self, path: &str) -> Self {
         self.manifest.fallback = Fallback::SinglePage { path: path.parse().unwrap() };
+        self
+    }
+
+    /// Names paths of scripts that only earlier releases had.
+    #[must_use]
+    pub fn former_scripts(mut self, paths: &[&str]) -> Self {
+        self.manifest.former_scripts = Some(paths.iter().map(|path| path.parse().unwrap()).collect());
         self
     }
 

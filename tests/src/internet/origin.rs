@@ -9,9 +9,10 @@ use verge::client::{Client, Token};
 use verge_daemon::origins::OriginUrl;
 use verge_daemon::{Clock, Secret};
 use verge_origin::{Config, Origin};
-use verge_protocol::api::EdgeSettings;
+use verge_protocol::api::{Edge, EdgeSettings};
 use verge_protocol::fleet::EdgeState;
 use verge_protocol::{EdgeName, NameServerName};
+use verge_test_kit::until;
 
 use super::config::{BASE_DOMAIN, SITE};
 use super::region::Region;
@@ -72,6 +73,19 @@ impl OriginHost {
     /// Waits until these edges have applied everything that the origin has.
     pub(super) async fn wait_until_caught_up(&self, edges: &[EdgeName]) {
         self.origin.wait_until_caught_up(edges).await;
+    }
+
+    /// Waits until no edge is live for the origin.
+    pub(super) async fn wait_until_none_live(&self) {
+        let client = self.client.clone();
+        let wait = async move || {
+            until("no edge to be live", async || {
+                let edges: Vec<Edge> = client.get("/v1/edges").await.unwrap();
+                edges.iter().all(|edge| !edge.live)
+            })
+            .await;
+        };
+        self.host.run_in_place(wait).await;
     }
 
     /// Makes a release of the site with this page. Does not wait for edges.

@@ -1,13 +1,12 @@
 //! The summary of a push, as text and as JSON.
 
-use console::Style;
 use serde::Serialize;
-use verge_protocol::{ChannelName, Digest, ReleaseNumber, Seq, SiteName};
+use verge_protocol::{ChannelName, Digest, ReleaseNumber, Seq, SiteName, Timestamp};
 
 use crate::command::render::{edges, link, row};
-use crate::output::human;
+use crate::output::{Output, human};
 use crate::push::{Push, Pushed};
-use crate::rollout::Confirmations;
+use crate::rollout::{Confirmations, EdgeCheck};
 
 /// `verge push --json`. Stable: fields are added, never renamed.
 #[derive(Serialize)]
@@ -18,6 +17,8 @@ struct Line<'a> {
     manifest: Digest,
     epoch: Seq,
     url: &'a str,
+    /// When the channel is deleted, unless it is moved before.
+    expires: Option<Timestamp>,
     files: u64,
     added: u64,
     changed: u64,
@@ -28,6 +29,9 @@ struct Line<'a> {
     saved_bytes: u64,
     seconds: f64,
     edges: &'a Confirmations,
+    /// Whether there is a new release: the channel did not have exactly these files before.
+    new_release: bool,
+    checked: &'a [EdgeCheck],
     warnings: &'a [String],
 }
 
@@ -41,6 +45,7 @@ pub(super) fn json(push: &Push<'_>, pushed: &Pushed) -> String {
         manifest: released.manifest,
         epoch: released.epoch,
         url: &released.url,
+        expires: pushed.expires,
         files: pushed.files,
         added: pushed.changes.added,
         changed: pushed.changes.changed,
@@ -51,24 +56,33 @@ pub(super) fn json(push: &Push<'_>, pushed: &Pushed) -> String {
         saved_bytes: pushed.saved_bytes,
         seconds: (pushed.duration.as_secs_f64() * 1000.0).round() / 1000.0,
         edges: &pushed.rollout.confirmations,
+        new_release: pushed.is_new,
+        checked: &pushed.rollout.checked,
         warnings: &pushed.warnings,
     };
     serde_json::to_string(&line).expect("the summary can be serialized")
 }
 
 /// The summary as text.
-pub(super) fn text(push: &Push<'_>, pushed: &Pushed, style: &Style) -> String {
+pub(super) fn text(push: &Push<'_>, pushed: &Pushed, now: Timestamp, output: &Output) -> String {
+    let style = &output.results_style();
     let released = &pushed.rollout.released;
     let name = style.clone().bold().apply_to(format!("{} {}", push.site, released.release));
-    let state = if push.channel.is_live() { "is live".to_owned() } else { format!("is on {}", push.channel) };
-    let mut lines = vec![
-        format!("{name} {state}\n"),
-        row("files", &files(pushed), style),
-        row("sent", &sent(pushed), style),
-        row("time", &human::duration(pushed.duration), style),
-    ];
-    if push.wait {
-        lines.push(row("edges", &edges(&pushed.rollout.confirmations, style), style));
+    let state = match (pushed.is_new, push.channel.is_live()) {
+        (false, _) => "has exactly these files: nothing to release".to_owned(),
+        (true, true) => "is live".to_owned(),
+        (true, false) => format!("is on {}", push.channel),
+    };
+    let mut lines = vec![format!("{name} {state}\n"), row("files", &files(pushed), style)];
+    if pushed.is_new || pushed.sent_bytes > 0 {
+        lines.push(row("sent", &sent(pushed), style));
+    }
+    lines.push(row("time", &human::duration(pushed.duration), style));
+    if pushed.rollout.edges_are_known {
+        lines.push(row("edges", &edges(&pushed.rollout, output), style));
+    }
+    if let Some(at) = pushed.expires {
+        lines.push(row("ends", &human::until(now.age(at)), style));
     }
     lines.push(row("url", &link(&released.url, style), style));
     lines.join("\n")

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use verge_protocol::api::{
     self, Channel, CreateRelease, Edge, MoveChannel, Progress, Provenance, Release, SitePage, Status,
 };
-use verge_protocol::{ChannelName, Digest, EdgeName, ReleaseNumber, Seq, SiteName, Timestamp};
+use verge_protocol::{ChannelName, Digest, EdgeName, IdempotencyKey, ReleaseNumber, Seq, SiteName, Timestamp};
 
 use super::state::{Early, Memory, Shared, Site, refuse};
 
@@ -22,6 +22,9 @@ pub(super) async fn publish(
     Json(request): Json<CreateRelease>,
 ) -> Response {
     let mut memory = shared.lock().unwrap();
+    if let Some((release, epoch)) = memory.first_outcome(request.idempotency_key.as_ref()) {
+        return stream(&mut memory, &site, release, epoch);
+    }
     let build = memory.builds[request.build.as_str()].clone();
     if std::mem::take(&mut memory.faults.loses_blobs) {
         memory.sites.get_mut(&site).unwrap().blobs.clear();
@@ -37,9 +40,13 @@ pub(super) async fn publish(
     if known.current(&request.channel).map(|current| current.epoch) != request.expected {
         return refuse(StatusCode::CONFLICT, "conflict", "the channel has moved");
     }
+    if std::mem::take(&mut memory.faults.abandons) {
+        return abandoned(&memory);
+    }
     memory.expires_seconds.push(request.expires_seconds);
     let (release, epoch) = memory.release(&site, &request.channel, build, request.provenance);
-    stream(&memory, &site, release, epoch)
+    memory.outcomes.extend(request.idempotency_key.map(|key| (key, (release, epoch))));
+    stream(&mut memory, &site, release, epoch)
 }
 
 pub(super) async fn move_to(
@@ -48,6 +55,9 @@ pub(super) async fn move_to(
     Json(to): Json<MoveChannel>,
 ) -> Response {
     let mut memory = shared.lock().unwrap();
+    if let Some((release, epoch)) = memory.first_outcome(to.idempotency_key.as_ref()) {
+        return stream(&mut memory, &site, release, epoch);
+    }
     if std::mem::take(&mut memory.faults.overtaken) {
         memory.epoch += 1;
         let epoch = Seq(memory.epoch);
@@ -59,7 +69,8 @@ pub(super) async fn move_to(
     memory.epoch += 1;
     let epoch = Seq(memory.epoch);
     memory.sites.get_mut(&site).unwrap().channels.insert(channel, (to.release, epoch));
-    stream(&memory, &site, to.release, epoch)
+    memory.outcomes.extend(to.idempotency_key.map(|key| (key, (to.release, epoch))));
+    stream(&mut memory, &site, to.release, epoch)
 }
 
 #[derive(Deserialize)]
@@ -82,7 +93,38 @@ pub(super) async fn delete(
     StatusCode::NO_CONTENT.into_response()
 }
 
-fn stream(memory: &Memory, site: &SiteName, release: ReleaseNumber, epoch: Seq) -> Response {
+impl Memory {
+    /// What an earlier request with the same key has led to.
+    fn first_outcome(&mut self, key: Option<&IdempotencyKey>) -> Option<(ReleaseNumber, Seq)> {
+        self.keys.push(key.cloned());
+        self.outcomes.get(key?).copied().filter(|_| !self.faults.is_old)
+    }
+}
+
+/// `GET …/rollout`: the rollout of the current release.
+pub(super) async fn rollout(
+    State(shared): State<Shared>,
+    Path((site, channel)): Path<(SiteName, ChannelName)>,
+) -> Response {
+    let mut memory = shared.lock().unwrap();
+    let current = memory.sites[&site].channels.get(&channel).copied();
+    match current.filter(|_| !memory.faults.is_old) {
+        Some((release, epoch)) => stream(&mut memory, &site, release, epoch),
+        None => refuse(StatusCode::NOT_FOUND, "unknown_route", "there is no such route"),
+    }
+}
+
+fn abandoned(memory: &Memory) -> Response {
+    let mut events = memory.preparation.clone();
+    events.push(Progress::Failed(api::ErrorBody {
+        code: "rollout_abandoned".to_owned(),
+        message: "1 of 3 edges prepared v1: the channel is unchanged".to_owned(),
+        hint: Some("see `verge status` for the edges".to_owned()),
+    }));
+    ndjson(&events, "")
+}
+
+fn stream(memory: &mut Memory, site: &SiteName, release: ReleaseNumber, epoch: Seq) -> Response {
     let edge = |name: &str| name.parse::<EdgeName>().unwrap();
     let confirmed: Vec<EdgeName> = ["fra-1", "nyc-1", "sgp-1"].map(edge).to_vec();
     let released = Progress::Released {
@@ -92,9 +134,11 @@ fn stream(memory: &Memory, site: &SiteName, release: ReleaseNumber, epoch: Seq) 
         url: format!("http://{site}.localhost:8080/"),
         warnings: vec![],
     };
+    let ends_early = memory.faults.ends_early.pop_front();
     let mut events = vec![Progress::Encoding { done: 2, total: 2 }];
+    events.extend(memory.preparation.iter().cloned());
     let mut garbled = "";
-    match memory.faults.ends_early {
+    match ends_early {
         Some(Early::AtTheGateway) => return (StatusCode::BAD_GATEWAY, "<html>bad gateway</html>").into_response(),
         Some(Early::BeforeReleased) => {}
         Some(Early::Garbled) => garbled = "<html>oops</html>\n",
@@ -105,16 +149,22 @@ fn stream(memory: &Memory, site: &SiteName, release: ReleaseNumber, epoch: Seq) 
         }
         Some(Early::AfterReleased) | None => events.push(released),
     }
-    if memory.faults.ends_early.is_none() {
-        let total = confirmed.len() as u64;
+    if ends_early.is_none() {
+        let total =
+            confirmed.len() as u64 + memory.faults.lagging.iter().filter(|lagging| !lagging.away).count() as u64;
+        let elapsed_ms = memory.elapsed_ms;
         events.extend((1..).zip(&confirmed).map(|(done, edge)| Progress::Confirmed {
             edge: edge.clone(),
             done,
             total,
-            elapsed_ms: 0,
+            elapsed_ms,
         }));
-        events.push(Progress::Finished { confirmed, lagging: memory.faults.lagging.clone(), elapsed_ms: 0 });
+        events.push(Progress::Finished { confirmed, lagging: memory.faults.lagging.clone(), elapsed_ms });
     }
+    ndjson(&events, garbled)
+}
+
+fn ndjson(events: &[Progress], garbled: &str) -> Response {
     let mut lines: String = events.iter().map(|event| serde_json::to_string(event).unwrap() + "\n\n").collect();
     lines.push_str(garbled);
     Response::builder().header("content-type", "application/x-ndjson").body(Body::from(lines)).unwrap()
@@ -166,8 +216,8 @@ pub(super) async fn status() -> Json<Status> {
     Json(Status { position: "1-9".parse().unwrap(), version: "0.1.0".into(), problems: vec![] })
 }
 
-pub(super) async fn edges() -> Json<Vec<Edge>> {
-    Json(vec![])
+pub(super) async fn edges(State(shared): State<Shared>) -> Json<Vec<Edge>> {
+    Json(shared.lock().unwrap().edges.clone())
 }
 
 fn describe(name: &SiteName, site: &Site, with_previous: bool) -> api::Site {

@@ -1,13 +1,13 @@
 //! The state of the fake origin.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use verge_protocol::api::{BuildDiff, ChannelHead, ErrorBody, LaggingEdge, Limits, Provenance};
-use verge_protocol::{Build, ChannelName, Digest, ReleaseNumber, Seq, SiteName};
+use verge_protocol::api::{BuildDiff, ChannelHead, Edge, ErrorBody, LaggingEdge, Limits, Progress, Provenance};
+use verge_protocol::{Build, ChannelName, Digest, IdempotencyKey, ReleaseNumber, Seq, SiteName};
 
 /// The state, shared with the handlers.
 pub(crate) type Shared = Arc<Mutex<Memory>>;
@@ -38,6 +38,15 @@ pub(crate) struct Memory {
     pub(crate) expires_seconds: Vec<Option<u64>>,
     pub(crate) faults: Faults,
     pub(crate) epoch: u64,
+    /// What each idempotency key has led to, and the keys of all requests that move a channel, in order.
+    pub(crate) outcomes: BTreeMap<IdempotencyKey, (ReleaseNumber, Seq)>,
+    pub(crate) keys: Vec<Option<IdempotencyKey>>,
+    /// Events of every push and move before the channel moves.
+    pub(crate) preparation: Vec<Progress>,
+    /// Milliseconds until the last edge has confirmed.
+    pub(crate) elapsed_ms: u64,
+    /// The answer to `GET /v1/edges`.
+    pub(crate) edges: Vec<Edge>,
 }
 
 /// How the fake origin misbehaves.
@@ -48,6 +57,8 @@ pub(crate) struct Faults {
     pub(crate) forbidden: bool,
     /// Answers this many requests with 503, from the next upload on.
     pub(crate) unavailable: u32,
+    /// Answers this many requests that move a channel with a gateway's 502, without executing them.
+    pub(crate) unavailable_moves: u32,
     /// Aborts every second upload after this many blobs.
     pub(crate) cut_after: Option<usize>,
     pub(crate) uploads: usize,
@@ -59,8 +70,12 @@ pub(crate) struct Faults {
     pub(crate) loses_blobs: bool,
     /// Lets another push come first, just before the next release.
     pub(crate) overtaken: bool,
-    /// Where the event stream of the next release ends.
-    pub(crate) ends_early: Option<Early>,
+    /// Where the event streams of the next pushes and moves end.
+    pub(crate) ends_early: VecDeque<Early>,
+    /// Abandons the next rollout: the channel does not move.
+    pub(crate) abandons: bool,
+    /// Is of an older version: ignores idempotency keys, makes releases of unchanged builds, and cannot tell about a rollout.
+    pub(crate) is_old: bool,
     pub(crate) lagging: Vec<LaggingEdge>,
     pub(crate) limits: Option<Limits>,
 }
@@ -99,6 +114,11 @@ impl Site {
         let named: BTreeSet<Digest> =
             build.files.values().flat_map(|content| content.slices().map(|piece| piece.digest)).collect();
         named.difference(&self.blobs).copied().collect()
+    }
+
+    /// Whether `channel` serves exactly `build`.
+    pub(crate) fn serves(&self, build: &Build, channel: &ChannelName) -> bool {
+        self.channels.get(channel).and_then(|(release, _)| self.release(*release)) == Some(build)
     }
 
     pub(crate) fn changes(&self, build: &Build, channel: &ChannelName) -> BuildDiff {

@@ -46,7 +46,7 @@ mod tests {
     use verge_protocol::state::Row;
 
     use super::super::Channels;
-    use super::super::test_support::{self, NOW, add_manifest, apply_rows, at, row, saved_rows, snapshot};
+    use super::super::test_support::{self, NOW, add_release, apply_rows, at, row, saved_rows, snapshot};
     use crate::table::HostRoute;
     use crate::test_support::traffic;
 
@@ -71,7 +71,7 @@ mod tests {
 
     fn restart(channels: &Channels) -> Channels {
         let mut restored = test_support::restart(channels);
-        add_manifest(&mut restored, 1);
+        add_release(&mut restored, 1);
         restored
     }
 
@@ -83,7 +83,7 @@ mod tests {
         assert_eq!(at_domain(&channels, "a.example"), "not found");
         apply_rows(&mut channels, vec![row("a", 2, 1, &[])]);
         assert_eq!(at_domain(&channels, "a.example"), "pending");
-        add_manifest(&mut channels, 1);
+        add_release(&mut channels, 1);
         assert_eq!(
             (at_domain(&channels, "a.example"), at_domain(&channels, "b.example")),
             ("a".into(), "not found".into())
@@ -95,7 +95,7 @@ mod tests {
     fn last_row_of_a_domain_wins() {
         let mut channels = Channels::default();
         apply_rows(&mut channels, vec![row("a", 1, 1, &[]), site("a.example", 2, "a"), site("www.a.example", 2, "a")]);
-        add_manifest(&mut channels, 1);
+        add_release(&mut channels, 1);
         channels.apply(Change::Rows(at(1, 3), vec![site("a.example", 3, "a")]));
         assert!(!channels.advance(NOW), "the same state changes nothing");
         let redirect = json!({ "site": "a", "redirect_to": "www.a.example", "unknown_field": true });
@@ -112,7 +112,7 @@ mod tests {
         let mut channels = Channels::default();
         let to = |target: &str| json!({ "site": "a", "redirect_to": target });
         apply_rows(&mut channels, vec![row("a", 1, 1, &[]), domain("a.example", 2, to("a.example"))]);
-        add_manifest(&mut channels, 1);
+        add_release(&mut channels, 1);
         assert_eq!(at_domain(&channels, "a.example"), "a", "not to itself");
         apply_rows(&mut channels, vec![domain("a.example", 3, to("b.example"))]);
         assert_eq!(at_domain(&channels, "a.example"), "a", "the target is not verified");
@@ -146,7 +146,7 @@ mod tests {
     fn domain_with_an_invalid_row_stays_and_the_row_is_saved() {
         let mut channels = Channels::default();
         apply_rows(&mut channels, vec![row("a", 1, 1, &[]), site("a.example", 2, "a")]);
-        add_manifest(&mut channels, 1);
+        add_release(&mut channels, 1);
         let odd = domain("a.example", 3, json!("odd"));
         assert!(matches!(&apply_rows(&mut channels, vec![odd.clone()])[..], [RowEvent::Refused { .. }]));
         let mut channels = restart(&channels);

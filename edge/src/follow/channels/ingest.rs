@@ -10,7 +10,7 @@ use verge_protocol::{ChannelName, SiteName};
 
 use super::Channels;
 use super::domains::VerifiedDomains;
-use super::tracked_channel::{AcceptedRow, TrackedChannel};
+use super::tracked_channel::{AcceptedRow, Rollout, TrackedChannel};
 use crate::release_hosts::Releases;
 
 impl Channels {
@@ -18,15 +18,26 @@ impl Channels {
     pub(crate) fn apply(&mut self, change: Change) -> Vec<RowEvent> {
         // The first position makes the table complete: unknown hosts turn from 503 to 404.
         self.changed |= self.rows.position().is_none();
-        let Self { tracked, domains, releases, changed, .. } = self;
-        let mut ingest = Ingest { tracked, domains, releases, changed };
-        self.rows.apply(change, &mut ingest).events
+        self.unsaved = true;
+        let Self { tracked, rollouts, domains, releases, changed, .. } = self;
+        let changes = self.rows.apply(change, &mut Ingest { tracked, rollouts, domains, releases, changed });
+        self.end_earlier_rollouts();
+        changes.events
+    }
+
+    /// Drops the rollouts of an earlier history: the origin of the present one knows nothing of them, and would never end them.
+    pub(super) fn end_earlier_rollouts(&mut self) {
+        let generation = self.rows.position().map(|position| position.generation);
+        let before = self.rollouts.len();
+        self.rollouts.retain(|_, rollout| Some(rollout.stored.generation) == generation);
+        self.changed |= self.rollouts.len() != before;
     }
 }
 
 /// What rows are ingested into.
 pub(super) struct Ingest<'a> {
     pub(super) tracked: &'a mut BTreeMap<(SiteName, ChannelName), TrackedChannel>,
+    pub(super) rollouts: &'a mut BTreeMap<(SiteName, ChannelName), Rollout>,
     pub(super) domains: &'a mut VerifiedDomains,
     pub(super) releases: &'a Releases,
     pub(super) changed: &'a mut bool,
@@ -34,7 +45,7 @@ pub(super) struct Ingest<'a> {
 
 impl RowHandler for Ingest<'_> {
     fn handles(&self, key: &Key) -> bool {
-        matches!(key, Key::Channel(..) | Key::Release(..) | Key::Domain(_))
+        matches!(key, Key::Channel(..) | Key::Rollout(..) | Key::Release(..) | Key::Domain(_))
     }
 
     fn apply(&mut self, parsed: ParsedRow, row: &Arc<StoredRow>) -> Result<Keep, String> {
@@ -52,6 +63,16 @@ impl RowHandler for Ingest<'_> {
                 }
                 tracked.refused = None;
                 tracked.accepted = Some(AcceptedRow { stored: Arc::clone(row), state });
+                // While it lags, it inherits from the release that it is about to serve.
+                *self.changed = true;
+            }
+            ParsedRow::Rollout(HostLabel { site, channel }, state) => {
+                let rollout = state.map(|state| Rollout { stored: Arc::clone(row), state });
+                match rollout {
+                    Some(rollout) => self.rollouts.insert((site, channel), rollout),
+                    None => self.rollouts.remove(&(site, channel)),
+                };
+                *self.changed = true;
             }
             ParsedRow::Domain(domain, state) => *self.changed |= self.domains.apply(domain, state),
             ParsedRow::Release(site, number, state) => {
@@ -59,7 +80,7 @@ impl RowHandler for Ingest<'_> {
                 // Saved in a file of their own.
                 return Ok(Keep::Nothing);
             }
-            ParsedRow::Rollout(..) | ParsedRow::Edge(..) | ParsedRow::Site(..) => {}
+            ParsedRow::Edge(..) | ParsedRow::Site(..) => {}
         }
         Ok(Keep::Row)
     }
@@ -77,9 +98,10 @@ impl RowHandler for Ingest<'_> {
     fn retain(&mut self, keys: &BTreeSet<&str>) {
         self.releases.retain(keys);
         *self.changed |= self.domains.retain_keys(keys);
-        let before = self.tracked.len();
+        let before = (self.tracked.len(), self.rollouts.len());
         self.tracked.retain(|(site, channel), _| keys.contains(&*format!("channel/{site}/{channel}")));
-        *self.changed |= self.tracked.len() != before;
+        self.rollouts.retain(|(site, channel), _| keys.contains(&*format!("rollout/{site}/{channel}")));
+        *self.changed |= (self.tracked.len(), self.rollouts.len()) != before;
     }
 }
 
@@ -100,7 +122,8 @@ mod tests {
     use verge_protocol::{Json, Seq};
 
     use super::super::test_support::{
-        NOW, add_manifest, apply_rows, at, lagging, restart, row, saved_rows, served, serves, snapshot, tombstone,
+        NOW, add_release, apply_rows, at, lagging, restart, row, saved_rows, served, serves, set_holding, snapshot,
+        tombstone,
     };
     use super::*;
 
@@ -108,8 +131,8 @@ mod tests {
     fn row_with_a_lower_epoch_is_refused_within_its_generation() {
         let mut channels = Channels::default();
         apply_rows(&mut channels, vec![row("a", 5, 2, &[])]);
-        add_manifest(&mut channels, 1);
-        add_manifest(&mut channels, 2);
+        add_release(&mut channels, 1);
+        add_release(&mut channels, 2);
         let mut older = row("a", 4, 1, &[]);
         older.seq = Seq(6);
         assert!(matches!(&apply_rows(&mut channels, vec![older.clone()])[..], [RowEvent::Refused { .. }]));
@@ -118,7 +141,7 @@ mod tests {
         let restored = restart(&channels);
         assert_eq!(lagging(&restored)[0].1, 6);
         channels.apply(snapshot(at(2, 6), vec![older]));
-        channels.advance(NOW);
+        set_holding(&mut channels, 1, true);
         assert_eq!((serves(&channels, "a"), lagging(&channels).len()), ("1 [2]".into(), 0));
     }
 
@@ -129,7 +152,7 @@ mod tests {
         let events = apply_rows(&mut channels, vec![row("a", 1, 1, &[]), row("b", 2, 1, &[]), future.clone()]);
         assert_eq!(events, [RowEvent::UnknownKey("future/key".into())]);
         assert_eq!(apply_rows(&mut channels, vec![future]), []);
-        add_manifest(&mut channels, 1);
+        add_release(&mut channels, 1);
         assert_eq!(channels.applied_state().unknown, 1);
         channels.apply(snapshot(at(2, 1), vec![row("b", 2, 1, &[])]));
         assert!(channels.advance(NOW));
@@ -166,12 +189,12 @@ mod tests {
     fn channel_with_an_invalid_row_keeps_serving_and_lags() {
         let mut channels = Channels::default();
         apply_rows(&mut channels, vec![row("a", 1, 1, &[])]);
-        add_manifest(&mut channels, 1);
+        add_release(&mut channels, 1);
         let odd = Row { key: "channel/a/live".into(), seq: Seq(2), value: Some(json!("odd").into()) };
         assert!(matches!(&apply_rows(&mut channels, vec![odd])[..], [RowEvent::Refused { .. }]));
         assert_eq!((serves(&channels, "a"), lagging(&channels)[0].1), ("1 []".into(), 2));
         let mut restored = restart(&channels);
-        add_manifest(&mut restored, 1);
+        add_release(&mut restored, 1);
         assert_eq!((serves(&restored, "a"), lagging(&restored)[0].1), ("1 []".into(), 2));
     }
 }

@@ -1,12 +1,14 @@
 //! Saving and restoring the rows across restarts.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use verge_daemon::feed::{RowEvent, RowStore, StoredRow};
 use verge_daemon::saved_state::Loaded;
 use verge_protocol::host::HostLabel;
 use verge_protocol::state::ParsedRow;
-use verge_protocol::{ChannelName, SiteName, Timestamp};
+use verge_protocol::{ChannelName, SiteName};
 
 use super::Channels;
 use super::ingest::Ingest;
@@ -18,16 +20,21 @@ use crate::store::StateRecord;
 pub(crate) struct ToSave {
     rows: RowStore,
     serving: Vec<Arc<StoredRow>>,
-    superseded: Vec<(Arc<StoredRow>, Timestamp)>,
+    unheld: Vec<Arc<StoredRow>>,
+    /// Rows, and how long their files are still inherited.
+    superseded: Vec<(Arc<StoredRow>, Duration)>,
 }
 
 impl ToSave {
     /// The records of the state file.
     pub(crate) fn records(&self) -> impl Iterator<Item = StateRecord<&StoredRow>> {
         let serving = self.serving.iter().map(|row| StateRecord::Serving(row.as_ref()));
-        let superseded =
-            self.superseded.iter().map(|(row, until)| StateRecord::Superseded { row: row.as_ref(), until: *until });
-        self.rows.records().map(StateRecord::Feed).chain(serving).chain(superseded)
+        let unheld = self.unheld.iter().map(|row| StateRecord::Unheld(row.as_ref()));
+        let superseded = self.superseded.iter().map(|(row, remaining)| StateRecord::Superseded {
+            row: row.as_ref(),
+            remaining_seconds: remaining.as_secs(),
+        });
+        self.rows.records().map(StateRecord::Feed).chain(serving).chain(unheld).chain(superseded)
     }
 }
 
@@ -36,7 +43,7 @@ impl Channels {
     /// [added](Self::add_manifest).
     pub(crate) fn restore(saved: Loaded<StateRecord>) -> (Self, Vec<RowEvent>) {
         let mut channels = Self::default();
-        let mut rows = Vec::new();
+        let (mut rows, mut unheld) = (Vec::new(), BTreeSet::new());
         for record in saved.records {
             match record {
                 StateRecord::Feed(record) => rows.push(record),
@@ -45,17 +52,27 @@ impl Channels {
                         channels.tracked.entry(key).or_default().served = Some(row);
                     }
                 }
-                StateRecord::Superseded { row, until } => {
+                StateRecord::Unheld(stored) => unheld.extend(channel_row(stored).map(|(key, _)| key)),
+                StateRecord::Superseded { row, remaining_seconds } => {
+                    let until = Duration::from_secs(remaining_seconds);
                     if let Some((key, row)) = channel_row(row) {
                         channels.tracked.entry(key).or_default().superseded = Some(SupersededRow { row, until });
                     }
                 }
             }
         }
-        let Self { tracked, domains, releases, changed, .. } = &mut channels;
-        let mut ingest = Ingest { tracked, domains, releases, changed };
-        let (rows, changes) = RowStore::restore(rows, saved.is_complete, &mut ingest);
+        let Self { tracked, rollouts, domains, releases, changed, .. } = &mut channels;
+        let ingest = &mut Ingest { tracked, rollouts, domains, releases, changed };
+        let (rows, changes) = RowStore::restore(rows, saved.is_complete, ingest);
         channels.rows = rows;
+        channels.end_earlier_rollouts();
+        for (key, channel) in &mut channels.tracked {
+            // A damaged file may have lost the record that says otherwise.
+            if saved.is_complete && channel.served.is_none() && channel.accepted.is_some() && !unheld.contains(key) {
+                channel.served.clone_from(&channel.accepted);
+                channel.is_held = true;
+            }
+        }
         // A served row whose own row was lost from a damaged file is served until the origin has told what is right.
         channels
             .tracked
@@ -64,12 +81,19 @@ impl Channels {
     }
 
     /// What the next process needs to continue.
-    pub(crate) fn to_save(&self) -> ToSave {
-        let lagging = self.tracked.values().filter(|channel| channel.served != channel.accepted);
-        let serving = lagging.filter_map(|channel| Some(Arc::clone(&channel.served.as_ref()?.stored)));
+    pub(crate) fn to_save(&self, now: Duration) -> ToSave {
+        let (mut serving, mut unheld) = (Vec::new(), Vec::new());
+        for channel in self.tracked.values() {
+            match &channel.served {
+                Some(served) if channel.served != channel.accepted => serving.push(Arc::clone(&served.stored)),
+                Some(_) if channel.is_held => {}
+                _ => unheld.extend(channel.accepted.as_ref().map(|accepted| Arc::clone(&accepted.stored))),
+            }
+        }
         let superseded = self.tracked.values().filter_map(|channel| channel.superseded.as_ref());
-        let superseded = superseded.map(|superseded| (Arc::clone(&superseded.row.stored), superseded.until));
-        ToSave { rows: self.rows.clone(), serving: serving.collect(), superseded: superseded.collect() }
+        let superseded =
+            superseded.map(|superseded| (Arc::clone(&superseded.row.stored), superseded.until.saturating_sub(now)));
+        ToSave { rows: self.rows.clone(), serving, unheld, superseded: superseded.collect() }
     }
 }
 
@@ -91,8 +115,8 @@ mod tests {
     use verge_protocol::state::Row;
 
     use super::super::test_support::{
-        NOW, add_manifest, apply_rows, at, entry, lagging, release, restart, row, saved, saved_rows, served, serves,
-        snapshot,
+        NOW, add_manifest, add_release, apply_rows, at, entry, lagging, release, restart, row, saved, saved_rows,
+        served, serves, snapshot,
     };
     use super::*;
     use crate::store::BlockingStore;
@@ -101,15 +125,15 @@ mod tests {
     fn lagging_channel_after_a_restart_serves_its_old_release() {
         let mut channels = Channels::default();
         apply_rows(&mut channels, vec![row("a", 1, 1, &[])]);
-        add_manifest(&mut channels, 1);
+        add_release(&mut channels, 1);
         apply_rows(&mut channels, vec![row("a", 2, 2, &[])]);
         let mut restored = restart(&channels);
-        assert_eq!(restored.missing_manifests(NOW), [release(2).manifest(), release(1).manifest()]);
+        assert_eq!(restored.missing_manifests(), [release(2).manifest(), release(1).manifest()]);
         add_manifest(&mut restored, 1);
         assert_eq!((serves(&restored, "a"), lagging(&restored).len()), ("1 []".into(), 1));
-        add_manifest(&mut restored, 2);
+        add_release(&mut restored, 2);
         assert_eq!((serves(&restored, "a"), lagging(&restored).len()), ("2 []".into(), 0));
-        assert_eq!(restored.to_save().serving, []);
+        assert_eq!((restored.to_save(NOW).serving, restored.to_save(NOW).unheld), (vec![], vec![]));
     }
 
     #[test]
@@ -154,13 +178,13 @@ mod tests {
         apply_rows(&mut channels, rows[..3].to_vec());
         let add_manifests = |channels: &mut Channels| {
             for number in [1, 2] {
-                add_manifest(channels, number);
+                add_release(channels, number);
             }
         };
         add_manifests(&mut channels);
         // `a` lags: what it serves is a record of its own.
         apply_rows(&mut channels, rows[3..].to_vec());
-        let sound = channels.to_save();
+        let sound = channels.to_save(NOW);
         store.save_state(sound.records()).unwrap();
         let file = directory.path().join("state.json");
         let bytes = std::fs::read(&file).unwrap();
@@ -177,7 +201,8 @@ mod tests {
             assert!(is_sound(&restored) && !served(&restored).is_empty(), "bit {bit}: {:?}", served(&restored));
             let last = vec![rows[0].clone(), rows[1].clone(), rows[3].clone()];
             restored.apply(snapshot(at(1, 4), last));
-            add_manifest(&mut restored, 3);
+            add_release(&mut restored, 3);
+            add_manifests(&mut restored);
             let (served, lagging) = (served(&restored), lagging(&restored));
             assert_eq!((served.len(), lagging.len()), (3, 0), "bit {bit}");
             assert_eq!(["a", "b", "c"].map(|site| served[site].as_str()), ["3 []", "1 []", "2 [1]"], "bit {bit}");

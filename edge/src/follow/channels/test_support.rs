@@ -1,29 +1,35 @@
 //! Rows and manifests for the tests of channels.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use verge_daemon::feed::{Change, MissingKeys, RowEvent, RowRecord};
 use verge_daemon::saved_state::Loaded;
-use verge_protocol::state::{ChannelState, Inherited, Row};
+use verge_protocol::state::{ChannelState, Inherited, RolloutState, Row};
 use verge_protocol::{Checkpoint, Generation, History, Json, Lifetime, Position, ReleaseNumber, Seq, Timestamp};
 
 use super::Channels;
+use crate::follow::holding::Holding;
 use crate::store::StateRecord;
-use crate::table::{Channel, HostRoute, Resources};
+use crate::table::{Channel, HostRoute, Priority, Resources};
 use crate::test_support::{manifest, resources, traffic};
 
-pub(super) const NOW: Timestamp = Timestamp(1_000);
-pub(super) const LATER: Timestamp = Timestamp(2_000);
+/// The time since the start of the process.
+pub(super) const NOW: Duration = Duration::from_secs(1);
 
 /// The manifest of a release: one file named after it.
 pub(super) fn release(number: u64) -> Arc<Resources> {
-    resources(manifest(&[&format!("v{number}.js")], "", Lifetime::Immutable))
+    static RELEASES: LazyLock<Vec<Arc<Resources>>> = LazyLock::new(|| {
+        let release = |number| resources(manifest(&[&format!("v{number}.js")], "", Lifetime::Immutable));
+        (0..10).map(release).collect()
+    });
+    Arc::clone(&RELEASES[usize::try_from(number).unwrap()])
 }
 
 /// A row that points the live channel of `site` at a release.
 pub(super) fn row(site: &str, seq: u64, number: u64, inherits: &[u64]) -> Row {
-    let inherited = |number: &u64| Inherited { manifest: release(*number).manifest(), until: LATER };
+    let inherited = |number: &u64| Inherited { manifest: release(*number).manifest(), until: Timestamp(1) };
     let state = ChannelState {
         epoch: Seq(seq),
         release: ReleaseNumber(number),
@@ -32,6 +38,25 @@ pub(super) fn row(site: &str, seq: u64, number: u64, inherits: &[u64]) -> Row {
     };
     let value = Json::of(&state).unwrap();
     Row { key: format!("channel/{site}/live"), seq: Seq(seq), value: Some(value) }
+}
+
+/// A row of a rollout of a release to the live channel of `site`.
+pub(super) fn rollout(site: &str, seq: u64, number: u64) -> Row {
+    let release_number = ReleaseNumber(number);
+    let manifest = release(number).manifest();
+    let state = RolloutState {
+        release: release_number,
+        manifest,
+        expected: None,
+        idempotency_key: None,
+        started: Timestamp(0),
+    };
+    Row { key: format!("rollout/{site}/live"), seq: Seq(seq), value: Some(Json::of(&state).unwrap()) }
+}
+
+/// The row of a rollout that has ended.
+pub(super) fn rollout_tombstone(site: &str, seq: u64) -> Row {
+    Row { key: format!("rollout/{site}/live"), seq: Seq(seq), value: None }
 }
 
 /// The row of a removed channel.
@@ -67,7 +92,7 @@ pub(super) fn restart(channels: &Channels) -> Channels {
 
 /// What the next process reads.
 pub(super) fn saved(channels: &Channels) -> Loaded<StateRecord> {
-    let to_save = channels.to_save();
+    let to_save = channels.to_save(NOW);
     let json = serde_json::to_string(&to_save.records().collect::<Vec<_>>()).unwrap();
     Loaded { records: serde_json::from_str(&json).unwrap(), is_complete: true }
 }
@@ -85,9 +110,55 @@ pub(super) fn saved_rows(channels: &Channels) -> (Vec<Row>, Vec<Row>) {
     (rows, refused)
 }
 
+/// A manifest arrives; the blobs are missing.
 pub(super) fn add_manifest(channels: &mut Channels, number: u64) -> bool {
     channels.add_manifest(release(number));
     channels.advance(NOW)
+}
+
+/// The only blob of a release is on disk, or missing, if that matters: as the apply task sets it.
+pub(super) fn set_holding(channels: &mut Channels, number: u64, is_complete: bool) -> bool {
+    look_up(channels, number, is_complete);
+    channels.advance(NOW)
+}
+
+/// [`set_holding`] before the channels advance.
+pub(super) fn look_up(channels: &mut Channels, number: u64, is_complete: bool) {
+    let release = release(number);
+    if !channels.awaited_releases().iter().any(|awaited| awaited.manifest() == release.manifest()) {
+        return;
+    }
+    let (files, bytes) = (release.blobs().files(), release.blobs().bytes());
+    let holding = Holding {
+        files,
+        bytes,
+        missing_files: u32::from(!is_complete),
+        missing_bytes: if is_complete { 0 } else { bytes },
+        left_out_files: 0,
+        left_out_bytes: 0,
+        has_manifest: true,
+        problem: None,
+    };
+    channels.set_holding(release.manifest(), holding);
+}
+
+/// A release arrives as a whole.
+pub(super) fn add_release(channels: &mut Channels, number: u64) -> bool {
+    let changed = add_manifest(channels, number);
+    changed | set_holding(channels, number, true)
+}
+
+/// The releases whose blobs are kept on disk, and their priorities.
+pub(super) fn wanted(channels: &Channels) -> BTreeSet<(Priority, u64)> {
+    let blobs = channels.wanted().blobs();
+    let numbers = (1..10).map(|number| (blobs.priority(&release(number).blobs().as_slice()[0].digest), number));
+    numbers.filter(|(priority, _)| *priority != Priority::Unreferenced).collect()
+}
+
+/// How many bytes of its release each rollout has, of how many, and whether it is prepared.
+pub(super) fn preparations(channels: &Channels) -> Vec<(String, u64, u64, bool)> {
+    let all = channels.applied_state().preparations.into_iter();
+    all.map(|one| (one.site.to_string(), one.done, one.total, one.prepared)).collect()
 }
 
 /// The release that each site serves, and those it inherits from, identified by their files.
@@ -97,7 +168,7 @@ pub(super) fn served(channels: &Channels) -> BTreeMap<String, String> {
         let number_of = |resources: &Arc<Resources>| {
             (1..10).find(|number| resources.get(&format!("v{number}.js")).is_some()).unwrap_or_default()
         };
-        let inherited: Vec<u64> = channel.inherited(NOW).map(number_of).collect();
+        let inherited: Vec<u64> = channel.inherited_releases().map(number_of).collect();
         (channel.label().to_string(), format!("{} {inherited:?}", number_of(channel.own())))
     };
     table.channels().map(show).collect()

@@ -1,0 +1,65 @@
+//! Asks the edges themselves, over HTTP, which release they serve.
+//!
+//! A reported URL may lead elsewhere from here: to a network that this machine is not in, or, if it is a private address, to another
+//! machine. So only an answer that names the edge counts. Nothing but the head of a response is read.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use reqwest::{Response, Url};
+use serde::Serialize;
+use tokio::time::{Instant, timeout_at};
+use verge_protocol::api::Edge;
+use verge_protocol::{EdgeName, ReleaseNumber};
+
+use crate::client::{Client, EdgeClient};
+
+/// How many edges are asked at once.
+const AT_ONCE: usize = 64;
+
+/// What an edge answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EdgeCheck {
+    /// The edge.
+    pub edge: EdgeName,
+    /// Whether the edge could be reached from here.
+    pub reached: bool,
+    /// The release that it answered with; `None`: it was not reached, or answered without a release.
+    pub release: Option<ReleaseNumber>,
+}
+
+/// Asks those of `edges` that have reported a URL for the page `/` of the channel that is served at `url`. Ends after `limit`; edges
+/// that were not asked by then are left out. If the list of edges cannot be read, none is asked.
+pub(super) async fn ask_edges(client: &Client, url: &str, edges: &[EdgeName], limit: Duration) -> Vec<EdgeCheck> {
+    let deadline = Instant::now() + limit;
+    let Some(host) = url.parse().ok().and_then(|url| authority(&url)) else { return Vec::new() };
+    let Ok(Ok(known)) = timeout_at(deadline, client.get::<Vec<Edge>>("/v1/edges")).await else { return Vec::new() };
+    let asked = known.into_iter().filter(|edge| edges.contains(&edge.name));
+    let asked = asked.filter_map(|Edge { name, url, .. }| Some((name, url?.parse().ok()?)));
+    let http = EdgeClient::default();
+    let checks = futures_util::stream::iter(asked).map(async |(edge, url)| {
+        // Also an edge that is asked late gets a little time.
+        if Instant::now() >= deadline {
+            return None;
+        }
+        let response = timeout_at(deadline, http.head(url, &host)).await;
+        Some(check(edge, response.ok().flatten().as_ref()))
+    });
+    let mut checks: Vec<EdgeCheck> =
+        checks.buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect::<Vec<_>>().await;
+    checks.sort_by(|one, other| one.edge.cmp(&other.edge));
+    checks
+}
+
+fn check(edge: EdgeName, response: Option<&Response>) -> EdgeCheck {
+    let header = |name: &str| response?.headers().get(name)?.to_str().ok();
+    let reached = header("verge-edge") == Some(edge.as_str());
+    let release = header("verge-release").filter(|_| reached).and_then(|release| release.parse().ok());
+    EdgeCheck { edge, reached, release }
+}
+
+/// The value of `Host` for a URL.
+fn authority(url: &Url) -> Option<String> {
+    let host = url.host_str()?;
+    Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+}

@@ -1,0 +1,118 @@
+//! Which releases are needed, and for what.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use verge_protocol::Digest;
+use verge_protocol::host::HostLabel;
+use verge_protocol::state::ChannelState;
+
+use super::Channels;
+use super::tracked_channel::TrackedChannel;
+use crate::follow::wanted::Wanted;
+use crate::table::{InheritedReleases, Priority, Resources};
+
+impl Channels {
+    /// Referenced manifests that have not arrived, the most urgent first: current releases, coming ones, inherited ones.
+    pub(in crate::follow) fn missing_manifests(&self) -> Vec<Digest> {
+        let mut seen = BTreeSet::new();
+        self.references().filter(|id| !self.manifests.contains_key(id) && seen.insert(*id)).collect()
+    }
+
+    /// Every manifest that a row references, whether it has arrived or not.
+    pub(in crate::follow) fn referenced_manifests(&self) -> HashSet<Digest> {
+        self.references().collect()
+    }
+
+    fn references(&self) -> impl Iterator<Item = Digest> {
+        let own = self.states().map(|state| state.manifest);
+        let coming = self.rollouts.values().map(|rollout| rollout.state.manifest);
+        let superseded = self.tracked.values().filter_map(|channel| channel.superseded.as_ref());
+        let superseded = superseded.flat_map(|superseded| superseded.row.state.manifests());
+        let inherited = self.states().flat_map(|state| state.inherits.iter().map(|inherited| inherited.manifest));
+        own.chain(coming).chain(superseded).chain(inherited)
+    }
+
+    fn states(&self) -> impl Iterator<Item = &ChannelState> {
+        self.tracked.values().flat_map(|channel| [&channel.accepted, &channel.served]).flatten().map(|row| &row.state)
+    }
+
+    /// The releases that a channel inherits from, the most recent first: those that it is about to serve, so that it has the files of
+    /// pages that readers got from edges that serve them already, and earlier ones, for pages that are still open.
+    ///
+    /// Earlier ones end before the first whose manifest has not arrived: an older file may be one that it replaces.
+    pub(super) fn inherited_by(
+        &self,
+        label: &HostLabel,
+        tracked: &TrackedChannel,
+        state: &ChannelState,
+    ) -> InheritedReleases {
+        let get = |id: Digest| self.manifests.get(&id);
+        let coming = self.rollouts.get(&(label.site.clone(), label.channel.clone()));
+        let coming = coming.map(|rollout| rollout.state.manifest);
+        let accepted = tracked.not_served().into_iter().flat_map(|row| row.state.manifests());
+        // Those of the accepted row that are older than the served release follow below.
+        let accepted = accepted.take_while(|id| *id != state.manifest);
+        let newer = coming.into_iter().chain(accepted).filter_map(get);
+        let superseded = tracked.superseded.iter().flat_map(|superseded| superseded.row.state.manifests());
+        let older = superseded.chain(state.inherits.iter().map(|inherited| inherited.manifest)).map_while(get);
+        let mut seen = BTreeSet::from([state.manifest]);
+        let mut is_first = |resources: &&Arc<Resources>| seen.insert(resources.manifest());
+        let newer = newer.filter(&mut is_first).cloned().collect();
+        InheritedReleases { newer, older: older.filter(&mut is_first).cloned().collect() }
+    }
+
+    /// The releases whose blobs should be on disk.
+    pub(in crate::follow) fn wanted(&self) -> Wanted {
+        let mut wanted = Wanted::default();
+        let mut add = |is_live: bool, id: Digest, priority| {
+            if let Some(resources) = self.manifests.get(&id) {
+                wanted.add(resources, if is_live { priority } else { Priority::Preview });
+            }
+        };
+        for ((_, channel), tracked) in &self.tracked {
+            let is_live = channel.is_live();
+            for (row, priority) in [(&tracked.served, Priority::Live), (&tracked.accepted, Priority::Coming)] {
+                for state in row.iter().map(|row| &row.state) {
+                    add(is_live, state.manifest, priority);
+                    state.inherits.iter().for_each(|inherited| add(is_live, inherited.manifest, Priority::Inherited));
+                }
+            }
+            if let Some(superseded) = &tracked.superseded {
+                superseded.row.state.manifests().for_each(|id| add(is_live, id, Priority::Inherited));
+            }
+        }
+        for ((_, channel), rollout) in &self.rollouts {
+            add(channel.is_live(), rollout.state.manifest, Priority::Coming);
+        }
+        for (id, _) in self.awaited() {
+            wanted.set_awaited(id);
+        }
+        wanted
+    }
+
+    /// The manifests of the releases that something waits for, and whether it is a channel, which will serve the release.
+    pub(super) fn awaited(&self) -> impl Iterator<Item = (Digest, bool)> {
+        let accepted = self.tracked.values().filter_map(TrackedChannel::awaited).map(|id| (id, true));
+        accepted.chain(self.rollouts.values().map(|rollout| (rollout.state.manifest, false)))
+    }
+
+    /// The releases that something waits for and whose manifests have arrived.
+    pub(in crate::follow) fn awaited_releases(&self) -> Vec<Arc<Resources>> {
+        let mut seen = BTreeSet::new();
+        let awaited = self.awaited().filter(|(id, _)| seen.insert(*id));
+        awaited.filter_map(|(id, _)| self.manifests.get(&id)).cloned().collect()
+    }
+
+    /// Those of them of which is not known how much is on disk. A release that a channel is about to serve may have lost blobs since it
+    /// was complete.
+    pub(in crate::follow) fn unchecked_releases(&self) -> Vec<Arc<Resources>> {
+        let mut seen = BTreeSet::new();
+        let is_unchecked = |(id, will_be_served): &(Digest, bool)| match self.holdings.get(id) {
+            None => true,
+            Some(holding) => *will_be_served && holding.is_complete(),
+        };
+        let unchecked = self.awaited().filter(is_unchecked).filter(|(id, _)| seen.insert(*id));
+        unchecked.filter_map(|(id, _)| self.manifests.get(&id)).cloned().collect()
+    }
+}

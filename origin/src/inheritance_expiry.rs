@@ -1,0 +1,39 @@
+//! The end of inheritance: a channel inherits an earlier release for a day, by the origin's clock.
+//!
+//! The origin writes the channel's row again without what has expired; edges follow the row, whatever their clocks say.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use verge_daemon::{Clock, error_chain};
+
+use crate::feed::Feed;
+use crate::publish;
+use crate::store::{Database, StoreError};
+
+/// Ends inheritance when its time has come, checked every `interval`, until `draining` is cancelled.
+pub(crate) async fn run(database: Database, feed: Feed, clock: Clock, interval: Duration, draining: CancellationToken) {
+    loop {
+        if let Err(error) = expire(&database, &feed, &clock).await {
+            tracing::error!(
+                error = error_chain(&error),
+                "failed to end the inheritance of releases: trying again later"
+            );
+        }
+        tokio::select! {
+            () = tokio::time::sleep(interval) => {}
+            () = draining.cancelled() => return,
+        }
+    }
+}
+
+async fn expire(database: &Database, feed: &Feed, clock: &Clock) -> Result<(), StoreError> {
+    let now = clock.now();
+    for (label, state) in database.channel_states().await? {
+        let Some(inherits) = publish::still_inherited(&state.inherits, now) else { continue };
+        tracing::info!(channel = %label, expired = state.inherits.len() - inherits.len(), "inherited releases expired");
+        let database = database.clone();
+        feed.write(async move { database.set_inherits(&label, state.epoch, inherits).await }).await?;
+    }
+    Ok(())
+}

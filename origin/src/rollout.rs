@@ -1,0 +1,305 @@
+//! Rollouts: how a release gets from the origin to every edge.
+//!
+//! ```text
+//! release ─► row `rollout/…` ─► edges prepare ─► row `channel/…` moves ─► edges confirm
+//!            (begin)            (reports)        (switch)                 (reports)
+//! ```
+//!
+//! [`machine`] decides, without I/O. [`Rollouts`] carries out what it decides, in one task per rollout that goes on when clients
+//! disconnect. Both rows are durable: an origin that was killed in between goes on from the row, see [`Rollouts::resume`].
+
+mod machine;
+mod progress_log;
+mod timing;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use verge_daemon::{Clock, Tasks, error_chain};
+use verge_protocol::api::Progress;
+use verge_protocol::host::HostLabel;
+use verge_protocol::state::{ChannelState, RolloutState};
+use verge_protocol::{Digest, EdgeName, Position, ReleaseNumber, Seq};
+
+use self::machine::{Action, Rollout, Target};
+pub(crate) use self::progress_log::{ProgressLog, ProgressStream};
+pub use self::timing::Timing;
+use crate::channel_locks::{ChannelGuard, ChannelLocks};
+use crate::edge_reports::EdgeReports;
+use crate::feed::Feed;
+use crate::fleet::Fleet;
+use crate::metrics::Metrics;
+use crate::publish::{self, PublishError};
+use crate::sites_url::SitesUrl;
+use crate::store::{Database, NewMove, NewRollout, StoreError};
+
+/// How old a rollout may be that is resumed at a start. After a longer time its publisher has learned that it failed, or has pushed
+/// elsewhere.
+const RESUMED_WITHIN: Duration = Duration::from_mins(10);
+/// How long to wait before a write is tried again that failed.
+const RETRY_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Begins rollouts and carries them out. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Rollouts {
+    pub(crate) database: Database,
+    pub(crate) feed: Feed,
+    pub(crate) fleet: Fleet,
+    pub(crate) edge_reports: EdgeReports,
+    pub(crate) channel_locks: ChannelLocks,
+    pub(crate) clock: Clock,
+    pub(crate) tasks: Tasks,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) sites_url: SitesUrl,
+    pub(crate) timing: Timing,
+}
+
+/// A move that was committed.
+pub(crate) struct CommittedMove {
+    pub(crate) label: HostLabel,
+    pub(crate) epoch: Seq,
+    pub(crate) release: ReleaseNumber,
+    pub(crate) manifest: Digest,
+    /// The warnings of the release.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Rollouts {
+    /// Begins a rollout, durably: from here on an origin that is killed resumes it.
+    pub(crate) async fn begin(&self, new: NewRollout) -> Result<RolloutState, PublishError> {
+        let (database, now) = (self.database.clone(), self.clock.now());
+        let label = new.label.clone();
+        match self.feed.write(async move { database.begin_rollout(&new, now).await }).await? {
+            Ok((_, rollout)) => {
+                tracing::info!(channel = %label, release = %rollout.release, "rollout begun");
+                Ok(rollout)
+            }
+            Err(current) => {
+                self.metrics.channel_conflicts.inc();
+                Err(PublishError::Conflict { label, current })
+            }
+        }
+    }
+
+    /// Carries out a rollout that has begun, and tells the log of `guard`. The channel is unlocked once it has moved.
+    pub(crate) async fn run(&self, guard: ChannelGuard, state: RolloutState, warnings: Vec<String>) {
+        let target = Target { label: guard.label().clone(), release: state.release, manifest: state.manifest };
+        let mut rollout = Rollout::new(target, self.timing, self.edge_reports.uptime());
+        let log = guard.log().clone();
+        let mut guard = Some(guard);
+        let mut facts = Facts::new(self);
+        loop {
+            facts.tell(&mut rollout);
+            for action in rollout.poll(self.edge_reports.uptime()) {
+                match action {
+                    Action::Tell(progress) => log.push(Ok(progress)),
+                    Action::Switch => match self.switch(rollout.target(), &state).await {
+                        Ok((position, channel)) => {
+                            log.push(Ok(self.released(&rollout.target().label, &channel, warnings.clone())));
+                            // The next move of the channel need not wait for slow edges.
+                            guard = None;
+                            rollout.switched(position, self.edge_reports.uptime());
+                            facts.notice();
+                        }
+                        Err(error) => {
+                            if let Some(guard) = guard {
+                                self.abandon(guard, &state, error).await;
+                            }
+                            return;
+                        }
+                    },
+                    Action::Abandon { reason } => {
+                        let Target { label, release, .. } = rollout.target().clone();
+                        let error = PublishError::Abandoned { label, release, reason };
+                        if let Some(guard) = guard {
+                            self.abandon(guard, &state, error).await;
+                        }
+                        return;
+                    }
+                    Action::End => return,
+                }
+            }
+            if guard.is_none() && !log.is_followed() {
+                return;
+            }
+            tokio::select! {
+                () = facts.changed() => {}
+                () = self.sleep_until(rollout.deadline()) => {}
+                // Its row is left: the next process resumes it.
+                () = self.tasks.draining().cancelled() => return,
+            }
+        }
+    }
+
+    /// The progress of a move that was committed earlier: which edges serve it.
+    pub(crate) fn confirm(&self, committed: CommittedMove) -> ProgressStream {
+        let CommittedMove { label, epoch, release, manifest, warnings } = committed;
+        let log = ProgressLog::default();
+        let stream = log.follow();
+        let channel = ChannelState { epoch, release, manifest, inherits: Vec::new() };
+        log.push(Ok(self.released(&label, &channel, warnings)));
+        let position = Position { seq: epoch, ..self.feed.position() };
+        let rollouts = self.clone();
+        let now = self.edge_reports.uptime();
+        let mut rollout = Rollout::of_move(Target { label, release, manifest }, position, self.timing, now);
+        drop(self.tasks.spawn("confirm", async move {
+            let mut facts = Facts::new(&rollouts);
+            while log.is_followed() {
+                facts.tell(&mut rollout);
+                for action in rollout.poll(rollouts.edge_reports.uptime()) {
+                    match action {
+                        Action::Tell(progress) => log.push(Ok(progress)),
+                        Action::Switch | Action::Abandon { .. } | Action::End => return,
+                    }
+                }
+                tokio::select! {
+                    () = facts.changed() => {}
+                    () = rollouts.sleep_until(rollout.deadline()) => {}
+                    () = rollouts.tasks.draining().cancelled() => return,
+                }
+            }
+        }));
+        stream
+    }
+
+    /// Goes on with the rollouts that the last process left, or abandons those whose time is over.
+    pub(crate) async fn resume(&self) -> Result<(), StoreError> {
+        for (label, state) in self.database.rollouts().await? {
+            let Ok(guard) = self.channel_locks.try_lock(&label, state.idempotency_key.as_ref()) else { continue };
+            let current = self.database.channel(&label.site, &label.channel).await?;
+            let is_due = current.map(|current| current.epoch) == state.expected;
+            let age = state.started.age(self.clock.now());
+            let rollouts = self.clone();
+            drop(self.tasks.spawn("resume a rollout", async move {
+                if is_due && age <= RESUMED_WITHIN {
+                    tracing::info!(channel = %label, release = %state.release, "rollout resumed");
+                    let warnings = rollouts.database.release_warnings(&label.site, state.release).await;
+                    rollouts.run(guard, state, warnings.unwrap_or_default()).await;
+                } else {
+                    let reason = format!("the origin was not running; the rollout began {} s ago", age.as_secs());
+                    let error = PublishError::Abandoned { label, release: state.release, reason };
+                    rollouts.abandon(guard, &state, error).await;
+                }
+            }));
+        }
+        Ok(())
+    }
+
+    async fn switch(&self, target: &Target, state: &RolloutState) -> Result<(Position, ChannelState), PublishError> {
+        let label = target.label.clone();
+        let now = self.clock.now();
+        let moves = self.database.moves(&label.site, &label.channel, publish::MOVES_READ).await?;
+        let inherits = publish::inherited(state.manifest, &moves, now);
+        let (database, new) =
+            (self.database.clone(), NewMove { label: label.clone(), rollout: state.clone(), inherits });
+        let outcome = match self.feed.write(async move { database.move_channel(&new, now).await }).await {
+            Ok(outcome) => outcome,
+            Err(error) => Ok(self.moved_in_spite_of(&label, state).await.ok_or(error)?),
+        };
+        match outcome {
+            Ok((position, channel)) => {
+                self.metrics.channel_moves.inc();
+                tracing::info!(channel = %label, release = %channel.release, epoch = %channel.epoch, "channel moved");
+                Ok((position, channel))
+            }
+            Err(current) => {
+                self.metrics.channel_conflicts.inc();
+                Err(PublishError::Conflict { label, current })
+            }
+        }
+    }
+
+    /// The move of a rollout whose commit failed, if it survived all the same.
+    async fn moved_in_spite_of(&self, label: &HostLabel, state: &RolloutState) -> Option<(Position, ChannelState)> {
+        let current = self.database.channel(&label.site, &label.channel).await.ok()??;
+        let has_moved = Some(current.epoch) > state.expected && current.release == state.release;
+        has_moved.then(|| (Position { seq: current.epoch, ..self.feed.position() }, current))
+    }
+
+    /// Deletes the rollout of the locked channel, and tells why. If that cannot be written, it is tried again after the channel is
+    /// unlocked. (If the origin is killed before it succeeds, the next process resumes the rollout.)
+    async fn abandon(&self, guard: ChannelGuard, state: &RolloutState, error: PublishError) {
+        let (label, release) = (guard.label().clone(), state.release);
+        tracing::warn!(channel = %label, %release, reason = %error_chain(&error), "rollout abandoned");
+        self.metrics.rollouts_abandoned.inc();
+        let delete = async || {
+            let (database, label, state) = (self.database.clone(), label.clone(), state.clone());
+            self.feed.write(async move { database.abandon_rollout(&label, &state).await }).await
+        };
+        let mut outcome = delete().await;
+        guard.log().push(Err(error));
+        drop(guard);
+        while let Err(failure) = outcome {
+            tracing::error!(channel = %label, %release, error = error_chain(&failure), "failed to abandon a rollout: retrying");
+            tokio::select! {
+                () = tokio::time::sleep(RETRY_INTERVAL) => {}
+                () = self.tasks.draining().cancelled() => return,
+            }
+            outcome = delete().await;
+        }
+    }
+
+    fn released(&self, label: &HostLabel, channel: &ChannelState, warnings: Vec<String>) -> Progress {
+        let ChannelState { epoch, release, manifest, .. } = *channel;
+        Progress::Released { release, manifest, epoch, url: self.sites_url.of(label), warnings }
+    }
+
+    async fn sleep_until(&self, uptime: Option<Duration>) {
+        match uptime {
+            Some(uptime) => tokio::time::sleep_until(self.edge_reports.at(uptime)).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// What happens in the fleet, as a rollout takes it.
+struct Facts {
+    edge_reports: EdgeReports,
+    feed: Feed,
+    members: watch::Receiver<Arc<BTreeSet<EdgeName>>>,
+    reports: watch::Receiver<u64>,
+    /// How many changes of reports the rollout has taken.
+    taken: u64,
+}
+
+impl Facts {
+    fn new(rollouts: &Rollouts) -> Self {
+        let Rollouts { edge_reports, feed, fleet, .. } = rollouts;
+        let (mut members, reports) = (fleet.members(), edge_reports.subscribe());
+        members.mark_changed();
+        Self { edge_reports: edge_reports.clone(), feed: feed.clone(), members, reports, taken: 0 }
+    }
+
+    /// Tells the rollout what has changed since the last call.
+    fn tell(&mut self, rollout: &mut Rollout) {
+        self.reports.mark_unchanged();
+        let now = self.edge_reports.uptime();
+        rollout.set_generation(self.feed.position().generation);
+        if self.members.has_changed().unwrap_or(false) {
+            rollout.set_members(&self.members.borrow_and_update(), now);
+            self.taken = 0;
+        }
+        let (reports, changes) = self.edge_reports.since(self.taken);
+        for (edge, last) in reports {
+            rollout.report(&edge, &last.report, last.received, last.time);
+        }
+        self.taken = changes;
+    }
+
+    /// Makes the next [`Facts::changed`] return at once.
+    fn notice(&mut self) {
+        self.reports.mark_changed();
+    }
+
+    /// Waits until something has changed.
+    async fn changed(&mut self) {
+        tokio::select! {
+            _ = self.members.changed() => {
+                self.members.mark_changed();
+            }
+            _ = self.reports.changed() => {}
+        }
+    }
+}

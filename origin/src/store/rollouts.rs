@@ -1,0 +1,158 @@
+//! Rollouts: releases on their way to a channel. Each is a row of the state while it lasts.
+
+use verge_daemon::error_chain;
+use verge_protocol::host::HostLabel;
+use verge_protocol::state::{ChannelState, Key, RolloutState};
+use verge_protocol::{Digest, IdempotencyKey, Position, ReleaseNumber, Seq, SiteName, Timestamp};
+
+use super::channels::{self, MoveTarget};
+use super::database::{self, Database};
+use super::error::StoreError;
+use super::{column_values, releases, state};
+
+/// A rollout to be begun by [`Database::begin_rollout`].
+pub(crate) struct NewRollout {
+    pub(crate) label: HostLabel,
+    /// The channel's epoch as the caller knows it; `None`: the channel must not exist.
+    pub(crate) expected: Option<Seq>,
+    pub(crate) target: MoveTarget,
+    pub(crate) idempotency_key: Option<IdempotencyKey>,
+}
+
+/// What came of an earlier request with the same key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum EarlierRequest {
+    /// It moved the channel by the write at this epoch.
+    Moved { epoch: Seq, release: ReleaseNumber, manifest: Digest, warnings: Vec<String> },
+    /// It created this release, and did not move the channel.
+    Released { release: ReleaseNumber, manifest: Digest, warnings: Vec<String> },
+}
+
+impl Database {
+    /// Begins a rollout, and creates the release if it is new, in one transaction. A rollout of the channel that is still in the state
+    /// is replaced. The inner `Err` holds the state of a channel that is not at the expected epoch; nothing was written then.
+    pub(crate) async fn begin_rollout(
+        &self,
+        new: &NewRollout,
+        now: Timestamp,
+    ) -> Result<Result<(Position, RolloutState), Option<ChannelState>>, StoreError> {
+        let HostLabel { site, channel } = &new.label;
+        let mut transaction = self.begin().await?;
+        database::lock(&mut transaction).await?;
+        let current = channels::current(&mut transaction, site, channel).await?;
+        if current.as_ref().map(|state| state.epoch) != new.expected {
+            transaction.rollback().await?;
+            return Ok(Err(current));
+        }
+        let key = new.idempotency_key.as_ref();
+        let release = match &new.target {
+            MoveTarget::New(release) => releases::insert(&mut transaction, site, release, key, now).await?,
+            MoveTarget::Existing(number, _) => *number,
+        };
+        let position = database::advance(&mut transaction).await?;
+        let rollout = RolloutState {
+            release,
+            manifest: new.target.manifest(),
+            expected: new.expected,
+            idempotency_key: new.idempotency_key.clone(),
+            started: now,
+        };
+        let row = Key::Rollout(site.clone(), channel.clone());
+        state::put(&mut transaction, &row, position.seq, &rollout).await?;
+        transaction.commit().await?;
+        Ok(Ok((position, rollout)))
+    }
+
+    /// Deletes a rollout without moving the channel. Does nothing if the channel has no rollout, or another one.
+    pub(crate) async fn abandon_rollout(&self, label: &HostLabel, rollout: &RolloutState) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        database::lock(&mut transaction).await?;
+        let key = Key::Rollout(label.site.clone(), label.channel.clone());
+        let is_same = match state::get::<RolloutState>(&mut transaction, &key).await {
+            Ok(current) => current.as_ref() == Some(rollout),
+            // A damaged row can be of no other.
+            Err(StoreError::Malformed { .. }) => true,
+            Err(error) => return Err(error),
+        };
+        if is_same {
+            state::set(&mut transaction, &key, None::<&RolloutState>).await?;
+        }
+        transaction.commit().await
+    }
+
+    /// Every rollout in the state.
+    pub(crate) async fn rollouts(&self) -> Result<Vec<(HostLabel, RolloutState)>, StoreError> {
+        let mut found = Vec::new();
+        for (row, _) in self.rows(Seq(0)).await?.rows {
+            let Ok(Key::Rollout(site, channel)) = row.key.parse() else { continue };
+            match row.value.map(|value| value.read()).transpose() {
+                Ok(Some(rollout)) => found.push((HostLabel { site, channel }, rollout)),
+                Ok(None) => {}
+                Err(error) => tracing::error!(key = row.key, error = error_chain(&error), "unreadable rollout"),
+            }
+        }
+        Ok(found)
+    }
+
+    /// What the publisher of a release should know about its files.
+    pub(crate) async fn release_warnings(
+        &self,
+        site: &SiteName,
+        number: ReleaseNumber,
+    ) -> Result<Vec<String>, StoreError> {
+        let row: Option<(Option<String>,)> =
+            sqlx::query_as("select warnings from release where site = $1 and number = $2")
+                .bind(site.as_str())
+                .bind(column_values::signed(number.0))
+                .fetch_optional(self.read())
+                .await?;
+        parse_warnings(row.and_then(|(warnings,)| warnings))
+    }
+
+    /// What came of the request with this key that was to move the channel; `None` if nothing is known of it.
+    pub(crate) async fn earlier_request(
+        &self,
+        label: &HostLabel,
+        key: &IdempotencyKey,
+    ) -> Result<Option<EarlierRequest>, StoreError> {
+        let moved: Option<(i64, i64, String, Option<String>)> = sqlx::query_as(
+            "select m.epoch, m.release, m.manifest, r.warnings from channel_move m \
+             left join release r on r.site = m.site and r.number = m.release and r.idempotency_key = m.idempotency_key \
+             where m.site = $1 and m.channel = $2 and m.idempotency_key = $3 order by m.epoch desc limit 1",
+        )
+        .bind(label.site.as_str())
+        .bind(label.channel.as_str())
+        .bind(key.as_str())
+        .fetch_optional(self.read())
+        .await?;
+        if let Some((epoch, release, manifest, warnings)) = moved {
+            return Ok(Some(EarlierRequest::Moved {
+                epoch: Seq(column_values::unsigned("epoch", epoch)?),
+                release: ReleaseNumber(column_values::unsigned("release number", release)?),
+                manifest: column_values::parse("digest", &manifest)?,
+                warnings: parse_warnings(warnings)?,
+            }));
+        }
+        let released: Option<(i64, String, Option<String>)> = sqlx::query_as(
+            "select number, manifest, warnings from release where site = $1 and idempotency_key = $2 \
+             order by number desc limit 1",
+        )
+        .bind(label.site.as_str())
+        .bind(key.as_str())
+        .fetch_optional(self.read())
+        .await?;
+        released
+            .map(|(release, manifest, warnings)| {
+                Ok(EarlierRequest::Released {
+                    release: ReleaseNumber(column_values::unsigned("release number", release)?),
+                    manifest: column_values::parse("digest", &manifest)?,
+                    warnings: parse_warnings(warnings)?,
+                })
+            })
+            .transpose()
+    }
+}
+
+fn parse_warnings(column: Option<String>) -> Result<Vec<String>, StoreError> {
+    column.map_or_else(|| Ok(Vec::new()), |text| column_values::parse_json("warnings", &text))
+}
