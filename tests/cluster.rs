@@ -9,5 +9,6 @@ mod cluster {
     #[cfg(target_os = "linux")]
     mod resolvers;
     mod restores;
+    mod trials;
     mod verification;
 }

@@ -1,6 +1,7 @@
 //! The command line's arguments.
 
 mod arguments;
+mod canary;
 mod channels;
 mod domains;
 mod edges;
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand};
 use verge_protocol::{NameServerName, Region, ReleaseNumber, SiteName};
 
 pub use self::arguments::{ChannelArgs, SiteArg, WaitArgs};
+pub use self::canary::CanaryArgs;
 pub use self::channels::{Channels, Promote, PromoteSource};
 pub use self::domains::Domains;
 pub use self::edges::{EdgeArgs, Edges, ForceArg};
@@ -111,6 +113,9 @@ pub struct Push {
     /// `[preview]` in verge.toml; else as at the last push to the channel]
     #[arg(long, value_name = "TIME")]
     pub expires: Option<Lifetime>,
+    /// Whether the release is tried first.
+    #[command(flatten)]
+    pub canary: CanaryArgs,
     /// Describe the release; shown by `verge releases`
     #[arg(long, short, value_name = "TEXT")]
     pub message: Option<String>,

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use verge_protocol::api::{BuildCreated, BuildDiff, CreateRelease, Provenance, Site};
+use verge_protocol::canary::CanaryPlan;
 use verge_protocol::{BuildId, ChannelName, ReleaseNumber, SiteName, Timestamp};
 
 pub use self::precheck::{LimitsExceeded, Shrunk};
@@ -42,6 +43,8 @@ pub struct Push<'a> {
     pub options: Options,
     /// The author, message and commit of the release.
     pub provenance: Provenance,
+    /// How the release is tried on a few edges first.
+    pub canary: Option<CanaryPlan>,
     /// What is waited for after the release.
     pub wait: Wait,
     /// How requests are retried.
@@ -193,6 +196,7 @@ impl Push<'_> {
             provenance: self.provenance.clone(),
             idempotency_key: Some(attempt.key()),
             expires_seconds: self.lifetime.map(Lifetime::seconds),
+            canary: self.canary,
         };
         let mut outcome = attempt.run(async || self.client.create_release(self.site, &body).await).await;
         if let Err(error) = &outcome

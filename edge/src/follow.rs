@@ -72,10 +72,12 @@ pub(crate) struct RestoredFeedTasks {
 impl FeedTasks {
     /// Serves the state that the last process saved. Reads the disk; makes no request.
     pub(crate) async fn restore(self) -> RestoredFeedTasks {
-        let load = |store: &BlockingStore| {
+        let name = self.name.clone();
+        let load = move |store: &BlockingStore| {
             let (mut state, releases) = (store.load_state(), store.load_releases());
             state.is_complete &= releases.is_complete;
             let (mut channels, events) = Channels::restore(state);
+            channels.set_name(name);
             channels.releases().restore(releases);
             for resources in manifests::load(store, &channels.missing_manifests()) {
                 channels.add_manifest(resources);

@@ -2,6 +2,7 @@
 
 mod gauges;
 mod traffic;
+mod trial;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +14,7 @@ use verge_protocol::SiteName;
 
 pub(crate) use gauges::{GaugeValues, Gauges};
 pub(crate) use traffic::{CacheResult, Traffic};
+pub(crate) use trial::TrialCounters;
 
 /// The counters of one edge. Clones share them.
 #[derive(Clone)]

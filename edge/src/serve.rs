@@ -180,6 +180,9 @@ impl Shared {
         let resolution = match resolve::resolve(channel, &path, destination) {
             Ok(resolution) => resolution,
             Err(unresolved) => {
+                if asset::is_own_script_or_style(headers) {
+                    channel.traffic().count_missing_asset();
+                }
                 let response = builtin_responses::not_found(headers, &path, unresolved.by_destination);
                 return builtin(response.with_release(channel.release()));
             }

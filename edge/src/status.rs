@@ -6,8 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use verge_daemon::feed::LastSeen;
+use verge_protocol::host::HostLabel;
 use verge_protocol::report::{Lag, Preparation};
-use verge_protocol::{EdgeName, Position};
+use verge_protocol::{Digest, EdgeName, Position};
+
+use crate::metrics::TrialCounters;
 
 /// How far an edge serves what the feed says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -18,6 +21,8 @@ pub struct AppliedState {
     pub lagging: Vec<Lag>,
     /// Releases that channels are about to point at, one for each rollout in the feed.
     pub preparations: Vec<Preparation>,
+    /// What readers get from channels of which a release is on trial.
+    pub trials: Vec<Trial>,
     /// Number of channels in the feed.
     pub channels: usize,
     /// Number of channels that serve a release, the latest or not.
@@ -28,6 +33,16 @@ pub struct AppliedState {
     pub orphans: Vec<String>,
     /// Why the state is not saved, so that a restart would continue from an older one; `None` if it is.
     pub not_saving: Option<String>,
+}
+
+/// The release that a channel serves while one is on trial, and what readers get from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trial {
+    /// The channel.
+    pub label: HostLabel,
+    /// The manifest of the release.
+    pub manifest: Digest,
+    pub(crate) counters: TrialCounters,
 }
 
 impl AppliedState {

@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use verge_daemon::Tasks;
 use verge_protocol::api::{Progress, Provenance};
+use verge_protocol::canary::CanaryPlan;
 use verge_protocol::host::HostLabel;
 use verge_protocol::state::RolloutState;
 use verge_protocol::{Build, Content, Digest, IdempotencyKey, ReleaseNumber, Seq};
@@ -31,7 +32,7 @@ use crate::store::{Blobs, Database, EarlierRequest, MoveTarget, NewLifetime, New
 pub(crate) use self::contents::Contents;
 pub(crate) use self::encoder::Encoder;
 pub(crate) use self::error::PublishError;
-pub(crate) use self::inheritance::{choose as inherited, expire as still_inherited};
+pub(crate) use self::inheritance::{KEPT_FOR as INHERITED_FOR, choose as inherited, expire as still_inherited};
 pub(crate) use self::rollback_target::rollback_target;
 
 /// How many of a channel's last moves are read: for the eight releases that may be inherited, repeated by rollbacks between them, and
@@ -51,12 +52,15 @@ pub(crate) struct Publisher {
 }
 
 /// A request to move a channel.
+#[derive(Clone)]
 pub(crate) struct MoveRequest {
     pub(crate) label: HostLabel,
     /// The channel's epoch as the caller knows it; `None`: the channel must not exist.
     pub(crate) expected: Option<Seq>,
     /// A request with the same key is the same request, repeated.
     pub(crate) key: Option<IdempotencyKey>,
+    /// How the release is tried on a few edges first.
+    pub(crate) canary: Option<CanaryPlan>,
 }
 
 /// What is to be done for a request that has locked its channel.
@@ -131,9 +135,7 @@ impl Publisher {
             // It was abandoned: the release is rolled out once more.
             Some(EarlierRequest::Released { release, manifest, warnings }) => {
                 self.check_epoch(request).await?;
-                let MoveRequest { label, expected, key } = request;
-                let request = MoveRequest { label: label.clone(), expected: *expected, key: key.clone() };
-                Ok(Start::Repeated(self.roll_out_existing(guard, request, release, manifest, warnings)))
+                Ok(Start::Repeated(self.roll_out_existing(guard, request.clone(), release, manifest, warnings)))
             }
         }
     }
@@ -141,14 +143,14 @@ impl Publisher {
     fn roll_out_existing(
         self: &Arc<Self>,
         guard: ChannelGuard,
-        MoveRequest { label, expected, key }: MoveRequest,
+        MoveRequest { label, expected, key, canary }: MoveRequest,
         release: ReleaseNumber,
         manifest: Digest,
         warnings: Vec<String>,
     ) -> ProgressStream {
         self.spawn(guard, move |publisher, _| async move {
             let target = MoveTarget::Existing(release, manifest);
-            let new = NewRollout { label, expected, target, idempotency_key: key };
+            let new = NewRollout { label, expected, target, idempotency_key: key, canary };
             Ok((publisher.rollouts.begin(new).await?, warnings))
         })
     }
@@ -193,7 +195,7 @@ impl Publisher {
     /// Creates the release and begins its rollout.
     async fn release(
         &self,
-        MoveRequest { label, expected, key }: MoveRequest,
+        MoveRequest { label, expected, key, canary }: MoveRequest,
         build: Build,
         provenance: Provenance,
         expires_seconds: Option<u64>,
@@ -217,7 +219,7 @@ impl Publisher {
         let fingerprints = output.fingerprints;
         let lifetime = expires_seconds.map(|seconds| NewLifetime { channel: label.channel.clone(), seconds });
         let new = NewRelease { manifest, files, bytes, provenance, fingerprints, warnings: output.warnings, lifetime };
-        let new = NewRollout { label, expected, target: MoveTarget::New(new), idempotency_key: key };
+        let new = NewRollout { label, expected, target: MoveTarget::New(new), idempotency_key: key, canary };
         let rollout = self.rollouts.begin(new).await?;
         self.metrics.releases_created.inc();
         Ok((rollout, warnings))

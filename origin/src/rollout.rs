@@ -8,6 +8,7 @@
 //! [`machine`] decides, without I/O. [`Rollouts`] carries out what it decides, in one task per rollout that goes on when clients
 //! disconnect. Both rows are durable: an origin that was killed in between goes on from the row, see [`Rollouts::resume`].
 
+mod canary;
 mod machine;
 mod progress_log;
 mod timing;
@@ -84,8 +85,13 @@ impl Rollouts {
     }
 
     /// Carries out a rollout that has begun, and tells the log of `guard`. The channel is unlocked once it has moved.
-    pub(crate) async fn run(&self, guard: ChannelGuard, state: RolloutState, warnings: Vec<String>) {
-        let target = Target { label: guard.label().clone(), release: state.release, manifest: state.manifest };
+    pub(crate) async fn run(&self, guard: ChannelGuard, mut state: RolloutState, warnings: Vec<String>) {
+        let target = Target {
+            label: guard.label().clone(),
+            release: state.release,
+            manifest: state.manifest,
+            canary: state.canary.as_ref().map(|canary| canary.plan),
+        };
         let mut rollout = Rollout::new(target, self.timing, self.edge_reports.uptime());
         let log = guard.log().clone();
         let mut guard = Some(guard);
@@ -95,6 +101,14 @@ impl Rollouts {
             for action in rollout.poll(self.edge_reports.uptime()) {
                 match action {
                     Action::Tell(progress) => log.push(Ok(progress)),
+                    Action::Try(edges) => {
+                        if let Err(error) = self.try_on(&rollout.target().label, &mut state, edges).await
+                            && let Some(guard) = guard
+                        {
+                            self.abandon(guard, &state, error).await;
+                            return;
+                        }
+                    }
                     Action::Switch => match self.switch(rollout.target(), &state).await {
                         Ok((position, channel)) => {
                             log.push(Ok(self.released(&rollout.target().label, &channel, warnings.clone())));
@@ -143,7 +157,8 @@ impl Rollouts {
         let position = Position { seq: epoch, ..self.feed.position() };
         let rollouts = self.clone();
         let now = self.edge_reports.uptime();
-        let mut rollout = Rollout::of_move(Target { label, release, manifest }, position, self.timing, now);
+        let mut rollout =
+            Rollout::of_move(Target { label, release, manifest, canary: None }, position, self.timing, now);
         drop(self.tasks.spawn("confirm", async move {
             let mut facts = Facts::new(&rollouts);
             while log.is_followed() {
@@ -151,7 +166,7 @@ impl Rollouts {
                 for action in rollout.poll(rollouts.edge_reports.uptime()) {
                     match action {
                         Action::Tell(progress) => log.push(Ok(progress)),
-                        Action::Switch | Action::Abandon { .. } | Action::End => return,
+                        Action::Try(_) | Action::Switch | Action::Abandon { .. } | Action::End => return,
                     }
                 }
                 tokio::select! {
@@ -185,6 +200,21 @@ impl Rollouts {
             }));
         }
         Ok(())
+    }
+
+    /// Lets a few edges serve the release.
+    async fn try_on(
+        &self,
+        label: &HostLabel,
+        state: &mut RolloutState,
+        edges: BTreeSet<EdgeName>,
+    ) -> Result<(), PublishError> {
+        tracing::info!(channel = %label, release = %state.release, ?edges, "release on trial");
+        if let Some(canary) = &mut state.canary {
+            canary.edges = edges;
+        }
+        let (database, label, state) = (self.database.clone(), label.clone(), state.clone());
+        Ok(self.feed.write(async move { database.set_rollout(&label, &state).await }).await?)
     }
 
     async fn switch(&self, target: &Target, state: &RolloutState) -> Result<(Position, ChannelState), PublishError> {
@@ -226,7 +256,8 @@ impl Rollouts {
         self.metrics.rollouts_abandoned.inc();
         let delete = async || {
             let (database, label, state) = (self.database.clone(), label.clone(), state.clone());
-            self.feed.write(async move { database.abandon_rollout(&label, &state).await }).await
+            let until = self.clock.now().after(publish::INHERITED_FOR);
+            self.feed.write(async move { database.abandon_rollout(&label, &state, until).await }).await
         };
         let mut outcome = delete().await;
         guard.log().push(Err(error));

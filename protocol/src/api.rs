@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::canary::CanaryPlan;
 use crate::digest::Digest;
 use crate::fleet::EdgeState;
 use crate::name::{BuildId, ChannelName, EdgeName, IdempotencyKey, Region, SiteName};
@@ -129,6 +130,9 @@ pub struct CreateRelease {
     /// said. An error for `live`, unless it is 0 or `None`.
     #[serde(default)]
     pub expires_seconds: Option<u64>,
+    /// How the release is tried on a few edges first; `None`: it goes live on all edges at once.
+    #[serde(default)]
+    pub canary: Option<CanaryPlan>,
 }
 
 impl CreateRelease {

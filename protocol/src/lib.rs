@@ -25,6 +25,7 @@
 pub mod api;
 pub mod blob;
 pub mod build;
+pub mod canary;
 pub mod compression;
 pub mod content;
 pub mod digest;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::canary::ResponseCounts;
 use crate::digest::Digest;
 use crate::name::{ChannelName, EdgeName, SiteName};
 use crate::position::{Position, Seq};
@@ -45,6 +46,10 @@ pub struct EdgeReport {
     /// nothing and is not waited for.
     #[serde(default)]
     pub preparations: Option<Vec<Preparation>>,
+    /// What readers got from channels of which a release is on trial, since the trial began: from the trial release, or from the one
+    /// before it.
+    #[serde(default)]
+    pub trials: Vec<TrialCounts>,
     /// The edge's clock when it sent the report.
     #[serde(default)]
     pub time: Option<Timestamp>,
@@ -95,6 +100,20 @@ pub struct Preparation {
     pub problem: Option<String>,
 }
 
+/// What readers got from one release of a channel during a trial.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrialCounts {
+    /// The site.
+    pub site: SiteName,
+    /// The channel.
+    pub channel: ChannelName,
+    /// The manifest of the release that the edge serves.
+    pub manifest: Digest,
+    /// The responses.
+    #[serde(flatten)]
+    pub counts: ResponseCounts,
+}
+
 impl EdgeReport {
     /// The report of an edge that serves everything up to `applied` and has nothing else to say.
     pub fn new(applied: Position, version: impl Into<String>) -> Self {
@@ -104,6 +123,7 @@ impl EdgeReport {
             applied,
             lagging: Vec::new(),
             preparations: Some(Vec::new()),
+            trials: Vec::new(),
             time: None,
             draining: false,
             orphans: Vec::new(),

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::canary::Canary;
 use crate::digest::Digest;
 use crate::domain::DomainName;
 use crate::fleet::{DomainState, EdgeState, SiteState};
@@ -113,6 +114,9 @@ pub struct RolloutState {
     /// When it began, by the origin's clock.
     #[serde(default)]
     pub started: Timestamp,
+    /// How the release is tried on a few edges first; `None`: it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Canary>,
 }
 
 /// Value of the key `release/<site>/<release>`: a release that exists, whether a channel points at it or not. It is served at the host of

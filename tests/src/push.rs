@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use tempfile::TempDir;
 use verge::Output;
 use verge::channel::Lifetime;
 use verge::client::Client;
@@ -13,6 +14,22 @@ use verge::scan::Options;
 use verge::upload::RetryPolicy;
 use verge_protocol::ChannelName;
 use verge_protocol::api::Provenance;
+use verge_protocol::canary::CanaryPlan;
+
+/// What is asked of a push, beside its files.
+struct Request {
+    channel: ChannelName,
+    lifetime: Option<Lifetime>,
+    canary: Option<CanaryPlan>,
+    wait: Wait,
+}
+
+impl Request {
+    /// A push to the live channel.
+    fn live(wait: Wait) -> Self {
+        Self { channel: ChannelName::live(), lifetime: None, canary: None, wait }
+    }
+}
 
 /// Pushes files, given as path and text, to the live channel of a site. If `wait`, until the edges have confirmed the release.
 pub(crate) async fn push_files(
@@ -21,13 +38,18 @@ pub(crate) async fn push_files(
     files: &[(&str, &str)],
     wait: bool,
 ) -> Result<Pushed, PushError> {
-    let folder = folder_of(files);
-    push_folder(client, site, folder.path(), wait).await
+    push_folder(client, site, write_files(files).path(), wait).await
 }
 
-/// Pushes a folder to the live channel of a site. If `wait`, until the edges have confirmed the release.
-pub(crate) async fn push_folder(client: &Client, site: &str, folder: &Path, wait: bool) -> Result<Pushed, PushError> {
-    push(client, site, &ChannelName::live(), None, folder, wait).await
+/// Like [`push_files`], with a trial first.
+pub(crate) async fn push_on_trial(
+    client: &Client,
+    site: &str,
+    files: &[(&str, &str)],
+    trial: CanaryPlan,
+) -> Result<Pushed, PushError> {
+    let request = Request { canary: Some(trial), ..Request::live(Wait::All) };
+    push_with(client, site, write_files(files).path(), request).await
 }
 
 /// Pushes files to a channel that is deleted this long after, and waits until the edges have confirmed the release.
@@ -38,33 +60,12 @@ pub(crate) async fn push_preview(
     lifetime: Lifetime,
     files: &[(&str, &str)],
 ) -> Result<Pushed, PushError> {
-    let folder = folder_of(files);
-    push(client, site, &channel.parse().unwrap(), Some(lifetime), folder.path(), true).await
+    let channel = channel.parse().unwrap();
+    let request = Request { channel, lifetime: Some(lifetime), ..Request::live(Wait::All) };
+    push_with(client, site, write_files(files).path(), request).await
 }
 
-async fn push(
-    client: &Client,
-    site: &str,
-    channel: &ChannelName,
-    lifetime: Option<Lifetime>,
-    dir: &Path,
-    wait: bool,
-) -> Result<Pushed, PushError> {
-    let push = Push {
-        client,
-        site: &site.parse().unwrap(),
-        channel,
-        lifetime,
-        dir,
-        options: Options { force: true, ..Options::default() },
-        provenance: Provenance::default(),
-        wait: if wait { Wait::All } else { Wait::No },
-        retry: RetryPolicy { max_attempts: 20, initial_pause: Duration::from_millis(5) },
-    };
-    push.run(&Output::new(std::io::sink(), std::io::sink(), OutputOptions::default())).await
-}
-
-fn folder_of(files: &[(&str, &str)]) -> tempfile::TempDir {
+fn write_files(files: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (path, text) in files {
         let path = folder.path().join(path);
@@ -72,4 +73,26 @@ fn folder_of(files: &[(&str, &str)]) -> tempfile::TempDir {
         std::fs::write(path, text).unwrap();
     }
     folder
+}
+
+/// Pushes a folder to the live channel of a site. If `wait`, until the edges have confirmed the release.
+pub(crate) async fn push_folder(client: &Client, site: &str, folder: &Path, wait: bool) -> Result<Pushed, PushError> {
+    push_with(client, site, folder, Request::live(if wait { Wait::All } else { Wait::No })).await
+}
+
+async fn push_with(client: &Client, site: &str, dir: &Path, request: Request) -> Result<Pushed, PushError> {
+    let Request { channel, lifetime, canary, wait } = request;
+    let push = Push {
+        client,
+        site: &site.parse().unwrap(),
+        channel: &channel,
+        lifetime,
+        dir,
+        options: Options { force: true, ..Options::default() },
+        provenance: Provenance::default(),
+        canary,
+        wait,
+        retry: RetryPolicy { max_attempts: 20, initial_pause: Duration::from_millis(5) },
+    };
+    push.run(&Output::new(std::io::sink(), std::io::sink(), OutputOptions::default())).await
 }

@@ -17,10 +17,11 @@ use verge_daemon::{Clock, Secret};
 use verge_edge::Edge;
 use verge_origin::Origin;
 use verge_protocol::api::Status;
+use verge_protocol::canary::CanaryPlan;
 use verge_protocol::{EdgeName, Position, Timestamp};
 use verge_test_kit::{copy_directory, in_time, until};
 
-use crate::push::{push_files, push_folder, push_preview};
+use crate::push::{push_files, push_folder, push_on_trial, push_preview};
 
 /// A cluster. Must be stopped by [`World::stop`], which fails if a task still runs.
 pub struct World {
@@ -213,6 +214,16 @@ impl World {
     /// Like [`World::push`], with another client and a push that may fail.
     pub async fn try_push(&self, client: &Client, site: &str, files: &[(&str, &str)]) -> Result<Pushed, PushError> {
         push_files(client, site, files, true).await
+    }
+
+    /// Like [`World::try_push`], with a trial first.
+    pub async fn push_on_trial(
+        &self,
+        site: &str,
+        files: &[(&str, &str)],
+        trial: CanaryPlan,
+    ) -> Result<Pushed, PushError> {
+        push_on_trial(&self.client(), site, files, trial).await
     }
 
     /// Like [`World::try_push`], for a folder.

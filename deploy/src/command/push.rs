@@ -40,6 +40,7 @@ pub(super) async fn run(arguments: &cli::Push, context: &Context<'_>) -> Result<
         dir: &dir.path,
         options: scan_options(arguments, &project.settings),
         provenance: provenance::find(arguments, &dir.path, environment.user.as_deref()).await,
+        canary: arguments.canary.plan(project.settings.canary.filter(|_| target.channel.is_live())),
         wait: arguments.channel.wait.choice(),
         retry: RetryPolicy::default(),
     };

@@ -178,6 +178,7 @@ async fn push_folder(
         dir,
         options,
         provenance: Provenance { message: Some("pushed by verge up".to_owned()), ..Provenance::default() },
+        canary: None,
         wait: Wait::All,
         retry: RetryPolicy::default(),
     };

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+use verge_protocol::canary::{CanaryPlan, CanaryShare};
 use verge_protocol::{SiteName, SitePath};
 
 use crate::channel::{ChannelArg, Lifetime};
@@ -28,6 +29,28 @@ pub struct Settings {
     /// slash: `["/sw.js"]`.
     #[serde(default, deserialize_with = "absolute_paths")]
     pub legacy_service_workers: Vec<SitePath>,
+    /// How releases of `live` are tried on a few edges first; `None`: they are not.
+    pub canary: Option<CanarySettings>,
+}
+
+/// `[canary]` in `verge.toml`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CanarySettings {
+    /// On how many edges: a number as text, or a share such as `"5%"`.
+    pub edges: CanaryShare,
+    /// For how many seconds; `None`: the default.
+    #[serde(default, deserialize_with = "trial_seconds")]
+    pub seconds: Option<u64>,
+}
+
+fn trial_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let seconds = u64::deserialize(deserializer)?;
+    if (1..=CanaryPlan::SECONDS_MAX).contains(&seconds) {
+        Ok(Some(seconds))
+    } else {
+        Err(D::Error::custom(format_args!("invalid `seconds` {seconds}: expected 1 to {}", CanaryPlan::SECONDS_MAX)))
+    }
 }
 
 /// What applies to `verge push --preview`.
@@ -74,8 +97,12 @@ mod tests {
         assert_eq!(
             error,
             "app/verge.toml:2: unknown field `spaa`, expected one of `site`, `dir`, `spa`, `channel`, `preview`, \
-             `legacy_service_workers`"
+             `legacy_service_workers`, `canary`"
         );
+        let trial = parse("[canary]\nedges = \"5%\"\nseconds = 120\n").unwrap().canary.unwrap();
+        assert_eq!((trial.edges, trial.seconds), (CanaryShare::Percent(5), Some(120)));
+        let error = parse("[canary]\nedges = \"1\"\nseconds = 0\n").unwrap_err().to_string();
+        assert!(error.contains("invalid `seconds` 0: expected 1 to 3600"), "{error}");
         let error = parse("legacy_service_workers = [\"sw.js\"]\n").unwrap_err().to_string();
         assert!(error.contains("invalid path `sw.js`: expected a leading slash"), "{error}");
     }

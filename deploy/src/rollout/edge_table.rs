@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use verge_protocol::api::{LaggingEdge, Progress};
+use verge_protocol::canary::ResponseCounts;
 use verge_protocol::{EdgeName, ReleaseNumber};
 
 use super::confirmations::Confirmations;
@@ -15,6 +16,8 @@ pub(super) struct EdgeTable {
     encoded: u64,
     release: Option<ReleaseNumber>,
     is_released: bool,
+    /// The trial: milliseconds since it began and that it lasts, and what readers got.
+    trial: Option<(u64, u64, ResponseCounts)>,
     edges: BTreeMap<EdgeName, EdgeState>,
     /// How many edges are waited for. An older origin does not name them, but counts them.
     total: u64,
@@ -27,6 +30,7 @@ pub(super) struct Milestone {
     is_released: bool,
     live: usize,
     prepared: usize,
+    trial_ms: u64,
     fetched: u64,
     encoded: u64,
 }
@@ -51,6 +55,10 @@ impl EdgeTable {
             Progress::Prepared { edge, total, .. } => {
                 self.total = *total;
                 self.set(edge, EdgeState::Prepared)
+            }
+            Progress::Canary { edges, elapsed_ms, duration_ms, canary, .. } => {
+                self.trial = Some((*elapsed_ms, *duration_ms, *canary));
+                edges.iter().flat_map(|edge| self.set(edge, EdgeState::OnTrial)).collect()
             }
             Progress::Released { release, .. } => {
                 (self.release, self.is_released) = (Some(*release), true);
@@ -111,6 +119,7 @@ impl EdgeTable {
             is_released: self.is_released,
             live: self.count(EdgeState::is_live),
             prepared: self.count(EdgeState::is_prepared),
+            trial_ms: self.trial.map_or(0, |(elapsed, ..)| elapsed),
             fetched: fetched.sum(),
             encoded: self.encoded,
         }
@@ -137,6 +146,14 @@ impl EdgeTable {
         match (self.is_released, self.total) {
             (true, 0) => Some(format!("{release} is released, waiting for the edges")),
             (true, _) => Some(format!("{release} is live on {}", of_total(self.count(EdgeState::is_live)))),
+            (false, _) if let Some((elapsed, duration, counts)) = self.trial => Some(format!(
+                "trying {release} for {} s of {} s: {}, {} not found, {} failed",
+                elapsed / 1000,
+                duration / 1000,
+                human::count(counts.responses, "response"),
+                counts.not_found,
+                counts.server_errors,
+            )),
             (false, _) => {
                 Some(format!("preparing {release}: {} prepared", of_total(self.count(EdgeState::is_prepared))))
             }

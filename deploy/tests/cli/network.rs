@@ -45,6 +45,7 @@ pub(crate) async fn push(world: &World, origin: &str, retry: RetryPolicy) -> Res
         dir: &world.path().join("dist"),
         options: Options::default(),
         provenance: Provenance::default(),
+        canary: None,
         wait: Wait::All,
         retry,
     };

@@ -15,6 +15,7 @@ mod ingest;
 mod references;
 pub(super) mod saved_state;
 mod tracked_channel;
+mod trials;
 
 #[cfg(test)]
 mod convergence_tests;
@@ -29,10 +30,11 @@ use verge_daemon::feed::RowStore;
 use verge_protocol::host::HostLabel;
 use verge_protocol::report::{Lag, Preparation};
 use verge_protocol::state::ChannelState;
-use verge_protocol::{ChannelName, Checkpoint, Digest, SiteName};
+use verge_protocol::{ChannelName, Checkpoint, Digest, EdgeName, SiteName};
 
 use self::domains::VerifiedDomains;
 use self::tracked_channel::{AcceptedRow, Rollout, SupersededRow, TrackedChannel};
+use self::trials::Trials;
 use super::holding::Holding;
 use crate::metrics::Traffic;
 use crate::release_hosts::Releases;
@@ -51,6 +53,9 @@ pub(super) struct Channels {
     domains: VerifiedDomains,
     /// Shared with what serves them.
     releases: Releases,
+    /// The name of this edge; `None`: it takes part in no trial.
+    name: Option<EdgeName>,
+    trials: Trials,
     manifests: HashMap<Digest, Arc<Resources>>,
     /// Why the last attempt to get a manifest failed.
     failures: HashMap<Digest, String>,
@@ -117,6 +122,7 @@ impl Channels {
             }
             (self.changed, self.unsaved) = (true, true);
         }
+        self.changed |= self.update_trials();
         std::mem::take(&mut self.changed)
     }
 
@@ -148,8 +154,21 @@ impl Channels {
                 pending.push((label, traffic(site)));
                 continue;
             };
-            let inherited = self.inherited_by(&label, tracked, state);
-            served.push(Channel::new(label, state.release, Arc::clone(own), inherited, traffic(site)));
+            let key = (site.clone(), channel.clone());
+            let mut traffic = traffic(site);
+            if let Some(counters) = self.trial_counters(&key) {
+                traffic = Arc::new(traffic.with_trial(counters.clone()));
+            }
+            let mut inherited = self.inherited_by(&label, tracked, state);
+            let (mut release, mut own) = (state.release, own);
+            if let Some(rollout) = self.on_trial(&key) {
+                let before = std::mem::replace(&mut own, &self.manifests[&rollout.manifest]);
+                release = rollout.release;
+                inherited.newer.retain(|newer| newer.manifest() != rollout.manifest);
+                inherited.older.retain(|older| older.manifest() != rollout.manifest);
+                inherited.older.insert(0, Arc::clone(before));
+            }
+            served.push(Channel::new(label, release, Arc::clone(own), inherited, traffic));
         }
         let mut table = Table::new(served.into_iter(), pending.into_iter(), self.rows.position().is_some());
         for (domain, state) in self.domains.iter() {
@@ -187,6 +206,7 @@ impl Channels {
             position: self.rows.position(),
             lagging: self.lagging().collect(),
             preparations: self.preparations().collect(),
+            trials: self.trials(),
             channels: self.tracked.len(),
             served,
             unknown: self.rows.unknown_keys() + refused.count(),

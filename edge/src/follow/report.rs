@@ -8,9 +8,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use verge_daemon::{Backoff, Clock, error_chain};
 use verge_protocol::EdgeName;
-use verge_protocol::report::{EdgeReport, ORPHANS_MAX, REPORT_SECONDS};
+use verge_protocol::host::HostLabel;
+use verge_protocol::report::{EdgeReport, ORPHANS_MAX, REPORT_SECONDS, TrialCounts};
 
-use crate::status::AppliedState;
+use crate::status::{AppliedState, Trial};
 use crate::upstream::Upstream;
 
 /// Timeout of the last report, so that shutdown does not wait for an unreachable origin.
@@ -53,6 +54,7 @@ impl Sender {
             applied: applied.position?,
             lagging: applied.lagging.clone(),
             preparations: Some(applied.preparations.clone()),
+            trials: applied.trials.iter().map(trial_counts).collect(),
             time: Some(self.clock.now()),
             draining,
             orphans: applied.orphans.iter().take(ORPHANS_MAX).cloned().collect(),
@@ -89,6 +91,11 @@ impl Sender {
             }
         }
     }
+}
+
+fn trial_counts(trial: &Trial) -> TrialCounts {
+    let HostLabel { site, channel } = trial.label.clone();
+    TrialCounts { site, channel, manifest: trial.manifest, counts: trial.counters.counts() }
 }
 
 /// Waits until the state differs from `sent` in more than progress, or in progress for so long that it is worth a report. An error:

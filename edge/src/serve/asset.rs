@@ -46,6 +46,14 @@ pub(crate) fn destination(headers: &HeaderMap) -> Destination {
     }
 }
 
+/// Whether a page of the same site requests its script or style, as its browser states.
+pub(crate) fn is_own_script_or_style(headers: &HeaderMap) -> bool {
+    let is = |name: &str, word: &str| {
+        headers.get(name).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(word.as_bytes()))
+    };
+    (is("sec-fetch-dest", "script") || is("sec-fetch-dest", "style")) && is("sec-fetch-site", "same-origin")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

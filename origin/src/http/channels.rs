@@ -31,7 +31,7 @@ pub(super) async fn move_channel(
         ApiError::not_found("unknown_release", format!("site `{site}` has no release {release}"))
             .hint(format!("GET /v1/sites/{site}/releases lists its releases"))
     })?;
-    let request = MoveRequest { label: HostLabel { site, channel }, expected, key };
+    let request = MoveRequest { label: HostLabel { site, channel }, expected, key, canary: None };
     let events = publisher.move_channel(request, release.number, release.manifest).await?;
     Ok(progress::stream(events))
 }

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::Response;
 use verge_protocol::SiteName;
 use verge_protocol::api::{CreateRelease, Release};
+use verge_protocol::canary::CanaryPlan;
 use verge_protocol::host::{HostLabel, ReleaseLabel};
 
 use super::auth::Admin;
@@ -54,8 +55,12 @@ pub(super) async fn create(
 ) -> Result<Response, ApiError> {
     check_expiry(&request)?;
     let build = builds::load(&uploads, &site, &request.build).await?;
-    let CreateRelease { channel, expected, provenance, idempotency_key: key, expires_seconds, .. } = request;
-    let request = MoveRequest { label: HostLabel { site, channel }, expected, key };
+    let CreateRelease { channel, expected, provenance, idempotency_key: key, expires_seconds, canary, .. } = request;
+    if canary.is_some_and(|plan| plan.seconds > CanaryPlan::SECONDS_MAX) {
+        let message = format!("a trial of that many seconds is too long: at most {}", CanaryPlan::SECONDS_MAX);
+        return Err(ApiError::bad_request("invalid_canary", message));
+    }
+    let request = MoveRequest { label: HostLabel { site, channel }, expected, key, canary };
     let events = publisher.publish(request, build, provenance, expires_seconds).await?;
     Ok(progress::stream(events))
 }

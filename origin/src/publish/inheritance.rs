@@ -8,7 +8,7 @@ use verge_protocol::{Digest, Timestamp};
 use crate::store::ChannelMove;
 
 /// How long a browser tab may stay open and still load the chunks of its release.
-const KEPT_FOR: Duration = Duration::from_hours(24);
+pub(crate) const KEPT_FOR: Duration = Duration::from_hours(24);
 
 /// The most manifests that are inherited.
 const INHERITED_MAX: usize = 8;

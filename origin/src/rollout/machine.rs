@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! Preparing ──enough edges are prepared──► Switching ──the channel has moved──► Confirming ──► Ended
+//!     │  └───and a trial is planned───► OnTrial ──good──┘ (to Switching)
+//!     │                                   └───bad──► Ended (abandoned)
 //!     └──────fewer than half are──────────► Ended (abandoned)
 //! ```
 //!
@@ -12,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use verge_protocol::api::{LaggingEdge, Progress};
+use verge_protocol::canary::{CanaryPlan, ResponseCounts};
 use verge_protocol::host::HostLabel;
 use verge_protocol::report::EdgeReport;
 use verge_protocol::{Digest, EdgeName, Generation, Position, ReleaseNumber, Timestamp};
@@ -27,6 +30,8 @@ pub(crate) struct Target {
     pub(crate) release: ReleaseNumber,
     /// Its manifest.
     pub(crate) manifest: Digest,
+    /// How it is tried on a few edges first.
+    pub(crate) canary: Option<CanaryPlan>,
 }
 
 /// What is to be done next.
@@ -34,6 +39,8 @@ pub(crate) struct Target {
 pub(crate) enum Action {
     /// Tell clients.
     Tell(Progress),
+    /// Let these edges serve the release, on trial.
+    Try(BTreeSet<EdgeName>),
     /// Move the channel, then call [`Rollout::switched`].
     Switch,
     /// Leave the channel as it is, and delete the rollout. The last action.
@@ -58,17 +65,30 @@ pub(crate) struct Rollout {
     last_confirmed: Duration,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Phase {
     /// Edges fetch what they lack. The flag tells whether clients know which edges are waited for.
     Preparing {
         announced: bool,
     },
+    /// A few edges serve the release.
+    OnTrial(Trial),
     /// The channel is being moved.
     Switching,
     /// The channel was moved by the write at this position.
     Confirming(Position),
     Ended,
+}
+
+/// A release that a few edges serve already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Trial {
+    plan: CanaryPlan,
+    edges: BTreeSet<EdgeName>,
+    /// When all of them served it, or the others were given up.
+    began: Option<Duration>,
+    /// What clients were told last, and when.
+    told: Option<((ResponseCounts, ResponseCounts), Duration)>,
 }
 
 /// An edge of the fleet, as far as its reports tell.
@@ -81,6 +101,8 @@ struct Edge {
     /// When it last made progress; before any, when the phase began or when it joined the fleet.
     progressed: Duration,
     has_confirmed: bool,
+    /// The release that it serves during a trial, and what readers got.
+    trial: Option<(Digest, ResponseCounts)>,
 }
 
 #[derive(Debug, Clone)]
@@ -163,6 +185,8 @@ impl Rollout {
             edge.progressed = edge.progressed.max(received);
         }
         edge.preparation = preparation;
+        let mut trials = report.trials.iter().filter(|trial| trial.site == *site && trial.channel == *channel);
+        edge.trial = trials.next().map(|trial| (trial.manifest, trial.counts));
         edge.last_report = Some(LastReport { received, time, report: Arc::clone(report) });
     }
 
@@ -184,16 +208,22 @@ impl Rollout {
 
     /// What is to be done at `now`. Call it after each fact, and at [`Rollout::deadline`].
     pub(crate) fn poll(&mut self, now: Duration) -> Vec<Action> {
-        match self.phase {
-            Phase::Preparing { announced } => self.prepare(announced, now),
-            Phase::Confirming(position) => self.confirm(position, now),
+        match &self.phase {
+            Phase::Preparing { announced } => self.prepare(*announced, now),
+            Phase::OnTrial(trial) => self.judge(trial.clone(), now),
+            Phase::Confirming(position) => self.confirm(*position, now),
             Phase::Switching | Phase::Ended => Vec::new(),
         }
     }
 
     /// When to poll again if nothing happens.
     pub(crate) fn deadline(&self) -> Option<Duration> {
-        let (is_missing, forgotten): (fn(&Edge) -> bool, _) = match self.phase {
+        let (is_missing, forgotten): (fn(&Edge) -> bool, _) = match &self.phase {
+            Phase::OnTrial(Trial { began: None, .. }) => return Some(self.since + self.timing.stall),
+            Phase::OnTrial(trial @ Trial { began: Some(began), .. }) => {
+                let end = *began + Duration::from_secs(trial.plan.seconds);
+                return Some(self.next_silence(trial).map_or(end, |silence| end.min(silence)));
+            }
             Phase::Preparing { .. } => (|edge| !edge.preparation.prepared, self.timing.live),
             Phase::Confirming(_) => (|edge| !edge.has_confirmed, self.timing.away),
             Phase::Switching | Phase::Ended => return None,
@@ -238,12 +268,86 @@ impl Rollout {
         actions
     }
 
-    /// Switches, or abandons the rollout if fewer than half of the live edges are prepared. Without a live edge it switches.
+    /// Judges a release on trial by what its edges report; switches at the end of the trial.
+    fn judge(&mut self, mut trial: Trial, now: Duration) -> Vec<Action> {
+        let manifest = self.target.manifest;
+        let is_live = |edge: &Edge| edge.presence(&self.timing, now) == Presence::Live && !edge.is_draining();
+        let on_trial: Vec<&Edge> =
+            self.edges.iter().filter(|(name, _)| trial.edges.contains(*name)).map(|(_, edge)| edge).collect();
+        if !on_trial.iter().any(|edge| is_live(edge)) {
+            return self.abandon("no edge that serves it on trial reports any more".to_owned());
+        }
+        let serves = |edge: &&Edge| edge.trial.is_some_and(|(served, _)| served == manifest);
+        let serving = on_trial.iter().copied().filter(|edge| is_live(edge)).filter(serves).count();
+        let live = on_trial.iter().copied().filter(|edge| is_live(edge)).count();
+        if trial.began.is_none() && (serving == live || self.since + self.timing.stall <= now) {
+            if serving == 0 {
+                return self.abandon("no edge began to serve it on trial".to_owned());
+            }
+            trial.began = Some(now);
+        }
+        let (mut canary, mut baseline) = (ResponseCounts::default(), ResponseCounts::default());
+        for (served, counts) in self.edges.values().filter_map(|edge| edge.trial) {
+            *if served == manifest { &mut canary } else { &mut baseline } += counts;
+        }
+        let Some(began) = trial.began else {
+            self.phase = Phase::OnTrial(trial);
+            return Vec::new();
+        };
+        let (elapsed, duration) = (now.saturating_sub(began), Duration::from_secs(trial.plan.seconds));
+        let verdict = super::canary::verdict(&canary, &baseline);
+        let is_over = verdict.is_some() || elapsed >= duration;
+        let mut actions = Vec::new();
+        let is_news = trial.told.is_none_or(|(told, at)| told != (canary, baseline) && at + self.timing.tell <= now);
+        if is_news || is_over {
+            trial.told = Some(((canary, baseline), now));
+            actions.push(Action::Tell(Progress::Canary {
+                edges: trial.edges.iter().cloned().collect(),
+                elapsed_ms: millis(elapsed.min(duration)),
+                duration_ms: millis(duration),
+                canary,
+                baseline,
+            }));
+        }
+        match verdict {
+            Some(seen) => actions.extend(self.abandon(format!("on trial, {seen}"))),
+            None if is_over => {
+                self.phase = Phase::Switching;
+                actions.push(Action::Switch);
+            }
+            None => self.phase = Phase::OnTrial(trial),
+        }
+        actions
+    }
+
+    /// When the last live edge on trial will have been silent for too long.
+    fn next_silence(&self, trial: &Trial) -> Option<Duration> {
+        let on_trial = self.edges.iter().filter(|(name, _)| trial.edges.contains(*name));
+        on_trial.map(|(_, edge)| edge.last_seen() + self.timing.live + Duration::from_millis(1)).max()
+    }
+
+    fn abandon(&mut self, reason: String) -> Vec<Action> {
+        self.phase = Phase::Ended;
+        vec![Action::Abandon { reason }]
+    }
+
+    /// Switches or begins a trial, or abandons the rollout if fewer than half of the live edges are prepared. Without a live edge it
+    /// switches.
     fn decide(&mut self, now: Duration) -> Action {
         let is_live = |edge: &&Edge| edge.presence(&self.timing, now) == Presence::Live && !edge.is_draining();
         let live = self.edges.values().filter(is_live).count();
         let prepared = self.edges.values().filter(is_live).filter(|edge| edge.preparation.prepared).count();
         if prepared * 2 >= live {
+            if let Some(plan) = self.target.canary {
+                let prepared = self.edges.iter().filter(|(_, edge)| is_live(edge) && edge.preparation.prepared);
+                let prepared = prepared.map(|(name, _)| name.clone());
+                let edges = super::canary::choose(plan.edges, self.target.manifest, prepared, live);
+                if !edges.is_empty() {
+                    self.phase = Phase::OnTrial(Trial { plan, edges: edges.clone(), began: None, told: None });
+                    self.since = now;
+                    return Action::Try(edges);
+                }
+            }
             self.phase = Phase::Switching;
             return Action::Switch;
         }
@@ -316,7 +420,7 @@ impl Rollout {
 impl Edge {
     fn joining(now: Duration) -> Self {
         let preparation = Preparation::default();
-        Self { last_report: None, preparation, told: None, progressed: now, has_confirmed: false }
+        Self { last_report: None, preparation, told: None, progressed: now, has_confirmed: false, trial: None }
     }
 
     fn is_draining(&self) -> bool {
@@ -378,7 +482,7 @@ fn millis(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use verge_protocol::Seq;
-    use verge_protocol::report::{Lag, Preparation as Reported};
+    use verge_protocol::report::{Lag, Preparation as Reported, TrialCounts};
 
     use super::*;
 
@@ -421,8 +525,12 @@ mod tests {
     impl Scene {
         /// A rollout that begins `now` seconds after the origin started.
         fn new(members: &[&str], now: u64) -> Self {
-            let target =
-                Target { label: "demo".parse().unwrap(), release: ReleaseNumber(2), manifest: Digest::of(MANIFEST) };
+            let target = Target {
+                label: "demo".parse().unwrap(),
+                release: ReleaseNumber(2),
+                manifest: Digest::of(MANIFEST),
+                canary: None,
+            };
             let mut rollout = Rollout::new(target, Timing::default(), seconds(now));
             rollout.set_members(&members.iter().copied().map(name).collect(), seconds(now));
             Self { rollout, log: Vec::new() }
@@ -465,7 +573,12 @@ mod tests {
                     .map(|lag| format!("{}{}: {}", lag.edge, if lag.away { " (away)" } else { "" }, lag.reason));
                 format!("finished {confirmed:?} after {elapsed_ms}, lagging {:?}", lagging.collect::<Vec<_>>())
             }
+            Action::Tell(Progress::Canary { elapsed_ms, canary, baseline, .. }) => format!(
+                "after {elapsed_ms}: {} of {} not found, before {} of {}",
+                canary.not_found, canary.responses, baseline.not_found, baseline.responses
+            ),
             Action::Tell(other) => format!("{other:?}"),
+            Action::Try(edges) => format!("try on {edges:?}"),
             Action::Switch => "switch".to_owned(),
             Action::Abandon { reason } => format!("abandon: {reason}"),
             Action::End => "end".to_owned(),
@@ -571,6 +684,76 @@ mod tests {
         scene.report("older", &EdgeReport { preparations: None, ..report(7, None) }, 102);
         let finished = "finished [a, older] after 1000, lagging []";
         assert_eq!(scene.poll(102), ["a confirmed 1/2 after 1000", "older confirmed 2/2 after 1000", finished, "end"]);
+    }
+
+    /// A rollout to edges a, b and c that is on trial on one of them since 100 s; the name of that one.
+    fn on_trial() -> (Scene, &'static str) {
+        let mut scene = Scene::new(&["a", "b", "c"], 100);
+        scene.rollout.target.canary = Some(CanaryPlan { edges: "1".parse().unwrap(), seconds: 60 });
+        for edge in ["a", "b", "c"] {
+            scene.report(edge, &report(6, Some((9, 9, true))), 100);
+        }
+        let tried = scene.poll(100).pop().unwrap();
+        let edge = ["a", "b", "c"].into_iter().find(|edge| tried == format!("try on {{{edge}}}")).unwrap();
+        (scene, edge)
+    }
+
+    /// A report of an edge at which `not_found` of `responses` of the release, or of the one before it, were not found.
+    fn counted(is_canary: bool, responses: u64, not_found: u64) -> EdgeReport {
+        let manifest = Digest::of(if is_canary { MANIFEST } else { b"before" });
+        let (site, channel) = ("demo".parse().unwrap(), "live".parse().unwrap());
+        let counts = ResponseCounts { responses, not_found, ..ResponseCounts::default() };
+        let trials = vec![TrialCounts { site, channel, manifest, counts }];
+        EdgeReport { trials, ..report(6, Some((9, 9, true))) }
+    }
+
+    #[test]
+    fn release_that_is_good_on_trial_goes_live_everywhere_after_it() {
+        let (mut scene, canary) = on_trial();
+        let tell = |scene: &mut Scene, at: u64, not_found: u64| {
+            for edge in ["a", "b", "c"] {
+                let report = if edge == canary { counted(true, 100, not_found) } else { counted(false, 200, 2) };
+                scene.report(edge, &report, at);
+            }
+        };
+        assert_eq!(scene.poll(101), [""; 0], "it does not serve it yet");
+        tell(&mut scene, 102, 1);
+        assert_eq!(scene.poll(102), ["after 0: 1 of 100 not found, before 4 of 400"]);
+        assert_eq!(scene.rollout.deadline(), Some(Duration::from_millis(102_000 + 15_001)));
+        for at in (105..162).step_by(5) {
+            tell(&mut scene, at, 1);
+            assert_eq!(scene.poll(at), [""; 0]);
+        }
+        assert_eq!(scene.rollout.deadline(), Some(seconds(162)));
+        assert_eq!(scene.poll(162), ["after 60000: 1 of 100 not found, before 4 of 400", "switch"]);
+    }
+
+    #[test]
+    fn release_that_is_bad_on_trial_or_whose_edge_falls_silent_is_abandoned() {
+        let (mut scene, canary) = on_trial();
+        scene.report(canary, &counted(true, 100, 30), 105);
+        let bad = "abandon: on trial, 30 of 100 responses were not found (404); with the release before it, 0 of 0";
+        assert_eq!(scene.poll(105), ["after 0: 30 of 100 not found, before 0 of 0", bad]);
+        assert!(scene.poll(200).is_empty() && scene.rollout.deadline().is_none());
+
+        let (mut scene, canary) = on_trial();
+        scene.report(canary, &counted(true, 1, 0), 101);
+        scene.poll(101);
+        assert_eq!(scene.rollout.deadline(), Some(Duration::from_millis(101_000 + 15_001)));
+        assert_eq!(scene.poll(117), ["abandon: no edge that serves it on trial reports any more"]);
+
+        let (mut scene, canary) = on_trial();
+        scene.report(canary, &report(6, Some((9, 9, true))), 109);
+        assert_eq!(scene.rollout.deadline(), Some(seconds(110)));
+        assert_eq!(scene.poll(110), ["abandon: no edge began to serve it on trial"]);
+    }
+
+    #[test]
+    fn trial_needs_an_edge_that_serves_the_release_before() {
+        let mut scene = Scene::new(&["a"], 100);
+        scene.rollout.target.canary = Some(CanaryPlan { edges: "1".parse().unwrap(), seconds: 60 });
+        scene.report("a", &report(6, Some((9, 9, true))), 100);
+        assert_eq!(scene.poll(100).pop().unwrap(), "switch");
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! Rollouts: releases on their way to a channel. Each is a row of the state while it lasts.
 
+use std::collections::BTreeSet;
+
 use verge_daemon::error_chain;
+use verge_protocol::canary::{Canary, CanaryPlan};
 use verge_protocol::host::HostLabel;
-use verge_protocol::state::{ChannelState, Key, RolloutState};
+use verge_protocol::state::{ChannelState, Inherited, Key, RolloutState};
 use verge_protocol::{Digest, IdempotencyKey, Position, ReleaseNumber, Seq, SiteName, Timestamp};
 
 use super::channels::{self, MoveTarget};
@@ -17,6 +20,8 @@ pub(crate) struct NewRollout {
     pub(crate) expected: Option<Seq>,
     pub(crate) target: MoveTarget,
     pub(crate) idempotency_key: Option<IdempotencyKey>,
+    /// How the release is tried on a few edges first.
+    pub(crate) canary: Option<CanaryPlan>,
 }
 
 /// What came of an earlier request with the same key.
@@ -56,6 +61,7 @@ impl Database {
             expected: new.expected,
             idempotency_key: new.idempotency_key.clone(),
             started: now,
+            canary: new.canary.map(|plan| Canary { plan, edges: BTreeSet::new() }),
         };
         let row = Key::Rollout(site.clone(), channel.clone());
         state::put(&mut transaction, &row, position.seq, &rollout).await?;
@@ -63,8 +69,23 @@ impl Database {
         Ok(Ok((position, rollout)))
     }
 
-    /// Deletes a rollout without moving the channel. Does nothing if the channel has no rollout, or another one.
-    pub(crate) async fn abandon_rollout(&self, label: &HostLabel, rollout: &RolloutState) -> Result<(), StoreError> {
+    /// Writes the row of a rollout again.
+    pub(crate) async fn set_rollout(&self, label: &HostLabel, rollout: &RolloutState) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        database::lock(&mut transaction).await?;
+        let key = Key::Rollout(label.site.clone(), label.channel.clone());
+        state::set(&mut transaction, &key, Some(rollout)).await?;
+        transaction.commit().await
+    }
+
+    /// Deletes a rollout without moving the channel. Does nothing if the channel has no rollout, or another one. If some readers got
+    /// the release already, on trial, the channel inherits it until `inherited_until`, for the tabs that they have open.
+    pub(crate) async fn abandon_rollout(
+        &self,
+        label: &HostLabel,
+        rollout: &RolloutState,
+        inherited_until: Timestamp,
+    ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         database::lock(&mut transaction).await?;
         let key = Key::Rollout(label.site.clone(), label.channel.clone());
@@ -75,6 +96,15 @@ impl Database {
             Err(error) => return Err(error),
         };
         if is_same {
+            let was_tried = rollout.canary.as_ref().is_some_and(|canary| !canary.edges.is_empty());
+            let channel = channels::current(&mut transaction, &label.site, &label.channel).await?;
+            if let Some(mut channel) = channel.filter(|channel| was_tried && channel.manifest != rollout.manifest) {
+                channel.inherits.retain(|inherited| inherited.manifest != rollout.manifest);
+                channel.inherits.insert(0, Inherited { manifest: rollout.manifest, until: inherited_until });
+                // Before the tombstone: no edge drops the release in between.
+                let channel_key = Key::Channel(label.site.clone(), label.channel.clone());
+                state::set(&mut transaction, &channel_key, Some(&channel)).await?;
+            }
             state::set(&mut transaction, &key, None::<&RolloutState>).await?;
         }
         transaction.commit().await

@@ -65,6 +65,7 @@ impl Repairer<'_> {
                         expected: database.channel(site, channel).await?.map(|state| state.epoch),
                         idempotency_key: None,
                         started: now,
+                        canary: None,
                     },
                     inherits: publish::inherited(*manifest, &moves, now),
                 };

@@ -50,6 +50,7 @@ async fn push(
         provenance: Provenance::default(),
         idempotency_key: None,
         expires_seconds,
+        canary: None,
     };
     progress(origin.request(Method::POST, "/v1/sites/demo/releases").json(&request).send().await.unwrap()).await
 }
@@ -137,6 +138,7 @@ async fn failed_push_does_not_change_how_long_a_channel_exists() {
             provenance: Provenance::default(),
             idempotency_key: None,
             expires_seconds,
+            canary: None,
         };
         let answer = origin.request(Method::POST, "/v1/sites/demo/releases").json(&request).send().await.unwrap();
         assert_eq!(error(answer).await.1.code, code);

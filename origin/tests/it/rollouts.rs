@@ -7,6 +7,7 @@ use reqwest::{Method, Response, StatusCode};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use verge_daemon::Tasks;
 use verge_origin::Timing;
 use verge_protocol::api::{BuildCreated, CreateRelease, Problem, Progress, Provenance, Release, Site, Status};
 use verge_protocol::feed::FeedEvent;
@@ -30,7 +31,7 @@ enum Mode {
 /// An edge that follows the feed and reports, without fetching anything.
 struct FakeEdge {
     mode: watch::Sender<Mode>,
-    task: JoinHandle<()>,
+    task: JoinHandle<Option<()>>,
 }
 
 impl Drop for FakeEdge {
@@ -50,7 +51,7 @@ impl FakeEdge {
         let feed = origin.subscribe(&token, None).await;
         let report = origin.request_as(&token, Method::POST, "/v1/edges/report");
         let report: ReportRequest = Arc::new(move |body| report.try_clone().unwrap().json(&body));
-        let task = tokio::spawn(follow(feed, report, mode.subscribe()));
+        let task = Tasks::default().spawn("fake edge", follow(feed, report, mode.subscribe()));
         Self { mode, task }
     }
 
@@ -113,6 +114,7 @@ async fn publish(origin: &TestOrigin, created: &BuildCreated, expected: Option<S
         provenance: Provenance::default(),
         idempotency_key: Some(key.parse().unwrap()),
         expires_seconds: None,
+        canary: None,
     };
     origin.request(Method::POST, "/v1/sites/demo/releases").json(&request).send().await.unwrap()
 }

@@ -164,6 +164,7 @@ impl TestOrigin {
             provenance: Provenance::default(),
             idempotency_key: None,
             expires_seconds: None,
+            canary: None,
         };
         self.request(Method::POST, &format!("/v1/sites/{site}/releases")).json(&request).send().await.unwrap()
     }

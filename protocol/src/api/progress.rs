@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ErrorBody;
+use crate::canary::ResponseCounts;
 use crate::digest::Digest;
 use crate::name::EdgeName;
 use crate::position::Seq;
@@ -48,6 +49,19 @@ pub enum Progress {
         done: u64,
         /// The number of edges that are waited for.
         total: u64,
+    },
+    /// A few edges serve the release already, on trial. If what they report is bad, they go back, and the push fails.
+    Canary {
+        /// The edges on trial.
+        edges: Vec<EdgeName>,
+        /// Milliseconds since all of them serve it.
+        elapsed_ms: u64,
+        /// Milliseconds that the trial lasts.
+        duration_ms: u64,
+        /// What readers got from the release.
+        canary: ResponseCounts,
+        /// What readers got meanwhile from the release before it.
+        baseline: ResponseCounts,
     },
     /// The channel points at the release, durably; edges switch.
     Released {

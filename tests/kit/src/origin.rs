@@ -170,8 +170,14 @@ impl FakeOrigin {
         self.add_release(release);
         self.write(&format!("rollout/{channel}"), |_| {
             let (release, manifest) = (ReleaseNumber(number), release.id());
-            let state =
-                RolloutState { release, manifest, expected: None, idempotency_key: None, started: Timestamp(0) };
+            let state = RolloutState {
+                release,
+                manifest,
+                expected: None,
+                idempotency_key: None,
+                started: Timestamp(0),
+                canary: None,
+            };
             Some(serde_json::to_value(state).unwrap())
         })
     }

@@ -50,6 +50,7 @@ pub(super) fn rollout(site: &str, seq: u64, number: u64) -> Row {
         expected: None,
         idempotency_key: None,
         started: Timestamp(0),
+        canary: None,
     };
     Row { key: format!("rollout/{site}/live"), seq: Seq(seq), value: Some(Json::of(&state).unwrap()) }
 }

@@ -1,0 +1,143 @@
+//! Releases on trial: this edge may be one of the few that serve a release before its channel points at it.
+//!
+//! Nothing of it is saved: after a restart the edge follows the rollout's row again.
+
+use std::collections::BTreeMap;
+
+use verge_protocol::host::HostLabel;
+use verge_protocol::state::RolloutState;
+use verge_protocol::{ChannelName, Digest, EdgeName, SiteName};
+
+use super::Channels;
+use super::tracked_channel::TrackedChannel;
+use crate::follow::holding::Holding;
+use crate::metrics::TrialCounters;
+use crate::status::Trial;
+
+/// The counters of each channel of which a release is on trial, with the manifest that it serves.
+#[derive(Default)]
+pub(super) struct Trials(BTreeMap<(SiteName, ChannelName), (Digest, TrialCounters)>);
+
+impl Channels {
+    /// Tells the name of this edge.
+    pub(in crate::follow) fn set_name(&mut self, name: EdgeName) {
+        self.name = Some(name);
+    }
+
+    /// The rollout whose release this edge serves on trial, in place of what the channel points at.
+    pub(super) fn on_trial(&self, key: &(SiteName, ChannelName)) -> Option<&RolloutState> {
+        let state = &self.rollouts.get(key)?.state;
+        let is_chosen = self
+            .name
+            .as_ref()
+            .is_some_and(|name| state.canary.as_ref().is_some_and(|canary| canary.edges.contains(name)));
+        let is_held = self.manifests.contains_key(&state.manifest)
+            && self.holdings.get(&state.manifest).is_some_and(Holding::is_complete);
+        Some(state).filter(|_| is_chosen && is_held)
+    }
+
+    /// The manifest of the release that readers get.
+    pub(super) fn shown(&self, key: &(SiteName, ChannelName), tracked: &TrackedChannel) -> Option<Digest> {
+        let served = self.serving(tracked)?.0.manifest;
+        Some(self.on_trial(key).map_or(served, |rollout| rollout.manifest))
+    }
+
+    /// Begins and ends the counting of responses, by what the rows say now. Returns whether anything changed.
+    pub(super) fn update_trials(&mut self) -> bool {
+        let mut trials = BTreeMap::new();
+        let mut changed = false;
+        for (key, rollout) in &self.rollouts {
+            let has_begun = rollout.state.canary.as_ref().is_some_and(|canary| !canary.edges.is_empty());
+            let shown = self.tracked.get(key).filter(|_| has_begun).and_then(|tracked| self.shown(key, tracked));
+            let Some(manifest) = shown else { continue };
+            let counting = self.trials.0.get(key).filter(|(counted, _)| *counted == manifest);
+            changed |= counting.is_none();
+            trials.insert(key.clone(), (manifest, counting.map(|(_, counters)| counters.clone()).unwrap_or_default()));
+        }
+        changed |= trials.len() != self.trials.0.len();
+        self.trials = Trials(trials);
+        changed
+    }
+
+    /// The counters of a channel, if a release of it is on trial.
+    pub(super) fn trial_counters(&self, key: &(SiteName, ChannelName)) -> Option<&TrialCounters> {
+        self.trials.0.get(key).map(|(_, counters)| counters)
+    }
+
+    /// All trials.
+    pub(super) fn trials(&self) -> Vec<Trial> {
+        let trial = |(key, (manifest, counters)): (&(SiteName, ChannelName), &(Digest, TrialCounters))| Trial {
+            label: HostLabel { site: key.0.clone(), channel: key.1.clone() },
+            manifest: *manifest,
+            counters: counters.clone(),
+        };
+        self.trials.0.iter().map(trial).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+    use verge_protocol::canary::{Canary, CanaryPlan};
+    use verge_protocol::state::Row;
+
+    use super::super::test_support::{
+        add_release, apply_rows, release, restart, rollout, rollout_tombstone, row, serves, set_holding,
+    };
+    use super::*;
+
+    /// The row of the rollout of a release that is on trial on these edges.
+    fn trial(site: &str, seq: u64, number: u64, edges: &[&str]) -> Row {
+        let mut row = rollout(site, seq, number);
+        let mut state: RolloutState = row.value.as_ref().unwrap().read().unwrap();
+        let plan = CanaryPlan { edges: "1".parse().unwrap(), seconds: 60 };
+        state.canary = Some(Canary { plan, edges: edges.iter().map(|edge| edge.parse().unwrap()).collect() });
+        row.value = Some(serde_json::to_value(state).unwrap().into());
+        row
+    }
+
+    fn edge(name: &str) -> Channels {
+        let mut channels = Channels { name: Some(name.parse().unwrap()), ..Channels::default() };
+        apply_rows(&mut channels, vec![row("a", 1, 1, &[]), rollout("a", 2, 2)]);
+        add_release(&mut channels, 1);
+        add_release(&mut channels, 2);
+        channels
+    }
+
+    #[test]
+    fn release_on_trial_is_served_by_the_chosen_edges_until_it_ends_and_inherits_the_one_before() {
+        let (mut chosen, mut other) = (edge("x"), edge("y"));
+        for channels in [&mut chosen, &mut other] {
+            assert_eq!((serves(channels, "a"), channels.trials().len()), ("1 [2]".into(), 0));
+            apply_rows(channels, vec![trial("a", 3, 2, &["x"])]);
+        }
+        assert_eq!((serves(&chosen, "a"), serves(&other, "a")), ("2 [1]".into(), "1 [2]".into()));
+        let shown = |channels: &Channels| channels.trials()[0].manifest;
+        assert_eq!((shown(&chosen), shown(&other)), (release(2).manifest(), release(1).manifest()));
+        assert!(chosen.applied_state().lagging.is_empty());
+
+        let mut again = restart(&chosen);
+        again.name = chosen.name.clone();
+        add_release(&mut again, 1);
+        assert_eq!(serves(&again, "a"), "1 []", "until it is known to be on disk");
+        add_release(&mut again, 2);
+        set_holding(&mut again, 2, true);
+        assert_eq!(serves(&again, "a"), "2 [1]");
+
+        apply_rows(&mut chosen, vec![rollout_tombstone("a", 4)]);
+        assert_eq!((serves(&chosen, "a"), chosen.trials().len()), ("1 []".into(), 0));
+        apply_rows(&mut again, vec![row("a", 4, 2, &[1]), rollout_tombstone("a", 5)]);
+        assert_eq!((serves(&again, "a"), again.trials().len()), ("2 [1]".into(), 0));
+    }
+
+    #[test]
+    fn counting_begins_with_the_trial_and_goes_on_over_later_changes() {
+        let mut channels = edge("y");
+        apply_rows(&mut channels, vec![trial("a", 3, 2, &["x"])]);
+        let key = ("a".parse().unwrap(), "live".parse().unwrap());
+        channels.trial_counters(&key).unwrap().count_response(StatusCode::NOT_FOUND);
+        apply_rows(&mut channels, vec![row("b", 4, 1, &[])]);
+        let counts = channels.trials()[0].counters.counts();
+        assert_eq!((counts.responses, counts.not_found, counts.server_errors), (1, 1, 0));
+    }
+}
