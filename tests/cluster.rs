@@ -3,6 +3,7 @@
 
 mod cluster {
     mod outages;
+    mod previews;
     mod pushes;
     mod releases;
     #[cfg(target_os = "linux")]

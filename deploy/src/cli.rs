@@ -2,6 +2,7 @@
 
 mod arguments;
 mod canary;
+mod channels;
 mod domains;
 mod edges;
 mod global;
@@ -13,12 +14,14 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use verge_protocol::{NameServerName, Region, ReleaseNumber, SiteName};
 
-pub use self::arguments::{ChannelArgs, SiteArg};
+pub use self::arguments::{ChannelArgs, SiteArg, WaitArgs};
 pub use self::canary::CanaryArgs;
+pub use self::channels::{Channels, Promote, PromoteSource};
 pub use self::domains::Domains;
 pub use self::edges::{EdgeArgs, Edges, ForceArg};
 pub use self::global::{Color, Global, Json, TerminalInfo};
 pub use self::orphans::Orphans;
+use crate::channel::Lifetime;
 use crate::exit::Exit;
 
 /// Verge: a static-site CDN that you run yourself.
@@ -42,6 +45,18 @@ pub enum Command {
     Releases(SiteArg),
     /// Make an earlier release live again
     Rollback(Rollback),
+    /// Make the release of a preview live, without uploading it again
+    Promote(Promote),
+    /// List the channels of a site, or delete a preview
+    #[command(args_conflicts_with_subcommands = true)]
+    Channels {
+        /// The site.
+        #[command(flatten)]
+        site: SiteArg,
+        /// The subcommand; none: list the channels
+        #[command(subcommand)]
+        command: Option<Channels>,
+    },
     /// Show the state of the origin, the edges and the sites
     Status,
     /// List sites, or restrict a site to regions
@@ -91,6 +106,13 @@ pub struct Push {
     /// The channel to update.
     #[command(flatten)]
     pub channel: ChannelArgs,
+    /// Update the channel of the pull request that CI runs for, such as pr-12, else of the branch
+    #[arg(long, conflicts_with = "channel")]
+    pub preview: bool,
+    /// Delete the channel this long after the last push to it: 30m, 12h, 14d, 2w or never [default with --preview: `expires` under
+    /// `[preview]` in verge.toml; else as at the last push to the channel]
+    #[arg(long, value_name = "TIME")]
+    pub expires: Option<Lifetime>,
     /// Whether the release is tried first.
     #[command(flatten)]
     pub canary: CanaryArgs,
@@ -240,8 +262,10 @@ mod tests {
     #[test]
     #[cfg_attr(not(feature = "up"), ignore = "the snapshot includes `up`")]
     fn help_of_each_command_matches_snapshot() {
-        let names = ["push", "releases", "rollback", "status", "sites", "edges", "domains", "dns", "up"];
+        let names =
+            ["push", "releases", "rollback", "promote", "channels", "status", "sites", "edges", "domains", "dns", "up"];
         let verbs = [
+            "channels delete",
             "sites regions",
             "edges add",
             "edges set",
@@ -283,6 +307,12 @@ mod tests {
             "edges set fra-1 --weight 1000",
             "sites regions demo eu na",
             "sites regions demo --none",
+            "push --channel feature/login-2 --expires 14d",
+            "push --preview --expires never",
+            "channels --site demo",
+            "channels delete pr-12 --site demo --yes",
+            "promote pr-12",
+            "promote v43 --to staging",
             "push --wait",
             "push --wait dist",
             "push --wait=90% dist",
@@ -303,6 +333,11 @@ mod tests {
             "sites regions demo",
             "sites regions demo eu --none",
             "dns",
+            "push --preview --channel pr-12",
+            "push --expires soon",
+            "channels --site demo delete pr-12",
+            "channels delete",
+            "promote",
             "push --wait=most",
             "push --wait=0%",
             "push --wait=all --no-wait",

@@ -1,12 +1,15 @@
 //! The commands, one file each.
 
+mod channels;
 mod context;
 mod dns;
 mod domains;
 mod edges;
 mod failures;
+mod move_summary;
 mod orphans;
 mod problems;
+mod promote;
 mod push;
 mod region_check;
 mod releases;
@@ -30,6 +33,8 @@ pub async fn run(cli: &Cli, environment: &Environment, output: &Output) -> Exit 
         Command::Push(arguments) => push::run(arguments, &context).await,
         Command::Releases(arguments) => releases::run(arguments, &context).await,
         Command::Rollback(arguments) => rollback::run(arguments, &context).await,
+        Command::Promote(arguments) => promote::run(arguments, &context).await,
+        Command::Channels { site, command } => channels::run(site, command.as_ref(), &context).await,
         Command::Status => status::run(&context).await,
         Command::Sites { command } => sites::run(command.as_ref(), &context).await,
         Command::Edges { command } => edges::run(command.as_ref(), &context).await,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use verge_protocol::Timestamp;
 
+use crate::channel::CiVariables;
 use crate::client::Token;
 use crate::platform_dirs::Platform;
 
@@ -24,6 +25,8 @@ pub struct Environment {
     pub user: Option<String>,
     /// Whether colors are allowed: `NO_COLOR` is unset or empty, and `TERM` is not `dumb`.
     pub color: bool,
+    /// What CI runs for, for `verge push --preview`.
+    pub ci: CiVariables,
     /// The default data directory of `verge up`; `None` without a home directory.
     pub data: Option<PathBuf>,
     /// How to call this program, for commands shown to the user.
@@ -49,6 +52,7 @@ impl Environment {
                 .map(PathBuf::from)
                 .or_else(|| Platform::CURRENT.config_dir(variable).map(|dir| dir.join("verge").join("profile.toml"))),
             user: text("USER").or_else(|| text("USERNAME")),
+            ci: CiVariables::read(text),
             color: variable("NO_COLOR").is_none() && text("TERM").is_none_or(|term| term != "dumb"),
             current_dir,
             now,

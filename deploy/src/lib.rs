@@ -12,6 +12,7 @@
 //! | [`cities`] | locations and regions of cities, for `--at` |
 //! | [`environment`], [`platform_dirs`] | what is read from the process, once |
 //! | [`command`] | the commands, one file each |
+//! | [`channel`], [`git`] | the channel to update, by a flag, a setting, CI or git |
 //! | [`project`] | the directory to push, and the site to push it to |
 //! | [`connection`], [`profile`] | which origin or name server to use, and the token |
 //! | [`scan`] | a directory, checked and described as a build |
@@ -20,6 +21,7 @@
 //! | [`client`] | HTTP clients of the origin and of name servers |
 //! | [`output`], [`failure`], [`exit`] | messages, errors and exit codes |
 
+pub mod channel;
 pub mod cities;
 pub mod cli;
 pub mod client;
@@ -28,10 +30,12 @@ pub mod endpoints;
 pub mod environment;
 pub mod exit;
 pub mod failure;
+pub mod git;
 pub mod output;
 pub mod platform_dirs;
 pub mod profile;
 pub mod project;
+pub mod promote;
 pub mod push;
 pub mod rollback;
 pub mod rollout;

@@ -11,7 +11,7 @@ use verge_protocol::SiteName;
 
 pub use self::build_dir::{BuildDir, BuildDirError};
 pub use self::package_json::PackageError;
-pub use self::settings::{CanarySettings, Settings};
+pub use self::settings::{CanarySettings, PreviewSettings, Settings};
 use crate::toml_file::TomlError;
 
 /// A project.

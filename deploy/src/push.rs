@@ -2,7 +2,8 @@
 //!
 //! scan → create the site → register the build → check it against limits and the current release → upload → release → rollout
 //!
-//! A build that the channel serves already becomes no release; blobs that the origin has lost are uploaded all the same.
+//! A build that the channel serves already becomes no release, unless the channel expires or the push says whether it does: a release
+//! begins its time anew. Blobs that the origin has lost are uploaded all the same.
 
 mod precheck;
 
@@ -11,11 +12,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use verge_protocol::api::{BuildCreated, BuildDiff, CreateRelease, Provenance};
+use verge_protocol::api::{BuildCreated, BuildDiff, CreateRelease, Provenance, Site};
 use verge_protocol::canary::CanaryPlan;
-use verge_protocol::{BuildId, ChannelName, ReleaseNumber, SiteName};
+use verge_protocol::{BuildId, ChannelName, ReleaseNumber, SiteName, Timestamp};
 
 pub use self::precheck::{LimitsExceeded, Shrunk};
+use crate::channel::Lifetime;
 use crate::client::{Client, ClientError};
 use crate::output::{Output, Unit, human};
 use crate::rollout::{Attempt, Released, Rollout, RolloutError, Wait};
@@ -33,6 +35,8 @@ pub struct Push<'a> {
     pub site: &'a SiteName,
     /// The channel that will point at the release.
     pub channel: &'a ChannelName,
+    /// How long the channel exists after this push; `None`: as the last push to it said.
+    pub lifetime: Option<Lifetime>,
     /// The directory.
     pub dir: &'a Path,
     /// How the directory is scanned.
@@ -54,6 +58,8 @@ pub struct Pushed {
     pub rollout: Rollout,
     /// Whether the release is new; else the channel had exactly these files already.
     pub is_new: bool,
+    /// When the origin deletes the channel, unless it is moved before; `None`: never, or unknown.
+    pub expires: Option<Timestamp>,
     /// Files in the release.
     pub files: u64,
     /// The total size of its files, in bytes.
@@ -106,7 +112,11 @@ impl Push<'_> {
         if !self.options.force {
             precheck::check_not_shrunk(&build, created.current.as_ref())?;
         }
-        let unchanged = created.current.filter(|_| created.unchanged && !self.options.force);
+        let is_skipped = created.unchanged
+            && !self.options.force
+            && self.lifetime.is_none()
+            && self.expires(output).await?.is_none();
+        let unchanged = created.current.filter(|_| is_skipped);
         let rollout = if let Some(current) = unchanged {
             if !created.missing.is_empty() {
                 session.send_missing(&created, output).await?;
@@ -124,6 +134,8 @@ impl Push<'_> {
             sent_bytes: session.sent_bytes(),
             saved_bytes: session.saved_bytes(&created),
             duration: start.elapsed(),
+            // What was pushed is released, whether or not this is known.
+            expires: self.expires(output).await.unwrap_or_default(),
             rollout,
             is_new: unchanged.is_none(),
             warnings,
@@ -153,6 +165,17 @@ impl Push<'_> {
         Ok((scan, warnings))
     }
 
+    /// When the channel expires, as it is now. Channel `live` does not.
+    async fn expires(&self, output: &Output) -> Result<Option<Timestamp>, ClientError> {
+        if self.channel.is_live() {
+            return Ok(None);
+        }
+        let path = format!("/v1/sites/{}", self.site);
+        let site: Site =
+            self.retry.run(output, ClientError::is_transient, async || self.client.get(&path).await).await?;
+        Ok(site.channels.into_iter().find(|channel| channel.name == *self.channel).and_then(|channel| channel.expires))
+    }
+
     fn attempt<'a>(&'a self, output: &'a Output) -> Attempt<'a> {
         Attempt::new(self.client, self.site, self.channel, self.wait, self.retry, output)
     }
@@ -172,6 +195,7 @@ impl Push<'_> {
             expected: created.current.map(|current| current.epoch),
             provenance: self.provenance.clone(),
             idempotency_key: Some(attempt.key()),
+            expires_seconds: self.lifetime.map(Lifetime::seconds),
             canary: self.canary,
         };
         let mut outcome = attempt.run(async || self.client.create_release(self.site, &body).await).await;

@@ -1,6 +1,6 @@
 //! A rollback: a channel points at an existing release. Nothing is uploaded.
 
-use verge_protocol::api::{MoveChannel, Release, Site};
+use verge_protocol::api::{Release, Site};
 use verge_protocol::{ChannelName, ReleaseNumber, SiteName};
 
 use crate::client::{Client, ClientError};
@@ -89,20 +89,8 @@ impl Rollback<'_> {
                 release: current.release,
             })?,
         };
-        let mut attempt = Attempt::new(self.client, self.site, self.channel, self.wait, self.retry, output);
-        let body = MoveChannel { release, expected: Some(current.epoch), idempotency_key: Some(attempt.key()) };
-        let outcome = attempt.run(async || self.client.move_channel(self.site, self.channel, &body).await).await;
-        let from = current.release;
-        let error = match outcome {
-            Ok(rollout) => return Ok(RolledBack { from, rollout }),
-            Err(error) => error,
-        };
-        if attempt.may_have_succeeded(&error)
-            && let Some((_, released)) = attempt.find_current(release).await.map_err(|error| attempt.lost(error))?
-        {
-            let rollout = attempt.follow_lost(released).await?;
-            return Ok(RolledBack { from, rollout });
-        }
-        Err(attempt.failed(error).await.into())
+        let attempt = Attempt::new(self.client, self.site, self.channel, self.wait, self.retry, output);
+        let rollout = attempt.move_channel(release, Some(current.epoch)).await?;
+        Ok(RolledBack { from: current.release, rollout })
     }
 }

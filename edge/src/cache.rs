@@ -11,13 +11,12 @@ use verge_daemon::{Tasks, error_chain};
 use verge_protocol::{Blob, Digest};
 
 use self::memory::Memory;
-use self::recent_failures::RecentFailures;
-use self::single_flight::{Completer, SingleFlight};
 use crate::metrics::CacheResult;
 use crate::store::{Object, Store};
 use crate::upstream::Upstream;
 
-pub(crate) use self::recent_failures::Unavailable;
+pub(crate) use self::recent_failures::{RecentFailures, Unavailable};
+pub(crate) use self::single_flight::{Completer, SingleFlight};
 
 /// Concurrent reads from disk, and likewise concurrent fetches. In-flight blobs are not in any cache's budget; this keeps them
 /// below 32 MiB. There are two limits so that an origin that hangs does not block reads from disk.

@@ -27,6 +27,7 @@ use crate::config::raw::RawConfig;
 use crate::follow::FeedTasks;
 use crate::metrics::{GaugeValues, Gauges, Metrics};
 use crate::readiness::{ProblemKind, ReadinessCheck};
+use crate::release_hosts::ReleaseHosts;
 use crate::serve::ReaderService;
 use crate::status::{AppliedState, MissingBlobs, ServingStatus};
 use crate::store::{BlockingStore, OpenError, Store};
@@ -124,6 +125,8 @@ impl Edge {
         };
         let restored = feed_tasks.restore().await;
         let applied = restored.applied();
+        let release_hosts =
+            ReleaseHosts::new(restored.releases(), store.clone(), upstream.clone(), metrics.clone(), tasks.clone());
         let blobs = BlobCache::new(config.memory_cache.0, store.clone(), upstream, tasks.clone());
         // Cancelled by `start_draining`, and by shutdown, which drains the tasks too.
         let draining = tasks.draining().child_token();
@@ -139,7 +142,7 @@ impl Edge {
         let readiness = move || std::future::ready(check.readiness());
         let router = private_listener::router(Arc::new(registry), readiness);
         serve("private listener", private_listener, HttpLimits::default(), &tasks, TowerToHyperService::new(router));
-        let readers = ReaderService::new(table, blobs, config.base_domains, status, &metrics);
+        let readers = ReaderService::new(table, release_hosts, blobs, config.base_domains, status, &metrics);
         for listener in listeners {
             serve("readers", listener, HttpLimits::default(), &tasks, readers.clone());
         }

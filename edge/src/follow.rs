@@ -38,6 +38,7 @@ use self::bandwidth_limit::BandwidthLimit;
 use self::channels::Channels;
 use self::prefetch_status::PrefetchStatus;
 use crate::metrics::Metrics;
+use crate::release_hosts::Releases;
 use crate::status::{AppliedState, MissingBlobs};
 use crate::store::{BlockingStore, Store};
 use crate::table::Table;
@@ -73,8 +74,11 @@ impl FeedTasks {
     pub(crate) async fn restore(self) -> RestoredFeedTasks {
         let name = self.name.clone();
         let load = move |store: &BlockingStore| {
-            let (mut channels, events) = Channels::restore(store.load_state());
+            let (mut state, releases) = (store.load_state(), store.load_releases());
+            state.is_complete &= releases.is_complete;
+            let (mut channels, events) = Channels::restore(state);
             channels.set_name(name);
+            channels.releases().restore(releases);
             for resources in manifests::load(store, &channels.missing_manifests()) {
                 channels.add_manifest(resources);
             }
@@ -93,6 +97,11 @@ impl FeedTasks {
 }
 
 impl RestoredFeedTasks {
+    /// The releases that exist, now and from now on.
+    pub(crate) fn releases(&self) -> Releases {
+        self.channels.releases()
+    }
+
     /// How far the feed is applied, now and from now on.
     pub(crate) fn applied(&self) -> watch::Receiver<AppliedState> {
         self.applied.subscribe()

@@ -19,6 +19,7 @@ mod edge;
 mod follow;
 mod metrics;
 mod readiness;
+mod release_hosts;
 mod serve;
 mod status;
 mod store;

@@ -7,7 +7,7 @@
 //! | 1 | Check the message framing and the method | `framing.rs` | 400, 413, 405 |
 //! | 2 | Determine the host | `host.rs` | 400 |
 //! | 3 | Answer the health path, on any host | `health.rs` | 200, 503 |
-//! | 4 | Route: look the host up in one snapshot of the table | `table.rs`, `redirect.rs` | 404, 503, 308 |
+//! | 4 | Route: look the host up in one snapshot of the table, else among the releases | `table.rs`, `redirect.rs`, `release_hosts.rs` | 404, 503, 308 |
 //! | 5 | Decode the path | `request_path.rs` | 400 |
 //! | 5a | End service workers of earlier releases | `former_worker.rs` | 200 |
 //! | 6 | Resolve the path to a resource of the channel | `resolve.rs`, `asset.rs` | 404 |
@@ -46,6 +46,7 @@ mod response_head;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use futures_util::FutureExt as _;
 use http::{Method, Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -60,8 +61,9 @@ use self::respond::ResponseFuture;
 use self::response_head::ResponseHead;
 use crate::cache::BlobCache;
 use crate::metrics::{CacheResult, Metrics, Traffic};
+use crate::release_hosts::{ReleaseHost, ReleaseHosts, Unloaded};
 use crate::status::ServingStatus;
-use crate::table::{HostRoute, Table};
+use crate::table::{Channel, HostRoute, Table};
 
 /// The service of the public listeners. Clones share it.
 #[derive(Clone)]
@@ -69,6 +71,7 @@ pub(crate) struct ReaderService(Arc<Shared>);
 
 struct Shared {
     table: Arc<ArcSwap<Table>>,
+    release_hosts: ReleaseHosts,
     blobs: BlobCache,
     base_domains: Vec<DomainName>,
     status: ServingStatus,
@@ -80,6 +83,7 @@ struct Shared {
 impl ReaderService {
     pub(crate) fn new(
         table: Arc<ArcSwap<Table>>,
+        release_hosts: ReleaseHosts,
         blobs: BlobCache,
         base_domains: Vec<DomainName>,
         status: ServingStatus,
@@ -87,7 +91,7 @@ impl ReaderService {
     ) -> Self {
         let common_headers = Arc::new(CommonHeaders::new(&status.edge));
         let unrouted = Arc::clone(&metrics.unrouted);
-        Self(Arc::new(Shared { table, blobs, base_domains, status, common_headers, unrouted }))
+        Self(Arc::new(Shared { table, release_hosts, blobs, base_domains, status, common_headers, unrouted }))
     }
 }
 
@@ -102,7 +106,7 @@ impl hyper::service::Service<Request<Incoming>> for ReaderService {
 }
 
 impl Shared {
-    fn answer<B: Body>(&self, request: &Request<B>) -> ResponseFuture {
+    fn answer<B: Body>(self: &Arc<Self>, request: &Request<B>) -> ResponseFuture {
         let (headers, is_head) = (request.headers(), request.method() == Method::HEAD);
         let builtin = |response: BuiltinResponse, traffic: &Arc<Traffic>| {
             traffic.count_response(response.status(), CacheResult::None);
@@ -129,25 +133,47 @@ impl Shared {
             Some(label) => table.label(label),
             None => table.domain(&host.name),
         };
-        let channel = match entry {
-            HostRoute::Served(channel) => channel,
-            HostRoute::Pending(traffic) => {
-                return builtin(builtin_responses::pending(), traffic.as_ref().unwrap_or(&self.unrouted));
-            }
-            HostRoute::Redirect(redirect) => {
+        // Search engines index a site at its own host and its domains only.
+        let is_indexed = match label {
+            Some(label) => !label.contains("--"),
+            None => !matches!(entry, HostRoute::NotFound | HostRoute::Pending(None)),
+        };
+        let response = match (entry, label) {
+            (HostRoute::Served(channel), _) => self.answer_from(channel, request),
+            (HostRoute::Pending(Some(traffic)), _) => builtin(builtin_responses::pending(), traffic),
+            (HostRoute::Redirect(redirect), _) => {
                 let location = redirect::location(redirect.to(), host.port, request.uri());
                 let response = location.map_or_else(builtin_responses::invalid_path, builtin_responses::redirect);
-                return builtin(response, redirect.traffic());
+                builtin(response, redirect.traffic())
             }
-            HostRoute::NotFound => return builtin(builtin_responses::unknown_host(headers), &self.unrouted),
+            (HostRoute::Pending(None) | HostRoute::NotFound, label) => {
+                match label.map_or(ReleaseHost::Unknown, |label| self.release_hosts.find(label)) {
+                    ReleaseHost::Loaded(channel) => self.answer_from(&channel, request),
+                    ReleaseHost::Unloaded(release) => self.answer_when_loaded(release, request),
+                    ReleaseHost::Unknown if matches!(entry, HostRoute::NotFound) => {
+                        builtin(builtin_responses::unknown_host(headers), &self.unrouted)
+                    }
+                    ReleaseHost::Unknown => builtin(builtin_responses::pending(), &self.unrouted),
+                }
+            }
+        };
+        if is_indexed { response } else { response.not_indexed() }
+    }
+
+    /// Steps 5 to 8, for a host that serves `channel`.
+    fn answer_from<B>(&self, channel: &Channel, request: &Request<B>) -> ResponseFuture {
+        let (headers, is_head) = (request.headers(), request.method() == Method::HEAD);
+        let builtin = |response: BuiltinResponse| {
+            channel.traffic().count_response(response.status(), CacheResult::None);
+            ResponseFuture::ready(response.into_response(is_head, &self.common_headers))
         };
         // 5. Path.
-        let Ok(path) = RequestPath::parse(path) else {
-            return builtin(builtin_responses::invalid_path(), channel.traffic());
+        let Ok(path) = RequestPath::parse(request.uri().path()) else {
+            return builtin(builtin_responses::invalid_path());
         };
         // 5a. Former service workers.
         if former_worker::is_requested(channel, &path, headers) {
-            return builtin(builtin_responses::former_worker().with_release(channel.release()), channel.traffic());
+            return builtin(builtin_responses::former_worker().with_release(channel.release()));
         }
         // 6. Resolve.
         let destination = || asset::destination(headers);
@@ -158,12 +184,32 @@ impl Shared {
                     channel.traffic().count_missing_asset();
                 }
                 let response = builtin_responses::not_found(headers, &path, unresolved.by_destination);
-                return builtin(response.with_release(channel.release()), channel.traffic());
+                return builtin(response.with_release(channel.release()));
             }
         };
         // 7. Response head: range, negotiation, preconditions.
         let head = ResponseHead::build(&resolution, headers, is_head);
         // 8. Respond.
         respond::respond(head, channel, &self.blobs, &self.common_headers)
+    }
+
+    /// As [`Self::answer_from`], once the release is loaded.
+    fn answer_when_loaded<B>(self: &Arc<Self>, release: Unloaded, request: &Request<B>) -> ResponseFuture {
+        let shared = Arc::clone(self);
+        let mut head = Request::new(());
+        *head.method_mut() = request.method().clone();
+        *head.uri_mut() = request.uri().clone();
+        *head.headers_mut() = request.headers().clone();
+        let response = async move {
+            match release.load().await {
+                Ok(channel) => shared.answer_from(&channel, &head).await.unwrap_or_else(|never| match never {}),
+                Err(unavailable) => {
+                    let response = builtin_responses::unavailable(unavailable);
+                    shared.unrouted.count_response(response.status(), CacheResult::None);
+                    response.into_response(head.method() == Method::HEAD, &shared.common_headers)
+                }
+            }
+        };
+        ResponseFuture::pending(response.boxed())
     }
 }

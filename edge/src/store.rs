@@ -4,6 +4,7 @@
 //! data/
 //!   lock                   held while the edge runs
 //!   state.json             rows, position, and the releases that lagging channels still serve
+//!   releases.json          the releases that exist
 //!   manifests/<digest>     canonical bytes
 //!   blobs/ab/<digest>      bytes
 //!   quarantine/            files that did not match their digest, for an operator to inspect

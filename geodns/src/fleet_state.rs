@@ -13,6 +13,7 @@ use verge_protocol::{DomainName, EdgeName, Position, Region, SiteName};
 pub(crate) use self::channel::Channel;
 use crate::dns::name::Name;
 use crate::fleet::RegionSetId;
+use crate::zone::release_hosts;
 
 /// The fleet at a position in the feed. Clones share everything; a change copies only what it affects.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -72,6 +73,33 @@ impl FleetState {
         names.into_iter().collect()
     }
 
+    /// For each site with a channel, the name that stands for the hosts of its releases below each of the base domains, with the region
+    /// restriction of the site. Name servers do not know which releases there are: there may be very many.
+    pub(crate) fn release_names(&self, base_domains: &[DomainName]) -> Vec<(Name, RegionSetId)> {
+        let ids: BTreeMap<_, _> =
+            self.distinct_region_sets().into_iter().zip((0..=u16::MAX).map(RegionSetId)).collect();
+        let base_domains: Vec<Name> = base_domains.iter().map(Name::from).collect();
+        let mut names = Vec::new();
+        let mut last = None;
+        // Channels are sorted by site.
+        for channel in self.channels.iter() {
+            let site = channel.label().site;
+            if last.as_ref() == Some(&site) {
+                continue;
+            }
+            let id = match self.sites.get(&site) {
+                Some(state) => ids.get(&state.regions).copied(),
+                None => Some(RegionSetId::UNRESTRICTED),
+            };
+            if let Some(id) = id {
+                let label = release_hosts::standing_label(&site);
+                names.extend(base_domains.iter().filter_map(|base| Some((base.child(label.as_bytes())?, id))));
+            }
+            last = Some(site);
+        }
+        names
+    }
+
     /// Whether both have the same names because neither has changed what names depend on since one was cloned from the other.
     pub(crate) fn shares_names_with(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.sites, &other.sites)
@@ -90,8 +118,8 @@ impl FleetState {
                 let channels = Arc::make_mut(&mut self.channels);
                 if state.is_some() { channels.insert(channel) } else { channels.remove(&channel) }
             }
-            // Names appear when the channel moves, not before.
-            ParsedRow::Rollout(..) => false,
+            // Names appear when the channel moves, not before. Hosts of releases have names by their shape.
+            ParsedRow::Rollout(..) | ParsedRow::Release(..) => false,
             ParsedRow::Edge(edge, state) => set(&mut self.edges, edge, state),
             ParsedRow::Site(site, state) => set(&mut self.sites, site, state),
             ParsedRow::Domain(domain, state) => set(&mut self.domains, domain, state),
@@ -204,6 +232,19 @@ mod tests {
         ];
         let expected: Vec<_> = expected.into_iter().map(|(name, id)| (name.to_owned(), id)).collect();
         assert_eq!(names(&state(), &["one.example", "two.example"]), expected);
+    }
+
+    #[test]
+    fn each_site_with_a_channel_has_one_name_for_its_releases() {
+        let base_domains = ["one.example".parse().unwrap()];
+        let names: Vec<_> =
+            state().release_names(&base_domains).into_iter().map(|(name, id)| (name.to_string(), id.0)).collect();
+        let expected = ["a", "b", "preview-only"].map(|site| format!("0000000000000000--{site}.one.example."));
+        let ids: Vec<u16> = names.iter().map(|(_, id)| *id).collect();
+        assert_eq!(
+            (names.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>(), ids),
+            (expected.to_vec(), vec![2, 0, 0])
+        );
     }
 
     #[test]

@@ -7,8 +7,7 @@ use tokio::sync::watch;
 use verge_daemon::Tasks;
 use verge_protocol::DomainName;
 
-use crate::dns::name::Name;
-use crate::fleet::{Fleet, Member, Policy, RegionSetId};
+use crate::fleet::{Fleet, Member, Policy};
 use crate::fleet_state::FleetState;
 use crate::geo::{Database, GeoLocator, LocationOverrides};
 use crate::health::HealthTable;
@@ -53,7 +52,7 @@ impl SnapshotBuilder {
     /// allowed.
     pub(crate) fn new(mut inputs: Inputs) -> Self {
         let fleet_state = Arc::clone(&inputs.fleet_state.borrow_and_update());
-        let zone_set = zone_set(&inputs.zones.borrow_and_update(), &fleet_state.names(&inputs.base_domains));
+        let zone_set = zone_set(&inputs.zones.borrow_and_update(), &fleet_state, &inputs.base_domains);
         let database = inputs.database.borrow_and_update().clone();
         let locator = Arc::new(GeoLocator::new(Arc::clone(&inputs.overrides), database));
         let fleet = fleet(&fleet_state, &inputs.health.borrow_and_update(), inputs.policy);
@@ -133,7 +132,7 @@ impl SnapshotBuilder {
     }
 
     fn zone_set(&mut self) -> Arc<ZoneSet> {
-        zone_set(&self.inputs.zones.borrow_and_update(), &self.fleet_state.names(&self.inputs.base_domains))
+        zone_set(&self.inputs.zones.borrow_and_update(), &self.fleet_state, &self.inputs.base_domains)
     }
 
     fn rebuild_fleet(&mut self, snapshot: &mut Snapshot) {
@@ -143,8 +142,9 @@ impl SnapshotBuilder {
     }
 }
 
-fn zone_set(zones: &[Arc<ZoneFile>], names: &[(Name, RegionSetId)]) -> Arc<ZoneSet> {
-    let zone_set = ZoneSet::new(zones, names);
+fn zone_set(zones: &[Arc<ZoneFile>], state: &FleetState, base_domains: &[DomainName]) -> Arc<ZoneSet> {
+    let zone_set = ZoneSet::new(zones, &state.names(base_domains));
+    let zone_set = zone_set.with_release_hosts(&state.release_names(base_domains));
     for notice in &zone_set.shadowed {
         tracing::warn!("{notice}");
     }

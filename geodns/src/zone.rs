@@ -10,6 +10,7 @@ mod loader;
 mod lookup;
 #[cfg(test)]
 mod lookup_tests;
+pub(crate) mod release_hosts;
 mod rrsets;
 #[cfg(test)]
 mod test_support;

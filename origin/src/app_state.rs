@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use verge_daemon::Clock;
 
+use crate::channel_deletion::ChannelDeletion;
 use crate::domains::Domains;
 use crate::edge_reports::EdgeReports;
 use crate::feed::Feed;
@@ -30,6 +31,7 @@ pub(crate) struct AppState {
     pub(crate) tokens: Tokens,
     pub(crate) uploads: Uploads,
     pub(crate) publisher: Arc<Publisher>,
+    pub(crate) channel_deletion: ChannelDeletion,
     pub(crate) domains: Domains,
     pub(crate) sites_url: SitesUrl,
     pub(crate) metrics: Arc<Metrics>,

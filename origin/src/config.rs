@@ -32,7 +32,7 @@ pub struct Config {
     pub domain_check_interval: Duration,
     /// How long a push may wait for the densest encodings before the rest is encoded at faster levels.
     pub encode_budget: Duration,
-    /// The interval between checks of what channels inherit. Not a setting.
+    /// The interval between checks for what has expired: releases that channels inherit, and channels. Not a setting.
     pub expiry_check_interval: Duration,
     /// How long a rollout waits for edges. Not a setting.
     pub rollout_timing: Timing,
@@ -52,7 +52,7 @@ impl Config {
     /// [`Config::domain_check_interval`]; not a setting.
     pub const DOMAIN_CHECK_INTERVAL: Duration = Duration::from_mins(1);
     /// [`Config::expiry_check_interval`]; not a setting.
-    pub const EXPIRY_CHECK_INTERVAL: Duration = Duration::from_mins(1);
+    pub const EXPIRY_CHECK_INTERVAL: Duration = Duration::from_secs(10);
     /// [`Config::encode_budget`] when nothing is set.
     pub const ENCODE_BUDGET: Duration = Duration::from_secs(20);
     /// [`Config::drain_timeout`] when nothing is set.

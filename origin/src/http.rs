@@ -36,7 +36,7 @@ pub(crate) fn router(app: AppState) -> Router {
         .route("/v1/sites/{site}/builds", post(builds::create))
         .route("/v1/sites/{site}/builds/{build}/blobs", post(builds::upload_blobs))
         .route("/v1/sites/{site}/releases", get(releases::list).post(releases::create))
-        .route("/v1/sites/{site}/channels/{channel}", post(channels::move_channel))
+        .route("/v1/sites/{site}/channels/{channel}", post(channels::move_channel).delete(channels::delete))
         .route("/v1/sites/{site}/channels/{channel}/rollout", get(channels::rollout))
         .route("/v1/status", get(status::show))
         // For operators.

@@ -16,6 +16,7 @@ use verge_protocol::EdgeName;
 use verge_protocol::api::{Problem, TokenOwner};
 
 use crate::app_state::AppState;
+use crate::channel_deletion::ChannelDeletion;
 use crate::channel_locks::ChannelLocks;
 use crate::config::Config;
 use crate::config::raw::RawConfig;
@@ -54,6 +55,10 @@ impl Origin {
         let data = DataDir::open(&config.data)?;
         let blobs = Blobs::open(&config.data.join("objects")).await?;
         let database = Database::open(&config.data.join("origin.db"), clock.now()).await?;
+        let added = database.add_missing_release_rows().await?;
+        if added > 0 {
+            tracing::info!(releases = added, "releases were added to the change feed");
+        }
         let admin_token = admin_token(&data, &database, &clock).await?;
 
         let metrics = Arc::new(Metrics::default());
@@ -73,6 +78,10 @@ impl Origin {
             tasks.draining().clone(),
         );
         drop(tasks.spawn("end inheritance", expiry));
+        // After the rollouts of the last process have locked their channels.
+        let deletions = app.channel_deletion.clone();
+        let deletions = deletions.delete_ended_periodically(config.expiry_check_interval, tasks.draining().clone());
+        drop(tasks.spawn("delete channels", deletions));
         let limits = HttpLimits::default();
         let router = http::router(app.clone());
         http_server::serve("api", api, limits, &tasks, TowerToHyperService::new(router));
@@ -206,6 +215,12 @@ async fn compose(
     };
     let fleet = Fleet::open(database.clone()).await?;
     let channel_locks = ChannelLocks::default();
+    let channel_deletion = ChannelDeletion {
+        database: database.clone(),
+        feed: feed.clone(),
+        channel_locks: channel_locks.clone(),
+        clock: clock.clone(),
+    };
     let rollouts = Rollouts {
         database: database.clone(),
         feed: feed.clone(),
@@ -248,6 +263,7 @@ async fn compose(
         tokens,
         uploads,
         publisher: Arc::new(publisher),
+        channel_deletion,
         domains,
         sites_url: config.sites_url.clone(),
         metrics,

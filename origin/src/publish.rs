@@ -27,7 +27,7 @@ use verge_protocol::{Build, Content, Digest, IdempotencyKey, ReleaseNumber, Seq}
 use crate::channel_locks::{ChannelGuard, ChannelLocks, Locked};
 use crate::metrics::Metrics;
 use crate::rollout::{CommittedMove, ProgressLog, ProgressStream, Rollouts};
-use crate::store::{Blobs, Database, EarlierRequest, MoveTarget, NewRelease, NewRollout};
+use crate::store::{Blobs, Database, EarlierRequest, MoveTarget, NewLifetime, NewRelease, NewRollout};
 
 pub(crate) use self::contents::Contents;
 pub(crate) use self::encoder::Encoder;
@@ -72,12 +72,14 @@ enum Start {
 }
 
 impl Publisher {
-    /// Creates a release of `build`, all of whose blobs the site must hold, and moves the channel to it.
+    /// Creates a release of `build`, all of whose blobs the site must hold, and moves the channel to it. `expires_seconds` is as in
+    /// `CreateRelease`.
     pub(crate) async fn publish(
         self: &Arc<Self>,
         request: MoveRequest,
         build: Build,
         provenance: Provenance,
+        expires_seconds: Option<u64>,
     ) -> Result<ProgressStream, PublishError> {
         let guard = match self.start(&request).await? {
             Start::Anew(guard) => guard,
@@ -85,10 +87,9 @@ impl Publisher {
         };
         self.check_epoch(&request).await?;
         self.check_blobs(&request.label, &build).await?;
-        Ok(self.spawn(
-            guard,
-            move |publisher, log| async move { publisher.release(request, build, provenance, &log).await },
-        ))
+        Ok(self.spawn(guard, move |publisher, log| async move {
+            publisher.release(request, build, provenance, expires_seconds, &log).await
+        }))
     }
 
     /// Moves a channel to an existing release.
@@ -197,6 +198,7 @@ impl Publisher {
         MoveRequest { label, expected, key, canary }: MoveRequest,
         build: Build,
         provenance: Provenance,
+        expires_seconds: Option<u64>,
         log: &ProgressLog,
     ) -> Result<(RolloutState, Vec<String>), PublishError> {
         self.contents.verify(&build).await?;
@@ -215,7 +217,8 @@ impl Publisher {
         self.blobs.sync().await?;
         let warnings = output.warnings.clone();
         let fingerprints = output.fingerprints;
-        let new = NewRelease { manifest, files, bytes, provenance, fingerprints, warnings: output.warnings };
+        let lifetime = expires_seconds.map(|seconds| NewLifetime { channel: label.channel.clone(), seconds });
+        let new = NewRelease { manifest, files, bytes, provenance, fingerprints, warnings: output.warnings, lifetime };
         let new = NewRollout { label, expected, target: MoveTarget::New(new), idempotency_key: key, canary };
         let rollout = self.rollouts.begin(new).await?;
         self.metrics.releases_created.inc();

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use url::Url;
 use verge_protocol::DomainName;
-use verge_protocol::host::HostLabel;
+use verge_protocol::host::{HostLabel, ReleaseLabel};
 
 /// The URL under whose host sites answer: with `https://sites.example.org`, the site `demo` is at `https://demo.sites.example.org/`.
 #[derive(Clone)]
@@ -22,6 +22,15 @@ pub struct SitesUrlError(String);
 impl SitesUrl {
     /// The URL of a channel of a site.
     pub fn of(&self, label: &HostLabel) -> String {
+        self.with_label(label)
+    }
+
+    /// The URL of one release of a site.
+    pub(crate) fn of_release(&self, label: &ReleaseLabel) -> String {
+        self.with_label(label)
+    }
+
+    fn with_label(&self, label: &dyn fmt::Display) -> String {
         let port = self.url.port().map(|port| format!(":{port}")).unwrap_or_default();
         format!("{}://{label}.{}{port}/", self.url.scheme(), self.base)
     }

@@ -4,6 +4,8 @@
 
 mod blobs;
 mod builds;
+mod channel_deletions;
+mod channel_lifetimes;
 mod channels;
 mod column_values;
 mod contents;
@@ -21,6 +23,8 @@ mod tokens;
 mod write_transaction;
 
 pub(crate) use blobs::{BlobLookup, Blobs};
+pub(crate) use channel_deletions::Deletion;
+pub(crate) use channel_lifetimes::{ChannelEnd, NewLifetime};
 pub(crate) use channels::{ChannelMove, ChannelRow, MoveTarget, NewMove};
 pub(crate) use contents::list_digest;
 pub(crate) use database::{Database, migrations};

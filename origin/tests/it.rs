@@ -11,6 +11,7 @@ mod it {
     mod full_disk;
     mod histories;
     mod operating;
+    mod previews;
     mod process;
     mod pushes;
     mod rollouts;

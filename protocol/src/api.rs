@@ -126,9 +126,18 @@ pub struct CreateRelease {
     /// with the progress, or the outcome, of the first one. `None`: a client that does not repeat requests.
     #[serde(default)]
     pub idempotency_key: Option<IdempotencyKey>,
+    /// The channel is deleted this many seconds after the last write that moved it; 0: never. `None`: as the last push to the channel
+    /// said. An error for `live`, unless it is 0 or `None`.
+    #[serde(default)]
+    pub expires_seconds: Option<u64>,
     /// How the release is tried on a few edges first; `None`: it goes live on all edges at once.
     #[serde(default)]
     pub canary: Option<CanaryPlan>,
+}
+
+impl CreateRelease {
+    /// The largest `expires_seconds`: ten years.
+    pub const EXPIRES_SECONDS_MAX: u64 = 10 * 365 * 86_400;
 }
 
 /// Where a release came from: free text that is shown and never interpreted.
@@ -199,6 +208,9 @@ pub struct Channel {
     pub epoch: Seq,
     /// When it was last moved.
     pub moved: Timestamp,
+    /// When the origin, by its own clock, deletes it, unless it is moved before; `None`: never.
+    #[serde(default)]
+    pub expires: Option<Timestamp>,
     /// The URL at which it is served.
     pub url: String,
 }
@@ -220,6 +232,9 @@ pub struct Release {
     pub provenance: Provenance,
     /// Channels that point at it.
     pub channels: Vec<ChannelName>,
+    /// The URL at which exactly this release is served; `None`: by an origin of an older version.
+    #[serde(default)]
+    pub url: Option<String>,
 }
 
 /// Answer to `GET /v1/status`.

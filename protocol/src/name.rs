@@ -114,6 +114,8 @@ name! {
     ChannelName, "channel", 21, |name| match name {
         _ if name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit()) => Some("a release's host"),
         _ if name.strip_prefix('v').is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit())) => Some("a release"),
+        // The host label would be an A-label (RFC 5890 §2.3.2.1).
+        "xn" => Some("the prefix of an internationalized domain name"),
         _ => None,
     }
 }
@@ -182,11 +184,11 @@ mod tests {
     }
 
     #[test]
-    fn channel_name_like_release_is_rejected() {
-        for bad in ["v1", "v42", "v", "0123456789abcdef"] {
+    fn channel_name_that_is_ambiguous_in_a_host_or_a_command_is_rejected() {
+        for bad in ["v1", "v42", "v", "0123456789abcdef", "xn"] {
             assert!(matches!(bad.parse::<ChannelName>(), Err(NameError::Reserved { .. })), "{bad}");
         }
-        for good in ["live", "pr-12", "v1-beta", "vienna"] {
+        for good in ["live", "pr-12", "v1-beta", "vienna", "xn-1", "xna"] {
             assert!(good.parse::<ChannelName>().is_ok(), "{good}");
         }
     }

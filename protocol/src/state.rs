@@ -37,6 +37,8 @@ pub enum Key {
     Channel(SiteName, ChannelName),
     /// `rollout/<site>/<channel>`, whose value is a [`RolloutState`].
     Rollout(SiteName, ChannelName),
+    /// `release/<site>/<release>`, whose value is a [`ReleaseState`].
+    Release(SiteName, ReleaseNumber),
     /// `edge/<edge>`, whose value is an [`EdgeState`].
     Edge(EdgeName),
     /// `site/<site>`, whose value is a [`SiteState`].
@@ -58,6 +60,7 @@ impl FromStr for Key {
         let key = (|| match (parts.next()?, parts.next()?, parts.next(), parts.next()) {
             ("channel", site, Some(channel), None) => Some(Self::Channel(site.parse().ok()?, channel.parse().ok()?)),
             ("rollout", site, Some(channel), None) => Some(Self::Rollout(site.parse().ok()?, channel.parse().ok()?)),
+            ("release", site, Some(number), None) => Some(Self::Release(site.parse().ok()?, number.parse().ok()?)),
             ("edge", edge, None, None) => Some(Self::Edge(edge.parse().ok()?)),
             ("site", site, None, None) => Some(Self::Site(site.parse().ok()?)),
             ("domain", domain, None, None) => Some(Self::Domain(domain.parse().ok()?)),
@@ -72,6 +75,7 @@ impl fmt::Display for Key {
         match self {
             Self::Channel(site, channel) => write!(formatter, "channel/{site}/{channel}"),
             Self::Rollout(site, channel) => write!(formatter, "rollout/{site}/{channel}"),
+            Self::Release(site, number) => write!(formatter, "release/{site}/{number}"),
             Self::Edge(edge) => write!(formatter, "edge/{edge}"),
             Self::Site(site) => write!(formatter, "site/{site}"),
             Self::Domain(domain) => write!(formatter, "domain/{domain}"),
@@ -115,6 +119,14 @@ pub struct RolloutState {
     pub canary: Option<Canary>,
 }
 
+/// Value of the key `release/<site>/<release>`: a release that exists, whether a channel points at it or not. It is served at the host of
+/// its manifest, see [`ReleaseLabel`](crate::host::ReleaseLabel).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseState {
+    /// Its manifest.
+    pub manifest: Digest,
+}
+
 /// A manifest of an earlier release of the channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inherited {
@@ -139,6 +151,8 @@ pub enum ParsedRow {
     Channel(HostLabel, Option<ChannelState>),
     /// A rollout.
     Rollout(HostLabel, Option<RolloutState>),
+    /// A release.
+    Release(SiteName, ReleaseNumber, Option<ReleaseState>),
     /// An edge's configuration.
     Edge(EdgeName, Option<EdgeState>),
     /// A site's settings, for all its channels.
@@ -169,6 +183,7 @@ impl Row {
         Ok(match self.key.parse()? {
             Key::Channel(site, channel) => ParsedRow::Channel(HostLabel { site, channel }, self.read()?),
             Key::Rollout(site, channel) => ParsedRow::Rollout(HostLabel { site, channel }, self.read()?),
+            Key::Release(site, number) => ParsedRow::Release(site, number, self.read()?),
             Key::Edge(edge) => ParsedRow::Edge(edge, self.read()?),
             Key::Site(site) => ParsedRow::Site(site, self.read()?),
             Key::Domain(domain) => ParsedRow::Domain(domain, self.read()?),
@@ -191,7 +206,14 @@ mod tests {
 
     #[test]
     fn key_has_one_text_form() {
-        for text in ["channel/demo/pr-12", "rollout/demo/live", "edge/fra-1", "site/demo", "domain/www.example.com"] {
+        for text in [
+            "channel/demo/pr-12",
+            "rollout/demo/live",
+            "release/demo/v42",
+            "edge/fra-1",
+            "site/demo",
+            "domain/www.example.com",
+        ] {
             assert_eq!(text.parse::<Key>().unwrap().to_string(), text);
         }
         for unknown in [
@@ -203,6 +225,8 @@ mod tests {
             "moon/demo/live",
             "edge/",
             "edge/a/b",
+            "release/demo/42",
+            "release/demo",
         ] {
             assert!(unknown.parse::<Key>().is_err(), "{unknown}");
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use verge::Output;
+use verge::channel::Lifetime;
 use verge::client::Client;
 use verge::output::OutputOptions;
 use verge::push::{Push, PushError, Pushed};
@@ -15,6 +16,21 @@ use verge_protocol::ChannelName;
 use verge_protocol::api::Provenance;
 use verge_protocol::canary::CanaryPlan;
 
+/// What is asked of a push, beside its files.
+struct Request {
+    channel: ChannelName,
+    lifetime: Option<Lifetime>,
+    canary: Option<CanaryPlan>,
+    wait: Wait,
+}
+
+impl Request {
+    /// A push to the live channel.
+    fn live(wait: Wait) -> Self {
+        Self { channel: ChannelName::live(), lifetime: None, canary: None, wait }
+    }
+}
+
 /// Pushes files, given as path and text, to the live channel of a site. If `wait`, until the edges have confirmed the release.
 pub(crate) async fn push_files(
     client: &Client,
@@ -22,8 +38,7 @@ pub(crate) async fn push_files(
     files: &[(&str, &str)],
     wait: bool,
 ) -> Result<Pushed, PushError> {
-    let folder = write_files(files);
-    push_folder(client, site, folder.path(), wait).await
+    push_folder(client, site, write_files(files).path(), wait).await
 }
 
 /// Like [`push_files`], with a trial first.
@@ -33,8 +48,21 @@ pub(crate) async fn push_on_trial(
     files: &[(&str, &str)],
     trial: CanaryPlan,
 ) -> Result<Pushed, PushError> {
-    let folder = write_files(files);
-    push_with(client, site, folder.path(), Some(trial), Wait::All).await
+    let request = Request { canary: Some(trial), ..Request::live(Wait::All) };
+    push_with(client, site, write_files(files).path(), request).await
+}
+
+/// Pushes files to a channel that is deleted this long after, and waits until the edges have confirmed the release.
+pub(crate) async fn push_preview(
+    client: &Client,
+    site: &str,
+    channel: &str,
+    lifetime: Lifetime,
+    files: &[(&str, &str)],
+) -> Result<Pushed, PushError> {
+    let channel = channel.parse().unwrap();
+    let request = Request { channel, lifetime: Some(lifetime), ..Request::live(Wait::All) };
+    push_with(client, site, write_files(files).path(), request).await
 }
 
 fn write_files(files: &[(&str, &str)]) -> TempDir {
@@ -49,21 +77,17 @@ fn write_files(files: &[(&str, &str)]) -> TempDir {
 
 /// Pushes a folder to the live channel of a site. If `wait`, until the edges have confirmed the release.
 pub(crate) async fn push_folder(client: &Client, site: &str, folder: &Path, wait: bool) -> Result<Pushed, PushError> {
-    push_with(client, site, folder, None, if wait { Wait::All } else { Wait::No }).await
+    push_with(client, site, folder, Request::live(if wait { Wait::All } else { Wait::No })).await
 }
 
-async fn push_with(
-    client: &Client,
-    site: &str,
-    folder: &Path,
-    canary: Option<CanaryPlan>,
-    wait: Wait,
-) -> Result<Pushed, PushError> {
+async fn push_with(client: &Client, site: &str, dir: &Path, request: Request) -> Result<Pushed, PushError> {
+    let Request { channel, lifetime, canary, wait } = request;
     let push = Push {
         client,
         site: &site.parse().unwrap(),
-        channel: &ChannelName::live(),
-        dir: folder,
+        channel: &channel,
+        lifetime,
+        dir,
         options: Options { force: true, ..Options::default() },
         provenance: Provenance::default(),
         canary,

@@ -10,6 +10,7 @@ use reqwest::StatusCode;
 use reqwest::header::{HOST, HeaderMap};
 use tempfile::TempDir;
 use tokio::runtime::Handle;
+use verge::channel::Lifetime;
 use verge::client::{Client, Token};
 use verge::push::{PushError, Pushed};
 use verge_daemon::{Clock, Secret};
@@ -20,7 +21,7 @@ use verge_protocol::canary::CanaryPlan;
 use verge_protocol::{EdgeName, Position, Timestamp};
 use verge_test_kit::{copy_directory, in_time, until};
 
-use crate::push::{push_files, push_folder, push_on_trial};
+use crate::push::{push_files, push_folder, push_on_trial, push_preview};
 
 /// A cluster. Must be stopped by [`World::stop`], which fails if a task still runs.
 pub struct World {
@@ -230,6 +231,11 @@ impl World {
         push_folder(client, site, folder, true).await
     }
 
+    /// Pushes to a channel that is deleted this long after, and waits until the edges have confirmed the release.
+    pub async fn push_preview(&self, site: &str, channel: &str, lifetime: Lifetime, files: &[(&str, &str)]) -> Pushed {
+        push_preview(&self.client(), site, channel, lifetime, files).await.unwrap()
+    }
+
     /// Sends a GET request for a path of a site to an edge.
     pub async fn get(&self, edge: usize, site: &str, path: &str) -> Response {
         self.get_with(edge, site, path, &[]).await.unwrap()
@@ -296,7 +302,7 @@ async fn bind_origin(folder: &Path, address: SocketAddr, clock: &Clock) -> Origi
     let config = verge_origin::Config {
         listen: address.into(),
         encode_budget: Duration::ZERO,
-        expiry_check_interval: Duration::from_millis(100),
+        expiry_check_interval: Duration::from_millis(50),
         drain_timeout: Duration::from_secs(5),
         ..verge_origin::Config::new(folder.join("origin"), "http://localhost:80".parse().unwrap())
     };

@@ -3,6 +3,7 @@
 use clap::Args;
 use verge_protocol::{ChannelName, SiteName};
 
+use crate::channel::ChannelArg;
 use crate::rollout::Wait;
 
 /// `--site`.
@@ -16,9 +17,17 @@ pub struct SiteArg {
 /// The channel that a command updates, and whether it waits for the edges.
 #[derive(Debug, Args)]
 pub struct ChannelArgs {
-    /// The channel to update: `live`, or a preview such as `pr-12`
-    #[arg(long, value_name = "NAME", default_value = ChannelName::LIVE)]
-    pub channel: ChannelName,
+    /// The channel to update: `live`, a preview such as `pr-12`, or the name of a branch [default: `channel` in verge.toml, else live]
+    #[arg(long, value_name = "NAME")]
+    pub channel: Option<ChannelArg>,
+    /// Whether it waits.
+    #[command(flatten)]
+    pub wait: WaitArgs,
+}
+
+/// Whether a command waits for the edges.
+#[derive(Debug, Args)]
+pub struct WaitArgs {
     /// Wait until the edges serve the release: all (those that are away fail nothing), a share of them such as 90%, or strict (those
     /// that are away fail it too) [default: all]
     #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "all")]
@@ -28,9 +37,17 @@ pub struct ChannelArgs {
     no_wait: bool,
 }
 
-impl ChannelArgs {
+impl WaitArgs {
     /// What is waited for.
-    pub fn wait(&self) -> Wait {
+    pub fn choice(&self) -> Wait {
         if self.no_wait { Wait::No } else { self.wait.unwrap_or_default() }
+    }
+}
+
+impl ChannelArgs {
+    /// The channel: as given, else as configured in `verge.toml`, else `live`.
+    pub fn channel(&self, configured: Option<&ChannelArg>) -> ChannelArg {
+        let live = || ChannelArg { name: ChannelName::live(), branch: None };
+        self.channel.as_ref().or(configured).cloned().unwrap_or_else(live)
     }
 }

@@ -10,6 +10,7 @@ use crate::endpoints::ConnectionError;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::project::ProjectError;
+use crate::promote::PromotionError;
 use crate::push::{LimitsExceeded, PushError};
 use crate::rollback::RollbackError;
 use crate::rollout::RolloutError;
@@ -23,6 +24,7 @@ fn hint_for(code: &str) -> Option<&'static str> {
         "forbidden" => "use a token that allows this",
         "unknown_site" => "use `verge sites` to list sites; the first push creates a site",
         "unknown_release" => "use `verge releases` to list releases",
+        "unknown_channel" => "use `verge channels` to list channels",
         "unknown_edge" => "use `verge edges` to list edges, or `verge edges add` to configure one",
         "unknown_name_server" => "use `verge dns servers` to list name servers",
         "unknown_domain" => "use `verge domains` to list domains",
@@ -170,6 +172,19 @@ impl From<RollbackError> for Failure {
             }
             RollbackError::Client(error) => error.into(),
             RollbackError::Rollout(error) => error.into(),
+        }
+    }
+}
+
+impl From<PromotionError> for Failure {
+    fn from(error: PromotionError) -> Self {
+        match error {
+            PromotionError::NoChannel { .. } => {
+                Self::new(Exit::Failure, &error).hint(Some("use `verge channels` to list channels"))
+            }
+            PromotionError::NoRelease { .. } => Self::new(Exit::Failure, &error).hint(hint_for("unknown_release")),
+            PromotionError::Client(error) => error.into(),
+            PromotionError::Rollout(error) => error.into(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod provenance;
 mod render;
+mod target;
 
 use std::path::{Path, PathBuf};
 
@@ -21,19 +22,26 @@ pub(super) async fn run(arguments: &cli::Push, context: &Context<'_>) -> Result<
     let site = project.site(arguments.site.site.as_ref())?;
     let client = context.client()?;
     let shown = display_path(&dir.path, &environment.current_dir);
+    let target = target::find(arguments, &project.settings, environment, &dir.path).await?;
     match dir.reason {
         Some(reason) => output.info(format_args!("pushing {shown} to {site} ({reason})")),
         None => output.info(format_args!("pushing {shown} to {site}")),
     }
+    match &target.source {
+        Some(source) => output.info(format_args!("  channel {} (named after {source})", target.channel)),
+        None if !target.channel.is_live() => output.info(format_args!("  channel {}", target.channel)),
+        None => {}
+    }
     let push = Push {
         client: &client,
         site: &site,
-        channel: &arguments.channel.channel,
+        channel: &target.channel,
+        lifetime: target.lifetime,
         dir: &dir.path,
         options: scan_options(arguments, &project.settings),
         provenance: provenance::find(arguments, &dir.path, environment.user.as_deref()).await,
-        canary: arguments.canary.plan(project.settings.canary.filter(|_| arguments.channel.channel.is_live())),
-        wait: arguments.channel.wait(),
+        canary: arguments.canary.plan(project.settings.canary.filter(|_| target.channel.is_live())),
+        wait: arguments.channel.wait.choice(),
         retry: RetryPolicy::default(),
     };
     let mut pushed = push.run(output).await?;
@@ -50,7 +58,7 @@ pub(super) async fn run(arguments: &cli::Push, context: &Context<'_>) -> Result<
             output.result(&pushed.rollout.released.url)?;
         } else {
             output.info("");
-            output.result(render::text(&push, &pushed, output))?;
+            output.result(render::text(&push, &pushed, environment.now, output))?;
         }
     }
     Ok(pushed.rollout.exit())

@@ -36,9 +36,10 @@ fn render(releases: &[Release], now: Timestamp, output: &Output) -> String {
             optional(&release.provenance.author, 24),
             optional(&release.provenance.message, 60),
             release.channels.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+            optional(&release.url, usize::MAX),
         ]
     };
-    let header = ["release", "created", "files", "size", "commit", "author", "message", "channels"];
+    let header = ["release", "created", "files", "size", "commit", "author", "message", "channels", "url"];
     table(output, &header, releases.iter().map(row).collect())
 }
 
@@ -59,6 +60,7 @@ mod tests {
             created: Timestamp(created),
             provenance,
             channels: channels.iter().map(|channel| channel.parse().unwrap()).collect(),
+            url: Some(format!("http://{number:016x}--demo.localhost:8080/")),
         }
     }
 

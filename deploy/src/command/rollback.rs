@@ -1,73 +1,23 @@
 //! `verge rollback`.
 
-use serde::Serialize;
-use verge_protocol::{ChannelName, ReleaseNumber, Seq, SiteName};
-
 use super::context::Context;
-use super::render;
+use super::move_summary::MoveSummary;
 use crate::cli;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::project::Project;
-use crate::rollback::Rollback;
-use crate::rollout::{Confirmations, EdgeCheck};
+use crate::rollback::{Rollback, RolledBack};
 use crate::upload::RetryPolicy;
 
-/// `verge rollback --json`. Stable: fields are added, never renamed.
-#[derive(Serialize)]
-struct Line<'a> {
-    site: &'a SiteName,
-    channel: &'a ChannelName,
-    release: ReleaseNumber,
-    from: ReleaseNumber,
-    epoch: Seq,
-    url: &'a str,
-    edges: &'a Confirmations,
-    checked: &'a [EdgeCheck],
-}
-
 pub(super) async fn run(arguments: &cli::Rollback, context: &Context<'_>) -> Result<Exit, Failure> {
-    let output = context.output;
-    let site = Project::find(None, &context.environment.current_dir)?.site(arguments.site.site.as_ref())?;
+    let project = Project::find(None, &context.environment.current_dir)?;
+    let site = project.site(arguments.site.site.as_ref())?;
     let client = context.client()?;
-    let channel = &arguments.channel.channel;
-    let (wait, retry) = (arguments.channel.wait(), RetryPolicy::default());
+    let channel = &arguments.channel.channel(project.settings.channel.as_ref()).name;
+    let (wait, retry) = (arguments.channel.wait.choice(), RetryPolicy::default());
     let rollback = Rollback { client: &client, site: &site, channel, to: arguments.to, wait, retry };
-    let mut rolled = rollback.run(output).await?;
-    rolled.rollout.ask_edges(&client, context.limit_of_questions()).await;
-    let rollout = &rolled.rollout;
-    rollout.warn(output, context.environment.now);
-    let released = &rollout.released;
-    if output.options().json {
-        let line = Line {
-            site: &site,
-            channel,
-            release: released.release,
-            from: rolled.from,
-            epoch: released.epoch,
-            url: &released.url,
-            edges: &rollout.confirmations,
-            checked: &rollout.checked,
-        };
-        output.result(serde_json::to_string(&line).expect("the summary can be serialized"))?;
-    } else if output.options().quiet {
-        output.result(&released.url)?;
-    } else {
-        let style = output.results_style();
-        let name = style.clone().bold().apply_to(format!("{site} {}", released.release));
-        let position = if channel.is_live() { "live".to_owned() } else { format!("on {channel}") };
-        let state = if rolled.from == released.release {
-            format!("was already {position}")
-        } else {
-            format!("is {position} again, replacing {}", rolled.from)
-        };
-        let mut lines = vec![format!("{name} {state}\n")];
-        if rollout.edges_are_known {
-            lines.push(render::row("edges", &render::edges(rollout, output), &style));
-        }
-        lines.push(render::row("url", &render::link(&released.url, &style), &style));
-        output.info("");
-        output.result(lines.join("\n"))?;
-    }
-    Ok(rollout.exit())
+    let RolledBack { from, rollout } = rollback.run(context.output).await?;
+    let summary =
+        MoveSummary { site: &site, channel, from: Some(from), rollout, origin: String::new(), is_return: true };
+    summary.print(&client, context).await
 }

@@ -85,6 +85,7 @@ mod tests {
             previous: None,
             epoch: Seq(1),
             moved: Timestamp(0),
+            expires: None,
             url: url.to_owned(),
         };
         let site = |name: &str, channels| Site {

@@ -174,6 +174,7 @@ async fn push_folder(
         client: cluster.client(),
         site,
         channel: &ChannelName::live(),
+        lifetime: None,
         dir,
         options,
         provenance: Provenance { message: Some("pushed by verge up".to_owned()), ..Provenance::default() },

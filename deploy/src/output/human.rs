@@ -88,6 +88,19 @@ pub fn span(span: Duration) -> String {
     }
 }
 
+/// A time in the future: `in 3 h`.
+pub fn until(left: Duration) -> String {
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 60 * MINUTE;
+    const DAY: u64 = 24 * HOUR;
+    match left.as_secs() {
+        0..MINUTE => "now".to_owned(),
+        seconds @ MINUTE..HOUR => format!("in {} min", seconds / MINUTE),
+        seconds @ HOUR..DAY => format!("in {} h", seconds / HOUR),
+        seconds => format!("in {}", count(seconds / DAY, "day")),
+    }
+}
+
 /// Untrusted text, safe to print on one line of a terminal: its first line, with control and bidirectional formatting characters
 /// replaced, truncated to `max` characters.
 pub fn line(text: &str, max: usize) -> String {
@@ -150,6 +163,9 @@ mod tests {
             [took(9_950), took(59_499), took(59_500), took(200_000)],
             ["10 s", "59 s", "1 min 0 s", "3 min 20 s"]
         );
+        let left = |seconds| until(Duration::from_secs(seconds));
+        assert_eq!([0, 59].map(left), ["now"; 2]);
+        assert_eq!([60, 7200, 86_400, 172_800].map(left), ["in 1 min", "in 2 h", "in 1 day", "in 2 days"]);
         let ago = |seconds| age(Duration::from_secs(seconds));
         assert_eq!([ago(0), ago(5), ago(60), ago(3_599)], ["just now", "5 s ago", "1 min ago", "59 min ago"]);
         let span = |seconds| span(Duration::from_secs(seconds));

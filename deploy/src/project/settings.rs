@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer};
 use verge_protocol::canary::{CanaryPlan, CanaryShare};
 use verge_protocol::{SiteName, SitePath};
 
+use crate::channel::{ChannelArg, Lifetime};
 use crate::toml_file::{self, TomlError};
 
 /// The settings of a project.
@@ -19,6 +20,11 @@ pub struct Settings {
     pub dir: Option<PathBuf>,
     /// Whether paths that match no file serve `index.html`; `None`: detected at each push.
     pub spa: Option<bool>,
+    /// The channel to update.
+    pub channel: Option<ChannelArg>,
+    /// What applies to `verge push --preview`.
+    #[serde(default)]
+    pub preview: PreviewSettings,
     /// Where the site once had service workers: browsers that ask for one there get one that ends itself. In the file with a leading
     /// slash: `["/sw.js"]`.
     #[serde(default, deserialize_with = "absolute_paths")]
@@ -45,6 +51,14 @@ fn trial_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u6
     } else {
         Err(D::Error::custom(format_args!("invalid `seconds` {seconds}: expected 1 to {}", CanaryPlan::SECONDS_MAX)))
     }
+}
+
+/// What applies to `verge push --preview`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PreviewSettings {
+    /// How long the channel exists after the last push to it.
+    pub expires: Option<Lifetime>,
 }
 
 fn absolute_paths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SitePath>, D::Error> {
@@ -82,7 +96,8 @@ mod tests {
         let error = parse("site = \"web\"\nspaa = true\n").unwrap_err().to_string();
         assert_eq!(
             error,
-            "app/verge.toml:2: unknown field `spaa`, expected one of `site`, `dir`, `spa`, `legacy_service_workers`, `canary`"
+            "app/verge.toml:2: unknown field `spaa`, expected one of `site`, `dir`, `spa`, `channel`, `preview`, \
+             `legacy_service_workers`, `canary`"
         );
         let trial = parse("[canary]\nedges = \"5%\"\nseconds = 120\n").unwrap().canary.unwrap();
         assert_eq!((trial.edges, trial.seconds), (CanaryShare::Percent(5), Some(120)));
@@ -90,5 +105,15 @@ mod tests {
         assert!(error.contains("invalid `seconds` 0: expected 1 to 3600"), "{error}");
         let error = parse("legacy_service_workers = [\"sw.js\"]\n").unwrap_err().to_string();
         assert!(error.contains("invalid path `sw.js`: expected a leading slash"), "{error}");
+    }
+
+    #[test]
+    fn settings_of_channel_and_previews_are_read() {
+        let parse = |text: &str| Settings::parse(Path::new("verge.toml"), text);
+        let settings = parse("channel = \"staging\"\n[preview]\nexpires = \"14d\"\n").unwrap();
+        assert_eq!(settings.channel.unwrap().name.as_str(), "staging");
+        assert_eq!(settings.preview.expires.unwrap().seconds(), 14 * 86_400);
+        let error = parse("[preview]\nexpires = \"soon\"\n").unwrap_err().to_string();
+        assert!(error.starts_with("verge.toml:2: invalid time `soon`: "), "{error}");
     }
 }

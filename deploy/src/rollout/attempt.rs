@@ -8,8 +8,8 @@
 use futures_util::Stream;
 use reqwest::StatusCode;
 use serde::de::DeserializeOwned;
-use verge_protocol::api::{Progress, Release, Site};
-use verge_protocol::{ChannelName, IdempotencyKey, ReleaseNumber, SiteName};
+use verge_protocol::api::{MoveChannel, Progress, Release, Site};
+use verge_protocol::{ChannelName, IdempotencyKey, ReleaseNumber, Seq, SiteName};
 
 use super::error::RolloutError;
 use super::outcome::{Released, Rollout};
@@ -59,6 +59,27 @@ impl<'a> Attempt<'a> {
     {
         let tracker = Tracker::new(self.wait, self.output);
         self.follow(tracker, request).await
+    }
+
+    /// Moves the channel from the epoch `expected` (`None`: it does not exist) to an existing release, and follows the rollout.
+    pub async fn move_channel(
+        mut self,
+        release: ReleaseNumber,
+        expected: Option<Seq>,
+    ) -> Result<Rollout, RolloutError> {
+        let (client, site, channel) = (self.client, self.site, self.channel);
+        let body = MoveChannel { release, expected, idempotency_key: Some(self.key()) };
+        let outcome = self.run(async || client.move_channel(site, channel, &body).await).await;
+        let error = match outcome {
+            Ok(rollout) => return Ok(rollout),
+            Err(error) => error,
+        };
+        if self.may_have_succeeded(&error)
+            && let Some((_, released)) = self.find_current(release).await.map_err(|error| self.lost(error))?
+        {
+            return self.follow_lost(released).await;
+        }
+        Err(self.failed(error).await)
     }
 
     /// Whether `error` may be due to the success of an earlier request of this attempt, to an origin that does not know its key.

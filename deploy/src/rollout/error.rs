@@ -75,6 +75,7 @@ mod tests {
             created: Timestamp(0),
             provenance: Provenance { author: author.map(str::to_owned), ..Provenance::default() },
             channels: channels.iter().map(|channel| channel.parse().unwrap()).collect(),
+            url: None,
         };
         let releases = [release(8, None, &["pr-1"]), release(7, Some("Ann"), &["live"])];
         assert_eq!(current_release(&releases, &ChannelName::live()).unwrap(), "live now points at v7 (Ann)");

@@ -16,6 +16,8 @@ mod operating;
 #[cfg(test)]
 mod origin;
 #[cfg(test)]
+mod previews;
+#[cfg(test)]
 mod push;
 #[cfg(test)]
 mod repeats;

@@ -41,6 +41,7 @@ pub(crate) async fn push(world: &World, origin: &str, retry: RetryPolicy) -> Res
         client: &client(origin),
         site: &"app".parse().unwrap(),
         channel: &ChannelName::live(),
+        lifetime: None,
         dir: &world.path().join("dist"),
         options: Options::default(),
         provenance: Provenance::default(),

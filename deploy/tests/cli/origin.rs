@@ -39,7 +39,7 @@ impl Origin {
             .route("/v1/sites/{site}/builds", post(builds::create))
             .route("/v1/sites/{site}/builds/{build}/blobs", post(blobs::receive))
             .route("/v1/sites/{site}/releases", get(channels::releases).post(channels::publish))
-            .route("/v1/sites/{site}/channels/{channel}", post(channels::move_to))
+            .route("/v1/sites/{site}/channels/{channel}", post(channels::move_to).delete(channels::delete))
             .route("/v1/sites/{site}/channels/{channel}/rollout", get(channels::rollout))
             .route("/v1/status", get(channels::status))
             .route("/v1/edges", get(channels::edges))

@@ -69,9 +69,20 @@ pub(crate) async fn verge_answering(
     arguments: &[&str],
     answers: Option<&'static str>,
 ) -> Ran {
+    verge_with(dir, origin, &[("VERGE_TOKEN", token)], arguments, answers).await
+}
+
+/// The same with these environment variables, one of which is the token.
+pub(crate) async fn verge_with(
+    dir: &Path,
+    origin: &str,
+    variables: &[(&str, &str)],
+    arguments: &[&str],
+    answers: Option<&'static str>,
+) -> Ran {
     let arguments = [&["verge", "--origin", origin], arguments].concat();
     let cli = Cli::try_parse_from(arguments).unwrap();
-    let variable = |name: &str| (name == "VERGE_TOKEN").then(|| token.into());
+    let variable = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).into());
     let environment = Environment::read(variable, dir.to_owned(), Timestamp(3_600_000));
     let (stdout, stderr) = (Buffer::default(), Buffer::default());
     let no_terminal = TerminalInfo { stdout_is_terminal: false, stderr_is_terminal: false, width: None, color: false };

@@ -26,17 +26,17 @@ const MAX_FAILURES: usize = 4096;
 
 /// Fetches that failed within the last [`FAILURE_TTL`], by blob.
 #[derive(Default)]
-pub(super) struct RecentFailures(Mutex<HashMap<Digest, (Instant, Unavailable)>>);
+pub(crate) struct RecentFailures(Mutex<HashMap<Digest, (Instant, Unavailable)>>);
 
 impl RecentFailures {
     /// Why the blob's last fetch failed, if that was within [`FAILURE_TTL`].
-    pub(super) fn get(&self, digest: &Digest) -> Option<Unavailable> {
+    pub(crate) fn get(&self, digest: &Digest) -> Option<Unavailable> {
         let (since, reason) = *self.lock().get(digest)?;
         (since.elapsed() < FAILURE_TTL).then_some(reason)
     }
 
     /// Records that fetching the blob has failed just now.
-    pub(super) fn record(&self, digest: Digest, reason: Unavailable) {
+    pub(crate) fn record(&self, digest: Digest, reason: Unavailable) {
         let mut failures = self.lock();
         if failures.len() >= MAX_FAILURES {
             failures.retain(|_, (since, _)| since.elapsed() < FAILURE_TTL);

@@ -10,18 +10,18 @@ use verge_daemon::Tasks;
 type InFlight<K, V> = Arc<Mutex<HashMap<K, watch::Receiver<Option<V>>>>>;
 
 /// The fetches in flight, by key.
-pub(super) struct SingleFlight<K, V> {
+pub(crate) struct SingleFlight<K, V> {
     task_name: &'static str,
     tasks: Tasks,
     in_flight: InFlight<K, V>,
 }
 
 /// Publishes the result of a fetch, once.
-pub(super) struct Completer<V>(watch::Sender<Option<V>>);
+pub(crate) struct Completer<V>(watch::Sender<Option<V>>);
 
 impl<V> Completer<V> {
     /// Hands `value` to every caller that waits, and to those that join before the fetch's task ends.
-    pub(super) fn complete(self, value: V) {
+    pub(crate) fn complete(self, value: V) {
         self.0.send_replace(Some(value));
     }
 }
@@ -32,7 +32,7 @@ where
     V: Clone + Send + Sync + 'static,
 {
     /// Fetches run as tasks named `task_name`.
-    pub(super) fn new(task_name: &'static str, tasks: Tasks) -> Self {
+    pub(crate) fn new(task_name: &'static str, tasks: Tasks) -> Self {
         Self { task_name, tasks, in_flight: InFlight::default() }
     }
 
@@ -40,7 +40,7 @@ where
     /// aborted.
     ///
     /// Cancel-safe: the fetch is a task of its own and continues without callers.
-    pub(super) async fn join<F, Fut>(&self, key: K, start: F) -> Option<V>
+    pub(crate) async fn join<F, Fut>(&self, key: K, start: F) -> Option<V>
     where
         F: FnOnce(Completer<V>) -> Fut,
         Fut: Future<Output = ()> + Send + 'static,

@@ -163,9 +163,17 @@ impl ApplyTask {
 
     /// Saves the state; the error says why not.
     async fn save(&self, now: Duration) -> Result<(), String> {
-        let state = self.channels.to_save(now);
-        let saved = self.store.run_blocking(move |store| store.save_state(state.records())).await;
+        let (state, releases) = (self.channels.to_save(now), self.channels.releases());
+        let saved = self.store.run_blocking(move |store| {
+            // Before the state, whose position says that they are saved.
+            if let Some((version, records)) = releases.to_save() {
+                store.save_releases(&records)?;
+                releases.set_saved(version);
+            }
+            store.save_state(state.records())
+        });
         saved
+            .await
             .unwrap_or_else(|| Err(std::io::Error::other("the disk task was aborted")))
             .map_err(|error| error.to_string())
     }

@@ -37,6 +37,7 @@ use self::tracked_channel::{AcceptedRow, Rollout, SupersededRow, TrackedChannel}
 use self::trials::Trials;
 use super::holding::Holding;
 use crate::metrics::Traffic;
+use crate::release_hosts::Releases;
 use crate::status::AppliedState;
 use crate::store::SUPERSEDED_INHERITED;
 use crate::table::{Channel, DomainRedirect, Resources, Table};
@@ -50,6 +51,8 @@ pub(super) struct Channels {
     /// The rollouts of the present history. A channel that does not exist yet may have one.
     rollouts: BTreeMap<(SiteName, ChannelName), Rollout>,
     domains: VerifiedDomains,
+    /// Shared with what serves them.
+    releases: Releases,
     /// The name of this edge; `None`: it takes part in no trial.
     name: Option<EdgeName>,
     trials: Trials,
@@ -65,6 +68,11 @@ pub(super) struct Channels {
 }
 
 impl Channels {
+    /// The releases that exist, now and from now on.
+    pub(super) fn releases(&self) -> Releases {
+        self.releases.clone()
+    }
+
     /// Adds a manifest that has arrived.
     pub(super) fn add_manifest(&mut self, resources: Arc<Resources>) {
         let id = resources.manifest();

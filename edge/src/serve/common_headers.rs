@@ -12,6 +12,11 @@ pub(crate) const VERGE_EDGE: HeaderName = HeaderName::from_static("verge-edge");
 /// What the cache did (RFC 9211).
 pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
+/// What search engines may do with the response.
+pub(crate) const X_ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");
+/// The `X-Robots-Tag` of every host but a site's own and its domains.
+pub(crate) const NOINDEX: HeaderValue = HeaderValue::from_static("noindex");
+
 /// The `Cache-Control` of responses that must not be kept.
 pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 

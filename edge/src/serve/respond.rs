@@ -13,18 +13,30 @@ use verge_protocol::content::BlobSlice;
 
 use super::body::{Pieces, ResponseBody, cut};
 use super::builtin_responses;
-use super::common_headers::{CACHE_STATUS, CommonHeaders, VERGE_EDGE, VERGE_RELEASE};
+use super::common_headers::{CACHE_STATUS, CommonHeaders, NOINDEX, VERGE_EDGE, VERGE_RELEASE, X_ROBOTS_TAG};
 use super::response_head::ResponseHead;
 use crate::cache::{BlobCache, Unavailable};
 use crate::metrics::{CacheResult, Traffic};
 use crate::table::Channel;
 
 /// A response that is ready at once, or once its first blob has arrived. It never fails: an error is a response too.
-pub(crate) struct ResponseFuture(Either<Ready<Response<ResponseBody>>, BoxFuture<'static, Response<ResponseBody>>>);
+pub(crate) struct ResponseFuture {
+    response: Either<Ready<Response<ResponseBody>>, BoxFuture<'static, Response<ResponseBody>>>,
+    is_indexed: bool,
+}
 
 impl ResponseFuture {
     pub(super) fn ready(response: Response<ResponseBody>) -> Self {
-        Self(Either::Left(ready(response)))
+        Self { response: Either::Left(ready(response)), is_indexed: true }
+    }
+
+    pub(super) fn pending(response: BoxFuture<'static, Response<ResponseBody>>) -> Self {
+        Self { response: Either::Right(response), is_indexed: true }
+    }
+
+    /// Asks search engines not to index the response, whatever its status.
+    pub(super) fn not_indexed(self) -> Self {
+        Self { is_indexed: false, ..self }
     }
 }
 
@@ -32,7 +44,13 @@ impl Future for ResponseFuture {
     type Output = Result<Response<ResponseBody>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(context).map(Ok)
+        let is_indexed = self.is_indexed;
+        Pin::new(&mut self.response).poll(context).map(|mut response| {
+            if !is_indexed {
+                response.headers_mut().insert(X_ROBOTS_TAG, NOINDEX);
+            }
+            Ok(response)
+        })
     }
 }
 
@@ -60,15 +78,13 @@ pub(super) fn respond(
         return ResponseFuture::ready(rest.send(&first, &blob, CacheResult::Memory, common));
     }
     let common = Arc::clone(common);
-    ResponseFuture(Either::Right(
-        async move {
-            match rest.blobs.get(first.digest).await {
-                Ok((blob, result)) => rest.send(&first, &blob, result, &common),
-                Err(unavailable) => rest.fail(unavailable, &common),
-            }
+    let response = async move {
+        match rest.blobs.get(first.digest).await {
+            Ok((blob, result)) => rest.send(&first, &blob, result, &common),
+            Err(unavailable) => rest.fail(unavailable, &common),
         }
-        .boxed(),
-    ))
+    };
+    ResponseFuture::pending(response.boxed())
 }
 
 /// Everything of a response but its first blob.

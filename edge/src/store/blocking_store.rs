@@ -21,6 +21,7 @@ use super::layout::{Layout, Object, OpenError};
 use super::state_file::{self, StateRecord};
 use super::write_status::WriteStatus;
 use crate::metrics::Metrics;
+use crate::release_hosts::ReleaseRecord;
 use crate::table::{Priority, ReferencedBlobs, ReleaseBlob};
 
 /// The file system's unit of allocation where it cannot be measured.
@@ -70,6 +71,18 @@ impl BlockingStore {
     pub(crate) fn save_state<'a>(&self, records: impl Iterator<Item = StateRecord<&'a StoredRow>>) -> io::Result<()> {
         let bytes = saved_state::encode(records).map_err(io::Error::other)?;
         self.write(&self.layout.state(), &bytes, Durability::WithName, Evictable::All)
+    }
+
+    /// The releases that the last process saved. Of a damaged file, which is copied to the quarantine, the sound records.
+    pub(crate) fn load_releases(&self) -> Loaded<ReleaseRecord> {
+        let path = self.layout.releases();
+        saved_state::load(&path, || self.layout.copy_to_quarantine(&path, "releases.json"))
+    }
+
+    /// Saves the releases, as [`Self::save_state`] does the state.
+    pub(crate) fn save_releases(&self, records: &[ReleaseRecord]) -> io::Result<()> {
+        let bytes = saved_state::encode(records).map_err(io::Error::other)?;
+        self.write(&self.layout.releases(), &bytes, Durability::WithName, Evictable::All)
     }
 
     /// Sets the blobs that the wanted releases reference: eviction goes by their priorities.

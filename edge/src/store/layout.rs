@@ -97,6 +97,10 @@ impl Layout {
         self.0.path().join("blobs")
     }
 
+    pub(super) fn releases(&self) -> PathBuf {
+        self.0.path().join("releases.json")
+    }
+
     pub(super) fn state(&self) -> PathBuf {
         self.0.path().join("state.json")
     }

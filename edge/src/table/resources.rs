@@ -60,6 +60,11 @@ impl Resources {
         self.single_page.as_ref()
     }
 
+    /// The number of files.
+    pub(crate) fn len(&self) -> usize {
+        self.by_path.len()
+    }
+
     /// The blobs of all representations of all resources.
     pub(crate) fn blobs(&self) -> &ReleaseBlobs {
         &self.blobs

@@ -42,6 +42,10 @@ struct StateUpdate<'a> {
 
 impl RowHandler for StateUpdate<'_> {
     fn apply(&mut self, parsed: ParsedRow, _row: &Arc<StoredRow>) -> Result<Keep, String> {
+        // There may be very many, and no name depends on them.
+        if matches!(parsed, ParsedRow::Release(..)) {
+            return Ok(Keep::Nothing);
+        }
         let is_channel = matches!(parsed, ParsedRow::Channel(..));
         let changed = self.state.apply(parsed);
         self.changed |= changed;

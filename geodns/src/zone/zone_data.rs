@@ -11,6 +11,7 @@ use crate::fleet::RegionSetId;
 
 use super::diagnostics::{self, Diagnostic, Position};
 use super::lookup::{Lookup, NameEntry, ZoneNode, lookup};
+use super::release_hosts;
 
 /// A zone as its operator wrote it. It has passed all checks.
 #[derive(Debug)]
@@ -72,6 +73,8 @@ pub(crate) struct Zone {
     file: Arc<ZoneFile>,
     /// Names that the fleet answers for; `None` at empty non-terminals above those.
     fleet: HashMap<Name, Option<RegionSetId>>,
+    /// The names that stand for hosts of releases, see [`release_hosts`].
+    releases: HashMap<Name, RegionSetId>,
 }
 
 impl Zone {
@@ -80,11 +83,23 @@ impl Zone {
         let soa =
             apex.and_then(|node| node.set(RecordType::SOA)).expect("a zone file without an SOA is rejected").clone();
         let negative_ttl = soa.data.iter().map(|data| record::soa_minimum(data)).fold(soa.ttl, u32::min);
-        Self { apex: file.apex.clone(), soa, negative_ttl, index, file, fleet: HashMap::default() }
+        Self {
+            apex: file.apex.clone(),
+            soa,
+            negative_ttl,
+            index,
+            file,
+            fleet: HashMap::default(),
+            releases: HashMap::default(),
+        }
     }
 
     /// Looks up `name`, the canonical wire form of the apex or of a name below. Neither allocates nor locks.
     pub(crate) fn lookup<'a>(&'a self, name: &[u8]) -> Lookup<'a> {
+        if let Some((standing, region_set)) = self.release(name) {
+            let node = ZoneNode { sets: &[], fleet: Some(region_set) };
+            return Lookup::Node { node, wildcard: Some(standing.wire()) };
+        }
         lookup(self.apex.wire(), name, |name| self.entry(name))
     }
 
@@ -101,6 +116,24 @@ impl Zone {
                 Some(NameEntry { name: name.wire(), node: ZoneNode { sets, fleet: *fleet }, cut: 0 })
             }
             None => from_file,
+        }
+    }
+
+    /// The entry that stands for `name`, if it is the host of a release and has no entry of its own.
+    fn release(&self, name: &[u8]) -> Option<(&Name, RegionSetId)> {
+        if !release_hosts::is_release_host(name) {
+            return None;
+        }
+        let mut buffer = [0; Name::MAX];
+        let standing = release_hosts::standing_name(name, &mut buffer);
+        let (standing, region_set) = self.releases.get_key_value(standing)?;
+        self.entry(name).is_none().then_some((standing, *region_set))
+    }
+
+    /// Lets the fleet answer for the names that `standing` stands for, unless the zone file delegates them.
+    pub(super) fn add_release_hosts(&mut self, standing: &Name, region_set: RegionSetId) {
+        if !matches!(self.file.lookup(standing.wire()), Lookup::Delegation { .. }) {
+            self.releases.insert(standing.clone(), region_set);
         }
     }
 
@@ -148,5 +181,6 @@ impl Zone {
 
     pub(super) fn shrink_to_fit(&mut self) {
         self.fleet.shrink_to_fit();
+        self.releases.shrink_to_fit();
     }
 }

@@ -67,6 +67,19 @@ impl ZoneSet {
         zone_set
     }
 
+    /// Adds the names that stand for hosts of releases, see [`release_hosts`](super::release_hosts), each to the closest zone above it.
+    #[must_use]
+    pub(crate) fn with_release_hosts(mut self, names: &[(Name, RegionSetId)]) -> Self {
+        for (name, region_set) in names {
+            if let Some(index) = self.index(name.wire()) {
+                self.zones[index].add_release_hosts(name, *region_set);
+                self.region_sets.insert(*region_set);
+            }
+        }
+        self.zones.iter_mut().for_each(Zone::shrink_to_fit);
+        self
+    }
+
     /// The zone with the longest apex that is `name`, in canonical wire form, or above it. Neither allocates nor locks.
     pub(crate) fn zone(&self, name: &[u8]) -> Option<&Zone> {
         self.index(name).map(|index| &self.zones[index])

@@ -103,6 +103,31 @@ async fn names_of_sites_resolve_to_edges() {
     world.stop().await;
 }
 
+/// By their shape: name servers do not know which releases exist.
+#[tokio::test]
+async fn hosts_of_releases_resolve_to_edges_while_their_site_has_a_channel() {
+    let to_demo = |name: &str| format!("NOERROR aa = {name} 60 A 127.0.1.1 = {name} 60 A 127.0.1.2");
+    let world = World::start().await;
+    publish(&world.origin, "preview-only/pr-1");
+    world.synced().await;
+    for name in ["0123456789abcdef--demo", "fedcba9876543210--demo", "0123456789abcdef--preview-only"] {
+        assert_eq!(world.answer_text(&format!("{name}.example.com A")).await, to_demo(name));
+        assert_eq!(world.answer_text(&format!("{name}.example.com MX")).await, "NOERROR aa ^ @ 300 SOA");
+        assert_eq!(world.answer_text(&format!("x.{name}.example.com A")).await, "NXDOMAIN aa ^ @ 300 SOA");
+    }
+    world.origin.write("channel/preview-only/pr-1", |_| None);
+    world.synced().await;
+    for name in [
+        "0123456789abcdef--preview-only",
+        "0123456789abcdef--other",
+        "0123456789abcde--demo",
+        "0123456789abcdef--www.empty",
+    ] {
+        assert_eq!(world.answer_text(&format!("{name}.example.com A")).await, "NXDOMAIN aa ^ @ 300 SOA", "{name}");
+    }
+    world.stop().await;
+}
+
 #[tokio::test]
 async fn cname_is_followed_within_the_zones_served_here() {
     let edges = "= demo 60 A 127.0.1.1 = demo 60 A 127.0.1.2";

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
+use serde::Deserialize;
 use verge_protocol::api::MoveChannel;
 use verge_protocol::host::HostLabel;
-use verge_protocol::{ChannelName, SiteName};
+use verge_protocol::{ChannelName, Seq, SiteName};
 
 use super::auth::Admin;
 use super::error::ApiError;
-use super::extract::{JsonBody, PathParams};
+use super::extract::{JsonBody, PathParams, QueryParams};
 use super::{progress, sites};
+use crate::channel_deletion::ChannelDeletion;
 use crate::publish::{MoveRequest, Publisher};
 use crate::store::Database;
 
@@ -49,4 +52,22 @@ pub(super) async fn rollout(
     let label = HostLabel { site: site.clone(), channel: channel.clone() };
     let events = publisher.follow(label).await?.ok_or_else(unknown)?;
     Ok(progress::stream(events))
+}
+
+#[derive(Deserialize)]
+pub(super) struct ExpectedEpoch {
+    expected: Seq,
+}
+
+/// `DELETE /v1/sites/{site}/channels/{channel}?expected=EPOCH`: deletes a channel other than `live`.
+pub(super) async fn delete(
+    _: Admin,
+    State(database): State<Database>,
+    State(deletion): State<ChannelDeletion>,
+    PathParams((site, channel)): PathParams<(SiteName, ChannelName)>,
+    QueryParams(ExpectedEpoch { expected }): QueryParams<ExpectedEpoch>,
+) -> Result<StatusCode, ApiError> {
+    sites::find(&database, &site).await?;
+    deletion.delete(HostLabel { site, channel }, expected).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -12,6 +12,7 @@ use verge_daemon::error_chain;
 use verge_protocol::Region;
 use verge_protocol::api::ErrorBody;
 
+use crate::channel_deletion::DeletionError;
 use crate::domains::DomainError;
 use crate::edge_settings::EdgeError;
 use crate::publish::PublishError;
@@ -118,6 +119,25 @@ impl From<&PublishError> for ApiError {
                 Self::internal(error)
             }
             PublishError::Store(error) => Self::storage(error),
+        }
+    }
+}
+
+impl From<DeletionError> for ApiError {
+    fn from(error: DeletionError) -> Self {
+        let message = error.to_string();
+        match error {
+            DeletionError::Live => Self::bad_request("live_channel", message)
+                .hint("move it to another release instead: POST to the channel"),
+            DeletionError::Unknown(label) => Self::not_found("unknown_channel", message)
+                .hint(format!("GET /v1/sites/{} lists its channels", label.site)),
+            DeletionError::Conflict { .. } => {
+                Self::conflict("conflict", message).hint("read the channel's current epoch, then send it as `expected`")
+            }
+            DeletionError::Busy(_) => {
+                Self::conflict("channel_busy", message).hint("wait for it to finish, then try again")
+            }
+            DeletionError::Store(error) => Self::storage(&error),
         }
     }
 }

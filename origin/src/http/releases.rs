@@ -8,13 +8,14 @@ use axum::response::Response;
 use verge_protocol::SiteName;
 use verge_protocol::api::{CreateRelease, Release};
 use verge_protocol::canary::CanaryPlan;
-use verge_protocol::host::HostLabel;
+use verge_protocol::host::{HostLabel, ReleaseLabel};
 
 use super::auth::Admin;
 use super::error::ApiError;
 use super::extract::{JsonBody, PathParams};
 use super::{builds, progress, sites};
 use crate::publish::{MoveRequest, Publisher};
+use crate::sites_url::SitesUrl;
 use crate::store::{Database, ReleaseRow};
 use crate::uploads::Uploads;
 
@@ -22,6 +23,7 @@ use crate::uploads::Uploads;
 pub(super) async fn list(
     _: Admin,
     State(database): State<Database>,
+    State(sites_url): State<SitesUrl>,
     PathParams(site): PathParams<SiteName>,
 ) -> Result<Json<Vec<Release>>, ApiError> {
     sites::find(&database, &site).await?;
@@ -32,6 +34,7 @@ pub(super) async fn list(
             .filter(|channel| channel.state.release == row.number)
             .map(|channel| channel.name.clone())
             .collect(),
+        url: Some(sites_url.of_release(&ReleaseLabel::new(site.clone(), row.manifest))),
         number: row.number,
         manifest: row.manifest,
         files: row.files,
@@ -50,13 +53,26 @@ pub(super) async fn create(
     PathParams(site): PathParams<SiteName>,
     JsonBody(request): JsonBody<CreateRelease>,
 ) -> Result<Response, ApiError> {
+    check_expiry(&request)?;
     let build = builds::load(&uploads, &site, &request.build).await?;
-    let CreateRelease { channel, expected, provenance, idempotency_key: key, canary, .. } = request;
+    let CreateRelease { channel, expected, provenance, idempotency_key: key, expires_seconds, canary, .. } = request;
     if canary.is_some_and(|plan| plan.seconds > CanaryPlan::SECONDS_MAX) {
         let message = format!("a trial of that many seconds is too long: at most {}", CanaryPlan::SECONDS_MAX);
         return Err(ApiError::bad_request("invalid_canary", message));
     }
     let request = MoveRequest { label: HostLabel { site, channel }, expected, key, canary };
-    let events = publisher.publish(request, build, provenance).await?;
+    let events = publisher.publish(request, build, provenance, expires_seconds).await?;
     Ok(progress::stream(events))
+}
+
+fn check_expiry(request: &CreateRelease) -> Result<(), ApiError> {
+    let invalid = |message: String| Err(ApiError::bad_request("invalid_expiry", message));
+    match request.expires_seconds.filter(|seconds| *seconds > 0) {
+        Some(_) if request.channel.is_live() => invalid("channel `live` cannot expire".to_owned()),
+        Some(seconds) if seconds > CreateRelease::EXPIRES_SECONDS_MAX => invalid(format!(
+            "invalid `expires_seconds` {seconds}: expected at most {}",
+            CreateRelease::EXPIRES_SECONDS_MAX
+        )),
+        _ => Ok(()),
+    }
 }

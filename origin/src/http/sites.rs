@@ -1,5 +1,7 @@
 //! Sites.
 
+use std::collections::HashMap;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -17,7 +19,7 @@ use crate::feed::Feed;
 use crate::publish;
 use crate::site_regions;
 use crate::sites_url::SitesUrl;
-use crate::store::{ChannelRow, Database, SiteRow, StoreError};
+use crate::store::{ChannelEnd, ChannelRow, Database, SiteRow, StoreError};
 
 /// The number of sites in a page: by default, and at most.
 const LIMIT_DEFAULT: u32 = 100;
@@ -29,7 +31,7 @@ pub(super) struct Page {
     limit: Option<u32>,
 }
 
-/// `GET /v1/sites?after=NAME&limit=N`: a page of sites, by name. Three queries, whatever the number of sites and channels.
+/// `GET /v1/sites?after=NAME&limit=N`: a page of sites, by name. Four queries, whatever the number of sites and channels.
 pub(super) async fn list(
     _: Admin,
     State(database): State<Database>,
@@ -51,10 +53,11 @@ pub(super) async fn list(
     let (first, last) = (first.name.clone(), last.name.clone());
     let mut channels = database.channels_of_sites(&first, &last).await?;
     let mut states = database.site_states(&first, &last).await?;
+    let ends = database.channel_ends(&first, &last).await?;
     let sites = rows.into_iter().map(|row| {
         let channels = channels.remove(&row.name).unwrap_or_default();
         let state = states.remove(&row.name).unwrap_or_default();
-        site(&sites_url, row, state, channels.into_iter().map(|channel| (channel, None)))
+        site(&sites_url, row, state, &ends, channels.into_iter().map(|channel| (channel, None)))
     });
     Ok(Json(SitePage { sites: sites.collect(), next: has_more.then_some(last) }))
 }
@@ -117,24 +120,28 @@ async fn load(database: &Database, sites_url: &SitesUrl, row: SiteRow) -> Result
         channels.push((channel, previous));
     }
     let state = database.site_state(&row.name).await?;
-    Ok(site(sites_url, row, state, channels.into_iter()))
+    let ends = database.channel_ends(&row.name, &row.name).await?;
+    Ok(site(sites_url, row, state, &ends, channels.into_iter()))
 }
 
 fn site(
     sites_url: &SitesUrl,
     row: SiteRow,
     state: SiteState,
+    ends: &HashMap<HostLabel, ChannelEnd>,
     channels: impl Iterator<Item = (ChannelRow, Option<ReleaseNumber>)>,
 ) -> Site {
-    let url = |channel: ChannelName| sites_url.of(&HostLabel { site: row.name.clone(), channel });
+    let label = |channel: ChannelName| HostLabel { site: row.name.clone(), channel };
     let channel = |(channel, previous): (ChannelRow, Option<ReleaseNumber>)| Channel {
-        url: url(channel.name.clone()),
+        url: sites_url.of(&label(channel.name.clone())),
         previous,
+        expires: ends.get(&label(channel.name.clone())).map(|end| end.at),
         name: channel.name,
         release: channel.state.release,
         epoch: channel.state.epoch,
         moved: channel.moved,
     };
     let channels = channels.map(channel).collect();
-    Site { url: url(ChannelName::live()), name: row.name, created: row.created, channels, regions: state.regions }
+    let url = sites_url.of(&label(ChannelName::live()));
+    Site { url, name: row.name, created: row.created, channels, regions: state.regions }
 }

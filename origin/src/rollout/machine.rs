@@ -252,9 +252,10 @@ impl Rollout {
             let event = edge.tell(now, timing.tell).then(|| {
                 let Preparation { done: bytes, total: all, prepared, problem } = edge.preparation.clone();
                 done += u64::from(prepared);
-                match prepared {
-                    true => Progress::Prepared { edge: name.clone(), done, total },
-                    false => Progress::Fetching { edge: name.clone(), done: bytes, total: all, problem },
+                if prepared {
+                    Progress::Prepared { edge: name.clone(), done, total }
+                } else {
+                    Progress::Fetching { edge: name.clone(), done: bytes, total: all, problem }
                 }
             });
             actions.extend(event.map(Action::Tell));

@@ -124,7 +124,7 @@ impl Database {
         Ok(channels)
     }
 
-    /// The last moves of a channel, the latest first, at most `limit`.
+    /// The last moves of a channel since it was created, or created anew after its last deletion, the latest first, at most `limit`.
     pub(crate) async fn moves(
         &self,
         site: &SiteName,
@@ -132,7 +132,9 @@ impl Database {
         limit: u32,
     ) -> Result<Vec<ChannelMove>, StoreError> {
         let query = sqlx::query(
-            "select release, manifest, moved from channel_move where site = $1 and channel = $2 order by epoch desc limit $3",
+            "select release, manifest, moved from channel_move where site = $1 and channel = $2 \
+             and epoch > (select coalesce(max(seq), 0) from channel_deletion where site = $1 and channel = $2) \
+             order by epoch desc limit $3",
         )
         .bind(site.as_str())
         .bind(channel.as_str())
@@ -227,7 +229,9 @@ pub(super) async fn current(
     };
     tracing::error!(%key, error = error_chain(&error), "unreadable channel: its last move is used");
     let row: Option<(i64, i64, String)> = sqlx::query_as(
-        "select epoch, release, manifest from channel_move where site = $1 and channel = $2 order by epoch desc limit 1",
+        "select epoch, release, manifest from channel_move where site = $1 and channel = $2 \
+         and epoch > (select coalesce(max(seq), 0) from channel_deletion where site = $1 and channel = $2) \
+         order by epoch desc limit 1",
     )
     .bind(site.as_str())
     .bind(channel.as_str())

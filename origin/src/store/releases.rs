@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 
 use verge_protocol::api::Provenance;
+use verge_protocol::state::{Key, ReleaseState};
 use verge_protocol::{Content, Digest, IdempotencyKey, ReleaseNumber, SiteName, SitePath, Timestamp};
 
-use super::column_values;
-use super::database::Database;
+use super::channel_lifetimes::{self, NewLifetime};
+use super::database::{self, Database};
 use super::error::StoreError;
 use super::write_transaction::WriteTransaction;
+use super::{column_values, state};
 
 /// A release.
 pub(crate) struct ReleaseRow {
@@ -31,6 +33,8 @@ pub(crate) struct NewRelease {
     pub(crate) fingerprints: Vec<NewFingerprint>,
     /// What the publisher should know about accepted files.
     pub(crate) warnings: Vec<String>,
+    /// How long the channel that it was pushed to exists; `None`: as the last push said.
+    pub(crate) lifetime: Option<NewLifetime>,
 }
 
 /// The bytes that a release has at a path whose name may contain a hash.
@@ -92,6 +96,34 @@ impl Database {
         row.map(from_columns).transpose()
     }
 
+    /// Writes the rows of the feed that releases lack: those of an origin of an earlier version. Returns how many it wrote. Writes nothing
+    /// if none is missing: the disk may be full.
+    pub(crate) async fn add_missing_release_rows(&self) -> Result<usize, StoreError> {
+        let query = sqlx::query(
+            "select site, number, manifest from release \
+             where not exists (select 1 from state where key = 'release/' || site || '/v' || number) \
+             order by site, number",
+        );
+        let rows = column_values::fetch_all(&mut *self.read_connection().await?, query).await?;
+        let parse = |(site, number, manifest): (String, i64, String)| {
+            let number = ReleaseNumber(column_values::unsigned("release number", number)?);
+            let manifest = column_values::parse("digest", &manifest)?;
+            Ok((Key::Release(column_values::parse("site name", &site)?, number), ReleaseState { manifest }))
+        };
+        let missing = column_values::sound_rows("release", rows, parse);
+        if missing.is_empty() {
+            return Ok(0);
+        }
+        let mut transaction = self.begin().await?;
+        database::lock(&mut transaction).await?;
+        let mut written = 0;
+        for (key, state) in &missing {
+            written += usize::from(state::set(&mut transaction, key, Some(state)).await?);
+        }
+        transaction.commit().await?;
+        Ok(written)
+    }
+
     /// The content that holds the bytes of a manifest.
     pub(crate) async fn manifest(&self, id: Digest) -> Result<Option<Content>, StoreError> {
         let row: Option<(String,)> = sqlx::query_as("select content from manifest where id = $1")
@@ -113,7 +145,8 @@ impl Database {
     }
 }
 
-/// Creates a release with the next number of its site.
+/// Creates a release with the next number of its site, and its row of the feed, which takes a sequence number. The transaction must begin
+/// with [`database::lock`].
 pub(super) async fn insert(
     transaction: &mut WriteTransaction,
     site: &SiteName,
@@ -163,5 +196,11 @@ pub(super) async fn insert(
     .bind(warnings)
     .fetch_one(&mut **transaction)
     .await?;
-    Ok(ReleaseNumber(column_values::unsigned("release number", number)?))
+    let number = ReleaseNumber(column_values::unsigned("release number", number)?);
+    let state = ReleaseState { manifest: new.manifest.digest() };
+    state::rewrite(transaction, &Key::Release(site.clone(), number), Some(&state)).await?;
+    if let Some(lifetime) = &new.lifetime {
+        channel_lifetimes::put(transaction, site, number, lifetime).await?;
+    }
+    Ok(number)
 }

@@ -43,7 +43,7 @@ impl Database {
     ) -> Result<Result<(Position, RolloutState), Option<ChannelState>>, StoreError> {
         let HostLabel { site, channel } = &new.label;
         let mut transaction = self.begin().await?;
-        let position = database::advance(&mut transaction).await?;
+        database::lock(&mut transaction).await?;
         let current = channels::current(&mut transaction, site, channel).await?;
         if current.as_ref().map(|state| state.epoch) != new.expected {
             transaction.rollback().await?;
@@ -54,6 +54,7 @@ impl Database {
             MoveTarget::New(release) => releases::insert(&mut transaction, site, release, key, now).await?,
             MoveTarget::Existing(number, _) => *number,
         };
+        let position = database::advance(&mut transaction).await?;
         let rollout = RolloutState {
             release,
             manifest: new.target.manifest(),

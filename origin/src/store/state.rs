@@ -256,6 +256,11 @@ pub(super) async fn put(
     write(transaction, &key.to_string(), seq, Some(value)).await
 }
 
+/// Leaves a tombstone for `key` as of `seq`.
+pub(super) async fn delete(transaction: &mut WriteTransaction, key: &Key, seq: Seq) -> Result<(), StoreError> {
+    write(transaction, &key.to_string(), seq, None).await
+}
+
 async fn write(
     transaction: &mut WriteTransaction,
     key: &str,

@@ -30,6 +30,10 @@ impl DamagedRows<'_> {
                 .repair(Repair::delete(row, "deletes the row: the next push sends that blob again")),
             "build" => find(Severity::Harmless, "a push in progress may have to start again")
                 .repair(Repair::delete(row, "deletes the row: the next push writes it again")),
+            "channel_deletion" => find(Severity::Harmless, "the channel may inherit from releases before its deletion")
+                .repair(Repair::delete(row, "deletes the row")),
+            "channel_lifetime" => find(Severity::Operation, "a preview does not end")
+                .repair(Repair::delete(row, "deletes the row: the next push with --expires writes another")),
             "channel_move" => self.channel_move(row, find(Severity::Operation, "the channel's past lacks a release")),
             "content" => find(Severity::Operation, "pushes with that content fail")
                 .repair(Repair::delete(row, "deletes the row: the next push writes it anew")),

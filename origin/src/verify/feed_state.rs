@@ -132,6 +132,11 @@ impl FeedState<'_> {
                 let repair = Repair::new(delete(), "deletes the row: the release stays, and the channel where it is");
                 Some(find(Severity::Operation, left_out.to_owned()).repair(repair).advice("push again"))
             }
+            Ok(Key::Release(..)) => {
+                let repair = Repair::new(delete(), "deletes the row: the origin writes it anew when it starts");
+                let cost = format!("{left_out}: the release's own host is not found on new edges");
+                Some(find(Severity::Operation, cost).repair(repair))
+            }
             Ok(Key::Domain(name)) => Some(self.damaged_domain(&name, find)),
             Ok(Key::Edge(edge)) => {
                 let cost = format!("{left_out}: name servers that start anew route no readers to {edge}");

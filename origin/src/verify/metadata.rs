@@ -82,6 +82,8 @@ impl Metadata {
         all.table(snapshot, &row::MANIFEST, Self::manifest).await;
         all.table(snapshot, &row::RELEASE, Self::release).await;
         all.table(snapshot, &row::CHANNEL_MOVE, Self::channel_move).await;
+        all.table(snapshot, &row::CHANNEL_LIFETIME, |_, row| channel_lifetime(row)).await;
+        all.table(snapshot, &row::CHANNEL_DELETION, Self::channel_deletion).await;
         all.table(snapshot, &row::FINGERPRINT, |_, row| fingerprint(row)).await;
         all.table(snapshot, &row::ENCODING, |_, row| encoding(row, objects, damage)).await;
         all.table(snapshot, &row::DOMAIN, Self::domain).await;
@@ -195,6 +197,17 @@ impl Metadata {
         Ok(())
     }
 
+    /// A channel that was deleted after its last move has none. Read after all moves.
+    fn channel_deletion(&mut self, row: &RawRow) -> Parsed<()> {
+        let key: (SiteName, ChannelName) = (row.parse("site")?, row.parse("channel")?);
+        let seq = Seq(row.number("seq")?);
+        row.number("deleted")?;
+        if self.last_moves.get(&key).is_some_and(|last| last.epoch < seq) {
+            self.last_moves.remove(&key);
+        }
+        Ok(())
+    }
+
     fn domain(&mut self, row: &RawRow) -> Parsed<()> {
         row.text("proof")?;
         row.number("claimed")?;
@@ -226,6 +239,13 @@ fn build(row: &RawRow) -> Parsed<()> {
     row.parse::<SiteName>("site")?;
     row.parse::<BuildId>("id")?;
     row.number("used").map(drop)
+}
+
+fn channel_lifetime(row: &RawRow) -> Parsed<()> {
+    row.parse::<SiteName>("site")?;
+    row.parse::<ChannelName>("channel")?;
+    row.number("release")?;
+    row.number("seconds").map(drop)
 }
 
 fn fingerprint(row: &RawRow) -> Parsed<()> {

@@ -44,6 +44,10 @@ pub(super) static CHANNEL_MOVE: Table = Table {
     key: 3,
     columns: &["site", "channel", "epoch", "release", "manifest", "moved", "idempotency_key"],
 };
+pub(super) static CHANNEL_LIFETIME: Table =
+    Table { name: "channel_lifetime", key: 3, columns: &["site", "channel", "release", "seconds"] };
+pub(super) static CHANNEL_DELETION: Table =
+    Table { name: "channel_deletion", key: 3, columns: &["site", "channel", "seq", "deleted"] };
 pub(super) static FINGERPRINT: Table =
     Table { name: "fingerprint", key: 2, columns: &["site", "path", "digest", "immutable", "changed"] };
 pub(super) static ENCODING: Table =

@@ -23,27 +23,27 @@ async fn a_subscription_starts_with_the_table_and_continues_with_each_write() {
 
     let mut feed = origin.subscribe(&token, None).await;
     let first = feed.row().await;
-    assert_eq!((first.key.as_str(), first.seq.0), ("channel/demo/live", 5), "the table, not its history");
+    assert_eq!((first.key.as_str(), first.seq.0), ("channel/demo/live", 7), "the table, not its history");
     let second = feed.caught_up().await;
-    assert_eq!(second.position.to_string(), "1-6");
+    assert_eq!(second.position.to_string(), "1-8");
     origin.push("demo", &build(&[("index.html", "three")])).await;
     let rollout = feed.row().await;
-    assert_eq!((rollout.key.as_str(), rollout.seq.0), ("rollout/demo/live", 7));
+    assert_eq!((rollout.key.as_str(), rollout.seq.0), ("rollout/demo/live", 10));
     let third = feed.next().await.unwrap();
-    assert_eq!(third.at.position.to_string(), "1-8");
+    assert_eq!(third.at.position.to_string(), "1-11");
     let FeedMessage { at: at_third, event: FeedEvent::Row(third) } = third else { panic!("{third:?}") };
-    assert_eq!(third.seq.0, 8);
+    assert_eq!(third.seq.0, 11);
     let ended = feed.row().await;
-    assert_eq!((ended.key.as_str(), ended.seq.0, ended.value), ("rollout/demo/live", 9, None));
+    assert_eq!((ended.key.as_str(), ended.seq.0, ended.value), ("rollout/demo/live", 12, None));
     let Ok(ParsedRow::Channel(_, state)) = third.parse() else { panic!("{third:?}") };
     assert_eq!(state.unwrap().inherits.len(), 2, "the releases of the last day are inherited");
 
     let mut resumed = origin.subscribe(&token, Some(second)).await;
-    assert_eq!(resumed.row().await.seq.0, 8);
+    assert_eq!(resumed.row().await.seq.0, 11);
     let at_end = resumed.caught_up().await;
-    assert_eq!(at_end.position.to_string(), "1-9");
+    assert_eq!(at_end.position.to_string(), "1-12");
     let mut from_third = origin.subscribe(&token, Some(at_third)).await;
-    assert_eq!((from_third.row().await.seq.0, from_third.caught_up().await), (9, at_end));
+    assert_eq!((from_third.row().await.seq.0, from_third.caught_up().await), (12, at_end));
     let mut up_to_date = origin.subscribe(&token, Some(at_end)).await;
     assert_eq!(up_to_date.caught_up().await, at_end);
     origin.stop().await;
@@ -111,12 +111,12 @@ async fn reports_confirm_a_release_edge_by_edge() {
             let manifest = rollout.manifest;
             let preparation = Preparation { site, channel, manifest, done: 7, total: 9, prepared, problem: None };
             let preparations = Some(vec![preparation]);
-            send(token, EdgeReport { preparations, ..EdgeReport::new("1-1".parse().unwrap(), "0.1.0") }).await;
+            send(token, EdgeReport { preparations, ..EdgeReport::new("1-2".parse().unwrap(), "0.1.0") }).await;
         }
         let channel = feed.row().await;
-        assert_eq!((channel.key.as_str(), channel.seq.0), ("channel/demo/live", 2));
-        report(&b, "1-2").await;
-        report(&a, "1-2").await;
+        assert_eq!((channel.key.as_str(), channel.seq.0), ("channel/demo/live", 3));
+        report(&b, "1-3").await;
+        report(&a, "1-3").await;
     };
     let (events, ()) = tokio::join!(push, confirm);
     let edges: Vec<String> = events
@@ -139,7 +139,7 @@ async fn reports_confirm_a_release_edge_by_edge() {
     ];
     assert_eq!(edges, expected);
     let edges: Vec<Edge> = origin.get("/v1/edges").await;
-    assert!(edges.iter().all(|edge| edge.live && edge.applied.unwrap().to_string() == "1-2"));
+    assert!(edges.iter().all(|edge| edge.live && edge.applied.unwrap().to_string() == "1-3"));
     origin.stop().await;
 }
 
@@ -198,14 +198,14 @@ async fn waiting_for_edges_ends_with_the_report_that_completes_them() {
     };
     origin.daemon.wait_until_caught_up(&[]).await;
     let mut waiting = Box::pin(origin.daemon.wait_until_caught_up(&edges));
-    for (token, applied) in [(&tokens[0], "1-2"), (&tokens[1], "1-3")] {
+    for (token, applied) in [(&tokens[0], "1-3"), (&tokens[1], "1-4")] {
         tokio::select! {
             biased;
             () = &mut waiting => panic!("edge a is behind"),
             () = report(token, applied) => {}
         }
     }
-    report(&tokens[0], "1-3").await;
+    report(&tokens[0], "1-4").await;
     tokio::time::timeout(std::time::Duration::from_secs(30), &mut waiting).await.unwrap();
     drop(waiting);
     origin.stop().await;

@@ -27,7 +27,7 @@ async fn a_push_creates_a_release_and_an_identical_push_sends_no_blob() {
     assert_eq!(created.missing.len(), 2, "a blob at two paths is missing once");
     assert_eq!(created.current, None);
     let events = origin.push("demo", &first).await;
-    assert_eq!(released(&events), (ReleaseNumber(1), Seq(2)));
+    assert_eq!(released(&events), (ReleaseNumber(1), Seq(3)));
     assert_eq!(events.last(), Some(&Progress::Finished { confirmed: vec![], lagging: vec![], elapsed_ms: 0 }));
 
     let again = origin.create_build("demo", &first.build).await;
@@ -37,7 +37,7 @@ async fn a_push_creates_a_release_and_an_identical_push_sends_no_blob() {
     assert_eq!(created.missing.len(), 1);
     assert_eq!(created.changes, BuildDiff { added: 1, changed: 1, removed: 1, unchanged: 1 });
     assert_eq!(created.current.map(|current| (current.release, current.files)), Some((ReleaseNumber(1), 3)));
-    assert_eq!(released(&origin.push("demo", &second).await), (ReleaseNumber(2), Seq(5)));
+    assert_eq!(released(&origin.push("demo", &second).await), (ReleaseNumber(2), Seq(7)));
 
     let origin = origin.restart().await;
     let releases: Vec<Release> = ok(origin.request(Method::GET, "/v1/sites/demo/releases").send().await.unwrap()).await;
@@ -75,10 +75,10 @@ async fn a_rollback_moves_the_channel_and_uploads_nothing() {
         origin.request(Method::POST, "/v1/sites/demo/channels/live").json(&request).send()
     };
     let events = progress(move_to(1, Some(epoch)).await.unwrap()).await;
-    assert_eq!(released(&events), (ReleaseNumber(1), Seq(8)), "a rollback is a new epoch");
+    assert_eq!(released(&events), (ReleaseNumber(1), Seq(10)), "a rollback is a new epoch");
     let (status, body) = error(move_to(2, Some(epoch)).await.unwrap()).await;
     assert_eq!((status, body.code.as_str()), (409, "conflict"));
-    let (status, body) = error(move_to(9, Some(Seq(8))).await.unwrap()).await;
+    let (status, body) = error(move_to(9, Some(Seq(10))).await.unwrap()).await;
     assert_eq!((status, body.code.as_str()), (404, "unknown_release"));
     assert_eq!(body.message, "site `demo` has no release v9");
 
@@ -105,13 +105,13 @@ async fn of_two_concurrent_pushes_one_succeeds_and_one_conflicts() {
             let (_, body) = error(answer).await;
             assert!(matches!(body.code.as_str(), "conflict" | "channel_busy"), "{body:?}");
         } else {
-            assert_eq!(released(&progress(answer).await), (ReleaseNumber(1), Seq(2)));
+            assert_eq!(released(&progress(answer).await), (ReleaseNumber(1), Seq(3)));
             winners += 1;
         }
     }
     assert_eq!(winners, 1);
     let status: Status = ok(origin.request(Method::GET, "/v1/status").send().await.unwrap()).await;
-    assert_eq!(status.position.to_string(), "1-3");
+    assert_eq!(status.position.to_string(), "1-4");
     origin.stop().await;
 }
 

@@ -7,6 +7,7 @@ use reqwest::{Method, Response, StatusCode};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use verge_daemon::Tasks;
 use verge_origin::Timing;
 use verge_protocol::api::{BuildCreated, CreateRelease, Problem, Progress, Provenance, Release, Site, Status};
 use verge_protocol::feed::FeedEvent;
@@ -30,7 +31,7 @@ enum Mode {
 /// An edge that follows the feed and reports, without fetching anything.
 struct FakeEdge {
     mode: watch::Sender<Mode>,
-    task: JoinHandle<()>,
+    task: JoinHandle<Option<()>>,
 }
 
 impl Drop for FakeEdge {
@@ -50,7 +51,7 @@ impl FakeEdge {
         let feed = origin.subscribe(&token, None).await;
         let report = origin.request_as(&token, Method::POST, "/v1/edges/report");
         let report: ReportRequest = Arc::new(move |body| report.try_clone().unwrap().json(&body));
-        let task = tokio::spawn(follow(feed, report, mode.subscribe()));
+        let task = Tasks::default().spawn("fake edge", follow(feed, report, mode.subscribe()));
         Self { mode, task }
     }
 
@@ -112,6 +113,7 @@ async fn publish(origin: &TestOrigin, created: &BuildCreated, expected: Option<S
         expected,
         provenance: Provenance::default(),
         idempotency_key: Some(key.parse().unwrap()),
+        expires_seconds: None,
         canary: None,
     };
     origin.request(Method::POST, "/v1/sites/demo/releases").json(&request).send().await.unwrap()
@@ -173,13 +175,13 @@ async fn repeated_request_follows_the_first_one_and_releases_once() {
     edge.set(Mode::Prepares);
     for stream in [first, second, watched] {
         let events = progress(stream).await;
-        assert_eq!(released(&events), Some((ReleaseNumber(1), Seq(2))));
+        assert_eq!(released(&events), Some((ReleaseNumber(1), Seq(3))));
         assert_eq!(finished(&events), (vec!["fra-1".to_owned()], vec![]));
     }
     let again = progress(publish(&origin, &created, None, "key-1").await).await;
-    assert_eq!((released(&again), finished(&again).0.len()), (Some((ReleaseNumber(1), Seq(2))), 1));
+    assert_eq!((released(&again), finished(&again).0.len()), (Some((ReleaseNumber(1), Seq(3))), 1));
     let watched = origin.request(Method::GET, "/v1/sites/demo/channels/live/rollout").send().await.unwrap();
-    assert_eq!(released(&progress(watched).await), Some((ReleaseNumber(1), Seq(2))));
+    assert_eq!(released(&progress(watched).await), Some((ReleaseNumber(1), Seq(3))));
     let (status, late) = error(publish(&origin, &created, None, "key-2").await).await;
     assert_eq!((status, late.code.as_str()), (409, "conflict"));
     assert_eq!(release_numbers(&origin).await, [1]);

@@ -163,6 +163,7 @@ impl TestOrigin {
             expected,
             provenance: Provenance::default(),
             idempotency_key: None,
+            expires_seconds: None,
             canary: None,
         };
         self.request(Method::POST, &format!("/v1/sites/{site}/releases")).json(&request).send().await.unwrap()
@@ -204,7 +205,7 @@ impl TestOrigin {
         let query = since.map(|since| format!("?since={since}")).unwrap_or_default();
         let response = self.request_as(token, Method::GET, &format!("/v1/changes{query}")).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
-        Feed { response, buffer: String::new() }
+        Feed { response, buffer: String::new(), has_releases: false }
     }
 }
 
@@ -234,6 +235,7 @@ pub(super) async fn progress(response: Response) -> Vec<Progress> {
 pub(super) struct Feed {
     response: Response,
     buffer: String,
+    has_releases: bool,
 }
 
 impl Feed {
@@ -254,7 +256,12 @@ impl Feed {
         }
     }
 
-    /// The next event that is not a heartbeat; `None` at the end.
+    /// The same, with the rows of releases. Most tests are about other rows.
+    pub(super) fn with_releases(self) -> Self {
+        Self { has_releases: true, ..self }
+    }
+
+    /// The next event that is not a heartbeat, nor the row of a release; `None` at the end.
     pub(super) async fn next(&mut self) -> Option<FeedMessage> {
         loop {
             while let Some((block, rest)) = self.buffer.split_once("\n\n") {
@@ -265,7 +272,8 @@ impl Feed {
                 let event = FeedEvent::from_parts(&field("event:"), &field("data:")).unwrap().unwrap();
                 let at = field("id:").parse().unwrap();
                 self.buffer = String::from(rest);
-                if event != FeedEvent::Heartbeat {
+                let is_release = matches!(&event, FeedEvent::Row(row) if row.key.starts_with("release/"));
+                if event != FeedEvent::Heartbeat && (self.has_releases || !is_release) {
                     return Some(FeedMessage { at, event });
                 }
             }

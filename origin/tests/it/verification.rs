@@ -10,8 +10,9 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, SqliteConnection
 use tempfile::TempDir;
 use verge_daemon::DataDir;
 use verge_protocol::api::{Domain, Progress, SitePage, Status};
+use verge_protocol::feed::FeedEvent;
 use verge_protocol::{Digest, Timestamp};
-use verge_test_kit::{copy_directory, on_small_disk};
+use verge_test_kit::{copy_directory, on_small_disk, until};
 
 use super::fake_dns::{Answer, FakeDns};
 use super::full_disk;
@@ -119,6 +120,8 @@ impl Sound {
         let mut database = database(&sound.path()).await;
         execute(&mut database, "insert into divergence values (1, '1-1', '1-2-00c0ffee00c0ffee', 'edge fra-1', 1)")
             .await;
+        execute(&mut database, "insert into channel_lifetime values ('demo', 'pr-1', 1, 3600)").await;
+        execute(&mut database, "insert into channel_deletion values ('demo', 'pr-1', 1, 1)").await;
         database.close().await.unwrap();
         sound
     }
@@ -433,20 +436,17 @@ async fn feed_rows_are_repaired_only_while_the_origin_is_stopped() {
         })
         .await;
     let data = origin.directory.path().join("origin");
-    // The origin itself may write other rows meanwhile: what they inherit expires.
-    let row = async || {
-        let mut database = database(&data).await;
-        let row: (i64, String) = sqlx::query_as("select seq, value from state where key = 'channel/demo/live'")
-            .fetch_one(&mut database)
-            .await
-            .unwrap();
-        database.close().await.unwrap();
-        row
-    };
-    let before = row().await;
+    // The other site inherits a release whose day is over: the origin writes its row again.
+    let mut feed = origin.subscribe(&origin.edge_token("fra-1").await, None).await;
+    until("the inheritance to end", async || {
+        let FeedEvent::Row(row) = feed.next().await.unwrap().event else { return false };
+        row.key == "channel/news/live" && row.value.unwrap().as_str().contains("\"inherits\":[]")
+    })
+    .await;
+    let before = origin.get::<Status>("/v1/status").await.position;
     let lines = text(&data, &["--repair"]).await;
     assert!(lines.contains("\n    stop the origin to repair: --repair writes it anew"), "{lines}");
-    assert_eq!(row().await, before);
+    assert_eq!(origin.get::<Status>("/v1/status").await.position, before);
     origin.stop().await;
 }
 

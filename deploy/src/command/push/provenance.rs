@@ -1,11 +1,11 @@
 //! The provenance of a release: from flags, else git, else the current user.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use verge_protocol::api::Provenance;
 
 use crate::cli;
+use crate::git;
 
 /// The provenance of the release. Without git, or outside a repository, it has no commit.
 pub(super) async fn find(arguments: &cli::Push, dir: &Path, user: Option<&str>) -> Provenance {
@@ -26,17 +26,7 @@ struct Git {
 
 impl Git {
     fn query(dir: &Path) -> Self {
-        let answer = |arguments: &[&str]| {
-            let output = Command::new("git")
-                .current_dir(dir)
-                .args(arguments)
-                .stdin(Stdio::null())
-                .stderr(Stdio::null())
-                .output()
-                .ok()?;
-            let text = String::from_utf8(output.stdout).ok().filter(|_| output.status.success())?;
-            Some(text.trim().to_owned()).filter(|text| !text.is_empty())
-        };
+        let answer = |arguments: &[&str]| git::query(dir, arguments);
         Self { commit: answer(&["rev-parse", "--verify", "HEAD"]), user: answer(&["config", "user.name"]) }
     }
 }

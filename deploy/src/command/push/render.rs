@@ -1,7 +1,7 @@
 //! The summary of a push, as text and as JSON.
 
 use serde::Serialize;
-use verge_protocol::{ChannelName, Digest, ReleaseNumber, Seq, SiteName};
+use verge_protocol::{ChannelName, Digest, ReleaseNumber, Seq, SiteName, Timestamp};
 
 use crate::command::render::{edges, link, row};
 use crate::output::{Output, human};
@@ -17,6 +17,8 @@ struct Line<'a> {
     manifest: Digest,
     epoch: Seq,
     url: &'a str,
+    /// When the channel is deleted, unless it is moved before.
+    expires: Option<Timestamp>,
     files: u64,
     added: u64,
     changed: u64,
@@ -43,6 +45,7 @@ pub(super) fn json(push: &Push<'_>, pushed: &Pushed) -> String {
         manifest: released.manifest,
         epoch: released.epoch,
         url: &released.url,
+        expires: pushed.expires,
         files: pushed.files,
         added: pushed.changes.added,
         changed: pushed.changes.changed,
@@ -61,7 +64,7 @@ pub(super) fn json(push: &Push<'_>, pushed: &Pushed) -> String {
 }
 
 /// The summary as text.
-pub(super) fn text(push: &Push<'_>, pushed: &Pushed, output: &Output) -> String {
+pub(super) fn text(push: &Push<'_>, pushed: &Pushed, now: Timestamp, output: &Output) -> String {
     let style = &output.results_style();
     let released = &pushed.rollout.released;
     let name = style.clone().bold().apply_to(format!("{} {}", push.site, released.release));
@@ -77,6 +80,9 @@ pub(super) fn text(push: &Push<'_>, pushed: &Pushed, output: &Output) -> String 
     lines.push(row("time", &human::duration(pushed.duration), style));
     if pushed.rollout.edges_are_known {
         lines.push(row("edges", &edges(&pushed.rollout, output), style));
+    }
+    if let Some(at) = pushed.expires {
+        lines.push(row("ends", &human::until(now.age(at)), style));
     }
     lines.push(row("url", &link(&released.url, style), style));
     lines.join("\n")

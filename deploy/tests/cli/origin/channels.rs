@@ -43,6 +43,7 @@ pub(super) async fn publish(
     if std::mem::take(&mut memory.faults.abandons) {
         return abandoned(&memory);
     }
+    memory.expires_seconds.push(request.expires_seconds);
     let (release, epoch) = memory.release(&site, &request.channel, build, request.provenance);
     memory.outcomes.extend(request.idempotency_key.map(|key| (key, (release, epoch))));
     stream(&mut memory, &site, release, epoch)
@@ -57,6 +58,11 @@ pub(super) async fn move_to(
     if let Some((release, epoch)) = memory.first_outcome(to.idempotency_key.as_ref()) {
         return stream(&mut memory, &site, release, epoch);
     }
+    if std::mem::take(&mut memory.faults.overtaken) {
+        memory.epoch += 1;
+        let epoch = Seq(memory.epoch);
+        memory.sites.get_mut(&site).unwrap().channels.insert(channel.clone(), (to.release, epoch));
+    }
     if memory.sites[&site].current(&channel).map(|current| current.epoch) != to.expected {
         return refuse(StatusCode::CONFLICT, "conflict", "the channel has moved");
     }
@@ -65,6 +71,26 @@ pub(super) async fn move_to(
     memory.sites.get_mut(&site).unwrap().channels.insert(channel, (to.release, epoch));
     memory.outcomes.extend(to.idempotency_key.map(|key| (key, (to.release, epoch))));
     stream(&mut memory, &site, to.release, epoch)
+}
+
+#[derive(Deserialize)]
+pub(super) struct Expected {
+    expected: Seq,
+}
+
+pub(super) async fn delete(
+    State(shared): State<Shared>,
+    Path((site, channel)): Path<(SiteName, ChannelName)>,
+    Query(Expected { expected }): Query<Expected>,
+) -> Response {
+    let mut memory = shared.lock().unwrap();
+    if std::mem::take(&mut memory.faults.overtaken) {
+        return refuse(StatusCode::CONFLICT, "conflict", "the channel has moved");
+    }
+    let site = memory.sites.get_mut(&site).unwrap();
+    assert_eq!(site.current(&channel).unwrap().epoch, expected);
+    site.channels.remove(&channel);
+    StatusCode::NO_CONTENT.into_response()
 }
 
 impl Memory {
@@ -156,6 +182,7 @@ pub(super) async fn releases(State(shared): State<Shared>, Path(site): Path<Site
         bytes: build.bytes(),
         created: Timestamp(0),
         provenance: provenance.clone(),
+        url: Some(format!("http://{number}--{site}.localhost:8080/")),
         channels: known.channels.iter().filter(|(_, (at, _))| *at == number).map(|(name, _)| name.clone()).collect(),
     });
     let mut releases: Vec<Release> = releases.collect();
@@ -201,6 +228,7 @@ fn describe(name: &SiteName, site: &Site, with_previous: bool) -> api::Site {
         previous: Some(ReleaseNumber(release.0 - 1)).filter(|previous| with_previous && previous.0 > 0),
         epoch: *epoch,
         moved: Timestamp(0),
+        expires: None,
         url: url.clone(),
     });
     api::Site { name: name.clone(), created: Timestamp(0), channels: channels.collect(), url, regions: [].into() }

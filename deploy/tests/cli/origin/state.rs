@@ -34,6 +34,8 @@ pub(crate) struct Memory {
     pub(crate) requests: Vec<String>,
     /// Every blob that arrived complete, in order, with duplicates.
     pub(crate) received: Vec<Digest>,
+    /// `expires_seconds` of every release, in order.
+    pub(crate) expires_seconds: Vec<Option<u64>>,
     pub(crate) faults: Faults,
     pub(crate) epoch: u64,
     /// What each idempotency key has led to, and the keys of all requests that move a channel, in order.

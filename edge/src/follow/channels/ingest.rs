@@ -11,6 +11,7 @@ use verge_protocol::{ChannelName, SiteName};
 use super::Channels;
 use super::domains::VerifiedDomains;
 use super::tracked_channel::{AcceptedRow, Rollout, TrackedChannel};
+use crate::release_hosts::Releases;
 
 impl Channels {
     /// Ingests a change of the feed. Returns what an operator should know.
@@ -18,8 +19,8 @@ impl Channels {
         // The first position makes the table complete: unknown hosts turn from 503 to 404.
         self.changed |= self.rows.position().is_none();
         self.unsaved = true;
-        let Self { tracked, rollouts, domains, changed, .. } = self;
-        let changes = self.rows.apply(change, &mut Ingest { tracked, rollouts, domains, changed });
+        let Self { tracked, rollouts, domains, releases, changed, .. } = self;
+        let changes = self.rows.apply(change, &mut Ingest { tracked, rollouts, domains, releases, changed });
         self.end_earlier_rollouts();
         changes.events
     }
@@ -38,12 +39,13 @@ pub(super) struct Ingest<'a> {
     pub(super) tracked: &'a mut BTreeMap<(SiteName, ChannelName), TrackedChannel>,
     pub(super) rollouts: &'a mut BTreeMap<(SiteName, ChannelName), Rollout>,
     pub(super) domains: &'a mut VerifiedDomains,
+    pub(super) releases: &'a Releases,
     pub(super) changed: &'a mut bool,
 }
 
 impl RowHandler for Ingest<'_> {
     fn handles(&self, key: &Key) -> bool {
-        matches!(key, Key::Channel(..) | Key::Rollout(..) | Key::Domain(_))
+        matches!(key, Key::Channel(..) | Key::Rollout(..) | Key::Release(..) | Key::Domain(_))
     }
 
     fn apply(&mut self, parsed: ParsedRow, row: &Arc<StoredRow>) -> Result<Keep, String> {
@@ -73,9 +75,18 @@ impl RowHandler for Ingest<'_> {
                 *self.changed = true;
             }
             ParsedRow::Domain(domain, state) => *self.changed |= self.domains.apply(domain, state),
+            ParsedRow::Release(site, number, state) => {
+                self.releases.apply(site, number, state.map(|state| state.manifest));
+                // Saved in a file of their own.
+                return Ok(Keep::Nothing);
+            }
             ParsedRow::Edge(..) | ParsedRow::Site(..) => {}
         }
         Ok(Keep::Row)
+    }
+
+    fn own_keys(&self) -> Vec<String> {
+        self.releases.keys()
     }
 
     fn refused(&mut self, key: Key, row: &StoredRow, reason: &str) {
@@ -85,6 +96,7 @@ impl RowHandler for Ingest<'_> {
     }
 
     fn retain(&mut self, keys: &BTreeSet<&str>) {
+        self.releases.retain(keys);
         *self.changed |= self.domains.retain_keys(keys);
         let before = (self.tracked.len(), self.rollouts.len());
         self.tracked.retain(|(site, channel), _| keys.contains(&*format!("channel/{site}/{channel}")));

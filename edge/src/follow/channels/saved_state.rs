@@ -61,8 +61,8 @@ impl Channels {
                 }
             }
         }
-        let Self { tracked, rollouts, domains, changed, .. } = &mut channels;
-        let ingest = &mut Ingest { tracked, rollouts, domains, changed };
+        let Self { tracked, rollouts, domains, releases, changed, .. } = &mut channels;
+        let ingest = &mut Ingest { tracked, rollouts, domains, releases, changed };
         let (rows, changes) = RowStore::restore(rows, saved.is_complete, ingest);
         channels.rows = rows;
         channels.end_earlier_rollouts();

@@ -1,0 +1,25 @@
+//! `verge promote`.
+
+use super::context::Context;
+use super::move_summary::MoveSummary;
+use crate::cli::{self, PromoteSource};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::project::Project;
+use crate::promote::{Promoted, Promotion};
+use crate::upload::RetryPolicy;
+
+pub(super) async fn run(arguments: &cli::Promote, context: &Context<'_>) -> Result<Exit, Failure> {
+    let cli::Promote { source, to, site, wait } = arguments;
+    let site = Project::find(None, &context.environment.current_dir)?.site(site.site.as_ref())?;
+    let client = context.client()?;
+    let (wait, retry) = (wait.choice(), RetryPolicy::default());
+    let promotion = Promotion { client: &client, site: &site, source, to: &to.name, wait, retry };
+    let Promoted { from, rollout } = promotion.run(context.output).await?;
+    let origin = match source {
+        PromoteSource::Channel(source) => format!(" of {source}"),
+        PromoteSource::Release(_) => String::new(),
+    };
+    let summary = MoveSummary { site: &site, channel: &to.name, from, rollout, origin, is_return: false };
+    summary.print(&client, context).await
+}

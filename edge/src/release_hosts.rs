@@ -1,0 +1,238 @@
+//! Hosts that serve exactly one release, whatever the channels of its site point at: `<16 hex digits>--<site>`.
+//!
+//! Of a release that no channel points at, an edge keeps its row of the feed and nothing else. Its manifest is loaded when a reader
+//! requests its host, from disk or else from an origin, and its blobs as they are requested. Only releases with a row are loaded, one
+//! load for each however many requests wait, a few at once; so a stranger cannot make the edge fetch or keep more than that.
+
+mod known_releases;
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use moka::sync::Cache;
+use tokio::sync::Semaphore;
+use verge_daemon::saved_state::Loaded;
+use verge_daemon::{Tasks, error_chain};
+use verge_protocol::host::{HostLabel, ReleaseLabel};
+use verge_protocol::{ChannelName, Digest, ReleaseNumber, SiteName};
+
+pub(crate) use self::known_releases::ReleaseRecord;
+use self::known_releases::{KnownRelease, KnownReleases};
+use crate::cache::{Completer, RecentFailures, SingleFlight, Unavailable};
+use crate::metrics::Metrics;
+use crate::store::{BlockingStore, Store};
+use crate::table::{Channel, InheritedReleases, Resources};
+use crate::upstream::Upstream;
+
+/// Bytes of loaded manifests that are kept in memory, as estimated.
+const MEMORY_BYTES: u64 = 64 << 20;
+
+/// Estimated memory of one file of a manifest, in bytes.
+const FILE_BYTES: u32 = 1024;
+
+/// Concurrent loads: a manifest may be large, and is held in memory as a whole.
+const MAX_CONCURRENT: usize = 2;
+
+/// The releases that have rows in the feed. Clones share them.
+///
+/// They are saved in a file of their own, which is written when they change and not with every move of a channel: there may be very many.
+///
+/// Unlike the table they are not one immutable value: a lock is held for one look-up, and only by requests for hosts of this kind.
+#[derive(Clone, Default)]
+pub(crate) struct Releases(Arc<SharedReleases>);
+
+#[derive(Default)]
+struct SharedReleases {
+    known: RwLock<KnownReleases>,
+    /// The version that is on disk.
+    saved: AtomicU64,
+}
+
+impl Releases {
+    /// Applies a row of the feed.
+    pub(crate) fn apply(&self, site: SiteName, number: ReleaseNumber, manifest: Option<Digest>) {
+        match manifest {
+            Some(manifest) => self.write().add(site, number, manifest),
+            None => self.write().remove(&site, number),
+        }
+    }
+
+    /// Removes every release whose key is not one of `keys`.
+    pub(crate) fn retain(&self, keys: &BTreeSet<&str>) {
+        self.write().retain(keys);
+    }
+
+    /// The keys of all releases.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        self.read().keys()
+    }
+
+    /// Adds releases that an earlier process has saved.
+    pub(crate) fn restore(&self, saved: Loaded<ReleaseRecord>) {
+        let mut releases = self.write();
+        let is_saved = saved.is_complete && releases.version == 0;
+        for record in saved.records {
+            releases.restore(record);
+        }
+        // Unless it is damaged, or more were added before, the file holds them all.
+        if is_saved {
+            self.0.saved.store(releases.version, Ordering::Relaxed);
+        }
+    }
+
+    /// All releases, if they have changed since they were last saved, and the version to tell [`Self::set_saved`].
+    pub(crate) fn to_save(&self) -> Option<(u64, Vec<ReleaseRecord>)> {
+        let releases = self.read();
+        (releases.version != self.0.saved.load(Ordering::Relaxed)).then(|| (releases.version, releases.records()))
+    }
+
+    /// Records that a version of the releases is on disk.
+    pub(crate) fn set_saved(&self, version: u64) {
+        self.0.saved.store(version, Ordering::Relaxed);
+    }
+
+    fn find(&self, label: &ReleaseLabel) -> Option<KnownRelease> {
+        self.read().find(label)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, KnownReleases> {
+        self.0.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, KnownReleases> {
+        self.0.known.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The hosts of releases. Clones share them.
+#[derive(Clone)]
+pub(crate) struct ReleaseHosts(Arc<Shared>);
+
+struct Shared {
+    releases: Releases,
+    loaded: Cache<Digest, Arc<Resources>>,
+    in_flight: SingleFlight<Digest, Fetched>,
+    failures: RecentFailures,
+    permits: Semaphore,
+    store: Store,
+    upstream: Upstream,
+    metrics: Metrics,
+}
+
+type Fetched = Result<Arc<Resources>, Unavailable>;
+
+/// What a host of a release answers with.
+pub(crate) enum ReleaseHost {
+    /// There is no such release.
+    Unknown,
+    /// The release, served as a channel that inherits nothing.
+    Loaded(Channel),
+    /// Its manifest must be loaded first.
+    Unloaded(Unloaded),
+}
+
+/// A release whose manifest is not in memory.
+pub(crate) struct Unloaded {
+    hosts: ReleaseHosts,
+    site: SiteName,
+    release: KnownRelease,
+}
+
+impl ReleaseHosts {
+    pub(crate) fn new(releases: Releases, store: Store, upstream: Upstream, metrics: Metrics, tasks: Tasks) -> Self {
+        let weigh = |_: &Digest, resources: &Arc<Resources>| {
+            u32::try_from(resources.len() + 1).unwrap_or(u32::MAX).saturating_mul(FILE_BYTES)
+        };
+        Self(Arc::new(Shared {
+            releases,
+            loaded: Cache::builder().max_capacity(MEMORY_BYTES).weigher(weigh).build(),
+            in_flight: SingleFlight::new("release manifest", tasks),
+            failures: RecentFailures::default(),
+            permits: Semaphore::new(MAX_CONCURRENT),
+            store,
+            upstream,
+            metrics,
+        }))
+    }
+
+    /// What the host with this label, in lowercase, answers with. Never waits.
+    pub(crate) fn find(&self, label: &str) -> ReleaseHost {
+        let Ok(label) = label.parse::<ReleaseLabel>() else { return ReleaseHost::Unknown };
+        let Some(release) = self.0.releases.find(&label) else { return ReleaseHost::Unknown };
+        match self.0.loaded.get(&release.manifest) {
+            Some(resources) => ReleaseHost::Loaded(self.channel(label.site, release.number, resources)),
+            None => ReleaseHost::Unloaded(Unloaded { hosts: self.clone(), site: label.site, release }),
+        }
+    }
+
+    fn channel(&self, site: SiteName, number: ReleaseNumber, resources: Arc<Resources>) -> Channel {
+        let traffic = self.0.metrics.site(&site);
+        Channel::new(
+            HostLabel { site, channel: ChannelName::live() },
+            number,
+            resources,
+            InheritedReleases::default(),
+            traffic,
+        )
+    }
+}
+
+impl Unloaded {
+    /// Loads the manifest. Cancel-safe: the load goes on for other requests, and for the next.
+    pub(crate) async fn load(self) -> Result<Channel, Unavailable> {
+        let Self { hosts, site, release } = self;
+        let shared = Arc::clone(&hosts.0);
+        let start = move |completer| async move { shared.load(release.manifest, completer).await };
+        // `None`: the load was aborted at the shutdown deadline.
+        let loaded = hosts.0.in_flight.join(release.manifest, start).await.unwrap_or(Err(Unavailable::Unreachable));
+        Ok(hosts.channel(site, release.number, loaded?))
+    }
+}
+
+impl Shared {
+    async fn load(&self, id: Digest, completer: Completer<Fetched>) {
+        // An earlier load may have completed after the caller looked and before this one started.
+        if let Some(resources) = self.loaded.get(&id) {
+            return completer.complete(Ok(resources));
+        }
+        let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
+        let loaded = match self.load_from_disk(id).await {
+            Some(resources) => Ok(resources),
+            None => self.fetch(id).await,
+        };
+        if let Ok(resources) = &loaded {
+            self.loaded.insert(id, Arc::clone(resources));
+        }
+        completer.complete(loaded);
+    }
+
+    async fn load_from_disk(&self, id: Digest) -> Option<Arc<Resources>> {
+        let read = move |store: &BlockingStore| Some(Arc::new(Resources::new(id, store.manifest(id)?)));
+        self.store.run_blocking(read).await?
+    }
+
+    async fn fetch(&self, id: Digest) -> Fetched {
+        if let Some(unavailable) = self.failures.get(&id) {
+            return Err(unavailable);
+        }
+        match self.upstream.manifest(id).await {
+            Ok((bytes, manifest)) => {
+                // Not pinned: the disk keeps it as it keeps blobs that no channel needs.
+                let stored = self.store.run_blocking(move |store| {
+                    if let Err(error) = store.put_manifest(id, &bytes) {
+                        tracing::debug!(manifest = %id, %error, "failed to write a manifest to disk");
+                    }
+                    Arc::new(Resources::new(id, manifest))
+                });
+                stored.await.ok_or(Unavailable::Unreachable)
+            }
+            Err(error) => {
+                tracing::error!(manifest = %id, error = %error_chain(&error), "failed to fetch the manifest of a release");
+                let unavailable = if error.is_unreachable() { Unavailable::Unreachable } else { Unavailable::Refused };
+                self.failures.record(id, unavailable);
+                Err(unavailable)
+            }
+        }
+    }
+}

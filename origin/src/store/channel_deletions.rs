@@ -1,0 +1,51 @@
+//! Deletions of channels.
+
+use verge_protocol::host::HostLabel;
+use verge_protocol::state::{ChannelState, Key, RolloutState};
+use verge_protocol::{Position, Seq, Timestamp};
+
+use super::database::{self, Database};
+use super::error::StoreError;
+use super::{channel_lifetimes, channels, column_values, state};
+
+/// The outcome of [`Database::delete_channel`].
+pub(crate) enum Deletion {
+    /// The channel is deleted.
+    Done(Position),
+    /// Nothing was written: the channel is not at the expected epoch, but here.
+    Moved(Option<ChannelState>),
+}
+
+impl Database {
+    /// Deletes a channel that is at the epoch `expected`, in one transaction: its row becomes a tombstone. Its moves stay, as history. The
+    /// channel must be locked: a rollout in the state is one that was abandoned, and is deleted too.
+    pub(crate) async fn delete_channel(
+        &self,
+        label: &HostLabel,
+        expected: Seq,
+        now: Timestamp,
+    ) -> Result<Deletion, StoreError> {
+        let HostLabel { site, channel } = label;
+        let mut transaction = self.begin().await?;
+        database::lock(&mut transaction).await?;
+        let current = channels::current(&mut transaction, site, channel).await?;
+        if current.as_ref().map(|state| state.epoch) != Some(expected) {
+            transaction.rollback().await?;
+            return Ok(Deletion::Moved(current));
+        }
+        // Before the row of the channel: edges need not prepare what is not coming.
+        state::set(&mut transaction, &Key::Rollout(site.clone(), channel.clone()), None::<&RolloutState>).await?;
+        let position = database::advance(&mut transaction).await?;
+        state::delete(&mut transaction, &Key::Channel(site.clone(), channel.clone()), position.seq).await?;
+        channel_lifetimes::forget(&mut transaction, site, channel).await?;
+        sqlx::query("insert into channel_deletion (site, channel, seq, deleted) values ($1, $2, $3, $4)")
+            .bind(site.as_str())
+            .bind(channel.as_str())
+            .bind(column_values::signed(position.seq.0))
+            .bind(column_values::signed(now.0))
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(Deletion::Done(position))
+    }
+}
