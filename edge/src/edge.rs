@@ -9,7 +9,6 @@ use hyper_util::service::TowerToHyperService;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use verge_daemon::feed::LastSeen;
 use verge_daemon::http_server::{HttpLimits, serve};
@@ -137,7 +136,7 @@ impl Edge {
             missing_blobs,
             draining: draining.clone(),
         };
-        let check = ReadinessCheck { status: status.clone(), store, started: Instant::now() };
+        let check = ReadinessCheck { status: status.clone(), store };
         registry.register_collector(Box::new(Gauges(gauge_values(check.clone(), blobs.clone()))));
         let readiness = move || std::future::ready(check.readiness());
         let router = private_listener::router(Arc::new(registry), readiness);

@@ -1,15 +1,9 @@
 //! Whether this edge is ready, and what is wrong with it: `/healthz`, the gauge `verge_edge_problems`, and parts of the health page.
 
-use std::time::Duration;
-
-use tokio::time::Instant;
 use verge_daemon::private_listener::Readiness;
 
 use crate::status::ServingStatus;
 use crate::store::Store;
-
-/// How long origins may be silent. They send a heartbeat every five seconds, and restart within a few.
-const ORIGIN_SILENCE: Duration = Duration::from_mins(1);
 
 /// The kinds of problems. Each is a value of the label `kind`, and has its row in docs/OPERATING.md.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,8 +62,6 @@ pub(crate) struct Problem {
 pub(crate) struct ReadinessCheck {
     pub(crate) status: ServingStatus,
     pub(crate) store: Store,
-    /// When this edge started.
-    pub(crate) started: Instant,
 }
 
 impl ReadinessCheck {
@@ -91,8 +83,7 @@ impl ReadinessCheck {
         if !applied.can_serve() {
             add(ProblemKind::NothingToServe, "no site is ready to be served yet".to_owned());
         }
-        let last_seen = self.status.last_seen.elapsed();
-        let is_silent = last_seen.unwrap_or_else(|| self.started.elapsed()) > ORIGIN_SILENCE;
+        let is_silent = self.status.is_origin_silent();
         let missing = self.status.missing_blobs.get();
         if missing > 0 {
             let effect = if is_silent { "readers of these files get 503" } else { "they are fetched from the origin" };
@@ -106,9 +97,9 @@ impl ReadinessCheck {
             add(ProblemKind::Lagging, text);
         }
         if is_silent {
-            let text = match last_seen {
+            let text = match self.status.last_seen.elapsed() {
                 Some(ago) => format!("origin last seen {} s ago", ago.as_secs()),
-                None => format!("no origin seen since the start {} s ago", self.started.elapsed().as_secs()),
+                None => format!("no origin seen since the start {} s ago", self.status.last_seen.silence().as_secs()),
             };
             add(ProblemKind::OriginSilent, text);
         }
@@ -128,6 +119,8 @@ impl ReadinessCheck {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::sync::watch;
     use tokio_util::sync::CancellationToken;
     use verge_daemon::Tasks;
@@ -151,7 +144,7 @@ mod tests {
             draining: CancellationToken::new(),
         };
         let store = Store::new(BlockingStore::open_for_test(directory.path(), 1000), Tasks::default());
-        let check = ReadinessCheck { status, store, started: Instant::now() };
+        let check = ReadinessCheck { status, store };
         assert_eq!(check.readiness(), Readiness::NotReady("no site is ready to be served yet".to_owned()));
         applied.send_modify(|applied| applied.served = 1);
         assert_eq!(check.readiness(), Readiness::Ready);
@@ -170,7 +163,7 @@ mod tests {
             "2 keys are served that the origin does not know, such as site/a",
         ];
         assert_eq!(check.readiness(), Readiness::Degraded(expected.map(str::to_owned).to_vec()));
-        tokio::time::advance(ORIGIN_SILENCE + Duration::from_secs(1)).await;
+        tokio::time::advance(Duration::from_secs(61)).await;
         let Readiness::Degraded(reasons) = check.readiness() else { panic!() };
         assert_eq!(reasons[0], "3 blobs of live releases are not on disk: readers of these files get 503");
         assert_eq!(reasons[2], "no origin seen since the start 61 s ago");

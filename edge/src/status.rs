@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -74,6 +75,9 @@ impl MissingBlobs {
     }
 }
 
+/// How long origins may be silent. They send a heartbeat every five seconds, and restart within a few.
+const ORIGIN_SILENCE: Duration = Duration::from_mins(1);
+
 /// The inputs of health, reports and metrics.
 #[derive(Clone)]
 pub(crate) struct ServingStatus {
@@ -84,4 +88,11 @@ pub(crate) struct ServingStatus {
     pub(crate) missing_blobs: MissingBlobs,
     /// Cancelled when draining begins.
     pub(crate) draining: CancellationToken,
+}
+
+impl ServingStatus {
+    /// Whether no origin was seen for so long that it is not just restarting.
+    pub(crate) fn is_origin_silent(&self) -> bool {
+        self.last_seen.silence() > ORIGIN_SILENCE
+    }
 }

@@ -17,7 +17,8 @@ pub struct EdgeHealth {
     pub generation: Option<Generation>,
     /// The last write that is served, or counted in `pending`.
     pub applied: Option<Seq>,
-    /// Every write up to this one is served: the last before the oldest pending one. If missing (an older edge), `applied` counts.
+    /// Every write up to this one is served: the last before the oldest pending one; 0 if files of live releases are missing and no origin
+    /// was seen for a minute. If missing (an older edge), `applied` counts.
     #[serde(default)]
     pub served: Option<Seq>,
     /// Number of channels that serve an older release than they should.

@@ -26,6 +26,11 @@ impl LastSeen {
         self.last.store(millis + 1, Ordering::Relaxed);
     }
 
+    /// Time since the last record, or since the start if there is none.
+    pub fn silence(&self) -> Duration {
+        self.elapsed().unwrap_or_else(|| self.start.elapsed())
+    }
+
     /// Time since the last record; `None` if there is none.
     pub fn elapsed(&self) -> Option<Duration> {
         let last = Duration::from_millis(self.last.load(Ordering::Relaxed).checked_sub(1)?);
@@ -40,9 +45,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn elapsed_is_time_since_last_record() {
         let last_seen = LastSeen::never();
-        assert_eq!(last_seen.elapsed(), None);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!((last_seen.elapsed(), last_seen.silence()), (None, Duration::from_secs(1)));
         last_seen.record();
         tokio::time::advance(Duration::from_secs(3)).await;
-        assert_eq!(last_seen.elapsed(), Some(Duration::from_secs(3)));
+        assert_eq!((last_seen.elapsed(), last_seen.silence()), (Some(Duration::from_secs(3)), Duration::from_secs(3)));
     }
 }

@@ -14,7 +14,7 @@ pub(super) fn response(status: &ServingStatus) -> BuiltinResponse {
         edge: status.edge.clone(),
         generation: applied.position.map(|position| position.generation),
         applied: applied.position.map(|position| position.seq),
-        served: served(&applied),
+        served: served(&applied).map(|seq| if cannot_serve_all(status) { Seq::default() } else { seq }),
         pending: applied.lagging.len(),
         missing_blobs: status.missing_blobs.get(),
         saving: applied.not_saving.is_none(),
@@ -29,4 +29,40 @@ pub(super) fn response(status: &ServingStatus) -> BuiltinResponse {
 fn served(applied: &AppliedState) -> Option<Seq> {
     let before_first_lag = applied.lagging.iter().map(|lag| Seq(lag.seq.0.saturating_sub(1))).min();
     applied.position.map(|position| before_first_lag.map_or(position.seq, |seq| seq.min(position.seq)))
+}
+
+/// Whether readers get 503 for files of live releases: some are not on disk, and no origin answers. Name servers count the edge as behind
+/// then, since others can serve them.
+fn cannot_serve_all(status: &ServingStatus) -> bool {
+    status.missing_blobs.get() > 0 && status.is_origin_silent()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::watch;
+    use tokio_util::sync::CancellationToken;
+    use verge_daemon::feed::LastSeen;
+
+    use super::*;
+    use crate::status::MissingBlobs;
+
+    #[tokio::test(start_paused = true)]
+    async fn edge_that_lacks_files_counts_as_behind_while_no_origin_answers() {
+        let applied = AppliedState { position: Some("1-7".parse().unwrap()), ..AppliedState::default() };
+        let status = ServingStatus {
+            edge: "fra-1".parse().unwrap(),
+            applied: watch::Sender::new(applied).subscribe(),
+            last_seen: LastSeen::never(),
+            missing_blobs: MissingBlobs::default(),
+            draining: CancellationToken::new(),
+        };
+        status.missing_blobs.set(1);
+        assert!(!cannot_serve_all(&status), "they are fetched from the origin");
+        tokio::time::advance(Duration::from_secs(61)).await;
+        assert!(cannot_serve_all(&status));
+        status.last_seen.record();
+        assert!(!cannot_serve_all(&status));
+    }
 }
