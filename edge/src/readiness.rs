@@ -1,6 +1,7 @@
 //! Whether this edge is ready, and what is wrong with it: `/healthz`, the gauge `verge_edge_problems`, and parts of the health page.
 
 use verge_daemon::private_listener::Readiness;
+use verge_protocol::report::Lag;
 
 use crate::status::ServingStatus;
 use crate::store::Store;
@@ -89,12 +90,8 @@ impl ReadinessCheck {
             let effect = if is_silent { "readers of these files get 503" } else { "they are fetched from the origin" };
             add(ProblemKind::BlobsMissing, format!("{missing} blobs of live releases are not on disk: {effect}"));
         }
-        if let Some(lag) = applied.lagging.first() {
-            let channels = applied.lagging.len();
-            let first = format!("{} of {}: {}", lag.channel, lag.site, lag.reason);
-            let text =
-                format!("{channels} channels serve an older release, none, or one that is not on disk yet; {first}");
-            add(ProblemKind::Lagging, text);
+        if !applied.lagging.is_empty() {
+            add(ProblemKind::Lagging, describe_lag(&applied.lagging));
         }
         if is_silent {
             let text = match self.status.last_seen.elapsed() {
@@ -117,6 +114,20 @@ impl ReadinessCheck {
     }
 }
 
+/// How many lagging channels a text names.
+const LAGS_NAMED: usize = 5;
+
+fn describe_lag(lagging: &[Lag]) -> String {
+    let named = lagging.iter().take(LAGS_NAMED);
+    let named = named.map(|lag| format!("{} of {} at write {}: {}", lag.channel, lag.site, lag.seq, lag.reason));
+    let more = match lagging.len().saturating_sub(LAGS_NAMED) {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    let named = named.collect::<Vec<_>>().join("; ");
+    format!("{} channels serve an older release, none, or one that is not on disk yet; {named}{more}", lagging.len())
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -126,7 +137,6 @@ mod tests {
     use verge_daemon::Tasks;
     use verge_daemon::feed::LastSeen;
     use verge_protocol::Seq;
-    use verge_protocol::report::Lag;
 
     use super::*;
     use crate::status::{AppliedState, MissingBlobs};
@@ -158,7 +168,7 @@ mod tests {
         check.status.missing_blobs.set(3);
         let expected = [
             "3 blobs of live releases are not on disk: they are fetched from the origin",
-            "1 channels serve an older release, none, or one that is not on disk yet; live of demo: fetching the manifest",
+            "1 channels serve an older release, none, or one that is not on disk yet; live of demo at write 2: fetching the manifest",
             "the state is not being saved: no space",
             "2 keys are served that the origin does not know, such as site/a",
         ];
