@@ -23,7 +23,8 @@ pub struct Global {
     /// Print only results, warnings and errors
     #[arg(long, short, global = true)]
     pub quiet: bool,
-    /// Print the result as one line of JSON; with =stream, `push` and `rollback` first print a line for each event of the rollout
+    /// Print the result as one line of JSON; with =stream, `push`, `rollback` and `promote` first print a line for each
+    /// event of the rollout
     #[arg(long, global = true, value_name = "MODE", num_args = 0..=1, require_equals = true, default_missing_value = "result")]
     #[arg(hide_possible_values = true)]
     pub json: Option<Json>,

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use verge::Exit;
 
+use crate::origin::Early;
 use crate::world::{Ran, TOKEN, World, verge_answering, verge_with};
 
 /// Runs `verge` as in a CI job with these variables.
@@ -83,6 +84,34 @@ async fn expiry_is_sent_as_given_or_as_set_for_previews() {
 }
 
 #[tokio::test]
+async fn push_to_a_channel_that_expires_says_when_and_is_released_also_if_unchanged() {
+    let world = World::new().await;
+    let push = ["push", "--channel", "pr-1"];
+    let ran = world.verge(&[&push[..], &["--expires", "12h"]].concat()).await.ended(Exit::Success);
+    assert!(ran.stdout.contains("\n  ends   in 11 h\n"), "{}", ran.stdout);
+    for arguments in [&["--json"][..], &["--json", "--expires", "never"]] {
+        let line = world.verge(&[&push[..], arguments].concat()).await.ended(Exit::Success).json();
+        assert_eq!(line["new_release"], true, "its time begins anew: {line}");
+        assert_eq!(line["expires"].is_null(), arguments.len() > 1, "{line}");
+    }
+    let ran = world.verge(&push).await.ended(Exit::Success);
+    assert!(ran.stdout.starts_with("app v3 has exactly these files: nothing to release\n"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains("\n  ends "), "{}", ran.stdout);
+}
+
+#[tokio::test]
+async fn promotion_whose_response_is_lost_is_repeated_with_the_same_key() {
+    let world = World::new().await;
+    world.verge(&["push", "--channel", "pr-1"]).await.ended(Exit::Success);
+    world.origin.memory().faults.ends_early = [Early::BeforeReleased].into();
+    let ran = world.verge(&["promote", "pr-1"]).await.ended(Exit::Success);
+    assert!(ran.stdout.starts_with("app v1 of pr-1 is live\n"), "{}", ran.stdout);
+    let memory = world.origin.memory();
+    assert_eq!((memory.keys.len(), memory.epoch), (3, 2), "the second request moved nothing");
+    assert_eq!(memory.keys[1], memory.keys[2]);
+}
+
+#[tokio::test]
 async fn channel_is_deleted_after_a_yes_and_live_never() {
     let world = World::new().await;
     world.verge(&["push"]).await.ended(Exit::Success);
@@ -120,7 +149,10 @@ async fn promotion_moves_live_to_the_release_of_a_preview_without_upload() {
     world.origin.memory().requests.clear();
     let ran = world.verge(&["promote", "pr-1"]).await.ended(Exit::Success);
     assert!(ran.stdout.starts_with("app v2 of pr-1 is live, replacing v1\n"), "{}", ran.stdout);
-    assert_eq!(world.origin.memory().requests, ["GET /v1/sites/app", "POST /v1/sites/app/channels/live"]);
+    assert_eq!(
+        world.origin.memory().requests,
+        ["GET /v1/sites/app", "POST /v1/sites/app/channels/live", "GET /v1/edges"]
+    );
     let line = world.verge(&["promote", "v1", "--to", "staging", "--json"]).await.ended(Exit::Success).json();
     assert_eq!((&line["release"], &line["channel"], &line["from"]), (&"v1".into(), &"staging".into(), &().into()));
     let ran = world.verge(&["promote", "v2"]).await.ended(Exit::Success);

@@ -39,7 +39,7 @@ async fn only_the_host_of_a_site_and_its_domains_are_indexed() {
     let site = release(&[("index.html", "hi"), ("404.html", "lost")]);
     world.origin.publish("demo/live", 1, &site, &[]);
     world.origin.publish("demo/pr-12", 1, &site, &[]);
-    world.origin.domain("www.shop.example", "demo");
+    world.wait_until_served(world.origin.domain("www.shop.example", "demo")).await;
     let pending = release(&[("index.html", "soon")]);
     world.origin.point_channel("demo/soon", 2, pending.id(), &[]);
     let last = add_release(&world, 1, &site);
@@ -125,6 +125,7 @@ async fn release_is_loaded_once_when_it_is_first_requested_and_not_before() {
         assert_eq!((status, number.as_deref(), body.as_str()), (200, Some("v8"), "release 7"));
     }
     assert_eq!(world.origin.requested_manifests(), [releases[7].id()]);
+    world.wait_for_blobs_on_disk(1).await;
     assert_eq!(world.blob_files().len(), 1);
     world.stop().await;
 }

@@ -49,3 +49,48 @@ impl Database {
         Ok(Deletion::Done(position))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use verge_protocol::Content;
+    use verge_protocol::api::Provenance;
+
+    use super::*;
+    use crate::store::{MoveTarget, NewMove, NewRelease, NewRollout};
+
+    #[tokio::test]
+    async fn abandoned_rollout_is_deleted_with_its_channel() {
+        let directory = tempfile::tempdir().unwrap();
+        let now = Timestamp(1000);
+        let database = Database::open(&directory.path().join("origin.db"), now).await.unwrap();
+        let label: HostLabel = "pr-1--demo".parse().unwrap();
+        database.create_site(&label.site, now).await.unwrap();
+        let begin = async |expected, target| {
+            let new = NewRollout { label: label.clone(), expected, target, idempotency_key: None, canary: None };
+            database.begin_rollout(&new, now).await.unwrap().unwrap().1
+        };
+        let manifest = Content::cut(&"manifest".into()).0;
+        let digest = manifest.digest();
+        let new = NewRelease {
+            manifest,
+            files: 1,
+            bytes: 8,
+            provenance: Provenance::default(),
+            fingerprints: Vec::new(),
+            warnings: Vec::new(),
+            lifetime: None,
+        };
+        let rollout = begin(None, MoveTarget::New(new)).await;
+        let release = rollout.release;
+        let new = NewMove { label: label.clone(), rollout, inherits: Vec::new() };
+        let epoch = database.move_channel(&new, now).await.unwrap().unwrap().1.epoch;
+        begin(Some(epoch), MoveTarget::Existing(release, digest)).await;
+        assert_eq!(database.rollouts().await.unwrap().len(), 1);
+
+        let deletion = database.delete_channel(&label, epoch, now).await.unwrap();
+        assert!(matches!(deletion, Deletion::Done(_)));
+        assert_eq!(database.rollouts().await.unwrap(), []);
+        assert_eq!(database.channel(&label.site, &label.channel).await.unwrap(), None);
+        database.close().await;
+    }
+}

@@ -44,6 +44,11 @@ pub(super) async fn publish(
         return abandoned(&memory);
     }
     memory.expires_seconds.push(request.expires_seconds);
+    if let Some(seconds) = request.expires_seconds {
+        let lifetimes = &mut memory.sites.get_mut(&site).unwrap().lifetimes;
+        lifetimes.insert(request.channel.clone(), seconds);
+        lifetimes.retain(|_, seconds| *seconds > 0);
+    }
     let (release, epoch) = memory.release(&site, &request.channel, build, request.provenance);
     memory.outcomes.extend(request.idempotency_key.map(|key| (key, (release, epoch))));
     stream(&mut memory, &site, release, epoch)
@@ -228,7 +233,7 @@ fn describe(name: &SiteName, site: &Site, with_previous: bool) -> api::Site {
         previous: Some(ReleaseNumber(release.0 - 1)).filter(|previous| with_previous && previous.0 > 0),
         epoch: *epoch,
         moved: Timestamp(0),
-        expires: None,
+        expires: site.lifetimes.get(channel).map(|seconds| Timestamp(seconds * 1000)),
         url: url.clone(),
     });
     api::Site { name: name.clone(), created: Timestamp(0), channels: channels.collect(), url, regions: [].into() }

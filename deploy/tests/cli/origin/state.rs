@@ -97,6 +97,8 @@ pub(crate) struct Site {
     pub(crate) blobs: BTreeSet<Digest>,
     pub(crate) releases: Vec<(Build, Provenance)>,
     pub(crate) channels: BTreeMap<ChannelName, (ReleaseNumber, Seq)>,
+    /// How many seconds after its last move each channel expires that does.
+    pub(crate) lifetimes: BTreeMap<ChannelName, u64>,
 }
 
 impl Site {
