@@ -14,6 +14,7 @@ use crate::host::HostLabel;
 use crate::json::Json;
 use crate::name::{ChannelName, EdgeName, IdempotencyKey, SiteName};
 use crate::position::Seq;
+use crate::purge::{PurgeScope, PurgeState};
 use crate::release::ReleaseNumber;
 use crate::timestamp::Timestamp;
 
@@ -42,6 +43,8 @@ pub enum Key {
     Site(SiteName),
     /// `domain/<domain>`, whose value is a [`DomainState`].
     Domain(DomainName),
+    /// `purge/<site>`, whose value is a [`PurgeState`].
+    Purge(SiteName),
 }
 
 /// A key unknown to this version: skipped and counted.
@@ -60,6 +63,7 @@ impl FromStr for Key {
             ("edge", edge, None, None) => Some(Self::Edge(edge.parse().ok()?)),
             ("site", site, None, None) => Some(Self::Site(site.parse().ok()?)),
             ("domain", domain, None, None) => Some(Self::Domain(domain.parse().ok()?)),
+            ("purge", site, None, None) => Some(Self::Purge(site.parse().ok()?)),
             _ => None,
         })();
         key.ok_or_else(|| UnknownKey(text.to_owned()))
@@ -74,6 +78,7 @@ impl fmt::Display for Key {
             Self::Edge(edge) => write!(formatter, "edge/{edge}"),
             Self::Site(site) => write!(formatter, "site/{site}"),
             Self::Domain(domain) => write!(formatter, "domain/{domain}"),
+            Self::Purge(site) => write!(formatter, "purge/{site}"),
         }
     }
 }
@@ -112,13 +117,23 @@ pub struct RolloutState {
 }
 
 /// A manifest of an earlier release of the channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inherited {
     /// The manifest.
     pub manifest: Digest,
     /// When the origin, by its own clock, stops letting it be inherited. Edges do not compare it with theirs: the origin writes the
     /// row again without it.
     pub until: Timestamp,
+    /// Paths that are not inherited from it: they were purged since the channel last pointed at it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without: Vec<PurgeScope>,
+}
+
+impl Inherited {
+    /// A manifest of which all fingerprinted files are inherited.
+    pub fn new(manifest: Digest, until: Timestamp) -> Self {
+        Self { manifest, until, without: Vec::new() }
+    }
 }
 
 impl ChannelState {
@@ -141,6 +156,8 @@ pub enum ParsedRow {
     Site(SiteName, Option<SiteState>),
     /// A proven domain.
     Domain(DomainName, Option<DomainState>),
+    /// The purges of a site.
+    Purge(SiteName, Option<PurgeState>),
 }
 
 /// Why a row cannot be parsed.
@@ -168,6 +185,7 @@ impl Row {
             Key::Edge(edge) => ParsedRow::Edge(edge, self.read()?),
             Key::Site(site) => ParsedRow::Site(site, self.read()?),
             Key::Domain(domain) => ParsedRow::Domain(domain, self.read()?),
+            Key::Purge(site) => ParsedRow::Purge(site, self.read()?),
         })
     }
 
@@ -187,7 +205,14 @@ mod tests {
 
     #[test]
     fn key_has_one_text_form() {
-        for text in ["channel/demo/pr-12", "rollout/demo/live", "edge/fra-1", "site/demo", "domain/www.example.com"] {
+        for text in [
+            "channel/demo/pr-12",
+            "rollout/demo/live",
+            "edge/fra-1",
+            "site/demo",
+            "domain/www.example.com",
+            "purge/demo",
+        ] {
             assert_eq!(text.parse::<Key>().unwrap().to_string(), text);
         }
         for unknown in [
@@ -202,6 +227,14 @@ mod tests {
         ] {
             assert!(unknown.parse::<Key>().is_err(), "{unknown}");
         }
+    }
+
+    #[test]
+    fn inherited_manifest_of_an_older_origin_is_without_nothing() {
+        let text = format!(r#"{{"manifest":"{}","until":5}}"#, Digest::of(b"m"));
+        let inherited: Inherited = serde_json::from_str(&text).unwrap();
+        assert_eq!(inherited, Inherited::new(Digest::of(b"m"), Timestamp(5)));
+        assert_eq!(serde_json::to_string(&inherited).unwrap(), text);
     }
 
     #[test]

@@ -326,7 +326,7 @@ mod tests {
                     };
                     return Ok(Keep::Nothing);
                 }
-                ParsedRow::Channel(..) | ParsedRow::Rollout(..) | ParsedRow::Domain(..) => {}
+                ParsedRow::Channel(..) | ParsedRow::Rollout(..) | ParsedRow::Domain(..) | ParsedRow::Purge(..) => {}
             }
             Ok(Keep::Row)
         }
