@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use verge_daemon::feed::LastSeen;
-use verge_protocol::report::{Lag, Preparation};
+use verge_protocol::report::{Lag, Preparation, PurgeLag, PurgeProof};
 use verge_protocol::{EdgeName, Position};
 
 /// How far an edge serves what the feed says.
@@ -18,6 +18,10 @@ pub struct AppliedState {
     pub lagging: Vec<Lag>,
     /// Releases that channels are about to point at, one for each rollout in the feed.
     pub preparations: Vec<Preparation>,
+    /// Sites with a purge that is not done yet.
+    pub purging: Vec<PurgeLag>,
+    /// What the last purges have found, the latest last.
+    pub purged: Vec<PurgeProof>,
     /// Number of channels in the feed.
     pub channels: usize,
     /// Number of channels that serve a release, the latest or not.

@@ -13,6 +13,7 @@ mod it {
     mod listeners;
     mod offline;
     mod process;
+    mod purges;
     mod response_heads;
     mod rollouts;
     mod world;

@@ -12,6 +12,7 @@
 
 mod domains;
 mod ingest;
+mod purges;
 mod references;
 pub(super) mod saved_state;
 mod tracked_channel;
@@ -32,6 +33,8 @@ use verge_protocol::state::ChannelState;
 use verge_protocol::{ChannelName, Checkpoint, Digest, SiteName};
 
 use self::domains::VerifiedDomains;
+pub(super) use self::purges::DuePurge;
+use self::purges::Purges;
 use self::tracked_channel::{AcceptedRow, Rollout, SupersededRow, TrackedChannel};
 use super::holding::Holding;
 use crate::metrics::Traffic;
@@ -48,6 +51,7 @@ pub(super) struct Channels {
     /// The rollouts of the present history. A channel that does not exist yet may have one.
     rollouts: BTreeMap<(SiteName, ChannelName), Rollout>,
     domains: VerifiedDomains,
+    purges: Purges,
     manifests: HashMap<Digest, Arc<Resources>>,
     /// Why the last attempt to get a manifest failed.
     failures: HashMap<Digest, String>,
@@ -171,14 +175,17 @@ impl Channels {
 
     /// How far the feed is applied.
     pub(super) fn applied_state(&self) -> AppliedState {
-        let refused = self.rows.refused_keys().filter(|key| key.starts_with("domain/") || key.starts_with("rollout/"));
+        let is_of_no_channel = |key: &&str| ["domain/", "rollout/", "purge/"].iter().any(|kind| key.starts_with(kind));
+        let refused = self.rows.refused_keys().filter(is_of_no_channel);
         let served = self.tracked.values().filter(|channel| self.serving(channel).is_some()).count();
-        // A rollout ends with the history in which it began.
-        let orphans = self.rows.orphans().filter(|key| !key.starts_with("rollout/"));
+        // A rollout ends with the history in which it began, and a purge keeps nothing alive.
+        let orphans = self.rows.orphans().filter(|key| !key.starts_with("rollout/") && !key.starts_with("purge/"));
         AppliedState {
             position: self.rows.position(),
             lagging: self.lagging().collect(),
             preparations: self.preparations().collect(),
+            purging: self.purging().collect(),
+            purged: self.purges.proofs().cloned().collect(),
             channels: self.tracked.len(),
             served,
             unknown: self.rows.unknown_keys() + refused.count(),

@@ -53,6 +53,8 @@ impl Sender {
             applied: applied.position?,
             lagging: applied.lagging.clone(),
             preparations: Some(applied.preparations.clone()),
+            purging: applied.purging.clone(),
+            purged: Some(applied.purged.clone()),
             time: Some(self.clock.now()),
             draining,
             orphans: applied.orphans.iter().take(ORPHANS_MAX).cloned().collect(),

@@ -100,6 +100,13 @@ impl Resource {
         }
     }
 
+    /// The contents of all representations.
+    pub(crate) fn contents(&self) -> impl Iterator<Item = &Content> {
+        std::iter::once(&self.identity)
+            .chain(self.encoded.iter().map(|(_, encoded)| encoded))
+            .map(Representation::content)
+    }
+
     /// Whether responses depend on `Accept-Encoding`.
     pub(crate) fn has_encodings(&self) -> bool {
         !self.encoded.is_empty()

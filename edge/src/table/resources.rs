@@ -50,6 +50,11 @@ impl Resources {
         self.by_path.get(path)
     }
 
+    /// The resources and their paths, in no particular order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Arc<Resource>)> {
+        self.by_path.iter().map(|(path, resource)| (&**path, resource))
+    }
+
     /// The `404.html` in exactly this directory; the root is the empty string.
     pub(crate) fn not_found_page(&self, directory: &str) -> Option<&Arc<Resource>> {
         self.not_found.get(directory)
