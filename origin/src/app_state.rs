@@ -12,6 +12,7 @@ use crate::fleet::Fleet;
 use crate::metrics::Metrics;
 use crate::problems::Problems;
 use crate::publish::{Contents, Publisher};
+use crate::purges::Purges;
 use crate::sites_url::SitesUrl;
 use crate::store::Database;
 use crate::token::Tokens;
@@ -30,6 +31,7 @@ pub(crate) struct AppState {
     pub(crate) tokens: Tokens,
     pub(crate) uploads: Uploads,
     pub(crate) publisher: Arc<Publisher>,
+    pub(crate) purges: Purges,
     pub(crate) domains: Domains,
     pub(crate) sites_url: SitesUrl,
     pub(crate) metrics: Arc<Metrics>,

@@ -13,6 +13,7 @@ mod manifests;
 mod name_servers;
 mod orphans;
 mod progress;
+mod purges;
 mod releases;
 mod sites;
 mod status;
@@ -38,6 +39,7 @@ pub(crate) fn router(app: AppState) -> Router {
         .route("/v1/sites/{site}/releases", get(releases::list).post(releases::create))
         .route("/v1/sites/{site}/channels/{channel}", post(channels::move_channel))
         .route("/v1/sites/{site}/channels/{channel}/rollout", get(channels::rollout))
+        .route("/v1/sites/{site}/purges", post(purges::create))
         .route("/v1/status", get(status::show))
         // For operators.
         .route("/v1/sites/{site}/regions", put(sites::set_regions))

@@ -17,6 +17,7 @@ mod metrics;
 mod origin;
 mod problems;
 mod publish;
+mod purges;
 mod rollout;
 mod site_regions;
 mod sites_url;

@@ -28,6 +28,7 @@ use crate::inheritance_expiry;
 use crate::metrics::Metrics;
 use crate::problems::Problems;
 use crate::publish::{Contents, Encoder, Publisher};
+use crate::purges::Purges;
 use crate::rollout::Rollouts;
 use crate::store::{Blobs, Database};
 use crate::token::{self, Tokens};
@@ -218,6 +219,15 @@ async fn compose(
         sites_url: config.sites_url.clone(),
         timing: config.rollout_timing,
     };
+    let purges = Purges {
+        database: database.clone(),
+        feed: feed.clone(),
+        fleet: fleet.clone(),
+        edge_reports: edge_reports.clone(),
+        clock: clock.clone(),
+        tasks: tasks.clone(),
+        timing: config.rollout_timing,
+    };
     let publisher = Publisher {
         database: database.clone(),
         blobs,
@@ -248,6 +258,7 @@ async fn compose(
         tokens,
         uploads,
         publisher: Arc::new(publisher),
+        purges,
         domains,
         sites_url: config.sites_url.clone(),
         metrics,

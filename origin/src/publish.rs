@@ -31,12 +31,8 @@ use crate::store::{Blobs, Database, EarlierRequest, MoveTarget, NewRelease, NewR
 pub(crate) use self::contents::Contents;
 pub(crate) use self::encoder::Encoder;
 pub(crate) use self::error::PublishError;
-pub(crate) use self::inheritance::{choose as inherited, expire as still_inherited};
+pub(crate) use self::inheritance::{choose as inherited, expire as still_inherited, purge as inherited_after_purge};
 pub(crate) use self::rollback_target::rollback_target;
-
-/// How many of a channel's last moves are read: for the eight releases that may be inherited, repeated by rollbacks between them, and
-/// for the target of a rollback.
-pub(crate) const MOVES_READ: u32 = 64;
 
 /// Creates releases and moves channels.
 pub(crate) struct Publisher {

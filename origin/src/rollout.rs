@@ -190,11 +190,10 @@ impl Rollouts {
     async fn switch(&self, target: &Target, state: &RolloutState) -> Result<(Position, ChannelState), PublishError> {
         let label = target.label.clone();
         let now = self.clock.now();
-        let moves = self.database.moves(&label.site, &label.channel, publish::MOVES_READ).await?;
-        let inherits = publish::inherited(state.manifest, &moves, now);
-        let (database, new) =
-            (self.database.clone(), NewMove { label: label.clone(), rollout: state.clone(), inherits });
-        let outcome = match self.feed.write(async move { database.move_channel(&new, now).await }).await {
+        let manifest = state.manifest;
+        let inherits = move |moves: &[_], purges: &[_]| publish::inherited(manifest, moves, purges, now);
+        let (database, new) = (self.database.clone(), NewMove { label: label.clone(), rollout: state.clone() });
+        let outcome = match self.feed.write(async move { database.move_channel(&new, now, inherits).await }).await {
             Ok(outcome) => outcome,
             Err(error) => Ok(self.moved_in_spite_of(&label, state).await.ok_or(error)?),
         };

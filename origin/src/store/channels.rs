@@ -6,13 +6,21 @@ use std::str::FromStr;
 use sqlx::AnyConnection;
 use verge_daemon::error_chain;
 use verge_protocol::host::HostLabel;
+use verge_protocol::purge::Purge;
 use verge_protocol::state::{ChannelState, Inherited, Key, RolloutState, UnknownKey};
 use verge_protocol::{ChannelName, Digest, IdempotencyKey, Position, ReleaseNumber, Seq, SiteName, Timestamp};
 
 use super::database::{self, Database};
 use super::error::StoreError;
 use super::releases::NewRelease;
-use super::{column_values, state};
+use super::{column_values, purges, state};
+
+/// How many of a channel's last moves are read: for the eight releases that may be inherited, repeated by rollbacks between them, and
+/// for the target of a rollback.
+const MOVES_READ: u32 = 64;
+
+/// How many of a site's last purges are read to choose what a channel inherits.
+const PURGES_READ: usize = 1024;
 
 /// A channel and the time of its last move.
 pub(crate) struct ChannelRow {
@@ -29,6 +37,8 @@ pub(crate) struct ChannelMove {
     pub(crate) release: ReleaseNumber,
     pub(crate) manifest: Digest,
     pub(crate) moved: Timestamp,
+    /// The write that made it.
+    pub(crate) epoch: Seq,
 }
 
 /// A move of a channel to be made by [`Database::move_channel`].
@@ -36,7 +46,6 @@ pub(crate) struct NewMove {
     pub(crate) label: HostLabel,
     /// The rollout that ends with it.
     pub(crate) rollout: RolloutState,
-    pub(crate) inherits: Vec<Inherited>,
 }
 
 /// The release that a channel is moved to.
@@ -124,34 +133,19 @@ impl Database {
         Ok(channels)
     }
 
-    /// The last moves of a channel, the latest first, at most `limit`.
-    pub(crate) async fn moves(
-        &self,
-        site: &SiteName,
-        channel: &ChannelName,
-        limit: u32,
-    ) -> Result<Vec<ChannelMove>, StoreError> {
-        let query = sqlx::query(
-            "select release, manifest, moved from channel_move where site = $1 and channel = $2 order by epoch desc limit $3",
-        )
-        .bind(site.as_str())
-        .bind(channel.as_str())
-        .bind(i64::from(limit));
-        let rows = column_values::fetch_all(&mut *self.read_connection().await?, query).await?;
-        let parse = |(release, manifest, moved): (i64, String, i64)| {
-            let release = ReleaseNumber(column_values::unsigned("release number", release)?);
-            let manifest = column_values::parse("digest", &manifest)?;
-            Ok(ChannelMove { release, manifest, moved: Timestamp(column_values::unsigned("time", moved)?) })
-        };
-        Ok(column_values::sound_rows("channel_move", rows, parse))
+    /// The last moves of a channel, the latest first, at most [`MOVES_READ`].
+    pub(crate) async fn moves(&self, site: &SiteName, channel: &ChannelName) -> Result<Vec<ChannelMove>, StoreError> {
+        moves(&mut *self.read_connection().await?, site, channel).await
     }
 
-    /// Moves a channel to the release of its rollout, and ends the rollout, in one transaction. The inner `Err` holds the state of a
-    /// channel that is not at the expected epoch; nothing was written then.
+    /// Moves a channel to the release of its rollout, and ends the rollout, in one transaction. `inherits` chooses what it inherits, by
+    /// its moves so far and the purges of the site, the latest first. The inner `Err` holds the state of a channel that is not at the
+    /// expected epoch; nothing was written then.
     pub(crate) async fn move_channel(
         &self,
         new_move: &NewMove,
         now: Timestamp,
+        inherits: impl Fn(&[ChannelMove], &[Purge]) -> Vec<Inherited>,
     ) -> Result<Result<(Position, ChannelState), Option<ChannelState>>, StoreError> {
         let HostLabel { site, channel } = &new_move.label;
         let rollout = &new_move.rollout;
@@ -162,11 +156,13 @@ impl Database {
             transaction.rollback().await?;
             return Ok(Err(current));
         }
+        let moves = moves(&mut transaction, site, channel).await?;
+        let purges = purges::of_site(&mut transaction, site, PURGES_READ).await?;
         let state = ChannelState {
             epoch: position.seq,
             release: rollout.release,
             manifest: rollout.manifest,
-            inherits: new_move.inherits.clone(),
+            inherits: inherits(&moves, &purges),
         };
         state::put(&mut transaction, &Key::Channel(site.clone(), channel.clone()), position.seq, &state).await?;
         // After the row of the channel: what edges have prepared is in use before it is no longer coming.
@@ -194,23 +190,48 @@ impl Database {
         Ok(channels.into_iter().map(|(HostPath(label), state)| (label, state)).collect())
     }
 
-    /// Writes the row of a channel again with other releases to inherit. Its epoch stays. Nothing is written if it is not at the epoch
-    /// `expected` any more.
-    pub(crate) async fn set_inherits(
+    /// Writes the row of a channel again with what `inherits` makes of the releases that it inherits from. Its epoch stays. Nothing is
+    /// written if that is the same.
+    pub(crate) async fn change_inherits(
         &self,
         label: &HostLabel,
-        expected: Seq,
-        inherits: Vec<Inherited>,
+        inherits: impl Fn(&[Inherited]) -> Vec<Inherited>,
     ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         database::lock(&mut transaction).await?;
         let current = current(&mut transaction, &label.site, &label.channel).await?;
-        if let Some(state) = current.filter(|state| state.epoch == expected) {
+        if let Some(state) = current {
             let key = Key::Channel(label.site.clone(), label.channel.clone());
-            state::set(&mut transaction, &key, Some(&ChannelState { inherits, ..state })).await?;
+            let state = ChannelState { inherits: inherits(&state.inherits), ..state };
+            state::set(&mut transaction, &key, Some(&state)).await?;
         }
         transaction.commit().await
     }
+}
+
+/// The last moves of a channel, the latest first, at most [`MOVES_READ`].
+async fn moves(
+    connection: &mut AnyConnection,
+    site: &SiteName,
+    channel: &ChannelName,
+) -> Result<Vec<ChannelMove>, StoreError> {
+    let query = sqlx::query(
+        "select release, manifest, moved, epoch from channel_move where site = $1 and channel = $2 \
+         order by epoch desc limit $3",
+    )
+    .bind(site.as_str())
+    .bind(channel.as_str())
+    .bind(i64::from(MOVES_READ));
+    let rows = column_values::fetch_all(connection, query).await?;
+    let parse = |(release, manifest, moved, epoch): (i64, String, i64, i64)| {
+        Ok(ChannelMove {
+            release: ReleaseNumber(column_values::unsigned("release number", release)?),
+            manifest: column_values::parse("digest", &manifest)?,
+            moved: Timestamp(column_values::unsigned("time", moved)?),
+            epoch: Seq(column_values::unsigned("epoch", epoch)?),
+        })
+    };
+    Ok(column_values::sound_rows("channel_move", rows, parse))
 }
 
 /// The state of a channel; `None` if it does not exist. If its row is damaged, what its last move tells: the same, without the

@@ -50,6 +50,9 @@ impl DamagedRows<'_> {
                 find(Severity::Harmless, cost).repair(Repair::new(delete, "deletes the row"))
             }
             "manifest" => self.manifest(row, find(Severity::Operation, "edges cannot load the manifest")),
+            "purge" => find(Severity::Operation, "`verge log` leaves the purge out; what it purged may be inherited after the next push")
+                .repair(Repair::delete(row, "deletes the row"))
+                .advice(format!("purge it again: `verge purge --site {}`", site())),
             "release" => self.release(row, find(Severity::Operation, "the release is not listed; a rollback to it fails, and if a channel serves it, pushes to the channel do")),
             "site" => self.site(row, find(Severity::Operation, "the site is not listed; pushes and rollbacks of it fail")),
             "token" => self.token(row, reason),

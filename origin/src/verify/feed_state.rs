@@ -132,6 +132,15 @@ impl FeedState<'_> {
                 let repair = Repair::new(delete(), "deletes the row: the release stays, and the channel where it is");
                 Some(find(Severity::Operation, left_out.to_owned()).repair(repair).advice("push again"))
             }
+            Ok(Key::Purge(site)) => {
+                let cost = format!("{left_out}: edges that were away do not learn what was purged of {site}");
+                let repair = Repair::new(delete(), "deletes the row: the next purge writes it again");
+                Some(
+                    find(Severity::Operation, cost)
+                        .repair(repair)
+                        .advice(format!("run `verge purge --site {site} --all`")),
+                )
+            }
             Ok(Key::Domain(name)) => Some(self.damaged_domain(&name, find)),
             Ok(Key::Edge(edge)) => {
                 let cost = format!("{left_out}: name servers that start anew route no readers to {edge}");

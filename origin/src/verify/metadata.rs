@@ -85,6 +85,7 @@ impl Metadata {
         all.table(snapshot, &row::FINGERPRINT, |_, row| fingerprint(row)).await;
         all.table(snapshot, &row::ENCODING, |_, row| encoding(row, objects, damage)).await;
         all.table(snapshot, &row::DOMAIN, Self::domain).await;
+        all.table(snapshot, &row::PURGE, |_, row| purge(row)).await;
         all.table(snapshot, &row::HISTORY, Self::history).await;
         all.table(snapshot, &row::DIVERGENCE, |_, row| divergence(row)).await;
         all.table(snapshot, &row::STATE, |all, row| {
@@ -247,6 +248,16 @@ fn encoding(row: &RawRow, objects: &Objects, damage: &BlobDamage) -> Parsed<()> 
         }
     }
     Ok(())
+}
+
+fn purge(row: &RawRow) -> Parsed<()> {
+    row.parse::<SiteName>("site")?;
+    row.number("seq")?;
+    row.parse::<verge_protocol::purge::PurgeScope>("scope")?;
+    for column in ["author", "message"] {
+        row.optional(column, RawRow::text)?;
+    }
+    row.number("made").map(drop)
 }
 
 fn divergence(row: &RawRow) -> Parsed<()> {

@@ -83,7 +83,7 @@ impl StateRows {
                 self.channels.insert((site, channel), value);
             }
             ParsedRow::Domain(name, value) => drop(self.domains.insert(name, value)),
-            ParsedRow::Rollout(..) | ParsedRow::Edge(..) | ParsedRow::Site(..) => {}
+            ParsedRow::Rollout(..) | ParsedRow::Edge(..) | ParsedRow::Site(..) | ParsedRow::Purge(..) => {}
         }
         Ok(())
     }
