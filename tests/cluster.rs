@@ -3,6 +3,7 @@
 
 mod cluster {
     mod outages;
+    mod purges;
     mod pushes;
     mod releases;
     #[cfg(target_os = "linux")]

@@ -5,6 +5,7 @@ mod domains;
 mod edges;
 mod global;
 mod orphans;
+mod purge;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ pub use self::domains::Domains;
 pub use self::edges::{EdgeArgs, Edges, ForceArg};
 pub use self::global::{Color, Global, Json, TerminalInfo};
 pub use self::orphans::Orphans;
+pub use self::purge::{Log, Purge};
 use crate::exit::Exit;
 
 /// Verge: a static-site CDN that you run yourself.
@@ -40,6 +42,10 @@ pub enum Command {
     Releases(SiteArg),
     /// Make an earlier release live again
     Rollback(Rollback),
+    /// Drop what is inherited at some paths, and have every edge check what it serves there
+    Purge(Purge),
+    /// List what was done to a site, newest first
+    Log(Log),
     /// Show the state of the origin, the edges and the sites
     Status,
     /// List sites, or restrict a site to regions
@@ -235,7 +241,8 @@ mod tests {
     #[test]
     #[cfg_attr(not(feature = "up"), ignore = "the snapshot includes `up`")]
     fn help_of_each_command_matches_snapshot() {
-        let names = ["push", "releases", "rollback", "status", "sites", "edges", "domains", "dns", "up"];
+        let names =
+            ["push", "releases", "rollback", "purge", "log", "status", "sites", "edges", "domains", "dns", "up"];
         let verbs = [
             "sites regions",
             "edges add",
@@ -283,6 +290,9 @@ mod tests {
             "push --wait=90% dist",
             "rollback --wait=strict",
             "rollback --no-wait",
+            "purge /about.html -m leak",
+            "purge assets/*",
+            "purge --all",
         ] {
             assert!(parses(good), "{good}");
         }
@@ -302,6 +312,10 @@ mod tests {
             "push --wait=0%",
             "push --wait=all --no-wait",
             "push --json=lines",
+            "purge",
+            "purge a --all",
+            "purge ../a",
+            "log --limit 0",
         ] {
             assert!(!parses(bad), "{bad}");
         }

@@ -5,8 +5,11 @@ mod dns;
 mod domains;
 mod edges;
 mod failures;
+mod log;
 mod orphans;
 mod problems;
+mod provenance;
+mod purge;
 mod push;
 mod region_check;
 mod releases;
@@ -30,6 +33,8 @@ pub async fn run(cli: &Cli, environment: &Environment, output: &Output) -> Exit 
         Command::Push(arguments) => push::run(arguments, &context).await,
         Command::Releases(arguments) => releases::run(arguments, &context).await,
         Command::Rollback(arguments) => rollback::run(arguments, &context).await,
+        Command::Purge(arguments) => purge::run(arguments, &context).await,
+        Command::Log(arguments) => log::run(arguments, &context).await,
         Command::Status => status::run(&context).await,
         Command::Sites { command } => sites::run(command.as_ref(), &context).await,
         Command::Edges { command } => edges::run(command.as_ref(), &context).await,

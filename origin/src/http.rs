@@ -9,6 +9,7 @@ mod domains;
 mod edges;
 mod error;
 mod extract;
+mod log;
 mod manifests;
 mod name_servers;
 mod orphans;
@@ -40,6 +41,7 @@ pub(crate) fn router(app: AppState) -> Router {
         .route("/v1/sites/{site}/channels/{channel}", post(channels::move_channel))
         .route("/v1/sites/{site}/channels/{channel}/rollout", get(channels::rollout))
         .route("/v1/sites/{site}/purges", post(purges::create))
+        .route("/v1/sites/{site}/log", get(log::list))
         .route("/v1/status", get(status::show))
         // For operators.
         .route("/v1/sites/{site}/regions", put(sites::set_regions))

@@ -13,6 +13,7 @@ mod edges;
 mod encodings;
 mod error;
 mod history;
+mod log;
 mod purges;
 mod releases;
 mod rollouts;

@@ -12,6 +12,7 @@ mod it {
     mod histories;
     mod operating;
     mod process;
+    mod purges;
     mod pushes;
     mod rollouts;
     mod sites;

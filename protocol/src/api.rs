@@ -1,6 +1,7 @@
 //! Bodies of the origin's HTTP API. docs/API.md lists the routes.
 
 mod admin;
+mod log;
 mod problem;
 mod progress;
 mod purge;
@@ -19,6 +20,7 @@ use crate::report::{Lag, Preparation, PurgeLag};
 use crate::timestamp::Timestamp;
 
 pub use self::admin::{Domain, DomainRequest, EdgeSettings, ForceEdge, IssuedToken, NameServer, Proof, SiteRegions};
+pub use self::log::{LogEntry, LogEvent, MoveKind};
 pub use self::problem::Problem;
 pub use self::progress::{LaggingEdge, Progress};
 pub use self::purge::{PurgeProgress, PurgeRequest};

@@ -1,11 +1,11 @@
 //! `verge push`.
 
-mod provenance;
 mod render;
 
 use std::path::{Path, PathBuf};
 
 use super::context::Context;
+use super::provenance;
 use crate::cli;
 use crate::exit::Exit;
 use crate::failure::Failure;

@@ -16,6 +16,7 @@ mod operating;
 #[cfg(test)]
 mod origin;
 #[cfg(test)]
+mod purges;
 mod push;
 #[cfg(test)]
 mod repeats;

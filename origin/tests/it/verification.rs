@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, SystemTime};
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, SqliteConnection};
@@ -87,6 +88,10 @@ async fn filled() -> TestOrigin {
     assert!(origin.put("/v1/edges/fra-1", settings).await.status().is_success());
     for site in ["demo", "news"] {
         origin.create_site(site).await;
+        let purge = json!({ "scope": "only-1.txt", "author": "ann", "message": "a leak" });
+        let purged =
+            origin.request(Method::POST, &format!("/v1/sites/{site}/purges")).json(&purge).send().await.unwrap();
+        assert!(purged.text().await.unwrap().contains("finished"));
         for release in 1..=3 {
             let events = origin.push(site, &files(release)).await;
             assert!(matches!(events.last(), Some(Progress::Finished { .. })), "{events:?}");
@@ -433,6 +438,18 @@ async fn feed_rows_are_repaired_only_while_the_origin_is_stopped() {
         })
         .await;
     let data = origin.directory.path().join("origin");
+    // The only write of the origin itself: it ends the inheritance of the other site, whose time was over at the start.
+    let token = origin.edge_token("fra-1").await;
+    verge_test_kit::until("the end of inheritance", async || {
+        let mut feed = origin.subscribe(&token, None).await;
+        loop {
+            let row = feed.row().await;
+            if row.key == "channel/news/live" {
+                return !row.value.unwrap().as_str().contains("until");
+            }
+        }
+    })
+    .await;
     let before = origin.get::<Status>("/v1/status").await.position;
     let lines = text(&data, &["--repair"]).await;
     assert!(lines.contains("\n    stop the origin to repair: --repair writes it anew"), "{lines}");
