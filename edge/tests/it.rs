@@ -7,6 +7,7 @@ mod it {
     mod cold_cache;
     mod crashes;
     mod domains;
+    mod erasures;
     mod former_workers;
     mod full_disk;
     mod http_rules;

@@ -112,6 +112,9 @@ pub struct PurgeLag {
     pub site: SiteName,
     /// The write that made the oldest purge that is not done.
     pub seq: Seq,
+    /// Whether it is being carried out: an edge that is live is not given up then.
+    #[serde(default)]
+    pub running: bool,
     /// The reason, human-readable.
     pub reason: String,
 }
@@ -139,7 +142,7 @@ pub struct PurgeProof {
 /// What an edge serves at a path of the channel `live` of a site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServedPath {
-    /// The status: 200 or 404. A site's single-page fallback is not a file at the path: 404.
+    /// The status: 200, 404, or 410 for what was erased. A site's single-page fallback is not a file at the path: 404.
     pub status: u16,
     /// The digest of the file, which is its `ETag`.
     #[serde(default)]

@@ -13,6 +13,7 @@ use crate::fleet::{DomainState, EdgeState, SiteState};
 use crate::host::HostLabel;
 use crate::json::Json;
 use crate::name::{ChannelName, EdgeName, IdempotencyKey, SiteName};
+use crate::path::SitePath;
 use crate::position::Seq;
 use crate::purge::{PurgeScope, PurgeState};
 use crate::release::ReleaseNumber;
@@ -45,6 +46,8 @@ pub enum Key {
     Domain(DomainName),
     /// `purge/<site>`, whose value is a [`PurgeState`].
     Purge(SiteName),
+    /// `erased/<site>/<digest of a content>`, whose value is an [`ErasedState`].
+    Erased(SiteName, Digest),
 }
 
 /// A key unknown to this version: skipped and counted.
@@ -64,6 +67,7 @@ impl FromStr for Key {
             ("site", site, None, None) => Some(Self::Site(site.parse().ok()?)),
             ("domain", domain, None, None) => Some(Self::Domain(domain.parse().ok()?)),
             ("purge", site, None, None) => Some(Self::Purge(site.parse().ok()?)),
+            ("erased", site, Some(content), None) => Some(Self::Erased(site.parse().ok()?, content.parse().ok()?)),
             _ => None,
         })();
         key.ok_or_else(|| UnknownKey(text.to_owned()))
@@ -79,6 +83,7 @@ impl fmt::Display for Key {
             Self::Site(site) => write!(formatter, "site/{site}"),
             Self::Domain(domain) => write!(formatter, "domain/{domain}"),
             Self::Purge(site) => write!(formatter, "purge/{site}"),
+            Self::Erased(site, content) => write!(formatter, "erased/{site}/{content}"),
         }
     }
 }
@@ -114,6 +119,18 @@ pub struct RolloutState {
     /// When it began, by the origin's clock.
     #[serde(default)]
     pub started: Timestamp,
+}
+
+/// Value of the key `erased/<site>/<digest>`: a content that the site does not serve any more, whatever release has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErasedState {
+    /// When it was erased, by the origin's clock.
+    pub when: Timestamp,
+    /// A path where the site had it.
+    pub path: SitePath,
+    /// Its blobs, and those of its encodings, that nothing else needs. Edges remove them.
+    #[serde(default)]
+    pub blobs: Vec<Digest>,
 }
 
 /// A manifest of an earlier release of the channel.
@@ -158,6 +175,8 @@ pub enum ParsedRow {
     Domain(DomainName, Option<DomainState>),
     /// The purges of a site.
     Purge(SiteName, Option<PurgeState>),
+    /// A content that a site must not serve.
+    Erased(SiteName, Digest, Option<ErasedState>),
 }
 
 /// Why a row cannot be parsed.
@@ -186,6 +205,7 @@ impl Row {
             Key::Site(site) => ParsedRow::Site(site, self.read()?),
             Key::Domain(domain) => ParsedRow::Domain(domain, self.read()?),
             Key::Purge(site) => ParsedRow::Purge(site, self.read()?),
+            Key::Erased(site, content) => ParsedRow::Erased(site, content, self.read()?),
         })
     }
 

@@ -326,7 +326,11 @@ mod tests {
                     };
                     return Ok(Keep::Nothing);
                 }
-                ParsedRow::Channel(..) | ParsedRow::Rollout(..) | ParsedRow::Domain(..) | ParsedRow::Purge(..) => {}
+                ParsedRow::Channel(..)
+                | ParsedRow::Rollout(..)
+                | ParsedRow::Domain(..)
+                | ParsedRow::Purge(..)
+                | ParsedRow::Erased(..) => {}
             }
             Ok(Keep::Row)
         }

@@ -11,6 +11,7 @@
 //! [holding]: super::holding
 
 mod domains;
+mod erasures;
 mod ingest;
 mod purges;
 mod references;
@@ -33,6 +34,7 @@ use verge_protocol::state::ChannelState;
 use verge_protocol::{ChannelName, Checkpoint, Digest, SiteName};
 
 use self::domains::VerifiedDomains;
+use self::erasures::Erasures;
 pub(super) use self::purges::DuePurge;
 use self::purges::Purges;
 use self::tracked_channel::{AcceptedRow, Rollout, SupersededRow, TrackedChannel};
@@ -52,6 +54,7 @@ pub(super) struct Channels {
     rollouts: BTreeMap<(SiteName, ChannelName), Rollout>,
     domains: VerifiedDomains,
     purges: Purges,
+    erasures: Erasures,
     manifests: HashMap<Digest, Arc<Resources>>,
     /// Why the last attempt to get a manifest failed.
     failures: HashMap<Digest, String>,
@@ -67,6 +70,7 @@ impl Channels {
     /// Adds a manifest that has arrived.
     pub(super) fn add_manifest(&mut self, resources: Arc<Resources>) {
         let id = resources.manifest();
+        let resources = self.erasures.without_erased(resources);
         self.failures.remove(&id);
         self.manifests.insert(id, resources);
         self.changed = true;
@@ -175,7 +179,8 @@ impl Channels {
 
     /// How far the feed is applied.
     pub(super) fn applied_state(&self) -> AppliedState {
-        let is_of_no_channel = |key: &&str| ["domain/", "rollout/", "purge/"].iter().any(|kind| key.starts_with(kind));
+        let is_of_no_channel =
+            |key: &&str| ["domain/", "rollout/", "purge/", "erased/"].iter().any(|kind| key.starts_with(kind));
         let refused = self.rows.refused_keys().filter(is_of_no_channel);
         let served = self.tracked.values().filter(|channel| self.serving(channel).is_some()).count();
         // A rollout ends with the history in which it began, and a purge keeps nothing alive.

@@ -88,10 +88,12 @@ impl DonePurge {
         let serves = match &self.scope {
             PurgeScope::Path(path) => {
                 let channel = table.label(self.found.site.as_str()).served();
-                let digest = channel
-                    .and_then(|channel| channel.file(path.as_str()))
-                    .map(|file| file.identity().content().digest());
-                Some(ServedPath { status: if digest.is_some() { 200 } else { 404 }, digest })
+                let (status, digest) = match channel.and_then(|channel| channel.file(path.as_str())) {
+                    Some(file) if file.is_erased() => (410, None),
+                    Some(file) => (200, Some(file.identity().content().digest())),
+                    None => (404, None),
+                };
+                Some(ServedPath { status, digest })
             }
             PurgeScope::All | PurgeScope::Directory(_) => None,
         };
@@ -102,8 +104,10 @@ impl DonePurge {
 impl Worker {
     /// `None` if the process shuts down meanwhile.
     async fn run(&self, due: DuePurge) -> Option<DonePurge> {
-        let DuePurge { site, generation, purge, releases } = due;
+        let DuePurge { site, generation, purge, releases, erased } = due;
         let scope = purge.scope.clone();
+        self.blobs.drop_from_memory(erased.iter());
+        self.store.run_blocking(move |store| erased.into_iter().for_each(|blob| store.remove_blob(blob))).await?;
         let Affected { files, blobs } = self.store.run_blocking(move |_| Affected::of(&releases, &scope)).await?;
         self.blobs.drop_from_memory(blobs.iter());
         let mut found = PurgeProof { site, seq: purge.seq, files, bytes: 0, bad: 0, replaced: 0, serves: None };
@@ -153,7 +157,8 @@ impl Affected {
     fn of(releases: &[InheritedRelease], scope: &PurgeScope) -> Self {
         let mut seen = HashSet::new();
         let mut affected = Self::default();
-        for resource in releases.iter().flat_map(|release| release.within(scope)) {
+        let resources = releases.iter().flat_map(|release| release.within(scope));
+        for resource in resources.filter(|resource| !resource.is_erased()) {
             // Channels share the resources of a manifest.
             if seen.insert(std::sync::Arc::as_ptr(resource)) {
                 affected.files += 1;

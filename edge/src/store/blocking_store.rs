@@ -203,6 +203,18 @@ impl BlockingStore {
         }
     }
 
+    /// Deletes a blob for good.
+    pub(crate) fn remove_blob(&self, digest: Digest) {
+        let object = Object::Blob(digest);
+        self.index.lock().remove(object);
+        match std::fs::remove_file(self.layout.path(object)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::error!(%object, %error, "failed to delete an erased file");
+            }
+            _ => {}
+        }
+    }
+
     /// Writes a blob over the file of the same digest, which is bad. Readers find the one or the other, never none.
     pub(crate) fn replace_blob(&self, blob: &Blob) -> io::Result<()> {
         let object = Object::Blob(blob.digest());

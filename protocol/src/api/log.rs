@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Digest;
 use crate::name::ChannelName;
+use crate::path::SitePath;
 use crate::position::Seq;
 use crate::purge::PurgeScope;
 use crate::release::ReleaseNumber;
@@ -49,6 +51,13 @@ pub enum LogEvent {
     Purged {
         /// The paths.
         scope: PurgeScope,
+    },
+    /// A content was erased.
+    Erased {
+        /// A path where the site had it.
+        path: SitePath,
+        /// Its digest.
+        digest: Digest,
     },
     /// An event of a newer origin.
     #[serde(other)]

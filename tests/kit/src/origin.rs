@@ -24,7 +24,7 @@ use verge_protocol::api::{BlobsRequest, ErrorBody, TokenOwner};
 use verge_protocol::feed::{FeedEvent, FeedMessage, HEARTBEAT_SECONDS, Reset};
 use verge_protocol::purge::{Purge, PurgeScope, PurgeState};
 use verge_protocol::report::EdgeReport;
-use verge_protocol::state::{ChannelState, Inherited, RolloutState, Row};
+use verge_protocol::state::{ChannelState, ErasedState, Inherited, RolloutState, Row};
 use verge_protocol::{
     Blob, Checkpoint, Digest, Generation, History, Position, ReleaseNumber, Seq, Timestamp, compression, pack,
 };
@@ -200,6 +200,13 @@ impl FakeOrigin {
             position = self.write(key, |_| Some(serde_json::to_value(state).unwrap()));
         }
         (made, position)
+    }
+
+    /// Erases a content of a site and its blobs, then purges the path, as an origin does.
+    pub fn erase(&self, site: &str, path: &str, content: Digest, blobs: &[Digest]) -> (Seq, Position) {
+        let state = ErasedState { when: Timestamp(0), path: path.parse().unwrap(), blobs: blobs.to_vec() };
+        self.write(&format!("erased/{site}/{content}"), |_| Some(serde_json::to_value(state).unwrap()));
+        self.purge(site, path)
     }
 
     /// The value of a key.

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use verge_protocol::purge::{Purge, PurgeScope, PurgeState};
 use verge_protocol::report::{PURGES_MAX, PurgeLag, PurgeProof};
-use verge_protocol::{Generation, Seq, SiteName};
+use verge_protocol::{Digest, Generation, Seq, SiteName};
 
 use super::Channels;
 use super::tracked_channel::TrackedChannel;
-use crate::table::{InheritedRelease, Resources};
+use crate::table::{InheritedRelease, Priority, Resources};
 
 /// The purges of all sites.
 #[derive(Default)]
@@ -45,6 +45,8 @@ pub(in crate::follow) struct DuePurge {
     pub(in crate::follow) purge: Purge,
     /// Every release of which the site serves files.
     pub(in crate::follow) releases: Vec<InheritedRelease>,
+    /// Blobs of erased contents of the site, to be removed.
+    pub(in crate::follow) erased: Vec<Digest>,
 }
 
 impl Purges {
@@ -106,7 +108,12 @@ impl Channels {
         };
         let (site, generation, purge) = self.purges.pending().find(is_ready)?;
         let releases = self.releases_of(site);
-        Some(DuePurge { site: site.clone(), generation, purge: purge.clone(), releases })
+        let mut erased: Vec<Digest> = self.erasures.blobs(site).collect();
+        if !erased.is_empty() {
+            let wanted = self.wanted().blobs();
+            erased.retain(|blob| wanted.priority(blob) == Priority::Unreferenced);
+        }
+        Some(DuePurge { site: site.clone(), generation, purge: purge.clone(), releases, erased })
     }
 
     /// Records that a purge is done, and what it has found.
@@ -123,11 +130,11 @@ impl Channels {
     /// The sites with a purge that is not done.
     pub(super) fn purging(&self) -> impl Iterator<Item = PurgeLag> {
         self.purges.pending().map(|(site, generation, purge)| {
-            let reason = match self.channel_from_before(site, generation, purge.seq) {
-                Some(channel) => format!("channel {channel} still serves a release from before the purge"),
-                None => "checking what is on disk".to_owned(),
+            let (running, reason) = match self.channel_from_before(site, generation, purge.seq) {
+                Some(channel) => (false, format!("channel {channel} still serves a release from before the purge")),
+                None => (true, "checking what is on disk".to_owned()),
             };
-            PurgeLag { site: site.clone(), seq: purge.seq, reason }
+            PurgeLag { site: site.clone(), seq: purge.seq, running, reason }
         })
     }
 

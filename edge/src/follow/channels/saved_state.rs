@@ -71,8 +71,8 @@ impl Channels {
                 }
             }
         }
-        let Self { tracked, rollouts, domains, purges, changed, .. } = &mut channels;
-        let ingest = &mut Ingest { tracked, rollouts, domains, purges, changed };
+        let Self { tracked, rollouts, domains, purges, erasures, changed, .. } = &mut channels;
+        let ingest = &mut Ingest { tracked, rollouts, domains, purges, erasures, changed };
         let (rows, changes) = RowStore::restore(rows, saved.is_complete, ingest);
         channels.rows = rows;
         channels.end_earlier_rollouts();
