@@ -7,6 +7,7 @@ use verge_daemon::Clock;
 
 use crate::domains::Domains;
 use crate::edge_reports::EdgeReports;
+use crate::erasure::Erasures;
 use crate::feed::Feed;
 use crate::fleet::Fleet;
 use crate::metrics::Metrics;
@@ -32,6 +33,7 @@ pub(crate) struct AppState {
     pub(crate) uploads: Uploads,
     pub(crate) publisher: Arc<Publisher>,
     pub(crate) purges: Purges,
+    pub(crate) erasures: Erasures,
     pub(crate) domains: Domains,
     pub(crate) sites_url: SitesUrl,
     pub(crate) metrics: Arc<Metrics>,

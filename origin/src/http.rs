@@ -7,6 +7,7 @@ mod changes;
 mod channels;
 mod domains;
 mod edges;
+mod erasures;
 mod error;
 mod extract;
 mod log;
@@ -41,6 +42,8 @@ pub(crate) fn router(app: AppState) -> Router {
         .route("/v1/sites/{site}/channels/{channel}", post(channels::move_channel))
         .route("/v1/sites/{site}/channels/{channel}/rollout", get(channels::rollout))
         .route("/v1/sites/{site}/purges", post(purges::create))
+        .route("/v1/sites/{site}/erasures", post(erasures::create))
+        .route("/v1/sites/{site}/erasures/plan", post(erasures::plan))
         .route("/v1/sites/{site}/log", get(log::list))
         .route("/v1/status", get(status::show))
         // For operators.

@@ -9,6 +9,7 @@ mod config;
 mod domains;
 mod edge_reports;
 mod edge_settings;
+mod erasure;
 mod feed;
 mod fleet;
 mod http;

@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::config::raw::RawConfig;
 use crate::domains::{self, Domains};
 use crate::edge_reports::EdgeReports;
+use crate::erasure::Erasures;
 use crate::feed::Feed;
 use crate::fleet::Fleet;
 use crate::http;
@@ -228,6 +229,15 @@ async fn compose(
         tasks: tasks.clone(),
         timing: config.rollout_timing,
     };
+    let erasures = Erasures {
+        database: database.clone(),
+        blobs: blobs.clone(),
+        contents: contents.clone(),
+        feed: feed.clone(),
+        channel_locks: channel_locks.clone(),
+        purges: purges.clone(),
+        clock: clock.clone(),
+    };
     let publisher = Publisher {
         database: database.clone(),
         blobs,
@@ -259,6 +269,7 @@ async fn compose(
         uploads,
         publisher: Arc::new(publisher),
         purges,
+        erasures,
         domains,
         sites_url: config.sites_url.clone(),
         metrics,

@@ -76,6 +76,7 @@ impl Publisher {
             Start::Repeated(progress) => return Ok(progress),
         };
         self.check_epoch(&request).await?;
+        self.contents.check_erased(&request.label.site, &build).await?;
         self.check_blobs(&request.label, &build).await?;
         Ok(self.spawn(
             guard,
@@ -95,6 +96,7 @@ impl Publisher {
             Start::Repeated(progress) => return Ok(progress),
         };
         self.check_epoch(&request).await?;
+        self.contents.check_release(&request.label.site, release, manifest).await?;
         Ok(self.roll_out_existing(guard, request, release, manifest, Vec::new()))
     }
 
@@ -142,6 +144,9 @@ impl Publisher {
         warnings: Vec<String>,
     ) -> ProgressStream {
         self.spawn(guard, move |publisher, _| async move {
+            // Nothing is erased until the rollout has begun.
+            let _lock = publisher.channel_locks.lock_fingerprints().await;
+            publisher.contents.check_release(&label.site, release, manifest).await?;
             let target = MoveTarget::Existing(release, manifest);
             let new = NewRollout { label, expected, target, idempotency_key: key };
             Ok((publisher.rollouts.begin(new).await?, warnings))
@@ -200,6 +205,9 @@ impl Publisher {
 
         let (files, bytes) = (build.files.len() as u64, build.bytes());
         let _fingerprints = self.channel_locks.lock_fingerprints().await;
+        // Contents and blobs may have been erased meanwhile.
+        self.contents.check_erased(&label.site, &build).await?;
+        self.check_blobs(&label, &build).await?;
         let history = manifest_builder::SiteHistory::load(&self.contents, &label.site).await?;
         let output = manifest_builder::build_manifest(&label.site, build, &encodings, history);
         let (manifest, blobs) = Content::cut(&output.manifest.to_bytes().into());

@@ -8,6 +8,8 @@ mod confirmation;
 use tokio::sync::mpsc;
 use verge_daemon::{Clock, Tasks};
 use verge_protocol::api::PurgeProgress;
+use verge_protocol::purge::PurgeScope;
+use verge_protocol::{Position, SiteName};
 
 use self::confirmation::{Confirmation, Purged};
 use crate::edge_reports::EdgeReports;
@@ -46,10 +48,15 @@ impl Purges {
         };
         let position = self.feed.write(async move { database.purge(&new, now, inherits).await }).await?;
         tracing::info!(%site, %scope, seq = %position.seq, "purged");
+        Ok(self.confirm_at(site, scope, position))
+    }
+
+    /// Tells which edges have done a purge that was made at `position`.
+    pub(crate) fn confirm_at(&self, site: SiteName, scope: PurgeScope, position: Position) -> PurgeStream {
         let (events, stream) = mpsc::channel(BEHIND_MAX);
         let purged = Purged { site, scope, position };
         drop(self.tasks.spawn("confirm a purge", self.clone().confirm(purged, events)));
-        Ok(stream)
+        stream
     }
 
     /// Tells which edges have done a purge, until all have or are given up, or nobody listens any more.

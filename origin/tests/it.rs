@@ -6,6 +6,7 @@ mod it {
     mod damaged_rows;
     mod domains;
     mod edges;
+    mod erasures;
     mod errors;
     mod fake_dns;
     mod full_disk;

@@ -74,7 +74,8 @@ impl Confirmation {
             let lag = report.purging.iter().find(|lag| lag.site == *site).cloned();
             (report.applied, lag, report.draining)
         };
-        if edge.last.as_ref().is_none_or(|before| state(&before.report) != state(&last.report)) {
+        let is_running = last.report.purging.iter().any(|lag| lag.site == *site && lag.running);
+        if is_running || edge.last.as_ref().is_none_or(|before| state(&before.report) != state(&last.report)) {
             edge.progressed = edge.progressed.max(last.received);
         }
         edge.last = Some(last.clone());
@@ -204,7 +205,8 @@ mod tests {
 
     /// A report at position 1-`seq`; `purging` is the oldest purge of `demo` that is not done.
     fn report(seq: u64, purging: Option<u64>) -> EdgeReport {
-        let purging = purging.map(|seq| PurgeLag { site: demo(), seq: Seq(seq), reason: "checking".to_owned() });
+        let purging =
+            purging.map(|seq| PurgeLag { site: demo(), seq: Seq(seq), running: false, reason: "checking".to_owned() });
         EdgeReport {
             purging: purging.into_iter().collect(),
             ..EdgeReport::new(format!("1-{seq}").parse().unwrap(), "0")
@@ -285,6 +287,19 @@ mod tests {
                 r#"finished [] 0 ["away*: last seen 718 s ago", "old: its version, 0, does not know purges", "silent: last seen 68 s ago", "slow: checking", "stuck: it has applied 1-6 of 1-7"]"#
             ]
         );
+    }
+
+    #[test]
+    fn edge_that_carries_a_purge_out_is_waited_for_while_it_reports() {
+        let mut scene = Scene::new(&["a"]);
+        let mut running = report(7, Some(7));
+        running.purging[0].running = true;
+        for at in [100, 108, 116, 124] {
+            scene.report("a", running.clone(), at);
+            assert!(!scene.poll(at).iter().any(|event| event.starts_with("finished")), "at {at}");
+        }
+        assert_eq!(scene.0.deadline(), Some(seconds(134)));
+        assert_eq!(scene.poll(134), [r#"finished [] 0 ["a: checking"]"#]);
     }
 
     #[test]

@@ -15,6 +15,7 @@ impl Database {
     pub(crate) async fn log(&self, site: &SiteName, limit: u32) -> Result<Vec<LogEntry>, StoreError> {
         let mut entries = self.moves_of_site(site, limit).await?;
         entries.extend(self.purges_of_site(site, limit).await?);
+        entries.extend(self.erasures_of_site(site, limit).await?);
         entries.sort_by_key(|entry| std::cmp::Reverse(entry.seq));
         entries.truncate(limit as usize);
         Ok(entries)
@@ -36,6 +37,17 @@ impl Database {
         Ok(column_values::sound_rows("channel_move", rows, moved))
     }
 
+    async fn erasures_of_site(&self, site: &SiteName, limit: u32) -> Result<Vec<LogEntry>, StoreError> {
+        let query = sqlx::query(
+            "select s.seq, e.content, e.path, e.made, e.author, e.message from erasure e \
+             join state s on s.key = 'erased/' || e.site || '/' || e.content where e.site = $1 order by s.seq desc limit $2",
+        )
+        .bind(site.as_str())
+        .bind(i64::from(limit));
+        let rows = column_values::fetch_all(&mut *self.read_connection().await?, query).await?;
+        Ok(column_values::sound_rows("erasure", rows, erased))
+    }
+
     async fn purges_of_site(&self, site: &SiteName, limit: u32) -> Result<Vec<LogEntry>, StoreError> {
         let query = sqlx::query(
             "select seq, scope, made, author, message from purge where site = $1 order by seq desc limit $2",
@@ -54,6 +66,22 @@ impl Database {
         };
         Ok(column_values::sound_rows("purge", rows, parse))
     }
+}
+
+/// Sequence number, content, path and time of an erasure; author and message.
+type ErasedColumns = (i64, String, String, i64, Option<String>, Option<String>);
+
+fn erased((seq, content, path, made, author, message): ErasedColumns) -> Result<LogEntry, StoreError> {
+    Ok(LogEntry {
+        seq: Seq(column_values::unsigned("sequence number", seq)?),
+        time: Timestamp(column_values::unsigned("time", made)?),
+        author,
+        message,
+        event: LogEvent::Erased {
+            path: column_values::parse("path", &path)?,
+            digest: column_values::parse("digest", &content)?,
+        },
+    })
 }
 
 fn moved(columns: MoveColumns) -> Result<LogEntry, StoreError> {

@@ -8,6 +8,7 @@ use verge_protocol::{ChannelName, Position, Seq, SiteName, Timestamp};
 use super::channels;
 use super::database::{self, Database};
 use super::error::StoreError;
+use super::write_transaction::WriteTransaction;
 use super::{column_values, state};
 
 /// A purge to be made by [`Database::purge`].
@@ -28,33 +29,44 @@ impl Database {
         now: Timestamp,
         inherits: impl Fn(&[Inherited]) -> Vec<Inherited>,
     ) -> Result<Position, StoreError> {
-        let NewPurge { site, scope, author, message } = new;
         let mut transaction = self.begin().await?;
-        let position = database::advance(&mut transaction).await?;
-        let mut purges = PurgeState::default();
-        let earlier = of_site(&mut transaction, site, PurgeState::MAX + 1).await?;
-        earlier.into_iter().rev().for_each(|purge| purges.add(purge));
-        purges.add(Purge { seq: position.seq, scope: scope.clone() });
-        state::put(&mut transaction, &Key::Purge(site.clone()), position.seq, &purges).await?;
-        sqlx::query("insert into purge (site, seq, scope, author, message, made) values ($1, $2, $3, $4, $5, $6)")
-            .bind(site.as_str())
-            .bind(column_values::signed(position.seq.0))
-            .bind(scope.to_string())
-            .bind(author.as_deref())
-            .bind(message.as_deref())
-            .bind(column_values::signed(now.0))
-            .execute(&mut *transaction)
-            .await?;
-        // Also the rows of channels that inherit nothing: by them an edge knows that what it serves is from after the purge.
-        for channel in channels_of(&mut transaction, site).await? {
-            if let Some(state) = channels::current(&mut transaction, site, &channel).await? {
-                let state = ChannelState { inherits: inherits(&state.inherits), ..state };
-                state::rewrite(&mut transaction, &Key::Channel(site.clone(), channel), Some(&state)).await?;
-            }
-        }
+        let position = make(&mut transaction, new, now, inherits).await?;
         transaction.commit().await?;
         Ok(position)
     }
+}
+
+/// The writes of [`Database::purge`].
+pub(super) async fn make(
+    transaction: &mut WriteTransaction,
+    new: &NewPurge,
+    now: Timestamp,
+    inherits: impl Fn(&[Inherited]) -> Vec<Inherited>,
+) -> Result<Position, StoreError> {
+    let NewPurge { site, scope, author, message } = new;
+    let position = database::advance(transaction).await?;
+    let mut purges = PurgeState::default();
+    let earlier = of_site(transaction, site, PurgeState::MAX + 1).await?;
+    earlier.into_iter().rev().for_each(|purge| purges.add(purge));
+    purges.add(Purge { seq: position.seq, scope: scope.clone() });
+    state::put(transaction, &Key::Purge(site.clone()), position.seq, &purges).await?;
+    sqlx::query("insert into purge (site, seq, scope, author, message, made) values ($1, $2, $3, $4, $5, $6)")
+        .bind(site.as_str())
+        .bind(column_values::signed(position.seq.0))
+        .bind(scope.to_string())
+        .bind(author.as_deref())
+        .bind(message.as_deref())
+        .bind(column_values::signed(now.0))
+        .execute(&mut **transaction)
+        .await?;
+    // Also the rows of channels that inherit nothing: by them an edge knows that what it serves is from after the purge.
+    for channel in channels_of(transaction, site).await? {
+        if let Some(state) = channels::current(transaction, site, &channel).await? {
+            let state = ChannelState { inherits: inherits(&state.inherits), ..state };
+            state::rewrite(transaction, &Key::Channel(site.clone(), channel), Some(&state)).await?;
+        }
+    }
+    Ok(position)
 }
 
 /// The last purges of a site, the latest first, at most `limit`.

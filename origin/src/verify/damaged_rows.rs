@@ -43,6 +43,9 @@ impl DamagedRows<'_> {
             "domain" => self.domain(row, find(Severity::Operation, "the domain is not listed, and is not checked")),
             "encoding" => find(Severity::Operation, "pushes with that content fail")
                 .repair(Repair::delete(row, "deletes the row: the next push encodes the content again")),
+            "erasure" => find(Severity::Operation, "the content can be pushed again, and its blobs count as missing")
+                .repair(Repair::delete(row, "deletes the row"))
+                .advice(format!("erase it again: `verge erase --site {}`", site())),
             "fingerprint" => self.fingerprint(row, find(Severity::Operation, &format!("every push of {} fails", site()))),
             "history" => {
                 let cost = "a row is sent unchecked, and a subscriber that had read up to it starts over";

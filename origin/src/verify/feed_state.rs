@@ -132,6 +132,12 @@ impl FeedState<'_> {
                 let repair = Repair::new(delete(), "deletes the row: the release stays, and the channel where it is");
                 Some(find(Severity::Operation, left_out.to_owned()).repair(repair).advice("push again"))
             }
+            Ok(Key::Erased(site, content)) => {
+                let cost = format!("{left_out}: a new edge does not know that {content} was erased from {site}");
+                let repair = Repair::new(delete(), "deletes the row: erasing it again writes it");
+                let advice = format!("erase it again with `verge erase --site {site} …`; `verge log` has its path");
+                Some(find(Severity::Operation, cost).repair(repair).advice(advice))
+            }
             Ok(Key::Purge(site)) => {
                 let cost = format!("{left_out}: edges that were away do not learn what was purged of {site}");
                 let repair = Repair::new(delete(), "deletes the row: the next purge writes it again");

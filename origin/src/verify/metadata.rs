@@ -26,6 +26,8 @@ pub(super) struct Metadata {
     /// Moves to a release that has no row, or another manifest.
     pub(super) odd_moves: Vec<(RawRow, (SiteName, ChannelName), Move)>,
     pub(super) domains: BTreeMap<DomainName, Domain>,
+    /// The contents that were erased from each site.
+    pub(super) erased: BTreeSet<(SiteName, Digest)>,
     pub(super) state: Vec<RawRow>,
     /// Digests of the history after each write.
     pub(super) history: HashMap<u64, History>,
@@ -85,6 +87,7 @@ impl Metadata {
         all.table(snapshot, &row::FINGERPRINT, |_, row| fingerprint(row)).await;
         all.table(snapshot, &row::ENCODING, |_, row| encoding(row, objects, damage)).await;
         all.table(snapshot, &row::DOMAIN, Self::domain).await;
+        all.table(snapshot, &row::ERASURE, Self::erasure).await;
         all.table(snapshot, &row::PURGE, |_, row| purge(row)).await;
         all.table(snapshot, &row::HISTORY, Self::history).await;
         all.table(snapshot, &row::DIVERGENCE, |_, row| divergence(row)).await;
@@ -147,6 +150,16 @@ impl Metadata {
     fn content(&mut self, row: &RawRow) -> Parsed<()> {
         let list = row.parse("blobs")?;
         self.contents.insert(row.parse("digest")?, (row.clone(), list));
+        Ok(())
+    }
+
+    fn erasure(&mut self, row: &RawRow) -> Parsed<()> {
+        row.parse::<SitePath>("path")?;
+        for column in ["author", "message"] {
+            row.optional(column, RawRow::text)?;
+        }
+        row.number("made")?;
+        self.erased.insert((row.parse("site")?, row.parse("content")?));
         Ok(())
     }
 

@@ -83,7 +83,11 @@ impl StateRows {
                 self.channels.insert((site, channel), value);
             }
             ParsedRow::Domain(name, value) => drop(self.domains.insert(name, value)),
-            ParsedRow::Rollout(..) | ParsedRow::Edge(..) | ParsedRow::Site(..) | ParsedRow::Purge(..) => {}
+            ParsedRow::Rollout(..)
+            | ParsedRow::Edge(..)
+            | ParsedRow::Site(..)
+            | ParsedRow::Purge(..)
+            | ParsedRow::Erased(..) => {}
         }
         Ok(())
     }

@@ -134,7 +134,7 @@ async fn edges_confirm_a_purge_with_what_they_have_found() {
         let at = Position { seq: Seq(row.seq.0 + 1), generation: "1-0".parse::<Position>().unwrap().generation };
         let site = || "demo".parse().unwrap();
         let reason = "channel live still serves a release from before the purge".to_owned();
-        let purging = vec![PurgeLag { site: site(), seq: row.seq, reason }];
+        let purging = vec![PurgeLag { site: site(), seq: row.seq, running: false, reason }];
         report(&pending, EdgeReport { purging, ..EdgeReport::new(at, "0") }).await;
         let proof = PurgeProof { site: site(), seq: row.seq, files: 1, bytes: 2, bad: 1, replaced: 1, serves: None };
         report(&done, EdgeReport { purged: Some(vec![proof]), ..EdgeReport::new(at, "0") }).await;

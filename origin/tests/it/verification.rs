@@ -16,7 +16,7 @@ use verge_test_kit::{copy_directory, on_small_disk};
 
 use super::fake_dns::{Answer, FakeDns};
 use super::full_disk;
-use super::test_origin::{TestBuild, TestOrigin, build, ok};
+use super::test_origin::{TestBuild, TestOrigin, build, digest, ok};
 
 /// What a run of `verify` came to.
 struct Verified {
@@ -124,6 +124,12 @@ impl Sound {
         let mut database = database(&sound.path()).await;
         execute(&mut database, "insert into divergence values (1, '1-1', '1-2-00c0ffee00c0ffee', 'edge fra-1', 1)")
             .await;
+        let gone = digest("gone");
+        execute(
+            &mut database,
+            &format!("insert into erasure values ('demo', '{gone}', 'gone.txt', 'ann', 'a leak', 1)"),
+        )
+        .await;
         database.close().await.unwrap();
         sound
     }
@@ -349,6 +355,21 @@ async fn starts_and_takes_pushes(data: &Path, context: &str) {
     }
     origin.stop().await;
     verify(data, &[]).await.assert_sound(context);
+}
+
+#[tokio::test]
+async fn release_that_refers_to_erased_bytes_is_sound() {
+    let origin = filled().await;
+    for site in ["demo", "news"] {
+        let erasure = json!({ "path": "only-1.txt" });
+        let erased =
+            origin.request(Method::POST, &format!("/v1/sites/{site}/erasures")).json(&erasure).send().await.unwrap();
+        assert!(erased.text().await.unwrap().contains("finished"));
+    }
+    let (origin, copy) = origin.back_up().await;
+    assert!(!object(&copy, digest("only in release 1")).exists());
+    verify(&copy, &[]).await.assert_sound("erased");
+    origin.stop().await;
 }
 
 #[tokio::test]
