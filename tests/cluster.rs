@@ -4,6 +4,7 @@
 mod cluster {
     mod outages;
     mod previews;
+    mod purges;
     mod pushes;
     mod releases;
     #[cfg(target_os = "linux")]

@@ -7,6 +7,7 @@ mod domains;
 mod edges;
 mod global;
 mod orphans;
+mod purge;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ pub use self::domains::Domains;
 pub use self::edges::{EdgeArgs, Edges, ForceArg};
 pub use self::global::{Color, Global, Json, TerminalInfo};
 pub use self::orphans::Orphans;
+pub use self::purge::{Log, Purge};
 use crate::channel::Lifetime;
 use crate::exit::Exit;
 
@@ -57,6 +59,10 @@ pub enum Command {
         #[command(subcommand)]
         command: Option<Channels>,
     },
+    /// Drop what is inherited at some paths, and have every edge check what it serves there
+    Purge(Purge),
+    /// List what was done to a site, newest first
+    Log(Log),
     /// Show the state of the origin, the edges and the sites
     Status,
     /// List sites, or restrict a site to regions
@@ -262,8 +268,10 @@ mod tests {
     #[test]
     #[cfg_attr(not(feature = "up"), ignore = "the snapshot includes `up`")]
     fn help_of_each_command_matches_snapshot() {
-        let names =
-            ["push", "releases", "rollback", "promote", "channels", "status", "sites", "edges", "domains", "dns", "up"];
+        let names = [
+            "push", "releases", "rollback", "promote", "channels", "purge", "log", "status", "sites", "edges",
+            "domains", "dns", "up",
+        ];
         let verbs = [
             "channels delete",
             "sites regions",
@@ -318,6 +326,9 @@ mod tests {
             "push --wait=90% dist",
             "rollback --wait=strict",
             "rollback --no-wait",
+            "purge /about.html -m leak",
+            "purge assets/*",
+            "purge --all",
         ] {
             assert!(parses(good), "{good}");
         }
@@ -342,6 +353,10 @@ mod tests {
             "push --wait=0%",
             "push --wait=all --no-wait",
             "push --json=lines",
+            "purge",
+            "purge a --all",
+            "purge ../a",
+            "log --limit 0",
         ] {
             assert!(!parses(bad), "{bad}");
         }

@@ -18,7 +18,10 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Body, Method, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use verge_protocol::api::{BlobsStored, BuildCreated, CreateRelease, ErrorBody, IssuedToken, MoveChannel};
+use verge_protocol::api::{
+    BlobsStored, BuildCreated, CreateRelease, ErrorBody, IssuedToken, MoveChannel, Progress, PurgeProgress,
+    PurgeRequest,
+};
 use verge_protocol::{BuildId, ChannelName, EdgeName, NameServerName, SiteName, compression, pack};
 
 pub use self::edge_client::EdgeClient;
@@ -149,7 +152,7 @@ impl Client {
     }
 
     /// `POST /v1/sites/{site}/releases`: makes a release of a build and moves a channel to it.
-    pub async fn create_release(&self, site: &SiteName, body: &CreateRelease) -> Result<Events, ClientError> {
+    pub async fn create_release(&self, site: &SiteName, body: &CreateRelease) -> Result<Events<Progress>, ClientError> {
         self.post_for_events(&format!("/v1/sites/{site}/releases"), body).await
     }
 
@@ -159,18 +162,26 @@ impl Client {
         site: &SiteName,
         channel: &ChannelName,
         body: &MoveChannel,
-    ) -> Result<Events, ClientError> {
+    ) -> Result<Events<Progress>, ClientError> {
         self.post_for_events(&format!("/v1/sites/{site}/channels/{channel}"), body).await
     }
 
     /// `GET /v1/sites/{site}/channels/{channel}/rollout`: the rollout that is in progress, or which edges serve what the channel
     /// points at.
-    pub async fn rollout(&self, site: &SiteName, channel: &ChannelName) -> Result<Events, ClientError> {
+    pub async fn rollout(&self, site: &SiteName, channel: &ChannelName) -> Result<Events<Progress>, ClientError> {
         let response = self.send(Method::GET, &format!("/v1/sites/{site}/channels/{channel}/rollout"), None).await?;
         Ok(events::read(self.origin.clone(), response, EVENTS_STALL_LIMIT))
     }
 
-    async fn post_for_events(&self, path: &str, body: &impl Serialize) -> Result<Events, ClientError> {
+    /// `POST /v1/sites/{site}/purges`: purges paths of a site.
+    pub async fn purge(&self, site: &SiteName, body: &PurgeRequest) -> Result<Events<PurgeProgress>, ClientError> {
+        self.post_for_events(&format!("/v1/sites/{site}/purges"), body).await
+    }
+
+    async fn post_for_events<T>(&self, path: &str, body: &impl Serialize) -> Result<Events<T>, ClientError>
+    where
+        T: DeserializeOwned + Send + 'static,
+    {
         let response = self.send(Method::POST, path, Some(RequestBody::json(body))).await?;
         Ok(events::read(self.origin.clone(), response, EVENTS_STALL_LIMIT))
     }

@@ -6,10 +6,13 @@ mod dns;
 mod domains;
 mod edges;
 mod failures;
+mod log;
 mod move_summary;
 mod orphans;
 mod problems;
 mod promote;
+mod provenance;
+mod purge;
 mod push;
 mod region_check;
 mod releases;
@@ -35,6 +38,8 @@ pub async fn run(cli: &Cli, environment: &Environment, output: &Output) -> Exit 
         Command::Rollback(arguments) => rollback::run(arguments, &context).await,
         Command::Promote(arguments) => promote::run(arguments, &context).await,
         Command::Channels { site, command } => channels::run(site, command.as_ref(), &context).await,
+        Command::Purge(arguments) => purge::run(arguments, &context).await,
+        Command::Log(arguments) => log::run(arguments, &context).await,
         Command::Status => status::run(&context).await,
         Command::Sites { command } => sites::run(command.as_ref(), &context).await,
         Command::Edges { command } => edges::run(command.as_ref(), &context).await,

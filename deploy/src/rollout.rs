@@ -17,6 +17,7 @@ mod wait;
 pub use self::attempt::Attempt;
 pub use self::confirmations::Confirmations;
 pub use self::edge_check::EdgeCheck;
+pub(crate) use self::edge_check::ask_each;
 pub use self::error::RolloutError;
 pub use self::outcome::{Released, Rollout};
 pub use self::wait::{Wait, WaitError};

@@ -61,6 +61,11 @@ impl BlobCache {
         self.0.memory.get(digest)
     }
 
+    /// Drops blobs from the memory tier: their next readers get them from disk, verified again.
+    pub(crate) fn drop_from_memory<'a>(&self, digests: impl Iterator<Item = &'a Digest>) {
+        digests.for_each(|digest| self.0.memory.remove(digest));
+    }
+
     /// The blob, and the tier it came from. Concurrent calls for one blob share one read or fetch.
     ///
     /// Cancel-safe: dropping the future does not cancel the fetch for the other callers.

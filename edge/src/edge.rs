@@ -108,11 +108,13 @@ impl Edge {
         let public_addr = public_addrs[0];
         let private_addr = private_listener.local_addr().map_err(BindError::LocalAddr)?;
 
+        let blobs = BlobCache::new(config.memory_cache.0, store.clone(), upstream.clone(), tasks.clone());
         let table = Arc::new(ArcSwap::<Table>::default());
         let (last_seen, missing_blobs) = (LastSeen::never(), MissingBlobs::default());
         let feed_tasks = FeedTasks {
             upstream: upstream.clone(),
             store: store.clone(),
+            blobs: blobs.clone(),
             table: Arc::clone(&table),
             clock,
             metrics: metrics.clone(),
@@ -125,8 +127,7 @@ impl Edge {
         let restored = feed_tasks.restore().await;
         let applied = restored.applied();
         let release_hosts =
-            ReleaseHosts::new(restored.releases(), store.clone(), upstream.clone(), metrics.clone(), tasks.clone());
-        let blobs = BlobCache::new(config.memory_cache.0, store.clone(), upstream, tasks.clone());
+            ReleaseHosts::new(restored.releases(), store.clone(), upstream, metrics.clone(), tasks.clone());
         // Cancelled by `start_draining`, and by shutdown, which drains the tasks too.
         let draining = tasks.draining().child_token();
         let status = ServingStatus {

@@ -19,6 +19,7 @@ mod prefetch;
 mod prefetch_batches;
 mod prefetch_status;
 mod prefetches;
+mod purger;
 mod report;
 mod wanted;
 
@@ -37,6 +38,8 @@ use self::apply::ApplyTask;
 use self::bandwidth_limit::BandwidthLimit;
 use self::channels::Channels;
 use self::prefetch_status::PrefetchStatus;
+use self::purger::Purger;
+use crate::cache::BlobCache;
 use crate::metrics::Metrics;
 use crate::release_hosts::Releases;
 use crate::status::{AppliedState, MissingBlobs};
@@ -48,6 +51,7 @@ use crate::upstream::Upstream;
 pub(crate) struct FeedTasks {
     pub(crate) upstream: Upstream,
     pub(crate) store: Store,
+    pub(crate) blobs: BlobCache,
     pub(crate) table: Arc<ArcSwap<Table>>,
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
@@ -114,6 +118,7 @@ impl RestoredFeedTasks {
                 FeedTasks {
                     upstream,
                     store,
+                    blobs,
                     table,
                     clock,
                     metrics,
@@ -154,10 +159,12 @@ impl RestoredFeedTasks {
         };
         let prefetch = prefetch::PrefetchTask { fetcher, wanted: wanted.subscribe(), status, missing_blobs };
         until_drained("prefetch", Box::pin(prefetch.run()));
+        let purger = Purger::new(blobs, store.clone(), upstream.clone(), tasks.clone());
         let manifests = manifests::ManifestFetches::new(upstream, store.clone(), tasks.clone());
         let apply = ApplyTask {
             channels,
             manifests,
+            purger,
             store,
             table,
             applied,

@@ -10,7 +10,7 @@
 //! | 4 | Route: look the host up in one snapshot of the table, else among the releases | `table.rs`, `redirect.rs`, `release_hosts.rs` | 404, 503, 308 |
 //! | 5 | Decode the path | `request_path.rs` | 400 |
 //! | 5a | End service workers of earlier releases | `former_worker.rs` | 200 |
-//! | 6 | Resolve the path to a resource of the channel | `resolve.rs`, `asset.rs` | 404 |
+//! | 6 | Resolve the path to a resource of the channel | `resolve.rs`, `asset.rs` | 404, 410 |
 //! | 7 | Build the response head | `response_head.rs` | |
 //! | 7a | – read `Range` | `range.rs` | |
 //! | 7b | – negotiate the content coding | `negotiate.rs` | |
@@ -187,6 +187,9 @@ impl Shared {
                 return builtin(response.with_release(channel.release()));
             }
         };
+        if resolution.is_erased() {
+            return builtin(builtin_responses::erased().with_release(channel.release()));
+        }
         // 7. Response head: range, negotiation, preconditions.
         let head = ResponseHead::build(&resolution, headers, is_head);
         // 8. Respond.

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use verge_daemon::feed::LastSeen;
 use verge_protocol::host::HostLabel;
-use verge_protocol::report::{Lag, Preparation};
+use verge_protocol::report::{Lag, Preparation, PurgeLag, PurgeProof};
 use verge_protocol::{Digest, EdgeName, Position};
 
 use crate::metrics::TrialCounters;
@@ -24,6 +24,10 @@ pub struct AppliedState {
     pub preparations: Vec<Preparation>,
     /// What readers get from channels of which a release is on trial.
     pub trials: Vec<Trial>,
+    /// Sites with a purge that is not done yet.
+    pub purging: Vec<PurgeLag>,
+    /// What the last purges have found, the latest last.
+    pub purged: Vec<PurgeProof>,
     /// Number of channels in the feed.
     pub channels: usize,
     /// Number of channels that serve a release, the latest or not.

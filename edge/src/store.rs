@@ -32,7 +32,7 @@ use std::sync::Arc;
 
 use verge_daemon::Tasks;
 
-pub(crate) use self::blocking_store::{BlockingStore, Put};
+pub(crate) use self::blocking_store::{BlobCheck, BlockingStore, Put};
 pub(crate) use self::disk_budget::Room;
 pub(crate) use self::layout::{Object, OpenError};
 pub(crate) use self::state_file::{SUPERSEDED_INHERITED, StateRecord};

@@ -10,12 +10,12 @@ use verge_protocol::manifest::File;
 use verge_protocol::{Coding, Content, Digest, Fallback, Lifetime, Manifest, ReleaseNumber};
 
 use crate::metrics::{Metrics, Traffic};
-use crate::table::{Channel, InheritedReleases, Resource, Resources};
+use crate::table::{Channel, InheritedRelease, InheritedReleases, Resource, Resources};
 
 /// Builds a channel of the site `demo`. The content of each file is its path.
 pub(crate) struct ChannelBuilder {
     own: Manifest,
-    inherited: Vec<Arc<Resources>>,
+    inherited: Vec<InheritedRelease>,
 }
 
 impl ChannelBuilder {
@@ -40,7 +40,7 @@ impl ChannelBuilder {
 
     /// Inherits from an earlier release than those added so far. The content of each file is `prefix` and its path.
     pub(crate) fn inherits(mut self, prefix: &str, paths: &[&str], lifetime: Lifetime) -> Self {
-        self.inherited.push(resources(manifest(paths, prefix, lifetime)));
+        self.inherited.push(InheritedRelease::whole(resources(manifest(paths, prefix, lifetime))));
         self
     }
 

@@ -7,12 +7,14 @@ mod it {
     mod cold_cache;
     mod crashes;
     mod domains;
+    mod erasures;
     mod former_workers;
     mod full_disk;
     mod http_rules;
     mod listeners;
     mod offline;
     mod process;
+    mod purges;
     mod release_hosts;
     mod response_heads;
     mod rollouts;

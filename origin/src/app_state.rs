@@ -8,11 +8,13 @@ use verge_daemon::Clock;
 use crate::channel_deletion::ChannelDeletion;
 use crate::domains::Domains;
 use crate::edge_reports::EdgeReports;
+use crate::erasure::Erasures;
 use crate::feed::Feed;
 use crate::fleet::Fleet;
 use crate::metrics::Metrics;
 use crate::problems::Problems;
 use crate::publish::{Contents, Publisher};
+use crate::purges::Purges;
 use crate::sites_url::SitesUrl;
 use crate::store::Database;
 use crate::token::Tokens;
@@ -32,6 +34,8 @@ pub(crate) struct AppState {
     pub(crate) uploads: Uploads,
     pub(crate) publisher: Arc<Publisher>,
     pub(crate) channel_deletion: ChannelDeletion,
+    pub(crate) purges: Purges,
+    pub(crate) erasures: Erasures,
     pub(crate) domains: Domains,
     pub(crate) sites_url: SitesUrl,
     pub(crate) metrics: Arc<Metrics>,

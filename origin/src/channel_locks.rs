@@ -56,7 +56,7 @@ impl ChannelLocks {
     }
 
     /// Locks the first bytes of fingerprinted paths. Hold it from reading them until the release is committed: otherwise two channels
-    /// of a site could release different bytes as immutable at one path.
+    /// of a site could release different bytes as immutable at one path. Nothing is erased while it is held.
     pub(crate) async fn lock_fingerprints(&self) -> OwnedMutexGuard<()> {
         Arc::clone(&self.fingerprints).lock_owned().await
     }

@@ -36,9 +36,16 @@ impl LastReport {
         !self.report.draining && now.saturating_sub(self.received) <= Duration::from_secs(LIVE_SECONDS)
     }
 
-    /// Whether the edge is live, has applied the write at `position`, and lags with no channel.
+    /// Whether the edge is live, has applied the write at `position`, lags with no channel, and has done all purges.
     fn is_caught_up(&self, position: Position, now: Duration) -> bool {
-        self.is_live(now) && self.report.applied.includes(position) && self.report.lagging.is_empty()
+        let EdgeReport { applied, lagging, purging, .. } = &*self.report;
+        self.is_live(now) && applied.includes(position) && lagging.is_empty() && purging.is_empty()
+    }
+
+    /// A report that was received at `received` or, by the wall clock, at `time`.
+    #[cfg(test)]
+    pub(crate) fn for_test(report: EdgeReport, received: Duration, time: Timestamp) -> Self {
+        Self { report: Arc::new(report), time, received, number: 0 }
     }
 
     /// By how many seconds the clock of the edge was ahead of the origin's, if it told; negative: behind.

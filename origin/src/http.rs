@@ -7,12 +7,15 @@ mod changes;
 mod channels;
 mod domains;
 mod edges;
+mod erasures;
 mod error;
 mod extract;
+mod log;
 mod manifests;
 mod name_servers;
 mod orphans;
 mod progress;
+mod purges;
 mod releases;
 mod sites;
 mod status;
@@ -38,6 +41,10 @@ pub(crate) fn router(app: AppState) -> Router {
         .route("/v1/sites/{site}/releases", get(releases::list).post(releases::create))
         .route("/v1/sites/{site}/channels/{channel}", post(channels::move_channel).delete(channels::delete))
         .route("/v1/sites/{site}/channels/{channel}/rollout", get(channels::rollout))
+        .route("/v1/sites/{site}/purges", post(purges::create))
+        .route("/v1/sites/{site}/erasures", post(erasures::create))
+        .route("/v1/sites/{site}/erasures/plan", post(erasures::plan))
+        .route("/v1/sites/{site}/log", get(log::list))
         .route("/v1/status", get(status::show))
         // For operators.
         .route("/v1/sites/{site}/regions", put(sites::set_regions))

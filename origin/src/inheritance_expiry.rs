@@ -30,10 +30,15 @@ pub(crate) async fn run(database: Database, feed: Feed, clock: Clock, interval: 
 async fn expire(database: &Database, feed: &Feed, clock: &Clock) -> Result<(), StoreError> {
     let now = clock.now();
     for (label, state) in database.channel_states().await? {
-        let Some(inherits) = publish::still_inherited(&state.inherits, now) else { continue };
-        tracing::info!(channel = %label, expired = state.inherits.len() - inherits.len(), "inherited releases expired");
+        let expired = state.inherits.len() - publish::still_inherited(&state.inherits, now).len();
+        if expired == 0 {
+            continue;
+        }
+        tracing::info!(channel = %label, expired, "inherited releases expired");
         let database = database.clone();
-        feed.write(async move { database.set_inherits(&label, state.epoch, inherits).await }).await?;
+        // A purge may have changed the row meanwhile.
+        let expire = move |inherits: &[_]| publish::still_inherited(inherits, now);
+        feed.write(async move { database.change_inherits(&label, expire).await }).await?;
     }
     Ok(())
 }

@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::config::raw::RawConfig;
 use crate::domains::{self, Domains};
 use crate::edge_reports::EdgeReports;
+use crate::erasure::Erasures;
 use crate::feed::Feed;
 use crate::fleet::Fleet;
 use crate::http;
@@ -29,6 +30,7 @@ use crate::inheritance_expiry;
 use crate::metrics::Metrics;
 use crate::problems::Problems;
 use crate::publish::{Contents, Encoder, Publisher};
+use crate::purges::Purges;
 use crate::rollout::Rollouts;
 use crate::store::{Blobs, Database};
 use crate::token::{self, Tokens};
@@ -233,6 +235,24 @@ async fn compose(
         sites_url: config.sites_url.clone(),
         timing: config.rollout_timing,
     };
+    let purges = Purges {
+        database: database.clone(),
+        feed: feed.clone(),
+        fleet: fleet.clone(),
+        edge_reports: edge_reports.clone(),
+        clock: clock.clone(),
+        tasks: tasks.clone(),
+        timing: config.rollout_timing,
+    };
+    let erasures = Erasures {
+        database: database.clone(),
+        blobs: blobs.clone(),
+        contents: contents.clone(),
+        feed: feed.clone(),
+        channel_locks: channel_locks.clone(),
+        purges: purges.clone(),
+        clock: clock.clone(),
+    };
     let publisher = Publisher {
         database: database.clone(),
         blobs,
@@ -264,6 +284,8 @@ async fn compose(
         uploads,
         publisher: Arc::new(publisher),
         channel_deletion,
+        purges,
+        erasures,
         domains,
         sites_url: config.sites_url.clone(),
         metrics,

@@ -32,12 +32,10 @@ use crate::store::{Blobs, Database, EarlierRequest, MoveTarget, NewLifetime, New
 pub(crate) use self::contents::Contents;
 pub(crate) use self::encoder::Encoder;
 pub(crate) use self::error::PublishError;
-pub(crate) use self::inheritance::{KEPT_FOR as INHERITED_FOR, choose as inherited, expire as still_inherited};
+pub(crate) use self::inheritance::{
+    KEPT_FOR as INHERITED_FOR, choose as inherited, expire as still_inherited, purge as inherited_after_purge,
+};
 pub(crate) use self::rollback_target::rollback_target;
-
-/// How many of a channel's last moves are read: for the eight releases that may be inherited, repeated by rollbacks between them, and
-/// for the target of a rollback.
-pub(crate) const MOVES_READ: u32 = 64;
 
 /// Creates releases and moves channels.
 pub(crate) struct Publisher {
@@ -86,6 +84,7 @@ impl Publisher {
             Start::Repeated(progress) => return Ok(progress),
         };
         self.check_epoch(&request).await?;
+        self.contents.check_erased(&request.label.site, &build).await?;
         self.check_blobs(&request.label, &build).await?;
         Ok(self.spawn(guard, move |publisher, log| async move {
             publisher.release(request, build, provenance, expires_seconds, &log).await
@@ -104,6 +103,7 @@ impl Publisher {
             Start::Repeated(progress) => return Ok(progress),
         };
         self.check_epoch(&request).await?;
+        self.contents.check_release(&request.label.site, release, manifest).await?;
         Ok(self.roll_out_existing(guard, request, release, manifest, Vec::new()))
     }
 
@@ -149,6 +149,9 @@ impl Publisher {
         warnings: Vec<String>,
     ) -> ProgressStream {
         self.spawn(guard, move |publisher, _| async move {
+            // Nothing is erased until the rollout has begun.
+            let _lock = publisher.channel_locks.lock_fingerprints().await;
+            publisher.contents.check_release(&label.site, release, manifest).await?;
             let target = MoveTarget::Existing(release, manifest);
             let new = NewRollout { label, expected, target, idempotency_key: key, canary };
             Ok((publisher.rollouts.begin(new).await?, warnings))
@@ -208,6 +211,9 @@ impl Publisher {
 
         let (files, bytes) = (build.files.len() as u64, build.bytes());
         let _fingerprints = self.channel_locks.lock_fingerprints().await;
+        // Contents and blobs may have been erased meanwhile.
+        self.contents.check_erased(&label.site, &build).await?;
+        self.check_blobs(&label, &build).await?;
         let history = manifest_builder::SiteHistory::load(&self.contents, &label.site).await?;
         let output = manifest_builder::build_manifest(&label.site, build, &encodings, history);
         let (manifest, blobs) = Content::cut(&output.manifest.to_bytes().into());

@@ -220,11 +220,10 @@ impl Rollouts {
     async fn switch(&self, target: &Target, state: &RolloutState) -> Result<(Position, ChannelState), PublishError> {
         let label = target.label.clone();
         let now = self.clock.now();
-        let moves = self.database.moves(&label.site, &label.channel, publish::MOVES_READ).await?;
-        let inherits = publish::inherited(state.manifest, &moves, now);
-        let (database, new) =
-            (self.database.clone(), NewMove { label: label.clone(), rollout: state.clone(), inherits });
-        let outcome = match self.feed.write(async move { database.move_channel(&new, now).await }).await {
+        let manifest = state.manifest;
+        let inherits = move |moves: &[_], purges: &[_]| publish::inherited(manifest, moves, purges, now);
+        let (database, new) = (self.database.clone(), NewMove { label: label.clone(), rollout: state.clone() });
+        let outcome = match self.feed.write(async move { database.move_channel(&new, now, inherits).await }).await {
             Ok(outcome) => outcome,
             Err(error) => Ok(self.moved_in_spite_of(&label, state).await.ok_or(error)?),
         };
@@ -256,8 +255,9 @@ impl Rollouts {
         self.metrics.rollouts_abandoned.inc();
         let delete = async || {
             let (database, label, state) = (self.database.clone(), label.clone(), state.clone());
-            let until = self.clock.now().after(publish::INHERITED_FOR);
-            self.feed.write(async move { database.abandon_rollout(&label, &state, until).await }).await
+            let now = self.clock.now();
+            let until = now.after(publish::INHERITED_FOR);
+            self.feed.write(async move { database.abandon_rollout(&label, &state, until, now).await }).await
         };
         let mut outcome = delete().await;
         guard.log().push(Err(error));

@@ -6,6 +6,7 @@ mod it {
     mod damaged_rows;
     mod domains;
     mod edges;
+    mod erasures;
     mod errors;
     mod fake_dns;
     mod full_disk;
@@ -13,6 +14,7 @@ mod it {
     mod operating;
     mod previews;
     mod process;
+    mod purges;
     mod pushes;
     mod rollouts;
     mod sites;

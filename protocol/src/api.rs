@@ -1,8 +1,11 @@
 //! Bodies of the origin's HTTP API. docs/API.md lists the routes.
 
 mod admin;
+mod erasure;
+mod log;
 mod problem;
 mod progress;
+mod purge;
 mod token;
 
 use std::collections::BTreeSet;
@@ -15,12 +18,15 @@ use crate::fleet::EdgeState;
 use crate::name::{BuildId, ChannelName, EdgeName, IdempotencyKey, Region, SiteName};
 use crate::position::{Position, Seq};
 use crate::release::ReleaseNumber;
-use crate::report::{Lag, Preparation};
+use crate::report::{Lag, Preparation, PurgeLag};
 use crate::timestamp::Timestamp;
 
 pub use self::admin::{Domain, DomainRequest, EdgeSettings, ForceEdge, IssuedToken, NameServer, Proof, SiteRegions};
+pub use self::erasure::{EraseRequest, EraseTarget, ErasedContent, ErasurePlan};
+pub use self::log::{LogEntry, LogEvent, MoveKind};
 pub use self::problem::Problem;
 pub use self::progress::{LaggingEdge, Progress};
+pub use self::purge::{PurgeProgress, PurgeRequest};
 pub use self::token::TokenOwner;
 
 /// The body of every error response.
@@ -279,6 +285,9 @@ pub struct Edge {
     /// The releases that it prepares, or has prepared.
     #[serde(default)]
     pub preparations: Vec<Preparation>,
+    /// The purges that it has not done yet.
+    #[serde(default)]
+    pub purging: Vec<PurgeLag>,
     /// Its version of Verge.
     pub version: Option<String>,
     /// How readers are sent to it; `None`: it is not configured.

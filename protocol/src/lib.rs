@@ -14,6 +14,7 @@
 //! | [`state`], [`feed`], [`report`] | the rows of the origin's state, the change feed that carries them, the edges' reports |
 //! | [`fleet`], [`geo_point`] | the operator's configuration of edges, sites and domains; coordinates |
 //! | [`health`], [`explanation`] | an edge's health page; why a name server chooses an edge |
+//! | [`purge`] | what is purged of a site |
 //! | [`pack`], [`compression`] | transfer formats of blobs, builds and manifests |
 //! | [`token`], [`placeholder`] | the syntax of access tokens; text that stands where a value is missing |
 //! | [`json`] | JSON values that are stored and forwarded byte for byte |
@@ -43,6 +44,7 @@ pub mod pack;
 pub mod path;
 pub mod placeholder;
 pub mod position;
+pub mod purge;
 pub mod release;
 pub mod report;
 pub mod state;

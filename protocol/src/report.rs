@@ -23,6 +23,9 @@ pub const AWAY_SECONDS: u64 = 10 * 60;
 /// How many orphans a report lists at most.
 pub const ORPHANS_MAX: usize = 1000;
 
+/// How many purges a report proves at most.
+pub const PURGES_MAX: usize = 16;
+
 /// Whether a text may be a key of the state, of this version or of another: printable ASCII of at most 300 characters.
 pub fn is_key(text: &str) -> bool {
     (1..=300).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
@@ -50,6 +53,13 @@ pub struct EdgeReport {
     /// before it.
     #[serde(default)]
     pub trials: Vec<TrialCounts>,
+    /// Sites with a purge that is not done yet.
+    #[serde(default)]
+    pub purging: Vec<PurgeLag>,
+    /// What the last purges have found, at most [`PURGES_MAX`], the latest last. `None`: an edge of an older version, which does not
+    /// know purges.
+    #[serde(default)]
+    pub purged: Option<Vec<PurgeProof>>,
     /// The edge's clock when it sent the report.
     #[serde(default)]
     pub time: Option<Timestamp>,
@@ -114,6 +124,50 @@ pub struct TrialCounts {
     pub counts: ResponseCounts,
 }
 
+/// A purge of a site that an edge has not done yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurgeLag {
+    /// The site.
+    pub site: SiteName,
+    /// The write that made the oldest purge that is not done.
+    pub seq: Seq,
+    /// Whether it is being carried out: an edge that is live is not given up then.
+    #[serde(default)]
+    pub running: bool,
+    /// The reason, human-readable.
+    pub reason: String,
+}
+
+/// What an edge has found of the paths of a purge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurgeProof {
+    /// The site.
+    pub site: SiteName,
+    /// The write that made the purge.
+    pub seq: Seq,
+    /// The number of files that it serves at these paths, over all channels and releases.
+    pub files: u64,
+    /// The bytes of these files that it read from disk and hashed, encodings included.
+    pub bytes: u64,
+    /// How many blobs on disk did not match their digest.
+    pub bad: u64,
+    /// How many of them were replaced; the others are not served, and fetched when the origin has them.
+    pub replaced: u64,
+    /// What it serves at the path, if the purge is of one path.
+    #[serde(default)]
+    pub serves: Option<ServedPath>,
+}
+
+/// What an edge serves at a path of the channel `live` of a site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServedPath {
+    /// The status: 200, 404, or 410 for what was erased. A site's single-page fallback is not a file at the path: 404.
+    pub status: u16,
+    /// The digest of the file, which is its `ETag`.
+    #[serde(default)]
+    pub digest: Option<Digest>,
+}
+
 impl EdgeReport {
     /// The report of an edge that serves everything up to `applied` and has nothing else to say.
     pub fn new(applied: Position, version: impl Into<String>) -> Self {
@@ -124,6 +178,8 @@ impl EdgeReport {
             lagging: Vec::new(),
             preparations: Some(Vec::new()),
             trials: Vec::new(),
+            purging: Vec::new(),
+            purged: Some(Vec::new()),
             time: None,
             draining: false,
             orphans: Vec::new(),
@@ -136,6 +192,18 @@ impl EdgeReport {
     pub fn preparation(&self, site: &SiteName, channel: &ChannelName, manifest: Digest) -> Option<&Preparation> {
         let mut preparations = self.preparations.iter().flatten();
         preparations.find(|one| one.site == *site && one.channel == *channel && one.manifest == manifest)
+    }
+
+    /// Whether the edge has done the purge that was made by the write `at`.
+    pub fn has_purged(&self, at: Position, site: &SiteName) -> bool {
+        self.purged.is_some()
+            && self.applied.includes(at)
+            && !self.purging.iter().any(|lag| lag.site == *site && lag.seq <= at.seq)
+    }
+
+    /// What the edge has found in the purge of the site that was made by the write `seq`; `None` if it started again since.
+    pub fn purge_proof(&self, seq: Seq, site: &SiteName) -> Option<&PurgeProof> {
+        self.purged.iter().flatten().rev().find(|proof| proof.site == *site && proof.seq == seq)
     }
 
     /// Whether the edge serves the channel as of the write `at`, or newer.

@@ -14,7 +14,9 @@ use crate::fleet::{DomainState, EdgeState, SiteState};
 use crate::host::HostLabel;
 use crate::json::Json;
 use crate::name::{ChannelName, EdgeName, IdempotencyKey, SiteName};
+use crate::path::SitePath;
 use crate::position::Seq;
+use crate::purge::{PurgeScope, PurgeState};
 use crate::release::ReleaseNumber;
 use crate::timestamp::Timestamp;
 
@@ -45,6 +47,10 @@ pub enum Key {
     Site(SiteName),
     /// `domain/<domain>`, whose value is a [`DomainState`].
     Domain(DomainName),
+    /// `purge/<site>`, whose value is a [`PurgeState`].
+    Purge(SiteName),
+    /// `erased/<site>/<digest of a content>`, whose value is an [`ErasedState`].
+    Erased(SiteName, Digest),
 }
 
 /// A key unknown to this version: skipped and counted.
@@ -64,6 +70,8 @@ impl FromStr for Key {
             ("edge", edge, None, None) => Some(Self::Edge(edge.parse().ok()?)),
             ("site", site, None, None) => Some(Self::Site(site.parse().ok()?)),
             ("domain", domain, None, None) => Some(Self::Domain(domain.parse().ok()?)),
+            ("purge", site, None, None) => Some(Self::Purge(site.parse().ok()?)),
+            ("erased", site, Some(content), None) => Some(Self::Erased(site.parse().ok()?, content.parse().ok()?)),
             _ => None,
         })();
         key.ok_or_else(|| UnknownKey(text.to_owned()))
@@ -79,6 +87,8 @@ impl fmt::Display for Key {
             Self::Edge(edge) => write!(formatter, "edge/{edge}"),
             Self::Site(site) => write!(formatter, "site/{site}"),
             Self::Domain(domain) => write!(formatter, "domain/{domain}"),
+            Self::Purge(site) => write!(formatter, "purge/{site}"),
+            Self::Erased(site, content) => write!(formatter, "erased/{site}/{content}"),
         }
     }
 }
@@ -127,14 +137,36 @@ pub struct ReleaseState {
     pub manifest: Digest,
 }
 
+/// Value of the key `erased/<site>/<digest>`: a content that the site does not serve any more, whatever release has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErasedState {
+    /// When it was erased, by the origin's clock.
+    pub when: Timestamp,
+    /// A path where the site had it.
+    pub path: SitePath,
+    /// Its blobs, and those of its encodings, that nothing else needs. Edges remove them.
+    #[serde(default)]
+    pub blobs: Vec<Digest>,
+}
+
 /// A manifest of an earlier release of the channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inherited {
     /// The manifest.
     pub manifest: Digest,
     /// When the origin, by its own clock, stops letting it be inherited. Edges do not compare it with theirs: the origin writes the
     /// row again without it.
     pub until: Timestamp,
+    /// Paths that are not inherited from it: they were purged since the channel last pointed at it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without: Vec<PurgeScope>,
+}
+
+impl Inherited {
+    /// A manifest of which all fingerprinted files are inherited.
+    pub fn new(manifest: Digest, until: Timestamp) -> Self {
+        Self { manifest, until, without: Vec::new() }
+    }
 }
 
 impl ChannelState {
@@ -159,6 +191,10 @@ pub enum ParsedRow {
     Site(SiteName, Option<SiteState>),
     /// A proven domain.
     Domain(DomainName, Option<DomainState>),
+    /// The purges of a site.
+    Purge(SiteName, Option<PurgeState>),
+    /// A content that a site must not serve.
+    Erased(SiteName, Digest, Option<ErasedState>),
 }
 
 /// Why a row cannot be parsed.
@@ -187,6 +223,8 @@ impl Row {
             Key::Edge(edge) => ParsedRow::Edge(edge, self.read()?),
             Key::Site(site) => ParsedRow::Site(site, self.read()?),
             Key::Domain(domain) => ParsedRow::Domain(domain, self.read()?),
+            Key::Purge(site) => ParsedRow::Purge(site, self.read()?),
+            Key::Erased(site, content) => ParsedRow::Erased(site, content, self.read()?),
         })
     }
 
@@ -213,6 +251,7 @@ mod tests {
             "edge/fra-1",
             "site/demo",
             "domain/www.example.com",
+            "purge/demo",
         ] {
             assert_eq!(text.parse::<Key>().unwrap().to_string(), text);
         }
@@ -230,6 +269,14 @@ mod tests {
         ] {
             assert!(unknown.parse::<Key>().is_err(), "{unknown}");
         }
+    }
+
+    #[test]
+    fn inherited_manifest_of_an_older_origin_is_without_nothing() {
+        let text = format!(r#"{{"manifest":"{}","until":5}}"#, Digest::of(b"m"));
+        let inherited: Inherited = serde_json::from_str(&text).unwrap();
+        assert_eq!(inherited, Inherited::new(Digest::of(b"m"), Timestamp(5)));
+        assert_eq!(serde_json::to_string(&inherited).unwrap(), text);
     }
 
     #[test]

@@ -326,7 +326,12 @@ mod tests {
                     };
                     return Ok(Keep::Nothing);
                 }
-                ParsedRow::Channel(..) | ParsedRow::Rollout(..) | ParsedRow::Release(..) | ParsedRow::Domain(..) => {}
+                ParsedRow::Channel(..)
+                | ParsedRow::Rollout(..)
+                | ParsedRow::Release(..)
+                | ParsedRow::Domain(..)
+                | ParsedRow::Purge(..)
+                | ParsedRow::Erased(..) => {}
             }
             Ok(Keep::Row)
         }

@@ -17,15 +17,16 @@ pub struct EdgeClient {
 }
 
 impl EdgeClient {
-    /// `HEAD /` of the site at `host`, from the edge at `url`; `None`: there was no answer, or the URL is not one of HTTP.
-    pub async fn head(&self, mut url: Url, host: &str) -> Option<Response> {
+    /// `HEAD` of a file of the site at `host`, from the edge at `url`; `None`: there was no answer, or the URL is not one of HTTP.
+    pub async fn head(&self, mut url: Url, host: &str, path: &str) -> Option<Response> {
         let http = match url.scheme() {
             // Loads no root certificates, which a slim container may lack and which take time.
             "http" => self.plain.get_or_init(|| builder().tls_certs_only([]).build().ok()),
             "https" => self.encrypted.get_or_init(|| builder().build().ok()),
             _ => return None,
         };
-        url.set_path("/");
+        // Escapes what a path of a URL cannot hold.
+        url.path_segments_mut().ok()?.clear().extend(path.split('/'));
         url.set_query(None);
         http.as_ref()?.head(url).header(HOST, host).send().await.ok()
     }

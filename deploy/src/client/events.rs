@@ -1,10 +1,10 @@
-//! The event stream of a release: one JSON object per line.
+//! The event stream of a release or a purge: one JSON object per line.
 
 use std::time::Duration;
 
 use futures_util::stream::{BoxStream, StreamExt as _, try_unfold};
 use reqwest::Response;
-use verge_protocol::api::Progress;
+use serde::de::DeserializeOwned;
 
 use super::error::ClientError;
 use super::server_url::ServerUrl;
@@ -12,11 +12,14 @@ use super::server_url::ServerUrl;
 /// The longest line accepted, in bytes.
 const LINE_MAX: usize = 1 << 20;
 
-/// The progress of a release. An end without [`Progress::Finished`] or [`Progress::Failed`] is a lost connection.
-pub type Events = BoxStream<'static, Result<Progress, ClientError>>;
+/// The progress of something, as [`Progress`](verge_protocol::api::Progress). An end without its last event is a lost connection.
+pub type Events<T> = BoxStream<'static, Result<T, ClientError>>;
 
 /// Reads the events of a response; `stall_limit` is the longest time without data.
-pub(super) fn read(origin: ServerUrl, response: Response, stall_limit: Duration) -> Events {
+pub(super) fn read<T>(origin: ServerUrl, response: Response, stall_limit: Duration) -> Events<T>
+where
+    T: DeserializeOwned + Send + 'static,
+{
     let reader = Reader { origin, response, lines: Lines::default(), stall_limit };
     try_unfold(reader, |mut reader| async { Ok(reader.next().await?.map(|event| (event, reader))) }).boxed()
 }
@@ -30,7 +33,7 @@ struct Reader {
 
 impl Reader {
     /// The next event; `None` at the end of the stream. Blank lines only keep the connection alive.
-    async fn next(&mut self) -> Result<Option<Progress>, ClientError> {
+    async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ClientError> {
         loop {
             while let Some(line) = self.lines.next() {
                 if !line.trim_ascii().is_empty() {

@@ -1,12 +1,12 @@
 //! `verge push`.
 
-mod provenance;
 mod render;
 mod target;
 
 use std::path::{Path, PathBuf};
 
 use super::context::Context;
+use super::provenance;
 use crate::cli;
 use crate::exit::Exit;
 use crate::failure::Failure;

@@ -138,6 +138,7 @@ mod tests {
             applied: applied.map(|at| at.parse().unwrap()),
             lagging: vec![],
             preparations: Vec::new(),
+            purging: Vec::new(),
             version: live.then(|| "0.1.0".to_owned()),
             state: None,
             has_token: true,

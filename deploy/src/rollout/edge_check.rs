@@ -31,6 +31,19 @@ pub struct EdgeCheck {
 /// Asks those of `edges` that have reported a URL for the page `/` of the channel that is served at `url`. Ends after `limit`; edges
 /// that were not asked by then are left out. If the list of edges cannot be read, none is asked.
 pub(super) async fn ask_edges(client: &Client, url: &str, edges: &[EdgeName], limit: Duration) -> Vec<EdgeCheck> {
+    let answers = ask_each(client, url, "", edges, limit).await;
+    answers.into_iter().map(|(edge, response)| check(edge, response.as_ref())).collect()
+}
+
+/// Asks those of `edges` that have reported a URL for a file of the channel that is served at `url`. The answers are those of these very
+/// edges, by name; `None`: there was none. Ends after `limit`, as [`ask_edges`] does.
+pub(crate) async fn ask_each(
+    client: &Client,
+    url: &str,
+    path: &str,
+    edges: &[EdgeName],
+    limit: Duration,
+) -> Vec<(EdgeName, Option<Response>)> {
     let deadline = Instant::now() + limit;
     let Some(host) = url.parse().ok().and_then(|url| authority(&url)) else { return Vec::new() };
     let Ok(Ok(known)) = timeout_at(deadline, client.get::<Vec<Edge>>("/v1/edges")).await else { return Vec::new() };
@@ -42,20 +55,22 @@ pub(super) async fn ask_edges(client: &Client, url: &str, edges: &[EdgeName], li
         if Instant::now() >= deadline {
             return None;
         }
-        let response = timeout_at(deadline, http.head(url, &host)).await;
-        Some(check(edge, response.ok().flatten().as_ref()))
+        let response = timeout_at(deadline, http.head(url, &host, path)).await.ok().flatten();
+        let response = response.filter(|response| header(response, "verge-edge") == Some(edge.as_str()));
+        Some((edge, response))
     });
-    let mut checks: Vec<EdgeCheck> =
-        checks.buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect::<Vec<_>>().await;
-    checks.sort_by(|one, other| one.edge.cmp(&other.edge));
-    checks
+    let mut answers: Vec<_> = checks.buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect::<Vec<_>>().await;
+    answers.sort_by(|(one, _), (other, _)| one.cmp(other));
+    answers
 }
 
 fn check(edge: EdgeName, response: Option<&Response>) -> EdgeCheck {
-    let header = |name: &str| response?.headers().get(name)?.to_str().ok();
-    let reached = header("verge-edge") == Some(edge.as_str());
-    let release = header("verge-release").filter(|_| reached).and_then(|release| release.parse().ok());
-    EdgeCheck { edge, reached, release }
+    let release = response.and_then(|response| header(response, "verge-release")?.parse().ok());
+    EdgeCheck { edge, reached: response.is_some(), release }
+}
+
+fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
+    response.headers().get(name)?.to_str().ok()
 }
 
 /// The value of `Host` for a URL.

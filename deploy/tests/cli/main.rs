@@ -18,6 +18,7 @@ mod origin;
 #[cfg(test)]
 mod previews;
 #[cfg(test)]
+mod purges;
 mod push;
 #[cfg(test)]
 mod repeats;

@@ -3,6 +3,7 @@
 mod blobs;
 mod builds;
 mod channels;
+mod purges;
 mod state;
 
 use std::sync::MutexGuard;
@@ -41,6 +42,8 @@ impl Origin {
             .route("/v1/sites/{site}/releases", get(channels::releases).post(channels::publish))
             .route("/v1/sites/{site}/channels/{channel}", post(channels::move_to).delete(channels::delete))
             .route("/v1/sites/{site}/channels/{channel}/rollout", get(channels::rollout))
+            .route("/v1/sites/{site}/purges", post(purges::create))
+            .route("/v1/sites/{site}/log", get(purges::log))
             .route("/v1/status", get(channels::status))
             .route("/v1/edges", get(channels::edges))
             .layer(middleware::from_fn_with_state(shared.clone(), record_and_authorize))

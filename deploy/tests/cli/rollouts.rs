@@ -136,6 +136,7 @@ fn with_url(name: &str, url: &str) -> Edge {
         applied: None,
         lagging: vec![],
         preparations: vec![],
+        purging: vec![],
         version: None,
         state: None,
         has_token: true,

@@ -27,6 +27,10 @@ impl Memory {
         self.0.insert(blob.digest(), blob);
     }
 
+    pub(super) fn remove(&self, digest: &Digest) {
+        self.0.invalidate(digest);
+    }
+
     /// Bytes of all blobs, overhead included.
     pub(super) fn bytes(&self) -> u64 {
         self.0.weighted_size()

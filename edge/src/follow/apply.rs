@@ -12,6 +12,7 @@ use super::channels::Channels;
 use super::holding::Holding;
 use super::manifests::{FetchResult, ManifestFetches};
 use super::prefetch_status::PrefetchStatus;
+use super::purger::Purger;
 use super::wanted::Wanted;
 use crate::metrics::Metrics;
 use crate::status::AppliedState;
@@ -31,6 +32,7 @@ const CHECK_PAUSE: u32 = 10;
 pub(super) struct ApplyTask {
     pub(super) channels: Channels,
     pub(super) manifests: ManifestFetches,
+    pub(super) purger: Purger,
     pub(super) store: Store,
     pub(super) table: Arc<ArcSwap<Table>>,
     /// What readers can see, and what is saved of it.
@@ -81,6 +83,10 @@ impl ApplyTask {
                     }
                     Check::Unknown
                 }
+                done = self.purger.next() => {
+                    self.channels.record_purge(done.generation, done.proof(&self.table.load()));
+                    Check::Unknown
+                }
                 () = changed_after(&mut self.prefetch, self.check_after) => Check::Awaited,
                 () = changed_after(&mut self.progress, self.progress_after) => Check::Awaited,
                 () = tokio::time::sleep(pause) => Check::Awaited,
@@ -122,6 +128,12 @@ impl ApplyTask {
         if applied != before {
             log_changes(&before, &applied);
             self.applied.send_replace(applied);
+        }
+        // After the swap: what is checked is what is served.
+        if self.purger.is_idle()
+            && let Some(due) = self.channels.due_purge()
+        {
+            self.purger.start(due);
         }
         let wanted = self.channels.wanted();
         self.wanted.send_if_modified(|before| {

@@ -11,7 +11,9 @@
 //! [holding]: super::holding
 
 mod domains;
+mod erasures;
 mod ingest;
+mod purges;
 mod references;
 pub(super) mod saved_state;
 mod tracked_channel;
@@ -33,6 +35,9 @@ use verge_protocol::state::ChannelState;
 use verge_protocol::{ChannelName, Checkpoint, Digest, EdgeName, SiteName};
 
 use self::domains::VerifiedDomains;
+use self::erasures::Erasures;
+pub(super) use self::purges::DuePurge;
+use self::purges::Purges;
 use self::tracked_channel::{AcceptedRow, Rollout, SupersededRow, TrackedChannel};
 use self::trials::Trials;
 use super::holding::Holding;
@@ -40,7 +45,7 @@ use crate::metrics::Traffic;
 use crate::release_hosts::Releases;
 use crate::status::AppliedState;
 use crate::store::SUPERSEDED_INHERITED;
-use crate::table::{Channel, DomainRedirect, Resources, Table};
+use crate::table::{Channel, DomainRedirect, InheritedRelease, Resources, Table};
 
 /// Every channel, every rollout and every domain in the feed. Times are durations since the process started: what clocks say does not
 /// matter.
@@ -56,6 +61,8 @@ pub(super) struct Channels {
     /// The name of this edge; `None`: it takes part in no trial.
     name: Option<EdgeName>,
     trials: Trials,
+    purges: Purges,
+    erasures: Erasures,
     manifests: HashMap<Digest, Arc<Resources>>,
     /// Why the last attempt to get a manifest failed.
     failures: HashMap<Digest, String>,
@@ -76,6 +83,7 @@ impl Channels {
     /// Adds a manifest that has arrived.
     pub(super) fn add_manifest(&mut self, resources: Arc<Resources>) {
         let id = resources.manifest();
+        let resources = self.erasures.without_erased(resources);
         self.failures.remove(&id);
         self.manifests.insert(id, resources);
         self.changed = true;
@@ -164,9 +172,10 @@ impl Channels {
             if let Some(rollout) = self.on_trial(&key) {
                 let before = std::mem::replace(&mut own, &self.manifests[&rollout.manifest]);
                 release = rollout.release;
-                inherited.newer.retain(|newer| newer.manifest() != rollout.manifest);
-                inherited.older.retain(|older| older.manifest() != rollout.manifest);
-                inherited.older.insert(0, Arc::clone(before));
+                inherited.newer.retain(|newer| newer.resources.manifest() != rollout.manifest);
+                inherited.older.retain(|older| older.resources.manifest() != rollout.manifest);
+                let before = InheritedRelease { resources: Arc::clone(before), without: Vec::new() };
+                inherited.older.insert(0, before);
             }
             served.push(Channel::new(label, release, Arc::clone(own), inherited, traffic));
         }
@@ -198,15 +207,19 @@ impl Channels {
 
     /// How far the feed is applied.
     pub(super) fn applied_state(&self) -> AppliedState {
-        let refused = self.rows.refused_keys().filter(|key| key.starts_with("domain/") || key.starts_with("rollout/"));
+        let is_of_no_channel =
+            |key: &&str| ["domain/", "rollout/", "purge/", "erased/"].iter().any(|kind| key.starts_with(kind));
+        let refused = self.rows.refused_keys().filter(is_of_no_channel);
         let served = self.tracked.values().filter(|channel| self.serving(channel).is_some()).count();
-        // A rollout ends with the history in which it began.
-        let orphans = self.rows.orphans().filter(|key| !key.starts_with("rollout/"));
+        // A rollout ends with the history in which it began, and a purge keeps nothing alive.
+        let orphans = self.rows.orphans().filter(|key| !key.starts_with("rollout/") && !key.starts_with("purge/"));
         AppliedState {
             position: self.rows.position(),
             lagging: self.lagging().collect(),
             preparations: self.preparations().collect(),
             trials: self.trials(),
+            purging: self.purging().collect(),
+            purged: self.purges.proofs().cloned().collect(),
             channels: self.tracked.len(),
             served,
             unknown: self.rows.unknown_keys() + refused.count(),

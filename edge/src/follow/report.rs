@@ -55,6 +55,8 @@ impl Sender {
             lagging: applied.lagging.clone(),
             preparations: Some(applied.preparations.clone()),
             trials: applied.trials.iter().map(trial_counts).collect(),
+            purging: applied.purging.clone(),
+            purged: Some(applied.purged.clone()),
             time: Some(self.clock.now()),
             draining,
             orphans: applied.orphans.iter().take(ORPHANS_MAX).cloned().collect(),

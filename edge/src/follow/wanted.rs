@@ -55,10 +55,12 @@ impl Wanted {
     }
 }
 
-/// A manifest's id stands for its resources.
+/// The resources of a manifest are made once, and once more when a content of them is erased.
 impl PartialEq for Wanted {
     fn eq(&self, other: &Self) -> bool {
-        let key = |(manifest, release): (&Digest, &WantedRelease)| (*manifest, release.priority, release.is_awaited);
+        let key = |(manifest, release): (&Digest, &WantedRelease)| {
+            (*manifest, Arc::as_ptr(&release.resources), release.priority, release.is_awaited)
+        };
         self.0.iter().map(key).eq(other.0.iter().map(key))
     }
 }

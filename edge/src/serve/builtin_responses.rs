@@ -105,6 +105,11 @@ pub(super) fn unknown_host(headers: &HeaderMap) -> BuiltinResponse {
     html_or_text(headers, UNKNOWN_HOST, "There is no site at this address.\n")
 }
 
+/// 410: the bytes of the file were erased from the site.
+pub(super) fn erased() -> BuiltinResponse {
+    BuiltinResponse::text(StatusCode::GONE, "This file has been removed.\n")
+}
+
 /// 503: there is a site, or may be one, whose release is not on this edge yet. A 404 would be taken as definite.
 pub(super) fn pending() -> BuiltinResponse {
     BuiltinResponse::text(StatusCode::SERVICE_UNAVAILABLE, "This site is not ready yet. Try again in a moment.\n")

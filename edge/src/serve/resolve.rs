@@ -24,6 +24,14 @@ pub(crate) enum Resolution {
     },
 }
 
+impl Resolution {
+    /// Whether the bytes of the resource were erased from the site.
+    pub(crate) fn is_erased(&self) -> bool {
+        let (Self::File(resource) | Self::SinglePage(resource) | Self::NotFoundPage { page: resource, .. }) = self;
+        resource.is_erased()
+    }
+}
+
 /// The site has no file for the path, and no 404 page to answer with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Unresolved {

@@ -48,6 +48,15 @@ pub(crate) enum Put {
     NoRoom,
 }
 
+/// What hashing a blob on disk again has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BlobCheck {
+    /// It matches its digest; its size in bytes.
+    Sound(u64),
+    /// It does not, or cannot be read.
+    Bad,
+}
+
 impl BlockingStore {
     /// Opens the directory, creates what is missing, and indexes its files. `budget` is in bytes.
     pub(crate) fn open(root: &Path, budget: u64, clock: Clock, metrics: Metrics) -> Result<Self, OpenError> {
@@ -185,6 +194,52 @@ impl BlockingStore {
         }
     }
 
+    /// Hashes a blob on disk again, and leaves it where it is. `None` if it is not there.
+    pub(crate) fn check_blob(&self, digest: Digest) -> Option<BlobCheck> {
+        let object = Object::Blob(digest);
+        if !self.contains(object) {
+            return None;
+        }
+        match std::fs::read(self.layout.path(object)) {
+            Ok(bytes) => {
+                let size = bytes.len() as u64;
+                Some(if Digest::of(&bytes) == digest { BlobCheck::Sound(size) } else { BlobCheck::Bad })
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.remove_from_index(object);
+                None
+            }
+            Err(error) => {
+                tracing::error!(%object, %error, "failed to read a file from disk");
+                Some(BlobCheck::Bad)
+            }
+        }
+    }
+
+    /// Deletes a blob for good.
+    pub(crate) fn remove_blob(&self, digest: Digest) {
+        let object = Object::Blob(digest);
+        self.index.lock().remove(object);
+        match std::fs::remove_file(self.layout.path(object)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::error!(%object, %error, "failed to delete an erased file");
+            }
+            _ => {}
+        }
+    }
+
+    /// Writes a blob over the file of the same digest, which is bad. Readers find the one or the other, never none.
+    pub(crate) fn replace_blob(&self, blob: &Blob) -> io::Result<()> {
+        let object = Object::Blob(blob.digest());
+        self.corrupt.inc();
+        let write = self.index.begin_write(self.budget.allocated(blob.bytes().len() as u64));
+        let priority = self.evictor.priority(object).unwrap_or(Priority::Unreferenced);
+        let evictable = Evictable::LessImportantThan(Importance::never_used(priority));
+        self.write(&self.layout.path(object), blob.bytes(), object.durability(), evictable)?;
+        write.complete(object, self.clock.now());
+        Ok(())
+    }
+
     fn remove_from_index(&self, object: Object) {
         self.index.lock().remove(object);
         self.evictor.note_lost(object);
@@ -318,6 +373,27 @@ mod tests {
         assert_eq!(std::fs::read(quarantined).unwrap(), b"One");
         assert_eq!(store.put_blob(&blob("one")).unwrap(), Put::Stored);
         assert_eq!(store.blob(blob("one").digest()), Some(blob("one")));
+    }
+
+    #[test]
+    fn corrupt_blob_when_checked_stays_until_it_is_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = BlockingStore::open_for_test(directory.path(), 1000);
+        let one = blob("one");
+        assert_eq!(store.check_blob(one.digest()), None);
+        assert_eq!(store.put_blob(&one).unwrap(), Put::Stored);
+        assert_eq!(store.check_blob(one.digest()), Some(BlobCheck::Sound(3)));
+        let path = path_of(directory.path(), &one);
+        std::fs::write(&path, "One").unwrap();
+        assert_eq!(store.check_blob(one.digest()), Some(BlobCheck::Bad));
+        assert_eq!(std::fs::read(&path).unwrap(), b"One");
+        store.replace_blob(&one).unwrap();
+        assert_eq!((store.check_blob(one.digest()), store.used_bytes()), (Some(BlobCheck::Sound(3)), 3));
+        // A reader has quarantined it meanwhile.
+        std::fs::write(&path, "One").unwrap();
+        assert_eq!(store.blob(one.digest()), None);
+        store.replace_blob(&one).unwrap();
+        assert_eq!((store.blob(one.digest()), store.used_bytes()), (Some(one), 3));
     }
 
     #[test]

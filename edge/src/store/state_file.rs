@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use verge_daemon::feed::{RowRecord, StoredRow};
 use verge_daemon::saved_state::{self, Loaded};
+use verge_protocol::{Generation, Seq, SiteName};
 
 use super::layout::Layout;
 
@@ -27,6 +28,15 @@ pub(crate) enum StateRecord<R = StoredRow> {
         #[serde(default = "superseded_seconds")]
         remaining_seconds: u64,
     },
+    /// A purge of a site that is done, with all before it.
+    Purged {
+        /// The site.
+        site: SiteName,
+        /// The history in which it was made.
+        generation: Generation,
+        /// The write that made it.
+        seq: Seq,
+    },
 }
 
 /// How long the files of a release of an earlier history are inherited: as long as the origin lets a channel inherit.
@@ -45,11 +55,9 @@ pub(super) fn load(layout: &Layout) -> Loaded<StateRecord> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use serde_json::json;
     use verge_protocol::state::Row;
-    use verge_protocol::{Generation, Seq};
-
-    use super::*;
 
     #[test]
     fn damaged_state_is_copied_to_the_quarantine_and_its_sound_records_are_read() {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 use verge_protocol::ReleaseNumber;
 use verge_protocol::host::HostLabel;
+use verge_protocol::purge::PurgeScope;
 
 use super::resource::Resource;
 use super::resources::Resources;
@@ -23,9 +24,17 @@ pub(crate) struct Channel {
 #[derive(Default)]
 pub(crate) struct InheritedReleases {
     /// Those that it is about to serve.
-    pub(crate) newer: Vec<Arc<Resources>>,
+    pub(crate) newer: Vec<InheritedRelease>,
     /// Those that it served before.
-    pub(crate) older: Vec<Arc<Resources>>,
+    pub(crate) older: Vec<InheritedRelease>,
+}
+
+/// A release that a channel inherits from.
+#[derive(Clone)]
+pub(crate) struct InheritedRelease {
+    pub(crate) resources: Arc<Resources>,
+    /// Paths that are not inherited from it, since they were purged.
+    pub(crate) without: Vec<PurgeScope>,
 }
 
 impl Channel {
@@ -58,21 +67,27 @@ impl Channel {
     /// The inherited resource at exactly this path. The most recent release that has the path decides: if its file may not be
     /// inherited, nothing is, since an older file may have been replaced because it must not be served any more.
     pub(crate) fn inherited(&self, path: &str) -> Option<&Arc<Resource>> {
-        let newest = self.inherited.iter().find_map(|resources| resources.get(path))?;
-        Some(newest).filter(|resource| resource.is_inheritable())
+        let has_path = |release: &&InheritedRelease| release.resources.get(path).is_some();
+        let resource = self.inherited.iter().find(has_path)?.get(path)?;
+        Some(resource).filter(|resource| resource.is_inheritable())
+    }
+
+    /// The file at exactly this path: its own, or an inherited one.
+    pub(crate) fn file(&self, path: &str) -> Option<&Arc<Resource>> {
+        self.own.get(path).or_else(|| self.inherited(path))
     }
 
     /// The releases that it inherits from, the most recent first.
     #[cfg(test)]
     pub(crate) fn inherited_releases(&self) -> impl Iterator<Item = &Arc<Resources>> {
-        self.inherited.iter()
+        self.inherited.iter().map(|release| &release.resources)
     }
 
     /// Whether only earlier releases had a script at this path, or the site has named it as a legacy service worker. A fingerprinted
     /// script of an earlier release is none: it is inherited as it is.
     pub(crate) fn is_former_script(&self, path: &str) -> bool {
         // After a rollback, the release does not know the scripts of later ones.
-        let had_script = |earlier: &Arc<Resources>| {
+        let had_script = |InheritedRelease { resources: earlier, .. }: &InheritedRelease| {
             earlier.is_former_script(path) || earlier.get(path).is_some_and(|file| file.is_unhashed_script())
         };
         let own = &self.own;
@@ -86,7 +101,36 @@ impl Channel {
 }
 
 impl InheritedReleases {
-    fn iter(&self) -> impl Iterator<Item = &Arc<Resources>> {
+    fn iter(&self) -> impl Iterator<Item = &InheritedRelease> {
         self.newer.iter().chain(&self.older)
+    }
+
+    /// The releases, the most recent first.
+    pub(crate) fn into_releases(self) -> impl Iterator<Item = InheritedRelease> {
+        self.newer.into_iter().chain(self.older)
+    }
+}
+
+impl InheritedRelease {
+    /// A release of which nothing was purged.
+    pub(crate) fn whole(resources: Arc<Resources>) -> Self {
+        Self { resources, without: Vec::new() }
+    }
+
+    /// The resource at exactly this path, unless the path was purged.
+    pub(crate) fn get(&self, path: &str) -> Option<&Arc<Resource>> {
+        self.resources.get(path).filter(|_| !self.is_purged(path))
+    }
+
+    /// The resources at the paths of a scope, except those at paths that were purged.
+    pub(crate) fn within<'a>(&'a self, scope: &'a PurgeScope) -> impl Iterator<Item = &'a Arc<Resource>> {
+        let one = if let PurgeScope::Path(path) = scope { Some(self.get(path.as_str())) } else { None };
+        let all = one.is_none().then(|| self.resources.iter());
+        let covered = all.into_iter().flatten().filter(|(path, _)| scope.covers(path) && !self.is_purged(path));
+        one.into_iter().flatten().chain(covered.map(|(_, resource)| resource))
+    }
+
+    fn is_purged(&self, path: &str) -> bool {
+        self.without.iter().any(|scope| scope.covers(path))
     }
 }

@@ -23,8 +23,7 @@ pub(crate) enum HostRoute {
 
 impl HostRoute {
     /// The channel, if it is served.
-    #[cfg(test)]
-    pub(super) fn served(&self) -> Option<&Arc<Channel>> {
+    pub(crate) fn served(&self) -> Option<&Arc<Channel>> {
         match self {
             Self::Served(channel) => Some(channel),
             Self::Pending(_) | Self::Redirect(_) | Self::NotFound => None,

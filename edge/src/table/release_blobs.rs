@@ -43,6 +43,13 @@ impl ReleaseBlobs {
         Self { blobs: blobs.into(), files: u32::try_from(files.len()).unwrap_or(u32::MAX), bytes }
     }
 
+    /// Those of the blobs that `is_needed` names, of `files` files.
+    pub(super) fn only(&self, files: u32, is_needed: impl Fn(&Digest) -> bool) -> Self {
+        let blobs: Box<[ReleaseBlob]> = self.blobs.iter().filter(|blob| is_needed(&blob.digest)).copied().collect();
+        let bytes = blobs.iter().map(|blob| blob.size).fold(0, u64::saturating_add);
+        Self { blobs, files, bytes }
+    }
+
     /// The blobs, in the order of fetching.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &ReleaseBlob> {
         self.blobs.iter()

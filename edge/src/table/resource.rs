@@ -5,6 +5,7 @@ use verge_protocol::manifest::File;
 use verge_protocol::{Coding, Content, Lifetime};
 
 /// A file of a manifest, with its representations (RFC 9110 §3.2) and header values.
+#[derive(Clone)]
 pub(crate) struct Resource {
     media_type: HeaderValue,
     lifetime: Lifetime,
@@ -12,6 +13,7 @@ pub(crate) struct Resource {
     kind: Kind,
     identity: Representation,
     encoded: Vec<(Coding, Representation)>,
+    is_erased: bool,
 }
 
 /// What a resource is, as far as that decides how it is served.
@@ -24,6 +26,7 @@ enum Kind {
 }
 
 /// One representation of a resource: identity, or one content coding.
+#[derive(Clone)]
 pub(crate) struct Representation {
     content: Content,
     coding: Option<Coding>,
@@ -57,6 +60,7 @@ impl From<File> for Resource {
             kind,
             identity: Representation::new(file.identity, None),
             encoded,
+            is_erased: false,
         }
     }
 }
@@ -64,6 +68,16 @@ impl From<File> for Resource {
 impl Resource {
     pub(crate) fn media_type(&self) -> &HeaderValue {
         &self.media_type
+    }
+
+    /// The same resource, whose bytes are not served any more.
+    pub(super) fn erased(&self) -> Self {
+        Self { is_erased: true, ..self.clone() }
+    }
+
+    /// Whether its bytes were erased from the site: 410.
+    pub(crate) fn is_erased(&self) -> bool {
+        self.is_erased
     }
 
     /// How long caches may keep it.
@@ -98,6 +112,13 @@ impl Resource {
             None => Some(&self.identity),
             Some(coding) => self.encoded.iter().find(|(known, _)| *known == coding).map(|(_, encoded)| encoded),
         }
+    }
+
+    /// The contents of all representations.
+    pub(crate) fn contents(&self) -> impl Iterator<Item = &Content> {
+        std::iter::once(&self.identity)
+            .chain(self.encoded.iter().map(|(_, encoded)| encoded))
+            .map(Representation::content)
     }
 
     /// Whether responses depend on `Accept-Encoding`.

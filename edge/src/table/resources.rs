@@ -1,9 +1,9 @@
 //! The resources of one manifest.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use verge_protocol::{Digest, Fallback, Manifest};
+use verge_protocol::{Content, Digest, Fallback, Manifest, SiteName};
 
 use super::release_blobs::ReleaseBlobs;
 use super::resource::Resource;
@@ -11,6 +11,7 @@ use super::resource::Resource;
 /// The resources of one manifest, by path. Shared by all channels that point at it or inherit from it.
 pub(crate) struct Resources {
     manifest: Digest,
+    site: SiteName,
     by_path: HashMap<Box<str>, Arc<Resource>>,
     /// Each `404.html`, by its directory; the root is the empty string.
     not_found: HashMap<Box<str>, Arc<Resource>>,
@@ -37,7 +38,7 @@ impl Resources {
         let not_found = not_found.collect();
         let former_scripts = manifest.former_scripts.unwrap_or_default();
         let former_scripts = former_scripts.iter().map(|path| path.as_str().into()).collect();
-        Self { manifest: id, by_path, not_found, single_page, blobs, former_scripts }
+        Self { manifest: id, site: manifest.site, by_path, not_found, single_page, blobs, former_scripts }
     }
 
     /// The id of the manifest.
@@ -45,9 +46,49 @@ impl Resources {
         self.manifest
     }
 
+    /// The site that it is a manifest of.
+    pub(crate) fn site(&self) -> &SiteName {
+        &self.site
+    }
+
+    /// The same resources with those marked whose content is among `erased`, and without the blobs that only they need. `None` if there
+    /// is none but those that are marked already.
+    pub(crate) fn erase(&self, erased: &BTreeSet<Digest>) -> Option<Self> {
+        let is_new =
+            |resource: &Resource| !resource.is_erased() && erased.contains(&resource.identity().content().digest());
+        if !self.by_path.values().any(|resource| is_new(resource)) {
+            return None;
+        }
+        let mark = |resource: &Arc<Resource>| {
+            if is_new(resource) { Arc::new(resource.erased()) } else { Arc::clone(resource) }
+        };
+        let marked = |map: &HashMap<Box<str>, Arc<Resource>>| {
+            map.iter().map(|(path, resource)| (path.clone(), mark(resource))).collect::<HashMap<_, _>>()
+        };
+        let by_path = marked(&self.by_path);
+        let rest = by_path.values().filter(|resource| !resource.is_erased());
+        let files = u32::try_from(rest.clone().count()).unwrap_or(u32::MAX);
+        let needed: HashSet<Digest> =
+            rest.flat_map(|resource| resource.contents()).flat_map(Content::slices).map(|slice| slice.digest).collect();
+        Some(Self {
+            manifest: self.manifest,
+            site: self.site.clone(),
+            not_found: marked(&self.not_found),
+            single_page: self.single_page.as_ref().map(mark),
+            blobs: self.blobs.only(files, |blob| needed.contains(blob)),
+            former_scripts: self.former_scripts.clone(),
+            by_path,
+        })
+    }
+
     /// The resource at exactly this path.
     pub(crate) fn get(&self, path: &str) -> Option<&Arc<Resource>> {
         self.by_path.get(path)
+    }
+
+    /// The resources and their paths, in no particular order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Arc<Resource>)> {
+        self.by_path.iter().map(|(path, resource)| (&**path, resource))
     }
 
     /// The `404.html` in exactly this directory; the root is the empty string.

@@ -84,7 +84,7 @@ async fn inherited_files_are_served_until_the_origin_ends_it_whatever_the_clock_
     let two = release(&[("index.html", "2"), ("assets/app-22222222.js", "two")]);
     world.wait_until_served(world.origin.publish("demo/live", 1, &one, &[])).await;
     let expiry = world.clock.now().after(Duration::from_hours(24));
-    let inherits = [Inherited { manifest: one.id(), until: expiry }];
+    let inherits = [Inherited::new(one.id(), expiry)];
     world.wait_until_served(world.origin.publish("demo/live", 2, &two, &inherits)).await;
     assert_eq!(world.read("/").await.1, "2");
     assert_eq!(world.read("/assets/app-11111111.js").await, (200, "one".to_owned()));

@@ -44,7 +44,7 @@ async fn service_worker_of_a_release_that_was_rolled_back_ends_and_a_fingerprint
     let rolled_back = release(&[("sw.js", "two"), ("assets/sw-1a2b3c4d.js", "two")]);
     world.origin.publish("demo/live", 2, &rolled_back, &[]);
     let first = release(&[("index.html", "one")]);
-    let inherits = [Inherited { manifest: rolled_back.id(), until: Timestamp(u64::MAX) }];
+    let inherits = [Inherited::new(rolled_back.id(), Timestamp(u64::MAX))];
     world.wait_until_served(world.origin.publish("demo/live", 1, &first, &inherits)).await;
 
     let get = async |path| {

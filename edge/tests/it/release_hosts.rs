@@ -75,7 +75,7 @@ async fn release_host_serves_exactly_its_release_while_it_exists() {
     let new = release(&[("index.html", "new"), ("assets/new-2.js", "2")]);
     add_release(&world, 1, &old);
     add_release(&world, 2, &new);
-    let inherits = Inherited { manifest: old.id(), until: Timestamp(u64::MAX) };
+    let inherits = Inherited::new(old.id(), Timestamp(u64::MAX));
     world.wait_until_served(world.origin.publish("demo/live", 2, &new, &[inherits])).await;
     let text = |text: &str| text.to_owned();
     let (old_host, new_host) = (host(old.id()), host(new.id()));

@@ -23,7 +23,7 @@ fn site(version: u64, chunks: u64) -> TestRelease {
 }
 
 fn inherited(release: &TestRelease) -> Inherited {
-    Inherited { manifest: release.id(), until: Timestamp(1) }
+    Inherited::new(release.id(), Timestamp(1))
 }
 
 impl World {

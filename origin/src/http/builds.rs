@@ -51,6 +51,7 @@ pub(super) async fn create(
     let build = parse(&description)?;
     check(&build, &uploads.limits)?;
 
+    contents.check_erased(&site, &build).await?;
     let id = build_id(&description);
     uploads.blobs.put_build(&site, &id, body).await?;
     database.touch_build(&site, &id, uploads.clock.now()).await?;

@@ -15,6 +15,7 @@ use verge_protocol::api::ErrorBody;
 use crate::channel_deletion::DeletionError;
 use crate::domains::DomainError;
 use crate::edge_settings::EdgeError;
+use crate::erasure::ErasureError;
 use crate::publish::PublishError;
 use crate::site_regions::RegionError;
 use crate::store::StoreError;
@@ -114,6 +115,11 @@ impl From<&PublishError> for ApiError {
             }
             PublishError::WrongContent(_) => Self::unprocessable("invalid_build", message)
                 .hint("check that no file changes while it is pushed, then push again"),
+            PublishError::ErasedContent { .. } => Self::unprocessable("erased", message)
+                .hint("leave the file out; GET …/log of the site tells when it was erased and by whom"),
+            PublishError::ErasedRelease { .. } => {
+                Self::conflict("erased", message).hint("move the channel to a release without these bytes")
+            }
             PublishError::UnknownManifest(_) => Self::not_found("unknown_manifest", message),
             PublishError::Encoding { .. } | PublishError::Manifest(_) | PublishError::CorruptManifest(_) => {
                 Self::internal(error)
@@ -138,6 +144,21 @@ impl From<DeletionError> for ApiError {
                 Self::conflict("channel_busy", message).hint("wait for it to finish, then try again")
             }
             DeletionError::Store(error) => Self::storage(&error),
+        }
+    }
+}
+
+impl From<ErasureError> for ApiError {
+    fn from(error: ErasureError) -> Self {
+        let message = error.to_string();
+        match error {
+            ErasureError::InUse { .. } => {
+                Self::conflict("in_use", message).hint("push a release without these bytes to the channel first")
+            }
+            ErasureError::Nothing(_) => Self::not_found("nothing_to_erase", message),
+            ErasureError::Busy => Self::conflict("channel_busy", message).hint("wait for it to finish, then try again"),
+            ErasureError::Publish(error) => Self::from(&error),
+            ErasureError::Store(error) => Self::storage(&error),
         }
     }
 }

@@ -115,7 +115,7 @@ pub(super) async fn find(database: &Database, name: &SiteName) -> Result<SiteRow
 async fn load(database: &Database, sites_url: &SitesUrl, row: SiteRow) -> Result<Site, StoreError> {
     let mut channels = Vec::new();
     for channel in database.channels(&row.name).await? {
-        let moves = database.moves(&row.name, &channel.name, publish::MOVES_READ).await?;
+        let moves = database.moves(&row.name, &channel.name).await?;
         let previous = publish::rollback_target(&channel.state, &moves);
         channels.push((channel, previous));
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use verge_daemon::error_chain;
 use verge_protocol::api::BuildDiff;
 use verge_protocol::digest::Hasher;
-use verge_protocol::{Build, Content, Digest, Manifest, SiteName};
+use verge_protocol::{Build, Content, Digest, Manifest, ReleaseNumber, SiteName};
 
 use super::error::PublishError;
 use crate::metrics::Metrics;
@@ -31,6 +31,31 @@ impl Contents {
             }
         }
         Ok(missing)
+    }
+
+    /// An error if `build` has a content that was erased from its site.
+    pub(crate) async fn check_erased(&self, site: &SiteName, build: &Build) -> Result<(), PublishError> {
+        let erased = self.database.erased(site).await?;
+        let mut found = build.files.iter().filter_map(|(path, content)| Some((path, erased.get(&content.digest())?)));
+        found.next().map_or(Ok(()), |(path, erased)| {
+            Err(PublishError::ErasedContent { site: site.clone(), path: path.clone(), erased: erased.clone() })
+        })
+    }
+
+    /// An error if the release with this manifest has a content that was erased from its site.
+    pub(super) async fn check_release(
+        &self,
+        site: &SiteName,
+        release: ReleaseNumber,
+        manifest: Digest,
+    ) -> Result<(), PublishError> {
+        let erased = self.database.erased(site).await?;
+        if erased.is_empty() {
+            return Ok(());
+        }
+        let files = Manifest::verify(manifest, &self.manifest(manifest).await?)?.files;
+        let found = files.into_iter().find(|(_, file)| erased.contains_key(&file.identity.digest()));
+        found.map_or(Ok(()), |(path, _)| Err(PublishError::ErasedRelease { site: site.clone(), release, path }))
     }
 
     /// Checks that each content of several blobs has the digest that it claims: readers and caches know it by that digest, and

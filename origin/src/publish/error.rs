@@ -3,7 +3,7 @@
 use verge_protocol::host::HostLabel;
 use verge_protocol::manifest::ManifestError;
 use verge_protocol::state::ChannelState;
-use verge_protocol::{Coding, Digest, ReleaseNumber};
+use verge_protocol::{Coding, Digest, ReleaseNumber, SiteName, SitePath};
 
 use crate::store::StoreError;
 
@@ -20,6 +20,10 @@ pub(crate) enum PublishError {
     MissingBlobs { missing: usize, first: Digest },
     #[error("blob {0} is corrupt or missing on disk")]
     CorruptBlob(Digest),
+    #[error("`{path}` has bytes that were erased from {site}, where they were at `{erased}`")]
+    ErasedContent { site: SiteName, path: SitePath, erased: SitePath },
+    #[error("{release} of {site} has bytes at `{path}` that were erased")]
+    ErasedRelease { site: SiteName, release: ReleaseNumber, path: SitePath },
     #[error("failed to encode content {digest} by {coding}")]
     Encoding { digest: Digest, coding: Coding, source: std::io::Error },
     #[error(transparent)]

@@ -26,6 +26,7 @@ mod tests {
                 release: ReleaseNumber(*release),
                 manifest: Digest::of(files.as_bytes()),
                 moved: Timestamp(0),
+                epoch: Seq(0),
             })
             .collect();
         let latest = &moves[0];

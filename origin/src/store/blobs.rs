@@ -89,6 +89,14 @@ impl Blobs {
         }
     }
 
+    /// Removes a blob for good. That there is none is no error.
+    pub(crate) async fn delete(&self, digest: Digest) -> Result<(), StoreError> {
+        match self.store.delete(&blob_path(digest)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Moves a corrupt blob, such as a power failure may leave, to quarantine. Another writer may have done so.
     pub(crate) async fn quarantine(&self, digest: Digest) -> Result<(), StoreError> {
         let quarantine = ObjectPath::from(format!("quarantine/{digest}"));

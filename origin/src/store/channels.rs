@@ -1,18 +1,30 @@
 //! Channels: the release each points at, its past moves, and the transaction that moves it.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use sqlx::AnyConnection;
 use verge_daemon::error_chain;
 use verge_protocol::host::HostLabel;
+use verge_protocol::purge::Purge;
 use verge_protocol::state::{ChannelState, Inherited, Key, RolloutState, UnknownKey};
 use verge_protocol::{ChannelName, Digest, IdempotencyKey, Position, ReleaseNumber, Seq, SiteName, Timestamp};
 
 use super::database::{self, Database};
 use super::error::StoreError;
 use super::releases::NewRelease;
-use super::{column_values, state};
+use super::{column_values, purges, state};
+
+/// How many of a channel's last moves are read: for the eight releases that may be inherited, repeated by rollbacks between them, and
+/// for the target of a rollback.
+const MOVES_READ: u32 = 64;
+
+/// How many of a site's last purges are read to choose what a channel inherits.
+const PURGES_READ: usize = 1024;
+
+/// The most manifests that a channel inherits from.
+pub(crate) const INHERITED_MAX: usize = 8;
 
 /// A channel and the time of its last move.
 pub(crate) struct ChannelRow {
@@ -29,6 +41,8 @@ pub(crate) struct ChannelMove {
     pub(crate) release: ReleaseNumber,
     pub(crate) manifest: Digest,
     pub(crate) moved: Timestamp,
+    /// The write that made it.
+    pub(crate) epoch: Seq,
 }
 
 /// A move of a channel to be made by [`Database::move_channel`].
@@ -36,7 +50,6 @@ pub(crate) struct NewMove {
     pub(crate) label: HostLabel,
     /// The rollout that ends with it.
     pub(crate) rollout: RolloutState,
-    pub(crate) inherits: Vec<Inherited>,
 }
 
 /// The release that a channel is moved to.
@@ -124,36 +137,19 @@ impl Database {
         Ok(channels)
     }
 
-    /// The last moves of a channel since it was created, or created anew after its last deletion, the latest first, at most `limit`.
-    pub(crate) async fn moves(
-        &self,
-        site: &SiteName,
-        channel: &ChannelName,
-        limit: u32,
-    ) -> Result<Vec<ChannelMove>, StoreError> {
-        let query = sqlx::query(
-            "select release, manifest, moved from channel_move where site = $1 and channel = $2 \
-             and epoch > (select coalesce(max(seq), 0) from channel_deletion where site = $1 and channel = $2) \
-             order by epoch desc limit $3",
-        )
-        .bind(site.as_str())
-        .bind(channel.as_str())
-        .bind(i64::from(limit));
-        let rows = column_values::fetch_all(&mut *self.read_connection().await?, query).await?;
-        let parse = |(release, manifest, moved): (i64, String, i64)| {
-            let release = ReleaseNumber(column_values::unsigned("release number", release)?);
-            let manifest = column_values::parse("digest", &manifest)?;
-            Ok(ChannelMove { release, manifest, moved: Timestamp(column_values::unsigned("time", moved)?) })
-        };
-        Ok(column_values::sound_rows("channel_move", rows, parse))
+    /// The last moves of a channel since it was created, or created anew after its last deletion, the latest first, at most [`MOVES_READ`].
+    pub(crate) async fn moves(&self, site: &SiteName, channel: &ChannelName) -> Result<Vec<ChannelMove>, StoreError> {
+        moves(&mut *self.read_connection().await?, site, channel).await
     }
 
-    /// Moves a channel to the release of its rollout, and ends the rollout, in one transaction. The inner `Err` holds the state of a
-    /// channel that is not at the expected epoch; nothing was written then.
+    /// Moves a channel to the release of its rollout, and ends the rollout, in one transaction. `inherits` chooses what it inherits, by
+    /// its moves so far and the purges of the site, the latest first. The inner `Err` holds the state of a channel that is not at the
+    /// expected epoch; nothing was written then.
     pub(crate) async fn move_channel(
         &self,
         new_move: &NewMove,
         now: Timestamp,
+        inherits: impl Fn(&[ChannelMove], &[Purge]) -> Vec<Inherited>,
     ) -> Result<Result<(Position, ChannelState), Option<ChannelState>>, StoreError> {
         let HostLabel { site, channel } = &new_move.label;
         let rollout = &new_move.rollout;
@@ -164,11 +160,14 @@ impl Database {
             transaction.rollback().await?;
             return Ok(Err(current));
         }
+        let kept = current.map(|state| state.inherits).unwrap_or_default();
+        let moves = moves(&mut transaction, site, channel).await?;
+        let purges = purges::of_site(&mut transaction, site, PURGES_READ).await?;
         let state = ChannelState {
             epoch: position.seq,
             release: rollout.release,
             manifest: rollout.manifest,
-            inherits: new_move.inherits.clone(),
+            inherits: with_kept(inherits(&moves, &purges), kept, rollout.manifest, now),
         };
         state::put(&mut transaction, &Key::Channel(site.clone(), channel.clone()), position.seq, &state).await?;
         // After the row of the channel: what edges have prepared is in use before it is no longer coming.
@@ -196,23 +195,67 @@ impl Database {
         Ok(channels.into_iter().map(|(HostPath(label), state)| (label, state)).collect())
     }
 
-    /// Writes the row of a channel again with other releases to inherit. Its epoch stays. Nothing is written if it is not at the epoch
-    /// `expected` any more.
-    pub(crate) async fn set_inherits(
+    /// Writes the row of a channel again with what `inherits` makes of the releases that it inherits from. Its epoch stays. Nothing is
+    /// written if that is the same.
+    pub(crate) async fn change_inherits(
         &self,
         label: &HostLabel,
-        expected: Seq,
-        inherits: Vec<Inherited>,
+        inherits: impl Fn(&[Inherited]) -> Vec<Inherited>,
     ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         database::lock(&mut transaction).await?;
         let current = current(&mut transaction, &label.site, &label.channel).await?;
-        if let Some(state) = current.filter(|state| state.epoch == expected) {
+        if let Some(state) = current {
             let key = Key::Channel(label.site.clone(), label.channel.clone());
-            state::set(&mut transaction, &key, Some(&ChannelState { inherits, ..state })).await?;
+            let state = ChannelState { inherits: inherits(&state.inherits), ..state };
+            state::set(&mut transaction, &key, Some(&state)).await?;
         }
         transaction.commit().await
     }
+}
+
+/// The last moves of a channel, the latest first, at most [`MOVES_READ`].
+async fn moves(
+    connection: &mut AnyConnection,
+    site: &SiteName,
+    channel: &ChannelName,
+) -> Result<Vec<ChannelMove>, StoreError> {
+    let query = sqlx::query(
+        "select release, manifest, moved, epoch from channel_move where site = $1 and channel = $2 \
+         and epoch > (select coalesce(max(seq), 0) from channel_deletion where site = $1 and channel = $2) \
+         order by epoch desc limit $3",
+    )
+    .bind(site.as_str())
+    .bind(channel.as_str())
+    .bind(i64::from(MOVES_READ));
+    let rows = column_values::fetch_all(connection, query).await?;
+    let parse = |(release, manifest, moved, epoch): (i64, String, i64, i64)| {
+        Ok(ChannelMove {
+            release: ReleaseNumber(column_values::unsigned("release number", release)?),
+            manifest: column_values::parse("digest", &manifest)?,
+            moved: Timestamp(column_values::unsigned("time", moved)?),
+            epoch: Seq(column_values::unsigned("epoch", epoch)?),
+        })
+    };
+    Ok(column_values::sound_rows("channel_move", rows, parse))
+}
+
+/// `inherits` and what else the channel inherited until now, the latest first, as far as it has not expired: its past moves do not tell
+/// which releases some readers got on trial only. `served` is the manifest that the channel points at.
+pub(super) fn with_kept(
+    mut inherits: Vec<Inherited>,
+    kept: Vec<Inherited>,
+    served: Digest,
+    now: Timestamp,
+) -> Vec<Inherited> {
+    for one in kept.into_iter().filter(|one| one.until > now && one.manifest != served) {
+        if inherits.iter().all(|known| known.manifest != one.manifest) {
+            inherits.push(one);
+        }
+    }
+    inherits.sort_by_key(|one| Reverse(one.until));
+    inherits.truncate(INHERITED_MAX);
+    inherits
 }
 
 /// The state of a channel; `None` if it does not exist. If its row is damaged, what its last move tells: the same, without the
@@ -248,4 +291,20 @@ fn moved_to((epoch, release, manifest): (i64, i64, String)) -> Result<ChannelSta
         manifest: column_values::parse("digest", &manifest)?,
         inherits: Vec::new(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn release_that_was_on_trial_is_inherited_until_its_time_is_over() {
+        let one = |name: &str, until: u64| Inherited::new(Digest::of(name.as_bytes()), Timestamp(until));
+        let served = Digest::of(b"served");
+        let kept = vec![one("trial", 70), one("served", 80), one("expired", 50), one("old", 60)];
+        let inherits = with_kept(vec![one("before", 90), one("old", 60)], kept, served, Timestamp(50));
+        assert_eq!(inherits, [one("before", 90), one("trial", 70), one("old", 60)]);
+        let many = (0..20).map(|number| one(&number.to_string(), 100 + number)).collect();
+        assert_eq!(with_kept(many, vec![one("trial", 200)], served, Timestamp(50)).len(), INHERITED_MAX);
+    }
 }

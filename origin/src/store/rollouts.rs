@@ -85,6 +85,7 @@ impl Database {
         label: &HostLabel,
         rollout: &RolloutState,
         inherited_until: Timestamp,
+        now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         database::lock(&mut transaction).await?;
@@ -99,8 +100,8 @@ impl Database {
             let was_tried = rollout.canary.as_ref().is_some_and(|canary| !canary.edges.is_empty());
             let channel = channels::current(&mut transaction, &label.site, &label.channel).await?;
             if let Some(mut channel) = channel.filter(|channel| was_tried && channel.manifest != rollout.manifest) {
-                channel.inherits.retain(|inherited| inherited.manifest != rollout.manifest);
-                channel.inherits.insert(0, Inherited { manifest: rollout.manifest, until: inherited_until });
+                let tried = vec![Inherited::new(rollout.manifest, inherited_until)];
+                channel.inherits = channels::with_kept(tried, channel.inherits, channel.manifest, now);
                 // Before the tombstone: no edge drops the release in between.
                 let channel_key = Key::Channel(label.site.clone(), label.channel.clone());
                 state::set(&mut transaction, &channel_key, Some(&channel)).await?;

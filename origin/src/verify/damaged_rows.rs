@@ -47,6 +47,9 @@ impl DamagedRows<'_> {
             "domain" => self.domain(row, find(Severity::Operation, "the domain is not listed, and is not checked")),
             "encoding" => find(Severity::Operation, "pushes with that content fail")
                 .repair(Repair::delete(row, "deletes the row: the next push encodes the content again")),
+            "erasure" => find(Severity::Operation, "the content can be pushed again, and its blobs count as missing")
+                .repair(Repair::delete(row, "deletes the row"))
+                .advice(format!("erase it again: `verge erase --site {}`", site())),
             "fingerprint" => self.fingerprint(row, find(Severity::Operation, &format!("every push of {} fails", site()))),
             "history" => {
                 let cost = "a row is sent unchecked, and a subscriber that had read up to it starts over";
@@ -54,6 +57,9 @@ impl DamagedRows<'_> {
                 find(Severity::Harmless, cost).repair(Repair::new(delete, "deletes the row"))
             }
             "manifest" => self.manifest(row, find(Severity::Operation, "edges cannot load the manifest")),
+            "purge" => find(Severity::Operation, "`verge log` leaves the purge out; what it purged may be inherited after the next push")
+                .repair(Repair::delete(row, "deletes the row"))
+                .advice(format!("purge it again: `verge purge --site {}`", site())),
             "release" => self.release(row, find(Severity::Operation, "the release is not listed; a rollback to it fails, and if a channel serves it, pushes to the channel do")),
             "site" => self.site(row, find(Severity::Operation, "the site is not listed; pushes and rollbacks of it fail")),
             "token" => self.token(row, reason),

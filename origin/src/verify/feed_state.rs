@@ -137,6 +137,21 @@ impl FeedState<'_> {
                 let cost = format!("{left_out}: the release's own host is not found on new edges");
                 Some(find(Severity::Operation, cost).repair(repair))
             }
+            Ok(Key::Erased(site, content)) => {
+                let cost = format!("{left_out}: a new edge does not know that {content} was erased from {site}");
+                let repair = Repair::new(delete(), "deletes the row: erasing it again writes it");
+                let advice = format!("erase it again with `verge erase --site {site} …`; `verge log` has its path");
+                Some(find(Severity::Operation, cost).repair(repair).advice(advice))
+            }
+            Ok(Key::Purge(site)) => {
+                let cost = format!("{left_out}: edges that were away do not learn what was purged of {site}");
+                let repair = Repair::new(delete(), "deletes the row: the next purge writes it again");
+                Some(
+                    find(Severity::Operation, cost)
+                        .repair(repair)
+                        .advice(format!("run `verge purge --site {site} --all`")),
+                )
+            }
             Ok(Key::Domain(name)) => Some(self.damaged_domain(&name, find)),
             Ok(Key::Edge(edge)) => {
                 let cost = format!("{left_out}: name servers that start anew route no readers to {edge}");

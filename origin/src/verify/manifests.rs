@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
+use verge_protocol::manifest::File;
 use verge_protocol::{Content, Digest, Manifest, ReleaseNumber, SiteName, SitePath, Timestamp};
 
 use super::blob_damage::BlobDamage;
@@ -167,7 +168,8 @@ fn read(
         let finding = Finding::new(severity(served), format_args!("manifest {id}"), error.to_string(), cost(served));
         Some(Box::new(finding.advice("push these files again")))
     })?;
-    for (path, file) in &manifest.files {
+    let is_erased = |file: &File| metadata.erased.contains(&(manifest.site.clone(), file.identity.digest()));
+    for (path, file) in manifest.files.iter().filter(|(_, file)| !is_erased(file)) {
         for slice in file.contents().flat_map(Content::slices) {
             if !objects.blob(slice.digest).is_sound() {
                 damage.add_releases(slice.digest, served, &format!("/{path}"));

@@ -26,6 +26,8 @@ pub(super) struct Metadata {
     /// Moves to a release that has no row, or another manifest.
     pub(super) odd_moves: Vec<(RawRow, (SiteName, ChannelName), Move)>,
     pub(super) domains: BTreeMap<DomainName, Domain>,
+    /// The contents that were erased from each site.
+    pub(super) erased: BTreeSet<(SiteName, Digest)>,
     pub(super) state: Vec<RawRow>,
     /// Digests of the history after each write.
     pub(super) history: HashMap<u64, History>,
@@ -87,6 +89,8 @@ impl Metadata {
         all.table(snapshot, &row::FINGERPRINT, |_, row| fingerprint(row)).await;
         all.table(snapshot, &row::ENCODING, |_, row| encoding(row, objects, damage)).await;
         all.table(snapshot, &row::DOMAIN, Self::domain).await;
+        all.table(snapshot, &row::ERASURE, Self::erasure).await;
+        all.table(snapshot, &row::PURGE, |_, row| purge(row)).await;
         all.table(snapshot, &row::HISTORY, Self::history).await;
         all.table(snapshot, &row::DIVERGENCE, |_, row| divergence(row)).await;
         all.table(snapshot, &row::STATE, |all, row| {
@@ -148,6 +152,16 @@ impl Metadata {
     fn content(&mut self, row: &RawRow) -> Parsed<()> {
         let list = row.parse("blobs")?;
         self.contents.insert(row.parse("digest")?, (row.clone(), list));
+        Ok(())
+    }
+
+    fn erasure(&mut self, row: &RawRow) -> Parsed<()> {
+        row.parse::<SitePath>("path")?;
+        for column in ["author", "message"] {
+            row.optional(column, RawRow::text)?;
+        }
+        row.number("made")?;
+        self.erased.insert((row.parse("site")?, row.parse("content")?));
         Ok(())
     }
 
@@ -267,6 +281,16 @@ fn encoding(row: &RawRow, objects: &Objects, damage: &BlobDamage) -> Parsed<()> 
         }
     }
     Ok(())
+}
+
+fn purge(row: &RawRow) -> Parsed<()> {
+    row.parse::<SiteName>("site")?;
+    row.number("seq")?;
+    row.parse::<verge_protocol::purge::PurgeScope>("scope")?;
+    for column in ["author", "message"] {
+        row.optional(column, RawRow::text)?;
+    }
+    row.number("made").map(drop)
 }
 
 fn divergence(row: &RawRow) -> Parsed<()> {

@@ -15,7 +15,7 @@ use verge_protocol::state::RolloutState;
 use super::change::{Change, Statement, Value};
 use super::finding::{Finding, Outcome};
 use super::objects::Objects;
-use crate::publish::{self, MOVES_READ};
+use crate::publish;
 use crate::store::{Database, NewMove};
 
 /// Makes changes to a data directory.
@@ -56,7 +56,6 @@ impl Repairer<'_> {
             Change::Channel(site, channel, release, manifest) => {
                 let database = self.database().await?;
                 let now = self.clock.now();
-                let moves = database.moves(site, channel, MOVES_READ).await?;
                 let new = NewMove {
                     label: HostLabel { site: site.clone(), channel: channel.clone() },
                     rollout: RolloutState {
@@ -67,9 +66,9 @@ impl Repairer<'_> {
                         started: now,
                         canary: None,
                     },
-                    inherits: publish::inherited(*manifest, &moves, now),
                 };
-                let outcome = database.move_channel(&new, now).await?;
+                let inherits = |moves: &[_], purges: &[_]| publish::inherited(*manifest, moves, purges, now);
+                let outcome = database.move_channel(&new, now, inherits).await?;
                 database.close().await;
                 anyhow::ensure!(outcome.is_ok(), "the channel was moved meanwhile");
             }

@@ -57,6 +57,10 @@ pub(super) static DOMAIN: Table = Table {
     key: 1,
     columns: &["name", "site", "redirect_to", "proof", "claimed", "proven", "problem"],
 };
+pub(super) static ERASURE: Table =
+    Table { name: "erasure", key: 2, columns: &["site", "content", "path", "author", "message", "made"] };
+pub(super) static PURGE: Table =
+    Table { name: "purge", key: 2, columns: &["site", "seq", "scope", "author", "message", "made"] };
 pub(super) static STATE: Table = Table { name: "state", key: 1, columns: &["key", "seq", "value"] };
 pub(super) static HISTORY: Table = Table { name: "history", key: 1, columns: &["seq", "digest"] };
 pub(super) static DIVERGENCE: Table =

@@ -83,7 +83,12 @@ impl StateRows {
                 self.channels.insert((site, channel), value);
             }
             ParsedRow::Domain(name, value) => drop(self.domains.insert(name, value)),
-            ParsedRow::Rollout(..) | ParsedRow::Release(..) | ParsedRow::Edge(..) | ParsedRow::Site(..) => {}
+            ParsedRow::Rollout(..)
+            | ParsedRow::Release(..)
+            | ParsedRow::Edge(..)
+            | ParsedRow::Site(..)
+            | ParsedRow::Purge(..)
+            | ParsedRow::Erased(..) => {}
         }
         Ok(())
     }

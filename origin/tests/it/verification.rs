@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, SystemTime};
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, SqliteConnection};
@@ -16,7 +17,7 @@ use verge_test_kit::{copy_directory, on_small_disk, until};
 
 use super::fake_dns::{Answer, FakeDns};
 use super::full_disk;
-use super::test_origin::{TestBuild, TestOrigin, build, ok};
+use super::test_origin::{TestBuild, TestOrigin, build, digest, ok};
 
 /// What a run of `verify` came to.
 struct Verified {
@@ -88,6 +89,10 @@ async fn filled() -> TestOrigin {
     assert!(origin.put("/v1/edges/fra-1", settings).await.status().is_success());
     for site in ["demo", "news"] {
         origin.create_site(site).await;
+        let purge = json!({ "scope": "only-1.txt", "author": "ann", "message": "a leak" });
+        let purged =
+            origin.request(Method::POST, &format!("/v1/sites/{site}/purges")).json(&purge).send().await.unwrap();
+        assert!(purged.text().await.unwrap().contains("finished"));
         for release in 1..=3 {
             let events = origin.push(site, &files(release)).await;
             assert!(matches!(events.last(), Some(Progress::Finished { .. })), "{events:?}");
@@ -122,6 +127,12 @@ impl Sound {
             .await;
         execute(&mut database, "insert into channel_lifetime values ('demo', 'pr-1', 1, 3600)").await;
         execute(&mut database, "insert into channel_deletion values ('demo', 'pr-1', 1, 1)").await;
+        let gone = digest("gone");
+        execute(
+            &mut database,
+            &format!("insert into erasure values ('demo', '{gone}', 'gone.txt', 'ann', 'a leak', 1)"),
+        )
+        .await;
         database.close().await.unwrap();
         sound
     }
@@ -347,6 +358,21 @@ async fn starts_and_takes_pushes(data: &Path, context: &str) {
     }
     origin.stop().await;
     verify(data, &[]).await.assert_sound(context);
+}
+
+#[tokio::test]
+async fn release_that_refers_to_erased_bytes_is_sound() {
+    let origin = filled().await;
+    for site in ["demo", "news"] {
+        let erasure = json!({ "path": "only-1.txt" });
+        let erased =
+            origin.request(Method::POST, &format!("/v1/sites/{site}/erasures")).json(&erasure).send().await.unwrap();
+        assert!(erased.text().await.unwrap().contains("finished"));
+    }
+    let (origin, copy) = origin.back_up().await;
+    assert!(!object(&copy, digest("only in release 1")).exists());
+    verify(&copy, &[]).await.assert_sound("erased");
+    origin.stop().await;
 }
 
 #[tokio::test]

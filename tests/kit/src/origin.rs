@@ -22,8 +22,9 @@ use verge_daemon::http_server::{HttpLimits, serve};
 use verge_daemon::{Tasks, listen};
 use verge_protocol::api::{BlobsRequest, ErrorBody, TokenOwner};
 use verge_protocol::feed::{FeedEvent, FeedMessage, HEARTBEAT_SECONDS, Reset};
+use verge_protocol::purge::{Purge, PurgeScope, PurgeState};
 use verge_protocol::report::EdgeReport;
-use verge_protocol::state::{ChannelState, Inherited, RolloutState, Row};
+use verge_protocol::state::{ChannelState, ErasedState, Inherited, RolloutState, Row};
 use verge_protocol::{
     Blob, Checkpoint, Digest, Generation, History, Position, ReleaseNumber, Seq, Timestamp, compression, pack,
 };
@@ -185,6 +186,38 @@ impl FakeOrigin {
     /// Ends the rollout to a channel. Returns the position of the write.
     pub fn end_rollout(&self, channel: &str) -> Position {
         self.write(&format!("rollout/{channel}"), |_| None)
+    }
+
+    /// Purges paths of a site, as an origin does: the row of the purge, then those of the site's channels. Returns the write that made
+    /// the purge, and the position of the last one.
+    pub fn purge(&self, site: &str, scope: &str) -> (Seq, Position) {
+        let scope: PurgeScope = scope.parse().unwrap();
+        let mut state: PurgeState = self.read(&format!("purge/{site}")).unwrap_or_default();
+        let mut made = Seq(0);
+        let mut position = self.write(&format!("purge/{site}"), |seq| {
+            made = seq;
+            state.add(Purge { seq, scope: scope.clone() });
+            Some(serde_json::to_value(&state).unwrap())
+        });
+        let keys: Vec<String> = self.shared.data().rows.keys().cloned().collect();
+        for key in keys.iter().filter(|key| key.starts_with(&format!("channel/{site}/"))) {
+            let Some(mut state) = self.read::<ChannelState>(key) else { continue };
+            state.inherits.iter_mut().for_each(|inherited| inherited.without.push(scope.clone()));
+            position = self.write(key, |_| Some(serde_json::to_value(state).unwrap()));
+        }
+        (made, position)
+    }
+
+    /// Erases a content of a site and its blobs, then purges the path, as an origin does.
+    pub fn erase(&self, site: &str, path: &str, content: Digest, blobs: &[Digest]) -> (Seq, Position) {
+        let state = ErasedState { when: Timestamp(0), path: path.parse().unwrap(), blobs: blobs.to_vec() };
+        self.write(&format!("erased/{site}/{content}"), |_| Some(serde_json::to_value(state).unwrap()));
+        self.purge(site, path)
+    }
+
+    /// The value of a key.
+    fn read<T: serde::de::DeserializeOwned>(&self, key: &str) -> Option<T> {
+        self.shared.data().rows.get(key)?.value.as_ref().map(|value| value.read().unwrap())
     }
 
     /// Restricts a site to regions.

@@ -86,6 +86,7 @@ mod tests {
             applied: None,
             lagging: vec![],
             preparations: Vec::new(),
+            purging: Vec::new(),
             version: None,
             state,
             has_token: true,

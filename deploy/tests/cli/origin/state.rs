@@ -6,7 +6,10 @@ use std::sync::{Arc, Mutex};
 use axum::body::Body;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use verge_protocol::api::{BuildDiff, ChannelHead, Edge, ErrorBody, LaggingEdge, Limits, Progress, Provenance};
+use verge_protocol::api::{
+    BuildDiff, ChannelHead, Edge, ErrorBody, LaggingEdge, Limits, LogEntry, Progress, Provenance, PurgeProgress,
+    PurgeRequest,
+};
 use verge_protocol::{Build, ChannelName, Digest, IdempotencyKey, ReleaseNumber, Seq, SiteName};
 
 /// The state, shared with the handlers.
@@ -45,6 +48,11 @@ pub(crate) struct Memory {
     pub(crate) preparation: Vec<Progress>,
     /// Milliseconds until the last edge has confirmed.
     pub(crate) elapsed_ms: u64,
+    /// The purges that were requested, and the events that answer each.
+    pub(crate) purges: Vec<PurgeRequest>,
+    pub(crate) purge_events: Vec<PurgeProgress>,
+    /// The answer to `GET …/log`.
+    pub(crate) log: Vec<LogEntry>,
     /// The answer to `GET /v1/edges`.
     pub(crate) edges: Vec<Edge>,
 }

@@ -10,6 +10,8 @@ use verge_protocol::{ChannelName, SiteName};
 
 use super::Channels;
 use super::domains::VerifiedDomains;
+use super::erasures::Erasures;
+use super::purges::Purges;
 use super::tracked_channel::{AcceptedRow, Rollout, TrackedChannel};
 use crate::release_hosts::Releases;
 
@@ -19,8 +21,10 @@ impl Channels {
         // The first position makes the table complete: unknown hosts turn from 503 to 404.
         self.changed |= self.rows.position().is_none();
         self.unsaved = true;
-        let Self { tracked, rollouts, domains, releases, changed, .. } = self;
-        let changes = self.rows.apply(change, &mut Ingest { tracked, rollouts, domains, releases, changed });
+        let Self { tracked, rollouts, domains, releases, purges, erasures, changed, .. } = self;
+        let changes =
+            self.rows.apply(change, &mut Ingest { tracked, rollouts, domains, releases, purges, erasures, changed });
+        self.erase();
         self.end_earlier_rollouts();
         changes.events
     }
@@ -40,12 +44,17 @@ pub(super) struct Ingest<'a> {
     pub(super) rollouts: &'a mut BTreeMap<(SiteName, ChannelName), Rollout>,
     pub(super) domains: &'a mut VerifiedDomains,
     pub(super) releases: &'a Releases,
+    pub(super) purges: &'a mut Purges,
+    pub(super) erasures: &'a mut Erasures,
     pub(super) changed: &'a mut bool,
 }
 
 impl RowHandler for Ingest<'_> {
     fn handles(&self, key: &Key) -> bool {
-        matches!(key, Key::Channel(..) | Key::Rollout(..) | Key::Release(..) | Key::Domain(_))
+        matches!(
+            key,
+            Key::Channel(..) | Key::Rollout(..) | Key::Release(..) | Key::Domain(_) | Key::Purge(_) | Key::Erased(..)
+        )
     }
 
     fn apply(&mut self, parsed: ParsedRow, row: &Arc<StoredRow>) -> Result<Keep, String> {
@@ -80,6 +89,14 @@ impl RowHandler for Ingest<'_> {
                 // Saved in a file of their own.
                 return Ok(Keep::Nothing);
             }
+            ParsedRow::Purge(site, state) => {
+                self.purges.apply(site, row.generation, state);
+                *self.changed = true;
+            }
+            ParsedRow::Erased(site, content, state) => {
+                self.erasures.apply(site, content, state);
+                *self.changed = true;
+            }
             ParsedRow::Edge(..) | ParsedRow::Site(..) => {}
         }
         Ok(Keep::Row)
@@ -98,6 +115,8 @@ impl RowHandler for Ingest<'_> {
     fn retain(&mut self, keys: &BTreeSet<&str>) {
         self.releases.retain(keys);
         *self.changed |= self.domains.retain_keys(keys);
+        self.purges.retain(|key| keys.contains(key));
+        self.erasures.retain(|key| keys.contains(key));
         let before = (self.tracked.len(), self.rollouts.len());
         self.tracked.retain(|(site, channel), _| keys.contains(&*format!("channel/{site}/{channel}")));
         self.rollouts.retain(|(site, channel), _| keys.contains(&*format!("rollout/{site}/{channel}")));

@@ -5,12 +5,19 @@ use std::sync::Arc;
 
 use verge_protocol::Digest;
 use verge_protocol::host::HostLabel;
+use verge_protocol::purge::PurgeScope;
 use verge_protocol::state::ChannelState;
 
 use super::Channels;
 use super::tracked_channel::TrackedChannel;
 use crate::follow::wanted::Wanted;
-use crate::table::{InheritedReleases, Priority, Resources};
+use crate::table::{InheritedRelease, InheritedReleases, Priority, Resources};
+
+/// The manifests needed to serve a channel, the release's own first, and the paths that are not inherited from each.
+fn releases_of(state: &ChannelState) -> impl Iterator<Item = (Digest, Vec<PurgeScope>)> + '_ {
+    let inherited = state.inherits.iter().map(|inherited| (inherited.manifest, inherited.without.clone()));
+    std::iter::once((state.manifest, Vec::new())).chain(inherited)
+}
 
 impl Channels {
     /// Referenced manifests that have not arrived, the most urgent first: current releases, coming ones, inherited ones.
@@ -47,19 +54,25 @@ impl Channels {
         tracked: &TrackedChannel,
         state: &ChannelState,
     ) -> InheritedReleases {
-        let get = |id: Digest| self.manifests.get(&id);
+        let get = |(id, without): (Digest, Vec<PurgeScope>)| {
+            Some(InheritedRelease { resources: Arc::clone(self.manifests.get(&id)?), without })
+        };
         let coming = self.rollouts.get(&(label.site.clone(), label.channel.clone()));
-        let coming = coming.map(|rollout| rollout.state.manifest);
-        let accepted = tracked.not_served().into_iter().flat_map(|row| row.state.manifests());
+        let coming = coming.map(|rollout| (rollout.state.manifest, Vec::new()));
+        let accepted = tracked.not_served().into_iter().flat_map(|row| releases_of(&row.state));
         // Those of the accepted row that are older than the served release follow below.
-        let accepted = accepted.take_while(|id| *id != state.manifest);
+        let accepted = accepted.take_while(|(id, _)| *id != state.manifest);
         let newer = coming.into_iter().chain(accepted).filter_map(get);
-        let superseded = tracked.superseded.iter().flat_map(|superseded| superseded.row.state.manifests());
-        let older = superseded.chain(state.inherits.iter().map(|inherited| inherited.manifest)).map_while(get);
+        let superseded = tracked.superseded.iter().flat_map(|superseded| {
+            let purged = self.purges.since_history(&label.site, superseded.row.stored.generation);
+            let releases = releases_of(&superseded.row.state);
+            releases.map(move |(id, without)| (id, [without, purged.clone()].concat()))
+        });
+        let older = superseded.chain(releases_of(state).skip(1)).map_while(get);
         let mut seen = BTreeSet::from([state.manifest]);
-        let mut is_first = |resources: &&Arc<Resources>| seen.insert(resources.manifest());
-        let newer = newer.filter(&mut is_first).cloned().collect();
-        InheritedReleases { newer, older: older.filter(&mut is_first).cloned().collect() }
+        let mut is_first = |release: &InheritedRelease| seen.insert(release.resources.manifest());
+        let newer = newer.filter(&mut is_first).collect();
+        InheritedReleases { newer, older: older.filter(&mut is_first).collect() }
     }
 
     /// The releases whose blobs should be on disk.

@@ -12,6 +12,7 @@ use verge_protocol::{ChannelName, SiteName};
 
 use super::Channels;
 use super::ingest::Ingest;
+use super::purges::DonePurge;
 use super::tracked_channel::{AcceptedRow, SupersededRow};
 use crate::store::StateRecord;
 
@@ -23,6 +24,7 @@ pub(crate) struct ToSave {
     unheld: Vec<Arc<StoredRow>>,
     /// Rows, and how long their files are still inherited.
     superseded: Vec<(Arc<StoredRow>, Duration)>,
+    purged: Vec<(SiteName, DonePurge)>,
 }
 
 impl ToSave {
@@ -34,7 +36,12 @@ impl ToSave {
             row: row.as_ref(),
             remaining_seconds: remaining.as_secs(),
         });
-        self.rows.records().map(StateRecord::Feed).chain(serving).chain(unheld).chain(superseded)
+        let purged = self.purged.iter().map(|(site, done)| StateRecord::Purged {
+            site: site.clone(),
+            generation: done.generation,
+            seq: done.seq,
+        });
+        self.rows.records().map(StateRecord::Feed).chain(serving).chain(unheld).chain(superseded).chain(purged)
     }
 }
 
@@ -53,6 +60,9 @@ impl Channels {
                     }
                 }
                 StateRecord::Unheld(stored) => unheld.extend(channel_row(stored).map(|(key, _)| key)),
+                StateRecord::Purged { site, generation, seq } => {
+                    channels.purges.set_done(site, DonePurge { generation, seq });
+                }
                 StateRecord::Superseded { row, remaining_seconds } => {
                     let until = Duration::from_secs(remaining_seconds);
                     if let Some((key, row)) = channel_row(row) {
@@ -61,8 +71,8 @@ impl Channels {
                 }
             }
         }
-        let Self { tracked, rollouts, domains, releases, changed, .. } = &mut channels;
-        let ingest = &mut Ingest { tracked, rollouts, domains, releases, changed };
+        let Self { tracked, rollouts, domains, releases, purges, erasures, changed, .. } = &mut channels;
+        let ingest = &mut Ingest { tracked, rollouts, domains, releases, purges, erasures, changed };
         let (rows, changes) = RowStore::restore(rows, saved.is_complete, ingest);
         channels.rows = rows;
         channels.end_earlier_rollouts();
@@ -93,7 +103,8 @@ impl Channels {
         let superseded = self.tracked.values().filter_map(|channel| channel.superseded.as_ref());
         let superseded =
             superseded.map(|superseded| (Arc::clone(&superseded.row.stored), superseded.until.saturating_sub(now)));
-        ToSave { rows: self.rows.clone(), serving, unheld, superseded: superseded.collect() }
+        let purged = self.purges.done().map(|(site, done)| (site.clone(), done)).collect();
+        ToSave { rows: self.rows.clone(), serving, unheld, superseded: superseded.collect(), purged }
     }
 }
 

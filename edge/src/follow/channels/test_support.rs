@@ -29,7 +29,7 @@ pub(super) fn release(number: u64) -> Arc<Resources> {
 
 /// A row that points the live channel of `site` at a release.
 pub(super) fn row(site: &str, seq: u64, number: u64, inherits: &[u64]) -> Row {
-    let inherited = |number: &u64| Inherited { manifest: release(*number).manifest(), until: Timestamp(1) };
+    let inherited = |number: &u64| Inherited::new(release(*number).manifest(), Timestamp(1));
     let state = ChannelState {
         epoch: Seq(seq),
         release: ReleaseNumber(number),

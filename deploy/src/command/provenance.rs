@@ -1,4 +1,4 @@
-//! The provenance of a release: from flags, else git, else the current user.
+//! Who does something, and from which commit: from flags, else git, else the current user.
 
 use std::path::Path;
 
@@ -16,6 +16,16 @@ pub(super) async fn find(arguments: &cli::Push, dir: &Path, user: Option<&str>) 
         message: arguments.message.clone(),
         commit: git.commit,
     }
+}
+
+/// Who does something.
+pub(super) async fn author(flag: Option<&String>, dir: &Path, user: Option<&str>) -> Option<String> {
+    if flag.is_some() {
+        return flag.cloned();
+    }
+    let dir = dir.to_owned();
+    let git = tokio::task::spawn_blocking(move || Git::query(&dir)).await.unwrap_or_default();
+    git.user.or_else(|| user.map(str::to_owned))
 }
 
 #[derive(Default)]

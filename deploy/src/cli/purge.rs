@@ -1,0 +1,45 @@
+//! `verge purge` and `verge log`.
+
+use clap::Args;
+use verge_protocol::purge::PurgeScope;
+
+use super::arguments::SiteArg;
+use crate::purge::parse_scope;
+
+/// `verge purge`.
+#[derive(Debug, Args)]
+pub struct Purge {
+    /// The path to purge, such as /about.html, or a directory with all below it, such as assets/*
+    #[arg(value_name = "PATH", value_parser = parse_scope, required_unless_present = "all")]
+    scope: Option<PurgeScope>,
+    /// Purge all paths
+    #[arg(long, conflicts_with = "scope")]
+    all: bool,
+    /// The site.
+    #[command(flatten)]
+    pub site: SiteArg,
+    /// Say why; shown by `verge log`
+    #[arg(long, short, value_name = "TEXT")]
+    pub message: Option<String>,
+    /// Who purges [default: git's user.name, else the current user]
+    #[arg(long, value_name = "NAME")]
+    pub author: Option<String>,
+}
+
+impl Purge {
+    /// The paths.
+    pub fn scope(&self) -> PurgeScope {
+        self.scope.clone().unwrap_or(PurgeScope::All)
+    }
+}
+
+/// `verge log`.
+#[derive(Debug, Args)]
+pub struct Log {
+    /// The site.
+    #[command(flatten)]
+    pub site: SiteArg,
+    /// The number of entries to show
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub limit: u32,
+}

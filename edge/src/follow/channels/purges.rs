@@ -1,0 +1,320 @@
+//! Purges: which are to be carried out, one after another for each site.
+//!
+//! A purge is carried out when every channel of its site serves a row from after it: the origin writes these rows again with each purge,
+//! so that they leave out what is not inherited any more.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use verge_protocol::purge::{Purge, PurgeScope, PurgeState};
+use verge_protocol::report::{PURGES_MAX, PurgeLag, PurgeProof};
+use verge_protocol::{Digest, Generation, Seq, SiteName};
+
+use super::Channels;
+use super::tracked_channel::TrackedChannel;
+use crate::table::{InheritedRelease, Priority, Resources};
+
+/// The purges of all sites.
+#[derive(Default)]
+pub(super) struct Purges {
+    known: BTreeMap<SiteName, KnownPurges>,
+    /// The last purge of each site that is done.
+    done: BTreeMap<SiteName, DonePurge>,
+    /// What the last purges have found, the latest last.
+    proofs: VecDeque<PurgeProof>,
+}
+
+/// The purges of a site, as of its row.
+struct KnownPurges {
+    /// The generation of the row.
+    generation: Generation,
+    state: PurgeState,
+}
+
+/// A purge that is done, with all before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DonePurge {
+    pub(crate) generation: Generation,
+    pub(crate) seq: Seq,
+}
+
+/// A purge to be carried out.
+pub(in crate::follow) struct DuePurge {
+    pub(in crate::follow) site: SiteName,
+    pub(in crate::follow) generation: Generation,
+    pub(in crate::follow) purge: Purge,
+    /// Every release of which the site serves files.
+    pub(in crate::follow) releases: Vec<InheritedRelease>,
+    /// Blobs of erased contents of the site, to be removed.
+    pub(in crate::follow) erased: Vec<Digest>,
+}
+
+impl Purges {
+    /// Takes the row of a site; `None`: it has no purges.
+    pub(super) fn apply(&mut self, site: SiteName, generation: Generation, state: Option<PurgeState>) {
+        match state {
+            Some(state) => drop(self.known.insert(site, KnownPurges { generation, state })),
+            None => self.remove(&site),
+        }
+    }
+
+    /// Only these keys exist.
+    pub(super) fn retain(&mut self, has_key: impl Fn(&str) -> bool) {
+        let gone: Vec<SiteName> =
+            self.known.keys().filter(|site| !has_key(&format!("purge/{site}"))).cloned().collect();
+        gone.iter().for_each(|site| self.remove(site));
+    }
+
+    fn remove(&mut self, site: &SiteName) {
+        self.known.remove(site);
+        self.done.remove(site);
+    }
+
+    /// Records that a purge, with all before it, was done by this process or an earlier one.
+    pub(super) fn set_done(&mut self, site: SiteName, done: DonePurge) {
+        self.done.insert(site, done);
+    }
+
+    pub(super) fn done(&self) -> impl Iterator<Item = (&SiteName, DonePurge)> {
+        self.done.iter().map(|(site, done)| (site, *done))
+    }
+
+    pub(super) fn proofs(&self) -> impl Iterator<Item = &PurgeProof> {
+        self.proofs.iter()
+    }
+
+    /// The oldest purge of each site that is not done.
+    fn pending(&self) -> impl Iterator<Item = (&SiteName, Generation, &Purge)> {
+        self.known.iter().filter_map(|(site, KnownPurges { generation, state })| {
+            let done = self.done.get(site).filter(|done| done.generation == *generation);
+            let oldest = state.after(done.map(|done| done.seq)).min_by_key(|purge| purge.seq)?;
+            Some((site, *generation, oldest))
+        })
+    }
+
+    /// The paths that are not inherited from what the site served in the history of `generation`, if that has ended: those of all
+    /// purges since.
+    pub(super) fn since_history(&self, site: &SiteName, generation: Generation) -> Vec<PurgeScope> {
+        let known = self.known.get(site).filter(|known| known.generation != generation);
+        known.iter().flat_map(|known| &known.state.purges).map(|purge| purge.scope.clone()).collect()
+    }
+}
+
+impl Channels {
+    /// A purge that can be carried out now.
+    pub(in crate::follow) fn due_purge(&self) -> Option<DuePurge> {
+        let is_ready = |(site, generation, purge): &(&SiteName, Generation, &Purge)| {
+            self.channel_from_before(site, *generation, purge.seq).is_none()
+        };
+        let (site, generation, purge) = self.purges.pending().find(is_ready)?;
+        let releases = self.releases_of(site);
+        let mut erased: Vec<Digest> = self.erasures.blobs(site).collect();
+        if !erased.is_empty() {
+            let wanted = self.wanted().blobs();
+            erased.retain(|blob| wanted.priority(blob) == Priority::Unreferenced);
+        }
+        Some(DuePurge { site: site.clone(), generation, purge: purge.clone(), releases, erased })
+    }
+
+    /// Records that a purge is done, and what it has found.
+    pub(in crate::follow) fn record_purge(&mut self, generation: Generation, proof: PurgeProof) {
+        self.purges.set_done(proof.site.clone(), DonePurge { generation, seq: proof.seq });
+        let proofs = &mut self.purges.proofs;
+        proofs.push_back(proof);
+        while proofs.len() > PURGES_MAX {
+            proofs.pop_front();
+        }
+        self.unsaved = true;
+    }
+
+    /// The sites with a purge that is not done.
+    pub(super) fn purging(&self) -> impl Iterator<Item = PurgeLag> {
+        self.purges.pending().map(|(site, generation, purge)| {
+            let (running, reason) = match self.channel_from_before(site, generation, purge.seq) {
+                Some(channel) => (false, format!("channel {channel} still serves a release from before the purge")),
+                None => (true, "checking what is on disk".to_owned()),
+            };
+            PurgeLag { site: site.clone(), seq: purge.seq, running, reason }
+        })
+    }
+
+    /// A channel of the site that serves a row from before the purge. One that the present history does not know is no obstacle.
+    fn channel_from_before(&self, site: &SiteName, generation: Generation, seq: Seq) -> Option<&str> {
+        let is_from_before = |channel: &TrackedChannel| {
+            channel.served.as_ref().is_some_and(|served| match served.stored.generation == generation {
+                true => served.stored.row.seq < seq,
+                false => channel.not_served().is_some(),
+            })
+        };
+        let mut channels = self.tracked.iter().filter(|((of, _), _)| of == site);
+        channels.find(|(_, channel)| is_from_before(channel)).map(|((_, name), _)| name.as_str())
+    }
+
+    /// Every release of which a channel of the site serves files, or is about to.
+    fn releases_of(&self, site: &SiteName) -> Vec<InheritedRelease> {
+        let whole = |resources: &Arc<Resources>| InheritedRelease::whole(Arc::clone(resources));
+        let mut releases = Vec::new();
+        for ((_, name), channel) in self.tracked.iter().filter(|((of, _), _)| of == site) {
+            if let Some((state, own)) = self.serving(channel) {
+                let label = verge_protocol::host::HostLabel { site: site.clone(), channel: name.clone() };
+                releases.push(whole(own));
+                releases.extend(self.inherited_by(&label, channel, state).into_releases());
+            }
+        }
+        let coming = self.rollouts.iter().filter(|((of, _), _)| of == site);
+        releases.extend(coming.filter_map(|(_, rollout)| self.manifests.get(&rollout.state.manifest)).map(whole));
+        releases
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use verge_daemon::feed::{Change, MissingKeys};
+    use verge_protocol::Json;
+    use verge_protocol::state::{ChannelState, Row};
+
+    use super::super::test_support::{
+        NOW, add_manifest, add_release, apply_rows, apply_rows_at, at, lagging, restart, rollout, row, set_holding,
+    };
+    use super::*;
+    use crate::test_support::traffic;
+
+    fn purge_row(site: &str, seq: u64, purges: &[(u64, &str)]) -> Row {
+        let purges = purges.iter().map(|(seq, scope)| Purge { seq: Seq(*seq), scope: scope.parse().unwrap() });
+        let state = PurgeState { purges: purges.collect() };
+        Row { key: format!("purge/{site}"), seq: Seq(seq), value: Some(Json::of(&state).unwrap()) }
+    }
+
+    /// [`row`] as it is written again by a purge of `without`; the epoch stays.
+    fn rewritten(site: &str, seq: u64, epoch: u64, number: u64, inherits: &[u64], without: &str) -> Row {
+        let row = row(site, epoch, number, inherits);
+        let mut state: ChannelState = row.value.as_ref().unwrap().read().unwrap();
+        state.inherits.iter_mut().for_each(|inherited| inherited.without.push(without.parse().unwrap()));
+        Row { seq: Seq(seq), value: Some(Json::of(&state).unwrap()), ..row }
+    }
+
+    /// Which purge of which site is due, and how many files it is for.
+    fn due(channels: &Channels) -> Option<(String, u64, usize)> {
+        let due = channels.due_purge()?;
+        let files = due.releases.iter().flat_map(|release| release.within(&due.purge.scope)).count();
+        Some((due.site.to_string(), due.purge.seq.0, files))
+    }
+
+    fn finish(channels: &mut Channels) {
+        let due = channels.due_purge().unwrap();
+        let (site, seq) = (due.site, due.purge.seq);
+        let proof = PurgeProof { site, seq, files: 1, bytes: 5, bad: 0, replaced: 0, serves: None };
+        channels.record_purge(due.generation, proof);
+    }
+
+    fn purging(channels: &Channels) -> Vec<(u64, String)> {
+        channels.applied_state().purging.into_iter().map(|lag| (lag.seq.0, lag.reason)).collect()
+    }
+
+    fn serves(channels: &Channels, path: &str) -> bool {
+        let table = channels.build_table(|_| traffic());
+        table.label("a").served().unwrap().file(path).is_some()
+    }
+
+    #[test]
+    fn purged_path_is_not_inherited_from_earlier_releases_but_from_coming_ones_and_served_itself() {
+        let mut channels = Channels::default();
+        apply_rows(&mut channels, vec![row("a", 1, 2, &[1]), rollout("a", 2, 3)]);
+        for number in [1, 2, 3] {
+            add_release(&mut channels, number);
+        }
+        assert!(["v1.js", "v2.js", "v3.js"].iter().all(|path| serves(&channels, path)));
+        apply_rows(&mut channels, vec![purge_row("a", 3, &[(3, "*")]), rewritten("a", 4, 1, 2, &[1], "*")]);
+        assert_eq!(["v1.js", "v2.js", "v3.js"].map(|path| serves(&channels, path)), [false, true, true]);
+        assert_eq!(due(&channels), Some(("a".into(), 3, 3)), "2, and 3 as what is inherited and what is coming");
+    }
+
+    #[test]
+    fn purge_is_due_until_it_is_done_and_not_again_after_a_restart() {
+        let mut channels = Channels::default();
+        apply_rows(&mut channels, vec![row("a", 1, 1, &[])]);
+        add_release(&mut channels, 1);
+        assert_eq!((due(&channels), purging(&channels)), (None, vec![]));
+        apply_rows(&mut channels, vec![purge_row("a", 2, &[(2, "v1.js")]), rewritten("a", 3, 1, 1, &[], "v1.js")]);
+        let checking = vec![(2, "checking what is on disk".to_owned())];
+        assert_eq!(purging(&channels), checking);
+        let mut channels = restart(&channels);
+        assert_eq!(purging(&channels), checking, "a restart repeats it");
+        add_release(&mut channels, 1);
+        assert_eq!(due(&channels), Some(("a".into(), 2, 1)));
+        finish(&mut channels);
+        assert!(channels.take_unsaved());
+        for _restart in 0..2 {
+            assert_eq!((due(&channels), purging(&channels)), (None, vec![]));
+            channels = restart(&channels);
+            add_release(&mut channels, 1);
+        }
+    }
+
+    #[test]
+    fn missed_purges_are_done_one_after_another_the_oldest_first() {
+        let mut channels = Channels::default();
+        let purges = purge_row("a", 9, &[(9, "v2.js"), (7, "x/*"), (5, "*")]);
+        apply_rows(&mut channels, vec![purges, rewritten("a", 10, 4, 1, &[], "*")]);
+        add_release(&mut channels, 1);
+        for expected in [(5, 1), (7, 0), (9, 0)] {
+            assert_eq!(due(&channels), Some(("a".into(), expected.0, expected.1)));
+            finish(&mut channels);
+        }
+        let seqs = channels.applied_state().purged.into_iter().map(|proof| proof.seq.0).collect::<Vec<_>>();
+        assert_eq!((due(&channels), seqs), (None, vec![5, 7, 9]));
+    }
+
+    #[test]
+    fn purge_waits_for_a_channel_that_lags_since_before_it() {
+        let mut channels = Channels::default();
+        apply_rows(&mut channels, vec![row("a", 1, 1, &[])]);
+        add_release(&mut channels, 1);
+        apply_rows(&mut channels, vec![row("a", 2, 2, &[1])]);
+        add_manifest(&mut channels, 2);
+        set_holding(&mut channels, 2, false);
+        apply_rows(&mut channels, vec![purge_row("a", 3, &[(3, "v1.js")])]);
+        let waiting = vec![(3, "channel live still serves a release from before the purge".to_owned())];
+        assert_eq!((due(&channels), purging(&channels)), (None, waiting.clone()));
+        apply_rows(&mut channels, vec![rewritten("a", 4, 2, 2, &[1], "v1.js")]);
+        assert_eq!((lagging(&channels).len(), purging(&channels)), (1, waiting));
+        assert!(serves(&channels, "v1.js"), "it is the release that the edge serves");
+        set_holding(&mut channels, 2, true);
+        assert_eq!((serves(&channels, "v1.js"), due(&channels)), (false, Some(("a".into(), 3, 0))));
+        // A release that came after the purge delays nothing.
+        apply_rows(&mut channels, vec![row("a", 5, 3, &[2])]);
+        assert_eq!((lagging(&channels).len(), due(&channels).map(|due| due.1)), (1, Some(3)));
+    }
+
+    #[test]
+    fn purge_of_a_new_history_takes_out_what_the_earlier_one_served_and_ignores_unknown_channels() {
+        let mut channels = Channels::default();
+        apply_rows(&mut channels, vec![row("a", 5, 2, &[1])]);
+        let preview = Row { key: "channel/a/pr-1".into(), ..row("a", 6, 4, &[]) };
+        apply_rows(&mut channels, vec![preview]);
+        for number in [1, 2, 4] {
+            add_release(&mut channels, number);
+        }
+        let rows = vec![row("a", 3, 3, &[])];
+        channels.apply(Change::Snapshot { at: at(2, 3), rows, missing: MissingKeys::Unknown });
+        add_release(&mut channels, 3);
+        assert!(serves(&channels, "v1.js") && serves(&channels, "v2.js"));
+        apply_rows_at(
+            &mut channels,
+            at(2, 5),
+            vec![purge_row("a", 4, &[(4, "v2.js")]), rewritten("a", 5, 3, 3, &[], "v2.js")],
+        );
+        assert!(serves(&channels, "v1.js") && !serves(&channels, "v2.js"));
+        assert_eq!(due(&channels), Some(("a".into(), 4, 0)));
+        finish(&mut channels);
+        assert_eq!(due(&channels), None);
+        // The numbers of another history say nothing about what is done.
+        channels.apply(Change::Snapshot {
+            at: at(3, 4),
+            rows: vec![purge_row("a", 3, &[(3, "*")]), row("a", 4, 3, &[])],
+            missing: MissingKeys::Unknown,
+        });
+        channels.advance(NOW);
+        assert_eq!(due(&channels).map(|due| due.1), Some(3));
+    }
+}

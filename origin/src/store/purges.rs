@@ -1,0 +1,96 @@
+//! Purges: which paths of a site were purged, when and by whom.
+
+use sqlx::AnyConnection;
+use verge_protocol::purge::{Purge, PurgeScope, PurgeState};
+use verge_protocol::state::{ChannelState, Inherited, Key};
+use verge_protocol::{ChannelName, Position, Seq, SiteName, Timestamp};
+
+use super::channels;
+use super::database::{self, Database};
+use super::error::StoreError;
+use super::write_transaction::WriteTransaction;
+use super::{column_values, state};
+
+/// A purge to be made by [`Database::purge`].
+#[derive(Debug, Clone)]
+pub(crate) struct NewPurge {
+    pub(crate) site: SiteName,
+    pub(crate) scope: PurgeScope,
+    pub(crate) author: Option<String>,
+    pub(crate) message: Option<String>,
+}
+
+impl Database {
+    /// Makes a purge in one transaction: its row, and after it that of every channel of the site, whose epoch stays. `inherits` tells
+    /// what remains of what a channel inherits. Returns the position of the write that made the purge.
+    pub(crate) async fn purge(
+        &self,
+        new: &NewPurge,
+        now: Timestamp,
+        inherits: impl Fn(&[Inherited]) -> Vec<Inherited>,
+    ) -> Result<Position, StoreError> {
+        let mut transaction = self.begin().await?;
+        let position = make(&mut transaction, new, now, inherits).await?;
+        transaction.commit().await?;
+        Ok(position)
+    }
+}
+
+/// The writes of [`Database::purge`].
+pub(super) async fn make(
+    transaction: &mut WriteTransaction,
+    new: &NewPurge,
+    now: Timestamp,
+    inherits: impl Fn(&[Inherited]) -> Vec<Inherited>,
+) -> Result<Position, StoreError> {
+    let NewPurge { site, scope, author, message } = new;
+    let position = database::advance(transaction).await?;
+    let mut purges = PurgeState::default();
+    let earlier = of_site(transaction, site, PurgeState::MAX + 1).await?;
+    earlier.into_iter().rev().for_each(|purge| purges.add(purge));
+    purges.add(Purge { seq: position.seq, scope: scope.clone() });
+    state::put(transaction, &Key::Purge(site.clone()), position.seq, &purges).await?;
+    sqlx::query("insert into purge (site, seq, scope, author, message, made) values ($1, $2, $3, $4, $5, $6)")
+        .bind(site.as_str())
+        .bind(column_values::signed(position.seq.0))
+        .bind(scope.to_string())
+        .bind(author.as_deref())
+        .bind(message.as_deref())
+        .bind(column_values::signed(now.0))
+        .execute(&mut **transaction)
+        .await?;
+    // Also the rows of channels that inherit nothing: by them an edge knows that what it serves is from after the purge.
+    for channel in channels_of(transaction, site).await? {
+        if let Some(state) = channels::current(transaction, site, &channel).await? {
+            let state = ChannelState { inherits: inherits(&state.inherits), ..state };
+            state::rewrite(transaction, &Key::Channel(site.clone(), channel), Some(&state)).await?;
+        }
+    }
+    Ok(position)
+}
+
+/// The last purges of a site, the latest first, at most `limit`.
+pub(super) async fn of_site(
+    connection: &mut AnyConnection,
+    site: &SiteName,
+    limit: usize,
+) -> Result<Vec<Purge>, StoreError> {
+    let query = sqlx::query("select seq, scope from purge where site = $1 order by seq desc limit $2")
+        .bind(site.as_str())
+        .bind(column_values::signed(limit as u64));
+    let rows = column_values::fetch_all(connection, query).await?;
+    let parse = |(seq, scope): (i64, String)| {
+        let seq = Seq(column_values::unsigned("sequence number", seq)?);
+        Ok(Purge { seq, scope: column_values::parse("scope", &scope)? })
+    };
+    Ok(column_values::sound_rows("purge", rows, parse))
+}
+
+/// Every channel that the site has or had.
+async fn channels_of(connection: &mut AnyConnection, site: &SiteName) -> Result<Vec<ChannelName>, StoreError> {
+    let query =
+        sqlx::query("select distinct channel from channel_move where site = $1 order by channel").bind(site.as_str());
+    let rows = column_values::fetch_all(connection, query).await?;
+    let parse = |(channel,): (String,)| column_values::parse("channel name", &channel);
+    Ok(column_values::sound_rows("channel_move", rows, parse))
+}

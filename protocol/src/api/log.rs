@@ -1,0 +1,77 @@
+//! The log of a site: what was done to it, and by whom.
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::name::ChannelName;
+use crate::path::SitePath;
+use crate::position::Seq;
+use crate::purge::PurgeScope;
+use crate::release::ReleaseNumber;
+use crate::timestamp::Timestamp;
+
+/// `GET /v1/sites/{site}/log?limit=N` answers a list of these, the newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogEntry {
+    /// The write.
+    pub seq: Seq,
+    /// When.
+    pub time: Timestamp,
+    /// Who, if they said so. Of a move that is no push it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// Why; of a move, the message of the release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// What.
+    #[serde(flatten)]
+    pub event: LogEvent,
+}
+
+/// What was done to a site.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum LogEvent {
+    /// A channel was moved to a release.
+    Moved {
+        /// The channel.
+        channel: ChannelName,
+        /// The release.
+        release: ReleaseNumber,
+        /// The release that the channel pointed at before; `None`: the channel was new.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<ReleaseNumber>,
+        /// How.
+        kind: MoveKind,
+        /// The git commit of the release.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        commit: Option<String>,
+    },
+    /// Paths were purged.
+    Purged {
+        /// The paths.
+        scope: PurgeScope,
+    },
+    /// A content was erased.
+    Erased {
+        /// A path where the site had it.
+        path: SitePath,
+        /// Its digest.
+        digest: Digest,
+    },
+    /// An event of a newer origin.
+    #[serde(other)]
+    Unknown,
+}
+
+/// How a channel came to a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MoveKind {
+    /// The release was created for it.
+    Push,
+    /// It is older than the one before.
+    Rollback,
+    /// It was on a channel before, and is newer than the one before.
+    Promotion,
+}
