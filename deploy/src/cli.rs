@@ -18,7 +18,7 @@ pub use self::domains::Domains;
 pub use self::edges::{EdgeArgs, Edges, ForceArg};
 pub use self::global::{Color, Global, Json, TerminalInfo};
 pub use self::orphans::Orphans;
-pub use self::purge::{Log, Purge};
+pub use self::purge::{Erase, Log, Purge};
 use crate::exit::Exit;
 
 /// Verge: a static-site CDN that you run yourself.
@@ -44,6 +44,8 @@ pub enum Command {
     Rollback(Rollback),
     /// Drop what is inherited at some paths, and have every edge check what it serves there
     Purge(Purge),
+    /// Remove bytes from the origin and every edge for good, as a takedown requires
+    Erase(Erase),
     /// List what was done to a site, newest first
     Log(Log),
     /// Show the state of the origin, the edges and the sites
@@ -241,8 +243,9 @@ mod tests {
     #[test]
     #[cfg_attr(not(feature = "up"), ignore = "the snapshot includes `up`")]
     fn help_of_each_command_matches_snapshot() {
-        let names =
-            ["push", "releases", "rollback", "purge", "log", "status", "sites", "edges", "domains", "dns", "up"];
+        let names = [
+            "push", "releases", "rollback", "purge", "erase", "log", "status", "sites", "edges", "domains", "dns", "up",
+        ];
         let verbs = [
             "sites regions",
             "edges add",
@@ -293,6 +296,8 @@ mod tests {
             "purge /about.html -m leak",
             "purge assets/*",
             "purge --all",
+            "erase /keys.json --yes",
+            "erase --release v41",
         ] {
             assert!(parses(good), "{good}");
         }
@@ -316,6 +321,9 @@ mod tests {
             "purge a --all",
             "purge ../a",
             "log --limit 0",
+            "erase",
+            "erase assets/*",
+            "erase a --release v1",
         ] {
             assert!(!parses(bad), "{bad}");
         }

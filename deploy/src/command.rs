@@ -4,6 +4,7 @@ mod context;
 mod dns;
 mod domains;
 mod edges;
+mod erase;
 mod failures;
 mod log;
 mod orphans;
@@ -34,6 +35,7 @@ pub async fn run(cli: &Cli, environment: &Environment, output: &Output) -> Exit 
         Command::Releases(arguments) => releases::run(arguments, &context).await,
         Command::Rollback(arguments) => rollback::run(arguments, &context).await,
         Command::Purge(arguments) => purge::run(arguments, &context).await,
+        Command::Erase(arguments) => erase::run(arguments, &context).await,
         Command::Log(arguments) => log::run(arguments, &context).await,
         Command::Status => status::run(&context).await,
         Command::Sites { command } => sites::run(command.as_ref(), &context).await,

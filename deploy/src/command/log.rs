@@ -25,7 +25,7 @@ fn render(entries: &[LogEntry], now: Timestamp, output: &Output) -> String {
     let row = |entry: &LogEntry| {
         let commit = match &entry.event {
             LogEvent::Moved { commit, .. } => commit.as_ref(),
-            LogEvent::Purged { .. } | LogEvent::Unknown => None,
+            LogEvent::Purged { .. } | LogEvent::Erased { .. } | LogEvent::Unknown => None,
         };
         vec![
             human::age(entry.time.age(now)),
@@ -52,6 +52,10 @@ fn describe(event: &LogEvent) -> String {
             }
         }
         LogEvent::Purged { scope } => format!("purge {}", human::line(&scope.to_string(), 80)),
+        LogEvent::Erased { path, digest } => {
+            let digest: String = digest.to_string().chars().take(8).collect();
+            format!("erase {} ({digest})", human::line(path.as_str(), 80))
+        }
         LogEvent::Unknown => "an event that this version does not know".to_owned(),
     }
 }
