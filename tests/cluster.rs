@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test reports an error")]
 
 mod cluster {
+    mod erasures;
     mod outages;
     mod previews;
     mod purges;

@@ -22,7 +22,7 @@ pub use self::domains::Domains;
 pub use self::edges::{EdgeArgs, Edges, ForceArg};
 pub use self::global::{Color, Global, Json, TerminalInfo};
 pub use self::orphans::Orphans;
-pub use self::purge::{Log, Purge};
+pub use self::purge::{Erase, Log, Purge};
 use crate::channel::Lifetime;
 use crate::exit::Exit;
 
@@ -61,6 +61,8 @@ pub enum Command {
     },
     /// Drop what is inherited at some paths, and have every edge check what it serves there
     Purge(Purge),
+    /// Remove bytes from the origin and every edge for good, as a takedown requires
+    Erase(Erase),
     /// List what was done to a site, newest first
     Log(Log),
     /// Show the state of the origin, the edges and the sites
@@ -269,7 +271,7 @@ mod tests {
     #[cfg_attr(not(feature = "up"), ignore = "the snapshot includes `up`")]
     fn help_of_each_command_matches_snapshot() {
         let names = [
-            "push", "releases", "rollback", "promote", "channels", "purge", "log", "status", "sites", "edges",
+            "push", "releases", "rollback", "promote", "channels", "purge", "erase", "log", "status", "sites", "edges",
             "domains", "dns", "up",
         ];
         let verbs = [
@@ -329,6 +331,8 @@ mod tests {
             "purge /about.html -m leak",
             "purge assets/*",
             "purge --all",
+            "erase /keys.json --yes",
+            "erase --release v41",
         ] {
             assert!(parses(good), "{good}");
         }
@@ -357,6 +361,9 @@ mod tests {
             "purge a --all",
             "purge ../a",
             "log --limit 0",
+            "erase",
+            "erase assets/*",
+            "erase a --release v1",
         ] {
             assert!(!parses(bad), "{bad}");
         }

@@ -19,8 +19,8 @@ use reqwest::{Body, Method, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use verge_protocol::api::{
-    BlobsStored, BuildCreated, CreateRelease, ErrorBody, IssuedToken, MoveChannel, Progress, PurgeProgress,
-    PurgeRequest,
+    BlobsStored, BuildCreated, CreateRelease, EraseRequest, ErasurePlan, ErrorBody, IssuedToken, MoveChannel, Progress,
+    PurgeProgress, PurgeRequest,
 };
 use verge_protocol::{BuildId, ChannelName, EdgeName, NameServerName, SiteName, compression, pack};
 
@@ -176,6 +176,16 @@ impl Client {
     /// `POST /v1/sites/{site}/purges`: purges paths of a site.
     pub async fn purge(&self, site: &SiteName, body: &PurgeRequest) -> Result<Events<PurgeProgress>, ClientError> {
         self.post_for_events(&format!("/v1/sites/{site}/purges"), body).await
+    }
+
+    /// `POST /v1/sites/{site}/erasures/plan`: what an erasure would remove.
+    pub async fn plan_erasure(&self, site: &SiteName, body: &EraseRequest) -> Result<ErasurePlan, ClientError> {
+        self.post(&format!("/v1/sites/{site}/erasures/plan"), body).await
+    }
+
+    /// `POST /v1/sites/{site}/erasures`: erases contents of a site.
+    pub async fn erase(&self, site: &SiteName, body: &EraseRequest) -> Result<Events<PurgeProgress>, ClientError> {
+        self.post_for_events(&format!("/v1/sites/{site}/erasures"), body).await
     }
 
     async fn post_for_events<T>(&self, path: &str, body: &impl Serialize) -> Result<Events<T>, ClientError>

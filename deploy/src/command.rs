@@ -5,6 +5,7 @@ mod context;
 mod dns;
 mod domains;
 mod edges;
+mod erase;
 mod failures;
 mod log;
 mod move_summary;
@@ -39,6 +40,7 @@ pub async fn run(cli: &Cli, environment: &Environment, output: &Output) -> Exit 
         Command::Promote(arguments) => promote::run(arguments, &context).await,
         Command::Channels { site, command } => channels::run(site, command.as_ref(), &context).await,
         Command::Purge(arguments) => purge::run(arguments, &context).await,
+        Command::Erase(arguments) => erase::run(arguments, &context).await,
         Command::Log(arguments) => log::run(arguments, &context).await,
         Command::Status => status::run(&context).await,
         Command::Sites { command } => sites::run(command.as_ref(), &context).await,

@@ -17,7 +17,7 @@
 //! | [`connection`], [`profile`] | which origin or name server to use, and the token |
 //! | [`scan`] | a directory, checked and described as a build |
 //! | [`push`], [`upload`], [`rollout`] | a build becomes a release on every edge |
-//! | [`purge`] | paths of a site, purged on every edge |
+//! | [`purge`] | paths of a site, purged or erased on every edge |
 //! | `up` | an origin, edges and a name server in this process |
 //! | [`client`] | HTTP clients of the origin and of name servers |
 //! | [`output`], [`failure`], [`exit`] | messages, errors and exit codes |

@@ -11,7 +11,7 @@ use verge_protocol::purge::PurgeScope;
 use verge_protocol::report::PurgeProof;
 use verge_protocol::{Digest, EdgeName, Seq, SiteName};
 
-use crate::client::{Client, ClientError};
+use crate::client::{Client, ClientError, Events};
 use crate::exit::Exit;
 use crate::output::{Output, human};
 use crate::rollout::ask_each;
@@ -70,43 +70,15 @@ pub enum PurgeError {
     #[error(transparent)]
     Client(#[from] ClientError),
     /// The connection was lost after the purge was made.
-    #[error("the paths are purged, but the state of the edges is unknown")]
+    #[error("the origin has done it, but the state of the edges is unknown")]
     Interrupted(#[source] ClientError),
 }
 
 impl Purge<'_> {
     /// Purges, and waits until every edge has done it or is given up.
     pub async fn run(&self, output: &Output) -> Result<Purged, PurgeError> {
-        let mut events = self.client.purge(self.site, &self.request).await?;
-        let mut made = None;
-        let mut confirmed = Vec::new();
-        while let Some(event) = events.next().await {
-            let event = match (event, made) {
-                (Ok(event), _) => event,
-                (Err(error), None) => return Err(error.into()),
-                (Err(error), Some(_)) => return Err(PurgeError::Interrupted(error)),
-            };
-            output.event(&event);
-            match event {
-                PurgeProgress::Purging { seq, edges, .. } => {
-                    made = Some(seq);
-                    let count = human::count(edges.len() as u64, "edge");
-                    output.info(format_args!("purging {} of {} on {count}", self.request.scope, self.site));
-                }
-                PurgeProgress::Confirmed { edge, elapsed_ms, proof, .. } => {
-                    confirmed.push(PurgedEdge { edge, elapsed_ms, proof });
-                }
-                PurgeProgress::Finished { lagging, elapsed_ms, .. } => {
-                    let Some(seq) = made else { break };
-                    confirmed.sort_by(|one, other| one.edge.cmp(&other.edge));
-                    return Ok(Purged { seq, confirmed, lagging, elapsed_ms, checked: Vec::new() });
-                }
-                PurgeProgress::Failed(body) => return Err(ClientError::Refused { status: None, body }.into()),
-                PurgeProgress::Unknown => {}
-            }
-        }
-        let lost = ClientError::ConnectionLost { reason: "the response ended early".to_owned() };
-        Err(if made.is_some() { PurgeError::Interrupted(lost) } else { lost.into() })
+        let events = self.client.purge(self.site, &self.request).await?;
+        follow(events, output, &format!("purging {} of {}", self.request.scope, self.site)).await
     }
 
     /// Asks the edges that have done it, for at most `limit`, what they serve at the path. That none can be reached from here is no
@@ -124,6 +96,39 @@ impl Purge<'_> {
         };
         purged.checked = answers.into_iter().map(check).collect();
     }
+}
+
+/// Follows a purge, or an erasure, until every edge has done it or is given up. `doing` says what is done.
+pub async fn follow(mut events: Events<PurgeProgress>, output: &Output, doing: &str) -> Result<Purged, PurgeError> {
+    let mut made = None;
+    let mut confirmed = Vec::new();
+    while let Some(event) = events.next().await {
+        let event = match (event, made) {
+            (Ok(event), _) => event,
+            (Err(error), None) => return Err(error.into()),
+            (Err(error), Some(_)) => return Err(PurgeError::Interrupted(error)),
+        };
+        output.event(&event);
+        match event {
+            PurgeProgress::Purging { seq, edges, .. } => {
+                made = Some(seq);
+                let count = human::count(edges.len() as u64, "edge");
+                output.info(format_args!("{doing} on {count}"));
+            }
+            PurgeProgress::Confirmed { edge, elapsed_ms, proof, .. } => {
+                confirmed.push(PurgedEdge { edge, elapsed_ms, proof });
+            }
+            PurgeProgress::Finished { lagging, elapsed_ms, .. } => {
+                let Some(seq) = made else { break };
+                confirmed.sort_by(|one, other| one.edge.cmp(&other.edge));
+                return Ok(Purged { seq, confirmed, lagging, elapsed_ms, checked: Vec::new() });
+            }
+            PurgeProgress::Failed(body) => return Err(ClientError::Refused { status: None, body }.into()),
+            PurgeProgress::Unknown => {}
+        }
+    }
+    let lost = ClientError::ConnectionLost { reason: "the response ended early".to_owned() };
+    Err(if made.is_some() { PurgeError::Interrupted(lost) } else { lost.into() })
 }
 
 impl Purged {

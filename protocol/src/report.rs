@@ -211,3 +211,26 @@ impl EdgeReport {
         self.applied.includes(at) && !self.lagging.iter().any(|lag| lag.site == *site && lag.channel == *channel)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edge_has_purged_once_it_has_applied_the_purge_and_lists_none_so_old() {
+        let site: SiteName = "demo".parse().unwrap();
+        let at = |text: &str| text.parse::<Position>().unwrap();
+        let mut report = EdgeReport::new(at("1-7"), "0");
+        assert!(report.has_purged(at("1-7"), &site) && !report.has_purged(at("1-8"), &site));
+        report.purging.push(PurgeLag { site: site.clone(), seq: Seq(6), running: true, reason: String::new() });
+        assert!(!report.has_purged(at("1-7"), &site) && report.has_purged(at("1-5"), &site));
+        assert!(report.has_purged(at("1-7"), &"news".parse().unwrap()));
+    }
+
+    #[test]
+    fn report_of_an_older_edge_confirms_no_purge() {
+        let text = r#"{"url":null,"applied":"1-7","version":"0"}"#;
+        let report: EdgeReport = serde_json::from_str(text).unwrap();
+        assert!(!report.has_purged("1-7".parse().unwrap(), &"demo".parse().unwrap()));
+    }
+}

@@ -1,7 +1,9 @@
-//! `verge purge` and `verge log`.
+//! `verge purge`, `verge erase` and `verge log`.
 
 use clap::Args;
+use verge_protocol::api::EraseTarget;
 use verge_protocol::purge::PurgeScope;
+use verge_protocol::{ReleaseNumber, SitePath};
 
 use super::arguments::SiteArg;
 use crate::purge::parse_scope;
@@ -30,6 +32,47 @@ impl Purge {
     /// The paths.
     pub fn scope(&self) -> PurgeScope {
         self.scope.clone().unwrap_or(PurgeScope::All)
+    }
+}
+
+/// `verge erase`.
+#[derive(Debug, Args)]
+pub struct Erase {
+    /// Erase all bytes that any release ever had at this path, such as /keys.json
+    #[arg(value_name = "PATH", value_parser = parse_path, required_unless_present = "release")]
+    path: Option<SitePath>,
+    /// Erase all bytes that only this release has
+    #[arg(long, value_name = "RELEASE", conflicts_with = "path")]
+    release: Option<ReleaseNumber>,
+    /// The site.
+    #[command(flatten)]
+    pub site: SiteArg,
+    /// Say why; shown by `verge log`
+    #[arg(long, short, value_name = "TEXT")]
+    pub message: Option<String>,
+    /// Who erases [default: git's user.name, else the current user]
+    #[arg(long, value_name = "NAME")]
+    pub author: Option<String>,
+    /// Do not ask for confirmation
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+impl Erase {
+    /// What is erased.
+    pub fn target(&self) -> EraseTarget {
+        match (&self.path, self.release) {
+            (Some(path), _) => EraseTarget::Path(path.clone()),
+            (None, Some(release)) => EraseTarget::Release(release),
+            (None, None) => unreachable!("one of them is required"),
+        }
+    }
+}
+
+fn parse_path(text: &str) -> Result<SitePath, String> {
+    match parse_scope(text)? {
+        PurgeScope::Path(path) => Ok(path),
+        PurgeScope::All | PurgeScope::Directory(_) => Err("expected the path of one file".to_owned()),
     }
 }
 

@@ -34,6 +34,8 @@ fn hint_for(code: &str) -> Option<&'static str> {
         "unknown_redirect_target" => "add the target first with `verge domains add TARGET --site SITE`",
         "conflict" => "use `verge releases` to see the current release, then run the command again",
         "channel_busy" => "wait for it to finish, then run the command again",
+        "in_use" => "push a release without these bytes first, then run the command again",
+        "erased" => "use `verge log` to see what was erased, when and by whom",
         "missing_blobs" => "push again",
         "shutting_down" => "run the command again when the origin is back",
         "storage_full" => "make room on the origin's disk, then run the command again",

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod dir_problems;
 #[cfg(test)]
+mod erasures;
 mod exit_codes;
 #[cfg(test)]
 mod explain;

@@ -43,6 +43,8 @@ impl Origin {
             .route("/v1/sites/{site}/channels/{channel}", post(channels::move_to).delete(channels::delete))
             .route("/v1/sites/{site}/channels/{channel}/rollout", get(channels::rollout))
             .route("/v1/sites/{site}/purges", post(purges::create))
+            .route("/v1/sites/{site}/erasures", post(purges::erase))
+            .route("/v1/sites/{site}/erasures/plan", post(purges::plan_erasure))
             .route("/v1/sites/{site}/log", get(purges::log))
             .route("/v1/status", get(channels::status))
             .route("/v1/edges", get(channels::edges))

@@ -71,7 +71,7 @@ async fn purge_whose_progress_ends_early_is_reported_as_made() {
     world.origin.memory().purge_events.truncate(2);
     let ran = world.verge(&["purge", "--all"]).await.ended(Exit::Lagging);
     assert!(
-        ran.stderr.contains("error: the paths are purged, but the state of the edges is unknown"),
+        ran.stderr.contains("error: the origin has done it, but the state of the edges is unknown"),
         "{}",
         ran.stderr
     );

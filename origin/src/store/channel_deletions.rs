@@ -82,8 +82,8 @@ mod tests {
         };
         let rollout = begin(None, MoveTarget::New(new)).await;
         let release = rollout.release;
-        let new = NewMove { label: label.clone(), rollout, inherits: Vec::new() };
-        let epoch = database.move_channel(&new, now).await.unwrap().unwrap().1.epoch;
+        let new = NewMove { label: label.clone(), rollout };
+        let epoch = database.move_channel(&new, now, |_, _| Vec::new()).await.unwrap().unwrap().1.epoch;
         begin(Some(epoch), MoveTarget::Existing(release, digest)).await;
         assert_eq!(database.rollouts().await.unwrap().len(), 1);
 

@@ -7,8 +7,8 @@ use axum::body::Body;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use verge_protocol::api::{
-    BuildDiff, ChannelHead, Edge, ErrorBody, LaggingEdge, Limits, LogEntry, Progress, Provenance, PurgeProgress,
-    PurgeRequest,
+    BuildDiff, ChannelHead, Edge, EraseRequest, ErasurePlan, ErrorBody, LaggingEdge, Limits, LogEntry, Progress,
+    Provenance, PurgeProgress, PurgeRequest,
 };
 use verge_protocol::{Build, ChannelName, Digest, IdempotencyKey, ReleaseNumber, Seq, SiteName};
 
@@ -51,6 +51,9 @@ pub(crate) struct Memory {
     /// The purges that were requested, and the events that answer each.
     pub(crate) purges: Vec<PurgeRequest>,
     pub(crate) purge_events: Vec<PurgeProgress>,
+    /// The answer to `POST …/erasures/plan`, and the erasures that were requested.
+    pub(crate) erasure_plan: Option<ErasurePlan>,
+    pub(crate) erasures: Vec<EraseRequest>,
     /// The answer to `GET …/log`.
     pub(crate) log: Vec<LogEntry>,
     /// The answer to `GET /v1/edges`.
