@@ -36,6 +36,15 @@ impl AppliedState {
         self.served > 0 || self.position.is_some() && self.channels == 0
     }
 
+    /// While the state is not saved, nothing is prepared: a restart would lose it.
+    pub(crate) fn retract_unsaved(&mut self) {
+        let Some(reason) = &self.not_saving else { return };
+        for preparation in &mut self.preparations {
+            preparation.prepared = false;
+            preparation.problem = Some(format!("the state is not being saved: {reason}"));
+        }
+    }
+
     /// The same without numbers that change with every blob that arrives.
     pub(crate) fn without_progress(&self) -> Self {
         let mut state = self.clone();

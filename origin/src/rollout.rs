@@ -21,9 +21,9 @@ use verge_daemon::{Clock, Tasks, error_chain};
 use verge_protocol::api::Progress;
 use verge_protocol::host::HostLabel;
 use verge_protocol::state::{ChannelState, RolloutState};
-use verge_protocol::{Digest, EdgeName, Position, ReleaseNumber, Seq};
+use verge_protocol::{Digest, EdgeName, Position, ReleaseNumber, Seq, Timestamp};
 
-use self::machine::{Action, Rollout, Target};
+pub use self::machine::{Action, Rollout, Target};
 pub(crate) use self::progress_log::{ProgressLog, ProgressStream};
 pub use self::timing::Timing;
 use crate::channel_locks::{ChannelGuard, ChannelLocks};
@@ -40,6 +40,11 @@ use crate::store::{Database, NewMove, NewRollout, StoreError};
 const RESUMED_WITHIN: Duration = Duration::from_mins(10);
 /// How long to wait before a write is tried again that failed.
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Whether a rollout that the last process left is carried on, of a channel that is at `epoch`.
+pub(crate) fn is_resumable(state: &RolloutState, epoch: Option<Seq>, now: Timestamp) -> bool {
+    epoch == state.expected && state.started.age(now) <= RESUMED_WITHIN
+}
 
 /// Begins rollouts and carries them out. Clones share them.
 #[derive(Clone)]
@@ -169,11 +174,12 @@ impl Rollouts {
         for (label, state) in self.database.rollouts().await? {
             let Ok(guard) = self.channel_locks.try_lock(&label, state.idempotency_key.as_ref()) else { continue };
             let current = self.database.channel(&label.site, &label.channel).await?;
-            let is_due = current.map(|current| current.epoch) == state.expected;
-            let age = state.started.age(self.clock.now());
+            let now = self.clock.now();
+            let is_due = is_resumable(&state, current.map(|current| current.epoch), now);
+            let age = state.started.age(now);
             let rollouts = self.clone();
             drop(self.tasks.spawn("resume a rollout", async move {
-                if is_due && age <= RESUMED_WITHIN {
+                if is_due {
                     tracing::info!(channel = %label, release = %state.release, "rollout resumed");
                     let warnings = rollouts.database.release_warnings(&label.site, state.release).await;
                     rollouts.run(guard, state, warnings.unwrap_or_default()).await;

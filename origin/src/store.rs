@@ -21,14 +21,16 @@ mod tokens;
 mod write_transaction;
 
 pub(crate) use blobs::{BlobLookup, Blobs};
-pub(crate) use channels::{ChannelMove, ChannelRow, MoveTarget, NewMove};
+pub use channels::ChannelMove;
+pub(crate) use channels::{ChannelRow, MoveTarget, NewMove};
 pub(crate) use contents::list_digest;
 pub(crate) use database::{Database, migrations};
 pub(crate) use domains::{DomainRow, DomainRows};
 pub(crate) use edges::EdgeStates;
 pub(crate) use encodings::EncodingRow;
 pub(crate) use error::StoreError;
-pub(crate) use history::{Divergence, Relation};
+pub use history::Relation;
+pub(crate) use history::{Divergence, GENERATION_INTERVAL, next_generation, relation};
 pub(crate) use releases::{Fingerprint, NewFingerprint, NewRelease, ReleaseRow};
 pub(crate) use rollouts::{EarlierRequest, NewRollout};
 pub(crate) use sites::SiteRow;

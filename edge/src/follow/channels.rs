@@ -29,7 +29,7 @@ use verge_daemon::feed::RowStore;
 use verge_protocol::host::HostLabel;
 use verge_protocol::report::{Lag, Preparation};
 use verge_protocol::state::ChannelState;
-use verge_protocol::{ChannelName, Checkpoint, Digest, SiteName};
+use verge_protocol::{ChannelName, Checkpoint, Digest, Generation, SiteName};
 
 use self::domains::VerifiedDomains;
 use self::tracked_channel::{AcceptedRow, Rollout, SupersededRow, TrackedChannel};
@@ -156,6 +156,15 @@ impl Channels {
     /// The manifests of the releases that are served now.
     pub(super) fn served_manifests(&self) -> impl Iterator<Item = Digest> {
         self.tracked.values().filter_map(|channel| self.serving(channel)).map(|(state, _)| state.manifest)
+    }
+
+    /// The channels that are served, and the generation and the value of the row of each.
+    pub(super) fn serving_rows(&self) -> impl Iterator<Item = (HostLabel, Generation, &ChannelState)> {
+        self.tracked.iter().filter_map(|((site, channel), tracked)| {
+            let (state, _) = self.serving(tracked)?;
+            let generation = tracked.served.as_ref()?.stored.generation;
+            Some((HostLabel { site: site.clone(), channel: channel.clone() }, generation, state))
+        })
     }
 
     /// The checkpoint to resume the feed from.

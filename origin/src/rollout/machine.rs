@@ -20,18 +20,18 @@ use super::timing::Timing;
 
 /// What is rolled out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Target {
+pub struct Target {
     /// The channel.
-    pub(crate) label: HostLabel,
+    pub label: HostLabel,
     /// The release.
-    pub(crate) release: ReleaseNumber,
+    pub release: ReleaseNumber,
     /// Its manifest.
-    pub(crate) manifest: Digest,
+    pub manifest: Digest,
 }
 
 /// What is to be done next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Action {
+pub enum Action {
     /// Tell clients.
     Tell(Progress),
     /// Move the channel, then call [`Rollout::switched`].
@@ -47,7 +47,7 @@ pub(crate) enum Action {
 
 /// The rollout of one release to one channel.
 #[derive(Debug, Clone)]
-pub(crate) struct Rollout {
+pub struct Rollout {
     target: Target,
     timing: Timing,
     phase: Phase,
@@ -113,23 +113,23 @@ enum Presence {
 
 impl Rollout {
     /// Begins at `now` with preparing.
-    pub(crate) fn new(target: Target, timing: Timing, now: Duration) -> Self {
+    pub fn new(target: Target, timing: Timing, now: Duration) -> Self {
         let phase = Phase::Preparing { announced: false };
         Self { target, timing, phase, edges: BTreeMap::new(), since: now, last_confirmed: now }
     }
 
     /// Begins at `now` with confirming a move that was made at `position`.
-    pub(crate) fn of_move(target: Target, position: Position, timing: Timing, now: Duration) -> Self {
+    pub fn of_move(target: Target, position: Position, timing: Timing, now: Duration) -> Self {
         Self { phase: Phase::Confirming(position), ..Self::new(target, timing, now) }
     }
 
     /// What is rolled out.
-    pub(crate) fn target(&self) -> &Target {
+    pub fn target(&self) -> &Target {
         &self.target
     }
 
     /// Takes the edges of the fleet.
-    pub(crate) fn set_members(&mut self, members: &BTreeSet<EdgeName>, now: Duration) {
+    pub fn set_members(&mut self, members: &BTreeSet<EdgeName>, now: Duration) {
         self.edges.retain(|name, _| members.contains(name));
         for name in members {
             self.edges.entry(name.clone()).or_insert_with(|| Edge::joining(now));
@@ -137,7 +137,7 @@ impl Rollout {
     }
 
     /// Takes the last report of an edge, received at `received` or, by the wall clock, at `time`. Ignored if it is not in the fleet.
-    pub(crate) fn report(&mut self, edge: &EdgeName, report: &Arc<EdgeReport>, received: Duration, time: Timestamp) {
+    pub fn report(&mut self, edge: &EdgeName, report: &Arc<EdgeReport>, received: Duration, time: Timestamp) {
         let HostLabel { site, channel } = &self.target.label;
         let Some(edge) = self.edges.get_mut(edge) else { return };
         let preparation = match &report.preparations {
@@ -167,7 +167,7 @@ impl Rollout {
     }
 
     /// The channel was moved at `position`.
-    pub(crate) fn switched(&mut self, position: Position, now: Duration) {
+    pub fn switched(&mut self, position: Position, now: Duration) {
         self.phase = Phase::Confirming(position);
         (self.since, self.last_confirmed) = (now, now);
         for edge in self.edges.values_mut() {
@@ -176,14 +176,14 @@ impl Rollout {
     }
 
     /// The origin is in this generation now, in which numbers go on where those of the last one ended.
-    pub(crate) fn set_generation(&mut self, generation: Generation) {
+    pub fn set_generation(&mut self, generation: Generation) {
         if let Phase::Confirming(position) = &mut self.phase {
             position.generation = generation;
         }
     }
 
     /// What is to be done at `now`. Call it after each fact, and at [`Rollout::deadline`].
-    pub(crate) fn poll(&mut self, now: Duration) -> Vec<Action> {
+    pub fn poll(&mut self, now: Duration) -> Vec<Action> {
         match self.phase {
             Phase::Preparing { announced } => self.prepare(announced, now),
             Phase::Confirming(position) => self.confirm(position, now),
@@ -192,7 +192,7 @@ impl Rollout {
     }
 
     /// When to poll again if nothing happens.
-    pub(crate) fn deadline(&self) -> Option<Duration> {
+    pub fn deadline(&self) -> Option<Duration> {
         let (is_missing, forgotten): (fn(&Edge) -> bool, _) = match self.phase {
             Phase::Preparing { .. } => (|edge| !edge.preparation.prepared, self.timing.live),
             Phase::Confirming(_) => (|edge| !edge.has_confirmed, self.timing.away),

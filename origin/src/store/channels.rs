@@ -25,10 +25,14 @@ pub(crate) struct ChannelRow {
 type CurrentColumns = (String, String, i64, i64, i64, String, String);
 
 /// A past move of a channel.
-pub(crate) struct ChannelMove {
-    pub(crate) release: ReleaseNumber,
-    pub(crate) manifest: Digest,
-    pub(crate) moved: Timestamp,
+#[derive(Debug, Clone, Copy)]
+pub struct ChannelMove {
+    /// The release that it was moved to.
+    pub release: ReleaseNumber,
+    /// Its manifest.
+    pub manifest: Digest,
+    /// When, by the wall clock.
+    pub moved: Timestamp,
 }
 
 /// A move of a channel to be made by [`Database::move_channel`].
