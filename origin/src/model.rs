@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use verge_protocol::state::{Inherited, RolloutState};
+use verge_protocol::feed::FeedMessage;
+use verge_protocol::state::{Inherited, RolloutState, Row};
 use verge_protocol::{Checkpoint, Digest, Generation, History, Seq, Timestamp};
 
 pub use crate::rollout::{Action, Rollout, Target};
 pub use crate::store::{ChannelMove, Relation};
-use crate::{publish, rollout, store};
+use crate::{feed, publish, rollout, store};
 
 /// How many of a channel's moves [`inherited`] gets to see.
 pub const MOVES_READ: u32 = publish::MOVES_READ;
@@ -33,6 +34,11 @@ pub fn is_resumable(state: &RolloutState, epoch: Option<Seq>, now: Timestamp) ->
 /// Where a subscriber at `since` is, relative to an origin at `now` with this `history` after the write `since.position.seq`.
 pub fn relation(since: Checkpoint, now: Checkpoint, history: Option<History>) -> Relation {
     store::relation(since, now, history, Seq(0))
+}
+
+/// The messages of the rows written after `sent`.
+pub fn row_messages(sent: Checkpoint, rows: Vec<(Row, Checkpoint)>) -> Vec<FeedMessage> {
+    feed::row_messages(sent, rows)
 }
 
 /// The generation to take after `had` because a subscriber was in `seen`.

@@ -5,11 +5,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::edge::Edge;
+use crate::random::Random;
 use crate::simulation::Simulation;
 use crate::world::Event;
 
 #[derive(Debug, Clone, Copy)]
-enum Action {
+pub(crate) enum Action {
     /// A new build is pushed.
     Push,
     /// A channel is moved to an earlier release: a rollback, or a promotion from another channel.
@@ -57,8 +59,8 @@ const WEIGHTS: [(usize, Action); 17] = [
     (1, Action::WipeDisk),
     (2, Action::FailDisk),
     (5, Action::KillOrigin),
-    (3, Action::BackUp),
-    (1, Action::RestoreOrigin),
+    (4, Action::BackUp),
+    (2, Action::RestoreOrigin),
     (1, Action::SetClockBack),
     (1, Action::DayPasses),
 ];
@@ -73,8 +75,8 @@ pub(crate) fn act(simulation: &mut Simulation) {
         _ => simulation.world.random.millis(1, 400),
     };
     simulation.world.after(pause, Event::Act);
-    let mut choice = simulation.world.random.below(WEIGHTS.iter().map(|(weight, _)| weight).sum());
-    for (weight, action) in WEIGHTS {
+    let mut choice = simulation.world.random.below(simulation.weights.iter().map(|(weight, _)| weight).sum());
+    for (weight, action) in simulation.weights.clone() {
         if choice < weight {
             return carry_out(simulation, action);
         }
@@ -82,9 +84,22 @@ pub(crate) fn act(simulation: &mut Simulation) {
     }
 }
 
+/// The weights of one run: some things do not happen at all, others often. So runs differ more than if all were alike.
+pub(crate) fn weights(random: &mut Random) -> Vec<(usize, Action)> {
+    let weight = |(weight, action): (usize, Action)| match action {
+        Action::Push | Action::ReadPage => (weight, action),
+        _ => (weight * random.pick(&[0, 1, 1, 3]).copied().unwrap_or(1), action),
+    };
+    WEIGHTS.into_iter().map(weight).collect()
+}
+
 fn carry_out(simulation: &mut Simulation, action: Action) {
-    let index = simulation.world.random.below(simulation.edges.len());
-    let Simulation { world, origin, edges, readers, labels, sites } = simulation;
+    let Simulation { world, origin, edges, readers, labels, sites, .. } = simulation;
+    let mut index = world.random.below(edges.len());
+    if matches!(action, Action::KillEdge) && world.random.percent(50) {
+        // While it saves, an edge is most vulnerable.
+        index = edges.iter().position(Edge::is_saving).unwrap_or(index);
+    }
     let edge = &mut edges[index];
     match action {
         Action::Push | Action::MoveBack | Action::PushStale => {

@@ -101,15 +101,17 @@ impl Database {
         moves.rev().take(model::MOVES_READ as usize).copied().collect()
     }
 
-    /// Begins a rollout of a manifest, and creates its release if it is new.
+    /// Begins a rollout of a manifest, and creates its release if it is new. `compare`: unless the channel is not at the epoch
+    /// `expected`.
     pub(crate) fn begin_rollout(
         &mut self,
         label: &HostLabel,
         expected: Option<Seq>,
         manifest: Digest,
         now: Timestamp,
+        compare: bool,
     ) -> Result<(Position, RolloutState), Conflict> {
-        if self.channel(label).map(|state| state.epoch) != expected {
+        if compare && self.channel(label).map(|state| state.epoch) != expected {
             return Err(Conflict);
         }
         let releases = self.releases.entry(label.site.to_string()).or_default();
@@ -124,7 +126,8 @@ impl Database {
         Ok((Position { seq, ..self.position }, state))
     }
 
-    /// Moves a channel to the release of its rollout, and ends the rollout. `compare`: unless another move came between.
+    /// Moves a channel to the release of its rollout, and ends the rollout. `compare`: unless another
+    /// move came between.
     pub(crate) fn move_channel(
         &mut self,
         label: &HostLabel,

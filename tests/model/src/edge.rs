@@ -169,7 +169,7 @@ impl Edge {
             let mut save = Save { state: process.follower.to_save(now), table };
             let number = process.number;
             let delay =
-                if world.random.percent(3) { world.random.millis(500, 3000) } else { world.random.millis(1, 20) };
+                if world.random.percent(8) { world.random.millis(100, 3000) } else { world.random.millis(1, 20) };
             if world.has(Plant::EdgeSwapsBeforeSaving)
                 && let Some(table) = save.table.take()
             {
@@ -441,6 +441,11 @@ impl Edge {
         self.report(world, true);
         let delay = world.random.millis(1000, 5000);
         world.after(delay, Event::StopEdge { edge, process });
+    }
+
+    /// Whether it is saving its state.
+    pub(crate) fn is_saving(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| process.save.is_some())
     }
 
     /// Whether it reports that it has a release, and has lost nothing of it.

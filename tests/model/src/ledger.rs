@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use verge_edge::model::{Answer, ServedTable, Serving};
 use verge_protocol::host::HostLabel;
+use verge_protocol::report::Lag;
 use verge_protocol::{Digest, Generation, Position, Seq};
 
 use crate::plant::Plant;
@@ -39,6 +40,9 @@ pub struct Failure {
     pub what: String,
 }
 
+/// After every position.
+const ALWAYS: Position = Position { generation: Generation(u64::MAX), seq: Seq(u64::MAX) };
+
 /// The move of a channel.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Move {
@@ -61,13 +65,17 @@ pub(crate) struct Ledger {
     builds: BTreeMap<Digest, Arc<Build>>,
     /// Of each blob.
     sizes: BTreeMap<Digest, u64>,
-    /// Each move that was ever committed, and the manifests of those before it, the latest first.
-    moves: BTreeMap<Move, Vec<Digest>>,
+    /// The paths of each site that releases replace and withdraw.
+    documents: BTreeMap<String, BTreeSet<String>>,
+    /// Each move that was ever committed, its position, and the manifests of those before it, the latest first.
+    moves: BTreeMap<Move, (Position, Vec<Digest>)>,
     /// Each rollout that was ever begun.
-    rollouts: BTreeSet<(HostLabel, Seq, Digest)>,
+    rollouts: BTreeSet<(HostLabel, Position, Digest)>,
     shown: BTreeMap<(usize, HostLabel), Shown>,
     /// When each edge lost what it had saved, or could not save.
     forgotten: BTreeMap<usize, Duration>,
+    /// The channels that each edge has reported without lag since then.
+    held: BTreeSet<(usize, HostLabel)>,
     failure: Option<Failure>,
 }
 
@@ -82,6 +90,8 @@ impl Ledger {
 
     pub(crate) fn add_build(&mut self, build: &Arc<Build>) {
         self.sizes.extend(&build.blobs);
+        let documents = build.contents.keys().filter(|path| path.contains("document"));
+        self.documents.entry(build.site.to_string()).or_default().extend(documents.cloned());
         self.builds.insert(build.manifest, Arc::clone(build));
     }
 
@@ -106,7 +116,7 @@ impl Ledger {
 
     /// A rollout was begun at a position; `None`: it has come back with a copy of the origin's data.
     pub(crate) fn begun(&mut self, label: &HostLabel, at: Option<Position>, manifest: Digest) {
-        self.rollouts.insert((label.clone(), at.map_or(Seq(u64::MAX), |at| at.seq), manifest));
+        self.rollouts.insert((label.clone(), at.unwrap_or(ALWAYS), manifest));
     }
 
     /// A channel was moved, from the epoch `before` although its publisher knew `expected`. `earlier` are the manifests of its
@@ -114,11 +124,12 @@ impl Ledger {
     pub(crate) fn committed(
         &mut self,
         label: &HostLabel,
-        (epoch, manifest): (Seq, Digest),
+        (moved, manifest): (Position, Digest),
         (before, expected): (Option<Seq>, Option<Seq>),
         earlier: Vec<Digest>,
     ) {
-        self.moves.insert(Move { label: label.clone(), epoch, manifest }, earlier);
+        let epoch = moved.seq;
+        self.moves.insert(Move { label: label.clone(), epoch, manifest }, (moved, earlier));
         if before != expected {
             self.fail(
                 Invariant::Expected,
@@ -130,7 +141,20 @@ impl Ledger {
     /// An edge lost what it has saved, or could not save.
     pub(crate) fn forget(&mut self, edge: usize, now: Duration) {
         self.forgotten.insert(edge, now);
+        self.held.retain(|(of, _)| *of != edge);
         self.shown.retain(|(of, _), _| *of != edge);
+    }
+
+    /// An edge reports that it does not lag with other channels than these.
+    pub(crate) fn reported(&mut self, edge: usize, lagging: &[Lag]) {
+        let lags = |label: &HostLabel| lagging.iter().any(|lag| lag.site == label.site && lag.channel == label.channel);
+        let shown = self.shown.keys().filter(|(of, label)| *of == edge && !lags(label)).cloned();
+        self.held.extend(shown);
+    }
+
+    /// Whether an edge has reported the channel without lag since it last lost its disk.
+    pub(crate) fn has_held(&self, edge: usize, label: &HostLabel) -> bool {
+        self.held.contains(&(edge, label.clone()))
     }
 
     /// Whether an edge has lost what it had saved at some time since.
@@ -187,27 +211,26 @@ impl Ledger {
     ) {
         let Move { label, epoch, manifest } = what;
         let own = Arc::clone(self.build(manifest));
-        let builds = self.builds.values().filter(|build| build.site == label.site);
-        let documents: BTreeSet<String> =
-            builds.flat_map(|build| build.contents.keys()).filter(|path| path.contains("document")).cloned().collect();
+        let documents = self.documents.get(label.site.as_str()).cloned().unwrap_or_default();
         for path in documents {
             let at = |manifest: &Digest| self.build(manifest).contents.get(&path).copied();
             let seen = match table.answer(label, &format!("/{path}")) {
                 Answer::File(seen) => Some(seen),
                 _ if plant == Some(Plant::EdgeFallsThroughToOlderReleases) => {
-                    self.moves.get(what).and_then(|earlier| earlier.iter().rev().find_map(at))
+                    self.moves.get(what).and_then(|(_, earlier)| earlier.iter().rev().find_map(at))
                 }
                 _ => None,
             };
             let Some(seen) = seen else { continue };
             let chain = |one: &Move| {
-                let earlier = self.moves.get(one).into_iter().flatten().copied();
+                let earlier = self.moves.get(one).into_iter().flat_map(|(_, earlier)| earlier).copied();
                 std::iter::once(one.manifest).chain(earlier).collect::<Vec<_>>()
             };
             let last = chain(what).iter().find_map(at);
             let before_restore = superseded.and_then(|one| chain(one).iter().find_map(at));
-            let is_newer = |of: &HostLabel, seq: Seq| of == label && seq > *epoch;
-            let coming = self.rollouts.iter().filter(|(of, seq, _)| is_newer(of, *seq)).map(|(.., manifest)| manifest);
+            let shown = self.moves.get(what).map_or(ALWAYS, |(moved, _)| *moved);
+            let is_newer = |of: &HostLabel, at: Position| of == label && at > shown;
+            let coming = self.rollouts.iter().filter(|(of, at, _)| is_newer(of, *at)).map(|(.., manifest)| manifest);
             let coming = coming.filter_map(at).any(|digest| digest == seen);
             if own.contents.get(&path) != Some(&seen) && ![last, before_restore].contains(&Some(seen)) && !coming {
                 let what = format!(

@@ -12,7 +12,7 @@ use verge_origin::model::{self, Action, Relation, Rollout, Target};
 use verge_protocol::api::Progress;
 use verge_protocol::feed::{FeedEvent, FeedMessage, Reset};
 use verge_protocol::host::HostLabel;
-use verge_protocol::report::EdgeReport;
+use verge_protocol::report::{EdgeReport, LIVE_SECONDS, STALL_SECONDS};
 use verge_protocol::state::RolloutState;
 use verge_protocol::{Checkpoint, Digest, EdgeName, Generation, Position, Seq, Timestamp};
 
@@ -38,6 +38,7 @@ struct Run {
     rollout: Rollout,
     state: RolloutState,
     label: HostLabel,
+    began: Duration,
     /// Whether it holds the lock of the channel.
     is_locked: bool,
     /// Whether a client waits for confirmations.
@@ -167,12 +168,9 @@ impl Origin {
             return;
         }
         self.database.objects.extend(build.blobs.keys().copied().chain([build.manifest]));
-        let expected = if world.has(Plant::OriginComparesNoEpochs) {
-            self.database.channel(label).map(|state| state.epoch)
-        } else {
-            expected
-        };
-        let Ok((begun, state)) = self.database.begin_rollout(label, expected, build.manifest, world.wall()) else {
+        let compare = !world.has(Plant::OriginComparesNoEpochs);
+        let Ok((begun, state)) = self.database.begin_rollout(label, expected, build.manifest, world.wall(), compare)
+        else {
             world.log(|_| format!("{label} is not at {expected:?}: refused"));
             return;
         };
@@ -189,18 +187,27 @@ impl Origin {
         let uptime = world.now - process.started;
         let target = Target { label: label.clone(), release: state.release, manifest: state.manifest };
         let mut rollout = Rollout::new(target, Timing::default(), uptime);
-        rollout.set_members(&self.members.keys().cloned().collect(), uptime);
+        if !world.has(Plant::OriginSwitchesUnprepared) {
+            rollout.set_members(&self.members.keys().cloned().collect(), uptime);
+        }
         for (edge, last) in &process.reports {
             rollout.report(&name(*edge), &last.report, last.received, last.time);
         }
         let is_followed = world.random.percent(80);
-        process.runs.push(Run { rollout, state, label, is_locked: true, is_followed, moved: None });
+        process.runs.push(Run { rollout, state, label, began: uptime, is_locked: true, is_followed, moved: None });
     }
 
     /// An edge's report arrives.
     pub(crate) fn receive(&mut self, world: &mut World, edge: usize, sent: Duration, report: EdgeReport) {
         let Some(process) = &mut self.process else { return };
+        let mut report = report;
+        if world.has(Plant::OriginCountsEveryReportAsPrepared) {
+            report.preparations = None;
+        }
         let report = Arc::new(report);
+        if !world.ledger.has_forgotten_since(edge, sent) {
+            world.ledger.reported(edge, &report.lagging);
+        }
         let received = world.now - process.started;
         let last = LastReport { report: Arc::clone(&report), received, time: world.wall(), sent };
         self.last_reports.insert(edge, LastReport { received: world.now, ..last.clone() });
@@ -272,16 +279,17 @@ impl Origin {
         };
         world.log(|ledger| format!("origin moves {label} to {} at {position}", ledger.name(&state.manifest)));
         let earlier = earlier.iter().map(|one| one.manifest).collect();
-        world.ledger.committed(&label, (channel.epoch, state.manifest), (before, state.expected), earlier);
+        world.ledger.committed(&label, (position, state.manifest), (before, state.expected), earlier);
+        let uptime = world.now - process.started;
+        let run = &process.runs[index];
         for edge in self.members.values() {
-            let last = self.last_reports.get(edge);
+            let last = process.reports.get(edge);
             let prepared = last.and_then(|last| last.report.preparation(&label.site, &label.channel, state.manifest));
-            if !prepared.is_some_and(|one| one.prepared) {
+            if !prepared.is_some_and(|one| one.prepared) && may_be_left_behind(last, run.began, uptime) {
                 self.left_behind.insert((*edge, label.clone(), state.manifest));
             }
         }
         self.outcomes.0 += 1;
-        let uptime = world.now - process.started;
         let run = &mut process.runs[index];
         (run.is_locked, run.moved) = (false, Some(position));
         run.rollout.switched(position, uptime);
@@ -372,11 +380,12 @@ impl Origin {
             return self.end_feed(world, edge, connection);
         }
         let rows = self.database.rows_after(subscription.at.position.seq);
+        let messages = model::row_messages(subscription.at, rows);
         subscription.at = self.database.at();
         let at = subscription.at;
         let is_tailing = std::mem::replace(&mut subscription.is_tailing, true);
-        for (row, at) in rows {
-            self.send(world, edge, connection, FeedMessage { at, event: FeedEvent::Row(row) });
+        for message in messages {
+            self.send(world, edge, connection, message);
         }
         if !is_tailing {
             self.send(world, edge, connection, FeedMessage { at, event: FeedEvent::CaughtUp { complete: true } });
@@ -404,6 +413,16 @@ impl Origin {
         if let Some(process) = &mut self.process {
             process.subscriptions.remove(&connection);
         }
+    }
+}
+
+/// Whether a rollout that began at `began` may go on at `now` without an edge that is not prepared: it is not live, or has said for
+/// ten seconds that it makes no progress.
+fn may_be_left_behind(last: Option<&LastReport>, began: Duration, now: Duration) -> bool {
+    let (live, stall) = (Duration::from_secs(LIVE_SECONDS), Duration::from_secs(STALL_SECONDS));
+    match last {
+        None => now > live,
+        Some(last) => last.report.draining || now > last.received + live || last.received >= began + stall,
     }
 }
 

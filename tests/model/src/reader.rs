@@ -6,7 +6,8 @@
 //! - it has not lost its disk since it sent that report;
 //! - and no origin has moved the channel to the release of the page, or to a later one, without it: a rollout that goes on without an
 //!   edge names it as lagging. Such page loads are counted, see [`crate::Statistics`].
-//! - it has shown the channel before. A channel that an edge has not heard of, or only as coming, is a host that does not exist.
+//! - it has reported the channel without lag since it last lost its disk. A channel of which an edge has not heard is a host that does
+//!   not exist; its first release is served before it is held.
 //!
 //! *Found* means that the path is answered with the bytes that the page expects. That an edge has these bytes, or can get them, is
 //! asked of edges that have reported to serve the release, or to be prepared for it, and whose disks have room for everything and have
@@ -82,7 +83,7 @@ impl Readers {
         let edge = &edges[at];
         let Some(table) = edge.table().filter(|_| is_live(world, origin, edge, at)) else { return };
         self.asked += 1;
-        if is_left_behind(origin, at, label, manifest) || world.ledger.shown(at, label).is_none() {
+        if is_left_behind(origin, at, label, manifest) || !world.ledger.has_held(at, label) {
             self.excused += 1;
             return;
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use verge_protocol::host::HostLabel;
 
-use crate::action;
+use crate::action::{self, Action};
 use crate::edge::Edge;
 use crate::ledger::{Failure, Invariant};
 use crate::origin::Origin;
@@ -27,6 +27,8 @@ pub(crate) struct Simulation {
     pub(crate) readers: Readers,
     pub(crate) sites: Vec<Site>,
     pub(crate) labels: Vec<HostLabel>,
+    /// How often each action happens.
+    pub(crate) weights: Vec<(usize, Action)>,
 }
 
 impl Simulation {
@@ -42,6 +44,7 @@ impl Simulation {
             readers: Readers::default(),
             sites: ["a", "b"].map(|site| Site::new(site.parse().expect("a valid name"))).into(),
             labels: labels.into(),
+            weights: action::weights(&mut world.random),
             world,
         };
         simulation.world.after(Duration::ZERO, Event::StartOrigin);
