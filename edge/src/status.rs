@@ -7,13 +7,15 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use verge_daemon::feed::LastSeen;
 use verge_protocol::report::{Lag, Preparation};
-use verge_protocol::{EdgeName, Position};
+use verge_protocol::{EdgeName, History, Position};
 
 /// How far an edge serves what the feed says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AppliedState {
     /// Every row up to here is served, or named in `lagging`. `None` until the first snapshot is complete.
     pub position: Option<Position>,
+    /// The digest of all writes up to there.
+    pub history: Option<History>,
     /// Channels that do not serve their latest release yet, or serve it before it is on disk.
     pub lagging: Vec<Lag>,
     /// Releases that channels are about to point at, one for each rollout in the feed.

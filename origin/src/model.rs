@@ -1,14 +1,16 @@
 //! The decisions of an origin, without I/O: what the model test of rollouts (`tests/model`) runs. No part of the crate's interface.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use verge_protocol::feed::FeedMessage;
+use verge_protocol::report::EdgeReport;
 use verge_protocol::state::{Inherited, RolloutState, Row};
 use verge_protocol::{Checkpoint, Digest, Generation, History, Seq, Timestamp};
 
 pub use crate::rollout::{Action, Rollout, Target};
 pub use crate::store::{ChannelMove, Relation};
-use crate::{feed, publish, rollout, store};
+use crate::{edge_reports, feed, publish, rollout, store};
 
 /// How many of a channel's moves [`inherited`] gets to see.
 pub const MOVES_READ: u32 = publish::MOVES_READ;
@@ -34,6 +36,11 @@ pub fn is_resumable(state: &RolloutState, epoch: Option<Seq>, now: Timestamp) ->
 /// Where a subscriber at `since` is, relative to an origin at `now` with this `history` after the write `since.position.seq`.
 pub fn relation(since: Checkpoint, now: Checkpoint, history: Option<History>) -> Relation {
     store::relation(since, now, history, Seq(0))
+}
+
+/// What counts of a report by an edge that is in such a `relation` to the origin.
+pub fn claims(report: &Arc<EdgeReport>, relation: Option<Relation>) -> Arc<EdgeReport> {
+    edge_reports::claims(report, relation)
 }
 
 /// The messages of the rows written after `sent`.

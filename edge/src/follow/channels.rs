@@ -186,6 +186,7 @@ impl Channels {
         let orphans = self.rows.orphans().filter(|key| !key.starts_with("rollout/"));
         AppliedState {
             position: self.rows.position(),
+            history: self.rows.checkpoint().map(|checkpoint| checkpoint.history),
             lagging: self.lagging().collect(),
             preparations: self.preparations().collect(),
             channels: self.tracked.len(),

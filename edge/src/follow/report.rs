@@ -48,6 +48,7 @@ pub(super) async fn run(
 pub(super) fn report_of(name: EdgeName, applied: &AppliedState) -> Option<EdgeReport> {
     Some(EdgeReport {
         edge: Some(name),
+        history: applied.history,
         lagging: applied.lagging.clone(),
         preparations: Some(applied.preparations.clone()),
         orphans: applied.orphans.iter().take(ORPHANS_MAX).cloned().collect(),

@@ -23,6 +23,13 @@ pub enum Relation {
     Ahead,
 }
 
+impl Relation {
+    /// Whether what the subscriber has read is part of this history.
+    pub fn is_within(self) -> bool {
+        matches!(self, Self::Resumable | Self::Compacted)
+    }
+}
+
 /// A divergence that this origin noticed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DivergenceRow {
