@@ -73,13 +73,13 @@ pub(crate) struct CommittedMove {
 
 impl Rollouts {
     /// Begins a rollout, durably: from here on an origin that is killed resumes it.
-    pub(crate) async fn begin(&self, new: NewRollout) -> Result<RolloutState, PublishError> {
+    pub(crate) async fn begin(&self, new: NewRollout) -> Result<(Position, RolloutState), PublishError> {
         let (database, now) = (self.database.clone(), self.clock.now());
         let label = new.label.clone();
         match self.feed.write(async move { database.begin_rollout(&new, now).await }).await? {
-            Ok((_, rollout)) => {
+            Ok((begun, rollout)) => {
                 tracing::info!(channel = %label, release = %rollout.release, "rollout begun");
-                Ok(rollout)
+                Ok((begun, rollout))
             }
             Err(current) => {
                 self.metrics.channel_conflicts.inc();
@@ -88,10 +88,16 @@ impl Rollouts {
         }
     }
 
-    /// Carries out a rollout that has begun, and tells the log of `guard`. The channel is unlocked once it has moved.
-    pub(crate) async fn run(&self, guard: ChannelGuard, state: RolloutState, warnings: Vec<String>) {
+    /// Carries out a rollout that was begun by the write at `begun`, and tells the log of `guard`. The channel is unlocked once it has
+    /// moved.
+    pub(crate) async fn run(
+        &self,
+        guard: ChannelGuard,
+        (begun, state): (Position, RolloutState),
+        warnings: Vec<String>,
+    ) {
         let target = Target { label: guard.label().clone(), release: state.release, manifest: state.manifest };
-        let mut rollout = Rollout::new(target, self.timing, self.edge_reports.uptime());
+        let mut rollout = Rollout::new(target, begun, self.timing, self.edge_reports.uptime());
         let log = guard.log().clone();
         let mut guard = Some(guard);
         let mut facts = Facts::new(self);
@@ -171,7 +177,8 @@ impl Rollouts {
 
     /// Goes on with the rollouts that the last process left, or abandons those whose time is over.
     pub(crate) async fn resume(&self) -> Result<(), StoreError> {
-        for (label, state) in self.database.rollouts().await? {
+        for (label, seq, state) in self.database.rollouts().await? {
+            let begun = Position { seq, ..self.feed.position() };
             let Ok(guard) = self.channel_locks.try_lock(&label, state.idempotency_key.as_ref()) else { continue };
             let current = self.database.channel(&label.site, &label.channel).await?;
             let now = self.clock.now();
@@ -182,7 +189,7 @@ impl Rollouts {
                 if is_due {
                     tracing::info!(channel = %label, release = %state.release, "rollout resumed");
                     let warnings = rollouts.database.release_warnings(&label.site, state.release).await;
-                    rollouts.run(guard, state, warnings.unwrap_or_default()).await;
+                    rollouts.run(guard, (begun, state), warnings.unwrap_or_default()).await;
                 } else {
                     let reason = format!("the origin was not running; the rollout began {} s ago", age.as_secs());
                     let error = PublishError::Abandoned { label, release: state.release, reason };
@@ -289,7 +296,7 @@ impl Facts {
         }
         let (reports, changes) = self.edge_reports.since(self.taken);
         for (edge, last) in reports {
-            rollout.report(&edge, &last.report, last.received, last.time);
+            rollout.report(&edge, &last.claims, last.received, last.time);
         }
         self.taken = changes;
     }

@@ -49,6 +49,8 @@ pub enum Action {
 #[derive(Debug, Clone)]
 pub struct Rollout {
     target: Target,
+    /// The write that announced it to edges.
+    begun: Position,
     timing: Timing,
     phase: Phase,
     edges: BTreeMap<EdgeName, Edge>,
@@ -112,15 +114,15 @@ enum Presence {
 }
 
 impl Rollout {
-    /// Begins at `now` with preparing.
-    pub fn new(target: Target, timing: Timing, now: Duration) -> Self {
+    /// Begins at `now` with preparing, which the write at `begun` announces to edges.
+    pub fn new(target: Target, begun: Position, timing: Timing, now: Duration) -> Self {
         let phase = Phase::Preparing { announced: false };
-        Self { target, timing, phase, edges: BTreeMap::new(), since: now, last_confirmed: now }
+        Self { target, begun, timing, phase, edges: BTreeMap::new(), since: now, last_confirmed: now }
     }
 
     /// Begins at `now` with confirming a move that was made at `position`.
     pub fn of_move(target: Target, position: Position, timing: Timing, now: Duration) -> Self {
-        Self { phase: Phase::Confirming(position), ..Self::new(target, timing, now) }
+        Self { phase: Phase::Confirming(position), ..Self::new(target, position, timing, now) }
     }
 
     /// What is rolled out.
@@ -143,6 +145,8 @@ impl Rollout {
         let preparation = match &report.preparations {
             // An older edge prepares nothing.
             None => Preparation { prepared: true, ..Preparation::default() },
+            // What it says of the release may be of an earlier rollout, which it has not seen the end of.
+            Some(_) if !report.applied.includes(self.begun) => Preparation::default(),
             Some(_) => {
                 report.preparation(site, channel, self.target.manifest).map_or_else(Preparation::default, |one| {
                     let problem = one.problem.clone();
@@ -177,6 +181,7 @@ impl Rollout {
 
     /// The origin is in this generation now, in which numbers go on where those of the last one ended.
     pub fn set_generation(&mut self, generation: Generation) {
+        self.begun.generation = generation;
         if let Phase::Confirming(position) = &mut self.phase {
             position.generation = generation;
         }
@@ -193,17 +198,21 @@ impl Rollout {
 
     /// When to poll again if nothing happens.
     pub fn deadline(&self) -> Option<Duration> {
-        let (is_missing, forgotten): (fn(&Edge) -> bool, _) = match self.phase {
-            Phase::Preparing { .. } => (|edge| !edge.preparation.prepared, self.timing.live),
-            Phase::Confirming(_) => (|edge| !edge.has_confirmed, self.timing.away),
-            Phase::Switching | Phase::Ended => return None,
+        let Timing { live, away, stall, longest, .. } = self.timing;
+        let silent = |edge: &Edge, after| edge.last_seen() + after + Duration::from_millis(1);
+        let edges = self.edges.values();
+        let given_up = match self.phase {
+            // One that reports is given up when it does.
+            Phase::Preparing { .. } => {
+                edges.filter(|edge| !edge.preparation.prepared).map(|edge| silent(edge, live)).max()
+            }
+            Phase::Confirming(_) => {
+                let missing = edges.filter(|edge| !edge.has_confirmed);
+                missing.map(|edge| silent(edge, away).min(edge.progressed + stall)).max()
+            }
+            Phase::Switching | Phase::Ended => None,
         };
-        let missing = self.edges.values().filter(|edge| is_missing(edge));
-        let given_up = missing.map(|edge| {
-            let silent = edge.last_seen() + forgotten + Duration::from_millis(1);
-            silent.min(edge.progressed + self.timing.stall)
-        });
-        Some(given_up.max()?.min(self.since + self.timing.longest))
+        Some(given_up?.min(self.since + longest))
     }
 
     fn prepare(&mut self, announced: bool, now: Duration) -> Vec<Action> {
@@ -230,7 +239,7 @@ impl Rollout {
             actions.extend(event.map(Action::Tell));
         }
         let mut missing = self.edges.values().filter(|edge| waited_for(edge) && !edge.preparation.prepared);
-        let is_over = self.since + timing.longest <= now || missing.all(|edge| edge.has_stalled(&timing, now));
+        let is_over = self.since + timing.longest <= now || missing.all(|edge| edge.reports_stall(&timing));
         if is_over {
             actions.push(self.decide(now));
         }
@@ -307,6 +316,9 @@ impl Rollout {
                 format!("last seen {} s ago", now.saturating_sub(last.received).as_secs())
             }
             Some(lag) => lag.reason.clone(),
+            None if last.report.applied == Position::default() => {
+                "it has read another history of the origin".to_owned()
+            }
             None => format!("it has applied {} of {position}", last.report.applied),
         }
     }
@@ -342,6 +354,12 @@ impl Edge {
 
     fn has_stalled(&self, timing: &Timing, now: Duration) -> bool {
         self.progressed + timing.stall <= now
+    }
+
+    /// Whether its last report says that it has made no progress for too long. Of one that does not report nothing is known: readers are
+    /// sent to it as long as it is live, and it would have none of the files of the release.
+    fn reports_stall(&self, timing: &Timing) -> bool {
+        self.last_report.as_ref().is_some_and(|last| self.progressed + timing.stall <= last.received)
     }
 
     /// Whether its preparation is news for clients: at most every `interval`, but for being prepared.
@@ -422,7 +440,7 @@ mod tests {
         fn new(members: &[&str], now: u64) -> Self {
             let target =
                 Target { label: "demo".parse().unwrap(), release: ReleaseNumber(2), manifest: Digest::of(MANIFEST) };
-            let mut rollout = Rollout::new(target, Timing::default(), seconds(now));
+            let mut rollout = Rollout::new(target, "1-6".parse().unwrap(), Timing::default(), seconds(now));
             rollout.set_members(&members.iter().copied().map(name).collect(), seconds(now));
             Self { rollout, log: Vec::new() }
         }
@@ -515,12 +533,13 @@ mod tests {
         scene.report("a", &report(6, None), 2);
         scene.report("a", &report(6, Some((9, 9, true))), 3);
         assert_eq!(scene.poll(3), ["a prepared 1/2"]);
-        assert_eq!(scene.rollout.deadline(), Some(seconds(11)));
-        assert_eq!(scene.poll(11), ["switch"]);
-        scene.report("a", &report(7, None), 12);
-        assert_eq!(scene.poll(12), ["a confirmed 1/2 after 1000"]);
+        assert_eq!(scene.poll(15), [""; 0]);
+        assert_eq!(scene.rollout.deadline(), Some(Duration::from_millis(15_001)));
+        assert_eq!(scene.poll(16), ["switch"]);
+        scene.report("a", &report(7, None), 17);
+        assert_eq!(scene.poll(17), ["a confirmed 1/2 after 1000"]);
         let finished = "finished [a] after 1000, lagging [\"dead: not seen since the origin started\"]";
-        assert_eq!(scene.poll(21), [finished, "end"]);
+        assert_eq!(scene.poll(26), [finished, "end"]);
         let mut later = Scene::new(&["dead"], 700);
         let finished = "finished [] after 0, lagging [\"dead (away): not seen since the origin started\"]";
         assert_eq!(later.poll(700), ["preparing []", "switch", finished, "end"]);
@@ -541,6 +560,11 @@ mod tests {
             scene.report("b", &report(6, Some((109, 900, false))), 118);
             scene.report("a", &report(6, Some((9, 9, prepared > 0))), 118);
             assert_eq!(scene.poll(118), [""; 0], "b made progress 9 s ago");
+            assert_eq!(scene.poll(119), [""; 0], "neither has said that it makes no progress");
+            for edge in ["a", "b"] {
+                let preparation = if edge == "a" { (9, 9, prepared > 0) } else { (109, 900, false) };
+                scene.report(edge, &report(6, Some(preparation)), 119);
+            }
             let end = scene.poll(119).pop().unwrap();
             assert!(end.starts_with(outcome), "{end}");
             if outcome == "abandon" {
@@ -550,6 +574,28 @@ mod tests {
                 assert!(scene.poll(200).is_empty());
             }
         }
+    }
+
+    #[test]
+    fn live_edge_that_falls_silent_is_waited_for_until_it_is_not_live() {
+        let mut scene = Scene::new(&["a", "cut"], 100);
+        scene.report("a", &report(6, Some((9, 9, true))), 100);
+        scene.report("cut", &report(5, None), 99);
+        assert_eq!(scene.poll(100), ["preparing [a, cut]", "a prepared 1/2"]);
+        scene.report("a", &report(6, Some((9, 9, true))), 113);
+        assert_eq!(scene.poll(114), [""; 0], "readers are still sent to it");
+        assert_eq!(scene.rollout.deadline(), Some(Duration::from_millis(114_001)));
+        assert_eq!(scene.poll(115), ["switch"]);
+    }
+
+    #[test]
+    fn preparation_of_an_earlier_rollout_does_not_count() {
+        let mut scene = Scene::new(&["a"], 100);
+        scene.report("a", &report(5, Some((9, 9, true))), 100);
+        assert_eq!(scene.poll(100), ["preparing [a]"]);
+        scene.report("a", &report(6, Some((0, 9, false))), 101);
+        scene.report("a", &report(6, Some((9, 9, true))), 102);
+        assert_eq!(scene.poll(102), ["a prepared 1/1", "switch"]);
     }
 
     #[test]
