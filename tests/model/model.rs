@@ -24,6 +24,7 @@ fn fleet_under_random_faults_keeps_every_invariant() {
         sum.abandoned += statistics.abandoned;
         sum.chunks += statistics.chunks;
         sum.excused += statistics.excused;
+        sum.unheld += statistics.unheld;
     }
     println!("{count} seeds: {sum:?}");
     assert!(count < 100 || sum.switched > count && sum.abandoned > 0 && sum.chunks > count, "{sum:?}");

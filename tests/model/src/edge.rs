@@ -27,6 +27,8 @@ pub(crate) struct Edge {
     index: usize,
     name: EdgeName,
     pub(crate) disk: Disk,
+    /// Whether it takes seconds to fetch something.
+    is_slow: bool,
     /// Whether nothing passes between it and the origin.
     pub(crate) is_cut_off: bool,
     pub(crate) process: Option<Process>,
@@ -61,8 +63,8 @@ struct Save {
 }
 
 impl Edge {
-    pub(crate) fn new(index: usize, budget: u64) -> Self {
-        Self { index, name: name(index), disk: Disk::new(budget), is_cut_off: false, process: None }
+    pub(crate) fn new(index: usize, budget: u64, is_slow: bool) -> Self {
+        Self { index, name: name(index), disk: Disk::new(budget), is_slow, is_cut_off: false, process: None }
     }
 
     /// The process with this number, if it is still running.
@@ -258,7 +260,7 @@ impl Edge {
         plan.truncate(1 + world.random.below(4));
         process.is_prefetching = true;
         let (edge, process) = (self.index, process.number);
-        let delay = world.random.latency();
+        let delay = if self.is_slow { world.random.millis(500, 4000) } else { world.random.latency() };
         world.after(delay, Event::BlobsArrive { edge, process, blobs: plan });
     }
 
@@ -312,8 +314,11 @@ impl Edge {
     pub(crate) fn fetch_manifest(&mut self, world: &mut World, manifest: Digest) {
         let Some(process) = &self.process else { return };
         if process.fetching.contains(&manifest) {
-            let delay =
-                if self.disk.has_manifest(&manifest) { Duration::from_millis(1) } else { world.random.latency() };
+            let delay = match self.disk.has_manifest(&manifest) {
+                true => Duration::from_millis(1),
+                false if self.is_slow => world.random.millis(500, 4000),
+                false => world.random.latency(),
+            };
             world.after(delay, Event::ManifestArrives { edge: self.index, process: process.number, manifest });
         }
     }

@@ -15,7 +15,7 @@ use crate::site::Build;
 /// What must hold in every run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Invariant {
-    /// The epochs and generations that readers see of a channel at an edge only grow, unless its disk was lost or could not be written.
+    /// Within a generation the epochs that readers see of a channel at an edge only grow, unless its disk was lost or could not be written.
     EpochsGrow,
     /// What an edge serves was committed as the release of that channel.
     Committed,
@@ -179,7 +179,7 @@ impl Ledger {
             let key = (edge, label.clone());
             let mut superseded = None;
             if let Some(before) = self.shown.remove(&key) {
-                if (before.generation, before.what.epoch) > (generation, epoch) {
+                if before.generation == generation && before.what.epoch > epoch {
                     let was = format!("epoch {} of {}", before.what.epoch, before.generation);
                     self.fail(
                         Invariant::EpochsGrow,

@@ -65,6 +65,8 @@ pub struct Statistics {
     pub chunks: u64,
     /// Those of which nothing is claimed, because the channel was moved without the edge.
     pub excused: u64,
+    /// Those of which nothing is claimed, because the edge has not held the channel yet.
+    pub unheld: u64,
 }
 
 /// Runs `steps` events of `seed`, then without faults until the fleet agrees; with a planted bug if there is one.

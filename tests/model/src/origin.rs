@@ -3,7 +3,7 @@
 //! It carries out the decisions of `verge_origin::model` as `origin/src/rollout.rs` and `origin/src/feed.rs` do. A process that ends
 //! loses all but its database.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,8 +81,8 @@ pub(crate) struct Origin {
     pub(crate) feeds: BTreeMap<u64, FeedStream>,
     /// The last report that any process of the origin has got of each edge.
     pub(crate) last_reports: BTreeMap<usize, LastReport>,
-    /// The releases to which channels were switched without waiting any longer for an edge that was live.
-    pub(crate) left_behind: BTreeSet<(usize, HostLabel, Digest)>,
+    /// The releases to which channels were moved without an edge, and by which write, until the edge confirms that or a later one.
+    pub(crate) left_behind: BTreeMap<(usize, HostLabel, Digest), Position>,
     /// How many rollouts have switched, and how many were abandoned.
     pub(crate) outcomes: (u64, u64),
 }
@@ -97,7 +97,7 @@ impl Origin {
             members,
             feeds: BTreeMap::new(),
             last_reports: BTreeMap::new(),
-            left_behind: BTreeSet::new(),
+            left_behind: BTreeMap::new(),
             outcomes: (0, 0),
         }
     }
@@ -183,10 +183,9 @@ impl Origin {
 
     fn run(&mut self, world: &mut World, label: HostLabel, begun: Position, state: RolloutState) {
         let Some(process) = &mut self.process else { return };
-        let _ = begun;
         let uptime = world.now - process.started;
         let target = Target { label: label.clone(), release: state.release, manifest: state.manifest };
-        let mut rollout = Rollout::new(target, Timing::default(), uptime);
+        let mut rollout = Rollout::new(target, begun, Timing::default(), uptime);
         if !world.has(Plant::OriginSwitchesUnprepared) {
             rollout.set_members(&self.members.keys().cloned().collect(), uptime);
         }
@@ -204,9 +203,13 @@ impl Origin {
         if world.has(Plant::OriginCountsEveryReportAsPrepared) {
             report.preparations = None;
         }
-        let report = Arc::new(report);
+        let at = report.history.map(|history| Checkpoint { position: report.applied, history });
+        let relation = at.map(|at| self.database.relation(at));
+        let report = model::claims(&Arc::new(report), relation);
         if !world.ledger.has_forgotten_since(edge, sent) {
             world.ledger.reported(edge, &report.lagging);
+            self.left_behind
+                .retain(|(of, label, _), moved| *of != edge || !report.confirms(*moved, &label.site, &label.channel));
         }
         let received = world.now - process.started;
         let last = LastReport { report: Arc::clone(&report), received, time: world.wall(), sent };
@@ -273,7 +276,7 @@ impl Origin {
         let before = self.database.channel(&label).map(|state| state.epoch);
         let compare = !world.has(Plant::OriginComparesNoEpochs);
         let moved = self.database.move_channel(&label, &state, inherits, world.wall(), compare);
-        let Ok((position, channel)) = moved else {
+        let Ok((position, _)) = moved else {
             drop(process.runs.remove(index));
             return self.abandon(world, &label, &state, "the channel has moved");
         };
@@ -286,7 +289,7 @@ impl Origin {
             let last = process.reports.get(edge);
             let prepared = last.and_then(|last| last.report.preparation(&label.site, &label.channel, state.manifest));
             if !prepared.is_some_and(|one| one.prepared) && may_be_left_behind(last, run.began, uptime) {
-                self.left_behind.insert((*edge, label.clone(), state.manifest));
+                self.left_behind.insert((*edge, label.clone(), state.manifest), position);
             }
         }
         self.outcomes.0 += 1;

@@ -52,7 +52,7 @@ impl Plant {
         (Self::OriginCountsEveryReportAsPrepared, Invariant::ChunksFound),
         (Self::OriginInheritsNothing, Invariant::ChunksFound),
         (Self::OriginComparesNoEpochs, Invariant::Expected),
-        (Self::OriginKeepsItsGeneration, Invariant::Agreement),
+        (Self::OriginKeepsItsGeneration, Invariant::EpochsGrow),
         (Self::OriginResumesNothing, Invariant::Agreement),
         (Self::FeedSkipsARow, Invariant::Agreement),
     ];

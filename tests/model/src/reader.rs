@@ -13,8 +13,8 @@
 //! asked of edges that have reported to serve the release, or to be prepared for it, and whose disks have room for everything and have
 //! lost nothing.
 //!
-//! Pages are abandoned if the origin is restored from an older copy or a day passes, and after seven more moves of the channel, of
-//! which not more than eight are inherited.
+//! Pages are abandoned if the origin is restored from an older copy or a day passes; after seven more moves of the channel, of which
+//! not more than eight are inherited; and if their release was replaced a day ago, as when an edge lags for so long.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,6 +30,8 @@ use crate::origin::Origin;
 use crate::plant::Plant;
 use crate::world::{Event, World};
 
+/// Inheritance ends a day after a release was replaced; here a little earlier, since clocks are set back.
+const KEPT_FOR: Duration = Duration::from_hours(12);
 /// How long a page takes to load at most, in milliseconds.
 const PAGE_MILLIS: usize = 20_000;
 
@@ -48,6 +50,7 @@ pub(crate) struct Readers {
     /// Chunks that were asked for, and those of which nothing is claimed because the edge was left behind.
     pub(crate) asked: u64,
     pub(crate) excused: u64,
+    pub(crate) unheld: u64,
 }
 
 impl Readers {
@@ -83,12 +86,16 @@ impl Readers {
         let edge = &edges[at];
         let Some(table) = edge.table().filter(|_| is_live(world, origin, edge, at)) else { return };
         self.asked += 1;
-        if is_left_behind(origin, at, label, manifest) || !world.ledger.has_held(at, label) {
-            self.excused += 1;
+        let is_left_behind = is_left_behind(origin, at, label, manifest);
+        if is_left_behind || !world.ledger.has_held(at, label) {
+            self.excused += u64::from(is_left_behind);
+            self.unheld += u64::from(!is_left_behind);
             return;
         }
         let moves = origin.database.moves(label);
-        if moves.iter().position(|one| one.manifest == *manifest).is_none_or(|moves| moves > 7) {
+        let Some(since) = moves.iter().position(|one| one.manifest == *manifest) else { return };
+        let replaced = since.checked_sub(1).map(|next| moves[next].moved.age(world.wall()));
+        if since > 7 || replaced.is_some_and(|age| age > KEPT_FOR) {
             return;
         }
         let expected = world.ledger.build(manifest).contents.get(&chunk).copied();
@@ -134,5 +141,5 @@ fn is_live(world: &World, origin: &Origin, edge: &Edge, index: usize) -> bool {
 
 /// Whether the channel was moved to the release without the edge.
 fn is_left_behind(origin: &Origin, edge: usize, label: &HostLabel, manifest: &Digest) -> bool {
-    origin.left_behind.contains(&(edge, label.clone(), *manifest))
+    origin.left_behind.contains_key(&(edge, label.clone(), *manifest))
 }

@@ -40,7 +40,7 @@ impl Simulation {
         let labels = CHANNELS.map(|(label, _)| label.parse().expect("a valid label"));
         let mut simulation = Self {
             origin: Origin::new(edges),
-            edges: (0..edges).map(|index| Edge::new(index, budget(&mut world))).collect(),
+            edges: (0..edges).map(|index| Edge::new(index, budget(&mut world), world.random.percent(25))).collect(),
             readers: Readers::default(),
             sites: ["a", "b"].map(|site| Site::new(site.parse().expect("a valid name"))).into(),
             labels: labels.into(),
@@ -97,6 +97,7 @@ impl Simulation {
             abandoned,
             chunks: self.readers.asked,
             excused: self.readers.excused,
+            unheld: self.readers.unheld,
         };
         let failure: Option<Failure> = self.world.ledger.failure().cloned();
         Outcome { failure, statistics, trace: self.world.into_trace() }
