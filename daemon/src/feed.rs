@@ -16,6 +16,7 @@ mod subscriber;
 use verge_protocol::Checkpoint;
 use verge_protocol::state::Row;
 
+pub use self::cursor::{Cursor, Step};
 pub use self::last_seen::LastSeen;
 pub use self::row_store::{Keep, RowChanges, RowEvent, RowHandler, RowRecord, RowStore, StoredRow};
 pub use self::subscriber::Subscriber;

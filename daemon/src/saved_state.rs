@@ -78,7 +78,8 @@ pub fn load<T: DeserializeOwned>(path: &Path, damaged: impl FnOnce()) -> Loaded<
     loaded
 }
 
-fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Loaded<T> {
+/// The sound records of a file with this contents.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Loaded<T> {
     let mut lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
     // A complete file ends with a line feed, after which there is nothing.
     let has_end = lines.pop().is_some_and(<[u8]>::is_empty);

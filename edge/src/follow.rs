@@ -15,6 +15,7 @@ mod batch_fetcher;
 mod channels;
 mod holding;
 mod manifests;
+pub(crate) mod model;
 mod prefetch;
 mod prefetch_batches;
 mod prefetch_status;

@@ -18,6 +18,8 @@ mod cache;
 mod edge;
 mod follow;
 mod metrics;
+#[doc(hidden)]
+pub mod model;
 mod readiness;
 mod release_hosts;
 mod serve;

@@ -56,7 +56,6 @@ use verge_protocol::health::HEALTH_PATH;
 use self::body::ResponseBody;
 use self::builtin_responses::BuiltinResponse;
 use self::common_headers::CommonHeaders;
-use self::request_path::RequestPath;
 use self::respond::ResponseFuture;
 use self::response_head::ResponseHead;
 use crate::cache::BlobCache;
@@ -64,6 +63,10 @@ use crate::metrics::{CacheResult, Metrics, Traffic};
 use crate::release_hosts::{ReleaseHost, ReleaseHosts, Unloaded};
 use crate::status::ServingStatus;
 use crate::table::{Channel, HostRoute, Table};
+
+pub(crate) use self::asset::Destination;
+pub(crate) use self::request_path::RequestPath;
+pub(crate) use self::resolve::{Resolution, resolve};
 
 /// The service of the public listeners. Clones share it.
 #[derive(Clone)]

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use verge_daemon::feed::LastSeen;
 use verge_protocol::host::HostLabel;
 use verge_protocol::report::{Lag, Preparation, PurgeLag, PurgeProof};
-use verge_protocol::{Digest, EdgeName, Position};
+use verge_protocol::{Digest, EdgeName, History, Position};
 
 use crate::metrics::TrialCounters;
 
@@ -18,6 +18,8 @@ use crate::metrics::TrialCounters;
 pub struct AppliedState {
     /// Every row up to here is served, or named in `lagging`. `None` until the first snapshot is complete.
     pub position: Option<Position>,
+    /// The digest of all writes up to there.
+    pub history: Option<History>,
     /// Channels that do not serve their latest release yet, or serve it before it is on disk.
     pub lagging: Vec<Lag>,
     /// Releases that channels are about to point at, one for each rollout in the feed.
@@ -54,6 +56,15 @@ impl AppliedState {
     /// Whether readers may be sent here: at least one channel is served, or the feed is known to have none.
     pub fn can_serve(&self) -> bool {
         self.served > 0 || self.position.is_some() && self.channels == 0
+    }
+
+    /// While the state is not saved, nothing is prepared: a restart would lose it.
+    pub(crate) fn retract_unsaved(&mut self) {
+        let Some(reason) = &self.not_saving else { return };
+        for preparation in &mut self.preparations {
+            preparation.prepared = false;
+            preparation.problem = Some(format!("the state is not being saved: {reason}"));
+        }
     }
 
     /// The same without numbers that change with every blob that arrives.

@@ -9,6 +9,8 @@ use tokio::time::Instant;
 use verge_protocol::report::{EdgeReport, LIVE_SECONDS};
 use verge_protocol::{EdgeName, Position, Timestamp};
 
+use crate::store::Relation;
+
 /// The last report of each edge. Clones share them.
 #[derive(Clone)]
 pub(crate) struct EdgeReports {
@@ -22,6 +24,8 @@ pub(crate) struct EdgeReports {
 #[derive(Debug, Clone)]
 pub(crate) struct LastReport {
     pub(crate) report: Arc<EdgeReport>,
+    /// What of it counts: see [`claims`].
+    pub(crate) claims: Arc<EdgeReport>,
     /// By the wall clock.
     pub(crate) time: Timestamp,
     /// Since the start of the origin, by a monotonic clock.
@@ -38,14 +42,15 @@ impl LastReport {
 
     /// Whether the edge is live, has applied the write at `position`, lags with no channel, and has done all purges.
     fn is_caught_up(&self, position: Position, now: Duration) -> bool {
-        let EdgeReport { applied, lagging, purging, .. } = &*self.report;
+        let EdgeReport { applied, lagging, purging, .. } = &*self.claims;
         self.is_live(now) && applied.includes(position) && lagging.is_empty() && purging.is_empty()
     }
 
     /// A report that was received at `received` or, by the wall clock, at `time`.
     #[cfg(test)]
     pub(crate) fn for_test(report: EdgeReport, received: Duration, time: Timestamp) -> Self {
-        Self { report: Arc::new(report), time, received, number: 0 }
+        let report = Arc::new(report);
+        Self { claims: Arc::clone(&report), report, time, received, number: 0 }
     }
 
     /// By how many seconds the clock of the edge was ahead of the origin's, if it told; negative: behind.
@@ -53,6 +58,16 @@ impl LastReport {
         let millis = i128::from(self.report.time?.0) - i128::from(self.time.0);
         i64::try_from(millis / 1000).ok()
     }
+}
+
+/// What counts of a report by an edge that is in such a `relation` to this origin. The position and the preparations of one that has
+/// read another history are about other writes, although they may have the numbers of writes of this one: none of them counts.
+pub(crate) fn claims(report: &Arc<EdgeReport>, relation: Option<Relation>) -> Arc<EdgeReport> {
+    if relation.is_none_or(Relation::is_within) {
+        return Arc::clone(report);
+    }
+    let preparations = report.preparations.as_ref().map(|_| Vec::new());
+    Arc::new(EdgeReport { applied: Position::default(), preparations, ..EdgeReport::clone(report) })
 }
 
 impl Default for EdgeReports {
@@ -72,11 +87,14 @@ impl EdgeReports {
         self.started + uptime
     }
 
-    /// Records a report in place of the edge's earlier one. `time` is that of the wall clock.
-    pub(crate) fn record(&self, edge: EdgeName, report: EdgeReport, time: Timestamp) {
+    /// Records a report in place of the edge's earlier one. `relation` is where it says the edge is, if it says so; `time` is that of
+    /// the wall clock.
+    pub(crate) fn record(&self, edge: EdgeName, report: EdgeReport, relation: Option<Relation>, time: Timestamp) {
+        let report = Arc::new(report);
+        let claims = claims(&report, relation);
         let mut last = self.lock();
         let number = *self.changed.borrow();
-        last.insert(edge, LastReport { report: Arc::new(report), time, received: self.uptime(), number });
+        last.insert(edge, LastReport { report, claims, time, received: self.uptime(), number });
         self.changed.send_modify(|changes| *changes += 1);
     }
 
@@ -134,6 +152,18 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn report_about_another_history_claims_nothing() {
+        let report = Arc::new(EdgeReport::new("1-7".parse().unwrap(), "0"));
+        for relation in [None, Some(Relation::Resumable), Some(Relation::Compacted)] {
+            assert_eq!(claims(&report, relation), report);
+        }
+        for relation in [Relation::Ahead, Relation::Diverged] {
+            let claims = claims(&report, Some(relation));
+            assert_eq!((claims.applied, claims.preparations.as_deref()), (Position::default(), Some(&[][..])));
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn edges_are_caught_up_once_each_is_live_at_the_position_and_lags_with_nothing() {
         let reports = EdgeReports::default();
@@ -143,7 +173,7 @@ mod tests {
             let applied = applied.parse().unwrap();
             let mut report = EdgeReport::new(applied, "0");
             change(&mut report);
-            reports.record(edge.clone(), report, now);
+            reports.record(edge.clone(), report, None, now);
         };
         let caught_up = || reports.are_caught_up(&edges, "1-7".parse().unwrap());
         record(&edges[0], "1-7", |_| {});

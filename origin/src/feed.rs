@@ -1,5 +1,7 @@
 //! The change feed: every write to the table `state`, in order.
 
+mod row_messages;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +14,7 @@ use verge_daemon::{Clock, Tasks, error_chain};
 use verge_protocol::feed::{FeedEvent, FeedMessage, HEARTBEAT_SECONDS, Reset};
 use verge_protocol::{Checkpoint, Generation, Position};
 
+pub(crate) use self::row_messages::row_messages;
 use crate::metrics::Metrics;
 use crate::store::{Database, Divergence, Relation, StoreError};
 
@@ -207,8 +210,7 @@ impl Subscription {
             let seq = row.seq.0;
             tracing::error!(key = row.key, seq, reason = row.reason, "damaged row: left out of the feed");
         }
-        let message = |(row, at)| FeedMessage { at, event: FeedEvent::Row(row) };
-        self.queue.extend(read.rows.into_iter().map(message));
+        self.queue.extend(row_messages(self.at, read.rows));
         self.at = read.at;
         if let Stage::CatchingUp(_) = self.stage {
             let complete = read.damaged.is_empty();

@@ -16,6 +16,8 @@ mod fleet;
 mod http;
 mod inheritance_expiry;
 mod metrics;
+#[doc(hidden)]
+pub mod model;
 mod origin;
 mod problems;
 mod publish;

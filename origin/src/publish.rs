@@ -22,7 +22,7 @@ use verge_protocol::api::{Progress, Provenance};
 use verge_protocol::canary::CanaryPlan;
 use verge_protocol::host::HostLabel;
 use verge_protocol::state::RolloutState;
-use verge_protocol::{Build, Content, Digest, IdempotencyKey, ReleaseNumber, Seq};
+use verge_protocol::{Build, Content, Digest, IdempotencyKey, Position, ReleaseNumber, Seq};
 
 use crate::channel_locks::{ChannelGuard, ChannelLocks, Locked};
 use crate::metrics::Metrics;
@@ -162,7 +162,7 @@ impl Publisher {
     fn spawn<W, F>(self: &Arc<Self>, guard: ChannelGuard, work: W) -> ProgressStream
     where
         W: FnOnce(Arc<Self>, ProgressLog) -> F + Send + 'static,
-        F: Future<Output = Result<(RolloutState, Vec<String>), PublishError>> + Send,
+        F: Future<Output = Result<((Position, RolloutState), Vec<String>), PublishError>> + Send,
     {
         let log = guard.log().clone();
         let progress = log.follow();
@@ -203,7 +203,7 @@ impl Publisher {
         provenance: Provenance,
         expires_seconds: Option<u64>,
         log: &ProgressLog,
-    ) -> Result<(RolloutState, Vec<String>), PublishError> {
+    ) -> Result<((Position, RolloutState), Vec<String>), PublishError> {
         self.contents.verify(&build).await?;
         let contents = manifest_builder::encodable(&build);
         let encodings =

@@ -22,9 +22,9 @@ use verge_daemon::{Clock, Tasks, error_chain};
 use verge_protocol::api::Progress;
 use verge_protocol::host::HostLabel;
 use verge_protocol::state::{ChannelState, RolloutState};
-use verge_protocol::{Digest, EdgeName, Position, ReleaseNumber, Seq};
+use verge_protocol::{Digest, EdgeName, Position, ReleaseNumber, Seq, Timestamp};
 
-use self::machine::{Action, Rollout, Target};
+pub use self::machine::{Action, Rollout, Target};
 pub(crate) use self::progress_log::{ProgressLog, ProgressStream};
 pub use self::timing::Timing;
 use crate::channel_locks::{ChannelGuard, ChannelLocks};
@@ -41,6 +41,11 @@ use crate::store::{Database, NewMove, NewRollout, StoreError};
 const RESUMED_WITHIN: Duration = Duration::from_mins(10);
 /// How long to wait before a write is tried again that failed.
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Whether a rollout that the last process left is carried on, of a channel that is at `epoch`.
+pub(crate) fn is_resumable(state: &RolloutState, epoch: Option<Seq>, now: Timestamp) -> bool {
+    epoch == state.expected && state.started.age(now) <= RESUMED_WITHIN
+}
 
 /// Begins rollouts and carries them out. Clones share them.
 #[derive(Clone)]
@@ -69,13 +74,13 @@ pub(crate) struct CommittedMove {
 
 impl Rollouts {
     /// Begins a rollout, durably: from here on an origin that is killed resumes it.
-    pub(crate) async fn begin(&self, new: NewRollout) -> Result<RolloutState, PublishError> {
+    pub(crate) async fn begin(&self, new: NewRollout) -> Result<(Position, RolloutState), PublishError> {
         let (database, now) = (self.database.clone(), self.clock.now());
         let label = new.label.clone();
         match self.feed.write(async move { database.begin_rollout(&new, now).await }).await? {
-            Ok((_, rollout)) => {
+            Ok((begun, rollout)) => {
                 tracing::info!(channel = %label, release = %rollout.release, "rollout begun");
-                Ok(rollout)
+                Ok((begun, rollout))
             }
             Err(current) => {
                 self.metrics.channel_conflicts.inc();
@@ -84,15 +89,23 @@ impl Rollouts {
         }
     }
 
-    /// Carries out a rollout that has begun, and tells the log of `guard`. The channel is unlocked once it has moved.
-    pub(crate) async fn run(&self, guard: ChannelGuard, mut state: RolloutState, warnings: Vec<String>) {
+    /// Carries out a rollout that was begun by the write at `begun`, and tells the log of `guard`. The channel is unlocked once it has
+    /// moved.
+    pub(crate) async fn run(
+        &self,
+        guard: ChannelGuard,
+        (begun, mut state): (Position, RolloutState),
+        warnings: Vec<String>,
+    ) {
         let target = Target {
             label: guard.label().clone(),
             release: state.release,
             manifest: state.manifest,
-            canary: state.canary.as_ref().map(|canary| canary.plan),
+            // There is nothing to compare a first release with, and no channel that edges could serve it on.
+            canary: state.canary.as_ref().filter(|_| state.expected.is_some()).map(|canary| canary.plan),
+            was_on_trial: state.canary.as_ref().is_some_and(|canary| !canary.edges.is_empty()),
         };
-        let mut rollout = Rollout::new(target, self.timing, self.edge_reports.uptime());
+        let mut rollout = Rollout::new(target, begun, self.timing, self.edge_reports.uptime());
         let log = guard.log().clone();
         let mut guard = Some(guard);
         let mut facts = Facts::new(self);
@@ -157,8 +170,12 @@ impl Rollouts {
         let position = Position { seq: epoch, ..self.feed.position() };
         let rollouts = self.clone();
         let now = self.edge_reports.uptime();
-        let mut rollout =
-            Rollout::of_move(Target { label, release, manifest, canary: None }, position, self.timing, now);
+        let mut rollout = Rollout::of_move(
+            Target { label, release, manifest, canary: None, was_on_trial: false },
+            position,
+            self.timing,
+            now,
+        );
         drop(self.tasks.spawn("confirm", async move {
             let mut facts = Facts::new(&rollouts);
             while log.is_followed() {
@@ -181,17 +198,19 @@ impl Rollouts {
 
     /// Goes on with the rollouts that the last process left, or abandons those whose time is over.
     pub(crate) async fn resume(&self) -> Result<(), StoreError> {
-        for (label, state) in self.database.rollouts().await? {
+        for (label, seq, state) in self.database.rollouts().await? {
+            let begun = Position { seq, ..self.feed.position() };
             let Ok(guard) = self.channel_locks.try_lock(&label, state.idempotency_key.as_ref()) else { continue };
             let current = self.database.channel(&label.site, &label.channel).await?;
-            let is_due = current.map(|current| current.epoch) == state.expected;
-            let age = state.started.age(self.clock.now());
+            let now = self.clock.now();
+            let is_due = is_resumable(&state, current.map(|current| current.epoch), now);
+            let age = state.started.age(now);
             let rollouts = self.clone();
             drop(self.tasks.spawn("resume a rollout", async move {
-                if is_due && age <= RESUMED_WITHIN {
+                if is_due {
                     tracing::info!(channel = %label, release = %state.release, "rollout resumed");
                     let warnings = rollouts.database.release_warnings(&label.site, state.release).await;
-                    rollouts.run(guard, state, warnings.unwrap_or_default()).await;
+                    rollouts.run(guard, (begun, state), warnings.unwrap_or_default()).await;
                 } else {
                     let reason = format!("the origin was not running; the rollout began {} s ago", age.as_secs());
                     let error = PublishError::Abandoned { label, release: state.release, reason };
@@ -314,7 +333,7 @@ impl Facts {
         }
         let (reports, changes) = self.edge_reports.since(self.taken);
         for (edge, last) in reports {
-            rollout.report(&edge, &last.report, last.received, last.time);
+            rollout.report(&edge, &last.claims, last.received, last.time);
         }
         self.taken = changes;
     }

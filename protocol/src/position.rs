@@ -125,6 +125,8 @@ impl fmt::Display for History {
     }
 }
 
+serde_as_text!(History);
+
 /// A position together with the history that leads to it: what a subscriber resumes the change feed from. Its text form is
 /// `generation-seq-history`, as in `1-42-00c0ffee00c0ffee`, which is also the event id of the feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::canary::ResponseCounts;
 use crate::digest::Digest;
 use crate::name::{ChannelName, EdgeName, SiteName};
-use crate::position::{Position, Seq};
+use crate::position::{History, Position, Seq};
 use crate::timestamp::Timestamp;
 
 /// Interval of reports when nothing changes, in seconds.
@@ -42,6 +42,10 @@ pub struct EdgeReport {
     pub url: Option<String>,
     /// Every row up to this position is applied, or listed in `lagging`.
     pub applied: Position,
+    /// The digest of all writes up to `applied`, by which an origin that was restored from an older copy knows that the edge has read
+    /// others; `None`: an edge of an older version.
+    #[serde(default)]
+    pub history: Option<History>,
     /// Channels whose latest row is not applied yet.
     #[serde(default)]
     pub lagging: Vec<Lag>,
@@ -175,6 +179,7 @@ impl EdgeReport {
             edge: None,
             url: None,
             applied,
+            history: None,
             lagging: Vec::new(),
             preparations: Some(Vec::new()),
             trials: Vec::new(),

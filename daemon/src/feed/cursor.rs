@@ -8,7 +8,7 @@ use super::{Change, MissingKeys};
 
 /// What the subscriber has to do after an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
+pub enum Step {
     /// Nothing yet.
     Wait,
     /// Apply this change.
@@ -19,7 +19,7 @@ pub(super) enum Step {
 
 /// A subscriber's place in the feed. Rows between opening and `caught-up` are buffered and applied as one change.
 #[derive(Debug)]
-pub(super) struct Cursor {
+pub struct Cursor {
     checkpoint: Option<Checkpoint>,
     /// Rows received since the feed was opened; `None` once caught up.
     buffered: Option<Vec<Row>>,
@@ -29,18 +29,18 @@ pub(super) struct Cursor {
 
 impl Cursor {
     /// A subscriber that has applied everything up to `checkpoint`; `None`: nothing.
-    pub(super) fn new(checkpoint: Option<Checkpoint>) -> Self {
+    pub fn new(checkpoint: Option<Checkpoint>) -> Self {
         Self { checkpoint, buffered: Some(Vec::new()), missing: MissingKeys::Deleted }
     }
 
     /// The checkpoint from which to open a feed. Rows buffered from an earlier feed are dropped.
-    pub(super) fn open(&mut self) -> Option<Checkpoint> {
+    pub fn open(&mut self) -> Option<Checkpoint> {
         self.buffered = Some(Vec::new());
         self.checkpoint
     }
 
     /// Processes the next event.
-    pub(super) fn advance(&mut self, FeedMessage { at, event }: FeedMessage) -> Step {
+    pub fn advance(&mut self, FeedMessage { at, event }: FeedMessage) -> Step {
         match (event, &mut self.buffered, self.checkpoint) {
             (FeedEvent::Reset(Reset::Compacted), ..) => self.start_over(MissingKeys::Deleted),
             (FeedEvent::Reset(Reset::Diverged), ..) => self.start_over(MissingKeys::Unknown),

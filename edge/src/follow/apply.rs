@@ -116,12 +116,7 @@ impl ApplyTask {
         if self.channels.take_unsaved() || applied.not_saving.is_some() {
             applied.not_saving = self.save(now).await.and_then(|()| self.check_manifests()).err();
         }
-        if let Some(reason) = &applied.not_saving {
-            for preparation in &mut applied.preparations {
-                preparation.prepared = false;
-                preparation.problem = Some(format!("the state is not being saved: {reason}"));
-            }
-        }
+        applied.retract_unsaved();
         if has_new_table {
             self.table.store(Arc::new(self.channels.build_table(|site| self.metrics.site(site))));
         }

@@ -32,7 +32,7 @@ use verge_daemon::feed::RowStore;
 use verge_protocol::host::HostLabel;
 use verge_protocol::report::{Lag, Preparation};
 use verge_protocol::state::ChannelState;
-use verge_protocol::{ChannelName, Checkpoint, Digest, EdgeName, SiteName};
+use verge_protocol::{ChannelName, Checkpoint, Digest, EdgeName, Generation, SiteName};
 
 use self::domains::VerifiedDomains;
 use self::erasures::Erasures;
@@ -194,6 +194,15 @@ impl Channels {
         self.tracked.values().filter_map(|channel| self.serving(channel)).map(|(state, _)| state.manifest)
     }
 
+    /// The channels that are served, and the generation and the value of the row of each.
+    pub(super) fn serving_rows(&self) -> impl Iterator<Item = (HostLabel, Generation, &ChannelState)> {
+        self.tracked.iter().filter_map(|((site, channel), tracked)| {
+            let (state, _) = self.serving(tracked)?;
+            let generation = tracked.served.as_ref()?.stored.generation;
+            Some((HostLabel { site: site.clone(), channel: channel.clone() }, generation, state))
+        })
+    }
+
     /// The checkpoint to resume the feed from.
     pub(super) fn checkpoint(&self) -> Option<Checkpoint> {
         self.rows.checkpoint()
@@ -215,6 +224,7 @@ impl Channels {
         let orphans = self.rows.orphans().filter(|key| !key.starts_with("rollout/") && !key.starts_with("purge/"));
         AppliedState {
             position: self.rows.position(),
+            history: self.rows.checkpoint().map(|checkpoint| checkpoint.history),
             lagging: self.lagging().collect(),
             preparations: self.preparations().collect(),
             trials: self.trials(),

@@ -43,7 +43,7 @@ impl Holding {
     }
 
     /// `missing` are the file, size and digest of each blob that is not on disk, in the order of the release.
-    fn compute(
+    pub(super) fn compute(
         blobs: &ReleaseBlobs,
         has_manifest: bool,
         missing: impl Iterator<Item = (u32, u64, Digest)>,

@@ -45,23 +45,30 @@ pub(super) async fn run(
     }
 }
 
+/// What the edge `name` reports when it has `applied` so much; `None` before the first snapshot is complete.
+pub(super) fn report_of(name: EdgeName, applied: &AppliedState) -> Option<EdgeReport> {
+    Some(EdgeReport {
+        edge: Some(name),
+        history: applied.history,
+        lagging: applied.lagging.clone(),
+        preparations: Some(applied.preparations.clone()),
+        trials: applied.trials.iter().map(trial_counts).collect(),
+        purging: applied.purging.clone(),
+        purged: Some(applied.purged.clone()),
+        orphans: applied.orphans.iter().take(ORPHANS_MAX).cloned().collect(),
+        not_saving: applied.not_saving.clone(),
+        ..EdgeReport::new(applied.position?, env!("CARGO_PKG_VERSION"))
+    })
+}
+
 impl Sender {
     /// The report to send; `None` before the first snapshot is complete.
     fn report(&self, applied: &AppliedState, draining: bool) -> Option<EdgeReport> {
         Some(EdgeReport {
-            edge: Some(self.name.clone()),
             url: self.url.clone(),
-            applied: applied.position?,
-            lagging: applied.lagging.clone(),
-            preparations: Some(applied.preparations.clone()),
-            trials: applied.trials.iter().map(trial_counts).collect(),
-            purging: applied.purging.clone(),
-            purged: Some(applied.purged.clone()),
             time: Some(self.clock.now()),
             draining,
-            orphans: applied.orphans.iter().take(ORPHANS_MAX).cloned().collect(),
-            not_saving: applied.not_saving.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ..report_of(self.name.clone(), applied)?
         })
     }
 

@@ -56,7 +56,7 @@ impl DiskBudget {
 }
 
 impl Room {
-    #[cfg(test)]
+    /// So many bytes, on a file system without blocks.
     pub(crate) fn of(bytes: u64) -> Self {
         Self { bytes, block: 1 }
     }

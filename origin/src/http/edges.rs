@@ -7,10 +7,10 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use verge_daemon::Clock;
-use verge_protocol::EdgeName;
 use verge_protocol::api::{Edge as EdgeBody, EdgeSettings, ForceEdge, IssuedToken, TokenOwner};
 use verge_protocol::fleet::EdgeState;
 use verge_protocol::report::{self, EdgeReport};
+use verge_protocol::{Checkpoint, EdgeName};
 
 use super::auth::{self, Admin, Edge};
 use super::error::ApiError;
@@ -141,6 +141,7 @@ pub(super) async fn issue_token(
 /// its report would replace that of the token's owner.
 pub(super) async fn report(
     Edge(edge): Edge,
+    State(database): State<Database>,
     State(reports): State<EdgeReports>,
     State(clock): State<Clock>,
     State(metrics): State<Arc<Metrics>>,
@@ -154,7 +155,12 @@ pub(super) async fn report(
     }
     report.orphans.retain(|key| report::is_key(key));
     report.orphans.truncate(report::ORPHANS_MAX);
-    reports.record(edge, report, clock.now());
+    let checkpoint = report.history.map(|history| Checkpoint { position: report.applied, history });
+    let relation = match checkpoint {
+        Some(checkpoint) => Some(database.relation(checkpoint).await?),
+        None => None,
+    };
+    reports.record(edge, report, relation, clock.now());
     metrics.edge_reports.inc();
     Ok(StatusCode::NO_CONTENT)
 }

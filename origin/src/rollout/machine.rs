@@ -23,20 +23,22 @@ use super::timing::Timing;
 
 /// What is rolled out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Target {
+pub struct Target {
     /// The channel.
-    pub(crate) label: HostLabel,
+    pub label: HostLabel,
     /// The release.
-    pub(crate) release: ReleaseNumber,
+    pub release: ReleaseNumber,
     /// Its manifest.
-    pub(crate) manifest: Digest,
+    pub manifest: Digest,
     /// How it is tried on a few edges first.
-    pub(crate) canary: Option<CanaryPlan>,
+    pub canary: Option<CanaryPlan>,
+    /// Whether a few edges may serve it already, since the origin was restarted during the trial.
+    pub was_on_trial: bool,
 }
 
 /// What is to be done next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Action {
+pub enum Action {
     /// Tell clients.
     Tell(Progress),
     /// Let these edges serve the release, on trial.
@@ -54,8 +56,10 @@ pub(crate) enum Action {
 
 /// The rollout of one release to one channel.
 #[derive(Debug, Clone)]
-pub(crate) struct Rollout {
+pub struct Rollout {
     target: Target,
+    /// The write that announced it to edges.
+    begun: Position,
     timing: Timing,
     phase: Phase,
     edges: BTreeMap<EdgeName, Edge>,
@@ -134,24 +138,24 @@ enum Presence {
 }
 
 impl Rollout {
-    /// Begins at `now` with preparing.
-    pub(crate) fn new(target: Target, timing: Timing, now: Duration) -> Self {
+    /// Begins at `now` with preparing, which the write at `begun` announces to edges.
+    pub fn new(target: Target, begun: Position, timing: Timing, now: Duration) -> Self {
         let phase = Phase::Preparing { announced: false };
-        Self { target, timing, phase, edges: BTreeMap::new(), since: now, last_confirmed: now }
+        Self { target, begun, timing, phase, edges: BTreeMap::new(), since: now, last_confirmed: now }
     }
 
     /// Begins at `now` with confirming a move that was made at `position`.
-    pub(crate) fn of_move(target: Target, position: Position, timing: Timing, now: Duration) -> Self {
-        Self { phase: Phase::Confirming(position), ..Self::new(target, timing, now) }
+    pub fn of_move(target: Target, position: Position, timing: Timing, now: Duration) -> Self {
+        Self { phase: Phase::Confirming(position), ..Self::new(target, position, timing, now) }
     }
 
     /// What is rolled out.
-    pub(crate) fn target(&self) -> &Target {
+    pub fn target(&self) -> &Target {
         &self.target
     }
 
     /// Takes the edges of the fleet.
-    pub(crate) fn set_members(&mut self, members: &BTreeSet<EdgeName>, now: Duration) {
+    pub fn set_members(&mut self, members: &BTreeSet<EdgeName>, now: Duration) {
         self.edges.retain(|name, _| members.contains(name));
         for name in members {
             self.edges.entry(name.clone()).or_insert_with(|| Edge::joining(now));
@@ -159,12 +163,14 @@ impl Rollout {
     }
 
     /// Takes the last report of an edge, received at `received` or, by the wall clock, at `time`. Ignored if it is not in the fleet.
-    pub(crate) fn report(&mut self, edge: &EdgeName, report: &Arc<EdgeReport>, received: Duration, time: Timestamp) {
+    pub fn report(&mut self, edge: &EdgeName, report: &Arc<EdgeReport>, received: Duration, time: Timestamp) {
         let HostLabel { site, channel } = &self.target.label;
         let Some(edge) = self.edges.get_mut(edge) else { return };
         let preparation = match &report.preparations {
             // An older edge prepares nothing.
             None => Preparation { prepared: true, ..Preparation::default() },
+            // What it says of the release may be of an earlier rollout, which it has not seen the end of.
+            Some(_) if !report.applied.includes(self.begun) => Preparation::default(),
             Some(_) => {
                 report.preparation(site, channel, self.target.manifest).map_or_else(Preparation::default, |one| {
                     let problem = one.problem.clone();
@@ -191,7 +197,7 @@ impl Rollout {
     }
 
     /// The channel was moved at `position`.
-    pub(crate) fn switched(&mut self, position: Position, now: Duration) {
+    pub fn switched(&mut self, position: Position, now: Duration) {
         self.phase = Phase::Confirming(position);
         (self.since, self.last_confirmed) = (now, now);
         for edge in self.edges.values_mut() {
@@ -200,14 +206,15 @@ impl Rollout {
     }
 
     /// The origin is in this generation now, in which numbers go on where those of the last one ended.
-    pub(crate) fn set_generation(&mut self, generation: Generation) {
+    pub fn set_generation(&mut self, generation: Generation) {
+        self.begun.generation = generation;
         if let Phase::Confirming(position) = &mut self.phase {
             position.generation = generation;
         }
     }
 
     /// What is to be done at `now`. Call it after each fact, and at [`Rollout::deadline`].
-    pub(crate) fn poll(&mut self, now: Duration) -> Vec<Action> {
+    pub fn poll(&mut self, now: Duration) -> Vec<Action> {
         match &self.phase {
             Phase::Preparing { announced } => self.prepare(*announced, now),
             Phase::OnTrial(trial) => self.judge(trial.clone(), now),
@@ -217,23 +224,27 @@ impl Rollout {
     }
 
     /// When to poll again if nothing happens.
-    pub(crate) fn deadline(&self) -> Option<Duration> {
-        let (is_missing, forgotten): (fn(&Edge) -> bool, _) = match &self.phase {
-            Phase::OnTrial(Trial { began: None, .. }) => return Some(self.since + self.timing.stall),
+    pub fn deadline(&self) -> Option<Duration> {
+        let Timing { live, away, stall, longest, .. } = self.timing;
+        let silent = |edge: &Edge, after| edge.last_seen() + after + Duration::from_millis(1);
+        let edges = self.edges.values();
+        let given_up = match &self.phase {
+            Phase::OnTrial(Trial { began: None, .. }) => Some(self.since + stall),
             Phase::OnTrial(trial @ Trial { began: Some(began), .. }) => {
                 let end = *began + Duration::from_secs(trial.plan.seconds);
                 return Some(self.next_silence(trial).map_or(end, |silence| end.min(silence)));
             }
-            Phase::Preparing { .. } => (|edge| !edge.preparation.prepared, self.timing.live),
-            Phase::Confirming(_) => (|edge| !edge.has_confirmed, self.timing.away),
-            Phase::Switching | Phase::Ended => return None,
+            // One that reports is given up when it does.
+            Phase::Preparing { .. } => {
+                edges.filter(|edge| !edge.preparation.prepared).map(|edge| silent(edge, live)).max()
+            }
+            Phase::Confirming(_) => {
+                let missing = edges.filter(|edge| !edge.has_confirmed);
+                missing.map(|edge| silent(edge, away).min(edge.progressed + stall)).max()
+            }
+            Phase::Switching | Phase::Ended => None,
         };
-        let missing = self.edges.values().filter(|edge| is_missing(edge));
-        let given_up = missing.map(|edge| {
-            let silent = edge.last_seen() + forgotten + Duration::from_millis(1);
-            silent.min(edge.progressed + self.timing.stall)
-        });
-        Some(given_up.max()?.min(self.since + self.timing.longest))
+        Some(given_up?.min(self.since + longest))
     }
 
     fn prepare(&mut self, announced: bool, now: Duration) -> Vec<Action> {
@@ -261,7 +272,7 @@ impl Rollout {
             actions.extend(event.map(Action::Tell));
         }
         let mut missing = self.edges.values().filter(|edge| waited_for(edge) && !edge.preparation.prepared);
-        let is_over = self.since + timing.longest <= now || missing.all(|edge| edge.has_stalled(&timing, now));
+        let is_over = self.since + timing.longest <= now || missing.all(|edge| edge.reports_stall(&timing));
         if is_over {
             actions.push(self.decide(now));
         }
@@ -412,6 +423,9 @@ impl Rollout {
                 format!("last seen {} s ago", now.saturating_sub(last.received).as_secs())
             }
             Some(lag) => lag.reason.clone(),
+            None if last.report.applied == Position::default() => {
+                "it has read another history of the origin".to_owned()
+            }
             None => format!("it has applied {} of {position}", last.report.applied),
         }
     }
@@ -447,6 +461,12 @@ impl Edge {
 
     fn has_stalled(&self, timing: &Timing, now: Duration) -> bool {
         self.progressed + timing.stall <= now
+    }
+
+    /// Whether its last report says that it has made no progress for too long. Of one that does not report nothing is known: readers are
+    /// sent to it as long as it is live, and it would have none of the files of the release.
+    fn reports_stall(&self, timing: &Timing) -> bool {
+        self.last_report.as_ref().is_some_and(|last| self.progressed + timing.stall <= last.received)
     }
 
     /// Whether its preparation is news for clients: at most every `interval`, but for being prepared.
@@ -530,8 +550,9 @@ mod tests {
                 release: ReleaseNumber(2),
                 manifest: Digest::of(MANIFEST),
                 canary: None,
+                was_on_trial: false,
             };
-            let mut rollout = Rollout::new(target, Timing::default(), seconds(now));
+            let mut rollout = Rollout::new(target, "1-6".parse().unwrap(), Timing::default(), seconds(now));
             rollout.set_members(&members.iter().copied().map(name).collect(), seconds(now));
             Self { rollout, log: Vec::new() }
         }
@@ -629,12 +650,13 @@ mod tests {
         scene.report("a", &report(6, None), 2);
         scene.report("a", &report(6, Some((9, 9, true))), 3);
         assert_eq!(scene.poll(3), ["a prepared 1/2"]);
-        assert_eq!(scene.rollout.deadline(), Some(seconds(11)));
-        assert_eq!(scene.poll(11), ["switch"]);
-        scene.report("a", &report(7, None), 12);
-        assert_eq!(scene.poll(12), ["a confirmed 1/2 after 1000"]);
+        assert_eq!(scene.poll(15), [""; 0]);
+        assert_eq!(scene.rollout.deadline(), Some(Duration::from_millis(15_001)));
+        assert_eq!(scene.poll(16), ["switch"]);
+        scene.report("a", &report(7, None), 17);
+        assert_eq!(scene.poll(17), ["a confirmed 1/2 after 1000"]);
         let finished = "finished [a] after 1000, lagging [\"dead: not seen since the origin started\"]";
-        assert_eq!(scene.poll(21), [finished, "end"]);
+        assert_eq!(scene.poll(26), [finished, "end"]);
         let mut later = Scene::new(&["dead"], 700);
         let finished = "finished [] after 0, lagging [\"dead (away): not seen since the origin started\"]";
         assert_eq!(later.poll(700), ["preparing []", "switch", finished, "end"]);
@@ -655,6 +677,11 @@ mod tests {
             scene.report("b", &report(6, Some((109, 900, false))), 118);
             scene.report("a", &report(6, Some((9, 9, prepared > 0))), 118);
             assert_eq!(scene.poll(118), [""; 0], "b made progress 9 s ago");
+            assert_eq!(scene.poll(119), [""; 0], "neither has said that it makes no progress");
+            for edge in ["a", "b"] {
+                let preparation = if edge == "a" { (9, 9, prepared > 0) } else { (109, 900, false) };
+                scene.report(edge, &report(6, Some(preparation)), 119);
+            }
             let end = scene.poll(119).pop().unwrap();
             assert!(end.starts_with(outcome), "{end}");
             if outcome == "abandon" {
@@ -664,6 +691,28 @@ mod tests {
                 assert!(scene.poll(200).is_empty());
             }
         }
+    }
+
+    #[test]
+    fn live_edge_that_falls_silent_is_waited_for_until_it_is_not_live() {
+        let mut scene = Scene::new(&["a", "cut"], 100);
+        scene.report("a", &report(6, Some((9, 9, true))), 100);
+        scene.report("cut", &report(5, None), 99);
+        assert_eq!(scene.poll(100), ["preparing [a, cut]", "a prepared 1/2"]);
+        scene.report("a", &report(6, Some((9, 9, true))), 113);
+        assert_eq!(scene.poll(114), [""; 0], "readers are still sent to it");
+        assert_eq!(scene.rollout.deadline(), Some(Duration::from_millis(114_001)));
+        assert_eq!(scene.poll(115), ["switch"]);
+    }
+
+    #[test]
+    fn preparation_of_an_earlier_rollout_does_not_count() {
+        let mut scene = Scene::new(&["a"], 100);
+        scene.report("a", &report(5, Some((9, 9, true))), 100);
+        assert_eq!(scene.poll(100), ["preparing [a]"]);
+        scene.report("a", &report(6, Some((0, 9, false))), 101);
+        scene.report("a", &report(6, Some((9, 9, true))), 102);
+        assert_eq!(scene.poll(102), ["a prepared 1/1", "switch"]);
     }
 
     #[test]

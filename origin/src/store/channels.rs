@@ -18,7 +18,7 @@ use super::{column_values, purges, state};
 
 /// How many of a channel's last moves are read: for the eight releases that may be inherited, repeated by rollbacks between them, and
 /// for the target of a rollback.
-const MOVES_READ: u32 = 64;
+pub(crate) const MOVES_READ: u32 = 64;
 
 /// How many of a site's last purges are read to choose what a channel inherits.
 const PURGES_READ: usize = 1024;
@@ -37,12 +37,16 @@ pub(crate) struct ChannelRow {
 type CurrentColumns = (String, String, i64, i64, i64, String, String);
 
 /// A past move of a channel.
-pub(crate) struct ChannelMove {
-    pub(crate) release: ReleaseNumber,
-    pub(crate) manifest: Digest,
-    pub(crate) moved: Timestamp,
+#[derive(Debug, Clone, Copy)]
+pub struct ChannelMove {
+    /// The release that it was moved to.
+    pub release: ReleaseNumber,
+    /// Its manifest.
+    pub manifest: Digest,
+    /// When, by the wall clock.
+    pub moved: Timestamp,
     /// The write that made it.
-    pub(crate) epoch: Seq,
+    pub epoch: Seq,
 }
 
 /// A move of a channel to be made by [`Database::move_channel`].

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sqlx::{AnyConnection, Row as _};
-use verge_protocol::{Checkpoint, History, Position, Seq, Timestamp};
+use verge_protocol::{Checkpoint, Generation, History, Position, Seq, Timestamp};
 
 use super::column_values;
 use super::database::{self, Database};
@@ -12,7 +12,7 @@ use super::write_transaction::WriteTransaction;
 
 /// Where a subscriber is, relative to this history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Relation {
+pub enum Relation {
     /// In it, and every write since can be sent.
     Resumable,
     /// In it, but some later write cannot be told any more, or the generation has changed.
@@ -21,6 +21,13 @@ pub(crate) enum Relation {
     Diverged,
     /// Not in it. This origin was restored from an older copy since the subscriber read from it.
     Ahead,
+}
+
+impl Relation {
+    /// Whether what the subscriber has read is part of this history.
+    pub fn is_within(self) -> bool {
+        matches!(self, Self::Resumable | Self::Compacted)
+    }
 }
 
 /// A divergence that this origin noticed.
@@ -49,7 +56,7 @@ pub(crate) enum Divergence {
 }
 
 /// The least time between two new generations.
-const GENERATION_INTERVAL: Duration = Duration::from_secs(30);
+pub(crate) const GENERATION_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How many divergences are kept.
 const DIVERGENCES_KEPT: i64 = 100;
@@ -88,14 +95,11 @@ impl Database {
             return Ok(Divergence::Known);
         }
         let had = self.position().await?;
-        let at_least = (now.0 / 1000).max(seen.position.generation.0 + 1);
-        let (generation,): (i64,) = sqlx::query_as(
-            "update counter set generation = case when generation < $1 then $1 else generation + 1 end where id = 1 \
-             returning generation",
-        )
-        .bind(column_values::signed(at_least))
-        .fetch_one(&mut *transaction)
-        .await?;
+        let generation = column_values::signed(next_generation(had.generation, seen.position.generation, now).0);
+        sqlx::query("update counter set generation = $1 where id = 1")
+            .bind(generation)
+            .execute(&mut *transaction)
+            .await?;
         sqlx::query("insert into divergence (generation, had, seen, subscriber, noticed) values ($1, $2, $3, $4, $5)")
             .bind(generation)
             .bind(had.to_string())
@@ -164,8 +168,14 @@ pub(super) fn history(seq: Seq, digest: Option<&str>) -> Option<History> {
     if seq == Seq(0) { Some(History::EMPTY) } else { digest?.parse().ok() }
 }
 
+/// The generation to take after `had` because a subscriber was in `seen`: higher than both, and by the time, so that origins which
+/// know nothing of one another choose different ones.
+pub(crate) fn next_generation(had: Generation, seen: Generation, now: Timestamp) -> Generation {
+    Generation((now.0 / 1000).max(seen.0 + 1).max(had.0 + 1))
+}
+
 /// `history` is this origin's history after the write `since.position.seq`, if it can be told.
-fn relation(since: Checkpoint, now: Checkpoint, history: Option<History>, floor: Seq) -> Relation {
+pub(crate) fn relation(since: Checkpoint, now: Checkpoint, history: Option<History>, floor: Seq) -> Relation {
     let (then, now) = (since.position, now.position);
     let is_beyond = then.seq > now.seq;
     if !is_beyond && history == Some(since.history) {

@@ -111,13 +111,13 @@ impl Database {
         transaction.commit().await
     }
 
-    /// Every rollout in the state.
-    pub(crate) async fn rollouts(&self) -> Result<Vec<(HostLabel, RolloutState)>, StoreError> {
+    /// Every rollout in the state, and the write of its row.
+    pub(crate) async fn rollouts(&self) -> Result<Vec<(HostLabel, Seq, RolloutState)>, StoreError> {
         let mut found = Vec::new();
         for (row, _) in self.rows(Seq(0)).await?.rows {
             let Ok(Key::Rollout(site, channel)) = row.key.parse() else { continue };
             match row.value.map(|value| value.read()).transpose() {
-                Ok(Some(rollout)) => found.push((HostLabel { site, channel }, rollout)),
+                Ok(Some(rollout)) => found.push((HostLabel { site, channel }, row.seq, rollout)),
                 Ok(None) => {}
                 Err(error) => tracing::error!(key = row.key, error = error_chain(&error), "unreadable rollout"),
             }

@@ -1,0 +1,77 @@
+//! The model test of rollouts: see the crate's documentation.
+
+use std::fmt::Write as _;
+
+use verge_model::{Invariant, Outcome, Plant, Statistics, run};
+
+/// Events of a run, before the fleet settles.
+const STEPS: u64 = 300;
+/// Runs, unless `VERGE_MODEL_SEEDS` says how many.
+const SEEDS: u64 = 2000;
+/// Runs within which each planted bug must be found.
+const SEEDS_PER_PLANT: u64 = 600;
+
+#[test]
+fn fleet_under_random_faults_keeps_every_invariant() {
+    let (first, count, steps) = (setting("FIRST", 0), setting("SEEDS", SEEDS), setting("STEPS", STEPS));
+    let mut sum = Statistics::default();
+    for seed in first..first + count {
+        let Outcome { failure, statistics, .. } = run(seed, steps, None, false);
+        assert!(failure.is_none(), "{}", describe(seed, steps, None));
+        sum.events += statistics.events;
+        sum.seconds += statistics.seconds;
+        sum.switched += statistics.switched;
+        sum.abandoned += statistics.abandoned;
+        sum.chunks += statistics.chunks;
+        sum.excused += statistics.excused;
+        sum.unheld += statistics.unheld;
+    }
+    println!("{count} seeds: {sum:?}");
+    assert!(count < 100 || sum.switched > count && sum.abandoned > 0 && sum.chunks > count, "{sum:?}");
+    assert!(sum.excused * 20 < sum.chunks || count < 100, "too much is excused: {sum:?}");
+}
+
+#[test]
+fn each_planted_bug_breaks_its_invariant() {
+    let mut missed = String::new();
+    for (plant, invariant) in Plant::ALL {
+        let mut broken = Vec::new();
+        let finds = |seed: &u64| {
+            let failure = run(*seed, STEPS, Some(plant), false).failure;
+            broken.extend(failure.as_ref().map(|failure| failure.invariant));
+            failure.is_some_and(|failure| failure.invariant == invariant)
+        };
+        match (0..SEEDS_PER_PLANT).find(finds) {
+            Some(seed) => println!("{plant:?} breaks {invariant:?} in seed {seed}"),
+            None => writeln!(missed, "{plant:?} does not break {invariant:?}, but {:?}", tally(&broken)).unwrap(),
+        }
+    }
+    assert!(missed.is_empty(), "{missed}");
+}
+
+#[test]
+fn same_seed_is_the_same_run() {
+    let trace = || run(7, STEPS, None, true).trace;
+    assert_eq!(trace(), trace());
+}
+
+/// The trace of a run that failed.
+fn describe(seed: u64, steps: u64, plant: Option<Plant>) -> String {
+    let Outcome { failure, trace, .. } = run(seed, steps, plant, true);
+    let failure = failure.map(|failure| format!("{:?}: {}", failure.invariant, failure.what));
+    format!("{}\nseed {seed}, {steps} steps: {}", trace.join("\n"), failure.unwrap_or_default())
+}
+
+fn tally(broken: &[Invariant]) -> Vec<(Invariant, usize)> {
+    let mut all: Vec<Invariant> = broken.to_vec();
+    all.sort_unstable();
+    all.dedup();
+    all.into_iter().map(|one| (one, broken.iter().filter(|other| **other == one).count())).collect()
+}
+
+/// A number from the environment variable `VERGE_MODEL_<NAME>`.
+#[expect(clippy::disallowed_methods, reason = "the environment is read in `main`, and this is the test's")]
+fn setting(name: &str, default: u64) -> u64 {
+    let text = std::env::var(format!("VERGE_MODEL_{name}")).ok();
+    text.map_or(default, |text| text.parse().expect("a number"))
+}

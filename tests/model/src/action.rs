@@ -1,0 +1,202 @@
+//! What happens by chance: what publishers and readers do, and what fails.
+//!
+//! A new kind of action is a variant of [`Action`], its weight, and what it does in [`act`]: purges and canaries belong here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::edge::Edge;
+use crate::random::Random;
+use crate::simulation::Simulation;
+use crate::world::Event;
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Action {
+    /// A new build is pushed.
+    Push,
+    /// A channel is moved to an earlier release: a rollback, or a promotion from another channel.
+    MoveBack,
+    /// The same, by a publisher who has not seen the last move.
+    PushStale,
+    ReadPage,
+    KillEdge,
+    DrainEdge,
+    /// Nothing passes between an edge and the origin for a while.
+    CutOff,
+    /// The feed of an edge breaks.
+    BreakFeed,
+    /// A blob on the disk of an edge turns out to be corrupt.
+    LoseBlob,
+    /// The state file of an edge that is not running is damaged.
+    DamageState,
+    /// An edge comes back with an empty disk.
+    WipeDisk,
+    /// Writes to the disk of an edge fail for a while.
+    FailDisk,
+    KillOrigin,
+    /// An operator copies the origin's data.
+    BackUp,
+    /// The origin is killed and comes back with the last copy.
+    RestoreOrigin,
+    /// The origin's clock is set back.
+    SetClockBack,
+    /// A day passes without an event.
+    DayPasses,
+}
+
+/// Of how many, in their sum.
+const WEIGHTS: [(usize, Action); 17] = [
+    (24, Action::Push),
+    (8, Action::MoveBack),
+    (2, Action::PushStale),
+    (50, Action::ReadPage),
+    (5, Action::KillEdge),
+    (2, Action::DrainEdge),
+    (7, Action::CutOff),
+    (4, Action::BreakFeed),
+    (3, Action::LoseBlob),
+    (1, Action::DamageState),
+    (1, Action::WipeDisk),
+    (2, Action::FailDisk),
+    (5, Action::KillOrigin),
+    (4, Action::BackUp),
+    (2, Action::RestoreOrigin),
+    (1, Action::SetClockBack),
+    (1, Action::DayPasses),
+];
+
+/// Does something random, and again later.
+pub(crate) fn act(simulation: &mut Simulation) {
+    if simulation.world.is_quiet {
+        return;
+    }
+    let pause = match simulation.world.random.below(4) {
+        0 => simulation.world.random.millis(1000, 6000),
+        _ => simulation.world.random.millis(1, 400),
+    };
+    simulation.world.after(pause, Event::Act);
+    let mut choice = simulation.world.random.below(simulation.weights.iter().map(|(weight, _)| weight).sum());
+    for (weight, action) in simulation.weights.clone() {
+        if choice < weight {
+            return carry_out(simulation, action);
+        }
+        choice -= weight;
+    }
+}
+
+/// The weights of one run: some things do not happen at all, others often. So runs differ more than if all were alike.
+pub(crate) fn weights(random: &mut Random) -> Vec<(usize, Action)> {
+    let weight = |(weight, action): (usize, Action)| match action {
+        Action::Push | Action::ReadPage => (weight, action),
+        _ => (weight * random.pick(&[0, 1, 1, 3]).copied().unwrap_or(1), action),
+    };
+    WEIGHTS.into_iter().map(weight).collect()
+}
+
+fn carry_out(simulation: &mut Simulation, action: Action) {
+    let Simulation { world, origin, edges, readers, labels, sites, .. } = simulation;
+    let mut index = world.random.below(edges.len());
+    if matches!(action, Action::KillEdge) && world.random.percent(50) {
+        // While it saves, an edge is most vulnerable.
+        index = edges.iter().position(Edge::is_saving).unwrap_or(index);
+    }
+    let edge = &mut edges[index];
+    match action {
+        Action::Push | Action::MoveBack | Action::PushStale => {
+            let channel = world.random.below(labels.len());
+            let label = &labels[channel];
+            let known = origin.database.channel(label).map(|state| state.epoch);
+            let releases = origin.database.releases(label);
+            let build = match world.random.pick(&releases) {
+                Some((_, manifest)) if matches!(action, Action::MoveBack) => Arc::clone(world.ledger.build(manifest)),
+                _ => sites[Simulation::site_of(channel)].build(&mut world.random),
+            };
+            world.ledger.add_build(&build);
+            let mut expected = known;
+            if let (Action::PushStale, Some(epoch)) = (action, &mut expected) {
+                epoch.0 -= 1;
+            }
+            origin.publish(world, label, &build, expected);
+        }
+        Action::ReadPage => {
+            for _ in 0..3 {
+                readers.open(world, edges, origin, labels);
+            }
+        }
+        Action::KillEdge => {
+            if edge.process.is_some() {
+                edge.kill(world, origin);
+                let delay = world.random.millis(10, 20_000);
+                world.after(delay, Event::StartEdge(index));
+            }
+        }
+        Action::DrainEdge => edge.drain(world),
+        Action::CutOff => {
+            world.log(|_| format!("e{index} is cut off"));
+            edge.is_cut_off = true;
+            let delay = world.random.millis(100, 40_000);
+            world.after(delay, Event::Heal(index));
+        }
+        Action::BreakFeed => edge.close_feed(world, origin),
+        Action::LoseBlob => {
+            let place = world.random.below(1000);
+            if let Some(blob) = edge.disk.lose_blob(place) {
+                world.log(|_| format!("e{index} loses blob {blob}"));
+                if let Some(process) = &edge.process {
+                    world.after(Duration::from_secs(2), Event::Look { edge: index, process: process.number() });
+                }
+            }
+        }
+        Action::DamageState => {
+            if edge.process.is_none() {
+                world.log(|_| format!("the state of e{index} is damaged"));
+                edge.disk.damage = Some(world.random.below(100_000));
+                world.ledger.forget(index, world.now);
+            }
+        }
+        Action::WipeDisk => {
+            edge.kill(world, origin);
+            world.log(|_| format!("the disk of e{index} is replaced"));
+            edge.disk = crate::disk::Disk::new(edge.disk.budget);
+            world.ledger.forget(index, world.now);
+            let delay = world.random.millis(10, 20_000);
+            world.after(delay, Event::StartEdge(index));
+        }
+        Action::FailDisk => {
+            world.log(|_| format!("the disk of e{index} cannot be written"));
+            edge.disk.is_failing = true;
+            edge.disk.has_failed = true;
+            let delay = world.random.millis(100, 20_000);
+            world.after(delay, Event::RepairDisk(index));
+        }
+        Action::KillOrigin => {
+            origin.kill(world);
+            let delay = if world.random.percent(80) {
+                world.random.millis(10, 3000)
+            } else {
+                world.random.millis(3000, 60_000)
+            };
+            world.after(delay, Event::StartOrigin);
+        }
+        Action::BackUp => origin.back_up(world),
+        Action::RestoreOrigin => {
+            if origin.backup.is_some() {
+                origin.kill(world);
+                origin.restore(world);
+                readers.abandon();
+                let delay = world.random.millis(10, 3000);
+                world.after(delay, Event::StartOrigin);
+            }
+        }
+        Action::SetClockBack => {
+            world.log(|_| "the clock of the origin is set back".to_owned());
+            world.set_back_millis += 3_600_000;
+        }
+        Action::DayPasses => {
+            world.log(|_| "a day passes".to_owned());
+            world.now += Duration::from_hours(25);
+            readers.abandon();
+            world.after(Duration::from_secs(1), Event::Expire);
+        }
+    }
+}

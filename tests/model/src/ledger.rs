@@ -1,0 +1,245 @@
+//! What has happened, and the invariants that it is checked against.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use verge_edge::model::{Answer, ServedTable, Serving};
+use verge_protocol::host::HostLabel;
+use verge_protocol::report::Lag;
+use verge_protocol::{Digest, Generation, Position, Seq};
+
+use crate::plant::Plant;
+use crate::site::Build;
+
+/// What must hold in every run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Invariant {
+    /// Within a generation the epochs that readers see of a channel at an edge only grow, unless its disk was lost or could not be written.
+    EpochsGrow,
+    /// What an edge serves was committed as the release of that channel.
+    Committed,
+    /// A channel moves from the epoch that its publisher knew.
+    Expected,
+    /// An edge that an origin says has confirmed a release serves it or a newer one, and does so after a restart.
+    Confirmed,
+    /// A chunk that a page names is found at every live edge, wherever the page came from. See [`crate::reader`].
+    ChunksFound,
+    /// Bytes that a later release replaced or withdrew are not inherited.
+    Withdrawn,
+    /// Once nothing happens any more, every edge serves what the origin's channels point at, lags with nothing, and no rollout is left.
+    Agreement,
+}
+
+/// A broken invariant.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// Which.
+    pub invariant: Invariant,
+    /// What was seen.
+    pub what: String,
+}
+
+/// After every position.
+const ALWAYS: Position = Position { generation: Generation(u64::MAX), seq: Seq(u64::MAX) };
+
+/// The move of a channel.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Move {
+    label: HostLabel,
+    epoch: Seq,
+    manifest: Digest,
+}
+
+/// What an edge shows of a channel.
+struct Shown {
+    generation: Generation,
+    what: Move,
+    /// What it showed in the last generation, if that was something else.
+    superseded: Option<Move>,
+}
+
+/// What has happened.
+#[derive(Default)]
+pub(crate) struct Ledger {
+    builds: BTreeMap<Digest, Arc<Build>>,
+    /// Of each blob.
+    sizes: BTreeMap<Digest, u64>,
+    /// The paths of each site that releases replace and withdraw.
+    documents: BTreeMap<String, BTreeSet<String>>,
+    /// Each move that was ever committed, its position, and the manifests of those before it, the latest first.
+    moves: BTreeMap<Move, (Position, Vec<Digest>)>,
+    /// Each rollout that was ever begun.
+    rollouts: BTreeSet<(HostLabel, Position, Digest)>,
+    shown: BTreeMap<(usize, HostLabel), Shown>,
+    /// When each edge lost what it had saved, or could not save.
+    forgotten: BTreeMap<usize, Duration>,
+    /// The channels that each edge has reported without lag since then.
+    held: BTreeSet<(usize, HostLabel)>,
+    failure: Option<Failure>,
+}
+
+impl Ledger {
+    pub(crate) fn fail(&mut self, invariant: Invariant, what: String) {
+        self.failure.get_or_insert(Failure { invariant, what });
+    }
+
+    pub(crate) fn failure(&self) -> Option<&Failure> {
+        self.failure.as_ref()
+    }
+
+    pub(crate) fn add_build(&mut self, build: &Arc<Build>) {
+        self.sizes.extend(&build.blobs);
+        let documents = build.contents.keys().filter(|path| path.contains("document"));
+        self.documents.entry(build.site.to_string()).or_default().extend(documents.cloned());
+        self.builds.insert(build.manifest, Arc::clone(build));
+    }
+
+    /// Everything that was ever pushed.
+    pub(crate) fn builds(&self) -> impl Iterator<Item = &Arc<Build>> {
+        self.builds.values()
+    }
+
+    pub(crate) fn build(&self, manifest: &Digest) -> &Arc<Build> {
+        self.builds.get(manifest).expect("every manifest was built")
+    }
+
+    /// The size of a blob, in bytes.
+    pub(crate) fn blob_size(&self, blob: &Digest) -> u64 {
+        self.sizes.get(blob).copied().expect("every blob was built")
+    }
+
+    /// The number of the build, for a person to read.
+    pub(crate) fn name(&self, manifest: &Digest) -> String {
+        self.builds.get(manifest).map_or_else(|| "?".to_owned(), |build| format!("{}#{}", build.site, build.number))
+    }
+
+    /// A rollout was begun at a position; `None`: it has come back with a copy of the origin's data.
+    pub(crate) fn begun(&mut self, label: &HostLabel, at: Option<Position>, manifest: Digest) {
+        self.rollouts.insert((label.clone(), at.unwrap_or(ALWAYS), manifest));
+    }
+
+    /// A channel was moved, from the epoch `before` although its publisher knew `expected`. `earlier` are the manifests of its
+    /// earlier moves, the latest first.
+    pub(crate) fn committed(
+        &mut self,
+        label: &HostLabel,
+        (moved, manifest): (Position, Digest),
+        (before, expected): (Option<Seq>, Option<Seq>),
+        earlier: Vec<Digest>,
+    ) {
+        let epoch = moved.seq;
+        self.moves.insert(Move { label: label.clone(), epoch, manifest }, (moved, earlier));
+        if before != expected {
+            self.fail(
+                Invariant::Expected,
+                format!("{label} moves to epoch {epoch} from {before:?}: expected {expected:?}"),
+            );
+        }
+    }
+
+    /// An edge lost what it has saved, or could not save.
+    pub(crate) fn forget(&mut self, edge: usize, now: Duration) {
+        self.forgotten.insert(edge, now);
+        self.held.retain(|(of, _)| *of != edge);
+        self.shown.retain(|(of, _), _| *of != edge);
+    }
+
+    /// An edge reports that it does not lag with other channels than these.
+    pub(crate) fn reported(&mut self, edge: usize, lagging: &[Lag]) {
+        let lags = |label: &HostLabel| lagging.iter().any(|lag| lag.site == label.site && lag.channel == label.channel);
+        let shown = self.shown.keys().filter(|(of, label)| *of == edge && !lags(label)).cloned();
+        self.held.extend(shown);
+    }
+
+    /// Whether an edge has reported the channel without lag since it last lost its disk.
+    pub(crate) fn has_held(&self, edge: usize, label: &HostLabel) -> bool {
+        self.held.contains(&(edge, label.clone()))
+    }
+
+    /// Whether an edge has lost what it had saved at some time since.
+    pub(crate) fn has_forgotten_since(&self, edge: usize, since: Duration) -> bool {
+        self.forgotten.get(&edge).is_some_and(|at| *at >= since)
+    }
+
+    /// Readers see this table at an edge from now on.
+    pub(crate) fn shows(&mut self, edge: usize, table: &ServedTable, serving: &[Serving], plant: Option<Plant>) {
+        for row in serving {
+            let Serving { label, generation, epoch, manifest } = row.clone();
+            let what = Move { label: label.clone(), epoch, manifest };
+            assert_eq!(table.release(&label), Some(manifest), "the table is that of the rows");
+            if !self.moves.contains_key(&what) {
+                let name = self.name(&manifest);
+                self.fail(
+                    Invariant::Committed,
+                    format!("e{edge} serves {name} as {label} at epoch {epoch}, which was not committed"),
+                );
+                return;
+            }
+            let key = (edge, label.clone());
+            let mut superseded = None;
+            if let Some(before) = self.shown.remove(&key) {
+                if before.generation == generation && before.what.epoch > epoch {
+                    let was = format!("epoch {} of {}", before.what.epoch, before.generation);
+                    self.fail(
+                        Invariant::EpochsGrow,
+                        format!("e{edge} serves {label} at epoch {epoch} of {generation}, before at {was}"),
+                    );
+                }
+                let is_other = before.generation != generation && before.what.manifest != manifest;
+                superseded = if is_other { Some(before.what) } else { before.superseded };
+            }
+            self.check_withdrawn(edge, table, &what, superseded.as_ref(), plant);
+            self.shown.insert(key, Shown { generation, what, superseded });
+        }
+    }
+
+    /// The epoch and generation that readers see, or saw last, of a channel.
+    pub(crate) fn shown(&self, edge: usize, label: &HostLabel) -> Option<(Generation, Seq)> {
+        let shown = self.shown.get(&(edge, label.clone()))?;
+        Some((shown.generation, shown.what.epoch))
+    }
+
+    /// Of what a path has had, only what is served, what was served last, and what is coming may be seen.
+    fn check_withdrawn(
+        &mut self,
+        edge: usize,
+        table: &ServedTable,
+        what: &Move,
+        superseded: Option<&Move>,
+        plant: Option<Plant>,
+    ) {
+        let Move { label, epoch, manifest } = what;
+        let own = Arc::clone(self.build(manifest));
+        let documents = self.documents.get(label.site.as_str()).cloned().unwrap_or_default();
+        for path in documents {
+            let at = |manifest: &Digest| self.build(manifest).contents.get(&path).copied();
+            let seen = match table.answer(label, &format!("/{path}")) {
+                Answer::File(seen) => Some(seen),
+                _ if plant == Some(Plant::EdgeFallsThroughToOlderReleases) => {
+                    self.moves.get(what).and_then(|(_, earlier)| earlier.iter().rev().find_map(at))
+                }
+                _ => None,
+            };
+            let Some(seen) = seen else { continue };
+            let chain = |one: &Move| {
+                let earlier = self.moves.get(one).into_iter().flat_map(|(_, earlier)| earlier).copied();
+                std::iter::once(one.manifest).chain(earlier).collect::<Vec<_>>()
+            };
+            let last = chain(what).iter().find_map(at);
+            let before_restore = superseded.and_then(|one| chain(one).iter().find_map(at));
+            let shown = self.moves.get(what).map_or(ALWAYS, |(moved, _)| *moved);
+            let is_newer = |of: &HostLabel, at: Position| of == label && at > shown;
+            let coming = self.rollouts.iter().filter(|(of, at, _)| is_newer(of, *at)).map(|(.., manifest)| manifest);
+            let coming = coming.filter_map(at).any(|digest| digest == seen);
+            if own.contents.get(&path) != Some(&seen) && ![last, before_restore].contains(&Some(seen)) && !coming {
+                let what = format!(
+                    "e{edge} serves withdrawn bytes of /{path} in {label} at epoch {epoch} ({})",
+                    self.name(manifest)
+                );
+                self.fail(Invariant::Withdrawn, what);
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Bugs that are planted to show that the invariants find them.
+
+use crate::ledger::Invariant;
+
+/// A bug of an edge, of an origin or of the feed. The machines are as they are; what carries out their decisions is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plant {
+    /// An edge swaps its table before the state is saved.
+    EdgeSwapsBeforeSaving,
+    /// An edge serves a release as soon as it hears of its rollout.
+    EdgeServesWhatIsComing,
+    /// An edge does not serve the files of what is coming.
+    EdgeHidesWhatIsComing,
+    /// An edge reports what it is told before it serves it.
+    EdgeReportsBeforeServing,
+    /// An edge reports that it is prepared as soon as it hears of a rollout.
+    EdgeReportsPreparedUnprepared,
+    /// An edge does not report that a channel lags.
+    EdgeConcealsLag,
+    /// An edge answers a path that the newest release withdrew from an older one.
+    EdgeFallsThroughToOlderReleases,
+    /// An edge removes the blobs of a release that it is about to serve.
+    EdgeEvictsWhatIsComing,
+    /// An origin switches without waiting for anybody.
+    OriginSwitchesUnprepared,
+    /// An origin counts an edge that it is not hearing from any more as prepared.
+    OriginCountsEveryReportAsPrepared,
+    /// An origin lets channels inherit nothing.
+    OriginInheritsNothing,
+    /// An origin moves channels without comparing epochs.
+    OriginComparesNoEpochs,
+    /// An origin that was restored does not take a new generation.
+    OriginKeepsItsGeneration,
+    /// An origin forgets the rollouts that its last process left.
+    OriginResumesNothing,
+    /// A feed that is resumed leaves out the first row.
+    FeedSkipsARow,
+}
+
+impl Plant {
+    /// All, each with the invariant that it breaks.
+    pub const ALL: [(Self, Invariant); 15] = [
+        (Self::EdgeSwapsBeforeSaving, Invariant::EpochsGrow),
+        (Self::EdgeServesWhatIsComing, Invariant::Committed),
+        (Self::EdgeHidesWhatIsComing, Invariant::ChunksFound),
+        (Self::EdgeReportsBeforeServing, Invariant::Confirmed),
+        (Self::EdgeReportsPreparedUnprepared, Invariant::ChunksFound),
+        (Self::EdgeConcealsLag, Invariant::Confirmed),
+        (Self::EdgeFallsThroughToOlderReleases, Invariant::Withdrawn),
+        (Self::EdgeEvictsWhatIsComing, Invariant::ChunksFound),
+        (Self::OriginSwitchesUnprepared, Invariant::ChunksFound),
+        (Self::OriginCountsEveryReportAsPrepared, Invariant::ChunksFound),
+        (Self::OriginInheritsNothing, Invariant::ChunksFound),
+        (Self::OriginComparesNoEpochs, Invariant::Expected),
+        (Self::OriginKeepsItsGeneration, Invariant::EpochsGrow),
+        (Self::OriginResumesNothing, Invariant::Agreement),
+        (Self::FeedSkipsARow, Invariant::Agreement),
+    ];
+}

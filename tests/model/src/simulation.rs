@@ -1,0 +1,237 @@
+//! One run: what happens, in the order of its times.
+
+use std::time::Duration;
+
+use verge_protocol::host::HostLabel;
+
+use crate::action::{self, Action};
+use crate::edge::Edge;
+use crate::ledger::{Failure, Invariant};
+use crate::origin::Origin;
+use crate::plant::Plant;
+use crate::reader::Readers;
+use crate::site::Site;
+use crate::world::{Event, World};
+use crate::{Outcome, Statistics};
+
+/// The channels, each with the index of its site.
+const CHANNELS: [(&str, usize); 3] = [("a", 0), ("pr-1--a", 0), ("b", 1)];
+/// How long a fleet without faults may take to agree: preparing, a new generation and the back-offs of requests.
+const SETTLE: Duration = Duration::from_secs(150);
+
+/// Everything there is.
+pub(crate) struct Simulation {
+    pub(crate) world: World,
+    pub(crate) origin: Origin,
+    pub(crate) edges: Vec<Edge>,
+    pub(crate) readers: Readers,
+    pub(crate) sites: Vec<Site>,
+    pub(crate) labels: Vec<HostLabel>,
+    /// How often each action happens.
+    pub(crate) weights: Vec<(usize, Action)>,
+}
+
+impl Simulation {
+    pub(crate) fn new(seed: u64, plant: Option<Plant>, is_traced: bool) -> Self {
+        let mut world = World::new(seed, plant, is_traced);
+        let edges = 3 + world.random.below(3);
+        let budget =
+            |world: &mut World| if world.random.percent(15) { world.random.below(400) as u64 } else { 1 << 30 };
+        let labels = CHANNELS.map(|(label, _)| label.parse().expect("a valid label"));
+        let mut simulation = Self {
+            origin: Origin::new(edges),
+            edges: (0..edges).map(|index| Edge::new(index, budget(&mut world), world.random.percent(25))).collect(),
+            readers: Readers::default(),
+            sites: ["a", "b"].map(|site| Site::new(site.parse().expect("a valid name"))).into(),
+            labels: labels.into(),
+            weights: action::weights(&mut world.random),
+            world,
+        };
+        simulation.world.after(Duration::ZERO, Event::StartOrigin);
+        for edge in 0..edges {
+            let delay = simulation.world.random.millis(0, 3000);
+            simulation.world.after(delay, Event::StartEdge(edge));
+        }
+        simulation.world.after(Duration::from_millis(100), Event::Act);
+        simulation
+    }
+
+    /// The site of a channel.
+    pub(crate) fn site_of(label: usize) -> usize {
+        CHANNELS[label].1
+    }
+
+    /// Runs `steps` events, then without faults until the fleet agrees.
+    pub(crate) fn run(mut self, steps: u64) -> Outcome {
+        let mut taken = 0;
+        while taken < steps && self.world.ledger.failure().is_none() {
+            self.step();
+            taken += 1;
+        }
+        let mut disagreement = None;
+        if self.world.ledger.failure().is_none() {
+            self.settle();
+            let end = self.world.now + SETTLE;
+            loop {
+                self.step();
+                taken += 1;
+                if self.world.ledger.failure().is_some() {
+                    break;
+                }
+                if taken % 64 == 0 || self.world.now > end {
+                    disagreement = self.disagreement();
+                    if disagreement.is_none() || self.world.now > end {
+                        break;
+                    }
+                }
+            }
+        }
+        if let Some(what) = disagreement {
+            self.world.ledger.fail(Invariant::Agreement, what);
+        }
+        let (switched, abandoned) = self.origin.outcomes;
+        let statistics = Statistics {
+            events: taken,
+            seconds: self.world.now.as_secs(),
+            switched,
+            abandoned,
+            chunks: self.readers.asked,
+            excused: self.readers.excused,
+            unheld: self.readers.unheld,
+        };
+        let failure: Option<Failure> = self.world.ledger.failure().cloned();
+        Outcome { failure, statistics, trace: self.world.into_trace() }
+    }
+
+    fn step(&mut self) {
+        let Some(event) = self.world.next() else { return };
+        let Self { world, origin, edges, readers, .. } = self;
+        match event {
+            Event::Act => action::act(self),
+            Event::Poll => origin.poll(world),
+            Event::Expire => origin.expire(world),
+            Event::StartOrigin => origin.start(world),
+            Event::StartEdge(edge) => edges[edge].start(world),
+            Event::StopEdge { edge, process } => {
+                if edges[edge].process(process).is_some() {
+                    edges[edge].kill(world, origin);
+                    let delay = world.random.millis(100, 10_000);
+                    world.after(delay, Event::StartEdge(edge));
+                }
+            }
+            Event::Heal(edge) => {
+                if edges[edge].is_cut_off {
+                    world.log(|_| format!("e{edge} is connected again"));
+                    edges[edge].is_cut_off = false;
+                    edges[edge].report(world, true);
+                }
+            }
+            Event::RepairDisk(edge) => {
+                if edges[edge].disk.is_failing {
+                    world.log(|_| format!("the disk of e{edge} can be written again"));
+                    edges[edge].disk.is_failing = false;
+                }
+            }
+            Event::Subscribe { edge, connection, since } => {
+                if edges[edge].is_cut_off {
+                    world.after(Duration::from_secs(5), Event::FeedEnds { edge, connection });
+                } else {
+                    origin.subscribe(world, edge, connection, since);
+                }
+            }
+            Event::Publish { connection } => origin.publish_rows(world, connection),
+            Event::FeedArrives { edge, connection } => edges[edge].receive(world, origin, connection),
+            Event::Connect { edge, process } => {
+                if edges[edge].process(process).is_some() {
+                    edges[edge].connect(world);
+                }
+            }
+            Event::FeedEnds { edge, connection } => edges[edge].feed_ends(world, origin, connection),
+            Event::ReportArrives { edge, sent, report } => {
+                // A report that is on its way when the edge is cut off is lost, or arrives when that is over.
+                if !edges[edge].is_cut_off {
+                    origin.receive(world, edge, sent, *report);
+                }
+            }
+            Event::ReportDue { edge, process } => {
+                if edges[edge].process(process).is_some() {
+                    edges[edge].report_due(world);
+                }
+            }
+            Event::ManifestArrives { edge, process, manifest } => {
+                if edges[edge].process(process).is_some() {
+                    edges[edge].take_manifest(world, origin, manifest);
+                }
+            }
+            Event::FetchManifest { edge, process, manifest } => {
+                if edges[edge].process(process).is_some() {
+                    edges[edge].fetch_manifest(world, manifest);
+                }
+            }
+            Event::BlobsArrive { edge, process, blobs } => {
+                if edges[edge].process(process).is_some() {
+                    edges[edge].take_blobs(world, origin, &blobs);
+                }
+            }
+            Event::Prefetch { edge, process } => {
+                if edges[edge].process(process).is_some() {
+                    edges[edge].retry_prefetch(world);
+                }
+            }
+            Event::Saved { edge, process } => {
+                if edges[edge].process(process).is_some() {
+                    edges[edge].saved(world);
+                }
+            }
+            Event::Look { edge, process } => {
+                if let Some(process) = edges[edge].process(process) {
+                    process.look();
+                    edges[edge].work(world);
+                }
+            }
+            Event::Chunk { page } => readers.next_chunk(world, edges, origin, page),
+        }
+    }
+
+    /// Nothing fails any more: what is down starts, what is cut off is connected.
+    fn settle(&mut self) {
+        let Self { world, origin, edges, .. } = self;
+        world.log(|_| "everything is repaired".to_owned());
+        world.is_quiet = true;
+        world.after(Duration::ZERO, Event::StartOrigin);
+        for index in 0..edges.len() {
+            world.after(Duration::ZERO, Event::StartEdge(index));
+            world.after(Duration::ZERO, Event::Heal(index));
+            world.after(Duration::ZERO, Event::RepairDisk(index));
+        }
+        // What the origin has lost is uploaded again.
+        for build in world.ledger.builds() {
+            origin.database.objects.extend(build.blobs.keys().copied().chain([build.manifest]));
+        }
+    }
+
+    /// What is not as it should be when nothing happens any more.
+    fn disagreement(&self) -> Option<String> {
+        if let Some((label, ..)) = self.origin.database.rollouts().first() {
+            return Some(format!("a rollout of {label} is left"));
+        }
+        for (index, edge) in self.edges.iter().enumerate() {
+            let Some(table) = edge.table() else { return Some(format!("e{index} does not run")) };
+            for (label, state) in self.origin.database.channels() {
+                let shown = self.world.ledger.shown(index, &label);
+                let generation = self.origin.database.position.generation;
+                if table.release(&label) != Some(state.manifest) || shown != Some((generation, state.epoch)) {
+                    return Some(format!(
+                        "e{index} serves {label} at {shown:?}: expected epoch {} of {generation}",
+                        state.epoch
+                    ));
+                }
+            }
+            let lagging = self.origin.last_reports.get(&index).map(|last| last.report.lagging.clone());
+            if lagging.as_ref().is_none_or(|lagging| !lagging.is_empty()) {
+                return Some(format!("e{index} lags: {lagging:?}"));
+            }
+        }
+        None
+    }
+}
