@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use verge_protocol::EdgeName;
 use verge_protocol::fleet::Force;
 
@@ -14,13 +14,15 @@ use crate::store::{Database, StoreError};
 pub(crate) struct Fleet {
     database: Database,
     members: watch::Sender<Arc<BTreeSet<EdgeName>>>,
+    /// Held while they are read and announced: what was read later is announced later.
+    reloading: Arc<Mutex<()>>,
 }
 
 impl Fleet {
     /// Reads them from the database.
     pub(crate) async fn open(database: Database) -> Result<Self, StoreError> {
         let members = read(&database).await?;
-        Ok(Self { database, members: watch::Sender::new(Arc::new(members)) })
+        Ok(Self { database, members: watch::Sender::new(Arc::new(members)), reloading: Arc::default() })
     }
 
     /// The members, now and from now on.
@@ -30,6 +32,7 @@ impl Fleet {
 
     /// Reads them again. Call it after every write that may change them.
     pub(crate) async fn reload(&self) -> Result<(), StoreError> {
+        let _reloading = self.reloading.lock().await;
         let members = read(&self.database).await?;
         self.members.send_if_modified(|before| {
             let has_changed = **before != members;

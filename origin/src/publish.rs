@@ -123,7 +123,20 @@ impl Publisher {
         let guard = match self.channel_locks.try_lock(label, key.as_ref()) {
             Ok(guard) => guard,
             Err(Locked::BySameRequest(progress)) => return Ok(Start::Repeated(progress)),
-            Err(Locked::ByOther) => return Err(PublishError::ChannelBusy(label.clone())),
+            Err(Locked::ByOther) => {
+                // Another request came after this one, which was made before.
+                let earlier = match key {
+                    Some(key) => self.database.earlier_request(label, key).await?,
+                    None => None,
+                };
+                return match earlier {
+                    Some(EarlierRequest::Moved { epoch, release, manifest, warnings }) => {
+                        let committed = CommittedMove { label: label.clone(), epoch, release, manifest, warnings };
+                        Ok(Start::Repeated(self.rollouts.confirm(committed)))
+                    }
+                    _ => Err(PublishError::ChannelBusy(label.clone())),
+                };
+            }
         };
         let Some(key) = key else { return Ok(Start::Anew(guard)) };
         match self.database.earlier_request(label, key).await? {

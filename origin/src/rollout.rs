@@ -39,12 +39,17 @@ use crate::store::{Database, NewMove, NewRollout, StoreError};
 /// How old a rollout may be that is resumed at a start. After a longer time its publisher has learned that it failed, or has pushed
 /// elsewhere.
 const RESUMED_WITHIN: Duration = Duration::from_mins(10);
+/// How far in the future a rollout may have begun, by a clock that is corrected a little all the time.
+const CLOCK_TOLERANCE: Duration = Duration::from_mins(1);
 /// How long to wait before a write is tried again that failed.
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Whether a rollout that the last process left is carried on, of a channel that is at `epoch`.
 pub(crate) fn is_resumable(state: &RolloutState, epoch: Option<Seq>, now: Timestamp) -> bool {
-    epoch == state.expected && state.started.age(now) <= RESUMED_WITHIN
+    let trial = Duration::from_secs(state.canary.as_ref().map_or(0, |canary| canary.plan.seconds));
+    // A clock that was set back since tells nothing of the time that has passed.
+    let is_sane = state.started <= now.after(CLOCK_TOLERANCE);
+    epoch == state.expected && is_sane && state.started.age(now) <= RESUMED_WITHIN + trial
 }
 
 /// Begins rollouts and carries them out. Clones share them.
@@ -212,7 +217,7 @@ impl Rollouts {
                     let warnings = rollouts.database.release_warnings(&label.site, state.release).await;
                     rollouts.run(guard, (begun, state), warnings.unwrap_or_default()).await;
                 } else {
-                    let reason = format!("the origin was not running; the rollout began {} s ago", age.as_secs());
+                    let reason = format!("the origin was restarted {} s after the rollout began", age.as_secs());
                     let error = PublishError::Abandoned { label, release: state.release, reason };
                     rollouts.abandon(guard, &state, error).await;
                 }

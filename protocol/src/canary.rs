@@ -100,10 +100,10 @@ pub struct ResponseCounts {
 
 impl std::ops::AddAssign for ResponseCounts {
     fn add_assign(&mut self, other: Self) {
-        self.responses += other.responses;
-        self.not_found += other.not_found;
-        self.server_errors += other.server_errors;
-        self.missing_assets += other.missing_assets;
+        self.responses = self.responses.saturating_add(other.responses);
+        self.not_found = self.not_found.saturating_add(other.not_found);
+        self.server_errors = self.server_errors.saturating_add(other.server_errors);
+        self.missing_assets = self.missing_assets.saturating_add(other.missing_assets);
     }
 }
 

@@ -64,6 +64,10 @@ pub struct EdgeReport {
     /// know purges.
     #[serde(default)]
     pub purged: Option<Vec<PurgeProof>>,
+    /// How many bytes of packs it has received since it started, of blobs that are not complete yet too: a number that does not change
+    /// tells a stalled line from a slow one.
+    #[serde(default)]
+    pub received_bytes: u64,
     /// The edge's clock when it sent the report.
     #[serde(default)]
     pub time: Option<Timestamp>,
@@ -172,7 +176,28 @@ pub struct ServedPath {
     pub digest: Option<Digest>,
 }
 
+/// The longest text in a report, in characters.
+const TEXT_MAX: usize = 300;
+
+/// The text without control characters, cut to [`TEXT_MAX`].
+fn plain(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).take(TEXT_MAX).collect()
+}
+
 impl EdgeReport {
+    /// The report with its texts made fit to be logged, stored and shown: an edge's machine may have been taken over.
+    #[must_use]
+    pub fn with_plain_texts(mut self) -> Self {
+        let lagging = self.lagging.iter_mut().map(|lag| &mut lag.reason);
+        let preparing = self.preparations.iter_mut().flatten().filter_map(|one| one.problem.as_mut());
+        let purging = self.purging.iter_mut().map(|lag| &mut lag.reason);
+        let others = [Some(&mut self.version), self.url.as_mut(), self.not_saving.as_mut()].into_iter().flatten();
+        for text in lagging.chain(preparing).chain(purging).chain(others) {
+            *text = plain(text);
+        }
+        self
+    }
+
     /// The report of an edge that serves everything up to `applied` and has nothing else to say.
     pub fn new(applied: Position, version: impl Into<String>) -> Self {
         Self {
@@ -182,6 +207,7 @@ impl EdgeReport {
             history: None,
             lagging: Vec::new(),
             preparations: Some(Vec::new()),
+            received_bytes: 0,
             trials: Vec::new(),
             purging: Vec::new(),
             purged: Some(Vec::new()),
@@ -211,15 +237,26 @@ impl EdgeReport {
         self.purged.iter().flatten().rev().find(|proof| proof.site == *site && proof.seq == seq)
     }
 
-    /// Whether the edge serves the channel as of the write `at`, or newer.
+    /// Whether the edge serves the channel as of the write `at`, or newer, and has saved what it serves.
     pub fn confirms(&self, at: Position, site: &SiteName, channel: &ChannelName) -> bool {
-        self.applied.includes(at) && !self.lagging.iter().any(|lag| lag.site == *site && lag.channel == *channel)
+        let has_saved = self.not_saving.is_none();
+        has_saved
+            && self.applied.includes(at)
+            && !self.lagging.iter().any(|lag| lag.site == *site && lag.channel == *channel)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_of_a_report_are_plain_and_short() {
+        let mut report = EdgeReport::new("1-7".parse().unwrap(), "0\u{1b}[2J\n");
+        report.not_saving = Some("x".repeat(1000));
+        let report = report.with_plain_texts();
+        assert_eq!((report.version.as_str(), report.not_saving.unwrap().len()), ("0[2J", TEXT_MAX));
+    }
 
     #[test]
     fn edge_has_purged_once_it_has_applied_the_purge_and_lists_none_so_old() {

@@ -107,6 +107,7 @@ impl<'a> Tracker<'a> {
                 }));
             }
             Progress::Released { release, manifest, epoch, url, warnings } => {
+                let url = human::line(&url, 300);
                 self.finish_encoding();
                 self.released = Some(Released { release, manifest, epoch, url, warnings });
                 if self.wait == Wait::No {

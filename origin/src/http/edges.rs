@@ -145,7 +145,7 @@ pub(super) async fn report(
     State(reports): State<EdgeReports>,
     State(clock): State<Clock>,
     State(metrics): State<Arc<Metrics>>,
-    JsonBody(mut report): JsonBody<EdgeReport>,
+    JsonBody(report): JsonBody<EdgeReport>,
 ) -> Result<StatusCode, ApiError> {
     if let Some(sender) = report.edge.as_ref().filter(|sender| **sender != edge) {
         tracing::warn!(%sender, token_owner = %edge, "report refused: an edge sent the token of another edge");
@@ -153,6 +153,7 @@ pub(super) async fn report(
         return Err(ApiError::new(StatusCode::FORBIDDEN, "wrong_token", message)
             .hint(format!("send the token of {sender}; POST /v1/edges/{sender}/token issues one")));
     }
+    let mut report = report.with_plain_texts();
     report.orphans.retain(|key| report::is_key(key));
     report.orphans.truncate(report::ORPHANS_MAX);
     let checkpoint = report.history.map(|history| Checkpoint { position: report.applied, history });

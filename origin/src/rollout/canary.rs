@@ -48,10 +48,11 @@ pub(super) fn choose(
 /// Whether what readers got from the release on trial is bad, compared with what others got meanwhile from the one before; why, for a
 /// person to read. Few readers prove nothing: then it is not.
 pub(super) fn verdict(canary: &ResponseCounts, baseline: &ResponseCounts) -> Option<String> {
-    let thousandths = |cases: u64, counts: &ResponseCounts| (cases * 1000).checked_div(counts.responses).unwrap_or(0);
+    let thousandths =
+        |cases: u64, counts: &ResponseCounts| cases.saturating_mul(1000).checked_div(counts.responses).unwrap_or(0);
     SYMPTOMS.iter().find_map(|symptom| {
         let (cases, before) = ((symptom.count)(canary), (symptom.count)(baseline));
-        let allowed = 2 * thousandths(before, baseline) + symptom.tolerance;
+        let allowed = thousandths(before, baseline).saturating_mul(2).saturating_add(symptom.tolerance);
         (cases >= symptom.least && thousandths(cases, canary) > allowed).then(|| {
             format!(
                 "{cases} of {} responses {}; with the release before it, {before} of {}",

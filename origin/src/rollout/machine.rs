@@ -93,6 +93,8 @@ struct Trial {
     began: Option<Duration>,
     /// What clients were told last, and when.
     told: Option<((ResponseCounts, ResponseCounts), Duration)>,
+    /// Its time is over, but none of its edges serves the release at the moment.
+    is_overdue: bool,
 }
 
 /// An edge of the fleet, as far as its reports tell.
@@ -181,13 +183,21 @@ impl Rollout {
         let lag = |report: &EdgeReport| {
             report.lagging.iter().find(|lag| lag.site == *site && lag.channel == *channel).cloned()
         };
-        let has_progressed = edge.last_report.as_ref().is_none_or(|last| {
-            let was_at = (last.report.applied, lag(&last.report));
-            was_at != (report.applied, lag(report)) || last.report.draining != report.draining
+        // Other channels do not count: somebody always pushes somewhere.
+        let has_progressed = edge.last_report.as_ref().is_none_or(|last| match self.phase {
+            Phase::Confirming(position) => {
+                let approaches = !last.report.applied.includes(position) && last.report.applied != report.applied;
+                approaches || lag(&last.report) != lag(report)
+            }
+            _ => {
+                let before = &edge.preparation;
+                let fetched = (before.done, before.total, before.prepared);
+                // Bytes of a blob that is not complete yet: a slow line takes long for one.
+                let receives = last.report.received_bytes != report.received_bytes && preparation.problem.is_none();
+                fetched != (preparation.done, preparation.total, preparation.prepared) || receives
+            }
         });
-        let advanced = (preparation.done, preparation.total) != (edge.preparation.done, edge.preparation.total)
-            || preparation.prepared != edge.preparation.prepared;
-        if has_progressed || advanced {
+        if has_progressed {
             edge.progressed = edge.progressed.max(received);
         }
         edge.preparation = preparation;
@@ -231,8 +241,8 @@ impl Rollout {
         let given_up = match &self.phase {
             Phase::OnTrial(Trial { began: None, .. }) => Some(self.since + stall),
             Phase::OnTrial(trial @ Trial { began: Some(began), .. }) => {
-                let end = *began + Duration::from_secs(trial.plan.seconds);
-                return Some(self.next_silence(trial).map_or(end, |silence| end.min(silence)));
+                let end = Some(*began + Duration::from_secs(trial.plan.seconds)).filter(|_| !trial.is_overdue);
+                return end.into_iter().chain(self.next_silence(trial)).min();
             }
             // One that reports is given up when it does.
             Phase::Preparing { .. } => {
@@ -282,16 +292,17 @@ impl Rollout {
     /// Judges a release on trial by what its edges report; switches at the end of the trial.
     fn judge(&mut self, mut trial: Trial, now: Duration) -> Vec<Action> {
         let manifest = self.target.manifest;
-        let is_live = |edge: &Edge| edge.presence(&self.timing, now) == Presence::Live && !edge.is_draining();
-        let on_trial: Vec<&Edge> =
-            self.edges.iter().filter(|(name, _)| trial.edges.contains(*name)).map(|(_, edge)| edge).collect();
-        if !on_trial.iter().any(|edge| is_live(edge)) {
+        let on_trial = self.edges.iter().filter(|(name, _)| trial.edges.contains(*name)).map(|(_, edge)| edge);
+        let on_trial: Vec<&Edge> = on_trial.collect();
+        // One that drains may be back in a moment.
+        if on_trial.iter().all(|edge| edge.presence(&self.timing, now) < Presence::Expected) {
             return self.abandon("no edge that serves it on trial reports any more".to_owned());
         }
-        let serves = |edge: &&Edge| edge.trial.is_some_and(|(served, _)| served == manifest);
-        let serving = on_trial.iter().copied().filter(|edge| is_live(edge)).filter(serves).count();
-        let live = on_trial.iter().copied().filter(|edge| is_live(edge)).count();
-        if trial.began.is_none() && (serving == live || self.since + self.timing.stall <= now) {
+        let is_live = |edge: &Edge| edge.presence(&self.timing, now) == Presence::Live && !edge.is_draining();
+        let serves = |edge: &Edge| is_live(edge) && edge.trial.is_some_and(|(served, _)| served == manifest);
+        let serving = on_trial.iter().filter(|edge| serves(edge)).count();
+        let live = on_trial.iter().filter(|edge| is_live(edge)).count();
+        if trial.began.is_none() && (serving == live && live > 0 || self.since + self.timing.stall <= now) {
             if serving == 0 {
                 return self.abandon("no edge began to serve it on trial".to_owned());
             }
@@ -307,7 +318,9 @@ impl Rollout {
         };
         let (elapsed, duration) = (now.saturating_sub(began), Duration::from_secs(trial.plan.seconds));
         let verdict = super::canary::verdict(&canary, &baseline);
-        let is_over = verdict.is_some() || elapsed >= duration;
+        // What nobody serves any more is not known to be good.
+        trial.is_overdue = elapsed >= duration && serving == 0;
+        let is_over = verdict.is_some() || elapsed >= duration && serving > 0;
         let mut actions = Vec::new();
         let is_news = trial.told.is_none_or(|(told, at)| told != (canary, baseline) && at + self.timing.tell <= now);
         if is_news || is_over {
@@ -345,29 +358,53 @@ impl Rollout {
     /// Switches or begins a trial, or abandons the rollout if fewer than half of the live edges are prepared. Without a live edge it
     /// switches.
     fn decide(&mut self, now: Duration) -> Action {
-        let is_live = |edge: &&Edge| edge.presence(&self.timing, now) == Presence::Live && !edge.is_draining();
+        let HostLabel { site, channel } = &self.target.label;
+        // One that lags with other channels too has just joined, or was away: it has more to fetch than this release.
+        let is_joining = |edge: &Edge| {
+            let mut lagging = edge.last_report.iter().flat_map(|last| &last.report.lagging);
+            !edge.preparation.prepared && lagging.any(|lag| lag.site != *site || lag.channel != *channel)
+        };
+        let is_live = |edge: &&Edge| {
+            edge.presence(&self.timing, now) == Presence::Live && !edge.is_draining() && !is_joining(edge)
+        };
         let live = self.edges.values().filter(is_live).count();
         let prepared = self.edges.values().filter(is_live).filter(|edge| edge.preparation.prepared).count();
         if prepared * 2 >= live {
-            if let Some(plan) = self.target.canary {
-                let prepared = self.edges.iter().filter(|(_, edge)| is_live(edge) && edge.preparation.prepared);
-                let prepared = prepared.map(|(name, _)| name.clone());
-                let edges = super::canary::choose(plan.edges, self.target.manifest, prepared, live);
-                if !edges.is_empty() {
-                    self.phase = Phase::OnTrial(Trial { plan, edges: edges.clone(), began: None, told: None });
-                    self.since = now;
-                    return Action::Try(edges);
-                }
-            }
-            self.phase = Phase::Switching;
-            return Action::Switch;
+            return self.try_or_switch(live, now);
         }
-        self.phase = Phase::Ended;
         let missing = self.edges.iter().filter(|(_, edge)| is_live(edge) && !edge.preparation.prepared);
         let reasons: Vec<String> =
             missing.map(|(name, edge)| format!("{name}: {}", edge.preparation.describe(&self.timing))).collect();
-        Action::Abandon {
-            reason: format!("{} of {live} live edges are not prepared: {}", live - prepared, reasons.join("; ")),
+        self.phase = Phase::Ended;
+        let reason = format!("{} of {live} live edges are not prepared: {}", live - prepared, reasons.join("; "));
+        Action::Abandon { reason }
+    }
+
+    /// Begins a trial if one is planned and possible, of `live` edges; else switches.
+    fn try_or_switch(&mut self, live: usize, now: Duration) -> Action {
+        let can_try = |edge: &Edge| {
+            let prepares = edge.last_report.as_ref().is_some_and(|last| last.report.preparations.is_some());
+            prepares && edge.presence(&self.timing, now) == Presence::Live && !edge.is_draining()
+        };
+        let able = self.edges.iter().filter(|(_, edge)| can_try(edge) && edge.preparation.prepared);
+        let edges = self.target.canary.map(|plan| {
+            super::canary::choose(plan.edges, self.target.manifest, able.map(|(name, _)| name.clone()), live)
+        });
+        match (self.target.canary, edges.unwrap_or_default()) {
+            (Some(plan), edges) if !edges.is_empty() => {
+                let trial = Trial { plan, edges: edges.clone(), began: None, told: None, is_overdue: false };
+                (self.phase, self.since) = (Phase::OnTrial(trial), now);
+                Action::Try(edges)
+            }
+            (Some(_), _) if self.target.was_on_trial => {
+                self.phase = Phase::Ended;
+                let reason = "the origin was restarted during its trial, and too few edges are left to go on with it";
+                Action::Abandon { reason: reason.to_owned() }
+            }
+            _ => {
+                self.phase = Phase::Switching;
+                Action::Switch
+            }
         }
     }
 
@@ -423,6 +460,7 @@ impl Rollout {
                 format!("last seen {} s ago", now.saturating_sub(last.received).as_secs())
             }
             Some(lag) => lag.reason.clone(),
+            None if let Some(reason) = &last.report.not_saving => format!("it cannot save what it serves: {reason}"),
             None if last.report.applied == Position::default() => {
                 "it has read another history of the origin".to_owned()
             }

@@ -31,7 +31,8 @@ impl ProgressLog {
     pub(crate) fn push(&self, event: Result<Progress, PublishError>) {
         let event = event.map_err(Arc::new);
         let mut log = self.lock();
-        let is_transient = matches!(event, Ok(Progress::Encoding { .. } | Progress::Fetching { .. }));
+        let is_transient =
+            matches!(event, Ok(Progress::Encoding { .. } | Progress::Fetching { .. } | Progress::Canary { .. }));
         log.followers.retain(|follower| match follower.try_send(event.clone()) {
             Ok(()) => true,
             Err(mpsc::error::TrySendError::Full(_)) => is_transient,

@@ -91,7 +91,10 @@ impl Database {
         database::lock(&mut transaction).await?;
         let key = Key::Rollout(label.site.clone(), label.channel.clone());
         let is_same = match state::get::<RolloutState>(&mut transaction, &key).await {
-            Ok(current) => current.as_ref() == Some(rollout),
+            // What else it says may have been written meanwhile, or not.
+            Ok(current) => {
+                current.is_some_and(|current| (current.release, current.started) == (rollout.release, rollout.started))
+            }
             // A damaged row can be of no other.
             Err(StoreError::Malformed { .. }) => true,
             Err(error) => return Err(error),
