@@ -1,5 +1,8 @@
 //! Requests to the origins, which are tried in order. Manifests and blobs are verified before callers get them.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use bytes::BytesMut;
 use futures_util::FutureExt as _;
 use reqwest::Response;
@@ -24,6 +27,7 @@ const MAX_MANIFEST: usize = 256 << 20;
 pub(crate) struct Upstream {
     origins: Origins,
     metrics: Metrics,
+    received_bytes: Arc<AtomicU64>,
 }
 
 /// Why an origin did not send what was requested.
@@ -62,7 +66,12 @@ impl UpstreamError {
 
 impl Upstream {
     pub(crate) fn new(origins: Origins, metrics: Metrics) -> Self {
-        Self { origins, metrics }
+        Self { origins, metrics, received_bytes: Arc::default() }
+    }
+
+    /// How many bytes of packs have arrived.
+    pub(crate) fn received_bytes(&self) -> u64 {
+        self.received_bytes.load(Ordering::Relaxed)
     }
 
     /// The origins that it asks.
@@ -88,7 +97,8 @@ impl Upstream {
         self.metrics.upstream_blobs.inc_by(digests.len() as u64);
         let blobs = BlobsRequest { digests: digests.to_vec() };
         let request = self.origins.post(origin, "v1/blobs").json(&blobs);
-        Ok(PackReader { response: self.origins.send(request).await?, decoder: Decoder::default() })
+        let response = self.origins.send(request).await?;
+        Ok(PackReader { response, decoder: Decoder::default(), received_bytes: Arc::clone(&self.received_bytes) })
     }
 
     /// Fetches one blob. An origin that sends something else is skipped like one that is unreachable. A single origin is asked
@@ -133,6 +143,7 @@ impl Upstream {
 pub(crate) struct PackReader {
     response: Response,
     decoder: Decoder,
+    received_bytes: Arc<AtomicU64>,
 }
 
 impl PackReader {
@@ -146,6 +157,7 @@ impl PackReader {
                 self.decoder.finish()?;
                 return Ok(None);
             };
+            self.received_bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
             self.decoder.push(&chunk);
         }
     }

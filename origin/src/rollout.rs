@@ -82,7 +82,21 @@ impl Rollouts {
     pub(crate) async fn begin(&self, new: NewRollout) -> Result<(Position, RolloutState), PublishError> {
         let (database, now) = (self.database.clone(), self.clock.now());
         let label = new.label.clone();
-        match self.feed.write(async move { database.begin_rollout(&new, now).await }).await? {
+        let (expected, key) = (new.expected, new.idempotency_key.clone());
+        let outcome = match self.feed.write(async move { database.begin_rollout(&new, now).await }).await {
+            Ok(outcome) => outcome,
+            // The commit failed, and may have survived all the same.
+            Err(error) => {
+                let rollouts = self.database.rollouts().await.unwrap_or_default();
+                let is_ours = |state: &RolloutState| {
+                    (state.started, state.expected, &state.idempotency_key) == (now, expected, &key)
+                };
+                let ours = rollouts.into_iter().find(|(other, _, state)| *other == label && is_ours(state));
+                let (_, seq, state) = ours.ok_or(error)?;
+                Ok((Position { seq, ..self.feed.position() }, state))
+            }
+        };
+        match outcome {
             Ok((begun, rollout)) => {
                 tracing::info!(channel = %label, release = %rollout.release, "rollout begun");
                 Ok((begun, rollout))
@@ -272,7 +286,7 @@ impl Rollouts {
     }
 
     /// Deletes the rollout of the locked channel, and tells why. If that cannot be written, it is tried again after the channel is
-    /// unlocked. (If the origin is killed before it succeeds, the next process resumes the rollout.)
+    /// unlocked, and clients are told nothing: if the origin is killed before it succeeds, the next process resumes the rollout.
     async fn abandon(&self, guard: ChannelGuard, state: &RolloutState, error: PublishError) {
         let (label, release) = (guard.label().clone(), state.release);
         tracing::warn!(channel = %label, %release, reason = %error_chain(&error), "rollout abandoned");
@@ -284,7 +298,10 @@ impl Rollouts {
             self.feed.write(async move { database.abandon_rollout(&label, &state, until, now).await }).await
         };
         let mut outcome = delete().await;
-        guard.log().push(Err(error));
+        if outcome.is_ok() {
+            guard.log().push(Err(error));
+        }
+        // Otherwise the client learns nothing definite, and repeats its request.
         drop(guard);
         while let Err(failure) = outcome {
             tracing::error!(channel = %label, %release, error = error_chain(&failure), "failed to abandon a rollout: retrying");

@@ -118,7 +118,15 @@ mod tests {
             pending: vec![edge("sgp-1")],
             ..Confirmations::default()
         };
-        Rollout { released, confirmations, edges_are_known: true, interruption: None, checked, wait: Wait::All }
+        Rollout {
+            released,
+            confirmations,
+            edges_are_known: true,
+            interruption: None,
+            checked,
+            wait: Wait::All,
+            was_tried: false,
+        }
     }
 
     fn shown(rollout: &Rollout, width: u16) -> String {

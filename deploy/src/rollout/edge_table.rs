@@ -99,6 +99,11 @@ impl EdgeTable {
         is_news.then(|| edge.clone()).into_iter().collect()
     }
 
+    /// Whether a few edges served the release on trial.
+    pub(super) fn was_tried(&self) -> bool {
+        self.trial.is_some()
+    }
+
     /// The state of an edge.
     pub(super) fn state(&self, edge: &EdgeName) -> Option<&EdgeState> {
         self.edges.get(edge)

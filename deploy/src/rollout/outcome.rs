@@ -42,6 +42,8 @@ pub struct Rollout {
     pub checked: Vec<EdgeCheck>,
     /// What was waited for.
     pub wait: Wait,
+    /// Whether a few edges served it on trial before.
+    pub was_tried: bool,
 }
 
 impl Rollout {
@@ -54,6 +56,7 @@ impl Rollout {
             interruption: None,
             checked: Vec::new(),
             wait,
+            was_tried: false,
         }
     }
 

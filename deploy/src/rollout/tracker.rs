@@ -66,7 +66,8 @@ impl<'a> Tracker<'a> {
                 let released = self.released.clone().ok_or(ClientError::ConnectionLost { reason })?;
                 self.print_end(&confirmations);
                 let confirmations = (self.wait != Wait::No).then_some(confirmations);
-                return Ok(Rollout::new(released, self.wait, confirmations));
+                let rollout = Rollout::new(released, self.wait, confirmations);
+                return Ok(Rollout { was_tried: self.edges.was_tried(), ..rollout });
             }
         }
     }

@@ -29,7 +29,8 @@ pub(super) struct Sender {
     pub(super) clock: Clock,
 }
 
-/// Reports after each change (how many bytes have arrived, every [`PROGRESS_INTERVAL`]), on each reconnection, every [`REPORT_SECONDS`], and once more when `draining` is cancelled.
+/// Reports after each change (how many bytes have arrived, every [`PROGRESS_INTERVAL`]), on each reconnection, every [`REPORT_SECONDS`], and
+/// once more when `draining` is cancelled.
 pub(super) async fn run(
     sender: Sender,
     mut applied: watch::Receiver<AppliedState>,
@@ -66,6 +67,7 @@ impl Sender {
     fn report(&self, applied: &AppliedState, draining: bool) -> Option<EdgeReport> {
         Some(EdgeReport {
             url: self.url.clone(),
+            received_bytes: self.upstream.received_bytes(),
             time: Some(self.clock.now()),
             draining,
             ..report_of(self.name.clone(), applied)?
