@@ -32,3 +32,4 @@ pub(crate) use history::{Divergence, Relation};
 pub(crate) use releases::{Fingerprint, NewFingerprint, NewRelease, ReleaseRow};
 pub(crate) use rollouts::{EarlierRequest, NewRollout};
 pub(crate) use sites::SiteRow;
+pub(crate) use state::StateRows;
