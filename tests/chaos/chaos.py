@@ -122,8 +122,8 @@ def run(arguments, folder, summary):
     """Runs all rounds, or those until a rule is broken. Returns the ledger."""
     chance, start = random.Random(arguments.seed), time.monotonic()
     disks = Disks(folder) if arguments.mode == "power" else None
-    kind = network.NetworkCluster if arguments.mode in NETWORK_MODES else Cluster
-    cluster = kind(folder, arguments.binaries.resolve(), arguments.seed)
+    create = {"network": network.NetworkCluster, "soak": soak.create_cluster}.get(arguments.mode, Cluster)
+    cluster = create(folder, arguments.binaries.resolve(), arguments.seed)
     threading.excepthook = lambda arguments: cluster.ledger.fail("failed", error=repr(arguments.exc_value))
     try:
         if disks:

@@ -60,9 +60,9 @@ class Daemon:
         return self.process.wait(TIMEOUT)
 
     def cpu_seconds(self):
-        """The CPU time that it has used."""
-        threads = Path(f"/proc/{self.process.pid}/task").iterdir()
-        return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
+        """The CPU time that it has used, of all its threads."""
+        # The clock that clock_getcpuclockid(3) names.
+        return time.clock_gettime((~self.process.pid << 3) | 2)
 
     def memory_bytes(self):
         """The memory that it occupies, without files that are mapped."""

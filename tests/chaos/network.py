@@ -34,7 +34,9 @@ DISK = 96
 class NetworkCluster(Cluster):
     """Four edges, and readers who change edges."""
 
-    def __init__(self, folder, binaries, seed):
+    def __init__(self, folder, binaries, seed, **settings):
+        """`settings` are those of all edges."""
+        self.settings = settings
         self.router = Router()
         hosts = {name: self.router.add_host(name) for name in ["origin", *(f"edge-{number}" for number in range(1, EDGES + 1))]}
         super().__init__(folder, binaries, seed, EDGES, hosts)
@@ -59,7 +61,7 @@ class NetworkCluster(Cluster):
         # The router is reached at an address of the link.
         origin = f"http://{GATEWAY}:{SLOW_LINK_PORT}" if name == "edge-3" else self.url
         slow = {"prefetch_bandwidth": PREFETCH_BANDWIDTH} if name == "edge-2" else {}
-        return {"origins": [origin], "insecure": True, "lame_duck_seconds": LAME_DUCK_SECONDS, "drain_timeout_seconds": 5, **slow}
+        return {"origins": [origin], "insecure": True, "lame_duck_seconds": LAME_DUCK_SECONDS, "drain_timeout_seconds": 5, **slow, **self.settings}
 
     def create_readers(self):
         return [Visitor(self, self.directory, random.Random(f"{self.seed} visitor {number}")) for number in range(VISITORS)]

@@ -5,12 +5,20 @@ import statistics
 import sys
 import time
 
+from network import NetworkCluster
+
 # Seconds between samples.
 INTERVAL = 10
+# Small caches, so that edges have long filled them when the second third of a run begins.
+CACHES = {"memory_cache": "8MiB", "disk_cache": "16MiB"}
 # How much more the last third of a run may use than the second one.
 MEMORY_GROWTH_MAX = 8 << 20
 # The pushes: each site is pushed or rolled back once in so many seconds.
 PUSH_INTERVAL = 10
+
+
+def create_cluster(folder, binaries, seed):
+    return NetworkCluster(folder, binaries, seed, **CACHES)
 
 
 def run(cluster, minutes):
