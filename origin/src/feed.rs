@@ -1,5 +1,6 @@
 //! The change feed: every write to the table `state`, in order.
 
+mod recent_rows;
 mod row_messages;
 
 use std::collections::VecDeque;
@@ -12,8 +13,10 @@ use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use verge_daemon::{Clock, Tasks, error_chain};
 use verge_protocol::feed::{FeedEvent, FeedMessage, HEARTBEAT_SECONDS, Reset};
+use verge_protocol::state::Row;
 use verge_protocol::{Checkpoint, Generation, Position};
 
+use self::recent_rows::RecentRows;
 pub(crate) use self::row_messages::row_messages;
 use crate::metrics::Metrics;
 use crate::store::{Database, Divergence, Relation, StoreError};
@@ -27,6 +30,7 @@ pub(crate) struct Feed {
     metrics: Arc<Metrics>,
     /// The position of the last committed write. Subscriptions wait on it.
     committed: watch::Sender<Position>,
+    recent: RecentRows,
 }
 
 impl Feed {
@@ -38,7 +42,7 @@ impl Feed {
         metrics: Arc<Metrics>,
     ) -> Result<Self, StoreError> {
         let committed = watch::Sender::new(database.position().await?);
-        Ok(Self { database, clock, tasks, metrics, committed })
+        Ok(Self { database, clock, tasks, metrics, committed, recent: RecentRows::default() })
     }
 
     /// The position of the last committed write.
@@ -169,12 +173,12 @@ impl Subscription {
             match self.stage {
                 Stage::Ended => return Ok(None),
                 Stage::Start(since) => self.start(since).await?,
-                Stage::CatchingUp(generation) => self.read(generation).await?,
+                Stage::CatchingUp(generation) => self.catch_up(generation).await?,
                 Stage::Tailing(generation) => {
                     if !self.wait().await {
                         self.stage = Stage::Ended;
                     } else if self.queue.is_empty() {
-                        self.read(generation).await?;
+                        self.tail(generation).await?;
                     }
                 }
             }
@@ -193,31 +197,46 @@ impl Subscription {
         Ok(())
     }
 
-    /// Queues what was written since the last read.
-    async fn read(&mut self, generation: Generation) -> Result<(), StoreError> {
+    /// Queues everything that was written since its checkpoint, and that it has caught up.
+    async fn catch_up(&mut self, generation: Generation) -> Result<(), StoreError> {
         self.committed.mark_unchanged();
-        // Everything in the table, which may be beyond the announced position: a read up to that position would leave out a key
-        // that was written again since.
         let read = self.feed.database.rows(self.at.position.seq).await?;
-        if read.at.position.generation != generation {
-            // A generation whose announcement failed is announced by the first that finds it.
-            self.feed.announce(read.at.position);
-            // What the subscriber has read is part of this history all the same.
-            self.end(Reset::Compacted);
-            return Ok(());
-        }
-        for row in &read.damaged {
-            let seq = row.seq.0;
-            tracing::error!(key = row.key, seq, reason = row.reason, "damaged row: left out of the feed");
-        }
-        self.queue.extend(row_messages(self.at, read.rows));
-        self.at = read.at;
-        if let Stage::CatchingUp(_) = self.stage {
-            let complete = read.damaged.is_empty();
+        read.log_damage();
+        let complete = read.damaged.is_empty();
+        if self.advance(generation, read.at, read.rows) {
             self.queue.push_back(FeedMessage { at: self.at, event: FeedEvent::CaughtUp { complete } });
             self.stage = Stage::Tailing(generation);
         }
         Ok(())
+    }
+
+    /// Queues what was written since the last read.
+    async fn tail(&mut self, generation: Generation) -> Result<(), StoreError> {
+        let committed = *self.committed.borrow_and_update();
+        let since = self.at.position.seq;
+        let read = self.feed.recent.read(&self.feed.database, since, committed).await?;
+        self.advance(generation, read.at(), read.rows_after(since).cloned());
+        Ok(())
+    }
+
+    /// Queues all rows of the table after the last read, as of `at`. That may be beyond the announced position: a read up to that
+    /// position would leave out a key that was written again since. False if the subscription ends instead.
+    fn advance(
+        &mut self,
+        generation: Generation,
+        at: Checkpoint,
+        rows: impl IntoIterator<Item = (Row, Checkpoint)>,
+    ) -> bool {
+        if at.position.generation != generation {
+            // A generation whose announcement failed is announced by the first that finds it.
+            self.feed.announce(at.position);
+            // What the subscriber has read is part of this history all the same.
+            self.end(Reset::Compacted);
+            return false;
+        }
+        self.queue.extend(row_messages(self.at, rows.into_iter().collect()));
+        self.at = at;
+        true
     }
 
     /// Waits for a commit or for the time of a heartbeat, which is queued then. False if the subscription ends.

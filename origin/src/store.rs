@@ -43,3 +43,4 @@ pub(crate) use purges::NewPurge;
 pub(crate) use releases::{Fingerprint, NewFingerprint, NewRelease, ReleaseRow};
 pub(crate) use rollouts::{EarlierRequest, NewRollout};
 pub(crate) use sites::SiteRow;
+pub(crate) use state::StateRows;

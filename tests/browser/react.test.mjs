@@ -1,7 +1,8 @@
 // A React build, served by three edges, in a browser: before and after a second release and a rollback.
 
 import assert from 'node:assert/strict'
-import { access, readdir } from 'node:fs/promises'
+import { access, cp, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -93,6 +94,26 @@ test('tabs opened before a second release keep working after it', options, async
   })
 })
 
+test('tabs opened before two more releases keep working after them and after a rollback', options, async t => {
+  const verge = await vergeUp(t, FIRST)
+
+  await withReader(browser, async reader => {
+    const [last, ...old] = await openEverywhere(reader, verge, 'v1', 'first edition')
+
+    await verge.push(SECOND)
+    const third = await withOtherRobots(t, SECOND)
+    assert.equal((await verge.push(third)).release, 'v3')
+
+    await openEverywhere(reader, verge, 'v3', 'second edition')
+    for (const tab of old) await navigateEverywhere(tab, 'first edition', await onlyIn(FIRST, third))
+
+    await verge.rollback()
+
+    await openEverywhere(reader, verge, 'v2', 'second edition')
+    await navigateEverywhere(last, 'first edition', await onlyIn(FIRST, SECOND))
+  })
+})
+
 test('tabs opened before a rollback keep working after it', options, async t => {
   const verge = await vergeUp(t, FIRST)
   await verge.push(SECOND)
@@ -108,6 +129,15 @@ test('tabs opened before a rollback keep working after it', options, async t => 
     for (const tab of fresh) await navigateEverywhere(tab, 'first edition', await onlyIn(FIRST, SECOND))
   })
 })
+
+/** Copies a build and changes its robots.txt, which makes it another release with the same pages. */
+async function withOtherRobots(t, build) {
+  const copy = await mkdtemp(path.join(tmpdir(), 'verge-browser-'))
+  t.after(() => rm(copy, { recursive: true }))
+  await cp(build, copy, { recursive: true })
+  await writeFile(path.join(copy, 'robots.txt'), 'User-agent: *\nDisallow: /drafts/\n')
+  return copy
+}
 
 /** Opens the home page on every edge and asserts which release each serves. */
 async function openEverywhere(reader, verge, release, edition) {

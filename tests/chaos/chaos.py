@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Kills the daemons of a cluster, or cuts their power, while sites are pushed, rolled back and read, and checks every answer.
+"""Kills the daemons of a cluster, cuts their power or their links, while sites are pushed, rolled back and read, and checks every answer.
 
     chaos.py kills --rounds 500     each round kills (SIGKILL) the origin, an edge or all of them at a random moment of a write
     chaos.py power --rounds 60      each round copies the file systems of all daemons at such a moment and continues from the copies
+    chaos.py network                cuts links in each phase of a rollout, loses disks, restarts: network.py lists the scenarios
+    chaos.py soak --minutes 60      pushes every few seconds, and shows that memory and disks do not grow
     chaos.py self-test              shows that planted faults are found
 
 Without --rounds there are three, which take some seconds. 500 kills take about ten minutes, 60 cuts six. The cluster is an origin and two
@@ -13,6 +15,10 @@ from an edge each. The same seed makes the same choices, but not the same timing
 which copies a file atomically. A copy has what was written to the disk by then, but not what is still in memory; it does not show what a
 disk would lose that reorders writes. Edges are copied before the origin, so that none has what the origin lacks. In half of the rounds ext4
 does not flush renamed files by itself; in every fourth the disk of one daemon is full.
+
+`network` and `soak` need root: an origin and four edges are on hosts of their own, in network namespaces, and six readers take pages from
+one edge, and chunks and those of open tabs from others, as long as a name server would send readers there. A round of `network`, the
+default, is each scenario once, in about a minute and a half.
 
 The rules, each with the name under which it is reported as broken:
 
@@ -42,12 +48,16 @@ import threading
 import time
 from pathlib import Path
 
+import hosts
 import ledger
+import network
+import soak
 from cluster import Cluster
 from disks import Disks
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ["edge-1", "edge-2", "origin"]
+NETWORK_MODES = ["network", "soak"]
 
 
 def kill(cluster, chance):
@@ -112,14 +122,21 @@ def run(arguments, folder, summary):
     """Runs all rounds, or those until a rule is broken. Returns the ledger."""
     chance, start = random.Random(arguments.seed), time.monotonic()
     disks = Disks(folder) if arguments.mode == "power" else None
-    cluster = Cluster(folder, arguments.binaries.resolve(), arguments.seed)
+    create = {"network": network.NetworkCluster, "soak": soak.create_cluster}.get(arguments.mode, Cluster)
+    cluster = create(folder, arguments.binaries.resolve(), arguments.seed)
     threading.excepthook = lambda arguments: cluster.ledger.fail("failed", error=repr(arguments.exc_value))
     try:
         if disks:
             disks.create(NAMES)
         cluster.start()
         while summary["rounds"] < arguments.rounds and not cluster.ledger.broken:
-            if disks:
+            if arguments.mode == "soak":
+                summary.update(soak.run(cluster, arguments.minutes))
+                break
+            if arguments.mode == "network":
+                for scenario in network.SCENARIOS:
+                    network.play(cluster, scenario)
+            elif disks:
                 cut(cluster, disks, chance, summary["rounds"])
             else:
                 kill(cluster, chance)
@@ -144,8 +161,9 @@ def run(arguments, folder, summary):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("mode", choices=["kills", "power", "self-test"])
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("mode", choices=["kills", "power", *NETWORK_MODES, "self-test"])
+    parser.add_argument("--rounds", type=int, help="three, but for `network`")
+    parser.add_argument("--minutes", type=float, default=60, help="of `soak`")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--binaries", type=Path, default=ROOT / "target/release", help="the folder of the executables")
     parser.add_argument("--folder", type=Path, help="where to create the folder of this run, instead of the one for temporary files")
@@ -154,6 +172,12 @@ def main():
         return ledger.self_test()
     if arguments.mode == "power" and not (os.geteuid() == 0 and shutil.which("mkfs.xfs")):
         parser.error("`power` needs root and mkfs.xfs (package xfsprogs)")
+    if arguments.mode in NETWORK_MODES:
+        if os.geteuid() != 0:
+            parser.error(f"`{arguments.mode}` needs root, for network namespaces")
+        hosts.isolate()
+    if arguments.rounds is None:
+        arguments.rounds = 1 if arguments.mode == "network" else 3
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="verge-chaos-", dir=arguments.folder))
     summary, is_broken = {"mode": arguments.mode, "seed": arguments.seed, "rounds": 0}, False

@@ -1,5 +1,6 @@
 """Publishers and readers of the sites, and the files of each release."""
 
+import base64
 import functools
 import gzip
 import hashlib
@@ -26,18 +27,26 @@ def digest(data):
     return hashlib.sha256(data).hexdigest()
 
 
+def fingerprint(data):
+    """The hash in the name of a file, as Vite makes it."""
+    return base64.urlsafe_b64encode(hashlib.sha256(data).digest())[:8].decode()
+
+
 def release_number(text):
     return int(text.removeprefix("v"))
 
 
 @functools.lru_cache(maxsize=64)
 def files(tag):
-    """The files of the release `tag`, path to bytes. All bytes depend on the tag, except those of the vendor chunk."""
+    """The files of the release `tag`, path to bytes. All bytes depend on the tag, except those of the vendor chunk. The page does not name
+    the lazy chunk: an open tab fetches it later."""
     site, mark = tag.rpartition("-")[0], f"release {tag} "
     app = f"/* {mark}*/\n" + "\n".join(f"var v{n} = '{digest(f'{tag} {n}'.encode())}';" for n in range(60))
     vendor = "\n".join(f"var {site}{n} = {n};" for n in range(400))
-    chunks = {f"assets/{name}-{digest(text.encode())[:8]}.js": text.encode() for name, text in (("app", app), ("vendor", vendor))}
-    scripts = "".join(f'<script src="/{path}"></script>' for path in chunks)
+    lazy = f"/* {mark}*/\n" + "\n".join(f"var w{n} = '{digest(f'{tag} lazy {n}'.encode())}';" for n in range(30))
+    texts = {"app": app, "vendor": vendor, "lazy": lazy}
+    chunks = {f"assets/{name}-{fingerprint(text.encode())}.js": text.encode() for name, text in texts.items()}
+    scripts = "".join(f'<script src="/{path}"></script>' for path in chunks if "/lazy-" not in path)
     return {
         "index.html": f"<!doctype html><title>{mark}</title>{scripts}\n".encode(),
         "data.json": json.dumps({"text": mark, "filler": "x" * 2000}).encode(),
@@ -53,7 +62,10 @@ class Writer(threading.Thread):
     def __init__(self, cluster, site, chance):
         super().__init__()
         self.cluster, self.ledger, self.site, self.chance = cluster, cluster.ledger, site, chance
+        self.build = cluster.folder / "builds" / site
         self.pushes, self.releases, self.process, self.is_paused = 0, [], None, False
+        self.interval = 0.05  # the mean pause between two writes, in seconds
+        self.begun, self.begun_at = 0, {}  # writes, and the number of the last one for each tag or release number
 
     def run(self):
         while not self.cluster.stopped.is_set():
@@ -65,29 +77,44 @@ class Writer(threading.Thread):
                 self.roll_back()
             else:
                 self.push()
-            time.sleep(self.chance.uniform(0, 0.1))
+            self.cluster.stopped.wait(self.chance.uniform(0, 2 * self.interval))
 
     def push(self):
+        tag = self.prepare_push()
+        self.write(tag, "push", self.build, "--message", tag)
+
+    def prepare_push(self):
+        """Writes the files of the next release. Returns its tag."""
         self.pushes += 1
         tag = f"{self.site}-{self.pushes}"
-        folder = self.cluster.folder / "builds" / self.site
-        shutil.rmtree(folder, ignore_errors=True)
+        self.begin(tag)
+        shutil.rmtree(self.build, ignore_errors=True)
         for path, data in files(tag).items():
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_bytes(data)
+            (self.build / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.build / path).write_bytes(data)
         with self.ledger.lock:
             self.ledger.issued.add(tag)
         self.ledger.count("pushes")
-        self.write(tag, "push", folder, "--message", tag)
+        return tag
 
     def roll_back(self):
         self.ledger.count("rollbacks")
-        self.write(None, "rollback", "--to", f"v{self.chance.choice(self.releases[-6:-1])}")
+        number = self.chance.choice(self.releases[-6:-1])
+        self.begin(number)
+        self.write(None, "rollback", "--to", f"v{number}")
+
+    def begin(self, target):
+        self.begun += 1
+        self.begun_at[target] = self.begun
+
+    def moves_since(self, tag, number):
+        """How many moves have begun since the last one to the release with this tag and number, or since an earlier one."""
+        return self.begun - max(self.begun_at.get(tag, 0), self.begun_at.get(number, 0))
 
     def write(self, tag, *command):
         """Runs a command that moves the channel, and records what it reports."""
         wait = [] if self.chance.random() < 0.6 else ["--no-wait"]
-        command = [self.cluster.binaries / "verge", *command, "--site", self.site, "--json", *wait]
+        command = [self.cluster.binaries / "verge", *command, "--site", self.site, "--json", *wait, *self.cluster.options]
         era = self.ledger.era
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         self.process = subprocess.Popen(command, env=self.cluster.environment, cwd=self.cluster.folder, start_new_session=True, **pipes)
@@ -172,7 +199,7 @@ class Reader(threading.Thread):
 
     def get(self, path, starts):
         if self.connection is None or self.connected_to != starts:
-            self.connection = http.client.HTTPConnection("127.0.0.1", self.edge.listen, timeout=REQUEST_TIMEOUT)
+            self.connection = http.client.HTTPConnection(*self.edge.listen, timeout=REQUEST_TIMEOUT)
             self.connected_to = starts
         headers = {"Host": f"{self.site}.localhost", "Accept-Encoding": self.chance.choice(["gzip", "identity"])}
         self.connection.request("GET", path, headers=headers)

@@ -1,96 +1,67 @@
-"""An origin and two edges as processes, with clients."""
+"""An origin and edges as processes, with clients."""
 
 import contextlib
-import http.client
 import json
 import os
 import random
-import socket
 import sqlite3
-import subprocess
 import threading
-import time
 
 from clients import SITES, Reader, Writer, digest, files, release_number
+from daemons import TIMEOUT, Daemon, free_ports, request, text, until
 from ledger import Ledger
-
-# How long anything may take, in seconds.
-TIMEOUT = 90
-
-
-class Daemon:
-    """A process with a configuration file, a log, and a data directory in `folder`/NAME."""
-
-    def __init__(self, binary, folder, name, ports, settings):
-        (folder / name).mkdir(exist_ok=True)
-        self.name, self.data, self.listen, self.private = name, folder / name / "data", *ports
-        self.command, self.log = [binary, "--config", folder / f"{name}.toml"], folder / f"{name}.log"
-        settings = {"data": str(self.data), "listen": f"127.0.0.1:{self.listen}", "private_listen": f"127.0.0.1:{self.private}", **settings}
-        (folder / f"{name}.toml").write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items()))
-        self.process, self.starts, self.is_up, self.up_since = None, 0, False, 0.0
-
-    def start(self):
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, start_new_session=True)
-        self.starts += 1
-
-    def wait_until_up(self):
-        def answers():
-            if self.process.poll() is not None:
-                raise SystemExit(f"{self.name} ended with {self.process.returncode}: see {self.log}")
-            try:
-                return request(self.private, "/healthz")
-            except OSError:
-                return None
-
-        until(f"{self.name} answers", answers)
-        self.is_up, self.up_since = True, time.monotonic()
-
-    def is_up_for(self, seconds):
-        return self.is_up and time.monotonic() - self.up_since > seconds
-
-    def kill(self):
-        self.is_up = False
-        if self.process:
-            self.process.kill()
-            self.process.wait()
 
 
 class Cluster:
-    """The daemons, a writer for each site, and a reader for each site and edge. `ledger` has what they record."""
+    """The daemons, a writer for each site, and readers. `ledger` has what they record. With `hosts`, name to host, each daemon is on
+    its own; else all are on this one."""
 
-    def __init__(self, folder, binaries, seed):
-        self.folder, self.binaries, self.ledger = folder, binaries, Ledger()
+    def __init__(self, folder, binaries, seed, edges=2, hosts=None):
+        self.folder, self.binaries, self.seed, self.hosts = folder, binaries, seed, hosts or {}
+        self.ledger, self.audited = Ledger(), set()  # digests of contents and manifests
         self.stopped, self.paused, self.write_began = threading.Event(), threading.Event(), threading.Event()
-        self.audited = set()  # digests of contents and manifests
-        ports = free_ports(6)
-        self.origin = Daemon(binaries / "verge-origin", folder, "origin", ports[:2], {"sites_url": f"http://localhost:{ports[2]}"})
-        self.edges, self.daemons = [], [self.origin]
+        self.names = [f"edge-{number}" for number in range(1, edges + 1)]
+        # On a host of its own a daemon may have any ports.
+        ports = {name: [7400, 7401] if hosts else free_ports(2) for name in ["origin", *self.names]}
+        sites_url = f"http://localhost:{ports['edge-1'][0]}"
+        self.origin = Daemon(binaries / "verge-origin", folder, "origin", ports["origin"], {"sites_url": sites_url}, self.hosts.get("origin"))
+        self.ports, self.edges, self.daemons = ports, [], [self.origin]
+        self.options = ["--insecure"] if hosts else []  # of commands
         self.writers = [Writer(self, site, random.Random(f"{seed} {site}")) for site in SITES]
         self.readers = []
-        self.seed, self.edge_ports = seed, [ports[2:4], ports[4:]]
 
     def start(self):
         """Starts the daemons, releases each site once, and starts the clients when all edges serve all sites."""
         self.origin.start()
         self.origin.wait_until_up()
-        token, url = (self.origin.data / "admin-token").read_text().strip(), f"http://127.0.0.1:{self.origin.listen}"
-        self.environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "VERGE_ORIGIN": url, "VERGE_TOKEN": token}
-        for number, ports in enumerate(self.edge_ports, 1):
-            name, headers = f"edge-{number}", {"Authorization": f"Bearer {token}"}
-            issued = json.loads(request(self.origin.listen, f"/v1/edges/{name}/token", headers=headers, method="POST")[2])
-            settings = {"name": name, "origins": [url], "token": issued["token"], "base_domain": "localhost"}
-            edge = Daemon(self.binaries / "verge-edge", self.folder, name, ports, settings)
+        self.token, self.url = (self.origin.data / "admin-token").read_text().strip(), f"http://{text(self.origin.listen)}"
+        self.environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "VERGE_ORIGIN": self.url, "VERGE_TOKEN": self.token}
+        for name in self.names:
+            token = self.api("POST", f"/v1/edges/{name}/token")["token"]
+            settings = {"name": name, "token": token, "base_domain": "localhost", **self.edge_settings(name)}
+            edge = Daemon(self.binaries / "verge-edge", self.folder, name, self.ports[name], settings, self.hosts.get(name))
             self.edges.append(edge)
             self.daemons.append(edge)
             edge.start()
             edge.wait_until_up()
-            self.readers += [Reader(self, edge, site, random.Random(f"{self.seed} {name} {site}")) for site in SITES]
+        self.readers = self.create_readers()
         for writer in self.writers:
             writer.push()
         self.converge()
         for thread in self.writers + self.readers:
             thread.start()
+
+    def edge_settings(self, name):
+        return {"origins": [self.url]}
+
+    def create_readers(self):
+        """A reader for each site and edge."""
+        chance = lambda edge, site: random.Random(f"{self.seed} {edge.name} {site}")
+        return [Reader(self, edge, site, chance(edge, site)) for edge in self.edges for site in SITES]
+
+    def api(self, method, path):
+        headers = {"Authorization": f"Bearer {self.token}"}
+        return json.loads(request(self.origin.listen, path, headers=headers, method=method)[2])
 
     def close(self):
         self.stopped.set()
@@ -143,10 +114,10 @@ class Cluster:
                 self.ledger.fail("lost", site=site, release=number, tag=tag, error=str(error))
 
     def audit_release(self, tag, manifest, content):
-        text = self.content(content)
-        if digest(text) != manifest:
+        data = self.content(content)
+        if digest(data) != manifest:
             raise ValueError(f"manifest {manifest} has other bytes")
-        listed = json.loads(text)["files"]
+        listed = json.loads(data)["files"]
         if {path: file["identity"]["digest"] for path, file in listed.items()} != {path: digest(data) for path, data in files(tag).items()}:
             raise ValueError(f"manifest {manifest} has other files")
         for file in listed.values():
@@ -197,29 +168,3 @@ class Cluster:
     def writing(self):
         """The number of commands that are running."""
         return sum(writer.process.poll() is None for writer in self.writers)
-
-
-def until(what, condition, seconds=TIMEOUT):
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise TimeoutError(f"expected within {seconds} s that {what}")
-        time.sleep(0.01)
-
-
-def request(port, path, host="localhost", headers=None, method="GET"):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
-    try:
-        connection.request(method, path, headers={"Host": host, **(headers or {})})
-        response = connection.getresponse()
-        return response.status, response.headers, response.read()
-    finally:
-        connection.close()
-
-
-def free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in sockets]
-    for listener in sockets:
-        listener.close()
-    return ports

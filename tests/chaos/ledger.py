@@ -19,8 +19,8 @@ class Ledger:
         self.acknowledged = []  # (site, epoch, release number, tag; None for a rollback)
         self.denied = []  # (site, tag) of pushes that reported that nothing was changed
         self.confirmed = Counter()  # (edge, site) to the epoch that the edge has confirmed
-        self.shown = []  # ((edge, site), epoch confirmed before, release number, tag or None), in order for each edge and site
-        self.floor = Counter()  # (edge, site) to the epoch of the last move that a reader saw
+        self.shown = []  # (key, epoch confirmed before, release number, tag or None), in order for each key: (reader, edge, site) or (edge, site)
+        self.floor = Counter()  # key to the epoch of the last move that was shown
 
     def count(self, what, number=1):
         with self.lock:
@@ -77,7 +77,7 @@ class Ledger:
             if (site, tag) in released:
                 self.fail("denied", site=site, tag=tag)
         for key, confirmed, number, tag in shown:
-            edge, site = key
+            *_, edge, site = key
             if tag not in (None, tags.get((site, number))):
                 self.fail("mixed", edge=edge, site=site, release=number, shown=tag, at_origin=tags.get((site, number)))
             # A rollback makes a release appear a second time: the first move that is not before the last one seen is assumed.

@@ -38,22 +38,22 @@ impl Database {
         sqlx::any::install_default_drivers();
         let url = format!("sqlite://{}?mode=rwc", url_escaped(file));
         let pool = |connections| {
-            AnyPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(30)).after_connect(
-                |connection, _| {
-                    Box::pin(async move {
-                        // Durable at commit (FULL), readers beside the writer (WAL).
-                        for pragma in [
-                            "pragma journal_mode = wal",
-                            "pragma synchronous = full",
-                            "pragma foreign_keys = on",
-                            "pragma busy_timeout = 10000",
-                        ] {
-                            sqlx::query(pragma).execute(&mut *connection).await?;
-                        }
-                        Ok(())
-                    })
-                },
-            )
+            // An idle connection to a file does not break. (It is tested when it is returned.) Another test costs as much as a short query.
+            let options = AnyPoolOptions::new().max_connections(connections).test_before_acquire(false);
+            options.acquire_timeout(Duration::from_secs(30)).after_connect(|connection, _| {
+                Box::pin(async move {
+                    // Durable at commit (FULL), readers beside the writer (WAL).
+                    for pragma in [
+                        "pragma journal_mode = wal",
+                        "pragma synchronous = full",
+                        "pragma foreign_keys = on",
+                        "pragma busy_timeout = 10000",
+                    ] {
+                        sqlx::query(pragma).execute(&mut *connection).await?;
+                    }
+                    Ok(())
+                })
+            })
         };
         let write = pool(1).connect(&url).await?;
         MIGRATOR.run(&write).await?;

@@ -27,6 +27,15 @@ pub(crate) struct StateRows {
     pub(crate) at: Checkpoint,
 }
 
+impl StateRows {
+    /// Logs the damaged rows.
+    pub(crate) fn log_damage(&self) {
+        for DamagedRow { key, seq, reason } in &self.damaged {
+            tracing::error!(key, seq = seq.0, reason, "damaged row: left out of the feed");
+        }
+    }
+}
+
 /// A row that cannot be relied on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DamagedRow {

@@ -1,0 +1,43 @@
+"""A long run with a push every few seconds, in which no process may grow."""
+
+import json
+import statistics
+import sys
+import time
+
+from network import NetworkCluster
+
+# Seconds between samples.
+INTERVAL = 10
+# Small caches, so that edges have long filled them when the second third of a run begins.
+CACHES = {"memory_cache": "8MiB", "disk_cache": "16MiB"}
+# How much more the last third of a run may use than the second one.
+MEMORY_GROWTH_MAX = 8 << 20
+# The pushes: each site is pushed or rolled back once in so many seconds.
+PUSH_INTERVAL = 10
+
+
+def create_cluster(folder, binaries, seed):
+    return NetworkCluster(folder, binaries, seed, **CACHES)
+
+
+def run(cluster, minutes):
+    """Runs for so long. Returns the sizes of each process in each third of the time."""
+    for writer in cluster.writers:
+        writer.interval = PUSH_INTERVAL
+    end, samples = time.monotonic() + minutes * 60, []
+    while time.monotonic() < end and not cluster.ledger.broken:
+        time.sleep(INTERVAL)
+        samples.append({daemon.name: (daemon.memory_bytes(), daemon.disk_bytes(), daemon.open_files()) for daemon in cluster.daemons})
+        cluster.check()
+        if len(samples) % 6 == 0:
+            print(json.dumps({"seconds": round(len(samples) * INTERVAL), **samples[-1]}), file=sys.stderr)
+    cluster.wait_for_move()
+    cluster.converge()
+    thirds = [samples[len(samples) * third // 3 : len(samples) * (third + 1) // 3] for third in range(3)]
+    names = [daemon.name for daemon in cluster.daemons]
+    sizes = {name: [[round(statistics.median(kind)) for kind in zip(*(sample[name] for sample in third))] for third in thirds] for name in names}
+    for name, (_, second, last) in sizes.items():
+        if last[0] - second[0] > MEMORY_GROWTH_MAX:
+            cluster.ledger.fail("failed", error=f"the memory of {name} grows", sizes=sizes[name])
+    return {"minutes": minutes, "memory, disk and open files in each third": sizes}
