@@ -4,6 +4,7 @@
 mod dir_problems;
 #[cfg(test)]
 mod erasures;
+#[cfg(test)]
 mod exit_codes;
 #[cfg(test)]
 mod explain;
@@ -18,6 +19,7 @@ mod operating;
 mod origin;
 #[cfg(test)]
 mod purges;
+#[cfg(test)]
 mod push;
 #[cfg(test)]
 mod repeats;
