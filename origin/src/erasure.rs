@@ -139,7 +139,7 @@ impl Erasures {
                 removed.extend(encoded().filter(|blob| !held.contains(blob)));
             }
             let path = planned.content.paths[0].clone();
-            erasure.contents.push(NewErased { digest: *digest, path, removed, is_shared });
+            erasure.contents.push(NewErased { digest: *digest, path, given_up: own().collect(), removed, is_shared });
         }
         Ok(erasure)
     }
