@@ -7,6 +7,7 @@
 mod plan;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use verge_daemon::{Clock, error_chain};
 use verge_protocol::api::{EraseRequest, EraseTarget, ErasurePlan};
@@ -114,9 +115,9 @@ impl Erasures {
         let ids = releases.releases.iter().map(|(_, id)| *id).chain(releases.in_use.iter().map(|(_, id)| *id));
         let mut manifests: HashMap<Digest, Manifest> = HashMap::new();
         for id in ids {
-            if !manifests.contains_key(&id) {
-                let manifest = Manifest::verify(id, &self.contents.manifest(id).await?).map_err(PublishError::from)?;
-                manifests.insert(id, manifest);
+            if let Entry::Vacant(entry) = manifests.entry(id) {
+                let bytes = self.contents.manifest(id).await?;
+                entry.insert(Manifest::verify(id, &bytes).map_err(PublishError::from)?);
             }
         }
         releases.manifests = manifests;
@@ -138,7 +139,7 @@ impl Erasures {
                 removed.extend(encoded().filter(|blob| !held.contains(blob)));
             }
             let path = planned.content.paths[0].clone();
-            erasure.contents.push(NewErased { digest: *digest, path, removed, is_shared });
+            erasure.contents.push(NewErased { digest: *digest, path, given_up: own().collect(), removed, is_shared });
         }
         Ok(erasure)
     }

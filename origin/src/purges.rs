@@ -73,7 +73,9 @@ impl Purges {
                 taken = 0;
             }
             let (newer, changes) = self.edge_reports.since(taken);
-            newer.iter().for_each(|(edge, last)| confirmation.report(edge, last));
+            for (edge, last) in &newer {
+                confirmation.report(edge, last);
+            }
             taken = changes;
             for event in confirmation.poll(now) {
                 if events.send(event).await.is_err() {

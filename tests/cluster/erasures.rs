@@ -19,11 +19,11 @@ async fn erased_bytes_are_on_no_disk_after_the_confirmation() {
         assert_eq!(world.get(edge, "demo", "/assets/keys-4e5f6a7b.js").await.text(), secret);
     }
     world.stop_edge(2).await;
-    let (client, site) = (world.client(), "demo".parse().unwrap());
     let target = EraseTarget::Path("assets/keys-4e5f6a7b.js".parse().unwrap());
     let request = EraseRequest { target, author: None, message: None };
     let output = Output::new(std::io::sink(), std::io::sink(), OutputOptions::default());
-    let erased = follow(client.erase(&site, &request).await.unwrap(), &output, "erasing").await.unwrap();
+    let events = world.client().erase(&"demo".parse().unwrap(), &request).await.unwrap();
+    let erased = follow(events, &output, "erasing").await.unwrap();
     assert_eq!((erased.confirmed.len(), erased.lagging.len()), (2, 0));
     world.start_edge(2).await;
     world.until_caught_up().await;

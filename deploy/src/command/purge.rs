@@ -85,7 +85,9 @@ pub(super) fn render(what: &str, purged: &Purged, output: &Output) -> String {
     for column in (2..header.len()).rev() {
         if rows.iter().all(|row| row[column].is_empty()) {
             header.remove(column);
-            rows.iter_mut().for_each(|row| drop(row.remove(column)));
+            for row in &mut rows {
+                row.remove(column);
+            }
         }
     }
     let done = format!("{}/{}", purged.confirmed.len(), human::count(purged.total() as u64, "edge"));

@@ -4,6 +4,7 @@
 mod dir_problems;
 #[cfg(test)]
 mod erasures;
+#[cfg(test)]
 mod exit_codes;
 #[cfg(test)]
 mod explain;
@@ -20,6 +21,7 @@ mod origin;
 mod previews;
 #[cfg(test)]
 mod purges;
+#[cfg(test)]
 mod push;
 #[cfg(test)]
 mod repeats;

@@ -25,7 +25,9 @@ pub(crate) struct NewErased {
     pub(crate) digest: Digest,
     /// A path where the site had it.
     pub(crate) path: SitePath,
-    /// The blobs that nothing else needs.
+    /// The blobs that nothing else of the site needs: it does not hold them any more.
+    pub(crate) given_up: Vec<Digest>,
+    /// Those of them, and of the encodings, that no other site needs either.
     pub(crate) removed: Vec<Digest>,
     /// Whether another site has the content, and with it its encodings.
     pub(crate) is_shared: bool,
@@ -56,7 +58,7 @@ impl Database {
             transaction.rollback().await?;
             return Ok(None);
         }
-        for NewErased { digest, path, removed, is_shared } in &erasure.contents {
+        for NewErased { digest, path, given_up, removed, is_shared } in &erasure.contents {
             let erased = ErasedState { when: now, path: path.clone(), blobs: removed.clone() };
             state::set(&mut transaction, &Key::Erased(site.clone(), *digest), Some(&erased)).await?;
             sqlx::query(
@@ -72,7 +74,7 @@ impl Database {
             .bind(column_values::signed(now.0))
             .execute(&mut *transaction)
             .await?;
-            for blob in removed {
+            for blob in given_up {
                 sqlx::query("delete from blob where site = $1 and digest = $2")
                     .bind(site.as_str())
                     .bind(blob.to_string())

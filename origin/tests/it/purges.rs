@@ -92,10 +92,10 @@ async fn purge_rewrites_the_rows_of_channels_and_leaves_their_epochs() {
     assert_eq!(origin.without().await, [Vec::<String>::new()]);
     let rows = origin.rows().await;
     let row = rows.iter().find(|row| row.key == "purge/demo").unwrap();
-    let Ok(ParsedRow::Purge(_, Some(purges))) = row.parse() else { panic!("{row:?}") };
-    let scopes = purges.purges.iter().map(|purge| purge.scope.to_string()).collect::<Vec<_>>();
+    let Ok(ParsedRow::Purge(_, Some(state))) = row.parse() else { panic!("{row:?}") };
+    let scopes = state.purges.iter().map(|purge| purge.scope.to_string()).collect::<Vec<_>>();
     assert_eq!(scopes, ["*", "assets/*", "assets/a-0b1c2d3e.js"]);
-    assert_eq!(purges.newest(), Some(row.seq));
+    assert_eq!(state.newest(), Some(row.seq));
     origin.stop().await;
 }
 

@@ -36,7 +36,9 @@ impl Erasures {
     pub(super) fn retain(&mut self, has_key: impl Fn(&str) -> bool) {
         let is_gone = |(site, content): &&(SiteName, Digest)| !has_key(&format!("erased/{site}/{content}"));
         let gone: Vec<(SiteName, Digest)> = self.blobs.keys().filter(is_gone).cloned().collect();
-        gone.iter().for_each(|key| self.remove(key));
+        for key in &gone {
+            self.remove(key);
+        }
     }
 
     fn remove(&mut self, key: &(SiteName, Digest)) {

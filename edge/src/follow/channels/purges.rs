@@ -62,7 +62,9 @@ impl Purges {
     pub(super) fn retain(&mut self, has_key: impl Fn(&str) -> bool) {
         let gone: Vec<SiteName> =
             self.known.keys().filter(|site| !has_key(&format!("purge/{site}"))).cloned().collect();
-        gone.iter().for_each(|site| self.remove(site));
+        for site in &gone {
+            self.remove(site);
+        }
     }
 
     fn remove(&mut self, site: &SiteName) {
@@ -141,9 +143,9 @@ impl Channels {
     /// A channel of the site that serves a row from before the purge. One that the present history does not know is no obstacle.
     fn channel_from_before(&self, site: &SiteName, generation: Generation, seq: Seq) -> Option<&str> {
         let is_from_before = |channel: &TrackedChannel| {
-            channel.served.as_ref().is_some_and(|served| match served.stored.generation == generation {
-                true => served.stored.row.seq < seq,
-                false => channel.not_served().is_some(),
+            channel.served.as_ref().is_some_and(|served| {
+                let is_present = served.stored.generation == generation;
+                if is_present { served.stored.row.seq < seq } else { channel.not_served().is_some() }
             })
         };
         let mut channels = self.tracked.iter().filter(|((of, _), _)| of == site);
