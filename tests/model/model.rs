@@ -9,7 +9,7 @@ const STEPS: u64 = 300;
 /// Runs, unless `VERGE_MODEL_SEEDS` says how many.
 const SEEDS: u64 = 2000;
 /// Runs within which each planted bug must be found.
-const SEEDS_PER_PLANT: u64 = 600;
+const SEEDS_PER_PLANT: u64 = 1500;
 
 #[test]
 fn fleet_under_random_faults_keeps_every_invariant() {

@@ -246,7 +246,12 @@ impl Rollout {
             }
             // One that reports is given up when it does.
             Phase::Preparing { .. } => {
-                edges.filter(|edge| !edge.preparation.prepared).map(|edge| silent(edge, live)).max()
+                let missing = edges.filter(|edge| !edge.preparation.prepared);
+                let given_up = |edge: &Edge| match edge.last_report {
+                    None => silent(edge, live).min(edge.progressed + stall),
+                    Some(_) => silent(edge, live),
+                };
+                missing.map(given_up).max()
             }
             Phase::Confirming(_) => {
                 let missing = edges.filter(|edge| !edge.has_confirmed);
@@ -282,7 +287,7 @@ impl Rollout {
             actions.extend(event.map(Action::Tell));
         }
         let mut missing = self.edges.values().filter(|edge| waited_for(edge) && !edge.preparation.prepared);
-        let is_over = self.since + timing.longest <= now || missing.all(|edge| edge.reports_stall(&timing));
+        let is_over = self.since + timing.longest <= now || missing.all(|edge| edge.reports_stall(&timing, now));
         if is_over {
             actions.push(self.decide(now));
         }
@@ -501,10 +506,11 @@ impl Edge {
         self.progressed + timing.stall <= now
     }
 
-    /// Whether its last report says that it has made no progress for too long. Of one that does not report nothing is known: readers are
-    /// sent to it as long as it is live, and it would have none of the files of the release.
-    fn reports_stall(&self, timing: &Timing) -> bool {
-        self.last_report.as_ref().is_some_and(|last| self.progressed + timing.stall <= last.received)
+    /// Whether its last report says that it has made no progress for too long. Of one that has fallen silent that is not known: readers
+    /// are sent to it as long as it is live, and it would have none of the files of the release.
+    fn reports_stall(&self, timing: &Timing, now: Duration) -> bool {
+        let heard = self.last_report.as_ref().map_or(now, |last| last.received);
+        self.progressed + timing.stall <= heard
     }
 
     /// Whether its preparation is news for clients: at most every `interval`, but for being prepared.
@@ -688,13 +694,12 @@ mod tests {
         scene.report("a", &report(6, None), 2);
         scene.report("a", &report(6, Some((9, 9, true))), 3);
         assert_eq!(scene.poll(3), ["a prepared 1/2"]);
-        assert_eq!(scene.poll(15), [""; 0]);
-        assert_eq!(scene.rollout.deadline(), Some(Duration::from_millis(15_001)));
-        assert_eq!(scene.poll(16), ["switch"]);
-        scene.report("a", &report(7, None), 17);
-        assert_eq!(scene.poll(17), ["a confirmed 1/2 after 1000"]);
+        assert_eq!(scene.rollout.deadline(), Some(seconds(11)));
+        assert_eq!(scene.poll(11), ["switch"]);
+        scene.report("a", &report(7, None), 12);
+        assert_eq!(scene.poll(12), ["a confirmed 1/2 after 1000"]);
         let finished = "finished [a] after 1000, lagging [\"dead: not seen since the origin started\"]";
-        assert_eq!(scene.poll(26), [finished, "end"]);
+        assert_eq!(scene.poll(21), [finished, "end"]);
         let mut later = Scene::new(&["dead"], 700);
         let finished = "finished [] after 0, lagging [\"dead (away): not seen since the origin started\"]";
         assert_eq!(later.poll(700), ["preparing []", "switch", finished, "end"]);

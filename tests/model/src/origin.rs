@@ -426,12 +426,12 @@ impl Origin {
     }
 }
 
-/// Whether a rollout that began at `began` may go on at `now` without an edge that is not prepared: it is not live, or has said for
-/// ten seconds that it makes no progress.
+/// Whether a rollout that began at `began` may go on at `now` without an edge that is not prepared: it is not live, has said for ten
+/// seconds that it makes no progress, or has not been heard for as long by this process.
 fn may_be_left_behind(last: Option<&LastReport>, began: Duration, now: Duration) -> bool {
     let (live, stall) = (Duration::from_secs(LIVE_SECONDS), Duration::from_secs(STALL_SECONDS));
     match last {
-        None => now > live,
+        None => now >= began + stall,
         Some(last) => last.report.draining || now > last.received + live || last.received >= began + stall,
     }
 }

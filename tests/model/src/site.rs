@@ -91,12 +91,12 @@ impl Site {
     /// Publishes a document, replaces its text, or removes it.
     fn edit_document(&mut self, random: &mut Random) {
         self.document = match self.document {
-            (number, None) if random.percent(40) => (number, Some(0)),
+            (number, None) if random.percent(70) => (number, Some(0)),
             (number, Some(0)) if random.percent(60) => {
                 self.ambiguous.insert(document_path(number));
                 (number, Some(1))
             }
-            (number, Some(_)) if random.percent(50) => (number + 1, None),
+            (number, Some(_)) if random.percent(70) => (number + 1, None),
             unchanged => unchanged,
         };
     }
