@@ -28,7 +28,7 @@ async fn main() {
         let origins = Origins::new(vec![url.clone()], &Secret::new(token), "light-edge", Counter::default()).unwrap();
         drop(tasks.spawn("light edge", LightEdge::new(name.parse().unwrap(), origins).run(tasks.clone())));
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// An edge without a disk and readers.
@@ -73,7 +73,10 @@ impl LightEdge {
 
     fn apply(&mut self, change: Change) {
         let (at, rows) = match change {
-            Change::Snapshot { at, rows, .. } => (at, rows),
+            Change::Snapshot { at, rows, .. } => {
+                self.preparations.clear();
+                (at, rows)
+            }
             Change::Rows(at, rows) => (at, rows),
         };
         for row in rows {
