@@ -52,7 +52,7 @@ async fn purged_bytes_are_not_served_after_the_confirmation() {
     }
     assert_eq!((purged.confirmed.len(), purged.lagging.len()), (3, 0));
     for edge in &purged.confirmed {
-        let serves = edge.proof.as_ref().unwrap().serves.clone();
+        let serves = edge.proof.as_ref().unwrap().serves;
         assert_eq!(serves, Some(ServedPath { status: 404, digest: None }), "{}", edge.edge);
     }
     // They are back only when a release that has them is live again, and stay for its tabs after that.

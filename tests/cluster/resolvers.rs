@@ -17,7 +17,7 @@ const ALLOWANCE: Duration = Duration::from_secs(2);
 /// Starts a small internet; `None`, with a line that says why, if it cannot run on this machine.
 async fn start(test: &str, config: InternetConfig) -> Option<Internet> {
     match Internet::missing_requirement() {
-        None => Some(Internet::start(config).await),
+        None => Some(Box::pin(Internet::start(config)).await),
         Some(reason) => {
             report_skipped(format_args!("resolvers: {test}: {reason}"));
             None

@@ -184,18 +184,20 @@ impl Rollout {
             report.lagging.iter().find(|lag| lag.site == *site && lag.channel == *channel).cloned()
         };
         // Other channels do not count: somebody always pushes somewhere.
-        let has_progressed = edge.last_report.as_ref().is_none_or(|last| match self.phase {
-            Phase::Confirming(position) => {
+        let confirming = match self.phase {
+            Phase::Confirming(position) => Some(position),
+            _ => None,
+        };
+        let has_progressed = edge.last_report.as_ref().is_none_or(|last| {
+            if let Some(position) = confirming {
                 let approaches = !last.report.applied.includes(position) && last.report.applied != report.applied;
-                approaches || lag(&last.report) != lag(report)
+                return approaches || lag(&last.report) != lag(report);
             }
-            _ => {
-                let before = &edge.preparation;
-                let fetched = (before.done, before.total, before.prepared);
-                // Bytes of a blob that is not complete yet: a slow line takes long for one.
-                let receives = last.report.received_bytes != report.received_bytes && preparation.problem.is_none();
-                fetched != (preparation.done, preparation.total, preparation.prepared) || receives
-            }
+            let before = &edge.preparation;
+            let fetched = (before.done, before.total, before.prepared);
+            // Bytes of a blob that is not complete yet: a slow line takes long for one.
+            let has_new_bytes = last.report.received_bytes != report.received_bytes && preparation.problem.is_none();
+            fetched != (preparation.done, preparation.total, preparation.prepared) || has_new_bytes
         });
         if has_progressed {
             edge.progressed = edge.progressed.max(received);

@@ -93,6 +93,7 @@ pub(crate) fn weights(random: &mut Random) -> Vec<(usize, Action)> {
     WEIGHTS.into_iter().map(weight).collect()
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm for each action")]
 fn carry_out(simulation: &mut Simulation, action: Action) {
     let Simulation { world, origin, edges, readers, labels, sites, .. } = simulation;
     let mut index = world.random.below(edges.len());

@@ -24,7 +24,7 @@ const PORT: u16 = 7400;
 /// A host with a running origin and a client that has the administrator token.
 pub(super) struct OriginHost {
     pub(super) host: Host,
-    origin: Origin,
+    origin: Box<Origin>,
     client: Client,
 }
 
@@ -36,7 +36,8 @@ impl OriginHost {
             drain_timeout: Duration::from_secs(5),
             ..Config::new(data, format!("http://{BASE_DOMAIN}").parse().unwrap())
         };
-        let origin = host.run(async move { Origin::bind_with_clock(config, Clock::system()).await.unwrap() }).await;
+        let bind = async move { Box::new(Origin::bind_with_clock(config, Clock::system()).await.unwrap()) };
+        let origin = host.run(bind).await;
         let url = format!("http://{}:{PORT}", Ipv4Addr::LOCALHOST);
         let client = Client::new(url.parse().unwrap(), &Token::new(origin.admin_token().expose())).unwrap();
         Self { host, origin, client }
