@@ -5,7 +5,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::edge::Edge;
 use crate::random::Random;
 use crate::simulation::Simulation;
 use crate::world::Event;
@@ -95,11 +94,7 @@ pub(crate) fn weights(random: &mut Random) -> Vec<(usize, Action)> {
 
 fn carry_out(simulation: &mut Simulation, action: Action) {
     let Simulation { world, origin, edges, readers, labels, sites, .. } = simulation;
-    let mut index = world.random.below(edges.len());
-    if matches!(action, Action::KillEdge) && world.random.percent(50) {
-        // While it saves, an edge is most vulnerable.
-        index = edges.iter().position(Edge::is_saving).unwrap_or(index);
-    }
+    let index = world.random.below(edges.len());
     let edge = &mut edges[index];
     match action {
         Action::Push | Action::MoveBack | Action::PushStale => {
@@ -123,6 +118,8 @@ fn carry_out(simulation: &mut Simulation, action: Action) {
                 readers.open(world, edges, origin, labels);
             }
         }
+        // While it saves, an edge is most vulnerable.
+        Action::KillEdge if world.random.percent(50) => edge.dies_saving = true,
         Action::KillEdge => {
             if edge.process.is_some() {
                 edge.kill(world, origin);
