@@ -166,7 +166,7 @@ impl Edge {
     /// Lets channels move, and saves what has changed.
     fn update(&mut self, world: &mut World, all: bool) {
         let Some(process) = &mut self.process else { return };
-        let now = world.now - process.started;
+        let now = world.now.saturating_sub(process.started);
         let has_new_table = process.follower.advance(now, all, &self.disk);
         let missing: BTreeSet<Digest> = process.follower.missing_manifests().into_iter().collect();
         process.fetching.retain(|id| missing.contains(id));

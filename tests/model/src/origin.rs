@@ -17,7 +17,7 @@ use verge_protocol::state::RolloutState;
 use verge_protocol::{Checkpoint, Digest, EdgeName, Generation, Position, Seq, Timestamp};
 
 use crate::database::Database;
-use crate::ledger::Invariant;
+use crate::invariant::Invariant;
 use crate::plant::Plant;
 use crate::site::Build;
 use crate::world::{Event, World};
@@ -183,7 +183,7 @@ impl Origin {
 
     fn run(&mut self, world: &mut World, label: HostLabel, begun: Position, state: RolloutState) {
         let Some(process) = &mut self.process else { return };
-        let uptime = world.now - process.started;
+        let uptime = world.now.saturating_sub(process.started);
         let target = Target { label: label.clone(), release: state.release, manifest: state.manifest };
         let mut rollout = Rollout::new(target, begun, Timing::default(), uptime);
         if !world.has(Plant::OriginSwitchesUnprepared) {
@@ -211,7 +211,7 @@ impl Origin {
             self.left_behind
                 .retain(|(of, label, _), moved| *of != edge || !report.confirms(*moved, &label.site, &label.channel));
         }
-        let received = world.now - process.started;
+        let received = world.now.saturating_sub(process.started);
         let last = LastReport { report: Arc::clone(&report), received, time: world.wall(), sent };
         self.last_reports.insert(edge, LastReport { received: world.now, ..last.clone() });
         for run in &mut process.runs {
@@ -226,7 +226,7 @@ impl Origin {
     pub(crate) fn poll(&mut self, world: &mut World) {
         let mut index = 0;
         while let Some(process) = self.process.as_mut().filter(|process| index < process.runs.len()) {
-            let uptime = world.now - process.started;
+            let uptime = world.now.saturating_sub(process.started);
             let run = &mut process.runs[index];
             run.rollout.set_generation(self.database.position.generation);
             let actions = run.rollout.poll(uptime);
@@ -283,7 +283,7 @@ impl Origin {
         world.log(|ledger| format!("origin moves {label} to {} at {position}", ledger.name(&state.manifest)));
         let earlier = earlier.iter().map(|one| one.manifest).collect();
         world.ledger.committed(&label, (position, state.manifest), (before, state.expected), earlier);
-        let uptime = world.now - process.started;
+        let uptime = world.now.saturating_sub(process.started);
         let run = &process.runs[index];
         for edge in self.members.values() {
             let last = process.reports.get(edge);
@@ -400,7 +400,7 @@ impl Origin {
         let at = feed.last_arrival.max(world.now + world.random.latency());
         feed.last_arrival = at;
         feed.messages.push_back((at, message));
-        world.after(at - world.now, Event::FeedArrives { edge, connection });
+        world.after(at.saturating_sub(world.now), Event::FeedArrives { edge, connection });
     }
 
     fn end_feed(&mut self, world: &mut World, edge: usize, connection: u64) {
