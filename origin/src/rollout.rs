@@ -300,8 +300,10 @@ impl Rollouts {
         let mut outcome = delete().await;
         if outcome.is_ok() {
             guard.log().push(Err(error));
+        } else {
+            // Clients repeat their request.
+            guard.log().cut();
         }
-        // Otherwise the client learns nothing definite, and repeats its request.
         drop(guard);
         while let Err(failure) = outcome {
             tracing::error!(channel = %label, %release, error = error_chain(&failure), "failed to abandon a rollout: retrying");

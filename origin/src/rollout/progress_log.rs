@@ -22,8 +22,8 @@ struct Log {
     /// All but the news that later news replaces.
     kept: Vec<Result<Progress, Arc<PublishError>>>,
     followers: Vec<mpsc::Sender<Result<Progress, Arc<PublishError>>>>,
-    /// Nothing follows an error.
-    has_failed: bool,
+    /// Nothing follows: the last event was an error, or the streams were cut.
+    has_ended: bool,
 }
 
 impl ProgressLog {
@@ -38,13 +38,20 @@ impl ProgressLog {
             Err(mpsc::error::TrySendError::Full(_)) => is_transient,
             Err(mpsc::error::TrySendError::Closed(_)) => false,
         });
-        log.has_failed |= event.is_err();
-        if log.has_failed {
+        log.has_ended |= event.is_err();
+        if log.has_ended {
             log.followers.clear();
         }
         if !is_transient {
             log.kept.push(event);
         }
+    }
+
+    /// Ends the streams of all clients, although nothing definite is known.
+    pub(crate) fn cut(&self) {
+        let mut log = self.lock();
+        log.has_ended = true;
+        log.followers.clear();
     }
 
     /// All events so far, and those to come.
@@ -54,7 +61,7 @@ impl ProgressLog {
         for event in &log.kept {
             sender.try_send(event.clone()).expect("the channel has room for the events that are kept");
         }
-        if !log.has_failed {
+        if !log.has_ended {
             log.followers.push(sender);
         }
         receiver

@@ -5,10 +5,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::disk::Disk;
 use crate::edge::Edge;
+use crate::fleet::Fleet;
+use crate::origin::Origin;
 use crate::random::Random;
-use crate::simulation::Simulation;
-use crate::world::Event;
+use crate::world::{Event, World};
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Action {
@@ -66,21 +68,21 @@ const WEIGHTS: [(usize, Action); 17] = [
 ];
 
 /// Does something random, and again later.
-pub(crate) fn act(simulation: &mut Simulation) {
-    if simulation.world.is_quiet {
+pub(crate) fn act(fleet: &mut Fleet, weights: &[(usize, Action)]) {
+    if fleet.world.is_quiet {
         return;
     }
-    let pause = match simulation.world.random.below(4) {
-        0 => simulation.world.random.millis(1000, 6000),
-        _ => simulation.world.random.millis(1, 400),
+    let pause = match fleet.world.random.below(4) {
+        0 => fleet.world.random.millis(1000, 6000),
+        _ => fleet.world.random.millis(1, 400),
     };
-    simulation.world.after(pause, Event::Act);
-    let mut choice = simulation.world.random.below(simulation.weights.iter().map(|(weight, _)| weight).sum());
-    for (weight, action) in simulation.weights.clone() {
-        if choice < weight {
-            return carry_out(simulation, action);
+    fleet.world.after(pause, Event::Act);
+    let mut choice = fleet.world.random.below(weights.iter().map(|(weight, _)| weight).sum());
+    for (weight, action) in weights {
+        if choice < *weight {
+            return carry_out(fleet, *action);
         }
-        choice -= weight;
+        choice -= *weight;
     }
 }
 
@@ -93,14 +95,9 @@ pub(crate) fn weights(random: &mut Random) -> Vec<(usize, Action)> {
     WEIGHTS.into_iter().map(weight).collect()
 }
 
-#[expect(clippy::too_many_lines, reason = "one arm for each action")]
-fn carry_out(simulation: &mut Simulation, action: Action) {
-    let Simulation { world, origin, edges, readers, labels, sites, .. } = simulation;
-    let mut index = world.random.below(edges.len());
-    if matches!(action, Action::KillEdge) && world.random.percent(50) {
-        // While it saves, an edge is most vulnerable.
-        index = edges.iter().position(Edge::is_saving).unwrap_or(index);
-    }
+fn carry_out(fleet: &mut Fleet, action: Action) {
+    let Fleet { world, origin, edges, readers, labels, sites, .. } = fleet;
+    let index = world.random.below(edges.len());
     let edge = &mut edges[index];
     match action {
         Action::Push | Action::MoveBack | Action::PushStale => {
@@ -110,7 +107,7 @@ fn carry_out(simulation: &mut Simulation, action: Action) {
             let releases = origin.database.releases(label);
             let build = match world.random.pick(&releases) {
                 Some((_, manifest)) if matches!(action, Action::MoveBack) => Arc::clone(world.ledger.build(manifest)),
-                _ => sites[Simulation::site_of(channel)].build(&mut world.random),
+                _ => sites[Fleet::site_of(channel)].build(&mut world.random),
             };
             world.ledger.add_build(&build);
             let mut expected = known;
@@ -124,6 +121,8 @@ fn carry_out(simulation: &mut Simulation, action: Action) {
                 readers.open(world, edges, origin, labels);
             }
         }
+        // While it saves, an edge is most vulnerable.
+        Action::KillEdge if world.random.percent(50) => edge.dies_saving = true,
         Action::KillEdge => {
             if edge.process.is_some() {
                 edge.kill(world, origin);
@@ -139,36 +138,8 @@ fn carry_out(simulation: &mut Simulation, action: Action) {
             world.after(delay, Event::Heal(index));
         }
         Action::BreakFeed => edge.close_feed(world, origin),
-        Action::LoseBlob => {
-            let place = world.random.below(1000);
-            if let Some(blob) = edge.disk.lose_blob(place) {
-                world.log(|_| format!("e{index} loses blob {blob}"));
-                if let Some(process) = &edge.process {
-                    world.after(Duration::from_secs(2), Event::Look { edge: index, process: process.number() });
-                }
-            }
-        }
-        Action::DamageState => {
-            if edge.process.is_none() {
-                world.log(|_| format!("the state of e{index} is damaged"));
-                edge.disk.damage = Some(world.random.below(100_000));
-                world.ledger.forget(index, world.now);
-            }
-        }
-        Action::WipeDisk => {
-            edge.kill(world, origin);
-            world.log(|_| format!("the disk of e{index} is replaced"));
-            edge.disk = crate::disk::Disk::new(edge.disk.budget);
-            world.ledger.forget(index, world.now);
-            let delay = world.random.millis(10, 20_000);
-            world.after(delay, Event::StartEdge(index));
-        }
-        Action::FailDisk => {
-            world.log(|_| format!("the disk of e{index} cannot be written"));
-            edge.disk.is_failing = true;
-            edge.disk.has_failed = true;
-            let delay = world.random.millis(100, 20_000);
-            world.after(delay, Event::RepairDisk(index));
+        Action::LoseBlob | Action::DamageState | Action::WipeDisk | Action::FailDisk => {
+            harm_disk(world, origin, edge, index, action);
         }
         Action::KillOrigin => {
             origin.kill(world);
@@ -199,5 +170,41 @@ fn carry_out(simulation: &mut Simulation, action: Action) {
             readers.abandon();
             world.after(Duration::from_secs(1), Event::Expire);
         }
+    }
+}
+
+/// Something happens to the disk of the edge with this index.
+fn harm_disk(world: &mut World, origin: &mut Origin, edge: &mut Edge, index: usize, action: Action) {
+    match action {
+        Action::LoseBlob => {
+            let place = world.random.below(1000);
+            if let Some(blob) = edge.disk.lose_blob(place) {
+                world.log(|_| format!("e{index} loses blob {blob}"));
+                if let Some(process) = &edge.process {
+                    world.after(Duration::from_secs(2), Event::Look { edge: index, process: process.number() });
+                }
+            }
+        }
+        Action::DamageState if edge.process.is_none() => {
+            world.log(|_| format!("the state of e{index} is damaged"));
+            edge.disk.damage = Some(world.random.below(100_000));
+            world.ledger.forget(index, world.now);
+        }
+        Action::WipeDisk => {
+            edge.kill(world, origin);
+            world.log(|_| format!("the disk of e{index} is replaced"));
+            edge.disk = Disk::new(edge.disk.budget);
+            world.ledger.forget(index, world.now);
+            let delay = world.random.millis(10, 20_000);
+            world.after(delay, Event::StartEdge(index));
+        }
+        Action::FailDisk => {
+            world.log(|_| format!("the disk of e{index} cannot be written"));
+            edge.disk.is_failing = true;
+            edge.disk.has_failed = true;
+            let delay = world.random.millis(100, 20_000);
+            world.after(delay, Event::RepairDisk(index));
+        }
+        _ => {}
     }
 }

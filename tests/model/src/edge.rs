@@ -31,6 +31,8 @@ pub(crate) struct Edge {
     is_slow: bool,
     /// Whether nothing passes between it and the origin.
     pub(crate) is_cut_off: bool,
+    /// Whether its process is killed the next time that it saves what readers are about to see.
+    pub(crate) dies_saving: bool,
     pub(crate) process: Option<Process>,
 }
 
@@ -64,7 +66,15 @@ struct Save {
 
 impl Edge {
     pub(crate) fn new(index: usize, budget: u64, is_slow: bool) -> Self {
-        Self { index, name: name(index), disk: Disk::new(budget), is_slow, is_cut_off: false, process: None }
+        Self {
+            index,
+            name: name(index),
+            disk: Disk::new(budget),
+            is_slow,
+            is_cut_off: false,
+            dies_saving: false,
+            process: None,
+        }
     }
 
     /// The process with this number, if it is still running.
@@ -172,6 +182,9 @@ impl Edge {
             let number = process.number;
             let delay =
                 if world.random.percent(8) { world.random.millis(100, 3000) } else { world.random.millis(1, 20) };
+            if has_new_table && std::mem::take(&mut self.dies_saving) {
+                world.after(delay / 2, Event::StopEdge { edge: self.index, process: number });
+            }
             if world.has(Plant::EdgeSwapsBeforeSaving)
                 && let Some(table) = save.table.take()
             {
@@ -446,11 +459,6 @@ impl Edge {
         self.report(world, true);
         let delay = world.random.millis(1000, 5000);
         world.after(delay, Event::StopEdge { edge, process });
-    }
-
-    /// Whether it is saving its state.
-    pub(crate) fn is_saving(&self) -> bool {
-        self.process.as_ref().is_some_and(|process| process.save.is_some())
     }
 
     /// Whether it reports that it has a release, and has lost nothing of it.

@@ -17,7 +17,7 @@ use verge_protocol::state::RolloutState;
 use verge_protocol::{Checkpoint, Digest, EdgeName, Generation, Position, Seq, Timestamp};
 
 use crate::database::Database;
-use crate::ledger::Invariant;
+use crate::invariant::Invariant;
 use crate::plant::Plant;
 use crate::site::Build;
 use crate::world::{Event, World};

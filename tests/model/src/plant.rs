@@ -1,6 +1,6 @@
 //! Bugs that are planted to show that the invariants find them.
 
-use crate::ledger::Invariant;
+use crate::invariant::Invariant;
 
 /// A bug of an edge, of an origin or of the feed. The machines are as they are; what carries out their decisions is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -25,7 +25,7 @@ use verge_protocol::host::HostLabel;
 use verge_protocol::report::LIVE_SECONDS;
 
 use crate::edge::Edge;
-use crate::ledger::Invariant;
+use crate::invariant::Invariant;
 use crate::origin::Origin;
 use crate::plant::Plant;
 use crate::world::{Event, World};

@@ -2,112 +2,77 @@
 
 use std::time::Duration;
 
-use verge_protocol::host::HostLabel;
-
 use crate::action::{self, Action};
-use crate::edge::Edge;
-use crate::ledger::{Failure, Invariant};
-use crate::origin::Origin;
+use crate::fleet::Fleet;
+use crate::invariant::Invariant;
+use crate::outcome::{Outcome, Statistics};
 use crate::plant::Plant;
-use crate::reader::Readers;
-use crate::site::Site;
 use crate::world::{Event, World};
-use crate::{Outcome, Statistics};
 
-/// The channels, each with the index of its site.
-const CHANNELS: [(&str, usize); 3] = [("a", 0), ("pr-1--a", 0), ("b", 1)];
 /// How long a fleet without faults may take to agree: preparing, a new generation and the back-offs of requests.
 const SETTLE: Duration = Duration::from_secs(150);
 
-/// Everything there is.
+/// A run.
 pub(crate) struct Simulation {
-    pub(crate) world: World,
-    pub(crate) origin: Origin,
-    pub(crate) edges: Vec<Edge>,
-    pub(crate) readers: Readers,
-    pub(crate) sites: Vec<Site>,
-    pub(crate) labels: Vec<HostLabel>,
+    fleet: Fleet,
     /// How often each action happens.
-    pub(crate) weights: Vec<(usize, Action)>,
+    weights: Vec<(usize, Action)>,
 }
 
 impl Simulation {
     pub(crate) fn new(seed: u64, plant: Option<Plant>, is_traced: bool) -> Self {
-        let mut world = World::new(seed, plant, is_traced);
-        let edges = 3 + world.random.below(3);
-        let budget =
-            |world: &mut World| if world.random.percent(15) { world.random.below(400) as u64 } else { 1 << 30 };
-        let labels = CHANNELS.map(|(label, _)| label.parse().expect("a valid label"));
-        let mut simulation = Self {
-            origin: Origin::new(edges),
-            edges: (0..edges).map(|index| Edge::new(index, budget(&mut world), world.random.percent(25))).collect(),
-            readers: Readers::default(),
-            sites: ["a", "b"].map(|site| Site::new(site.parse().expect("a valid name"))).into(),
-            labels: labels.into(),
-            weights: action::weights(&mut world.random),
-            world,
-        };
-        simulation.world.after(Duration::ZERO, Event::StartOrigin);
-        for edge in 0..edges {
-            let delay = simulation.world.random.millis(0, 3000);
-            simulation.world.after(delay, Event::StartEdge(edge));
-        }
-        simulation.world.after(Duration::from_millis(100), Event::Act);
-        simulation
-    }
-
-    /// The site of a channel.
-    pub(crate) fn site_of(label: usize) -> usize {
-        CHANNELS[label].1
+        let mut fleet = Fleet::new(World::new(seed, plant, is_traced));
+        let weights = action::weights(&mut fleet.world.random);
+        Self { fleet, weights }
     }
 
     /// Runs `steps` events, then without faults until the fleet agrees.
     pub(crate) fn run(mut self, steps: u64) -> Outcome {
         let mut taken = 0;
-        while taken < steps && self.world.ledger.failure().is_none() {
+        while taken < steps && self.fleet.world.ledger.failure().is_none() {
             self.step();
             taken += 1;
         }
         let mut disagreement = None;
-        if self.world.ledger.failure().is_none() {
+        if self.fleet.world.ledger.failure().is_none() {
             self.settle();
-            let end = self.world.now + SETTLE;
+            let end = self.fleet.world.now + SETTLE;
             loop {
                 self.step();
                 taken += 1;
-                if self.world.ledger.failure().is_some() {
+                if self.fleet.world.ledger.failure().is_some() {
                     break;
                 }
-                if taken % 64 == 0 || self.world.now > end {
+                if taken % 64 == 0 || self.fleet.world.now > end {
                     disagreement = self.disagreement();
-                    if disagreement.is_none() || self.world.now > end {
+                    if disagreement.is_none() || self.fleet.world.now > end {
                         break;
                     }
                 }
             }
         }
         if let Some(what) = disagreement {
-            self.world.ledger.fail(Invariant::Agreement, what);
+            self.fleet.world.ledger.fail(Invariant::Agreement, what);
         }
-        let (switched, abandoned) = self.origin.outcomes;
+        let (switched, abandoned) = self.fleet.origin.outcomes;
         let statistics = Statistics {
             events: taken,
-            seconds: self.world.now.as_secs(),
+            seconds: self.fleet.world.now.as_secs(),
             switched,
             abandoned,
-            chunks: self.readers.asked,
-            excused: self.readers.excused,
-            unheld: self.readers.unheld,
+            chunks: self.fleet.readers.asked,
+            excused: self.fleet.readers.excused,
+            unheld: self.fleet.readers.unheld,
         };
-        let failure: Option<Failure> = self.world.ledger.failure().cloned();
-        Outcome { failure, statistics, trace: self.world.into_trace() }
+        let failure = self.fleet.world.ledger.failure().cloned();
+        Outcome { failure, statistics, trace: self.fleet.world.into_trace() }
     }
 
     fn step(&mut self) {
-        let Some(event) = self.world.next() else { return };
-        let Self { world, origin, edges, readers, .. } = self;
+        let Some(event) = self.fleet.world.next() else { return };
+        let Fleet { world, origin, edges, readers, .. } = &mut self.fleet;
         match event {
-            Event::Act => action::act(self),
+            Event::Act => action::act(&mut self.fleet, &self.weights),
             Event::Poll => origin.poll(world),
             Event::Expire => origin.expire(world),
             Event::StartOrigin => origin.start(world),
@@ -195,7 +160,7 @@ impl Simulation {
 
     /// Nothing fails any more: what is down starts, what is cut off is connected.
     fn settle(&mut self) {
-        let Self { world, origin, edges, .. } = self;
+        let Fleet { world, origin, edges, .. } = &mut self.fleet;
         world.log(|_| "everything is repaired".to_owned());
         world.is_quiet = true;
         world.after(Duration::ZERO, Event::StartOrigin);
@@ -212,14 +177,14 @@ impl Simulation {
 
     /// What is not as it should be when nothing happens any more.
     fn disagreement(&self) -> Option<String> {
-        if let Some((label, ..)) = self.origin.database.rollouts().first() {
+        if let Some((label, ..)) = self.fleet.origin.database.rollouts().first() {
             return Some(format!("a rollout of {label} is left"));
         }
-        for (index, edge) in self.edges.iter().enumerate() {
+        for (index, edge) in self.fleet.edges.iter().enumerate() {
             let Some(table) = edge.table() else { return Some(format!("e{index} does not run")) };
-            for (label, state) in self.origin.database.channels() {
-                let shown = self.world.ledger.shown(index, &label);
-                let generation = self.origin.database.position.generation;
+            for (label, state) in self.fleet.origin.database.channels() {
+                let shown = self.fleet.world.ledger.shown(index, &label);
+                let generation = self.fleet.origin.database.position.generation;
                 if table.release(&label) != Some(state.manifest) || shown != Some((generation, state.epoch)) {
                     return Some(format!(
                         "e{index} serves {label} at {shown:?}: expected epoch {} of {generation}",
@@ -227,7 +192,7 @@ impl Simulation {
                     ));
                 }
             }
-            let lagging = self.origin.last_reports.get(&index).map(|last| last.report.lagging.clone());
+            let lagging = self.fleet.origin.last_reports.get(&index).map(|last| last.report.lagging.clone());
             if lagging.as_ref().is_none_or(|lagging| !lagging.is_empty()) {
                 return Some(format!("e{index} lags: {lagging:?}"));
             }

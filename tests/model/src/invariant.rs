@@ -1,0 +1,29 @@
+//! What must hold.
+
+/// What must hold in every run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Invariant {
+    /// Within a generation the epochs that readers see of a channel at an edge only grow, unless its disk was lost or could not be written.
+    EpochsGrow,
+    /// What an edge serves was committed as the release of that channel.
+    Committed,
+    /// A channel moves from the epoch that its publisher knew.
+    Expected,
+    /// An edge that an origin says has confirmed a release serves it or a newer one, and does so after a restart.
+    Confirmed,
+    /// A chunk that a page names is found at every live edge, wherever the page came from. See [`crate::reader`].
+    ChunksFound,
+    /// Bytes that a later release replaced or withdrew are not inherited.
+    Withdrawn,
+    /// Once nothing happens any more, every edge serves what the origin's channels point at, lags with nothing, and no rollout is left.
+    Agreement,
+}
+
+/// A broken invariant.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// Which.
+    pub invariant: Invariant,
+    /// What was seen.
+    pub what: String,
+}
