@@ -30,7 +30,7 @@ pub(crate) use edges::EdgeStates;
 pub(crate) use encodings::EncodingRow;
 pub(crate) use error::StoreError;
 pub use history::Relation;
-pub(crate) use history::{Divergence, GENERATION_INTERVAL, next_generation, relation};
+pub(crate) use history::{Divergence, is_too_soon, next_generation, relation};
 pub(crate) use releases::{Fingerprint, NewFingerprint, NewRelease, ReleaseRow};
 pub(crate) use rollouts::{EarlierRequest, NewRollout};
 pub(crate) use sites::SiteRow;

@@ -123,8 +123,10 @@ impl EdgeReport {
         preparations.find(|one| one.site == *site && one.channel == *channel && one.manifest == manifest)
     }
 
-    /// Whether the edge serves the channel as of the write `at`, or newer.
+    /// Whether the edge serves the channel as of the write `at`, or newer, and will after a restart.
     pub fn confirms(&self, at: Position, site: &SiteName, channel: &ChannelName) -> bool {
-        self.applied.includes(at) && !self.lagging.iter().any(|lag| lag.site == *site && lag.channel == *channel)
+        self.applied.includes(at)
+            && self.not_saving.is_none()
+            && !self.lagging.iter().any(|lag| lag.site == *site && lag.channel == *channel)
     }
 }

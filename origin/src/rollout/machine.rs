@@ -321,6 +321,9 @@ impl Rollout {
                 format!("last seen {} s ago", now.saturating_sub(last.received).as_secs())
             }
             Some(lag) => lag.reason.clone(),
+            None if last.report.not_saving.is_some() => {
+                format!("it does not save what it serves: {}", last.report.not_saving.as_deref().unwrap_or_default())
+            }
             None if last.report.applied == Position::default() => {
                 "it has read another history of the origin".to_owned()
             }
@@ -621,6 +624,17 @@ mod tests {
         scene.report("older", &EdgeReport { preparations: None, ..report(7, None) }, 102);
         let finished = "finished [a, older] after 1000, lagging []";
         assert_eq!(scene.poll(102), ["a confirmed 1/2 after 1000", "older confirmed 2/2 after 1000", finished, "end"]);
+    }
+
+    #[test]
+    fn edge_that_does_not_save_what_it_serves_does_not_confirm() {
+        let mut scene = Scene::new(&["a"], 1000);
+        scene.report("a", &report(6, Some((9, 9, true))), 1000);
+        assert_eq!(scene.poll(1000).last().unwrap(), "switch");
+        scene.report("a", &EdgeReport { not_saving: Some("no such device".to_owned()), ..report(7, None) }, 1001);
+        assert_eq!(scene.poll(1001), [""; 0]);
+        let finished = "finished [] after 0, lagging [\"a: it does not save what it serves: no such device\"]";
+        assert_eq!(scene.poll(1011), [finished, "end"]);
     }
 
     #[test]
