@@ -156,7 +156,7 @@ mod tests {
         let store = Store::new(BlockingStore::open_for_test(directory.path(), 1000), Tasks::default());
         let check = ReadinessCheck { status, store };
         assert_eq!(check.readiness(), Readiness::NotReady("no site is ready to be served yet".to_owned()));
-        applied.send_modify(|applied| applied.served = 1);
+        applied.send_modify(|applied| (applied.served, applied.is_filled) = (1, true));
         assert_eq!(check.readiness(), Readiness::Ready);
 
         let (site, channel) = ("demo".parse().unwrap(), "live".parse().unwrap());

@@ -34,6 +34,8 @@ pub struct AppliedState {
     pub channels: usize,
     /// Number of channels that serve a release, the latest or not.
     pub served: usize,
+    /// Whether it has served every channel at once since it began with an empty disk, as far as their releases could be fetched.
+    pub is_filled: bool,
     /// Number of rows that this version cannot read, other than channels, which lag instead.
     pub unknown: usize,
     /// Keys in force from an earlier history of the origin, which its present one neither has nor deletes.
@@ -53,9 +55,9 @@ pub struct Trial {
 }
 
 impl AppliedState {
-    /// Whether readers may be sent here: at least one channel is served, or the feed is known to have none.
+    /// Whether readers may be sent here: channels are served, as many as are known at first, or the feed is known to have none.
     pub fn can_serve(&self) -> bool {
-        self.served > 0 || self.position.is_some() && self.channels == 0
+        self.served > 0 && self.is_filled || self.position.is_some() && self.channels == 0
     }
 
     /// While the state is not saved, nothing is prepared: a restart would lose it.

@@ -1,7 +1,6 @@
 //! The decisions of an origin, without I/O: what the model test of rollouts (`tests/model`) runs. No part of the crate's interface.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use verge_protocol::feed::FeedMessage;
 use verge_protocol::report::EdgeReport;
@@ -15,8 +14,10 @@ use crate::{edge_reports, feed, publish, rollout, store};
 /// How many of a channel's moves [`inherited`] gets to see.
 pub const MOVES_READ: u32 = store::MOVES_READ;
 
-/// The least time between two new generations.
-pub const GENERATION_INTERVAL: Duration = store::GENERATION_INTERVAL;
+/// Whether a new generation must wait because one was taken at `last`.
+pub fn is_too_soon(last: Timestamp, now: Timestamp) -> bool {
+    store::is_too_soon(last, now)
+}
 
 /// What a channel inherits after a move to `next` at `now`. `moves` are its moves so far, the latest first.
 pub fn inherited(next: Digest, moves: &[ChannelMove], now: Timestamp) -> Vec<Inherited> {

@@ -38,7 +38,7 @@ pub(crate) use encodings::EncodingRow;
 pub(crate) use erasures::{NewErased, NewErasure};
 pub(crate) use error::StoreError;
 pub use history::Relation;
-pub(crate) use history::{Divergence, GENERATION_INTERVAL, next_generation, relation};
+pub(crate) use history::{Divergence, is_too_soon, next_generation, relation};
 pub(crate) use purges::NewPurge;
 pub(crate) use releases::{Fingerprint, NewFingerprint, NewRelease, ReleaseRow};
 pub(crate) use rollouts::{EarlierRequest, NewRollout};

@@ -68,6 +68,8 @@ pub(super) struct Channels {
     failures: HashMap<Digest, String>,
     /// How much is on disk of the releases that something waits for, as of the last look.
     holdings: HashMap<Digest, Holding>,
+    /// Whether every channel was served at once, or its release could not be fetched; or some were served by the last process.
+    is_filled: bool,
     /// Whether the table has changed since the last [`Channels::advance`].
     changed: bool,
     /// Whether [`Channels::to_save`] has changed since the last [`Channels::take_unsaved`].
@@ -131,6 +133,8 @@ impl Channels {
             (self.changed, self.unsaved) = (true, true);
         }
         self.changed |= self.update_trials();
+        self.is_filled |=
+            self.rows.position().is_some() && self.tracked.values().all(|channel| self.is_settled(channel));
         std::mem::take(&mut self.changed)
     }
 
@@ -214,6 +218,12 @@ impl Channels {
         Some((state, self.manifests.get(&state.manifest)?))
     }
 
+    /// Whether readers of a channel are served, or cannot be for now.
+    fn is_settled(&self, channel: &TrackedChannel) -> bool {
+        let has_failed = |row: &AcceptedRow| self.failures.contains_key(&row.state.manifest);
+        self.serving(channel).is_some() || channel.accepted.as_ref().is_none_or(has_failed)
+    }
+
     /// How far the feed is applied.
     pub(super) fn applied_state(&self) -> AppliedState {
         let is_of_no_channel =
@@ -232,6 +242,7 @@ impl Channels {
             purged: self.purges.proofs().cloned().collect(),
             channels: self.tracked.len(),
             served,
+            is_filled: self.is_filled,
             unknown: self.rows.unknown_keys() + refused.count(),
             orphans: orphans.map(str::to_owned).collect(),
             not_saving: None,

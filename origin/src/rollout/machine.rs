@@ -467,7 +467,7 @@ impl Rollout {
                 format!("last seen {} s ago", now.saturating_sub(last.received).as_secs())
             }
             Some(lag) => lag.reason.clone(),
-            None if let Some(reason) = &last.report.not_saving => format!("it cannot save what it serves: {reason}"),
+            None if let Some(reason) = &last.report.not_saving => format!("it does not save what it serves: {reason}"),
             None if last.report.applied == Position::default() => {
                 "it has read another history of the origin".to_owned()
             }
@@ -848,6 +848,17 @@ mod tests {
         scene.rollout.target.canary = Some(CanaryPlan { edges: "1".parse().unwrap(), seconds: 60 });
         scene.report("a", &report(6, Some((9, 9, true))), 100);
         assert_eq!(scene.poll(100).pop().unwrap(), "switch");
+    }
+
+    #[test]
+    fn edge_that_does_not_save_what_it_serves_does_not_confirm() {
+        let mut scene = Scene::new(&["a"], 1000);
+        scene.report("a", &report(6, Some((9, 9, true))), 1000);
+        assert_eq!(scene.poll(1000).last().unwrap(), "switch");
+        scene.report("a", &EdgeReport { not_saving: Some("no such device".to_owned()), ..report(7, None) }, 1001);
+        assert_eq!(scene.poll(1001), [""; 0]);
+        let finished = "finished [] after 0, lagging [\"a: it does not save what it serves: no such device\"]";
+        assert_eq!(scene.poll(1011), [finished, "end"]);
     }
 
     #[test]

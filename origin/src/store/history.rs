@@ -56,7 +56,7 @@ pub(crate) enum Divergence {
 }
 
 /// The least time between two new generations.
-pub(crate) const GENERATION_INTERVAL: Duration = Duration::from_secs(30);
+const GENERATION_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How many divergences are kept.
 const DIVERGENCES_KEPT: i64 = 100;
@@ -84,7 +84,7 @@ impl Database {
         now: Timestamp,
     ) -> Result<Divergence, StoreError> {
         let last = self.last_divergence().await?;
-        if last.is_some_and(|last| last.noticed.age(now) < GENERATION_INTERVAL) {
+        if last.is_some_and(|last| is_too_soon(last.noticed, now)) {
             return Ok(Divergence::Later);
         }
         let mut transaction = self.begin().await?;
@@ -168,6 +168,11 @@ pub(super) fn history(seq: Seq, digest: Option<&str>) -> Option<History> {
     if seq == Seq(0) { Some(History::EMPTY) } else { digest?.parse().ok() }
 }
 
+/// Whether a new generation must wait because one was taken at `last`. A clock that was set back since does not make it wait longer.
+pub(crate) fn is_too_soon(last: Timestamp, now: Timestamp) -> bool {
+    last <= now && last.age(now) < GENERATION_INTERVAL
+}
+
 /// The generation to take after `had` because a subscriber was in `seen`: higher than both, and by the time, so that origins which
 /// know nothing of one another choose different ones.
 pub(crate) fn next_generation(had: Generation, seen: Generation, now: Timestamp) -> Generation {
@@ -200,6 +205,14 @@ pub(crate) fn relation(since: Checkpoint, now: Checkpoint, history: Option<Histo
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn new_generation_waits_for_half_a_minute_but_not_for_a_clock_that_was_set_back() {
+        let at = |second: u64| Timestamp(second * 1000);
+        for (last, now, expected) in [(100, 100, true), (100, 129, true), (100, 130, false), (100, 99, false)] {
+            assert_eq!(is_too_soon(at(last), at(now)), expected, "{last} {now}");
+        }
+    }
 
     #[test]
     fn relation_depends_on_generation_number_and_history() {

@@ -60,7 +60,7 @@ impl Database {
 
     /// Takes a new generation because a subscriber is ahead at `seen`. False: it is too soon for another.
     pub(crate) fn diverge(&mut self, seen: Checkpoint, now: Timestamp) -> bool {
-        if self.diverged.is_some_and(|last| last.age(now) < model::GENERATION_INTERVAL) {
+        if self.diverged.is_some_and(|last| model::is_too_soon(last, now)) {
             return false;
         }
         self.diverged = Some(now);

@@ -461,6 +461,11 @@ impl Edge {
         world.after(delay, Event::StopEdge { edge, process });
     }
 
+    /// Whether manifests are missing that a row names.
+    pub(crate) fn is_fetching_manifests(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| !process.fetching.is_empty())
+    }
+
     /// Whether it reports that it has a release, and has lost nothing of it.
     pub(crate) fn claims(&self, label: &HostLabel, manifest: &Digest) -> bool {
         let HostLabel { site, channel } = label;

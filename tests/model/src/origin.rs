@@ -445,7 +445,8 @@ fn check_confirmation(world: &mut World, edge: usize, last: Option<&LastReport>,
     world.log(|_| format!("origin knows that e{edge} confirms {label} at {moved}"));
     // What it reported before it lost its disk was true.
     let forgotten = last.is_some_and(|last| world.ledger.has_forgotten_since(edge, last.sent));
-    if !serves && !forgotten {
+    let is_saved = last.is_some_and(|last| last.report.not_saving.is_none());
+    if !(serves && is_saved || forgotten) {
         let what = format!("e{edge} confirms {label} at {moved} and shows {shown:?}");
         world.ledger.fail(Invariant::Confirmed, what);
     }

@@ -83,6 +83,10 @@ impl Channels {
                 channel.is_held = true;
             }
         }
+        // A damaged file may have lost what says so.
+        let was_damaged = !saved.is_complete || channels.rows.position().is_none();
+        channels.is_filled = !channels.tracked.is_empty()
+            && (was_damaged || channels.tracked.values().any(|channel| channel.served.is_some()));
         // A served row whose own row was lost from a damaged file is served until the origin has told what is right.
         channels
             .tracked
