@@ -4,6 +4,7 @@
 //! From then on the site can neither push these bytes again nor move a channel to a release that has them. After it the blobs are
 //! removed from the store, unless another file of the site or another site has them.
 
+mod error;
 mod plan;
 
 use std::collections::HashMap;
@@ -12,8 +13,9 @@ use std::collections::hash_map::Entry;
 use verge_daemon::{Clock, error_chain};
 use verge_protocol::api::{EraseRequest, EraseTarget, ErasurePlan};
 use verge_protocol::purge::PurgeScope;
-use verge_protocol::{ChannelName, Digest, Manifest, SiteName, SitePath};
+use verge_protocol::{Digest, Manifest, SiteName};
 
+pub(crate) use self::error::ErasureError;
 use self::plan::{Plan, SiteReleases};
 use crate::channel_locks::ChannelLocks;
 use crate::feed::Feed;
@@ -23,28 +25,6 @@ use crate::store::{Blobs, Database, NewErased, NewErasure, NewPurge, StoreError}
 
 /// How often an erasure is planned again because a channel was moved meanwhile.
 const ATTEMPTS: u32 = 5;
-
-/// Why nothing was erased.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ErasureError {
-    #[error("channel {channel} serves these bytes at `{path}`")]
-    InUse { channel: ChannelName, path: SitePath },
-    #[error("{}", nothing(.0))]
-    Nothing(EraseTarget),
-    #[error("channels of the site are being moved")]
-    Busy,
-    #[error(transparent)]
-    Publish(#[from] PublishError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-fn nothing(target: &EraseTarget) -> String {
-    match target {
-        EraseTarget::Path(path) => format!("no release has a file at `{path}`"),
-        EraseTarget::Release(number) => format!("{number} has no file that is in no other release"),
-    }
-}
 
 /// Erases. Clones share everything.
 #[derive(Clone)]

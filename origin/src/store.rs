@@ -17,6 +17,7 @@ mod erasures;
 mod error;
 mod history;
 mod log;
+mod past_purges;
 mod purges;
 mod releases;
 mod rollouts;

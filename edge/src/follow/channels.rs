@@ -11,8 +11,10 @@
 //! [holding]: super::holding
 
 mod domains;
+mod erased_contents;
 mod erasures;
 mod ingest;
+mod known_purges;
 mod purges;
 mod references;
 pub(super) mod saved_state;
@@ -35,13 +37,12 @@ use verge_protocol::state::ChannelState;
 use verge_protocol::{ChannelName, Checkpoint, Digest, EdgeName, Generation, SiteName};
 
 use self::domains::VerifiedDomains;
-use self::erasures::Erasures;
-pub(super) use self::purges::DuePurge;
-use self::purges::Purges;
+use self::erased_contents::Erasures;
+pub(super) use self::known_purges::DuePurge;
+use self::known_purges::Purges;
 use self::tracked_channel::{AcceptedRow, Rollout, SupersededRow, TrackedChannel};
-use self::trials::Trials;
 use super::holding::Holding;
-use crate::metrics::Traffic;
+use crate::metrics::{Traffic, TrialCounters};
 use crate::release_hosts::Releases;
 use crate::status::AppliedState;
 use crate::store::SUPERSEDED_INHERITED;
@@ -60,7 +61,8 @@ pub(super) struct Channels {
     releases: Releases,
     /// The name of this edge; `None`: it takes part in no trial.
     name: Option<EdgeName>,
-    trials: Trials,
+    /// The counters of each channel of which a release is on trial, with the manifest that it serves.
+    trials: BTreeMap<(SiteName, ChannelName), (Digest, TrialCounters)>,
     purges: Purges,
     erasures: Erasures,
     manifests: HashMap<Digest, Arc<Resources>>,

@@ -6,7 +6,7 @@ use verge_protocol::api::{EraseTarget, ErasedContent};
 use verge_protocol::manifest::File;
 use verge_protocol::{ChannelName, Content, Digest, Manifest, ReleaseNumber, SitePath};
 
-use super::ErasureError;
+use super::error::ErasureError;
 
 /// The releases of a site, and what its channels serve or are about to.
 #[derive(Default)]

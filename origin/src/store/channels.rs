@@ -14,7 +14,7 @@ use verge_protocol::{ChannelName, Digest, IdempotencyKey, Position, ReleaseNumbe
 use super::database::{self, Database};
 use super::error::StoreError;
 use super::releases::NewRelease;
-use super::{column_values, purges, state};
+use super::{column_values, past_purges, state};
 
 /// How many of a channel's last moves are read: for the eight releases that may be inherited, repeated by rollbacks between them, and
 /// for the target of a rollback.
@@ -166,7 +166,7 @@ impl Database {
         }
         let kept = current.map(|state| state.inherits).unwrap_or_default();
         let moves = moves(&mut transaction, site, channel).await?;
-        let purges = purges::of_site(&mut transaction, site, PURGES_READ).await?;
+        let purges = past_purges::of_site(&mut transaction, site, PURGES_READ).await?;
         let state = ChannelState {
             epoch: position.seq,
             release: rollout.release,

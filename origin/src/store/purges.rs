@@ -3,13 +3,13 @@
 use sqlx::AnyConnection;
 use verge_protocol::purge::{Purge, PurgeScope, PurgeState};
 use verge_protocol::state::{ChannelState, Inherited, Key};
-use verge_protocol::{ChannelName, Position, Seq, SiteName, Timestamp};
+use verge_protocol::{ChannelName, Position, SiteName, Timestamp};
 
 use super::channels;
 use super::database::{self, Database};
 use super::error::StoreError;
 use super::write_transaction::WriteTransaction;
-use super::{column_values, state};
+use super::{column_values, past_purges, state};
 
 /// A purge to be made by [`Database::purge`].
 #[derive(Debug, Clone)]
@@ -46,7 +46,7 @@ pub(super) async fn make(
     let NewPurge { site, scope, author, message } = new;
     let position = database::advance(transaction).await?;
     let mut purges = PurgeState::default();
-    let earlier = of_site(transaction, site, PurgeState::MAX + 1).await?;
+    let earlier = past_purges::of_site(transaction, site, PurgeState::MAX + 1).await?;
     earlier.into_iter().rev().for_each(|purge| purges.add(purge));
     purges.add(Purge { seq: position.seq, scope: scope.clone() });
     state::put(transaction, &Key::Purge(site.clone()), position.seq, &purges).await?;
@@ -67,23 +67,6 @@ pub(super) async fn make(
         }
     }
     Ok(position)
-}
-
-/// The last purges of a site, the latest first, at most `limit`.
-pub(super) async fn of_site(
-    connection: &mut AnyConnection,
-    site: &SiteName,
-    limit: usize,
-) -> Result<Vec<Purge>, StoreError> {
-    let query = sqlx::query("select seq, scope from purge where site = $1 order by seq desc limit $2")
-        .bind(site.as_str())
-        .bind(column_values::signed(limit as u64));
-    let rows = column_values::fetch_all(connection, query).await?;
-    let parse = |(seq, scope): (i64, String)| {
-        let seq = Seq(column_values::unsigned("sequence number", seq)?);
-        Ok(Purge { seq, scope: column_values::parse("scope", &scope)? })
-    };
-    Ok(column_values::sound_rows("purge", rows, parse))
 }
 
 /// Every channel that the site has or had.

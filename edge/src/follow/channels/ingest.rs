@@ -10,8 +10,8 @@ use verge_protocol::{ChannelName, SiteName};
 
 use super::Channels;
 use super::domains::VerifiedDomains;
-use super::erasures::Erasures;
-use super::purges::Purges;
+use super::erased_contents::Erasures;
+use super::known_purges::Purges;
 use super::tracked_channel::{AcceptedRow, Rollout, TrackedChannel};
 use crate::release_hosts::Releases;
 

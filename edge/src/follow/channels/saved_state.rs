@@ -12,7 +12,7 @@ use verge_protocol::{ChannelName, SiteName};
 
 use super::Channels;
 use super::ingest::Ingest;
-use super::purges::DonePurge;
+use super::known_purges::DonePurge;
 use super::tracked_channel::{AcceptedRow, SupersededRow};
 use crate::store::StateRecord;
 

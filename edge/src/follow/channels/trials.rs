@@ -14,10 +14,6 @@ use crate::follow::holding::Holding;
 use crate::metrics::TrialCounters;
 use crate::status::Trial;
 
-/// The counters of each channel of which a release is on trial, with the manifest that it serves.
-#[derive(Default)]
-pub(super) struct Trials(BTreeMap<(SiteName, ChannelName), (Digest, TrialCounters)>);
-
 impl Channels {
     /// Tells the name of this edge.
     pub(in crate::follow) fn set_name(&mut self, name: EdgeName) {
@@ -50,18 +46,18 @@ impl Channels {
             let has_begun = rollout.state.canary.as_ref().is_some_and(|canary| !canary.edges.is_empty());
             let shown = self.tracked.get(key).filter(|_| has_begun).and_then(|tracked| self.shown(key, tracked));
             let Some(manifest) = shown else { continue };
-            let counting = self.trials.0.get(key).filter(|(counted, _)| *counted == manifest);
+            let counting = self.trials.get(key).filter(|(counted, _)| *counted == manifest);
             changed |= counting.is_none();
             trials.insert(key.clone(), (manifest, counting.map(|(_, counters)| counters.clone()).unwrap_or_default()));
         }
-        changed |= trials.len() != self.trials.0.len();
-        self.trials = Trials(trials);
+        changed |= trials.len() != self.trials.len();
+        self.trials = trials;
         changed
     }
 
     /// The counters of a channel, if a release of it is on trial.
     pub(super) fn trial_counters(&self, key: &(SiteName, ChannelName)) -> Option<&TrialCounters> {
-        self.trials.0.get(key).map(|(_, counters)| counters)
+        self.trials.get(key).map(|(_, counters)| counters)
     }
 
     /// All trials.
@@ -71,7 +67,7 @@ impl Channels {
             manifest: *manifest,
             counters: counters.clone(),
         };
-        self.trials.0.iter().map(trial).collect()
+        self.trials.iter().map(trial).collect()
     }
 }
 
