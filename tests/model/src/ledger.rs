@@ -7,14 +7,11 @@ use std::time::Duration;
 use verge_edge::model::{Answer, ServedTable, Serving};
 use verge_protocol::host::HostLabel;
 use verge_protocol::report::Lag;
-use verge_protocol::{Digest, Generation, Position, Seq};
+use verge_protocol::{Digest, Generation, Seq};
 
 use crate::invariant::{Failure, Invariant};
 use crate::plant::Plant;
 use crate::site::Build;
-
-/// After every position.
-const ALWAYS: Position = Position { generation: Generation(u64::MAX), seq: Seq(u64::MAX) };
 
 /// The move of a channel.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,10 +37,10 @@ pub(crate) struct Ledger {
     sizes: BTreeMap<Digest, u64>,
     /// The paths of each site that releases replace and withdraw.
     documents: BTreeMap<String, BTreeSet<String>>,
-    /// Each move that was ever committed, its position, and the manifests of those before it, the latest first.
-    moves: BTreeMap<Move, (Position, Vec<Digest>)>,
+    /// Each move that was ever committed, when, and the manifests of those before it, the latest first.
+    moves: BTreeMap<Move, (Duration, Vec<Digest>)>,
     /// Each rollout that was ever begun.
-    rollouts: BTreeSet<(HostLabel, Position, Digest)>,
+    rollouts: BTreeSet<(HostLabel, Duration, Digest)>,
     shown: BTreeMap<(usize, HostLabel), Shown>,
     /// When each edge lost what it had saved, or could not save.
     forgotten: BTreeMap<usize, Duration>,
@@ -87,9 +84,9 @@ impl Ledger {
         self.builds.get(manifest).map_or_else(|| "?".to_owned(), |build| format!("{}#{}", build.site, build.number))
     }
 
-    /// A rollout was begun at a position; `None`: it has come back with a copy of the origin's data.
-    pub(crate) fn begun(&mut self, label: &HostLabel, at: Option<Position>, manifest: Digest) {
-        self.rollouts.insert((label.clone(), at.unwrap_or(ALWAYS), manifest));
+    /// A rollout was begun, or has come back with a copy of the origin's data.
+    pub(crate) fn begun(&mut self, label: &HostLabel, now: Duration, manifest: Digest) {
+        self.rollouts.insert((label.clone(), now, manifest));
     }
 
     /// A channel was moved, from the epoch `before` although its publisher knew `expected`. `earlier` are the manifests of its
@@ -97,12 +94,12 @@ impl Ledger {
     pub(crate) fn committed(
         &mut self,
         label: &HostLabel,
-        (moved, manifest): (Position, Digest),
+        (epoch, manifest): (Seq, Digest),
         (before, expected): (Option<Seq>, Option<Seq>),
         earlier: Vec<Digest>,
+        now: Duration,
     ) {
-        let epoch = moved.seq;
-        self.moves.insert(Move { label: label.clone(), epoch, manifest }, (moved, earlier));
+        self.moves.insert(Move { label: label.clone(), epoch, manifest }, (now, earlier));
         if before != expected {
             self.fail(
                 Invariant::Expected,
@@ -201,8 +198,8 @@ impl Ledger {
             };
             let last = chain(what).iter().find_map(at);
             let before_restore = superseded.and_then(|one| chain(one).iter().find_map(at));
-            let shown = self.moves.get(what).map_or(ALWAYS, |(moved, _)| *moved);
-            let is_newer = |of: &HostLabel, at: Position| of == label && at > shown;
+            let shown = self.moves.get(what).map_or(Duration::MAX, |(moved, _)| *moved);
+            let is_newer = |of: &HostLabel, at: Duration| of == label && at >= shown;
             let coming = self.rollouts.iter().filter(|(of, at, _)| is_newer(of, *at)).map(|(.., manifest)| manifest);
             let coming = coming.filter_map(at).any(|digest| digest == seen);
             if own.contents.get(&path) != Some(&seen) && ![last, before_restore].contains(&Some(seen)) && !coming {
