@@ -25,8 +25,6 @@ struct Move {
 struct Shown {
     generation: Generation,
     what: Move,
-    /// What it showed in the last generation, if that was something else.
-    superseded: Option<Move>,
 }
 
 /// What has happened.
@@ -42,6 +40,8 @@ pub(crate) struct Ledger {
     /// Each rollout that was ever begun.
     rollouts: BTreeSet<(HostLabel, Duration, Digest)>,
     shown: BTreeMap<(usize, HostLabel), Shown>,
+    /// What each edge showed in earlier generations, and may let channels inherit for a day.
+    superseded: BTreeMap<(usize, HostLabel), BTreeSet<Move>>,
     /// When each edge lost what it had saved, or could not save.
     forgotten: BTreeMap<usize, Duration>,
     /// The channels that each edge has reported without lag since then.
@@ -147,7 +147,6 @@ impl Ledger {
                 return;
             }
             let key = (edge, label.clone());
-            let mut superseded = None;
             if let Some(before) = self.shown.remove(&key) {
                 if before.generation == generation && before.what.epoch > epoch {
                     let was = format!("epoch {} of {}", before.what.epoch, before.generation);
@@ -156,11 +155,12 @@ impl Ledger {
                         format!("e{edge} serves {label} at epoch {epoch} of {generation}, before at {was}"),
                     );
                 }
-                let is_other = before.generation != generation && before.what.manifest != manifest;
-                superseded = if is_other { Some(before.what) } else { before.superseded };
+                if before.generation != generation && before.what.manifest != manifest {
+                    self.superseded.entry(key.clone()).or_default().insert(before.what);
+                }
             }
-            self.check_withdrawn(edge, table, &what, superseded.as_ref(), plant);
-            self.shown.insert(key, Shown { generation, what, superseded });
+            self.check_withdrawn(edge, table, &what, plant);
+            self.shown.insert(key, Shown { generation, what });
         }
     }
 
@@ -171,14 +171,7 @@ impl Ledger {
     }
 
     /// Of what a path has had, only what is served, what was served last, and what is coming may be seen.
-    fn check_withdrawn(
-        &mut self,
-        edge: usize,
-        table: &ServedTable,
-        what: &Move,
-        superseded: Option<&Move>,
-        plant: Option<Plant>,
-    ) {
+    fn check_withdrawn(&mut self, edge: usize, table: &ServedTable, what: &Move, plant: Option<Plant>) {
         let Move { label, epoch, manifest } = what;
         let own = Arc::clone(self.build(manifest));
         let documents = self.documents.get(label.site.as_str()).cloned().unwrap_or_default();
@@ -197,12 +190,14 @@ impl Ledger {
                 std::iter::once(one.manifest).chain(earlier).collect::<Vec<_>>()
             };
             let last = chain(what).iter().find_map(at);
-            let before_restore = superseded.and_then(|one| chain(one).iter().find_map(at));
+            let superseded = self.superseded.get(&(edge, label.clone())).into_iter().flatten();
+            let before_restore =
+                superseded.filter_map(|one| chain(one).iter().find_map(at)).any(|digest| digest == seen);
             let shown = self.moves.get(what).map_or(Duration::MAX, |(moved, _)| *moved);
             let is_newer = |of: &HostLabel, at: Duration| of == label && at >= shown;
             let coming = self.rollouts.iter().filter(|(of, at, _)| is_newer(of, *at)).map(|(.., manifest)| manifest);
             let coming = coming.filter_map(at).any(|digest| digest == seen);
-            if own.contents.get(&path) != Some(&seen) && ![last, before_restore].contains(&Some(seen)) && !coming {
+            if own.contents.get(&path) != Some(&seen) && last != Some(seen) && !before_restore && !coming {
                 let what = format!(
                     "e{edge} serves withdrawn bytes of /{path} in {label} at epoch {epoch} ({})",
                     self.name(manifest)
