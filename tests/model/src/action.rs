@@ -152,7 +152,7 @@ fn carry_out(fleet: &mut Fleet, action: Action) {
         }
         Action::BackUp => origin.back_up(world),
         Action::RestoreOrigin => {
-            if origin.backup.is_some() {
+            if origin.may_be_restored(world.now) {
                 origin.kill(world);
                 origin.restore(world);
                 readers.abandon();

@@ -7,14 +7,11 @@ use std::time::Duration;
 use verge_edge::model::{Answer, ServedTable, Serving};
 use verge_protocol::host::HostLabel;
 use verge_protocol::report::Lag;
-use verge_protocol::{Digest, Generation, Position, Seq};
+use verge_protocol::{Digest, Generation, Seq};
 
 use crate::invariant::{Failure, Invariant};
 use crate::plant::Plant;
 use crate::site::Build;
-
-/// After every position.
-const ALWAYS: Position = Position { generation: Generation(u64::MAX), seq: Seq(u64::MAX) };
 
 /// The move of a channel.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,8 +25,6 @@ struct Move {
 struct Shown {
     generation: Generation,
     what: Move,
-    /// What it showed in the last generation, if that was something else.
-    superseded: Option<Move>,
 }
 
 /// What has happened.
@@ -40,11 +35,13 @@ pub(crate) struct Ledger {
     sizes: BTreeMap<Digest, u64>,
     /// The paths of each site that releases replace and withdraw.
     documents: BTreeMap<String, BTreeSet<String>>,
-    /// Each move that was ever committed, its position, and the manifests of those before it, the latest first.
-    moves: BTreeMap<Move, (Position, Vec<Digest>)>,
+    /// Each move that was ever committed, when, and the manifests of those before it, the latest first.
+    moves: BTreeMap<Move, (Duration, Vec<Digest>)>,
     /// Each rollout that was ever begun.
-    rollouts: BTreeSet<(HostLabel, Position, Digest)>,
+    rollouts: BTreeSet<(HostLabel, Duration, Digest)>,
     shown: BTreeMap<(usize, HostLabel), Shown>,
+    /// What each edge showed in earlier generations, and may let channels inherit for a day.
+    superseded: BTreeMap<(usize, HostLabel), BTreeSet<Move>>,
     /// When each edge lost what it had saved, or could not save.
     forgotten: BTreeMap<usize, Duration>,
     /// The channels that each edge has reported without lag since then.
@@ -87,9 +84,9 @@ impl Ledger {
         self.builds.get(manifest).map_or_else(|| "?".to_owned(), |build| format!("{}#{}", build.site, build.number))
     }
 
-    /// A rollout was begun at a position; `None`: it has come back with a copy of the origin's data.
-    pub(crate) fn begun(&mut self, label: &HostLabel, at: Option<Position>, manifest: Digest) {
-        self.rollouts.insert((label.clone(), at.unwrap_or(ALWAYS), manifest));
+    /// A rollout was begun, or has come back with a copy of the origin's data.
+    pub(crate) fn begun(&mut self, label: &HostLabel, now: Duration, manifest: Digest) {
+        self.rollouts.insert((label.clone(), now, manifest));
     }
 
     /// A channel was moved, from the epoch `before` although its publisher knew `expected`. `earlier` are the manifests of its
@@ -97,12 +94,12 @@ impl Ledger {
     pub(crate) fn committed(
         &mut self,
         label: &HostLabel,
-        (moved, manifest): (Position, Digest),
+        (epoch, manifest): (Seq, Digest),
         (before, expected): (Option<Seq>, Option<Seq>),
         earlier: Vec<Digest>,
+        now: Duration,
     ) {
-        let epoch = moved.seq;
-        self.moves.insert(Move { label: label.clone(), epoch, manifest }, (moved, earlier));
+        self.moves.insert(Move { label: label.clone(), epoch, manifest }, (now, earlier));
         if before != expected {
             self.fail(
                 Invariant::Expected,
@@ -150,7 +147,6 @@ impl Ledger {
                 return;
             }
             let key = (edge, label.clone());
-            let mut superseded = None;
             if let Some(before) = self.shown.remove(&key) {
                 if before.generation == generation && before.what.epoch > epoch {
                     let was = format!("epoch {} of {}", before.what.epoch, before.generation);
@@ -159,11 +155,12 @@ impl Ledger {
                         format!("e{edge} serves {label} at epoch {epoch} of {generation}, before at {was}"),
                     );
                 }
-                let is_other = before.generation != generation && before.what.manifest != manifest;
-                superseded = if is_other { Some(before.what) } else { before.superseded };
+                if before.generation != generation && before.what.manifest != manifest {
+                    self.superseded.entry(key.clone()).or_default().insert(before.what);
+                }
             }
-            self.check_withdrawn(edge, table, &what, superseded.as_ref(), plant);
-            self.shown.insert(key, Shown { generation, what, superseded });
+            self.check_withdrawn(edge, table, &what, plant);
+            self.shown.insert(key, Shown { generation, what });
         }
     }
 
@@ -174,14 +171,7 @@ impl Ledger {
     }
 
     /// Of what a path has had, only what is served, what was served last, and what is coming may be seen.
-    fn check_withdrawn(
-        &mut self,
-        edge: usize,
-        table: &ServedTable,
-        what: &Move,
-        superseded: Option<&Move>,
-        plant: Option<Plant>,
-    ) {
+    fn check_withdrawn(&mut self, edge: usize, table: &ServedTable, what: &Move, plant: Option<Plant>) {
         let Move { label, epoch, manifest } = what;
         let own = Arc::clone(self.build(manifest));
         let documents = self.documents.get(label.site.as_str()).cloned().unwrap_or_default();
@@ -200,12 +190,14 @@ impl Ledger {
                 std::iter::once(one.manifest).chain(earlier).collect::<Vec<_>>()
             };
             let last = chain(what).iter().find_map(at);
-            let before_restore = superseded.and_then(|one| chain(one).iter().find_map(at));
-            let shown = self.moves.get(what).map_or(ALWAYS, |(moved, _)| *moved);
-            let is_newer = |of: &HostLabel, at: Position| of == label && at > shown;
+            let superseded = self.superseded.get(&(edge, label.clone())).into_iter().flatten();
+            let before_restore =
+                superseded.filter_map(|one| chain(one).iter().find_map(at)).any(|digest| digest == seen);
+            let shown = self.moves.get(what).map_or(Duration::MAX, |(moved, _)| *moved);
+            let is_newer = |of: &HostLabel, at: Duration| of == label && at >= shown;
             let coming = self.rollouts.iter().filter(|(of, at, _)| is_newer(of, *at)).map(|(.., manifest)| manifest);
             let coming = coming.filter_map(at).any(|digest| digest == seen);
-            if own.contents.get(&path) != Some(&seen) && ![last, before_restore].contains(&Some(seen)) && !coming {
+            if own.contents.get(&path) != Some(&seen) && last != Some(seen) && !before_restore && !coming {
                 let what = format!(
                     "e{edge} serves withdrawn bytes of /{path} in {label} at epoch {epoch} ({})",
                     self.name(manifest)

@@ -22,6 +22,9 @@ use crate::plant::Plant;
 use crate::site::Build;
 use crate::world::{Event, World};
 
+/// The least time between two restores.
+const RESTORE_INTERVAL: Duration = Duration::from_mins(3);
+
 /// The last report of an edge.
 #[derive(Clone)]
 pub(crate) struct LastReport {
@@ -75,6 +78,8 @@ pub(crate) struct FeedStream {
 pub(crate) struct Origin {
     pub(crate) database: Database,
     pub(crate) backup: Option<Database>,
+    /// When it was last restored.
+    restored: Option<Duration>,
     process: Option<Process>,
     members: BTreeMap<EdgeName, usize>,
     /// The feeds on their way, by connection. They outlive the process.
@@ -93,6 +98,7 @@ impl Origin {
         Self {
             database: Database::new(Generation(1_700_000_000)),
             backup: None,
+            restored: None,
             process: None,
             members,
             feeds: BTreeMap::new(),
@@ -149,13 +155,20 @@ impl Origin {
         self.backup = Some(self.database.clone());
     }
 
+    /// Whether there is a copy, and the last restore was long enough ago that edges have noticed it. (A limit of the design: an edge that
+    /// is told to start over by one generation, and then reads a snapshot of the generation before, may refuse its epochs for ever.)
+    pub(crate) fn may_be_restored(&self, now: Duration) -> bool {
+        self.backup.is_some() && self.restored.is_none_or(|last| now > last + RESTORE_INTERVAL)
+    }
+
     /// Goes back to an older copy. The process must not be running.
     pub(crate) fn restore(&mut self, world: &mut World) -> bool {
         let Some(backup) = self.backup.clone().filter(|_| self.process.is_none()) else { return false };
         world.log(|_| format!("origin is restored from {} to {}", self.database.position, backup.position));
         self.database = backup;
+        self.restored = Some(world.now);
         for (label, _, state) in self.database.rollouts() {
-            world.ledger.begun(&label, None, state.manifest);
+            world.ledger.begun(&label, world.now, state.manifest);
         }
         true
     }
@@ -175,7 +188,7 @@ impl Origin {
             return;
         };
         world.log(|ledger| format!("origin begins {label} to {} at {begun}", ledger.name(&build.manifest)));
-        world.ledger.begun(label, Some(begun), build.manifest);
+        world.ledger.begun(label, world.now, build.manifest);
         self.run(world, label.clone(), begun, state);
         self.announce(world);
         self.poll(world);
@@ -289,7 +302,7 @@ impl Origin {
         };
         world.log(|ledger| format!("origin moves {label} to {} at {position}", ledger.name(&state.manifest)));
         let earlier = earlier.iter().map(|one| one.manifest).collect();
-        world.ledger.committed(&label, (position, state.manifest), (before, state.expected), earlier);
+        world.ledger.committed(&label, (position.seq, state.manifest), (before, state.expected), earlier, world.now);
         let uptime = world.now.saturating_sub(process.started);
         let run = &process.runs[index];
         for edge in self.members.values() {

@@ -10,6 +10,7 @@
 //!   not exist; its first release is served before it is held.
 //! - it is not fetching manifests, if the page is of an earlier release: an edge that comes back with an empty disk, or that was left
 //!   behind, confirms the latest release before it has the manifests of those that the channel inherits. (A limit of the design.)
+//! - it is in the same generation of the origin as the edge that gave the page.
 //!
 //! *Found* means that the path is answered with the bytes that the page expects. That an edge has these bytes, or can get them, is
 //! asked of edges that have reported to serve the release, or to be prepared for it, and whose disks have room for everything and have
@@ -22,9 +23,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use verge_edge::model::Answer;
-use verge_protocol::Digest;
 use verge_protocol::host::HostLabel;
 use verge_protocol::report::LIVE_SECONDS;
+use verge_protocol::{Digest, Generation};
 
 use crate::edge::Edge;
 use crate::invariant::Invariant;
@@ -42,6 +43,7 @@ struct Page {
     from: usize,
     label: HostLabel,
     manifest: Digest,
+    generation: Option<Generation>,
     chunks: Vec<String>,
 }
 
@@ -72,7 +74,8 @@ impl Readers {
                 if world.random.percent(50) { world.random.latency() } else { world.random.millis(0, PAGE_MILLIS) };
             world.after(delay, Event::Chunk { page });
         }
-        self.pages.insert(page, Page { from, label, manifest, chunks });
+        let generation = world.ledger.shown(from, &label).map(|(generation, _)| generation);
+        self.pages.insert(page, Page { from, label, manifest, generation, chunks });
     }
 
     /// No page is claimed to load any more.
@@ -82,7 +85,7 @@ impl Readers {
 
     /// Asks a random live edge for the next chunk of a page.
     pub(crate) fn next_chunk(&mut self, world: &mut World, edges: &[Edge], origin: &Origin, page: u64) {
-        let Some(Page { from, label, manifest, chunks }) = self.pages.get_mut(&page) else { return };
+        let Some(Page { from, label, manifest, generation, chunks }) = self.pages.get_mut(&page) else { return };
         let Some(chunk) = chunks.pop() else { return };
         let at = world.random.below(edges.len());
         let edge = &edges[at];
@@ -100,7 +103,8 @@ impl Readers {
         if since > 7 || replaced.is_some_and(|age| age > KEPT_FOR) {
             return;
         }
-        if since > 0 && edge.is_fetching_manifests() {
+        let is_other_history = world.ledger.shown(at, label).map(|(generation, _)| generation) != *generation;
+        if is_other_history || since > 0 && edge.is_fetching_manifests() {
             self.unheld += 1;
             return;
         }
