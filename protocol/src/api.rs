@@ -279,15 +279,21 @@ pub struct Edge {
     pub last_seen: Option<Timestamp>,
     /// The position up to which it has applied all rows, except those of `lagging`.
     pub applied: Option<Position>,
-    /// The channels that it lags with.
+    /// The channels that it lags with, at most [`crate::report::LIST_MAX`].
     #[serde(default)]
     pub lagging: Vec<Lag>,
+    /// How many more there are.
+    #[serde(default)]
+    pub lagging_omitted: u64,
     /// The releases that it prepares, or has prepared.
     #[serde(default)]
     pub preparations: Vec<Preparation>,
-    /// The purges that it has not done yet.
+    /// Sites with a purge that it has not done yet, at most [`crate::report::LIST_MAX`].
     #[serde(default)]
     pub purging: Vec<PurgeLag>,
+    /// How many more there are.
+    #[serde(default)]
+    pub purging_omitted: u64,
     /// Its version of Verge.
     pub version: Option<String>,
     /// How readers are sent to it; `None`: it is not configured.

@@ -45,6 +45,9 @@ fn list<T: DeserializeOwned>(answer: &Value) -> serde_json::Result<Vec<T>> {
     Vec::deserialize(answer)
 }
 
+/// How many channels that an edge lags with are shown.
+const LAGS_SHOWN: usize = 5;
+
 /// The longest reason shown, in characters.
 const REASON_MAX: usize = 80;
 
@@ -88,11 +91,13 @@ pub(super) fn state(edge: &Edge, now: Timestamp) -> String {
             Some(_) => "offline".to_owned(),
         };
     }
-    let lagging = edge.lagging.iter().map(|Lag { site, channel, seq, reason }| {
+    let lagging = edge.lagging.iter().take(LAGS_SHOWN).map(|Lag { site, channel, seq, reason }| {
         format!("lagging on {channel} of {site} at {seq}: {}", human::line(reason, REASON_MAX))
     });
+    let more = edge.lagging.len().saturating_sub(LAGS_SHOWN) as u64 + edge.lagging_omitted;
+    let more = (more > 0).then(|| format!("lagging on {}", human::count(more, "more channel")));
     let preparing = edge.preparations.iter().filter(|preparation| !preparation.prepared).map(preparation);
-    let mut lines: Vec<String> = lagging.chain(preparing).collect();
+    let mut lines: Vec<String> = lagging.chain(more).chain(preparing).collect();
     if edge.lagging.is_empty() {
         lines.insert(0, "live".to_owned());
     }
@@ -137,15 +142,17 @@ mod tests {
             last_seen: applied.map(|_| Timestamp(97_000)),
             applied: applied.map(|at| at.parse().unwrap()),
             lagging: vec![],
+            lagging_omitted: 0,
             preparations: Vec::new(),
             purging: Vec::new(),
+            purging_omitted: 0,
             version: live.then(|| "0.1.0".to_owned()),
             state: None,
             has_token: true,
         };
-        let lag = Lag {
+        let lag = |channel: &str| Lag {
             site: "demo".parse().unwrap(),
-            channel: "live".parse().unwrap(),
+            channel: channel.parse().unwrap(),
             seq: Seq(42),
             reason: "fetching the manifest".into(),
         };
@@ -163,9 +170,14 @@ mod tests {
             Edge { preparations: vec![prepared], ..edge("fra-1", true, Some("1-42")) },
             Edge { preparations: vec![preparation(3_100_000, None)], ..edge("lon-1", true, Some("1-42")) },
             Edge {
-                lagging: vec![lag],
+                lagging: vec![lag("live")],
                 preparations: vec![preparation(0, Some("the disk is full"))],
                 ..edge("nyc-1", true, Some("1-40"))
+            },
+            Edge {
+                lagging: (1..=7).map(|number| lag(&format!("pr-{number}"))).collect(),
+                lagging_omitted: 998,
+                ..edge("par-1", true, Some("1-40"))
             },
             edge("sgp-1", false, Some("0-9")),
             edge("syd-1", false, None),

@@ -163,6 +163,7 @@ impl Confirmation {
             _ if age > self.timing.live => format!("last seen {} s ago", age.as_secs()),
             _ if last.report.purged.is_none() => format!("its version, {}, does not know purges", last.report.version),
             Some(lag) => lag.reason.clone(),
+            None if last.report.purging_omitted > 0 => "it has many purges to do".to_owned(),
             None => format!("it has applied {} of {position}", last.report.applied),
         }
     }
