@@ -10,6 +10,7 @@ use verge_protocol::state::ChannelState;
 use verge_protocol::{ReleaseNumber, Seq};
 
 use crate::channel_locks::ChannelLocks;
+use crate::expiry_clock::ExpiryClock;
 use crate::feed::Feed;
 use crate::store::{Database, Deletion, StoreError};
 
@@ -20,6 +21,7 @@ pub(crate) struct ChannelDeletion {
     pub(crate) feed: Feed,
     pub(crate) channel_locks: ChannelLocks,
     pub(crate) clock: Clock,
+    pub(crate) expiry_clock: ExpiryClock,
 }
 
 /// Why a channel was not deleted.
@@ -60,8 +62,8 @@ impl ChannelDeletion {
 
     /// Deletes channels whose time has ended, checking each `interval`, until `draining`.
     ///
-    /// The time is that of the origin's clock at the check, compared with its time at the channel's last move: a clock that is set back
-    /// delays deletions, and none is made while the clock shows an earlier time than the channel's end.
+    /// The time is that of the [`ExpiryClock`] at the check, compared with the origin's time at the channel's last move: a clock that is
+    /// set back delays deletions, and none is made while the clock shows an earlier time than the channel's end.
     pub(crate) async fn delete_ended_periodically(self, interval: Duration, draining: CancellationToken) {
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -77,7 +79,8 @@ impl ChannelDeletion {
     }
 
     async fn delete_ended(&self) -> Result<(), StoreError> {
-        for (label, end) in self.database.ended_channels(self.clock.now()).await? {
+        let Some(now) = self.expiry_clock.now() else { return Ok(()) };
+        for (label, end) in self.database.ended_channels(now).await? {
             match self.delete(label.clone(), end.epoch).await {
                 // Pushed or deleted meanwhile, or about to be: the next check sees what has become of it.
                 Ok(()) | Err(DeletionError::Conflict { .. } | DeletionError::Unknown(_) | DeletionError::Busy(_)) => {}

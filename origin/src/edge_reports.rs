@@ -123,6 +123,15 @@ impl EdgeReports {
         last.iter().filter(|(_, last)| last.is_live(now)).map(|(edge, last)| (edge.clone(), last.clone())).collect()
     }
 
+    /// What the clocks of the live edges show now, as far as they tell. Their reports are as old as a monotonic clock says: a jump of the
+    /// origin's own clock changes nothing.
+    pub(crate) fn clocks(&self) -> Vec<Timestamp> {
+        let now = self.uptime();
+        let last = self.lock();
+        let live = last.values().filter(|last| last.is_live(now));
+        live.filter_map(|last| Some(last.report.time?.after(now.saturating_sub(last.received)))).collect()
+    }
+
     /// Whether this report is of an edge that is live.
     pub(crate) fn is_live(&self, last: &LastReport) -> bool {
         last.is_live(self.uptime())

@@ -85,7 +85,6 @@ impl Database {
         label: &HostLabel,
         rollout: &RolloutState,
         inherited_until: Timestamp,
-        now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         database::lock(&mut transaction).await?;
@@ -104,7 +103,7 @@ impl Database {
             let channel = channels::current(&mut transaction, &label.site, &label.channel).await?;
             if let Some(mut channel) = channel.filter(|channel| was_tried && channel.manifest != rollout.manifest) {
                 let tried = vec![Inherited::new(rollout.manifest, inherited_until)];
-                channel.inherits = channels::with_kept(tried, channel.inherits, channel.manifest, now);
+                channel.inherits = channels::with_kept(tried, channel.inherits, channel.manifest);
                 // Before the tombstone: no edge drops the release in between.
                 let channel_key = Key::Channel(label.site.clone(), label.channel.clone());
                 state::set(&mut transaction, &channel_key, Some(&channel)).await?;

@@ -1,5 +1,6 @@
 //! Channels other than `live`: how long they exist, and their deletion.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -7,12 +8,14 @@ use reqwest::Method;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _};
 use verge_daemon::Clock;
+use verge_origin::Config;
 use verge_protocol::api::{
-    Channel, CreateRelease, ErrorBody, MoveChannel, Progress, Provenance, Release, Site, Status,
+    Channel, CreateRelease, ErrorBody, MoveChannel, Problem, Progress, Provenance, Release, Site, Status,
 };
 use verge_protocol::feed::{FeedEvent, FeedMessage};
+use verge_protocol::report::EdgeReport;
 use verge_protocol::state::{ChannelState, ParsedRow};
-use verge_protocol::{ReleaseNumber, Seq, Timestamp};
+use verge_protocol::{Position, ReleaseNumber, Seq, Timestamp};
 use verge_test_kit::until;
 
 use super::test_origin::{TestBuild, TestOrigin, build, error, packed, progress};
@@ -27,8 +30,15 @@ fn released(events: &[Progress]) -> (ReleaseNumber, Seq) {
     released.unwrap_or_else(|| panic!("no release: {events:?}"))
 }
 
+/// Has what ends by time end as soon as the clock shows it.
+pub(super) fn end_at_once(config: &mut Config) {
+    config.expiry_check_interval = Duration::from_millis(10);
+    // No edge is waited for that would tell its time.
+    config.rollout_timing.live = Duration::ZERO;
+}
+
 async fn start() -> TestOrigin {
-    let origin = TestOrigin::start_with(|config| config.expiry_check_interval = Duration::from_millis(10)).await;
+    let origin = TestOrigin::start_with(end_at_once).await;
     origin.create_site("demo").await;
     origin
 }
@@ -144,6 +154,63 @@ async fn failed_push_does_not_change_how_long_a_channel_exists() {
         assert_eq!(error(answer).await.1.code, code);
     }
     assert_eq!(hours_left(&origin, "pr-1").await, Some(24));
+    origin.stop().await;
+}
+
+/// The number of releases that each channel inherits.
+async fn inherited(origin: &TestOrigin, token: &str) -> BTreeMap<String, usize> {
+    let mut feed = origin.subscribe(token, None).await;
+    let mut inherited = BTreeMap::new();
+    while let Some(FeedMessage { event: FeedEvent::Row(row), .. }) = feed.next().await {
+        if let Ok(ParsedRow::Channel(label, Some(state))) = row.parse() {
+            inherited.insert(format!("{}/{}", label.site, label.channel), state.inherits.len());
+        }
+    }
+    inherited
+}
+
+#[tokio::test]
+async fn clock_that_jumps_ahead_of_those_of_edges_ends_neither_inheritance_nor_channels() {
+    let origin = start().await;
+    let token = origin.edge_token("fra-1").await;
+    let began = origin.clock.now();
+    let edge_at = async |hour: u64| {
+        let time = Some(began.after(Duration::from_hours(hour)));
+        let report = EdgeReport { time, ..EdgeReport::new(Position::default(), "0.1.0") };
+        origin.request_as(&token, Method::POST, "/v1/edges/report").json(&report).send().await.unwrap();
+    };
+    origin.create_site("other").await;
+    for text in ["one", "two"] {
+        origin.push("other", &build(&[("index.html", text)])).await;
+    }
+    push(&origin, "pr-24", &build(&[("index.html", "one")]), None, Some(24 * HOUR)).await;
+    push(&origin, "pr-30", &build(&[("index.html", "one")]), None, Some(30 * HOUR)).await;
+    advance(&origin, 1);
+    edge_at(1).await;
+    for text in ["one", "two"] {
+        origin.push("demo", &build(&[("index.html", text)])).await;
+    }
+
+    advance(&origin, 30);
+    origin.push("demo", &build(&[("index.html", "three")])).await;
+    let problems = origin.get::<Status>("/v1/status").await.problems;
+    assert!(matches!(problems[0], Problem::ClockAhead { seconds } if seconds.div_ceil(HOUR) == 30), "{problems:?}");
+    let pr_24 = channel(&origin, "pr-24").await;
+    assert!(pr_24.is_some_and(|pr_24| pr_24.expires < Some(origin.clock.now())));
+    edge_at(24).await;
+    until("what ends at hour 24 to end", async || {
+        inherited(&origin, &token).await["other/live"] == 0 && channel(&origin, "pr-24").await.is_none()
+    })
+    .await;
+    assert_eq!(inherited(&origin, &token).await["demo/live"], 2, "until hour 25, and after the jump");
+    assert!(channel(&origin, "pr-30").await.is_some());
+
+    edge_at(31).await;
+    until("the rest to end", async || {
+        inherited(&origin, &token).await["demo/live"] == 1 && channel(&origin, "pr-30").await.is_none()
+    })
+    .await;
+    assert_eq!(origin.get::<Status>("/v1/status").await.problems, []);
     origin.stop().await;
 }
 

@@ -11,6 +11,7 @@ use verge_protocol::report::{EdgeReport, PurgeLag, PurgeProof};
 use verge_protocol::state::{ChannelState, ParsedRow, Row};
 use verge_protocol::{Position, Seq};
 
+use super::previews::end_at_once;
 use super::test_origin::{TestOrigin, build, error};
 
 /// Two chunks that a build tool named by their content.
@@ -58,7 +59,10 @@ impl TestOrigin {
 }
 
 async fn with_three_releases() -> TestOrigin {
-    let origin = TestOrigin::start().await;
+    with_three_releases_at(TestOrigin::start().await).await
+}
+
+async fn with_three_releases_at(origin: TestOrigin) -> TestOrigin {
     origin.create_site("demo").await;
     origin.push("demo", &build(&[("index.html", "v1"), CHUNKS[0], CHUNKS[1]])).await;
     origin.push("demo", &build(&[("index.html", "v2"), CHUNKS[0]])).await;
@@ -101,7 +105,7 @@ async fn purge_rewrites_the_rows_of_channels_and_leaves_their_epochs() {
 
 #[tokio::test]
 async fn purges_survive_the_end_of_inheritance_of_another_release() {
-    let origin = with_three_releases().await;
+    let origin = with_three_releases_at(TestOrigin::start_with(end_at_once).await).await;
     origin.clock.advance(Duration::from_hours(12));
     origin.push("demo", &build(&[("index.html", "v4")])).await;
     origin.purge("index.html").await;
