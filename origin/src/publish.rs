@@ -134,6 +134,7 @@ impl Publisher {
                         let committed = CommittedMove { label: label.clone(), epoch, release, manifest, warnings };
                         Ok(Start::Repeated(self.rollouts.confirm(committed)))
                     }
+                    Some(EarlierRequest::Deleted) => Err(PublishError::ChannelDeleted(label.clone())),
                     _ => Err(PublishError::ChannelBusy(label.clone())),
                 };
             }
@@ -145,6 +146,7 @@ impl Publisher {
                 let committed = CommittedMove { label: label.clone(), epoch, release, manifest, warnings };
                 Ok(Start::Repeated(self.rollouts.confirm(committed)))
             }
+            Some(EarlierRequest::Deleted) => Err(PublishError::ChannelDeleted(label.clone())),
             // It was abandoned: the release is rolled out once more.
             Some(EarlierRequest::Released { release, manifest, warnings }) => {
                 self.check_epoch(request).await?;

@@ -29,6 +29,8 @@ pub(crate) struct NewRollout {
 pub(crate) enum EarlierRequest {
     /// It moved the channel by the write at this epoch.
     Moved { epoch: Seq, release: ReleaseNumber, manifest: Digest, warnings: Vec<String> },
+    /// It moved the channel, which was deleted since.
+    Deleted,
     /// It created this release, and did not move the channel.
     Released { release: ReleaseNumber, manifest: Digest, warnings: Vec<String> },
 }
@@ -159,6 +161,16 @@ impl Database {
         .fetch_optional(self.read())
         .await?;
         if let Some((epoch, release, manifest, warnings)) = moved {
+            let (deleted,): (i64,) =
+                sqlx::query_as("select count(*) from channel_deletion where site = $1 and channel = $2 and seq > $3")
+                    .bind(label.site.as_str())
+                    .bind(label.channel.as_str())
+                    .bind(epoch)
+                    .fetch_one(self.read())
+                    .await?;
+            if deleted > 0 {
+                return Ok(Some(EarlierRequest::Deleted));
+            }
             return Ok(Some(EarlierRequest::Moved {
                 epoch: Seq(column_values::unsigned("epoch", epoch)?),
                 release: ReleaseNumber(column_values::unsigned("release number", release)?),

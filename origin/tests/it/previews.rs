@@ -270,6 +270,40 @@ async fn deleted_channel_is_gone_and_a_push_creates_it_anew_without_its_past() {
 }
 
 #[tokio::test]
+async fn request_repeated_after_its_channel_was_deleted_is_told_so() {
+    let origin = start().await;
+    let created = origin.create_build("demo", &build(&[("index.html", "one")]).build).await;
+    origin.post_pack("demo", &created, packed(&build(&[("index.html", "one")]).blobs)).await;
+    let publish = async |key: &str| {
+        let request = CreateRelease {
+            build: created.build.clone(),
+            channel: "pr-1".parse().unwrap(),
+            expected: None,
+            provenance: Provenance::default(),
+            idempotency_key: Some(key.parse().unwrap()),
+            expires_seconds: None,
+            canary: None,
+        };
+        origin.request(Method::POST, "/v1/sites/demo/releases").json(&request).send().await.unwrap()
+    };
+    let (_, first) = released(&progress(publish("key-1").await).await);
+    assert_eq!(released(&progress(publish("key-1").await).await).1, first);
+    assert_eq!(origin.delete(&format!("/v1/sites/demo/channels/pr-1?expected={first}")).await.status(), 204);
+    let is_refused = async || {
+        let (status, body) = error(publish("key-1").await).await;
+        assert_eq!((status, body.code.as_str()), (409, "channel_deleted"));
+        assert_eq!(body.message, "this request has moved pr-1--demo already, and the channel was deleted since");
+        assert!(body.hint.is_some());
+    };
+    is_refused().await;
+    assert_eq!(channel(&origin, "pr-1").await, None);
+    let (_, second) = released(&progress(publish("key-2").await).await);
+    is_refused().await;
+    assert_eq!(channel(&origin, "pr-1").await.unwrap().epoch, second);
+    origin.stop().await;
+}
+
+#[tokio::test]
 async fn release_has_a_url_and_a_row_which_an_origin_of_an_earlier_version_adds_at_its_start() {
     let origin = start().await;
     for text in ["one", "two"] {
