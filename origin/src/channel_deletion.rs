@@ -12,7 +12,7 @@ use verge_protocol::{ReleaseNumber, Seq};
 use crate::channel_locks::ChannelLocks;
 use crate::expiry_clock::ExpiryClock;
 use crate::feed::Feed;
-use crate::store::{Database, Deletion, StoreError};
+use crate::store::{Database, Deletion, DeletionCause, StoreError};
 
 /// Deletes channels. Clones share everything.
 #[derive(Clone)]
@@ -42,14 +42,19 @@ pub(crate) enum DeletionError {
 impl ChannelDeletion {
     /// Deletes a channel that is at the epoch `expected`. Edges answer its host with 404 once they have applied it. A later push creates
     /// the channel anew, and inherits nothing from the releases before.
-    pub(crate) async fn delete(&self, label: HostLabel, expected: Seq) -> Result<(), DeletionError> {
+    pub(crate) async fn delete(
+        &self,
+        label: HostLabel,
+        expected: Seq,
+        cause: DeletionCause,
+    ) -> Result<(), DeletionError> {
         if label.channel.is_live() {
             return Err(DeletionError::Live);
         }
         let guard = self.channel_locks.try_lock(&label, None).map_err(|_| DeletionError::Busy(label.clone()))?;
         let (database, now) = (self.database.clone(), self.clock.now());
         let deletion =
-            self.feed.write(async move { database.delete_channel(guard.label(), expected, now).await }).await?;
+            self.feed.write(async move { database.delete_channel(guard.label(), expected, &cause, now).await }).await?;
         match deletion {
             Deletion::Done(position) => {
                 tracing::info!(channel = %label, %position, "channel deleted");
@@ -81,7 +86,7 @@ impl ChannelDeletion {
     async fn delete_ended(&self) -> Result<(), StoreError> {
         let Some(now) = self.expiry_clock.now() else { return Ok(()) };
         for (label, end) in self.database.ended_channels(now).await? {
-            match self.delete(label.clone(), end.epoch).await {
+            match self.delete(label.clone(), end.epoch, DeletionCause::Expired).await {
                 // Pushed or deleted meanwhile, or about to be: the next check sees what has become of it.
                 Ok(()) | Err(DeletionError::Conflict { .. } | DeletionError::Unknown(_) | DeletionError::Busy(_)) => {}
                 Err(DeletionError::Store(error)) => return Err(error),

@@ -171,6 +171,9 @@ pub struct MoveChannel {
     /// As in [`CreateRelease`].
     #[serde(default)]
     pub idempotency_key: Option<IdempotencyKey>,
+    /// Who moves it.
+    #[serde(default)]
+    pub author: Option<String>,
 }
 
 /// A site: answer to `GET /v1/sites/{site}`, and part of a [`SitePage`].

@@ -177,8 +177,8 @@ impl Database {
         // After the row of the channel: what edges have prepared is in use before it is no longer coming.
         state::set(&mut transaction, &Key::Rollout(site.clone(), channel.clone()), None::<&RolloutState>).await?;
         sqlx::query(
-            "insert into channel_move (site, channel, epoch, release, manifest, moved, idempotency_key) \
-             values ($1, $2, $3, $4, $5, $6, $7)",
+            "insert into channel_move (site, channel, epoch, release, manifest, moved, idempotency_key, author) \
+             values ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
         .bind(site.as_str())
         .bind(channel.as_str())
@@ -187,6 +187,7 @@ impl Database {
         .bind(rollout.manifest.to_string())
         .bind(column_values::signed(now.0))
         .bind(rollout.idempotency_key.as_ref().map(IdempotencyKey::as_str))
+        .bind(rollout.author.as_deref())
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;

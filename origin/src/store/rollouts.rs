@@ -22,6 +22,8 @@ pub(crate) struct NewRollout {
     pub(crate) idempotency_key: Option<IdempotencyKey>,
     /// How the release is tried on a few edges first.
     pub(crate) canary: Option<CanaryPlan>,
+    /// Who begins it, unless the release tells.
+    pub(crate) author: Option<String>,
 }
 
 /// What came of an earlier request with the same key.
@@ -64,6 +66,7 @@ impl Database {
             idempotency_key: new.idempotency_key.clone(),
             started: now,
             canary: new.canary.map(|plan| Canary { plan, edges: BTreeSet::new() }),
+            author: new.author.clone(),
         };
         let row = Key::Rollout(site.clone(), channel.clone());
         state::put(&mut transaction, &row, position.seq, &rollout).await?;

@@ -10,7 +10,8 @@ use sqlx::{ConnectOptions as _, Connection as _};
 use verge_daemon::Clock;
 use verge_origin::Config;
 use verge_protocol::api::{
-    Channel, CreateRelease, ErrorBody, MoveChannel, Problem, Progress, Provenance, Release, Site, Status,
+    Channel, CreateRelease, ErrorBody, LogEntry, LogEvent, MoveChannel, Problem, Progress, Provenance, Release, Site,
+    Status,
 };
 use verge_protocol::feed::{FeedEvent, FeedMessage};
 use verge_protocol::report::EdgeReport;
@@ -89,7 +90,7 @@ async fn channel_is_deleted_when_its_time_since_the_last_move_has_ended() {
     let (_, second) = released(&push(&origin, "pr-12", &build(&[("index.html", "two")]), Some(first), None).await);
     assert_eq!(hours_left(&origin, "pr-12").await, Some(24), "a push begins the time anew");
     advance(&origin, 23);
-    let back = MoveChannel { release: ReleaseNumber(1), expected: Some(second), idempotency_key: None };
+    let back = MoveChannel { release: ReleaseNumber(1), expected: Some(second), idempotency_key: None, author: None };
     let moved = origin.request(Method::POST, "/v1/sites/demo/channels/pr-12").json(&back).send().await.unwrap();
     let (_, third) = released(&progress(moved).await);
     assert_eq!(hours_left(&origin, "pr-12").await, Some(24), "so does a rollback");
@@ -266,6 +267,47 @@ async fn deleted_channel_is_gone_and_a_push_creates_it_anew_without_its_past() {
     };
     let ChannelState { epoch, inherits, .. } = state;
     assert_eq!((epoch, inherits), (third, vec![]));
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn log_tells_who_moved_and_deleted_channels_and_which_expired() {
+    let origin = start().await;
+    let pages = ["one", "two"].map(|text| build(&[("index.html", text)]));
+    let (_, first) = released(&push(&origin, "pr-1", &pages[0], None, None).await);
+    let (_, second) = released(&push(&origin, "pr-1", &pages[1], Some(first), None).await);
+    let to = |release, expected| MoveChannel {
+        release: ReleaseNumber(release),
+        expected,
+        idempotency_key: None,
+        author: Some("Ann".to_owned()),
+    };
+    let moved = async |channel: &str, to: MoveChannel| {
+        let path = format!("/v1/sites/demo/channels/{channel}");
+        released(&progress(origin.request(Method::POST, &path).json(&to).send().await.unwrap()).await).1
+    };
+    let third = moved("pr-1", to(1, Some(second))).await;
+    moved("live", to(2, None)).await;
+    let deleted = origin.delete(&format!("/v1/sites/demo/channels/pr-1?expected={third}&author=Bob%20B")).await;
+    assert_eq!(deleted.status(), 204);
+    push(&origin, "pr-1", &build(&[("index.html", "three")]), None, Some(HOUR)).await;
+    advance(&origin, 1);
+    until("the channel to expire", async || channel(&origin, "pr-1").await.is_none()).await;
+
+    let log: Vec<LogEntry> = origin.get("/v1/sites/demo/log").await;
+    let shown = |entry: &LogEntry| {
+        let who = entry.author.as_deref().unwrap_or("nobody");
+        match &entry.event {
+            LogEvent::Moved { channel, release, from, kind, .. } => {
+                format!("{who}: {kind:?} of {channel} from {from:?} to {release}")
+            }
+            LogEvent::Deleted { channel, from, expired } => {
+                format!("{who}: deleted {channel} at {from:?}, expired {expired}")
+            }
+            event => format!("{event:?}"),
+        }
+    };
+    insta::assert_debug_snapshot!(log.iter().map(shown).collect::<Vec<_>>());
     origin.stop().await;
 }
 

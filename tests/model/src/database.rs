@@ -120,7 +120,15 @@ impl Database {
             releases.len() - 1
         });
         let release = ReleaseNumber(index as u64 + 1);
-        let state = RolloutState { release, manifest, expected, idempotency_key: None, started: now, canary: None };
+        let state = RolloutState {
+            release,
+            manifest,
+            expected,
+            idempotency_key: None,
+            started: now,
+            canary: None,
+            author: None,
+        };
         let seq = self.next();
         self.put(seq, &Key::Rollout(label.site.clone(), label.channel.clone()), Some(json(&state)));
         Ok((Position { seq, ..self.position }, state))
