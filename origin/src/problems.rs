@@ -89,6 +89,8 @@ impl Problems {
         }));
         problems.extend(self.metrics.unknown_tokens(now, UNKNOWN_TOKENS_SHOWN));
         self.metrics.set_problems(&problems);
+        let pending = self.edge_reports.pending_purges().len();
+        self.metrics.pending_purges.set(i64::try_from(pending).unwrap_or(i64::MAX));
         Ok(problems)
     }
 

@@ -26,7 +26,7 @@ pub use self::erasure::{EraseRequest, EraseTarget, ErasedContent, ErasurePlan};
 pub use self::log::{LogEntry, LogEvent, MoveKind};
 pub use self::problem::Problem;
 pub use self::progress::{LaggingEdge, Progress};
-pub use self::purge::{PurgeProgress, PurgeRequest};
+pub use self::purge::{PendingPurge, PurgeProgress, PurgeRequest};
 pub use self::token::TokenOwner;
 
 /// The body of every error response.
@@ -256,6 +256,9 @@ pub struct Status {
     /// What needs an operator, the gravest first.
     #[serde(default)]
     pub problems: Vec<Problem>,
+    /// Purges that live edges have not done yet, by site.
+    #[serde(default)]
+    pub purges: Vec<PendingPurge>,
 }
 
 /// Body of `POST /v1/orphans/remove`: keys that [`Problem::Orphans`] lists, to be served no longer.

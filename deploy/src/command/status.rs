@@ -3,9 +3,9 @@
 use serde::Deserialize as _;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use verge_protocol::api::{Edge, Site, Status};
+use verge_protocol::api::{Edge, PendingPurge, Site, Status};
 use verge_protocol::report::{LIVE_SECONDS, Lag, Preparation};
-use verge_protocol::{Position, Timestamp};
+use verge_protocol::{EdgeName, Position, Timestamp};
 
 use super::context::Context;
 use super::{problems, region_check, sites};
@@ -61,7 +61,17 @@ fn render(origin: &str, status: &Status, edges: &[Edge], sites: &[Site], now: Ti
     let edges = (!edges.is_empty()).then(|| render_edges(edges, status.position, now, output));
     let sites = (!sites.is_empty()).then(|| sites::render(sites, now, output));
     let problems = (!status.problems.is_empty()).then(|| problems::render(&status.problems, now));
-    [Some(head), problems, edges, sites].into_iter().flatten().collect::<Vec<_>>().join("\n\n")
+    let purges = (!status.purges.is_empty()).then(|| render_purges(&status.purges, now));
+    [Some(head), problems, purges, edges, sites].into_iter().flatten().collect::<Vec<_>>().join("\n\n")
+}
+
+fn render_purges(purges: &[PendingPurge], now: Timestamp) -> String {
+    let line = |PendingPurge { site, seq, since, edges }: &PendingPurge| {
+        let since = since.map_or_else(String::new, |since| format!(", made {}", human::age(since.age(now))));
+        let edges: Vec<&str> = edges.iter().map(EdgeName::as_str).collect();
+        format!("  {site} at {seq}{since}: not done by {}", edges.join(", "))
+    };
+    format!("pending purges:\n{}", purges.iter().map(line).collect::<Vec<_>>().join("\n"))
 }
 
 fn render_edges(edges: &[Edge], origin: Position, now: Timestamp, output: &Output) -> String {
@@ -184,9 +194,19 @@ mod tests {
             Edge { draining: true, ..edge("tyo-1", false, Some("1-42")) },
             Edge { draining: true, last_seen: Some(Timestamp(50_000)), ..edge("zrh-1", false, Some("1-42")) },
         ];
-        let sound = Status { position: "1-42".parse().unwrap(), version: "0.1.0".into(), problems: vec![] };
+        let sound =
+            Status { position: "1-42".parse().unwrap(), version: "0.1.0".into(), problems: vec![], purges: vec![] };
         let problems = vec![Problem::EdgeNotSaving { edge: "fra-1".parse().unwrap(), reason: "read-only".into() }];
-        let status = Status { problems, ..sound.clone() };
+        let edges_of = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect();
+        let pending = |site: &str, since, names| PendingPurge {
+            site: site.parse().unwrap(),
+            seq: Seq(41),
+            since,
+            edges: edges_of(names),
+        };
+        let purges =
+            vec![pending("demo", Some(Timestamp(40_000)), &["fra-1", "nyc-1"]), pending("news", None, &["lon-1"])];
+        let status = Status { problems, purges, ..sound.clone() };
         let output = Output::new(std::io::sink(), std::io::sink(), OutputOptions::default());
         insta::assert_snapshot!(render("http://127.0.0.1:8700", &status, &edges, &[], Timestamp(100_000), &output));
         insta::assert_snapshot!(render("http://127.0.0.1:8700", &sound, &[], &[], Timestamp(100_000), &output));

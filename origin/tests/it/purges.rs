@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::{Method, Response, StatusCode};
 use serde_json::json;
 use verge_origin::Timing;
-use verge_protocol::api::{LogEntry, PurgeProgress};
+use verge_protocol::api::{LogEntry, PendingPurge, PurgeProgress, Status};
 use verge_protocol::feed::FeedEvent;
 use verge_protocol::report::{EdgeReport, PurgeLag, PurgeProof};
 use verge_protocol::state::{ChannelState, ParsedRow, Row};
@@ -153,6 +153,12 @@ async fn edges_confirm_a_purge_with_what_they_have_found() {
     let reasons = lagging.iter().map(|lag| (lag.edge.as_str(), lag.reason.as_str(), lag.away)).collect::<Vec<_>>();
     let pending = ("pending", "channel live still serves a release from before the purge", false);
     assert_eq!(reasons, [pending, ("silent", "not seen since the origin started", false)]);
+    let shown = origin.get::<Status>("/v1/status").await.purges;
+    let PurgeProgress::Purging { seq, .. } = events[0] else { panic!("{events:?}") };
+    let (site, since) = ("demo".parse().unwrap(), Some(origin.clock.now()));
+    assert_eq!(shown, [PendingPurge { site, seq, since, edges: vec!["pending".parse().unwrap()] }]);
+    let metrics = reqwest::get(format!("http://{}/metrics", origin.daemon.private_addr())).await.unwrap();
+    assert!(metrics.text().await.unwrap().contains("\nverge_origin_pending_purges 1\n"));
     origin.stop().await;
 }
 
