@@ -131,7 +131,9 @@ impl PrefetchTask {
         let PrefetchPlan { mut queue, left_out, sufficient_room } = plan;
         let on_disk = |digest: &Digest| self.fetcher.store.contains(Object::Blob(*digest));
         prefetches.retain(queue.urgency(), |digest| referenced.urgency(digest).filter(|_| !on_disk(digest)));
-        queue.remove(&prefetches.digests());
+        // Some have arrived since the look at the index.
+        let in_flight = prefetches.digests();
+        queue.remove(|digest| in_flight.contains(digest) || on_disk(digest));
         let complete = sufficient_room
             .map_or(RoundResult::Complete, |sufficient| RoundResult::NoRoom { left_out: left_out.len(), sufficient });
         self.publish_plan(wanted, &left_out, &referenced);

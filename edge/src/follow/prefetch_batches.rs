@@ -72,9 +72,9 @@ impl PrefetchQueue {
         self.0.front().map(|(_, blob)| blob.urgency)
     }
 
-    /// Removes blobs.
-    pub(super) fn remove(&mut self, digests: &HashSet<Digest>) {
-        self.0.retain(|(digest, _)| !digests.contains(digest));
+    /// Removes the blobs that need not be fetched.
+    pub(super) fn remove(&mut self, is_unneeded: impl Fn(&Digest) -> bool) {
+        self.0.retain(|(digest, _)| !is_unneeded(digest));
     }
 
     /// Takes the next blobs of one urgency, as many as fit into one request.
