@@ -126,8 +126,9 @@ impl Edge {
         };
         let restored = feed_tasks.restore().await;
         let applied = restored.applied();
+        let (releases, erased) = (restored.releases(), restored.erased());
         let release_hosts =
-            ReleaseHosts::new(restored.releases(), store.clone(), upstream, metrics.clone(), tasks.clone());
+            ReleaseHosts::new(releases, erased, store.clone(), upstream, metrics.clone(), tasks.clone());
         // Cancelled by `start_draining`, and by shutdown, which drains the tasks too.
         let draining = tasks.draining().child_token();
         let status = ServingStatus {

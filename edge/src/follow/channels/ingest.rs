@@ -10,7 +10,7 @@ use verge_protocol::{ChannelName, SiteName};
 
 use super::Channels;
 use super::domains::VerifiedDomains;
-use super::erased_contents::Erasures;
+use super::known_erasures::Erasures;
 use super::known_purges::Purges;
 use super::tracked_channel::{AcceptedRow, Rollout, TrackedChannel};
 use crate::release_hosts::Releases;
