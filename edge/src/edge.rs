@@ -210,6 +210,7 @@ fn gauge_values(check: ReadinessCheck, blobs: BlobCache) -> impl Fn() -> GaugeVa
             generation: position.generation.0,
             applied: position.seq.0,
             lagging: applied.lagging.iter().map(|lag| (lag.site.clone(), lag.channel.clone())).collect(),
+            purging: applied.purging.len() as u64,
             unknown_rows: applied.unknown as u64,
             missing_blobs: status.missing_blobs.get(),
             problems: ProblemKind::ALL.map(|kind| {
