@@ -36,7 +36,7 @@ impl Channels {
         self.rollouts.values().map(|rollout| rollout.state.manifest)
     }
 
-    fn references(&self) -> impl Iterator<Item = Digest> {
+    pub(super) fn references(&self) -> impl Iterator<Item = Digest> {
         let own = self.states().map(|state| state.manifest);
         let coming = self.preparing_manifests();
         let superseded = self.tracked.values().filter_map(|channel| channel.superseded.as_ref());
