@@ -9,8 +9,12 @@
 //! disconnect. Both rows are durable: an origin that was killed in between goes on from the row, see [`Rollouts::resume`].
 
 mod canary;
+mod edge;
 mod machine;
 mod progress_log;
+mod target;
+#[cfg(test)]
+mod test_support;
 mod timing;
 
 use std::collections::BTreeSet;
@@ -24,8 +28,9 @@ use verge_protocol::host::HostLabel;
 use verge_protocol::state::{ChannelState, RolloutState};
 use verge_protocol::{Digest, EdgeName, Position, ReleaseNumber, Seq, Timestamp};
 
-pub use self::machine::{Action, Rollout, Target};
+pub use self::machine::{Action, Rollout};
 pub(crate) use self::progress_log::{ProgressLog, ProgressStream};
+pub use self::target::Target;
 pub use self::timing::Timing;
 use crate::channel_locks::{ChannelGuard, ChannelLocks};
 use crate::edge_reports::EdgeReports;
@@ -46,10 +51,10 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Whether a rollout that the last process left is carried on, of a channel that is at `epoch`.
 pub(crate) fn is_resumable(state: &RolloutState, epoch: Option<Seq>, now: Timestamp) -> bool {
-    let trial = Duration::from_secs(state.canary.as_ref().map_or(0, |canary| canary.plan.seconds));
+    let canary = Duration::from_secs(state.canary.as_ref().map_or(0, |canary| canary.plan.seconds));
     // A clock that was set back since tells nothing of the time that has passed.
     let is_sane = state.started <= now.after(CLOCK_TOLERANCE);
-    epoch == state.expected && is_sane && state.started.age(now) <= RESUMED_WITHIN + trial
+    epoch == state.expected && is_sane && state.started.age(now) <= RESUMED_WITHIN + canary
 }
 
 /// Begins rollouts and carries them out. Clones share them.
@@ -122,7 +127,7 @@ impl Rollouts {
             manifest: state.manifest,
             // There is nothing to compare a first release with, and no channel that edges could serve it on.
             canary: state.canary.as_ref().filter(|_| state.expected.is_some()).map(|canary| canary.plan),
-            was_on_trial: state.canary.as_ref().is_some_and(|canary| !canary.edges.is_empty()),
+            has_canary_edges: state.canary.as_ref().is_some_and(|canary| !canary.edges.is_empty()),
         };
         let mut rollout = Rollout::new(target, begun, self.timing, self.edge_reports.uptime());
         let log = guard.log().clone();
@@ -133,8 +138,8 @@ impl Rollouts {
             for action in rollout.poll(self.edge_reports.uptime()) {
                 match action {
                     Action::Tell(progress) => log.push(Ok(progress)),
-                    Action::Try(edges) => {
-                        if let Err(error) = self.try_on(&rollout.target().label, &mut state, edges).await
+                    Action::StartCanary(edges) => {
+                        if let Err(error) = self.start_canary(&rollout.target().label, &mut state, edges).await
                             && let Some(guard) = guard
                         {
                             self.abandon(guard, &state, error).await;
@@ -190,7 +195,7 @@ impl Rollouts {
         let rollouts = self.clone();
         let now = self.edge_reports.uptime();
         let mut rollout = Rollout::of_move(
-            Target { label, release, manifest, canary: None, was_on_trial: false },
+            Target { label, release, manifest, canary: None, has_canary_edges: false },
             position,
             self.timing,
             now,
@@ -202,7 +207,7 @@ impl Rollouts {
                 for action in rollout.poll(rollouts.edge_reports.uptime()) {
                     match action {
                         Action::Tell(progress) => log.push(Ok(progress)),
-                        Action::Try(_) | Action::Switch | Action::Abandon { .. } | Action::End => return,
+                        Action::StartCanary(_) | Action::Switch | Action::Abandon { .. } | Action::End => return,
                     }
                 }
                 tokio::select! {
@@ -241,13 +246,13 @@ impl Rollouts {
     }
 
     /// Lets a few edges serve the release.
-    async fn try_on(
+    async fn start_canary(
         &self,
         label: &HostLabel,
         state: &mut RolloutState,
         edges: BTreeSet<EdgeName>,
     ) -> Result<(), PublishError> {
-        tracing::info!(channel = %label, release = %state.release, ?edges, "release on trial");
+        tracing::info!(channel = %label, release = %state.release, ?edges, "canary started");
         if let Some(canary) = &mut state.canary {
             canary.edges = edges;
         }

@@ -20,7 +20,7 @@ pub(crate) struct NewRollout {
     pub(crate) expected: Option<Seq>,
     pub(crate) target: MoveTarget,
     pub(crate) idempotency_key: Option<IdempotencyKey>,
-    /// How the release is tried on a few edges first.
+    /// How a few edges serve the release first.
     pub(crate) canary: Option<CanaryPlan>,
 }
 
@@ -79,7 +79,7 @@ impl Database {
     }
 
     /// Deletes a rollout without moving the channel. Does nothing if the channel has no rollout, or another one. If some readers got
-    /// the release already, on trial, the channel inherits it until `inherited_until`, for the tabs that they have open.
+    /// the release already, from the edges of a canary, the channel inherits it until `inherited_until`, for the tabs that they have open.
     pub(crate) async fn abandon_rollout(
         &self,
         label: &HostLabel,
@@ -100,11 +100,11 @@ impl Database {
             Err(error) => return Err(error),
         };
         if is_same {
-            let was_tried = rollout.canary.as_ref().is_some_and(|canary| !canary.edges.is_empty());
+            let had_canary = rollout.canary.as_ref().is_some_and(|canary| !canary.edges.is_empty());
             let channel = channels::current(&mut transaction, &label.site, &label.channel).await?;
-            if let Some(mut channel) = channel.filter(|channel| was_tried && channel.manifest != rollout.manifest) {
-                let tried = vec![Inherited::new(rollout.manifest, inherited_until)];
-                channel.inherits = channels::with_kept(tried, channel.inherits, channel.manifest, now);
+            if let Some(mut channel) = channel.filter(|channel| had_canary && channel.manifest != rollout.manifest) {
+                let canary = vec![Inherited::new(rollout.manifest, inherited_until)];
+                channel.inherits = channels::with_kept(canary, channel.inherits, channel.manifest, now);
                 // Before the tombstone: no edge drops the release in between.
                 let channel_key = Key::Channel(label.site.clone(), label.channel.clone());
                 state::set(&mut transaction, &channel_key, Some(&channel)).await?;
