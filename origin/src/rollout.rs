@@ -93,21 +93,13 @@ struct Pending {
 impl Rollouts {
     /// Begins a rollout, durably: from here on an origin that is killed resumes it.
     pub(crate) async fn begin(&self, new: NewRollout) -> Result<(Position, RolloutState), PublishError> {
-        let (database, now) = (self.database.clone(), self.clock.now());
+        let (database, now, new) = (self.database.clone(), self.clock.now(), Arc::new(new));
         let label = new.label.clone();
-        let (expected, key) = (new.expected, new.idempotency_key.clone());
-        let outcome = match self.feed.write(async move { database.begin_rollout(&new, now).await }).await {
+        let written = Arc::clone(&new);
+        let outcome = match self.feed.write(async move { database.begin_rollout(&written, now).await }).await {
             Ok(outcome) => outcome,
             // The commit failed, and may have survived all the same.
-            Err(error) => {
-                let rollouts = self.database.rollouts().await.unwrap_or_default();
-                let is_ours = |state: &RolloutState| {
-                    (state.started, state.expected, &state.idempotency_key) == (now, expected, &key)
-                };
-                let ours = rollouts.into_iter().find(|(other, _, state)| *other == label && is_ours(state));
-                let (_, seq, state) = ours.ok_or(error)?;
-                Ok((Position { seq, ..self.feed.position() }, state))
-            }
+            Err(error) => Ok(self.database.begun_rollout(&new, now).await.ok().flatten().ok_or(error)?),
         };
         match outcome {
             Ok((begun, rollout)) => {
