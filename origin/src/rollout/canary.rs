@@ -25,7 +25,7 @@ pub(super) struct Canary {
     /// When all of them served it, or the others were given up.
     began: Option<Duration>,
     /// What clients were told last, and when.
-    told: Option<((ResponseCounts, ResponseCounts), Duration)>,
+    announced: Option<((ResponseCounts, ResponseCounts), Duration)>,
     /// Its time is over, but none of its edges serves the release at the moment.
     is_overdue: bool,
 }
@@ -59,7 +59,7 @@ impl Canary {
             edges,
             chosen: now,
             began: None,
-            told: None,
+            announced: None,
             is_overdue: false,
         })
     }
@@ -105,7 +105,8 @@ impl Canary {
             Some(seen) => Some(Outcome::Bad(format!("on its canary edges, {seen}"))),
             None => (elapsed >= duration && serving > 0).then_some(Outcome::Good),
         };
-        let is_news = self.told.is_none_or(|(told, at)| told != (canary, baseline) && at + timing.tell <= now);
+        let is_news =
+            self.announced.is_none_or(|(announced, at)| announced != (canary, baseline) && at + timing.tell <= now);
         let news = (is_news || outcome.is_some()).then(|| Progress::Canary {
             edges: self.edges.iter().cloned().collect(),
             elapsed_ms: millis(elapsed.min(duration)),
@@ -114,7 +115,7 @@ impl Canary {
             baseline,
         });
         if news.is_some() {
-            self.told = Some(((canary, baseline), now));
+            self.announced = Some(((canary, baseline), now));
         }
         (news, outcome)
     }

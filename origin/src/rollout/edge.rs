@@ -17,7 +17,7 @@ pub(super) struct Edge {
     pub(super) last_report: Option<LastReport>,
     pub(super) preparation: Preparation,
     /// The preparation that clients were told last, and when.
-    told: Option<(Preparation, Duration)>,
+    announced: Option<(Preparation, Duration)>,
     /// When it last made progress; before any, when the phase began or when it joined the fleet.
     pub(super) progressed: Duration,
     pub(super) has_confirmed: bool,
@@ -65,7 +65,7 @@ impl Edge {
         Self {
             last_report: None,
             preparation: Preparation::default(),
-            told: None,
+            announced: None,
             progressed: now,
             has_confirmed: false,
             served: None,
@@ -157,20 +157,21 @@ impl Edge {
     }
 
     /// Whether clients were told that it is prepared.
-    pub(super) fn is_told_prepared(&self) -> bool {
-        self.told.as_ref().is_some_and(|(told, _)| told.prepared)
+    pub(super) fn is_announced_prepared(&self) -> bool {
+        self.announced.as_ref().is_some_and(|(announced, _)| announced.prepared)
     }
 
     /// Whether its preparation is news for clients: at most every `interval`, but for being prepared.
     pub(super) fn tell(&mut self, now: Duration, interval: Duration) -> bool {
-        let is_news = match &self.told {
+        let is_news = match &self.announced {
             None => self.preparation != Preparation::default(),
-            Some((told, at)) => {
-                *told != self.preparation && (self.preparation.prepared || told.prepared || *at + interval <= now)
+            Some((announced, at)) => {
+                *announced != self.preparation
+                    && (self.preparation.prepared || announced.prepared || *at + interval <= now)
             }
         };
         if is_news {
-            self.told = Some((self.preparation.clone(), now));
+            self.announced = Some((self.preparation.clone(), now));
         }
         is_news
     }
@@ -211,5 +212,51 @@ impl Preparation {
             None if self.total == 0 => format!("it has not fetched the manifest, no progress for {seconds} s"),
             None => format!("{} of {} bytes fetched, no progress for {seconds} s", self.done, self.total),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_support::{report, seconds, target, with_lag};
+    use super::*;
+
+    /// The edge reports at each of these seconds; `report_at` makes the report of one second. Whether it has stalled then.
+    fn stalls(report_at: impl Fn(u64) -> EdgeReport, times: &[u64]) -> Vec<bool> {
+        let mut edge = Edge::new(seconds(100));
+        let stalled = |at: &u64| {
+            let last = LastReport { received: seconds(*at), time: Timestamp(*at), report: Arc::new(report_at(*at)) };
+            edge.take(&target(), "1-6".parse().unwrap(), None, last);
+            edge.reports_stall(&Timing::default(), seconds(*at))
+        };
+        times.iter().map(stalled).collect()
+    }
+
+    #[test]
+    fn edge_progresses_while_bytes_arrive_of_a_blob_that_is_not_complete() {
+        let arriving = |received_bytes| EdgeReport { received_bytes, ..report(6, Some((3, 9, false))) };
+        assert_eq!(stalls(arriving, &[100, 109, 118, 127]), [false; 4]);
+        assert_eq!(stalls(|_| arriving(7), &[100, 109, 110]), [false, false, true]);
+        assert_eq!(stalls(|at| arriving(at.min(105)), &[100, 105, 114, 115]), [false, false, false, true]);
+        let with_problem = |at| {
+            let mut report = arriving(at);
+            report.preparations.as_mut().unwrap()[0].problem = Some("the disk is full".to_owned());
+            report
+        };
+        assert_eq!(stalls(with_problem, &[100, 109, 110]), [false, false, true], "what it receives is of no use");
+    }
+
+    #[test]
+    fn edge_that_lags_with_other_channels_progresses_by_bytes_of_the_release_alone() {
+        let joining = |received_bytes, done| {
+            let report = EdgeReport { received_bytes, ..report(6, Some((done, 900, false))) };
+            with_lag(report, "news", "1 of 2 blobs")
+        };
+        assert_eq!(stalls(|at| joining(at, 3), &[100, 105, 109, 110]), [false, false, false, true]);
+        assert_eq!(stalls(|at| joining(at, at), &[100, 109, 118, 127]), [false; 4]);
+        let own_channel = |at| {
+            let report = EdgeReport { received_bytes: at, ..report(6, Some((3, 900, false))) };
+            with_lag(report, "demo", "1 of 2 blobs")
+        };
+        assert_eq!(stalls(own_channel, &[100, 109, 118]), [false; 3], "it serves an older release of the channel");
     }
 }

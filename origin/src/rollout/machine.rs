@@ -155,7 +155,7 @@ impl Rollout {
             actions.push(Action::Tell(Progress::Preparing { release: self.target.release, edges }));
         }
         let total = self.edges.values().filter(|edge| waited_for(edge)).count() as u64;
-        let is_counted = |edge: &&Edge| waited_for(edge) && edge.is_told_prepared();
+        let is_counted = |edge: &&Edge| waited_for(edge) && edge.is_announced_prepared();
         let mut done = self.edges.values().filter(is_counted).count() as u64;
         for (name, edge) in self.edges.iter_mut().filter(|(_, edge)| waited_for(edge)) {
             if edge.tell(now, timing.tell) {
@@ -456,6 +456,22 @@ mod tests {
                               b: 109 of 900 bytes fetched, no progress for 10 s";
                 assert_eq!(end, format!("abandon: {reason}"));
                 assert!(test.poll(200).is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn joining_edge_that_fetches_other_sites_holds_up_no_switch_beyond_the_stall_limit() {
+        for (site, outcome) in [(Some("news"), Some("switch")), (None, None)] {
+            let mut test = TestRollout::new(&["a", "joining"], 100);
+            test.report("a", &report(6, Some((9, 9, true))), 100);
+            for at in (100..=115).step_by(5) {
+                let fetching = EdgeReport { received_bytes: at << 20, ..report(6, Some((0, 9, false))) };
+                let fetching = site.map_or(fetching.clone(), |site| with_lag(fetching, site, "fetching"));
+                test.report("a", &report(6, Some((9, 9, true))), at);
+                test.report("joining", &fetching, at);
+                let last = test.poll(at).pop();
+                assert_eq!(last.as_deref().filter(|_| at > 100), outcome.filter(|_| at == 110), "{site:?} at {at}");
             }
         }
     }
