@@ -50,3 +50,39 @@ async fn read(database: &Database) -> Result<BTreeSet<EdgeName>, StoreError> {
     members.retain(|name| configured.get(name).is_none_or(|state| state.force != Force::Down));
     Ok(members)
 }
+
+#[cfg(test)]
+mod tests {
+    use verge_protocol::api::TokenOwner;
+    use verge_protocol::{Digest, Timestamp};
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn members_that_are_added_at_once_are_never_replaced_by_an_older_list() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::open(&directory.path().join("origin.db"), Timestamp(1000)).await.unwrap();
+        let fleet = Fleet::open(database.clone()).await.unwrap();
+        let adding: Vec<_> = (0..100)
+            .map(|number| {
+                let (database, fleet) = (database.clone(), fleet.clone());
+                tokio::spawn(async move {
+                    let edge: EdgeName = format!("edge-{number}").parse().unwrap();
+                    let digest = Digest::of(edge.as_str().as_bytes());
+                    database.put_token(digest, &TokenOwner::Edge(edge.clone()), Timestamp(1000)).await.unwrap();
+                    let mut members = fleet.members();
+                    fleet.reload().await.unwrap();
+                    // From here on it is in every list.
+                    while members.borrow_and_update().len() < 100 {
+                        assert!(members.borrow().contains(&edge), "{edge}");
+                        members.changed().await.unwrap();
+                    }
+                })
+            })
+            .collect();
+        for added in adding {
+            added.await.unwrap();
+        }
+        database.close().await;
+    }
+}
