@@ -87,6 +87,7 @@ impl FeedTasks {
             for resources in manifests::load(store, &channels.missing_manifests()) {
                 channels.add_manifest(resources);
             }
+            channels.check_held(|release| store.missing(release.blobs().as_slice()).is_empty());
             channels.advance(Duration::ZERO);
             (channels, events)
         };

@@ -3,7 +3,7 @@
 use verge_daemon::private_listener::Readiness;
 use verge_protocol::report::Lag;
 
-use crate::status::ServingStatus;
+use crate::status::{Availability, ServingStatus};
 use crate::store::Store;
 
 /// The kinds of problems. Each is a value of the label `kind`, and has its row in docs/OPERATING.md.
@@ -11,6 +11,8 @@ use crate::store::Store;
 pub(crate) enum ProblemKind {
     /// No site is ready to be served.
     NothingToServe,
+    /// The process has just started, and does not know yet what it should serve.
+    CatchingUp,
     /// Blobs of live releases are not on disk: readers need an origin for them.
     BlobsMissing,
     /// Channels serve an older release than the origin says, none, or one that is not on disk yet.
@@ -27,8 +29,9 @@ pub(crate) enum ProblemKind {
 
 impl ProblemKind {
     /// All kinds, worst first.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::NothingToServe,
+        Self::CatchingUp,
         Self::BlobsMissing,
         Self::Lagging,
         Self::OriginSilent,
@@ -41,6 +44,7 @@ impl ProblemKind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::NothingToServe => "nothing_to_serve",
+            Self::CatchingUp => "catching_up",
             Self::BlobsMissing => "blobs_missing",
             Self::Lagging => "lagging",
             Self::OriginSilent => "origin_silent",
@@ -66,10 +70,12 @@ pub(crate) struct ReadinessCheck {
 }
 
 impl ReadinessCheck {
-    /// Not ready if nothing can be served; degraded if there are other problems.
+    /// Not ready if readers must not be sent here; degraded if there are other problems.
     pub(crate) fn readiness(&self) -> Readiness {
         let mut problems = self.problems();
-        match problems.iter().position(|problem| problem.kind == ProblemKind::NothingToServe) {
+        let is_unavailable =
+            |problem: &Problem| matches!(problem.kind, ProblemKind::NothingToServe | ProblemKind::CatchingUp);
+        match problems.iter().position(is_unavailable) {
             Some(index) => Readiness::NotReady(problems.swap_remove(index).text),
             None if problems.is_empty() => Readiness::Ready,
             None => Readiness::Degraded(problems.into_iter().map(|problem| problem.text).collect()),
@@ -81,8 +87,12 @@ impl ReadinessCheck {
         let mut problems = Vec::new();
         let mut add = |kind, text| problems.push(Problem { kind, text });
         let applied = self.status.applied.borrow();
-        if !applied.can_serve() {
-            add(ProblemKind::NothingToServe, "no site is ready to be served yet".to_owned());
+        match self.status.availability() {
+            Availability::Available => {}
+            Availability::CatchingUp => {
+                add(ProblemKind::CatchingUp, "catching up with the origin after the start".to_owned());
+            }
+            Availability::Empty => add(ProblemKind::NothingToServe, "no site is ready to be served yet".to_owned()),
         }
         let is_silent = self.status.is_origin_silent();
         let missing = self.status.missing_blobs.get();
@@ -156,7 +166,9 @@ mod tests {
         let store = Store::new(BlockingStore::open_for_test(directory.path(), 1000), Tasks::default());
         let check = ReadinessCheck { status, store };
         assert_eq!(check.readiness(), Readiness::NotReady("no site is ready to be served yet".to_owned()));
-        applied.send_modify(|applied| (applied.served, applied.is_filled) = (1, true));
+        applied.send_modify(|applied| applied.served = 1);
+        assert_eq!(check.readiness(), Readiness::NotReady("catching up with the origin after the start".to_owned()));
+        applied.send_modify(|applied| applied.has_caught_up = true);
         assert_eq!(check.readiness(), Readiness::Ready);
 
         let (site, channel) = ("demo".parse().unwrap(), "live".parse().unwrap());

@@ -77,8 +77,8 @@ impl Saved {
 }
 
 impl Follower {
-    /// Begins with a state file, which may be damaged; without one, with nothing. `load` reads manifests from disk.
-    pub fn restore(saved: Option<&[u8]>, load: impl Fn(&Digest) -> Option<ReleaseFiles>) -> Self {
+    /// Begins with a state file, which may be damaged; without one, with nothing. `load` reads manifests from `disk`.
+    pub fn restore(saved: Option<&[u8]>, load: impl Fn(&Digest) -> Option<ReleaseFiles>, disk: &impl Disk) -> Self {
         let channels = saved.map(|bytes| Channels::restore(saved_state::decode(bytes)).0);
         let mut channels = channels.unwrap_or_default();
         for id in channels.missing_manifests() {
@@ -86,6 +86,7 @@ impl Follower {
                 channels.add_manifest(resources);
             }
         }
+        channels.check_held(|release| release.blobs().iter().all(|blob| disk.has_blob(&blob.digest)));
         channels.advance(Duration::ZERO);
         let applied = channels.applied_state();
         let traffic = Metrics::new(&mut Registry::default()).unrouted;

@@ -94,7 +94,7 @@ impl Edge {
         }
         let load = |id: &Digest| self.disk.has_manifest(id).then(|| world.ledger.build(id).files.clone());
         let file = self.disk.state_file();
-        let follower = Follower::restore(file.as_deref(), load);
+        let follower = Follower::restore(file.as_deref(), load, &self.disk);
         let number = world.number();
         let (table, serving) = follower.table();
         world.log(|ledger| format!("e{} starts: {}", self.index, describe(ledger, &serving)));

@@ -31,7 +31,7 @@ impl Channels {
         self.references().collect()
     }
 
-    fn references(&self) -> impl Iterator<Item = Digest> {
+    pub(super) fn references(&self) -> impl Iterator<Item = Digest> {
         let own = self.states().map(|state| state.manifest);
         let coming = self.rollouts.values().map(|rollout| rollout.state.manifest);
         let superseded = self.tracked.values().filter_map(|channel| channel.superseded.as_ref());
