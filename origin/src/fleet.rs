@@ -53,6 +53,7 @@ async fn read(database: &Database) -> Result<BTreeSet<EdgeName>, StoreError> {
 
 #[cfg(test)]
 mod tests {
+    use verge_daemon::Tasks;
     use verge_protocol::api::TokenOwner;
     use verge_protocol::{Digest, Timestamp};
 
@@ -63,10 +64,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let database = Database::open(&directory.path().join("origin.db"), Timestamp(1000)).await.unwrap();
         let fleet = Fleet::open(database.clone()).await.unwrap();
+        let tasks = Tasks::default();
         let adding: Vec<_> = (0..100)
             .map(|number| {
                 let (database, fleet) = (database.clone(), fleet.clone());
-                tokio::spawn(async move {
+                tasks.spawn("add an edge", async move {
                     let edge: EdgeName = format!("edge-{number}").parse().unwrap();
                     let digest = Digest::of(edge.as_str().as_bytes());
                     database.put_token(digest, &TokenOwner::Edge(edge.clone()), Timestamp(1000)).await.unwrap();
