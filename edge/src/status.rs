@@ -95,9 +95,10 @@ impl MissingBlobs {
 
 /// How long origins may be silent. They send a heartbeat every five seconds, and restart within a few.
 const ORIGIN_SILENCE: Duration = Duration::from_mins(1);
-/// How long an edge that has just started waits for an origin before readers are sent to it all the same. A connection takes less than
-/// that.
+/// How long an edge that has just started waits for a silent origin before readers are sent to it all the same.
 const CATCH_UP_PATIENCE: Duration = Duration::from_secs(5);
+/// The same if no origin can be reached. One that restarts is back by then.
+const RECONNECT_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The inputs of health, reports and metrics.
 #[derive(Clone)]
@@ -127,9 +128,10 @@ impl ServingStatus {
     /// Whether readers may be sent here.
     pub(crate) fn availability(&self) -> Availability {
         let applied = self.applied.borrow();
+        let patience = if self.last_seen.is_unreachable() { RECONNECT_PATIENCE } else { CATCH_UP_PATIENCE };
         if !applied.can_serve() {
             Availability::Empty
-        } else if applied.has_caught_up || self.last_seen.silence() > CATCH_UP_PATIENCE {
+        } else if applied.has_caught_up || self.last_seen.silence() > patience {
             Availability::Available
         } else {
             Availability::CatchingUp
@@ -165,7 +167,13 @@ mod tests {
         applied.send_modify(|applied| applied.has_caught_up = true);
         assert_eq!(status.availability(), Availability::Available);
         applied.send_modify(|applied| applied.has_caught_up = false);
+        assert_eq!(status.availability(), Availability::CatchingUp);
+        status.last_seen.record_failure();
+        tokio::time::advance(RECONNECT_PATIENCE + Duration::from_millis(1)).await;
+        assert_eq!(status.availability(), Availability::Available, "no origin can be reached");
+        status.last_seen.record();
+        assert_eq!(status.availability(), Availability::CatchingUp);
         tokio::time::advance(CATCH_UP_PATIENCE + Duration::from_millis(1)).await;
-        assert_eq!(status.availability(), Availability::Available);
+        assert_eq!(status.availability(), Availability::Available, "the origin is silent");
     }
 }
