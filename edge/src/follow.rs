@@ -41,6 +41,7 @@ use self::channels::Channels;
 use self::prefetch_status::PrefetchStatus;
 use self::purger::Purger;
 use crate::cache::BlobCache;
+use crate::erased_contents::ErasedContents;
 use crate::metrics::Metrics;
 use crate::release_hosts::Releases;
 use crate::status::{AppliedState, MissingBlobs};
@@ -106,6 +107,11 @@ impl RestoredFeedTasks {
     /// The releases that exist, now and from now on.
     pub(crate) fn releases(&self) -> Releases {
         self.channels.releases()
+    }
+
+    /// The contents that were erased, now and from now on.
+    pub(crate) fn erased(&self) -> ErasedContents {
+        self.channels.erased()
     }
 
     /// How far the feed is applied, now and from now on.

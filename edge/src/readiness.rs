@@ -1,7 +1,7 @@
 //! Whether this edge is ready, and what is wrong with it: `/healthz`, the gauge `verge_edge_problems`, and parts of the health page.
 
 use verge_daemon::private_listener::Readiness;
-use verge_protocol::report::Lag;
+use verge_protocol::report::{Lag, PurgeLag};
 
 use crate::status::{Availability, ServingStatus};
 use crate::store::Store;
@@ -17,6 +17,8 @@ pub(crate) enum ProblemKind {
     BlobsMissing,
     /// Channels serve an older release than the origin says, none, or one that is not on disk yet.
     Lagging,
+    /// Sites have a purge that is not done yet.
+    Purging,
     /// No origin was seen for a minute: releases may be out of date.
     OriginSilent,
     /// The state is not being saved: a restart would serve older releases.
@@ -29,11 +31,12 @@ pub(crate) enum ProblemKind {
 
 impl ProblemKind {
     /// All kinds, worst first.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::NothingToServe,
         Self::CatchingUp,
         Self::BlobsMissing,
         Self::Lagging,
+        Self::Purging,
         Self::OriginSilent,
         Self::StateNotSaved,
         Self::DiskFailed,
@@ -47,6 +50,7 @@ impl ProblemKind {
             Self::CatchingUp => "catching_up",
             Self::BlobsMissing => "blobs_missing",
             Self::Lagging => "lagging",
+            Self::Purging => "purging",
             Self::OriginSilent => "origin_silent",
             Self::StateNotSaved => "state_not_saved",
             Self::DiskFailed => "disk_failed",
@@ -102,6 +106,13 @@ impl ReadinessCheck {
         }
         if !applied.lagging.is_empty() {
             add(ProblemKind::Lagging, describe_lag(&applied.lagging));
+        }
+        if let Some(PurgeLag { site, seq, reason, .. }) = applied.purging.first() {
+            let sites = applied.purging.len();
+            add(
+                ProblemKind::Purging,
+                format!("{sites} sites have a purge that is not done, {site} that of write {seq}: {reason}"),
+            );
         }
         if is_silent {
             let text = match self.status.last_seen.elapsed() {
@@ -174,6 +185,8 @@ mod tests {
         let (site, channel) = ("demo".parse().unwrap(), "live".parse().unwrap());
         applied.send_modify(|applied| {
             applied.lagging = vec![Lag { site, channel, seq: Seq(2), reason: "fetching the manifest".to_owned() }];
+            let reason = "checking what is on disk".to_owned();
+            applied.purging = vec![PurgeLag { site: "demo".parse().unwrap(), seq: Seq(3), running: true, reason }];
             applied.not_saving = Some("no space".to_owned());
             applied.orphans = vec!["site/a".to_owned(), "site/b".to_owned()];
         });
@@ -181,6 +194,7 @@ mod tests {
         let expected = [
             "3 blobs of live releases are not on disk: they are fetched from the origin",
             "1 channels serve an older release, none, or one that is not on disk yet; live of demo at write 2: fetching the manifest",
+            "1 sites have a purge that is not done, demo that of write 3: checking what is on disk",
             "the state is not being saved: no space",
             "2 keys are served that the origin does not know, such as site/a",
         ];
@@ -188,9 +202,9 @@ mod tests {
         tokio::time::advance(Duration::from_secs(61)).await;
         let Readiness::Degraded(reasons) = check.readiness() else { panic!() };
         assert_eq!(reasons[0], "3 blobs of live releases are not on disk: readers of these files get 503");
-        assert_eq!(reasons[2], "no origin seen since the start 61 s ago");
+        assert_eq!(reasons[3], "no origin seen since the start 61 s ago");
         check.status.last_seen.record();
-        assert_eq!(check.problems().len(), 4);
+        assert_eq!(check.problems().len(), 5);
     }
 
     #[test]

@@ -11,9 +11,9 @@
 //! [holding]: super::holding
 
 mod domains;
-mod erased_contents;
 mod erasures;
 mod ingest;
+mod known_erasures;
 mod known_purges;
 mod purges;
 mod references;
@@ -37,11 +37,12 @@ use verge_protocol::state::ChannelState;
 use verge_protocol::{ChannelName, Checkpoint, Digest, EdgeName, Generation, SiteName};
 
 use self::domains::VerifiedDomains;
-use self::erased_contents::Erasures;
+use self::known_erasures::Erasures;
 pub(super) use self::known_purges::DuePurge;
 use self::known_purges::Purges;
 use self::tracked_channel::{AcceptedRow, Rollout, SupersededRow, TrackedChannel};
 use super::holding::Holding;
+use crate::erased_contents::ErasedContents;
 use crate::metrics::{Traffic, TrialCounters};
 use crate::release_hosts::Releases;
 use crate::status::AppliedState;
@@ -95,10 +96,15 @@ impl Channels {
         self.releases.clone()
     }
 
+    /// The contents that were erased, now and from now on.
+    pub(super) fn erased(&self) -> ErasedContents {
+        self.erasures.contents().clone()
+    }
+
     /// Adds a manifest that has arrived.
     pub(super) fn add_manifest(&mut self, resources: Arc<Resources>) {
         let id = resources.manifest();
-        let resources = self.erasures.without_erased(resources);
+        let resources = self.erasures.contents().without_erased(resources);
         self.failures.remove(&id);
         self.manifests.insert(id, resources);
         self.changed = true;

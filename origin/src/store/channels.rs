@@ -245,8 +245,8 @@ async fn moves(
     Ok(column_values::sound_rows("channel_move", rows, parse))
 }
 
-/// `inherits` and what else the channel inherited until now, the latest first: its past moves do not tell which releases some readers got
-/// on trial only, nor how far the clock that calls them past is ahead. `served` is the manifest that the channel points at.
+/// `inherits` and what else the channel inherited until now, the latest first: its past moves do not tell which releases only
+/// readers of a canary's edges got, nor how far the clock that calls them past is ahead. `served` is the manifest that the channel points at.
 pub(super) fn with_kept(mut inherits: Vec<Inherited>, kept: Vec<Inherited>, served: Digest) -> Vec<Inherited> {
     for one in kept.into_iter().filter(|one| one.manifest != served) {
         if inherits.iter().all(|known| known.manifest != one.manifest) {
@@ -298,13 +298,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn release_that_was_on_trial_stays_inherited_after_a_move() {
+    fn release_of_an_abandoned_canary_stays_inherited_after_a_move() {
         let one = |name: &str, until: u64| Inherited::new(Digest::of(name.as_bytes()), Timestamp(until));
         let served = Digest::of(b"served");
-        let kept = vec![one("trial", 70), one("served", 80), one("old", 60)];
+        let kept = vec![one("canary", 70), one("served", 80), one("old", 60)];
         let inherits = with_kept(vec![one("before", 90), one("old", 60)], kept, served);
-        assert_eq!(inherits, [one("before", 90), one("trial", 70), one("old", 60)]);
+        assert_eq!(inherits, [one("before", 90), one("canary", 70), one("old", 60)]);
         let many = (0..20).map(|number| one(&number.to_string(), 100 + number)).collect();
-        assert_eq!(with_kept(many, vec![one("trial", 200)], served).len(), INHERITED_MAX);
+        assert_eq!(with_kept(many, vec![one("canary", 200)], served).len(), INHERITED_MAX);
     }
 }

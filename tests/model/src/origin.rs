@@ -202,7 +202,7 @@ impl Origin {
             release: state.release,
             manifest: state.manifest,
             canary: None,
-            was_on_trial: false,
+            has_canary_edges: false,
         };
         let mut rollout = Rollout::new(target, begun, Timing::default(), uptime);
         if !world.has(Plant::OriginSwitchesUnprepared) {
@@ -274,7 +274,7 @@ impl Origin {
                 }
             }
             Action::Tell(_) => {}
-            Action::Try(_) => unreachable!("no trial is planned"),
+            Action::StartCanary(_) => unreachable!("no canary is planned"),
             Action::Switch => self.switch(world, index),
             Action::Abandon { reason } => {
                 let Run { label, state, .. } = process.runs.remove(index);

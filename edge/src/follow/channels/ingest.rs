@@ -9,7 +9,7 @@ use verge_protocol::state::{Key, ParsedRow};
 use verge_protocol::{ChannelName, SiteName};
 
 use super::domains::VerifiedDomains;
-use super::erased_contents::Erasures;
+use super::known_erasures::Erasures;
 use super::known_purges::Purges;
 use super::tracked_channel::{AcceptedRow, Rollout, TrackedChannel};
 use super::{CatchUp, Channels};
