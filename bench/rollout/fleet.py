@@ -73,23 +73,30 @@ class Fleet:
         return json.loads(done.stdout)
 
     def move(self, release, epoch):
-        """Moves the live channel to a release. Returns its epoch, and the times of the events of the rollout as the client sees them:
-        name to seconds since the request."""
+        """Moves the live channel to a release. Returns its epoch, and the times of the events."""
+        events, times = self.follow("channels/live", {"release": release, "expected": epoch})
+        return events["released"]["epoch"], times
+
+    def purge(self, scope):
+        """Purges paths. Returns the times of the events."""
+        return self.follow("purges", {"scope": scope})[1]
+
+    def follow(self, path, body):
+        """Sends a request about the site that is answered with a stream of events, in which all edges confirm. Returns the last event of
+        each name, and when the client saw it, in seconds since the request."""
         connection = http.client.HTTPConnection(*self.origin.listen, timeout=TIMEOUT)
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         start = time.perf_counter()
-        connection.request("POST", f"/v1/sites/{SITE}/channels/live", json.dumps({"release": release, "expected": epoch}), headers)
+        connection.request("POST", f"/v1/sites/{SITE}/{path}", json.dumps(body), headers)
         lines = [(time.perf_counter() - start, line) for line in connection.getresponse() if line.strip()]
         connection.close()
-        times = {}
+        events, times = {}, {}
         for seconds, line in lines:
             event = json.loads(line)
-            times[event["event"]] = seconds
-            if event["event"] == "released":
-                epoch = event["epoch"]
-        if event["event"] != "finished" or event["lagging"]:
-            raise RuntimeError(f"the rollout of {release} failed: {event}")
-        return epoch, times
+            events[event["event"]], times[event["event"]] = event, seconds
+        if events.get("finished", {"lagging": None})["lagging"] != []:
+            raise RuntimeError(f"{path} {body} failed: {event}")
+        return events, times
 
     def close(self):
         for daemon in [*self.edges, self.origin]:

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Measures rollouts: the time from the switch at the origin until the last edge has confirmed, with edges as processes and with light
-edges, on loopback.
+"""Measures rollouts and purges: the time from the switch at the origin, or from the purge, until the last edge has confirmed, with edges as
+processes and with light edges, on loopback.
 
     rollout.py [--edges N…] [--light N…] [--rounds N] [--binaries DIR]
 
-A round moves the live channel of a site to the other one of two releases, which all edges hold: what is measured is the control plane.
+A round moves the live channel of a site to the other one of two releases, which all edges hold, and purges the path of its page: what is
+measured is the control plane.
 Times are as the client sees them, which waits for the rollout. The columns: see bench/README.md.
 """
 
@@ -19,7 +20,7 @@ from fleet import ROOT, Fleet
 
 # Seconds without rollouts in which the CPU time of reports and heartbeats is measured.
 IDLE = 10
-COLUMNS = ["edges", "kind", "switch → last confirm, ms: median", "p90", "p99", "whole rollout, ms: median", "CPU of the origin per rollout, ms", "idle CPU", "KiB per edge"]
+COLUMNS = ["edges", "kind", "switch → last confirm, ms: median", "p90", "p99", "whole rollout, ms: median", "purge → last confirm, ms: median", "p99", "CPU of the origin per rollout, ms", "idle CPU", "KiB per edge"]
 
 
 def measure(count, kind, rounds, binaries):
@@ -42,7 +43,7 @@ def measure(count, kind, rounds, binaries):
         cpu = fleet.origin.cpu_seconds()
         time.sleep(IDLE)
         idle = (fleet.origin.cpu_seconds() - cpu) / IDLE
-        waits, wholes, costs = [], [], []
+        waits, wholes, purges, costs = [], [], [], []
         for number in range(rounds):
             time.sleep(0.1)
             cpu = fleet.origin.cpu_seconds()
@@ -50,12 +51,15 @@ def measure(count, kind, rounds, binaries):
             costs.append(fleet.origin.cpu_seconds() - cpu)
             waits.append(times["finished"] - times["released"])
             wholes.append(times["finished"])
+            time.sleep(0.1)
+            times = fleet.purge("index.html")
+            purges.append(times["finished"] - times["purging"])
     finally:
         fleet.close()
         shutil.rmtree(folder)
-    waits.sort()
-    share = lambda percent: waits[min(len(waits) - 1, len(waits) * percent // 100)]
-    milliseconds = [statistics.median(waits), share(90), share(99), statistics.median(wholes), statistics.median(costs)]
+    share = lambda times, percent: sorted(times)[min(len(times) - 1, len(times) * percent // 100)]
+    median = statistics.median
+    milliseconds = [median(waits), share(waits, 90), share(waits, 99), median(wholes), median(purges), share(purges, 99), median(costs)]
     return [str(count), kind, *(f"{seconds * 1000:.1f}" for seconds in milliseconds), f"{idle:.1%}", f"{memory:.0f}"]
 
 

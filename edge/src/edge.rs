@@ -126,8 +126,9 @@ impl Edge {
         };
         let restored = feed_tasks.restore().await;
         let applied = restored.applied();
+        let (releases, erased) = (restored.releases(), restored.erased());
         let release_hosts =
-            ReleaseHosts::new(restored.releases(), store.clone(), upstream, metrics.clone(), tasks.clone());
+            ReleaseHosts::new(releases, erased, store.clone(), upstream, metrics.clone(), tasks.clone());
         // Cancelled by `start_draining`, and by shutdown, which drains the tasks too.
         let draining = tasks.draining().child_token();
         let status = ServingStatus {
@@ -209,6 +210,7 @@ fn gauge_values(check: ReadinessCheck, blobs: BlobCache) -> impl Fn() -> GaugeVa
             generation: position.generation.0,
             applied: position.seq.0,
             lagging: applied.lagging.iter().map(|lag| (lag.site.clone(), lag.channel.clone())).collect(),
+            purging: applied.purging.len() as u64,
             unknown_rows: applied.unknown as u64,
             missing_blobs: status.missing_blobs.get(),
             problems: ProblemKind::ALL.map(|kind| {

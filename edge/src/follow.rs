@@ -41,6 +41,7 @@ use self::channels::Channels;
 use self::prefetch_status::PrefetchStatus;
 use self::purger::Purger;
 use crate::cache::BlobCache;
+use crate::erased_contents::ErasedContents;
 use crate::metrics::Metrics;
 use crate::release_hosts::Releases;
 use crate::status::{AppliedState, MissingBlobs};
@@ -87,6 +88,7 @@ impl FeedTasks {
             for resources in manifests::load(store, &channels.missing_manifests()) {
                 channels.add_manifest(resources);
             }
+            channels.check_held(|release| store.missing(release.blobs().as_slice()).is_empty());
             channels.advance(Duration::ZERO);
             (channels, events)
         };
@@ -105,6 +107,11 @@ impl RestoredFeedTasks {
     /// The releases that exist, now and from now on.
     pub(crate) fn releases(&self) -> Releases {
         self.channels.releases()
+    }
+
+    /// The contents that were erased, now and from now on.
+    pub(crate) fn erased(&self) -> ErasedContents {
+        self.channels.erased()
     }
 
     /// How far the feed is applied, now and from now on.

@@ -16,6 +16,7 @@ pub mod config;
 
 mod cache;
 mod edge;
+mod erased_contents;
 mod follow;
 mod metrics;
 #[doc(hidden)]

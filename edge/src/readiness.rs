@@ -1,9 +1,9 @@
 //! Whether this edge is ready, and what is wrong with it: `/healthz`, the gauge `verge_edge_problems`, and parts of the health page.
 
 use verge_daemon::private_listener::Readiness;
-use verge_protocol::report::Lag;
+use verge_protocol::report::{Lag, PurgeLag};
 
-use crate::status::ServingStatus;
+use crate::status::{Availability, ServingStatus};
 use crate::store::Store;
 
 /// The kinds of problems. Each is a value of the label `kind`, and has its row in docs/OPERATING.md.
@@ -11,10 +11,14 @@ use crate::store::Store;
 pub(crate) enum ProblemKind {
     /// No site is ready to be served.
     NothingToServe,
+    /// The process has just started, and does not know yet what it should serve.
+    CatchingUp,
     /// Blobs of live releases are not on disk: readers need an origin for them.
     BlobsMissing,
     /// Channels serve an older release than the origin says, none, or one that is not on disk yet.
     Lagging,
+    /// Sites have a purge that is not done yet.
+    Purging,
     /// No origin was seen for a minute: releases may be out of date.
     OriginSilent,
     /// The state is not being saved: a restart would serve older releases.
@@ -27,10 +31,12 @@ pub(crate) enum ProblemKind {
 
 impl ProblemKind {
     /// All kinds, worst first.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::NothingToServe,
+        Self::CatchingUp,
         Self::BlobsMissing,
         Self::Lagging,
+        Self::Purging,
         Self::OriginSilent,
         Self::StateNotSaved,
         Self::DiskFailed,
@@ -41,8 +47,10 @@ impl ProblemKind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::NothingToServe => "nothing_to_serve",
+            Self::CatchingUp => "catching_up",
             Self::BlobsMissing => "blobs_missing",
             Self::Lagging => "lagging",
+            Self::Purging => "purging",
             Self::OriginSilent => "origin_silent",
             Self::StateNotSaved => "state_not_saved",
             Self::DiskFailed => "disk_failed",
@@ -66,10 +74,12 @@ pub(crate) struct ReadinessCheck {
 }
 
 impl ReadinessCheck {
-    /// Not ready if nothing can be served; degraded if there are other problems.
+    /// Not ready if readers must not be sent here; degraded if there are other problems.
     pub(crate) fn readiness(&self) -> Readiness {
         let mut problems = self.problems();
-        match problems.iter().position(|problem| problem.kind == ProblemKind::NothingToServe) {
+        let is_unavailable =
+            |problem: &Problem| matches!(problem.kind, ProblemKind::NothingToServe | ProblemKind::CatchingUp);
+        match problems.iter().position(is_unavailable) {
             Some(index) => Readiness::NotReady(problems.swap_remove(index).text),
             None if problems.is_empty() => Readiness::Ready,
             None => Readiness::Degraded(problems.into_iter().map(|problem| problem.text).collect()),
@@ -81,8 +91,12 @@ impl ReadinessCheck {
         let mut problems = Vec::new();
         let mut add = |kind, text| problems.push(Problem { kind, text });
         let applied = self.status.applied.borrow();
-        if !applied.can_serve() {
-            add(ProblemKind::NothingToServe, "no site is ready to be served yet".to_owned());
+        match self.status.availability() {
+            Availability::Available => {}
+            Availability::CatchingUp => {
+                add(ProblemKind::CatchingUp, "catching up with the origin after the start".to_owned());
+            }
+            Availability::Empty => add(ProblemKind::NothingToServe, "no site is ready to be served yet".to_owned()),
         }
         let is_silent = self.status.is_origin_silent();
         let missing = self.status.missing_blobs.get();
@@ -92,6 +106,13 @@ impl ReadinessCheck {
         }
         if !applied.lagging.is_empty() {
             add(ProblemKind::Lagging, describe_lag(&applied.lagging));
+        }
+        if let Some(PurgeLag { site, seq, reason, .. }) = applied.purging.first() {
+            let sites = applied.purging.len();
+            add(
+                ProblemKind::Purging,
+                format!("{sites} sites have a purge that is not done, {site} that of write {seq}: {reason}"),
+            );
         }
         if is_silent {
             let text = match self.status.last_seen.elapsed() {
@@ -156,12 +177,16 @@ mod tests {
         let store = Store::new(BlockingStore::open_for_test(directory.path(), 1000), Tasks::default());
         let check = ReadinessCheck { status, store };
         assert_eq!(check.readiness(), Readiness::NotReady("no site is ready to be served yet".to_owned()));
-        applied.send_modify(|applied| (applied.served, applied.is_filled) = (1, true));
+        applied.send_modify(|applied| applied.served = 1);
+        assert_eq!(check.readiness(), Readiness::NotReady("catching up with the origin after the start".to_owned()));
+        applied.send_modify(|applied| applied.has_caught_up = true);
         assert_eq!(check.readiness(), Readiness::Ready);
 
         let (site, channel) = ("demo".parse().unwrap(), "live".parse().unwrap());
         applied.send_modify(|applied| {
             applied.lagging = vec![Lag { site, channel, seq: Seq(2), reason: "fetching the manifest".to_owned() }];
+            let reason = "checking what is on disk".to_owned();
+            applied.purging = vec![PurgeLag { site: "demo".parse().unwrap(), seq: Seq(3), running: true, reason }];
             applied.not_saving = Some("no space".to_owned());
             applied.orphans = vec!["site/a".to_owned(), "site/b".to_owned()];
         });
@@ -169,6 +194,7 @@ mod tests {
         let expected = [
             "3 blobs of live releases are not on disk: they are fetched from the origin",
             "1 channels serve an older release, none, or one that is not on disk yet; live of demo at write 2: fetching the manifest",
+            "1 sites have a purge that is not done, demo that of write 3: checking what is on disk",
             "the state is not being saved: no space",
             "2 keys are served that the origin does not know, such as site/a",
         ];
@@ -176,9 +202,9 @@ mod tests {
         tokio::time::advance(Duration::from_secs(61)).await;
         let Readiness::Degraded(reasons) = check.readiness() else { panic!() };
         assert_eq!(reasons[0], "3 blobs of live releases are not on disk: readers of these files get 503");
-        assert_eq!(reasons[2], "no origin seen since the start 61 s ago");
+        assert_eq!(reasons[3], "no origin seen since the start 61 s ago");
         check.status.last_seen.record();
-        assert_eq!(check.problems().len(), 4);
+        assert_eq!(check.problems().len(), 5);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use verge_protocol::{ChannelName, Digest, ReleaseNumber, SiteName};
 pub(crate) use self::known_releases::ReleaseRecord;
 use self::known_releases::{KnownRelease, KnownReleases};
 use crate::cache::{Completer, RecentFailures, SingleFlight, Unavailable};
+use crate::erased_contents::ErasedContents;
 use crate::metrics::Metrics;
 use crate::store::{BlockingStore, Store};
 use crate::table::{Channel, InheritedReleases, Resources};
@@ -111,14 +112,18 @@ pub(crate) struct ReleaseHosts(Arc<Shared>);
 
 struct Shared {
     releases: Releases,
-    loaded: Cache<Digest, Arc<Resources>>,
-    in_flight: SingleFlight<Digest, Fetched>,
+    erased: ErasedContents,
+    loaded: Cache<LoadedKey, Arc<Resources>>,
+    in_flight: SingleFlight<LoadedKey, Fetched>,
     failures: RecentFailures,
     permits: Semaphore,
     store: Store,
     upstream: Upstream,
     metrics: Metrics,
 }
+
+/// A manifest, and the version of the erased contents: with every erasure, which is rare, all are loaded again.
+type LoadedKey = (Digest, u64);
 
 type Fetched = Result<Arc<Resources>, Unavailable>;
 
@@ -137,15 +142,24 @@ pub(crate) struct Unloaded {
     hosts: ReleaseHosts,
     site: SiteName,
     release: KnownRelease,
+    key: LoadedKey,
 }
 
 impl ReleaseHosts {
-    pub(crate) fn new(releases: Releases, store: Store, upstream: Upstream, metrics: Metrics, tasks: Tasks) -> Self {
-        let weigh = |_: &Digest, resources: &Arc<Resources>| {
+    pub(crate) fn new(
+        releases: Releases,
+        erased: ErasedContents,
+        store: Store,
+        upstream: Upstream,
+        metrics: Metrics,
+        tasks: Tasks,
+    ) -> Self {
+        let weigh = |_: &LoadedKey, resources: &Arc<Resources>| {
             u32::try_from(resources.len() + 1).unwrap_or(u32::MAX).saturating_mul(FILE_BYTES)
         };
         Self(Arc::new(Shared {
             releases,
+            erased,
             loaded: Cache::builder().max_capacity(MEMORY_BYTES).weigher(weigh).build(),
             in_flight: SingleFlight::new("release manifest", tasks),
             failures: RecentFailures::default(),
@@ -160,9 +174,10 @@ impl ReleaseHosts {
     pub(crate) fn find(&self, label: &str) -> ReleaseHost {
         let Ok(label) = label.parse::<ReleaseLabel>() else { return ReleaseHost::Unknown };
         let Some(release) = self.0.releases.find(&label) else { return ReleaseHost::Unknown };
-        match self.0.loaded.get(&release.manifest) {
+        let key = (release.manifest, self.0.erased.version());
+        match self.0.loaded.get(&key) {
             Some(resources) => ReleaseHost::Loaded(self.channel(label.site, release.number, resources)),
-            None => ReleaseHost::Unloaded(Unloaded { hosts: self.clone(), site: label.site, release }),
+            None => ReleaseHost::Unloaded(Unloaded { hosts: self.clone(), site: label.site, release, key }),
         }
     }
 
@@ -181,28 +196,31 @@ impl ReleaseHosts {
 impl Unloaded {
     /// Loads the manifest. Cancel-safe: the load goes on for other requests, and for the next.
     pub(crate) async fn load(self) -> Result<Channel, Unavailable> {
-        let Self { hosts, site, release } = self;
+        let Self { hosts, site, release, key } = self;
         let shared = Arc::clone(&hosts.0);
-        let start = move |completer| async move { shared.load(release.manifest, completer).await };
+        let start = move |completer| async move { shared.load(key, completer).await };
         // `None`: the load was aborted at the shutdown deadline.
-        let loaded = hosts.0.in_flight.join(release.manifest, start).await.unwrap_or(Err(Unavailable::Unreachable));
+        let loaded = hosts.0.in_flight.join(key, start).await.unwrap_or(Err(Unavailable::Unreachable));
         Ok(hosts.channel(site, release.number, loaded?))
     }
 }
 
 impl Shared {
-    async fn load(&self, id: Digest, completer: Completer<Fetched>) {
+    async fn load(&self, key: LoadedKey, completer: Completer<Fetched>) {
         // An earlier load may have completed after the caller looked and before this one started.
-        if let Some(resources) = self.loaded.get(&id) {
+        if let Some(resources) = self.loaded.get(&key) {
             return completer.complete(Ok(resources));
         }
         let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
+        let (id, _) = key;
         let loaded = match self.load_from_disk(id).await {
             Some(resources) => Ok(resources),
             None => self.fetch(id).await,
         };
+        let loaded = loaded.map(|resources| self.erased.without_erased(resources));
+
         if let Ok(resources) = &loaded {
-            self.loaded.insert(id, Arc::clone(resources));
+            self.loaded.insert(key, Arc::clone(resources));
         }
         completer.complete(loaded);
     }

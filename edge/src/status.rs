@@ -34,8 +34,9 @@ pub struct AppliedState {
     pub channels: usize,
     /// Number of channels that serve a release, the latest or not.
     pub served: usize,
-    /// Whether it has served every channel at once since it began with an empty disk, as far as their releases could be fetched.
-    pub is_filled: bool,
+    /// Whether it has known, at some time since the process started, all that the origin had, and had the manifests that it needs to serve
+    /// it, or failed to get them.
+    pub has_caught_up: bool,
     /// Number of rows that this version cannot read, other than channels, which lag instead.
     pub unknown: usize,
     /// Keys in force from an earlier history of the origin, which its present one neither has nor deletes.
@@ -55,9 +56,9 @@ pub struct Trial {
 }
 
 impl AppliedState {
-    /// Whether readers may be sent here: channels are served, as many as are known at first, or the feed is known to have none.
+    /// Whether there is something to serve, or the feed is known to have no channel.
     pub fn can_serve(&self) -> bool {
-        self.served > 0 && self.is_filled || self.position.is_some() && self.channels == 0
+        self.served > 0 || self.position.is_some() && self.channels == 0
     }
 
     /// While the state is not saved, nothing is prepared: a restart would lose it.
@@ -94,6 +95,10 @@ impl MissingBlobs {
 
 /// How long origins may be silent. They send a heartbeat every five seconds, and restart within a few.
 const ORIGIN_SILENCE: Duration = Duration::from_mins(1);
+/// How long an edge that has just started waits for a silent origin before readers are sent to it all the same.
+const CATCH_UP_PATIENCE: Duration = Duration::from_secs(5);
+/// The same if no origin can be reached. One that restarts is back by then.
+const RECONNECT_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The inputs of health, reports and metrics.
 #[derive(Clone)]
@@ -107,9 +112,68 @@ pub(crate) struct ServingStatus {
     pub(crate) draining: CancellationToken,
 }
 
+/// Whether readers may be sent to an edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Availability {
+    /// They may.
+    Available,
+    /// The process started a moment ago and does not know yet what other edges serve: their pages may name files of which it has not
+    /// heard.
+    CatchingUp,
+    /// There is nothing to serve.
+    Empty,
+}
+
 impl ServingStatus {
+    /// Whether readers may be sent here.
+    pub(crate) fn availability(&self) -> Availability {
+        let applied = self.applied.borrow();
+        let patience = if self.last_seen.is_unreachable() { RECONNECT_PATIENCE } else { CATCH_UP_PATIENCE };
+        if !applied.can_serve() {
+            Availability::Empty
+        } else if applied.has_caught_up || self.last_seen.silence() > patience {
+            Availability::Available
+        } else {
+            Availability::CatchingUp
+        }
+    }
+
     /// Whether no origin was seen for so long that it is not just restarting.
     pub(crate) fn is_origin_silent(&self) -> bool {
         self.last_seen.silence() > ORIGIN_SILENCE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn edge_that_has_just_started_is_available_once_it_has_caught_up_or_no_origin_answers() {
+        let applied = watch::Sender::new(AppliedState::default());
+        let status = ServingStatus {
+            edge: "fra-1".parse().unwrap(),
+            applied: applied.subscribe(),
+            last_seen: LastSeen::never(),
+            missing_blobs: MissingBlobs::default(),
+            draining: CancellationToken::new(),
+        };
+        assert_eq!(status.availability(), Availability::Empty);
+        applied.send_modify(|applied| applied.served = 1);
+        assert_eq!(status.availability(), Availability::CatchingUp);
+        tokio::time::advance(CATCH_UP_PATIENCE).await;
+        status.last_seen.record();
+        assert_eq!(status.availability(), Availability::CatchingUp, "an origin answers");
+        applied.send_modify(|applied| applied.has_caught_up = true);
+        assert_eq!(status.availability(), Availability::Available);
+        applied.send_modify(|applied| applied.has_caught_up = false);
+        assert_eq!(status.availability(), Availability::CatchingUp);
+        status.last_seen.record_failure();
+        tokio::time::advance(RECONNECT_PATIENCE + Duration::from_millis(1)).await;
+        assert_eq!(status.availability(), Availability::Available, "no origin can be reached");
+        status.last_seen.record();
+        assert_eq!(status.availability(), Availability::CatchingUp);
+        tokio::time::advance(CATCH_UP_PATIENCE + Duration::from_millis(1)).await;
+        assert_eq!(status.availability(), Availability::Available, "the origin is silent");
     }
 }

@@ -17,7 +17,7 @@ use verge_protocol::{DomainName, SiteName};
 
 use crate::metrics::Traffic;
 
-pub(crate) use blob_priority::{Priority, ReferencedBlob, ReferencedBlobs};
+pub(crate) use blob_priority::{Priority, ReferencedBlob, ReferencedBlobs, Urgency};
 pub(crate) use channel::{Channel, InheritedRelease, InheritedReleases};
 pub(crate) use host_route::{DomainRedirect, HostRoute};
 pub(crate) use release_blobs::{ReleaseBlob, ReleaseBlobs};

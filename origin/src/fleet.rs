@@ -50,3 +50,54 @@ async fn read(database: &Database) -> Result<BTreeSet<EdgeName>, StoreError> {
     members.retain(|name| configured.get(name).is_none_or(|state| state.force != Force::Down));
     Ok(members)
 }
+
+#[cfg(test)]
+mod tests {
+    use verge_daemon::Tasks;
+    use verge_protocol::api::TokenOwner;
+    use verge_protocol::{Digest, Timestamp};
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn members_are_never_replaced_by_a_list_that_was_read_before() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::open(&directory.path().join("origin.db"), Timestamp(1000)).await.unwrap();
+        let fleet = Fleet::open(database.clone()).await.unwrap();
+        let tasks = Tasks::default();
+        // While edges are added, others reload too.
+        let reloading: Vec<_> = (0..3)
+            .map(|_| {
+                let (fleet, stopped) = (fleet.clone(), tasks.draining().clone());
+                tasks.spawn("reload", async move {
+                    while !stopped.is_cancelled() {
+                        fleet.reload().await.unwrap();
+                    }
+                })
+            })
+            .collect();
+        let mut members = fleet.members();
+        let watching = tasks.spawn("watch", async move {
+            let mut count = 0;
+            while count < 100 {
+                members.changed().await.unwrap();
+                let now = members.borrow_and_update().len();
+                assert!(now >= count, "{count} members, then {now}");
+                count = now;
+            }
+        });
+        for number in 0..100 {
+            let edge: EdgeName = format!("edge-{number}").parse().unwrap();
+            let digest = Digest::of(edge.as_str().as_bytes());
+            database.put_token(digest, &TokenOwner::Edge(edge.clone()), Timestamp(1000)).await.unwrap();
+            fleet.reload().await.unwrap();
+            assert!(fleet.members().borrow().contains(&edge), "{edge}");
+        }
+        watching.await.unwrap();
+        tasks.draining().cancel();
+        for task in reloading {
+            task.await.unwrap();
+        }
+        database.close().await;
+    }
+}

@@ -36,9 +36,9 @@ pub fn inherited(
     store::with_kept(publish::inherited(next, moves, purges, now), kept, next, now)
 }
 
-/// What a channel that points at `served` and inherited `kept` inherits after the trial of a release was taken back at `now`.
-pub fn inherited_after_trial(tried: Digest, kept: Vec<Inherited>, served: Digest, now: Timestamp) -> Vec<Inherited> {
-    store::with_kept(vec![Inherited::new(tried, now.after(publish::INHERITED_FOR))], kept, served, now)
+/// What a channel that points at `served` and inherited `kept` inherits after a canary `release` was taken back at `now`.
+pub fn inherited_after_canary(release: Digest, kept: Vec<Inherited>, served: Digest, now: Timestamp) -> Vec<Inherited> {
+    store::with_kept(vec![Inherited::new(release, now.after(publish::INHERITED_FOR))], kept, served, now)
 }
 
 /// What remains of `inherits` after a purge.

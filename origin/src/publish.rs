@@ -57,7 +57,7 @@ pub(crate) struct MoveRequest {
     pub(crate) expected: Option<Seq>,
     /// A request with the same key is the same request, repeated.
     pub(crate) key: Option<IdempotencyKey>,
-    /// How the release is tried on a few edges first.
+    /// How a few edges serve the release first.
     pub(crate) canary: Option<CanaryPlan>,
 }
 

@@ -9,8 +9,12 @@
 //! disconnect. Both rows are durable: an origin that was killed in between goes on from the row, see [`Rollouts::resume`].
 
 mod canary;
+mod edge;
 mod machine;
 mod progress_log;
+mod target;
+#[cfg(test)]
+mod test_support;
 mod timing;
 
 use std::collections::BTreeSet;
@@ -24,8 +28,9 @@ use verge_protocol::host::HostLabel;
 use verge_protocol::state::{ChannelState, RolloutState};
 use verge_protocol::{Digest, EdgeName, Position, ReleaseNumber, Seq, Timestamp};
 
-pub use self::machine::{Action, Rollout, Target};
+pub use self::machine::{Action, Rollout};
 pub(crate) use self::progress_log::{ProgressLog, ProgressStream};
+pub use self::target::Target;
 pub use self::timing::Timing;
 use crate::channel_locks::{ChannelGuard, ChannelLocks};
 use crate::edge_reports::EdgeReports;
@@ -46,10 +51,10 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Whether a rollout that the last process left is carried on, of a channel that is at `epoch`.
 pub(crate) fn is_resumable(state: &RolloutState, epoch: Option<Seq>, now: Timestamp) -> bool {
-    let trial = Duration::from_secs(state.canary.as_ref().map_or(0, |canary| canary.plan.seconds));
+    let canary = Duration::from_secs(state.canary.as_ref().map_or(0, |canary| canary.plan.seconds));
     // A clock that was set back since tells nothing of the time that has passed.
     let is_sane = state.started <= now.after(CLOCK_TOLERANCE);
-    epoch == state.expected && is_sane && state.started.age(now) <= RESUMED_WITHIN + trial
+    epoch == state.expected && is_sane && state.started.age(now) <= RESUMED_WITHIN + canary
 }
 
 /// Begins rollouts and carries them out. Clones share them.
@@ -77,24 +82,24 @@ pub(crate) struct CommittedMove {
     pub(crate) warnings: Vec<String>,
 }
 
+/// A move that a rollout is to make.
+struct Pending {
+    guard: ChannelGuard,
+    state: RolloutState,
+    /// The warnings of the release.
+    warnings: Vec<String>,
+}
+
 impl Rollouts {
     /// Begins a rollout, durably: from here on an origin that is killed resumes it.
     pub(crate) async fn begin(&self, new: NewRollout) -> Result<(Position, RolloutState), PublishError> {
-        let (database, now) = (self.database.clone(), self.clock.now());
+        let (database, now, new) = (self.database.clone(), self.clock.now(), Arc::new(new));
         let label = new.label.clone();
-        let (expected, key) = (new.expected, new.idempotency_key.clone());
-        let outcome = match self.feed.write(async move { database.begin_rollout(&new, now).await }).await {
+        let written = Arc::clone(&new);
+        let outcome = match self.feed.write(async move { database.begin_rollout(&written, now).await }).await {
             Ok(outcome) => outcome,
             // The commit failed, and may have survived all the same.
-            Err(error) => {
-                let rollouts = self.database.rollouts().await.unwrap_or_default();
-                let is_ours = |state: &RolloutState| {
-                    (state.started, state.expected, &state.idempotency_key) == (now, expected, &key)
-                };
-                let ours = rollouts.into_iter().find(|(other, _, state)| *other == label && is_ours(state));
-                let (_, seq, state) = ours.ok_or(error)?;
-                Ok((Position { seq, ..self.feed.position() }, state))
-            }
+            Err(error) => Ok(self.database.begun_rollout(&new, now).await.ok().flatten().ok_or(error)?),
         };
         match outcome {
             Ok((begun, rollout)) => {
@@ -113,7 +118,7 @@ impl Rollouts {
     pub(crate) async fn run(
         &self,
         guard: ChannelGuard,
-        (begun, mut state): (Position, RolloutState),
+        (begun, state): (Position, RolloutState),
         warnings: Vec<String>,
     ) {
         let target = Target {
@@ -122,61 +127,11 @@ impl Rollouts {
             manifest: state.manifest,
             // There is nothing to compare a first release with, and no channel that edges could serve it on.
             canary: state.canary.as_ref().filter(|_| state.expected.is_some()).map(|canary| canary.plan),
-            was_on_trial: state.canary.as_ref().is_some_and(|canary| !canary.edges.is_empty()),
+            has_canary_edges: state.canary.as_ref().is_some_and(|canary| !canary.edges.is_empty()),
         };
-        let mut rollout = Rollout::new(target, begun, self.timing, self.edge_reports.uptime());
+        let rollout = Rollout::new(target, begun, self.timing, self.edge_reports.uptime());
         let log = guard.log().clone();
-        let mut guard = Some(guard);
-        let mut facts = Facts::new(self);
-        loop {
-            facts.tell(&mut rollout);
-            for action in rollout.poll(self.edge_reports.uptime()) {
-                match action {
-                    Action::Tell(progress) => log.push(Ok(progress)),
-                    Action::Try(edges) => {
-                        if let Err(error) = self.try_on(&rollout.target().label, &mut state, edges).await
-                            && let Some(guard) = guard
-                        {
-                            self.abandon(guard, &state, error).await;
-                            return;
-                        }
-                    }
-                    Action::Switch => match self.switch(rollout.target(), &state).await {
-                        Ok((position, channel)) => {
-                            log.push(Ok(self.released(&rollout.target().label, &channel, warnings.clone())));
-                            // The next move of the channel need not wait for slow edges.
-                            guard = None;
-                            rollout.switched(position, self.edge_reports.uptime());
-                            facts.notice();
-                        }
-                        Err(error) => {
-                            if let Some(guard) = guard {
-                                self.abandon(guard, &state, error).await;
-                            }
-                            return;
-                        }
-                    },
-                    Action::Abandon { reason } => {
-                        let Target { label, release, .. } = rollout.target().clone();
-                        let error = PublishError::Abandoned { label, release, reason };
-                        if let Some(guard) = guard {
-                            self.abandon(guard, &state, error).await;
-                        }
-                        return;
-                    }
-                    Action::End => return,
-                }
-            }
-            if guard.is_none() && !log.is_followed() {
-                return;
-            }
-            tokio::select! {
-                () = facts.changed() => {}
-                () = self.sleep_until(rollout.deadline()) => {}
-                // Its row is left: the next process resumes it.
-                () = self.tasks.draining().cancelled() => return,
-            }
-        }
+        self.carry_out(rollout, log, Some(Pending { guard, state, warnings })).await;
     }
 
     /// The progress of a move that was committed earlier: which edges serve it.
@@ -187,32 +142,45 @@ impl Rollouts {
         let channel = ChannelState { epoch, release, manifest, inherits: Vec::new() };
         log.push(Ok(self.released(&label, &channel, warnings)));
         let position = Position { seq: epoch, ..self.feed.position() };
+        let target = Target { label, release, manifest, canary: None, has_canary_edges: false };
+        let rollout = Rollout::of_move(target, position, self.timing, self.edge_reports.uptime());
         let rollouts = self.clone();
-        let now = self.edge_reports.uptime();
-        let mut rollout = Rollout::of_move(
-            Target { label, release, manifest, canary: None, was_on_trial: false },
-            position,
-            self.timing,
-            now,
-        );
-        drop(self.tasks.spawn("confirm", async move {
-            let mut facts = Facts::new(&rollouts);
-            while log.is_followed() {
-                facts.tell(&mut rollout);
-                for action in rollout.poll(rollouts.edge_reports.uptime()) {
-                    match action {
-                        Action::Tell(progress) => log.push(Ok(progress)),
-                        Action::Try(_) | Action::Switch | Action::Abandon { .. } | Action::End => return,
-                    }
+        drop(self.tasks.spawn("confirm", async move { rollouts.carry_out(rollout, log, None).await }));
+        stream
+    }
+
+    /// Does what `rollout` decides, and tells `log`, until nothing more is to come. `pending` is the move that it is to make, if it is
+    /// not made yet; after the move it goes on for as long as a client follows.
+    async fn carry_out(&self, mut rollout: Rollout, log: ProgressLog, mut pending: Option<Pending>) {
+        let mut facts = Facts::new(self);
+        while pending.is_some() || log.is_followed() {
+            facts.tell(&mut rollout);
+            for action in rollout.poll(self.edge_reports.uptime()) {
+                if let Action::Tell(progress) = action {
+                    log.push(Ok(progress));
+                    continue;
                 }
-                tokio::select! {
-                    () = facts.changed() => {}
-                    () = rollouts.sleep_until(rollout.deadline()) => {}
-                    () = rollouts.tasks.draining().cancelled() => return,
+                // Only a move that is to be made has other actions than to end.
+                let Some(mut unmoved) = pending.take() else { return };
+                match self.advance(rollout.target(), &mut unmoved.state, action).await {
+                    Ok(None) => pending = Some(unmoved),
+                    Ok(Some((position, channel))) => {
+                        log.push(Ok(self.released(&rollout.target().label, &channel, unmoved.warnings)));
+                        // The next move of the channel need not wait for slow edges.
+                        drop(unmoved.guard);
+                        rollout.switched(position, self.edge_reports.uptime());
+                        facts.notice();
+                    }
+                    Err(error) => return self.abandon(unmoved.guard, &unmoved.state, error).await,
                 }
             }
-        }));
-        stream
+            tokio::select! {
+                () = facts.changed() => {}
+                () = self.sleep_until(rollout.deadline()) => {}
+                // Its row is left: the next process resumes it.
+                () = self.tasks.draining().cancelled() => return,
+            }
+        }
     }
 
     /// Goes on with the rollouts that the last process left, or abandons those whose time is over.
@@ -240,14 +208,32 @@ impl Rollouts {
         Ok(())
     }
 
+    /// Does what was decided of a move that is to be made. Returns the move if it is made; an error is why it is not to be made.
+    async fn advance(
+        &self,
+        target: &Target,
+        state: &mut RolloutState,
+        action: Action,
+    ) -> Result<Option<(Position, ChannelState)>, PublishError> {
+        let Target { label, release, .. } = target;
+        match action {
+            Action::Tell(_) | Action::End => Ok(None),
+            Action::StartCanary(edges) => self.start_canary(label, state, edges).await.map(|()| None),
+            Action::Switch => self.switch(target, state).await.map(Some),
+            Action::Abandon { reason } => {
+                Err(PublishError::Abandoned { label: label.clone(), release: *release, reason })
+            }
+        }
+    }
+
     /// Lets a few edges serve the release.
-    async fn try_on(
+    async fn start_canary(
         &self,
         label: &HostLabel,
         state: &mut RolloutState,
         edges: BTreeSet<EdgeName>,
     ) -> Result<(), PublishError> {
-        tracing::info!(channel = %label, release = %state.release, ?edges, "release on trial");
+        tracing::info!(channel = %label, release = %state.release, ?edges, "canary started");
         if let Some(canary) = &mut state.canary {
             canary.edges = edges;
         }

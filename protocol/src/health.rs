@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::name::EdgeName;
 use crate::position::{Generation, Position, Seq};
 
-/// The page's path, on the public listener and any host: 200 if the edge can serve, however old its data, else 503.
+/// The page's path, on the public listener and any host: 200 if readers may be sent to the edge, however old its data, else 503.
 pub const HEALTH_PATH: &str = "/.well-known/verge/health";
 
 /// Body of the health page.
@@ -31,6 +31,9 @@ pub struct EdgeHealth {
     pub saving: bool,
     /// Seconds since an origin was last heard from; `None` if never since the start.
     pub origin_last_seen_seconds: Option<u64>,
+    /// It started a moment ago and does not know yet what was released meanwhile: readers should be routed to other edges. It answers 503.
+    #[serde(default)]
+    pub catching_up: bool,
     /// It is shutting down: readers should be routed to other edges.
     #[serde(default)]
     pub draining: bool,

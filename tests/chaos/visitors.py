@@ -89,9 +89,10 @@ class Visitor(threading.Thread):
             if not was_up or kills != edge.kills:
                 return self.ledger.count("reads without an answer: the edge was killed")
             return self.fail("failed", edge, site, path, error=repr(error))
-        if status == 404 and tag and (was_cut or edge.name in self.cluster.cut_off):
-            # It cannot know the release: its last rows are from before the rollout.
-            return self.ledger.count("chunks that an edge without an origin did not know")
+        if status in (404, 503) and tag and (was_cut or edge.name in self.cluster.cut_off):
+            # Its last rows are from before the rollout, or it was cut off while it prepared; the channel has moved without it.
+            what = "did not know" if status == 404 else "had not fetched"
+            return self.ledger.count(f"chunks that an edge without an origin {what}")
         if status not in (200, 206, 304):
             return self.fail("missing" if status == 404 else "failed", edge, site, path, tag=tag, status=status, start=repr(body[:80]))
         shown = headers["Verge-Release"]

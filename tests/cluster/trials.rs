@@ -53,7 +53,7 @@ async fn release_that_lacks_its_own_script_is_taken_back_after_its_trial() {
     let (pushed, ()) = tokio::join!(push, readers);
     let error = pushed.unwrap_err();
     assert!(matches!(error, PushError::Rollout(_)), "{error:?}");
-    let seen = "v2 of demo was not made live: on trial, 5 of ";
+    let seen = "v2 of demo was not made live: on its canary edges, 5 of ";
     assert!(error.to_string().starts_with(seen), "{error}");
     assert!(error.to_string().contains("scripts and styles that its own pages name and lack"), "{error}");
     until("the edge to go back", async || releases(&world).await == ["v1", "v1", "v1"]).await;

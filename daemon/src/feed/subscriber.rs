@@ -18,7 +18,7 @@ pub struct Subscriber {
     pub origins: Origins,
     /// The checkpoint to resume from; `None`: start with a snapshot.
     pub checkpoint: Option<Checkpoint>,
-    /// Updated at every event.
+    /// Updated at every event, and when no origin can be reached.
     pub last_seen: LastSeen,
     /// Notified each time a feed was opened.
     pub reconnected: Option<Arc<Notify>>,
@@ -70,6 +70,7 @@ impl Subscriber {
                     start = self.read(feed, &mut cursor, &mut backoff).await.next_origin(index, resumed);
                 }
                 Err(error) => {
+                    self.last_seen.record_failure();
                     tracing::warn!(error = %error_chain(&error), "failed to subscribe at any origin: retrying");
                 }
             }

@@ -110,7 +110,8 @@ impl ApplyTask {
         self.channels.prune(now);
         self.check_holdings(check);
         let has_new_table = self.channels.advance(now);
-        self.manifests.set_wanted(self.channels.referenced_manifests(), &self.channels.missing_manifests());
+        let (referenced, missing) = (self.channels.referenced_manifests(), self.channels.missing_manifests());
+        self.manifests.set_wanted(referenced, &missing, self.channels.preparing_manifests());
         let before = self.applied.borrow().clone();
         let mut applied = AppliedState { not_saving: before.not_saving.clone(), ..self.channels.applied_state() };
         if self.channels.take_unsaved() || applied.not_saving.is_some() {

@@ -11,9 +11,9 @@
 //! [holding]: super::holding
 
 mod domains;
-mod erased_contents;
 mod erasures;
 mod ingest;
+mod known_erasures;
 mod known_purges;
 mod purges;
 mod references;
@@ -37,11 +37,12 @@ use verge_protocol::state::ChannelState;
 use verge_protocol::{ChannelName, Checkpoint, Digest, EdgeName, Generation, SiteName};
 
 use self::domains::VerifiedDomains;
-use self::erased_contents::Erasures;
+use self::known_erasures::Erasures;
 pub(super) use self::known_purges::DuePurge;
 use self::known_purges::Purges;
 use self::tracked_channel::{AcceptedRow, Rollout, SupersededRow, TrackedChannel};
 use super::holding::Holding;
+use crate::erased_contents::ErasedContents;
 use crate::metrics::{Traffic, TrialCounters};
 use crate::release_hosts::Releases;
 use crate::status::AppliedState;
@@ -70,12 +71,23 @@ pub(super) struct Channels {
     failures: HashMap<Digest, String>,
     /// How much is on disk of the releases that something waits for, as of the last look.
     holdings: HashMap<Digest, Holding>,
-    /// Whether every channel was served at once, or its release could not be fetched; or some were served by the last process.
-    is_filled: bool,
+    catch_up: CatchUp,
     /// Whether the table has changed since the last [`Channels::advance`].
     changed: bool,
     /// Whether [`Channels::to_save`] has changed since the last [`Channels::take_unsaved`].
     unsaved: bool,
+}
+
+/// How much of what the origin had when this process started it has got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum CatchUp {
+    /// Nothing: it knows what the last process saved.
+    #[default]
+    Begun,
+    /// All rows of the feed.
+    Read,
+    /// The manifests too, but for those that could not be fetched.
+    Complete,
 }
 
 impl Channels {
@@ -84,10 +96,15 @@ impl Channels {
         self.releases.clone()
     }
 
+    /// The contents that were erased, now and from now on.
+    pub(super) fn erased(&self) -> ErasedContents {
+        self.erasures.contents().clone()
+    }
+
     /// Adds a manifest that has arrived.
     pub(super) fn add_manifest(&mut self, resources: Arc<Resources>) {
         let id = resources.manifest();
-        let resources = self.erasures.without_erased(resources);
+        let resources = self.erasures.contents().without_erased(resources);
         self.failures.remove(&id);
         self.manifests.insert(id, resources);
         self.changed = true;
@@ -135,8 +152,9 @@ impl Channels {
             (self.changed, self.unsaved) = (true, true);
         }
         self.changed |= self.update_trials();
-        self.is_filled |=
-            self.rows.position().is_some() && self.tracked.values().all(|channel| self.is_settled(channel));
+        if self.catch_up == CatchUp::Read && self.references().all(|id| self.is_settled(id)) {
+            self.catch_up = CatchUp::Complete;
+        }
         std::mem::take(&mut self.changed)
     }
 
@@ -220,10 +238,9 @@ impl Channels {
         Some((state, self.manifests.get(&state.manifest)?))
     }
 
-    /// Whether readers of a channel are served, or cannot be for now.
-    fn is_settled(&self, channel: &TrackedChannel) -> bool {
-        let has_failed = |row: &AcceptedRow| self.failures.contains_key(&row.state.manifest);
-        self.serving(channel).is_some() || channel.accepted.as_ref().is_none_or(has_failed)
+    /// Whether a manifest has arrived, or the last attempt to get it failed.
+    fn is_settled(&self, manifest: Digest) -> bool {
+        self.manifests.contains_key(&manifest) || self.failures.contains_key(&manifest)
     }
 
     /// How far the feed is applied.
@@ -244,7 +261,7 @@ impl Channels {
             purged: self.purges.proofs().cloned().collect(),
             channels: self.tracked.len(),
             served,
-            is_filled: self.is_filled,
+            has_caught_up: self.catch_up == CatchUp::Complete,
             unknown: self.rows.unknown_keys() + refused.count(),
             orphans: orphans.map(str::to_owned).collect(),
             not_saving: None,
@@ -258,10 +275,14 @@ impl Channels {
                 (None, accepted) => {
                     let accepted = accepted.as_ref()?;
                     let is_current = tracked.not_served().is_none() && tracked.is_held;
-                    if is_current && self.serving(tracked).is_some() {
+                    let reason = if !is_current || self.serving(tracked).is_none() {
+                        self.lag_reason(accepted.state.manifest)
+                    } else if !accepted.state.manifests().all(|id| self.is_settled(id)) {
+                        "fetching the manifests of earlier releases".to_owned()
+                    } else {
                         return None;
-                    }
-                    (accepted.stored.row.seq, self.lag_reason(accepted.state.manifest))
+                    };
+                    (accepted.stored.row.seq, reason)
                 }
             };
             Some(Lag { site: site.clone(), channel: channel.clone(), seq, reason })
@@ -465,6 +486,43 @@ mod tests {
         }
         set_holding(&mut channels, 5, true);
         assert_eq!(serves(&channels, "a"), "5 [6, 4, 3, 2, 1]");
+    }
+
+    #[test]
+    fn channel_lags_until_the_manifests_it_inherits_have_arrived_or_failed() {
+        let mut channels = Channels::default();
+        apply_rows(&mut channels, vec![row("a", 1, 3, &[2, 1])]);
+        add_release(&mut channels, 3);
+        let lag = ("a".to_owned(), 1, "fetching the manifests of earlier releases".to_owned());
+        assert_eq!((serves(&channels, "a"), lagging(&channels)), ("3 []".into(), vec![lag.clone()]));
+        add_manifest(&mut channels, 2);
+        assert_eq!(lagging(&channels), [lag]);
+        channels.record_failure(release(1).manifest(), "not found".into());
+        assert_eq!((serves(&channels, "a"), lagging(&channels)), ("3 [2]".into(), vec![]));
+    }
+
+    #[test]
+    fn edge_has_caught_up_once_it_has_read_the_feed_and_every_manifest_has_arrived_or_failed() {
+        let has_caught_up = |channels: &Channels| channels.applied_state().has_caught_up;
+        let mut channels = Channels::default();
+        apply_rows(&mut channels, vec![row("a", 1, 2, &[1]), row("b", 2, 3, &[]), rollout("b", 3, 4)]);
+        for number in [2, 1, 3] {
+            add_release(&mut channels, number);
+            assert!(!has_caught_up(&channels), "{number}");
+        }
+        channels.record_failure(release(4).manifest(), "not found".into());
+        channels.advance(NOW);
+        assert!(has_caught_up(&channels));
+        apply_rows(&mut channels, vec![row("a", 4, 5, &[2])]);
+        assert!(has_caught_up(&channels), "it catches up once");
+
+        let mut restored = restart(&channels);
+        for number in 1..6 {
+            add_release(&mut restored, number);
+        }
+        assert!(!has_caught_up(&restored), "something may have been released meanwhile");
+        apply_rows(&mut restored, vec![]);
+        assert!(has_caught_up(&restored));
     }
 
     #[test]

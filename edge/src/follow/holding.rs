@@ -149,7 +149,7 @@ mod tests {
     use crate::test_support::{manifest, resources};
 
     #[test]
-    fn what_is_missing_is_counted_in_files_and_bytes_without_what_is_left_out() {
+    fn missing_blobs_are_counted_in_files_and_bytes_and_left_out_ones_apart() {
         let release = resources(manifest(&["a.txt", "b.txt", "c.txt"], "", Lifetime::Revalidate));
         let blobs = release.blobs();
         let holding = |missing: &[usize], left_out: &[usize]| {

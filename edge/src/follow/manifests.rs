@@ -15,6 +15,9 @@ use crate::upstream::Upstream;
 /// Concurrent fetches: a manifest may be large, and is held in memory as a whole.
 const MAX_CONCURRENT: usize = 4;
 
+/// Concurrent fetches of manifests that rollouts wait for, besides the others, so that they do not wait for these.
+const MAX_CONCURRENT_URGENT: usize = 2;
+
 /// The result of one attempt to get a manifest.
 pub(super) enum FetchResult {
     /// The manifest.
@@ -27,16 +30,22 @@ pub(super) enum FetchResult {
 pub(super) struct ManifestFetches {
     fetcher: Fetcher,
     tasks: Tasks,
-    /// Dropping a guard cancels the fetch.
-    in_flight: HashMap<Digest, DropGuard>,
+    in_flight: HashMap<Digest, InFlight>,
     results: mpsc::Receiver<FetchResult>,
+}
+
+struct InFlight {
+    is_urgent: bool,
+    /// Dropping it cancels the fetch.
+    _cancel: DropGuard,
 }
 
 #[derive(Clone)]
 struct Fetcher {
     upstream: Upstream,
     store: Store,
-    permits: Arc<Semaphore>,
+    urgent_permits: Arc<Semaphore>,
+    other_permits: Arc<Semaphore>,
     results: mpsc::Sender<FetchResult>,
 }
 
@@ -49,26 +58,33 @@ pub(super) fn load(store: &BlockingStore, ids: &[Digest]) -> Vec<Arc<Resources>>
 impl ManifestFetches {
     pub(super) fn new(upstream: Upstream, store: Store, tasks: Tasks) -> Self {
         let (sender, results) = mpsc::channel(16);
-        let permits = Arc::new(Semaphore::new(MAX_CONCURRENT));
-        let fetcher = Fetcher { upstream, store, permits, results: sender };
+        let urgent_permits = Arc::new(Semaphore::new(MAX_CONCURRENT_URGENT));
+        let other_permits = Arc::new(Semaphore::new(MAX_CONCURRENT));
+        let fetcher = Fetcher { upstream, store, urgent_permits, other_permits, results: sender };
         Self { fetcher, tasks, in_flight: HashMap::new(), results }
     }
 
-    /// Fetches exactly the manifests `missing` from now on, and cancels all other fetches. `referenced` manifests are pinned on
-    /// disk.
-    pub(super) fn set_wanted(&mut self, referenced: HashSet<Digest>, missing: &[Digest]) {
+    /// Fetches exactly the manifests `missing` from now on, in this order, and cancels all other fetches. Those that are `urgent` do not
+    /// wait for the others. `referenced` manifests are pinned on disk.
+    pub(super) fn set_wanted(
+        &mut self,
+        referenced: HashSet<Digest>,
+        missing: &[Digest],
+        urgent: impl Iterator<Item = Digest>,
+    ) {
         self.fetcher.store.pin_manifests(referenced);
-        let wanted: HashSet<&Digest> = missing.iter().collect();
-        self.in_flight.retain(|id, _| wanted.contains(id));
+        let (wanted, urgent): (HashSet<&Digest>, HashSet<Digest>) = (missing.iter().collect(), urgent.collect());
+        let is_in_time = |id: &Digest, fetch: &InFlight| fetch.is_urgent || !urgent.contains(id);
+        self.in_flight.retain(|id, fetch| wanted.contains(id) && is_in_time(id, fetch));
         for id in missing {
-            let (tasks, fetcher) = (&self.tasks, &self.fetcher);
+            let (tasks, fetcher, is_urgent) = (&self.tasks, &self.fetcher, urgent.contains(id));
             self.in_flight.entry(*id).or_insert_with(|| {
                 let cancelled = CancellationToken::new();
                 let draining = tasks.draining().clone();
-                let fetch = fetcher.clone().fetch(*id);
+                let fetch = fetcher.clone().fetch(*id, is_urgent);
                 let until_cancelled = cancelled.clone().run_until_cancelled_owned(fetch);
                 drop(tasks.spawn("manifest fetch", draining.run_until_cancelled_owned(until_cancelled)));
-                cancelled.drop_guard()
+                InFlight { is_urgent, _cancel: cancelled.drop_guard() }
             });
         }
     }
@@ -80,11 +96,12 @@ impl ManifestFetches {
 }
 
 impl Fetcher {
-    async fn fetch(self, id: Digest) {
+    async fn fetch(self, id: Digest, is_urgent: bool) {
+        let permits = if is_urgent { &self.urgent_permits } else { &self.other_permits };
         let mut backoff = Backoff::default();
         loop {
             let result = {
-                let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
+                let _permit = permits.acquire().await.expect("the semaphore is never closed");
                 self.attempt(id).await
             };
             let has_failed = match &result {

@@ -88,8 +88,13 @@ impl Saved {
 }
 
 impl Follower {
-    /// The edge `name` begins with a state file, which may be damaged; without one, with nothing. `load` reads manifests from disk.
-    pub fn restore(name: EdgeName, saved: Option<&[u8]>, load: impl Fn(&Digest) -> Option<ReleaseFiles>) -> Self {
+    /// The edge `name` begins with a state file, which may be damaged; without one, with nothing. `load` reads manifests from `disk`.
+    pub fn restore(
+        name: EdgeName,
+        saved: Option<&[u8]>,
+        load: impl Fn(&Digest) -> Option<ReleaseFiles>,
+        disk: &impl Disk,
+    ) -> Self {
         let channels = saved.map(|bytes| Channels::restore(saved_state::decode(bytes)).0);
         let mut channels = channels.unwrap_or_default();
         channels.set_name(name.clone());
@@ -98,6 +103,7 @@ impl Follower {
                 channels.add_manifest(resources);
             }
         }
+        channels.check_held(|release| release.blobs().iter().all(|blob| disk.has_blob(&blob.digest)));
         channels.advance(Duration::ZERO);
         let applied = channels.applied_state();
         let traffic = Metrics::new(&mut Registry::default()).unrouted;

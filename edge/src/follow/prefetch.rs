@@ -109,7 +109,7 @@ impl PrefetchTask {
     }
 
     /// Fetches what is missing of `wanted`, as long as the disk can be written. `last` is the result of the last round. `None`: something
-    /// else is wanted meanwhile. Then what is in flight goes on, unless something more important is missing.
+    /// else is wanted meanwhile. Then what is in flight goes on, unless something more urgent is missing.
     async fn round(
         &mut self,
         wanted: &Arc<Wanted>,
@@ -130,10 +130,10 @@ impl PrefetchTask {
         };
         let PrefetchPlan { mut queue, left_out, sufficient_room } = plan;
         let on_disk = |digest: &Digest| self.fetcher.store.contains(Object::Blob(*digest));
-        prefetches.retain(queue.priority(), |digest| {
-            if on_disk(digest) { Priority::Unreferenced } else { referenced.priority(digest) }
-        });
-        queue.remove(&prefetches.digests());
+        prefetches.retain(queue.urgency(), |digest| referenced.urgency(digest).filter(|_| !on_disk(digest)));
+        // Some have arrived since the look at the index.
+        let in_flight = prefetches.digests();
+        queue.remove(|digest| in_flight.contains(digest) || on_disk(digest));
         let complete = sufficient_room
             .map_or(RoundResult::Complete, |sufficient| RoundResult::NoRoom { left_out: left_out.len(), sufficient });
         self.publish_plan(wanted, &left_out, &referenced);
@@ -189,8 +189,8 @@ impl PrefetchTask {
         }
         let mut absent = 0;
         loop {
-            while prefetches.has_capacity() && !queue.is_empty() {
-                prefetches.start(&self.fetcher, queue.next_batch());
+            while let Some(urgency) = queue.urgency().filter(|urgency| prefetches.has_capacity(*urgency)) {
+                prefetches.start(&self.fetcher, urgency, queue.next_batch());
             }
             let (batch, result) = tokio::select! {
                 next = prefetches.next() => match next {

@@ -7,9 +7,9 @@ use verge_protocol::Digest;
 use verge_protocol::api::BlobsRequest;
 
 use crate::store::Room;
-use crate::table::{Priority, ReferencedBlob, ReferencedBlobs};
+use crate::table::{ReferencedBlob, ReferencedBlobs, Urgency};
 
-/// Maximum bytes of blobs in one batch. A batch that is in flight when something as important becomes wanted is finished first.
+/// Maximum bytes of blobs in one batch. A batch that is in flight when something as urgent becomes wanted is finished first.
 const MAX_BATCH_BYTES: u64 = 2 << 20;
 
 /// What to prefetch.
@@ -23,13 +23,14 @@ pub(super) struct PrefetchPlan {
     pub(super) sufficient_room: Option<Room>,
 }
 
-/// Blobs to fetch, the most important first.
+/// Blobs to fetch, the most urgent first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct PrefetchQueue(VecDeque<(Digest, ReferencedBlob)>);
 
 /// Plans which of the `referenced` blobs to fetch and store within `room`. Prefetching evicts blobs of lower priority and no others,
 /// so a missing blob is fetched if it fits beside what is on disk with its priority or a higher one. Hence nothing is fetched
-/// that cannot be stored, and prefetching and eviction do not undo each other.
+/// that cannot be stored, and prefetching and eviction do not undo each other. All that is planned fits, so the order of fetching is free:
+/// what is urgent comes first.
 pub(super) fn prefetch_plan(
     referenced: &ReferencedBlobs,
     room: Room,
@@ -37,9 +38,10 @@ pub(super) fn prefetch_plan(
 ) -> PrefetchPlan {
     let blobs = referenced.iter().map(|(digest, blob)| (digest, blob, is_on_disk(&digest)));
     let mut blobs: Vec<(Digest, ReferencedBlob, bool)> = blobs.collect();
-    blobs.sort_unstable_by_key(|(digest, blob, is_on_disk)| (Reverse(blob.priority), !is_on_disk, blob.rank, *digest));
+    let turn = |digest: &Digest, blob: &ReferencedBlob| (Reverse(blob.urgency), blob.rank, *digest);
+    blobs.sort_unstable_by_key(|(digest, blob, is_on_disk)| (Reverse(blob.priority), !is_on_disk, turn(digest, blob)));
     let mut room_left = room;
-    let mut queue = VecDeque::new();
+    let mut queue = Vec::new();
     let (mut left_out, mut sufficient_room) = (HashSet::new(), None);
     for (digest, blob, is_on_disk) in blobs {
         if is_on_disk {
@@ -49,10 +51,11 @@ pub(super) fn prefetch_plan(
             sufficient_room = Some(sufficient_room.map_or(sufficient, |before: Room| before.min(sufficient)));
             left_out.insert(digest);
         } else {
-            queue.push_back((digest, blob));
+            queue.push((digest, blob));
         }
     }
-    PrefetchPlan { queue: PrefetchQueue(queue), left_out, sufficient_room }
+    queue.sort_unstable_by_key(|(digest, blob)| turn(digest, blob));
+    PrefetchPlan { queue: PrefetchQueue(queue.into()), left_out, sufficient_room }
 }
 
 impl PrefetchQueue {
@@ -64,23 +67,23 @@ impl PrefetchQueue {
         self.0.is_empty()
     }
 
-    /// The priority of the most important blob.
-    pub(super) fn priority(&self) -> Option<Priority> {
-        self.0.front().map(|(_, blob)| blob.priority)
+    /// The urgency of the most urgent blob.
+    pub(super) fn urgency(&self) -> Option<Urgency> {
+        self.0.front().map(|(_, blob)| blob.urgency)
     }
 
-    /// Removes blobs.
-    pub(super) fn remove(&mut self, digests: &HashSet<Digest>) {
-        self.0.retain(|(digest, _)| !digests.contains(digest));
+    /// Removes the blobs that need not be fetched.
+    pub(super) fn remove(&mut self, is_unneeded: impl Fn(&Digest) -> bool) {
+        self.0.retain(|(digest, _)| !is_unneeded(digest));
     }
 
-    /// Takes the next blobs of one priority, as many as fit into one request.
+    /// Takes the next blobs of one urgency, as many as fit into one request.
     pub(super) fn next_batch(&mut self) -> Vec<Digest> {
-        let (priority, mut bytes, mut batch) = (self.priority(), 0, Vec::new());
+        let (urgency, mut bytes, mut batch) = (self.urgency(), 0, Vec::new());
         while let Some((digest, blob)) = self.0.front() {
             bytes += blob.size;
             let is_full = batch.len() == BlobsRequest::MAX || bytes > MAX_BATCH_BYTES;
-            if Some(blob.priority) != priority || (is_full && !batch.is_empty()) {
+            if Some(blob.urgency) != urgency || (is_full && !batch.is_empty()) {
                 break;
             }
             batch.push(*digest);
@@ -107,9 +110,7 @@ mod tests {
     }
 
     fn referenced(priorities: &[Priority], size: u64) -> ReferencedBlobs {
-        let blob = |(number, priority): (u64, &Priority)| {
-            (digest(number), ReferencedBlob { priority: *priority, rank: 0, size })
-        };
+        let blob = |(number, priority): (u64, &Priority)| (digest(number), ReferencedBlob::new(*priority, size));
         (0..).zip(priorities).map(blob).collect()
     }
 
@@ -131,8 +132,19 @@ mod tests {
     }
 
     #[test]
+    fn blobs_that_a_rollout_waits_for_are_fetched_first_and_live_ones_get_the_room_first() {
+        let mut preparing = ReferencedBlob::new(Priority::Preview, 10);
+        preparing.urgency.is_preparing = true;
+        let live = ReferencedBlob::new(Priority::Live, 10);
+        let blobs = [(digest(0), live), (digest(1), preparing)].into_iter().collect();
+        assert_eq!(batches(&blobs, 20, |_| false), [[digest(1)], [digest(0)]]);
+        assert_eq!(batches(&blobs, 10, |_| false), [[digest(0)]]);
+    }
+
+    #[test]
     fn blobs_of_a_priority_are_ordered_by_rank() {
-        let blob = |number, rank| (digest(number), ReferencedBlob { priority: Priority::Coming, rank, size: 10 });
+        let blob =
+            |number, rank| (digest(number), ReferencedBlob { rank, ..ReferencedBlob::new(Priority::Coming, 10) });
         let blobs = [blob(0, 2), blob(1, 0), blob(2, 1)].into_iter().collect();
         assert_eq!(batches(&blobs, 100, |_| false), [[digest(1), digest(2), digest(0)]]);
     }
@@ -166,8 +178,8 @@ mod tests {
 
     #[test]
     fn small_blob_is_not_left_out_for_a_large_one() {
-        let large = (digest(0), ReferencedBlob { priority: Priority::Live, rank: 0, size: 20 });
-        let small = (digest(1), ReferencedBlob { priority: Priority::Preview, rank: 0, size: 5 });
+        let large = (digest(0), ReferencedBlob::new(Priority::Live, 20));
+        let small = (digest(1), ReferencedBlob::new(Priority::Preview, 5));
         assert_eq!(batches(&[large, small].into_iter().collect(), 10, |_| false), [[digest(1)]]);
     }
 
@@ -179,7 +191,7 @@ mod tests {
         store.pin_manifests([digest(99)].into());
         assert_eq!(store.put_manifest(digest(99), &manifest).unwrap(), Put::Stored);
         let blobs: Vec<Blob> = (0..40_u8).map(|number| Blob::of(vec![number; 100].into()).unwrap()).collect();
-        let live = ReferencedBlob { priority: Priority::Live, rank: 0, size: 100 };
+        let live = ReferencedBlob::new(Priority::Live, 100);
         let referenced: ReferencedBlobs = blobs.iter().map(|blob| (blob.digest(), live)).collect();
         store.set_referenced_blobs(Arc::new(referenced.clone()));
         let on_disk = |digest: &Digest| store.contains(Object::Blob(*digest));
@@ -207,30 +219,34 @@ mod tests {
         /// Blobs of all priorities, some on disk. Live ones on disk stay there.
         #[test]
         fn planned_blobs_are_stored_and_never_fetched_twice(
-            blobs in prop::collection::vec((0_usize..5, 1_usize..40, any::<bool>()), 1..24),
+            blobs in prop::collection::vec((0_usize..5, any::<bool>(), 1_usize..40, any::<bool>()), 1..24),
             budget in 0_u64..400,
         ) {
             const PRIORITIES: [Priority; 5] =
                 [Priority::Unreferenced, Priority::Preview, Priority::Inherited, Priority::Coming, Priority::Live];
             let directory = tempfile::tempdir().unwrap();
             let store = BlockingStore::open_for_test(directory.path(), budget);
-            let made: Vec<(Priority, Blob, bool)> = (0_u8..).zip(&blobs)
-                .map(|(number, (priority, size, is_stored))| {
+            let made: Vec<(Urgency, Blob, bool)> = (0_u8..).zip(&blobs)
+                .map(|(number, (priority, is_preparing, size, is_stored))| {
                     let mut bytes = vec![number; *size];
                     bytes.push(0);
-                    (PRIORITIES[*priority], Blob::of(bytes.into()).unwrap(), *is_stored)
+                    let urgency = Urgency { is_preparing: *is_preparing, priority: PRIORITIES[*priority] };
+                    (urgency, Blob::of(bytes.into()).unwrap(), *is_stored)
                 })
                 .collect();
             let referenced: ReferencedBlobs = made.iter()
-                .filter(|(priority, ..)| *priority != Priority::Unreferenced)
-                .map(|(priority, blob, _)| (blob.digest(), ReferencedBlob { priority: *priority, rank: 0, size: blob.bytes().len() as u64 }))
+                .filter(|(urgency, ..)| urgency.priority != Priority::Unreferenced)
+                .map(|(urgency, blob, _)| {
+                    let size = blob.bytes().len() as u64;
+                    (blob.digest(), ReferencedBlob { urgency: *urgency, ..ReferencedBlob::new(urgency.priority, size) })
+                })
                 .collect();
             for (_, blob, _) in made.iter().filter(|(.., is_stored)| *is_stored) {
                 let _ = store.put_blob(blob).unwrap();
             }
             store.set_referenced_blobs(Arc::new(referenced.clone()));
             let on_disk = |digest: &Digest| store.contains(Object::Blob(*digest));
-            let live_before: Vec<Digest> = made.iter().filter(|(priority, ..)| *priority == Priority::Live)
+            let live_before: Vec<Digest> = made.iter().filter(|(urgency, ..)| urgency.priority == Priority::Live)
                 .map(|(_, blob, _)| blob.digest()).filter(on_disk).collect();
             // An eviction frees whole files, so a small blob may fit afterwards: another round, but no blob is fetched twice.
             let mut fetched = HashSet::new();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use verge_protocol::Digest;
 
-use crate::table::{Priority, ReferencedBlobs, Resources};
+use crate::table::{Priority, ReferencedBlobs, Resources, Urgency};
 
 /// The releases whose manifests have arrived and whose blobs should be on disk, by their manifests.
 #[derive(Clone, Default)]
@@ -15,15 +15,16 @@ pub(super) struct Wanted(BTreeMap<Digest, WantedRelease>);
 struct WantedRelease {
     resources: Arc<Resources>,
     /// The highest among its references.
-    priority: Priority,
+    urgency: Urgency,
     is_awaited: bool,
 }
 
 impl Wanted {
     pub(super) fn add(&mut self, resources: &Arc<Resources>, priority: Priority) {
-        let new = || WantedRelease { resources: Arc::clone(resources), priority, is_awaited: false };
+        let urgency = Urgency { is_preparing: false, priority };
+        let new = || WantedRelease { resources: Arc::clone(resources), urgency, is_awaited: false };
         let release = self.0.entry(resources.manifest()).or_insert_with(new);
-        release.priority = release.priority.max(priority);
+        release.urgency.priority = release.urgency.priority.max(priority);
     }
 
     /// Something waits for all blobs of the release, if it is wanted.
@@ -33,14 +34,21 @@ impl Wanted {
         }
     }
 
+    /// A rollout waits for the release, if it is wanted.
+    pub(super) fn set_preparing(&mut self, manifest: Digest) {
+        if let Some(release) = self.0.get_mut(&manifest) {
+            release.urgency.is_preparing = true;
+        }
+    }
+
     pub(super) fn contains(&self, manifest: Digest) -> bool {
         self.0.contains_key(&manifest)
     }
 
-    /// The manifests, the most important first.
+    /// The manifests, the most urgent first.
     pub(super) fn manifests(&self) -> Vec<Digest> {
         let mut releases: Vec<&WantedRelease> = self.0.values().collect();
-        releases.sort_by_key(|release| std::cmp::Reverse(release.priority));
+        releases.sort_by_key(|release| std::cmp::Reverse(release.urgency));
         releases.into_iter().map(|release| release.resources.manifest()).collect()
     }
 
@@ -51,7 +59,7 @@ impl Wanted {
 
     /// The blobs of all releases.
     pub(super) fn blobs(&self) -> ReferencedBlobs {
-        ReferencedBlobs::of(self.0.values().map(|release| (&*release.resources, release.priority)))
+        ReferencedBlobs::of(self.0.values().map(|release| (&*release.resources, release.urgency)))
     }
 }
 
@@ -59,7 +67,7 @@ impl Wanted {
 impl PartialEq for Wanted {
     fn eq(&self, other: &Self) -> bool {
         let key = |(manifest, release): (&Digest, &WantedRelease)| {
-            (*manifest, Arc::as_ptr(&release.resources), release.priority, release.is_awaited)
+            (*manifest, Arc::as_ptr(&release.resources), release.urgency, release.is_awaited)
         };
         self.0.iter().map(key).eq(other.0.iter().map(key))
     }
@@ -67,7 +75,7 @@ impl PartialEq for Wanted {
 
 impl std::fmt::Debug for Wanted {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let entries = self.0.iter().map(|(manifest, release)| (manifest, (release.priority, release.is_awaited)));
+        let entries = self.0.iter().map(|(manifest, release)| (manifest, (release.urgency, release.is_awaited)));
         formatter.debug_map().entries(entries).finish()
     }
 }

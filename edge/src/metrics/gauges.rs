@@ -23,6 +23,8 @@ pub(crate) struct GaugeValues {
     pub(crate) applied: u64,
     /// Channels that do not serve their latest release yet, or before it is on disk.
     pub(crate) lagging: Vec<(SiteName, ChannelName)>,
+    /// Sites with a purge that is not done yet.
+    pub(crate) purging: u64,
     /// Feed rows that this version cannot read.
     pub(crate) unknown_rows: u64,
     /// Blobs of live releases that are not on disk.
@@ -60,6 +62,7 @@ impl<F: Fn() -> GaugeValues + Send + Sync + 'static> Collector for Gauges<F> {
             "Channels that do not serve their latest release yet, or before it is on disk",
             number(values.lagging.len() as u64),
         )?;
+        gauge("verge_edge_purging_sites", "Sites with a purge that is not done yet", number(values.purging))?;
         gauge("verge_edge_unknown_rows", "Feed rows that this version cannot read", number(values.unknown_rows))?;
         gauge("verge_edge_missing_blobs", "Blobs of live releases that are not on disk", number(values.missing_blobs))?;
         gauge(

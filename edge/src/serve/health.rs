@@ -5,11 +5,11 @@ use verge_protocol::Seq;
 use verge_protocol::health::EdgeHealth;
 
 use super::builtin_responses::BuiltinResponse;
-use crate::status::{AppliedState, ServingStatus};
+use crate::status::{AppliedState, Availability, ServingStatus};
 
-/// 200 if the edge can serve, however old its releases are; 503 otherwise.
+/// 200 if readers may be sent to the edge, however old its releases are; 503 otherwise.
 pub(super) fn response(status: &ServingStatus) -> BuiltinResponse {
-    let applied = status.applied.borrow();
+    let (applied, availability) = (status.applied.borrow(), status.availability());
     let health = EdgeHealth {
         edge: status.edge.clone(),
         generation: applied.position.map(|position| position.generation),
@@ -19,9 +19,10 @@ pub(super) fn response(status: &ServingStatus) -> BuiltinResponse {
         missing_blobs: status.missing_blobs.get(),
         saving: applied.not_saving.is_none(),
         origin_last_seen_seconds: status.last_seen.elapsed().map(|ago| ago.as_secs()),
+        catching_up: availability == Availability::CatchingUp,
         draining: status.draining.is_cancelled(),
     };
-    let code = if applied.can_serve() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let code = if availability == Availability::Available { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     BuiltinResponse::json(code, serde_json::to_string(&health).expect("plain data serializes"))
 }
 

@@ -436,7 +436,7 @@ mod tests {
     fn put_over_budget_evicts_unreferenced_blobs_first() {
         let directory = tempfile::tempdir().unwrap();
         let store = BlockingStore::open_for_test(directory.path(), 6);
-        let referenced = ReferencedBlob { priority: Priority::Live, rank: 0, size: 3 };
+        let referenced = ReferencedBlob::new(Priority::Live, 3);
         store.set_referenced_blobs(Arc::new([(blob("one").digest(), referenced)].into_iter().collect()));
         assert_eq!(store.put_blob(&blob("one")).unwrap(), Put::Stored);
         assert_eq!(store.put_blob(&blob("two")).unwrap(), Put::Stored);
@@ -456,7 +456,7 @@ mod tests {
             assert_eq!(store.put_blob(&blob(name)).unwrap(), Put::Stored);
             store.clock.advance(std::time::Duration::from_secs(1));
         }
-        let live = ReferencedBlob { priority: Priority::Live, rank: 0, size: 4 };
+        let live = ReferencedBlob::new(Priority::Live, 4);
         let referenced = names[..2].iter().map(|name| (blob(name).digest(), live));
         store.set_referenced_blobs(Arc::new(referenced.collect()));
         let held = || names.map(|name| store.contains(Object::Blob(blob(name).digest())));
@@ -506,7 +506,7 @@ mod tests {
         }
         drop(store);
         let store = BlockingStore::open_for_test(directory.path(), 6);
-        let live = ReferencedBlob { priority: Priority::Live, rank: 0, size: 3 };
+        let live = ReferencedBlob::new(Priority::Live, 3);
         store.set_referenced_blobs(Arc::new(
             ["one", "six"].map(|name| (blob(name).digest(), live)).into_iter().collect(),
         ));

@@ -66,7 +66,7 @@ fn manifest(number: u8) -> (Digest, Vec<u8>) {
 }
 
 fn referenced(numbers: impl IntoIterator<Item = u8>) -> Arc<ReferencedBlobs> {
-    let live = ReferencedBlob { priority: Priority::Live, rank: 0, size: (BLOB_BLOCKS * BLOCK) as u64 };
+    let live = ReferencedBlob::new(Priority::Live, (BLOB_BLOCKS * BLOCK) as u64);
     Arc::new(numbers.into_iter().map(|number| (blob(number).digest(), live)).collect())
 }
 

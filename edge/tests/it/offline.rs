@@ -15,12 +15,13 @@ async fn edge_restarted_without_its_origin_serves_from_disk() {
     world.origin.go_offline().await;
     let mut world = world.restart().await;
 
-    let (status, health) = world.health().await;
-    assert_eq!(
-        (status, &health["applied"], &health["origin_last_seen_seconds"]),
-        (200, &1.into(), &serde_json::Value::Null)
-    );
     assert_eq!(world.read("/").await, (200, "<h1>hi".to_owned()));
+    until("readers are sent to the edge", async || world.health().await.0 == 200).await;
+    let health = world.health().await.1;
+    assert_eq!(
+        (&health["catching_up"], &health["origin_last_seen_seconds"]),
+        (&false.into(), &serde_json::Value::Null)
+    );
     let response = world.get("demo.localhost", "/big.bin").send().await.unwrap();
     assert_eq!(response.headers()["cache-status"], "test-1; hit; detail=disk");
     assert_eq!(response.bytes().await.unwrap(), big);

@@ -82,6 +82,8 @@ async fn bad_blob_at_a_purged_path_is_replaced_before_it_is_removed() {
     assert!(world.is_stored(digest("v2")));
     let purging = world.edge.applied().borrow().purging.clone();
     assert_eq!(purging.iter().map(|lag| lag.seq).collect::<Vec<_>>(), [purge.0]);
+    assert_eq!(world.metric("verge_edge_purging_sites").await, Some(1.0));
+    assert_eq!(world.metric(r#"verge_edge_problems{kind="purging"}"#).await, Some(1.0));
     world.origin.open_gate();
     let proof = world.proof(purge).await;
     assert_eq!((proof.files, proof.bytes, proof.bad, proof.replaced), (2, 1, 1, 1));

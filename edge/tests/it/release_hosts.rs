@@ -170,3 +170,31 @@ async fn releases_are_saved_when_they_change_and_requested_again_if_their_file_i
     until("the release to be served", async || read(&world, &host(known.id()), "/").await.0 == 200).await;
     world.stop().await;
 }
+
+#[tokio::test]
+async fn erased_content_is_gone_at_hosts_of_releases_loaded_before_and_after_the_erasure_and_a_restart() {
+    let mut world = World::start().await;
+    let content = Digest::of(b"a");
+    let loaded = release(&[("index.html", "v1"), ("assets/a.js", "a")]);
+    let not_loaded = release(&[("index.html", "v2"), ("notes.txt", "a")]);
+    add_release(&world, 1, &loaded);
+    world.wait_until_served(add_release(&world, 2, &not_loaded)).await;
+    let (loaded_host, other_host) = (host(loaded.id()), host(not_loaded.id()));
+    assert_eq!(read(&world, &loaded_host, "/assets/a.js").await.0, 200);
+    world.wait_for_blobs_on_disk(1).await;
+    let (_, position) = world.origin.erase("demo", "assets/a.js", content, &[content]);
+    world.wait_until_served(position).await;
+    until("the purge", async || world.edge.applied().borrow().purging.is_empty()).await;
+    assert!(!world.is_stored(content));
+    for restarted in [false, true] {
+        for (host, path) in [(&loaded_host, "/assets/a.js"), (&other_host, "/notes.txt")] {
+            assert_eq!(read(&world, host, path).await.0, 410, "{host}{path}, restarted: {restarted}");
+            assert_eq!(read(&world, host, "/").await.0, 200, "{host}, restarted: {restarted}");
+        }
+        world.wait_for_blobs_on_disk(2).await;
+        world.origin.go_offline().await;
+        world = world.restart().await;
+    }
+    assert_eq!(world.origin.requests(content), 1);
+    world.stop().await;
+}

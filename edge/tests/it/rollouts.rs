@@ -166,6 +166,55 @@ async fn preparation_after_a_restart_fetches_no_blob_again() {
     world.stop().await;
 }
 
+/// Live sites that an edge with an empty disk has to fetch.
+fn live_sites(origin: &FakeOrigin, sites: u64) -> Vec<TestRelease> {
+    let releases: Vec<TestRelease> = (0..sites).map(|number| site(10 + number, 20)).collect();
+    for (number, release) in releases.iter().enumerate() {
+        origin.publish(&format!("other-{number}/live"), 1, release, &[]);
+    }
+    releases
+}
+
+#[tokio::test]
+async fn release_is_prepared_by_an_edge_that_joins_before_it_has_fetched_the_live_sites() {
+    let origin = FakeOrigin::start().await;
+    let live = live_sites(&origin, 3);
+    origin.limit_blobs(Some(4));
+    let world = World::with_origin(origin, Config::DISK_CACHE).await;
+    world.wait_for_blobs_on_disk(4).await;
+    for (channel, version) in [("demo/live", 1), ("demo/pr-12", 2)] {
+        let next = site(version, 3);
+        world.origin.prepare(channel, version, &next);
+        until("the request", async || next.blobs.iter().all(|blob| world.origin.requests(blob.digest()) == 1)).await;
+        // Those of the release, and one for each request that was cancelled, if it takes one all the same.
+        world.origin.limit_blobs(Some(next.blobs.len() + 3));
+        world.wait_until_prepared(&next).await;
+        let fetched = live.iter().flat_map(|site| &site.blobs).filter(|blob| world.is_stored(blob.digest())).count();
+        assert!(fetched < 20, "{fetched} of 63 blobs of live sites");
+    }
+    world.origin.limit_blobs(None);
+    until("the live sites", async || world.edge.applied().borrow().lagging.is_empty()).await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn manifest_of_a_release_to_prepare_does_not_wait_for_those_of_live_sites() {
+    let origin = FakeOrigin::start().await;
+    let live = live_sites(&origin, 6);
+    origin.misbehave(|faults| faults.withheld_manifests = live.iter().map(TestRelease::id).collect());
+    let world = World::with_origin(origin, Config::DISK_CACHE).await;
+    until("the requests", async || world.origin.requested_manifests().len() == 4).await;
+    let next = site(1, 1);
+    world.origin.prepare("demo/live", 1, &next);
+    world.wait_until_prepared(&next).await;
+    assert_eq!(world.origin.requested_manifests().len(), 5, "no other fetch has ended");
+    // A live release is fetched anew if it is prepared for another channel.
+    world.origin.misbehave(|faults| faults.withheld_manifests.clear());
+    world.origin.prepare("other-5/pr-1", 1, &live[5]);
+    world.wait_until_prepared(&live[5]).await;
+    world.stop().await;
+}
+
 #[tokio::test]
 async fn slow_fetch_goes_on_while_other_sites_are_released() {
     let world = World::start().await;

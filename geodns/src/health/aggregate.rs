@@ -242,6 +242,7 @@ mod tests {
             missing_blobs: 0,
             saving: true,
             origin_last_seen_seconds: None,
+            catching_up: false,
             draining: false,
         };
         ProbeOutcome { answer: Ok(health), latency: Duration::from_millis(20), up: true, suspect: false }

@@ -54,6 +54,7 @@ impl FakeEdge {
             saving: true,
             served: None,
             origin_last_seen_seconds: Some(0),
+            catching_up: false,
             draining: false,
         };
         let shared = Shared { health: Arc::new(Mutex::new(health)), serves: Arc::new(AtomicBool::new(true)) };

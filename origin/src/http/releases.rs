@@ -57,7 +57,7 @@ pub(super) async fn create(
     let build = builds::load(&uploads, &site, &request.build).await?;
     let CreateRelease { channel, expected, provenance, idempotency_key: key, expires_seconds, canary, .. } = request;
     if canary.is_some_and(|plan| plan.seconds > CanaryPlan::SECONDS_MAX) {
-        let message = format!("a trial of that many seconds is too long: at most {}", CanaryPlan::SECONDS_MAX);
+        let message = format!("a canary of that many seconds is too long: at most {}", CanaryPlan::SECONDS_MAX);
         return Err(ApiError::bad_request("invalid_canary", message));
     }
     let request = MoveRequest { label: HostLabel { site, channel }, expected, key, canary };

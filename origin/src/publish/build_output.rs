@@ -40,7 +40,12 @@ struct Form<'a> {
 }
 
 /// The names of a build: a hash is the more certain if siblings have one of the same form.
-pub(super) struct BuildOutput<'a>(HashMap<(Form<'a>, Noise), usize>);
+pub(super) struct BuildOutput<'a> {
+    /// How many scripts and styles in one directory have a hash of a form.
+    siblings: HashMap<(Form<'a>, Noise), usize>,
+    /// The same, with `js` and `css` in one directory taken for that directory: a tool writes both.
+    families: HashMap<(Form<'a>, Noise), usize>,
+}
 
 /// What a file is for, as far as it matters here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,13 +69,16 @@ enum Place {
 impl<'a> BuildOutput<'a> {
     /// Reads the names of all files of a build.
     pub(super) fn of(paths: impl Iterator<Item = &'a SitePath>) -> Self {
-        let mut forms = HashMap::new();
+        let (mut siblings, mut families) = (HashMap::new(), HashMap::new());
         for path in paths.filter(|path| is_code(path)) {
             if let Some(hash) = NameHash::find(path.file_name()) {
-                *forms.entry((form(path, &hash, hash.alphabet()), hash.noise)).or_default() += 1;
+                let form = form(directory(path), &hash, hash.alphabet());
+                *siblings.entry((form, hash.noise)).or_default() += 1;
+                let form = Form { directory: family(form.directory), ..form };
+                *families.entry((form, hash.noise)).or_default() += 1;
             }
         }
-        Self(forms)
+        Self { siblings, families }
     }
 
     /// Judges one file of the build.
@@ -88,12 +96,12 @@ impl<'a> BuildOutput<'a> {
             (None, ..) | (_, Kind::Media, Place::Elsewhere) => return Judgement::default(),
             (Some(hash), Kind::Code, Place::Own) => (self.is_certain(path, hash), true),
             (Some(hash), Kind::Code, Place::Shared) => {
-                (self.is_certain(path, hash), is_likely(hash) || self.has_sibling(path, hash, Noise::Mixed))
+                (self.is_certain(path, hash), self.is_likely(path, hash) || self.has_relative(path, hash))
             }
             (Some(hash), Kind::Code, Place::Elsewhere) => {
                 let is_digest = hash.len() >= DIGEST_LENGTH && hash.noise == Noise::Random;
                 let is_certain = hash.noise > Noise::Plain && self.has_sibling(path, hash, Noise::Random);
-                (is_digest || is_certain, self.has_sibling(path, hash, Noise::Mixed))
+                (is_digest || is_certain, self.has_relative(path, hash))
             }
             (Some(hash), Kind::Media, Place::Own) => (is_certain_picture(hash), true),
             (Some(hash), Kind::Media, Place::Shared) => {
@@ -114,33 +122,61 @@ impl<'a> BuildOutput<'a> {
 
     /// Whether another script or style in the directory has a hash, of at least this `noise`, of the form that this one may be.
     fn has_sibling(&self, path: &SitePath, hash: &NameHash<'_>, noise: Noise) -> bool {
-        let alphabets = [Alphabet::Hex, Alphabet::Lower, Alphabet::Upper, Alphabet::Base64Url];
-        let fitting = alphabets.into_iter().filter(|alphabet| hash.fits(*alphabet));
-        let counts = fitting.flat_map(|alphabet| {
-            let form = form(path, hash, alphabet);
-            [Noise::Mixed, Noise::Random]
-                .into_iter()
-                .filter(|each| *each >= noise)
-                .filter_map(move |each| self.0.get(&(form, each)))
-        });
-        let is_counted = hash.noise >= noise && is_code(path);
-        counts.sum::<usize>() > usize::from(is_counted)
+        is_among(&self.siblings, directory(path), hash, noise, is_code(path))
+    }
+
+    /// Whether another script or style of the family has a hash that is no word, of the form that this one may be.
+    fn has_relative(&self, path: &SitePath, hash: &NameHash<'_>) -> bool {
+        is_among(&self.families, family(directory(path)), hash, Noise::Mixed, is_code(path))
+    }
+
+    /// Whether a script in a directory where build tools put scripts is likely one of them. Of random texts of 8 characters many look like
+    /// words, so those count too; numbers only beside hex digits of the same form, since files are more often numbered.
+    fn is_likely(&self, path: &SitePath, hash: &NameHash<'_>) -> bool {
+        let is_named = hash.position != Position::Whole;
+        match hash.noise {
+            Noise::Random => true,
+            Noise::Mixed => is_named,
+            Noise::Plain if hash.alphabet() == Alphabet::Digits => {
+                let hex = form(family(directory(path)), hash, Alphabet::Hex);
+                is_named && hash.len() == 8 && self.families.contains_key(&(hex, Noise::Plain))
+            }
+            Noise::Plain => is_named && hash.len() == 8,
+        }
     }
 }
 
-fn form<'a>(path: &'a SitePath, hash: &NameHash<'_>, alphabet: Alphabet) -> Form<'a> {
-    let directory = path.as_str().rsplit_once('/').map_or("", |(directory, _)| directory);
+/// Whether `forms` of scripts and styles have a hash, of at least this `noise`, of the form that this one may be, and that is not this one,
+/// which is among them if it `is_counted`.
+fn is_among(
+    forms: &HashMap<(Form<'_>, Noise), usize>,
+    directory: &str,
+    hash: &NameHash<'_>,
+    noise: Noise,
+    is_counted: bool,
+) -> bool {
+    let alphabets = [Alphabet::Hex, Alphabet::Lower, Alphabet::Upper, Alphabet::Base64Url];
+    let fitting = alphabets.into_iter().filter(|alphabet| hash.fits(*alphabet));
+    let counts = fitting.flat_map(|alphabet| {
+        let form = form(directory, hash, alphabet);
+        let noises = [Noise::Mixed, Noise::Random].into_iter().filter(|each| *each >= noise);
+        noises.filter_map(move |each| forms.get(&(form, each)))
+    });
+    counts.sum::<usize>() > usize::from(is_counted && hash.noise >= noise)
+}
+
+fn form<'a>(directory: &'a str, hash: &NameHash<'_>, alphabet: Alphabet) -> Form<'a> {
     Form { directory, position: hash.position, length: hash.len(), alphabet }
 }
 
-/// Whether a script in a directory where build tools put scripts is likely one of them. Of random texts of 8 characters many look like
-/// words, so those count too; numbers do not, since files are more often numbered.
-fn is_likely(hash: &NameHash<'_>) -> bool {
-    match hash.noise {
-        Noise::Random => true,
-        Noise::Mixed => hash.position != Position::Whole,
-        Noise::Plain => hash.len() == 8 && hash.alphabet() != Alphabet::Digits && hash.position != Position::Whole,
-    }
+fn directory(path: &SitePath) -> &str {
+    path.as_str().rsplit_once('/').map_or("", |(directory, _)| directory)
+}
+
+/// The directory in which a build tool has put this one, if it is one of those that it makes for scripts and for styles.
+fn family(directory: &str) -> &str {
+    let (parent, name) = directory.rsplit_once('/').unwrap_or(("", directory));
+    if matches!(name, "js" | "css") { parent } else { directory }
 }
 
 /// People name pictures more freely than scripts, so only the forms that build tools use count.
@@ -320,6 +356,18 @@ mod tests {
             assert_judged("-", if digits.starts_with("main") { &[] } else { std::slice::from_ref(&digits) });
             assert_eq!(judged(&[digits, siblings[0], siblings[1]])[0].1, "inherited", "{digits}");
         }
+        // Scripts and styles are in directories of their own.
+        let css = ["static/css/main.8f3a2b1c.css", "static/js/main.69248941.js.map"];
+        assert_eq!(judged(&["static/js/main.69248941.js", css[0], css[1]])[0].1, "inherited");
+        assert_eq!(judged(&["js/app.69248941.js", "css/app.8f3a2b1c.css"])[0].1, "inherited");
+        assert_eq!(judged(&["js/app.69248941.js", "fonts/a.8f3a2b1c.woff2"])[0].1, "-");
+        assert_eq!(judged(&["js/app.123abc45.js", "css/app.8f3a2b1c.css"])[0].1, "inherited", "and not immutable");
+        // Hex digits that look like a word are enough where build tools put scripts, and nowhere else.
+        assert_eq!(judged(&["static/js/a.69248941.js", "static/js/b.8655dec0.js"])[0].1, "inherited");
+        assert_eq!(judged(&["static/js/a.69248941.js", "static/js/b-8655dec0.js"])[0].1, "-", "another position");
+        assert_eq!(judged(&["static/js/a.69248941.js", "static/js/b.settings.js"])[0].1, "-");
+        assert_eq!(judged(&["vendor/a.69248941.js", "vendor/b.8655dec0.js"])[0].1, "-");
+        assert_eq!(judged(&["assets/a.69248941.png", "assets/b.8655dec0.js"])[0].1, "-");
         // A date is none, whatever its siblings are.
         assert_eq!(judged(&["js/c.20250312.js", "js/a.8f3a2b1c.js", "js/b.0d1e2f3a.js"])[0].1, "-");
     }

@@ -30,3 +30,8 @@ impl Default for Timing {
         }
     }
 }
+
+/// A duration as clients are told it.
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

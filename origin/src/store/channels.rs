@@ -245,7 +245,7 @@ async fn moves(
 }
 
 /// `inherits` and what else the channel inherited until now, the latest first, as far as it has not expired: its past moves do not tell
-/// which releases some readers got on trial only. `served` is the manifest that the channel points at.
+/// which releases only readers of a canary's edges got. `served` is the manifest that the channel points at.
 pub(crate) fn with_kept(
     mut inherits: Vec<Inherited>,
     kept: Vec<Inherited>,
@@ -302,13 +302,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn release_that_was_on_trial_is_inherited_until_its_time_is_over() {
+    fn release_of_an_abandoned_canary_is_inherited_until_its_time_is_over() {
         let one = |name: &str, until: u64| Inherited::new(Digest::of(name.as_bytes()), Timestamp(until));
         let served = Digest::of(b"served");
-        let kept = vec![one("trial", 70), one("served", 80), one("expired", 50), one("old", 60)];
+        let kept = vec![one("canary", 70), one("served", 80), one("expired", 50), one("old", 60)];
         let inherits = with_kept(vec![one("before", 90), one("old", 60)], kept, served, Timestamp(50));
-        assert_eq!(inherits, [one("before", 90), one("trial", 70), one("old", 60)]);
+        assert_eq!(inherits, [one("before", 90), one("canary", 70), one("old", 60)]);
         let many = (0..20).map(|number| one(&number.to_string(), 100 + number)).collect();
-        assert_eq!(with_kept(many, vec![one("trial", 200)], served, Timestamp(50)).len(), INHERITED_MAX);
+        assert_eq!(with_kept(many, vec![one("canary", 200)], served, Timestamp(50)).len(), INHERITED_MAX);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use verge_daemon::error_chain;
 use verge_protocol::canary::{Canary, CanaryPlan};
 use verge_protocol::host::HostLabel;
-use verge_protocol::state::{ChannelState, Inherited, Key, RolloutState};
+use verge_protocol::state::{ChannelState, Inherited, Key, ParsedRow, RolloutState, Row};
 use verge_protocol::{Digest, IdempotencyKey, Position, ReleaseNumber, Seq, SiteName, Timestamp};
 
 use super::channels::{self, MoveTarget};
@@ -20,7 +20,7 @@ pub(crate) struct NewRollout {
     pub(crate) expected: Option<Seq>,
     pub(crate) target: MoveTarget,
     pub(crate) idempotency_key: Option<IdempotencyKey>,
-    /// How the release is tried on a few edges first.
+    /// How a few edges serve the release first.
     pub(crate) canary: Option<CanaryPlan>,
 }
 
@@ -69,6 +69,23 @@ impl Database {
         Ok(Ok((position, rollout)))
     }
 
+    /// The rollout that was begun with these arguments, if it is the one in the state: of a commit that failed it is not known whether
+    /// it survived.
+    pub(crate) async fn begun_rollout(
+        &self,
+        new: &NewRollout,
+        now: Timestamp,
+    ) -> Result<Option<(Position, RolloutState)>, StoreError> {
+        let generation = self.position().await?.generation;
+        let is_same = |state: &RolloutState| {
+            (state.started, state.manifest, state.expected) == (now, new.target.manifest(), new.expected)
+                && state.idempotency_key == new.idempotency_key
+        };
+        let rollouts = self.rollouts().await?.into_iter();
+        let mut same = rollouts.filter(|(label, _, state)| *label == new.label && is_same(state));
+        Ok(same.next().map(|(_, seq, state)| (Position { generation, seq }, state)))
+    }
+
     /// Writes the row of a rollout again.
     pub(crate) async fn set_rollout(&self, label: &HostLabel, rollout: &RolloutState) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
@@ -79,7 +96,7 @@ impl Database {
     }
 
     /// Deletes a rollout without moving the channel. Does nothing if the channel has no rollout, or another one. If some readers got
-    /// the release already, on trial, the channel inherits it until `inherited_until`, for the tabs that they have open.
+    /// the release already, from the edges of a canary, the channel inherits it until `inherited_until`, for the tabs that they have open.
     pub(crate) async fn abandon_rollout(
         &self,
         label: &HostLabel,
@@ -100,11 +117,11 @@ impl Database {
             Err(error) => return Err(error),
         };
         if is_same {
-            let was_tried = rollout.canary.as_ref().is_some_and(|canary| !canary.edges.is_empty());
+            let had_canary = rollout.canary.as_ref().is_some_and(|canary| !canary.edges.is_empty());
             let channel = channels::current(&mut transaction, &label.site, &label.channel).await?;
-            if let Some(mut channel) = channel.filter(|channel| was_tried && channel.manifest != rollout.manifest) {
-                let tried = vec![Inherited::new(rollout.manifest, inherited_until)];
-                channel.inherits = channels::with_kept(tried, channel.inherits, channel.manifest, now);
+            if let Some(mut channel) = channel.filter(|channel| had_canary && channel.manifest != rollout.manifest) {
+                let canary = vec![Inherited::new(rollout.manifest, inherited_until)];
+                channel.inherits = channels::with_kept(canary, channel.inherits, channel.manifest, now);
                 // Before the tombstone: no edge drops the release in between.
                 let channel_key = Key::Channel(label.site.clone(), label.channel.clone());
                 state::set(&mut transaction, &channel_key, Some(&channel)).await?;
@@ -116,16 +133,16 @@ impl Database {
 
     /// Every rollout in the state, and the write of its row.
     pub(crate) async fn rollouts(&self) -> Result<Vec<(HostLabel, Seq, RolloutState)>, StoreError> {
-        let mut found = Vec::new();
-        for (row, _) in self.rows(Seq(0)).await?.rows {
-            let Ok(Key::Rollout(site, channel)) = row.key.parse() else { continue };
-            match row.value.map(|value| value.read()).transpose() {
-                Ok(Some(rollout)) => found.push((HostLabel { site, channel }, row.seq, rollout)),
-                Ok(None) => {}
-                Err(error) => tracing::error!(key = row.key, error = error_chain(&error), "unreadable rollout"),
+        let rows = state::rows_of(&mut *self.read_connection().await?, "rollout").await?;
+        let parse = |row: Row| match row.parse() {
+            Ok(ParsedRow::Rollout(label, Some(rollout))) => Some((label, row.seq, rollout)),
+            Ok(_) => None,
+            Err(error) => {
+                tracing::error!(key = row.key, error = error_chain(&error), "unreadable rollout");
+                None
             }
-        }
-        Ok(found)
+        };
+        Ok(rows.into_iter().filter_map(parse).collect())
     }
 
     /// What the publisher of a release should know about its files.
@@ -189,4 +206,55 @@ impl Database {
 
 fn parse_warnings(column: Option<String>) -> Result<Vec<String>, StoreError> {
     column.map_or_else(|| Ok(Vec::new()), |text| column_values::parse_json("warnings", &text))
+}
+
+#[cfg(test)]
+mod tests {
+    use verge_protocol::Content;
+    use verge_protocol::api::Provenance;
+
+    use super::*;
+    use crate::store::NewRelease;
+
+    #[tokio::test]
+    async fn rollout_in_the_state_is_told_from_others_by_how_it_was_begun() {
+        let directory = tempfile::tempdir().unwrap();
+        let now = Timestamp(1000);
+        let database = Database::open(&directory.path().join("origin.db"), now).await.unwrap();
+        let (live, preview): (HostLabel, HostLabel) = ("demo".parse().unwrap(), "pr-1--demo".parse().unwrap());
+        database.create_site(&live.site, now).await.unwrap();
+        let new = |label: &HostLabel, key: &str, text: &'static str| {
+            let release = NewRelease {
+                manifest: Content::cut(&text.into()).0,
+                files: 1,
+                bytes: 8,
+                provenance: Provenance::default(),
+                fingerprints: Vec::new(),
+                warnings: Vec::new(),
+                lifetime: None,
+            };
+            NewRollout {
+                label: label.clone(),
+                expected: None,
+                target: MoveTarget::New(release),
+                idempotency_key: Some(key.parse().unwrap()),
+                canary: None,
+            }
+        };
+        let begun = async |new: &NewRollout, now| database.begun_rollout(new, now).await.unwrap();
+        let ours = new(&live, "0a1b", "manifest");
+        assert_eq!(begun(&ours, now).await, None, "nothing was written");
+        database.begin_rollout(&new(&preview, "0a1b", "manifest"), now).await.unwrap().unwrap();
+        let written = database.begin_rollout(&ours, now).await.unwrap().unwrap();
+        assert_eq!(begun(&ours, now).await, Some(written));
+        for (other, at) in [
+            (new(&live, "0a1c", "manifest"), now),
+            (new(&live, "0a1b", "other"), now),
+            (new(&live, "0a1b", "manifest"), Timestamp(1001)),
+            (NewRollout { expected: Some(Seq(1)), ..new(&live, "0a1b", "manifest") }, now),
+        ] {
+            assert_eq!(begun(&other, at).await, None);
+        }
+        database.close().await;
+    }
 }

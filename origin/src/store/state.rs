@@ -159,16 +159,21 @@ fn check(row: &AnyRow) -> Result<(Row, History), DamagedRow> {
     Ok((Row { key, seq, value }, after.unwrap_or_default()))
 }
 
+/// The rows with a value whose key begins with `<kind>/`, in the order of their writes. Damaged ones are logged and left out.
+pub(super) async fn rows_of(connection: &mut AnyConnection, kind: &str) -> Result<Vec<Row>, StoreError> {
+    // The character after `/` is `0`.
+    let query = format!("{SELECT} where s.key >= $1 and s.key < $2 and s.value is not null order by s.seq");
+    let query = sqlx::query(AssertSqlSafe(query)).bind(format!("{kind}/")).bind(format!("{kind}0"));
+    Ok(sound_rows(column_values::fetch_all(connection, query).await?))
+}
+
 /// Every value whose key is `<kind>/<name>`, by name.
 pub(super) async fn all<N, T>(connection: &mut AnyConnection, kind: &'static str) -> Result<BTreeMap<N, T>, StoreError>
 where
     N: FromStr + Ord,
     T: DeserializeOwned,
 {
-    let query = format!("{SELECT} where s.key like $1 and s.value is not null");
-    let query = sqlx::query(AssertSqlSafe(query)).bind(format!("{kind}/%"));
-    let rows = column_values::fetch_all(connection, query).await?;
-    Ok(by_name(kind, rows))
+    Ok(by_name(kind, rows_of(connection, kind).await?))
 }
 
 /// Every value whose key is `<kind>/<name>` with a name from `first` to `last`, by name.
@@ -184,21 +189,24 @@ where
 {
     let query = format!("{SELECT} where s.key >= $1 and s.key <= $2 and s.value is not null");
     let query = sqlx::query(AssertSqlSafe(query)).bind(format!("{kind}/{first}")).bind(format!("{kind}/{last}"));
-    let rows = column_values::fetch_all(connection, query).await?;
-    Ok(by_name(kind, rows))
+    Ok(by_name(kind, sound_rows(column_values::fetch_all(connection, query).await?)))
 }
 
-fn by_name<N, T>(kind: &'static str, rows: Vec<FetchedRow>) -> BTreeMap<N, T>
+fn by_name<N, T>(kind: &'static str, rows: Vec<Row>) -> BTreeMap<N, T>
 where
     N: FromStr + Ord,
     T: DeserializeOwned,
 {
-    let parse = |row: FetchedRow| {
-        let Row { key, value, .. } = sound(row)?;
+    let parse = |Row { key, value, .. }: Row| {
         let name = key.strip_prefix(kind).and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();
         Ok((column_values::parse(kind, name)?, read(&value.unwrap_or_else(|| Value::Null.into()))?))
     };
     rows.into_iter().filter_map(|row| column_values::log_unreadable("state", parse(row))).collect()
+}
+
+/// The rows that can be relied on. The others are logged.
+fn sound_rows(rows: Vec<FetchedRow>) -> Vec<Row> {
+    rows.into_iter().filter_map(|row| column_values::log_unreadable("state", sound(row))).collect()
 }
 
 /// The row, if it can be relied on.

@@ -13,7 +13,7 @@ use verge_test_kit::{on_small_disk, until};
 use super::test_origin::{TestOrigin, build, packed};
 
 /// The size of the disk: enough for all that the test writes, with some to spare.
-const DISK: u64 = 16 << 20;
+pub(super) const DISK: u64 = 16 << 20;
 /// The unit in which the file system gives out room.
 const BLOCK: usize = 4096;
 
@@ -29,7 +29,8 @@ pub(super) fn fill(disk: &Path, left: usize) {
     file.set_len(blocks.checked_sub(left as u64).unwrap() * BLOCK as u64).unwrap();
 }
 
-fn make_room(disk: &Path) {
+/// Removes what [`fill`] has written.
+pub(super) fn make_room(disk: &Path) {
     fs::remove_file(disk.join("filler")).unwrap();
 }
 

@@ -1,5 +1,6 @@
 //! Rollouts: prepare, switch, confirm; restarts in between, and requests that are repeated.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,13 +11,15 @@ use tokio::task::JoinHandle;
 use verge_daemon::Tasks;
 use verge_origin::Timing;
 use verge_protocol::api::{BuildCreated, CreateRelease, Problem, Progress, Provenance, Release, Site, Status};
+use verge_protocol::canary::{CanaryPlan, ResponseCounts};
 use verge_protocol::feed::FeedEvent;
 use verge_protocol::host::HostLabel;
-use verge_protocol::report::{EdgeReport, Preparation};
+use verge_protocol::report::{EdgeReport, Preparation, TrialCounts};
 use verge_protocol::state::ParsedRow;
 use verge_protocol::{EdgeName, Position, ReleaseNumber, Seq, Timestamp};
-use verge_test_kit::until;
+use verge_test_kit::{on_small_disk, until};
 
+use super::full_disk::{self, DISK, runtime};
 use super::test_origin::{Feed, TestBuild, TestOrigin, build, error, packed, progress};
 
 /// What an edge does with a rollout.
@@ -26,6 +29,8 @@ enum Mode {
     Prepares,
     /// Reports that it fetches and gets no further.
     Stuck(&'static str),
+    /// Like `Prepares`, and, as an edge of a canary, that so many of 100 responses were not found.
+    ServesCanary(u64),
 }
 
 /// An edge that follows the feed and reports, without fetching anything.
@@ -43,15 +48,15 @@ impl Drop for FakeEdge {
 impl FakeEdge {
     async fn start(origin: &TestOrigin, name: &str, mode: Mode) -> Self {
         let token = origin.edge_token(name).await;
-        Self::start_with(origin, token, mode).await
+        Self::start_with(origin, name, token, mode).await
     }
 
-    async fn start_with(origin: &TestOrigin, token: String, mode: Mode) -> Self {
+    async fn start_with(origin: &TestOrigin, name: &str, token: String, mode: Mode) -> Self {
         let mode = watch::Sender::new(mode);
         let feed = origin.subscribe(&token, None).await;
         let report = origin.request_as(&token, Method::POST, "/v1/edges/report");
         let report: ReportRequest = Arc::new(move |body| report.try_clone().unwrap().json(&body));
-        let task = Tasks::default().spawn("fake edge", follow(feed, report, mode.subscribe()));
+        let task = Tasks::default().spawn("fake edge", follow(name.parse().unwrap(), feed, report, mode.subscribe()));
         Self { mode, task }
     }
 
@@ -63,9 +68,10 @@ impl FakeEdge {
 /// Makes the request of a report.
 type ReportRequest = Arc<dyn Fn(EdgeReport) -> reqwest::RequestBuilder + Send + Sync>;
 
-async fn follow(mut feed: Feed, request: ReportRequest, mut mode: watch::Receiver<Mode>) {
+async fn follow(name: EdgeName, mut feed: Feed, request: ReportRequest, mut mode: watch::Receiver<Mode>) {
     let mut applied = Position::default();
     let mut preparation: Option<Preparation> = None;
+    let mut is_canary = false;
     loop {
         tokio::select! {
             message = feed.next() => {
@@ -74,6 +80,7 @@ async fn follow(mut feed: Feed, request: ReportRequest, mut mode: watch::Receive
                 if let FeedEvent::Row(row) = message.event
                     && let Ok(ParsedRow::Rollout(HostLabel { site, channel }, state)) = row.parse()
                 {
+                    is_canary = state.iter().flat_map(|state| &state.canary).any(|canary| canary.edges.contains(&name));
                     preparation = state.map(|state| Preparation {
                         site, channel, manifest: state.manifest, done: 1, total: 2, prepared: false, problem: None,
                     });
@@ -82,9 +89,17 @@ async fn follow(mut feed: Feed, request: ReportRequest, mut mode: watch::Receive
             _ = mode.changed() => {}
             () = tokio::time::sleep(Duration::from_secs(1)) => {}
         }
+        let mut trials = Vec::new();
         if let Some(preparation) = &mut preparation {
             let mode = mode.borrow_and_update().clone();
-            preparation.prepared = mode == Mode::Prepares;
+            preparation.prepared = !matches!(mode, Mode::Stuck(_));
+            if let Mode::ServesCanary(not_found) = mode
+                && is_canary
+            {
+                let Preparation { site, channel, manifest, .. } = preparation.clone();
+                let counts = ResponseCounts { responses: 100, not_found, ..ResponseCounts::default() };
+                trials.push(TrialCounts { site, channel, manifest, counts });
+            }
             preparation.problem = match mode {
                 Mode::Stuck(problem) if !problem.is_empty() => Some(problem.to_owned()),
                 _ => None,
@@ -92,7 +107,7 @@ async fn follow(mut feed: Feed, request: ReportRequest, mut mode: watch::Receive
         }
         let preparations = Some(preparation.iter().cloned().collect());
         // An origin that stops refuses it.
-        let _ = request(EdgeReport { preparations, ..EdgeReport::new(applied, "0.1.0") }).send().await;
+        let _ = request(EdgeReport { preparations, trials, ..EdgeReport::new(applied, "0.1.0") }).send().await;
     }
 }
 
@@ -107,6 +122,17 @@ async fn upload(origin: &TestOrigin, pushed: &TestBuild) -> BuildCreated {
 
 /// Requests a release with an idempotency key.
 async fn publish(origin: &TestOrigin, created: &BuildCreated, expected: Option<Seq>, key: &str) -> Response {
+    publish_with(origin, created, expected, key, None).await
+}
+
+/// The same, with a canary.
+async fn publish_with(
+    origin: &TestOrigin,
+    created: &BuildCreated,
+    expected: Option<Seq>,
+    key: &str,
+    canary: Option<CanaryPlan>,
+) -> Response {
     let request = CreateRelease {
         build: created.build.clone(),
         channel: "live".parse().unwrap(),
@@ -114,18 +140,34 @@ async fn publish(origin: &TestOrigin, created: &BuildCreated, expected: Option<S
         provenance: Provenance::default(),
         idempotency_key: Some(key.parse().unwrap()),
         expires_seconds: None,
-        canary: None,
+        canary,
     };
     origin.request(Method::POST, "/v1/sites/demo/releases").json(&request).send().await.unwrap()
 }
 
 /// Reads a progress stream until it tells that edges prepare.
 async fn until_preparing(response: &mut Response) {
+    until_told(response, "preparing").await;
+}
+
+/// Reads a progress stream until it has this event.
+async fn until_told(response: &mut Response, event: &str) {
     assert_eq!(response.status(), StatusCode::OK);
     let mut text = String::new();
-    while !text.contains("\"preparing\"") {
+    while !text.contains(&format!("\"event\":\"{event}\"")) {
         text += std::str::from_utf8(&response.chunk().await.unwrap().unwrap()).unwrap();
     }
+}
+
+/// What becomes of the channel that moves now.
+async fn watch_rollout(origin: &TestOrigin) -> Response {
+    origin.request(Method::GET, "/v1/sites/demo/channels/live/rollout").send().await.unwrap()
+}
+
+/// The code and message of the error that ends the progress.
+fn failed(events: &[Progress]) -> (&str, &str) {
+    let Some(Progress::Failed(body)) = events.last() else { panic!("{events:?}") };
+    (&body.code, &body.message)
 }
 
 fn released(events: &[Progress]) -> Option<(ReleaseNumber, Seq)> {
@@ -169,7 +211,7 @@ async fn repeated_request_follows_the_first_one_and_releases_once() {
     until_preparing(&mut second).await;
     let (status, other) = error(publish(&origin, &created, None, "key-2").await).await;
     assert_eq!((status, other.code.as_str()), (409, "channel_busy"));
-    let watched = origin.request(Method::GET, "/v1/sites/demo/channels/live/rollout").send().await.unwrap();
+    let watched = watch_rollout(&origin).await;
     assert_eq!(live(&origin).await, None, "nothing is live before it is prepared");
 
     edge.set(Mode::Prepares);
@@ -180,7 +222,7 @@ async fn repeated_request_follows_the_first_one_and_releases_once() {
     }
     let again = progress(publish(&origin, &created, None, "key-1").await).await;
     assert_eq!((released(&again), finished(&again).0.len()), (Some((ReleaseNumber(1), Seq(3))), 1));
-    let watched = origin.request(Method::GET, "/v1/sites/demo/channels/live/rollout").send().await.unwrap();
+    let watched = watch_rollout(&origin).await;
     assert_eq!(released(&progress(watched).await), Some((ReleaseNumber(1), Seq(3))));
     let (status, late) = error(publish(&origin, &created, None, "key-2").await).await;
     assert_eq!((status, late.code.as_str()), (409, "conflict"));
@@ -191,14 +233,14 @@ async fn repeated_request_follows_the_first_one_and_releases_once() {
 async fn rollout_is_resumed_after_a_restart() {
     let origin = patient().await;
     let token = origin.edge_token("fra-1").await;
-    let edge = FakeEdge::start_with(&origin, token.clone(), Mode::Stuck("")).await;
+    let edge = FakeEdge::start_with(&origin, "fra-1", token.clone(), Mode::Stuck("")).await;
     let created = upload(&origin, &build(&[("index.html", "one")])).await;
     let mut push = publish(&origin, &created, None, "key-1").await;
     until_preparing(&mut push).await;
     drop(edge);
     let origin = origin.restart().await;
     assert_eq!((live(&origin).await, release_numbers(&origin).await), (None, vec![1]));
-    let _edge = FakeEdge::start_with(&origin, token, Mode::Prepares).await;
+    let _edge = FakeEdge::start_with(&origin, "fra-1", token, Mode::Prepares).await;
     let events = progress(publish(&origin, &created, None, "key-1").await).await;
     assert_eq!(released(&events).unwrap().0, ReleaseNumber(1));
     assert_eq!(finished(&events), (vec!["fra-1".to_owned()], vec![]));
@@ -209,7 +251,7 @@ async fn rollout_is_resumed_after_a_restart() {
 async fn rollout_that_began_long_before_a_restart_is_abandoned() {
     let origin = patient().await;
     let token = origin.edge_token("fra-1").await;
-    let edge = FakeEdge::start_with(&origin, token.clone(), Mode::Stuck("")).await;
+    let edge = FakeEdge::start_with(&origin, "fra-1", token.clone(), Mode::Stuck("")).await;
     let created = upload(&origin, &build(&[("index.html", "one")])).await;
     until_preparing(&mut publish(&origin, &created, None, "key-1").await).await;
     drop(edge);
@@ -223,7 +265,7 @@ async fn rollout_that_began_long_before_a_restart_is_abandoned() {
     .await;
     assert_eq!(live(&origin).await, None);
     // The same push, repeated, releases what was released then.
-    let _edge = FakeEdge::start_with(&origin, token, Mode::Prepares).await;
+    let _edge = FakeEdge::start_with(&origin, "fra-1", token, Mode::Prepares).await;
     let events = progress(publish(&origin, &created, None, "key-1").await).await;
     assert_eq!(released(&events).map(|(release, _)| release), Some(ReleaseNumber(1)));
     assert_eq!((live(&origin).await, release_numbers(&origin).await), (Some(1), vec![1]));
@@ -245,10 +287,9 @@ async fn rollout_that_edges_cannot_prepare_is_abandoned_and_leaves_the_channel()
     }
     let created = upload(&origin, &build(&[("index.html", "two")])).await;
     let events = progress(publish(&origin, &created, Some(epoch), "key-2").await).await;
-    let Some(Progress::Failed(body)) = events.last() else { panic!("{events:?}") };
-    assert_eq!(body.code, "rollout_abandoned");
     let reason = "2 of 2 live edges are not prepared: a: the disk is full; b: the disk is full";
-    assert_eq!(body.message, format!("v2 of demo was not made live: {reason}"));
+    let message = format!("v2 of demo was not made live: {reason}");
+    assert_eq!(failed(&events), ("rollout_abandoned", message.as_str()));
     assert_eq!((released(&events), live(&origin).await), (None, Some(1)));
     for edge in &edges {
         edge.set(Mode::Prepares);
@@ -269,7 +310,7 @@ async fn push_right_after_a_restart_waits_for_edges_that_were_not_seen_yet() {
         until_preparing(&mut push).await;
         push
     };
-    let _edge = FakeEdge::start_with(&origin, token, Mode::Prepares).await;
+    let _edge = FakeEdge::start_with(&origin, "fra-1", token, Mode::Prepares).await;
     assert_eq!(finished(&progress(push).await), (vec!["fra-1".to_owned()], vec![]));
 }
 
@@ -305,9 +346,8 @@ async fn every_edge_of_the_fleet_that_does_not_confirm_is_named() {
         "{events:?}"
     );
     until("the edges without a report are away", async || {
-        let events =
-            progress(origin.request(Method::GET, "/v1/sites/demo/channels/live/rollout").send().await.unwrap());
-        finished(&events.await).1 == [unseen("configured", "*"), unseen("no-report", "*")]
+        let events = progress(watch_rollout(&origin).await).await;
+        finished(&events).1 == [unseen("configured", "*"), unseen("no-report", "*")]
     })
     .await;
 }
@@ -339,5 +379,84 @@ async fn clock_of_an_edge_that_differs_is_a_problem() {
         let edge: EdgeName = "fra-1".parse().unwrap();
         let expected = expected.map(|ahead_seconds| Problem::ClockDiffers { edge, ahead_seconds });
         assert_eq!(problems, expected.into_iter().collect::<Vec<_>>());
+    }
+}
+
+async fn abandonment_cannot_be_written(disk: &Path) {
+    let origin = TestOrigin::start_with(|config| {
+        config.rollout_timing = Timing { stall: Duration::from_secs(1), ..Timing::default() };
+    })
+    .await;
+    origin.create_site("demo").await;
+    let edge = FakeEdge::start(&origin, "fra-1", Mode::Prepares).await;
+    let (_, epoch) = released(&origin.push("demo", &build(&[("index.html", "one")])).await).unwrap();
+    edge.set(Mode::Stuck("the link is slow"));
+    let created = upload(&origin, &build(&[("index.html", "two")])).await;
+    let mut push = publish(&origin, &created, Some(epoch), "key-2").await;
+    until_preparing(&mut push).await;
+    full_disk::fill(disk, 0);
+    let events = progress(push).await;
+    assert!(events.iter().all(|event| matches!(event, Progress::Fetching { .. })), "nothing is definite: {events:?}");
+    full_disk::make_room(disk);
+    origin.clock.advance(Duration::from_secs(1));
+    let events = progress(publish(&origin, &created, Some(epoch), "key-2").await).await;
+    assert_eq!((failed(&events).0, released(&events), live(&origin).await), ("rollout_abandoned", None, Some(1)));
+    edge.set(Mode::Prepares);
+    origin.clock.advance(Duration::from_secs(1));
+    let events = progress(publish(&origin, &created, Some(epoch), "key-2").await).await;
+    assert_eq!(released(&events).map(|(release, _)| release), Some(ReleaseNumber(2)));
+    assert_eq!((live(&origin).await, release_numbers(&origin).await), (Some(2), vec![2, 1]));
+    origin.stop().await;
+}
+
+#[test]
+fn progress_of_an_abandonment_that_cannot_be_written_is_cut_and_a_repeated_request_learns_the_outcome() {
+    let name = "it::rollouts::progress_of_an_abandonment_that_cannot_be_written_is_cut_and_a_repeated_request_learns_the_outcome";
+    on_small_disk(name, DISK, |disk| runtime().block_on(abandonment_cannot_be_written(disk)));
+}
+
+#[tokio::test]
+async fn canary_goes_on_after_a_restart_if_enough_edges_are_back_and_is_abandoned_otherwise() {
+    for back in [&["a", "b"][..], &["a"], &[]] {
+        let origin = TestOrigin::start_with(|config| {
+            config.rollout_timing = Timing { stall: Duration::from_secs(3), ..Timing::default() };
+        })
+        .await;
+        origin.create_site("demo").await;
+        let tokens = [origin.edge_token("a").await, origin.edge_token("b").await];
+        let mut edges = Vec::new();
+        for (name, token) in ["a", "b"].into_iter().zip(&tokens) {
+            edges.push(FakeEdge::start_with(&origin, name, token.clone(), Mode::ServesCanary(0)).await);
+        }
+        let (_, epoch) = released(&origin.push("demo", &build(&[("index.html", "one")])).await).unwrap();
+        let created = upload(&origin, &build(&[("index.html", "two")])).await;
+        let canary = Some(CanaryPlan { edges: "1".parse().unwrap(), seconds: 600 });
+        let mut push = publish_with(&origin, &created, Some(epoch), "key-2", canary).await;
+        until_told(&mut push, "canary").await;
+        drop((edges, push));
+        let origin = origin.restart().await;
+        let progress_after_restart = watch_rollout(&origin).await;
+        let mut edges = Vec::new();
+        for (name, token) in back.iter().zip(&tokens) {
+            edges.push(FakeEdge::start_with(&origin, name, token.clone(), Mode::ServesCanary(30)).await);
+        }
+        let events = progress(progress_after_restart).await;
+        let reason = match back.len() {
+            2 => "on its canary edges, 30 of 100 responses were not found (404); with the release before it, ",
+            _ => "the origin was restarted during its canary, and too few edges are left to go on with it",
+        };
+        let (code, message) = failed(&events);
+        assert_eq!(code, "rollout_abandoned");
+        assert!(message.starts_with(&format!("v2 of demo was not made live: {reason}")), "{back:?}: {message}");
+        assert_eq!(live(&origin).await, Some(1));
+        // Some readers have got it: their tabs find its chunks.
+        let mut feed = origin.subscribe(&tokens[0], None).await;
+        let row = loop {
+            let row = feed.row().await;
+            if let Ok(ParsedRow::Channel(_, Some(state))) = row.parse() {
+                break state;
+            }
+        };
+        assert_eq!(row.inherits.len(), 1, "{row:?}");
     }
 }

@@ -43,6 +43,8 @@ pub struct Faults {
     pub cuts: usize,
     /// Packs never end, although all their blobs are sent.
     pub endless_packs: bool,
+    /// Manifests that are never answered.
+    pub withheld_manifests: HashSet<Digest>,
     /// The feed sends nothing but a reset.
     pub resets: bool,
 }
@@ -367,6 +369,10 @@ async fn manifest(
 ) -> Result<Vec<u8>, StatusCode> {
     authorize(&headers)?;
     shared.data().requested_manifests.push(id);
+    let is_withheld = shared.data().faults.withheld_manifests.contains(&id);
+    if is_withheld {
+        std::future::pending::<()>().await;
+    }
     shared.data().manifests.get(&id).map(|bytes| compression::compress(bytes)).ok_or(StatusCode::NOT_FOUND)
 }
 

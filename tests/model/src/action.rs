@@ -192,7 +192,7 @@ fn carry_out(fleet: &mut Fleet, action: Action) {
     }
 }
 
-/// The plan of a trial.
+/// The plan of a canary.
 fn canary(random: &mut Random) -> CanaryPlan {
     let edges = random.pick(&[CanaryShare::Count(1), CanaryShare::Count(2), CanaryShare::Percent(50)]).copied();
     CanaryPlan { edges: edges.unwrap_or(CanaryShare::Count(1)), seconds: 2 + random.below(30) as u64 }

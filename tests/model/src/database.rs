@@ -25,7 +25,7 @@ pub(crate) struct Database {
     releases: BTreeMap<String, Vec<Digest>>,
     /// Of each channel, the earliest first.
     moves: BTreeMap<HostLabel, Vec<ChannelMove>>,
-    /// The releases of each channel that some readers got on trial only, each with the write that took it back.
+    /// The releases of each channel that only readers of canary edges got, each with the write that took it back.
     taken_back: BTreeMap<HostLabel, Vec<Life>>,
     /// Of each site, the latest first.
     purges: BTreeMap<SiteName, Vec<Purge>>,
@@ -217,7 +217,7 @@ impl Database {
         Ok(Position { seq: epoch, ..self.position })
     }
 
-    /// Deletes a rollout, unless the channel has another. A release that some readers got on trial is inherited. Returns where the
+    /// Deletes a rollout, unless the channel has another. A release that readers of canary edges got is inherited. Returns where the
     /// channel's row says so.
     pub(crate) fn abandon_rollout(
         &mut self,
@@ -230,17 +230,17 @@ impl Database {
         if !self.rollouts().iter().any(|(of, _, state)| of == label && is_same(state)) {
             return None;
         }
-        let was_tried = rollout.canary.as_ref().is_some_and(|canary| !canary.edges.is_empty());
-        let channel = self.channel(label).filter(|channel| was_tried && channel.manifest != rollout.manifest);
+        let had_canary_edges = rollout.canary.as_ref().is_some_and(|canary| !canary.edges.is_empty());
+        let channel = self.channel(label).filter(|channel| had_canary_edges && channel.manifest != rollout.manifest);
         let mut inherits_since = None;
-        if let Some(mut channel) = channel.filter(|_| plant != Some(Plant::OriginForgetsTrials)) {
-            channel.inherits = model::inherited_after_trial(rollout.manifest, channel.inherits, channel.manifest, now);
+        if let Some(mut channel) = channel.filter(|_| plant != Some(Plant::OriginForgetsCanaries)) {
+            channel.inherits = model::inherited_after_canary(rollout.manifest, channel.inherits, channel.manifest, now);
             let seq = self.next();
             self.put_channel(seq, label, &channel);
             inherits_since = Some(Position { seq, ..self.position });
         }
         let seq = self.next();
-        if was_tried {
+        if had_canary_edges {
             let life = Life { manifest: rollout.manifest, end: Some((seq, now)) };
             self.taken_back.entry(label.clone()).or_default().push(life);
         }

@@ -57,7 +57,7 @@ pub(crate) struct Process {
     is_prefetching: bool,
     /// The purge that is being carried out.
     purge: Option<Purge>,
-    /// The releases of which it counts responses during a trial, and since when.
+    /// The releases of which it counts responses during a canary, and since when.
     counting: BTreeMap<Digest, Duration>,
     /// The last report that was sent, without what changes with every blob.
     reported: Option<EdgeReport>,
@@ -100,7 +100,7 @@ impl Edge {
         }
         let load = |id: &Digest| self.disk.has_manifest(id).then(|| world.ledger.build(id).files.clone());
         let file = self.disk.state_file();
-        let follower = Follower::restore(self.name.clone(), file.as_deref(), load);
+        let follower = Follower::restore(self.name.clone(), file.as_deref(), load, &self.disk);
         let number = world.number();
         let (table, serving) = follower.table();
         world.log(|ledger| format!("e{} starts: {}", self.index, describe(ledger, &table, &serving)));
@@ -545,9 +545,9 @@ fn plant_in_change(world: &World, edge: &EdgeName, change: &mut Change) {
     let (Change::Snapshot { rows, .. } | Change::Rows(_, rows)) = change;
     match world.plant {
         Some(Plant::EdgeServesWhatIsComing) => rows.iter_mut().for_each(serve_rollout),
-        Some(Plant::EdgeJoinsEveryTrial) => rows.iter_mut().for_each(|row| join_trial(row, edge)),
+        Some(Plant::EdgeJoinsEveryCanary) => rows.iter_mut().for_each(|row| join_canary(row, edge)),
         Some(Plant::EdgeIgnoresErasures) => rows.retain(|row| !row.key.starts_with("erased/")),
-        Some(Plant::EdgeIgnoresEndsOfTrials) => {
+        Some(Plant::EdgeIgnoresEndsOfCanaries) => {
             rows.retain(|row| row.value.is_some() || !row.key.starts_with("rollout/"));
         }
         _ => {}
@@ -581,8 +581,8 @@ fn serve_rollout(row: &mut Row) {
     *row = Row { key: Key::Channel(site, channel).to_string(), seq: row.seq, value: Some(value) };
 }
 
-/// Adds an edge to the trial of a rollout, if there is one.
-fn join_trial(row: &mut Row, edge: &EdgeName) {
+/// Adds an edge to the canary edges of a rollout, if there are any.
+fn join_canary(row: &mut Row, edge: &EdgeName) {
     let Some((_, mut state)) = rollout(row) else { return };
     if let Some(canary) = state.canary.as_mut().filter(|canary| !canary.edges.is_empty()) {
         canary.edges.insert(edge.clone());
@@ -608,9 +608,9 @@ fn describe_event(ledger: &Ledger, message: &FeedMessage) -> String {
 
 fn describe(ledger: &Ledger, table: &ServedTable, serving: &[Serving]) -> String {
     let one = |row: &Serving| {
-        let trial = table.release(&row.label).filter(|release| *release != row.manifest);
-        let trial = trial.map(|release| format!(" (on trial: {})", ledger.name(&release))).unwrap_or_default();
-        format!("{} {} at {}-{}{trial}", row.label, ledger.name(&row.manifest), row.generation, row.epoch)
+        let canary = table.release(&row.label).filter(|release| *release != row.manifest);
+        let canary = canary.map(|release| format!(" (canary: {})", ledger.name(&release))).unwrap_or_default();
+        format!("{} {} at {}-{}{canary}", row.label, ledger.name(&row.manifest), row.generation, row.epoch)
     };
     serving.iter().map(one).collect::<Vec<_>>().join(", ")
 }

@@ -17,8 +17,8 @@ pub enum Invariant {
     Withdrawn,
     /// Bytes that were purged or erased are not served by an edge that has confirmed it. See [`crate::purge_ledger`].
     Purged,
-    /// Before a channel moves, only the edges that were chosen for its trial serve a release.
-    OnTrial,
+    /// Before a channel moves, only the edges that were chosen as canary edges serve a release.
+    CanaryEdges,
     /// Once nothing happens any more, every edge serves what the origin's channels point at, lags with nothing, and has done all purges,
     /// and no rollout is left.
     Agreement,

@@ -48,8 +48,8 @@ pub(crate) struct Ledger {
     forgotten: BTreeMap<usize, Duration>,
     /// The channels that each edge has reported without lag since then.
     held: BTreeSet<(usize, HostLabel)>,
-    /// The releases that edges were told to serve on trial.
-    trials: BTreeSet<(HostLabel, Digest, EdgeName)>,
+    /// The releases that edges were told to serve as canary edges.
+    canaries: BTreeSet<(HostLabel, Digest, EdgeName)>,
     pub(crate) purges: PurgeLedger,
     failure: Option<Failure>,
 }
@@ -94,9 +94,9 @@ impl Ledger {
         self.purges.allow(label, manifest);
     }
 
-    /// Edges are told to serve a release on trial.
-    pub(crate) fn tried(&mut self, label: &HostLabel, manifest: Digest, edges: &BTreeSet<EdgeName>) {
-        self.trials.extend(edges.iter().map(|edge| (label.clone(), manifest, edge.clone())));
+    /// Edges are told to serve a release as canary edges.
+    pub(crate) fn canary_started(&mut self, label: &HostLabel, manifest: Digest, edges: &BTreeSet<EdgeName>) {
+        self.canaries.extend(edges.iter().map(|edge| (label.clone(), manifest, edge.clone())));
     }
 
     /// A channel was moved, from the epoch `before` although its publisher knew `expected`. `earlier` are the manifests of its
@@ -157,9 +157,12 @@ impl Ledger {
             let Serving { label, generation, epoch, manifest } = row.clone();
             let what = Move { label: label.clone(), epoch, manifest };
             let release = table.release(&label).expect("the table is that of the rows");
-            if release != manifest && !self.trials.contains(&(label.clone(), release, edge_name.clone())) {
+            if release != manifest && !self.canaries.contains(&(label.clone(), release, edge_name.clone())) {
                 let name = self.name(&release);
-                self.fail(Invariant::OnTrial, format!("e{edge} serves {name} as {label}, not on trial there"));
+                self.fail(
+                    Invariant::CanaryEdges,
+                    format!("e{edge} serves {name} as {label}, and is no canary edge of it"),
+                );
                 return;
             }
             if !self.moves.contains_key(&what) {

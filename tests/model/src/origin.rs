@@ -91,10 +91,10 @@ pub(crate) struct Origin {
     pub(crate) feeds: BTreeMap<u64, FeedStream>,
     /// The last report that any process of the origin has got of each edge.
     pub(crate) last_reports: BTreeMap<usize, LastReport>,
-    /// The releases to which channels were moved without an edge, or that others serve on trial or have served, and by which write, until
+    /// The releases to which channels were moved without an edge, or that canary edges serve or have served, and by which write, until
     /// the edge confirms that or a later one.
     pub(crate) left_behind: BTreeMap<(usize, HostLabel, Digest), Position>,
-    /// How many rollouts have switched, how many trials have begun, and how many rollouts were abandoned.
+    /// How many rollouts have switched, how many canaries were started, and how many rollouts were abandoned.
     pub(crate) outcomes: (u64, u64, u64),
 }
 
@@ -211,7 +211,7 @@ impl Origin {
             release: state.release,
             manifest: state.manifest,
             canary: state.canary.as_ref().filter(|_| state.expected.is_some()).map(|canary| canary.plan),
-            was_on_trial: state.canary.as_ref().is_some_and(|canary| !canary.edges.is_empty()),
+            has_canary_edges: state.canary.as_ref().is_some_and(|canary| !canary.edges.is_empty()),
         };
         let mut rollout = Rollout::new(target, begun, Timing::default(), uptime);
         if !world.has(Plant::OriginSwitchesUnprepared) {
@@ -313,7 +313,7 @@ impl Origin {
                 }
             }
             Action::Tell(_) => {}
-            Action::Try(edges) => self.try_on(world, index, edges),
+            Action::StartCanary(edges) => self.start_canary(world, index, edges),
             Action::Switch => self.switch(world, index),
             Action::Abandon { reason } => {
                 let Run { label, state, .. } = process.runs.remove(index);
@@ -349,11 +349,13 @@ impl Origin {
     }
 
     /// Lets a few edges serve the release of the run at `index`.
-    fn try_on(&mut self, world: &mut World, index: usize, edges: BTreeSet<EdgeName>) {
+    fn start_canary(&mut self, world: &mut World, index: usize, edges: BTreeSet<EdgeName>) {
         let Some(process) = &mut self.process else { return };
         let run = &mut process.runs[index];
-        world.log(|ledger| format!("origin lets {edges:?} try {} as {}", ledger.name(&run.state.manifest), run.label));
-        world.ledger.tried(&run.label, run.state.manifest, &edges);
+        world.log(|ledger| {
+            format!("origin starts a canary of {} as {} at {edges:?}", ledger.name(&run.state.manifest), run.label)
+        });
+        world.ledger.canary_started(&run.label, run.state.manifest, &edges);
         if let Some(canary) = &mut run.state.canary {
             canary.edges = edges;
         }

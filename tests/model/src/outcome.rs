@@ -22,8 +22,8 @@ pub struct Statistics {
     pub seconds: u64,
     /// Rollouts that moved their channel.
     pub switched: u64,
-    /// Trials that were begun.
-    pub tried: u64,
+    /// Canaries that were started.
+    pub canaries: u64,
     /// Rollouts that were abandoned.
     pub abandoned: u64,
     /// Purges, erasures included.
@@ -40,11 +40,12 @@ pub struct Statistics {
 
 impl std::ops::AddAssign for Statistics {
     fn add_assign(&mut self, other: Self) {
-        let Self { events, seconds, switched, tried, abandoned, purges, chunks, at_another, excused, unheld } = other;
+        let Self { events, seconds, switched, canaries, abandoned, purges, chunks, at_another, excused, unheld } =
+            other;
         self.events += events;
         self.seconds += seconds;
         self.switched += switched;
-        self.tried += tried;
+        self.canaries += canaries;
         self.abandoned += abandoned;
         self.purges += purges;
         self.chunks += chunks;

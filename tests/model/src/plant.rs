@@ -41,14 +41,14 @@ pub enum Plant {
     OriginPurgesNothing,
     /// An origin does not remember purges when it moves channels.
     OriginForgetsPurges,
-    /// An edge takes part in every trial.
-    EdgeJoinsEveryTrial,
-    /// An edge goes on with a trial that was taken back.
-    EdgeIgnoresEndsOfTrials,
+    /// An edge is a canary edge of every canary.
+    EdgeJoinsEveryCanary,
+    /// An edge goes on with a canary that has ended.
+    EdgeIgnoresEndsOfCanaries,
     /// An origin lets reports of edges count that have read another history.
     OriginBelievesOtherHistories,
-    /// An origin lets channels not inherit what was on trial.
-    OriginForgetsTrials,
+    /// An origin lets channels not inherit a canary release that was taken back.
+    OriginForgetsCanaries,
     /// A feed that is resumed leaves out the first row.
     FeedSkipsARow,
 }
@@ -75,9 +75,9 @@ impl Plant {
         (Self::OriginPurgesNothing, Invariant::Purged),
         (Self::OriginForgetsPurges, Invariant::Purged),
         (Self::OriginBelievesOtherHistories, Invariant::Confirmed),
-        (Self::EdgeJoinsEveryTrial, Invariant::OnTrial),
-        (Self::EdgeIgnoresEndsOfTrials, Invariant::Agreement),
-        (Self::OriginForgetsTrials, Invariant::ChunksFound),
+        (Self::EdgeJoinsEveryCanary, Invariant::CanaryEdges),
+        (Self::EdgeIgnoresEndsOfCanaries, Invariant::Agreement),
+        (Self::OriginForgetsCanaries, Invariant::ChunksFound),
         (Self::FeedSkipsARow, Invariant::Agreement),
     ];
 }

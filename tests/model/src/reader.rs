@@ -17,7 +17,7 @@
 //! asked of edges that have reported to serve the release, or to be prepared for it, and whose disks have room for everything and have
 //! lost nothing.
 //!
-//! A release that is on trial counts as one that the channel was moved to, and one that was taken back as one that was replaced.
+//! A canary release counts as one that the channel was moved to, and one that was taken back as one that was replaced.
 //!
 //! Pages are abandoned if the origin is restored from an older copy or a day passes; after seven more moves of the channel, of which
 //! not more than eight are inherited; and if their release was replaced a day ago, as when an edge lags for so long.

@@ -54,12 +54,12 @@ impl Simulation {
         if let Some(what) = disagreement {
             self.fleet.world.ledger.fail(Invariant::Agreement, what);
         }
-        let (switched, tried, abandoned) = self.fleet.origin.outcomes;
+        let (switched, canaries, abandoned) = self.fleet.origin.outcomes;
         let statistics = Statistics {
             events: taken,
             seconds: self.fleet.world.now.as_secs(),
             switched,
-            tried,
+            canaries,
             abandoned,
             purges: self.fleet.world.ledger.purges.count(),
             chunks: self.fleet.readers.asked,

@@ -12,7 +12,7 @@ impl Channels {
             return;
         }
         for resources in self.manifests.values_mut().filter(|resources| sites.contains(resources.site())) {
-            *resources = self.erasures.without_erased(Arc::clone(resources));
+            *resources = self.erasures.contents().without_erased(Arc::clone(resources));
         }
         // What something waits for may have become complete.
         self.holdings.clear();

@@ -8,11 +8,11 @@ use verge_protocol::host::HostLabel;
 use verge_protocol::state::{Key, ParsedRow};
 use verge_protocol::{ChannelName, SiteName};
 
-use super::Channels;
 use super::domains::VerifiedDomains;
-use super::erased_contents::Erasures;
+use super::known_erasures::Erasures;
 use super::known_purges::Purges;
 use super::tracked_channel::{AcceptedRow, Rollout, TrackedChannel};
+use super::{CatchUp, Channels};
 use crate::release_hosts::Releases;
 
 impl Channels {
@@ -20,6 +20,10 @@ impl Channels {
     pub(crate) fn apply(&mut self, change: Change) -> Vec<RowEvent> {
         // The first position makes the table complete: unknown hosts turn from 503 to 404.
         self.changed |= self.rows.position().is_none();
+        // The first change of a process brings all that the origin has.
+        if self.catch_up == CatchUp::Begun {
+            self.catch_up = CatchUp::Read;
+        }
         self.unsaved = true;
         let Self { tracked, rollouts, domains, releases, purges, erasures, changed, .. } = self;
         let changes =

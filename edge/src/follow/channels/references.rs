@@ -20,7 +20,7 @@ fn releases_of(state: &ChannelState) -> impl Iterator<Item = (Digest, Vec<PurgeS
 }
 
 impl Channels {
-    /// Referenced manifests that have not arrived, the most urgent first: current releases, coming ones, inherited ones.
+    /// Referenced manifests that have not arrived, the most urgent first: releases that a rollout waits for, current ones, inherited ones.
     pub(in crate::follow) fn missing_manifests(&self) -> Vec<Digest> {
         let mut seen = BTreeSet::new();
         self.references().filter(|id| !self.manifests.contains_key(id) && seen.insert(*id)).collect()
@@ -31,13 +31,18 @@ impl Channels {
         self.references().collect()
     }
 
-    fn references(&self) -> impl Iterator<Item = Digest> {
+    /// The manifests of the releases that a rollout waits for, whether they have arrived or not.
+    pub(in crate::follow) fn preparing_manifests(&self) -> impl Iterator<Item = Digest> {
+        self.rollouts.values().map(|rollout| rollout.state.manifest)
+    }
+
+    pub(super) fn references(&self) -> impl Iterator<Item = Digest> {
         let own = self.states().map(|state| state.manifest);
-        let coming = self.rollouts.values().map(|rollout| rollout.state.manifest);
+        let coming = self.preparing_manifests();
         let superseded = self.tracked.values().filter_map(|channel| channel.superseded.as_ref());
         let superseded = superseded.flat_map(|superseded| superseded.row.state.manifests());
         let inherited = self.states().flat_map(|state| state.inherits.iter().map(|inherited| inherited.manifest));
-        own.chain(coming).chain(superseded).chain(inherited)
+        coming.chain(own).chain(superseded).chain(inherited)
     }
 
     fn states(&self) -> impl Iterator<Item = &ChannelState> {
@@ -108,16 +113,15 @@ impl Channels {
         for ((_, channel), rollout) in &self.rollouts {
             add(channel.is_live(), rollout.state.manifest, Priority::Coming);
         }
-        for (id, _) in self.awaited() {
-            wanted.set_awaited(id);
-        }
+        self.awaited().for_each(|(id, _)| wanted.set_awaited(id));
+        self.preparing_manifests().for_each(|id| wanted.set_preparing(id));
         wanted
     }
 
     /// The manifests of the releases that something waits for, and whether it is a channel, which will serve the release.
     pub(super) fn awaited(&self) -> impl Iterator<Item = (Digest, bool)> {
         let accepted = self.tracked.values().filter_map(TrackedChannel::awaited).map(|id| (id, true));
-        accepted.chain(self.rollouts.values().map(|rollout| (rollout.state.manifest, false)))
+        accepted.chain(self.preparing_manifests().map(|id| (id, false)))
     }
 
     /// The releases that something waits for and whose manifests have arrived.

@@ -15,6 +15,7 @@ use super::ingest::Ingest;
 use super::known_purges::DonePurge;
 use super::tracked_channel::{AcceptedRow, SupersededRow};
 use crate::store::StateRecord;
+use crate::table::Resources;
 
 /// What the next process needs to continue. Clones share the rows.
 #[derive(Debug, Clone)]
@@ -83,15 +84,20 @@ impl Channels {
                 channel.is_held = true;
             }
         }
-        // A damaged file may have lost what says so.
-        let was_damaged = !saved.is_complete || channels.rows.position().is_none();
-        channels.is_filled = !channels.tracked.is_empty()
-            && (was_damaged || channels.tracked.values().any(|channel| channel.served.is_some()));
         // A served row whose own row was lost from a damaged file is served until the origin has told what is right.
         channels
             .tracked
             .retain(|_, channel| channel.served.is_some() || channel.accepted.is_some() || channel.refused.is_some());
         (channels, changes.events)
+    }
+
+    /// Takes the releases of which `is_on_disk` denies that all is there for lost since the last process ended: their channels lag until
+    /// they are complete again.
+    pub(crate) fn check_held(&mut self, is_on_disk: impl Fn(&Resources) -> bool) {
+        for channel in self.tracked.values_mut() {
+            let served = channel.served.as_ref().and_then(|row| self.manifests.get(&row.state.manifest));
+            channel.is_held &= served.is_some_and(|release| is_on_disk(release));
+        }
     }
 
     /// What the next process needs to continue.
@@ -131,7 +137,7 @@ mod tests {
 
     use super::super::test_support::{
         NOW, add_manifest, add_release, apply_rows, at, entry, lagging, release, restart, row, saved, saved_rows,
-        served, serves, snapshot,
+        served, serves, set_holding, snapshot,
     };
     use super::*;
     use crate::store::BlockingStore;
@@ -149,6 +155,25 @@ mod tests {
         add_release(&mut restored, 2);
         assert_eq!((serves(&restored, "a"), lagging(&restored).len()), ("2 []".into(), 0));
         assert_eq!((restored.to_save(NOW).serving, restored.to_save(NOW).unheld), (vec![], vec![]));
+    }
+
+    #[test]
+    fn channel_whose_blobs_were_lost_before_a_restart_lags_until_they_are_back() {
+        let mut channels = Channels::default();
+        apply_rows(&mut channels, vec![row("a", 1, 1, &[]), row("b", 2, 2, &[])]);
+        for number in [1, 2] {
+            add_release(&mut channels, number);
+        }
+        let mut restored = restart(&channels);
+        for number in [1, 2] {
+            add_manifest(&mut restored, number);
+        }
+        assert_eq!(lagging(&restored), []);
+        restored.check_held(|resources| resources.manifest() == release(1).manifest());
+        let lag = ("b".to_owned(), 2, "fetching the files".to_owned());
+        assert_eq!((serves(&restored, "b"), lagging(&restored)), ("2 []".into(), vec![lag]));
+        set_holding(&mut restored, 2, true);
+        assert_eq!(lagging(&restored), []);
     }
 
     #[test]

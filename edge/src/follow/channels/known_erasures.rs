@@ -1,17 +1,17 @@
-//! The contents that sites must not serve any more, as rows name them.
+//! The contents that were erased, as rows name them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use verge_protocol::state::ErasedState;
 use verge_protocol::{Digest, SiteName};
 
-use crate::table::Resources;
+use crate::erased_contents::ErasedContents;
 
 /// The erased contents of all sites.
 #[derive(Default)]
 pub(super) struct Erasures {
-    contents: BTreeMap<SiteName, BTreeSet<Digest>>,
+    /// Shared with what serves releases.
+    contents: ErasedContents,
     /// The blobs to be removed for each.
     blobs: BTreeMap<(SiteName, Digest), Vec<Digest>>,
     /// Sites with contents that were erased since the last [`Erasures::take_changed`].
@@ -23,7 +23,7 @@ impl Erasures {
     pub(super) fn apply(&mut self, site: SiteName, content: Digest, state: Option<ErasedState>) {
         match state {
             Some(state) => {
-                self.contents.entry(site.clone()).or_default().insert(content);
+                self.contents.add(site.clone(), content);
                 self.changed.insert(site.clone());
                 self.blobs.insert((site, content), state.blobs);
             }
@@ -42,9 +42,7 @@ impl Erasures {
 
     fn remove(&mut self, key: &(SiteName, Digest)) {
         self.blobs.remove(key);
-        if let Some(contents) = self.contents.get_mut(&key.0) {
-            contents.remove(&key.1);
-        }
+        self.contents.remove(&key.0, &key.1);
     }
 
     /// The blobs of all erased contents of a site that nothing else needed when they were erased.
@@ -53,10 +51,9 @@ impl Erasures {
         of_site.flat_map(|(_, blobs)| blobs.iter().copied())
     }
 
-    /// The resources, of which those are marked that were erased.
-    pub(super) fn without_erased(&self, resources: Arc<Resources>) -> Arc<Resources> {
-        let erased = self.contents.get(resources.site()).and_then(|erased| resources.erase(erased));
-        erased.map_or(resources, Arc::new)
+    /// The contents, now and from now on.
+    pub(super) fn contents(&self) -> &ErasedContents {
+        &self.contents
     }
 
     /// The sites with contents that were erased since the last call.
