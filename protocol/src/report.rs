@@ -225,9 +225,10 @@ impl EdgeReport {
         preparations.find(|one| one.site == *site && one.channel == *channel && one.manifest == manifest)
     }
 
-    /// Whether the edge has done the purge that was made by the write `at`.
+    /// Whether the edge has done the purge that was made by the write `at`, and has saved what it serves since.
     pub fn has_purged(&self, at: Position, site: &SiteName) -> bool {
         self.purged.is_some()
+            && self.not_saving.is_none()
             && self.applied.includes(at)
             && !self.purging.iter().any(|lag| lag.site == *site && lag.seq <= at.seq)
     }
@@ -267,6 +268,13 @@ mod tests {
         report.purging.push(PurgeLag { site: site.clone(), seq: Seq(6), running: true, reason: String::new() });
         assert!(!report.has_purged(at("1-7"), &site) && report.has_purged(at("1-5"), &site));
         assert!(report.has_purged(at("1-7"), &"news".parse().unwrap()));
+    }
+
+    #[test]
+    fn edge_that_does_not_save_what_it_serves_confirms_no_purge() {
+        let (site, at) = ("demo".parse().unwrap(), "1-7".parse().unwrap());
+        let report = EdgeReport { not_saving: Some("disk full".to_owned()), ..EdgeReport::new(at, "0") };
+        assert!(!report.has_purged(at, &site));
     }
 
     #[test]

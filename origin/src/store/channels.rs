@@ -246,7 +246,7 @@ async fn moves(
 
 /// `inherits` and what else the channel inherited until now, the latest first, as far as it has not expired: its past moves do not tell
 /// which releases only readers of a canary's edges got. `served` is the manifest that the channel points at.
-pub(super) fn with_kept(
+pub(crate) fn with_kept(
     mut inherits: Vec<Inherited>,
     kept: Vec<Inherited>,
     served: Digest,
