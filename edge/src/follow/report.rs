@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use verge_daemon::{Backoff, Clock, error_chain};
 use verge_protocol::EdgeName;
 use verge_protocol::host::HostLabel;
-use verge_protocol::report::{EdgeReport, ORPHANS_MAX, REPORT_SECONDS, TrialCounts};
+use verge_protocol::report::{EdgeReport, REPORT_SECONDS, TrialCounts};
 
 use crate::status::{AppliedState, Trial};
 use crate::upstream::Upstream;
@@ -48,7 +48,7 @@ pub(super) async fn run(
 
 /// What the edge `name` reports when it has `applied` so much; `None` before the first snapshot is complete.
 pub(super) fn report_of(name: EdgeName, applied: &AppliedState) -> Option<EdgeReport> {
-    Some(EdgeReport {
+    let report = EdgeReport {
         edge: Some(name),
         history: applied.history,
         lagging: applied.lagging.clone(),
@@ -56,10 +56,11 @@ pub(super) fn report_of(name: EdgeName, applied: &AppliedState) -> Option<EdgeRe
         trials: applied.trials.iter().map(trial_counts).collect(),
         purging: applied.purging.clone(),
         purged: Some(applied.purged.clone()),
-        orphans: applied.orphans.iter().take(ORPHANS_MAX).cloned().collect(),
+        orphans: applied.orphans.clone(),
         not_saving: applied.not_saving.clone(),
         ..EdgeReport::new(applied.position?, env!("CARGO_PKG_VERSION"))
-    })
+    };
+    Some(report.bounded())
 }
 
 impl Sender {
@@ -124,4 +125,27 @@ async fn changed_since(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use verge_protocol::Seq;
+    use verge_protocol::report::{BYTES_MAX, LIST_MAX, Lag};
+
+    use super::*;
+
+    #[test]
+    fn report_of_many_lagging_channels_fits_and_counts_them() {
+        let lag = |number: u64| Lag {
+            site: format!("site-{number}").parse().unwrap(),
+            channel: "live".parse().unwrap(),
+            seq: Seq(number),
+            reason: "fetching the manifest".repeat(30),
+        };
+        let position = Some("1-20000".parse().unwrap());
+        let applied = AppliedState { position, lagging: (1..=20_000).map(lag).collect(), ..AppliedState::default() };
+        let report = report_of("fra-1".parse().unwrap(), &applied).unwrap();
+        assert!(serde_json::to_vec(&report).unwrap().len() <= BYTES_MAX);
+        assert_eq!((report.lagging.len(), report.lagging_omitted), (LIST_MAX, 20_000 - LIST_MAX as u64));
+    }
 }
