@@ -92,7 +92,7 @@ pub(crate) struct Origin {
     /// The last report that any process of the origin has got of each edge.
     pub(crate) last_reports: BTreeMap<usize, LastReport>,
     /// The releases to which channels were moved without an edge, or that canary edges serve or have served, and by which write, until
-    /// the edge confirms that or a later one.
+    /// the edge confirms that or a later one, and has prepared the release if it is still coming.
     pub(crate) left_behind: BTreeMap<(usize, HostLabel, Digest), Position>,
     /// How many rollouts have switched, how many canaries were started, and how many rollouts were abandoned.
     pub(crate) outcomes: (u64, u64, u64),
@@ -240,8 +240,13 @@ impl Origin {
         };
         if !world.ledger.has_forgotten_since(edge, sent) {
             world.ledger.reported(edge, &report, self.database.position.generation);
+            let has_caught_up = |label: &HostLabel, manifest: &Digest, moved: &Position| {
+                let HostLabel { site, channel } = label;
+                let is_prepared = || report.preparation(site, channel, *manifest).is_some_and(|one| one.prepared);
+                report.confirms(*moved, site, channel) && (is_prepared() || !self.database.is_coming(label, *manifest))
+            };
             self.left_behind
-                .retain(|(of, label, _), moved| *of != edge || !report.confirms(*moved, &label.site, &label.channel));
+                .retain(|(of, label, manifest), moved| *of != edge || !has_caught_up(label, manifest, moved));
         }
         let received = world.now.saturating_sub(process.started);
         let last = LastReport { report: Arc::clone(&report), received, time: world.wall(), sent };
@@ -373,8 +378,10 @@ impl Origin {
         for edge in self.members.values() {
             let last = process.reports.get(edge);
             let prepared = last.and_then(|last| last.report.preparation(&label.site, &label.channel, state.manifest));
-            if !prepared.is_some_and(|one| one.prepared) && may_be_left_behind(last, *began, uptime) {
-                self.left_behind.insert((*edge, label.clone(), state.manifest), position);
+            let key = (*edge, label.clone(), state.manifest);
+            let is_left_behind = self.left_behind.contains_key(&key) || may_be_left_behind(last, *began, uptime);
+            if !prepared.is_some_and(|one| one.prepared) && is_left_behind {
+                self.left_behind.insert(key, position);
             }
         }
     }
