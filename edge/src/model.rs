@@ -3,7 +3,7 @@
 use verge_protocol::Digest;
 use verge_protocol::host::HostLabel;
 
-pub use crate::follow::model::{Disk, Follower, ReleaseFiles, Saved, Serving};
+pub use crate::follow::model::{Disk, Follower, Purge, ReleaseFiles, Saved, Serving};
 use crate::serve::{Destination, RequestPath, Resolution, resolve};
 use crate::table::{HostRoute, Table};
 
@@ -18,6 +18,8 @@ pub enum Answer {
     File(Digest),
     /// 404.
     NotFound,
+    /// 410: these bytes were erased.
+    Gone,
     /// 503: the channel cannot be served yet.
     NotReady,
 }
@@ -40,6 +42,7 @@ impl ServedTable {
         };
         let Ok(path) = RequestPath::parse(path) else { return Answer::NotFound };
         match resolve(channel, &path, || Destination::Subresource) {
+            Ok(Resolution::File(file)) if file.is_erased() => Answer::Gone,
             Ok(Resolution::File(file)) => Answer::File(file.identity().content().digest()),
             _ => Answer::NotFound,
         }

@@ -46,13 +46,6 @@ impl LastReport {
         self.is_live(now) && applied.includes(position) && lagging.is_empty() && purging.is_empty()
     }
 
-    /// A report that was received at `received` or, by the wall clock, at `time`.
-    #[cfg(test)]
-    pub(crate) fn for_test(report: EdgeReport, received: Duration, time: Timestamp) -> Self {
-        let report = Arc::new(report);
-        Self { claims: Arc::clone(&report), report, time, received, number: 0 }
-    }
-
     /// By how many seconds the clock of the edge was ahead of the origin's, if it told; negative: behind.
     pub(crate) fn clock_ahead_seconds(&self) -> Option<i64> {
         let millis = i128::from(self.report.time?.0) - i128::from(self.time.0);

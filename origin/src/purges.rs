@@ -11,7 +11,7 @@ use verge_protocol::api::PurgeProgress;
 use verge_protocol::purge::PurgeScope;
 use verge_protocol::{Position, SiteName};
 
-use self::confirmation::{Confirmation, Purged};
+pub(crate) use self::confirmation::{Confirmation, Purged};
 use crate::edge_reports::EdgeReports;
 use crate::feed::Feed;
 use crate::fleet::Fleet;
@@ -74,7 +74,7 @@ impl Purges {
             }
             let (newer, changes) = self.edge_reports.since(taken);
             for (edge, last) in &newer {
-                confirmation.report(edge, last);
+                confirmation.report(edge, &last.claims, last.received, last.time);
             }
             taken = changes;
             for event in confirmation.poll(now) {

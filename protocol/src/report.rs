@@ -59,10 +59,10 @@ pub struct EdgeReport {
     /// nothing and is not waited for. At most [`LIST_MAX`].
     #[serde(default)]
     pub preparations: Option<Vec<Preparation>>,
-    /// What readers got from channels of which a release is on trial, since the trial began: from the trial release, or from the one
+    /// What readers got from channels of which a canary runs, since it began: from its release, or from the one
     /// before it. At most [`LIST_MAX`].
     #[serde(default)]
-    pub trials: Vec<TrialCounts>,
+    pub canaries: Vec<CanaryCounts>,
     /// Sites with a purge that is not done yet. At most [`LIST_MAX`].
     #[serde(default)]
     pub purging: Vec<PurgeLag>,
@@ -127,9 +127,9 @@ pub struct Preparation {
     pub problem: Option<String>,
 }
 
-/// What readers got from one release of a channel during a trial.
+/// What readers got from one release of a channel during a canary.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TrialCounts {
+pub struct CanaryCounts {
     /// The site.
     pub site: SiteName,
     /// The channel.
@@ -214,7 +214,7 @@ impl EdgeReport {
         self.lagging_omitted = self.lagging_omitted.saturating_add(cut(&mut self.lagging));
         self.purging_omitted = self.purging_omitted.saturating_add(cut(&mut self.purging));
         self.preparations.as_mut().map(cut);
-        cut(&mut self.trials);
+        cut(&mut self.canaries);
         if let Some(purged) = &mut self.purged {
             purged.drain(..purged.len().saturating_sub(PURGES_MAX));
             purged.shrink_to_fit();
@@ -243,7 +243,7 @@ impl EdgeReport {
             lagging_omitted: 0,
             preparations: Some(Vec::new()),
             received_bytes: 0,
-            trials: Vec::new(),
+            canaries: Vec::new(),
             purging: Vec::new(),
             purging_omitted: 0,
             purged: Some(Vec::new()),
@@ -261,9 +261,10 @@ impl EdgeReport {
         preparations.find(|one| one.site == *site && one.channel == *channel && one.manifest == manifest)
     }
 
-    /// Whether the edge has done the purge that was made by the write `at`.
+    /// Whether the edge has done the purge that was made by the write `at`, and has saved what it serves since.
     pub fn has_purged(&self, at: Position, site: &SiteName) -> bool {
         self.purged.is_some()
+            && self.not_saving.is_none()
             && self.applied.includes(at)
             && self.purging_omitted == 0
             && !self.purging.iter().any(|lag| lag.site == *site && lag.seq <= at.seq)
@@ -314,7 +315,7 @@ mod tests {
             let manifest = Digest::of(b"manifest");
             let counts = ResponseCounts { responses: u64::MAX, ..ResponseCounts::default() };
             let problem = Some(reason.clone());
-            report.trials.push(TrialCounts { site: site.clone(), channel: channel.clone(), manifest, counts });
+            report.canaries.push(CanaryCounts { site: site.clone(), channel: channel.clone(), manifest, counts });
             report.preparations.as_mut().unwrap().push(Preparation {
                 site: site.clone(),
                 channel,
@@ -338,7 +339,7 @@ mod tests {
         }
         let bounded = report.bounded();
         assert!(serde_json::to_vec(&bounded).unwrap().len() <= BYTES_MAX);
-        let lists = [bounded.lagging.len(), bounded.purging.len(), bounded.trials.len(), bounded.orphans.len()];
+        let lists = [bounded.lagging.len(), bounded.purging.len(), bounded.canaries.len(), bounded.orphans.len()];
         assert_eq!(lists, [LIST_MAX; 4]);
         let purged = bounded.purged.as_deref().unwrap_or_default();
         assert_eq!((purged.len(), purged.last().map(|proof| proof.seq)), (PURGES_MAX, Some(Seq(20_000))));
@@ -385,6 +386,13 @@ mod tests {
         report.purging.push(PurgeLag { site: site.clone(), seq: Seq(6), running: true, reason: String::new() });
         assert!(!report.has_purged(at("1-7"), &site) && report.has_purged(at("1-5"), &site));
         assert!(report.has_purged(at("1-7"), &"news".parse().unwrap()));
+    }
+
+    #[test]
+    fn edge_that_does_not_save_what_it_serves_confirms_no_purge() {
+        let (site, at) = ("demo".parse().unwrap(), "1-7".parse().unwrap());
+        let report = EdgeReport { not_saving: Some("disk full".to_owned()), ..EdgeReport::new(at, "0") };
+        assert!(!report.has_purged(at, &site));
     }
 
     #[test]

@@ -25,12 +25,20 @@ pub struct Cursor {
     buffered: Option<Vec<Row>>,
     /// What the keys are that the next snapshot does not list.
     missing: MissingKeys,
+    /// The checkpoint that could not be resumed, until a change of a later feed is applied.
+    dropped: Option<Checkpoint>,
+    /// How often it was offered again.
+    offers: u32,
 }
+
+/// How often a checkpoint that could not be resumed is offered again. An origin that then still sends a snapshot of an earlier generation
+/// considers the checkpoint nonsense, and is believed.
+const OFFERS_MAX: u32 = 3;
 
 impl Cursor {
     /// A subscriber that has applied everything up to `checkpoint`; `None`: nothing.
     pub fn new(checkpoint: Option<Checkpoint>) -> Self {
-        Self { checkpoint, buffered: Some(Vec::new()), missing: MissingKeys::Deleted }
+        Self { checkpoint, buffered: Some(Vec::new()), missing: MissingKeys::Deleted, dropped: None, offers: 0 }
     }
 
     /// The checkpoint from which to open a feed. Rows buffered from an earlier feed are dropped.
@@ -58,7 +66,11 @@ impl Cursor {
             (FeedEvent::Heartbeat, ..) | (FeedEvent::Row(_), None, _) => Step::Wait,
             (FeedEvent::CaughtUp { complete }, buffered, None) => {
                 let rows = buffered.take().unwrap_or_default();
+                if self.is_too_old(at) {
+                    return self.offer_again();
+                }
                 self.checkpoint = Some(at);
+                (self.dropped, self.offers) = (None, 0);
                 let missing = if complete { self.missing } else { MissingKeys::Unknown };
                 self.missing = MissingKeys::Deleted;
                 Step::Apply(Change::Snapshot { at, rows, missing })
@@ -73,6 +85,7 @@ impl Cursor {
                 let mut rows = buffered.take().unwrap_or_default();
                 rows.retain(|row| row.seq > last.position.seq);
                 self.checkpoint = Some(at);
+                (self.dropped, self.offers) = (None, 0);
                 Step::Apply(Change::Rows(at, rows))
             }
         }
@@ -80,10 +93,32 @@ impl Cursor {
 
     /// Requests a snapshot.
     fn start_over(&mut self, missing: MissingKeys) -> Step {
+        let dropped = self.checkpoint.take();
         // A second reset before the snapshot does not make the first one untrue.
-        if self.checkpoint.take().is_some() || missing == MissingKeys::Unknown {
+        if dropped.is_some() || missing == MissingKeys::Unknown {
             self.missing = missing;
         }
+        self.dropped = dropped.or(self.dropped);
+        self.buffered = Some(Vec::new());
+        Step::Reopen
+    }
+
+    /// Whether a snapshot is of the history of the dropped checkpoint, or of an earlier one: an origin that has diverged from it is in a
+    /// higher generation, and one that cannot list what came after it is not before it. Such an origin was restored from an older copy
+    /// since the reset, and has not noticed it.
+    fn is_too_old(&self, at: Checkpoint) -> bool {
+        let is_too_old = |dropped: Checkpoint| match self.missing {
+            MissingKeys::Unknown => at.position.generation <= dropped.position.generation,
+            MissingKeys::Deleted => at.position < dropped.position,
+        };
+        self.offers < OFFERS_MAX && self.dropped.is_some_and(is_too_old)
+    }
+
+    /// Opens the feed from the dropped checkpoint again, so that the origin notices in which history it is, and takes a higher generation:
+    /// the epochs of this snapshot do not compare with those that the subscriber knows.
+    fn offer_again(&mut self) -> Step {
+        self.offers += 1;
+        self.checkpoint = self.dropped;
         self.buffered = Some(Vec::new());
         Step::Reopen
     }
@@ -182,8 +217,56 @@ mod tests {
             cursor.open();
             assert_eq!(cursor.advance(caught_up(other)), Step::Reopen);
             assert_eq!(cursor.open(), None);
-            assert_eq!(cursor.advance(caught_up(other)), snapshot(other, vec![], MissingKeys::Unknown));
+            assert_eq!(cursor.advance(caught_up(at(2, 9))), snapshot(at(2, 9), vec![], MissingKeys::Unknown));
         }
+    }
+
+    #[test]
+    fn snapshot_that_is_too_old_for_the_dropped_checkpoint_is_refused_and_the_checkpoint_offered_again() {
+        use MissingKeys::{Deleted, Unknown};
+        for (reason, too_old, later, missing) in [
+            // The origin took generation 2, and was restored to a copy of generation 1 before it sent a snapshot of it.
+            (Reset::Diverged, at(1, 9), at(2, 1), Unknown),
+            (Reset::Compacted, at(1, 1), at(1, 2), Deleted),
+            (Reset::Compacted, at(0, 9), at(2, 1), Deleted),
+        ] {
+            let mut cursor = Cursor::new(Some(at(1, 2)));
+            cursor.open();
+            assert_eq!(cursor.advance(reset(reason)), Step::Reopen);
+            assert_eq!(cursor.open(), None);
+            cursor.advance(row_at(1));
+            assert_eq!(cursor.advance(caught_up(too_old)), Step::Reopen);
+            assert_eq!(cursor.open(), Some(at(1, 2)), "the origin notices that it has another history");
+            assert_eq!(cursor.advance(reset(reason)), Step::Reopen);
+            assert_eq!(cursor.open(), None);
+            assert_eq!(cursor.advance(caught_up(later)), snapshot(later, vec![], missing), "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn dropped_checkpoint_that_the_origin_has_after_all_is_resumed() {
+        let mut cursor = Cursor::new(Some(at(1, 2)));
+        cursor.advance(reset(Reset::Diverged));
+        assert_eq!(cursor.advance(caught_up(at(1, 4))), Step::Reopen);
+        assert_eq!(cursor.open(), Some(at(1, 2)));
+        cursor.advance(row_at(3));
+        assert_eq!(cursor.advance(caught_up(at(1, 4))), Step::Apply(Change::Rows(at(1, 4), vec![row(3)])));
+    }
+
+    #[test]
+    fn origin_that_insists_on_an_earlier_generation_is_believed() {
+        let mut cursor = Cursor::new(Some(at(9, 9)));
+        for _offer in 0..=OFFERS_MAX {
+            assert_eq!(cursor.open(), Some(at(9, 9)));
+            assert_eq!(cursor.advance(reset(Reset::Diverged)), Step::Reopen);
+            assert_eq!(cursor.open(), None);
+            let step = cursor.advance(caught_up(at(1, 1)));
+            if step != Step::Reopen {
+                assert_eq!((step, cursor.offers), (snapshot(at(1, 1), vec![], MissingKeys::Unknown), 0));
+                return;
+            }
+        }
+        panic!("no snapshot is taken");
     }
 
     #[derive(Debug, Clone)]

@@ -191,21 +191,21 @@ async fn edges_that_never_answer_delay_the_command_by_seconds_at_most() {
 }
 
 #[tokio::test]
-async fn push_with_a_canary_warns_if_no_trial_took_place() {
-    const WARNING: &str = "the release went live without a trial";
+async fn push_with_a_canary_warns_if_the_release_went_live_without() {
+    const WARNING: &str = "the release went live without a canary";
     let world = World::new().await;
     let ran = world.verge(&["push", "--canary"]).await.ended(Exit::Success);
     assert!(ran.stderr.contains(WARNING), "{}", ran.stderr);
 
     let counts = ResponseCounts::default();
-    let trial = Progress::Canary {
+    let canary = Progress::Canary {
         edges: vec![edge("fra-1")],
         elapsed_ms: 1000,
         duration_ms: 1000,
         canary: counts,
         baseline: counts,
     };
-    world.origin.memory().preparation = vec![trial];
+    world.origin.memory().preparation = vec![canary];
     for (text, arguments) in [("2", &["push", "--canary"][..]), ("3", &["push"])] {
         world.write("dist/app.js", text);
         let ran = world.verge(arguments).await.ended(Exit::Success);

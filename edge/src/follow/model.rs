@@ -9,11 +9,11 @@ use prometheus_client::registry::Registry;
 use verge_daemon::feed::Change;
 use verge_daemon::saved_state;
 use verge_protocol::host::HostLabel;
-use verge_protocol::report::EdgeReport;
+use verge_protocol::report::{EdgeReport, PurgeProof};
 use verge_protocol::{Checkpoint, Digest, EdgeName, Generation, Manifest, Seq};
 
-use super::channels::Channels;
 use super::channels::saved_state::ToSave;
+use super::channels::{Channels, DuePurge};
 use super::holding::Holding;
 use super::prefetch_batches::prefetch_plan;
 use super::prefetch_status::PrefetchStatus;
@@ -53,8 +53,19 @@ pub struct Serving {
     pub manifest: Digest,
 }
 
+/// A purge to be carried out.
+pub struct Purge(DuePurge);
+
+impl Purge {
+    /// The blobs to be removed from disk.
+    pub fn erased(&self) -> &[Digest] {
+        &self.0.erased
+    }
+}
+
 /// What an edge decides about the feed. Times are since the start of its process.
 pub struct Follower {
+    name: EdgeName,
     channels: Channels,
     status: PrefetchStatus,
     referenced: ReferencedBlobs,
@@ -77,10 +88,16 @@ impl Saved {
 }
 
 impl Follower {
-    /// Begins with a state file, which may be damaged; without one, with nothing. `load` reads manifests from `disk`.
-    pub fn restore(saved: Option<&[u8]>, load: impl Fn(&Digest) -> Option<ReleaseFiles>, disk: &impl Disk) -> Self {
+    /// The edge `name` begins with a state file, which may be damaged; without one, with nothing. `load` reads manifests from `disk`.
+    pub fn restore(
+        name: EdgeName,
+        saved: Option<&[u8]>,
+        load: impl Fn(&Digest) -> Option<ReleaseFiles>,
+        disk: &impl Disk,
+    ) -> Self {
         let channels = saved.map(|bytes| Channels::restore(saved_state::decode(bytes)).0);
         let mut channels = channels.unwrap_or_default();
+        channels.set_name(name.clone());
         for id in channels.missing_manifests() {
             if let Some(ReleaseFiles(resources)) = load(&id) {
                 channels.add_manifest(resources);
@@ -90,7 +107,8 @@ impl Follower {
         channels.advance(Duration::ZERO);
         let applied = channels.applied_state();
         let traffic = Metrics::new(&mut Registry::default()).unrouted;
-        Self { channels, status: PrefetchStatus::default(), referenced: ReferencedBlobs::default(), applied, traffic }
+        let (status, referenced) = (PrefetchStatus::default(), ReferencedBlobs::default());
+        Self { name, channels, status, referenced, applied, traffic }
     }
 
     /// The checkpoint from which to open the feed.
@@ -161,8 +179,19 @@ impl Follower {
     }
 
     /// The report as of the last [`Self::set_applied`]; `None` before the first snapshot.
-    pub fn report(&self, name: &EdgeName) -> Option<EdgeReport> {
-        report_of(name.clone(), &self.applied)
+    pub fn report(&self) -> Option<EdgeReport> {
+        report_of(self.name.clone(), &self.applied)
+    }
+
+    /// A purge that can be carried out now.
+    pub fn due_purge(&self) -> Option<Purge> {
+        self.channels.due_purge().map(Purge)
+    }
+
+    /// Records that a purge is done.
+    pub fn record_purge(&mut self, Purge(DuePurge { site, generation, purge, .. }): Purge) {
+        let proof = PurgeProof { site, seq: purge.seq, files: 0, bytes: 0, bad: 0, replaced: 0, serves: None };
+        self.channels.record_purge(generation, proof);
     }
 
     /// The table for readers, and the rows that it serves.

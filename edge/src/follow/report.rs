@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 use verge_daemon::{Backoff, Clock, error_chain};
 use verge_protocol::EdgeName;
 use verge_protocol::host::HostLabel;
-use verge_protocol::report::{EdgeReport, REPORT_SECONDS, TrialCounts};
+use verge_protocol::report::{CanaryCounts, EdgeReport, REPORT_SECONDS};
 
-use crate::status::{AppliedState, Trial};
+use crate::status::{AppliedState, MeasuredRelease};
 use crate::upstream::Upstream;
 
 /// Timeout of the last report, so that shutdown does not wait for an unreachable origin.
@@ -53,7 +53,7 @@ pub(super) fn report_of(name: EdgeName, applied: &AppliedState) -> Option<EdgeRe
         history: applied.history,
         lagging: applied.lagging.clone(),
         preparations: Some(applied.preparations.clone()),
-        trials: applied.trials.iter().map(trial_counts).collect(),
+        canaries: applied.canaries.iter().map(canary_counts).collect(),
         purging: applied.purging.clone(),
         purged: Some(applied.purged.clone()),
         orphans: applied.orphans.clone(),
@@ -105,9 +105,9 @@ impl Sender {
     }
 }
 
-fn trial_counts(trial: &Trial) -> TrialCounts {
-    let HostLabel { site, channel } = trial.label.clone();
-    TrialCounts { site, channel, manifest: trial.manifest, counts: trial.counters.counts() }
+fn canary_counts(measured: &MeasuredRelease) -> CanaryCounts {
+    let HostLabel { site, channel } = measured.label.clone();
+    CanaryCounts { site, channel, manifest: measured.manifest, counts: measured.counters.counts() }
 }
 
 /// Waits until the state differs from `sent` in more than progress, or in progress for so long that it is worth a report. An error:

@@ -3,27 +3,27 @@
 //! Times are since the origin started, by a monotonic clock.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use verge_protocol::api::{LaggingEdge, PurgeProgress};
 use verge_protocol::purge::PurgeScope;
 use verge_protocol::report::EdgeReport;
-use verge_protocol::{EdgeName, Generation, Position, SiteName};
+use verge_protocol::{EdgeName, Generation, Position, SiteName, Timestamp};
 
-use crate::edge_reports::LastReport;
 use crate::rollout::Timing;
 
 /// A purge that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Purged {
-    pub(super) site: SiteName,
-    pub(super) scope: PurgeScope,
+pub(crate) struct Purged {
+    pub(crate) site: SiteName,
+    pub(crate) scope: PurgeScope,
     /// The write that made it.
-    pub(super) position: Position,
+    pub(crate) position: Position,
 }
 
 /// The confirmation of one purge by the edges of the fleet.
-pub(super) struct Confirmation {
+pub(crate) struct Confirmation {
     purged: Purged,
     timing: Timing,
     edges: BTreeMap<EdgeName, Edge>,
@@ -42,8 +42,15 @@ struct Edge {
     has_confirmed: bool,
 }
 
+/// A report and when it was received: since the origin started, and by the wall clock.
+struct LastReport {
+    report: Arc<EdgeReport>,
+    received: Duration,
+    time: Timestamp,
+}
+
 impl Confirmation {
-    pub(super) fn new(purged: Purged, timing: Timing, now: Duration) -> Self {
+    pub(crate) fn new(purged: Purged, timing: Timing, now: Duration) -> Self {
         Self {
             purged,
             timing,
@@ -56,7 +63,7 @@ impl Confirmation {
     }
 
     /// Takes the edges of the fleet. Returns whether there are new ones, whose reports are to be taken again.
-    pub(super) fn set_members(&mut self, members: &BTreeSet<EdgeName>, now: Duration) -> bool {
+    pub(crate) fn set_members(&mut self, members: &BTreeSet<EdgeName>, now: Duration) -> bool {
         self.edges.retain(|name, _| members.contains(name));
         let before = self.edges.len();
         for name in members {
@@ -66,28 +73,29 @@ impl Confirmation {
         self.edges.len() > before
     }
 
-    /// Takes the last report of an edge. Ignored if it is not in the fleet.
-    pub(super) fn report(&mut self, edge: &EdgeName, last: &LastReport) {
+    /// Takes what counts of the last report of an edge, received at `received` or, by the wall clock, at `time`. Ignored if the edge is
+    /// not in the fleet.
+    pub(crate) fn report(&mut self, edge: &EdgeName, report: &Arc<EdgeReport>, received: Duration, time: Timestamp) {
         let Some(edge) = self.edges.get_mut(edge) else { return };
         let site = &self.purged.site;
         let state = |report: &EdgeReport| {
             let lag = report.purging.iter().find(|lag| lag.site == *site).cloned();
             (report.applied, lag, report.draining)
         };
-        let is_running = last.report.purging.iter().any(|lag| lag.site == *site && lag.running);
-        if is_running || edge.last.as_ref().is_none_or(|before| state(&before.report) != state(&last.report)) {
-            edge.progressed = edge.progressed.max(last.received);
+        let is_running = report.purging.iter().any(|lag| lag.site == *site && lag.running);
+        if is_running || edge.last.as_ref().is_none_or(|before| state(&before.report) != state(report)) {
+            edge.progressed = edge.progressed.max(received);
         }
-        edge.last = Some(last.clone());
+        edge.last = Some(LastReport { report: Arc::clone(report), received, time });
     }
 
     /// The origin is in this generation now, in which numbers go on where those of the last one ended.
-    pub(super) fn set_generation(&mut self, generation: Generation) {
+    pub(crate) fn set_generation(&mut self, generation: Generation) {
         self.purged.position.generation = generation;
     }
 
     /// What has happened up to `now`. Call it after each fact, and at [`Confirmation::deadline`].
-    pub(super) fn poll(&mut self, now: Duration) -> Vec<PurgeProgress> {
+    pub(crate) fn poll(&mut self, now: Duration) -> Vec<PurgeProgress> {
         if self.is_over {
             return Vec::new();
         }
@@ -125,7 +133,7 @@ impl Confirmation {
     }
 
     /// When to poll again if nothing happens; `None`: it is over.
-    pub(super) fn deadline(&self) -> Option<Duration> {
+    pub(crate) fn deadline(&self) -> Option<Duration> {
         if self.is_over {
             return None;
         }
@@ -163,6 +171,10 @@ impl Confirmation {
             _ if age > self.timing.live => format!("last seen {} s ago", age.as_secs()),
             _ if last.report.purged.is_none() => format!("its version, {}, does not know purges", last.report.version),
             Some(lag) => lag.reason.clone(),
+            None if let Some(reason) = &last.report.not_saving => format!("it does not save what it serves: {reason}"),
+            None if last.report.applied == Position::default() => {
+                "it has read another history of the origin".to_owned()
+            }
             None if last.report.purging_omitted > 0 => "it has many purges to do".to_owned(),
             None => format!("it has applied {} of {position}", last.report.applied),
         }
@@ -191,8 +203,8 @@ fn millis(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use verge_protocol::Seq;
     use verge_protocol::report::{PurgeLag, PurgeProof};
-    use verge_protocol::{Seq, Timestamp};
 
     use super::*;
 
@@ -227,8 +239,7 @@ mod tests {
         }
 
         fn report(&mut self, edge: &str, report: EdgeReport, at: u64) {
-            let last = LastReport::for_test(report, seconds(at), Timestamp(at));
-            self.0.report(&edge.parse().unwrap(), &last);
+            self.0.report(&edge.parse().unwrap(), &Arc::new(report), seconds(at), Timestamp(at));
         }
 
         /// The events, each as one word or a list.

@@ -247,7 +247,7 @@ async fn moves(
 
 /// `inherits` and what else the channel inherited until now, the latest first: its past moves do not tell which releases only
 /// readers of a canary's edges got, nor how far the clock that calls them past is ahead. `served` is the manifest that the channel points at.
-pub(super) fn with_kept(mut inherits: Vec<Inherited>, kept: Vec<Inherited>, served: Digest) -> Vec<Inherited> {
+pub(crate) fn with_kept(mut inherits: Vec<Inherited>, kept: Vec<Inherited>, served: Digest) -> Vec<Inherited> {
     for one in kept.into_iter().filter(|one| one.manifest != served) {
         if inherits.iter().all(|known| known.manifest != one.manifest) {
             inherits.push(one);

@@ -1,15 +1,20 @@
 //! What happens by chance: what publishers and readers do, and what fails.
 //!
-//! A new kind of action is a variant of [`Action`], its weight, and what it does in [`act`]: purges and canaries belong here.
+//! A new kind of action is a variant of [`Action`], its weight, and what it does in [`carry_out`].
 
 use std::sync::Arc;
 use std::time::Duration;
+
+use verge_protocol::SitePath;
+use verge_protocol::canary::{CanaryPlan, CanaryShare};
+use verge_protocol::purge::PurgeScope;
 
 use crate::disk::Disk;
 use crate::edge::Edge;
 use crate::fleet::Fleet;
 use crate::origin::Origin;
 use crate::random::Random;
+use crate::reader::Readers;
 use crate::world::{Event, World};
 
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +25,10 @@ pub(crate) enum Action {
     MoveBack,
     /// The same, by a publisher who has not seen the last move.
     PushStale,
+    /// Paths of a site are purged.
+    Purge,
+    /// An earlier release is erased.
+    Erase,
     ReadPage,
     KillEdge,
     DrainEdge,
@@ -47,10 +56,12 @@ pub(crate) enum Action {
 }
 
 /// Of how many, in their sum.
-const WEIGHTS: [(usize, Action); 17] = [
+const WEIGHTS: [(usize, Action); 19] = [
     (24, Action::Push),
     (8, Action::MoveBack),
     (2, Action::PushStale),
+    (16, Action::Purge),
+    (4, Action::Erase),
     (50, Action::ReadPage),
     (5, Action::KillEdge),
     (2, Action::DrainEdge),
@@ -114,7 +125,23 @@ fn carry_out(fleet: &mut Fleet, action: Action) {
             if let (Action::PushStale, Some(epoch)) = (action, &mut expected) {
                 epoch.0 -= 1;
             }
-            origin.publish(world, label, &build, expected);
+            let canary = world.random.percent(40).then(|| canary(&mut world.random));
+            origin.publish(world, label, (&build, canary), expected);
+        }
+        Action::Purge | Action::Erase => {
+            let label = &labels[world.random.below(labels.len())];
+            let releases = origin.database.releases(label);
+            let Some((_, manifest)) = world.random.pick(&releases) else { return };
+            let build = Arc::clone(world.ledger.build(manifest));
+            let paths: Vec<&String> = build.contents.keys().collect();
+            let Some(path) = world.random.pick(&paths) else { return };
+            let path: SitePath = path.parse().expect("a valid path");
+            match (action, world.random.below(4)) {
+                (Action::Erase, _) => origin.erase(world, label, &build),
+                (_, 0) => origin.purge(world, &label.site, PurgeScope::All),
+                (_, 1) => origin.purge(world, &label.site, "assets/*".parse().expect("a valid scope")),
+                _ => origin.purge(world, &label.site, PurgeScope::Path(path)),
+            }
         }
         Action::ReadPage => {
             for _ in 0..3 {
@@ -151,15 +178,7 @@ fn carry_out(fleet: &mut Fleet, action: Action) {
             world.after(delay, Event::StartOrigin);
         }
         Action::BackUp => origin.back_up(world),
-        Action::RestoreOrigin => {
-            if origin.may_be_restored(world.now) {
-                origin.kill(world);
-                origin.restore(world);
-                readers.abandon();
-                let delay = world.random.millis(10, 3000);
-                world.after(delay, Event::StartOrigin);
-            }
-        }
+        Action::RestoreOrigin => restore_origin(world, origin, readers),
         Action::SetClockBack => {
             world.log(|_| "the clock of the origin is set back".to_owned());
             world.set_back_millis += 3_600_000;
@@ -170,6 +189,28 @@ fn carry_out(fleet: &mut Fleet, action: Action) {
             readers.abandon();
             world.after(Duration::from_secs(1), Event::Expire);
         }
+    }
+}
+
+/// The plan of a canary.
+fn canary(random: &mut Random) -> CanaryPlan {
+    let edges = random.pick(&[CanaryShare::Count(1), CanaryShare::Count(2), CanaryShare::Percent(50)]).copied();
+    CanaryPlan { edges: edges.unwrap_or(CanaryShare::Count(1)), seconds: 2 + random.below(30) as u64 }
+}
+
+/// The origin is killed and comes back with the last copy, if there is one; at times once more within seconds.
+pub(crate) fn restore_origin(world: &mut World, origin: &mut Origin, readers: &mut Readers) {
+    if world.is_quiet || origin.backup.is_none() {
+        return;
+    }
+    origin.kill(world);
+    origin.restore(world);
+    readers.abandon();
+    let delay = world.random.millis(10, 3000);
+    world.after(delay, Event::StartOrigin);
+    if world.random.percent(30) {
+        let delay = world.random.millis(10, 6000);
+        world.after(delay, Event::RestoreOrigin);
     }
 }
 

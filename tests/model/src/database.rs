@@ -4,9 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use verge_origin::model::{self, ChannelMove, Relation};
+use verge_protocol::canary::{Canary, CanaryPlan};
 use verge_protocol::host::HostLabel;
-use verge_protocol::state::{ChannelState, Inherited, Key, RolloutState, Row};
-use verge_protocol::{Checkpoint, Digest, Generation, History, Json, Position, ReleaseNumber, Seq, Timestamp};
+use verge_protocol::purge::{Purge, PurgeScope, PurgeState};
+use verge_protocol::state::{ChannelState, ErasedState, Inherited, Key, RolloutState, Row};
+use verge_protocol::{
+    Checkpoint, Digest, Generation, History, Json, Position, ReleaseNumber, Seq, SiteName, SitePath, Timestamp,
+};
+
+use crate::plant::Plant;
 
 /// What is committed. A clone is a copy as an operator makes one.
 #[derive(Clone, Default)]
@@ -19,9 +25,23 @@ pub(crate) struct Database {
     releases: BTreeMap<String, Vec<Digest>>,
     /// Of each channel, the earliest first.
     moves: BTreeMap<HostLabel, Vec<ChannelMove>>,
+    /// The releases of each channel that only readers of canary edges got, each with the write that took it back.
+    taken_back: BTreeMap<HostLabel, Vec<Life>>,
+    /// Of each site, the latest first.
+    purges: BTreeMap<SiteName, Vec<Purge>>,
+    /// The contents of each site that are not served any more.
+    erased: BTreeSet<(SiteName, Digest)>,
     /// The manifests and blobs in the object store.
     pub(crate) objects: BTreeSet<Digest>,
     diverged: Option<Timestamp>,
+}
+
+/// A release that readers of a channel got.
+#[derive(Clone, Copy)]
+pub(crate) struct Life {
+    pub(crate) manifest: Digest,
+    /// The write since which they do not any more, and its time.
+    pub(crate) end: Option<(Seq, Timestamp)>,
 }
 
 /// A channel is not at the expected epoch.
@@ -89,6 +109,11 @@ impl Database {
         self.rows.values().filter_map(rollout).collect()
     }
 
+    /// Whether a channel has a rollout of the release.
+    pub(crate) fn is_coming(&self, label: &HostLabel, manifest: Digest) -> bool {
+        self.rollouts().iter().any(|(of, _, state)| of == label && state.manifest == manifest)
+    }
+
     /// The releases of a site, with their numbers.
     pub(crate) fn releases(&self, label: &HostLabel) -> Vec<(ReleaseNumber, Digest)> {
         let releases = self.releases.get(label.site.as_str()).into_iter().flatten();
@@ -101,13 +126,40 @@ impl Database {
         moves.rev().take(model::MOVES_READ as usize).copied().collect()
     }
 
+    /// The releases that readers of a channel got, the latest first.
+    pub(crate) fn lives(&self, label: &HostLabel) -> Vec<Life> {
+        let moves = self.moves(label);
+        let ends = std::iter::once(None).chain(moves.iter().map(|later| Some((later.epoch, later.moved))));
+        let mut lives: Vec<Life> = ends.zip(&moves).map(|(end, one)| Life { manifest: one.manifest, end }).collect();
+        lives.extend(self.taken_back.get(label).into_iter().flatten());
+        lives.sort_by_key(|life| std::cmp::Reverse(life.end.map_or(Seq(u64::MAX), |(seq, _)| seq)));
+        lives
+    }
+
+    /// The purges of a site, the latest first.
+    pub(crate) fn purges(&self, site: &SiteName) -> &[Purge] {
+        self.purges.get(site).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a site must not have a content any more.
+    pub(crate) fn is_erased(&self, site: &SiteName, content: Digest) -> bool {
+        self.erased.contains(&(site.clone(), content))
+    }
+
+    /// What the channels of a site point at or are about to.
+    pub(crate) fn in_use(&self, site: &SiteName) -> Vec<(HostLabel, Digest)> {
+        let channels = self.channels().into_iter().map(|(label, state)| (label, state.manifest));
+        let rollouts = self.rollouts().into_iter().map(|(label, _, state)| (label, state.manifest));
+        channels.chain(rollouts).filter(|(label, _)| label.site == *site).collect()
+    }
+
     /// Begins a rollout of a manifest, and creates its release if it is new. `compare`: unless the channel is not at the epoch
     /// `expected`.
     pub(crate) fn begin_rollout(
         &mut self,
         label: &HostLabel,
         expected: Option<Seq>,
-        manifest: Digest,
+        (manifest, canary): (Digest, Option<CanaryPlan>),
         now: Timestamp,
         compare: bool,
     ) -> Result<(Position, RolloutState), Conflict> {
@@ -120,61 +172,131 @@ impl Database {
             releases.len() - 1
         });
         let release = ReleaseNumber(index as u64 + 1);
-        let state = RolloutState {
-            release,
-            manifest,
-            expected,
-            idempotency_key: None,
-            started: now,
-            canary: None,
-            author: None,
-        };
+        let canary = canary.map(|plan| Canary { plan, edges: BTreeSet::new() });
+        let state =
+            RolloutState { release, manifest, expected, idempotency_key: None, started: now, canary, author: None };
         let seq = self.next();
         self.put(seq, &Key::Rollout(label.site.clone(), label.channel.clone()), Some(json(&state)));
         Ok((Position { seq, ..self.position }, state))
     }
 
-    /// Moves a channel to the release of its rollout, and ends the rollout. `compare`: unless another
-    /// move came between.
+    /// Writes the row of a rollout again.
+    pub(crate) fn set_rollout(&mut self, label: &HostLabel, rollout: &RolloutState) -> Position {
+        let seq = self.next();
+        self.put(seq, &Key::Rollout(label.site.clone(), label.channel.clone()), Some(json(rollout)));
+        Position { seq, ..self.position }
+    }
+
+    /// Moves a channel to the release of its rollout, and ends the rollout, unless another move came between.
     pub(crate) fn move_channel(
         &mut self,
         label: &HostLabel,
         rollout: &RolloutState,
-        inherits: Vec<Inherited>,
         now: Timestamp,
-        compare: bool,
-    ) -> Result<(Position, ChannelState), Conflict> {
-        if compare && self.channel(label).map(|state| state.epoch) != rollout.expected {
+        plant: Option<Plant>,
+    ) -> Result<Position, Conflict> {
+        let current = self.channel(label);
+        let epoch_before = current.as_ref().map(|state| state.epoch);
+        if plant != Some(Plant::OriginComparesNoEpochs) && epoch_before != rollout.expected {
             return Err(Conflict);
         }
         let RolloutState { release, manifest, .. } = *rollout;
+        let kept = current.map(|state| state.inherits).unwrap_or_default();
+        let purges = match plant {
+            Some(Plant::OriginForgetsPurges) => &[],
+            _ => self.purges(&label.site),
+        };
+        let mut inherits = model::inherited(manifest, &self.moves(label), purges, kept, now);
+        if plant == Some(Plant::OriginInheritsNothing) {
+            inherits.clear();
+        }
         let epoch = self.next();
-        let state = ChannelState { epoch, release, manifest, inherits };
-        self.put(epoch, &Key::Channel(label.site.clone(), label.channel.clone()), Some(json(&state)));
+        self.put_channel(epoch, label, &ChannelState { epoch, release, manifest, inherits });
         let seq = self.next();
         self.put(seq, &Key::Rollout(label.site.clone(), label.channel.clone()), None);
         self.moves.entry(label.clone()).or_default().push(ChannelMove { release, manifest, moved: now, epoch });
-        Ok((Position { seq: epoch, ..self.position }, state))
+        Ok(Position { seq: epoch, ..self.position })
     }
 
-    /// Deletes a rollout, unless the channel has another.
-    pub(crate) fn abandon_rollout(&mut self, label: &HostLabel, rollout: &RolloutState) {
-        if self.rollouts().iter().any(|(of, _, state)| of == label && state == rollout) {
-            let seq = self.next();
-            self.put(seq, &Key::Rollout(label.site.clone(), label.channel.clone()), None);
+    /// Deletes a rollout, unless the channel has another. A release that readers of canary edges got is inherited. Returns where the
+    /// channel's row says so.
+    pub(crate) fn abandon_rollout(
+        &mut self,
+        label: &HostLabel,
+        rollout: &RolloutState,
+        now: Timestamp,
+        plant: Option<Plant>,
+    ) -> Option<Position> {
+        let is_same = |state: &RolloutState| (state.release, state.started) == (rollout.release, rollout.started);
+        if !self.rollouts().iter().any(|(of, _, state)| of == label && is_same(state)) {
+            return None;
         }
+        let had_canary_edges = rollout.canary.as_ref().is_some_and(|canary| !canary.edges.is_empty());
+        let channel = self.channel(label).filter(|channel| had_canary_edges && channel.manifest != rollout.manifest);
+        let mut inherits_since = None;
+        if let Some(mut channel) = channel.filter(|_| plant != Some(Plant::OriginForgetsCanaries)) {
+            channel.inherits = model::inherited_after_canary(rollout.manifest, channel.inherits, channel.manifest, now);
+            let seq = self.next();
+            self.put_channel(seq, label, &channel);
+            inherits_since = Some(Position { seq, ..self.position });
+        }
+        let seq = self.next();
+        if had_canary_edges {
+            let life = Life { manifest: rollout.manifest, end: Some((seq, now)) };
+            self.taken_back.entry(label.clone()).or_default().push(life);
+        }
+        self.put(seq, &Key::Rollout(label.site.clone(), label.channel.clone()), None);
+        inherits_since
+    }
+
+    /// Purges paths of a site: its row, and those of its channels.
+    pub(crate) fn purge(&mut self, site: &SiteName, scope: &PurgeScope, plant: Option<Plant>) -> Position {
+        let seq = self.next();
+        self.purges.entry(site.clone()).or_default().insert(0, Purge { seq, scope: scope.clone() });
+        let mut state = PurgeState::default();
+        self.purges(site).iter().rev().for_each(|purge| state.add(purge.clone()));
+        self.put(seq, &Key::Purge(site.clone()), Some(json(&state)));
+        for (label, mut channel) in self.channels().into_iter().filter(|(label, _)| label.site == *site) {
+            if plant != Some(Plant::OriginPurgesNothing) {
+                channel.inherits = model::inherited_after_purge(&channel.inherits, scope);
+            }
+            let seq = self.next();
+            self.put_channel(seq, &label, &channel);
+        }
+        Position { seq, ..self.position }
+    }
+
+    /// Erases contents of one blob each that a site had, and purges the path of one.
+    pub(crate) fn erase(
+        &mut self,
+        site: &SiteName,
+        contents: &BTreeSet<Digest>,
+        path: &SitePath,
+        now: Timestamp,
+    ) -> Position {
+        for content in contents {
+            self.erased.insert((site.clone(), *content));
+            self.objects.remove(content);
+            let seq = self.next();
+            let state = ErasedState { when: now, path: path.clone(), blobs: vec![*content] };
+            self.put(seq, &Key::Erased(site.clone(), *content), Some(json(&state)));
+        }
+        self.purge(site, &PurgeScope::Path(path.clone()), None)
     }
 
     /// Writes a channel's row again with other releases to inherit.
     pub(crate) fn set_inherits(&mut self, label: &HostLabel, state: &ChannelState, inherits: Vec<Inherited>) {
         let seq = self.next();
-        let state = ChannelState { inherits, ..state.clone() };
-        self.put(seq, &Key::Channel(label.site.clone(), label.channel.clone()), Some(json(&state)));
+        self.put_channel(seq, label, &ChannelState { inherits, ..state.clone() });
     }
 
     fn next(&mut self) -> Seq {
         self.position.seq.0 += 1;
         self.position.seq
+    }
+
+    fn put_channel(&mut self, seq: Seq, label: &HostLabel, state: &ChannelState) {
+        self.put(seq, &Key::Channel(label.site.clone(), label.channel.clone()), Some(json(state)));
     }
 
     fn put(&mut self, seq: Seq, key: &Key, value: Option<Json>) {

@@ -3,11 +3,12 @@
 //! It carries out the decisions of `verge_edge::model` as `edge/src/follow` does: changes, manifests and blobs change the machine; the
 //! state is saved; then readers see the new table; then it is reported. A process that ends loses all but the disk.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use verge_daemon::feed::{Change, Cursor, Step};
-use verge_edge::model::{Disk as _, Follower, Saved, ServedTable, Serving};
+use verge_edge::model::{Disk as _, Follower, Purge, Saved, ServedTable, Serving};
+use verge_protocol::canary::ResponseCounts;
 use verge_protocol::feed::{FeedEvent, FeedMessage};
 use verge_protocol::host::HostLabel;
 use verge_protocol::report::{EdgeReport, REPORT_SECONDS};
@@ -18,6 +19,7 @@ use crate::disk::Disk;
 use crate::ledger::Ledger;
 use crate::origin::{FeedStream, Origin, name};
 use crate::plant::Plant;
+use crate::site::Build;
 use crate::world::{Event, Input, World};
 
 /// A feed from which nothing arrives for so long is dead.
@@ -53,6 +55,10 @@ pub(crate) struct Process {
     /// Manifests that are being fetched.
     fetching: BTreeSet<Digest>,
     is_prefetching: bool,
+    /// The purge that is being carried out.
+    purge: Option<Purge>,
+    /// The releases of which it counts responses during a canary, and since when.
+    counting: BTreeMap<Digest, Duration>,
     /// The last report that was sent, without what changes with every blob.
     reported: Option<EdgeReport>,
     pub(crate) is_draining: bool,
@@ -94,12 +100,12 @@ impl Edge {
         }
         let load = |id: &Digest| self.disk.has_manifest(id).then(|| world.ledger.build(id).files.clone());
         let file = self.disk.state_file();
-        let follower = Follower::restore(file.as_deref(), load, &self.disk);
+        let follower = Follower::restore(self.name.clone(), file.as_deref(), load, &self.disk);
         let number = world.number();
         let (table, serving) = follower.table();
-        world.log(|ledger| format!("e{} starts: {}", self.index, describe(ledger, &serving)));
+        world.log(|ledger| format!("e{} starts: {}", self.index, describe(ledger, &table, &serving)));
         let plant = world.plant;
-        world.ledger.shows(self.index, &table, &serving, plant);
+        world.ledger.shows((self.index, &self.name), &table, &serving, plant);
         let cursor = Cursor::new(follower.checkpoint());
         self.process = Some(Process {
             number,
@@ -113,6 +119,8 @@ impl Edge {
             not_saving: None,
             fetching: BTreeSet::new(),
             is_prefetching: false,
+            purge: None,
+            counting: BTreeMap::new(),
             reported: None,
             is_draining: false,
         });
@@ -157,6 +165,7 @@ impl Edge {
                     process.follower.add_manifest(world.ledger.build(&id).files.clone());
                 }
                 Input::Failure(id) => process.follower.record_failure(id, "unreachable"),
+                Input::Purged(purge) => process.follower.record_purge(purge),
                 Input::Look => all = true,
             }
             self.update(world, all);
@@ -188,7 +197,7 @@ impl Edge {
             if world.has(Plant::EdgeSwapsBeforeSaving)
                 && let Some(table) = save.table.take()
             {
-                process.show(world, self.index, table);
+                process.show(world, (self.index, &self.name), table);
             }
             process.save = Some(save);
             if world.has(Plant::EdgeReportsBeforeServing) {
@@ -216,13 +225,30 @@ impl Edge {
         self.work(world);
     }
 
+    /// The purge that is being carried out is done.
+    pub(crate) fn purge_done(&mut self, world: &mut World) {
+        let Some(process) = &mut self.process else { return };
+        let Some(purge) = process.purge.take() else { return };
+        purge.erased().iter().for_each(|blob| self.disk.remove_blob(blob));
+        process.inbox.push_back(Input::Purged(purge));
+        self.work(world);
+    }
+
     /// Shows readers the table, and reports it.
     fn publish(&mut self, world: &mut World, table: Option<(ServedTable, Vec<Serving>)>) {
         let Some(process) = &mut self.process else { return };
         if let Some(table) = table {
-            process.show(world, self.index, table);
+            process.show(world, (self.index, &self.name), table);
         }
         process.follower.set_applied(process.not_saving.clone());
+        if process.purge.is_none()
+            && let Some(purge) = process.follower.due_purge()
+        {
+            process.purge = Some(purge);
+            let (edge, process) = (self.index, process.number);
+            let delay = if self.is_slow { world.random.millis(50, 2000) } else { world.random.millis(1, 50) };
+            world.after(delay, Event::PurgeDone { edge, process });
+        }
         self.report(world, false);
         self.prefetch(world);
     }
@@ -230,13 +256,22 @@ impl Edge {
     /// Sends a report if there is something new, or if it must be sent anyway.
     pub(crate) fn report(&mut self, world: &mut World, anyway: bool) {
         let Some(process) = &mut self.process else { return };
-        let Some(mut report) = process.follower.report(&self.name) else { return };
+        let Some(mut report) = process.follower.report() else { return };
         report.draining = process.is_draining;
         if world.has(Plant::EdgeReportsPreparedUnprepared) {
             report.preparations.iter_mut().flatten().for_each(|one| one.prepared = true);
         }
         if world.has(Plant::EdgeConcealsLag) {
             report.lagging.clear();
+        }
+        if world.has(Plant::EdgeConcealsPurges) {
+            report.purging.clear();
+        }
+        let is_counted = |manifest: &Digest| report.canaries.iter().any(|canary| canary.manifest == *manifest);
+        process.counting.retain(|manifest, _| is_counted(manifest));
+        for canary in &mut report.canaries {
+            let since = *process.counting.entry(canary.manifest).or_insert(world.now);
+            canary.counts = counts(world.ledger.build(&canary.manifest), world.now.saturating_sub(since));
         }
         let mut news = report.clone();
         news.lagging.iter_mut().for_each(|lag| lag.reason.clear());
@@ -399,9 +434,7 @@ impl Edge {
         match process.cursor.advance(message) {
             Step::Wait => {}
             Step::Apply(mut change) => {
-                if world.has(Plant::EdgeServesWhatIsComing) {
-                    serve_rollouts(&mut change);
-                }
+                plant_in_change(world, &self.name, &mut change);
                 process.inbox.push_back(Input::Change(change));
                 self.work(world);
             }
@@ -485,10 +518,15 @@ impl Edge {
 }
 
 impl Process {
-    fn show(&mut self, world: &mut World, edge: usize, (table, serving): (ServedTable, Vec<Serving>)) {
-        world.log(|ledger| format!("e{edge} shows {}", describe(ledger, &serving)));
+    fn show(
+        &mut self,
+        world: &mut World,
+        (edge, name): (usize, &EdgeName),
+        (table, serving): (ServedTable, Vec<Serving>),
+    ) {
+        world.log(|ledger| format!("e{edge} shows {}", describe(ledger, &table, &serving)));
         let plant = world.plant;
-        world.ledger.shows(edge, &table, &serving, plant);
+        world.ledger.shows((edge, name), &table, &serving, plant);
         self.table = table;
     }
 
@@ -502,16 +540,53 @@ impl Process {
     }
 }
 
-/// Makes rows of channels of the rows of rollouts: a planted bug.
-fn serve_rollouts(change: &mut Change) {
+/// What an edge makes of a change, with a planted bug.
+fn plant_in_change(world: &World, edge: &EdgeName, change: &mut Change) {
     let (Change::Snapshot { rows, .. } | Change::Rows(_, rows)) = change;
-    for row in rows {
-        let Ok(Key::Rollout(site, channel)) = row.key.parse() else { continue };
-        let Some(state) = row.value.as_ref().and_then(|value| value.read::<RolloutState>().ok()) else { continue };
-        let (epoch, inherits) = (row.seq, Vec::new());
-        let state = ChannelState { epoch, release: state.release, manifest: state.manifest, inherits };
-        let value = Json::of(&state).expect("plain data serializes");
-        *row = Row { key: Key::Channel(site, channel).to_string(), seq: row.seq, value: Some(value) };
+    match world.plant {
+        Some(Plant::EdgeServesWhatIsComing) => rows.iter_mut().for_each(serve_rollout),
+        Some(Plant::EdgeJoinsEveryCanary) => rows.iter_mut().for_each(|row| join_canary(row, edge)),
+        Some(Plant::EdgeIgnoresErasures) => rows.retain(|row| !row.key.starts_with("erased/")),
+        Some(Plant::EdgeIgnoresEndsOfCanaries) => {
+            rows.retain(|row| row.value.is_some() || !row.key.starts_with("rollout/"));
+        }
+        _ => {}
+    }
+}
+
+/// What readers got from a release in so much time: enough to judge it by after some seconds.
+fn counts(build: &Build, time: Duration) -> ResponseCounts {
+    let responses = time.as_secs() * 2;
+    ResponseCounts {
+        responses,
+        server_errors: if build.is_bad { responses / 2 } else { 0 },
+        ..ResponseCounts::default()
+    }
+}
+
+/// The channel and the value of the row of a rollout.
+fn rollout(row: &Row) -> Option<(HostLabel, RolloutState)> {
+    match row.parse() {
+        Ok(ParsedRow::Rollout(label, state)) => Some((label, state?)),
+        _ => None,
+    }
+}
+
+/// Makes the row of a channel of the row of a rollout.
+fn serve_rollout(row: &mut Row) {
+    let Some((HostLabel { site, channel }, state)) = rollout(row) else { return };
+    let (epoch, inherits) = (row.seq, Vec::new());
+    let state = ChannelState { epoch, release: state.release, manifest: state.manifest, inherits };
+    let value = Json::of(&state).expect("plain data serializes");
+    *row = Row { key: Key::Channel(site, channel).to_string(), seq: row.seq, value: Some(value) };
+}
+
+/// Adds an edge to the canary edges of a rollout, if there are any.
+fn join_canary(row: &mut Row, edge: &EdgeName) {
+    let Some((_, mut state)) = rollout(row) else { return };
+    if let Some(canary) = state.canary.as_mut().filter(|canary| !canary.edges.is_empty()) {
+        canary.edges.insert(edge.clone());
+        row.value = Some(Json::of(&state).expect("plain data serializes"));
     }
 }
 
@@ -531,8 +606,11 @@ fn describe_event(ledger: &Ledger, message: &FeedMessage) -> String {
     format!("{} = {value}", row.key)
 }
 
-fn describe(ledger: &Ledger, serving: &[Serving]) -> String {
-    let one =
-        |row: &Serving| format!("{} {} at {}-{}", row.label, ledger.name(&row.manifest), row.generation, row.epoch);
+fn describe(ledger: &Ledger, table: &ServedTable, serving: &[Serving]) -> String {
+    let one = |row: &Serving| {
+        let canary = table.release(&row.label).filter(|release| *release != row.manifest);
+        let canary = canary.map(|release| format!(" (canary: {})", ledger.name(&release))).unwrap_or_default();
+        format!("{} {} at {}-{}{canary}", row.label, ledger.name(&row.manifest), row.generation, row.epoch)
+    };
     serving.iter().map(one).collect::<Vec<_>>().join(", ")
 }

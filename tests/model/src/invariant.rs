@@ -15,7 +15,12 @@ pub enum Invariant {
     ChunksFound,
     /// Bytes that a later release replaced or withdrew are not inherited.
     Withdrawn,
-    /// Once nothing happens any more, every edge serves what the origin's channels point at, lags with nothing, and no rollout is left.
+    /// Bytes that were purged or erased are not served by an edge that has confirmed it. See [`crate::purge_ledger`].
+    Purged,
+    /// Before a channel moves, only the edges that were chosen as canary edges serve a release.
+    CanaryEdges,
+    /// Once nothing happens any more, every edge serves what the origin's channels point at, lags with nothing, and has done all purges,
+    /// and no rollout is left.
     Agreement,
 }
 

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use verge_edge::model::{Answer, ServedTable, Serving};
 use verge_protocol::host::HostLabel;
-use verge_protocol::report::Lag;
-use verge_protocol::{Digest, Generation, Seq};
+use verge_protocol::purge::PurgeScope;
+use verge_protocol::report::EdgeReport;
+use verge_protocol::{Digest, EdgeName, Generation, Seq, SiteName};
 
 use crate::invariant::{Failure, Invariant};
 use crate::plant::Plant;
+use crate::purge_ledger::PurgeLedger;
 use crate::site::Build;
 
 /// The move of a channel.
@@ -33,8 +35,8 @@ pub(crate) struct Ledger {
     builds: BTreeMap<Digest, Arc<Build>>,
     /// Of each blob.
     sizes: BTreeMap<Digest, u64>,
-    /// The paths of each site that releases replace and withdraw.
-    documents: BTreeMap<String, BTreeSet<String>>,
+    /// The paths that each site ever had.
+    paths: BTreeMap<SiteName, BTreeSet<String>>,
     /// Each move that was ever committed, when, and the manifests of those before it, the latest first.
     moves: BTreeMap<Move, (Duration, Vec<Digest>)>,
     /// Each rollout that was ever begun.
@@ -46,6 +48,9 @@ pub(crate) struct Ledger {
     forgotten: BTreeMap<usize, Duration>,
     /// The channels that each edge has reported without lag since then.
     held: BTreeSet<(usize, HostLabel)>,
+    /// The releases that edges were told to serve as canary edges.
+    canaries: BTreeSet<(HostLabel, Digest, EdgeName)>,
+    pub(crate) purges: PurgeLedger,
     failure: Option<Failure>,
 }
 
@@ -60,8 +65,7 @@ impl Ledger {
 
     pub(crate) fn add_build(&mut self, build: &Arc<Build>) {
         self.sizes.extend(&build.blobs);
-        let documents = build.contents.keys().filter(|path| path.contains("document"));
-        self.documents.entry(build.site.to_string()).or_default().extend(documents.cloned());
+        self.paths.entry(build.site.clone()).or_default().extend(build.contents.keys().cloned());
         self.builds.insert(build.manifest, Arc::clone(build));
     }
 
@@ -87,6 +91,12 @@ impl Ledger {
     /// A rollout was begun, or has come back with a copy of the origin's data.
     pub(crate) fn begun(&mut self, label: &HostLabel, now: Duration, manifest: Digest) {
         self.rollouts.insert((label.clone(), now, manifest));
+        self.purges.allow(label, manifest);
+    }
+
+    /// Edges are told to serve a release as canary edges.
+    pub(crate) fn canary_started(&mut self, label: &HostLabel, manifest: Digest, edges: &BTreeSet<EdgeName>) {
+        self.canaries.extend(edges.iter().map(|edge| (label.clone(), manifest, edge.clone())));
     }
 
     /// A channel was moved, from the epoch `before` although its publisher knew `expected`. `earlier` are the manifests of its
@@ -100,6 +110,7 @@ impl Ledger {
         now: Duration,
     ) {
         self.moves.insert(Move { label: label.clone(), epoch, manifest }, (now, earlier));
+        self.purges.allow(label, manifest);
         if before != expected {
             self.fail(
                 Invariant::Expected,
@@ -115,11 +126,13 @@ impl Ledger {
         self.shown.retain(|(of, _), _| *of != edge);
     }
 
-    /// An edge reports that it does not lag with other channels than these.
-    pub(crate) fn reported(&mut self, edge: usize, lagging: &[Lag]) {
-        let lags = |label: &HostLabel| lagging.iter().any(|lag| lag.site == label.site && lag.channel == label.channel);
+    /// An edge reports to an origin in this generation.
+    pub(crate) fn reported(&mut self, edge: usize, report: &EdgeReport, generation: Generation) {
+        let lags =
+            |label: &HostLabel| report.lagging.iter().any(|lag| lag.site == label.site && lag.channel == label.channel);
         let shown = self.shown.keys().filter(|(of, label)| *of == edge && !lags(label)).cloned();
         self.held.extend(shown);
+        self.purges.reported(edge, report, generation);
     }
 
     /// Whether an edge has reported the channel without lag since it last lost its disk.
@@ -133,11 +146,25 @@ impl Ledger {
     }
 
     /// Readers see this table at an edge from now on.
-    pub(crate) fn shows(&mut self, edge: usize, table: &ServedTable, serving: &[Serving], plant: Option<Plant>) {
+    pub(crate) fn shows(
+        &mut self,
+        (edge, edge_name): (usize, &EdgeName),
+        table: &ServedTable,
+        serving: &[Serving],
+        plant: Option<Plant>,
+    ) {
         for row in serving {
             let Serving { label, generation, epoch, manifest } = row.clone();
             let what = Move { label: label.clone(), epoch, manifest };
-            assert_eq!(table.release(&label), Some(manifest), "the table is that of the rows");
+            let release = table.release(&label).expect("the table is that of the rows");
+            if release != manifest && !self.canaries.contains(&(label.clone(), release, edge_name.clone())) {
+                let name = self.name(&release);
+                self.fail(
+                    Invariant::CanaryEdges,
+                    format!("e{edge} serves {name} as {label}, and is no canary edge of it"),
+                );
+                return;
+            }
             if !self.moves.contains_key(&what) {
                 let name = self.name(&manifest);
                 self.fail(
@@ -162,6 +189,36 @@ impl Ledger {
             self.check_withdrawn(edge, table, &what, plant);
             self.shown.insert(key, Shown { generation, what });
         }
+        self.check_purges(edge, table);
+    }
+
+    /// A purge was made by the write `seq`, when the channels of the site pointed at these releases or were about to.
+    pub(crate) fn purged(
+        &mut self,
+        (site, scope): (&SiteName, PurgeScope),
+        seq: Seq,
+        erased: BTreeSet<Digest>,
+        mut in_use: Vec<(HostLabel, Digest)>,
+        has_channel: impl Fn(&HostLabel) -> bool,
+    ) {
+        // Edges go on serving a channel that an origin, restored from an older copy, has never known.
+        let shown = self.shown.iter().filter(|((_, label), _)| label.site == *site && !has_channel(label));
+        in_use.extend(shown.map(|((_, label), shown)| (label.clone(), shown.what.manifest)));
+        self.purges.made(site, scope, seq, erased, in_use);
+    }
+
+    /// Looks whether an edge serves what it must not any more.
+    pub(crate) fn check_purges(&mut self, edge: usize, table: &ServedTable) {
+        let labels = |site: &SiteName| {
+            let labels: BTreeSet<_> =
+                self.moves.keys().map(|one| &one.label).filter(|label| label.site == *site).collect();
+            labels.into_iter().cloned().collect()
+        };
+        let paths = |site: &SiteName| &self.paths[site];
+        let contents = |manifest: &Digest, path: &str| self.build(manifest).contents.get(path).copied();
+        if let Some(what) = self.purges.violation(edge, table, labels, paths, contents) {
+            self.fail(Invariant::Purged, what);
+        }
     }
 
     /// The epoch and generation that readers see, or saw last, of a channel.
@@ -174,8 +231,8 @@ impl Ledger {
     fn check_withdrawn(&mut self, edge: usize, table: &ServedTable, what: &Move, plant: Option<Plant>) {
         let Move { label, epoch, manifest } = what;
         let own = Arc::clone(self.build(manifest));
-        let documents = self.documents.get(label.site.as_str()).cloned().unwrap_or_default();
-        for path in documents {
+        let documents = self.paths.get(&label.site).into_iter().flatten().filter(|path| path.contains("document"));
+        for path in documents.cloned().collect::<Vec<_>>() {
             let at = |manifest: &Digest| self.build(manifest).contents.get(&path).copied();
             let seen = match table.answer(label, &format!("/{path}")) {
                 Answer::File(seen) => Some(seen),

@@ -17,7 +17,7 @@
 //! | processes | any may be killed between two steps, and loses what is not in its database or on its disk; a state that an edge was saving is saved or not | `origin`, `edge` |
 //! | connections | a feed keeps its order, stalls, breaks, and is resumed; reports are late, lost, repeated and overtake one another; an edge is cut off | `world`, `edge` |
 //! | disks | blobs are lost, the state file is damaged, writes fail, everything is lost, the budget is too small | `disk` |
-//! | publishers | push, move back, promote, and race | `action` |
+//! | publishers | push, with a canary or without, move back, promote, race, purge and erase | `action` |
 //! | readers | take pages from one edge and their chunks from others | `reader` |
 //!
 //! [`Invariant`] lists what must hold, [`Plant`] the bugs that show that each invariant can fail.
@@ -32,6 +32,7 @@ mod ledger;
 mod origin;
 mod outcome;
 mod plant;
+mod purge_ledger;
 mod random;
 mod reader;
 mod simulation;

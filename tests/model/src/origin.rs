@@ -3,27 +3,26 @@
 //! It carries out the decisions of `verge_origin::model` as `origin/src/rollout.rs` and `origin/src/feed.rs` do. A process that ends
 //! loses all but its database.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use verge_origin::Timing;
-use verge_origin::model::{self, Action, Relation, Rollout, Target};
-use verge_protocol::api::Progress;
+use verge_origin::model::{self, Action, PurgeConfirmation, Relation, Rollout, Target};
+use verge_protocol::api::{Progress, PurgeProgress};
+use verge_protocol::canary::CanaryPlan;
 use verge_protocol::feed::{FeedEvent, FeedMessage, Reset};
 use verge_protocol::host::HostLabel;
+use verge_protocol::purge::PurgeScope;
 use verge_protocol::report::{EdgeReport, LIVE_SECONDS, STALL_SECONDS};
 use verge_protocol::state::RolloutState;
-use verge_protocol::{Checkpoint, Digest, EdgeName, Generation, Position, Seq, Timestamp};
+use verge_protocol::{Checkpoint, Digest, EdgeName, Generation, Position, Seq, SiteName, SitePath, Timestamp};
 
 use crate::database::Database;
 use crate::invariant::Invariant;
 use crate::plant::Plant;
 use crate::site::Build;
 use crate::world::{Event, World};
-
-/// The least time between two restores.
-const RESTORE_INTERVAL: Duration = Duration::from_mins(3);
 
 /// The last report of an edge.
 #[derive(Clone)]
@@ -49,6 +48,13 @@ struct Run {
     moved: Option<Position>,
 }
 
+/// The task that tells a client which edges have done a purge.
+struct PurgeRun {
+    confirmation: PurgeConfirmation,
+    site: SiteName,
+    seq: Seq,
+}
+
 /// The origin's end of a feed.
 struct Subscription {
     edge: usize,
@@ -62,6 +68,7 @@ struct Process {
     started: Duration,
     reports: BTreeMap<usize, LastReport>,
     runs: Vec<Run>,
+    purges: Vec<PurgeRun>,
     subscriptions: BTreeMap<u64, Subscription>,
 }
 
@@ -78,18 +85,17 @@ pub(crate) struct FeedStream {
 pub(crate) struct Origin {
     pub(crate) database: Database,
     pub(crate) backup: Option<Database>,
-    /// When it was last restored.
-    restored: Option<Duration>,
     process: Option<Process>,
     members: BTreeMap<EdgeName, usize>,
     /// The feeds on their way, by connection. They outlive the process.
     pub(crate) feeds: BTreeMap<u64, FeedStream>,
     /// The last report that any process of the origin has got of each edge.
     pub(crate) last_reports: BTreeMap<usize, LastReport>,
-    /// The releases to which channels were moved without an edge, and by which write, until the edge confirms that or a later one.
+    /// The releases to which channels were moved without an edge, or that canary edges serve or have served, and by which write, until
+    /// the edge confirms that or a later one, and has prepared the release if it is still coming.
     pub(crate) left_behind: BTreeMap<(usize, HostLabel, Digest), Position>,
-    /// How many rollouts have switched, and how many were abandoned.
-    pub(crate) outcomes: (u64, u64),
+    /// How many rollouts have switched, how many canaries were started, and how many rollouts were abandoned.
+    pub(crate) outcomes: (u64, u64, u64),
 }
 
 impl Origin {
@@ -98,13 +104,12 @@ impl Origin {
         Self {
             database: Database::new(Generation(1_700_000_000)),
             backup: None,
-            restored: None,
             process: None,
             members,
             feeds: BTreeMap::new(),
             last_reports: BTreeMap::new(),
             left_behind: BTreeMap::new(),
-            outcomes: (0, 0),
+            outcomes: (0, 0, 0),
         }
     }
 
@@ -118,8 +123,9 @@ impl Origin {
             return;
         }
         world.log(|_| "origin starts".to_owned());
-        let (reports, runs, subscriptions) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
-        self.process = Some(Process { started: world.now, reports, runs, subscriptions });
+        let (reports, subscriptions) = (BTreeMap::new(), BTreeMap::new());
+        self.process =
+            Some(Process { started: world.now, reports, runs: Vec::new(), purges: Vec::new(), subscriptions });
         if world.has(Plant::OriginResumesNothing) {
             return;
         }
@@ -155,35 +161,38 @@ impl Origin {
         self.backup = Some(self.database.clone());
     }
 
-    /// Whether there is a copy, and the last restore was long enough ago that edges have noticed it. (A limit of the design: an edge that
-    /// is told to start over by one generation, and then reads a snapshot of the generation before, may refuse its epochs for ever.)
-    pub(crate) fn may_be_restored(&self, now: Duration) -> bool {
-        self.backup.is_some() && self.restored.is_none_or(|last| now > last + RESTORE_INTERVAL)
-    }
-
     /// Goes back to an older copy. The process must not be running.
-    pub(crate) fn restore(&mut self, world: &mut World) -> bool {
-        let Some(backup) = self.backup.clone().filter(|_| self.process.is_none()) else { return false };
+    pub(crate) fn restore(&mut self, world: &mut World) {
+        let Some(backup) = self.backup.clone().filter(|_| self.process.is_none()) else { return };
         world.log(|_| format!("origin is restored from {} to {}", self.database.position, backup.position));
         self.database = backup;
-        self.restored = Some(world.now);
+        world.ledger.purges.restored(&self.database);
         for (label, _, state) in self.database.rollouts() {
             world.ledger.begun(&label, world.now, state.manifest);
         }
-        true
     }
 
     /// A publisher asks for a release of `build`, or for a move to an existing one, and knows the epoch `expected`.
-    pub(crate) fn publish(&mut self, world: &mut World, label: &HostLabel, build: &Build, expected: Option<Seq>) {
+    pub(crate) fn publish(
+        &mut self,
+        world: &mut World,
+        label: &HostLabel,
+        (build, canary): (&Build, Option<CanaryPlan>),
+        expected: Option<Seq>,
+    ) {
         let Some(process) = &self.process else { return };
+        if build.contents.values().any(|content| self.database.is_erased(&build.site, *content)) {
+            world.log(|ledger| format!("{} has erased contents: refused", ledger.name(&build.manifest)));
+            return;
+        }
         if process.runs.iter().any(|run| run.is_locked && run.label == *label) {
             world.log(|_| format!("{label} is locked"));
             return;
         }
         self.database.objects.extend(build.blobs.keys().copied().chain([build.manifest]));
         let compare = !world.has(Plant::OriginComparesNoEpochs);
-        let Ok((begun, state)) = self.database.begin_rollout(label, expected, build.manifest, world.wall(), compare)
-        else {
+        let release = (build.manifest, canary);
+        let Ok((begun, state)) = self.database.begin_rollout(label, expected, release, world.wall(), compare) else {
             world.log(|_| format!("{label} is not at {expected:?}: refused"));
             return;
         };
@@ -201,8 +210,8 @@ impl Origin {
             label: label.clone(),
             release: state.release,
             manifest: state.manifest,
-            canary: None,
-            has_canary_edges: false,
+            canary: state.canary.as_ref().filter(|_| state.expected.is_some()).map(|canary| canary.plan),
+            has_canary_edges: state.canary.as_ref().is_some_and(|canary| !canary.edges.is_empty()),
         };
         let mut rollout = Rollout::new(target, begun, Timing::default(), uptime);
         if !world.has(Plant::OriginSwitchesUnprepared) {
@@ -224,11 +233,20 @@ impl Origin {
         }
         let at = report.history.map(|history| Checkpoint { position: report.applied, history });
         let relation = at.map(|at| self.database.relation(at));
-        let report = model::claims(&Arc::new(report), relation);
+        let reported = Arc::new(report);
+        let report = match world.plant {
+            Some(Plant::OriginBelievesOtherHistories) => reported,
+            _ => model::claims(&reported, relation),
+        };
         if !world.ledger.has_forgotten_since(edge, sent) {
-            world.ledger.reported(edge, &report.lagging);
+            world.ledger.reported(edge, &report, self.database.position.generation);
+            let has_caught_up = |label: &HostLabel, manifest: &Digest, moved: &Position| {
+                let HostLabel { site, channel } = label;
+                let is_prepared = || report.preparation(site, channel, *manifest).is_some_and(|one| one.prepared);
+                report.confirms(*moved, site, channel) && (is_prepared() || !self.database.is_coming(label, *manifest))
+            };
             self.left_behind
-                .retain(|(of, label, _), moved| *of != edge || !report.confirms(*moved, &label.site, &label.channel));
+                .retain(|(of, label, manifest), moved| *of != edge || !has_caught_up(label, manifest, moved));
         }
         let received = world.now.saturating_sub(process.started);
         let last = LastReport { report: Arc::clone(&report), received, time: world.wall(), sent };
@@ -236,6 +254,10 @@ impl Origin {
         for run in &mut process.runs {
             run.rollout.set_generation(self.database.position.generation);
             run.rollout.report(&name(edge), &report, received, last.time);
+        }
+        for run in &mut process.purges {
+            run.confirmation.set_generation(self.database.position.generation);
+            run.confirmation.report(&name(edge), &report, received, last.time);
         }
         process.reports.insert(edge, last);
         self.poll(world);
@@ -261,6 +283,28 @@ impl Origin {
                 self.carry_out(world, index, action);
             }
         }
+        self.poll_purges(world);
+    }
+
+    /// Tells clients which edges have done purges.
+    fn poll_purges(&mut self, world: &mut World) {
+        let Some(process) = &mut self.process else { return };
+        let uptime = world.now.saturating_sub(process.started);
+        for PurgeRun { confirmation, site, seq } in &mut process.purges {
+            confirmation.set_generation(self.database.position.generation);
+            for event in confirmation.poll(uptime) {
+                if let PurgeProgress::Confirmed { edge, .. } = event
+                    && let Some(index) = self.members.get(&edge)
+                {
+                    world.log(|_| format!("origin knows that {edge} has done the purge of {site} at {seq}"));
+                    world.ledger.purges.told(*index, site, *seq);
+                }
+            }
+            if let Some(deadline) = confirmation.deadline() {
+                world.after(deadline.saturating_sub(uptime), Event::Poll);
+            }
+        }
+        process.purges.retain(|run| run.confirmation.deadline().is_some());
     }
 
     /// Carries out an action of the run at `index`. A run that is over is removed.
@@ -274,11 +318,11 @@ impl Origin {
                 }
             }
             Action::Tell(_) => {}
-            Action::StartCanary(_) => unreachable!("no canary is planned"),
+            Action::StartCanary(edges) => self.start_canary(world, index, edges),
             Action::Switch => self.switch(world, index),
             Action::Abandon { reason } => {
                 let Run { label, state, .. } = process.runs.remove(index);
-                self.outcomes.1 += 1;
+                self.outcomes.2 += 1;
                 self.abandon(world, &label, &state, &reason);
             }
             Action::End => drop(process.runs.remove(index)),
@@ -288,31 +332,18 @@ impl Origin {
     fn switch(&mut self, world: &mut World, index: usize) {
         let Some(process) = &mut self.process else { return };
         let (label, state) = (process.runs[index].label.clone(), process.runs[index].state.clone());
-        let earlier = self.database.moves(&label);
-        let mut inherits = model::inherited(state.manifest, &earlier, world.wall());
-        if world.has(Plant::OriginInheritsNothing) {
-            inherits.clear();
-        }
+        let earlier = self.database.lives(&label).into_iter().map(|life| life.manifest).collect();
         let before = self.database.channel(&label).map(|state| state.epoch);
-        let compare = !world.has(Plant::OriginComparesNoEpochs);
-        let moved = self.database.move_channel(&label, &state, inherits, world.wall(), compare);
-        let Ok((position, _)) = moved else {
+        let Ok(position) = self.database.move_channel(&label, &state, world.wall(), world.plant) else {
             drop(process.runs.remove(index));
             return self.abandon(world, &label, &state, "the channel has moved");
         };
         world.log(|ledger| format!("origin moves {label} to {} at {position}", ledger.name(&state.manifest)));
-        let earlier = earlier.iter().map(|one| one.manifest).collect();
         world.ledger.committed(&label, (position.seq, state.manifest), (before, state.expected), earlier, world.now);
-        let uptime = world.now.saturating_sub(process.started);
-        let run = &process.runs[index];
-        for edge in self.members.values() {
-            let last = process.reports.get(edge);
-            let prepared = last.and_then(|last| last.report.preparation(&label.site, &label.channel, state.manifest));
-            if !prepared.is_some_and(|one| one.prepared) && may_be_left_behind(last, run.began, uptime) {
-                self.left_behind.insert((*edge, label.clone(), state.manifest), position);
-            }
-        }
+        self.leave_behind(world, index, position);
         self.outcomes.0 += 1;
+        let Some(process) = &mut self.process else { return };
+        let uptime = world.now.saturating_sub(process.started);
         let run = &mut process.runs[index];
         (run.is_locked, run.moved) = (false, Some(position));
         run.rollout.switched(position, uptime);
@@ -322,10 +353,99 @@ impl Origin {
         self.announce(world);
     }
 
+    /// Lets a few edges serve the release of the run at `index`.
+    fn start_canary(&mut self, world: &mut World, index: usize, edges: BTreeSet<EdgeName>) {
+        let Some(process) = &mut self.process else { return };
+        let run = &mut process.runs[index];
+        world.log(|ledger| {
+            format!("origin starts a canary of {} as {} at {edges:?}", ledger.name(&run.state.manifest), run.label)
+        });
+        world.ledger.canary_started(&run.label, run.state.manifest, &edges);
+        if let Some(canary) = &mut run.state.canary {
+            canary.edges = edges;
+        }
+        let position = self.database.set_rollout(&run.label, &run.state);
+        self.outcomes.1 += 1;
+        self.leave_behind(world, index, position);
+        self.announce(world);
+    }
+
+    /// Notes the edges without which readers get the release of the run at `index` from now on, by the write at `position`.
+    fn leave_behind(&mut self, world: &World, index: usize, position: Position) {
+        let Some(process) = &self.process else { return };
+        let uptime = world.now.saturating_sub(process.started);
+        let Run { label, state, began, .. } = &process.runs[index];
+        for edge in self.members.values() {
+            let last = process.reports.get(edge);
+            let prepared = last.and_then(|last| last.report.preparation(&label.site, &label.channel, state.manifest));
+            let key = (*edge, label.clone(), state.manifest);
+            let is_left_behind = self.left_behind.contains_key(&key) || may_be_left_behind(last, *began, uptime);
+            if !prepared.is_some_and(|one| one.prepared) && is_left_behind {
+                self.left_behind.insert(key, position);
+            }
+        }
+    }
+
     fn abandon(&mut self, world: &mut World, label: &HostLabel, state: &RolloutState, reason: &str) {
         world.log(|ledger| format!("origin abandons {label} to {}: {reason}", ledger.name(&state.manifest)));
-        self.database.abandon_rollout(label, state);
+        let inherited_since = self.database.abandon_rollout(label, state, world.wall(), world.plant);
+        for ((_, of, manifest), position) in &mut self.left_behind {
+            if let Some(since) = inherited_since.filter(|_| of == label && *manifest == state.manifest) {
+                *position = since;
+            }
+        }
         self.announce(world);
+    }
+
+    /// Somebody purges paths of a site.
+    pub(crate) fn purge(&mut self, world: &mut World, site: &SiteName, scope: PurgeScope) {
+        if self.process.is_some() {
+            let in_use = self.database.in_use(site);
+            let position = self.database.purge(site, &scope, world.plant);
+            self.purged(world, site, (scope, position), BTreeSet::new(), in_use);
+        }
+    }
+
+    /// Somebody erases a release: what no other release of the site has, unless a channel needs it. The purge that goes with it is of one
+    /// of its paths.
+    pub(crate) fn erase(&mut self, world: &mut World, label: &HostLabel, release: &Build) {
+        let site = &label.site;
+        let releases = self.database.releases(label);
+        let others = releases.iter().filter(|(_, manifest)| *manifest != release.manifest);
+        let others: BTreeSet<Digest> =
+            others.flat_map(|(_, id)| world.ledger.build(id).contents.values().copied()).collect();
+        let own = |content: &Digest| !others.contains(content) && !self.database.is_erased(site, *content);
+        let contents: BTreeSet<Digest> = release.contents.values().copied().filter(own).collect();
+        let path = release.contents.iter().find(|(_, content)| contents.contains(content));
+        let Some(path) = path.map(|(path, _)| path.parse::<SitePath>().expect("a valid path")) else { return };
+        let in_use = self.database.in_use(site);
+        if self.process.is_some() && !in_use.iter().any(|(_, id)| *id == release.manifest) {
+            let position = self.database.erase(site, &contents, &path, world.wall());
+            self.purged(world, site, (PurgeScope::Path(path), position), contents, in_use);
+        }
+    }
+
+    fn purged(
+        &mut self,
+        world: &mut World,
+        site: &SiteName,
+        (scope, position): (PurgeScope, Position),
+        erased: BTreeSet<Digest>,
+        in_use: Vec<(HostLabel, Digest)>,
+    ) {
+        let Some(process) = &mut self.process else { return };
+        world.log(|_| format!("origin purges {scope} of {site} at {position}, and erases {} contents", erased.len()));
+        let has_channel = |label: &HostLabel| self.database.channel(label).is_some();
+        world.ledger.purged((site, scope.clone()), position.seq, erased, in_use, has_channel);
+        let uptime = world.now.saturating_sub(process.started);
+        let mut confirmation = PurgeConfirmation::new(site.clone(), scope, position, uptime);
+        confirmation.set_members(&self.members.keys().cloned().collect(), uptime);
+        for (edge, last) in &process.reports {
+            confirmation.report(&name(*edge), &last.report, last.received, last.time);
+        }
+        process.purges.push(PurgeRun { confirmation, site: site.clone(), seq: position.seq });
+        self.announce(world);
+        self.poll_purges(world);
     }
 
     /// Ends inheritance whose time is over.

@@ -22,12 +22,35 @@ pub struct Statistics {
     pub seconds: u64,
     /// Rollouts that moved their channel.
     pub switched: u64,
+    /// Canaries that were started.
+    pub canaries: u64,
     /// Rollouts that were abandoned.
     pub abandoned: u64,
+    /// Purges, erasures included.
+    pub purges: u64,
     /// Chunks that readers asked live edges for.
     pub chunks: u64,
+    /// Those of them that were asked of another edge than that of the page.
+    pub at_another: u64,
     /// Those of which nothing is claimed, because the channel was moved without the edge.
     pub excused: u64,
     /// Those of which nothing is claimed, because the edge has not held the channel yet.
     pub unheld: u64,
+}
+
+impl std::ops::AddAssign for Statistics {
+    fn add_assign(&mut self, other: Self) {
+        let Self { events, seconds, switched, canaries, abandoned, purges, chunks, at_another, excused, unheld } =
+            other;
+        self.events += events;
+        self.seconds += seconds;
+        self.switched += switched;
+        self.canaries += canaries;
+        self.abandoned += abandoned;
+        self.purges += purges;
+        self.chunks += chunks;
+        self.at_another += at_another;
+        self.excused += excused;
+        self.unheld += unheld;
+    }
 }

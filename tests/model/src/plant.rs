@@ -33,13 +33,29 @@ pub enum Plant {
     OriginKeepsItsGeneration,
     /// An origin forgets the rollouts that its last process left.
     OriginResumesNothing,
+    /// An edge does not report that purges are not done.
+    EdgeConcealsPurges,
+    /// An edge does not learn what is erased.
+    EdgeIgnoresErasures,
+    /// An origin purges nothing of what channels inherit.
+    OriginPurgesNothing,
+    /// An origin does not remember purges when it moves channels.
+    OriginForgetsPurges,
+    /// An edge is a canary edge of every canary.
+    EdgeJoinsEveryCanary,
+    /// An edge goes on with a canary that has ended.
+    EdgeIgnoresEndsOfCanaries,
+    /// An origin lets reports of edges count that have read another history.
+    OriginBelievesOtherHistories,
+    /// An origin lets channels not inherit a canary release that was taken back.
+    OriginForgetsCanaries,
     /// A feed that is resumed leaves out the first row.
     FeedSkipsARow,
 }
 
 impl Plant {
     /// All, each with the invariant that it breaks.
-    pub const ALL: [(Self, Invariant); 15] = [
+    pub const ALL: [(Self, Invariant); 23] = [
         (Self::EdgeSwapsBeforeSaving, Invariant::EpochsGrow),
         (Self::EdgeServesWhatIsComing, Invariant::Committed),
         (Self::EdgeHidesWhatIsComing, Invariant::ChunksFound),
@@ -54,6 +70,14 @@ impl Plant {
         (Self::OriginComparesNoEpochs, Invariant::Expected),
         (Self::OriginKeepsItsGeneration, Invariant::EpochsGrow),
         (Self::OriginResumesNothing, Invariant::Agreement),
+        (Self::EdgeConcealsPurges, Invariant::Purged),
+        (Self::EdgeIgnoresErasures, Invariant::Purged),
+        (Self::OriginPurgesNothing, Invariant::Purged),
+        (Self::OriginForgetsPurges, Invariant::Purged),
+        (Self::OriginBelievesOtherHistories, Invariant::Confirmed),
+        (Self::EdgeJoinsEveryCanary, Invariant::CanaryEdges),
+        (Self::EdgeIgnoresEndsOfCanaries, Invariant::Agreement),
+        (Self::OriginForgetsCanaries, Invariant::ChunksFound),
         (Self::FeedSkipsARow, Invariant::Agreement),
     ];
 }

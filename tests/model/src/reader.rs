@@ -8,6 +8,7 @@
 //!   edge names it as lagging. Such page loads are counted, see [`crate::Statistics`].
 //! - it has reported the channel without lag since it last lost its disk. A channel of which an edge has not heard is a host that does
 //!   not exist; its first release is served before it is held.
+//! - the path was not purged since the release of the page was replaced, nor its bytes erased.
 //! - it is not fetching manifests, if the page is of an earlier release: an edge that comes back with an empty disk, or that was left
 //!   behind, confirms the latest release before it has the manifests of those that the channel inherits. (A limit of the design.)
 //! - it is in the same generation of the origin as the edge that gave the page.
@@ -15,6 +16,8 @@
 //! *Found* means that the path is answered with the bytes that the page expects. That an edge has these bytes, or can get them, is
 //! asked of edges that have reported to serve the release, or to be prepared for it, and whose disks have room for everything and have
 //! lost nothing.
+//!
+//! A canary release counts as one that the channel was moved to, and one that was taken back as one that was replaced.
 //!
 //! Pages are abandoned if the origin is restored from an older copy or a day passes; after seven more moves of the channel, of which
 //! not more than eight are inherited; and if their release was replaced a day ago, as when an edge lags for so long.
@@ -51,8 +54,9 @@ struct Page {
 #[derive(Default)]
 pub(crate) struct Readers {
     pages: BTreeMap<u64, Page>,
-    /// Chunks that were asked for, and those of which nothing is claimed because the edge was left behind.
+    /// Chunks that were asked for, those of another edge than that of the page, and those of which nothing is claimed because the edge was left behind.
     pub(crate) asked: u64,
+    pub(crate) at_another: u64,
     pub(crate) excused: u64,
     pub(crate) unheld: u64,
 }
@@ -91,16 +95,26 @@ impl Readers {
         let edge = &edges[at];
         let Some(table) = edge.table().filter(|_| is_live(world, origin, edge, at)) else { return };
         self.asked += 1;
+        self.at_another += u64::from(at != *from);
         let is_left_behind = is_left_behind(origin, at, label, manifest);
         if is_left_behind || !world.ledger.has_held(at, label) {
             self.excused += u64::from(is_left_behind);
             self.unheld += u64::from(!is_left_behind);
             return;
         }
-        let moves = origin.database.moves(label);
-        let Some(since) = moves.iter().position(|one| one.manifest == *manifest) else { return };
-        let replaced = since.checked_sub(1).map(|next| moves[next].moved.age(world.wall()));
-        if since > 7 || replaced.is_some_and(|age| age > KEPT_FOR) {
+        let lives = origin.database.lives(label);
+        let since = lives.iter().position(|life| life.manifest == *manifest);
+        if since.is_none() && !origin.database.is_coming(label, *manifest) {
+            return;
+        }
+        let end = since.and_then(|since| lives[since].end);
+        let since = since.unwrap_or_default();
+        if since > 7 || end.is_some_and(|(_, time)| time.age(world.wall()) > KEPT_FOR) {
+            return;
+        }
+        let end = end.map(|(seq, _)| seq);
+        let expected = world.ledger.build(manifest).contents.get(&chunk).copied();
+        if expected.is_some_and(|content| world.ledger.purges.may_be_missing(&label.site, &chunk, content, end)) {
             return;
         }
         let is_other_history = world.ledger.shown(at, label).map(|(generation, _)| generation) != *generation;
@@ -108,7 +122,6 @@ impl Readers {
             self.unheld += 1;
             return;
         }
-        let expected = world.ledger.build(manifest).contents.get(&chunk).copied();
         let mut answer = table.answer(label, &format!("/{chunk}"));
         if world.has(Plant::EdgeHidesWhatIsComing)
             && table
@@ -127,6 +140,7 @@ impl Readers {
             }
             Answer::File(_) => Err("other bytes"),
             Answer::NotFound => Err("404"),
+            Answer::Gone => Err("410"),
             Answer::NotReady => Err("503"),
         };
         if let Err(problem) = found {

@@ -54,13 +54,16 @@ impl Simulation {
         if let Some(what) = disagreement {
             self.fleet.world.ledger.fail(Invariant::Agreement, what);
         }
-        let (switched, abandoned) = self.fleet.origin.outcomes;
+        let (switched, canaries, abandoned) = self.fleet.origin.outcomes;
         let statistics = Statistics {
             events: taken,
             seconds: self.fleet.world.now.as_secs(),
             switched,
+            canaries,
             abandoned,
+            purges: self.fleet.world.ledger.purges.count(),
             chunks: self.fleet.readers.asked,
+            at_another: self.fleet.readers.at_another,
             excused: self.fleet.readers.excused,
             unheld: self.fleet.readers.unheld,
         };
@@ -76,6 +79,7 @@ impl Simulation {
             Event::Poll => origin.poll(world),
             Event::Expire => origin.expire(world),
             Event::StartOrigin => origin.start(world),
+            Event::RestoreOrigin => action::restore_origin(world, origin, readers),
             Event::StartEdge(edge) => edges[edge].start(world),
             Event::StopEdge { edge, process } => {
                 if edges[edge].process(process).is_some() {
@@ -148,6 +152,11 @@ impl Simulation {
                     edges[edge].saved(world);
                 }
             }
+            Event::PurgeDone { edge, process } => {
+                if edges[edge].process(process).is_some() {
+                    edges[edge].purge_done(world);
+                }
+            }
             Event::Look { edge, process } => {
                 if let Some(process) = edges[edge].process(process) {
                     process.look();
@@ -155,6 +164,12 @@ impl Simulation {
                 }
             }
             Event::Chunk { page } => readers.next_chunk(world, edges, origin, page),
+        }
+        let Fleet { world, edges, .. } = &mut self.fleet;
+        for edge in world.ledger.purges.take_unchecked() {
+            if let Some(table) = edges[edge].table() {
+                world.ledger.check_purges(edge, table);
+            }
         }
     }
 
@@ -192,9 +207,13 @@ impl Simulation {
                     ));
                 }
             }
-            let lagging = self.fleet.origin.last_reports.get(&index).map(|last| last.report.lagging.clone());
-            if lagging.as_ref().is_none_or(|lagging| !lagging.is_empty()) {
-                return Some(format!("e{index} lags: {lagging:?}"));
+            let last = self.fleet.origin.last_reports.get(&index).map(|last| &last.report);
+            let lag = last.map(|report| (&report.lagging, &report.purging));
+            if lag.is_none_or(|(lagging, purging)| !lagging.is_empty() || !purging.is_empty()) {
+                return Some(format!("e{index} lags: {lag:?}"));
+            }
+            if let Some(unconfirmed) = self.fleet.world.ledger.purges.unconfirmed(index) {
+                return Some(unconfirmed);
             }
         }
         None

@@ -26,6 +26,8 @@ pub(crate) struct Build {
     pub(crate) contents: BTreeMap<String, Digest>,
     /// The paths that its page names, all of them named by their contents.
     pub(crate) chunks: Vec<String>,
+    /// Whether readers of it get errors.
+    pub(crate) is_bad: bool,
     /// Every blob, and its size.
     pub(crate) blobs: BTreeMap<Digest, u64>,
 }
@@ -83,6 +85,7 @@ impl Site {
             manifest: id,
             contents: contents.collect(),
             chunks,
+            is_bad: random.percent(30),
             blobs: blobs.map(|blob| (blob.digest, blob.size)).collect(),
             files: ReleaseFiles::new(id, manifest),
         })

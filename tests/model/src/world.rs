@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use verge_daemon::feed::Change;
+use verge_edge::model::Purge;
 use verge_protocol::report::EdgeReport;
 use verge_protocol::{Checkpoint, Digest, Timestamp};
 
@@ -23,6 +24,8 @@ pub(crate) enum Event {
     /// Inherited releases may have expired.
     Expire,
     StartOrigin,
+    /// The origin is restored from its last copy once more.
+    RestoreOrigin,
     StartEdge(usize),
     StopEdge {
         edge: usize,
@@ -88,6 +91,10 @@ pub(crate) enum Event {
         edge: usize,
         process: u64,
     },
+    PurgeDone {
+        edge: usize,
+        process: u64,
+    },
     /// The apply task looks again.
     Look {
         edge: usize,
@@ -104,6 +111,7 @@ pub(crate) enum Input {
     Change(Change),
     Manifest(Digest),
     Failure(Digest),
+    Purged(Purge),
     Look,
 }
 

@@ -20,7 +20,7 @@ impl Channels {
         let is_ready = |(site, generation, purge): &(&SiteName, Generation, &Purge)| {
             self.channel_from_before(site, *generation, purge.seq).is_none()
         };
-        let (site, generation, purge) = self.purges.pending().find(is_ready)?;
+        let (site, generation, purge) = self.pending_purges().find(is_ready)?;
         let releases = self.releases_of(site);
         let mut erased: Vec<Digest> = self.erasures.blobs(site).collect();
         if !erased.is_empty() {
@@ -39,13 +39,20 @@ impl Channels {
 
     /// The sites with a purge that is not done.
     pub(super) fn purging(&self) -> impl Iterator<Item = PurgeLag> {
-        self.purges.pending().map(|(site, generation, purge)| {
+        self.pending_purges().map(|(site, generation, purge)| {
             let (running, reason) = match self.channel_from_before(site, generation, purge.seq) {
                 Some(channel) => (false, format!("channel {channel} still serves a release from before the purge")),
                 None => (true, "checking what is on disk".to_owned()),
             };
             PurgeLag { site: site.clone(), seq: purge.seq, running, reason }
         })
+    }
+
+    /// The oldest purge of each site that is not done. One of an earlier history ends with it, as rollouts do: no row of a channel comes
+    /// after it.
+    fn pending_purges(&self) -> impl Iterator<Item = (&SiteName, Generation, &Purge)> {
+        let present = self.rows.position().map(|position| position.generation);
+        self.purges.pending().filter(move |(_, generation, _)| Some(*generation) == present)
     }
 
     /// A channel of the site that serves a row from before the purge. One that the present history does not know is no obstacle.
@@ -195,6 +202,30 @@ mod tests {
         // A release that came after the purge delays nothing.
         apply_rows(&mut channels, vec![row("a", 5, 3, &[2])]);
         assert_eq!((lagging(&channels).len(), due(&channels).map(|due| due.1)), (1, Some(3)));
+    }
+
+    #[test]
+    fn channel_that_the_present_history_does_not_know_inherits_nothing_that_was_purged_in_it() {
+        let mut channels = Channels::default();
+        apply_rows(&mut channels, vec![row("a", 5, 3, &[2, 1])]);
+        for number in [1, 2, 3] {
+            add_release(&mut channels, number);
+        }
+        channels.apply(Change::Snapshot { at: at(2, 1), rows: vec![], missing: MissingKeys::Unknown });
+        apply_rows_at(&mut channels, at(2, 2), vec![purge_row("a", 2, &[(2, "v1.js")])]);
+        assert_eq!(["v1.js", "v2.js", "v3.js"].map(|path| serves(&channels, path)), [false, true, true]);
+        assert_eq!(due(&channels), Some(("a".into(), 2, 0)));
+    }
+
+    #[test]
+    fn purge_that_is_not_in_the_present_history_is_not_waited_for() {
+        let mut channels = Channels::default();
+        apply_rows(&mut channels, vec![row("a", 1, 1, &[]), purge_row("a", 2, &[(2, "v1.js")])]);
+        add_release(&mut channels, 1);
+        assert_eq!(purging(&channels).len(), 1);
+        channels.apply(Change::Snapshot { at: at(2, 1), rows: vec![], missing: MissingKeys::Unknown });
+        assert_eq!((due(&channels), purging(&channels)), (None, vec![]));
+        assert!(serves(&channels, "v1.js"), "an orphan is served as before");
     }
 
     #[test]

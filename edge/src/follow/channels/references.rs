@@ -73,11 +73,21 @@ impl Channels {
             let releases = releases_of(&superseded.row.state);
             releases.map(move |(id, without)| (id, [without, purged.clone()].concat()))
         });
-        let older = superseded.chain(releases_of(state).skip(1)).map_while(get);
+        let purged = self.purged_since_history_of(label, tracked);
+        let own = releases_of(state).skip(1).map(|(id, without)| (id, [without, purged.clone()].concat()));
+        let older = superseded.chain(own).map_while(get);
         let mut seen = BTreeSet::from([state.manifest]);
         let mut is_first = |release: &InheritedRelease| seen.insert(release.resources.manifest());
         let newer = newer.filter(&mut is_first).collect();
         InheritedReleases { newer, older: older.filter(&mut is_first).collect() }
+    }
+
+    /// What was purged since the history ended of which a channel serves a row: no later row of the channel says so.
+    fn purged_since_history_of(&self, label: &HostLabel, tracked: &TrackedChannel) -> Vec<PurgeScope> {
+        let present = self.rows.position().map(|position| position.generation);
+        let served = tracked.served.as_ref().map(|served| served.stored.generation);
+        let ended = served.filter(|served| Some(*served) != present);
+        ended.map(|ended| self.purges.since_history(&label.site, ended)).unwrap_or_default()
     }
 
     /// The releases whose blobs should be on disk.
