@@ -3,6 +3,7 @@
 mod admin;
 mod erasure;
 mod log;
+mod pending_purge;
 mod problem;
 mod progress;
 mod purge;
@@ -24,9 +25,10 @@ use crate::timestamp::Timestamp;
 pub use self::admin::{Domain, DomainRequest, EdgeSettings, ForceEdge, IssuedToken, NameServer, Proof, SiteRegions};
 pub use self::erasure::{EraseRequest, EraseTarget, ErasedContent, ErasurePlan};
 pub use self::log::{LogEntry, LogEvent, MoveKind};
+pub use self::pending_purge::PendingPurge;
 pub use self::problem::Problem;
 pub use self::progress::{LaggingEdge, Progress};
-pub use self::purge::{PendingPurge, PurgeProgress, PurgeRequest};
+pub use self::purge::{PurgeProgress, PurgeRequest};
 pub use self::token::TokenOwner;
 
 /// The body of every error response.

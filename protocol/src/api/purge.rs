@@ -3,11 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ErrorBody, LaggingEdge};
-use crate::name::{EdgeName, SiteName};
+use crate::name::EdgeName;
 use crate::position::Seq;
 use crate::purge::PurgeScope;
 use crate::report::PurgeProof;
-use crate::timestamp::Timestamp;
 
 /// Body of `POST /v1/sites/{site}/purges`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,19 +19,6 @@ pub struct PurgeRequest {
     /// Why.
     #[serde(default)]
     pub message: Option<String>,
-}
-
-/// Purges of a site that edges have not done yet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PendingPurge {
-    /// The site.
-    pub site: SiteName,
-    /// The write that made the oldest of them.
-    pub seq: Seq,
-    /// When; `None`: it is not known.
-    pub since: Option<Timestamp>,
-    /// The live edges that have not done it, or a later one of the site.
-    pub edges: Vec<EdgeName>,
 }
 
 /// An event of a purge. They come in the order of the variants; the last one is `Finished` or `Failed`. A purge may be repeated: it is
