@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use verge_edge::model::{Answer, ServedTable, Serving};
 use verge_protocol::host::HostLabel;
-use verge_protocol::purge::PurgeScope;
 use verge_protocol::report::EdgeReport;
 use verge_protocol::{Digest, EdgeName, Generation, Seq, SiteName};
 
@@ -190,21 +189,6 @@ impl Ledger {
             self.shown.insert(key, Shown { generation, what });
         }
         self.check_purges(edge, table);
-    }
-
-    /// A purge was made by the write `seq`, when the channels of the site pointed at these releases or were about to.
-    pub(crate) fn purged(
-        &mut self,
-        (site, scope): (&SiteName, PurgeScope),
-        seq: Seq,
-        erased: BTreeSet<Digest>,
-        mut in_use: Vec<(HostLabel, Digest)>,
-        has_channel: impl Fn(&HostLabel) -> bool,
-    ) {
-        // Edges go on serving a channel that an origin, restored from an older copy, has never known.
-        let shown = self.shown.iter().filter(|((_, label), _)| label.site == *site && !has_channel(label));
-        in_use.extend(shown.map(|((_, label), shown)| (label.clone(), shown.what.manifest)));
-        self.purges.made(site, scope, seq, erased, in_use);
     }
 
     /// Looks whether an edge serves what it must not any more.

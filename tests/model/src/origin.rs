@@ -435,8 +435,8 @@ impl Origin {
     ) {
         let Some(process) = &mut self.process else { return };
         world.log(|_| format!("origin purges {scope} of {site} at {position}, and erases {} contents", erased.len()));
-        let has_channel = |label: &HostLabel| self.database.channel(label).is_some();
-        world.ledger.purged((site, scope.clone()), position.seq, erased, in_use, has_channel);
+        let channels = self.database.channels().into_iter().map(|(label, _)| label).collect();
+        world.ledger.purges.made((site, scope.clone()), position.seq, erased, in_use, channels);
         let uptime = world.now.saturating_sub(process.started);
         let mut confirmation = PurgeConfirmation::new(site.clone(), scope, position, uptime);
         confirmation.set_members(&self.members.keys().cloned().collect(), uptime);
@@ -560,11 +560,11 @@ impl Origin {
 }
 
 /// Whether a rollout that began at `began` may go on at `now` without an edge that is not prepared: it is not live, has said for ten
-/// seconds that it makes no progress, or has not been heard for as long by this process.
+/// seconds that it makes no progress, or has not been heard for as long by this process, or since its start 15 s ago.
 fn may_be_left_behind(last: Option<&LastReport>, began: Duration, now: Duration) -> bool {
     let (live, stall) = (Duration::from_secs(LIVE_SECONDS), Duration::from_secs(STALL_SECONDS));
     match last {
-        None => now >= began + stall,
+        None => now > live || now >= began + stall,
         Some(last) => last.report.draining || now > last.received + live || last.received >= began + stall,
     }
 }

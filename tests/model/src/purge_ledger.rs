@@ -24,6 +24,8 @@ struct Purged {
     erased: BTreeSet<Digest>,
     /// The manifests that each channel has pointed at since, or was about to.
     allowed: BTreeSet<(HostLabel, Digest)>,
+    /// The channels that the origin knew. Edges go on serving one that an origin, restored from an older copy, has never known.
+    channels: BTreeSet<HostLabel>,
 }
 
 #[derive(Default)]
@@ -39,19 +41,19 @@ pub(crate) struct PurgeLedger {
 }
 
 impl PurgeLedger {
-    /// A purge was made by the write `seq`. `in_use` is what the channels of the site point at, or are about to.
+    /// A purge was made by the write `seq`. `in_use` is what the `channels` of the site point at, or are about to.
     pub(crate) fn made(
         &mut self,
-        site: &SiteName,
-        scope: PurgeScope,
+        (site, scope): (&SiteName, PurgeScope),
         seq: Seq,
         erased: BTreeSet<Digest>,
         in_use: Vec<(HostLabel, Digest)>,
+        channels: BTreeSet<HostLabel>,
     ) {
         self.made += 1;
         self.erased.extend(erased.iter().map(|content| (site.clone(), *content)));
-        let allowed = in_use.into_iter().collect();
-        self.purges.push(Purged { number: self.made, site: site.clone(), scope, seq, erased, allowed });
+        let (site, allowed) = (site.clone(), in_use.into_iter().collect());
+        self.purges.push(Purged { number: self.made, site, scope, seq, erased, allowed, channels });
     }
 
     /// How many were made.
@@ -128,11 +130,13 @@ impl PurgeLedger {
         for one in self.purges.iter().filter(|one| self.confirmed.contains(&(edge, one.number))) {
             let is_affected = |path: &&String| !one.erased.is_empty() || one.scope.covers(path);
             for label in labels(&one.site) {
+                let unknown = table.release(&label).filter(|_| !one.channels.contains(&label));
                 for path in paths(&one.site).iter().filter(is_affected) {
                     let Answer::File(seen) = table.answer(&label, &format!("/{path}")) else { continue };
-                    let mut allowed = one.allowed.iter().filter(|(of, _)| *of == label);
+                    let allowed = one.allowed.iter().filter(|(of, _)| *of == label);
+                    let mut allowed = allowed.map(|(_, manifest)| manifest).chain(&unknown);
                     let is_purged =
-                        one.scope.covers(path) && !allowed.any(|(_, manifest)| contents(manifest, path) == Some(seen));
+                        one.scope.covers(path) && !allowed.any(|manifest| contents(manifest, path) == Some(seen));
                     if is_purged || one.erased.contains(&seen) {
                         return Some(format!(
                             "e{edge} serves /{path} in {label}, and has confirmed the purge of {} at {}",

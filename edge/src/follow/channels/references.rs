@@ -70,8 +70,12 @@ impl Channels {
         let newer = coming.into_iter().chain(accepted).filter_map(get);
         let superseded = tracked.superseded.iter().flat_map(|superseded| {
             let purged = self.purges.since_history(&label.site, superseded.row.stored.generation);
-            let releases = releases_of(&superseded.row.state);
-            releases.map(move |(id, without)| (id, [without, purged.clone()].concat()))
+            releases_of(&superseded.row.state).map(move |(id, without)| {
+                // What the present history says of a release counts.
+                let present = state.inherits.iter().find(|inherited| inherited.manifest == id);
+                let superseded = || [without, purged.clone()].concat();
+                (id, present.map_or_else(superseded, |inherited| inherited.without.clone()))
+            })
         });
         let purged = self.purged_since_history_of(label, tracked);
         let own = releases_of(state).skip(1).map(|(id, without)| (id, [without, purged.clone()].concat()));
