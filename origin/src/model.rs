@@ -38,7 +38,7 @@ pub fn inherited(
 
 /// What a channel that points at `served` and inherited `kept` inherits after a canary `release` was taken back at `now`.
 pub fn inherited_after_canary(release: Digest, kept: Vec<Inherited>, served: Digest, now: Timestamp) -> Vec<Inherited> {
-    store::with_kept(vec![Inherited::new(release, now.after(publish::INHERITED_FOR))], kept, served)
+    store::after_canary(release, kept, served, now)
 }
 
 /// What remains of `inherits` after a purge.

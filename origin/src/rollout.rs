@@ -278,9 +278,8 @@ impl Rollouts {
         tracing::warn!(channel = %label, %release, reason = %error_chain(&error), "rollout abandoned");
         self.metrics.rollouts_abandoned.inc();
         let delete = async || {
-            let (database, label, state) = (self.database.clone(), label.clone(), state.clone());
-            let until = self.clock.now().after(publish::INHERITED_FOR);
-            self.feed.write(async move { database.abandon_rollout(&label, &state, until).await }).await
+            let (database, label, state, now) = (self.database.clone(), label.clone(), state.clone(), self.clock.now());
+            self.feed.write(async move { database.abandon_rollout(&label, &state, now).await }).await
         };
         let mut outcome = delete().await;
         if outcome.is_ok() {

@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use verge_daemon::error_chain;
 use verge_protocol::canary::{Canary, CanaryPlan};
 use verge_protocol::host::HostLabel;
-use verge_protocol::state::{ChannelState, Inherited, Key, ParsedRow, RolloutState, Row};
+use verge_protocol::state::{ChannelState, Key, ParsedRow, RolloutState, Row};
 use verge_protocol::{Digest, IdempotencyKey, Position, ReleaseNumber, Seq, SiteName, Timestamp};
 
 use super::channels::{self, MoveTarget};
 use super::database::{self, Database};
 use super::error::StoreError;
-use super::{column_values, releases, state};
+use super::write_transaction::WriteTransaction;
+use super::{column_values, inherited, releases, state};
 
 /// A rollout to be begun by [`Database::begin_rollout`].
 pub(crate) struct NewRollout {
@@ -53,6 +54,7 @@ impl Database {
             transaction.rollback().await?;
             return Ok(Err(current));
         }
+        let row = Key::Rollout(site.clone(), channel.clone());
         let key = new.idempotency_key.as_ref();
         let release = match &new.target {
             MoveTarget::New(release) => releases::insert(&mut transaction, site, release, key, now).await?,
@@ -68,7 +70,6 @@ impl Database {
             canary: new.canary.map(|plan| Canary { plan, edges: BTreeSet::new() }),
             author: new.author.clone(),
         };
-        let row = Key::Rollout(site.clone(), channel.clone());
         state::put(&mut transaction, &row, position.seq, &rollout).await?;
         transaction.commit().await?;
         Ok(Ok((position, rollout)))
@@ -100,13 +101,13 @@ impl Database {
         transaction.commit().await
     }
 
-    /// Deletes a rollout without moving the channel. Does nothing if the channel has no rollout, or another one. If some readers got
-    /// the release already, from the edges of a canary, the channel inherits it until `inherited_until`, for the tabs that they have open.
+    /// Deletes a rollout at `now` without moving the channel. Does nothing if the channel has no rollout, or another one. If some readers
+    /// got the release already, from the edges of a canary, the channel inherits it, for the tabs that they have open.
     pub(crate) async fn abandon_rollout(
         &self,
         label: &HostLabel,
         rollout: &RolloutState,
-        inherited_until: Timestamp,
+        now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         database::lock(&mut transaction).await?;
@@ -121,14 +122,8 @@ impl Database {
             Err(error) => return Err(error),
         };
         if is_same {
-            let had_canary = rollout.canary.as_ref().is_some_and(|canary| !canary.edges.is_empty());
-            let channel = channels::current(&mut transaction, &label.site, &label.channel).await?;
-            if let Some(mut channel) = channel.filter(|channel| had_canary && channel.manifest != rollout.manifest) {
-                let canary = vec![Inherited::new(rollout.manifest, inherited_until)];
-                channel.inherits = channels::with_kept(canary, channel.inherits, channel.manifest);
-                // Before the tombstone: no edge drops the release in between.
-                let channel_key = Key::Channel(label.site.clone(), label.channel.clone());
-                state::set(&mut transaction, &channel_key, Some(&channel)).await?;
+            if let Some(channel) = channels::current(&mut transaction, &label.site, &label.channel).await? {
+                inherit_canary(&mut transaction, label, channel, rollout, now).await?;
             }
             state::set(&mut transaction, &key, None::<&RolloutState>).await?;
         }
@@ -218,6 +213,24 @@ impl Database {
     }
 }
 
+/// Lets a channel inherit the release of a rollout that ends without a move, if some readers got it from the edges of a canary. To be
+/// written before the row of the rollout: no edge drops the release in between.
+async fn inherit_canary(
+    transaction: &mut WriteTransaction,
+    label: &HostLabel,
+    mut channel: ChannelState,
+    rollout: &RolloutState,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let had_canary = rollout.canary.as_ref().is_some_and(|canary| !canary.edges.is_empty());
+    if had_canary && channel.manifest != rollout.manifest {
+        channel.inherits = inherited::after_canary(rollout.manifest, channel.inherits, channel.manifest, now);
+        let key = Key::Channel(label.site.clone(), label.channel.clone());
+        state::set(transaction, &key, Some(&channel)).await?;
+    }
+    Ok(())
+}
+
 fn parse_warnings(column: Option<String>) -> Result<Vec<String>, StoreError> {
     column.map_or_else(|| Ok(Vec::new()), |text| column_values::parse_json("warnings", &text))
 }
@@ -230,6 +243,27 @@ mod tests {
     use super::*;
     use crate::store::NewRelease;
 
+    /// A rollout of a new release with this content, in the request with this key, to a channel that does not exist.
+    fn new(label: &HostLabel, key: &str, text: &'static str) -> NewRollout {
+        let release = NewRelease {
+            manifest: Content::cut(&text.into()).0,
+            files: 1,
+            bytes: 8,
+            provenance: Provenance::default(),
+            fingerprints: Vec::new(),
+            warnings: Vec::new(),
+            lifetime: None,
+        };
+        NewRollout {
+            label: label.clone(),
+            expected: None,
+            target: MoveTarget::New(release),
+            idempotency_key: Some(key.parse().unwrap()),
+            canary: None,
+            author: None,
+        }
+    }
+
     #[tokio::test]
     async fn rollout_in_the_state_is_told_from_others_by_how_it_was_begun() {
         let directory = tempfile::tempdir().unwrap();
@@ -237,25 +271,6 @@ mod tests {
         let database = Database::open(&directory.path().join("origin.db"), now).await.unwrap();
         let (live, preview): (HostLabel, HostLabel) = ("demo".parse().unwrap(), "pr-1--demo".parse().unwrap());
         database.create_site(&live.site, now).await.unwrap();
-        let new = |label: &HostLabel, key: &str, text: &'static str| {
-            let release = NewRelease {
-                manifest: Content::cut(&text.into()).0,
-                files: 1,
-                bytes: 8,
-                provenance: Provenance::default(),
-                fingerprints: Vec::new(),
-                warnings: Vec::new(),
-                lifetime: None,
-            };
-            NewRollout {
-                label: label.clone(),
-                expected: None,
-                target: MoveTarget::New(release),
-                idempotency_key: Some(key.parse().unwrap()),
-                canary: None,
-                author: None,
-            }
-        };
         let begun = async |new: &NewRollout, now| database.begun_rollout(new, now).await.unwrap();
         let ours = new(&live, "0a1b", "manifest");
         assert_eq!(begun(&ours, now).await, None, "nothing was written");
