@@ -40,7 +40,7 @@ pub(crate) enum EarlierRequest {
 
 impl Database {
     /// Begins a rollout, and creates the release if it is new, in one transaction. A rollout of the channel that is still in the state
-    /// is replaced. The inner `Err` holds the state of a channel that is not at the expected epoch; nothing was written then.
+    /// is replaced: it ends as by [`Self::abandon_rollout`]. The inner `Err` holds the state of a channel that is not at the expected epoch; nothing was written then.
     pub(crate) async fn begin_rollout(
         &self,
         new: &NewRollout,
@@ -55,6 +55,13 @@ impl Database {
             return Ok(Err(current));
         }
         let row = Key::Rollout(site.clone(), channel.clone());
+        let replaced = match state::get::<RolloutState>(&mut transaction, &row).await {
+            Err(StoreError::Malformed { .. }) => None,
+            read => read?,
+        };
+        if let (Some(current), Some(replaced)) = (current, replaced) {
+            inherit_canary(&mut transaction, &new.label, current, &replaced, now).await?;
+        }
         let key = new.idempotency_key.as_ref();
         let release = match &new.target {
             MoveTarget::New(release) => releases::insert(&mut transaction, site, release, key, now).await?,
@@ -239,9 +246,10 @@ fn parse_warnings(column: Option<String>) -> Result<Vec<String>, StoreError> {
 mod tests {
     use verge_protocol::Content;
     use verge_protocol::api::Provenance;
+    use verge_protocol::state::Inherited;
 
     use super::*;
-    use crate::store::NewRelease;
+    use crate::store::{NewMove, NewRelease};
 
     /// A rollout of a new release with this content, in the request with this key, to a channel that does not exist.
     fn new(label: &HostLabel, key: &str, text: &'static str) -> NewRollout {
@@ -261,6 +269,40 @@ mod tests {
             idempotency_key: Some(key.parse().unwrap()),
             canary: None,
             author: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn canary_release_is_inherited_when_its_rollout_is_abandoned_and_when_another_replaces_it() {
+        let plan = CanaryPlan { edges: "1".parse().unwrap(), seconds: 60 };
+        for is_abandoned in [true, false] {
+            let directory = tempfile::tempdir().unwrap();
+            let now = Timestamp(1000);
+            let database = Database::open(&directory.path().join("origin.db"), now).await.unwrap();
+            let label: HostLabel = "demo".parse().unwrap();
+            database.create_site(&label.site, now).await.unwrap();
+            let (_, first) = database.begin_rollout(&new(&label, "0a1a", "one"), now).await.unwrap().unwrap();
+            let first = NewMove { label: label.clone(), rollout: first };
+            let (moved, _) = database.move_channel(&first, now, |_, _| Vec::new()).await.unwrap().unwrap();
+
+            let expected = Some(moved.seq);
+            let tried = NewRollout { expected, canary: Some(plan), ..new(&label, "0a1b", "two") };
+            let (_, mut canary) = database.begin_rollout(&tried, now).await.unwrap().unwrap();
+            canary.canary.as_mut().unwrap().edges.insert("fra-1".parse().unwrap());
+            database.set_rollout(&label, &canary).await.unwrap();
+            if is_abandoned {
+                database.abandon_rollout(&label, &canary, now).await.unwrap();
+            }
+            let next = NewRollout { expected, ..new(&label, "0a1c", "three") };
+            let (begun, _) = database.begin_rollout(&next, now).await.unwrap().unwrap();
+
+            let channel = database.channel(&label.site, &label.channel).await.unwrap().unwrap();
+            let until = now.after(inherited::KEPT_FOR);
+            assert_eq!(channel.inherits, [Inherited::new(canary.manifest, until)], "abandoned: {is_abandoned}");
+            let rows = database.rows(moved.seq).await.unwrap().rows;
+            let channel_row = rows.iter().find(|(row, _)| row.key == "channel/demo/live").unwrap();
+            assert!(channel_row.0.seq < begun.seq, "no edge drops the release in between");
+            database.close().await;
         }
     }
 
