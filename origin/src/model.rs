@@ -54,7 +54,7 @@ pub fn still_inherited(inherits: &[Inherited], now: Timestamp) -> Option<Vec<Inh
 
 /// Whether a rollout that the last process left is carried on, of a channel that is at `epoch`.
 pub fn is_resumable(state: &RolloutState, epoch: Option<Seq>, now: Timestamp) -> bool {
-    rollout::is_resumable(state, epoch, now)
+    rollout::check_resumable(state, epoch, now).is_ok()
 }
 
 /// Where a subscriber at `since` is, relative to an origin at `now` with this `history` after the write `since.position.seq`.
