@@ -218,14 +218,14 @@ mod tests {
     fn release_that_was_live_after_a_purge_is_inherited_whole_also_if_an_earlier_history_had_it() {
         let mut channels = Channels::default();
         apply_rows(&mut channels, vec![row("a", 5, 2, &[1])]);
+        add_release(&mut channels, 1);
+        add_release(&mut channels, 2);
         let rows = vec![row("a", 3, 1, &[])];
         channels.apply(Change::Snapshot { at: at(2, 3), rows, missing: MissingKeys::Unknown });
-        for number in [1, 2, 3] {
-            add_release(&mut channels, number);
-        }
+        set_holding(&mut channels, 1, true);
         apply_rows_at(&mut channels, at(2, 5), vec![purge_row("a", 4, &[(4, "*")]), rewritten("a", 5, 3, 1, &[], "*")]);
         apply_rows_at(&mut channels, at(2, 6), vec![row("a", 6, 3, &[1])]);
-        set_holding(&mut channels, 3, true);
+        add_release(&mut channels, 3);
         assert_eq!(["v1.js", "v2.js", "v3.js"].map(|path| serves(&channels, path)), [true, false, true]);
     }
 
