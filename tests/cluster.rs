@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test reports an error")]
 
 mod cluster {
+    mod canaries;
     mod erasures;
     mod outages;
     mod previews;
@@ -11,6 +12,5 @@ mod cluster {
     #[cfg(target_os = "linux")]
     mod resolvers;
     mod restores;
-    mod trials;
     mod verification;
 }

@@ -15,14 +15,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt as _};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use reqwest::{Body, Method, Response, StatusCode};
+use reqwest::{Body, Method, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use verge_protocol::api::{
     BlobsStored, BuildCreated, CreateRelease, EraseRequest, ErasurePlan, ErrorBody, IssuedToken, MoveChannel, Progress,
     PurgeProgress, PurgeRequest,
 };
-use verge_protocol::{BuildId, ChannelName, EdgeName, NameServerName, SiteName, compression, pack};
+use verge_protocol::{BuildId, ChannelName, EdgeName, NameServerName, Seq, SiteName, compression, pack};
 
 pub use self::edge_client::EdgeClient;
 pub use self::error::ClientError;
@@ -88,6 +88,21 @@ impl Client {
     /// `DELETE path`.
     pub async fn delete(&self, path: &str) -> Result<(), ClientError> {
         self.send(Method::DELETE, path, None).await.map(drop)
+    }
+
+    /// `DELETE /v1/sites/{site}/channels/{channel}` of a channel at the epoch `expected`, for `author`.
+    pub async fn delete_channel(
+        &self,
+        site: &SiteName,
+        channel: &ChannelName,
+        expected: Seq,
+        author: Option<&str>,
+    ) -> Result<(), ClientError> {
+        let path = format!("/v1/sites/{site}/channels/{channel}?expected={expected}");
+        let mut url = Url::parse(&self.origin.join(&path)).expect("a path and a number make a valid URL");
+        url.query_pairs_mut().extend_pairs(author.map(|author| ("author", author)));
+        let query = url.query().unwrap_or_default();
+        self.delete(&format!("/v1/sites/{site}/channels/{channel}?{query}")).await
     }
 
     /// `GET /v1/sites`, all pages.

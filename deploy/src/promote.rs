@@ -19,6 +19,8 @@ pub struct Promotion<'a> {
     pub source: &'a PromoteSource,
     /// The channel that is moved to it; created if it does not exist.
     pub to: &'a ChannelName,
+    /// Who promotes.
+    pub author: Option<String>,
     /// What is waited for after the move.
     pub wait: Wait,
     /// How requests are retried.
@@ -68,7 +70,7 @@ impl Promotion<'_> {
         let release = self.release(&shown).await?;
         let current = shown.channels.iter().find(|channel| channel.name == *self.to);
         let attempt = Attempt::new(self.client, self.site, self.to, self.wait, self.retry, output);
-        let rollout = attempt.move_channel(release, current.map(|channel| channel.epoch)).await?;
+        let rollout = attempt.move_channel(release, current.map(|channel| channel.epoch), self.author.clone()).await?;
         Ok(Promoted { from: current.map(|channel| channel.release), rollout })
     }
 

@@ -18,6 +18,8 @@ pub struct Rollback<'a> {
     pub channel: &'a ChannelName,
     /// The release; `None`: the previous release of the channel.
     pub to: Option<ReleaseNumber>,
+    /// Who rolls back.
+    pub author: Option<String>,
     /// What is waited for after the move.
     pub wait: Wait,
     /// How requests are retried.
@@ -90,7 +92,7 @@ impl Rollback<'_> {
             })?,
         };
         let attempt = Attempt::new(self.client, self.site, self.channel, self.wait, self.retry, output);
-        let rollout = attempt.move_channel(release, Some(current.epoch)).await?;
+        let rollout = attempt.move_channel(release, Some(current.epoch), self.author.clone()).await?;
         Ok(RolledBack { from: current.release, rollout })
     }
 }

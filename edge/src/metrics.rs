@@ -1,8 +1,8 @@
 //! Prometheus metrics. Labels hold only the names of configured sites, so that no request can create a series.
 
+mod canary;
 mod gauges;
 mod traffic;
-mod trial;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,9 +12,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 use verge_protocol::SiteName;
 
+pub(crate) use canary::CanaryCounters;
 pub(crate) use gauges::{GaugeValues, Gauges};
 pub(crate) use traffic::{CacheResult, Traffic};
-pub(crate) use trial::TrialCounters;
 
 /// The counters of one edge. Clones share them.
 #[derive(Clone)]

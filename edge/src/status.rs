@@ -11,7 +11,7 @@ use verge_protocol::host::HostLabel;
 use verge_protocol::report::{Lag, Preparation, PurgeLag, PurgeProof};
 use verge_protocol::{Digest, EdgeName, History, Position};
 
-use crate::metrics::TrialCounters;
+use crate::metrics::CanaryCounters;
 
 /// How far an edge serves what the feed says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -24,8 +24,8 @@ pub struct AppliedState {
     pub lagging: Vec<Lag>,
     /// Releases that channels are about to point at, one for each rollout in the feed.
     pub preparations: Vec<Preparation>,
-    /// What readers get from channels of which a release is on trial.
-    pub trials: Vec<Trial>,
+    /// What readers get from channels of which a canary runs.
+    pub canaries: Vec<MeasuredRelease>,
     /// Sites with a purge that is not done yet.
     pub purging: Vec<PurgeLag>,
     /// What the last purges have found, the latest last.
@@ -45,14 +45,14 @@ pub struct AppliedState {
     pub not_saving: Option<String>,
 }
 
-/// The release that a channel serves while one is on trial, and what readers get from it.
+/// The release that a channel serves while a canary runs, and what readers get from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trial {
+pub struct MeasuredRelease {
     /// The channel.
     pub label: HostLabel,
     /// The manifest of the release.
     pub manifest: Digest,
-    pub(crate) counters: TrialCounters,
+    pub(crate) counters: CanaryCounters,
 }
 
 impl AppliedState {

@@ -10,8 +10,9 @@ use verge_protocol::state::ChannelState;
 use verge_protocol::{ReleaseNumber, Seq};
 
 use crate::channel_locks::ChannelLocks;
+use crate::expiry_clock::ExpiryClock;
 use crate::feed::Feed;
-use crate::store::{Database, Deletion, StoreError};
+use crate::store::{Database, Deletion, DeletionCause, StoreError};
 
 /// Deletes channels. Clones share everything.
 #[derive(Clone)]
@@ -20,6 +21,7 @@ pub(crate) struct ChannelDeletion {
     pub(crate) feed: Feed,
     pub(crate) channel_locks: ChannelLocks,
     pub(crate) clock: Clock,
+    pub(crate) expiry_clock: ExpiryClock,
 }
 
 /// Why a channel was not deleted.
@@ -40,14 +42,19 @@ pub(crate) enum DeletionError {
 impl ChannelDeletion {
     /// Deletes a channel that is at the epoch `expected`. Edges answer its host with 404 once they have applied it. A later push creates
     /// the channel anew, and inherits nothing from the releases before.
-    pub(crate) async fn delete(&self, label: HostLabel, expected: Seq) -> Result<(), DeletionError> {
+    pub(crate) async fn delete(
+        &self,
+        label: HostLabel,
+        expected: Seq,
+        cause: DeletionCause,
+    ) -> Result<(), DeletionError> {
         if label.channel.is_live() {
             return Err(DeletionError::Live);
         }
         let guard = self.channel_locks.try_lock(&label, None).map_err(|_| DeletionError::Busy(label.clone()))?;
         let (database, now) = (self.database.clone(), self.clock.now());
         let deletion =
-            self.feed.write(async move { database.delete_channel(guard.label(), expected, now).await }).await?;
+            self.feed.write(async move { database.delete_channel(guard.label(), expected, &cause, now).await }).await?;
         match deletion {
             Deletion::Done(position) => {
                 tracing::info!(channel = %label, %position, "channel deleted");
@@ -60,8 +67,8 @@ impl ChannelDeletion {
 
     /// Deletes channels whose time has ended, checking each `interval`, until `draining`.
     ///
-    /// The time is that of the origin's clock at the check, compared with its time at the channel's last move: a clock that is set back
-    /// delays deletions, and none is made while the clock shows an earlier time than the channel's end.
+    /// The time is that of the [`ExpiryClock`] at the check, compared with the origin's time at the channel's last move: a clock that is
+    /// set back delays deletions, and none is made while the clock shows an earlier time than the channel's end.
     pub(crate) async fn delete_ended_periodically(self, interval: Duration, draining: CancellationToken) {
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -77,8 +84,9 @@ impl ChannelDeletion {
     }
 
     async fn delete_ended(&self) -> Result<(), StoreError> {
-        for (label, end) in self.database.ended_channels(self.clock.now()).await? {
-            match self.delete(label.clone(), end.epoch).await {
+        let Some(now) = self.expiry_clock.now() else { return Ok(()) };
+        for (label, end) in self.database.ended_channels(now).await? {
+            match self.delete(label.clone(), end.epoch, DeletionCause::Expired).await {
                 // Pushed or deleted meanwhile, or about to be: the next check sees what has become of it.
                 Ok(()) | Err(DeletionError::Conflict { .. } | DeletionError::Unknown(_) | DeletionError::Busy(_)) => {}
                 Err(DeletionError::Store(error)) => return Err(error),

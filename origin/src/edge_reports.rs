@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use verge_protocol::report::{EdgeReport, LIVE_SECONDS};
-use verge_protocol::{EdgeName, Position, Timestamp};
+use verge_protocol::{EdgeName, Position, Seq, SiteName, Timestamp};
 
 use crate::store::Relation;
 
@@ -116,6 +116,28 @@ impl EdgeReports {
         last.iter().filter(|(_, last)| last.is_live(now)).map(|(edge, last)| (edge.clone(), last.clone())).collect()
     }
 
+    /// The sites with a purge that live edges have not done yet: the write that made the oldest one, and these edges.
+    pub(crate) fn pending_purges(&self) -> BTreeMap<SiteName, (Seq, Vec<EdgeName>)> {
+        let mut pending: BTreeMap<SiteName, (Seq, Vec<EdgeName>)> = BTreeMap::new();
+        for (edge, last) in self.live() {
+            for lag in &last.claims.purging {
+                let (oldest, edges) = pending.entry(lag.site.clone()).or_insert_with(|| (lag.seq, Vec::new()));
+                *oldest = (*oldest).min(lag.seq);
+                edges.push(edge.clone());
+            }
+        }
+        pending
+    }
+
+    /// What the clocks of the live edges show now, as far as they tell. Their reports are as old as a monotonic clock says: a jump of the
+    /// origin's own clock changes nothing.
+    pub(crate) fn clocks(&self) -> Vec<Timestamp> {
+        let now = self.uptime();
+        let last = self.lock();
+        let live = last.values().filter(|last| last.is_live(now));
+        live.filter_map(|last| Some(last.report.time?.after(now.saturating_sub(last.received)))).collect()
+    }
+
     /// Whether this report is of an edge that is live.
     pub(crate) fn is_live(&self, last: &LastReport) -> bool {
         last.is_live(self.uptime())
@@ -140,7 +162,6 @@ impl EdgeReports {
 
 #[cfg(test)]
 mod tests {
-    use verge_protocol::Seq;
     use verge_protocol::report::Lag;
 
     use super::*;

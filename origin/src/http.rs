@@ -24,10 +24,11 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{delete, get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
+use verge_protocol::report::BYTES_MAX;
 
 use crate::app_state::AppState;
 
-/// The largest request body in bytes, unless a handler sets its own limit.
+/// The largest request body in bytes, unless a route or handler has its own limit.
 const BODY_MAX: usize = 1 << 20;
 
 /// Every route. The first argument of a handler tells whose token it takes; its `State` arguments tell what it uses.
@@ -64,7 +65,7 @@ pub(crate) fn router(app: AppState) -> Router {
         .route("/v1/changes", get(changes::subscribe))
         .route("/v1/manifests/{id}", get(manifests::show))
         .route("/v1/blobs", post(blobs::download))
-        .route("/v1/edges/report", post(edges::report))
+        .route("/v1/edges/report", post(edges::report).layer(DefaultBodyLimit::max(BYTES_MAX)))
         .fallback(error::unknown_route)
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_MAX))

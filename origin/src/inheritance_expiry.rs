@@ -1,18 +1,25 @@
-//! The end of inheritance: a channel inherits an earlier release for a day, by the origin's clock.
+//! The end of inheritance: a channel inherits an earlier release for a day, by the [`ExpiryClock`].
 //!
 //! The origin writes the channel's row again without what has expired; edges follow the row, whatever their clocks say.
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use verge_daemon::{Clock, error_chain};
+use verge_daemon::error_chain;
 
+use crate::expiry_clock::ExpiryClock;
 use crate::feed::Feed;
 use crate::publish;
 use crate::store::{Database, StoreError};
 
 /// Ends inheritance when its time has come, checked every `interval`, until `draining` is cancelled.
-pub(crate) async fn run(database: Database, feed: Feed, clock: Clock, interval: Duration, draining: CancellationToken) {
+pub(crate) async fn run(
+    database: Database,
+    feed: Feed,
+    clock: ExpiryClock,
+    interval: Duration,
+    draining: CancellationToken,
+) {
     loop {
         if let Err(error) = expire(&database, &feed, &clock).await {
             tracing::error!(
@@ -27,8 +34,8 @@ pub(crate) async fn run(database: Database, feed: Feed, clock: Clock, interval: 
     }
 }
 
-async fn expire(database: &Database, feed: &Feed, clock: &Clock) -> Result<(), StoreError> {
-    let now = clock.now();
+async fn expire(database: &Database, feed: &Feed, clock: &ExpiryClock) -> Result<(), StoreError> {
+    let Some(now) = clock.now() else { return Ok(()) };
     for (label, state) in database.channel_states().await? {
         let expired = state.inherits.len() - publish::still_inherited(&state.inherits, now).len();
         if expired == 0 {

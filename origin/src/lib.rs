@@ -11,6 +11,7 @@ mod domains;
 mod edge_reports;
 mod edge_settings;
 mod erasure;
+mod expiry_clock;
 mod feed;
 mod fleet;
 mod http;

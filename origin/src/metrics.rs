@@ -24,6 +24,8 @@ pub(crate) struct Metrics {
     pub(crate) rollouts_abandoned: Counter,
     pub(crate) edge_reports: Counter,
     pub(crate) feed_subscribers: Gauge,
+    /// Sites with a purge that live edges have not done yet.
+    pub(crate) pending_purges: Gauge,
     /// The number of problems, by kind.
     problems: Family<[(&'static str, &'static str); 1], Gauge>,
     /// Requests with a token that is well formed and unknown.
@@ -75,6 +77,11 @@ impl Metrics {
         counter("unknown_tokens", "Requests with a token that this origin does not know", &self.unknown_tokens);
         registry.register("problems", "Problems that need an operator, by kind", self.problems.clone());
         self.set_problems(&[]);
+        registry.register(
+            "pending_purges",
+            "Sites with a purge that live edges have not done yet",
+            self.pending_purges.clone(),
+        );
         registry.register("feed_subscribers", "Open subscriptions to the change feed", self.feed_subscribers.clone());
     }
 }

@@ -33,12 +33,12 @@ pub fn inherited(
     kept: Vec<Inherited>,
     now: Timestamp,
 ) -> Vec<Inherited> {
-    store::with_kept(publish::inherited(next, moves, purges, now), kept, next, now)
+    store::with_kept(publish::inherited(next, moves, purges, now), kept, next)
 }
 
 /// What a channel that points at `served` and inherited `kept` inherits after a canary `release` was taken back at `now`.
 pub fn inherited_after_canary(release: Digest, kept: Vec<Inherited>, served: Digest, now: Timestamp) -> Vec<Inherited> {
-    store::with_kept(vec![Inherited::new(release, now.after(publish::INHERITED_FOR))], kept, served, now)
+    store::with_kept(vec![Inherited::new(release, now.after(publish::INHERITED_FOR))], kept, served)
 }
 
 /// What remains of `inherits` after a purge.

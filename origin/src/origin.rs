@@ -23,6 +23,7 @@ use crate::config::raw::RawConfig;
 use crate::domains::{self, Domains};
 use crate::edge_reports::EdgeReports;
 use crate::erasure::Erasures;
+use crate::expiry_clock::ExpiryClock;
 use crate::feed::Feed;
 use crate::fleet::Fleet;
 use crate::http;
@@ -75,7 +76,7 @@ impl Origin {
         let expiry = inheritance_expiry::run(
             app.database.clone(),
             app.feed.clone(),
-            app.clock.clone(),
+            app.channel_deletion.expiry_clock.clone(),
             config.expiry_check_interval,
             tasks.draining().clone(),
         );
@@ -203,8 +204,9 @@ async fn compose(
 ) -> anyhow::Result<AppState> {
     let feed = Feed::open(database.clone(), clock.clone(), tasks.clone(), Arc::clone(&metrics)).await?;
     let edge_reports = EdgeReports::default();
-    let problems =
-        Problems::new(database.clone(), blobs.clone(), edge_reports.clone(), clock.clone(), Arc::clone(&metrics));
+    let expiry_clock =
+        ExpiryClock { clock: clock.clone(), edge_reports: edge_reports.clone(), settling: config.rollout_timing.live };
+    let problems = Problems::new(database.clone(), blobs.clone(), expiry_clock.clone(), Arc::clone(&metrics));
     let contents = Contents { database: database.clone(), blobs: blobs.clone(), metrics: Arc::clone(&metrics) };
     let uploads = Uploads {
         database: database.clone(),
@@ -222,6 +224,7 @@ async fn compose(
         feed: feed.clone(),
         channel_locks: channel_locks.clone(),
         clock: clock.clone(),
+        expiry_clock,
     };
     let rollouts = Rollouts {
         database: database.clone(),

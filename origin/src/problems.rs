@@ -12,6 +12,7 @@ use verge_protocol::Seq;
 use verge_protocol::api::Problem;
 
 use crate::edge_reports::EdgeReports;
+use crate::expiry_clock::{CLOCK_TOLERANCE, ExpiryClock};
 use crate::metrics::Metrics;
 use crate::store::{Blobs, Database, StoreError};
 
@@ -23,9 +24,6 @@ const ROW_CHECK_INTERVAL: Duration = Duration::from_mins(1);
 const METRICS_INTERVAL: Duration = Duration::from_secs(15);
 /// How long a divergence is a problem after it was noticed, unless it has left orphans.
 const DIVERGENCE_SHOWN: Duration = Duration::from_hours(24);
-
-/// By how much the clock of an edge may differ from that of the origin.
-const CLOCK_TOLERANCE: Duration = Duration::from_mins(1);
 
 /// The last checks of storage.
 #[derive(Default)]
@@ -50,19 +48,15 @@ pub(crate) struct Problems {
     blobs: Blobs,
     edge_reports: EdgeReports,
     clock: Clock,
+    expiry_clock: ExpiryClock,
     metrics: Arc<Metrics>,
     checks: Arc<Mutex<Checks>>,
 }
 
 impl Problems {
-    pub(crate) fn new(
-        database: Database,
-        blobs: Blobs,
-        edge_reports: EdgeReports,
-        clock: Clock,
-        metrics: Arc<Metrics>,
-    ) -> Self {
-        Self { database, blobs, edge_reports, clock, metrics, checks: Arc::default() }
+    pub(crate) fn new(database: Database, blobs: Blobs, expiry_clock: ExpiryClock, metrics: Arc<Metrics>) -> Self {
+        let ExpiryClock { clock, edge_reports, .. } = expiry_clock.clone();
+        Self { database, blobs, edge_reports, clock, expiry_clock, metrics, checks: Arc::default() }
     }
 
     /// The problems now, the gravest first. An error tells that not even reads work.
@@ -86,6 +80,8 @@ impl Problems {
         problems.extend(live.iter().filter_map(|(edge, last)| {
             Some(Problem::EdgeNotSaving { edge: edge.clone(), reason: last.report.not_saving.clone()? })
         }));
+        let ahead = self.expiry_clock.ahead();
+        problems.extend(ahead.map(|ahead| Problem::ClockAhead { seconds: ahead.as_secs() }));
         problems.extend(live.into_iter().filter_map(|(edge, last)| {
             let ahead_seconds = last.clock_ahead_seconds()?;
             let differs = ahead_seconds.unsigned_abs() > CLOCK_TOLERANCE.as_secs();
@@ -93,6 +89,8 @@ impl Problems {
         }));
         problems.extend(self.metrics.unknown_tokens(now, UNKNOWN_TOKENS_SHOWN));
         self.metrics.set_problems(&problems);
+        let pending = self.edge_reports.pending_purges().len();
+        self.metrics.pending_purges.set(i64::try_from(pending).unwrap_or(i64::MAX));
         Ok(problems)
     }
 

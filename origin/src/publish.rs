@@ -59,6 +59,8 @@ pub(crate) struct MoveRequest {
     pub(crate) key: Option<IdempotencyKey>,
     /// How a few edges serve the release first.
     pub(crate) canary: Option<CanaryPlan>,
+    /// Who makes it, unless the release tells.
+    pub(crate) author: Option<String>,
 }
 
 /// What is to be done for a request that has locked its channel.
@@ -134,6 +136,7 @@ impl Publisher {
                         let committed = CommittedMove { label: label.clone(), epoch, release, manifest, warnings };
                         Ok(Start::Repeated(self.rollouts.confirm(committed)))
                     }
+                    Some(EarlierRequest::Deleted) => Err(PublishError::ChannelDeleted(label.clone())),
                     _ => Err(PublishError::ChannelBusy(label.clone())),
                 };
             }
@@ -145,6 +148,7 @@ impl Publisher {
                 let committed = CommittedMove { label: label.clone(), epoch, release, manifest, warnings };
                 Ok(Start::Repeated(self.rollouts.confirm(committed)))
             }
+            Some(EarlierRequest::Deleted) => Err(PublishError::ChannelDeleted(label.clone())),
             // It was abandoned: the release is rolled out once more.
             Some(EarlierRequest::Released { release, manifest, warnings }) => {
                 self.check_epoch(request).await?;
@@ -156,7 +160,7 @@ impl Publisher {
     fn roll_out_existing(
         self: &Arc<Self>,
         guard: ChannelGuard,
-        MoveRequest { label, expected, key, canary }: MoveRequest,
+        MoveRequest { label, expected, key, canary, author }: MoveRequest,
         release: ReleaseNumber,
         manifest: Digest,
         warnings: Vec<String>,
@@ -166,7 +170,7 @@ impl Publisher {
             let _lock = publisher.channel_locks.lock_fingerprints().await;
             publisher.contents.check_release(&label.site, release, manifest).await?;
             let target = MoveTarget::Existing(release, manifest);
-            let new = NewRollout { label, expected, target, idempotency_key: key, canary };
+            let new = NewRollout { label, expected, target, idempotency_key: key, canary, author };
             Ok((publisher.rollouts.begin(new).await?, warnings))
         })
     }
@@ -211,7 +215,7 @@ impl Publisher {
     /// Creates the release and begins its rollout.
     async fn release(
         &self,
-        MoveRequest { label, expected, key, canary }: MoveRequest,
+        MoveRequest { label, expected, key, canary, author }: MoveRequest,
         build: Build,
         provenance: Provenance,
         expires_seconds: Option<u64>,
@@ -238,7 +242,7 @@ impl Publisher {
         let fingerprints = output.fingerprints;
         let lifetime = expires_seconds.map(|seconds| NewLifetime { channel: label.channel.clone(), seconds });
         let new = NewRelease { manifest, files, bytes, provenance, fingerprints, warnings: output.warnings, lifetime };
-        let new = NewRollout { label, expected, target: MoveTarget::New(new), idempotency_key: key, canary };
+        let new = NewRollout { label, expected, target: MoveTarget::New(new), idempotency_key: key, canary, author };
         let rollout = self.rollouts.begin(new).await?;
         self.metrics.releases_created.inc();
         Ok((rollout, warnings))

@@ -279,9 +279,8 @@ impl Rollouts {
         self.metrics.rollouts_abandoned.inc();
         let delete = async || {
             let (database, label, state) = (self.database.clone(), label.clone(), state.clone());
-            let now = self.clock.now();
-            let until = now.after(publish::INHERITED_FOR);
-            self.feed.write(async move { database.abandon_rollout(&label, &state, until, now).await }).await
+            let until = self.clock.now().after(publish::INHERITED_FOR);
+            self.feed.write(async move { database.abandon_rollout(&label, &state, until).await }).await
         };
         let mut outcome = delete().await;
         if outcome.is_ok() {

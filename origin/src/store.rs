@@ -27,7 +27,7 @@ mod tokens;
 mod write_transaction;
 
 pub(crate) use blobs::{BlobLookup, Blobs};
-pub(crate) use channel_deletions::Deletion;
+pub(crate) use channel_deletions::{Deletion, DeletionCause};
 pub(crate) use channel_lifetimes::{ChannelEnd, NewLifetime};
 pub use channels::ChannelMove;
 pub(crate) use channels::{ChannelRow, INHERITED_MAX, MOVES_READ, MoveTarget, NewMove, with_kept};

@@ -3,6 +3,7 @@
 mod admin;
 mod erasure;
 mod log;
+mod pending_purge;
 mod problem;
 mod progress;
 mod purge;
@@ -24,6 +25,7 @@ use crate::timestamp::Timestamp;
 pub use self::admin::{Domain, DomainRequest, EdgeSettings, ForceEdge, IssuedToken, NameServer, Proof, SiteRegions};
 pub use self::erasure::{EraseRequest, EraseTarget, ErasedContent, ErasurePlan};
 pub use self::log::{LogEntry, LogEvent, MoveKind};
+pub use self::pending_purge::PendingPurge;
 pub use self::problem::Problem;
 pub use self::progress::{LaggingEdge, Progress};
 pub use self::purge::{PurgeProgress, PurgeRequest};
@@ -171,6 +173,9 @@ pub struct MoveChannel {
     /// As in [`CreateRelease`].
     #[serde(default)]
     pub idempotency_key: Option<IdempotencyKey>,
+    /// Who moves it.
+    #[serde(default)]
+    pub author: Option<String>,
 }
 
 /// A site: answer to `GET /v1/sites/{site}`, and part of a [`SitePage`].
@@ -253,6 +258,9 @@ pub struct Status {
     /// What needs an operator, the gravest first.
     #[serde(default)]
     pub problems: Vec<Problem>,
+    /// Purges that live edges have not done yet, by site.
+    #[serde(default)]
+    pub purges: Vec<PendingPurge>,
 }
 
 /// Body of `POST /v1/orphans/remove`: keys that [`Problem::Orphans`] lists, to be served no longer.
@@ -279,15 +287,21 @@ pub struct Edge {
     pub last_seen: Option<Timestamp>,
     /// The position up to which it has applied all rows, except those of `lagging`.
     pub applied: Option<Position>,
-    /// The channels that it lags with.
+    /// The channels that it lags with, at most [`crate::report::LIST_MAX`].
     #[serde(default)]
     pub lagging: Vec<Lag>,
+    /// How many more there are.
+    #[serde(default)]
+    pub lagging_omitted: u64,
     /// The releases that it prepares, or has prepared.
     #[serde(default)]
     pub preparations: Vec<Preparation>,
-    /// The purges that it has not done yet.
+    /// Sites with a purge that it has not done yet, at most [`crate::report::LIST_MAX`].
     #[serde(default)]
     pub purging: Vec<PurgeLag>,
+    /// How many more there are.
+    #[serde(default)]
+    pub purging_omitted: u64,
     /// Its version of Verge.
     pub version: Option<String>,
     /// How readers are sent to it; `None`: it is not configured.

@@ -21,7 +21,7 @@ pub struct CanaryPlan {
 impl CanaryPlan {
     /// The default of [`CanaryPlan::seconds`]: long enough for a dozen reports of each edge.
     pub const SECONDS: u64 = 60;
-    /// The most seconds of a trial.
+    /// The most seconds of a canary.
     pub const SECONDS_MAX: u64 = 60 * 60;
 }
 
@@ -75,7 +75,7 @@ impl fmt::Display for CanaryShare {
 
 serde_as_text!(CanaryShare);
 
-/// The trial of a release, as part of its rollout.
+/// The canary of a release, as part of its rollout.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Canary {
     /// How it is tried.

@@ -20,11 +20,14 @@ pub const STALL_SECONDS: u64 = 10;
 /// An edge that was not heard from for this many seconds is away: readers are not sent to it, and no push fails because of it.
 pub const AWAY_SECONDS: u64 = 10 * 60;
 
-/// How many orphans a report lists at most.
-pub const ORPHANS_MAX: usize = 1000;
+/// How many entries each list of a report has at most, so that the report of an edge with many channels is not too large to be taken.
+pub const LIST_MAX: usize = 1000;
 
 /// How many purges a report proves at most.
 pub const PURGES_MAX: usize = 16;
+
+/// The most bytes of a report: with every list full, of the longest entries, it has fewer.
+pub const BYTES_MAX: usize = 4 << 20;
 
 /// Whether a text may be a key of the state, of this version or of another: printable ASCII of at most 300 characters.
 pub fn is_key(text: &str) -> bool {
@@ -40,26 +43,32 @@ pub struct EdgeReport {
     pub edge: Option<EdgeName>,
     /// The URL of this particular edge, e.g. `http://203.0.113.7`.
     pub url: Option<String>,
-    /// Every row up to this position is applied, or listed in `lagging`.
+    /// Every row up to this position is applied, or of a channel in `lagging`.
     pub applied: Position,
     /// The digest of all writes up to `applied`, by which an origin that was restored from an older copy knows that the edge has read
     /// others; `None`: an edge of an older version.
     #[serde(default)]
     pub history: Option<History>,
-    /// Channels whose latest row is not applied yet.
+    /// Channels whose latest row is not applied yet. At most [`LIST_MAX`], those of the latest writes.
     #[serde(default)]
     pub lagging: Vec<Lag>,
+    /// How many more there are, of writes before those of all that are listed.
+    #[serde(default)]
+    pub lagging_omitted: u64,
     /// Releases on their way to a channel, one for each rollout in the feed. `None`: an edge of an older version, which prepares
-    /// nothing and is not waited for.
+    /// nothing and is not waited for. At most [`LIST_MAX`].
     #[serde(default)]
     pub preparations: Option<Vec<Preparation>>,
-    /// What readers got from channels of which a release is on trial, since the trial began: from the trial release, or from the one
-    /// before it.
+    /// What readers got from channels of which a canary runs, since it began: from its release, or from the one
+    /// before it. At most [`LIST_MAX`].
     #[serde(default)]
-    pub trials: Vec<TrialCounts>,
-    /// Sites with a purge that is not done yet.
+    pub canaries: Vec<CanaryCounts>,
+    /// Sites with a purge that is not done yet. At most [`LIST_MAX`].
     #[serde(default)]
     pub purging: Vec<PurgeLag>,
+    /// How many more there are. No purge counts as done meanwhile.
+    #[serde(default)]
+    pub purging_omitted: u64,
     /// What the last purges have found, at most [`PURGES_MAX`], the latest last. `None`: an edge of an older version, which does not
     /// know purges.
     #[serde(default)]
@@ -75,7 +84,7 @@ pub struct EdgeReport {
     #[serde(default)]
     pub draining: bool,
     /// Keys in force of which the origin has neither a row nor a tombstone in its present history: they are from before it was
-    /// restored or replaced. At most [`ORPHANS_MAX`], in order.
+    /// restored or replaced. At most [`LIST_MAX`], in order.
     #[serde(default)]
     pub orphans: Vec<String>,
     /// Why what it serves is not saved, so that after a restart it would serve less; `None` if it is.
@@ -118,9 +127,9 @@ pub struct Preparation {
     pub problem: Option<String>,
 }
 
-/// What readers got from one release of a channel during a trial.
+/// What readers got from one release of a channel during a canary.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TrialCounts {
+pub struct CanaryCounts {
     /// The site.
     pub site: SiteName,
     /// The channel.
@@ -176,18 +185,43 @@ pub struct ServedPath {
     pub digest: Option<Digest>,
 }
 
-/// The longest text in a report, in characters.
+/// The longest text in a report, in bytes.
 const TEXT_MAX: usize = 300;
 
 /// The text without control characters, cut to [`TEXT_MAX`].
 fn plain(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control()).take(TEXT_MAX).collect()
+    let has_room = |(at, character): &(usize, char)| at + character.len_utf8() <= TEXT_MAX;
+    let printable = text.char_indices().take_while(has_room).map(|(_, character)| character);
+    printable.filter(|character| !character.is_control()).collect()
+}
+
+/// Cuts a list to [`LIST_MAX`] entries, and returns how many are left out.
+fn cut<T>(list: &mut Vec<T>) -> u64 {
+    let omitted = list.len().saturating_sub(LIST_MAX);
+    list.truncate(LIST_MAX);
+    list.shrink_to_fit();
+    omitted as u64
 }
 
 impl EdgeReport {
-    /// The report with its texts made fit to be logged, stored and shown: an edge's machine may have been taken over.
+    /// The report within its bounds: with lists of at most [`LIST_MAX`] entries, and texts that are short and fit to be logged, stored and
+    /// shown. Edges send reports so, and the origin makes sure: an edge's machine may have been taken over.
     #[must_use]
-    pub fn with_plain_texts(mut self) -> Self {
+    pub fn bounded(mut self) -> Self {
+        if self.lagging.len() > LIST_MAX {
+            self.lagging.sort_by_key(|lag| std::cmp::Reverse(lag.seq));
+        }
+        self.lagging_omitted = self.lagging_omitted.saturating_add(cut(&mut self.lagging));
+        self.purging_omitted = self.purging_omitted.saturating_add(cut(&mut self.purging));
+        self.preparations.as_mut().map(cut);
+        cut(&mut self.canaries);
+        if let Some(purged) = &mut self.purged {
+            purged.drain(..purged.len().saturating_sub(PURGES_MAX));
+            purged.shrink_to_fit();
+        }
+        self.orphans.retain(|key| is_key(key));
+        cut(&mut self.orphans);
+
         let lagging = self.lagging.iter_mut().map(|lag| &mut lag.reason);
         let preparing = self.preparations.iter_mut().flatten().filter_map(|one| one.problem.as_mut());
         let purging = self.purging.iter_mut().map(|lag| &mut lag.reason);
@@ -206,10 +240,12 @@ impl EdgeReport {
             applied,
             history: None,
             lagging: Vec::new(),
+            lagging_omitted: 0,
             preparations: Some(Vec::new()),
             received_bytes: 0,
-            trials: Vec::new(),
+            canaries: Vec::new(),
             purging: Vec::new(),
+            purging_omitted: 0,
             purged: Some(Vec::new()),
             time: None,
             draining: false,
@@ -230,6 +266,7 @@ impl EdgeReport {
         self.purged.is_some()
             && self.not_saving.is_none()
             && self.applied.includes(at)
+            && self.purging_omitted == 0
             && !self.purging.iter().any(|lag| lag.site == *site && lag.seq <= at.seq)
     }
 
@@ -241,8 +278,12 @@ impl EdgeReport {
     /// Whether the edge serves the channel as of the write `at`, or newer, and has saved what it serves.
     pub fn confirms(&self, at: Position, site: &SiteName, channel: &ChannelName) -> bool {
         let has_saved = self.not_saving.is_none();
+        // Those that are left out lag with writes before all that are listed.
+        let first_listed = self.lagging.iter().map(|lag| lag.seq).min();
+        let is_told = self.lagging_omitted == 0 || first_listed.is_some_and(|first| at.seq > first);
         has_saved
             && self.applied.includes(at)
+            && is_told
             && !self.lagging.iter().any(|lag| lag.site == *site && lag.channel == *channel)
     }
 }
@@ -254,9 +295,86 @@ mod tests {
     #[test]
     fn texts_of_a_report_are_plain_and_short() {
         let mut report = EdgeReport::new("1-7".parse().unwrap(), "0\u{1b}[2J\n");
-        report.not_saving = Some("x".repeat(1000));
-        let report = report.with_plain_texts();
+        report.not_saving = Some("é".repeat(1000));
+        let report = report.bounded();
         assert_eq!((report.version.as_str(), report.not_saving.unwrap().len()), ("0[2J", TEXT_MAX));
+    }
+
+    fn lag(number: u64, reason: &str) -> Lag {
+        let site = format!("site-with-a-name-of-forty-letters-{number:06}").parse().unwrap();
+        Lag { site, channel: "channel-of-21-letters".parse().unwrap(), seq: Seq(number), reason: reason.to_owned() }
+    }
+
+    #[test]
+    fn report_of_more_than_it_lists_has_the_latest_lags_and_no_more_than_the_most_bytes() {
+        let reason = "\"".repeat(1000);
+        let numbers = 1..=20_000;
+        let mut report = EdgeReport::new(Position { seq: Seq(u64::MAX), ..Position::default() }, "0");
+        report.lagging = numbers.clone().map(|number| lag(number, &reason)).collect();
+        for Lag { site, channel, seq, reason } in report.lagging.clone() {
+            let manifest = Digest::of(b"manifest");
+            let counts = ResponseCounts { responses: u64::MAX, ..ResponseCounts::default() };
+            let problem = Some(reason.clone());
+            report.canaries.push(CanaryCounts { site: site.clone(), channel: channel.clone(), manifest, counts });
+            report.preparations.as_mut().unwrap().push(Preparation {
+                site: site.clone(),
+                channel,
+                manifest,
+                done: u64::MAX,
+                total: u64::MAX,
+                prepared: false,
+                problem,
+            });
+            report.purged.as_mut().unwrap().push(PurgeProof {
+                site: site.clone(),
+                seq,
+                files: u64::MAX,
+                bytes: u64::MAX,
+                bad: u64::MAX,
+                replaced: u64::MAX,
+                serves: Some(ServedPath { status: 200, digest: Some(manifest) }),
+            });
+            report.orphans.push("\"".repeat(TEXT_MAX));
+            report.purging.push(PurgeLag { site, seq, running: false, reason });
+        }
+        let bounded = report.bounded();
+        assert!(serde_json::to_vec(&bounded).unwrap().len() <= BYTES_MAX);
+        let lists = [bounded.lagging.len(), bounded.purging.len(), bounded.canaries.len(), bounded.orphans.len()];
+        assert_eq!(lists, [LIST_MAX; 4]);
+        let purged = bounded.purged.as_deref().unwrap_or_default();
+        assert_eq!((purged.len(), purged.last().map(|proof| proof.seq)), (PURGES_MAX, Some(Seq(20_000))));
+        assert_eq!(bounded.preparations.as_ref().map(Vec::len), Some(LIST_MAX));
+        assert_eq!((bounded.lagging_omitted, bounded.purging_omitted), (19_000, 19_000));
+        assert_eq!(bounded.lagging.iter().map(|lag| lag.seq).min(), Some(Seq(19_001)));
+        assert_eq!(bounded.clone().bounded(), bounded);
+    }
+
+    #[test]
+    fn lag_that_is_not_listed_confirms_nothing_but_later_writes() {
+        let at = |seq| Position { generation: crate::Generation(1), seq: Seq(seq) };
+        let report = EdgeReport {
+            lagging: (1..=1001).map(|number| lag(number, "")).collect(),
+            ..EdgeReport::new(at(2000), "0")
+        };
+        let confirms = |report: &EdgeReport, number| {
+            let Lag { site, channel, .. } = lag(number, "");
+            report.confirms(at(number), &site, &channel)
+        };
+        let bounded = report.bounded();
+        assert!(!bounded.lagging.contains(&lag(1, "")), "left out");
+        assert!((1..=1001).all(|number| !confirms(&bounded, number)));
+        assert!(confirms(&bounded, 1002) && !confirms(&bounded, 2001));
+        let hidden = EdgeReport { lagging: Vec::new(), ..bounded };
+        assert!(!confirms(&hidden, 1002));
+    }
+
+    #[test]
+    fn edge_that_leaves_purges_out_has_done_none() {
+        let mut report = EdgeReport::new("1-7".parse().unwrap(), "0");
+        let site: SiteName = "demo".parse().unwrap();
+        assert!(report.has_purged(report.applied, &site));
+        report.purging_omitted = 1;
+        assert!(!report.has_purged(report.applied, &site));
     }
 
     #[test]

@@ -127,6 +127,9 @@ pub struct RolloutState {
     /// How the release is tried on a few edges first; `None`: it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary: Option<Canary>,
+    /// Who began it, if that is not the author of the release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
 }
 
 /// Value of the key `release/<site>/<release>`: a release that exists, whether a channel points at it or not. It is served at the host of

@@ -47,6 +47,7 @@ async fn preview_is_served_unindexed_then_promoted_without_upload_then_deleted()
         site: &site,
         source: &"pr-12".parse().unwrap(),
         to: &ChannelName::live(),
+        author: None,
         wait: Wait::All,
         retry: RetryPolicy::default(),
     };

@@ -51,7 +51,8 @@ async fn tab_opened_before_release_finds_its_chunks_for_a_day() {
     // After a rollback, the chunks of the second release are still served.
     let site: Site = world.client().get("/v1/sites/demo").await.unwrap();
     let epoch = site.channels[0].epoch;
-    let rollback = MoveChannel { release: ReleaseNumber(1), expected: Some(epoch), idempotency_key: None };
+    let rollback =
+        MoveChannel { release: ReleaseNumber(1), expected: Some(epoch), idempotency_key: None, author: None };
     let events =
         world.client().move_channel(&"demo".parse().unwrap(), &"live".parse().unwrap(), &rollback).await.unwrap();
     let events: Vec<Progress> = events.try_collect().await.unwrap();

@@ -41,14 +41,14 @@ pub(crate) async fn push_files(
     push_folder(client, site, write_files(files).path(), wait).await
 }
 
-/// Like [`push_files`], with a trial first.
-pub(crate) async fn push_on_trial(
+/// Like [`push_files`], with a canary first.
+pub(crate) async fn push_with_canary(
     client: &Client,
     site: &str,
     files: &[(&str, &str)],
-    trial: CanaryPlan,
+    canary: CanaryPlan,
 ) -> Result<Pushed, PushError> {
-    let request = Request { canary: Some(trial), ..Request::live(Wait::All) };
+    let request = Request { canary: Some(canary), ..Request::live(Wait::All) };
     push_with(client, site, write_files(files).path(), request).await
 }
 

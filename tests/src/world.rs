@@ -21,7 +21,7 @@ use verge_protocol::canary::CanaryPlan;
 use verge_protocol::{EdgeName, Position, Timestamp};
 use verge_test_kit::{copy_directory, in_time, until};
 
-use crate::push::{push_files, push_folder, push_on_trial, push_preview};
+use crate::push::{push_files, push_folder, push_preview, push_with_canary};
 
 /// A cluster. Must be stopped by [`World::stop`], which fails if a task still runs.
 pub struct World {
@@ -216,14 +216,14 @@ impl World {
         push_files(client, site, files, true).await
     }
 
-    /// Like [`World::try_push`], with a trial first.
-    pub async fn push_on_trial(
+    /// Like [`World::try_push`], with a canary first.
+    pub async fn push_with_canary(
         &self,
         site: &str,
         files: &[(&str, &str)],
-        trial: CanaryPlan,
+        canary: CanaryPlan,
     ) -> Result<Pushed, PushError> {
-        push_on_trial(&self.client(), site, files, trial).await
+        push_with_canary(&self.client(), site, files, canary).await
     }
 
     /// Like [`World::try_push`], for a folder.

@@ -1,4 +1,4 @@
-//! `--canary`: the trial of a release on a few edges.
+//! `--canary`: a release on a few edges first.
 
 use clap::Args;
 use verge_protocol::canary::{CanaryPlan, CanaryShare};
@@ -9,10 +9,10 @@ use crate::project::CanarySettings;
 #[derive(Debug, Args)]
 pub struct CanaryArgs {
     /// Try the release on a few edges first, a number of them or a share such as 5%, and go live only if readers there get no more
-    /// errors than elsewhere [default: `canary` in verge.toml, else no trial; without a value: 1]
+    /// errors than elsewhere [default: `canary` in verge.toml, else no canary; without a value: 1]
     #[arg(long, value_name = "EDGES", num_args = 0..=1, require_equals = true, default_missing_value = "1")]
     canary: Option<CanaryShare>,
-    /// How long the trial lasts [default: 60]
+    /// How long they serve it alone [default: 60]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=CanaryPlan::SECONDS_MAX))]
     canary_seconds: Option<u64>,
     /// Go live on all edges at once, whatever verge.toml says
@@ -21,7 +21,7 @@ pub struct CanaryArgs {
 }
 
 impl CanaryArgs {
-    /// The trial, if there is to be one.
+    /// The canary, if there is to be one.
     pub fn plan(&self, settings: Option<CanarySettings>) -> Option<CanaryPlan> {
         if self.no_canary {
             return None;

@@ -5,6 +5,7 @@ use verge_protocol::api::{Channel, Site};
 use verge_protocol::{SiteName, Timestamp};
 
 use super::context::Context;
+use super::provenance;
 use crate::channel::ChannelArg;
 use crate::cli;
 use crate::exit::Exit;
@@ -50,7 +51,8 @@ async fn delete(site: &SiteName, channel: &ChannelArg, yes: bool, context: &Cont
         context.confirm(&format!("{url} will answer 404; its release {} stays", known.release))?;
     }
     // By its epoch: a channel that was pushed to meanwhile is not deleted.
-    client.delete(&format!("/v1/sites/{site}/channels/{channel}?expected={}", known.epoch)).await?;
+    let author = provenance::author_of(context.environment).await;
+    client.delete_channel(site, channel, known.epoch, author.as_deref()).await?;
     context.print_result(&json!({ "site": site, "channel": channel, "deleted": true }), || {
         Ok(format!("deleted {channel} of {site}"))
     })

@@ -33,6 +33,7 @@ fn hint_for(code: &str) -> Option<&'static str> {
         "redirected_to" => "first remove the redirecting domain, or change its redirect",
         "unknown_redirect_target" => "add the target first with `verge domains add TARGET --site SITE`",
         "conflict" => "use `verge releases` to see the current release, then run the command again",
+        "channel_deleted" => "to create the channel anew, run the command again",
         "channel_busy" => "wait for it to finish, then run the command again",
         "in_use" => "push a release without these bytes first, then run the command again",
         "erased" => "use `verge log` to see what was erased, when and by whom",

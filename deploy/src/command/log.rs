@@ -25,7 +25,7 @@ fn render(entries: &[LogEntry], now: Timestamp, output: &Output) -> String {
     let row = |entry: &LogEntry| {
         let commit = match &entry.event {
             LogEvent::Moved { commit, .. } => commit.as_ref(),
-            LogEvent::Purged { .. } | LogEvent::Erased { .. } | LogEvent::Unknown => None,
+            LogEvent::Deleted { .. } | LogEvent::Purged { .. } | LogEvent::Erased { .. } | LogEvent::Unknown => None,
         };
         vec![
             human::age(entry.time.age(now)),
@@ -51,6 +51,11 @@ fn describe(event: &LogEvent) -> String {
                 None => format!("{what} {release} on {channel}"),
             }
         }
+        LogEvent::Deleted { channel, from, expired } => {
+            let what = if *expired { "expiry" } else { "deletion" };
+            let from = from.map_or_else(String::new, |from| format!(", which was at {from}"));
+            format!("{what} of {channel}{from}")
+        }
         LogEvent::Purged { scope } => format!("purge {}", human::line(&scope.to_string(), 80)),
         LogEvent::Erased { path, digest } => {
             let digest: String = digest.to_string().chars().take(8).collect();
@@ -68,7 +73,7 @@ mod tests {
     use crate::output::OutputOptions;
 
     #[test]
-    fn moves_and_purges_are_shown_with_author_and_message() {
+    fn every_event_is_shown_with_author_and_message() {
         let entry = |seq, author: Option<&str>, message: Option<&str>, event| LogEntry {
             seq: Seq(seq),
             time: Timestamp(seq * 1000),
@@ -83,10 +88,13 @@ mod tests {
             kind,
             commit: (kind == MoveKind::Push).then(|| "0123456789abcdef".to_owned()),
         };
+        let deleted = |from, expired| LogEvent::Deleted { channel: "pr-1".parse().unwrap(), from, expired };
         let entries = [
             entry(900, None, None, LogEvent::Unknown),
             entry(800, Some("Ann"), Some("a leak"), LogEvent::Purged { scope: "assets/*".parse().unwrap() }),
-            entry(700, None, Some("first"), moved(Some(2), 1, MoveKind::Rollback)),
+            entry(760, None, None, deleted(None, true)),
+            entry(750, Some("Ann"), None, deleted(Some(ReleaseNumber(2)), false)),
+            entry(700, Some("Bob"), Some("first"), moved(Some(2), 1, MoveKind::Rollback)),
             entry(600, Some("Bob"), Some("fix the \u{1b}[31mheader\n\nmore"), moved(Some(1), 2, MoveKind::Push)),
             entry(500, Some("Ann"), Some("first"), moved(None, 1, MoveKind::Push)),
         ];

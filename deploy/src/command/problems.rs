@@ -33,6 +33,7 @@ fn hint(problem: &Problem) -> Option<&'static str> {
         Problem::Diverged { .. } => "push the sites whose latest release was lost, or put a later copy in place",
         Problem::Orphans { .. } => "push these sites again, or see `verge orphans` to remove them from edges",
         Problem::EdgeNotSaving { .. } => "make room on the edge's disk: after a restart it would serve older releases",
+        Problem::ClockAhead { .. } => "synchronize the clock of the origin, for example by NTP",
         Problem::ClockDiffers { .. } => "synchronize both clocks, for example by NTP",
         Problem::UnknownTokens { .. } => {
             "if edges or name servers stopped reporting, issue new tokens with `verge edges token` and `verge dns token`"
@@ -62,6 +63,7 @@ mod tests {
                 edges: vec!["fra-1".parse().unwrap(), "nyc-1".parse().unwrap()],
             },
             Problem::EdgeNotSaving { edge: "fra-1".parse().unwrap(), reason: "No space left on device".into() },
+            Problem::ClockAhead { seconds: 90_000 },
             Problem::ClockDiffers { edge: "nyc-1".parse().unwrap(), ahead_seconds: -90_000 },
             Problem::UnknownTokens { requests: 12, last: Timestamp(99_000) },
             Problem::Unknown,

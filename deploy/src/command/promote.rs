@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::move_summary::MoveSummary;
+use super::provenance;
 use crate::cli::{self, PromoteSource};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -13,8 +14,9 @@ pub(super) async fn run(arguments: &cli::Promote, context: &Context<'_>) -> Resu
     let cli::Promote { source, to, site, wait } = arguments;
     let site = Project::find(None, &context.environment.current_dir)?.site(site.site.as_ref())?;
     let client = context.client()?;
+    let author = provenance::author_of(context.environment).await;
     let (wait, retry) = (wait.choice(), RetryPolicy::default());
-    let promotion = Promotion { client: &client, site: &site, source, to: &to.name, wait, retry };
+    let promotion = Promotion { client: &client, site: &site, source, to: &to.name, author, wait, retry };
     let Promoted { from, rollout } = promotion.run(context.output).await?;
     let origin = match source {
         PromoteSource::Channel(source) => format!(" of {source}"),

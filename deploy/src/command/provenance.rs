@@ -5,6 +5,7 @@ use std::path::Path;
 use verge_protocol::api::Provenance;
 
 use crate::cli;
+use crate::environment::Environment;
 use crate::git;
 
 /// The provenance of the release. Without git, or outside a repository, it has no commit.
@@ -16,6 +17,11 @@ pub(super) async fn find(arguments: &cli::Push, dir: &Path, user: Option<&str>) 
         message: arguments.message.clone(),
         commit: git.commit,
     }
+}
+
+/// Who runs the command.
+pub(super) async fn author_of(environment: &Environment) -> Option<String> {
+    author(None, &environment.current_dir, environment.user.as_deref()).await
 }
 
 /// Who does something.

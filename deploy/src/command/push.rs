@@ -48,7 +48,7 @@ pub(super) async fn run(arguments: &cli::Push, context: &Context<'_>) -> Result<
     let options = output.options();
     pushed.rollout.ask_edges(&client, context.limit_of_questions()).await;
     if push.canary.is_some() && pushed.is_new && !pushed.rollout.was_tried {
-        output.warn("the release went live without a trial: that needs an earlier release, and an edge more than those of the trial");
+        output.warn("the release went live without a canary: that needs an earlier release, and an edge more than the canary edges");
     }
     pushed.rollout.warn(output, environment.now);
     if options.json {

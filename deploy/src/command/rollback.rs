@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::move_summary::MoveSummary;
+use super::provenance;
 use crate::cli;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -14,8 +15,9 @@ pub(super) async fn run(arguments: &cli::Rollback, context: &Context<'_>) -> Res
     let site = project.site(arguments.site.site.as_ref())?;
     let client = context.client()?;
     let channel = &arguments.channel.channel(project.settings.channel.as_ref()).name;
+    let author = provenance::author_of(context.environment).await;
     let (wait, retry) = (arguments.channel.wait.choice(), RetryPolicy::default());
-    let rollback = Rollback { client: &client, site: &site, channel, to: arguments.to, wait, retry };
+    let rollback = Rollback { client: &client, site: &site, channel, to: arguments.to, author, wait, retry };
     let RolledBack { from, rollout } = rollback.run(context.output).await?;
     let summary =
         MoveSummary { site: &site, channel, from: Some(from), rollout, origin: String::new(), is_return: true };

@@ -3,9 +3,9 @@
 use serde::Deserialize as _;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use verge_protocol::api::{Edge, Site, Status};
+use verge_protocol::api::{Edge, PendingPurge, Site, Status};
 use verge_protocol::report::{LIVE_SECONDS, Lag, Preparation};
-use verge_protocol::{Position, Timestamp};
+use verge_protocol::{EdgeName, Position, Timestamp};
 
 use super::context::Context;
 use super::{problems, region_check, sites};
@@ -45,6 +45,9 @@ fn list<T: DeserializeOwned>(answer: &Value) -> serde_json::Result<Vec<T>> {
     Vec::deserialize(answer)
 }
 
+/// How many channels that an edge lags with are shown.
+const LAGS_SHOWN: usize = 5;
+
 /// The longest reason shown, in characters.
 const REASON_MAX: usize = 80;
 
@@ -58,7 +61,17 @@ fn render(origin: &str, status: &Status, edges: &[Edge], sites: &[Site], now: Ti
     let edges = (!edges.is_empty()).then(|| render_edges(edges, status.position, now, output));
     let sites = (!sites.is_empty()).then(|| sites::render(sites, now, output));
     let problems = (!status.problems.is_empty()).then(|| problems::render(&status.problems, now));
-    [Some(head), problems, edges, sites].into_iter().flatten().collect::<Vec<_>>().join("\n\n")
+    let purges = (!status.purges.is_empty()).then(|| render_purges(&status.purges, now));
+    [Some(head), problems, purges, edges, sites].into_iter().flatten().collect::<Vec<_>>().join("\n\n")
+}
+
+fn render_purges(purges: &[PendingPurge], now: Timestamp) -> String {
+    let line = |PendingPurge { site, seq, since, edges }: &PendingPurge| {
+        let since = since.map_or_else(String::new, |since| format!(", made {}", human::age(since.age(now))));
+        let edges: Vec<&str> = edges.iter().map(EdgeName::as_str).collect();
+        format!("  {site} at {seq}{since}: not done by {}", edges.join(", "))
+    };
+    format!("pending purges:\n{}", purges.iter().map(line).collect::<Vec<_>>().join("\n"))
 }
 
 fn render_edges(edges: &[Edge], origin: Position, now: Timestamp, output: &Output) -> String {
@@ -88,11 +101,13 @@ pub(super) fn state(edge: &Edge, now: Timestamp) -> String {
             Some(_) => "offline".to_owned(),
         };
     }
-    let lagging = edge.lagging.iter().map(|Lag { site, channel, seq, reason }| {
+    let lagging = edge.lagging.iter().take(LAGS_SHOWN).map(|Lag { site, channel, seq, reason }| {
         format!("lagging on {channel} of {site} at {seq}: {}", human::line(reason, REASON_MAX))
     });
+    let more = edge.lagging.len().saturating_sub(LAGS_SHOWN) as u64 + edge.lagging_omitted;
+    let more = (more > 0).then(|| format!("lagging on {}", human::count(more, "more channel")));
     let preparing = edge.preparations.iter().filter(|preparation| !preparation.prepared).map(preparation);
-    let mut lines: Vec<String> = lagging.chain(preparing).collect();
+    let mut lines: Vec<String> = lagging.chain(more).chain(preparing).collect();
     if edge.lagging.is_empty() {
         lines.insert(0, "live".to_owned());
     }
@@ -137,15 +152,17 @@ mod tests {
             last_seen: applied.map(|_| Timestamp(97_000)),
             applied: applied.map(|at| at.parse().unwrap()),
             lagging: vec![],
+            lagging_omitted: 0,
             preparations: Vec::new(),
             purging: Vec::new(),
+            purging_omitted: 0,
             version: live.then(|| "0.1.0".to_owned()),
             state: None,
             has_token: true,
         };
-        let lag = Lag {
+        let lag = |channel: &str| Lag {
             site: "demo".parse().unwrap(),
-            channel: "live".parse().unwrap(),
+            channel: channel.parse().unwrap(),
             seq: Seq(42),
             reason: "fetching the manifest".into(),
         };
@@ -163,18 +180,33 @@ mod tests {
             Edge { preparations: vec![prepared], ..edge("fra-1", true, Some("1-42")) },
             Edge { preparations: vec![preparation(3_100_000, None)], ..edge("lon-1", true, Some("1-42")) },
             Edge {
-                lagging: vec![lag],
+                lagging: vec![lag("live")],
                 preparations: vec![preparation(0, Some("the disk is full"))],
                 ..edge("nyc-1", true, Some("1-40"))
+            },
+            Edge {
+                lagging: (1..=7).map(|number| lag(&format!("pr-{number}"))).collect(),
+                lagging_omitted: 998,
+                ..edge("par-1", true, Some("1-40"))
             },
             edge("sgp-1", false, Some("0-9")),
             edge("syd-1", false, None),
             Edge { draining: true, ..edge("tyo-1", false, Some("1-42")) },
             Edge { draining: true, last_seen: Some(Timestamp(50_000)), ..edge("zrh-1", false, Some("1-42")) },
         ];
-        let sound = Status { position: "1-42".parse().unwrap(), version: "0.1.0".into(), problems: vec![] };
+        let sound =
+            Status { position: "1-42".parse().unwrap(), version: "0.1.0".into(), problems: vec![], purges: vec![] };
         let problems = vec![Problem::EdgeNotSaving { edge: "fra-1".parse().unwrap(), reason: "read-only".into() }];
-        let status = Status { problems, ..sound.clone() };
+        let edges_of = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect();
+        let pending = |site: &str, since, names| PendingPurge {
+            site: site.parse().unwrap(),
+            seq: Seq(41),
+            since,
+            edges: edges_of(names),
+        };
+        let purges =
+            vec![pending("demo", Some(Timestamp(40_000)), &["fra-1", "nyc-1"]), pending("news", None, &["lon-1"])];
+        let status = Status { problems, purges, ..sound.clone() };
         let output = Output::new(std::io::sink(), std::io::sink(), OutputOptions::default());
         insta::assert_snapshot!(render("http://127.0.0.1:8700", &status, &edges, &[], Timestamp(100_000), &output));
         insta::assert_snapshot!(render("http://127.0.0.1:8700", &sound, &[], &[], Timestamp(100_000), &output));

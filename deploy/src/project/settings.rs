@@ -40,11 +40,11 @@ pub struct CanarySettings {
     /// On how many edges: a number as text, or a share such as `"5%"`.
     pub edges: CanaryShare,
     /// For how many seconds; `None`: the default.
-    #[serde(default, deserialize_with = "trial_seconds")]
+    #[serde(default, deserialize_with = "canary_seconds")]
     pub seconds: Option<u64>,
 }
 
-fn trial_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+fn canary_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     let seconds = u64::deserialize(deserializer)?;
     if (1..=CanaryPlan::SECONDS_MAX).contains(&seconds) {
         Ok(Some(seconds))
@@ -99,8 +99,8 @@ mod tests {
             "app/verge.toml:2: unknown field `spaa`, expected one of `site`, `dir`, `spa`, `channel`, `preview`, \
              `legacy_service_workers`, `canary`"
         );
-        let trial = parse("[canary]\nedges = \"5%\"\nseconds = 120\n").unwrap().canary.unwrap();
-        assert_eq!((trial.edges, trial.seconds), (CanaryShare::Percent(5), Some(120)));
+        let canary = parse("[canary]\nedges = \"5%\"\nseconds = 120\n").unwrap().canary.unwrap();
+        assert_eq!((canary.edges, canary.seconds), (CanaryShare::Percent(5), Some(120)));
         let error = parse("[canary]\nedges = \"1\"\nseconds = 0\n").unwrap_err().to_string();
         assert!(error.contains("invalid `seconds` 0: expected 1 to 3600"), "{error}");
         let error = parse("legacy_service_workers = [\"sw.js\"]\n").unwrap_err().to_string();

@@ -66,9 +66,10 @@ impl<'a> Attempt<'a> {
         mut self,
         release: ReleaseNumber,
         expected: Option<Seq>,
+        author: Option<String>,
     ) -> Result<Rollout, RolloutError> {
         let (client, site, channel) = (self.client, self.site, self.channel);
-        let body = MoveChannel { release, expected, idempotency_key: Some(self.key()) };
+        let body = MoveChannel { release, expected, idempotency_key: Some(self.key()), author };
         let outcome = self.run(async || client.move_channel(site, channel, &body).await).await;
         let error = match outcome {
             Ok(rollout) => return Ok(rollout),

@@ -16,8 +16,8 @@ pub(super) enum EdgeState {
     Fetching { done: u64, total: u64, problem: Option<String> },
     /// It has all that it needs to serve the release.
     Prepared,
-    /// It serves the release on trial.
-    OnTrial,
+    /// It is a canary edge, and serves the release.
+    Canary,
     /// It serves the release.
     Live { elapsed_ms: u64 },
     /// The rollout has ended without it.
@@ -36,7 +36,7 @@ impl fmt::Display for EdgeState {
                 problem.as_deref().map_or(Ok(()), |problem| write!(formatter, ": {}", human::line(problem, REASON_MAX)))
             }
             Self::Prepared => formatter.write_str("prepared"),
-            Self::OnTrial => formatter.write_str("on trial"),
+            Self::Canary => formatter.write_str("canary"),
             // Older origins do not measure.
             Self::Live { elapsed_ms: 0 } => formatter.write_str("live"),
             Self::Live { elapsed_ms } => write!(formatter, "live in {}", human::milliseconds(*elapsed_ms)),
@@ -56,7 +56,7 @@ impl EdgeState {
 
     /// Whether it could serve the release at least: an edge that serves it was prepared.
     pub(super) fn is_prepared(&self) -> bool {
-        matches!(self, Self::Prepared | Self::OnTrial | Self::Live { .. })
+        matches!(self, Self::Prepared | Self::Canary | Self::Live { .. })
     }
 
     /// Whether the change is worth a line in a log; bytes are not.

@@ -16,8 +16,8 @@ pub(super) struct EdgeTable {
     encoded: u64,
     release: Option<ReleaseNumber>,
     is_released: bool,
-    /// The trial: milliseconds since it began and that it lasts, and what readers got.
-    trial: Option<(u64, u64, ResponseCounts)>,
+    /// The canary: milliseconds since it began and that it lasts, and what readers got.
+    canary: Option<(u64, u64, ResponseCounts)>,
     edges: BTreeMap<EdgeName, EdgeState>,
     /// How many edges are waited for. An older origin does not name them, but counts them.
     total: u64,
@@ -30,7 +30,7 @@ pub(super) struct Milestone {
     is_released: bool,
     live: usize,
     prepared: usize,
-    trial_ms: u64,
+    canary_ms: u64,
     fetched: u64,
     encoded: u64,
 }
@@ -57,8 +57,8 @@ impl EdgeTable {
                 self.set(edge, EdgeState::Prepared)
             }
             Progress::Canary { edges, elapsed_ms, duration_ms, canary, .. } => {
-                self.trial = Some((*elapsed_ms, *duration_ms, *canary));
-                edges.iter().flat_map(|edge| self.set(edge, EdgeState::OnTrial)).collect()
+                self.canary = Some((*elapsed_ms, *duration_ms, *canary));
+                edges.iter().flat_map(|edge| self.set(edge, EdgeState::Canary)).collect()
             }
             Progress::Released { release, .. } => {
                 (self.release, self.is_released) = (Some(*release), true);
@@ -99,9 +99,9 @@ impl EdgeTable {
         is_news.then(|| edge.clone()).into_iter().collect()
     }
 
-    /// Whether a few edges served the release on trial.
+    /// Whether a few edges served the release first.
     pub(super) fn was_tried(&self) -> bool {
-        self.trial.is_some()
+        self.canary.is_some()
     }
 
     /// The state of an edge.
@@ -124,7 +124,7 @@ impl EdgeTable {
             is_released: self.is_released,
             live: self.count(EdgeState::is_live),
             prepared: self.count(EdgeState::is_prepared),
-            trial_ms: self.trial.map_or(0, |(elapsed, ..)| elapsed),
+            canary_ms: self.canary.map_or(0, |(elapsed, ..)| elapsed),
             fetched: fetched.sum(),
             encoded: self.encoded,
         }
@@ -151,7 +151,7 @@ impl EdgeTable {
         match (self.is_released, self.total) {
             (true, 0) => Some(format!("{release} is released, waiting for the edges")),
             (true, _) => Some(format!("{release} is live on {}", of_total(self.count(EdgeState::is_live)))),
-            (false, _) if let Some((elapsed, duration, counts)) = self.trial => Some(format!(
+            (false, _) if let Some((elapsed, duration, counts)) = self.canary => Some(format!(
                 "trying {release} for {} s of {} s: {}, {} not found, {} failed",
                 elapsed / 1000,
                 duration / 1000,

@@ -43,7 +43,7 @@ impl RolloutError {
             }
             // The origin says what became of it, or that blobs are missing, which it asks only of a channel that has not moved.
             ClientError::Refused { status: None, .. } => Self::Client(error),
-            _ if error.code() == Some("missing_blobs") => Self::Client(error),
+            _ if matches!(error.code(), Some("channel_deleted" | "missing_blobs")) => Self::Client(error),
             _ if was_sent => Self::OutcomeUnknown { channel: channel.clone(), source: error },
             _ => Self::Client(error),
         }

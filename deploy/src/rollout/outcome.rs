@@ -42,7 +42,7 @@ pub struct Rollout {
     pub checked: Vec<EdgeCheck>,
     /// What was waited for.
     pub wait: Wait,
-    /// Whether a few edges served it on trial before.
+    /// Whether a few edges served it first.
     pub was_tried: bool,
 }
 

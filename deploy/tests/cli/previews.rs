@@ -134,6 +134,9 @@ async fn channel_is_deleted_after_a_yes_and_live_never() {
     world.origin.memory().faults.overtaken = true;
     delete(Some("y\n")).await.ended(Exit::Conflict);
     delete(Some("y\n")).await.ended(Exit::Success);
+    let requests = world.origin.memory().requests.clone();
+    let deletion = requests.iter().rfind(|request| request.starts_with("DELETE ")).unwrap();
+    assert!(deletion.contains("/channels/pr-1?expected=") && deletion.contains("&author="), "{deletion}");
     let ran = world.verge(&["channels", "delete", "pr-1", "--yes"]).await.ended(Exit::Failure);
     assert!(ran.stderr.starts_with("error: app has no channel pr-1\nhint: "), "{}", ran.stderr);
     let channels = world.verge(&["channels", "--json"]).await.ended(Exit::Success).json();

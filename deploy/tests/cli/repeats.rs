@@ -22,6 +22,7 @@ fn releases(memory: &Memory) -> usize {
 /// Rolls back to `v1` with another retry policy than the command.
 async fn roll_back(world: &World, retry: RetryPolicy) -> Result<verge::rollback::RolledBack, Failure> {
     let rollback = verge::rollback::Rollback {
+        author: None,
         client: &client(&world.origin.url),
         site: &"app".parse().unwrap(),
         channel: &ChannelName::live(),

@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use verge::Exit;
 use verge_protocol::api::{Edge, LaggingEdge, Progress};
+use verge_protocol::canary::ResponseCounts;
 use verge_protocol::{EdgeName, ReleaseNumber, Timestamp};
 
 use crate::world::World;
@@ -135,8 +136,10 @@ fn with_url(name: &str, url: &str) -> Edge {
         last_seen: None,
         applied: None,
         lagging: vec![],
+        lagging_omitted: 0,
         preparations: vec![],
         purging: vec![],
+        purging_omitted: 0,
         version: None,
         state: None,
         has_token: true,
@@ -185,4 +188,28 @@ async fn edges_that_never_answer_delay_the_command_by_seconds_at_most() {
     let line = world.verge(&["push", "--json"]).await.ended(Exit::Success).json();
     assert_eq!(line["checked"][0]["reached"], false);
     assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn push_with_a_canary_warns_if_the_release_went_live_without() {
+    const WARNING: &str = "the release went live without a canary";
+    let world = World::new().await;
+    let ran = world.verge(&["push", "--canary"]).await.ended(Exit::Success);
+    assert!(ran.stderr.contains(WARNING), "{}", ran.stderr);
+
+    let counts = ResponseCounts::default();
+    let canary = Progress::Canary {
+        edges: vec![edge("fra-1")],
+        elapsed_ms: 1000,
+        duration_ms: 1000,
+        canary: counts,
+        baseline: counts,
+    };
+    world.origin.memory().preparation = vec![canary];
+    for (text, arguments) in [("2", &["push", "--canary"][..]), ("3", &["push"])] {
+        world.write("dist/app.js", text);
+        let ran = world.verge(arguments).await.ended(Exit::Success);
+        assert!(!ran.stderr.contains(WARNING), "{}", ran.stderr);
+        world.origin.memory().preparation.clear();
+    }
 }

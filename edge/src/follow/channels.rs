@@ -10,6 +10,7 @@
 //!
 //! [holding]: super::holding
 
+mod canaries;
 mod domains;
 mod erasures;
 mod ingest;
@@ -19,7 +20,6 @@ mod purges;
 mod references;
 pub(super) mod saved_state;
 mod tracked_channel;
-mod trials;
 
 #[cfg(test)]
 mod convergence_tests;
@@ -43,7 +43,7 @@ use self::known_purges::Purges;
 use self::tracked_channel::{AcceptedRow, Rollout, SupersededRow, TrackedChannel};
 use super::holding::Holding;
 use crate::erased_contents::ErasedContents;
-use crate::metrics::{Traffic, TrialCounters};
+use crate::metrics::{CanaryCounters, Traffic};
 use crate::release_hosts::Releases;
 use crate::status::AppliedState;
 use crate::store::SUPERSEDED_INHERITED;
@@ -60,10 +60,10 @@ pub(super) struct Channels {
     domains: VerifiedDomains,
     /// Shared with what serves them.
     releases: Releases,
-    /// The name of this edge; `None`: it takes part in no trial.
+    /// The name of this edge; `None`: it is no canary edge.
     name: Option<EdgeName>,
-    /// The counters of each channel of which a release is on trial, with the manifest that it serves.
-    trials: BTreeMap<(SiteName, ChannelName), (Digest, TrialCounters)>,
+    /// The counters of each channel of which a canary runs, with the manifest that it serves.
+    canaries: BTreeMap<(SiteName, ChannelName), (Digest, CanaryCounters)>,
     purges: Purges,
     erasures: Erasures,
     manifests: HashMap<Digest, Arc<Resources>>,
@@ -151,7 +151,7 @@ impl Channels {
             }
             (self.changed, self.unsaved) = (true, true);
         }
-        self.changed |= self.update_trials();
+        self.changed |= self.update_canaries();
         if self.catch_up == CatchUp::Read && self.references().all(|id| self.is_settled(id)) {
             self.catch_up = CatchUp::Complete;
         }
@@ -188,12 +188,12 @@ impl Channels {
             };
             let key = (site.clone(), channel.clone());
             let mut traffic = traffic(site);
-            if let Some(counters) = self.trial_counters(&key) {
-                traffic = Arc::new(traffic.with_trial(counters.clone()));
+            if let Some(counters) = self.canary_counters(&key) {
+                traffic = Arc::new(traffic.with_canary(counters.clone()));
             }
             let mut inherited = self.inherited_by(&label, tracked, state);
             let (mut release, mut own) = (state.release, own);
-            if let Some(rollout) = self.on_trial(&key) {
+            if let Some(rollout) = self.canary_of(&key) {
                 let before = std::mem::replace(&mut own, &self.manifests[&rollout.manifest]);
                 release = rollout.release;
                 inherited.newer.retain(|newer| newer.resources.manifest() != rollout.manifest);
@@ -256,7 +256,7 @@ impl Channels {
             history: self.rows.checkpoint().map(|checkpoint| checkpoint.history),
             lagging: self.lagging().collect(),
             preparations: self.preparations().collect(),
-            trials: self.trials(),
+            canaries: self.canaries(),
             purging: self.purging().collect(),
             purged: self.purges.proofs().cloned().collect(),
             channels: self.tracked.len(),

@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 use verge_daemon::{Backoff, Clock, error_chain};
 use verge_protocol::EdgeName;
 use verge_protocol::host::HostLabel;
-use verge_protocol::report::{EdgeReport, ORPHANS_MAX, REPORT_SECONDS, TrialCounts};
+use verge_protocol::report::{CanaryCounts, EdgeReport, REPORT_SECONDS};
 
-use crate::status::{AppliedState, Trial};
+use crate::status::{AppliedState, MeasuredRelease};
 use crate::upstream::Upstream;
 
 /// Timeout of the last report, so that shutdown does not wait for an unreachable origin.
@@ -48,18 +48,19 @@ pub(super) async fn run(
 
 /// What the edge `name` reports when it has `applied` so much; `None` before the first snapshot is complete.
 pub(super) fn report_of(name: EdgeName, applied: &AppliedState) -> Option<EdgeReport> {
-    Some(EdgeReport {
+    let report = EdgeReport {
         edge: Some(name),
         history: applied.history,
         lagging: applied.lagging.clone(),
         preparations: Some(applied.preparations.clone()),
-        trials: applied.trials.iter().map(trial_counts).collect(),
+        canaries: applied.canaries.iter().map(canary_counts).collect(),
         purging: applied.purging.clone(),
         purged: Some(applied.purged.clone()),
-        orphans: applied.orphans.iter().take(ORPHANS_MAX).cloned().collect(),
+        orphans: applied.orphans.clone(),
         not_saving: applied.not_saving.clone(),
         ..EdgeReport::new(applied.position?, env!("CARGO_PKG_VERSION"))
-    })
+    };
+    Some(report.bounded())
 }
 
 impl Sender {
@@ -104,9 +105,9 @@ impl Sender {
     }
 }
 
-fn trial_counts(trial: &Trial) -> TrialCounts {
-    let HostLabel { site, channel } = trial.label.clone();
-    TrialCounts { site, channel, manifest: trial.manifest, counts: trial.counters.counts() }
+fn canary_counts(measured: &MeasuredRelease) -> CanaryCounts {
+    let HostLabel { site, channel } = measured.label.clone();
+    CanaryCounts { site, channel, manifest: measured.manifest, counts: measured.counters.counts() }
 }
 
 /// Waits until the state differs from `sent` in more than progress, or in progress for so long that it is worth a report. An error:
@@ -124,4 +125,27 @@ async fn changed_since(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use verge_protocol::Seq;
+    use verge_protocol::report::{BYTES_MAX, LIST_MAX, Lag};
+
+    use super::*;
+
+    #[test]
+    fn report_of_many_lagging_channels_fits_and_counts_them() {
+        let lag = |number: u64| Lag {
+            site: format!("site-{number}").parse().unwrap(),
+            channel: "live".parse().unwrap(),
+            seq: Seq(number),
+            reason: "fetching the manifest".repeat(30),
+        };
+        let position = Some("1-20000".parse().unwrap());
+        let applied = AppliedState { position, lagging: (1..=20_000).map(lag).collect(), ..AppliedState::default() };
+        let report = report_of("fra-1".parse().unwrap(), &applied).unwrap();
+        assert!(serde_json::to_vec(&report).unwrap().len() <= BYTES_MAX);
+        assert_eq!((report.lagging.len(), report.lagging_omitted), (LIST_MAX, 20_000 - LIST_MAX as u64));
+    }
 }

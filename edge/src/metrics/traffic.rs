@@ -8,7 +8,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use verge_protocol::SiteName;
 
-use super::trial::TrialCounters;
+use super::canary::CanaryCounters;
 
 /// Where the first blob of a response came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,8 +48,8 @@ pub(crate) struct Traffic {
     requests: Family<RequestLabels, Counter>,
     counters: [[OnceLock<Counter>; CacheResult::LABELS.len()]; STATUS_LABELS.len()],
     bytes: Counter,
-    /// Counted besides while a release is on trial.
-    trial: Option<TrialCounters>,
+    /// Counted besides while a canary runs.
+    canary: Option<CanaryCounters>,
 }
 
 impl Traffic {
@@ -60,26 +60,26 @@ impl Traffic {
     ) -> Self {
         let site = site.map(ToString::to_string).unwrap_or_default();
         let bytes = bytes.get_or_create_owned(&SiteLabels { site: site.clone() });
-        Self { site, requests: requests.clone(), counters: Default::default(), bytes, trial: None }
+        Self { site, requests: requests.clone(), counters: Default::default(), bytes, canary: None }
     }
 
-    /// The counters of the same site, which count for a trial besides.
-    pub(crate) fn with_trial(&self, trial: TrialCounters) -> Self {
+    /// The counters of the same site, which count for a canary besides.
+    pub(crate) fn with_canary(&self, canary: CanaryCounters) -> Self {
         let Self { site, requests, counters, bytes, .. } = self;
         Self {
             site: site.clone(),
             requests: requests.clone(),
             counters: counters.clone(),
             bytes: bytes.clone(),
-            trial: Some(trial),
+            canary: Some(canary),
         }
     }
 
     /// Counts a script or style that a page of the site has requested and that its release does not have. The response is counted
     /// besides.
     pub(crate) fn count_missing_asset(&self) {
-        if let Some(trial) = &self.trial {
-            trial.count_missing_asset();
+        if let Some(canary) = &self.canary {
+            canary.count_missing_asset();
         }
     }
 
@@ -96,8 +96,8 @@ impl Traffic {
             self.requests.get_or_create_owned(&RequestLabels { site: self.site.clone(), status, cache })
         });
         counter.inc();
-        if let Some(trial) = &self.trial {
-            trial.count_response(status);
+        if let Some(canary) = &self.canary {
+            canary.count_response(status);
         }
     }
 

@@ -16,7 +16,7 @@ use super::extract::{JsonBody, PathParams, QueryParams};
 use super::{progress, sites};
 use crate::channel_deletion::ChannelDeletion;
 use crate::publish::{MoveRequest, Publisher};
-use crate::store::Database;
+use crate::store::{Database, DeletionCause};
 
 /// `POST /v1/sites/{site}/channels/{channel}`: moves a channel to an existing release and streams the progress.
 pub(super) async fn move_channel(
@@ -24,14 +24,14 @@ pub(super) async fn move_channel(
     State(database): State<Database>,
     State(publisher): State<Arc<Publisher>>,
     PathParams((site, channel)): PathParams<(SiteName, ChannelName)>,
-    JsonBody(MoveChannel { release, expected, idempotency_key: key }): JsonBody<MoveChannel>,
+    JsonBody(MoveChannel { release, expected, idempotency_key: key, author }): JsonBody<MoveChannel>,
 ) -> Result<Response, ApiError> {
     sites::find(&database, &site).await?;
     let release = database.release(&site, release).await?.ok_or_else(|| {
         ApiError::not_found("unknown_release", format!("site `{site}` has no release {release}"))
             .hint(format!("GET /v1/sites/{site}/releases lists its releases"))
     })?;
-    let request = MoveRequest { label: HostLabel { site, channel }, expected, key, canary: None };
+    let request = MoveRequest { label: HostLabel { site, channel }, expected, key, canary: None, author };
     let events = publisher.move_channel(request, release.number, release.manifest).await?;
     Ok(progress::stream(events))
 }
@@ -55,19 +55,20 @@ pub(super) async fn rollout(
 }
 
 #[derive(Deserialize)]
-pub(super) struct ExpectedEpoch {
+pub(super) struct DeleteQuery {
     expected: Seq,
+    author: Option<String>,
 }
 
-/// `DELETE /v1/sites/{site}/channels/{channel}?expected=EPOCH`: deletes a channel other than `live`.
+/// `DELETE /v1/sites/{site}/channels/{channel}?expected=EPOCH&author=NAME`: deletes a channel other than `live`.
 pub(super) async fn delete(
     _: Admin,
     State(database): State<Database>,
     State(deletion): State<ChannelDeletion>,
     PathParams((site, channel)): PathParams<(SiteName, ChannelName)>,
-    QueryParams(ExpectedEpoch { expected }): QueryParams<ExpectedEpoch>,
+    QueryParams(DeleteQuery { expected, author }): QueryParams<DeleteQuery>,
 ) -> Result<StatusCode, ApiError> {
     sites::find(&database, &site).await?;
-    deletion.delete(HostLabel { site, channel }, expected).await?;
+    deletion.delete(HostLabel { site, channel }, expected, DeletionCause::Request(author)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use verge_daemon::Clock;
 use verge_protocol::api::{Edge as EdgeBody, EdgeSettings, ForceEdge, IssuedToken, TokenOwner};
 use verge_protocol::fleet::EdgeState;
-use verge_protocol::report::{self, EdgeReport};
+use verge_protocol::report::EdgeReport;
 use verge_protocol::{Checkpoint, EdgeName};
 
 use super::auth::{self, Admin, Edge};
@@ -58,8 +58,10 @@ fn describe(
             last_seen: None,
             applied: None,
             lagging: Vec::new(),
+            lagging_omitted: 0,
             preparations: Vec::new(),
             purging: Vec::new(),
+            purging_omitted: 0,
             version: None,
             state,
             has_token,
@@ -74,8 +76,10 @@ fn describe(
         url: report.url,
         applied: Some(report.applied),
         lagging: report.lagging,
+        lagging_omitted: report.lagging_omitted,
         preparations: report.preparations.unwrap_or_default(),
         purging: report.purging,
+        purging_omitted: report.purging_omitted,
         version: Some(report.version),
         state,
         has_token,
@@ -153,9 +157,7 @@ pub(super) async fn report(
         return Err(ApiError::new(StatusCode::FORBIDDEN, "wrong_token", message)
             .hint(format!("send the token of {sender}; POST /v1/edges/{sender}/token issues one")));
     }
-    let mut report = report.with_plain_texts();
-    report.orphans.retain(|key| report::is_key(key));
-    report.orphans.truncate(report::ORPHANS_MAX);
+    let report = report.bounded();
     let checkpoint = report.history.map(|history| Checkpoint { position: report.applied, history });
     let relation = match checkpoint {
         Some(checkpoint) => Some(database.relation(checkpoint).await?),

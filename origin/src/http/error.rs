@@ -104,6 +104,9 @@ impl From<&PublishError> for ApiError {
             PublishError::ChannelBusy(_) => {
                 Self::conflict("channel_busy", message).hint("wait for it to finish, then try again")
             }
+            PublishError::ChannelDeleted(_) => Self::conflict("channel_deleted", message).hint(
+                "to create the channel anew, send the request with another `idempotency_key`, and without `expected`",
+            ),
             PublishError::Abandoned { .. } => Self::conflict("rollout_abandoned", message)
                 .hint("the channel is unchanged; see what the edges lack, then push again"),
             PublishError::MissingBlobs { .. } => {

@@ -60,7 +60,7 @@ pub(super) async fn create(
         let message = format!("a canary of that many seconds is too long: at most {}", CanaryPlan::SECONDS_MAX);
         return Err(ApiError::bad_request("invalid_canary", message));
     }
-    let request = MoveRequest { label: HostLabel { site, channel }, expected, key, canary };
+    let request = MoveRequest { label: HostLabel { site, channel }, expected, key, canary, author: None };
     let events = publisher.publish(request, build, provenance, expires_seconds).await?;
     Ok(progress::stream(events))
 }

@@ -14,6 +14,8 @@ pub(crate) enum PublishError {
     Conflict { label: HostLabel, current: Option<ChannelState> },
     #[error("another push or rollback of {0} is in progress")]
     ChannelBusy(HostLabel),
+    #[error("this request has moved {0} already, and the channel was deleted since")]
+    ChannelDeleted(HostLabel),
     #[error("{release} of {label} was not made live: {reason}")]
     Abandoned { label: HostLabel, release: ReleaseNumber, reason: String },
     #[error("{missing} blobs of the build are missing, the first is {first}")]

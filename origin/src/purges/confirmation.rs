@@ -175,6 +175,7 @@ impl Confirmation {
             None if last.report.applied == Position::default() => {
                 "it has read another history of the origin".to_owned()
             }
+            None if last.report.purging_omitted > 0 => "it has many purges to do".to_owned(),
             None => format!("it has applied {} of {position}", last.report.applied),
         }
     }

@@ -96,7 +96,7 @@ impl Edge {
             self.progressed = self.progressed.max(last.received);
         }
         (self.preparation, self.is_joining) = (preparation, is_joining);
-        let mut counts = report.trials.iter();
+        let mut counts = report.canaries.iter();
         let counts = counts.find(|counts| counts.site == target.label.site && counts.channel == target.label.channel);
         self.served = counts.map(|counts| (counts.manifest, counts.counts));
         self.last_report = Some(last);

@@ -300,6 +300,10 @@ impl Rollout {
             None if last.report.applied == Position::default() => {
                 "it has read another history of the origin".to_owned()
             }
+            None if last.report.applied.includes(position) => {
+                let channels = last.report.lagging.len() as u64 + last.report.lagging_omitted;
+                format!("it lags with {channels} channels")
+            }
             None => format!("it has applied {} of {position}", last.report.applied),
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use verge_protocol::canary::ResponseCounts;
-use verge_protocol::report::{EdgeReport, Lag, Preparation, TrialCounts};
+use verge_protocol::report::{CanaryCounts, EdgeReport, Lag, Preparation};
 use verge_protocol::{Digest, EdgeName, ReleaseNumber, Seq};
 
 use super::target::Target;
@@ -56,6 +56,6 @@ pub(super) fn counted(is_canary: bool, responses: u64, not_found: u64) -> EdgeRe
     let manifest = Digest::of(if is_canary { MANIFEST } else { b"before" });
     let (site, channel) = ("demo".parse().unwrap(), "live".parse().unwrap());
     let counts = ResponseCounts { responses, not_found, ..ResponseCounts::default() };
-    let trials = vec![TrialCounts { site, channel, manifest, counts }];
-    EdgeReport { trials, ..report(6, Some((9, 9, true))) }
+    let canaries = vec![CanaryCounts { site, channel, manifest, counts }];
+    EdgeReport { canaries, ..report(6, Some((9, 9, true))) }
 }

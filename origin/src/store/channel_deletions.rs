@@ -8,6 +8,15 @@ use super::database::{self, Database};
 use super::error::StoreError;
 use super::{channel_lifetimes, channels, column_values, state};
 
+/// Why a channel is deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum DeletionCause {
+    /// Its time has ended.
+    Expired,
+    /// Somebody wants it, who may have said who it is.
+    Request(Option<String>),
+}
+
 /// The outcome of [`Database::delete_channel`].
 pub(crate) enum Deletion {
     /// The channel is deleted.
@@ -23,6 +32,7 @@ impl Database {
         &self,
         label: &HostLabel,
         expected: Seq,
+        cause: &DeletionCause,
         now: Timestamp,
     ) -> Result<Deletion, StoreError> {
         let HostLabel { site, channel } = label;
@@ -35,14 +45,20 @@ impl Database {
         }
         // Before the row of the channel: edges need not prepare what is not coming.
         state::set(&mut transaction, &Key::Rollout(site.clone(), channel.clone()), None::<&RolloutState>).await?;
+        let author = match cause {
+            DeletionCause::Expired => None,
+            DeletionCause::Request(author) => author.as_deref(),
+        };
         let position = database::advance(&mut transaction).await?;
         state::delete(&mut transaction, &Key::Channel(site.clone(), channel.clone()), position.seq).await?;
         channel_lifetimes::forget(&mut transaction, site, channel).await?;
-        sqlx::query("insert into channel_deletion (site, channel, seq, deleted) values ($1, $2, $3, $4)")
+        sqlx::query("insert into channel_deletion (site, channel, seq, deleted, author, expired) values ($1, $2, $3, $4, $5, $6)")
             .bind(site.as_str())
             .bind(channel.as_str())
             .bind(column_values::signed(position.seq.0))
             .bind(column_values::signed(now.0))
+            .bind(author)
+            .bind(i64::from(*cause == DeletionCause::Expired))
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;
@@ -66,7 +82,14 @@ mod tests {
         let label: HostLabel = "pr-1--demo".parse().unwrap();
         database.create_site(&label.site, now).await.unwrap();
         let begin = async |expected, target| {
-            let new = NewRollout { label: label.clone(), expected, target, idempotency_key: None, canary: None };
+            let new = NewRollout {
+                label: label.clone(),
+                expected,
+                target,
+                idempotency_key: None,
+                canary: None,
+                author: None,
+            };
             database.begin_rollout(&new, now).await.unwrap().unwrap().1
         };
         let manifest = Content::cut(&"manifest".into()).0;
@@ -87,7 +110,7 @@ mod tests {
         begin(Some(epoch), MoveTarget::Existing(release, digest)).await;
         assert_eq!(database.rollouts().await.unwrap().len(), 1);
 
-        let deletion = database.delete_channel(&label, epoch, now).await.unwrap();
+        let deletion = database.delete_channel(&label, epoch, &DeletionCause::Expired, now).await.unwrap();
         assert!(matches!(deletion, Deletion::Done(_)));
         assert_eq!(database.rollouts().await.unwrap(), []);
         assert_eq!(database.channel(&label.site, &label.channel).await.unwrap(), None);

@@ -171,14 +171,14 @@ impl Database {
             epoch: position.seq,
             release: rollout.release,
             manifest: rollout.manifest,
-            inherits: with_kept(inherits(&moves, &purges), kept, rollout.manifest, now),
+            inherits: with_kept(inherits(&moves, &purges), kept, rollout.manifest),
         };
         state::put(&mut transaction, &Key::Channel(site.clone(), channel.clone()), position.seq, &state).await?;
         // After the row of the channel: what edges have prepared is in use before it is no longer coming.
         state::set(&mut transaction, &Key::Rollout(site.clone(), channel.clone()), None::<&RolloutState>).await?;
         sqlx::query(
-            "insert into channel_move (site, channel, epoch, release, manifest, moved, idempotency_key) \
-             values ($1, $2, $3, $4, $5, $6, $7)",
+            "insert into channel_move (site, channel, epoch, release, manifest, moved, idempotency_key, author) \
+             values ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
         .bind(site.as_str())
         .bind(channel.as_str())
@@ -187,6 +187,7 @@ impl Database {
         .bind(rollout.manifest.to_string())
         .bind(column_values::signed(now.0))
         .bind(rollout.idempotency_key.as_ref().map(IdempotencyKey::as_str))
+        .bind(rollout.author.as_deref())
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
@@ -244,15 +245,10 @@ async fn moves(
     Ok(column_values::sound_rows("channel_move", rows, parse))
 }
 
-/// `inherits` and what else the channel inherited until now, the latest first, as far as it has not expired: its past moves do not tell
-/// which releases only readers of a canary's edges got. `served` is the manifest that the channel points at.
-pub(crate) fn with_kept(
-    mut inherits: Vec<Inherited>,
-    kept: Vec<Inherited>,
-    served: Digest,
-    now: Timestamp,
-) -> Vec<Inherited> {
-    for one in kept.into_iter().filter(|one| one.until > now && one.manifest != served) {
+/// `inherits` and what else the channel inherited until now, the latest first: its past moves do not tell which releases only
+/// readers of a canary's edges got, nor how far the clock that calls them past is ahead. `served` is the manifest that the channel points at.
+pub(crate) fn with_kept(mut inherits: Vec<Inherited>, kept: Vec<Inherited>, served: Digest) -> Vec<Inherited> {
+    for one in kept.into_iter().filter(|one| one.manifest != served) {
         if inherits.iter().all(|known| known.manifest != one.manifest) {
             inherits.push(one);
         }
@@ -302,13 +298,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn release_of_an_abandoned_canary_is_inherited_until_its_time_is_over() {
+    fn release_of_an_abandoned_canary_stays_inherited_after_a_move() {
         let one = |name: &str, until: u64| Inherited::new(Digest::of(name.as_bytes()), Timestamp(until));
         let served = Digest::of(b"served");
-        let kept = vec![one("canary", 70), one("served", 80), one("expired", 50), one("old", 60)];
-        let inherits = with_kept(vec![one("before", 90), one("old", 60)], kept, served, Timestamp(50));
+        let kept = vec![one("canary", 70), one("served", 80), one("old", 60)];
+        let inherits = with_kept(vec![one("before", 90), one("old", 60)], kept, served);
         assert_eq!(inherits, [one("before", 90), one("canary", 70), one("old", 60)]);
         let many = (0..20).map(|number| one(&number.to_string(), 100 + number)).collect();
-        assert_eq!(with_kept(many, vec![one("canary", 200)], served, Timestamp(50)).len(), INHERITED_MAX);
+        assert_eq!(with_kept(many, vec![one("canary", 200)], served).len(), INHERITED_MAX);
     }
 }

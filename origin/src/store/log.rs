@@ -1,4 +1,4 @@
-//! The log of a site: its channels' moves and its purges.
+//! The log of a site: moves and deletions of its channels, its purges and erasures.
 
 use verge_protocol::api::{LogEntry, LogEvent, MoveKind};
 use verge_protocol::{ReleaseNumber, Seq, SiteName, Timestamp};
@@ -7,13 +7,32 @@ use super::column_values;
 use super::database::Database;
 use super::error::StoreError;
 
-/// Channel, epoch, release and time of a move; the release before, and the first move to the release; author, message and commit.
-type MoveColumns = (String, i64, i64, i64, Option<i64>, i64, Option<String>, Option<String>, Option<String>);
+/// A move of a channel.
+#[derive(sqlx::FromRow)]
+struct MoveColumns {
+    channel: String,
+    epoch: i64,
+    release: i64,
+    moved: i64,
+    /// Who moved it to a release that existed.
+    author: Option<String>,
+    /// The release before.
+    before: Option<i64>,
+    /// The first move of any channel to the release.
+    first: i64,
+    release_author: Option<String>,
+    message: Option<String>,
+    git_commit: Option<String>,
+}
+
+/// Channel, sequence number and time of a deletion; who; whether its time had ended; the release before.
+type DeletionColumns = (String, i64, i64, Option<String>, i64, Option<i64>);
 
 impl Database {
     /// The last entries of a site's log, the newest first, at most `limit`.
     pub(crate) async fn log(&self, site: &SiteName, limit: u32) -> Result<Vec<LogEntry>, StoreError> {
         let mut entries = self.moves_of_site(site, limit).await?;
+        entries.extend(self.deletions_of_site(site, limit).await?);
         entries.extend(self.purges_of_site(site, limit).await?);
         entries.extend(self.erasures_of_site(site, limit).await?);
         entries.sort_by_key(|entry| std::cmp::Reverse(entry.seq));
@@ -23,11 +42,13 @@ impl Database {
 
     async fn moves_of_site(&self, site: &SiteName, limit: u32) -> Result<Vec<LogEntry>, StoreError> {
         let query = sqlx::query(
-            "select m.channel, m.epoch, m.release, m.moved, \
+            "select m.channel, m.epoch, m.release, m.moved, m.author, \
              (select b.release from channel_move b where b.site = m.site and b.channel = m.channel and b.epoch < m.epoch \
-              order by b.epoch desc limit 1), \
-             (select min(f.epoch) from channel_move f where f.site = m.site and f.release = m.release), \
-             r.author, r.message, r.git_commit \
+              and b.epoch > (select coalesce(max(d.seq), 0) from channel_deletion d \
+               where d.site = m.site and d.channel = m.channel and d.seq < m.epoch) \
+              order by b.epoch desc limit 1) as before, \
+             (select min(f.epoch) from channel_move f where f.site = m.site and f.release = m.release) as first, \
+             r.author as release_author, r.message, r.git_commit \
              from channel_move m left join release r on r.site = m.site and r.number = m.release \
              where m.site = $1 order by m.epoch desc limit $2",
         )
@@ -35,6 +56,32 @@ impl Database {
         .bind(i64::from(limit));
         let rows = column_values::fetch_all(&mut *self.read_connection().await?, query).await?;
         Ok(column_values::sound_rows("channel_move", rows, moved))
+    }
+
+    async fn deletions_of_site(&self, site: &SiteName, limit: u32) -> Result<Vec<LogEntry>, StoreError> {
+        let query = sqlx::query(
+            "select d.channel, d.seq, d.deleted, d.author, d.expired, \
+             (select b.release from channel_move b where b.site = d.site and b.channel = d.channel and b.epoch < d.seq \
+              order by b.epoch desc limit 1) \
+             from channel_deletion d where d.site = $1 order by d.seq desc limit $2",
+        )
+        .bind(site.as_str())
+        .bind(i64::from(limit));
+        let rows = column_values::fetch_all(&mut *self.read_connection().await?, query).await?;
+        let parse = |(channel, seq, deleted, author, expired, from): DeletionColumns| {
+            Ok(LogEntry {
+                seq: Seq(column_values::unsigned("sequence number", seq)?),
+                time: Timestamp(column_values::unsigned("time", deleted)?),
+                author,
+                message: None,
+                event: LogEvent::Deleted {
+                    channel: column_values::parse("channel name", &channel)?,
+                    from: from.map(release_number).transpose()?,
+                    expired: expired != 0,
+                },
+            })
+        };
+        Ok(column_values::sound_rows("channel_deletion", rows, parse))
     }
 
     async fn erasures_of_site(&self, site: &SiteName, limit: u32) -> Result<Vec<LogEntry>, StoreError> {
@@ -85,25 +132,27 @@ fn erased((seq, content, path, made, author, message): ErasedColumns) -> Result<
 }
 
 fn moved(columns: MoveColumns) -> Result<LogEntry, StoreError> {
-    let (channel, epoch, release, time, before, first, author, message, commit) = columns;
-    let number = |number| column_values::unsigned("release number", number).map(ReleaseNumber);
-    let (release, from) = (number(release)?, before.map(number).transpose()?);
+    let (release, from) = (release_number(columns.release)?, columns.before.map(release_number).transpose()?);
     let kind = match from {
-        _ if first == epoch => MoveKind::Push,
+        _ if columns.first == columns.epoch => MoveKind::Push,
         Some(from) if release < from => MoveKind::Rollback,
         _ => MoveKind::Promotion,
     };
     Ok(LogEntry {
-        seq: Seq(column_values::unsigned("epoch", epoch)?),
-        time: Timestamp(column_values::unsigned("time", time)?),
-        author: author.filter(|_| kind == MoveKind::Push),
-        message,
+        seq: Seq(column_values::unsigned("epoch", columns.epoch)?),
+        time: Timestamp(column_values::unsigned("time", columns.moved)?),
+        author: if kind == MoveKind::Push { columns.release_author } else { columns.author },
+        message: columns.message,
         event: LogEvent::Moved {
-            channel: column_values::parse("channel name", &channel)?,
+            channel: column_values::parse("channel name", &columns.channel)?,
             release,
             from,
             kind,
-            commit,
+            commit: columns.git_commit,
         },
     })
+}
+
+fn release_number(number: i64) -> Result<ReleaseNumber, StoreError> {
+    column_values::unsigned("release number", number).map(ReleaseNumber)
 }

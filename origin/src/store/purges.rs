@@ -3,7 +3,7 @@
 use sqlx::AnyConnection;
 use verge_protocol::purge::{Purge, PurgeScope, PurgeState};
 use verge_protocol::state::{ChannelState, Inherited, Key};
-use verge_protocol::{ChannelName, Position, SiteName, Timestamp};
+use verge_protocol::{ChannelName, Position, Seq, SiteName, Timestamp};
 
 use super::channels;
 use super::database::{self, Database};
@@ -33,6 +33,16 @@ impl Database {
         let position = make(&mut transaction, new, now, inherits).await?;
         transaction.commit().await?;
         Ok(position)
+    }
+
+    /// When the purge of a site by the write `seq` was made; `None` if there is none.
+    pub(crate) async fn purge_time(&self, site: &SiteName, seq: Seq) -> Result<Option<Timestamp>, StoreError> {
+        let row: Option<(i64,)> = sqlx::query_as("select made from purge where site = $1 and seq = $2")
+            .bind(site.as_str())
+            .bind(column_values::signed(seq.0))
+            .fetch_optional(self.read())
+            .await?;
+        row.map(|(made,)| column_values::unsigned("time", made).map(Timestamp)).transpose()
     }
 }
 

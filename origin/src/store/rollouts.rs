@@ -22,6 +22,8 @@ pub(crate) struct NewRollout {
     pub(crate) idempotency_key: Option<IdempotencyKey>,
     /// How a few edges serve the release first.
     pub(crate) canary: Option<CanaryPlan>,
+    /// Who begins it, unless the release tells.
+    pub(crate) author: Option<String>,
 }
 
 /// What came of an earlier request with the same key.
@@ -29,6 +31,8 @@ pub(crate) struct NewRollout {
 pub(crate) enum EarlierRequest {
     /// It moved the channel by the write at this epoch.
     Moved { epoch: Seq, release: ReleaseNumber, manifest: Digest, warnings: Vec<String> },
+    /// It moved the channel, which was deleted since.
+    Deleted,
     /// It created this release, and did not move the channel.
     Released { release: ReleaseNumber, manifest: Digest, warnings: Vec<String> },
 }
@@ -62,6 +66,7 @@ impl Database {
             idempotency_key: new.idempotency_key.clone(),
             started: now,
             canary: new.canary.map(|plan| Canary { plan, edges: BTreeSet::new() }),
+            author: new.author.clone(),
         };
         let row = Key::Rollout(site.clone(), channel.clone());
         state::put(&mut transaction, &row, position.seq, &rollout).await?;
@@ -102,7 +107,6 @@ impl Database {
         label: &HostLabel,
         rollout: &RolloutState,
         inherited_until: Timestamp,
-        now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         database::lock(&mut transaction).await?;
@@ -121,7 +125,7 @@ impl Database {
             let channel = channels::current(&mut transaction, &label.site, &label.channel).await?;
             if let Some(mut channel) = channel.filter(|channel| had_canary && channel.manifest != rollout.manifest) {
                 let canary = vec![Inherited::new(rollout.manifest, inherited_until)];
-                channel.inherits = channels::with_kept(canary, channel.inherits, channel.manifest, now);
+                channel.inherits = channels::with_kept(canary, channel.inherits, channel.manifest);
                 // Before the tombstone: no edge drops the release in between.
                 let channel_key = Key::Channel(label.site.clone(), label.channel.clone());
                 state::set(&mut transaction, &channel_key, Some(&channel)).await?;
@@ -177,6 +181,16 @@ impl Database {
         .fetch_optional(self.read())
         .await?;
         if let Some((epoch, release, manifest, warnings)) = moved {
+            let (deleted,): (i64,) =
+                sqlx::query_as("select count(*) from channel_deletion where site = $1 and channel = $2 and seq > $3")
+                    .bind(label.site.as_str())
+                    .bind(label.channel.as_str())
+                    .bind(epoch)
+                    .fetch_one(self.read())
+                    .await?;
+            if deleted > 0 {
+                return Ok(Some(EarlierRequest::Deleted));
+            }
             return Ok(Some(EarlierRequest::Moved {
                 epoch: Seq(column_values::unsigned("epoch", epoch)?),
                 release: ReleaseNumber(column_values::unsigned("release number", release)?),
@@ -239,6 +253,7 @@ mod tests {
                 target: MoveTarget::New(release),
                 idempotency_key: Some(key.parse().unwrap()),
                 canary: None,
+                author: None,
             }
         };
         let begun = async |new: &NewRollout, now| database.begun_rollout(new, now).await.unwrap();

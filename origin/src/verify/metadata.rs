@@ -199,7 +199,9 @@ impl Metadata {
             manifest: row.parse("manifest")?,
             moved: row.number("moved")?,
         };
-        row.optional("idempotency_key", RawRow::text)?;
+        for column in ["idempotency_key", "author"] {
+            row.optional(column, RawRow::text)?;
+        }
         self.last_epoch = self.last_epoch.max(new.epoch.0);
         let release = self.releases.get(&(key.0.clone(), new.release));
         if release.is_none_or(|release| release.manifest != new.manifest) {
@@ -216,6 +218,8 @@ impl Metadata {
         let key: (SiteName, ChannelName) = (row.parse("site")?, row.parse("channel")?);
         let seq = Seq(row.number("seq")?);
         row.number("deleted")?;
+        row.optional("author", RawRow::text)?;
+        row.number("expired")?;
         if self.last_moves.get(&key).is_some_and(|last| last.epoch < seq) {
             self.last_moves.remove(&key);
         }

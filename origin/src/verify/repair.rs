@@ -65,6 +65,7 @@ impl Repairer<'_> {
                         idempotency_key: None,
                         started: now,
                         canary: None,
+                        author: None,
                     },
                 };
                 let inherits = |moves: &[_], purges: &[_]| publish::inherited(*manifest, moves, purges, now);

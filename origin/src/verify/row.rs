@@ -42,12 +42,12 @@ pub(super) static RELEASE: Table = Table {
 pub(super) static CHANNEL_MOVE: Table = Table {
     name: "channel_move",
     key: 3,
-    columns: &["site", "channel", "epoch", "release", "manifest", "moved", "idempotency_key"],
+    columns: &["site", "channel", "epoch", "release", "manifest", "moved", "idempotency_key", "author"],
 };
 pub(super) static CHANNEL_LIFETIME: Table =
     Table { name: "channel_lifetime", key: 3, columns: &["site", "channel", "release", "seconds"] };
 pub(super) static CHANNEL_DELETION: Table =
-    Table { name: "channel_deletion", key: 3, columns: &["site", "channel", "seq", "deleted"] };
+    Table { name: "channel_deletion", key: 3, columns: &["site", "channel", "seq", "deleted", "author", "expired"] };
 pub(super) static FINGERPRINT: Table =
     Table { name: "fingerprint", key: 2, columns: &["site", "path", "digest", "immutable", "changed"] };
 pub(super) static ENCODING: Table =

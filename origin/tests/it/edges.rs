@@ -2,14 +2,13 @@
 
 use reqwest::{Method, StatusCode};
 use verge_origin::Timing;
-use verge_protocol::EdgeName;
 use verge_protocol::api::{BlobsRequest, Edge, Progress, TokenOwner};
 use verge_protocol::feed::{FeedEvent, FeedMessage};
 use verge_protocol::host::HostLabel;
 use verge_protocol::pack::{Decoder, Frame};
-use verge_protocol::report::{EdgeReport, Preparation};
+use verge_protocol::report::{EdgeReport, LIST_MAX, Lag, Preparation};
 use verge_protocol::state::ParsedRow;
-use verge_protocol::{Coding, Lifetime, Manifest, compression};
+use verge_protocol::{Coding, EdgeName, Lifetime, Manifest, Seq, compression};
 
 use super::test_origin::{TestOrigin, build, digest, error};
 
@@ -140,6 +139,32 @@ async fn reports_confirm_a_release_edge_by_edge() {
     assert_eq!(edges, expected);
     let edges: Vec<Edge> = origin.get("/v1/edges").await;
     assert!(edges.iter().all(|edge| edge.live && edge.applied.unwrap().to_string() == "1-3"));
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn report_of_more_lagging_channels_than_it_lists_is_cut_and_confirms_none_of_them() {
+    let origin = TestOrigin::start().await;
+    origin.create_site("demo").await;
+    let token = origin.edge_token("fra-1").await;
+    let send = async |lagging: u64| {
+        let demo =
+            Lag { site: "demo".parse().unwrap(), channel: "live".parse().unwrap(), seq: Seq(3), reason: "slow".into() };
+        let other = |number: u64| Lag { site: format!("site-{number}").parse().unwrap(), seq: Seq(4), ..demo.clone() };
+        let mut report = EdgeReport::new("1-3".parse().unwrap(), "0.1.0");
+        // It is not waited for while others prepare.
+        report.preparations = None;
+        report.lagging = (1..lagging).map(other).chain([demo.clone()]).collect();
+        origin.request_as(&token, Method::POST, "/v1/edges/report").json(&report).send().await.unwrap()
+    };
+    assert_eq!(send(20_000).await.status(), StatusCode::NO_CONTENT);
+    let edges: Vec<Edge> = origin.get("/v1/edges").await;
+    assert_eq!((edges[0].live, edges[0].lagging.len(), edges[0].lagging_omitted), (true, LIST_MAX, 19_000));
+    let events = origin.push("demo", &build(&[("index.html", "one")])).await;
+    let Some(Progress::Finished { confirmed, lagging, .. }) = events.last() else { panic!("{events:?}") };
+    assert_eq!((confirmed.len(), lagging[0].reason.as_str()), (0, "it lags with 20000 channels"));
+
+    assert_eq!(send(100_000).await.status(), StatusCode::PAYLOAD_TOO_LARGE);
     origin.stop().await;
 }
 

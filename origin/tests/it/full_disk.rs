@@ -92,7 +92,8 @@ impl Client<'_> {
 
     async fn roll_back(&mut self) {
         let Some((_, epoch)) = self.acknowledged.channel else { return };
-        let body = MoveChannel { release: "v1".parse().unwrap(), expected: Some(epoch), idempotency_key: None };
+        let body =
+            MoveChannel { release: "v1".parse().unwrap(), expected: Some(epoch), idempotency_key: None, author: None };
         let request = self.origin.request(Method::POST, "/v1/sites/demo/channels/live").json(&body);
         self.follow(request.send().await.unwrap()).await;
     }

@@ -1,5 +1,6 @@
 //! Channels other than `live`: how long they exist, and their deletion.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -7,12 +8,15 @@ use reqwest::Method;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _};
 use verge_daemon::Clock;
+use verge_origin::Config;
 use verge_protocol::api::{
-    Channel, CreateRelease, ErrorBody, MoveChannel, Progress, Provenance, Release, Site, Status,
+    Channel, CreateRelease, ErrorBody, LogEntry, LogEvent, MoveChannel, Problem, Progress, Provenance, Release, Site,
+    Status,
 };
 use verge_protocol::feed::{FeedEvent, FeedMessage};
+use verge_protocol::report::EdgeReport;
 use verge_protocol::state::{ChannelState, ParsedRow};
-use verge_protocol::{ReleaseNumber, Seq, Timestamp};
+use verge_protocol::{Position, ReleaseNumber, Seq, Timestamp};
 use verge_test_kit::until;
 
 use super::test_origin::{TestBuild, TestOrigin, build, error, packed, progress};
@@ -27,8 +31,15 @@ fn released(events: &[Progress]) -> (ReleaseNumber, Seq) {
     released.unwrap_or_else(|| panic!("no release: {events:?}"))
 }
 
+/// Has what ends by time end as soon as the clock shows it.
+pub(super) fn end_at_once(config: &mut Config) {
+    config.expiry_check_interval = Duration::from_millis(10);
+    // No edge is waited for that would tell its time.
+    config.rollout_timing.live = Duration::ZERO;
+}
+
 async fn start() -> TestOrigin {
-    let origin = TestOrigin::start_with(|config| config.expiry_check_interval = Duration::from_millis(10)).await;
+    let origin = TestOrigin::start_with(end_at_once).await;
     origin.create_site("demo").await;
     origin
 }
@@ -79,7 +90,7 @@ async fn channel_is_deleted_when_its_time_since_the_last_move_has_ended() {
     let (_, second) = released(&push(&origin, "pr-12", &build(&[("index.html", "two")]), Some(first), None).await);
     assert_eq!(hours_left(&origin, "pr-12").await, Some(24), "a push begins the time anew");
     advance(&origin, 23);
-    let back = MoveChannel { release: ReleaseNumber(1), expected: Some(second), idempotency_key: None };
+    let back = MoveChannel { release: ReleaseNumber(1), expected: Some(second), idempotency_key: None, author: None };
     let moved = origin.request(Method::POST, "/v1/sites/demo/channels/pr-12").json(&back).send().await.unwrap();
     let (_, third) = released(&progress(moved).await);
     assert_eq!(hours_left(&origin, "pr-12").await, Some(24), "so does a rollback");
@@ -147,6 +158,63 @@ async fn failed_push_does_not_change_how_long_a_channel_exists() {
     origin.stop().await;
 }
 
+/// The number of releases that each channel inherits.
+async fn inherited(origin: &TestOrigin, token: &str) -> BTreeMap<String, usize> {
+    let mut feed = origin.subscribe(token, None).await;
+    let mut inherited = BTreeMap::new();
+    while let Some(FeedMessage { event: FeedEvent::Row(row), .. }) = feed.next().await {
+        if let Ok(ParsedRow::Channel(label, Some(state))) = row.parse() {
+            inherited.insert(format!("{}/{}", label.site, label.channel), state.inherits.len());
+        }
+    }
+    inherited
+}
+
+#[tokio::test]
+async fn clock_that_jumps_ahead_of_those_of_edges_ends_neither_inheritance_nor_channels() {
+    let origin = start().await;
+    let token = origin.edge_token("fra-1").await;
+    let began = origin.clock.now();
+    let edge_at = async |hour: u64| {
+        let time = Some(began.after(Duration::from_hours(hour)));
+        let report = EdgeReport { time, ..EdgeReport::new(Position::default(), "0.1.0") };
+        origin.request_as(&token, Method::POST, "/v1/edges/report").json(&report).send().await.unwrap();
+    };
+    origin.create_site("other").await;
+    for text in ["one", "two"] {
+        origin.push("other", &build(&[("index.html", text)])).await;
+    }
+    push(&origin, "pr-24", &build(&[("index.html", "one")]), None, Some(24 * HOUR)).await;
+    push(&origin, "pr-30", &build(&[("index.html", "one")]), None, Some(30 * HOUR)).await;
+    advance(&origin, 1);
+    edge_at(1).await;
+    for text in ["one", "two"] {
+        origin.push("demo", &build(&[("index.html", text)])).await;
+    }
+
+    advance(&origin, 30);
+    origin.push("demo", &build(&[("index.html", "three")])).await;
+    let problems = origin.get::<Status>("/v1/status").await.problems;
+    assert!(matches!(problems[0], Problem::ClockAhead { seconds } if seconds.div_ceil(HOUR) == 30), "{problems:?}");
+    let pr_24 = channel(&origin, "pr-24").await;
+    assert!(pr_24.is_some_and(|pr_24| pr_24.expires < Some(origin.clock.now())));
+    edge_at(24).await;
+    until("what ends at hour 24 to end", async || {
+        inherited(&origin, &token).await["other/live"] == 0 && channel(&origin, "pr-24").await.is_none()
+    })
+    .await;
+    assert_eq!(inherited(&origin, &token).await["demo/live"], 2, "until hour 25, and after the jump");
+    assert!(channel(&origin, "pr-30").await.is_some());
+
+    edge_at(31).await;
+    until("the rest to end", async || {
+        inherited(&origin, &token).await["demo/live"] == 1 && channel(&origin, "pr-30").await.is_none()
+    })
+    .await;
+    assert_eq!(origin.get::<Status>("/v1/status").await.problems, []);
+    origin.stop().await;
+}
+
 #[tokio::test]
 async fn clock_that_is_set_back_delays_the_end_of_a_channel() {
     // The clock of the first push is ahead; that of the next process is not.
@@ -199,6 +267,81 @@ async fn deleted_channel_is_gone_and_a_push_creates_it_anew_without_its_past() {
     };
     let ChannelState { epoch, inherits, .. } = state;
     assert_eq!((epoch, inherits), (third, vec![]));
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn log_tells_who_moved_and_deleted_channels_and_which_expired() {
+    let origin = start().await;
+    let pages = ["one", "two"].map(|text| build(&[("index.html", text)]));
+    let (_, first) = released(&push(&origin, "pr-1", &pages[0], None, None).await);
+    let (_, second) = released(&push(&origin, "pr-1", &pages[1], Some(first), None).await);
+    let to = |release, expected| MoveChannel {
+        release: ReleaseNumber(release),
+        expected,
+        idempotency_key: None,
+        author: Some("Ann".to_owned()),
+    };
+    let moved = async |channel: &str, to: MoveChannel| {
+        let path = format!("/v1/sites/demo/channels/{channel}");
+        released(&progress(origin.request(Method::POST, &path).json(&to).send().await.unwrap()).await).1
+    };
+    let third = moved("pr-1", to(1, Some(second))).await;
+    moved("live", to(2, None)).await;
+    let deleted = origin.delete(&format!("/v1/sites/demo/channels/pr-1?expected={third}&author=Bob%20B")).await;
+    assert_eq!(deleted.status(), 204);
+    push(&origin, "pr-1", &build(&[("index.html", "three")]), None, Some(HOUR)).await;
+    advance(&origin, 1);
+    until("the channel to expire", async || channel(&origin, "pr-1").await.is_none()).await;
+
+    let log: Vec<LogEntry> = origin.get("/v1/sites/demo/log").await;
+    let shown = |entry: &LogEntry| {
+        let who = entry.author.as_deref().unwrap_or("nobody");
+        match &entry.event {
+            LogEvent::Moved { channel, release, from, kind, .. } => {
+                format!("{who}: {kind:?} of {channel} from {from:?} to {release}")
+            }
+            LogEvent::Deleted { channel, from, expired } => {
+                format!("{who}: deleted {channel} at {from:?}, expired {expired}")
+            }
+            event => format!("{event:?}"),
+        }
+    };
+    insta::assert_debug_snapshot!(log.iter().map(shown).collect::<Vec<_>>());
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn request_repeated_after_its_channel_was_deleted_is_told_so() {
+    let origin = start().await;
+    let created = origin.create_build("demo", &build(&[("index.html", "one")]).build).await;
+    origin.post_pack("demo", &created, packed(&build(&[("index.html", "one")]).blobs)).await;
+    let publish = async |key: &str| {
+        let request = CreateRelease {
+            build: created.build.clone(),
+            channel: "pr-1".parse().unwrap(),
+            expected: None,
+            provenance: Provenance::default(),
+            idempotency_key: Some(key.parse().unwrap()),
+            expires_seconds: None,
+            canary: None,
+        };
+        origin.request(Method::POST, "/v1/sites/demo/releases").json(&request).send().await.unwrap()
+    };
+    let (_, first) = released(&progress(publish("key-1").await).await);
+    assert_eq!(released(&progress(publish("key-1").await).await).1, first);
+    assert_eq!(origin.delete(&format!("/v1/sites/demo/channels/pr-1?expected={first}")).await.status(), 204);
+    let is_refused = async || {
+        let (status, body) = error(publish("key-1").await).await;
+        assert_eq!((status, body.code.as_str()), (409, "channel_deleted"));
+        assert_eq!(body.message, "this request has moved pr-1--demo already, and the channel was deleted since");
+        assert!(body.hint.is_some());
+    };
+    is_refused().await;
+    assert_eq!(channel(&origin, "pr-1").await, None);
+    let (_, second) = released(&progress(publish("key-2").await).await);
+    is_refused().await;
+    assert_eq!(channel(&origin, "pr-1").await.unwrap().epoch, second);
     origin.stop().await;
 }
 

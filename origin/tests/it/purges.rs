@@ -5,12 +5,13 @@ use std::time::Duration;
 use reqwest::{Method, Response, StatusCode};
 use serde_json::json;
 use verge_origin::Timing;
-use verge_protocol::api::{LogEntry, PurgeProgress};
+use verge_protocol::api::{LogEntry, PendingPurge, PurgeProgress, Status};
 use verge_protocol::feed::FeedEvent;
 use verge_protocol::report::{EdgeReport, PurgeLag, PurgeProof};
 use verge_protocol::state::{ChannelState, ParsedRow, Row};
 use verge_protocol::{Position, Seq};
 
+use super::previews::end_at_once;
 use super::test_origin::{TestOrigin, build, error};
 
 /// Two chunks that a build tool named by their content.
@@ -58,7 +59,10 @@ impl TestOrigin {
 }
 
 async fn with_three_releases() -> TestOrigin {
-    let origin = TestOrigin::start().await;
+    with_three_releases_at(TestOrigin::start().await).await
+}
+
+async fn with_three_releases_at(origin: TestOrigin) -> TestOrigin {
     origin.create_site("demo").await;
     origin.push("demo", &build(&[("index.html", "v1"), CHUNKS[0], CHUNKS[1]])).await;
     origin.push("demo", &build(&[("index.html", "v2"), CHUNKS[0]])).await;
@@ -101,7 +105,7 @@ async fn purge_rewrites_the_rows_of_channels_and_leaves_their_epochs() {
 
 #[tokio::test]
 async fn purges_survive_the_end_of_inheritance_of_another_release() {
-    let origin = with_three_releases().await;
+    let origin = with_three_releases_at(TestOrigin::start_with(end_at_once).await).await;
     origin.clock.advance(Duration::from_hours(12));
     origin.push("demo", &build(&[("index.html", "v4")])).await;
     origin.purge("index.html").await;
@@ -149,6 +153,12 @@ async fn edges_confirm_a_purge_with_what_they_have_found() {
     let reasons = lagging.iter().map(|lag| (lag.edge.as_str(), lag.reason.as_str(), lag.away)).collect::<Vec<_>>();
     let pending = ("pending", "channel live still serves a release from before the purge", false);
     assert_eq!(reasons, [pending, ("silent", "not seen since the origin started", false)]);
+    let shown = origin.get::<Status>("/v1/status").await.purges;
+    let PurgeProgress::Purging { seq, .. } = events[0] else { panic!("{events:?}") };
+    let (site, since) = ("demo".parse().unwrap(), Some(origin.clock.now()));
+    assert_eq!(shown, [PendingPurge { site, seq, since, edges: vec!["pending".parse().unwrap()] }]);
+    let metrics = reqwest::get(format!("http://{}/metrics", origin.daemon.private_addr())).await.unwrap();
+    assert!(metrics.text().await.unwrap().contains("\nverge_origin_pending_purges 1\n"));
     origin.stop().await;
 }
 

@@ -71,7 +71,7 @@ async fn a_rollback_moves_the_channel_and_uploads_nothing() {
     let (_, epoch) = released(&origin.push("demo", &build(&[("index.html", "two")])).await);
 
     let move_to = |release, expected| {
-        let request = MoveChannel { release: ReleaseNumber(release), expected, idempotency_key: None };
+        let request = MoveChannel { release: ReleaseNumber(release), expected, idempotency_key: None, author: None };
         origin.request(Method::POST, "/v1/sites/demo/channels/live").json(&request).send()
     };
     let events = progress(move_to(1, Some(epoch)).await.unwrap()).await;

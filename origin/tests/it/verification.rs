@@ -126,7 +126,7 @@ impl Sound {
         execute(&mut database, "insert into divergence values (1, '1-1', '1-2-00c0ffee00c0ffee', 'edge fra-1', 1)")
             .await;
         execute(&mut database, "insert into channel_lifetime values ('demo', 'pr-1', 1, 3600)").await;
-        execute(&mut database, "insert into channel_deletion values ('demo', 'pr-1', 1, 1)").await;
+        execute(&mut database, "insert into channel_deletion values ('demo', 'pr-1', 1, 1, 'ann', 0)").await;
         let gone = digest("gone");
         execute(
             &mut database,

@@ -17,7 +17,7 @@ pub struct LogEntry {
     pub seq: Seq,
     /// When.
     pub time: Timestamp,
-    /// Who, if they said so. Of a move that is no push it is not known.
+    /// Who, if they said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
     /// Why; of a move, the message of the release.
@@ -46,6 +46,17 @@ pub enum LogEvent {
         /// The git commit of the release.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         commit: Option<String>,
+    },
+    /// A channel was deleted.
+    Deleted {
+        /// The channel.
+        channel: ChannelName,
+        /// The release that it pointed at; `None`: it is not known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<ReleaseNumber>,
+        /// Its time had ended.
+        #[serde(default)]
+        expired: bool,
     },
     /// Paths were purged.
     Purged {

@@ -52,6 +52,11 @@ pub enum Problem {
         /// Why.
         reason: String,
     },
+    /// The origin's clock is ahead of the clocks of most live edges. What ends by time ends by theirs.
+    ClockAhead {
+        /// By how many seconds.
+        seconds: u64,
+    },
     /// The clock of an edge differs from that of the origin.
     ClockDiffers {
         /// The edge.
@@ -73,13 +78,14 @@ pub enum Problem {
 
 impl Problem {
     /// The name of each kind, the gravest first: the tag in JSON, and the label in metrics.
-    pub const KINDS: [&str; 8] = [
+    pub const KINDS: [&str; 9] = [
         "writes_fail",
         "pushes_fail",
         "damaged_rows",
         "diverged",
         "orphans",
         "edge_not_saving",
+        "clock_ahead",
         "clock_differs",
         "unknown_tokens",
     ];
@@ -93,6 +99,7 @@ impl Problem {
             Self::Diverged { .. } => "diverged",
             Self::Orphans { .. } => "orphans",
             Self::EdgeNotSaving { .. } => "edge_not_saving",
+            Self::ClockAhead { .. } => "clock_ahead",
             Self::ClockDiffers { .. } => "clock_differs",
             Self::UnknownTokens { .. } => "unknown_tokens",
             Self::Unknown => "unknown",
@@ -128,6 +135,11 @@ impl fmt::Display for Problem {
             Self::EdgeNotSaving { edge, reason } => {
                 write!(formatter, "edge {edge} serves, but cannot save its state: {reason}")
             }
+            Self::ClockAhead { seconds } => write!(
+                formatter,
+                "the clock of the origin is {seconds} s ahead of those of most edges: until they agree, inherited releases and \
+                 channels end by the clocks of the edges"
+            ),
             Self::ClockDiffers { edge, ahead_seconds } => {
                 let direction = if *ahead_seconds < 0 { "behind" } else { "ahead of" };
                 let seconds = ahead_seconds.unsigned_abs();
@@ -176,6 +188,7 @@ mod tests {
             },
             Problem::Orphans { keys: vec![], edges: vec![] },
             Problem::EdgeNotSaving { edge: "a".parse().unwrap(), reason: String::new() },
+            Problem::ClockAhead { seconds: 90 },
             Problem::ClockDiffers { edge: "a".parse().unwrap(), ahead_seconds: 90 },
             Problem::UnknownTokens { requests: 1, last: Timestamp(0) },
         ];

@@ -50,13 +50,13 @@ pub enum Progress {
         /// The number of edges that are waited for.
         total: u64,
     },
-    /// A few edges serve the release already, on trial. If what they report is bad, they go back, and the push fails.
+    /// A few edges serve the release already. If what they report is bad, they go back, and the push fails.
     Canary {
-        /// The edges on trial.
+        /// The canary edges.
         edges: Vec<EdgeName>,
         /// Milliseconds since all of them serve it.
         elapsed_ms: u64,
-        /// Milliseconds that the trial lasts.
+        /// Milliseconds that the canary lasts.
         duration_ms: u64,
         /// What readers got from the release.
         canary: ResponseCounts,

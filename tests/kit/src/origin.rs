@@ -180,6 +180,7 @@ impl FakeOrigin {
                 idempotency_key: None,
                 started: Timestamp(0),
                 canary: None,
+                author: None,
             };
             Some(serde_json::to_value(state).unwrap())
         })

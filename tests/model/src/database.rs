@@ -173,7 +173,8 @@ impl Database {
         });
         let release = ReleaseNumber(index as u64 + 1);
         let canary = canary.map(|plan| Canary { plan, edges: BTreeSet::new() });
-        let state = RolloutState { release, manifest, expected, idempotency_key: None, started: now, canary };
+        let state =
+            RolloutState { release, manifest, expected, idempotency_key: None, started: now, canary, author: None };
         let seq = self.next();
         self.put(seq, &Key::Rollout(label.site.clone(), label.channel.clone()), Some(json(&state)));
         Ok((Position { seq, ..self.position }, state))

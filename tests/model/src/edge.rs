@@ -267,11 +267,11 @@ impl Edge {
         if world.has(Plant::EdgeConcealsPurges) {
             report.purging.clear();
         }
-        let is_counted = |manifest: &Digest| report.trials.iter().any(|trial| trial.manifest == *manifest);
+        let is_counted = |manifest: &Digest| report.canaries.iter().any(|canary| canary.manifest == *manifest);
         process.counting.retain(|manifest, _| is_counted(manifest));
-        for trial in &mut report.trials {
-            let since = *process.counting.entry(trial.manifest).or_insert(world.now);
-            trial.counts = counts(world.ledger.build(&trial.manifest), world.now.saturating_sub(since));
+        for canary in &mut report.canaries {
+            let since = *process.counting.entry(canary.manifest).or_insert(world.now);
+            canary.counts = counts(world.ledger.build(&canary.manifest), world.now.saturating_sub(since));
         }
         let mut news = report.clone();
         news.lagging.iter_mut().for_each(|lag| lag.reason.clear());

@@ -51,6 +51,7 @@ pub(super) fn rollout(site: &str, seq: u64, number: u64) -> Row {
         idempotency_key: None,
         started: Timestamp(0),
         canary: None,
+        author: None,
     };
     Row { key: format!("rollout/{site}/live"), seq: Seq(seq), value: Some(Json::of(&state).unwrap()) }
 }

@@ -1,4 +1,4 @@
-//! Releases on trial: this edge may be one of the few that serve a release before its channel points at it.
+//! Canaries: this edge may be one of the few that serve a release before its channel points at it.
 //!
 //! Nothing of it is saved: after a restart the edge follows the rollout's row again.
 
@@ -11,8 +11,8 @@ use verge_protocol::{ChannelName, Digest, EdgeName, SiteName};
 use super::Channels;
 use super::tracked_channel::TrackedChannel;
 use crate::follow::holding::Holding;
-use crate::metrics::TrialCounters;
-use crate::status::Trial;
+use crate::metrics::CanaryCounters;
+use crate::status::MeasuredRelease;
 
 impl Channels {
     /// Tells the name of this edge.
@@ -20,8 +20,8 @@ impl Channels {
         self.name = Some(name);
     }
 
-    /// The rollout whose release this edge serves on trial, in place of what the channel points at.
-    pub(super) fn on_trial(&self, key: &(SiteName, ChannelName)) -> Option<&RolloutState> {
+    /// The rollout whose release this edge serves as a canary edge, in place of what the channel points at.
+    pub(super) fn canary_of(&self, key: &(SiteName, ChannelName)) -> Option<&RolloutState> {
         let state = &self.rollouts.get(key)?.state;
         let is_chosen = self
             .name
@@ -35,39 +35,41 @@ impl Channels {
     /// The manifest of the release that readers get.
     pub(super) fn shown(&self, key: &(SiteName, ChannelName), tracked: &TrackedChannel) -> Option<Digest> {
         let served = self.serving(tracked)?.0.manifest;
-        Some(self.on_trial(key).map_or(served, |rollout| rollout.manifest))
+        Some(self.canary_of(key).map_or(served, |rollout| rollout.manifest))
     }
 
     /// Begins and ends the counting of responses, by what the rows say now. Returns whether anything changed.
-    pub(super) fn update_trials(&mut self) -> bool {
-        let mut trials = BTreeMap::new();
+    pub(super) fn update_canaries(&mut self) -> bool {
+        let mut canaries = BTreeMap::new();
         let mut changed = false;
         for (key, rollout) in &self.rollouts {
             let has_begun = rollout.state.canary.as_ref().is_some_and(|canary| !canary.edges.is_empty());
             let shown = self.tracked.get(key).filter(|_| has_begun).and_then(|tracked| self.shown(key, tracked));
             let Some(manifest) = shown else { continue };
-            let counting = self.trials.get(key).filter(|(counted, _)| *counted == manifest);
+            let counting = self.canaries.get(key).filter(|(counted, _)| *counted == manifest);
             changed |= counting.is_none();
-            trials.insert(key.clone(), (manifest, counting.map(|(_, counters)| counters.clone()).unwrap_or_default()));
+            canaries
+                .insert(key.clone(), (manifest, counting.map(|(_, counters)| counters.clone()).unwrap_or_default()));
         }
-        changed |= trials.len() != self.trials.len();
-        self.trials = trials;
+        changed |= canaries.len() != self.canaries.len();
+        self.canaries = canaries;
         changed
     }
 
-    /// The counters of a channel, if a release of it is on trial.
-    pub(super) fn trial_counters(&self, key: &(SiteName, ChannelName)) -> Option<&TrialCounters> {
-        self.trials.get(key).map(|(_, counters)| counters)
+    /// The counters of a channel, if one of its releases has a canary.
+    pub(super) fn canary_counters(&self, key: &(SiteName, ChannelName)) -> Option<&CanaryCounters> {
+        self.canaries.get(key).map(|(_, counters)| counters)
     }
 
-    /// All trials.
-    pub(super) fn trials(&self) -> Vec<Trial> {
-        let trial = |(key, (manifest, counters)): (&(SiteName, ChannelName), &(Digest, TrialCounters))| Trial {
-            label: HostLabel { site: key.0.clone(), channel: key.1.clone() },
-            manifest: *manifest,
-            counters: counters.clone(),
-        };
-        self.trials.iter().map(trial).collect()
+    /// All canaries.
+    pub(super) fn canaries(&self) -> Vec<MeasuredRelease> {
+        let measured =
+            |(key, (manifest, counters)): (&(SiteName, ChannelName), &(Digest, CanaryCounters))| MeasuredRelease {
+                label: HostLabel { site: key.0.clone(), channel: key.1.clone() },
+                manifest: *manifest,
+                counters: counters.clone(),
+            };
+        self.canaries.iter().map(measured).collect()
     }
 }
 
@@ -82,8 +84,8 @@ mod tests {
     };
     use super::*;
 
-    /// The row of the rollout of a release that is on trial on these edges.
-    fn trial(site: &str, seq: u64, number: u64, edges: &[&str]) -> Row {
+    /// The row of the rollout of a release with these canary edges.
+    fn canary(site: &str, seq: u64, number: u64, edges: &[&str]) -> Row {
         let mut row = rollout(site, seq, number);
         let mut state: RolloutState = row.value.as_ref().unwrap().read().unwrap();
         let plan = CanaryPlan { edges: "1".parse().unwrap(), seconds: 60 };
@@ -101,14 +103,14 @@ mod tests {
     }
 
     #[test]
-    fn release_on_trial_is_served_by_the_chosen_edges_until_it_ends_and_inherits_the_one_before() {
+    fn canary_is_served_by_its_edges_until_it_ends_and_inherits_the_release_before() {
         let (mut chosen, mut other) = (edge("x"), edge("y"));
         for channels in [&mut chosen, &mut other] {
-            assert_eq!((serves(channels, "a"), channels.trials().len()), ("1 [2]".into(), 0));
-            apply_rows(channels, vec![trial("a", 3, 2, &["x"])]);
+            assert_eq!((serves(channels, "a"), channels.canaries().len()), ("1 [2]".into(), 0));
+            apply_rows(channels, vec![canary("a", 3, 2, &["x"])]);
         }
         assert_eq!((serves(&chosen, "a"), serves(&other, "a")), ("2 [1]".into(), "1 [2]".into()));
-        let shown = |channels: &Channels| channels.trials()[0].manifest;
+        let shown = |channels: &Channels| channels.canaries()[0].manifest;
         assert_eq!((shown(&chosen), shown(&other)), (release(2).manifest(), release(1).manifest()));
         assert!(chosen.applied_state().lagging.is_empty());
 
@@ -121,19 +123,19 @@ mod tests {
         assert_eq!(serves(&again, "a"), "2 [1]");
 
         apply_rows(&mut chosen, vec![rollout_tombstone("a", 4)]);
-        assert_eq!((serves(&chosen, "a"), chosen.trials().len()), ("1 []".into(), 0));
+        assert_eq!((serves(&chosen, "a"), chosen.canaries().len()), ("1 []".into(), 0));
         apply_rows(&mut again, vec![row("a", 4, 2, &[1]), rollout_tombstone("a", 5)]);
-        assert_eq!((serves(&again, "a"), again.trials().len()), ("2 [1]".into(), 0));
+        assert_eq!((serves(&again, "a"), again.canaries().len()), ("2 [1]".into(), 0));
     }
 
     #[test]
-    fn counting_begins_with_the_trial_and_goes_on_over_later_changes() {
+    fn counting_begins_with_the_canary_and_goes_on_over_later_changes() {
         let mut channels = edge("y");
-        apply_rows(&mut channels, vec![trial("a", 3, 2, &["x"])]);
+        apply_rows(&mut channels, vec![canary("a", 3, 2, &["x"])]);
         let key = ("a".parse().unwrap(), "live".parse().unwrap());
-        channels.trial_counters(&key).unwrap().count_response(StatusCode::NOT_FOUND);
+        channels.canary_counters(&key).unwrap().count_response(StatusCode::NOT_FOUND);
         apply_rows(&mut channels, vec![row("b", 4, 1, &[])]);
-        let counts = channels.trials()[0].counters.counts();
+        let counts = channels.canaries()[0].counters.counts();
         assert_eq!((counts.responses, counts.not_found, counts.server_errors), (1, 1, 0));
     }
 }

@@ -21,7 +21,7 @@ async fn releases(world: &World) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn release_that_lacks_its_own_script_is_taken_back_after_its_trial() {
+async fn release_that_lacks_its_own_script_is_taken_back_from_its_canary_edges() {
     let world = World::start(3).await;
     world.push("demo", &BEFORE).await;
     let after = [
@@ -29,8 +29,8 @@ async fn release_that_lacks_its_own_script_is_taken_back_after_its_trial() {
         ("assets/lazy-1a2b3c4d.js", "let lazy"),
         ("assets/other-5e6f7a8b.js", "let other"),
     ];
-    let trial = CanaryPlan { edges: "1".parse().unwrap(), seconds: 600 };
-    let push = world.push_on_trial("demo", &after, trial);
+    let canary = CanaryPlan { edges: "1".parse().unwrap(), seconds: 600 };
+    let push = world.push_with_canary("demo", &after, canary);
     let readers = async {
         until("one edge to serve the release", async || {
             let mut releases = releases(&world).await;
@@ -65,12 +65,12 @@ async fn release_that_lacks_its_own_script_is_taken_back_after_its_trial() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn release_that_is_good_on_trial_goes_live_on_all_edges() {
+async fn release_that_is_good_on_its_canary_edges_goes_live_on_all() {
     let world = World::start(3).await;
     world.push("demo", &BEFORE).await;
-    let trial = CanaryPlan { edges: "50%".parse().unwrap(), seconds: 1 };
+    let canary = CanaryPlan { edges: "50%".parse().unwrap(), seconds: 1 };
     let after = [("index.html", "two"), ("assets/a-0b1c2d3e.js", "let a")];
-    let pushed = world.push_on_trial("demo", &after, trial).await.unwrap();
+    let pushed = world.push_with_canary("demo", &after, canary).await.unwrap();
     assert_eq!(pushed.rollout.released.release.to_string(), "v2");
     assert_eq!(releases(&world).await, ["v2", "v2", "v2"]);
     world.stop().await;

@@ -1,4 +1,4 @@
-//! What readers get from one release while a trial lasts: numbers only.
+//! What readers get from one release while a canary runs: numbers only.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use verge_protocol::canary::ResponseCounts;
 
 /// The counters of a release of one channel. Clones share them, and are equal if they do.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct TrialCounters(Arc<Counters>);
+pub(crate) struct CanaryCounters(Arc<Counters>);
 
 #[derive(Debug, Default)]
 struct Counters {
@@ -18,7 +18,7 @@ struct Counters {
     missing_assets: AtomicU64,
 }
 
-impl TrialCounters {
+impl CanaryCounters {
     /// Counts a response.
     pub(crate) fn count_response(&self, status: StatusCode) {
         self.0.responses.fetch_add(1, Ordering::Relaxed);
@@ -47,10 +47,10 @@ impl TrialCounters {
     }
 }
 
-impl PartialEq for TrialCounters {
+impl PartialEq for CanaryCounters {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
-impl Eq for TrialCounters {}
+impl Eq for CanaryCounters {}
