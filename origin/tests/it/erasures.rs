@@ -9,6 +9,7 @@ use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use verge_daemon::Tasks;
 use verge_origin::Config;
 use verge_protocol::api::{BlobsRequest, ErasurePlan, LogEntry, LogEvent, PurgeProgress};
 use verge_protocol::pack::{Decoder, Frame};
@@ -58,7 +59,7 @@ impl TestOrigin {
         let body = stream::iter([Ok(begin)]).chain(stream::once(end));
         let path = format!("/v1/sites/{site}/builds/{}/blobs", created.build);
         let request = self.request(Method::POST, &path).body(reqwest::Body::wrap_stream(body));
-        let response = tokio::spawn(async move { request.send().await.unwrap().status() });
+        let response = Tasks::default().spawn("pack", async move { request.send().await.unwrap().status() });
         PackInProgress { rest, response }
     }
 
@@ -92,13 +93,13 @@ impl TestOrigin {
 /// A pack whose end is not sent yet.
 struct PackInProgress {
     rest: oneshot::Sender<()>,
-    response: JoinHandle<StatusCode>,
+    response: JoinHandle<Option<StatusCode>>,
 }
 
 impl PackInProgress {
     async fn end(self) {
         self.rest.send(()).unwrap();
-        assert_eq!(self.response.await.unwrap(), StatusCode::OK);
+        assert_eq!(self.response.await.unwrap(), Some(StatusCode::OK));
     }
 }
 
@@ -204,7 +205,7 @@ async fn erasure_is_completed_when_its_client_disconnects() {
     origin.push("demo", &build(&files)).await;
     origin.push("demo", &build(&[("index.html", "v2")])).await;
     let request = origin.request(Method::POST, "/v1/sites/demo/erasures").json(&json!({ "release": "v1" }));
-    let client = tokio::spawn(async move { request.send().await.unwrap().text().await });
+    let client = Tasks::default().spawn("client", async move { request.send().await.unwrap().text().await });
     until("the erasure is in the log", async || {
         let log: Vec<LogEntry> = origin.get("/v1/sites/demo/log").await;
         log.iter().any(|entry| matches!(entry.event, LogEvent::Erased { .. }))
