@@ -2,48 +2,52 @@
 //!
 //! [`plan`] decides what is removed. One transaction records it: a row for each content, then a purge of the path, by which edges confirm.
 //! From then on the site can neither push these bytes again nor move a channel to a release that has them. After it the blobs are
-//! removed from the store, unless another file of the site or another site has them.
+//! removed from the store ([`removal`]), unless another file of the site or another site has them.
 
 mod error;
 mod plan;
+mod removal;
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-
-use verge_daemon::{Clock, error_chain};
-use verge_protocol::api::{EraseRequest, EraseTarget, ErasurePlan};
+use tokio::sync::{mpsc, oneshot};
+use verge_daemon::{Clock, Tasks};
+use verge_protocol::api::{EraseRequest, EraseTarget, ErasurePlan, PurgeProgress};
 use verge_protocol::purge::PurgeScope;
 use verge_protocol::{Digest, Manifest, SiteName};
 
 pub(crate) use self::error::ErasureError;
-use self::plan::{Plan, SiteReleases};
+use self::plan::{Plan, Selection};
+pub(crate) use self::removal::{NotRemoved, Removal};
 use crate::channel_locks::ChannelLocks;
 use crate::feed::Feed;
 use crate::publish::{self, Contents, PublishError};
 use crate::purges::{PurgeStream, Purges};
-use crate::store::{Blobs, Database, NewErased, NewErasure, NewPurge, StoreError};
+use crate::store::{Database, Erased, NewErasure, NewPurge, SiteManifests};
 
-/// How often an erasure is planned again because a channel was moved meanwhile.
+/// How often an erasure is planned again because the site has changed meanwhile.
 const ATTEMPTS: u32 = 5;
+
+/// The progress of an erasure: that of its purge. It fails at the end if blobs are still in the store.
+pub(crate) type ErasureStream = mpsc::Receiver<Result<PurgeProgress, NotRemoved>>;
 
 /// Erases. Clones share everything.
 #[derive(Clone)]
 pub(crate) struct Erasures {
     pub(crate) database: Database,
-    pub(crate) blobs: Blobs,
     pub(crate) contents: Contents,
     pub(crate) feed: Feed,
     pub(crate) channel_locks: ChannelLocks,
     pub(crate) purges: Purges,
+    pub(crate) removal: Removal,
     pub(crate) clock: Clock,
+    pub(crate) tasks: Tasks,
 }
 
 impl Erasures {
     /// What an erasure would remove now.
     pub(crate) async fn plan(&self, site: &SiteName, target: &EraseTarget) -> Result<ErasurePlan, ErasureError> {
-        let plan = plan::plan(target, &self.releases(site).await?)?;
-        let erasure = self.erasure(site, &plan).await?;
-        let removed_bytes = plan.bytes_of(&erasure.removed());
+        let plan = self.plan_from(target, &self.database.site_manifests(site).await?).await?;
+        let erasure = NewErasure { site: site.clone(), contents: plan.to_erased() };
+        let removed_bytes = plan.bytes_of(&self.database.removed_by(&erasure).await?);
         Ok(ErasurePlan {
             removed_bytes,
             kept_bytes: plan.bytes().saturating_sub(removed_bytes),
@@ -51,76 +55,97 @@ impl Erasures {
         })
     }
 
-    /// Erases, durably, and tells which edges have done it.
-    pub(crate) async fn erase(&self, site: SiteName, request: EraseRequest) -> Result<PurgeStream, ErasureError> {
-        let EraseRequest { target, author, message } = request;
-        // No release is created meanwhile, of blobs that are about to go.
-        let _lock = self.channel_locks.lock_fingerprints().await;
+    /// Erases, durably, and tells which edges have done it. Continues when the caller is dropped.
+    pub(crate) async fn erase(&self, site: SiteName, request: EraseRequest) -> Result<ErasureStream, ErasureError> {
+        let (started, stream) = oneshot::channel();
+        let erasures = self.clone();
+        drop(self.tasks.spawn("erase", async move {
+            match erasures.record(site, request).await {
+                Ok((removed, edges)) => {
+                    let (events, stream) = mpsc::channel(1);
+                    // Without a client, edges and the store do it all the same.
+                    let _ = started.send(Ok(stream));
+                    erasures.remove(removed, edges, events).await;
+                }
+                Err(error) => drop(started.send(Err(error))),
+            }
+        }));
+        stream.await.unwrap_or(Err(ErasureError::ShuttingDown))
+    }
+
+    /// Records an erasure. Returns the blobs that nothing needs any more, and which edges have done it.
+    async fn record(
+        &self,
+        site: SiteName,
+        EraseRequest { target, author, message }: EraseRequest,
+    ) -> Result<(Vec<Digest>, PurgeStream), ErasureError> {
         for _ in 0..ATTEMPTS {
-            let releases = self.releases(&site).await?;
-            let plan = plan::plan(&target, &releases)?;
-            let erasure = self.erasure(&site, &plan).await?;
-            let (database, now, removed) = (self.database.clone(), self.clock.now(), erasure.removed());
+            let manifests = self.database.site_manifests(&site).await?;
+            let contents = self.plan_from(&target, &manifests).await?.to_erased();
             let scope = PurgeScope::Path(match &target {
                 EraseTarget::Path(path) => path.clone(),
                 // Edges confirm by a purge; what was erased is gone at its other paths too.
-                EraseTarget::Release(_) => erasure.contents[0].path.clone(),
+                EraseTarget::Release(_) => contents[0].path.clone(),
             });
+            let (database, now, count) = (self.database.clone(), self.clock.now(), contents.len());
             let (author, message) = (author.clone(), message.clone());
             let purge = NewPurge { site: site.clone(), scope: scope.clone(), author, message };
+            let erasure = NewErasure { site: site.clone(), contents };
             let without = scope.clone();
             let inherits = move |inherits: &[_]| publish::inherited_after_purge(inherits, &without);
-            let in_use = releases.in_use;
-            let write = async move { database.erase(&erasure, &purge, &in_use, now, inherits).await };
-            let Some(position) = self.feed.write(write).await? else { continue };
-            tracing::warn!(%site, contents = plan.contents.len(), blobs = removed.len(), "erased");
-            for digest in removed {
-                if let Err(error) = self.blobs.delete(digest).await {
-                    tracing::error!(%digest, error = error_chain(&error), "failed to remove an erased blob: remove it by hand");
-                }
-            }
-            return Ok(self.purges.confirm_at(site, scope, position));
+            let write = async move { database.erase(&erasure, &purge, &manifests, now, inherits).await };
+            let written = {
+                // No release is created meanwhile, of blobs that are about to go.
+                let _lock = self.channel_locks.lock_fingerprints().await;
+                self.feed.write(write).await?
+            };
+            let Some(Erased { position, removed }) = written else { continue };
+            tracing::warn!(%site, contents = count, blobs = removed.len(), "erased");
+            return Ok((removed.into_iter().collect(), self.purges.confirm_at(site, scope, position)));
         }
         Err(ErasureError::Busy)
     }
 
-    /// The releases of a site, and what its channels serve, are about to serve, or could go back to at once.
-    async fn releases(&self, site: &SiteName) -> Result<SiteReleases, ErasureError> {
-        let in_use = self.database.manifests_in_use(site).await?;
-        let mut releases = SiteReleases { in_use, ..SiteReleases::default() };
-        for release in self.database.releases(site).await? {
-            releases.releases.push((release.number, release.manifest));
-        }
-        releases.releases.sort();
-        let ids = releases.releases.iter().map(|(_, id)| *id).chain(releases.in_use.iter().map(|(_, id)| *id));
-        let mut manifests: HashMap<Digest, Manifest> = HashMap::new();
-        for id in ids {
-            if let Entry::Vacant(entry) = manifests.entry(id) {
-                let bytes = self.contents.manifest(id).await?;
-                entry.insert(Manifest::verify(id, &bytes).map_err(PublishError::from)?);
+    /// Removes blobs from the store while edges do so. The last event comes after both.
+    async fn remove(
+        &self,
+        removed: Vec<Digest>,
+        mut edges: PurgeStream,
+        events: mpsc::Sender<Result<PurgeProgress, NotRemoved>>,
+    ) {
+        let forward = async {
+            while let Some(event) = edges.recv().await {
+                if matches!(event, PurgeProgress::Finished { .. }) {
+                    return Some(event);
+                }
+                if events.send(Ok(event)).await.is_err() {
+                    break;
+                }
             }
+            None
+        };
+        let (outcome, last) = tokio::join!(self.removal.remove(&removed), forward);
+        if let Some(last) = last {
+            // Nobody may listen any more.
+            let _ = events.send(outcome.map(|()| last)).await;
         }
-        releases.manifests = manifests;
-        Ok(releases)
     }
 
-    /// What is written and removed, without the blobs that other sites have.
-    async fn erasure(&self, site: &SiteName, plan: &Plan) -> Result<NewErasure, StoreError> {
-        let mut erasure = NewErasure { site: site.clone(), contents: Vec::new() };
-        for (digest, planned) in &plan.contents {
-            let own = || planned.own_blobs.keys().copied();
-            let held = self.database.held_by_others(site, own()).await?;
-            let mut removed: Vec<Digest> = own().filter(|blob| !held.contains(blob)).collect();
-            // A site that holds all blobs of a content has it, and its encodings are those of all sites.
-            let is_shared = removed.is_empty() && !held.is_empty();
-            if !is_shared {
-                let encoded = || planned.encoded_blobs.keys().copied();
-                let held = self.database.held_by_others(site, encoded()).await?;
-                removed.extend(encoded().filter(|blob| !held.contains(blob)));
-            }
-            let path = planned.content.paths[0].clone();
-            erasure.contents.push(NewErased { digest: *digest, path, given_up: own().collect(), removed, is_shared });
+    /// Plans an erasure from the manifests of a site, of which one is in memory at a time.
+    async fn plan_from(&self, target: &EraseTarget, site: &SiteManifests) -> Result<Plan, ErasureError> {
+        let manifests = plan::known_manifests(target, site);
+        let mut selection = Selection::new(target.clone());
+        for known in &manifests {
+            selection.add(known, &self.manifest(known.id).await?);
         }
-        Ok(erasure)
+        let mut planner = selection.finish()?;
+        for known in &manifests {
+            planner.add(known, &self.manifest(known.id).await?)?;
+        }
+        Ok(planner.finish())
+    }
+
+    async fn manifest(&self, id: Digest) -> Result<Manifest, PublishError> {
+        Ok(Manifest::verify(id, &self.contents.manifest(id).await?)?)
     }
 }

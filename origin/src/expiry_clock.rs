@@ -23,7 +23,8 @@ pub(crate) struct ExpiryClock {
 }
 
 impl ExpiryClock {
-    /// The origin's time, unless it is ahead of the median of the live edges' clocks by more than [`CLOCK_TOLERANCE`]: then the median.
+    /// The origin's time, unless it is ahead of the median of its own and the live edges' clocks by more than [`CLOCK_TOLERANCE`]: then
+    /// the median.
     /// `None` right after a start, when live edges may not have reported yet.
     pub(crate) fn now(&self) -> Option<Timestamp> {
         let has_settled = self.edge_reports.uptime() >= self.settling;
@@ -38,11 +39,13 @@ impl ExpiryClock {
     }
 }
 
-/// `now`, unless it is too far ahead of the median of `clocks`: then the median. Of the two in the middle the earlier one counts.
-fn held_back(now: Timestamp, mut clocks: Vec<Timestamp>) -> Timestamp {
-    clocks.sort_unstable();
-    let median = clocks.len().checked_sub(1).map(|last| clocks[last / 2]);
-    median.filter(|median| median.after(CLOCK_TOLERANCE) < now).unwrap_or(now)
+/// `now`, unless it is too far ahead of the median of it and the `others`: then the median. Of the two in the middle the earlier one
+/// counts: if it is wrong, something ends late; if the later one is, something would end too early.
+fn held_back(now: Timestamp, mut others: Vec<Timestamp>) -> Timestamp {
+    others.push(now);
+    others.sort_unstable();
+    let median = others[(others.len() - 1) / 2];
+    if median.after(CLOCK_TOLERANCE) < now { median } else { now }
 }
 
 #[cfg(test)]
@@ -56,7 +59,8 @@ mod tests {
         let at = |seconds: u64| Timestamp(seconds * 1000);
         let shown = |others: &[u64]| held_back(at(1000), others.iter().copied().map(at).collect()).0 / 1000;
         assert_eq!([shown(&[]), shown(&[940]), shown(&[5000]), shown(&[10, 1000, 1001])], [1000; 4]);
-        assert_eq!((shown(&[939]), shown(&[5000, 20, 10]), shown(&[10, 1000])), (939, 20, 10));
+        assert_eq!((shown(&[939]), shown(&[5000, 20, 10]), shown(&[20, 10])), (939, 20, 20));
+        assert_eq!((shown(&[10, 1000]), shown(&[10, 5000])), (1000, 1000), "one wrong edge of two decides nothing");
     }
 
     #[tokio::test(start_paused = true)]

@@ -38,7 +38,7 @@ pub fn inherited(
 
 /// What a channel that points at `served` and inherited `kept` inherits after a canary `release` was taken back at `now`.
 pub fn inherited_after_canary(release: Digest, kept: Vec<Inherited>, served: Digest, now: Timestamp) -> Vec<Inherited> {
-    store::with_kept(vec![Inherited::new(release, now.after(publish::INHERITED_FOR))], kept, served)
+    store::after_canary(release, kept, served, now)
 }
 
 /// What remains of `inherits` after a purge.
@@ -54,7 +54,7 @@ pub fn still_inherited(inherits: &[Inherited], now: Timestamp) -> Option<Vec<Inh
 
 /// Whether a rollout that the last process left is carried on, of a channel that is at `epoch`.
 pub fn is_resumable(state: &RolloutState, epoch: Option<Seq>, now: Timestamp) -> bool {
-    rollout::is_resumable(state, epoch, now)
+    rollout::check_resumable(state, epoch, now).is_ok()
 }
 
 /// Where a subscriber at `since` is, relative to an origin at `now` with this `history` after the write `since.position.seq`.

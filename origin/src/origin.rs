@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::config::raw::RawConfig;
 use crate::domains::{self, Domains};
 use crate::edge_reports::EdgeReports;
-use crate::erasure::Erasures;
+use crate::erasure::{Erasures, Removal};
 use crate::expiry_clock::ExpiryClock;
 use crate::feed::Feed;
 use crate::fleet::Fleet;
@@ -85,6 +85,9 @@ impl Origin {
         let deletions = app.channel_deletion.clone();
         let deletions = deletions.delete_ended_periodically(config.expiry_check_interval, tasks.draining().clone());
         drop(tasks.spawn("delete channels", deletions));
+        let removal = app.erasures.removal.clone();
+        let removal = removal.remove_periodically(config.expiry_check_interval, tasks.draining().clone());
+        drop(tasks.spawn("remove erased blobs", removal));
         let limits = HttpLimits::default();
         let router = http::router(app.clone());
         http_server::serve("api", api, limits, &tasks, TowerToHyperService::new(router));
@@ -217,6 +220,8 @@ async fn compose(
         limits: config.limits,
         active_packs: ActivePacks::default(),
     };
+    let removal =
+        Removal { database: database.clone(), blobs: blobs.clone(), active_packs: uploads.active_packs.clone() };
     let fleet = Fleet::open(database.clone()).await?;
     let channel_locks = ChannelLocks::default();
     let channel_deletion = ChannelDeletion {
@@ -249,12 +254,13 @@ async fn compose(
     };
     let erasures = Erasures {
         database: database.clone(),
-        blobs: blobs.clone(),
         contents: contents.clone(),
         feed: feed.clone(),
         channel_locks: channel_locks.clone(),
         purges: purges.clone(),
+        removal,
         clock: clock.clone(),
+        tasks: tasks.clone(),
     };
     let publisher = Publisher {
         database: database.clone(),

@@ -32,9 +32,7 @@ use crate::store::{Blobs, Database, EarlierRequest, MoveTarget, NewLifetime, New
 pub(crate) use self::contents::Contents;
 pub(crate) use self::encoder::Encoder;
 pub(crate) use self::error::PublishError;
-pub(crate) use self::inheritance::{
-    KEPT_FOR as INHERITED_FOR, choose as inherited, expire as still_inherited, purge as inherited_after_purge,
-};
+pub(crate) use self::inheritance::{choose as inherited, expire as still_inherited, purge as inherited_after_purge};
 pub(crate) use self::rollback_target::rollback_target;
 
 /// Creates releases and moves channels.

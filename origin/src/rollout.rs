@@ -49,12 +49,24 @@ const CLOCK_TOLERANCE: Duration = Duration::from_mins(1);
 /// How long to wait before a write is tried again that failed.
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Whether a rollout that the last process left is carried on, of a channel that is at `epoch`.
-pub(crate) fn is_resumable(state: &RolloutState, epoch: Option<Seq>, now: Timestamp) -> bool {
+/// Whether a rollout that the last process left is carried on, of a channel that is at `epoch`. An error tells why it is abandoned.
+pub(crate) fn check_resumable(state: &RolloutState, epoch: Option<Seq>, now: Timestamp) -> Result<(), String> {
     let canary = Duration::from_secs(state.canary.as_ref().map_or(0, |canary| canary.plan.seconds));
+    let (age, ahead) = (state.started.age(now), now.age(state.started));
+    if epoch != state.expected {
+        return Err("the channel was moved before the origin was restarted".to_owned());
+    }
     // A clock that was set back since tells nothing of the time that has passed.
-    let is_sane = state.started <= now.after(CLOCK_TOLERANCE);
-    epoch == state.expected && is_sane && state.started.age(now) <= RESUMED_WITHIN + canary
+    if ahead > CLOCK_TOLERANCE {
+        return Err(format!(
+            "the origin was restarted, and its clock was set back by {} s or more since the rollout began",
+            ahead.as_secs()
+        ));
+    }
+    if age > RESUMED_WITHIN + canary {
+        return Err(format!("the origin was restarted {} s after the rollout began", age.as_secs()));
+    }
+    Ok(())
 }
 
 /// Begins rollouts and carries them out. Clones share them.
@@ -190,19 +202,16 @@ impl Rollouts {
             let Ok(guard) = self.channel_locks.try_lock(&label, state.idempotency_key.as_ref()) else { continue };
             let current = self.database.channel(&label.site, &label.channel).await?;
             let now = self.clock.now();
-            let is_due = is_resumable(&state, current.map(|current| current.epoch), now);
-            let age = state.started.age(now);
+            let check = check_resumable(&state, current.map(|current| current.epoch), now);
             let rollouts = self.clone();
             drop(self.tasks.spawn("resume a rollout", async move {
-                if is_due {
-                    tracing::info!(channel = %label, release = %state.release, "rollout resumed");
-                    let warnings = rollouts.database.release_warnings(&label.site, state.release).await;
-                    rollouts.run(guard, (begun, state), warnings.unwrap_or_default()).await;
-                } else {
-                    let reason = format!("the origin was restarted {} s after the rollout began", age.as_secs());
+                if let Err(reason) = check {
                     let error = PublishError::Abandoned { label, release: state.release, reason };
-                    rollouts.abandon(guard, &state, error).await;
+                    return rollouts.abandon(guard, &state, error).await;
                 }
+                tracing::info!(channel = %label, release = %state.release, "rollout resumed");
+                let warnings = rollouts.database.release_warnings(&label.site, state.release).await;
+                rollouts.run(guard, (begun, state), warnings.unwrap_or_default()).await;
             }));
         }
         Ok(())
@@ -278,9 +287,8 @@ impl Rollouts {
         tracing::warn!(channel = %label, %release, reason = %error_chain(&error), "rollout abandoned");
         self.metrics.rollouts_abandoned.inc();
         let delete = async || {
-            let (database, label, state) = (self.database.clone(), label.clone(), state.clone());
-            let until = self.clock.now().after(publish::INHERITED_FOR);
-            self.feed.write(async move { database.abandon_rollout(&label, &state, until).await }).await
+            let (database, label, state, now) = (self.database.clone(), label.clone(), state.clone(), self.clock.now());
+            self.feed.write(async move { database.abandon_rollout(&label, &state, now).await }).await
         };
         let mut outcome = delete().await;
         if outcome.is_ok() {
@@ -360,5 +368,31 @@ impl Facts {
             }
             _ = self.reports.changed() => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rollout_of_an_earlier_process_is_resumed_within_its_time_or_abandoned_with_the_reason() {
+        let at = |seconds: u64| Timestamp(seconds * 1000);
+        let state = RolloutState {
+            release: ReleaseNumber(2),
+            manifest: Digest::of(b"manifest"),
+            expected: Some(Seq(7)),
+            idempotency_key: None,
+            started: at(10_000),
+            canary: None,
+            author: None,
+        };
+        let check = |epoch, now| check_resumable(&state, Some(Seq(epoch)), at(now)).err();
+        assert_eq!([check(7, 9_940), check(7, 10_000), check(7, 10_600)], [None, None, None]);
+        let too_late = "the origin was restarted 601 s after the rollout began";
+        assert_eq!(check(7, 10_601).as_deref(), Some(too_late));
+        let set_back = "the origin was restarted, and its clock was set back by 3600 s or more since the rollout began";
+        assert_eq!(check(7, 6_400).as_deref(), Some(set_back));
+        assert_eq!(check(8, 10_000).as_deref(), Some("the channel was moved before the origin was restarted"));
     }
 }

@@ -1,6 +1,6 @@
 //! Uploads of builds: descriptions and packs of blobs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -67,7 +67,14 @@ impl ActivePacks {
         builds.get(&(site.clone(), id.clone()))?.expected.upgrade()
     }
 
-    /// Registers a pack.
+    /// Those of `blobs` that a pack which is being received may have.
+    pub(crate) fn expected_of(&self, blobs: &[Digest]) -> HashSet<Digest> {
+        let builds = self.builds.lock().unwrap_or_else(PoisonError::into_inner);
+        let expected: Vec<_> = builds.values().filter_map(|packs| packs.expected.upgrade()).collect();
+        blobs.iter().filter(|blob| expected.iter().any(|expected| expected.contains_key(blob))).copied().collect()
+    }
+
+    /// Registers a pack. Call it under [`Blobs::lock_removals`].
     pub(crate) fn start(&self, site: &SiteName, id: &BuildId, expected: Arc<ExpectedBlobs>) -> ActivePack {
         let build = (site.clone(), id.clone());
         let mut builds = self.builds.lock().unwrap_or_else(PoisonError::into_inner);

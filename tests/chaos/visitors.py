@@ -67,7 +67,9 @@ class Visitor(threading.Thread):
             time.sleep(self.chance.choice([0, 0, 0, self.chance.uniform(0, 2)]) if self.chance.random() < 0.2 else 0)
             self.read_elsewhere(*tab, path.decode(), "chunks of the page")
         path = self.chance.choice(["/data.json", "/media.bin", "/"])
-        self.read(edge, writer.site, path, method=self.chance.choice(["HEAD", "range", "revalidate"]))
+        # The first edge may have stopped since.
+        if edge := self.choose_edge():
+            self.read(edge, writer.site, path, method=self.chance.choice(["HEAD", "range", "revalidate"]))
         tab = self.chance.choice(self.tabs)
         lazy = next(path for path in files(tab[1]) if "/lazy-" in path)
         self.read_elsewhere(*tab, f"/{lazy}", "chunks of open tabs")

@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Output, human};
 use crate::project::Project;
-use crate::purge::{Purged, follow};
+use crate::purge::{PurgeError, Purged, follow};
 
 /// How many paths are listed before the question.
 const PATHS_SHOWN: usize = 20;
@@ -41,7 +41,7 @@ pub(super) async fn run(arguments: &cli::Erase, context: &Context<'_>) -> Result
             "{count} of {site} will be removed from the origin and every edge for good, and cannot be pushed again"
         ))?;
     }
-    let events = client.erase(&site, &request).await?;
+    let events = client.erase(&site, &request).await.map_err(PurgeError::Client)?;
     let purged = follow(events, output, &format!("erasing {count} of {site}")).await?;
     if output.options().json {
         let line = Line { site: &site, erased: &plan, purged: &purged };

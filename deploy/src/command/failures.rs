@@ -38,6 +38,7 @@ fn hint_for(code: &str) -> Option<&'static str> {
         "in_use" => "push a release without these bytes first, then run the command again",
         "erased" => "use `verge log` to see what was erased, when and by whom",
         "missing_blobs" => "push again",
+        "not_removed" => "run the command again until it succeeds; the log of the origin has the cause",
         "shutting_down" => "run the command again when the origin is back",
         "storage_full" => "make room on the origin's disk, then run the command again",
         "internal" => "check the log of the origin",

@@ -33,7 +33,7 @@ fn hint(problem: &Problem) -> Option<&'static str> {
         Problem::Diverged { .. } => "push the sites whose latest release was lost, or put a later copy in place",
         Problem::Orphans { .. } => "push these sites again, or see `verge orphans` to remove them from edges",
         Problem::EdgeNotSaving { .. } => "make room on the edge's disk: after a restart it would serve older releases",
-        Problem::ClockAhead { .. } => "synchronize the clock of the origin, for example by NTP",
+        Problem::ClockAhead { .. } => "synchronize the clocks of the origin and its edges, for example by NTP",
         Problem::ClockDiffers { .. } => "synchronize both clocks, for example by NTP",
         Problem::UnknownTokens { .. } => {
             "if edges or name servers stopped reporting, issue new tokens with `verge edges token` and `verge dns token`"

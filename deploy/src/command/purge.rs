@@ -9,6 +9,7 @@ use verge_protocol::report::PurgeProof;
 use super::context::Context;
 use super::provenance;
 use crate::cli;
+use crate::client::ClientError;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Output, human, table};
@@ -130,10 +131,31 @@ fn short(digest: &verge_protocol::Digest) -> String {
 impl From<PurgeError> for Failure {
     fn from(error: PurgeError) -> Self {
         match error {
+            PurgeError::Client(error @ (ClientError::ConnectionLost { .. } | ClientError::Stalled { .. })) => {
+                Self::new(Exit::Unreachable, &error)
+                    .hint(Some("it may have been done: run the command again, which does no harm"))
+            }
             PurgeError::Client(error) => error.into(),
             PurgeError::Interrupted(_) => {
-                Self::new(Exit::Lagging, &error).hint(Some("run the command again: a purge may be repeated".to_owned()))
+                Self::new(Exit::Lagging, &error).hint(Some("run the command again: it may be repeated"))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lost_connection_says_that_the_command_may_be_repeated() {
+        let lost = || ClientError::ConnectionLost { reason: "connection reset".to_owned() };
+        let failure = Failure::from(PurgeError::Client(lost()));
+        assert_eq!(failure.exit, Exit::Unreachable);
+        assert_eq!(failure.message, "lost the connection to the origin: connection reset");
+        assert_eq!(failure.hints, ["it may have been done: run the command again, which does no harm"]);
+        let failure = Failure::from(PurgeError::Interrupted(lost()));
+        assert_eq!(failure.exit, Exit::Lagging);
+        assert_eq!(failure.hints, ["run the command again: it may be repeated"]);
     }
 }

@@ -13,8 +13,10 @@ pub(crate) enum ErasureError {
     InUse { channel: ChannelName, path: SitePath },
     #[error("{}", nothing(.0))]
     Nothing(EraseTarget),
-    #[error("channels of the site are being moved")]
+    #[error("the site was changed while the erasure was planned")]
     Busy,
+    #[error("the origin is shutting down")]
+    ShuttingDown,
     #[error(transparent)]
     Publish(#[from] PublishError),
     #[error(transparent)]

@@ -1,4 +1,7 @@
 //! What an erasure removes: which contents, and which of their blobs nothing else of the site needs. Synchronous.
+//!
+//! The manifests of the site are given twice, one at a time, in the order of [`known_manifests`]: once to a [`Selection`], then to a
+//! [`Planner`].
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -7,13 +10,108 @@ use verge_protocol::manifest::File;
 use verge_protocol::{ChannelName, Content, Digest, Manifest, ReleaseNumber, SitePath};
 
 use super::error::ErasureError;
+use crate::store::{NewErased, SiteManifests};
 
-/// The releases of a site, and what its channels serve or are about to.
-#[derive(Default)]
-pub(super) struct SiteReleases {
-    pub(super) manifests: HashMap<Digest, Manifest>,
-    pub(super) releases: Vec<(ReleaseNumber, Digest)>,
-    pub(super) in_use: Vec<(ChannelName, Digest)>,
+/// A manifest, the releases that have it, and the channels that serve it or are about to.
+#[derive(Debug, Clone)]
+pub(super) struct KnownManifest {
+    pub(super) id: Digest,
+    releases: Vec<ReleaseNumber>,
+    channels: Vec<ChannelName>,
+}
+
+/// The manifests of a site, each once: that of the release to be erased first, then by their first release.
+pub(super) fn known_manifests(target: &EraseTarget, site: &SiteManifests) -> Vec<KnownManifest> {
+    let mut manifests: Vec<KnownManifest> = Vec::new();
+    let mut indices = HashMap::new();
+    let mut index = |id: Digest, manifests: &mut Vec<KnownManifest>| {
+        *indices.entry(id).or_insert_with(|| {
+            manifests.push(KnownManifest { id, releases: Vec::new(), channels: Vec::new() });
+            manifests.len() - 1
+        })
+    };
+    for (number, id) in &site.releases {
+        let index = index(*id, &mut manifests);
+        manifests[index].releases.push(*number);
+    }
+    for (channel, id) in &site.in_use {
+        let index = index(*id, &mut manifests);
+        manifests[index].channels.push(channel.clone());
+    }
+    if let EraseTarget::Release(number) = target {
+        manifests.sort_by_key(|known| !known.releases.contains(number));
+    }
+    manifests
+}
+
+/// The contents to be erased.
+pub(super) struct Selection {
+    target: EraseTarget,
+    contents: BTreeSet<Digest>,
+}
+
+impl Selection {
+    pub(super) fn new(target: EraseTarget) -> Self {
+        Self { target, contents: BTreeSet::new() }
+    }
+
+    /// Takes the next manifest.
+    pub(super) fn add(&mut self, known: &KnownManifest, manifest: &Manifest) {
+        let digests = manifest.files.values().map(|file| file.identity.digest());
+        match &self.target {
+            EraseTarget::Path(path) => {
+                self.contents.extend(manifest.files.get(path).map(|file| file.identity.digest()));
+            }
+            // Another release with the same files is the same content, and keeps it.
+            EraseTarget::Release(number) if known.releases == [*number] => self.contents.extend(digests),
+            EraseTarget::Release(_) => {
+                for digest in digests {
+                    self.contents.remove(&digest);
+                }
+            }
+        }
+    }
+
+    /// An error if there is nothing to erase.
+    pub(super) fn finish(self) -> Result<Planner, ErasureError> {
+        if self.contents.is_empty() {
+            return Err(ErasureError::Nothing(self.target));
+        }
+        Ok(Planner { erased: self.contents, kept: HashSet::new(), plan: Plan::default() })
+    }
+}
+
+/// Plans an erasure.
+pub(super) struct Planner {
+    erased: BTreeSet<Digest>,
+    /// The blobs of all other contents of the site.
+    kept: HashSet<Digest>,
+    plan: Plan,
+}
+
+impl Planner {
+    /// Takes the next manifest. An error if a channel needs what is to be erased.
+    pub(super) fn add(&mut self, known: &KnownManifest, manifest: &Manifest) -> Result<(), ErasureError> {
+        for (path, file) in &manifest.files {
+            if !self.erased.contains(&file.identity.digest()) {
+                self.kept.extend(file.contents().flat_map(Content::slices).map(|slice| slice.digest));
+            } else if let Some(channel) = known.channels.first() {
+                return Err(ErasureError::InUse { channel: channel.clone(), path: path.clone() });
+            } else {
+                self.plan.add(&known.releases, path, file);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self) -> Plan {
+        let is_kept = |digest: &Digest| self.kept.contains(digest);
+        for planned in self.plan.contents.values_mut() {
+            planned.shared_blobs = planned.own_blobs.extract_if(.., |digest, _| is_kept(digest)).collect();
+            planned.encoded_blobs.retain(|digest, _| !is_kept(digest));
+        }
+        self.plan
+    }
 }
 
 /// What is erased.
@@ -40,55 +138,6 @@ impl PlannedContent {
     }
 }
 
-/// Plans an erasure. An error if there is nothing to erase, or a channel needs it.
-pub(super) fn plan(target: &EraseTarget, site: &SiteReleases) -> Result<Plan, ErasureError> {
-    let digests = erased_digests(target, site);
-    if digests.is_empty() {
-        return Err(ErasureError::Nothing(target.clone()));
-    }
-    let is_erased = |file: &File| digests.contains(&file.identity.digest());
-    for (channel, id) in &site.in_use {
-        let mut files = site.manifests.get(id).into_iter().flat_map(|manifest| &manifest.files);
-        if let Some((path, _)) = files.find(|(_, file)| is_erased(file)) {
-            return Err(ErasureError::InUse { channel: channel.clone(), path: path.clone() });
-        }
-    }
-    let files = || site.manifests.values().flat_map(|manifest| manifest.files.values());
-    let kept = files().filter(|file| !is_erased(file)).flat_map(File::contents);
-    // The manifests are blobs of the same store.
-    let kept: HashSet<Digest> =
-        kept.flat_map(Content::slices).map(|slice| slice.digest).chain(site.manifests.keys().copied()).collect();
-    let mut plan = Plan::default();
-    for (number, id) in &site.releases {
-        let Some(manifest) = site.manifests.get(id) else { continue };
-        for (path, file) in manifest.files.iter().filter(|(_, file)| is_erased(file)) {
-            plan.add(*number, path, file, &kept);
-        }
-    }
-    Ok(plan)
-}
-
-/// The digests of the contents to be erased.
-fn erased_digests(target: &EraseTarget, site: &SiteReleases) -> BTreeSet<Digest> {
-    let digests = |manifest: &Manifest| manifest.files.values().map(|file| file.identity.digest()).collect::<Vec<_>>();
-    match target {
-        EraseTarget::Path(path) => {
-            let files = site.manifests.values().filter_map(|manifest| manifest.files.get(path));
-            files.map(|file| file.identity.digest()).collect()
-        }
-        EraseTarget::Release(number) => {
-            let Some((_, id)) = site.releases.iter().find(|(known, _)| known == number) else { return BTreeSet::new() };
-            // Another release with the same files is the same content, and keeps it.
-            let is_other = |(other, manifest): &(ReleaseNumber, Digest)| other != number || manifest != id;
-            let others = site.releases.iter().filter(|release| is_other(release));
-            let others = others.filter_map(|(_, id)| site.manifests.get(id)).flat_map(digests);
-            let others: HashSet<Digest> = others.collect();
-            let own = site.manifests.get(id).map(digests).unwrap_or_default();
-            own.into_iter().filter(|digest| !others.contains(digest)).collect()
-        }
-    }
-}
-
 impl Plan {
     /// Bytes of all blobs.
     pub(super) fn bytes(&self) -> u64 {
@@ -105,7 +154,20 @@ impl Plan {
         blobs.values().sum()
     }
 
-    fn add(&mut self, release: ReleaseNumber, path: &SitePath, file: &File, kept: &HashSet<Digest>) {
+    /// The contents, for the database.
+    pub(super) fn to_erased(&self) -> Vec<NewErased> {
+        let digests = |blobs: &BTreeMap<Digest, u64>| blobs.keys().copied().collect::<Vec<_>>();
+        let erased = |(digest, planned): (&Digest, &PlannedContent)| NewErased {
+            digest: *digest,
+            path: planned.content.paths[0].clone(),
+            blobs: planned.own_blobs.keys().chain(planned.shared_blobs.keys()).copied().collect(),
+            own_blobs: digests(&planned.own_blobs),
+            encoded_blobs: digests(&planned.encoded_blobs),
+        };
+        self.contents.iter().map(erased).collect()
+    }
+
+    fn add(&mut self, releases: &[ReleaseNumber], path: &SitePath, file: &File) {
         let identity = &file.identity;
         let planned = self.contents.entry(identity.digest()).or_insert_with(|| PlannedContent {
             content: ErasedContent {
@@ -118,19 +180,17 @@ impl Plan {
             encoded_blobs: BTreeMap::new(),
             shared_blobs: BTreeMap::new(),
         });
-        let PlannedContent { content, own_blobs, encoded_blobs, shared_blobs } = planned;
-        for slice in identity.slices() {
-            let blobs = if kept.contains(&slice.digest) { &mut *shared_blobs } else { &mut *own_blobs };
-            blobs.insert(slice.digest, slice.size);
-        }
+        let PlannedContent { content, own_blobs, encoded_blobs, .. } = planned;
+        own_blobs.extend(identity.slices().map(|slice| (slice.digest, slice.size)));
         let encodings = file.encodings.values().flat_map(Content::slices);
-        encoded_blobs
-            .extend(encodings.filter(|slice| !kept.contains(&slice.digest)).map(|slice| (slice.digest, slice.size)));
+        encoded_blobs.extend(encodings.map(|slice| (slice.digest, slice.size)));
         if !content.paths.contains(path) {
             content.paths.push(path.clone());
         }
-        if !content.releases.contains(&release) {
-            content.releases.push(release);
+        for release in releases {
+            if !content.releases.contains(release) {
+                content.releases.push(*release);
+            }
         }
     }
 }
@@ -153,19 +213,37 @@ mod tests {
         File { media_type: "text/plain".to_owned(), lifetime, fingerprinted: false, identity, encodings }
     }
 
+    /// A site and its manifests.
+    #[derive(Default)]
+    struct Site {
+        known: SiteManifests,
+        manifests: HashMap<Digest, Manifest>,
+    }
+
     /// Releases numbered from 1, each of (path, text); the last one is live.
-    fn site(releases: &[&[(&str, &str)]]) -> SiteReleases {
-        let mut site = SiteReleases::default();
+    fn site(releases: &[&[(&str, &str)]]) -> Site {
+        let mut site = Site::default();
         for (number, files) in (1..).zip(releases) {
             let files = files.iter().map(|(path, text)| (path.parse().unwrap(), file(text))).collect();
             let fallback = Fallback::NotFound;
             let manifest = Manifest { site: "demo".parse().unwrap(), fallback, files, former_scripts: None };
             let id = Digest::of(&manifest.to_bytes());
             site.manifests.insert(id, manifest);
-            site.releases.push((ReleaseNumber(number), id));
+            site.known.releases.push((ReleaseNumber(number), id));
         }
-        site.in_use = vec![(ChannelName::live(), site.releases.last().unwrap().1)];
+        site.known.in_use = vec![(ChannelName::live(), site.known.releases.last().unwrap().1)];
         site
+    }
+
+    fn plan(target: &EraseTarget, site: &Site) -> Result<Plan, ErasureError> {
+        let known = known_manifests(target, &site.known);
+        let mut selection = Selection::new(target.clone());
+        for known in &known {
+            selection.add(known, &site.manifests[&known.id]);
+        }
+        let mut planner = selection.finish()?;
+        known.iter().try_for_each(|known| planner.add(known, &site.manifests[&known.id]))?;
+        Ok(planner.finish())
     }
 
     fn path(path: &str) -> EraseTarget {

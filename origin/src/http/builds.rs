@@ -75,15 +75,23 @@ pub(super) async fn create(
 pub(super) async fn upload_blobs(
     _: Admin,
     State(uploads): State<Uploads>,
+    State(contents): State<Contents>,
     PathParams((site, id)): PathParams<(SiteName, BuildId)>,
     request: Request,
 ) -> Result<Json<BlobsStored>, ApiError> {
+    let mut build = None;
     let expected = match uploads.active_packs.expected(&site, &id) {
         Some(expected) => expected,
-        None => Arc::new(expected_blobs(&load(&uploads, &site, &id).await?)),
+        None => Arc::new(expected_blobs(build.insert(load(&uploads, &site, &id).await?))),
     };
     uploads.database.touch_build(&site, &id, uploads.clock.now()).await?;
+    let removals = uploads.blobs.lock_removals().await;
     let pack = uploads.active_packs.start(&site, &id, expected);
+    drop(removals);
+    // After the pack has started: what is erased from now on is removed when it ends.
+    if let Some(build) = build {
+        contents.check_erased(&site, &build).await?;
+    }
     // In a task: this handler is dropped when its connection is cut, and the blobs received by then must be stored.
     let tasks = uploads.tasks.clone();
     let storing = tasks.spawn("store a pack", async move {

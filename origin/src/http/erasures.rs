@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use verge_protocol::SiteName;
-use verge_protocol::api::{EraseRequest, ErasurePlan};
+use verge_protocol::api::{EraseRequest, ErasurePlan, PurgeProgress};
 
 use super::auth::Admin;
 use super::error::ApiError;
@@ -35,5 +35,7 @@ pub(super) async fn create(
 ) -> Result<Response, ApiError> {
     sites::find(&database, &site).await?;
     let events = erasures.erase(site, request).await?;
-    Ok(progress::lines(events, |event| event))
+    Ok(progress::lines(events, |event| {
+        event.unwrap_or_else(|error| PurgeProgress::Failed(ApiError::from(error).into_body()))
+    }))
 }

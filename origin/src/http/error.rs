@@ -15,7 +15,7 @@ use verge_protocol::api::ErrorBody;
 use crate::channel_deletion::DeletionError;
 use crate::domains::DomainError;
 use crate::edge_settings::EdgeError;
-use crate::erasure::ErasureError;
+use crate::erasure::{ErasureError, NotRemoved};
 use crate::publish::PublishError;
 use crate::site_regions::RegionError;
 use crate::store::StoreError;
@@ -160,9 +160,18 @@ impl From<ErasureError> for ApiError {
             }
             ErasureError::Nothing(_) => Self::not_found("nothing_to_erase", message),
             ErasureError::Busy => Self::conflict("channel_busy", message).hint("wait for it to finish, then try again"),
+            ErasureError::ShuttingDown => Self::new(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", message)
+                .hint("send the request again when it is back: an erasure may be repeated"),
             ErasureError::Publish(error) => Self::from(&error),
             ErasureError::Store(error) => Self::storage(&error),
         }
+    }
+}
+
+impl From<NotRemoved> for ApiError {
+    fn from(error: NotRemoved) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "not_removed", error.to_string())
+            .hint("the origin tries again; to know when they are removed, repeat the erasure. Its log has the cause")
     }
 }
 

@@ -1,15 +1,10 @@
 //! The older manifests whose fingerprinted files a channel still serves after a move.
 
-use std::time::Duration;
-
 use verge_protocol::purge::{Purge, PurgeScope};
 use verge_protocol::state::Inherited;
 use verge_protocol::{Digest, Timestamp};
 
-use crate::store::{ChannelMove, INHERITED_MAX};
-
-/// How long a browser tab may stay open and still load the chunks of its release.
-pub(crate) const KEPT_FOR: Duration = Duration::from_hours(24);
+use crate::store::{ChannelMove, INHERITED_MAX, KEPT_FOR};
 
 /// The most purged scopes that a manifest is inherited without. One with more is not inherited any more.
 const WITHOUT_MAX: usize = 64;

@@ -23,8 +23,10 @@ pub(super) struct Edge {
     pub(super) has_confirmed: bool,
     /// The release that it serves during a canary, and what readers got.
     pub(super) served: Option<(Digest, ResponseCounts)>,
-    /// Whether it has more to fetch than this release, since it has just joined or was away.
-    is_joining: bool,
+    /// Whether it is not prepared and lags with another channel too.
+    lags_elsewhere: bool,
+    /// When bytes last arrived at it from an origin; before any, when its first report came.
+    fetched: Duration,
 }
 
 /// What an edge reported last.
@@ -69,7 +71,8 @@ impl Edge {
             progressed: now,
             has_confirmed: false,
             served: None,
-            is_joining: false,
+            lags_elsewhere: false,
+            fetched: now,
         }
     }
 
@@ -77,25 +80,29 @@ impl Edge {
     pub(super) fn take(&mut self, target: &Target, begun: Position, moved: Option<Position>, last: LastReport) {
         let report = &last.report;
         let preparation = Preparation::of(target, begun, report);
-        let is_joining = !preparation.prepared && target.is_one_of_several(report);
-        let has_progressed = match (&self.last_report, moved) {
+        let lags_elsewhere = !preparation.prepared && target.lags_elsewhere(report);
+        let before = self.last_report.as_ref().map(|last| &last.report);
+        let is_fetching = before.is_none_or(|before| before.received_bytes != report.received_bytes);
+        let has_progressed = match (before, moved) {
             (None, _) => true,
             // Other channels do not count: somebody always pushes somewhere.
-            (Some(LastReport { report: before, .. }), Some(moved)) => {
+            (Some(before), Some(moved)) => {
                 let approaches = !before.applied.includes(moved) && before.applied != report.applied;
                 approaches || target.lag(before) != target.lag(report)
             }
-            (Some(LastReport { report: before, .. }), None) => {
+            (Some(_), None) => {
                 // Bytes of a blob that is not complete yet: a slow line takes long for one. Those of one that joins are of any release.
-                let is_fetching = before.received_bytes != report.received_bytes;
-                let counts = preparation.problem.is_none() && !is_joining;
+                let counts = preparation.problem.is_none() && !lags_elsewhere;
                 preparation.has_grown_since(&self.preparation) || is_fetching && counts
             }
         };
         if has_progressed {
             self.progressed = self.progressed.max(last.received);
         }
-        (self.preparation, self.is_joining) = (preparation, is_joining);
+        if is_fetching {
+            self.fetched = last.received;
+        }
+        (self.preparation, self.lags_elsewhere) = (preparation, lags_elsewhere);
         let mut counts = report.canaries.iter();
         let counts = counts.find(|counts| counts.site == target.label.site && counts.channel == target.label.channel);
         self.served = counts.map(|counts| (counts.manifest, counts.counts));
@@ -106,9 +113,11 @@ impl Edge {
         self.last_report.as_ref().is_some_and(|last| last.report.draining)
     }
 
-    /// Whether it has more to fetch than this release, since it has just joined or was away.
-    pub(super) fn is_joining(&self) -> bool {
-        self.is_joining
+    /// Whether it fetches more than this release, since it has just joined or was away. One that lags with another channel and has
+    /// fetched nothing for as long as an edge without progress is waited for is stuck.
+    pub(super) fn is_joining(&self, timing: &Timing) -> bool {
+        let is_stuck = self.last_report.as_ref().is_some_and(|last| self.fetched + timing.stall <= last.received);
+        self.lags_elsewhere && !is_stuck
     }
 
     /// Whether it knows preparations: an older edge does not.

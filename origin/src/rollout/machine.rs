@@ -185,10 +185,12 @@ impl Rollout {
         Some(given_up.max()?.min(self.since + longest))
     }
 
-    /// Switches or begins a canary, or abandons the rollout if fewer than half of the live edges are prepared. Those that join do not
-    /// count. Without a live edge it switches.
+    /// Switches or begins a canary, or abandons the rollout if fewer than half of the live edges are prepared. Those that join count
+    /// only if all do. Without a live edge it switches.
     fn decide(&mut self, now: Duration) -> Action {
-        let counts = |edge: &&Edge| edge.is_live(&self.timing, now) && !edge.is_joining();
+        let is_live = |edge: &Edge| edge.is_live(&self.timing, now);
+        let all_join = self.edges.values().filter(|edge| is_live(edge)).all(|edge| edge.is_joining(&self.timing));
+        let counts = |edge: &&Edge| is_live(edge) && (all_join || !edge.is_joining(&self.timing));
         let live = self.edges.values().filter(counts).count();
         let prepared = self.edges.values().filter(counts).filter(|edge| edge.preparation.prepared).count();
         if prepared * 2 >= live {
@@ -477,6 +479,33 @@ mod tests {
                 let last = test.poll(at).pop();
                 assert_eq!(last.as_deref().filter(|_| at > 100), outcome.filter(|_| at == 110), "{site:?} at {at}");
             }
+        }
+    }
+
+    #[test]
+    fn unprepared_edges_that_lag_with_other_channels_abandon_a_rollout_if_all_join_or_they_are_stuck() {
+        // Bytes arrive, or do not, at edges that lag with another channel for ever; one edge may be prepared.
+        for (edges, is_fetching, outcome) in [
+            (&["a", "b", "c"][..], false, "abandon: 3 of 3 live edges are not prepared: a: "),
+            (&["a", "b", "c"], true, "abandon: 3 of 3 live edges are not prepared: a: "),
+            (&["a", "b", "prepared"], false, "abandon: 2 of 3 live edges are not prepared: a: "),
+            (&["a", "b", "prepared"], true, "switch"),
+        ] {
+            let mut test = TestRollout::new(edges, 100);
+            for at in (100..=110).step_by(5) {
+                for edge in edges {
+                    let unprepared = EdgeReport {
+                        received_bytes: if is_fetching { at << 20 } else { 7 },
+                        ..report(6, Some((0, 9, false)))
+                    };
+                    let prepared = *edge == "prepared";
+                    let lagging = with_lag(unprepared, "news", "1 of 2 blobs");
+                    test.report(edge, &if prepared { report(6, Some((9, 9, true))) } else { lagging }, at);
+                }
+                test.poll(at);
+            }
+            let end = test.log.iter().find(|action| action.starts_with("abandon") || *action == "switch").unwrap();
+            assert!(end.starts_with(outcome), "{edges:?}, fetching {is_fetching}: {end}");
         }
     }
 

@@ -26,8 +26,8 @@ impl Target {
         report.lagging.iter().find(|lag| self.is_of_channel(lag))
     }
 
-    /// Whether the edge lags with another channel too: it has just joined, or was away, and has more to fetch than this release.
-    pub(super) fn is_one_of_several(&self, report: &EdgeReport) -> bool {
+    /// Whether the edge lags with another channel.
+    pub(super) fn lags_elsewhere(&self, report: &EdgeReport) -> bool {
         report.lagging.iter().any(|lag| !self.is_of_channel(lag))
     }
 

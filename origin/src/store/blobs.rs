@@ -10,6 +10,7 @@ use bytes::Bytes;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode};
+use tokio::sync::OwnedMutexGuard;
 use verge_daemon::disk_space::DiskSpace;
 use verge_protocol::{BLOB_MAX, Blob, BuildId, Digest, SiteName};
 
@@ -24,6 +25,8 @@ pub(crate) struct Blobs {
     opened: Option<SystemTime>,
     /// Held while a corrupt blob is replaced.
     repairing: Arc<tokio::sync::Mutex<()>>,
+    /// Held while blobs are removed, from finding out that nothing needs them.
+    removing: Arc<tokio::sync::Mutex<()>>,
     /// Whether the last write found the disk full.
     is_full: Arc<AtomicBool>,
 }
@@ -47,7 +50,8 @@ impl Blobs {
         let store = LocalFileSystem::new_with_prefix(directory)?;
         let opened = tempfile::tempfile_in(directory).and_then(|file| file.metadata()?.modified()).ok();
         let directory = directory.to_owned();
-        Ok(Self { store: Arc::new(store), directory, opened, repairing: Arc::default(), is_full: Arc::default() })
+        let (repairing, removing) = (Arc::default(), Arc::default());
+        Ok(Self { store: Arc::new(store), directory, opened, repairing, removing, is_full: Arc::default() })
     }
 
     /// Stores a blob atomically. Idempotent. The blob survives a power failure only after [`Blobs::sync`].
@@ -89,7 +93,12 @@ impl Blobs {
         }
     }
 
-    /// Removes a blob for good. That there is none is no error.
+    /// No blob is removed by others while it is held. Hold it to announce that blobs will be needed, and to remove some.
+    pub(crate) async fn lock_removals(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.removing).lock_owned().await
+    }
+
+    /// Removes a blob for good, under [`Self::lock_removals`]. That there is none is no error.
     pub(crate) async fn delete(&self, digest: Digest) -> Result<(), StoreError> {
         match self.store.delete(&blob_path(digest)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),

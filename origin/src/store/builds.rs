@@ -44,12 +44,14 @@ impl Database {
         Ok(column_values::sound_rows("blob", rows, parse).into_iter().collect())
     }
 
-    /// Records that the site holds these blobs. Call it only after [`Blobs::sync`](super::Blobs::sync).
+    /// Records that the site holds these blobs, unless it gave them up while they were received. Call it only after
+    /// [`Blobs::sync`](super::Blobs::sync).
     pub(crate) async fn add_blobs(&self, site: &SiteName, blobs: &[(Digest, u64)]) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         for (digest, size) in blobs {
             sqlx::query(
-                "insert into blob (site, digest, size) values ($1, $2, $3) \
+                "insert into blob (site, digest, size) select $1, $2, $3 \
+                 where not exists (select 1 from erased_blob where site = $1 and digest = $2) \
                  on conflict (site, digest) do update set size = excluded.size",
             )
             .bind(site.as_str())

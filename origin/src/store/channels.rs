@@ -1,6 +1,5 @@
 //! Channels: the release each points at, its past moves, and the transaction that moves it.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
@@ -14,17 +13,11 @@ use verge_protocol::{ChannelName, Digest, IdempotencyKey, Position, ReleaseNumbe
 use super::database::{self, Database};
 use super::error::StoreError;
 use super::releases::NewRelease;
-use super::{column_values, past_purges, state};
+use super::{column_values, inherited, past_purges, state};
 
 /// How many of a channel's last moves are read: for the eight releases that may be inherited, repeated by rollbacks between them, and
 /// for the target of a rollback.
 pub(crate) const MOVES_READ: u32 = 64;
-
-/// How many of a site's last purges are read to choose what a channel inherits.
-const PURGES_READ: usize = 1024;
-
-/// The most manifests that a channel inherits from.
-pub(crate) const INHERITED_MAX: usize = 8;
 
 /// A channel and the time of its last move.
 pub(crate) struct ChannelRow {
@@ -147,7 +140,7 @@ impl Database {
     }
 
     /// Moves a channel to the release of its rollout, and ends the rollout, in one transaction. `inherits` chooses what it inherits, by
-    /// its moves so far and the purges of the site, the latest first. The inner `Err` holds the state of a channel that is not at the
+    /// its moves so far and the purges of the site since the first of these, the latest first, each scope once. The inner `Err` holds the state of a channel that is not at the
     /// expected epoch; nothing was written then.
     pub(crate) async fn move_channel(
         &self,
@@ -166,12 +159,13 @@ impl Database {
         }
         let kept = current.map(|state| state.inherits).unwrap_or_default();
         let moves = moves(&mut transaction, site, channel).await?;
-        let purges = past_purges::of_site(&mut transaction, site, PURGES_READ).await?;
+        let oldest = moves.last().map(|oldest| oldest.epoch).unwrap_or_default();
+        let purges = past_purges::since(&mut transaction, site, oldest).await?;
         let state = ChannelState {
             epoch: position.seq,
             release: rollout.release,
             manifest: rollout.manifest,
-            inherits: with_kept(inherits(&moves, &purges), kept, rollout.manifest),
+            inherits: inherited::with_kept(inherits(&moves, &purges), kept, rollout.manifest),
         };
         state::put(&mut transaction, &Key::Channel(site.clone(), channel.clone()), position.seq, &state).await?;
         // After the row of the channel: what edges have prepared is in use before it is no longer coming.
@@ -245,19 +239,6 @@ async fn moves(
     Ok(column_values::sound_rows("channel_move", rows, parse))
 }
 
-/// `inherits` and what else the channel inherited until now, the latest first: its past moves do not tell which releases only
-/// readers of a canary's edges got, nor how far the clock that calls them past is ahead. `served` is the manifest that the channel points at.
-pub(crate) fn with_kept(mut inherits: Vec<Inherited>, kept: Vec<Inherited>, served: Digest) -> Vec<Inherited> {
-    for one in kept.into_iter().filter(|one| one.manifest != served) {
-        if inherits.iter().all(|known| known.manifest != one.manifest) {
-            inherits.push(one);
-        }
-    }
-    inherits.sort_by_key(|one| Reverse(one.until));
-    inherits.truncate(INHERITED_MAX);
-    inherits
-}
-
 /// The state of a channel; `None` if it does not exist. If its row is damaged, what its last move tells: the same, without the
 /// releases that it inherits.
 pub(super) async fn current(
@@ -291,20 +272,4 @@ fn moved_to((epoch, release, manifest): (i64, i64, String)) -> Result<ChannelSta
         manifest: column_values::parse("digest", &manifest)?,
         inherits: Vec::new(),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn release_of_an_abandoned_canary_stays_inherited_after_a_move() {
-        let one = |name: &str, until: u64| Inherited::new(Digest::of(name.as_bytes()), Timestamp(until));
-        let served = Digest::of(b"served");
-        let kept = vec![one("canary", 70), one("served", 80), one("old", 60)];
-        let inherits = with_kept(vec![one("before", 90), one("old", 60)], kept, served);
-        assert_eq!(inherits, [one("before", 90), one("canary", 70), one("old", 60)]);
-        let many = (0..20).map(|number| one(&number.to_string(), 100 + number)).collect();
-        assert_eq!(with_kept(many, vec![one("canary", 200)], served).len(), INHERITED_MAX);
-    }
 }

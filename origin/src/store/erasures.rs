@@ -4,13 +4,21 @@ use std::collections::{HashMap, HashSet};
 
 use sqlx::AnyConnection;
 use verge_protocol::state::{ErasedState, Inherited, Key, RolloutState};
-use verge_protocol::{ChannelName, Digest, Position, SiteName, SitePath, Timestamp};
+use verge_protocol::{ChannelName, Digest, Position, ReleaseNumber, SiteName, SitePath, Timestamp};
 
-use super::channels;
 use super::database::{self, Database};
 use super::error::StoreError;
 use super::purges::{self, NewPurge};
-use super::{column_values, state};
+use super::{channels, column_values, erased_blobs, state};
+
+/// The manifests that a site has: what an erasure is planned from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct SiteManifests {
+    /// Those of its releases, by number.
+    pub(crate) releases: Vec<(ReleaseNumber, Digest)>,
+    /// Those that its channels point at or are about to.
+    pub(crate) in_use: Vec<(ChannelName, Digest)>,
+}
 
 /// An erasure to be made by [`Database::erase`].
 #[derive(Debug, Clone)]
@@ -25,42 +33,54 @@ pub(crate) struct NewErased {
     pub(crate) digest: Digest,
     /// A path where the site had it.
     pub(crate) path: SitePath,
-    /// The blobs that nothing else of the site needs: it does not hold them any more.
-    pub(crate) given_up: Vec<Digest>,
-    /// Those of them, and of the encodings, that no other site needs either.
-    pub(crate) removed: Vec<Digest>,
-    /// Whether another site has the content, and with it its encodings.
-    pub(crate) is_shared: bool,
+    /// Its blobs.
+    pub(crate) blobs: Vec<Digest>,
+    /// Those of them that no other content of the site has.
+    pub(crate) own_blobs: Vec<Digest>,
+    /// Those of its encodings, likewise.
+    pub(crate) encoded_blobs: Vec<Digest>,
 }
 
-impl NewErasure {
-    /// All blobs that nothing else needs.
-    pub(crate) fn removed(&self) -> HashSet<Digest> {
-        self.contents.iter().flat_map(|content| &content.removed).copied().collect()
+impl NewErased {
+    /// The blobs that nothing else of the site needs.
+    fn given_up(&self) -> impl Iterator<Item = Digest> + '_ {
+        self.own_blobs.iter().chain(&self.encoded_blobs).copied()
     }
 }
 
+/// An erasure that was made.
+#[derive(Debug)]
+pub(crate) struct Erased {
+    /// Of its purge.
+    pub(crate) position: Position,
+    /// The blobs that nothing needs any more. They are among [`Database::erased_blobs`].
+    pub(crate) removed: HashSet<Digest>,
+}
+
 impl Database {
-    /// Makes an erasure in one transaction: a row for each content, which is not held by the site any more, then `purge`. `None`, and
-    /// nothing is written, if `in_use` is not any more what the channels of the site point at or are about to.
+    /// Makes an erasure in one transaction: a row for each content, whose blobs the site does not hold any more, then `purge`. `None`,
+    /// and nothing is written, if `planned_from` is not any more what the site has.
     pub(crate) async fn erase(
         &self,
         erasure: &NewErasure,
         purge: &NewPurge,
-        in_use: &[(ChannelName, Digest)],
+        planned_from: &SiteManifests,
         now: Timestamp,
         inherits: impl Fn(&[Inherited]) -> Vec<Inherited>,
-    ) -> Result<Option<Position>, StoreError> {
+    ) -> Result<Option<Erased>, StoreError> {
         let site = &erasure.site;
         let mut transaction = self.begin().await?;
         database::lock(&mut transaction).await?;
-        if manifests_in_use(&mut transaction, site).await? != in_use {
+        if site_manifests(&mut transaction, site).await? != *planned_from {
             transaction.rollback().await?;
             return Ok(None);
         }
-        for NewErased { digest, path, given_up, removed, is_shared } in &erasure.contents {
-            let erased = ErasedState { when: now, path: path.clone(), blobs: removed.clone() };
-            state::set(&mut transaction, &Key::Erased(site.clone(), *digest), Some(&erased)).await?;
+        let Removable { shared, removed } = removable(&mut transaction, erasure).await?;
+        for erased in &erasure.contents {
+            let NewErased { digest, path, .. } = erased;
+            let blobs = erased.given_up().filter(|blob| removed.contains(blob)).collect();
+            let value = ErasedState { when: now, path: path.clone(), blobs };
+            state::set(&mut transaction, &Key::Erased(site.clone(), *digest), Some(&value)).await?;
             sqlx::query(
                 "insert into erasure (site, content, path, author, message, made) values ($1, $2, $3, $4, $5, $6) \
                  on conflict (site, content) do update set path = excluded.path, author = excluded.author, \
@@ -74,23 +94,29 @@ impl Database {
             .bind(column_values::signed(now.0))
             .execute(&mut *transaction)
             .await?;
-            for blob in given_up {
+            for blob in erased.given_up() {
                 sqlx::query("delete from blob where site = $1 and digest = $2")
                     .bind(site.as_str())
                     .bind(blob.to_string())
                     .execute(&mut *transaction)
                     .await?;
             }
-            if !is_shared {
+            if !shared.contains(digest) {
                 sqlx::query("delete from encoding where digest = $1")
                     .bind(digest.to_string())
                     .execute(&mut *transaction)
                     .await?;
             }
         }
+        erased_blobs::add(&mut transaction, site, &removed).await?;
         let position = purges::make(&mut transaction, purge, now, inherits).await?;
         transaction.commit().await?;
-        Ok(Some(position))
+        Ok(Some(Erased { position, removed }))
+    }
+
+    /// The blobs that nothing would need any more after an erasure.
+    pub(crate) async fn removed_by(&self, erasure: &NewErasure) -> Result<HashSet<Digest>, StoreError> {
+        Ok(removable(&mut *self.read_connection().await?, erasure).await?.removed)
     }
 
     /// The erased contents of a site, each with a path where the site had it.
@@ -103,39 +129,68 @@ impl Database {
         Ok(column_values::sound_rows("erasure", rows, parse).into_iter().collect())
     }
 
-    /// The manifests that the channels of a site point at or are about to.
-    pub(crate) async fn manifests_in_use(&self, site: &SiteName) -> Result<Vec<(ChannelName, Digest)>, StoreError> {
-        manifests_in_use(&mut *self.read_connection().await?, site).await
-    }
-
-    /// Those of the blobs that another site holds.
-    pub(crate) async fn held_by_others(
-        &self,
-        site: &SiteName,
-        blobs: impl Iterator<Item = Digest>,
-    ) -> Result<HashSet<Digest>, StoreError> {
-        let mut held = HashSet::new();
-        for blob in blobs {
-            let row: Option<(i64,)> = sqlx::query_as("select size from blob where digest = $1 and site <> $2 limit 1")
-                .bind(blob.to_string())
-                .bind(site.as_str())
-                .fetch_optional(self.read())
-                .await?;
-            held.extend(row.map(|_| blob));
-        }
-        Ok(held)
+    /// The manifests that a site has.
+    pub(crate) async fn site_manifests(&self, site: &SiteName) -> Result<SiteManifests, StoreError> {
+        site_manifests(&mut *self.read_connection().await?, site).await
     }
 }
 
-async fn manifests_in_use(
+/// What an erasure takes away.
+struct Removable {
+    /// Contents that another site has, and with them their encodings.
+    shared: HashSet<Digest>,
+    /// Blobs that nothing else needs, of any site.
+    removed: HashSet<Digest>,
+}
+
+async fn removable(connection: &mut AnyConnection, erasure: &NewErasure) -> Result<Removable, StoreError> {
+    let (mut shared, mut contents, mut given_up) = (HashSet::new(), HashSet::new(), HashSet::new());
+    for erased in &erasure.contents {
+        if is_held_elsewhere(connection, &erasure.site, &erased.blobs).await? {
+            shared.insert(erased.digest);
+            given_up.extend(&erased.own_blobs);
+        } else {
+            contents.insert(erased.digest);
+            given_up.extend(erased.given_up());
+        }
+    }
+    let needed = erased_blobs::needed(connection, &given_up, Some(&erasure.site), &contents).await?;
+    Ok(Removable { shared, removed: &given_up - &needed })
+}
+
+/// Whether another site holds all these blobs.
+async fn is_held_elsewhere(
     connection: &mut AnyConnection,
     site: &SiteName,
-) -> Result<Vec<(ChannelName, Digest)>, StoreError> {
-    let query = sqlx::query("select key from state where (key like $1 or key like $2) order by key")
-        .bind(format!("channel/{site}/%"))
-        .bind(format!("rollout/{site}/%"));
+    blobs: &[Digest],
+) -> Result<bool, StoreError> {
+    let mut sites: Option<HashSet<String>> = None;
+    for blob in blobs {
+        let holders: Vec<(String,)> = sqlx::query_as("select site from blob where digest = $1 and site <> $2")
+            .bind(blob.to_string())
+            .bind(site.as_str())
+            .fetch_all(&mut *connection)
+            .await?;
+        let holders = holders.into_iter().map(|(site,)| site);
+        let holders: HashSet<String> =
+            holders.filter(|site| sites.as_ref().is_none_or(|sites| sites.contains(site))).collect();
+        if holders.is_empty() {
+            return Ok(false);
+        }
+        sites = Some(holders);
+    }
+    Ok(sites.is_some())
+}
+
+async fn site_manifests(connection: &mut AnyConnection, site: &SiteName) -> Result<SiteManifests, StoreError> {
+    let query = sqlx::query("select number, manifest from release where site = $1 order by number").bind(site.as_str());
     let rows = column_values::fetch_all(connection, query).await?;
-    let keys = column_values::sound_rows("state", rows, |(key,): (String,)| column_values::parse::<Key>("key", &key));
+    let releases = column_values::sound_rows("release", rows, |(number, manifest): (i64, String)| {
+        let number = ReleaseNumber(column_values::unsigned("release number", number)?);
+        Ok((number, column_values::parse("digest", &manifest)?))
+    });
+    let mut keys = state::keys_of(connection, &format!("channel/{site}")).await?;
+    keys.extend(state::keys_of(connection, &format!("rollout/{site}")).await?);
     let mut in_use = Vec::new();
     for key in keys {
         let (channel, manifest) = match &key {
@@ -149,5 +204,114 @@ async fn manifests_in_use(
         };
         in_use.extend(manifest.map(|manifest| (channel.clone(), manifest)));
     }
-    Ok(in_use)
+    Ok(SiteManifests { releases, in_use })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use verge_protocol::purge::PurgeScope;
+    use verge_protocol::{Coding, Content};
+
+    use super::*;
+    use crate::store::EncodingRow;
+
+    fn demo() -> SiteName {
+        "demo".parse().unwrap()
+    }
+
+    fn news() -> SiteName {
+        "news".parse().unwrap()
+    }
+
+    async fn database(directory: &tempfile::TempDir) -> Database {
+        let database = Database::open(&directory.path().join("origin.db"), Timestamp(1000)).await.unwrap();
+        for site in [demo(), news()] {
+            database.create_site(&site, Timestamp(1000)).await.unwrap();
+        }
+        database
+    }
+
+    /// The erasure of a content of one blob with one encoding, which the site `demo` holds.
+    async fn planned(database: &Database, text: &'static str, encoded: Content) -> NewErasure {
+        let content = Content::cut(&Bytes::from_static(text.as_bytes())).0;
+        let digest = content.digest();
+        database.add_blobs(&demo(), &[(digest, content.size())]).await.unwrap();
+        let encoded_blobs = encoded.slices().map(|slice| slice.digest).collect();
+        let encoding = EncodingRow { of: digest, coding: Coding::Br, level: 11, encoded: Some(encoded) };
+        database.put_encodings(&[encoding]).await.unwrap();
+        let path = "a".parse().unwrap();
+        let erased = NewErased { digest, path, blobs: vec![digest], own_blobs: vec![digest], encoded_blobs };
+        NewErasure { site: demo(), contents: vec![erased] }
+    }
+
+    async fn erase(database: &Database, erasure: &NewErasure, from: &SiteManifests) -> Option<HashSet<Digest>> {
+        let scope = PurgeScope::All;
+        let purge = NewPurge { site: demo(), scope, author: None, message: None };
+        let erased = database.erase(erasure, &purge, from, Timestamp(2000), <[_]>::to_vec).await.unwrap();
+        Some(erased?.removed)
+    }
+
+    #[tokio::test]
+    async fn blobs_that_another_site_got_since_the_erasure_was_planned_stay() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = database(&directory).await;
+        let encoded = Content::cut(&Bytes::from_static(b"encoded")).0;
+        let erasure = planned(&database, "text", encoded.clone()).await;
+        let (content, encoded) = (erasure.contents[0].digest, encoded.digest());
+        assert_eq!(database.removed_by(&erasure).await.unwrap(), [content, encoded].into());
+        database.add_blobs(&news(), &[(content, 4)]).await.unwrap();
+        assert_eq!(erase(&database, &erasure, &SiteManifests::default()).await, Some(HashSet::new()));
+        assert!(database.encoding(content, Coding::Br, 1).await.unwrap().is_some());
+        assert_eq!(database.erased_blobs().await.unwrap(), []);
+        database.close().await;
+    }
+
+    #[tokio::test]
+    async fn blobs_that_are_of_other_encodings_or_manifests_too_stay() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = database(&directory).await;
+        let long = |end: &str| Bytes::from([vec![7; 256 << 10], end.into()].concat());
+        let (one, other) = (Content::cut(&long("one")).0, Content::cut(&long("other")).0);
+        let [common, own] = one.slices().map(|slice| slice.digest).collect::<Vec<_>>()[..] else { panic!("two blobs") };
+        assert_eq!(other.slices().next().unwrap().digest, common);
+        let of = Digest::of(b"another content");
+        database
+            .put_encodings(&[EncodingRow { of, coding: Coding::Br, level: 11, encoded: Some(other) }])
+            .await
+            .unwrap();
+        let mut erasure = planned(&database, "text", one).await;
+        let content = erasure.contents[0].digest;
+        // Manifests are blobs of the same store.
+        let manifest = Digest::of(b"manifest");
+        erasure.contents[0].own_blobs.push(manifest);
+        let mut transaction = database.begin().await.unwrap();
+        sqlx::query("insert into manifest (id, content) values ($1, '')")
+            .bind(manifest.to_string())
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+        transaction.commit().await.unwrap();
+        let removed = erase(&database, &erasure, &SiteManifests::default()).await;
+        assert_eq!(removed, Some([content, own].into()));
+        let needed = database.needed_blobs(&[common, own, content].into()).await.unwrap();
+        assert_eq!(needed, [common].into());
+        database.close().await;
+    }
+
+    #[tokio::test]
+    async fn erasure_that_was_planned_from_other_manifests_is_not_made() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = database(&directory).await;
+        let erasure = planned(&database, "text", Content::cut(&Bytes::from_static(b"encoded")).0).await;
+        let digest = erasure.contents[0].digest;
+        let released = SiteManifests { releases: vec![(ReleaseNumber(1), digest)], in_use: Vec::new() };
+        let in_use = SiteManifests { releases: Vec::new(), in_use: vec![(ChannelName::live(), digest)] };
+        for from in [released, in_use] {
+            assert_eq!(erase(&database, &erasure, &from).await, None);
+        }
+        assert_eq!(database.erased(&demo()).await.unwrap(), HashMap::new());
+        assert!(database.needed_blobs(&[digest].into()).await.unwrap().contains(&digest));
+        database.close().await;
+    }
 }

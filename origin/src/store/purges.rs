@@ -1,9 +1,8 @@
 //! Purges: which paths of a site were purged, when and by whom.
 
-use sqlx::AnyConnection;
 use verge_protocol::purge::{Purge, PurgeScope, PurgeState};
 use verge_protocol::state::{ChannelState, Inherited, Key};
-use verge_protocol::{ChannelName, Position, Seq, SiteName, Timestamp};
+use verge_protocol::{Position, Seq, SiteName, Timestamp};
 
 use super::channels;
 use super::database::{self, Database};
@@ -70,20 +69,12 @@ pub(super) async fn make(
         .execute(&mut **transaction)
         .await?;
     // Also the rows of channels that inherit nothing: by them an edge knows that what it serves is from after the purge.
-    for channel in channels_of(transaction, site).await? {
-        if let Some(state) = channels::current(transaction, site, &channel).await? {
+    for key in state::keys_of(transaction, &format!("channel/{site}")).await? {
+        let Key::Channel(_, channel) = &key else { continue };
+        if let Some(state) = channels::current(transaction, site, channel).await? {
             let state = ChannelState { inherits: inherits(&state.inherits), ..state };
-            state::rewrite(transaction, &Key::Channel(site.clone(), channel), Some(&state)).await?;
+            state::rewrite(transaction, &key, Some(&state)).await?;
         }
     }
     Ok(position)
-}
-
-/// Every channel that the site has or had.
-async fn channels_of(connection: &mut AnyConnection, site: &SiteName) -> Result<Vec<ChannelName>, StoreError> {
-    let query =
-        sqlx::query("select distinct channel from channel_move where site = $1 order by channel").bind(site.as_str());
-    let rows = column_values::fetch_all(connection, query).await?;
-    let parse = |(channel,): (String,)| column_values::parse("channel name", &channel);
-    Ok(column_values::sound_rows("channel_move", rows, parse))
 }

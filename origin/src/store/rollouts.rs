@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use verge_daemon::error_chain;
 use verge_protocol::canary::{Canary, CanaryPlan};
 use verge_protocol::host::HostLabel;
-use verge_protocol::state::{ChannelState, Inherited, Key, ParsedRow, RolloutState, Row};
+use verge_protocol::state::{ChannelState, Key, ParsedRow, RolloutState, Row};
 use verge_protocol::{Digest, IdempotencyKey, Position, ReleaseNumber, Seq, SiteName, Timestamp};
 
 use super::channels::{self, MoveTarget};
 use super::database::{self, Database};
 use super::error::StoreError;
-use super::{column_values, releases, state};
+use super::write_transaction::WriteTransaction;
+use super::{column_values, inherited, releases, state};
 
 /// A rollout to be begun by [`Database::begin_rollout`].
 pub(crate) struct NewRollout {
@@ -39,7 +40,7 @@ pub(crate) enum EarlierRequest {
 
 impl Database {
     /// Begins a rollout, and creates the release if it is new, in one transaction. A rollout of the channel that is still in the state
-    /// is replaced. The inner `Err` holds the state of a channel that is not at the expected epoch; nothing was written then.
+    /// is replaced: it ends as by [`Self::abandon_rollout`]. The inner `Err` holds the state of a channel that is not at the expected epoch; nothing was written then.
     pub(crate) async fn begin_rollout(
         &self,
         new: &NewRollout,
@@ -52,6 +53,14 @@ impl Database {
         if current.as_ref().map(|state| state.epoch) != new.expected {
             transaction.rollback().await?;
             return Ok(Err(current));
+        }
+        let row = Key::Rollout(site.clone(), channel.clone());
+        let replaced = match state::get::<RolloutState>(&mut transaction, &row).await {
+            Err(StoreError::Malformed { .. }) => None,
+            read => read?,
+        };
+        if let (Some(current), Some(replaced)) = (current, replaced) {
+            inherit_canary(&mut transaction, &new.label, current, &replaced, now).await?;
         }
         let key = new.idempotency_key.as_ref();
         let release = match &new.target {
@@ -68,7 +77,6 @@ impl Database {
             canary: new.canary.map(|plan| Canary { plan, edges: BTreeSet::new() }),
             author: new.author.clone(),
         };
-        let row = Key::Rollout(site.clone(), channel.clone());
         state::put(&mut transaction, &row, position.seq, &rollout).await?;
         transaction.commit().await?;
         Ok(Ok((position, rollout)))
@@ -100,13 +108,13 @@ impl Database {
         transaction.commit().await
     }
 
-    /// Deletes a rollout without moving the channel. Does nothing if the channel has no rollout, or another one. If some readers got
-    /// the release already, from the edges of a canary, the channel inherits it until `inherited_until`, for the tabs that they have open.
+    /// Deletes a rollout at `now` without moving the channel. Does nothing if the channel has no rollout, or another one. If some readers
+    /// got the release already, from the edges of a canary, the channel inherits it, for the tabs that they have open.
     pub(crate) async fn abandon_rollout(
         &self,
         label: &HostLabel,
         rollout: &RolloutState,
-        inherited_until: Timestamp,
+        now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         database::lock(&mut transaction).await?;
@@ -121,14 +129,8 @@ impl Database {
             Err(error) => return Err(error),
         };
         if is_same {
-            let had_canary = rollout.canary.as_ref().is_some_and(|canary| !canary.edges.is_empty());
-            let channel = channels::current(&mut transaction, &label.site, &label.channel).await?;
-            if let Some(mut channel) = channel.filter(|channel| had_canary && channel.manifest != rollout.manifest) {
-                let canary = vec![Inherited::new(rollout.manifest, inherited_until)];
-                channel.inherits = channels::with_kept(canary, channel.inherits, channel.manifest);
-                // Before the tombstone: no edge drops the release in between.
-                let channel_key = Key::Channel(label.site.clone(), label.channel.clone());
-                state::set(&mut transaction, &channel_key, Some(&channel)).await?;
+            if let Some(channel) = channels::current(&mut transaction, &label.site, &label.channel).await? {
+                inherit_canary(&mut transaction, label, channel, rollout, now).await?;
             }
             state::set(&mut transaction, &key, None::<&RolloutState>).await?;
         }
@@ -218,6 +220,24 @@ impl Database {
     }
 }
 
+/// Lets a channel inherit the release of a rollout that ends without a move, if some readers got it from the edges of a canary. To be
+/// written before the row of the rollout: no edge drops the release in between.
+async fn inherit_canary(
+    transaction: &mut WriteTransaction,
+    label: &HostLabel,
+    mut channel: ChannelState,
+    rollout: &RolloutState,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let had_canary = rollout.canary.as_ref().is_some_and(|canary| !canary.edges.is_empty());
+    if had_canary && channel.manifest != rollout.manifest {
+        channel.inherits = inherited::after_canary(rollout.manifest, channel.inherits, channel.manifest, now);
+        let key = Key::Channel(label.site.clone(), label.channel.clone());
+        state::set(transaction, &key, Some(&channel)).await?;
+    }
+    Ok(())
+}
+
 fn parse_warnings(column: Option<String>) -> Result<Vec<String>, StoreError> {
     column.map_or_else(|| Ok(Vec::new()), |text| column_values::parse_json("warnings", &text))
 }
@@ -226,9 +246,65 @@ fn parse_warnings(column: Option<String>) -> Result<Vec<String>, StoreError> {
 mod tests {
     use verge_protocol::Content;
     use verge_protocol::api::Provenance;
+    use verge_protocol::state::Inherited;
 
     use super::*;
-    use crate::store::NewRelease;
+    use crate::store::{NewMove, NewRelease};
+
+    /// A rollout of a new release with this content, in the request with this key, to a channel that does not exist.
+    fn new(label: &HostLabel, key: &str, text: &'static str) -> NewRollout {
+        let release = NewRelease {
+            manifest: Content::cut(&text.into()).0,
+            files: 1,
+            bytes: 8,
+            provenance: Provenance::default(),
+            fingerprints: Vec::new(),
+            warnings: Vec::new(),
+            lifetime: None,
+        };
+        NewRollout {
+            label: label.clone(),
+            expected: None,
+            target: MoveTarget::New(release),
+            idempotency_key: Some(key.parse().unwrap()),
+            canary: None,
+            author: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn canary_release_is_inherited_when_its_rollout_is_abandoned_and_when_another_replaces_it() {
+        let plan = CanaryPlan { edges: "1".parse().unwrap(), seconds: 60 };
+        for is_abandoned in [true, false] {
+            let directory = tempfile::tempdir().unwrap();
+            let now = Timestamp(1000);
+            let database = Database::open(&directory.path().join("origin.db"), now).await.unwrap();
+            let label: HostLabel = "demo".parse().unwrap();
+            database.create_site(&label.site, now).await.unwrap();
+            let (_, first) = database.begin_rollout(&new(&label, "0a1a", "one"), now).await.unwrap().unwrap();
+            let first = NewMove { label: label.clone(), rollout: first };
+            let (moved, _) = database.move_channel(&first, now, |_, _| Vec::new()).await.unwrap().unwrap();
+
+            let expected = Some(moved.seq);
+            let tried = NewRollout { expected, canary: Some(plan), ..new(&label, "0a1b", "two") };
+            let (_, mut canary) = database.begin_rollout(&tried, now).await.unwrap().unwrap();
+            canary.canary.as_mut().unwrap().edges.insert("fra-1".parse().unwrap());
+            database.set_rollout(&label, &canary).await.unwrap();
+            if is_abandoned {
+                database.abandon_rollout(&label, &canary, now).await.unwrap();
+            }
+            let next = NewRollout { expected, ..new(&label, "0a1c", "three") };
+            let (begun, _) = database.begin_rollout(&next, now).await.unwrap().unwrap();
+
+            let channel = database.channel(&label.site, &label.channel).await.unwrap().unwrap();
+            let until = now.after(inherited::KEPT_FOR);
+            assert_eq!(channel.inherits, [Inherited::new(canary.manifest, until)], "abandoned: {is_abandoned}");
+            let rows = database.rows(moved.seq).await.unwrap().rows;
+            let channel_row = rows.iter().find(|(row, _)| row.key == "channel/demo/live").unwrap();
+            assert!(channel_row.0.seq < begun.seq, "no edge drops the release in between");
+            database.close().await;
+        }
+    }
 
     #[tokio::test]
     async fn rollout_in_the_state_is_told_from_others_by_how_it_was_begun() {
@@ -237,25 +313,6 @@ mod tests {
         let database = Database::open(&directory.path().join("origin.db"), now).await.unwrap();
         let (live, preview): (HostLabel, HostLabel) = ("demo".parse().unwrap(), "pr-1--demo".parse().unwrap());
         database.create_site(&live.site, now).await.unwrap();
-        let new = |label: &HostLabel, key: &str, text: &'static str| {
-            let release = NewRelease {
-                manifest: Content::cut(&text.into()).0,
-                files: 1,
-                bytes: 8,
-                provenance: Provenance::default(),
-                fingerprints: Vec::new(),
-                warnings: Vec::new(),
-                lifetime: None,
-            };
-            NewRollout {
-                label: label.clone(),
-                expected: None,
-                target: MoveTarget::New(release),
-                idempotency_key: Some(key.parse().unwrap()),
-                canary: None,
-                author: None,
-            }
-        };
         let begun = async |new: &NewRollout, now| database.begun_rollout(new, now).await.unwrap();
         let ours = new(&live, "0a1b", "manifest");
         assert_eq!(begun(&ours, now).await, None, "nothing was written");

@@ -167,6 +167,16 @@ pub(super) async fn rows_of(connection: &mut AnyConnection, kind: &str) -> Resul
     Ok(sound_rows(column_values::fetch_all(connection, query).await?))
 }
 
+/// The keys that begin with `<prefix>/` and have a value, damaged or not, in order.
+pub(super) async fn keys_of(connection: &mut AnyConnection, prefix: &str) -> Result<Vec<Key>, StoreError> {
+    let query = sqlx::query(KEYS_OF).bind(format!("{prefix}/")).bind(format!("{prefix}0"));
+    let rows = column_values::fetch_all(connection, query).await?;
+    Ok(column_values::sound_rows("state", rows, |(key,): (String,)| column_values::parse("key", &key)))
+}
+
+/// The character after `/` is `0`.
+const KEYS_OF: &str = "select key from state where key >= $1 and key < $2 and value is not null order by key";
+
 /// Every value whose key is `<kind>/<name>`, by name.
 pub(super) async fn all<N, T>(connection: &mut AnyConnection, kind: &'static str) -> Result<BTreeMap<N, T>, StoreError>
 where
@@ -295,4 +305,30 @@ async fn write(
     .execute(&mut **transaction)
     .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use verge_protocol::Timestamp;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn keys_with_a_prefix_are_read_by_the_index_and_have_values() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::open(&directory.path().join("origin.db"), Timestamp(1000)).await.unwrap();
+        let mut transaction = database.begin().await.unwrap();
+        for key in ["channel/demo/b", "channel/demo/a", "channel/demo-2/a", "channel/demo2/a", "rollout/demo/a"] {
+            rewrite(&mut transaction, &key.parse().unwrap(), Some(&"any value")).await.unwrap();
+        }
+        rewrite(&mut transaction, &"channel/demo/c".parse().unwrap(), None::<&()>).await.unwrap();
+        let keys = keys_of(&mut transaction, "channel/demo").await.unwrap();
+        assert_eq!(keys.iter().map(Key::to_string).collect::<Vec<_>>(), ["channel/demo/a", "channel/demo/b"]);
+        let plan = format!("explain query plan {KEYS_OF}");
+        let plan = sqlx::query(AssertSqlSafe(plan)).bind("a/").bind("a0").fetch_one(&mut *transaction).await.unwrap();
+        let plan: String = plan.get("detail");
+        assert!(plan.starts_with("SEARCH state USING INDEX"), "{plan}");
+        transaction.rollback().await.unwrap();
+        database.close().await;
+    }
 }

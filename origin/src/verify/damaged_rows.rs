@@ -47,6 +47,9 @@ impl DamagedRows<'_> {
             "domain" => self.domain(row, find(Severity::Operation, "the domain is not listed, and is not checked")),
             "encoding" => find(Severity::Operation, "pushes with that content fail")
                 .repair(Repair::delete(row, "deletes the row: the next push encodes the content again")),
+            "erased_blob" => find(Severity::Operation, "an erased blob may stay in the store")
+                .repair(Repair::delete(row, "deletes the row"))
+                .advice(format!("erase it again: `verge erase --site {}`", site())),
             "erasure" => find(Severity::Operation, "the content can be pushed again, and its blobs count as missing")
                 .repair(Repair::delete(row, "deletes the row"))
                 .advice(format!("erase it again: `verge erase --site {}`", site())),

@@ -90,6 +90,7 @@ impl Metadata {
         all.table(snapshot, &row::ENCODING, |_, row| encoding(row, objects, damage)).await;
         all.table(snapshot, &row::DOMAIN, Self::domain).await;
         all.table(snapshot, &row::ERASURE, Self::erasure).await;
+        all.table(snapshot, &row::ERASED_BLOB, |_, row| erased_blob(row)).await;
         all.table(snapshot, &row::PURGE, |_, row| purge(row)).await;
         all.table(snapshot, &row::HISTORY, Self::history).await;
         all.table(snapshot, &row::DIVERGENCE, |_, row| divergence(row)).await;
@@ -285,6 +286,11 @@ fn encoding(row: &RawRow, objects: &Objects, damage: &BlobDamage) -> Parsed<()> 
         }
     }
     Ok(())
+}
+
+fn erased_blob(row: &RawRow) -> Parsed<()> {
+    row.parse::<SiteName>("site")?;
+    row.parse::<Digest>("digest").map(drop)
 }
 
 fn purge(row: &RawRow) -> Parsed<()> {

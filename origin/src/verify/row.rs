@@ -59,6 +59,7 @@ pub(super) static DOMAIN: Table = Table {
 };
 pub(super) static ERASURE: Table =
     Table { name: "erasure", key: 2, columns: &["site", "content", "path", "author", "message", "made"] };
+pub(super) static ERASED_BLOB: Table = Table { name: "erased_blob", key: 2, columns: &["site", "digest"] };
 pub(super) static PURGE: Table =
     Table { name: "purge", key: 2, columns: &["site", "seq", "scope", "author", "message", "made"] };
 pub(super) static STATE: Table = Table { name: "state", key: 1, columns: &["key", "seq", "value"] };

@@ -1,11 +1,20 @@
 //! Erasures: what is removed, what is refused, and what stays.
 
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use verge_origin::Config;
 use verge_protocol::api::{BlobsRequest, ErasurePlan, LogEntry, LogEvent, PurgeProgress};
 use verge_protocol::pack::{Decoder, Frame};
+use verge_test_kit::until;
 
-use super::test_origin::{TestBuild, TestOrigin, build, digest, error, ok};
+use super::test_origin::{TestBuild, TestOrigin, build, digest, error, ok, packed};
 
 impl TestOrigin {
     async fn post_erasure(&self, site: &str, target: Value) -> Response {
@@ -13,12 +22,44 @@ impl TestOrigin {
     }
 
     async fn erase(&self, site: &str, path: &str) {
+        let last = self.try_erase(site, path).await;
+        assert!(matches!(last, PurgeProgress::Finished { .. }), "{last:?}");
+    }
+
+    /// The last event of an erasure.
+    async fn try_erase(&self, site: &str, path: &str) -> PurgeProgress {
         let body = json!({ "path": path, "author": "ann", "message": "a leak" });
         let response = self.post_erasure(site, body).await;
         assert_eq!(response.status(), StatusCode::OK);
         let text = response.text().await.unwrap();
-        let last: PurgeProgress = serde_json::from_str(text.lines().last().unwrap()).unwrap();
-        assert!(matches!(last, PurgeProgress::Finished { .. }), "{text}");
+        serde_json::from_str(text.lines().last().unwrap()).unwrap()
+    }
+
+    /// The file of the blob of a text.
+    fn object(&self, text: &str) -> PathBuf {
+        let name = digest(text).to_string();
+        self.directory.path().join("origin/objects/blobs").join(&name[..2]).join(name)
+    }
+
+    async fn until_removed(&self, text: &str) {
+        until("the blob is removed", async || !self.object(text).exists()).await;
+    }
+
+    /// Sends a pack of all blobs of a build, but for its end.
+    async fn begin_pack(&self, site: &str, pushed: &TestBuild) -> PackInProgress {
+        let created = self.create_build(site, &pushed.build).await;
+        let (rest, wait) = oneshot::channel::<()>();
+        let pack = packed(&pushed.blobs);
+        let (begin, end) = (pack.slice(..pack.len() - 10), pack.slice(pack.len() - 10..));
+        let end = async move {
+            let _ = wait.await;
+            Ok::<_, std::io::Error>(end)
+        };
+        let body = stream::iter([Ok(begin)]).chain(stream::once(end));
+        let path = format!("/v1/sites/{site}/builds/{}/blobs", created.build);
+        let request = self.request(Method::POST, &path).body(reqwest::Body::wrap_stream(body));
+        let response = tokio::spawn(async move { request.send().await.unwrap().status() });
+        PackInProgress { rest, response }
     }
 
     /// Whether the origin sends the blob of a text.
@@ -48,9 +89,27 @@ impl TestOrigin {
     }
 }
 
+/// A pack whose end is not sent yet.
+struct PackInProgress {
+    rest: oneshot::Sender<()>,
+    response: JoinHandle<StatusCode>,
+}
+
+impl PackInProgress {
+    async fn end(self) {
+        self.rest.send(()).unwrap();
+        assert_eq!(self.response.await.unwrap(), StatusCode::OK);
+    }
+}
+
 /// A site whose first two releases had other secrets at a path, and whose third has none.
 async fn with_secrets() -> TestOrigin {
-    let origin = TestOrigin::start().await;
+    with_secrets_and(|_| {}).await
+}
+
+/// The same, with other settings.
+async fn with_secrets_and(change: impl FnOnce(&mut Config)) -> TestOrigin {
+    let origin = TestOrigin::start_with(change).await;
     origin.create_site("demo").await;
     origin.push("demo", &build(&[("index.html", "v1"), ("keys.json", "first secret"), ("copy.txt", "shared")])).await;
     origin.push("demo", &build(&[("index.html", "v2"), ("keys.json", "second secret"), ("copy.txt", "shared")])).await;
@@ -133,5 +192,87 @@ async fn release_is_erased_as_far_as_no_other_release_has_its_files() {
     }
     assert_eq!(kept, ["second secret", "shared", "v2"]);
     assert_eq!((origin.rollback("v1").await.0, origin.rollback("v2").await.0), (409, 200));
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn erasure_is_completed_when_its_client_disconnects() {
+    let origin = TestOrigin::start_with(|config| config.expiry_check_interval = Duration::from_hours(1)).await;
+    origin.create_site("demo").await;
+    let secrets: Vec<(String, String)> = (0..1000).map(|n| (format!("{n}.txt"), format!("secret {n}"))).collect();
+    let files: Vec<(&str, &str)> = secrets.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    origin.push("demo", &build(&files)).await;
+    origin.push("demo", &build(&[("index.html", "v2")])).await;
+    let request = origin.request(Method::POST, "/v1/sites/demo/erasures").json(&json!({ "release": "v1" }));
+    let client = tokio::spawn(async move { request.send().await.unwrap().text().await });
+    until("the erasure is in the log", async || {
+        let log: Vec<LogEntry> = origin.get("/v1/sites/demo/log").await;
+        log.iter().any(|entry| matches!(entry.event, LogEvent::Erased { .. }))
+    })
+    .await;
+    client.abort();
+    for (_, text) in &secrets {
+        origin.until_removed(text).await;
+    }
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn client_is_told_of_blobs_that_the_store_failed_to_remove_and_they_are_removed_later() {
+    for restarts in [false, true] {
+        let interval = if restarts { Duration::from_hours(1) } else { Duration::from_millis(10) };
+        let origin = with_secrets_and(|config| config.expiry_check_interval = interval).await;
+        let object = origin.object("first secret");
+        // A file cannot be removed in place of a directory.
+        fs::remove_file(&object).unwrap();
+        fs::create_dir(&object).unwrap();
+        let last = origin.try_erase("demo", "keys.json").await;
+        let PurgeProgress::Failed(error) = last else { panic!("{last:?}") };
+        assert_eq!(error.code, "not_removed");
+        assert_eq!(error.message, "the store of the origin still has 1 of the erased blobs: removing failed");
+        assert!(!origin.object("second secret").exists());
+        fs::remove_dir(&object).unwrap();
+        fs::write(&object, "first secret").unwrap();
+        let origin = if restarts { origin.restart().await } else { origin };
+        origin.until_removed("first secret").await;
+        origin.erase("demo", "keys.json").await;
+        origin.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn erased_blob_that_a_pack_of_another_site_has_stays() {
+    let origin = with_secrets_and(|config| config.expiry_check_interval = Duration::from_millis(10)).await;
+    origin.create_site("news").await;
+    let news = build(&[("notes.txt", "first secret"), ("index.html", "news")]);
+    let pack = origin.begin_pack("news", &news).await;
+    until("the pack is being received", async || origin.object("news").exists()).await;
+    let last = origin.try_erase("demo", "keys.json").await;
+    let PurgeProgress::Failed(error) = last else { panic!("{last:?}") };
+    assert_eq!(
+        error.message,
+        "the store of the origin still has 1 of the erased blobs: a push in progress may send them again"
+    );
+    pack.end().await;
+    origin.push("news", &news).await;
+    origin.erase("demo", "keys.json").await;
+    assert_eq!([origin.has("first secret").await, origin.has("second secret").await], [true, false]);
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn erased_blob_does_not_come_back_by_a_push_that_began_before() {
+    let origin = with_secrets_and(|config| config.expiry_check_interval = Duration::from_millis(10)).await;
+    let again = build(&[("again.txt", "first secret"), ("new.txt", "new")]);
+    let created = origin.create_build("demo", &again.build).await;
+    let pack = origin.begin_pack("demo", &again).await;
+    until("the pack is being received", async || origin.object("new").exists()).await;
+    assert!(matches!(origin.try_erase("demo", "keys.json").await, PurgeProgress::Failed(_)));
+    pack.end().await;
+    origin.until_removed("first secret").await;
+    let (status, body) = error(origin.post_pack("demo", &created, packed(&again.blobs)).await).await;
+    assert_eq!((status, body.code.as_str()), (422, "erased"));
+    origin.erase("demo", "keys.json").await;
+    assert!(!origin.object("first secret").exists());
     origin.stop().await;
 }

@@ -133,6 +133,7 @@ impl Sound {
             &format!("insert into erasure values ('demo', '{gone}', 'gone.txt', 'ann', 'a leak', 1)"),
         )
         .await;
+        execute(&mut database, &format!("insert into erased_blob values ('demo', '{gone}')")).await;
         database.close().await.unwrap();
         sound
     }

@@ -52,7 +52,7 @@ pub enum Problem {
         /// Why.
         reason: String,
     },
-    /// The origin's clock is ahead of the clocks of most live edges. What ends by time ends by theirs.
+    /// The origin's clock is ahead of the median of its own and the live edges' clocks. What ends by time ends by that median.
     ClockAhead {
         /// By how many seconds.
         seconds: u64,
@@ -137,8 +137,8 @@ impl fmt::Display for Problem {
             }
             Self::ClockAhead { seconds } => write!(
                 formatter,
-                "the clock of the origin is {seconds} s ahead of those of most edges: until they agree, inherited releases and \
-                 channels end by the clocks of the edges"
+                "the clock of the origin is {seconds} s ahead of at least half of all clocks, its own and those of live edges: until \
+                 they agree, inherited releases and channels end by the earlier time"
             ),
             Self::ClockDiffers { edge, ahead_seconds } => {
                 let direction = if *ahead_seconds < 0 { "behind" } else { "ahead of" };

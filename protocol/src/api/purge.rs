@@ -58,7 +58,8 @@ pub enum PurgeProgress {
         /// Milliseconds from the purge to the last confirmation.
         elapsed_ms: u64,
     },
-    /// The request failed. Unless `Purging` came before, nothing was purged.
+    /// The request failed. Unless `Purging` came before, nothing was purged. After it: edges carry the erasure out, but the origin still has
+    /// erased bytes.
     Failed(ErrorBody),
     /// An event of a newer origin, to be ignored.
     #[serde(other)]

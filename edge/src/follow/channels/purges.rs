@@ -17,7 +17,7 @@ use verge_protocol::{Digest, Generation, Seq, SiteName};
 
 use super::Channels;
 use super::known_purges::{DuePurge, PurgePoint};
-use super::tracked_channel::{TrackedChannel, of_site};
+use super::tracked_channel::{AcceptedRow, TrackedChannel, of_site};
 use crate::table::{InheritedRelease, Priority, Resources};
 
 /// How long to wait after a purge that failed before it is tried again.
@@ -113,13 +113,14 @@ impl Channels {
         self.purges.pending().filter(move |(_, generation, _)| Some(*generation) == present)
     }
 
-    /// A channel of the site that serves a row from before the purge. One that the present history does not know is no obstacle.
+    /// A channel of the site that serves a row from before the purge, or is about to. One that the present history does not know is no
+    /// obstacle.
     fn channel_from_before(&self, site: &SiteName, generation: Generation, seq: Seq) -> Option<&str> {
-        let is_from_before = |channel: &TrackedChannel| {
-            channel.served.as_ref().is_some_and(|served| {
-                let is_present = served.stored.generation == generation;
-                if is_present { served.stored.row.seq < seq } else { channel.not_served().is_some() }
-            })
+        let is_present = |row: &AcceptedRow| row.stored.generation == generation;
+        let is_from_before = |channel: &TrackedChannel| match (&channel.served, &channel.accepted) {
+            (Some(served), _) if is_present(served) => served.stored.row.seq < seq,
+            (Some(_), _) => channel.not_served().is_some(),
+            (None, accepted) => accepted.as_ref().is_some_and(|row| is_present(row) && row.stored.row.seq < seq),
         };
         let mut channels = of_site(&self.tracked, site);
         channels.find(|(_, channel)| is_from_before(channel)).map(|(name, _)| name.as_str())
@@ -265,17 +266,26 @@ mod tests {
     }
 
     #[test]
+    fn purge_waits_for_the_row_of_a_channel_that_is_not_served_yet() {
+        let mut channels = Channels::default();
+        apply_rows(&mut channels, vec![row("a", 1, 2, &[1]), purge_row("a", 2, &[(2, "v1.js")])]);
+        assert_eq!((due(&channels), purging(&channels).len()), (None, 1));
+        apply_rows(&mut channels, vec![rewritten("a", 3, 1, 2, &[1], "v1.js")]);
+        assert_eq!(due(&channels), Some(("a".into(), 2, 0)));
+    }
+
+    #[test]
     fn release_that_was_live_after_a_purge_is_inherited_whole_also_if_an_earlier_history_had_it() {
         let mut channels = Channels::default();
         apply_rows(&mut channels, vec![row("a", 5, 2, &[1])]);
+        add_release(&mut channels, 1);
+        add_release(&mut channels, 2);
         let rows = vec![row("a", 3, 1, &[])];
         channels.apply(Change::Snapshot { at: at(2, 3), rows, missing: MissingKeys::Unknown });
-        for number in [1, 2, 3] {
-            add_release(&mut channels, number);
-        }
+        set_holding(&mut channels, 1, true);
         apply_rows_at(&mut channels, at(2, 5), vec![purge_row("a", 4, &[(4, "*")]), rewritten("a", 5, 3, 1, &[], "*")]);
         apply_rows_at(&mut channels, at(2, 6), vec![row("a", 6, 3, &[1])]);
-        set_holding(&mut channels, 3, true);
+        add_release(&mut channels, 3);
         assert_eq!(["v1.js", "v2.js", "v3.js"].map(|path| serves(&channels, path)), [true, false, true]);
     }
 

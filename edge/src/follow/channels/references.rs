@@ -19,6 +19,11 @@ fn releases_of(state: &ChannelState) -> impl Iterator<Item = (Digest, Vec<PurgeS
     std::iter::once((state.manifest, Vec::new())).chain(inherited)
 }
 
+/// The same, also without the paths of `purged`.
+fn releases_without(state: &ChannelState, purged: &[PurgeScope]) -> Vec<(Digest, Vec<PurgeScope>)> {
+    releases_of(state).map(|(id, without)| (id, [&without, purged].concat())).collect()
+}
+
 impl Channels {
     /// Referenced manifests that have not arrived, the most urgent first: releases that a rollout waits for, current ones, inherited ones.
     pub(in crate::follow) fn missing_manifests(&self) -> Vec<Digest> {
@@ -68,18 +73,15 @@ impl Channels {
         // Those of the accepted row that are older than the served release follow below.
         let accepted = accepted.take_while(|(id, _)| *id != state.manifest);
         let newer = coming.into_iter().chain(accepted).filter_map(get);
-        let superseded = tracked.superseded.iter().flat_map(|superseded| {
+        let superseded = tracked.superseded.as_ref().map(|superseded| {
             let purged = self.purges.since_history(&label.site, superseded.row.stored.generation);
-            releases_of(&superseded.row.state).map(move |(id, without)| {
-                // What the present history says of a release counts.
-                let present = state.inherits.iter().find(|inherited| inherited.manifest == id);
-                let superseded = || [without, purged.clone()].concat();
-                (id, present.map_or_else(superseded, |inherited| inherited.without.clone()))
-            })
+            (releases_without(&superseded.row.state, &purged), purged)
         });
-        let purged = self.purged_since_history_of(label, tracked);
-        let own = releases_of(state).skip(1).map(|(id, without)| (id, [without, purged.clone()].concat()));
-        let older = superseded.chain(own).map_while(get);
+        let (superseded, purged) = superseded.unwrap_or_default();
+        let own = releases_without(state, &self.purged_since_history_of(label, tracked)).split_off(1);
+        // What was purged since is no newer than what the present history says.
+        let older = if purged.is_empty() { [superseded, own] } else { [own, superseded] };
+        let older = older.into_iter().flatten().map_while(get);
         let mut seen = BTreeSet::from([state.manifest]);
         let mut is_first = |release: &InheritedRelease| seen.insert(release.resources.manifest());
         let newer = newer.filter(&mut is_first).collect();

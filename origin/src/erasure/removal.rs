@@ -1,0 +1,100 @@
+//! Removing erased blobs from the object store.
+//!
+//! An erasure records which blobs nothing needs any more; they are removed after it, and their records after that. What an origin that
+//! was killed, or a disk that failed, has left is removed later.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use verge_daemon::error_chain;
+use verge_protocol::Digest;
+
+use crate::store::{Blobs, Database, StoreError};
+use crate::uploads::ActivePacks;
+
+/// How many blobs are removed before others may go on.
+const BATCH: usize = 1000;
+
+/// Removes erased blobs. Clones share everything.
+#[derive(Clone)]
+pub(crate) struct Removal {
+    pub(crate) database: Database,
+    pub(crate) blobs: Blobs,
+    pub(crate) active_packs: ActivePacks,
+}
+
+/// Erased blobs are still in the object store.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the store of the origin still has {} of the erased blobs: {}", failed + expected, self.reason())]
+pub(crate) struct NotRemoved {
+    /// Because the store failed.
+    failed: usize,
+    /// Because a push in progress may send them again.
+    expected: usize,
+}
+
+impl NotRemoved {
+    fn reason(&self) -> &'static str {
+        if self.failed > 0 { "removing failed" } else { "a push in progress may send them again" }
+    }
+}
+
+impl Removal {
+    /// Removes the erased blobs that earlier attempts have left, now and each `interval`, until `draining` is cancelled.
+    pub(crate) async fn remove_periodically(self, interval: Duration, draining: CancellationToken) {
+        loop {
+            match self.database.erased_blobs().await {
+                Ok(blobs) => drop(self.remove(&blobs).await),
+                Err(error) => tracing::error!(error = error_chain(&error), "failed to list erased blobs"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(interval) => {}
+                () = draining.cancelled() => return,
+            }
+        }
+    }
+
+    /// Removes erased blobs, but for those that are needed again.
+    pub(super) async fn remove(&self, blobs: &[Digest]) -> Result<(), NotRemoved> {
+        let mut remaining = NotRemoved::default();
+        for batch in blobs.chunks(BATCH) {
+            match self.remove_batch(batch).await {
+                Ok(NotRemoved { failed, expected }) => {
+                    remaining.failed += failed;
+                    remaining.expected += expected;
+                }
+                Err(error) => {
+                    tracing::error!(error = error_chain(&error), blobs = batch.len(), "failed to remove erased blobs");
+                    remaining.failed += batch.len();
+                }
+            }
+        }
+        if remaining == NotRemoved::default() { Ok(()) } else { Err(remaining) }
+    }
+
+    /// Those that remain.
+    async fn remove_batch(&self, blobs: &[Digest]) -> Result<NotRemoved, StoreError> {
+        let _lock = self.blobs.lock_removals().await;
+        // In this order: when a pack has ended, its site holds its blobs.
+        let expected = self.active_packs.expected_of(blobs);
+        let needed = self.database.needed_blobs(&blobs.iter().copied().collect()).await?;
+        let (mut settled, mut remaining) = (Vec::new(), NotRemoved::default());
+        for digest in blobs {
+            if needed.contains(digest) {
+                settled.push(*digest);
+            } else if expected.contains(digest) {
+                remaining.expected += 1;
+            } else if let Err(error) = self.blobs.delete(*digest).await {
+                tracing::error!(%digest, error = error_chain(&error), "failed to remove an erased blob");
+                remaining.failed += 1;
+            } else {
+                settled.push(*digest);
+            }
+        }
+        if !settled.is_empty() {
+            self.blobs.sync().await?;
+            self.database.forget_erased_blobs(&settled).await?;
+        }
+        Ok(remaining)
+    }
+}
