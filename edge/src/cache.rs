@@ -87,7 +87,7 @@ impl Tiers {
             return completer.complete(Ok((blob, CacheResult::Memory)));
         }
         if let Some(blob) = self.read(digest).await {
-            self.memory.insert(blob.clone());
+            self.insert_into_memory(blob.clone());
             return completer.complete(Ok((blob, CacheResult::Disk)));
         }
         if let Some(unavailable) = self.failures.get(&digest) {
@@ -96,7 +96,7 @@ impl Tiers {
         let _permit = self.fetches.acquire().await.expect("the semaphore is never closed");
         match self.upstream.blob(digest).await {
             Ok(blob) => {
-                self.memory.insert(blob.clone());
+                self.insert_into_memory(blob.clone());
                 // Readers are answered now; the fetch stays in flight until the blob is on disk, so that it is not fetched again
                 // in between.
                 completer.complete(Ok((blob.clone(), CacheResult::Origin)));
@@ -111,6 +111,15 @@ impl Tiers {
                 self.failures.record(digest, unavailable);
                 completer.complete(Err(unavailable));
             }
+        }
+    }
+
+    /// A blob that was erased since it was asked for does not stay, even if it was dropped from memory before it was there.
+    fn insert_into_memory(&self, blob: Blob) {
+        let digest = blob.digest();
+        self.memory.insert(blob);
+        if self.disk.is_erased(&digest) {
+            self.memory.remove(&digest);
         }
     }
 

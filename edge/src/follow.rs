@@ -82,21 +82,26 @@ impl FeedTasks {
         let load = move |store: &BlockingStore| {
             let (mut state, releases) = (store.load_state(), store.load_releases());
             state.is_complete &= releases.is_complete;
+            let is_new = state.is_complete && state.records.is_empty() && store.used_bytes() == 0;
             let (mut channels, events) = Channels::restore(state);
             channels.set_name(name);
+            if is_new {
+                channels.set_new();
+            }
             channels.releases().restore(releases);
             for resources in manifests::load(store, &channels.missing_manifests()) {
                 channels.add_manifest(resources);
             }
             channels.check_held(|release| store.missing(release.blobs().as_slice()).is_empty());
             channels.advance(Duration::ZERO);
+            store.pin_manifests(channels.referenced_manifests());
+            store.set_erased_blobs(channels.take_erased_blobs().unwrap_or_default());
+            store.set_referenced_blobs(Arc::new(channels.wanted().blobs()));
             (channels, events)
         };
         let (channels, events) = self.store.run_blocking(load).await.unwrap_or_default();
         apply::note(&events, &self.metrics);
         let table = channels.build_table(|site| self.metrics.site(site));
-        self.store.pin_manifests(channels.referenced_manifests());
-        self.store.set_referenced_blobs(Arc::new(channels.wanted().blobs()));
         self.table.store(Arc::new(table));
         let applied = watch::Sender::new(channels.applied_state());
         RestoredFeedTasks { tasks: self, channels, applied }

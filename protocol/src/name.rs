@@ -156,6 +156,11 @@ impl ChannelName {
         Self(Self::LIVE.into())
     }
 
+    /// The lowest channel name.
+    pub fn lowest() -> Self {
+        Self("0".into())
+    }
+
     /// Whether this is the channel that a site's own host name serves.
     pub fn is_live(&self) -> bool {
         self.as_str() == Self::LIVE
@@ -191,6 +196,14 @@ mod tests {
         for good in ["live", "pr-12", "v1-beta", "vienna", "xn-1", "xna"] {
             assert!(good.parse::<ChannelName>().is_ok(), "{good}");
         }
+    }
+
+    #[test]
+    fn lowest_channel_name_is_a_name_and_below_all_others() {
+        let lowest = ChannelName::lowest();
+        assert_eq!(lowest.as_str().parse(), Ok(lowest.clone()));
+        let lower = ["-", "-0", "", "/"].map(str::parse::<ChannelName>);
+        assert!(lower.iter().all(Result::is_err) && lowest < "00".parse().unwrap() && lowest < ChannelName::live());
     }
 
     #[test]

@@ -104,6 +104,24 @@ impl PurgeState {
         }
     }
 
+    /// The last of the purges that are merged into one of all paths; `None` if none are.
+    pub fn merged(&self) -> Option<Seq> {
+        let oldest = self.purges.last().filter(|oldest| oldest.scope == PurgeScope::All)?;
+        (self.purges.len() == Self::MAX).then_some(oldest.seq)
+    }
+
+    /// The newest of the purges that are in the earlier row `before` too, with all before it. Rows of two histories have those purges in
+    /// common that were made before the one was copied from the other.
+    pub fn newest_in(&self, before: &Self) -> Option<Seq> {
+        let is_same = |purge: &Purge, known: &Purge| {
+            known.seq == purge.seq && (known.scope == purge.scope || self.merged() == Some(purge.seq))
+        };
+        let is_known = |purge: &Purge| {
+            before.merged() >= Some(purge.seq) || before.purges.iter().any(|known| is_same(purge, known))
+        };
+        self.purges.iter().rev().take_while(|purge| is_known(purge)).last().map(|purge| purge.seq)
+    }
+
     /// The write that made the newest purge; `None` if there is none.
     pub fn newest(&self) -> Option<Seq> {
         self.purges.iter().map(|purge| purge.seq).max()
@@ -171,5 +189,26 @@ mod tests {
         assert_eq!(after(18), [(20, "b".to_owned()), (19, "b".to_owned())]);
         assert_eq!(after(3).last(), Some(&(5, "*".to_owned())), "an edge that missed the third does it all");
         assert_eq!(state.after(None).count(), 16);
+    }
+
+    #[test]
+    fn purges_of_two_histories_are_common_up_to_the_first_that_differs() {
+        let row = |purges: &[(u64, &str)]| {
+            let mut state = PurgeState::default();
+            for (seq, text) in purges {
+                state.add(Purge { seq: Seq(*seq), scope: scope(text) });
+            }
+            state
+        };
+        let common = |before: &PurgeState, now: &PurgeState| now.newest_in(before).map(|seq| seq.0);
+        let before = row(&[(2, "a"), (5, "b/*"), (9, "*")]);
+        assert_eq!(common(&before, &before), Some(9));
+        assert_eq!(common(&before, &row(&[(2, "a"), (5, "b/*"), (8, "*")])), Some(5), "another write");
+        assert_eq!(common(&before, &row(&[(2, "a"), (5, "b/c"), (9, "*")])), Some(2), "another path");
+        assert_eq!(common(&before, &row(&[(1, "a"), (9, "*")])), None);
+        assert_eq!(common(&row(&[]), &before), None);
+        let [many, more] = [16, 20].map(|last| row(&(1..=last).map(|seq| (seq, "a")).collect::<Vec<_>>()));
+        assert_eq!(common(&more, &many), Some(16), "the merged one stands for the first");
+        assert_eq!(common(&many, &more), Some(16), "the merged one was made before");
     }
 }

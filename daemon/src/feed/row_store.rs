@@ -175,9 +175,9 @@ impl RowStore {
         self.unknown.len()
     }
 
-    /// The keys whose latest row was refused.
-    pub fn refused_keys(&self) -> impl Iterator<Item = &str> {
-        self.refused.keys().map(|key| &**key)
+    /// The latest rows that were refused, by key.
+    pub fn refused(&self) -> impl Iterator<Item = (&str, &StoredRow)> {
+        self.refused.iter().map(|(key, row)| (&**key, &**row))
     }
 
     /// Applies a change through `handler`. A snapshot replaces everything, except that a row of it that is refused leaves the

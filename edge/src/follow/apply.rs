@@ -21,8 +21,8 @@ use crate::table::Table;
 
 /// How often to check for expired inherited releases while nothing else happens.
 const EXPIRY_CHECK_INTERVAL: Duration = Duration::from_mins(1);
-/// How often to save a state again that could not be saved.
-const SAVE_RETRY_INTERVAL: Duration = Duration::from_secs(2);
+/// How often to save a state again that could not be saved, and to look whether a purge that has failed is due again.
+const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 /// How often to look, while blobs arrive, how many are missing. The end of a batch is noticed at once.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 /// The pause after a look at all that is awaited, in multiples of the time it took: an edge that fetches many sites at once does little
@@ -66,8 +66,8 @@ impl ApplyTask {
     pub(super) async fn run(mut self, mut changes: mpsc::Receiver<Change>) {
         self.update(Check::Awaited).await;
         loop {
-            let is_saved = self.applied.borrow().not_saving.is_none();
-            let pause = if is_saved { EXPIRY_CHECK_INTERVAL } else { SAVE_RETRY_INTERVAL };
+            let has_failed = self.applied.borrow().not_saving.is_some() || self.channels.has_failed_purge();
+            let pause = if has_failed { RETRY_INTERVAL } else { EXPIRY_CHECK_INTERVAL };
             let check = tokio::select! {
                 change = changes.recv() => match change {
                     Some(change) => {
@@ -83,8 +83,14 @@ impl ApplyTask {
                     }
                     Check::Unknown
                 }
-                done = self.purger.next() => {
-                    self.channels.record_purge(done.generation, done.proof(&self.table.load()));
+                result = self.purger.next() => {
+                    match result {
+                        Ok(done) => self.channels.record_purge(done.generation, done.proof(&self.table.load())),
+                        Err(reason) => {
+                            tracing::error!(reason, "a purge failed: to be tried again");
+                            self.channels.record_purge_failure(reason, self.started.elapsed());
+                        }
+                    }
                     Check::Unknown
                 }
                 () = changed_after(&mut self.prefetch, self.check_after) => Check::Awaited,
@@ -107,6 +113,9 @@ impl ApplyTask {
     /// If the disk fails, readers see it all the same, and the state says that it is not saved.
     async fn update(&mut self, check: Check) {
         let now = self.started.elapsed();
+        if let Some(erased) = self.channels.take_erased_blobs() {
+            self.store.set_erased_blobs(erased);
+        }
         self.channels.prune(now);
         self.check_holdings(check);
         let has_new_table = self.channels.advance(now);
@@ -121,15 +130,14 @@ impl ApplyTask {
         if has_new_table {
             self.table.store(Arc::new(self.channels.build_table(|site| self.metrics.site(site))));
         }
+        // After the swap: what is checked is what is served.
+        if let Some(due) = self.channels.start_purge(now) {
+            self.purger.start(due);
+            applied.purging = self.channels.purging().collect();
+        }
         if applied != before {
             log_changes(&before, &applied);
             self.applied.send_replace(applied);
-        }
-        // After the swap: what is checked is what is served.
-        if self.purger.is_idle()
-            && let Some(due) = self.channels.due_purge()
-        {
-            self.purger.start(due);
         }
         let wanted = self.channels.wanted();
         self.wanted.send_if_modified(|before| {

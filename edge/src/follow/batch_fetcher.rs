@@ -55,7 +55,8 @@ impl BatchFetcher {
                 Frame::Blob(blob) => {
                     let size = blob.bytes().len();
                     match self.write(size, move |store| store.put_prefetched_blob(&blob)).await? {
-                        Put::Stored => {}
+                        // `Put::Erased`: no longer needed.
+                        Put::Stored | Put::Erased => {}
                         Put::NoRoom => return Err(BatchError::NoRoom),
                     }
                     self.progress.send_replace(());

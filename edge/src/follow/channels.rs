@@ -26,7 +26,7 @@ mod convergence_tests;
 #[cfg(test)]
 mod test_support;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,6 +72,8 @@ pub(super) struct Channels {
     /// How much is on disk of the releases that something waits for, as of the last look.
     holdings: HashMap<Digest, Holding>,
     catch_up: CatchUp,
+    /// Whether nothing was served or stored before the first snapshot.
+    is_new: bool,
     /// Whether the table has changed since the last [`Channels::advance`].
     changed: bool,
     /// Whether [`Channels::to_save`] has changed since the last [`Channels::take_unsaved`].
@@ -79,18 +81,23 @@ pub(super) struct Channels {
 }
 
 /// How much of what the origin had when this process started it has got.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 enum CatchUp {
     /// Nothing: it knows what the last process saved.
     #[default]
     Begun,
-    /// All rows of the feed.
-    Read,
+    /// All rows of the feed, and not these of the manifests that they named.
+    Read(BTreeSet<Digest>),
     /// The manifests too, but for those that could not be fetched.
     Complete,
 }
 
 impl Channels {
+    /// Nothing was served or stored before the first snapshot, so that its purges are done.
+    pub(super) fn set_new(&mut self) {
+        self.is_new = true;
+    }
+
     /// The releases that exist, now and from now on.
     pub(super) fn releases(&self) -> Releases {
         self.releases.clone()
@@ -152,10 +159,17 @@ impl Channels {
             (self.changed, self.unsaved) = (true, true);
         }
         self.changed |= self.update_canaries();
-        if self.catch_up == CatchUp::Read && self.references().all(|id| self.is_settled(id)) {
-            self.catch_up = CatchUp::Complete;
-        }
+        self.update_catch_up();
         std::mem::take(&mut self.changed)
+    }
+
+    /// What is released meanwhile is not waited for, and what is not referenced any more is not needed.
+    fn update_catch_up(&mut self) {
+        let CatchUp::Read(missing) = &self.catch_up else { return };
+        let referenced: BTreeSet<Digest> = self.references().collect();
+        let missing: BTreeSet<Digest> =
+            missing.intersection(&referenced).copied().filter(|id| !self.is_settled(*id)).collect();
+        self.catch_up = if missing.is_empty() { CatchUp::Complete } else { CatchUp::Read(missing) };
     }
 
     /// Drops what is no longer referenced, and what has expired.
@@ -247,7 +261,7 @@ impl Channels {
     pub(super) fn applied_state(&self) -> AppliedState {
         let is_of_no_channel =
             |key: &&str| ["domain/", "rollout/", "purge/", "erased/"].iter().any(|kind| key.starts_with(kind));
-        let refused = self.rows.refused_keys().filter(is_of_no_channel);
+        let refused = self.rows.refused().map(|(key, _)| key).filter(is_of_no_channel);
         let served = self.tracked.values().filter(|channel| self.serving(channel).is_some()).count();
         // A rollout ends with the history in which it began, and a purge keeps nothing alive.
         let orphans = self.rows.orphans().filter(|key| !key.starts_with("rollout/") && !key.starts_with("purge/"));
@@ -523,6 +537,17 @@ mod tests {
         assert!(!has_caught_up(&restored), "something may have been released meanwhile");
         apply_rows(&mut restored, vec![]);
         assert!(has_caught_up(&restored));
+    }
+
+    #[test]
+    fn edge_catches_up_with_what_the_origin_had_at_its_start_while_more_is_released() {
+        let has_caught_up = |channels: &Channels| channels.applied_state().has_caught_up;
+        let mut channels = Channels::default();
+        apply_rows(&mut channels, vec![row("a", 1, 1, &[]), row("b", 2, 2, &[])]);
+        apply_rows(&mut channels, vec![row("a", 3, 3, &[])]);
+        assert!(!has_caught_up(&channels));
+        add_manifest(&mut channels, 2);
+        assert!(has_caught_up(&channels), "1 is not referenced any more, and 3 was released meanwhile");
     }
 
     #[test]

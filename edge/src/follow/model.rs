@@ -30,6 +30,8 @@ pub trait Disk {
     fn has_manifest(&self, id: &Digest) -> bool;
     /// Whether it has a blob.
     fn has_blob(&self, blob: &Digest) -> bool;
+    /// Whether it has no manifests and no blobs.
+    fn is_empty(&self) -> bool;
 }
 
 /// A manifest as an edge holds it. Clones share it.
@@ -98,6 +100,9 @@ impl Follower {
         let channels = saved.map(|bytes| Channels::restore(saved_state::decode(bytes)).0);
         let mut channels = channels.unwrap_or_default();
         channels.set_name(name.clone());
+        if saved.is_none() && disk.is_empty() {
+            channels.set_new();
+        }
         for id in channels.missing_manifests() {
             if let Some(ReleaseFiles(resources)) = load(&id) {
                 channels.add_manifest(resources);
@@ -183,9 +188,9 @@ impl Follower {
         report_of(self.name.clone(), &self.applied)
     }
 
-    /// A purge that can be carried out now.
-    pub fn due_purge(&self) -> Option<Purge> {
-        self.channels.due_purge().map(Purge)
+    /// Begins a purge that can be carried out now, if none is in progress.
+    pub fn start_purge(&mut self, now: Duration) -> Option<Purge> {
+        self.channels.start_purge(now).map(Purge)
     }
 
     /// Records that a purge is done.

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use verge_daemon::{Tasks, error_chain};
 use verge_protocol::purge::PurgeScope;
 use verge_protocol::report::{PurgeProof, ServedPath};
@@ -13,7 +13,7 @@ use verge_protocol::{Digest, Generation};
 
 use super::channels::DuePurge;
 use crate::cache::BlobCache;
-use crate::store::{BlobCheck, Store};
+use crate::store::{BlobCheck, BlockingStore, Store};
 use crate::table::{InheritedRelease, Table};
 use crate::upstream::Upstream;
 
@@ -23,11 +23,20 @@ const HASHED_AT_ONCE: usize = 64;
 /// Carries out one purge at a time.
 pub(super) struct Purger {
     worker: Worker,
-    tasks: Tasks,
-    is_idle: bool,
-    results: mpsc::Sender<DonePurge>,
-    results_received: mpsc::Receiver<DonePurge>,
+    running: PurgeTask,
 }
+
+/// The task of the purge that is in progress, if one is.
+struct PurgeTask {
+    tasks: Tasks,
+    running: Option<JoinHandle<Option<Result<PurgeResult, Interrupted>>>>,
+}
+
+/// The process shuts down.
+struct Interrupted;
+
+/// The outcome of a purge. The error says why it failed.
+type PurgeResult = Result<DonePurge, String>;
 
 /// A purge that was carried out.
 pub(super) struct DonePurge {
@@ -52,33 +61,41 @@ struct Affected {
 
 impl Purger {
     pub(super) fn new(blobs: BlobCache, store: Store, upstream: Upstream, tasks: Tasks) -> Self {
-        let (results, results_received) = mpsc::channel(1);
-        Self { worker: Worker { blobs, store, upstream }, tasks, is_idle: true, results, results_received }
+        Self { worker: Worker { blobs, store, upstream }, running: PurgeTask { tasks, running: None } }
     }
 
-    /// Whether no purge is in progress.
-    pub(super) fn is_idle(&self) -> bool {
-        self.is_idle
-    }
-
-    /// Starts a purge. One that is interrupted by a shutdown has no result; the next process carries it out again.
+    /// Starts a purge; none is in progress.
     pub(super) fn start(&mut self, due: DuePurge) {
-        self.is_idle = false;
-        let (worker, results) = (self.worker.clone(), self.results.clone());
-        let purge = self.tasks.draining().clone().run_until_cancelled_owned(async move {
-            if let Some(done) = worker.run(due).await {
-                // The receiver is gone at a shutdown.
-                let _ = results.send(done).await;
-            }
-        });
-        drop(self.tasks.spawn("purge", purge));
+        let worker = self.worker.clone();
+        self.running.start(async move { worker.run(due).await });
     }
 
-    /// The next purge that is done. Cancel-safe.
-    pub(super) async fn next(&mut self) -> DonePurge {
-        let done = self.results_received.recv().await.expect("`self` holds a sender");
-        self.is_idle = true;
-        done
+    /// The result of the purge in progress; for ever pending if there is none. Cancel-safe.
+    pub(super) async fn next(&mut self) -> PurgeResult {
+        self.running.result().await
+    }
+}
+
+impl PurgeTask {
+    /// Starts a purge. One that is interrupted by a shutdown has no result; the next process carries it out again.
+    fn start(&mut self, purge: impl Future<Output = PurgeResult> + Send + 'static) {
+        let purge = self.tasks.draining().clone().run_until_cancelled_owned(purge);
+        self.running = Some(self.tasks.spawn("purge", async { purge.await.ok_or(Interrupted) }));
+    }
+
+    /// See [`Purger::next`]. A purge that panics has failed.
+    async fn result(&mut self) -> PurgeResult {
+        let Some(task) = &mut self.running else { return std::future::pending().await };
+        let result = task.await;
+        self.running = None;
+        match result {
+            Ok(Some(Ok(result))) => result,
+            Ok(Some(Err(Interrupted)) | None) => std::future::pending().await,
+            Err(error) => {
+                tracing::error!(%error, "a purge panicked");
+                Err("the purge panicked".to_owned())
+            }
+        }
     }
 }
 
@@ -102,19 +119,18 @@ impl DonePurge {
 }
 
 impl Worker {
-    /// `None` if the process shuts down meanwhile.
-    async fn run(&self, due: DuePurge) -> Option<DonePurge> {
+    async fn run(&self, due: DuePurge) -> PurgeResult {
         let DuePurge { site, generation, purge, releases, erased } = due;
         let scope = purge.scope.clone();
         self.blobs.drop_from_memory(erased.iter());
-        self.store.run_blocking(move |store| erased.into_iter().for_each(|blob| store.remove_blob(blob))).await?;
-        let Affected { files, blobs } = self.store.run_blocking(move |_| Affected::of(&releases, &scope)).await?;
+        run_blocking(&self.store, move |store| remove_blobs(store, &erased)).await??;
+        let Affected { files, blobs } = run_blocking(&self.store, move |_| Affected::of(&releases, &scope)).await?;
         self.blobs.drop_from_memory(blobs.iter());
         let mut found = PurgeProof { site, seq: purge.seq, files, bytes: 0, bad: 0, replaced: 0, serves: None };
         let blobs: Vec<Digest> = blobs.into_iter().collect();
         for chunk in blobs.chunks(HASHED_AT_ONCE) {
             let chunk = chunk.to_vec();
-            let checked = self.store.run_blocking(move |store| {
+            let checked = run_blocking(&self.store, move |store| {
                 chunk.into_iter().filter_map(|digest| Some((digest, store.check_blob(digest)?))).collect::<Vec<_>>()
             });
             for (digest, check) in checked.await? {
@@ -129,28 +145,44 @@ impl Worker {
         }
         let PurgeProof { site, files, bytes, bad, replaced, .. } = &found;
         tracing::info!(%site, scope = %purge.scope, files, bytes, bad, replaced, "purge done");
-        Some(DonePurge { generation, scope: purge.scope, found })
+        Ok(DonePurge { generation, scope: purge.scope, found })
     }
 
     /// Replaces a bad blob by one from an origin, or else quarantines it. Returns whether it was replaced.
-    async fn replace(&self, digest: Digest) -> Option<bool> {
+    async fn replace(&self, digest: Digest) -> Result<bool, String> {
         tracing::error!(%digest, "a purge found a corrupt blob on disk: fetching another");
         let blob = match self.upstream.blob(digest).await {
             Ok(blob) => blob,
             Err(error) => {
                 tracing::error!(%digest, error = %error_chain(&error), "failed to replace a corrupt blob: quarantined");
                 // Reading it quarantines it, unless it is sound after all.
-                self.store.run_blocking(move |store| store.blob(digest)).await?;
-                return Some(false);
+                run_blocking(&self.store, move |store| store.blob(digest)).await?;
+                return Ok(false);
             }
         };
-        let replaced = self.store.run_blocking(move |store| store.replace_blob(&blob)).await?;
+        let replaced = run_blocking(&self.store, move |store| store.replace_blob(&blob)).await?;
         if let Err(error) = &replaced {
             tracing::error!(%digest, %error, "failed to write a blob in place of a corrupt one: quarantined");
-            self.store.run_blocking(move |store| store.blob(digest)).await?;
+            run_blocking(&self.store, move |store| store.blob(digest)).await?;
         }
-        Some(replaced.is_ok())
+        Ok(replaced.is_ok())
     }
+}
+
+/// An error if the work panicked, or the process shuts down.
+async fn run_blocking<T: Send + 'static>(
+    store: &Store,
+    work: impl FnOnce(&BlockingStore) -> T + Send + 'static,
+) -> Result<T, String> {
+    store.run_blocking(work).await.ok_or_else(|| "a disk task did not end".to_owned())
+}
+
+/// Deletes all that it can of the blobs. The error names the first that it cannot.
+fn remove_blobs(store: &BlockingStore, blobs: &[Digest]) -> Result<(), String> {
+    let remove = |blob: &Digest| {
+        store.remove_blob(*blob).map_err(|error| format!("failed to delete the erased blob {blob}: {error}"))
+    };
+    blobs.iter().map(remove).fold(Ok(()), Result::and)
 }
 
 impl Affected {
@@ -167,5 +199,22 @@ impl Affected {
             }
         }
         affected
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn purge_that_panics_has_failed_and_the_next_one_can_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let tasks = Tasks::default();
+        let store = Store::new(BlockingStore::open_for_test(directory.path(), 1000), tasks.clone());
+        let mut running = PurgeTask { tasks, running: None };
+        running.start(async { panic!("a bug") });
+        assert_eq!(running.result().await.err().as_deref(), Some("the purge panicked"));
+        running.start(async move { run_blocking(&store, |_| panic!("a bug")).await });
+        assert_eq!(running.result().await.err().as_deref(), Some("a disk task did not end"));
     }
 }

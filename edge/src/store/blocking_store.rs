@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use prometheus_client::metrics::counter::Counter;
 use verge_daemon::Clock;
@@ -33,6 +34,8 @@ pub(crate) struct BlockingStore {
     index: SharedIndex,
     budget: DiskBudget,
     evictor: Evictor,
+    /// Blobs of erased contents. See [`Self::is_erased`].
+    erased: ArcSwap<HashSet<Digest>>,
     writes: WriteStatus,
     clock: Clock,
     corrupt: Counter,
@@ -46,6 +49,8 @@ pub(crate) enum Put {
     Stored,
     /// Neither the budget nor the file system has room for it, and no less important files to evict are enough.
     NoRoom,
+    /// It was erased while it was being fetched, and is not on disk.
+    Erased,
 }
 
 /// What hashing a blob on disk again has found.
@@ -68,7 +73,8 @@ impl BlockingStore {
     fn with_block(layout: Layout, budget: DiskBudget, clock: Clock, metrics: Metrics) -> Result<Self, OpenError> {
         let index = SharedIndex::new(Index::list(&layout, budget.block)?);
         let evictor = Evictor::new(metrics.evicted);
-        Ok(Self { layout, index, budget, evictor, writes: WriteStatus::default(), clock, corrupt: metrics.corrupt })
+        let (erased, writes) = (ArcSwap::default(), WriteStatus::default());
+        Ok(Self { layout, index, budget, evictor, erased, writes, clock, corrupt: metrics.corrupt })
     }
 
     /// The state that was saved last, as far as it is sound.
@@ -94,9 +100,28 @@ impl BlockingStore {
         self.write(&self.layout.releases(), &bytes, Durability::WithName, Evictable::All)
     }
 
-    /// Sets the blobs that the wanted releases reference: eviction goes by their priorities.
+    /// Sets the blobs that the wanted releases reference: eviction goes by their priorities. Deletes those of erased contents that are
+    /// not referenced any more.
     pub(crate) fn set_referenced_blobs(&self, blobs: Arc<ReferencedBlobs>) {
         self.evictor.set_referenced_blobs(blobs);
+        let is_left = |blob: &&Digest| self.is_erased(blob) && self.contains(Object::Blob(**blob));
+        for blob in self.erased.load().iter().filter(is_left) {
+            if let Err(error) = self.remove_blob(*blob) {
+                tracing::error!(%blob, %error, "failed to delete an erased blob");
+            }
+        }
+    }
+
+    /// Sets the blobs of erased contents. To be called before they are [removed](Self::remove_blob).
+    pub(crate) fn set_erased_blobs(&self, blobs: HashSet<Digest>) {
+        self.erased.store(Arc::new(blobs));
+    }
+
+    /// Whether a blob is of an erased content, and no wanted release references it: it is not stored, also if it was being fetched when
+    /// it was erased.
+    pub(crate) fn is_erased(&self, digest: &Digest) -> bool {
+        self.erased.load().contains(digest)
+            && self.evictor.priority(Object::Blob(*digest)) == Some(Priority::Unreferenced)
     }
 
     /// Sets the manifests that are never evicted: without them an edge could not restart. To be called before they are fetched.
@@ -216,15 +241,13 @@ impl BlockingStore {
         }
     }
 
-    /// Deletes a blob for good.
-    pub(crate) fn remove_blob(&self, digest: Digest) {
+    /// Deletes a blob for good, if it is there. On an error it may still be, and is not read any more.
+    pub(crate) fn remove_blob(&self, digest: Digest) -> io::Result<()> {
         let object = Object::Blob(digest);
         self.index.lock().remove(object);
         match std::fs::remove_file(self.layout.path(object)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::error!(%object, %error, "failed to delete an erased file");
-            }
-            _ => {}
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
         }
     }
 
@@ -249,12 +272,26 @@ impl BlockingStore {
     pub(crate) fn put_blob(&self, blob: &Blob) -> io::Result<Put> {
         let object = Object::Blob(blob.digest());
         let last_used = self.clock.now();
-        self.put(object, blob.bytes(), |priority| Importance { priority, last_used })
+        self.put_unless_erased(blob, || self.put(object, blob.bytes(), |priority| Importance { priority, last_used }))
     }
 
     /// Writes a blob that may be asked for. It replaces only blobs of lower priority.
     pub(crate) fn put_prefetched_blob(&self, blob: &Blob) -> io::Result<Put> {
-        self.put(Object::Blob(blob.digest()), blob.bytes(), Importance::never_used)
+        self.put_unless_erased(blob, || self.put(Object::Blob(blob.digest()), blob.bytes(), Importance::never_used))
+    }
+
+    /// Looks before the write and after it: what is erased in between may have been removed before it was there.
+    fn put_unless_erased(&self, blob: &Blob, put: impl FnOnce() -> io::Result<Put>) -> io::Result<Put> {
+        let digest = blob.digest();
+        if self.is_erased(&digest) {
+            return Ok(Put::Erased);
+        }
+        let result = put()?;
+        if self.is_erased(&digest) {
+            self.remove_blob(digest)?;
+            return Ok(Put::Erased);
+        }
+        Ok(result)
     }
 
     /// Writes the canonical bytes of a manifest. A pinned one is written even beyond the budget, and replaces any blob.
@@ -445,6 +482,31 @@ mod tests {
         let held = |name| store.blob(blob(name).digest()).is_some();
         assert_eq!((held("one"), held("two"), held("six")), (true, false, true));
         assert_eq!(store.evictor.evicted(), 1);
+    }
+
+    #[test]
+    fn erased_blob_is_not_written_once_nothing_references_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = BlockingStore::open_for_test(directory.path(), 1000);
+        let one = blob("one");
+        let is_stored = || (store.contains(Object::Blob(one.digest())), path_of(directory.path(), &one).exists());
+        let live = ReferencedBlob::new(Priority::Live, 3);
+        store.set_referenced_blobs(Arc::new([(one.digest(), live)].into_iter().collect()));
+        store.set_erased_blobs(HashSet::from([one.digest()]));
+        assert_eq!(store.put_blob(&one).unwrap(), Put::Stored, "another site has it");
+        store.set_referenced_blobs(Arc::default());
+        assert_eq!(is_stored(), (false, false), "it does not any more");
+        assert_eq!(store.put_blob(&one).unwrap(), Put::Erased);
+        assert_eq!(store.put_prefetched_blob(&one).unwrap(), Put::Erased);
+        store.set_erased_blobs(HashSet::new());
+        // The file is there when it is erased, after it was removed in vain.
+        let put = || {
+            store.set_erased_blobs(HashSet::from([one.digest()]));
+            store.remove_blob(one.digest()).unwrap();
+            store.put(Object::Blob(one.digest()), one.bytes(), Importance::never_used)
+        };
+        assert_eq!(store.put_unless_erased(&one, put).unwrap(), Put::Erased);
+        assert_eq!(is_stored(), (false, false));
     }
 
     #[test]

@@ -37,6 +37,15 @@ pub(crate) enum StateRecord<R = StoredRow> {
         /// The write that made it.
         seq: Seq,
     },
+    /// A purge of a site that was known in an earlier history, with all before it.
+    EarlierPurge {
+        /// The site.
+        site: SiteName,
+        /// The earlier history.
+        generation: Generation,
+        /// The write that made it.
+        seq: Seq,
+    },
 }
 
 /// How long the files of a release of an earlier history are inherited: as long as the origin lets a channel inherit.

@@ -94,4 +94,8 @@ impl Index for Disk {
     fn has_blob(&self, blob: &Digest) -> bool {
         self.blobs.contains_key(blob)
     }
+
+    fn is_empty(&self) -> bool {
+        self.manifests.is_empty() && self.blobs.is_empty()
+    }
 }

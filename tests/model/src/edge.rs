@@ -240,15 +240,13 @@ impl Edge {
         if let Some(table) = table {
             process.show(world, (self.index, &self.name), table);
         }
-        process.follower.set_applied(process.not_saving.clone());
-        if process.purge.is_none()
-            && let Some(purge) = process.follower.due_purge()
-        {
+        if let Some(purge) = process.follower.start_purge(world.now.saturating_sub(process.started)) {
             process.purge = Some(purge);
             let (edge, process) = (self.index, process.number);
             let delay = if self.is_slow { world.random.millis(50, 2000) } else { world.random.millis(1, 50) };
             world.after(delay, Event::PurgeDone { edge, process });
         }
+        process.follower.set_applied(process.not_saving.clone());
         self.report(world, false);
         self.prefetch(world);
     }

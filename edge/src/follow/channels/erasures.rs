@@ -1,6 +1,9 @@
 //! Contents that sites must not serve any more, whatever release has them.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+
+use verge_protocol::Digest;
 
 use super::Channels;
 
@@ -16,5 +19,10 @@ impl Channels {
         }
         // What something waits for may have become complete.
         self.holdings.clear();
+    }
+
+    /// The blobs of everything that was erased, if they have changed since the last call.
+    pub(in crate::follow) fn take_erased_blobs(&mut self) -> Option<HashSet<Digest>> {
+        self.erasures.take_blobs()
     }
 }

@@ -20,16 +20,19 @@ impl Channels {
     pub(crate) fn apply(&mut self, change: Change) -> Vec<RowEvent> {
         // The first position makes the table complete: unknown hosts turn from 503 to 404.
         self.changed |= self.rows.position().is_none();
-        // The first change of a process brings all that the origin has.
-        if self.catch_up == CatchUp::Begun {
-            self.catch_up = CatchUp::Read;
-        }
         self.unsaved = true;
         let Self { tracked, rollouts, domains, releases, purges, erasures, changed, .. } = self;
         let changes =
             self.rows.apply(change, &mut Ingest { tracked, rollouts, domains, releases, purges, erasures, changed });
         self.erase();
         self.end_earlier_rollouts();
+        // The first change of a process brings all that the origin has.
+        if self.catch_up == CatchUp::Begun {
+            self.catch_up = CatchUp::Read(self.references().collect());
+        }
+        if std::mem::take(&mut self.is_new) {
+            self.purges.set_all_done();
+        }
         changes.events
     }
 

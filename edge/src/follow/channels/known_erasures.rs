@@ -1,6 +1,6 @@
 //! The contents that were erased, as rows name them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use verge_protocol::state::ErasedState;
 use verge_protocol::{Digest, SiteName};
@@ -16,6 +16,8 @@ pub(super) struct Erasures {
     blobs: BTreeMap<(SiteName, Digest), Vec<Digest>>,
     /// Sites with contents that were erased since the last [`Erasures::take_changed`].
     changed: BTreeSet<SiteName>,
+    /// Whether other blobs are to be removed than at the last [`Erasures::take_blobs`].
+    has_other_blobs: bool,
 }
 
 impl Erasures {
@@ -26,6 +28,7 @@ impl Erasures {
                 self.contents.add(site.clone(), content);
                 self.changed.insert(site.clone());
                 self.blobs.insert((site, content), state.blobs);
+                self.has_other_blobs = true;
             }
             None => self.remove(&(site, content)),
         }
@@ -41,14 +44,21 @@ impl Erasures {
     }
 
     fn remove(&mut self, key: &(SiteName, Digest)) {
-        self.blobs.remove(key);
+        self.has_other_blobs |= self.blobs.remove(key).is_some();
         self.contents.remove(&key.0, &key.1);
     }
 
     /// The blobs of all erased contents of a site that nothing else needed when they were erased.
     pub(super) fn blobs(&self, site: &SiteName) -> impl Iterator<Item = Digest> {
-        let of_site = self.blobs.iter().filter(move |((of, _), _)| of == site);
+        let first = (site.clone(), Digest::from_bytes([0; Digest::LEN]));
+        let of_site = self.blobs.range(first..).take_while(move |((of, _), _)| of == site);
         of_site.flat_map(|(_, blobs)| blobs.iter().copied())
+    }
+
+    /// The blobs of all sites, if they have changed since the last call.
+    pub(super) fn take_blobs(&mut self) -> Option<HashSet<Digest>> {
+        let has_changed = std::mem::take(&mut self.has_other_blobs);
+        has_changed.then(|| self.blobs.values().flatten().copied().collect())
     }
 
     /// The contents, now and from now on.

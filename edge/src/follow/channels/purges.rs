@@ -2,25 +2,47 @@
 //!
 //! A purge is carried out when every channel of its site serves a row from after it: the origin writes these rows again with each purge,
 //! so that they leave out what is not inherited any more.
+//!
+//! Of several sites, those that have erased contents come first, then those with the newest purges, which somebody waits for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use verge_daemon::error_chain;
+use verge_protocol::host::HostLabel;
 use verge_protocol::purge::Purge;
 use verge_protocol::report::{PurgeLag, PurgeProof};
+use verge_protocol::state::Key;
 use verge_protocol::{Digest, Generation, Seq, SiteName};
 
 use super::Channels;
-use super::known_purges::{DonePurge, DuePurge};
-use super::tracked_channel::{AcceptedRow, TrackedChannel};
+use super::known_purges::{DuePurge, PurgePoint};
+use super::tracked_channel::{AcceptedRow, TrackedChannel, of_site};
 use crate::table::{InheritedRelease, Priority, Resources};
 
+/// How long to wait after a purge that failed before it is tried again.
+pub(in crate::follow) const PURGE_RETRY_PAUSE: Duration = Duration::from_secs(2);
+
 impl Channels {
-    /// A purge that can be carried out now.
-    pub(in crate::follow) fn due_purge(&self) -> Option<DuePurge> {
+    /// Begins a purge that can be carried out now, if none is in progress.
+    pub(in crate::follow) fn start_purge(&mut self, now: Duration) -> Option<DuePurge> {
+        let due = self.due_purge(now)?;
+        self.purges.begin(due.site.clone());
+        Some(due)
+    }
+
+    fn due_purge(&self, now: Duration) -> Option<DuePurge> {
+        if self.purges.running().is_some() {
+            return None;
+        }
         let is_ready = |(site, generation, purge): &(&SiteName, Generation, &Purge)| {
-            self.channel_from_before(site, *generation, purge.seq).is_none()
+            let is_paused = self.purges.failure(site).is_some_and(|(_, retry)| now < retry);
+            !is_paused && self.channel_from_before(site, *generation, purge.seq).is_none()
         };
-        let (site, generation, purge) = self.pending_purges().find(is_ready)?;
+        let rank = |(site, generation, _): &(&SiteName, Generation, &Purge)| {
+            (self.erasures.blobs(site).next().is_some(), self.purges.newest(site, *generation))
+        };
+        let (site, generation, purge) = self.pending_purges().filter(is_ready).max_by_key(rank)?;
         let releases = self.releases_of(site);
         let mut erased: Vec<Digest> = self.erasures.blobs(site).collect();
         if !erased.is_empty() {
@@ -30,21 +52,57 @@ impl Channels {
         Some(DuePurge { site: site.clone(), generation, purge: purge.clone(), releases, erased })
     }
 
-    /// Records that a purge is done, and what it has found.
+    /// Records that the purge in progress is done, and what it has found.
     pub(in crate::follow) fn record_purge(&mut self, generation: Generation, proof: PurgeProof) {
-        self.purges.set_done(proof.site.clone(), DonePurge { generation, seq: proof.seq });
+        self.purges.end(None);
+        self.purges.set_done(proof.site.clone(), PurgePoint { generation, seq: proof.seq });
         self.purges.add_proof(proof);
         self.unsaved = true;
     }
 
+    /// Records that the purge in progress has failed: it is due again after [`PURGE_RETRY_PAUSE`].
+    pub(in crate::follow) fn record_purge_failure(&mut self, reason: String, now: Duration) {
+        self.purges.end(Some((reason, now + PURGE_RETRY_PAUSE)));
+    }
+
+    /// Whether a purge has failed and is to be tried again.
+    pub(in crate::follow) fn has_failed_purge(&self) -> bool {
+        self.pending_purges().any(|(site, ..)| self.purges.failure(site).is_some())
+    }
+
     /// The sites with a purge that is not done.
-    pub(super) fn purging(&self) -> impl Iterator<Item = PurgeLag> {
-        self.pending_purges().map(|(site, generation, purge)| {
-            let (running, reason) = match self.channel_from_before(site, generation, purge.seq) {
-                Some(channel) => (false, format!("channel {channel} still serves a release from before the purge")),
-                None => (true, "checking what is on disk".to_owned()),
+    pub(in crate::follow) fn purging(&self) -> impl Iterator<Item = PurgeLag> {
+        let pending = self.pending_purges().map(|(site, generation, purge)| {
+            let running = self.purges.running() == Some(site);
+            let reason = match self.channel_from_before(site, generation, purge.seq) {
+                Some(channel) => format!("channel {channel} still serves a release from before the purge"),
+                None if running => "checking what is on disk".to_owned(),
+                None => match self.purges.failure(site) {
+                    Some((reason, _)) => reason.to_owned(),
+                    None => "waiting for the purge of another site".to_owned(),
+                },
             };
             PurgeLag { site: site.clone(), seq: purge.seq, running, reason }
+        });
+        self.unreadable_purges().chain(pending)
+    }
+
+    /// The sites of which a row of purges or of an erased content cannot be read, as one that a newer origin has written. None of their
+    /// purges is done from then on: which there are is not known.
+    fn unreadable_purges(&self) -> impl Iterator<Item = PurgeLag> {
+        let present = self.rows.position().map(|position| position.generation);
+        self.rows.refused().filter(move |(_, row)| Some(row.generation) == present).filter_map(|(key, row)| {
+            let (site, seq) = match key.parse() {
+                Ok(Key::Erased(site, _)) => (site, row.row.seq),
+                Ok(Key::Purge(site)) => {
+                    // The row may tell of several since.
+                    let known = self.purges.newest(&site, row.generation);
+                    (site, known.map_or(Seq(0), |known| Seq(known.0 + 1)))
+                }
+                _ => return None,
+            };
+            let reason = row.row.parse().err().map(|error| error_chain(&error)).unwrap_or_default();
+            Some(PurgeLag { site, seq, running: false, reason: format!("the row {key} was refused: {reason}") })
         })
     }
 
@@ -64,22 +122,22 @@ impl Channels {
             (Some(_), _) => channel.not_served().is_some(),
             (None, accepted) => accepted.as_ref().is_some_and(|row| is_present(row) && row.stored.row.seq < seq),
         };
-        let mut channels = self.tracked.iter().filter(|((of, _), _)| of == site);
-        channels.find(|(_, channel)| is_from_before(channel)).map(|((_, name), _)| name.as_str())
+        let mut channels = of_site(&self.tracked, site);
+        channels.find(|(_, channel)| is_from_before(channel)).map(|(name, _)| name.as_str())
     }
 
     /// Every release of which a channel of the site serves files, or is about to.
     fn releases_of(&self, site: &SiteName) -> Vec<InheritedRelease> {
         let whole = |resources: &Arc<Resources>| InheritedRelease::whole(Arc::clone(resources));
         let mut releases = Vec::new();
-        for ((_, name), channel) in self.tracked.iter().filter(|((of, _), _)| of == site) {
+        for (name, channel) in of_site(&self.tracked, site) {
             if let Some((state, own)) = self.serving(channel) {
-                let label = verge_protocol::host::HostLabel { site: site.clone(), channel: name.clone() };
+                let label = HostLabel { site: site.clone(), channel: name.clone() };
                 releases.push(whole(own));
                 releases.extend(self.inherited_by(&label, channel, state).into_releases());
             }
         }
-        let coming = self.rollouts.iter().filter(|((of, _), _)| of == site);
+        let coming = of_site(&self.rollouts, site);
         releases.extend(coming.filter_map(|(_, rollout)| self.manifests.get(&rollout.state.manifest)).map(whole));
         releases
     }
@@ -88,9 +146,9 @@ impl Channels {
 #[cfg(test)]
 mod tests {
     use verge_daemon::feed::{Change, MissingKeys};
-    use verge_protocol::Json;
     use verge_protocol::purge::PurgeState;
-    use verge_protocol::state::{ChannelState, Row};
+    use verge_protocol::state::{ChannelState, ErasedState, Row};
+    use verge_protocol::{Json, Timestamp};
 
     use super::super::test_support::{
         NOW, add_manifest, add_release, apply_rows, apply_rows_at, at, lagging, restart, rollout, row, set_holding,
@@ -114,13 +172,13 @@ mod tests {
 
     /// Which purge of which site is due, and how many files it is for.
     fn due(channels: &Channels) -> Option<(String, u64, usize)> {
-        let due = channels.due_purge()?;
+        let due = channels.due_purge(NOW)?;
         let files = due.releases.iter().flat_map(|release| release.within(&due.purge.scope)).count();
         Some((due.site.to_string(), due.purge.seq.0, files))
     }
 
     fn finish(channels: &mut Channels) {
-        let due = channels.due_purge().unwrap();
+        let due = channels.start_purge(NOW).unwrap();
         let (site, seq) = (due.site, due.purge.seq);
         let proof = PurgeProof { site, seq, files: 1, bytes: 5, bad: 0, replaced: 0, serves: None };
         channels.record_purge(due.generation, proof);
@@ -155,10 +213,12 @@ mod tests {
         add_release(&mut channels, 1);
         assert_eq!((due(&channels), purging(&channels)), (None, vec![]));
         apply_rows(&mut channels, vec![purge_row("a", 2, &[(2, "v1.js")]), rewritten("a", 3, 1, 1, &[], "v1.js")]);
-        let checking = vec![(2, "checking what is on disk".to_owned())];
-        assert_eq!(purging(&channels), checking);
+        let waiting = vec![(2, "waiting for the purge of another site".to_owned())];
+        assert_eq!(purging(&channels), waiting);
+        assert!(channels.start_purge(NOW).is_some());
+        assert_eq!(purging(&channels), vec![(2, "checking what is on disk".to_owned())]);
         let mut channels = restart(&channels);
-        assert_eq!(purging(&channels), checking, "a restart repeats it");
+        assert_eq!(purging(&channels), waiting, "a restart repeats it");
         add_release(&mut channels, 1);
         assert_eq!(due(&channels), Some(("a".into(), 2, 1)));
         finish(&mut channels);
@@ -283,5 +343,148 @@ mod tests {
         });
         channels.advance(NOW);
         assert_eq!(due(&channels).map(|due| due.1), Some(3));
+    }
+
+    #[test]
+    fn edge_that_had_nothing_before_its_first_snapshot_has_done_the_purges_of_it() {
+        let rows = vec![purge_row("a", 2, &[(2, "v1.js"), (1, "*")]), rewritten("a", 3, 1, 1, &[], "v1.js")];
+        let mut restored = Channels::default();
+        apply_rows(&mut restored, rows.clone());
+        assert_eq!(purging(&restored).len(), 1, "it may have something on disk");
+
+        let mut channels = Channels::default();
+        channels.set_new();
+        apply_rows(&mut channels, rows);
+        assert_eq!((due(&channels), purging(&channels)), (None, vec![]));
+        let mut channels = restart(&channels);
+        assert_eq!(purging(&channels), vec![]);
+        apply_rows(&mut channels, vec![purge_row("a", 4, &[(4, "*"), (2, "v1.js")])]);
+        assert_eq!(purging(&channels).len(), 1);
+    }
+
+    #[test]
+    fn purge_that_was_done_in_an_earlier_history_is_not_repeated_in_one_that_has_it_too() {
+        let mut channels = Channels::default();
+        apply_rows(&mut channels, vec![purge_row("a", 2, &[(2, "v1.js")]), rewritten("a", 3, 1, 1, &[], "v1.js")]);
+        add_release(&mut channels, 1);
+        finish(&mut channels);
+        apply_rows(&mut channels, vec![purge_row("a", 6, &[(6, "x"), (4, "*"), (2, "v1.js")])]);
+        let snapshot = |generation, seq, purges: &[(u64, &str)]| {
+            let rows = vec![purge_row("a", seq, purges), row("a", seq + 1, 1, &[])];
+            Change::Snapshot { at: at(generation, seq + 1), rows, missing: MissingKeys::Unknown }
+        };
+        channels.apply(snapshot(2, 5, &[(5, "v2.js"), (4, "*"), (2, "v1.js")]));
+        channels.advance(NOW);
+        for seq in [4, 5] {
+            assert_eq!(due(&channels).map(|due| due.1), Some(seq), "4 was known, and not done");
+            finish(&mut channels);
+        }
+        let mut channels = restart(&channels);
+        channels.apply(snapshot(3, 5, &[(5, "v2.js"), (4, "*"), (2, "v1.js")]));
+        assert_eq!(purging(&channels), vec![]);
+        channels.apply(snapshot(4, 5, &[(5, "*"), (4, "*"), (2, "v1.js")]));
+        assert_eq!(purging(&channels)[0].0, 5, "another of the same number");
+    }
+
+    #[test]
+    fn purge_that_the_earlier_history_had_too_leaves_its_releases_inherited() {
+        let mut channels = Channels::default();
+        apply_rows(&mut channels, vec![purge_row("a", 3, &[(3, "*")]), row("a", 5, 2, &[1])]);
+        for number in [1, 2] {
+            add_release(&mut channels, number);
+        }
+        let rows = vec![purge_row("a", 3, &[(3, "*")]), row("a", 6, 3, &[])];
+        channels.apply(Change::Snapshot { at: at(2, 6), rows, missing: MissingKeys::Unknown });
+        add_release(&mut channels, 3);
+        let serves_each = |channels: &Channels| ["v1.js", "v2.js", "v3.js"].map(|path| serves(channels, path));
+        assert_eq!(serves_each(&channels), [true; 3], "pages that readers have open");
+        let purges = purge_row("a", 7, &[(7, "v2.js"), (3, "*")]);
+        apply_rows_at(&mut channels, at(2, 8), vec![purges.clone(), rewritten("a", 8, 6, 3, &[], "v2.js")]);
+        for _restart in 0..2 {
+            assert_eq!(serves_each(&channels), [true, false, true]);
+            channels = restart(&channels);
+            for number in [1, 2, 3] {
+                add_release(&mut channels, number);
+            }
+        }
+        let rows = vec![Row { seq: Seq(7), ..purges }, row("a", 9, 4, &[3])];
+        channels.apply(Change::Snapshot { at: at(3, 9), rows, missing: MissingKeys::Unknown });
+        for number in [3, 4] {
+            add_release(&mut channels, number);
+        }
+        assert_eq!(serves_each(&channels), [false, false, true], "the second history is superseded, not the first");
+    }
+
+    #[test]
+    fn site_with_an_unreadable_row_of_purges_or_erasures_has_done_no_purge_since() {
+        let unreadable =
+            |key: String, seq| Row { key, seq: Seq(seq), value: Some(Json::from(serde_json::json!("odd"))) };
+        let mut channels = Channels::default();
+        apply_rows(&mut channels, vec![purge_row("a", 2, &[(2, "*")]), purge_row("b", 3, &[(3, "*")])]);
+        finish(&mut channels);
+        finish(&mut channels);
+        apply_rows(&mut channels, vec![unreadable("purge/a".into(), 9)]);
+        let content = Digest::of(b"content");
+        apply_rows(&mut channels, vec![unreadable(format!("erased/b/{content}"), 11)]);
+        for _restart in 0..2 {
+            let lags = channels.applied_state().purging;
+            let seqs: Vec<_> = lags.iter().map(|lag| (lag.site.as_str(), lag.seq.0, lag.running)).collect();
+            assert_eq!(seqs, [("b", 11, false), ("a", 3, false)], "the row of a may tell of more than one purge");
+            assert!(lags[1].reason.starts_with("the row purge/a was refused: "), "{}", lags[1].reason);
+            channels = restart(&channels);
+        }
+        apply_rows(&mut channels, vec![purge_row("a", 12, &[(2, "*")])]);
+        apply_rows(&mut channels, vec![Row { key: format!("erased/b/{content}"), seq: Seq(13), value: None }]);
+        assert_eq!(purging(&channels), vec![]);
+    }
+
+    #[test]
+    fn purge_that_failed_is_due_again_after_a_pause() {
+        let mut channels = Channels::default();
+        apply_rows(&mut channels, vec![purge_row("a", 2, &[(2, "*")]), purge_row("b", 3, &[(3, "*")])]);
+        let start = |channels: &mut Channels, now| channels.start_purge(now).map(|due| due.site.to_string());
+        assert_eq!(start(&mut channels, NOW), Some("b".into()));
+        assert_eq!(start(&mut channels, NOW), None, "one at a time");
+        channels.record_purge_failure("the disk fails".into(), NOW);
+        assert!(channels.has_failed_purge());
+        assert_eq!(purging(&channels)[1], (3, "the disk fails".into()));
+        assert_eq!(due(&channels), Some(("a".into(), 2, 0)));
+        finish(&mut channels);
+        assert_eq!(start(&mut channels, NOW), None);
+        assert_eq!(start(&mut channels, NOW + PURGE_RETRY_PAUSE), Some("b".into()));
+        assert_eq!(purging(&channels), [(3, "checking what is on disk".into())]);
+        let proof = PurgeProof {
+            site: "b".parse().unwrap(),
+            seq: Seq(3),
+            files: 0,
+            bytes: 0,
+            bad: 0,
+            replaced: 0,
+            serves: None,
+        };
+        channels.record_purge(Generation(1), proof);
+        assert!(purging(&channels).is_empty() && !channels.has_failed_purge());
+    }
+
+    #[test]
+    fn erasures_come_first_then_the_newest_purges_and_one_purge_is_said_to_run() {
+        let erased = |site: &str, seq| {
+            let state = ErasedState { when: Timestamp(0), path: "x".parse().unwrap(), blobs: vec![Digest::of(b"x")] };
+            let key = format!("erased/{site}/{}", Digest::of(b"x"));
+            Row { key, seq: Seq(seq), value: Some(Json::of(&state).unwrap()) }
+        };
+        let mut channels = Channels::default();
+        let purges = [("a", 2), ("b", 4), ("c", 5)].map(|(site, seq)| purge_row(site, seq, &[(seq, "*")]));
+        apply_rows(&mut channels, vec![erased("a", 1)]);
+        apply_rows(&mut channels, purges.to_vec());
+        for expected in ["a", "c", "b"] {
+            assert_eq!(due(&channels).unwrap().0, expected);
+            let started = channels.start_purge(NOW).unwrap();
+            let running = channels.purging().filter(|lag| lag.running).map(|lag| lag.site).collect::<Vec<_>>();
+            assert_eq!(running, std::slice::from_ref(&started.site));
+            let (site, seq) = (started.site, started.purge.seq);
+            let proof = PurgeProof { site, seq, files: 0, bytes: 0, bad: 0, replaced: 0, serves: None };
+            channels.record_purge(started.generation, proof);
+        }
     }
 }

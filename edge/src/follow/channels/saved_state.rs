@@ -12,7 +12,7 @@ use verge_protocol::{ChannelName, SiteName};
 
 use super::Channels;
 use super::ingest::Ingest;
-use super::known_purges::DonePurge;
+use super::known_purges::PurgePoint;
 use super::tracked_channel::{AcceptedRow, SupersededRow};
 use crate::store::StateRecord;
 use crate::table::Resources;
@@ -25,7 +25,8 @@ pub(crate) struct ToSave {
     unheld: Vec<Arc<StoredRow>>,
     /// Rows, and how long their files are still inherited.
     superseded: Vec<(Arc<StoredRow>, Duration)>,
-    purged: Vec<(SiteName, DonePurge)>,
+    purged: Vec<(SiteName, PurgePoint)>,
+    earlier_purges: Vec<(SiteName, PurgePoint)>,
 }
 
 impl ToSave {
@@ -42,7 +43,13 @@ impl ToSave {
             generation: done.generation,
             seq: done.seq,
         });
-        self.rows.records().map(StateRecord::Feed).chain(serving).chain(unheld).chain(superseded).chain(purged)
+        let earlier = self.earlier_purges.iter().map(|(site, purge)| StateRecord::EarlierPurge {
+            site: site.clone(),
+            generation: purge.generation,
+            seq: purge.seq,
+        });
+        let rows = self.rows.records().map(StateRecord::Feed);
+        rows.chain(serving).chain(unheld).chain(superseded).chain(purged).chain(earlier)
     }
 }
 
@@ -62,7 +69,10 @@ impl Channels {
                 }
                 StateRecord::Unheld(stored) => unheld.extend(channel_row(stored).map(|(key, _)| key)),
                 StateRecord::Purged { site, generation, seq } => {
-                    channels.purges.set_done(site, DonePurge { generation, seq });
+                    channels.purges.set_done(site, PurgePoint { generation, seq });
+                }
+                StateRecord::EarlierPurge { site, generation, seq } => {
+                    channels.purges.set_earlier(site, PurgePoint { generation, seq });
                 }
                 StateRecord::Superseded { row, remaining_seconds } => {
                     let until = Duration::from_secs(remaining_seconds);
@@ -114,7 +124,8 @@ impl Channels {
         let superseded =
             superseded.map(|superseded| (Arc::clone(&superseded.row.stored), superseded.until.saturating_sub(now)));
         let purged = self.purges.done().map(|(site, done)| (site.clone(), done)).collect();
-        ToSave { rows: self.rows.clone(), serving, unheld, superseded: superseded.collect(), purged }
+        let earlier_purges = self.purges.earlier().map(|(site, purge)| (site.clone(), purge)).collect();
+        ToSave { rows: self.rows.clone(), serving, unheld, superseded: superseded.collect(), purged, earlier_purges }
     }
 }
 

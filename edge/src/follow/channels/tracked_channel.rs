@@ -1,11 +1,21 @@
 //! What is known of one channel.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use verge_daemon::feed::StoredRow;
 use verge_protocol::state::{ChannelState, RolloutState};
-use verge_protocol::{Digest, Seq};
+use verge_protocol::{ChannelName, Digest, Seq, SiteName};
+
+/// The entries of the channels of a site.
+pub(super) fn of_site<'a, T>(
+    channels: &'a BTreeMap<(SiteName, ChannelName), T>,
+    site: &SiteName,
+) -> impl Iterator<Item = (&'a ChannelName, &'a T)> {
+    let from_first = channels.range((site.clone(), ChannelName::lowest())..);
+    from_first.take_while(move |((of, _), _)| of == site).map(|((_, name), channel)| (name, channel))
+}
 
 /// A channel's row that can be followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
