@@ -133,6 +133,11 @@ impl Erasures {
 
     /// Plans an erasure from the manifests of a site, of which one is in memory at a time.
     async fn plan_from(&self, target: &EraseTarget, site: &SiteManifests) -> Result<Plan, ErasureError> {
+        if let EraseTarget::Release(number) = *target
+            && site.releases.iter().all(|(known, _)| *known != number)
+        {
+            return Err(ErasureError::UnknownRelease(number));
+        }
         let manifests = plan::known_manifests(target, site);
         let mut selection = Selection::new(target.clone());
         for known in &manifests {

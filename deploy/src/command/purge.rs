@@ -48,10 +48,24 @@ pub(super) async fn run(arguments: &cli::Purge, context: &Context<'_>) -> Result
     } else if !output.options().quiet {
         output.result(render(&format!("{} of {site} is purged", named(scope)), &purged, output))?;
     }
+    if let Some(effect) = effect(&purged) {
+        output.info(effect);
+    }
     if purged.exit() == Exit::Lagging {
         output.hint("run `verge purge` again, or `verge status` to see what the edges lack");
     }
     Ok(purged.exit())
+}
+
+/// What a purge does not change, or had no effect on.
+fn effect(purged: &Purged) -> Option<&'static str> {
+    let mut proofs = purged.confirmed.iter().filter_map(|edge| edge.proof.as_ref()).peekable();
+    proofs.peek()?;
+    if proofs.clone().any(|proof| proof.serves.is_some_and(|served| served.status == 200)) {
+        Some("the live release has this path: readers get it until a release without it is live")
+    } else {
+        proofs.all(|proof| proof.files == 0).then_some("no release that is served has a file there")
+    }
 }
 
 fn named(scope: &PurgeScope) -> String {

@@ -66,6 +66,18 @@ async fn purge_succeeds_if_only_edges_that_are_away_have_not_done_it() {
 }
 
 #[tokio::test]
+async fn purge_where_nothing_is_served_says_so() {
+    let world = purging("nowhere/*", vec![]).await;
+    for event in &mut world.origin.memory().purge_events {
+        if let PurgeProgress::Confirmed { proof: Some(proof), .. } = event {
+            *proof = PurgeProof { files: 0, bytes: 0, bad: 0, replaced: 0, ..proof.clone() };
+        }
+    }
+    let ran = world.verge(&["purge", "nowhere/*"]).await.ended(Exit::Success);
+    assert!(ran.stderr.ends_with("no release that is served has a file there\n"), "{}", ran.stderr);
+}
+
+#[tokio::test]
 async fn purge_whose_progress_ends_early_is_reported_as_made() {
     let world = purging("*", vec![]).await;
     world.origin.memory().purge_events.truncate(2);

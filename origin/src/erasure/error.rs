@@ -1,7 +1,7 @@
 //! Errors of erasing.
 
 use verge_protocol::api::EraseTarget;
-use verge_protocol::{ChannelName, SitePath};
+use verge_protocol::{ChannelName, ReleaseNumber, SitePath};
 
 use crate::publish::PublishError;
 use crate::store::StoreError;
@@ -13,6 +13,9 @@ pub(crate) enum ErasureError {
     InUse { channel: ChannelName, path: SitePath },
     #[error("{}", nothing(.0))]
     Nothing(EraseTarget),
+    /// The site has no such release.
+    #[error("the site has no release {0}")]
+    UnknownRelease(ReleaseNumber),
     #[error("the site was changed while the erasure was planned")]
     Busy,
     #[error("the origin is shutting down")]

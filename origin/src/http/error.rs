@@ -108,7 +108,7 @@ impl From<&PublishError> for ApiError {
                 "to create the channel anew, send the request with another `idempotency_key`, and without `expected`",
             ),
             PublishError::Abandoned { .. } => Self::conflict("rollout_abandoned", message)
-                .hint("the channel is unchanged; see what the edges lack, then push again"),
+                .hint("the channel is unchanged; mend what the message names, then push again"),
             PublishError::MissingBlobs { .. } => {
                 Self::conflict("missing_blobs", message).hint("create the build again: the answer names them")
             }
@@ -159,6 +159,7 @@ impl From<ErasureError> for ApiError {
                 Self::conflict("in_use", message).hint("push a release without these bytes to the channel first")
             }
             ErasureError::Nothing(_) => Self::not_found("nothing_to_erase", message),
+            ErasureError::UnknownRelease(_) => Self::not_found("unknown_release", message),
             ErasureError::Busy => Self::conflict("channel_busy", message).hint("wait for it to finish, then try again"),
             ErasureError::ShuttingDown => Self::new(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", message)
                 .hint("send the request again when it is back: an erasure may be repeated"),

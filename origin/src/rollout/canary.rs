@@ -26,6 +26,8 @@ pub(super) struct Canary {
     began: Option<Duration>,
     /// What clients were told last, and when.
     announced: Option<((ResponseCounts, ResponseCounts), Duration)>,
+    /// Since when it has had a symptom.
+    bad_since: Option<Duration>,
     /// Its time is over, but none of its edges serves the release at the moment.
     is_overdue: bool,
 }
@@ -60,6 +62,7 @@ impl Canary {
             chosen: now,
             began: None,
             announced: None,
+            bad_since: None,
             is_overdue: false,
         })
     }
@@ -101,9 +104,13 @@ impl Canary {
             return bad("no canary edge serves it any more");
         }
         let (canary, baseline) = self.counts(edges);
-        let outcome = match analysis::symptom(&canary, &baseline) {
-            Some(seen) => Some(Outcome::Bad(format!("on its canary edges, {seen}"))),
-            None => (elapsed >= duration && serving > 0).then_some(Outcome::Good),
+        let outcome = if let Some(seen) = analysis::symptom(&canary, &baseline) {
+            // Edges report at different times: what hits all alike is first seen at one of them.
+            let bad_since = *self.bad_since.get_or_insert(now);
+            (bad_since + timing.symptom <= now).then(|| Outcome::Bad(format!("on its canary edges, {seen}")))
+        } else {
+            self.bad_since = None;
+            (elapsed >= duration && serving > 0).then_some(Outcome::Good)
         };
         let is_news =
             self.announced.is_none_or(|(announced, at)| announced != (canary, baseline) && at + timing.tell <= now);
@@ -120,12 +127,13 @@ impl Canary {
         (news, outcome)
     }
 
-    /// When to poll again if nothing happens: when its time is over, or when the last of its edges has been silent for too long.
+    /// When to poll again if nothing happens: when its time is over, when a symptom has lasted for long enough, or when the last of its
+    /// edges has been silent for too long.
     pub(super) fn deadline(&self, edges: &BTreeMap<EdgeName, Edge>, timing: &Timing) -> Duration {
         let end = match self.began {
             None => self.chosen + timing.stall,
             Some(began) if self.is_overdue => began + self.duration() + timing.longest,
-            Some(began) => began + self.duration(),
+            Some(began) => self.bad_since.map_or(began + self.duration(), |bad_since| bad_since + timing.symptom),
         };
         let silence = self.chosen(edges).map(|edge| edge.silent_after(timing.live)).max();
         silence.map_or(end, |silence| silence.min(end))
@@ -251,12 +259,27 @@ mod tests {
     }
 
     #[test]
-    fn canary_with_a_symptom_is_bad_at_once() {
+    fn canary_with_a_symptom_is_bad_once_all_edges_have_reported_anew() {
         let mut test = TestCanary::new();
         test.report(&counted(true, 100, 30), 105);
+        assert_eq!(test.poll(105), ["after 0: 30 of 100 not found, before 0 of 0"]);
+        assert_eq!(test.deadline(), seconds(111));
+        test.report_others(&counted(false, 100, 1), 109);
+        assert_eq!(test.poll(109), ["after 4000: 30 of 100 not found, before 2 of 200"]);
         let reason =
-            "on its canary edges, 30 of 100 responses were not found (404); with the release before it, 0 of 0";
-        assert_eq!(test.poll(105), ["after 0: 30 of 100 not found, before 0 of 0", reason]);
+            "on its canary edges, 30 of 100 responses were not found (404); with the release before it, 2 of 200";
+        assert_eq!(test.poll(111), ["after 6000: 30 of 100 not found, before 2 of 200", reason]);
+    }
+
+    #[test]
+    fn symptom_that_the_release_before_has_too_is_none() {
+        let mut test = TestCanary::new();
+        test.report(&counted(true, 100, 30), 105);
+        test.poll(105);
+        test.report_others(&counted(false, 100, 30), 109);
+        assert_eq!(test.poll(109), ["after 4000: 30 of 100 not found, before 60 of 200"]);
+        assert_eq!(test.deadline(), Duration::from_millis(105_000 + 15_001));
+        assert_eq!(test.poll(111), [""; 0]);
     }
 
     #[test]

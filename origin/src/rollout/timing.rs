@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use verge_protocol::report::{AWAY_SECONDS, LIVE_SECONDS, STALL_SECONDS};
+use verge_protocol::report::{AWAY_SECONDS, LIVE_SECONDS, REPORT_SECONDS, STALL_SECONDS};
 
 /// The times of a rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Timing {
     pub away: Duration,
     /// Preparing, and confirming, take no longer than this each, however much progress edges make.
     pub longest: Duration,
+    /// A symptom of a canary must last for so long: until all edges have reported what their readers got in the same time.
+    pub symptom: Duration,
     /// The least interval of news about the progress of one edge.
     pub tell: Duration,
 }
@@ -26,6 +28,7 @@ impl Default for Timing {
             stall: Duration::from_secs(STALL_SECONDS),
             away: Duration::from_secs(AWAY_SECONDS),
             longest: Duration::from_mins(30),
+            symptom: Duration::from_secs(REPORT_SECONDS + 1),
             tell: Duration::from_millis(250),
         }
     }

@@ -159,6 +159,11 @@ async fn bytes_that_a_channel_serves_are_not_erased() {
     assert_eq!(body.message, "channel live serves these bytes at `copy.txt`");
     let (status, body) = error(origin.post_erasure("demo", json!({ "path": "nowhere" })).await).await;
     assert_eq!((status, body.code.as_str()), (404, "nothing_to_erase"));
+    let (status, body) = error(origin.post_erasure("demo", json!({ "release": "v9" })).await).await;
+    assert_eq!(
+        (status, body.code.as_str(), body.message.as_str()),
+        (404, "unknown_release", "the site has no release v9")
+    );
     let (status, body) = error(origin.post_erasure("nope", json!({ "path": "copy.txt" })).await).await;
     assert_eq!((status, body.code.as_str()), (404, "unknown_site"));
     assert!(origin.has("shared").await);
