@@ -146,7 +146,8 @@ pub struct CanaryCounts {
 pub struct PurgeLag {
     /// The site.
     pub site: SiteName,
-    /// The write that made the oldest purge that is not done.
+    /// Every purge of an earlier write is done: the write that made the oldest purge that is not, or one before it if that purge stands for
+    /// others.
     pub seq: Seq,
     /// Whether it is being carried out: an edge that is live is not given up then.
     #[serde(default)]

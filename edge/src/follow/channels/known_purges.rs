@@ -39,6 +39,15 @@ pub(crate) struct PurgePoint {
     pub(crate) seq: Seq,
 }
 
+/// The oldest purge of a site that is not done.
+pub(super) struct PendingPurge<'a> {
+    pub(super) site: &'a SiteName,
+    pub(super) generation: Generation,
+    pub(super) purge: &'a Purge,
+    /// Every purge of an earlier write is done. A purge that stands for those before it may stand for any since the last that is done.
+    pub(super) undone_since: Seq,
+}
+
 /// A purge that could not be carried out.
 struct FailedPurge {
     reason: String,
@@ -164,11 +173,15 @@ impl Purges {
     }
 
     /// The oldest purge of each site that is not done.
-    pub(super) fn pending(&self) -> impl Iterator<Item = (&SiteName, Generation, &Purge)> {
+    pub(super) fn pending(&self) -> impl Iterator<Item = PendingPurge<'_>> {
         self.known.iter().filter_map(|(site, KnownPurges { generation, state })| {
-            let done = self.done.get(site).filter(|done| done.generation == *generation);
-            let oldest = state.after(done.map(|done| done.seq)).min_by_key(|purge| purge.seq)?;
-            Some((site, *generation, oldest))
+            let done = self.done.get(site).filter(|done| done.generation == *generation).map(|done| done.seq);
+            let purge = state.after(done).min_by_key(|purge| purge.seq)?;
+            let undone_since = match state.merged() {
+                Some(merged) if merged == purge.seq => done.map_or(Seq(0), |done| Seq(done.0 + 1)),
+                _ => purge.seq,
+            };
+            Some(PendingPurge { site, generation: *generation, purge, undone_since })
         })
     }
 
