@@ -122,7 +122,7 @@ impl Channels {
         let is_present = |row: &AcceptedRow| row.stored.generation == generation;
         let is_from_before = |channel: &TrackedChannel| match (&channel.served, &channel.accepted) {
             (Some(served), _) if is_present(served) => served.stored.row.seq < *seq,
-            (Some(_), _) => channel.not_served().is_some(),
+            (Some(_), accepted) => accepted.as_ref().is_some_and(is_present),
             (None, accepted) => accepted.as_ref().is_some_and(|row| is_present(row) && row.stored.row.seq < *seq),
         };
         let mut channels = of_site(&self.tracked, site);
@@ -517,5 +517,25 @@ mod tests {
         assert_eq!(confirmed(&channels), [true, true, false], "4 stands for 3");
         finish(&mut channels);
         assert_eq!(confirmed(&channels), [true; 3]);
+    }
+
+    #[test]
+    fn lagging_channel_that_the_present_history_does_not_know_delays_no_purge_and_serves_nothing_purged() {
+        let mut channels = Channels::default();
+        apply_rows(&mut channels, vec![row("a", 5, 1, &[])]);
+        add_release(&mut channels, 1);
+        apply_rows(&mut channels, vec![row("a", 6, 3, &[2, 1])]);
+        for number in [2, 3] {
+            add_manifest(&mut channels, number);
+            set_holding(&mut channels, number, false);
+        }
+        channels.apply(Change::Snapshot { at: at(2, 1), rows: vec![], missing: MissingKeys::Unknown });
+        apply_rows_at(&mut channels, at(2, 2), vec![purge_row("a", 2, &[(2, "v2.js")])]);
+        assert_eq!(["v1.js", "v2.js", "v3.js"].map(|path| serves(&channels, path)), [true, false, true]);
+        assert_eq!((lagging(&channels).len(), due(&channels)), (1, Some(("a".into(), 2, 0))));
+        finish(&mut channels);
+        assert_eq!(purging(&channels), vec![]);
+        set_holding(&mut channels, 3, true);
+        assert_eq!(["v1.js", "v2.js", "v3.js"].map(|path| serves(&channels, path)), [true, false, true]);
     }
 }
