@@ -149,7 +149,7 @@ pub struct PurgeLag {
     /// Every purge of an earlier write is done: the write that made the oldest purge that is not, or one before it if that purge stands for
     /// others.
     pub seq: Seq,
-    /// Whether it is being carried out: an edge that is live is not given up then.
+    /// Whether it is being carried out and has not failed since the last that was done: an edge that is live is not given up then.
     #[serde(default)]
     pub running: bool,
     /// The reason, human-readable.

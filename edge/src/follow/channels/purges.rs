@@ -75,14 +75,13 @@ impl Channels {
     pub(in crate::follow) fn purging(&self) -> impl Iterator<Item = PurgeLag> {
         let pending = self.pending_purges().map(|pending| {
             let site = pending.site;
-            let running = self.purges.running() == Some(site);
-            let reason = match self.channel_from_before(&pending) {
-                Some(channel) => format!("channel {channel} still serves a release from before the purge"),
-                None if running => "checking what is on disk".to_owned(),
-                None => match self.purges.failure(site) {
-                    Some((reason, _)) => reason.to_owned(),
-                    None => "waiting for the purge of another site".to_owned(),
-                },
+            let failure = self.purges.failure(site);
+            let running = self.purges.running() == Some(site) && failure.is_none();
+            let reason = match (self.channel_from_before(&pending), failure) {
+                (Some(channel), _) => format!("channel {channel} still serves a release from before the purge"),
+                (None, Some((reason, _))) => reason.to_owned(),
+                (None, None) if running => "checking what is on disk".to_owned(),
+                (None, None) => "waiting for the purge of another site".to_owned(),
             };
             PurgeLag { site: site.clone(), seq: pending.undone_since, running, reason }
         });
@@ -456,7 +455,6 @@ mod tests {
         finish(&mut channels);
         assert_eq!(start(&mut channels, NOW), None);
         assert_eq!(start(&mut channels, NOW + PURGE_RETRY_PAUSE), Some("b".into()));
-        assert_eq!(purging(&channels), [(3, "checking what is on disk".into())]);
         let proof = PurgeProof {
             site: "b".parse().unwrap(),
             seq: Seq(3),
@@ -537,5 +535,21 @@ mod tests {
         assert_eq!(purging(&channels), vec![]);
         set_holding(&mut channels, 3, true);
         assert_eq!(["v1.js", "v2.js", "v3.js"].map(|path| serves(&channels, path)), [true, false, true]);
+    }
+
+    #[test]
+    fn purge_that_failed_does_not_count_as_running_while_it_is_tried_again() {
+        let mut channels = Channels::default();
+        apply_rows(&mut channels, vec![purge_row("a", 2, &[(2, "*")])]);
+        let lags = |channels: &Channels| channels.purging().map(|lag| (lag.running, lag.reason)).collect::<Vec<_>>();
+        assert!(channels.start_purge(NOW).is_some());
+        assert_eq!(lags(&channels), [(true, "checking what is on disk".into())]);
+        for attempt in 0..2 {
+            let failed = NOW + PURGE_RETRY_PAUSE * attempt;
+            channels.record_purge_failure("the disk fails".into(), failed);
+            assert_eq!(lags(&channels), [(false, "the disk fails".into())]);
+            assert!(channels.start_purge(failed + PURGE_RETRY_PAUSE).is_some());
+            assert_eq!(lags(&channels), [(false, "the disk fails".into())], "an origin would wait for it");
+        }
     }
 }
