@@ -111,9 +111,20 @@ impl Purges {
         self.failed.remove(site);
     }
 
-    /// Records that a purge, with all before it, was done by this process or an earlier one.
-    pub(super) fn set_done(&mut self, site: SiteName, done: PurgePoint) {
+    /// Restores that a purge, with all before it, was done by an earlier process.
+    pub(super) fn restore_done(&mut self, site: SiteName, done: PurgePoint) {
         self.done.insert(site, done);
+    }
+
+    /// Records that a purge, with all before it, is done. If its history has ended meanwhile, that counts as far as the row of the site has
+    /// them too.
+    pub(super) fn set_done(&mut self, site: SiteName, PurgePoint { generation, seq }: PurgePoint) {
+        let Some(known) = self.known.get(&site) else { return };
+        let common = || self.earlier.get(&site)?.get(&generation).copied();
+        let seq = if generation == known.generation { Some(seq) } else { common().map(|common| seq.min(common)) };
+        if let Some(seq) = seq {
+            self.done.insert(site, PurgePoint { generation: known.generation, seq });
+        }
     }
 
     /// Takes all known purges for done: nothing was served or stored before them.

@@ -552,4 +552,32 @@ mod tests {
             assert_eq!(lags(&channels), [(false, "the disk fails".into())], "an origin would wait for it");
         }
     }
+
+    #[test]
+    fn purge_that_ends_after_a_new_history_began_is_done_in_it_as_far_as_both_have_it() {
+        let ended_after = |now: &[(u64, &str)]| {
+            let mut channels = Channels::default();
+            apply_rows(&mut channels, vec![purge_row("a", 4, &[(4, "x"), (2, "*"), (1, "*")])]);
+            finish(&mut channels);
+            finish(&mut channels);
+            let running = channels.start_purge(NOW).unwrap();
+            let rows = vec![purge_row("a", 6, now)];
+            channels.apply(Change::Snapshot { at: at(2, 6), rows, missing: MissingKeys::Unknown });
+            let proof = PurgeProof {
+                site: running.site,
+                seq: running.purge.seq,
+                files: 0,
+                bytes: 0,
+                bad: 0,
+                replaced: 0,
+                serves: None,
+            };
+            channels.record_purge(running.generation, proof);
+            due(&channels).map(|due| due.1)
+        };
+        assert_eq!(ended_after(&[(4, "x"), (2, "*"), (1, "*")]), None);
+        assert_eq!(ended_after(&[(6, "y"), (4, "x"), (2, "*"), (1, "*")]), Some(6));
+        assert_eq!(ended_after(&[(4, "y"), (2, "*"), (1, "*")]), Some(4), "another of the same number");
+        assert_eq!(ended_after(&[(4, "x"), (3, "*")]), Some(3), "no purge in common");
+    }
 }

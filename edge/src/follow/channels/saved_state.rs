@@ -69,7 +69,7 @@ impl Channels {
                 }
                 StateRecord::Unheld(stored) => unheld.extend(channel_row(stored).map(|(key, _)| key)),
                 StateRecord::Purged { site, generation, seq } => {
-                    channels.purges.set_done(site, PurgePoint { generation, seq });
+                    channels.purges.restore_done(site, PurgePoint { generation, seq });
                 }
                 StateRecord::EarlierPurge { site, generation, seq } => {
                     channels.purges.set_earlier(site, PurgePoint { generation, seq });
