@@ -281,10 +281,10 @@ impl EdgeReport {
         let has_saved = self.not_saving.is_none();
         // Those that are left out lag with writes before all that are listed.
         let first_listed = self.lagging.iter().map(|lag| lag.seq).min();
-        let is_told = self.lagging_omitted == 0 || first_listed.is_some_and(|first| at.seq > first);
+        let is_covered = self.lagging_omitted == 0 || first_listed.is_some_and(|first| at.seq > first);
         has_saved
             && self.applied.includes(at)
-            && is_told
+            && is_covered
             && !self.lagging.iter().any(|lag| lag.site == *site && lag.channel == *channel)
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! No channel waits for another, and the order in which manifests and blobs arrive does not matter in the end.
 //!
-//! [`ingest`] adds rows, [`references`] tells what they need, [`saved_state`] saves and restores them.
+//! [`ingest`] adds rows, [`references`] lists what they need, [`saved_state`] saves and restores them.
 //!
 //! [holding]: super::holding
 

@@ -3,7 +3,7 @@
 //! A purge is carried out when every channel of its site serves a row from after it: the origin writes these rows again with each purge,
 //! so that they leave out what is not inherited any more.
 //!
-//! Of several sites, those that have erased contents come first, then those with the newest purges, which somebody waits for.
+//! Of several sites, those that have erased contents come first, then those with the newest purges, which a command waits for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,7 +96,7 @@ impl Channels {
             let (site, seq) = match key.parse() {
                 Ok(Key::Erased(site, _)) => (site, row.row.seq),
                 Ok(Key::Purge(site)) => {
-                    // The row may tell of several since.
+                    // The row may contain several since.
                     let known = self.purges.newest(&site, row.generation);
                     (site, known.map_or(Seq(0), |known| Seq(known.0 + 1)))
                 }
@@ -432,7 +432,7 @@ mod tests {
         for _restart in 0..2 {
             let lags = channels.applied_state().purging;
             let seqs: Vec<_> = lags.iter().map(|lag| (lag.site.as_str(), lag.seq.0, lag.running)).collect();
-            assert_eq!(seqs, [("b", 11, false), ("a", 3, false)], "the row of a may tell of more than one purge");
+            assert_eq!(seqs, [("b", 11, false), ("a", 3, false)], "the row of a may contain more than one purge");
             assert!(lags[1].reason.starts_with("the row purge/a was refused: "), "{}", lags[1].reason);
             channels = restart(&channels);
         }

@@ -94,7 +94,7 @@ impl Channels {
                 channel.is_held = true;
             }
         }
-        // A served row whose own row was lost from a damaged file is served until the origin has told what is right.
+        // A served row whose own row was lost from a damaged file is served until the feed says what is right.
         channels
             .tracked
             .retain(|_, channel| channel.served.is_some() || channel.accepted.is_some() || channel.refused.is_some());
