@@ -15,7 +15,7 @@ use verge_protocol::purge::PurgeScope;
 use verge_protocol::{Digest, Manifest, SiteName};
 
 pub(crate) use self::error::ErasureError;
-use self::plan::{Plan, Selection};
+use self::plan::{Index, Plan};
 pub(crate) use self::removal::{NotRemoved, Removal};
 use crate::channel_locks::ChannelLocks;
 use crate::feed::Feed;
@@ -45,7 +45,8 @@ pub(crate) struct Erasures {
 impl Erasures {
     /// What an erasure would remove now.
     pub(crate) async fn plan(&self, site: &SiteName, target: &EraseTarget) -> Result<ErasurePlan, ErasureError> {
-        let plan = self.plan_from(target, &self.database.site_manifests(site).await?).await?;
+        let manifests = self.database.site_manifests(site).await?;
+        let (_, plan) = self.plan_from(Index::default(), target, &manifests).await?;
         let erasure = NewErasure { site: site.clone(), contents: plan.to_erased() };
         let removed_bytes = plan.bytes_of(&self.database.removed_by(&erasure).await?);
         Ok(ErasurePlan {
@@ -79,9 +80,12 @@ impl Erasures {
         site: SiteName,
         EraseRequest { target, author, message }: EraseRequest,
     ) -> Result<(Vec<Digest>, PurgeStream), ErasureError> {
+        let mut index = Index::default();
         for _ in 0..ATTEMPTS {
             let manifests = self.database.site_manifests(&site).await?;
-            let contents = self.plan_from(&target, &manifests).await?.to_erased();
+            let plan;
+            (index, plan) = self.plan_from(index, &target, &manifests).await?;
+            let contents = plan.to_erased();
             let scope = PurgeScope::Path(match &target {
                 EraseTarget::Path(path) => path.clone(),
                 // Edges confirm by a purge; what was erased is gone at its other paths too.
@@ -131,26 +135,23 @@ impl Erasures {
         }
     }
 
-    /// Plans an erasure from the manifests of a site, of which one is in memory at a time.
-    async fn plan_from(&self, target: &EraseTarget, site: &SiteManifests) -> Result<Plan, ErasureError> {
-        if let EraseTarget::Release(number) = *target
-            && site.releases.iter().all(|(known, _)| *known != number)
-        {
-            return Err(ErasureError::UnknownRelease(number));
+    /// Plans an erasure from the manifests of a site. Reads those that the index lacks, one at a time, and returns it with them.
+    async fn plan_from(
+        &self,
+        mut index: Index,
+        target: &EraseTarget,
+        site: &SiteManifests,
+    ) -> Result<(Index, Plan), ErasureError> {
+        // Large manifests take a while to verify, and many contents to plan.
+        for id in index.missing(site) {
+            let bytes = self.contents.manifest(id).await.map_err(ErasureError::Publish)?;
+            let add = move || {
+                index.add(id, Manifest::verify(id, &bytes).map_err(PublishError::Manifest)?);
+                Ok::<_, ErasureError>(index)
+            };
+            index = tokio::task::spawn_blocking(add).await??;
         }
-        let manifests = plan::known_manifests(target, site);
-        let mut selection = Selection::new(target.clone());
-        for known in &manifests {
-            selection.add(known, &self.manifest(known.id).await?);
-        }
-        let mut planner = selection.finish()?;
-        for known in &manifests {
-            planner.add(known, &self.manifest(known.id).await?)?;
-        }
-        Ok(planner.finish())
-    }
-
-    async fn manifest(&self, id: Digest) -> Result<Manifest, PublishError> {
-        Ok(Manifest::verify(id, &self.contents.manifest(id).await?)?)
+        let (target, site) = (target.clone(), site.clone());
+        tokio::task::spawn_blocking(move || index.plan(&target, &site).map(|plan| (index, plan))).await?
     }
 }

@@ -1,6 +1,6 @@
 //! Erasures: contents that a site must not serve, store or push any more.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sqlx::AnyConnection;
 use verge_protocol::state::{ErasedState, Inherited, Key, RolloutState};
@@ -18,6 +18,8 @@ pub(crate) struct SiteManifests {
     pub(crate) releases: Vec<(ReleaseNumber, Digest)>,
     /// Those that its channels point at or are about to.
     pub(crate) in_use: Vec<(ChannelName, Digest)>,
+    /// The contents of them that were erased.
+    pub(crate) erased: BTreeSet<Digest>,
 }
 
 /// An erasure to be made by [`Database::erase`].
@@ -121,12 +123,7 @@ impl Database {
 
     /// The erased contents of a site, each with a path where the site had it.
     pub(crate) async fn erased(&self, site: &SiteName) -> Result<HashMap<Digest, SitePath>, StoreError> {
-        let query = sqlx::query("select content, path from erasure where site = $1").bind(site.as_str());
-        let rows = column_values::fetch_all(&mut *self.read_connection().await?, query).await?;
-        let parse = |(content, path): (String, String)| {
-            Ok((column_values::parse("digest", &content)?, column_values::parse("path", &path)?))
-        };
-        Ok(column_values::sound_rows("erasure", rows, parse).into_iter().collect())
+        erased(&mut *self.read_connection().await?, site).await
     }
 
     /// The manifests that a site has.
@@ -182,6 +179,15 @@ async fn is_held_elsewhere(
     Ok(sites.is_some())
 }
 
+async fn erased(connection: &mut AnyConnection, site: &SiteName) -> Result<HashMap<Digest, SitePath>, StoreError> {
+    let query = sqlx::query("select content, path from erasure where site = $1").bind(site.as_str());
+    let rows = column_values::fetch_all(connection, query).await?;
+    let parse = |(content, path): (String, String)| {
+        Ok((column_values::parse("digest", &content)?, column_values::parse("path", &path)?))
+    };
+    Ok(column_values::sound_rows("erasure", rows, parse).into_iter().collect())
+}
+
 async fn site_manifests(connection: &mut AnyConnection, site: &SiteName) -> Result<SiteManifests, StoreError> {
     let query = sqlx::query("select number, manifest from release where site = $1 order by number").bind(site.as_str());
     let rows = column_values::fetch_all(connection, query).await?;
@@ -204,7 +210,8 @@ async fn site_manifests(connection: &mut AnyConnection, site: &SiteName) -> Resu
         };
         in_use.extend(manifest.map(|manifest| (channel.clone(), manifest)));
     }
-    Ok(SiteManifests { releases, in_use })
+    let erased = erased(connection, site).await?.into_keys().collect();
+    Ok(SiteManifests { releases, in_use, erased })
 }
 
 #[cfg(test)]
@@ -305,9 +312,10 @@ mod tests {
         let database = database(&directory).await;
         let erasure = planned(&database, "text", Content::cut(&Bytes::from_static(b"encoded")).0).await;
         let digest = erasure.contents[0].digest;
-        let released = SiteManifests { releases: vec![(ReleaseNumber(1), digest)], in_use: Vec::new() };
-        let in_use = SiteManifests { releases: Vec::new(), in_use: vec![(ChannelName::live(), digest)] };
-        for from in [released, in_use] {
+        let released = SiteManifests { releases: vec![(ReleaseNumber(1), digest)], ..SiteManifests::default() };
+        let in_use = SiteManifests { in_use: vec![(ChannelName::live(), digest)], ..SiteManifests::default() };
+        let erased = SiteManifests { erased: [digest].into(), ..SiteManifests::default() };
+        for from in [released, in_use, erased] {
             assert_eq!(erase(&database, &erasure, &from).await, None);
         }
         assert_eq!(database.erased(&demo()).await.unwrap(), HashMap::new());
