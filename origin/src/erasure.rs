@@ -53,6 +53,7 @@ impl Erasures {
             removed_bytes,
             kept_bytes: plan.bytes().saturating_sub(removed_bytes),
             contents: plan.contents.into_values().map(|planned| planned.content).collect(),
+            in_use: plan.in_use,
         })
     }
 

@@ -52,7 +52,7 @@ fn in_use(uses: &BTreeSet<(ChannelName, SitePath)>) -> String {
 
 fn nothing(target: &EraseTarget) -> String {
     match target {
-        EraseTarget::Path(path) => format!("no release has a file at `{path}`"),
-        EraseTarget::Release(number) => format!("{number} has no file that is in no other release"),
+        EraseTarget::Path(path) => format!("no release has a file that is not empty at `{path}`"),
+        EraseTarget::Release(number) => format!("{number} has no file that is not empty and in no other release"),
     }
 }

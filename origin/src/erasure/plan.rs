@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use verge_protocol::api::{EraseTarget, ErasedContent};
+use verge_protocol::api::{ContentInUse, EraseTarget, ErasedContent};
 use verge_protocol::manifest::File;
 use verge_protocol::{ChannelName, Content, Digest, Manifest, ReleaseNumber, SitePath};
 
@@ -56,7 +56,8 @@ impl Index {
         }
     }
 
-    /// Plans an erasure for a site of which no manifest is [missing](Index::missing). An error if a channel needs what is to be erased.
+    /// Plans an erasure for a site of which no manifest is [missing](Index::missing). An error if a channel serves what is to be erased:
+    /// of a path, if it does so there.
     pub(super) fn plan(&self, target: &EraseTarget, site: &SiteManifests) -> Result<Plan, ErasureError> {
         if let EraseTarget::Release(number) = *target
             && site.releases.iter().all(|(known, _)| *known != number)
@@ -64,16 +65,27 @@ impl Index {
             return Err(ErasureError::UnknownRelease(number));
         }
         let users = self.users(site);
-        let (mut selected, mut kept) = (Vec::new(), HashSet::new());
+        let (mut selected, mut kept, mut elsewhere) = (Vec::new(), HashSet::new(), Vec::new());
         let mut in_use = BTreeSet::new();
         for (digest, content) in &self.contents {
             let uses: Vec<Use<'_>> = content.uses(&users).collect();
             if content.is_selected(target, &uses) {
-                in_use.extend(in_channels(&uses));
-                selected.push((*digest, content, uses));
+                let is_there = |path: &SitePath| !matches!(target, EraseTarget::Path(target) if target != path);
+                let (there, other): (BTreeSet<_>, BTreeSet<_>) =
+                    in_channels(&uses).partition(|(_, path)| is_there(path));
+                in_use.extend(there);
+                if let Some((channel, path)) = other.into_iter().next() {
+                    kept.extend(content.all_blobs());
+                    elsewhere.push(ContentInUse { digest: *digest, size: content.size, channel, path });
+                } else {
+                    selected.push((*digest, content, uses));
+                }
             } else if !uses.is_empty() && !site.erased.contains(digest) {
                 kept.extend(content.all_blobs());
             }
+        }
+        if selected.is_empty() {
+            in_use.extend(elsewhere.iter().map(|content| (content.channel.clone(), content.path.clone())));
         }
         if !in_use.is_empty() {
             return Err(ErasureError::InUse(in_use));
@@ -84,7 +96,8 @@ impl Index {
         let planned = |(digest, content, uses): (Digest, &IndexedContent, Vec<Use<'_>>)| {
             (digest, PlannedContent::new(digest, content, target, &uses, &kept))
         };
-        Ok(Plan { contents: selected.into_iter().map(planned).collect() })
+        elsewhere.sort_by_key(|content| content.digest);
+        Ok(Plan { contents: selected.into_iter().map(planned).collect(), in_use: elsewhere })
     }
 
     /// By the number of the manifest.
@@ -135,7 +148,11 @@ impl IndexedContent {
         uses.filter(|(_, users)| !users.releases.is_empty() || !users.channels.is_empty())
     }
 
+    /// Whether it is what `target` names. An empty content has nothing to erase.
     fn is_selected(&self, target: &EraseTarget, uses: &[Use<'_>]) -> bool {
+        if self.size == 0 {
+            return false;
+        }
         match target {
             EraseTarget::Path(path) => uses.iter().any(|(at, _)| *at == path),
             // Another release with the same files is the same content, and keeps it.
@@ -154,6 +171,8 @@ impl IndexedContent {
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) contents: BTreeMap<Digest, PlannedContent>,
+    /// By digest.
+    pub(super) in_use: Vec<ContentInUse>,
 }
 
 /// A content to be erased.
@@ -299,11 +318,40 @@ mod tests {
     }
 
     #[test]
-    fn content_that_a_channel_needs_is_refused_with_its_path() {
-        let site = site(&[&[("a", "one")], &[("elsewhere", "one")]]);
-        let error = plan(&path("a"), &site).unwrap_err();
-        assert_eq!(error.to_string(), "channel live serves these bytes at `elsewhere`");
+    fn content_that_channels_serve_at_the_path_or_that_they_serve_elsewhere_alone_is_refused() {
+        let mut site = site(&[&[("a", "one")], &[("a", "two")], &[("b", "one"), ("c", "one")]]);
+        assert_eq!(plan(&path("a"), &site).unwrap().contents.into_keys().collect::<Vec<_>>(), [digest("two")]);
+        let refused = |site: &Site| plan(&path("a"), site).unwrap_err().to_string();
+        let [(_, one), (_, two), _] = site.known.releases[..] else { panic!("three releases") };
+        site.known.in_use.push(("pr-1".parse().unwrap(), two));
+        assert_eq!(refused(&site), "channel pr-1 serves these bytes at `a`");
+        for number in 2..14 {
+            site.known.in_use.push((format!("pr-{number}").parse().unwrap(), one));
+        }
+        let error = refused(&site);
+        assert!(error.starts_with("13 channels serve these bytes: pr-1 at `a`, pr-10 at `a`, "), "{error}");
+        assert!(error.ends_with(", pr-6 at `a`, and 3 more"), "{error}");
+        let site = self::site(&[&[("a", "one")], &[("b", "one"), ("c", "one")]]);
+        assert_eq!(refused(&site), "channel live serves these bytes at `b`");
         assert!(matches!(plan(&path("nowhere"), &site), Err(ErasureError::Nothing(_))));
+    }
+
+    #[test]
+    fn content_that_a_channel_serves_elsewhere_stays_with_its_blobs() {
+        // The encoding of the content that is erased is the content that stays.
+        let site = site(&[&[("a", "br two")], &[("a", "two")], &[("b", "br two")]]);
+        let plan = plan(&path("a"), &site).unwrap();
+        let two = &plan.contents[&digest("two")];
+        assert_eq!((plan.contents.len(), two.own_blobs.len(), two.encoded_blobs.len()), (1, 1, 0));
+        let (channel, path) = (ChannelName::live(), "b".parse().unwrap());
+        assert_eq!(plan.in_use, [ContentInUse { digest: digest("br two"), size: 6, channel, path }]);
+    }
+
+    #[test]
+    fn empty_content_is_not_erased_and_refuses_nothing() {
+        let site = site(&[&[("a", "secret"), ("b", "")], &[("a", "")]]);
+        assert_eq!(plan(&path("a"), &site).unwrap().contents.into_keys().collect::<Vec<_>>(), [digest("secret")]);
+        assert_eq!(plan(&path("b"), &site).unwrap_err().to_string(), "no release has a file that is not empty at `b`");
     }
 
     #[test]
