@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use verge_daemon::{Clock, Tasks};
 use verge_protocol::api::{EraseRequest, EraseTarget, ErasurePlan, PurgeProgress};
 use verge_protocol::purge::PurgeScope;
-use verge_protocol::{Digest, Manifest, SiteName};
+use verge_protocol::{Manifest, SiteName};
 
 pub(crate) use self::error::ErasureError;
 use self::plan::{Index, Plan};
@@ -21,7 +21,7 @@ use crate::channel_locks::ChannelLocks;
 use crate::feed::Feed;
 use crate::publish::{self, Contents, PublishError};
 use crate::purges::{PurgeStream, Purges};
-use crate::store::{Database, Erased, NewErasure, NewPurge, SiteManifests};
+use crate::store::{Database, Erased, ErasedBlob, NewErasure, NewPurge, SiteManifests};
 
 /// How often an erasure is planned again because the site has changed meanwhile.
 const ATTEMPTS: u32 = 5;
@@ -80,7 +80,7 @@ impl Erasures {
         &self,
         site: SiteName,
         EraseRequest { target, author, message }: EraseRequest,
-    ) -> Result<(Vec<Digest>, PurgeStream), ErasureError> {
+    ) -> Result<(Vec<ErasedBlob>, PurgeStream), ErasureError> {
         let mut index = Index::default();
         for _ in 0..ATTEMPTS {
             let manifests = self.database.site_manifests(&site).await?;
@@ -106,7 +106,8 @@ impl Erasures {
             };
             let Some(Erased { position, removed }) = written else { continue };
             tracing::warn!(%site, contents = count, blobs = removed.len(), "erased");
-            return Ok((removed.into_iter().collect(), self.purges.confirm_at(site, scope, position)));
+            let removed = removed.into_iter().map(|digest| ErasedBlob { site: site.clone(), digest }).collect();
+            return Ok((removed, self.purges.confirm_at(site, scope, position)));
         }
         Err(ErasureError::Busy)
     }
@@ -114,7 +115,7 @@ impl Erasures {
     /// Removes blobs from the store while edges do so. The last event comes after both.
     async fn remove(
         &self,
-        removed: Vec<Digest>,
+        removed: Vec<ErasedBlob>,
         mut edges: PurgeStream,
         events: mpsc::Sender<Result<PurgeProgress, NotRemoved>>,
     ) {
