@@ -9,7 +9,7 @@ use verge_protocol::{ChannelName, Digest, Position, ReleaseNumber, SiteName, Sit
 use super::database::{self, Database};
 use super::error::StoreError;
 use super::purges::{self, NewPurge};
-use super::{channels, column_values, erased_blobs, state};
+use super::{channels, column_values, encodings, erased_blobs, state};
 
 /// The manifests that a site has: what an erasure is planned from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -152,7 +152,16 @@ async fn removable(connection: &mut AnyConnection, erasure: &NewErasure) -> Resu
         }
     }
     let needed = erased_blobs::needed(connection, &given_up, Some(&erasure.site), &contents).await?;
-    Ok(Removable { shared, removed: &given_up - &needed })
+    let mut removed = &given_up - &needed;
+    // Encodings of another level are in no manifest. A blob of theirs may be one that the site has otherwise.
+    let mut others = HashSet::new();
+    for content in &contents {
+        others.extend(encodings::blobs(connection, *content).await?);
+    }
+    others.retain(|blob| !given_up.contains(blob));
+    let needed = erased_blobs::needed(connection, &others, None, &contents).await?;
+    removed.extend(&others - &needed);
+    Ok(Removable { shared, removed })
 }
 
 /// Whether another site holds all these blobs.
@@ -303,6 +312,26 @@ mod tests {
         assert_eq!(removed, Some([content, own].into()));
         let needed = database.needed_blobs(&[common, own, content].into()).await.unwrap();
         assert_eq!(needed, [common].into());
+        database.close().await;
+    }
+
+    #[tokio::test]
+    async fn blobs_of_encodings_that_no_manifest_has_are_removed_but_those_that_the_site_has_otherwise() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = database(&directory).await;
+        let cut = |text: &'static [u8]| Content::cut(&Bytes::from_static(text)).0;
+        let (encoded, unnamed, file) = (cut(b"encoded"), cut(b"faster"), cut(b"a file"));
+        let erasure = planned(&database, "text", encoded.clone()).await;
+        let of = erasure.contents[0].digest;
+        for (level, encoded) in [(1, Some(&unnamed)), (2, Some(&file)), (3, None)] {
+            let encoded = encoded.cloned();
+            database.put_encodings(&[EncodingRow { of, coding: Coding::Br, level, encoded }]).await.unwrap();
+        }
+        database.add_blobs(&demo(), &[(file.digest(), file.size())]).await.unwrap();
+        let removed = erase(&database, &erasure, &SiteManifests::default()).await;
+        assert_eq!(removed, Some([of, encoded.digest(), unnamed.digest()].into()));
+        let records = database.erased_blobs().await.unwrap().into_iter().map(|blob| blob.digest);
+        assert_eq!(records.collect::<HashSet<_>>(), removed.unwrap());
         database.close().await;
     }
 
