@@ -64,11 +64,11 @@ impl Index {
         {
             return Err(ErasureError::UnknownRelease(number));
         }
-        let users = self.users(site);
+        let by_manifest = self.users(site);
         let (mut selected, mut kept, mut elsewhere) = (Vec::new(), HashSet::new(), Vec::new());
         let mut in_use = BTreeSet::new();
         for (digest, content) in &self.contents {
-            let uses: Vec<Use<'_>> = content.uses(&users).collect();
+            let uses: Vec<Use<'_>> = content.uses(&by_manifest).collect();
             if content.is_selected(target, &uses) {
                 let is_there = |path: &SitePath| !matches!(target, EraseTarget::Path(target) if target != path);
                 let (there, other): (BTreeSet<_>, BTreeSet<_>) =
@@ -142,9 +142,11 @@ impl IndexedContent {
     }
 
     /// Where the site has it. Manifests that the site does not have any more do not count.
-    fn uses<'a>(&'a self, users: &'a [Users]) -> impl Iterator<Item = Use<'a>> {
-        let uses = self.paths.iter().flat_map(|(path, manifests)| manifests.iter().map(move |number| (path, *number)));
-        let uses = uses.map(|(path, number)| (path, &users[number]));
+    fn uses<'a>(&'a self, by_manifest: &'a [Users]) -> impl Iterator<Item = Use<'a>> {
+        let of_path = move |(path, manifests): (&'a SitePath, &'a Vec<usize>)| {
+            manifests.iter().map(move |number| (path, &by_manifest[*number]))
+        };
+        let uses = self.paths.iter().flat_map(of_path);
         uses.filter(|(_, users)| !users.releases.is_empty() || !users.channels.is_empty())
     }
 
