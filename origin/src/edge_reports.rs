@@ -46,7 +46,7 @@ impl LastReport {
         self.is_live(now) && applied.includes(position) && lagging.is_empty() && purging.is_empty()
     }
 
-    /// By how many seconds the clock of the edge was ahead of the origin's, if it told; negative: behind.
+    /// By how many seconds the clock of the edge was ahead of the origin's, if it reports its time; negative: behind.
     pub(crate) fn clock_ahead_seconds(&self) -> Option<i64> {
         let millis = i128::from(self.report.time?.0) - i128::from(self.time.0);
         i64::try_from(millis / 1000).ok()

@@ -132,7 +132,7 @@ impl Erasures {
         };
         let (outcome, last) = tokio::join!(self.removal.remove(&removed), forward);
         if let Some(last) = last {
-            // Nobody may listen any more.
+            // The client may have disconnected.
             let _ = events.send(outcome.map(|()| last)).await;
         }
     }

@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nothing_ends_before_edges_had_the_time_to_report_nor_in_a_jump_after_their_last_report() {
+    async fn time_is_unknown_until_edges_could_report_and_does_not_follow_a_jump_after_their_reports() {
         let clock = Clock::manual(Timestamp(100_000));
         let edge_reports = EdgeReports::default();
         let expiry =

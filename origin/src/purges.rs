@@ -59,7 +59,7 @@ impl Purges {
         stream
     }
 
-    /// Tells which edges have done a purge, until all have or are given up, or nobody listens any more.
+    /// Tells which edges have done a purge, until all have or are given up, or the client disconnects.
     async fn confirm(self, purged: Purged, events: mpsc::Sender<PurgeProgress>) {
         let (mut members, mut reports) = (self.fleet.members(), self.edge_reports.subscribe());
         let mut confirmation = Confirmation::new(purged, self.timing, self.edge_reports.uptime());

@@ -5,8 +5,8 @@
 //!            (begin)            (reports)        (switch)                 (reports)
 //! ```
 //!
-//! [`machine`] decides, without I/O. [`Rollouts`] carries out what it decides, in one task per rollout that goes on when clients
-//! disconnect. Both rows are durable: an origin that was killed in between goes on from the row, see [`Rollouts::resume`].
+//! [`machine`] decides, without I/O. [`Rollouts`] carries out what it decides, in one task per rollout that continues when
+//! clients disconnect. Both rows are durable: an origin that was killed in between resumes from the row, see [`Rollouts::resume`].
 
 mod canary;
 mod edge;
@@ -162,7 +162,7 @@ impl Rollouts {
     }
 
     /// Does what `rollout` decides, and tells `log`, until nothing more is to come. `pending` is the move that it is to make, if it is
-    /// not made yet; after the move it goes on for as long as a client follows.
+    /// not made yet; after the move it continues for as long as a client follows.
     async fn carry_out(&self, mut rollout: Rollout, log: ProgressLog, mut pending: Option<Pending>) {
         let mut facts = Facts::new(self);
         while pending.is_some() || log.is_followed() {
@@ -280,8 +280,8 @@ impl Rollouts {
         has_moved.then(|| (Position { seq: current.epoch, ..self.feed.position() }, current))
     }
 
-    /// Deletes the rollout of the locked channel, and tells why. If that cannot be written, it is tried again after the channel is
-    /// unlocked, and clients are told nothing: if the origin is killed before it succeeds, the next process resumes the rollout.
+    /// Deletes the rollout of the locked channel, and sends the reason to clients. If that cannot be written, it is tried again after the
+    /// channel is unlocked, and clients receive nothing: if the origin is killed before it succeeds, the next process resumes the rollout.
     async fn abandon(&self, guard: ChannelGuard, state: &RolloutState, error: PublishError) {
         let (label, release) = (guard.label().clone(), state.release);
         tracing::warn!(channel = %label, %release, reason = %error_chain(&error), "rollout abandoned");

@@ -25,6 +25,8 @@ mod releases;
 mod rollouts;
 mod sites;
 mod state;
+#[cfg(test)]
+mod test_support;
 mod tokens;
 mod write_transaction;
 

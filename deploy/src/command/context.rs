@@ -27,7 +27,7 @@ impl Context<'_> {
         Ok(endpoints::origin(&self.cli.global.connection_options(), self.environment)?)
     }
 
-    /// How long edges may be asked which release they serve: less where nobody reads the answer while the command runs.
+    /// How long edges may be asked which release they serve: less where the answer is not shown while the command runs.
     pub(super) fn limit_of_questions(&self) -> Duration {
         let options = self.output.options();
         Duration::from_secs(if options.quiet || options.json { 1 } else { 3 })
@@ -67,7 +67,7 @@ impl Context<'_> {
         Ok(Exit::Success)
     }
 
-    /// Asks before a change with this consequence, a fragment without a full stop. An error if the answer is no, or nobody can answer.
+    /// Asks before a change with this consequence, a fragment without a full stop. An error if the answer is no, or input is not a terminal.
     pub(super) fn confirm(&self, consequence: &str) -> Result<(), Failure> {
         let refused =
             |message: String| Failure { exit: Exit::Refused, message, details: Vec::new(), hints: Vec::new() };

@@ -35,7 +35,7 @@ fn hint_for(code: &str) -> Option<&'static str> {
         "conflict" => "use `verge releases` to see the current release, then run the command again",
         "channel_deleted" => "to create the channel anew, run the command again",
         "channel_busy" => "wait for it to finish, then run the command again",
-        "in_use" => "push a release without these bytes first, then run the command again",
+        "in_use" => "first push a release without these bytes to each of these channels, or delete it",
         "erased" => "use `verge log` to see what was erased, when and by whom",
         "missing_blobs" => "push again",
         "not_removed" => "run the command again until it succeeds; the log of the origin has the cause",
@@ -168,9 +168,7 @@ impl From<RolloutError> for Failure {
 impl From<RollbackError> for Failure {
     fn from(error: RollbackError) -> Self {
         match error {
-            RollbackError::NoChannel { .. } => {
-                Self::new(Exit::Failure, &error).hint(Some("use `verge sites` to list sites and channels"))
-            }
+            RollbackError::NoChannel { .. } => Self::new(Exit::Failure, &error).hint(hint_for("unknown_channel")),
             RollbackError::NoRelease { .. } | RollbackError::NoPrevious { .. } => {
                 Self::new(Exit::Failure, &error).hint(hint_for("unknown_release"))
             }

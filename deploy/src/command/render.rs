@@ -17,10 +17,10 @@ pub(super) fn row(label: &str, value: &str, style: &Style) -> String {
     format!("  {}  {value}", style.clone().dim().apply_to(format!("{label:<5}")))
 }
 
-/// Edges with a mark: serves the release, or does not yet. Of many that serve it only the number is shown. Wraps between edges.
+/// Edges with a mark: serves the release, does not, or had not confirmed when the command ended. Of many that serve it only the number is shown. Wraps between edges.
 pub(super) fn edges(rollout: &Rollout, output: &Output) -> String {
     let style = output.results_style();
-    let Confirmations { confirmed, lagging, pending, .. } = &rollout.confirmations;
+    let Confirmations { confirmed, lagging, pending, total, .. } = &rollout.confirmations;
     if confirmed.is_empty() && lagging.is_empty() && pending.is_empty() {
         return "no edge is connected".to_owned();
     }
@@ -36,9 +36,14 @@ pub(super) fn edges(rollout: &Rollout, output: &Output) -> String {
         let away = if lagging.away { " (away)" } else { "" };
         format!("{bad} {}{away}", lagging.edge)
     }));
-    parts.extend(pending.iter().take(NAMES_MAX).map(|edge| format!("{open} {edge}")));
-    if pending.len() > NAMES_MAX {
-        parts.push(format!("{open} {} more", pending.len() - NAMES_MAX));
+    let reason = if rollout.interruption.is_some() { "" } else { " (not waited for)" };
+    let named = pending.iter().take(NAMES_MAX);
+    // Edges that had nothing to prepare are not named before they confirm.
+    let waited_for = confirmed.len() + lagging.iter().filter(|lagging| !lagging.away).count() + named.len();
+    let unnamed = (*total).saturating_sub(waited_for as u64).max((pending.len() - named.len()) as u64);
+    parts.extend(named.map(|edge| format!("{open} {edge}{reason}")));
+    if unnamed > 0 {
+        parts.push(format!("{open} {unnamed} more{reason}"));
     }
     let max = output.options().width.map_or(usize::MAX, usize::from).saturating_sub(INDENT.len());
     let mut text = String::new();
@@ -139,5 +144,24 @@ mod tests {
     fn edges_are_shown_with_what_they_answered() {
         let none = Rollout { confirmations: Confirmations::default(), ..rollout(0) };
         insta::assert_snapshot!([shown(&rollout(5), 80), shown(&rollout(40), 80), shown(&none, 80)].join("\n\n"));
+    }
+
+    #[test]
+    fn edges_that_a_share_does_not_wait_for_are_shown_whether_or_not_they_are_named() {
+        let mut rollout = rollout(2);
+        rollout.checked.clear();
+        let confirmations = &mut rollout.confirmations;
+        (confirmations.lagging, confirmations.total) = (Vec::new(), 5);
+        let named = shown(&rollout, 90);
+        rollout.confirmations.pending.clear();
+        assert_eq!(
+            [named, shown(&rollout, 90)],
+            [
+                "  edges  ✓ fra-1  ✓ fra-2  … sgp-1 (not waited for)  … 2 more (not waited for)",
+                "  edges  ✓ fra-1  ✓ fra-2  … 3 more (not waited for)",
+            ]
+        );
+        rollout.interruption = Some("cut".to_owned());
+        assert_eq!(shown(&rollout, 90), "  edges  ✓ fra-1  ✓ fra-2  … 3 more");
     }
 }

@@ -14,7 +14,7 @@ impl Output {
         self
     }
 
-    /// Asks a question, even if `quiet`, and waits for a line. `Some(true)` if that is `y` or `yes`; `None` if nobody can answer.
+    /// Asks a question, even if `quiet`, and waits for a line. `Some(true)` if that is `y` or `yes`; `None` if input is not a terminal.
     /// Blocks.
     pub fn confirm(&self, question: impl fmt::Display) -> Option<bool> {
         let mut answers = lock(self.answers());

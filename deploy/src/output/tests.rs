@@ -69,7 +69,7 @@ fn question_is_affirmed_by_yes_alone() {
         assert_eq!(confirm(input), Some(answer), "{input:?}");
     }
     let output = Output::new(io::sink(), io::sink(), OutputOptions::default());
-    assert_eq!(output.confirm("Continue?"), None, "nobody can answer");
+    assert_eq!(output.confirm("Continue?"), None, "input is not a terminal");
 }
 
 #[test]

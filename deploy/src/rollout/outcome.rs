@@ -34,7 +34,7 @@ pub struct Rollout {
     pub released: Released,
     /// The edges that serve it; incomplete if the command did not wait for all.
     pub confirmations: Confirmations,
-    /// Whether the origin told which edges serve it.
+    /// Whether the origin reported which edges serve it.
     pub edges_are_known: bool,
     /// The error that ended the event stream after the release: the state of the other edges is unknown.
     pub interruption: Option<String>,

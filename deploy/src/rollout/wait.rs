@@ -100,7 +100,7 @@ mod tests {
         assert!(Wait::Share(90).is_reached(9, 10) && !Wait::Share(90).is_reached(8, 9));
         assert!(Wait::Share(1).is_reached(1, 60) && !Wait::Share(1).is_reached(0, 60));
         assert!(Wait::Share(50).is_reached(0, 0), "there is no edge");
-        assert!(!Wait::All.is_reached(3, 3), "the rollout ends by itself");
+        assert!(!Wait::All.is_reached(3, 3), "the rollout ends on its own");
     }
 
     #[test]

@@ -100,7 +100,7 @@ async fn older_origin_never_releases_twice_and_the_release_is_found() {
 async fn repeated_push_that_another_one_overtook_is_a_conflict() {
     let world = with_two_releases().await;
     world.write("dist/app.js", "3");
-    // The first request is lost on its way: an older origin has executed nothing. The same files of somebody else are not ours.
+    // The first request is lost on its way: an older origin has executed nothing. The same files of another push are not ours.
     world.origin.memory().faults.is_old = true;
     world.origin.memory().faults.unavailable_moves = 1;
     world.origin.memory().faults.overtaken = true;

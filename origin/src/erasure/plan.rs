@@ -64,23 +64,23 @@ impl Index {
         {
             return Err(ErasureError::UnknownRelease(number));
         }
-        let users = self.users(site);
+        let by_manifest = self.users(site);
         let (mut selected, mut kept, mut elsewhere) = (Vec::new(), HashSet::new(), Vec::new());
         let mut in_use = BTreeSet::new();
         for (digest, content) in &self.contents {
-            let places: Vec<Use<'_>> = content.uses(&users).collect();
-            if content.is_selected(target, &places) {
+            let uses: Vec<Use<'_>> = content.uses(&by_manifest).collect();
+            if content.is_selected(target, &uses) {
                 let is_there = |path: &SitePath| !matches!(target, EraseTarget::Path(target) if target != path);
                 let (there, other): (BTreeSet<_>, BTreeSet<_>) =
-                    in_channels(&places).partition(|(_, path)| is_there(path));
+                    in_channels(&uses).partition(|(_, path)| is_there(path));
                 in_use.extend(there);
                 if let Some((channel, path)) = other.into_iter().next() {
                     kept.extend(content.all_blobs());
                     elsewhere.push(ContentInUse { digest: *digest, size: content.size, channel, path });
                 } else {
-                    selected.push((*digest, content, places));
+                    selected.push((*digest, content, uses));
                 }
-            } else if !places.is_empty() && !site.erased.contains(digest) {
+            } else if !uses.is_empty() && !site.erased.contains(digest) {
                 kept.extend(content.all_blobs());
             }
         }
@@ -142,11 +142,12 @@ impl IndexedContent {
     }
 
     /// Where the site has it. Manifests that the site does not have any more do not count.
-    fn uses<'a>(&'a self, users: &'a [Users]) -> impl Iterator<Item = Use<'a>> {
-        let places =
-            self.paths.iter().flat_map(|(path, manifests)| manifests.iter().map(move |number| (path, *number)));
-        let places = places.map(|(path, number)| (path, &users[number]));
-        places.filter(|(_, users)| !users.releases.is_empty() || !users.channels.is_empty())
+    fn uses<'a>(&'a self, by_manifest: &'a [Users]) -> impl Iterator<Item = Use<'a>> {
+        let of_path = move |(path, manifests): (&'a SitePath, &'a Vec<usize>)| {
+            manifests.iter().map(move |number| (path, &by_manifest[*number]))
+        };
+        let uses = self.paths.iter().flat_map(of_path);
+        uses.filter(|(_, users)| !users.releases.is_empty() || !users.channels.is_empty())
     }
 
     /// Whether it is what `target` names. An empty content has nothing to erase.

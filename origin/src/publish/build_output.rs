@@ -6,7 +6,7 @@ use verge_protocol::SitePath;
 
 use super::name_hash::{Alphabet, NameHash, Noise, Position};
 
-/// Directories in which a build tool names every file, and nobody else puts any.
+/// Directories in which a build tool names every file, and into which people put none.
 const OWN_DIRECTORIES: [&str; 6] =
     ["_next/static/", "_app/immutable/", "_astro/", "_nuxt/", "_expo/static/", "_build/assets/"];
 
@@ -83,7 +83,7 @@ impl<'a> BuildOutput<'a> {
 
     /// Judges one file of the build.
     ///
-    /// A wrong `immutable` leaves browsers with wrong bytes for a year; a wrong `inheritable` can show what somebody removed; a missing
+    /// A wrong `immutable` leaves browsers with wrong bytes for a year; a wrong `inheritable` can show what was removed on purpose; a missing
     /// `inheritable` breaks open tabs; a missing `immutable` costs a revalidation.
     pub(super) fn judge(&self, path: &SitePath, media_type: &str) -> Judgement {
         let Some(kind) = kind(path, media_type) else {

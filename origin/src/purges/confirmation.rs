@@ -273,7 +273,7 @@ mod tests {
                     let lagging = lagging.iter().map(|lag| format!("{}{}: {}", lag.edge, away(lag.away), lag.reason));
                     format!("finished {confirmed:?} {elapsed_ms} {:?}", lagging.collect::<Vec<_>>())
                 }
-                PurgeProgress::Failed(_) | PurgeProgress::Unknown => unreachable!("not told"),
+                PurgeProgress::Failed(_) | PurgeProgress::Unknown => unreachable!("not sent"),
             };
             self.0.poll(seconds(at)).into_iter().map(show).collect()
         }

@@ -24,7 +24,7 @@ pub(super) struct Canary {
     chosen: Duration,
     /// When all of them served it, or the others were given up.
     began: Option<Duration>,
-    /// What clients were told last, and when.
+    /// What was last sent to clients, and when.
     announced: Option<((ResponseCounts, ResponseCounts), Duration)>,
     /// Since when it has had a symptom.
     bad_since: Option<Duration>,
@@ -72,7 +72,7 @@ impl Canary {
         &self.edges
     }
 
-    /// What clients are to be told at `now`, and how the canary has ended, if it has. `edges` are those of the fleet.
+    /// What is to be sent to clients at `now`, and how the canary has ended, if it has. `edges` are those of the fleet.
     pub(super) fn poll(
         &mut self,
         edges: &BTreeMap<EdgeName, Edge>,

@@ -16,7 +16,7 @@ use super::timing::Timing;
 pub(super) struct Edge {
     pub(super) last_report: Option<LastReport>,
     pub(super) preparation: Preparation,
-    /// The preparation that clients were told last, and when.
+    /// The preparation that was last sent to clients, and when.
     announced: Option<(Preparation, Duration)>,
     /// When it last made progress; before any, when the phase began or when it joined the fleet.
     pub(super) progressed: Duration,
@@ -85,7 +85,7 @@ impl Edge {
         let is_fetching = before.is_none_or(|before| before.received_bytes != report.received_bytes);
         let has_progressed = match (before, moved) {
             (None, _) => true,
-            // Other channels do not count: somebody always pushes somewhere.
+            // Other channels do not count: on a busy origin some channel always moves.
             (Some(before), Some(moved)) => {
                 let approaches = !before.applied.includes(moved) && before.applied != report.applied;
                 approaches || target.lag(before) != target.lag(report)
@@ -165,7 +165,7 @@ impl Edge {
         self.progressed + timing.stall <= heard
     }
 
-    /// Whether clients were told that it is prepared.
+    /// Whether clients were sent that it is prepared.
     pub(super) fn is_announced_prepared(&self) -> bool {
         self.announced.as_ref().is_some_and(|(announced, _)| announced.prepared)
     }

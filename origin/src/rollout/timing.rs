@@ -34,7 +34,7 @@ impl Default for Timing {
     }
 }
 
-/// A duration as clients are told it.
+/// A duration in the unit of events.
 pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -13,7 +13,7 @@ use super::{channel_lifetimes, channels, column_values, state};
 pub(crate) enum DeletionCause {
     /// Its time has ended.
     Expired,
-    /// Somebody wants it, who may have said who it is.
+    /// A request, with its author if it names one.
     Request(Option<String>),
 }
 
@@ -68,11 +68,9 @@ impl Database {
 
 #[cfg(test)]
 mod tests {
-    use verge_protocol::Content;
-    use verge_protocol::api::Provenance;
-
+    use super::super::test_support::new_rollout;
     use super::*;
-    use crate::store::{MoveTarget, NewMove, NewRelease, NewRollout};
+    use crate::store::{MoveTarget, NewMove, NewRollout};
 
     #[tokio::test]
     async fn abandoned_rollout_is_deleted_with_its_channel() {
@@ -81,33 +79,13 @@ mod tests {
         let database = Database::open(&directory.path().join("origin.db"), now).await.unwrap();
         let label: HostLabel = "pr-1--demo".parse().unwrap();
         database.create_site(&label.site, now).await.unwrap();
-        let begin = async |expected, target| {
-            let new = NewRollout {
-                label: label.clone(),
-                expected,
-                target,
-                idempotency_key: None,
-                canary: None,
-                author: None,
-            };
-            database.begin_rollout(&new, now).await.unwrap().unwrap().1
-        };
-        let manifest = Content::cut(&"manifest".into()).0;
-        let digest = manifest.digest();
-        let new = NewRelease {
-            manifest,
-            files: 1,
-            bytes: 8,
-            provenance: Provenance::default(),
-            fingerprints: Vec::new(),
-            warnings: Vec::new(),
-            lifetime: None,
-        };
-        let rollout = begin(None, MoveTarget::New(new)).await;
-        let release = rollout.release;
+        let new = new_rollout(&label, "0a1a", "one");
+        let (_, rollout) = database.begin_rollout(&new, now).await.unwrap().unwrap();
+        let target = MoveTarget::Existing(rollout.release, rollout.manifest);
         let new = NewMove { label: label.clone(), rollout };
         let epoch = database.move_channel(&new, now, |_, _| Vec::new()).await.unwrap().unwrap().1.epoch;
-        begin(Some(epoch), MoveTarget::Existing(release, digest)).await;
+        let again = NewRollout { expected: Some(epoch), target, ..new_rollout(&label, "0a1b", "") };
+        database.begin_rollout(&again, now).await.unwrap().unwrap();
         assert_eq!(database.rollouts().await.unwrap().len(), 1);
 
         let deletion = database.delete_channel(&label, epoch, &DeletionCause::Expired, now).await.unwrap();

@@ -15,7 +15,7 @@ use super::write_transaction::WriteTransaction;
 pub enum Relation {
     /// In it, and every write since can be sent.
     Resumable,
-    /// In it, but some later write cannot be told any more, or the generation has changed.
+    /// In it, but some later write cannot be sent any more, or the generation has changed.
     Compacted,
     /// Not in it, and this origin has noticed that before.
     Diverged,
@@ -179,7 +179,7 @@ pub(crate) fn next_generation(had: Generation, seen: Generation, now: Timestamp)
     Generation((now.0 / 1000).max(seen.0 + 1).max(had.0 + 1))
 }
 
-/// `history` is this origin's history after the write `since.position.seq`, if it can be told.
+/// `history` is this origin's history after the write `since.position.seq`, if it is known.
 pub(crate) fn relation(since: Checkpoint, now: Checkpoint, history: Option<History>, floor: Seq) -> Relation {
     let (then, now) = (since.position, now.position);
     let is_beyond = then.seq > now.seq;

@@ -244,33 +244,11 @@ fn parse_warnings(column: Option<String>) -> Result<Vec<String>, StoreError> {
 
 #[cfg(test)]
 mod tests {
-    use verge_protocol::Content;
-    use verge_protocol::api::Provenance;
     use verge_protocol::state::Inherited;
 
+    use super::super::test_support::new_rollout as new;
     use super::*;
-    use crate::store::{NewMove, NewRelease};
-
-    /// A rollout of a new release with this content, in the request with this key, to a channel that does not exist.
-    fn new(label: &HostLabel, key: &str, text: &'static str) -> NewRollout {
-        let release = NewRelease {
-            manifest: Content::cut(&text.into()).0,
-            files: 1,
-            bytes: 8,
-            provenance: Provenance::default(),
-            fingerprints: Vec::new(),
-            warnings: Vec::new(),
-            lifetime: None,
-        };
-        NewRollout {
-            label: label.clone(),
-            expected: None,
-            target: MoveTarget::New(release),
-            idempotency_key: Some(key.parse().unwrap()),
-            canary: None,
-            author: None,
-        }
-    }
+    use crate::store::NewMove;
 
     #[tokio::test]
     async fn canary_release_is_inherited_when_its_rollout_is_abandoned_and_when_another_replaces_it() {

@@ -9,7 +9,7 @@ use super::error::StoreError;
 
 /// A transaction that is committed, or else leaves nothing behind.
 ///
-/// Begins and commits by plain statements. A database may roll back by itself, as SQLite does when the disk is full, and a connection
+/// Begins and commits by plain statements. A database may roll back without a command, as SQLite does when the disk is full, and a connection
 /// that counts transactions would then believe it is still inside one: later commits would be acknowledged and lost. So a connection
 /// goes back to the pool only after a commit or a rollback that the database has confirmed, and is closed otherwise.
 pub(super) struct WriteTransaction {

@@ -22,7 +22,7 @@ impl Snapshot {
     /// Opens the file beside the process that writes it, if there is one.
     ///
     /// A file system that is read-only, or full, has no room for the index of the write-ahead log. Without such a log the file is
-    /// complete by itself, and is read as one that does not change.
+    /// complete, and is read as one that does not change.
     pub(super) async fn open(file: &Path) -> anyhow::Result<Self> {
         let options = SqliteConnectOptions::new()
             .filename(file)

@@ -89,7 +89,7 @@ async fn damaged_row_hides_only_itself_and_is_named() {
                 .any(|problem| matches!(problem, Problem::DamagedRows { keys } if keys.iter().any(names)));
             assert!(is_named, "{damage} {key}: {:?}", status.problems);
             assert!(origin.health().await.1.contains("damaged rows"));
-            // All the rest goes on, also of the site that has the row.
+            // All the rest works, also of the site that has the row.
             let page: SitePage = origin.get("/v1/sites").await;
             assert_eq!(page.sites.len(), 2, "{damage} {key}");
             let others = page.sites.iter().filter(|site| !key.contains(site.name.as_str()));

@@ -11,7 +11,7 @@ use verge_protocol::state::ParsedRow;
 use super::fake_dns::{Answer, FakeDns};
 use super::test_origin::{Feed, TestOrigin, error, ok};
 
-/// Starts an origin that queries this name server, and that checks unproven domains every few milliseconds if told to.
+/// Starts an origin that queries this name server, and that checks unproven domains every few milliseconds if `checks` is set.
 async fn start_origin(dns: &FakeDns, checks: bool) -> TestOrigin {
     let origin = TestOrigin::start_with(|config| {
         config.resolver = Some(dns.address);

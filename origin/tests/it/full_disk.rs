@@ -216,7 +216,7 @@ async fn blobs_leave_a_reserve(disk: &Path) {
     let mut acknowledged = Acknowledged::default();
     let mut client = Client { origin: &origin, acknowledged: &mut acknowledged, failures: 0 };
     client.push("one").await;
-    // Somebody else takes most of the disk, the origin's own blobs the rest.
+    // Another program takes most of the disk, the origin's own blobs the rest.
     fill(disk, 1000);
     for push in 0.. {
         client.push(&format!("{push}, which differs from all others {}", push * 7919)).await;
