@@ -104,7 +104,11 @@ impl RowHandler for Ingest<'_> {
                 self.erasures.apply(site, content, state);
                 *self.changed = true;
             }
-            ParsedRow::Edge(..) | ParsedRow::Site(..) => {}
+            ParsedRow::Edge(..)
+            | ParsedRow::Site(..)
+            | ParsedRow::Certificate(..)
+            | ParsedRow::Challenge(..)
+            | ParsedRow::TicketSecret(..) => {}
         }
         Ok(Keep::Row)
     }
