@@ -19,9 +19,11 @@ mod preface_timeout;
 pub mod private_listener;
 pub mod run;
 pub mod saved_state;
+pub mod sealing;
 pub mod secret;
 pub mod tasks;
 pub mod telemetry;
+pub mod tls;
 
 pub use backoff::Backoff;
 pub use clock::Clock;
