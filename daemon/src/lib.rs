@@ -11,6 +11,7 @@ pub mod config;
 pub mod data_dir;
 pub mod disk_space;
 pub mod feed;
+pub mod file_watch;
 pub mod http_server;
 pub mod listen;
 pub mod open_files;

@@ -41,6 +41,7 @@ use self::channels::Channels;
 use self::prefetch_status::PrefetchStatus;
 use self::purger::Purger;
 use crate::cache::BlobCache;
+use crate::challenges::Challenges;
 use crate::erased_contents::ErasedContents;
 use crate::metrics::Metrics;
 use crate::release_hosts::Releases;
@@ -112,6 +113,11 @@ impl RestoredFeedTasks {
     /// The releases that exist, now and from now on.
     pub(crate) fn releases(&self) -> Releases {
         self.channels.releases()
+    }
+
+    /// The challenges of certificate authorities, now and from now on.
+    pub(crate) fn challenges(&self) -> Challenges {
+        self.channels.challenges()
     }
 
     /// The contents that were erased, now and from now on.

@@ -18,5 +18,6 @@ mod it {
     mod release_hosts;
     mod response_heads;
     mod rollouts;
+    mod tls;
     mod world;
 }

@@ -96,6 +96,11 @@ impl Certificate {
         self.names().iter().any(|name| name.covers(host))
     }
 
+    /// The start of its validity.
+    pub fn not_before(&self) -> Timestamp {
+        self.fields.not_before
+    }
+
     /// The end of its validity.
     pub fn not_after(&self) -> Timestamp {
         self.fields.not_after

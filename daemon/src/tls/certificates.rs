@@ -1,6 +1,7 @@
 //! The certificates of a server, by name.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -22,6 +23,8 @@ struct Snapshot {
     hosts: HashMap<Box<str>, Arc<Certificate>>,
     /// By the domain after `*.`.
     wildcards: HashMap<Box<str>, Arc<Certificate>>,
+    /// Each certificate once, with the first of its names for which it is presented.
+    distinct: Vec<(CertificateName, Arc<Certificate>)>,
 }
 
 impl Certificates {
@@ -29,15 +32,27 @@ impl Certificates {
     pub fn replace(&self, certificates: impl IntoIterator<Item = Arc<Certificate>>) {
         let mut snapshot = Snapshot::default();
         for certificate in certificates {
+            let mut first = None;
             for name in certificate.names() {
                 let (by_name, domain) = match name {
                     CertificateName::Host(host) => (&mut snapshot.hosts, host),
                     CertificateName::Wildcard(domain) => (&mut snapshot.wildcards, domain),
                 };
-                by_name.entry(domain.as_str().into()).or_insert_with(|| Arc::clone(&certificate));
+                if let Entry::Vacant(entry) = by_name.entry(domain.as_str().into()) {
+                    entry.insert(Arc::clone(&certificate));
+                    first.get_or_insert(name);
+                }
+            }
+            if let Some(name) = first.cloned() {
+                snapshot.distinct.push((name, certificate));
             }
         }
         self.0.store(Arc::new(snapshot));
+    }
+
+    /// The certificates that are presented, each once, with the first of the names for which it is.
+    pub fn presented(&self) -> Vec<(CertificateName, Arc<Certificate>)> {
+        self.0.load().distinct.clone()
     }
 
     /// The certificate for a host, which is lowercase: one with its name, else one with a wildcard for it.
@@ -94,6 +109,8 @@ mod tests {
         certificates.replace([Arc::clone(&own), Arc::clone(&other)]);
         assert!(Arc::ptr_eq(&certificates.find("a.example").unwrap(), &own));
         assert!(Arc::ptr_eq(&certificates.find("b.example").unwrap(), &other));
+        let presented: Vec<_> = certificates.presented().iter().map(|(name, _)| name.to_string()).collect();
+        assert_eq!(presented, ["a.example", "b.example"]);
         certificates.replace([]);
         assert!(certificates.find("a.example").is_none());
     }

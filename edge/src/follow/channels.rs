@@ -42,6 +42,7 @@ pub(super) use self::known_purges::DuePurge;
 use self::known_purges::Purges;
 use self::tracked_channel::{AcceptedRow, Rollout, SupersededRow, TrackedChannel};
 use super::holding::Holding;
+use crate::challenges::Challenges;
 use crate::erased_contents::ErasedContents;
 use crate::metrics::{CanaryCounters, Traffic};
 use crate::release_hosts::Releases;
@@ -60,6 +61,8 @@ pub(super) struct Channels {
     domains: VerifiedDomains,
     /// Shared with what serves them.
     releases: Releases,
+    /// Likewise.
+    challenges: Challenges,
     /// The name of this edge; `None`: it is no canary edge.
     name: Option<EdgeName>,
     /// The counters of each channel of which a canary runs, with the manifest that it serves.
@@ -101,6 +104,11 @@ impl Channels {
     /// The releases that exist, now and from now on.
     pub(super) fn releases(&self) -> Releases {
         self.releases.clone()
+    }
+
+    /// The challenges of certificate authorities, now and from now on.
+    pub(super) fn challenges(&self) -> Challenges {
+        self.challenges.clone()
     }
 
     /// The contents that were erased, now and from now on.

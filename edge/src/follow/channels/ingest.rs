@@ -13,6 +13,7 @@ use super::known_erasures::Erasures;
 use super::known_purges::Purges;
 use super::tracked_channel::{AcceptedRow, Rollout, TrackedChannel};
 use super::{CatchUp, Channels};
+use crate::challenges::Challenges;
 use crate::release_hosts::Releases;
 
 impl Channels {
@@ -21,9 +22,10 @@ impl Channels {
         // The first position makes the table complete: unknown hosts turn from 503 to 404.
         self.changed |= self.rows.position().is_none();
         self.unsaved = true;
-        let Self { tracked, rollouts, domains, releases, purges, erasures, changed, .. } = self;
-        let changes =
-            self.rows.apply(change, &mut Ingest { tracked, rollouts, domains, releases, purges, erasures, changed });
+        let Self { tracked, rollouts, domains, releases, purges, erasures, challenges, changed, .. } = self;
+        let changes = self
+            .rows
+            .apply(change, &mut Ingest { tracked, rollouts, domains, releases, purges, erasures, challenges, changed });
         self.erase();
         self.end_earlier_rollouts();
         // The first change of a process brings all that the origin has.
@@ -53,6 +55,7 @@ pub(super) struct Ingest<'a> {
     pub(super) releases: &'a Releases,
     pub(super) purges: &'a mut Purges,
     pub(super) erasures: &'a mut Erasures,
+    pub(super) challenges: &'a Challenges,
     pub(super) changed: &'a mut bool,
 }
 
@@ -60,7 +63,13 @@ impl RowHandler for Ingest<'_> {
     fn handles(&self, key: &Key) -> bool {
         matches!(
             key,
-            Key::Channel(..) | Key::Rollout(..) | Key::Release(..) | Key::Domain(_) | Key::Purge(_) | Key::Erased(..)
+            Key::Channel(..)
+                | Key::Rollout(..)
+                | Key::Release(..)
+                | Key::Domain(_)
+                | Key::Purge(_)
+                | Key::Erased(..)
+                | Key::Challenge(_)
         )
     }
 
@@ -104,11 +113,8 @@ impl RowHandler for Ingest<'_> {
                 self.erasures.apply(site, content, state);
                 *self.changed = true;
             }
-            ParsedRow::Edge(..)
-            | ParsedRow::Site(..)
-            | ParsedRow::Certificate(..)
-            | ParsedRow::Challenge(..)
-            | ParsedRow::TicketSecret(..) => {}
+            ParsedRow::Challenge(domain, state) => self.challenges.apply(&domain, state),
+            ParsedRow::Edge(..) | ParsedRow::Site(..) | ParsedRow::Certificate(..) | ParsedRow::TicketSecret(..) => {}
         }
         Ok(Keep::Row)
     }
@@ -126,6 +132,7 @@ impl RowHandler for Ingest<'_> {
     fn retain(&mut self, keys: &BTreeSet<&str>) {
         self.releases.retain(keys);
         *self.changed |= self.domains.retain_keys(keys);
+        self.challenges.retain_keys(keys);
         self.purges.retain(|key| keys.contains(key));
         self.erasures.retain(|key| keys.contains(key));
         let before = (self.tracked.len(), self.rollouts.len());
