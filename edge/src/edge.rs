@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use verge_daemon::feed::LastSeen;
 use verge_daemon::http_server::{HttpLimits, serve, serve_connections};
-use verge_daemon::listen::{self, ListenError};
+use verge_daemon::listen::{self, Listen, ListenError};
 use verge_daemon::origins::{Origins, OriginsError};
 use verge_daemon::private_listener;
 use verge_daemon::run::{Needs, OriginAccess, Port};
@@ -32,7 +32,7 @@ use crate::serve::{HTTPS_PORT, Https, ReaderService, Sources};
 use crate::status::{AppliedState, MissingBlobs, ServingStatus};
 use crate::store::{BlockingStore, OpenError, Store};
 use crate::table::Table;
-use crate::tls::{PresentedCertificates, TlsStatus, check_files};
+use crate::tls::{self, Following, PresentedCertificates, TlsStatus, check_files};
 use crate::upstream::Upstream;
 
 /// A running edge. If it is dropped without [`Edge::shutdown`], its tasks keep running.
@@ -68,6 +68,9 @@ pub enum BindError {
     /// The client of the origins cannot be created.
     #[error(transparent)]
     Origins(#[from] OriginsError),
+    /// The saved certificates cannot be read.
+    #[error("failed to read the saved certificates in the data directory")]
+    Certificates(#[source] std::io::Error),
     /// The task that opens the data directory panicked.
     #[error("failed to open the data directory")]
     Panicked(#[from] tokio::task::JoinError),
@@ -101,20 +104,10 @@ impl Edge {
         let failures = metrics.upstream_failures.clone();
         let origins = Origins::new(config.origins, &config.token, user_agent, failures)?;
         let upstream = Upstream::new(origins, metrics.clone());
-        let mut listeners = Vec::new();
-        for listen in config.listen {
-            listeners.push(listen::tcp("readers", listen).await?);
-        }
-        let mut tls_listeners = Vec::new();
-        for listen in config.tls_listen {
-            tls_listeners.push(listen::tcp("readers over TLS", listen).await?);
-        }
+        let (listeners, public_addrs) = listen_for("readers", config.listen).await?;
+        let (tls_listeners, tls_addrs) = listen_for("readers over TLS", config.tls_listen).await?;
         let private_listener = listen::tcp("health and metrics", config.private_listen).await?;
-        let public_addrs = listeners.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>();
-        let public_addrs = public_addrs.map_err(BindError::LocalAddr)?;
         let public_addr = public_addrs[0];
-        let tls_addrs = tls_listeners.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>();
-        let tls_addrs = tls_addrs.map_err(BindError::LocalAddr)?;
         let private_addr = private_listener.local_addr().map_err(BindError::LocalAddr)?;
 
         let blobs = BlobCache::new(config.memory_cache.0, store.clone(), upstream.clone(), tasks.clone());
@@ -131,6 +124,7 @@ impl Edge {
             missing_blobs: missing_blobs.clone(),
             prefetch_bandwidth: config.prefetch_bandwidth,
             name: config.name.clone(),
+            has_tls: !tls_addrs.is_empty(),
             url: config.url.or_else(|| public_addr.ip().is_loopback().then(|| format!("http://{public_addr}"))),
         };
         let restored = feed_tasks.restore().await;
@@ -138,7 +132,7 @@ impl Edge {
         let challenges = restored.challenges();
         let (releases, erased) = (restored.releases(), restored.erased());
         let release_hosts =
-            ReleaseHosts::new(releases, erased, store.clone(), upstream, metrics.clone(), tasks.clone());
+            ReleaseHosts::new(releases, erased, store.clone(), upstream.clone(), metrics.clone(), tasks.clone());
         // Cancelled by `start_draining`, and by shutdown, which drains the tasks too.
         let draining = tasks.draining().child_token();
         let status = ServingStatus {
@@ -149,7 +143,18 @@ impl Edge {
             draining: draining.clone(),
         };
         let presented = PresentedCertificates::default();
-        let tls = TlsStatus::watch(config.certificates, &presented, clock.clone(), &tasks).await;
+        let tickets = Arc::new(Tickets::new(clock.clone()));
+        // Sessions resume at this edge until it knows the fleet's secret.
+        tickets.set_secret(&rand::random::<[u8; 32]>());
+        let fleet = if tls_addrs.is_empty() { None } else { Some(restored.certificates()) };
+        if let Some(fleet) = fleet.clone() {
+            let (tickets, name) = (Arc::clone(&tickets), status.edge.clone());
+            let following = Following { upstream: upstream.clone(), tickets, name, clock: clock.clone() };
+            let has_rows = restored.has_rows();
+            let followed = tls::follow(fleet, config.data, has_rows, &presented, following, &tasks);
+            followed.await.map_err(BindError::Certificates)?;
+        }
+        let tls = TlsStatus::watch(config.certificates, fleet, &presented, clock, &tasks).await;
         let check = ReadinessCheck { status: status.clone(), store, tls };
         registry.register_collector(Box::new(Gauges(gauge_values(check.clone(), blobs.clone()))));
         let readiness = move || std::future::ready(check.readiness());
@@ -164,9 +169,6 @@ impl Edge {
         for listener in listeners {
             serve("readers", listener, HttpLimits::default(), &tasks, readers.clone());
         }
-        let tickets = Arc::new(Tickets::new(clock));
-        // Sessions resume at this edge until it knows the fleet's secret.
-        tickets.set_secret(&rand::random::<[u8; 32]>());
         let acceptor = TlsAcceptor::new(Arc::clone(presented.certificates()), tickets);
         for listener in tls_listeners {
             let (limits, readers) = (HttpLimits::default(), readers.clone());
@@ -227,6 +229,16 @@ impl Edge {
     pub async fn shutdown(self) -> Result<(), Unfinished> {
         self.tasks.shutdown(self.drain_timeout).await
     }
+}
+
+/// Opens listeners, and returns them with their addresses.
+async fn listen_for(what: &'static str, listen: Vec<Listen>) -> Result<(Vec<TcpListener>, Vec<SocketAddr>), BindError> {
+    let mut listeners = Vec::new();
+    for listen in listen {
+        listeners.push(listen::tcp(what, listen).await?);
+    }
+    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>();
+    Ok((listeners, addresses.map_err(BindError::LocalAddr)?))
 }
 
 fn gauge_values(check: ReadinessCheck, blobs: BlobCache) -> impl Fn() -> GaugeValues + Send + Sync + 'static {

@@ -1,7 +1,7 @@
 //! Whether this edge is ready, and what is wrong with it: `/healthz`, the gauge `verge_edge_problems`, and parts of the health page.
 
 use verge_daemon::private_listener::Readiness;
-use verge_protocol::report::{Lag, PurgeLag};
+use verge_protocol::report::{CertificateLag, Lag, PurgeLag};
 
 use crate::status::{Availability, ServingStatus};
 use crate::store::Store;
@@ -30,13 +30,15 @@ pub(crate) enum ProblemKind {
     Orphans,
     /// Files of a certificate of the operator's own cannot be used as they are.
     CertificateFile,
+    /// Certificates of the fleet are not presented as of their latest write.
+    CertificatesLagging,
     /// A certificate that is presented should have been renewed.
     CertificateExpiring,
 }
 
 impl ProblemKind {
     /// All kinds, worst first.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::NothingToServe,
         Self::CatchingUp,
         Self::BlobsMissing,
@@ -47,6 +49,7 @@ impl ProblemKind {
         Self::DiskFailed,
         Self::Orphans,
         Self::CertificateFile,
+        Self::CertificatesLagging,
         Self::CertificateExpiring,
     ];
 
@@ -63,6 +66,7 @@ impl ProblemKind {
             Self::DiskFailed => "disk_failed",
             Self::Orphans => "orphans",
             Self::CertificateFile => "certificate_file",
+            Self::CertificatesLagging => "certificates_lagging",
             Self::CertificateExpiring => "certificate_expiring",
         }
     }
@@ -143,6 +147,14 @@ impl ReadinessCheck {
         }
         for problem in self.tls.file_problems() {
             add(ProblemKind::CertificateFile, problem);
+        }
+        let lagging = self.tls.lagging();
+        if let Some(CertificateLag { domain, reason, .. }) = lagging.first() {
+            let certificates = lagging.len();
+            add(
+                ProblemKind::CertificatesLagging,
+                format!("{certificates} certificates are not presented yet, such as that of {domain}: {reason}"),
+            );
         }
         if let Some((name, end)) = self.tls.expiring().into_iter().min_by_key(|(_, end)| *end) {
             let certificates = self.tls.expiring().len();

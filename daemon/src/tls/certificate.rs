@@ -76,6 +76,11 @@ impl Certificate {
         Self::new(chain, key)
     }
 
+    /// Like [`Self::new`], with a key in DER (PKCS#8, RFC 5958).
+    pub fn from_pkcs8(chain: &[u8], key: Vec<u8>) -> Result<Self, CertificateError> {
+        Self::new(chain, PrivateKeyDer::Pkcs8(key.into()))
+    }
+
     /// Checks that the key belongs to the certificate and that it is valid at this time.
     pub fn check(&self, now: Timestamp) -> Result<(), CertificateError> {
         self.certified_key()?;

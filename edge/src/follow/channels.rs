@@ -49,6 +49,7 @@ use crate::release_hosts::Releases;
 use crate::status::AppliedState;
 use crate::store::SUPERSEDED_INHERITED;
 use crate::table::{Channel, DomainRedirect, InheritedRelease, Resources, Table};
+use crate::tls::FleetCertificates;
 
 /// Every channel, every rollout and every domain in the feed. Times are durations since the process started: what clocks say does not
 /// matter.
@@ -63,6 +64,8 @@ pub(super) struct Channels {
     releases: Releases,
     /// Likewise.
     challenges: Challenges,
+    /// Likewise.
+    certificates: FleetCertificates,
     /// The name of this edge; `None`: it is no canary edge.
     name: Option<EdgeName>,
     /// The counters of each channel of which a canary runs, with the manifest that it serves.
@@ -109,6 +112,11 @@ impl Channels {
     /// The challenges of certificate authorities, now and from now on.
     pub(super) fn challenges(&self) -> Challenges {
         self.challenges.clone()
+    }
+
+    /// The certificates of the fleet, now and from now on.
+    pub(super) fn certificates(&self) -> FleetCertificates {
+        self.certificates.clone()
     }
 
     /// The contents that were erased, now and from now on.

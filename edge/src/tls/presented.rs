@@ -29,6 +29,11 @@ impl PresentedCertificates {
         self.update(|sources| sources.own = own);
     }
 
+    /// Replaces the fleet's certificates.
+    pub(crate) fn set_fleet(&self, fleet: Vec<Arc<Certificate>>) {
+        self.update(|sources| sources.fleet = fleet);
+    }
+
     /// Under the lock, so that of two updates the later one is served.
     fn update(&self, change: impl FnOnce(&mut Sources)) {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);

@@ -15,6 +15,7 @@ use super::tracked_channel::{AcceptedRow, Rollout, TrackedChannel};
 use super::{CatchUp, Channels};
 use crate::challenges::Challenges;
 use crate::release_hosts::Releases;
+use crate::tls::FleetCertificates;
 
 impl Channels {
     /// Ingests a change of the feed. Returns what an operator should know.
@@ -22,10 +23,12 @@ impl Channels {
         // The first position makes the table complete: unknown hosts turn from 503 to 404.
         self.changed |= self.rows.position().is_none();
         self.unsaved = true;
-        let Self { tracked, rollouts, domains, releases, purges, erasures, challenges, changed, .. } = self;
-        let changes = self
-            .rows
-            .apply(change, &mut Ingest { tracked, rollouts, domains, releases, purges, erasures, challenges, changed });
+        let Self { tracked, rollouts, domains, releases, purges, erasures, challenges, certificates, changed, .. } =
+            self;
+        let changes = self.rows.apply(
+            change,
+            &mut Ingest { tracked, rollouts, domains, releases, purges, erasures, challenges, certificates, changed },
+        );
         self.erase();
         self.end_earlier_rollouts();
         // The first change of a process brings all that the origin has.
@@ -56,6 +59,7 @@ pub(super) struct Ingest<'a> {
     pub(super) purges: &'a mut Purges,
     pub(super) erasures: &'a mut Erasures,
     pub(super) challenges: &'a Challenges,
+    pub(super) certificates: &'a FleetCertificates,
     pub(super) changed: &'a mut bool,
 }
 
@@ -70,6 +74,8 @@ impl RowHandler for Ingest<'_> {
                 | Key::Purge(_)
                 | Key::Erased(..)
                 | Key::Challenge(_)
+                | Key::Certificate(_)
+                | Key::TicketSecret
         )
     }
 
@@ -114,7 +120,9 @@ impl RowHandler for Ingest<'_> {
                 *self.changed = true;
             }
             ParsedRow::Challenge(domain, state) => self.challenges.apply(&domain, state),
-            ParsedRow::Edge(..) | ParsedRow::Site(..) | ParsedRow::Certificate(..) | ParsedRow::TicketSecret(..) => {}
+            ParsedRow::Certificate(domain, state) => self.certificates.apply(domain, row.row.seq, state),
+            ParsedRow::TicketSecret(state) => self.certificates.apply_ticket_secret(state),
+            ParsedRow::Edge(..) | ParsedRow::Site(..) => {}
         }
         Ok(Keep::Row)
     }
@@ -133,6 +141,7 @@ impl RowHandler for Ingest<'_> {
         self.releases.retain(keys);
         *self.changed |= self.domains.retain_keys(keys);
         self.challenges.retain_keys(keys);
+        self.certificates.retain_keys(keys);
         self.purges.retain(|key| keys.contains(key));
         self.erasures.retain(|key| keys.contains(key));
         let before = (self.tracked.len(), self.rollouts.len());
