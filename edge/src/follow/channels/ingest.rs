@@ -29,7 +29,6 @@ impl Channels {
             change,
             &mut Ingest { tracked, rollouts, domains, releases, purges, erasures, challenges, certificates, changed },
         );
-        self.erase();
         self.end_earlier_rollouts();
         // The first change of a process brings all that the origin has.
         if self.catch_up == CatchUp::Begun {
@@ -117,7 +116,6 @@ impl RowHandler for Ingest<'_> {
             }
             ParsedRow::Erased(site, content, state) => {
                 self.erasures.apply(site, content, state);
-                *self.changed = true;
             }
             ParsedRow::Challenge(domain, state) => self.challenges.apply(&domain, state),
             ParsedRow::Certificate(domain, state) => self.certificates.apply(domain, row.row.seq, state),
