@@ -8,6 +8,7 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::Deserialize;
 use verge_daemon::Secret;
 use verge_daemon::listen::Listen;
 use verge_protocol::{DomainName, EdgeName};
@@ -28,6 +29,13 @@ pub struct Config {
     pub data: PathBuf,
     /// Listeners for readers. At least one; reports name the first.
     pub listen: Vec<Listen>,
+    /// Listeners for readers over TLS; if empty, there is no TLS.
+    pub tls_listen: Vec<Listen>,
+    /// Certificates of the operator's own. For their names they are presented in place of those of the fleet.
+    pub certificates: Vec<CertificateFiles>,
+    /// The port of the URLs to which requests without TLS are redirected. `None`: 443, or on loopback that of the first of
+    /// [`Self::tls_listen`].
+    pub https_port: Option<u16>,
     /// Listener for `/healthz` and `/metrics`, for the operator's own network.
     pub private_listen: Listen,
     /// Sites are served at `<site>.<base domain>`, under each of these. At least one.
@@ -49,6 +57,16 @@ pub struct Config {
     pub drain_timeout: Duration,
 }
 
+/// The files of a certificate of the operator's own, in PEM.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateFiles {
+    /// The certificate, then its intermediate certificates.
+    pub chain: PathBuf,
+    /// Its private key, not encrypted.
+    pub key: PathBuf,
+}
+
 impl Config {
     /// The default of [`Config::memory_cache`].
     pub const MEMORY_CACHE: ByteSize = ByteSize(128 << 20);
@@ -66,6 +84,9 @@ impl Config {
             token,
             data,
             listen: vec![any_port.into()],
+            tls_listen: Vec::new(),
+            certificates: Vec::new(),
+            https_port: None,
             private_listen: any_port.into(),
             base_domains: vec![DomainName::localhost()],
             url: None,

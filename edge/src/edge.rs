@@ -11,12 +11,13 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use verge_daemon::feed::LastSeen;
-use verge_daemon::http_server::{HttpLimits, serve};
-use verge_daemon::listen::{self, ListenError};
+use verge_daemon::http_server::{HttpLimits, serve, serve_connections};
+use verge_daemon::listen::{self, Listen, ListenError};
 use verge_daemon::origins::{Origins, OriginsError};
 use verge_daemon::private_listener;
 use verge_daemon::run::{Needs, OriginAccess, Port};
 use verge_daemon::tasks::Unfinished;
+use verge_daemon::tls::{Tickets, TlsAcceptor};
 use verge_daemon::{Clock, Daemon, Tasks};
 use verge_protocol::api::TokenOwner;
 
@@ -27,15 +28,17 @@ use crate::follow::FeedTasks;
 use crate::metrics::{GaugeValues, Gauges, Metrics};
 use crate::readiness::{ProblemKind, ReadinessCheck};
 use crate::release_hosts::ReleaseHosts;
-use crate::serve::ReaderService;
+use crate::serve::{HTTPS_PORT, Https, ReaderService, Sources};
 use crate::status::{AppliedState, MissingBlobs, ServingStatus};
 use crate::store::{BlockingStore, OpenError, Store};
 use crate::table::Table;
+use crate::tls::{self, Following, PresentedCertificates, TlsStatus, check_files};
 use crate::upstream::Upstream;
 
 /// A running edge. If it is dropped without [`Edge::shutdown`], its tasks keep running.
 pub struct Edge {
     public_addrs: Vec<SocketAddr>,
+    tls_addrs: Vec<SocketAddr>,
     private_addr: SocketAddr,
     applied: watch::Receiver<AppliedState>,
     tasks: Tasks,
@@ -65,6 +68,9 @@ pub enum BindError {
     /// The client of the origins cannot be created.
     #[error(transparent)]
     Origins(#[from] OriginsError),
+    /// The saved certificates cannot be read.
+    #[error("failed to read the saved certificates in the data directory")]
+    Certificates(#[source] std::io::Error),
     /// The task that opens the data directory panicked.
     #[error("failed to open the data directory")]
     Panicked(#[from] tokio::task::JoinError),
@@ -98,13 +104,9 @@ impl Edge {
         let failures = metrics.upstream_failures.clone();
         let origins = Origins::new(config.origins, &config.token, user_agent, failures)?;
         let upstream = Upstream::new(origins, metrics.clone());
-        let mut listeners = Vec::new();
-        for listen in config.listen {
-            listeners.push(listen::tcp("readers", listen).await?);
-        }
+        let (listeners, public_addrs) = listen_for("readers", config.listen).await?;
+        let (tls_listeners, tls_addrs) = listen_for("readers over TLS", config.tls_listen).await?;
         let private_listener = listen::tcp("health and metrics", config.private_listen).await?;
-        let public_addrs = listeners.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>();
-        let public_addrs = public_addrs.map_err(BindError::LocalAddr)?;
         let public_addr = public_addrs[0];
         let private_addr = private_listener.local_addr().map_err(BindError::LocalAddr)?;
 
@@ -116,19 +118,21 @@ impl Edge {
             store: store.clone(),
             blobs: blobs.clone(),
             table: Arc::clone(&table),
-            clock,
+            clock: clock.clone(),
             metrics: metrics.clone(),
             last_seen: last_seen.clone(),
             missing_blobs: missing_blobs.clone(),
             prefetch_bandwidth: config.prefetch_bandwidth,
             name: config.name.clone(),
+            has_tls: !tls_addrs.is_empty(),
             url: config.url.or_else(|| public_addr.ip().is_loopback().then(|| format!("http://{public_addr}"))),
         };
         let restored = feed_tasks.restore().await;
         let applied = restored.applied();
+        let challenges = restored.challenges();
         let (releases, erased) = (restored.releases(), restored.erased());
         let release_hosts =
-            ReleaseHosts::new(releases, erased, store.clone(), upstream, metrics.clone(), tasks.clone());
+            ReleaseHosts::new(releases, erased, store.clone(), upstream.clone(), metrics.clone(), tasks.clone());
         // Cancelled by `start_draining`, and by shutdown, which drains the tasks too.
         let draining = tasks.draining().child_token();
         let status = ServingStatus {
@@ -138,19 +142,43 @@ impl Edge {
             missing_blobs,
             draining: draining.clone(),
         };
-        let check = ReadinessCheck { status: status.clone(), store };
+        let presented = PresentedCertificates::default();
+        let tickets = Arc::new(Tickets::new(clock.clone()));
+        // Sessions resume at this edge until it knows the fleet's secret.
+        tickets.set_secret(&rand::random::<[u8; 32]>());
+        let fleet = if tls_addrs.is_empty() { None } else { Some(restored.certificates()) };
+        if let Some(fleet) = fleet.clone() {
+            let (tickets, name) = (Arc::clone(&tickets), status.edge.clone());
+            let following = Following { upstream: upstream.clone(), tickets, name, clock: clock.clone() };
+            let has_rows = restored.has_rows();
+            let followed = tls::follow(fleet, config.data, has_rows, &presented, following, &tasks);
+            followed.await.map_err(BindError::Certificates)?;
+        }
+        let tls = TlsStatus::watch(config.certificates, fleet, &presented, clock, &tasks).await;
+        let check = ReadinessCheck { status: status.clone(), store, tls };
         registry.register_collector(Box::new(Gauges(gauge_values(check.clone(), blobs.clone()))));
         let readiness = move || std::future::ready(check.readiness());
         let router = private_listener::router(Arc::new(registry), readiness);
         serve("private listener", private_listener, HttpLimits::default(), &tasks, TowerToHyperService::new(router));
-        let readers = ReaderService::new(table, release_hosts, blobs, config.base_domains, status, &metrics);
+        let https = tls_addrs.first().map(|address| Https {
+            certificates: Arc::clone(presented.certificates()),
+            port: config.https_port.unwrap_or(if address.ip().is_loopback() { address.port() } else { HTTPS_PORT }),
+        });
+        let sources = Sources { table, release_hosts, blobs, challenges, https };
+        let readers = ReaderService::new(sources, config.base_domains, status, &metrics);
         for listener in listeners {
             serve("readers", listener, HttpLimits::default(), &tasks, readers.clone());
         }
+        let acceptor = TlsAcceptor::new(Arc::clone(presented.certificates()), tickets);
+        for listener in tls_listeners {
+            let (limits, readers) = (HttpLimits::default(), readers.clone());
+            let service_for = move |connection| readers.for_connection(connection);
+            serve_connections("readers over TLS", listener, Some(acceptor.clone()), limits, &tasks, service_for);
+        }
         restored.spawn(&tasks);
-        tracing::info!(readers = ?public_addrs, private = %private_addr, "listening");
+        tracing::info!(readers = ?public_addrs, readers_tls = ?tls_addrs, private = %private_addr, "listening");
         let Config { lame_duck, drain_timeout, .. } = config;
-        Ok(Self { public_addrs, private_addr, applied, tasks, draining, lame_duck, drain_timeout })
+        Ok(Self { public_addrs, tls_addrs, private_addr, applied, tasks, draining, lame_duck, drain_timeout })
     }
 
     /// The first listener for readers, which reports name unless [`Config::url`] is set.
@@ -161,6 +189,11 @@ impl Edge {
     /// All listeners for readers, in the order of [`Config::listen`].
     pub fn public_addrs(&self) -> &[SocketAddr] {
         &self.public_addrs
+    }
+
+    /// All listeners for readers over TLS, in the order of [`Config::tls_listen`].
+    pub fn tls_addrs(&self) -> &[SocketAddr] {
+        &self.tls_addrs
     }
 
     /// The listener for `/healthz` and `/metrics`.
@@ -198,10 +231,20 @@ impl Edge {
     }
 }
 
+/// Opens listeners, and returns them with their addresses.
+async fn listen_for(what: &'static str, listen: Vec<Listen>) -> Result<(Vec<TcpListener>, Vec<SocketAddr>), BindError> {
+    let mut listeners = Vec::new();
+    for listen in listen {
+        listeners.push(listen::tcp(what, listen).await?);
+    }
+    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>();
+    Ok((listeners, addresses.map_err(BindError::LocalAddr)?))
+}
+
 fn gauge_values(check: ReadinessCheck, blobs: BlobCache) -> impl Fn() -> GaugeValues + Send + Sync + 'static {
     move || {
         let problems = check.problems();
-        let ReadinessCheck { status, store, .. } = &check;
+        let ReadinessCheck { status, store, tls } = &check;
         let applied = status.applied.borrow();
         let position = applied.position.unwrap_or_default();
         GaugeValues {
@@ -217,6 +260,7 @@ fn gauge_values(check: ReadinessCheck, blobs: BlobCache) -> impl Fn() -> GaugeVa
                 let count = problems.iter().filter(|problem| problem.kind == kind).count();
                 (kind.name(), count as u64)
             }),
+            certificate_expiry_seconds: tls.expiry_seconds(),
             origin_last_seen_seconds: status.last_seen.elapsed().map(|ago| ago.as_secs_f64()),
         }
     }
@@ -232,10 +276,20 @@ impl Daemon for Edge {
         Ok(raw.try_into()?)
     }
 
+    fn check_files(config: &Config) -> anyhow::Result<()> {
+        for files in &config.certificates {
+            check_files(files, Clock::system().now())?;
+        }
+        Ok(())
+    }
+
     async fn needs(config: &Config) -> Needs {
         let mut ports = Vec::new();
         for listen in &config.listen {
             ports.extend(Port::tcp("listen", listen).await);
+        }
+        for listen in &config.tls_listen {
+            ports.extend(Port::tcp("tls_listen", listen).await);
         }
         ports.extend(Port::tcp("private_listen", &config.private_listen).await);
         let owner = TokenOwner::Edge(config.name.clone());

@@ -41,12 +41,14 @@ use self::channels::Channels;
 use self::prefetch_status::PrefetchStatus;
 use self::purger::Purger;
 use crate::cache::BlobCache;
+use crate::challenges::Challenges;
 use crate::erased_contents::ErasedContents;
 use crate::metrics::Metrics;
 use crate::release_hosts::Releases;
 use crate::status::{AppliedState, MissingBlobs};
 use crate::store::{BlockingStore, Store};
 use crate::table::Table;
+use crate::tls::FleetCertificates;
 use crate::upstream::Upstream;
 
 /// What the tasks that follow the feed work on, shared with the tasks that serve readers.
@@ -66,6 +68,8 @@ pub(crate) struct FeedTasks {
     pub(crate) name: EdgeName,
     /// The public URL of this edge, to be reported to the origin.
     pub(crate) url: Option<String>,
+    /// Whether it serves TLS, and so reports which certificates it lacks.
+    pub(crate) has_tls: bool,
 }
 
 /// Tasks whose saved state is served again, and which do not follow the feed yet.
@@ -114,6 +118,21 @@ impl RestoredFeedTasks {
         self.channels.releases()
     }
 
+    /// The challenges of certificate authorities, now and from now on.
+    pub(crate) fn challenges(&self) -> Challenges {
+        self.channels.challenges()
+    }
+
+    /// The certificates of the fleet, now and from now on.
+    pub(crate) fn certificates(&self) -> FleetCertificates {
+        self.channels.certificates()
+    }
+
+    /// Whether all rows are known that the feed had at some time.
+    pub(crate) fn has_rows(&self) -> bool {
+        self.channels.checkpoint().is_some()
+    }
+
     /// The contents that were erased, now and from now on.
     pub(crate) fn erased(&self) -> ErasedContents {
         self.channels.erased()
@@ -140,6 +159,7 @@ impl RestoredFeedTasks {
                     prefetch_bandwidth,
                     name,
                     url,
+                    has_tls,
                 },
             channels,
             applied,
@@ -158,7 +178,13 @@ impl RestoredFeedTasks {
             drop(tasks.spawn(name, tasks.draining().clone().run_until_cancelled_owned(task)));
         };
         until_drained("feed", Box::pin(subscriber.run()));
-        let sender = report::Sender { upstream: upstream.clone(), name, url, clock };
+        let sender = report::Sender {
+            upstream: upstream.clone(),
+            name,
+            url,
+            certificates: has_tls.then(|| channels.certificates()),
+            clock,
+        };
         let report = report::run(sender, applied.subscribe(), reconnected, tasks.draining().clone());
         drop(tasks.spawn("report", report));
         let wanted = watch::Sender::new(Arc::new(channels.wanted()));

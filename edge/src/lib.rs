@@ -15,6 +15,7 @@
 pub mod config;
 
 mod cache;
+mod challenges;
 mod edge;
 mod erased_contents;
 mod follow;
@@ -29,6 +30,7 @@ mod store;
 mod table;
 #[cfg(test)]
 mod test_support;
+mod tls;
 mod upstream;
 
 pub use config::Config;

@@ -1,10 +1,11 @@
 //! Whether this edge is ready, and what is wrong with it: `/healthz`, the gauge `verge_edge_problems`, and parts of the health page.
 
 use verge_daemon::private_listener::Readiness;
-use verge_protocol::report::{Lag, PurgeLag};
+use verge_protocol::report::{CertificateLag, Lag, PurgeLag};
 
 use crate::status::{Availability, ServingStatus};
 use crate::store::Store;
+use crate::tls::TlsStatus;
 
 /// The kinds of problems. Each is a value of the label `kind`, and has its row in docs/OPERATING.md.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,11 +28,17 @@ pub(crate) enum ProblemKind {
     DiskFailed,
     /// Keys are in force that the origin, restored from an older copy or replaced, does not know.
     Orphans,
+    /// Files of a certificate of the operator's own cannot be used as they are.
+    CertificateFile,
+    /// Certificates of the fleet are not presented as of their latest write.
+    CertificatesLagging,
+    /// A certificate that is presented should have been renewed.
+    CertificateExpiring,
 }
 
 impl ProblemKind {
     /// All kinds, worst first.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::NothingToServe,
         Self::CatchingUp,
         Self::BlobsMissing,
@@ -41,6 +48,9 @@ impl ProblemKind {
         Self::StateNotSaved,
         Self::DiskFailed,
         Self::Orphans,
+        Self::CertificateFile,
+        Self::CertificatesLagging,
+        Self::CertificateExpiring,
     ];
 
     /// The name of the kind in metrics.
@@ -55,6 +65,9 @@ impl ProblemKind {
             Self::StateNotSaved => "state_not_saved",
             Self::DiskFailed => "disk_failed",
             Self::Orphans => "orphans",
+            Self::CertificateFile => "certificate_file",
+            Self::CertificatesLagging => "certificates_lagging",
+            Self::CertificateExpiring => "certificate_expiring",
         }
     }
 }
@@ -71,6 +84,7 @@ pub(crate) struct Problem {
 pub(crate) struct ReadinessCheck {
     pub(crate) status: ServingStatus,
     pub(crate) store: Store,
+    pub(crate) tls: TlsStatus,
 }
 
 impl ReadinessCheck {
@@ -131,6 +145,24 @@ impl ReadinessCheck {
             let keys = applied.orphans.len();
             add(ProblemKind::Orphans, format!("{keys} keys are served that the origin does not know, such as {first}"));
         }
+        for problem in self.tls.file_problems() {
+            add(ProblemKind::CertificateFile, problem);
+        }
+        let lagging = self.tls.lagging();
+        if let Some(CertificateLag { domain, reason, .. }) = lagging.first() {
+            let certificates = lagging.len();
+            add(
+                ProblemKind::CertificatesLagging,
+                format!("{certificates} certificates are not presented yet, such as that of {domain}: {reason}"),
+            );
+        }
+        if let Some((name, end)) = self.tls.expiring().into_iter().min_by_key(|(_, end)| *end) {
+            let certificates = self.tls.expiring().len();
+            add(
+                ProblemKind::CertificateExpiring,
+                format!("{certificates} certificates should have been renewed: that of {name} is valid until {end}"),
+            );
+        }
         problems
     }
 }
@@ -154,7 +186,7 @@ mod tests {
     use std::time::Duration;
 
     use tokio::sync::watch;
-    use verge_daemon::Tasks;
+    use verge_daemon::{Clock, Tasks};
     use verge_protocol::Seq;
 
     use super::*;
@@ -168,7 +200,8 @@ mod tests {
         let applied = watch::Sender::new(AppliedState::default());
         let status = serving_status(&applied);
         let store = Store::new(BlockingStore::open_for_test(directory.path(), 1000), Tasks::default());
-        let check = ReadinessCheck { status, store };
+        let tls = TlsStatus::with_file_problems(Vec::new(), Clock::system());
+        let check = ReadinessCheck { status, store, tls };
         assert_eq!(check.readiness(), Readiness::NotReady("no site is ready to be served yet".to_owned()));
         applied.send_modify(|applied| applied.served = 1);
         assert_eq!(check.readiness(), Readiness::NotReady("catching up with the origin after the start".to_owned()));

@@ -6,7 +6,8 @@
 //! |---|---|---|---|
 //! | 1 | Check the message framing and the method | `framing.rs` | 400, 413, 405 |
 //! | 2 | Determine the host | `host.rs` | 400 |
-//! | 3 | Answer the health path, on any host | `health.rs` | 200, 503 |
+//! | 3 | Answer the health path, on any host, and challenges of certificate authorities | `health.rs`, `challenges.rs` | 200, 503, 404 |
+//! | 3a | With TLS: refuse a host that the certificate of the connection is not for. Without: redirect to `https` a host that has a certificate | `redirect.rs` | 421, 308 |
 //! | 4 | Route: look the host up in one snapshot of the table, else among the releases | `table.rs`, `redirect.rs`, `release_hosts.rs` | 404, 503, 308 |
 //! | 5 | Decode the path | `request_path.rs` | 400 |
 //! | 5a | End service workers of earlier releases | `former_worker.rs` | 200 |
@@ -50,6 +51,8 @@ use futures_util::FutureExt as _;
 use http::{Method, Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
+use verge_daemon::http_server::Connection;
+use verge_daemon::tls::{Certificates, TlsSession};
 use verge_protocol::DomainName;
 use verge_protocol::health::HEALTH_PATH;
 
@@ -59,6 +62,7 @@ use self::common_headers::CommonHeaders;
 use self::respond::ResponseFuture;
 use self::response_head::ResponseHead;
 use crate::cache::BlobCache;
+use crate::challenges::{ChallengeAnswer, Challenges};
 use crate::metrics::{CacheResult, Metrics, Traffic};
 use crate::release_hosts::{ReleaseHost, ReleaseHosts, Unloaded};
 use crate::status::ServingStatus;
@@ -68,14 +72,36 @@ pub(crate) use self::asset::Destination;
 pub(crate) use self::request_path::RequestPath;
 pub(crate) use self::resolve::{Resolution, resolve};
 
-/// The service of the public listeners. Clones share it.
+/// The port of `https` URLs without one (RFC 9110 §4.2.2).
+pub(crate) const HTTPS_PORT: u16 = 443;
+
+/// The service of the public listeners, or of one connection. Clones share it.
 #[derive(Clone)]
-pub(crate) struct ReaderService(Arc<Shared>);
+pub(crate) struct ReaderService {
+    shared: Arc<Shared>,
+    /// What TLS was established for; `None` without TLS.
+    tls: Option<Arc<TlsSession>>,
+}
+
+/// What readers are served from.
+pub(crate) struct Sources {
+    pub(crate) table: Arc<ArcSwap<Table>>,
+    pub(crate) release_hosts: ReleaseHosts,
+    pub(crate) blobs: BlobCache,
+    pub(crate) challenges: Challenges,
+    /// `None`: there is no TLS.
+    pub(crate) https: Option<Https>,
+}
+
+/// Where the same hosts are served over TLS.
+pub(crate) struct Https {
+    pub(crate) certificates: Arc<Certificates>,
+    /// The port for readers.
+    pub(crate) port: u16,
+}
 
 struct Shared {
-    table: Arc<ArcSwap<Table>>,
-    release_hosts: ReleaseHosts,
-    blobs: BlobCache,
+    sources: Sources,
     base_domains: Vec<DomainName>,
     status: ServingStatus,
     common_headers: Arc<CommonHeaders>,
@@ -85,16 +111,20 @@ struct Shared {
 
 impl ReaderService {
     pub(crate) fn new(
-        table: Arc<ArcSwap<Table>>,
-        release_hosts: ReleaseHosts,
-        blobs: BlobCache,
+        sources: Sources,
         base_domains: Vec<DomainName>,
         status: ServingStatus,
         metrics: &Metrics,
     ) -> Self {
         let common_headers = Arc::new(CommonHeaders::new(&status.edge));
         let unrouted = Arc::clone(&metrics.unrouted);
-        Self(Arc::new(Shared { table, release_hosts, blobs, base_domains, status, common_headers, unrouted }))
+        let shared = Arc::new(Shared { sources, base_domains, status, common_headers, unrouted });
+        Self { shared, tls: None }
+    }
+
+    /// The service of a connection.
+    pub(crate) fn for_connection(&self, connection: Connection) -> Self {
+        Self { shared: Arc::clone(&self.shared), tls: connection.tls.map(Arc::new) }
     }
 }
 
@@ -104,12 +134,12 @@ impl hyper::service::Service<Request<Incoming>> for ReaderService {
     type Future = ResponseFuture;
 
     fn call(&self, request: Request<Incoming>) -> ResponseFuture {
-        self.0.answer(&request)
+        self.shared.answer(&request, self.tls.as_deref())
     }
 }
 
 impl Shared {
-    fn answer<B: Body>(self: &Arc<Self>, request: &Request<B>) -> ResponseFuture {
+    fn answer<B: Body>(self: &Arc<Self>, request: &Request<B>, tls: Option<&TlsSession>) -> ResponseFuture {
         let (headers, is_head) = (request.headers(), request.method() == Method::HEAD);
         let builtin = |response: BuiltinResponse, traffic: &Arc<Traffic>| {
             traffic.count_response(response.status(), CacheResult::None);
@@ -129,8 +159,32 @@ impl Shared {
         if path == HEALTH_PATH {
             return builtin(health::response(&self.status), &self.unrouted);
         }
+        if let Some(token) = path.strip_prefix(Challenges::PATH) {
+            match self.sources.challenges.answer(&host.name, token) {
+                ChallengeAnswer::Authorization(text) => {
+                    return builtin(builtin_responses::challenge(text), &self.unrouted);
+                }
+                ChallengeAnswer::UnknownToken => return builtin(builtin_responses::not_found_text(), &self.unrouted),
+                // A site may have a file there.
+                ChallengeAnswer::NoChallenge => {}
+            }
+        }
+        // 3a. TLS.
+        match tls {
+            Some(tls) if *host.name != *tls.server_name && !tls.certificate.covers(&host.name) => {
+                return builtin(builtin_responses::misdirected(), &self.unrouted);
+            }
+            None if !path.starts_with(Challenges::PATH) => {
+                if let Some((domain, port)) = self.secured(&host.name) {
+                    let location = redirect::https_location(&domain, port, request.uri());
+                    let response = location.map_or_else(builtin_responses::invalid_path, builtin_responses::to_https);
+                    return builtin(response, &self.unrouted);
+                }
+            }
+            _ => {}
+        }
         // 4. Route.
-        let table = self.table.load();
+        let table = self.sources.table.load();
         let label = self.base_domains.iter().find_map(|base| base.label_of(&host.name));
         let entry = match label {
             Some(label) => table.label(label),
@@ -150,7 +204,7 @@ impl Shared {
                 builtin(response, redirect.traffic())
             }
             (HostRoute::Pending(None) | HostRoute::NotFound, label) => {
-                match label.map_or(ReleaseHost::Unknown, |label| self.release_hosts.find(label)) {
+                match label.map_or(ReleaseHost::Unknown, |label| self.sources.release_hosts.find(label)) {
                     ReleaseHost::Loaded(channel) => self.answer_from(&channel, request),
                     ReleaseHost::Unloaded(release) => self.answer_when_loaded(release, request),
                     ReleaseHost::Unknown if matches!(entry, HostRoute::NotFound) => {
@@ -161,6 +215,14 @@ impl Shared {
             }
         };
         if is_indexed { response } else { response.not_indexed() }
+    }
+
+    /// The domain and the port for a host that has a certificate; the port is `None` if it is that of `https`.
+    fn secured(&self, host: &str) -> Option<(DomainName, Option<u16>)> {
+        let https = self.sources.https.as_ref()?;
+        https.certificates.find(host)?;
+        // A wildcard covers labels that are no part of a domain name.
+        Some((host.parse().ok()?, Some(https.port).filter(|port| *port != HTTPS_PORT)))
     }
 
     /// Steps 5 to 8, for a host that serves `channel`.
@@ -196,7 +258,7 @@ impl Shared {
         // 7. Response head: range, negotiation, preconditions.
         let head = ResponseHead::build(&resolution, headers, is_head);
         // 8. Respond.
-        respond::respond(head, channel, &self.blobs, &self.common_headers)
+        respond::respond(head, channel, &self.sources.blobs, &self.common_headers)
     }
 
     /// As [`Self::answer_from`], once the release is loaded.

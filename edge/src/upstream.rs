@@ -8,7 +8,7 @@ use futures_util::FutureExt as _;
 use reqwest::Response;
 use verge_daemon::error_chain;
 use verge_daemon::origins::{OriginError, OriginUrl, Origins};
-use verge_protocol::api::BlobsRequest;
+use verge_protocol::api::{BlobsRequest, SecretsAnswer, SecretsRequest};
 use verge_protocol::compression::DecompressError;
 use verge_protocol::manifest::ManifestError;
 use verge_protocol::pack::{Decoder, Frame, PackError};
@@ -84,6 +84,15 @@ impl Upstream {
         let attempt = |origin| {
             let request = self.origins.post(origin, "v1/edges/report").json(report);
             async move { self.origins.send(request).await.map(drop) }.boxed()
+        };
+        self.origins.first(attempt).await
+    }
+
+    /// Requests secrets from the first origin that answers, sealed to this edge's public key.
+    pub(crate) async fn secrets(&self, request: &SecretsRequest) -> Result<SecretsAnswer, OriginError> {
+        let attempt = |origin| {
+            let request = self.origins.post(origin, "v1/secrets").json(request);
+            async move { self.origins.send(request).await?.json().await.map_err(OriginError::truncated) }.boxed()
         };
         self.origins.first(attempt).await
     }

@@ -8,6 +8,7 @@ mod it {
     mod crashes;
     mod domains;
     mod erasures;
+    mod fleet_certificates;
     mod former_workers;
     mod full_disk;
     mod http_rules;
@@ -18,5 +19,7 @@ mod it {
     mod release_hosts;
     mod response_heads;
     mod rollouts;
+    mod secured;
+    mod tls;
     mod world;
 }

@@ -119,7 +119,13 @@ impl FleetState {
                 if state.is_some() { channels.insert(channel) } else { channels.remove(&channel) }
             }
             // Names appear when the channel moves, not before. Hosts of releases have names by their shape.
-            ParsedRow::Rollout(..) | ParsedRow::Release(..) | ParsedRow::Purge(..) | ParsedRow::Erased(..) => false,
+            ParsedRow::Rollout(..)
+            | ParsedRow::Release(..)
+            | ParsedRow::Purge(..)
+            | ParsedRow::Erased(..)
+            | ParsedRow::Certificate(..)
+            | ParsedRow::Challenge(..)
+            | ParsedRow::TicketSecret(..) => false,
             ParsedRow::Edge(edge, state) => set(&mut self.edges, edge, state),
             ParsedRow::Site(site, state) => set(&mut self.sites, site, state),
             ParsedRow::Domain(domain, state) => set(&mut self.domains, domain, state),

@@ -2,7 +2,6 @@
 //! use; of zones also across restarts, from a copy in the data directory.
 
 mod database;
-mod file_watch;
 mod zone_copies;
 mod zone_copy;
 mod zones;

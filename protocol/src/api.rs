@@ -7,6 +7,7 @@ mod pending_purge;
 mod problem;
 mod progress;
 mod purge;
+mod secrets;
 mod token;
 
 use std::collections::BTreeSet;
@@ -29,6 +30,7 @@ pub use self::pending_purge::PendingPurge;
 pub use self::problem::Problem;
 pub use self::progress::{LaggingEdge, Progress};
 pub use self::purge::{PurgeProgress, PurgeRequest};
+pub use self::secrets::{SECRETS_MAX, SealedSecret, SecretsAnswer, SecretsRequest};
 pub use self::token::TokenOwner;
 
 /// The body of every error response.

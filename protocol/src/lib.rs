@@ -15,6 +15,7 @@
 //! | [`fleet`], [`geo_point`] | the operator's configuration of edges, sites and domains; coordinates |
 //! | [`health`], [`explanation`] | an edge's health page; why a name server chooses an edge |
 //! | [`purge`] | what is purged of a site |
+//! | [`certificate`] | TLS certificates of the fleet, and answers to challenges of certificate authorities |
 //! | [`pack`], [`compression`] | transfer formats of blobs, builds and manifests |
 //! | [`token`], [`placeholder`] | the syntax of access tokens; text that stands where a value is missing |
 //! | [`json`] | JSON values that are stored and forwarded byte for byte |
@@ -27,6 +28,7 @@ pub mod api;
 pub mod blob;
 pub mod build;
 pub mod canary;
+pub mod certificate;
 pub mod compression;
 pub mod content;
 pub mod digest;
@@ -57,6 +59,7 @@ mod unique_keys;
 
 pub use blob::{BLOB_MAX, Blob};
 pub use build::{Build, Fallback};
+pub use certificate::CertificateName;
 pub use content::Content;
 pub use digest::Digest;
 pub use domain::DomainName;

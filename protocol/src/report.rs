@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::canary::ResponseCounts;
 use crate::digest::Digest;
+use crate::domain::DomainName;
 use crate::name::{ChannelName, EdgeName, SiteName};
 use crate::position::{History, Position, Seq};
 use crate::timestamp::Timestamp;
@@ -87,6 +88,12 @@ pub struct EdgeReport {
     /// restored or replaced. At most [`LIST_MAX`], in order.
     #[serde(default)]
     pub orphans: Vec<String>,
+    /// Certificates of the feed that it does not present yet. `None`: an edge without TLS, or of an older version. At most [`LIST_MAX`].
+    #[serde(default)]
+    pub certificates: Option<Vec<CertificateLag>>,
+    /// How many more there are. No certificate counts as presented meanwhile.
+    #[serde(default)]
+    pub certificates_omitted: u64,
     /// Why what it serves is not saved, so that after a restart it would serve less; `None` if it is.
     #[serde(default)]
     pub not_saving: Option<String>,
@@ -156,6 +163,17 @@ pub struct PurgeLag {
     pub reason: String,
 }
 
+/// A certificate that an edge does not present as of its latest write. It presents the one before it, if it has one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateLag {
+    /// The domain in the key of the row.
+    pub domain: DomainName,
+    /// The write.
+    pub seq: Seq,
+    /// The reason, human-readable.
+    pub reason: String,
+}
+
 /// What an edge has found of the paths of a purge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PurgeProof {
@@ -215,6 +233,8 @@ impl EdgeReport {
         self.lagging_omitted = self.lagging_omitted.saturating_add(cut(&mut self.lagging));
         self.purging_omitted = self.purging_omitted.saturating_add(cut(&mut self.purging));
         self.preparations.as_mut().map(cut);
+        let omitted = self.certificates.as_mut().map_or(0, cut);
+        self.certificates_omitted = self.certificates_omitted.saturating_add(omitted);
         cut(&mut self.canaries);
         if let Some(purged) = &mut self.purged {
             purged.drain(..purged.len().saturating_sub(PURGES_MAX));
@@ -226,8 +246,9 @@ impl EdgeReport {
         let lagging = self.lagging.iter_mut().map(|lag| &mut lag.reason);
         let preparing = self.preparations.iter_mut().flatten().filter_map(|one| one.problem.as_mut());
         let purging = self.purging.iter_mut().map(|lag| &mut lag.reason);
+        let certificates = self.certificates.iter_mut().flatten().map(|lag| &mut lag.reason);
         let others = [Some(&mut self.version), self.url.as_mut(), self.not_saving.as_mut()].into_iter().flatten();
-        for text in lagging.chain(preparing).chain(purging).chain(others) {
+        for text in lagging.chain(preparing).chain(purging).chain(certificates).chain(others) {
             *text = plain(text);
         }
         self
@@ -251,6 +272,8 @@ impl EdgeReport {
             time: None,
             draining: false,
             orphans: Vec::new(),
+            certificates: None,
+            certificates_omitted: 0,
             not_saving: None,
             version: version.into(),
         }
@@ -269,6 +292,13 @@ impl EdgeReport {
             && self.applied.includes(at)
             && self.purging_omitted == 0
             && !self.purging.iter().any(|lag| lag.site == *site && lag.seq <= at.seq)
+    }
+
+    /// Whether the edge presents the certificate of the domain as of the write `at`, or a newer one, and keeps it across restarts.
+    pub fn has_certificate(&self, at: Position, domain: &DomainName) -> bool {
+        let lags = |lag: &CertificateLag| lag.domain == *domain && lag.seq <= at.seq;
+        let Some(lagging) = &self.certificates else { return false };
+        self.applied.includes(at) && self.certificates_omitted == 0 && !lagging.iter().any(lags)
     }
 
     /// What the edge has found in the purge of the site that was made by the write `seq`; `None` if it started again since.

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::canary::Canary;
+use crate::certificate::{CertificateState, ChallengeState, TicketSecretState};
 use crate::digest::Digest;
 use crate::domain::DomainName;
 use crate::fleet::{DomainState, EdgeState, SiteState};
@@ -51,6 +52,12 @@ pub enum Key {
     Purge(SiteName),
     /// `erased/<site>/<digest of a content>`, whose value is an [`ErasedState`].
     Erased(SiteName, Digest),
+    /// `certificate/<domain>`, whose value is a [`CertificateState`].
+    Certificate(DomainName),
+    /// `challenge/<domain>`, whose value is a [`ChallengeState`].
+    Challenge(DomainName),
+    /// `secret/tickets`, whose value is a [`TicketSecretState`].
+    TicketSecret,
 }
 
 /// A key unknown to this version: skipped and counted.
@@ -72,6 +79,9 @@ impl FromStr for Key {
             ("domain", domain, None, None) => Some(Self::Domain(domain.parse().ok()?)),
             ("purge", site, None, None) => Some(Self::Purge(site.parse().ok()?)),
             ("erased", site, Some(content), None) => Some(Self::Erased(site.parse().ok()?, content.parse().ok()?)),
+            ("certificate", domain, None, None) => Some(Self::Certificate(domain.parse().ok()?)),
+            ("challenge", domain, None, None) => Some(Self::Challenge(domain.parse().ok()?)),
+            ("secret", "tickets", None, None) => Some(Self::TicketSecret),
             _ => None,
         })();
         key.ok_or_else(|| UnknownKey(text.to_owned()))
@@ -89,6 +99,9 @@ impl fmt::Display for Key {
             Self::Domain(domain) => write!(formatter, "domain/{domain}"),
             Self::Purge(site) => write!(formatter, "purge/{site}"),
             Self::Erased(site, content) => write!(formatter, "erased/{site}/{content}"),
+            Self::Certificate(domain) => write!(formatter, "certificate/{domain}"),
+            Self::Challenge(domain) => write!(formatter, "challenge/{domain}"),
+            Self::TicketSecret => formatter.write_str("secret/tickets"),
         }
     }
 }
@@ -198,6 +211,12 @@ pub enum ParsedRow {
     Purge(SiteName, Option<PurgeState>),
     /// A content that a site must not serve.
     Erased(SiteName, Digest, Option<ErasedState>),
+    /// A certificate.
+    Certificate(DomainName, Option<CertificateState>),
+    /// How a domain's challenges are answered.
+    Challenge(DomainName, Option<ChallengeState>),
+    /// The secret of session tickets.
+    TicketSecret(Option<TicketSecretState>),
 }
 
 /// Why a row cannot be parsed.
@@ -228,6 +247,9 @@ impl Row {
             Key::Domain(domain) => ParsedRow::Domain(domain, self.read()?),
             Key::Purge(site) => ParsedRow::Purge(site, self.read()?),
             Key::Erased(site, content) => ParsedRow::Erased(site, content, self.read()?),
+            Key::Certificate(domain) => ParsedRow::Certificate(domain, self.read()?),
+            Key::Challenge(domain) => ParsedRow::Challenge(domain, self.read()?),
+            Key::TicketSecret => ParsedRow::TicketSecret(self.read()?),
         })
     }
 
@@ -255,6 +277,9 @@ mod tests {
             "site/demo",
             "domain/www.example.com",
             "purge/demo",
+            "certificate/sites.example.com",
+            "challenge/www.example.com",
+            "secret/tickets",
         ] {
             assert_eq!(text.parse::<Key>().unwrap().to_string(), text);
         }
@@ -269,6 +294,8 @@ mod tests {
             "edge/a/b",
             "release/demo/42",
             "release/demo",
+            "certificate/*.example.com",
+            "secret/other",
         ] {
             assert!(unknown.parse::<Key>().is_err(), "{unknown}");
         }

@@ -331,7 +331,10 @@ mod tests {
                 | ParsedRow::Release(..)
                 | ParsedRow::Domain(..)
                 | ParsedRow::Purge(..)
-                | ParsedRow::Erased(..) => {}
+                | ParsedRow::Erased(..)
+                | ParsedRow::Certificate(..)
+                | ParsedRow::Challenge(..)
+                | ParsedRow::TicketSecret(..) => {}
             }
             Ok(Keep::Row)
         }

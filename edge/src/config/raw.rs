@@ -13,7 +13,7 @@ use verge_daemon::origins::{OriginSettings, OriginSettingsError};
 use verge_protocol::api::TokenOwner;
 use verge_protocol::{DomainName, EdgeName};
 
-use super::{ByteSize, Config, OriginUrl};
+use super::{ByteSize, CertificateFiles, Config, OriginUrl};
 
 /// The fields of a configuration file. Unknown fields are errors.
 #[derive(Debug, Deserialize)]
@@ -26,6 +26,10 @@ pub struct RawConfig {
     pub token_file: Option<PathBuf>,
     pub data: PathBuf,
     pub listen: OneOrMany<SocketAddr>,
+    pub tls_listen: Option<OneOrMany<SocketAddr>>,
+    #[serde(default)]
+    pub certificates: Vec<CertificateFiles>,
+    pub https_port: Option<u16>,
     pub private_listen: SocketAddr,
     pub base_domain: OneOrMany<DomainName>,
     pub url: Option<String>,
@@ -52,6 +56,9 @@ pub enum ConfigError {
         "invalid `prefetch_bandwidth` `0`: expected bytes per second, such as \"5MiB\"; without the setting there is no limit"
     )]
     PrefetchBandwidth,
+    /// TLS is set up without a listener for it.
+    #[error("`{0}` has no effect without `tls_listen`: set `tls_listen`, such as \"0.0.0.0:443\", or remove it")]
+    NoTlsListener(&'static str),
 }
 
 impl TryFrom<RawConfig> for Config {
@@ -69,6 +76,14 @@ impl TryFrom<RawConfig> for Config {
         if let Some(url) = raw.url.as_ref().filter(|url| OriginUrl::insecure(url).is_err()) {
             return Err(ConfigError::Url(url.clone()));
         }
+        if raw.tls_listen.is_none() {
+            if !raw.certificates.is_empty() {
+                return Err(ConfigError::NoTlsListener("certificates"));
+            }
+            if raw.https_port.is_some() {
+                return Err(ConfigError::NoTlsListener("https_port"));
+            }
+        }
         let bandwidth = |size: ByteSize| NonZeroU64::new(size.0).ok_or(ConfigError::PrefetchBandwidth);
         Ok(Self {
             name: raw.name,
@@ -76,6 +91,9 @@ impl TryFrom<RawConfig> for Config {
             token,
             data: raw.data,
             listen: Vec::from(raw.listen).into_iter().map(Listen::from).collect(),
+            tls_listen: raw.tls_listen.map_or_else(Vec::new, Vec::from).into_iter().map(Listen::from).collect(),
+            certificates: raw.certificates,
+            https_port: raw.https_port,
             private_listen: raw.private_listen.into(),
             base_domains: raw.base_domain.into(),
             url: raw.url,
@@ -160,6 +178,17 @@ mod tests {
         );
         assert!(listening("[]").unwrap_err().contains("the list is empty"));
         assert!(listening("80").unwrap_err().contains("expected a string or a list of strings"));
+    }
+
+    #[test]
+    fn tls_settings_need_a_listener() {
+        let files = "[[certificates]]\nchain = \"/etc/verge/chain.pem\"\nkey = \"/etc/verge/key.pem\"";
+        let set = config(&format!("tls_listen = \"127.0.0.1:0\"\nhttps_port = 8443\n{files}")).unwrap();
+        assert_eq!((set.tls_listen.len(), set.certificates.len(), set.https_port), (1, 1, Some(8443)));
+        assert!(config("").unwrap().tls_listen.is_empty());
+        for more in [files, "https_port = 8443"] {
+            assert!(config(more).unwrap_err().contains("has no effect without `tls_listen`"));
+        }
     }
 
     #[test]

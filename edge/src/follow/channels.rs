@@ -42,12 +42,14 @@ pub(super) use self::known_purges::DuePurge;
 use self::known_purges::Purges;
 use self::tracked_channel::{AcceptedRow, Rollout, SupersededRow, TrackedChannel};
 use super::holding::Holding;
+use crate::challenges::Challenges;
 use crate::erased_contents::ErasedContents;
 use crate::metrics::{CanaryCounters, Traffic};
 use crate::release_hosts::Releases;
 use crate::status::AppliedState;
 use crate::store::SUPERSEDED_INHERITED;
 use crate::table::{Channel, DomainRedirect, InheritedRelease, Resources, Table};
+use crate::tls::FleetCertificates;
 
 /// Every channel, every rollout and every domain in the feed. Times are durations since the process started: what clocks say does not
 /// matter.
@@ -60,6 +62,10 @@ pub(super) struct Channels {
     domains: VerifiedDomains,
     /// Shared with what serves them.
     releases: Releases,
+    /// Likewise.
+    challenges: Challenges,
+    /// Likewise.
+    certificates: FleetCertificates,
     /// The name of this edge; `None`: it is no canary edge.
     name: Option<EdgeName>,
     /// The counters of each channel of which a canary runs, with the manifest that it serves.
@@ -101,6 +107,16 @@ impl Channels {
     /// The releases that exist, now and from now on.
     pub(super) fn releases(&self) -> Releases {
         self.releases.clone()
+    }
+
+    /// The challenges of certificate authorities, now and from now on.
+    pub(super) fn challenges(&self) -> Challenges {
+        self.challenges.clone()
+    }
+
+    /// The certificates of the fleet, now and from now on.
+    pub(super) fn certificates(&self) -> FleetCertificates {
+        self.certificates.clone()
     }
 
     /// The contents that were erased, now and from now on.

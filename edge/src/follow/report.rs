@@ -12,6 +12,7 @@ use verge_protocol::host::HostLabel;
 use verge_protocol::report::{CanaryCounts, EdgeReport, REPORT_SECONDS};
 
 use crate::status::{AppliedState, MeasuredRelease};
+use crate::tls::FleetCertificates;
 use crate::upstream::Upstream;
 
 /// Timeout of the last report, so that shutdown does not wait for an unreachable origin.
@@ -26,6 +27,8 @@ pub(super) struct Sender {
     pub(super) name: EdgeName,
     /// Its public URL.
     pub(super) url: Option<String>,
+    /// `None`: it serves no TLS.
+    pub(super) certificates: Option<FleetCertificates>,
     pub(super) clock: Clock,
 }
 
@@ -66,13 +69,24 @@ pub(super) fn report_of(name: EdgeName, applied: &AppliedState) -> Option<EdgeRe
 impl Sender {
     /// The report to send; `None` before the first snapshot is complete.
     fn report(&self, applied: &AppliedState, draining: bool) -> Option<EdgeReport> {
-        Some(EdgeReport {
+        let report = EdgeReport {
             url: self.url.clone(),
             received_bytes: self.upstream.received_bytes(),
             time: Some(self.clock.now()),
             draining,
+            // After the state: what is missing of later rows is no harm.
+            certificates: self.certificates.as_ref().map(FleetCertificates::lagging),
             ..report_of(self.name.clone(), applied)?
-        })
+        };
+        Some(report.bounded())
+    }
+
+    /// Waits until other certificates are presented. Cancel-safe.
+    async fn certificates_changed(&self) {
+        match &self.certificates {
+            Some(certificates) => certificates.presented_changed().await,
+            None => std::future::pending().await,
+        }
     }
 
     async fn report_until_closed(&self, applied: &mut watch::Receiver<AppliedState>, reconnected: &Notify) {
@@ -99,6 +113,7 @@ impl Sender {
             tokio::select! {
                 changed = changed_since(applied, &sent, sent_at) => if changed.is_err() { return },
                 () = reconnected.notified() => {}
+                () = self.certificates_changed() => {}
                 () = tokio::time::sleep(wait) => {}
             }
         }

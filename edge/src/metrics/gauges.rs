@@ -31,6 +31,8 @@ pub(crate) struct GaugeValues {
     pub(crate) missing_blobs: u64,
     /// The number of problems of each kind.
     pub(crate) problems: [(&'static str, u64); ProblemKind::ALL.len()],
+    /// Seconds until each certificate that is presented expires, by its name.
+    pub(crate) certificate_expiry_seconds: Vec<(String, f64)>,
     /// Seconds since an origin was last seen; `None` if never since startup.
     pub(crate) origin_last_seen_seconds: Option<f64>,
 }
@@ -75,6 +77,12 @@ impl<F: Fn() -> GaugeValues + Send + Sync + 'static> Collector for Gauges<F> {
         for (site, channel) in &values.lagging {
             let labels = [("site", site.as_str()), ("channel", channel.as_str())];
             ConstGauge::new(1.0).encode(lagging.encode_family(&labels)?)?;
+        }
+        let help = "Seconds until a certificate that is presented expires, negative after that, by the first name it is presented for";
+        let mut expiry =
+            encoder.encode_descriptor("verge_edge_certificate_expiry_seconds", help, None, MetricType::Gauge)?;
+        for (name, seconds) in &values.certificate_expiry_seconds {
+            ConstGauge::new(*seconds).encode(expiry.encode_family(&[("name", name.as_str())])?)?;
         }
         let help = "Problems that need an operator, by kind";
         let mut problems = encoder.encode_descriptor("verge_edge_problems", help, None, MetricType::Gauge)?;

@@ -44,6 +44,13 @@ impl BuiltinResponse {
         self
     }
 
+    /// Adds the `Location`, for a minute.
+    fn moved_to(mut self, location: HeaderValue) -> Self {
+        self.cache_control = HeaderValue::from_static("public, max-age=60");
+        self.extra = Some((header::LOCATION, location));
+        self
+    }
+
     /// Adds the `Verge-Release` of the channel that has no file at the path.
     pub(super) fn with_release(mut self, release: &HeaderValue) -> Self {
         self.release = Some(release.clone());
@@ -119,11 +126,24 @@ pub(super) fn pending() -> BuiltinResponse {
 /// 308: the domain redirects to another. Cached for a minute only: if the operator reverses the redirect, readers with the old one
 /// would be sent in a loop.
 pub(super) fn redirect(location: HeaderValue) -> BuiltinResponse {
-    let mut response =
-        BuiltinResponse::text(StatusCode::PERMANENT_REDIRECT, "This site has moved to another address.\n");
-    response.cache_control = HeaderValue::from_static("public, max-age=60");
-    response.extra = Some((header::LOCATION, location));
-    response
+    BuiltinResponse::text(StatusCode::PERMANENT_REDIRECT, "This site has moved to another address.\n")
+        .moved_to(location)
+}
+
+/// 308: the host is served over TLS. Cached for a minute only, because a browser keeps it as long as it may.
+pub(super) fn to_https(location: HeaderValue) -> BuiltinResponse {
+    BuiltinResponse::text(StatusCode::PERMANENT_REDIRECT, "This site is served over https.\n").moved_to(location)
+}
+
+/// 421: the certificate of the connection is not for the host (RFC 9110 §15.5.20). A client that reuses a connection for several hosts
+/// repeats the request on another one.
+pub(super) fn misdirected() -> BuiltinResponse {
+    BuiltinResponse::text(StatusCode::MISDIRECTED_REQUEST, "This connection is not for the host of the request.\n")
+}
+
+/// 200: the answer to a certificate authority, a token and the digest of a public key.
+pub(super) fn challenge(authorization: String) -> BuiltinResponse {
+    BuiltinResponse::new(StatusCode::OK, HeaderValue::from_static("application/octet-stream"), authorization.into())
 }
 
 /// 200: a service worker that ends itself, in place of one that only an earlier release had.

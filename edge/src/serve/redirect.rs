@@ -1,4 +1,4 @@
-//! The `Location` of a domain redirect.
+//! The `Location` of redirects, to another domain and to `https`.
 
 use http::{HeaderValue, Uri};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -24,8 +24,17 @@ const MUST_ENCODE: &AsciiSet = &CONTROLS
 /// The location is relative to the scheme (RFC 3986 §4.2), because the edge may be behind a TLS proxy. Between `//` and the first
 /// `/` is only the operator's domain, so no path can redirect to another host.
 pub(super) fn location(to: &DomainName, port: Option<u16>, uri: &Uri) -> Option<HeaderValue> {
+    with_scheme("", to, port, uri)
+}
+
+/// The same path and query over TLS. `None` as for [`location`].
+pub(super) fn https_location(host: &DomainName, port: Option<u16>, uri: &Uri) -> Option<HeaderValue> {
+    with_scheme("https:", host, port, uri)
+}
+
+fn with_scheme(scheme: &str, to: &DomainName, port: Option<u16>, uri: &Uri) -> Option<HeaderValue> {
     let path = uri.path().strip_prefix('/')?;
-    let mut location = format!("//{to}");
+    let mut location = format!("{scheme}//{to}");
     if let Some(port) = port {
         location.push(':');
         location.push_str(&port.to_string());
@@ -69,6 +78,8 @@ mod tests {
         }
         assert_eq!(at(Some(7480), "/a").unwrap(), "//www.a.example:7480/a");
         assert_eq!(at(None, "*"), None);
+        let secure = https_location(&"a.example".parse().unwrap(), Some(8443), &"/b?c".parse().unwrap());
+        assert_eq!(secure.unwrap(), "https://a.example:8443/b?c");
     }
 
     proptest! {

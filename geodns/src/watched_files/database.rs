@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::watch;
+use verge_daemon::file_watch::{FileStamps, POLL_INTERVAL};
 use verge_daemon::{Tasks, error_chain};
 
-use super::file_watch::{FileStamps, POLL_INTERVAL};
 use crate::geo::Database;
 
 /// The location database, as last loaded successfully, if at all.

@@ -8,10 +8,10 @@ use std::time::Duration;
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use verge_daemon::file_watch::{FileStamps, POLL_INTERVAL};
 use verge_daemon::{Clock, DataDir, Tasks};
 use verge_protocol::{DomainName, Timestamp};
 
-use super::file_watch::{FileStamps, POLL_INTERVAL};
 use super::zone_copies::ZoneCopies;
 use super::zone_copy::{SourceFiles, ZoneCopy};
 use crate::dns::name::Name;

@@ -153,6 +153,15 @@ impl FeedState<'_> {
                 )
             }
             Ok(Key::Domain(name)) => Some(self.damaged_domain(&name, find)),
+            Ok(Key::Certificate(domain)) => {
+                let repair = Repair::new(delete(), "deletes the row: the origin writes it anew when it starts");
+                let cost = format!("{left_out}: edges that start anew have no certificate for {domain}");
+                Some(find(Severity::Readers, cost).repair(repair))
+            }
+            Ok(Key::Challenge(_) | Key::TicketSecret) => {
+                let repair = Repair::new(delete(), "deletes the row: the origin writes it anew when it needs it");
+                Some(find(Severity::Operation, left_out.to_owned()).repair(repair))
+            }
             Ok(Key::Edge(edge)) => {
                 let cost = format!("{left_out}: name servers that start anew route no readers to {edge}");
                 let advice = format!("set the edge again with `verge edges set {edge} …`; the row holds {}", value());

@@ -88,7 +88,10 @@ impl StateRows {
             | ParsedRow::Edge(..)
             | ParsedRow::Site(..)
             | ParsedRow::Purge(..)
-            | ParsedRow::Erased(..) => {}
+            | ParsedRow::Erased(..)
+            | ParsedRow::Certificate(..)
+            | ParsedRow::Challenge(..)
+            | ParsedRow::TicketSecret(..) => {}
         }
         Ok(())
     }

@@ -19,8 +19,8 @@ use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use verge_daemon::http_server::{HttpLimits, serve};
-use verge_daemon::{Tasks, listen};
-use verge_protocol::api::{BlobsRequest, ErrorBody, TokenOwner};
+use verge_daemon::{Tasks, listen, sealing};
+use verge_protocol::api::{BlobsRequest, ErrorBody, SecretsAnswer, SecretsRequest, TokenOwner};
 use verge_protocol::feed::{FeedEvent, FeedMessage, HEARTBEAT_SECONDS, Reset};
 use verge_protocol::purge::{Purge, PurgeScope, PurgeState};
 use verge_protocol::report::EdgeReport;
@@ -61,6 +61,8 @@ struct Data {
     requested: Vec<Digest>,
     requested_manifests: Vec<Digest>,
     reports: Vec<EdgeReport>,
+    secrets: HashMap<Digest, Vec<u8>>,
+    secret_requests: usize,
     token_owner: Option<TokenOwner>,
     faults: Faults,
 }
@@ -130,6 +132,7 @@ impl FakeOrigin {
             .route("/v1/manifests/{id}", get(manifest))
             .route("/v1/blobs", post(blobs))
             .route("/v1/edges/report", post(report))
+            .route("/v1/secrets", post(secrets))
             .route("/v1/token", get(token_owner))
             .with_state(self.shared.clone());
         serve("origin", listener, HttpLimits::default(), &tasks, TowerToHyperService::new(router));
@@ -221,6 +224,22 @@ impl FakeOrigin {
     /// The value of a key.
     fn read<T: serde::de::DeserializeOwned>(&self, key: &str) -> Option<T> {
         self.shared.data().rows.get(key)?.value.as_ref().map(|value| value.read().unwrap())
+    }
+
+    /// Stores a secret, which edges may request by its name. Returns the name that was given.
+    pub fn add_secret(&self, name: Digest, secret: impl Into<Vec<u8>>) -> Digest {
+        self.shared.data().secrets.insert(name, secret.into());
+        name
+    }
+
+    /// Loses a secret.
+    pub fn lose_secret(&self, name: Digest) {
+        self.shared.data().secrets.remove(&name).unwrap();
+    }
+
+    /// How often secrets were requested.
+    pub fn secret_requests(&self) -> usize {
+        self.shared.data().secret_requests
     }
 
     /// Restricts a site to regions.
@@ -458,6 +477,23 @@ async fn report(
             Ok(StatusCode::NO_CONTENT)
         }
     }
+}
+
+/// As an origin does for the owner of the token, but without binding it to its key.
+async fn secrets(
+    State(shared): State<Shared>,
+    headers: HeaderMap,
+    Json(request): Json<SecretsRequest>,
+) -> Result<Json<SecretsAnswer>, StatusCode> {
+    authorize(&headers)?;
+    let mut data = shared.data();
+    data.secret_requests += 1;
+    let Some(TokenOwner::Edge(edge)) = &data.token_owner else { return Err(StatusCode::FORBIDDEN) };
+    let seal = |name: &Digest| {
+        let secret = data.secrets.get(name)?;
+        Some((*name, sealing::seal(&request.public_key, edge, *name, secret).unwrap()))
+    };
+    Ok(Json(SecretsAnswer { sealed: request.secrets.iter().filter_map(seal).collect() }))
 }
 
 async fn token_owner(State(shared): State<Shared>, headers: HeaderMap) -> Result<Json<TokenOwner>, StatusCode> {

@@ -13,7 +13,9 @@ use super::known_erasures::Erasures;
 use super::known_purges::Purges;
 use super::tracked_channel::{AcceptedRow, Rollout, TrackedChannel};
 use super::{CatchUp, Channels};
+use crate::challenges::Challenges;
 use crate::release_hosts::Releases;
+use crate::tls::FleetCertificates;
 
 impl Channels {
     /// Ingests a change of the feed. Returns what an operator should know.
@@ -21,9 +23,12 @@ impl Channels {
         // The first position makes the table complete: unknown hosts turn from 503 to 404.
         self.changed |= self.rows.position().is_none();
         self.unsaved = true;
-        let Self { tracked, rollouts, domains, releases, purges, erasures, changed, .. } = self;
-        let changes =
-            self.rows.apply(change, &mut Ingest { tracked, rollouts, domains, releases, purges, erasures, changed });
+        let Self { tracked, rollouts, domains, releases, purges, erasures, challenges, certificates, changed, .. } =
+            self;
+        let changes = self.rows.apply(
+            change,
+            &mut Ingest { tracked, rollouts, domains, releases, purges, erasures, challenges, certificates, changed },
+        );
         self.end_earlier_rollouts();
         // The first change of a process brings all that the origin has.
         if self.catch_up == CatchUp::Begun {
@@ -52,6 +57,8 @@ pub(super) struct Ingest<'a> {
     pub(super) releases: &'a Releases,
     pub(super) purges: &'a mut Purges,
     pub(super) erasures: &'a mut Erasures,
+    pub(super) challenges: &'a Challenges,
+    pub(super) certificates: &'a FleetCertificates,
     pub(super) changed: &'a mut bool,
 }
 
@@ -59,7 +66,15 @@ impl RowHandler for Ingest<'_> {
     fn handles(&self, key: &Key) -> bool {
         matches!(
             key,
-            Key::Channel(..) | Key::Rollout(..) | Key::Release(..) | Key::Domain(_) | Key::Purge(_) | Key::Erased(..)
+            Key::Channel(..)
+                | Key::Rollout(..)
+                | Key::Release(..)
+                | Key::Domain(_)
+                | Key::Purge(_)
+                | Key::Erased(..)
+                | Key::Challenge(_)
+                | Key::Certificate(_)
+                | Key::TicketSecret
         )
     }
 
@@ -102,6 +117,9 @@ impl RowHandler for Ingest<'_> {
             ParsedRow::Erased(site, content, state) => {
                 self.erasures.apply(site, content, state);
             }
+            ParsedRow::Challenge(domain, state) => self.challenges.apply(&domain, state),
+            ParsedRow::Certificate(domain, state) => self.certificates.apply(domain, row.row.seq, state),
+            ParsedRow::TicketSecret(state) => self.certificates.apply_ticket_secret(state),
             ParsedRow::Edge(..) | ParsedRow::Site(..) => {}
         }
         Ok(Keep::Row)
@@ -120,6 +138,8 @@ impl RowHandler for Ingest<'_> {
     fn retain(&mut self, keys: &BTreeSet<&str>) {
         self.releases.retain(keys);
         *self.changed |= self.domains.retain_keys(keys);
+        self.challenges.retain_keys(keys);
+        self.certificates.retain_keys(keys);
         self.purges.retain(|key| keys.contains(key));
         self.erasures.retain(|key| keys.contains(key));
         let before = (self.tracked.len(), self.rollouts.len());

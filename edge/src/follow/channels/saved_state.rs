@@ -82,8 +82,10 @@ impl Channels {
                 }
             }
         }
-        let Self { tracked, rollouts, domains, releases, purges, erasures, changed, .. } = &mut channels;
-        let ingest = &mut Ingest { tracked, rollouts, domains, releases, purges, erasures, changed };
+        let Self { tracked, rollouts, domains, releases, purges, erasures, challenges, certificates, changed, .. } =
+            &mut channels;
+        let ingest =
+            &mut Ingest { tracked, rollouts, domains, releases, purges, erasures, challenges, certificates, changed };
         let (rows, changes) = RowStore::restore(rows, saved.is_complete, ingest);
         channels.rows = rows;
         channels.end_earlier_rollouts();

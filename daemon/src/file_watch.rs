@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How often files are checked for changes.
-pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(1);
+pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Identifies a version of a file without reading it: inode, size, and the time of the last change of contents or permissions.
 /// `None`: the file does not exist.
@@ -21,7 +21,7 @@ impl FileStamp {
 
 /// Files with their stamps. Take the stamp before reading a file, so that a change during the read is detected.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct FileStamps {
+pub struct FileStamps {
     read: Vec<(PathBuf, FileStamp)>,
     /// The stamps of the last check, if they differed.
     last_seen: Option<Vec<FileStamp>>,
@@ -29,7 +29,7 @@ pub(super) struct FileStamps {
 
 impl FileStamps {
     /// Adds files that are not stamped yet.
-    pub(super) fn add<'a>(&mut self, paths: impl IntoIterator<Item = &'a Path>) {
+    pub fn add<'a>(&mut self, paths: impl IntoIterator<Item = &'a Path>) {
         for path in paths {
             if !self.read.iter().any(|(known, _)| known == path) {
                 self.read.push((path.to_owned(), FileStamp::of(path)));
@@ -39,7 +39,7 @@ impl FileStamps {
 
     /// Whether any file has changed and stayed the same since the previous check. A file that is still being written is not
     /// reported yet.
-    pub(super) fn have_changed(&mut self) -> bool {
+    pub fn have_changed(&mut self) -> bool {
         let now: Vec<FileStamp> = self.read.iter().map(|(path, _)| FileStamp::of(path)).collect();
         if self.read.iter().map(|(_, stamp)| stamp).eq(&now) {
             self.last_seen = None;

@@ -1,0 +1,155 @@
+//! The certificates that the edge presents: where they come from, and what is wrong with them.
+
+mod certificate_files;
+mod certificate_store;
+mod fleet_certificates;
+mod key_requests;
+mod presented;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+
+use verge_daemon::tls::{Certificates, Tickets};
+use verge_daemon::{Clock, Tasks};
+use verge_protocol::report::CertificateLag;
+use verge_protocol::{CertificateName, Digest, EdgeName, Timestamp};
+
+pub(crate) use self::certificate_files::check_files;
+use self::certificate_files::{CertificateFilesTask, FileProblems};
+use self::certificate_store::CertificateStore;
+pub(crate) use self::fleet_certificates::FleetCertificates;
+use self::fleet_certificates::Presented;
+use self::key_requests::KeyRequestsTask;
+pub(crate) use self::presented::PresentedCertificates;
+use crate::config::CertificateFiles;
+use crate::upstream::Upstream;
+
+/// A certificate that should have been renewed has less than a sixth of its lifetime left, or so many milliseconds: authorities and
+/// operators renew at a third, and tools at 30 days.
+const RENEWAL_OVERDUE: u64 = 14 * 24 * 60 * 60 * 1000;
+
+/// What is presented, and what is wrong with it. Clones share it.
+#[derive(Clone)]
+pub(crate) struct TlsStatus {
+    presented: Arc<Certificates>,
+    file_problems: FileProblems,
+    /// `None`: there is no TLS.
+    fleet: Option<FleetCertificates>,
+    clock: Clock,
+}
+
+/// Presents the fleet's certificates: those on disk once this returns, and those of the feed from now on, until `tasks` drain. `has_rows`
+/// says whether the rows that are known are all that the feed had: certificates without one are deleted then.
+pub(crate) async fn follow(
+    fleet: FleetCertificates,
+    data: PathBuf,
+    has_rows: bool,
+    presented: &PresentedCertificates,
+    following: Following,
+    tasks: &Tasks,
+) -> io::Result<()> {
+    let load = move || {
+        let store = CertificateStore::open(&data)?;
+        Ok::<_, io::Error>((store.load()?, store.load_ticket_secret(), store.edge_key(), store))
+    };
+    let (saved, secret, key, store) = tokio::task::spawn_blocking(load).await.expect("loading does not panic")?;
+    let certificates = saved.into_iter().filter_map(|saved| {
+        let chain = saved.chain_digest();
+        match key_requests::parse(&saved.chain, &saved.key) {
+            Ok(certificate) => {
+                Some((saved.domain, Presented { chain, certificate: Arc::new(certificate), is_saved: true }))
+            }
+            Err(error) => {
+                tracing::error!(domain = %saved.domain, %error, "a saved certificate cannot be presented");
+                None
+            }
+        }
+    });
+    fleet.add(certificates);
+    if has_rows {
+        fleet.remove_unknown();
+    }
+    presented.set_fleet(fleet.presented());
+    if let Err(error) = &key {
+        tracing::error!(error, "the key of this edge cannot be used: it gets no private keys of certificates");
+    }
+    let Following { upstream, tickets, name, clock } = following;
+    if let Some(secret) = &secret {
+        tickets.set_secret(secret);
+    }
+    let ticket_secret = secret.map(|secret| Digest::of(&secret));
+    let presented = presented.clone();
+    let task = KeyRequestsTask { fleet, store, key, upstream, presented, tickets, ticket_secret, name, clock };
+    let draining = tasks.draining().clone();
+    drop(tasks.spawn("certificates", draining.run_until_cancelled_owned(task.run())));
+    Ok(())
+}
+
+/// What certificates are followed with.
+pub(crate) struct Following {
+    pub(crate) upstream: Upstream,
+    pub(crate) tickets: Arc<Tickets>,
+    pub(crate) name: EdgeName,
+    pub(crate) clock: Clock,
+}
+
+impl TlsStatus {
+    /// Loads the operator's certificate files, and reloads them when they change, until `tasks` drain.
+    pub(crate) async fn watch(
+        files: Vec<CertificateFiles>,
+        fleet: Option<FleetCertificates>,
+        presented: &PresentedCertificates,
+        clock: Clock,
+        tasks: &Tasks,
+    ) -> Self {
+        let file_problems: FileProblems = Arc::default();
+        if !files.is_empty() {
+            let mut task =
+                CertificateFilesTask::new(files, presented.clone(), Arc::clone(&file_problems), clock.clone());
+            task = task.load().await;
+            let draining = tasks.draining().clone();
+            drop(tasks.spawn("certificate files", draining.run_until_cancelled_owned(task.run())));
+        }
+        Self { presented: Arc::clone(presented.certificates()), file_problems, fleet, clock }
+    }
+
+    /// Why files of the operator's are not presented as they are.
+    pub(crate) fn file_problems(&self) -> Vec<String> {
+        self.file_problems.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The certificates of the feed that are not presented as of their latest write.
+    pub(crate) fn lagging(&self) -> Vec<CertificateLag> {
+        self.fleet.as_ref().map_or_else(Vec::new, FleetCertificates::lagging)
+    }
+
+    /// The certificates that are presented but should have been renewed, with the ends of their validity.
+    pub(crate) fn expiring(&self) -> Vec<(CertificateName, Timestamp)> {
+        let now = self.clock.now();
+        let mut expiring = self.presented.presented();
+        expiring.retain(|(_, certificate)| {
+            let (start, end) = (certificate.not_before(), certificate.not_after());
+            let margin = (end.0.saturating_sub(start.0) / 6).min(RENEWAL_OVERDUE);
+            now.0 >= end.0.saturating_sub(margin)
+        });
+        expiring.into_iter().map(|(name, certificate)| (name, certificate.not_after())).collect()
+    }
+
+    /// Seconds until each presented certificate expires, negative after that, by the first of its names for which it is presented.
+    pub(crate) fn expiry_seconds(&self) -> Vec<(String, f64)> {
+        let now = self.clock.now();
+        #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; milliseconds stay below 2^53")]
+        let seconds = |end: Timestamp| (end.0 as f64 - now.0 as f64) / 1000.0;
+        let presented = self.presented.presented();
+        presented.iter().map(|(name, certificate)| (name.to_string(), seconds(certificate.not_after()))).collect()
+    }
+}
+
+#[cfg(test)]
+impl TlsStatus {
+    pub(crate) fn with_file_problems(file_problems: Vec<String>, clock: Clock) -> Self {
+        let file_problems = Arc::new(std::sync::Mutex::new(file_problems));
+        Self { presented: Arc::default(), file_problems, fleet: None, clock }
+    }
+}

@@ -1,0 +1,86 @@
+//! Readers over TLS, with certificates of the operator's own.
+
+use reqwest::{Certificate, Client, Version};
+use serde_json::json;
+use verge_test_kit::until;
+
+use super::secured::{Authority, DEMO, Secured, write};
+
+#[tokio::test]
+async fn site_is_served_over_tls_and_another_host_is_misdirected() {
+    let secured = Secured::start().await;
+    let response = secured.reader().get(secured.url("/")).send().await.unwrap();
+    assert_eq!((response.version(), response.text().await.unwrap().as_str()), (Version::HTTP_2, "hi"));
+    let root = Certificate::from_pem(secured.authority.pem.as_bytes()).unwrap();
+    let client = Client::builder().no_proxy().tls_certs_only([root]).http1_only();
+    let http1 = client.resolve(DEMO, secured.edge.tls_addrs()[0]).build().unwrap();
+    for (host, status) in [(DEMO, 200), ("Demo.Verge.Test:443", 200), ("other.verge.test", 421), ("127.0.0.1", 421)] {
+        let response = http1.get(secured.url("/")).header("host", host).send().await.unwrap();
+        assert_eq!((response.version(), response.status().as_u16()), (Version::HTTP_11, status), "{host}");
+    }
+    // Monitors and name servers may use any host.
+    let health = http1.get(secured.url("/.well-known/verge/health")).header("host", "127.0.0.1").send().await.unwrap();
+    assert_eq!(health.status(), 200);
+    secured.stop().await;
+}
+
+#[tokio::test]
+async fn request_without_tls_is_redirected_if_its_host_has_a_certificate() {
+    let secured = Secured::start().await;
+    let port = secured.edge.tls_addrs()[0].port();
+    let (status, location, _) = secured.plain("DEMO.verge.test:80", "/a%20b?c=d").await;
+    assert_eq!((status, location), (308, Some(format!("https://{DEMO}:{port}/a%20b?c=d"))));
+    assert_eq!(secured.plain("other.verge.test", "/").await.0, 404);
+    assert_eq!(secured.plain(DEMO, "/.well-known/verge/health").await.0, 200);
+    secured.stop().await;
+}
+
+#[tokio::test]
+async fn challenge_is_answered_without_tls_and_never_redirected() {
+    let secured = Secured::start().await;
+    let path = |token: &str| format!("/.well-known/acme-challenge/{token}");
+    assert_eq!(secured.plain(DEMO, &path("token")).await.0, 404, "there is no such file");
+    let state = json!({ "http": { "token": "token.thumbprint" } });
+    secured.origin.write(&format!("challenge/{DEMO}"), |_| Some(state));
+    until("the answer", async || secured.plain(DEMO, &path("token")).await.2 == "token.thumbprint").await;
+    assert_eq!(secured.plain(DEMO, &path("other")).await.0, 404);
+    assert_eq!(secured.plain("other.verge.test", &path("token")).await.0, 404);
+    secured.origin.write(&format!("challenge/{DEMO}"), |_| None);
+    until("its end", async || secured.plain(DEMO, &path("token")).await.0 == 404).await;
+    secured.stop().await;
+}
+
+#[tokio::test]
+async fn changed_files_are_presented_and_bad_ones_are_not() {
+    let secured = Secured::start().await;
+    // Another authority: only readers who trust it accept the new certificate.
+    let other = Authority::new();
+    write(&secured.files, &other.issue(&[DEMO]));
+    until("the new certificate", async || secured.reader().get(secured.url("/")).send().await.is_err()).await;
+    let renewed = secured.authority.issue(&[DEMO]);
+    write(&secured.files, &renewed);
+    until("the renewed one", async || secured.reader().get(secured.url("/")).send().await.is_ok()).await;
+    assert_eq!(secured.private("/healthz").await, "ok\n");
+
+    let (_, other_key) = other.issue(&[DEMO]);
+    write(&secured.files, &(renewed.0.clone(), other_key));
+    until("the problem", async || secured.private("/healthz").await.contains("does not match")).await;
+    let health = secured.private("/healthz").await;
+    assert!(health.contains(&secured.files.chain.display().to_string()), "{health}");
+    assert!(health.contains("; the previous one is still presented"), "{health}");
+    assert!(secured.reader().get(secured.url("/")).send().await.is_ok());
+    write(&secured.files, &renewed);
+    until("its end", async || secured.private("/healthz").await == "ok\n").await;
+    secured.stop().await;
+}
+
+#[tokio::test]
+async fn expiry_of_the_presented_certificate_is_a_metric() {
+    let secured = Secured::start().await;
+    let metrics = secured.private("/metrics").await;
+    let series = format!("verge_edge_certificate_expiry_seconds{{name=\"{DEMO}\"}} ");
+    let seconds: f64 = metrics.lines().find_map(|line| line.strip_prefix(&series)?.parse().ok()).unwrap();
+    // rcgen's default is 4096-01-01.
+    assert!(seconds > 2000.0 * 365.0 * 86_400.0, "{seconds}");
+    secured.stop().await;
+}
