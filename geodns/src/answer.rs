@@ -163,6 +163,7 @@ mod tests {
             "",
             "site.",
             "restricted.",
+            "_acme-challenge.site.",
             "mail.",
             "text.",
             "big.",
@@ -221,6 +222,33 @@ mod tests {
         assert_eq!(u16::from(message.metadata.response_code), rcode.0);
         assert!(!message.metadata.truncation || message.answers.is_empty());
         message
+    }
+
+    fn answers(name: &str, record_type: u16) -> (Vec<String>, u16) {
+        let packet = ResolverQuery { name: name.to_owned(), record_type, edns: None }.packet();
+        let (answer, rcode) = response_to(&packet, Transport::Udp).unwrap();
+        let message = check(&packet, &answer, rcode);
+        (message.answers.iter().map(|record| format!("{} {}", record.ttl, record.data)).collect(), rcode.0)
+    }
+
+    #[test]
+    fn name_of_the_fleet_with_a_certificate_has_an_https_record() {
+        let https = |name| answers(name, RecordType::HTTPS.0);
+        assert_eq!(https("site.example.com"), (vec!["300 1 . alpn=h2,http/1.1,".to_owned()], 0));
+        // No certificate; records of the operator's own; none.
+        for name in ["restricted.example.com", "mail.example.com", "text.example.com"] {
+            assert_eq!(https(name), (vec![], 0), "{name}");
+        }
+    }
+
+    #[test]
+    fn challenge_is_answered_with_its_texts_alone() {
+        let name = "_acme-challenge.site.example.com";
+        assert_eq!(answers(name, RecordType::TXT.0), (vec!["0 one".to_owned(), "0 two".to_owned()], 0));
+        assert_eq!(answers(name, RecordType::A.0), (vec![], 0));
+        assert_eq!(answers("x._acme-challenge.site.example.com", RecordType::TXT.0), (vec![], Rcode::NXDOMAIN.0));
+        assert_eq!(answers("site.example.com", RecordType::TXT.0), (vec![], 0));
+        assert_eq!(answers("site.example.com", RecordType::A.0).0.len(), 2);
     }
 
     proptest! {

@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use verge_protocol::certificate::ChallengeState;
 use verge_protocol::fleet::{DomainState, EdgeState, SiteState};
 use verge_protocol::state::ParsedRow;
-use verge_protocol::{DomainName, EdgeName, Position, Region, SiteName};
+use verge_protocol::{CertificateName, DomainName, EdgeName, Position, Region, SiteName};
 
 pub(crate) use self::channel::Channel;
 use crate::dns::name::Name;
@@ -28,6 +29,10 @@ pub(crate) struct FleetState {
     pub(crate) channels: Arc<BTreeSet<Channel>>,
     /// The verified domains.
     pub(crate) domains: Arc<BTreeMap<DomainName, DomainState>>,
+    /// The names of certificates that the edges have confirmed.
+    pub(crate) certificates: Arc<BTreeMap<DomainName, BTreeSet<CertificateName>>>,
+    /// How challenges of certificate authorities are answered.
+    pub(crate) challenges: Arc<BTreeMap<DomainName, ChallengeState>>,
 }
 
 impl FleetState {
@@ -100,11 +105,18 @@ impl FleetState {
         names
     }
 
+    /// The texts of TXT records that answer challenges, by name. One that is not a name is left out.
+    pub(crate) fn challenge_texts(&self) -> impl Iterator<Item = (Name, &BTreeSet<String>)> {
+        let texts = self.challenges.values().flat_map(|challenge| &challenge.dns);
+        texts.filter_map(|(name, texts)| Some((Name::parse(name).ok()?, texts)))
+    }
+
     /// Whether both have the same names because neither has changed what names depend on since one was cloned from the other.
     pub(crate) fn shares_names_with(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.sites, &other.sites)
             && Arc::ptr_eq(&self.channels, &other.channels)
             && Arc::ptr_eq(&self.domains, &other.domains)
+            && Arc::ptr_eq(&self.challenges, &other.challenges)
     }
 
     /// Applies an entry of the feed. Returns whether it changed anything.
@@ -123,9 +135,12 @@ impl FleetState {
             | ParsedRow::Release(..)
             | ParsedRow::Purge(..)
             | ParsedRow::Erased(..)
-            | ParsedRow::Certificate(..)
-            | ParsedRow::Challenge(..)
             | ParsedRow::TicketSecret(..) => false,
+            ParsedRow::Certificate(domain, state) => {
+                let names = state.filter(|state| state.confirmed).map(|state| state.names);
+                set(&mut self.certificates, domain, names)
+            }
+            ParsedRow::Challenge(domain, state) => set(&mut self.challenges, domain, state),
             ParsedRow::Edge(edge, state) => set(&mut self.edges, edge, state),
             ParsedRow::Site(site, state) => set(&mut self.sites, site, state),
             ParsedRow::Domain(domain, state) => set(&mut self.domains, domain, state),
@@ -143,6 +158,8 @@ impl FleetState {
         removed |= retain(&mut self.edges, |edge| has("edge", edge));
         removed |= retain(&mut self.sites, |site| has("site", site));
         removed |= retain(&mut self.domains, |domain| has("domain", domain));
+        removed |= retain(&mut self.certificates, |domain| has("certificate", domain));
+        removed |= retain(&mut self.challenges, |domain| has("challenge", domain));
         removed
     }
 }

@@ -23,6 +23,7 @@ mod follow;
 mod geo;
 mod geodns;
 mod health;
+mod https_names;
 mod metrics;
 mod query_log;
 mod query_service;

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 
 use crate::fleet::Fleet;
 use crate::geo::GeoLocator;
+use crate::https_names::HttpsNames;
 use crate::zone::ZoneSet;
 
 /// The state that answers are computed from.
@@ -12,6 +13,8 @@ use crate::zone::ZoneSet;
 pub(crate) struct Snapshot {
     /// The zones, with the names of sites.
     pub(crate) zone_set: Arc<ZoneSet>,
+    /// The names with HTTPS records.
+    pub(crate) https_names: Arc<HttpsNames>,
     /// The edges.
     pub(crate) fleet: Arc<Fleet>,
     /// The counter of each edge, in the order of the fleet.

@@ -11,6 +11,7 @@ use crate::fleet::{Fleet, Member, Policy};
 use crate::fleet_state::FleetState;
 use crate::geo::{Database, GeoLocator, LocationOverrides};
 use crate::health::HealthTable;
+use crate::https_names::HttpsNames;
 use crate::metrics::EdgeCounters;
 use crate::snapshot::Snapshot;
 use crate::zone::{ZoneFile, ZoneSet};
@@ -59,7 +60,8 @@ impl SnapshotBuilder {
         let edge_counters = (0..fleet.len()).map(|edge| inputs.edge_counters.of(fleet.name(edge))).collect();
         let fleet_is_known = fleet_state.position.is_some();
         let name_server = inputs.name_server.clone();
-        let snapshot = Snapshot { zone_set, fleet, edge_counters, locator, fleet_is_known, name_server };
+        let https_names = https_names(&fleet_state);
+        let snapshot = Snapshot { zone_set, https_names, fleet, edge_counters, locator, fleet_is_known, name_server };
         let (current, replaced) = (Arc::new(ArcSwap::from_pointee(snapshot)), watch::Sender::new(()));
         Self { inputs, current, replaced, fleet_state }
     }
@@ -117,6 +119,9 @@ impl SnapshotBuilder {
                 if !self.fleet_state.shares_names_with(&before) {
                     snapshot.zone_set = self.zone_set();
                 }
+                if !Arc::ptr_eq(&self.fleet_state.certificates, &before.certificates) {
+                    snapshot.https_names = https_names(&self.fleet_state);
+                }
                 self.rebuild_fleet(&mut snapshot);
             }
             InputChange::Zones => snapshot.zone_set = self.zone_set(),
@@ -145,10 +150,15 @@ impl SnapshotBuilder {
 fn zone_set(zones: &[Arc<ZoneFile>], state: &FleetState, base_domains: &[DomainName]) -> Arc<ZoneSet> {
     let zone_set = ZoneSet::new(zones, &state.names(base_domains));
     let zone_set = zone_set.with_release_hosts(&state.release_names(base_domains));
+    let zone_set = zone_set.with_challenges(state.challenge_texts());
     for notice in &zone_set.shadowed {
         tracing::warn!("{notice}");
     }
     Arc::new(zone_set)
+}
+
+fn https_names(state: &FleetState) -> Arc<HttpsNames> {
+    Arc::new(HttpsNames::new(state.certificates.values()))
 }
 
 fn fleet(state: &FleetState, health: &HealthTable, policy: Policy) -> Arc<Fleet> {

@@ -9,6 +9,7 @@ use verge_protocol::fleet::{EdgeState, Force};
 use crate::dns::name::Name;
 use crate::fleet::{Fleet, Member, Policy, RegionSetId};
 use crate::geo::{GeoLocator, LocationOverrides};
+use crate::https_names::HttpsNames;
 use crate::snapshot::Snapshot;
 use crate::zone::{ZoneFile, ZoneSet};
 
@@ -34,7 +35,8 @@ sub DS 1 8 2 00
 ns.sub A 192.0.2.54
 big TXT ";
 
-/// `example.com`, in which edges answer at the apex, at `site` and at `restricted`, and `sub.example.org`. Edges in Frankfurt, New
+/// `example.com`, in which edges answer at the apex, at `site` and at `restricted`, and `sub.example.org`. `site` has a certificate, and a
+/// challenge. Edges in Frankfurt, New
 /// York and Singapore, the last without IPv6, the first alone inside the region restriction. Documentation prefixes located near
 /// each.
 pub(crate) fn snapshot() -> Snapshot {
@@ -74,8 +76,12 @@ pub(crate) fn snapshot() -> Snapshot {
         ("10.1.0.0/16", "1.29,103.85"),
     ];
     let overrides = overrides.map(|(network, location)| (network.parse().unwrap(), location.parse().unwrap()));
+    let texts = BTreeSet::from(["one".to_owned(), "two".to_owned()]);
+    let challenges = [(Name::parse("_acme-challenge.site.example.com").unwrap(), &texts)];
+    let certificate = BTreeSet::from(["site.example.com", "mail.example.com"].map(|name| name.parse().unwrap()));
     Snapshot {
-        zone_set: Arc::new(ZoneSet::new(&zones, &names)),
+        zone_set: Arc::new(ZoneSet::new(&zones, &names).with_challenges(challenges.into_iter())),
+        https_names: Arc::new(HttpsNames::new([certificate].iter())),
         fleet: Arc::new(Fleet::new(edges, &region_sets, Policy::default())),
         edge_counters: Arc::default(),
         locator: Arc::new(GeoLocator::new(Arc::new(LocationOverrides::new(overrides).unwrap()), None)),

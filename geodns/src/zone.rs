@@ -3,6 +3,7 @@
 //! A zone file is loaded once, as a [`ZoneFile`]. A [`ZoneSet`] adds the names that the fleet answers for; it is cheap to build,
 //! and rebuilt whenever they change.
 
+mod challenges;
 mod checks;
 mod cuts;
 mod diagnostics;

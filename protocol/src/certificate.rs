@@ -82,6 +82,10 @@ pub struct CertificateState {
     pub not_before: Timestamp,
     /// The end of its validity.
     pub not_after: Timestamp,
+    /// Whether every live edge has reported that it serves this certificate, or one before it: name servers then publish that its names speak
+    /// HTTPS.
+    #[serde(default)]
+    pub confirmed: bool,
 }
 
 /// Value of the key `challenge/<domain>`: how the fleet answers a certificate authority that checks the control of a domain.

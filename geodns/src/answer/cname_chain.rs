@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use crate::dns::record::{RecordSet, RecordType};
 use crate::fleet::RegionSetId;
 use crate::geo::Family;
+use crate::https_names::HTTPS_RECORD;
 use crate::snapshot::Snapshot;
 use crate::zone::{Lookup, Zone, ZoneNode};
 
@@ -73,7 +74,7 @@ impl<'n, 'v: 'n> Iterator for CnameChain<'n, 'v> {
         self.passed[self.steps] = owner;
         self.steps += 1;
         let zone = zone_of(self.snapshot, owner, self.record_type);
-        let found = zone.map(|zone| (zone, zone_answer(zone, owner, self.record_type)));
+        let found = zone.map(|zone| (zone, zone_answer(self.snapshot, zone, owner, self.record_type)));
         if let Some((_, ZoneAnswer::Node { data: NodeData::Cname(set), .. })) = found
             // For ANY the CNAME record is the answer.
             && self.record_type != RecordType::ANY
@@ -94,14 +95,26 @@ fn zone_of<'v>(snapshot: &'v Snapshot, owner: &[u8], record_type: RecordType) ->
     Some(zone)
 }
 
-fn zone_answer<'v>(zone: &'v Zone, owner: &[u8], record_type: RecordType) -> ZoneAnswer<'v> {
+fn zone_answer<'v>(snapshot: &Snapshot, zone: &'v Zone, owner: &[u8], record_type: RecordType) -> ZoneAnswer<'v> {
     let (node, wildcard) = match zone.lookup(owner) {
         Lookup::Delegation { cut, node, .. } if record_type == RecordType::DS && cut == owner => (node, None),
         Lookup::Delegation { cut, servers, .. } => return ZoneAnswer::Delegation { cut, servers },
         Lookup::NxDomain { .. } => return ZoneAnswer::NxDomain,
         Lookup::Node { node, wildcard } => (node, wildcard),
     };
-    ZoneAnswer::Node { node, data: node_data(node, record_type), wildcard }
+    let data = match record_type {
+        RecordType::TXT => zone.challenge(owner).map(NodeData::Records),
+        RecordType::ANY => zone.challenge(owner).map(|_| NodeData::Records(&MINIMAL_ANY)),
+        RecordType::HTTPS if has_https(snapshot, node, owner) => Some(NodeData::Records(&HTTPS_RECORD)),
+        _ => None,
+    };
+    let data = data.unwrap_or_else(|| node_data(node, record_type));
+    ZoneAnswer::Node { node, data, wildcard }
+}
+
+/// Whether the fleet answers for the name, over HTTPS, and the zone file has no HTTPS record of its own.
+fn has_https(snapshot: &Snapshot, node: ZoneNode<'_>, owner: &[u8]) -> bool {
+    node.fleet.is_some() && node.set(RecordType::HTTPS).is_none() && snapshot.https_names.contains(owner)
 }
 
 fn node_data(node: ZoneNode<'_>, record_type: RecordType) -> NodeData<'_> {

@@ -1,5 +1,6 @@
 //! The data of a zone: the records of its file, and the names of sites.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use crate::dns::name::{self, Name};
 use crate::dns::record::{self, RecordSet, RecordType};
 use crate::fleet::RegionSetId;
 
+use super::challenges;
 use super::diagnostics::{self, Diagnostic, Position};
 use super::lookup::{Lookup, NameEntry, ZoneNode, lookup};
 use super::release_hosts;
@@ -75,6 +77,8 @@ pub(crate) struct Zone {
     fleet: HashMap<Name, Option<RegionSetId>>,
     /// The names that stand for hosts of releases, see [`release_hosts`].
     releases: HashMap<Name, RegionSetId>,
+    /// TXT records at names of challenges, see [`challenges`].
+    challenges: HashMap<Name, RecordSet>,
 }
 
 impl Zone {
@@ -91,6 +95,7 @@ impl Zone {
             file,
             fleet: HashMap::default(),
             releases: HashMap::default(),
+            challenges: HashMap::default(),
         }
     }
 
@@ -115,7 +120,10 @@ impl Zone {
                 let sets = from_file.map_or(&[][..], |entry| entry.node.sets);
                 Some(NameEntry { name: name.wire(), node: ZoneNode { sets, fleet: *fleet }, cut: 0 })
             }
-            None => from_file,
+            None => from_file.or_else(|| {
+                let (name, _) = self.challenges.get_key_value(name)?;
+                Some(NameEntry { name: name.wire(), node: ZoneNode { sets: &[], fleet: None }, cut: 0 })
+            }),
         }
     }
 
@@ -135,6 +143,30 @@ impl Zone {
         if !matches!(self.file.lookup(standing.wire()), Lookup::Delegation { .. }) {
             self.releases.insert(standing.clone(), region_set);
         }
+    }
+
+    /// The TXT records at `name`, if there are some besides those of the zone file.
+    pub(crate) fn challenge(&self, name: &[u8]) -> Option<&RecordSet> {
+        self.challenges.get(name)
+    }
+
+    /// Adds TXT records at `name`, unless the zone file delegates it or has an alias there.
+    pub(super) fn add_challenge(&mut self, name: &Name, texts: &BTreeSet<String>) {
+        let (node, wildcard) = match self.file.lookup(name.wire()) {
+            Lookup::Delegation { .. } => return,
+            Lookup::Node { node, wildcard: None } if node.set(RecordType::CNAME).is_some() => return,
+            Lookup::Node { node, wildcard } => (Some(node), wildcard),
+            Lookup::NxDomain { .. } => (None, None),
+        };
+        let records = challenges::records(node.filter(|_| wildcard.is_none()), texts);
+        if records.data.is_empty() {
+            return;
+        }
+        // The names above exist too (RFC 8020), but must not end what a wildcard has for them.
+        if let Some(above) = name::parent(name.wire()).filter(|_| wildcard.is_none()) {
+            self.add_empty(above);
+        }
+        self.challenges.insert(name.clone(), records);
     }
 
     /// Lets the fleet answer for `name`, unless the zone file does: the error says which record does.

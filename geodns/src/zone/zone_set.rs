@@ -80,6 +80,20 @@ impl ZoneSet {
         self
     }
 
+    /// Adds the TXT records of challenges, each to the closest zone above its name.
+    #[must_use]
+    pub(crate) fn with_challenges<'a>(
+        mut self,
+        challenges: impl Iterator<Item = (Name, &'a BTreeSet<String>)>,
+    ) -> Self {
+        for (name, texts) in challenges {
+            if let Some(index) = self.index(name.wire()) {
+                self.zones[index].add_challenge(&name, texts);
+            }
+        }
+        self
+    }
+
     /// The zone with the longest apex that is `name`, in canonical wire form, or above it. Neither allocates nor locks.
     pub(crate) fn zone(&self, name: &[u8]) -> Option<&Zone> {
         self.index(name).map(|index| &self.zones[index])
@@ -143,6 +157,25 @@ mod tests {
     fn zone_of(apex: &str) -> Arc<ZoneFile> {
         let text = "@ 600 SOA ns admin 1 2 3 4 300\n@ 600 NS ns\nns 600 A 192.0.2.1".to_owned();
         Arc::new(ZoneFile::parse(Path::new("zone"), &name(apex), |_| Ok(text.clone())).unwrap())
+    }
+
+    #[test]
+    fn challenges_are_answered_with_text_records_and_hide_nothing() {
+        let file = Arc::new(zone(
+            "*.wild A 192.0.2.1\n_acme-challenge TXT own\n_acme-challenge.alias CNAME other\nsub NS ns.net.",
+        ));
+        let texts = BTreeSet::from(["text".to_owned()]);
+        let names = ["", ".deep.er", ".alias", ".sub", ".x.wild"]
+            .map(|below| name(&format!("_acme-challenge{below}.example.com")));
+        let zone_set = ZoneSet::new(&[file], &[]).with_challenges(names.iter().map(|name| (name.clone(), &texts)));
+        let zone = &zone_set.zones()[0];
+        let records = names.each_ref().map(|name| zone.challenge(name.wire()).map(|set| set.data.len()));
+        assert_eq!(records, [Some(2), Some(1), None, None, Some(1)]);
+        let exists = |text| matches!(zone.lookup(name(text).wire()), Lookup::Node { .. });
+        assert!(exists("_acme-challenge.deep.er.example.com") && exists("er.example.com"));
+        let node = zone.lookup(name("x.wild.example.com").wire());
+        assert!(matches!(node, Lookup::Node { wildcard: Some(_), .. }), "{node:?}");
+        assert!(exists("_acme-challenge.x.wild.example.com"));
     }
 
     #[test]
