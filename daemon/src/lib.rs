@@ -19,6 +19,7 @@ mod preface_timeout;
 pub mod private_listener;
 pub mod run;
 pub mod saved_state;
+pub mod sealing;
 pub mod secret;
 pub mod tasks;
 pub mod telemetry;

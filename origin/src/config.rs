@@ -24,6 +24,9 @@ pub struct Config {
     pub private_listen: Listen,
     /// The URL under whose host sites answer.
     pub sites_url: SitesUrl,
+    /// The file of the master key, under which secrets are encrypted in the database; `None`: `master.key` in the data directory. It is made
+    /// if it does not exist.
+    pub master_key_file: Option<PathBuf>,
     /// The recursive name server to query for the TXT records that prove domains; `None`: those of the system.
     pub resolver: Option<SocketAddr>,
     /// How long the resolver may take to answer a query before it is sent again, once, or given up.
@@ -69,6 +72,7 @@ impl Config {
             listen: any_port.into(),
             private_listen: any_port.into(),
             sites_url,
+            master_key_file: None,
             resolver: None,
             resolver_timeout: Self::RESOLVER_TIMEOUT,
             domain_check_interval: Self::DOMAIN_CHECK_INTERVAL,

@@ -17,6 +17,7 @@ mod orphans;
 mod progress;
 mod purges;
 mod releases;
+mod secrets;
 mod sites;
 mod status;
 
@@ -65,6 +66,7 @@ pub(crate) fn router(app: AppState) -> Router {
         .route("/v1/changes", get(changes::subscribe))
         .route("/v1/manifests/{id}", get(manifests::show))
         .route("/v1/blobs", post(blobs::download))
+        .route("/v1/secrets", post(secrets::request))
         .route("/v1/edges/report", post(edges::report).layer(DefaultBodyLimit::max(BYTES_MAX)))
         .fallback(error::unknown_route)
         .method_not_allowed_fallback(error::method_not_allowed)

@@ -4,6 +4,7 @@
 //! `publish`, `uploads`, `domains`, `edge_settings`, `site_regions`, `edge_reports` and `feed` decide → `store` persists.
 
 mod app_state;
+mod certificates;
 mod channel_deletion;
 mod channel_locks;
 mod config;

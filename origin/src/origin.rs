@@ -16,6 +16,7 @@ use verge_protocol::EdgeName;
 use verge_protocol::api::{Problem, TokenOwner};
 
 use crate::app_state::AppState;
+use crate::certificates::Vault;
 use crate::channel_deletion::ChannelDeletion;
 use crate::channel_locks::ChannelLocks;
 use crate::config::Config;
@@ -209,7 +210,10 @@ async fn compose(
     let edge_reports = EdgeReports::default();
     let expiry_clock =
         ExpiryClock { clock: clock.clone(), edge_reports: edge_reports.clone(), settling: config.rollout_timing.live };
-    let problems = Problems::new(database.clone(), blobs.clone(), expiry_clock.clone(), Arc::clone(&metrics));
+    let master_key = config.master_key_file.clone().unwrap_or_else(|| config.data.join("master.key"));
+    let vault = Vault::open(database.clone(), clock.clone(), &master_key).await?;
+    let problems =
+        Problems::new(database.clone(), blobs.clone(), expiry_clock.clone(), vault.clone(), Arc::clone(&metrics));
     let contents = Contents { database: database.clone(), blobs: blobs.clone(), metrics: Arc::clone(&metrics) };
     let uploads = Uploads {
         database: database.clone(),
@@ -296,6 +300,7 @@ async fn compose(
         purges,
         erasures,
         domains,
+        vault,
         sites_url: config.sites_url.clone(),
         metrics,
     })

@@ -17,6 +17,7 @@ mod it {
     mod purges;
     mod pushes;
     mod rollouts;
+    mod secrets;
     mod sites;
     mod test_origin;
     mod verification;

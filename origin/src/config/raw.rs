@@ -18,6 +18,7 @@ pub struct RawConfig {
     pub listen: Option<SocketAddr>,
     pub private_listen: Option<SocketAddr>,
     pub sites_url: String,
+    pub master_key_file: Option<PathBuf>,
     pub resolver: Option<SocketAddr>,
     pub encode_seconds: Option<u64>,
     pub drain_timeout_seconds: Option<u64>,
@@ -30,6 +31,7 @@ impl TryFrom<RawConfig> for Config {
         Ok(Self {
             listen: raw.listen.unwrap_or(Self::LISTEN).into(),
             private_listen: raw.private_listen.unwrap_or(Self::PRIVATE_LISTEN).into(),
+            master_key_file: raw.master_key_file,
             resolver: raw.resolver,
             encode_budget: raw.encode_seconds.map_or(Self::ENCODE_BUDGET, Duration::from_secs),
             drain_timeout: raw.drain_timeout_seconds.map_or(Self::DRAIN_TIMEOUT, Duration::from_secs),
