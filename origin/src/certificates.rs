@@ -1,8 +1,19 @@
 //! Certificates of the fleet, and the secrets that belong to them.
 //!
-//! Imports point one way: `vault` encrypts secrets under the key of `master_key`.
+//! Imports point one way: `issuer` runs `orders` as `plan` decides; `orders` speaks to an `authority` and stores the keys in the `vault`,
+//! which encrypts them under the `master_key`.
 
+mod authority;
+mod issuer;
 mod master_key;
+mod orders;
+mod plan;
 mod vault;
+mod x509;
 
+pub(crate) use authority::Authority;
+pub use authority::{AuthoritySettings, ExternalAccount};
+pub(crate) use issuer::Issuer;
+pub(crate) use orders::Orders;
 pub(crate) use vault::{SecretName, Vault, VaultError};
+pub(crate) use x509::issuer as issuer_of;

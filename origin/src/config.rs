@@ -9,6 +9,7 @@ use std::time::Duration;
 use verge_daemon::listen::Listen;
 use verge_protocol::api::Limits;
 
+use crate::certificates::AuthoritySettings;
 use crate::rollout::Timing;
 use crate::sites_url::SitesUrl;
 
@@ -24,6 +25,12 @@ pub struct Config {
     pub private_listen: Listen,
     /// The URL under whose host sites answer.
     pub sites_url: SitesUrl,
+    /// The certificate authorities, the preferred one first. Empty: no certificates are ordered.
+    pub authorities: Vec<AuthoritySettings>,
+    /// Whether the names below the base domain have a certificate: its DNS must be answered by name servers of the fleet.
+    pub has_wildcard: bool,
+    /// The interval between looks at which certificates are due. Not a setting.
+    pub certificate_interval: Duration,
     /// The file of the master key, under which secrets are encrypted in the database; `None`: `master.key` in the data directory. It is made
     /// if it does not exist.
     pub master_key_file: Option<PathBuf>,
@@ -56,6 +63,8 @@ impl Config {
     pub const DOMAIN_CHECK_INTERVAL: Duration = Duration::from_mins(1);
     /// [`Config::expiry_check_interval`]; not a setting.
     pub const EXPIRY_CHECK_INTERVAL: Duration = Duration::from_secs(10);
+    /// [`Config::certificate_interval`]; not a setting.
+    pub const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(20);
     /// [`Config::encode_budget`] when nothing is set.
     pub const ENCODE_BUDGET: Duration = Duration::from_secs(20);
     /// [`Config::drain_timeout`] when nothing is set.
@@ -72,6 +81,9 @@ impl Config {
             listen: any_port.into(),
             private_listen: any_port.into(),
             sites_url,
+            authorities: Vec::new(),
+            has_wildcard: true,
+            certificate_interval: Self::CERTIFICATE_INTERVAL,
             master_key_file: None,
             resolver: None,
             resolver_timeout: Self::RESOLVER_TIMEOUT,

@@ -32,6 +32,7 @@ mod token;
 mod uploads;
 mod verify;
 
+pub use certificates::{AuthoritySettings, ExternalAccount};
 pub use config::Config;
 pub use config::raw::RawConfig;
 pub use origin::Origin;

@@ -16,7 +16,7 @@ use verge_protocol::EdgeName;
 use verge_protocol::api::{Problem, TokenOwner};
 
 use crate::app_state::AppState;
-use crate::certificates::Vault;
+use crate::certificates::{Authority, Issuer, Orders, Vault};
 use crate::channel_deletion::ChannelDeletion;
 use crate::channel_locks::ChannelLocks;
 use crate::config::Config;
@@ -89,6 +89,13 @@ impl Origin {
         let removal = app.erasures.removal.clone();
         let removal = removal.remove_periodically(config.expiry_check_interval, tasks.draining().clone());
         drop(tasks.spawn("remove erased blobs", removal));
+        if !config.authorities.is_empty()
+            && let Err(error) = app.vault.ensure_ticket_secret(&app.feed).await
+        {
+            tracing::error!(error = error_chain(&error), "failed to make the secret of session tickets");
+        }
+        let issuer = app.issuer.clone().run(config.certificate_interval, tasks.draining().clone());
+        drop(tasks.spawn("order certificates", issuer));
         let limits = HttpLimits::default();
         let router = http::router(app.clone());
         http_server::serve("api", api, limits, &tasks, TowerToHyperService::new(router));
@@ -285,6 +292,17 @@ async fn compose(
         config.resolver,
         config.resolver_timeout,
     );
+    let authorities = config.authorities.iter().cloned();
+    let authorities = authorities.map(|settings| Authority::new(settings, vault.clone(), clock.clone()));
+    let orders = Orders {
+        database: database.clone(),
+        feed: feed.clone(),
+        vault: vault.clone(),
+        edge_reports: edge_reports.clone(),
+        clock: clock.clone(),
+    };
+    let base = config.has_wildcard.then(|| config.sites_url.base().clone());
+    let issuer = Issuer::new(orders, authorities.collect::<Result<_, _>>()?, base);
     Ok(AppState {
         database,
         contents,
@@ -301,6 +319,7 @@ async fn compose(
         erasures,
         domains,
         vault,
+        issuer,
         sites_url: config.sites_url.clone(),
         metrics,
     })

@@ -76,7 +76,6 @@ impl Vault {
         self.master.as_deref().map_err(|reason| VaultError::Locked(reason.to_string()))
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "orders will store keys"))]
     /// Stores a secret. It replaces an earlier one of its name.
     pub(crate) async fn put(&self, name: &SecretName, secret: &[u8]) -> Result<(), VaultError> {
         let row = sealed(self.master()?, name, secret);

@@ -1,8 +1,10 @@
 //! Encrypted secrets, and the public keys of edges.
 
+use std::collections::HashSet;
+
 use verge_protocol::certificate::TicketSecretState;
 use verge_protocol::state::Key;
-use verge_protocol::{EdgeName, Timestamp};
+use verge_protocol::{Digest, EdgeName, Timestamp};
 
 use super::database::{self, Database};
 use super::error::StoreError;
@@ -27,6 +29,13 @@ impl Database {
             .fetch_optional(self.read())
             .await?;
         Ok(row.map(|(master, sealed)| SecretRow { name: name.to_owned(), master, sealed }))
+    }
+
+    /// The names of the stored private keys of certificates.
+    pub(crate) async fn certificate_keys(&self) -> Result<HashSet<Digest>, StoreError> {
+        let rows: Vec<(String,)> =
+            sqlx::query_as("select name from secret where name like 'key/%'").fetch_all(self.read()).await?;
+        Ok(rows.iter().filter_map(|(name,)| name.strip_prefix("key/")?.parse().ok()).collect())
     }
 
     /// The master keys that the secrets are encrypted under.
