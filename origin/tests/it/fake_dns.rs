@@ -1,13 +1,13 @@
 //! A recursive name server on loopback that gives the answers that a test sets.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hickory_resolver::proto::op::{Message, OpCode, ResponseCode};
-use hickory_resolver::proto::rr::rdata::{CNAME, TXT};
-use hickory_resolver::proto::rr::{Name, RData, Record};
+use hickory_resolver::proto::rr::rdata::{A, CNAME, TXT};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::watch;
@@ -24,6 +24,8 @@ pub(super) enum Answer {
     NoTxtRecord,
     /// A CNAME record.
     Cname(&'static str),
+    /// The IPv4 address of loopback.
+    Host,
     /// SERVFAIL.
     ServFail,
     /// No answer.
@@ -127,6 +129,8 @@ fn answer(request: &Message, zone: &Zone, is_udp: bool) -> Option<Message> {
     match answer {
         None => message.metadata.response_code = ResponseCode::NXDomain,
         Some(Answer::NoTxtRecord) => {}
+        Some(Answer::Host) if query.query_type() == RecordType::A => records.push(RData::A(A(Ipv4Addr::LOCALHOST))),
+        Some(Answer::Host) => {}
         Some(Answer::ServFail) => message.metadata.response_code = ResponseCode::ServFail,
         Some(Answer::Timeout) => return None,
         Some(Answer::Long(_)) if is_udp => message.metadata.truncation = true,

@@ -33,7 +33,7 @@ async fn ticket_secret(origin: &TestOrigin, edge: &EdgeName, token: &str, key: &
 }
 
 /// The files below `directory` that have `bytes` in them, in the raw, in hex or in base64.
-fn files_with(directory: &Path, bytes: &[u8]) -> Vec<String> {
+pub(super) fn files_with(directory: &Path, bytes: &[u8]) -> Vec<String> {
     let mut found = Vec::new();
     // A running origin writes and deletes files in between.
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
