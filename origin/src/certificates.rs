@@ -13,7 +13,7 @@ mod x509;
 
 pub(crate) use authority::Authority;
 pub use authority::{AuthoritySettings, ExternalAccount};
-pub(crate) use issuer::Issuer;
+pub(crate) use issuer::{Issuer, Standing};
 pub(crate) use orders::Orders;
 pub(crate) use vault::{SecretName, Vault, VaultError};
 pub(crate) use x509::issuer as issuer_of;

@@ -1,5 +1,6 @@
 //! The origin's settings, checked. `origin.sample.toml` explains every setting.
 
+pub(crate) mod acme;
 pub(crate) mod raw;
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};

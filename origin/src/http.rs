@@ -3,6 +3,7 @@
 mod auth;
 mod blobs;
 mod builds;
+mod certificates;
 mod changes;
 mod channels;
 mod domains;
@@ -52,6 +53,7 @@ pub(crate) fn router(app: AppState) -> Router {
         .route("/v1/sites/{site}/regions", put(sites::set_regions))
         .route("/v1/domains", get(domains::list))
         .route("/v1/domains/{domain}", put(domains::claim).delete(domains::remove))
+        .route("/v1/certificates", get(certificates::list))
         .route("/v1/edges", get(edges::list))
         .route("/v1/edges/{edge}", put(edges::configure).delete(edges::remove))
         .route("/v1/edges/{edge}/force", put(edges::force))

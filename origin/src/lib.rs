@@ -34,7 +34,8 @@ mod verify;
 
 pub use certificates::{AuthoritySettings, ExternalAccount};
 pub use config::Config;
-pub use config::raw::RawConfig;
+pub use config::acme::{AcmeError, RawAcme, RawAuthority, RawExternalAccount};
+pub use config::raw::{ConfigError, RawConfig};
 pub use origin::Origin;
 pub use rollout::Timing;
 pub use sites_url::{SitesUrl, SitesUrlError};

@@ -193,8 +193,7 @@ impl Authority {
             Err(VaultError::Damaged(_)) => None,
             stored => stored?,
         };
-        let Some(credentials) =
-            stored.and_then(|stored| serde_json::from_slice::<AccountCredentials>(&stored).ok())
+        let Some(credentials) = stored.and_then(|stored| serde_json::from_slice::<AccountCredentials>(&stored).ok())
         else {
             return self.create_account().await;
         };

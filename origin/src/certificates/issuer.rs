@@ -189,9 +189,8 @@ impl Issuer {
             if last.is_some_and(|last| now < last.until && now.0 + 2 * millis(WINDOW_INTERVAL_MAX) > last.until.0) {
                 continue;
             }
-            let issued = |authority: &&Authority| {
-                known.issuance(domain, authority).is_some_and(|row| row.issued > Timestamp(0))
-            };
+            let issued =
+                |authority: &&Authority| known.issuance(domain, authority).is_some_and(|row| row.issued > Timestamp(0));
             let Some(authority) = self.authorities.iter().find(issued) else { continue };
             let Ok(leaf) = x509::leaf(&certificate.chain) else { continue };
             let (window, wait) = match authority.renewal_window(&leaf).await {

@@ -91,19 +91,6 @@ impl Database {
         transaction.commit().await
     }
 
-    /// Deletes a certificate that is not wanted any more, its private key, and what became of its orders.
-    pub(crate) async fn delete_certificate(&self, domain: &DomainName) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        database::lock(&mut transaction).await?;
-        let key = Key::Certificate(domain.clone());
-        if let Ok(Some(certificate)) = state::get::<CertificateState>(&mut transaction, &key).await {
-            delete_key(&mut transaction, &certificate).await?;
-        }
-        state::set(&mut transaction, &key, None::<&CertificateState>).await?;
-        sqlx::query("delete from issuance where domain = $1").bind(domain.as_str()).execute(&mut *transaction).await?;
-        transaction.commit().await
-    }
-
     /// Tells the fleet how it answers the challenges of these domains; `None`: not any more. Returns the position of the write.
     pub(crate) async fn set_challenges(
         &self,

@@ -9,11 +9,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use verge_daemon::Clock;
 use verge_daemon::sealing::EdgeKey;
 use verge_origin::{AuthoritySettings, Config};
 use verge_protocol::DomainName;
-use verge_protocol::api::{Domain, DomainRequest, SecretsAnswer, SecretsRequest};
+use verge_protocol::api::{Certificate, Domain, DomainRequest, SecretsAnswer, SecretsRequest};
 use verge_protocol::certificate::{CertificateState, ChallengeState};
 use verge_protocol::state::ParsedRow;
 
@@ -32,7 +31,6 @@ struct Rows {
 
 /// The edges and name servers of a fleet: they answer challenges as the feed says.
 struct Fleet {
-    rows: watch::Receiver<Rows>,
     address: SocketAddr,
     http: TcpListener,
     dns: Arc<FakeDns>,
@@ -46,7 +44,7 @@ impl Fleet {
             dns.set(host, Answer::Host);
         }
         let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Self { rows: watch::channel(Rows::default()).1, address: http.local_addr().unwrap(), http, dns: Arc::new(dns) }
+        Self { address: http.local_addr().unwrap(), http, dns: Arc::new(dns) }
     }
 
     /// Answers from now on.
@@ -136,11 +134,7 @@ async fn claim(origin: &TestOrigin, dns: &FakeDns, domain: &str, redirect_to: Op
     dns.set(&claimed.proof.name, Answer::Texts(vec![vec![value]]));
 }
 
-async fn wait_for(
-    rows: &mut watch::Receiver<Rows>,
-    pebble: &Pebble,
-    condition: impl Fn(&Rows) -> bool,
-) -> Rows {
+async fn wait_for(rows: &mut watch::Receiver<Rows>, pebble: &Pebble, condition: impl Fn(&Rows) -> bool) -> Rows {
     let found = tokio::time::timeout(Duration::from_secs(60), rows.wait_for(condition)).await;
     found.unwrap_or_else(|_| panic!("{}", pebble.log())).unwrap().clone()
 }
@@ -183,6 +177,12 @@ async fn proven_domain_and_its_siblings_get_one_certificate_by_one_order() {
     // The secret of a P-256 key alone: 32 bytes from the 37th (RFC 5915 in RFC 5208).
     assert_eq!(super::secrets::files_with(&data, &private[36..68]), Vec::<String>::new());
 
+    let listed: Vec<Certificate> = origin.get("/v1/certificates").await;
+    let [listed] = listed.as_slice() else { panic!("{listed:?}") };
+    assert_eq!((&listed.names, listed.not_after), (&certificate.names, Some(certificate.not_after)));
+    assert!(listed.issuer.as_deref().is_some_and(|issuer| issuer.starts_with("Pebble Intermediate CA")));
+    assert!(listed.renewal < listed.not_after && listed.renewal.is_some() && listed.problem.is_none());
+
     // A restart orders nothing, and nor do names that nobody has claimed.
     let origin = origin.restart().await;
     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -198,19 +198,7 @@ async fn second_authority_issues_while_the_first_one_is_away() {
     let fleet = Fleet::bind(&["www.example.com"]).await;
     let pebble = Pebble::start(fleet.dns.address, fleet.address.port()).await;
     let away = AuthoritySettings { ca_file: None, ..AuthoritySettings::new("https://127.0.0.1:9/dir") };
-    let dns = fleet.dns.address;
-    let second = authority(&pebble);
-    let clock = Clock::system();
-    let _ = clock;
-    let change = move |config: &mut Config| {
-        config.resolver = Some(dns);
-        config.authorities = vec![away, second];
-        config.has_wildcard = false;
-        config.certificate_interval = Duration::from_millis(50);
-        config.domain_check_interval = Duration::from_millis(50);
-    };
-    let origin = TestOrigin::start_with(change).await;
-    origin.create_site("demo").await;
+    let origin = start(&fleet, vec![away, authority(&pebble)]).await;
     let (dns, mut tasks) = (Arc::clone(&fleet.dns), JoinSet::new());
     claim(&origin, &dns, "www.example.com", None).await;
     let mut rows = fleet.follow(&origin, &mut tasks).await;

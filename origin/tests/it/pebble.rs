@@ -52,8 +52,7 @@ impl Pebble {
             .spawn()
             .unwrap();
         let ca_file = path("cert.pem");
-        let pebble =
-            Self { directory_url: format!("https://127.0.0.1:{port}/dir"), ca_file, directory, process };
+        let pebble = Self { directory_url: format!("https://127.0.0.1:{port}/dir"), ca_file, directory, process };
         for _ in 0..600 {
             if tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok() {
                 return pebble;

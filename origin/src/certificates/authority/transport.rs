@@ -48,10 +48,8 @@ struct Observed {
 impl Transport {
     /// The error is the path of the file with root certificates and what is wrong with it.
     pub(super) fn new(ca_file: Option<&Path>, clock: Clock) -> Result<Self, (String, String)> {
-        let mut builder = reqwest::Client::builder()
-            .timeout(TIMEOUT)
-            .https_only(true)
-            .redirect(reqwest::redirect::Policy::none());
+        let mut builder =
+            reqwest::Client::builder().timeout(TIMEOUT).https_only(true).redirect(reqwest::redirect::Policy::none());
         if let Some(path) = ca_file {
             let named = |reason: String| (path.display().to_string(), reason);
             let pem = std::fs::read(path).map_err(|error| named(error.to_string()))?;
