@@ -37,6 +37,10 @@ pub struct Config {
     pub master_key_file: Option<PathBuf>,
     /// The recursive name server to query for the TXT records that prove domains; `None`: those of the system.
     pub resolver: Option<SocketAddr>,
+    /// The port of authoritative name servers. Not a setting.
+    pub dns_port: u16,
+    /// How long a name server may give an old answer to what a certificate authority will ask. Not a setting.
+    pub dns_stale_timeout: Duration,
     /// How long the resolver may take to answer a query before it is sent again, once, or given up.
     pub resolver_timeout: Duration,
     /// The interval between checks of domains that are not proven yet.
@@ -87,6 +91,8 @@ impl Config {
             certificate_interval: Self::CERTIFICATE_INTERVAL,
             master_key_file: None,
             resolver: None,
+            dns_port: 53,
+            dns_stale_timeout: Duration::from_mins(10),
             resolver_timeout: Self::RESOLVER_TIMEOUT,
             domain_check_interval: Self::DOMAIN_CHECK_INTERVAL,
             encode_budget: Self::ENCODE_BUDGET,

@@ -16,12 +16,12 @@ use verge_protocol::EdgeName;
 use verge_protocol::api::{Problem, TokenOwner};
 
 use crate::app_state::AppState;
-use crate::certificates::{Authority, Issuer, Orders, Vault};
+use crate::certificates::{Authority, DnsCheck, Issuer, Orders, Vault};
 use crate::channel_deletion::ChannelDeletion;
 use crate::channel_locks::ChannelLocks;
 use crate::config::Config;
 use crate::config::raw::RawConfig;
-use crate::domains::{self, Domains};
+use crate::domains::{self, Domains, Resolver};
 use crate::edge_reports::EdgeReports;
 use crate::erasure::{Erasures, Removal};
 use crate::expiry_clock::ExpiryClock;
@@ -294,14 +294,23 @@ async fn compose(
     );
     let authorities = config.authorities.iter().cloned();
     let authorities = authorities.map(|settings| Authority::new(settings, vault.clone(), clock.clone()));
+    let base = config.has_wildcard.then(|| config.sites_url.base().clone());
+    let resolver = Arc::new(Resolver::new(config.resolver, config.resolver_timeout));
+    let dns = DnsCheck {
+        resolver,
+        port: config.dns_port,
+        timeout: config.resolver_timeout,
+        stale_timeout: config.dns_stale_timeout,
+    };
     let orders = Orders {
         database: database.clone(),
         feed: feed.clone(),
         vault: vault.clone(),
         edge_reports: edge_reports.clone(),
+        dns,
+        base: base.clone(),
         clock: clock.clone(),
     };
-    let base = config.has_wildcard.then(|| config.sites_url.base().clone());
     let issuer = Issuer::new(orders, authorities.collect::<Result<_, _>>()?, base);
     Ok(AppState {
         database,

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use verge_daemon::Clock;
 use verge_protocol::certificate::{CertificateState, ChallengeState};
-use verge_protocol::{CertificateName, DomainName, Position};
+use verge_protocol::{CertificateName, Digest, DomainName, Position};
 
 use super::authority::{Authority, AuthorityError, Challenge, ChallengeKind, PendingOrder};
+use super::dns_check::{DnsCheck, DnsProblem};
 use super::plan::Wanted;
 use super::vault::{SecretName, Vault, VaultError};
 use super::x509::{self, ChainError};
@@ -27,6 +28,9 @@ pub(crate) struct Orders {
     pub(crate) feed: Feed,
     pub(crate) vault: Vault,
     pub(crate) edge_reports: EdgeReports,
+    pub(crate) dns: DnsCheck,
+    /// The base domain, if name servers of the fleet answer for it.
+    pub(crate) base: Option<DomainName>,
     pub(crate) clock: Clock,
 }
 
@@ -37,6 +41,8 @@ pub(crate) enum OrderError {
     Authority(#[from] AuthorityError),
     #[error("the authority gave a wrong answer: {0}")]
     Chain(#[from] ChainError),
+    #[error(transparent)]
+    Dns(#[from] DnsProblem),
     #[error("failed to make a key: {0}")]
     Key(#[from] rcgen::Error),
     #[error("the order did not finish within {} minutes", ORDER_TIMEOUT.as_secs() / 60)]
@@ -57,7 +63,12 @@ impl Orders {
         current: Option<&CertificateState>,
     ) -> Result<CertificateState, OrderError> {
         let order = tokio::time::timeout(ORDER_TIMEOUT, self.issue(authority, wanted, current)).await;
-        let (certificate, private_key) = order.map_err(|_| OrderError::Timeout)??;
+        let Ok(issued) = order else {
+            let domains = wanted.names.iter().map(|name| (name.domain().clone(), None));
+            self.set_challenges(domains.collect()).await?;
+            return Err(OrderError::Timeout);
+        };
+        let (certificate, private_key) = issued?;
         // The key first: an edge that learns of the certificate asks for it at once.
         self.vault.put(&SecretName::CertificateKey(certificate.key), &private_key).await?;
         let (database, domain, now) = (self.database.clone(), wanted.domain.clone(), self.clock.now());
@@ -75,8 +86,13 @@ impl Orders {
     ) -> Result<(CertificateState, Vec<u8>), OrderError> {
         let replaces = current.and_then(|current| x509::leaf(&current.chain).ok());
         let mut order = authority.order(&wanted.names, replaces.as_ref()).await?;
-        let challenges = order.challenges(challenge_kind).await?;
-        let answers = answers(challenges);
+        let by_dns = self.proven_by_dns(wanted).await;
+        let kind = |name: &CertificateName| match name {
+            // A file at a host proves nothing of a wildcard.
+            CertificateName::Host(domain) if !by_dns.contains_key(domain) => ChallengeKind::Http01,
+            _ => ChallengeKind::Dns01,
+        };
+        let answers = answers(order.challenges(kind).await?, &by_dns);
         let key = x509::generate(&wanted.names)?;
         let chain = self.answer_and_finish(&mut order, &answers, &key.request).await;
         let withdrawn = answers.into_keys().map(|domain| (domain, None)).collect();
@@ -95,7 +111,28 @@ impl Orders {
         if answers.values().any(|answer| !answer.http.is_empty()) {
             self.wait_for_edges(position).await;
         }
+        let texts = answers.values().flat_map(|answer| &answer.dns).collect();
+        self.dns.wait_until_served(&texts).await?;
         Ok(order.finish(request).await?)
+    }
+
+    /// The domains that are proven by a TXT record, each with the record's owner name: the base domain, and those that delegate the name
+    /// `_acme-challenge.<domain>` to a name of the base domain that no other domain has.
+    async fn proven_by_dns(&self, wanted: &Wanted) -> BTreeMap<DomainName, String> {
+        let mut owners = BTreeMap::new();
+        let Some(base) = &self.base else { return owners };
+        for domain in wanted.names.iter().map(CertificateName::domain) {
+            let own = format!("_acme-challenge.{domain}");
+            if domain == base {
+                owners.insert(domain.clone(), own);
+            } else if !owners.contains_key(domain) {
+                let delegated = delegated_owner(domain, base);
+                if self.dns.alias(&own).await.as_ref() == Some(&delegated) {
+                    owners.insert(domain.clone(), delegated);
+                }
+            }
+        }
+        owners
     }
 
     /// Withdraws the answers that an earlier process has left.
@@ -132,21 +169,19 @@ impl Orders {
     }
 }
 
-/// How the control of a name is proven: of a wildcard a file at a host would prove nothing.
-fn challenge_kind(name: &CertificateName) -> ChallengeKind {
-    match name {
-        CertificateName::Wildcard(_) => ChallengeKind::Dns01,
-        CertificateName::Host(_) => ChallengeKind::Http01,
-    }
+/// The name to which `_acme-challenge.<domain>` may be delegated: one that is unique to the domain.
+pub(crate) fn delegated_owner(domain: &DomainName, base: &DomainName) -> String {
+    format!("{}._acme-challenge.{base}", Digest::of(domain.as_str().as_bytes()).prefix())
 }
 
-/// What the fleet answers, by domain.
-fn answers(challenges: Vec<Challenge>) -> BTreeMap<DomainName, ChallengeState> {
+/// What the fleet answers, by domain. `owners` are those of TXT records.
+fn answers(challenges: Vec<Challenge>, owners: &BTreeMap<DomainName, String>) -> BTreeMap<DomainName, ChallengeState> {
     let mut answers: BTreeMap<DomainName, ChallengeState> = BTreeMap::new();
     for challenge in challenges {
         match challenge {
             Challenge::Dns01 { domain, text } => {
-                let owner = format!("_acme-challenge.{domain}");
+                let own = || format!("_acme-challenge.{domain}");
+                let owner = owners.get(&domain).cloned().unwrap_or_else(own);
                 answers.entry(domain).or_default().dns.entry(owner).or_default().insert(text);
             }
             Challenge::Http01 { domain, token, key_authorization } => {

@@ -11,10 +11,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use verge_daemon::sealing::EdgeKey;
 use verge_origin::{AuthoritySettings, Config};
-use verge_protocol::DomainName;
 use verge_protocol::api::{Certificate, Domain, DomainRequest, SecretsAnswer, SecretsRequest};
 use verge_protocol::certificate::{CertificateState, ChallengeState};
 use verge_protocol::state::ParsedRow;
+use verge_protocol::{Digest, DomainName};
 
 use super::fake_dns::{Answer, FakeDns};
 use super::pebble::{self, Pebble};
@@ -171,7 +171,7 @@ async fn proven_domain_and_its_siblings_get_one_certificate_by_one_order() {
     let private = key.open(&edge, certificate.key, &sealed[&certificate.key]).unwrap();
     let pair = rcgen::KeyPair::try_from(private.as_slice()).unwrap();
     let public = rcgen::PublicKeyData::subject_public_key_info(&pair);
-    assert_eq!(super::test_origin::digest_of(&public), certificate.key);
+    assert_eq!(Digest::of(&public), certificate.key);
     let data = origin.directory.path().join("origin");
     assert_eq!(super::secrets::files_with(&data, &private), Vec::<String>::new());
     // The secret of a P-256 key alone: 32 bytes from the 37th (RFC 5915 in RFC 5208).
@@ -215,6 +215,82 @@ async fn second_authority_issues_while_the_first_one_is_away() {
         }
         () = advance => {}
     }
+    assert_eq!(pebble.orders(), 1);
+    origin.stop().await;
+}
+
+/// Name servers of `sites.example.org`, the base domain: this one.
+fn delegate(dns: &FakeDns) {
+    dns.set("sites.example.org", Answer::NameServer("ns.sites.example.org"));
+    dns.set("ns.sites.example.org", Answer::Host);
+}
+
+async fn start_with_wildcard(fleet: &Fleet, pebble: &Pebble) -> TestOrigin {
+    let (dns, authority) = (fleet.dns.address, authority(pebble));
+    let change = move |config: &mut Config| {
+        config.sites_url = "https://sites.example.org".parse().unwrap();
+        config.resolver = Some(dns);
+        config.dns_port = dns.port();
+        config.dns_stale_timeout = Duration::from_secs(1);
+        config.authorities = vec![authority];
+        config.certificate_interval = Duration::from_millis(50);
+        config.domain_check_interval = Duration::from_millis(50);
+    };
+    let origin = TestOrigin::start_with(change).await;
+    origin.create_site("demo").await;
+    origin
+}
+
+#[tokio::test]
+async fn base_domain_and_delegating_domain_are_proven_by_txt_records() {
+    if !pebble::is_installed() {
+        return;
+    }
+    // The domain has no address: it is still served elsewhere.
+    let fleet = Fleet::bind(&[]).await;
+    delegate(&fleet.dns);
+    let owner = Digest::of(b"www.example.com").prefix();
+    let delegated = format!("{owner}._acme-challenge.sites.example.org").leak();
+    fleet.dns.set("_acme-challenge.www.example.com", Answer::Cname(delegated));
+    let pebble = Pebble::start(fleet.dns.address, fleet.address.port()).await;
+    let origin = start_with_wildcard(&fleet, &pebble).await;
+    let (dns, mut tasks) = (Arc::clone(&fleet.dns), JoinSet::new());
+    let mut rows = fleet.follow(&origin, &mut tasks).await;
+    claim(&origin, &dns, "www.example.com", None).await;
+    let found = wait_for(&mut rows, &pebble, |rows| rows.certificates.len() == 2).await;
+    let names = |domain: &str| {
+        let certificate = &found.certificates[&domain.parse::<DomainName>().unwrap()];
+        certificate.names.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(names("sites.example.org"), ["sites.example.org", "*.sites.example.org"]);
+    assert_eq!(names("www.example.com"), ["www.example.com"]);
+    assert_eq!(pebble.orders(), 2, "one for each");
+    let log = pebble.log();
+    assert!(log.contains("challenge type dns-01") || !log.contains("challenge type http-01"), "{log}");
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn stale_name_server_is_named_with_the_record_seen_and_the_one_wanted() {
+    if !pebble::is_installed() {
+        return;
+    }
+    let fleet = Fleet::bind(&[]).await;
+    delegate(&fleet.dns);
+    fleet.dns.set("_acme-challenge.sites.example.org", Answer::Texts(vec![vec!["of-yesterday"]]));
+    let pebble = Pebble::start(fleet.dns.address, fleet.address.port()).await;
+    let origin = start_with_wildcard(&fleet, &pebble).await;
+    let problem = loop {
+        let listed: Vec<Certificate> = origin.get("/v1/certificates").await;
+        if let Some(problem) = listed.into_iter().find_map(|certificate| certificate.problem) {
+            break problem;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let expected = "name server ns.sites.example.org (127.0.0.1) answers `_acme-challenge.sites.example.org` TXT with \
+                    `of-yesterday`, expected `";
+    assert!(problem.starts_with(expected), "{problem}");
+    assert!(!pebble.log().contains("POST /chalZ/"), "the authority was not told");
     assert_eq!(pebble.orders(), 1);
     origin.stop().await;
 }

@@ -283,11 +283,6 @@ impl Feed {
     }
 }
 
-/// The digest of bytes.
-pub(super) fn digest_of(bytes: &[u8]) -> Digest {
-    Digest::of(bytes)
-}
-
 /// The digest of a text.
 pub(super) fn digest(text: &str) -> Digest {
     Digest::of(text.as_bytes())
