@@ -1,4 +1,4 @@
-//! The accept loop under every HTTP listener.
+//! The accept loop under every HTTP listener, with TLS and without.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -13,11 +13,13 @@ use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use crate::preface_timeout::PrefaceTimeout;
 use crate::tasks::Tasks;
+use crate::tls::{TlsAcceptor, TlsSession};
 
 /// Limits of a listener.
 #[derive(Debug, Clone, Copy)]
@@ -43,11 +45,41 @@ impl Default for HttpLimits {
     }
 }
 
+/// A connection, as the service of its requests sees it.
+#[derive(Debug)]
+pub struct Connection {
+    /// The address of the client.
+    pub peer: SocketAddr,
+    /// What TLS was established for; `None` without TLS.
+    pub tls: Option<TlsSession>,
+}
+
 /// Serves connections of `listener` with `service` until `tasks` drain: then stops accepting, lets each connection finish its
 /// current request, and ends.
 pub fn serve<S, B>(name: &'static str, listener: TcpListener, limits: HttpLimits, tasks: &Tasks, service: S)
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    serve_connections(name, listener, None, limits, tasks, move |_| service.clone());
+}
+
+/// Like [`serve`], over TLS if `tls` is given, with a service for each connection.
+///
+/// A handshake must be complete within [`HttpLimits::header_timeout`], and counts as a connection from its start. One that is not complete
+/// when `tasks` drain is broken off.
+pub fn serve_connections<F, S, B>(
+    name: &'static str,
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    limits: HttpLimits,
+    tasks: &Tasks,
+    service_for: F,
+) where
+    F: Fn(Connection) -> S + Clone + Send + Sync + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + Sync + 'static,
     S::Future: Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -69,9 +101,16 @@ where
             let slot = Arc::clone(&slots).acquire_owned().await.expect("the semaphore is never closed");
             match listener.accept().await {
                 Ok((stream, peer)) => {
-                    let connection = connection(stream, peer, limits, connections.clone(), service.clone());
+                    let (tls, tasks, service_for) = (tls.clone(), connections.clone(), service_for.clone());
                     drop(connections.spawn(name, async move {
-                        connection.await;
+                        // Responses are written in full; Nagle's algorithm would only delay them.
+                        let _ = stream.set_nodelay(true);
+                        if let Some(tls) = tls {
+                            secure_connection(stream, peer, &tls, limits, tasks, service_for).await;
+                        } else {
+                            let service = service_for(Connection { peer, tls: None });
+                            connection(auto::Builder::new(tasks.clone()), stream, peer, limits, tasks, service).await;
+                        }
                         drop(slot);
                     }));
                 }
@@ -87,16 +126,49 @@ where
     drop(tasks.spawn(name, draining.run_until_cancelled_owned(accept)));
 }
 
-async fn connection<S, B>(stream: TcpStream, peer: SocketAddr, limits: HttpLimits, tasks: Tasks, service: S)
-where
+async fn secure_connection<F, S, B>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: &TlsAcceptor,
+    limits: HttpLimits,
+    tasks: Tasks,
+    service_for: F,
+) where
+    F: Fn(Connection) -> S,
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + Sync + 'static,
     S::Future: Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    // Responses are written in full; Nagle's algorithm would only delay them.
-    let _ = stream.set_nodelay(true);
-    let mut builder = auto::Builder::new(tasks.clone());
+    // On the heap: a connection is idle for much longer than it takes to establish it.
+    let handshake = Box::pin(tokio::time::timeout(limits.header_timeout, tls.accept(stream)));
+    let (stream, session) = match tasks.draining().run_until_cancelled(handshake).await {
+        Some(Ok(Ok(established))) => established,
+        Some(Ok(Err(error))) => return tracing::debug!(%peer, %error, "TLS handshake failed"),
+        Some(Err(_)) => return tracing::debug!(%peer, "TLS handshake timed out"),
+        None => return,
+    };
+    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let builder = auto::Builder::new(tasks.clone());
+    let builder = if is_http2 { builder.http2_only() } else { builder.http1_only() };
+    let service = service_for(Connection { peer, tls: Some(session) });
+    connection(builder, stream, peer, limits, tasks, service).await;
+}
+
+async fn connection<I, S, B>(
+    mut builder: auto::Builder<Tasks>,
+    stream: I,
+    peer: SocketAddr,
+    limits: HttpLimits,
+    tasks: Tasks,
+    service: S,
+) where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -127,10 +199,20 @@ where
 
 #[cfg(test)]
 mod tests {
+    use http::Version;
+    use hyper::client::conn::{http1, http2};
     use hyper::service::service_fn;
+    use hyper_util::rt::TokioExecutor;
+    use rustls::pki_types::ServerName;
+    use rustls::version::{TLS12, TLS13};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio_rustls::TlsConnector;
+    use tokio_rustls::client::TlsStream;
 
     use super::*;
+    use crate::clock::Clock;
+    use crate::tls::test_support::{certificate, client};
+    use crate::tls::{Certificates, Tickets};
 
     async fn hello(_: Request<Incoming>) -> Result<Response<String>, Infallible> {
         Ok(Response::new("hello".to_owned()))
@@ -170,5 +252,102 @@ mod tests {
         assert!(answer.ends_with("hello"), "{answer}");
         tasks.shutdown(Duration::from_secs(5)).await.unwrap();
         assert!(TcpStream::connect(address).await.is_err());
+    }
+
+    const HOST: &str = "a.example";
+
+    /// A TLS listener whose responses name the HTTP version and the server name, and settings of a client that trusts it.
+    async fn start_tls(tasks: &Tasks, header_timeout: Duration) -> (SocketAddr, impl Fn(&[&str]) -> TlsConnector) {
+        let own = certificate(&[HOST]);
+        let certificates = Arc::new(Certificates::default());
+        certificates.replace([Arc::clone(&own)]);
+        let acceptor = TlsAcceptor::new(certificates, Arc::new(Tickets::new(Clock::system())));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let limits = HttpLimits { header_timeout, ..HttpLimits::default() };
+        serve_connections("test", listener, Some(acceptor), limits, tasks, |connection| {
+            let server_name = connection.tls.unwrap().server_name;
+            service_fn(move |request: Request<Incoming>| {
+                let text = format!("{:?} {server_name}", request.version());
+                async { Ok::<_, Infallible>(Response::new(text)) }
+            })
+        });
+        let connector = move |alpn: &[&str]| TlsConnector::from(Arc::new(client(&[&own], &[&TLS12, &TLS13], alpn)));
+        (address, connector)
+    }
+
+    async fn connect(address: SocketAddr, connector: TlsConnector) -> TlsStream<TcpStream> {
+        let stream = TcpStream::connect(address).await.unwrap();
+        connector.connect(ServerName::try_from(HOST).unwrap(), stream).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn protocol_over_tls_is_the_negotiated_one() {
+        let tasks = Tasks::default();
+        let (address, connector) = start_tls(&tasks, Duration::from_secs(30)).await;
+        let request = || Request::get("https://a.example/").header("host", HOST).body(String::new()).unwrap();
+        let stream = TokioIo::new(connect(address, connector(&["h2", "http/1.1"])).await);
+        let (mut sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+        let h2 = tasks.spawn("client", async { drop(connection.await) });
+        assert_eq!(sender.send_request(request()).await.unwrap().version(), Version::HTTP_2);
+        for alpn in [&["http/1.1"][..], &[]] {
+            let stream = TokioIo::new(connect(address, connector(alpn)).await);
+            let (mut sender, connection) = http1::handshake(stream).await.unwrap();
+            drop(tasks.spawn("client", async { drop(connection.await) }));
+            let response = sender.send_request(request()).await.unwrap();
+            let body = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
+            assert_eq!(body, "HTTP/1.1 a.example");
+        }
+        drop(sender);
+        h2.await.unwrap();
+        tasks.shutdown(Duration::from_secs(5)).await.unwrap();
+    }
+
+    /// Whether they send nothing, a part of a handshake, or nothing after it.
+    #[tokio::test]
+    async fn slow_clients_are_disconnected_from_tls() {
+        let tasks = Tasks::default();
+        let (address, connector) = start_tls(&tasks, Duration::from_millis(300)).await;
+        for said in [&[][..], &[22], &[22, 3, 1, 2, 0, 1, 0, 1]] {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            client.write_all(said).await.unwrap();
+            assert_eq!(client.read(&mut [0; 100]).await.unwrap(), 0, "{said:?}");
+        }
+        for (alpn, said) in
+            [("h2", &b""[..]), ("h2", b"PRI * HTTP/2.0\r\n"), ("http/1.1", b""), ("http/1.1", b"GET / ")]
+        {
+            let mut client = connect(address, connector(&[alpn])).await;
+            client.write_all(said).await.unwrap();
+            let mut rest = Vec::new();
+            let _ = client.read_to_end(&mut rest).await;
+            assert!(!rest.windows(4).any(|four| four == b" 200"), "{alpn} {said:?}");
+        }
+        tasks.shutdown(Duration::from_secs(5)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn draining_breaks_off_handshakes() {
+        let tasks = Tasks::default();
+        let (address, _) = start_tls(&tasks, Duration::from_hours(1)).await;
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(&[22, 3, 1]).await.unwrap();
+        while tasks.running().get("test") != Some(&2) {
+            tokio::task::yield_now().await;
+        }
+        tasks.shutdown(Duration::from_secs(5)).await.unwrap();
+        // Ended or reset, as bytes of the client are unread.
+        assert!(matches!(client.read(&mut [0; 100]).await, Ok(0) | Err(_)));
+    }
+
+    #[tokio::test]
+    async fn plain_http_on_a_tls_port_is_refused() {
+        let tasks = Tasks::default();
+        let (address, _) = start_tls(&tasks, Duration::from_secs(30)).await;
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        let _ = client.read_to_end(&mut answer).await;
+        assert!(answer.starts_with(&[21, 3]), "expected an alert: {answer:?}");
+        tasks.shutdown(Duration::from_secs(5)).await.unwrap();
     }
 }

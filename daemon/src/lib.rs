@@ -23,6 +23,7 @@ pub mod sealing;
 pub mod secret;
 pub mod tasks;
 pub mod telemetry;
+pub mod tls;
 
 pub use backoff::Backoff;
 pub use clock::Clock;

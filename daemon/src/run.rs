@@ -17,6 +17,7 @@ pub use self::online_check::{Finding, Needs, OriginAccess, Port};
 use crate::clock::Clock;
 use crate::config::Placeholder;
 use crate::telemetry::{self, LogFormat};
+use crate::tls::provider;
 
 /// A server as a value; any number fit in one process.
 pub trait Daemon: Sized {
@@ -107,6 +108,7 @@ pub fn run_with<D: Daemon, C: Commands<D>>() -> ExitCode {
     let is_own = matches!(arguments.command, Some(Command::Own(_)));
     let outcome = (|| {
         telemetry::init(arguments.log_format, &arguments.log).context("invalid `--log` filter")?;
+        provider::install();
         let path = arguments.config.unwrap_or_else(|| PathBuf::from(format!("/etc/verge/{}.toml", D::NAME)));
         let in_file = || path.display().to_string();
         let command = match arguments.command {

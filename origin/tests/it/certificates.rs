@@ -163,9 +163,9 @@ async fn proven_domain_and_its_siblings_get_one_certificate_by_one_order() {
     assert!(found.answered >= 1, "the authority has checked");
 
     // The key is sealed to the edge, and is the one of the certificate.
-    let (edge, key) = ("fra-1".parse().unwrap(), EdgeKey::generate().unwrap());
+    let (edge, key) = ("fra-1".parse().unwrap(), EdgeKey::generate());
     let token = origin.edge_token("fra-1").await;
-    let body = SecretsRequest { public_key: key.public().to_text(), secrets: vec![certificate.key] };
+    let body = SecretsRequest { public_key: key.public(), secrets: vec![certificate.key] };
     let sent = origin.request_as(&token, reqwest::Method::POST, "/v1/secrets").json(&body).send().await.unwrap();
     let sealed = ok::<SecretsAnswer>(sent).await.sealed;
     let private = key.open(&edge, certificate.key, &sealed[&certificate.key]).unwrap();

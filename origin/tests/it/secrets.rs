@@ -13,7 +13,7 @@ use verge_protocol::{Digest, EdgeName};
 use super::test_origin::{TestOrigin, error, ok};
 
 async fn request(origin: &TestOrigin, token: &str, key: &EdgeKey, secrets: &[Digest]) -> Response {
-    let body = SecretsRequest { public_key: key.public().to_text(), secrets: secrets.to_vec() };
+    let body = SecretsRequest { public_key: key.public(), secrets: secrets.to_vec() };
     origin.request_as(token, Method::POST, "/v1/secrets").json(&body).send().await.unwrap()
 }
 
@@ -67,7 +67,7 @@ fn base64(bytes: &[u8]) -> String {
 #[tokio::test]
 async fn secret_reaches_its_edge_and_is_in_no_file_and_no_answer_in_the_clear() {
     let origin = TestOrigin::start().await;
-    let (edge, key) = ("fra-1".parse().unwrap(), EdgeKey::generate().unwrap());
+    let (edge, key) = ("fra-1".parse().unwrap(), EdgeKey::generate());
     let token = origin.edge_token("fra-1").await;
     let (name, secret) = ticket_secret(&origin, &edge, &token, &key).await;
     assert_eq!((Digest::of(&secret), secret.len()), (name, 32));
@@ -81,7 +81,7 @@ async fn secret_reaches_its_edge_and_is_in_no_file_and_no_answer_in_the_clear() 
     assert_eq!(files_with(&data, &secret), Vec::<String>::new());
     assert_eq!(files_with(&data, master.as_bytes()), ["master.key"]);
     let origin = origin.restart().await;
-    let other = EdgeKey::generate().unwrap();
+    let other = EdgeKey::generate();
     let ams = origin.edge_token("ams-1").await;
     let same = ticket_secret(&origin, &"ams-1".parse().unwrap(), &ams, &other).await;
     assert_eq!(same, (name, secret.clone()), "all edges have one secret, also after a restart");
@@ -93,7 +93,7 @@ async fn secret_reaches_its_edge_and_is_in_no_file_and_no_answer_in_the_clear() 
 #[tokio::test]
 async fn edge_is_bound_to_its_first_key_until_it_gets_a_new_token() {
     let origin = TestOrigin::start().await;
-    let (key, other) = (EdgeKey::generate().unwrap(), EdgeKey::generate().unwrap());
+    let (key, other) = (EdgeKey::generate(), EdgeKey::generate());
     let token = origin.edge_token("fra-1").await;
     ok::<SecretsAnswer>(request(&origin, &token, &key, &[]).await).await;
     let refused = error(request(&origin, &token, &other, &[]).await).await;
@@ -115,7 +115,7 @@ async fn edge_is_bound_to_its_first_key_until_it_gets_a_new_token() {
 #[tokio::test]
 async fn lost_or_wrong_master_key_is_a_problem_and_heals_when_the_right_one_is_back() {
     let origin = TestOrigin::start().await;
-    let (edge, key) = ("fra-1".parse().unwrap(), EdgeKey::generate().unwrap());
+    let (edge, key) = ("fra-1".parse().unwrap(), EdgeKey::generate());
     let token = origin.edge_token("fra-1").await;
     let (name, secret) = ticket_secret(&origin, &edge, &token, &key).await;
     let file = origin.directory.path().join("origin/master.key");

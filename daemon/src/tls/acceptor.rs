@@ -1,0 +1,85 @@
+//! TLS handshakes of a server.
+
+use std::io;
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::server::{Acceptor, NoServerSessionStorage};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::certificate::Certificate;
+use super::certificates::Certificates;
+use super::provider::provider;
+use super::tickets::Tickets;
+
+/// The alert for a server name without a certificate (RFC 6066 §3).
+const UNRECOGNIZED_NAME: u8 = 112;
+/// The alert for a client that names no server (RFC 8446 §9.2).
+const MISSING_EXTENSION: u8 = 109;
+
+/// Accepts TLS 1.2 and 1.3 connections for HTTP/2 and HTTP/1.1.
+#[derive(Clone, Debug)]
+pub struct TlsAcceptor {
+    certificates: Arc<Certificates>,
+    config: Arc<ServerConfig>,
+}
+
+/// What a connection was established for.
+#[derive(Debug)]
+pub struct TlsSession {
+    /// The server name that the client sent, in lowercase.
+    pub server_name: Box<str>,
+    /// The certificate for that name.
+    pub certificate: Arc<Certificate>,
+}
+
+impl TlsAcceptor {
+    /// With these certificates and tickets, which may be replaced at any time.
+    pub fn new(certificates: Arc<Certificates>, tickets: Arc<Tickets>) -> Self {
+        let builder = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .expect("the provider has cipher suites for TLS 1.2 and 1.3");
+        let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::<Certificates>::clone(&certificates));
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.ticketer = tickets;
+        // Sessions are resumed by tickets: another server of the fleet knows no session of this one.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        // One is enough: browsers use a ticket for several connections, and each costs bytes of every handshake.
+        config.send_tls13_tickets = 1;
+        Self { certificates, config: Arc::new(config) }
+    }
+
+    /// Completes a handshake. A server name without a certificate is answered with the alert `unrecognized_name`, none at all
+    /// with `missing_extension`. Takes as long as the client does: the caller limits the time.
+    pub async fn accept<S>(&self, stream: S) -> io::Result<(TlsStream<S>, TlsSession)>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let mut start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+        let server_name: Option<Box<str>> = start.client_hello().server_name().map(Into::into);
+        let Some(server_name) = server_name else {
+            return Err(refuse(&mut start.io, MISSING_EXTENSION, "the client sent no server name").await);
+        };
+        let Some(certificate) = self.certificates.find(&server_name) else {
+            return Err(refuse(&mut start.io, UNRECOGNIZED_NAME, "no certificate for the server name").await);
+        };
+        let stream = start.into_stream(Arc::clone(&self.config)).await?;
+        Ok((stream, TlsSession { server_name, certificate }))
+    }
+}
+
+/// Sends a fatal alert (RFC 8446 §6) and returns the error.
+async fn refuse(stream: &mut (impl AsyncWrite + Unpin), alert: u8, reason: &'static str) -> io::Error {
+    // A record of type `alert`, of the version that both TLS 1.2 and 1.3 write, with two bytes: `fatal`, and the alert.
+    let record = [21, 3, 3, 0, 2, 2, alert];
+    let sent = async {
+        stream.write_all(&record).await?;
+        stream.shutdown().await
+    };
+    match sent.await {
+        Ok(()) => io::Error::new(io::ErrorKind::InvalidData, reason),
+        Err(error) => error,
+    }
+}
