@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use instant_acme::{
     Account, AccountCredentials, AuthorizationStatus, CertificateIdentifier, ChallengeType, Error, ExternalAccountKey,
     Identifier, NewAccount, NewOrder, Order, OrderStatus, RetryPolicy,
@@ -124,8 +126,9 @@ impl Authority {
         &self.settings.directory
     }
 
-    /// By how many milliseconds the origin's clock was ahead of the authority's at the last contact; negative: behind.
-    pub(crate) fn clock_ahead_millis(&self) -> i64 {
+    /// By how many milliseconds the origin's clock was ahead of the authority's at the last contact; negative: behind; `None`: not
+    /// known.
+    pub(crate) fn clock_ahead_millis(&self) -> Option<i64> {
         self.transport.clock_ahead_millis()
     }
 
@@ -210,7 +213,7 @@ impl Authority {
         let contact = self.settings.email.as_ref().map(|email| format!("mailto:{email}"));
         let contact: Vec<&str> = contact.iter().map(String::as_str).collect();
         let new = NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
-        let external = self.settings.external_account.as_ref().map(transport::external_account_key).transpose();
+        let external = self.settings.external_account.as_ref().map(external_account_key).transpose();
         let external: Option<ExternalAccountKey> = external.map_err(|()| AuthorityError::ExternalAccount)?;
         let builder = Account::builder_with_http(Box::new(self.transport.clone()));
         let created = builder.create(&new, self.settings.directory.clone(), external.as_ref()).await;
@@ -333,6 +336,12 @@ impl PendingOrder {
         }
         (!reasons.is_empty()).then(|| AuthorityError::Refused(reasons.join("; ")))
     }
+}
+
+/// The key that binds an ACME account to an external one. Fails if it is no base64url.
+fn external_account_key(account: &ExternalAccount) -> Result<ExternalAccountKey, ()> {
+    let key = URL_SAFE_NO_PAD.decode(account.hmac_key.expose().trim_end_matches('=')).map_err(|_| ())?;
+    Ok(ExternalAccountKey::new(account.key_id.clone(), &key))
 }
 
 fn acme_type(kind: ChallengeKind) -> (ChallengeType, &'static str) {

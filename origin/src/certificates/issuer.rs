@@ -1,11 +1,11 @@
 //! Orders certificates when they are due: the one task that does, so that no name set is ordered twice.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use verge_daemon::error_chain;
 use verge_protocol::certificate::CertificateState;
@@ -24,6 +24,12 @@ const CONCURRENCY: usize = 4;
 const WINDOW_INTERVAL: Duration = Duration::from_hours(6);
 /// The longest interval that an authority may ask for.
 const WINDOW_INTERVAL_MAX: Duration = Duration::from_hours(24);
+/// How many are asked for in a round.
+const WINDOWS_PER_ROUND: usize = 50;
+/// The interval between questions for the authorities' time.
+const TIME_INTERVAL: Duration = Duration::from_hours(6);
+/// How long an authority that refuses an order because of a rate limit gets no other one. The limit may be one of all orders.
+const PAUSE_MAX: Duration = Duration::from_mins(10);
 
 /// Keeps the fleet's certificates. Clones share everything.
 #[derive(Clone)]
@@ -34,6 +40,8 @@ pub(crate) struct Issuer {
     /// The base domain, if its names have a certificate.
     base: Option<DomainName>,
     windows: Arc<Mutex<HashMap<DomainName, KnownWindow>>>,
+    /// Until when an authority gets no order, by its directory.
+    paused: Arc<Mutex<HashMap<String, Timestamp>>>,
 }
 
 /// What an authority has answered about the renewal of a certificate.
@@ -57,7 +65,7 @@ pub(crate) struct Standing {
 
 impl Issuer {
     pub(crate) fn new(orders: Orders, authorities: Vec<Authority>, base: Option<DomainName>) -> Self {
-        Self { orders, authorities: authorities.into(), base, windows: Arc::default() }
+        Self { orders, authorities: authorities.into(), base, windows: Arc::default(), paused: Arc::default() }
     }
 
     /// Orders what is due, each `interval`, until `draining`.
@@ -71,8 +79,13 @@ impl Issuer {
             if let Err(error) = self.orders.withdraw_all().await {
                 tracing::error!(error = error_chain(&error), "failed to withdraw answers to earlier challenges");
             }
+            let mut last_contact: Option<Instant> = None;
             loop {
                 ticks.tick().await;
+                if last_contact.is_none_or(|last| last.elapsed() >= TIME_INTERVAL) {
+                    self.ask_for_time().await;
+                    last_contact = Some(Instant::now());
+                }
                 if self.orders.vault.problem().is_none()
                     && let Err(error) = self.round().await
                 {
@@ -97,10 +110,20 @@ impl Issuer {
         Ok(known.wanted.iter().cloned().map(standing).collect())
     }
 
-    /// The time by the clock of the preferred authority, as far as it is known.
+    /// The time by the clock of the first authority that has told it, else by the origin's.
     fn now(&self) -> Timestamp {
-        let ahead = self.authorities[0].clock_ahead_millis();
+        let ahead = self.authorities.iter().find_map(Authority::clock_ahead_millis).unwrap_or_default();
         Timestamp(self.orders.clock.now().0.saturating_add_signed(-ahead))
+    }
+
+    /// So that the origin's own clock, if it is wrong, does not put off a renewal.
+    async fn ask_for_time(&self) {
+        for authority in self.authorities.iter() {
+            if let Err(error) = authority.contact().await {
+                let authority = authority.directory();
+                tracing::warn!(authority, error = error_chain(&error), "the authority does not answer");
+            }
+        }
     }
 
     async fn round(&self) -> Result<(), StoreError> {
@@ -134,6 +157,9 @@ impl Issuer {
     async fn order(&self, known: &Known, wanted: &Wanted) -> Result<(), StoreError> {
         let Some(authority) = self.authority_for(known, wanted) else { return Ok(()) };
         let directory = authority.directory();
+        if self.paused().get(directory).is_some_and(|until| self.now() < *until) {
+            return Ok(());
+        }
         // It may be due only because the origin's clock is wrong: the authority's tells.
         let outcome = match authority.contact().await {
             Ok(()) if self.authority_for(known, wanted).is_none() => {
@@ -154,7 +180,11 @@ impl Issuer {
             Err(OrderError::Vault(VaultError::Store(error)) | OrderError::Store(error)) => Err(error),
             Err(error) => {
                 let retry_after = match &error {
-                    OrderError::Authority(AuthorityError::RateLimited { until, .. }) => Some(*until),
+                    OrderError::Authority(AuthorityError::RateLimited { until, .. }) => {
+                        let pause = self.now().after(PAUSE_MAX).min(*until);
+                        self.paused().insert(directory.to_owned(), pause);
+                        Some(*until)
+                    }
                     _ => None,
                 };
                 let row = known.issuance(&wanted.domain, authority).cloned().unwrap_or_default();
@@ -183,7 +213,11 @@ impl Issuer {
     /// Asks the authorities that issued certificates when they should be renewed, as often as they wish.
     async fn ask_for_windows(&self) -> Result<(), StoreError> {
         let known = self.read().await?;
+        let mut asked = 0;
         for (domain, certificate) in &known.certificates {
+            if asked >= WINDOWS_PER_ROUND {
+                break;
+            }
             let now = self.now();
             let last = self.windows().get(domain).copied().filter(|last| last.key == certificate.key);
             if last.is_some_and(|last| now < last.until && now.0 + 2 * millis(WINDOW_INTERVAL_MAX) > last.until.0) {
@@ -193,13 +227,10 @@ impl Issuer {
                 |authority: &&Authority| known.issuance(domain, authority).is_some_and(|row| row.issued > Timestamp(0));
             let Some(authority) = self.authorities.iter().find(issued) else { continue };
             let Ok(leaf) = x509::leaf(&certificate.chain) else { continue };
+            asked += 1;
             let (window, wait) = match authority.renewal_window(&leaf).await {
                 Ok(Some((window, wait))) => (Some(window), wait),
-                Ok(None) => {
-                    // Tells the time all the same.
-                    drop(authority.contact().await);
-                    (None, WINDOW_INTERVAL)
-                }
+                Ok(None) => (None, WINDOW_INTERVAL_MAX),
                 Err(error) => {
                     tracing::debug!(%domain, error = error_chain(&error), "no renewal information");
                     (last.and_then(|last| last.window), WINDOW_INTERVAL)
@@ -211,7 +242,11 @@ impl Issuer {
         Ok(())
     }
 
-    fn windows(&self) -> std::sync::MutexGuard<'_, HashMap<DomainName, KnownWindow>> {
+    fn paused(&self) -> MutexGuard<'_, HashMap<String, Timestamp>> {
+        self.paused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn windows(&self) -> MutexGuard<'_, HashMap<DomainName, KnownWindow>> {
         self.windows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -244,7 +279,7 @@ struct Known {
     certificates: BTreeMap<DomainName, CertificateState>,
     issuances: IssuanceRows,
     /// The private keys that are stored.
-    keys: std::collections::HashSet<Digest>,
+    keys: HashSet<Digest>,
 }
 
 impl Known {

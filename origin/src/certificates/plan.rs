@@ -15,6 +15,10 @@ const NAMES_MAX: usize = 100;
 const FIRST_WAIT: Duration = Duration::from_mins(5);
 /// The longest wait after a failed order.
 const LONGEST_WAIT: Duration = Duration::from_hours(12);
+/// The longest wait that an authority may ask for: a wrong answer must not end renewals.
+pub(super) const RETRY_AFTER_MAX: Duration = Duration::from_hours(7 * 24);
+/// How far in the future a failure may lie.
+const CLOCK_TOLERANCE: Duration = Duration::from_hours(1);
 /// How long the first authority may fail before the second one is tried, while nothing valid is served.
 const FALLBACK_WITHOUT_CERTIFICATE: Duration = Duration::from_mins(10);
 
@@ -66,12 +70,14 @@ impl Failures {
         }
     }
 
-    /// When the next order may be sent.
-    fn next(&self, domain: &DomainName) -> Timestamp {
-        let Some(exponent) = self.count.checked_sub(1) else { return self.not_before };
+    /// When the next order may be sent. What was recorded under a clock that was ahead by hours does not count.
+    fn next(&self, domain: &DomainName, now: Timestamp) -> Timestamp {
+        let not_before = Some(self.not_before).filter(|time| *time <= now.after(RETRY_AFTER_MAX)).unwrap_or_default();
+        let exponent = self.count.checked_sub(1).filter(|_| self.last <= now.after(CLOCK_TOLERANCE));
+        let Some(exponent) = exponent else { return not_before };
         let wait = FIRST_WAIT.saturating_mul(3_u32.saturating_pow(exponent)).min(LONGEST_WAIT);
         // Orders that failed together, because the authority was away, do not return together.
-        self.last.after(wait + fraction(wait / 10, domain)).max(self.not_before)
+        self.last.after(wait + fraction(wait / 10, domain)).max(not_before)
     }
 }
 
@@ -130,12 +136,13 @@ pub(crate) fn decide(wanted: &Wanted, current: Option<&Current>, failures: &[Fai
         return Decision::Wait(due);
     }
     let valid_until = current.filter(|current| current.names == wanted.names).map(|current| current.not_after);
-    let next = |index: usize| failures[index].next(&wanted.domain);
+    let next = |index: usize| failures[index].next(&wanted.domain, now);
     let first = (next(0), 0);
     let mut choice = first;
     if failures.len() > 1 && failures[0].count > 0 {
         let from = match valid_until {
             Some(end) if end > now => due.after(due.age(end) / 6),
+            _ if failures[0].first > now => Timestamp(0),
             _ => failures[0].first.after(FALLBACK_WITHOUT_CERTIFICATE),
         };
         let other = (1..failures.len()).map(|index| (next(index).max(from), index)).min();
@@ -279,6 +286,16 @@ mod tests {
         let limited = Failures::default().add(now, Some(now.after(DAY * 3)));
         assert_eq!(decide(&wanted, None, &[limited], now), Decision::Wait(now.after(DAY * 3)));
         assert_eq!(decide(&wanted, None, &[limited], now.after(DAY * 3)), Decision::Order(0));
+    }
+
+    #[test]
+    fn failure_recorded_under_a_clock_far_ahead_puts_nothing_off() {
+        let (wanted, _) = certificate(DAY);
+        let now = Timestamp(1_000_000_000_000);
+        let later = now.after(DAY * 400);
+        let failures = [Failures::default().add(later, Some(later)); 2];
+        assert!(matches!(decide(&wanted, None, &failures, now), Decision::Order(_)));
+        assert!(matches!(decide(&wanted, None, &failures[..1], now), Decision::Order(0)));
     }
 
     #[test]

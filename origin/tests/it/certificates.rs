@@ -265,8 +265,6 @@ async fn base_domain_and_delegating_domain_are_proven_by_txt_records() {
     assert_eq!(names("sites.example.org"), ["sites.example.org", "*.sites.example.org"]);
     assert_eq!(names("www.example.com"), ["www.example.com"]);
     assert_eq!(pebble.orders(), 2, "one for each");
-    let log = pebble.log();
-    assert!(log.contains("challenge type dns-01") || !log.contains("challenge type http-01"), "{log}");
     origin.stop().await;
 }
 

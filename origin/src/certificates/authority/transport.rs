@@ -7,21 +7,17 @@ use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, Response, header};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::{Bytes, BytesMut};
-use instant_acme::{BodyWrapper, BytesResponse, Error, ExternalAccountKey, HttpClient};
+use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
 use verge_daemon::{Clock, error_chain};
 use verge_protocol::Timestamp;
 
-use super::ExternalAccount;
+use crate::certificates::plan::RETRY_AFTER_MAX;
 
 /// How long an authority may take to answer a request.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest answer, in bytes.
 const ANSWER_MAX: usize = 1 << 20;
-/// The longest wait that an authority may ask for: a wrong answer must not end renewals.
-const RETRY_AFTER_MAX: Duration = Duration::from_hours(7 * 24);
 /// Differences between clocks up to this are not told apart from slow answers.
 const CLOCK_TOLERANCE_MILLIS: i64 = 60_000;
 
@@ -40,7 +36,8 @@ pub(super) struct Transport {
 
 #[derive(Default)]
 struct Observed {
-    clock_ahead_millis: i64,
+    /// From the last answer with a time.
+    clock_ahead_millis: Option<i64>,
     /// From the last answer, if that was an error.
     retry_after: Option<Timestamp>,
 }
@@ -63,7 +60,7 @@ impl Transport {
         Ok(Self { client, clock, observed: Arc::default() })
     }
 
-    pub(super) fn clock_ahead_millis(&self) -> i64 {
+    pub(super) fn clock_ahead_millis(&self) -> Option<i64> {
         self.lock().clock_ahead_millis
     }
 
@@ -110,7 +107,7 @@ impl Transport {
         let theirs = text(header::DATE).and_then(date);
         if let Some(theirs) = theirs {
             let ahead = now.0.cast_signed().saturating_sub(theirs.0.cast_signed());
-            observed.clock_ahead_millis = if ahead.abs() > CLOCK_TOLERANCE_MILLIS { ahead } else { 0 };
+            observed.clock_ahead_millis = Some(if ahead.abs() > CLOCK_TOLERANCE_MILLIS { ahead } else { 0 });
         }
         observed.retry_after = text(header::RETRY_AFTER).filter(|_| !is_success).and_then(|text| {
             let wait = match text.trim().parse() {
@@ -135,10 +132,4 @@ impl HttpClient for Transport {
         let transport = self.clone();
         Box::pin(async move { transport.send(request).await.map_err(|error| Error::Other(Box::new(error))) })
     }
-}
-
-/// The key that binds an ACME account to an external one. Fails if it is no base64url.
-pub(super) fn external_account_key(account: &ExternalAccount) -> Result<ExternalAccountKey, ()> {
-    let key = URL_SAFE_NO_PAD.decode(account.hmac_key.expose().trim_end_matches('=')).map_err(|_| ())?;
-    Ok(ExternalAccountKey::new(account.key_id.clone(), &key))
 }
