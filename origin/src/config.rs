@@ -78,6 +78,11 @@ impl Config {
     pub const LIMITS: Limits =
         Limits { files: 100_000, file_bytes: 16 << 30, build_bytes: 64 << 30, pack_bytes: 32 << 20 };
 
+    /// The file of the master key.
+    pub(crate) fn master_key_path(&self) -> PathBuf {
+        self.master_key_file.clone().unwrap_or_else(|| self.data.join("master.key"))
+    }
+
     /// The defaults, on free ports of the loopback interface.
     pub fn new(data: PathBuf, sites_url: SitesUrl) -> Self {
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));

@@ -94,7 +94,8 @@ impl Origin {
         {
             tracing::error!(error = error_chain(&error), "failed to make the secret of session tickets");
         }
-        let issuer = app.issuer.clone().run(config.certificate_interval, tasks.draining().clone());
+        // Boxed: it holds whole orders.
+        let issuer = Box::pin(app.issuer.clone().run(config.certificate_interval, tasks.draining().clone()));
         drop(tasks.spawn("order certificates", issuer));
         let limits = HttpLimits::default();
         let router = http::router(app.clone());
@@ -217,8 +218,7 @@ async fn compose(
     let edge_reports = EdgeReports::default();
     let expiry_clock =
         ExpiryClock { clock: clock.clone(), edge_reports: edge_reports.clone(), settling: config.rollout_timing.live };
-    let master_key = config.master_key_file.clone().unwrap_or_else(|| config.data.join("master.key"));
-    let vault = Vault::open(database.clone(), clock.clone(), &master_key).await?;
+    let vault = Vault::open(database.clone(), clock.clone(), &config.master_key_path()).await?;
     let problems =
         Problems::new(database.clone(), blobs.clone(), expiry_clock.clone(), vault.clone(), Arc::clone(&metrics));
     let contents = Contents { database: database.clone(), blobs: blobs.clone(), metrics: Arc::clone(&metrics) };
@@ -292,6 +292,37 @@ async fn compose(
         config.resolver,
         config.resolver_timeout,
     );
+    Ok(AppState {
+        issuer: issuer(config, &database, &feed, &vault, &edge_reports, &clock)?,
+        database,
+        contents,
+        clock,
+        feed,
+        edge_reports,
+        fleet,
+        problems,
+        tokens,
+        uploads,
+        publisher: Arc::new(publisher),
+        channel_deletion,
+        purges,
+        erasures,
+        domains,
+        vault,
+        sites_url: config.sites_url.clone(),
+        metrics,
+    })
+}
+
+/// Composes what orders certificates.
+fn issuer(
+    config: &Config,
+    database: &Database,
+    feed: &Feed,
+    vault: &Vault,
+    edge_reports: &EdgeReports,
+    clock: &Clock,
+) -> anyhow::Result<Issuer> {
     let authorities = config.authorities.iter().cloned();
     let authorities = authorities.map(|settings| Authority::new(settings, vault.clone(), clock.clone()));
     let base = config.has_wildcard.then(|| config.sites_url.base().clone());
@@ -311,27 +342,7 @@ async fn compose(
         base: base.clone(),
         clock: clock.clone(),
     };
-    let issuer = Issuer::new(orders, authorities.collect::<Result<_, _>>()?, base);
-    Ok(AppState {
-        database,
-        contents,
-        clock,
-        feed,
-        edge_reports,
-        fleet,
-        problems,
-        tokens,
-        uploads,
-        publisher: Arc::new(publisher),
-        channel_deletion,
-        purges,
-        erasures,
-        domains,
-        vault,
-        issuer,
-        sites_url: config.sites_url.clone(),
-        metrics,
-    })
+    Ok(Issuer::new(orders, authorities.collect::<Result<_, _>>()?, base))
 }
 
 /// The administrator's token, from the file `admin-token`, which is created at the first start and readable by its owner alone.

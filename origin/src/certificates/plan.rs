@@ -157,7 +157,7 @@ pub(crate) fn decide(wanted: &Wanted, current: Option<&Current>, failures: &[Fai
 fn fraction(whole: Duration, domain: &DomainName) -> Duration {
     let digest = Digest::of(domain.as_str().as_bytes());
     let part = u32::from_be_bytes([digest.as_bytes()[0], digest.as_bytes()[1], digest.as_bytes()[2], 0]) >> 8;
-    let millis = u128::from(part) * whole.as_millis() >> 24;
+    let millis = (u128::from(part) * whole.as_millis()) >> 24;
     Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
@@ -303,7 +303,7 @@ mod tests {
         let (wanted, current) = certificate(DAY * 90);
         let due = due(&wanted, Some(&current));
         assert_eq!(decide(&wanted, Some(&current), &[Failures::default(); 2], due), Decision::Order(0));
-        let failed = [Failures::default().add(due, Some(due.after(DAY * 60))), Failures::default()];
+        let failed = [Failures::default().add(due, Some(due.after(DAY * 6))), Failures::default()];
         let Decision::Wait(second) = decide(&wanted, Some(&current), &failed, due) else { panic!("ordered at once") };
         assert!(due.age(second) < due.age(current.not_after) / 3);
         assert_eq!(decide(&wanted, Some(&current), &failed, second), Decision::Order(1));
@@ -410,9 +410,10 @@ mod tests {
                 let primary = Authority { lifetime: DAY * days, is_away: |day| (150..180).contains(&day), window };
                 let second = Authority { lifetime: DAY * days, is_away: |_| false, window: no_window };
                 let (orders, failed, least) = simulate(&[primary, second], clock);
-                let renewals = 365.0 / (f64::from(days) * 0.58) + 1.0;
+                // One for each 58 % of a lifetime: a third before the end, or the begin of the window.
+                let renewals = 365 * 100 / (days as usize * 58) + 2;
                 println!("{days} days, {text}: {orders} orders, {failed} failed, {least:?} left at least");
-                assert!(orders <= (renewals.ceil() as usize) * 10, "{days} days, {text}: {orders} orders");
+                assert!(orders <= renewals * 10, "{days} days, {text}: {orders} orders");
                 assert!(least > DAY * days / 8, "{days} days, {text}: {least:?}");
             }
         }

@@ -116,13 +116,11 @@ fn sealed(master: &MasterKey, name: &SecretName, secret: &[u8]) -> SecretRow {
 fn unlock(path: &Path, known: &[String]) -> Result<MasterKey, String> {
     let shown = path.display();
     match MasterKey::read(path).map_err(|error| error_chain(&error))? {
-        Some(key) if known.iter().all(|known| known == key.id()) => Ok(key),
+        // A damaged row must not lock the others.
+        Some(key) if known.is_empty() || known.iter().any(|known| known == key.id()) => Ok(key),
         Some(key) => {
-            let known = known.iter().find(|known| *known != key.id()).map_or("", String::as_str);
-            Err(format!(
-                "{shown} holds master key {}, but the secrets are encrypted under master key {known}",
-                key.id()
-            ))
+            let (id, known) = (key.id(), known.join(", "));
+            Err(format!("{shown} holds master key {id}, but the secrets are encrypted under master key {known}"))
         }
         None if known.is_empty() => MasterKey::create(path).map_err(|error| error_chain(&error)),
         None => Err(format!("{shown} does not exist, but secrets are encrypted under master key {}", known.join(", "))),

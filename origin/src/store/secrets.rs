@@ -33,15 +33,17 @@ impl Database {
 
     /// The names of the stored private keys of certificates.
     pub(crate) async fn certificate_keys(&self) -> Result<HashSet<Digest>, StoreError> {
-        let rows: Vec<(String,)> =
-            sqlx::query_as("select name from secret where name like 'key/%'").fetch_all(self.read()).await?;
-        Ok(rows.iter().filter_map(|(name,)| name.strip_prefix("key/")?.parse().ok()).collect())
+        let query = sqlx::query("select name from secret where name like 'key/%'");
+        let rows = column_values::fetch_all(&mut *self.read_connection().await?, query).await?;
+        let names = column_values::sound_rows("secret", rows, |(name,): (String,)| Ok(name));
+        Ok(names.iter().filter_map(|name| name.strip_prefix("key/")?.parse().ok()).collect())
     }
 
     /// The master keys that the secrets are encrypted under.
     pub(crate) async fn masters(&self) -> Result<Vec<String>, StoreError> {
-        let rows: Vec<(String,)> = sqlx::query_as("select distinct master from secret").fetch_all(self.read()).await?;
-        Ok(rows.into_iter().map(|(master,)| master).collect())
+        let query = sqlx::query("select distinct master from secret");
+        let rows = column_values::fetch_all(&mut *self.read_connection().await?, query).await?;
+        Ok(column_values::sound_rows("secret", rows, |(master,): (String,)| Ok(master)))
     }
 
     /// Stores a secret. It replaces an earlier one of its name.

@@ -135,7 +135,7 @@ async fn claim(origin: &TestOrigin, dns: &FakeDns, domain: &str, redirect_to: Op
 }
 
 async fn wait_for(rows: &mut watch::Receiver<Rows>, pebble: &Pebble, condition: impl Fn(&Rows) -> bool) -> Rows {
-    let found = tokio::time::timeout(Duration::from_secs(60), rows.wait_for(condition)).await;
+    let found = tokio::time::timeout(Duration::from_mins(1), rows.wait_for(condition)).await;
     found.unwrap_or_else(|_| panic!("{}", pebble.log())).unwrap().clone()
 }
 

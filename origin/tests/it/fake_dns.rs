@@ -131,13 +131,11 @@ fn answer(request: &Message, zone: &Zone, is_udp: bool) -> Option<Message> {
     let text = |strings: &Vec<&str>| RData::TXT(TXT::new(strings.iter().map(ToString::to_string).collect()));
     match answer {
         None => message.metadata.response_code = ResponseCode::NXDomain,
-        Some(Answer::NoTxtRecord) => {}
         Some(Answer::Host) if query.query_type() == RecordType::A => records.push(RData::A(A(Ipv4Addr::LOCALHOST))),
-        Some(Answer::Host) => {}
         Some(Answer::NameServer(server)) if query.query_type() == RecordType::NS => {
             records.push(RData::NS(NS(Name::from_ascii(format!("{server}.")).unwrap())));
         }
-        Some(Answer::NameServer(_)) => {}
+        Some(Answer::NoTxtRecord | Answer::Host | Answer::NameServer(_)) => {}
         Some(Answer::ServFail) => message.metadata.response_code = ResponseCode::ServFail,
         Some(Answer::Timeout) => return None,
         Some(Answer::Long(_)) if is_udp => message.metadata.truncation = true,

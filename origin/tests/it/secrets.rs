@@ -48,10 +48,19 @@ pub(super) fn files_with(directory: &Path, bytes: &[u8]) -> Vec<String> {
 }
 
 fn has(text: &[u8], bytes: &[u8]) -> bool {
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = bytes.chunks(32).map(hex).collect::<String>();
     let base64 = base64(bytes);
     let contains = |part: &[u8]| text.windows(part.len()).any(|window| window == part);
     contains(bytes) || contains(hex.as_bytes()) || contains(base64.as_bytes())
+}
+
+/// At most 32 bytes in hex: what a digest of these bytes would be.
+fn hex(bytes: &[u8]) -> String {
+    let mut padded = [0; 32];
+    padded[..bytes.len()].copy_from_slice(bytes);
+    let mut text = Digest::from_bytes(padded).to_string();
+    text.truncate(2 * bytes.len());
+    text
 }
 
 /// All whole groups of three bytes, in base64.
