@@ -39,7 +39,7 @@ pub(crate) struct AppState {
     pub(crate) erasures: Erasures,
     pub(crate) domains: Domains,
     pub(crate) vault: Vault,
-    pub(crate) issuer: Issuer,
+    pub(crate) issuer: Arc<Issuer>,
     pub(crate) sites_url: SitesUrl,
     pub(crate) metrics: Arc<Metrics>,
 }

@@ -69,7 +69,7 @@ impl Origin {
         let mut registry = Registry::default();
         metrics.register(&mut registry);
         let tasks = Tasks::default();
-        let app = compose(&config, clock, &tasks, metrics, database, blobs.clone()).await?;
+        let app = Box::pin(compose(&config, clock, &tasks, metrics, database, blobs.clone())).await?;
 
         let checks = app.domains.clone().check_periodically(config.domain_check_interval, tasks.draining().clone());
         drop(tasks.spawn("check domains", checks));
@@ -95,7 +95,7 @@ impl Origin {
             tracing::error!(error = error_chain(&error), "failed to make the secret of session tickets");
         }
         // Boxed: it holds whole orders.
-        let issuer = Box::pin(app.issuer.clone().run(config.certificate_interval, tasks.draining().clone()));
+        let issuer = Box::pin(Arc::clone(&app.issuer).run(config.certificate_interval, tasks.draining().clone()));
         drop(tasks.spawn("order certificates", issuer));
         let limits = HttpLimits::default();
         let router = http::router(app.clone());
@@ -293,7 +293,7 @@ async fn compose(
         config.resolver_timeout,
     );
     Ok(AppState {
-        issuer: issuer(config, &database, &feed, &vault, &edge_reports, &clock)?,
+        issuer: Arc::new(issuer(config, &database, &feed, &vault, &edge_reports, &clock)?),
         database,
         contents,
         clock,

@@ -31,17 +31,16 @@ const TIME_INTERVAL: Duration = Duration::from_hours(6);
 /// How long an authority that refuses an order because of a rate limit gets no other one. The limit may be one of all orders.
 const PAUSE_MAX: Duration = Duration::from_mins(10);
 
-/// Keeps the fleet's certificates. Clones share everything.
-#[derive(Clone)]
+/// Keeps the fleet's certificates.
 pub(crate) struct Issuer {
     orders: Orders,
     /// The preferred one first. Without one, nothing is ordered.
-    authorities: Arc<[Authority]>,
+    authorities: Vec<Authority>,
     /// The base domain, if its names have a certificate.
     base: Option<DomainName>,
-    windows: Arc<Mutex<HashMap<DomainName, KnownWindow>>>,
+    windows: Mutex<HashMap<DomainName, KnownWindow>>,
     /// Until when an authority gets no order, by its directory.
-    paused: Arc<Mutex<HashMap<String, Timestamp>>>,
+    paused: Mutex<HashMap<String, Timestamp>>,
 }
 
 /// What an authority has answered about the renewal of a certificate.
@@ -65,11 +64,11 @@ pub(crate) struct Standing {
 
 impl Issuer {
     pub(crate) fn new(orders: Orders, authorities: Vec<Authority>, base: Option<DomainName>) -> Self {
-        Self { orders, authorities: authorities.into(), base, windows: Arc::default(), paused: Arc::default() }
+        Self { orders, authorities, base, windows: Mutex::default(), paused: Mutex::default() }
     }
 
     /// Orders what is due, each `interval`, until `draining`.
-    pub(crate) async fn run(self, interval: Duration, draining: CancellationToken) {
+    pub(crate) async fn run(self: Arc<Self>, interval: Duration, draining: CancellationToken) {
         if self.authorities.is_empty() {
             return;
         }
@@ -118,7 +117,7 @@ impl Issuer {
 
     /// So that the origin's own clock, if it is wrong, does not put off a renewal.
     async fn ask_for_time(&self) {
-        for authority in self.authorities.iter() {
+        for authority in &self.authorities {
             if let Err(error) = authority.contact().await {
                 let authority = authority.directory();
                 tracing::warn!(authority, error = error_chain(&error), "the authority does not answer");

@@ -1,5 +1,7 @@
 //! Certificates.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use verge_protocol::Timestamp;
@@ -10,7 +12,7 @@ use super::error::ApiError;
 use crate::certificates::{Issuer, Standing, issuer_of};
 
 /// `GET /v1/certificates`: every certificate that the fleet has or should have, by domain.
-pub(super) async fn list(_: Admin, State(issuer): State<Issuer>) -> Result<Json<Vec<Certificate>>, ApiError> {
+pub(super) async fn list(_: Admin, State(issuer): State<Arc<Issuer>>) -> Result<Json<Vec<Certificate>>, ApiError> {
     let describe = |Standing { wanted, certificate, due, problem }: Standing| Certificate {
         domain: wanted.domain,
         names: wanted.names,
