@@ -154,26 +154,19 @@ mod tests {
     use std::time::Duration;
 
     use tokio::sync::watch;
-    use tokio_util::sync::CancellationToken;
     use verge_daemon::Tasks;
-    use verge_daemon::feed::LastSeen;
     use verge_protocol::Seq;
 
     use super::*;
-    use crate::status::{AppliedState, MissingBlobs};
+    use crate::status::AppliedState;
     use crate::store::BlockingStore;
+    use crate::test_support::serving_status;
 
     #[tokio::test(start_paused = true)]
     async fn every_problem_of_a_serving_edge_is_a_reason() {
         let directory = tempfile::tempdir().unwrap();
         let applied = watch::Sender::new(AppliedState::default());
-        let status = ServingStatus {
-            edge: "fra-1".parse().unwrap(),
-            applied: applied.subscribe(),
-            last_seen: LastSeen::never(),
-            missing_blobs: MissingBlobs::default(),
-            draining: CancellationToken::new(),
-        };
+        let status = serving_status(&applied);
         let store = Store::new(BlockingStore::open_for_test(directory.path(), 1000), Tasks::default());
         let check = ReadinessCheck { status, store };
         assert_eq!(check.readiness(), Readiness::NotReady("no site is ready to be served yet".to_owned()));

@@ -82,7 +82,7 @@ impl Releases {
         }
     }
 
-    /// All releases, if they have changed since they were last saved, and the version to tell [`Self::set_saved`].
+    /// All releases, if they have changed since they were last saved, and the version to pass to [`Self::set_saved`].
     pub(crate) fn to_save(&self) -> Option<(u64, Vec<ReleaseRecord>)> {
         let releases = self.read();
         (releases.version != self.0.saved.load(Ordering::Relaxed)).then(|| (releases.version, releases.records()))
@@ -194,7 +194,7 @@ impl ReleaseHosts {
 }
 
 impl Unloaded {
-    /// Loads the manifest. Cancel-safe: the load goes on for other requests, and for the next.
+    /// Loads the manifest. Cancel-safe: the load continues for other requests, and for the next.
     pub(crate) async fn load(self) -> Result<Channel, Unavailable> {
         let Self { hosts, site, release, key } = self;
         let shared = Arc::clone(&hosts.0);

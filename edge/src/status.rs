@@ -147,17 +147,12 @@ impl ServingStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_support::serving_status;
 
     #[tokio::test(start_paused = true)]
     async fn edge_that_has_just_started_is_available_once_it_has_caught_up_or_no_origin_answers() {
         let applied = watch::Sender::new(AppliedState::default());
-        let status = ServingStatus {
-            edge: "fra-1".parse().unwrap(),
-            applied: applied.subscribe(),
-            last_seen: LastSeen::never(),
-            missing_blobs: MissingBlobs::default(),
-            draining: CancellationToken::new(),
-        };
+        let status = serving_status(&applied);
         assert_eq!(status.availability(), Availability::Empty);
         applied.send_modify(|applied| applied.served = 1);
         assert_eq!(status.availability(), Availability::CatchingUp);

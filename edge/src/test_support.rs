@@ -1,15 +1,19 @@
-//! Channels, manifests and files for unit tests.
+//! Channels, manifests, files and the status of an edge for unit tests.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use prometheus_client::registry::Registry;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use verge_daemon::feed::LastSeen;
 use verge_protocol::host::HostLabel;
 use verge_protocol::manifest::File;
 use verge_protocol::{Coding, Content, Digest, Fallback, Lifetime, Manifest, ReleaseNumber};
 
 use crate::metrics::{Metrics, Traffic};
+use crate::status::{AppliedState, MissingBlobs, ServingStatus};
 use crate::table::{Channel, InheritedRelease, InheritedReleases, Resource, Resources};
 
 /// Builds a channel of the site `demo`. The content of each file is its path.
@@ -91,4 +95,15 @@ pub(crate) fn text_of(resource: &Resource) -> String {
 /// Counters for tests that do not read them.
 pub(crate) fn traffic() -> Arc<Traffic> {
     Metrics::new(&mut Registry::default()).unrouted
+}
+
+/// The status of the edge `fra-1`, which has seen no origin and lacks no blobs.
+pub(crate) fn serving_status(applied: &watch::Sender<AppliedState>) -> ServingStatus {
+    ServingStatus {
+        edge: "fra-1".parse().unwrap(),
+        applied: applied.subscribe(),
+        last_seen: LastSeen::never(),
+        missing_blobs: MissingBlobs::default(),
+        draining: CancellationToken::new(),
+    }
 }

@@ -12,16 +12,16 @@ use tokio::sync::{mpsc, oneshot};
 use verge_daemon::{Clock, Tasks};
 use verge_protocol::api::{EraseRequest, EraseTarget, ErasurePlan, PurgeProgress};
 use verge_protocol::purge::PurgeScope;
-use verge_protocol::{Digest, Manifest, SiteName};
+use verge_protocol::{Manifest, SiteName};
 
 pub(crate) use self::error::ErasureError;
-use self::plan::{Plan, Selection};
+use self::plan::{Index, Plan};
 pub(crate) use self::removal::{NotRemoved, Removal};
 use crate::channel_locks::ChannelLocks;
 use crate::feed::Feed;
 use crate::publish::{self, Contents, PublishError};
 use crate::purges::{PurgeStream, Purges};
-use crate::store::{Database, Erased, NewErasure, NewPurge, SiteManifests};
+use crate::store::{Database, Erased, ErasedBlob, NewErasure, NewPurge, SiteManifests};
 
 /// How often an erasure is planned again because the site has changed meanwhile.
 const ATTEMPTS: u32 = 5;
@@ -45,13 +45,15 @@ pub(crate) struct Erasures {
 impl Erasures {
     /// What an erasure would remove now.
     pub(crate) async fn plan(&self, site: &SiteName, target: &EraseTarget) -> Result<ErasurePlan, ErasureError> {
-        let plan = self.plan_from(target, &self.database.site_manifests(site).await?).await?;
+        let manifests = self.database.site_manifests(site).await?;
+        let (_, plan) = self.plan_from(Index::default(), target, &manifests).await?;
         let erasure = NewErasure { site: site.clone(), contents: plan.to_erased() };
         let removed_bytes = plan.bytes_of(&self.database.removed_by(&erasure).await?);
         Ok(ErasurePlan {
             removed_bytes,
             kept_bytes: plan.bytes().saturating_sub(removed_bytes),
             contents: plan.contents.into_values().map(|planned| planned.content).collect(),
+            in_use: plan.in_use,
         })
     }
 
@@ -78,10 +80,13 @@ impl Erasures {
         &self,
         site: SiteName,
         EraseRequest { target, author, message }: EraseRequest,
-    ) -> Result<(Vec<Digest>, PurgeStream), ErasureError> {
+    ) -> Result<(Vec<ErasedBlob>, PurgeStream), ErasureError> {
+        let mut index = Index::default();
         for _ in 0..ATTEMPTS {
             let manifests = self.database.site_manifests(&site).await?;
-            let contents = self.plan_from(&target, &manifests).await?.to_erased();
+            let plan;
+            (index, plan) = self.plan_from(index, &target, &manifests).await?;
+            let contents = plan.to_erased();
             let scope = PurgeScope::Path(match &target {
                 EraseTarget::Path(path) => path.clone(),
                 // Edges confirm by a purge; what was erased is gone at its other paths too.
@@ -101,7 +106,8 @@ impl Erasures {
             };
             let Some(Erased { position, removed }) = written else { continue };
             tracing::warn!(%site, contents = count, blobs = removed.len(), "erased");
-            return Ok((removed.into_iter().collect(), self.purges.confirm_at(site, scope, position)));
+            let removed = removed.into_iter().map(|digest| ErasedBlob { site: site.clone(), digest }).collect();
+            return Ok((removed, self.purges.confirm_at(site, scope, position)));
         }
         Err(ErasureError::Busy)
     }
@@ -109,7 +115,7 @@ impl Erasures {
     /// Removes blobs from the store while edges do so. The last event comes after both.
     async fn remove(
         &self,
-        removed: Vec<Digest>,
+        removed: Vec<ErasedBlob>,
         mut edges: PurgeStream,
         events: mpsc::Sender<Result<PurgeProgress, NotRemoved>>,
     ) {
@@ -131,26 +137,23 @@ impl Erasures {
         }
     }
 
-    /// Plans an erasure from the manifests of a site, of which one is in memory at a time.
-    async fn plan_from(&self, target: &EraseTarget, site: &SiteManifests) -> Result<Plan, ErasureError> {
-        if let EraseTarget::Release(number) = *target
-            && site.releases.iter().all(|(known, _)| *known != number)
-        {
-            return Err(ErasureError::UnknownRelease(number));
+    /// Plans an erasure from the manifests of a site. Reads those that the index lacks, one at a time, and returns it with them.
+    async fn plan_from(
+        &self,
+        mut index: Index,
+        target: &EraseTarget,
+        site: &SiteManifests,
+    ) -> Result<(Index, Plan), ErasureError> {
+        // Large manifests take a while to verify, and many contents to plan.
+        for id in index.missing(site) {
+            let bytes = self.contents.manifest(id).await.map_err(ErasureError::Publish)?;
+            let add = move || {
+                index.add(id, Manifest::verify(id, &bytes).map_err(PublishError::Manifest)?);
+                Ok::<_, ErasureError>(index)
+            };
+            index = tokio::task::spawn_blocking(add).await??;
         }
-        let manifests = plan::known_manifests(target, site);
-        let mut selection = Selection::new(target.clone());
-        for known in &manifests {
-            selection.add(known, &self.manifest(known.id).await?);
-        }
-        let mut planner = selection.finish()?;
-        for known in &manifests {
-            planner.add(known, &self.manifest(known.id).await?)?;
-        }
-        Ok(planner.finish())
-    }
-
-    async fn manifest(&self, id: Digest) -> Result<Manifest, PublishError> {
-        Ok(Manifest::verify(id, &self.contents.manifest(id).await?)?)
+        let (target, site) = (target.clone(), site.clone());
+        tokio::task::spawn_blocking(move || index.plan(&target, &site).map(|plan| (index, plan))).await?
     }
 }

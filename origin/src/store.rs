@@ -40,6 +40,7 @@ pub(crate) use database::{Database, migrations};
 pub(crate) use domains::{DomainRow, DomainRows};
 pub(crate) use edges::EdgeStates;
 pub(crate) use encodings::EncodingRow;
+pub(crate) use erased_blobs::ErasedBlob;
 pub(crate) use erasures::{Erased, NewErased, NewErasure, SiteManifests};
 pub(crate) use error::StoreError;
 pub use history::Relation;

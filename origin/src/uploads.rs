@@ -68,7 +68,7 @@ impl ActivePacks {
     }
 
     /// Those of `blobs` that a pack which is being received may have.
-    pub(crate) fn expected_of(&self, blobs: &[Digest]) -> HashSet<Digest> {
+    pub(crate) fn expected_of(&self, blobs: &HashSet<Digest>) -> HashSet<Digest> {
         let builds = self.builds.lock().unwrap_or_else(PoisonError::into_inner);
         let expected: Vec<_> = builds.values().filter_map(|packs| packs.expected.upgrade()).collect();
         blobs.iter().filter(|blob| expected.iter().any(|expected| expected.contains_key(blob))).copied().collect()

@@ -146,9 +146,10 @@ pub struct CanaryCounts {
 pub struct PurgeLag {
     /// The site.
     pub site: SiteName,
-    /// The write that made the oldest purge that is not done.
+    /// Every purge of an earlier write is done: the write that made the oldest purge that is not, or one before it if that purge stands for
+    /// others.
     pub seq: Seq,
-    /// Whether it is being carried out: an edge that is live is not given up then.
+    /// Whether it is being carried out and has not failed since the last that was done: an edge that is live is not given up then.
     #[serde(default)]
     pub running: bool,
     /// The reason, human-readable.
@@ -280,10 +281,10 @@ impl EdgeReport {
         let has_saved = self.not_saving.is_none();
         // Those that are left out lag with writes before all that are listed.
         let first_listed = self.lagging.iter().map(|lag| lag.seq).min();
-        let is_told = self.lagging_omitted == 0 || first_listed.is_some_and(|first| at.seq > first);
+        let is_covered = self.lagging_omitted == 0 || first_listed.is_some_and(|first| at.seq > first);
         has_saved
             && self.applied.includes(at)
-            && is_told
+            && is_covered
             && !self.lagging.iter().any(|lag| lag.site == *site && lag.channel == *channel)
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use verge_protocol::SiteName;
-use verge_protocol::api::{EraseRequest, EraseTarget, ErasurePlan};
+use verge_protocol::api::{ContentInUse, EraseRequest, EraseTarget, ErasurePlan};
 
 use super::context::Context;
 use super::{provenance, purge};
@@ -13,7 +13,7 @@ use crate::output::{Output, human};
 use crate::project::Project;
 use crate::purge::{PurgeError, Purged, follow};
 
-/// How many paths are listed before the question.
+/// How many paths are listed before the question, of those that are erased and of those that stay.
 const PATHS_SHOWN: usize = 20;
 
 /// `verge erase --json`. Stable: fields are added, never renamed.
@@ -59,7 +59,7 @@ pub(super) async fn run(arguments: &cli::Erase, context: &Context<'_>) -> Result
     Ok(purged.exit())
 }
 
-/// What will go.
+/// Shows what is removed and what stays.
 fn show(plan: &ErasurePlan, output: &Output) {
     let mut paths = plan
         .contents
@@ -72,6 +72,14 @@ fn show(plan: &ErasurePlan, output: &Output) {
     match paths.count() {
         0 => {}
         more => output.info(format_args!("and {more} more")),
+    }
+    for content in plan.in_use.iter().take(PATHS_SHOWN) {
+        let ContentInUse { size, channel, path, .. } = content;
+        output.info(format_args!("stays: {} that channel {channel} serves at {path}", human::bytes(*size)));
+    }
+    match plan.in_use.len().saturating_sub(PATHS_SHOWN) {
+        0 => {}
+        more => output.info(format_args!("and {more} more that channels serve at other paths")),
     }
     let removed = human::bytes(plan.removed_bytes);
     match plan.kept_bytes {

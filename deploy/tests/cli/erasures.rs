@@ -1,8 +1,8 @@
 //! Erasures.
 
 use verge::Exit;
-use verge_protocol::api::{EraseTarget, ErasedContent, ErasurePlan, PurgeProgress};
-use verge_protocol::{Digest, ReleaseNumber, Seq};
+use verge_protocol::api::{ContentInUse, EraseTarget, ErasedContent, ErasurePlan, PurgeProgress};
+use verge_protocol::{ChannelName, Digest, ReleaseNumber, Seq};
 
 use crate::world::World;
 
@@ -14,10 +14,17 @@ async fn erasing() -> World {
         paths: vec!["keys.json".parse().unwrap(), "copy.json".parse().unwrap()],
         releases: vec![ReleaseNumber(1), ReleaseNumber(2)],
     };
+    let in_use = ContentInUse {
+        digest: Digest::of(b"{}"),
+        size: 2,
+        channel: ChannelName::live(),
+        path: "empty.json".parse().unwrap(),
+    };
     let scope = "keys.json".parse().unwrap();
     {
         let mut memory = world.origin.memory();
-        memory.erasure_plan = Some(ErasurePlan { contents: vec![content], removed_bytes: 7000, kept_bytes: 0 });
+        memory.erasure_plan =
+            Some(ErasurePlan { contents: vec![content], in_use: vec![in_use], removed_bytes: 7000, kept_bytes: 0 });
         memory.purge_events = vec![
             PurgeProgress::Purging { seq: Seq(7), scope, edges: vec!["fra-1".parse().unwrap()] },
             PurgeProgress::Confirmed { edge: "fra-1".parse().unwrap(), done: 1, total: 1, elapsed_ms: 8, proof: None },

@@ -6,7 +6,7 @@
 //!
 //! No channel waits for another, and the order in which manifests and blobs arrive does not matter in the end.
 //!
-//! [`ingest`] adds rows, [`references`] tells what they need, [`saved_state`] saves and restores them.
+//! [`ingest`] adds rows, [`references`] lists what they need, [`saved_state`] saves and restores them.
 //!
 //! [holding]: super::holding
 
@@ -172,7 +172,8 @@ impl Channels {
         self.catch_up = if missing.is_empty() { CatchUp::Complete } else { CatchUp::Read(missing) };
     }
 
-    /// Drops what is no longer referenced, and what has expired.
+    /// Drops what is no longer referenced, and what has expired, and marks what was erased. Comes between changes and the look at what is
+    /// on disk.
     pub(super) fn prune(&mut self, now: Duration) {
         for channel in self.tracked.values_mut() {
             if channel.superseded.take_if(|superseded| superseded.until <= now).is_some() {
@@ -184,6 +185,7 @@ impl Channels {
         self.manifests.retain(|id, _| referenced.contains(id));
         self.failures.retain(|id, _| referenced.contains(id));
         self.changed |= self.manifests.len() != before;
+        self.mark_erased();
         if !self.holdings.is_empty() {
             let awaited: HashSet<Digest> = self.awaited().map(|(id, _)| id).collect();
             self.holdings.retain(|id, _| awaited.contains(id));

@@ -1,4 +1,4 @@
-//! Following without tasks, sockets, clocks and disks: the steps of [`apply`](super::apply), each called by itself, and the plan of
+//! Following without tasks, sockets, clocks and disks: the steps of [`apply`](super::apply), each called separately, and the plan of
 //! [`prefetch`](super::prefetch).
 
 use std::collections::HashSet;

@@ -109,7 +109,7 @@ impl PrefetchTask {
     }
 
     /// Fetches what is missing of `wanted`, as long as the disk can be written. `last` is the result of the last round. `None`: something
-    /// else is wanted meanwhile. Then what is in flight goes on, unless something more urgent is missing.
+    /// else is wanted meanwhile. Then what is in flight continues, unless something more urgent is missing.
     async fn round(
         &mut self,
         wanted: &Arc<Wanted>,

@@ -1,4 +1,4 @@
-//! The releases that exist, as the feed tells.
+//! The releases that exist, according to the feed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

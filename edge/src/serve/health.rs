@@ -43,22 +43,14 @@ mod tests {
     use std::time::Duration;
 
     use tokio::sync::watch;
-    use tokio_util::sync::CancellationToken;
-    use verge_daemon::feed::LastSeen;
 
     use super::*;
-    use crate::status::MissingBlobs;
+    use crate::test_support::serving_status;
 
     #[tokio::test(start_paused = true)]
     async fn edge_that_lacks_files_counts_as_behind_while_no_origin_answers() {
         let applied = AppliedState { position: Some("1-7".parse().unwrap()), ..AppliedState::default() };
-        let status = ServingStatus {
-            edge: "fra-1".parse().unwrap(),
-            applied: watch::Sender::new(applied).subscribe(),
-            last_seen: LastSeen::never(),
-            missing_blobs: MissingBlobs::default(),
-            draining: CancellationToken::new(),
-        };
+        let status = serving_status(&watch::Sender::new(applied));
         status.missing_blobs.set(1);
         assert!(!cannot_serve_all(&status), "they are fetched from the origin");
         tokio::time::advance(Duration::from_secs(61)).await;

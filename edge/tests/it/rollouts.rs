@@ -88,7 +88,7 @@ async fn channel_serves_its_old_release_whole_until_the_next_is_held() {
     assert_eq!((&health["pending"], &health["served"]), (&1.into(), &first.seq.0.into()));
     let lag = r#"verge_edge_channel_lagging{site="demo",channel="live"}"#;
     assert_eq!(world.metric(lag).await, Some(1.0));
-    // Without its origin it goes on.
+    // It serves the earlier release without its origin, and resumes.
     world.origin.go_offline().await;
     let mut world = world.restart().await;
     world.assert_serves(1, 3).await;

@@ -1,123 +1,178 @@
 //! What an erasure removes: which contents, and which of their blobs nothing else of the site needs. Synchronous.
-//!
-//! The manifests of the site are given twice, one at a time, in the order of [`known_manifests`]: once to a [`Selection`], then to a
-//! [`Planner`].
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use verge_protocol::api::{EraseTarget, ErasedContent};
+use verge_protocol::api::{ContentInUse, EraseTarget, ErasedContent};
 use verge_protocol::manifest::File;
 use verge_protocol::{ChannelName, Content, Digest, Manifest, ReleaseNumber, SitePath};
 
 use super::error::ErasureError;
 use crate::store::{NewErased, SiteManifests};
 
-/// A manifest, the releases that have it, and the channels that serve it or are about to.
-#[derive(Debug, Clone)]
-pub(super) struct KnownManifest {
-    pub(super) id: Digest,
-    releases: Vec<ReleaseNumber>,
-    channels: Vec<ChannelName>,
+/// The contents of the manifests of a site. Manifests may be added after an erasure was planned, and it be planned again.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    /// The manifests, numbered in the order in which they were added.
+    manifests: HashMap<Digest, usize>,
+    contents: HashMap<Digest, IndexedContent>,
 }
 
-/// The manifests of a site, each once: that of the release to be erased first, then by their first release.
-pub(super) fn known_manifests(target: &EraseTarget, site: &SiteManifests) -> Vec<KnownManifest> {
-    let mut manifests: Vec<KnownManifest> = Vec::new();
-    let mut indices = HashMap::new();
-    let mut index = |id: Digest, manifests: &mut Vec<KnownManifest>| {
-        *indices.entry(id).or_insert_with(|| {
-            manifests.push(KnownManifest { id, releases: Vec::new(), channels: Vec::new() });
-            manifests.len() - 1
-        })
-    };
-    for (number, id) in &site.releases {
-        let index = index(*id, &mut manifests);
-        manifests[index].releases.push(*number);
-    }
-    for (channel, id) in &site.in_use {
-        let index = index(*id, &mut manifests);
-        manifests[index].channels.push(channel.clone());
-    }
-    if let EraseTarget::Release(number) = target {
-        manifests.sort_by_key(|known| !known.releases.contains(number));
-    }
-    manifests
+/// A content and which manifests have it.
+#[derive(Debug)]
+struct IndexedContent {
+    size: u64,
+    /// Its blobs, with their sizes.
+    blobs: Vec<(Digest, u64)>,
+    /// Those of its encodings. Manifests may have other ones of the same content.
+    encoded_blobs: HashMap<Digest, u64>,
+    /// The paths at which manifests have it, with the numbers of the manifests.
+    paths: HashMap<SitePath, Vec<usize>>,
 }
 
-/// The contents to be erased.
-pub(super) struct Selection {
-    target: EraseTarget,
-    contents: BTreeSet<Digest>,
+/// The releases that have a manifest, and the channels that serve it or are about to.
+#[derive(Debug, Default)]
+struct Users {
+    releases: BTreeSet<ReleaseNumber>,
+    channels: BTreeSet<ChannelName>,
 }
 
-impl Selection {
-    pub(super) fn new(target: EraseTarget) -> Self {
-        Self { target, contents: BTreeSet::new() }
+impl Index {
+    /// The manifests of the site that are not in the index yet, each once: those of releases by number, then the others.
+    pub(super) fn missing(&self, site: &SiteManifests) -> Vec<Digest> {
+        let mut seen = HashSet::new();
+        let is_missing = |id: &Digest| !self.manifests.contains_key(id) && seen.insert(*id);
+        manifests(site).filter(is_missing).collect()
     }
 
-    /// Takes the next manifest.
-    pub(super) fn add(&mut self, known: &KnownManifest, manifest: &Manifest) {
-        let digests = manifest.files.values().map(|file| file.identity.digest());
-        match &self.target {
-            EraseTarget::Path(path) => {
-                self.contents.extend(manifest.files.get(path).map(|file| file.identity.digest()));
-            }
-            // Another release with the same files is the same content, and keeps it.
-            EraseTarget::Release(number) if known.releases == [*number] => self.contents.extend(digests),
-            EraseTarget::Release(_) => {
-                for digest in digests {
-                    self.contents.remove(&digest);
+    /// Adds a manifest, once.
+    pub(super) fn add(&mut self, id: Digest, manifest: Manifest) {
+        let number = self.manifests.len();
+        self.manifests.insert(id, number);
+        for (path, file) in manifest.files {
+            self.contents
+                .entry(file.identity.digest())
+                .or_insert_with(|| IndexedContent::new(&file))
+                .add(path, number, &file);
+        }
+    }
+
+    /// Plans an erasure for a site of which no manifest is [missing](Index::missing). An error if a channel serves what is to be erased:
+    /// of a path, if it does so there.
+    pub(super) fn plan(&self, target: &EraseTarget, site: &SiteManifests) -> Result<Plan, ErasureError> {
+        if let EraseTarget::Release(number) = *target
+            && site.releases.iter().all(|(known, _)| *known != number)
+        {
+            return Err(ErasureError::UnknownRelease(number));
+        }
+        let users = self.users(site);
+        let (mut selected, mut kept, mut elsewhere) = (Vec::new(), HashSet::new(), Vec::new());
+        let mut in_use = BTreeSet::new();
+        for (digest, content) in &self.contents {
+            let uses: Vec<Use<'_>> = content.uses(&users).collect();
+            if content.is_selected(target, &uses) {
+                let is_there = |path: &SitePath| !matches!(target, EraseTarget::Path(target) if target != path);
+                let (there, other): (BTreeSet<_>, BTreeSet<_>) =
+                    in_channels(&uses).partition(|(_, path)| is_there(path));
+                in_use.extend(there);
+                if let Some((channel, path)) = other.into_iter().next() {
+                    kept.extend(content.all_blobs());
+                    elsewhere.push(ContentInUse { digest: *digest, size: content.size, channel, path });
+                } else {
+                    selected.push((*digest, content, uses));
                 }
+            } else if !uses.is_empty() && !site.erased.contains(digest) {
+                kept.extend(content.all_blobs());
+            }
+        }
+        if selected.is_empty() {
+            in_use.extend(elsewhere.iter().map(|content| (content.channel.clone(), content.path.clone())));
+        }
+        if !in_use.is_empty() {
+            return Err(ErasureError::InUse(in_use));
+        }
+        if selected.is_empty() {
+            return Err(ErasureError::Nothing(target.clone()));
+        }
+        let planned = |(digest, content, uses): (Digest, &IndexedContent, Vec<Use<'_>>)| {
+            (digest, PlannedContent::new(digest, content, target, &uses, &kept))
+        };
+        elsewhere.sort_by_key(|content| content.digest);
+        Ok(Plan { contents: selected.into_iter().map(planned).collect(), in_use: elsewhere })
+    }
+
+    /// By the number of the manifest.
+    fn users(&self, site: &SiteManifests) -> Vec<Users> {
+        let mut users: Vec<Users> = self.manifests.iter().map(|_| Users::default()).collect();
+        for (release, id) in &site.releases {
+            if let Some(number) = self.manifests.get(id) {
+                users[*number].releases.insert(*release);
+            }
+        }
+        for (channel, id) in &site.in_use {
+            if let Some(number) = self.manifests.get(id) {
+                users[*number].channels.insert(channel.clone());
+            }
+        }
+        users
+    }
+}
+
+fn manifests(site: &SiteManifests) -> impl Iterator<Item = Digest> + '_ {
+    site.releases.iter().map(|(_, id)| *id).chain(site.in_use.iter().map(|(_, id)| *id))
+}
+
+/// A path at which a manifest has a content, and the users of the manifest.
+type Use<'a> = (&'a SitePath, &'a Users);
+
+fn in_channels(uses: &[Use<'_>]) -> impl Iterator<Item = (ChannelName, SitePath)> {
+    uses.iter().flat_map(|(path, users)| users.channels.iter().map(|channel| (channel.clone(), (*path).clone())))
+}
+
+impl IndexedContent {
+    fn new(file: &File) -> Self {
+        let blobs = file.identity.slices().map(|slice| (slice.digest, slice.size)).collect();
+        Self { size: file.identity.size(), blobs, encoded_blobs: HashMap::new(), paths: HashMap::new() }
+    }
+
+    /// A manifest has it at `path`, as `file`.
+    fn add(&mut self, path: SitePath, manifest: usize, file: &File) {
+        let encodings = file.encodings.values().flat_map(Content::slices);
+        self.encoded_blobs.extend(encodings.map(|slice| (slice.digest, slice.size)));
+        self.paths.entry(path).or_default().push(manifest);
+    }
+
+    /// Where the site has it. Manifests that the site does not have any more do not count.
+    fn uses<'a>(&'a self, users: &'a [Users]) -> impl Iterator<Item = Use<'a>> {
+        let uses = self.paths.iter().flat_map(|(path, manifests)| manifests.iter().map(move |number| (path, *number)));
+        let uses = uses.map(|(path, number)| (path, &users[number]));
+        uses.filter(|(_, users)| !users.releases.is_empty() || !users.channels.is_empty())
+    }
+
+    /// Whether it is what `target` names. An empty content has nothing to erase.
+    fn is_selected(&self, target: &EraseTarget, uses: &[Use<'_>]) -> bool {
+        if self.size == 0 {
+            return false;
+        }
+        match target {
+            EraseTarget::Path(path) => uses.iter().any(|(at, _)| *at == path),
+            // Another release with the same files is the same content, and keeps it.
+            EraseTarget::Release(number) => {
+                !uses.is_empty() && uses.iter().all(|(_, users)| users.releases.iter().eq([number]))
             }
         }
     }
 
-    /// An error if there is nothing to erase.
-    pub(super) fn finish(self) -> Result<Planner, ErasureError> {
-        if self.contents.is_empty() {
-            return Err(ErasureError::Nothing(self.target));
-        }
-        Ok(Planner { erased: self.contents, kept: HashSet::new(), plan: Plan::default() })
-    }
-}
-
-/// Plans an erasure.
-pub(super) struct Planner {
-    erased: BTreeSet<Digest>,
-    /// The blobs of all other contents of the site.
-    kept: HashSet<Digest>,
-    plan: Plan,
-}
-
-impl Planner {
-    /// Takes the next manifest. An error if a channel needs what is to be erased.
-    pub(super) fn add(&mut self, known: &KnownManifest, manifest: &Manifest) -> Result<(), ErasureError> {
-        for (path, file) in &manifest.files {
-            if !self.erased.contains(&file.identity.digest()) {
-                self.kept.extend(file.contents().flat_map(Content::slices).map(|slice| slice.digest));
-            } else if let Some(channel) = known.channels.first() {
-                return Err(ErasureError::InUse { channel: channel.clone(), path: path.clone() });
-            } else {
-                self.plan.add(&known.releases, path, file);
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn finish(mut self) -> Plan {
-        let is_kept = |digest: &Digest| self.kept.contains(digest);
-        for planned in self.plan.contents.values_mut() {
-            planned.shared_blobs = planned.own_blobs.extract_if(.., |digest, _| is_kept(digest)).collect();
-            planned.encoded_blobs.retain(|digest, _| !is_kept(digest));
-        }
-        self.plan
+    fn all_blobs(&self) -> impl Iterator<Item = Digest> + '_ {
+        self.blobs.iter().map(|(digest, _)| *digest).chain(self.encoded_blobs.keys().copied())
     }
 }
 
 /// What is erased.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Plan {
     pub(super) contents: BTreeMap<Digest, PlannedContent>,
+    /// By digest.
+    pub(super) in_use: Vec<ContentInUse>,
 }
 
 /// A content to be erased.
@@ -133,6 +188,30 @@ pub(super) struct PlannedContent {
 }
 
 impl PlannedContent {
+    fn new(
+        digest: Digest,
+        content: &IndexedContent,
+        target: &EraseTarget,
+        uses: &[Use<'_>],
+        kept: &HashSet<Digest>,
+    ) -> Self {
+        let releases: BTreeSet<ReleaseNumber> =
+            uses.iter().flat_map(|(_, users)| users.releases.iter().copied()).collect();
+        let paths: BTreeSet<SitePath> = uses.iter().map(|(path, _)| (*path).clone()).collect();
+        let mut paths: Vec<SitePath> = paths.into_iter().collect();
+        if let EraseTarget::Path(target) = target {
+            paths.sort_by_key(|path| path != target);
+        }
+        let (shared_blobs, own_blobs) = content.blobs.iter().copied().partition(|(blob, _)| kept.contains(blob));
+        let encoded_blobs = content.encoded_blobs.iter().filter(|(blob, _)| !kept.contains(blob));
+        Self {
+            content: ErasedContent { digest, size: content.size, paths, releases: releases.into_iter().collect() },
+            own_blobs,
+            encoded_blobs: encoded_blobs.map(|(blob, size)| (*blob, *size)).collect(),
+            shared_blobs,
+        }
+    }
+
     fn blobs(&self) -> impl Iterator<Item = (Digest, u64)> + '_ {
         self.own_blobs.iter().chain(&self.encoded_blobs).map(|(digest, size)| (*digest, *size))
     }
@@ -165,33 +244,6 @@ impl Plan {
             encoded_blobs: digests(&planned.encoded_blobs),
         };
         self.contents.iter().map(erased).collect()
-    }
-
-    fn add(&mut self, releases: &[ReleaseNumber], path: &SitePath, file: &File) {
-        let identity = &file.identity;
-        let planned = self.contents.entry(identity.digest()).or_insert_with(|| PlannedContent {
-            content: ErasedContent {
-                digest: identity.digest(),
-                size: identity.size(),
-                paths: Vec::new(),
-                releases: Vec::new(),
-            },
-            own_blobs: BTreeMap::new(),
-            encoded_blobs: BTreeMap::new(),
-            shared_blobs: BTreeMap::new(),
-        });
-        let PlannedContent { content, own_blobs, encoded_blobs, .. } = planned;
-        own_blobs.extend(identity.slices().map(|slice| (slice.digest, slice.size)));
-        let encodings = file.encodings.values().flat_map(Content::slices);
-        encoded_blobs.extend(encodings.map(|slice| (slice.digest, slice.size)));
-        if !content.paths.contains(path) {
-            content.paths.push(path.clone());
-        }
-        for release in releases {
-            if !content.releases.contains(release) {
-                content.releases.push(*release);
-            }
-        }
     }
 }
 
@@ -235,15 +287,18 @@ mod tests {
         site
     }
 
-    fn plan(target: &EraseTarget, site: &Site) -> Result<Plan, ErasureError> {
-        let known = known_manifests(target, &site.known);
-        let mut selection = Selection::new(target.clone());
-        for known in &known {
-            selection.add(known, &site.manifests[&known.id]);
+    impl Site {
+        fn index(&self) -> Index {
+            let mut index = Index::default();
+            for id in index.missing(&self.known) {
+                index.add(id, self.manifests[&id].clone());
+            }
+            index
         }
-        let mut planner = selection.finish()?;
-        known.iter().try_for_each(|known| planner.add(known, &site.manifests[&known.id]))?;
-        Ok(planner.finish())
+    }
+
+    fn plan(target: &EraseTarget, site: &Site) -> Result<Plan, ErasureError> {
+        site.index().plan(target, &site.known)
     }
 
     fn path(path: &str) -> EraseTarget {
@@ -263,11 +318,40 @@ mod tests {
     }
 
     #[test]
-    fn content_that_a_channel_needs_is_refused_with_its_path() {
-        let site = site(&[&[("a", "one")], &[("elsewhere", "one")]]);
-        let error = plan(&path("a"), &site).unwrap_err();
-        assert!(matches!(error, ErasureError::InUse { path, .. } if path.as_str() == "elsewhere"));
+    fn content_that_channels_serve_at_the_path_or_that_they_serve_elsewhere_alone_is_refused() {
+        let mut site = site(&[&[("a", "one")], &[("a", "two")], &[("b", "one"), ("c", "one")]]);
+        assert_eq!(plan(&path("a"), &site).unwrap().contents.into_keys().collect::<Vec<_>>(), [digest("two")]);
+        let refused = |site: &Site| plan(&path("a"), site).unwrap_err().to_string();
+        let [(_, one), (_, two), _] = site.known.releases[..] else { panic!("three releases") };
+        site.known.in_use.push(("pr-1".parse().unwrap(), two));
+        assert_eq!(refused(&site), "channel pr-1 serves these bytes at `a`");
+        for number in 2..14 {
+            site.known.in_use.push((format!("pr-{number}").parse().unwrap(), one));
+        }
+        let error = refused(&site);
+        assert!(error.starts_with("13 channels serve these bytes: pr-1 at `a`, pr-10 at `a`, "), "{error}");
+        assert!(error.ends_with(", pr-6 at `a`, and 3 more"), "{error}");
+        let site = self::site(&[&[("a", "one")], &[("b", "one"), ("c", "one")]]);
+        assert_eq!(refused(&site), "channel live serves these bytes at `b`");
         assert!(matches!(plan(&path("nowhere"), &site), Err(ErasureError::Nothing(_))));
+    }
+
+    #[test]
+    fn content_that_a_channel_serves_elsewhere_stays_with_its_blobs() {
+        // The encoding of the content that is erased is the content that stays.
+        let site = site(&[&[("a", "br two")], &[("a", "two")], &[("b", "br two")]]);
+        let plan = plan(&path("a"), &site).unwrap();
+        let two = &plan.contents[&digest("two")];
+        assert_eq!((plan.contents.len(), two.own_blobs.len(), two.encoded_blobs.len()), (1, 1, 0));
+        let (channel, path) = (ChannelName::live(), "b".parse().unwrap());
+        assert_eq!(plan.in_use, [ContentInUse { digest: digest("br two"), size: 6, channel, path }]);
+    }
+
+    #[test]
+    fn empty_content_is_not_erased_and_refuses_nothing() {
+        let site = site(&[&[("a", "secret"), ("b", "")], &[("a", "")]]);
+        assert_eq!(plan(&path("a"), &site).unwrap().contents.into_keys().collect::<Vec<_>>(), [digest("secret")]);
+        assert_eq!(plan(&path("b"), &site).unwrap_err().to_string(), "no release has a file that is not empty at `b`");
     }
 
     #[test]
@@ -285,6 +369,43 @@ mod tests {
         let plan = |number| plan(&EraseTarget::Release(ReleaseNumber(number)), &site);
         assert_eq!(plan(1).unwrap().contents.into_keys().collect::<Vec<_>>(), [digest("one")]);
         assert!(matches!(plan(2), Err(ErasureError::Nothing(_))));
-        assert!(matches!(plan(3), Err(ErasureError::Nothing(_))));
+        assert!(matches!(plan(3), Err(ErasureError::UnknownRelease(_))));
+    }
+
+    #[test]
+    fn blob_that_only_erased_contents_share_is_erased_with_the_last_of_them() {
+        // The encoding of both files is the same.
+        let mut site = site(&[&[("a", "one"), ("b", "two")], &[("c", "x")]]);
+        let manifest = site.manifests.get_mut(&site.known.releases[0].1).unwrap();
+        let shared = manifest.files["a"].encodings.clone();
+        manifest.files.get_mut("b").unwrap().encodings = shared;
+        let encoded_blobs =
+            |site: &Site, target, text| plan(&path(target), site).unwrap().contents[&digest(text)].encoded_blobs.len();
+        assert_eq!(encoded_blobs(&site, "a", "one"), 0);
+        site.known.erased.insert(digest("one"));
+        assert_eq!(encoded_blobs(&site, "b", "two"), 1);
+    }
+
+    #[test]
+    fn erasure_that_is_planned_again_reads_only_manifests_that_are_new() {
+        let mut site = site(&[&[("a", "one")], &[("b", "x")]]);
+        let mut index = site.index();
+        let next = self::site(&[&[("a", "two")], &[("b", "y")]]);
+        let [(_, removed), (_, live)] = next.known.releases[..] else { panic!("two releases") };
+        site.known.releases.extend([(ReleaseNumber(3), removed), (ReleaseNumber(4), live)]);
+        site.known.in_use = next.known.in_use.clone();
+        assert_eq!(index.missing(&site.known), [removed, live]);
+        for id in [removed, live] {
+            index.add(id, next.manifests[&id].clone());
+        }
+        assert_eq!(index.missing(&site.known), []);
+        let contents = index.plan(&path("a"), &site.known).unwrap().contents;
+        assert_eq!(contents.into_keys().collect::<BTreeSet<_>>(), [digest("one"), digest("two")].into());
+        assert!(index.plan(&path("b"), &site.known).is_err());
+        // The release that was live may be a preview's, which was deleted.
+        site.known.releases.retain(|(number, _)| number.0 < 3);
+        site.known.in_use.clear();
+        let contents = index.plan(&path("b"), &site.known).unwrap().contents;
+        assert_eq!(contents.into_keys().collect::<Vec<_>>(), [digest("x")]);
     }
 }

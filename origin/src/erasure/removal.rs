@@ -3,13 +3,14 @@
 //! An erasure records which blobs nothing needs any more; they are removed after it, and their records after that. What an origin that
 //! was killed, or a disk that failed, has left is removed later.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use verge_daemon::error_chain;
 use verge_protocol::Digest;
 
-use crate::store::{Blobs, Database, StoreError};
+use crate::store::{Blobs, Database, ErasedBlob, StoreError};
 use crate::uploads::ActivePacks;
 
 /// How many blobs are removed before others may go on.
@@ -55,7 +56,7 @@ impl Removal {
     }
 
     /// Removes erased blobs, but for those that are needed again.
-    pub(super) async fn remove(&self, blobs: &[Digest]) -> Result<(), NotRemoved> {
+    pub(super) async fn remove(&self, blobs: &[ErasedBlob]) -> Result<(), NotRemoved> {
         let mut remaining = NotRemoved::default();
         for batch in blobs.chunks(BATCH) {
             match self.remove_batch(batch).await {
@@ -73,27 +74,30 @@ impl Removal {
     }
 
     /// Those that remain.
-    async fn remove_batch(&self, blobs: &[Digest]) -> Result<NotRemoved, StoreError> {
+    async fn remove_batch(&self, blobs: &[ErasedBlob]) -> Result<NotRemoved, StoreError> {
         let _lock = self.blobs.lock_removals().await;
+        let digests: HashSet<Digest> = blobs.iter().map(|blob| blob.digest).collect();
         // In this order: when a pack has ended, its site holds its blobs.
-        let expected = self.active_packs.expected_of(blobs);
-        let needed = self.database.needed_blobs(&blobs.iter().copied().collect()).await?;
-        let (mut settled, mut remaining) = (Vec::new(), NotRemoved::default());
-        for digest in blobs {
-            if needed.contains(digest) {
-                settled.push(*digest);
-            } else if expected.contains(digest) {
+        let expected = self.active_packs.expected_of(&digests);
+        let needed = self.database.needed_blobs(&digests).await?;
+        let (needed, others): (Vec<_>, Vec<_>) = blobs.iter().cloned().partition(|blob| needed.contains(&blob.digest));
+        let (mut removed, mut remaining) = (Vec::new(), NotRemoved::default());
+        for blob in others {
+            let digest = blob.digest;
+            if expected.contains(&digest) {
                 remaining.expected += 1;
-            } else if let Err(error) = self.blobs.delete(*digest).await {
+            } else if let Err(error) = self.blobs.delete(digest).await {
                 tracing::error!(%digest, error = error_chain(&error), "failed to remove an erased blob");
                 remaining.failed += 1;
             } else {
-                settled.push(*digest);
+                removed.push(blob);
             }
         }
-        if !settled.is_empty() {
+        if !removed.is_empty() {
             self.blobs.sync().await?;
-            self.database.forget_erased_blobs(&settled).await?;
+        }
+        if !removed.is_empty() || !needed.is_empty() {
+            self.database.forget_erased_blobs(&removed, &needed).await?;
         }
         Ok(remaining)
     }

@@ -155,12 +155,12 @@ impl From<ErasureError> for ApiError {
     fn from(error: ErasureError) -> Self {
         let message = error.to_string();
         match error {
-            ErasureError::InUse { .. } => {
-                Self::conflict("in_use", message).hint("push a release without these bytes to the channel first")
-            }
+            ErasureError::InUse(_) => Self::conflict("in_use", message)
+                .hint("first push a release without these bytes to each of these channels, or delete it"),
             ErasureError::Nothing(_) => Self::not_found("nothing_to_erase", message),
             ErasureError::UnknownRelease(_) => Self::not_found("unknown_release", message),
             ErasureError::Busy => Self::conflict("channel_busy", message).hint("wait for it to finish, then try again"),
+            ErasureError::Panicked(_) => Self::internal(&error),
             ErasureError::ShuttingDown => Self::new(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", message)
                 .hint("send the request again when it is back: an erasure may be repeated"),
             ErasureError::Publish(error) => Self::from(&error),

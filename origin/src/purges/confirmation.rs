@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use verge_protocol::api::{LaggingEdge, PurgeProgress};
 use verge_protocol::purge::PurgeScope;
-use verge_protocol::report::EdgeReport;
-use verge_protocol::{EdgeName, Generation, Position, SiteName, Timestamp};
+use verge_protocol::report::{EdgeReport, PurgeLag};
+use verge_protocol::{EdgeName, Generation, Position, Seq, SiteName, Timestamp};
 
 use crate::rollout::Timing;
 
@@ -39,6 +39,9 @@ struct Edge {
     last: Option<LastReport>,
     /// When it last made progress; before any, when the purge was made or when it joined the fleet.
     progressed: Duration,
+    /// The purge of the site that it has failed to carry out at least once. Further attempts are no progress, although older edges report
+    /// each as running.
+    failed: Option<Seq>,
     has_confirmed: bool,
 }
 
@@ -67,7 +70,7 @@ impl Confirmation {
         self.edges.retain(|name, _| members.contains(name));
         let before = self.edges.len();
         for name in members {
-            let joining = || Edge { last: None, progressed: now, has_confirmed: false };
+            let joining = || Edge { last: None, progressed: now, failed: None, has_confirmed: false };
             self.edges.entry(name.clone()).or_insert_with(joining);
         }
         self.edges.len() > before
@@ -77,13 +80,7 @@ impl Confirmation {
     /// not in the fleet.
     pub(crate) fn report(&mut self, edge: &EdgeName, report: &Arc<EdgeReport>, received: Duration, time: Timestamp) {
         let Some(edge) = self.edges.get_mut(edge) else { return };
-        let site = &self.purged.site;
-        let state = |report: &EdgeReport| {
-            let lag = report.purging.iter().find(|lag| lag.site == *site).cloned();
-            (report.applied, lag, report.draining)
-        };
-        let is_running = report.purging.iter().any(|lag| lag.site == *site && lag.running);
-        if is_running || edge.last.as_ref().is_none_or(|before| state(&before.report) != state(report)) {
+        if edge.is_progress(report, &self.purged) {
             edge.progressed = edge.progressed.max(received);
         }
         edge.last = Some(LastReport { report: Arc::clone(report), received, time });
@@ -182,6 +179,29 @@ impl Confirmation {
 }
 
 impl Edge {
+    /// Whether a report tells of progress since the last one.
+    fn is_progress(&mut self, report: &EdgeReport, Purged { site, position, .. }: &Purged) -> bool {
+        let lag_of = |report: &EdgeReport| report.purging.iter().find(|lag| lag.site == *site).cloned();
+        let lag = lag_of(report);
+        let before = self.last.as_ref().map(|last| Arc::clone(&last.report));
+        if let (Some(before), Some(lag)) = (before.as_deref().and_then(lag_of), &lag)
+            && (before.running, before.seq, lag.running) == (true, lag.seq, false)
+        {
+            self.failed = Some(lag.seq);
+        }
+        let has_failed = |lag: &PurgeLag| self.failed == Some(lag.seq);
+        if lag.as_ref().is_some_and(|lag| lag.running && !has_failed(lag)) {
+            return true;
+        }
+        let state = |report: &EdgeReport| {
+            // Writes that come after the purge bring it no further.
+            let applied = (!report.applied.includes(*position)).then_some(report.applied);
+            let attempt = |lag: PurgeLag| (lag.seq, (!has_failed(&lag)).then_some((lag.running, lag.reason)));
+            (applied, lag_of(report).map(attempt), report.draining)
+        };
+        before.is_none_or(|before| state(&before) != state(report))
+    }
+
     fn is_draining(&self) -> bool {
         self.last.as_ref().is_some_and(|last| last.report.draining)
     }
@@ -203,8 +223,7 @@ fn millis(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use verge_protocol::Seq;
-    use verge_protocol::report::{PurgeLag, PurgeProof};
+    use verge_protocol::report::PurgeProof;
 
     use super::*;
 
@@ -312,6 +331,38 @@ mod tests {
         }
         assert_eq!(scene.0.deadline(), Some(seconds(134)));
         assert_eq!(scene.poll(134), [r#"finished [] 0 ["a: checking"]"#]);
+    }
+
+    #[test]
+    fn edge_whose_purge_is_blocked_is_given_up_although_it_applies_later_writes() {
+        let mut scene = Scene::new(&["a"]);
+        scene.report("a", report(5, None), 100);
+        scene.report("a", report(6, None), 104);
+        scene.report("a", report(7, Some(7)), 108);
+        scene.report("a", report(8, Some(7)), 112);
+        scene.report("a", report(9, Some(7)), 116);
+        assert_eq!(scene.poll(117), ["purging [a]"]);
+        assert_eq!(scene.poll(118), [r#"finished [] 0 ["a: checking"]"#]);
+    }
+
+    #[test]
+    fn attempts_after_one_that_failed_are_no_progress_until_the_purge_is_done() {
+        let mut scene = Scene::new(&["a"]);
+        let attempt = |seq: u64, running: bool| {
+            let mut report = report(8, Some(seq));
+            report.purging[0].running = running;
+            report
+        };
+        // A purge from before this one fails once, and is done.
+        for (at, seq, running) in [(100, 6, true), (102, 6, false), (104, 6, true), (110, 7, true)] {
+            scene.report("a", attempt(seq, running), at);
+        }
+        for at in (112..=118).step_by(2) {
+            scene.report("a", attempt(7, at % 4 != 0), at);
+        }
+        assert_eq!(scene.poll(119), ["purging [a]"]);
+        assert_eq!(scene.0.deadline(), Some(seconds(120)));
+        assert_eq!(scene.poll(120), [r#"finished [] 0 ["a: checking"]"#]);
     }
 
     #[test]

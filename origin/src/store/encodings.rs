@@ -1,5 +1,6 @@
 //! Precompressed contents.
 
+use sqlx::AnyConnection;
 use verge_protocol::{Coding, Content, Digest};
 
 use super::column_values;
@@ -54,4 +55,13 @@ impl Database {
         transaction.commit().await?;
         Ok(())
     }
+}
+
+/// The blobs of all encodings of a content.
+pub(super) async fn blobs(connection: &mut AnyConnection, of: Digest) -> Result<Vec<Digest>, StoreError> {
+    let query = sqlx::query("select content from encoding where digest = $1 and content is not null");
+    let rows = column_values::fetch_all(connection, query.bind(of.to_string())).await?;
+    let parse = |(content,): (String,)| column_values::parse_json::<Content>("encoding", &content);
+    let encodings = column_values::sound_rows("encoding", rows, parse);
+    Ok(encodings.iter().flat_map(Content::slices).map(|slice| slice.digest).collect())
 }

@@ -1,6 +1,6 @@
 //! Erasures: contents that a site must not serve, store or push any more.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sqlx::AnyConnection;
 use verge_protocol::state::{ErasedState, Inherited, Key, RolloutState};
@@ -9,7 +9,7 @@ use verge_protocol::{ChannelName, Digest, Position, ReleaseNumber, SiteName, Sit
 use super::database::{self, Database};
 use super::error::StoreError;
 use super::purges::{self, NewPurge};
-use super::{channels, column_values, erased_blobs, state};
+use super::{channels, column_values, encodings, erased_blobs, state};
 
 /// The manifests that a site has: what an erasure is planned from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -18,6 +18,8 @@ pub(crate) struct SiteManifests {
     pub(crate) releases: Vec<(ReleaseNumber, Digest)>,
     /// Those that its channels point at or are about to.
     pub(crate) in_use: Vec<(ChannelName, Digest)>,
+    /// The contents of them that were erased.
+    pub(crate) erased: BTreeSet<Digest>,
 }
 
 /// An erasure to be made by [`Database::erase`].
@@ -121,12 +123,7 @@ impl Database {
 
     /// The erased contents of a site, each with a path where the site had it.
     pub(crate) async fn erased(&self, site: &SiteName) -> Result<HashMap<Digest, SitePath>, StoreError> {
-        let query = sqlx::query("select content, path from erasure where site = $1").bind(site.as_str());
-        let rows = column_values::fetch_all(&mut *self.read_connection().await?, query).await?;
-        let parse = |(content, path): (String, String)| {
-            Ok((column_values::parse("digest", &content)?, column_values::parse("path", &path)?))
-        };
-        Ok(column_values::sound_rows("erasure", rows, parse).into_iter().collect())
+        erased(&mut *self.read_connection().await?, site).await
     }
 
     /// The manifests that a site has.
@@ -155,7 +152,16 @@ async fn removable(connection: &mut AnyConnection, erasure: &NewErasure) -> Resu
         }
     }
     let needed = erased_blobs::needed(connection, &given_up, Some(&erasure.site), &contents).await?;
-    Ok(Removable { shared, removed: &given_up - &needed })
+    let mut removed = &given_up - &needed;
+    // Encodings of another level are in no manifest. A blob of theirs may be one that the site has otherwise.
+    let mut others = HashSet::new();
+    for content in &contents {
+        others.extend(encodings::blobs(connection, *content).await?);
+    }
+    others.retain(|blob| !given_up.contains(blob));
+    let needed = erased_blobs::needed(connection, &others, None, &contents).await?;
+    removed.extend(&others - &needed);
+    Ok(Removable { shared, removed })
 }
 
 /// Whether another site holds all these blobs.
@@ -182,6 +188,15 @@ async fn is_held_elsewhere(
     Ok(sites.is_some())
 }
 
+async fn erased(connection: &mut AnyConnection, site: &SiteName) -> Result<HashMap<Digest, SitePath>, StoreError> {
+    let query = sqlx::query("select content, path from erasure where site = $1").bind(site.as_str());
+    let rows = column_values::fetch_all(connection, query).await?;
+    let parse = |(content, path): (String, String)| {
+        Ok((column_values::parse("digest", &content)?, column_values::parse("path", &path)?))
+    };
+    Ok(column_values::sound_rows("erasure", rows, parse).into_iter().collect())
+}
+
 async fn site_manifests(connection: &mut AnyConnection, site: &SiteName) -> Result<SiteManifests, StoreError> {
     let query = sqlx::query("select number, manifest from release where site = $1 order by number").bind(site.as_str());
     let rows = column_values::fetch_all(connection, query).await?;
@@ -204,7 +219,8 @@ async fn site_manifests(connection: &mut AnyConnection, site: &SiteName) -> Resu
         };
         in_use.extend(manifest.map(|manifest| (channel.clone(), manifest)));
     }
-    Ok(SiteManifests { releases, in_use })
+    let erased = erased(connection, site).await?.into_keys().collect();
+    Ok(SiteManifests { releases, in_use, erased })
 }
 
 #[cfg(test)]
@@ -300,14 +316,35 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn blobs_of_encodings_that_no_manifest_has_are_removed_but_those_that_the_site_has_otherwise() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = database(&directory).await;
+        let cut = |text: &'static [u8]| Content::cut(&Bytes::from_static(text)).0;
+        let (encoded, unnamed, file) = (cut(b"encoded"), cut(b"faster"), cut(b"a file"));
+        let erasure = planned(&database, "text", encoded.clone()).await;
+        let of = erasure.contents[0].digest;
+        for (level, encoded) in [(1, Some(&unnamed)), (2, Some(&file)), (3, None)] {
+            let encoded = encoded.cloned();
+            database.put_encodings(&[EncodingRow { of, coding: Coding::Br, level, encoded }]).await.unwrap();
+        }
+        database.add_blobs(&demo(), &[(file.digest(), file.size())]).await.unwrap();
+        let removed = erase(&database, &erasure, &SiteManifests::default()).await;
+        assert_eq!(removed, Some([of, encoded.digest(), unnamed.digest()].into()));
+        let records = database.erased_blobs().await.unwrap().into_iter().map(|blob| blob.digest);
+        assert_eq!(records.collect::<HashSet<_>>(), removed.unwrap());
+        database.close().await;
+    }
+
+    #[tokio::test]
     async fn erasure_that_was_planned_from_other_manifests_is_not_made() {
         let directory = tempfile::tempdir().unwrap();
         let database = database(&directory).await;
         let erasure = planned(&database, "text", Content::cut(&Bytes::from_static(b"encoded")).0).await;
         let digest = erasure.contents[0].digest;
-        let released = SiteManifests { releases: vec![(ReleaseNumber(1), digest)], in_use: Vec::new() };
-        let in_use = SiteManifests { releases: Vec::new(), in_use: vec![(ChannelName::live(), digest)] };
-        for from in [released, in_use] {
+        let released = SiteManifests { releases: vec![(ReleaseNumber(1), digest)], ..SiteManifests::default() };
+        let in_use = SiteManifests { in_use: vec![(ChannelName::live(), digest)], ..SiteManifests::default() };
+        let erased = SiteManifests { erased: [digest].into(), ..SiteManifests::default() };
+        for from in [released, in_use, erased] {
             assert_eq!(erase(&database, &erasure, &from).await, None);
         }
         assert_eq!(database.erased(&demo()).await.unwrap(), HashMap::new());

@@ -36,11 +36,12 @@ impl Database {
 
     /// When the purge of a site by the write `seq` was made; `None` if there is none.
     pub(crate) async fn purge_time(&self, site: &SiteName, seq: Seq) -> Result<Option<Timestamp>, StoreError> {
-        let row: Option<(i64,)> = sqlx::query_as("select made from purge where site = $1 and seq = $2")
-            .bind(site.as_str())
-            .bind(column_values::signed(seq.0))
-            .fetch_optional(self.read())
-            .await?;
+        let row: Option<(i64,)> =
+            sqlx::query_as("select made from purge where site = $1 and seq >= $2 order by seq limit 1")
+                .bind(site.as_str())
+                .bind(column_values::signed(seq.0))
+                .fetch_optional(self.read())
+                .await?;
         row.map(|(made,)| column_values::unsigned("time", made).map(Timestamp)).transpose()
     }
 }

@@ -171,6 +171,24 @@ async fn bytes_that_a_channel_serves_are_not_erased() {
 }
 
 #[tokio::test]
+async fn bytes_that_a_channel_serves_at_another_path_stay_and_the_others_are_erased() {
+    let origin = TestOrigin::start().await;
+    origin.create_site("demo").await;
+    origin.push("demo", &build(&[("keys.json", "secret")])).await;
+    origin.push("demo", &build(&[("keys.json", "{}")])).await;
+    origin.push("demo", &build(&[("settings.json", "{}")])).await;
+    let body = json!({ "path": "keys.json" });
+    let plan = origin.request(Method::POST, "/v1/sites/demo/erasures/plan").json(&body).send().await.unwrap();
+    let plan: ErasurePlan = ok(plan).await;
+    let erased: Vec<_> = plan.contents.iter().map(|content| content.digest).collect();
+    let stay: Vec<_> = plan.in_use.iter().map(|content| (content.digest, content.path.as_str())).collect();
+    assert_eq!((erased, stay), (vec![digest("secret")], vec![(digest("{}"), "settings.json")]));
+    origin.erase("demo", "keys.json").await;
+    assert_eq!([origin.has("secret").await, origin.has("{}").await], [false, true]);
+    origin.stop().await;
+}
+
+#[tokio::test]
 async fn bytes_that_another_site_has_stay_in_the_store() {
     let origin = with_secrets().await;
     origin.create_site("news").await;

@@ -15,7 +15,7 @@ use crate::metrics::CanaryCounters;
 use crate::status::MeasuredRelease;
 
 impl Channels {
-    /// Tells the name of this edge.
+    /// Sets the name of this edge.
     pub(in crate::follow) fn set_name(&mut self, name: EdgeName) {
         self.name = Some(name);
     }

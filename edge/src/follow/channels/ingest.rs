@@ -24,7 +24,6 @@ impl Channels {
         let Self { tracked, rollouts, domains, releases, purges, erasures, changed, .. } = self;
         let changes =
             self.rows.apply(change, &mut Ingest { tracked, rollouts, domains, releases, purges, erasures, changed });
-        self.erase();
         self.end_earlier_rollouts();
         // The first change of a process brings all that the origin has.
         if self.catch_up == CatchUp::Begun {
@@ -102,7 +101,6 @@ impl RowHandler for Ingest<'_> {
             }
             ParsedRow::Erased(site, content, state) => {
                 self.erasures.apply(site, content, state);
-                *self.changed = true;
             }
             ParsedRow::Edge(..)
             | ParsedRow::Site(..)

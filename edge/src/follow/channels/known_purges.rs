@@ -39,6 +39,15 @@ pub(crate) struct PurgePoint {
     pub(crate) seq: Seq,
 }
 
+/// The oldest purge of a site that is not done.
+pub(super) struct PendingPurge<'a> {
+    pub(super) site: &'a SiteName,
+    pub(super) generation: Generation,
+    pub(super) purge: &'a Purge,
+    /// Every purge of an earlier write is done. A purge that stands for those before it may stand for any since the last that is done.
+    pub(super) undone_since: Seq,
+}
+
 /// A purge that could not be carried out.
 struct FailedPurge {
     reason: String,
@@ -102,9 +111,20 @@ impl Purges {
         self.failed.remove(site);
     }
 
-    /// Records that a purge, with all before it, was done by this process or an earlier one.
-    pub(super) fn set_done(&mut self, site: SiteName, done: PurgePoint) {
+    /// Restores that a purge, with all before it, was done by an earlier process.
+    pub(super) fn restore_done(&mut self, site: SiteName, done: PurgePoint) {
         self.done.insert(site, done);
+    }
+
+    /// Records that a purge, with all before it, is done. If its history has ended meanwhile, that counts as far as the row of the site has
+    /// them too.
+    pub(super) fn set_done(&mut self, site: SiteName, PurgePoint { generation, seq }: PurgePoint) {
+        let Some(known) = self.known.get(&site) else { return };
+        let common = || self.earlier.get(&site)?.get(&generation).copied();
+        let seq = if generation == known.generation { Some(seq) } else { common().map(|common| seq.min(common)) };
+        if let Some(seq) = seq {
+            self.done.insert(site, PurgePoint { generation: known.generation, seq });
+        }
     }
 
     /// Takes all known purges for done: nothing was served or stored before them.
@@ -164,11 +184,15 @@ impl Purges {
     }
 
     /// The oldest purge of each site that is not done.
-    pub(super) fn pending(&self) -> impl Iterator<Item = (&SiteName, Generation, &Purge)> {
+    pub(super) fn pending(&self) -> impl Iterator<Item = PendingPurge<'_>> {
         self.known.iter().filter_map(|(site, KnownPurges { generation, state })| {
-            let done = self.done.get(site).filter(|done| done.generation == *generation);
-            let oldest = state.after(done.map(|done| done.seq)).min_by_key(|purge| purge.seq)?;
-            Some((site, *generation, oldest))
+            let done = self.done.get(site).filter(|done| done.generation == *generation).map(|done| done.seq);
+            let purge = state.after(done).min_by_key(|purge| purge.seq)?;
+            let undone_since = match state.merged() {
+                Some(merged) if merged == purge.seq => done.map_or(Seq(0), |done| Seq(done.0 + 1)),
+                _ => purge.seq,
+            };
+            Some(PendingPurge { site, generation: *generation, purge, undone_since })
         })
     }
 

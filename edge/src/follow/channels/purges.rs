@@ -3,7 +3,7 @@
 //! A purge is carried out when every channel of its site serves a row from after it: the origin writes these rows again with each purge,
 //! so that they leave out what is not inherited any more.
 //!
-//! Of several sites, those that have erased contents come first, then those with the newest purges, which somebody waits for.
+//! Of several sites, those that have erased contents come first, then those with the newest purges, which a command waits for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use verge_protocol::state::Key;
 use verge_protocol::{Digest, Generation, Seq, SiteName};
 
 use super::Channels;
-use super::known_purges::{DuePurge, PurgePoint};
+use super::known_purges::{DuePurge, PendingPurge, PurgePoint};
 use super::tracked_channel::{AcceptedRow, TrackedChannel, of_site};
 use crate::table::{InheritedRelease, Priority, Resources};
 
@@ -35,14 +35,15 @@ impl Channels {
         if self.purges.running().is_some() {
             return None;
         }
-        let is_ready = |(site, generation, purge): &(&SiteName, Generation, &Purge)| {
-            let is_paused = self.purges.failure(site).is_some_and(|(_, retry)| now < retry);
-            !is_paused && self.channel_from_before(site, *generation, purge.seq).is_none()
+        let is_ready = |pending: &PendingPurge| {
+            let is_paused = self.purges.failure(pending.site).is_some_and(|(_, retry)| now < retry);
+            !is_paused && self.channel_from_before(pending).is_none()
         };
-        let rank = |(site, generation, _): &(&SiteName, Generation, &Purge)| {
-            (self.erasures.blobs(site).next().is_some(), self.purges.newest(site, *generation))
+        let rank = |pending: &PendingPurge| {
+            let has_erased = self.erasures.blobs(pending.site).next().is_some();
+            (has_erased, self.purges.newest(pending.site, pending.generation))
         };
-        let (site, generation, purge) = self.pending_purges().filter(is_ready).max_by_key(rank)?;
+        let PendingPurge { site, generation, purge, .. } = self.pending_purges().filter(is_ready).max_by_key(rank)?;
         let releases = self.releases_of(site);
         let mut erased: Vec<Digest> = self.erasures.blobs(site).collect();
         if !erased.is_empty() {
@@ -67,22 +68,22 @@ impl Channels {
 
     /// Whether a purge has failed and is to be tried again.
     pub(in crate::follow) fn has_failed_purge(&self) -> bool {
-        self.pending_purges().any(|(site, ..)| self.purges.failure(site).is_some())
+        self.pending_purges().any(|pending| self.purges.failure(pending.site).is_some())
     }
 
     /// The sites with a purge that is not done.
     pub(in crate::follow) fn purging(&self) -> impl Iterator<Item = PurgeLag> {
-        let pending = self.pending_purges().map(|(site, generation, purge)| {
-            let running = self.purges.running() == Some(site);
-            let reason = match self.channel_from_before(site, generation, purge.seq) {
-                Some(channel) => format!("channel {channel} still serves a release from before the purge"),
-                None if running => "checking what is on disk".to_owned(),
-                None => match self.purges.failure(site) {
-                    Some((reason, _)) => reason.to_owned(),
-                    None => "waiting for the purge of another site".to_owned(),
-                },
+        let pending = self.pending_purges().map(|pending| {
+            let site = pending.site;
+            let failure = self.purges.failure(site);
+            let running = self.purges.running() == Some(site) && failure.is_none();
+            let reason = match (self.channel_from_before(&pending), failure) {
+                (Some(channel), _) => format!("channel {channel} still serves a release from before the purge"),
+                (None, Some((reason, _))) => reason.to_owned(),
+                (None, None) if running => "checking what is on disk".to_owned(),
+                (None, None) => "waiting for the purge of another site".to_owned(),
             };
-            PurgeLag { site: site.clone(), seq: purge.seq, running, reason }
+            PurgeLag { site: site.clone(), seq: pending.undone_since, running, reason }
         });
         self.unreadable_purges().chain(pending)
     }
@@ -95,7 +96,7 @@ impl Channels {
             let (site, seq) = match key.parse() {
                 Ok(Key::Erased(site, _)) => (site, row.row.seq),
                 Ok(Key::Purge(site)) => {
-                    // The row may tell of several since.
+                    // The row may contain several since.
                     let known = self.purges.newest(&site, row.generation);
                     (site, known.map_or(Seq(0), |known| Seq(known.0 + 1)))
                 }
@@ -108,19 +109,20 @@ impl Channels {
 
     /// The oldest purge of each site that is not done. One of an earlier history ends with it, as rollouts do: no row of a channel comes
     /// after it.
-    fn pending_purges(&self) -> impl Iterator<Item = (&SiteName, Generation, &Purge)> {
+    fn pending_purges(&self) -> impl Iterator<Item = PendingPurge<'_>> {
         let present = self.rows.position().map(|position| position.generation);
-        self.purges.pending().filter(move |(_, generation, _)| Some(*generation) == present)
+        self.purges.pending().filter(move |pending| Some(pending.generation) == present)
     }
 
     /// A channel of the site that serves a row from before the purge, or is about to. One that the present history does not know is no
     /// obstacle.
-    fn channel_from_before(&self, site: &SiteName, generation: Generation, seq: Seq) -> Option<&str> {
+    fn channel_from_before(&self, pending: &PendingPurge) -> Option<&str> {
+        let PendingPurge { site, generation, purge: Purge { seq, .. }, .. } = *pending;
         let is_present = |row: &AcceptedRow| row.stored.generation == generation;
         let is_from_before = |channel: &TrackedChannel| match (&channel.served, &channel.accepted) {
-            (Some(served), _) if is_present(served) => served.stored.row.seq < seq,
-            (Some(_), _) => channel.not_served().is_some(),
-            (None, accepted) => accepted.as_ref().is_some_and(|row| is_present(row) && row.stored.row.seq < seq),
+            (Some(served), _) if is_present(served) => served.stored.row.seq < *seq,
+            (Some(_), accepted) => accepted.as_ref().is_some_and(is_present),
+            (None, accepted) => accepted.as_ref().is_some_and(|row| is_present(row) && row.stored.row.seq < *seq),
         };
         let mut channels = of_site(&self.tracked, site);
         channels.find(|(_, channel)| is_from_before(channel)).map(|(name, _)| name.as_str())
@@ -148,12 +150,13 @@ mod tests {
     use verge_daemon::feed::{Change, MissingKeys};
     use verge_protocol::purge::PurgeState;
     use verge_protocol::state::{ChannelState, ErasedState, Row};
-    use verge_protocol::{Json, Timestamp};
+    use verge_protocol::{Json, Position, Timestamp};
 
     use super::super::test_support::{
         NOW, add_manifest, add_release, apply_rows, apply_rows_at, at, lagging, restart, rollout, row, set_holding,
     };
     use super::*;
+    use crate::follow::report::report_of;
     use crate::test_support::traffic;
 
     fn purge_row(site: &str, seq: u64, purges: &[(u64, &str)]) -> Row {
@@ -429,7 +432,7 @@ mod tests {
         for _restart in 0..2 {
             let lags = channels.applied_state().purging;
             let seqs: Vec<_> = lags.iter().map(|lag| (lag.site.as_str(), lag.seq.0, lag.running)).collect();
-            assert_eq!(seqs, [("b", 11, false), ("a", 3, false)], "the row of a may tell of more than one purge");
+            assert_eq!(seqs, [("b", 11, false), ("a", 3, false)], "the row of a may contain more than one purge");
             assert!(lags[1].reason.starts_with("the row purge/a was refused: "), "{}", lags[1].reason);
             channels = restart(&channels);
         }
@@ -452,7 +455,6 @@ mod tests {
         finish(&mut channels);
         assert_eq!(start(&mut channels, NOW), None);
         assert_eq!(start(&mut channels, NOW + PURGE_RETRY_PAUSE), Some("b".into()));
-        assert_eq!(purging(&channels), [(3, "checking what is on disk".into())]);
         let proof = PurgeProof {
             site: "b".parse().unwrap(),
             seq: Seq(3),
@@ -486,5 +488,96 @@ mod tests {
             let proof = PurgeProof { site, seq, files: 0, bytes: 0, bad: 0, replaced: 0, serves: None };
             channels.record_purge(started.generation, proof);
         }
+    }
+
+    #[test]
+    fn merged_purge_that_is_not_done_leaves_all_purges_since_the_last_done_one_unconfirmed() {
+        let confirmed = |channels: &Channels| {
+            let report = report_of("fra-1".parse().unwrap(), &channels.applied_state()).unwrap();
+            let site = "a".parse().unwrap();
+            let position = |seq| Position { generation: Generation(1), seq: Seq(seq) };
+            [1, 2, 3].map(|seq| report.has_purged(position(seq), &site))
+        };
+        let merged = |last: u64| {
+            let mut state = PurgeState::default();
+            for seq in 1..=last {
+                state.add(Purge { seq: Seq(seq), scope: "v1.js".parse().unwrap() });
+            }
+            Row { key: "purge/a".into(), seq: Seq(last), value: Some(Json::of(&state).unwrap()) }
+        };
+        let mut channels = Channels::default();
+        apply_rows(&mut channels, vec![purge_row("a", 1, &[(1, "v1.js")])]);
+        apply_rows(&mut channels, vec![merged(17)]);
+        assert_eq!(confirmed(&channels), [false; 3], "2 stands for 1");
+        finish(&mut channels);
+        assert_eq!(confirmed(&channels), [true, true, false]);
+        apply_rows(&mut channels, vec![merged(19)]);
+        assert_eq!(confirmed(&channels), [true, true, false], "4 stands for 3");
+        finish(&mut channels);
+        assert_eq!(confirmed(&channels), [true; 3]);
+    }
+
+    #[test]
+    fn lagging_channel_that_the_present_history_does_not_know_delays_no_purge_and_serves_nothing_purged() {
+        let mut channels = Channels::default();
+        apply_rows(&mut channels, vec![row("a", 5, 1, &[])]);
+        add_release(&mut channels, 1);
+        apply_rows(&mut channels, vec![row("a", 6, 3, &[2, 1])]);
+        for number in [2, 3] {
+            add_manifest(&mut channels, number);
+            set_holding(&mut channels, number, false);
+        }
+        channels.apply(Change::Snapshot { at: at(2, 1), rows: vec![], missing: MissingKeys::Unknown });
+        apply_rows_at(&mut channels, at(2, 2), vec![purge_row("a", 2, &[(2, "v2.js")])]);
+        assert_eq!(["v1.js", "v2.js", "v3.js"].map(|path| serves(&channels, path)), [true, false, true]);
+        assert_eq!((lagging(&channels).len(), due(&channels)), (1, Some(("a".into(), 2, 0))));
+        finish(&mut channels);
+        assert_eq!(purging(&channels), vec![]);
+        set_holding(&mut channels, 3, true);
+        assert_eq!(["v1.js", "v2.js", "v3.js"].map(|path| serves(&channels, path)), [true, false, true]);
+    }
+
+    #[test]
+    fn purge_that_failed_does_not_count_as_running_while_it_is_tried_again() {
+        let mut channels = Channels::default();
+        apply_rows(&mut channels, vec![purge_row("a", 2, &[(2, "*")])]);
+        let lags = |channels: &Channels| channels.purging().map(|lag| (lag.running, lag.reason)).collect::<Vec<_>>();
+        assert!(channels.start_purge(NOW).is_some());
+        assert_eq!(lags(&channels), [(true, "checking what is on disk".into())]);
+        for attempt in 0..2 {
+            let failed = NOW + PURGE_RETRY_PAUSE * attempt;
+            channels.record_purge_failure("the disk fails".into(), failed);
+            assert_eq!(lags(&channels), [(false, "the disk fails".into())]);
+            assert!(channels.start_purge(failed + PURGE_RETRY_PAUSE).is_some());
+            assert_eq!(lags(&channels), [(false, "the disk fails".into())], "an origin would wait for it");
+        }
+    }
+
+    #[test]
+    fn purge_that_ends_after_a_new_history_began_is_done_in_it_as_far_as_both_have_it() {
+        let ended_after = |now: &[(u64, &str)]| {
+            let mut channels = Channels::default();
+            apply_rows(&mut channels, vec![purge_row("a", 4, &[(4, "x"), (2, "*"), (1, "*")])]);
+            finish(&mut channels);
+            finish(&mut channels);
+            let running = channels.start_purge(NOW).unwrap();
+            let rows = vec![purge_row("a", 6, now)];
+            channels.apply(Change::Snapshot { at: at(2, 6), rows, missing: MissingKeys::Unknown });
+            let proof = PurgeProof {
+                site: running.site,
+                seq: running.purge.seq,
+                files: 0,
+                bytes: 0,
+                bad: 0,
+                replaced: 0,
+                serves: None,
+            };
+            channels.record_purge(running.generation, proof);
+            due(&channels).map(|due| due.1)
+        };
+        assert_eq!(ended_after(&[(4, "x"), (2, "*"), (1, "*")]), None);
+        assert_eq!(ended_after(&[(6, "y"), (4, "x"), (2, "*"), (1, "*")]), Some(6));
+        assert_eq!(ended_after(&[(4, "y"), (2, "*"), (1, "*")]), Some(4), "another of the same number");
+        assert_eq!(ended_after(&[(4, "x"), (3, "*")]), Some(3), "no purge in common");
     }
 }

@@ -3,25 +3,20 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use verge_protocol::Digest;
 use verge_protocol::host::HostLabel;
 use verge_protocol::purge::PurgeScope;
 use verge_protocol::state::ChannelState;
+use verge_protocol::{Digest, SiteName};
 
 use super::Channels;
-use super::tracked_channel::TrackedChannel;
+use super::tracked_channel::{AcceptedRow, TrackedChannel};
 use crate::follow::wanted::Wanted;
 use crate::table::{InheritedRelease, InheritedReleases, Priority, Resources};
 
-/// The manifests needed to serve a channel, the release's own first, and the paths that are not inherited from each.
-fn releases_of(state: &ChannelState) -> impl Iterator<Item = (Digest, Vec<PurgeScope>)> + '_ {
-    let inherited = state.inherits.iter().map(|inherited| (inherited.manifest, inherited.without.clone()));
-    std::iter::once((state.manifest, Vec::new())).chain(inherited)
-}
-
-/// The same, also without the paths of `purged`.
-fn releases_without(state: &ChannelState, purged: &[PurgeScope]) -> Vec<(Digest, Vec<PurgeScope>)> {
-    releases_of(state).map(|(id, without)| (id, [&without, purged].concat())).collect()
+/// The manifests of the releases that a row inherits from, the most recent first, and the paths that are not inherited from each: those that
+/// the row says, and `purged`.
+fn inherited_without(state: &ChannelState, purged: &[PurgeScope]) -> Vec<(Digest, Vec<PurgeScope>)> {
+    state.inherits.iter().map(|inherited| (inherited.manifest, [&inherited.without, purged].concat())).collect()
 }
 
 impl Channels {
@@ -69,16 +64,21 @@ impl Channels {
         };
         let coming = self.rollouts.get(&(label.site.clone(), label.channel.clone()));
         let coming = coming.map(|rollout| (rollout.state.manifest, Vec::new()));
-        let accepted = tracked.not_served().into_iter().flat_map(|row| releases_of(&row.state));
+        let accepted = tracked.not_served().into_iter().flat_map(|row| {
+            let inherited = inherited_without(&row.state, &self.purged_since(&label.site, row));
+            std::iter::once((row.state.manifest, Vec::new())).chain(inherited)
+        });
         // Those of the accepted row that are older than the served release follow below.
         let accepted = accepted.take_while(|(id, _)| *id != state.manifest);
         let newer = coming.into_iter().chain(accepted).filter_map(get);
         let superseded = tracked.superseded.as_ref().map(|superseded| {
-            let purged = self.purges.since_history(&label.site, superseded.row.stored.generation);
-            (releases_without(&superseded.row.state, &purged), purged)
+            let (state, purged) = (&superseded.row.state, self.purged_since(&label.site, &superseded.row));
+            let inherited = inherited_without(state, &purged);
+            (std::iter::once((state.manifest, purged.clone())).chain(inherited).collect::<Vec<_>>(), purged)
         });
         let (superseded, purged) = superseded.unwrap_or_default();
-        let own = releases_without(state, &self.purged_since_history_of(label, tracked)).split_off(1);
+        let purged_since_served = tracked.served.as_ref().map(|row| self.purged_since(&label.site, row));
+        let own = inherited_without(state, &purged_since_served.unwrap_or_default());
         // What was purged since is no newer than what the present history says.
         let older = if purged.is_empty() { [superseded, own] } else { [own, superseded] };
         let older = older.into_iter().flatten().map_while(get);
@@ -88,12 +88,11 @@ impl Channels {
         InheritedReleases { newer, older: older.filter(&mut is_first).collect() }
     }
 
-    /// What was purged since the history ended of which a channel serves a row: no later row of the channel says so.
-    fn purged_since_history_of(&self, label: &HostLabel, tracked: &TrackedChannel) -> Vec<PurgeScope> {
+    /// What was purged since the history of a row of the site ended: no later row of that history says so.
+    fn purged_since(&self, site: &SiteName, row: &AcceptedRow) -> Vec<PurgeScope> {
         let present = self.rows.position().map(|position| position.generation);
-        let served = tracked.served.as_ref().map(|served| served.stored.generation);
-        let ended = served.filter(|served| Some(*served) != present);
-        ended.map(|ended| self.purges.since_history(&label.site, ended)).unwrap_or_default()
+        let generation = row.stored.generation;
+        if Some(generation) == present { Vec::new() } else { self.purges.since_history(site, generation) }
     }
 
     /// The releases whose blobs should be on disk.

@@ -69,7 +69,7 @@ impl Channels {
                 }
                 StateRecord::Unheld(stored) => unheld.extend(channel_row(stored).map(|(key, _)| key)),
                 StateRecord::Purged { site, generation, seq } => {
-                    channels.purges.set_done(site, PurgePoint { generation, seq });
+                    channels.purges.restore_done(site, PurgePoint { generation, seq });
                 }
                 StateRecord::EarlierPurge { site, generation, seq } => {
                     channels.purges.set_earlier(site, PurgePoint { generation, seq });
@@ -94,7 +94,7 @@ impl Channels {
                 channel.is_held = true;
             }
         }
-        // A served row whose own row was lost from a damaged file is served until the origin has told what is right.
+        // A served row whose own row was lost from a damaged file is served until the feed says what is right.
         channels
             .tracked
             .retain(|_, channel| channel.served.is_some() || channel.accepted.is_some() || channel.refused.is_some());
