@@ -85,6 +85,8 @@ pub enum Command {
         #[command(subcommand)]
         command: Option<Domains>,
     },
+    /// List certificates: issuer, expiry, next renewal and problems
+    Certs,
     /// List or remove what edges still serve although the origin, restored from an older copy, does not know it
     Orphans {
         /// The subcommand; none: list them
@@ -272,7 +274,7 @@ mod tests {
     fn help_of_each_command_matches_snapshot() {
         let names = [
             "push", "releases", "rollback", "promote", "channels", "purge", "erase", "log", "status", "sites", "edges",
-            "domains", "dns", "up",
+            "domains", "certs", "dns", "up",
         ];
         let verbs = [
             "channels delete",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use verge_daemon::Clock;
 
+use crate::certificates::{Issuer, Vault};
 use crate::channel_deletion::ChannelDeletion;
 use crate::domains::Domains;
 use crate::edge_reports::EdgeReports;
@@ -37,6 +38,8 @@ pub(crate) struct AppState {
     pub(crate) purges: Purges,
     pub(crate) erasures: Erasures,
     pub(crate) domains: Domains,
+    pub(crate) vault: Vault,
+    pub(crate) issuer: Arc<Issuer>,
     pub(crate) sites_url: SitesUrl,
     pub(crate) metrics: Arc<Metrics>,
 }

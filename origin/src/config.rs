@@ -1,5 +1,6 @@
 //! The origin's settings, checked. `origin.sample.toml` explains every setting.
 
+pub(crate) mod acme;
 pub(crate) mod raw;
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -9,6 +10,7 @@ use std::time::Duration;
 use verge_daemon::listen::Listen;
 use verge_protocol::api::Limits;
 
+use crate::certificates::AuthoritySettings;
 use crate::rollout::Timing;
 use crate::sites_url::SitesUrl;
 
@@ -24,8 +26,21 @@ pub struct Config {
     pub private_listen: Listen,
     /// The URL under whose host sites answer.
     pub sites_url: SitesUrl,
+    /// The certificate authorities, the preferred one first. Empty: no certificates are ordered.
+    pub authorities: Vec<AuthoritySettings>,
+    /// Whether the names below the base domain have a certificate: its DNS must be answered by name servers of the fleet.
+    pub has_wildcard: bool,
+    /// The interval between looks at which certificates are due. Not a setting.
+    pub certificate_interval: Duration,
+    /// The file of the master key, under which secrets are encrypted in the database; `None`: `master.key` in the data directory. It is made
+    /// if it does not exist.
+    pub master_key_file: Option<PathBuf>,
     /// The recursive name server to query for the TXT records that prove domains; `None`: those of the system.
     pub resolver: Option<SocketAddr>,
+    /// The port of authoritative name servers. Not a setting.
+    pub dns_port: u16,
+    /// How long a name server may give an old answer to what a certificate authority will ask. Not a setting.
+    pub dns_stale_timeout: Duration,
     /// How long the resolver may take to answer a query before it is sent again, once, or given up.
     pub resolver_timeout: Duration,
     /// The interval between checks of domains that are not proven yet.
@@ -53,6 +68,8 @@ impl Config {
     pub const DOMAIN_CHECK_INTERVAL: Duration = Duration::from_mins(1);
     /// [`Config::expiry_check_interval`]; not a setting.
     pub const EXPIRY_CHECK_INTERVAL: Duration = Duration::from_secs(10);
+    /// [`Config::certificate_interval`]; not a setting.
+    pub const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(20);
     /// [`Config::encode_budget`] when nothing is set.
     pub const ENCODE_BUDGET: Duration = Duration::from_secs(20);
     /// [`Config::drain_timeout`] when nothing is set.
@@ -60,6 +77,11 @@ impl Config {
     /// [`Config::limits`]; not a setting.
     pub const LIMITS: Limits =
         Limits { files: 100_000, file_bytes: 16 << 30, build_bytes: 64 << 30, pack_bytes: 32 << 20 };
+
+    /// The file of the master key.
+    pub(crate) fn master_key_path(&self) -> PathBuf {
+        self.master_key_file.clone().unwrap_or_else(|| self.data.join("master.key"))
+    }
 
     /// The defaults, on free ports of the loopback interface.
     pub fn new(data: PathBuf, sites_url: SitesUrl) -> Self {
@@ -69,7 +91,13 @@ impl Config {
             listen: any_port.into(),
             private_listen: any_port.into(),
             sites_url,
+            authorities: Vec::new(),
+            has_wildcard: true,
+            certificate_interval: Self::CERTIFICATE_INTERVAL,
+            master_key_file: None,
             resolver: None,
+            dns_port: 53,
+            dns_stale_timeout: Duration::from_mins(10),
             resolver_timeout: Self::RESOLVER_TIMEOUT,
             domain_check_interval: Self::DOMAIN_CHECK_INTERVAL,
             encode_budget: Self::ENCODE_BUDGET,

@@ -21,10 +21,9 @@ use verge_protocol::DomainName;
 use crate::feed::Feed;
 use crate::store::Database;
 
-use self::resolver::Resolver;
-
 pub(crate) use self::error::DomainError;
 pub(crate) use self::proof::record_name;
+pub(crate) use self::resolver::{ResolveError, Resolver};
 
 /// Claims and checks domains. Clones share everything.
 #[derive(Clone)]

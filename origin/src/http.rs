@@ -3,6 +3,7 @@
 mod auth;
 mod blobs;
 mod builds;
+mod certificates;
 mod changes;
 mod channels;
 mod domains;
@@ -17,6 +18,7 @@ mod orphans;
 mod progress;
 mod purges;
 mod releases;
+mod secrets;
 mod sites;
 mod status;
 
@@ -51,6 +53,7 @@ pub(crate) fn router(app: AppState) -> Router {
         .route("/v1/sites/{site}/regions", put(sites::set_regions))
         .route("/v1/domains", get(domains::list))
         .route("/v1/domains/{domain}", put(domains::claim).delete(domains::remove))
+        .route("/v1/certificates", get(certificates::list))
         .route("/v1/edges", get(edges::list))
         .route("/v1/edges/{edge}", put(edges::configure).delete(edges::remove))
         .route("/v1/edges/{edge}/force", put(edges::force))
@@ -65,6 +68,7 @@ pub(crate) fn router(app: AppState) -> Router {
         .route("/v1/changes", get(changes::subscribe))
         .route("/v1/manifests/{id}", get(manifests::show))
         .route("/v1/blobs", post(blobs::download))
+        .route("/v1/secrets", post(secrets::request))
         .route("/v1/edges/report", post(edges::report).layer(DefaultBodyLimit::max(BYTES_MAX)))
         .fallback(error::unknown_route)
         .method_not_allowed_fallback(error::method_not_allowed)

@@ -4,6 +4,7 @@
 //! `publish`, `uploads`, `domains`, `edge_settings`, `site_regions`, `edge_reports` and `feed` decide → `store` persists.
 
 mod app_state;
+mod certificates;
 mod channel_deletion;
 mod channel_locks;
 mod config;
@@ -31,8 +32,10 @@ mod token;
 mod uploads;
 mod verify;
 
+pub use certificates::{AuthoritySettings, ExternalAccount};
 pub use config::Config;
-pub use config::raw::RawConfig;
+pub use config::acme::{AcmeError, RawAcme, RawAuthority, RawExternalAccount};
+pub use config::raw::{ConfigError, RawConfig};
 pub use origin::Origin;
 pub use rollout::Timing;
 pub use sites_url::{SitesUrl, SitesUrlError};

@@ -16,11 +16,12 @@ use verge_protocol::EdgeName;
 use verge_protocol::api::{Problem, TokenOwner};
 
 use crate::app_state::AppState;
+use crate::certificates::{Authority, DnsCheck, Issuer, Orders, Vault};
 use crate::channel_deletion::ChannelDeletion;
 use crate::channel_locks::ChannelLocks;
 use crate::config::Config;
 use crate::config::raw::RawConfig;
-use crate::domains::{self, Domains};
+use crate::domains::{self, Domains, Resolver};
 use crate::edge_reports::EdgeReports;
 use crate::erasure::{Erasures, Removal};
 use crate::expiry_clock::ExpiryClock;
@@ -68,7 +69,7 @@ impl Origin {
         let mut registry = Registry::default();
         metrics.register(&mut registry);
         let tasks = Tasks::default();
-        let app = compose(&config, clock, &tasks, metrics, database, blobs.clone()).await?;
+        let app = Box::pin(compose(&config, clock, &tasks, metrics, database, blobs.clone())).await?;
 
         let checks = app.domains.clone().check_periodically(config.domain_check_interval, tasks.draining().clone());
         drop(tasks.spawn("check domains", checks));
@@ -88,6 +89,14 @@ impl Origin {
         let removal = app.erasures.removal.clone();
         let removal = removal.remove_periodically(config.expiry_check_interval, tasks.draining().clone());
         drop(tasks.spawn("remove erased blobs", removal));
+        if !config.authorities.is_empty()
+            && let Err(error) = app.vault.ensure_ticket_secret(&app.feed).await
+        {
+            tracing::error!(error = error_chain(&error), "failed to make the secret of session tickets");
+        }
+        // Boxed: it holds whole orders.
+        let issuer = Box::pin(Arc::clone(&app.issuer).run(config.certificate_interval, tasks.draining().clone()));
+        drop(tasks.spawn("order certificates", issuer));
         let limits = HttpLimits::default();
         let router = http::router(app.clone());
         http_server::serve("api", api, limits, &tasks, TowerToHyperService::new(router));
@@ -209,7 +218,9 @@ async fn compose(
     let edge_reports = EdgeReports::default();
     let expiry_clock =
         ExpiryClock { clock: clock.clone(), edge_reports: edge_reports.clone(), settling: config.rollout_timing.live };
-    let problems = Problems::new(database.clone(), blobs.clone(), expiry_clock.clone(), Arc::clone(&metrics));
+    let vault = Vault::open(database.clone(), clock.clone(), &config.master_key_path()).await?;
+    let problems =
+        Problems::new(database.clone(), blobs.clone(), expiry_clock.clone(), vault.clone(), Arc::clone(&metrics));
     let contents = Contents { database: database.clone(), blobs: blobs.clone(), metrics: Arc::clone(&metrics) };
     let uploads = Uploads {
         database: database.clone(),
@@ -282,6 +293,7 @@ async fn compose(
         config.resolver_timeout,
     );
     Ok(AppState {
+        issuer: Arc::new(issuer(config, &database, &feed, &vault, &edge_reports, &clock)?),
         database,
         contents,
         clock,
@@ -296,9 +308,41 @@ async fn compose(
         purges,
         erasures,
         domains,
+        vault,
         sites_url: config.sites_url.clone(),
         metrics,
     })
+}
+
+/// Composes what orders certificates.
+fn issuer(
+    config: &Config,
+    database: &Database,
+    feed: &Feed,
+    vault: &Vault,
+    edge_reports: &EdgeReports,
+    clock: &Clock,
+) -> anyhow::Result<Issuer> {
+    let authorities = config.authorities.iter().cloned();
+    let authorities = authorities.map(|settings| Authority::new(settings, vault.clone(), clock.clone()));
+    let base = config.has_wildcard.then(|| config.sites_url.base().clone());
+    let resolver = Arc::new(Resolver::new(config.resolver, config.resolver_timeout));
+    let dns = DnsCheck {
+        resolver,
+        port: config.dns_port,
+        timeout: config.resolver_timeout,
+        stale_timeout: config.dns_stale_timeout,
+    };
+    let orders = Orders {
+        database: database.clone(),
+        feed: feed.clone(),
+        vault: vault.clone(),
+        edge_reports: edge_reports.clone(),
+        dns,
+        base: base.clone(),
+        clock: clock.clone(),
+    };
+    Ok(Issuer::new(orders, authorities.collect::<Result<_, _>>()?, base))
 }
 
 /// The administrator's token, from the file `admin-token`, which is created at the first start and readable by its owner alone.

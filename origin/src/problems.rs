@@ -11,6 +11,7 @@ use verge_daemon::{Clock, error_chain};
 use verge_protocol::Seq;
 use verge_protocol::api::Problem;
 
+use crate::certificates::Vault;
 use crate::edge_reports::EdgeReports;
 use crate::expiry_clock::{CLOCK_TOLERANCE, ExpiryClock};
 use crate::metrics::Metrics;
@@ -49,20 +50,28 @@ pub(crate) struct Problems {
     edge_reports: EdgeReports,
     clock: Clock,
     expiry_clock: ExpiryClock,
+    vault: Vault,
     metrics: Arc<Metrics>,
     checks: Arc<Mutex<Checks>>,
 }
 
 impl Problems {
-    pub(crate) fn new(database: Database, blobs: Blobs, expiry_clock: ExpiryClock, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(
+        database: Database,
+        blobs: Blobs,
+        expiry_clock: ExpiryClock,
+        vault: Vault,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let ExpiryClock { clock, edge_reports, .. } = expiry_clock.clone();
-        Self { database, blobs, edge_reports, clock, expiry_clock, metrics, checks: Arc::default() }
+        Self { database, blobs, edge_reports, clock, expiry_clock, vault, metrics, checks: Arc::default() }
     }
 
     /// The problems now, the gravest first. An error tells that not even reads work.
     pub(crate) async fn list(&self) -> Result<Vec<Problem>, StoreError> {
         let now = self.clock.now();
         let mut problems = self.storage().await?;
+        problems.extend(self.vault.problem());
         let orphans = self.orphans().await?;
         if let Some(row) = self.database.last_divergence().await? {
             let is_recent = row.noticed.age(now) < DIVERGENCE_SHOWN;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic fails the test with its message")]
 
 mod it {
+    mod certificates;
     mod damaged_rows;
     mod domains;
     mod edges;
@@ -12,11 +13,13 @@ mod it {
     mod full_disk;
     mod histories;
     mod operating;
+    mod pebble;
     mod previews;
     mod process;
     mod purges;
     mod pushes;
     mod rollouts;
+    mod secrets;
     mod sites;
     mod test_origin;
     mod verification;

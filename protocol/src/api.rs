@@ -1,6 +1,7 @@
 //! Bodies of the origin's HTTP API. docs/API.md lists the routes.
 
 mod admin;
+mod certificate;
 mod erasure;
 mod log;
 mod pending_purge;
@@ -24,6 +25,7 @@ use crate::report::{Lag, Preparation, PurgeLag};
 use crate::timestamp::Timestamp;
 
 pub use self::admin::{Domain, DomainRequest, EdgeSettings, ForceEdge, IssuedToken, NameServer, Proof, SiteRegions};
+pub use self::certificate::Certificate;
 pub use self::erasure::{ContentInUse, EraseRequest, EraseTarget, ErasedContent, ErasurePlan};
 pub use self::log::{LogEntry, LogEvent, MoveKind};
 pub use self::pending_purge::PendingPurge;

@@ -30,6 +30,7 @@ fn hint(problem: &Problem) -> Option<&'static str> {
         }
         Problem::PushesFail { .. } => "make room on the origin's disk, or repair it",
         Problem::DamagedRows { .. } => "run `verge-origin verify` on the origin's machine",
+        Problem::MasterKey { .. } => "put the right master key back, then restart the origin",
         Problem::Diverged { .. } => "push the sites whose latest release was lost, or put a later copy in place",
         Problem::Orphans { .. } => "push these sites again, or see `verge orphans` to remove them from edges",
         Problem::EdgeNotSaving { .. } => "make room on the edge's disk: after a restart it would serve older releases",
@@ -52,6 +53,7 @@ mod tests {
             Problem::WritesFail { reason: "the disk is full".into() },
             Problem::PushesFail { reason: "the disk is full".into() },
             Problem::DamagedRows { keys: vec!["channel/demo/live".into()] },
+            Problem::MasterKey { reason: "/var/lib/verge-origin/master.key does not exist".into() },
             Problem::Diverged {
                 noticed: Timestamp(40_000),
                 subscriber: "edge fra-1".into(),

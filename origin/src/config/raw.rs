@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::Config;
+use super::acme::{AcmeError, RawAcme};
 use crate::sites_url::SitesUrlError;
 
 /// What a configuration file holds. A field that is not listed here is an error.
@@ -18,18 +19,35 @@ pub struct RawConfig {
     pub listen: Option<SocketAddr>,
     pub private_listen: Option<SocketAddr>,
     pub sites_url: String,
+    pub acme: Option<RawAcme>,
+    pub master_key_file: Option<PathBuf>,
     pub resolver: Option<SocketAddr>,
     pub encode_seconds: Option<u64>,
     pub drain_timeout_seconds: Option<u64>,
 }
 
-impl TryFrom<RawConfig> for Config {
-    type Error = SitesUrlError;
+/// Why the settings are invalid.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// `sites_url` is.
+    #[error(transparent)]
+    SitesUrl(#[from] SitesUrlError),
+    /// The section `[acme]` is.
+    #[error("invalid section `[acme]`")]
+    Acme(#[from] AcmeError),
+}
 
-    fn try_from(raw: RawConfig) -> Result<Self, SitesUrlError> {
+impl TryFrom<RawConfig> for Config {
+    type Error = ConfigError;
+
+    fn try_from(raw: RawConfig) -> Result<Self, ConfigError> {
+        let has_wildcard = raw.acme.as_ref().and_then(|acme| acme.wildcard).unwrap_or(true);
         Ok(Self {
+            authorities: raw.acme.map(RawAcme::authorities).transpose()?.unwrap_or_default(),
+            has_wildcard,
             listen: raw.listen.unwrap_or(Self::LISTEN).into(),
             private_listen: raw.private_listen.unwrap_or(Self::PRIVATE_LISTEN).into(),
+            master_key_file: raw.master_key_file,
             resolver: raw.resolver,
             encode_budget: raw.encode_seconds.map_or(Self::ENCODE_BUDGET, Duration::from_secs),
             drain_timeout: raw.drain_timeout_seconds.map_or(Self::DRAIN_TIMEOUT, Duration::from_secs),

@@ -8,7 +8,7 @@ use verge_protocol::state::Key;
 
 use super::database::{self, Database};
 use super::error::StoreError;
-use super::state;
+use super::{secrets, state};
 
 /// Every configured edge and its settings.
 pub(crate) type EdgeStates = BTreeMap<EdgeName, EdgeState>;
@@ -34,7 +34,7 @@ impl Database {
         Ok((new, written))
     }
 
-    /// Deletes the settings of an edge and its token. The flags tell whether it had settings, and whether it had a token.
+    /// Deletes the settings of an edge, its token and its public key. The flags tell whether it had settings, and whether it had a token.
     pub(crate) async fn remove_edge(&self, edge: &EdgeName) -> Result<(bool, bool), StoreError> {
         let mut transaction = self.begin().await?;
         database::lock(&mut transaction).await?;
@@ -44,6 +44,7 @@ impl Database {
             .execute(&mut *transaction)
             .await?
             .rows_affected();
+        secrets::unbind_edge_key(&mut transaction, edge).await?;
         transaction.commit().await?;
         Ok((configured, revoked > 0))
     }

@@ -3,9 +3,9 @@
 use verge_protocol::api::TokenOwner;
 use verge_protocol::{Digest, EdgeName, NameServerName, Timestamp};
 
-use super::column_values;
 use super::database::Database;
 use super::error::StoreError;
+use super::{column_values, secrets};
 
 /// The values of the columns `edge` and `name_server`.
 fn columns(owner: &TokenOwner) -> (Option<&str>, Option<&str>) {
@@ -17,7 +17,8 @@ fn columns(owner: &TokenOwner) -> (Option<&str>, Option<&str>) {
 }
 
 impl Database {
-    /// Stores the digest of a token. It replaces the owner's earlier token, which stops working.
+    /// Stores the digest of a token. It replaces the owner's earlier token, which stops working. An edge is unbound from its public key: it
+    /// joins anew.
     pub(crate) async fn put_token(&self, digest: Digest, owner: &TokenOwner, now: Timestamp) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         let (edge, name_server) = columns(owner);
@@ -27,6 +28,9 @@ impl Database {
             TokenOwner::NameServer(_) => sqlx::query("delete from token where name_server = $1").bind(name_server),
         };
         delete.execute(&mut *transaction).await?;
+        if let TokenOwner::Edge(edge) = owner {
+            secrets::unbind_edge_key(&mut transaction, edge).await?;
+        }
         sqlx::query(
             "insert into token (digest, edge, name_server, created) values ($1, $2, $3, $4) \
              on conflict (digest) do nothing",

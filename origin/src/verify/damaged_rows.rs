@@ -64,6 +64,12 @@ impl DamagedRows<'_> {
                 .repair(Repair::delete(row, "deletes the row"))
                 .advice(format!("purge it again: `verge purge --site {}`", site())),
             "release" => self.release(row, find(Severity::Operation, "the release is not listed; a rollback to it fails, and if a channel serves it, pushes to the channel do")),
+            "edge_key" => find(Severity::Operation, "the edge gets no secrets")
+                .repair(Repair::delete(row, "deletes the row: the edge is bound to its key when it asks again")),
+            "issuance" => find(Severity::Harmless, "a certificate may be ordered earlier than planned")
+                .repair(Repair::delete(row, "deletes the row")),
+            "secret" => find(Severity::Operation, "a certificate is not sent to edges that lack its key, or session tickets are not shared")
+                .repair(Repair::delete(row, "deletes the row: the origin makes the secret anew, and orders the certificate")),
             "site" => self.site(row, find(Severity::Operation, "the site is not listed; pushes and rollbacks of it fail")),
             "token" => self.token(row, reason),
             _ => find(Severity::Operation, "unknown"),

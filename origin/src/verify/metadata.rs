@@ -92,6 +92,9 @@ impl Metadata {
         all.table(snapshot, &row::ERASURE, Self::erasure).await;
         all.table(snapshot, &row::ERASED_BLOB, |_, row| erased_blob(row)).await;
         all.table(snapshot, &row::PURGE, |_, row| purge(row)).await;
+        all.table(snapshot, &row::SECRET, |_, row| secret(row)).await;
+        all.table(snapshot, &row::EDGE_KEY, |_, row| edge_key(row)).await;
+        all.table(snapshot, &row::ISSUANCE, |_, row| issuance(row)).await;
         all.table(snapshot, &row::HISTORY, Self::history).await;
         all.table(snapshot, &row::DIVERGENCE, |_, row| divergence(row)).await;
         all.table(snapshot, &row::STATE, |all, row| {
@@ -301,6 +304,28 @@ fn purge(row: &RawRow) -> Parsed<()> {
         row.optional(column, RawRow::text)?;
     }
     row.number("made").map(drop)
+}
+
+fn secret(row: &RawRow) -> Parsed<()> {
+    for column in ["name", "master", "sealed"] {
+        row.text(column)?;
+    }
+    row.number("made").map(drop)
+}
+
+fn edge_key(row: &RawRow) -> Parsed<()> {
+    row.parse::<EdgeName>("edge")?;
+    row.text("public_key")?;
+    row.number("bound").map(drop)
+}
+
+fn issuance(row: &RawRow) -> Parsed<()> {
+    row.parse::<verge_protocol::DomainName>("domain")?;
+    row.text("authority")?;
+    for column in ["issued", "failures", "first_failure", "last_failure", "retry_after"] {
+        row.number(column)?;
+    }
+    row.optional("problem", RawRow::text).map(drop)
 }
 
 fn divergence(row: &RawRow) -> Parsed<()> {

@@ -62,6 +62,13 @@ pub(super) static ERASURE: Table =
 pub(super) static ERASED_BLOB: Table = Table { name: "erased_blob", key: 2, columns: &["site", "digest"] };
 pub(super) static PURGE: Table =
     Table { name: "purge", key: 2, columns: &["site", "seq", "scope", "author", "message", "made"] };
+pub(super) static SECRET: Table = Table { name: "secret", key: 1, columns: &["name", "master", "sealed", "made"] };
+pub(super) static EDGE_KEY: Table = Table { name: "edge_key", key: 1, columns: &["edge", "public_key", "bound"] };
+pub(super) static ISSUANCE: Table = Table {
+    name: "issuance",
+    key: 2,
+    columns: &["domain", "authority", "issued", "failures", "first_failure", "last_failure", "retry_after", "problem"],
+};
 pub(super) static STATE: Table = Table { name: "state", key: 1, columns: &["key", "seq", "value"] };
 pub(super) static HISTORY: Table = Table { name: "history", key: 1, columns: &["seq", "digest"] };
 pub(super) static DIVERGENCE: Table =

@@ -1,13 +1,13 @@
 //! A recursive name server on loopback that gives the answers that a test sets.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hickory_resolver::proto::op::{Message, OpCode, ResponseCode};
-use hickory_resolver::proto::rr::rdata::{CNAME, TXT};
-use hickory_resolver::proto::rr::{Name, RData, Record};
+use hickory_resolver::proto::rr::rdata::{A, CNAME, NS, TXT};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::watch;
@@ -24,6 +24,10 @@ pub(super) enum Answer {
     NoTxtRecord,
     /// A CNAME record.
     Cname(&'static str),
+    /// The IPv4 address of loopback.
+    Host,
+    /// An NS record.
+    NameServer(&'static str),
     /// SERVFAIL.
     ServFail,
     /// No answer.
@@ -123,19 +127,34 @@ fn answer(request: &Message, zone: &Zone, is_udp: bool) -> Option<Message> {
     let mut message = Message::response(request.metadata.id, OpCode::Query);
     message.metadata.recursion_available = true;
     let mut records: Vec<RData> = Vec::new();
+    let mut of_target = None;
     let text = |strings: &Vec<&str>| RData::TXT(TXT::new(strings.iter().map(ToString::to_string).collect()));
     match answer {
         None => message.metadata.response_code = ResponseCode::NXDomain,
-        Some(Answer::NoTxtRecord) => {}
+        Some(Answer::Host) if query.query_type() == RecordType::A => records.push(RData::A(A(Ipv4Addr::LOCALHOST))),
+        Some(Answer::NameServer(server)) if query.query_type() == RecordType::NS => {
+            records.push(RData::NS(NS(Name::from_ascii(format!("{server}.")).unwrap())));
+        }
+        Some(Answer::NoTxtRecord | Answer::Host | Answer::NameServer(_)) => {}
         Some(Answer::ServFail) => message.metadata.response_code = ResponseCode::ServFail,
         Some(Answer::Timeout) => return None,
         Some(Answer::Long(_)) if is_udp => message.metadata.truncation = true,
         Some(Answer::Texts(texts) | Answer::Long(texts)) => records.extend(texts.iter().map(text)),
         Some(Answer::Cname(target)) => {
-            records.push(RData::CNAME(CNAME(Name::from_ascii(format!("{target}.")).unwrap())));
+            let name = Name::from_ascii(format!("{target}.")).unwrap();
+            records.push(RData::CNAME(CNAME(name.clone())));
+            // As a resolver does, which has followed it.
+            if let Some(Answer::Texts(texts)) = zone.lock().unwrap().get(target)
+                && query.query_type() == RecordType::TXT
+            {
+                of_target = Some((name, texts.iter().map(text).collect::<Vec<_>>()));
+            }
         }
     }
     message.add_answers(records.into_iter().map(|data| Record::from_rdata(query.name().clone(), 300, data)));
+    if let Some((name, texts)) = of_target {
+        message.add_answers(texts.into_iter().map(|data| Record::from_rdata(name.clone(), 300, data)));
+    }
     message.add_query(query);
     Some(message)
 }

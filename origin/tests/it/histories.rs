@@ -41,7 +41,7 @@ async fn problems(origin: &TestOrigin) -> Vec<Problem> {
 
 #[tokio::test]
 async fn subscriber_ahead_of_a_restored_origin_starts_over_in_a_new_generation() {
-    let (origin, copy, token, early, late) = ahead().await;
+    let (origin, copy, token, early, late) = Box::pin(ahead()).await;
     assert_eq!((reset(&origin, &token, early).await, reset(&origin, &token, late).await), (None, None));
     let origin = origin.restore(Some(&copy)).await;
     let mut tailing = origin.subscribe(&token, Some(early)).await;
@@ -80,7 +80,7 @@ async fn subscriber_ahead_of_a_restored_origin_starts_over_in_a_new_generation()
 
 #[tokio::test]
 async fn restored_origin_that_has_caught_up_in_number_is_told_apart() {
-    let (origin, copy, token, early, late) = ahead().await;
+    let (origin, copy, token, early, late) = Box::pin(ahead()).await;
     let origin = origin.restore(Some(&copy)).await;
     push(&origin, "another two").await;
     let other = origin.subscribe(&token, None).await.caught_up().await;
@@ -94,7 +94,7 @@ async fn restored_origin_that_has_caught_up_in_number_is_told_apart() {
 
 #[tokio::test]
 async fn origin_with_an_empty_directory_knows_no_token_and_takes_a_generation_beyond_the_lost_one() {
-    let (origin, _, token, _, late) = ahead().await;
+    let (origin, _, token, _, late) = Box::pin(ahead()).await;
     let origin = origin.restore(None).await;
     let refused = origin.request_as(&token, Method::GET, "/v1/changes").send().await.unwrap();
     assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);

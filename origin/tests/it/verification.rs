@@ -133,6 +133,12 @@ impl Sound {
             &format!("insert into erasure values ('demo', '{gone}', 'gone.txt', 'ann', 'a leak', 1)"),
         )
         .await;
+        let account = "insert into secret values ('account/https://acme.example/', 'c0ffee', 'c0ffee', 1)";
+        execute(&mut database, account).await;
+        execute(&mut database, "insert into edge_key values ('fra-1', 'c0ffee', 1)").await;
+        let issuance =
+            "insert into issuance values ('www.example.com', 'https://acme.example/', 1, 1, 1, 1, 0, 'away')";
+        execute(&mut database, issuance).await;
         execute(&mut database, &format!("insert into erased_blob values ('demo', '{gone}')")).await;
         database.close().await.unwrap();
         sound

@@ -27,6 +27,11 @@ pub enum Problem {
         /// The keys.
         keys: Vec<String>,
     },
+    /// The master key is missing or wrong: certificates are neither issued nor sent to edges. What edges have is served.
+    MasterKey {
+        /// Why.
+        reason: String,
+    },
     /// A subscriber had read writes that the origin does not have: the origin was restored from an older copy, or replaced.
     Diverged {
         /// When it was noticed.
@@ -78,10 +83,11 @@ pub enum Problem {
 
 impl Problem {
     /// The name of each kind, the gravest first: the tag in JSON, and the label in metrics.
-    pub const KINDS: [&str; 9] = [
+    pub const KINDS: [&str; 10] = [
         "writes_fail",
         "pushes_fail",
         "damaged_rows",
+        "master_key",
         "diverged",
         "orphans",
         "edge_not_saving",
@@ -96,6 +102,7 @@ impl Problem {
             Self::WritesFail { .. } => "writes_fail",
             Self::PushesFail { .. } => "pushes_fail",
             Self::DamagedRows { .. } => "damaged_rows",
+            Self::MasterKey { .. } => "master_key",
             Self::Diverged { .. } => "diverged",
             Self::Orphans { .. } => "orphans",
             Self::EdgeNotSaving { .. } => "edge_not_saving",
@@ -120,6 +127,12 @@ impl fmt::Display for Problem {
             }
             Self::DamagedRows { keys } => {
                 write!(formatter, "damaged rows in the database, left out of the feed: {}", list(keys))
+            }
+            Self::MasterKey { reason } => {
+                write!(
+                    formatter,
+                    "certificates are neither issued nor sent to edges, edges serve those they have: {reason}"
+                )
             }
             Self::Diverged { subscriber, seen, had, .. } => write!(
                 formatter,
@@ -180,6 +193,7 @@ mod tests {
             Problem::WritesFail { reason: String::new() },
             Problem::PushesFail { reason: String::new() },
             Problem::DamagedRows { keys: vec![] },
+            Problem::MasterKey { reason: String::new() },
             Problem::Diverged {
                 noticed: Timestamp(0),
                 subscriber: String::new(),

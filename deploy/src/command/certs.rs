@@ -1,0 +1,80 @@
+//! `verge certs`.
+
+use serde_json::Value;
+use verge_protocol::Timestamp;
+use verge_protocol::api::Certificate;
+
+use super::context::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{Output, human, table};
+
+/// In place of a table without rows.
+const NONE: &str = "no certificates: the origin orders them once its configuration has an `[acme]` section";
+
+/// How many names of a certificate are shown.
+const NAMES_SHOWN: usize = 3;
+
+pub(super) async fn run(context: &Context<'_>) -> Result<Exit, Failure> {
+    let answer: Value = context.client()?.get("/v1/certificates").await?;
+    context.print_list(&answer, NONE, |certificates: &[Certificate]| {
+        render(certificates, context.environment.now, context.output)
+    })
+}
+
+fn render(certificates: &[Certificate], now: Timestamp, output: &Output) -> String {
+    let row = |certificate: &Certificate| {
+        vec![
+            names(certificate),
+            certificate.issuer.as_deref().map_or_else(|| "none yet".to_owned(), |issuer| human::line(issuer, 60)),
+            certificate.not_after.map_or_else(String::new, |end| expiry(end, now)),
+            certificate.renewal.map_or_else(|| "now".to_owned(), |at| human::until(now.age(at))),
+            certificate.problem.as_deref().map_or_else(String::new, |problem| human::line(problem, 200)),
+        ]
+    };
+    let header = ["names", "issuer", "expires", "renewal", "problem"];
+    table(output, &header, certificates.iter().map(row).collect())
+}
+
+/// The domain first, then the others.
+fn names(certificate: &Certificate) -> String {
+    let domain = certificate.domain.to_string();
+    let others = certificate.names.iter().map(ToString::to_string).filter(|name| *name != domain);
+    let all: Vec<String> = std::iter::once(domain.clone()).chain(others).collect();
+    match all.len().saturating_sub(NAMES_SHOWN) {
+        0 => all.join(", "),
+        more => format!("{} and {more} more", all[..NAMES_SHOWN].join(", ")),
+    }
+}
+
+fn expiry(end: Timestamp, now: Timestamp) -> String {
+    if end > now { human::until(now.age(end)) } else { format!("expired {}", human::age(end.age(now))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::output::OutputOptions;
+
+    #[test]
+    fn certificates_are_listed_with_their_expiry_and_problem() {
+        let now = Timestamp(1_800_000_000_000);
+        let certificate = |domain: &str, others: &[&str], left: Option<u32>, problem: Option<&str>| Certificate {
+            domain: domain.parse().unwrap(),
+            names: others.iter().chain([&domain]).map(|name| name.parse().unwrap()).collect(),
+            issuer: left.map(|_| "Let's Encrypt E8".to_owned()),
+            not_after: left.map(|days| Timestamp(now.0 - 86_400_000 * 10).after(Duration::from_hours(24) * days)),
+            renewal: left.filter(|days| *days > 10).map(|_| now.after(Duration::from_hours(50))),
+            problem: problem.map(str::to_owned),
+        };
+        let certificates = [
+            certificate("sites.example.com", &["*.sites.example.com"], Some(90), None),
+            certificate("a.example", &["b.example", "c.example", "d.example", "e.example"], Some(9), Some("refused")),
+            certificate("new.example", &[], None, Some("no address for new.example\nsecond line")),
+        ];
+        let output = Output::new(Vec::new(), Vec::new(), OutputOptions::default());
+        insta::assert_snapshot!(render(&certificates, now, &output));
+    }
+}

@@ -1,0 +1,360 @@
+//! A certificate authority, spoken to by ACME (RFC 8555). No other module uses the ACME client.
+
+mod transport;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use instant_acme::{
+    Account, AccountCredentials, AuthorizationStatus, CertificateIdentifier, ChallengeType, Error, ExternalAccountKey,
+    Identifier, NewAccount, NewOrder, Order, OrderStatus, RetryPolicy,
+};
+use rustls::pki_types::CertificateDer;
+use tokio::sync::Mutex;
+use verge_daemon::{Clock, Secret};
+use verge_protocol::{CertificateName, DomainName, Timestamp};
+
+use self::transport::Transport;
+use super::plan::Window;
+use super::vault::{SecretName, Vault, VaultError};
+
+/// How long an authority may take to check challenges, and to issue a certificate.
+const POLL_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// The settings of an authority.
+#[derive(Debug, Clone)]
+pub struct AuthoritySettings {
+    /// The URL of its directory.
+    pub directory: String,
+    /// The address to which it may write.
+    pub email: Option<String>,
+    /// The profile of certificates.
+    pub profile: Option<String>,
+    /// The account at the authority to which the ACME account is bound (RFC 8555 §7.3.4).
+    pub external_account: Option<ExternalAccount>,
+    /// A PEM file with the root certificates that its own TLS certificate is checked against, beside those of the system.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// An account that exists at an authority outside ACME.
+#[derive(Debug, Clone)]
+pub struct ExternalAccount {
+    /// Its identifier.
+    pub key_id: String,
+    /// Its HMAC key, in base64url.
+    pub hmac_key: Secret,
+}
+
+impl AuthoritySettings {
+    /// Let's Encrypt.
+    pub const DIRECTORY: &str = "https://acme-v02.api.letsencrypt.org/directory";
+
+    /// The default settings of the authority with this directory.
+    pub fn new(directory: impl Into<String>) -> Self {
+        Self { directory: directory.into(), email: None, profile: None, external_account: None, ca_file: None }
+    }
+}
+
+/// Why an authority issued nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AuthorityError {
+    #[error("{message}")]
+    RateLimited { message: String, until: Timestamp },
+    #[error("{0}")]
+    Refused(String),
+    #[error("the authority is not reachable: {0}")]
+    Unreachable(String),
+    #[error("the authority gave a wrong answer: {0}")]
+    WrongAnswer(String),
+    #[error("the authority did not finish within {} s: {doing}", POLL_TIMEOUT.as_secs())]
+    Slow { doing: &'static str },
+    #[error("the authority offers no {kind} challenge for {name}")]
+    NoChallenge { kind: &'static str, name: CertificateName },
+    #[error("invalid HMAC key of the external account: expected base64url")]
+    ExternalAccount,
+    #[error("invalid certificates in {path}: {reason}")]
+    CaFile { path: String, reason: String },
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+}
+
+/// How the control of a name is proven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ChallengeKind {
+    /// A TXT record (RFC 8555 §8.4).
+    Dns01,
+    /// A file at the name's host (RFC 8555 §8.3).
+    Http01,
+}
+
+/// What the authority expects to find.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Challenge {
+    Dns01 { domain: DomainName, text: String },
+    Http01 { domain: DomainName, token: String, key_authorization: String },
+}
+
+/// An authority and the account there. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Authority {
+    settings: Arc<AuthoritySettings>,
+    vault: Vault,
+    transport: Transport,
+    account: Arc<Mutex<Option<Account>>>,
+}
+
+/// An order in progress.
+pub(crate) struct PendingOrder {
+    authority: Authority,
+    order: Order,
+    kinds: Vec<(CertificateName, ChallengeKind)>,
+}
+
+impl Authority {
+    pub(crate) fn new(settings: AuthoritySettings, vault: Vault, clock: Clock) -> Result<Self, AuthorityError> {
+        let transport = Transport::new(settings.ca_file.as_deref(), clock)
+            .map_err(|(path, reason)| AuthorityError::CaFile { path, reason })?;
+        Ok(Self { settings: Arc::new(settings), vault, transport, account: Arc::default() })
+    }
+
+    /// The URL of its directory, which names it.
+    pub(crate) fn directory(&self) -> &str {
+        &self.settings.directory
+    }
+
+    /// By how many milliseconds the origin's clock was ahead of the authority's at the last contact; negative: behind; `None`: not
+    /// known.
+    pub(crate) fn clock_ahead_millis(&self) -> Option<i64> {
+        self.transport.clock_ahead_millis()
+    }
+
+    /// Asks for the directory, which tells the authority's time.
+    pub(crate) async fn contact(&self) -> Result<(), AuthorityError> {
+        self.transport.contact(self.directory()).await.map_err(AuthorityError::Unreachable)
+    }
+
+    /// Makes an order. Makes the account if there is none yet, or if the authority does not know it any more.
+    pub(crate) async fn order(
+        &self,
+        names: &BTreeSet<CertificateName>,
+        replaces: Option<&CertificateDer<'_>>,
+    ) -> Result<PendingOrder, AuthorityError> {
+        let identifiers: Vec<Identifier> = names.iter().map(|name| Identifier::Dns(name.to_string())).collect();
+        let replaces = replaces.and_then(|certificate| CertificateIdentifier::try_from(certificate).ok());
+        let mut account = self.account().await?;
+        let mut attempts = 0;
+        let order = loop {
+            attempts += 1;
+            let mut order = NewOrder::new(&identifiers);
+            if let Some(profile) = &self.settings.profile {
+                order = order.profile(profile);
+            }
+            if let Some(replaces) = replaces.clone().filter(|_| attempts == 1) {
+                order = order.replaces(replaces);
+            }
+            match account.new_order(&order).await {
+                // The authority has no ARI, or does not know the earlier certificate.
+                Err(Error::Unsupported(_)) if attempts == 1 && replaces.is_some() => {}
+                Err(Error::Api(problem)) if attempts == 1 && is_type(&problem, "accountDoesNotExist") => {
+                    account = self.create_account().await?;
+                }
+                Err(Error::Api(problem)) if attempts == 1 && replaces.is_some() && !is_rate_limited(&problem) => {}
+                outcome => break outcome.map_err(|error| self.error(error, "making an order"))?,
+            }
+        };
+        Ok(PendingOrder { authority: self.clone(), order, kinds: Vec::new() })
+    }
+
+    /// When the authority wishes that the certificate is renewed, and how long that answer may be used; `None`: it does not say.
+    pub(crate) async fn renewal_window(
+        &self,
+        certificate: &CertificateDer<'_>,
+    ) -> Result<Option<(Window, Duration)>, AuthorityError> {
+        let Ok(id) = CertificateIdentifier::try_from(certificate) else { return Ok(None) };
+        match self.account().await?.renewal_info(&id).await {
+            Ok((info, retry_after)) => {
+                let time = |seconds: i64| Timestamp(u64::try_from(seconds).unwrap_or_default().saturating_mul(1000));
+                let window = info.suggested_window;
+                let (start, end) = (time(window.start.unix_timestamp()), time(window.end.unix_timestamp()));
+                Ok((start < end).then_some((Window { start, end }, retry_after)))
+            }
+            Err(Error::Unsupported(_)) => Ok(None),
+            Err(error) => Err(self.error(error, "asking for renewal information")),
+        }
+    }
+
+    async fn account(&self) -> Result<Account, AuthorityError> {
+        if let Some(account) = &*self.account.lock().await {
+            return Ok(account.clone());
+        }
+        let name = SecretName::Account(self.settings.directory.clone());
+        let stored = match self.vault.get(&name).await {
+            Err(VaultError::Damaged(_)) => None,
+            stored => stored?,
+        };
+        let Some(credentials) = stored.and_then(|stored| serde_json::from_slice::<AccountCredentials>(&stored).ok())
+        else {
+            return self.create_account().await;
+        };
+        let builder = Account::builder_with_http(Box::new(self.transport.clone()));
+        let account =
+            builder.from_credentials(credentials).await.map_err(|error| self.error(error, "reading the directory"))?;
+        *self.account.lock().await = Some(account.clone());
+        Ok(account)
+    }
+
+    async fn create_account(&self) -> Result<Account, AuthorityError> {
+        // Held until it is stored: no two accounts are made.
+        let mut current = self.account.lock().await;
+        let contact = self.settings.email.as_ref().map(|email| format!("mailto:{email}"));
+        let contact: Vec<&str> = contact.iter().map(String::as_str).collect();
+        let new = NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
+        let external = self.settings.external_account.as_ref().map(external_account_key).transpose();
+        let external: Option<ExternalAccountKey> = external.map_err(|()| AuthorityError::ExternalAccount)?;
+        let builder = Account::builder_with_http(Box::new(self.transport.clone()));
+        let created = builder.create(&new, self.settings.directory.clone(), external.as_ref()).await;
+        let (account, credentials) = created.map_err(|error| self.error(error, "making an account"))?;
+        let credentials = serde_json::to_vec(&credentials).expect("plain data serializes");
+        self.vault.put(&SecretName::Account(self.settings.directory.clone()), &credentials).await?;
+        tracing::info!(authority = self.settings.directory, account = account.id(), "account made");
+        *current = Some(account.clone());
+        Ok(account)
+    }
+
+    fn error(&self, error: Error, doing: &'static str) -> AuthorityError {
+        match error {
+            Error::Api(problem) => {
+                let message = problem.to_string();
+                match self.transport.take_retry_after() {
+                    Some(until) => AuthorityError::RateLimited { message, until },
+                    None => AuthorityError::Refused(message),
+                }
+            }
+            Error::Timeout(_) => AuthorityError::Slow { doing },
+            Error::Other(error) if error.is::<transport::TransportError>() => {
+                AuthorityError::Unreachable(error.to_string())
+            }
+            error => {
+                let message = format!("{doing}: {error}");
+                match self.transport.take_retry_after() {
+                    Some(until) => AuthorityError::RateLimited { message, until },
+                    None => AuthorityError::WrongAnswer(message),
+                }
+            }
+        }
+    }
+}
+
+impl PendingOrder {
+    /// What the authority expects to find for the names that the account may not use already, each by the kind that `kind` chooses.
+    pub(crate) async fn challenges(
+        &mut self,
+        kind: impl Fn(&CertificateName) -> ChallengeKind,
+    ) -> Result<Vec<Challenge>, AuthorityError> {
+        let mut challenges = Vec::new();
+        let mut authorizations = self.order.authorizations();
+        while let Some(authorization) = authorizations.next().await {
+            let mut authorization =
+                authorization.map_err(|error| self.authority.error(error, "reading an authorization"))?;
+            if authorization.status != AuthorizationStatus::Pending {
+                continue;
+            }
+            let wrong = |text: &str| AuthorityError::WrongAnswer(format!("an authorization for `{text}`"));
+            let text = authorization.identifier().to_string();
+            let name: CertificateName = text.parse().map_err(|_| wrong(&text))?;
+            let kind = kind(&name);
+            let (kind_type, kind_text) = acme_type(kind);
+            let Some(challenge) = authorization.challenge(kind_type) else {
+                return Err(AuthorityError::NoChallenge { kind: kind_text, name });
+            };
+            let domain = name.domain().clone();
+            let key_authorization = challenge.key_authorization();
+            challenges.push(match kind {
+                ChallengeKind::Dns01 => Challenge::Dns01 { domain, text: key_authorization.dns_value() },
+                ChallengeKind::Http01 => Challenge::Http01 {
+                    domain,
+                    token: challenge.token.clone(),
+                    key_authorization: key_authorization.as_str().to_owned(),
+                },
+            });
+            self.kinds.push((name, kind));
+        }
+        Ok(challenges)
+    }
+
+    /// Tells the authority that it may check, waits until it has, and has the certificate issued. Returns the chain, in PEM.
+    pub(crate) async fn finish(&mut self, csr: &[u8]) -> Result<String, AuthorityError> {
+        let policy = RetryPolicy::new().initial_delay(Duration::from_millis(250)).backoff(1.5).timeout(POLL_TIMEOUT);
+        for index in 0..self.kinds.len() {
+            let (name, kind) = self.kinds[index].clone();
+            let mut authorizations = self.order.authorizations();
+            while let Some(authorization) = authorizations.next().await {
+                let mut authorization =
+                    authorization.map_err(|error| self.authority.error(error, "reading an authorization"))?;
+                if authorization.identifier().to_string() == name.to_string()
+                    && let Some(mut challenge) = authorization.challenge(acme_type(kind).0)
+                {
+                    let ready = challenge.set_ready().await;
+                    ready.map_err(|error| self.authority.error(error, "answering a challenge"))?;
+                }
+            }
+        }
+        let status = match self.order.poll_ready(&policy).await {
+            Ok(status) => status,
+            Err(error) => {
+                let error = self.authority.error(error, "checking the challenges");
+                return Err(self.reason().await.unwrap_or(error));
+            }
+        };
+        if status != OrderStatus::Ready {
+            let unknown = AuthorityError::Refused("the authority calls the order invalid".to_owned());
+            return Err(self.reason().await.unwrap_or(unknown));
+        }
+        let finalized = self.order.finalize_csr(csr).await;
+        finalized.map_err(|error| self.authority.error(error, "requesting the certificate"))?;
+        let chain = self.order.poll_certificate(&policy).await;
+        chain.map_err(|error| self.authority.error(error, "issuing the certificate"))
+    }
+
+    /// Which names were not authorized, and why.
+    async fn reason(&mut self) -> Option<AuthorityError> {
+        let mut reasons = Vec::new();
+        let mut authorizations = self.order.authorizations();
+        while let Some(Ok(mut authorization)) = authorizations.next().await {
+            if authorization.refresh().await.is_err() || authorization.status == AuthorizationStatus::Valid {
+                continue;
+            }
+            let errors = authorization.challenges.iter().filter_map(|challenge| challenge.error.as_ref());
+            let details: Vec<String> = errors.filter_map(|problem| problem.detail.clone()).collect();
+            if !details.is_empty() {
+                reasons.push(format!("{}: {}", authorization.identifier(), details.join("; ")));
+            }
+        }
+        (!reasons.is_empty()).then(|| AuthorityError::Refused(reasons.join("; ")))
+    }
+}
+
+/// The key that binds an ACME account to an external one. Fails if it is no base64url.
+fn external_account_key(account: &ExternalAccount) -> Result<ExternalAccountKey, ()> {
+    let key = URL_SAFE_NO_PAD.decode(account.hmac_key.expose().trim_end_matches('=')).map_err(|_| ())?;
+    Ok(ExternalAccountKey::new(account.key_id.clone(), &key))
+}
+
+fn acme_type(kind: ChallengeKind) -> (ChallengeType, &'static str) {
+    match kind {
+        ChallengeKind::Dns01 => (ChallengeType::Dns01, "dns-01"),
+        ChallengeKind::Http01 => (ChallengeType::Http01, "http-01"),
+    }
+}
+
+fn is_type(problem: &instant_acme::Problem, name: &str) -> bool {
+    problem.r#type.as_deref().is_some_and(|kind| kind.strip_prefix("urn:ietf:params:acme:error:") == Some(name))
+}
+
+fn is_rate_limited(problem: &instant_acme::Problem) -> bool {
+    problem.status == Some(429) || is_type(problem, "rateLimited")
+}

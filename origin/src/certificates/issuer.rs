@@ -1,0 +1,296 @@
+//! Orders certificates when they are due: the one task that does, so that no name set is ordered twice.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+use verge_daemon::error_chain;
+use verge_protocol::certificate::CertificateState;
+use verge_protocol::{Digest, DomainName, Timestamp};
+
+use super::authority::{Authority, AuthorityError};
+use super::orders::{OrderError, Orders};
+use super::plan::{self, Current, Decision, Failures, Wanted, Window};
+use super::vault::VaultError;
+use super::x509;
+use crate::store::{IssuanceRow, IssuanceRows, StoreError};
+
+/// How many orders are in progress at once.
+const CONCURRENCY: usize = 4;
+/// The interval between questions for renewal windows, unless the authority asks for a longer one (RFC 9773 §4.3.1).
+const WINDOW_INTERVAL: Duration = Duration::from_hours(6);
+/// The longest interval that an authority may ask for.
+const WINDOW_INTERVAL_MAX: Duration = Duration::from_hours(24);
+/// How many are asked for in a round.
+const WINDOWS_PER_ROUND: usize = 50;
+/// The interval between questions for the authorities' time.
+const TIME_INTERVAL: Duration = Duration::from_hours(6);
+/// How long an authority that refuses an order because of a rate limit gets no other one. The limit may be one of all orders.
+const PAUSE_MAX: Duration = Duration::from_mins(10);
+
+/// Keeps the fleet's certificates.
+pub(crate) struct Issuer {
+    orders: Orders,
+    /// The preferred one first. Without one, nothing is ordered.
+    authorities: Vec<Authority>,
+    /// The base domain, if its names have a certificate.
+    base: Option<DomainName>,
+    windows: Mutex<HashMap<DomainName, KnownWindow>>,
+    /// Until when an authority gets no order, by its directory.
+    paused: Mutex<HashMap<String, Timestamp>>,
+}
+
+/// What an authority has answered about the renewal of a certificate.
+#[derive(Clone, Copy)]
+struct KnownWindow {
+    /// The certificate's key.
+    key: Digest,
+    window: Option<Window>,
+    /// When it is asked again.
+    until: Timestamp,
+}
+
+/// A certificate as operators see it.
+pub(crate) struct Standing {
+    pub(crate) wanted: Wanted,
+    pub(crate) certificate: Option<CertificateState>,
+    pub(crate) due: Timestamp,
+    /// Why the last order failed, since the last certificate was issued.
+    pub(crate) problem: Option<String>,
+}
+
+impl Issuer {
+    pub(crate) fn new(orders: Orders, authorities: Vec<Authority>, base: Option<DomainName>) -> Self {
+        Self { orders, authorities, base, windows: Mutex::default(), paused: Mutex::default() }
+    }
+
+    /// Orders what is due, each `interval`, until `draining`.
+    pub(crate) async fn run(self: Arc<Self>, interval: Duration, draining: CancellationToken) {
+        if self.authorities.is_empty() {
+            return;
+        }
+        let mut ticks = tokio::time::interval(interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let rounds = async {
+            if let Err(error) = self.orders.withdraw_all().await {
+                tracing::error!(error = error_chain(&error), "failed to withdraw answers to earlier challenges");
+            }
+            let mut last_contact: Option<Instant> = None;
+            loop {
+                ticks.tick().await;
+                if last_contact.is_none_or(|last| last.elapsed() >= TIME_INTERVAL) {
+                    self.ask_for_time().await;
+                    last_contact = Some(Instant::now());
+                }
+                if self.orders.vault.problem().is_none()
+                    && let Err(error) = self.round().await
+                {
+                    tracing::error!(error = error_chain(&error), "failed to order certificates");
+                }
+            }
+        };
+        draining.run_until_cancelled(rounds).await;
+    }
+
+    /// Every certificate that the fleet should have.
+    pub(crate) async fn standings(&self) -> Result<Vec<Standing>, StoreError> {
+        let known = self.read().await?;
+        let standing = |wanted: Wanted| {
+            let due = plan::due(&wanted, self.current(&known, &wanted).as_ref());
+            let rows = self.authorities.iter().filter_map(|authority| known.issuance(&wanted.domain, authority));
+            let last = rows.filter(|row| row.problem.is_some()).max_by_key(|row| row.last_failure);
+            let (certificate, problem) =
+                (known.certificates.get(&wanted.domain).cloned(), last.and_then(|row| row.problem.clone()));
+            Standing { wanted, certificate, due, problem }
+        };
+        Ok(known.wanted.iter().cloned().map(standing).collect())
+    }
+
+    /// The time by the clock of the first authority that has told it, else by the origin's.
+    fn now(&self) -> Timestamp {
+        let ahead = self.authorities.iter().find_map(Authority::clock_ahead_millis).unwrap_or_default();
+        Timestamp(self.orders.clock.now().0.saturating_add_signed(-ahead))
+    }
+
+    /// So that the origin's own clock, if it is wrong, does not put off a renewal.
+    async fn ask_for_time(&self) {
+        for authority in &self.authorities {
+            if let Err(error) = authority.contact().await {
+                let authority = authority.directory();
+                tracing::warn!(authority, error = error_chain(&error), "the authority does not answer");
+            }
+        }
+    }
+
+    async fn round(&self) -> Result<(), StoreError> {
+        self.ask_for_windows().await?;
+        let known = self.read().await?;
+        let due = known.wanted.iter().filter(|wanted| self.authority_for(&known, wanted).is_some());
+        let known = &known;
+        futures_util::stream::iter(due)
+            .for_each_concurrent(CONCURRENCY, |wanted| async move {
+                if let Err(error) = self.order(known, wanted).await {
+                    tracing::error!(domain = %wanted.domain, error = error_chain(&error), "failed to record an order");
+                }
+            })
+            .await;
+        Ok(())
+    }
+
+    /// Which authority a certificate is to be ordered from now, if any.
+    fn authority_for(&self, known: &Known, wanted: &Wanted) -> Option<&Authority> {
+        let failures: Vec<Failures> = self
+            .authorities
+            .iter()
+            .map(|authority| known.issuance(&wanted.domain, authority).map_or_else(Failures::default, failures))
+            .collect();
+        match plan::decide(wanted, self.current(known, wanted).as_ref(), &failures, self.now()) {
+            Decision::Order(index) => self.authorities.get(index),
+            Decision::Wait(_) => None,
+        }
+    }
+
+    async fn order(&self, known: &Known, wanted: &Wanted) -> Result<(), StoreError> {
+        let Some(authority) = self.authority_for(known, wanted) else { return Ok(()) };
+        let directory = authority.directory();
+        if self.paused().get(directory).is_some_and(|until| self.now() < *until) {
+            return Ok(());
+        }
+        // It may be due only because the origin's clock is wrong: the authority's tells.
+        let outcome = match authority.contact().await {
+            Ok(()) if self.now() < plan::due(wanted, self.current(known, wanted).as_ref()) => {
+                tracing::warn!(domain = %wanted.domain, "no certificate is due by the clock of the authority: the origin's is wrong");
+                return Ok(());
+            }
+            Ok(()) => self.orders.place(authority, wanted, known.certificates.get(&wanted.domain)).await,
+            Err(error) => Err(error.into()),
+        };
+        match outcome {
+            Ok(certificate) => {
+                let names = certificate.names.len();
+                let until = certificate.not_after;
+                tracing::info!(domain = %wanted.domain, names, authority = directory, %until, "certificate issued");
+                Ok(())
+            }
+            // Not the authority's fault.
+            Err(OrderError::Vault(VaultError::Store(error)) | OrderError::Store(error)) => Err(error),
+            Err(error) => {
+                let retry_after = match &error {
+                    OrderError::Authority(AuthorityError::RateLimited { until, .. }) => {
+                        let pause = self.now().after(PAUSE_MAX).min(*until);
+                        self.paused().insert(directory.to_owned(), pause);
+                        Some(*until)
+                    }
+                    _ => None,
+                };
+                let row = known.issuance(&wanted.domain, authority).cloned().unwrap_or_default();
+                let failed = failures(&row).add(self.now(), retry_after);
+                let problem = error_chain(&error);
+                tracing::warn!(
+                    domain = %wanted.domain,
+                    authority = directory,
+                    failures = failed.count,
+                    error = problem,
+                    "no certificate was issued"
+                );
+                let row = IssuanceRow {
+                    issued: row.issued,
+                    failures: failed.count,
+                    first_failure: failed.first,
+                    last_failure: failed.last,
+                    retry_after: failed.not_before,
+                    problem: Some(problem),
+                };
+                self.orders.database.put_issuance(&wanted.domain, directory, &row).await
+            }
+        }
+    }
+
+    /// Asks the authorities that issued certificates when they should be renewed, as often as they wish.
+    async fn ask_for_windows(&self) -> Result<(), StoreError> {
+        let known = self.read().await?;
+        let mut asked = 0;
+        for (domain, certificate) in &known.certificates {
+            if asked >= WINDOWS_PER_ROUND {
+                break;
+            }
+            let now = self.now();
+            let last = self.windows().get(domain).copied().filter(|last| last.key == certificate.key);
+            if last.is_some_and(|last| now < last.until && now.0 + 2 * millis(WINDOW_INTERVAL_MAX) > last.until.0) {
+                continue;
+            }
+            let issued =
+                |authority: &&Authority| known.issuance(domain, authority).is_some_and(|row| row.issued > Timestamp(0));
+            let Some(authority) = self.authorities.iter().find(issued) else { continue };
+            let Ok(leaf) = x509::leaf(&certificate.chain) else { continue };
+            asked += 1;
+            let (window, wait) = match authority.renewal_window(&leaf).await {
+                Ok(Some((window, wait))) => (Some(window), wait),
+                Ok(None) => (None, WINDOW_INTERVAL_MAX),
+                Err(error) => {
+                    tracing::debug!(%domain, error = error_chain(&error), "no renewal information");
+                    (last.and_then(|last| last.window), WINDOW_INTERVAL)
+                }
+            };
+            let until = self.now().after(wait.clamp(WINDOW_INTERVAL, WINDOW_INTERVAL_MAX));
+            self.windows().insert(domain.clone(), KnownWindow { key: certificate.key, window, until });
+        }
+        Ok(())
+    }
+
+    fn paused(&self) -> MutexGuard<'_, HashMap<String, Timestamp>> {
+        self.paused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn windows(&self) -> MutexGuard<'_, HashMap<DomainName, KnownWindow>> {
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn current(&self, known: &Known, wanted: &Wanted) -> Option<Current> {
+        let certificate = known.certificates.get(&wanted.domain)?;
+        let window = self.windows().get(&wanted.domain).copied().filter(|window| window.key == certificate.key);
+        Some(Current {
+            names: certificate.names.clone(),
+            not_before: certificate.not_before,
+            not_after: certificate.not_after,
+            has_key: known.keys.contains(&certificate.key),
+            renewal_window: window.and_then(|window| window.window),
+        })
+    }
+
+    async fn read(&self) -> Result<Known, StoreError> {
+        let database = &self.orders.database;
+        Ok(Known {
+            wanted: plan::wanted(self.base.as_ref(), &database.domains().await?),
+            certificates: database.certificates().await?,
+            issuances: database.issuances().await?,
+            keys: database.certificate_keys().await?,
+        })
+    }
+}
+
+/// What is wanted and what there is, as of one moment.
+struct Known {
+    wanted: Vec<Wanted>,
+    certificates: BTreeMap<DomainName, CertificateState>,
+    issuances: IssuanceRows,
+    /// The private keys that are stored.
+    keys: HashSet<Digest>,
+}
+
+impl Known {
+    fn issuance(&self, domain: &DomainName, authority: &Authority) -> Option<&IssuanceRow> {
+        self.issuances.get(&(domain.clone(), authority.directory().to_owned()))
+    }
+}
+
+fn failures(row: &IssuanceRow) -> Failures {
+    Failures { count: row.failures, first: row.first_failure, last: row.last_failure, not_before: row.retry_after }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

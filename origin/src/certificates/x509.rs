@@ -1,0 +1,140 @@
+//! Certificates as bytes: requests, and what an issued chain says.
+
+use std::collections::BTreeSet;
+
+use rcgen::{CertificateParams, DistinguishedName, KeyPair, PublicKeyData as _};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use verge_protocol::certificate::CertificateState;
+use verge_protocol::{CertificateName, Digest, Timestamp};
+use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
+
+/// A new private key, ECDSA P-256, and the request to certify it for names.
+pub(super) struct KeyAndRequest {
+    /// The SHA-256 of the `SubjectPublicKeyInfo`.
+    pub(super) name: Digest,
+    /// PKCS#8, DER.
+    pub(super) private_key: Vec<u8>,
+    /// PKCS#10, DER.
+    pub(super) request: Vec<u8>,
+}
+
+/// Makes a key.
+pub(super) fn generate(names: &BTreeSet<CertificateName>) -> Result<KeyAndRequest, rcgen::Error> {
+    let key = KeyPair::generate()?;
+    let mut params = CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    // Authorities read the names alone.
+    params.distinguished_name = DistinguishedName::new();
+    Ok(KeyAndRequest {
+        name: Digest::of(&key.subject_public_key_info()),
+        request: params.serialize_request(&key)?.der().to_vec(),
+        private_key: key.serialize_der(),
+    })
+}
+
+/// Why a chain cannot be served.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub(crate) enum ChainError {
+    #[error("the chain holds no certificate, or one that is malformed")]
+    Malformed,
+    #[error("the certificate is for another key than the one requested")]
+    OtherKey,
+    #[error("the certificate does not name {0}")]
+    MissingName(CertificateName),
+    #[error("the certificate ends before it begins")]
+    NeverValid,
+}
+
+/// The first certificate of a PEM chain.
+pub(super) fn leaf(chain: &str) -> Result<CertificateDer<'static>, ChainError> {
+    CertificateDer::from_pem_slice(chain.as_bytes()).map_err(|_| ChainError::Malformed)
+}
+
+/// The issuer, as people call it.
+pub(crate) fn issuer(chain: &str) -> Option<String> {
+    let leaf = leaf(chain).ok()?;
+    let (_, certificate) = X509Certificate::from_der(&leaf).ok()?;
+    let issuer = certificate.issuer();
+    let organization = issuer.iter_organization().next().and_then(|name| name.as_str().ok());
+    let common_name = issuer.iter_common_name().next().and_then(|name| name.as_str().ok());
+    let parts: Vec<&str> = [organization, common_name].into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(" "))
+}
+
+/// What edges are given of an issued chain. It is refused unless it certifies `key` for all `names`.
+pub(super) fn check(
+    chain: String,
+    key: Digest,
+    names: &BTreeSet<CertificateName>,
+) -> Result<CertificateState, ChainError> {
+    // Every certificate of the chain must be one: TLS sends them all.
+    for certificate in CertificateDer::pem_slice_iter(chain.as_bytes()) {
+        let certificate = certificate.map_err(|_| ChainError::Malformed)?;
+        X509Certificate::from_der(&certificate).map_err(|_| ChainError::Malformed)?;
+    }
+    let leaf = leaf(&chain)?;
+    let (_, certificate) = X509Certificate::from_der(&leaf).map_err(|_| ChainError::Malformed)?;
+    if Digest::of(certificate.public_key().raw) != key {
+        return Err(ChainError::OtherKey);
+    }
+    let alternative = certificate.subject_alternative_name().map_err(|_| ChainError::Malformed)?;
+    let certified: BTreeSet<CertificateName> = alternative
+        .iter()
+        .flat_map(|extension| &extension.value.general_names)
+        .filter_map(|name| match name {
+            GeneralName::DNSName(name) => name.to_ascii_lowercase().parse().ok(),
+            _ => None,
+        })
+        .collect();
+    if let Some(missing) = names.iter().find(|name| !certified.contains(name)) {
+        return Err(ChainError::MissingName(missing.clone()));
+    }
+    let time = |seconds: i64| Timestamp(u64::try_from(seconds).unwrap_or_default().saturating_mul(1000));
+    let validity = certificate.validity();
+    let (not_before, not_after) = (time(validity.not_before.timestamp()), time(validity.not_after.timestamp()));
+    if not_before >= not_after {
+        return Err(ChainError::NeverValid);
+    }
+    Ok(CertificateState { names: names.clone(), chain, key, not_before, not_after })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(texts: &[&str]) -> BTreeSet<CertificateName> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    /// A chain of one certificate, and the name of its key.
+    fn chain(texts: &[&str]) -> (String, Digest) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(texts.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        (pem, Digest::of(&key.subject_public_key_info()))
+    }
+
+    #[test]
+    fn chain_is_accepted_for_its_key_and_names_alone() {
+        let (pem, key) = chain(&["sites.example", "*.sites.example"]);
+        let both = names(&["*.sites.example", "sites.example"]);
+        let state = check(pem.clone(), key, &both).unwrap();
+        assert_eq!((state.names, state.key), (both.clone(), key));
+        assert!(state.not_before < state.not_after);
+        assert_eq!(check(pem.clone(), Digest::of(b"other"), &both), Err(ChainError::OtherKey));
+        let more = names(&["sites.example", "www.example"]);
+        assert!(matches!(check(pem.clone(), key, &more), Err(ChainError::MissingName(_))));
+        for malformed in ["", "text", &pem[..200], &format!("{pem}{}", pem.replace("MII", "AAA"))] {
+            assert_eq!(check(malformed.to_owned(), key, &both), Err(ChainError::Malformed), "{malformed}");
+        }
+    }
+
+    #[test]
+    fn request_is_for_a_new_key_of_the_curve_p256() {
+        let (one, other) = (generate(&names(&["a.example"])).unwrap(), generate(&names(&["a.example"])).unwrap());
+        assert_ne!(one.name, other.name);
+        let again = KeyPair::try_from(one.private_key.as_slice()).unwrap();
+        assert_eq!(Digest::of(&again.subject_public_key_info()), one.name);
+        assert!(again.is_compatible(&rcgen::PKCS_ECDSA_P256_SHA256));
+    }
+}

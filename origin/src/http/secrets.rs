@@ -1,0 +1,68 @@
+//! Secrets for edges.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use verge_daemon::Clock;
+use verge_daemon::sealing;
+use verge_protocol::Digest;
+use verge_protocol::api::{SECRETS_MAX, SecretsAnswer, SecretsRequest};
+
+use super::auth::Edge;
+use super::error::ApiError;
+use super::extract::JsonBody;
+use crate::certificates::{SecretName, Vault, VaultError};
+use crate::feed::Feed;
+use crate::store::Database;
+
+/// `POST /v1/secrets`: secrets, sealed to the public key of the edge whose token the request carries. The first request binds the edge to
+/// its key, even if it names no secret.
+pub(super) async fn request(
+    Edge(edge): Edge,
+    State(database): State<Database>,
+    State(vault): State<Vault>,
+    State(feed): State<Feed>,
+    State(clock): State<Clock>,
+    JsonBody(SecretsRequest { public_key, secrets }): JsonBody<SecretsRequest>,
+) -> Result<Json<SecretsAnswer>, ApiError> {
+    if secrets.len() > SECRETS_MAX {
+        let message = format!("{} secrets: a request may name at most {SECRETS_MAX}", secrets.len());
+        return Err(ApiError::bad_request("limit_exceeded", message).hint("send several requests"));
+    }
+    let seal = |name, secret: &[u8]| {
+        let sealed = sealing::seal(&public_key, &edge, name, secret);
+        sealed.map_err(|error| ApiError::bad_request("invalid_key", error.to_string()))
+    };
+    // No edge is bound to a key to which nothing can be sealed.
+    seal(Digest::of(b""), b"")?;
+    if database.bind_edge_key(&edge, &public_key, clock.now()).await? != public_key {
+        tracing::warn!(%edge, "secrets refused: the edge has another key than the one that it is bound to");
+        let message = format!("edge {edge} is bound to another public key");
+        return Err(ApiError::new(StatusCode::CONFLICT, "other_key", message)
+            .hint(format!("if its disk was replaced, issue a new token: POST /v1/edges/{edge}/token")));
+    }
+    vault.ensure_ticket_secret(&feed).await?;
+    let mut answer = SecretsAnswer::default();
+    for name in secrets {
+        let secret = match vault.get(&SecretName::CertificateKey(name)).await? {
+            None => vault.get(&SecretName::Tickets(name)).await?,
+            found => found,
+        };
+        if let Some(secret) = secret {
+            answer.sealed.insert(name, seal(name, &secret)?);
+        }
+    }
+    Ok(Json(answer))
+}
+
+impl From<VaultError> for ApiError {
+    fn from(error: VaultError) -> Self {
+        let message = error.to_string();
+        match error {
+            VaultError::Locked(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "master_key", message)
+                .hint("put the right master key back, then restart the origin"),
+            VaultError::Damaged(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "damaged_secret", message),
+            VaultError::Store(error) => Self::from(error),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Encrypted secrets, and the public keys of edges.
+
+use std::collections::HashSet;
+
+use verge_protocol::certificate::TicketSecretState;
+use verge_protocol::state::Key;
+use verge_protocol::{Digest, EdgeName, Timestamp};
+
+use super::database::{self, Database};
+use super::error::StoreError;
+use super::write_transaction::WriteTransaction;
+use super::{column_values, state};
+
+/// A secret, encrypted under the master key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SecretRow {
+    pub(crate) name: String,
+    /// Which master key encrypted it.
+    pub(crate) master: String,
+    /// Nonce and ciphertext, in base64.
+    pub(crate) sealed: String,
+}
+
+impl Database {
+    /// The secret of this name.
+    pub(crate) async fn secret(&self, name: &str) -> Result<Option<SecretRow>, StoreError> {
+        let row: Option<(String, String)> = sqlx::query_as("select master, sealed from secret where name = $1")
+            .bind(name)
+            .fetch_optional(self.read())
+            .await?;
+        Ok(row.map(|(master, sealed)| SecretRow { name: name.to_owned(), master, sealed }))
+    }
+
+    /// The names of the stored private keys of certificates.
+    pub(crate) async fn certificate_keys(&self) -> Result<HashSet<Digest>, StoreError> {
+        let query = sqlx::query("select name from secret where name like 'key/%'");
+        let rows = column_values::fetch_all(&mut *self.read_connection().await?, query).await?;
+        let names = column_values::sound_rows("secret", rows, |(name,): (String,)| Ok(name));
+        Ok(names.iter().filter_map(|name| name.strip_prefix("key/")?.parse().ok()).collect())
+    }
+
+    /// The master keys that the secrets are encrypted under.
+    pub(crate) async fn masters(&self) -> Result<Vec<String>, StoreError> {
+        let query = sqlx::query("select distinct master from secret");
+        let rows = column_values::fetch_all(&mut *self.read_connection().await?, query).await?;
+        Ok(column_values::sound_rows("secret", rows, |(master,): (String,)| Ok(master)))
+    }
+
+    /// Stores a secret. It replaces an earlier one of its name.
+    pub(crate) async fn put_secret(&self, row: &SecretRow, now: Timestamp) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        put(&mut transaction, row, now).await?;
+        transaction.commit().await
+    }
+
+    /// What edges are told of the secret of session tickets.
+    pub(crate) async fn ticket_secret(&self) -> Result<Option<TicketSecretState>, StoreError> {
+        match state::get(&mut *self.read_connection().await?, &Key::TicketSecret).await {
+            // Replaced by a new one.
+            Err(StoreError::Malformed { .. }) => Ok(None),
+            read => read,
+        }
+    }
+
+    /// Stores the secret of session tickets and tells edges of it, in one transaction.
+    pub(crate) async fn set_ticket_secret(
+        &self,
+        row: &SecretRow,
+        told: TicketSecretState,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        database::lock(&mut transaction).await?;
+        sqlx::query("delete from secret where name like 'tickets/%'").execute(&mut *transaction).await?;
+        put(&mut transaction, row, now).await?;
+        state::set(&mut transaction, &Key::TicketSecret, Some(&told)).await?;
+        transaction.commit().await
+    }
+
+    /// Binds an edge to a public key if it has none yet, and returns the key that it has.
+    pub(crate) async fn bind_edge_key(
+        &self,
+        edge: &EdgeName,
+        public_key: &str,
+        now: Timestamp,
+    ) -> Result<String, StoreError> {
+        let select = "select public_key from edge_key where edge = $1";
+        let bound: Option<(String,)> = sqlx::query_as(select).bind(edge.as_str()).fetch_optional(self.read()).await?;
+        if let Some((bound,)) = bound {
+            return Ok(bound);
+        }
+        let mut transaction = self.begin().await?;
+        sqlx::query("insert into edge_key (edge, public_key, bound) values ($1, $2, $3) on conflict (edge) do nothing")
+            .bind(edge.as_str())
+            .bind(public_key)
+            .bind(column_values::signed(now.0))
+            .execute(&mut *transaction)
+            .await?;
+        let (bound,): (String,) = sqlx::query_as(select).bind(edge.as_str()).fetch_one(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(bound)
+    }
+}
+
+async fn put(transaction: &mut WriteTransaction, row: &SecretRow, now: Timestamp) -> Result<(), StoreError> {
+    sqlx::query(
+        "insert into secret (name, master, sealed, made) values ($1, $2, $3, $4) \
+         on conflict (name) do update set master = excluded.master, sealed = excluded.sealed, made = excluded.made",
+    )
+    .bind(row.name.as_str())
+    .bind(row.master.as_str())
+    .bind(row.sealed.as_str())
+    .bind(column_values::signed(now.0))
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// Unbinds an edge from its public key: it has left, or joins anew.
+pub(super) async fn unbind_edge_key(transaction: &mut WriteTransaction, edge: &EdgeName) -> Result<(), StoreError> {
+    sqlx::query("delete from edge_key where edge = $1").bind(edge.as_str()).execute(&mut **transaction).await?;
+    Ok(())
+}

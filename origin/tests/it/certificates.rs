@@ -1,0 +1,294 @@
+//! Certificates, issued by Pebble.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use verge_daemon::sealing::EdgeKey;
+use verge_origin::{AuthoritySettings, Config};
+use verge_protocol::api::{Certificate, Domain, DomainRequest, SecretsAnswer, SecretsRequest};
+use verge_protocol::certificate::{CertificateState, ChallengeState};
+use verge_protocol::state::ParsedRow;
+use verge_protocol::{Digest, DomainName};
+
+use super::fake_dns::{Answer, FakeDns};
+use super::pebble::{self, Pebble};
+use super::test_origin::{TestOrigin, ok};
+
+/// What the feed says.
+#[derive(Default, Clone)]
+struct Rows {
+    certificates: BTreeMap<DomainName, CertificateState>,
+    challenges: BTreeMap<DomainName, ChallengeState>,
+    /// How many challenges there were, ever.
+    answered: usize,
+}
+
+/// The edges and name servers of a fleet: they answer challenges as the feed says.
+struct Fleet {
+    address: SocketAddr,
+    http: TcpListener,
+    dns: Arc<FakeDns>,
+}
+
+impl Fleet {
+    /// Binds the port where the authority will look.
+    async fn bind(hosts: &[&str]) -> Self {
+        let dns = FakeDns::start().await;
+        for host in hosts {
+            dns.set(host, Answer::Host);
+        }
+        let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self { address: http.local_addr().unwrap(), http, dns: Arc::new(dns) }
+    }
+
+    /// Answers from now on.
+    async fn follow(self, origin: &TestOrigin, tasks: &mut JoinSet<()>) -> watch::Receiver<Rows> {
+        let Self { http, dns, .. } = self;
+        let mut feed = origin.subscribe(&origin.edge_token("fra-1").await, None).await;
+        let (sender, rows) = watch::channel(Rows::default());
+        tasks.spawn(async move {
+            while let Some(message) = feed.next().await {
+                let verge_protocol::feed::FeedEvent::Row(row) = message.event else { continue };
+                let parsed = row.parse();
+                sender.send_modify(|rows| match parsed {
+                    Ok(ParsedRow::Certificate(domain, Some(state))) => drop(rows.certificates.insert(domain, state)),
+                    Ok(ParsedRow::Challenge(domain, Some(state))) => {
+                        for (owner, texts) in &state.dns {
+                            let texts = texts.iter().map(|text| vec![&*text.clone().leak()]).collect();
+                            dns.set(owner, Answer::Texts(texts));
+                        }
+                        rows.answered += 1;
+                        rows.challenges.insert(domain, state);
+                    }
+                    Ok(ParsedRow::Challenge(domain, None)) => drop(rows.challenges.remove(&domain)),
+                    _ => {}
+                });
+            }
+        });
+        let known = rows.clone();
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((connection, _)) = http.accept().await {
+                connections.spawn(answer(connection, known.clone()));
+            }
+        });
+        rows
+    }
+}
+
+/// Answers one request for a token, once the feed has it.
+async fn answer(mut connection: TcpStream, mut rows: watch::Receiver<Rows>) {
+    let mut head = Vec::new();
+    while !head.windows(4).any(|part| part == b"\r\n\r\n") {
+        if connection.read_buf(&mut head).await.unwrap_or(0) == 0 {
+            return;
+        }
+    }
+    let head = String::from_utf8(head).unwrap();
+    let token = head.split(' ').nth(1).unwrap().trim_start_matches("/.well-known/acme-challenge/").to_owned();
+    let host = head.lines().find_map(|line| line.strip_prefix("Host: ")).unwrap();
+    let host: DomainName = host.split(':').next().unwrap().parse().unwrap();
+    let find = |rows: &Rows| rows.challenges.get(&host)?.http.get(&token).cloned();
+    let found = tokio::time::timeout(Duration::from_secs(5), rows.wait_for(|rows| find(rows).is_some())).await;
+    let body = found.ok().and_then(|rows| find(&rows.unwrap()));
+    let (status, body) = body.map_or(("404 Not Found", "none".to_owned()), |body| ("200 OK", body));
+    let length = body.len();
+    let text = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
+    let _ = connection.write_all(text.as_bytes()).await;
+}
+
+fn authority(pebble: &Pebble) -> AuthoritySettings {
+    AuthoritySettings {
+        email: Some("ops@example.com".to_owned()),
+        ca_file: Some(pebble.ca_file.clone()),
+        ..AuthoritySettings::new(pebble.directory_url.clone())
+    }
+}
+
+async fn start(fleet: &Fleet, authorities: Vec<AuthoritySettings>) -> TestOrigin {
+    let dns = fleet.dns.address;
+    let change = move |config: &mut Config| {
+        config.resolver = Some(dns);
+        config.authorities = authorities;
+        config.has_wildcard = false;
+        config.certificate_interval = Duration::from_millis(50);
+        config.domain_check_interval = Duration::from_millis(50);
+    };
+    let origin = TestOrigin::start_with(change).await;
+    origin.create_site("demo").await;
+    origin
+}
+
+/// Claims a domain, and creates the record that proves it.
+async fn claim(origin: &TestOrigin, dns: &FakeDns, domain: &str, redirect_to: Option<&str>) {
+    let request =
+        DomainRequest { site: "demo".parse().unwrap(), redirect_to: redirect_to.map(|to| to.parse().unwrap()) };
+    let claimed: Domain = ok(origin.put(&format!("/v1/domains/{domain}"), request).await).await;
+    let value: &'static str = claimed.proof.value.leak();
+    dns.set(&claimed.proof.name, Answer::Texts(vec![vec![value]]));
+}
+
+async fn wait_for(rows: &mut watch::Receiver<Rows>, pebble: &Pebble, condition: impl Fn(&Rows) -> bool) -> Rows {
+    let found = tokio::time::timeout(Duration::from_mins(1), rows.wait_for(condition)).await;
+    found.unwrap_or_else(|_| panic!("{}", pebble.log())).unwrap().clone()
+}
+
+#[tokio::test]
+async fn proven_domain_and_its_siblings_get_one_certificate_by_one_order() {
+    if !pebble::is_installed() {
+        return;
+    }
+    let fleet = Fleet::bind(&["www.example.com", "example.com"]).await;
+    let pebble = Pebble::start(fleet.dns.address, fleet.address.port()).await;
+    let origin = start(&fleet, vec![authority(&pebble)]).await;
+    let (dns, mut tasks) = (Arc::clone(&fleet.dns), JoinSet::new());
+    claim(&origin, &dns, "www.example.com", None).await;
+    claim(&origin, &dns, "example.com", Some("www.example.com")).await;
+    let mut rows = fleet.follow(&origin, &mut tasks).await;
+    let www: DomainName = "www.example.com".parse().unwrap();
+    let has_both = |rows: &Rows| rows.certificates.get(&www).is_some_and(|state| state.names.len() == 2);
+    let found = wait_for(&mut rows, &pebble, has_both).await;
+    let certificate = &found.certificates[&www];
+    assert!(certificate.chain.matches("BEGIN CERTIFICATE").count() > 1, "the intermediate certificate is there");
+    // At most one order for each set of names: the two domains may have been proven one after the other.
+    let found = wait_for(&mut rows, &pebble, |rows| rows.challenges.is_empty()).await;
+    let orders = pebble.orders();
+    assert!((1..=2).contains(&orders), "{orders} orders");
+    assert!(found.answered >= 1, "the authority has checked");
+
+    // The key is sealed to the edge, and is the one of the certificate.
+    let (edge, key) = ("fra-1".parse().unwrap(), EdgeKey::generate());
+    let token = origin.edge_token("fra-1").await;
+    let body = SecretsRequest { public_key: key.public(), secrets: vec![certificate.key] };
+    let sent = origin.request_as(&token, reqwest::Method::POST, "/v1/secrets").json(&body).send().await.unwrap();
+    let sealed = ok::<SecretsAnswer>(sent).await.sealed;
+    let private = key.open(&edge, certificate.key, &sealed[&certificate.key]).unwrap();
+    let pair = rcgen::KeyPair::try_from(private.as_slice()).unwrap();
+    let public = rcgen::PublicKeyData::subject_public_key_info(&pair);
+    assert_eq!(Digest::of(&public), certificate.key);
+    let data = origin.directory.path().join("origin");
+    assert_eq!(super::secrets::files_with(&data, &private), Vec::<String>::new());
+    // The secret of a P-256 key alone: 32 bytes from the 37th (RFC 5915 in RFC 5208).
+    assert_eq!(super::secrets::files_with(&data, &private[36..68]), Vec::<String>::new());
+
+    let listed: Vec<Certificate> = origin.get("/v1/certificates").await;
+    let [listed] = listed.as_slice() else { panic!("{listed:?}") };
+    assert_eq!((&listed.names, listed.not_after), (&certificate.names, Some(certificate.not_after)));
+    assert!(listed.issuer.as_deref().is_some_and(|issuer| issuer.starts_with("Pebble Intermediate CA")));
+    assert!(listed.renewal < listed.not_after && listed.renewal.is_some() && listed.problem.is_none());
+
+    // A restart orders nothing, and nor do names that nobody has claimed.
+    let origin = origin.restart().await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(pebble.orders(), orders);
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn second_authority_issues_while_the_first_one_is_away() {
+    if !pebble::is_installed() {
+        return;
+    }
+    let fleet = Fleet::bind(&["www.example.com"]).await;
+    let pebble = Pebble::start(fleet.dns.address, fleet.address.port()).await;
+    let away = AuthoritySettings { ca_file: None, ..AuthoritySettings::new("https://127.0.0.1:9/dir") };
+    let origin = start(&fleet, vec![away, authority(&pebble)]).await;
+    let (dns, mut tasks) = (Arc::clone(&fleet.dns), JoinSet::new());
+    claim(&origin, &dns, "www.example.com", None).await;
+    let mut rows = fleet.follow(&origin, &mut tasks).await;
+    let advance = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            origin.clock.advance(Duration::from_mins(1));
+        }
+    };
+    let www: DomainName = "www.example.com".parse().unwrap();
+    tokio::select! {
+        rows = wait_for(&mut rows, &pebble, |rows| rows.certificates.contains_key(&www)) => {
+            assert_eq!(rows.certificates.len(), 1);
+        }
+        () = advance => {}
+    }
+    assert_eq!(pebble.orders(), 1);
+    origin.stop().await;
+}
+
+/// Name servers of `sites.example.org`, the base domain: this one.
+fn delegate(dns: &FakeDns) {
+    dns.set("sites.example.org", Answer::NameServer("ns.sites.example.org"));
+    dns.set("ns.sites.example.org", Answer::Host);
+}
+
+async fn start_with_wildcard(fleet: &Fleet, pebble: &Pebble) -> TestOrigin {
+    let (dns, authority) = (fleet.dns.address, authority(pebble));
+    let change = move |config: &mut Config| {
+        config.sites_url = "https://sites.example.org".parse().unwrap();
+        config.resolver = Some(dns);
+        config.dns_port = dns.port();
+        config.dns_stale_timeout = Duration::from_secs(1);
+        config.authorities = vec![authority];
+        config.certificate_interval = Duration::from_millis(50);
+        config.domain_check_interval = Duration::from_millis(50);
+    };
+    let origin = TestOrigin::start_with(change).await;
+    origin.create_site("demo").await;
+    origin
+}
+
+#[tokio::test]
+async fn base_domain_and_delegating_domain_are_proven_by_txt_records() {
+    if !pebble::is_installed() {
+        return;
+    }
+    // The domain has no address: it is still served elsewhere.
+    let fleet = Fleet::bind(&[]).await;
+    delegate(&fleet.dns);
+    let owner = Digest::of(b"www.example.com").prefix();
+    let delegated = format!("{owner}._acme-challenge.sites.example.org").leak();
+    fleet.dns.set("_acme-challenge.www.example.com", Answer::Cname(delegated));
+    let pebble = Pebble::start(fleet.dns.address, fleet.address.port()).await;
+    let origin = start_with_wildcard(&fleet, &pebble).await;
+    let (dns, mut tasks) = (Arc::clone(&fleet.dns), JoinSet::new());
+    let mut rows = fleet.follow(&origin, &mut tasks).await;
+    claim(&origin, &dns, "www.example.com", None).await;
+    let found = wait_for(&mut rows, &pebble, |rows| rows.certificates.len() == 2).await;
+    let names = |domain: &str| {
+        let certificate = &found.certificates[&domain.parse::<DomainName>().unwrap()];
+        certificate.names.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(names("sites.example.org"), ["sites.example.org", "*.sites.example.org"]);
+    assert_eq!(names("www.example.com"), ["www.example.com"]);
+    assert_eq!(pebble.orders(), 2, "one for each");
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn stale_name_server_is_named_with_the_record_seen_and_the_one_wanted() {
+    if !pebble::is_installed() {
+        return;
+    }
+    let fleet = Fleet::bind(&[]).await;
+    delegate(&fleet.dns);
+    fleet.dns.set("_acme-challenge.sites.example.org", Answer::Texts(vec![vec!["of-yesterday"]]));
+    let pebble = Pebble::start(fleet.dns.address, fleet.address.port()).await;
+    let origin = start_with_wildcard(&fleet, &pebble).await;
+    let problem = loop {
+        let listed: Vec<Certificate> = origin.get("/v1/certificates").await;
+        if let Some(problem) = listed.into_iter().find_map(|certificate| certificate.problem) {
+            break problem;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let expected = "name server ns.sites.example.org (127.0.0.1) answers `_acme-challenge.sites.example.org` TXT with \
+                    `of-yesterday`, expected `";
+    assert!(problem.starts_with(expected), "{problem}");
+    assert!(!pebble.log().contains("POST /chalZ/"), "the authority was not told");
+    assert_eq!(pebble.orders(), 1);
+    origin.stop().await;
+}

@@ -1,0 +1,91 @@
+//! Pebble, the certificate authority for tests, as a process of its own.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+/// A running authority; ends when dropped.
+pub(super) struct Pebble {
+    pub(super) directory_url: String,
+    /// The certificate of its own TLS.
+    pub(super) ca_file: PathBuf,
+    directory: TempDir,
+    process: Child,
+}
+
+impl Pebble {
+    /// Starts one that resolves names by `dns`, and connects to port `http_port` of hosts. It rejects 5 % of good nonces, and reuses half of
+    /// the authorizations.
+    pub(super) async fn start(dns: SocketAddr, http_port: u16) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
+        let certificate = rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
+        std::fs::write(path("cert.pem"), certificate.pem()).unwrap();
+        std::fs::write(path("key.pem"), key.serialize_pem()).unwrap();
+        let (port, management) = (free_port(), free_port());
+        let config = serde_json::json!({ "pebble": {
+            "listenAddress": format!("127.0.0.1:{port}"),
+            "managementListenAddress": format!("127.0.0.1:{management}"),
+            "certificate": path("cert.pem"),
+            "privateKey": path("key.pem"),
+            "httpPort": http_port,
+            "tlsPort": 1,
+            "ocspResponderURL": "",
+            "externalAccountBindingRequired": false,
+        }});
+        std::fs::write(path("config.json"), config.to_string()).unwrap();
+        let log = std::fs::File::create(path("log")).unwrap();
+        let process = Command::new("pebble")
+            .arg("-config")
+            .arg(path("config.json"))
+            .arg("-dnsserver")
+            .arg(dns.to_string())
+            .env("PEBBLE_VA_NOSLEEP", "1")
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let ca_file = path("cert.pem");
+        let pebble = Self { directory_url: format!("https://127.0.0.1:{port}/dir"), ca_file, directory, process };
+        for _ in 0..600 {
+            if tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok() {
+                return pebble;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("pebble does not listen: {}", pebble.log());
+    }
+
+    /// What it has logged.
+    pub(super) fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.directory.path().join("log")).unwrap()).into_owned()
+    }
+
+    /// How many orders were made.
+    pub(super) fn orders(&self) -> usize {
+        self.log().matches("Added order").count()
+    }
+}
+
+impl Drop for Pebble {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Whether the machine has it.
+pub(super) fn is_installed() -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|directory| Path::new(&directory).join("pebble").exists())
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}

@@ -1,0 +1,171 @@
+//! Secrets: on disk and in the feed only encrypted, and sealed to the key of each edge.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use reqwest::{Method, Response};
+use verge_daemon::sealing::EdgeKey;
+use verge_protocol::api::{Problem, SecretsAnswer, SecretsRequest, Status};
+use verge_protocol::certificate::TicketSecretState;
+use verge_protocol::state::ParsedRow;
+use verge_protocol::{Digest, EdgeName};
+
+use super::test_origin::{TestOrigin, error, ok};
+
+async fn request(origin: &TestOrigin, token: &str, key: &EdgeKey, secrets: &[Digest]) -> Response {
+    let body = SecretsRequest { public_key: key.public(), secrets: secrets.to_vec() };
+    origin.request_as(token, Method::POST, "/v1/secrets").json(&body).send().await.unwrap()
+}
+
+/// The ticket secret as the feed names it, and the bytes that the edge receives.
+async fn ticket_secret(origin: &TestOrigin, edge: &EdgeName, token: &str, key: &EdgeKey) -> (Digest, Vec<u8>) {
+    let none: SecretsAnswer = ok(request(origin, token, key, &[]).await).await;
+    assert_eq!(none.sealed, BTreeMap::new());
+    let mut feed = origin.subscribe(token, None).await;
+    let told = loop {
+        if let Ok(ParsedRow::TicketSecret(Some(TicketSecretState { secret }))) = feed.row().await.parse() {
+            break secret;
+        }
+    };
+    let answer: SecretsAnswer = ok(request(origin, token, key, &[told, Digest::of(b"unknown")]).await).await;
+    assert_eq!(answer.sealed.keys().collect::<Vec<_>>(), [&told], "unknown secrets are left out");
+    (told, key.open(edge, told, &answer.sealed[&told]).unwrap())
+}
+
+/// The files below `directory` that have `bytes` in them, in the raw, in hex or in base64.
+pub(super) fn files_with(directory: &Path, bytes: &[u8]) -> Vec<String> {
+    let mut found = Vec::new();
+    // A running origin writes and deletes files in between.
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(files_with(&path, bytes));
+        } else if std::fs::read(&path).is_ok_and(|read| has(&read, bytes)) {
+            found.push(path.file_name().unwrap().to_str().unwrap().to_owned());
+        }
+    }
+    found
+}
+
+fn has(text: &[u8], bytes: &[u8]) -> bool {
+    let hex = bytes.chunks(32).map(hex).collect::<String>();
+    let base64 = base64(bytes);
+    let contains = |part: &[u8]| text.windows(part.len()).any(|window| window == part);
+    contains(bytes) || contains(hex.as_bytes()) || contains(base64.as_bytes())
+}
+
+/// At most 32 bytes in hex: what a digest of these bytes would be.
+fn hex(bytes: &[u8]) -> String {
+    let mut padded = [0; 32];
+    padded[..bytes.len()].copy_from_slice(bytes);
+    let mut text = Digest::from_bytes(padded).to_string();
+    text.truncate(2 * bytes.len());
+    text
+}
+
+/// All whole groups of three bytes, in base64.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let group = |three: &[u8]| {
+        let number = three.iter().fold(0_usize, |number, byte| number << 8 | usize::from(*byte));
+        [18, 12, 6, 0].map(|shift| char::from(DIGITS[number >> shift & 63]))
+    };
+    bytes.chunks_exact(3).flat_map(group).collect()
+}
+
+#[tokio::test]
+async fn secret_reaches_its_edge_and_is_in_no_file_and_no_answer_in_the_clear() {
+    let origin = TestOrigin::start().await;
+    let (edge, key) = ("fra-1".parse().unwrap(), EdgeKey::generate());
+    let token = origin.edge_token("fra-1").await;
+    let (name, secret) = ticket_secret(&origin, &edge, &token, &key).await;
+    assert_eq!((Digest::of(&secret), secret.len()), (name, 32));
+    let answer = request(&origin, &token, &key, &[name]).await.bytes().await.unwrap();
+    assert!(!has(&answer, &secret));
+    let data = origin.directory.path().join("origin");
+    let master = std::fs::read_to_string(data.join("master.key")).unwrap();
+    let master = master.trim().parse::<Digest>().unwrap();
+    // While it runs, the write-ahead log is there too.
+    assert!(data.join("origin.db-wal").exists());
+    assert_eq!(files_with(&data, &secret), Vec::<String>::new());
+    assert_eq!(files_with(&data, master.as_bytes()), ["master.key"]);
+    let origin = origin.restart().await;
+    let other = EdgeKey::generate();
+    let ams = origin.edge_token("ams-1").await;
+    let same = ticket_secret(&origin, &"ams-1".parse().unwrap(), &ams, &other).await;
+    assert_eq!(same, (name, secret.clone()), "all edges have one secret, also after a restart");
+    assert_eq!(files_with(&data, &secret), Vec::<String>::new());
+    origin.stop().await;
+    assert_eq!(files_with(&data, &secret), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn edge_is_bound_to_its_first_key_until_it_gets_a_new_token() {
+    let origin = TestOrigin::start().await;
+    let (key, other) = (EdgeKey::generate(), EdgeKey::generate());
+    let token = origin.edge_token("fra-1").await;
+    ok::<SecretsAnswer>(request(&origin, &token, &key, &[]).await).await;
+    let refused = error(request(&origin, &token, &other, &[]).await).await;
+    assert_eq!((refused.0, refused.1.code.as_str()), (409, "other_key"));
+    ok::<SecretsAnswer>(request(&origin, &token, &key, &[]).await).await;
+    let renewed = origin.edge_token("fra-1").await;
+    assert_eq!(error(request(&origin, &token, &key, &[]).await).await.0, 401, "the earlier token is revoked");
+    ok::<SecretsAnswer>(request(&origin, &renewed, &other, &[]).await).await;
+    let malformed = SecretsRequest { public_key: "short".to_owned(), secrets: Vec::new() };
+    let malformed = origin.request_as(&renewed, Method::POST, "/v1/secrets").json(&malformed).send().await.unwrap();
+    assert_eq!(error(malformed).await.1.code, "invalid_key");
+    let many = request(&origin, &renewed, &other, &vec![Digest::of(b""); 1001]).await;
+    assert_eq!(error(many).await.1.code, "limit_exceeded");
+    let name_server = origin.name_server_token("ns-1").await;
+    assert_eq!(error(request(&origin, &name_server, &key, &[]).await).await.0, 403);
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn lost_or_wrong_master_key_is_a_problem_and_heals_when_the_right_one_is_back() {
+    let origin = TestOrigin::start().await;
+    let (edge, key) = ("fra-1".parse().unwrap(), EdgeKey::generate());
+    let token = origin.edge_token("fra-1").await;
+    let (name, secret) = ticket_secret(&origin, &edge, &token, &key).await;
+    let file = origin.directory.path().join("origin/master.key");
+    let right = std::fs::read(&file).unwrap();
+    let wrong = format!("{}\n", Digest::of(b"another"));
+    let mut origin = origin;
+    for (bytes, expected) in [
+        (None, "does not exist, but secrets are encrypted under master key"),
+        (Some(wrong.as_bytes()), "but the secrets are encrypted under master key"),
+        (Some(b"garbage".as_slice()), "expected 64 hex digits"),
+    ] {
+        match bytes {
+            Some(bytes) => std::fs::write(&file, bytes).unwrap(),
+            None => std::fs::remove_file(&file).unwrap(),
+        }
+        origin = origin.restart().await;
+        assert_eq!(file.exists(), bytes.is_some(), "no key is made in place of a lost one");
+        let status: Status = origin.get("/v1/status").await;
+        let reasons: Vec<&str> = status
+            .problems
+            .iter()
+            .filter_map(|problem| match problem {
+                Problem::MasterKey { reason } => Some(reason.as_str()),
+                _ => None,
+            })
+            .collect();
+        assert!(matches!(reasons.as_slice(), [reason] if reason.contains(expected)), "{reasons:?}");
+        let (code, text) = origin.health().await;
+        assert!(code == 200 && text.contains(expected), "{code} {text}");
+        let refused = error(request(&origin, &token, &key, &[name]).await).await;
+        assert_eq!((refused.0, refused.1.code.as_str()), (503, "master_key"));
+        // Everything else works, and the feed names the same secret.
+        origin.create_site("demo").await;
+        let mut feed = origin.subscribe(&token, None).await;
+        let row = feed.row().await;
+        assert!(row.key != "secret/tickets" || row.value.unwrap().as_str().contains(&name.to_string()));
+    }
+    std::fs::write(&file, right).unwrap();
+    let origin = origin.restart().await;
+    assert_eq!(origin.health().await.0, 200);
+    let answer: SecretsAnswer = ok(request(&origin, &token, &key, &[name]).await).await;
+    assert_eq!(key.open(&edge, name, &answer.sealed[&name]).unwrap(), secret);
+    origin.stop().await;
+}
