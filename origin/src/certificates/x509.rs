@@ -95,7 +95,7 @@ pub(super) fn check(
     if not_before >= not_after {
         return Err(ChainError::NeverValid);
     }
-    Ok(CertificateState { names: names.clone(), chain, key, not_before, not_after })
+    Ok(CertificateState { names: names.clone(), chain, key, not_before, not_after, confirmed: false })
 }
 
 #[cfg(test)]
