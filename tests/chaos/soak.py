@@ -1,6 +1,7 @@
 """A long run with a push every few seconds, in which no process may grow."""
 
 import json
+import os
 import statistics
 import sys
 import time
@@ -18,6 +19,8 @@ PUSH_INTERVAL = 10
 
 
 def create_cluster(folder, binaries, seed):
+    # What the daemons hold is to be seen, not what the C library's allocator keeps for each of its arenas.
+    os.environ.setdefault("MALLOC_ARENA_MAX", "1")
     return NetworkCluster(folder, binaries, seed, **CACHES)
 
 
