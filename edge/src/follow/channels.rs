@@ -521,6 +521,25 @@ mod tests {
     }
 
     #[test]
+    fn channel_that_missed_a_rollback_to_what_it_serves_inherits_what_was_live_in_between() {
+        let mut channels = Channels::default();
+        apply_rows(&mut channels, vec![row("a", 1, 2, &[1]), rollout("a", 2, 3)]);
+        for number in [2, 1, 3] {
+            add_release(&mut channels, number);
+        }
+        assert_eq!(serves(&channels, "a"), "2 [3, 1]");
+        // 3 and 4 went live, then 2 again, then 5.
+        apply_rows(&mut channels, vec![rollout_tombstone("a", 7), row("a", 8, 5, &[2, 4, 3, 1])]);
+        assert_eq!(serves(&channels, "a"), "2 [3, 1]");
+        for (arrives, expected) in [(4, "2 [4, 3, 1]"), (5, "2 [5, 4, 3, 1]")] {
+            add_manifest(&mut channels, arrives);
+            assert_eq!(serves(&channels, "a"), expected);
+        }
+        set_holding(&mut channels, 5, true);
+        assert_eq!(serves(&channels, "a"), "5 [2, 4, 3, 1]");
+    }
+
+    #[test]
     fn channel_lags_until_the_manifests_it_inherits_have_arrived_or_failed() {
         let mut channels = Channels::default();
         apply_rows(&mut channels, vec![row("a", 1, 3, &[2, 1])]);

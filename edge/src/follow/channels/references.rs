@@ -68,9 +68,6 @@ impl Channels {
             let inherited = inherited_without(&row.state, &self.purged_since(&label.site, row));
             std::iter::once((row.state.manifest, Vec::new())).chain(inherited)
         });
-        // Those of the accepted row that are older than the served release follow below.
-        let accepted = accepted.take_while(|(id, _)| *id != state.manifest);
-        let newer = coming.into_iter().chain(accepted).filter_map(get);
         let superseded = tracked.superseded.as_ref().map(|superseded| {
             let (state, purged) = (&superseded.row.state, self.purged_since(&label.site, &superseded.row));
             let inherited = inherited_without(state, &purged);
@@ -80,12 +77,17 @@ impl Channels {
         let purged_since_served = tracked.served.as_ref().map(|row| self.purged_since(&label.site, row));
         let own = inherited_without(state, &purged_since_served.unwrap_or_default());
         // What was purged since is no newer than what the present history says.
-        let older = if purged.is_empty() { [superseded, own] } else { [own, superseded] };
-        let older = older.into_iter().flatten().map_while(get);
+        let older = if purged.is_empty() { [superseded, own] } else { [own, superseded] }.concat();
+        // The accepted row has the served release before others that were live since, if a rollback made it live once more.
+        let mut is_before_served = true;
+        let accepted = accepted.filter(|(id, _)| {
+            is_before_served &= *id != state.manifest;
+            is_before_served || older.iter().all(|(known, _)| known != id)
+        });
         let mut seen = BTreeSet::from([state.manifest]);
         let mut is_first = |release: &InheritedRelease| seen.insert(release.resources.manifest());
-        let newer = newer.filter(&mut is_first).collect();
-        InheritedReleases { newer, older: older.filter(&mut is_first).collect() }
+        let newer = coming.into_iter().chain(accepted).filter_map(get).filter(&mut is_first).collect();
+        InheritedReleases { newer, older: older.into_iter().map_while(get).filter(&mut is_first).collect() }
     }
 
     /// What was purged since the history of a row of the site ended: no later row of that history says so.
