@@ -51,6 +51,7 @@ use futures_util::FutureExt as _;
 use http::{Method, Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
+use verge_daemon::Clock;
 use verge_daemon::http_server::Connection;
 use verge_daemon::tls::{Certificates, TlsSession};
 use verge_protocol::DomainName;
@@ -98,6 +99,7 @@ pub(crate) struct Https {
     pub(crate) certificates: Arc<Certificates>,
     /// The port for readers.
     pub(crate) port: u16,
+    pub(crate) clock: Clock,
 }
 
 struct Shared {
@@ -217,10 +219,10 @@ impl Shared {
         if is_indexed { response } else { response.not_indexed() }
     }
 
-    /// The domain and the port for a host that has a certificate; the port is `None` if it is that of `https`.
+    /// The domain and the port for a host that has a valid certificate; the port is `None` if it is that of `https`.
     fn secured(&self, host: &str) -> Option<(DomainName, Option<u16>)> {
         let https = self.sources.https.as_ref()?;
-        https.certificates.find(host)?;
+        https.certificates.find(host).filter(|certificate| certificate.is_valid_at(https.clock.now()))?;
         // A wildcard covers labels that are no part of a domain name.
         Some((host.parse().ok()?, Some(https.port).filter(|port| *port != HTTPS_PORT)))
     }

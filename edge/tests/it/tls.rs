@@ -1,5 +1,7 @@
 //! Readers over TLS, with certificates of the operator's own.
 
+use std::time::Duration;
+
 use reqwest::{Certificate, Client, Version};
 use serde_json::json;
 use verge_test_kit::until;
@@ -71,6 +73,15 @@ async fn changed_files_are_presented_and_bad_ones_are_not() {
     assert!(secured.reader().get(secured.url("/")).send().await.is_ok());
     write(&secured.files, &renewed);
     until("its end", async || secured.private("/healthz").await == "ok\n").await;
+    secured.stop().await;
+}
+
+#[tokio::test]
+async fn host_whose_certificate_has_expired_is_served_without_redirect() {
+    let secured = Secured::start().await;
+    assert_eq!(secured.plain(DEMO, "/").await.0, 308);
+    secured.clock.advance(Duration::from_hours(24 * 365 * 3000));
+    assert_eq!(secured.plain(DEMO, "/").await.0, 200);
     secured.stop().await;
 }
 
