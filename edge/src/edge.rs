@@ -32,7 +32,7 @@ use crate::serve::{HTTPS_PORT, Https, ReaderService, Sources};
 use crate::status::{AppliedState, MissingBlobs, ServingStatus};
 use crate::store::{BlockingStore, OpenError, Store};
 use crate::table::Table;
-use crate::tls::{self, Following, PresentedCertificates, TlsStatus, check_files};
+use crate::tls::{self, Following, PresentedCertificates, TlsStatus};
 use crate::upstream::Upstream;
 
 /// A running edge. If it is dropped without [`Edge::shutdown`], its tasks keep running.
@@ -102,7 +102,7 @@ impl Edge {
         };
         let user_agent = concat!("verge-edge/", env!("CARGO_PKG_VERSION"));
         let failures = metrics.upstream_failures.clone();
-        let origins = Origins::new(config.origins, &config.token, user_agent, failures)?;
+        let origins = Origins::new(config.origins, config.origin_pin, &config.token, user_agent, failures)?;
         let upstream = Upstream::new(origins, metrics.clone());
         let (listeners, public_addrs) = listen_for("readers", config.listen).await?;
         let (tls_listeners, tls_addrs) = listen_for("readers over TLS", config.tls_listen).await?;
@@ -278,7 +278,7 @@ impl Daemon for Edge {
 
     fn check_files(config: &Config) -> anyhow::Result<()> {
         for files in &config.certificates {
-            check_files(files, Clock::system().now())?;
+            files.check(Clock::system().now())?;
         }
         Ok(())
     }
@@ -292,8 +292,12 @@ impl Daemon for Edge {
             ports.extend(Port::tcp("tls_listen", listen).await);
         }
         ports.extend(Port::tcp("private_listen", &config.private_listen).await);
-        let owner = TokenOwner::Edge(config.name.clone());
-        let origins = OriginAccess { urls: config.origins.clone(), token: config.token.clone(), owner };
+        let origins = OriginAccess {
+            urls: config.origins.clone(),
+            pin: config.origin_pin,
+            token: config.token.clone(),
+            owner: TokenOwner::Edge(config.name.clone()),
+        };
         Needs { data: config.data.clone(), ports, origins: Some(origins), findings: Vec::new() }
     }
 

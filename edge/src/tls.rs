@@ -1,6 +1,5 @@
 //! The certificates that the edge presents: where they come from, and what is wrong with them.
 
-mod certificate_files;
 mod certificate_store;
 mod fleet_certificates;
 mod key_requests;
@@ -8,21 +7,18 @@ mod presented;
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
-use verge_daemon::tls::{Certificates, Tickets};
+use verge_daemon::tls::{CertificateFiles, Certificates, FileProblems, Tickets};
 use verge_daemon::{Clock, Tasks};
 use verge_protocol::report::CertificateLag;
 use verge_protocol::{CertificateName, Digest, EdgeName, Timestamp};
 
-pub(crate) use self::certificate_files::check_files;
-use self::certificate_files::{CertificateFilesTask, FileProblems};
 use self::certificate_store::CertificateStore;
 pub(crate) use self::fleet_certificates::FleetCertificates;
 use self::fleet_certificates::Presented;
 use self::key_requests::KeyRequestsTask;
 pub(crate) use self::presented::PresentedCertificates;
-use crate::config::CertificateFiles;
 use crate::upstream::Upstream;
 
 /// A certificate that should have been renewed has less than a sixth of its lifetime left, or so many milliseconds: authorities and
@@ -103,20 +99,17 @@ impl TlsStatus {
         clock: Clock,
         tasks: &Tasks,
     ) -> Self {
-        let file_problems: FileProblems = Arc::default();
-        if !files.is_empty() {
-            let mut task =
-                CertificateFilesTask::new(files, presented.clone(), Arc::clone(&file_problems), clock.clone());
-            task = task.load().await;
-            let draining = tasks.draining().clone();
-            drop(tasks.spawn("certificate files", draining.run_until_cancelled_owned(task.run())));
-        }
+        let present = {
+            let presented = presented.clone();
+            move |certificates| presented.set_own(certificates)
+        };
+        let file_problems = CertificateFiles::watch(files, present, clock.clone(), tasks).await;
         Self { presented: Arc::clone(presented.certificates()), file_problems, fleet, clock }
     }
 
     /// Why files of the operator's are not presented as they are.
     pub(crate) fn file_problems(&self) -> Vec<String> {
-        self.file_problems.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.file_problems.list()
     }
 
     /// The certificates of the feed that are not presented as of their latest write.
@@ -149,7 +142,6 @@ impl TlsStatus {
 #[cfg(test)]
 impl TlsStatus {
     pub(crate) fn with_file_problems(file_problems: Vec<String>, clock: Clock) -> Self {
-        let file_problems = Arc::new(std::sync::Mutex::new(file_problems));
-        Self { presented: Arc::default(), file_problems, fleet: None, clock }
+        Self { presented: Arc::default(), file_problems: FileProblems::new(file_problems), fleet: None, clock }
     }
 }

@@ -117,7 +117,7 @@ impl GeoDns {
 
         let user_agent = concat!("verge-geodns/", env!("CARGO_PKG_VERSION"));
         let failures = metrics.origin_failures.clone();
-        let origins = Origins::new(config.origins.clone(), &config.token, user_agent, failures)?;
+        let origins = Origins::new(config.origins.clone(), config.origin_pin, &config.token, user_agent, failures)?;
         let last_seen = LastSeen::never();
         let follower = Follower {
             origins,
@@ -304,8 +304,12 @@ impl Daemon for GeoDns {
         let dns = |address: &SocketAddr| Port::new("listen", *address, open(*address, 1));
         let mut ports: Vec<Port> = config.listen.iter().map(dns).collect();
         ports.extend(Port::tcp("private_listen", &config.private_listen).await);
-        let owner = TokenOwner::NameServer(config.name.clone());
-        let origins = OriginAccess { urls: config.origins.clone(), token: config.token.clone(), owner };
+        let origins = OriginAccess {
+            urls: config.origins.clone(),
+            pin: config.origin_pin,
+            token: config.token.clone(),
+            owner: TokenOwner::NameServer(config.name.clone()),
+        };
         Needs { data: config.data.clone(), ports, origins: Some(origins), findings: Vec::new() }
     }
 
