@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic fails the test with its message")]
 
 mod it {
+    mod api_tls;
     mod certificates;
     mod damaged_rows;
     mod domains;
