@@ -65,6 +65,13 @@ pub enum Command {
     Erase(Erase),
     /// List what was done to a site, newest first
     Log(Log),
+    /// Keep an origin's URL, a token for it, and the pin of its key, for all later commands
+    Login {
+        /// The origin's URL, such as https://203.0.113.1:7443
+        url: String,
+    },
+    /// Forget what `verge login` has kept
+    Logout,
     /// Show the state of the origin, the edges and the sites
     Status,
     /// List sites, or restrict a site to regions
@@ -240,8 +247,9 @@ fn after_help() -> String {
         "Environment variables:
   VERGE_ORIGIN       the origin's URL, like --origin
   VERGE_TOKEN        the token; has no flag, since other users can see command lines
+  VERGE_PIN          the pin of the origin's key, like --pin
   VERGE_NAME_SERVER  the URL of a name server's private listener, for `verge dns explain`
-  VERGE_PROFILE      the path of the profile, which `verge up` writes
+  VERGE_PROFILE      the path of the profile, which `verge login` and `verge up` write
   NO_COLOR           disable colors
 
 Exit codes:
@@ -273,8 +281,8 @@ mod tests {
     #[cfg_attr(not(feature = "up"), ignore = "the snapshot includes `up`")]
     fn help_of_each_command_matches_snapshot() {
         let names = [
-            "push", "releases", "rollback", "promote", "channels", "purge", "erase", "log", "status", "sites", "edges",
-            "domains", "certs", "dns", "up",
+            "push", "releases", "rollback", "promote", "channels", "purge", "erase", "log", "login", "logout",
+            "status", "sites", "edges", "domains", "certs", "dns", "up",
         ];
         let verbs = [
             "channels delete",

@@ -218,7 +218,13 @@ pub(super) async fn sites(State(shared): State<Shared>, Query(After { after }): 
 }
 
 pub(super) async fn status() -> Json<Status> {
-    Json(Status { position: "1-9".parse().unwrap(), version: "0.1.0".into(), problems: vec![], purges: vec![] })
+    Json(Status {
+        position: "1-9".parse().unwrap(),
+        version: "0.1.0".into(),
+        problems: vec![],
+        purges: vec![],
+        pin: None,
+    })
 }
 
 pub(super) async fn edges(State(shared): State<Shared>) -> Json<Vec<Edge>> {
