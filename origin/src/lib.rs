@@ -19,6 +19,7 @@ mod feed;
 mod fleet;
 mod http;
 mod inheritance_expiry;
+mod join;
 mod metrics;
 #[doc(hidden)]
 pub mod model;

@@ -13,6 +13,7 @@ mod it {
     mod fake_dns;
     mod full_disk;
     mod histories;
+    mod join;
     mod operating;
     mod pebble;
     mod previews;

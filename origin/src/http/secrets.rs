@@ -5,7 +5,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use verge_daemon::Clock;
 use verge_daemon::sealing;
-use verge_protocol::Digest;
 use verge_protocol::api::{SECRETS_MAX, SecretsAnswer, SecretsRequest};
 
 use super::auth::Edge;
@@ -29,12 +28,9 @@ pub(super) async fn request(
         let message = format!("{} secrets: a request may name at most {SECRETS_MAX}", secrets.len());
         return Err(ApiError::bad_request("limit_exceeded", message).hint("send several requests"));
     }
-    let seal = |name, secret: &[u8]| {
-        let sealed = sealing::seal(&public_key, &edge, name, secret);
-        sealed.map_err(|error| ApiError::bad_request("invalid_key", error.to_string()))
-    };
+    let invalid = |error: sealing::PublicKeyError| ApiError::bad_request("invalid_key", error.to_string());
     // No edge is bound to a key to which nothing can be sealed.
-    seal(Digest::of(b""), b"")?;
+    sealing::check_public_key(&public_key).map_err(invalid)?;
     if database.bind_edge_key(&edge, &public_key, clock.now()).await? != public_key {
         tracing::warn!(%edge, "secrets refused: the edge has another key than the one that it is bound to");
         let message = format!("edge {edge} is bound to another public key");
@@ -49,7 +45,8 @@ pub(super) async fn request(
             found => found,
         };
         if let Some(secret) = secret {
-            answer.sealed.insert(name, seal(name, &secret)?);
+            let sealed = sealing::seal(&public_key, &edge, name, &secret).map_err(invalid)?;
+            answer.sealed.insert(name, sealed);
         }
     }
     Ok(Json(answer))

@@ -90,12 +90,7 @@ impl Database {
             return Ok(bound);
         }
         let mut transaction = self.begin().await?;
-        sqlx::query("insert into edge_key (edge, public_key, bound) values ($1, $2, $3) on conflict (edge) do nothing")
-            .bind(edge.as_str())
-            .bind(public_key)
-            .bind(column_values::signed(now.0))
-            .execute(&mut *transaction)
-            .await?;
+        bind_edge_key(&mut transaction, edge, public_key, now).await?;
         let (bound,): (String,) = sqlx::query_as(select).bind(edge.as_str()).fetch_one(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(bound)
@@ -113,6 +108,22 @@ async fn put(transaction: &mut WriteTransaction, row: &SecretRow, now: Timestamp
     .bind(column_values::signed(now.0))
     .execute(&mut **transaction)
     .await?;
+    Ok(())
+}
+
+/// Binds an edge to a public key unless it has one.
+pub(super) async fn bind_edge_key(
+    transaction: &mut WriteTransaction,
+    edge: &EdgeName,
+    public_key: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query("insert into edge_key (edge, public_key, bound) values ($1, $2, $3) on conflict (edge) do nothing")
+        .bind(edge.as_str())
+        .bind(public_key)
+        .bind(column_values::signed(now.0))
+        .execute(&mut **transaction)
+        .await?;
     Ok(())
 }
 
