@@ -13,6 +13,7 @@ pub mod disk_space;
 pub mod feed;
 pub mod file_watch;
 pub mod http_server;
+pub mod join;
 pub mod listen;
 pub mod open_files;
 pub mod origins;

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use verge_daemon::Secret;
 use verge_daemon::listen::Listen;
+use verge_daemon::run::OriginAccess;
+use verge_protocol::api::TokenOwner;
 use verge_protocol::{DomainName, EdgeName, KeyPin};
 
 pub use byte_size::{ByteSize, ByteSizeError};
@@ -60,6 +62,16 @@ pub struct Config {
 }
 
 impl Config {
+    /// How it connects to the origins.
+    pub(crate) fn origin_access(&self) -> OriginAccess {
+        OriginAccess {
+            urls: self.origins.clone(),
+            pin: self.origin_pin,
+            token: self.token.clone(),
+            owner: TokenOwner::Edge(self.name.clone()),
+        }
+    }
+
     /// The default of [`Config::memory_cache`].
     pub const MEMORY_CACHE: ByteSize = ByteSize(128 << 20);
     /// The default of [`Config::disk_cache`].

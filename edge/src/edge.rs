@@ -15,11 +15,10 @@ use verge_daemon::http_server::{HttpLimits, serve, serve_connections};
 use verge_daemon::listen::{self, Listen, ListenError};
 use verge_daemon::origins::{Origins, OriginsError};
 use verge_daemon::private_listener;
-use verge_daemon::run::{Needs, OriginAccess, Port};
+use verge_daemon::run::{Needs, Port};
 use verge_daemon::tasks::Unfinished;
 use verge_daemon::tls::{Tickets, TlsAcceptor};
 use verge_daemon::{Clock, Daemon, Tasks};
-use verge_protocol::api::TokenOwner;
 
 use crate::cache::BlobCache;
 use crate::config::Config;
@@ -292,12 +291,7 @@ impl Daemon for Edge {
             ports.extend(Port::tcp("tls_listen", listen).await);
         }
         ports.extend(Port::tcp("private_listen", &config.private_listen).await);
-        let origins = OriginAccess {
-            urls: config.origins.clone(),
-            pin: config.origin_pin,
-            token: config.token.clone(),
-            owner: TokenOwner::Edge(config.name.clone()),
-        };
+        let origins = config.origin_access();
         Needs { data: config.data.clone(), ports, origins: Some(origins), findings: Vec::new() }
     }
 

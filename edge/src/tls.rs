@@ -6,9 +6,10 @@ mod key_requests;
 mod presented;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use verge_daemon::tls::{CertificateFiles, Certificates, FileProblems, Tickets};
 use verge_daemon::{Clock, Tasks};
 use verge_protocol::report::CertificateLag;
@@ -80,6 +81,12 @@ pub(crate) async fn follow(
     let draining = tasks.draining().clone();
     drop(tasks.spawn("certificates", draining.run_until_cancelled_owned(task.run())));
     Ok(())
+}
+
+/// The public key of the edge with this data directory, made if there is none. Blocks.
+pub(crate) fn public_key(data: &Path) -> anyhow::Result<String> {
+    let store = CertificateStore::open(data).with_context(|| format!("failed to open {}", data.display()))?;
+    Ok(store.edge_key().map_err(anyhow::Error::msg)?.public())
 }
 
 /// What certificates are followed with.

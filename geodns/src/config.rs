@@ -15,6 +15,8 @@ use ipnet::IpNet;
 use verge_daemon::Secret;
 use verge_daemon::listen::Listen;
 use verge_daemon::origins::OriginUrl;
+use verge_daemon::run::OriginAccess;
+use verge_protocol::api::TokenOwner;
 use verge_protocol::{DomainName, GeoPoint, KeyPin, NameServerName};
 
 pub use crate::dns::rate_limiter::RateLimit;
@@ -90,6 +92,16 @@ impl Config {
             rate_limit: RateLimit::default(),
             log_one_in: 0,
             drain_timeout: Self::DRAIN_TIMEOUT,
+        }
+    }
+
+    /// How it connects to the origins.
+    pub(crate) fn origin_access(&self) -> OriginAccess {
+        OriginAccess {
+            urls: self.origins.clone(),
+            pin: self.origin_pin,
+            token: self.token.clone(),
+            owner: TokenOwner::NameServer(self.name.clone()),
         }
     }
 

@@ -16,10 +16,9 @@ use verge_daemon::http_server::{HttpLimits, serve};
 use verge_daemon::listen::{self, ListenError};
 use verge_daemon::origins::{Origins, OriginsError};
 use verge_daemon::private_listener;
-use verge_daemon::run::{Needs, OriginAccess, Port};
+use verge_daemon::run::{Needs, Port};
 use verge_daemon::tasks::Unfinished;
 use verge_daemon::{Clock, Daemon, DataDir, Tasks};
-use verge_protocol::api::TokenOwner;
 use verge_protocol::{DomainName, EdgeName};
 
 use crate::config::Config;
@@ -304,12 +303,7 @@ impl Daemon for GeoDns {
         let dns = |address: &SocketAddr| Port::new("listen", *address, open(*address, 1));
         let mut ports: Vec<Port> = config.listen.iter().map(dns).collect();
         ports.extend(Port::tcp("private_listen", &config.private_listen).await);
-        let origins = OriginAccess {
-            urls: config.origins.clone(),
-            pin: config.origin_pin,
-            token: config.token.clone(),
-            owner: TokenOwner::NameServer(config.name.clone()),
-        };
+        let origins = config.origin_access();
         Needs { data: config.data.clone(), ports, origins: Some(origins), findings: Vec::new() }
     }
 
