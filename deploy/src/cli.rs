@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use verge_protocol::{NameServerName, Region, ReleaseNumber, SiteName};
 
-pub use self::arguments::{ChannelArgs, SiteArg, WaitArgs};
+pub use self::arguments::{ChannelArgs, JoinArgs, SiteArg, WaitArgs};
 pub use self::canary::CanaryArgs;
 pub use self::channels::{Channels, Promote, PromoteSource};
 pub use self::domains::Domains;
@@ -100,7 +100,7 @@ pub enum Command {
         #[command(subcommand)]
         command: Option<Orphans>,
     },
-    /// Explain DNS answers, and manage the tokens of name servers
+    /// Explain DNS answers, or register and remove name servers
     Dns {
         /// The subcommand
         #[command(subcommand)]
@@ -199,6 +199,18 @@ pub enum Dns {
         #[arg(long, value_name = "URL")]
         name_server: Option<String>,
     },
+    /// Print the command that makes a machine this name server
+    Add {
+        /// The name server's name, such as ns-1
+        #[arg(value_name = "NAME")]
+        name_server: NameServerName,
+        /// Its public addresses, separated by commas, for its zone file
+        #[arg(long, value_name = "IP", value_delimiter = ',')]
+        address: Vec<IpAddr>,
+        /// How the machine reaches the origin.
+        #[command(flatten)]
+        join: JoinArgs,
+    },
     /// List the name servers that have a token
     Servers,
     /// Revoke a name server's token; it no longer receives updates
@@ -207,7 +219,7 @@ pub enum Dns {
         #[arg(value_name = "NAME")]
         name_server: NameServerName,
     },
-    /// Issue a token for a name server, replacing its current one
+    /// Issue a token for a name server, replacing its current one; `add` needs no copying of tokens
     Token {
         /// The name server's name, such as ns-1
         #[arg(value_name = "NAME")]
@@ -292,10 +304,12 @@ mod tests {
             "edges remove",
             "edges force",
             "edges token",
+            "edges join-code",
             "domains add",
             "domains check",
             "domains remove",
             "dns explain",
+            "dns add",
             "dns servers",
             "dns remove",
             "dns token",
@@ -325,6 +339,8 @@ mod tests {
             "edges add fra-1 --address 192.0.2.1,2001:db8::1 --at Frankfurt",
             "edges add syd-1 --address 192.0.2.1 --location -33.87,151.21 --region oc --weight 2 --port 8080",
             "edges set fra-1 --weight 1000",
+            "edges join-code fra-1 --join-url https://192.0.2.1:7443 --join-url https://192.0.2.2:7443",
+            "dns add ns-1 --address 192.0.2.1,2001:db8::1",
             "sites regions demo eu na",
             "sites regions demo --none",
             "push --channel feature/login-2 --expires 14d",

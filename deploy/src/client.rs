@@ -20,8 +20,8 @@ use reqwest::{Body, Method, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use verge_protocol::api::{
-    BlobsStored, BuildCreated, CreateRelease, EraseRequest, ErasurePlan, ErrorBody, IssuedToken, MoveChannel, Progress,
-    PurgeProgress, PurgeRequest,
+    BlobsStored, BuildCreated, CreateRelease, EraseRequest, ErasurePlan, ErrorBody, IssuedJoinSecret, IssuedToken,
+    MoveChannel, Progress, PurgeProgress, PurgeRequest, TokenOwner,
 };
 use verge_protocol::{BuildId, ChannelName, EdgeName, KeyPin, NameServerName, Seq, SiteName, compression, pack};
 
@@ -144,6 +144,18 @@ impl Client {
     /// `POST /v1/edges/{edge}/token`: issues a token for an edge, which replaces its current one.
     pub async fn issue_edge_token(&self, edge: &EdgeName) -> Result<IssuedToken, ClientError> {
         let response = self.send(Method::POST, &format!("/v1/edges/{edge}/token"), None).await?;
+        self.read(response).await
+    }
+
+    /// `POST /v1/edges/{edge}/join-code` or `POST /v1/name-servers/{name}/join-code`: makes a join code, which replaces an earlier one.
+    pub async fn issue_join_secret(&self, owner: &TokenOwner) -> Result<IssuedJoinSecret, ClientError> {
+        let path = match owner {
+            TokenOwner::NameServer(name) => format!("/v1/name-servers/{name}/join-code"),
+            TokenOwner::Edge(edge) => format!("/v1/edges/{edge}/join-code"),
+            // The administrator does not join: the origin answers that there is no such route.
+            TokenOwner::Admin => "/v1/join-code".to_owned(),
+        };
+        let response = self.send(Method::POST, &path, None).await?;
         self.read(response).await
     }
 

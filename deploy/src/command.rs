@@ -8,6 +8,7 @@ mod domains;
 mod edges;
 mod erase;
 mod failures;
+mod join_code;
 mod log;
 mod login;
 mod move_summary;
