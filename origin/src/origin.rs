@@ -287,15 +287,7 @@ async fn compose(
         Arc::clone(&metrics),
     );
     let contents = Contents { database: database.clone(), blobs: blobs.clone(), metrics: Arc::clone(&metrics) };
-    let uploads = Uploads {
-        database: database.clone(),
-        blobs: blobs.clone(),
-        clock: clock.clone(),
-        tasks: tasks.clone(),
-        metrics: Arc::clone(&metrics),
-        limits: config.limits,
-        active_packs: ActivePacks::default(),
-    };
+    let uploads = uploads(config, &database, &blobs, &clock, tasks, &metrics);
     let removal =
         Removal { database: database.clone(), blobs: blobs.clone(), active_packs: uploads.active_packs.clone() };
     let fleet = Fleet::open(database.clone()).await?;
@@ -378,6 +370,26 @@ async fn compose(
         sites_url: config.sites_url.clone(),
         metrics,
     })
+}
+
+/// Composes what stores uploads.
+fn uploads(
+    config: &Config,
+    database: &Database,
+    blobs: &Blobs,
+    clock: &Clock,
+    tasks: &Tasks,
+    metrics: &Arc<Metrics>,
+) -> Uploads {
+    Uploads {
+        database: database.clone(),
+        blobs: blobs.clone(),
+        clock: clock.clone(),
+        tasks: tasks.clone(),
+        metrics: Arc::clone(metrics),
+        limits: config.limits,
+        active_packs: ActivePacks::default(),
+    }
 }
 
 /// Composes what orders certificates.

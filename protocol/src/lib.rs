@@ -40,6 +40,7 @@ pub mod fleet;
 pub mod geo_point;
 pub mod health;
 pub mod host;
+pub mod https;
 pub mod join_code;
 pub mod json;
 pub mod key_pin;

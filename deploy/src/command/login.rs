@@ -44,12 +44,11 @@ pub(super) async fn login(url: &str, context: &Context<'_>) -> Result<Exit, Fail
         Some(pin) => Some(pin),
         None => trusted_key(&origin, context).await?,
     };
-    let token = match options.token_file {
-        Some(path) => endpoints::read_token(path)?,
-        None => {
-            let text = context.output.read_secret(&format!("token for {origin} (not shown): "));
-            Token::new(text.map_err(|error| Failure::new(Exit::Usage, &LoginError::Input(error)))?)
-        }
+    let token = if let Some(path) = options.token_file {
+        endpoints::read_token(path)?
+    } else {
+        let text = context.output.read_secret(&format!("token for {origin} (not shown): "));
+        Token::new(text.map_err(|error| Failure::new(Exit::Usage, &LoginError::Input(error)))?)
     };
     token::check(token.expose())
         .map_err(|error| Failure::new(Exit::NotAllowed, &LoginError::Token(error)).hint(Some(TOKEN_HINT)))?;

@@ -50,15 +50,14 @@ impl Identity {
     pub(super) fn open(data: &DataDir) -> Result<Self, IdentityError> {
         let path = data.path().join(FILE);
         let malformed = |source| IdentityError::Malformed { path: path.clone(), source };
-        let key = match read(&path)? {
-            Some(key) => key,
-            None => {
-                let key = KeyPair::generate().map_err(malformed)?;
-                let written = data.replace(FILE, key.serialize_pem().as_bytes());
-                written.map_err(|source| IdentityError::Write { path: path.clone(), source })?;
-                tracing::info!(path = %path.display(), "identity key made");
-                key
-            }
+        let key = if let Some(key) = read(&path)? {
+            key
+        } else {
+            let key = KeyPair::generate().map_err(malformed)?;
+            let written = data.replace(FILE, key.serialize_pem().as_bytes());
+            written.map_err(|source| IdentityError::Write { path: path.clone(), source })?;
+            tracing::info!(path = %path.display(), "identity key made");
+            key
         };
         // Valid from 1975 to 4096.
         let mut params = CertificateParams::new(vec![NAME.to_owned()]).map_err(malformed)?;

@@ -63,7 +63,7 @@ impl Database {
         let owner = decide(find(&mut transaction, secret).await?)?;
         tokens::replace(&mut transaction, token, &owner, now).await?;
         if let (TokenOwner::Edge(edge), Some(key)) = (&owner, public_key) {
-            secrets::bind_edge_key(&mut transaction, edge, key, now).await?;
+            secrets::rebind_edge_key(&mut transaction, edge, key, now).await?;
         }
         sqlx::query("update join_code set used = $2, public_key = $3 where digest = $1")
             .bind(secret.to_string())

@@ -242,5 +242,12 @@ fn describe(name: &SiteName, site: &Site, with_previous: bool) -> api::Site {
         expires: site.lifetimes.get(channel).map(|seconds| Timestamp(seconds * 1000)),
         url: url.clone(),
     });
-    api::Site { name: name.clone(), created: Timestamp(0), channels: channels.collect(), url, regions: [].into() }
+    api::Site {
+        name: name.clone(),
+        created: Timestamp(0),
+        channels: channels.collect(),
+        url,
+        regions: [].into(),
+        https: verge_protocol::https::SiteHttps::default(),
+    }
 }
