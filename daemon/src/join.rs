@@ -23,7 +23,7 @@ use crate::run::{ConfigFile, Daemon, OriginAccess};
 pub use self::files::{JoinFiles, quoted};
 
 /// The arguments of `join`.
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct JoinArguments {
     /// The join code, as `verge edges add` or `verge dns add` has printed it
     code: String,
@@ -75,6 +75,8 @@ pub fn join<D: Joins>(
             return Ok(());
         }
     }
+    // Before the code is used up.
+    files.check_writable()?;
     let public_key = D::public_key(&files.data)?;
     let joined = runtime.block_on(exchange(&code, urls.clone(), public_key))?;
     files.write_token(&joined.token)?;
@@ -89,11 +91,15 @@ pub fn join<D: Joins>(
     for note in &files.notes {
         print(note)?;
     }
-    let file = files.config.display();
-    print(&format!(
-        "next: try it with `{0} check-config --online --config {file}`, then start {0}: docs/OPERATING.md has a systemd unit",
-        D::NAME
-    ))?;
+    let (name, file) = (D::NAME, files.config.display());
+    let next = if existing.is_some() {
+        format!("restart {name}: it has another token")
+    } else {
+        format!(
+            "try it with `{name} check-config --online --config {file}`, then start {name}: docs/OPERATING.md has a systemd unit"
+        )
+    };
+    print(&format!("next: {next}"))?;
     Ok(())
 }
 

@@ -175,6 +175,20 @@ def join(origin, laptop, fra, nyc, name_server):
     expect(before == {path: path.read_bytes() for path in (fra.folder / "etc/verge").iterdir()}, "no file was changed")
 
 
+def rejoin(laptop, edge):
+    """Removes an edge, and has it join again where it was."""
+    laptop.run(f"verge edges remove {edge.name} --yes")
+    until("the removed edge is cut off", lambda: "answered 401" in (edge.folder / "log").read_text())
+    settings = edge.file("/etc/verge/verge-edge.toml").read_bytes()
+    command = laptop.run(f"verge edges add {edge.name} --at 'New York' --address {edge.address}").strip()
+    print(edge.run(command))
+    expect(edge.file("/etc/verge/verge-edge.toml").read_bytes() == settings, "its settings are not changed")
+    edge.daemon.kill()
+    edge.daemon.wait()
+    edge.start("verge-edge")
+    until("it reports again", lambda: laptop.run("verge edges").count(" live ") == 2)
+
+
 def refuse(origin, laptop, fra, nyc, spare):
     def refused(command, reason):
         text = spare.run(command, code=2)
@@ -191,6 +205,9 @@ def refuse(origin, laptop, fra, nyc, spare):
     with sqlite3.connect(origin.file("/var/lib/verge-origin/origin.db"), timeout=60) as database:
         database.execute("update join_code set expires = expires - 7200000")
     refused(command, "the join code of edge nyc-1 expired at .*verge edges join-code nyc-1")
+    other = nyc.run(laptop.run("verge edges join-code fra-1").strip(), code=2)
+    expect("is the configuration of edge nyc-1, the code is for edge fra-1" in other, other)
+    rejoin(laptop, nyc)
 
     command = laptop.run("verge edges join-code nyc-1").strip()
     pin = origin.run("verge-origin pin").strip()

@@ -53,6 +53,15 @@ impl JoinFiles {
         Ok(())
     }
 
+    /// Checks that token and configuration can be written, creating their directories if needed.
+    pub(super) fn check_writable(&self) -> anyhow::Result<()> {
+        for directory in [&self.token, &self.config].into_iter().filter_map(|path| path.parent()) {
+            let checked = std::fs::create_dir_all(directory).and_then(|()| tempfile::tempfile_in(directory));
+            checked.with_context(|| format!("cannot write to {}", directory.display()))?;
+        }
+        Ok(())
+    }
+
     pub(super) fn write_token(&mut self, token: &str) -> anyhow::Result<()> {
         self.write(self.token.clone(), &format!("{token}\n"))
     }
