@@ -285,7 +285,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let limits = HttpLimits { header_timeout, ..HttpLimits::default() };
         serve_connections("test", listener, Some(acceptor), limits, tasks, |connection| {
-            let server_name = connection.tls.unwrap().server_name;
+            let server_name = connection.tls.unwrap().server_name.unwrap();
             service_fn(move |request: Request<Incoming>| {
                 let text = format!("{:?} {server_name}", request.version());
                 async { Ok::<_, Infallible>(Response::new(text)) }

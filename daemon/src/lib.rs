@@ -14,6 +14,7 @@ pub mod feed;
 pub mod file_watch;
 mod http2_connection;
 pub mod http_server;
+pub mod join;
 pub mod listen;
 pub mod open_files;
 pub mod origins;

@@ -218,7 +218,13 @@ pub(super) async fn sites(State(shared): State<Shared>, Query(After { after }): 
 }
 
 pub(super) async fn status() -> Json<Status> {
-    Json(Status { position: "1-9".parse().unwrap(), version: "0.1.0".into(), problems: vec![], purges: vec![] })
+    Json(Status {
+        position: "1-9".parse().unwrap(),
+        version: "0.1.0".into(),
+        problems: vec![],
+        purges: vec![],
+        pin: None,
+    })
 }
 
 pub(super) async fn edges(State(shared): State<Shared>) -> Json<Vec<Edge>> {
@@ -236,5 +242,12 @@ fn describe(name: &SiteName, site: &Site, with_previous: bool) -> api::Site {
         expires: site.lifetimes.get(channel).map(|seconds| Timestamp(seconds * 1000)),
         url: url.clone(),
     });
-    api::Site { name: name.clone(), created: Timestamp(0), channels: channels.collect(), url, regions: [].into() }
+    api::Site {
+        name: name.clone(),
+        created: Timestamp(0),
+        channels: channels.collect(),
+        url,
+        regions: [].into(),
+        https: verge_protocol::https::SiteHttps::default(),
+    }
 }
