@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::Config;
-use super::acme::{AcmeError, RawAcme};
+use super::acme::{self, AcmeError, RawAcme};
 use crate::sites_url::SitesUrlError;
 
 /// What a configuration file holds. A field that is not listed here is an error.
@@ -42,8 +42,10 @@ impl TryFrom<RawConfig> for Config {
 
     fn try_from(raw: RawConfig) -> Result<Self, ConfigError> {
         let has_wildcard = raw.acme.as_ref().and_then(|acme| acme.wildcard).unwrap_or(true);
+        let authorities = raw.acme.map(RawAcme::authorities).transpose()?.unwrap_or_default();
         Ok(Self {
-            authorities: raw.acme.map(RawAcme::authorities).transpose()?.unwrap_or_default(),
+            caa_identities: authorities.iter().filter_map(acme::caa_identity).collect(),
+            authorities,
             has_wildcard,
             listen: raw.listen.unwrap_or(Self::LISTEN).into(),
             private_listen: raw.private_listen.unwrap_or(Self::PRIVATE_LISTEN).into(),
