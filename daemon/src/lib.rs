@@ -12,6 +12,7 @@ pub mod data_dir;
 pub mod disk_space;
 pub mod feed;
 pub mod file_watch;
+mod http2_connection;
 pub mod http_server;
 pub mod join;
 pub mod listen;

@@ -3,6 +3,7 @@
 pub(crate) mod acme;
 pub(crate) mod raw;
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -33,6 +34,8 @@ pub struct Config {
     pub sites_url: SitesUrl,
     /// The certificate authorities, the preferred one first. Empty: no certificates are ordered.
     pub authorities: Vec<AuthoritySettings>,
+    /// The certificate authorities as CAA records name them (RFC 8659), as far as known. Not a setting.
+    pub caa_identities: BTreeSet<String>,
     /// Whether the names below the base domain have a certificate: its DNS must be answered by name servers of the fleet.
     pub has_wildcard: bool,
     /// The interval between looks at which certificates are due. Not a setting.
@@ -99,6 +102,7 @@ impl Config {
             private_listen: any_port.into(),
             sites_url,
             authorities: Vec::new(),
+            caa_identities: BTreeSet::new(),
             has_wildcard: true,
             certificate_interval: Self::CERTIFICATE_INTERVAL,
             master_key_file: None,

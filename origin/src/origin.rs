@@ -23,7 +23,7 @@ use crate::channel_deletion::ChannelDeletion;
 use crate::channel_locks::ChannelLocks;
 use crate::config::Config;
 use crate::config::raw::RawConfig;
-use crate::domains::{self, Domains, Resolver};
+use crate::domains::{self, DomainSettings, Domains, Resolver};
 use crate::edge_reports::EdgeReports;
 use crate::erasure::{Erasures, Removal};
 use crate::expiry_clock::ExpiryClock;
@@ -345,9 +345,14 @@ async fn compose(
         database.clone(),
         feed.clone(),
         clock.clone(),
-        config.sites_url.base().clone(),
-        config.resolver,
-        config.resolver_timeout,
+        DomainSettings {
+            base: config.sites_url.base().clone(),
+            resolver: config.resolver,
+            timeout: config.resolver_timeout,
+            dns_port: config.dns_port,
+            has_name_servers: config.has_wildcard,
+            issuers: (!config.authorities.is_empty()).then(|| config.caa_identities.clone()),
+        },
     );
     Ok(AppState {
         issuer: Arc::new(issuer(config, &database, &feed, &vault, &edge_reports, &clock)?),

@@ -2,6 +2,8 @@
 
 mod admin;
 mod certificate;
+mod domain;
+mod domain_finding;
 mod erasure;
 mod join;
 mod log;
@@ -27,8 +29,10 @@ use crate::release::ReleaseNumber;
 use crate::report::{Lag, Preparation, PurgeLag};
 use crate::timestamp::Timestamp;
 
-pub use self::admin::{Domain, DomainRequest, EdgeSettings, ForceEdge, IssuedToken, NameServer, Proof, SiteRegions};
+pub use self::admin::{EdgeSettings, ForceEdge, IssuedToken, NameServer, SiteRegions};
 pub use self::certificate::Certificate;
+pub use self::domain::{Delegation, Domain, DomainRequest, Proof};
+pub use self::domain_finding::{DomainFinding, DomainStep, FindingKind};
 pub use self::erasure::{ContentInUse, EraseRequest, EraseTarget, ErasedContent, ErasurePlan};
 pub use self::join::{IssuedJoinSecret, JOIN_CODE_SECONDS, JoinRequest, Joined};
 pub use self::log::{LogEntry, LogEvent, MoveKind};

@@ -3,6 +3,9 @@
 #[cfg(test)]
 mod dir_problems;
 #[cfg(test)]
+#[cfg(all(unix, feature = "up"))]
+mod domain_faults;
+#[cfg(test)]
 mod erasures;
 #[cfg(test)]
 mod exit_codes;

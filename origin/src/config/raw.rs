@@ -10,7 +10,7 @@ use verge_daemon::listen::Listen;
 use verge_daemon::tls::CertificateFiles;
 
 use super::Config;
-use super::acme::{AcmeError, RawAcme};
+use super::acme::{self, AcmeError, RawAcme};
 use crate::sites_url::SitesUrlError;
 
 /// What a configuration file holds. A field that is not listed here is an error.
@@ -55,8 +55,10 @@ impl TryFrom<RawConfig> for Config {
         if raw.api_certificate.is_some() && raw.tls_listen.is_none() {
             return Err(ConfigError::NoTlsListener);
         }
+        let authorities = raw.acme.map(RawAcme::authorities).transpose()?.unwrap_or_default();
         Ok(Self {
-            authorities: raw.acme.map(RawAcme::authorities).transpose()?.unwrap_or_default(),
+            caa_identities: authorities.iter().filter_map(acme::caa_identity).collect(),
+            authorities,
             has_wildcard,
             listen: raw.listen.unwrap_or(Self::LISTEN).into(),
             tls_listen: raw.tls_listen.map_or_else(Vec::new, Vec::from).into_iter().map(Listen::from).collect(),
