@@ -25,7 +25,8 @@ async fn main() {
     let tasks = Tasks::default();
     for line in std::fs::read_to_string(file).unwrap().lines() {
         let (name, token) = line.split_once(' ').unwrap();
-        let origins = Origins::new(vec![url.clone()], &Secret::new(token), "light-edge", Counter::default()).unwrap();
+        let origins =
+            Origins::new(vec![url.clone()], None, &Secret::new(token), "light-edge", Counter::default()).unwrap();
         drop(tasks.spawn("light edge", LightEdge::new(name.parse().unwrap(), origins).run(tasks.clone())));
     }
     std::future::pending::<()>().await;

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use verge_daemon::listen::Listen;
+use verge_daemon::tls::CertificateFiles;
 use verge_protocol::api::Limits;
 
 use crate::certificates::AuthoritySettings;
@@ -23,6 +24,10 @@ pub struct Config {
     pub data: PathBuf,
     /// The listener of the API; port 0 takes a free one.
     pub listen: Listen,
+    /// Listeners of the API over TLS.
+    pub tls_listen: Vec<Listen>,
+    /// The certificate that they present; `None`: one of the identity key, which clients pin.
+    pub api_certificate: Option<CertificateFiles>,
     /// The private listener, for `/healthz` and `/metrics`.
     pub private_listen: Listen,
     /// The URL under whose host sites answer.
@@ -92,6 +97,8 @@ impl Config {
         Self {
             data,
             listen: any_port.into(),
+            tls_listen: Vec::new(),
+            api_certificate: None,
             private_listen: any_port.into(),
             sites_url,
             authorities: Vec::new(),

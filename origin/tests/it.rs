@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic fails the test with its message")]
 
 mod it {
+    mod api_tls;
     mod certificates;
     mod damaged_rows;
     mod domains;
@@ -12,6 +13,7 @@ mod it {
     mod fake_dns;
     mod full_disk;
     mod histories;
+    mod join;
     mod operating;
     mod pebble;
     mod previews;

@@ -14,6 +14,9 @@ mod explain;
 #[cfg(test)]
 mod listing;
 #[cfg(test)]
+#[cfg(all(unix, feature = "up"))]
+mod login;
+#[cfg(test)]
 mod network;
 #[cfg(test)]
 #[cfg(all(unix, feature = "up"))]
