@@ -333,19 +333,7 @@ async fn compose(
         metrics: Arc::clone(&metrics),
     };
     let tokens = Tokens { database: database.clone(), clock: clock.clone(), metrics: Arc::clone(&metrics) };
-    let domains = Domains::new(
-        database.clone(),
-        feed.clone(),
-        clock.clone(),
-        DomainSettings {
-            base: config.sites_url.base().clone(),
-            resolver: config.resolver,
-            timeout: config.resolver_timeout,
-            dns_port: config.dns_port,
-            has_name_servers: config.has_wildcard,
-            issuers: (!config.authorities.is_empty()).then(|| config.caa_identities.clone()),
-        },
-    );
+    let domains = Domains::new(database.clone(), feed.clone(), clock.clone(), domain_settings(config));
     Ok(AppState {
         issuer: Arc::new(issuer(config, &database, &feed, &vault, &edge_reports, &clock)?),
         database,
@@ -387,6 +375,17 @@ fn purges(
         clock: clock.clone(),
         tasks: tasks.clone(),
         timing: config.rollout_timing,
+    }
+}
+
+fn domain_settings(config: &Config) -> DomainSettings {
+    DomainSettings {
+        base: config.sites_url.base().clone(),
+        resolver: config.resolver,
+        timeout: config.resolver_timeout,
+        dns_port: config.dns_port,
+        has_name_servers: config.has_wildcard,
+        issuers: (!config.authorities.is_empty()).then(|| config.caa_identities.clone()),
     }
 }
 
