@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::Deserialize;
 use verge_daemon::listen::Listen;
 use verge_protocol::api::Limits;
 
@@ -28,8 +29,8 @@ pub struct Config {
     pub sites_url: SitesUrl,
     /// The certificate authorities, the preferred one first. Empty: no certificates are ordered.
     pub authorities: Vec<AuthoritySettings>,
-    /// Whether the names below the base domain have a certificate: its DNS must be answered by name servers of the fleet.
-    pub has_wildcard: bool,
+    /// Which certificates the hosts of sites have.
+    pub site_certificates: SiteCertificates,
     /// The interval between looks at which certificates are due. Not a setting.
     pub certificate_interval: Duration,
     /// The file of the master key, under which secrets are encrypted in the database; `None`: `master.key` in the data directory. It is made
@@ -55,6 +56,19 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// Limits of builds and packs.
     pub limits: Limits,
+}
+
+/// Which certificates the hosts below the base domain have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SiteCertificates {
+    /// One for the base domain and all names one label below it: name servers of the fleet must answer for it.
+    #[default]
+    Wildcard,
+    /// Some for the hosts of sites with a release, by HTTP-01, several hosts in each; none for previews and hosts of releases.
+    Each,
+    /// None.
+    None,
 }
 
 impl Config {
@@ -92,7 +106,7 @@ impl Config {
             private_listen: any_port.into(),
             sites_url,
             authorities: Vec::new(),
-            has_wildcard: true,
+            site_certificates: SiteCertificates::Wildcard,
             certificate_interval: Self::CERTIFICATE_INTERVAL,
             master_key_file: None,
             resolver: None,

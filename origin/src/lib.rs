@@ -33,9 +33,9 @@ mod uploads;
 mod verify;
 
 pub use certificates::{AuthoritySettings, ExternalAccount};
-pub use config::Config;
 pub use config::acme::{AcmeError, RawAcme, RawAuthority, RawExternalAccount};
 pub use config::raw::{ConfigError, RawConfig};
+pub use config::{Config, SiteCertificates};
 pub use origin::Origin;
 pub use rollout::Timing;
 pub use sites_url::{SitesUrl, SitesUrlError};

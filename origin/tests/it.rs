@@ -9,11 +9,9 @@ mod it {
     mod edges;
     mod erasures;
     mod errors;
-    mod fake_dns;
     mod full_disk;
     mod histories;
     mod operating;
-    mod pebble;
     mod previews;
     mod process;
     mod purges;

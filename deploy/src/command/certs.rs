@@ -27,12 +27,14 @@ fn render(certificates: &[Certificate], now: Timestamp, output: &Output) -> Stri
         vec![
             names(certificate),
             certificate.issuer.as_deref().map_or_else(|| "none yet".to_owned(), |issuer| human::line(issuer, 60)),
+            certificate.key_type.clone().unwrap_or_default(),
             certificate.not_after.map_or_else(String::new, |end| expiry(end, now)),
             certificate.renewal.map_or_else(|| "now".to_owned(), |at| human::until(now.age(at))),
+            format!("{} of {}", certificate.edges.presenting, certificate.edges.of),
             certificate.problem.as_deref().map_or_else(String::new, |problem| human::line(problem, 200)),
         ]
     };
-    let header = ["names", "issuer", "expires", "renewal", "problem"];
+    let header = ["names", "issuer", "key", "expires", "renewal", "edges", "problem"];
     table(output, &header, certificates.iter().map(row).collect())
 }
 
@@ -55,6 +57,8 @@ fn expiry(end: Timestamp, now: Timestamp) -> String {
 mod tests {
     use std::time::Duration;
 
+    use verge_protocol::api::CertificateEdges;
+
     use super::*;
     use crate::output::OutputOptions;
 
@@ -65,6 +69,8 @@ mod tests {
             domain: domain.parse().unwrap(),
             names: others.iter().chain([&domain]).map(|name| name.parse().unwrap()).collect(),
             issuer: left.map(|_| "Let's Encrypt E8".to_owned()),
+            key_type: left.map(|_| "ECDSA P-256".to_owned()),
+            edges: CertificateEdges { presenting: left.map_or(0, |days| u64::from(days).min(3)), of: 3 },
             not_after: left.map(|days| Timestamp(now.0 - 86_400_000 * 10).after(Duration::from_hours(24) * days)),
             renewal: left.filter(|days| *days > 10).map(|_| now.after(Duration::from_hours(50))),
             problem: problem.map(str::to_owned),

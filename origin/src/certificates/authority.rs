@@ -2,7 +2,7 @@
 
 mod transport;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,6 +66,8 @@ pub(crate) enum AuthorityError {
     RateLimited { message: String, until: Timestamp },
     #[error("{0}")]
     Refused(String),
+    #[error("{}", listed(.0))]
+    NotAuthorized(BTreeMap<CertificateName, String>),
     #[error("the authority is not reachable: {0}")]
     Unreachable(String),
     #[error("the authority gave a wrong answer: {0}")]
@@ -80,6 +82,11 @@ pub(crate) enum AuthorityError {
     CaFile { path: String, reason: String },
     #[error(transparent)]
     Vault(#[from] VaultError),
+}
+
+/// Names, each with the reason.
+fn listed(reasons: &BTreeMap<CertificateName, String>) -> String {
+    reasons.iter().map(|(name, reason)| format!("{name}: {reason}")).collect::<Vec<_>>().join("; ")
 }
 
 /// How the control of a name is proven.
@@ -231,7 +238,9 @@ impl Authority {
                 let message = problem.to_string();
                 match self.transport.take_retry_after() {
                     Some(until) => AuthorityError::RateLimited { message, until },
-                    None => AuthorityError::Refused(message),
+                    None => {
+                        refused_names(&problem).map_or(AuthorityError::Refused(message), AuthorityError::NotAuthorized)
+                    }
                 }
             }
             Error::Timeout(_) => AuthorityError::Slow { doing },
@@ -322,7 +331,7 @@ impl PendingOrder {
 
     /// Which names were not authorized, and why.
     async fn reason(&mut self) -> Option<AuthorityError> {
-        let mut reasons = Vec::new();
+        let mut reasons = BTreeMap::new();
         let mut authorizations = self.order.authorizations();
         while let Some(Ok(mut authorization)) = authorizations.next().await {
             if authorization.refresh().await.is_err() || authorization.status == AuthorizationStatus::Valid {
@@ -330,11 +339,13 @@ impl PendingOrder {
             }
             let errors = authorization.challenges.iter().filter_map(|challenge| challenge.error.as_ref());
             let details: Vec<String> = errors.filter_map(|problem| problem.detail.clone()).collect();
-            if !details.is_empty() {
-                reasons.push(format!("{}: {}", authorization.identifier(), details.join("; ")));
+            if let Ok(name) = authorization.identifier().to_string().parse()
+                && !details.is_empty()
+            {
+                reasons.insert(name, details.join("; "));
             }
         }
-        (!reasons.is_empty()).then(|| AuthorityError::Refused(reasons.join("; ")))
+        (!reasons.is_empty()).then_some(AuthorityError::NotAuthorized(reasons))
     }
 }
 
@@ -342,6 +353,15 @@ impl PendingOrder {
 fn external_account_key(account: &ExternalAccount) -> Result<ExternalAccountKey, ()> {
     let key = URL_SAFE_NO_PAD.decode(account.hmac_key.expose().trim_end_matches('=')).map_err(|_| ())?;
     Ok(ExternalAccountKey::new(account.key_id.clone(), &key))
+}
+
+/// The names that a problem is about, if it says so (RFC 8555 §6.7.1).
+fn refused_names(problem: &instant_acme::Problem) -> Option<BTreeMap<CertificateName, String>> {
+    let named = problem.subproblems.iter().filter_map(|sub| {
+        let Some(Identifier::Dns(name)) = &sub.identifier else { return None };
+        Some((name.parse().ok()?, sub.detail.clone().unwrap_or_else(|| problem.to_string())))
+    });
+    Some(named.collect()).filter(|names: &BTreeMap<_, _>| !names.is_empty())
 }
 
 fn acme_type(kind: ChallengeKind) -> (ChallengeType, &'static str) {

@@ -1,22 +1,26 @@
 //! Orders certificates when they are due: the one task that does, so that no name set is ordered twice.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use verge_daemon::error_chain;
+use verge_protocol::api::CertificateEdges;
 use verge_protocol::certificate::CertificateState;
-use verge_protocol::{Digest, DomainName, Timestamp};
+use verge_protocol::{CertificateName, Digest, DomainName, Timestamp};
 
 use super::authority::{Authority, AuthorityError};
+use super::inventory::{Inventory, Known};
+use super::order_names;
 use super::orders::{OrderError, Orders};
 use super::plan::{self, Current, Decision, Failures, Wanted, Window};
+use super::running_orders::RunningOrders;
+use super::upkeep::Upkeep;
 use super::vault::VaultError;
 use super::x509;
-use crate::store::{IssuanceRow, IssuanceRows, StoreError};
+use crate::store::{IssuanceRow, StoreError};
 
 /// How many orders are in progress at once.
 const CONCURRENCY: usize = 4;
@@ -34,10 +38,9 @@ const PAUSE_MAX: Duration = Duration::from_mins(10);
 /// Keeps the fleet's certificates.
 pub(crate) struct Issuer {
     orders: Orders,
+    inventory: Inventory,
     /// The preferred one first. Without one, nothing is ordered.
     authorities: Vec<Authority>,
-    /// The base domain, if its names have a certificate.
-    base: Option<DomainName>,
     windows: Mutex<HashMap<DomainName, KnownWindow>>,
     /// Until when an authority gets no order, by its directory.
     paused: Mutex<HashMap<String, Timestamp>>,
@@ -57,14 +60,15 @@ struct KnownWindow {
 pub(crate) struct Standing {
     pub(crate) wanted: Wanted,
     pub(crate) certificate: Option<CertificateState>,
+    pub(crate) edges: CertificateEdges,
     pub(crate) due: Timestamp,
-    /// Why the last order failed, since the last certificate was issued.
+    /// Why the last order failed, since the last certificate was issued, and why names are left out.
     pub(crate) problem: Option<String>,
 }
 
 impl Issuer {
-    pub(crate) fn new(orders: Orders, authorities: Vec<Authority>, base: Option<DomainName>) -> Self {
-        Self { orders, authorities, base, windows: Mutex::default(), paused: Mutex::default() }
+    pub(crate) fn new(orders: Orders, inventory: Inventory, authorities: Vec<Authority>) -> Self {
+        Self { orders, inventory, authorities, windows: Mutex::default(), paused: Mutex::default() }
     }
 
     /// Orders what is due, each `interval`, until `draining`.
@@ -79,14 +83,22 @@ impl Issuer {
                 tracing::error!(error = error_chain(&error), "failed to withdraw answers to earlier challenges");
             }
             let mut last_contact: Option<Instant> = None;
+            let mut orders = RunningOrders::default();
             loop {
-                ticks.tick().await;
-                if last_contact.is_none_or(|last| last.elapsed() >= TIME_INTERVAL) {
-                    self.ask_for_time().await;
-                    last_contact = Some(Instant::now());
+                tokio::select! {
+                    _ = ticks.tick() => {
+                        if last_contact.is_none_or(|last| last.elapsed() >= TIME_INTERVAL) {
+                            self.ask_for_time().await;
+                            last_contact = Some(Instant::now());
+                        }
+                        if let Err(error) = self.ask_for_windows().await {
+                            tracing::error!(error = error_chain(&error), "failed to ask for renewal windows");
+                        }
+                    }
+                    () = orders.one_ended() => {}
                 }
                 if self.orders.vault.problem().is_none()
-                    && let Err(error) = self.round().await
+                    && let Err(error) = self.start_due(&mut orders).await
                 {
                     tracing::error!(error = error_chain(&error), "failed to order certificates");
                 }
@@ -95,16 +107,24 @@ impl Issuer {
         draining.run_until_cancelled(rounds).await;
     }
 
+    /// What follows the certificates on edges. Without an authority nothing is ended: the operator may have dropped the section by mistake.
+    pub(crate) fn upkeep(&self, settling: Duration) -> Upkeep {
+        let (inventory, feed) = (self.inventory.clone(), self.orders.feed.clone());
+        Upkeep { inventory, feed, settling, ends: !self.authorities.is_empty() }
+    }
+
     /// Every certificate that the fleet should have.
     pub(crate) async fn standings(&self) -> Result<Vec<Standing>, StoreError> {
-        let known = self.read().await?;
+        let known = self.inventory.read().await?;
         let standing = |wanted: Wanted| {
-            let due = plan::due(&wanted, self.current(&known, &wanted).as_ref());
-            let rows = self.authorities.iter().filter_map(|authority| known.issuance(&wanted.domain, authority));
+            let due = plan::due(&self.orderable(&known, &wanted), self.current(&known, &wanted).as_ref());
+            let rows = self.authorities.iter().filter_map(|authority| issuance(&known, &wanted.domain, authority));
             let last = rows.filter(|row| row.problem.is_some()).max_by_key(|row| row.last_failure);
-            let (certificate, problem) =
-                (known.certificates.get(&wanted.domain).cloned(), last.and_then(|row| row.problem.clone()));
-            Standing { wanted, certificate, due, problem }
+            let problem = known.problem(&wanted, last.and_then(|row| row.problem.as_deref()));
+            let published = known.certificates.get(&wanted.domain);
+            let none = CertificateEdges { presenting: 0, of: known.edges };
+            let edges = published.map_or(none, |published| published.edges);
+            Standing { wanted, certificate: published.map(|published| published.state.clone()), edges, due, problem }
         };
         Ok(known.wanted.iter().cloned().map(standing).collect())
     }
@@ -125,19 +145,29 @@ impl Issuer {
         }
     }
 
-    async fn round(&self) -> Result<(), StoreError> {
-        self.ask_for_windows().await?;
-        let known = self.read().await?;
-        let due = known.wanted.iter().filter(|wanted| self.authority_for(&known, wanted).is_some());
-        let known = &known;
-        futures_util::stream::iter(due)
-            .for_each_concurrent(CONCURRENCY, |wanted| async move {
-                if let Err(error) = self.order(known, wanted).await {
-                    tracing::error!(domain = %wanted.domain, error = error_chain(&error), "failed to record an order");
-                }
-            })
-            .await;
+    /// Starts the orders that are due, as many as may run at once. A slow one holds up no other.
+    async fn start_due(self: &Arc<Self>, orders: &mut RunningOrders) -> Result<(), StoreError> {
+        let known = Arc::new(self.inventory.read().await?);
+        for wanted in &known.wanted {
+            if orders.len() >= CONCURRENCY {
+                break;
+            }
+            let wanted = self.orderable(&known, wanted);
+            if !orders.contains(&wanted.domain) && self.authority_for(&known, &wanted).is_some() {
+                let (issuer, known, domain) = (Arc::clone(self), Arc::clone(&known), wanted.domain.clone());
+                orders.start(domain.clone(), async move {
+                    if let Err(error) = issuer.order(&known, &wanted).await {
+                        tracing::error!(%domain, error = error_chain(&error), "failed to record an order");
+                    }
+                });
+            }
+        }
         Ok(())
+    }
+
+    /// What is ordered now of a certificate.
+    fn orderable(&self, known: &Known, wanted: &Wanted) -> Wanted {
+        order_names::orderable(wanted, self.current(known, wanted).as_ref(), &known.failed, self.now())
     }
 
     /// Which authority a certificate is to be ordered from now, if any.
@@ -145,7 +175,7 @@ impl Issuer {
         let failures: Vec<Failures> = self
             .authorities
             .iter()
-            .map(|authority| known.issuance(&wanted.domain, authority).map_or_else(Failures::default, failures))
+            .map(|authority| issuance(known, &wanted.domain, authority).map_or_else(Failures::default, failures))
             .collect();
         match plan::decide(wanted, self.current(known, wanted).as_ref(), &failures, self.now()) {
             Decision::Order(index) => self.authorities.get(index),
@@ -165,7 +195,7 @@ impl Issuer {
                 tracing::warn!(domain = %wanted.domain, "no certificate is due by the clock of the authority: the origin's is wrong");
                 return Ok(());
             }
-            Ok(()) => self.orders.place(authority, wanted, known.certificates.get(&wanted.domain)).await,
+            Ok(()) => self.orders.place(authority, wanted, known.certificate(&wanted.domain)).await,
             Err(error) => Err(error.into()),
         };
         match outcome {
@@ -178,42 +208,79 @@ impl Issuer {
             // Not the authority's fault.
             Err(OrderError::Vault(VaultError::Store(error)) | OrderError::Store(error)) => Err(error),
             Err(error) => {
-                let retry_after = match &error {
-                    OrderError::Authority(AuthorityError::RateLimited { until, .. }) => {
-                        let pause = self.now().after(PAUSE_MAX).min(*until);
-                        self.paused().insert(directory.to_owned(), pause);
-                        Some(*until)
-                    }
-                    _ => None,
-                };
-                let row = known.issuance(&wanted.domain, authority).cloned().unwrap_or_default();
-                let failed = failures(&row).add(self.now(), retry_after);
-                let problem = error_chain(&error);
-                tracing::warn!(
-                    domain = %wanted.domain,
-                    authority = directory,
-                    failures = failed.count,
-                    error = problem,
-                    "no certificate was issued"
-                );
-                let row = IssuanceRow {
-                    issued: row.issued,
-                    failures: failed.count,
-                    first_failure: failed.first,
-                    last_failure: failed.last,
-                    retry_after: failed.not_before,
-                    problem: Some(problem),
-                };
-                self.orders.database.put_issuance(&wanted.domain, directory, &row).await
+                if let OrderError::Authority(AuthorityError::NotAuthorized(reasons)) = &error
+                    && self.leave_out(known, wanted, reasons).await?
+                {
+                    return Ok(());
+                }
+                self.record_failure(known, wanted, authority, &error).await
             }
         }
     }
 
+    /// Records names whose control the authority could not verify. True if the next order leaves them out: it need not wait.
+    async fn leave_out(
+        &self,
+        known: &Known,
+        ordered: &Wanted,
+        reasons: &BTreeMap<CertificateName, String>,
+    ) -> Result<bool, StoreError> {
+        let now = self.now();
+        let reasons = reasons.iter().filter(|(name, _)| ordered.names.contains(name));
+        let added = order_names::add_failures(&known.failed, reasons, now);
+        self.orders.database.put_failed_names(&added).await?;
+        for (name, failed) in &added {
+            tracing::warn!(%name, failures = failed.failures, reason = failed.problem, "a name is not certified");
+        }
+        let Some(whole) = known.wanted.iter().find(|wanted| wanted.domain == ordered.domain) else { return Ok(false) };
+        let failed = known.failed.clone().into_iter().chain(added).collect();
+        let next = order_names::orderable(whole, self.current(known, whole).as_ref(), &failed, now);
+        Ok(next.names != ordered.names)
+    }
+
+    async fn record_failure(
+        &self,
+        known: &Known,
+        wanted: &Wanted,
+        authority: &Authority,
+        error: &OrderError,
+    ) -> Result<(), StoreError> {
+        let directory = authority.directory();
+        let retry_after = match error {
+            OrderError::Authority(AuthorityError::RateLimited { until, .. }) => {
+                let pause = self.now().after(PAUSE_MAX).min(*until);
+                self.paused().insert(directory.to_owned(), pause);
+                Some(*until)
+            }
+            _ => None,
+        };
+        let row = issuance(known, &wanted.domain, authority).cloned().unwrap_or_default();
+        let failed = failures(&row).add(self.now(), retry_after);
+        let problem = error_chain(error);
+        tracing::warn!(
+            domain = %wanted.domain,
+            authority = directory,
+            failures = failed.count,
+            error = problem,
+            "no certificate was issued"
+        );
+        let row = IssuanceRow {
+            issued: row.issued,
+            failures: failed.count,
+            first_failure: failed.first,
+            last_failure: failed.last,
+            retry_after: failed.not_before,
+            problem: Some(problem),
+        };
+        self.orders.database.put_issuance(&wanted.domain, directory, &row).await
+    }
+
     /// Asks the authorities that issued certificates when they should be renewed, as often as they wish.
     async fn ask_for_windows(&self) -> Result<(), StoreError> {
-        let known = self.read().await?;
+        let known = self.inventory.read().await?;
         let mut asked = 0;
-        for (domain, certificate) in &known.certificates {
+        for (domain, published) in &known.certificates {
+            let certificate = &published.state;
             if asked >= WINDOWS_PER_ROUND {
                 break;
             }
@@ -222,8 +289,9 @@ impl Issuer {
             if last.is_some_and(|last| now < last.until && now.0 + 2 * millis(WINDOW_INTERVAL_MAX) > last.until.0) {
                 continue;
             }
-            let issued =
-                |authority: &&Authority| known.issuance(domain, authority).is_some_and(|row| row.issued > Timestamp(0));
+            let issued = |authority: &&Authority| {
+                issuance(&known, domain, authority).is_some_and(|row| row.issued > Timestamp(0))
+            };
             let Some(authority) = self.authorities.iter().find(issued) else { continue };
             let Ok(leaf) = x509::leaf(&certificate.chain) else { continue };
             asked += 1;
@@ -232,6 +300,8 @@ impl Issuer {
                 Ok(None) => (None, WINDOW_INTERVAL_MAX),
                 Err(error) => {
                     tracing::debug!(%domain, error = error_chain(&error), "no renewal information");
+                    // It may take as long for each.
+                    asked = WINDOWS_PER_ROUND;
                     (last.and_then(|last| last.window), WINDOW_INTERVAL)
                 }
             };
@@ -250,7 +320,7 @@ impl Issuer {
     }
 
     fn current(&self, known: &Known, wanted: &Wanted) -> Option<Current> {
-        let certificate = known.certificates.get(&wanted.domain)?;
+        let certificate = known.certificate(&wanted.domain)?;
         let window = self.windows().get(&wanted.domain).copied().filter(|window| window.key == certificate.key);
         Some(Current {
             names: certificate.names.clone(),
@@ -260,31 +330,11 @@ impl Issuer {
             renewal_window: window.and_then(|window| window.window),
         })
     }
-
-    async fn read(&self) -> Result<Known, StoreError> {
-        let database = &self.orders.database;
-        Ok(Known {
-            wanted: plan::wanted(self.base.as_ref(), &database.domains().await?),
-            certificates: database.certificates().await?,
-            issuances: database.issuances().await?,
-            keys: database.certificate_keys().await?,
-        })
-    }
 }
 
-/// What is wanted and what there is, as of one moment.
-struct Known {
-    wanted: Vec<Wanted>,
-    certificates: BTreeMap<DomainName, CertificateState>,
-    issuances: IssuanceRows,
-    /// The private keys that are stored.
-    keys: HashSet<Digest>,
-}
-
-impl Known {
-    fn issuance(&self, domain: &DomainName, authority: &Authority) -> Option<&IssuanceRow> {
-        self.issuances.get(&(domain.clone(), authority.directory().to_owned()))
-    }
+/// What became of orders for the certificate of a domain at an authority.
+fn issuance<'a>(known: &'a Known, domain: &DomainName, authority: &Authority) -> Option<&'a IssuanceRow> {
+    known.issuances.get(&(domain.clone(), authority.directory().to_owned()))
 }
 
 fn failures(row: &IssuanceRow) -> Failures {

@@ -71,7 +71,7 @@ impl Failures {
     }
 
     /// When the next order may be sent. What was recorded under a clock that was ahead by hours does not count.
-    fn next(&self, domain: &DomainName, now: Timestamp) -> Timestamp {
+    pub(super) fn next(&self, domain: &DomainName, now: Timestamp) -> Timestamp {
         let not_before = Some(self.not_before).filter(|time| *time <= now.after(RETRY_AFTER_MAX)).unwrap_or_default();
         let exponent = self.count.checked_sub(1).filter(|_| self.last <= now.after(CLOCK_TOLERANCE));
         let Some(exponent) = exponent else { return not_before };

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use verge_daemon::Secret;
 use verge_daemon::secret::SecretError;
 
+use super::SiteCertificates;
 use crate::certificates::{AuthoritySettings, ExternalAccount};
 
 /// What the section holds. A field that is not listed here is an error.
@@ -19,7 +20,8 @@ pub struct RawAcme {
     pub profile: Option<String>,
     pub ca_file: Option<PathBuf>,
     pub external_account: Option<RawExternalAccount>,
-    pub wildcard: Option<bool>,
+    #[serde(default)]
+    pub sites: SiteCertificates,
     pub fallback: Option<RawAuthority>,
 }
 
@@ -66,7 +68,7 @@ fn lets_encrypt() -> String {
 impl RawAcme {
     /// The authorities, the preferred one first.
     pub(super) fn authorities(self) -> Result<Vec<AuthoritySettings>, AcmeError> {
-        let Self { directory, email, profile, ca_file, external_account, wildcard: _, fallback } = self;
+        let Self { directory, email, profile, ca_file, external_account, sites: _, fallback } = self;
         let first = RawAuthority { directory, email, profile, ca_file, external_account };
         let email = first.email.clone();
         let mut authorities = vec![first.check()?];
@@ -124,7 +126,8 @@ mod tests {
         for bad in [
             "directory = \"http://acme.example.org/directory\"",
             "directory = \"acme\"",
-            "wildcrad = true",
+            "sites = \"all\"",
+            "stes = \"each\"",
             &format!("[fallback]\ndirectory = \"{}\"", AuthoritySettings::DIRECTORY),
             "[external_account]\nkey_id = \"k\"",
         ] {

@@ -41,10 +41,10 @@ impl TryFrom<RawConfig> for Config {
     type Error = ConfigError;
 
     fn try_from(raw: RawConfig) -> Result<Self, ConfigError> {
-        let has_wildcard = raw.acme.as_ref().and_then(|acme| acme.wildcard).unwrap_or(true);
+        let site_certificates = raw.acme.as_ref().map(|acme| acme.sites).unwrap_or_default();
         Ok(Self {
             authorities: raw.acme.map(RawAcme::authorities).transpose()?.unwrap_or_default(),
-            has_wildcard,
+            site_certificates,
             listen: raw.listen.unwrap_or(Self::LISTEN).into(),
             private_listen: raw.private_listen.unwrap_or(Self::PRIVATE_LISTEN).into(),
             master_key_file: raw.master_key_file,

@@ -4,8 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use tokio::net::UdpSocket;
-
-use super::fake_dns::FakeDns;
+use verge_test_kit::FakeDns;
 
 /// The exit code, standard output and standard error of `check-config`.
 async fn check(config: &Path, flags: &[&str]) -> (Option<i32>, String, String) {
