@@ -3,6 +3,8 @@
 
 mod copy;
 mod fake_dns;
+mod files_with;
+mod light_edge;
 mod origin;
 mod pebble;
 mod proxy;
@@ -12,6 +14,8 @@ mod wait;
 
 pub use self::copy::copy_directory;
 pub use self::fake_dns::{Answer, FakeDns};
+pub use self::files_with::{bytes_have, files_with};
+pub use self::light_edge::LightEdge;
 pub use self::origin::{FakeOrigin, Faults, TOKEN};
 pub use self::pebble::{Pebble, PebbleSettings, free_port};
 pub use self::proxy::{Link, Proxy};

@@ -26,6 +26,8 @@ pub struct Pebble {
     pub directory_url: String,
     /// The certificate of its own TLS.
     pub ca_file: PathBuf,
+    /// Where it serves its own root certificate.
+    management_url: String,
     directory: TempDir,
     process: Child,
 }
@@ -74,7 +76,9 @@ impl Pebble {
             .spawn()
             .unwrap();
         let ca_file = path("cert.pem");
-        let pebble = Self { directory_url: format!("https://127.0.0.1:{port}/dir"), ca_file, directory, process };
+        let directory_url = format!("https://127.0.0.1:{port}/dir");
+        let management_url = format!("https://127.0.0.1:{management}");
+        let pebble = Self { directory_url, ca_file, management_url, directory, process };
         for _ in 0..600 {
             if tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok() {
                 return pebble;
@@ -82,6 +86,14 @@ impl Pebble {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         panic!("pebble does not listen: {}", pebble.log());
+    }
+
+    /// The root certificate under which it issues, in PEM.
+    pub async fn root(&self) -> String {
+        let own = reqwest::Certificate::from_pem(&std::fs::read(&self.ca_file).unwrap()).unwrap();
+        let client = reqwest::Client::builder().tls_certs_only([own]).no_proxy().build().unwrap();
+        let answer = client.get(format!("{}/roots/0", self.management_url)).send().await.unwrap();
+        answer.error_for_status().unwrap().text().await.unwrap()
     }
 
     /// Whether the machine has it.
