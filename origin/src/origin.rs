@@ -16,7 +16,7 @@ use verge_protocol::EdgeName;
 use verge_protocol::api::{Problem, TokenOwner};
 
 use crate::app_state::AppState;
-use crate::certificates::{Authority, DnsCheck, Inventory, Issuer, Orders, Vault};
+use crate::certificates::{Authority, DnsCheck, Inventory, Issuer, Orders, Rekeying, Vault};
 use crate::channel_deletion::ChannelDeletion;
 use crate::channel_locks::ChannelLocks;
 use crate::config::raw::RawConfig;
@@ -294,7 +294,9 @@ async fn compose(
         config.resolver,
         config.resolver_timeout,
     );
+    let rekeying = Rekeying { database: database.clone(), feed: feed.clone(), vault: vault.clone() };
     Ok(AppState {
+        rekeying,
         issuer: Arc::new(issuer(config, &database, &feed, &vault, &edge_reports, &clock)?),
         database,
         contents,

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a panic fails the test with its message")]
 
 mod it {
+    mod authorities;
+    mod authority_proxy;
     mod certificates;
     mod damaged_rows;
     mod domains;

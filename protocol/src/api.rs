@@ -25,7 +25,7 @@ use crate::report::{Lag, Preparation, PurgeLag};
 use crate::timestamp::Timestamp;
 
 pub use self::admin::{Domain, DomainRequest, EdgeSettings, ForceEdge, IssuedToken, NameServer, Proof, SiteRegions};
-pub use self::certificate::{Certificate, CertificateEdges};
+pub use self::certificate::{Certificate, CertificateEdges, RekeyRequest};
 pub use self::erasure::{ContentInUse, EraseRequest, EraseTarget, ErasedContent, ErasurePlan};
 pub use self::log::{LogEntry, LogEvent, MoveKind};
 pub use self::pending_purge::PendingPurge;

@@ -1,10 +1,11 @@
 //! `verge certs`.
 
-use serde_json::Value;
-use verge_protocol::Timestamp;
-use verge_protocol::api::Certificate;
+use serde_json::{Value, json};
+use verge_protocol::api::{Certificate, RekeyRequest};
+use verge_protocol::{DomainName, Timestamp};
 
 use super::context::Context;
+use crate::cli;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Output, human, table};
@@ -15,11 +16,24 @@ const NONE: &str = "no certificates: the origin orders them once its configurati
 /// How many names of a certificate are shown.
 const NAMES_SHOWN: usize = 3;
 
-pub(super) async fn run(context: &Context<'_>) -> Result<Exit, Failure> {
-    let answer: Value = context.client()?.get("/v1/certificates").await?;
+pub(super) async fn run(command: Option<&cli::Certs>, context: &Context<'_>) -> Result<Exit, Failure> {
+    let client = context.client()?;
+    if let Some(cli::Certs::Rekey { domains, all }) = command {
+        let request = if *all { RekeyRequest::All } else { RekeyRequest::Domains(domains.iter().cloned().collect()) };
+        let domains: Vec<DomainName> = client.post("/v1/certificates/rekey", &request).await?;
+        return context.print_result(&json!({ "rekeyed": domains }), || Ok(rekeyed(&domains, context)));
+    }
+    let answer: Value = client.get("/v1/certificates").await?;
     context.print_list(&answer, NONE, |certificates: &[Certificate]| {
         render(certificates, context.environment.now, context.output)
     })
+}
+
+/// Says which certificates are ordered anew.
+pub(super) fn rekeyed(domains: &[DomainName], context: &Context<'_>) -> String {
+    let count = human::count(domains.len() as u64, "certificate");
+    let program = &context.environment.program;
+    format!("{count} to be issued anew with other keys; `{program} certs` shows when they are on all edges")
 }
 
 fn render(certificates: &[Certificate], now: Timestamp, output: &Output) -> String {

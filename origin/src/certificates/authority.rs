@@ -18,12 +18,9 @@ use tokio::sync::Mutex;
 use verge_daemon::{Clock, Secret};
 use verge_protocol::{CertificateName, DomainName, Timestamp};
 
-use self::transport::Transport;
+use self::transport::{Transport, TransportError};
 use super::plan::Window;
 use super::vault::{SecretName, Vault, VaultError};
-
-/// How long an authority may take to check challenges, and to issue a certificate.
-const POLL_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// The settings of an authority.
 #[derive(Debug, Clone)]
@@ -38,6 +35,8 @@ pub struct AuthoritySettings {
     pub external_account: Option<ExternalAccount>,
     /// A PEM file with the root certificates that its own TLS certificate is checked against, beside those of the system.
     pub ca_file: Option<PathBuf>,
+    /// How long it may take to check challenges, and to issue a certificate. Not a setting.
+    pub poll_timeout: Duration,
 }
 
 /// An account that exists at an authority outside ACME.
@@ -55,7 +54,14 @@ impl AuthoritySettings {
 
     /// The default settings of the authority with this directory.
     pub fn new(directory: impl Into<String>) -> Self {
-        Self { directory: directory.into(), email: None, profile: None, external_account: None, ca_file: None }
+        Self {
+            directory: directory.into(),
+            email: None,
+            profile: None,
+            external_account: None,
+            ca_file: None,
+            poll_timeout: Duration::from_mins(5),
+        }
     }
 }
 
@@ -72,8 +78,8 @@ pub(crate) enum AuthorityError {
     Unreachable(String),
     #[error("the authority gave a wrong answer: {0}")]
     WrongAnswer(String),
-    #[error("the authority did not finish within {} s: {doing}", POLL_TIMEOUT.as_secs())]
-    Slow { doing: &'static str },
+    #[error("the authority did not finish within {} s: {doing}", timeout.as_secs())]
+    Slow { doing: &'static str, timeout: Duration },
     #[error("the authority offers no {kind} challenge for {name}")]
     NoChallenge { kind: &'static str, name: CertificateName },
     #[error("invalid HMAC key of the external account: expected base64url")]
@@ -170,6 +176,10 @@ impl Authority {
                     account = self.create_account().await?;
                 }
                 Err(Error::Api(problem)) if attempts == 1 && replaces.is_some() && !is_rate_limited(&problem) => {}
+                // It has ARI, but does not confirm what the order replaces.
+                Err(Error::Other(error)) if attempts == 1 && replaces.is_some() && !error.is::<TransportError>() => {
+                    tracing::debug!(%error, "an order does not replace the earlier certificate");
+                }
                 outcome => break outcome.map_err(|error| self.error(error, "making an order"))?,
             }
         };
@@ -243,8 +253,8 @@ impl Authority {
                     }
                 }
             }
-            Error::Timeout(_) => AuthorityError::Slow { doing },
-            Error::Other(error) if error.is::<transport::TransportError>() => {
+            Error::Timeout(_) => AuthorityError::Slow { doing, timeout: self.settings.poll_timeout },
+            Error::Other(error) if matches!(error.downcast_ref(), Some(TransportError::Unreachable(_))) => {
                 AuthorityError::Unreachable(error.to_string())
             }
             error => {
@@ -297,7 +307,8 @@ impl PendingOrder {
 
     /// Tells the authority that it may check, waits until it has, and has the certificate issued. Returns the chain, in PEM.
     pub(crate) async fn finish(&mut self, csr: &[u8]) -> Result<String, AuthorityError> {
-        let policy = RetryPolicy::new().initial_delay(Duration::from_millis(250)).backoff(1.5).timeout(POLL_TIMEOUT);
+        let policy = RetryPolicy::new().initial_delay(Duration::from_millis(250)).backoff(1.5);
+        let policy = policy.timeout(self.authority.settings.poll_timeout);
         for index in 0..self.kinds.len() {
             let (name, kind) = self.kinds[index].clone();
             let mut authorizations = self.order.authorizations();

@@ -8,11 +8,12 @@ use verge_protocol::certificate::CertificateState;
 use verge_protocol::report::EdgeReport;
 use verge_protocol::{CertificateName, Digest, DomainName, Position, SiteName};
 
+use super::authority::Authority;
 use super::plan::{self, Wanted};
 use super::site_groups;
 use crate::config::SiteCertificates;
 use crate::edge_reports::EdgeReports;
-use crate::store::{Database, FailedNames, IssuanceRows, StoreError};
+use crate::store::{Database, FailedNames, IssuanceRow, IssuanceRows, StoreError};
 
 /// Reads what is wanted and what there is. Clones share it.
 #[derive(Clone)]
@@ -30,6 +31,8 @@ pub(super) struct Known {
     pub(super) issuances: IssuanceRows,
     /// The names whose control an authority could not verify.
     pub(super) failed: FailedNames,
+    /// The private keys that are to be replaced.
+    pub(super) rekeys: BTreeMap<DomainName, Digest>,
     /// The private keys that are stored.
     pub(super) keys: BTreeSet<Digest>,
     /// The domains that edges serve. One whose own row is damaged is among them, but its certificate is not wanted.
@@ -69,6 +72,7 @@ impl Inventory {
             edges: with_tls(&reports).count() as u64,
             issuances: database.issuances().await?,
             failed: database.failed_names().await?,
+            rekeys: database.rekeys().await?,
             keys: database.certificate_keys().await?,
             served: database.served_domains().await?,
         })
@@ -79,6 +83,11 @@ impl Known {
     /// The certificate of a domain.
     pub(super) fn certificate(&self, domain: &DomainName) -> Option<&CertificateState> {
         self.certificates.get(domain).map(|published| &published.state)
+    }
+
+    /// What became of orders for the certificate of a domain at an authority.
+    pub(super) fn issuance(&self, domain: &DomainName, authority: &Authority) -> Option<&IssuanceRow> {
+        self.issuances.get(&(domain.clone(), authority.directory().to_owned()))
     }
 
     /// What is wrong with a certificate, for a person to read: why the last order failed, and why names that it should have are left out.
@@ -164,6 +173,7 @@ mod tests {
             certificates: certificates.into_iter().map(|published| (id(&published), published)).collect(),
             issuances: IssuanceRows::new(),
             failed: FailedNames::new(),
+            rekeys: BTreeMap::new(),
             keys: BTreeSet::new(),
             edges: 2,
             served: served.iter().map(|text| domain(text)).collect(),

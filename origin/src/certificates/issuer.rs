@@ -9,27 +9,21 @@ use tokio_util::sync::CancellationToken;
 use verge_daemon::error_chain;
 use verge_protocol::api::CertificateEdges;
 use verge_protocol::certificate::CertificateState;
-use verge_protocol::{CertificateName, Digest, DomainName, Timestamp};
+use verge_protocol::{CertificateName, Timestamp};
 
 use super::authority::{Authority, AuthorityError};
 use super::inventory::{Inventory, Known};
 use super::order_names;
 use super::orders::{OrderError, Orders};
-use super::plan::{self, Current, Decision, Failures, Wanted, Window};
+use super::plan::{self, Current, Decision, Failures, Wanted};
+use super::renewal_windows::RenewalWindows;
 use super::running_orders::RunningOrders;
 use super::upkeep::Upkeep;
 use super::vault::VaultError;
-use super::x509;
 use crate::store::{IssuanceRow, StoreError};
 
 /// How many orders are in progress at once.
 const CONCURRENCY: usize = 4;
-/// The interval between questions for renewal windows, unless the authority asks for a longer one (RFC 9773 §4.3.1).
-const WINDOW_INTERVAL: Duration = Duration::from_hours(6);
-/// The longest interval that an authority may ask for.
-const WINDOW_INTERVAL_MAX: Duration = Duration::from_hours(24);
-/// How many are asked for in a round.
-const WINDOWS_PER_ROUND: usize = 50;
 /// The interval between questions for the authorities' time.
 const TIME_INTERVAL: Duration = Duration::from_hours(6);
 /// How long an authority that refuses an order because of a rate limit gets no other one. The limit may be one of all orders.
@@ -41,19 +35,9 @@ pub(crate) struct Issuer {
     inventory: Inventory,
     /// The preferred one first. Without one, nothing is ordered.
     authorities: Vec<Authority>,
-    windows: Mutex<HashMap<DomainName, KnownWindow>>,
+    windows: RenewalWindows,
     /// Until when an authority gets no order, by its directory.
     paused: Mutex<HashMap<String, Timestamp>>,
-}
-
-/// What an authority has answered about the renewal of a certificate.
-#[derive(Clone, Copy)]
-struct KnownWindow {
-    /// The certificate's key.
-    key: Digest,
-    window: Option<Window>,
-    /// When it is asked again.
-    until: Timestamp,
 }
 
 /// A certificate as operators see it.
@@ -68,7 +52,7 @@ pub(crate) struct Standing {
 
 impl Issuer {
     pub(crate) fn new(orders: Orders, inventory: Inventory, authorities: Vec<Authority>) -> Self {
-        Self { orders, inventory, authorities, windows: Mutex::default(), paused: Mutex::default() }
+        Self { orders, inventory, authorities, windows: RenewalWindows::default(), paused: Mutex::default() }
     }
 
     /// Orders what is due, each `interval`, until `draining`.
@@ -91,8 +75,9 @@ impl Issuer {
                             self.ask_for_time().await;
                             last_contact = Some(Instant::now());
                         }
-                        if let Err(error) = self.ask_for_windows().await {
-                            tracing::error!(error = error_chain(&error), "failed to ask for renewal windows");
+                        match self.inventory.read().await {
+                            Ok(known) => self.windows.ask(&known, &self.authorities, || self.now()).await,
+                            Err(error) => tracing::error!(error = error_chain(&error), "failed to read certificates"),
                         }
                     }
                     () = orders.one_ended() => {}
@@ -118,7 +103,7 @@ impl Issuer {
         let known = self.inventory.read().await?;
         let standing = |wanted: Wanted| {
             let due = plan::due(&self.orderable(&known, &wanted), self.current(&known, &wanted).as_ref());
-            let rows = self.authorities.iter().filter_map(|authority| issuance(&known, &wanted.domain, authority));
+            let rows = self.authorities.iter().filter_map(|authority| known.issuance(&wanted.domain, authority));
             let last = rows.filter(|row| row.problem.is_some()).max_by_key(|row| row.last_failure);
             let problem = known.problem(&wanted, last.and_then(|row| row.problem.as_deref()));
             let published = known.certificates.get(&wanted.domain);
@@ -175,7 +160,7 @@ impl Issuer {
         let failures: Vec<Failures> = self
             .authorities
             .iter()
-            .map(|authority| issuance(known, &wanted.domain, authority).map_or_else(Failures::default, failures))
+            .map(|authority| known.issuance(&wanted.domain, authority).map_or_else(Failures::default, failures))
             .collect();
         match plan::decide(wanted, self.current(known, wanted).as_ref(), &failures, self.now()) {
             Decision::Order(index) => self.authorities.get(index),
@@ -254,7 +239,7 @@ impl Issuer {
             }
             _ => None,
         };
-        let row = issuance(known, &wanted.domain, authority).cloned().unwrap_or_default();
+        let row = known.issuance(&wanted.domain, authority).cloned().unwrap_or_default();
         let failed = failures(&row).add(self.now(), retry_after);
         let problem = error_chain(error);
         tracing::warn!(
@@ -275,72 +260,23 @@ impl Issuer {
         self.orders.database.put_issuance(&wanted.domain, directory, &row).await
     }
 
-    /// Asks the authorities that issued certificates when they should be renewed, as often as they wish.
-    async fn ask_for_windows(&self) -> Result<(), StoreError> {
-        let known = self.inventory.read().await?;
-        let mut asked = 0;
-        for (domain, published) in &known.certificates {
-            let certificate = &published.state;
-            if asked >= WINDOWS_PER_ROUND {
-                break;
-            }
-            let now = self.now();
-            let last = self.windows().get(domain).copied().filter(|last| last.key == certificate.key);
-            if last.is_some_and(|last| now < last.until && now.0 + 2 * millis(WINDOW_INTERVAL_MAX) > last.until.0) {
-                continue;
-            }
-            let issued = |authority: &&Authority| {
-                issuance(&known, domain, authority).is_some_and(|row| row.issued > Timestamp(0))
-            };
-            let Some(authority) = self.authorities.iter().find(issued) else { continue };
-            let Ok(leaf) = x509::leaf(&certificate.chain) else { continue };
-            asked += 1;
-            let (window, wait) = match authority.renewal_window(&leaf).await {
-                Ok(Some((window, wait))) => (Some(window), wait),
-                Ok(None) => (None, WINDOW_INTERVAL_MAX),
-                Err(error) => {
-                    tracing::debug!(%domain, error = error_chain(&error), "no renewal information");
-                    // It may take as long for each.
-                    asked = WINDOWS_PER_ROUND;
-                    (last.and_then(|last| last.window), WINDOW_INTERVAL)
-                }
-            };
-            let until = self.now().after(wait.clamp(WINDOW_INTERVAL, WINDOW_INTERVAL_MAX));
-            self.windows().insert(domain.clone(), KnownWindow { key: certificate.key, window, until });
-        }
-        Ok(())
-    }
-
     fn paused(&self) -> MutexGuard<'_, HashMap<String, Timestamp>> {
         self.paused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn windows(&self) -> MutexGuard<'_, HashMap<DomainName, KnownWindow>> {
-        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn current(&self, known: &Known, wanted: &Wanted) -> Option<Current> {
         let certificate = known.certificate(&wanted.domain)?;
-        let window = self.windows().get(&wanted.domain).copied().filter(|window| window.key == certificate.key);
         Some(Current {
             names: certificate.names.clone(),
             not_before: certificate.not_before,
             not_after: certificate.not_after,
             has_key: known.keys.contains(&certificate.key),
-            renewal_window: window.and_then(|window| window.window),
+            is_rekeyed: known.rekeys.get(&wanted.domain) == Some(&certificate.key),
+            renewal_window: self.windows.of(&wanted.domain, certificate.key),
         })
     }
 }
 
-/// What became of orders for the certificate of a domain at an authority.
-fn issuance<'a>(known: &'a Known, domain: &DomainName, authority: &Authority) -> Option<&'a IssuanceRow> {
-    known.issuances.get(&(domain.clone(), authority.directory().to_owned()))
-}
-
 fn failures(row: &IssuanceRow) -> Failures {
     Failures { count: row.failures, first: row.first_failure, last: row.last_failure, not_before: row.retry_after }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -74,6 +74,7 @@ mod tests {
             not_before: Timestamp(now.after(DAY * left).0 - 90 * 86_400_000),
             not_after: now.after(DAY * left),
             has_key: true,
+            is_rekeyed: false,
             renewal_window: None,
         });
         let ordered = orderable(&wanted, current.as_ref(), failed, now);

@@ -96,7 +96,7 @@ impl RawAuthority {
                 Ok::<_, SecretError>(ExternalAccount { key_id, hmac_key })
             })
             .transpose()?;
-        Ok(AuthoritySettings { directory, email, profile, external_account, ca_file })
+        Ok(AuthoritySettings { email, profile, external_account, ca_file, ..AuthoritySettings::new(directory) })
     }
 }
 

@@ -1,15 +1,18 @@
 //! Certificates.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use verge_protocol::Timestamp;
-use verge_protocol::api::Certificate;
+use axum::http::StatusCode;
+use verge_protocol::api::{Certificate, RekeyRequest};
+use verge_protocol::{DomainName, Timestamp};
 
 use super::auth::Admin;
 use super::error::ApiError;
-use crate::certificates::{Issuer, Standing, issuer_of, key_type_of};
+use super::extract::JsonBody;
+use crate::certificates::{Issuer, RekeyError, Rekeying, Standing, issuer_of, key_type_of};
 
 /// `GET /v1/certificates`: every certificate that the fleet has or should have, by domain.
 pub(super) async fn list(_: Admin, State(issuer): State<Arc<Issuer>>) -> Result<Json<Vec<Certificate>>, ApiError> {
@@ -24,4 +27,28 @@ pub(super) async fn list(_: Admin, State(issuer): State<Arc<Issuer>>) -> Result<
         problem,
     };
     Ok(Json(issuer.standings().await?.into_iter().map(describe).collect()))
+}
+
+/// `POST /v1/certificates/rekey`: orders certificates anew, with other private keys. Edges present the earlier ones until they are issued.
+pub(super) async fn rekey(
+    _: Admin,
+    State(rekeying): State<Rekeying>,
+    JsonBody(request): JsonBody<RekeyRequest>,
+) -> Result<Json<BTreeSet<DomainName>>, ApiError> {
+    Ok(Json(match request {
+        RekeyRequest::Domains(names) => rekeying.certificates(&names).await?,
+        RekeyRequest::All => rekeying.everything().await?,
+    }))
+}
+
+impl From<RekeyError> for ApiError {
+    fn from(error: RekeyError) -> Self {
+        match error {
+            RekeyError::UnknownCertificate(_) => {
+                Self::new(StatusCode::NOT_FOUND, "unknown_certificate", error.to_string())
+                    .hint("GET /v1/certificates lists them")
+            }
+            RekeyError::Store(error) => error.into(),
+        }
+    }
 }

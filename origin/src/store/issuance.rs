@@ -118,6 +118,27 @@ impl Database {
         transaction.commit().await
     }
 
+    /// Records which certificates, with these keys, are to get other ones.
+    pub(crate) async fn put_rekeys(&self, keys: &BTreeMap<DomainName, Digest>) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        for (domain, key) in keys {
+            let query =
+                "insert into rekey (domain, key) values ($1, $2) on conflict (domain) do update set key = excluded.key";
+            sqlx::query(query).bind(domain.as_str()).bind(key.to_string()).execute(&mut *transaction).await?;
+        }
+        transaction.commit().await
+    }
+
+    /// The keys that are to be replaced, by the domain of the certificate.
+    pub(crate) async fn rekeys(&self) -> Result<BTreeMap<DomainName, Digest>, StoreError> {
+        let query = sqlx::query("select domain, key from rekey");
+        let rows = column_values::fetch_all(&mut *self.read_connection().await?, query).await?;
+        let parse = |(domain, key): (String, String)| {
+            Ok((column_values::parse("domain", &domain)?, column_values::parse("digest", &key)?))
+        };
+        Ok(column_values::sound_rows("rekey", rows, parse).into_iter().collect())
+    }
+
     /// Ends the certificate with this key, and forgets what became of orders for it. Its private key stays.
     pub(crate) async fn end_certificate(&self, domain: &DomainName, key: Digest) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
@@ -170,8 +191,11 @@ impl Database {
     }
 }
 
+/// Forgets what became of orders for a certificate, and that its key was to be replaced.
 async fn delete_issuances(transaction: &mut WriteTransaction, domain: &DomainName) -> Result<(), StoreError> {
-    sqlx::query("delete from issuance where domain = $1").bind(domain.as_str()).execute(&mut **transaction).await?;
+    for query in ["delete from issuance where domain = $1", "delete from rekey where domain = $1"] {
+        sqlx::query(query).bind(domain.as_str()).execute(&mut **transaction).await?;
+    }
     Ok(())
 }
 

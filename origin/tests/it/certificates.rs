@@ -1,6 +1,6 @@
 //! Certificates, issued by Pebble.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,34 +11,36 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use verge_daemon::sealing::EdgeKey;
 use verge_origin::{AuthoritySettings, Config, SiteCertificates};
-use verge_protocol::api::{Certificate, Domain, DomainRequest, SecretsAnswer, SecretsRequest, Status};
+use verge_protocol::api::{Certificate, Domain, DomainRequest, RekeyRequest, SecretsAnswer, SecretsRequest, Status};
 use verge_protocol::certificate::{CertificateState, ChallengeState};
 use verge_protocol::report::{CertificateLag, EdgeReport};
 use verge_protocol::state::ParsedRow;
 use verge_protocol::{Digest, DomainName, Seq};
-use verge_test_kit::{Answer, FakeDns, Pebble};
+use verge_test_kit::{Answer, FakeDns, Pebble, files_with, until};
 
-use super::test_origin::{TestOrigin, ok};
+use super::test_origin::{TestOrigin, error, ok};
 
 /// What the feed says.
 #[derive(Default, Clone)]
-struct Rows {
-    certificates: BTreeMap<DomainName, CertificateState>,
-    challenges: BTreeMap<DomainName, ChallengeState>,
+pub(super) struct Rows {
+    pub(super) certificates: BTreeMap<DomainName, CertificateState>,
+    pub(super) challenges: BTreeMap<DomainName, ChallengeState>,
     /// How many challenges there were, ever.
     answered: usize,
+    /// The name of the secret of session tickets.
+    tickets: Option<Digest>,
 }
 
 /// The edges and name servers of a fleet: they answer challenges as the feed says.
-struct Fleet {
-    address: SocketAddr,
+pub(super) struct Fleet {
+    pub(super) address: SocketAddr,
     http: TcpListener,
-    dns: Arc<FakeDns>,
+    pub(super) dns: Arc<FakeDns>,
 }
 
 impl Fleet {
     /// Binds the port where the authority will look.
-    async fn bind(hosts: &[&str]) -> Self {
+    pub(super) async fn bind(hosts: &[&str]) -> Self {
         let dns = FakeDns::start().await;
         for host in hosts {
             dns.set(host, Answer::Host);
@@ -48,7 +50,7 @@ impl Fleet {
     }
 
     /// Answers from now on.
-    async fn follow(self, origin: &TestOrigin, tasks: &mut JoinSet<()>) -> watch::Receiver<Rows> {
+    pub(super) async fn follow(self, origin: &TestOrigin, tasks: &mut JoinSet<()>) -> watch::Receiver<Rows> {
         let Self { http, dns, .. } = self;
         let mut feed = origin.subscribe(&origin.edge_token("fra-1").await, None).await;
         let (sender, rows) = watch::channel(Rows::default());
@@ -67,6 +69,7 @@ impl Fleet {
                         rows.answered += 1;
                         rows.challenges.insert(domain, state);
                     }
+                    Ok(ParsedRow::TicketSecret(state)) => rows.tickets = state.map(|state| state.secret),
                     Ok(ParsedRow::Challenge(domain, None)) => drop(rows.challenges.remove(&domain)),
                     _ => {}
                 });
@@ -104,7 +107,7 @@ async fn answer(mut connection: TcpStream, mut rows: watch::Receiver<Rows>) {
     let _ = connection.write_all(text.as_bytes()).await;
 }
 
-fn authority(pebble: &Pebble) -> AuthoritySettings {
+pub(super) fn authority(pebble: &Pebble) -> AuthoritySettings {
     AuthoritySettings {
         email: Some("ops@example.com".to_owned()),
         ca_file: Some(pebble.ca_file.clone()),
@@ -112,7 +115,7 @@ fn authority(pebble: &Pebble) -> AuthoritySettings {
     }
 }
 
-async fn start(fleet: &Fleet, authorities: Vec<AuthoritySettings>) -> TestOrigin {
+pub(super) async fn start(fleet: &Fleet, authorities: Vec<AuthoritySettings>) -> TestOrigin {
     let dns = fleet.dns.address;
     let change = move |config: &mut Config| {
         config.resolver = Some(dns);
@@ -128,7 +131,7 @@ async fn start(fleet: &Fleet, authorities: Vec<AuthoritySettings>) -> TestOrigin
 }
 
 /// Claims a domain, and creates the record that proves it.
-async fn claim(origin: &TestOrigin, dns: &FakeDns, domain: &str, redirect_to: Option<&str>) {
+pub(super) async fn claim(origin: &TestOrigin, dns: &FakeDns, domain: &str, redirect_to: Option<&str>) {
     let request =
         DomainRequest { site: "demo".parse().unwrap(), redirect_to: redirect_to.map(|to| to.parse().unwrap()) };
     let claimed: Domain = ok(origin.put(&format!("/v1/domains/{domain}"), request).await).await;
@@ -136,7 +139,11 @@ async fn claim(origin: &TestOrigin, dns: &FakeDns, domain: &str, redirect_to: Op
     dns.set(&claimed.proof.name, Answer::Texts(vec![vec![value]]));
 }
 
-async fn wait_for(rows: &mut watch::Receiver<Rows>, pebble: &Pebble, condition: impl Fn(&Rows) -> bool) -> Rows {
+pub(super) async fn wait_for(
+    rows: &mut watch::Receiver<Rows>,
+    pebble: &Pebble,
+    condition: impl Fn(&Rows) -> bool,
+) -> Rows {
     let found = tokio::time::timeout(Duration::from_mins(1), rows.wait_for(condition)).await;
     found.unwrap_or_else(|_| panic!("{}", pebble.log())).unwrap().clone()
 }
@@ -175,9 +182,9 @@ async fn proven_domain_and_its_siblings_get_one_certificate_by_one_order() {
     let public = rcgen::PublicKeyData::subject_public_key_info(&pair);
     assert_eq!(Digest::of(&public), certificate.key);
     let data = origin.directory.path().join("origin");
-    assert_eq!(super::secrets::files_with(&data, &private), Vec::<String>::new());
+    assert_eq!(files_with(&data, &private), Vec::<String>::new());
     // The secret of a P-256 key alone: 32 bytes from the 37th (RFC 5915 in RFC 5208).
-    assert_eq!(super::secrets::files_with(&data, &private[36..68]), Vec::<String>::new());
+    assert_eq!(files_with(&data, &private[36..68]), Vec::<String>::new());
 
     let listed: Vec<Certificate> = origin.get("/v1/certificates").await;
     let [listed] = listed.as_slice() else { panic!("{listed:?}") };
@@ -323,7 +330,7 @@ impl<'a> Reporting<'a> {
 
     /// All edges report that they present everything, until this holds.
     async fn report_until(&self, text: &str, condition: impl AsyncFn() -> bool) {
-        verge_test_kit::until(text, async || {
+        until(text, async || {
             self.report(&[None, None]).await;
             condition().await
         })
@@ -389,7 +396,7 @@ async fn certificate_is_confirmed_replaced_and_ended_as_edges_present_it() {
     // No name at all.
     assert!(origin.delete("/v1/domains/www.example.com").await.status().is_success());
     wait_for(&mut rows, &pebble, |rows| rows.certificates.is_empty()).await;
-    verge_test_kit::until("the key to be deleted", async || !edges.has_key(third.key).await).await;
+    until("the key to be deleted", async || !edges.has_key(third.key).await).await;
     origin.stop().await;
 }
 
@@ -438,7 +445,7 @@ async fn sibling_that_does_not_point_here_is_left_out_named_and_tried_again() {
         let listed: Vec<Certificate> = origin.get("/v1/certificates").await;
         listed.into_iter().find(|certificate| certificate.domain == www).unwrap()
     };
-    verge_test_kit::until("the problem", async || {
+    until("the problem", async || {
         listed().await.problem.is_some_and(|problem| problem.starts_with("gone.example.net: "))
     })
     .await;
@@ -454,5 +461,46 @@ async fn sibling_that_does_not_point_here_is_left_out_named_and_tried_again() {
     origin.clock.advance(Duration::from_mins(10));
     wait_for(&mut rows, &pebble, |rows| names(rows) == Some(2)).await;
     assert_eq!(listed().await.problem, None);
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn rekeyed_certificate_is_ordered_anew_with_another_key_and_all_replace_the_ticket_secret() {
+    if !Pebble::is_installed() {
+        return;
+    }
+    let fleet = Fleet::bind(&["www.example.com", "www.example.net"]).await;
+    let pebble = Pebble::start(fleet.dns.address, fleet.address.port()).await;
+    let origin = start(&fleet, vec![authority(&pebble)]).await;
+    let (dns, mut tasks) = (Arc::clone(&fleet.dns), JoinSet::new());
+    claim(&origin, &dns, "www.example.com", None).await;
+    claim(&origin, &dns, "www.example.net", None).await;
+    let mut rows = fleet.follow(&origin, &mut tasks).await;
+    let keys = |rows: &Rows| rows.certificates.values().map(|state| state.key).collect::<Vec<_>>();
+    let first = keys(&wait_for(&mut rows, &pebble, |rows| rows.certificates.len() == 2).await);
+    let rekey = async |request: RekeyRequest| {
+        origin.request(reqwest::Method::POST, "/v1/certificates/rekey").json(&request).send().await.unwrap()
+    };
+    let (status, body) = error(rekey(RekeyRequest::Domains(["other.example".parse().unwrap()].into())).await).await;
+    assert_eq!((status, body.code.as_str()), (404, "unknown_certificate"));
+    let com: BTreeSet<DomainName> = ["www.example.com".parse().unwrap()].into();
+    let answer: BTreeSet<DomainName> = ok(rekey(RekeyRequest::Domains(com.clone())).await).await;
+    assert_eq!(answer, com);
+    let second = keys(&wait_for(&mut rows, &pebble, |rows| keys(rows)[0] != first[0]).await);
+    assert_eq!(second[1], first[1], "the other one keeps its key");
+    let tickets = rows.borrow().tickets;
+    assert_eq!(pebble.orders(), 3);
+
+    let answer: BTreeSet<DomainName> = ok(rekey(RekeyRequest::All).await).await;
+    assert_eq!(answer.len(), 2);
+    let is_replaced = |rows: &Rows| {
+        let keys = keys(rows);
+        keys[0] != second[0] && keys[1] != second[1] && rows.tickets != tickets
+    };
+    wait_for(&mut rows, &pebble, is_replaced).await;
+    assert!(tickets.is_some());
+    // Once.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(pebble.orders(), 5);
     origin.stop().await;
 }

@@ -35,6 +35,17 @@ pub struct Certificate {
     pub problem: Option<String>,
 }
 
+/// Body of `POST /v1/certificates/rekey`: the certificates that are ordered anew, with other private keys. The answer is the list of domains
+/// that identify them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RekeyRequest {
+    /// Those with any of these names.
+    Domains(BTreeSet<DomainName>),
+    /// All. The secret of session tickets is replaced too, at once.
+    All,
+}
+
 /// The edges with TLS that are not away, as far as they have reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CertificateEdges {
