@@ -9,6 +9,7 @@ mod edges;
 mod global;
 mod orphans;
 mod purge;
+mod site_https;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ pub use self::edges::{EdgeArgs, Edges, ForceArg};
 pub use self::global::{Color, Global, Json, TerminalInfo};
 pub use self::orphans::Orphans;
 pub use self::purge::{Erase, Log, Purge};
+pub use self::site_https::SiteHttpsArgs;
 use crate::channel::Lifetime;
 use crate::exit::Exit;
 
@@ -183,6 +185,8 @@ pub enum Sites {
         #[arg(long, conflicts_with = "regions")]
         none: bool,
     },
+    /// Show or change how readers reach a site over TLS
+    Https(SiteHttpsArgs),
 }
 
 /// `verge dns`.

@@ -135,27 +135,28 @@ impl Edge {
             ReleaseHosts::new(releases, erased, store.clone(), upstream.clone(), metrics.clone(), tasks.clone());
         // Cancelled by `start_draining`, and by shutdown, which drains the tasks too.
         let draining = tasks.draining().child_token();
-        let status = ServingStatus {
-            edge: config.name,
-            applied: applied.clone(),
-            last_seen,
-            missing_blobs,
-            draining: draining.clone(),
-        };
-        let presented = PresentedCertificates::default();
+        let presented = PresentedCertificates::new(clock.clone());
         let tickets = Arc::new(Tickets::new(clock.clone()));
         // Sessions resume at this edge until it knows the fleet's secret.
         tickets.set_secret(&rand::random::<[u8; 32]>());
         let fleet = if tls_addrs.is_empty() { None } else { Some(restored.certificates()) };
         if let Some(fleet) = fleet.clone() {
-            let (tickets, name) = (Arc::clone(&tickets), status.edge.clone());
+            let (tickets, name) = (Arc::clone(&tickets), config.name.clone());
             let following = Following { upstream: upstream.clone(), tickets, name, clock: clock.clone() };
             let has_rows = restored.has_rows();
             let followed = tls::follow(fleet, config.data, has_rows, &presented, following, &tasks);
             followed.await.map_err(BindError::Certificates)?;
         }
-        let tls = TlsStatus::watch(config.certificates, fleet, &presented, clock, &tasks).await;
-        let check = ReadinessCheck { status: status.clone(), store, tls };
+        let tls = TlsStatus::watch(config.certificates, fleet, &presented, clock.clone(), &tasks).await;
+        let status = ServingStatus {
+            edge: config.name,
+            applied: applied.clone(),
+            last_seen,
+            missing_blobs,
+            tls,
+            draining: draining.clone(),
+        };
+        let check = ReadinessCheck { status: status.clone(), store };
         registry.register_collector(Box::new(Gauges(gauge_values(check.clone(), blobs.clone()))));
         let readiness = move || std::future::ready(check.readiness());
         let router = private_listener::router(Arc::new(registry), readiness);
@@ -163,6 +164,7 @@ impl Edge {
         let https = tls_addrs.first().map(|address| Https {
             certificates: Arc::clone(presented.certificates()),
             port: config.https_port.unwrap_or(if address.ip().is_loopback() { address.port() } else { HTTPS_PORT }),
+            clock,
         });
         let sources = Sources { table, release_hosts, blobs, challenges, https };
         let readers = ReaderService::new(sources, config.base_domains, status, &metrics);
@@ -244,7 +246,7 @@ async fn listen_for(what: &'static str, listen: Vec<Listen>) -> Result<(Vec<TcpL
 fn gauge_values(check: ReadinessCheck, blobs: BlobCache) -> impl Fn() -> GaugeValues + Send + Sync + 'static {
     move || {
         let problems = check.problems();
-        let ReadinessCheck { status, store, tls } = &check;
+        let ReadinessCheck { status, store } = &check;
         let applied = status.applied.borrow();
         let position = applied.position.unwrap_or_default();
         GaugeValues {
@@ -260,7 +262,7 @@ fn gauge_values(check: ReadinessCheck, blobs: BlobCache) -> impl Fn() -> GaugeVa
                 let count = problems.iter().filter(|problem| problem.kind == kind).count();
                 (kind.name(), count as u64)
             }),
-            certificate_expiry_seconds: tls.expiry_seconds(),
+            certificate_expiry_seconds: status.tls.expiry_seconds(),
             origin_last_seen_seconds: status.last_seen.elapsed().map(|ago| ago.as_secs_f64()),
         }
     }

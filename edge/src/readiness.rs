@@ -5,7 +5,6 @@ use verge_protocol::report::{CertificateLag, Lag, PurgeLag};
 
 use crate::status::{Availability, ServingStatus};
 use crate::store::Store;
-use crate::tls::TlsStatus;
 
 /// The kinds of problems. Each is a value of the label `kind`, and has its row in docs/OPERATING.md.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +83,6 @@ pub(crate) struct Problem {
 pub(crate) struct ReadinessCheck {
     pub(crate) status: ServingStatus,
     pub(crate) store: Store,
-    pub(crate) tls: TlsStatus,
 }
 
 impl ReadinessCheck {
@@ -145,10 +143,10 @@ impl ReadinessCheck {
             let keys = applied.orphans.len();
             add(ProblemKind::Orphans, format!("{keys} keys are served that the origin does not know, such as {first}"));
         }
-        for problem in self.tls.file_problems() {
+        for problem in self.status.tls.file_problems() {
             add(ProblemKind::CertificateFile, problem);
         }
-        let lagging = self.tls.lagging();
+        let lagging = self.status.tls.lagging();
         if let Some(CertificateLag { domain, reason, .. }) = lagging.first() {
             let certificates = lagging.len();
             add(
@@ -156,8 +154,8 @@ impl ReadinessCheck {
                 format!("{certificates} certificates are not presented yet, such as that of {domain}: {reason}"),
             );
         }
-        if let Some((name, end)) = self.tls.expiring().into_iter().min_by_key(|(_, end)| *end) {
-            let certificates = self.tls.expiring().len();
+        if let Some((name, end)) = self.status.tls.expiring().into_iter().min_by_key(|(_, end)| *end) {
+            let certificates = self.status.tls.expiring().len();
             add(
                 ProblemKind::CertificateExpiring,
                 format!("{certificates} certificates should have been renewed: that of {name} is valid until {end}"),
@@ -186,7 +184,7 @@ mod tests {
     use std::time::Duration;
 
     use tokio::sync::watch;
-    use verge_daemon::{Clock, Tasks};
+    use verge_daemon::Tasks;
     use verge_protocol::Seq;
 
     use super::*;
@@ -200,8 +198,7 @@ mod tests {
         let applied = watch::Sender::new(AppliedState::default());
         let status = serving_status(&applied);
         let store = Store::new(BlockingStore::open_for_test(directory.path(), 1000), Tasks::default());
-        let tls = TlsStatus::with_file_problems(Vec::new(), Clock::system());
-        let check = ReadinessCheck { status, store, tls };
+        let check = ReadinessCheck { status, store };
         assert_eq!(check.readiness(), Readiness::NotReady("no site is ready to be served yet".to_owned()));
         applied.send_modify(|applied| applied.served = 1);
         assert_eq!(check.readiness(), Readiness::NotReady("catching up with the origin after the start".to_owned()));

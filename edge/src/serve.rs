@@ -7,7 +7,7 @@
 //! | 1 | Check the message framing and the method | `framing.rs` | 400, 413, 405 |
 //! | 2 | Determine the host | `host.rs` | 400 |
 //! | 3 | Answer the health path, on any host, and challenges of certificate authorities | `health.rs`, `challenges.rs` | 200, 503, 404 |
-//! | 3a | With TLS: refuse a host that the certificate of the connection is not for. Without: redirect to `https` a host that has a certificate | `redirect.rs` | 421, 308 |
+//! | 3a | With TLS: refuse a host that the certificate of the connection is not for. Without: redirect to `https` a host that has a certificate, unless its site answers without TLS too | `redirect.rs` | 421, 308 |
 //! | 4 | Route: look the host up in one snapshot of the table, else among the releases | `table.rs`, `redirect.rs`, `release_hosts.rs` | 404, 503, 308 |
 //! | 5 | Decode the path | `request_path.rs` | 400 |
 //! | 5a | End service workers of earlier releases | `former_worker.rs` | 200 |
@@ -51,6 +51,7 @@ use futures_util::FutureExt as _;
 use http::{Method, Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
+use verge_daemon::Clock;
 use verge_daemon::http_server::Connection;
 use verge_daemon::tls::{Certificates, TlsSession};
 use verge_protocol::DomainName;
@@ -66,7 +67,7 @@ use crate::challenges::{ChallengeAnswer, Challenges};
 use crate::metrics::{CacheResult, Metrics, Traffic};
 use crate::release_hosts::{ReleaseHost, ReleaseHosts, Unloaded};
 use crate::status::ServingStatus;
-use crate::table::{Channel, HostRoute, Table};
+use crate::table::{Channel, HostRoute, HttpsPolicy, Table};
 
 pub(crate) use self::asset::Destination;
 pub(crate) use self::request_path::RequestPath;
@@ -98,6 +99,7 @@ pub(crate) struct Https {
     pub(crate) certificates: Arc<Certificates>,
     /// The port for readers.
     pub(crate) port: u16,
+    pub(crate) clock: Clock,
 }
 
 struct Shared {
@@ -169,12 +171,18 @@ impl Shared {
                 ChallengeAnswer::NoChallenge => {}
             }
         }
+        let table = self.sources.table.load();
+        let label = self.base_domains.iter().find_map(|base| base.label_of(&host.name));
+        let entry = match label {
+            Some(label) => table.label(label),
+            None => table.domain(&host.name),
+        };
         // 3a. TLS.
         match tls {
             Some(tls) if *host.name != *tls.server_name && !tls.certificate.covers(&host.name) => {
                 return builtin(builtin_responses::misdirected(), &self.unrouted);
             }
-            None if !path.starts_with(Challenges::PATH) => {
+            None if !path.starts_with(Challenges::PATH) && !entry.https().is_some_and(HttpsPolicy::is_optional) => {
                 if let Some((domain, port)) = self.secured(&host.name) {
                     let location = redirect::https_location(&domain, port, request.uri());
                     let response = location.map_or_else(builtin_responses::invalid_path, builtin_responses::to_https);
@@ -184,12 +192,6 @@ impl Shared {
             _ => {}
         }
         // 4. Route.
-        let table = self.sources.table.load();
-        let label = self.base_domains.iter().find_map(|base| base.label_of(&host.name));
-        let entry = match label {
-            Some(label) => table.label(label),
-            None => table.domain(&host.name),
-        };
         // Search engines index a site at its own host and its domains only.
         let is_indexed = match label {
             Some(label) => !label.contains("--"),
@@ -214,13 +216,15 @@ impl Shared {
                 }
             }
         };
+        let hsts = tls.and_then(|_| entry.https()?.hsts());
+        let response = response.with_hsts(hsts);
         if is_indexed { response } else { response.not_indexed() }
     }
 
-    /// The domain and the port for a host that has a certificate; the port is `None` if it is that of `https`.
+    /// The domain and the port for a host that has a valid certificate; the port is `None` if it is that of `https`.
     fn secured(&self, host: &str) -> Option<(DomainName, Option<u16>)> {
         let https = self.sources.https.as_ref()?;
-        https.certificates.find(host)?;
+        https.certificates.find(host).filter(|certificate| certificate.is_valid_at(https.clock.now()))?;
         // A wildcard covers labels that are no part of a domain name.
         Some((host.parse().ok()?, Some(https.port).filter(|port| *port != HTTPS_PORT)))
     }

@@ -12,6 +12,7 @@ use verge_protocol::report::{Lag, Preparation, PurgeLag, PurgeProof};
 use verge_protocol::{Digest, EdgeName, History, Position};
 
 use crate::metrics::CanaryCounters;
+use crate::tls::TlsStatus;
 
 /// How far an edge serves what the feed says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -108,6 +109,7 @@ pub(crate) struct ServingStatus {
     pub(crate) last_seen: LastSeen,
     /// Blobs of live releases that are not on disk.
     pub(crate) missing_blobs: MissingBlobs,
+    pub(crate) tls: TlsStatus,
     /// Cancelled when draining begins.
     pub(crate) draining: CancellationToken,
 }

@@ -5,6 +5,7 @@
 mod blob_priority;
 mod channel;
 mod host_route;
+mod https_policy;
 mod release_blobs;
 mod resource;
 mod resources;
@@ -20,6 +21,7 @@ use crate::metrics::Traffic;
 pub(crate) use blob_priority::{Priority, ReferencedBlob, ReferencedBlobs, Urgency};
 pub(crate) use channel::{Channel, InheritedRelease, InheritedReleases};
 pub(crate) use host_route::{DomainRedirect, HostRoute};
+pub(crate) use https_policy::HttpsPolicy;
 pub(crate) use release_blobs::{ReleaseBlob, ReleaseBlobs};
 pub(crate) use resource::{Representation, Resource};
 pub(crate) use resources::Resources;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use verge_daemon::Clock;
 use verge_daemon::feed::LastSeen;
 use verge_protocol::host::HostLabel;
 use verge_protocol::manifest::File;
@@ -15,6 +16,7 @@ use verge_protocol::{Coding, Content, Digest, Fallback, Lifetime, Manifest, Rele
 use crate::metrics::{Metrics, Traffic};
 use crate::status::{AppliedState, MissingBlobs, ServingStatus};
 use crate::table::{Channel, InheritedRelease, InheritedReleases, Resource, Resources};
+use crate::tls::TlsStatus;
 
 /// Builds a channel of the site `demo`. The content of each file is its path.
 pub(crate) struct ChannelBuilder {
@@ -104,6 +106,7 @@ pub(crate) fn serving_status(applied: &watch::Sender<AppliedState>) -> ServingSt
         applied: applied.subscribe(),
         last_seen: LastSeen::never(),
         missing_blobs: MissingBlobs::default(),
+        tls: TlsStatus::with_file_problems(Vec::new(), Clock::system()),
         draining: CancellationToken::new(),
     }
 }

@@ -13,7 +13,7 @@ use std::sync::{Arc, PoisonError};
 use verge_daemon::tls::{Certificates, Tickets};
 use verge_daemon::{Clock, Tasks};
 use verge_protocol::report::CertificateLag;
-use verge_protocol::{CertificateName, Digest, EdgeName, Timestamp};
+use verge_protocol::{CertificateName, Digest, EdgeName, Seq, Timestamp};
 
 pub(crate) use self::certificate_files::check_files;
 use self::certificate_files::{CertificateFilesTask, FileProblems};
@@ -113,6 +113,9 @@ impl TlsStatus {
             let draining = tasks.draining().clone();
             drop(tasks.spawn("certificate files", draining.run_until_cancelled_owned(task.run())));
         }
+        let draining = tasks.draining().clone();
+        let keep_valid = presented.clone().keep_valid();
+        drop(tasks.spawn("validity of certificates", draining.run_until_cancelled_owned(keep_valid)));
         Self { presented: Arc::clone(presented.certificates()), file_problems, fleet, clock }
     }
 
@@ -124,6 +127,20 @@ impl TlsStatus {
     /// The certificates of the feed that are not presented as of their latest write.
     pub(crate) fn lagging(&self) -> Vec<CertificateLag> {
         self.fleet.as_ref().map_or_else(Vec::new, FleetCertificates::lagging)
+    }
+
+    /// The first write of a certificate that cannot be served: it is not presented, nor is a valid one in its place.
+    pub(crate) fn first_unserved(&self) -> Option<Seq> {
+        let now = self.clock.now();
+        let is_served = |name: &CertificateName| {
+            let certificate = match name {
+                CertificateName::Host(host) => self.presented.find(host.as_str()),
+                CertificateName::Wildcard(domain) => self.presented.find(&format!("x.{domain}")),
+            };
+            certificate.is_some_and(|certificate| certificate.is_valid_at(now))
+        };
+        let missing = self.fleet.as_ref()?.missing().into_iter();
+        missing.filter(|(_, _, row)| !row.names.iter().all(is_served)).map(|(_, seq, _)| seq).min()
     }
 
     /// The certificates that are presented but should have been renewed, with the ends of their validity.

@@ -199,7 +199,7 @@ mod tests {
 
     fn state() -> FleetState {
         let site = |name: &str| name.parse::<SiteName>().unwrap();
-        let restricted = |names| SiteState { regions: regions(names) };
+        let restricted = |names| SiteState { regions: regions(names), ..SiteState::default() };
         let domain =
             |of: &str, to: Option<&str>| DomainState { site: site(of), redirect_to: to.map(|to| to.parse().unwrap()) };
         let channels = ["a/live", "a/pr-12", "b/live", "preview-only/pr-1"];
@@ -299,7 +299,8 @@ mod tests {
     #[test]
     fn site_without_a_region_set_id_has_no_name() {
         let site = |number: u32| format!("s{number}").parse::<SiteName>().unwrap();
-        let restricted = |number| (site(number), SiteState { regions: regions(&[&format!("r{number}")]) });
+        let restricted =
+            |number| (site(number), SiteState { regions: regions(&[&format!("r{number}")]), ..SiteState::default() });
         let state = FleetState {
             sites: Arc::new((0..70_000).map(restricted).collect()),
             channels: Arc::new((0..70_000).map(|number| Channel::live(&site(number))).collect()),

@@ -51,6 +51,7 @@ pub(crate) fn router(app: AppState) -> Router {
         .route("/v1/status", get(status::show))
         // For operators.
         .route("/v1/sites/{site}/regions", put(sites::set_regions))
+        .route("/v1/sites/{site}/https", put(sites::set_https))
         .route("/v1/domains", get(domains::list))
         .route("/v1/domains/{domain}", put(domains::claim).delete(domains::remove))
         .route("/v1/certificates", get(certificates::list))

@@ -25,6 +25,7 @@ mod problems;
 mod publish;
 mod purges;
 mod rollout;
+mod site_https;
 mod site_regions;
 mod sites_url;
 mod store;

@@ -221,8 +221,8 @@ impl Publisher {
     ) -> Result<((Position, RolloutState), Vec<String>), PublishError> {
         self.contents.verify(&build).await?;
         let contents = manifest_builder::encodable(&build);
-        let encodings =
-            self.encoder.encode(contents, |done, total| log.push(Ok(Progress::Encoding { done, total }))).await?;
+        let progress = |done, total| log.push(Ok(Progress::Encoding { done, total }));
+        let encodings = self.encoder.encode(&label.site, contents, progress).await?;
 
         let (files, bytes) = (build.files.len() as u64, build.bytes());
         let _fingerprints = self.channel_locks.lock_fingerprints().await;

@@ -29,7 +29,8 @@ pub(crate) async fn set(
     let database = database.clone();
     feed.write(async move {
         check(&regions, &database.edges().await?)?;
-        if database.set_site_state(&site, &SiteState { regions: regions.clone() }).await? {
+        let change = |state| Ok::<_, StoreError>(SiteState { regions: regions.clone(), ..state });
+        if database.change_site_state(&site, change).await? {
             tracing::info!(%site, ?regions, "site regions set");
         }
         Ok(())

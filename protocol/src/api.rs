@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::canary::CanaryPlan;
 use crate::digest::Digest;
 use crate::fleet::EdgeState;
+use crate::https::SiteHttps;
 use crate::name::{BuildId, ChannelName, EdgeName, IdempotencyKey, Region, SiteName};
 use crate::position::{Position, Seq};
 use crate::release::ReleaseNumber;
@@ -196,6 +197,9 @@ pub struct Site {
     /// Its readers are sent only to edges in one of these regions; none: to any edge.
     #[serde(default)]
     pub regions: BTreeSet<Region>,
+    /// How readers reach it over TLS. `PUT /v1/sites/{site}/https` replaces it.
+    #[serde(default)]
+    pub https: SiteHttps,
 }
 
 /// Answer to `GET /v1/sites?after=NAME&limit=N`: sites in the order of their names.

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::DomainName;
 use crate::geo_point::GeoPoint;
+use crate::https::SiteHttps;
 use crate::name::{Region, SiteName};
+use crate::timestamp::Timestamp;
 
 /// Value of the key `edge/<edge>`: how DNS routes readers to an edge.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -67,6 +69,12 @@ pub struct SiteState {
     /// DNS routes the site's readers only to edges in one of these regions; if empty, to any edge.
     #[serde(default)]
     pub regions: BTreeSet<Region>,
+    /// How readers reach it over TLS.
+    #[serde(default)]
+    pub https: SiteHttps,
+    /// Since when browsers have been told to use TLS only, without an interruption.
+    #[serde(default)]
+    pub hsts_since: Option<Timestamp>,
 }
 
 /// Value of the key `domain/<domain>`: a domain whose ownership was proven for the site.

@@ -39,6 +39,7 @@ pub mod fleet;
 pub mod geo_point;
 pub mod health;
 pub mod host;
+pub mod https;
 pub mod json;
 pub mod manifest;
 pub mod name;

@@ -48,6 +48,12 @@ impl End {
             Self::Reset | Self::Useless => index + 1,
         }
     }
+
+    /// Whether the next feed is opened without a pause: the origin has answered, and the snapshot is all that is missing. If that resets too,
+    /// there is one.
+    fn is_followed_at_once(self, resumed: bool) -> bool {
+        self == Self::Reset && resumed
+    }
 }
 
 impl Subscriber {
@@ -67,7 +73,11 @@ impl Subscriber {
                         reconnected.notify_one();
                     }
                     let index = feed.index();
-                    start = self.read(feed, &mut cursor, &mut backoff).await.next_origin(index, resumed);
+                    let end = self.read(feed, &mut cursor, &mut backoff).await;
+                    start = end.next_origin(index, resumed);
+                    if end.is_followed_at_once(resumed) {
+                        continue;
+                    }
                 }
                 Err(error) => {
                     self.last_seen.record_failure();
@@ -111,6 +121,16 @@ impl Subscriber {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn snapshot_that_an_origin_asks_to_request_is_requested_at_once_and_nothing_else() {
+        for end in [End::Useful, End::Reset, End::Useless] {
+            for resumed in [true, false] {
+                let expected = (end, resumed) == (End::Reset, true);
+                assert_eq!(end.is_followed_at_once(resumed), expected, "{end:?} {resumed}");
+            }
+        }
+    }
 
     #[test]
     fn next_origin_skips_useless_one_and_retries_reset_once() {

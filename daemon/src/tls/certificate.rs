@@ -91,6 +91,11 @@ impl Certificate {
         }
     }
 
+    /// Whether this time is in its validity.
+    pub fn is_valid_at(&self, now: Timestamp) -> bool {
+        (self.fields.not_before..=self.fields.not_after).contains(&now)
+    }
+
     /// The names it is valid for; at least one.
     pub fn names(&self) -> &[CertificateName] {
         &self.fields.names

@@ -4,9 +4,11 @@ use serde::Deserialize as _;
 use serde_json::Value;
 use verge_protocol::Timestamp;
 use verge_protocol::api::{Site, SiteRegions};
+use verge_protocol::https::Hsts;
 
 use super::context::Context;
 use crate::cli;
+use crate::client::Client;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Output, human, table};
@@ -32,7 +34,37 @@ pub(super) async fn run(command: Option<&cli::Sites>, context: &Context<'_>) -> 
                 })
             })
         }
+        Some(cli::Sites::Https(options)) => https(options, &client, context).await,
     }
+}
+
+/// Shows the HTTPS settings of a site, after a change if one is asked for.
+async fn https(options: &cli::SiteHttpsArgs, client: &Client, context: &Context<'_>) -> Result<Exit, Failure> {
+    let path = format!("/v1/sites/{}", options.site);
+    let mut answer: Value = client.get(&path).await?;
+    let before = Site::deserialize(&answer)?.https;
+    let wanted = options.apply_to(&before);
+    if wanted != before {
+        answer = client.put(&format!("{path}/https"), &wanted).await?;
+    }
+    context.print_result(&answer, || {
+        let site = Site::deserialize(&answer)?;
+        let mode = if site.https.optional {
+            "answers without TLS too"
+        } else {
+            "redirects to https where there is a certificate"
+        };
+        let hsts = match &site.https.hsts {
+            None => "HSTS is off".to_owned(),
+            Some(Hsts { max_age_seconds: 0, .. }) => "browsers are told to forget HSTS".to_owned(),
+            Some(hsts) => format!("HSTS: {hsts}"),
+        };
+        let mut text = format!("{}: {mode}; {hsts}", site.name);
+        if let (Some(Hsts { max_age_seconds: 1.., .. }), None) = (before.hsts, site.https.hsts) {
+            text.push_str("\nbrowsers that have seen it keep it: use `--hsts forget` for as long as its max-age was");
+        }
+        Ok(text)
+    })
 }
 
 fn regions_text(site: &Site) -> String {
@@ -72,6 +104,7 @@ pub(super) fn render(sites: &[Site], now: Timestamp, output: &Output) -> String 
 #[cfg(test)]
 mod tests {
     use verge_protocol::api::Channel;
+    use verge_protocol::https::SiteHttps;
     use verge_protocol::{ReleaseNumber, Seq};
 
     use super::*;
@@ -94,6 +127,7 @@ mod tests {
             url: format!("http://{name}.localhost:8080/"),
             channels,
             regions: [].into(),
+            https: SiteHttps::default(),
         };
         let mut sites = [
             site(

@@ -48,7 +48,7 @@ use crate::metrics::{CanaryCounters, Traffic};
 use crate::release_hosts::Releases;
 use crate::status::AppliedState;
 use crate::store::SUPERSEDED_INHERITED;
-use crate::table::{Channel, DomainRedirect, InheritedRelease, Resources, Table};
+use crate::table::{Channel, DomainRedirect, HttpsPolicy, InheritedRelease, Resources, Table};
 use crate::tls::FleetCertificates;
 
 /// Every channel, every rollout and every domain in the feed. Times are durations since the process started: what clocks say does not
@@ -60,6 +60,8 @@ pub(super) struct Channels {
     /// The rollouts of the present history. A channel that does not exist yet may have one.
     rollouts: BTreeMap<(SiteName, ChannelName), Rollout>,
     domains: VerifiedDomains,
+    /// The HTTPS settings of sites that have other ones than the default.
+    https: BTreeMap<SiteName, HttpsPolicy>,
     /// Shared with what serves them.
     releases: Releases,
     /// Likewise.
@@ -233,12 +235,16 @@ impl Channels {
                 let before = InheritedRelease { resources: Arc::clone(before), without: Vec::new() };
                 inherited.older.insert(0, before);
             }
-            served.push(Channel::new(label, release, Arc::clone(own), inherited, traffic));
+            let https = self.https.get(site).cloned().unwrap_or_default();
+            served.push(Channel::new(label, release, Arc::clone(own), inherited, traffic).with_https(https));
         }
         let mut table = Table::new(served.into_iter(), pending.into_iter(), self.rows.position().is_some());
         for (domain, state) in self.domains.iter() {
             match self.domains.redirect_target(state) {
-                Some(to) => table.add_redirect(domain, DomainRedirect::new(to.clone(), traffic(&state.site))),
+                Some(to) => {
+                    let https = self.https.get(&state.site).cloned().unwrap_or_default();
+                    table.add_redirect(domain, DomainRedirect::new(to.clone(), https, traffic(&state.site)));
+                }
                 None => table.add_domain(domain, &state.site),
             }
         }

@@ -14,7 +14,7 @@ pub(super) fn response(status: &ServingStatus) -> BuiltinResponse {
         edge: status.edge.clone(),
         generation: applied.position.map(|position| position.generation),
         applied: applied.position.map(|position| position.seq),
-        served: served(&applied).map(|seq| if cannot_serve_all(status) { Seq::default() } else { seq }),
+        served: served(&applied, status),
         pending: applied.lagging.len(),
         missing_blobs: status.missing_blobs.get(),
         saving: applied.not_saving.is_none(),
@@ -27,9 +27,13 @@ pub(super) fn response(status: &ServingStatus) -> BuiltinResponse {
 }
 
 /// The last row before the first that lags.
-fn served(applied: &AppliedState) -> Option<Seq> {
-    let before_first_lag = applied.lagging.iter().map(|lag| Seq(lag.seq.0.saturating_sub(1))).min();
-    applied.position.map(|position| before_first_lag.map_or(position.seq, |seq| seq.min(position.seq)))
+fn served(applied: &AppliedState, status: &ServingStatus) -> Option<Seq> {
+    let position = applied.position?;
+    if cannot_serve_all(status) {
+        return Some(Seq::default());
+    }
+    let lagging = applied.lagging.iter().map(|lag| lag.seq).chain(status.tls.first_unserved());
+    Some(lagging.map(|seq| Seq(seq.0.saturating_sub(1))).min().map_or(position.seq, |seq| seq.min(position.seq)))
 }
 
 /// Whether readers get 503 for files of live releases: some are not on disk, and no origin answers. Name servers count the edge as behind

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Either, Ready, ready};
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use verge_protocol::Blob;
 use verge_protocol::content::BlobSlice;
 
@@ -23,20 +23,26 @@ use crate::table::Channel;
 pub(crate) struct ResponseFuture {
     response: Either<Ready<Response<ResponseBody>>, BoxFuture<'static, Response<ResponseBody>>>,
     is_indexed: bool,
+    hsts: Option<HeaderValue>,
 }
 
 impl ResponseFuture {
     pub(super) fn ready(response: Response<ResponseBody>) -> Self {
-        Self { response: Either::Left(ready(response)), is_indexed: true }
+        Self { response: Either::Left(ready(response)), is_indexed: true, hsts: None }
     }
 
     pub(super) fn pending(response: BoxFuture<'static, Response<ResponseBody>>) -> Self {
-        Self { response: Either::Right(response), is_indexed: true }
+        Self { response: Either::Right(response), is_indexed: true, hsts: None }
     }
 
     /// Asks search engines not to index the response, whatever its status.
     pub(super) fn not_indexed(self) -> Self {
         Self { is_indexed: false, ..self }
+    }
+
+    /// Tells browsers to use TLS only from now on, whatever the status. For responses over TLS (RFC 6797 §7.2).
+    pub(super) fn with_hsts(self, hsts: Option<&HeaderValue>) -> Self {
+        Self { hsts: hsts.cloned(), ..self }
     }
 }
 
@@ -44,10 +50,12 @@ impl Future for ResponseFuture {
     type Output = Result<Response<ResponseBody>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let is_indexed = self.is_indexed;
         Pin::new(&mut self.response).poll(context).map(|mut response| {
-            if !is_indexed {
+            if !self.is_indexed {
                 response.headers_mut().insert(X_ROBOTS_TAG, NOINDEX);
+            }
+            if let Some(hsts) = self.hsts.take() {
+                response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, hsts);
             }
             Ok(response)
         })

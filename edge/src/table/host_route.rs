@@ -5,6 +5,7 @@ use std::sync::Arc;
 use verge_protocol::DomainName;
 
 use super::channel::Channel;
+use super::https_policy::HttpsPolicy;
 use crate::metrics::Traffic;
 
 /// The entry of one host in the table. Clones share it.
@@ -29,17 +30,27 @@ impl HostRoute {
             Self::Pending(_) | Self::Redirect(_) | Self::NotFound => None,
         }
     }
+
+    /// How the host is reached over TLS.
+    pub(crate) fn https(&self) -> Option<&HttpsPolicy> {
+        match self {
+            Self::Served(channel) => Some(channel.https()),
+            Self::Redirect(redirect) => Some(&redirect.https),
+            Self::Pending(_) | Self::NotFound => None,
+        }
+    }
 }
 
 /// A redirect of all paths of a domain.
 pub(crate) struct DomainRedirect {
     to: DomainName,
+    https: HttpsPolicy,
     traffic: Arc<Traffic>,
 }
 
 impl DomainRedirect {
-    pub(crate) fn new(to: DomainName, traffic: Arc<Traffic>) -> Self {
-        Self { to, traffic }
+    pub(crate) fn new(to: DomainName, https: HttpsPolicy, traffic: Arc<Traffic>) -> Self {
+        Self { to, https, traffic }
     }
 
     /// The domain that it redirects to.

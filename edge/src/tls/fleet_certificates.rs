@@ -96,8 +96,8 @@ impl FleetCertificates {
     }
 
     /// Those with their rows.
-    pub(super) fn missing(&self) -> Vec<(DomainName, Arc<CertificateState>)> {
-        self.state().missing().map(|(domain, _, row)| (domain.clone(), Arc::clone(row))).collect()
+    pub(super) fn missing(&self) -> Vec<(DomainName, Seq, Arc<CertificateState>)> {
+        self.state().missing().map(|(domain, seq, row)| (domain.clone(), seq, Arc::clone(row))).collect()
     }
 
     /// The name of the secret of session tickets.

@@ -9,7 +9,7 @@ use verge_daemon::tls::{Certificate, CertificateError, Tickets};
 use verge_daemon::{Backoff, Clock, error_chain};
 use verge_protocol::api::{SECRETS_MAX, SecretsRequest};
 use verge_protocol::certificate::CertificateState;
-use verge_protocol::{Digest, DomainName, EdgeName};
+use verge_protocol::{Digest, DomainName, EdgeName, Seq};
 
 use super::certificate_store::{CertificateStore, SavedCertificate};
 use super::fleet_certificates::{FleetCertificates, Presented};
@@ -35,7 +35,7 @@ pub(super) struct KeyRequestsTask {
 
 /// What is to be requested: what is not presented yet, or nothing if the origin only needs to know this edge.
 struct Missing {
-    certificates: Vec<(DomainName, Arc<CertificateState>)>,
+    certificates: Vec<(DomainName, Seq, Arc<CertificateState>)>,
     tickets: Option<Digest>,
 }
 
@@ -86,7 +86,7 @@ impl KeyRequestsTask {
     }
 
     async fn get(&mut self, missing: Missing) {
-        let names = missing.certificates.iter().map(|(_, row)| row.key).chain(missing.tickets);
+        let names = missing.certificates.iter().map(|(.., row)| row.key).chain(missing.tickets);
         let names: Vec<Digest> = names.collect();
         let mut secrets = BTreeMap::new();
         let mut failure = None;
@@ -108,7 +108,7 @@ impl KeyRequestsTask {
             self.set_ticket_secret(name, secret).await;
         }
         let mut usable = Vec::new();
-        for (domain, row) in missing.certificates {
+        for (domain, _, row) in missing.certificates {
             let Some(key) = secrets.get(&row.key) else {
                 let reason = failure.as_deref().unwrap_or("the origin does not have its private key");
                 self.fleet.record_failure(domain, reason.to_owned());

@@ -1,24 +1,38 @@
 //! What is presented, from all sources.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use tokio::time::MissedTickBehavior;
+use verge_daemon::Clock;
 use verge_daemon::tls::{Certificate, Certificates};
+use verge_protocol::Timestamp;
 
-/// The certificates of the operator's files, then those of the fleet: where both have one for a name, the operator's is presented. Clones
-/// share them.
-#[derive(Clone, Default)]
+/// How often is looked whether a certificate has expired.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The certificates of the operator's files, then those of the fleet, of these the one that ends last: where several have a name, the first
+/// one that is valid is presented for it. Clones share them.
+#[derive(Clone)]
 pub(crate) struct PresentedCertificates {
     served: Arc<Certificates>,
     sources: Arc<Mutex<Sources>>,
+    clock: Clock,
 }
 
 #[derive(Default)]
 struct Sources {
     own: Vec<Arc<Certificate>>,
     fleet: Vec<Arc<Certificate>>,
+    /// The time at which those that are presented were chosen.
+    chosen: Timestamp,
 }
 
 impl PresentedCertificates {
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self { served: Arc::default(), sources: Arc::default(), clock }
+    }
+
     /// What handshakes choose from.
     pub(crate) fn certificates(&self) -> &Arc<Certificates> {
         &self.served
@@ -26,18 +40,89 @@ impl PresentedCertificates {
 
     /// Replaces the operator's certificates.
     pub(crate) fn set_own(&self, own: Vec<Arc<Certificate>>) {
-        self.update(|sources| sources.own = own);
+        self.update(|sources| {
+            sources.own = own;
+            true
+        });
     }
 
     /// Replaces the fleet's certificates.
-    pub(crate) fn set_fleet(&self, fleet: Vec<Arc<Certificate>>) {
-        self.update(|sources| sources.fleet = fleet);
+    pub(crate) fn set_fleet(&self, mut fleet: Vec<Arc<Certificate>>) {
+        fleet.sort_by_key(|certificate| std::cmp::Reverse(certificate.not_after()));
+        self.update(|sources| {
+            sources.fleet = fleet;
+            true
+        });
     }
 
-    /// Under the lock, so that of two updates the later one is served.
-    fn update(&self, change: impl FnOnce(&mut Sources)) {
+    /// Chooses anew when a certificate has begun or ceased to be valid. Runs for ever.
+    pub(crate) async fn keep_valid(self) {
+        let mut ticks = tokio::time::interval(REFRESH_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.refresh();
+        }
+    }
+
+    fn refresh(&self) {
+        let now = self.clock.now();
+        self.update(|sources| {
+            let changed = |certificate: &Arc<Certificate>| {
+                certificate.is_valid_at(sources.chosen) != certificate.is_valid_at(now)
+            };
+            sources.own.iter().chain(&sources.fleet).any(changed)
+        });
+    }
+
+    /// `change` returns whether to choose anew. Under the lock, so that of two updates the later one is served.
+    fn update(&self, change: impl FnOnce(&mut Sources) -> bool) {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut sources);
-        self.served.replace(sources.own.iter().chain(&sources.fleet).cloned());
+        if !change(&mut sources) {
+            return;
+        }
+        let now = self.clock.now();
+        sources.chosen = now;
+        let mut all: Vec<_> = sources.own.iter().chain(&sources.fleet).cloned().collect();
+        all.sort_by_key(|certificate| !certificate.is_valid_at(now));
+        self.served.replace(all);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+
+    use super::*;
+
+    const NAME: &str = "a.example";
+    /// The beginning of 2029.
+    const START: Timestamp = Timestamp(1_861_920_000_000);
+    const YEAR: Duration = Duration::from_hours(24 * 365);
+
+    fn until_year(year: i32) -> Arc<Certificate> {
+        let mut params = CertificateParams::new(vec![NAME.to_owned()]).unwrap();
+        params.not_after = date_time_ymd(year, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        let chain = params.self_signed(&key).unwrap().pem();
+        Arc::new(Certificate::from_pkcs8(chain.as_bytes(), key.serialize_der()).unwrap())
+    }
+
+    #[test]
+    fn certificate_that_is_valid_is_presented_in_place_of_one_that_is_not() {
+        let clock = Clock::manual(START);
+        let presented = PresentedCertificates::new(clock.clone());
+        let (own, earlier, later) = (until_year(2030), until_year(2040), until_year(2050));
+        let is_shown = |certificate| Arc::ptr_eq(&presented.certificates().find(NAME).unwrap(), certificate);
+        presented.set_fleet(vec![earlier, Arc::clone(&later)]);
+        assert!(is_shown(&later), "of the fleet's the one that ends last");
+        presented.set_own(vec![Arc::clone(&own)]);
+        assert!(is_shown(&own), "the operator's first");
+        clock.advance(YEAR * 3);
+        presented.refresh();
+        assert!(is_shown(&later), "the operator's has expired");
+        clock.advance(YEAR * 30);
+        presented.refresh();
+        assert!(is_shown(&own), "none is valid");
     }
 }

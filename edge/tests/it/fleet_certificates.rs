@@ -3,8 +3,9 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use rcgen::KeyPair;
+use verge_protocol::health::EdgeHealth;
 use verge_protocol::report::CertificateLag;
-use verge_protocol::{Digest, DomainName};
+use verge_protocol::{Digest, DomainName, Seq};
 use verge_test_kit::until;
 
 use super::secured::{Authority, DEMO, Secured};
@@ -12,6 +13,12 @@ use super::secured::{Authority, DEMO, Secured};
 /// The certificates that the last report names as missing.
 fn lagging(secured: &Secured) -> Option<Vec<CertificateLag>> {
     secured.origin.reports().last()?.certificates.clone()
+}
+
+/// The write up to which the health page says that everything is served.
+async fn served(secured: &Secured) -> Option<Seq> {
+    let health = secured.plain(DEMO, "/.well-known/verge/health").await.2;
+    serde_json::from_str::<EdgeHealth>(&health).unwrap().served
 }
 
 /// Publishes a certificate of the readers' authority with its key, and waits until it is served.
@@ -38,8 +45,11 @@ async fn certificate_is_presented_once_its_key_has_arrived_and_reported() {
     until("the problem", async || secured.private("/healthz").await.contains(&problem)).await;
     // Without a certificate there is no redirect.
     until("the site", async || secured.plain(DEMO, "/").await.0 == 200).await;
+    // Name servers prefer edges that have it.
+    until("the write before it", async || served(&secured).await == Some(Seq(at.seq.0 - 1))).await;
     secured.origin.add_secret(name, issued.1.serialize_der());
     secured.wait_until_served().await;
+    until("the write", async || served(&secured).await == Some(at.seq)).await;
     let domain: DomainName = DEMO.parse().unwrap();
     until("the report", async || {
         secured.origin.reports().last().is_some_and(|report| report.has_certificate(at, &domain))

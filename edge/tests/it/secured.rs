@@ -7,7 +7,7 @@ use rcgen::{CertificateParams, Issuer, KeyPair, PublicKeyData as _};
 use reqwest::{Certificate, Client};
 use serde_json::json;
 use tempfile::TempDir;
-use verge_daemon::Secret;
+use verge_daemon::{Clock, Secret};
 use verge_edge::config::CertificateFiles;
 use verge_edge::{Config, Edge};
 use verge_protocol::api::TokenOwner;
@@ -50,6 +50,8 @@ pub(super) struct Secured {
     pub(super) edge: Edge,
     pub(super) authority: Authority,
     pub(super) files: CertificateFiles,
+    /// The time of the edge: the present, unless it is advanced.
+    pub(super) clock: Clock,
     config: Config,
     directory: TempDir,
 }
@@ -79,8 +81,9 @@ impl Secured {
         write(&files, &authority.issue(&[DEMO]));
         let certificates = if has_own { vec![files.clone()] } else { Vec::new() };
         let config = config(&origin, &file("data"), certificates);
-        let edge = Edge::bind(config.clone()).await.unwrap();
-        Self { origin, edge, authority, files, config, directory }
+        let clock = Clock::manual(Clock::system().now());
+        let edge = Edge::bind_with_clock(config.clone(), clock.clone()).await.unwrap();
+        Self { origin, edge, authority, files, clock, config, directory }
     }
 
     /// Waits until the site is served over TLS.
@@ -99,11 +102,11 @@ impl Secured {
 
     /// Stops the edge, lets `change` happen, and starts it with the same data directory.
     pub(super) async fn restart(self, change: impl AsyncFnOnce(&mut FakeOrigin)) -> Self {
-        let Self { mut origin, edge, authority, files, config, directory } = self;
+        let Self { mut origin, edge, authority, files, clock, config, directory } = self;
         edge.shutdown().await.unwrap();
         change(&mut origin).await;
-        let edge = Edge::bind(config.clone()).await.unwrap();
-        Self { origin, edge, authority, files, config, directory }
+        let edge = Edge::bind_with_clock(config.clone(), clock.clone()).await.unwrap();
+        Self { origin, edge, authority, files, clock, config, directory }
     }
 
     /// Writes the row of a certificate with this key for [`DEMO`], and returns the name of the key.

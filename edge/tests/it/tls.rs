@@ -1,5 +1,7 @@
 //! Readers over TLS, with certificates of the operator's own.
 
+use std::time::Duration;
+
 use reqwest::{Certificate, Client, Version};
 use serde_json::json;
 use verge_test_kit::until;
@@ -71,6 +73,41 @@ async fn changed_files_are_presented_and_bad_ones_are_not() {
     assert!(secured.reader().get(secured.url("/")).send().await.is_ok());
     write(&secured.files, &renewed);
     until("its end", async || secured.private("/healthz").await == "ok\n").await;
+    secured.stop().await;
+}
+
+#[tokio::test]
+async fn https_settings_of_a_site_apply_at_once() {
+    let secured = Secured::start().await;
+    let set = |https: Option<serde_json::Value>| {
+        secured.origin.write("site/demo", |_| https.map(|https| json!({ "https": https })))
+    };
+    let hsts = async |secured: &Secured| {
+        let response = secured.reader().get(secured.url("/missing")).send().await.unwrap();
+        response.headers().get("strict-transport-security").map(|value| value.to_str().unwrap().to_owned())
+    };
+    assert_eq!((secured.plain(DEMO, "/").await.0, hsts(&secured).await), (308, None));
+    set(Some(json!({ "optional": true })));
+    until("the answer without TLS", async || secured.plain(DEMO, "/").await.0 == 200).await;
+    set(Some(json!({ "hsts": { "max_age_seconds": 3600, "include_subdomains": true } })));
+    until("the redirect", async || secured.plain(DEMO, "/").await.0 == 308).await;
+    assert_eq!(hsts(&secured).await.as_deref(), Some("max-age=3600; includeSubDomains"));
+    let request = secured.reader().get(format!("http://{}/", secured.edge.public_addr())).header("host", DEMO);
+    let redirect = request.send().await.unwrap();
+    assert!(!redirect.headers().contains_key("strict-transport-security"), "it is for responses over TLS");
+    let secured = secured.restart(async |_| ()).await;
+    until("the saved settings", async || hsts(&secured).await.is_some()).await;
+    secured.origin.write("site/demo", |_| None);
+    until("their end", async || hsts(&secured).await.is_none()).await;
+    secured.stop().await;
+}
+
+#[tokio::test]
+async fn host_whose_certificate_has_expired_is_served_without_redirect() {
+    let secured = Secured::start().await;
+    assert_eq!(secured.plain(DEMO, "/").await.0, 308);
+    secured.clock.advance(Duration::from_hours(24 * 365 * 3000));
+    assert_eq!(secured.plain(DEMO, "/").await.0, 200);
     secured.stop().await;
 }
 

@@ -1,6 +1,7 @@
 //! What an erasure removes: which contents, and which of their blobs nothing else of the site needs. Synchronous.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::Range;
 
 use verge_protocol::api::{ContentInUse, EraseTarget, ErasedContent};
 use verge_protocol::manifest::File;
@@ -13,7 +14,7 @@ use crate::store::{NewErased, SiteManifests};
 #[derive(Debug, Default)]
 pub(super) struct Index {
     /// The manifests, numbered in the order in which they were added.
-    manifests: HashMap<Digest, usize>,
+    manifests: HashMap<Digest, u32>,
     contents: HashMap<Digest, IndexedContent>,
 }
 
@@ -25,9 +26,13 @@ struct IndexedContent {
     blobs: Vec<(Digest, u64)>,
     /// Those of its encodings. Manifests may have other ones of the same content.
     encoded_blobs: HashMap<Digest, u64>,
-    /// The paths at which manifests have it, with the numbers of the manifests.
-    paths: HashMap<SitePath, Vec<usize>>,
+    /// The paths at which manifests have it.
+    paths: HashMap<SitePath, Numbers>,
 }
+
+/// Numbers of manifests, as ranges: a file that many releases have takes little more memory than one that a single release has.
+#[derive(Debug, Default)]
+struct Numbers(Vec<Range<u32>>);
 
 /// The releases that have a manifest, and the channels that serve it or are about to.
 #[derive(Debug, Default)]
@@ -46,7 +51,7 @@ impl Index {
 
     /// Adds a manifest, once.
     pub(super) fn add(&mut self, id: Digest, manifest: Manifest) {
-        let number = self.manifests.len();
+        let number = u32::try_from(self.manifests.len()).expect("a site has fewer releases");
         self.manifests.insert(id, number);
         for (path, file) in manifest.files {
             self.contents
@@ -105,12 +110,12 @@ impl Index {
         let mut users: Vec<Users> = self.manifests.iter().map(|_| Users::default()).collect();
         for (release, id) in &site.releases {
             if let Some(number) = self.manifests.get(id) {
-                users[*number].releases.insert(*release);
+                users[*number as usize].releases.insert(*release);
             }
         }
         for (channel, id) in &site.in_use {
             if let Some(number) = self.manifests.get(id) {
-                users[*number].channels.insert(channel.clone());
+                users[*number as usize].channels.insert(channel.clone());
             }
         }
         users
@@ -128,6 +133,20 @@ fn in_channels(uses: &[Use<'_>]) -> impl Iterator<Item = (ChannelName, SitePath)
     uses.iter().flat_map(|(path, users)| users.channels.iter().map(|channel| (channel.clone(), (*path).clone())))
 }
 
+impl Numbers {
+    /// Adds a number that is greater than all others, or the greatest once more.
+    fn push(&mut self, number: u32) {
+        match self.0.last_mut() {
+            Some(last) if last.end >= number => last.end = number + 1,
+            _ => self.0.push(number..number + 1),
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = u32> {
+        self.0.iter().cloned().flatten()
+    }
+}
+
 impl IndexedContent {
     fn new(file: &File) -> Self {
         let blobs = file.identity.slices().map(|slice| (slice.digest, slice.size)).collect();
@@ -135,7 +154,7 @@ impl IndexedContent {
     }
 
     /// A manifest has it at `path`, as `file`.
-    fn add(&mut self, path: SitePath, manifest: usize, file: &File) {
+    fn add(&mut self, path: SitePath, manifest: u32, file: &File) {
         let encodings = file.encodings.values().flat_map(Content::slices);
         self.encoded_blobs.extend(encodings.map(|slice| (slice.digest, slice.size)));
         self.paths.entry(path).or_default().push(manifest);
@@ -143,8 +162,8 @@ impl IndexedContent {
 
     /// Where the site has it. Manifests that the site does not have any more do not count.
     fn uses<'a>(&'a self, by_manifest: &'a [Users]) -> impl Iterator<Item = Use<'a>> {
-        let of_path = move |(path, manifests): (&'a SitePath, &'a Vec<usize>)| {
-            manifests.iter().map(move |number| (path, &by_manifest[*number]))
+        let of_path = move |(path, manifests): (&'a SitePath, &'a Numbers)| {
+            manifests.iter().map(move |number| (path, &by_manifest[number as usize]))
         };
         let uses = self.paths.iter().flat_map(of_path);
         uses.filter(|(_, users)| !users.releases.is_empty() || !users.channels.is_empty())
@@ -265,6 +284,16 @@ mod tests {
         let encodings = [(Coding::Br, cut(format!("br {text}")))].into();
         let (lifetime, identity) = (Lifetime::Revalidate, cut(text.to_owned()));
         File { media_type: "text/plain".to_owned(), lifetime, fingerprinted: false, identity, encodings }
+    }
+
+    #[test]
+    fn numbers_that_follow_each_other_are_one_range() {
+        let mut numbers = Numbers::default();
+        for number in [0, 1, 1, 2, 5, 6, 9] {
+            numbers.push(number);
+        }
+        assert_eq!(numbers.iter().collect::<Vec<_>>(), [0, 1, 2, 5, 6, 9]);
+        assert_eq!(numbers.0.len(), 3);
     }
 
     /// A site and its manifests.

@@ -14,8 +14,8 @@ use crate::token::{self, Tokens};
 /// The request carries the administrator's token.
 pub(super) struct Admin;
 
-/// The request carries the token of this edge.
-pub(super) struct Edge(pub(super) EdgeName);
+/// The request carries the token of this edge, which has this digest.
+pub(super) struct Edge(pub(super) EdgeName, pub(super) Digest);
 
 /// The request carries the token of an edge or a name server, which may subscribe to the change feed.
 pub(super) struct Subscriber {
@@ -31,10 +31,6 @@ async fn authenticate<S>(parts: &Parts, state: &S) -> Result<(TokenOwner, Digest
 where
     Tokens: FromRef<S>,
 {
-    let refuse = |message: &str| {
-        ApiError::new(StatusCode::UNAUTHORIZED, "invalid_token", message)
-            .hint("send a token that this origin issued, as `Authorization: Bearer vrg_…`")
-    };
     let Some(header) = parts.headers.get(header::AUTHORIZATION) else {
         return Err(refuse("no token was sent"));
     };
@@ -45,6 +41,16 @@ where
     };
     let owner = Tokens::from_ref(state).owner(digest).await?.ok_or_else(|| refuse("unknown token"))?;
     Ok((owner, digest))
+}
+
+fn refuse(message: &str) -> ApiError {
+    ApiError::new(StatusCode::UNAUTHORIZED, "invalid_token", message)
+        .hint("send a token that this origin issued, as `Authorization: Bearer vrg_…`")
+}
+
+/// The token was revoked since the request began.
+pub(super) fn revoked() -> ApiError {
+    refuse("unknown token")
 }
 
 fn forbidden(owner: &TokenOwner) -> ApiError {
@@ -80,7 +86,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         match authenticate(parts, state).await? {
-            (TokenOwner::Edge(edge), _) => Ok(Self(edge)),
+            (TokenOwner::Edge(edge), token) => Ok(Self(edge, token)),
             (owner, _) => Err(forbidden(&owner)),
         }
     }

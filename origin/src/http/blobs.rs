@@ -18,7 +18,7 @@ use crate::store::{BlobLookup, StoreError};
 
 /// `POST /v1/blobs`: a pack of the requested blobs, in their order, streamed as the edge receives it.
 pub(super) async fn download(
-    Edge(_): Edge,
+    Edge(..): Edge,
     State(contents): State<Contents>,
     JsonBody(BlobsRequest { digests }): JsonBody<BlobsRequest>,
 ) -> Result<Response, ApiError> {

@@ -144,7 +144,7 @@ pub(super) async fn issue_token(
 /// `POST /v1/edges/report`: records a report of the edge whose token the request carries. An edge of another name is refused, because
 /// its report would replace that of the token's owner.
 pub(super) async fn report(
-    Edge(edge): Edge,
+    Edge(edge, _): Edge,
     State(database): State<Database>,
     State(reports): State<EdgeReports>,
     State(clock): State<Clock>,

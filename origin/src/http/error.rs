@@ -17,6 +17,7 @@ use crate::domains::DomainError;
 use crate::edge_settings::EdgeError;
 use crate::erasure::{ErasureError, NotRemoved};
 use crate::publish::PublishError;
+use crate::site_https::HttpsError;
 use crate::site_regions::RegionError;
 use crate::store::StoreError;
 
@@ -213,6 +214,28 @@ impl From<RegionError> for ApiError {
             }
             RegionError::Store(error) => Self::storage(&error),
         }
+    }
+}
+
+impl From<HttpsError> for ApiError {
+    fn from(error: HttpsError) -> Self {
+        let message = error.to_string();
+        let hint = match error {
+            HttpsError::MaxAge => "a year is what is usual".to_owned(),
+            HttpsError::HstsWithOptional => "end HSTS first (a max-age of 0), or require TLS".to_owned(),
+            HttpsError::PreloadTooWeak => {
+                "the preload list of browsers asks for at least a year and all subdomains".to_owned()
+            }
+            HttpsError::PreloadTooEarly { since: None } => {
+                "use HSTS without preload first: a name that is on the list stays there for months".to_owned()
+            }
+            HttpsError::PreloadTooEarly { since: Some(since) } => format!(
+                "it has been in force since {since}: a name that is on the list stays there for months, so make sure that all \
+                 subdomains work with TLS"
+            ),
+            HttpsError::Store(error) => return Self::storage(&error),
+        };
+        Self::bad_request("invalid_https", message).hint(hint)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::publish::Contents;
 
 /// `GET /v1/manifests/{id}`: the manifest's canonical bytes, compressed.
 pub(super) async fn show(
-    Edge(_): Edge,
+    Edge(..): Edge,
     State(contents): State<Contents>,
     PathParams(id): PathParams<Digest>,
 ) -> Result<impl IntoResponse, ApiError> {

@@ -3,12 +3,11 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use verge_daemon::Clock;
-use verge_daemon::sealing;
+use verge_daemon::{Clock, error_chain, sealing};
 use verge_protocol::Digest;
 use verge_protocol::api::{SECRETS_MAX, SecretsAnswer, SecretsRequest};
 
-use super::auth::Edge;
+use super::auth::{self, Edge};
 use super::error::ApiError;
 use super::extract::JsonBody;
 use crate::certificates::{SecretName, Vault, VaultError};
@@ -18,7 +17,7 @@ use crate::store::Database;
 /// `POST /v1/secrets`: secrets, sealed to the public key of the edge whose token the request carries. The first request binds the edge to
 /// its key, even if it names no secret.
 pub(super) async fn request(
-    Edge(edge): Edge,
+    Edge(edge, token): Edge,
     State(database): State<Database>,
     State(vault): State<Vault>,
     State(feed): State<Feed>,
@@ -35,7 +34,10 @@ pub(super) async fn request(
     };
     // No edge is bound to a key to which nothing can be sealed.
     seal(Digest::of(b""), b"")?;
-    if database.bind_edge_key(&edge, &public_key, clock.now()).await? != public_key {
+    let Some(bound) = database.bind_edge_key(&edge, token, &public_key, clock.now()).await? else {
+        return Err(auth::revoked());
+    };
+    if bound != public_key {
         tracing::warn!(%edge, "secrets refused: the edge has another key than the one that it is bound to");
         let message = format!("edge {edge} is bound to another public key");
         return Err(ApiError::new(StatusCode::CONFLICT, "other_key", message)
@@ -44,15 +46,23 @@ pub(super) async fn request(
     vault.ensure_ticket_secret(&feed).await?;
     let mut answer = SecretsAnswer::default();
     for name in secrets {
-        let secret = match vault.get(&SecretName::CertificateKey(name)).await? {
-            None => vault.get(&SecretName::Tickets(name)).await?,
-            found => found,
-        };
-        if let Some(secret) = secret {
+        if let Some(secret) = read(&vault, name).await? {
             answer.sealed.insert(name, seal(name, &secret)?);
         }
     }
     Ok(Json(answer))
+}
+
+/// One that is damaged is left out, as one that does not exist: the others are sent.
+async fn read(vault: &Vault, name: Digest) -> Result<Option<Vec<u8>>, VaultError> {
+    for of_kind in [SecretName::CertificateKey(name), SecretName::Tickets(name)] {
+        match vault.get(&of_kind).await {
+            Ok(None) => {}
+            Err(error @ VaultError::Damaged(_)) => tracing::error!(error = error_chain(&error), "a secret is left out"),
+            found => return found,
+        }
+    }
+    Ok(None)
 }
 
 impl From<VaultError> for ApiError {

@@ -10,6 +10,7 @@ use verge_daemon::Clock;
 use verge_protocol::api::{Channel, Site, SitePage, SiteRegions};
 use verge_protocol::fleet::SiteState;
 use verge_protocol::host::HostLabel;
+use verge_protocol::https::SiteHttps;
 use verge_protocol::{ChannelName, ReleaseNumber, SiteName};
 
 use super::auth::Admin;
@@ -17,6 +18,7 @@ use super::error::ApiError;
 use super::extract::{JsonBody, PathParams, QueryParams};
 use crate::feed::Feed;
 use crate::publish;
+use crate::site_https;
 use crate::site_regions;
 use crate::sites_url::SitesUrl;
 use crate::store::{ChannelEnd, ChannelRow, Database, SiteRow, StoreError};
@@ -104,6 +106,21 @@ pub(super) async fn set_regions(
     Ok(Json(load(&database, &sites_url, row).await?))
 }
 
+/// `PUT /v1/sites/{site}/https`: replaces how readers reach the site over TLS.
+pub(super) async fn set_https(
+    _: Admin,
+    State(database): State<Database>,
+    State(feed): State<Feed>,
+    State(clock): State<Clock>,
+    State(sites_url): State<SitesUrl>,
+    PathParams(name): PathParams<SiteName>,
+    JsonBody(https): JsonBody<SiteHttps>,
+) -> Result<Json<Site>, ApiError> {
+    let row = find(&database, &name).await?;
+    site_https::set(&database, &feed, name, https, clock.now()).await?;
+    Ok(Json(load(&database, &sites_url, row).await?))
+}
+
 /// Finds a site, or fails with `unknown_site`.
 pub(super) async fn find(database: &Database, name: &SiteName) -> Result<SiteRow, ApiError> {
     database.site(name).await?.ok_or_else(|| {
@@ -143,5 +160,5 @@ fn site(
     };
     let channels = channels.map(channel).collect();
     let url = sites_url.of(&label(ChannelName::live()));
-    Site { url, name: row.name, created: row.created, channels, regions: state.regions }
+    Site { url, name: row.name, created: row.created, channels, regions: state.regions, https: state.https }
 }

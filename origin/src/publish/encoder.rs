@@ -10,7 +10,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures_util::StreamExt as _;
 use tokio::time::Instant;
-use verge_protocol::{Coding, Content, Digest};
+use verge_protocol::{Coding, Content, Digest, SiteName};
 
 use super::contents::Contents;
 use super::error::PublishError;
@@ -49,10 +49,11 @@ pub(crate) struct Encoder {
 }
 
 impl Encoder {
-    /// Encodes each of `contents`, which must differ, unless an earlier push did; calls `progress` with the numbers done and to do.
+    /// Encodes each of `contents` of the site, which must differ, unless an earlier push did; calls `progress` with the numbers done and to do.
     /// Returns the encodings that save bytes.
     pub(super) async fn encode(
         &self,
+        site: &SiteName,
         contents: Vec<Content>,
         mut progress: impl FnMut(u64, u64),
     ) -> Result<HashMap<(Digest, Coding), Content>, PublishError> {
@@ -72,7 +73,7 @@ impl Encoder {
             let rows = match rows {
                 Ok(rows) => rows,
                 Err(error) => {
-                    self.record(&mut unrecorded).await?;
+                    self.record(site, &mut unrecorded).await?;
                     return Err(error);
                 }
             };
@@ -85,18 +86,18 @@ impl Encoder {
             done += 1;
             progress(done, total);
             if unrecorded.len() >= BATCH {
-                self.record(&mut unrecorded).await?;
+                self.record(site, &mut unrecorded).await?;
             }
         }
-        self.record(&mut unrecorded).await?;
+        self.record(site, &mut unrecorded).await?;
         Ok(encoded)
     }
 
-    async fn record(&self, rows: &mut Vec<EncodingRow>) -> Result<(), PublishError> {
+    async fn record(&self, site: &SiteName, rows: &mut Vec<EncodingRow>) -> Result<(), PublishError> {
         let Contents { database, blobs, metrics } = &self.contents;
         if !rows.is_empty() {
             blobs.sync().await?;
-            database.put_encodings(rows).await?;
+            database.put_encodings(site, rows).await?;
             metrics.encodings_created.inc_by(rows.len() as u64);
             rows.clear();
         }

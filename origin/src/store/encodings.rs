@@ -1,11 +1,11 @@
 //! Precompressed contents.
 
 use sqlx::AnyConnection;
-use verge_protocol::{Coding, Content, Digest};
+use verge_protocol::{Coding, Content, Digest, SiteName};
 
-use super::column_values;
-use super::database::Database;
+use super::database::{self, Database};
 use super::error::StoreError;
+use super::{column_values, erased_blobs, erasures};
 
 /// An encoding of a content.
 pub(crate) struct EncodingRow {
@@ -36,10 +36,17 @@ impl Database {
         row.map(|(content,)| content.map(|text| column_values::parse_json("encoding", &text)).transpose()).transpose()
     }
 
-    /// Records encodings. Call it only after [`Blobs::sync`](super::Blobs::sync).
-    pub(crate) async fn put_encodings(&self, rows: &[EncodingRow]) -> Result<(), StoreError> {
+    /// Records encodings of contents of the site; of one that was erased from it meanwhile, records that the blobs are to be removed. Call
+    /// it only after [`Blobs::sync`](super::Blobs::sync).
+    pub(crate) async fn put_encodings(&self, site: &SiteName, rows: &[EncodingRow]) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
+        database::lock(&mut transaction).await?;
         for row in rows {
+            if erasures::is_erased(&mut transaction, site, row.of).await? {
+                let blobs = row.encoded.iter().flat_map(Content::slices).map(|slice| slice.digest).collect();
+                erased_blobs::add(&mut transaction, site, &blobs).await?;
+                continue;
+            }
             let encoded = row.encoded.as_ref().map(|content| serde_json::to_string(content).expect("plain data"));
             sqlx::query(
                 "insert into encoding (digest, coding, level, content) values ($1, $2, $3, $4) \

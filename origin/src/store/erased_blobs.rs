@@ -12,7 +12,7 @@ use super::error::StoreError;
 use super::write_transaction::WriteTransaction;
 
 /// A blob that a site gave up.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ErasedBlob {
     pub(crate) site: SiteName,
     pub(crate) digest: Digest,

@@ -188,6 +188,20 @@ async fn is_held_elsewhere(
     Ok(sites.is_some())
 }
 
+/// Whether a content was erased from the site.
+pub(super) async fn is_erased(
+    connection: &mut AnyConnection,
+    site: &SiteName,
+    content: Digest,
+) -> Result<bool, StoreError> {
+    let row = sqlx::query("select 1 from erasure where site = $1 and content = $2")
+        .bind(site.as_str())
+        .bind(content.to_string())
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.is_some())
+}
+
 async fn erased(connection: &mut AnyConnection, site: &SiteName) -> Result<HashMap<Digest, SitePath>, StoreError> {
     let query = sqlx::query("select content, path from erasure where site = $1").bind(site.as_str());
     let rows = column_values::fetch_all(connection, query).await?;
@@ -255,7 +269,7 @@ mod tests {
         database.add_blobs(&demo(), &[(digest, content.size())]).await.unwrap();
         let encoded_blobs = encoded.slices().map(|slice| slice.digest).collect();
         let encoding = EncodingRow { of: digest, coding: Coding::Br, level: 11, encoded: Some(encoded) };
-        database.put_encodings(&[encoding]).await.unwrap();
+        database.put_encodings(&demo(), &[encoding]).await.unwrap();
         let path = "a".parse().unwrap();
         let erased = NewErased { digest, path, blobs: vec![digest], own_blobs: vec![digest], encoded_blobs };
         NewErasure { site: demo(), contents: vec![erased] }
@@ -293,7 +307,7 @@ mod tests {
         assert_eq!(other.slices().next().unwrap().digest, common);
         let of = Digest::of(b"another content");
         database
-            .put_encodings(&[EncodingRow { of, coding: Coding::Br, level: 11, encoded: Some(other) }])
+            .put_encodings(&demo(), &[EncodingRow { of, coding: Coding::Br, level: 11, encoded: Some(other) }])
             .await
             .unwrap();
         let mut erasure = planned(&database, "text", one).await;
@@ -325,13 +339,33 @@ mod tests {
         let of = erasure.contents[0].digest;
         for (level, encoded) in [(1, Some(&unnamed)), (2, Some(&file)), (3, None)] {
             let encoded = encoded.cloned();
-            database.put_encodings(&[EncodingRow { of, coding: Coding::Br, level, encoded }]).await.unwrap();
+            database.put_encodings(&demo(), &[EncodingRow { of, coding: Coding::Br, level, encoded }]).await.unwrap();
         }
         database.add_blobs(&demo(), &[(file.digest(), file.size())]).await.unwrap();
         let removed = erase(&database, &erasure, &SiteManifests::default()).await;
         assert_eq!(removed, Some([of, encoded.digest(), unnamed.digest()].into()));
         let records = database.erased_blobs().await.unwrap().into_iter().map(|blob| blob.digest);
         assert_eq!(records.collect::<HashSet<_>>(), removed.unwrap());
+        database.close().await;
+    }
+
+    #[tokio::test]
+    async fn encodings_of_a_content_that_was_erased_meanwhile_are_not_recorded_but_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = database(&directory).await;
+        let cut = |text: &'static [u8]| Content::cut(&Bytes::from_static(text)).0;
+        let erasure = planned(&database, "text", cut(b"encoded")).await;
+        let of = erasure.contents[0].digest;
+        erase(&database, &erasure, &SiteManifests::default()).await.unwrap();
+        let before: HashSet<_> = database.erased_blobs().await.unwrap().into_iter().collect();
+        let late = cut(b"encoded late");
+        let row = EncodingRow { of, coding: Coding::Gzip, level: 9, encoded: Some(late.clone()) };
+        database.put_encodings(&demo(), &[row]).await.unwrap();
+        assert_eq!(database.encoding(of, Coding::Gzip, 9).await.unwrap(), None);
+        let after: HashSet<_> = database.erased_blobs().await.unwrap().into_iter().collect();
+        let added: Vec<_> = after.difference(&before).map(|blob| (&blob.site, blob.digest)).collect();
+        assert_eq!(added, [(&demo(), late.digest())]);
+        assert!(database.needed_blobs(&[late.digest()].into()).await.unwrap().is_empty());
         database.close().await;
     }
 

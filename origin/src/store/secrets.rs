@@ -75,28 +75,38 @@ impl Database {
         transaction.commit().await
     }
 
-    /// Binds an edge to a public key if it has none yet, and returns the key that it has.
+    /// Binds an edge to a public key if it has none yet, and returns the key that it has; `None` if `token` is not its token any more.
     pub(crate) async fn bind_edge_key(
         &self,
         edge: &EdgeName,
+        token: Digest,
         public_key: &str,
         now: Timestamp,
-    ) -> Result<String, StoreError> {
-        let select = "select public_key from edge_key where edge = $1";
-        let bound: Option<(String,)> = sqlx::query_as(select).bind(edge.as_str()).fetch_optional(self.read()).await?;
+    ) -> Result<Option<String>, StoreError> {
+        let token = token.to_string();
+        let select = "select public_key from edge_key where edge = $1 \
+                      and exists (select 1 from token where digest = $2 and token.edge = $1)";
+        let bound: Option<(String,)> =
+            sqlx::query_as(select).bind(edge.as_str()).bind(&token).fetch_optional(self.read()).await?;
         if let Some((bound,)) = bound {
-            return Ok(bound);
+            return Ok(Some(bound));
         }
         let mut transaction = self.begin().await?;
-        sqlx::query("insert into edge_key (edge, public_key, bound) values ($1, $2, $3) on conflict (edge) do nothing")
-            .bind(edge.as_str())
-            .bind(public_key)
-            .bind(column_values::signed(now.0))
-            .execute(&mut *transaction)
-            .await?;
-        let (bound,): (String,) = sqlx::query_as(select).bind(edge.as_str()).fetch_one(&mut *transaction).await?;
+        // A new token is stored and unbinds the edge in one transaction: the key of the owner of the old one is not bound after it.
+        sqlx::query(
+            "insert into edge_key (edge, public_key, bound) select $1, $2, $3 \
+             where exists (select 1 from token where digest = $4 and token.edge = $1) on conflict (edge) do nothing",
+        )
+        .bind(edge.as_str())
+        .bind(public_key)
+        .bind(column_values::signed(now.0))
+        .bind(&token)
+        .execute(&mut *transaction)
+        .await?;
+        let bound: Option<(String,)> =
+            sqlx::query_as(select).bind(edge.as_str()).bind(&token).fetch_optional(&mut *transaction).await?;
         transaction.commit().await?;
-        Ok(bound)
+        Ok(bound.map(|(bound,)| bound))
     }
 }
 

@@ -79,12 +79,24 @@ impl Database {
         state::between(&mut *self.read_connection().await?, "site", first.as_str(), last.as_str()).await
     }
 
-    /// Replaces the settings of a site; the default is stored as no value. True if something changed and was written.
-    pub(crate) async fn set_site_state(&self, name: &SiteName, new: &SiteState) -> Result<bool, StoreError> {
+    /// Replaces the settings of a site by what `change` makes of them; the default is stored as no value. True if something changed and
+    /// was written.
+    pub(crate) async fn change_site_state<E: From<StoreError>>(
+        &self,
+        name: &SiteName,
+        change: impl FnOnce(SiteState) -> Result<SiteState, E>,
+    ) -> Result<bool, E> {
         let mut transaction = self.begin().await?;
         database::lock(&mut transaction).await?;
-        let value = Some(new).filter(|new| **new != SiteState::default());
-        let written = state::set(&mut transaction, &Key::Site(name.clone()), value).await?;
+        let key = Key::Site(name.clone());
+        let current = match state::get(&mut transaction, &key).await {
+            // Replaced.
+            Err(StoreError::Malformed { .. }) => None,
+            read => read?,
+        };
+        let new = change(current.unwrap_or_default())?;
+        let value = Some(&new).filter(|new| **new != SiteState::default());
+        let written = state::set(&mut transaction, &key, value).await?;
         transaction.commit().await?;
         Ok(written)
     }

@@ -161,6 +161,31 @@ async fn a_region_restriction_names_regions_that_have_an_edge() {
 }
 
 #[tokio::test]
+async fn https_settings_of_a_site_reach_edges_and_leave_its_regions() {
+    let origin = TestOrigin::start().await;
+    origin.create_site("demo").await;
+    configure(&origin, "fra-1", &settings("192.0.2.1")).await;
+    ok::<Site>(origin.put("/v1/sites/demo/regions", SiteRegions { regions: regions(&["eu"]) }).await).await;
+    let mut feed = tail(&origin).await;
+    let hsts =
+        |preload| json!({ "hsts": { "max_age_seconds": 31_536_000, "include_subdomains": true, "preload": preload } });
+    let set = async |https: serde_json::Value| origin.put("/v1/sites/demo/https", https).await;
+    let (status, refused) = error(set(hsts(true)).await).await;
+    assert_eq!((status, refused.code.as_str()), (400, "invalid_https"));
+    assert_eq!(refused.message, "preload before HSTS has been in force for 30 days");
+    let site: Site = ok(set(hsts(false)).await).await;
+    assert_eq!(site.https.hsts.unwrap().to_string(), "max-age=31536000; includeSubDomains");
+    let Ok(ParsedRow::Site(_, Some(state))) = feed.row().await.parse() else { panic!("a site") };
+    assert_eq!((state.https, state.regions), (site.https, regions(&["eu"])));
+    origin.clock.advance(Duration::from_hours(31 * 24));
+    let site: Site = ok(set(hsts(true)).await).await;
+    assert!(site.https.hsts.unwrap().preload);
+    ok::<Site>(origin.put("/v1/sites/demo/regions", SiteRegions { regions: regions(&[]) }).await).await;
+    assert_eq!(origin.get::<Site>("/v1/sites/demo").await.https, site.https);
+    origin.stop().await;
+}
+
+#[tokio::test]
 async fn a_subscription_ends_when_its_token_is_revoked() {
     let origin = TestOrigin::start().await;
     let token = origin.edge_token("fra-1").await;

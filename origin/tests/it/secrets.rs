@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 
 use reqwest::{Method, Response};
+use sqlx::{Connection as _, SqliteConnection};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use verge_daemon::sealing::EdgeKey;
 use verge_protocol::api::{Problem, SecretsAnswer, SecretsRequest, Status};
 use verge_protocol::certificate::TicketSecretState;
@@ -77,6 +80,52 @@ async fn edge_is_bound_to_its_first_key_until_it_gets_a_new_token() {
     assert_eq!(error(many).await.1.code, "limit_exceeded");
     let name_server = origin.name_server_token("ns-1").await;
     assert_eq!(error(request(&origin, &name_server, &key, &[]).await).await.0, 403);
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn token_that_is_revoked_while_a_request_arrives_binds_no_key() {
+    let origin = TestOrigin::start().await;
+    let (stolen, key) = (EdgeKey::generate(), EdgeKey::generate());
+    let token = origin.edge_token("fra-1").await;
+    let body = serde_json::to_vec(&SecretsRequest { public_key: stolen.public(), secrets: Vec::new() }).unwrap();
+    let mut connection = TcpStream::connect(origin.daemon.addr()).await.unwrap();
+    let head = format!(
+        "POST /v1/secrets HTTP/1.1\r\nhost: origin\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\nexpect: 100-continue\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    connection.write_all(head.as_bytes()).await.unwrap();
+    // The origin has accepted the token when it asks for the body.
+    let mut start = [0; 12];
+    connection.read_exact(&mut start).await.unwrap();
+    assert_eq!(&start, b"HTTP/1.1 100");
+    let renewed = origin.edge_token("fra-1").await;
+    connection.write_all(&body).await.unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.contains("HTTP/1.1 401"), "{answer}");
+    ok::<SecretsAnswer>(request(&origin, &renewed, &key, &[]).await).await;
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn damaged_secret_is_left_out_and_the_others_are_sent() {
+    let origin = TestOrigin::start().await;
+    let (edge, key) = ("fra-1".parse().unwrap(), EdgeKey::generate());
+    let token = origin.edge_token("fra-1").await;
+    let (name, secret) = ticket_secret(&origin, &edge, &token, &key).await;
+    let damaged = Digest::of(b"a certificate's");
+    let file = origin.directory.path().join("origin/origin.db");
+    let mut database = SqliteConnection::connect(&format!("sqlite://{}", file.display())).await.unwrap();
+    sqlx::query("insert into secret (name, master, sealed, made) select $1, master, sealed, made from secret limit 1")
+        .bind(format!("key/{damaged}"))
+        .execute(&mut database)
+        .await
+        .unwrap();
+    let answer: SecretsAnswer = ok(request(&origin, &token, &key, &[damaged, name]).await).await;
+    assert_eq!(answer.sealed.keys().collect::<Vec<_>>(), [&name]);
+    assert_eq!(key.open(&edge, name, &answer.sealed[&name]).unwrap(), secret);
     origin.stop().await;
 }
 

@@ -76,6 +76,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use verge_protocol::api::Proof;
+    use verge_protocol::https::SiteHttps;
 
     use super::*;
     use crate::output::OutputOptions;
@@ -118,6 +119,7 @@ mod tests {
             url: "https://demo.sites.example.com:8443/".to_owned(),
             channels: vec![],
             regions: [].into(),
+            https: SiteHttps::default(),
         }
     }
 

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use verge_daemon::feed::{Change, Keep, RowEvent, RowHandler, StoredRow};
+use verge_daemon::feed::{Change, Keep, RowEvent, RowHandler, RowStore, StoredRow};
 use verge_protocol::host::HostLabel;
+use verge_protocol::https::SiteHttps;
 use verge_protocol::state::{Key, ParsedRow};
 use verge_protocol::{ChannelName, SiteName};
 
@@ -15,6 +16,7 @@ use super::tracked_channel::{AcceptedRow, Rollout, TrackedChannel};
 use super::{CatchUp, Channels};
 use crate::challenges::Challenges;
 use crate::release_hosts::Releases;
+use crate::table::HttpsPolicy;
 use crate::tls::FleetCertificates;
 
 impl Channels {
@@ -23,12 +25,8 @@ impl Channels {
         // The first position makes the table complete: unknown hosts turn from 503 to 404.
         self.changed |= self.rows.position().is_none();
         self.unsaved = true;
-        let Self { tracked, rollouts, domains, releases, purges, erasures, challenges, certificates, changed, .. } =
-            self;
-        let changes = self.rows.apply(
-            change,
-            &mut Ingest { tracked, rollouts, domains, releases, purges, erasures, challenges, certificates, changed },
-        );
+        let (rows, mut ingest) = self.ingest();
+        let changes = rows.apply(change, &mut ingest);
         self.end_earlier_rollouts();
         // The first change of a process brings all that the origin has.
         if self.catch_up == CatchUp::Begun {
@@ -38,6 +36,23 @@ impl Channels {
             self.purges.set_all_done();
         }
         changes.events
+    }
+
+    /// The rows, and what they are ingested into.
+    pub(super) fn ingest(&mut self) -> (&mut RowStore, Ingest<'_>) {
+        let ingest = Ingest {
+            tracked: &mut self.tracked,
+            rollouts: &mut self.rollouts,
+            domains: &mut self.domains,
+            https: &mut self.https,
+            releases: &self.releases,
+            purges: &mut self.purges,
+            erasures: &mut self.erasures,
+            challenges: &self.challenges,
+            certificates: &self.certificates,
+            changed: &mut self.changed,
+        };
+        (&mut self.rows, ingest)
     }
 
     /// Drops the rollouts of an earlier history: the origin of the present one knows nothing of them, and would never end them.
@@ -54,6 +69,7 @@ pub(super) struct Ingest<'a> {
     pub(super) tracked: &'a mut BTreeMap<(SiteName, ChannelName), TrackedChannel>,
     pub(super) rollouts: &'a mut BTreeMap<(SiteName, ChannelName), Rollout>,
     pub(super) domains: &'a mut VerifiedDomains,
+    pub(super) https: &'a mut BTreeMap<SiteName, HttpsPolicy>,
     pub(super) releases: &'a Releases,
     pub(super) purges: &'a mut Purges,
     pub(super) erasures: &'a mut Erasures,
@@ -70,6 +86,7 @@ impl RowHandler for Ingest<'_> {
                 | Key::Rollout(..)
                 | Key::Release(..)
                 | Key::Domain(_)
+                | Key::Site(_)
                 | Key::Purge(_)
                 | Key::Erased(..)
                 | Key::Challenge(_)
@@ -120,7 +137,16 @@ impl RowHandler for Ingest<'_> {
             ParsedRow::Challenge(domain, state) => self.challenges.apply(&domain, state),
             ParsedRow::Certificate(domain, state) => self.certificates.apply(domain, row.row.seq, state),
             ParsedRow::TicketSecret(state) => self.certificates.apply_ticket_secret(state),
-            ParsedRow::Edge(..) | ParsedRow::Site(..) => {}
+            ParsedRow::Site(site, state) => {
+                let https = state.map(|state| state.https).unwrap_or_default();
+                if https == SiteHttps::default() {
+                    *self.changed |= self.https.remove(&site).is_some();
+                } else {
+                    self.https.insert(site, HttpsPolicy::new(&https));
+                    *self.changed = true;
+                }
+            }
+            ParsedRow::Edge(..) => {}
         }
         Ok(Keep::Row)
     }
@@ -138,6 +164,9 @@ impl RowHandler for Ingest<'_> {
     fn retain(&mut self, keys: &BTreeSet<&str>) {
         self.releases.retain(keys);
         *self.changed |= self.domains.retain_keys(keys);
+        let before = self.https.len();
+        self.https.retain(|site, _| keys.contains(&*format!("site/{site}")));
+        *self.changed |= self.https.len() != before;
         self.challenges.retain_keys(keys);
         self.certificates.retain_keys(keys);
         self.purges.retain(|key| keys.contains(key));
@@ -215,7 +244,7 @@ mod tests {
             other("edge/fra-1", 1, Some(json!({ "port": 80 }))),
             other("edge/fra-2", 2, Some("from the future".into())),
             other("site/a", 3, Some(json!({}))),
-            other("site/b", 4, Some(1.into())),
+            other("site/b", 4, Some(json!({ "regions": ["eu"] }))),
         ];
         assert_eq!(apply_rows(&mut channels, kept_rows.clone()), []);
         let applied = channels.applied_state();

@@ -11,7 +11,6 @@ use verge_protocol::state::ParsedRow;
 use verge_protocol::{ChannelName, SiteName};
 
 use super::Channels;
-use super::ingest::Ingest;
 use super::known_purges::PurgePoint;
 use super::tracked_channel::{AcceptedRow, SupersededRow};
 use crate::store::StateRecord;
@@ -82,11 +81,7 @@ impl Channels {
                 }
             }
         }
-        let Self { tracked, rollouts, domains, releases, purges, erasures, challenges, certificates, changed, .. } =
-            &mut channels;
-        let ingest =
-            &mut Ingest { tracked, rollouts, domains, releases, purges, erasures, challenges, certificates, changed };
-        let (rows, changes) = RowStore::restore(rows, saved.is_complete, ingest);
+        let (rows, changes) = RowStore::restore(rows, saved.is_complete, &mut channels.ingest().1);
         channels.rows = rows;
         channels.end_earlier_rollouts();
         for (key, channel) in &mut channels.tracked {
