@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use verge_daemon::Clock;
 
-use crate::certificates::{Issuer, Rekeying, Vault};
+use crate::certificates::{Issuer, Vault};
 use crate::channel_deletion::ChannelDeletion;
 use crate::domains::Domains;
 use crate::edge_reports::EdgeReports;
@@ -40,7 +40,6 @@ pub(crate) struct AppState {
     pub(crate) domains: Domains,
     pub(crate) vault: Vault,
     pub(crate) issuer: Arc<Issuer>,
-    pub(crate) rekeying: Rekeying,
     pub(crate) sites_url: SitesUrl,
     pub(crate) metrics: Arc<Metrics>,
 }

@@ -24,6 +24,7 @@ pub(crate) use authority::Authority;
 pub use authority::{AuthoritySettings, ExternalAccount};
 pub(crate) use dns_check::DnsCheck;
 pub(crate) use inventory::Inventory;
+pub use inventory::SiteCertificates;
 pub(crate) use issuer::{Issuer, Standing};
 pub(crate) use orders::Orders;
 pub(crate) use rekeying::{RekeyError, Rekeying};

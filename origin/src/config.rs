@@ -7,11 +7,10 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
 use verge_daemon::listen::Listen;
 use verge_protocol::api::Limits;
 
-use crate::certificates::AuthoritySettings;
+use crate::certificates::{AuthoritySettings, SiteCertificates};
 use crate::rollout::Timing;
 use crate::sites_url::SitesUrl;
 
@@ -56,19 +55,6 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// Limits of builds and packs.
     pub limits: Limits,
-}
-
-/// Which certificates the hosts below the base domain have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SiteCertificates {
-    /// One for the base domain and all names one label below it: name servers of the fleet must answer for it.
-    #[default]
-    Wildcard,
-    /// Some for the hosts of sites with a release, by HTTP-01, several hosts in each; none for previews and hosts of releases.
-    Each,
-    /// None.
-    None,
 }
 
 impl Config {

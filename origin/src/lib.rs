@@ -33,10 +33,10 @@ mod token;
 mod uploads;
 mod verify;
 
-pub use certificates::{AuthoritySettings, ExternalAccount};
+pub use certificates::{AuthoritySettings, ExternalAccount, SiteCertificates};
+pub use config::Config;
 pub use config::acme::{AcmeError, RawAcme, RawAuthority, RawExternalAccount};
 pub use config::raw::{ConfigError, RawConfig};
-pub use config::{Config, SiteCertificates};
 pub use origin::Origin;
 pub use rollout::Timing;
 pub use sites_url::{SitesUrl, SitesUrlError};

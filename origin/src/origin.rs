@@ -16,11 +16,11 @@ use verge_protocol::EdgeName;
 use verge_protocol::api::{Problem, TokenOwner};
 
 use crate::app_state::AppState;
-use crate::certificates::{Authority, DnsCheck, Inventory, Issuer, Orders, Rekeying, Vault};
+use crate::certificates::{Authority, DnsCheck, Inventory, Issuer, Orders, SiteCertificates, Vault};
 use crate::channel_deletion::ChannelDeletion;
 use crate::channel_locks::ChannelLocks;
+use crate::config::Config;
 use crate::config::raw::RawConfig;
-use crate::config::{Config, SiteCertificates};
 use crate::domains::{self, Domains, Resolver};
 use crate::edge_reports::EdgeReports;
 use crate::erasure::{Erasures, Removal};
@@ -294,9 +294,7 @@ async fn compose(
         config.resolver,
         config.resolver_timeout,
     );
-    let rekeying = Rekeying { database: database.clone(), feed: feed.clone(), vault: vault.clone() };
     Ok(AppState {
-        rekeying,
         issuer: Arc::new(issuer(config, &database, &feed, &vault, &edge_reports, &clock)?),
         database,
         contents,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde::Deserialize;
 use verge_protocol::api::CertificateEdges;
 use verge_protocol::certificate::CertificateState;
 use verge_protocol::report::EdgeReport;
@@ -11,9 +12,21 @@ use verge_protocol::{CertificateName, Digest, DomainName, Position, SiteName};
 use super::authority::Authority;
 use super::plan::{self, Wanted};
 use super::site_groups;
-use crate::config::SiteCertificates;
 use crate::edge_reports::EdgeReports;
 use crate::store::{Database, FailedNames, IssuanceRow, IssuanceRows, StoreError};
+
+/// Which certificates the hosts below the base domain have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SiteCertificates {
+    /// One for the base domain and all names one label below it: name servers of the fleet must answer for it.
+    #[default]
+    Wildcard,
+    /// Some for the hosts of sites with a release, by HTTP-01, several hosts in each; none for previews and hosts of releases.
+    Each,
+    /// None.
+    None,
+}
 
 /// Reads what is wanted and what there is. Clones share it.
 #[derive(Clone)]
@@ -25,6 +38,7 @@ pub(crate) struct Inventory {
 }
 
 /// What is wanted and what there is, as of one moment.
+#[derive(Default)]
 pub(super) struct Known {
     pub(super) wanted: Vec<Wanted>,
     pub(super) certificates: BTreeMap<DomainName, Published>,
@@ -102,15 +116,15 @@ impl Known {
 
     /// The names that failed and are not wanted any more.
     pub(super) fn forgotten_failures(&self) -> Vec<CertificateName> {
-        let is_wanted = |name: &CertificateName| self.wanted.iter().any(|wanted| wanted.names.contains(name));
-        self.failed.keys().filter(|name| !is_wanted(name)).cloned().collect()
+        let wanted: BTreeSet<&CertificateName> = self.wanted.iter().flat_map(|wanted| &wanted.names).collect();
+        self.failed.keys().filter(|name| !wanted.contains(name)).cloned().collect()
     }
 
     /// The certificates that no edge needs any more: they are not wanted, and for each of their names that still is, or that is served,
     /// all edges present another certificate.
     pub(super) fn unneeded(&self) -> impl Iterator<Item = (&DomainName, &Published)> {
-        let is_wanted = |domain: &DomainName| self.wanted.iter().any(|wanted| wanted.domain == *domain);
-        self.certificates.iter().filter(move |(domain, _)| !is_wanted(domain)).filter(|(_, old)| {
+        let wanted: BTreeSet<&DomainName> = self.wanted.iter().map(|wanted| &wanted.domain).collect();
+        self.certificates.iter().filter(move |(domain, _)| !wanted.contains(domain)).filter(|(_, old)| {
             let served = self.served.iter().cloned().map(CertificateName::Host);
             let needed = self.wanted.iter().flat_map(|wanted| wanted.names.iter().cloned()).chain(served);
             needed.filter(|name| is_certified(name, &old.state)).all(|name| {

@@ -1,6 +1,6 @@
 //! Orders certificates when they are due: the one task that does, so that no name set is ordered twice.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -40,6 +40,13 @@ pub(crate) struct Issuer {
     paused: Mutex<HashMap<String, Timestamp>>,
 }
 
+/// What is to be ordered, in this order.
+#[derive(Default)]
+struct Due {
+    known: Arc<Known>,
+    queue: VecDeque<Wanted>,
+}
+
 /// A certificate as operators see it.
 pub(crate) struct Standing {
     pub(crate) wanted: Wanted,
@@ -67,7 +74,7 @@ impl Issuer {
                 tracing::error!(error = error_chain(&error), "failed to withdraw answers to earlier challenges");
             }
             let mut last_contact: Option<Instant> = None;
-            let mut orders = RunningOrders::default();
+            let (mut due, mut orders) = (Due::default(), RunningOrders::default());
             loop {
                 tokio::select! {
                     _ = ticks.tick() => {
@@ -75,18 +82,17 @@ impl Issuer {
                             self.ask_for_time().await;
                             last_contact = Some(Instant::now());
                         }
-                        match self.inventory.read().await {
-                            Ok(known) => self.windows.ask(&known, &self.authorities, || self.now()).await,
-                            Err(error) => tracing::error!(error = error_chain(&error), "failed to read certificates"),
-                        }
+                        due = match self.round(&orders).await {
+                            Ok(due) => due,
+                            Err(error) => {
+                                tracing::error!(error = error_chain(&error), "failed to order certificates");
+                                Due::default()
+                            }
+                        };
                     }
                     () = orders.one_ended() => {}
                 }
-                if self.orders.vault.problem().is_none()
-                    && let Err(error) = self.start_due(&mut orders).await
-                {
-                    tracing::error!(error = error_chain(&error), "failed to order certificates");
-                }
+                self.start(&mut due, &mut orders);
             }
         };
         draining.run_until_cancelled(rounds).await;
@@ -130,24 +136,31 @@ impl Issuer {
         }
     }
 
-    /// Starts the orders that are due, as many as may run at once. A slow one holds up no other.
-    async fn start_due(self: &Arc<Self>, orders: &mut RunningOrders) -> Result<(), StoreError> {
+    /// What is due, but for what is being ordered.
+    async fn round(&self, orders: &RunningOrders) -> Result<Due, StoreError> {
         let known = Arc::new(self.inventory.read().await?);
-        for wanted in &known.wanted {
-            if orders.len() >= CONCURRENCY {
-                break;
-            }
-            let wanted = self.orderable(&known, wanted);
-            if !orders.contains(&wanted.domain) && self.authority_for(&known, &wanted).is_some() {
-                let (issuer, known, domain) = (Arc::clone(self), Arc::clone(&known), wanted.domain.clone());
-                orders.start(domain.clone(), async move {
-                    if let Err(error) = issuer.order(&known, &wanted).await {
-                        tracing::error!(%domain, error = error_chain(&error), "failed to record an order");
-                    }
-                });
-            }
+        self.windows.ask(&known, &self.authorities, || self.now()).await;
+        if self.orders.vault.problem().is_some() {
+            return Ok(Due::default());
         }
-        Ok(())
+        let wanted = known.wanted.iter().filter(|wanted| !orders.contains(&wanted.domain));
+        let wanted = wanted.map(|wanted| self.orderable(&known, wanted));
+        let queue = wanted.filter(|wanted| self.authority_for(&known, wanted).is_some()).collect();
+        Ok(Due { known, queue })
+    }
+
+    /// Starts as many orders as may run at once. A slow one holds up no other.
+    fn start(self: &Arc<Self>, due: &mut Due, orders: &mut RunningOrders) {
+        while orders.len() < CONCURRENCY
+            && let Some(wanted) = due.queue.pop_front()
+        {
+            let (issuer, known, domain) = (Arc::clone(self), Arc::clone(&due.known), wanted.domain.clone());
+            orders.start(domain.clone(), async move {
+                if let Err(error) = issuer.order(&known, &wanted).await {
+                    tracing::error!(%domain, error = error_chain(&error), "failed to record an order");
+                }
+            });
+        }
     }
 
     /// What is ordered now of a certificate.

@@ -9,8 +9,7 @@ use super::vault::{Vault, VaultError};
 use crate::feed::Feed;
 use crate::store::{Database, StoreError};
 
-/// Has certificates ordered anew, with other private keys. Clones share everything.
-#[derive(Clone)]
+/// Has certificates ordered anew, with other private keys.
 pub(crate) struct Rekeying {
     pub(crate) database: Database,
     pub(crate) feed: Feed,

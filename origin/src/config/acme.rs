@@ -6,8 +6,7 @@ use serde::Deserialize;
 use verge_daemon::Secret;
 use verge_daemon::secret::SecretError;
 
-use super::SiteCertificates;
-use crate::certificates::{AuthoritySettings, ExternalAccount};
+use crate::certificates::{AuthoritySettings, ExternalAccount, SiteCertificates};
 
 /// What the section holds. A field that is not listed here is an error.
 #[derive(Debug, Deserialize)]

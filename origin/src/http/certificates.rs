@@ -12,7 +12,9 @@ use verge_protocol::{DomainName, Timestamp};
 use super::auth::Admin;
 use super::error::ApiError;
 use super::extract::JsonBody;
-use crate::certificates::{Issuer, RekeyError, Rekeying, Standing, issuer_of, key_type_of};
+use crate::certificates::{Issuer, RekeyError, Rekeying, Standing, Vault, issuer_of, key_type_of};
+use crate::feed::Feed;
+use crate::store::Database;
 
 /// `GET /v1/certificates`: every certificate that the fleet has or should have, by domain.
 pub(super) async fn list(_: Admin, State(issuer): State<Arc<Issuer>>) -> Result<Json<Vec<Certificate>>, ApiError> {
@@ -32,9 +34,12 @@ pub(super) async fn list(_: Admin, State(issuer): State<Arc<Issuer>>) -> Result<
 /// `POST /v1/certificates/rekey`: orders certificates anew, with other private keys. Edges present the earlier ones until they are issued.
 pub(super) async fn rekey(
     _: Admin,
-    State(rekeying): State<Rekeying>,
+    State(database): State<Database>,
+    State(feed): State<Feed>,
+    State(vault): State<Vault>,
     JsonBody(request): JsonBody<RekeyRequest>,
 ) -> Result<Json<BTreeSet<DomainName>>, ApiError> {
+    let rekeying = Rekeying { database, feed, vault };
     Ok(Json(match request {
         RekeyRequest::Domains(names) => rekeying.certificates(&names).await?,
         RekeyRequest::All => rekeying.everything().await?,

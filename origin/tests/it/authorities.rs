@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 use tokio::task::JoinSet;
-use verge_daemon::Secret;
+use verge_daemon::{Clock, Secret};
 use verge_origin::{AuthoritySettings, ExternalAccount};
 use verge_protocol::api::Certificate;
 use verge_protocol::{DomainName, Timestamp};
@@ -17,6 +17,11 @@ use super::certificates::{Fleet, Rows, authority, claim, start, wait_for};
 use super::test_origin::TestOrigin;
 
 const WWW: &str = "www.example.com";
+
+/// Which requests are refused.
+type IsRefused = fn(&Seen) -> bool;
+/// The body in place of that of an answer.
+type Change = Arc<dyn Fn(&Answer) -> String + Send + Sync>;
 
 /// What is wrong with the certificate of [`WWW`].
 async fn problem(origin: &TestOrigin) -> Option<String> {
@@ -57,7 +62,7 @@ async fn second_authority_issues_while_the_first_one_answers_429_or_500() {
         answer.headers.insert("content-type", "application/problem+json".parse().unwrap());
         answer
     };
-    let cases: [(&str, fn(&Seen) -> bool, Answer, &str); 2] = [
+    let cases: [(_, IsRefused, _, _); 2] = [
         ("429", |seen| seen.path == "/order-plz", limited(), "too many orders"),
         ("500", |_| true, Answer::new(500, "out of order"), "HTTP 500"),
     ];
@@ -115,7 +120,7 @@ async fn account_is_bound_to_one_that_the_operator_has_at_the_authority() {
     let (dns, mut tasks) = (Arc::clone(&fleet.dns), JoinSet::new());
     for (settings, text) in [
         (authority(&pebble), "externalAccountRequired"),
-        (with("b3RoZXI"), "making an account"),
+        (with("b3RoZXI"), "external account binding JWS verification error"),
         (with("no base64!"), "expected base64url"),
     ] {
         let origin = start(&fleet, vec![settings]).await;
@@ -164,7 +169,9 @@ fn with_extensions(
             }
             None => return None,
         };
-        let date = httpdate::fmt_http_date(SystemTime::now() + ahead);
+        let date = httpdate::fmt_http_date(
+            SystemTime::UNIX_EPOCH + Duration::from_millis(Clock::system().now().after(ahead).0),
+        );
         answer.headers.insert("date", date.parse().unwrap());
         Some(answer)
     }
@@ -234,7 +241,6 @@ async fn wrong_answers_end_in_a_problem_that_names_them_and_what_is_served_stays
         order.as_object_mut().unwrap().remove("certificate");
         order.to_string()
     };
-    type Change = Arc<dyn Fn(&Answer) -> String + Send + Sync>;
     let constant = |text: &str| -> Change {
         let text = text.to_owned();
         Arc::new(move |_| text.clone())

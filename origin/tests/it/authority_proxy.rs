@@ -132,20 +132,19 @@ async fn forward(State(shared): State<Arc<Shared>>, request: Request) -> Respons
     let seen = Seen { path: parts.uri.path().to_owned(), payload: payload(&body) };
     shared.seen.lock().unwrap().push(seen.clone());
     let rule = Arc::clone(&shared.rule.lock().unwrap());
-    let answer = match rule(&seen, None) {
-        Some(answer) => answer,
-        None => {
-            let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok().map(str::to_owned));
-            let host = host.or_else(|| parts.uri.authority().map(ToString::to_string)).unwrap();
-            let mut request = shared.client.request(parts.method, format!("{}{}", shared.upstream, parts.uri.path()));
-            if let Some(content_type) = parts.headers.get(header::CONTENT_TYPE) {
-                request = request.header(header::CONTENT_TYPE, content_type);
-            }
-            let response = request.header(header::HOST, host).body(body).send().await.unwrap();
-            let (status, headers) = (response.status(), response.headers().clone());
-            let answer = Answer { status, headers, body: response.bytes().await.unwrap() };
-            rule(&seen, Some(&answer)).unwrap_or(answer)
+    let answer = if let Some(answer) = rule(&seen, None) {
+        answer
+    } else {
+        let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok().map(str::to_owned));
+        let host = host.or_else(|| parts.uri.authority().map(ToString::to_string)).unwrap();
+        let mut request = shared.client.request(parts.method, format!("{}{}", shared.upstream, parts.uri.path()));
+        if let Some(content_type) = parts.headers.get(header::CONTENT_TYPE) {
+            request = request.header(header::CONTENT_TYPE, content_type);
         }
+        let response = request.header(header::HOST, host).body(body).send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let answer = Answer { status, headers, body: response.bytes().await.unwrap() };
+        rule(&seen, Some(&answer)).unwrap_or(answer)
     };
     let mut response = Response::new(Body::from(answer.body));
     *response.status_mut() = answer.status;

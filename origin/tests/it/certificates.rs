@@ -321,7 +321,7 @@ impl<'a> Reporting<'a> {
         for (token, domain) in self.tokens.iter().zip(lagging) {
             let lag =
                 |domain: &DomainName| CertificateLag { domain: domain.clone(), seq: Seq(1), reason: String::new() };
-            let certificates = Some(domain.into_iter().copied().map(lag).collect());
+            let certificates = Some(domain.iter().copied().map(lag).collect());
             let report = EdgeReport { certificates, ..EdgeReport::new(position, "0") };
             let sent = self.origin.request_as(token, reqwest::Method::POST, "/v1/edges/report").json(&report).send();
             assert!(sent.await.unwrap().status().is_success());

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use verge_protocol::api::{
     self, Channel, CreateRelease, Edge, MoveChannel, Progress, Provenance, Release, SitePage, Status,
 };
+use verge_protocol::https::SiteHttps;
 use verge_protocol::{ChannelName, Digest, EdgeName, IdempotencyKey, ReleaseNumber, Seq, SiteName, Timestamp};
 
 use super::state::{Early, Memory, Shared, Site, refuse};
@@ -236,5 +237,12 @@ fn describe(name: &SiteName, site: &Site, with_previous: bool) -> api::Site {
         expires: site.lifetimes.get(channel).map(|seconds| Timestamp(seconds * 1000)),
         url: url.clone(),
     });
-    api::Site { name: name.clone(), created: Timestamp(0), channels: channels.collect(), url, regions: [].into() }
+    api::Site {
+        name: name.clone(),
+        created: Timestamp(0),
+        channels: channels.collect(),
+        url,
+        regions: [].into(),
+        https: SiteHttps::default(),
+    }
 }
