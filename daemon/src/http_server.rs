@@ -2,7 +2,9 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +14,12 @@ use http_body::Body;
 use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use hyper_util::server::conn::auto::{self, HttpServerConnExec};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
+use crate::http2_connection::Driver;
 use crate::preface_timeout::PrefaceTimeout;
 use crate::tasks::Tasks;
 use crate::tls::{TlsAcceptor, TlsSession};
@@ -109,7 +112,8 @@ pub fn serve_connections<F, S, B>(
                             secure_connection(stream, peer, &tls, limits, tasks, service_for).await;
                         } else {
                             let service = service_for(Connection { peer, tls: None });
-                            connection(auto::Builder::new(tasks.clone()), stream, peer, limits, tasks, service).await;
+                            let builder = auto::Builder::new(tasks.clone());
+                            connection(builder, None, stream, peer, limits, tasks, service).await;
                         }
                         drop(slot);
                     }));
@@ -149,20 +153,28 @@ async fn secure_connection<F, S, B>(
         None => return,
     };
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    let builder = auto::Builder::new(tasks.clone());
-    let builder = if is_http2 { builder.http2_only() } else { builder.http1_only() };
     let service = service_for(Connection { peer, tls: Some(session) });
-    connection(builder, stream, peer, limits, tasks, service).await;
+    if is_http2 {
+        let (driver, stream) = Driver::new(stream);
+        let builder = auto::Builder::new(driver.requests()).http2_only();
+        connection(builder, Some(driver), stream, peer, limits, tasks, service).await;
+    } else {
+        let builder = auto::Builder::new(tasks.clone()).http1_only();
+        connection(builder, None, stream, peer, limits, tasks, service).await;
+    }
 }
 
-async fn connection<I, S, B>(
-    mut builder: auto::Builder<Tasks>,
+/// With a `driver`, in which the builder puts requests, it is also what flushes the stream.
+async fn connection<E, I, S, B>(
+    mut builder: auto::Builder<E>,
+    mut driver: Option<Driver>,
     stream: I,
     peer: SocketAddr,
     limits: HttpLimits,
     tasks: Tasks,
     service: S,
 ) where
+    E: HttpServerConnExec<S::Future, B> + Clone + 'static,
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + Sync + 'static,
     S::Future: Send + 'static,
@@ -186,14 +198,21 @@ async fn connection<I, S, B>(
         builder.serve_connection(TokioIo::new(PrefaceTimeout::new(limits.header_timeout, stream)), service);
     let mut connection = std::pin::pin!(connection);
     let result = tokio::select! {
-        result = connection.as_mut() => result,
+        result = drive(&mut driver, connection.as_mut()) => result,
         () = tasks.draining().cancelled() => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            drive(&mut driver, connection).await
         }
     };
     if let Err(error) = result {
         tracing::debug!(%peer, error, "connection closed with an error");
+    }
+}
+
+async fn drive<C: Future>(driver: &mut Option<Driver>, mut connection: Pin<&mut C>) -> C::Output {
+    match driver {
+        Some(driver) => poll_fn(|context| driver.poll(connection.as_mut(), context)).await,
+        None => connection.await,
     }
 }
 
@@ -266,7 +285,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let limits = HttpLimits { header_timeout, ..HttpLimits::default() };
         serve_connections("test", listener, Some(acceptor), limits, tasks, |connection| {
-            let server_name = connection.tls.unwrap().server_name;
+            let server_name = connection.tls.unwrap().server_name.unwrap();
             service_fn(move |request: Request<Incoming>| {
                 let text = format!("{:?} {server_name}", request.version());
                 async { Ok::<_, Infallible>(Response::new(text)) }

@@ -13,7 +13,9 @@ use http::header::{AUTHORIZATION, DATE, HeaderMap, HeaderValue, InvalidHeaderVal
 use prometheus_client::metrics::counter::Counter;
 use reqwest::{Client, RequestBuilder, Response};
 
+use verge_protocol::KeyPin;
 use verge_protocol::api::{ErrorBody, TokenOwner};
+use verge_trust::{PinMismatch, TrustError};
 
 use crate::error_chain;
 use crate::secret::Secret;
@@ -67,6 +69,14 @@ pub enum OriginError {
         /// The cause.
         source: reqwest::Error,
     },
+    /// The server has another key than the pinned one. Nothing was sent to it.
+    #[error("failed to verify {origin}")]
+    OtherKey {
+        /// The origin's URL, without path and query.
+        origin: String,
+        /// The pins.
+        source: PinMismatch,
+    },
     /// The connection broke during the response.
     #[error("the response of the origin was truncated")]
     Truncated(#[source] reqwest::Error),
@@ -115,7 +125,7 @@ impl OriginError {
     /// Whether the origin could not be reached or is temporarily unavailable.
     pub fn is_unreachable(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Truncated(_) => true,
+            Self::Unreachable { .. } | Self::OtherKey { .. } | Self::Truncated(_) => true,
             Self::Status { status, .. } => matches!(
                 *status,
                 StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT | StatusCode::BAD_GATEWAY
@@ -136,26 +146,28 @@ impl OriginError {
 }
 
 impl Origins {
-    /// A client of the origins at `urls` (at least one), which does not connect yet. `user_agent` identifies the daemon, e.g.
-    /// `verge-edge/0.1.0`; `failures` counts failed attempts of all kinds.
+    /// A client of the origins at `urls` (at least one), which does not connect yet. They are verified by their name or, if there is one, by
+    /// the pin of their key. `user_agent` identifies the daemon, e.g. `verge-edge/0.1.0`; `failures` counts failed attempts of all kinds.
     pub fn new(
         urls: Vec<OriginUrl>,
+        pin: Option<KeyPin>,
         token: &Secret,
         user_agent: &str,
         failures: Counter,
     ) -> Result<Self, OriginsError> {
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.expose()))?;
         authorization.set_sensitive(true);
-        let client = Client::builder()
-            .user_agent(user_agent)
-            .default_headers(HeaderMap::from_iter([(AUTHORIZATION, authorization)]))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            // Origins are configured explicitly: proxy variables in the environment are ignored.
-            .no_proxy()
-            .build()?;
-        Ok(Self { client, urls, failures })
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, authorization)]);
+        Ok(Self { client: client(pin, headers, user_agent)?, urls, failures })
+    }
+
+    /// A client that has no token yet.
+    pub(crate) fn without_token(
+        urls: Vec<OriginUrl>,
+        pin: Option<KeyPin>,
+        user_agent: &str,
+    ) -> Result<Self, OriginsError> {
+        Ok(Self { client: client(pin, HeaderMap::new(), user_agent)?, urls, failures: Counter::default() })
     }
 
     /// The origins' URLs, in order.
@@ -188,7 +200,10 @@ impl Origins {
                 let body = small_body(response).await.unwrap_or_default();
                 Err(OriginError::Status { origin, status, error: serde_json::from_slice(&body).ok() })
             }
-            Err(error) => Err(OriginError::Unreachable { origin, source: error.without_url() }),
+            Err(error) => match TrustError::find(&error) {
+                Some(TrustError::Pin(source)) => Err(OriginError::OtherKey { origin, source }),
+                _ => Err(OriginError::Unreachable { origin, source: error.without_url() }),
+            },
         }
     }
 
@@ -247,6 +262,21 @@ impl Origins {
     }
 }
 
+fn client(pin: Option<KeyPin>, headers: HeaderMap, user_agent: &str) -> reqwest::Result<Client> {
+    let builder = Client::builder()
+        .user_agent(user_agent)
+        .default_headers(headers)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(READ_TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+        // Origins are configured explicitly: proxy variables in the environment are ignored.
+        .no_proxy();
+    match pin {
+        Some(pin) => builder.tls_backend_preconfigured(verge_trust::pinned(pin)).build(),
+        None => builder.build(),
+    }
+}
+
 /// The start of a body that is small if the server is an origin.
 async fn small_body(mut response: Response) -> Result<Vec<u8>, OriginError> {
     let read = async {
@@ -275,7 +305,7 @@ mod tests {
         let urls = ["http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:3"];
         let urls = urls.map(|url| url.parse().unwrap()).to_vec();
         let failures = Counter::default();
-        let origins = Origins::new(urls, &Secret::new("vrg_x"), "test", failures.clone()).unwrap();
+        let origins = Origins::new(urls, None, &Secret::new("vrg_x"), "test", failures.clone()).unwrap();
         let tried = Mutex::new(Vec::new());
         let outcome = origins.first_from(start, |place, _| {
             tried.lock().unwrap().push(place);
@@ -289,7 +319,7 @@ mod tests {
     #[test]
     fn token_that_cannot_be_sent_is_an_error() {
         for token in ["vrg\nx", "vrg_ü\u{7f}"] {
-            let error = Origins::new(Vec::new(), &Secret::new(token), "test", Counter::default()).err().unwrap();
+            let error = Origins::new(Vec::new(), None, &Secret::new(token), "test", Counter::default()).err().unwrap();
             assert_eq!(error.to_string(), "malformed token: expected printable ASCII characters");
         }
     }
@@ -307,7 +337,7 @@ mod tests {
         let mut task = tokio::task::JoinSet::new();
         task.spawn(async move { axum::serve(listener, router).await.unwrap() });
         let origins =
-            Origins::new(vec![url.parse().unwrap()], &Secret::new("vrg_x"), "test", Counter::default()).unwrap();
+            Origins::new(vec![url.parse().unwrap()], None, &Secret::new("vrg_x"), "test", Counter::default()).unwrap();
         let error = origins.send(origins.get(&origins.urls()[0], "v1/x")).await.unwrap_err();
         assert_eq!(
             error.to_string(),

@@ -5,7 +5,8 @@ mod online_check;
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::path::PathBuf;
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -54,15 +55,43 @@ pub trait Daemon: Sized {
     fn shutdown(self) -> impl Future<Output = ()> + Send;
 }
 
+/// The configuration file that a command line names.
+pub struct ConfigFile<D> {
+    path: PathBuf,
+    daemon: PhantomData<D>,
+}
+
+impl<D: Daemon> ConfigFile<D> {
+    /// This file, or the default one of the daemon.
+    fn new(path: Option<PathBuf>) -> Self {
+        let path = path.unwrap_or_else(|| PathBuf::from(format!("/etc/verge/{}.toml", D::NAME)));
+        Self { path, daemon: PhantomData }
+    }
+
+    /// Its path. It may not exist.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads and validates it.
+    pub fn load(&self) -> anyhow::Result<D::Config> {
+        self.check(crate::config::load(&self.path)?.0)
+    }
+
+    fn check(&self, raw: D::RawConfig) -> anyhow::Result<D::Config> {
+        D::check(raw).with_context(|| self.path.display().to_string())
+    }
+}
+
 /// Commands of one daemon's binary, beside `check-config`.
 pub trait Commands<D: Daemon>: Subcommand {
-    /// Runs the command and returns the exit code; after an error it is 2. `config` reads and validates the configuration file.
-    fn run(self, config: impl FnOnce() -> anyhow::Result<D::Config>) -> anyhow::Result<ExitCode>;
+    /// Runs the command and returns the exit code; after an error it is 2.
+    fn run(self, config: &ConfigFile<D>) -> anyhow::Result<ExitCode>;
 }
 
 /// No commands.
 impl<D: Daemon> Commands<D> for Infallible {
-    fn run(self, _: impl FnOnce() -> anyhow::Result<D::Config>) -> anyhow::Result<ExitCode> {
+    fn run(self, _: &ConfigFile<D>) -> anyhow::Result<ExitCode> {
         match self {}
     }
 }
@@ -109,29 +138,27 @@ pub fn run_with<D: Daemon, C: Commands<D>>() -> ExitCode {
     let outcome = (|| {
         telemetry::init(arguments.log_format, &arguments.log).context("invalid `--log` filter")?;
         provider::install();
-        let path = arguments.config.unwrap_or_else(|| PathBuf::from(format!("/etc/verge/{}.toml", D::NAME)));
-        let in_file = || path.display().to_string();
+        let file = ConfigFile::<D>::new(arguments.config);
         let command = match arguments.command {
-            Some(Command::Own(command)) => {
-                return command.run(|| D::check(crate::config::load(&path)?.0).with_context(in_file));
-            }
+            Some(Command::Own(command)) => return command.run(&file),
             command => command,
         };
-        let (raw, placeholders) = crate::config::load(&path)?;
+        let (raw, placeholders) = crate::config::load(file.path())?;
+        let path = file.path().display();
         if let Some(Command::CheckConfig { online }) = command {
-            refuse(&placeholders).with_context(in_file)?;
-            let config = D::check(raw).with_context(in_file)?;
-            D::check_files(&config).with_context(in_file)?;
-            println!("{config:#?}\n{} is valid", path.display());
+            refuse(&placeholders).with_context(|| path.to_string())?;
+            let config = file.check(raw)?;
+            D::check_files(&config).with_context(|| path.to_string())?;
+            println!("{config:#?}\n{path} is valid");
             if online {
                 check_online::<D>(&config)?;
             }
             return Ok(ExitCode::SUCCESS);
         }
         for placeholder in &placeholders {
-            tracing::warn!("placeholder in {}: {placeholder}", path.display());
+            tracing::warn!("placeholder in {path}: {placeholder}");
         }
-        let config = D::check(raw).with_context(in_file)?;
+        let config = file.check(raw)?;
         crate::open_files::raise_limit();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let outcome = runtime.block_on(until_signal::<D>(config));

@@ -79,15 +79,24 @@ impl fmt::Debug for EdgeKey {
     }
 }
 
+/// Checks that secrets can be sealed to a public key, which is in base64.
+pub fn check_public_key(public_key: &str) -> Result<(), PublicKeyError> {
+    seal_to(public_key, &[], &[]).map(drop)
+}
+
 /// Seals the secret `name` to the public key of an edge, which is in base64.
 pub fn seal(public_key: &str, edge: &EdgeName, name: Digest, secret: &[u8]) -> Result<SealedSecret, PublicKeyError> {
+    seal_to(public_key, &associated_data(edge, name), secret)
+}
+
+fn seal_to(public_key: &str, associated_data: &[u8], secret: &[u8]) -> Result<SealedSecret, PublicKeyError> {
     let public = BASE64.decode(public_key).map_err(|_| PublicKeyError)?;
     // The length is checked here: the library's error for a short key is that for a failed encryption.
     if public.len() != KEY_LEN {
         return Err(PublicKeyError);
     }
     let (encapsulated, ciphertext) =
-        HPKE.seal(INFO, &associated_data(edge, name), secret, &HpkePublicKey(public)).map_err(|_| PublicKeyError)?;
+        HPKE.seal(INFO, associated_data, secret, &HpkePublicKey(public)).map_err(|_| PublicKeyError)?;
     Ok(SealedSecret { encapsulated_key: BASE64.encode(encapsulated.0), ciphertext: BASE64.encode(ciphertext) })
 }
 
@@ -148,8 +157,10 @@ mod tests {
 
     #[test]
     fn malformed_public_key_is_rejected() {
+        assert_eq!(check_public_key(&EdgeKey::generate().public()), Ok(()));
         for malformed in ["", "?", "AAAA"] {
             assert_eq!(seal(malformed, &edge("fra-1"), Digest::of(SECRET), SECRET), Err(PublicKeyError));
+            assert_eq!(check_public_key(malformed), Err(PublicKeyError));
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub mod acceptor;
 pub mod certificate;
+pub mod certificate_files;
 pub mod certificates;
 mod der;
 #[cfg(test)]
@@ -13,5 +14,6 @@ pub mod tickets;
 
 pub use acceptor::{TlsAcceptor, TlsSession};
 pub use certificate::{Certificate, CertificateError};
+pub use certificate_files::{CertificateFiles, CertificateFilesError, FileProblems};
 pub use certificates::Certificates;
 pub use tickets::Tickets;

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use verge_protocol::{NameServerName, Region, ReleaseNumber, SiteName};
 
-pub use self::arguments::{ChannelArgs, SiteArg, WaitArgs};
+pub use self::arguments::{ChannelArgs, JoinArgs, SiteArg, WaitArgs};
 pub use self::canary::CanaryArgs;
 pub use self::certs::Certs;
 pub use self::channels::{Channels, Promote, PromoteSource};
@@ -69,6 +69,13 @@ pub enum Command {
     Erase(Erase),
     /// List what was done to a site, newest first
     Log(Log),
+    /// Keep an origin's URL, a token for it, and the pin of its key, for all later commands
+    Login {
+        /// The origin's URL, such as `https://203.0.113.1:7443`
+        url: String,
+    },
+    /// Forget what `verge login` has kept
+    Logout,
     /// Show the state of the origin, the edges and the sites
     Status,
     /// List sites, or restrict a site to regions
@@ -101,7 +108,7 @@ pub enum Command {
         #[command(subcommand)]
         command: Option<Orphans>,
     },
-    /// Explain DNS answers, and manage the tokens of name servers
+    /// Explain DNS answers, or register and remove name servers
     Dns {
         /// The subcommand
         #[command(subcommand)]
@@ -202,6 +209,18 @@ pub enum Dns {
         #[arg(long, value_name = "URL")]
         name_server: Option<String>,
     },
+    /// Print the command that makes a machine this name server
+    Add {
+        /// The name server's name, such as ns-1
+        #[arg(value_name = "NAME")]
+        name_server: NameServerName,
+        /// Its public addresses, separated by commas, for its zone file
+        #[arg(long, value_name = "IP", value_delimiter = ',')]
+        address: Vec<IpAddr>,
+        /// How the machine reaches the origin.
+        #[command(flatten)]
+        join: JoinArgs,
+    },
     /// List the name servers that have a token
     Servers,
     /// Revoke a name server's token; it no longer receives updates
@@ -210,7 +229,7 @@ pub enum Dns {
         #[arg(value_name = "NAME")]
         name_server: NameServerName,
     },
-    /// Issue a token for a name server, replacing its current one
+    /// Issue a token for a name server, replacing its current one; `add` needs no copying of tokens
     Token {
         /// The name server's name, such as ns-1
         #[arg(value_name = "NAME")]
@@ -250,8 +269,9 @@ fn after_help() -> String {
         "Environment variables:
   VERGE_ORIGIN       the origin's URL, like --origin
   VERGE_TOKEN        the token; has no flag, since other users can see command lines
+  VERGE_PIN          the pin of the origin's key, like --pin
   VERGE_NAME_SERVER  the URL of a name server's private listener, for `verge dns explain`
-  VERGE_PROFILE      the path of the profile, which `verge up` writes
+  VERGE_PROFILE      the path of the profile, which `verge login` and `verge up` write
   NO_COLOR           disable colors
 
 Exit codes:
@@ -283,8 +303,8 @@ mod tests {
     #[cfg_attr(not(feature = "up"), ignore = "the snapshot includes `up`")]
     fn help_of_each_command_matches_snapshot() {
         let names = [
-            "push", "releases", "rollback", "promote", "channels", "purge", "erase", "log", "status", "sites", "edges",
-            "domains", "certs", "dns", "up",
+            "push", "releases", "rollback", "promote", "channels", "purge", "erase", "log", "login", "logout",
+            "status", "sites", "edges", "domains", "certs", "dns", "up",
         ];
         let verbs = [
             "certs rekey",
@@ -295,10 +315,12 @@ mod tests {
             "edges remove",
             "edges force",
             "edges token",
+            "edges join-code",
             "domains add",
             "domains check",
             "domains remove",
             "dns explain",
+            "dns add",
             "dns servers",
             "dns remove",
             "dns token",
@@ -328,6 +350,8 @@ mod tests {
             "edges add fra-1 --address 192.0.2.1,2001:db8::1 --at Frankfurt",
             "edges add syd-1 --address 192.0.2.1 --location -33.87,151.21 --region oc --weight 2 --port 8080",
             "edges set fra-1 --weight 1000",
+            "edges join-code fra-1 --join-url https://192.0.2.1:7443 --join-url https://192.0.2.2:7443",
+            "dns add ns-1 --address 192.0.2.1,2001:db8::1",
             "sites regions demo eu na",
             "sites regions demo --none",
             "push --channel feature/login-2 --expires 14d",

@@ -5,6 +5,7 @@ mod error;
 mod events;
 mod http;
 mod name_server;
+mod presented_key;
 mod server_url;
 mod stall_timeout;
 mod token;
@@ -19,10 +20,10 @@ use reqwest::{Body, Method, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use verge_protocol::api::{
-    BlobsStored, BuildCreated, CreateRelease, EraseRequest, ErasurePlan, ErrorBody, IssuedToken, MoveChannel, Progress,
-    PurgeProgress, PurgeRequest,
+    BlobsStored, BuildCreated, CreateRelease, EraseRequest, ErasurePlan, ErrorBody, IssuedJoinSecret, IssuedToken,
+    MoveChannel, Progress, PurgeProgress, PurgeRequest, TokenOwner,
 };
-use verge_protocol::{BuildId, ChannelName, EdgeName, NameServerName, Seq, SiteName, compression, pack};
+use verge_protocol::{BuildId, ChannelName, EdgeName, KeyPin, NameServerName, Seq, SiteName, compression, pack};
 
 pub use self::edge_client::EdgeClient;
 pub use self::error::ClientError;
@@ -30,6 +31,7 @@ pub use self::events::Events;
 pub use self::http::SetupError;
 use self::http::{RequestBody, STALL_LIMIT, http};
 pub use self::name_server::{NameServer, NameServerError};
+pub use self::presented_key::presented_key;
 pub use self::server_url::{ServerUrl, ServerUrlError};
 use self::stall_timeout::{StallTimeout, Stalled};
 pub use self::token::Token;
@@ -42,6 +44,7 @@ const EVENTS_STALL_LIMIT: Duration = Duration::from_mins(2);
 pub struct Client {
     http: reqwest::Client,
     origin: ServerUrl,
+    pin: Option<KeyPin>,
     authorization: HeaderValue,
 }
 
@@ -54,17 +57,27 @@ struct SitePage<T> {
 }
 
 impl Client {
-    /// Makes a client; nothing is sent yet.
+    /// Makes a client that verifies the origin by its name; nothing is sent yet.
     pub fn new(origin: ServerUrl, token: &Token) -> Result<Self, SetupError> {
+        Self::with_pin(origin, token, None)
+    }
+
+    /// Makes a client that verifies the origin by the pin of its key, if there is one.
+    pub fn with_pin(origin: ServerUrl, token: &Token, pin: Option<KeyPin>) -> Result<Self, SetupError> {
         let mut authorization =
             HeaderValue::from_str(&format!("Bearer {}", token.expose())).map_err(|_| SetupError::Token)?;
         authorization.set_sensitive(true);
-        Ok(Self { http: http(&origin)?, origin, authorization })
+        Ok(Self { http: http(&origin, pin)?, origin, pin, authorization })
     }
 
     /// The URL of the origin.
     pub fn origin(&self) -> &ServerUrl {
         &self.origin
+    }
+
+    /// The pin by which the origin is verified.
+    pub fn pin(&self) -> Option<KeyPin> {
+        self.pin
     }
 
     /// `GET path`.
@@ -131,6 +144,18 @@ impl Client {
     /// `POST /v1/edges/{edge}/token`: issues a token for an edge, which replaces its current one.
     pub async fn issue_edge_token(&self, edge: &EdgeName) -> Result<IssuedToken, ClientError> {
         let response = self.send(Method::POST, &format!("/v1/edges/{edge}/token"), None).await?;
+        self.read(response).await
+    }
+
+    /// `POST /v1/edges/{edge}/join-code` or `POST /v1/name-servers/{name}/join-code`: makes a join code, which replaces an earlier one.
+    pub async fn issue_join_secret(&self, owner: &TokenOwner) -> Result<IssuedJoinSecret, ClientError> {
+        let path = match owner {
+            TokenOwner::NameServer(name) => format!("/v1/name-servers/{name}/join-code"),
+            TokenOwner::Edge(edge) => format!("/v1/edges/{edge}/join-code"),
+            // The administrator does not join: the origin answers that there is no such route.
+            TokenOwner::Admin => "/v1/join-code".to_owned(),
+        };
+        let response = self.send(Method::POST, &path, None).await?;
         self.read(response).await
     }
 

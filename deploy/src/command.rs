@@ -8,7 +8,9 @@ mod domains;
 mod edges;
 mod erase;
 mod failures;
+mod join_code;
 mod log;
+mod login;
 mod move_summary;
 mod orphans;
 mod problems;
@@ -43,6 +45,8 @@ pub async fn run(cli: &Cli, environment: &Environment, output: &Output) -> Exit 
         Command::Purge(arguments) => purge::run(arguments, &context).await,
         Command::Erase(arguments) => erase::run(arguments, &context).await,
         Command::Log(arguments) => log::run(arguments, &context).await,
+        Command::Login { url } => login::login(url, &context).await,
+        Command::Logout => login::logout(&context),
         Command::Status => status::run(&context).await,
         Command::Sites { command } => sites::run(command.as_ref(), &context).await,
         Command::Edges { command } => edges::run(command.as_ref(), &context).await,

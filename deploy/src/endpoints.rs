@@ -1,8 +1,10 @@
-//! Selects the origin, the token and the name server: from flags, else the environment, else the profile.
+//! Selects the origin, its pin, the token and the name server: from flags, else the environment, else the profile.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+use verge_protocol::KeyPin;
+use verge_protocol::key_pin::KeyPinError;
 use verge_protocol::token::{self, TokenError};
 
 use crate::client::{Client, NameServer, ServerUrl, ServerUrlError, SetupError, Token};
@@ -16,6 +18,8 @@ pub struct ConnectionOptions<'a> {
     pub origin: Option<&'a str>,
     /// `--token-file`.
     pub token_file: Option<&'a Path>,
+    /// `--pin`.
+    pub pin: Option<KeyPin>,
     /// `--insecure`.
     pub insecure: bool,
 }
@@ -51,6 +55,9 @@ pub enum ConnectionError {
         /// What is wrong.
         error: TokenError,
     },
+    /// The text in `VERGE_PIN` is not a pin.
+    #[error("invalid VERGE_PIN")]
+    Pin(#[from] KeyPinError),
     /// The URL of the origin or the name server is invalid.
     #[error(transparent)]
     Url(#[from] ServerUrlError),
@@ -66,55 +73,82 @@ impl ConnectionError {
     /// What to do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::NoOrigin => Some("run `verge up`, or set VERGE_ORIGIN and VERGE_TOKEN"),
+            Self::NoOrigin => Some("run `verge login URL` or `verge up`, or set VERGE_ORIGIN and VERGE_TOKEN"),
             Self::NoNameServer => {
                 Some("run `verge up`, or set VERGE_NAME_SERVER or --name-server to the URL of its private listener")
             }
-            Self::NoToken(_) => Some("set VERGE_TOKEN, or use --token-file FILE"),
+            Self::NoToken(_) => Some("run `verge login URL`, set VERGE_TOKEN, or use --token-file FILE"),
             Self::InvalidToken { .. } => Some(
                 "copy the whole token; that of the administrator is in `admin-token` in the data directory of the origin",
             ),
             Self::Unencrypted(_) => Some("use an https:// URL, or --insecure on a trusted network"),
-            Self::Profile(_) => Some("fix the file, or delete it and run `verge up`"),
+            Self::Profile(_) => Some("fix the file, or delete it and run `verge login URL` or `verge up`"),
             Self::Setup(SetupError::Certificates(_)) => {
                 Some("install the package with root certificates, usually ca-certificates")
             }
             Self::Setup(SetupError::Token) => Some(Token::SOURCES_HINT),
-            Self::TokenFile { .. } | Self::Url(_) => None,
+            Self::TokenFile { .. } | Self::Pin(_) | Self::Url(_) => None,
         }
     }
 }
 
 /// A client for the selected origin, with the selected token.
 pub fn origin(options: &ConnectionOptions<'_>, environment: &Environment) -> Result<Client, ConnectionError> {
-    let (origin, token) = select(options, environment)?;
-    Ok(Client::new(origin, &token)?)
+    let Selected { origin, token, pin } = select(options, environment)?;
+    Ok(Client::with_pin(origin, &token, pin)?)
 }
 
-fn select(options: &ConnectionOptions<'_>, environment: &Environment) -> Result<(ServerUrl, Token), ConnectionError> {
+/// The pin of a flag or of the environment.
+pub fn given_pin(
+    options: &ConnectionOptions<'_>,
+    environment: &Environment,
+) -> Result<Option<KeyPin>, ConnectionError> {
+    Ok(options.pin.map_or_else(|| environment.pin.as_deref().map(str::parse).transpose(), |pin| Ok(Some(pin)))?)
+}
+
+/// An error if the token would be sent unencrypted to another machine.
+pub fn check_encrypted(origin: &ServerUrl, options: &ConnectionOptions<'_>) -> Result<(), ConnectionError> {
+    if origin.is_encrypted() || origin.is_loopback() || options.insecure {
+        Ok(())
+    } else {
+        Err(ConnectionError::Unencrypted(origin.clone()))
+    }
+}
+
+/// Which origin is used, and how.
+struct Selected {
+    origin: ServerUrl,
+    token: Token,
+    pin: Option<KeyPin>,
+}
+
+fn select(options: &ConnectionOptions<'_>, environment: &Environment) -> Result<Selected, ConnectionError> {
     let origin = options.origin.or(environment.origin.as_deref());
     let token = match (options.token_file, &environment.token) {
         (Some(path), _) => Some((read_token(path)?, format!("`{}`", path.display()))),
         (None, Some(token)) => Some((token.clone(), "VERGE_TOKEN".to_owned())),
         (None, None) => None,
     };
+    let pin = given_pin(options, environment)?;
     // The profile is read only if needed, so that an invalid one does no harm otherwise.
-    let profile = if origin.is_some() && token.is_some() { None } else { load_profile(environment)? };
+    let is_complete = origin.is_some() && token.is_some();
+    let profile = match load_profile(environment) {
+        Err(_) if is_complete => None,
+        profile => profile?,
+    };
     let origin: ServerUrl = match (origin, &profile) {
         (Some(origin), _) => origin.parse()?,
         (None, Some(profile)) => profile.origin.parse()?,
         (None, None) => return Err(ConnectionError::NoOrigin),
     };
-    if !origin.is_encrypted() && !origin.is_loopback() && !options.insecure {
-        return Err(ConnectionError::Unencrypted(origin));
-    }
-    // The profile's token is sent to the profile's origin only.
-    let profile_token = profile
-        .filter(|profile| profile.origin.parse().as_ref() == Ok(&origin))
-        .map(|profile| (profile.token, "the profile".to_owned()));
+    check_encrypted(&origin, options)?;
+    // The profile's token is sent to the profile's origin only, which has the profile's key.
+    let profile = profile.filter(|profile| profile.origin.parse().as_ref() == Ok(&origin));
+    let pin = pin.or_else(|| profile.as_ref()?.pin);
+    let profile_token = profile.map(|profile| (profile.token, "the profile".to_owned()));
     let (token, place) = token.or(profile_token).ok_or_else(|| ConnectionError::NoToken(origin.clone()))?;
     match token::check(token.expose()) {
-        Ok(()) => Ok((origin, token)),
+        Ok(()) => Ok(Selected { origin, token, pin }),
         Err(error) => Err(ConnectionError::InvalidToken { place, error }),
     }
 }
@@ -146,7 +180,8 @@ fn load_profile(environment: &Environment) -> Result<Option<Profile>, ProfileErr
     environment.profile.as_deref().map_or(Ok(None), profile::load)
 }
 
-fn read_token(path: &Path) -> Result<Token, ConnectionError> {
+/// The token in a file.
+pub fn read_token(path: &Path) -> Result<Token, ConnectionError> {
     std::fs::read_to_string(path)
         .map(Token::new)
         .map_err(|source| ConnectionError::TokenFile { path: path.to_owned(), source })
@@ -175,13 +210,14 @@ mod tests {
     impl World {
         fn with_profile(self, origin: &str, token: &str) -> Self {
             let name_server = Some("https://ns.c.org".to_owned());
-            let profile = Profile { origin: origin.to_owned(), token: Token::new(token), name_server };
+            let profile = Profile { origin: origin.to_owned(), token: Token::new(token), pin: None, name_server };
             profile::save(&profile, self.environment.profile.as_ref().unwrap()).unwrap();
             self
         }
 
         fn select(&self, options: &ConnectionOptions<'_>) -> Result<(String, String), ConnectionError> {
-            select(options, &self.environment).map(|(origin, token)| (origin.to_string(), token.expose().to_owned()))
+            select(options, &self.environment)
+                .map(|selected| (selected.origin.to_string(), selected.token.expose().to_owned()))
         }
     }
 
@@ -201,7 +237,11 @@ mod tests {
         let world = world(&variables).with_profile("https://c.org", &tc);
         let file = world.dir.path().join("token");
         std::fs::write(&file, format!("{ta}\n")).unwrap();
-        let flags = ConnectionOptions { origin: Some("https://a.org"), token_file: Some(&file), insecure: false };
+        let flags = ConnectionOptions {
+            origin: Some("https://a.org"),
+            token_file: Some(&file),
+            ..ConnectionOptions::default()
+        };
         assert_eq!(world.select(&flags).unwrap(), pair("https://a.org", &ta));
         assert_eq!(world.select(&ConnectionOptions::default()).unwrap(), pair("https://b.org", &tb));
         let bare = self::world(&[]).with_profile("https://c.org", &tc);
@@ -215,6 +255,31 @@ mod tests {
         let to = |origin| ConnectionOptions { origin: Some(origin), ..ConnectionOptions::default() };
         assert!(matches!(world.select(&to("https://evil.org")), Err(ConnectionError::NoToken(_))));
         assert_eq!(world.select(&to("https://c.org")).unwrap(), pair("https://c.org", &tc));
+    }
+
+    #[test]
+    fn pin_is_that_of_flag_then_environment_then_profile_of_the_same_origin() {
+        let pin = |text: &str| KeyPin::new(verge_protocol::Digest::of(text.as_bytes()));
+        let selected = |world: &World, flag: Option<KeyPin>, origin| {
+            let options = ConnectionOptions { origin, pin: flag, ..ConnectionOptions::default() };
+            select(&options, &world.environment).unwrap().pin
+        };
+        let (environment, token) = (pin("environment").to_string(), token('a'));
+        for variables in [&[("VERGE_TOKEN", &*token)][..], &[("VERGE_TOKEN", &*token), ("VERGE_PIN", &*environment)]] {
+            let world = world(variables);
+            let profile = Profile {
+                origin: "https://c.org".to_owned(),
+                token: Token::new(&token),
+                pin: Some(pin("profile")),
+                name_server: None,
+            };
+            profile::save(&profile, world.environment.profile.as_ref().unwrap()).unwrap();
+            let by_environment = (variables.len() == 2).then(|| pin("environment"));
+            assert_eq!(selected(&world, Some(pin("flag")), None), Some(pin("flag")));
+            assert_eq!(selected(&world, None, None), by_environment.or(Some(pin("profile"))));
+            assert_eq!(selected(&world, None, Some("https://c.org")), by_environment.or(Some(pin("profile"))));
+            assert_eq!(selected(&world, None, Some("https://d.org")), by_environment, "it is another origin's");
+        }
     }
 
     #[test]
@@ -242,7 +307,7 @@ mod tests {
     fn missing_origin_error_has_hint() {
         let error = world(&[]).select(&ConnectionOptions::default()).unwrap_err();
         assert!(matches!(error, ConnectionError::NoOrigin));
-        assert_eq!(error.hint(), Some("run `verge up`, or set VERGE_ORIGIN and VERGE_TOKEN"));
+        assert_eq!(error.hint(), Some("run `verge login URL` or `verge up`, or set VERGE_ORIGIN and VERGE_TOKEN"));
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub struct Environment {
     pub origin: Option<String>,
     /// `VERGE_TOKEN`.
     pub token: Option<Token>,
+    /// `VERGE_PIN`.
+    pub pin: Option<String>,
     /// `VERGE_NAME_SERVER`.
     pub name_server: Option<String>,
     /// The path of the profile: `VERGE_PROFILE`, else `verge/profile.toml` in the platform's configuration directory; `None` without
@@ -45,6 +47,7 @@ impl Environment {
         Self {
             origin: text("VERGE_ORIGIN"),
             token: text("VERGE_TOKEN").map(Token::new),
+            pin: text("VERGE_PIN"),
             name_server: text("VERGE_NAME_SERVER"),
             data: Platform::CURRENT.data_dir(variable).map(|dir| dir.join("verge")),
             program: "verge".to_owned(),

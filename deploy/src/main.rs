@@ -24,6 +24,9 @@ fn main() -> ExitCode {
     let mut output = Output::new(stdout(), stderr(), cli.global.output_options(terminal));
     if stdin().is_terminal() && terminal.stderr_is_terminal {
         output = output.with_answers(BufReader::new(stdin()));
+        output = output.with_secrets(|| console::Term::stderr().read_secure_line());
+    } else {
+        output = output.with_secrets(|| std::io::read_to_string(stdin()));
     }
     match tokio::runtime::Runtime::new() {
         Ok(runtime) => {

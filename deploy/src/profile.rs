@@ -1,9 +1,10 @@
-//! The profile: the origin and token to use by default. `verge up` writes it.
+//! The profile: the origin and token to use by default. `verge login` and `verge up` write it.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use verge_protocol::KeyPin;
 
 use crate::client::Token;
 use crate::toml_file::{self, TomlError};
@@ -16,6 +17,9 @@ pub struct Profile {
     pub origin: String,
     /// A token for it.
     pub token: Token,
+    /// The pin of the origin's key; `None`: it is verified by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<KeyPin>,
     /// The URL of the private listener of a name server that follows this origin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name_server: Option<String>,
@@ -35,6 +39,14 @@ pub enum ProfileError {
     /// The file is not a valid profile.
     #[error("invalid profile")]
     Malformed(#[from] TomlError),
+    /// The file cannot be deleted.
+    #[error("failed to delete the profile `{}`", path.display())]
+    Delete {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The file cannot be written.
     #[error("failed to write the profile `{}`", path.display())]
     Write {
@@ -54,6 +66,15 @@ pub fn load(path: &Path) -> Result<Option<Profile>, ProfileError> {
     }
 }
 
+/// Deletes the profile at `path`; false if there is none.
+pub fn delete(path: &Path) -> Result<bool, ProfileError> {
+    match std::fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(ProfileError::Delete { path: path.to_owned(), source }),
+    }
+}
+
 /// Writes `profile` to `path` atomically, readable by its owner only. Creates the directory if needed.
 pub fn save(profile: &Profile, path: &Path) -> Result<(), ProfileError> {
     let write = || {
@@ -62,7 +83,7 @@ pub fn save(profile: &Profile, path: &Path) -> Result<(), ProfileError> {
         // A temporary file has mode 0600 and keeps it when it is renamed.
         let mut file = tempfile::NamedTempFile::new_in(if dir.as_os_str().is_empty() { Path::new(".") } else { dir })?;
         let text = toml::to_string(profile).map_err(io::Error::other)?;
-        file.write_all(b"# Written by `verge up`. Contains a secret.\n")?;
+        file.write_all(b"# Written by `verge login` or `verge up`. Contains a secret.\n")?;
         file.write_all(text.as_bytes())?;
         file.as_file().sync_all()?;
         file.persist(path)?;
@@ -82,8 +103,9 @@ mod tests {
         assert_eq!(load(&path).unwrap(), None);
         for (origin, name_server) in [("http://127.0.0.1:1", None), ("http://127.0.0.1:2", Some("http://127.0.0.1:3"))]
         {
+            let pin = name_server.map(|name| KeyPin::new(verge_protocol::Digest::of(name.as_bytes())));
             let name_server = name_server.map(str::to_owned);
-            let profile = Profile { origin: origin.to_owned(), token: Token::new("vrg_x"), name_server };
+            let profile = Profile { origin: origin.to_owned(), token: Token::new("vrg_x"), pin, name_server };
             save(&profile, &path).unwrap();
             assert_eq!(load(&path).unwrap(), Some(profile));
         }

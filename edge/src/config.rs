@@ -8,13 +8,15 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
 use verge_daemon::Secret;
 use verge_daemon::listen::Listen;
-use verge_protocol::{DomainName, EdgeName};
+use verge_daemon::run::OriginAccess;
+use verge_protocol::api::TokenOwner;
+use verge_protocol::{DomainName, EdgeName, KeyPin};
 
 pub use byte_size::{ByteSize, ByteSizeError};
 pub use verge_daemon::origins::{OriginUrl, OriginUrlError};
+pub use verge_daemon::tls::CertificateFiles;
 
 /// The validated settings of one edge.
 #[derive(Debug, Clone)]
@@ -23,6 +25,8 @@ pub struct Config {
     pub name: EdgeName,
     /// The origins, tried in order. At least one.
     pub origins: Vec<OriginUrl>,
+    /// The pin of the origins' key; `None`: they are verified by name.
+    pub origin_pin: Option<KeyPin>,
     /// The edge token, which authenticates this edge to the origins.
     pub token: Secret,
     /// The data directory. Created if it does not exist; used by one edge at a time.
@@ -57,17 +61,17 @@ pub struct Config {
     pub drain_timeout: Duration,
 }
 
-/// The files of a certificate of the operator's own, in PEM.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CertificateFiles {
-    /// The certificate, then its intermediate certificates.
-    pub chain: PathBuf,
-    /// Its private key, not encrypted.
-    pub key: PathBuf,
-}
-
 impl Config {
+    /// How it connects to the origins.
+    pub(crate) fn origin_access(&self) -> OriginAccess {
+        OriginAccess {
+            urls: self.origins.clone(),
+            pin: self.origin_pin,
+            token: self.token.clone(),
+            owner: TokenOwner::Edge(self.name.clone()),
+        }
+    }
+
     /// The default of [`Config::memory_cache`].
     pub const MEMORY_CACHE: ByteSize = ByteSize(128 << 20);
     /// The default of [`Config::disk_cache`].
@@ -81,6 +85,7 @@ impl Config {
         Self {
             name,
             origins: vec![origin],
+            origin_pin: None,
             token,
             data,
             listen: vec![any_port.into()],

@@ -15,11 +15,10 @@ use verge_daemon::http_server::{HttpLimits, serve, serve_connections};
 use verge_daemon::listen::{self, Listen, ListenError};
 use verge_daemon::origins::{Origins, OriginsError};
 use verge_daemon::private_listener;
-use verge_daemon::run::{Needs, OriginAccess, Port};
+use verge_daemon::run::{Needs, Port};
 use verge_daemon::tasks::Unfinished;
 use verge_daemon::tls::{Tickets, TlsAcceptor};
 use verge_daemon::{Clock, Daemon, Tasks};
-use verge_protocol::api::TokenOwner;
 
 use crate::cache::BlobCache;
 use crate::config::Config;
@@ -32,7 +31,7 @@ use crate::serve::{HTTPS_PORT, Https, ReaderService, Sources};
 use crate::status::{AppliedState, MissingBlobs, ServingStatus};
 use crate::store::{BlockingStore, OpenError, Store};
 use crate::table::Table;
-use crate::tls::{self, Following, PresentedCertificates, TlsStatus, check_files};
+use crate::tls::{self, Following, PresentedCertificates, TlsStatus};
 use crate::upstream::Upstream;
 
 /// A running edge. If it is dropped without [`Edge::shutdown`], its tasks keep running.
@@ -102,7 +101,7 @@ impl Edge {
         };
         let user_agent = concat!("verge-edge/", env!("CARGO_PKG_VERSION"));
         let failures = metrics.upstream_failures.clone();
-        let origins = Origins::new(config.origins, &config.token, user_agent, failures)?;
+        let origins = Origins::new(config.origins, config.origin_pin, &config.token, user_agent, failures)?;
         let upstream = Upstream::new(origins, metrics.clone());
         let (listeners, public_addrs) = listen_for("readers", config.listen).await?;
         let (tls_listeners, tls_addrs) = listen_for("readers over TLS", config.tls_listen).await?;
@@ -280,7 +279,7 @@ impl Daemon for Edge {
 
     fn check_files(config: &Config) -> anyhow::Result<()> {
         for files in &config.certificates {
-            check_files(files, Clock::system().now())?;
+            files.check(Clock::system().now())?;
         }
         Ok(())
     }
@@ -294,8 +293,7 @@ impl Daemon for Edge {
             ports.extend(Port::tcp("tls_listen", listen).await);
         }
         ports.extend(Port::tcp("private_listen", &config.private_listen).await);
-        let owner = TokenOwner::Edge(config.name.clone());
-        let origins = OriginAccess { urls: config.origins.clone(), token: config.token.clone(), owner };
+        let origins = config.origin_access();
         Needs { data: config.data.clone(), ports, origins: Some(origins), findings: Vec::new() }
     }
 

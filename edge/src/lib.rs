@@ -16,6 +16,7 @@ pub mod config;
 
 mod cache;
 mod challenges;
+mod command;
 mod edge;
 mod erased_contents;
 mod follow;
@@ -33,6 +34,7 @@ mod test_support;
 mod tls;
 mod upstream;
 
+pub use command::Command;
 pub use config::Config;
 pub use edge::{BindError, Edge};
 pub use status::AppliedState;

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    verge_daemon::run::<verge_edge::Edge>()
+    verge_daemon::run_with::<verge_edge::Edge, verge_edge::Command>()
 }

@@ -179,7 +179,7 @@ impl Shared {
         };
         // 3a. TLS.
         match tls {
-            Some(tls) if *host.name != *tls.server_name && !tls.certificate.covers(&host.name) => {
+            Some(tls) if tls.server_name.as_deref() != Some(&*host.name) && !tls.certificate.covers(&host.name) => {
                 return builtin(builtin_responses::misdirected(), &self.unrouted);
             }
             None if !path.starts_with(Challenges::PATH) && !entry.https().is_some_and(HttpsPolicy::is_optional) => {

@@ -1,28 +1,25 @@
 //! The certificates that the edge presents: where they come from, and what is wrong with them.
 
-mod certificate_files;
 mod certificate_store;
 mod fleet_certificates;
 mod key_requests;
 mod presented;
 
 use std::io;
-use std::path::PathBuf;
-use std::sync::{Arc, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use verge_daemon::tls::{Certificates, Tickets};
+use anyhow::Context as _;
+use verge_daemon::tls::{CertificateFiles, Certificates, FileProblems, Tickets};
 use verge_daemon::{Clock, Tasks};
 use verge_protocol::report::CertificateLag;
 use verge_protocol::{CertificateName, Digest, EdgeName, Seq, Timestamp};
 
-pub(crate) use self::certificate_files::check_files;
-use self::certificate_files::{CertificateFilesTask, FileProblems};
 use self::certificate_store::CertificateStore;
 pub(crate) use self::fleet_certificates::FleetCertificates;
 use self::fleet_certificates::Presented;
 use self::key_requests::KeyRequestsTask;
 pub(crate) use self::presented::PresentedCertificates;
-use crate::config::CertificateFiles;
 use crate::upstream::Upstream;
 
 /// A certificate that should have been renewed has less than a sixth of its lifetime left, or so many milliseconds: authorities and
@@ -88,6 +85,12 @@ pub(crate) async fn follow(
     Ok(())
 }
 
+/// The public key of the edge with this data directory, made if there is none. Blocks.
+pub(crate) fn public_key(data: &Path) -> anyhow::Result<String> {
+    let store = CertificateStore::open(data).with_context(|| format!("failed to open {}", data.display()))?;
+    Ok(store.edge_key().map_err(anyhow::Error::msg)?.public())
+}
+
 /// What certificates are followed with.
 pub(crate) struct Following {
     pub(crate) upstream: Upstream,
@@ -105,14 +108,11 @@ impl TlsStatus {
         clock: Clock,
         tasks: &Tasks,
     ) -> Self {
-        let file_problems: FileProblems = Arc::default();
-        if !files.is_empty() {
-            let mut task =
-                CertificateFilesTask::new(files, presented.clone(), Arc::clone(&file_problems), clock.clone());
-            task = task.load().await;
-            let draining = tasks.draining().clone();
-            drop(tasks.spawn("certificate files", draining.run_until_cancelled_owned(task.run())));
-        }
+        let present = {
+            let presented = presented.clone();
+            move |certificates| presented.set_own(certificates)
+        };
+        let file_problems = CertificateFiles::watch(files, present, clock.clone(), tasks).await;
         let draining = tasks.draining().clone();
         let keep_valid = presented.clone().keep_valid();
         drop(tasks.spawn("validity of certificates", draining.run_until_cancelled_owned(keep_valid)));
@@ -121,7 +121,7 @@ impl TlsStatus {
 
     /// Why files of the operator's are not presented as they are.
     pub(crate) fn file_problems(&self) -> Vec<String> {
-        self.file_problems.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.file_problems.list()
     }
 
     /// The certificates of the feed that are not presented as of their latest write.
@@ -168,7 +168,6 @@ impl TlsStatus {
 #[cfg(test)]
 impl TlsStatus {
     pub(crate) fn with_file_problems(file_problems: Vec<String>, clock: Clock) -> Self {
-        let file_problems = Arc::new(std::sync::Mutex::new(file_problems));
-        Self { presented: Arc::default(), file_problems, fleet: None, clock }
+        Self { presented: Arc::default(), file_problems: FileProblems::new(file_problems), fleet: None, clock }
     }
 }

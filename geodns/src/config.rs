@@ -15,7 +15,9 @@ use ipnet::IpNet;
 use verge_daemon::Secret;
 use verge_daemon::listen::Listen;
 use verge_daemon::origins::OriginUrl;
-use verge_protocol::{DomainName, GeoPoint, NameServerName};
+use verge_daemon::run::OriginAccess;
+use verge_protocol::api::TokenOwner;
+use verge_protocol::{DomainName, GeoPoint, KeyPin, NameServerName};
 
 pub use crate::dns::rate_limiter::RateLimit;
 pub use crate::dns::tcp::TcpLimits;
@@ -33,6 +35,8 @@ pub struct Config {
     pub name: NameServerName,
     /// The origins to follow, tried in order. At least one.
     pub origins: Vec<OriginUrl>,
+    /// The pin of the origins' key; `None`: they are verified by name.
+    pub origin_pin: Option<KeyPin>,
     /// The token that authorizes it to follow the origins.
     pub token: Secret,
     /// The data directory. Created if it does not exist; not to be shared by two name servers.
@@ -73,6 +77,7 @@ impl Config {
         Self {
             name,
             origins: vec![origin],
+            origin_pin: None,
             token,
             data,
             listen: vec![any_port],
@@ -87,6 +92,16 @@ impl Config {
             rate_limit: RateLimit::default(),
             log_one_in: 0,
             drain_timeout: Self::DRAIN_TIMEOUT,
+        }
+    }
+
+    /// How it connects to the origins.
+    pub(crate) fn origin_access(&self) -> OriginAccess {
+        OriginAccess {
+            urls: self.origins.clone(),
+            pin: self.origin_pin,
+            token: self.token.clone(),
+            owner: TokenOwner::NameServer(self.name.clone()),
         }
     }
 
@@ -123,6 +138,7 @@ impl fmt::Debug for Config {
             .debug_struct("Config")
             .field("name", &self.name)
             .field("origins", &self.origins)
+            .field("origin_pin", &self.origin_pin)
             .field("token", &self.token)
             .field("data", &self.data)
             .field("listen", &self.listen)

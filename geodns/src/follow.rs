@@ -133,7 +133,7 @@ mod tests {
 
     async fn booted(data: &Path, origin: &str) -> Booted {
         let token = Secret::new("vrg_test");
-        let origins = Origins::new(vec![origin.parse().unwrap()], &token, "test", Counter::default()).unwrap();
+        let origins = Origins::new(vec![origin.parse().unwrap()], None, &token, "test", Counter::default()).unwrap();
         let data = Arc::new(DataDir::open(data).unwrap());
         let name = "ns-1".parse().unwrap();
         Follower { origins, name, data, last_seen: LastSeen::never(), metrics: FollowMetrics::default() }.boot().await

@@ -16,10 +16,9 @@ use verge_daemon::http_server::{HttpLimits, serve};
 use verge_daemon::listen::{self, ListenError};
 use verge_daemon::origins::{Origins, OriginsError};
 use verge_daemon::private_listener;
-use verge_daemon::run::{Needs, OriginAccess, Port};
+use verge_daemon::run::{Needs, Port};
 use verge_daemon::tasks::Unfinished;
 use verge_daemon::{Clock, Daemon, DataDir, Tasks};
-use verge_protocol::api::TokenOwner;
 use verge_protocol::{DomainName, EdgeName};
 
 use crate::config::Config;
@@ -117,7 +116,7 @@ impl GeoDns {
 
         let user_agent = concat!("verge-geodns/", env!("CARGO_PKG_VERSION"));
         let failures = metrics.origin_failures.clone();
-        let origins = Origins::new(config.origins.clone(), &config.token, user_agent, failures)?;
+        let origins = Origins::new(config.origins.clone(), config.origin_pin, &config.token, user_agent, failures)?;
         let last_seen = LastSeen::never();
         let follower = Follower {
             origins,
@@ -304,8 +303,7 @@ impl Daemon for GeoDns {
         let dns = |address: &SocketAddr| Port::new("listen", *address, open(*address, 1));
         let mut ports: Vec<Port> = config.listen.iter().map(dns).collect();
         ports.extend(Port::tcp("private_listen", &config.private_listen).await);
-        let owner = TokenOwner::NameServer(config.name.clone());
-        let origins = OriginAccess { urls: config.origins.clone(), token: config.token.clone(), owner };
+        let origins = config.origin_access();
         Needs { data: config.data.clone(), ports, origins: Some(origins), findings: Vec::new() }
     }
 

@@ -15,6 +15,7 @@
 pub mod config;
 
 mod answer;
+mod command;
 mod dns;
 mod explain;
 mod fleet;
@@ -35,5 +36,6 @@ mod test_support;
 mod watched_files;
 mod zone;
 
+pub use command::{Command, Join};
 pub use config::Config;
 pub use geodns::{BindError, GeoDns};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use verge_daemon::Clock;
 
+use crate::api_tls::ApiTls;
 use crate::certificates::{Issuer, Vault};
 use crate::channel_deletion::ChannelDeletion;
 use crate::domains::Domains;
@@ -40,6 +41,7 @@ pub(crate) struct AppState {
     pub(crate) domains: Domains,
     pub(crate) vault: Vault,
     pub(crate) issuer: Arc<Issuer>,
+    pub(crate) tls: ApiTls,
     pub(crate) sites_url: SitesUrl,
     pub(crate) metrics: Arc<Metrics>,
 }

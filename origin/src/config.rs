@@ -3,11 +3,13 @@
 pub(crate) mod acme;
 pub(crate) mod raw;
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use verge_daemon::listen::Listen;
+use verge_daemon::tls::CertificateFiles;
 use verge_protocol::api::Limits;
 
 use crate::certificates::{AuthoritySettings, SiteCertificates};
@@ -22,12 +24,18 @@ pub struct Config {
     pub data: PathBuf,
     /// The listener of the API; port 0 takes a free one.
     pub listen: Listen,
+    /// Listeners of the API over TLS.
+    pub tls_listen: Vec<Listen>,
+    /// The certificate that they present; `None`: one of the identity key, which clients pin.
+    pub api_certificate: Option<CertificateFiles>,
     /// The private listener, for `/healthz` and `/metrics`.
     pub private_listen: Listen,
     /// The URL under whose host sites answer.
     pub sites_url: SitesUrl,
     /// The certificate authorities, the preferred one first. Empty: no certificates are ordered.
     pub authorities: Vec<AuthoritySettings>,
+    /// The certificate authorities as CAA records name them (RFC 8659), as far as known. Not a setting.
+    pub caa_identities: BTreeSet<String>,
     /// Which certificates the hosts of sites have.
     pub site_certificates: SiteCertificates,
     /// The interval between looks at which certificates are due. Not a setting.
@@ -89,9 +97,12 @@ impl Config {
         Self {
             data,
             listen: any_port.into(),
+            tls_listen: Vec::new(),
+            api_certificate: None,
             private_listen: any_port.into(),
             sites_url,
             authorities: Vec::new(),
+            caa_identities: BTreeSet::new(),
             site_certificates: SiteCertificates::Wildcard,
             certificate_interval: Self::CERTIFICATE_INTERVAL,
             master_key_file: None,

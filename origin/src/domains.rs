@@ -5,11 +5,16 @@
 
 mod check;
 mod claim;
+mod delegation;
+mod diagnosis;
 mod error;
+mod last_checks;
+mod observation;
 mod periodic_check;
 mod proof;
 mod resolver;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,11 +22,14 @@ use std::time::Duration;
 use verge_daemon::Clock;
 use verge_daemon::run::Finding;
 use verge_protocol::DomainName;
+use verge_protocol::api::Delegation;
 
 use crate::feed::Feed;
 use crate::store::Database;
 
+pub(crate) use self::delegation::delegated_owner;
 pub(crate) use self::error::DomainError;
+use self::last_checks::LastChecks;
 pub(crate) use self::proof::record_name;
 pub(crate) use self::resolver::{ResolveError, Resolver};
 
@@ -31,22 +39,46 @@ pub(crate) struct Domains {
     database: Database,
     feed: Feed,
     clock: Clock,
-    /// The domain below which sites answer: no claimed domain may be within it.
-    base: DomainName,
+    settings: Arc<DomainSettings>,
     resolver: Arc<Resolver>,
+    last_checks: LastChecks,
+}
+
+/// What is the same for all domains.
+pub(crate) struct DomainSettings {
+    /// The domain below which sites answer: no claimed domain may be within it.
+    pub(crate) base: DomainName,
+    /// The recursive name server; `None`: those of the system.
+    pub(crate) resolver: Option<SocketAddr>,
+    /// How long a name server may take to answer.
+    pub(crate) timeout: Duration,
+    /// The port of authoritative name servers.
+    pub(crate) dns_port: u16,
+    /// Whether name servers of the fleet answer for `base`.
+    pub(crate) has_name_servers: bool,
+    /// The authorities that certificates are ordered from, as CAA records name them, as far as known; `None`: none are ordered.
+    pub(crate) issuers: Option<BTreeSet<String>>,
 }
 
 impl Domains {
-    /// Queries `resolver`, or else the resolvers of the system, and waits for an answer for `timeout`.
-    pub(crate) fn new(
-        database: Database,
-        feed: Feed,
-        clock: Clock,
-        base: DomainName,
-        resolver: Option<SocketAddr>,
-        timeout: Duration,
-    ) -> Self {
-        Self { database, feed, clock, base, resolver: Arc::new(Resolver::new(resolver, timeout)) }
+    pub(crate) fn new(database: Database, feed: Feed, clock: Clock, settings: DomainSettings) -> Self {
+        let resolver = Arc::new(Resolver::new(settings.resolver, settings.timeout));
+        Self { database, feed, clock, settings: Arc::new(settings), resolver, last_checks: LastChecks::default() }
+    }
+
+    /// The record with which the certificate of a domain is issued before its address changes; `None`: there is no such way.
+    pub(crate) fn delegation(&self, name: &DomainName) -> Option<Delegation> {
+        let is_possible = self.settings.has_name_servers && self.orders_certificates();
+        let record = || Delegation {
+            name: delegation::challenge_name(name),
+            target: delegated_owner(name, &self.settings.base),
+        };
+        is_possible.then(record)
+    }
+
+    /// Whether proven domains get certificates.
+    pub(crate) fn orders_certificates(&self) -> bool {
+        self.settings.issuers.is_some()
     }
 }
 

@@ -30,6 +30,8 @@ pub(crate) struct Feed {
     metrics: Arc<Metrics>,
     /// The position of the last committed write. Subscriptions wait on it.
     committed: watch::Sender<Position>,
+    /// Notified when a token may have stopped working.
+    tokens: watch::Sender<()>,
     recent: RecentRows,
 }
 
@@ -42,7 +44,8 @@ impl Feed {
         metrics: Arc<Metrics>,
     ) -> Result<Self, StoreError> {
         let committed = watch::Sender::new(database.position().await?);
-        Ok(Self { database, clock, tasks, metrics, committed, recent: RecentRows::default() })
+        let tokens = watch::Sender::new(());
+        Ok(Self { database, clock, tasks, metrics, committed, tokens, recent: RecentRows::default() })
     }
 
     /// The position of the last committed write.
@@ -84,11 +87,17 @@ impl Feed {
         });
     }
 
+    /// Sends a heartbeat to all subscribers, at which their tokens are checked. Call it when a token may have stopped working.
+    pub(crate) fn tokens_changed(&self) {
+        self.tokens.send_replace(());
+    }
+
     /// Subscribes to the writes after `since`, or to the whole table and all later writes. `subscriber` is for people to read.
     pub(crate) fn subscribe(&self, subscriber: String, since: Option<Checkpoint>) -> Subscription {
         Subscription {
             feed: self.clone(),
             committed: self.committed.subscribe(),
+            tokens: self.tokens.subscribe(),
             draining: self.tasks.draining().clone(),
             subscriber,
             stage: Stage::Start(since),
@@ -146,6 +155,7 @@ enum Begin {
 pub(crate) struct Subscription {
     feed: Feed,
     committed: watch::Receiver<Position>,
+    tokens: watch::Receiver<()>,
     draining: CancellationToken,
     subscriber: String,
     stage: Stage,
@@ -239,16 +249,16 @@ impl Subscription {
         true
     }
 
-    /// Waits for a commit or for the time of a heartbeat, which is queued then. False if the subscription ends.
+    /// Waits for a commit, or for the time of a heartbeat or a change of tokens: a heartbeat is queued then. False if the subscription ends.
     async fn wait(&mut self) -> bool {
         tokio::select! {
-            changed = self.committed.changed() => changed.is_ok(),
-            () = tokio::time::sleep(Duration::from_secs(HEARTBEAT_SECONDS)) => {
-                self.queue.push_back(FeedMessage { at: self.at, event: FeedEvent::Heartbeat });
-                true
-            }
-            () = self.draining.cancelled() => false,
+            changed = self.committed.changed() => return changed.is_ok(),
+            () = tokio::time::sleep(Duration::from_secs(HEARTBEAT_SECONDS)) => {}
+            Ok(()) = self.tokens.changed() => {}
+            () = self.draining.cancelled() => return false,
         }
+        self.queue.push_back(FeedMessage { at: self.at, event: FeedEvent::Heartbeat });
+        true
     }
 
     fn end(&mut self, reset: Reset) {

@@ -11,6 +11,7 @@ mod edges;
 mod erasures;
 mod error;
 mod extract;
+mod join;
 mod log;
 mod manifests;
 mod name_servers;
@@ -60,10 +61,14 @@ pub(crate) fn router(app: AppState) -> Router {
         .route("/v1/edges/{edge}", put(edges::configure).delete(edges::remove))
         .route("/v1/edges/{edge}/force", put(edges::force))
         .route("/v1/edges/{edge}/token", post(edges::issue_token))
+        .route("/v1/edges/{edge}/join-code", post(join::issue_for_edge))
         .route("/v1/name-servers", get(name_servers::list))
         .route("/v1/name-servers/{name}", delete(name_servers::remove))
         .route("/v1/name-servers/{name}/token", post(name_servers::issue_token))
+        .route("/v1/name-servers/{name}/join-code", post(join::issue_for_name_server))
         .route("/v1/orphans/remove", post(orphans::remove))
+        // For machines that join, without a token.
+        .route("/v1/join", post(join::join))
         // For every token.
         .route("/v1/token", get(auth::show_owner))
         // For edges; the first one for name servers too.

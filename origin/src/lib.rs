@@ -3,10 +3,12 @@
 //! Imports point one way: [`Origin`] opens the ports and composes the state of the API (`app_state`) → `http` turns requests into calls →
 //! `publish`, `uploads`, `domains`, `edge_settings`, `site_regions`, `edge_reports` and `feed` decide → `store` persists.
 
+mod api_tls;
 mod app_state;
 mod certificates;
 mod channel_deletion;
 mod channel_locks;
+mod command;
 mod config;
 mod domains;
 mod edge_reports;
@@ -17,6 +19,7 @@ mod feed;
 mod fleet;
 mod http;
 mod inheritance_expiry;
+mod join;
 mod metrics;
 #[doc(hidden)]
 pub mod model;
@@ -34,10 +37,11 @@ mod uploads;
 mod verify;
 
 pub use certificates::{AuthoritySettings, ExternalAccount, SiteCertificates};
+pub use command::{Command, Pin};
 pub use config::Config;
 pub use config::acme::{AcmeError, RawAcme, RawAuthority, RawExternalAccount};
 pub use config::raw::{ConfigError, RawConfig};
 pub use origin::Origin;
 pub use rollout::Timing;
 pub use sites_url::{SitesUrl, SitesUrlError};
-pub use verify::Command;
+pub use verify::Verify;

@@ -7,21 +7,23 @@ use std::time::Duration;
 use anyhow::Context as _;
 use hyper_util::service::TowerToHyperService;
 use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
 use verge_daemon::http_server::{self, HttpLimits};
 use verge_daemon::private_listener::{self, Readiness};
 use verge_daemon::run::{Needs, Port};
 use verge_daemon::tasks::Unfinished;
 use verge_daemon::{Clock, Daemon, DataDir, Secret, Tasks, error_chain, listen};
-use verge_protocol::EdgeName;
 use verge_protocol::api::{Problem, TokenOwner};
+use verge_protocol::{EdgeName, KeyPin};
 
+use crate::api_tls::ApiTls;
 use crate::app_state::AppState;
-use crate::certificates::{Authority, DnsCheck, Inventory, Issuer, Orders, SiteCertificates, Vault};
+use crate::certificates::{Authority, DnsCheck, Inventory, Issuer, Orders, Vault};
 use crate::channel_deletion::ChannelDeletion;
 use crate::channel_locks::ChannelLocks;
 use crate::config::Config;
 use crate::config::raw::RawConfig;
-use crate::domains::{self, Domains, Resolver};
+use crate::domains::{self, DomainSettings, Domains, Resolver};
 use crate::edge_reports::EdgeReports;
 use crate::erasure::{Erasures, Removal};
 use crate::expiry_clock::ExpiryClock;
@@ -43,6 +45,7 @@ pub struct Origin {
     app: AppState,
     tasks: Tasks,
     addr: SocketAddr,
+    tls_addrs: Vec<SocketAddr>,
     private_addr: SocketAddr,
     admin_token: Secret,
     drain_timeout: Duration,
@@ -53,6 +56,11 @@ impl Origin {
     /// Opens the stores and the listeners. Timestamps are taken from `clock`.
     pub async fn bind_with_clock(config: Config, clock: Clock) -> anyhow::Result<Self> {
         let api = listen::tcp("the API", config.listen.clone()).await?;
+        let mut secured = Vec::new();
+        for listen in config.tls_listen.clone() {
+            secured.push(listen::tcp("the API over TLS", listen).await?);
+        }
+        let tls_addrs = secured.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
         let private = listen::tcp("health and metrics", config.private_listen.clone()).await?;
         let (addr, private_addr) = (api.local_addr()?, private.local_addr()?);
 
@@ -69,7 +77,13 @@ impl Origin {
         let mut registry = Registry::default();
         metrics.register(&mut registry);
         let tasks = Tasks::default();
-        let app = Box::pin(compose(&config, clock, &tasks, metrics, database, blobs.clone())).await?;
+        let tls = if secured.is_empty() {
+            ApiTls::default()
+        } else {
+            ApiTls::start(config.api_certificate.clone(), &data, &clock, &tasks).await?
+        };
+        let app =
+            Box::pin(compose(&config, clock.clone(), &tasks, metrics, database, blobs.clone(), tls.clone())).await?;
 
         let checks = app.domains.clone().check_periodically(config.domain_check_interval, tasks.draining().clone());
         drop(tasks.spawn("check domains", checks));
@@ -101,7 +115,21 @@ impl Origin {
         drop(tasks.spawn("follow certificates", upkeep));
         let limits = HttpLimits::default();
         let router = http::router(app.clone());
-        http_server::serve("api", api, limits, &tasks, TowerToHyperService::new(router));
+        let service = TowerToHyperService::new(router);
+        http_server::serve("api", api, limits, &tasks, service.clone());
+        let acceptor = tls.acceptor(&clock);
+        for listener in secured {
+            let service = service.clone();
+            let service_for = move |_| service.clone();
+            http_server::serve_connections(
+                "api over TLS",
+                listener,
+                Some(acceptor.clone()),
+                limits,
+                &tasks,
+                service_for,
+            );
+        }
         let health = {
             let problems = app.problems.clone();
             move || {
@@ -114,13 +142,33 @@ impl Origin {
         drop(tasks.spawn("delete unfinished files", delete_unfinished(blobs)));
         let router = private_listener::router(Arc::new(registry), health);
         http_server::serve("private", private, limits, &tasks, TowerToHyperService::new(router));
-        tracing::info!(%addr, %private_addr, data = %config.data.display(), "origin started");
-        Ok(Self { app, tasks, addr, private_addr, admin_token, drain_timeout: config.drain_timeout, _data: data })
+        let pin = tls.pin().map(tracing::field::display);
+        tracing::info!(%addr, ?tls_addrs, pin, %private_addr, data = %config.data.display(), "origin started");
+        Ok(Self {
+            app,
+            tasks,
+            addr,
+            tls_addrs,
+            private_addr,
+            admin_token,
+            drain_timeout: config.drain_timeout,
+            _data: data,
+        })
     }
 
     /// The address of the API.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// The addresses of the API over TLS, in the order of [`Config::tls_listen`].
+    pub fn tls_addrs(&self) -> &[SocketAddr] {
+        &self.tls_addrs
+    }
+
+    /// The pin of the identity key, if the API over TLS presents that.
+    pub fn pin(&self) -> Option<KeyPin> {
+        self.app.tls.pin()
     }
 
     /// The address of the private listener.
@@ -162,9 +210,19 @@ impl Daemon for Origin {
         Ok(raw.try_into()?)
     }
 
+    fn check_files(config: &Config) -> anyhow::Result<()> {
+        if let Some(files) = &config.api_certificate {
+            files.check(Clock::system().now())?;
+        }
+        Ok(())
+    }
+
     async fn needs(config: &Config) -> Needs {
         let mut ports = Vec::new();
         ports.extend(Port::tcp("listen", &config.listen).await);
+        for listen in &config.tls_listen {
+            ports.extend(Port::tcp("tls_listen", listen).await);
+        }
         ports.extend(Port::tcp("private_listen", &config.private_listen).await);
         let resolver = domains::check_resolver(config.resolver, config.resolver_timeout, config.sites_url.base()).await;
         Needs { data: config.data.clone(), ports, origins: None, findings: vec![resolver] }
@@ -215,24 +273,23 @@ async fn compose(
     metrics: Arc<Metrics>,
     database: Database,
     blobs: Blobs,
+    tls: ApiTls,
 ) -> anyhow::Result<AppState> {
     let feed = Feed::open(database.clone(), clock.clone(), tasks.clone(), Arc::clone(&metrics)).await?;
     let edge_reports = EdgeReports::default();
     let expiry_clock =
         ExpiryClock { clock: clock.clone(), edge_reports: edge_reports.clone(), settling: config.rollout_timing.live };
     let vault = Vault::open(database.clone(), clock.clone(), &config.master_key_path()).await?;
-    let problems =
-        Problems::new(database.clone(), blobs.clone(), expiry_clock.clone(), vault.clone(), Arc::clone(&metrics));
+    let problems = Problems::new(
+        database.clone(),
+        blobs.clone(),
+        expiry_clock.clone(),
+        vault.clone(),
+        tls.clone(),
+        Arc::clone(&metrics),
+    );
     let contents = Contents { database: database.clone(), blobs: blobs.clone(), metrics: Arc::clone(&metrics) };
-    let uploads = Uploads {
-        database: database.clone(),
-        blobs: blobs.clone(),
-        clock: clock.clone(),
-        tasks: tasks.clone(),
-        metrics: Arc::clone(&metrics),
-        limits: config.limits,
-        active_packs: ActivePacks::default(),
-    };
+    let uploads = uploads(config, &database, &blobs, &clock, tasks, &metrics);
     let removal =
         Removal { database: database.clone(), blobs: blobs.clone(), active_packs: uploads.active_packs.clone() };
     let fleet = Fleet::open(database.clone()).await?;
@@ -290,9 +347,14 @@ async fn compose(
         database.clone(),
         feed.clone(),
         clock.clone(),
-        config.sites_url.base().clone(),
-        config.resolver,
-        config.resolver_timeout,
+        DomainSettings {
+            base: config.sites_url.base().clone(),
+            resolver: config.resolver,
+            timeout: config.resolver_timeout,
+            dns_port: config.dns_port,
+            has_name_servers: config.site_certificates.need_name_servers(),
+            issuers: (!config.authorities.is_empty()).then(|| config.caa_identities.clone()),
+        },
     );
     Ok(AppState {
         issuer: Arc::new(issuer(config, &database, &feed, &vault, &edge_reports, &clock)?),
@@ -311,9 +373,30 @@ async fn compose(
         erasures,
         domains,
         vault,
+        tls,
         sites_url: config.sites_url.clone(),
         metrics,
     })
+}
+
+/// Composes what stores uploads.
+fn uploads(
+    config: &Config,
+    database: &Database,
+    blobs: &Blobs,
+    clock: &Clock,
+    tasks: &Tasks,
+    metrics: &Arc<Metrics>,
+) -> Uploads {
+    Uploads {
+        database: database.clone(),
+        blobs: blobs.clone(),
+        clock: clock.clone(),
+        tasks: tasks.clone(),
+        metrics: Arc::clone(metrics),
+        limits: config.limits,
+        active_packs: ActivePacks::default(),
+    }
 }
 
 /// Composes what orders certificates.
@@ -328,7 +411,6 @@ fn issuer(
     let authorities = config.authorities.iter().cloned();
     let authorities = authorities.map(|settings| Authority::new(settings, vault.clone(), clock.clone()));
     let base = config.sites_url.base().clone();
-    let has_name_servers = config.site_certificates == SiteCertificates::Wildcard;
     let resolver = Arc::new(Resolver::new(config.resolver, config.resolver_timeout));
     let dns = DnsCheck {
         resolver,
@@ -342,7 +424,7 @@ fn issuer(
         vault: vault.clone(),
         edge_reports: edge_reports.clone(),
         dns,
-        base: has_name_servers.then(|| base.clone()),
+        base: config.site_certificates.need_name_servers().then(|| base.clone()),
         clock: clock.clone(),
     };
     let sites = config.site_certificates;

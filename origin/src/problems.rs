@@ -11,6 +11,7 @@ use verge_daemon::{Clock, error_chain};
 use verge_protocol::Seq;
 use verge_protocol::api::Problem;
 
+use crate::api_tls::ApiTls;
 use crate::certificates::Vault;
 use crate::edge_reports::EdgeReports;
 use crate::expiry_clock::{CLOCK_TOLERANCE, ExpiryClock};
@@ -51,6 +52,7 @@ pub(crate) struct Problems {
     clock: Clock,
     expiry_clock: ExpiryClock,
     vault: Vault,
+    tls: ApiTls,
     metrics: Arc<Metrics>,
     checks: Arc<Mutex<Checks>>,
 }
@@ -61,10 +63,11 @@ impl Problems {
         blobs: Blobs,
         expiry_clock: ExpiryClock,
         vault: Vault,
+        tls: ApiTls,
         metrics: Arc<Metrics>,
     ) -> Self {
         let ExpiryClock { clock, edge_reports, .. } = expiry_clock.clone();
-        Self { database, blobs, edge_reports, clock, expiry_clock, vault, metrics, checks: Arc::default() }
+        Self { database, blobs, edge_reports, clock, expiry_clock, vault, tls, metrics, checks: Arc::default() }
     }
 
     /// The problems now, the gravest first. An error tells that not even reads work.
@@ -72,6 +75,7 @@ impl Problems {
         let now = self.clock.now();
         let mut problems = self.storage().await?;
         problems.extend(self.vault.problem());
+        problems.extend(self.tls.problem());
         let orphans = self.orphans().await?;
         if let Some(row) = self.database.last_divergence().await? {
             let is_recent = row.noticed.age(now) < DIVERGENCE_SHOWN;

@@ -27,25 +27,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Args, Subcommand};
+use clap::Args;
 use verge_daemon::data_dir::DataDirError;
-use verge_daemon::run::Commands;
+use verge_daemon::run::ConfigFile;
 use verge_daemon::{Clock, DataDir};
 
 use self::objects::Objects;
 use self::repair::Repairer;
 use self::report::Report;
-use crate::config::Config;
 use crate::origin::Origin;
-
-/// The commands of `verge-origin`, beside `check-config`.
-#[derive(Subcommand)]
-pub enum Command {
-    /// Read everything that the origin stores, and report what is damaged; safe while the origin runs
-    ///
-    /// Exit code: 0 if all is sound, 1 if there are findings, 2 if it could not verify.
-    Verify(Verify),
-}
 
 /// The arguments of `verify`.
 #[derive(Args)]
@@ -61,22 +51,19 @@ pub struct Verify {
     json: bool,
 }
 
-impl Commands<Origin> for Command {
-    fn run(self, config: impl FnOnce() -> anyhow::Result<Config>) -> anyhow::Result<ExitCode> {
-        let Self::Verify(arguments) = self;
-        let data = match arguments.data {
+impl Verify {
+    /// Runs the command.
+    pub(crate) fn run(self, config: &ConfigFile<Origin>) -> anyhow::Result<ExitCode> {
+        let data = match self.data {
             Some(data) => data,
-            None => config()?.data,
+            None => config.load()?.data,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let report = runtime.block_on(verify(&data, arguments.repair, &Clock::system()))?;
-        print(&if arguments.json { report.json() } else { report.to_string() })?;
+        let report = runtime.block_on(verify(&data, self.repair, &Clock::system()))?;
+        let text = if self.json { report.json() } else { report.to_string() };
+        std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes())?;
         Ok(if report.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
-}
-
-fn print(text: &str) -> std::io::Result<()> {
-    std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes())
 }
 
 async fn verify(data: &Path, is_repair: bool, clock: &Clock) -> anyhow::Result<Report> {

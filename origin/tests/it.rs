@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic fails the test with its message")]
 
 mod it {
+    mod api_tls;
     mod authorities;
     mod authority_proxy;
     mod certificates;
@@ -13,6 +14,7 @@ mod it {
     mod errors;
     mod full_disk;
     mod histories;
+    mod join;
     mod operating;
     mod previews;
     mod process;

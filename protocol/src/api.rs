@@ -2,7 +2,10 @@
 
 mod admin;
 mod certificate;
+mod domain;
+mod domain_finding;
 mod erasure;
+mod join;
 mod log;
 mod pending_purge;
 mod problem;
@@ -19,15 +22,19 @@ use crate::canary::CanaryPlan;
 use crate::digest::Digest;
 use crate::fleet::EdgeState;
 use crate::https::SiteHttps;
+use crate::key_pin::KeyPin;
 use crate::name::{BuildId, ChannelName, EdgeName, IdempotencyKey, Region, SiteName};
 use crate::position::{Position, Seq};
 use crate::release::ReleaseNumber;
 use crate::report::{Lag, Preparation, PurgeLag};
 use crate::timestamp::Timestamp;
 
-pub use self::admin::{Domain, DomainRequest, EdgeSettings, ForceEdge, IssuedToken, NameServer, Proof, SiteRegions};
+pub use self::admin::{EdgeSettings, ForceEdge, IssuedToken, NameServer, SiteRegions};
 pub use self::certificate::{Certificate, CertificateEdges, RekeyRequest};
+pub use self::domain::{Delegation, Domain, DomainRequest, Proof};
+pub use self::domain_finding::{DomainFinding, DomainStep, FindingKind};
 pub use self::erasure::{ContentInUse, EraseRequest, EraseTarget, ErasedContent, ErasurePlan};
+pub use self::join::{IssuedJoinSecret, JOIN_CODE_SECONDS, JoinRequest, Joined};
 pub use self::log::{LogEntry, LogEvent, MoveKind};
 pub use self::pending_purge::PendingPurge;
 pub use self::problem::Problem;
@@ -269,6 +276,9 @@ pub struct Status {
     /// Purges that live edges have not done yet, by site.
     #[serde(default)]
     pub purges: Vec<PendingPurge>,
+    /// The pin of the origin's identity key, if it presents that over TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<KeyPin>,
 }
 
 /// Body of `POST /v1/orphans/remove`: keys that [`Problem::Orphans`] lists, to be served no longer.

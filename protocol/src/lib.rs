@@ -18,6 +18,7 @@
 //! | [`certificate`] | TLS certificates of the fleet, and answers to challenges of certificate authorities |
 //! | [`pack`], [`compression`] | transfer formats of blobs, builds and manifests |
 //! | [`token`], [`placeholder`] | the syntax of access tokens; text that stands where a value is missing |
+//! | [`key_pin`], [`join_code`] | by what a client recognizes an origin; what a machine joins a fleet with |
 //! | [`json`] | JSON values that are stored and forwarded byte for byte |
 //! | [`api`] | bodies of the origin's HTTP API |
 //!
@@ -40,7 +41,9 @@ pub mod geo_point;
 pub mod health;
 pub mod host;
 pub mod https;
+pub mod join_code;
 pub mod json;
+pub mod key_pin;
 pub mod manifest;
 pub mod name;
 pub mod pack;
@@ -66,7 +69,9 @@ pub use digest::Digest;
 pub use domain::DomainName;
 pub use error_chain::error_chain;
 pub use geo_point::GeoPoint;
+pub use join_code::{JoinCode, JoinSecret};
 pub use json::Json;
+pub use key_pin::KeyPin;
 pub use manifest::{Coding, Lifetime, Manifest};
 pub use name::{BuildId, ChannelName, EdgeName, IdempotencyKey, NameServerName, Region, SiteName};
 pub use path::SitePath;

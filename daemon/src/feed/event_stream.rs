@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn request_has_checkpoint_to_resume_from() {
         let urls = vec!["http://127.0.0.1:7400".parse().unwrap()];
-        let origins = Origins::new(urls, &Secret::new("vrg_x"), "test", Counter::default()).unwrap();
+        let origins = Origins::new(urls, None, &Secret::new("vrg_x"), "test", Counter::default()).unwrap();
         let url = |since: Option<&str>| {
             let since = since.map(|since| since.parse().unwrap());
             request(&origins, &origins.urls()[0], since).build().unwrap().url().to_string()

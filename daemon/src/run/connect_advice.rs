@@ -1,9 +1,9 @@
 //! What to check when a connection to an origin fails.
 
-use std::error::Error;
 use std::io;
 
 use rustls::{CertificateError, InvalidMessage};
+use verge_trust::causes;
 
 use crate::origins::OriginError;
 
@@ -13,7 +13,7 @@ pub(super) fn connect_advice(error: &OriginError) -> &'static str {
     if source.is_timeout() {
         return "; check the address, and firewalls on the way";
     }
-    std::iter::successors(Some(source as &(dyn Error + 'static)), |&error| cause(error))
+    causes(source)
         .find_map(|cause| match (cause.downcast_ref::<rustls::Error>(), cause.downcast_ref().map(io::Error::kind)) {
             (Some(error), _) => Some(tls_advice(error)),
             (_, Some(io::ErrorKind::ConnectionRefused)) => Some("; check that the origin is running, and its port"),
@@ -40,14 +40,5 @@ fn tls_advice(error: &rustls::Error) -> &'static str {
             | CertificateError::NotValidYetContext { .. },
         ) => "; renew the certificate, and check the clock of this machine",
         _ => "; check the certificate of the TLS proxy in front of the origin",
-    }
-}
-
-/// The cause of an error. An [`io::Error`] that wraps another error reports the source of that error as its own and skips the
-/// wrapped error itself.
-fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-        Some(inner) => Some(inner),
-        None => error.source(),
     }
 }

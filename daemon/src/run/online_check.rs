@@ -10,8 +10,8 @@ use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
 use prometheus_client::metrics::counter::Counter;
-use verge_protocol::Timestamp;
 use verge_protocol::api::TokenOwner;
+use verge_protocol::{KeyPin, Timestamp};
 
 use super::connect_advice::connect_advice;
 use crate::clock::Clock;
@@ -39,6 +39,8 @@ pub struct Needs {
 pub struct OriginAccess {
     /// The origins.
     pub urls: Vec<OriginUrl>,
+    /// The pin of their key; `None`: they are verified by name.
+    pub pin: Option<KeyPin>,
     /// The token.
     pub token: Secret,
     /// The daemon, by the name that is configured.
@@ -160,9 +162,9 @@ impl Finding {
 }
 
 async fn origins(access: OriginAccess, clock: &Clock) -> Vec<Finding> {
-    let OriginAccess { urls, token, owner } = access;
+    let OriginAccess { urls, pin, token, owner } = access;
     let origins =
-        match Origins::new(urls, &token, concat!("verge-check/", env!("CARGO_PKG_VERSION")), Counter::default()) {
+        match Origins::new(urls, pin, &token, concat!("verge-check/", env!("CARGO_PKG_VERSION")), Counter::default()) {
             Ok(origins) => origins,
             Err(error @ (OriginsError::Token(_) | OriginsError::Client(_))) => {
                 return vec![Finding::Fail(error_chain(&error))];
@@ -288,7 +290,7 @@ mod tests {
     async fn at(url: &str) -> Vec<String> {
         let folder = tempfile::tempdir().unwrap();
         let owner = TokenOwner::Edge("fra-1".parse().unwrap());
-        let access = OriginAccess { urls: vec![url.parse().unwrap()], token: Secret::new(TOKEN), owner };
+        let access = OriginAccess { urls: vec![url.parse().unwrap()], pin: None, token: Secret::new(TOKEN), owner };
         let lines = lines(Needs { origins: Some(access), ..needs(folder.path()) }).await;
         lines[1..].iter().map(|line| line.replace(url, "URL")).collect()
     }

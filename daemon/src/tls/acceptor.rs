@@ -29,9 +29,9 @@ pub struct TlsAcceptor {
 /// What a connection was established for.
 #[derive(Debug)]
 pub struct TlsSession {
-    /// The server name that the client sent, in lowercase.
-    pub server_name: Box<str>,
-    /// The certificate for that name.
+    /// The server name that the client sent, in lowercase. `None`: it sent none, and there is a default certificate.
+    pub server_name: Option<Box<str>>,
+    /// The certificate for that name, or the default.
     pub certificate: Arc<Certificate>,
 }
 
@@ -51,19 +51,20 @@ impl TlsAcceptor {
         Self { certificates, config: Arc::new(config) }
     }
 
-    /// Completes a handshake. A server name without a certificate is answered with the alert `unrecognized_name`, none at all
-    /// with `missing_extension`. Takes as long as the client does: the caller limits the time.
+    /// Completes a handshake. Without a default certificate, a server name without one is answered with the alert `unrecognized_name`, none
+    /// at all with `missing_extension`. Takes as long as the client does: the caller limits the time.
     pub async fn accept<S>(&self, stream: S) -> io::Result<(TlsStream<S>, TlsSession)>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let mut start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
         let server_name: Option<Box<str>> = start.client_hello().server_name().map(Into::into);
-        let Some(server_name) = server_name else {
-            return Err(refuse(&mut start.io, MISSING_EXTENSION, "the client sent no server name").await);
-        };
-        let Some(certificate) = self.certificates.find(&server_name) else {
-            return Err(refuse(&mut start.io, UNRECOGNIZED_NAME, "no certificate for the server name").await);
+        let Some(certificate) = self.certificates.select(server_name.as_deref()) else {
+            let (alert, reason) = match server_name {
+                Some(_) => (UNRECOGNIZED_NAME, "no certificate for the server name"),
+                None => (MISSING_EXTENSION, "the client sent no server name"),
+            };
+            return Err(refuse(&mut start.io, alert, reason).await);
         };
         let stream = start.into_stream(Arc::clone(&self.config)).await?;
         Ok((stream, TlsSession { server_name, certificate }))

@@ -15,7 +15,10 @@ use super::certificate::Certificate;
 ///
 /// A look-up takes no lock. A replacement concerns later handshakes; established connections go on.
 #[derive(Debug, Default)]
-pub struct Certificates(ArcSwap<Snapshot>);
+pub struct Certificates {
+    snapshot: ArcSwap<Snapshot>,
+    has_default: bool,
+}
 
 #[derive(Debug, Default)]
 struct Snapshot {
@@ -28,6 +31,12 @@ struct Snapshot {
 }
 
 impl Certificates {
+    /// None yet. The first one is presented to clients that name no server, or one without a certificate, too: those of a server that is
+    /// reached by address.
+    pub fn with_default() -> Self {
+        Self { has_default: true, ..Self::default() }
+    }
+
     /// Replaces all certificates. If several have the same name, the first one is presented for it.
     pub fn replace(&self, certificates: impl IntoIterator<Item = Arc<Certificate>>) {
         let mut snapshot = Snapshot::default();
@@ -47,25 +56,33 @@ impl Certificates {
                 snapshot.distinct.push((name, certificate));
             }
         }
-        self.0.store(Arc::new(snapshot));
+        self.snapshot.store(Arc::new(snapshot));
     }
 
     /// The certificates that are presented, each once, with the first of the names for which it is.
     pub fn presented(&self) -> Vec<(CertificateName, Arc<Certificate>)> {
-        self.0.load().distinct.clone()
+        self.snapshot.load().distinct.clone()
     }
 
     /// The certificate for a host, which is lowercase: one with its name, else one with a wildcard for it.
     pub fn find(&self, host: &str) -> Option<Arc<Certificate>> {
-        let snapshot = self.0.load();
+        let snapshot = self.snapshot.load();
         let exact = snapshot.hosts.get(host);
         exact.or_else(|| snapshot.wildcards.get(host.split_once('.')?.1)).cloned()
+    }
+
+    /// The certificate for a client that sent this server name, or none.
+    pub fn select(&self, server_name: Option<&str>) -> Option<Arc<Certificate>> {
+        server_name.and_then(|name| self.find(name)).or_else(|| {
+            let snapshot = self.has_default.then(|| self.snapshot.load())?;
+            snapshot.distinct.first().map(|(_, certificate)| Arc::clone(certificate))
+        })
     }
 }
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let certificate = self.find(hello.server_name()?)?;
+        let certificate = self.select(hello.server_name())?;
         match certificate.certified_key() {
             Ok(key) => Some(Arc::clone(key)),
             Err(error) => {
@@ -113,5 +130,23 @@ mod tests {
         assert_eq!(presented, ["a.example", "b.example"]);
         certificates.replace([]);
         assert!(certificates.find("a.example").is_none());
+    }
+
+    #[test]
+    fn first_certificate_is_the_default_only_where_there_is_one() {
+        let (first, other) = (certificate(&["a.example"]), certificate(&["b.example"]));
+        for (certificates, default) in [(Certificates::with_default(), Some(&first)), (Certificates::default(), None)] {
+            assert!(certificates.select(None).is_none());
+            certificates.replace([Arc::clone(&first), Arc::clone(&other)]);
+            for (name, expected) in [
+                (Some("a.example"), Some(&first)),
+                (Some("b.example"), Some(&other)),
+                (Some("c.example"), default),
+                (None, default),
+            ] {
+                let selected = certificates.select(name);
+                assert_eq!(selected.as_ref().map(Arc::as_ptr), expected.map(Arc::as_ptr), "{name:?}");
+            }
+        }
     }
 }

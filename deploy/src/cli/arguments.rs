@@ -51,3 +51,11 @@ impl ChannelArgs {
         self.channel.as_ref().or(configured).cloned().unwrap_or_else(live)
     }
 }
+
+/// How a machine that joins reaches the origin.
+#[derive(Debug, Clone, Default, Args)]
+pub struct JoinArgs {
+    /// The origin's URL for the machine that joins, unless it is the one used here; may be given several times
+    #[arg(long, value_name = "URL")]
+    pub join_url: Vec<String>,
+}

@@ -21,7 +21,7 @@ pub enum Domains {
         #[arg(long, value_name = "DOMAIN", value_parser = domain)]
         redirect_to: Option<DomainName>,
     },
-    /// Look up the TXT record of a domain now
+    /// Check now what DNS says about a domain, and what is wrong
     Check {
         /// The domain
         #[arg(value_parser = domain)]

@@ -6,10 +6,12 @@ use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use verge_protocol::fleet::Force;
 use verge_protocol::{EdgeName, GeoPoint, Region};
 
+use super::arguments::JoinArgs;
+
 /// `verge edges`.
 #[derive(Debug, Subcommand)]
 pub enum Edges {
-    /// Register an edge and issue its token
+    /// Register an edge, and print the command that makes a machine this edge
     #[command(
         mut_arg("address", |address| address.required(true)),
         group = ArgGroup::new("position").args(["location", "at"]).required(true),
@@ -20,9 +22,20 @@ pub enum Edges {
         /// The edge's settings.
         #[command(flatten)]
         args: EdgeArgs,
-        /// Do not issue a token
+        /// Do not make a join code
         #[arg(long)]
-        no_token: bool,
+        no_join_code: bool,
+        /// How the machine reaches the origin.
+        #[command(flatten)]
+        join: JoinArgs,
+    },
+    /// Print another command that makes a machine this edge, in place of the current one
+    JoinCode {
+        /// The edge's name
+        edge: EdgeName,
+        /// How the machine reaches the origin.
+        #[command(flatten)]
+        join: JoinArgs,
     },
     /// Change an edge's settings; options that are not given stay as they are
     #[command(
@@ -61,7 +74,7 @@ pub enum Edges {
         #[arg(long)]
         yes: bool,
     },
-    /// Issue a token for an edge, replacing its current one
+    /// Issue a token for an edge, replacing its current one; `join-code` needs no copying of tokens
     Token {
         /// The edge's name, such as fra-1
         edge: EdgeName,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use verge_protocol::KeyPin;
 
 use crate::endpoints::ConnectionOptions;
 use crate::output::OutputOptions;
@@ -17,6 +18,9 @@ pub struct Global {
     /// Read the token from a file, instead of `VERGE_TOKEN`
     #[arg(long, global = true, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// The pin of the origin's key, instead of `VERGE_PIN`
+    #[arg(long, global = true, value_name = "PIN")]
+    pub pin: Option<KeyPin>,
     /// Allow sending the token to another machine over unencrypted HTTP
     #[arg(long, global = true)]
     pub insecure: bool,
@@ -72,6 +76,7 @@ impl Global {
         ConnectionOptions {
             origin: self.origin.as_deref(),
             token_file: self.token_file.as_deref(),
+            pin: self.pin,
             insecure: self.insecure,
         }
     }

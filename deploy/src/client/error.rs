@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use verge_protocol::api::ErrorBody;
+use verge_trust::TrustError;
 
 use super::server_url::ServerUrl;
 
@@ -18,6 +19,14 @@ pub enum ClientError {
         origin: String,
         /// Why.
         reason: String,
+    },
+    /// The origin is not who it should be; nothing was sent.
+    #[error("cannot verify the origin at {origin}: {error}")]
+    Untrusted {
+        /// Its URL.
+        origin: String,
+        /// Why.
+        error: TrustError,
     },
     /// The connection ended before the response was complete. The request may or may not have been executed.
     #[error("lost the connection to the origin: {reason}")]
@@ -60,6 +69,9 @@ pub enum ClientError {
 impl ClientError {
     /// Classifies a transport error.
     pub(super) fn from_transport(origin: &ServerUrl, error: &reqwest::Error) -> Self {
+        if let Some(error) = TrustError::find(error) {
+            return Self::Untrusted { origin: origin.to_string(), error };
+        }
         let reason = root_cause(error);
         if error.is_connect() {
             Self::Unreachable { origin: origin.to_string(), reason }
@@ -87,7 +99,7 @@ impl ClientError {
                 (status.is_server_error() && *status != StatusCode::INSUFFICIENT_STORAGE)
                     || matches!(*status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
             }
-            Self::Refused { status: None, .. } | Self::UnexpectedResponse { .. } => false,
+            Self::Untrusted { .. } | Self::Refused { status: None, .. } | Self::UnexpectedResponse { .. } => false,
         }
     }
 }

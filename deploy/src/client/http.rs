@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt as _, TryStreamExt as _, iter};
 use serde::Serialize;
+use verge_protocol::KeyPin;
 
 use super::server_url::ServerUrl;
 
@@ -29,8 +30,8 @@ pub enum SetupError {
     Certificates(#[source] reqwest::Error),
 }
 
-/// An HTTP client for the server at `url`.
-pub(super) fn http(url: &ServerUrl) -> Result<reqwest::Client, SetupError> {
+/// An HTTP client for the server at `url`, verified by the pin of its key if there is one.
+pub(super) fn http(url: &ServerUrl, pin: Option<KeyPin>) -> Result<reqwest::Client, SetupError> {
     let mut http = reqwest::Client::builder()
         .user_agent(concat!("verge/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
@@ -44,9 +45,11 @@ pub(super) fn http(url: &ServerUrl) -> Result<reqwest::Client, SetupError> {
         let addresses = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), SocketAddr::from((Ipv6Addr::LOCALHOST, 0))];
         http = http.resolve_to_addrs(name, &addresses);
     }
+    // Neither loads root certificates: a slim container may have none.
     if !url.is_encrypted() {
-        // Loads no root certificates: a slim container may have none.
         http = http.tls_certs_only([]);
+    } else if let Some(pin) = pin {
+        http = http.tls_backend_preconfigured(verge_trust::pinned(pin));
     }
     http.build().map_err(SetupError::Certificates)
 }

@@ -70,7 +70,7 @@ impl NameServerError {
 impl NameServer {
     /// Creates a client. Sends nothing.
     pub fn new(url: ServerUrl) -> Result<Self, SetupError> {
-        Ok(Self { http: http(&url)?, url })
+        Ok(Self { http: http(&url, None)?, url })
     }
 
     /// The URL of the private listener.

@@ -4,10 +4,11 @@ mod render;
 
 use serde::Deserialize as _;
 use serde_json::{Value, json};
-use verge_protocol::api::{IssuedToken, NameServer};
+use verge_protocol::api::{IssuedToken, NameServer, TokenOwner};
 use verge_protocol::explanation::Explanation;
 
 use super::context::Context;
+use super::join_code::Join;
 use crate::cli;
 use crate::endpoints;
 use crate::exit::Exit;
@@ -21,6 +22,15 @@ pub(super) async fn run(command: &cli::Dns, context: &Context<'_>) -> Result<Exi
             let answer: Value = name_server.explain(*address, name.as_deref()).await?;
             context
                 .print_result(&answer, || Ok(render::explanation(&Explanation::deserialize(&answer)?, context.output)))
+        }
+        cli::Dns::Add { name_server: name, address, join } => {
+            let client = context.client()?;
+            let addresses: Vec<String> = address.iter().map(ToString::to_string).collect();
+            let options =
+                if addresses.is_empty() { String::new() } else { format!(" --address {}", addresses.join(",")) };
+            let join = Join::make(TokenOwner::NameServer(name.clone()), join, &options, &client, context).await?;
+            join.print_notice(context);
+            context.print_result(&json!({ "name_server": name, "join": join.json() }), || Ok(join.command.clone()))
         }
         cli::Dns::Servers => {
             let answer: Value = context.client()?.get("/v1/name-servers").await?;

@@ -1,11 +1,12 @@
 //! `verge domains`.
 
+mod findings;
 mod render;
 
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 use verge_protocol::DomainName;
-use verge_protocol::api::{Domain, DomainRequest, Site};
+use verge_protocol::api::{Domain, DomainFinding, DomainRequest, Site};
 
 use super::context::Context;
 use crate::cli;
@@ -25,8 +26,11 @@ pub(super) async fn run(command: Option<&cli::Domains>, context: &Context<'_>) -
         Some(cli::Domains::Add { domain, site, redirect_to }) => {
             let site = Project::find(None, &context.environment.current_dir)?.site(site.site.as_ref())?;
             let body = DomainRequest { site, redirect_to: redirect_to.clone() };
-            // A new domain is not proven yet: that is not a failure.
-            put(&context.client()?, domain, &body, context).await.map(|_| Exit::Success)
+            let client = context.client()?;
+            let answer = put(&client, domain, &body).await?;
+            // A new domain is not proven yet: that is not a failure, and nothing to warn of.
+            show(&client, &answer, findings::is_expected_at_first, context).await?;
+            Ok(Exit::Success)
         }
         Some(cli::Domains::Check { domain }) => {
             let client = context.client()?;
@@ -35,7 +39,8 @@ pub(super) async fn run(command: Option<&cli::Domains>, context: &Context<'_>) -
                 return Err(unknown(domain));
             };
             let body = DomainRequest { site: known.site, redirect_to: known.redirect_to };
-            let is_proven = put(&client, domain, &body, context).await?;
+            let answer = put(&client, domain, &body).await?;
+            let is_proven = show(&client, &answer, |_| false, context).await?;
             Ok(if is_proven { Exit::Success } else { Exit::Pending })
         }
         Some(cli::Domains::Remove { domain }) => {
@@ -51,25 +56,34 @@ fn path(domain: &DomainName) -> String {
     format!("/v1/domains/{domain}")
 }
 
-/// Adds or checks a domain, and prints what to do next. Returns whether the domain is proven.
-async fn put(
+/// Adds a domain, or checks it.
+async fn put(client: &Client, domain: &DomainName, body: &DomainRequest) -> Result<Value, Failure> {
+    Ok(client.put(&path(domain), body).await?)
+}
+
+/// Prints what is wrong with a domain, and what to do next. What `is_expected` of a domain that is not proven is not shown. Returns whether
+/// the domain is proven.
+async fn show(
     client: &Client,
-    domain: &DomainName,
-    body: &DomainRequest,
+    answer: &Value,
+    is_expected: impl Fn(&DomainFinding) -> bool,
     context: &Context<'_>,
 ) -> Result<bool, Failure> {
-    let answer: Value = client.put(&path(domain), body).await?;
-    let domain = Domain::deserialize(&answer)?;
-    let output = context.output;
-    if output.options().json {
-        output.result(&answer)?;
-    } else if domain.proven.is_some() {
-        let site: Site = client.get(&format!("/v1/sites/{}", domain.site)).await?;
-        render::proven(&domain, &site, output)?;
-    } else {
-        render::pending(&domain, &context.environment.program, output)?;
+    let mut domain = Domain::deserialize(answer)?;
+    let is_proven = domain.proven.is_some();
+    if context.output.options().json {
+        context.output.result(answer)?;
+        return Ok(is_proven);
     }
-    Ok(domain.proven.is_some())
+    let site: Site = client.get(&format!("/v1/sites/{}", domain.site)).await?;
+    let program = &context.environment.program;
+    if is_proven {
+        render::proven(&domain, &site, program, context.output)?;
+    } else {
+        domain.findings.retain(|finding| !is_expected(finding));
+        render::pending(&domain, &site, program, context.output)?;
+    }
+    Ok(is_proven)
 }
 
 /// A domain that does not exist.

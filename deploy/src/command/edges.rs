@@ -6,12 +6,13 @@ mod settings;
 
 use serde::Deserialize as _;
 use serde_json::{Value, json};
-use verge_protocol::api::{Edge, ForceEdge, IssuedToken, RekeyRequest};
+use verge_protocol::api::{Edge, ForceEdge, IssuedToken, RekeyRequest, TokenOwner};
 use verge_protocol::fleet::EdgeState;
 use verge_protocol::{DomainName, EdgeName};
 
 use super::certs;
 use super::context::Context;
+use super::join_code::Join;
 use super::region_check;
 use crate::cli;
 use crate::client::Client;
@@ -32,22 +33,24 @@ pub(super) async fn run(command: Option<&cli::Edges>, context: &Context<'_>) -> 
             }
             Ok(exit)
         }
-        Some(cli::Edges::Add { edge, args, no_token }) => {
+        Some(cli::Edges::Add { edge, args, no_join_code, join }) => {
             let current = find(edge, &client).await?;
-            // A token that is in use is not replaced.
-            let has_token = current.as_ref().is_some_and(|current| current.has_token);
+            let has_joined = current.as_ref().is_some_and(|current| current.has_token);
             let settings = settings::merge(args, current.and_then(|current| current.state))?;
             let state: Value = client.put(&path(edge), &settings).await?;
             context.output.info(render::edge(edge, &EdgeState::deserialize(&state)?, context.output));
-            let token = if !has_token && !no_token { Some(issue_token(&client, edge, context).await?) } else { None };
+            let join =
+                if has_joined || *no_join_code { None } else { Some(make_join(edge, join, &client, context).await?) };
             if context.output.options().json {
-                context.output.result(json!({ "edge": edge, "state": state, "token": token }))?;
-            } else if let Some(token) = token {
-                context.output.result(token)?;
-            } else if !no_token {
+                let join = join.as_ref().map(Join::json);
+                context.output.result(json!({ "edge": edge, "state": state, "join": join }))?;
+            } else if let Some(join) = join {
+                join.print_notice(context);
+                context.output.result(join.command)?;
+            } else if !no_join_code {
                 let program = &context.environment.program;
                 context.output.info(format_args!(
-                    "{edge} keeps its current token; use `{program} edges token {edge}` to replace it"
+                    "{edge} has joined; use `{program} edges join-code {edge}` to have another machine in its place"
                 ));
             }
             region_check::warn_uncovered_regions(&client, context).await;
@@ -74,7 +77,7 @@ pub(super) async fn run(command: Option<&cli::Edges>, context: &Context<'_>) -> 
             // Now that it gets no key any more.
             let rekeyed = if *compromised { Some(rekey_all(edge, &client).await?) } else { None };
             let exit = context.print_result(&json!({ "edge": edge, "removed": true, "rekeyed": rekeyed }), || {
-                let removed = format!("removed {edge} and revoked its token");
+                let removed = format!("removed {edge} and revoked its token: it is cut off from the origin");
                 Ok(match &rekeyed {
                     Some(domains) => format!("{removed}\n{}", certs::rekeyed(domains, context)),
                     None => removed,
@@ -82,6 +85,11 @@ pub(super) async fn run(command: Option<&cli::Edges>, context: &Context<'_>) -> 
             })?;
             region_check::warn_uncovered_regions(&client, context).await;
             Ok(exit)
+        }
+        Some(cli::Edges::JoinCode { edge, join }) => {
+            let join = make_join(edge, join, &client, context).await?;
+            join.print_notice(context);
+            context.print_result(&json!({ "edge": edge, "join": join.json() }), || Ok(join.command.clone()))
         }
         Some(cli::Edges::Token { edge }) => {
             let token = issue_token(&client, edge, context).await?;
@@ -124,6 +132,15 @@ async fn print_state(edge: &EdgeName, state: &Value, client: &Client, context: &
     })?;
     region_check::warn_uncovered_regions(client, context).await;
     Ok(exit)
+}
+
+async fn make_join(
+    edge: &EdgeName,
+    args: &cli::JoinArgs,
+    client: &Client,
+    context: &Context<'_>,
+) -> Result<Join, Failure> {
+    Join::make(TokenOwner::Edge(edge.clone()), args, "", client, context).await
 }
 
 async fn issue_token(client: &Client, edge: &EdgeName, context: &Context<'_>) -> Result<String, Failure> {

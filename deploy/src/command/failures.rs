@@ -4,6 +4,7 @@ use std::io;
 
 use reqwest::StatusCode;
 use verge_protocol::api::ErrorBody;
+use verge_trust::TrustError;
 
 use crate::client::{ClientError, NameServerError, Token};
 use crate::endpoints::ConnectionError;
@@ -52,6 +53,14 @@ fn client_hint(error: &ClientError) -> Option<String> {
         ClientError::Unreachable { .. } => {
             "check that the origin is running and that VERGE_ORIGIN is its URL, or run `verge up` to start one on this machine"
         }
+        ClientError::Untrusted { error: TrustError::Name(_), origin } => {
+            return Some(format!(
+                "if it presents its identity key, run `verge login {origin}`, or set VERGE_PIN to what `verge-origin pin` prints on its machine"
+            ));
+        }
+        ClientError::Untrusted { error: TrustError::Pin(_), .. } => {
+            "only if the pins agree there, run `verge login` again, or set VERGE_PIN or --pin to the new one"
+        }
         ClientError::ConnectionLost { .. } | ClientError::Stalled { .. } => {
             "run the command again: blobs that were uploaded are not sent again"
         }
@@ -72,9 +81,10 @@ fn client_hint(error: &ClientError) -> Option<String> {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let exit = match &error {
-            ClientError::Unreachable { .. } | ClientError::ConnectionLost { .. } | ClientError::Stalled { .. } => {
-                Exit::Unreachable
-            }
+            ClientError::Unreachable { .. }
+            | ClientError::Untrusted { .. }
+            | ClientError::ConnectionLost { .. }
+            | ClientError::Stalled { .. } => Exit::Unreachable,
             ClientError::Refused { status, .. } => match status.map(|status| status.as_u16()) {
                 Some(401 | 403) => Exit::NotAllowed,
                 Some(400 | 413 | 422) => Exit::Refused,

@@ -31,6 +31,7 @@ fn hint(problem: &Problem) -> Option<&'static str> {
         Problem::PushesFail { .. } => "make room on the origin's disk, or repair it",
         Problem::DamagedRows { .. } => "run `verge-origin verify` on the origin's machine",
         Problem::MasterKey { .. } => "put the right master key back, then restart the origin",
+        Problem::ApiCertificate { .. } => "mend the files of `api_certificate`: they are reloaded when they change",
         Problem::Diverged { .. } => "push the sites whose latest release was lost, or put a later copy in place",
         Problem::Orphans { .. } => "push these sites again, or see `verge orphans` to remove them from edges",
         Problem::EdgeNotSaving { .. } => "make room on the edge's disk: after a restart it would serve older releases",
@@ -54,6 +55,7 @@ mod tests {
             Problem::PushesFail { reason: "the disk is full".into() },
             Problem::DamagedRows { keys: vec!["channel/demo/live".into()] },
             Problem::MasterKey { reason: "/var/lib/verge-origin/master.key does not exist".into() },
+            Problem::ApiCertificate { reason: "the certificate expired at 2026-11-29T00:00:00Z".into() },
             Problem::Diverged {
                 noticed: Timestamp(40_000),
                 subscriber: "edge fra-1".into(),

@@ -57,7 +57,8 @@ const NO_EDGES: &str = "no edges registered yet";
 /// What there is: the origin, its edges, its sites.
 fn render(origin: &str, status: &Status, edges: &[Edge], sites: &[Site], now: Timestamp, output: &Output) -> String {
     let version = human::line(&status.version, 40);
-    let head = format!("origin {origin}, version {version}, position {}", status.position);
+    let pin = status.pin.map_or_else(String::new, |pin| format!(", pin {pin}"));
+    let head = format!("origin {origin}, version {version}, position {}{pin}", status.position);
     let edges = (!edges.is_empty()).then(|| render_edges(edges, status.position, now, output));
     let sites = (!sites.is_empty()).then(|| sites::render(sites, now, output));
     let problems = (!status.problems.is_empty()).then(|| problems::render(&status.problems, now));
@@ -194,8 +195,13 @@ mod tests {
             Edge { draining: true, ..edge("tyo-1", false, Some("1-42")) },
             Edge { draining: true, last_seen: Some(Timestamp(50_000)), ..edge("zrh-1", false, Some("1-42")) },
         ];
-        let sound =
-            Status { position: "1-42".parse().unwrap(), version: "0.1.0".into(), problems: vec![], purges: vec![] };
+        let sound = Status {
+            position: "1-42".parse().unwrap(),
+            version: "0.1.0".into(),
+            problems: vec![],
+            purges: vec![],
+            pin: None,
+        };
         let problems = vec![Problem::EdgeNotSaving { edge: "fra-1".parse().unwrap(), reason: "read-only".into() }];
         let edges_of = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect();
         let pending = |site: &str, since, names| PendingPurge {

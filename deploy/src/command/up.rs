@@ -112,6 +112,7 @@ fn save_profile(cluster: &Cluster, environment: &Environment) -> Result<bool, Fa
     let profile = Profile {
         origin: cluster.client().origin().to_string(),
         token: Token::new(cluster.token().expose()),
+        pin: None,
         name_server: Some(format!("http://{}", cluster.dns_private())),
     };
     profile::save(&profile, path).map_err(|error| Failure::new(Exit::Failure, &error))?;

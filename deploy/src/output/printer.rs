@@ -34,6 +34,9 @@ pub struct OutputOptions {
     pub width: Option<u16>,
 }
 
+/// Reads a secret from the input.
+pub(super) type ReadSecret = Box<dyn FnMut() -> io::Result<String> + Send>;
+
 /// Writes to stdout and stderr. Cheap to clone.
 #[derive(Clone)]
 pub struct Output(Arc<Inner>);
@@ -42,6 +45,7 @@ struct Inner {
     results: Mutex<Box<dyn Write + Send>>,
     messages: Mutex<Box<dyn Write + Send>>,
     answers: Mutex<Option<Box<dyn BufRead + Send>>>,
+    secrets: Mutex<Option<ReadSecret>>,
     options: OutputOptions,
     bars: Option<MultiProgress>,
 }
@@ -57,6 +61,7 @@ impl Output {
             results: Mutex::new(Box::new(results)),
             messages: Mutex::new(Box::new(messages)),
             answers: Mutex::default(),
+            secrets: Mutex::default(),
             options,
             // Indicatif draws on stderr, and only if that is a terminal.
             bars: (options.progress_bars && !options.quiet).then(MultiProgress::new),
@@ -141,6 +146,10 @@ impl Output {
 
     pub(super) fn answers(&self) -> &Mutex<Option<Box<dyn BufRead + Send>>> {
         &self.0.answers
+    }
+
+    pub(super) fn secrets(&self) -> &Mutex<Option<ReadSecret>> {
+        &self.0.secrets
     }
 
     /// Writes to stderr. Errors are ignored: there is nowhere left to report them.

@@ -1,7 +1,7 @@
 //! Asking the person at the terminal.
 
 use std::fmt;
-use std::io::BufRead;
+use std::io::{self, BufRead};
 
 use super::Output;
 use super::printer::lock;
@@ -25,5 +25,22 @@ impl Output {
         let mut line = String::new();
         let is_read = input.read_line(&mut line).is_ok();
         Some(is_read && ["y", "yes"].contains(&line.trim().to_ascii_lowercase().as_str()))
+    }
+
+    /// Lets [`Self::read_secret`] read with `read`: from a terminal a line that is not shown, else all of the input.
+    #[must_use]
+    pub fn with_secrets(self, read: impl FnMut() -> io::Result<String> + Send + 'static) -> Self {
+        *lock(self.secrets()) = Some(Box::new(read));
+        self
+    }
+
+    /// Reads a secret; asks for it with `prompt` if input is a terminal. Without input it is empty. Blocks.
+    pub fn read_secret(&self, prompt: &str) -> io::Result<String> {
+        if lock(self.answers()).is_some() {
+            self.write_message(|messages| {
+                let _ = write!(messages, "{prompt}").and_then(|()| messages.flush());
+            });
+        }
+        lock(self.secrets()).as_mut().map_or_else(|| Ok(String::new()), |read| read())
     }
 }

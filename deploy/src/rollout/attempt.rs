@@ -201,7 +201,7 @@ impl<'a> Attempt<'a> {
             }
             // To an origin that does not know the key, the first request is another push.
             ClientError::Refused { status: Some(_), body } => self.was_sent && body.code == "channel_busy",
-            ClientError::Refused { status: None, .. } => false,
+            ClientError::Untrusted { .. } | ClientError::Refused { status: None, .. } => false,
         }
     }
 }

@@ -3,6 +3,9 @@
 #[cfg(test)]
 mod dir_problems;
 #[cfg(test)]
+#[cfg(all(unix, feature = "up"))]
+mod domain_faults;
+#[cfg(test)]
 mod erasures;
 #[cfg(test)]
 mod exit_codes;
@@ -10,6 +13,9 @@ mod exit_codes;
 mod explain;
 #[cfg(test)]
 mod listing;
+#[cfg(test)]
+#[cfg(all(unix, feature = "up"))]
+mod login;
 #[cfg(test)]
 mod network;
 #[cfg(test)]

@@ -5,6 +5,8 @@ mod resolver;
 mod world;
 
 use verge::Exit;
+use verge_protocol::JoinCode;
+use verge_protocol::api::TokenOwner;
 use verge_protocol::report::EdgeReport;
 
 use self::world::World;
@@ -35,25 +37,34 @@ async fn edge_is_added_changed_forced_and_removed() {
     );
     let added =
         world.verge("edges add fra-1 --address 192.0.2.1,2001:db8::1 --at frankfurt").await.ended(Exit::Success);
-    assert!(added.stdout.starts_with("vrg_") && added.stdout.lines().count() == 1, "{}", added.stdout);
-    insta::assert_snapshot!(added.stderr);
+    let code =
+        |command: &str| command.trim_end().strip_prefix("verge-edge join ").unwrap().parse::<JoinCode>().unwrap();
+    let join = code(&added.stdout);
+    assert_eq!(
+        (join.owner, join.origins, join.pin),
+        (TokenOwner::Edge("fra-1".parse().unwrap()), vec![world.url()], None)
+    );
+    insta::assert_snapshot!(added.stderr.replace(&world.url(), "ORIGIN"));
 
+    world.verge("edges token fra-1").await.ended(Exit::Success);
     let again = world.verge("edges add fra-1 --address 192.0.2.1 --at Frankfurt --weight 2").await.ended(Exit::Success);
     assert_eq!(again.stdout, "", "its token is not replaced");
-    assert!(
-        again.stderr.contains("fra-1 keeps its current token; use `verge edges token fra-1` to replace it"),
-        "{}",
-        again.stderr
-    );
-    let add = "edges add syd-1 --address 192.0.2.2 --location -33.87,151.21 --region oc --port 8080 --no-token --json";
+    assert!(again.stderr.contains("fra-1 has joined; use `verge edges join-code fra-1`"), "{}", again.stderr);
+    let url = "https://192.0.2.10:7443";
+    let another = world.verge(&format!("edges join-code fra-1 --join-url {url}")).await.ended(Exit::Success);
+    assert_eq!(code(&another.stdout).origins, [url]);
+    assert!(!another.stderr.contains("this machine only"), "{}", another.stderr);
+    world.verge("edges join-code fra-1 --join-url http://192.0.2.10:7400").await.ended(Exit::Usage);
+    let plain = world.verge("edges join-code fra-1 --insecure --join-url http://192.0.2.10:7400").await;
+    assert!(plain.stdout.ends_with(" --insecure\n"), "{}", plain.stdout);
+    let add =
+        "edges add syd-1 --address 192.0.2.2 --location -33.87,151.21 --region oc --port 8080 --no-join-code --json";
     let json = world.verge(add).await.ended(Exit::Success).json();
-    assert_eq!((&json["edge"], &json["token"]), (&"syd-1".into(), &serde_json::Value::Null));
+    assert_eq!((&json["edge"], &json["join"]), (&"syd-1".into(), &serde_json::Value::Null));
     assert_eq!(json["state"]["location"], "-33.87,151.21");
-    let again = world.verge("edges add syd-1 --address 192.0.2.3 --at Sydney").await.ended(Exit::Success);
-    assert!(again.stdout.starts_with("vrg_"), "it had no token: {}", again.stderr);
     let json = world.verge("edges add fra-1 --address 192.0.2.1 --at Frankfurt --json").await.json();
     assert_eq!(
-        (&json["state"]["weight"], &json["token"]),
+        (&json["state"]["weight"], &json["join"]),
         (&2.into(), &serde_json::Value::Null),
         "options not given keep their values"
     );

@@ -80,14 +80,26 @@ pub(crate) async fn verge_with(
     arguments: &[&str],
     answers: Option<&'static str>,
 ) -> Ran {
-    let arguments = [&["verge", "--origin", origin], arguments].concat();
-    let cli = Cli::try_parse_from(arguments).unwrap();
+    let arguments = [&["--origin", origin], arguments].concat();
+    verge_typing(dir, variables, &arguments, answers, "").await
+}
+
+/// The same without an origin, and with `secret` as the input that is not shown.
+pub(crate) async fn verge_typing(
+    dir: &Path,
+    variables: &[(&str, &str)],
+    arguments: &[&str],
+    answers: Option<&'static str>,
+    secret: &str,
+) -> Ran {
+    let cli = Cli::try_parse_from([&["verge"], arguments].concat()).unwrap();
     let variable = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).into());
     let environment = Environment::read(variable, dir.to_owned(), Timestamp(3_600_000));
     let (stdout, stderr) = (Buffer::default(), Buffer::default());
     let no_terminal = TerminalInfo { stdout_is_terminal: false, stderr_is_terminal: false, width: None, color: false };
     let options = cli.global.output_options(no_terminal);
-    let mut output = Output::new(stdout.clone(), stderr.clone(), options);
+    let secret = secret.to_owned();
+    let mut output = Output::new(stdout.clone(), stderr.clone(), options).with_secrets(move || Ok(secret.clone()));
     if let Some(answers) = answers {
         output = output.with_answers(answers.as_bytes());
     }

@@ -11,7 +11,7 @@ use verge_daemon::config::OneOrMany;
 use verge_daemon::listen::Listen;
 use verge_daemon::origins::{OriginSettings, OriginSettingsError};
 use verge_protocol::api::TokenOwner;
-use verge_protocol::{DomainName, EdgeName};
+use verge_protocol::{DomainName, EdgeName, KeyPin};
 
 use super::{ByteSize, CertificateFiles, Config, OriginUrl};
 
@@ -22,6 +22,7 @@ use super::{ByteSize, CertificateFiles, Config, OriginUrl};
 pub struct RawConfig {
     pub name: EdgeName,
     pub origins: Vec<String>,
+    pub origin_pin: Option<KeyPin>,
     pub token: Option<Secret>,
     pub token_file: Option<PathBuf>,
     pub data: PathBuf,
@@ -88,6 +89,7 @@ impl TryFrom<RawConfig> for Config {
         Ok(Self {
             name: raw.name,
             origins,
+            origin_pin: raw.origin_pin,
             token,
             data: raw.data,
             listen: Vec::from(raw.listen).into_iter().map(Listen::from).collect(),

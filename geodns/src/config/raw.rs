@@ -13,7 +13,7 @@ use verge_daemon::Secret;
 use verge_daemon::config::OneOrMany;
 use verge_daemon::origins::{OriginSettings, OriginSettingsError};
 use verge_protocol::api::TokenOwner;
-use verge_protocol::{DomainName, GeoPoint, NameServerName};
+use verge_protocol::{DomainName, GeoPoint, KeyPin, NameServerName};
 
 use super::{
     AllDown, Config, HealthConfig, HealthConfigError, Pem, Policy, ProbeSettings, RateLimit, Scheme, TcpLimits,
@@ -27,6 +27,7 @@ use crate::geo::{LocationOverrides, OverrideError};
 pub struct RawConfig {
     pub name: NameServerName,
     pub origins: Vec<String>,
+    pub origin_pin: Option<KeyPin>,
     pub token: Option<Secret>,
     pub token_file: Option<PathBuf>,
     #[serde(default)]
@@ -174,6 +175,7 @@ impl TryFrom<RawConfig> for Config {
         Ok(Self {
             name: raw.name,
             origins,
+            origin_pin: raw.origin_pin,
             token,
             data: raw.data,
             listen: raw.listen.into(),

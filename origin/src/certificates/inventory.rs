@@ -28,6 +28,13 @@ pub enum SiteCertificates {
     None,
 }
 
+impl SiteCertificates {
+    /// Whether name servers of the fleet answer for the base domain.
+    pub(crate) fn need_name_servers(self) -> bool {
+        self == Self::Wildcard
+    }
+}
+
 /// Reads what is wanted and what there is. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Inventory {
@@ -71,7 +78,7 @@ impl Inventory {
             (domain, Published { state, edges })
         };
         let certificates: BTreeMap<_, _> = database.certificates().await?.into_iter().map(publish).collect();
-        let base = (self.sites == SiteCertificates::Wildcard).then_some(&self.base);
+        let base = self.sites.need_name_servers().then_some(&self.base);
         let mut wanted = plan::wanted(base, &database.domains().await?);
         if self.sites == SiteCertificates::Each {
             let host = |site: SiteName| format!("{site}.{}", self.base).parse().ok();

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use verge_daemon::Clock;
 use verge_protocol::certificate::{CertificateState, ChallengeState};
-use verge_protocol::{CertificateName, Digest, DomainName, Position};
+use verge_protocol::{CertificateName, DomainName, Position};
 
 use super::authority::{Authority, AuthorityError, Challenge, ChallengeKind, PendingOrder};
 use super::dns_check::{DnsCheck, DnsProblem};
 use super::plan::Wanted;
 use super::vault::{SecretName, Vault, VaultError};
 use super::x509::{self, ChainError};
+use crate::domains::delegated_owner;
 use crate::edge_reports::EdgeReports;
 use crate::feed::Feed;
 use crate::store::{Database, StoreError};
@@ -166,11 +167,6 @@ impl Orders {
             tracing::warn!("not all live edges answer a challenge yet: the authority is told all the same");
         }
     }
-}
-
-/// The name to which `_acme-challenge.<domain>` may be delegated: one that is unique to the domain.
-pub(crate) fn delegated_owner(domain: &DomainName, base: &DomainName) -> String {
-    format!("{}._acme-challenge.{base}", Digest::of(domain.as_str().as_bytes()).prefix())
 }
 
 /// What the fleet answers, by domain. `owners` are those of TXT records.

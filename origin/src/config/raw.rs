@@ -5,9 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
+use verge_daemon::config::OneOrMany;
+use verge_daemon::listen::Listen;
+use verge_daemon::tls::CertificateFiles;
 
 use super::Config;
-use super::acme::{AcmeError, RawAcme};
+use super::acme::{self, AcmeError, RawAcme};
 use crate::sites_url::SitesUrlError;
 
 /// What a configuration file holds. A field that is not listed here is an error.
@@ -17,6 +20,8 @@ use crate::sites_url::SitesUrlError;
 pub struct RawConfig {
     pub data: PathBuf,
     pub listen: Option<SocketAddr>,
+    pub tls_listen: Option<OneOrMany<SocketAddr>>,
+    pub api_certificate: Option<CertificateFiles>,
     pub private_listen: Option<SocketAddr>,
     pub sites_url: String,
     pub acme: Option<RawAcme>,
@@ -35,6 +40,11 @@ pub enum ConfigError {
     /// The section `[acme]` is.
     #[error("invalid section `[acme]`")]
     Acme(#[from] AcmeError),
+    /// A certificate is set without a listener that presents it.
+    #[error(
+        "`api_certificate` has no effect without `tls_listen`: set `tls_listen`, such as \"0.0.0.0:7443\", or remove it"
+    )]
+    NoTlsListener,
 }
 
 impl TryFrom<RawConfig> for Config {
@@ -42,10 +52,17 @@ impl TryFrom<RawConfig> for Config {
 
     fn try_from(raw: RawConfig) -> Result<Self, ConfigError> {
         let site_certificates = raw.acme.as_ref().map(|acme| acme.sites).unwrap_or_default();
+        if raw.api_certificate.is_some() && raw.tls_listen.is_none() {
+            return Err(ConfigError::NoTlsListener);
+        }
+        let authorities = raw.acme.map(RawAcme::authorities).transpose()?.unwrap_or_default();
         Ok(Self {
-            authorities: raw.acme.map(RawAcme::authorities).transpose()?.unwrap_or_default(),
+            caa_identities: authorities.iter().filter_map(acme::caa_identity).collect(),
+            authorities,
             site_certificates,
             listen: raw.listen.unwrap_or(Self::LISTEN).into(),
+            tls_listen: raw.tls_listen.map_or_else(Vec::new, Vec::from).into_iter().map(Listen::from).collect(),
+            api_certificate: raw.api_certificate,
             private_listen: raw.private_listen.unwrap_or(Self::PRIVATE_LISTEN).into(),
             master_key_file: raw.master_key_file,
             resolver: raw.resolver,
@@ -70,5 +87,17 @@ mod tests {
         let placeholders = verge_daemon::config::placeholders(include_str!("../../origin.sample.toml"));
         assert_eq!(placeholders.len(), 1, "{placeholders:?}");
         assert_eq!(format!("{:?} {:?}", least.listen, least.private_listen), "127.0.0.1:7400 127.0.0.1:7500");
+    }
+
+    #[test]
+    fn certificate_of_the_api_needs_a_listener() {
+        let config = |more: &str| {
+            let text = format!("data = \"data\"\nsites_url = \"https://sites.example.com\"\n{more}");
+            Config::try_from(toml::from_str::<RawConfig>(&text).unwrap()).map_err(|error| error.to_string())
+        };
+        let files = "[api_certificate]\nchain = \"chain.pem\"\nkey = \"key.pem\"";
+        let secured = config(&format!("tls_listen = [\"0.0.0.0:7443\", \"[::]:7443\"]\n{files}")).unwrap();
+        assert!(secured.tls_listen.len() == 2 && secured.api_certificate.is_some());
+        assert!(config(files).unwrap_err().contains("has no effect without `tls_listen`"));
     }
 }

@@ -1,18 +1,58 @@
-//! Checking the TXT record of a domain.
+//! Checking what DNS says about a domain.
 
-use verge_protocol::Timestamp;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use verge_protocol::api::DomainFinding;
+use verge_protocol::{DomainName, Timestamp};
 
 use super::Domains;
+use super::diagnosis::{self, Expected, ExpectedCertificate, Pointing, RateLimit};
 use super::error::DomainError;
+use super::last_checks::LastCheck;
+use super::observation::{Observations, Observer};
 use super::proof::{self, NotProven};
-use crate::store::DomainRow;
+use crate::store::{DomainRow, StoreError};
 
 impl Domains {
-    /// Queries the TXT record of a domain and stores the outcome.
+    /// What the last check since the start has found wrong with a domain.
+    pub(crate) fn findings(&self, name: &DomainName) -> Vec<DomainFinding> {
+        self.last_checks.lock().get(name).map_or_else(Vec::new, |check| check.findings.clone())
+    }
+
+    /// Whether a certificate authority that connects to the domain now would meet the fleet, and nothing else. True also if that cannot be
+    /// told: a query failed, or no edge has an address.
+    #[allow(dead_code, reason = "an order by HTTP-01 is to depend on it")]
+    pub(crate) async fn points_at_fleet(&self, name: &DomainName) -> Result<bool, StoreError> {
+        let Ok([ipv4, ipv6]) = self.observer().addresses(name).await else { return Ok(true) };
+        let pointing = diagnosis::pointing(&self.edge_addresses().await?, &ipv4.answer, &ipv6.answer);
+        Ok(matches!(pointing, Pointing::Fleet | Pointing::Unknown))
+    }
+
+    /// Asks DNS about a domain, and stores whether it is proven. What else is wrong is kept in memory.
     pub(super) async fn check(&self, row: DomainRow) -> Result<DomainRow, DomainError> {
-        let texts = self.resolver.texts(&proof::record_name(&row.name)).await;
+        let observed = self.observer().observe(&row.name).await;
+        let texts = match &observed {
+            Ok(observed) => observed.proof.answer.texts(&observed.proof.name),
+            Err(error) => Err(error.clone()),
+        };
         let outcome = proof::examine(&row.name, &row.proof, texts);
         let now = self.clock.now();
+        let row = self.store_outcome(row, outcome, now).await?;
+        let findings = match observed {
+            Ok(observed) => self.diagnose(&row, &observed, now).await?,
+            Err(_) => Vec::new(),
+        };
+        self.last_checks.lock().insert(row.name.clone(), LastCheck { at: now, findings });
+        Ok(row)
+    }
+
+    async fn store_outcome(
+        &self,
+        row: DomainRow,
+        outcome: Result<(), NotProven>,
+        now: Timestamp,
+    ) -> Result<DomainRow, DomainError> {
         if checked(row.clone(), outcome.clone(), now) == row {
             return Ok(row);
         }
@@ -28,6 +68,49 @@ impl Domains {
             tracing::info!(domain = %checked.name, site = %checked.site, "domain proven");
         }
         Ok(checked)
+    }
+
+    async fn diagnose(
+        &self,
+        row: &DomainRow,
+        observed: &Observations,
+        now: Timestamp,
+    ) -> Result<Vec<DomainFinding>, StoreError> {
+        let edges = self.edge_addresses().await?;
+        let delegation = self.delegation(&row.name).map(|delegation| delegation.target);
+        let certificate = match &self.settings.issuers {
+            Some(issuers) => Some(ExpectedCertificate {
+                delegation: delegation.as_deref(),
+                issuers,
+                rate_limit: self.rate_limit(row, now).await?,
+            }),
+            None => None,
+        };
+        let expected = Expected { row, base: &self.settings.base, edges: &edges, certificate };
+        Ok(diagnosis::diagnose(&expected, observed))
+    }
+
+    fn observer(&self) -> Observer<'_> {
+        Observer { resolver: &self.resolver, dns_port: self.settings.dns_port, timeout: self.settings.timeout }
+    }
+
+    /// The addresses of all edges, whether or not they are up.
+    async fn edge_addresses(&self) -> Result<BTreeSet<IpAddr>, StoreError> {
+        Ok(self.database.edges().await?.into_values().flat_map(|edge| edge.addresses).collect())
+    }
+
+    /// The authority that accepts no order for the domain's certificate for the longest time.
+    async fn rate_limit(&self, row: &DomainRow, now: Timestamp) -> Result<Option<RateLimit>, StoreError> {
+        // The certificate of a domain that redirects is that of its target.
+        let is_its = |domain: &DomainName| *domain == row.name || Some(domain) == row.redirect_to.as_ref();
+        let issuances = self.database.issuances().await?.into_iter();
+        let limits = issuances.filter(|((domain, _), last)| is_its(domain) && last.retry_after > now);
+        let limit = |((_, directory), last): (_, crate::store::IssuanceRow)| RateLimit {
+            directory,
+            until: last.retry_after,
+            reason: last.problem.unwrap_or_default(),
+        };
+        Ok(limits.map(limit).max_by_key(|limit| limit.until))
     }
 }
 

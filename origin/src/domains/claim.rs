@@ -11,7 +11,7 @@ use crate::store::{DomainRow, DomainRows};
 impl Domains {
     /// Claims a domain for a site, or changes where it redirects to, and checks its TXT record now.
     pub(crate) async fn claim(&self, name: DomainName, request: DomainRequest) -> Result<DomainRow, DomainError> {
-        check_name(&name, &self.base)?;
+        check_name(&name, &self.settings.base)?;
         let mut random = [0; 16];
         rand::rng().fill_bytes(&mut random);
         let (now, proof) = (self.clock.now(), proof::generate(&request.site, random));
@@ -21,7 +21,7 @@ impl Domains {
 
     /// Gives a domain up: it is served no longer, and another site may claim it.
     pub(crate) async fn remove(&self, name: DomainName) -> Result<(), DomainError> {
-        let database = self.database.clone();
+        let (database, last_checks) = (self.database.clone(), self.last_checks.clone());
         self.feed
             .write(async move {
                 let removed = |domains: &DomainRows| {
@@ -32,6 +32,7 @@ impl Domains {
                     Ok(None)
                 };
                 database.set_domain(&name, removed).await?;
+                last_checks.lock().remove(&name);
                 tracing::info!(domain = %name, "domain removed");
                 Ok(())
             })

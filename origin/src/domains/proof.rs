@@ -40,16 +40,26 @@ pub(super) fn examine(
     texts: Result<Vec<String>, ResolveError>,
 ) -> Result<(), NotProven> {
     let texts = texts.map_err(|error| NotProven { reason: error.to_string(), is_definite: error.is_definite() })?;
-    // Some DNS control panels store the quotes that others require.
-    if texts.iter().any(|text| text.trim().trim_matches('"') == proof) {
+    if texts.iter().any(|text| is_proof(text, proof)) {
         return Ok(());
     }
-    let quoted: Vec<String> = texts.iter().take(QUOTED_TEXTS).map(|text| format!("`{}`", shortened(text))).collect();
+    let quoted: Vec<String> = texts.iter().take(QUOTED_TEXTS).map(|text| quoted(text)).collect();
     let more = texts.len().saturating_sub(QUOTED_TEXTS);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let name = record_name(domain);
     let reason = format!("no TXT record of `{name}` has the expected text; found: {}{more}", quoted.join(", "));
     Err(NotProven { reason, is_definite: true })
+}
+
+/// Whether a text is that of the proof.
+pub(super) fn is_proof(text: &str, proof: &str) -> bool {
+    // Some DNS control panels store the quotes that others require.
+    text.trim().trim_matches('"') == proof
+}
+
+/// A text of a stranger, safe to print, in backquotes.
+pub(super) fn quoted(text: &str) -> String {
+    format!("`{}`", shortened(text))
 }
 
 fn shortened(text: &str) -> String {

@@ -1,83 +1,66 @@
-//! DNS queries for TXT records, by hickory. No other module of this crate uses it.
+//! DNS queries. No other module of this crate uses hickory.
+
+mod answer;
+mod error;
+mod exchange;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ProtocolConfig, ResolveHosts, ResolverConfig};
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::net::{DnsError, NetError};
-use hickory_resolver::proto::op::ResponseCode;
-use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use futures_util::future;
+use hickory_resolver::proto::op::{Edns, Message, Query};
+use hickory_resolver::proto::rr::Name;
+use hickory_resolver::system_conf;
+use verge_daemon::error_chain;
+
+pub(super) use self::answer::{Answer, Data, RecordKind, Status};
+pub(crate) use self::error::ResolveError;
+use self::exchange::exchange;
 
 /// How often a query is sent again.
 const RETRIES: usize = 1;
 
-/// The bound for a whole lookup, with all CNAME records that it follows, as a multiple of the timeout.
-const LOOKUP_TIMEOUTS: u32 = 4;
+/// How many name servers of the system are asked, as by the C library.
+const SERVERS_MAX: usize = 3;
 
-/// Queries recursive name servers. Nothing is cached, so that a record created just now is found.
+/// The largest response that is asked for over UDP, in bytes: one that is not fragmented.
+const UDP_PAYLOAD: u16 = 1232;
+
+/// Queries name servers. Nothing is cached, so that a record created just now is found.
 pub(crate) struct Resolver {
-    client: Result<TokioResolver, String>,
+    /// Tried in order.
+    servers: Result<Vec<SocketAddr>, String>,
     timeout: Duration,
-}
-
-/// Why a query gave no texts.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ResolveError {
-    #[error("`{0}` does not exist in DNS")]
-    NameNotFound(String),
-    #[error("`{0}` has no TXT record")]
-    NoTxtRecord(String),
-    #[error("the resolver did not answer the query for `{0}`")]
-    NoAnswer(String),
-    #[error("the query for `{name}` failed: {reason}")]
-    Failed { name: String, reason: String },
-    #[error("the origin has no DNS resolver ({0}): set `resolver` in its configuration")]
-    NoResolver(String),
-}
-
-impl ResolveError {
-    /// Whether DNS answered that there is no such record. False if the query failed.
-    pub(crate) fn is_definite(&self) -> bool {
-        match self {
-            Self::NameNotFound(_) | Self::NoTxtRecord(_) => true,
-            Self::NoAnswer(_) | Self::Failed { .. } | Self::NoResolver(_) => false,
-        }
-    }
+    /// Whether they are to ask others.
+    is_recursive: bool,
 }
 
 impl Resolver {
     /// Queries `server`, or else the resolvers of the system. If those cannot be determined, every query fails and says so.
     pub(crate) fn new(server: Option<SocketAddr>, timeout: Duration) -> Self {
-        let client = build(server, timeout).map_err(|error| error.to_string());
-        if let Err(reason) = &client {
+        let servers = server.map_or_else(servers_of_system, |server| Ok(vec![server]));
+        if let Err(reason) = &servers {
             tracing::info!(reason, "no DNS resolver: domains cannot be proven");
         }
-        Self { client, timeout }
+        Self { servers, timeout, is_recursive: true }
     }
 
-    /// The texts of the TXT records at `name`, following CNAME records. The strings of one record are concatenated (as in RFC 7208
-    /// §3.3).
+    /// Queries an authoritative name server, which asks no other.
+    pub(super) fn authoritative(server: SocketAddr, timeout: Duration) -> Self {
+        Self { servers: Ok(vec![server]), timeout, is_recursive: false }
+    }
+
+    /// The texts of the TXT records at `name`, following CNAME records.
     pub(crate) async fn texts(&self, name: &str) -> Result<Vec<String>, ResolveError> {
-        let texts = self.records(name, RecordType::TXT, |data| match data {
-            RData::TXT(text) => Some(String::from_utf8_lossy(&text.txt_data.concat()).into_owned()),
-            _ => None,
-        });
-        let texts = texts.await?;
-        if texts.is_empty() { Err(ResolveError::NoTxtRecord(name.to_owned())) } else { Ok(texts) }
+        self.ask(name, RecordKind::Txt).await?.texts(name)
     }
 
     /// The name that `name` is an alias of, lowercase and without the final dot; `None`: it is no alias.
     pub(crate) async fn cname(&self, name: &str) -> Result<Option<String>, ResolveError> {
-        let targets = self.records(name, RecordType::CNAME, |data| match data {
-            RData::CNAME(target) => Some(text(&target.0)),
-            _ => None,
-        });
-        match targets.await {
-            Ok(targets) => Ok(targets.into_iter().next()),
-            Err(error) if error.is_definite() => Ok(None),
-            Err(error) => Err(error),
+        let answer = self.ask(name, RecordKind::Cname).await?;
+        match answer.texts(name) {
+            Err(error) if !error.is_definite() => Err(error),
+            _ => Ok(answer.aliases.into_iter().next()),
         }
     }
 
@@ -85,85 +68,82 @@ impl Resolver {
     pub(crate) async fn name_servers(&self, name: &str) -> Result<Vec<(String, Vec<IpAddr>)>, ResolveError> {
         let mut zone = name;
         let servers = loop {
-            let servers = self.records(zone, RecordType::NS, |data| match data {
-                RData::NS(server) => Some(text(&server.0)),
-                _ => None,
-            });
-            match (servers.await, zone.split_once('.')) {
-                (Ok(servers), _) if !servers.is_empty() => break servers,
+            let answer = self.ask(zone, RecordKind::Ns).await?;
+            // The servers of an alias's target are not those of the zone.
+            if !answer.records.is_empty() && answer.aliases.is_empty() {
+                break answer.records;
+            }
+            match (answer.texts(zone), zone.split_once('.')) {
                 (Err(error), _) if !error.is_definite() => return Err(error),
                 (_, Some((_, parent))) => zone = parent,
                 (_, None) => return Err(ResolveError::NameNotFound(name.to_owned())),
             }
         };
-        let mut found = Vec::new();
-        for server in servers {
-            let mut addresses = Vec::new();
-            for kind in [RecordType::A, RecordType::AAAA] {
-                let of_kind = self.records(&server, kind, |data| match data {
-                    RData::A(address) => Some(IpAddr::V4(address.0)),
-                    RData::AAAA(address) => Some(IpAddr::V6(address.0)),
-                    _ => None,
-                });
-                addresses.extend(of_kind.await.into_iter().flatten());
-            }
-            found.push((server, addresses));
-        }
-        Ok(found)
+        let names = servers.into_iter().filter_map(|data| match data {
+            Data::NameServer(server) => Some(server),
+            _ => None,
+        });
+        let with_addresses = async |server: String| {
+            let answers = [RecordKind::A, RecordKind::Aaaa].map(|kind| self.ask(&server, kind));
+            let answers = future::join_all(answers).await.into_iter().flatten();
+            let addresses = answers.flat_map(|answer| answer.addresses().collect::<Vec<_>>()).collect();
+            (server, addresses)
+        };
+        Ok(future::join_all(names.map(with_addresses)).await)
     }
 
-    /// What `take` takes of the records of a type.
-    async fn records<T>(
-        &self,
-        name: &str,
-        record_type: RecordType,
-        take: impl Fn(&RData) -> Option<T>,
-    ) -> Result<Vec<T>, ResolveError> {
-        let client = self.client.as_ref().map_err(|reason| ResolveError::NoResolver(reason.clone()))?;
-        let no_answer = || ResolveError::NoAnswer(name.to_owned());
+    /// The answer to a question. It fails only if there is no name server to ask.
+    pub(super) async fn ask(&self, name: &str, kind: RecordKind) -> Result<Answer, ResolveError> {
+        self.send(name, kind, false).await
+    }
+
+    /// The answer without DNSSEC validation (RFC 4035 §3.2.2).
+    pub(super) async fn ask_unvalidated(&self, name: &str, kind: RecordKind) -> Result<Answer, ResolveError> {
+        self.send(name, kind, true).await
+    }
+
+    async fn send(&self, name: &str, kind: RecordKind, is_unvalidated: bool) -> Result<Answer, ResolveError> {
+        let servers = self.servers.as_ref().map_err(|reason| ResolveError::NoResolver(reason.clone()))?;
         let failed = |reason| ResolveError::Failed { name: name.to_owned(), reason };
-        // The final dot keeps the search list of the system out.
-        let query = Name::from_ascii(format!("{name}.")).map_err(|error| failed(error.to_string()))?;
-        let lookup = tokio::time::timeout(self.timeout * LOOKUP_TIMEOUTS, client.lookup(query, record_type)).await;
-        let lookup = lookup.map_err(|_| no_answer())?.map_err(|error| match error {
-            NetError::Dns(DnsError::NoRecordsFound(none)) if none.response_code == ResponseCode::NXDomain => {
-                ResolveError::NameNotFound(name.to_owned())
+        let owner = Name::from_ascii(format!("{name}.")).map_err(|error| failed(error.to_string()))?;
+        let mut query = Message::query();
+        query.metadata.recursion_desired = self.is_recursive;
+        query.metadata.checking_disabled = is_unvalidated;
+        query.add_query(Query::query(owner.clone(), kind.record_type()));
+        let mut edns = Edns::new();
+        edns.set_max_payload(UDP_PAYLOAD);
+        query.set_edns(edns);
+        for _ in 0..=RETRIES {
+            let mut failed = None;
+            for server in servers {
+                match exchange(*server, &query, self.timeout).await {
+                    Ok(response) => {
+                        let answer = Answer::read(server.to_string(), &response, &owner, kind);
+                        if answer.is_definite() {
+                            return Ok(answer);
+                        }
+                        failed = Some(answer);
+                    }
+                    Err(error) => {
+                        tracing::debug!(name, %server, error = error_chain(&error), "no answer of a name server");
+                    }
+                }
             }
-            NetError::Dns(DnsError::NoRecordsFound(_)) => ResolveError::NoTxtRecord(name.to_owned()),
-            NetError::Timeout | NetError::NoConnections | NetError::Io(_) => no_answer(),
-            NetError::Dns(DnsError::ResponseCode(code)) => failed(format!("the resolver answered {code}")),
-            other => failed(other.to_string()),
-        })?;
-        Ok(lookup.answers().iter().filter_map(|record| take(&record.data)).collect())
+            if let Some(answer) = failed {
+                return Ok(answer);
+            }
+        }
+        let asked: Vec<String> = servers.iter().map(ToString::to_string).collect();
+        Ok(Answer::silent(asked.join(", ")))
     }
 }
 
-/// A name in lowercase, without the final dot.
-fn text(name: &Name) -> String {
-    name.to_ascii().trim_end_matches('.').to_ascii_lowercase()
-}
-
-fn build(server: Option<SocketAddr>, timeout: Duration) -> Result<TokioResolver, NetError> {
-    let mut builder = match server {
-        Some(server) => {
-            let connections = [ProtocolConfig::Udp, ProtocolConfig::Tcp].map(|protocol| {
-                let mut connection = ConnectionConfig::new(protocol);
-                connection.port = server.port();
-                connection
-            });
-            let server = NameServerConfig::new(server.ip(), true, connections.into());
-            let config = ResolverConfig::from_name_servers(vec![server]);
-            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
-        }
-        None => TokioResolver::builder_tokio()?,
+fn servers_of_system() -> Result<Vec<SocketAddr>, String> {
+    let (config, _) = system_conf::read_system_conf().map_err(|error| error.to_string())?;
+    let address = |server: &hickory_resolver::config::NameServerConfig| {
+        Some(SocketAddr::new(server.ip, server.connections.first()?.port))
     };
-    let options = builder.options_mut();
-    options.timeout = timeout;
-    options.attempts = RETRIES;
-    options.cache_size = 0;
-    options.edns0 = true;
-    options.use_hosts_file = ResolveHosts::Never;
-    builder.build()
+    Ok(config.name_servers().iter().filter_map(address).take(SERVERS_MAX).collect())
 }
 
 #[cfg(test)]
@@ -172,7 +152,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_query_without_a_resolver_names_the_setting() {
-        let resolver = Resolver { client: Err("no nameservers found in config".to_owned()), timeout: Duration::ZERO };
+        let servers = Err("no nameservers found in config".to_owned());
+        let resolver = Resolver { servers, timeout: Duration::ZERO, is_recursive: true };
         let error = resolver.texts("_verge.example.com").await.unwrap_err();
         insta::assert_snapshot!(error.to_string());
     }

@@ -21,7 +21,7 @@ pub(super) struct Params {
 }
 
 /// `GET /v1/changes?since=CHECKPOINT`: the change feed as server-sent events. `Last-Event-ID`, which a reconnecting client sends,
-/// takes precedence over `since`. The feed ends instead of the next heartbeat once the token has stopped working.
+/// takes precedence over `since`. The feed ends when the token stops working.
 pub(super) async fn subscribe(
     Subscriber { owner, token }: Subscriber,
     State(feed): State<Feed>,

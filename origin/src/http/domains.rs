@@ -14,11 +14,15 @@ use crate::domains::{self, Domains};
 use crate::store::{Database, DomainRow};
 
 /// `GET /v1/domains`: every domain, by name.
-pub(super) async fn list(_: Admin, State(database): State<Database>) -> Result<Json<Vec<Domain>>, ApiError> {
-    Ok(Json(database.domains().await?.into_values().map(domain).collect()))
+pub(super) async fn list(
+    _: Admin,
+    State(database): State<Database>,
+    State(domains): State<Domains>,
+) -> Result<Json<Vec<Domain>>, ApiError> {
+    Ok(Json(database.domains().await?.into_values().map(|row| domain(row, &domains)).collect()))
 }
 
-/// `PUT /v1/domains/{domain}`: claims a domain for a site, and checks its proof now.
+/// `PUT /v1/domains/{domain}`: claims a domain for a site, and checks it now.
 pub(super) async fn claim(
     _: Admin,
     State(database): State<Database>,
@@ -27,7 +31,8 @@ pub(super) async fn claim(
     JsonBody(request): JsonBody<DomainRequest>,
 ) -> Result<Json<Domain>, ApiError> {
     sites::find(&database, &request.site).await?;
-    Ok(Json(domain(domains.claim(name, request).await?)))
+    let row = domains.claim(name, request).await?;
+    Ok(Json(domain(row, &domains)))
 }
 
 /// `DELETE /v1/domains/{domain}`: gives a domain up.
@@ -40,8 +45,11 @@ pub(super) async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn domain(row: DomainRow) -> Domain {
+fn domain(row: DomainRow, domains: &Domains) -> Domain {
     Domain {
+        findings: domains.findings(&row.name),
+        orders_certificate: domains.orders_certificates(),
+        delegation: domains.delegation(&row.name),
         proof: Proof { name: domains::record_name(&row.name), value: row.proof },
         name: row.name,
         site: row.site,

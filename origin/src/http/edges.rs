@@ -114,7 +114,7 @@ pub(super) async fn force(
     Ok(Json(state))
 }
 
-/// `DELETE /v1/edges/{edge}`: removes an edge and its token.
+/// `DELETE /v1/edges/{edge}`: removes an edge and its token. Its subscription to the feed ends at once.
 pub(super) async fn remove(
     _: Admin,
     State(database): State<Database>,
@@ -124,6 +124,7 @@ pub(super) async fn remove(
     PathParams(edge): PathParams<EdgeName>,
 ) -> Result<StatusCode, ApiError> {
     edge_settings::remove(&database, &feed, &reports, edge).await?;
+    feed.tokens_changed();
     fleet.reload().await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -133,10 +134,12 @@ pub(super) async fn issue_token(
     _: Admin,
     State(database): State<Database>,
     State(clock): State<Clock>,
+    State(feed): State<Feed>,
     State(fleet): State<Fleet>,
     PathParams(edge): PathParams<EdgeName>,
 ) -> Result<Json<IssuedToken>, ApiError> {
     let token = auth::issue_token(&database, TokenOwner::Edge(edge), clock.now()).await?;
+    feed.tokens_changed();
     fleet.reload().await?;
     Ok(token)
 }

@@ -10,6 +10,7 @@ use verge_protocol::api::{IssuedToken, NameServer, TokenOwner};
 use super::auth::{self, Admin};
 use super::error::ApiError;
 use super::extract::PathParams;
+use crate::feed::Feed;
 use crate::store::Database;
 
 /// `GET /v1/name-servers`: every name server that has a token, by name.
@@ -22,12 +23,14 @@ pub(super) async fn list(_: Admin, State(database): State<Database>) -> Result<J
 pub(super) async fn remove(
     _: Admin,
     State(database): State<Database>,
+    State(feed): State<Feed>,
     PathParams(name): PathParams<NameServerName>,
 ) -> Result<StatusCode, ApiError> {
     if !database.remove_name_server(&name).await? {
         return Err(ApiError::not_found("unknown_name_server", format!("there is no name server `{name}`"))
             .hint("GET /v1/name-servers lists all name servers"));
     }
+    feed.tokens_changed();
     tracing::info!(name_server = %name, "name server removed");
     Ok(StatusCode::NO_CONTENT)
 }
@@ -38,7 +41,10 @@ pub(super) async fn issue_token(
     _: Admin,
     State(database): State<Database>,
     State(clock): State<Clock>,
+    State(feed): State<Feed>,
     PathParams(name): PathParams<NameServerName>,
 ) -> Result<Json<IssuedToken>, ApiError> {
-    auth::issue_token(&database, TokenOwner::NameServer(name), clock.now()).await
+    let token = auth::issue_token(&database, TokenOwner::NameServer(name), clock.now()).await?;
+    feed.tokens_changed();
+    Ok(token)
 }

@@ -28,12 +28,9 @@ pub(super) async fn request(
         let message = format!("{} secrets: a request may name at most {SECRETS_MAX}", secrets.len());
         return Err(ApiError::bad_request("limit_exceeded", message).hint("send several requests"));
     }
-    let seal = |name, secret: &[u8]| {
-        let sealed = sealing::seal(&public_key, &edge, name, secret);
-        sealed.map_err(|error| ApiError::bad_request("invalid_key", error.to_string()))
-    };
+    let invalid = |error: sealing::PublicKeyError| ApiError::bad_request("invalid_key", error.to_string());
     // No edge is bound to a key to which nothing can be sealed.
-    seal(Digest::of(b""), b"")?;
+    sealing::check_public_key(&public_key).map_err(invalid)?;
     let Some(bound) = database.bind_edge_key(&edge, token, &public_key, clock.now()).await? else {
         return Err(auth::revoked());
     };
@@ -47,7 +44,8 @@ pub(super) async fn request(
     let mut answer = SecretsAnswer::default();
     for name in secrets {
         if let Some(secret) = read(&vault, name).await? {
-            answer.sealed.insert(name, seal(name, &secret)?);
+            let sealed = sealing::seal(&public_key, &edge, name, &secret).map_err(invalid)?;
+            answer.sealed.insert(name, sealed);
         }
     }
     Ok(Json(answer))

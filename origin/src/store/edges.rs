@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use verge_protocol::EdgeName;
+use verge_protocol::api::TokenOwner;
 use verge_protocol::fleet::EdgeState;
 use verge_protocol::state::Key;
 
 use super::database::{self, Database};
 use super::error::StoreError;
-use super::{secrets, state};
+use super::{join_codes, secrets, state};
 
 /// Every configured edge and its settings.
 pub(crate) type EdgeStates = BTreeMap<EdgeName, EdgeState>;
@@ -34,7 +35,7 @@ impl Database {
         Ok((new, written))
     }
 
-    /// Deletes the settings of an edge, its token and its public key. The flags tell whether it had settings, and whether it had a token.
+    /// Deletes the settings of an edge, its token, its public key and its join code. The flags tell whether it had settings, and whether it had a token.
     pub(crate) async fn remove_edge(&self, edge: &EdgeName) -> Result<(bool, bool), StoreError> {
         let mut transaction = self.begin().await?;
         database::lock(&mut transaction).await?;
@@ -45,6 +46,7 @@ impl Database {
             .await?
             .rows_affected();
         secrets::unbind_edge_key(&mut transaction, edge).await?;
+        join_codes::delete(&mut transaction, &TokenOwner::Edge(edge.clone())).await?;
         transaction.commit().await?;
         Ok((configured, revoked > 0))
     }

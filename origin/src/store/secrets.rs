@@ -139,6 +139,22 @@ pub(super) async fn put(transaction: &mut WriteTransaction, row: &SecretRow, now
     Ok(())
 }
 
+/// Binds an edge that was unbound in the same transaction, with a new token, to a public key.
+pub(super) async fn rebind_edge_key(
+    transaction: &mut WriteTransaction,
+    edge: &EdgeName,
+    public_key: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query("insert into edge_key (edge, public_key, bound) values ($1, $2, $3)")
+        .bind(edge.as_str())
+        .bind(public_key)
+        .bind(column_values::signed(now.0))
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
 /// Unbinds an edge from its public key: it has left, or joins anew.
 pub(super) async fn unbind_edge_key(transaction: &mut WriteTransaction, edge: &EdgeName) -> Result<(), StoreError> {
     sqlx::query("delete from edge_key where edge = $1").bind(edge.as_str()).execute(&mut **transaction).await?;

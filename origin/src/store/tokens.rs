@@ -1,14 +1,15 @@
 //! Access tokens, by digest.
 
 use verge_protocol::api::TokenOwner;
-use verge_protocol::{Digest, EdgeName, NameServerName, Timestamp};
+use verge_protocol::{Digest, EdgeName, Timestamp};
 
 use super::database::Database;
 use super::error::StoreError;
+use super::write_transaction::WriteTransaction;
 use super::{column_values, secrets};
 
 /// The values of the columns `edge` and `name_server`.
-fn columns(owner: &TokenOwner) -> (Option<&str>, Option<&str>) {
+pub(super) fn columns(owner: &TokenOwner) -> (Option<&str>, Option<&str>) {
     match owner {
         TokenOwner::Admin => (None, None),
         TokenOwner::Edge(edge) => (Some(edge.as_str()), None),
@@ -16,31 +17,51 @@ fn columns(owner: &TokenOwner) -> (Option<&str>, Option<&str>) {
     }
 }
 
+/// The owner with these values.
+pub(super) fn owner(edge: Option<&str>, name_server: Option<&str>) -> Result<TokenOwner, StoreError> {
+    Ok(match (edge, name_server) {
+        (Some(edge), _) => TokenOwner::Edge(column_values::parse("edge name", edge)?),
+        (None, Some(name)) => TokenOwner::NameServer(column_values::parse("name server name", name)?),
+        (None, None) => TokenOwner::Admin,
+    })
+}
+
+/// Stores the digest of a token in place of the owner's earlier one. An edge is unbound from its public key.
+pub(super) async fn replace(
+    transaction: &mut WriteTransaction,
+    digest: Digest,
+    owner: &TokenOwner,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let (edge, name_server) = columns(owner);
+    let delete = match owner {
+        TokenOwner::Admin => sqlx::query("delete from token where edge is null and name_server is null"),
+        TokenOwner::Edge(_) => sqlx::query("delete from token where edge = $1").bind(edge),
+        TokenOwner::NameServer(_) => sqlx::query("delete from token where name_server = $1").bind(name_server),
+    };
+    delete.execute(&mut **transaction).await?;
+    if let TokenOwner::Edge(edge) = owner {
+        secrets::unbind_edge_key(transaction, edge).await?;
+    }
+    sqlx::query(
+        "insert into token (digest, edge, name_server, created) values ($1, $2, $3, $4) \
+         on conflict (digest) do nothing",
+    )
+    .bind(digest.to_string())
+    .bind(edge)
+    .bind(name_server)
+    .bind(column_values::signed(now.0))
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
 impl Database {
     /// Stores the digest of a token. It replaces the owner's earlier token, which stops working. An edge is unbound from its public key: it
     /// joins anew.
     pub(crate) async fn put_token(&self, digest: Digest, owner: &TokenOwner, now: Timestamp) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        let (edge, name_server) = columns(owner);
-        let delete = match owner {
-            TokenOwner::Admin => sqlx::query("delete from token where edge is null and name_server is null"),
-            TokenOwner::Edge(_) => sqlx::query("delete from token where edge = $1").bind(edge),
-            TokenOwner::NameServer(_) => sqlx::query("delete from token where name_server = $1").bind(name_server),
-        };
-        delete.execute(&mut *transaction).await?;
-        if let TokenOwner::Edge(edge) = owner {
-            secrets::unbind_edge_key(&mut transaction, edge).await?;
-        }
-        sqlx::query(
-            "insert into token (digest, edge, name_server, created) values ($1, $2, $3, $4) \
-             on conflict (digest) do nothing",
-        )
-        .bind(digest.to_string())
-        .bind(edge)
-        .bind(name_server)
-        .bind(column_values::signed(now.0))
-        .execute(&mut *transaction)
-        .await?;
+        replace(&mut transaction, digest, owner, now).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -52,34 +73,7 @@ impl Database {
                 .bind(digest.to_string())
                 .fetch_optional(self.read())
                 .await?;
-        row.map(|columns| match columns {
-            (Some(edge), _) => Ok(TokenOwner::Edge(column_values::parse("edge name", &edge)?)),
-            (None, Some(name)) => Ok(TokenOwner::NameServer(column_values::parse("name server name", &name)?)),
-            (None, None) => Ok(TokenOwner::Admin),
-        })
-        .transpose()
-    }
-
-    /// Every name server that has a token, by name, and when the token was issued.
-    pub(crate) async fn name_servers(&self) -> Result<Vec<(NameServerName, Timestamp)>, StoreError> {
-        let query = "select name_server, created from token where name_server is not null order by name_server";
-        let rows = column_values::fetch_all(&mut *self.read_connection().await?, sqlx::query(query)).await?;
-        let parse = |(name, issued): (String, i64)| {
-            let name = column_values::parse("name server name", &name)?;
-            Ok((name, Timestamp(column_values::unsigned("time", issued)?)))
-        };
-        Ok(column_values::sound_rows("token", rows, parse))
-    }
-
-    /// Deletes the token of a name server. True if it had one.
-    pub(crate) async fn remove_name_server(&self, name: &NameServerName) -> Result<bool, StoreError> {
-        let mut transaction = self.begin().await?;
-        let removed = sqlx::query("delete from token where name_server = $1")
-            .bind(name.as_str())
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(removed.rows_affected() > 0)
+        row.map(|(edge, name_server)| owner(edge.as_deref(), name_server.as_deref())).transpose()
     }
 
     /// Every edge that has a token, by name.

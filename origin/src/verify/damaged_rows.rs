@@ -66,6 +66,9 @@ impl DamagedRows<'_> {
             "release" => self.release(row, find(Severity::Operation, "the release is not listed; a rollback to it fails, and if a channel serves it, pushes to the channel do")),
             "edge_key" => find(Severity::Operation, "the edge gets no secrets")
                 .repair(Repair::delete(row, "deletes the row: the edge is bound to its key when it asks again")),
+            "join_code" => find(Severity::Harmless, "the join code cannot be used")
+                .repair(Repair::delete(row, "deletes the row"))
+                .advice("make another one: `verge edges join-code` or `verge dns add`"),
             "issuance" => find(Severity::Harmless, "a certificate may be ordered earlier than planned")
                 .repair(Repair::delete(row, "deletes the row")),
             "secret" => find(Severity::Operation, "a certificate is not sent to edges that lack its key, or session tickets are not shared")

@@ -94,6 +94,7 @@ impl Metadata {
         all.table(snapshot, &row::PURGE, |_, row| purge(row)).await;
         all.table(snapshot, &row::SECRET, |_, row| secret(row)).await;
         all.table(snapshot, &row::EDGE_KEY, |_, row| edge_key(row)).await;
+        all.table(snapshot, &row::JOIN_CODE, |_, row| join_code(row)).await;
         all.table(snapshot, &row::ISSUANCE, |_, row| issuance(row)).await;
         all.table(snapshot, &row::HISTORY, Self::history).await;
         all.table(snapshot, &row::DIVERGENCE, |_, row| divergence(row)).await;
@@ -317,6 +318,15 @@ fn edge_key(row: &RawRow) -> Parsed<()> {
     row.parse::<EdgeName>("edge")?;
     row.text("public_key")?;
     row.number("bound").map(drop)
+}
+
+fn join_code(row: &RawRow) -> Parsed<()> {
+    row.parse::<Digest>("digest")?;
+    row.optional("edge", RawRow::parse::<EdgeName>)?;
+    row.optional("name_server", RawRow::parse::<NameServerName>)?;
+    row.number("expires")?;
+    row.optional("used", RawRow::number)?;
+    row.optional("public_key", RawRow::text).map(drop)
 }
 
 fn issuance(row: &RawRow) -> Parsed<()> {

@@ -64,6 +64,8 @@ pub(super) static PURGE: Table =
     Table { name: "purge", key: 2, columns: &["site", "seq", "scope", "author", "message", "made"] };
 pub(super) static SECRET: Table = Table { name: "secret", key: 1, columns: &["name", "master", "sealed", "made"] };
 pub(super) static EDGE_KEY: Table = Table { name: "edge_key", key: 1, columns: &["edge", "public_key", "bound"] };
+pub(super) static JOIN_CODE: Table =
+    Table { name: "join_code", key: 2, columns: &["edge", "name_server", "digest", "expires", "used", "public_key"] };
 pub(super) static ISSUANCE: Table = Table {
     name: "issuance",
     key: 2,

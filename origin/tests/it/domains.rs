@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use verge_protocol::DomainName;
-use verge_protocol::api::{Domain, DomainRequest};
+use verge_protocol::api::{Domain, DomainRequest, EdgeSettings, FindingKind};
 use verge_protocol::fleet::DomainState;
 use verge_protocol::state::ParsedRow;
 use verge_test_kit::{Answer, FakeDns};
@@ -61,6 +61,7 @@ async fn position(origin: &TestOrigin) -> String {
 async fn a_domain_is_published_once_proven_and_stays_when_its_record_is_gone() {
     let dns = FakeDns::start().await;
     let origin = start_origin(&dns, false).await;
+    dns.set("www.example.com", Answer::Host);
     let mut feed = tail(&origin).await;
 
     let pending = claim(&origin, "www.example.com", None).await;
@@ -212,5 +213,46 @@ async fn shutdown_does_not_wait_for_a_silent_resolver() {
     dns.set(&pending.proof.name, Answer::Timeout);
     let queries = dns.queries(&pending.proof.name);
     dns.wait_for_queries(&pending.proof.name, queries + 1).await;
+    origin.stop().await;
+}
+
+/// Configures the only edge.
+async fn set_edge_address(origin: &TestOrigin, address: &str) {
+    let settings = EdgeSettings {
+        addresses: vec![address.parse().unwrap()],
+        port: 80,
+        location: None,
+        regions: [].into(),
+        weight: 1,
+    };
+    assert!(origin.put("/v1/edges/fra-1", settings).await.status().is_success());
+}
+
+#[tokio::test]
+async fn findings_are_renewed_by_periodic_checks_and_gone_with_the_domain() {
+    let dns = FakeDns::start().await;
+    let origin = start_origin(&dns, true).await;
+    set_edge_address(&origin, "127.0.0.2").await;
+    dns.set("www.example.com", Answer::Host);
+    prove(&dns, &claim(&origin, "www.example.com", None).await);
+    let proven = claim(&origin, "www.example.com", None).await;
+    let [finding] = &*proven.findings else { panic!("{proven:?}") };
+    assert_eq!((finding.kind, &*finding.seen), (FindingKind::AddressElsewhere, "127.0.0.1"));
+    assert_eq!(finding.wanted, "CNAME demo.localhost (127.0.0.2)");
+
+    let findings = async || origin.get::<Vec<Domain>>("/v1/domains").await.remove(0).findings;
+    assert_eq!(findings().await, proven.findings);
+    set_edge_address(&origin, "127.0.0.1").await;
+    origin.clock.advance(Duration::from_mins(10));
+    verge_test_kit::until("a check to find nothing", async || findings().await.is_empty()).await;
+
+    set_edge_address(&origin, "127.0.0.2").await;
+    let origin = origin.restart().await;
+    let findings = async || origin.get::<Vec<Domain>>("/v1/domains").await.remove(0).findings;
+    verge_test_kit::until("the first check after a start", async || findings().await == proven.findings).await;
+    assert_eq!(origin.delete("/v1/domains/www.example.com").await.status(), 204);
+    dns.set("_verge.www.example.com", Answer::ServFail);
+    let again = claim(&origin, "www.example.com", None).await;
+    assert_eq!((again.proven, again.findings[0].kind), (None, FindingKind::LookupFailed));
     origin.stop().await;
 }

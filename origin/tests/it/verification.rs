@@ -138,6 +138,8 @@ impl Sound {
         let issuance =
             "insert into issuance values ('www.example.com', 'https://acme.example/', 1, 1, 1, 1, 0, 'away')";
         execute(&mut database, issuance).await;
+        let join_code = format!("insert into join_code values ('{gone}', 'fra-1', null, 1, 1, 'c0ffee')");
+        execute(&mut database, &join_code).await;
         execute(&mut database, &format!("insert into erased_blob values ('demo', '{gone}')")).await;
         database.close().await.unwrap();
         sound

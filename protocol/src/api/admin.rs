@@ -1,14 +1,13 @@
-//! Bodies of the calls for operators: edges, name servers, region restrictions and domains.
+//! Bodies of the calls for operators: edges, name servers and region restrictions.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::DomainName;
 use crate::fleet::Force;
 use crate::geo_point::GeoPoint;
-use crate::name::{NameServerName, Region, SiteName};
+use crate::name::{NameServerName, Region};
 use crate::timestamp::Timestamp;
 
 /// Answer to `POST /v1/edges/{edge}/token` and `POST /v1/name-servers/{name}/token`. The origin stores only the token's digest. An earlier
@@ -61,45 +60,6 @@ enum StrictForce {
 pub struct SiteRegions {
     /// DNS routes the site's readers only to edges in one of these regions; if empty, to any edge.
     pub regions: BTreeSet<Region>,
-}
-
-/// `PUT /v1/domains/{domain}`: claims a domain for a site, and checks its proof now. The answer is a [`Domain`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DomainRequest {
-    /// The site.
-    pub site: SiteName,
-    /// Another domain of the same site to redirect readers to.
-    #[serde(default)]
-    pub redirect_to: Option<DomainName>,
-}
-
-/// `GET /v1/domains` answers a list of these.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Domain {
-    /// The domain.
-    pub name: DomainName,
-    /// The site that it is claimed for.
-    pub site: SiteName,
-    /// Another domain of the same site to redirect readers to.
-    #[serde(default)]
-    pub redirect_to: Option<DomainName>,
-    /// The TXT record that proves it.
-    pub proof: Proof,
-    /// When it was proven; `None`: it is not proven and not served.
-    pub proven: Option<Timestamp>,
-    /// Why the last check did not find the proof, for a person to read.
-    #[serde(default)]
-    pub problem: Option<String>,
-}
-
-/// A TXT record that only the owner of the domain can create, bound to one site. (That a name points at the edges proves nothing: such
-/// names are left behind, and registered by others.)
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Proof {
-    /// The record's name, `_verge.www.example.com`.
-    pub name: String,
-    /// The record's text.
-    pub value: String,
 }
 
 #[cfg(test)]

@@ -32,6 +32,11 @@ pub enum Problem {
         /// Why.
         reason: String,
     },
+    /// The certificate files of the API cannot be used as they are.
+    ApiCertificate {
+        /// Why, and what is presented.
+        reason: String,
+    },
     /// A subscriber had read writes that the origin does not have: the origin was restored from an older copy, or replaced.
     Diverged {
         /// When it was noticed.
@@ -83,11 +88,12 @@ pub enum Problem {
 
 impl Problem {
     /// The name of each kind, the gravest first: the tag in JSON, and the label in metrics.
-    pub const KINDS: [&str; 10] = [
+    pub const KINDS: [&str; 11] = [
         "writes_fail",
         "pushes_fail",
         "damaged_rows",
         "master_key",
+        "api_certificate",
         "diverged",
         "orphans",
         "edge_not_saving",
@@ -103,6 +109,7 @@ impl Problem {
             Self::PushesFail { .. } => "pushes_fail",
             Self::DamagedRows { .. } => "damaged_rows",
             Self::MasterKey { .. } => "master_key",
+            Self::ApiCertificate { .. } => "api_certificate",
             Self::Diverged { .. } => "diverged",
             Self::Orphans { .. } => "orphans",
             Self::EdgeNotSaving { .. } => "edge_not_saving",
@@ -134,6 +141,7 @@ impl fmt::Display for Problem {
                     "certificates are neither issued nor sent to edges, edges serve those they have: {reason}"
                 )
             }
+            Self::ApiCertificate { reason } => write!(formatter, "certificate of the API over TLS: {reason}"),
             Self::Diverged { subscriber, seen, had, .. } => write!(
                 formatter,
                 "{subscriber} had read writes, up to {seen}, that the origin, then at {had}, does not have: it was restored from an \
@@ -194,6 +202,7 @@ mod tests {
             Problem::PushesFail { reason: String::new() },
             Problem::DamagedRows { keys: vec![] },
             Problem::MasterKey { reason: String::new() },
+            Problem::ApiCertificate { reason: String::new() },
             Problem::Diverged {
                 noticed: Timestamp(0),
                 subscriber: String::new(),

@@ -153,10 +153,14 @@ fn answer(request: &Message, zone: &Zone, is_udp: bool) -> Option<Message> {
             let name = Name::from_ascii(format!("{target}.")).unwrap();
             records.push(RData::CNAME(CNAME(name.clone())));
             // As a resolver does, which has followed it.
-            if let Some(Answer::Texts(texts)) = zone.lock().unwrap().get(target)
-                && query.query_type() == RecordType::TXT
-            {
-                of_target = Some((name, texts.iter().map(text).collect::<Vec<_>>()));
+            match zone.lock().unwrap().get(target) {
+                Some(Answer::Texts(texts)) if query.query_type() == RecordType::TXT => {
+                    of_target = Some((name, texts.iter().map(text).collect::<Vec<_>>()));
+                }
+                None if query.query_type() != RecordType::CNAME => {
+                    message.metadata.response_code = ResponseCode::NXDomain;
+                }
+                _ => {}
             }
         }
     }

@@ -25,7 +25,7 @@ pub struct LightEdge {
 impl LightEdge {
     /// An edge that follows this origin.
     pub fn new(name: EdgeName, origin: OriginUrl, token: &Secret) -> Self {
-        let origins = Origins::new(vec![origin], token, "light-edge", Counter::default()).unwrap();
+        let origins = Origins::new(vec![origin], None, token, "light-edge", Counter::default()).unwrap();
         Self { name, origins, position: None, preparations: BTreeMap::new() }
     }
 

@@ -9,7 +9,6 @@ use serde::Deserialize;
 use verge_protocol::api::{
     self, Channel, CreateRelease, Edge, MoveChannel, Progress, Provenance, Release, SitePage, Status,
 };
-use verge_protocol::https::SiteHttps;
 use verge_protocol::{ChannelName, Digest, EdgeName, IdempotencyKey, ReleaseNumber, Seq, SiteName, Timestamp};
 
 use super::state::{Early, Memory, Shared, Site, refuse};
@@ -219,7 +218,13 @@ pub(super) async fn sites(State(shared): State<Shared>, Query(After { after }): 
 }
 
 pub(super) async fn status() -> Json<Status> {
-    Json(Status { position: "1-9".parse().unwrap(), version: "0.1.0".into(), problems: vec![], purges: vec![] })
+    Json(Status {
+        position: "1-9".parse().unwrap(),
+        version: "0.1.0".into(),
+        problems: vec![],
+        purges: vec![],
+        pin: None,
+    })
 }
 
 pub(super) async fn edges(State(shared): State<Shared>) -> Json<Vec<Edge>> {
@@ -243,6 +248,6 @@ fn describe(name: &SiteName, site: &Site, with_previous: bool) -> api::Site {
         channels: channels.collect(),
         url,
         regions: [].into(),
-        https: SiteHttps::default(),
+        https: verge_protocol::https::SiteHttps::default(),
     }
 }

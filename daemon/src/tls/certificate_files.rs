@@ -4,20 +4,31 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use verge_daemon::file_watch::{FileStamps, POLL_INTERVAL};
-use verge_daemon::tls::{Certificate, CertificateError};
-use verge_daemon::{Clock, error_chain};
-use verge_protocol::Timestamp;
+use serde::Deserialize;
+use verge_protocol::{Timestamp, error_chain};
 
-use super::presented::PresentedCertificates;
-use crate::config::CertificateFiles;
+use super::certificate::{Certificate, CertificateError};
+use crate::clock::Clock;
+use crate::file_watch::{FileStamps, POLL_INTERVAL};
+use crate::tasks::Tasks;
 
-/// Why files are not presented as they are, one text for each pair.
-pub(super) type FileProblems = Arc<Mutex<Vec<String>>>;
+/// The files of a certificate of the operator's own, in PEM.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateFiles {
+    /// The certificate, then its intermediate certificates.
+    pub chain: PathBuf,
+    /// Its private key, not encrypted.
+    pub key: PathBuf,
+}
+
+/// Why files are not presented as they are, one text for each pair. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct FileProblems(Arc<Mutex<Vec<String>>>);
 
 /// Why a pair of files cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum FileError {
+pub enum CertificateFilesError {
     /// A file cannot be read.
     #[error("failed to read {}", path.display())]
     Unreadable {
@@ -36,17 +47,54 @@ pub(crate) enum FileError {
     },
 }
 
-/// Checks files as a daemon would that loads them now. Blocks.
-pub(crate) fn check_files(files: &CertificateFiles, now: Timestamp) -> Result<(), FileError> {
-    let invalid = |source| FileError::Invalid { files: files.clone(), source };
-    read(files)?.check(now).map_err(invalid)
+impl FileProblems {
+    /// These problems, of files that are not watched.
+    pub fn new(problems: Vec<String>) -> Self {
+        Self(Arc::new(Mutex::new(problems)))
+    }
+
+    /// The problems now.
+    pub fn list(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
-fn read(files: &CertificateFiles) -> Result<Certificate, FileError> {
-    let bytes =
-        |path: &Path| std::fs::read(path).map_err(|source| FileError::Unreadable { path: path.to_owned(), source });
-    Certificate::from_pem(&bytes(&files.chain)?, &bytes(&files.key)?)
-        .map_err(|source| FileError::Invalid { files: files.clone(), source })
+impl CertificateFiles {
+    /// Checks the files as a daemon would that loads them now. Blocks.
+    pub fn check(&self, now: Timestamp) -> Result<(), CertificateFilesError> {
+        self.read()?.check(now).map_err(|source| self.invalid(source))
+    }
+
+    /// Loads files, and reloads those that change, until `tasks` drain. `present` is called with what can be used of all of them: before this
+    /// returns, and after each change. Files that cannot be used any more do not replace what could.
+    pub async fn watch(
+        files: Vec<Self>,
+        present: impl Fn(Vec<Arc<Certificate>>) + Send + 'static,
+        clock: Clock,
+        tasks: &Tasks,
+    ) -> FileProblems {
+        let problems = FileProblems::default();
+        if !files.is_empty() {
+            let watched = |files| Watched { files, stamps: FileStamps::default(), certificate: None, problem: None };
+            let watched = files.into_iter().map(watched).collect();
+            let task = Watch { watched, present, problems: problems.clone(), clock };
+            let task = task.load_where(|_| true).await;
+            let draining = tasks.draining().clone();
+            drop(tasks.spawn("certificate files", draining.run_until_cancelled_owned(task.run())));
+        }
+        problems
+    }
+
+    fn read(&self) -> Result<Certificate, CertificateFilesError> {
+        let bytes = |path: &Path| {
+            std::fs::read(path).map_err(|source| CertificateFilesError::Unreadable { path: path.to_owned(), source })
+        };
+        Certificate::from_pem(&bytes(&self.chain)?, &bytes(&self.key)?).map_err(|source| self.invalid(source))
+    }
+
+    fn invalid(&self, source: CertificateError) -> CertificateFilesError {
+        CertificateFilesError::Invalid { files: self.clone(), source }
+    }
 }
 
 /// A pair of files, and what is presented of it.
@@ -63,17 +111,16 @@ impl Watched {
     fn load(&mut self, now: Timestamp) {
         self.stamps = FileStamps::default();
         self.stamps.add([&*self.files.chain, &*self.files.key]);
-        let invalid = |source| FileError::Invalid { files: self.files.clone(), source };
-        let loaded = read(&self.files).map(Arc::new);
+        let loaded = self.files.read().map(Arc::new);
         let result = loaded.and_then(|certificate| match certificate.check(now) {
             Ok(()) => Ok((certificate, None)),
             // There is nothing better, and this machine's clock may be wrong.
             Err(error @ (CertificateError::Expired(_) | CertificateError::NotYetValid(_)))
                 if self.certificate.is_none() =>
             {
-                Ok((certificate, Some(error_chain(&invalid(error)))))
+                Ok((certificate, Some(error_chain(&self.files.invalid(error)))))
             }
-            Err(error) => Err(invalid(error)),
+            Err(error) => Err(self.files.invalid(error)),
         });
         let problem = match result {
             Ok((certificate, problem)) => {
@@ -94,31 +141,16 @@ impl Watched {
 }
 
 /// Keeps what is presented as the files are.
-pub(super) struct CertificateFilesTask {
+struct Watch<F> {
     watched: Vec<Watched>,
-    presented: PresentedCertificates,
+    present: F,
     problems: FileProblems,
     clock: Clock,
 }
 
-impl CertificateFilesTask {
-    pub(super) fn new(
-        files: Vec<CertificateFiles>,
-        presented: PresentedCertificates,
-        problems: FileProblems,
-        clock: Clock,
-    ) -> Self {
-        let watched = |files| Watched { files, stamps: FileStamps::default(), certificate: None, problem: None };
-        Self { watched: files.into_iter().map(watched).collect(), presented, problems, clock }
-    }
-
-    /// Loads all files.
-    pub(super) async fn load(self) -> Self {
-        self.load_where(|_| true).await
-    }
-
+impl<F: Fn(Vec<Arc<Certificate>>) + Send + 'static> Watch<F> {
     /// Reloads files that have changed, for ever.
-    pub(super) async fn run(mut self) {
+    async fn run(mut self) {
         loop {
             tokio::time::sleep(POLL_INTERVAL).await;
             self = self.load_where(|watched| watched.stamps.have_changed()).await;
@@ -136,10 +168,9 @@ impl CertificateFilesTask {
                 }
             }
             if has_loaded {
-                let certificates = self.watched.iter().filter_map(|watched| watched.certificate.clone());
-                self.presented.set_own(certificates.collect());
+                (self.present)(self.watched.iter().filter_map(|watched| watched.certificate.clone()).collect());
                 let problems = self.watched.iter().filter_map(|watched| watched.problem.clone());
-                *self.problems.lock().unwrap_or_else(PoisonError::into_inner) = problems.collect();
+                *self.problems.0.lock().unwrap_or_else(PoisonError::into_inner) = problems.collect();
             }
             self
         };
