@@ -313,15 +313,7 @@ async fn compose(
         sites_url: config.sites_url.clone(),
         timing: config.rollout_timing,
     };
-    let purges = Purges {
-        database: database.clone(),
-        feed: feed.clone(),
-        fleet: fleet.clone(),
-        edge_reports: edge_reports.clone(),
-        clock: clock.clone(),
-        tasks: tasks.clone(),
-        timing: config.rollout_timing,
-    };
+    let purges = purges(config, &database, &feed, &fleet, &edge_reports, &clock, tasks);
     let erasures = Erasures {
         database: database.clone(),
         contents: contents.clone(),
@@ -377,6 +369,27 @@ async fn compose(
         sites_url: config.sites_url.clone(),
         metrics,
     })
+}
+
+/// Composes what purges.
+fn purges(
+    config: &Config,
+    database: &Database,
+    feed: &Feed,
+    fleet: &Fleet,
+    edge_reports: &EdgeReports,
+    clock: &Clock,
+    tasks: &Tasks,
+) -> Purges {
+    Purges {
+        database: database.clone(),
+        feed: feed.clone(),
+        fleet: fleet.clone(),
+        edge_reports: edge_reports.clone(),
+        clock: clock.clone(),
+        tasks: tasks.clone(),
+        timing: config.rollout_timing,
+    }
 }
 
 /// Composes what stores uploads.

@@ -107,10 +107,8 @@ impl Observer<'_> {
     /// Asks the resolver alone.
     async fn ask(&self, name: &str, kind: RecordKind) -> Result<Observation, ResolveError> {
         let answer = self.resolver.ask(name, kind).await?;
-        let unvalidated = match answer.is_failure() {
-            true => Some(self.resolver.ask_unvalidated(name, kind).await?),
-            false => None,
-        };
+        let unvalidated =
+            if answer.is_failure() { Some(self.resolver.ask_unvalidated(name, kind).await?) } else { None };
         Ok(Observation { name: name.to_owned(), kind, answer, unvalidated, authoritative: Vec::new() })
     }
 }

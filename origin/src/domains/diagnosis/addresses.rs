@@ -106,9 +106,10 @@ fn seen(pointing: Pointing, Observations { ipv4, ipv6, .. }: &Observations) -> S
 }
 
 fn wanted(Expected { row, base, edges, .. }: &Expected<'_>) -> String {
-    let addresses = match edges.is_empty() {
-        true => String::new(),
-        false => format!(" ({})", finding::list(edges.iter().map(ToString::to_string))),
+    let addresses = if edges.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", finding::list(edges.iter().map(ToString::to_string)))
     };
     format!("CNAME {}.{base}{addresses}", row.site)
 }
