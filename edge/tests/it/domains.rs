@@ -126,10 +126,10 @@ async fn domains_after_a_restart_without_the_origin_are_served() {
 }
 
 #[tokio::test]
-async fn rows_of_edges_and_sites_are_ignored() {
+async fn rows_of_edges_are_ignored() {
     let world = World::start().await;
     world.origin.write("edge/fra-1", |_| Some(json!({ "addresses": ["192.0.2.1"] })));
-    world.origin.write("site/demo", |_| Some("of another shape".into()));
+    world.origin.write("edge/fra-2", |_| Some("of another shape".into()));
     let position = world.origin.write("edge/fra-1", |_| None);
     world.wait_until_served(position).await;
     until("the report", async || {

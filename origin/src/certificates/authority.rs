@@ -173,7 +173,7 @@ impl Authority {
                 // The authority has no ARI, or does not know the earlier certificate.
                 Err(Error::Unsupported(_)) if attempts == 1 && replaces.is_some() => {}
                 Err(Error::Api(problem)) if attempts == 1 && is_type(&problem, "accountDoesNotExist") => {
-                    account = self.create_account().await?;
+                    account = self.replace_account(&account).await?;
                 }
                 Err(Error::Api(problem)) if attempts == 1 && replaces.is_some() && !is_rate_limited(&problem) => {}
                 // It has ARI, but does not confirm what the order replaces.
@@ -204,8 +204,10 @@ impl Authority {
         }
     }
 
+    /// The account, which is made if there is none. Of several that ask at once, one makes it.
     async fn account(&self) -> Result<Account, AuthorityError> {
-        if let Some(account) = &*self.account.lock().await {
+        let mut current = self.account.lock().await;
+        if let Some(account) = &*current {
             return Ok(account.clone());
         }
         let name = SecretName::Account(self.settings.directory.clone());
@@ -213,20 +215,31 @@ impl Authority {
             Err(VaultError::Damaged(_)) => None,
             stored => stored?,
         };
-        let Some(credentials) = stored.and_then(|stored| serde_json::from_slice::<AccountCredentials>(&stored).ok())
-        else {
-            return self.create_account().await;
+        let credentials = stored.and_then(|stored| serde_json::from_slice::<AccountCredentials>(&stored).ok());
+        let account = match credentials {
+            Some(credentials) => {
+                let builder = Account::builder_with_http(Box::new(self.transport.clone()));
+                let account = builder.from_credentials(credentials).await;
+                account.map_err(|error| self.error(error, "reading the directory"))?
+            }
+            None => self.create_account().await?,
         };
-        let builder = Account::builder_with_http(Box::new(self.transport.clone()));
-        let account =
-            builder.from_credentials(credentials).await.map_err(|error| self.error(error, "reading the directory"))?;
-        *self.account.lock().await = Some(account.clone());
+        *current = Some(account.clone());
+        Ok(account)
+    }
+
+    /// Another account, in place of one that the authority does not know.
+    async fn replace_account(&self, unknown: &Account) -> Result<Account, AuthorityError> {
+        let mut current = self.account.lock().await;
+        if let Some(account) = current.as_ref().filter(|account| account.id() != unknown.id()) {
+            return Ok(account.clone());
+        }
+        let account = self.create_account().await?;
+        *current = Some(account.clone());
         Ok(account)
     }
 
     async fn create_account(&self) -> Result<Account, AuthorityError> {
-        // Held until it is stored: no two accounts are made.
-        let mut current = self.account.lock().await;
         let contact = self.settings.email.as_ref().map(|email| format!("mailto:{email}"));
         let contact: Vec<&str> = contact.iter().map(String::as_str).collect();
         let new = NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
@@ -238,7 +251,6 @@ impl Authority {
         let credentials = serde_json::to_vec(&credentials).expect("plain data serializes");
         self.vault.put(&SecretName::Account(self.settings.directory.clone()), &credentials).await?;
         tracing::info!(authority = self.settings.directory, account = account.id(), "account made");
-        *current = Some(account.clone());
         Ok(account)
     }
 
@@ -246,24 +258,17 @@ impl Authority {
         match error {
             Error::Api(problem) => {
                 let message = problem.to_string();
-                match self.transport.take_retry_after() {
-                    Some(until) => AuthorityError::RateLimited { message, until },
-                    None => {
-                        refused_names(&problem).map_or(AuthorityError::Refused(message), AuthorityError::NotAuthorized)
-                    }
-                }
+                refused_names(&problem).map_or(AuthorityError::Refused(message), AuthorityError::NotAuthorized)
             }
             Error::Timeout(_) => AuthorityError::Slow { doing, timeout: self.settings.poll_timeout },
-            Error::Other(error) if matches!(error.downcast_ref(), Some(TransportError::Unreachable(_))) => {
-                AuthorityError::Unreachable(error.to_string())
-            }
-            error => {
-                let message = format!("{doing}: {error}");
-                match self.transport.take_retry_after() {
-                    Some(until) => AuthorityError::RateLimited { message, until },
-                    None => AuthorityError::WrongAnswer(message),
+            Error::Other(error) => match error.downcast_ref() {
+                Some(TransportError::Unreachable(reason)) => AuthorityError::Unreachable(reason.clone()),
+                Some(TransportError::Later { message, until }) => {
+                    AuthorityError::RateLimited { message: message.clone(), until: *until }
                 }
-            }
+                Some(TransportError::Status(_)) | None => AuthorityError::WrongAnswer(format!("{doing}: {error}")),
+            },
+            error => AuthorityError::WrongAnswer(format!("{doing}: {error}")),
         }
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use verge_protocol::api::DomainFinding;
-use verge_protocol::{DomainName, Timestamp};
+use verge_protocol::api::{DomainFinding, DomainStep, FindingKind};
+use verge_protocol::{CertificateName, DomainName, Timestamp};
 
 use super::Domains;
-use super::diagnosis::{self, Expected, ExpectedCertificate, Pointing, RateLimit};
+use super::diagnosis::{self, Expected, ExpectedCertificate, RateLimit};
 use super::error::DomainError;
 use super::last_checks::LastCheck;
 use super::observation::{Observations, Observer};
@@ -18,15 +18,6 @@ impl Domains {
     /// What the last check since the start has found wrong with a domain.
     pub(crate) fn findings(&self, name: &DomainName) -> Vec<DomainFinding> {
         self.last_checks.lock().get(name).map_or_else(Vec::new, |check| check.findings.clone())
-    }
-
-    /// Whether a certificate authority that connects to the domain now would meet the fleet, and nothing else. True also if that cannot be
-    /// told: a query failed, or no edge has an address.
-    #[allow(dead_code, reason = "an order by HTTP-01 is to depend on it")]
-    pub(crate) async fn points_at_fleet(&self, name: &DomainName) -> Result<bool, StoreError> {
-        let Ok([ipv4, ipv6]) = self.observer().addresses(name).await else { return Ok(true) };
-        let pointing = diagnosis::pointing(&self.edge_addresses().await?, &ipv4.answer, &ipv6.answer);
-        Ok(matches!(pointing, Pointing::Fleet | Pointing::Unknown))
     }
 
     /// Asks DNS about a domain, and stores whether it is proven. What else is wrong is kept in memory.
@@ -43,7 +34,13 @@ impl Domains {
             Ok(observed) => self.diagnose(&row, &observed, now).await?,
             Err(_) => Vec::new(),
         };
-        self.last_checks.lock().insert(row.name.clone(), LastCheck { at: now, findings });
+        let is_free = !findings.iter().any(blocks_order);
+        let before = self.last_checks.lock().insert(row.name.clone(), LastCheck { at: now, findings });
+        if is_free && before.is_some_and(|before| before.findings.iter().any(blocks_order)) {
+            // What kept the authority from issuing a certificate is repaired: the next order does not wait.
+            let certificate = row.redirect_to.as_ref().unwrap_or(&row.name);
+            self.database.forget_failed_orders(&CertificateName::Host(row.name.clone()), certificate).await?;
+        }
         Ok(row)
     }
 
@@ -112,6 +109,11 @@ impl Domains {
         };
         Ok(limits.map(limit).max_by_key(|limit| limit.until))
     }
+}
+
+/// Whether an order would fail because of it.
+fn blocks_order(finding: &DomainFinding) -> bool {
+    finding.kind != FindingKind::RateLimited && finding.blocks.contains(&DomainStep::Certificate)
 }
 
 /// The row of a domain after a check.

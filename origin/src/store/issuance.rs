@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use verge_protocol::certificate::{CertificateState, ChallengeState};
 use verge_protocol::state::Key;
-use verge_protocol::{Digest, DomainName, Position, Seq, Timestamp};
+use verge_protocol::{CertificateName, Digest, DomainName, Position, Seq, Timestamp};
 
 use super::database::{self, Database};
 use super::error::StoreError;
@@ -76,6 +76,22 @@ impl Database {
     ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         put(&mut transaction, domain, authority, row).await?;
+        transaction.commit().await
+    }
+
+    /// Forgets the failures of a name, and the failed orders for the certificate of `domain`, which it is in. What an authority asked to wait
+    /// stays.
+    pub(crate) async fn forget_failed_orders(
+        &self,
+        name: &CertificateName,
+        domain: &DomainName,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        failed_names::delete(&mut transaction, [name]).await?;
+        sqlx::query("update issuance set failures = 0, first_failure = 0, last_failure = 0 where domain = $1")
+            .bind(domain.as_str())
+            .execute(&mut *transaction)
+            .await?;
         transaction.commit().await
     }
 

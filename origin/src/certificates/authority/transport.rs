@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
-use axum::http::{HeaderMap, Request, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, Request, Response, StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
 use verge_daemon::{Clock, error_chain};
@@ -26,25 +26,21 @@ const CLOCK_TOLERANCE_MILLIS: i64 = 60_000;
 pub(super) enum TransportError {
     #[error("{0}")]
     Unreachable(String),
+    /// An error that asks to wait (`Retry-After`).
+    #[error("{message}")]
+    Later { message: String, until: Timestamp },
     /// An error without the problem document that ACME prescribes (RFC 8555 §6.7): of a proxy in front of the authority, for example.
     #[error("HTTP {0} without an explanation")]
     Status(StatusCode),
 }
 
-/// Sends requests. Clones share what was observed.
+/// Sends requests. Clones share what is known of the authority's clock.
 #[derive(Clone)]
 pub(super) struct Transport {
     client: reqwest::Client,
     clock: Clock,
-    observed: Arc<Mutex<Observed>>,
-}
-
-#[derive(Default)]
-struct Observed {
     /// From the last answer with a time.
-    clock_ahead_millis: Option<i64>,
-    /// From the last answer, if that was an error.
-    retry_after: Option<Timestamp>,
+    clock_ahead_millis: Arc<Mutex<Option<i64>>>,
 }
 
 impl Transport {
@@ -62,22 +58,17 @@ impl Transport {
             builder = builder.tls_certs_merge(roots);
         }
         let client = builder.build().map_err(|error| ("TLS".to_owned(), error_chain(&error)))?;
-        Ok(Self { client, clock, observed: Arc::default() })
+        Ok(Self { client, clock, clock_ahead_millis: Arc::default() })
     }
 
     pub(super) fn clock_ahead_millis(&self) -> Option<i64> {
-        self.lock().clock_ahead_millis
-    }
-
-    /// How long the last answer, an error, asked to wait.
-    pub(super) fn take_retry_after(&self) -> Option<Timestamp> {
-        self.lock().retry_after.take()
+        *self.lock()
     }
 
     /// Sends a request for its own sake.
     pub(super) async fn contact(&self, url: &str) -> Result<(), String> {
         let answer = self.client.get(url).send().await.map_err(|error| error_chain(&error))?;
-        self.observe(answer.status().is_success(), answer.headers());
+        self.observe_time(answer.headers());
         Ok(())
     }
 
@@ -87,7 +78,7 @@ impl Transport {
         let body = axum::body::to_bytes(Body::new(body), ANSWER_MAX).await.map_err(|error| failed(&error))?;
         let request = self.client.request(parts.method, parts.uri.to_string()).headers(parts.headers).body(body);
         let mut answer = request.send().await.map_err(|error| failed(&error))?;
-        self.observe(answer.status().is_success(), answer.headers());
+        let theirs = self.observe_time(answer.headers());
         let mut bytes = BytesMut::new();
         while let Some(piece) = answer.chunk().await.map_err(|error| failed(&error))? {
             if bytes.len() + piece.len() > ANSWER_MAX {
@@ -95,9 +86,16 @@ impl Transport {
             }
             bytes.extend_from_slice(&piece);
         }
-        let is_problem = || serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&bytes).is_ok();
-        if (answer.status().is_client_error() || answer.status().is_server_error()) && !is_problem() {
-            return Err(TransportError::Status(answer.status()));
+        if answer.status().is_client_error() || answer.status().is_server_error() {
+            let problem = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&bytes);
+            if let Some(until) = retry_after(answer.headers(), theirs) {
+                let detail = problem.ok().and_then(|problem| Some(problem.get("detail")?.as_str()?.to_owned()));
+                let message = detail.unwrap_or_else(|| TransportError::Status(answer.status()).to_string());
+                return Err(TransportError::Later { message, until });
+            }
+            if problem.is_err() {
+                return Err(TransportError::Status(answer.status()));
+            }
         }
         let mut response = Response::new(());
         *response.status_mut() = answer.status();
@@ -105,32 +103,37 @@ impl Transport {
         Ok(BytesResponse { parts: response.into_parts().0, body: Box::new(bytes.freeze()) })
     }
 
-    fn observe(&self, is_success: bool, headers: &HeaderMap) {
+    /// The time of the answer, by the authority's clock if it says so.
+    fn observe_time(&self, headers: &HeaderMap) -> Timestamp {
         let now = self.clock.now();
-        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let date = |text: &str| {
-            let since = httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-            Some(Timestamp::default().after(since))
-        };
-        let mut observed = self.lock();
-        let theirs = text(header::DATE).and_then(date);
-        if let Some(theirs) = theirs {
-            let ahead = now.0.cast_signed().saturating_sub(theirs.0.cast_signed());
-            observed.clock_ahead_millis = Some(if ahead.abs() > CLOCK_TOLERANCE_MILLIS { ahead } else { 0 });
-        }
-        observed.retry_after = text(header::RETRY_AFTER).filter(|_| !is_success).and_then(|text| {
-            let wait = match text.trim().parse() {
-                Ok(seconds) => Duration::from_secs(seconds),
-                Err(_) => theirs.unwrap_or(now).age(date(text)?),
-            };
-            // By the authority's clock, as all times of certificates.
-            Some(theirs.unwrap_or(now).after(wait.min(RETRY_AFTER_MAX)))
-        });
+        let Some(theirs) = text(headers, header::DATE).and_then(date) else { return now };
+        let ahead = now.0.cast_signed().saturating_sub(theirs.0.cast_signed());
+        *self.lock() = Some(if ahead.abs() > CLOCK_TOLERANCE_MILLIS { ahead } else { 0 });
+        theirs
     }
 
-    fn lock(&self) -> MutexGuard<'_, Observed> {
-        self.observed.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Option<i64>> {
+        self.clock_ahead_millis.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How long an answer of this time asks to wait: by the authority's clock, as all times of certificates.
+fn retry_after(headers: &HeaderMap, answered: Timestamp) -> Option<Timestamp> {
+    let text = text(headers, header::RETRY_AFTER)?;
+    let wait = match text.trim().parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => answered.age(date(text)?),
+    };
+    Some(answered.after(wait.min(RETRY_AFTER_MAX)))
+}
+
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn date(text: &str) -> Option<Timestamp> {
+    let since = httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    Some(Timestamp::default().after(since))
 }
 
 impl HttpClient for Transport {
