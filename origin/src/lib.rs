@@ -9,6 +9,7 @@ mod certificates;
 mod channel_deletion;
 mod channel_locks;
 mod command;
+mod composition;
 mod config;
 mod domains;
 mod edge_reports;
