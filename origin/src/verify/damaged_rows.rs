@@ -71,6 +71,11 @@ impl DamagedRows<'_> {
                 .advice("make another one: `verge edges join-code` or `verge dns add`"),
             "issuance" => find(Severity::Harmless, "a certificate may be ordered earlier than planned")
                 .repair(Repair::delete(row, "deletes the row")),
+            "failed_name" => find(Severity::Harmless, "a name that an authority could not verify may be tried again earlier than planned")
+                .repair(Repair::delete(row, "deletes the row")),
+            "rekey" => find(Severity::Operation, "a private key that was to be replaced stays until its certificate is renewed")
+                .repair(Repair::delete(row, "deletes the row"))
+                .advice("replace it again: `verge certs rekey`"),
             "secret" => find(Severity::Operation, "a certificate is not sent to edges that lack its key, or session tickets are not shared")
                 .repair(Repair::delete(row, "deletes the row: the origin makes the secret anew, and orders the certificate")),
             "site" => self.site(row, find(Severity::Operation, "the site is not listed; pushes and rollbacks of it fail")),

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use verge_protocol::{
-    BuildId, ChannelName, Checkpoint, Coding, Content, Digest, DomainName, EdgeName, History, NameServerName, Position,
-    ReleaseNumber, Seq, SiteName, SitePath, Timestamp,
+    BuildId, CertificateName, ChannelName, Checkpoint, Coding, Content, Digest, DomainName, EdgeName, History,
+    NameServerName, Position, ReleaseNumber, Seq, SiteName, SitePath, Timestamp,
 };
 
 use super::blob_damage::BlobDamage;
@@ -96,6 +96,8 @@ impl Metadata {
         all.table(snapshot, &row::EDGE_KEY, |_, row| edge_key(row)).await;
         all.table(snapshot, &row::JOIN_CODE, |_, row| join_code(row)).await;
         all.table(snapshot, &row::ISSUANCE, |_, row| issuance(row)).await;
+        all.table(snapshot, &row::FAILED_NAME, |_, row| failed_name(row)).await;
+        all.table(snapshot, &row::REKEY, |_, row| rekey(row)).await;
         all.table(snapshot, &row::HISTORY, Self::history).await;
         all.table(snapshot, &row::DIVERGENCE, |_, row| divergence(row)).await;
         all.table(snapshot, &row::STATE, |all, row| {
@@ -336,6 +338,19 @@ fn issuance(row: &RawRow) -> Parsed<()> {
         row.number(column)?;
     }
     row.optional("problem", RawRow::text).map(drop)
+}
+
+fn failed_name(row: &RawRow) -> Parsed<()> {
+    row.parse::<CertificateName>("name")?;
+    for column in ["failures", "first_failure", "last_failure"] {
+        row.number(column)?;
+    }
+    row.text("problem").map(drop)
+}
+
+fn rekey(row: &RawRow) -> Parsed<()> {
+    row.parse::<DomainName>("domain")?;
+    row.parse::<Digest>("key").map(drop)
 }
 
 fn divergence(row: &RawRow) -> Parsed<()> {

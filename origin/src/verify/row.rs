@@ -71,6 +71,9 @@ pub(super) static ISSUANCE: Table = Table {
     key: 2,
     columns: &["domain", "authority", "issued", "failures", "first_failure", "last_failure", "retry_after", "problem"],
 };
+pub(super) static FAILED_NAME: Table =
+    Table { name: "failed_name", key: 1, columns: &["name", "failures", "first_failure", "last_failure", "problem"] };
+pub(super) static REKEY: Table = Table { name: "rekey", key: 1, columns: &["domain", "key"] };
 pub(super) static STATE: Table = Table { name: "state", key: 1, columns: &["key", "seq", "value"] };
 pub(super) static HISTORY: Table = Table { name: "history", key: 1, columns: &["seq", "digest"] };
 pub(super) static DIVERGENCE: Table =

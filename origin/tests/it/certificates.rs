@@ -414,6 +414,7 @@ async fn certificate_of_a_domain_that_redirects_now_ends_only_when_its_replaceme
     let mut rows = fleet.follow(&origin, &mut tasks).await;
     wait_for(&mut rows, &pebble, |rows| rows.certificates.len() == 2).await;
     let edges = Reporting::new(&origin).await;
+    edges.report(&[None, None]).await;
     claim(&origin, &dns, "example.com", Some("www.example.com")).await;
     let www: DomainName = "www.example.com".parse().unwrap();
     wait_for(&mut rows, &pebble, |rows| rows.certificates[&www].names.len() == 2).await;
