@@ -18,7 +18,7 @@ use verge_protocol::api::{DomainFinding, DomainStep, FindingKind};
 
 use super::observation::Observations;
 
-pub(super) use self::addresses::{Pointing, pointing};
+use self::addresses::{Pointing, pointing};
 pub(super) use self::expected::{Expected, ExpectedCertificate, RateLimit};
 
 /// Everything that is wrong. What blocks the earliest step comes first.

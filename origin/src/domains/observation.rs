@@ -59,13 +59,6 @@ impl Observer<'_> {
         Ok(Observations { proof: proof?, delegation: delegation?, caa: caa?, ipv4: ipv4?, ipv6: ipv6? })
     }
 
-    /// Asks the resolver for the addresses of a domain.
-    pub(super) async fn addresses(&self, domain: &DomainName) -> Result<[Observation; 2], ResolveError> {
-        let ask = |kind| self.ask(domain.as_str(), kind);
-        let (ipv4, ipv6) = tokio::try_join!(ask(RecordKind::A), ask(RecordKind::Aaaa))?;
-        Ok([ipv4, ipv6])
-    }
-
     /// The name servers of a domain's zone. None if they cannot be found: the resolver's own answers say why.
     async fn authoritative(&self, domain: &DomainName) -> Vec<(String, IpAddr)> {
         let servers = self.resolver.name_servers(domain.as_str()).await.unwrap_or_default();

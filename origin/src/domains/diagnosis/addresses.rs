@@ -12,7 +12,7 @@ use crate::domains::resolver::{Answer, Status};
 
 /// Where a domain points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::domains) enum Pointing {
+pub(super) enum Pointing {
     /// At the fleet alone.
     Fleet,
     /// The domain does not exist.
@@ -28,7 +28,7 @@ pub(in crate::domains) enum Pointing {
 }
 
 /// Where the answers for A and AAAA records point. `edges` are the addresses of the fleet.
-pub(in crate::domains) fn pointing(edges: &BTreeSet<IpAddr>, ipv4: &Answer, ipv6: &Answer) -> Pointing {
+pub(super) fn pointing(edges: &BTreeSet<IpAddr>, ipv4: &Answer, ipv6: &Answer) -> Pointing {
     if !ipv4.is_definite() || !ipv6.is_definite() {
         return Pointing::Unknown;
     }
