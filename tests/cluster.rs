@@ -3,6 +3,7 @@
 
 mod cluster {
     mod canaries;
+    mod certificates;
     mod erasures;
     mod outages;
     mod previews;

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod canary;
+mod certs;
 mod channels;
 mod domains;
 mod edges;
@@ -18,6 +19,7 @@ use verge_protocol::{NameServerName, Region, ReleaseNumber, SiteName};
 
 pub use self::arguments::{ChannelArgs, JoinArgs, SiteArg, WaitArgs};
 pub use self::canary::CanaryArgs;
+pub use self::certs::Certs;
 pub use self::channels::{Channels, Promote, PromoteSource};
 pub use self::domains::Domains;
 pub use self::edges::{EdgeArgs, Edges, ForceArg};
@@ -94,8 +96,12 @@ pub enum Command {
         #[command(subcommand)]
         command: Option<Domains>,
     },
-    /// List certificates: issuer, expiry, next renewal and problems
-    Certs,
+    /// List certificates: issuer, key, expiry, next renewal, edges and problems; or replace their keys
+    Certs {
+        /// The subcommand; none: list the certificates
+        #[command(subcommand)]
+        command: Option<Certs>,
+    },
     /// List or remove what edges still serve although the origin, restored from an older copy, does not know it
     Orphans {
         /// The subcommand; none: list them
@@ -301,6 +307,7 @@ mod tests {
             "status", "sites", "edges", "domains", "certs", "dns", "up",
         ];
         let verbs = [
+            "certs rekey",
             "channels delete",
             "sites regions",
             "edges add",
@@ -363,6 +370,9 @@ mod tests {
             "purge --all",
             "erase /keys.json --yes",
             "erase --release v41",
+            "certs rekey www.example.com example.com",
+            "certs rekey --all",
+            "edges remove fra-1 --compromised",
         ] {
             assert!(parses(good), "{good}");
         }
@@ -394,6 +404,8 @@ mod tests {
             "erase",
             "erase assets/*",
             "erase a --release v1",
+            "certs rekey",
+            "certs rekey www.example.com --all",
         ] {
             assert!(!parses(bad), "{bad}");
         }

@@ -51,7 +51,7 @@ pub async fn run(cli: &Cli, environment: &Environment, output: &Output) -> Exit 
         Command::Sites { command } => sites::run(command.as_ref(), &context).await,
         Command::Edges { command } => edges::run(command.as_ref(), &context).await,
         Command::Domains { command } => domains::run(command.as_ref(), &context).await,
-        Command::Certs => certs::run(&context).await,
+        Command::Certs { command } => certs::run(command.as_ref(), &context).await,
         Command::Orphans { command } => orphans::run(command.as_ref(), &context).await,
         Command::Dns { command } => dns::run(command, &context).await,
         #[cfg(feature = "up")]

@@ -77,7 +77,9 @@ pub(crate) async fn follow(
     }
     let ticket_secret = secret.map(|secret| Digest::of(&secret));
     let presented = presented.clone();
-    let task = KeyRequestsTask { fleet, store, key, upstream, presented, tickets, ticket_secret, name, clock };
+    let is_known = false;
+    let task =
+        KeyRequestsTask { fleet, store, key, upstream, presented, tickets, ticket_secret, is_known, name, clock };
     let draining = tasks.draining().clone();
     drop(tasks.spawn("certificates", draining.run_until_cancelled_owned(task.run())));
     Ok(())

@@ -12,7 +12,7 @@ use verge_daemon::listen::Listen;
 use verge_daemon::tls::CertificateFiles;
 use verge_protocol::api::Limits;
 
-use crate::certificates::AuthoritySettings;
+use crate::certificates::{AuthoritySettings, SiteCertificates};
 use crate::rollout::Timing;
 use crate::sites_url::SitesUrl;
 
@@ -36,8 +36,8 @@ pub struct Config {
     pub authorities: Vec<AuthoritySettings>,
     /// The certificate authorities as CAA records name them (RFC 8659), as far as known. Not a setting.
     pub caa_identities: BTreeSet<String>,
-    /// Whether the names below the base domain have a certificate: its DNS must be answered by name servers of the fleet.
-    pub has_wildcard: bool,
+    /// Which certificates the hosts of sites have.
+    pub site_certificates: SiteCertificates,
     /// The interval between looks at which certificates are due. Not a setting.
     pub certificate_interval: Duration,
     /// The file of the master key, under which secrets are encrypted in the database; `None`: `master.key` in the data directory. It is made
@@ -103,7 +103,7 @@ impl Config {
             sites_url,
             authorities: Vec::new(),
             caa_identities: BTreeSet::new(),
-            has_wildcard: true,
+            site_certificates: SiteCertificates::Wildcard,
             certificate_interval: Self::CERTIFICATE_INTERVAL,
             master_key_file: None,
             resolver: None,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
-use verge_protocol::report::{EdgeReport, LIVE_SECONDS};
+use verge_protocol::report::{AWAY_SECONDS, EdgeReport, LIVE_SECONDS};
 use verge_protocol::{EdgeName, Position, Seq, SiteName, Timestamp};
 
 use crate::store::Relation;
@@ -114,6 +114,13 @@ impl EdgeReports {
         let now = self.uptime();
         let last = self.lock();
         last.iter().filter(|(_, last)| last.is_live(now)).map(|(edge, last)| (edge.clone(), last.clone())).collect()
+    }
+
+    /// The last reports of the edges that are neither away nor draining: readers may be sent to them, even if they are not live.
+    pub(crate) fn not_away(&self) -> Vec<LastReport> {
+        let now = self.uptime();
+        let is_away = |last: &LastReport| now.saturating_sub(last.received) > Duration::from_secs(AWAY_SECONDS);
+        self.lock().values().filter(|last| !is_away(last) && !last.report.draining).cloned().collect()
     }
 
     /// The sites with a purge that live edges have not done yet: the write that made the oldest one, and these edges.

@@ -56,6 +56,7 @@ pub(crate) fn router(app: AppState) -> Router {
         .route("/v1/domains", get(domains::list))
         .route("/v1/domains/{domain}", put(domains::claim).delete(domains::remove))
         .route("/v1/certificates", get(certificates::list))
+        .route("/v1/certificates/rekey", post(certificates::rekey))
         .route("/v1/edges", get(edges::list))
         .route("/v1/edges/{edge}", put(edges::configure).delete(edges::remove))
         .route("/v1/edges/{edge}/force", put(edges::force))

@@ -36,7 +36,7 @@ mod token;
 mod uploads;
 mod verify;
 
-pub use certificates::{AuthoritySettings, ExternalAccount};
+pub use certificates::{AuthoritySettings, ExternalAccount, SiteCertificates};
 pub use command::{Command, Pin};
 pub use config::Config;
 pub use config::acme::{AcmeError, RawAcme, RawAuthority, RawExternalAccount};

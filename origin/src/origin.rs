@@ -18,7 +18,7 @@ use verge_protocol::{EdgeName, KeyPin};
 
 use crate::api_tls::ApiTls;
 use crate::app_state::AppState;
-use crate::certificates::{Authority, DnsCheck, Issuer, Orders, Vault};
+use crate::certificates::{Authority, DnsCheck, Inventory, Issuer, Orders, Vault};
 use crate::channel_deletion::ChannelDeletion;
 use crate::channel_locks::ChannelLocks;
 use crate::config::Config;
@@ -108,9 +108,11 @@ impl Origin {
         {
             tracing::error!(error = error_chain(&error), "failed to make the secret of session tickets");
         }
-        // Boxed: it holds whole orders.
-        let issuer = Box::pin(Arc::clone(&app.issuer).run(config.certificate_interval, tasks.draining().clone()));
+        let issuer = Arc::clone(&app.issuer).run(config.certificate_interval, tasks.draining().clone());
         drop(tasks.spawn("order certificates", issuer));
+        let upkeep = app.issuer.upkeep(config.rollout_timing.live);
+        let upkeep = upkeep.run(config.certificate_interval, tasks.draining().clone());
+        drop(tasks.spawn("follow certificates", upkeep));
         let limits = HttpLimits::default();
         let router = http::router(app.clone());
         let service = TowerToHyperService::new(router);
@@ -333,19 +335,7 @@ async fn compose(
         metrics: Arc::clone(&metrics),
     };
     let tokens = Tokens { database: database.clone(), clock: clock.clone(), metrics: Arc::clone(&metrics) };
-    let domains = Domains::new(
-        database.clone(),
-        feed.clone(),
-        clock.clone(),
-        DomainSettings {
-            base: config.sites_url.base().clone(),
-            resolver: config.resolver,
-            timeout: config.resolver_timeout,
-            dns_port: config.dns_port,
-            has_name_servers: config.has_wildcard,
-            issuers: (!config.authorities.is_empty()).then(|| config.caa_identities.clone()),
-        },
-    );
+    let domains = Domains::new(database.clone(), feed.clone(), clock.clone(), domain_settings(config));
     Ok(AppState {
         issuer: Arc::new(issuer(config, &database, &feed, &vault, &edge_reports, &clock)?),
         database,
@@ -390,6 +380,17 @@ fn purges(
     }
 }
 
+fn domain_settings(config: &Config) -> DomainSettings {
+    DomainSettings {
+        base: config.sites_url.base().clone(),
+        resolver: config.resolver,
+        timeout: config.resolver_timeout,
+        dns_port: config.dns_port,
+        has_name_servers: config.site_certificates.need_name_servers(),
+        issuers: (!config.authorities.is_empty()).then(|| config.caa_identities.clone()),
+    }
+}
+
 /// Composes what stores uploads.
 fn uploads(
     config: &Config,
@@ -421,7 +422,7 @@ fn issuer(
 ) -> anyhow::Result<Issuer> {
     let authorities = config.authorities.iter().cloned();
     let authorities = authorities.map(|settings| Authority::new(settings, vault.clone(), clock.clone()));
-    let base = config.has_wildcard.then(|| config.sites_url.base().clone());
+    let base = config.sites_url.base().clone();
     let resolver = Arc::new(Resolver::new(config.resolver, config.resolver_timeout));
     let dns = DnsCheck {
         resolver,
@@ -435,10 +436,12 @@ fn issuer(
         vault: vault.clone(),
         edge_reports: edge_reports.clone(),
         dns,
-        base: base.clone(),
+        base: config.site_certificates.need_name_servers().then(|| base.clone()),
         clock: clock.clone(),
     };
-    Ok(Issuer::new(orders, authorities.collect::<Result<_, _>>()?, base))
+    let sites = config.site_certificates;
+    let inventory = Inventory { database: database.clone(), edge_reports: edge_reports.clone(), base, sites };
+    Ok(Issuer::new(orders, inventory, authorities.collect::<Result<_, _>>()?))
 }
 
 /// The administrator's token, from the file `admin-token`, which is created at the first start and readable by its owner alone.

@@ -4,18 +4,18 @@
 
 mod it {
     mod api_tls;
+    mod authorities;
+    mod authority_proxy;
     mod certificates;
     mod damaged_rows;
     mod domains;
     mod edges;
     mod erasures;
     mod errors;
-    mod fake_dns;
     mod full_disk;
     mod histories;
     mod join;
     mod operating;
-    mod pebble;
     mod previews;
     mod process;
     mod purges;

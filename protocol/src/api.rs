@@ -30,7 +30,7 @@ use crate::report::{Lag, Preparation, PurgeLag};
 use crate::timestamp::Timestamp;
 
 pub use self::admin::{EdgeSettings, ForceEdge, IssuedToken, NameServer, SiteRegions};
-pub use self::certificate::Certificate;
+pub use self::certificate::{Certificate, CertificateEdges, RekeyRequest};
 pub use self::domain::{Delegation, Domain, DomainRequest, Proof};
 pub use self::domain_finding::{DomainFinding, DomainStep, FindingKind};
 pub use self::erasure::{ContentInUse, EraseRequest, EraseTarget, ErasedContent, ErasurePlan};

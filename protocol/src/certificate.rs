@@ -68,8 +68,8 @@ impl fmt::Debug for CertificateName {
 
 serde_as_text!(CertificateName);
 
-/// Value of the key `certificate/<domain>`: a certificate that edges present to readers. The domain identifies it, and is one of its names,
-/// without `*.`; a renewed certificate replaces it.
+/// Value of the key `certificate/<domain>`: a certificate that edges present to readers. The domain identifies it; a renewed certificate
+/// replaces it. It is one of the names that the certificate should have, without `*.`, but the certificate may lack it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CertificateState {
     /// The names it is valid for.
@@ -82,8 +82,8 @@ pub struct CertificateState {
     pub not_before: Timestamp,
     /// The end of its validity.
     pub not_after: Timestamp,
-    /// Whether every live edge has reported that it serves this certificate, or one before it: name servers then publish that its names speak
-    /// HTTPS.
+    /// Whether every edge that is not away has reported that it serves this certificate, or one before it with all its names: name servers then
+    /// publish that its names speak HTTPS.
     #[serde(default)]
     pub confirmed: bool,
 }

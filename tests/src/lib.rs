@@ -9,8 +9,10 @@ pub mod hosts;
 #[cfg(target_os = "linux")]
 pub mod internet;
 mod push;
+pub mod secured;
 mod world;
 
+pub use push::push_site;
 pub use world::{Response, World};
 
 /// Prints a measurement, also when the test passes. `tests/run` shows these lines.

@@ -41,6 +41,11 @@ pub(crate) async fn push_files(
     push_folder(client, site, write_files(files).path(), wait).await
 }
 
+/// Pushes a site of one page, and waits until the edges have confirmed the release.
+pub async fn push_site(client: &Client, site: &str, text: &str) -> Pushed {
+    push_files(client, site, &[("index.html", text)], true).await.unwrap()
+}
+
 /// Like [`push_files`], with a canary first.
 pub(crate) async fn push_with_canary(
     client: &Client,

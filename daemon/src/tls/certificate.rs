@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_certificate_or_key_is_named() {
+    fn file_without_certificate_or_key_is_named() {
         let (chain, key) = issue(&["www.example.com"]);
         let (chain, key) = (chain.as_str(), &*key.serialize_pem());
         let damaged = chain.replacen("MII", "MIJ", 1);

@@ -59,6 +59,9 @@ pub enum Edges {
         /// Do not ask, even if no other edge answers
         #[arg(long)]
         yes: bool,
+        /// Replace all private keys and the secret of session tickets, which somebody may have read on the edge
+        #[arg(long)]
+        compromised: bool,
     },
     /// Override the health checks of an edge
     Force {

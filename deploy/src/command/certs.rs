@@ -1,10 +1,11 @@
 //! `verge certs`.
 
-use serde_json::Value;
-use verge_protocol::Timestamp;
-use verge_protocol::api::Certificate;
+use serde_json::{Value, json};
+use verge_protocol::api::{Certificate, RekeyRequest};
+use verge_protocol::{DomainName, Timestamp};
 
 use super::context::Context;
+use crate::cli;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Output, human, table};
@@ -15,11 +16,24 @@ const NONE: &str = "no certificates: the origin orders them once its configurati
 /// How many names of a certificate are shown.
 const NAMES_SHOWN: usize = 3;
 
-pub(super) async fn run(context: &Context<'_>) -> Result<Exit, Failure> {
-    let answer: Value = context.client()?.get("/v1/certificates").await?;
+pub(super) async fn run(command: Option<&cli::Certs>, context: &Context<'_>) -> Result<Exit, Failure> {
+    let client = context.client()?;
+    if let Some(cli::Certs::Rekey { domains, all }) = command {
+        let request = if *all { RekeyRequest::All } else { RekeyRequest::Domains(domains.iter().cloned().collect()) };
+        let domains: Vec<DomainName> = client.post("/v1/certificates/rekey", &request).await?;
+        return context.print_result(&json!({ "rekeyed": domains }), || Ok(rekeyed(&domains, context)));
+    }
+    let answer: Value = client.get("/v1/certificates").await?;
     context.print_list(&answer, NONE, |certificates: &[Certificate]| {
         render(certificates, context.environment.now, context.output)
     })
+}
+
+/// Says which certificates are ordered anew.
+pub(super) fn rekeyed(domains: &[DomainName], context: &Context<'_>) -> String {
+    let count = human::count(domains.len() as u64, "certificate");
+    let program = &context.environment.program;
+    format!("{count} to be issued anew with other keys; `{program} certs` shows when they are on all edges")
 }
 
 fn render(certificates: &[Certificate], now: Timestamp, output: &Output) -> String {
@@ -27,12 +41,14 @@ fn render(certificates: &[Certificate], now: Timestamp, output: &Output) -> Stri
         vec![
             names(certificate),
             certificate.issuer.as_deref().map_or_else(|| "none yet".to_owned(), |issuer| human::line(issuer, 60)),
+            certificate.key_type.clone().unwrap_or_default(),
             certificate.not_after.map_or_else(String::new, |end| expiry(end, now)),
             certificate.renewal.map_or_else(|| "now".to_owned(), |at| human::until(now.age(at))),
+            format!("{} of {}", certificate.edges.presenting, certificate.edges.of),
             certificate.problem.as_deref().map_or_else(String::new, |problem| human::line(problem, 200)),
         ]
     };
-    let header = ["names", "issuer", "expires", "renewal", "problem"];
+    let header = ["names", "issuer", "key", "expires", "renewal", "edges", "problem"];
     table(output, &header, certificates.iter().map(row).collect())
 }
 
@@ -55,6 +71,8 @@ fn expiry(end: Timestamp, now: Timestamp) -> String {
 mod tests {
     use std::time::Duration;
 
+    use verge_protocol::api::CertificateEdges;
+
     use super::*;
     use crate::output::OutputOptions;
 
@@ -65,6 +83,8 @@ mod tests {
             domain: domain.parse().unwrap(),
             names: others.iter().chain([&domain]).map(|name| name.parse().unwrap()).collect(),
             issuer: left.map(|_| "Let's Encrypt E8".to_owned()),
+            key_type: left.map(|_| "ECDSA P-256".to_owned()),
+            edges: CertificateEdges { presenting: left.map_or(0, |days| u64::from(days).min(3)), of: 3 },
             not_after: left.map(|days| Timestamp(now.0 - 86_400_000 * 10).after(Duration::from_hours(24) * days)),
             renewal: left.filter(|days| *days > 10).map(|_| now.after(Duration::from_hours(50))),
             problem: problem.map(str::to_owned),

@@ -6,10 +6,11 @@ mod settings;
 
 use serde::Deserialize as _;
 use serde_json::{Value, json};
-use verge_protocol::EdgeName;
-use verge_protocol::api::{Edge, ForceEdge, IssuedToken, TokenOwner};
+use verge_protocol::api::{Edge, ForceEdge, IssuedToken, RekeyRequest, TokenOwner};
 use verge_protocol::fleet::EdgeState;
+use verge_protocol::{DomainName, EdgeName};
 
+use super::certs;
 use super::context::Context;
 use super::join_code::Join;
 use super::region_check;
@@ -68,13 +69,19 @@ pub(super) async fn run(command: Option<&cli::Edges>, context: &Context<'_>) -> 
             let body = ForceEdge { force: (*to).into() };
             print_state(edge, &client.put(&format!("{}/force", path(edge)), &body).await?, &client, context).await
         }
-        Some(cli::Edges::Remove { edge, yes }) => {
+        Some(cli::Edges::Remove { edge, yes, compromised }) => {
             if !yes {
                 confirm_removal_from_dns(edge, &client, context).await?;
             }
             client.delete(&path(edge)).await?;
-            let exit = context.print_result(&json!({ "edge": edge, "removed": true }), || {
-                Ok(format!("removed {edge} and revoked its token: it is cut off from the origin"))
+            // Now that it gets no key any more.
+            let rekeyed = if *compromised { Some(rekey_all(edge, &client).await?) } else { None };
+            let exit = context.print_result(&json!({ "edge": edge, "removed": true, "rekeyed": rekeyed }), || {
+                let removed = format!("removed {edge} and revoked its token: it is cut off from the origin");
+                Ok(match &rekeyed {
+                    Some(domains) => format!("{removed}\n{}", certs::rekeyed(domains, context)),
+                    None => removed,
+                })
             })?;
             region_check::warn_uncovered_regions(&client, context).await;
             Ok(exit)
@@ -89,6 +96,15 @@ pub(super) async fn run(command: Option<&cli::Edges>, context: &Context<'_>) -> 
             context.print_result(&json!({ "edge": edge, "token": token }), || Ok(token.clone()))
         }
     }
+}
+
+/// Replaces all keys after an edge was removed.
+async fn rekey_all(edge: &EdgeName, client: &Client) -> Result<Vec<DomainName>, Failure> {
+    client.post("/v1/certificates/rekey", &RekeyRequest::All).await.map_err(|error| {
+        let failure = Failure::from(error);
+        Failure { message: format!("{edge} is removed, but keys are not replaced: {}", failure.message), ..failure }
+            .hint(Some("replace them with `verge certs rekey --all`"))
+    })
 }
 
 async fn find(edge: &EdgeName, client: &Client) -> Result<Option<Edge>, Failure> {

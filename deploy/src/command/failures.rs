@@ -29,6 +29,7 @@ fn hint_for(code: &str) -> Option<&'static str> {
         "unknown_edge" => "use `verge edges` to list edges, or `verge edges add` to configure one",
         "unknown_name_server" => "use `verge dns servers` to list name servers",
         "unknown_domain" => "use `verge domains` to list domains",
+        "unknown_certificate" => "use `verge certs` to list certificates",
         "address_taken" => "if the other edge no longer exists, remove it with `verge edges remove NAME`",
         "domain_taken" => "to move the domain to this site, remove it first with `verge domains remove DOMAIN`",
         "redirected_to" => "first remove the redirecting domain, or change its redirect",

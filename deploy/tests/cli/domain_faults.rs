@@ -4,10 +4,12 @@ mod authority;
 mod programs;
 mod world;
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use verge::Exit;
 use verge_protocol::api::{Domain, DomainFinding, DomainStep, FindingKind};
+use verge_test_kit::until;
 
 use self::world::{EDGE, ELSEWHERE, PROGRAMS, World, Zone};
 
@@ -114,7 +116,7 @@ async fn planted_fault_is_named_with_server_answer_seen_and_answer_wanted() {
         assert_eq!(domain.proven.is_some(), is_proven, "{name}");
         fields += &domain.findings.iter().map(|finding| line(name, finding)).collect::<String>();
         let ran = world.verge(&check).await.ended(if is_proven { Exit::Success } else { Exit::Pending });
-        texts += &format!("$ verge {check}\n{}{}\n", ran.stderr, ran.stdout);
+        writeln!(texts, "$ verge {check}\n{}{}", ran.stderr, ran.stdout).unwrap();
     }
     let list = world.verge("domains").await.ended(Exit::Success).stdout;
     insta::with_settings!({ filters => FILTERS }, {
@@ -145,17 +147,20 @@ async fn rate_limit_of_the_authority_is_named_with_its_end() {
     let world = World::start(&zones).await;
     world.verge("domains remove www.bogus.example").await.ended(Exit::Success);
     let check = "domains check www.limited.example";
-    let finding = loop {
+    until("the authority to refuse an order for the sites", async || {
+        world.verge("certs --json").await.json()[0]["problem"].is_string()
+    })
+    .await;
+    world.verge(check).await.ended(Exit::Success);
+    // It gets no further order for ten minutes.
+    world.clock.advance(Duration::from_mins(11));
+    until("the authority to refuse one for the domain", async || {
         let domain: Domain = serde_json::from_value(world.verge(&format!("{check} --json")).await.json()).unwrap();
-        if let [finding] = &*domain.findings {
-            break finding.clone();
-        }
-        // The authority was first asked for the certificate of the sites, and gets no further order for ten minutes.
-        world.clock.advance(Duration::from_mins(1));
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    };
-    assert_eq!((finding.kind, &finding.blocks), (FindingKind::RateLimited, &[CERTIFICATE].into()));
-    assert!(finding.until.is_some_and(|until| until > world.clock.now()), "{finding:?}");
+        let [DomainFinding { kind, blocks, until, .. }] = &*domain.findings else { return false };
+        assert_eq!((*kind, blocks), (FindingKind::RateLimited, &[CERTIFICATE].into()));
+        until.is_some_and(|until| until > world.clock.now())
+    })
+    .await;
     let ran = world.verge(check).await.ended(Exit::Success);
     insta::with_settings!({ filters => FILTERS }, {
         insta::assert_snapshot!("faults_rate_limit", format!("{}{}", ran.stderr, ran.stdout));

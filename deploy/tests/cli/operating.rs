@@ -13,6 +13,21 @@ use self::world::World;
 use crate::world::verge;
 
 #[tokio::test]
+async fn keys_are_replaced_on_request_and_after_a_compromised_edge_was_removed() {
+    let world = World::new().await;
+    let notice = "0 certificates to be issued anew with other keys; `verge certs` shows when they are on all edges\n";
+    assert_eq!(world.verge("certs rekey --all").await.ended(Exit::Success).stdout, notice);
+    let json = world.verge("certs rekey --all --json").await.ended(Exit::Success).json();
+    assert_eq!(json, serde_json::json!({ "rekeyed": [] }));
+    let unknown = world.verge("certs rekey www.example.com").await.ended(Exit::Failure);
+    assert!(unknown.stderr.contains("there is no certificate for www.example.com"), "{}", unknown.stderr);
+    assert!(unknown.stderr.ends_with("\nhint: use `verge certs` to list certificates\n"), "{}", unknown.stderr);
+    world.verge("edges add fra-1 --address 192.0.2.1 --at Frankfurt").await.ended(Exit::Success);
+    let removed = world.verge("edges remove fra-1 --compromised --yes").await.ended(Exit::Success);
+    assert_eq!(removed.stdout, format!("removed fra-1 and revoked its token\n{notice}"));
+}
+
+#[tokio::test]
 async fn edge_is_added_changed_forced_and_removed() {
     let world = World::new().await;
     let none = world.verge("edges").await.ended(Exit::Success);

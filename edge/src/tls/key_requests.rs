@@ -27,11 +27,13 @@ pub(super) struct KeyRequestsTask {
     pub(super) tickets: Arc<Tickets>,
     /// The name of the secret that tickets are under; `None`: this edge's own.
     pub(super) ticket_secret: Option<Digest>,
+    /// Whether an origin has answered since the start: it knows the key of this edge then, and has made the secret of session tickets.
+    pub(super) is_known: bool,
     pub(super) name: EdgeName,
     pub(super) clock: Clock,
 }
 
-/// What is not presented yet.
+/// What is to be requested: what is not presented yet, or nothing if the origin only needs to know this edge.
 struct Missing {
     certificates: Vec<(DomainName, Seq, Arc<CertificateState>)>,
     tickets: Option<Digest>,
@@ -62,7 +64,7 @@ impl KeyRequestsTask {
     fn missing(&self) -> Option<Missing> {
         let tickets = self.fleet.tickets().filter(|secret| Some(*secret) != self.ticket_secret);
         let missing = Missing { certificates: self.fleet.missing(), tickets };
-        (!missing.certificates.is_empty() || tickets.is_some()).then_some(missing)
+        (!self.is_known || !missing.certificates.is_empty() || tickets.is_some()).then_some(missing)
     }
 
     /// Ends what the feed has no more.
@@ -88,10 +90,15 @@ impl KeyRequestsTask {
         let names: Vec<Digest> = names.collect();
         let mut secrets = BTreeMap::new();
         let mut failure = None;
-        for names in names.chunks(SECRETS_MAX) {
+        let requests = if names.is_empty() { vec![names.as_slice()] } else { names.chunks(SECRETS_MAX).collect() };
+        for names in requests {
             match self.request(names).await {
-                Ok(opened) => secrets.extend(opened),
+                Ok(opened) => {
+                    self.is_known = true;
+                    secrets.extend(opened);
+                }
                 Err(reason) => {
+                    tracing::debug!(reason, "no answer to a request for secrets");
                     failure = Some(reason);
                     break;
                 }
@@ -123,7 +130,7 @@ impl KeyRequestsTask {
         let key = self.key.as_ref().map_err(Clone::clone)?;
         let request = SecretsRequest { public_key: key.public(), secrets: names.to_vec() };
         let answer = self.upstream.secrets(&request).await;
-        let answer = answer.map_err(|error| format!("failed to request its private key: {}", error_chain(&error)))?;
+        let answer = answer.map_err(|error| format!("failed to request secrets: {}", error_chain(&error)))?;
         let open = |(name, sealed)| match key.open(&self.name, name, &sealed) {
             Ok(secret) => Some((name, secret)),
             Err(error) => {

@@ -157,7 +157,23 @@ async fn secret_of_session_tickets_is_requested_and_saved() {
     until("the secret", async || path.exists()).await;
     let requests = secured.origin.secret_requests();
     let mut secured = secured.restart(async |_| ()).await;
+    until("the request at the start", async || secured.origin.secret_requests() > requests).await;
     publish(&mut secured).await;
-    assert_eq!(secured.origin.secret_requests(), requests + 1, "only the key of the certificate is requested");
+    assert_eq!(secured.origin.secret_requests(), requests + 2, "only the key of the certificate is requested");
+    secured.stop().await;
+}
+
+#[tokio::test]
+async fn edge_makes_its_key_known_at_its_start_until_an_origin_answers_although_it_lacks_no_secret() {
+    let secured = Secured::of_the_fleet().await;
+    until("the request", async || secured.origin.secret_requests() == 1).await;
+    until("the site", async || secured.plain(DEMO, "/").await.0 == 200).await;
+    let mut secured = secured.restart(async |origin| origin.go_offline().await).await;
+    until("the edge to be up", async || secured.plain(DEMO, "/").await.0 == 200).await;
+    secured.origin.go_online().await;
+    until("the request", async || secured.origin.secret_requests() == 2).await;
+    // Once it was answered it is not sent again.
+    publish(&mut secured).await;
+    assert_eq!(secured.origin.secret_requests(), 3, "with the key of the certificate");
     secured.stop().await;
 }

@@ -2,7 +2,7 @@
 
 mod transport;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +18,9 @@ use tokio::sync::Mutex;
 use verge_daemon::{Clock, Secret};
 use verge_protocol::{CertificateName, DomainName, Timestamp};
 
-use self::transport::Transport;
+use self::transport::{Transport, TransportError};
 use super::plan::Window;
 use super::vault::{SecretName, Vault, VaultError};
-
-/// How long an authority may take to check challenges, and to issue a certificate.
-const POLL_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// The settings of an authority.
 #[derive(Debug, Clone)]
@@ -38,6 +35,8 @@ pub struct AuthoritySettings {
     pub external_account: Option<ExternalAccount>,
     /// A PEM file with the root certificates that its own TLS certificate is checked against, beside those of the system.
     pub ca_file: Option<PathBuf>,
+    /// How long it may take to check challenges, and to issue a certificate. Not a setting.
+    pub poll_timeout: Duration,
 }
 
 /// An account that exists at an authority outside ACME.
@@ -55,7 +54,14 @@ impl AuthoritySettings {
 
     /// The default settings of the authority with this directory.
     pub fn new(directory: impl Into<String>) -> Self {
-        Self { directory: directory.into(), email: None, profile: None, external_account: None, ca_file: None }
+        Self {
+            directory: directory.into(),
+            email: None,
+            profile: None,
+            external_account: None,
+            ca_file: None,
+            poll_timeout: Duration::from_mins(5),
+        }
     }
 }
 
@@ -66,12 +72,14 @@ pub(crate) enum AuthorityError {
     RateLimited { message: String, until: Timestamp },
     #[error("{0}")]
     Refused(String),
+    #[error("{}", listed(.0))]
+    NotAuthorized(BTreeMap<CertificateName, String>),
     #[error("the authority is not reachable: {0}")]
     Unreachable(String),
     #[error("the authority gave a wrong answer: {0}")]
     WrongAnswer(String),
-    #[error("the authority did not finish within {} s: {doing}", POLL_TIMEOUT.as_secs())]
-    Slow { doing: &'static str },
+    #[error("the authority did not finish within {} s: {doing}", timeout.as_secs())]
+    Slow { doing: &'static str, timeout: Duration },
     #[error("the authority offers no {kind} challenge for {name}")]
     NoChallenge { kind: &'static str, name: CertificateName },
     #[error("invalid HMAC key of the external account: expected base64url")]
@@ -80,6 +88,11 @@ pub(crate) enum AuthorityError {
     CaFile { path: String, reason: String },
     #[error(transparent)]
     Vault(#[from] VaultError),
+}
+
+/// Names, each with the reason.
+fn listed(reasons: &BTreeMap<CertificateName, String>) -> String {
+    reasons.iter().map(|(name, reason)| format!("{name}: {reason}")).collect::<Vec<_>>().join("; ")
 }
 
 /// How the control of a name is proven.
@@ -163,6 +176,10 @@ impl Authority {
                     account = self.create_account().await?;
                 }
                 Err(Error::Api(problem)) if attempts == 1 && replaces.is_some() && !is_rate_limited(&problem) => {}
+                // It has ARI, but does not confirm what the order replaces.
+                Err(Error::Other(error)) if attempts == 1 && replaces.is_some() && !error.is::<TransportError>() => {
+                    tracing::debug!(%error, "an order does not replace the earlier certificate");
+                }
                 outcome => break outcome.map_err(|error| self.error(error, "making an order"))?,
             }
         };
@@ -231,11 +248,13 @@ impl Authority {
                 let message = problem.to_string();
                 match self.transport.take_retry_after() {
                     Some(until) => AuthorityError::RateLimited { message, until },
-                    None => AuthorityError::Refused(message),
+                    None => {
+                        refused_names(&problem).map_or(AuthorityError::Refused(message), AuthorityError::NotAuthorized)
+                    }
                 }
             }
-            Error::Timeout(_) => AuthorityError::Slow { doing },
-            Error::Other(error) if error.is::<transport::TransportError>() => {
+            Error::Timeout(_) => AuthorityError::Slow { doing, timeout: self.settings.poll_timeout },
+            Error::Other(error) if matches!(error.downcast_ref(), Some(TransportError::Unreachable(_))) => {
                 AuthorityError::Unreachable(error.to_string())
             }
             error => {
@@ -288,7 +307,8 @@ impl PendingOrder {
 
     /// Tells the authority that it may check, waits until it has, and has the certificate issued. Returns the chain, in PEM.
     pub(crate) async fn finish(&mut self, csr: &[u8]) -> Result<String, AuthorityError> {
-        let policy = RetryPolicy::new().initial_delay(Duration::from_millis(250)).backoff(1.5).timeout(POLL_TIMEOUT);
+        let policy = RetryPolicy::new().initial_delay(Duration::from_millis(250)).backoff(1.5);
+        let policy = policy.timeout(self.authority.settings.poll_timeout);
         for index in 0..self.kinds.len() {
             let (name, kind) = self.kinds[index].clone();
             let mut authorizations = self.order.authorizations();
@@ -322,7 +342,7 @@ impl PendingOrder {
 
     /// Which names were not authorized, and why.
     async fn reason(&mut self) -> Option<AuthorityError> {
-        let mut reasons = Vec::new();
+        let mut reasons = BTreeMap::new();
         let mut authorizations = self.order.authorizations();
         while let Some(Ok(mut authorization)) = authorizations.next().await {
             if authorization.refresh().await.is_err() || authorization.status == AuthorizationStatus::Valid {
@@ -330,11 +350,13 @@ impl PendingOrder {
             }
             let errors = authorization.challenges.iter().filter_map(|challenge| challenge.error.as_ref());
             let details: Vec<String> = errors.filter_map(|problem| problem.detail.clone()).collect();
-            if !details.is_empty() {
-                reasons.push(format!("{}: {}", authorization.identifier(), details.join("; ")));
+            if let Ok(name) = authorization.identifier().to_string().parse()
+                && !details.is_empty()
+            {
+                reasons.insert(name, details.join("; "));
             }
         }
-        (!reasons.is_empty()).then(|| AuthorityError::Refused(reasons.join("; ")))
+        (!reasons.is_empty()).then_some(AuthorityError::NotAuthorized(reasons))
     }
 }
 
@@ -342,6 +364,15 @@ impl PendingOrder {
 fn external_account_key(account: &ExternalAccount) -> Result<ExternalAccountKey, ()> {
     let key = URL_SAFE_NO_PAD.decode(account.hmac_key.expose().trim_end_matches('=')).map_err(|_| ())?;
     Ok(ExternalAccountKey::new(account.key_id.clone(), &key))
+}
+
+/// The names that a problem is about, if it says so (RFC 8555 §6.7.1).
+fn refused_names(problem: &instant_acme::Problem) -> Option<BTreeMap<CertificateName, String>> {
+    let named = problem.subproblems.iter().filter_map(|sub| {
+        let Some(Identifier::Dns(name)) = &sub.identifier else { return None };
+        Some((name.parse().ok()?, sub.detail.clone().unwrap_or_else(|| problem.to_string())))
+    });
+    Some(named.collect()).filter(|names: &BTreeMap<_, _>| !names.is_empty())
 }
 
 fn acme_type(kind: ChallengeKind) -> (ChallengeType, &'static str) {

@@ -1,31 +1,29 @@
 //! Orders certificates when they are due: the one task that does, so that no name set is ordered twice.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use verge_daemon::error_chain;
+use verge_protocol::api::CertificateEdges;
 use verge_protocol::certificate::CertificateState;
-use verge_protocol::{Digest, DomainName, Timestamp};
+use verge_protocol::{CertificateName, Timestamp};
 
 use super::authority::{Authority, AuthorityError};
+use super::inventory::{Inventory, Known};
+use super::order_names;
 use super::orders::{OrderError, Orders};
-use super::plan::{self, Current, Decision, Failures, Wanted, Window};
+use super::plan::{self, Current, Decision, Failures, Wanted};
+use super::renewal_windows::RenewalWindows;
+use super::running_orders::RunningOrders;
+use super::upkeep::Upkeep;
 use super::vault::VaultError;
-use super::x509;
-use crate::store::{IssuanceRow, IssuanceRows, StoreError};
+use crate::store::{IssuanceRow, StoreError};
 
 /// How many orders are in progress at once.
 const CONCURRENCY: usize = 4;
-/// The interval between questions for renewal windows, unless the authority asks for a longer one (RFC 9773 §4.3.1).
-const WINDOW_INTERVAL: Duration = Duration::from_hours(6);
-/// The longest interval that an authority may ask for.
-const WINDOW_INTERVAL_MAX: Duration = Duration::from_hours(24);
-/// How many are asked for in a round.
-const WINDOWS_PER_ROUND: usize = 50;
 /// The interval between questions for the authorities' time.
 const TIME_INTERVAL: Duration = Duration::from_hours(6);
 /// How long an authority that refuses an order because of a rate limit gets no other one. The limit may be one of all orders.
@@ -34,37 +32,34 @@ const PAUSE_MAX: Duration = Duration::from_mins(10);
 /// Keeps the fleet's certificates.
 pub(crate) struct Issuer {
     orders: Orders,
+    inventory: Inventory,
     /// The preferred one first. Without one, nothing is ordered.
     authorities: Vec<Authority>,
-    /// The base domain, if its names have a certificate.
-    base: Option<DomainName>,
-    windows: Mutex<HashMap<DomainName, KnownWindow>>,
+    windows: RenewalWindows,
     /// Until when an authority gets no order, by its directory.
     paused: Mutex<HashMap<String, Timestamp>>,
 }
 
-/// What an authority has answered about the renewal of a certificate.
-#[derive(Clone, Copy)]
-struct KnownWindow {
-    /// The certificate's key.
-    key: Digest,
-    window: Option<Window>,
-    /// When it is asked again.
-    until: Timestamp,
+/// What is to be ordered, in this order.
+#[derive(Default)]
+struct Due {
+    known: Arc<Known>,
+    queue: VecDeque<Wanted>,
 }
 
 /// A certificate as operators see it.
 pub(crate) struct Standing {
     pub(crate) wanted: Wanted,
     pub(crate) certificate: Option<CertificateState>,
+    pub(crate) edges: CertificateEdges,
     pub(crate) due: Timestamp,
-    /// Why the last order failed, since the last certificate was issued.
+    /// Why the last order failed, since the last certificate was issued, and why names are left out.
     pub(crate) problem: Option<String>,
 }
 
 impl Issuer {
-    pub(crate) fn new(orders: Orders, authorities: Vec<Authority>, base: Option<DomainName>) -> Self {
-        Self { orders, authorities, base, windows: Mutex::default(), paused: Mutex::default() }
+    pub(crate) fn new(orders: Orders, inventory: Inventory, authorities: Vec<Authority>) -> Self {
+        Self { orders, inventory, authorities, windows: RenewalWindows::default(), paused: Mutex::default() }
     }
 
     /// Orders what is due, each `interval`, until `draining`.
@@ -79,32 +74,48 @@ impl Issuer {
                 tracing::error!(error = error_chain(&error), "failed to withdraw answers to earlier challenges");
             }
             let mut last_contact: Option<Instant> = None;
+            let (mut due, mut orders) = (Due::default(), RunningOrders::default());
             loop {
-                ticks.tick().await;
-                if last_contact.is_none_or(|last| last.elapsed() >= TIME_INTERVAL) {
-                    self.ask_for_time().await;
-                    last_contact = Some(Instant::now());
+                tokio::select! {
+                    _ = ticks.tick() => {
+                        if last_contact.is_none_or(|last| last.elapsed() >= TIME_INTERVAL) {
+                            self.ask_for_time().await;
+                            last_contact = Some(Instant::now());
+                        }
+                        due = match self.round(&orders).await {
+                            Ok(due) => due,
+                            Err(error) => {
+                                tracing::error!(error = error_chain(&error), "failed to order certificates");
+                                Due::default()
+                            }
+                        };
+                    }
+                    () = orders.one_ended() => {}
                 }
-                if self.orders.vault.problem().is_none()
-                    && let Err(error) = self.round().await
-                {
-                    tracing::error!(error = error_chain(&error), "failed to order certificates");
-                }
+                self.start(&mut due, &mut orders);
             }
         };
         draining.run_until_cancelled(rounds).await;
     }
 
+    /// What follows the certificates on edges. Without an authority nothing is ended: the operator may have dropped the section by mistake.
+    pub(crate) fn upkeep(&self, settling: Duration) -> Upkeep {
+        let (inventory, feed) = (self.inventory.clone(), self.orders.feed.clone());
+        Upkeep { inventory, feed, settling, ends: !self.authorities.is_empty() }
+    }
+
     /// Every certificate that the fleet should have.
     pub(crate) async fn standings(&self) -> Result<Vec<Standing>, StoreError> {
-        let known = self.read().await?;
+        let known = self.inventory.read().await?;
         let standing = |wanted: Wanted| {
-            let due = plan::due(&wanted, self.current(&known, &wanted).as_ref());
+            let due = plan::due(&self.orderable(&known, &wanted), self.current(&known, &wanted).as_ref());
             let rows = self.authorities.iter().filter_map(|authority| known.issuance(&wanted.domain, authority));
             let last = rows.filter(|row| row.problem.is_some()).max_by_key(|row| row.last_failure);
-            let (certificate, problem) =
-                (known.certificates.get(&wanted.domain).cloned(), last.and_then(|row| row.problem.clone()));
-            Standing { wanted, certificate, due, problem }
+            let problem = known.problem(&wanted, last.and_then(|row| row.problem.as_deref()));
+            let published = known.certificates.get(&wanted.domain);
+            let none = CertificateEdges { presenting: 0, of: known.edges };
+            let edges = published.map_or(none, |published| published.edges);
+            Standing { wanted, certificate: published.map(|published| published.state.clone()), edges, due, problem }
         };
         Ok(known.wanted.iter().cloned().map(standing).collect())
     }
@@ -125,19 +136,36 @@ impl Issuer {
         }
     }
 
-    async fn round(&self) -> Result<(), StoreError> {
-        self.ask_for_windows().await?;
-        let known = self.read().await?;
-        let due = known.wanted.iter().filter(|wanted| self.authority_for(&known, wanted).is_some());
-        let known = &known;
-        futures_util::stream::iter(due)
-            .for_each_concurrent(CONCURRENCY, |wanted| async move {
-                if let Err(error) = self.order(known, wanted).await {
-                    tracing::error!(domain = %wanted.domain, error = error_chain(&error), "failed to record an order");
+    /// What is due, but for what is being ordered.
+    async fn round(&self, orders: &RunningOrders) -> Result<Due, StoreError> {
+        let known = Arc::new(self.inventory.read().await?);
+        self.windows.ask(&known, &self.authorities, || self.now()).await;
+        if self.orders.vault.problem().is_some() {
+            return Ok(Due::default());
+        }
+        let wanted = known.wanted.iter().filter(|wanted| !orders.contains(&wanted.domain));
+        let wanted = wanted.map(|wanted| self.orderable(&known, wanted));
+        let queue = wanted.filter(|wanted| self.authority_for(&known, wanted).is_some()).collect();
+        Ok(Due { known, queue })
+    }
+
+    /// Starts as many orders as may run at once. A slow one holds up no other.
+    fn start(self: &Arc<Self>, due: &mut Due, orders: &mut RunningOrders) {
+        while orders.len() < CONCURRENCY
+            && let Some(wanted) = due.queue.pop_front()
+        {
+            let (issuer, known, domain) = (Arc::clone(self), Arc::clone(&due.known), wanted.domain.clone());
+            orders.start(domain.clone(), async move {
+                if let Err(error) = issuer.order(&known, &wanted).await {
+                    tracing::error!(%domain, error = error_chain(&error), "failed to record an order");
                 }
-            })
-            .await;
-        Ok(())
+            });
+        }
+    }
+
+    /// What is ordered now of a certificate.
+    fn orderable(&self, known: &Known, wanted: &Wanted) -> Wanted {
+        order_names::orderable(wanted, self.current(known, wanted).as_ref(), &known.failed, self.now())
     }
 
     /// Which authority a certificate is to be ordered from now, if any.
@@ -165,7 +193,7 @@ impl Issuer {
                 tracing::warn!(domain = %wanted.domain, "no certificate is due by the clock of the authority: the origin's is wrong");
                 return Ok(());
             }
-            Ok(()) => self.orders.place(authority, wanted, known.certificates.get(&wanted.domain)).await,
+            Ok(()) => self.orders.place(authority, wanted, known.certificate(&wanted.domain)).await,
             Err(error) => Err(error.into()),
         };
         match outcome {
@@ -178,119 +206,90 @@ impl Issuer {
             // Not the authority's fault.
             Err(OrderError::Vault(VaultError::Store(error)) | OrderError::Store(error)) => Err(error),
             Err(error) => {
-                let retry_after = match &error {
-                    OrderError::Authority(AuthorityError::RateLimited { until, .. }) => {
-                        let pause = self.now().after(PAUSE_MAX).min(*until);
-                        self.paused().insert(directory.to_owned(), pause);
-                        Some(*until)
-                    }
-                    _ => None,
-                };
-                let row = known.issuance(&wanted.domain, authority).cloned().unwrap_or_default();
-                let failed = failures(&row).add(self.now(), retry_after);
-                let problem = error_chain(&error);
-                tracing::warn!(
-                    domain = %wanted.domain,
-                    authority = directory,
-                    failures = failed.count,
-                    error = problem,
-                    "no certificate was issued"
-                );
-                let row = IssuanceRow {
-                    issued: row.issued,
-                    failures: failed.count,
-                    first_failure: failed.first,
-                    last_failure: failed.last,
-                    retry_after: failed.not_before,
-                    problem: Some(problem),
-                };
-                self.orders.database.put_issuance(&wanted.domain, directory, &row).await
+                if let OrderError::Authority(AuthorityError::NotAuthorized(reasons)) = &error
+                    && self.leave_out(known, wanted, reasons).await?
+                {
+                    return Ok(());
+                }
+                self.record_failure(known, wanted, authority, &error).await
             }
         }
     }
 
-    /// Asks the authorities that issued certificates when they should be renewed, as often as they wish.
-    async fn ask_for_windows(&self) -> Result<(), StoreError> {
-        let known = self.read().await?;
-        let mut asked = 0;
-        for (domain, certificate) in &known.certificates {
-            if asked >= WINDOWS_PER_ROUND {
-                break;
-            }
-            let now = self.now();
-            let last = self.windows().get(domain).copied().filter(|last| last.key == certificate.key);
-            if last.is_some_and(|last| now < last.until && now.0 + 2 * millis(WINDOW_INTERVAL_MAX) > last.until.0) {
-                continue;
-            }
-            let issued =
-                |authority: &&Authority| known.issuance(domain, authority).is_some_and(|row| row.issued > Timestamp(0));
-            let Some(authority) = self.authorities.iter().find(issued) else { continue };
-            let Ok(leaf) = x509::leaf(&certificate.chain) else { continue };
-            asked += 1;
-            let (window, wait) = match authority.renewal_window(&leaf).await {
-                Ok(Some((window, wait))) => (Some(window), wait),
-                Ok(None) => (None, WINDOW_INTERVAL_MAX),
-                Err(error) => {
-                    tracing::debug!(%domain, error = error_chain(&error), "no renewal information");
-                    (last.and_then(|last| last.window), WINDOW_INTERVAL)
-                }
-            };
-            let until = self.now().after(wait.clamp(WINDOW_INTERVAL, WINDOW_INTERVAL_MAX));
-            self.windows().insert(domain.clone(), KnownWindow { key: certificate.key, window, until });
+    /// Records names whose control the authority could not verify. True if the next order leaves them out: it need not wait.
+    async fn leave_out(
+        &self,
+        known: &Known,
+        ordered: &Wanted,
+        reasons: &BTreeMap<CertificateName, String>,
+    ) -> Result<bool, StoreError> {
+        let now = self.now();
+        let reasons = reasons.iter().filter(|(name, _)| ordered.names.contains(name));
+        let added = order_names::add_failures(&known.failed, reasons, now);
+        self.orders.database.put_failed_names(&added).await?;
+        for (name, failed) in &added {
+            tracing::warn!(%name, failures = failed.failures, reason = failed.problem, "a name is not certified");
         }
-        Ok(())
+        let Some(whole) = known.wanted.iter().find(|wanted| wanted.domain == ordered.domain) else { return Ok(false) };
+        let failed = known.failed.clone().into_iter().chain(added).collect();
+        let next = order_names::orderable(whole, self.current(known, whole).as_ref(), &failed, now);
+        Ok(next.names != ordered.names)
+    }
+
+    async fn record_failure(
+        &self,
+        known: &Known,
+        wanted: &Wanted,
+        authority: &Authority,
+        error: &OrderError,
+    ) -> Result<(), StoreError> {
+        let directory = authority.directory();
+        let retry_after = match error {
+            OrderError::Authority(AuthorityError::RateLimited { until, .. }) => {
+                let pause = self.now().after(PAUSE_MAX).min(*until);
+                self.paused().insert(directory.to_owned(), pause);
+                Some(*until)
+            }
+            _ => None,
+        };
+        let row = known.issuance(&wanted.domain, authority).cloned().unwrap_or_default();
+        let failed = failures(&row).add(self.now(), retry_after);
+        let problem = error_chain(error);
+        tracing::warn!(
+            domain = %wanted.domain,
+            authority = directory,
+            failures = failed.count,
+            error = problem,
+            "no certificate was issued"
+        );
+        let row = IssuanceRow {
+            issued: row.issued,
+            failures: failed.count,
+            first_failure: failed.first,
+            last_failure: failed.last,
+            retry_after: failed.not_before,
+            problem: Some(problem),
+        };
+        self.orders.database.put_issuance(&wanted.domain, directory, &row).await
     }
 
     fn paused(&self) -> MutexGuard<'_, HashMap<String, Timestamp>> {
         self.paused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn windows(&self) -> MutexGuard<'_, HashMap<DomainName, KnownWindow>> {
-        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn current(&self, known: &Known, wanted: &Wanted) -> Option<Current> {
-        let certificate = known.certificates.get(&wanted.domain)?;
-        let window = self.windows().get(&wanted.domain).copied().filter(|window| window.key == certificate.key);
+        let certificate = known.certificate(&wanted.domain)?;
         Some(Current {
             names: certificate.names.clone(),
             not_before: certificate.not_before,
             not_after: certificate.not_after,
             has_key: known.keys.contains(&certificate.key),
-            renewal_window: window.and_then(|window| window.window),
+            is_rekeyed: known.rekeys.get(&wanted.domain) == Some(&certificate.key),
+            renewal_window: self.windows.of(&wanted.domain, certificate.key),
         })
-    }
-
-    async fn read(&self) -> Result<Known, StoreError> {
-        let database = &self.orders.database;
-        Ok(Known {
-            wanted: plan::wanted(self.base.as_ref(), &database.domains().await?),
-            certificates: database.certificates().await?,
-            issuances: database.issuances().await?,
-            keys: database.certificate_keys().await?,
-        })
-    }
-}
-
-/// What is wanted and what there is, as of one moment.
-struct Known {
-    wanted: Vec<Wanted>,
-    certificates: BTreeMap<DomainName, CertificateState>,
-    issuances: IssuanceRows,
-    /// The private keys that are stored.
-    keys: HashSet<Digest>,
-}
-
-impl Known {
-    fn issuance(&self, domain: &DomainName, authority: &Authority) -> Option<&IssuanceRow> {
-        self.issuances.get(&(domain.clone(), authority.directory().to_owned()))
     }
 }
 
 fn failures(row: &IssuanceRow) -> Failures {
     Failures { count: row.failures, first: row.first_failure, last: row.last_failure, not_before: row.retry_after }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -70,11 +70,10 @@ impl Orders {
             return Err(OrderError::Timeout);
         };
         let (certificate, private_key) = issued?;
-        // The key first: an edge that learns of the certificate asks for it at once.
-        self.vault.put(&SecretName::CertificateKey(certificate.key), &private_key).await?;
+        let key = self.vault.seal(&SecretName::CertificateKey(certificate.key), &private_key)?;
         let (database, domain, now) = (self.database.clone(), wanted.domain.clone(), self.clock.now());
         let (directory, published) = (authority.directory().to_owned(), certificate.clone());
-        let write = async move { database.put_certificate(&domain, &directory, &published, now).await };
+        let write = async move { database.put_certificate(&domain, &directory, published, &key, now).await };
         self.feed.write(write).await?;
         Ok(certificate)
     }

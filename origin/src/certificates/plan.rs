@@ -22,6 +22,9 @@ const CLOCK_TOLERANCE: Duration = Duration::from_hours(1);
 /// How long the first authority may fail before the second one is tried, while nothing valid is served.
 const FALLBACK_WITHOUT_CERTIFICATE: Duration = Duration::from_mins(10);
 
+/// How old a certificate is at least when its authority has it renewed.
+const LEAST_AGE: Duration = Duration::from_hours(24);
+
 /// A certificate that the fleet should have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wanted {
@@ -38,6 +41,8 @@ pub(crate) struct Current {
     pub(crate) not_after: Timestamp,
     /// Whether its private key can be read: without it, edges that start anew cannot serve it.
     pub(crate) has_key: bool,
+    /// Whether its private key is to be replaced.
+    pub(crate) is_rekeyed: bool,
     /// When its authority wishes that it is renewed (RFC 9773).
     pub(crate) renewal_window: Option<Window>,
 }
@@ -71,7 +76,7 @@ impl Failures {
     }
 
     /// When the next order may be sent. What was recorded under a clock that was ahead by hours does not count.
-    fn next(&self, domain: &DomainName, now: Timestamp) -> Timestamp {
+    pub(super) fn next(&self, domain: &DomainName, now: Timestamp) -> Timestamp {
         let not_before = Some(self.not_before).filter(|time| *time <= now.after(RETRY_AFTER_MAX)).unwrap_or_default();
         let exponent = self.count.checked_sub(1).filter(|_| self.last <= now.after(CLOCK_TOLERANCE));
         let Some(exponent) = exponent else { return not_before };
@@ -114,16 +119,19 @@ pub(crate) fn wanted(base: Option<&DomainName>, domains: &BTreeMap<DomainName, D
 
 /// When the certificate is to be ordered, whatever has failed before. Past if it should have been ordered already.
 pub(crate) fn due(wanted: &Wanted, current: Option<&Current>) -> Timestamp {
-    let Some(current) = current.filter(|current| current.names == wanted.names && current.has_key) else {
+    let is_right = |current: &&Current| current.names == wanted.names && current.has_key && !current.is_rekeyed;
+    let Some(current) = current.filter(is_right) else {
         return Timestamp(0);
     };
     let lifetime = current.not_before.age(current.not_after);
     let before_end = |time: Duration| Timestamp(current.not_after.0.saturating_sub(millis(time)));
     match current.renewal_window {
-        // A window that an authority has put too late, or wrong, does not let the certificate expire.
-        Some(Window { start, end }) => {
-            start.after(fraction(start.age(end), &wanted.domain)).min(before_end(lifetime / 6))
-        }
+        // A window that an authority has put too late, or wrong, does not let the certificate expire. One that is always past does not have it
+        // ordered without end.
+        Some(Window { start, end }) => start
+            .after(fraction(start.age(end), &wanted.domain))
+            .max(current.not_before.after(LEAST_AGE.min(lifetime / 6)))
+            .min(before_end(lifetime / 6)),
         None => before_end(lifetime / 3 + fraction(lifetime / 30, &wanted.domain)),
     }
 }
@@ -203,6 +211,7 @@ mod tests {
             not_before: start,
             not_after: start.after(lifetime),
             has_key: true,
+            is_rekeyed: false,
             renewal_window: None,
         };
         (wanted, current)
@@ -251,8 +260,9 @@ mod tests {
         }
         let (wanted, current) = certificate(DAY * 90);
         let other = Current { names: BTreeSet::new(), ..current.clone() };
-        let keyless = Current { has_key: false, ..current };
-        for current in [None, Some(&other), Some(&keyless)] {
+        let keyless = Current { has_key: false, ..current.clone() };
+        let rekeyed = Current { is_rekeyed: true, ..current };
+        for current in [None, Some(&other), Some(&keyless), Some(&rekeyed)] {
             assert_eq!(due(&wanted, current), Timestamp(0));
         }
     }
@@ -269,6 +279,8 @@ mod tests {
         assert!(due >= window(58, 62).start && due < window(58, 62).end);
         assert_eq!(due_in(window(88, 200)), current.not_before.after(DAY * 75));
         assert!(due_in(window(1, 2)) < current.not_before.after(DAY * 2), "an authority may call a certificate back");
+        let past = Window { start: Timestamp(0), end: Timestamp(1) };
+        assert_eq!(due_in(past), current.not_before.after(DAY), "but not without end");
     }
 
     #[test]
@@ -382,6 +394,7 @@ mod tests {
                     not_before: time,
                     not_after: time.after(authorities[authority].lifetime),
                     has_key: true,
+                    is_rekeyed: false,
                     renewal_window: None,
                 };
                 currents[index] = Some((current, authority));

@@ -76,10 +76,15 @@ impl Vault {
         self.master.as_deref().map_err(|reason| VaultError::Locked(reason.to_string()))
     }
 
+    /// A secret as the database stores it.
+    pub(crate) fn seal(&self, name: &SecretName, secret: &[u8]) -> Result<SecretRow, VaultError> {
+        let (master, name) = (self.master()?, name.to_string());
+        Ok(SecretRow { sealed: master.seal(&name, secret), master: master.id().to_owned(), name })
+    }
+
     /// Stores a secret. It replaces an earlier one of its name.
     pub(crate) async fn put(&self, name: &SecretName, secret: &[u8]) -> Result<(), VaultError> {
-        let row = sealed(self.master()?, name, secret);
-        Ok(self.database.put_secret(&row, self.clock.now()).await?)
+        Ok(self.database.put_secret(&self.seal(name, secret)?, self.clock.now()).await?)
     }
 
     /// Reads a secret; `None` if there is none of this name.
@@ -92,24 +97,23 @@ impl Vault {
 
     /// Makes the secret of session tickets if there is none that can be read.
     pub(crate) async fn ensure_ticket_secret(&self, feed: &Feed) -> Result<(), VaultError> {
-        let master = self.master()?;
+        self.master()?;
         if let Some(told) = self.database.ticket_secret().await?
             && let Ok(Some(_)) = self.get(&SecretName::Tickets(told.secret)).await
         {
             return Ok(());
         }
+        self.replace_ticket_secret(feed).await
+    }
+
+    /// Makes another secret of session tickets: sessions of before are not resumed.
+    pub(crate) async fn replace_ticket_secret(&self, feed: &Feed) -> Result<(), VaultError> {
         let secret: [u8; 32] = rand::random();
         let told = TicketSecretState { secret: Digest::of(&secret) };
-        let row = sealed(master, &SecretName::Tickets(told.secret), &secret);
+        let row = self.seal(&SecretName::Tickets(told.secret), &secret)?;
         let (database, now) = (self.database.clone(), self.clock.now());
         Ok(feed.write(async move { database.set_ticket_secret(&row, told, now).await }).await?)
     }
-}
-
-fn sealed(master: &MasterKey, name: &SecretName, secret: &[u8]) -> SecretRow {
-    let name = name.to_string();
-    let sealed = master.seal(&name, secret);
-    SecretRow { name, master: master.id().to_owned(), sealed }
 }
 
 /// The master key in the file, if it is the one of `known`; a new one if nothing is encrypted yet. The error is for a person to read.

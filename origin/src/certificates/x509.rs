@@ -8,6 +8,7 @@ use rustls::pki_types::pem::PemObject as _;
 use verge_protocol::certificate::CertificateState;
 use verge_protocol::{CertificateName, Digest, Timestamp};
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
+use x509_parser::public_key::PublicKey;
 
 /// A new private key, ECDSA P-256, and the request to certify it for names.
 pub(super) struct KeyAndRequest {
@@ -59,6 +60,17 @@ pub(crate) fn issuer(chain: &str) -> Option<String> {
     let common_name = issuer.iter_common_name().next().and_then(|name| name.as_str().ok());
     let parts: Vec<&str> = [organization, common_name].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join(" "))
+}
+
+/// The type of the key of a certificate.
+pub(crate) fn key_type(chain: &str) -> Option<String> {
+    let leaf = leaf(chain).ok()?;
+    let (_, certificate) = X509Certificate::from_der(&leaf).ok()?;
+    Some(match certificate.public_key().parsed().ok()? {
+        PublicKey::EC(key) => format!("ECDSA P-{}", key.key_size()),
+        PublicKey::RSA(key) => format!("RSA {}", key.key_size()),
+        _ => "other".to_owned(),
+    })
 }
 
 /// What edges are given of an issued chain. It is refused unless it certifies `key` for all `names`.
@@ -121,6 +133,7 @@ mod tests {
         let state = check(pem.clone(), key, &both).unwrap();
         assert_eq!((state.names, state.key), (both.clone(), key));
         assert!(state.not_before < state.not_after);
+        assert_eq!(key_type(&pem).as_deref(), Some("ECDSA P-256"));
         assert_eq!(check(pem.clone(), Digest::of(b"other"), &both), Err(ChainError::OtherKey));
         let more = names(&["sites.example", "www.example"]);
         assert!(matches!(check(pem.clone(), key, &more), Err(ChainError::MissingName(_))));

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use verge_daemon::Secret;
 use verge_daemon::secret::SecretError;
 
-use crate::certificates::{AuthoritySettings, ExternalAccount};
+use crate::certificates::{AuthoritySettings, ExternalAccount, SiteCertificates};
 
 /// What the section holds. A field that is not listed here is an error.
 #[derive(Debug, Deserialize)]
@@ -19,7 +19,8 @@ pub struct RawAcme {
     pub profile: Option<String>,
     pub ca_file: Option<PathBuf>,
     pub external_account: Option<RawExternalAccount>,
-    pub wildcard: Option<bool>,
+    #[serde(default)]
+    pub sites: SiteCertificates,
     pub fallback: Option<RawAuthority>,
 }
 
@@ -66,7 +67,7 @@ fn lets_encrypt() -> String {
 impl RawAcme {
     /// The authorities, the preferred one first.
     pub(super) fn authorities(self) -> Result<Vec<AuthoritySettings>, AcmeError> {
-        let Self { directory, email, profile, ca_file, external_account, wildcard: _, fallback } = self;
+        let Self { directory, email, profile, ca_file, external_account, sites: _, fallback } = self;
         let first = RawAuthority { directory, email, profile, ca_file, external_account };
         let email = first.email.clone();
         let mut authorities = vec![first.check()?];
@@ -94,7 +95,7 @@ impl RawAuthority {
                 Ok::<_, SecretError>(ExternalAccount { key_id, hmac_key })
             })
             .transpose()?;
-        Ok(AuthoritySettings { directory, email, profile, external_account, ca_file })
+        Ok(AuthoritySettings { email, profile, external_account, ca_file, ..AuthoritySettings::new(directory) })
     }
 }
 
@@ -133,7 +134,8 @@ mod tests {
         for bad in [
             "directory = \"http://acme.example.org/directory\"",
             "directory = \"acme\"",
-            "wildcrad = true",
+            "sites = \"all\"",
+            "stes = \"each\"",
             &format!("[fallback]\ndirectory = \"{}\"", AuthoritySettings::DIRECTORY),
             "[external_account]\nkey_id = \"k\"",
         ] {

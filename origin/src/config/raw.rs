@@ -51,7 +51,7 @@ impl TryFrom<RawConfig> for Config {
     type Error = ConfigError;
 
     fn try_from(raw: RawConfig) -> Result<Self, ConfigError> {
-        let has_wildcard = raw.acme.as_ref().and_then(|acme| acme.wildcard).unwrap_or(true);
+        let site_certificates = raw.acme.as_ref().map(|acme| acme.sites).unwrap_or_default();
         if raw.api_certificate.is_some() && raw.tls_listen.is_none() {
             return Err(ConfigError::NoTlsListener);
         }
@@ -59,7 +59,7 @@ impl TryFrom<RawConfig> for Config {
         Ok(Self {
             caa_identities: authorities.iter().filter_map(acme::caa_identity).collect(),
             authorities,
-            has_wildcard,
+            site_certificates,
             listen: raw.listen.unwrap_or(Self::LISTEN).into(),
             tls_listen: raw.tls_listen.map_or_else(Vec::new, Vec::from).into_iter().map(Listen::from).collect(),
             api_certificate: raw.api_certificate,

@@ -1,6 +1,7 @@
 //! What name servers answer about a domain.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use futures_util::future;
 use verge_protocol::DomainName;
@@ -40,7 +41,7 @@ pub(super) struct Observer<'a> {
     pub(super) resolver: &'a Resolver,
     /// The port of authoritative name servers.
     pub(super) dns_port: u16,
-    pub(super) timeout: std::time::Duration,
+    pub(super) timeout: Duration,
 }
 
 impl Observer<'_> {
@@ -107,8 +108,10 @@ impl Observer<'_> {
     /// Asks the resolver alone.
     async fn ask(&self, name: &str, kind: RecordKind) -> Result<Observation, ResolveError> {
         let answer = self.resolver.ask(name, kind).await?;
-        let unvalidated =
-            if answer.is_failure() { Some(self.resolver.ask_unvalidated(name, kind).await?) } else { None };
+        let mut unvalidated = None;
+        if answer.is_failure() {
+            unvalidated = Some(self.resolver.ask_unvalidated(name, kind).await?);
+        }
         Ok(Observation { name: name.to_owned(), kind, answer, unvalidated, authoritative: Vec::new() })
     }
 }

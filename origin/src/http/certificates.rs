@@ -1,25 +1,59 @@
 //! Certificates.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use verge_protocol::Timestamp;
-use verge_protocol::api::Certificate;
+use axum::http::StatusCode;
+use verge_protocol::api::{Certificate, RekeyRequest};
+use verge_protocol::{DomainName, Timestamp};
 
 use super::auth::Admin;
 use super::error::ApiError;
-use crate::certificates::{Issuer, Standing, issuer_of};
+use super::extract::JsonBody;
+use crate::certificates::{Issuer, RekeyError, Rekeying, Standing, Vault, issuer_of, key_type_of};
+use crate::feed::Feed;
+use crate::store::Database;
 
 /// `GET /v1/certificates`: every certificate that the fleet has or should have, by domain.
 pub(super) async fn list(_: Admin, State(issuer): State<Arc<Issuer>>) -> Result<Json<Vec<Certificate>>, ApiError> {
-    let describe = |Standing { wanted, certificate, due, problem }: Standing| Certificate {
+    let describe = |Standing { wanted, certificate, edges, due, problem }: Standing| Certificate {
         domain: wanted.domain,
         names: wanted.names,
         issuer: certificate.as_ref().and_then(|certificate| issuer_of(&certificate.chain)),
+        key_type: certificate.as_ref().and_then(|certificate| key_type_of(&certificate.chain)),
+        edges,
         not_after: certificate.map(|certificate| certificate.not_after),
         renewal: (due > Timestamp(0)).then_some(due),
         problem,
     };
     Ok(Json(issuer.standings().await?.into_iter().map(describe).collect()))
+}
+
+/// `POST /v1/certificates/rekey`: orders certificates anew, with other private keys. Edges present the earlier ones until they are issued.
+pub(super) async fn rekey(
+    _: Admin,
+    State(database): State<Database>,
+    State(feed): State<Feed>,
+    State(vault): State<Vault>,
+    JsonBody(request): JsonBody<RekeyRequest>,
+) -> Result<Json<BTreeSet<DomainName>>, ApiError> {
+    let rekeying = Rekeying { database, feed, vault };
+    Ok(Json(match request {
+        RekeyRequest::Domains(names) => rekeying.certificates(&names).await?,
+        RekeyRequest::All => rekeying.everything().await?,
+    }))
+}
+
+impl From<RekeyError> for ApiError {
+    fn from(error: RekeyError) -> Self {
+        match error {
+            RekeyError::UnknownCertificate(_) => {
+                Self::new(StatusCode::NOT_FOUND, "unknown_certificate", error.to_string())
+                    .hint("GET /v1/certificates lists them")
+            }
+            RekeyError::Store(error) => error.into(),
+        }
+    }
 }

@@ -5,7 +5,7 @@ use verge_protocol::{Coding, Content, Digest, SiteName};
 
 use super::database::{self, Database};
 use super::error::StoreError;
-use super::{column_values, erased_blobs, erasures};
+use super::{column_values, erased_blobs};
 
 /// An encoding of a content.
 pub(crate) struct EncodingRow {
@@ -42,7 +42,7 @@ impl Database {
         let mut transaction = self.begin().await?;
         database::lock(&mut transaction).await?;
         for row in rows {
-            if erasures::is_erased(&mut transaction, site, row.of).await? {
+            if erased_blobs::is_erased(&mut transaction, site, row.of).await? {
                 let blobs = row.encoded.iter().flat_map(Content::slices).map(|slice| slice.digest).collect();
                 erased_blobs::add(&mut transaction, site, &blobs).await?;
                 continue;

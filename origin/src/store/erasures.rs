@@ -188,20 +188,6 @@ async fn is_held_elsewhere(
     Ok(sites.is_some())
 }
 
-/// Whether a content was erased from the site.
-pub(super) async fn is_erased(
-    connection: &mut AnyConnection,
-    site: &SiteName,
-    content: Digest,
-) -> Result<bool, StoreError> {
-    let row = sqlx::query("select 1 from erasure where site = $1 and content = $2")
-        .bind(site.as_str())
-        .bind(content.to_string())
-        .fetch_optional(connection)
-        .await?;
-    Ok(row.is_some())
-}
-
 async fn erased(connection: &mut AnyConnection, site: &SiteName) -> Result<HashMap<Digest, SitePath>, StoreError> {
     let query = sqlx::query("select content, path from erasure where site = $1").bind(site.as_str());
     let rows = column_values::fetch_all(connection, query).await?;

@@ -1,13 +1,15 @@
 //! Certificates, how their challenges are answered, and what became of orders.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use verge_protocol::certificate::{CertificateState, ChallengeState};
 use verge_protocol::state::Key;
-use verge_protocol::{DomainName, Position, Timestamp};
+use verge_protocol::{Digest, DomainName, Position, Seq, Timestamp};
 
 use super::database::{self, Database};
 use super::error::StoreError;
+use super::failed_names;
+use super::secrets::{self, SecretRow};
 use super::write_transaction::WriteTransaction;
 use super::{column_values, state};
 
@@ -44,9 +46,16 @@ fn from_columns(columns: Columns) -> Result<((DomainName, String), IssuanceRow),
 }
 
 impl Database {
-    /// Every certificate, by the domain that identifies it.
-    pub(crate) async fn certificates(&self) -> Result<BTreeMap<DomainName, CertificateState>, StoreError> {
-        state::all(&mut *self.read_connection().await?, "certificate").await
+    /// Every certificate, by the domain that identifies it, with the write that made its row.
+    pub(crate) async fn certificates(&self) -> Result<BTreeMap<DomainName, (Seq, CertificateState)>, StoreError> {
+        state::all_written(&mut *self.read_connection().await?, "certificate").await
+    }
+
+    /// The domains that edges serve, as they know them, even if their values are damaged.
+    pub(crate) async fn served_domains(&self) -> Result<BTreeSet<DomainName>, StoreError> {
+        let keys = state::keys_of(&mut *self.read_connection().await?, "domain").await?;
+        let domain = |key| if let Key::Domain(domain) = key { Some(domain) } else { None };
+        Ok(keys.into_iter().filter_map(domain).collect())
     }
 
     /// What became of orders.
@@ -70,25 +79,96 @@ impl Database {
         transaction.commit().await
     }
 
-    /// Stores an issued certificate in place of an earlier one, whose private key is deleted, and forgets failed orders, in one transaction.
+    /// Stores an issued certificate with its private key in place of an earlier certificate, and forgets failed orders and the failures of its
+    /// names, in one transaction.
+    /// It counts as confirmed if the earlier one did and has all its names.
     pub(crate) async fn put_certificate(
         &self,
         domain: &DomainName,
         authority: &str,
-        certificate: &CertificateState,
+        certificate: CertificateState,
+        private_key: &SecretRow,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         database::lock(&mut transaction).await?;
+        secrets::put(&mut transaction, private_key, now).await?;
         let key = Key::Certificate(domain.clone());
-        if let Ok(Some(earlier)) = state::get::<CertificateState>(&mut transaction, &key).await {
-            delete_key(&mut transaction, &earlier).await?;
-        }
-        state::set(&mut transaction, &key, Some(certificate)).await?;
-        sqlx::query("delete from issuance where domain = $1").bind(domain.as_str()).execute(&mut *transaction).await?;
+        let earlier = state::get::<CertificateState>(&mut transaction, &key).await.ok().flatten();
+        let confirmed =
+            earlier.is_some_and(|earlier| earlier.confirmed && earlier.names.is_superset(&certificate.names));
+        let certificate = CertificateState { confirmed, ..certificate };
+        state::set(&mut transaction, &key, Some(&certificate)).await?;
+        delete_issuances(&mut transaction, domain).await?;
+        failed_names::delete(&mut transaction, &certificate.names).await?;
         let row = IssuanceRow { issued: now, ..IssuanceRow::default() };
         put(&mut transaction, domain, authority, &row).await?;
         transaction.commit().await
+    }
+
+    /// Records that all edges present the certificate with this key.
+    pub(crate) async fn confirm_certificate(&self, domain: &DomainName, key: Digest) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        database::lock(&mut transaction).await?;
+        let row = Key::Certificate(domain.clone());
+        let current: Option<CertificateState> = state::get(&mut transaction, &row).await?;
+        if let Some(current) = current.filter(|current| current.key == key) {
+            state::set(&mut transaction, &row, Some(&CertificateState { confirmed: true, ..current })).await?;
+        }
+        transaction.commit().await
+    }
+
+    /// Records which certificates, with these keys, are to get other ones.
+    pub(crate) async fn put_rekeys(&self, keys: &BTreeMap<DomainName, Digest>) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        for (domain, key) in keys {
+            let query =
+                "insert into rekey (domain, key) values ($1, $2) on conflict (domain) do update set key = excluded.key";
+            sqlx::query(query).bind(domain.as_str()).bind(key.to_string()).execute(&mut *transaction).await?;
+        }
+        transaction.commit().await
+    }
+
+    /// The keys that are to be replaced, by the domain of the certificate.
+    pub(crate) async fn rekeys(&self) -> Result<BTreeMap<DomainName, Digest>, StoreError> {
+        let query = sqlx::query("select domain, key from rekey");
+        let rows = column_values::fetch_all(&mut *self.read_connection().await?, query).await?;
+        let parse = |(domain, key): (String, String)| {
+            Ok((column_values::parse("domain", &domain)?, column_values::parse("digest", &key)?))
+        };
+        Ok(column_values::sound_rows("rekey", rows, parse).into_iter().collect())
+    }
+
+    /// Ends the certificate with this key, and forgets what became of orders for it. Its private key stays.
+    pub(crate) async fn end_certificate(&self, domain: &DomainName, key: Digest) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        database::lock(&mut transaction).await?;
+        let row = Key::Certificate(domain.clone());
+        let current: Option<CertificateState> = state::get(&mut transaction, &row).await?;
+        if current.is_some_and(|current| current.key == key) {
+            state::set(&mut transaction, &row, None::<&CertificateState>).await?;
+            delete_issuances(&mut transaction, domain).await?;
+        }
+        transaction.commit().await
+    }
+
+    /// Deletes the private keys that no certificate has, and returns how many there were. If a row of a certificate is damaged, or
+    /// the keys of the certificates are not `current`, nothing is deleted.
+    pub(crate) async fn delete_unused_keys(&self, current: &BTreeSet<Digest>) -> Result<u64, StoreError> {
+        let mut transaction = self.begin().await?;
+        database::lock(&mut transaction).await?;
+        let rows = state::keys_of(&mut transaction, "certificate").await?.len();
+        let sound: BTreeMap<DomainName, CertificateState> = state::all(&mut transaction, "certificate").await?;
+        let used: BTreeSet<Digest> = sound.values().map(|certificate| certificate.key).collect();
+        let mut deleted = 0;
+        if sound.len() == rows && used == *current {
+            for key in secrets::certificate_keys(&mut transaction).await?.difference(&used) {
+                secrets::delete_certificate_key(&mut transaction, *key).await?;
+                deleted += 1;
+            }
+        }
+        transaction.commit().await?;
+        Ok(deleted)
     }
 
     /// Tells the fleet how it answers the challenges of these domains; `None`: not any more. Returns the position of the write.
@@ -111,11 +191,11 @@ impl Database {
     }
 }
 
-async fn delete_key(transaction: &mut WriteTransaction, certificate: &CertificateState) -> Result<(), StoreError> {
-    sqlx::query("delete from secret where name = $1")
-        .bind(format!("key/{}", certificate.key))
-        .execute(&mut **transaction)
-        .await?;
+/// Forgets what became of orders for a certificate, and that its key was to be replaced.
+async fn delete_issuances(transaction: &mut WriteTransaction, domain: &DomainName) -> Result<(), StoreError> {
+    for query in ["delete from issuance where domain = $1", "delete from rekey where domain = $1"] {
+        sqlx::query(query).bind(domain.as_str()).execute(&mut **transaction).await?;
+    }
     Ok(())
 }
 

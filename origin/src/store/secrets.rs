@@ -1,7 +1,8 @@
 //! Encrypted secrets, and the public keys of edges.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
+use sqlx::AnyConnection;
 use verge_protocol::certificate::TicketSecretState;
 use verge_protocol::state::Key;
 use verge_protocol::{Digest, EdgeName, Timestamp};
@@ -32,11 +33,8 @@ impl Database {
     }
 
     /// The names of the stored private keys of certificates.
-    pub(crate) async fn certificate_keys(&self) -> Result<HashSet<Digest>, StoreError> {
-        let query = sqlx::query("select name from secret where name like 'key/%'");
-        let rows = column_values::fetch_all(&mut *self.read_connection().await?, query).await?;
-        let names = column_values::sound_rows("secret", rows, |(name,): (String,)| Ok(name));
-        Ok(names.iter().filter_map(|name| name.strip_prefix("key/")?.parse().ok()).collect())
+    pub(crate) async fn certificate_keys(&self) -> Result<BTreeSet<Digest>, StoreError> {
+        certificate_keys(&mut *self.read_connection().await?).await
     }
 
     /// The master keys that the secrets are encrypted under.
@@ -112,7 +110,22 @@ impl Database {
     }
 }
 
-async fn put(transaction: &mut WriteTransaction, row: &SecretRow, now: Timestamp) -> Result<(), StoreError> {
+/// The names of the stored private keys of certificates.
+pub(super) async fn certificate_keys(connection: &mut AnyConnection) -> Result<BTreeSet<Digest>, StoreError> {
+    let rows =
+        column_values::fetch_all(connection, sqlx::query("select name from secret where name like 'key/%'")).await?;
+    let names = column_values::sound_rows("secret", rows, |(name,): (String,)| Ok(name));
+    Ok(names.iter().filter_map(|name| name.strip_prefix("key/")?.parse().ok()).collect())
+}
+
+/// Deletes the private key of a certificate.
+pub(super) async fn delete_certificate_key(transaction: &mut WriteTransaction, key: Digest) -> Result<(), StoreError> {
+    sqlx::query("delete from secret where name = $1").bind(format!("key/{key}")).execute(&mut **transaction).await?;
+    Ok(())
+}
+
+/// Stores a secret. It replaces an earlier one of its name.
+pub(super) async fn put(transaction: &mut WriteTransaction, row: &SecretRow, now: Timestamp) -> Result<(), StoreError> {
     sqlx::query(
         "insert into secret (name, master, sealed, made) values ($1, $2, $3, $4) \
          on conflict (name) do update set master = excluded.master, sealed = excluded.sealed, made = excluded.made",

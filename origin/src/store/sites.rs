@@ -55,6 +55,16 @@ impl Database {
         Ok(column_values::sound_rows("site", rows, from_columns))
     }
 
+    /// The sites whose channel `live` points at a release, in the order in which they were created.
+    pub(crate) async fn live_sites(&self) -> Result<Vec<SiteName>, StoreError> {
+        let query = sqlx::query(
+            "select site.name from site join state on state.key = 'channel/' || site.name || '/live' \
+             where state.value is not null order by site.created, site.name",
+        );
+        let rows = column_values::fetch_all(&mut *self.read_connection().await?, query).await?;
+        Ok(column_values::sound_rows("site", rows, |(name,): (String,)| column_values::parse("site name", &name)))
+    }
+
     /// The settings of a site, which apply to all its channels; the default if none were set.
     pub(crate) async fn site_state(&self, name: &SiteName) -> Result<SiteState, StoreError> {
         Ok(state::get(&mut *self.read_connection().await?, &Key::Site(name.clone())).await?.unwrap_or_default())

@@ -183,6 +183,18 @@ where
     N: FromStr + Ord,
     T: DeserializeOwned,
 {
+    Ok(without_seq(all_written(connection, kind).await?))
+}
+
+/// Every value whose key is `<kind>/<name>`, by name, with the write that made it.
+pub(super) async fn all_written<N, T>(
+    connection: &mut AnyConnection,
+    kind: &'static str,
+) -> Result<BTreeMap<N, (Seq, T)>, StoreError>
+where
+    N: FromStr + Ord,
+    T: DeserializeOwned,
+{
     Ok(by_name(kind, rows_of(connection, kind).await?))
 }
 
@@ -199,17 +211,21 @@ where
 {
     let query = format!("{SELECT} where s.key >= $1 and s.key <= $2 and s.value is not null");
     let query = sqlx::query(AssertSqlSafe(query)).bind(format!("{kind}/{first}")).bind(format!("{kind}/{last}"));
-    Ok(by_name(kind, sound_rows(column_values::fetch_all(connection, query).await?)))
+    Ok(without_seq(by_name(kind, sound_rows(column_values::fetch_all(connection, query).await?))))
 }
 
-fn by_name<N, T>(kind: &'static str, rows: Vec<Row>) -> BTreeMap<N, T>
+fn without_seq<N: Ord, T>(written: BTreeMap<N, (Seq, T)>) -> BTreeMap<N, T> {
+    written.into_iter().map(|(name, (_, value))| (name, value)).collect()
+}
+
+fn by_name<N, T>(kind: &'static str, rows: Vec<Row>) -> BTreeMap<N, (Seq, T)>
 where
     N: FromStr + Ord,
     T: DeserializeOwned,
 {
-    let parse = |Row { key, value, .. }: Row| {
+    let parse = |Row { key, seq, value }: Row| {
         let name = key.strip_prefix(kind).and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();
-        Ok((column_values::parse(kind, name)?, read(&value.unwrap_or_else(|| Value::Null.into()))?))
+        Ok((column_values::parse(kind, name)?, (seq, read(&value.unwrap_or_else(|| Value::Null.into()))?)))
     };
     rows.into_iter().filter_map(|row| column_values::log_unreadable("state", parse(row))).collect()
 }

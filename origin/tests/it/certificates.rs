@@ -1,6 +1,6 @@
 //! Certificates, issued by Pebble.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,35 +10,37 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use verge_daemon::sealing::EdgeKey;
-use verge_origin::{AuthoritySettings, Config};
-use verge_protocol::api::{Certificate, Domain, DomainRequest, SecretsAnswer, SecretsRequest};
+use verge_origin::{AuthoritySettings, Config, SiteCertificates};
+use verge_protocol::api::{Certificate, Domain, DomainRequest, RekeyRequest, SecretsAnswer, SecretsRequest, Status};
 use verge_protocol::certificate::{CertificateState, ChallengeState};
+use verge_protocol::report::{CertificateLag, EdgeReport};
 use verge_protocol::state::ParsedRow;
-use verge_protocol::{Digest, DomainName};
+use verge_protocol::{Digest, DomainName, Seq};
+use verge_test_kit::{Answer, FakeDns, Pebble, files_with, until};
 
-use super::fake_dns::{Answer, FakeDns};
-use super::pebble::{self, Pebble};
-use super::test_origin::{TestOrigin, ok};
+use super::test_origin::{TestOrigin, error, ok};
 
 /// What the feed says.
 #[derive(Default, Clone)]
-struct Rows {
-    certificates: BTreeMap<DomainName, CertificateState>,
-    challenges: BTreeMap<DomainName, ChallengeState>,
+pub(super) struct Rows {
+    pub(super) certificates: BTreeMap<DomainName, CertificateState>,
+    pub(super) challenges: BTreeMap<DomainName, ChallengeState>,
     /// How many challenges there were, ever.
     answered: usize,
+    /// The name of the secret of session tickets.
+    tickets: Option<Digest>,
 }
 
 /// The edges and name servers of a fleet: they answer challenges as the feed says.
-struct Fleet {
-    address: SocketAddr,
+pub(super) struct Fleet {
+    pub(super) address: SocketAddr,
     http: TcpListener,
-    dns: Arc<FakeDns>,
+    pub(super) dns: Arc<FakeDns>,
 }
 
 impl Fleet {
     /// Binds the port where the authority will look.
-    async fn bind(hosts: &[&str]) -> Self {
+    pub(super) async fn bind(hosts: &[&str]) -> Self {
         let dns = FakeDns::start().await;
         for host in hosts {
             dns.set(host, Answer::Host);
@@ -48,7 +50,7 @@ impl Fleet {
     }
 
     /// Answers from now on.
-    async fn follow(self, origin: &TestOrigin, tasks: &mut JoinSet<()>) -> watch::Receiver<Rows> {
+    pub(super) async fn follow(self, origin: &TestOrigin, tasks: &mut JoinSet<()>) -> watch::Receiver<Rows> {
         let Self { http, dns, .. } = self;
         let mut feed = origin.subscribe(&origin.edge_token("fra-1").await, None).await;
         let (sender, rows) = watch::channel(Rows::default());
@@ -58,6 +60,7 @@ impl Fleet {
                 let parsed = row.parse();
                 sender.send_modify(|rows| match parsed {
                     Ok(ParsedRow::Certificate(domain, Some(state))) => drop(rows.certificates.insert(domain, state)),
+                    Ok(ParsedRow::Certificate(domain, None)) => drop(rows.certificates.remove(&domain)),
                     Ok(ParsedRow::Challenge(domain, Some(state))) => {
                         for (owner, texts) in &state.dns {
                             let texts = texts.iter().map(|text| vec![&*text.clone().leak()]).collect();
@@ -66,6 +69,7 @@ impl Fleet {
                         rows.answered += 1;
                         rows.challenges.insert(domain, state);
                     }
+                    Ok(ParsedRow::TicketSecret(state)) => rows.tickets = state.map(|state| state.secret),
                     Ok(ParsedRow::Challenge(domain, None)) => drop(rows.challenges.remove(&domain)),
                     _ => {}
                 });
@@ -103,7 +107,7 @@ async fn answer(mut connection: TcpStream, mut rows: watch::Receiver<Rows>) {
     let _ = connection.write_all(text.as_bytes()).await;
 }
 
-fn authority(pebble: &Pebble) -> AuthoritySettings {
+pub(super) fn authority(pebble: &Pebble) -> AuthoritySettings {
     AuthoritySettings {
         email: Some("ops@example.com".to_owned()),
         ca_file: Some(pebble.ca_file.clone()),
@@ -111,14 +115,15 @@ fn authority(pebble: &Pebble) -> AuthoritySettings {
     }
 }
 
-async fn start(fleet: &Fleet, authorities: Vec<AuthoritySettings>) -> TestOrigin {
+pub(super) async fn start(fleet: &Fleet, authorities: Vec<AuthoritySettings>) -> TestOrigin {
     let dns = fleet.dns.address;
     let change = move |config: &mut Config| {
         config.resolver = Some(dns);
         config.authorities = authorities;
-        config.has_wildcard = false;
+        config.site_certificates = SiteCertificates::None;
         config.certificate_interval = Duration::from_millis(50);
         config.domain_check_interval = Duration::from_millis(50);
+        config.rollout_timing.live = Duration::from_millis(100);
     };
     let origin = TestOrigin::start_with(change).await;
     origin.create_site("demo").await;
@@ -126,7 +131,7 @@ async fn start(fleet: &Fleet, authorities: Vec<AuthoritySettings>) -> TestOrigin
 }
 
 /// Claims a domain, and creates the record that proves it.
-async fn claim(origin: &TestOrigin, dns: &FakeDns, domain: &str, redirect_to: Option<&str>) {
+pub(super) async fn claim(origin: &TestOrigin, dns: &FakeDns, domain: &str, redirect_to: Option<&str>) {
     let request =
         DomainRequest { site: "demo".parse().unwrap(), redirect_to: redirect_to.map(|to| to.parse().unwrap()) };
     let claimed: Domain = ok(origin.put(&format!("/v1/domains/{domain}"), request).await).await;
@@ -134,14 +139,18 @@ async fn claim(origin: &TestOrigin, dns: &FakeDns, domain: &str, redirect_to: Op
     dns.set(&claimed.proof.name, Answer::Texts(vec![vec![value]]));
 }
 
-async fn wait_for(rows: &mut watch::Receiver<Rows>, pebble: &Pebble, condition: impl Fn(&Rows) -> bool) -> Rows {
+pub(super) async fn wait_for(
+    rows: &mut watch::Receiver<Rows>,
+    pebble: &Pebble,
+    condition: impl Fn(&Rows) -> bool,
+) -> Rows {
     let found = tokio::time::timeout(Duration::from_mins(1), rows.wait_for(condition)).await;
     found.unwrap_or_else(|_| panic!("{}", pebble.log())).unwrap().clone()
 }
 
 #[tokio::test]
 async fn proven_domain_and_its_siblings_get_one_certificate_by_one_order() {
-    if !pebble::is_installed() {
+    if !Pebble::is_installed() {
         return;
     }
     let fleet = Fleet::bind(&["www.example.com", "example.com"]).await;
@@ -173,9 +182,9 @@ async fn proven_domain_and_its_siblings_get_one_certificate_by_one_order() {
     let public = rcgen::PublicKeyData::subject_public_key_info(&pair);
     assert_eq!(Digest::of(&public), certificate.key);
     let data = origin.directory.path().join("origin");
-    assert_eq!(super::secrets::files_with(&data, &private), Vec::<String>::new());
+    assert_eq!(files_with(&data, &private), Vec::<String>::new());
     // The secret of a P-256 key alone: 32 bytes from the 37th (RFC 5915 in RFC 5208).
-    assert_eq!(super::secrets::files_with(&data, &private[36..68]), Vec::<String>::new());
+    assert_eq!(files_with(&data, &private[36..68]), Vec::<String>::new());
 
     let listed: Vec<Certificate> = origin.get("/v1/certificates").await;
     let [listed] = listed.as_slice() else { panic!("{listed:?}") };
@@ -192,7 +201,7 @@ async fn proven_domain_and_its_siblings_get_one_certificate_by_one_order() {
 
 #[tokio::test]
 async fn second_authority_issues_while_the_first_one_is_away() {
-    if !pebble::is_installed() {
+    if !Pebble::is_installed() {
         return;
     }
     let fleet = Fleet::bind(&["www.example.com"]).await;
@@ -243,7 +252,7 @@ async fn start_with_wildcard(fleet: &Fleet, pebble: &Pebble) -> TestOrigin {
 
 #[tokio::test]
 async fn base_domain_and_delegating_domain_are_proven_by_txt_records() {
-    if !pebble::is_installed() {
+    if !Pebble::is_installed() {
         return;
     }
     // The domain has no address: it is still served elsewhere.
@@ -270,7 +279,7 @@ async fn base_domain_and_delegating_domain_are_proven_by_txt_records() {
 
 #[tokio::test]
 async fn stale_name_server_is_named_with_the_record_seen_and_the_one_wanted() {
-    if !pebble::is_installed() {
+    if !Pebble::is_installed() {
         return;
     }
     let fleet = Fleet::bind(&[]).await;
@@ -290,5 +299,208 @@ async fn stale_name_server_is_named_with_the_record_seen_and_the_one_wanted() {
     assert!(problem.starts_with(expected), "{problem}");
     assert!(!pebble.log().contains("POST /chalZ/"), "the authority was not told");
     assert_eq!(pebble.orders(), 1);
+    origin.stop().await;
+}
+
+/// Edges that report, by token.
+struct Reporting<'a> {
+    origin: &'a TestOrigin,
+    tokens: Vec<String>,
+    key: EdgeKey,
+}
+
+impl<'a> Reporting<'a> {
+    async fn new(origin: &'a TestOrigin) -> Self {
+        let tokens = vec![origin.edge_token("ams-1").await, origin.edge_token("waw-1").await];
+        Self { origin, tokens, key: EdgeKey::generate() }
+    }
+
+    /// Each edge reports that it has applied all, and whether it still lags with a domain's certificate.
+    async fn report(&self, lagging: &[Option<&DomainName>; 2]) {
+        let position = self.origin.get::<Status>("/v1/status").await.position;
+        for (token, domain) in self.tokens.iter().zip(lagging) {
+            let lag =
+                |domain: &DomainName| CertificateLag { domain: domain.clone(), seq: Seq(1), reason: String::new() };
+            let certificates = Some(domain.iter().copied().map(lag).collect());
+            let report = EdgeReport { certificates, ..EdgeReport::new(position, "0") };
+            let sent = self.origin.request_as(token, reqwest::Method::POST, "/v1/edges/report").json(&report).send();
+            assert!(sent.await.unwrap().status().is_success());
+        }
+    }
+
+    /// All edges report that they present everything, until this holds.
+    async fn report_until(&self, text: &str, condition: impl AsyncFn() -> bool) {
+        until(text, async || {
+            self.report(&[None, None]).await;
+            condition().await
+        })
+        .await;
+    }
+
+    /// Whether the origin has a private key.
+    async fn has_key(&self, name: Digest) -> bool {
+        let body = SecretsRequest { public_key: self.key.public(), secrets: vec![name] };
+        let sent = self.origin.request_as(&self.tokens[0], reqwest::Method::POST, "/v1/secrets").json(&body).send();
+        !ok::<SecretsAnswer>(sent.await.unwrap()).await.sealed.is_empty()
+    }
+
+    async fn edges(&self) -> (u64, u64) {
+        let listed: Vec<Certificate> = self.origin.get("/v1/certificates").await;
+        (listed[0].edges.presenting, listed[0].edges.of)
+    }
+}
+
+#[tokio::test]
+async fn certificate_is_confirmed_replaced_and_ended_as_edges_present_it() {
+    if !Pebble::is_installed() {
+        return;
+    }
+    let fleet = Fleet::bind(&["www.example.com", "example.com"]).await;
+    let pebble = Pebble::start(fleet.dns.address, fleet.address.port()).await;
+    let origin = start(&fleet, vec![authority(&pebble)]).await;
+    let (dns, mut tasks) = (Arc::clone(&fleet.dns), JoinSet::new());
+    claim(&origin, &dns, "www.example.com", None).await;
+    let mut rows = fleet.follow(&origin, &mut tasks).await;
+    let www: DomainName = "www.example.com".parse().unwrap();
+    let of_www = |rows: &Rows| rows.certificates.get(&www).cloned();
+    let first = of_www(&wait_for(&mut rows, &pebble, |rows| of_www(rows).is_some()).await).unwrap();
+    let edges = Reporting::new(&origin).await;
+    assert_eq!((first.confirmed, edges.edges().await), (false, (0, 0)));
+
+    edges.report(&[Some(&www), Some(&www)]).await;
+    edges.report(&[None, Some(&www)]).await;
+    assert_eq!(edges.edges().await, (1, 2));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!of_www(&rows.borrow()).unwrap().confirmed, "an edge lags");
+    edges.report_until("the confirmation", async || of_www(&rows.borrow()).unwrap().confirmed).await;
+    assert_eq!(of_www(&rows.borrow()).unwrap().key, first.key);
+
+    // One more name: it is not confirmed for that, and the earlier key stays while an edge lacks the new certificate.
+    claim(&origin, &dns, "example.com", Some("www.example.com")).await;
+    let second = of_www(&wait_for(&mut rows, &pebble, |rows| of_www(rows).unwrap().names.len() == 2).await).unwrap();
+    assert!(!second.confirmed && second.key != first.key);
+    edges.report(&[None, Some(&www)]).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!([edges.has_key(first.key).await, edges.has_key(second.key).await], [true, true]);
+    edges.report_until("the earlier key to be deleted", async || !edges.has_key(first.key).await).await;
+    edges.report_until("the confirmation", async || of_www(&rows.borrow()).unwrap().confirmed).await;
+    assert!(edges.has_key(second.key).await);
+
+    // One name less: it stays confirmed.
+    assert!(origin.delete("/v1/domains/example.com").await.status().is_success());
+    let third = of_www(&wait_for(&mut rows, &pebble, |rows| of_www(rows).unwrap().names.len() == 1).await).unwrap();
+    assert!(third.confirmed && third.key != second.key);
+    let listed: Vec<Certificate> = origin.get("/v1/certificates").await;
+    assert_eq!(listed[0].key_type.as_deref(), Some("ECDSA P-256"));
+
+    // No name at all.
+    assert!(origin.delete("/v1/domains/www.example.com").await.status().is_success());
+    wait_for(&mut rows, &pebble, |rows| rows.certificates.is_empty()).await;
+    until("the key to be deleted", async || !edges.has_key(third.key).await).await;
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn certificate_of_a_domain_that_redirects_now_ends_only_when_its_replacement_is_presented() {
+    if !Pebble::is_installed() {
+        return;
+    }
+    let fleet = Fleet::bind(&["www.example.com", "example.com"]).await;
+    let pebble = Pebble::start(fleet.dns.address, fleet.address.port()).await;
+    let origin = start(&fleet, vec![authority(&pebble)]).await;
+    let (dns, mut tasks) = (Arc::clone(&fleet.dns), JoinSet::new());
+    claim(&origin, &dns, "www.example.com", None).await;
+    claim(&origin, &dns, "example.com", None).await;
+    let mut rows = fleet.follow(&origin, &mut tasks).await;
+    wait_for(&mut rows, &pebble, |rows| rows.certificates.len() == 2).await;
+    let edges = Reporting::new(&origin).await;
+    claim(&origin, &dns, "example.com", Some("www.example.com")).await;
+    let www: DomainName = "www.example.com".parse().unwrap();
+    wait_for(&mut rows, &pebble, |rows| rows.certificates[&www].names.len() == 2).await;
+    edges.report(&[None, Some(&www)]).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(rows.borrow().certificates.len(), 2, "an edge presents the earlier one still");
+    edges.report_until("the end of the earlier one", async || rows.borrow().certificates.len() == 1).await;
+    assert!(rows.borrow().certificates.contains_key(&www));
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn sibling_that_does_not_point_here_is_left_out_named_and_tried_again() {
+    if !Pebble::is_installed() {
+        return;
+    }
+    // The other name has no address.
+    let fleet = Fleet::bind(&["www.example.com"]).await;
+    let pebble = Pebble::start(fleet.dns.address, fleet.address.port()).await;
+    let origin = start(&fleet, vec![authority(&pebble)]).await;
+    let (dns, mut tasks) = (Arc::clone(&fleet.dns), JoinSet::new());
+    claim(&origin, &dns, "www.example.com", None).await;
+    claim(&origin, &dns, "gone.example.net", Some("www.example.com")).await;
+    let mut rows = fleet.follow(&origin, &mut tasks).await;
+    let www: DomainName = "www.example.com".parse().unwrap();
+    let names = |rows: &Rows| rows.certificates.get(&www).map(|state| state.names.len());
+    wait_for(&mut rows, &pebble, |rows| names(rows) == Some(1)).await;
+    let listed = async || {
+        let listed: Vec<Certificate> = origin.get("/v1/certificates").await;
+        listed.into_iter().find(|certificate| certificate.domain == www).unwrap()
+    };
+    until("the problem", async || {
+        listed().await.problem.is_some_and(|problem| problem.starts_with("gone.example.net: "))
+    })
+    .await;
+    let left_out = listed().await;
+    assert_eq!(left_out.names.len(), 2, "it is wanted all the same");
+    assert!(left_out.renewal.is_some() && left_out.not_after.is_some());
+    let orders = pebble.orders();
+
+    // While it may not be tried again, nothing is ordered.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(pebble.orders(), orders);
+    dns.set("gone.example.net", Answer::Host);
+    origin.clock.advance(Duration::from_mins(10));
+    wait_for(&mut rows, &pebble, |rows| names(rows) == Some(2)).await;
+    assert_eq!(listed().await.problem, None);
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn rekeyed_certificate_is_ordered_anew_with_another_key_and_all_replace_the_ticket_secret() {
+    if !Pebble::is_installed() {
+        return;
+    }
+    let fleet = Fleet::bind(&["www.example.com", "www.example.net"]).await;
+    let pebble = Pebble::start(fleet.dns.address, fleet.address.port()).await;
+    let origin = start(&fleet, vec![authority(&pebble)]).await;
+    let (dns, mut tasks) = (Arc::clone(&fleet.dns), JoinSet::new());
+    claim(&origin, &dns, "www.example.com", None).await;
+    claim(&origin, &dns, "www.example.net", None).await;
+    let mut rows = fleet.follow(&origin, &mut tasks).await;
+    let keys = |rows: &Rows| rows.certificates.values().map(|state| state.key).collect::<Vec<_>>();
+    let first = keys(&wait_for(&mut rows, &pebble, |rows| rows.certificates.len() == 2).await);
+    let rekey = async |request: RekeyRequest| {
+        origin.request(reqwest::Method::POST, "/v1/certificates/rekey").json(&request).send().await.unwrap()
+    };
+    let (status, body) = error(rekey(RekeyRequest::Domains(["other.example".parse().unwrap()].into())).await).await;
+    assert_eq!((status, body.code.as_str()), (404, "unknown_certificate"));
+    let com: BTreeSet<DomainName> = ["www.example.com".parse().unwrap()].into();
+    let answer: BTreeSet<DomainName> = ok(rekey(RekeyRequest::Domains(com.clone())).await).await;
+    assert_eq!(answer, com);
+    let second = keys(&wait_for(&mut rows, &pebble, |rows| keys(rows)[0] != first[0]).await);
+    assert_eq!(second[1], first[1], "the other one keeps its key");
+    let tickets = rows.borrow().tickets;
+    assert_eq!(pebble.orders(), 3);
+
+    let answer: BTreeSet<DomainName> = ok(rekey(RekeyRequest::All).await).await;
+    assert_eq!(answer.len(), 2);
+    let is_replaced = |rows: &Rows| {
+        let keys = keys(rows);
+        keys[0] != second[0] && keys[1] != second[1] && rows.tickets != tickets
+    };
+    wait_for(&mut rows, &pebble, is_replaced).await;
+    assert!(tickets.is_some());
+    // Once.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(pebble.orders(), 5);
     origin.stop().await;
 }

@@ -7,8 +7,8 @@ use verge_protocol::DomainName;
 use verge_protocol::api::{Domain, DomainRequest, EdgeSettings, FindingKind};
 use verge_protocol::fleet::DomainState;
 use verge_protocol::state::ParsedRow;
+use verge_test_kit::{Answer, FakeDns};
 
-use super::fake_dns::{Answer, FakeDns};
 use super::test_origin::{Feed, TestOrigin, error, ok};
 
 /// Starts an origin that queries this name server, and that checks unproven domains every few milliseconds if `checks` is set.

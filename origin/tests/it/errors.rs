@@ -4,8 +4,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 use verge_protocol::api::Progress;
 use verge_protocol::{Blob, Build, Content, Fallback};
+use verge_test_kit::FakeDns;
 
-use super::fake_dns::FakeDns;
 use super::test_origin::{TestOrigin, build, digest, error, packed, progress};
 
 #[tokio::test]

@@ -1,11 +1,14 @@
-//! The process as operators run it: `check-config`.
+//! The process as operators run it: `check-config`, and the master key.
 
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
+use serde::Serialize;
 use tokio::net::UdpSocket;
-
-use super::fake_dns::FakeDns;
+use verge_daemon::sealing::EdgeKey;
+use verge_protocol::Digest;
+use verge_protocol::api::{IssuedToken, SecretsRequest};
+use verge_test_kit::{FakeDns, free_port, until};
 
 /// The exit code, standard output and standard error of `check-config`.
 async fn check(config: &Path, flags: &[&str]) -> (Option<i32>, String, String) {
@@ -51,4 +54,92 @@ async fn check_config_online_tries_data_ports_and_resolver() {
     let problem = "FAIL  resolver DNS: the resolver did not answer the query for `_verge.verge.test`: \
                    domains cannot be proven\n";
     assert_eq!(checked(closed).await, (Some(1), format!("{machine}{problem}")));
+}
+
+/// `verge-origin` as a process; ends when dropped.
+struct Process {
+    child: Child,
+    api: String,
+    private: String,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts it on this data directory, and waits until it answers.
+    async fn start(folder: &Path) -> Self {
+        let address = || format!("127.0.0.1:{}", free_port());
+        let (api, private, config, log) = (address(), address(), folder.join("origin.toml"), folder.join("log"));
+        let text = format!(
+            "data = \"{}\"\nsites_url = \"https://verge.test\"\nlisten = \"{api}\"\nprivate_listen = \"{private}\"\n",
+            folder.join("data").display()
+        );
+        std::fs::write(&config, text).unwrap();
+        let output = std::fs::File::create(&log).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_verge-origin"));
+        command.arg("--config").arg(&config).stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
+        let process = Self { child: command.spawn().unwrap(), api, private, log };
+        until("the origin to answer", async || process.health().await.is_some()).await;
+        process
+    }
+
+    /// The status and text of the health page.
+    async fn health(&self) -> Option<(u16, String)> {
+        let answer = reqwest::get(format!("http://{}/healthz", self.private)).await.ok()?;
+        Some((answer.status().as_u16(), answer.text().await.unwrap()))
+    }
+
+    async fn post(&self, path: &str, token: &str, body: &impl Serialize) -> reqwest::Response {
+        let request = reqwest::Client::new().post(format!("http://{}{path}", self.api)).bearer_auth(token);
+        request.json(body).send().await.unwrap()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test]
+async fn process_without_its_master_key_serves_all_but_secrets_and_names_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("data/master.key");
+    let (key, none) = (EdgeKey::generate(), Vec::<Digest>::new());
+    let body = SecretsRequest { public_key: key.public(), secrets: none };
+    let origin = Process::start(folder.path()).await;
+    let admin = std::fs::read_to_string(folder.path().join("data/admin-token")).unwrap().trim().to_owned();
+    let issued = origin.post("/v1/edges/fra-1/token", &admin, &()).await;
+    let token = issued.json::<IssuedToken>().await.unwrap().token;
+    // The first request has the secret of session tickets made.
+    assert_eq!(origin.post("/v1/secrets", &token, &body).await.status(), 200);
+    assert_eq!(origin.health().await.unwrap().0, 200);
+    drop(origin);
+
+    let right = std::fs::read(&file).unwrap();
+    let wrong = format!("{}\n", Digest::of(b"another"));
+    for (bytes, problem) in [
+        (None, "does not exist, but secrets are encrypted under master key"),
+        (Some(wrong.as_bytes()), "but the secrets are encrypted under master key"),
+        (Some(&right), ""),
+    ] {
+        match bytes {
+            Some(bytes) => std::fs::write(&file, bytes).unwrap(),
+            None => std::fs::remove_file(&file).unwrap(),
+        }
+        let origin = Process::start(folder.path()).await;
+        let (status, text) = origin.health().await.unwrap();
+        assert!(status == 200 && text.contains(problem), "{status} {text}");
+        let secrets = origin.post("/v1/secrets", &token, &body).await.status();
+        let log = std::fs::read_to_string(&origin.log).unwrap();
+        let name = file.display().to_string();
+        if problem.is_empty() {
+            assert_eq!((secrets.as_u16(), text.as_str()), (200, "ok\n"));
+        } else {
+            assert_eq!(secrets, 503);
+            assert!(log.contains(problem) && log.contains(&name) && text.contains(&name), "{log}");
+        }
+        let changes = reqwest::Client::new().get(format!("http://{}/v1/changes", origin.api)).bearer_auth(&token);
+        assert_eq!(changes.send().await.unwrap().status(), 200, "edges follow the feed");
+    }
 }

@@ -1,7 +1,6 @@
 //! Secrets: on disk and in the feed only encrypted, and sealed to the key of each edge.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use reqwest::{Method, Response};
 use sqlx::{Connection as _, SqliteConnection};
@@ -12,6 +11,7 @@ use verge_protocol::api::{Problem, SecretsAnswer, SecretsRequest, Status};
 use verge_protocol::certificate::TicketSecretState;
 use verge_protocol::state::ParsedRow;
 use verge_protocol::{Digest, EdgeName};
+use verge_test_kit::{bytes_have, files_with};
 
 use super::test_origin::{TestOrigin, error, ok};
 
@@ -35,47 +35,6 @@ async fn ticket_secret(origin: &TestOrigin, edge: &EdgeName, token: &str, key: &
     (told, key.open(edge, told, &answer.sealed[&told]).unwrap())
 }
 
-/// The files below `directory` that have `bytes` in them, in the raw, in hex or in base64.
-pub(super) fn files_with(directory: &Path, bytes: &[u8]) -> Vec<String> {
-    let mut found = Vec::new();
-    // A running origin writes and deletes files in between.
-    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            found.extend(files_with(&path, bytes));
-        } else if std::fs::read(&path).is_ok_and(|read| has(&read, bytes)) {
-            found.push(path.file_name().unwrap().to_str().unwrap().to_owned());
-        }
-    }
-    found
-}
-
-fn has(text: &[u8], bytes: &[u8]) -> bool {
-    let hex = bytes.chunks(32).map(hex).collect::<String>();
-    let base64 = base64(bytes);
-    let contains = |part: &[u8]| text.windows(part.len()).any(|window| window == part);
-    contains(bytes) || contains(hex.as_bytes()) || contains(base64.as_bytes())
-}
-
-/// At most 32 bytes in hex: what a digest of these bytes would be.
-fn hex(bytes: &[u8]) -> String {
-    let mut padded = [0; 32];
-    padded[..bytes.len()].copy_from_slice(bytes);
-    let mut text = Digest::from_bytes(padded).to_string();
-    text.truncate(2 * bytes.len());
-    text
-}
-
-/// All whole groups of three bytes, in base64.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let group = |three: &[u8]| {
-        let number = three.iter().fold(0_usize, |number, byte| number << 8 | usize::from(*byte));
-        [18, 12, 6, 0].map(|shift| char::from(DIGITS[number >> shift & 63]))
-    };
-    bytes.chunks_exact(3).flat_map(group).collect()
-}
-
 #[tokio::test]
 async fn secret_reaches_its_edge_and_is_in_no_file_and_no_answer_in_the_clear() {
     let origin = TestOrigin::start().await;
@@ -84,7 +43,7 @@ async fn secret_reaches_its_edge_and_is_in_no_file_and_no_answer_in_the_clear() 
     let (name, secret) = ticket_secret(&origin, &edge, &token, &key).await;
     assert_eq!((Digest::of(&secret), secret.len()), (name, 32));
     let answer = request(&origin, &token, &key, &[name]).await.bytes().await.unwrap();
-    assert!(!has(&answer, &secret));
+    assert!(!bytes_have(&answer, &secret));
     let data = origin.directory.path().join("origin");
     let master = std::fs::read_to_string(data.join("master.key")).unwrap();
     let master = master.trim().parse::<Digest>().unwrap();

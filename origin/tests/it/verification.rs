@@ -13,9 +13,8 @@ use verge_daemon::DataDir;
 use verge_protocol::api::{Domain, Progress, SitePage, Status};
 use verge_protocol::feed::FeedEvent;
 use verge_protocol::{Digest, Timestamp};
-use verge_test_kit::{copy_directory, on_small_disk, until};
+use verge_test_kit::{Answer, FakeDns, copy_directory, on_small_disk, until};
 
-use super::fake_dns::{Answer, FakeDns};
 use super::full_disk;
 use super::test_origin::{TestBuild, TestOrigin, build, digest, ok};
 

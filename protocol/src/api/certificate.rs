@@ -18,13 +18,46 @@ pub struct Certificate {
     /// The authority that issued it, as its certificate calls itself; `None`: there is no certificate yet.
     #[serde(default)]
     pub issuer: Option<String>,
+    /// The type of its key, such as `ECDSA P-256`.
+    #[serde(default)]
+    pub key_type: Option<String>,
     /// The end of its validity.
     #[serde(default)]
     pub not_after: Option<Timestamp>,
+    /// On how many edges it is.
+    #[serde(default)]
+    pub edges: CertificateEdges,
     /// When it is ordered anew; `None`: it is due.
     #[serde(default)]
     pub renewal: Option<Timestamp>,
     /// Why the last order failed, for a person to read.
     #[serde(default)]
     pub problem: Option<String>,
+}
+
+/// Body of `POST /v1/certificates/rekey`: the certificates that are ordered anew, with other private keys. The answer is the list of domains
+/// that identify them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RekeyRequest {
+    /// Those with any of these names.
+    Domains(BTreeSet<DomainName>),
+    /// All. The secret of session tickets is replaced too, at once.
+    All,
+}
+
+/// The edges with TLS that are not away, as far as they have reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CertificateEdges {
+    /// How many present the certificate as of its latest write, and keep it across restarts.
+    pub presenting: u64,
+    /// How many there are.
+    pub of: u64,
+}
+
+impl CertificateEdges {
+    /// Whether there is an edge, and all present the certificate.
+    pub fn is_complete(self) -> bool {
+        self.of > 0 && self.presenting == self.of
+    }
 }

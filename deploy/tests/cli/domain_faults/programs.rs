@@ -1,5 +1,6 @@
 //! Name servers and resolvers that are not Verge's, as processes on loopback.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -52,7 +53,7 @@ impl Program {
         for (name, text) in zones {
             let file = format!("{name}.zone");
             std::fs::write(directory.join(&file), text).unwrap();
-            config += &format!("  - domain: \"{name}\"\n    file: \"{file}\"\n");
+            writeln!(config, "  - domain: \"{name}\"\n    file: \"{file}\"").unwrap();
         }
         std::fs::write(directory.join("knot.conf"), config).unwrap();
         Self::start(directory, "knotd", &["-c", directory.join("knot.conf").to_str().unwrap()])
@@ -70,7 +71,7 @@ impl Program {
             directory.display()
         );
         for (zone, server) in stubs {
-            config += &format!("stub-zone:\n  name: \"{zone}\"\n  stub-addr: {}@{}\n", server.ip(), server.port());
+            writeln!(config, "stub-zone:\n  name: \"{zone}\"\n  stub-addr: {}@{}", server.ip(), server.port()).unwrap();
         }
         std::fs::write(directory.join("unbound.conf"), config).unwrap();
         Self::start(directory, "unbound", &["-d", "-c", directory.join("unbound.conf").to_str().unwrap()])

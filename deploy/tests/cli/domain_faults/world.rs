@@ -110,13 +110,13 @@ impl World {
                 // The resolver asks the one that is behind.
                 *server = (NS_2, port).into();
                 let kept = text.lines().filter(|line| !line.starts_with("_verge"));
-                old.push((zone.clone(), kept.map(|line| format!("{line}\n")).collect()));
+                old.push((zone.clone(), kept.collect::<Vec<_>>().join("\n") + "\n"));
             }
         }
         texts.push(("example".to_owned(), zone_text("", "")));
         texts.push((
             ".".to_owned(),
-            format!("$TTL 60\n. SOA ns.example. host.example. 1 7200 900 1209600 60\n. NS ns.example.\n"),
+            "$TTL 60\n. SOA ns.example. host.example. 1 7200 900 1209600 60\n. NS ns.example.\n".to_owned(),
         ));
         stubs.push(("sites.fleet.example.".to_owned(), (FLEET, port).into()));
         stubs.extend(["example.", "."].map(|zone| (zone.to_owned(), SocketAddr::from((NS_1, port)))));

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
-use axum::http::{HeaderMap, Request, Response, header};
+use axum::http::{HeaderMap, Request, Response, StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
 use verge_daemon::{Clock, error_chain};
@@ -21,10 +21,15 @@ const ANSWER_MAX: usize = 1 << 20;
 /// Differences between clocks up to this are not told apart from slow answers.
 const CLOCK_TOLERANCE_MILLIS: i64 = 60_000;
 
-/// The request failed before there was an answer.
+/// Why there is no answer of ACME.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct TransportError(String);
+pub(super) enum TransportError {
+    #[error("{0}")]
+    Unreachable(String),
+    /// An error without the problem document that ACME prescribes (RFC 8555 §6.7): of a proxy in front of the authority, for example.
+    #[error("HTTP {0} without an explanation")]
+    Status(StatusCode),
+}
 
 /// Sends requests. Clones share what was observed.
 #[derive(Clone)]
@@ -77,7 +82,7 @@ impl Transport {
     }
 
     async fn send(&self, request: Request<BodyWrapper<Bytes>>) -> Result<BytesResponse, TransportError> {
-        let failed = |error: &dyn std::error::Error| TransportError(error_chain(error));
+        let failed = |error: &dyn std::error::Error| TransportError::Unreachable(error_chain(error));
         let (parts, body) = request.into_parts();
         let body = axum::body::to_bytes(Body::new(body), ANSWER_MAX).await.map_err(|error| failed(&error))?;
         let request = self.client.request(parts.method, parts.uri.to_string()).headers(parts.headers).body(body);
@@ -86,9 +91,13 @@ impl Transport {
         let mut bytes = BytesMut::new();
         while let Some(piece) = answer.chunk().await.map_err(|error| failed(&error))? {
             if bytes.len() + piece.len() > ANSWER_MAX {
-                return Err(TransportError(format!("the answer has more than {ANSWER_MAX} bytes")));
+                return Err(TransportError::Unreachable(format!("the answer has more than {ANSWER_MAX} bytes")));
             }
             bytes.extend_from_slice(&piece);
+        }
+        let is_problem = || serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&bytes).is_ok();
+        if (answer.status().is_client_error() || answer.status().is_server_error()) && !is_problem() {
+            return Err(TransportError::Status(answer.status()));
         }
         let mut response = Response::new(());
         *response.status_mut() = answer.status();

@@ -106,10 +106,9 @@ fn seen(pointing: Pointing, Observations { ipv4, ipv6, .. }: &Observations) -> S
 }
 
 fn wanted(Expected { row, base, edges, .. }: &Expected<'_>) -> String {
-    let addresses = if edges.is_empty() {
-        String::new()
-    } else {
-        format!(" ({})", finding::list(edges.iter().map(ToString::to_string)))
-    };
-    format!("CNAME {}.{base}{addresses}", row.site)
+    let alias = format!("CNAME {}.{base}", row.site);
+    if edges.is_empty() {
+        return alias;
+    }
+    format!("{alias} ({})", finding::list(edges.iter().map(ToString::to_string)))
 }

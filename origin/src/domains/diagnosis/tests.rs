@@ -224,7 +224,7 @@ fn failure_with_one_cause_is_one_finding() {
 }
 
 #[test]
-fn nothing_is_judged_that_is_not_known() {
+fn unknown_observation_is_not_judged() {
     let mut observed = sound();
     observed.ipv4.answer = addresses(&["198.51.100.1"]);
     observed.caa.answer = caa(&[(false, "issue", ";")]);

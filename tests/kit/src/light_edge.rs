@@ -1,8 +1,4 @@
-//! Light edges, for measurements of an origin: each subscribes to the change feed as an edge does and reports what it has applied, but
-//! fetches, stores and serves nothing. It reports a release as prepared as soon as it reads of it.
-//!
-//! `light_edges ORIGIN_URL FILE` runs until it is killed. The file has a name and a token in each line.
-#![expect(clippy::unwrap_used, reason = "a panic is how a measurement reports an error")]
+//! An edge that serves nothing, so that a test or a measurement can have hundreds.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,23 +13,9 @@ use verge_protocol::report::{EdgeReport, Preparation, REPORT_SECONDS};
 use verge_protocol::state::{Key, RolloutState, Row};
 use verge_protocol::{EdgeName, Position};
 
-#[tokio::main]
-async fn main() {
-    let mut arguments = std::env::args().skip(1);
-    let url = OriginUrl::insecure(&arguments.next().unwrap()).unwrap();
-    let file = arguments.next().unwrap();
-    let tasks = Tasks::default();
-    for line in std::fs::read_to_string(file).unwrap().lines() {
-        let (name, token) = line.split_once(' ').unwrap();
-        let origins =
-            Origins::new(vec![url.clone()], None, &Secret::new(token), "light-edge", Counter::default()).unwrap();
-        drop(tasks.spawn("light edge", LightEdge::new(name.parse().unwrap(), origins).run(tasks.clone())));
-    }
-    std::future::pending::<()>().await;
-}
-
-/// An edge without a disk and readers.
-struct LightEdge {
+/// An edge without a disk and readers. It subscribes to the change feed as an edge does and reports what it has applied, but fetches, stores and
+/// serves nothing. It reports a release as prepared, and a certificate as presented, as soon as it reads of it.
+pub struct LightEdge {
     name: EdgeName,
     origins: Origins,
     position: Option<Position>,
@@ -41,12 +23,14 @@ struct LightEdge {
 }
 
 impl LightEdge {
-    fn new(name: EdgeName, origins: Origins) -> Self {
+    /// An edge that follows this origin.
+    pub fn new(name: EdgeName, origin: OriginUrl, token: &Secret) -> Self {
+        let origins = Origins::new(vec![origin], None, token, "light-edge", Counter::default()).unwrap();
         Self { name, origins, position: None, preparations: BTreeMap::new() }
     }
 
     /// Applies changes, and reports after each and every [`REPORT_SECONDS`].
-    async fn run(mut self, tasks: Tasks) {
+    pub async fn run(mut self, tasks: Tasks) {
         let (changes, mut received) = mpsc::channel(16);
         let origins = self.origins.clone();
         let last_seen = LastSeen::never();
@@ -102,6 +86,7 @@ impl LightEdge {
         let report = EdgeReport {
             edge: Some(self.name.clone()),
             preparations: Some(self.preparations.values().cloned().collect()),
+            certificates: Some(Vec::new()),
             ..EdgeReport::new(position, "light")
         };
         let request = self.origins.post(&self.origins.urls()[0], "v1/edges/report").json(&report);

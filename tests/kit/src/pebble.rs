@@ -1,5 +1,6 @@
 //! Pebble, the certificate authority for tests, as a process of its own.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -7,19 +8,40 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+/// How Pebble is started.
+pub struct PebbleSettings {
+    /// The name server that resolves all names.
+    pub dns: SocketAddr,
+    /// The port of hosts for HTTP-01.
+    pub http_port: u16,
+    /// How many of a hundred good nonces are rejected.
+    pub rejected_nonces: u32,
+    /// The HMAC keys of external accounts, in base64url, by identifier. If there is one, every account must be bound to one.
+    pub external_accounts: BTreeMap<String, String>,
+}
+
 /// A running authority; ends when dropped.
-pub(super) struct Pebble {
-    pub(super) directory_url: String,
+pub struct Pebble {
+    /// The URL of its directory.
+    pub directory_url: String,
     /// The certificate of its own TLS.
-    pub(super) ca_file: PathBuf,
+    pub ca_file: PathBuf,
+    /// Where it serves its own root certificate.
+    management_url: String,
     directory: TempDir,
     process: Child,
 }
 
 impl Pebble {
-    /// Starts one that resolves names by `dns`, and connects to port `http_port` of hosts. It rejects 5 % of good nonces, and reuses half of
-    /// the authorizations.
-    pub(super) async fn start(dns: SocketAddr, http_port: u16) -> Self {
+    /// Starts one that rejects 5 % of good nonces, and reuses half of the authorizations.
+    pub async fn start(dns: SocketAddr, http_port: u16) -> Self {
+        let external_accounts = BTreeMap::new();
+        Self::start_with(PebbleSettings { dns, http_port, rejected_nonces: 5, external_accounts }).await
+    }
+
+    /// Starts one with other settings.
+    pub async fn start_with(settings: PebbleSettings) -> Self {
+        let PebbleSettings { dns, http_port, rejected_nonces, external_accounts } = settings;
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
         let key = rcgen::KeyPair::generate().unwrap();
@@ -36,7 +58,8 @@ impl Pebble {
             "httpPort": http_port,
             "tlsPort": 1,
             "ocspResponderURL": "",
-            "externalAccountBindingRequired": false,
+            "externalAccountBindingRequired": !external_accounts.is_empty(),
+            "externalAccountMACKeys": external_accounts,
         }});
         std::fs::write(path("config.json"), config.to_string()).unwrap();
         let log = std::fs::File::create(path("log")).unwrap();
@@ -46,13 +69,16 @@ impl Pebble {
             .arg("-dnsserver")
             .arg(dns.to_string())
             .env("PEBBLE_VA_NOSLEEP", "1")
+            .env("PEBBLE_WFE_NONCEREJECT", rejected_nonces.to_string())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
         let ca_file = path("cert.pem");
-        let pebble = Self { directory_url: format!("https://127.0.0.1:{port}/dir"), ca_file, directory, process };
+        let directory_url = format!("https://127.0.0.1:{port}/dir");
+        let management_url = format!("https://127.0.0.1:{management}");
+        let pebble = Self { directory_url, ca_file, management_url, directory, process };
         for _ in 0..600 {
             if tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok() {
                 return pebble;
@@ -62,13 +88,27 @@ impl Pebble {
         panic!("pebble does not listen: {}", pebble.log());
     }
 
+    /// The root certificate under which it issues, in PEM.
+    pub async fn root(&self) -> String {
+        let own = reqwest::Certificate::from_pem(&std::fs::read(&self.ca_file).unwrap()).unwrap();
+        let client = reqwest::Client::builder().tls_certs_only([own]).no_proxy().build().unwrap();
+        let answer = client.get(format!("{}/roots/0", self.management_url)).send().await.unwrap();
+        answer.error_for_status().unwrap().text().await.unwrap()
+    }
+
+    /// Whether the machine has it.
+    pub fn is_installed() -> bool {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).any(|directory| Path::new(&directory).join("pebble").exists())
+    }
+
     /// What it has logged.
-    pub(super) fn log(&self) -> String {
+    pub fn log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(self.directory.path().join("log")).unwrap()).into_owned()
     }
 
     /// How many orders were made.
-    pub(super) fn orders(&self) -> usize {
+    pub fn orders(&self) -> usize {
         self.log().matches("Added order").count()
     }
 }
@@ -80,12 +120,7 @@ impl Drop for Pebble {
     }
 }
 
-/// Whether the machine has it.
-pub(super) fn is_installed() -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|directory| Path::new(&directory).join("pebble").exists())
-}
-
-fn free_port() -> u16 {
+/// A TCP port of loopback that was free just now.
+pub fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }

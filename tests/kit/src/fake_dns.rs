@@ -5,9 +5,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hickory_resolver::proto::op::{Message, OpCode, ResponseCode};
-use hickory_resolver::proto::rr::rdata::{A, CNAME, NS, TXT};
-use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+use hickory_proto::op::{Message, OpCode, ResponseCode};
+use hickory_proto::rr::rdata::{A, CNAME, NS, TXT};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::watch;
@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 /// The answer for a name. A name without one does not exist (NXDOMAIN).
 #[derive(Clone)]
-pub(super) enum Answer {
+pub enum Answer {
     /// TXT records, each of one or more strings.
     Texts(Vec<Vec<&'static str>>),
     /// TXT records too large for UDP: the answer over UDP is truncated.
@@ -26,6 +26,8 @@ pub(super) enum Answer {
     Cname(&'static str),
     /// The IPv4 address of loopback.
     Host,
+    /// These IPv4 addresses.
+    Addresses(Vec<Ipv4Addr>),
     /// An NS record.
     NameServer(&'static str),
     /// SERVFAIL.
@@ -35,8 +37,9 @@ pub(super) enum Answer {
 }
 
 /// A running name server; stops when dropped.
-pub(super) struct FakeDns {
-    pub(super) address: SocketAddr,
+pub struct FakeDns {
+    /// Its address, over UDP and TCP.
+    pub address: SocketAddr,
     zone: Zone,
     /// The number of UDP queries for each name.
     queries: watch::Receiver<BTreeMap<String, u32>>,
@@ -46,7 +49,8 @@ pub(super) struct FakeDns {
 type Zone = Arc<Mutex<BTreeMap<String, Answer>>>;
 
 impl FakeDns {
-    pub(super) async fn start() -> Self {
+    /// Starts one that knows no name.
+    pub async fn start() -> Self {
         let (udp, tcp) = loop {
             let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
             // The same TCP port may be taken.
@@ -62,21 +66,23 @@ impl FakeDns {
         Self { address, zone, queries, _tasks: tasks }
     }
 
-    pub(super) fn set(&self, name: &str, answer: Answer) {
+    /// Sets the answer for a name, in place of an earlier one.
+    pub fn set(&self, name: &str, answer: Answer) {
         self.zone.lock().unwrap().insert(name.to_owned(), answer);
     }
 
-    pub(super) fn remove(&self, name: &str) {
+    /// Removes the answer for a name.
+    pub fn remove(&self, name: &str) {
         self.zone.lock().unwrap().remove(name);
     }
 
     /// The number of UDP queries for a name.
-    pub(super) fn queries(&self, name: &str) -> u32 {
+    pub fn queries(&self, name: &str) -> u32 {
         self.queries.borrow().get(name).copied().unwrap_or_default()
     }
 
     /// Waits until there were so many UDP queries for a name.
-    pub(super) async fn wait_for_queries(&self, name: &str, number: u32) {
+    pub async fn wait_for_queries(&self, name: &str, number: u32) {
         let enough = |queries: &BTreeMap<String, u32>| queries.get(name).is_some_and(|count| *count >= number);
         let mut queries = self.queries.clone();
         let outcome = tokio::time::timeout(Duration::from_secs(30), queries.wait_for(enough)).await;
@@ -132,10 +138,13 @@ fn answer(request: &Message, zone: &Zone, is_udp: bool) -> Option<Message> {
     match answer {
         None => message.metadata.response_code = ResponseCode::NXDomain,
         Some(Answer::Host) if query.query_type() == RecordType::A => records.push(RData::A(A(Ipv4Addr::LOCALHOST))),
+        Some(Answer::Addresses(addresses)) if query.query_type() == RecordType::A => {
+            records.extend(addresses.into_iter().map(|address| RData::A(A(address))));
+        }
         Some(Answer::NameServer(server)) if query.query_type() == RecordType::NS => {
             records.push(RData::NS(NS(Name::from_ascii(format!("{server}.")).unwrap())));
         }
-        Some(Answer::NoTxtRecord | Answer::Host | Answer::NameServer(_)) => {}
+        Some(Answer::NoTxtRecord | Answer::Host | Answer::Addresses(_) | Answer::NameServer(_)) => {}
         Some(Answer::ServFail) => message.metadata.response_code = ResponseCode::ServFail,
         Some(Answer::Timeout) => return None,
         Some(Answer::Long(_)) if is_udp => message.metadata.truncation = true,

@@ -1,0 +1,267 @@
+//! Which certificates the fleet should have, which it has, and on how many edges they are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::Deserialize;
+use verge_protocol::api::CertificateEdges;
+use verge_protocol::certificate::CertificateState;
+use verge_protocol::report::EdgeReport;
+use verge_protocol::{CertificateName, Digest, DomainName, Position, SiteName};
+
+use super::authority::Authority;
+use super::plan::{self, Wanted};
+use super::site_groups;
+use crate::edge_reports::EdgeReports;
+use crate::store::{Database, FailedNames, IssuanceRow, IssuanceRows, StoreError};
+
+/// Which certificates the hosts below the base domain have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SiteCertificates {
+    /// One for the base domain and all names one label below it: name servers of the fleet must answer for it.
+    #[default]
+    Wildcard,
+    /// Some for the hosts of sites with a release, by HTTP-01, several hosts in each; none for previews and hosts of releases.
+    Each,
+    /// None.
+    None,
+}
+
+impl SiteCertificates {
+    /// Whether name servers of the fleet answer for the base domain.
+    pub(crate) fn need_name_servers(self) -> bool {
+        self == Self::Wildcard
+    }
+}
+
+/// Reads what is wanted and what there is. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Inventory {
+    pub(crate) database: Database,
+    pub(crate) edge_reports: EdgeReports,
+    pub(crate) base: DomainName,
+    pub(crate) sites: SiteCertificates,
+}
+
+/// What is wanted and what there is, as of one moment.
+#[derive(Default)]
+pub(super) struct Known {
+    pub(super) wanted: Vec<Wanted>,
+    pub(super) certificates: BTreeMap<DomainName, Published>,
+    pub(super) issuances: IssuanceRows,
+    /// The names whose control an authority could not verify.
+    pub(super) failed: FailedNames,
+    /// The private keys that are to be replaced.
+    pub(super) rekeys: BTreeMap<DomainName, Digest>,
+    /// The private keys that are stored.
+    pub(super) keys: BTreeSet<Digest>,
+    /// The domains that edges serve. One whose own row is damaged is among them, but its certificate is not wanted.
+    served: BTreeSet<DomainName>,
+    /// How many edges report certificates.
+    pub(super) edges: u64,
+}
+
+/// A certificate in the feed.
+pub(super) struct Published {
+    pub(super) state: CertificateState,
+    pub(super) edges: CertificateEdges,
+}
+
+impl Inventory {
+    pub(super) async fn read(&self) -> Result<Known, StoreError> {
+        let database = &self.database;
+        let reports: Vec<Arc<EdgeReport>> = self.edge_reports.not_away().into_iter().map(|last| last.claims).collect();
+        let generation = database.position().await?.generation;
+        let publish = |(domain, (seq, state)): (DomainName, _)| {
+            let edges = edges(&reports, Position { generation, seq }, &domain);
+            (domain, Published { state, edges })
+        };
+        let certificates: BTreeMap<_, _> = database.certificates().await?.into_iter().map(publish).collect();
+        let base = self.sites.need_name_servers().then_some(&self.base);
+        let mut wanted = plan::wanted(base, &database.domains().await?);
+        if self.sites == SiteCertificates::Each {
+            let host = |site: SiteName| format!("{site}.{}", self.base).parse().ok();
+            let hosts: Vec<DomainName> = database.live_sites().await?.into_iter().filter_map(host).collect();
+            let current =
+                certificates.iter().map(|(domain, published)| (domain.clone(), published.state.names.clone()));
+            wanted.extend(site_groups::groups(&hosts, &current.collect()));
+        }
+        Ok(Known {
+            wanted,
+            certificates,
+            edges: with_tls(&reports).count() as u64,
+            issuances: database.issuances().await?,
+            failed: database.failed_names().await?,
+            rekeys: database.rekeys().await?,
+            keys: database.certificate_keys().await?,
+            served: database.served_domains().await?,
+        })
+    }
+}
+
+impl Known {
+    /// The certificate of a domain.
+    pub(super) fn certificate(&self, domain: &DomainName) -> Option<&CertificateState> {
+        self.certificates.get(domain).map(|published| &published.state)
+    }
+
+    /// What became of orders for the certificate of a domain at an authority.
+    pub(super) fn issuance(&self, domain: &DomainName, authority: &Authority) -> Option<&IssuanceRow> {
+        self.issuances.get(&(domain.clone(), authority.directory().to_owned()))
+    }
+
+    /// What is wrong with a certificate, for a person to read: why the last order failed, and why names that it should have are left out.
+    pub(super) fn problem(&self, wanted: &Wanted, last: Option<&str>) -> Option<String> {
+        let certified = self.certificate(&wanted.domain).map(|certificate| &certificate.names);
+        let left_out = wanted.names.iter().filter(|name| !certified.is_some_and(|names| names.contains(name)));
+        let reasons = left_out.filter_map(|name| Some(format!("{name}: {}", self.failed.get(name)?.problem)));
+        let reasons = reasons.filter(|reason| !last.is_some_and(|last| last.contains(reason.as_str())));
+        let all: Vec<String> = last.map(str::to_owned).into_iter().chain(reasons).collect();
+        (!all.is_empty()).then(|| all.join("; "))
+    }
+
+    /// The names that failed and are not wanted any more.
+    pub(super) fn forgotten_failures(&self) -> Vec<CertificateName> {
+        let wanted: BTreeSet<&CertificateName> = self.wanted.iter().flat_map(|wanted| &wanted.names).collect();
+        self.failed.keys().filter(|name| !wanted.contains(name)).cloned().collect()
+    }
+
+    /// The certificates that no edge needs any more: they are not wanted, and for each of their names that still is, or that is served,
+    /// all edges present another certificate.
+    pub(super) fn unneeded(&self) -> impl Iterator<Item = (&DomainName, &Published)> {
+        let wanted: BTreeSet<&DomainName> = self.wanted.iter().map(|wanted| &wanted.domain).collect();
+        self.certificates.iter().filter(move |(domain, _)| !wanted.contains(domain)).filter(|(_, old)| {
+            let served = self.served.iter().cloned().map(CertificateName::Host);
+            let needed = self.wanted.iter().flat_map(|wanted| wanted.names.iter().cloned()).chain(served);
+            needed.filter(|name| is_certified(name, &old.state)).all(|name| {
+                let wanted = self.wanted.iter().filter_map(|wanted| self.certificates.get(&wanted.domain));
+                wanted.filter(|new| new.edges.is_complete()).any(|new| is_certified(&name, &new.state))
+            })
+        })
+    }
+}
+
+/// Whether a certificate is valid for all that `name` stands for.
+fn is_certified(name: &CertificateName, certificate: &CertificateState) -> bool {
+    let covers = |host: &DomainName| certificate.names.iter().any(|name| name.covers(host.as_str()));
+    certificate.names.contains(name) || matches!(name, CertificateName::Host(host) if covers(host))
+}
+
+fn with_tls(reports: &[Arc<EdgeReport>]) -> impl Iterator<Item = &Arc<EdgeReport>> {
+    reports.iter().filter(|report| report.certificates.is_some())
+}
+
+/// How many of the edges that report certificates present the one of `domain` as of the write `at`.
+fn edges(reports: &[Arc<EdgeReport>], at: Position, domain: &DomainName) -> CertificateEdges {
+    with_tls(reports).fold(CertificateEdges::default(), |CertificateEdges { presenting, of }, report| {
+        CertificateEdges { presenting: presenting + u64::from(report.has_certificate(at, domain)), of: of + 1 }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use verge_protocol::report::CertificateLag;
+    use verge_protocol::{Seq, Timestamp};
+
+    use super::*;
+
+    fn domain(text: &str) -> DomainName {
+        text.parse().unwrap()
+    }
+
+    fn names(texts: &[&str]) -> BTreeSet<CertificateName> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    fn published(texts: &[&str], presenting: u64) -> Published {
+        let state = CertificateState {
+            names: names(texts),
+            chain: String::new(),
+            key: Digest::of(b""),
+            not_before: Timestamp(0),
+            not_after: Timestamp(1),
+            confirmed: false,
+        };
+        Published { state, edges: CertificateEdges { presenting, of: 2 } }
+    }
+
+    fn known(wanted: &[&[&str]], certificates: Vec<Published>, served: &[&str]) -> Known {
+        let wanted = wanted.iter().map(|texts| Wanted { domain: domain(texts[0]), names: names(texts) });
+        let id = |published: &Published| published.state.names.first().unwrap().domain().clone();
+        Known {
+            wanted: wanted.collect(),
+            certificates: certificates.into_iter().map(|published| (id(&published), published)).collect(),
+            issuances: IssuanceRows::new(),
+            failed: FailedNames::new(),
+            rekeys: BTreeMap::new(),
+            keys: BTreeSet::new(),
+            edges: 2,
+            served: served.iter().map(|text| domain(text)).collect(),
+        }
+    }
+
+    fn unneeded(known: &Known) -> Vec<String> {
+        known.unneeded().map(|(domain, _)| domain.to_string()).collect()
+    }
+
+    #[test]
+    fn certificate_is_unneeded_once_all_edges_present_another_one_for_its_names() {
+        let old = || published(&["www.example"], 2);
+        assert_eq!(unneeded(&known(&[], vec![old()], &[])), ["www.example"], "the domain was given up");
+        assert!(unneeded(&known(&[&["www.example"]], vec![old()], &[])).is_empty(), "it is wanted");
+        // It now redirects to another domain, whose certificate is to have its name.
+        let wanted: &[&[&str]] = &[&["a.example", "www.example"]];
+        for (new, expected) in [
+            (None, 0),
+            (Some(published(&["a.example"], 2)), 0),
+            (Some(published(&["a.example", "www.example"], 1)), 0),
+            (Some(published(&["a.example", "www.example"], 2)), 1),
+        ] {
+            let certificates = [old()].into_iter().chain(new).collect();
+            assert_eq!(unneeded(&known(wanted, certificates, &["www.example"])).len(), expected);
+        }
+        // The row of the domain is damaged.
+        assert!(unneeded(&known(&[], vec![old()], &["www.example"])).is_empty(), "edges serve it");
+        assert_eq!(unneeded(&known(&[], vec![old()], &["other.example"])).len(), 1);
+    }
+
+    #[test]
+    fn wildcard_is_unneeded_once_each_name_below_it_has_a_certificate() {
+        let wildcard = || published(&["sites.example", "*.sites.example"], 2);
+        let site = |presenting| published(&["a.sites.example"], presenting);
+        let wanted: &[&[&str]] = &[&["a.sites.example"]];
+        assert!(unneeded(&known(wanted, vec![wildcard()], &[])).is_empty());
+        assert!(unneeded(&known(wanted, vec![wildcard(), site(0)], &[])).is_empty());
+        assert_eq!(unneeded(&known(wanted, vec![wildcard(), site(2)], &[])), ["sites.example"]);
+        // And back.
+        let wanted: &[&[&str]] = &[&["sites.example", "*.sites.example"]];
+        assert_eq!(unneeded(&known(wanted, vec![wildcard(), site(2)], &[])), ["a.sites.example"]);
+    }
+
+    #[test]
+    fn edges_with_tls_are_counted_that_have_applied_the_write_and_do_not_lag() {
+        let report = |applied: &str, certificates: Option<Vec<CertificateLag>>| {
+            Arc::new(EdgeReport { certificates, ..EdgeReport::new(applied.parse().unwrap(), "0") })
+        };
+        let www = domain("www.example");
+        let lag =
+            |domain: &DomainName, seq| CertificateLag { domain: domain.clone(), seq: Seq(seq), reason: String::new() };
+        let counted = |reports: &[Arc<EdgeReport>]| {
+            let CertificateEdges { presenting, of } = edges(reports, "1-7".parse().unwrap(), &www);
+            (presenting, of)
+        };
+        assert_eq!(counted(&[]), (0, 0));
+        assert!(!CertificateEdges::default().is_complete(), "nobody has said that it is presented");
+        let reports = [
+            report("1-7", Some(Vec::new())),
+            report("1-9", Some(vec![lag(&domain("other.example"), 7)])),
+            report("1-7", Some(vec![lag(&www, 7)])),
+            report("1-6", Some(Vec::new())),
+            report("2-7", Some(Vec::new())),
+            report("1-7", None),
+        ];
+        assert_eq!(counted(&reports), (2, 5));
+        assert!(CertificateEdges { presenting: 2, of: 2 }.is_complete());
+    }
+}

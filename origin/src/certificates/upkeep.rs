@@ -1,0 +1,83 @@
+//! Follows what edges present: confirms certificates, and ends what nothing needs any more.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use verge_daemon::error_chain;
+use verge_protocol::{Digest, DomainName};
+
+use super::inventory::Inventory;
+use crate::feed::Feed;
+use crate::store::StoreError;
+
+/// Keeps the rows and keys of certificates as the reports of edges allow.
+pub(crate) struct Upkeep {
+    pub(super) inventory: Inventory,
+    pub(super) feed: Feed,
+    /// How long after the start of the origin all edges have reported.
+    pub(super) settling: Duration,
+    /// Whether certificates and keys are ended.
+    pub(super) ends: bool,
+}
+
+impl Upkeep {
+    /// Looks at the reports each `interval`, until `draining`.
+    pub(crate) async fn run(self, interval: Duration, draining: CancellationToken) {
+        let mut ticks = tokio::time::interval(interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let rounds = async {
+            loop {
+                ticks.tick().await;
+                if self.inventory.edge_reports.uptime() >= self.settling
+                    && let Err(error) = self.round().await
+                {
+                    tracing::error!(error = error_chain(&error), "failed to follow the certificates on edges");
+                }
+            }
+        };
+        draining.run_until_cancelled(rounds).await;
+    }
+
+    async fn round(&self) -> Result<(), StoreError> {
+        let known = self.inventory.read().await?;
+        for (domain, certificate) in &known.certificates {
+            if !certificate.state.confirmed && certificate.edges.is_complete() {
+                self.confirm(domain, certificate.state.key).await?;
+                tracing::info!(%domain, edges = certificate.edges.of, "certificate presented on all edges");
+            }
+        }
+        if !self.ends {
+            return Ok(());
+        }
+        let forgotten = known.forgotten_failures();
+        if !forgotten.is_empty() {
+            self.inventory.database.delete_failed_names(&forgotten).await?;
+        }
+        for (domain, certificate) in known.unneeded() {
+            self.end(domain, certificate.state.key).await?;
+            tracing::info!(%domain, "certificate ended: nothing needs it any more");
+        }
+        // An edge that does not present a renewed certificate yet presents the one before it.
+        if known.certificates.values().all(|certificate| certificate.edges.is_complete()) {
+            let current: BTreeSet<Digest> =
+                known.certificates.values().map(|certificate| certificate.state.key).collect();
+            if !known.keys.is_subset(&current) {
+                let keys = self.inventory.database.delete_unused_keys(&current).await?;
+                tracing::info!(keys, "private keys of replaced certificates deleted");
+            }
+        }
+        Ok(())
+    }
+
+    async fn confirm(&self, domain: &DomainName, key: Digest) -> Result<(), StoreError> {
+        let (database, domain) = (self.inventory.database.clone(), domain.clone());
+        self.feed.write(async move { database.confirm_certificate(&domain, key).await }).await
+    }
+
+    async fn end(&self, domain: &DomainName, key: Digest) -> Result<(), StoreError> {
+        let (database, domain) = (self.inventory.database.clone(), domain.clone());
+        self.feed.write(async move { database.end_certificate(&domain, key).await }).await
+    }
+}

@@ -1,0 +1,311 @@
+//! Certificate authorities that fail, and what they ask for: Pebble, and a proxy that answers some requests in its place.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde_json::json;
+use tokio::task::JoinSet;
+use verge_daemon::{Clock, Secret};
+use verge_origin::{AuthoritySettings, ExternalAccount};
+use verge_protocol::api::Certificate;
+use verge_protocol::{DomainName, Timestamp};
+use verge_test_kit::{Pebble, PebbleSettings, until};
+
+use super::authority_proxy::{Answer, AuthorityProxy, Seen};
+use super::certificates::{Fleet, Rows, authority, claim, start, wait_for};
+use super::test_origin::TestOrigin;
+
+const WWW: &str = "www.example.com";
+
+/// Which requests are refused.
+type IsRefused = fn(&Seen) -> bool;
+/// The body in place of that of an answer.
+type Change = Arc<dyn Fn(&Answer) -> String + Send + Sync>;
+
+/// What is wrong with the certificate of [`WWW`].
+async fn problem(origin: &TestOrigin) -> Option<String> {
+    let listed: Vec<Certificate> = origin.get("/v1/certificates").await;
+    // It is not wanted before the domain is proven.
+    listed.into_iter().find(|certificate| certificate.domain.as_str() == WWW)?.problem
+}
+
+/// Waits for a problem that has this text.
+async fn until_problem(origin: &TestOrigin, text: &str) {
+    let mut last = None;
+    let found = tokio::time::timeout(Duration::from_secs(40), async {
+        loop {
+            last = problem(origin).await;
+            if last.as_ref().is_some_and(|problem| problem.contains(text)) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    found.await.unwrap_or_else(|_| panic!("no problem with `{text}`: {last:?}"));
+}
+
+fn is_issued(rows: &Rows) -> bool {
+    rows.certificates.contains_key(&WWW.parse::<DomainName>().unwrap())
+}
+
+#[tokio::test]
+async fn second_authority_issues_while_the_first_one_answers_429_or_500() {
+    if !Pebble::is_installed() {
+        return;
+    }
+    let limited = || {
+        let problem =
+            json!({ "type": "urn:ietf:params:acme:error:rateLimited", "detail": "too many orders", "status": 429 });
+        let mut answer = Answer::new(429, problem.to_string());
+        answer.headers.insert("retry-after", "86400".parse().unwrap());
+        answer.headers.insert("content-type", "application/problem+json".parse().unwrap());
+        answer
+    };
+    let cases: [(_, IsRefused, _, _); 2] = [
+        ("429", |seen| seen.path == "/order-plz", limited(), "too many orders"),
+        ("500", |_| true, Answer::new(500, "out of order"), "HTTP 500"),
+    ];
+    for (case, is_refused, answer, text) in cases {
+        let fleet = Fleet::bind(&[WWW]).await;
+        let first = Pebble::start(fleet.dns.address, fleet.address.port()).await;
+        let second = Pebble::start(fleet.dns.address, fleet.address.port()).await;
+        let proxy = AuthorityProxy::start(&first).await;
+        proxy.set(move |seen, _| is_refused(seen).then(|| answer.clone()));
+        let origin = start(&fleet, vec![proxy.authority(), authority(&second)]).await;
+        let (dns, mut tasks) = (Arc::clone(&fleet.dns), JoinSet::new());
+        claim(&origin, &dns, WWW, None).await;
+        let mut rows = fleet.follow(&origin, &mut tasks).await;
+        until_problem(&origin, text).await;
+        // The first one is not bothered again.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let orders = proxy.seen("/order-plz").len();
+        assert!(orders <= 1, "{case}: {orders}");
+        // Without a certificate the second one is asked after minutes.
+        let advance = async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                origin.clock.advance(Duration::from_mins(1));
+            }
+        };
+        tokio::select! {
+            _ = wait_for(&mut rows, &second, is_issued) => {}
+            () = advance => {}
+        }
+        assert_eq!((first.orders(), second.orders()), (0, 1), "{case}");
+        assert_eq!(problem(&origin).await, None, "{case}");
+        origin.stop().await;
+        proxy.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn account_is_bound_to_one_that_the_operator_has_at_the_authority() {
+    if !Pebble::is_installed() {
+        return;
+    }
+    let fleet = Fleet::bind(&[WWW]).await;
+    let key = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
+    let settings = PebbleSettings {
+        dns: fleet.dns.address,
+        http_port: fleet.address.port(),
+        rejected_nonces: 5,
+        external_accounts: BTreeMap::from([("kid-1".to_owned(), key.to_owned())]),
+    };
+    let pebble = Pebble::start_with(settings).await;
+    let with = |key: &str| {
+        let external_account = ExternalAccount { key_id: "kid-1".to_owned(), hmac_key: Secret::new(key) };
+        AuthoritySettings { external_account: Some(external_account), ..authority(&pebble) }
+    };
+    let (dns, mut tasks) = (Arc::clone(&fleet.dns), JoinSet::new());
+    for (settings, text) in [
+        (authority(&pebble), "externalAccountRequired"),
+        (with("b3RoZXI"), "external account binding JWS verification error"),
+        (with("no base64!"), "expected base64url"),
+    ] {
+        let origin = start(&fleet, vec![settings]).await;
+        claim(&origin, &dns, WWW, None).await;
+        until_problem(&origin, text).await;
+        origin.stop().await;
+    }
+    let origin = start(&fleet, vec![with(key)]).await;
+    claim(&origin, &dns, WWW, None).await;
+    let mut rows = fleet.follow(&origin, &mut tasks).await;
+    wait_for(&mut rows, &pebble, is_issued).await;
+    assert_eq!(problem(&origin).await, None);
+    origin.stop().await;
+}
+
+/// What Pebble 2.4 knows nothing of: profiles, and the renewal window of each certificate, in which `past` names one that is past. The clock of
+/// the authority is ahead by `ahead`; whether it `reflects` which certificate an order replaces.
+fn with_extensions(
+    renewal_info: String,
+    past: Option<String>,
+    ahead: Duration,
+    reflects: bool,
+) -> impl Fn(&Seen, Option<&Answer>) -> Option<Answer> {
+    move |seen, answer| {
+        let mut answer = match answer {
+            Some(answer) if seen.path == "/dir" => {
+                let mut directory = answer.json();
+                directory["renewalInfo"] = renewal_info.clone().into();
+                directory["meta"]["profiles"] = json!({ "shortlived": "six days" });
+                answer.with_body(directory.to_string())
+            }
+            Some(answer) if seen.path == "/order-plz" && reflects && answer.status.is_success() => {
+                let mut order = answer.json();
+                order["replaces"] = seen.payload["replaces"].clone();
+                answer.with_body(order.to_string())
+            }
+            Some(answer) => answer.clone(),
+            None if seen.path.starts_with("/renewal-info/") => {
+                let is_past = past.as_ref() == Some(&seen.path);
+                let start = Timestamp(if is_past { 1_000_000_000_000 } else { 4_000_000_000_000 });
+                let end = start.after(Duration::from_hours(1));
+                let window = json!({ "start": start.to_string(), "end": end.to_string() });
+                let mut answer = Answer::new(200, json!({ "suggestedWindow": window }).to_string());
+                answer.headers.insert("retry-after", "21600".parse().unwrap());
+                answer
+            }
+            None => return None,
+        };
+        let date = httpdate::fmt_http_date(
+            SystemTime::UNIX_EPOCH + Duration::from_millis(Clock::system().now().after(ahead).0),
+        );
+        answer.headers.insert("date", date.parse().unwrap());
+        Some(answer)
+    }
+}
+
+#[tokio::test]
+async fn profile_is_asked_for_and_certificate_is_renewed_in_the_window_of_its_authority() {
+    if !Pebble::is_installed() {
+        return;
+    }
+    for reflects in [true, false] {
+        let fleet = Fleet::bind(&[WWW]).await;
+        let pebble = Pebble::start(fleet.dns.address, fleet.address.port()).await;
+        let proxy = AuthorityProxy::start(&pebble).await;
+        let renewal_info = proxy.url("/renewal-info");
+        proxy.set(with_extensions(renewal_info.clone(), None, Duration::ZERO, reflects));
+        let settings = AuthoritySettings { profile: Some("shortlived".to_owned()), ..proxy.authority() };
+        let origin = start(&fleet, vec![settings]).await;
+        let (dns, mut tasks) = (Arc::clone(&fleet.dns), JoinSet::new());
+        claim(&origin, &dns, WWW, None).await;
+        let mut rows = fleet.follow(&origin, &mut tasks).await;
+        let first = wait_for(&mut rows, &pebble, is_issued).await.certificates.into_values().next().unwrap();
+        let ordered = proxy.seen("/order-plz").pop().unwrap().payload;
+        assert_eq!(ordered["profile"], "shortlived");
+        assert!(ordered.get("replaces").is_none());
+        until("the question for the window", async || !proxy.seen("/renewal-info/").is_empty()).await;
+        let path = proxy.seen("/renewal-info/").pop().unwrap().path;
+        let id = path.trim_start_matches("/renewal-info/").to_owned();
+
+        // A day later the authority wants the certificate back.
+        let day = Duration::from_hours(25);
+        proxy.set(with_extensions(renewal_info, Some(path), day, reflects));
+        origin.clock.advance(day);
+        let is_renewed = |rows: &Rows| rows.certificates.values().any(|certificate| certificate.key != first.key);
+        wait_for(&mut rows, &pebble, is_renewed).await;
+        let renewals: Vec<_> = proxy.seen("/order-plz").iter().map(|seen| seen.payload["replaces"].clone()).collect();
+        let renewals = &renewals[renewals.iter().position(|replaces| !replaces.is_null()).unwrap()..];
+        // The client repeats a request whose nonce was rejected.
+        assert!(renewals.contains(&json!(id)), "{renewals:?}");
+        assert_eq!(renewals.last().unwrap().is_null(), !reflects, "{renewals:?}");
+        let orders = pebble.orders();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(pebble.orders(), orders, "once");
+        origin.stop().await;
+        proxy.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn wrong_answers_end_in_a_problem_that_names_them_and_what_is_served_stays() {
+    if !Pebble::is_installed() {
+        return;
+    }
+    let fleet = Fleet::bind(&[WWW, "example.com"]).await;
+    let pebble = Pebble::start(fleet.dns.address, fleet.address.port()).await;
+    let proxy = AuthorityProxy::start(&pebble).await;
+    let settings = AuthoritySettings { poll_timeout: Duration::from_secs(1), ..proxy.authority() };
+    let origin = start(&fleet, vec![settings]).await;
+    let (dns, mut tasks) = (Arc::clone(&fleet.dns), JoinSet::new());
+    claim(&origin, &dns, WWW, None).await;
+    let mut rows = fleet.follow(&origin, &mut tasks).await;
+    let first = wait_for(&mut rows, &pebble, is_issued).await.certificates.into_values().next().unwrap();
+    let other = rcgen::generate_simple_self_signed(vec![WWW.to_owned(), "example.com".to_owned()]).unwrap().cert.pem();
+    let processing = |answer: &Answer| {
+        let mut order = answer.json();
+        order["status"] = "processing".into();
+        order.as_object_mut().unwrap().remove("certificate");
+        order.to_string()
+    };
+    let constant = |text: &str| -> Change {
+        let text = text.to_owned();
+        Arc::new(move |_| text.clone())
+    };
+    // The paths are Pebble's; a finalized order is polled.
+    let cases: [(&'static [&'static str], Change, &str); 6] = [
+        (&["/order-plz"], constant("{"), "the authority gave a wrong answer: making an order: "),
+        (&["/authZ/"], constant("[]"), "the authority gave a wrong answer: reading an authorization: "),
+        (&["/finalize-order/"], constant("no"), "the authority gave a wrong answer: requesting the certificate: "),
+        (&["/certZ/"], constant("no certificate"), "the authority gave a wrong answer: the chain holds no certificate"),
+        (&["/certZ/"], constant(&other), "the authority gave a wrong answer: the certificate is for another key"),
+        (
+            &["/finalize-order/", "/my-order/"],
+            Arc::new(processing),
+            "the authority did not finish within 1 s: issuing the certificate",
+        ),
+    ];
+    let mut is_claimed = false;
+    for (paths, change, text) in cases {
+        let has_finalized = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        proxy.set(move |seen, answer| {
+            use std::sync::atomic::Ordering::Relaxed;
+            has_finalized.fetch_or(seen.path.starts_with("/finalize-order/"), Relaxed);
+            let is_early = seen.path.starts_with("/my-order/") && !has_finalized.load(Relaxed);
+            let is_changed = !is_early && paths.iter().any(|path| seen.path.starts_with(path));
+            answer
+                .filter(|answer| is_changed && answer.status.is_success())
+                .map(|answer| answer.with_body(change(answer)))
+        });
+        if !is_claimed {
+            // One name more: the certificate is due.
+            claim(&origin, &dns, "example.com", Some(WWW)).await;
+            is_claimed = true;
+        }
+        let advance = async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                origin.clock.advance(Duration::from_hours(14));
+            }
+        };
+        tokio::select! {
+            () = until_problem(&origin, text) => {}
+            () = advance => {}
+        }
+        assert_eq!(rows.borrow().certificates.values().map(|state| state.key).collect::<Vec<_>>(), [first.key]);
+    }
+    proxy.set(|_, _| None);
+    origin.clock.advance(Duration::from_hours(14));
+    wait_for(&mut rows, &pebble, |rows| rows.certificates.values().any(|state| state.names.len() == 2)).await;
+    assert_eq!(problem(&origin).await, None);
+    origin.stop().await;
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn authority_that_rejects_every_nonce_is_a_problem() {
+    if !Pebble::is_installed() {
+        return;
+    }
+    let fleet = Fleet::bind(&[WWW]).await;
+    let (dns, http_port) = (fleet.dns.address, fleet.address.port());
+    let settings = PebbleSettings { dns, http_port, rejected_nonces: 100, external_accounts: BTreeMap::new() };
+    let pebble = Pebble::start_with(settings).await;
+    let origin = start(&fleet, vec![authority(&pebble)]).await;
+    claim(&origin, &fleet.dns, WWW, None).await;
+    until_problem(&origin, "badNonce").await;
+    origin.stop().await;
+}
