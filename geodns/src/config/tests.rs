@@ -36,7 +36,7 @@ fn sample_shows_the_defaults() {
     assert_eq!((config.answers, config.tcp), (Policy::default(), TcpLimits::default()));
     assert_eq!((&config.health, &config.rate_limit), (&HealthConfig::default(), &RateLimit::default()));
     // A commented setting shows its default, except those without one.
-    let all = uncommented(&["workers", "database", "host", "ca_file", "name", "file"]);
+    let all = uncommented(&["origin_pin", "workers", "database", "host", "ca_file", "name", "file"]);
     assert_eq!(all.matches("\n# ").count() + 20, sample().matches("\n# ").count());
     assert_eq!(format!("{:#?}", read(&all).unwrap()), format!("{config:#?}"));
 }
