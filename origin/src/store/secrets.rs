@@ -51,6 +51,20 @@ impl Database {
         transaction.commit().await
     }
 
+    /// How many secrets there are.
+    pub(crate) async fn secrets(&self) -> Result<u64, StoreError> {
+        let (count,): (i64,) = sqlx::query_as("select count(*) from secret").fetch_one(self.read()).await?;
+        column_values::unsigned("count", count)
+    }
+
+    /// Deletes all secrets, and returns how many there were.
+    pub(crate) async fn delete_secrets(&self) -> Result<u64, StoreError> {
+        let mut transaction = self.begin().await?;
+        let deleted = sqlx::query("delete from secret").execute(&mut *transaction).await?.rows_affected();
+        transaction.commit().await?;
+        Ok(deleted)
+    }
+
     /// What edges are told of the secret of session tickets.
     pub(crate) async fn ticket_secret(&self) -> Result<Option<TicketSecretState>, StoreError> {
         match state::get(&mut *self.read_connection().await?, &Key::TicketSecret).await {

@@ -12,8 +12,13 @@ use verge_test_kit::{FakeDns, free_port, until};
 
 /// The exit code, standard output and standard error of `check-config`.
 async fn check(config: &Path, flags: &[&str]) -> (Option<i32>, String, String) {
+    run(config, &[&["check-config"], flags].concat()).await
+}
+
+/// The exit code, standard output and standard error of a command.
+async fn run(config: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_verge-origin"));
-    command.arg("--config").arg(config).arg("check-config").args(flags);
+    command.arg("--config").arg(config).args(arguments);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
@@ -142,4 +147,18 @@ async fn process_without_its_master_key_serves_all_but_secrets_and_names_the_fil
         let changes = reqwest::Client::new().get(format!("http://{}/v1/changes", origin.api)).bearer_auth(&token);
         assert_eq!(changes.send().await.unwrap().status(), 200, "edges follow the feed");
     }
+    std::fs::remove_file(&file).unwrap();
+    let config = folder.path().join("origin.toml");
+    let origin = Process::start(folder.path()).await;
+    let refused = run(&config, &["forget-secrets", "--yes"]).await;
+    assert!(refused.0 == Some(2) && refused.2.contains("in use"), "{refused:?}");
+    drop(origin);
+    let shown = run(&config, &["forget-secrets"]).await.1;
+    assert!(shown.starts_with("1 secrets would be deleted"), "{shown}");
+    let (code, shown, _) = run(&config, &["forget-secrets", "--yes"]).await;
+    assert!(code == Some(0) && shown.starts_with("1 secrets deleted"), "{shown}");
+    let origin = Process::start(folder.path()).await;
+    assert_eq!(origin.health().await.unwrap(), (200, "ok\n".to_owned()));
+    assert_eq!(origin.post("/v1/secrets", &token, &body).await.status(), 200);
+    assert!(file.exists(), "there is another master key");
 }
