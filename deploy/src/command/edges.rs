@@ -77,7 +77,7 @@ pub(super) async fn run(command: Option<&cli::Edges>, context: &Context<'_>) -> 
             // Now that it gets no key any more.
             let rekeyed = if *compromised { Some(rekey_all(edge, &client).await?) } else { None };
             let exit = context.print_result(&json!({ "edge": edge, "removed": true, "rekeyed": rekeyed }), || {
-                let removed = format!("removed {edge} and revoked its token");
+                let removed = format!("removed {edge} and revoked its token: it is cut off from the origin");
                 Ok(match &rekeyed {
                     Some(domains) => format!("{removed}\n{}", certs::rekeyed(domains, context)),
                     None => removed,
