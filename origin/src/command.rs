@@ -58,7 +58,9 @@ impl ForgetSecrets {
             format!("{deleted} secrets deleted: start the origin, and it orders all certificates anew")
         } else {
             let secrets = database.secrets().await?;
-            format!("{secrets} secrets would be deleted: the private keys of all certificates, and ACME accounts; use --yes")
+            format!(
+                "{secrets} secrets would be deleted: the private keys of all certificates, and ACME accounts; use --yes"
+            )
         };
         database.close().await;
         Ok(text)

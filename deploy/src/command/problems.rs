@@ -32,7 +32,7 @@ fn hint(problem: &Problem) -> Option<&'static str> {
         Problem::DamagedRows { .. } => "run `verge-origin verify` on the origin's machine",
         Problem::MasterKey { .. } => {
             "put the right master key back, then restart the origin; if it is lost, see `verge-origin forget-secrets --help`"
-        },
+        }
         Problem::ApiCertificate { .. } => "mend the files of `api_certificate`: they are reloaded when they change",
         Problem::Diverged { .. } => "push the sites whose latest release was lost, or put a later copy in place",
         Problem::Orphans { .. } => "push these sites again, or see `verge orphans` to remove them from edges",

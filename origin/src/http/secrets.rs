@@ -67,8 +67,9 @@ impl From<VaultError> for ApiError {
     fn from(error: VaultError) -> Self {
         let message = error.to_string();
         match error {
-            VaultError::Locked(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "master_key", message)
-                .hint("put the right master key back, then restart the origin; if it is lost: verge-origin forget-secrets"),
+            VaultError::Locked(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "master_key", message).hint(
+                "put the right master key back, then restart the origin; if it is lost: verge-origin forget-secrets",
+            ),
             VaultError::Damaged(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "damaged_secret", message),
             VaultError::Store(error) => Self::from(error),
         }
