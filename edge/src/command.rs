@@ -80,6 +80,7 @@ mod tests {
         let edge = EdgeState {
             addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
             port,
+            scheme: None,
             location: None,
             regions: [].into(),
             weight: 1,

@@ -24,9 +24,10 @@ pub use crate::dns::tcp::TcpLimits;
 pub use crate::fleet::{AllDown, Policy};
 use crate::geo::Database;
 pub use crate::geo::OverrideError;
-pub use crate::health::{HealthConfig, HealthConfigError, Pem, ProbeSettings, Scheme};
+pub use crate::health::{HealthConfig, HealthConfigError, Pem, ProbeSettings};
 pub use crate::watched_files::ZoneConfig;
 use crate::watched_files::check_zones;
+pub use verge_protocol::fleet::ProbeScheme;
 
 /// The validated configuration of one name server. Its `Debug` output includes the bounds that follow from it.
 #[derive(Clone)]

@@ -20,7 +20,7 @@ mod saved;
 mod table;
 mod tracker;
 
-pub use self::config::{HealthConfig, HealthConfigError, Pem, Scheme};
+pub use self::config::{HealthConfig, HealthConfigError, Pem};
 pub use self::probe_settings::ProbeSettings;
 pub(crate) use self::prober::Prober;
 #[cfg(test)]

@@ -57,6 +57,7 @@ pub(crate) fn snapshot() -> Snapshot {
             location: Some(location.parse().unwrap()),
             regions: [region.parse().unwrap()].into(),
             port: 80,
+            scheme: None,
             weight: 1,
             force: Force::Auto,
         },

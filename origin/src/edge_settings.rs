@@ -100,7 +100,7 @@ pub(crate) async fn remove(
 
 /// The state of an edge with these settings, given those of all edges.
 fn configured(name: &EdgeName, settings: EdgeSettings, edges: &EdgeStates) -> Result<EdgeState, EdgeError> {
-    let EdgeSettings { addresses, port, location, regions, weight } = settings;
+    let EdgeSettings { addresses, port, scheme, location, regions, weight } = settings;
     if !(1..=WEIGHT_MAX).contains(&weight) {
         return Err(EdgeError::Weight(weight));
     }
@@ -125,7 +125,7 @@ fn configured(name: &EdgeName, settings: EdgeSettings, edges: &EdgeStates) -> Re
         }
     }
     let force = edges.get(name).map_or(Force::Auto, |state| state.force);
-    Ok(EdgeState { addresses, port, location, regions, weight, force })
+    Ok(EdgeState { addresses, port, scheme, location, regions, weight, force })
 }
 
 /// Whether an A or AAAA record may hold the address. An IPv4-mapped IPv6 address may not: by its IPv4 form it could belong to another
@@ -146,6 +146,7 @@ mod tests {
         EdgeSettings {
             addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
             port: 80,
+            scheme: None,
             location: None,
             regions: ["eu".parse().unwrap()].into(),
             weight: 1,

@@ -20,6 +20,9 @@ pub struct EdgeState {
     /// The port of its HTTP listener at those addresses, where it is probed.
     #[serde(default = "EdgeState::default_port")]
     pub port: u16,
+    /// The scheme of its probes; `None`: as the name servers are configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheme: Option<ProbeScheme>,
     /// Where it is. Edges without a location come after all others, at equal distance from every reader.
     #[serde(default)]
     pub location: Option<GeoPoint>,
@@ -46,6 +49,26 @@ impl EdgeState {
 
     fn default_weight() -> u16 {
         Self::WEIGHT
+    }
+}
+
+/// The scheme of probes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProbeScheme {
+    /// Plain HTTP.
+    Http,
+    /// HTTPS: an edge whose certificate readers would reject is not healthy.
+    Https,
+}
+
+impl ProbeScheme {
+    /// As in URLs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
-use verge_protocol::fleet::Force;
+use verge_protocol::fleet::{Force, ProbeScheme};
 use verge_protocol::{EdgeName, GeoPoint, Region};
 
 use super::arguments::JoinArgs;
@@ -43,7 +43,7 @@ pub enum Edges {
         mut_arg("weight", |weight| weight.help("Its share of readers, relative to edges within 50 km")),
         mut_arg("port", |port| port.help("The port of its HTTP listener")),
         group = ArgGroup::new("position").args(["location", "at"]),
-        group = ArgGroup::new("settings").args(["address", "location", "at", "region", "weight", "port"]).required(true).multiple(true),
+        group = ArgGroup::new("settings").args(["address", "location", "at", "region", "weight", "port", "scheme"]).required(true).multiple(true),
     )]
     Set {
         /// The edge's name
@@ -102,6 +102,27 @@ pub struct EdgeArgs {
     /// The port of its HTTP listener [default: 80]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
+    /// The scheme of its health checks at that port [default: as the name servers are configured]
+    #[arg(long, value_name = "http|https", hide_possible_values = true)]
+    pub scheme: Option<SchemeArg>,
+}
+
+/// The argument of `--scheme`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemeArg {
+    /// Plain HTTP
+    Http,
+    /// HTTPS, with a certificate that readers accept
+    Https,
+}
+
+impl From<SchemeArg> for ProbeScheme {
+    fn from(scheme: SchemeArg) -> Self {
+        match scheme {
+            SchemeArg::Http => Self::Http,
+            SchemeArg::Https => Self::Https,
+        }
+    }
 }
 
 /// The argument of `verge edges force`.

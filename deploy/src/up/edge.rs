@@ -66,6 +66,7 @@ impl RunningEdge {
         let settings = EdgeSettings {
             addresses: self.address.map(|address| address.ip()).into_iter().collect(),
             port: self.address.unwrap_or(self.public).port(),
+            scheme: None,
             location: Some(self.city.location()),
             regions: self.city.regions(),
             weight: EdgeState::WEIGHT,

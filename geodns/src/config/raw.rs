@@ -16,7 +16,7 @@ use verge_protocol::api::TokenOwner;
 use verge_protocol::{DomainName, GeoPoint, KeyPin, NameServerName};
 
 use super::{
-    AllDown, Config, HealthConfig, HealthConfigError, Pem, Policy, ProbeSettings, RateLimit, Scheme, TcpLimits,
+    AllDown, Config, HealthConfig, HealthConfigError, Pem, Policy, ProbeScheme, ProbeSettings, RateLimit, TcpLimits,
     ZoneConfig,
 };
 use crate::geo::{LocationOverrides, OverrideError};
@@ -256,8 +256,8 @@ fn health(raw: RawHealth) -> Result<HealthConfig, ConfigError> {
         probe,
         lag_after: seconds("health.lag_seconds", raw.lag_seconds, default.lag_after)?,
         scheme: match raw.scheme {
-            None | Some(RawScheme::Http) => Scheme::Http,
-            Some(RawScheme::Https) => Scheme::Https,
+            None | Some(RawScheme::Http) => ProbeScheme::Http,
+            Some(RawScheme::Https) => ProbeScheme::Https,
         },
         host: raw.host,
         ca: raw.ca_file.map(read).transpose()?.map(Pem::from),

@@ -59,7 +59,7 @@ fn settings_override_the_defaults() {
     assert_eq!((interval.as_millis(), fall.get(), rise.get()), (1500, 1, 9));
     assert_eq!(config.health.lag_after, Duration::from_secs(4));
     let health = set("# host = \"status", "scheme = \"https\"\nhost = \"status").health;
-    assert_eq!((health.scheme, health.host.unwrap().as_str()), (Scheme::Https, "status.sites.example.com"));
+    assert_eq!((health.scheme, health.host.unwrap().as_str()), (ProbeScheme::Https, "status.sites.example.com"));
     let tcp = set("# connections = 1000", "connections = 5\nper_address = 2\nidle_seconds = 0.5").tcp;
     assert_eq!(tcp, TcpLimits { connections: 5, per_address: 2, idle: Duration::from_millis(500) });
     let limit = set("# per_second = 200", "per_second = 0\nslip = 1\nexempt = []").rate_limit;

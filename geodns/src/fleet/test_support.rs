@@ -24,7 +24,7 @@ pub(super) fn edge(name: &str, location: &str, addresses: &str, regions: &str) -
     let location = (!location.is_empty()).then(|| location.parse().unwrap());
     let addresses = addresses.split_whitespace().map(|address| address.parse().unwrap()).collect();
     let regions = regions.split_whitespace().map(|region| region.parse().unwrap()).collect();
-    let state = EdgeState { addresses, location, regions, port: 80, weight: 1, force: Force::Auto };
+    let state = EdgeState { addresses, location, regions, port: 80, scheme: None, weight: 1, force: Force::Auto };
     Member { name: name.parse().unwrap(), state, conditions: Vec::new() }
 }
 

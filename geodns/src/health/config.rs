@@ -7,6 +7,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use verge_protocol::DomainName;
+use verge_protocol::fleet::ProbeScheme;
 
 use super::probe_settings::ProbeSettings;
 
@@ -17,9 +18,10 @@ pub struct HealthConfig {
     pub probe: ProbeSettings,
     /// How long an edge may be behind the best edge before it counts as lagging. Precise to the second.
     pub lag_after: Duration,
-    /// The scheme of probes.
-    pub scheme: Scheme,
-    /// The host to request, for which the certificate must be valid; `None`: the address itself.
+    /// The scheme of probes of edges that have no own.
+    pub scheme: ProbeScheme,
+    /// The host to request, for which the certificate must be valid; `None`: with HTTPS one that the fleet has a certificate for, else the
+    /// address itself.
     pub host: Option<DomainName>,
     /// PEM certificates of authorities to trust in addition to the system's.
     pub ca: Option<Pem>,
@@ -57,25 +59,12 @@ impl fmt::Debug for Pem {
     }
 }
 
-/// The scheme of probes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Scheme {
-    /// Plain HTTP.
-    #[default]
-    Http,
-    /// HTTPS: an edge whose certificate readers would reject is not healthy.
-    Https,
-}
-
 /// Why health-check settings are rejected.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HealthConfigError {
     /// A duration is out of range.
     #[error("invalid `{0}`: expected more than 0 and at most 10 minutes")]
     Duration(&'static str),
-    /// The `ca` would have no effect.
-    #[error("`ca_file` requires `scheme = \"https\"`")]
-    CaWithoutHttps,
     /// The `ca` does not contain PEM certificates of authorities.
     #[error("invalid `ca_file`: expected PEM certificates of authorities")]
     NoAuthorities,
@@ -86,7 +75,7 @@ impl Default for HealthConfig {
         Self {
             probe: ProbeSettings::default(),
             lag_after: Duration::from_secs(30),
-            scheme: Scheme::default(),
+            scheme: ProbeScheme::Http,
             host: None,
             ca: None,
         }
@@ -107,9 +96,6 @@ impl HealthConfig {
                 return Err(HealthConfigError::Duration(name));
             }
         }
-        if self.ca.is_some() && self.scheme == Scheme::Http {
-            return Err(HealthConfigError::CaWithoutHttps);
-        }
         if self.ca.as_ref().is_some_and(|ca| !ca.contains_only_authorities()) {
             return Err(HealthConfigError::NoAuthorities);
         }
@@ -122,15 +108,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn duration_out_of_range_and_ca_without_https_are_rejected() {
+    fn duration_out_of_range_is_rejected() {
         assert_eq!(HealthConfig::default().check(), Ok(()));
         let probe = ProbeSettings { retry: Duration::ZERO, ..ProbeSettings::default() };
         let config = HealthConfig { probe, ..HealthConfig::default() };
         assert_eq!(config.check(), Err(HealthConfigError::Duration("retry")));
         let config = HealthConfig { lag_after: Duration::from_mins(11), ..HealthConfig::default() };
         assert_eq!(config.check(), Err(HealthConfigError::Duration("lag_after")));
-        let config = HealthConfig { ca: Some(Pem::from(Vec::new())), ..HealthConfig::default() };
-        assert_eq!(config.check(), Err(HealthConfigError::CaWithoutHttps));
     }
 
     #[test]
@@ -139,7 +123,7 @@ mod tests {
         let good = rcgen::CertificateParams::default().self_signed(&key).unwrap().pem();
         let check = |pem: &str| {
             let ca = Some(Pem::from(pem.as_bytes().to_vec()));
-            HealthConfig { scheme: Scheme::Https, ca, ..HealthConfig::default() }.check()
+            HealthConfig { scheme: ProbeScheme::Https, ca, ..HealthConfig::default() }.check()
         };
         assert_eq!(check(&good), Ok(()));
         assert_eq!(check(&format!("The edges' own:\n{good}{good}")), Ok(()));

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Response, StatusCode};
-use verge_protocol::EdgeName;
 use verge_protocol::explanation::ProbeFailure;
+use verge_protocol::fleet::ProbeScheme;
 use verge_protocol::health::{EdgeHealth, HEALTH_PATH};
+use verge_protocol::{DomainName, EdgeName};
 
-use super::config::{HealthConfig, Scheme};
+use super::config::HealthConfig;
 use super::failure::probe_failure;
 
 /// The longest answer accepted, in bytes.
@@ -35,23 +36,32 @@ impl ProbeFactory {
         let authorities =
             config.ca.as_ref().map(|pem| Certificate::from_pem_bundle(pem.bytes())).transpose()?.unwrap_or_default();
         let factory = Self { config, authorities };
-        factory.client(None)?;
+        factory.client(ProbeScheme::Https, None)?;
         Ok(factory)
     }
 
-    /// A probe of `edge` at the address.
-    pub(super) fn of(&self, edge: EdgeName, address: SocketAddr) -> Probe {
-        let (scheme, port) = (self.config.scheme.as_str(), address.port());
-        let url = match &self.config.host {
-            Some(host) => format!("{scheme}://{host}:{port}{HEALTH_PATH}"),
-            None => format!("{scheme}://{address}{HEALTH_PATH}"),
+    /// A probe of `edge` at the address, by its own scheme if it has one. `certified` is a host that edges have a certificate for: one that
+    /// is asked for none refuses TLS.
+    pub(super) fn of(
+        &self,
+        edge: EdgeName,
+        address: SocketAddr,
+        scheme: Option<ProbeScheme>,
+        certified: Option<&DomainName>,
+    ) -> Probe {
+        let (scheme, port) = (scheme.unwrap_or(self.config.scheme), address.port());
+        let certified = certified.filter(|_| scheme == ProbeScheme::Https);
+        let host = self.config.host.as_ref().or(certified);
+        let url = match host {
+            Some(host) => format!("{}://{host}:{port}{HEALTH_PATH}", scheme.as_str()),
+            None => format!("{}://{address}{HEALTH_PATH}", scheme.as_str()),
         };
-        let client = self.client(Some(address.ip())).map_err(probe_failure);
+        let client = self.client(scheme, host.map(|host| (host, address.ip()))).map_err(probe_failure);
         Probe { client, url, edge, timeout: self.config.probe.timeout }
     }
 
-    /// An HTTP client of one address, to which the configured host, if any, resolves.
-    fn client(&self, address: Option<IpAddr>) -> Result<Client, reqwest::Error> {
+    /// An HTTP client, for which `host` is at an address.
+    fn client(&self, scheme: ProbeScheme, host: Option<(&DomainName, IpAddr)>) -> Result<Client, reqwest::Error> {
         let client = Client::builder()
             .user_agent(concat!("verge-geodns/", env!("CARGO_PKG_VERSION")))
             .redirect(Policy::none())
@@ -59,23 +69,14 @@ impl ProbeFactory {
             .http1_only()
             // Each probe must show that a new reader can connect.
             .pool_max_idle_per_host(0);
-        let client = match self.config.scheme {
+        let client = match scheme {
             // Without TLS, do not read the system certificates for each address.
-            Scheme::Http => client.tls_certs_only([]),
-            Scheme::Https => client.tls_certs_merge(self.authorities.iter().cloned()),
+            ProbeScheme::Http => client.tls_certs_only([]),
+            ProbeScheme::Https => client.tls_certs_merge(self.authorities.iter().cloned()),
         };
-        match (&self.config.host, address) {
-            (Some(host), Some(address)) => client.resolve(host.as_str(), SocketAddr::new(address, 0)).build(),
-            _ => client.build(),
-        }
-    }
-}
-
-impl Scheme {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Https => "https",
+        match host {
+            Some((host, address)) => client.resolve(host.as_str(), SocketAddr::new(address, 0)).build(),
+            None => client.build(),
         }
     }
 }
@@ -145,7 +146,7 @@ mod tests {
     ) -> Result<EdgeHealth, ProbeFailure> {
         let tasks = Tasks::default();
         drop(tasks.spawn("edge", edge.into_future()));
-        let probe = ProbeFactory::new(config).unwrap().of("fra-1".parse().unwrap(), address);
+        let probe = ProbeFactory::new(config).unwrap().of("fra-1".parse().unwrap(), address, None, None);
         let answer = probe.send().await;
         let _ = tasks.shutdown(Duration::ZERO).await;
         answer
@@ -182,6 +183,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn certified_host_is_requested_over_tls_only_and_a_configured_one_comes_first() {
+        let (edge, address): (EdgeName, SocketAddr) = ("fra-1".parse().unwrap(), "192.0.2.1:8443".parse().unwrap());
+        let certified: DomainName = "sites.example".parse().unwrap();
+        let configured = HealthConfig { host: Some("health.example".parse().unwrap()), ..HealthConfig::default() };
+        let url = |config: &HealthConfig, scheme, certified| {
+            ProbeFactory::new(config.clone()).unwrap().of(edge.clone(), address, scheme, certified).url
+        };
+        let none = HealthConfig::default();
+        for (config, scheme, certified, expected) in [
+            (&none, None, Some(&certified), "http://192.0.2.1:8443"),
+            (&none, Some(ProbeScheme::Https), Some(&certified), "https://sites.example:8443"),
+            (&none, Some(ProbeScheme::Https), None, "https://192.0.2.1:8443"),
+            (&configured, Some(ProbeScheme::Https), Some(&certified), "https://health.example:8443"),
+        ] {
+            assert_eq!(url(config, scheme, certified), format!("{expected}{HEALTH_PATH}"));
+        }
+    }
+
+    #[tokio::test]
     async fn unhealthy_answer_is_a_typed_failure() {
         assert_eq!(failure(answering(503, GOOD)).await, ProbeFailure::Status { status: 503 });
         assert_eq!(failure(answering(404, "")).await, ProbeFailure::Status { status: 404 });
@@ -203,7 +223,8 @@ mod tests {
         let silent = Router::new().route(HEALTH_PATH, get(std::future::pending::<String>));
         assert_eq!(failure(silent).await, ProbeFailure::Timeout { after_ms: 500 });
         let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        let probe = ProbeFactory::new(HealthConfig::default()).unwrap().of("fra-1".parse().unwrap(), address);
+        let probe =
+            ProbeFactory::new(HealthConfig::default()).unwrap().of("fra-1".parse().unwrap(), address, None, None);
         assert_eq!(probe.send().await, Err(ProbeFailure::ConnectionRefused));
     }
 
@@ -217,15 +238,16 @@ mod tests {
         };
         let edge = Router::new().route(HEALTH_PATH, get(peer)).into_make_service_with_connect_info::<SocketAddr>();
         drop(tasks.spawn("edge", async move { axum::serve(listener, edge).await }));
-        let probe = ProbeFactory::new(HealthConfig::default()).unwrap().of("fra-1".parse().unwrap(), address);
+        let probe =
+            ProbeFactory::new(HealthConfig::default()).unwrap().of("fra-1".parse().unwrap(), address, None, None);
         assert_ne!(probe.send().await.unwrap().position(), probe.send().await.unwrap().position());
     }
 
     #[test]
     fn invalid_ca_is_rejected_when_probes_are_built() {
         let ca = Some(b"-----BEGIN CERTIFICATE-----\nnone\n-----END CERTIFICATE-----\n".to_vec().into());
-        let config = HealthConfig { scheme: Scheme::Https, ca, ..HealthConfig::default() };
+        let config = HealthConfig { scheme: ProbeScheme::Https, ca, ..HealthConfig::default() };
         assert!(ProbeFactory::new(config).is_err());
-        ProbeFactory::new(HealthConfig { scheme: Scheme::Https, ..HealthConfig::default() }).unwrap();
+        ProbeFactory::new(HealthConfig { scheme: ProbeScheme::Https, ..HealthConfig::default() }).unwrap();
     }
 }

@@ -9,6 +9,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::DropGuard;
 use verge_daemon::{Clock, Tasks};
+use verge_protocol::DomainName;
+use verge_protocol::fleet::ProbeScheme;
 
 use super::aggregate::HealthAggregate;
 use super::config::HealthConfig;
@@ -37,6 +39,8 @@ pub(crate) struct Prober {
 /// A running [`ProbeTask`]. Dropping this stops it.
 struct Running {
     port: u16,
+    scheme: Option<ProbeScheme>,
+    certified: Option<DomainName>,
     task_id: u64,
     _until_dropped: DropGuard,
 }
@@ -92,7 +96,7 @@ impl Prober {
         }
     }
 
-    /// Starts and stops tasks to match the fleet state. Tasks whose address and port are unchanged keep running.
+    /// Starts and stops tasks to match the fleet state. Tasks of which nothing has changed keep running.
     fn update_tasks(
         &mut self,
         running: &mut BTreeMap<ProbeTarget, Running>,
@@ -101,9 +105,14 @@ impl Prober {
     ) {
         let fleet_state = Arc::clone(&self.fleet_state.borrow_and_update());
         self.aggregate.set_edges(&fleet_state, self.clock.now());
+        // Any host: edges have all certificates of the fleet.
+        let certified = fleet_state.certificates.keys().next().cloned();
         running.retain(|(edge, address), running| {
             let state = fleet_state.edges.get(edge);
-            state.is_some_and(|state| state.port == running.port && state.addresses.contains(address))
+            running.certified == certified
+                && state.is_some_and(|state| {
+                    (state.port, state.scheme) == (running.port, running.scheme) && state.addresses.contains(address)
+                })
         });
         for (edge, state) in fleet_state.edges.iter() {
             for &address in &state.addresses {
@@ -113,7 +122,7 @@ impl Prober {
                     let task = ProbeTask {
                         target: (edge.clone(), address),
                         task_id: self.last_task_id,
-                        probe: self.probes.of(edge.clone(), at),
+                        probe: self.probes.of(edge.clone(), at, state.scheme, certified.as_ref()),
                         tracker: Tracker::new(self.settings, self.aggregate.is_up(edge, address)),
                         start: self.start,
                         reports: reports.clone(),
@@ -121,7 +130,8 @@ impl Prober {
                     let stop = tasks.draining().child_token();
                     let first_delay = initial_delay(edge, address, self.settings.interval);
                     drop(tasks.spawn("probe", stop.clone().run_until_cancelled_owned(task.run(first_delay))));
-                    Running { port: state.port, task_id: self.last_task_id, _until_dropped: stop.drop_guard() }
+                    let (port, scheme, certified) = (state.port, state.scheme, certified.clone());
+                    Running { port, scheme, certified, task_id: self.last_task_id, _until_dropped: stop.drop_guard() }
                 });
             }
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use verge_geodns::Config;
-use verge_geodns::config::{HealthConfig, ProbeSettings, Scheme};
+use verge_geodns::config::{HealthConfig, ProbeScheme, ProbeSettings};
 use verge_protocol::explanation::{ProbeFailure, ProbeResult};
 use verge_test_kit::until;
 
@@ -136,7 +136,7 @@ async fn edge_with_an_invalid_certificate_is_down() {
     let (authority, host) = (Authority::new("Edges"), "health.example");
     let secure = async |name| FakeEdge::start_over(Some(authority.certify(host)), name).await;
     let mut fleet = Fleet::of([secure("fra").await, secure("lon").await, secure("nyc").await], |config| {
-        config.health.scheme = Scheme::Https;
+        config.health.scheme = ProbeScheme::Https;
         config.health.host = Some(host.parse().unwrap());
         config.health.ca = Some(authority.pem().into());
     })

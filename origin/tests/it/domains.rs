@@ -221,6 +221,7 @@ async fn set_edge_address(origin: &TestOrigin, address: &str) {
     let settings = EdgeSettings {
         addresses: vec![address.parse().unwrap()],
         port: 80,
+        scheme: None,
         location: None,
         regions: [].into(),
         weight: 1,

@@ -17,6 +17,7 @@ fn settings(address: &str) -> EdgeSettings {
     EdgeSettings {
         addresses: vec![address.parse().unwrap()],
         port: 80,
+        scheme: None,
         location: Some("50.11,8.68".parse().unwrap()),
         regions: regions(&["de", "eu"]),
         weight: 1,

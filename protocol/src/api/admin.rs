@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::fleet::Force;
+use crate::fleet::{Force, ProbeScheme};
 use crate::geo_point::GeoPoint;
 use crate::name::{NameServerName, Region};
 use crate::timestamp::Timestamp;
@@ -33,6 +33,8 @@ pub struct NameServer {
 pub struct EdgeSettings {
     pub addresses: Vec<IpAddr>,
     pub port: u16,
+    #[serde(default)]
+    pub scheme: Option<ProbeScheme>,
     pub location: Option<GeoPoint>,
     pub regions: BTreeSet<Region>,
     pub weight: u16,

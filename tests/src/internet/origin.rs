@@ -54,6 +54,7 @@ impl OriginHost {
         let settings = EdgeSettings {
             addresses: host.addresses().to_vec(),
             port: EdgeState::PORT,
+            scheme: None,
             location: Some(region.location()),
             regions: BTreeSet::new(),
             weight: EdgeState::WEIGHT,

@@ -190,6 +190,10 @@ fn probe_failure(failure: &ProbeFailure) -> String {
         ProbeFailure::CertificateRejected { cause } => format!("certificate rejected: {}", line(cause)),
         ProbeFailure::TlsFailed { cause } => format!("TLS failed: {}", line(cause)),
         ProbeFailure::Status { status: 503 } => "status 503: the edge cannot serve".to_owned(),
+        ProbeFailure::Status { status: status @ (301 | 302 | 307 | 308) } => format!(
+            "status {status}: something in front of the edge redirects the health page: have it pass `/.well-known/verge/health` \
+             through, or use `verge edges set EDGE --scheme https --port 443`"
+        ),
         ProbeFailure::Status { status } => format!("status {status}"),
         ProbeFailure::InvalidAnswer { cause } => format!("not the health of an edge: {}", line(cause)),
         ProbeFailure::WrongEdge { edge } => format!("edge {edge} answers at this address"),

@@ -64,6 +64,7 @@ mod tests {
         let state = EdgeState {
             addresses: vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()],
             port: 80,
+            scheme: None,
             location: Some("50.11,8.68".parse().unwrap()),
             regions: ["eu".parse().unwrap(), "de".parse().unwrap()].into(),
             weight: 1,
@@ -71,6 +72,7 @@ mod tests {
         };
         let far = EdgeState {
             port: 8080,
+            scheme: None,
             location: None,
             regions: [].into(),
             weight: 20,

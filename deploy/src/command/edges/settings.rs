@@ -2,7 +2,7 @@
 
 use verge_protocol::EdgeName;
 use verge_protocol::api::EdgeSettings;
-use verge_protocol::fleet::EdgeState;
+use verge_protocol::fleet::{EdgeState, ProbeScheme};
 
 use crate::cities::{City, UnknownCity};
 use crate::cli::EdgeArgs;
@@ -14,6 +14,7 @@ pub(super) fn merge(args: &EdgeArgs, current: Option<EdgeState>) -> Result<EdgeS
     let current = current.map(|state| EdgeSettings {
         addresses: state.addresses,
         port: state.port,
+        scheme: state.scheme,
         location: state.location,
         regions: state.regions,
         weight: state.weight,
@@ -21,6 +22,7 @@ pub(super) fn merge(args: &EdgeArgs, current: Option<EdgeState>) -> Result<EdgeS
     let mut settings = current.unwrap_or_else(|| EdgeSettings {
         addresses: Vec::new(),
         port: EdgeState::PORT,
+        scheme: None,
         location: None,
         regions: [].into(),
         weight: EdgeState::WEIGHT,
@@ -38,6 +40,7 @@ pub(super) fn merge(args: &EdgeArgs, current: Option<EdgeState>) -> Result<EdgeS
     }
     settings.weight = args.weight.unwrap_or(settings.weight);
     settings.port = args.port.unwrap_or(settings.port);
+    settings.scheme = args.scheme.map(ProbeScheme::from).or(settings.scheme);
     Ok(settings)
 }
 
@@ -89,6 +92,7 @@ mod tests {
         let current = EdgeState {
             addresses: vec!["192.0.2.1".parse().unwrap()],
             port: 8080,
+            scheme: None,
             location: Some("1,2".parse().unwrap()),
             regions: ["eu".parse().unwrap()].into(),
             weight: 7,

@@ -29,7 +29,7 @@ impl Connected<IncomingStream<'_, TlsListener>> for Sni {
 /// Settings of probes over TLS that trust the authority.
 fn config(authority: &Authority, host: Option<&str>) -> HealthConfig {
     let host = host.map(|host| host.parse().unwrap());
-    HealthConfig { scheme: Scheme::Https, host, ca: Some(authority.pem().into()), ..HealthConfig::default() }
+    HealthConfig { scheme: ProbeScheme::Https, host, ca: Some(authority.pem().into()), ..HealthConfig::default() }
 }
 
 /// The result of a probe of an edge that expects the server name `sni` in TLS and `host` in HTTP.
