@@ -242,6 +242,16 @@ mod tests {
     }
 
     #[test]
+    fn name_of_the_fleet_has_caa_records() {
+        let caa = |name| answers(name, RecordType::CAA.0);
+        let issuers = ["300 0 issue \"ca.example\"".to_owned(), "300 0 issue \"letsencrypt.org\"".to_owned()];
+        for name in ["site.example.com", "restricted.example.com", "mail.example.com"] {
+            assert_eq!(caa(name), (issuers.to_vec(), 0), "{name}");
+        }
+        assert_eq!(caa("text.example.com"), (vec![], 0), "not the fleet's");
+    }
+
+    #[test]
     fn challenge_is_answered_with_its_texts_alone() {
         let name = "_acme-challenge.site.example.com";
         assert_eq!(answers(name, RecordType::TXT.0), (vec!["0 one".to_owned(), "0 two".to_owned()], 0));

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use verge_protocol::certificate::ChallengeState;
+use verge_protocol::certificate::{CaaState, ChallengeState};
 use verge_protocol::fleet::{DomainState, EdgeState, SiteState};
 use verge_protocol::state::ParsedRow;
 use verge_protocol::{CertificateName, DomainName, EdgeName, Position, Region, SiteName};
@@ -31,6 +31,8 @@ pub(crate) struct FleetState {
     pub(crate) domains: Arc<BTreeMap<DomainName, DomainState>>,
     /// The names of certificates that the edges have confirmed.
     pub(crate) certificates: Arc<BTreeMap<DomainName, BTreeSet<CertificateName>>>,
+    /// Who may issue certificates; `None`: that is not known, or there are none.
+    pub(crate) caa: Option<Arc<CaaState>>,
     /// How challenges of certificate authorities are answered.
     pub(crate) challenges: Arc<BTreeMap<DomainName, ChallengeState>>,
 }
@@ -140,6 +142,11 @@ impl FleetState {
                 let names = state.filter(|state| state.confirmed).map(|state| state.names);
                 set(&mut self.certificates, domain, names)
             }
+            ParsedRow::Caa(state) => {
+                let changed = self.caa.as_deref() != state.as_ref();
+                self.caa = state.map(Arc::new);
+                changed
+            }
             ParsedRow::Challenge(domain, state) => set(&mut self.challenges, domain, state),
             ParsedRow::Edge(edge, state) => set(&mut self.edges, edge, state),
             ParsedRow::Site(site, state) => set(&mut self.sites, site, state),
@@ -159,6 +166,7 @@ impl FleetState {
         removed |= retain(&mut self.sites, |site| has("site", site));
         removed |= retain(&mut self.domains, |domain| has("domain", domain));
         removed |= retain(&mut self.certificates, |domain| has("certificate", domain));
+        removed |= self.caa.take_if(|_| !keys.contains("caa/issuers")).is_some();
         removed |= retain(&mut self.challenges, |domain| has("challenge", domain));
         removed
     }

@@ -12,6 +12,7 @@
 //! A [`GeoDns`] is a value: it is bound when its ports are open, and a process can have any number. An answer is a function of the
 //! query, the client and one [snapshot](snapshot::Snapshot): the way to it takes no lock and does no I/O.
 
+mod caa;
 pub mod config;
 
 mod answer;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use crate::dns::record::RecordSet;
 use crate::fleet::Fleet;
 use crate::geo::GeoLocator;
 use crate::https_names::HttpsNames;
@@ -15,6 +16,8 @@ pub(crate) struct Snapshot {
     pub(crate) zone_set: Arc<ZoneSet>,
     /// The names with HTTPS records.
     pub(crate) https_names: Arc<HttpsNames>,
+    /// The CAA records of names that are answered from the fleet, if it is known who may issue certificates.
+    pub(crate) caa: Option<Arc<RecordSet>>,
     /// The edges.
     pub(crate) fleet: Arc<Fleet>,
     /// The counter of each edge, in the order of the fleet.

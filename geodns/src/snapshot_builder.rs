@@ -7,6 +7,8 @@ use tokio::sync::watch;
 use verge_daemon::Tasks;
 use verge_protocol::DomainName;
 
+use crate::caa;
+use crate::dns::record::RecordSet;
 use crate::fleet::{Fleet, Member, Policy};
 use crate::fleet_state::FleetState;
 use crate::geo::{Database, GeoLocator, LocationOverrides};
@@ -61,7 +63,9 @@ impl SnapshotBuilder {
         let fleet_is_known = fleet_state.position.is_some();
         let name_server = inputs.name_server.clone();
         let https_names = https_names(&fleet_state);
-        let snapshot = Snapshot { zone_set, https_names, fleet, edge_counters, locator, fleet_is_known, name_server };
+        let caa = caa(&fleet_state);
+        let snapshot =
+            Snapshot { zone_set, https_names, caa, fleet, edge_counters, locator, fleet_is_known, name_server };
         let (current, replaced) = (Arc::new(ArcSwap::from_pointee(snapshot)), watch::Sender::new(()));
         Self { inputs, current, replaced, fleet_state }
     }
@@ -122,6 +126,7 @@ impl SnapshotBuilder {
                 if !Arc::ptr_eq(&self.fleet_state.certificates, &before.certificates) {
                     snapshot.https_names = https_names(&self.fleet_state);
                 }
+                snapshot.caa = caa(&self.fleet_state);
                 self.rebuild_fleet(&mut snapshot);
             }
             InputChange::Zones => snapshot.zone_set = self.zone_set(),
@@ -155,6 +160,10 @@ fn zone_set(zones: &[Arc<ZoneFile>], state: &FleetState, base_domains: &[DomainN
         tracing::warn!("{notice}");
     }
     Arc::new(zone_set)
+}
+
+fn caa(state: &FleetState) -> Option<Arc<RecordSet>> {
+    state.caa.as_ref().map(|state| Arc::new(caa::records(&state.issuers)))
 }
 
 fn https_names(state: &FleetState) -> Arc<HttpsNames> {

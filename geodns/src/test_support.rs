@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use verge_protocol::fleet::{EdgeState, Force};
 
+use crate::caa;
 use crate::dns::name::Name;
 use crate::fleet::{Fleet, Member, Policy, RegionSetId};
 use crate::geo::{GeoLocator, LocationOverrides};
@@ -83,6 +84,7 @@ pub(crate) fn snapshot() -> Snapshot {
     Snapshot {
         zone_set: Arc::new(ZoneSet::new(&zones, &names).with_challenges(challenges.into_iter())),
         https_names: Arc::new(HttpsNames::new([certificate].iter())),
+        caa: Some(Arc::new(caa::records(&["letsencrypt.org".to_owned(), "ca.example".to_owned()].into()))),
         fleet: Arc::new(Fleet::new(edges, &region_sets, Policy::default())),
         edge_counters: Arc::default(),
         locator: Arc::new(GeoLocator::new(Arc::new(LocationOverrides::new(overrides).unwrap()), None)),

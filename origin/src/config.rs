@@ -36,6 +36,8 @@ pub struct Config {
     pub authorities: Vec<AuthoritySettings>,
     /// The certificate authorities as CAA records name them (RFC 8659), as far as known. Not a setting.
     pub caa_identities: BTreeSet<String>,
+    /// Whether these are all: an authority whose name is not known must not be forbidden.
+    pub caa_is_complete: bool,
     /// Which certificates the hosts of sites have.
     pub site_certificates: SiteCertificates,
     /// The interval between looks at which certificates are due. Not a setting.
@@ -103,6 +105,7 @@ impl Config {
             sites_url,
             authorities: Vec::new(),
             caa_identities: BTreeSet::new(),
+            caa_is_complete: false,
             site_certificates: SiteCertificates::Wildcard,
             certificate_interval: Self::CERTIFICATE_INTERVAL,
             master_key_file: None,

@@ -14,6 +14,7 @@ use verge_daemon::run::{Needs, Port};
 use verge_daemon::tasks::Unfinished;
 use verge_daemon::{Clock, Daemon, DataDir, Secret, Tasks, error_chain, listen};
 use verge_protocol::api::{Problem, TokenOwner};
+use verge_protocol::certificate::CaaState;
 use verge_protocol::{EdgeName, KeyPin};
 
 use crate::api_tls::ApiTls;
@@ -96,6 +97,11 @@ impl Origin {
             && let Err(error) = app.vault.ensure_ticket_secret(&app.feed).await
         {
             tracing::error!(error = error_chain(&error), "failed to make the secret of session tickets");
+        }
+        let (database, issuers) = (app.database.clone(), config.caa_identities.clone());
+        let caa = config.caa_is_complete.then_some(CaaState { issuers });
+        if let Err(error) = app.feed.write(async move { database.set_caa(caa.as_ref()).await }).await {
+            tracing::error!(error = error_chain(&error), "failed to tell name servers who may issue certificates");
         }
         let issuer = Arc::clone(&app.issuer).run(config.certificate_interval, tasks.draining().clone());
         drop(tasks.spawn("order certificates", issuer));

@@ -108,6 +108,13 @@ pub struct TicketSecretState {
     pub secret: Digest,
 }
 
+/// Value of the key `caa/issuers`: who may issue certificates for the names that name servers answer for from the fleet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaaState {
+    /// The names by which the authorities call themselves in CAA records (RFC 8659 §4.2), such as `letsencrypt.org`. Never empty.
+    pub issuers: BTreeSet<String>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::canary::Canary;
-use crate::certificate::{CertificateState, ChallengeState, TicketSecretState};
+use crate::certificate::{CaaState, CertificateState, ChallengeState, TicketSecretState};
 use crate::digest::Digest;
 use crate::domain::DomainName;
 use crate::fleet::{DomainState, EdgeState, SiteState};
@@ -58,6 +58,8 @@ pub enum Key {
     Challenge(DomainName),
     /// `secret/tickets`, whose value is a [`TicketSecretState`].
     TicketSecret,
+    /// `caa/issuers`, whose value is a [`CaaState`].
+    Caa,
 }
 
 /// A key unknown to this version: skipped and counted.
@@ -82,6 +84,7 @@ impl FromStr for Key {
             ("certificate", domain, None, None) => Some(Self::Certificate(domain.parse().ok()?)),
             ("challenge", domain, None, None) => Some(Self::Challenge(domain.parse().ok()?)),
             ("secret", "tickets", None, None) => Some(Self::TicketSecret),
+            ("caa", "issuers", None, None) => Some(Self::Caa),
             _ => None,
         })();
         key.ok_or_else(|| UnknownKey(text.to_owned()))
@@ -102,6 +105,7 @@ impl fmt::Display for Key {
             Self::Certificate(domain) => write!(formatter, "certificate/{domain}"),
             Self::Challenge(domain) => write!(formatter, "challenge/{domain}"),
             Self::TicketSecret => formatter.write_str("secret/tickets"),
+            Self::Caa => formatter.write_str("caa/issuers"),
         }
     }
 }
@@ -217,6 +221,8 @@ pub enum ParsedRow {
     Challenge(DomainName, Option<ChallengeState>),
     /// The secret of session tickets.
     TicketSecret(Option<TicketSecretState>),
+    /// Who may issue certificates.
+    Caa(Option<CaaState>),
 }
 
 /// Why a row cannot be parsed.
@@ -250,6 +256,7 @@ impl Row {
             Key::Certificate(domain) => ParsedRow::Certificate(domain, self.read()?),
             Key::Challenge(domain) => ParsedRow::Challenge(domain, self.read()?),
             Key::TicketSecret => ParsedRow::TicketSecret(self.read()?),
+            Key::Caa => ParsedRow::Caa(self.read()?),
         })
     }
 

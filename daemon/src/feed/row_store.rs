@@ -334,7 +334,8 @@ mod tests {
                 | ParsedRow::Erased(..)
                 | ParsedRow::Certificate(..)
                 | ParsedRow::Challenge(..)
-                | ParsedRow::TicketSecret(..) => {}
+                | ParsedRow::TicketSecret(..)
+                | ParsedRow::Caa(..) => {}
             }
             Ok(Keep::Row)
         }

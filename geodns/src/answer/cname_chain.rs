@@ -95,7 +95,7 @@ fn zone_of<'v>(snapshot: &'v Snapshot, owner: &[u8], record_type: RecordType) ->
     Some(zone)
 }
 
-fn zone_answer<'v>(snapshot: &Snapshot, zone: &'v Zone, owner: &[u8], record_type: RecordType) -> ZoneAnswer<'v> {
+fn zone_answer<'v>(snapshot: &'v Snapshot, zone: &'v Zone, owner: &[u8], record_type: RecordType) -> ZoneAnswer<'v> {
     let (node, wildcard) = match zone.lookup(owner) {
         Lookup::Delegation { cut, node, .. } if record_type == RecordType::DS && cut == owner => (node, None),
         Lookup::Delegation { cut, servers, .. } => return ZoneAnswer::Delegation { cut, servers },
@@ -106,6 +106,7 @@ fn zone_answer<'v>(snapshot: &Snapshot, zone: &'v Zone, owner: &[u8], record_typ
         RecordType::TXT => zone.challenge(owner).map(NodeData::Records),
         RecordType::ANY => zone.challenge(owner).map(|_| NodeData::Records(&MINIMAL_ANY)),
         RecordType::HTTPS if has_https(snapshot, node, owner) => Some(NodeData::Records(&HTTPS_RECORD)),
+        RecordType::CAA if has_caa(snapshot, zone, node, owner) => snapshot.caa.as_deref().map(NodeData::Records),
         _ => None,
     };
     let data = data.unwrap_or_else(|| node_data(node, record_type));
@@ -115,6 +116,15 @@ fn zone_answer<'v>(snapshot: &Snapshot, zone: &'v Zone, owner: &[u8], record_typ
 /// Whether the fleet answers for the name, over HTTPS, and the zone file has no HTTPS record of its own.
 fn has_https(snapshot: &Snapshot, node: ZoneNode<'_>, owner: &[u8]) -> bool {
     node.fleet.is_some() && node.set(RecordType::HTTPS).is_none() && snapshot.https_names.contains(owner)
+}
+
+/// Whether the name is the fleet's, and the zone file has no CAA records of its own, here or for the zone: an authority looks for those if
+/// there are none here.
+fn has_caa(snapshot: &Snapshot, zone: &Zone, node: ZoneNode<'_>, owner: &[u8]) -> bool {
+    let has_own = |node: ZoneNode<'_>| node.set(RecordType::CAA).is_some() || node.set(RecordType::CNAME).is_some();
+    let apex_has_own =
+        || matches!(zone.lookup(zone.apex.wire()), Lookup::Node { node, .. } if node.set(RecordType::CAA).is_some());
+    (node.fleet.is_some() || snapshot.https_names.contains(owner)) && !has_own(node) && !apex_has_own()
 }
 
 fn node_data(node: ZoneNode<'_>, record_type: RecordType) -> NodeData<'_> {

@@ -58,6 +58,7 @@ impl TryFrom<RawConfig> for Config {
         let authorities = raw.acme.map(RawAcme::authorities).transpose()?.unwrap_or_default();
         Ok(Self {
             caa_identities: authorities.iter().filter_map(acme::caa_identity).collect(),
+            caa_is_complete: !authorities.is_empty() && authorities.iter().all(|one| acme::caa_identity(one).is_some()),
             authorities,
             site_certificates,
             listen: raw.listen.unwrap_or(Self::LISTEN).into(),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use verge_protocol::certificate::{CertificateState, ChallengeState};
+use verge_protocol::certificate::{CaaState, CertificateState, ChallengeState};
 use verge_protocol::state::Key;
 use verge_protocol::{CertificateName, Digest, DomainName, Position, Seq, Timestamp};
 
@@ -131,6 +131,19 @@ impl Database {
         if let Some(current) = current.filter(|current| current.key == key) {
             state::set(&mut transaction, &row, Some(&CertificateState { confirmed: true, ..current })).await?;
         }
+        transaction.commit().await
+    }
+
+    /// Has name servers say who may issue certificates; `None`: they say nothing.
+    pub(crate) async fn set_caa(&self, new: Option<&CaaState>) -> Result<(), StoreError> {
+        // A start on a full disk writes nothing that is there.
+        if state::get(&mut *self.read_connection().await?, &Key::Caa).await.is_ok_and(|current| current.as_ref() == new)
+        {
+            return Ok(());
+        }
+        let mut transaction = self.begin().await?;
+        database::lock(&mut transaction).await?;
+        state::set(&mut transaction, &Key::Caa, new).await?;
         transaction.commit().await
     }
 

@@ -158,7 +158,7 @@ impl FeedState<'_> {
                 let cost = format!("{left_out}: edges that start anew have no certificate for {domain}");
                 Some(find(Severity::Readers, cost).repair(repair))
             }
-            Ok(Key::Challenge(_) | Key::TicketSecret) => {
+            Ok(Key::Challenge(_) | Key::TicketSecret | Key::Caa) => {
                 let repair = Repair::new(delete(), "deletes the row: the origin writes it anew when it needs it");
                 Some(find(Severity::Operation, left_out.to_owned()).repair(repair))
             }

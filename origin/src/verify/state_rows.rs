@@ -91,7 +91,8 @@ impl StateRows {
             | ParsedRow::Erased(..)
             | ParsedRow::Certificate(..)
             | ParsedRow::Challenge(..)
-            | ParsedRow::TicketSecret(..) => {}
+            | ParsedRow::TicketSecret(..)
+            | ParsedRow::Caa(..) => {}
         }
         Ok(())
     }

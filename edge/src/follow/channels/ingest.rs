@@ -146,7 +146,7 @@ impl RowHandler for Ingest<'_> {
                     *self.changed = true;
                 }
             }
-            ParsedRow::Edge(..) => {}
+            ParsedRow::Edge(..) | ParsedRow::Caa(..) => {}
         }
         Ok(Keep::Row)
     }
