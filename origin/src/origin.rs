@@ -98,11 +98,7 @@ impl Origin {
         {
             tracing::error!(error = error_chain(&error), "failed to make the secret of session tickets");
         }
-        let (database, issuers) = (app.database.clone(), config.caa_identities.clone());
-        let caa = config.caa_is_complete.then_some(CaaState { issuers });
-        if let Err(error) = app.feed.write(async move { database.set_caa(caa.as_ref()).await }).await {
-            tracing::error!(error = error_chain(&error), "failed to tell name servers who may issue certificates");
-        }
+        publish_caa(&config, &app).await;
         let issuer = Arc::clone(&app.issuer).run(config.certificate_interval, tasks.draining().clone());
         drop(tasks.spawn("order certificates", issuer));
         let upkeep = app.issuer.upkeep(config.rollout_timing.live);
@@ -249,6 +245,15 @@ async fn readiness(problems: &Problems) -> Readiness {
         Readiness::Ready
     } else {
         Readiness::Degraded(texts)
+    }
+}
+
+/// Has name servers say who may issue certificates.
+async fn publish_caa(config: &Config, app: &AppState) {
+    let (database, issuers) = (app.database.clone(), config.caa_identities.clone());
+    let caa = config.caa_is_complete.then_some(CaaState { issuers });
+    if let Err(error) = app.feed.write(async move { database.set_caa(caa.as_ref()).await }).await {
+        tracing::error!(error = error_chain(&error), "failed to publish who may issue certificates");
     }
 }
 
