@@ -18,23 +18,27 @@ use crate::fleet_state::FleetState;
 /// Every probed address with its health. Times are since the start of the daemon.
 pub(super) struct HealthAggregate {
     settings: ProbeSettings,
-    lag: LagThreshold,
+    position: LagThreshold<Position>,
+    contact: LagThreshold<Duration>,
     edges: BTreeMap<EdgeName, BTreeMap<IpAddr, Entry>>,
 }
 
 struct Entry {
     health: AddressHealth,
-    /// The last position that the edge reported; `None` until a probe succeeds.
+    /// What the edge last reported; `None` until a probe succeeds.
     reported: Option<Reported>,
     /// When a probe last succeeded.
     last_success: Option<Duration>,
 }
 
-/// The position that an edge reported, and the lag threshold at that time.
+/// What an edge reported, and the thresholds at that time.
 #[derive(Clone, Copy)]
 struct Reported {
     position: Option<Position>,
-    threshold: Option<Position>,
+    position_threshold: Option<Position>,
+    /// When it last heard from an origin.
+    heard: Option<Duration>,
+    heard_threshold: Option<Duration>,
 }
 
 /// The outcome of a probe.
@@ -59,8 +63,9 @@ impl HealthAggregate {
         state: &FleetState,
         at: Timestamp,
     ) -> Self {
-        let lag = LagThreshold::new(lag_after, saved.lag_threshold);
-        let mut aggregate = Self { settings, lag, edges: BTreeMap::new() };
+        let position = LagThreshold::new(lag_after, saved.lag_threshold);
+        let contact = LagThreshold::new(lag_after, None);
+        let mut aggregate = Self { settings, position, contact, edges: BTreeMap::new() };
         aggregate.set_edges(state, at);
         for SavedAddress { edge, address, up, lagging, draining } in &saved.addresses {
             if let Some(entry) = aggregate.entry(edge, *address) {
@@ -103,7 +108,7 @@ impl HealthAggregate {
         at: Timestamp,
     ) {
         let ProbeOutcome { answer, latency, up, suspect } = outcome;
-        let threshold = self.lag.threshold(now);
+        let (position_threshold, heard_threshold) = (self.position.threshold(now), self.contact.threshold(now));
         let Some(Entry { health, reported, last_success }) = self.entry(edge, address) else { return };
         if health.condition.up != up {
             health.since = at;
@@ -117,10 +122,14 @@ impl HealthAggregate {
                 (health.failure, health.latency, *last_success) = (None, Some(latency), Some(now));
                 health.position = answer.position();
                 health.pending = answer.pending;
-                *reported = Some(Reported { position: health.position, threshold });
+                health.origin_last_seen = answer.origin_last_seen_seconds.map(Duration::from_secs);
+                let heard = health.origin_last_seen.map(|ago| now.saturating_sub(ago));
+                let position = health.position;
+                *reported = Some(Reported { position, position_threshold, heard, heard_threshold });
             }
         }
-        self.lag.record(self.best_position(), now);
+        self.position.record(self.best(|reported| reported.position), now);
+        self.contact.record(self.best(|reported| reported.heard), now);
         self.update_lagging();
     }
 
@@ -128,19 +137,22 @@ impl HealthAggregate {
         self.edges.values().flat_map(BTreeMap::values)
     }
 
-    /// The best position among the addresses that are up.
-    fn best_position(&self) -> Option<Position> {
-        self.entries().filter(|entry| entry.health.condition.up).filter_map(|entry| entry.reported?.position).max()
+    /// The best of what the addresses that are up have reported.
+    fn best<T: Ord>(&self, value: impl Fn(Reported) -> Option<T>) -> Option<T> {
+        self.entries().filter(|entry| entry.health.condition.up).filter_map(|entry| value(entry.reported?)).max()
     }
 
     /// Recomputes which addresses lag. One that has not been probed keeps its state; one that is down does not lag.
     fn update_lagging(&mut self) {
-        let best = self.best_position();
-        let is_behind = |entry: &Entry| {
-            let Some(Reported { position, threshold }) = entry.reported else { return entry.health.condition.lagging };
-            lag::is_behind(position, threshold, best)
+        let (best_position, best_heard) =
+            (self.best(|reported| reported.position), self.best(|reported| reported.heard));
+        let lags = |entry: &Entry| {
+            let Some(reported) = entry.reported else { return entry.health.condition.lagging };
+            let Reported { position, position_threshold, heard, heard_threshold } = reported;
+            lag::is_behind(position, position_threshold, best_position)
+                || lag::is_cut_off(heard, heard_threshold, best_heard)
         };
-        let lagging: Vec<bool> = self.entries().map(|entry| entry.health.condition.up && is_behind(entry)).collect();
+        let lagging: Vec<bool> = self.entries().map(|entry| entry.health.condition.up && lags(entry)).collect();
         let entries = self.edges.values_mut().flat_map(BTreeMap::values_mut);
         for (entry, lagging) in entries.zip(lagging) {
             entry.health.condition.lagging = lagging;
@@ -170,7 +182,7 @@ impl HealthAggregate {
 
     /// The health to save for the next process.
     pub(super) fn saved(&mut self, now: Duration) -> SavedHealth {
-        let lag_threshold = self.lag.threshold(now);
+        let lag_threshold = self.position.threshold(now);
         let addresses = self.edges.iter().flat_map(|(edge, addresses)| {
             addresses.iter().map(move |(address, entry)| (edge, *address, entry.health.condition))
         });
@@ -191,6 +203,7 @@ impl Entry {
             probed: false,
             failure: None,
             position: None,
+            origin_last_seen: None,
             pending: 0,
             latency: None,
         };
@@ -325,6 +338,44 @@ mod tests {
         assert_eq!(lagging(&aggregate), [] as [usize; 0]);
     }
 
+    /// The edge has followed the feed as far as all others, and last heard from an origin `ago` seconds before.
+    fn hears(ago: u64) -> ProbeOutcome {
+        let mut outcome = reports("1-9");
+        outcome.answer.as_mut().unwrap().origin_last_seen_seconds = Some(ago);
+        outcome
+    }
+
+    #[test]
+    fn edge_that_is_cut_off_from_origins_lags_although_nothing_was_written() {
+        let mut aggregate = aggregate(3);
+        for second in 0..150 {
+            // Heartbeats come every five seconds; edge 1 is cut off from second 40 to 100, and never sees an origin after a restart at 120.
+            record(&mut aggregate, 0, hears(second % 5), second);
+            let cut_off = match second {
+                40..100 => hears(second - 40),
+                120.. => reports("1-9"),
+                _ => hears(0),
+            };
+            record(&mut aggregate, 1, cut_off, second);
+            record(&mut aggregate, 2, hears(4), second);
+            let expected: &[usize] = if (90..100).contains(&second) { &[1] } else { &[] };
+            assert_eq!(lagging(&aggregate), expected, "{second}");
+        }
+    }
+
+    #[test]
+    fn no_edge_lags_when_the_origin_is_away_nor_when_it_returns() {
+        let mut aggregate = aggregate(3);
+        for second in 0..300_u64 {
+            // Edges hear from it at other times before it goes, and connect one after another when it is back.
+            for (number, last, first) in [(0, 60, 200), (1, 56, 215), (2, 52, 225)] {
+                let ago = if (last..first).contains(&second) { second - last } else { second % 5 };
+                record(&mut aggregate, number, hears(ago), second);
+            }
+            assert_eq!(lagging(&aggregate), [] as [usize; 0], "{second}");
+        }
+    }
+
     #[test]
     fn edge_with_pending_channels_does_not_lag_while_it_keeps_up() {
         let mut aggregate = aggregate(2);
@@ -421,7 +472,7 @@ mod tests {
                     _ => reports_unserved(&format!("{generation}-{seq}"), served.min(seq)),
                 };
                 record(&mut aggregate, number, outcome, now);
-                let best = aggregate.best_position();
+                let best = aggregate.best(|reported| reported.position);
                 let table = aggregate.table(Duration::ZERO);
                 let up = || table.addresses().map(|(.., health)| health).filter(|health| health.condition.up);
                 for health in up().filter(|health| health.condition.lagging) {

@@ -1,51 +1,58 @@
 //! Which edges lag behind the rest of the fleet.
 //!
-//! Lag is relative to the fleet, never to the origin: no edge lags when all stand still. The *threshold* is the position that the
-//! best address had [`lag_after`](super::HealthConfig::lag_after) ago; an edge that has not reached it by now lags.
+//! Lag is relative to the fleet, never to the origin: no edge lags when all stand still. The *threshold* is what the best address had
+//! [`lag_after`](super::HealthConfig::lag_after) ago; an edge that has not reached it by now lags. It applies to two things: the position in
+//! the feed, and the time at which an origin was last heard from. By the second, an edge that is cut off from its origins lags before a
+//! release, purge or erasure passes it by.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use verge_protocol::Position;
+use verge_protocol::feed::HEARTBEAT_SECONDS;
 
-/// The best position over time, among the addresses that are up.
+/// How much earlier than the best edge an edge may have heard from an origin, besides: so long a feed may be silent before it is connected
+/// anew.
+const CONTACT_TOLERANCE: Duration = Duration::from_secs(3 * HEARTBEAT_SECONDS);
+
+/// The best value over time, among the addresses that are up.
 ///
 /// A position of a later generation is better, whatever its number: after a restore of the origin, an edge that still follows the
 /// old history lags. Times are since the start of the daemon, rounded up to the second: the threshold rises up to a second late,
-/// never early, and at most one position per second is stored.
+/// never early, and at most one value per second is stored.
 #[derive(Debug, Clone)]
-pub(super) struct LagThreshold {
+pub(super) struct LagThreshold<T> {
     after: Duration,
-    current: Option<Position>,
-    /// The best position as of each second in which it changed, oldest first, until it becomes the threshold.
-    upcoming: VecDeque<(u64, Position)>,
+    current: Option<T>,
+    /// The best value as of each second in which it changed, oldest first, until it becomes the threshold.
+    upcoming: VecDeque<(u64, T)>,
 }
 
-impl LagThreshold {
+impl<T: Copy + PartialEq> LagThreshold<T> {
     /// Starts from a saved threshold.
-    pub(super) fn new(after: Duration, saved: Option<Position>) -> Self {
+    pub(super) fn new(after: Duration, saved: Option<T>) -> Self {
         Self { after, current: saved, upcoming: VecDeque::new() }
     }
 
-    /// Records the best position at `now`. Without one, nothing is recorded, and what was recorded remains.
-    pub(super) fn record(&mut self, best: Option<Position>, now: Duration) {
+    /// Records the best value at `now`. Without one, nothing is recorded, and what was recorded remains.
+    pub(super) fn record(&mut self, best: Option<T>, now: Duration) {
         let Some(best) = best else { return };
         let second = u64::try_from(now.as_nanos().div_ceil(1_000_000_000)).unwrap_or(u64::MAX);
         match self.upcoming.back_mut() {
-            Some((at, position)) if *at == second => *position = best,
-            Some((_, position)) if *position == best => {}
+            Some((at, value)) if *at == second => *value = best,
+            Some((_, value)) if *value == best => {}
             None if self.current == Some(best) => {}
             Some(_) | None => self.upcoming.push_back((second, best)),
         }
     }
 
-    /// The threshold at `now`; `None` until an edge has had a position for long enough.
-    pub(super) fn threshold(&mut self, now: Duration) -> Option<Position> {
-        while let Some((at, position)) = self.upcoming.front().copied() {
+    /// The threshold at `now`; `None` until an edge has had a value for long enough.
+    pub(super) fn threshold(&mut self, now: Duration) -> Option<T> {
+        while let Some((at, value)) = self.upcoming.front().copied() {
             if Duration::from_secs(at).saturating_add(self.after) > now {
                 break;
             }
-            self.current = Some(position);
+            self.current = Some(value);
             self.upcoming.pop_front();
         }
         self.current
@@ -59,6 +66,12 @@ impl LagThreshold {
 pub(super) fn is_behind(position: Option<Position>, threshold: Option<Position>, best: Option<Position>) -> bool {
     // `None` is less than any position.
     position < threshold.min(best)
+}
+
+/// Whether an address is cut off whose edge last heard from an origin at `heard`, when the threshold was `threshold`, now that the best edge
+/// has heard from one at `best`. One that never has, since it started, is judged by its position alone: it may know all that the others do.
+pub(super) fn is_cut_off(heard: Option<Duration>, threshold: Option<Duration>, best: Option<Duration>) -> bool {
+    heard.is_some_and(|heard| Some(heard.saturating_add(CONTACT_TOLERANCE)) < threshold.min(best))
 }
 
 #[cfg(test)]
@@ -117,6 +130,23 @@ mod tests {
             (at("1-5"), at("1-6"), at("1-5"), false),
         ] {
             assert_eq!(is_behind(position, threshold, best), behind, "{position:?} {threshold:?} {best:?}");
+        }
+    }
+
+    #[test]
+    fn address_is_cut_off_that_heard_long_before_the_threshold() {
+        let at = |second| Some(Duration::from_secs(second));
+        for (heard, threshold, best, cut_off) in [
+            (at(84), at(100), at(130), true),
+            (at(85), at(100), at(130), false),
+            // The edge that heard later is down, or none has heard for long enough.
+            (at(84), at(100), at(84), false),
+            (at(84), at(100), None, false),
+            (at(84), None, at(130), false),
+            // It has not heard from an origin since its start.
+            (None, at(100), at(130), false),
+        ] {
+            assert_eq!(is_cut_off(heard, threshold, best), cut_off, "{heard:?} {threshold:?} {best:?}");
         }
     }
 

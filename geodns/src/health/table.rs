@@ -32,6 +32,8 @@ pub(crate) struct AddressHealth {
     pub(crate) failure: Option<ProbeFailure>,
     /// The position in the feed that the edge last reported.
     pub(crate) position: Option<Position>,
+    /// How long before that probe the edge had heard from an origin; `None` if never since its start.
+    pub(crate) origin_last_seen: Option<Duration>,
     /// The number of channels that it could not update to that position, as it last reported.
     pub(crate) pending: usize,
     /// The duration of the last successful probe, from connecting to the last byte.
@@ -79,7 +81,8 @@ impl HealthTable {
             }
             if is.lagging && !was.lagging {
                 let position = health.position.map(|position| position.to_string());
-                tracing::warn!(%edge, %address, position, pending = health.pending, "edge is lagging");
+                let origin_last_seen = health.origin_last_seen.map(|ago| format!("{} s ago", ago.as_secs()));
+                tracing::warn!(%edge, %address, position, pending = health.pending, origin_last_seen, "edge is lagging");
             } else if is.up && was.lagging && !is.lagging {
                 tracing::info!(%edge, %address, "edge has caught up");
             }

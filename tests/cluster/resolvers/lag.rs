@@ -44,6 +44,14 @@ async fn readers_of_lagging_edge_are_routed_away_unless_all_edges_lag() {
     internet.until_caught_up(&Region::ALL).await;
     readers.until_addresses("all answers to name the edge again", |addresses| addresses.contains(&lagging)).await;
 
+    // It is left out without a release, before there is one that it cannot know.
+    internet.disconnect_from_origin(Region::Europe).await;
+    readers
+        .until_addresses("no answer to name the edge that is cut off", |addresses| !addresses.contains(&lagging))
+        .await;
+    internet.reconnect_to_origin(Region::Europe).await;
+    readers.until_addresses("all answers to name the edge again", |addresses| addresses.contains(&lagging)).await;
+
     for region in Region::ALL {
         internet.disconnect_from_origin(region).await;
     }
