@@ -232,18 +232,18 @@ impl Channels {
                 release = rollout.release;
                 inherited.newer.retain(|newer| newer.resources.manifest() != rollout.manifest);
                 inherited.older.retain(|older| older.resources.manifest() != rollout.manifest);
-                let before = InheritedRelease { resources: Arc::clone(before), without: Vec::new() };
-                inherited.older.insert(0, before);
+                inherited.older.insert(0, InheritedRelease::whole(Arc::clone(before)));
             }
-            let https = self.https.get(site).cloned().unwrap_or_default();
-            served.push(Channel::new(label, release, Arc::clone(own), inherited, traffic).with_https(https));
+            served.push(Channel::new(label, release, Arc::clone(own), inherited, traffic));
         }
-        let mut table = Table::new(served.into_iter(), pending.into_iter(), self.rows.position().is_some());
+        let is_complete = self.rows.position().is_some();
+        let table = Table::new(served.into_iter(), pending.into_iter(), is_complete);
+        let mut table = table.with_https(self.https.clone());
         for (domain, state) in self.domains.iter() {
             match self.domains.redirect_target(state) {
                 Some(to) => {
-                    let https = self.https.get(&state.site).cloned().unwrap_or_default();
-                    table.add_redirect(domain, DomainRedirect::new(to.clone(), https, traffic(&state.site)));
+                    let redirect = DomainRedirect::new(to.clone(), state.site.clone(), traffic(&state.site));
+                    table.add_redirect(domain, redirect);
                 }
                 None => table.add_domain(domain, &state.site),
             }

@@ -7,7 +7,6 @@ use verge_protocol::ReleaseNumber;
 use verge_protocol::host::HostLabel;
 use verge_protocol::purge::PurgeScope;
 
-use super::https_policy::HttpsPolicy;
 use super::resource::Resource;
 use super::resources::Resources;
 use crate::metrics::Traffic;
@@ -18,7 +17,6 @@ pub(crate) struct Channel {
     release: HeaderValue,
     own: Arc<Resources>,
     inherited: InheritedReleases,
-    https: HttpsPolicy,
     traffic: Arc<Traffic>,
 }
 
@@ -49,17 +47,7 @@ impl Channel {
         traffic: Arc<Traffic>,
     ) -> Self {
         let release = HeaderValue::from_str(&release.to_string()).expect("`v` and digits are a header value");
-        Self { label, release, own, inherited, https: HttpsPolicy::default(), traffic }
-    }
-
-    /// The same, reached over TLS as its site says.
-    pub(crate) fn with_https(self, https: HttpsPolicy) -> Self {
-        Self { https, ..self }
-    }
-
-    /// How it is reached over TLS.
-    pub(crate) fn https(&self) -> &HttpsPolicy {
-        &self.https
+        Self { label, release, own, inherited, traffic }
     }
 
     pub(crate) fn label(&self) -> &HostLabel {
