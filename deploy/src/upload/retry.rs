@@ -50,6 +50,17 @@ impl RetryPolicy {
         }
     }
 
+    /// The same for the first request of a command: an origin that cannot be reached at all fails it at once, since most likely its URL is
+    /// mistyped.
+    pub async fn run_first<T>(
+        self,
+        output: &Output,
+        request: impl AsyncFnMut() -> Result<T, ClientError>,
+    ) -> Result<T, ClientError> {
+        let may_retry = |error: &ClientError| error.is_transient() && !matches!(error, ClientError::Unreachable { .. });
+        self.run(output, may_retry, request).await
+    }
+
     /// Waits after `failed` consecutive attempts without progress; `failed` is at least 1.
     pub(crate) async fn pause(self, failed: u32) {
         tokio::time::sleep(self.pause_after(failed, rand::random())).await;
