@@ -194,7 +194,7 @@ impl Shared {
                 if let Some((domain, port)) = self.secured(&host.name) {
                     let location = redirect::https_location(&domain, port, request.uri());
                     let response = location.map_or_else(builtin_responses::invalid_path, builtin_responses::to_https);
-                    // `verge push` asks without TLS too which release is served.
+                    // Whoever asks without TLS learns too which release is served here.
                     let response = match route.entry.served() {
                         Some(channel) => response.with_release(channel.release()),
                         None => response,
@@ -227,7 +227,7 @@ impl Shared {
         response.with_hsts(tls.and_then(|_| route.https?.hsts()))
     }
 
-    /// A response that is made without a release, counted in `traffic`.
+    /// A response that the edge makes itself, counted in `traffic`.
     fn builtin<B>(&self, response: BuiltinResponse, request: &Request<B>, traffic: &Traffic) -> ResponseFuture {
         traffic.count_response(response.status(), CacheResult::None);
         ResponseFuture::ready(response.into_response(request.method() == Method::HEAD, &self.common_headers))
