@@ -47,6 +47,11 @@ impl Site {
         Self { name, builds: 0, document: (0, None), ambiguous: BTreeSet::new() }
     }
 
+    /// Whether it is the site of this name.
+    pub(crate) fn is(&self, name: &SiteName) -> bool {
+        self.name == *name
+    }
+
     /// The next build.
     pub(crate) fn build(&mut self, random: &mut Random) -> Arc<Build> {
         self.builds += 1;
