@@ -44,8 +44,8 @@ pub(crate) struct Driver {
 /// What the connection and its stream tell each other.
 #[derive(Default)]
 struct Writes {
-    /// There are collected bytes.
-    are_collected: AtomicBool,
+    /// There are bytes that no completed flush has sent: they are collected, or the stream holds them back.
+    are_unsent: AtomicBool,
     /// A flush sends them. Otherwise it only seems to: more may follow in the same turn.
     may_flush: AtomicBool,
 }
@@ -76,7 +76,7 @@ impl Driver {
             if self.poll_requests(context) {
                 continue;
             }
-            if !self.writes.are_collected.load(Ordering::Relaxed) {
+            if !self.writes.are_unsent.load(Ordering::Relaxed) {
                 return Poll::Pending;
             }
             self.writes.may_flush.store(true, Ordering::Relaxed);
@@ -116,10 +116,11 @@ impl<S: AsyncWrite + Unpin> CollectedWrites<S> {
     fn collect(&mut self, bytes: &[u8]) -> usize {
         let length = bytes.len().min(COLLECTED_MAX - self.collected.len());
         self.collected.extend_from_slice(&bytes[..length]);
-        self.writes.are_collected.store(true, Ordering::Relaxed);
+        self.writes.are_unsent.store(true, Ordering::Relaxed);
         length
     }
 
+    /// Hands all collected bytes to the stream, which may hold them back until it is flushed, as TLS does.
     fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.collected.is_empty() {
             let sent = ready!(Pin::new(&mut self.stream).poll_write(context, &self.collected))?;
@@ -130,7 +131,6 @@ impl<S: AsyncWrite + Unpin> CollectedWrites<S> {
         }
         // An idle connection keeps no memory for it.
         self.collected = BytesMut::new();
-        self.writes.are_collected.store(false, Ordering::Relaxed);
         Poll::Ready(Ok(()))
     }
 }
@@ -170,7 +170,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for CollectedWrites<S> {
             return Poll::Ready(Ok(()));
         }
         ready!(self.poll_send(context))?;
-        Pin::new(&mut self.stream).poll_flush(context)
+        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+        self.writes.are_unsent.store(false, Ordering::Relaxed);
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -178,6 +180,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for CollectedWrites<S> {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod slow_link_tests;
 
 #[cfg(test)]
 mod tests {
@@ -207,7 +212,7 @@ mod tests {
         driver.writes.may_flush.store(false, Ordering::Relaxed);
         far.read_exact(&mut read).await.unwrap();
         assert_eq!(&read, b"one two");
-        assert!(!driver.writes.are_collected.load(Ordering::Relaxed));
+        assert!(!driver.writes.are_unsent.load(Ordering::Relaxed));
         let much = vec![7; 3 * COLLECTED_MAX + 5];
         stream.write_all(&much).await.unwrap();
         stream.shutdown().await.unwrap();

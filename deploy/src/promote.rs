@@ -66,15 +66,16 @@ pub enum PromotionError {
 impl Promotion<'_> {
     /// Promotes, and reports progress on `output`. If another push or rollback moves the channel meanwhile, it is a conflict.
     pub async fn run(&self, output: &Output) -> Result<Promoted, PromotionError> {
-        let shown: Site = self.client.get(&format!("/v1/sites/{}", self.site)).await?;
-        let release = self.release(&shown).await?;
-        let current = shown.channels.iter().find(|channel| channel.name == *self.to);
         let attempt = Attempt::new(self.client, self.site, self.to, self.wait, self.retry, output);
+        let path = format!("/v1/sites/{}", self.site);
+        let shown: Site = self.retry.run_first(output, async || self.client.get(&path).await).await?;
+        let release = self.release(&shown, &attempt).await?;
+        let current = shown.channels.iter().find(|channel| channel.name == *self.to);
         let rollout = attempt.move_channel(release, current.map(|channel| channel.epoch), self.author.clone()).await?;
         Ok(Promoted { from: current.map(|channel| channel.release), rollout })
     }
 
-    async fn release(&self, shown: &Site) -> Result<ReleaseNumber, PromotionError> {
+    async fn release(&self, shown: &Site, attempt: &Attempt<'_>) -> Result<ReleaseNumber, PromotionError> {
         let site = self.site.clone();
         match self.source {
             PromoteSource::Channel(source) => {
@@ -84,7 +85,7 @@ impl Promotion<'_> {
                     .ok_or_else(|| PromotionError::NoChannel { site, channel: source.name.clone() })
             }
             PromoteSource::Release(release) => {
-                let releases: Vec<Release> = self.client.get(&format!("/v1/sites/{site}/releases")).await?;
+                let releases: Vec<Release> = attempt.get(&format!("/v1/sites/{site}/releases")).await?;
                 let is_known = releases.iter().any(|known| known.number == *release);
                 is_known.then_some(*release).ok_or(PromotionError::NoRelease { site, release: *release })
             }

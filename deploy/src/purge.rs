@@ -134,11 +134,9 @@ pub async fn follow(mut events: Events<PurgeProgress>, output: &Output, doing: &
 impl Purged {
     /// The exit code: an edge that is not away must have done it.
     pub fn exit(&self) -> Exit {
-        if self.lagging.iter().all(|lagging| lagging.away) && self.serving_others().next().is_none() {
-            Exit::Success
-        } else {
-            Exit::Lagging
-        }
+        let is_done_somewhere = self.lagging.is_empty() || !self.confirmed.is_empty();
+        let is_done = is_done_somewhere && self.lagging.iter().all(|lagging| lagging.away);
+        if is_done && self.serving_others().next().is_none() { Exit::Success } else { Exit::Lagging }
     }
 
     /// The number of edges that are waited for: all but those that are away.

@@ -76,8 +76,10 @@ impl Rollback<'_> {
     /// Rolls back, and reports progress on `output`.
     pub async fn run(&self, output: &Output) -> Result<RolledBack, RollbackError> {
         let site = self.site.clone();
-        let shown: Site = self.client.get(&format!("/v1/sites/{site}")).await?;
-        let releases: Vec<Release> = self.client.get(&format!("/v1/sites/{site}/releases")).await?;
+        let attempt = Attempt::new(self.client, self.site, self.channel, self.wait, self.retry, output);
+        let path = format!("/v1/sites/{site}");
+        let shown: Site = self.retry.run_first(output, async || self.client.get(&path).await).await?;
+        let releases: Vec<Release> = attempt.get(&format!("/v1/sites/{site}/releases")).await?;
         let numbers: Vec<ReleaseNumber> = releases.iter().map(|release| release.number).collect();
         let Some(current) = shown.channels.iter().find(|channel| channel.name == *self.channel) else {
             return Err(RollbackError::NoChannel { site, channel: self.channel.clone() });
@@ -91,7 +93,6 @@ impl Rollback<'_> {
                 release: current.release,
             })?,
         };
-        let attempt = Attempt::new(self.client, self.site, self.channel, self.wait, self.retry, output);
         let rollout = attempt.move_channel(release, Some(current.epoch), self.author.clone()).await?;
         Ok(RolledBack { from: current.release, rollout })
     }

@@ -87,8 +87,7 @@ impl<'a> UploadSession<'a> {
     /// request's body, and then closes the connection. It also establishes that the origin and the token are valid. An origin that
     /// cannot be reached is not retried: more likely its URL is wrong.
     pub async fn create_site(&self, output: &Output) -> Result<(), ClientError> {
-        let may_retry = |error: &ClientError| error.is_transient() && !matches!(error, ClientError::Unreachable { .. });
-        if self.retry.run(output, may_retry, async || self.client.create_site(self.site).await).await? {
+        if self.retry.run_first(output, async || self.client.create_site(self.site).await).await? {
             output.success(format_args!("created site {}", self.site));
         }
         Ok(())

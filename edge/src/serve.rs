@@ -5,10 +5,10 @@
 //! | # | Step | File | Ends the request with |
 //! |---|---|---|---|
 //! | 1 | Check the message framing and the method | `framing.rs` | 400, 413, 405 |
-//! | 2 | Determine the host | `host.rs` | 400 |
+//! | 2 | Determine the host, and look it up in one snapshot of the table | `host.rs`, `route.rs`, `table.rs` | 400 |
 //! | 3 | Answer the health path, on any host, and challenges of certificate authorities | `health.rs`, `challenges.rs` | 200, 503, 404 |
 //! | 3a | With TLS: refuse a host that the certificate of the connection is not for. Without: redirect to `https` a host that has a certificate, unless its site answers without TLS too | `redirect.rs` | 421, 308 |
-//! | 4 | Route: look the host up in one snapshot of the table, else among the releases | `table.rs`, `redirect.rs`, `release_hosts.rs` | 404, 503, 308 |
+//! | 4 | Route: take the channel of the host, else look among the releases | `redirect.rs`, `release_hosts.rs` | 404, 503, 308 |
 //! | 5 | Decode the path | `request_path.rs` | 400 |
 //! | 5a | End service workers of earlier releases | `former_worker.rs` | 200 |
 //! | 6 | Resolve the path to a resource of the channel | `resolve.rs`, `asset.rs` | 404, 410 |
@@ -43,6 +43,7 @@ mod request_path;
 mod resolve;
 mod respond;
 mod response_head;
+mod route;
 
 use std::sync::Arc;
 
@@ -60,14 +61,16 @@ use verge_protocol::health::HEALTH_PATH;
 use self::body::ResponseBody;
 use self::builtin_responses::BuiltinResponse;
 use self::common_headers::CommonHeaders;
+use self::host::Host;
 use self::respond::ResponseFuture;
 use self::response_head::ResponseHead;
+use self::route::Route;
 use crate::cache::BlobCache;
 use crate::challenges::{ChallengeAnswer, Challenges};
 use crate::metrics::{CacheResult, Metrics, Traffic};
 use crate::release_hosts::{ReleaseHost, ReleaseHosts, Unloaded};
 use crate::status::ServingStatus;
-use crate::table::{Channel, HostRoute, HttpsPolicy, Table};
+use crate::table::{Channel, HostRoute, Table};
 
 pub(crate) use self::asset::Destination;
 pub(crate) use self::request_path::RequestPath;
@@ -142,20 +145,31 @@ impl hyper::service::Service<Request<Incoming>> for ReaderService {
 
 impl Shared {
     fn answer<B: Body>(self: &Arc<Self>, request: &Request<B>, tls: Option<&TlsSession>) -> ResponseFuture {
-        let (headers, is_head) = (request.headers(), request.method() == Method::HEAD);
-        let builtin = |response: BuiltinResponse, traffic: &Arc<Traffic>| {
-            traffic.count_response(response.status(), CacheResult::None);
-            ResponseFuture::ready(response.into_response(is_head, &self.common_headers))
-        };
-
+        let headers = request.headers();
+        let builtin = |response| self.builtin(response, request, &self.unrouted);
         // 1. Framing and method.
         if let Err(error) = framing::check(request.method(), headers, request.body().is_end_stream()) {
-            return builtin(builtin_responses::framing_error(error, request.version()), &self.unrouted);
+            return builtin(builtin_responses::framing_error(error, request.version())).not_indexed();
         }
         // 2. Host.
         let Ok(host) = host::parse(request.uri(), headers, request.version()) else {
-            return builtin(builtin_responses::invalid_host(), &self.unrouted);
+            return builtin(builtin_responses::invalid_host()).not_indexed();
         };
+        let table = self.sources.table.load();
+        let route = Route::find(&table, &self.base_domains, &host.name);
+        let response = self.answer_at(&host, &route, request, tls);
+        if route.is_indexed() { response } else { response.not_indexed() }
+    }
+
+    /// Steps 3 to 8.
+    fn answer_at<B>(
+        self: &Arc<Self>,
+        host: &Host<'_>,
+        route: &Route<'_>,
+        request: &Request<B>,
+        tls: Option<&TlsSession>,
+    ) -> ResponseFuture {
+        let builtin = |response, traffic: &Arc<Traffic>| self.builtin(response, request, traffic);
         // 3. Health.
         let path = request.uri().path();
         if path == HEALTH_PATH {
@@ -171,33 +185,27 @@ impl Shared {
                 ChallengeAnswer::NoChallenge => {}
             }
         }
-        let table = self.sources.table.load();
-        let label = self.base_domains.iter().find_map(|base| base.label_of(&host.name));
-        let entry = match label {
-            Some(label) => table.label(label),
-            None => table.domain(&host.name),
-        };
         // 3a. TLS.
         match tls {
             Some(tls) if tls.server_name.as_deref() != Some(&*host.name) && !tls.certificate.covers(&host.name) => {
                 return builtin(builtin_responses::misdirected(), &self.unrouted);
             }
-            None if !path.starts_with(Challenges::PATH) && !entry.https().is_some_and(HttpsPolicy::is_optional) => {
+            None if !path.starts_with(Challenges::PATH) && !route.is_tls_optional() => {
                 if let Some((domain, port)) = self.secured(&host.name) {
                     let location = redirect::https_location(&domain, port, request.uri());
                     let response = location.map_or_else(builtin_responses::invalid_path, builtin_responses::to_https);
+                    // Whoever asks without TLS learns too which release is served here.
+                    let response = match route.entry.served() {
+                        Some(channel) => response.with_release(channel.release()),
+                        None => response,
+                    };
                     return builtin(response, &self.unrouted);
                 }
             }
             _ => {}
         }
         // 4. Route.
-        // Search engines index a site at its own host and its domains only.
-        let is_indexed = match label {
-            Some(label) => !label.contains("--"),
-            None => !matches!(entry, HostRoute::NotFound | HostRoute::Pending(None)),
-        };
-        let response = match (entry, label) {
+        let response = match (route.entry, route.label) {
             (HostRoute::Served(channel), _) => self.answer_from(channel, request),
             (HostRoute::Pending(Some(traffic)), _) => builtin(builtin_responses::pending(), traffic),
             (HostRoute::Redirect(redirect), _) => {
@@ -205,20 +213,24 @@ impl Shared {
                 let response = location.map_or_else(builtin_responses::invalid_path, builtin_responses::redirect);
                 builtin(response, redirect.traffic())
             }
-            (HostRoute::Pending(None) | HostRoute::NotFound, label) => {
+            (entry @ (HostRoute::Pending(None) | HostRoute::NotFound), label) => {
                 match label.map_or(ReleaseHost::Unknown, |label| self.sources.release_hosts.find(label)) {
                     ReleaseHost::Loaded(channel) => self.answer_from(&channel, request),
                     ReleaseHost::Unloaded(release) => self.answer_when_loaded(release, request),
                     ReleaseHost::Unknown if matches!(entry, HostRoute::NotFound) => {
-                        builtin(builtin_responses::unknown_host(headers), &self.unrouted)
+                        builtin(builtin_responses::unknown_host(request.headers()), &self.unrouted)
                     }
                     ReleaseHost::Unknown => builtin(builtin_responses::pending(), &self.unrouted),
                 }
             }
         };
-        let hsts = tls.and_then(|_| entry.https()?.hsts());
-        let response = response.with_hsts(hsts);
-        if is_indexed { response } else { response.not_indexed() }
+        response.with_hsts(tls.and_then(|_| route.https?.hsts()))
+    }
+
+    /// A response that the edge makes itself, counted in `traffic`.
+    fn builtin<B>(&self, response: BuiltinResponse, request: &Request<B>, traffic: &Traffic) -> ResponseFuture {
+        traffic.count_response(response.status(), CacheResult::None);
+        ResponseFuture::ready(response.into_response(request.method() == Method::HEAD, &self.common_headers))
     }
 
     /// The domain and the port for a host that has a valid certificate; the port is `None` if it is that of `https`.
@@ -232,10 +244,7 @@ impl Shared {
     /// Steps 5 to 8, for a host that serves `channel`.
     fn answer_from<B>(&self, channel: &Channel, request: &Request<B>) -> ResponseFuture {
         let (headers, is_head) = (request.headers(), request.method() == Method::HEAD);
-        let builtin = |response: BuiltinResponse| {
-            channel.traffic().count_response(response.status(), CacheResult::None);
-            ResponseFuture::ready(response.into_response(is_head, &self.common_headers))
-        };
+        let builtin = |response| self.builtin(response, request, channel.traffic());
         // 5. Path.
         let Ok(path) = RequestPath::parse(request.uri().path()) else {
             return builtin(builtin_responses::invalid_path());

@@ -10,7 +10,7 @@ use verge_daemon::feed::LastSeen;
 use verge_protocol::feed::HEARTBEAT_SECONDS;
 use verge_protocol::host::HostLabel;
 use verge_protocol::report::{Lag, Preparation, PurgeLag, PurgeProof};
-use verge_protocol::{Digest, EdgeName, History, Position};
+use verge_protocol::{Digest, EdgeName, History, Position, Seq};
 
 use crate::metrics::CanaryCounters;
 use crate::tls::TlsStatus;
@@ -24,6 +24,8 @@ pub struct AppliedState {
     pub history: Option<History>,
     /// Channels that do not serve their latest release yet, or serve it before it is on disk.
     pub lagging: Vec<Lag>,
+    /// The first row in `lagging` that another edge may serve: the origin has what is missing.
+    pub first_behind: Option<Seq>,
     /// Releases that channels are about to point at, one for each rollout in the feed.
     pub preparations: Vec<Preparation>,
     /// What readers get from channels of which a canary runs.

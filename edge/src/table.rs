@@ -10,7 +10,7 @@ mod release_blobs;
 mod resource;
 mod resources;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use verge_protocol::host::HostLabel;
@@ -32,6 +32,8 @@ pub(crate) use resources::Resources;
 pub(crate) struct Table {
     labels: HashMap<Box<str>, HostRoute>,
     domains: HashMap<Box<str>, HostRoute>,
+    /// The HTTPS settings of sites that have other ones than the default.
+    https: BTreeMap<SiteName, HttpsPolicy>,
     /// Whether a host in neither map is known not to exist.
     is_complete: bool,
 }
@@ -46,7 +48,13 @@ impl Table {
         let key = |label: &HostLabel| label.to_string().into_boxed_str();
         let served = served.map(|channel| (key(channel.label()), HostRoute::Served(Arc::new(channel))));
         let pending = pending.map(|(label, traffic)| (key(&label), HostRoute::Pending(Some(traffic))));
-        Self { labels: served.chain(pending).collect(), domains: HashMap::new(), is_complete }
+        let labels = served.chain(pending).collect();
+        Self { labels, domains: HashMap::new(), https: BTreeMap::new(), is_complete }
+    }
+
+    /// The same, with the HTTPS settings of sites that have other ones than the default.
+    pub(crate) fn with_https(self, https: BTreeMap<SiteName, HttpsPolicy>) -> Self {
+        Self { https, ..self }
     }
 
     /// Makes `domain` answer as the live channel of `site` does. Does nothing if the site has none.
@@ -70,6 +78,11 @@ impl Table {
     /// The entry of a host that is not directly under a base domain. `name` is in lowercase.
     pub(crate) fn domain(&self, name: &str) -> &HostRoute {
         self.domains.get(name).unwrap_or_else(|| self.default_entry())
+    }
+
+    /// How the hosts of a site are reached over TLS; `None`: as by default.
+    pub(crate) fn https(&self, site: &SiteName) -> Option<&HttpsPolicy> {
+        self.https.get(site)
     }
 
     fn default_entry(&self) -> &'static HostRoute {

@@ -129,7 +129,8 @@ impl TlsStatus {
         self.fleet.as_ref().map_or_else(Vec::new, FleetCertificates::lagging)
     }
 
-    /// The first write of a certificate that cannot be served: it is not presented, nor is a valid one in its place.
+    /// The first write of a certificate that other edges may serve and this one does not: it is not presented, nor is a valid one in its
+    /// place. One that has expired does not count: the edges that present it still have had it since before.
     pub(crate) fn first_unserved(&self) -> Option<Seq> {
         let now = self.clock.now();
         let is_served = |name: &CertificateName| {
@@ -139,8 +140,8 @@ impl TlsStatus {
             };
             certificate.is_some_and(|certificate| certificate.is_valid_at(now))
         };
-        let missing = self.fleet.as_ref()?.missing().into_iter();
-        missing.filter(|(_, _, row)| !row.names.iter().all(is_served)).map(|(_, seq, _)| seq).min()
+        let behind = self.fleet.as_ref()?.behind().into_iter().filter(|(_, row)| row.not_after > now);
+        behind.filter(|(_, row)| !row.names.iter().all(is_served)).map(|(seq, _)| seq).min()
     }
 
     /// The certificates that are presented but should have been renewed, with the ends of their validity.
@@ -169,5 +170,43 @@ impl TlsStatus {
 impl TlsStatus {
     pub(crate) fn with_file_problems(file_problems: Vec<String>, clock: Clock) -> Self {
         Self { presented: Arc::default(), file_problems: FileProblems::new(file_problems), fleet: None, clock }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use verge_protocol::certificate::CertificateState;
+
+    use super::fleet_certificates::Failure;
+    use super::*;
+
+    #[tokio::test]
+    async fn certificate_that_no_edge_can_serve_does_not_count_as_unserved() {
+        let (fleet, clock) = (FleetCertificates::default(), Clock::manual(Timestamp(1000)));
+        let write = |domain: &str, seq: u64, not_after: u64| {
+            let row = CertificateState {
+                names: [domain.parse().unwrap()].into(),
+                chain: String::new(),
+                key: Digest::of(domain.as_bytes()),
+                not_before: Timestamp(0),
+                not_after: Timestamp(not_after),
+                confirmed: true,
+            };
+            fleet.apply(domain.parse().unwrap(), Seq(seq), Some(row));
+        };
+        write("expired.example", 1, 1000);
+        write("keyless.example", 2, 2000);
+        write("fetched.example", 3, 2000);
+        let tls = TlsStatus {
+            presented: Arc::default(),
+            file_problems: FileProblems::new(Vec::new()),
+            fleet: Some(fleet.clone()),
+            clock: clock.clone(),
+        };
+        assert_eq!(tls.first_unserved(), Some(Seq(2)));
+        fleet.record_failure("keyless.example".parse().unwrap(), Failure::NoKey);
+        assert_eq!(tls.first_unserved(), Some(Seq(3)));
+        clock.advance(std::time::Duration::from_secs(1));
+        assert_eq!(tls.first_unserved(), None);
     }
 }

@@ -1,5 +1,6 @@
 //! The fleet as the origin describes it: edges, sites, channels and domains.
 
+mod certificate;
 mod channel;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,8 +10,9 @@ use std::sync::Arc;
 use verge_protocol::certificate::{CaaState, ChallengeState};
 use verge_protocol::fleet::{DomainState, EdgeState, SiteState};
 use verge_protocol::state::ParsedRow;
-use verge_protocol::{CertificateName, DomainName, EdgeName, Position, Region, SiteName};
+use verge_protocol::{DomainName, EdgeName, Position, Region, SiteName};
 
+pub(crate) use self::certificate::Certificate;
 pub(crate) use self::channel::Channel;
 use crate::dns::name::Name;
 use crate::fleet::RegionSetId;
@@ -29,8 +31,8 @@ pub(crate) struct FleetState {
     pub(crate) channels: Arc<BTreeSet<Channel>>,
     /// The verified domains.
     pub(crate) domains: Arc<BTreeMap<DomainName, DomainState>>,
-    /// The names of certificates that the edges have confirmed.
-    pub(crate) certificates: Arc<BTreeMap<DomainName, BTreeSet<CertificateName>>>,
+    /// The certificates that the edges have confirmed.
+    pub(crate) certificates: Arc<BTreeMap<DomainName, Certificate>>,
     /// Who may issue certificates; `None`: that is not known, or there are none.
     pub(crate) caa: Option<Arc<CaaState>>,
     /// How challenges of certificate authorities are answered.
@@ -139,8 +141,8 @@ impl FleetState {
             | ParsedRow::Erased(..)
             | ParsedRow::TicketSecret(..) => false,
             ParsedRow::Certificate(domain, state) => {
-                let names = state.filter(|state| state.confirmed).map(|state| state.names);
-                set(&mut self.certificates, domain, names)
+                let confirmed = state.filter(|state| state.confirmed).map(Certificate::from);
+                set(&mut self.certificates, domain, confirmed)
             }
             ParsedRow::Caa(state) => {
                 let changed = self.caa.as_deref() != state.as_ref();

@@ -9,6 +9,7 @@
 //! clock of their own. How many failed probes take an edge down is set in [`probe_settings`].
 
 mod aggregate;
+mod certified_host;
 mod config;
 mod failure;
 mod lag;

@@ -167,7 +167,7 @@ fn caa(state: &FleetState) -> Option<Arc<RecordSet>> {
 }
 
 fn https_names(state: &FleetState) -> Arc<HttpsNames> {
-    Arc::new(HttpsNames::new(state.certificates.values()))
+    Arc::new(HttpsNames::new(state.certificates.values().map(|certificate| &certificate.names)))
 }
 
 fn fleet(state: &FleetState, health: &HealthTable, policy: Policy) -> Arc<Fleet> {

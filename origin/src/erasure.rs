@@ -1,8 +1,8 @@
 //! Erasing contents of a site for good, as a takedown requires.
 //!
-//! [`plan`] decides what is removed. One transaction records it: a row for each content, then a purge of the path, by which edges confirm.
-//! From then on the site can neither push these bytes again nor move a channel to a release that has them. After it the blobs are
-//! removed from the store ([`removal`]), unless another file of the site or another site has them.
+//! [`plan`] decides what is removed. Transactions of a bounded size record it: a row for each content, then a purge of the path, by which
+//! edges confirm. From then on the site can neither push these bytes again nor move a channel to a release that has them. After it the
+//! blobs are removed from the store ([`removal`]), unless another file of the site or another site has them.
 
 mod error;
 mod plan;
@@ -63,11 +63,11 @@ impl Erasures {
         let erasures = self.clone();
         drop(self.tasks.spawn("erase", async move {
             match erasures.record(site, request).await {
-                Ok((removed, edges)) => {
+                Ok((given_up, edges)) => {
                     let (events, stream) = mpsc::channel(1);
                     // Without a client, edges and the store do it all the same.
                     let _ = started.send(Ok(stream));
-                    erasures.remove(removed, edges, events).await;
+                    erasures.remove(given_up, edges, events).await;
                 }
                 Err(error) => drop(started.send(Err(error))),
             }
@@ -75,7 +75,7 @@ impl Erasures {
         stream.await.unwrap_or(Err(ErasureError::ShuttingDown))
     }
 
-    /// Records an erasure. Returns the blobs that nothing needs any more, and which edges have done it.
+    /// Records an erasure. Returns the blobs that the site gave up, and which edges have done it.
     async fn record(
         &self,
         site: SiteName,
@@ -98,16 +98,20 @@ impl Erasures {
             let erasure = NewErasure { site: site.clone(), contents };
             let without = scope.clone();
             let inherits = move |inherits: &[_]| publish::inherited_after_purge(inherits, &without);
-            let write = async move { database.erase(&erasure, &purge, &manifests, now, inherits).await };
+            let feed = self.feed.clone();
+            let write = async move {
+                let announce = || feed.announce_last();
+                database.erase(&erasure, &purge, &manifests, now, inherits, announce).await
+            };
             let written = {
                 // No release is created meanwhile, of blobs that are about to go.
                 let _lock = self.channel_locks.lock_fingerprints().await;
                 self.feed.write(write).await?
             };
-            let Some(Erased { position, removed }) = written else { continue };
-            tracing::warn!(%site, contents = count, blobs = removed.len(), "erased");
-            let removed = removed.into_iter().map(|digest| ErasedBlob { site: site.clone(), digest }).collect();
-            return Ok((removed, self.purges.confirm_at(site, scope, position)));
+            let Some(Erased { position, given_up }) = written else { continue };
+            tracing::warn!(%site, contents = count, blobs = given_up.len(), "erased");
+            let given_up = given_up.into_iter().map(|digest| ErasedBlob { site: site.clone(), digest }).collect();
+            return Ok((given_up, self.purges.confirm_at(site, scope, position)));
         }
         Err(ErasureError::Busy)
     }
@@ -115,7 +119,7 @@ impl Erasures {
     /// Removes blobs from the store while edges do so. The last event comes after both.
     async fn remove(
         &self,
-        removed: Vec<ErasedBlob>,
+        given_up: Vec<ErasedBlob>,
         mut edges: PurgeStream,
         events: mpsc::Sender<Result<PurgeProgress, NotRemoved>>,
     ) {
@@ -130,7 +134,7 @@ impl Erasures {
             }
             None
         };
-        let (outcome, last) = tokio::join!(self.removal.remove(&removed), forward);
+        let (outcome, last) = tokio::join!(self.removal.remove(&given_up), forward);
         if let Some(last) = last {
             // The client may have disconnected.
             let _ = events.send(outcome.map(|()| last)).await;

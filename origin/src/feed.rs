@@ -62,12 +62,7 @@ impl Feed {
         let feed = self.clone();
         let task = self.tasks.spawn("write", async move {
             let outcome = write.await;
-            match feed.database.position().await {
-                Ok(position) => feed.announce(position),
-                Err(error) => {
-                    tracing::error!(error = error_chain(&error), "failed to announce a write to feed subscribers");
-                }
-            }
+            feed.announce_last().await;
             outcome
         });
         match task.await.map_err(JoinError::try_into_panic) {
@@ -75,6 +70,16 @@ impl Feed {
             Err(Ok(panic)) => std::panic::resume_unwind(panic),
             // Cancelled at the shutdown deadline, as the caller is.
             Ok(None) | Err(Err(_)) => std::future::pending().await,
+        }
+    }
+
+    /// Announces the position that the table has. [`Self::write`] does so at its end; one of several transactions, after each.
+    pub(crate) async fn announce_last(&self) {
+        match self.database.position().await {
+            Ok(position) => self.announce(position),
+            Err(error) => {
+                tracing::error!(error = error_chain(&error), "failed to announce a write to feed subscribers");
+            }
         }
     }
 

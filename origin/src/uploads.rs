@@ -1,7 +1,7 @@
 //! Uploads of builds: descriptions and packs of blobs.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -38,11 +38,10 @@ pub(crate) struct ActivePacks {
     builds: Arc<Mutex<HashMap<Build, BuildPacks>>>,
 }
 
-/// The packs of one build.
-#[derive(Default)]
+/// The packs of one build: at least one.
 struct BuildPacks {
     count: watch::Sender<usize>,
-    expected: Weak<ExpectedBlobs>,
+    expected: Arc<ExpectedBlobs>,
 }
 
 /// A pack being received, until dropped.
@@ -64,23 +63,24 @@ impl ActivePacks {
     /// each pack.
     pub(crate) fn expected(&self, site: &SiteName, id: &BuildId) -> Option<Arc<ExpectedBlobs>> {
         let builds = self.builds.lock().unwrap_or_else(PoisonError::into_inner);
-        builds.get(&(site.clone(), id.clone()))?.expected.upgrade()
+        Some(Arc::clone(&builds.get(&(site.clone(), id.clone()))?.expected))
     }
 
     /// Those of `blobs` that a pack which is being received may have.
     pub(crate) fn expected_of(&self, blobs: &HashSet<Digest>) -> HashSet<Digest> {
         let builds = self.builds.lock().unwrap_or_else(PoisonError::into_inner);
-        let expected: Vec<_> = builds.values().filter_map(|packs| packs.expected.upgrade()).collect();
-        blobs.iter().filter(|blob| expected.iter().any(|expected| expected.contains_key(blob))).copied().collect()
+        blobs.iter().filter(|blob| builds.values().any(|packs| packs.expected.contains_key(blob))).copied().collect()
     }
 
-    /// Registers a pack. Call it under [`Blobs::lock_removals`].
+    /// Registers a pack of a build that names these blobs. Call it under [`Blobs::lock_removals`].
     pub(crate) fn start(&self, site: &SiteName, id: &BuildId, expected: Arc<ExpectedBlobs>) -> ActivePack {
         let build = (site.clone(), id.clone());
         let mut builds = self.builds.lock().unwrap_or_else(PoisonError::into_inner);
-        let packs = builds.entry(build.clone()).or_default();
+        // Packs that begin at the same time have read the build each for itself: one of these maps is kept.
+        let packs =
+            builds.entry(build.clone()).or_insert_with(|| BuildPacks { count: watch::Sender::new(0), expected });
         packs.count.send_modify(|count| *count += 1);
-        packs.expected = Arc::downgrade(&expected);
+        let expected = Arc::clone(&packs.expected);
         ActivePack { packs: self.clone(), build, expected }
     }
 
@@ -115,6 +115,20 @@ impl Drop for ActivePack {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn blobs_are_expected_until_the_last_pack_of_their_build_has_ended() {
+        let packs = ActivePacks::default();
+        let (site, id) = ("demo".parse().unwrap(), "b1".parse().unwrap());
+        let blob = Digest::of(b"blob");
+        let read = || Arc::new(ExpectedBlobs::from([(blob, 4)]));
+        let (one, two) = (packs.start(&site, &id, read()), packs.start(&site, &id, read()));
+        drop(two);
+        assert_eq!(packs.expected_of(&[blob, Digest::of(b"another")].into()), [blob].into());
+        assert!(packs.expected(&site, &id).is_some());
+        drop(one);
+        assert_eq!(packs.expected_of(&[blob].into()), HashSet::new());
+    }
 
     #[tokio::test(start_paused = true)]
     async fn waiting_ends_with_the_last_pack_or_after_a_bounded_time() {

@@ -17,8 +17,10 @@ pub struct EdgeHealth {
     pub generation: Option<Generation>,
     /// The last write that is served, or counted in `pending`.
     pub applied: Option<Seq>,
-    /// Every write up to this one is served: the last before the oldest pending one; 0 if files of live releases are missing and no origin
-    /// was seen for a minute. If missing (an older edge), `applied` counts.
+    /// Every write up to this one that an edge can serve is served: the last before the oldest pending one; 0 if files of live releases are
+    /// missing and no origin was seen for a minute. What no edge can serve does not count as pending, so that it does not hide what this
+    /// edge alone lacks: releases of which the origin does not have the missing files, certificates of which it does not have the private
+    /// key, and those that have expired. If missing (an older edge), `applied` counts.
     #[serde(default)]
     pub served: Option<Seq>,
     /// Number of channels that serve an older release than they should.

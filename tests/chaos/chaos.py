@@ -27,10 +27,10 @@ The rules, each with the name under which it is reported as broken:
     older     no reader sees a state from before a move that its edge has shown to a reader or confirmed; no edge forgets a site
     mixed     every body is, byte for byte, that of a file of the release that is named in `Verge-Release`
     missing   no file of the release whose page a reader has just read is answered with 404
-    failed    no request fails while all daemons are up; in the end every edge serves the last move of each site, and all its files
+    failed    no request fails while its edge is up, whatever happens to the origin; in the end every edge serves the last move of each
+              site, and all its files
 
-An edge may need its origin for a file that it has not fetched yet: requests that get no answer, 502 or 503 until a few seconds after the
-last start of a daemon are counted, but break no rule.
+Requests that get no answer, 502 or 503 until a few seconds after the last start of their edge are counted, but break no rule.
 
 The last line is a summary in JSON. If a rule is broken, the run ends, the exit code is 1, and the folder with configurations, logs and
 data directories (with `power`: their images) is kept.

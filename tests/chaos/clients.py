@@ -19,7 +19,7 @@ ABSENT_FILE = "/absent"
 # The time for a command or a request, in seconds.
 COMMAND_TIMEOUT = 90
 REQUEST_TIMEOUT = 20
-# How long requests may still fail after a daemon has started again, in seconds.
+# How long requests may still fail after their edge has started again, in seconds.
 GRACE = 5
 
 
@@ -134,8 +134,10 @@ class Writer(threading.Thread):
                 self.releases.append(number)
         elif self.process.returncode < 0 or "cannot tell whether" in errors:
             self.ledger.count("writes with an unknown outcome")
+        elif "lost the connection" in errors:
+            self.ledger.fail("failed", command=[str(word) for word in command[1:]], error=errors[-300:])
         else:
-            self.ledger.count("writes that failed")
+            self.ledger.count("writes that failed, the origin being away" if "cannot reach the origin" in errors else "writes that failed")
             if tag:
                 self.ledger.deny(era, self.site, tag)
 
@@ -208,8 +210,8 @@ class Reader(threading.Thread):
         return response.status, response.headers, gzip.decompress(body) if response.headers["Content-Encoding"] == "gzip" else body
 
     def unavailable(self, path, error, reason):
-        if not reason and not all(daemon.is_up_for(GRACE) for daemon in self.cluster.daemons):
-            reason = "a daemon was down"
+        if not reason and not self.edge.is_up_for(GRACE):
+            reason = "its edge was down"
         if reason:
             self.ledger.count(f"reads without an answer: {reason}")
         else:

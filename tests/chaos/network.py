@@ -82,10 +82,21 @@ class NetworkCluster(Cluster):
         for name in sorted(self.cut_off):
             until(f"{name} has caught up", lambda: self.has_caught_up(name))
         took = time.monotonic() - begin
-        # It has the rows. The manifests that they name arrive in a moment; only then it knows the chunks of releases it does not serve yet.
-        time.sleep(0.5)
+        # It has the rows. Only with the manifests that they name it knows the chunks of releases it does not serve yet.
+        for name in sorted(self.cut_off):
+            until(f"{name} knows the live releases", lambda: self.knows_live_releases(name))
         self.cut_off.clear()
         return took
+
+    def knows_live_releases(self, name):
+        """Whether it has a file that only the live release of each site has, served or fetched."""
+        moves, tags = self.rows()
+        for writer in self.writers:
+            tag = tags[writer.site, moves[writer.site][-1][1]]
+            lazy = next(path for path in files(tag) if "/lazy-" in path)
+            if request(self.edge(name).listen, f"/{lazy}", f"{writer.site}.localhost")[0] == 404:
+                return False
+        return True
 
     def has_caught_up(self, name):
         """Whether it has applied what the origin had a moment ago."""
@@ -225,7 +236,10 @@ def cut_before_the_confirmation(cluster):
 def cut_the_origin_off(cluster):
     """No edge reaches the origin for a while. Pushes go on."""
     cluster.cut("edge-1", "edge-2", "edge-4")
+    cluster.cut_off.add("edge-3")
+    cluster.link.send_signal(signal.SIGUSR1)
     time.sleep(5)
+    cluster.link.send_signal(signal.SIGUSR2)
     return f"caught up {cluster.heal():.1f} s after the cut"
 
 

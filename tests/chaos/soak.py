@@ -12,8 +12,10 @@ from network import NetworkCluster
 INTERVAL = 10
 # Small caches, so that edges have long filled them when the second third of a run begins.
 CACHES = {"memory_cache": "8MiB", "disk_cache": "16MiB"}
-# How much more the last third of a run may use than the second one.
+# How much more the last third of a run may use than the second one. The origin keeps every release on its disk.
 MEMORY_GROWTH_MAX = 8 << 20
+EDGE_DISK_GROWTH_MAX = 4 << 20
+OPEN_FILES_GROWTH_MAX = 20
 # The pushes: each site is pushed or rolled back once in so many seconds.
 PUSH_INTERVAL = 10
 
@@ -41,6 +43,8 @@ def run(cluster, minutes):
     names = [daemon.name for daemon in cluster.daemons]
     sizes = {name: [[round(statistics.median(kind)) for kind in zip(*(sample[name] for sample in third))] for third in thirds] for name in names}
     for name, (_, second, last) in sizes.items():
-        if last[0] - second[0] > MEMORY_GROWTH_MAX:
-            cluster.ledger.fail("failed", error=f"the memory of {name} grows", sizes=sizes[name])
+        limits = [MEMORY_GROWTH_MAX, float("inf") if name == "origin" else EDGE_DISK_GROWTH_MAX, OPEN_FILES_GROWTH_MAX]
+        for what, before, after, limit in zip(["memory", "disk", "open files"], second, last, limits):
+            if after - before > limit:
+                cluster.ledger.fail("failed", error=f"{name}: more and more {what}", sizes=sizes[name])
     return {"minutes": minutes, "memory, disk and open files in each third": sizes}

@@ -170,7 +170,7 @@ impl From<RolloutError> for Failure {
                 Self::new(Exit::Conflict, &error).hint(Some("run the command again to replace that release"))
             }
             RolloutError::OutcomeUnknown { .. } => Self::new(Exit::Unreachable, &error)
-                .hint(Some("run the same command again: a release that was made is not made twice")),
+                .hint(Some("`verge log` says what the origin has done; to run the same command again does no harm")),
             RolloutError::Client(error) => error.into(),
         }
     }

@@ -34,13 +34,14 @@ struct Line<'a> {
     url: &'a str,
     edges: &'a Confirmations,
     checked: &'a [EdgeCheck],
+    replaced_by: Option<ReleaseNumber>,
 }
 
 impl MoveSummary<'_> {
     /// Asks the edges which release they serve, and prints the summary.
     pub(super) async fn print(mut self, client: &Client, context: &Context<'_>) -> Result<Exit, Failure> {
         let output = context.output;
-        self.rollout.ask_edges(client, context.limit_of_questions()).await;
+        self.rollout.ask_edges(client, self.site, self.channel, context.limit_of_questions()).await;
         self.rollout.warn(output, context.environment.now);
         if output.options().json {
             output.result(self.json())?;
@@ -64,6 +65,7 @@ impl MoveSummary<'_> {
             url: &released.url,
             edges: &self.rollout.confirmations,
             checked: &self.rollout.checked,
+            replaced_by: self.rollout.replaced_by,
         };
         serde_json::to_string(&line).expect("the summary can be serialized")
     }

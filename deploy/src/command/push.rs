@@ -46,7 +46,7 @@ pub(super) async fn run(arguments: &cli::Push, context: &Context<'_>) -> Result<
     };
     let mut pushed = push.run(output).await?;
     let options = output.options();
-    pushed.rollout.ask_edges(&client, context.limit_of_questions()).await;
+    pushed.rollout.ask_edges(&client, &site, &target.channel, context.limit_of_questions()).await;
     if push.canary.is_some() && pushed.is_new && !pushed.rollout.was_tried {
         output.warn("the release went live without a canary: that needs an earlier release, and an edge more than the canary edges");
     }

@@ -114,6 +114,7 @@ mod tests {
         let check = |(edge, at): (&EdgeName, usize)| EdgeCheck {
             edge: edge.clone(),
             reached: at != 1,
+            status: (at != 1).then_some(200),
             release: [Some(8), None, None, Some(7)].get(at).copied().unwrap_or(Some(8)).map(ReleaseNumber),
         };
         let checked = confirmed.iter().zip(0..).map(check).collect();
@@ -129,6 +130,7 @@ mod tests {
             edges_are_known: true,
             interruption: None,
             checked,
+            replaced_by: None,
             wait: Wait::All,
             was_tried: false,
         }

@@ -115,7 +115,8 @@ impl<'a> Attempt<'a> {
         Ok(Some((release, Released { release: number, manifest, epoch: channel.epoch, url: channel.url, warnings })))
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+    /// Reads what the origin has at a path of its API, again if it cannot be reached.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         self.retry.run(self.output, ClientError::is_transient, async || self.client.get(path).await).await
     }
 
@@ -132,6 +133,9 @@ impl<'a> Attempt<'a> {
             Ok(rollout) => Ok(rollout),
             Err(ClientError::Refused { body, .. }) if body.code == SUPERSEDED => {
                 Err(RolloutError::Conflict(body.message))
+            }
+            Err(error) if matches!(error.code(), Some("unknown_channel" | "unknown_site")) => {
+                Err(RolloutError::Client(error))
             }
             Err(ClientError::Refused {
                 status: Some(StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED), ..

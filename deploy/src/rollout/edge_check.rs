@@ -9,8 +9,8 @@ use futures_util::StreamExt as _;
 use reqwest::{Response, Url};
 use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
-use verge_protocol::api::Edge;
-use verge_protocol::{EdgeName, ReleaseNumber};
+use verge_protocol::api::{Edge, Progress};
+use verge_protocol::{ChannelName, EdgeName, ReleaseNumber, SiteName};
 
 use crate::client::{Client, EdgeClient};
 
@@ -24,6 +24,8 @@ pub struct EdgeCheck {
     pub edge: EdgeName,
     /// Whether the edge could be reached from here.
     pub reached: bool,
+    /// The status of its answer.
+    pub status: Option<u16>,
     /// The release that it answered with; `None`: it was not reached, or answered without a release.
     pub release: Option<ReleaseNumber>,
 }
@@ -45,7 +47,7 @@ pub(crate) async fn ask_each(
     limit: Duration,
 ) -> Vec<(EdgeName, Option<Response>)> {
     let deadline = Instant::now() + limit;
-    let Some(host) = url.parse().ok().and_then(|url| authority(&url)) else { return Vec::new() };
+    let Ok(site) = url.parse::<Url>() else { return Vec::new() };
     let Ok(Ok(known)) = timeout_at(deadline, client.get::<Vec<Edge>>("/v1/edges")).await else { return Vec::new() };
     let asked = known.into_iter().filter(|edge| edges.contains(&edge.name));
     let asked = asked.filter_map(|Edge { name, url, .. }| Some((name, url?.parse().ok()?)));
@@ -55,7 +57,7 @@ pub(crate) async fn ask_each(
         if Instant::now() >= deadline {
             return None;
         }
-        let response = timeout_at(deadline, http.head(url, &host, path)).await.ok().flatten();
+        let response = timeout_at(deadline, http.head(url, &site, path)).await.ok().flatten();
         let response = response.filter(|response| header(response, "verge-edge") == Some(edge.as_str()));
         Some((edge, response))
     });
@@ -66,15 +68,29 @@ pub(crate) async fn ask_each(
 
 fn check(edge: EdgeName, response: Option<&Response>) -> EdgeCheck {
     let release = response.and_then(|response| header(response, "verge-release")?.parse().ok());
-    EdgeCheck { edge, reached: response.is_some(), release }
+    let status = response.map(|response| response.status().as_u16());
+    EdgeCheck { edge, reached: response.is_some(), status, release }
 }
 
 fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
     response.headers().get(name)?.to_str().ok()
 }
 
-/// The value of `Host` for a URL.
-fn authority(url: &Url) -> Option<String> {
-    let host = url.host_str()?;
-    Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+/// The release that a channel is being moved to, or else points at; `None` if the origin does not tell within `limit`.
+pub(super) async fn latest_release(
+    client: &Client,
+    site: &SiteName,
+    channel: &ChannelName,
+    limit: Duration,
+) -> Option<ReleaseNumber> {
+    let latest = async {
+        let mut events = client.rollout(site, channel).await.ok()?;
+        loop {
+            match events.next().await?.ok()? {
+                Progress::Preparing { release, .. } | Progress::Released { release, .. } => return Some(release),
+                _ => {}
+            }
+        }
+    };
+    tokio::time::timeout(limit, latest).await.ok().flatten()
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use verge_protocol::api::LaggingEdge;
-use verge_protocol::{Digest, EdgeName, ReleaseNumber, Seq, Timestamp};
+use verge_protocol::{ChannelName, Digest, EdgeName, ReleaseNumber, Seq, SiteName, Timestamp};
 
 use super::confirmations::Confirmations;
 use super::edge_check::{self, EdgeCheck};
@@ -40,6 +40,8 @@ pub struct Rollout {
     pub interruption: Option<String>,
     /// What the edges themselves answered; empty if they were not asked.
     pub checked: Vec<EdgeCheck>,
+    /// The release that another push or rollback has since moved the channel to, or is about to, if an edge answered with another release.
+    pub replaced_by: Option<ReleaseNumber>,
     /// What was waited for.
     pub wait: Wait,
     /// Whether a few edges served it first.
@@ -55,17 +57,22 @@ impl Rollout {
             confirmations: confirmations.unwrap_or_default(),
             interruption: None,
             checked: Vec::new(),
+            replaced_by: None,
             wait,
             was_tried: false,
         }
     }
 
     /// Asks the edges that confirmed it which release they serve, for at most `limit`. That none can be reached from here is no
-    /// error.
-    pub async fn ask_edges(&mut self, client: &Client, limit: Duration) {
-        if !self.confirmations.confirmed.is_empty() {
-            self.checked =
-                edge_check::ask_edges(client, &self.released.url, &self.confirmations.confirmed, limit).await;
+    /// error, nor that the next release has followed.
+    pub async fn ask_edges(&mut self, client: &Client, site: &SiteName, channel: &ChannelName, limit: Duration) {
+        if self.confirmations.confirmed.is_empty() {
+            return;
+        }
+        self.checked = edge_check::ask_edges(client, &self.released.url, &self.confirmations.confirmed, limit).await;
+        if self.serving_others().next().is_some() {
+            let latest = edge_check::latest_release(client, site, channel, limit).await;
+            self.replaced_by = latest.filter(|latest| *latest != self.released.release);
         }
     }
 
@@ -73,7 +80,8 @@ impl Rollout {
     pub fn exit(&self) -> Exit {
         let is_success = self.interruption.is_none()
             && self.wait.is_satisfied(&self.confirmations)
-            && self.serving_others().next().is_none();
+            && self.serving_others().next().is_none()
+            && self.ignorant_of_host().next().is_none();
         if is_success || self.wait == Wait::No { Exit::Success } else { Exit::Lagging }
     }
 
@@ -99,6 +107,15 @@ impl Rollout {
         for (edge, other) in self.serving_others() {
             output.warn(format_args!("{edge} has confirmed {release}, but answers with {other}"));
         }
+        for edge in self.ignorant_of_host() {
+            let url = human::line(&self.released.url, 200);
+            output.warn(format_args!(
+                "{edge} has confirmed {release}, but has no site at {url}: see `base_domain` of its configuration"
+            ));
+        }
+        if let Some(other) = self.replaced_by {
+            output.info(format_args!("{release} has been replaced by {other} meanwhile"));
+        }
         if let Some(error) = &self.interruption {
             output.warn(format_args!(
                 "{release} is released, but the state of the edges is unknown: {}",
@@ -111,12 +128,19 @@ impl Rollout {
     }
 
     fn consequence_of_absence(&self) -> &'static str {
-        if self.wait == Wait::Strict { "" } else { ", which fails nothing" }
+        let fails_nothing = self.wait != Wait::Strict && !self.confirmations.confirmed.is_empty();
+        if fails_nothing { ", which fails nothing" } else { "" }
     }
 
-    /// Edges that answer with another release.
+    /// Edges that answer with another release, which has not replaced it since.
     fn serving_others(&self) -> impl Iterator<Item = (&EdgeName, ReleaseNumber)> {
         let others = self.checked.iter().filter_map(|check| Some((&check.edge, check.release?)));
-        others.filter(|(_, release)| *release != self.released.release)
+        others.filter(|(_, release)| *release != self.released.release && Some(*release) != self.replaced_by)
+    }
+
+    /// Edges that answer as they do for a host of no site.
+    fn ignorant_of_host(&self) -> impl Iterator<Item = &EdgeName> {
+        let is_ignorant = |check: &&EdgeCheck| check.release.is_none() && check.status == Some(404);
+        self.checked.iter().filter(is_ignorant).map(|check| &check.edge)
     }
 }

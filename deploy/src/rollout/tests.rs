@@ -129,6 +129,7 @@ async fn edge_that_answers_with_another_release_sets_exit_code() {
     let check = |release: Option<u64>| EdgeCheck {
         edge: edge("a"),
         reached: release.is_some(),
+        status: release.map(|_| 200),
         release: release.map(ReleaseNumber),
     };
     for (release, exit) in [(None, Exit::Success), (Some(2), Exit::Success), (Some(1), Exit::Lagging)] {

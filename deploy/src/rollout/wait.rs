@@ -60,11 +60,13 @@ impl Wait {
         }
     }
 
-    /// Whether a rollout that ended like this is a success.
+    /// Whether a rollout that ended like this is a success. If there are edges and none of them serves the release, it is none, although
+    /// all of them are away.
     pub(super) fn is_satisfied(self, confirmations: &Confirmations) -> bool {
         let Confirmations { confirmed, lagging, total, .. } = confirmations;
         match self {
             Self::No => true,
+            _ if confirmed.is_empty() && !lagging.is_empty() => false,
             Self::All => lagging.iter().all(|lagging| lagging.away),
             Self::Share(_) => self.is_reached(confirmed.len() as u64, *total),
             Self::Strict => lagging.is_empty(),
@@ -118,5 +120,10 @@ mod tests {
         assert_eq!(satisfied(Wait::Share(50)), [true, true, true]);
         assert_eq!(satisfied(Wait::Share(90)), [true, true, false]);
         assert_eq!(satisfied(Wait::No), [true, true, true]);
+        for wait in [Wait::All, Wait::Share(1), Wait::Strict] {
+            let all_away = Confirmations { lagging: vec![lagging(true)], ..Confirmations::default() };
+            assert!(!wait.is_satisfied(&all_away), "no edge serves it");
+            assert!(wait.is_satisfied(&Confirmations::default()), "there are no edges");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The retry policy of requests that may fail for a while.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use crate::client::ClientError;
@@ -50,6 +51,21 @@ impl RetryPolicy {
         }
     }
 
+    /// The same for the first request of a command: an origin that cannot be reached at all fails it at once, since most likely its URL is
+    /// mistyped.
+    pub async fn run_first<T>(
+        self,
+        output: &Output,
+        request: impl AsyncFnMut() -> Result<T, ClientError>,
+    ) -> Result<T, ClientError> {
+        let is_first = Cell::new(true);
+        let may_retry = |error: &ClientError| {
+            let is_mistyped = is_first.replace(false) && matches!(error, ClientError::Unreachable { .. });
+            error.is_transient() && !is_mistyped
+        };
+        self.run(output, may_retry, request).await
+    }
+
     /// Waits after `failed` consecutive attempts without progress; `failed` is at least 1.
     pub(crate) async fn pause(self, failed: u32) {
         tokio::time::sleep(self.pause_after(failed, rand::random())).await;
@@ -95,5 +111,23 @@ mod tests {
         let milliseconds = |jitter| [1, 2, 3, 5, 9, 40].map(|failed| POLICY.pause_after(failed, jitter).as_millis());
         assert_eq!(milliseconds(0.0), [1000, 2000, 4000, 16_000, 16_000, 16_000]);
         assert_eq!(milliseconds(1.0), [500, 1000, 2000, 8000, 8000, 8000]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn first_request_fails_at_once_only_if_the_origin_was_never_reached() {
+        let output = Output::new(std::io::sink(), std::io::sink(), OutputOptions::default());
+        let unreachable = || ClientError::Unreachable { origin: "http://a".to_owned(), reason: "refused".to_owned() };
+        let lost = || ClientError::ConnectionLost { reason: "reset".to_owned() };
+        for (errors, attempts) in [(vec![unreachable()], 1), (vec![unreachable(), lost()], 3)] {
+            let mut errors = errors;
+            let mut asked = 0;
+            let outcome = POLICY
+                .run_first(&output, async || {
+                    asked += 1;
+                    errors.pop().map_or(Ok(()), Err)
+                })
+                .await;
+            assert_eq!((asked, outcome.is_ok()), (attempts, attempts == 3));
+        }
     }
 }

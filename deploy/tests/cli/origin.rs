@@ -85,6 +85,12 @@ async fn record_and_authorize(State(shared): State<Shared>, request: Request, ne
         shared.lock().unwrap().faults.unavailable_moves = left;
         return (StatusCode::BAD_GATEWAY, "<html>bad gateway</html>").into_response();
     }
+    let is_site = request.method() == "GET" && request.uri().path().matches('/').count() == 3;
+    let left = shared.lock().unwrap().faults.unavailable_sites.checked_sub(1);
+    if let Some(left) = left.filter(|_| is_site && request.uri().path().starts_with("/v1/sites/")) {
+        shared.lock().unwrap().faults.unavailable_sites = left;
+        return (StatusCode::BAD_GATEWAY, "<html>bad gateway</html>").into_response();
+    }
     let closes = shared.lock().unwrap().faults.closes;
     let mut response = next.run(request).await;
     if closes {

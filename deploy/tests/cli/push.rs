@@ -72,7 +72,7 @@ async fn second_push_sends_only_changed_blobs() {
     assert_eq!((&line["bytes"], &line["saved_bytes"]), (&35.into(), &15.into()));
     let expected: Vec<&str> =
         "site channel release manifest epoch url expires files added changed removed unchanged bytes \
-        sent_bytes saved_bytes seconds edges new_release checked warnings"
+        sent_bytes saved_bytes seconds edges new_release checked replaced_by warnings"
             .split_whitespace()
             .collect();
     let mut fields: Vec<&str> = line.as_object().unwrap().keys().map(String::as_str).collect();

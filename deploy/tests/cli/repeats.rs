@@ -109,6 +109,15 @@ async fn repeated_push_that_another_one_overtook_is_a_conflict() {
 }
 
 #[tokio::test]
+async fn rollback_and_promotion_survive_a_restart_of_the_origin_before_their_first_response() {
+    let world = with_two_releases().await;
+    for arguments in [["rollback", "--to", "v1"], ["promote", "v2", "--no-wait"]] {
+        world.origin.memory().faults.unavailable_sites = 1;
+        world.verge(&arguments).await.ended(Exit::Success);
+    }
+}
+
+#[tokio::test]
 async fn outcome_is_unknown_only_if_repeats_fail_too() {
     for early in [Early::AtTheGateway, Early::BeforeReleased, Early::Garbled] {
         let world = with_two_releases().await;
@@ -117,7 +126,10 @@ async fn outcome_is_unknown_only_if_repeats_fail_too() {
         let failure = Failure::from(push(&world, &world.origin.url, BRIEF).await.unwrap_err());
         assert_eq!(failure.exit, Exit::Unreachable);
         assert!(failure.message.starts_with("cannot tell whether live was updated: "), "{}", failure.message);
-        assert_eq!(failure.hints, ["run the same command again: a release that was made is not made twice"]);
+        assert_eq!(
+            failure.hints,
+            ["`verge log` says what the origin has done; to run the same command again does no harm"]
+        );
         world.origin.memory().faults.ends_early = [early; ALWAYS].into();
         let failure = roll_back(&world, BRIEF).await.unwrap_err();
         assert_eq!(failure.exit, Exit::Unreachable);

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::Request;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -112,12 +113,17 @@ struct HttpEdge {
 
 impl HttpEdge {
     async fn start(name: &'static str, release: &'static str) -> Self {
+        Self::answering(StatusCode::OK, [("verge-edge", name), ("verge-release", release)]).await
+    }
+
+    /// Answers every request with this status and these headers.
+    async fn answering<const N: usize>(status: StatusCode, headers: [(&'static str, &'static str); N]) -> Self {
         let hosts: Arc<Mutex<Vec<String>>> = Arc::default();
         let recorded = Arc::clone(&hosts);
         let answer = async move |request: Request| -> Response {
             let host = request.headers()["host"].to_str().unwrap();
             recorded.lock().unwrap().push(format!("{} {} {host}", request.method(), request.uri()));
-            [("verge-edge", name), ("verge-release", release)].into_response()
+            (status, headers).into_response()
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -161,8 +167,14 @@ async fn edges_are_asked_which_release_they_serve() {
     assert!(ran.stdout.contains(edges), "{}", ran.stdout);
     assert_eq!(*right.hosts.lock().unwrap(), ["HEAD / app.localhost:8080"], "only edges that have confirmed are asked");
     let line = world.verge(&["push", "--json"]).await.ended(Exit::Success).json();
-    assert_eq!(line["checked"][0], serde_json::json!({ "edge": "fra-1", "reached": true, "release": "v1" }));
-    assert_eq!(line["checked"][1], serde_json::json!({ "edge": "nyc-1", "reached": false, "release": null }));
+    assert_eq!(
+        line["checked"][0],
+        serde_json::json!({ "edge": "fra-1", "reached": true, "status": 200, "release": "v1" })
+    );
+    assert_eq!(
+        line["checked"][1],
+        serde_json::json!({ "edge": "nyc-1", "reached": false, "status": null, "release": null })
+    );
     world.origin.memory().edges[1].url = Some("file:///etc/passwd".to_owned());
     world.verge(&["push"]).await.ended(Exit::Success);
 }
@@ -177,6 +189,37 @@ async fn edge_that_answers_with_another_release_is_named_and_sets_exit_code() {
     assert!(ran.stdout.contains("✓ fra-1 (serves v7)  ✓ nyc-1"), "{}", ran.stdout);
     world.verge(&["rollback", "--to", "v1", "--quiet"]).await.ended(Exit::Lagging);
     world.verge(&["rollback", "--to", "v1", "--no-wait"]).await.ended(Exit::Success);
+}
+
+#[tokio::test]
+async fn edge_that_serves_the_release_of_the_next_push_fails_nothing() {
+    let world = World::new().await;
+    let ahead = HttpEdge::start("fra-1", "v7").await;
+    world.origin.memory().edges = vec![with_url("fra-1", &ahead.url)];
+    world.origin.memory().faults.replaced_by = Some(ReleaseNumber(7));
+    let ran = world.verge(&["push"]).await.ended(Exit::Success);
+    assert!(ran.stderr.contains("v1 has been replaced by v7 meanwhile\n"), "{}", ran.stderr);
+    let line = world.verge(&["rollback", "--to", "v1", "--json"]).await.ended(Exit::Success).json();
+    assert_eq!(line["replaced_by"], "v7");
+    // It serves neither.
+    world.origin.memory().faults.replaced_by = Some(ReleaseNumber(8));
+    world.verge(&["rollback", "--to", "v1"]).await.ended(Exit::Lagging);
+}
+
+#[tokio::test]
+async fn edge_that_confirms_and_does_not_know_the_host_is_named_and_sets_exit_code() {
+    let world = World::new().await;
+    let headers = [("verge-edge", "fra-1")];
+    let misconfigured = HttpEdge::answering(StatusCode::NOT_FOUND, headers).await;
+    world.origin.memory().edges = vec![with_url("fra-1", &misconfigured.url)];
+    let ran = world.verge(&["push"]).await.ended(Exit::Lagging);
+    let warning = "warning: fra-1 has confirmed v1, but has no site at http://app.localhost:8080/: see `base_domain`";
+    assert!(ran.stderr.contains(warning), "{}", ran.stderr);
+    // An older edge redirects to HTTPS without naming the release.
+    let redirecting = HttpEdge::answering(StatusCode::PERMANENT_REDIRECT, headers).await;
+    world.origin.memory().edges = vec![with_url("fra-1", &redirecting.url)];
+    let ran = world.verge(&["rollback", "--to", "v1"]).await.ended(Exit::Success);
+    assert!(ran.stdout.contains("fra-1 (answers without a release)"), "{}", ran.stdout);
 }
 
 #[tokio::test]

@@ -232,18 +232,18 @@ impl Channels {
                 release = rollout.release;
                 inherited.newer.retain(|newer| newer.resources.manifest() != rollout.manifest);
                 inherited.older.retain(|older| older.resources.manifest() != rollout.manifest);
-                let before = InheritedRelease { resources: Arc::clone(before), without: Vec::new() };
-                inherited.older.insert(0, before);
+                inherited.older.insert(0, InheritedRelease::whole(Arc::clone(before)));
             }
-            let https = self.https.get(site).cloned().unwrap_or_default();
-            served.push(Channel::new(label, release, Arc::clone(own), inherited, traffic).with_https(https));
+            served.push(Channel::new(label, release, Arc::clone(own), inherited, traffic));
         }
-        let mut table = Table::new(served.into_iter(), pending.into_iter(), self.rows.position().is_some());
+        let is_complete = self.rows.position().is_some();
+        let table = Table::new(served.into_iter(), pending.into_iter(), is_complete);
+        let mut table = table.with_https(self.https.clone());
         for (domain, state) in self.domains.iter() {
             match self.domains.redirect_target(state) {
                 Some(to) => {
-                    let https = self.https.get(&state.site).cloned().unwrap_or_default();
-                    table.add_redirect(domain, DomainRedirect::new(to.clone(), https, traffic(&state.site)));
+                    let redirect = DomainRedirect::new(to.clone(), state.site.clone(), traffic(&state.site));
+                    table.add_redirect(domain, redirect);
                 }
                 None => table.add_domain(domain, &state.site),
             }
@@ -289,10 +289,12 @@ impl Channels {
         let served = self.tracked.values().filter(|channel| self.serving(channel).is_some()).count();
         // A rollout ends with the history in which it began, and a purge keeps nothing alive.
         let orphans = self.rows.orphans().filter(|key| !key.starts_with("rollout/") && !key.starts_with("purge/"));
+        let lags: Vec<(Lag, bool)> = self.lags().collect();
         AppliedState {
             position: self.rows.position(),
             history: self.rows.checkpoint().map(|checkpoint| checkpoint.history),
-            lagging: self.lagging().collect(),
+            first_behind: lags.iter().filter(|(_, is_absent)| !is_absent).map(|(lag, _)| lag.seq).min(),
+            lagging: lags.into_iter().map(|(lag, _)| lag).collect(),
             preparations: self.preparations().collect(),
             canaries: self.canaries(),
             purging: self.purging().collect(),
@@ -306,14 +308,18 @@ impl Channels {
         }
     }
 
-    fn lagging(&self) -> impl Iterator<Item = Lag> {
+    /// The channels that lag, and whether the origin does not have what they need.
+    fn lags(&self) -> impl Iterator<Item = (Lag, bool)> {
         self.tracked.iter().filter_map(|((site, channel), tracked)| {
+            let mut is_absent_at_origin = false;
             let (seq, reason) = match (&tracked.refused, &tracked.accepted) {
                 (Some((seq, reason)), _) => (*seq, reason.clone()),
                 (None, accepted) => {
                     let accepted = accepted.as_ref()?;
                     let is_current = tracked.not_served().is_none() && tracked.is_held;
                     let reason = if !is_current || self.serving(tracked).is_none() {
+                        let holding = self.holdings.get(&accepted.state.manifest);
+                        is_absent_at_origin = holding.is_some_and(|holding| holding.is_absent_at_origin);
                         self.lag_reason(accepted.state.manifest)
                     } else if !accepted.state.manifests().all(|id| self.is_settled(id)) {
                         "fetching the manifests of earlier releases".to_owned()
@@ -323,7 +329,7 @@ impl Channels {
                     (accepted.stored.row.seq, reason)
                 }
             };
-            Some(Lag { site: site.clone(), channel: channel.clone(), seq, reason })
+            Some((Lag { site: site.clone(), channel: channel.clone(), seq, reason }, is_absent_at_origin))
         })
     }
 
@@ -360,10 +366,11 @@ impl Channels {
 #[cfg(test)]
 mod tests {
     use verge_daemon::feed::{Change, MissingKeys};
+    use verge_protocol::Seq;
 
     use super::test_support::{
         NOW, add_manifest, add_release, apply_rows, apply_rows_at, at, entry, lagging, preparations, release, restart,
-        rollout, rollout_tombstone, row, serves, set_holding, tombstone, wanted,
+        rollout, rollout_tombstone, row, serves, set_absent, set_holding, tombstone, wanted,
     };
     use super::*;
     use crate::table::Priority::{Coming, Inherited, Live};
@@ -494,12 +501,31 @@ mod tests {
     }
 
     #[test]
-    fn inherited_releases_end_before_one_whose_manifest_is_missing() {
+    fn channel_that_lags_because_the_origin_lacks_a_blob_is_behind_no_other_edge() {
+        let mut channels = Channels::default();
+        apply_rows(&mut channels, vec![row("a", 1, 1, &[]), row("b", 2, 2, &[]), row("a", 100, 3, &[1])]);
+        let first_behind = |channels: &Channels| channels.applied_state().first_behind;
+        assert_eq!(first_behind(&channels), Some(Seq(2)));
+        add_release(&mut channels, 2);
+        add_manifest(&mut channels, 3);
+        set_holding(&mut channels, 3, false);
+        assert_eq!(first_behind(&channels), Some(Seq(100)), "it is being fetched");
+        set_absent(&mut channels, 3);
+        assert_eq!((lagging(&channels)[0].1, first_behind(&channels)), (100, None));
+        apply_rows(&mut channels, vec![row("b", 5000, 4, &[2])]);
+        assert_eq!(first_behind(&channels), Some(Seq(5000)));
+        // The origin has it again.
+        set_holding(&mut channels, 3, false);
+        assert_eq!(first_behind(&channels), Some(Seq(100)));
+    }
+
+    #[test]
+    fn release_behind_one_whose_manifest_is_missing_is_inherited_from_too() {
         let mut channels = Channels::default();
         apply_rows(&mut channels, vec![row("a", 1, 4, &[3, 2, 1])]);
         assert_eq!(channels.missing_manifests(), [4, 3, 2, 1].map(|number| release(number).manifest()));
         add_release(&mut channels, 4);
-        for (arrives, expected) in [(3, "4 [3]"), (1, "4 [3]"), (2, "4 [3, 2, 1]")] {
+        for (arrives, expected) in [(3, "4 [3]"), (1, "4 [3, 1]"), (2, "4 [3, 2, 1]")] {
             assert!(add_manifest(&mut channels, arrives));
             assert_eq!(serves(&channels, "a"), expected);
         }

@@ -22,6 +22,8 @@ pub(super) struct Holding {
     /// Bytes of these blobs.
     pub(super) left_out_bytes: u64,
     pub(super) has_manifest: bool,
+    /// Whether the origin has nothing of what is missing, so that no edge can fetch it.
+    pub(super) is_absent_at_origin: bool,
     /// Why what is missing does not arrive, for a person to read.
     pub(super) problem: Option<String>,
 }
@@ -31,9 +33,10 @@ impl Holding {
     pub(super) fn of(release: &Resources, store: &Store, status: &PrefetchStatus) -> Self {
         let has_manifest = store.contains(Object::Manifest(release.manifest()));
         let missing = store.missing(release.blobs().as_slice());
+        let is_left_out = |blob: &Digest| status.is_left_out(release.manifest(), blob);
+        let is_absent = |blob: &Digest| status.absent.contains(blob);
         let missing = missing.into_iter().map(|blob| (blob.file, blob.size, blob.digest));
-        let holding =
-            Self::compute(release.blobs(), has_manifest, missing, |blob| status.is_left_out(release.manifest(), blob));
+        let holding = Self::compute(release.blobs(), has_manifest, missing, is_left_out, is_absent);
         if holding.is_complete() {
             return holding;
         }
@@ -48,11 +51,17 @@ impl Holding {
         has_manifest: bool,
         missing: impl Iterator<Item = (u32, u64, Digest)>,
         is_left_out: impl Fn(&Digest) -> bool,
+        is_absent: impl Fn(&Digest) -> bool,
     ) -> Self {
         let (mut fetched, mut left_out) = (Missing::default(), Missing::default());
+        let mut are_all_absent = true;
         for (file, size, digest) in missing {
-            let sum = if is_left_out(&digest) { &mut left_out } else { &mut fetched };
-            sum.add(file, size);
+            if is_left_out(&digest) {
+                left_out.add(file, size);
+            } else {
+                fetched.add(file, size);
+                are_all_absent &= is_absent(&digest);
+            }
         }
         Self {
             files: blobs.files(),
@@ -62,6 +71,7 @@ impl Holding {
             left_out_files: left_out.files,
             left_out_bytes: left_out.bytes,
             has_manifest,
+            is_absent_at_origin: has_manifest && fetched.files > 0 && are_all_absent,
             problem: None,
         }
     }
@@ -156,7 +166,7 @@ mod tests {
             let digests: Vec<Digest> = left_out.iter().map(|index| blobs.as_slice()[*index].digest).collect();
             let missing = missing.iter().map(|index| &blobs.as_slice()[*index]);
             let missing = missing.map(|blob| (blob.file, blob.size, blob.digest));
-            Holding::compute(blobs, true, missing, |digest| digests.contains(digest))
+            Holding::compute(blobs, true, missing, |digest| digests.contains(digest), |_| false)
         };
         let all = holding(&[], &[]);
         assert_eq!((all.is_complete(), all.done(), all.problem()), (true, 15, None));
@@ -170,6 +180,25 @@ mod tests {
         assert!(small_disk.problem().unwrap().starts_with("no room on disk for 2 of 3 files (10 of 15 bytes)"));
         let unwritten = Holding { has_manifest: false, ..all };
         assert_eq!((unwritten.is_complete(), unwritten.lag_reason().as_str()), (false, "the manifest is not on disk"));
+    }
+
+    #[test]
+    fn release_is_absent_at_the_origin_if_it_has_nothing_of_what_is_missing_and_has_room() {
+        let release = resources(manifest(&["a.txt", "b.txt", "c.txt"], "", Lifetime::Revalidate));
+        let blobs = release.blobs();
+        let is_absent = |has_manifest, missing: &[usize], left_out: usize, absent: &[usize]| {
+            let digest = |index: usize| blobs.as_slice()[index].digest;
+            let absent: Vec<Digest> = absent.iter().map(|index| digest(*index)).collect();
+            let missing = missing.iter().map(|index| &blobs.as_slice()[*index]);
+            let missing = missing.map(|blob| (blob.file, blob.size, blob.digest));
+            let is_left_out = |blob: &Digest| *blob == digest(left_out);
+            Holding::compute(blobs, has_manifest, missing, is_left_out, |blob| absent.contains(blob))
+                .is_absent_at_origin
+        };
+        assert!(is_absent(true, &[0, 1], 2, &[0, 1]) && is_absent(true, &[0, 2], 2, &[0]));
+        assert!(!is_absent(true, &[0, 1], 2, &[0]), "one is being fetched");
+        assert!(!is_absent(false, &[0], 2, &[0]), "the manifest is missing too");
+        assert!(!is_absent(true, &[2], 2, &[2]) && !is_absent(true, &[], 2, &[0]), "nothing is waited for");
     }
 
     #[test]

@@ -156,7 +156,7 @@ impl Follower {
             let missing = release.blobs().iter().filter(|blob| !disk.has_blob(&blob.digest));
             let missing = missing.map(|blob| (blob.file, blob.size, blob.digest));
             let is_left_out = |blob: &Digest| self.status.is_left_out(id, blob);
-            let holding = Holding::compute(release.blobs(), disk.has_manifest(&id), missing, is_left_out);
+            let holding = Holding::compute(release.blobs(), disk.has_manifest(&id), missing, is_left_out, |_| false);
             self.channels.set_holding(id, holding);
         }
         self.channels.advance(now)

@@ -51,7 +51,7 @@ impl BuiltinResponse {
         self
     }
 
-    /// Adds the `Verge-Release` of the channel that has no file at the path.
+    /// Adds the `Verge-Release` of the channel at the host.
     pub(super) fn with_release(mut self, release: &HeaderValue) -> Self {
         self.release = Some(release.clone());
         self

@@ -26,14 +26,14 @@ pub(super) fn response(status: &ServingStatus) -> BuiltinResponse {
     BuiltinResponse::json(code, serde_json::to_string(&health).expect("plain data serializes"))
 }
 
-/// The last row before the first that lags.
+/// The last row before the first that another edge may serve and this one does not.
 fn served(applied: &AppliedState, status: &ServingStatus) -> Option<Seq> {
     let position = applied.position?;
     if cannot_serve_all(status) {
         return Some(Seq::default());
     }
-    let lagging = applied.lagging.iter().map(|lag| lag.seq).chain(status.tls.first_unserved());
-    Some(lagging.map(|seq| Seq(seq.0.saturating_sub(1))).min().map_or(position.seq, |seq| seq.min(position.seq)))
+    let first = applied.first_behind.into_iter().chain(status.tls.first_unserved()).min();
+    Some(first.map_or(position.seq, |seq| Seq(seq.0.saturating_sub(1)).min(position.seq)))
 }
 
 /// Whether readers get 503 for files of live releases: some are not on disk, and no origin answers. Name servers count the edge as behind
@@ -47,9 +47,24 @@ mod tests {
     use std::time::Duration;
 
     use tokio::sync::watch;
+    use verge_protocol::report::Lag;
 
     use super::*;
     use crate::test_support::serving_status;
+
+    #[tokio::test]
+    async fn row_that_no_edge_can_serve_does_not_hide_a_later_one_that_lags() {
+        let (site, channel, reason) = ("demo".parse().unwrap(), "live".parse().unwrap(), String::new());
+        let mut applied = AppliedState {
+            position: Some("1-6000".parse().unwrap()),
+            lagging: vec![Lag { site, channel, seq: Seq(100), reason }],
+            ..AppliedState::default()
+        };
+        let status = serving_status(&watch::Sender::new(applied.clone()));
+        assert_eq!(served(&applied, &status), Some(Seq(6000)));
+        applied.first_behind = Some(Seq(5000));
+        assert_eq!(served(&applied, &status), Some(Seq(4999)));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn edge_that_lacks_files_counts_as_behind_while_no_origin_answers() {

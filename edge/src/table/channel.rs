@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use http::HeaderValue;
-use verge_protocol::ReleaseNumber;
 use verge_protocol::host::HostLabel;
 use verge_protocol::purge::PurgeScope;
+use verge_protocol::{Lifetime, ReleaseNumber};
 
-use super::https_policy::HttpsPolicy;
 use super::resource::Resource;
 use super::resources::Resources;
 use crate::metrics::Traffic;
@@ -18,7 +17,6 @@ pub(crate) struct Channel {
     release: HeaderValue,
     own: Arc<Resources>,
     inherited: InheritedReleases,
-    https: HttpsPolicy,
     traffic: Arc<Traffic>,
 }
 
@@ -37,6 +35,9 @@ pub(crate) struct InheritedRelease {
     pub(crate) resources: Arc<Resources>,
     /// Paths that are not inherited from it, since they were purged.
     pub(crate) without: Vec<PurgeScope>,
+    /// The manifest of a more recent release has not arrived, which may have replaced files: only those are inherited that are immutable,
+    /// since no release has other bytes under a name that contains their hash beyond doubt.
+    pub(crate) only_immutable: bool,
 }
 
 impl Channel {
@@ -49,17 +50,7 @@ impl Channel {
         traffic: Arc<Traffic>,
     ) -> Self {
         let release = HeaderValue::from_str(&release.to_string()).expect("`v` and digits are a header value");
-        Self { label, release, own, inherited, https: HttpsPolicy::default(), traffic }
-    }
-
-    /// The same, reached over TLS as its site says.
-    pub(crate) fn with_https(self, https: HttpsPolicy) -> Self {
-        Self { https, ..self }
-    }
-
-    /// How it is reached over TLS.
-    pub(crate) fn https(&self) -> &HttpsPolicy {
-        &self.https
+        Self { label, release, own, inherited, traffic }
     }
 
     pub(crate) fn label(&self) -> &HostLabel {
@@ -80,8 +71,11 @@ impl Channel {
     /// inherited, nothing is, since an older file may have been replaced because it must not be served any more.
     pub(crate) fn inherited(&self, path: &str) -> Option<&Arc<Resource>> {
         let has_path = |release: &&InheritedRelease| release.resources.get(path).is_some();
-        let resource = self.inherited.iter().find(has_path)?.get(path)?;
-        Some(resource).filter(|resource| resource.is_inheritable())
+        let release = self.inherited.iter().find(has_path)?;
+        let may_inherit = |resource: &&Arc<Resource>| {
+            resource.is_inheritable() && (!release.only_immutable || resource.lifetime() == Lifetime::Immutable)
+        };
+        release.get(path).filter(may_inherit)
     }
 
     /// The file at exactly this path: its own, or an inherited one.
@@ -126,7 +120,7 @@ impl InheritedReleases {
 impl InheritedRelease {
     /// A release of which nothing was purged.
     pub(crate) fn whole(resources: Arc<Resources>) -> Self {
-        Self { resources, without: Vec::new() }
+        Self { resources, without: Vec::new(), only_immutable: false }
     }
 
     /// The resource at exactly this path, unless the path was purged.

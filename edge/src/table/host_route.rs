@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use verge_protocol::DomainName;
+use verge_protocol::{DomainName, SiteName};
 
 use super::channel::Channel;
-use super::https_policy::HttpsPolicy;
 use crate::metrics::Traffic;
 
 /// The entry of one host in the table. Clones share it.
@@ -31,11 +30,11 @@ impl HostRoute {
         }
     }
 
-    /// How the host is reached over TLS.
-    pub(crate) fn https(&self) -> Option<&HttpsPolicy> {
+    /// The site of the host, if it is known.
+    pub(crate) fn site(&self) -> Option<&SiteName> {
         match self {
-            Self::Served(channel) => Some(channel.https()),
-            Self::Redirect(redirect) => Some(&redirect.https),
+            Self::Served(channel) => Some(&channel.label().site),
+            Self::Redirect(redirect) => Some(&redirect.site),
             Self::Pending(_) | Self::NotFound => None,
         }
     }
@@ -44,13 +43,13 @@ impl HostRoute {
 /// A redirect of all paths of a domain.
 pub(crate) struct DomainRedirect {
     to: DomainName,
-    https: HttpsPolicy,
+    site: SiteName,
     traffic: Arc<Traffic>,
 }
 
 impl DomainRedirect {
-    pub(crate) fn new(to: DomainName, https: HttpsPolicy, traffic: Arc<Traffic>) -> Self {
-        Self { to, https, traffic }
+    pub(crate) fn new(to: DomainName, site: SiteName, traffic: Arc<Traffic>) -> Self {
+        Self { to, site, traffic }
     }
 
     /// The domain that it redirects to.

@@ -4,7 +4,7 @@ use http::HeaderValue;
 use verge_protocol::https::SiteHttps;
 
 /// The settings of a site, ready for responses.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct HttpsPolicy {
     is_optional: bool,
     hsts: Option<HeaderValue>,

@@ -30,7 +30,25 @@ struct State {
     /// Those of which the feed has said that they are no more.
     removed: BTreeSet<DomainName>,
     /// Why the last attempt to get a certificate failed.
-    failures: BTreeMap<DomainName, String>,
+    failures: BTreeMap<DomainName, Failure>,
+}
+
+/// Why a certificate cannot be presented.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The origin does not have its private key: no edge can present it.
+    NoKey,
+    /// Another reason, which other edges may not have.
+    Other(String),
+}
+
+impl Failure {
+    fn reason(&self) -> &str {
+        match self {
+            Self::NoKey => "the origin does not have its private key",
+            Self::Other(reason) => reason,
+        }
+    }
 }
 
 /// A certificate of the fleet that is presented.
@@ -89,7 +107,7 @@ impl FleetCertificates {
     pub(crate) fn lagging(&self) -> Vec<CertificateLag> {
         let state = self.state();
         let lag = |(domain, seq): (&DomainName, Seq)| {
-            let reason = state.failures.get(domain).map_or("requesting its private key", String::as_str);
+            let reason = state.failures.get(domain).map_or("requesting its private key", Failure::reason);
             CertificateLag { domain: domain.clone(), seq, reason: reason.to_owned() }
         };
         state.missing().map(|(domain, seq, _)| lag((domain, seq))).collect()
@@ -98,6 +116,14 @@ impl FleetCertificates {
     /// Those with their rows.
     pub(super) fn missing(&self) -> Vec<(DomainName, Seq, Arc<CertificateState>)> {
         self.state().missing().map(|(domain, seq, row)| (domain.clone(), seq, Arc::clone(row))).collect()
+    }
+
+    /// The rows of those that other edges may present: the origin has their keys.
+    pub(super) fn behind(&self) -> Vec<(Seq, Arc<CertificateState>)> {
+        let state = self.state();
+        let has_key = |domain| state.failures.get(domain) != Some(&Failure::NoKey);
+        let behind = state.missing().filter(|(domain, ..)| has_key(*domain));
+        behind.map(|(_, seq, row)| (seq, Arc::clone(row))).collect()
     }
 
     /// The name of the secret of session tickets.
@@ -116,11 +142,11 @@ impl FleetCertificates {
     }
 
     /// Records why a certificate cannot be presented.
-    pub(super) fn record_failure(&self, domain: DomainName, reason: String) {
+    pub(super) fn record_failure(&self, domain: DomainName, failure: Failure) {
         let mut state = self.state();
-        if state.failures.get(&domain) != Some(&reason) {
-            tracing::warn!(%domain, reason, "a certificate cannot be presented yet");
-            state.failures.insert(domain, reason);
+        if state.failures.get(&domain) != Some(&failure) {
+            tracing::warn!(%domain, reason = failure.reason(), "a certificate cannot be presented yet");
+            state.failures.insert(domain, failure);
         }
     }
 

@@ -12,7 +12,7 @@ use verge_protocol::certificate::CertificateState;
 use verge_protocol::{Digest, DomainName, EdgeName, Seq};
 
 use super::certificate_store::{CertificateStore, SavedCertificate};
-use super::fleet_certificates::{FleetCertificates, Presented};
+use super::fleet_certificates::{Failure, FleetCertificates, Presented};
 use super::presented::PresentedCertificates;
 use crate::upstream::Upstream;
 
@@ -104,41 +104,45 @@ impl KeyRequestsTask {
                 }
             }
         }
-        if let Some((name, secret)) = missing.tickets.and_then(|name| secrets.remove_entry(&name)) {
+        if let Some((name, Some(secret))) = missing.tickets.and_then(|name| secrets.remove_entry(&name)) {
             self.set_ticket_secret(name, secret).await;
         }
         let mut usable = Vec::new();
         for (domain, _, row) in missing.certificates {
-            let Some(key) = secrets.get(&row.key) else {
-                let reason = failure.as_deref().unwrap_or("the origin does not have its private key");
-                self.fleet.record_failure(domain, reason.to_owned());
-                continue;
+            let key = match secrets.get(&row.key) {
+                Some(Some(key)) => Ok(key),
+                Some(None) => Err(Failure::Other("its private key cannot be opened".to_owned())),
+                None => Err(failure.clone().map_or(Failure::NoKey, Failure::Other)),
             };
-            match self.certificate(&row, key) {
-                Ok(certificate) => {
+            let certificate = key.and_then(|key| match self.certificate(&row, key) {
+                Ok(certificate) => Ok((key, certificate)),
+                Err(error) => Err(Failure::Other(error.to_string())),
+            });
+            match certificate {
+                Ok((key, certificate)) => {
                     let chain = row.chain.clone();
                     usable.push((SavedCertificate { domain, chain, key: key.clone() }, certificate));
                 }
-                Err(error) => self.fleet.record_failure(domain, error.to_string()),
+                Err(failure) => self.fleet.record_failure(domain, failure),
             }
         }
         self.present(usable).await;
     }
 
-    /// Requests secrets and opens them. One that cannot be opened is left out.
-    async fn request(&self, names: &[Digest]) -> Result<BTreeMap<Digest, Vec<u8>>, String> {
+    /// Requests secrets and opens them. Those that the origin does not have are left out; `None`: it cannot be opened.
+    async fn request(&self, names: &[Digest]) -> Result<BTreeMap<Digest, Option<Vec<u8>>>, String> {
         let key = self.key.as_ref().map_err(Clone::clone)?;
         let request = SecretsRequest { public_key: key.public(), secrets: names.to_vec() };
         let answer = self.upstream.secrets(&request).await;
         let answer = answer.map_err(|error| format!("failed to request secrets: {}", error_chain(&error)))?;
         let open = |(name, sealed)| match key.open(&self.name, name, &sealed) {
-            Ok(secret) => Some((name, secret)),
+            Ok(secret) => (name, Some(secret)),
             Err(error) => {
                 tracing::error!(secret = %name, %error, "a secret of the origin cannot be opened");
-                None
+                (name, None)
             }
         };
-        Ok(answer.sealed.into_iter().filter_map(open).collect())
+        Ok(answer.sealed.into_iter().map(open).collect())
     }
 
     /// The certificate of a row with its key, if it may be presented.
@@ -172,7 +176,9 @@ impl KeyRequestsTask {
         for (domain, presented, result) in results {
             match result {
                 Ok(()) => tracing::info!(%domain, until = %presented.certificate.not_after(), "certificate presented"),
-                Err(error) => self.fleet.record_failure(domain, format!("it is not saved: {error}")),
+                Err(error) => {
+                    self.fleet.record_failure(domain, Failure::Other(format!("it is not saved: {error}")));
+                }
             }
         }
     }

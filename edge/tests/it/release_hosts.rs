@@ -55,6 +55,8 @@ async fn only_the_host_of_a_site_and_its_domains_are_indexed() {
         ("soon--demo.localhost", "/", 503, Some("noindex")),
         ("pr-13--demo.localhost", "/", 404, Some("noindex")),
         ("elsewhere.example", "/", 404, Some("noindex")),
+        ("elsewhere.example", "/.well-known/verge/health", 200, Some("noindex")),
+        ("not a host", "/", 400, Some("noindex")),
         (&release_host, "/", 200, Some("noindex")),
         (&release_host, "/none", 404, Some("noindex")),
     ] {

@@ -120,21 +120,34 @@ impl Secured {
 
     /// A new client, with new connections, that trusts the authority.
     pub(super) fn reader(&self) -> Client {
+        self.at(DEMO)
+    }
+
+    /// Likewise, for another host.
+    pub(super) fn at(&self, host: &str) -> Client {
         let root = Certificate::from_pem(self.authority.pem.as_bytes()).unwrap();
-        let client = Client::builder().no_proxy().tls_certs_only([root]).resolve(DEMO, self.edge.tls_addrs()[0]);
+        let client = Client::builder().no_proxy().tls_certs_only([root]).resolve(host, self.edge.tls_addrs()[0]);
         client.redirect(reqwest::redirect::Policy::none()).build().unwrap()
     }
 
     pub(super) fn url(&self, path: &str) -> String {
-        format!("https://{DEMO}:{}{path}", self.edge.tls_addrs()[0].port())
+        self.url_at(DEMO, path)
+    }
+
+    pub(super) fn url_at(&self, host: &str, path: &str) -> String {
+        format!("https://{host}:{}{path}", self.edge.tls_addrs()[0].port())
     }
 
     /// Status, `Location` and body of a request without TLS.
     pub(super) async fn plain(&self, host: &str, path: &str) -> (u16, Option<String>, String) {
-        let request = self.reader().get(format!("http://{}{path}", self.edge.public_addr())).header("host", host);
-        let response = request.send().await.unwrap();
+        let response = self.plain_response(host, path).await;
         let location = response.headers().get("location").map(|location| location.to_str().unwrap().to_owned());
         (response.status().as_u16(), location, response.text().await.unwrap())
+    }
+
+    pub(super) async fn plain_response(&self, host: &str, path: &str) -> reqwest::Response {
+        let request = self.reader().get(format!("http://{}{path}", self.edge.public_addr())).header("host", host);
+        request.send().await.unwrap()
     }
 
     pub(super) async fn private(&self, path: &str) -> String {

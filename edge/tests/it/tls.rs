@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::{Certificate, Client, Version};
 use serde_json::json;
-use verge_test_kit::until;
+use verge_test_kit::{release, until};
 
 use super::secured::{Authority, DEMO, Secured, write};
 
@@ -16,9 +16,16 @@ async fn site_is_served_over_tls_and_another_host_is_misdirected() {
     let root = Certificate::from_pem(secured.authority.pem.as_bytes()).unwrap();
     let client = Client::builder().no_proxy().tls_certs_only([root]).http1_only();
     let http1 = client.resolve(DEMO, secured.edge.tls_addrs()[0]).build().unwrap();
-    for (host, status) in [(DEMO, 200), ("Demo.Verge.Test:443", 200), ("other.verge.test", 421), ("127.0.0.1", 421)] {
+    for (host, status, is_indexed) in [
+        (DEMO, 200, true),
+        ("Demo.Verge.Test:443", 200, true),
+        ("other.verge.test", 421, true),
+        ("pr-1--demo.verge.test", 421, false),
+        ("127.0.0.1", 421, false),
+    ] {
         let response = http1.get(secured.url("/")).header("host", host).send().await.unwrap();
         assert_eq!((response.version(), response.status().as_u16()), (Version::HTTP_11, status), "{host}");
+        assert_eq!(response.headers().contains_key("x-robots-tag"), !is_indexed, "{host}");
     }
     // Monitors and name servers may use any host.
     let health = http1.get(secured.url("/.well-known/verge/health")).header("host", "127.0.0.1").send().await.unwrap();
@@ -32,6 +39,8 @@ async fn request_without_tls_is_redirected_if_its_host_has_a_certificate() {
     let port = secured.edge.tls_addrs()[0].port();
     let (status, location, _) = secured.plain("DEMO.verge.test:80", "/a%20b?c=d").await;
     assert_eq!((status, location), (308, Some(format!("https://{DEMO}:{port}/a%20b?c=d"))));
+    let redirect = secured.plain_response(DEMO, "/").await;
+    assert_eq!(redirect.headers()["verge-release"], "v1", "it says what is served there");
     assert_eq!(secured.plain("other.verge.test", "/").await.0, 404);
     assert_eq!(secured.plain(DEMO, "/.well-known/verge/health").await.0, 200);
     secured.stop().await;
@@ -100,6 +109,60 @@ async fn https_settings_of_a_site_apply_at_once() {
     secured.origin.write("site/demo", |_| None);
     until("their end", async || hsts(&secured).await.is_none()).await;
     secured.stop().await;
+}
+
+#[tokio::test]
+async fn https_settings_of_a_site_apply_to_hosts_of_its_releases_and_to_channels_that_are_not_served_yet() {
+    let (secured, release_host) = with_release_host().await;
+    let hosts = [release_host.as_str(), "soon--demo.verge.test"];
+    for host in hosts {
+        assert_eq!(secured.plain(host, "/").await.0, 308, "{host}");
+    }
+    secured
+        .origin
+        .write("site/demo", |_| Some(json!({ "https": { "optional": true, "hsts": { "max_age_seconds": 1 } } })));
+    until("the answers without TLS", async || {
+        (secured.plain(hosts[0], "/").await.0, secured.plain(hosts[1], "/").await.0) == (200, 503)
+    })
+    .await;
+    for host in hosts {
+        let response = secured.at(host).get(secured.url_at(host, "/")).send().await.unwrap();
+        assert_eq!(response.headers()["strict-transport-security"], "max-age=1", "{host}");
+    }
+    secured.stop().await;
+}
+
+#[tokio::test]
+async fn redirects_to_https_are_indexed_at_hosts_of_sites_only() {
+    let (secured, release_host) = with_release_host().await;
+    for (host, expected) in
+        [(DEMO, false), (&release_host, true), ("soon--demo.verge.test", true), ("x.verge.test", false)]
+    {
+        let redirect = secured.plain_response(host, "/").await;
+        let has_robots = redirect.headers().contains_key("x-robots-tag");
+        assert_eq!((redirect.status().as_u16(), has_robots), (308, expected), "{host}");
+    }
+    secured.stop().await;
+}
+
+/// An edge with a certificate for all hosts of `demo`: its live channel, the release that it serves, and a channel whose manifest is
+/// missing. Returns the host of the release.
+async fn with_release_host() -> (Secured, String) {
+    let secured = Secured::start().await;
+    write(&secured.files, &secured.authority.issue(&[DEMO, "*.verge.test"]));
+    let site = release(&[("index.html", "hi")]);
+    secured.origin.write("release/demo/v1", |_| Some(json!({ "manifest": site.id() })));
+    secured.origin.point_channel("demo/soon", 2, release(&[("index.html", "soon")]).id(), &[]);
+    let host = format!("{}--demo.verge.test", site.id().prefix());
+    until("the certificate and the rows", async || {
+        let at = |host: &str| secured.at(host).get(secured.url_at(host, "/")).send();
+        let is = |response: reqwest::Result<reqwest::Response>, status| {
+            response.is_ok_and(|response| response.status() == status)
+        };
+        is(at(&host).await, 200) && is(at("soon--demo.verge.test").await, 503)
+    })
+    .await;
+    (secured, host)
 }
 
 #[tokio::test]

@@ -40,8 +40,18 @@ impl ProbeFactory {
         Ok(factory)
     }
 
-    /// A probe of `edge` at the address, by its own scheme if it has one. `certified` is a host that edges have a certificate for: one that
-    /// is asked for none refuses TLS.
+    /// The host that probes by this scheme request, if it is not the address: the configured one, or over TLS the `certified` one, for which
+    /// edges have a certificate.
+    pub(super) fn host<'a>(
+        &'a self,
+        scheme: Option<ProbeScheme>,
+        certified: Option<&'a DomainName>,
+    ) -> Option<&'a DomainName> {
+        let is_https = scheme.unwrap_or(self.config.scheme) == ProbeScheme::Https;
+        self.config.host.as_ref().or(certified.filter(|_| is_https))
+    }
+
+    /// A probe of `edge` at the address, by its own scheme if it has one, for the [host](Self::host).
     pub(super) fn of(
         &self,
         edge: EdgeName,
@@ -49,9 +59,8 @@ impl ProbeFactory {
         scheme: Option<ProbeScheme>,
         certified: Option<&DomainName>,
     ) -> Probe {
+        let host = self.host(scheme, certified);
         let (scheme, port) = (scheme.unwrap_or(self.config.scheme), address.port());
-        let certified = certified.filter(|_| scheme == ProbeScheme::Https);
-        let host = self.config.host.as_ref().or(certified);
         let url = match host {
             Some(host) => format!("{}://{host}:{port}{HEALTH_PATH}", scheme.as_str()),
             None => format!("{}://{address}{HEALTH_PATH}", scheme.as_str()),

@@ -80,7 +80,10 @@ impl Removal {
         // In this order: when a pack has ended, its site holds its blobs.
         let expected = self.active_packs.expected_of(&digests);
         let needed = self.database.needed_blobs(&digests).await?;
-        let (needed, others): (Vec<_>, Vec<_>) = blobs.iter().cloned().partition(|blob| needed.contains(&blob.digest));
+        let (mut needed, others): (Vec<_>, Vec<_>) =
+            blobs.iter().cloned().partition(|blob| needed.contains(&blob.digest));
+        // The pack may be one of the site that gave up the blob, and must not give it back.
+        needed.retain(|blob| !expected.contains(&blob.digest));
         let (mut removed, mut remaining) = (Vec::new(), NotRemoved::default());
         for blob in others {
             let digest = blob.digest;

@@ -8,7 +8,8 @@ use verge_protocol::{Checkpoint, Position, Seq};
 
 use crate::store::{Database, StateRows, StoreError};
 
-/// A longer read is not kept: few subscriptions are so far behind.
+/// A longer read is not kept, and each subscription reads for itself, one after the other: few are so far behind, since hardly a transaction
+/// writes so many rows (an erasure takes several, see [`Database::erase`]).
 const KEPT_ROWS_MAX: usize = 1000;
 
 /// The last read of the state. Of a thousand subscriptions that are woken by a write, one reads the database, and the others take what

@@ -147,7 +147,7 @@ pub(super) async fn issue_token(
 /// `POST /v1/edges/report`: records a report of the edge whose token the request carries. An edge of another name is refused, because
 /// its report would replace that of the token's owner.
 pub(super) async fn report(
-    Edge(edge, _): Edge,
+    Edge(edge, token): Edge,
     State(database): State<Database>,
     State(reports): State<EdgeReports>,
     State(clock): State<Clock>,
@@ -166,7 +166,44 @@ pub(super) async fn report(
         Some(checkpoint) => Some(database.relation(checkpoint).await?),
         None => None,
     };
-    reports.record(edge, report, relation, clock.now());
+    reports.record(edge.clone(), report, relation, clock.now());
+    // In this order: an edge that is removed after this is forgotten after it too.
+    if database.token_owner(token).await? != Some(TokenOwner::Edge(edge.clone())) {
+        reports.forget(&edge);
+        return Err(auth::revoked());
+    }
     metrics.edge_reports.inc();
     Ok(StatusCode::NO_CONTENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse as _;
+    use verge_protocol::{Digest, Timestamp};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn report_that_overtakes_the_removal_of_its_edge_is_refused_and_not_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::open(&directory.path().join("origin.db"), Timestamp(1000)).await.unwrap();
+        let (edge, token): (EdgeName, _) = ("fra-1".parse().unwrap(), Digest::of(b"token"));
+        let reports = EdgeReports::default();
+        // As it goes on after its token was checked.
+        let report = async || {
+            let body = JsonBody(EdgeReport::new("1-0".parse().unwrap(), "0.1.0"));
+            let edge = Edge(edge.clone(), token);
+            let (database, reports) = (State(database.clone()), State(reports.clone()));
+            report(edge, database, reports, State(Clock::manual(Timestamp(1000))), State(Arc::default()), body).await
+        };
+        database.put_token(token, &TokenOwner::Edge(edge.clone()), Timestamp(1000)).await.unwrap();
+        report().await.unwrap();
+        assert!(reports.all().contains_key(&edge));
+        database.remove_edge(&edge).await.unwrap();
+        reports.forget(&edge);
+        let refused = report().await.unwrap_err().into_response();
+        assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+        assert!(reports.all().is_empty());
+        database.close().await;
+    }
 }

@@ -10,7 +10,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures_util::StreamExt as _;
 use tokio::time::Instant;
-use verge_protocol::{Coding, Content, Digest, SiteName};
+use verge_protocol::{Blob, Coding, Content, Digest, SiteName};
 
 use super::contents::Contents;
 use super::error::PublishError;
@@ -22,8 +22,10 @@ const SIZE_MAX: u64 = 16 << 20;
 /// The least saving in bytes: roughly what the headers of an encoded response cost.
 const SAVING_MIN: usize = 64;
 
-/// How many encodings are recorded at once. Those recorded are not lost if the push fails.
+/// Encodings are stored and recorded when there are so many, or of so many bytes: memory holds no more. Those recorded are not lost if the
+/// push fails.
 const BATCH: usize = 64;
+const BATCH_BYTES: u64 = 8 << 20;
 
 /// The densest level of a coding, the bytes that it encodes in a second (rounded down), and the level to use when time is short.
 /// Brotli 9 is some 30 times as fast as 11, for 7 % more bytes.
@@ -60,7 +62,7 @@ impl Encoder {
         let deadline = Instant::now() + self.budget;
         let concurrency = std::thread::available_parallelism().map_or(2, NonZero::get);
         let mut encoded = HashMap::new();
-        let mut unrecorded: Vec<EncodingRow> = Vec::new();
+        let (mut unrecorded, mut unrecorded_bytes): (Vec<EncodingRow>, u64) = (Vec::new(), 0);
         let contents = self.not_yet_encoded(contents, &mut encoded).await?;
         let (mut done, total) = (0, contents.len() as u64);
         if total > 0 {
@@ -78,29 +80,39 @@ impl Encoder {
                 }
             };
             for row in rows {
-                if let Some(content) = &row.encoded {
+                if let Some((content, _)) = &row.encoded {
+                    unrecorded_bytes += content.size();
                     encoded.insert((row.of, row.coding), content.clone());
                 }
                 unrecorded.push(row);
             }
             done += 1;
             progress(done, total);
-            if unrecorded.len() >= BATCH {
+            if unrecorded.len() >= BATCH || unrecorded_bytes >= BATCH_BYTES {
                 self.record(site, &mut unrecorded).await?;
+                unrecorded_bytes = 0;
             }
         }
         self.record(site, &mut unrecorded).await?;
         Ok(encoded)
     }
 
+    /// Stores the blobs of encodings, and records them.
     async fn record(&self, site: &SiteName, rows: &mut Vec<EncodingRow>) -> Result<(), PublishError> {
         let Contents { database, blobs, metrics } = &self.contents;
-        if !rows.is_empty() {
-            blobs.sync().await?;
-            database.put_encodings(site, rows).await?;
-            metrics.encodings_created.inc_by(rows.len() as u64);
-            rows.clear();
+        if rows.is_empty() {
+            return Ok(());
         }
+        let store = async |encoded: Vec<Blob>| {
+            for blob in &encoded {
+                blobs.put(blob).await?;
+            }
+            blobs.sync().await
+        };
+        let _lock = blobs.lock_removals().await;
+        let count = rows.len() as u64;
+        database.put_encodings(site, std::mem::take(rows), store).await?;
+        metrics.encodings_created.inc_by(count);
         Ok(())
     }
 
@@ -133,7 +145,7 @@ impl Encoder {
         Ok(remaining)
     }
 
-    /// Encodes a content by every coding and stores the blobs.
+    /// Encodes a content by every coding.
     async fn encode_one(&self, content: Content, deadline: Instant) -> Result<Vec<EncodingRow>, PublishError> {
         let of = content.digest();
         let mut rows = Vec::new();
@@ -145,17 +157,7 @@ impl Encoder {
                 .await
                 .map_err(|panic| PublishError::Encoding { digest: of, coding, source: std::io::Error::other(panic) })?
                 .map_err(|source| PublishError::Encoding { digest: of, coding, source })?;
-            let encoded = match encoded {
-                None => None,
-                Some(encoded) => {
-                    let (content, blobs) = Content::cut(&encoded);
-                    for blob in &blobs {
-                        self.contents.blobs.put(blob).await?;
-                    }
-                    Some(content)
-                }
-            };
-            rows.push(EncodingRow { of, coding, level, encoded });
+            rows.push(EncodingRow { of, coding, level, encoded: encoded.as_ref().map(Content::cut) });
         }
         Ok(rows)
     }

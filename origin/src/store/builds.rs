@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use verge_protocol::{BuildId, Digest, SiteName, Timestamp};
 
-use super::column_values;
 use super::database::Database;
 use super::error::StoreError;
+use super::{column_values, encodings};
 
 impl Database {
     /// Records that a build exists and was used at `now`.
@@ -71,19 +71,12 @@ impl Database {
             .bind(digest.to_string())
             .fetch_optional(self.read())
             .await?;
-        let encoding: Option<(i64,)> = sqlx::query_as("select level from encoding where content like $1 limit 1")
-            .bind(format!("%{digest}%"))
-            .fetch_optional(self.read())
-            .await?;
-        if held.is_none() && encoding.is_none() {
+        if held.is_none() && !encodings::have_blob(&mut *self.read_connection().await?, digest).await? {
             return Ok(());
         }
         let mut transaction = self.begin().await?;
         sqlx::query("delete from blob where digest = $1").bind(digest.to_string()).execute(&mut *transaction).await?;
-        sqlx::query("delete from encoding where content like $1")
-            .bind(format!("%{digest}%"))
-            .execute(&mut *transaction)
-            .await?;
+        encodings::delete_with_blob(&mut transaction, digest).await?;
         transaction.commit().await?;
         Ok(())
     }

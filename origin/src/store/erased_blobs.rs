@@ -2,14 +2,13 @@
 
 use std::collections::HashSet;
 
-use futures_util::StreamExt as _;
-use sqlx::{AnyConnection, FromRow as _};
-use verge_protocol::{Content, Digest, SiteName};
+use sqlx::AnyConnection;
+use verge_protocol::{Digest, SiteName};
 
-use super::column_values;
 use super::database::{self, Database};
 use super::error::StoreError;
 use super::write_transaction::WriteTransaction;
+use super::{column_values, encodings};
 
 /// A blob that a site gave up.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,7 +56,7 @@ impl Database {
         transaction.commit().await
     }
 
-    /// Those of `blobs` that a site holds, that encodings have, or that are manifests.
+    /// Those of `blobs` that a site holds, that encodings have or are about to have, or that are manifests.
     pub(crate) async fn needed_blobs(&self, blobs: &HashSet<Digest>) -> Result<HashSet<Digest>, StoreError> {
         needed(&mut *self.read_connection().await?, blobs, None, &HashSet::new()).await
     }
@@ -93,7 +92,8 @@ pub(super) async fn is_erased(
     Ok(row.is_some())
 }
 
-/// Those of `blobs` that a site other than `except` holds, that encodings of other contents than `contents` have, or that are manifests.
+/// Those of `blobs` that a site other than `except` holds, that encodings of other contents than `contents` have or are about to have, or that
+/// are manifests.
 pub(super) async fn needed(
     connection: &mut AnyConnection,
     blobs: &HashSet<Digest>,
@@ -110,28 +110,8 @@ pub(super) async fn needed(
         .bind(except.map_or("", SiteName::as_str))
         .fetch_one(&mut *connection)
         .await?;
-        if rows > 0 {
+        if rows > 0 || encodings::contents(connection, *blob).await?.iter().any(|of| !contents.contains(of)) {
             needed.insert(*blob);
-        }
-    }
-    if needed.len() == blobs.len() {
-        return Ok(needed);
-    }
-    // One by one: there may be many.
-    let mut rows = sqlx::query("select digest, content from encoding where content is not null").fetch(connection);
-    while let Some(row) = rows.next().await {
-        let row = match row {
-            Err(error) if !column_values::is_undecodable(&error) => return Err(error.into()),
-            row => row,
-        };
-        let parse = |(digest, content): (String, String)| {
-            let content: Content = column_values::parse_json("encoding", &content)?;
-            Ok((column_values::parse::<Digest>("digest", &digest)?, content))
-        };
-        let encoding = row.and_then(|row| <(String, String)>::from_row(&row)).map_err(StoreError::from).and_then(parse);
-        let Some((of, content)) = column_values::log_unreadable("encoding", encoding) else { continue };
-        if !contents.contains(&of) {
-            needed.extend(content.slices().map(|slice| slice.digest).filter(|digest| blobs.contains(digest)));
         }
     }
     Ok(needed)

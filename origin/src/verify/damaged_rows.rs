@@ -17,6 +17,12 @@ pub(super) struct DamagedRows<'a> {
     pub(super) now: Timestamp,
 }
 
+/// Deletes the encodings of which no blob is named any more.
+fn delete_unnamed_encodings() -> Statement {
+    let sql = "delete from encoding where content is not null and digest not in (select content from encoding_blob)";
+    Statement { sql: sql.to_owned(), values: Vec::new() }
+}
+
 impl DamagedRows<'_> {
     pub(super) fn findings(&self) -> Vec<Finding> {
         self.metadata.damaged.iter().map(|(row, reason)| self.finding(row, reason)).collect()
@@ -47,6 +53,8 @@ impl DamagedRows<'_> {
             "domain" => self.domain(row, find(Severity::Operation, "the domain is not listed, and is not checked")),
             "encoding" => find(Severity::Operation, "pushes with that content fail")
                 .repair(Repair::delete(row, "deletes the row: the next push encodes the content again")),
+            "encoding_blob" => find(Severity::Operation, "an erasure may remove a blob of an encoding, or leave one in the store")
+                .repair(Repair::new(Change::Rows(vec![Statement::delete(row), delete_unnamed_encodings()]), "deletes the row, and encodings without one: the next push encodes their contents again")),
             "erased_blob" => find(Severity::Operation, "an erased blob may stay in the store")
                 .repair(Repair::delete(row, "deletes the row"))
                 .advice(format!("erase it again: `verge erase --site {}`", site())),

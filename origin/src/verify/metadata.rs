@@ -88,6 +88,7 @@ impl Metadata {
         all.table(snapshot, &row::CHANNEL_DELETION, Self::channel_deletion).await;
         all.table(snapshot, &row::FINGERPRINT, |_, row| fingerprint(row)).await;
         all.table(snapshot, &row::ENCODING, |_, row| encoding(row, objects, damage)).await;
+        all.table(snapshot, &row::ENCODING_BLOB, |_, row| encoding_blob(row)).await;
         all.table(snapshot, &row::DOMAIN, Self::domain).await;
         all.table(snapshot, &row::ERASURE, Self::erasure).await;
         all.table(snapshot, &row::ERASED_BLOB, |_, row| erased_blob(row)).await;
@@ -292,6 +293,11 @@ fn encoding(row: &RawRow, objects: &Objects, damage: &BlobDamage) -> Parsed<()> 
         }
     }
     Ok(())
+}
+
+fn encoding_blob(row: &RawRow) -> Parsed<()> {
+    row.parse::<Digest>("digest")?;
+    row.parse::<Digest>("content").map(drop)
 }
 
 fn erased_blob(row: &RawRow) -> Parsed<()> {

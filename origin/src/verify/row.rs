@@ -52,6 +52,7 @@ pub(super) static FINGERPRINT: Table =
     Table { name: "fingerprint", key: 2, columns: &["site", "path", "digest", "immutable", "changed"] };
 pub(super) static ENCODING: Table =
     Table { name: "encoding", key: 3, columns: &["digest", "coding", "level", "content"] };
+pub(super) static ENCODING_BLOB: Table = Table { name: "encoding_blob", key: 2, columns: &["digest", "content"] };
 pub(super) static DOMAIN: Table = Table {
     name: "domain",
     key: 1,

@@ -285,6 +285,22 @@ async fn erased_blob_that_a_pack_of_another_site_has_stays() {
 }
 
 #[tokio::test]
+async fn erased_blob_does_not_come_back_by_a_push_that_began_before_while_another_site_has_it() {
+    let origin = with_secrets_and(|config| config.expiry_check_interval = Duration::from_millis(10)).await;
+    origin.create_site("news").await;
+    origin.push("news", &build(&[("index.html", "news"), ("notes.txt", "first secret")])).await;
+    origin.push("news", &build(&[("index.html", "news")])).await;
+    let pack = origin.begin_pack("demo", &build(&[("again.txt", "first secret"), ("new.txt", "new")])).await;
+    until("the pack is being received", async || origin.object("new").exists()).await;
+    origin.erase("demo", "keys.json").await;
+    pack.end().await;
+    assert!(origin.has("first secret").await, "the other site has it");
+    origin.erase("news", "notes.txt").await;
+    assert!(!origin.object("first secret").exists());
+    origin.stop().await;
+}
+
+#[tokio::test]
 async fn erased_blob_does_not_come_back_by_a_push_that_began_before() {
     let origin = with_secrets_and(|config| config.expiry_check_interval = Duration::from_millis(10)).await;
     let again = build(&[("again.txt", "first secret"), ("new.txt", "new")]);

@@ -32,6 +32,8 @@ struct Line<'a> {
     /// Whether there is a new release: the channel did not have exactly these files before.
     new_release: bool,
     checked: &'a [EdgeCheck],
+    /// The release that another push or rollback has since moved the channel to, or is about to.
+    replaced_by: Option<ReleaseNumber>,
     warnings: &'a [String],
 }
 
@@ -58,6 +60,7 @@ pub(super) fn json(push: &Push<'_>, pushed: &Pushed) -> String {
         edges: &pushed.rollout.confirmations,
         new_release: pushed.is_new,
         checked: &pushed.rollout.checked,
+        replaced_by: pushed.rollout.replaced_by,
         warnings: &pushed.warnings,
     };
     serde_json::to_string(&line).expect("the summary can be serialized")

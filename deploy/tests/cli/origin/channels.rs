@@ -114,7 +114,10 @@ pub(super) async fn rollout(
     let mut memory = shared.lock().unwrap();
     let current = memory.sites[&site].channels.get(&channel).copied();
     match current.filter(|_| !memory.faults.is_old) {
-        Some((release, epoch)) => stream(&mut memory, &site, release, epoch),
+        Some((release, epoch)) => match memory.faults.replaced_by {
+            Some(other) => stream(&mut memory, &site, other, Seq(epoch.0 + 1)),
+            None => stream(&mut memory, &site, release, epoch),
+        },
         None => refuse(StatusCode::NOT_FOUND, "unknown_route", "there is no such route"),
     }
 }

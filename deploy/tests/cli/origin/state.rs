@@ -81,6 +81,10 @@ pub(crate) struct Faults {
     pub(crate) loses_blobs: bool,
     /// Lets another push come first, just before the next release.
     pub(crate) overtaken: bool,
+    /// Tells, when it is asked for the rollout of a channel, that another push has moved it to this release.
+    pub(crate) replaced_by: Option<ReleaseNumber>,
+    /// Answers this many requests for a site with a gateway's 502.
+    pub(crate) unavailable_sites: u32,
     /// Where the event streams of the next pushes and moves end.
     pub(crate) ends_early: VecDeque<Early>,
     /// Abandons the next rollout: the channel does not move.

@@ -52,16 +52,14 @@ impl Channels {
     /// The releases that a channel inherits from, the most recent first: those that it is about to serve, so that it has the files of
     /// pages that readers got from edges that serve them already, and earlier ones, for pages that are still open.
     ///
-    /// Earlier ones end before the first whose manifest has not arrived: an older file may be one that it replaces.
+    /// From those behind one whose manifest has not arrived, only immutable files are inherited: the others may have been replaced by it, and
+    /// bytes that a publisher has replaced do more harm than a chunk that is missing until the manifest is there.
     pub(super) fn inherited_by(
         &self,
         label: &HostLabel,
         tracked: &TrackedChannel,
         state: &ChannelState,
     ) -> InheritedReleases {
-        let get = |(id, without): (Digest, Vec<PurgeScope>)| {
-            Some(InheritedRelease { resources: Arc::clone(self.manifests.get(&id)?), without })
-        };
         let coming = self.rollouts.get(&(label.site.clone(), label.channel.clone()));
         let coming = coming.map(|rollout| (rollout.state.manifest, Vec::new()));
         let accepted = tracked.not_served().into_iter().flat_map(|row| {
@@ -84,10 +82,28 @@ impl Channels {
             is_before_served &= *id != state.manifest;
             is_before_served || older.iter().all(|(known, _)| known != id)
         });
+        // What it inherits already stays, whatever a release may have replaced that it does not serve yet.
+        let is_known_older =
+            |release: &InheritedRelease| older.iter().any(|(id, _)| *id == release.resources.manifest());
+        let accepted = self.arrived(accepted).filter(|release| !(release.only_immutable && is_known_older(release)));
         let mut seen = BTreeSet::from([state.manifest]);
         let mut is_first = |release: &InheritedRelease| seen.insert(release.resources.manifest());
-        let newer = coming.into_iter().chain(accepted).filter_map(get).filter(&mut is_first).collect();
-        InheritedReleases { newer, older: older.into_iter().map_while(get).filter(&mut is_first).collect() }
+        let newer = self.arrived(coming.into_iter()).chain(accepted).filter(&mut is_first).collect();
+        let older = self.arrived(older.iter().cloned()).filter(&mut is_first).collect();
+        InheritedReleases { newer, older }
+    }
+
+    /// Those of the releases, the most recent first, whose manifests have arrived.
+    fn arrived(
+        &self,
+        releases: impl Iterator<Item = (Digest, Vec<PurgeScope>)>,
+    ) -> impl Iterator<Item = InheritedRelease> {
+        let mut only_immutable = false;
+        releases.filter_map(move |(id, without)| {
+            let resources = self.manifests.get(&id);
+            only_immutable |= resources.is_none();
+            Some(InheritedRelease { resources: Arc::clone(resources?), without, only_immutable })
+        })
     }
 
     /// What was purged since a row of the site was written, if its history has ended: no later row of that history says so. While it
@@ -149,5 +165,103 @@ impl Channels {
         };
         let unchecked = self.awaited().filter(is_unchecked).filter(|(id, _)| seen.insert(*id));
         unchecked.filter_map(|(id, _)| self.manifests.get(&id)).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use verge_protocol::state::{Inherited, Row};
+    use verge_protocol::{Json, Lifetime, ReleaseNumber, Seq, Timestamp};
+
+    use super::super::test_support::{NOW, apply_rows};
+    use super::*;
+    use crate::test_support::{file, manifest, resources, text_of, traffic};
+
+    /// A release with a page of its own and these fingerprinted files: the path, what its content begins with, and its lifetime.
+    fn release(number: u64, files: &[(&str, &str, Lifetime)]) -> Arc<Resources> {
+        let mut manifest = manifest(&[&format!("v{number}.html")], "", Lifetime::Revalidate);
+        for (path, prefix, lifetime) in files {
+            let mut file = file(path, prefix, *lifetime);
+            file.fingerprinted = true;
+            manifest.files.insert(path.parse().unwrap(), file);
+        }
+        resources(manifest)
+    }
+
+    /// A row that points the live channel of `a` at the first of the releases; it inherits from the others.
+    fn row(seq: u64, releases: &[&Arc<Resources>]) -> Row {
+        let inherits = releases[1..].iter().map(|release| Inherited::new(release.manifest(), Timestamp(1)));
+        let state = ChannelState {
+            epoch: Seq(seq),
+            release: ReleaseNumber(seq),
+            manifest: releases[0].manifest(),
+            inherits: inherits.collect(),
+        };
+        Row { key: "channel/a/live".to_owned(), seq: Seq(seq), value: Some(Json::of(&state).unwrap()) }
+    }
+
+    /// What the channel inherits at the path.
+    fn inherited(channels: &Channels, path: &str) -> Option<String> {
+        let table = channels.build_table(|_| traffic());
+        table.label("a").served().unwrap().inherited(path).map(|resource| text_of(resource))
+    }
+
+    #[test]
+    fn path_that_a_missed_release_may_have_replaced_is_inherited_only_if_it_is_immutable() {
+        let first = release(1, &[("first-1.js", "1:", Lifetime::Revalidate)]);
+        let second = release(2, &[]);
+        let third =
+            release(3, &[("app-1.js", "3:", Lifetime::Revalidate), ("app-5d41402a.js", "3:", Lifetime::Immutable)]);
+        let fourth = release(4, &[("app-1.js", "4:", Lifetime::Revalidate)]);
+        let fifth = release(5, &[]);
+        let mut channels = Channels::default();
+        apply_rows(&mut channels, vec![row(2, &[&second, &first])]);
+        for arrives in [&first, &second] {
+            channels.add_manifest(Arc::clone(arrives));
+        }
+        channels.advance(NOW);
+        apply_rows(&mut channels, vec![row(5, &[&fifth, &fourth, &third, &second, &first])]);
+        let text = |text: &str| Some(text.to_owned());
+        let chunk = text("3:app-5d41402a.js");
+        for (arrives, app) in [(&third, None), (&fifth, None), (&fourth, text("4:app-1.js"))] {
+            channels.add_manifest(Arc::clone(arrives));
+            channels.advance(NOW);
+            assert_eq!(
+                (inherited(&channels, "app-1.js"), inherited(&channels, "app-5d41402a.js")),
+                (app, chunk.clone())
+            );
+            assert_eq!(inherited(&channels, "first-1.js"), text("1:first-1.js"), "the served release inherits it");
+        }
+    }
+
+    #[test]
+    fn path_that_an_earlier_release_may_have_replaced_is_inherited_only_if_it_is_immutable() {
+        let first =
+            release(1, &[("app-1.js", "1:", Lifetime::Revalidate), ("app-5d41402a.js", "1:", Lifetime::Immutable)]);
+        let (second, third) = (release(2, &[]), release(3, &[]));
+        let mut channels = Channels::default();
+        apply_rows(&mut channels, vec![row(3, &[&third, &second, &first])]);
+        for (arrives, app) in [(&third, None), (&first, None), (&second, Some("1:app-1.js".to_owned()))] {
+            channels.add_manifest(Arc::clone(arrives));
+            channels.advance(NOW);
+            assert_eq!(inherited(&channels, "app-1.js"), app);
+            let chunk = inherited(&channels, "app-5d41402a.js");
+            assert_eq!(chunk.is_some(), !Arc::ptr_eq(arrives, &third));
+        }
+    }
+
+    #[test]
+    fn release_that_is_inherited_from_stays_so_while_the_manifest_of_a_coming_one_is_missing() {
+        let first = release(1, &[("first-1.js", "1:", Lifetime::Revalidate)]);
+        let (second, third) = (release(2, &[]), release(3, &[]));
+        let mut channels = Channels::default();
+        apply_rows(&mut channels, vec![row(2, &[&second, &first])]);
+        for arrives in [&first, &second] {
+            channels.add_manifest(Arc::clone(arrives));
+        }
+        channels.advance(NOW);
+        // The first was live again in between.
+        apply_rows(&mut channels, vec![row(5, &[&third, &first, &second])]);
+        assert_eq!(inherited(&channels, "first-1.js").as_deref(), Some("1:first-1.js"));
     }
 }

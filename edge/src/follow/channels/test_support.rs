@@ -124,24 +124,39 @@ pub(super) fn set_holding(channels: &mut Channels, number: u64, is_complete: boo
     channels.advance(NOW)
 }
 
+/// [`set_holding`] of a release whose blob is missing because the origin does not have it.
+pub(super) fn set_absent(channels: &mut Channels, number: u64) -> bool {
+    set(channels, number, |bytes| Holding { is_absent_at_origin: true, ..missing(bytes) });
+    channels.advance(NOW)
+}
+
 /// [`set_holding`] before the channels advance.
 pub(super) fn look_up(channels: &mut Channels, number: u64, is_complete: bool) {
+    let held = |bytes| Holding { missing_files: 0, missing_bytes: 0, ..missing(bytes) };
+    set(channels, number, |bytes| if is_complete { held(bytes) } else { missing(bytes) });
+}
+
+fn set(channels: &mut Channels, number: u64, holding: impl FnOnce(u64) -> Holding) {
     let release = release(number);
     if !channels.awaited_releases().iter().any(|awaited| awaited.manifest() == release.manifest()) {
         return;
     }
-    let (files, bytes) = (release.blobs().files(), release.blobs().bytes());
-    let holding = Holding {
-        files,
+    channels.set_holding(release.manifest(), holding(release.blobs().bytes()));
+}
+
+/// The holding of a release of one blob of so many bytes, which is missing.
+fn missing(bytes: u64) -> Holding {
+    Holding {
+        files: 1,
         bytes,
-        missing_files: u32::from(!is_complete),
-        missing_bytes: if is_complete { 0 } else { bytes },
+        missing_files: 1,
+        missing_bytes: bytes,
         left_out_files: 0,
         left_out_bytes: 0,
         has_manifest: true,
+        is_absent_at_origin: false,
         problem: None,
-    };
-    channels.set_holding(release.manifest(), holding);
+    }
 }
 
 /// A release arrives as a whole.

@@ -1,0 +1,21 @@
+//! A certificate of the fleet, as far as name servers need it.
+
+use std::collections::BTreeSet;
+
+use verge_protocol::certificate::CertificateState;
+use verge_protocol::{CertificateName, Timestamp};
+
+/// A certificate that the edges have confirmed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Certificate {
+    /// The names it is valid for.
+    pub(crate) names: BTreeSet<CertificateName>,
+    /// The end of its validity.
+    pub(crate) not_after: Timestamp,
+}
+
+impl From<CertificateState> for Certificate {
+    fn from(state: CertificateState) -> Self {
+        Self { names: state.names, not_after: state.not_after }
+    }
+}
