@@ -24,8 +24,8 @@ fn fleet_under_random_faults_keeps_every_invariant() {
     let is_varied = sum.switched > count && *asked > count && sum.purges > count / 2 && sum.canaries > count / 20;
     let has_faults = sum.replaced > 0 && sum.deleted > 0 && sum.failed_commits > count / 2 && sum.joined > count / 2;
     assert!(count < 100 || is_varied && has_faults && sum.abandoned > 0, "{sum:?}");
-    // About 91 %: the rest is of edges that were cut off or lost their disks, and of origins that were restored.
-    assert!(checked * 100 > asked * 85 || count < 100, "too much is excused: {sum:?}");
+    // About 93 %: the rest is of edges that were cut off or lost their disks, and of origins that were restored.
+    assert!(checked * 100 > asked * 88 || count < 100, "too much is excused: {sum:?}");
 }
 
 #[test]

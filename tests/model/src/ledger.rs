@@ -38,7 +38,7 @@ pub(crate) struct Ledger {
     sizes: BTreeMap<Digest, u64>,
     /// The paths that each site ever had.
     paths: BTreeMap<SiteName, BTreeSet<String>>,
-    /// Each move that was ever committed, when, and the manifests of those before it, the latest first.
+    /// Each move that was ever committed, when first, and the manifests of those before it, the latest first.
     moves: BTreeMap<Move, (Duration, Vec<Digest>)>,
     /// Each rollout that was ever begun.
     rollouts: BTreeSet<(HostLabel, Duration, Digest)>,
@@ -113,7 +113,9 @@ impl Ledger {
         earlier: Vec<Digest>,
         now: Duration,
     ) {
-        self.moves.insert(Move { label: label.clone(), epoch, manifest }, (now, earlier));
+        // An origin that was restored may make a move once more that it has lost, by a write of the same number.
+        let made = self.moves.entry(Move { label: label.clone(), epoch, manifest }).or_insert((now, Vec::new()));
+        made.1 = earlier;
         self.purges.allow(label, manifest);
         self.deletions.created(label);
         if before != expected {
