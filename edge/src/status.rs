@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use verge_daemon::feed::LastSeen;
+use verge_protocol::feed::HEARTBEAT_SECONDS;
 use verge_protocol::host::HostLabel;
 use verge_protocol::report::{Lag, Preparation, PurgeLag, PurgeProof};
 use verge_protocol::{Digest, EdgeName, History, Position, Seq};
@@ -64,6 +65,18 @@ impl AppliedState {
         self.served > 0 || self.position.is_some() && self.channels == 0
     }
 
+    /// Whether readers may be sent here, when no origin was seen for `silence`; `is_unreachable`: the last attempt to reach one failed.
+    pub(crate) fn availability(&self, silence: Duration, is_unreachable: bool) -> Availability {
+        let patience = if is_unreachable { RECONNECT_PATIENCE } else { CATCH_UP_PATIENCE };
+        if !self.can_serve() {
+            Availability::Empty
+        } else if self.has_caught_up || silence > patience {
+            Availability::Available
+        } else {
+            Availability::CatchingUp
+        }
+    }
+
     /// While the state is not saved, nothing is prepared: a restart would lose it.
     pub(crate) fn retract_unsaved(&mut self) {
         let Some(reason) = &self.not_saving else { return };
@@ -98,8 +111,9 @@ impl MissingBlobs {
 
 /// How long origins may be silent. They send a heartbeat every five seconds, and restart within a few.
 const ORIGIN_SILENCE: Duration = Duration::from_mins(1);
-/// How long an edge that has just started waits for a silent origin before readers are sent to it all the same.
-const CATCH_UP_PATIENCE: Duration = Duration::from_secs(5);
+/// How long an edge that has just started waits for a silent origin before readers are sent to it all the same: longer than an origin that
+/// has nothing to say is silent.
+const CATCH_UP_PATIENCE: Duration = Duration::from_secs(HEARTBEAT_SECONDS + 2);
 /// The same if no origin can be reached. One that restarts is back by then.
 const RECONNECT_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -131,15 +145,7 @@ pub(crate) enum Availability {
 impl ServingStatus {
     /// Whether readers may be sent here.
     pub(crate) fn availability(&self) -> Availability {
-        let applied = self.applied.borrow();
-        let patience = if self.last_seen.is_unreachable() { RECONNECT_PATIENCE } else { CATCH_UP_PATIENCE };
-        if !applied.can_serve() {
-            Availability::Empty
-        } else if applied.has_caught_up || self.last_seen.silence() > patience {
-            Availability::Available
-        } else {
-            Availability::CatchingUp
-        }
+        self.applied.borrow().availability(self.last_seen.silence(), self.last_seen.is_unreachable())
     }
 
     /// Whether no origin was seen for so long that it is not just restarting.
@@ -167,6 +173,8 @@ mod tests {
         assert_eq!(status.availability(), Availability::Available);
         applied.send_modify(|applied| applied.has_caught_up = false);
         assert_eq!(status.availability(), Availability::CatchingUp);
+        tokio::time::advance(Duration::from_secs(HEARTBEAT_SECONDS) + Duration::from_millis(500)).await;
+        assert_eq!(status.availability(), Availability::CatchingUp, "a heartbeat that is a little late");
         status.last_seen.record_failure();
         tokio::time::advance(RECONNECT_PATIENCE + Duration::from_millis(1)).await;
         assert_eq!(status.availability(), Availability::Available, "no origin can be reached");

@@ -8,7 +8,7 @@ use verge_protocol::api::PurgeProgress;
 use verge_protocol::feed::FeedMessage;
 use verge_protocol::purge::{Purge, PurgeScope};
 use verge_protocol::report::EdgeReport;
-use verge_protocol::state::{Inherited, RolloutState, Row};
+use verge_protocol::state::{ChannelState, Inherited, RolloutState, Row};
 use verge_protocol::{Checkpoint, Digest, EdgeName, Generation, History, Position, Seq, SiteName, Timestamp};
 
 use crate::purges::{Confirmation, Purged};
@@ -55,6 +55,11 @@ pub fn still_inherited(inherits: &[Inherited], now: Timestamp) -> Option<Vec<Inh
 /// Whether a rollout that the last process left is carried on, of a channel that is at `epoch`.
 pub fn is_resumable(state: &RolloutState, epoch: Option<Seq>, now: Timestamp) -> bool {
     rollout::check_resumable(state, epoch, now).is_ok()
+}
+
+/// Whether a rollout whose move could not be committed has moved the channel, which is in the state `current`, all the same.
+pub fn has_moved(current: &ChannelState, state: &RolloutState) -> bool {
+    rollout::has_moved(current, state)
 }
 
 /// Where a subscriber at `since` is, relative to an origin at `now` with this `history` after the write `since.position.seq`.

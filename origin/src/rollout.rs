@@ -69,6 +69,11 @@ pub(crate) fn check_resumable(state: &RolloutState, epoch: Option<Seq>, now: Tim
     Ok(())
 }
 
+/// Whether a channel that is in the state `current` was moved by this rollout. It must have been locked since the rollout began.
+pub(crate) fn has_moved(current: &ChannelState, state: &RolloutState) -> bool {
+    Some(current.epoch) > state.expected && current.release == state.release
+}
+
 /// Begins rollouts and carries them out. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Rollouts {
@@ -276,8 +281,7 @@ impl Rollouts {
     /// The move of a rollout whose commit failed, if it survived all the same.
     async fn moved_in_spite_of(&self, label: &HostLabel, state: &RolloutState) -> Option<(Position, ChannelState)> {
         let current = self.database.channel(&label.site, &label.channel).await.ok()??;
-        let has_moved = Some(current.epoch) > state.expected && current.release == state.release;
-        has_moved.then(|| (Position { seq: current.epoch, ..self.feed.position() }, current))
+        has_moved(&current, state).then(|| (Position { seq: current.epoch, ..self.feed.position() }, current))
     }
 
     /// Deletes the rollout of the locked channel, and sends the reason to clients. If that cannot be written, it is tried again after the

@@ -20,7 +20,7 @@ use super::prefetch_status::PrefetchStatus;
 use super::report::report_of;
 use crate::metrics::{Metrics, Traffic};
 use crate::model::ServedTable;
-use crate::status::AppliedState;
+use crate::status::{AppliedState, Availability};
 use crate::store::Room;
 use crate::table::{ReferencedBlobs, Resources};
 
@@ -186,6 +186,12 @@ impl Follower {
     /// The report as of the last [`Self::set_applied`]; `None` before the first snapshot.
     pub fn report(&self) -> Option<EdgeReport> {
         report_of(self.name.clone(), &self.applied)
+    }
+
+    /// Whether readers may be sent here, as of the last [`Self::set_applied`], when no origin was seen for `silence`; `is_unreachable`:
+    /// the last attempt to reach one failed.
+    pub fn is_available(&self, silence: Duration, is_unreachable: bool) -> bool {
+        self.applied.availability(silence, is_unreachable) == Availability::Available
     }
 
     /// Begins a purge that can be carried out now, if none is in progress.

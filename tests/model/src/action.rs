@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use verge_protocol::SitePath;
 use verge_protocol::canary::{CanaryPlan, CanaryShare};
+use verge_protocol::host::HostLabel;
 use verge_protocol::purge::PurgeScope;
 
 use crate::disk::Disk;
 use crate::edge::Edge;
 use crate::fleet::Fleet;
+use crate::operator;
 use crate::origin::Origin;
+use crate::origin::commit::Write;
 use crate::random::Random;
-use crate::reader::Readers;
 use crate::world::{Event, World};
 
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +51,14 @@ pub(crate) enum Action {
     BackUp,
     /// The origin is killed and comes back with the last copy.
     RestoreOrigin,
+    /// The next commit of a kind fails, and is lost or survives all the same.
+    FailCommit,
+    /// An edge is forced down, and later up again.
+    ForceDown,
+    /// An edge is removed, and later added again, with what it had on its disk or without.
+    RemoveEdge,
+    /// A channel is deleted.
+    Delete,
     /// The origin's clock is set back.
     SetClockBack,
     /// A day passes without an event.
@@ -56,7 +66,7 @@ pub(crate) enum Action {
 }
 
 /// Of how many, in their sum.
-const WEIGHTS: [(usize, Action); 19] = [
+const WEIGHTS: [(usize, Action); 23] = [
     (24, Action::Push),
     (8, Action::MoveBack),
     (2, Action::PushStale),
@@ -73,7 +83,11 @@ const WEIGHTS: [(usize, Action); 19] = [
     (2, Action::FailDisk),
     (5, Action::KillOrigin),
     (4, Action::BackUp),
-    (2, Action::RestoreOrigin),
+    (3, Action::RestoreOrigin),
+    (12, Action::FailCommit),
+    (4, Action::ForceDown),
+    (2, Action::RemoveEdge),
+    (3, Action::Delete),
     (1, Action::SetClockBack),
     (1, Action::DayPasses),
 ];
@@ -107,26 +121,14 @@ pub(crate) fn weights(random: &mut Random) -> Vec<(usize, Action)> {
 }
 
 fn carry_out(fleet: &mut Fleet, action: Action) {
-    let Fleet { world, origin, edges, readers, labels, sites, .. } = fleet;
+    let Fleet { world, origin, edges, readers, labels, .. } = fleet;
     let index = world.random.below(edges.len());
     let edge = &mut edges[index];
     match action {
         Action::Push | Action::MoveBack | Action::PushStale => {
             let channel = world.random.below(labels.len());
-            let label = &labels[channel];
-            let known = origin.database.channel(label).map(|state| state.epoch);
-            let releases = origin.database.releases(label);
-            let build = match world.random.pick(&releases) {
-                Some((_, manifest)) if matches!(action, Action::MoveBack) => Arc::clone(world.ledger.build(manifest)),
-                _ => sites[Fleet::site_of(channel)].build(&mut world.random),
-            };
-            world.ledger.add_build(&build);
-            let mut expected = known;
-            if let (Action::PushStale, Some(epoch)) = (action, &mut expected) {
-                epoch.0 -= 1;
-            }
-            let canary = world.random.percent(40).then(|| canary(&mut world.random));
-            origin.publish(world, label, (&build, canary), expected);
+            let label = labels[channel].clone();
+            push(fleet, &label, action);
         }
         Action::Purge | Action::Erase => {
             let label = &labels[world.random.below(labels.len())];
@@ -177,8 +179,19 @@ fn carry_out(fleet: &mut Fleet, action: Action) {
             };
             world.after(delay, Event::StartOrigin);
         }
+        Action::FailCommit => {
+            let kind = if world.random.percent(70) { Write::Abandonment } else { Write::Other };
+            origin.commit_failures.insert(kind, world.random.percent(50));
+        }
+        Action::ForceDown | Action::RemoveEdge => {
+            operator::leave_fleet(world, origin, edge, matches!(action, Action::RemoveEdge));
+        }
+        Action::Delete => {
+            let channel = world.random.below(labels.len());
+            origin.delete(world, &labels[channel]);
+        }
         Action::BackUp => origin.back_up(world),
-        Action::RestoreOrigin => restore_origin(world, origin, readers),
+        Action::RestoreOrigin => operator::restore_origin(world, origin, readers),
         Action::SetClockBack => {
             world.log(|_| "the clock of the origin is set back".to_owned());
             world.set_back_millis += 3_600_000;
@@ -192,26 +205,41 @@ fn carry_out(fleet: &mut Fleet, action: Action) {
     }
 }
 
+/// A publisher who was told nothing pushes again, while readers have pages of the release that is replaced.
+pub(crate) fn push_again(fleet: &mut Fleet, label: &HostLabel) {
+    let Fleet { world, origin, edges, readers, .. } = fleet;
+    for _ in 0..3 {
+        readers.open(world, edges, origin, std::slice::from_ref(label));
+    }
+    push(fleet, label, Action::Push);
+}
+
+/// Somebody pushes a new build to a channel, or moves it back.
+fn push(fleet: &mut Fleet, label: &HostLabel, action: Action) {
+    let Fleet { world, origin, sites, .. } = fleet;
+    let known = origin.database.channel(label).map(|state| state.epoch);
+    let releases = origin.database.releases(label);
+    let build = match world.random.pick(&releases) {
+        Some((_, manifest)) if matches!(action, Action::MoveBack) => Arc::clone(world.ledger.build(manifest)),
+        _ => sites
+            .iter_mut()
+            .find(|site| site.is(&label.site))
+            .expect("each channel has a site")
+            .build(&mut world.random),
+    };
+    world.ledger.add_build(&build);
+    let mut expected = known;
+    if let (Action::PushStale, Some(epoch)) = (action, &mut expected) {
+        epoch.0 -= 1;
+    }
+    let canary = world.random.percent(40).then(|| canary(&mut world.random));
+    origin.publish(world, label, (&build, canary), expected);
+}
+
 /// The plan of a canary.
 fn canary(random: &mut Random) -> CanaryPlan {
     let edges = random.pick(&[CanaryShare::Count(1), CanaryShare::Count(2), CanaryShare::Percent(50)]).copied();
     CanaryPlan { edges: edges.unwrap_or(CanaryShare::Count(1)), seconds: 2 + random.below(30) as u64 }
-}
-
-/// The origin is killed and comes back with the last copy, if there is one; at times once more within seconds.
-pub(crate) fn restore_origin(world: &mut World, origin: &mut Origin, readers: &mut Readers) {
-    if world.is_quiet || origin.backup.is_none() {
-        return;
-    }
-    origin.kill(world);
-    origin.restore(world);
-    readers.abandon();
-    let delay = world.random.millis(10, 3000);
-    world.after(delay, Event::StartOrigin);
-    if world.random.percent(30) {
-        let delay = world.random.millis(10, 6000);
-        world.after(delay, Event::RestoreOrigin);
-    }
 }
 
 /// Something happens to the disk of the edge with this index.

@@ -34,6 +34,10 @@ pub(crate) struct Database {
     /// The manifests and blobs in the object store.
     pub(crate) objects: BTreeSet<Digest>,
     diverged: Option<Timestamp>,
+    /// The edges of the fleet.
+    pub(crate) members: BTreeSet<usize>,
+    /// The write that last deleted each channel.
+    deletions: BTreeMap<HostLabel, Seq>,
 }
 
 /// A release that readers of a channel got.
@@ -44,13 +48,27 @@ pub(crate) struct Life {
     pub(crate) end: Option<(Seq, Timestamp)>,
 }
 
+/// A rollout that was begun.
+pub(crate) struct Begun {
+    pub(crate) position: Position,
+    pub(crate) state: RolloutState,
+    /// What the channel inherits of a rollout that was replaced.
+    pub(crate) taken_back: Option<TakenBack>,
+}
+
+/// A release that only readers of canary edges got, and where the channel's row says that it is inherited.
+pub(crate) struct TakenBack {
+    pub(crate) manifest: Digest,
+    pub(crate) since: Position,
+}
+
 /// A channel is not at the expected epoch.
 pub(crate) struct Conflict;
 
 impl Database {
-    pub(crate) fn new(generation: Generation) -> Self {
+    pub(crate) fn new(generation: Generation, members: BTreeSet<usize>) -> Self {
         let position = Position { generation, seq: Seq(0) };
-        Self { position, history: vec![History::EMPTY], ..Self::default() }
+        Self { position, history: vec![History::EMPTY], members, ..Self::default() }
     }
 
     pub(crate) fn at(&self) -> Checkpoint {
@@ -153,19 +171,28 @@ impl Database {
         channels.chain(rollouts).filter(|(label, _)| label.site == *site).collect()
     }
 
-    /// Begins a rollout of a manifest, and creates its release if it is new. `compare`: unless the channel is not at the epoch
-    /// `expected`.
+    /// The write that last deleted each channel.
+    pub(crate) fn deletions(&self) -> &BTreeMap<HostLabel, Seq> {
+        &self.deletions
+    }
+
+    /// Begins a rollout of a manifest, and creates its release if it is new, unless the channel is not at the epoch `expected`. One that
+    /// is still in the state is replaced: it ends as by [`Self::abandon_rollout`].
     pub(crate) fn begin_rollout(
         &mut self,
         label: &HostLabel,
         expected: Option<Seq>,
         (manifest, canary): (Digest, Option<CanaryPlan>),
         now: Timestamp,
-        compare: bool,
-    ) -> Result<(Position, RolloutState), Conflict> {
+        plant: Option<Plant>,
+    ) -> Result<Begun, Conflict> {
+        let compare = plant != Some(Plant::OriginComparesNoEpochs);
         if compare && self.channel(label).map(|state| state.epoch) != expected {
             return Err(Conflict);
         }
+        let replaced = self.rollouts().into_iter().find(|(of, ..)| of == label).map(|(.., state)| state);
+        let forgets = plant == Some(Plant::OriginForgetsReplacedCanaries);
+        let taken_back = replaced.and_then(|replaced| self.take_back(label, &replaced, now, forgets));
         let releases = self.releases.entry(label.site.to_string()).or_default();
         let index = releases.iter().position(|known| *known == manifest).unwrap_or_else(|| {
             releases.push(manifest);
@@ -177,7 +204,7 @@ impl Database {
             RolloutState { release, manifest, expected, idempotency_key: None, started: now, canary, author: None };
         let seq = self.next();
         self.put(seq, &Key::Rollout(label.site.clone(), label.channel.clone()), Some(json(&state)));
-        Ok((Position { seq, ..self.position }, state))
+        Ok(Begun { position: Position { seq, ..self.position }, state, taken_back })
     }
 
     /// Writes the row of a rollout again.
@@ -218,35 +245,59 @@ impl Database {
         Ok(Position { seq: epoch, ..self.position })
     }
 
-    /// Deletes a rollout, unless the channel has another. A release that readers of canary edges got is inherited. Returns where the
-    /// channel's row says so.
+    /// Deletes a rollout, unless the channel has another.
     pub(crate) fn abandon_rollout(
         &mut self,
         label: &HostLabel,
         rollout: &RolloutState,
         now: Timestamp,
         plant: Option<Plant>,
-    ) -> Option<Position> {
+    ) -> Option<TakenBack> {
         let is_same = |state: &RolloutState| (state.release, state.started) == (rollout.release, rollout.started);
         if !self.rollouts().iter().any(|(of, _, state)| of == label && is_same(state)) {
             return None;
         }
+        let taken_back = self.take_back(label, rollout, now, plant == Some(Plant::OriginForgetsCanaries));
+        let seq = self.next();
+        self.put(seq, &Key::Rollout(label.site.clone(), label.channel.clone()), None);
+        taken_back
+    }
+
+    /// Lets a channel inherit the release of a rollout that ends without a move, if readers of canary edges got it, unless the origin
+    /// `forgets` it. To be written before the row of the rollout.
+    fn take_back(
+        &mut self,
+        label: &HostLabel,
+        rollout: &RolloutState,
+        now: Timestamp,
+        forgets: bool,
+    ) -> Option<TakenBack> {
+        let manifest = rollout.manifest;
         let had_canary_edges = rollout.canary.as_ref().is_some_and(|canary| !canary.edges.is_empty());
-        let channel = self.channel(label).filter(|channel| had_canary_edges && channel.manifest != rollout.manifest);
-        let mut inherits_since = None;
-        if let Some(mut channel) = channel.filter(|_| plant != Some(Plant::OriginForgetsCanaries)) {
-            channel.inherits = model::inherited_after_canary(rollout.manifest, channel.inherits, channel.manifest, now);
+        let mut channel = self.channel(label).filter(|_| had_canary_edges)?;
+        let mut taken_back = None;
+        if channel.manifest != manifest && !forgets {
+            channel.inherits = model::inherited_after_canary(manifest, channel.inherits, channel.manifest, now);
             let seq = self.next();
             self.put_channel(seq, label, &channel);
-            inherits_since = Some(Position { seq, ..self.position });
+            taken_back = Some(TakenBack { manifest, since: Position { seq, ..self.position } });
         }
+        let end = Seq(self.position.seq.0 + 1);
+        self.taken_back.entry(label.clone()).or_default().push(Life { manifest, end: Some((end, now)) });
+        taken_back
+    }
+
+    /// Deletes a channel and its rollout. A push creates it anew, without its past.
+    pub(crate) fn delete_channel(&mut self, label: &HostLabel) -> Seq {
+        let HostLabel { site, channel } = label;
         let seq = self.next();
-        if had_canary_edges {
-            let life = Life { manifest: rollout.manifest, end: Some((seq, now)) };
-            self.taken_back.entry(label.clone()).or_default().push(life);
-        }
-        self.put(seq, &Key::Rollout(label.site.clone(), label.channel.clone()), None);
-        inherits_since
+        self.put(seq, &Key::Rollout(site.clone(), channel.clone()), None);
+        let seq = self.next();
+        self.put(seq, &Key::Channel(site.clone(), channel.clone()), None);
+        self.moves.remove(label);
+        self.taken_back.remove(label);
+        self.deletions.insert(label.clone(), seq);
+        seq
     }
 
     /// Purges paths of a site: its row, and those of its channels.

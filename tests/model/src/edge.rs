@@ -3,27 +3,25 @@
 //! It carries out the decisions of `verge_edge::model` as `edge/src/follow` does: changes, manifests and blobs change the machine; the
 //! state is saved; then readers see the new table; then it is reported. A process that ends loses all but the disk.
 
+mod feed;
+mod planted;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use verge_daemon::feed::{Change, Cursor, Step};
+use verge_daemon::feed::Cursor;
 use verge_edge::model::{Disk as _, Follower, Purge, Saved, ServedTable, Serving};
 use verge_protocol::canary::ResponseCounts;
-use verge_protocol::feed::{FeedEvent, FeedMessage};
 use verge_protocol::host::HostLabel;
 use verge_protocol::report::{EdgeReport, REPORT_SECONDS};
-use verge_protocol::state::{ChannelState, Key, ParsedRow, RolloutState, Row};
-use verge_protocol::{Digest, EdgeName, Json};
+use verge_protocol::{Digest, EdgeName};
 
 use crate::disk::Disk;
 use crate::ledger::Ledger;
-use crate::origin::{FeedStream, Origin, name};
+use crate::origin::{Origin, name};
 use crate::plant::Plant;
 use crate::site::Build;
 use crate::world::{Event, Input, World};
-
-/// A feed from which nothing arrives for so long is dead.
-const FEED_TIMEOUT: Duration = Duration::from_secs(15);
 
 pub(crate) struct Edge {
     index: usize,
@@ -44,8 +42,11 @@ pub(crate) struct Process {
     started: Duration,
     follower: Follower,
     cursor: Cursor,
-    /// The feed that it reads, or waits for, and when it last got something from it.
-    feed: Option<(u64, Duration)>,
+    feed: Option<Feed>,
+    /// When an origin was last seen, or else when it started.
+    origin_seen: Duration,
+    /// Whether the last attempt to reach an origin failed.
+    is_origin_unreachable: bool,
     /// What readers see.
     table: ServedTable,
     inbox: VecDeque<Input>,
@@ -54,6 +55,8 @@ pub(crate) struct Process {
     not_saving: Option<String>,
     /// Manifests that are being fetched.
     fetching: BTreeSet<Digest>,
+    /// Those of them that could not be fetched.
+    unavailable: BTreeSet<Digest>,
     is_prefetching: bool,
     /// The purge that is being carried out.
     purge: Option<Purge>,
@@ -62,6 +65,15 @@ pub(crate) struct Process {
     /// The last report that was sent, without what changes with every blob.
     reported: Option<EdgeReport>,
     pub(crate) is_draining: bool,
+}
+
+/// A feed that is read, or waited for.
+struct Feed {
+    connection: u64,
+    /// When something arrived last, or when it was opened.
+    last_seen: Duration,
+    /// Whether something has arrived.
+    has_delivered: bool,
 }
 
 /// A state that is being saved, and what readers see when it is.
@@ -81,6 +93,10 @@ impl Edge {
             dies_saving: false,
             process: None,
         }
+    }
+
+    pub(crate) fn index(&self) -> usize {
+        self.index
     }
 
     /// The process with this number, if it is still running.
@@ -113,11 +129,14 @@ impl Edge {
             follower,
             cursor,
             feed: None,
+            origin_seen: world.now,
+            is_origin_unreachable: false,
             table,
             inbox: VecDeque::from([Input::Look]),
             save: None,
             not_saving: None,
             fetching: BTreeSet::new(),
+            unavailable: BTreeSet::new(),
             is_prefetching: false,
             purge: None,
             counting: BTreeMap::new(),
@@ -135,8 +154,8 @@ impl Edge {
     pub(crate) fn kill(&mut self, world: &mut World, origin: &mut Origin) {
         let Some(process) = self.process.take() else { return };
         world.log(|_| format!("e{} is killed", self.index));
-        if let Some((connection, _)) = process.feed {
-            origin.disconnect(connection);
+        if let Some(feed) = process.feed {
+            origin.disconnect(feed.connection);
         }
         if process.not_saving.is_some() || self.disk.is_failing {
             // What readers saw was not saved, as the edge has said.
@@ -164,7 +183,10 @@ impl Edge {
                     process.fetching.remove(&id);
                     process.follower.add_manifest(world.ledger.build(&id).files.clone());
                 }
-                Input::Failure(id) => process.follower.record_failure(id, "unreachable"),
+                Input::Failure(id) => {
+                    process.unavailable.insert(id);
+                    process.follower.record_failure(id, "unreachable");
+                }
                 Input::Purged(purge) => process.follower.record_purge(purge),
                 Input::Look => all = true,
             }
@@ -179,6 +201,7 @@ impl Edge {
         let has_new_table = process.follower.advance(now, all, &self.disk);
         let missing: BTreeSet<Digest> = process.follower.missing_manifests().into_iter().collect();
         process.fetching.retain(|id| missing.contains(id));
+        process.unavailable.retain(|id| missing.contains(id));
         for manifest in missing {
             if process.fetching.insert(manifest) {
                 let (edge, process) = (self.index, process.number);
@@ -393,86 +416,6 @@ impl Edge {
         !self.is_cut_off && origin.is_running()
     }
 
-    /// Opens a feed.
-    pub(crate) fn connect(&mut self, world: &mut World) {
-        let Some(process) = self.process.as_mut().filter(|process| process.feed.is_none()) else { return };
-        let (edge, number) = (self.index, process.number);
-        if self.is_cut_off {
-            let delay = world.random.millis(500, 2000);
-            return world.after(delay, Event::Connect { edge, process: number });
-        }
-        let connection = world.number();
-        process.feed = Some((connection, world.now));
-        let since = process.cursor.open();
-        let delay = world.random.latency();
-        world.after(delay, Event::Subscribe { edge, connection, since });
-        // Unless something arrives, it is given up.
-        world.after(FEED_TIMEOUT, Event::FeedEnds { edge, connection });
-        self.report(world, true);
-    }
-
-    /// The next message of a feed arrives.
-    pub(crate) fn receive(&mut self, world: &mut World, origin: &mut Origin, connection: u64) {
-        let Some(process) = &mut self.process else { return };
-        let Some((current, last_seen)) = &mut process.feed else { return };
-        let Some(feed) = origin.feeds.get_mut(&connection).filter(|_| *current == connection) else { return };
-        if self.is_cut_off {
-            // TCP sends it again; the edge does not wait for ever.
-            if world.now < *last_seen + FEED_TIMEOUT {
-                world.after(Duration::from_millis(500), Event::FeedArrives { edge: self.index, connection });
-            } else {
-                self.close_feed(world, origin);
-            }
-            return;
-        }
-        let Some(message) = next_message(feed, world.now) else { return };
-        *last_seen = world.now;
-        world
-            .log(|ledger| format!("e{} gets {} {}", self.index, message.at.position, describe_event(ledger, &message)));
-        match process.cursor.advance(message) {
-            Step::Wait => {}
-            Step::Apply(mut change) => {
-                plant_in_change(world, &self.name, &mut change);
-                process.inbox.push_back(Input::Change(change));
-                self.work(world);
-            }
-            Step::Reopen => {
-                origin.disconnect(connection);
-                process.feed = None;
-                let process = process.number;
-                world.after(Duration::from_millis(10), Event::Connect { edge: self.index, process });
-            }
-        }
-    }
-
-    /// A feed may have ended.
-    pub(crate) fn feed_ends(&mut self, world: &mut World, origin: &mut Origin, connection: u64) {
-        let Some(process) = &mut self.process else { return };
-        let Some((current, last_seen)) = process.feed else { return };
-        if current != connection {
-            return;
-        }
-        let feed = origin.feeds.get(&connection);
-        let is_open = feed.is_some_and(|feed| !feed.has_ended || !feed.messages.is_empty() && !self.is_cut_off);
-        // An idle feed has heartbeats, unless the edge is cut off.
-        let is_silent = self.is_cut_off && world.now >= last_seen + FEED_TIMEOUT;
-        if is_open && !is_silent {
-            return world.after(Duration::from_secs(5), Event::FeedEnds { edge: self.index, connection });
-        }
-        self.close_feed(world, origin);
-    }
-
-    /// Closes its feed, and opens another after a while.
-    pub(crate) fn close_feed(&mut self, world: &mut World, origin: &mut Origin) {
-        let Some(process) = &mut self.process else { return };
-        let Some((connection, _)) = process.feed.take() else { return };
-        world.log(|_| format!("the feed of e{} ends", self.index));
-        origin.disconnect(connection);
-        let (edge, process) = (self.index, process.number);
-        let delay = world.random.millis(100, 2000);
-        world.after(delay, Event::Connect { edge, process });
-    }
-
     /// It reports every few seconds.
     pub(crate) fn report_due(&mut self, world: &mut World) {
         let Some(process) = &self.process else { return };
@@ -492,9 +435,14 @@ impl Edge {
         world.after(delay, Event::StopEdge { edge, process });
     }
 
-    /// Whether manifests are missing that a row names.
-    pub(crate) fn is_fetching_manifests(&self) -> bool {
-        self.process.as_ref().is_some_and(|process| !process.fetching.is_empty())
+    /// Whether its process has started since a time, and has caught up with an origin.
+    pub(crate) fn has_caught_up_since(&self, world: &World, time: Duration) -> bool {
+        let takes_readers_at_once = world.has(Plant::EdgeTakesReadersAtOnce);
+        let has_caught_up = |process: &Process| {
+            let is_available = process.follower.is_available(Duration::ZERO, false) || takes_readers_at_once;
+            process.started > time && is_available && process.unavailable.is_empty()
+        };
+        self.process.as_ref().is_some_and(has_caught_up)
     }
 
     /// Whether it reports that it has a release, and has lost nothing of it.
@@ -507,6 +455,14 @@ impl Edge {
         let serves = process.table.release(label) == Some(*manifest) && !lags;
         let is_prepared = report.preparation(site, channel, *manifest).is_some_and(|one| one.prepared);
         self.disk.is_sound() && (serves || is_prepared)
+    }
+
+    /// Writes to its disk succeed again.
+    pub(crate) fn repair_disk(&mut self, world: &mut World) {
+        if self.disk.is_failing {
+            world.log(|_| format!("the disk of e{} can be written again", self.index));
+            self.disk.is_failing = false;
+        }
     }
 
     /// Whether it holds the blob at a path, or can get it.
@@ -538,20 +494,6 @@ impl Process {
     }
 }
 
-/// What an edge makes of a change, with a planted bug.
-fn plant_in_change(world: &World, edge: &EdgeName, change: &mut Change) {
-    let (Change::Snapshot { rows, .. } | Change::Rows(_, rows)) = change;
-    match world.plant {
-        Some(Plant::EdgeServesWhatIsComing) => rows.iter_mut().for_each(serve_rollout),
-        Some(Plant::EdgeJoinsEveryCanary) => rows.iter_mut().for_each(|row| join_canary(row, edge)),
-        Some(Plant::EdgeIgnoresErasures) => rows.retain(|row| !row.key.starts_with("erased/")),
-        Some(Plant::EdgeIgnoresEndsOfCanaries) => {
-            rows.retain(|row| row.value.is_some() || !row.key.starts_with("rollout/"));
-        }
-        _ => {}
-    }
-}
-
 /// What readers got from a release in so much time: enough to judge it by after some seconds.
 fn counts(build: &Build, time: Duration) -> ResponseCounts {
     let responses = time.as_secs() * 2;
@@ -560,48 +502,6 @@ fn counts(build: &Build, time: Duration) -> ResponseCounts {
         server_errors: if build.is_bad { responses / 2 } else { 0 },
         ..ResponseCounts::default()
     }
-}
-
-/// The channel and the value of the row of a rollout.
-fn rollout(row: &Row) -> Option<(HostLabel, RolloutState)> {
-    match row.parse() {
-        Ok(ParsedRow::Rollout(label, state)) => Some((label, state?)),
-        _ => None,
-    }
-}
-
-/// Makes the row of a channel of the row of a rollout.
-fn serve_rollout(row: &mut Row) {
-    let Some((HostLabel { site, channel }, state)) = rollout(row) else { return };
-    let (epoch, inherits) = (row.seq, Vec::new());
-    let state = ChannelState { epoch, release: state.release, manifest: state.manifest, inherits };
-    let value = Json::of(&state).expect("plain data serializes");
-    *row = Row { key: Key::Channel(site, channel).to_string(), seq: row.seq, value: Some(value) };
-}
-
-/// Adds an edge to the canary edges of a rollout, if there are any.
-fn join_canary(row: &mut Row, edge: &EdgeName) {
-    let Some((_, mut state)) = rollout(row) else { return };
-    if let Some(canary) = state.canary.as_mut().filter(|canary| !canary.edges.is_empty()) {
-        canary.edges.insert(edge.clone());
-        row.value = Some(Json::of(&state).expect("plain data serializes"));
-    }
-}
-
-/// The message at the front, if its time has come.
-fn next_message(feed: &mut FeedStream, now: Duration) -> Option<FeedMessage> {
-    feed.messages.front().filter(|(at, _)| *at <= now)?;
-    feed.messages.pop_front().map(|(_, message)| message)
-}
-
-fn describe_event(ledger: &Ledger, message: &FeedMessage) -> String {
-    let FeedEvent::Row(row) = &message.event else { return message.event.to_parts().0.to_owned() };
-    let value = match row.parse() {
-        Ok(ParsedRow::Channel(_, Some(state))) => ledger.name(&state.manifest),
-        Ok(ParsedRow::Rollout(_, Some(state))) => ledger.name(&state.manifest),
-        _ => "nothing".to_owned(),
-    };
-    format!("{} = {value}", row.key)
 }
 
 fn describe(ledger: &Ledger, table: &ServedTable, serving: &[Serving]) -> String {

@@ -10,8 +10,9 @@ use crate::reader::Readers;
 use crate::site::Site;
 use crate::world::{Event, World};
 
-/// The channels, each with the index of its site.
-const CHANNELS: [(&str, usize); 3] = [("a", 0), ("pr-1--a", 0), ("b", 1)];
+/// The channels.
+const CHANNELS: [&str; 3] = ["a", "pr-1--a", "b"];
+
 /// Everything there is.
 pub(crate) struct Fleet {
     pub(crate) world: World,
@@ -27,7 +28,7 @@ impl Fleet {
         let edges = 3 + world.random.below(3);
         let budget =
             |world: &mut World| if world.random.percent(15) { world.random.below(400) as u64 } else { 1 << 30 };
-        let labels = CHANNELS.map(|(label, _)| label.parse().expect("a valid label"));
+        let labels = CHANNELS.map(|label| label.parse().expect("a valid label"));
         let mut fleet = Self {
             origin: Origin::new(edges),
             edges: (0..edges).map(|index| Edge::new(index, budget(&mut world), world.random.percent(25))).collect(),
@@ -43,10 +44,5 @@ impl Fleet {
         }
         fleet.world.after(Duration::from_millis(100), Event::Act);
         fleet
-    }
-
-    /// The site of a channel.
-    pub(crate) fn site_of(label: usize) -> usize {
-        CHANNELS[label].1
     }
 }

@@ -17,10 +17,16 @@ pub enum Invariant {
     Withdrawn,
     /// Bytes that were purged or erased are not served by an edge that has confirmed it. See [`crate::purge_ledger`].
     Purged,
+    /// A channel that was deleted is not served by an edge that has applied it. See [`crate::deletion_ledger`].
+    Deleted,
+    /// A push that is said to have moved its channel has, and one that is said to have failed has not.
+    Told,
+    /// The end of a push names every edge of the fleet that is not draining, and no other.
+    Named,
     /// Before a channel moves, only the edges that were chosen as canary edges serve a release.
     CanaryEdges,
     /// Once nothing happens any more, every edge serves what the origin's channels point at, lags with nothing, and has done all purges,
-    /// and no rollout is left.
+    /// and no rollout and no deleted channel is left.
     Agreement,
 }
 

@@ -9,6 +9,8 @@ use verge_protocol::host::HostLabel;
 use verge_protocol::report::EdgeReport;
 use verge_protocol::{Digest, EdgeName, Generation, Seq, SiteName};
 
+use crate::database::Database;
+use crate::deletion_ledger::DeletionLedger;
 use crate::invariant::{Failure, Invariant};
 use crate::plant::Plant;
 use crate::purge_ledger::PurgeLedger;
@@ -36,7 +38,7 @@ pub(crate) struct Ledger {
     sizes: BTreeMap<Digest, u64>,
     /// The paths that each site ever had.
     paths: BTreeMap<SiteName, BTreeSet<String>>,
-    /// Each move that was ever committed, when, and the manifests of those before it, the latest first.
+    /// Each move that was ever committed, when first, and the manifests of those before it, the latest first.
     moves: BTreeMap<Move, (Duration, Vec<Digest>)>,
     /// Each rollout that was ever begun.
     rollouts: BTreeSet<(HostLabel, Duration, Digest)>,
@@ -50,6 +52,9 @@ pub(crate) struct Ledger {
     /// The releases that edges were told to serve as canary edges.
     canaries: BTreeSet<(HostLabel, Digest, EdgeName)>,
     pub(crate) purges: PurgeLedger,
+    pub(crate) deletions: DeletionLedger,
+    /// The edges that have applied a deletion, or confirmed a purge, since the last [`Self::take_unchecked`].
+    unchecked: BTreeSet<usize>,
     failure: Option<Failure>,
 }
 
@@ -87,7 +92,7 @@ impl Ledger {
         self.builds.get(manifest).map_or_else(|| "?".to_owned(), |build| format!("{}#{}", build.site, build.number))
     }
 
-    /// A rollout was begun, or has come back with a copy of the origin's data.
+    /// A rollout was begun, or has come back with a copy of the origin's data, or a channel has: edges are about to serve the release.
     pub(crate) fn begun(&mut self, label: &HostLabel, now: Duration, manifest: Digest) {
         self.rollouts.insert((label.clone(), now, manifest));
         self.purges.allow(label, manifest);
@@ -108,8 +113,11 @@ impl Ledger {
         earlier: Vec<Digest>,
         now: Duration,
     ) {
-        self.moves.insert(Move { label: label.clone(), epoch, manifest }, (now, earlier));
+        // An origin that was restored may make a move once more that it has lost, by a write of the same number.
+        let made = self.moves.entry(Move { label: label.clone(), epoch, manifest }).or_insert((now, Vec::new()));
+        made.1 = earlier;
         self.purges.allow(label, manifest);
+        self.deletions.created(label);
         if before != expected {
             self.fail(
                 Invariant::Expected,
@@ -118,25 +126,52 @@ impl Ledger {
         }
     }
 
+    /// A channel was deleted by the write `seq`.
+    pub(crate) fn deleted(&mut self, label: &HostLabel, seq: Seq) {
+        self.deletions.deleted(label, seq);
+        self.held.retain(|(_, of)| of != label);
+    }
+
+    /// The origin, which was in the generation `before`, was restored from a copy.
+    pub(crate) fn restored(&mut self, before: Generation, database: &Database) {
+        self.purges.restored(before, database);
+        self.deletions.restored(database);
+    }
+
     /// An edge lost what it has saved, or could not save.
     pub(crate) fn forget(&mut self, edge: usize, now: Duration) {
         self.forgotten.insert(edge, now);
         self.held.retain(|(of, _)| *of != edge);
         self.shown.retain(|(of, _), _| *of != edge);
+        self.deletions.forget(edge);
     }
 
     /// An edge reports to an origin in this generation.
     pub(crate) fn reported(&mut self, edge: usize, report: &EdgeReport, generation: Generation) {
         let lags =
             |label: &HostLabel| report.lagging.iter().any(|lag| lag.site == label.site && lag.channel == label.channel);
-        let shown = self.shown.keys().filter(|(of, label)| *of == edge && !lags(label)).cloned();
-        self.held.extend(shown);
+        let is_held = |(of, label): &(usize, HostLabel), shown: &Shown| {
+            let is_since = self.deletions.is_since(label, (shown.generation, shown.what.epoch), generation);
+            *of == edge && is_since && !lags(label)
+        };
+        let held = self.shown.iter().filter(|(key, shown)| is_held(key, shown)).map(|(key, _)| key.clone());
+        self.held.extend(held);
+        if self.deletions.reported(edge, report, generation) {
+            self.unchecked.insert(edge);
+        }
         self.purges.reported(edge, report, generation);
     }
 
     /// Whether an edge has reported the channel without lag since it last lost its disk.
     pub(crate) fn has_held(&self, edge: usize, label: &HostLabel) -> bool {
         self.held.contains(&(edge, label.clone()))
+    }
+
+    /// When a channel was created, or created anew after its last deletion.
+    pub(crate) fn created(&self, label: &HostLabel) -> Option<Duration> {
+        let moves = self.moves.iter().filter(|(one, _)| one.label == *label);
+        let moves = moves.filter(|(one, _)| !self.deletions.is_deleted_since(label, one.epoch));
+        moves.map(|(_, (moved, _))| *moved).min()
     }
 
     /// Whether an edge has lost what it had saved at some time since.
@@ -188,11 +223,18 @@ impl Ledger {
             self.check_withdrawn(edge, table, &what, plant);
             self.shown.insert(key, Shown { generation, what });
         }
-        self.check_purges(edge, table);
+        self.check_removed(edge, table);
+    }
+
+    /// The edges that have confirmed since the last call that they do not serve something any more.
+    pub(crate) fn take_unchecked(&mut self) -> BTreeSet<usize> {
+        let mut unchecked = self.purges.take_unchecked();
+        unchecked.append(&mut self.unchecked);
+        unchecked
     }
 
     /// Looks whether an edge serves what it must not any more.
-    pub(crate) fn check_purges(&mut self, edge: usize, table: &ServedTable) {
+    pub(crate) fn check_removed(&mut self, edge: usize, table: &ServedTable) {
         let labels = |site: &SiteName| {
             let labels: BTreeSet<_> =
                 self.moves.keys().map(|one| &one.label).filter(|label| label.site == *site).collect();
@@ -200,7 +242,16 @@ impl Ledger {
         };
         let paths = |site: &SiteName| &self.paths[site];
         let contents = |manifest: &Digest, path: &str| self.build(manifest).contents.get(path).copied();
-        if let Some(what) = self.purges.violation(edge, table, labels, paths, contents) {
+        if let Some(label) = self.deletions.violation(Some(edge), table) {
+            let what = format!("e{edge} serves {label}, and has applied its deletion");
+            return self.fail(Invariant::Deleted, what);
+        }
+        let since_shown = |label: &HostLabel| {
+            let shown = self.shown(edge, label).map(|(_, epoch)| epoch);
+            let moves = self.moves.keys().filter(|one| one.label == *label && Some(one.epoch) >= shown);
+            moves.map(|one| one.manifest).collect()
+        };
+        if let Some(what) = self.purges.violation(edge, table, labels, since_shown, paths, contents) {
             self.fail(Invariant::Purged, what);
         }
     }

@@ -15,22 +15,28 @@
 //! |---|---|---|
 //! | the database of an origin | a table with sequence numbers, histories and generations; each transaction is one step | `database` |
 //! | processes | any may be killed between two steps, and loses what is not in its database or on its disk; a state that an edge was saving is saved or not | `origin`, `edge` |
+//! | the fleet | edges are forced down and up, removed and added again | `origin::members` |
+//! | commits | fail, and are lost or survive; the origin does not know which | `origin::commit` |
 //! | connections | a feed keeps its order, stalls, breaks, and is resumed; reports are late, lost, repeated and overtake one another; an edge is cut off | `world`, `edge` |
 //! | disks | blobs are lost, the state file is damaged, writes fail, everything is lost, the budget is too small | `disk` |
-//! | publishers | push, with a canary or without, move back, promote, race, purge and erase | `action` |
+//! | publishers | push, with a canary or without, move back, promote, race, push again instead of a canary, purge, erase, and delete channels | `action` |
 //! | readers | take pages from one edge and their chunks from others | `reader` |
 //!
 //! [`Invariant`] lists what must hold, [`Plant`] the bugs that show that each invariant can fail.
 
 mod action;
 mod database;
+mod deletion_ledger;
 mod disk;
 mod edge;
+mod excuse;
 mod fleet;
 mod invariant;
 mod ledger;
+mod operator;
 mod origin;
 mod outcome;
+mod page;
 mod plant;
 mod purge_ledger;
 mod random;
@@ -40,7 +46,7 @@ mod site;
 mod world;
 
 pub use self::invariant::{Failure, Invariant};
-pub use self::outcome::{Outcome, Statistics};
+pub use self::outcome::{Chunks, Excuse, Outcome, Statistics};
 pub use self::plant::Plant;
 use self::simulation::Simulation;
 

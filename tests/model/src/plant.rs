@@ -49,13 +49,25 @@ pub enum Plant {
     OriginBelievesOtherHistories,
     /// An origin lets channels not inherit a canary release that was taken back.
     OriginForgetsCanaries,
+    /// An origin lets channels not inherit a canary release that another push replaced.
+    OriginForgetsReplacedCanaries,
+    /// An origin does not tell rollouts which edges join or leave the fleet.
+    OriginForgetsWhoJoins,
+    /// An origin believes that a move whose commit failed was not made.
+    OriginTakesFailedMovesForLost,
+    /// An origin believes that a rollout was not begun whose commit failed.
+    OriginForgetsBegunRollouts,
+    /// An edge that has just started takes readers before it has caught up.
+    EdgeTakesReadersAtOnce,
+    /// An edge goes on serving channels that were deleted.
+    EdgeIgnoresDeletions,
     /// A feed that is resumed leaves out the first row.
     FeedSkipsARow,
 }
 
 impl Plant {
     /// All, each with the invariant that it breaks.
-    pub const ALL: [(Self, Invariant); 23] = [
+    pub const ALL: [(Self, Invariant); 29] = [
         (Self::EdgeSwapsBeforeSaving, Invariant::EpochsGrow),
         (Self::EdgeServesWhatIsComing, Invariant::Committed),
         (Self::EdgeHidesWhatIsComing, Invariant::ChunksFound),
@@ -78,6 +90,12 @@ impl Plant {
         (Self::EdgeJoinsEveryCanary, Invariant::CanaryEdges),
         (Self::EdgeIgnoresEndsOfCanaries, Invariant::Agreement),
         (Self::OriginForgetsCanaries, Invariant::ChunksFound),
+        (Self::OriginForgetsReplacedCanaries, Invariant::ChunksFound),
+        (Self::OriginForgetsWhoJoins, Invariant::Named),
+        (Self::OriginTakesFailedMovesForLost, Invariant::Told),
+        (Self::OriginForgetsBegunRollouts, Invariant::Agreement),
+        (Self::EdgeTakesReadersAtOnce, Invariant::ChunksFound),
+        (Self::EdgeIgnoresDeletions, Invariant::Deleted),
         (Self::FeedSkipsARow, Invariant::Agreement),
     ];
 }

@@ -2,9 +2,10 @@
 //!
 //! Once an edge has confirmed a purge, it serves at a purged path only bytes of releases that the channel has pointed at, or was about to
 //! point at, since the purge was made; and never bytes that were erased. A purge that an origin has lost, since it was restored from an
-//! older copy, counts no more.
+//! older copy, counts no more; nor does one of the same paths by a write of the same number as one that was lost: no edge can tell them
+//! apart.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use verge_edge::model::{Answer, ServedTable};
 use verge_protocol::host::HostLabel;
@@ -32,6 +33,8 @@ struct Purged {
 pub(crate) struct PurgeLedger {
     made: usize,
     purges: Vec<Purged>,
+    /// The purges that an origin has lost, and in which generation.
+    lost: BTreeMap<(SiteName, Seq, PurgeScope), Generation>,
     /// The edges that have confirmed a purge, each with its number.
     confirmed: BTreeSet<(usize, usize)>,
     /// The edges that have confirmed a purge since the last [`Self::take_unchecked`].
@@ -52,6 +55,9 @@ impl PurgeLedger {
     ) {
         self.made += 1;
         self.erased.extend(erased.iter().map(|content| (site.clone(), *content)));
+        if self.lost.contains_key(&(site.clone(), seq, scope.clone())) {
+            return;
+        }
         let (site, allowed) = (site.clone(), in_use.into_iter().collect());
         self.purges.push(Purged { number: self.made, site, scope, seq, erased, allowed, channels });
     }
@@ -68,11 +74,13 @@ impl PurgeLedger {
         }
     }
 
-    /// The origin was restored from a copy.
-    pub(crate) fn restored(&mut self, database: &Database) {
+    /// The origin, which was in the generation `before`, was restored from a copy.
+    pub(crate) fn restored(&mut self, before: Generation, database: &Database) {
         let is_known = |one: &Purged| {
             database.purges(&one.site).iter().any(|known| known.seq == one.seq && known.scope == one.scope)
         };
+        let lost = self.purges.iter().filter(|one| !is_known(one));
+        self.lost.extend(lost.map(|one| ((one.site.clone(), one.seq, one.scope.clone()), before)));
         self.purges.retain(is_known);
     }
 
@@ -111,26 +119,39 @@ impl PurgeLedger {
             .map(|one| format!("e{edge} has not confirmed the purge of {} in {} at {}", one.scope, one.site, one.seq))
     }
 
-    /// Whether a page of a release that was replaced by the write `replaced` may miss the file at `path`.
-    pub(crate) fn may_be_missing(&self, site: &SiteName, path: &str, content: Digest, replaced: Option<Seq>) -> bool {
+    /// Whether a page of a release that was replaced by the write `replaced`, from an edge that was in this generation, may miss the file
+    /// at `path`. What an origin has lost may be on its way to edges.
+    pub(crate) fn may_be_missing(
+        &self,
+        (site, path): (&SiteName, &str),
+        content: Digest,
+        replaced: Option<Seq>,
+        generation: Option<Generation>,
+    ) -> bool {
         let mut purges = self.purges.iter().filter(|one| one.site == *site && one.scope.covers(path));
-        self.erased.contains(&(site.clone(), content)) || purges.any(|one| replaced.is_some_and(|end| one.seq > end))
+        let mut lost = self.lost.iter().filter(|((of, _, scope), _)| of == site && scope.covers(path));
+        self.erased.contains(&(site.clone(), content))
+            || purges.any(|one| replaced.is_some_and(|end| one.seq > end))
+            || lost.any(|(_, last)| generation <= Some(*last))
     }
 
     /// What an edge must not serve and does. `labels` are the channels, `paths` those that the site ever had; `contents` tells what a
-    /// release has at a path.
+    /// release has at a path. `since_shown` tells what a channel has pointed at since it pointed at what the edge shows: the edge may be
+    /// about to serve it, if the origin does not know the channel.
     pub(crate) fn violation<'a>(
         &self,
         edge: usize,
         table: &ServedTable,
         labels: impl Fn(&SiteName) -> Vec<HostLabel>,
+        since_shown: impl Fn(&HostLabel) -> BTreeSet<Digest>,
         paths: impl Fn(&SiteName) -> &'a BTreeSet<String>,
         contents: impl Fn(&Digest, &str) -> Option<Digest>,
     ) -> Option<String> {
         for one in self.purges.iter().filter(|one| self.confirmed.contains(&(edge, one.number))) {
             let is_affected = |path: &&String| !one.erased.is_empty() || one.scope.covers(path);
             for label in labels(&one.site) {
-                let unknown = table.release(&label).filter(|_| !one.channels.contains(&label));
+                let is_unknown = !one.channels.contains(&label);
+                let unknown = if is_unknown { since_shown(&label) } else { BTreeSet::new() };
                 for path in paths(&one.site).iter().filter(is_affected) {
                     let Answer::File(seen) = table.answer(&label, &format!("/{path}")) else { continue };
                     let allowed = one.allowed.iter().filter(|(of, _)| *of == label);

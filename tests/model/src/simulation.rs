@@ -5,12 +5,13 @@ use std::time::Duration;
 use crate::action::{self, Action};
 use crate::fleet::Fleet;
 use crate::invariant::Invariant;
+use crate::operator;
 use crate::outcome::{Outcome, Statistics};
 use crate::plant::Plant;
 use crate::world::{Event, World};
 
 /// How long a fleet without faults may take to agree: preparing, a new generation and the back-offs of requests.
-const SETTLE: Duration = Duration::from_secs(150);
+const SETTLE: Duration = Duration::from_mins(5);
 
 /// A run.
 pub(crate) struct Simulation {
@@ -54,18 +55,12 @@ impl Simulation {
         if let Some(what) = disagreement {
             self.fleet.world.ledger.fail(Invariant::Agreement, what);
         }
-        let (switched, canaries, abandoned) = self.fleet.origin.outcomes;
         let statistics = Statistics {
             events: taken,
             seconds: self.fleet.world.now.as_secs(),
-            switched,
-            canaries,
-            abandoned,
             purges: self.fleet.world.ledger.purges.count(),
-            chunks: self.fleet.readers.asked,
-            at_another: self.fleet.readers.at_another,
-            excused: self.fleet.readers.excused,
-            unheld: self.fleet.readers.unheld,
+            chunks: self.fleet.readers.chunks,
+            ..self.fleet.origin.statistics
         };
         let failure = self.fleet.world.ledger.failure().cloned();
         Outcome { failure, statistics, trace: self.fleet.world.into_trace() }
@@ -76,11 +71,14 @@ impl Simulation {
         let Fleet { world, origin, edges, readers, .. } = &mut self.fleet;
         match event {
             Event::Act => action::act(&mut self.fleet, &self.weights),
+            Event::PushAgain(label) => action::push_again(&mut self.fleet, &label),
             Event::Poll => origin.poll(world),
             Event::Expire => origin.expire(world),
             Event::StartOrigin => origin.start(world),
-            Event::RestoreOrigin => action::restore_origin(world, origin, readers),
+            Event::RestoreOrigin => operator::restore_origin(world, origin, readers),
+            Event::EndRollouts => origin.end_rollouts(world),
             Event::StartEdge(edge) => edges[edge].start(world),
+            Event::Join(edge) => operator::join_fleet(world, origin, &mut edges[edge]),
             Event::StopEdge { edge, process } => {
                 if edges[edge].process(process).is_some() {
                     edges[edge].kill(world, origin);
@@ -95,12 +93,7 @@ impl Simulation {
                     edges[edge].report(world, true);
                 }
             }
-            Event::RepairDisk(edge) => {
-                if edges[edge].disk.is_failing {
-                    world.log(|_| format!("the disk of e{edge} can be written again"));
-                    edges[edge].disk.is_failing = false;
-                }
-            }
+            Event::RepairDisk(edge) => edges[edge].repair_disk(world),
             Event::Subscribe { edge, connection, since } => {
                 if edges[edge].is_cut_off {
                     world.after(Duration::from_secs(5), Event::FeedEnds { edge, connection });
@@ -166,21 +159,21 @@ impl Simulation {
             Event::Chunk { page } => readers.next_chunk(world, edges, origin, page),
         }
         let Fleet { world, edges, .. } = &mut self.fleet;
-        for edge in world.ledger.purges.take_unchecked() {
+        for edge in world.ledger.take_unchecked() {
             if let Some(table) = edges[edge].table() {
-                world.ledger.check_purges(edge, table);
+                world.ledger.check_removed(edge, table);
             }
         }
     }
 
-    /// Nothing fails any more: what is down starts, what is cut off is connected.
+    /// Nothing fails any more, but for a commit that was to fail: what is down starts, what is cut off is connected.
     fn settle(&mut self) {
         let Fleet { world, origin, edges, .. } = &mut self.fleet;
         world.log(|_| "everything is repaired".to_owned());
         world.is_quiet = true;
         world.after(Duration::ZERO, Event::StartOrigin);
         for index in 0..edges.len() {
-            world.after(Duration::ZERO, Event::StartEdge(index));
+            world.after(Duration::ZERO, Event::Join(index));
             world.after(Duration::ZERO, Event::Heal(index));
             world.after(Duration::ZERO, Event::RepairDisk(index));
         }
@@ -206,6 +199,9 @@ impl Simulation {
                         state.epoch
                     ));
                 }
+            }
+            if let Some(label) = self.fleet.world.ledger.deletions.violation(None, table) {
+                return Some(format!("e{index} serves {label}, which was deleted"));
             }
             let last = self.fleet.origin.last_reports.get(&index).map(|last| &last.report);
             let lag = last.map(|report| (&report.lagging, &report.purging));

@@ -47,6 +47,11 @@ impl Site {
         Self { name, builds: 0, document: (0, None), ambiguous: BTreeSet::new() }
     }
 
+    /// Whether it is the site of this name.
+    pub(crate) fn is(&self, name: &SiteName) -> bool {
+        self.name == *name
+    }
+
     /// The next build.
     pub(crate) fn build(&mut self, random: &mut Random) -> Arc<Build> {
         self.builds += 1;
@@ -67,7 +72,10 @@ impl Site {
             let fingerprinted = path.starts_with("assets/") && !self.ambiguous.contains(path);
             let media_type = if path == "index.html" { "text/html" } else { "text/javascript" };
             let identity = Content::cut(&Bytes::from(text)).0;
-            let (media_type, lifetime) = (media_type.to_owned(), Lifetime::Revalidate);
+            let media_type = media_type.to_owned();
+            // What is named by its content beyond doubt never changes; a document may.
+            let is_immutable = fingerprinted && !path.contains("document");
+            let lifetime = if is_immutable { Lifetime::Immutable } else { Lifetime::Revalidate };
             File { media_type, lifetime, fingerprinted, identity, encodings: BTreeMap::new() }
         };
         let files = texts.into_iter().map(|(path, text)| {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use verge_daemon::feed::Change;
 use verge_edge::model::Purge;
+use verge_protocol::host::HostLabel;
 use verge_protocol::report::EdgeReport;
 use verge_protocol::{Checkpoint, Digest, Timestamp};
 
@@ -19,6 +20,8 @@ const EPOCH_MILLIS: u64 = 1_700_000_000_000;
 pub(crate) enum Event {
     /// Something random happens: see [`crate::action`].
     Act,
+    /// A publisher who was told nothing pushes again.
+    PushAgain(HostLabel),
     /// The deadline of a rollout may have come.
     Poll,
     /// Inherited releases may have expired.
@@ -26,7 +29,11 @@ pub(crate) enum Event {
     StartOrigin,
     /// The origin is restored from its last copy once more.
     RestoreOrigin,
+    /// An origin tries again to end the rollouts that it could not end.
+    EndRollouts,
     StartEdge(usize),
+    /// An edge joins the fleet, and starts if it does not run.
+    Join(usize),
     StopEdge {
         edge: usize,
         process: u64,

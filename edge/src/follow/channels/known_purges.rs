@@ -196,14 +196,14 @@ impl Purges {
         })
     }
 
-    /// The paths that are not inherited from what the site served in the history of `generation`, if that has ended: those of all
-    /// purges since. Rows of that history leave out those of the purges before.
-    pub(super) fn since_history(&self, site: &SiteName, generation: Generation) -> Vec<PurgeScope> {
+    /// The paths that are not inherited by a row of the site that was written at `row`, in a history that has ended: those of all purges
+    /// since. The row leaves out those of the purges before it.
+    pub(super) fn since_row(&self, site: &SiteName, (generation, seq): (Generation, Seq)) -> Vec<PurgeScope> {
         let Some(known) = self.known.get(site).filter(|known| known.generation != generation) else {
             return Vec::new();
         };
         let before = self.earlier.get(site).and_then(|earlier| earlier.get(&generation)).copied();
-        known.state.after(before).map(|purge| purge.scope.clone()).collect()
+        known.state.after(before.min(Some(seq))).map(|purge| purge.scope.clone()).collect()
     }
 
     /// Records what a purge has found.

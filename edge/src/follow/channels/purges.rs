@@ -419,6 +419,28 @@ mod tests {
     }
 
     #[test]
+    fn release_that_was_still_served_from_before_a_purge_when_its_history_ended_is_inherited_without_the_purged_paths()
+    {
+        let mut channels = Channels::default();
+        apply_rows(&mut channels, vec![row("a", 2, 2, &[1])]);
+        for number in [1, 2] {
+            add_release(&mut channels, number);
+        }
+        let rows = vec![purge_row("a", 5, &[(5, "v2.js")]), rewritten("a", 6, 4, 3, &[2, 1], "v2.js")];
+        apply_rows(&mut channels, rows.clone());
+        assert!(channels.due_purge(NOW).is_none(), "it lags with a row from before the purge");
+        channels.apply(Change::Snapshot { at: at(2, 6), rows, missing: MissingKeys::Unknown });
+        add_release(&mut channels, 3);
+        for _restart in 0..2 {
+            assert_eq!(["v1.js", "v2.js", "v3.js"].map(|path| serves(&channels, path)), [true, false, true]);
+            channels = restart(&channels);
+            for number in [1, 2, 3] {
+                add_release(&mut channels, number);
+            }
+        }
+    }
+
+    #[test]
     fn site_with_an_unreadable_row_of_purges_or_erasures_has_done_no_purge_since() {
         let unreadable =
             |key: String, seq| Row { key, seq: Seq(seq), value: Some(Json::from(serde_json::json!("odd"))) };

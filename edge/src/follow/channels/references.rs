@@ -106,11 +106,12 @@ impl Channels {
         })
     }
 
-    /// What was purged since the history of a row of the site ended: no later row of that history says so.
+    /// What was purged since a row of the site was written, if its history has ended: no later row of that history says so. While it
+    /// lasts, the purge waits for the row that does.
     fn purged_since(&self, site: &SiteName, row: &AcceptedRow) -> Vec<PurgeScope> {
         let present = self.rows.position().map(|position| position.generation);
-        let generation = row.stored.generation;
-        if Some(generation) == present { Vec::new() } else { self.purges.since_history(site, generation) }
+        let (generation, seq) = (row.stored.generation, row.stored.row.seq);
+        if Some(generation) == present { Vec::new() } else { self.purges.since_row(site, (generation, seq)) }
     }
 
     /// The releases whose blobs should be on disk.
