@@ -14,6 +14,7 @@ mod domains;
 mod edges;
 mod encodings;
 mod erased_blobs;
+mod erased_contents;
 mod erasures;
 mod error;
 mod failed_names;

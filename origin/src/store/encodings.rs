@@ -9,7 +9,7 @@ use verge_protocol::{Blob, Coding, Content, Digest, SiteName};
 use super::database::{self, Database};
 use super::error::StoreError;
 use super::write_transaction::WriteTransaction;
-use super::{column_values, erased_blobs};
+use super::{column_values, erased_contents};
 
 /// An encoding of a content.
 pub(crate) struct EncodingRow {
@@ -62,7 +62,7 @@ impl Database {
         database::lock(&mut transaction).await?;
         for row in rows {
             // Erased meanwhile: its blobs are to be removed.
-            if erased_blobs::is_erased(&mut transaction, site, row.of).await? {
+            if erased_contents::is_erased(&mut transaction, site, row.of).await? {
                 continue;
             }
             let encoded = row.encoded.map(|(content, _)| serde_json::to_string(&content).expect("plain data"));
@@ -86,7 +86,7 @@ impl Database {
         database::lock(&mut transaction).await?;
         let mut named = Vec::new();
         for row in rows {
-            if erased_blobs::is_erased(&mut transaction, site, row.of).await? {
+            if erased_contents::is_erased(&mut transaction, site, row.of).await? {
                 continue;
             }
             for slice in row.encoded.iter().flat_map(|(content, _)| content.slices()) {

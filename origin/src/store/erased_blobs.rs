@@ -78,20 +78,6 @@ pub(super) async fn add(
     Ok(())
 }
 
-/// Whether a content was erased from the site.
-pub(super) async fn is_erased(
-    connection: &mut AnyConnection,
-    site: &SiteName,
-    content: Digest,
-) -> Result<bool, StoreError> {
-    let row = sqlx::query("select 1 from erasure where site = $1 and content = $2")
-        .bind(site.as_str())
-        .bind(content.to_string())
-        .fetch_optional(connection)
-        .await?;
-    Ok(row.is_some())
-}
-
 /// Those of `blobs` that a site other than `except` holds, that encodings of other contents than `contents` have or are about to have, or that
 /// are manifests.
 pub(super) async fn needed(
