@@ -24,8 +24,8 @@ pub struct AppliedState {
     pub history: Option<History>,
     /// Channels that do not serve their latest release yet, or serve it before it is on disk.
     pub lagging: Vec<Lag>,
-    /// The first row in `lagging` that another edge may serve: the origin has what is missing.
-    pub first_behind: Option<Seq>,
+    /// The first row in `lagging` of which the origin has what is missing.
+    pub first_obtainable: Option<Seq>,
     /// Releases that channels are about to point at, one for each rollout in the feed.
     pub preparations: Vec<Preparation>,
     /// What readers get from channels of which a canary runs.

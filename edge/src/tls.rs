@@ -12,6 +12,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use verge_daemon::tls::{CertificateFiles, Certificates, FileProblems, Tickets};
 use verge_daemon::{Clock, Tasks};
+use verge_protocol::certificate::CertificateState;
 use verge_protocol::report::CertificateLag;
 use verge_protocol::{CertificateName, Digest, EdgeName, Seq, Timestamp};
 
@@ -129,9 +130,19 @@ impl TlsStatus {
         self.fleet.as_ref().map_or_else(Vec::new, FleetCertificates::lagging)
     }
 
-    /// The first write of a certificate that other edges may serve and this one does not: it is not presented, nor is a valid one in its
-    /// place. One that has expired does not count: the edges that present it still have had it since before.
+    /// The first write of a certificate that is not served: it is not presented, nor is a valid one in its place. One that has expired
+    /// does not count: the edges that present it still have had it since before.
     pub(crate) fn first_unserved(&self) -> Option<Seq> {
+        let missing = self.fleet.as_ref()?.missing().into_iter().map(|(_, seq, row)| (seq, row));
+        self.first_uncovered(missing)
+    }
+
+    /// The same among those of which the origin has the private key.
+    pub(crate) fn first_obtainable(&self) -> Option<Seq> {
+        self.first_uncovered(self.fleet.as_ref()?.obtainable().into_iter())
+    }
+
+    fn first_uncovered(&self, missing: impl Iterator<Item = (Seq, Arc<CertificateState>)>) -> Option<Seq> {
         let now = self.clock.now();
         let is_served = |name: &CertificateName| {
             let certificate = match name {
@@ -140,8 +151,8 @@ impl TlsStatus {
             };
             certificate.is_some_and(|certificate| certificate.is_valid_at(now))
         };
-        let behind = self.fleet.as_ref()?.behind().into_iter().filter(|(_, row)| row.not_after > now);
-        behind.filter(|(_, row)| !row.names.iter().all(is_served)).map(|(seq, _)| seq).min()
+        let missing = missing.filter(|(_, row)| row.not_after > now);
+        missing.filter(|(_, row)| !row.names.iter().all(is_served)).map(|(seq, _)| seq).min()
     }
 
     /// The certificates that are presented but should have been renewed, with the ends of their validity.
@@ -181,7 +192,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn certificate_that_no_edge_can_serve_does_not_count_as_unserved() {
+    async fn expired_certificate_does_not_count_as_unserved_nor_one_without_a_key_as_obtainable() {
         let (fleet, clock) = (FleetCertificates::default(), Clock::manual(Timestamp(1000)));
         let write = |domain: &str, seq: u64, not_after: u64| {
             let row = CertificateState {
@@ -203,10 +214,11 @@ mod tests {
             fleet: Some(fleet.clone()),
             clock: clock.clone(),
         };
-        assert_eq!(tls.first_unserved(), Some(Seq(2)));
+        let firsts = || (tls.first_unserved(), tls.first_obtainable());
+        assert_eq!(firsts(), (Some(Seq(2)), Some(Seq(2))));
         fleet.record_failure("keyless.example".parse().unwrap(), Failure::NoKey);
-        assert_eq!(tls.first_unserved(), Some(Seq(3)));
+        assert_eq!(firsts(), (Some(Seq(2)), Some(Seq(3))));
         clock.advance(std::time::Duration::from_secs(1));
-        assert_eq!(tls.first_unserved(), None);
+        assert_eq!(firsts(), (None, None));
     }
 }

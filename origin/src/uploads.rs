@@ -42,6 +42,8 @@ pub(crate) struct ActivePacks {
 struct BuildPacks {
     count: watch::Sender<usize>,
     expected: Arc<ExpectedBlobs>,
+    /// When the first of these packs had begun, nothing that the build names was erased from the site.
+    is_checked: bool,
 }
 
 /// A pack being received, until dropped.
@@ -56,14 +58,23 @@ impl ActivePack {
     pub(crate) fn expected(&self) -> &ExpectedBlobs {
         &self.expected
     }
+
+    /// Records that nothing that the build names was erased from the site when the pack had begun.
+    pub(crate) fn set_checked(&self) {
+        let mut builds = self.packs.builds.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(packs) = builds.get_mut(&self.build) {
+            packs.is_checked = true;
+        }
+    }
 }
 
 impl ActivePacks {
-    /// The blobs that a build names, if one of its packs is being received: those of a large build are too many to be read again for
-    /// each pack.
+    /// The blobs that a build names, if one of its packs is being received and [was checked](ActivePack::set_checked): those of a large build
+    /// are too many to be read again for each pack.
     pub(crate) fn expected(&self, site: &SiteName, id: &BuildId) -> Option<Arc<ExpectedBlobs>> {
         let builds = self.builds.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(Arc::clone(&builds.get(&(site.clone(), id.clone()))?.expected))
+        let packs = builds.get(&(site.clone(), id.clone())).filter(|packs| packs.is_checked)?;
+        Some(Arc::clone(&packs.expected))
     }
 
     /// Those of `blobs` that a pack which is being received may have.
@@ -77,8 +88,11 @@ impl ActivePacks {
         let build = (site.clone(), id.clone());
         let mut builds = self.builds.lock().unwrap_or_else(PoisonError::into_inner);
         // Packs that begin at the same time have read the build each for itself: one of these maps is kept.
-        let packs =
-            builds.entry(build.clone()).or_insert_with(|| BuildPacks { count: watch::Sender::new(0), expected });
+        let packs = builds.entry(build.clone()).or_insert_with(|| BuildPacks {
+            count: watch::Sender::new(0),
+            expected,
+            is_checked: false,
+        });
         packs.count.send_modify(|count| *count += 1);
         let expected = Arc::clone(&packs.expected);
         ActivePack { packs: self.clone(), build, expected }
@@ -125,6 +139,8 @@ mod tests {
         let (one, two) = (packs.start(&site, &id, read()), packs.start(&site, &id, read()));
         drop(two);
         assert_eq!(packs.expected_of(&[blob, Digest::of(b"another")].into()), [blob].into());
+        assert!(packs.expected(&site, &id).is_none(), "another pack is to check it too");
+        one.set_checked();
         assert!(packs.expected(&site, &id).is_some());
         drop(one);
         assert_eq!(packs.expected_of(&[blob].into()), HashSet::new());
@@ -137,7 +153,7 @@ mod tests {
         packs.wait(&site, &id).await;
         let expected = Arc::new(ExpectedBlobs::new());
         let one = packs.start(&site, &id, Arc::clone(&expected));
-        let two = packs.start(&site, &id, packs.expected(&site, &id).unwrap());
+        let two = packs.start(&site, &id, expected);
         let start = tokio::time::Instant::now();
         packs.wait(&site, &id).await;
         assert_eq!(start.elapsed(), WAIT_MAX);

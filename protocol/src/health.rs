@@ -17,12 +17,15 @@ pub struct EdgeHealth {
     pub generation: Option<Generation>,
     /// The last write that is served, or counted in `pending`.
     pub applied: Option<Seq>,
-    /// Every write up to this one that an edge can serve is served: the last before the oldest pending one; 0 if files of live releases are
-    /// missing and no origin was seen for a minute. What no edge can serve does not count as pending, so that it does not hide what this
-    /// edge alone lacks: releases of which the origin does not have the missing files, certificates of which it does not have the private
-    /// key, and those that have expired. If missing (an older edge), `applied` counts.
+    /// Every write up to this one is served: the last before the oldest pending one; 0 if files of live releases are missing and no origin
+    /// was seen for a minute. Certificates that have expired do not count as pending. If missing (an older edge), `applied` counts.
     #[serde(default)]
     pub served: Option<Seq>,
+    /// The same, but what the edge cannot get does not count as pending either, so that what all edges lack does not hide what this one
+    /// alone lacks: releases of which the origin does not have the missing files, and certificates of which it does not have the private
+    /// key. If missing (an older edge), `served` counts.
+    #[serde(default)]
+    pub served_of_obtainable: Option<Seq>,
     /// Number of channels that serve an older release than they should.
     pub pending: usize,
     /// Number of blobs of live releases that are not on the edge's disk: for these files it depends on an origin.
@@ -51,5 +54,11 @@ impl EdgeHealth {
     /// count.
     pub fn position(&self) -> Option<Position> {
         Some(Position { generation: self.generation?, seq: self.served.or(self.applied)? })
+    }
+
+    /// The same without regard to what the edge cannot get.
+    pub fn obtainable_position(&self) -> Option<Position> {
+        let seq = self.served_of_obtainable.or(self.served).or(self.applied)?;
+        Some(Position { generation: self.generation?, seq })
     }
 }

@@ -293,7 +293,7 @@ impl Channels {
         AppliedState {
             position: self.rows.position(),
             history: self.rows.checkpoint().map(|checkpoint| checkpoint.history),
-            first_behind: lags.iter().filter(|(_, is_absent)| !is_absent).map(|(lag, _)| lag.seq).min(),
+            first_obtainable: lags.iter().filter(|(_, is_absent)| !is_absent).map(|(lag, _)| lag.seq).min(),
             lagging: lags.into_iter().map(|(lag, _)| lag).collect(),
             preparations: self.preparations().collect(),
             canaries: self.canaries(),
@@ -504,19 +504,19 @@ mod tests {
     fn channel_that_lags_because_the_origin_lacks_a_blob_is_behind_no_other_edge() {
         let mut channels = Channels::default();
         apply_rows(&mut channels, vec![row("a", 1, 1, &[]), row("b", 2, 2, &[]), row("a", 100, 3, &[1])]);
-        let first_behind = |channels: &Channels| channels.applied_state().first_behind;
-        assert_eq!(first_behind(&channels), Some(Seq(2)));
+        let first_obtainable = |channels: &Channels| channels.applied_state().first_obtainable;
+        assert_eq!(first_obtainable(&channels), Some(Seq(2)));
         add_release(&mut channels, 2);
         add_manifest(&mut channels, 3);
         set_holding(&mut channels, 3, false);
-        assert_eq!(first_behind(&channels), Some(Seq(100)), "it is being fetched");
+        assert_eq!(first_obtainable(&channels), Some(Seq(100)), "it is being fetched");
         set_absent(&mut channels, 3);
-        assert_eq!((lagging(&channels)[0].1, first_behind(&channels)), (100, None));
+        assert_eq!((lagging(&channels)[0].1, first_obtainable(&channels)), (100, None));
         apply_rows(&mut channels, vec![row("b", 5000, 4, &[2])]);
-        assert_eq!(first_behind(&channels), Some(Seq(5000)));
+        assert_eq!(first_obtainable(&channels), Some(Seq(5000)));
         // The origin has it again.
         set_holding(&mut channels, 3, false);
-        assert_eq!(first_behind(&channels), Some(Seq(100)));
+        assert_eq!(first_obtainable(&channels), Some(Seq(100)));
     }
 
     #[test]

@@ -9,30 +9,40 @@ use crate::status::{AppliedState, Availability, ServingStatus};
 
 /// 200 if readers may be sent to the edge, however old its releases are; 503 otherwise.
 pub(super) fn response(status: &ServingStatus) -> BuiltinResponse {
-    let (applied, availability) = (status.applied.borrow(), status.availability());
-    let health = EdgeHealth {
+    let availability = status.availability();
+    let health = serde_json::to_string(&health(status, availability)).expect("plain data serializes");
+    let code = if availability == Availability::Available { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    BuiltinResponse::json(code, health)
+}
+
+fn health(status: &ServingStatus, availability: Availability) -> EdgeHealth {
+    let applied = status.applied.borrow();
+    EdgeHealth {
         edge: status.edge.clone(),
         generation: applied.position.map(|position| position.generation),
         applied: applied.position.map(|position| position.seq),
-        served: served(&applied, status),
+        served: served(&applied, status, first(applied.lagging.iter().map(|lag| lag.seq), status.tls.first_unserved())),
+        served_of_obtainable: served(&applied, status, first(applied.first_obtainable, status.tls.first_obtainable())),
         pending: applied.lagging.len(),
         missing_blobs: status.missing_blobs.get(),
         saving: applied.not_saving.is_none(),
         origin_last_seen_seconds: status.last_seen.elapsed().map(|ago| ago.as_secs()),
         catching_up: availability == Availability::CatchingUp,
         draining: status.draining.is_cancelled(),
-    };
-    let code = if availability == Availability::Available { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    BuiltinResponse::json(code, serde_json::to_string(&health).expect("plain data serializes"))
+    }
 }
 
-/// The last row before the first that another edge may serve and this one does not.
-fn served(applied: &AppliedState, status: &ServingStatus) -> Option<Seq> {
+/// The first row of channels or certificates that is not served.
+fn first(channels: impl IntoIterator<Item = Seq>, certificate: Option<Seq>) -> Option<Seq> {
+    channels.into_iter().chain(certificate).min()
+}
+
+/// The last row before `first`.
+fn served(applied: &AppliedState, status: &ServingStatus, first: Option<Seq>) -> Option<Seq> {
     let position = applied.position?;
     if cannot_serve_all(status) {
         return Some(Seq::default());
     }
-    let first = applied.first_behind.into_iter().chain(status.tls.first_unserved()).min();
     Some(first.map_or(position.seq, |seq| Seq(seq.0.saturating_sub(1)).min(position.seq)))
 }
 
@@ -53,17 +63,22 @@ mod tests {
     use crate::test_support::serving_status;
 
     #[tokio::test]
-    async fn row_that_no_edge_can_serve_does_not_hide_a_later_one_that_lags() {
+    async fn row_that_the_origin_lacks_files_of_does_not_hide_a_later_one_that_lags() {
         let (site, channel, reason) = ("demo".parse().unwrap(), "live".parse().unwrap(), String::new());
-        let mut applied = AppliedState {
+        let applied = AppliedState {
             position: Some("1-6000".parse().unwrap()),
             lagging: vec![Lag { site, channel, seq: Seq(100), reason }],
             ..AppliedState::default()
         };
-        let status = serving_status(&watch::Sender::new(applied.clone()));
-        assert_eq!(served(&applied, &status), Some(Seq(6000)));
-        applied.first_behind = Some(Seq(5000));
-        assert_eq!(served(&applied, &status), Some(Seq(4999)));
+        let applied = watch::Sender::new(applied);
+        let status = serving_status(&applied);
+        let positions = || {
+            let health = health(&status, Availability::Available);
+            (health.served, health.served_of_obtainable)
+        };
+        assert_eq!(positions(), (Some(Seq(99)), Some(Seq(6000))));
+        applied.send_modify(|applied| applied.first_obtainable = Some(Seq(5000)));
+        assert_eq!(positions(), (Some(Seq(99)), Some(Seq(4999))));
     }
 
     #[tokio::test(start_paused = true)]

@@ -36,7 +36,7 @@ pub(crate) struct InheritedRelease {
     /// Paths that are not inherited from it, since they were purged.
     pub(crate) without: Vec<PurgeScope>,
     /// The manifest of a more recent release has not arrived, which may have replaced files: only those are inherited that are immutable,
-    /// since no release has other bytes under a name that contains their hash beyond doubt.
+    /// since other bytes under a name that contains their hash beyond doubt are most unlikely, and browsers would keep these.
     pub(crate) only_immutable: bool,
 }
 

@@ -118,12 +118,12 @@ impl FleetCertificates {
         self.state().missing().map(|(domain, seq, row)| (domain.clone(), seq, Arc::clone(row))).collect()
     }
 
-    /// The rows of those that other edges may present: the origin has their keys.
-    pub(super) fn behind(&self) -> Vec<(Seq, Arc<CertificateState>)> {
+    /// The rows of those of which the origin has the keys.
+    pub(super) fn obtainable(&self) -> Vec<(Seq, Arc<CertificateState>)> {
         let state = self.state();
         let has_key = |domain| state.failures.get(domain) != Some(&Failure::NoKey);
-        let behind = state.missing().filter(|(domain, ..)| has_key(*domain));
-        behind.map(|(_, seq, row)| (seq, Arc::clone(row))).collect()
+        let obtainable = state.missing().filter(|(domain, ..)| has_key(*domain));
+        obtainable.map(|(_, seq, row)| (seq, Arc::clone(row))).collect()
     }
 
     /// The name of the secret of session tickets.

@@ -19,6 +19,7 @@ use crate::fleet_state::FleetState;
 pub(super) struct HealthAggregate {
     settings: ProbeSettings,
     position: LagThreshold<Position>,
+    obtainable: LagThreshold<Position>,
     contact: LagThreshold<Duration>,
     edges: BTreeMap<EdgeName, BTreeMap<IpAddr, Entry>>,
 }
@@ -36,7 +37,10 @@ struct Entry {
 struct Reported {
     position: Option<Position>,
     position_threshold: Option<Position>,
-    /// When it last heard from an origin.
+    /// The position without regard to what it cannot get.
+    obtainable: Option<Position>,
+    obtainable_threshold: Option<Position>,
+    /// When it last heard from an origin; if it does not say, since it has restarted, what it said before.
     heard: Option<Duration>,
     heard_threshold: Option<Duration>,
 }
@@ -64,8 +68,8 @@ impl HealthAggregate {
         at: Timestamp,
     ) -> Self {
         let position = LagThreshold::new(lag_after, saved.lag_threshold);
-        let contact = LagThreshold::new(lag_after, None);
-        let mut aggregate = Self { settings, position, contact, edges: BTreeMap::new() };
+        let (obtainable, contact) = (LagThreshold::new(lag_after, None), LagThreshold::new(lag_after, None));
+        let mut aggregate = Self { settings, position, obtainable, contact, edges: BTreeMap::new() };
         aggregate.set_edges(state, at);
         for SavedAddress { edge, address, up, lagging, draining } in &saved.addresses {
             if let Some(entry) = aggregate.entry(edge, *address) {
@@ -109,6 +113,7 @@ impl HealthAggregate {
     ) {
         let ProbeOutcome { answer, latency, up, suspect } = outcome;
         let (position_threshold, heard_threshold) = (self.position.threshold(now), self.contact.threshold(now));
+        let obtainable_threshold = self.obtainable.threshold(now);
         let Some(Entry { health, reported, last_success }) = self.entry(edge, address) else { return };
         if health.condition.up != up {
             health.since = at;
@@ -124,11 +129,18 @@ impl HealthAggregate {
                 health.pending = answer.pending;
                 health.origin_last_seen = answer.origin_last_seen_seconds.map(Duration::from_secs);
                 let heard = health.origin_last_seen.map(|ago| now.saturating_sub(ago));
-                let position = health.position;
-                *reported = Some(Reported { position, position_threshold, heard, heard_threshold });
+                *reported = Some(Reported {
+                    position: health.position,
+                    position_threshold,
+                    obtainable: answer.obtainable_position(),
+                    obtainable_threshold,
+                    heard: heard.or(reported.and_then(|before| before.heard)),
+                    heard_threshold,
+                });
             }
         }
         self.position.record(self.best(|reported| reported.position), now);
+        self.obtainable.record(self.best(|reported| reported.obtainable), now);
         self.contact.record(self.best(|reported| reported.heard), now);
         self.update_lagging();
     }
@@ -146,10 +158,13 @@ impl HealthAggregate {
     fn update_lagging(&mut self) {
         let (best_position, best_heard) =
             (self.best(|reported| reported.position), self.best(|reported| reported.heard));
+        let best_obtainable = self.best(|reported| reported.obtainable);
         let lags = |entry: &Entry| {
             let Some(reported) = entry.reported else { return entry.health.condition.lagging };
-            let Reported { position, position_threshold, heard, heard_threshold } = reported;
+            let Reported { position, position_threshold, obtainable, obtainable_threshold, .. } = reported;
+            let Reported { heard, heard_threshold, .. } = reported;
             lag::is_behind(position, position_threshold, best_position)
+                || lag::is_behind(obtainable, obtainable_threshold, best_obtainable)
                 || lag::is_cut_off(heard, heard_threshold, best_heard)
         };
         let lagging: Vec<bool> = self.entries().map(|entry| entry.health.condition.up && lags(entry)).collect();
@@ -251,6 +266,7 @@ mod tests {
             generation,
             applied,
             served: applied,
+            served_of_obtainable: None,
             pending: 0,
             missing_blobs: 0,
             saving: true,
@@ -348,8 +364,8 @@ mod tests {
     #[test]
     fn edge_that_is_cut_off_from_origins_lags_although_nothing_was_written() {
         let mut aggregate = aggregate(3);
-        for second in 0..150 {
-            // Heartbeats come every five seconds; edge 1 is cut off from second 40 to 100, and never sees an origin after a restart at 120.
+        for second in 0..180 {
+            // Heartbeats come every five seconds; edge 1 is cut off from second 40 to 100, and from 120 on, when it restarts.
             record(&mut aggregate, 0, hears(second % 5), second);
             let cut_off = match second {
                 40..100 => hears(second - 40),
@@ -358,7 +374,7 @@ mod tests {
             };
             record(&mut aggregate, 1, cut_off, second);
             record(&mut aggregate, 2, hears(4), second);
-            let expected: &[usize] = if (90..100).contains(&second) { &[1] } else { &[] };
+            let expected: &[usize] = if (90..100).contains(&second) || second >= 165 { &[1] } else { &[] };
             assert_eq!(lagging(&aggregate), expected, "{second}");
         }
     }
@@ -373,6 +389,33 @@ mod tests {
                 record(&mut aggregate, number, hears(ago), second);
             }
             assert_eq!(lagging(&aggregate), [] as [usize; 0], "{second}");
+        }
+    }
+
+    /// The edge serves everything up to `served`, and up to `obtainable` but for what the origin lacks.
+    fn lacks(served: u64, obtainable: u64) -> EdgeHealth {
+        let health = reports_unserved("1-900", served).answer.unwrap();
+        EdgeHealth { served_of_obtainable: Some(Seq(obtainable)), ..health }
+    }
+
+    #[test]
+    fn what_all_edges_lack_does_not_hide_what_one_lacks_and_what_one_lacks_counts() {
+        for (others, one, lags) in [
+            // The origin has lost files of the release of row 100: no edge has them, or all but one.
+            (lacks(99, 900), lacks(99, 900), false),
+            (lacks(900, 900), lacks(99, 900), true),
+            // One lags at row 500 besides.
+            (lacks(99, 900), lacks(99, 499), true),
+        ] {
+            let mut aggregate = aggregate(3);
+            for second in [0, 15, 31] {
+                for (number, health) in [(0, &others), (1, &others), (2, &one)] {
+                    let outcome = ProbeOutcome { answer: Ok(health.clone()), ..reports("1-900") };
+                    record(&mut aggregate, number, outcome, second);
+                }
+            }
+            let expected: &[usize] = if lags { &[2] } else { &[] };
+            assert_eq!(lagging(&aggregate), expected);
         }
     }
 

@@ -69,7 +69,8 @@ pub(super) fn is_behind(position: Option<Position>, threshold: Option<Position>,
 }
 
 /// Whether an address is cut off whose edge last heard from an origin at `heard`, when the threshold was `threshold`, now that the best edge
-/// has heard from one at `best`. One that never has, since it started, is judged by its position alone: it may know all that the others do.
+/// has heard from one at `best`. One of which that is not known is judged by its position alone: it may
+/// have started when no origin could be reached, and know all that the others do.
 pub(super) fn is_cut_off(heard: Option<Duration>, threshold: Option<Duration>, best: Option<Duration>) -> bool {
     heard.is_some_and(|heard| Some(heard.saturating_add(CONTACT_TOLERANCE)) < threshold.min(best))
 }

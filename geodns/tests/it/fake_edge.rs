@@ -49,6 +49,7 @@ impl FakeEdge {
             edge: name.parse().unwrap(),
             generation: Some(Generation(1)),
             applied: Some(Seq(1)),
+            served_of_obtainable: None,
             pending: 0,
             missing_blobs: 0,
             saving: true,

@@ -91,6 +91,7 @@ pub(super) async fn upload_blobs(
     // After the pack has started: what is erased from now on is removed when it ends.
     if let Some(build) = build {
         contents.check_erased(&site, &build).await?;
+        pack.set_checked();
     }
     // In a task: this handler is dropped when its connection is cut, and the blobs received by then must be stored.
     let tasks = uploads.tasks.clone();
