@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn what_all_edges_lack_does_not_hide_what_one_lacks_and_what_one_lacks_counts() {
+    fn row_that_all_edges_lack_hides_no_other_and_that_one_edge_lacks_makes_it_lag() {
         for (others, one, lags) in [
             // The origin has lost files of the release of row 100: no edge has them, or all but one.
             (lacks(99, 900), lacks(99, 900), false),
