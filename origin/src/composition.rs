@@ -88,7 +88,7 @@ pub(crate) async fn compose(
         database: database.clone(),
         blobs,
         contents: contents.clone(),
-        encoder: Encoder { contents: contents.clone(), budget: config.encode_budget },
+        encoder: Encoder::new(contents.clone(), config.encode_budget),
         channel_locks,
         rollouts,
         tasks: tasks.clone(),

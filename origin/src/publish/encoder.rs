@@ -9,6 +9,7 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures_util::StreamExt as _;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use verge_protocol::{Blob, Coding, Content, Digest, SiteName};
 
@@ -45,12 +46,22 @@ fn level(coding: Coding, size: u64, deadline: Instant) -> u32 {
 
 /// Encodes contents.
 pub(crate) struct Encoder {
-    pub(crate) contents: Contents,
+    contents: Contents,
     /// How long a push may wait for the densest levels.
-    pub(crate) budget: Duration,
+    budget: Duration,
+    concurrency: usize,
+    /// A permit for each content that is being encoded, by all pushes together: it takes several times its size of memory.
+    permits: Semaphore,
 }
 
 impl Encoder {
+    /// An encoder that works on as many contents at once as there are processors, however many pushes there are. `budget`: how long one push
+    /// may wait for the densest levels.
+    pub(crate) fn new(contents: Contents, budget: Duration) -> Self {
+        let concurrency = std::thread::available_parallelism().map_or(2, NonZero::get);
+        Self { contents, budget, concurrency, permits: Semaphore::new(concurrency) }
+    }
+
     /// Encodes each of `contents` of the site, which must differ, unless an earlier push did; calls `progress` with the numbers done and to do.
     /// Returns the encodings that save bytes.
     pub(super) async fn encode(
@@ -60,7 +71,6 @@ impl Encoder {
         mut progress: impl FnMut(u64, u64),
     ) -> Result<HashMap<(Digest, Coding), Content>, PublishError> {
         let deadline = Instant::now() + self.budget;
-        let concurrency = std::thread::available_parallelism().map_or(2, NonZero::get);
         let mut encoded = HashMap::new();
         let (mut unrecorded, mut unrecorded_bytes): (Vec<EncodingRow>, u64) = (Vec::new(), 0);
         let contents = self.not_yet_encoded(contents, &mut encoded).await?;
@@ -70,7 +80,7 @@ impl Encoder {
         }
         let mut work = futures_util::stream::iter(contents)
             .map(|content| self.encode_one(content, deadline))
-            .buffer_unordered(concurrency);
+            .buffer_unordered(self.concurrency);
         while let Some(rows) = work.next().await {
             let rows = match rows {
                 Ok(rows) => rows,
@@ -149,6 +159,7 @@ impl Encoder {
     async fn encode_one(&self, content: Content, deadline: Instant) -> Result<Vec<EncodingRow>, PublishError> {
         let of = content.digest();
         let mut rows = Vec::new();
+        let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
         let identity = self.contents.read(&content).await?;
         for coding in Coding::ALL {
             let level = level(coding, content.size(), deadline);
