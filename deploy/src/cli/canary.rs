@@ -26,8 +26,8 @@ impl CanaryArgs {
         if self.no_canary {
             return None;
         }
-        let given = self.canary.or_else(|| self.canary_seconds.map(|_| CanaryShare::Count(1)));
-        let edges = given.or(settings.map(|settings| settings.edges))?;
+        let edges = self.canary.or(settings.map(|settings| settings.edges));
+        let edges = edges.or_else(|| self.canary_seconds.map(|_| CanaryShare::Count(1)))?;
         let seconds = self.canary_seconds.or(settings.and_then(|settings| settings.seconds));
         Some(CanaryPlan { edges, seconds: seconds.unwrap_or(CanaryPlan::SECONDS) })
     }

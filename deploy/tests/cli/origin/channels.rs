@@ -44,6 +44,7 @@ pub(super) async fn publish(
         return abandoned(&memory);
     }
     memory.expires_seconds.push(request.expires_seconds);
+    memory.canaries.push(request.canary);
     if let Some(seconds) = request.expires_seconds {
         let lifetimes = &mut memory.sites.get_mut(&site).unwrap().lifetimes;
         lifetimes.insert(request.channel.clone(), seconds);

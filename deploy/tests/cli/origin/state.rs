@@ -10,6 +10,7 @@ use verge_protocol::api::{
     BuildDiff, ChannelHead, Edge, EraseRequest, ErasurePlan, ErrorBody, LaggingEdge, Limits, LogEntry, Progress,
     Provenance, PurgeProgress, PurgeRequest,
 };
+use verge_protocol::canary::CanaryPlan;
 use verge_protocol::{Build, ChannelName, Digest, IdempotencyKey, ReleaseNumber, Seq, SiteName};
 
 /// The state, shared with the handlers.
@@ -39,6 +40,8 @@ pub(crate) struct Memory {
     pub(crate) received: Vec<Digest>,
     /// `expires_seconds` of every release, in order.
     pub(crate) expires_seconds: Vec<Option<u64>>,
+    /// `canary` of every release, in order.
+    pub(crate) canaries: Vec<Option<CanaryPlan>>,
     pub(crate) faults: Faults,
     pub(crate) epoch: u64,
     /// What each idempotency key has led to, and the keys of all requests that move a channel, in order.
