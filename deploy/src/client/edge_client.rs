@@ -1,6 +1,7 @@
 //! Client of edges, as a reader is, but at an address of its own choice.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -9,6 +10,8 @@ use reqwest::{Certificate, Response, Url};
 
 /// How long connecting to an edge may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// After how long without an answer over TLS an edge is asked without, too: a firewall may drop what is sent to one port.
+const PLAIN_DELAY: Duration = Duration::from_millis(300);
 
 /// A client of edges. Follows no redirects and uses no proxy: it is that edge that is asked.
 #[derive(Default)]
@@ -21,21 +24,32 @@ pub struct EdgeClient {
 impl EdgeClient {
     /// `HEAD` of a file of the site at the URL `site`, from the edge at the URL `edge`; `None`: there was no answer, or a URL is not one of
     /// HTTP. If the site is served over HTTPS, so is this request, at the port of readers unless the edge's own URL has one of HTTPS; an
-    /// edge that has no certificate for the site is asked without TLS then.
+    /// edge that has no certificate for the site, or does not answer soon, is asked without TLS.
     pub async fn head(&self, edge: Url, site: &Url, path: &str) -> Option<Response> {
-        let encrypted = match (edge.scheme(), site.scheme()) {
+        match (edge.scheme(), site.scheme()) {
             ("https", _) => self.head_encrypted(&edge, edge.port_or_known_default()?, site, path).await,
-            ("http", "https") => self.head_encrypted(&edge, site.port_or_known_default()?, site, path).await,
-            _ => None,
-        };
-        match encrypted {
-            None if edge.scheme() == "http" => {
-                // Loads no root certificates, which a slim container may lack and which take time.
-                let http = self.plain.get_or_init(|| builder().tls_certs_only([]).build().ok());
-                send(http.as_ref()?, edge, site, path).await
+            ("http", "https") => {
+                let mut encrypted = pin!(self.head_encrypted(&edge, site.port_or_known_default()?, site, path));
+                let plain = self.head_plain(&edge, site, path);
+                match tokio::time::timeout(PLAIN_DELAY, &mut encrypted).await {
+                    Ok(None) => plain.await,
+                    Ok(answer) => answer,
+                    Err(_) => tokio::select! {
+                        Some(answer) = encrypted => Some(answer),
+                        Some(answer) = plain => Some(answer),
+                        else => None,
+                    },
+                }
             }
-            answer => answer,
+            ("http", _) => self.head_plain(&edge, site, path).await,
+            _ => None,
         }
+    }
+
+    async fn head_plain(&self, edge: &Url, site: &Url, path: &str) -> Option<Response> {
+        // Loads no root certificates, which a slim container may lack and which take time.
+        let http = self.plain.get_or_init(|| builder().tls_certs_only([]).build().ok());
+        send(http.as_ref()?, edge.clone(), site, path).await
     }
 
     /// The certificate is verified by the name of the site, as readers do.
@@ -109,6 +123,24 @@ mod tests {
         let request = request.to_ascii_lowercase();
         assert!(request.starts_with("head /a%20b.txt http/1.1\r\n"), "{request}");
         assert!(request.contains(&format!("\r\nhost: app.example:{port}\r\n")), "{request}");
+    }
+
+    #[tokio::test]
+    async fn edge_that_does_not_answer_over_tls_is_asked_without() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let answering = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let edge: Url = format!("http://{}", answering.local_addr().unwrap()).parse().unwrap();
+        let site: Url = format!("https://app.example:{}/", silent.local_addr().unwrap().port()).parse().unwrap();
+        let answering = async {
+            let (mut stream, _) = answering.accept().await.unwrap();
+            let mut request = [0; 1000];
+            let _ = stream.read(&mut request).await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\nverge-release: v3\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+            stream
+        };
+        let client = EdgeClient::default();
+        let (answer, _open) = tokio::join!(client.head(edge, &site, ""), answering);
+        assert_eq!(answer.unwrap().headers()["verge-release"], "v3");
     }
 
     #[tokio::test]
