@@ -18,14 +18,21 @@ use crate::fleet_state::FleetState;
 /// Every probed address with its health. Times are since the start of the daemon.
 pub(super) struct HealthAggregate {
     settings: ProbeSettings,
+    lag_after: Duration,
     position: LagThreshold<Position>,
     obtainable: LagThreshold<Position>,
     contact: LagThreshold<Duration>,
+    /// For how long after the start an address that the last process saw lagging still lags: until then not all thresholds are known.
+    saved_lagging_valid: Duration,
+    /// When a probe last ended.
+    now: Duration,
     edges: BTreeMap<EdgeName, BTreeMap<IpAddr, Entry>>,
 }
 
 struct Entry {
     health: AddressHealth,
+    /// Whether it was lagging when the last process ended.
+    is_saved_lagging: bool,
     /// What the edge last reported; `None` until a probe succeeds.
     reported: Option<Reported>,
     /// When a probe last succeeded.
@@ -40,7 +47,7 @@ struct Reported {
     /// The position without regard to what it cannot get.
     obtainable: Option<Position>,
     obtainable_threshold: Option<Position>,
-    /// When it last heard from an origin; if it does not say, since it has restarted, what it said before.
+    /// When it last heard from an origin; if it does not say, since it has lost its disk, what it said before.
     heard: Option<Duration>,
     heard_threshold: Option<Duration>,
 }
@@ -69,11 +76,22 @@ impl HealthAggregate {
     ) -> Self {
         let position = LagThreshold::new(lag_after, saved.lag_threshold);
         let (obtainable, contact) = (LagThreshold::new(lag_after, None), LagThreshold::new(lag_after, None));
-        let mut aggregate = Self { settings, position, obtainable, contact, edges: BTreeMap::new() };
+        let mut aggregate = Self {
+            settings,
+            lag_after,
+            position,
+            obtainable,
+            contact,
+            // Thresholds rise up to a second late.
+            saved_lagging_valid: lag_after + lag::CONTACT_TOLERANCE + Duration::from_secs(1),
+            now: Duration::ZERO,
+            edges: BTreeMap::new(),
+        };
         aggregate.set_edges(state, at);
         for SavedAddress { edge, address, up, lagging, draining } in &saved.addresses {
             if let Some(entry) = aggregate.entry(edge, *address) {
                 entry.health.condition = Condition { up: *up, suspect: false, lagging: *lagging, draining: *draining };
+                entry.is_saved_lagging = *lagging;
             }
         }
         aggregate
@@ -112,9 +130,10 @@ impl HealthAggregate {
         at: Timestamp,
     ) {
         let ProbeOutcome { answer, latency, up, suspect } = outcome;
+        self.now = now;
         let (position_threshold, heard_threshold) = (self.position.threshold(now), self.contact.threshold(now));
         let obtainable_threshold = self.obtainable.threshold(now);
-        let Some(Entry { health, reported, last_success }) = self.entry(edge, address) else { return };
+        let Some(Entry { health, reported, last_success, .. }) = self.entry(edge, address) else { return };
         if health.condition.up != up {
             health.since = at;
         }
@@ -141,7 +160,11 @@ impl HealthAggregate {
         }
         self.position.record(self.best(|reported| reported.position), now);
         self.obtainable.record(self.best(|reported| reported.obtainable), now);
-        self.contact.record(self.best(|reported| reported.heard), now);
+        match self.best(|reported| reported.heard) {
+            // What they heard before it went, each at another time, says nothing of them when it is back.
+            Some(heard) if !lag::is_in_contact(heard, now) => self.contact = LagThreshold::new(self.lag_after, None),
+            heard => self.contact.record(heard, now),
+        }
         self.update_lagging();
     }
 
@@ -159,12 +182,14 @@ impl HealthAggregate {
         let (best_position, best_heard) =
             (self.best(|reported| reported.position), self.best(|reported| reported.heard));
         let best_obtainable = self.best(|reported| reported.obtainable);
+        let is_saved_valid = self.now < self.saved_lagging_valid;
         let lags = |entry: &Entry| {
             let Some(reported) = entry.reported else { return entry.health.condition.lagging };
             let Reported { position, position_threshold, obtainable, obtainable_threshold, .. } = reported;
             let Reported { heard, heard_threshold, .. } = reported;
-            lag::is_behind(position, position_threshold, best_position)
-                || lag::is_behind(obtainable, obtainable_threshold, best_obtainable)
+            (entry.is_saved_lagging && is_saved_valid)
+                || lag::is_behind(position, position_threshold, best_position)
+                || lag::is_behind_in_obtainable(obtainable, obtainable_threshold, best_obtainable)
                 || lag::is_cut_off(heard, heard_threshold, best_heard)
         };
         let lagging: Vec<bool> = self.entries().map(|entry| entry.health.condition.up && lags(entry)).collect();
@@ -222,7 +247,7 @@ impl Entry {
             pending: 0,
             latency: None,
         };
-        Self { health, reported: None, last_success: None }
+        Self { health, is_saved_lagging: false, reported: None, last_success: None }
     }
 }
 
@@ -384,7 +409,7 @@ mod tests {
         let mut aggregate = aggregate(3);
         for second in 0..300_u64 {
             // Edges hear from it at other times before it goes, and connect one after another when it is back.
-            for (number, last, first) in [(0, 60, 200), (1, 56, 215), (2, 52, 225)] {
+            for (number, last, first) in [(0, 60, 200), (1, 56, 215), (2, 40, 225)] {
                 let ago = if (last..first).contains(&second) { second - last } else { second % 5 };
                 record(&mut aggregate, number, hears(ago), second);
             }
@@ -407,9 +432,10 @@ mod tests {
             // One lags at row 500 besides.
             (lacks(99, 900), lacks(99, 499), true),
         ] {
-            let mut aggregate = aggregate(3);
+            let mut aggregate = aggregate(4);
+            let older = EdgeHealth { served_of_obtainable: None, ..others.clone() };
             for second in [0, 15, 31] {
-                for (number, health) in [(0, &others), (1, &others), (2, &one)] {
+                for (number, health) in [(0, &others), (1, &others), (2, &one), (3, &older)] {
                     let outcome = ProbeOutcome { answer: Ok(health.clone()), ..reports("1-900") };
                     record(&mut aggregate, number, outcome, second);
                 }
@@ -484,6 +510,26 @@ mod tests {
         record(&mut after, 1, reports("1-8"), 1);
         record(&mut after, 3, reports("1-9"), 1);
         assert_eq!(lagging(&after), [1]);
+    }
+
+    #[test]
+    fn lagging_address_lags_after_a_restart_until_all_thresholds_are_known() {
+        let mut before = aggregate(2);
+        for second in [0, 40, 80] {
+            record(&mut before, 0, hears(0), second);
+            record(&mut before, 1, hears(second), second);
+        }
+        assert_eq!(lagging(&before), [1]);
+        let saved = before.saved(Duration::from_secs(80));
+        let mut after =
+            HealthAggregate::new(ProbeSettings::default(), Duration::from_secs(30), &saved, &state_with(2), AT);
+        for second in 0..100_u64 {
+            record(&mut after, 0, hears(0), second);
+            // Cut off until second 60.
+            record(&mut after, 1, hears(if second < 60 { 80 + second } else { 0 }), second);
+            let expected: &[usize] = if second < 60 { &[1] } else { &[] };
+            assert_eq!(lagging(&after), expected, "{second}");
+        }
     }
 
     #[test]

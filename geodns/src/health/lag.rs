@@ -3,7 +3,8 @@
 //! Lag is relative to the fleet, never to the origin: no edge lags when all stand still. The *threshold* is what the best address had
 //! [`lag_after`](super::HealthConfig::lag_after) ago; an edge that has not reached it by now lags. It applies to two things: the position in
 //! the feed, and the time at which an origin was last heard from. By the second, an edge that is cut off from its origins lags before a
-//! release, purge or erasure passes it by.
+//! release, purge or erasure passes it by. It counts only while another edge is in contact with an origin: when none is, an edge that was
+//! cut off a little earlier than the others serves no less than they do.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,9 +12,8 @@ use std::time::Duration;
 use verge_protocol::Position;
 use verge_protocol::feed::HEARTBEAT_SECONDS;
 
-/// How much earlier than the best edge an edge may have heard from an origin, besides: so long a feed may be silent before it is connected
-/// anew.
-const CONTACT_TOLERANCE: Duration = Duration::from_secs(3 * HEARTBEAT_SECONDS);
+/// How long ago an edge may have heard from an origin and still be in contact: so long a feed may be silent before it is connected anew.
+pub(super) const CONTACT_TOLERANCE: Duration = Duration::from_secs(3 * HEARTBEAT_SECONDS);
 
 /// The best value over time, among the addresses that are up.
 ///
@@ -68,9 +68,22 @@ pub(super) fn is_behind(position: Option<Position>, threshold: Option<Position>,
     position < threshold.min(best)
 }
 
+/// The same for the position without what the edge cannot get. One that does not say it is judged by its position alone.
+pub(super) fn is_behind_in_obtainable(
+    obtainable: Option<Position>,
+    threshold: Option<Position>,
+    best: Option<Position>,
+) -> bool {
+    obtainable.is_some() && is_behind(obtainable, threshold, best)
+}
+
+/// Whether an edge that heard from an origin at `heard` is in contact with it at `now`.
+pub(super) fn is_in_contact(heard: Duration, now: Duration) -> bool {
+    heard.saturating_add(CONTACT_TOLERANCE) >= now
+}
+
 /// Whether an address is cut off whose edge last heard from an origin at `heard`, when the threshold was `threshold`, now that the best edge
-/// has heard from one at `best`. One of which that is not known is judged by its position alone: it may
-/// have started when no origin could be reached, and know all that the others do.
+/// has heard from one at `best`. One of which that is not known is judged by its position alone.
 pub(super) fn is_cut_off(heard: Option<Duration>, threshold: Option<Duration>, best: Option<Duration>) -> bool {
     heard.is_some_and(|heard| Some(heard.saturating_add(CONTACT_TOLERANCE)) < threshold.min(best))
 }
@@ -135,6 +148,13 @@ mod tests {
     }
 
     #[test]
+    fn address_that_does_not_say_what_it_can_get_is_not_judged_by_it() {
+        for (obtainable, behind) in [(at("1-5"), true), (at("1-6"), false), (None, false)] {
+            assert_eq!(is_behind_in_obtainable(obtainable, at("1-6"), at("1-9")), behind, "{obtainable:?}");
+        }
+    }
+
+    #[test]
     fn address_is_cut_off_that_heard_long_before_the_threshold() {
         let at = |second| Some(Duration::from_secs(second));
         for (heard, threshold, best, cut_off) in [
@@ -144,7 +164,7 @@ mod tests {
             (at(84), at(100), at(84), false),
             (at(84), at(100), None, false),
             (at(84), None, at(130), false),
-            // It has not heard from an origin since its start.
+            // It does not say when it heard.
             (None, at(100), at(130), false),
         ] {
             assert_eq!(is_cut_off(heard, threshold, best), cut_off, "{heard:?} {threshold:?} {best:?}");
