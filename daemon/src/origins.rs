@@ -139,6 +139,11 @@ impl OriginError {
         matches!(self, Self::Status { status: StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, .. })
     }
 
+    /// Whether the origin itself, and not a proxy, answered that it does not have what was requested or cannot read it.
+    pub fn is_lacking(&self) -> bool {
+        matches!(self, Self::Status { error: Some(_), .. }) && !self.is_unreachable() && !self.is_refused()
+    }
+
     /// Whether the origin is of a version that does not know the route.
     pub(crate) fn is_unknown_route(&self) -> bool {
         matches!(self, Self::Status { error: Some(error), .. } if error.code == "unknown_route")

@@ -111,7 +111,9 @@ impl Edge {
 
         let blobs = BlobCache::new(config.memory_cache.0, store.clone(), upstream.clone(), tasks.clone());
         let table = Arc::new(ArcSwap::<Table>::default());
-        let (last_seen, missing_blobs) = (LastSeen::never(), MissingBlobs::default());
+        let seen_before = store.run_blocking(BlockingStore::load_origin_contact).await.flatten();
+        let last_seen = LastSeen::before(seen_before.and_then(|at| clock.now().since(at)));
+        let missing_blobs = MissingBlobs::default();
         let feed_tasks = FeedTasks {
             upstream: upstream.clone(),
             store: store.clone(),

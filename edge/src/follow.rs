@@ -16,6 +16,7 @@ mod channels;
 mod holding;
 mod manifests;
 pub(crate) mod model;
+mod origin_contact;
 mod prefetch;
 mod prefetch_batches;
 mod prefetch_status;
@@ -170,7 +171,7 @@ impl RestoredFeedTasks {
         let subscriber = Subscriber {
             origins: upstream.origins().clone(),
             checkpoint: channels.checkpoint(),
-            last_seen,
+            last_seen: last_seen.clone(),
             reconnected: Some(Arc::clone(&reconnected)),
             changes,
         };
@@ -178,6 +179,8 @@ impl RestoredFeedTasks {
             drop(tasks.spawn(name, tasks.draining().clone().run_until_cancelled_owned(task)));
         };
         until_drained("feed", Box::pin(subscriber.run()));
+        let contact = origin_contact::save(last_seen, store.clone(), clock.clone(), tasks.draining().clone());
+        drop(tasks.spawn("origin contact", contact));
         let sender = report::Sender {
             upstream: upstream.clone(),
             name,

@@ -5,6 +5,7 @@
 //!   lock                   held while the edge runs
 //!   state.json             rows, position, and the releases that lagging channels still serve
 //!   releases.json          the releases that exist
+//!   origin-contact         when an origin was last seen
 //!   manifests/<digest>     canonical bytes
 //!   blobs/ab/<digest>      bytes
 //!   quarantine/            files that did not match their digest, for an operator to inspect
@@ -24,6 +25,7 @@ mod evictor;
 mod full_disk_tests;
 mod index;
 mod layout;
+mod origin_contact;
 mod state_file;
 mod write_status;
 

@@ -62,6 +62,15 @@ impl UpstreamError {
             _ => false,
         }
     }
+
+    /// Whether the origin does not have what was requested, or cannot read it.
+    pub(crate) fn is_lacking(&self) -> bool {
+        match self {
+            Self::Origin(error) => error.is_lacking(),
+            Self::MissingBlob(_) => true,
+            _ => false,
+        }
+    }
 }
 
 impl Upstream {

@@ -23,7 +23,7 @@ pub struct EdgeHealth {
     pub served: Option<Seq>,
     /// The same, but what the edge cannot get does not count as pending either, so that what all edges lack does not hide what this one
     /// alone lacks: releases of which the origin does not have the missing files, and certificates of which it does not have the private
-    /// key. If missing (an older edge), `served` counts.
+    /// key. If missing (an older edge), this is not known.
     #[serde(default)]
     pub served_of_obtainable: Option<Seq>,
     /// Number of channels that serve an older release than they should.
@@ -34,7 +34,7 @@ pub struct EdgeHealth {
     /// Whether it saves what it serves. If not, a restart would serve older releases.
     #[serde(default = "yes")]
     pub saving: bool,
-    /// Seconds since an origin was last heard from; `None` if never since the start.
+    /// Seconds since an origin was last seen, by this process or an earlier one; `None` if it never was.
     pub origin_last_seen_seconds: Option<u64>,
     /// It started a moment ago and does not know yet what was released meanwhile: readers should be routed to other edges. It answers 503.
     #[serde(default)]
@@ -56,9 +56,8 @@ impl EdgeHealth {
         Some(Position { generation: self.generation?, seq: self.served.or(self.applied)? })
     }
 
-    /// The same without regard to what the edge cannot get.
+    /// The same without regard to what the edge cannot get; `None` also if an older edge does not say.
     pub fn obtainable_position(&self) -> Option<Position> {
-        let seq = self.served_of_obtainable.or(self.served).or(self.applied)?;
-        Some(Position { generation: self.generation?, seq })
+        Some(Position { generation: self.generation?, seq: self.served_of_obtainable? })
     }
 }

@@ -10,6 +10,8 @@ use tokio::time::Instant;
 #[derive(Debug, Clone)]
 pub struct LastSeen {
     start: Instant,
+    /// How long before `start` an earlier process saw one; `None` if none did, or it is not known.
+    before: Option<Duration>,
     /// Milliseconds after `start`, plus one; 0: never.
     last: Arc<AtomicU64>,
     /// Whether no origin could be reached since.
@@ -19,7 +21,12 @@ pub struct LastSeen {
 impl LastSeen {
     /// No origin was seen yet.
     pub fn never() -> Self {
-        Self { start: Instant::now(), last: Arc::default(), is_unreachable: Arc::default() }
+        Self::before(None)
+    }
+
+    /// An earlier process saw an origin `before` from now; `None`: no process did.
+    pub fn before(before: Option<Duration>) -> Self {
+        Self { start: Instant::now(), before, last: Arc::default(), is_unreachable: Arc::default() }
     }
 
     /// Records that an origin was seen now.
@@ -39,13 +46,18 @@ impl LastSeen {
         self.is_unreachable.load(Ordering::Relaxed)
     }
 
-    /// Time since the last record, or since the start if there is none.
+    /// Time since the last record, or since the start of this process if there is none.
     pub fn silence(&self) -> Duration {
-        self.elapsed().unwrap_or_else(|| self.start.elapsed())
+        self.since_record().unwrap_or_else(|| self.start.elapsed())
+    }
+
+    /// Time since an origin was last seen by this process or an earlier one; `None` if it never was.
+    pub fn elapsed(&self) -> Option<Duration> {
+        self.since_record().or_else(|| Some(self.before? + self.start.elapsed()))
     }
 
     /// Time since the last record; `None` if there is none.
-    pub fn elapsed(&self) -> Option<Duration> {
+    pub fn since_record(&self) -> Option<Duration> {
         let last = Duration::from_millis(self.last.load(Ordering::Relaxed).checked_sub(1)?);
         Some(self.start.elapsed().saturating_sub(last))
     }
@@ -66,5 +78,17 @@ mod tests {
         assert!(!last_seen.is_unreachable());
         tokio::time::advance(Duration::from_secs(3)).await;
         assert_eq!((last_seen.elapsed(), last_seen.silence()), (Some(Duration::from_secs(3)), Duration::from_secs(3)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn elapsed_before_the_first_record_is_time_since_an_earlier_process() {
+        let last_seen = LastSeen::before(Some(Duration::from_hours(1)));
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(
+            (last_seen.elapsed(), last_seen.silence(), last_seen.since_record()),
+            (Some(Duration::from_secs(3602)), Duration::from_secs(2), None)
+        );
+        last_seen.record();
+        assert_eq!(last_seen.elapsed(), Some(Duration::ZERO));
     }
 }

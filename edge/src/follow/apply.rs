@@ -79,7 +79,7 @@ impl ApplyTask {
                 result = self.manifests.next() => {
                     match result {
                         FetchResult::Fetched(resources) => self.channels.add_manifest(resources),
-                        FetchResult::Failed(id, reason) => self.channels.record_failure(id, reason),
+                        FetchResult::Failed(id, failure) => self.channels.record_failure(id, failure),
                     }
                     Check::Unknown
                 }

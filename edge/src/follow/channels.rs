@@ -42,6 +42,7 @@ pub(super) use self::known_purges::DuePurge;
 use self::known_purges::Purges;
 use self::tracked_channel::{AcceptedRow, Rollout, SupersededRow, TrackedChannel};
 use super::holding::Holding;
+use super::manifests::ManifestFailure;
 use crate::challenges::Challenges;
 use crate::erased_contents::ErasedContents;
 use crate::metrics::{CanaryCounters, Traffic};
@@ -76,7 +77,7 @@ pub(super) struct Channels {
     erasures: Erasures,
     manifests: HashMap<Digest, Arc<Resources>>,
     /// Why the last attempt to get a manifest failed.
-    failures: HashMap<Digest, String>,
+    failures: HashMap<Digest, ManifestFailure>,
     /// How much is on disk of the releases that something waits for, as of the last look.
     holdings: HashMap<Digest, Holding>,
     catch_up: CatchUp,
@@ -136,8 +137,8 @@ impl Channels {
     }
 
     /// Records that an attempt to get a manifest has failed.
-    pub(super) fn record_failure(&mut self, id: Digest, reason: String) {
-        self.failures.insert(id, reason);
+    pub(super) fn record_failure(&mut self, id: Digest, failure: ManifestFailure) {
+        self.failures.insert(id, failure);
     }
 
     /// Records how much of a release is on disk.
@@ -318,8 +319,7 @@ impl Channels {
                     let accepted = accepted.as_ref()?;
                     let is_current = tracked.not_served().is_none() && tracked.is_held;
                     let reason = if !is_current || self.serving(tracked).is_none() {
-                        let holding = self.holdings.get(&accepted.state.manifest);
-                        is_absent_at_origin = holding.is_some_and(|holding| holding.is_absent_at_origin);
+                        is_absent_at_origin = self.is_absent_at_origin(accepted.state.manifest);
                         self.lag_reason(accepted.state.manifest)
                     } else if !accepted.state.manifests().all(|id| self.is_settled(id)) {
                         "fetching the manifests of earlier releases".to_owned()
@@ -336,15 +336,26 @@ impl Channels {
     /// Why the release of `manifest` cannot be served yet.
     fn lag_reason(&self, manifest: Digest) -> String {
         if !self.manifests.contains_key(&manifest) {
-            return self.failures.get(&manifest).cloned().unwrap_or_else(|| "fetching the manifest".to_owned());
+            let failure = self.failures.get(&manifest).map(|failure| failure.reason.clone());
+            return failure.unwrap_or_else(|| "fetching the manifest".to_owned());
         }
         self.holdings.get(&manifest).map_or_else(|| "fetching the files".to_owned(), Holding::lag_reason)
+    }
+
+    /// Whether the release of `manifest` cannot be served because the origin does not have the manifest, or all that is missing.
+    fn is_absent_at_origin(&self, manifest: Digest) -> bool {
+        if self.manifests.contains_key(&manifest) {
+            self.holdings.get(&manifest).is_some_and(|holding| holding.is_absent_at_origin)
+        } else {
+            self.failures.get(&manifest).is_some_and(|failure| failure.is_absent_at_origin)
+        }
     }
 
     fn preparations(&self) -> impl Iterator<Item = Preparation> {
         self.rollouts.iter().map(|((site, channel), rollout)| {
             let manifest = rollout.state.manifest;
             let holding = self.holdings.get(&manifest);
+            let failure = || self.failures.get(&manifest).map(|failure| failure.reason.clone());
             Preparation {
                 site: site.clone(),
                 channel: channel.clone(),
@@ -352,7 +363,7 @@ impl Channels {
                 done: holding.map_or(0, Holding::done),
                 total: holding.map_or(0, |holding| holding.bytes),
                 prepared: holding.is_some_and(Holding::is_complete),
-                problem: holding.map_or_else(|| self.failures.get(&manifest).cloned(), Holding::problem),
+                problem: holding.map_or_else(failure, Holding::problem),
             }
         })
     }
@@ -383,7 +394,7 @@ mod tests {
         assert_eq!((serves(&channels, "a"), serves(&channels, "b")), ("1 []".into(), String::new()));
         let reason = "fetching the manifest".to_owned();
         assert_eq!(lagging(&channels), [("b".into(), 2, reason)]);
-        channels.record_failure(release(2).manifest(), "connection refused".into());
+        channels.record_failure(release(2).manifest(), ManifestFailure::of("connection refused"));
         assert_eq!(lagging(&channels), [("b".into(), 2, "connection refused".into())]);
         assert!(add_release(&mut channels, 2));
         assert_eq!(lagging(&channels), []);
@@ -501,12 +512,17 @@ mod tests {
     }
 
     #[test]
-    fn channel_that_lags_because_the_origin_lacks_a_blob_is_behind_no_other_edge() {
+    fn channel_that_lags_because_the_origin_lacks_a_blob_or_manifest_is_behind_no_other_edge() {
         let mut channels = Channels::default();
         apply_rows(&mut channels, vec![row("a", 1, 1, &[]), row("b", 2, 2, &[]), row("a", 100, 3, &[1])]);
         let first_obtainable = |channels: &Channels| channels.applied_state().first_obtainable;
         assert_eq!(first_obtainable(&channels), Some(Seq(2)));
         add_release(&mut channels, 2);
+        let failed = |is_absent_at_origin| ManifestFailure { reason: "failed".to_owned(), is_absent_at_origin };
+        channels.record_failure(release(3).manifest(), failed(false));
+        assert_eq!(first_obtainable(&channels), Some(Seq(100)), "the next attempt may get it");
+        channels.record_failure(release(3).manifest(), failed(true));
+        assert_eq!((lagging(&channels)[0].1, first_obtainable(&channels)), (100, None));
         add_manifest(&mut channels, 3);
         set_holding(&mut channels, 3, false);
         assert_eq!(first_obtainable(&channels), Some(Seq(100)), "it is being fetched");
@@ -580,7 +596,7 @@ mod tests {
         assert_eq!((serves(&channels, "a"), lagging(&channels)), ("3 []".into(), vec![lag.clone()]));
         add_manifest(&mut channels, 2);
         assert_eq!(lagging(&channels), [lag]);
-        channels.record_failure(release(1).manifest(), "not found".into());
+        channels.record_failure(release(1).manifest(), ManifestFailure::of("not found"));
         assert_eq!((serves(&channels, "a"), lagging(&channels)), ("3 [2]".into(), vec![]));
     }
 
@@ -593,7 +609,7 @@ mod tests {
             add_release(&mut channels, number);
             assert!(!has_caught_up(&channels), "{number}");
         }
-        channels.record_failure(release(4).manifest(), "not found".into());
+        channels.record_failure(release(4).manifest(), ManifestFailure::of("not found"));
         channels.advance(NOW);
         assert!(has_caught_up(&channels));
         apply_rows(&mut channels, vec![row("a", 4, 5, &[2])]);

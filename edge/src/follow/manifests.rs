@@ -10,7 +10,7 @@ use verge_protocol::Digest;
 
 use crate::store::{BlockingStore, Store};
 use crate::table::Resources;
-use crate::upstream::Upstream;
+use crate::upstream::{Upstream, UpstreamError};
 
 /// Concurrent fetches: a manifest may be large, and is held in memory as a whole.
 const MAX_CONCURRENT: usize = 4;
@@ -23,7 +23,29 @@ pub(super) enum FetchResult {
     /// The manifest.
     Fetched(Arc<Resources>),
     /// Why the attempt failed. Another one follows.
-    Failed(Digest, String),
+    Failed(Digest, ManifestFailure),
+}
+
+/// Why an attempt to get a manifest failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ManifestFailure {
+    /// On one line.
+    pub(super) reason: String,
+    /// Whether the origin does not have it, so that no edge can get it.
+    pub(super) is_absent_at_origin: bool,
+}
+
+impl ManifestFailure {
+    /// A failure of which nothing is known but the reason.
+    pub(super) fn of(reason: &str) -> Self {
+        Self { reason: reason.to_owned(), is_absent_at_origin: false }
+    }
+}
+
+impl From<UpstreamError> for ManifestFailure {
+    fn from(error: UpstreamError) -> Self {
+        Self { reason: error_chain(&error), is_absent_at_origin: error.is_lacking() }
+    }
 }
 
 /// The manifests that are being fetched.
@@ -106,7 +128,7 @@ impl Fetcher {
             };
             let has_failed = match &result {
                 FetchResult::Fetched(_) => false,
-                FetchResult::Failed(id, reason) => {
+                FetchResult::Failed(id, ManifestFailure { reason, .. }) => {
                     tracing::warn!(manifest = %id, reason, "failed to fetch a manifest: retrying");
                     true
                 }
@@ -125,7 +147,7 @@ impl Fetcher {
         }
         let (bytes, manifest) = match self.upstream.manifest(id).await {
             Ok(fetched) => fetched,
-            Err(error) => return FetchResult::Failed(id, error_chain(&error)),
+            Err(error) => return FetchResult::Failed(id, error.into()),
         };
         let stored = self.store.run_blocking(move |store| {
             // Prefetching writes it again if it is served.
@@ -136,7 +158,7 @@ impl Fetcher {
         });
         match stored.await {
             Some(resources) => FetchResult::Fetched(resources),
-            None => FetchResult::Failed(id, "failed to load the manifest".to_owned()),
+            None => FetchResult::Failed(id, ManifestFailure::of("failed to load the manifest")),
         }
     }
 }

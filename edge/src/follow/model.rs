@@ -15,6 +15,7 @@ use verge_protocol::{Checkpoint, Digest, EdgeName, Generation, Manifest, Seq};
 use super::channels::saved_state::ToSave;
 use super::channels::{Channels, DuePurge};
 use super::holding::Holding;
+use super::manifests::ManifestFailure;
 use super::prefetch_batches::prefetch_plan;
 use super::prefetch_status::PrefetchStatus;
 use super::report::report_of;
@@ -133,7 +134,7 @@ impl Follower {
 
     /// Records that a manifest could not be fetched.
     pub fn record_failure(&mut self, id: Digest, reason: &str) {
-        self.channels.record_failure(id, reason.to_owned());
+        self.channels.record_failure(id, ManifestFailure::of(reason));
     }
 
     /// The manifests to fetch.

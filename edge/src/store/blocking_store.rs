@@ -12,13 +12,14 @@ use verge_daemon::Clock;
 use verge_daemon::atomic_file::Durability;
 use verge_daemon::feed::StoredRow;
 use verge_daemon::saved_state::{self, Loaded};
-use verge_protocol::{BLOB_MAX, Blob, Digest, Manifest};
+use verge_protocol::{BLOB_MAX, Blob, Digest, Manifest, Timestamp};
 
 use super::disk_budget::{DiskBudget, Room};
 use super::eviction::{Evictable, Importance};
 use super::evictor::Evictor;
 use super::index::{Index, SharedIndex};
 use super::layout::{Layout, Object, OpenError};
+use super::origin_contact;
 use super::state_file::{self, StateRecord};
 use super::write_status::WriteStatus;
 use crate::metrics::Metrics;
@@ -86,6 +87,16 @@ impl BlockingStore {
     pub(crate) fn save_state<'a>(&self, records: impl Iterator<Item = StateRecord<&'a StoredRow>>) -> io::Result<()> {
         let bytes = saved_state::encode(records).map_err(io::Error::other)?;
         self.write(&self.layout.state(), &bytes, Durability::WithName, Evictable::All)
+    }
+
+    /// When a process last saw an origin; `None` if none did, or it is not known.
+    pub(crate) fn load_origin_contact(&self) -> Option<Timestamp> {
+        origin_contact::load(&self.layout)
+    }
+
+    /// Saves when an origin was seen. It survives a crash of the process, not one of the machine.
+    pub(crate) fn save_origin_contact(&self, at: Timestamp) -> io::Result<()> {
+        origin_contact::save(&self.layout, at)
     }
 
     /// The releases that the last process saved. Of a damaged file, which is copied to the quarantine, the sound records.

@@ -101,6 +101,10 @@ impl Layout {
         self.0.path().join("releases.json")
     }
 
+    pub(super) fn origin_contact(&self) -> PathBuf {
+        self.0.path().join("origin-contact")
+    }
+
     pub(super) fn state(&self) -> PathBuf {
         self.0.path().join("state.json")
     }

@@ -5,7 +5,7 @@ use verge_edge::config::ByteSize;
 use verge_edge::{Config, Edge};
 use verge_protocol::report::Preparation;
 use verge_protocol::state::Inherited;
-use verge_protocol::{BLOB_MAX, Position, Timestamp};
+use verge_protocol::{BLOB_MAX, Digest, Position, Timestamp};
 use verge_test_kit::{FakeOrigin, TOKEN, TestRelease, in_time, noise, release, until};
 
 use super::world::World;
@@ -101,6 +101,16 @@ async fn channel_serves_its_old_release_whole_until_the_next_is_held() {
     let (_, health) = world.health().await;
     assert_eq!((&health["pending"], &health["missing_blobs"]), (&0.into(), &0.into()));
     assert_eq!(world.metric(lag).await, None);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn pages_are_fetched_first_then_scripts_then_fonts_then_all_else() {
+    let world = World::start().await;
+    let files = [("a.bin", "data"), ("assets/app-DiwrgTda.js", "script"), ("b.woff2", "font"), ("index.html", "page")];
+    world.publish(1, &release(&files), &[]).await;
+    let expected = ["page", "script", "font", "data"].map(|text| Digest::of(text.as_bytes()));
+    assert_eq!(world.origin.requested(), expected);
     world.stop().await;
 }
 

@@ -1,6 +1,7 @@
 //! A fake origin, an edge that follows it, and a reader. `stop` asserts that no task is left.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder};
 use tempfile::TempDir;
@@ -42,8 +43,14 @@ impl World {
 
     /// Stops the edge and starts it again with the same data directory.
     pub(super) async fn restart(self) -> Self {
+        self.restart_after(Duration::ZERO).await
+    }
+
+    /// Stops the edge and starts it again when its clock has advanced by `pause`.
+    pub(super) async fn restart_after(self, pause: Duration) -> Self {
         let Self { origin, edge, directory, clock, reader, disk_cache } = self;
         shut_down(edge).await;
+        clock.advance(pause);
         let edge = Edge::bind_with_clock(config(&origin, &directory, disk_cache), clock.clone()).await.unwrap();
         Self { origin, edge, directory, clock, reader, disk_cache }
     }

@@ -12,6 +12,7 @@ use super::test_support::{
     NOW, add_manifest, apply_rows, at, look_up, preparations, release, restart, rollout, rollout_tombstone, row,
     served, set_holding, tombstone,
 };
+use crate::follow::manifests::ManifestFailure;
 use crate::status::AppliedState;
 
 const SITES: [&str; 3] = ["a", "b", "c"];
@@ -98,7 +99,9 @@ proptest! {
         for (seq, event) in (1..).zip(events) {
             match &event {
                 Event::Arrive(number) => drop(add_manifest(&mut channels, *number)),
-                Event::Fail(number) => channels.record_failure(release(*number).manifest(), "unreachable".into()),
+                Event::Fail(number) => {
+                    channels.record_failure(release(*number).manifest(), ManifestFailure::of("unreachable"));
+                }
                 Event::Complete(number) => drop(set_holding(&mut channels, *number, true)),
                 Event::Lose(number) => drop(set_holding(&mut channels, *number, false)),
                 Event::Restart => channels = restart(&channels),
