@@ -15,14 +15,12 @@ use verge_daemon::http_server::{HttpLimits, serve, serve_connections};
 use verge_daemon::listen::{self, Listen, ListenError};
 use verge_daemon::origins::{Origins, OriginsError};
 use verge_daemon::private_listener;
-use verge_daemon::run::{Needs, Port};
 use verge_daemon::tasks::Unfinished;
 use verge_daemon::tls::{Tickets, TlsAcceptor};
-use verge_daemon::{Clock, Daemon, Tasks};
+use verge_daemon::{Clock, Tasks};
 
 use crate::cache::BlobCache;
 use crate::config::Config;
-use crate::config::raw::RawConfig;
 use crate::follow::FeedTasks;
 use crate::metrics::{GaugeValues, Gauges, Metrics};
 use crate::readiness::{ProblemKind, ReadinessCheck};
@@ -265,51 +263,6 @@ fn gauge_values(check: ReadinessCheck, blobs: BlobCache) -> impl Fn() -> GaugeVa
             }),
             certificate_expiry_seconds: status.tls.expiry_seconds(),
             origin_last_seen_seconds: status.last_seen.elapsed().map(|ago| ago.as_secs_f64()),
-        }
-    }
-}
-
-impl Daemon for Edge {
-    const NAME: &'static str = "verge-edge";
-    const ABOUT: &'static str = "Follows a Verge origin and serves its sites to readers";
-    type RawConfig = RawConfig;
-    type Config = Config;
-
-    fn check(raw: RawConfig) -> anyhow::Result<Config> {
-        Ok(raw.try_into()?)
-    }
-
-    fn check_files(config: &Config) -> anyhow::Result<()> {
-        for files in &config.certificates {
-            files.check(Clock::system().now())?;
-        }
-        Ok(())
-    }
-
-    async fn needs(config: &Config) -> Needs {
-        let mut ports = Vec::new();
-        for listen in &config.listen {
-            ports.extend(Port::tcp("listen", listen).await);
-        }
-        for listen in &config.tls_listen {
-            ports.extend(Port::tcp("tls_listen", listen).await);
-        }
-        ports.extend(Port::tcp("private_listen", &config.private_listen).await);
-        let origins = config.origin_access();
-        Needs { data: config.data.clone(), ports, origins: Some(origins), findings: Vec::new() }
-    }
-
-    async fn bind(config: Config) -> anyhow::Result<Self> {
-        Ok(Self::bind(config).await?)
-    }
-
-    async fn start_draining(&self) {
-        self.start_draining().await;
-    }
-
-    async fn shutdown(self) {
-        if let Err(unfinished) = Self::shutdown(self).await {
-            tracing::warn!(%unfinished, "tasks were aborted at the drain timeout");
         }
     }
 }

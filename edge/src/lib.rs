@@ -23,6 +23,7 @@ mod follow;
 mod metrics;
 #[doc(hidden)]
 pub mod model;
+mod program;
 mod readiness;
 mod release_hosts;
 mod serve;

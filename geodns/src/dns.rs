@@ -6,6 +6,7 @@ pub(crate) mod query;
 pub(crate) mod rate_limiter;
 pub(crate) mod record;
 pub(crate) mod response;
+pub(crate) mod sockets;
 pub(crate) mod tcp;
 pub(crate) mod transport;
 pub(crate) mod udp;

@@ -7,7 +7,6 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use hyper_util::service::TowerToHyperService;
 use prometheus_client::registry::Registry;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use verge_daemon::data_dir::DataDirError;
@@ -16,15 +15,14 @@ use verge_daemon::http_server::{HttpLimits, serve};
 use verge_daemon::listen::{self, ListenError};
 use verge_daemon::origins::{Origins, OriginsError};
 use verge_daemon::private_listener;
-use verge_daemon::run::{Needs, Port};
 use verge_daemon::tasks::Unfinished;
-use verge_daemon::{Clock, Daemon, DataDir, Tasks};
+use verge_daemon::{Clock, DataDir, Tasks};
 use verge_protocol::{DomainName, EdgeName};
 
 use crate::config::Config;
-use crate::config::raw::RawConfig;
 use crate::dns::name::Name;
 use crate::dns::rate_limiter::RateLimiter;
+use crate::dns::sockets::{self, Sockets};
 use crate::dns::transport::Transport;
 use crate::dns::{tcp, udp};
 use crate::explain::{self, Explanations};
@@ -82,13 +80,6 @@ impl From<ZonesError> for BindError {
     }
 }
 
-/// The open sockets of one address.
-struct Sockets {
-    udp: udp::Sockets,
-    tcp: TcpListener,
-    address: SocketAddr,
-}
-
 impl GeoDns {
     /// Starts a name server. Returns when its ports are open; it answers from its zone files and its saved state at once, and waits
     /// neither for an origin nor for a probe.
@@ -143,7 +134,7 @@ impl GeoDns {
 
         let mut opened = Vec::new();
         for address in &config.listen {
-            opened.push(open(*address, config.workers)?);
+            opened.push(sockets::open(*address, config.workers)?);
         }
         let what = "health, metrics and explanations";
         let private_listener = listen::tcp(what, config.private_listen.clone()).await?;
@@ -233,30 +224,6 @@ impl GeoDns {
     }
 }
 
-/// Opens TCP and UDP on the same port, also if the port is still to be chosen. TCP first: it fails if the port is in use, while UDP
-/// sockets would join those of the other process and take some of its queries.
-fn open(address: SocketAddr, workers: usize) -> Result<Sockets, ListenError> {
-    const ATTEMPTS: usize = 16;
-    let what = "dns";
-    let mut attempts = 0;
-    loop {
-        attempts += 1;
-        let failed = |source: std::io::Error| match source.kind() {
-            std::io::ErrorKind::AddrInUse => ListenError::Taken { what, address },
-            _ => ListenError::Refused { what, address, source },
-        };
-        let tcp = tcp::open(address).map_err(failed)?;
-        let chosen = tcp.local_addr().map_err(|source| ListenError::Unusable { what, source })?;
-        match udp::open(chosen, workers) {
-            Ok(udp) => return Ok(Sockets { udp, tcp, address: chosen }),
-            // A port that is free for TCP may be in use for UDP.
-            Err(error)
-                if error.kind() == std::io::ErrorKind::AddrInUse && address.port() == 0 && attempts < ATTEMPTS => {}
-            Err(error) => return Err(failed(error)),
-        }
-    }
-}
-
 fn answer_queries(
     opened: Vec<Sockets>,
     config: &Config,
@@ -283,37 +250,4 @@ fn answer_queries(
 fn routes(registry: Registry, explanations: Explanations, readiness: ReadinessCheck) -> Router {
     let health = move || std::future::ready(readiness.readiness());
     private_listener::router(Arc::new(registry), health).merge(explain::router(explanations))
-}
-
-impl Daemon for GeoDns {
-    const NAME: &'static str = "verge-geodns";
-    const ABOUT: &'static str = "Answer DNS for your zones and direct readers to the nearest healthy edge";
-    type RawConfig = RawConfig;
-    type Config = Config;
-
-    fn check(raw: RawConfig) -> anyhow::Result<Config> {
-        Ok(raw.try_into()?)
-    }
-
-    fn check_files(config: &Config) -> anyhow::Result<()> {
-        config.check_files()
-    }
-
-    async fn needs(config: &Config) -> Needs {
-        let dns = |address: &SocketAddr| Port::new("listen", *address, open(*address, 1));
-        let mut ports: Vec<Port> = config.listen.iter().map(dns).collect();
-        ports.extend(Port::tcp("private_listen", &config.private_listen).await);
-        let origins = config.origin_access();
-        Needs { data: config.data.clone(), ports, origins: Some(origins), findings: Vec::new() }
-    }
-
-    async fn bind(config: Config) -> anyhow::Result<Self> {
-        Ok(Self::bind(config).await?)
-    }
-
-    async fn shutdown(self) {
-        if let Err(unfinished) = Self::shutdown(self).await {
-            tracing::warn!(%unfinished, "some tasks did not finish in time");
-        }
-    }
 }

@@ -27,6 +27,7 @@ mod geodns;
 mod health;
 mod https_names;
 mod metrics;
+mod program;
 mod query_log;
 mod query_service;
 mod readiness;
