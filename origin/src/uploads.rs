@@ -99,7 +99,7 @@ impl ActivePacks {
         blobs.iter().filter(|blob| builds.values().any(|packs| packs.expected.contains_key(blob))).copied().collect()
     }
 
-    /// Registers a pack of a build that names these blobs. Call it under [`Blobs::lock_removals`].
+    /// Registers a pack of a build that names these blobs. Call it under [`Blobs::prevent_removals`].
     pub(crate) fn start(&self, site: &SiteName, id: &BuildId, expected: Arc<ExpectedBlobs>) -> StartedPack {
         let build = (site.clone(), id.clone());
         let mut builds = self.builds.lock().unwrap_or_else(PoisonError::into_inner);

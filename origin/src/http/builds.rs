@@ -88,7 +88,7 @@ pub(super) async fn upload_blobs(
         None => Arc::new(expected_blobs(build.insert(load(&uploads, &site, &id).await?))),
     };
     uploads.database.touch_build(&site, &id, uploads.clock.now()).await?;
-    let removals = uploads.blobs.lock_removals().await;
+    let removals = uploads.blobs.prevent_removals().await;
     let pack = uploads.active_packs.start(&site, &id, expected);
     drop(removals);
     let pack = match pack {

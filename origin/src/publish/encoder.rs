@@ -109,7 +109,7 @@ impl Encoder {
             }
             blobs.sync().await
         };
-        let _lock = blobs.lock_removals().await;
+        let _removals = blobs.prevent_removals().await;
         let count = rows.len() as u64;
         database.put_encodings(site, std::mem::take(rows), store).await?;
         metrics.encodings_created.inc_by(count);
