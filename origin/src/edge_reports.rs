@@ -17,6 +17,8 @@ pub(crate) struct EdgeReports {
     last: Arc<Mutex<BTreeMap<EdgeName, LastReport>>>,
     /// How many reports were received, and edges forgotten.
     changed: watch::Sender<u64>,
+    /// Held while a report is checked and recorded, and while an edge is forgotten.
+    checking: Arc<tokio::sync::Mutex<()>>,
     started: Instant,
 }
 
@@ -65,7 +67,7 @@ pub(crate) fn claims(report: &Arc<EdgeReport>, relation: Option<Relation>) -> Ar
 
 impl Default for EdgeReports {
     fn default() -> Self {
-        Self { last: Arc::default(), changed: watch::Sender::new(0), started: Instant::now() }
+        Self { last: Arc::default(), changed: watch::Sender::new(0), checking: Arc::default(), started: Instant::now() }
     }
 }
 
@@ -91,8 +93,25 @@ impl EdgeReports {
         self.changed.send_modify(|changes| *changes += 1);
     }
 
-    /// Forgets an edge until it reports again.
-    pub(crate) fn forget(&self, edge: &EdgeName) {
+    /// Records a report if `check` succeeds, which must find out whether the edge may report (still). No other report that is checked is recorded,
+    /// and no edge forgotten, between the check and the record.
+    pub(crate) async fn record_checked<E>(
+        &self,
+        edge: EdgeName,
+        report: EdgeReport,
+        relation: Option<Relation>,
+        time: Timestamp,
+        check: impl Future<Output = Result<(), E>>,
+    ) -> Result<(), E> {
+        let _checking = self.checking.lock().await;
+        check.await?;
+        self.record(edge, report, relation, time);
+        Ok(())
+    }
+
+    /// Forgets an edge until it reports again. Call it once checks of its reports fail: what succeeded before is forgotten too.
+    pub(crate) async fn forget(&self, edge: &EdgeName) {
+        let _checking = self.checking.lock().await;
         self.lock().remove(edge);
         self.changed.send_modify(|changes| *changes += 1);
     }
@@ -169,6 +188,7 @@ impl EdgeReports {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
     use verge_protocol::report::Lag;
 
     use super::*;
@@ -183,6 +203,23 @@ mod tests {
             let claims = claims(&report, Some(relation));
             assert_eq!((claims.applied, claims.preparations.as_deref()), (Position::default(), Some(&[][..])));
         }
+    }
+
+    #[tokio::test]
+    async fn edge_that_is_forgotten_while_its_report_is_checked_stays_forgotten() {
+        let reports = EdgeReports::default();
+        let edge: EdgeName = "a".parse().unwrap();
+        let forgotten = std::cell::OnceCell::new();
+        let check = async {
+            let mut forget = Box::pin(reports.forget(&edge));
+            assert!((&mut forget).now_or_never().is_none(), "it waits");
+            assert!(forgotten.set(forget).is_ok());
+            Ok::<_, ()>(())
+        };
+        let report = EdgeReport::new(Position::default(), "0");
+        reports.record_checked(edge.clone(), report, None, Timestamp(1000), check).await.unwrap();
+        forgotten.into_inner().unwrap().await;
+        assert!(reports.all().is_empty());
     }
 
     #[tokio::test(start_paused = true)]
@@ -213,7 +250,7 @@ mod tests {
         tokio::time::advance(Duration::from_mins(1)).await;
         assert!(!caught_up(), "neither is live any more");
         record(&edges[1], "1-8", |_| {});
-        reports.forget(&edges[0]);
+        reports.forget(&edges[0]).await;
         assert!(!caught_up(), "a was removed");
         assert!(reports.are_caught_up(&[], "1-9".parse().unwrap()), "no edge to wait for");
     }

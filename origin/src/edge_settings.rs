@@ -88,7 +88,7 @@ pub(crate) async fn remove(
     let (database, reports) = (database.clone(), reports.clone());
     feed.write(async move {
         let (configured, revoked) = database.remove_edge(&name).await?;
-        reports.forget(&name);
+        reports.forget(&name).await;
         if !configured && !revoked {
             return Err(EdgeError::Unknown(name));
         }

@@ -42,9 +42,20 @@ pub(crate) struct ActivePacks {
 struct BuildPacks {
     count: watch::Sender<usize>,
     expected: Arc<ExpectedBlobs>,
-    /// When the first of these packs had begun, nothing that the build names was erased from the site.
+    /// When one of these packs had begun, nothing that the build names was erased from the site.
     is_checked: bool,
 }
+
+/// A pack that has [begun](ActivePacks::start).
+pub(crate) enum StartedPack {
+    /// When it had begun, or an earlier pack of its build that had not ended then, nothing that the build names was erased from the site.
+    Checked(ActivePack),
+    /// It is not known whether something that the build names was erased.
+    Unchecked(UncheckedPack),
+}
+
+/// A pack that may be received if nothing that its build names was erased from the site.
+pub(crate) struct UncheckedPack(ActivePack);
 
 /// A pack being received, until dropped.
 pub(crate) struct ActivePack {
@@ -58,19 +69,24 @@ impl ActivePack {
     pub(crate) fn expected(&self) -> &ExpectedBlobs {
         &self.expected
     }
+}
 
+impl UncheckedPack {
     /// Records that nothing that the build names was erased from the site when the pack had begun.
-    pub(crate) fn set_checked(&self) {
-        let mut builds = self.packs.builds.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(packs) = builds.get_mut(&self.build) {
+    pub(crate) fn set_checked(self) -> ActivePack {
+        let Self(pack) = self;
+        let mut builds = pack.packs.builds.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(packs) = builds.get_mut(&pack.build) {
             packs.is_checked = true;
         }
+        drop(builds);
+        pack
     }
 }
 
 impl ActivePacks {
-    /// The blobs that a build names, if one of its packs is being received and [was checked](ActivePack::set_checked): those of a large build
-    /// are too many to be read again for each pack.
+    /// The blobs that a build names, if one of its packs is being received and [was checked](UncheckedPack::set_checked): those of a large
+    /// build are too many to be read again for each pack.
     pub(crate) fn expected(&self, site: &SiteName, id: &BuildId) -> Option<Arc<ExpectedBlobs>> {
         let builds = self.builds.lock().unwrap_or_else(PoisonError::into_inner);
         let packs = builds.get(&(site.clone(), id.clone())).filter(|packs| packs.is_checked)?;
@@ -83,8 +99,8 @@ impl ActivePacks {
         blobs.iter().filter(|blob| builds.values().any(|packs| packs.expected.contains_key(blob))).copied().collect()
     }
 
-    /// Registers a pack of a build that names these blobs. Call it under [`Blobs::lock_removals`].
-    pub(crate) fn start(&self, site: &SiteName, id: &BuildId, expected: Arc<ExpectedBlobs>) -> ActivePack {
+    /// Registers a pack of a build that names these blobs. Call it under [`Blobs::prevent_removals`].
+    pub(crate) fn start(&self, site: &SiteName, id: &BuildId, expected: Arc<ExpectedBlobs>) -> StartedPack {
         let build = (site.clone(), id.clone());
         let mut builds = self.builds.lock().unwrap_or_else(PoisonError::into_inner);
         // Packs that begin at the same time have read the build each for itself: one of these maps is kept.
@@ -94,8 +110,8 @@ impl ActivePacks {
             is_checked: false,
         });
         packs.count.send_modify(|count| *count += 1);
-        let expected = Arc::clone(&packs.expected);
-        ActivePack { packs: self.clone(), build, expected }
+        let pack = ActivePack { packs: self.clone(), build, expected: Arc::clone(&packs.expected) };
+        if packs.is_checked { StartedPack::Checked(pack) } else { StartedPack::Unchecked(UncheckedPack(pack)) }
     }
 
     /// Waits until no pack of the build is being received, at most [`WAIT_MAX`].
@@ -131,16 +147,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn pack_is_checked_if_another_one_of_its_build_was_and_has_not_ended() {
+        let packs = ActivePacks::default();
+        let (site, id) = ("demo".parse().unwrap(), "b1".parse().unwrap());
+        let start = || packs.start(&site, &id, Arc::default());
+        let (StartedPack::Unchecked(one), StartedPack::Unchecked(two)) = (start(), start()) else { panic!("checked") };
+        let one = one.set_checked();
+        let StartedPack::Checked(three) = start() else { panic!("not checked") };
+        drop((one, two, three));
+        assert!(matches!(start(), StartedPack::Unchecked(_)));
+    }
+
+    #[test]
     fn blobs_are_expected_until_the_last_pack_of_their_build_has_ended() {
         let packs = ActivePacks::default();
         let (site, id) = ("demo".parse().unwrap(), "b1".parse().unwrap());
         let blob = Digest::of(b"blob");
         let read = || Arc::new(ExpectedBlobs::from([(blob, 4)]));
-        let (one, two) = (packs.start(&site, &id, read()), packs.start(&site, &id, read()));
-        drop(two);
+        let StartedPack::Unchecked(one) = packs.start(&site, &id, read()) else { panic!("checked") };
+        drop(packs.start(&site, &id, read()));
         assert_eq!(packs.expected_of(&[blob, Digest::of(b"another")].into()), [blob].into());
         assert!(packs.expected(&site, &id).is_none(), "another pack is to check it too");
-        one.set_checked();
+        let one = one.set_checked();
         assert!(packs.expected(&site, &id).is_some());
         drop(one);
         assert_eq!(packs.expected_of(&[blob].into()), HashSet::new());

@@ -164,7 +164,9 @@ impl Orders {
             }
         };
         if tokio::time::timeout(EDGES_TIMEOUT, applied).await.is_err() {
-            tracing::warn!("not all live edges answer a challenge yet: the authority is told all the same");
+            tracing::warn!(
+                "not all live edges answer a challenge yet: the authority is asked to validate all the same"
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Other keys in place of those that somebody may have.
+//! Replacing private keys that may be compromised.
 
 use std::collections::{BTreeMap, BTreeSet};
 

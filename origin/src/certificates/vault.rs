@@ -98,8 +98,8 @@ impl Vault {
     /// Makes the secret of session tickets if there is none that can be read.
     pub(crate) async fn ensure_ticket_secret(&self, feed: &Feed) -> Result<(), VaultError> {
         self.master()?;
-        if let Some(told) = self.database.ticket_secret().await?
-            && let Ok(Some(_)) = self.get(&SecretName::Tickets(told.secret)).await
+        if let Some(published) = self.database.ticket_secret().await?
+            && let Ok(Some(_)) = self.get(&SecretName::Tickets(published.secret)).await
         {
             return Ok(());
         }
@@ -109,10 +109,10 @@ impl Vault {
     /// Makes another secret of session tickets: sessions of before are not resumed.
     pub(crate) async fn replace_ticket_secret(&self, feed: &Feed) -> Result<(), VaultError> {
         let secret: [u8; 32] = rand::random();
-        let told = TicketSecretState { secret: Digest::of(&secret) };
-        let row = self.seal(&SecretName::Tickets(told.secret), &secret)?;
+        let published = TicketSecretState { secret: Digest::of(&secret) };
+        let row = self.seal(&SecretName::Tickets(published.secret), &secret)?;
         let (database, now) = (self.database.clone(), self.clock.now());
-        Ok(feed.write(async move { database.set_ticket_secret(&row, told, now).await }).await?)
+        Ok(feed.write(async move { database.set_ticket_secret(&row, published, now).await }).await?)
     }
 }
 

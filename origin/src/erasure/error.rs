@@ -8,7 +8,8 @@ use verge_protocol::{ChannelName, ReleaseNumber, SitePath};
 use crate::publish::PublishError;
 use crate::store::StoreError;
 
-/// Why nothing was erased.
+/// Why an erasure failed. Nothing was erased, unless it is [`Self::Store`] or [`Self::ShuttingDown`]: then some of the contents may be erased, and
+/// the same erasure made again completes it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ErasureError {
     /// The channels that serve what is to be erased, or are about to, and where.

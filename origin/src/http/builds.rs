@@ -1,5 +1,8 @@
 //! Builds: receiving their descriptions and their blobs.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +21,7 @@ use super::error::ApiError;
 use super::extract::{PathParams, QueryParams, read_body};
 use super::sites;
 use crate::publish::Contents;
-use crate::uploads::{ExpectedBlobs, Uploads};
+use crate::uploads::{ExpectedBlobs, StartedPack, Uploads};
 
 /// The largest description of a build, compressed and not: 100,000 files, some of them of many blobs.
 const COMPRESSED_MAX: usize = 64 << 20;
@@ -85,14 +88,22 @@ pub(super) async fn upload_blobs(
         None => Arc::new(expected_blobs(build.insert(load(&uploads, &site, &id).await?))),
     };
     uploads.database.touch_build(&site, &id, uploads.clock.now()).await?;
-    let removals = uploads.blobs.lock_removals().await;
+    let removals = uploads.blobs.prevent_removals().await;
     let pack = uploads.active_packs.start(&site, &id, expected);
     drop(removals);
-    // After the pack has started: what is erased from now on is removed when it ends.
-    if let Some(build) = build {
-        contents.check_erased(&site, &build).await?;
-        pack.set_checked();
-    }
+    let pack = match pack {
+        StartedPack::Checked(pack) => pack,
+        // After the pack has started: what is erased from now on is removed when it ends.
+        StartedPack::Unchecked(pack) => {
+            let build = match build {
+                Some(build) => build,
+                // The pack that was being received has ended meanwhile.
+                None => load(&uploads, &site, &id).await?,
+            };
+            contents.check_erased(&site, &build).await?;
+            pack.set_checked()
+        }
+    };
     // In a task: this handler is dropped when its connection is cut, and the blobs received by then must be stored.
     let tasks = uploads.tasks.clone();
     let storing = tasks.spawn("store a pack", async move {

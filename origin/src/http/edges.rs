@@ -166,12 +166,12 @@ pub(super) async fn report(
         Some(checkpoint) => Some(database.relation(checkpoint).await?),
         None => None,
     };
-    reports.record(edge.clone(), report, relation, clock.now());
-    // In this order: an edge that is removed after this is forgotten after it too.
-    if database.token_owner(token).await? != Some(TokenOwner::Edge(edge.clone())) {
-        reports.forget(&edge);
-        return Err(auth::revoked());
-    }
+    // Once more: the token may have been revoked while the body was received.
+    let check = async {
+        let is_owner = database.token_owner(token).await? == Some(TokenOwner::Edge(edge.clone()));
+        if is_owner { Ok(()) } else { Err(auth::revoked()) }
+    };
+    reports.record_checked(edge.clone(), report, relation, clock.now(), check).await?;
     metrics.edge_reports.inc();
     Ok(StatusCode::NO_CONTENT)
 }
@@ -183,27 +183,48 @@ mod tests {
 
     use super::*;
 
+    /// A report whose token worked when the request began.
+    async fn report_of(database: &Database, reports: &EdgeReports, token: Digest, version: &str) -> StatusCode {
+        let body = JsonBody(EdgeReport::new("1-0".parse().unwrap(), version));
+        let (database, reports) = (State(database.clone()), State(reports.clone()));
+        let clock = State(Clock::manual(Timestamp(1000)));
+        report(Edge(fra_1(), token), database, reports, clock, State(Arc::default()), body)
+            .await
+            .into_response()
+            .status()
+    }
+
+    fn fra_1() -> EdgeName {
+        "fra-1".parse().unwrap()
+    }
+
     #[tokio::test]
     async fn report_that_overtakes_the_removal_of_its_edge_is_refused_and_not_kept() {
         let directory = tempfile::tempdir().unwrap();
         let database = Database::open(&directory.path().join("origin.db"), Timestamp(1000)).await.unwrap();
-        let (edge, token): (EdgeName, _) = ("fra-1".parse().unwrap(), Digest::of(b"token"));
-        let reports = EdgeReports::default();
-        // As it goes on after its token was checked.
-        let report = async || {
-            let body = JsonBody(EdgeReport::new("1-0".parse().unwrap(), "0.1.0"));
-            let edge = Edge(edge.clone(), token);
-            let (database, reports) = (State(database.clone()), State(reports.clone()));
-            report(edge, database, reports, State(Clock::manual(Timestamp(1000))), State(Arc::default()), body).await
-        };
-        database.put_token(token, &TokenOwner::Edge(edge.clone()), Timestamp(1000)).await.unwrap();
-        report().await.unwrap();
-        assert!(reports.all().contains_key(&edge));
-        database.remove_edge(&edge).await.unwrap();
-        reports.forget(&edge);
-        let refused = report().await.unwrap_err().into_response();
-        assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+        let (token, reports) = (Digest::of(b"token"), EdgeReports::default());
+        database.put_token(token, &TokenOwner::Edge(fra_1()), Timestamp(1000)).await.unwrap();
+        assert_eq!(report_of(&database, &reports, token, "0.1.0").await, StatusCode::NO_CONTENT);
+        assert!(reports.all().contains_key(&fra_1()));
+        database.remove_edge(&fra_1()).await.unwrap();
+        reports.forget(&fra_1()).await;
+        assert_eq!(report_of(&database, &reports, token, "0.1.0").await, StatusCode::UNAUTHORIZED);
         assert!(reports.all().is_empty());
+        database.close().await;
+    }
+
+    #[tokio::test]
+    async fn report_whose_token_was_replaced_is_refused_and_that_with_the_new_token_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::open(&directory.path().join("origin.db"), Timestamp(1000)).await.unwrap();
+        let [old, new] = [b"old", b"new"].map(|token| Digest::of(token));
+        let reports = EdgeReports::default();
+        for token in [old, new] {
+            database.put_token(token, &TokenOwner::Edge(fra_1()), Timestamp(1000)).await.unwrap();
+        }
+        assert_eq!(report_of(&database, &reports, new, "0.2.0").await, StatusCode::NO_CONTENT);
+        assert_eq!(report_of(&database, &reports, old, "0.1.0").await, StatusCode::UNAUTHORIZED);
+        assert_eq!(reports.all()[&fra_1()].report.version, "0.2.0");
         database.close().await;
     }
 }

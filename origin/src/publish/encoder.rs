@@ -23,8 +23,8 @@ const SIZE_MAX: u64 = 16 << 20;
 /// The least saving in bytes: roughly what the headers of an encoded response cost.
 const SAVING_MIN: usize = 64;
 
-/// Encodings are stored and recorded when there are so many, or of so many bytes: memory holds no more. Those recorded are not lost if the
-/// push fails.
+/// Encodings are stored and recorded as soon as there are so many, or of so many bytes: a batch exceeds that by those of one content at most.
+/// Those recorded are not lost if the push fails.
 const BATCH: usize = 64;
 const BATCH_BYTES: u64 = 8 << 20;
 
@@ -119,7 +119,7 @@ impl Encoder {
             }
             blobs.sync().await
         };
-        let _lock = blobs.lock_removals().await;
+        let _removals = blobs.prevent_removals().await;
         let count = rows.len() as u64;
         database.put_encodings(site, std::mem::take(rows), store).await?;
         metrics.encodings_created.inc_by(count);

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode};
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard};
 use verge_daemon::disk_space::DiskSpace;
 use verge_protocol::{BLOB_MAX, Blob, BuildId, Digest, SiteName};
 
@@ -25,8 +25,8 @@ pub(crate) struct Blobs {
     opened: Option<SystemTime>,
     /// Held while a corrupt blob is replaced.
     repairing: Arc<tokio::sync::Mutex<()>>,
-    /// Held while blobs are removed, from finding out that nothing needs them.
-    removing: Arc<tokio::sync::Mutex<()>>,
+    /// See [`Blobs::prevent_removals`] and [`Blobs::lock_removals`].
+    removals: Arc<tokio::sync::RwLock<()>>,
     /// Whether the last write found the disk full.
     is_full: Arc<AtomicBool>,
 }
@@ -50,8 +50,8 @@ impl Blobs {
         let store = LocalFileSystem::new_with_prefix(directory)?;
         let opened = tempfile::tempfile_in(directory).and_then(|file| file.metadata()?.modified()).ok();
         let directory = directory.to_owned();
-        let (repairing, removing) = (Arc::default(), Arc::default());
-        Ok(Self { store: Arc::new(store), directory, opened, repairing, removing, is_full: Arc::default() })
+        let (repairing, removals) = (Arc::default(), Arc::default());
+        Ok(Self { store: Arc::new(store), directory, opened, repairing, removals, is_full: Arc::default() })
     }
 
     /// Stores a blob atomically. Idempotent. The blob survives a power failure only after [`Blobs::sync`].
@@ -93,9 +93,16 @@ impl Blobs {
         }
     }
 
-    /// No blob is removed by others while it is held. Hold it to announce that blobs will be needed, and to remove some.
-    pub(crate) async fn lock_removals(&self) -> OwnedMutexGuard<()> {
-        Arc::clone(&self.removing).lock_owned().await
+    /// No blob is removed while it is held. Hold it to announce that blobs will be needed: others may do so at the same time. Do not
+    /// take it twice: a removal that waits in between waits for ever, and so does the second call.
+    pub(crate) async fn prevent_removals(&self) -> OwnedRwLockReadGuard<()> {
+        Arc::clone(&self.removals).read_owned().await
+    }
+
+    /// While it is held, nobody else removes blobs, nor announces that some will be needed. Hold it to remove blobs, from finding out that
+    /// nothing needs them. Those who ask for either lock get it in that order.
+    pub(crate) async fn lock_removals(&self) -> OwnedRwLockWriteGuard<()> {
+        Arc::clone(&self.removals).write_owned().await
     }
 
     /// Removes a blob for good, under [`Self::lock_removals`]. That there is none is no error.
@@ -245,6 +252,8 @@ fn build_path(site: &SiteName, id: &BuildId) -> ObjectPath {
 mod tests {
     use std::os::unix::fs::MetadataExt as _;
 
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     #[tokio::test]
@@ -280,6 +289,21 @@ mod tests {
         let before = inode();
         blobs.create(&blob).await.unwrap();
         assert_eq!(inode(), before);
+    }
+
+    #[tokio::test]
+    async fn announcements_exclude_removals_and_not_each_other() {
+        let directory = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(directory.path()).await.unwrap();
+        let announcements = (blobs.prevent_removals().await, blobs.prevent_removals().now_or_never().unwrap());
+        let mut removal = Box::pin(blobs.lock_removals());
+        assert!((&mut removal).now_or_never().is_none());
+        drop(announcements);
+        let removal = removal.now_or_never().unwrap();
+        assert!(blobs.prevent_removals().now_or_never().is_none());
+        assert!(blobs.lock_removals().now_or_never().is_none());
+        drop(removal);
+        assert!(blobs.prevent_removals().now_or_never().is_some());
     }
 
     #[tokio::test]

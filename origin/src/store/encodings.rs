@@ -42,7 +42,7 @@ impl Database {
 
     /// Has `store` store the blobs of encodings of contents of the site, which includes [`Blobs::sync`](super::Blobs::sync), and records the
     /// encodings. Leaves out those of contents that were erased from the site. Call it under
-    /// [`Blobs::lock_removals`](super::Blobs::lock_removals).
+    /// [`Blobs::prevent_removals`](super::Blobs::prevent_removals).
     pub(crate) async fn put_encodings<F>(
         &self,
         site: &SiteName,

@@ -54,8 +54,27 @@ impl NewErased {
     }
 }
 
-/// How many contents one transaction erases: other writes wait for no more.
+/// One transaction, for which other writes wait, erases so many contents at most, and those of so many blobs: more blobs only if one content
+/// has them.
 const CONTENTS_AT_ONCE: usize = 500;
+const BLOBS_AT_ONCE: usize = 5000;
+
+/// Cuts contents into those that one transaction erases.
+fn batches(mut contents: &[NewErased]) -> Vec<&[NewErased]> {
+    let mut batches = Vec::new();
+    while !contents.is_empty() {
+        let mut blobs = 0;
+        let fits = |content: &&NewErased| {
+            blobs += content.blobs.len() + content.encoded_blobs.len();
+            blobs <= BLOBS_AT_ONCE
+        };
+        let count = contents.iter().take(CONTENTS_AT_ONCE).take_while(fits).count();
+        let (batch, rest) = contents.split_at(count.max(1));
+        batches.push(batch);
+        contents = rest;
+    }
+    batches
+}
 
 /// An erasure that was made.
 #[derive(Debug)]
@@ -90,7 +109,7 @@ impl Database {
             return Ok(None);
         }
         let mut given_up = HashSet::new();
-        for (number, contents) in erasure.contents.chunks(CONTENTS_AT_ONCE).enumerate() {
+        for (number, contents) in batches(&erasure.contents).into_iter().enumerate() {
             if number > 0 {
                 transaction.commit().await?;
                 committed().await;

@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn rollout_in_the_state_is_told_from_others_by_how_it_was_begun() {
+    async fn rollout_in_the_state_is_recognized_by_how_it_was_begun() {
         let directory = tempfile::tempdir().unwrap();
         let now = Timestamp(1000);
         let database = Database::open(&directory.path().join("origin.db"), now).await.unwrap();

@@ -65,7 +65,7 @@ impl Database {
         Ok(deleted)
     }
 
-    /// What edges are told of the secret of session tickets.
+    /// What the state holds of the secret of session tickets.
     pub(crate) async fn ticket_secret(&self) -> Result<Option<TicketSecretState>, StoreError> {
         match state::get(&mut *self.read_connection().await?, &Key::TicketSecret).await {
             // Replaced by a new one.
@@ -74,18 +74,18 @@ impl Database {
         }
     }
 
-    /// Stores the secret of session tickets and tells edges of it, in one transaction.
+    /// Stores the secret of session tickets and publishes its digest, in one transaction.
     pub(crate) async fn set_ticket_secret(
         &self,
         row: &SecretRow,
-        told: TicketSecretState,
+        published: TicketSecretState,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         database::lock(&mut transaction).await?;
         sqlx::query("delete from secret where name like 'tickets/%'").execute(&mut *transaction).await?;
         put(&mut transaction, row, now).await?;
-        state::set(&mut transaction, &Key::TicketSecret, Some(&told)).await?;
+        state::set(&mut transaction, &Key::TicketSecret, Some(&published)).await?;
         transaction.commit().await
     }
 

@@ -17,9 +17,13 @@ pub(super) struct DamagedRows<'a> {
     pub(super) now: Timestamp,
 }
 
-/// Deletes the encodings of which no blob is named any more.
-fn delete_unnamed_encodings() -> Statement {
-    let sql = "delete from encoding where content is not null and digest not in (select content from encoding_blob)";
+/// Names the blobs of all encodings that can be read. Only blobs of encodings that were not completed stay unnamed.
+fn name_blobs_of_encodings() -> Statement {
+    let sql = "insert into encoding_blob (digest, content) \
+               select coalesce(blob.value, json_extract(sound.encoded, '$.digest')) as named, sound.digest \
+               from (select digest, case when json_valid(content) then content end as encoded from encoding) as sound \
+               left join json_each(sound.encoded, '$.blobs') as blob \
+               where length(named) = 64 and length(sound.digest) = 64 on conflict (digest, content) do nothing";
     Statement { sql: sql.to_owned(), values: Vec::new() }
 }
 
@@ -54,7 +58,7 @@ impl DamagedRows<'_> {
             "encoding" => find(Severity::Operation, "pushes with that content fail")
                 .repair(Repair::delete(row, "deletes the row: the next push encodes the content again")),
             "encoding_blob" => find(Severity::Operation, "an erasure may remove a blob of an encoding, or leave one in the store")
-                .repair(Repair::new(Change::Rows(vec![Statement::delete(row), delete_unnamed_encodings()]), "deletes the row, and encodings without one: the next push encodes their contents again")),
+                .repair(Repair::new(Change::Rows(vec![Statement::delete(row), name_blobs_of_encodings()]), "deletes the row, and restores it from the encoding")),
             "erased_blob" => find(Severity::Operation, "an erased blob may stay in the store")
                 .repair(Repair::delete(row, "deletes the row"))
                 .advice(format!("erase it again: `verge erase --site {}`", site())),
@@ -232,5 +236,41 @@ impl DamagedRows<'_> {
         Finding::new(Severity::Operation, subject, reason, cost)
             .repair(Repair::delete_shared(row, "deletes the row"))
             .advice(format!("then issue a new token with {command}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use sqlx::{AssertSqlSafe, Connection as _, Executor as _, SqliteConnection};
+    use verge_protocol::Content;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn blobs_of_all_encodings_that_can_be_read_are_named() {
+        let mut database = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        for migration in ["0001_initial", "0018_encoding_blobs"] {
+            let path = format!("{}/migrations/{migration}.sql", env!("CARGO_MANIFEST_DIR"));
+            database.execute(AssertSqlSafe(std::fs::read_to_string(path).unwrap())).await.unwrap();
+        }
+        let of = Digest::of(b"text").to_string();
+        let (small, large) = (Content::cut(&"br".into()).0, Content::cut(&vec![7; (512 << 10) + 1].into()).0);
+        let json = |content: &Content| Some(serde_json::to_string(content).unwrap());
+        let rows = [json(&small), json(&large), None, Some("{".to_owned()), Some("[7]".to_owned())];
+        for (level, content) in (1_i64..).zip(rows) {
+            let insert = sqlx::query("insert into encoding (digest, coding, level, content) values (?, 'br', ?, ?)");
+            insert.bind(&of).bind(level).bind(content).execute(&mut database).await.unwrap();
+        }
+        let mut expected: BTreeSet<_> = large.slices().map(|slice| (slice.digest.to_string(), of.clone())).collect();
+        expected.insert((small.digest().to_string(), of.clone()));
+        assert_eq!(expected.len(), 3);
+        for _ in 0..2 {
+            database.execute(AssertSqlSafe(name_blobs_of_encodings().sql)).await.unwrap();
+            let names = sqlx::query_as("select digest, content from encoding_blob").fetch_all(&mut database);
+            let names: Vec<(String, String)> = names.await.unwrap();
+            assert_eq!((names.len(), names.into_iter().collect()), (3, expected.clone()));
+        }
     }
 }

@@ -297,7 +297,7 @@ async fn stale_name_server_is_named_with_the_record_seen_and_the_one_wanted() {
     let expected = "name server ns.sites.example.org (127.0.0.1) answers `_acme-challenge.sites.example.org` TXT with \
                     `of-yesterday`, expected `";
     assert!(problem.starts_with(expected), "{problem}");
-    assert!(!pebble.log().contains("POST /chalZ/"), "the authority was not told");
+    assert!(!pebble.log().contains("POST /chalZ/"), "the authority was not asked to validate");
     assert_eq!(pebble.orders(), 1);
     origin.stop().await;
 }

@@ -194,7 +194,7 @@ async fn a_report_with_the_token_of_another_edge_is_refused() {
 }
 
 #[tokio::test]
-async fn the_owner_of_a_token_is_told_to_its_bearer() {
+async fn owner_of_a_token_is_returned_to_its_bearer() {
     let origin = TestOrigin::start().await;
     let (edge, name_server) = (origin.edge_token("fra-1").await, origin.name_server_token("ns-1").await);
     let admin = origin.daemon.admin_token().expose().to_owned();

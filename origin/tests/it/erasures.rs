@@ -242,7 +242,7 @@ async fn erasure_is_completed_when_its_client_disconnects() {
 }
 
 #[tokio::test]
-async fn client_is_told_of_blobs_that_the_store_failed_to_remove_and_they_are_removed_later() {
+async fn erasure_fails_if_the_store_fails_to_remove_blobs_and_they_are_removed_later() {
     for restarts in [false, true] {
         let interval = if restarts { Duration::from_hours(1) } else { Duration::from_millis(10) };
         let origin = with_secrets_and(|config| config.expiry_check_interval = interval).await;

@@ -79,7 +79,7 @@ async fn subscriber_ahead_of_a_restored_origin_starts_over_in_a_new_generation()
 }
 
 #[tokio::test]
-async fn restored_origin_that_has_caught_up_in_number_is_told_apart() {
+async fn restored_origin_that_has_caught_up_in_number_is_detected() {
     let (origin, copy, token, early, late) = Box::pin(ahead()).await;
     let origin = origin.restore(Some(&copy)).await;
     push(&origin, "another two").await;

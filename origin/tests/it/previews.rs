@@ -312,7 +312,7 @@ async fn log_tells_who_moved_and_deleted_channels_and_which_expired() {
 }
 
 #[tokio::test]
-async fn request_repeated_after_its_channel_was_deleted_is_told_so() {
+async fn request_repeated_after_its_channel_was_deleted_is_refused() {
     let origin = start().await;
     let created = origin.create_build("demo", &build(&[("index.html", "one")]).build).await;
     origin.post_pack("demo", &created, packed(&build(&[("index.html", "one")]).blobs)).await;

@@ -147,11 +147,11 @@ async fn publish_with(
 
 /// Reads a progress stream until it tells that edges prepare.
 async fn until_preparing(response: &mut Response) {
-    until_told(response, "preparing").await;
+    until_event(response, "preparing").await;
 }
 
 /// Reads a progress stream until it has this event.
-async fn until_told(response: &mut Response, event: &str) {
+async fn until_event(response: &mut Response, event: &str) {
     assert_eq!(response.status(), StatusCode::OK);
     let mut text = String::new();
     while !text.contains(&format!("\"event\":\"{event}\"")) {
@@ -353,7 +353,7 @@ async fn every_edge_of_the_fleet_that_does_not_confirm_is_named() {
 }
 
 #[tokio::test]
-async fn build_of_the_files_that_are_live_is_told() {
+async fn build_of_the_files_that_are_live_is_reported_as_unchanged() {
     let origin = TestOrigin::start().await;
     origin.create_site("demo").await;
     let files = build(&[("index.html", "one"), ("a.css", "p{}")]);
@@ -435,7 +435,7 @@ async fn canary_goes_on_after_a_restart_if_enough_edges_are_back_and_is_abandone
         let created = upload(&origin, &build(&[("index.html", "two")])).await;
         let canary = Some(CanaryPlan { edges: "1".parse().unwrap(), seconds: 600 });
         let mut push = publish_with(&origin, &created, Some(epoch), "key-2", canary).await;
-        until_told(&mut push, "canary").await;
+        until_event(&mut push, "canary").await;
         drop((edges, push));
         let origin = origin.restart().await;
         let progress_after_restart = watch_rollout(&origin).await;

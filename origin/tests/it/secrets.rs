@@ -25,14 +25,14 @@ async fn ticket_secret(origin: &TestOrigin, edge: &EdgeName, token: &str, key: &
     let none: SecretsAnswer = ok(request(origin, token, key, &[]).await).await;
     assert_eq!(none.sealed, BTreeMap::new());
     let mut feed = origin.subscribe(token, None).await;
-    let told = loop {
+    let published = loop {
         if let Ok(ParsedRow::TicketSecret(Some(TicketSecretState { secret }))) = feed.row().await.parse() {
             break secret;
         }
     };
-    let answer: SecretsAnswer = ok(request(origin, token, key, &[told, Digest::of(b"unknown")]).await).await;
-    assert_eq!(answer.sealed.keys().collect::<Vec<_>>(), [&told], "unknown secrets are left out");
-    (told, key.open(edge, told, &answer.sealed[&told]).unwrap())
+    let answer: SecretsAnswer = ok(request(origin, token, key, &[published, Digest::of(b"unknown")]).await).await;
+    assert_eq!(answer.sealed.keys().collect::<Vec<_>>(), [&published], "unknown secrets are left out");
+    (published, key.open(edge, published, &answer.sealed[&published]).unwrap())
 }
 
 #[tokio::test]

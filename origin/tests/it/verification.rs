@@ -372,6 +372,32 @@ async fn starts_and_takes_pushes(data: &Path, context: &str) {
 }
 
 #[tokio::test]
+async fn damaged_name_of_a_blob_of_an_encoding_is_restored_and_all_encodings_stay() {
+    let sound = Sound::new().await;
+    let encodings = async |data: &Path| {
+        let mut database = database(data).await;
+        let names = sqlx::query_as("select digest, content from encoding_blob order by digest, content");
+        let names: Vec<(String, String)> = names.fetch_all(&mut database).await.unwrap();
+        let rows: (i64,) = sqlx::query_as("select count(*) from encoding").fetch_one(&mut database).await.unwrap();
+        database.close().await.unwrap();
+        (names, rows)
+    };
+    let before = encodings(&sound.path()).await;
+    let page = &files(1).blobs[0];
+    let of_page = before.0.iter().filter(|(_, content)| *content == page.digest().to_string());
+    assert_eq!(of_page.count(), 2, "an encoding for each coding");
+    for column in ["digest", "content"] {
+        let data = sound.copy();
+        let row = format!("(select rowid from encoding_blob where content = '{}' limit 1)", page.digest());
+        damage(&data, &format!("update encoding_blob set {column} = 'odd' where rowid = {row}")).await;
+        let repaired = verify(&data, &["--repair"]).await;
+        assert_eq!(repaired.one()["outcome"]["result"], "repaired");
+        assert_eq!(encodings(&data).await, before, "{column}");
+        verify(&data, &[]).await.assert_sound(column);
+    }
+}
+
+#[tokio::test]
 async fn release_that_refers_to_erased_bytes_is_sound() {
     let origin = filled().await;
     for site in ["demo", "news"] {

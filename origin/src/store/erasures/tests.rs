@@ -200,6 +200,23 @@ async fn large(database: &Database) -> NewErasure {
     NewErasure { site: demo(), contents: digests.into_iter().map(erased).collect() }
 }
 
+#[test]
+fn transactions_are_of_a_bounded_number_of_contents_and_of_blobs_unless_one_content_has_more() {
+    let erased = |blobs: usize, encoded: usize| {
+        let digest = Digest::of(b"a");
+        let (blobs, encoded_blobs) = (vec![digest; blobs], vec![digest; encoded]);
+        NewErased { digest, path: "a".parse().unwrap(), blobs, own_blobs: Vec::new(), encoded_blobs }
+    };
+    let sizes = |contents: &[(usize, usize)]| {
+        let contents: Vec<_> = contents.iter().map(|(blobs, encoded)| erased(*blobs, *encoded)).collect();
+        batches(&contents).into_iter().map(<[_]>::len).collect::<Vec<_>>()
+    };
+    assert_eq!(sizes(&[]), [0; 0]);
+    assert_eq!(sizes(&[(1, 0); CONTENTS_AT_ONCE + 1]), [CONTENTS_AT_ONCE, 1]);
+    assert_eq!(sizes(&[(BLOBS_AT_ONCE - 1, 1), (1, 0), (BLOBS_AT_ONCE - 2, 1), (0, 1)]), [1, 2, 1]);
+    assert_eq!(sizes(&[(1, 0), (2 * BLOBS_AT_ONCE, 0), (2 * BLOBS_AT_ONCE, 0), (1, 0)]), [1, 1, 1, 1]);
+}
+
 #[tokio::test]
 async fn others_write_between_the_transactions_of_a_large_erasure() {
     let directory = tempfile::tempdir().unwrap();
