@@ -25,6 +25,7 @@ The rules, each with the name under which it is reported as broken:
     lost      every move that a client was told of is in the origin, and every release there is complete, blob by blob
     denied    a push that failed, and did not say that its outcome is unknown, made no release
     older     no reader sees a state from before a move that its edge has shown to a reader or confirmed; no edge forgets a site
+    early     no reader sees a release before its channel has moved to it, but from its canary edges, unless it was taken back from them
     mixed     every body is, byte for byte, that of a file of the release that is named in `Verge-Release`
     missing   no file of the release whose page a reader has just read is answered with 404
     failed    no request fails while its edge is up, whatever happens to the origin; in the end every edge serves the last move of each

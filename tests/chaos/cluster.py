@@ -72,10 +72,11 @@ class Cluster:
                 thread.join()
 
     def rows(self):
-        """The moves of live channels, site to [(epoch, release number)], and tags, (site, release number) to tag."""
+        """The moves of live channels, site to [(epoch, release number, time)], and tags, (site, release number) to tag."""
         moves, tags = {}, {}
         with self.database() as database:
-            for site, *move in database.execute("select site, epoch, release from channel_move where channel = 'live' order by epoch"):
+            columns = "site, epoch, release, moved / 1000.0"
+            for site, *move in database.execute(f"select {columns} from channel_move where channel = 'live' order by epoch"):
                 moves.setdefault(site, []).append(tuple(move))
             for site, number, tag in database.execute("select site, number, message from release"):
                 tags[site, number] = tag
@@ -140,7 +141,7 @@ class Cluster:
         until("all writers pause", lambda: all(writer.is_paused or not writer.is_alive() for writer in self.writers))
         moves, tags = self.rows()
         for edge in self.edges:
-            for site in SITES:
+            for site in (writer.site for writer in self.writers):
                 host, number = f"{site}.localhost", moves[site][-1][1]
                 serves = lambda: request(edge.listen, "/", host)[1]["Verge-Release"] == f"v{number}"
                 until(f"{edge.name} serves v{number} of {site}", serves)
