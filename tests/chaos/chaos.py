@@ -52,6 +52,7 @@ from pathlib import Path
 import hosts
 import ledger
 import network
+import planted_faults
 import soak
 from cluster import Cluster
 from disks import Disks
@@ -170,7 +171,8 @@ def main():
     parser.add_argument("--folder", type=Path, help="where to create the folder of this run, instead of the one for temporary files")
     arguments = parser.parse_args()
     if arguments.mode == "self-test":
-        return ledger.self_test()
+        ledger.self_test()
+        return planted_faults.self_test()
     if arguments.mode == "power" and not (os.geteuid() == 0 and shutil.which("mkfs.xfs")):
         parser.error("`power` needs root and mkfs.xfs (package xfsprogs)")
     if arguments.mode in NETWORK_MODES:
