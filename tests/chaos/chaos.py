@@ -3,7 +3,7 @@
 
     chaos.py kills --rounds 500     each round kills (SIGKILL) the origin, an edge or all of them at a random moment of a write
     chaos.py power --rounds 60      each round copies the file systems of all daemons at such a moment and continues from the copies
-    chaos.py network                cuts links in each phase of a rollout, loses disks, restarts: network.py lists the scenarios
+    chaos.py network                cuts links in each phase of rollouts, purges and erasures, loses disks, restarts: see network.py
     chaos.py soak --minutes 60      pushes every few seconds, and shows that memory and disks do not grow
     chaos.py self-test              shows that planted faults are found
 
@@ -18,7 +18,7 @@ does not flush renamed files by itself; in every fourth the disk of one daemon i
 
 `network` and `soak` need root: an origin and four edges are on hosts of their own, in network namespaces, and six readers take pages from
 one edge, and chunks and those of open tabs from others, as long as a name server would send readers there. A round of `network`, the
-default, is each scenario once, in about a minute and a half.
+default, is each scenario once, in about two and a half minutes.
 
 The rules, each with the name under which it is reported as broken:
 
@@ -30,6 +30,7 @@ The rules, each with the name under which it is reported as broken:
     missing   no file of the release whose page a reader has just read is answered with 404
     failed    no request fails while its edge is up, whatever happens to the origin; in the end every edge serves the last move of each
               site, and all its files
+    removed   nothing that was purged or erased is served by an edge that has confirmed it, and no erased byte is on its disk
 
 Requests that get no answer, 502 or 503 until a few seconds after the last start of their edge are counted, but break no rule.
 

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import canaries
+import removals
 from clients import files
 from cluster import Cluster
 from daemons import request, until
@@ -42,6 +43,7 @@ class NetworkCluster(Cluster):
         hosts = {name: self.router.add_host(name) for name in ["origin", *(f"edge-{number}" for number in range(1, EDGES + 1))]}
         super().__init__(folder, binaries, seed, EDGES, hosts)
         self.publisher = Publisher(self, "delta", random.Random(f"{seed} delta"))
+        self.unread_publisher = Publisher(self, removals.SITE, random.Random(f"{seed} {removals.SITE}"))  # of a site that no reader reads
         self.directory, self.cut_off = Directory(self), set()  # names of edges that may lack a release because they do not reach the origin
         self.phase = "start"
         target = f"{hosts['origin'].address}:7400"
@@ -262,6 +264,8 @@ SCENARIOS = [
     cut_before_the_confirmation,
     canaries.cut_during_a_canary,
     canaries.cut_of_the_canary_edge_until_the_push_ends,
+    removals.cut_before_a_purge,
+    removals.cut_before_an_erasure,
     cut_the_origin_off,
     kill_each,
     lose_the_disk,

@@ -11,6 +11,10 @@ from daemons import until
 class Publisher(Writer):
     """Pushes a site when it is told to, and follows the rollouts."""
 
+    def __init__(self, cluster, site, chance):
+        super().__init__(cluster, site, chance)
+        self.released = []  # the tag and the number of each release that `release` has made
+
     def run(self):
         """Does nothing by itself."""
         self.is_paused = True
@@ -19,6 +23,12 @@ class Publisher(Writer):
         """Begins a push, and returns it."""
         until("no other push is running", lambda: not self.process or self.process.poll() is not None)
         return Push(self, self.prepare_push(), options)
+
+    def release(self):
+        """Pushes, and waits until all edges serve it."""
+        push = self.begin_push()
+        push.expect(0, [])
+        self.released.append((push.tag, push.number))
 
 
 class Command:
