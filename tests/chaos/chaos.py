@@ -3,7 +3,7 @@
 
     chaos.py kills --rounds 500     each round kills (SIGKILL) the origin, an edge or all of them at a random moment of a write
     chaos.py power --rounds 60      each round copies the file systems of all daemons at such a moment and continues from the copies
-    chaos.py network                cuts links in each phase of a rollout, loses disks, restarts: network.py lists the scenarios
+    chaos.py network                cuts links in each phase of rollouts, purges and erasures, loses disks, restarts: see network.py
     chaos.py soak --minutes 60      pushes every few seconds, and shows that memory and disks do not grow
     chaos.py self-test              shows that planted faults are found
 
@@ -18,17 +18,19 @@ does not flush renamed files by itself; in every fourth the disk of one daemon i
 
 `network` and `soak` need root: an origin and four edges are on hosts of their own, in network namespaces, and six readers take pages from
 one edge, and chunks and those of open tabs from others, as long as a name server would send readers there. A round of `network`, the
-default, is each scenario once, in about a minute and a half.
+default, is each scenario once, in about two and a half minutes.
 
 The rules, each with the name under which it is reported as broken:
 
     lost      every move that a client was told of is in the origin, and every release there is complete, blob by blob
     denied    a push that failed, and did not say that its outcome is unknown, made no release
     older     no reader sees a state from before a move that its edge has shown to a reader or confirmed; no edge forgets a site
+    early     no reader sees a release before its channel has moved to it, but from its canary edges, unless it was taken back from them
     mixed     every body is, byte for byte, that of a file of the release that is named in `Verge-Release`
     missing   no file of the release whose page a reader has just read is answered with 404
     failed    no request fails while its edge is up, whatever happens to the origin; in the end every edge serves the last move of each
               site, and all its files
+    removed   nothing that was purged or erased is served by an edge that has confirmed it, and no erased byte is on its disk
 
 Requests that get no answer, 502 or 503 until a few seconds after the last start of their edge are counted, but break no rule.
 
@@ -51,6 +53,7 @@ from pathlib import Path
 import hosts
 import ledger
 import network
+import planted_faults
 import soak
 from cluster import Cluster
 from disks import Disks
@@ -169,7 +172,8 @@ def main():
     parser.add_argument("--folder", type=Path, help="where to create the folder of this run, instead of the one for temporary files")
     arguments = parser.parse_args()
     if arguments.mode == "self-test":
-        return ledger.self_test()
+        ledger.self_test()
+        return planted_faults.self_test()
     if arguments.mode == "power" and not (os.geteuid() == 0 and shutil.which("mkfs.xfs")):
         parser.error("`power` needs root and mkfs.xfs (package xfsprogs)")
     if arguments.mode in NETWORK_MODES:

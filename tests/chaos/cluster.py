@@ -18,7 +18,7 @@ class Cluster:
 
     def __init__(self, folder, binaries, seed, edges=2, hosts=None):
         self.folder, self.binaries, self.seed, self.hosts = folder, binaries, seed, hosts or {}
-        self.ledger, self.audited = Ledger(), set()  # digests of contents and manifests
+        self.ledger, self.audited, self.erased = Ledger(), set(), set()  # digests of contents and manifests; tags of releases
         self.stopped, self.paused, self.write_began = threading.Event(), threading.Event(), threading.Event()
         self.names = [f"edge-{number}" for number in range(1, edges + 1)]
         # On a host of its own a daemon may have any ports.
@@ -72,10 +72,11 @@ class Cluster:
                 thread.join()
 
     def rows(self):
-        """The moves of live channels, site to [(epoch, release number)], and tags, (site, release number) to tag."""
+        """The moves of live channels, site to [(epoch, release number, time)], and tags, (site, release number) to tag."""
         moves, tags = {}, {}
         with self.database() as database:
-            for site, *move in database.execute("select site, epoch, release from channel_move where channel = 'live' order by epoch"):
+            columns = "site, epoch, release, moved / 1000.0"
+            for site, *move in database.execute(f"select {columns} from channel_move where channel = 'live' order by epoch"):
                 moves.setdefault(site, []).append(tuple(move))
             for site, number, tag in database.execute("select site, number, message from release"):
                 tags[site, number] = tag
@@ -106,7 +107,7 @@ class Cluster:
                 self.ledger.fail("lost", site=site, moved_to=number, epoch=epoch, state=state)
         for site, number, tag, manifest, content in releases:
             try:
-                if manifest not in self.audited:
+                if manifest not in self.audited and tag not in self.erased:
                     self.audit_release(tag, manifest, json.loads(content))
                     self.audited.add(manifest)
                     self.ledger.count("releases audited")
@@ -114,10 +115,7 @@ class Cluster:
                 self.ledger.fail("lost", site=site, release=number, tag=tag, error=str(error))
 
     def audit_release(self, tag, manifest, content):
-        data = self.content(content)
-        if digest(data) != manifest:
-            raise ValueError(f"manifest {manifest} has other bytes")
-        listed = json.loads(data)["files"]
+        listed = self.manifest_files(manifest, content)
         if {path: file["identity"]["digest"] for path, file in listed.items()} != {path: digest(data) for path, data in files(tag).items()}:
             raise ValueError(f"manifest {manifest} has other files")
         for file in listed.values():
@@ -125,6 +123,13 @@ class Cluster:
                 if content["digest"] not in self.audited:
                     self.content(content)
                     self.audited.add(content["digest"])
+
+    def manifest_files(self, manifest, content):
+        """The files of a manifest, whose bytes are `content`, path to contents."""
+        data = self.content(content)
+        if digest(data) != manifest:
+            raise ValueError(f"manifest {manifest} has other bytes")
+        return json.loads(data)["files"]
 
     def content(self, content):
         """The bytes of a content, which match its digest."""
@@ -140,7 +145,7 @@ class Cluster:
         until("all writers pause", lambda: all(writer.is_paused or not writer.is_alive() for writer in self.writers))
         moves, tags = self.rows()
         for edge in self.edges:
-            for site in SITES:
+            for site in (writer.site for writer in self.writers):
                 host, number = f"{site}.localhost", moves[site][-1][1]
                 serves = lambda: request(edge.listen, "/", host)[1]["Verge-Release"] == f"v{number}"
                 until(f"{edge.name} serves v{number} of {site}", serves)

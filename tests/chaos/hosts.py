@@ -68,10 +68,11 @@ class Router:
             self.rules.add(rule)
             self.change("add", *rule)
 
-    def heal(self):
+    def connect(self, one, other):
         """Undoes what `disconnect` did."""
-        while self.rules:
-            self.change("del", *self.rules.pop())
+        for rule in {(one, other), (other, one)} & self.rules:
+            self.rules.remove(rule)
+            self.change("del", *rule)
 
     def change(self, change, source, target):
         ip(f"rule {change} from {self.hosts[source].address} to {self.hosts[target].address} blackhole")

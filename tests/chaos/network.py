@@ -10,14 +10,16 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
-from clients import COMMAND_TIMEOUT, Writer, files, release_number
+import canaries
+import removals
+from clients import files
 from cluster import Cluster
 from daemons import request, until
 from hosts import GATEWAY, Router
+from publisher import Publisher
 from visitors import HEALTH, Directory, Visitor
 
 EDGES = 4
@@ -41,6 +43,7 @@ class NetworkCluster(Cluster):
         hosts = {name: self.router.add_host(name) for name in ["origin", *(f"edge-{number}" for number in range(1, EDGES + 1))]}
         super().__init__(folder, binaries, seed, EDGES, hosts)
         self.publisher = Publisher(self, "delta", random.Random(f"{seed} delta"))
+        self.unread_publisher = Publisher(self, removals.SITE, random.Random(f"{seed} {removals.SITE}"))  # of a site that no reader reads
         self.directory, self.cut_off = Directory(self), set()  # names of edges that may lack a release because they do not reach the origin
         self.phase = "start"
         target = f"{hosts['origin'].address}:7400"
@@ -73,11 +76,22 @@ class NetworkCluster(Cluster):
         """Cuts edges off from the origin."""
         self.cut_off.update(names)
         for name in names:
-            self.router.disconnect(name, "origin")
+            if name == "edge-3":
+                self.link.send_signal(signal.SIGSTOP)
+            else:
+                self.router.disconnect(name, "origin")
+
+    def reconnect(self, *names):
+        """Undoes the cuts of these edges."""
+        for name in names:
+            if name == "edge-3":
+                self.link.send_signal(signal.SIGCONT)
+            else:
+                self.router.connect(name, "origin")
 
     def heal(self):
         """Undoes all cuts, and waits until the edges know again what there is."""
-        self.router.heal()
+        self.reconnect(*self.cut_off)
         begin = time.monotonic()
         for name in sorted(self.cut_off):
             until(f"{name} has caught up", lambda: self.has_caught_up(name))
@@ -109,77 +123,13 @@ class NetworkCluster(Cluster):
         until(f"{edge.name} is in the directory", lambda: edge in self.directory.edges)
 
     def close(self):
-        self.router.heal()
+        self.reconnect(*self.names)
         super().close()
         if self.directory.is_alive():
             self.directory.join()
         self.link.kill()
         self.link.wait()
         subprocess.run(["umount", "-l", self.disk], check=True)
-
-
-class Publisher(Writer):
-    """Pushes a site when it is told to, and follows the rollouts."""
-
-    def run(self):
-        """Does nothing by itself."""
-        self.is_paused = True
-
-    def begin_push(self):
-        """Begins a push, and returns it."""
-        until("no other push is running", lambda: not self.process or self.process.poll() is not None)
-        return Push(self, self.prepare_push())
-
-
-class Push:
-    """A push that runs."""
-
-    def __init__(self, publisher, tag):
-        self.publisher, self.tag, self.events, self.changed = publisher, tag, [], threading.Condition()
-        self.era, self.cluster = publisher.ledger.era, publisher.cluster
-        command = [self.cluster.binaries / "verge", "push", publisher.build, "--message", tag, "--site", publisher.site, "--json=stream"]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        self.process = publisher.process = subprocess.Popen(
-            [*command, *self.cluster.options], env=self.cluster.environment, cwd=self.cluster.folder, start_new_session=True, **pipes
-        )
-        self.thread = threading.Thread(target=self.read)
-        self.thread.start()
-
-    def read(self):
-        for line in self.process.stdout:
-            with self.changed:
-                self.events.append(json.loads(line))
-                self.changed.notify_all()
-
-    def wait_for(self, event, edge=None, **fields):
-        """Waits for an event of this name, of an edge, whose fields pass these tests."""
-        def matches(one):
-            return one.get("event") == event and one.get("edge") == edge and all(test(one[key]) for key, test in fields.items())
-
-        with self.changed:
-            if not self.changed.wait_for(lambda: any(map(matches, self.events)) or not self.thread.is_alive(), COMMAND_TIMEOUT):
-                raise TimeoutError(f"expected {event} of {edge}: {self.events[-3:]}")
-            if not any(map(matches, self.events)):
-                raise SystemExit(f"the push ended without {event} of {edge}: {self.events[-3:]}")
-
-    def has_confirmed(self, edge):
-        with self.changed:
-            return any(event.get("event") == "confirmed" and event["edge"] == edge for event in self.events)
-
-    def expect(self, code, lagging):
-        """Waits for its end, and checks the exit code and which edges it says are lagging."""
-        errors = self.process.stderr.read()
-        actual = self.process.wait(COMMAND_TIMEOUT)
-        self.thread.join()
-        result = self.events[-1] if self.events else {}
-        edges = result.get("edges", {})
-        named = [edge["edge"] for edge in edges.get("lagging", [])]
-        if (actual, named) != (code, lagging):
-            found = {"exit_code": actual, "lagging": edges.get("lagging"), "stderr": errors[-300:]}
-            self.cluster.ledger.fail("failed", push=self.tag, phase=self.cluster.phase, expected=[code, lagging], **found)
-        if "release" in result:
-            number = release_number(result["release"])
-            self.cluster.ledger.acknowledge(self.era, self.publisher.site, result["epoch"], number, self.tag, edges["confirmed"])
 
 
 def cut_while_preparing(cluster):
@@ -225,7 +175,7 @@ def cut_before_the_confirmation(cluster):
     edge = cluster.edge("edge-3")
     until("edge-3 serves the release", lambda: request(edge.listen, "/", "delta.localhost")[2] == files(push.tag)["index.html"])
     time.sleep(1)
-    if push.has_confirmed("edge-3"):
+    if push.has_told("confirmed", "edge-3"):
         cluster.ledger.fail("failed", phase=cluster.phase, error="confirmed over a link that was cut")
     cluster.link.send_signal(signal.SIGUSR2)
     healed = cluster.heal()
@@ -235,11 +185,8 @@ def cut_before_the_confirmation(cluster):
 
 def cut_the_origin_off(cluster):
     """No edge reaches the origin for a while. Pushes go on."""
-    cluster.cut("edge-1", "edge-2", "edge-4")
-    cluster.cut_off.add("edge-3")
-    cluster.link.send_signal(signal.SIGUSR1)
+    cluster.cut(*cluster.names)
     time.sleep(5)
-    cluster.link.send_signal(signal.SIGUSR2)
     return f"caught up {cluster.heal():.1f} s after the cut"
 
 
@@ -315,6 +262,10 @@ SCENARIOS = [
     cut_until_the_push_ends,
     cut_before_the_switch,
     cut_before_the_confirmation,
+    canaries.cut_during_a_canary,
+    canaries.cut_of_the_canary_edge_until_the_push_ends,
+    removals.cut_before_a_purge,
+    removals.cut_before_an_erasure,
     cut_the_origin_off,
     kill_each,
     lose_the_disk,

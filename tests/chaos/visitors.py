@@ -20,11 +20,13 @@ class Directory(threading.Thread):
 
     def __init__(self, cluster):
         super().__init__()
-        self.cluster, self.edges = cluster, []
+        self.cluster, self.edges, self.starts = cluster, [], {}  # name of an edge to its starts by its last probe
 
     def run(self):
         while not self.cluster.stopped.is_set():
+            starts = {edge.name: edge.starts for edge in self.cluster.edges}
             self.edges = [edge for edge in self.cluster.edges if edge.is_up and self.is_serving(edge)]
+            self.starts = starts
             time.sleep(0.1)
 
     @staticmethod
@@ -84,7 +86,7 @@ class Visitor(threading.Thread):
         """Returns the body, if it is that of a release: of `tag`, if it is given."""
         era, key = self.ledger.era, (edge.name, site)
         confirmed, kills, was_up = self.ledger.confirmed[key], edge.kills, edge.is_up
-        was_cut = edge.name in self.cluster.cut_off
+        was_cut, was_probed = edge.name in self.cluster.cut_off, self.directory.starts.get(edge.name) == edge.starts
         try:
             status, headers, body = self.get(edge, site, path, method)
         except (OSError, http.client.HTTPException) as error:
@@ -95,6 +97,8 @@ class Visitor(threading.Thread):
             # Its last rows are from before the rollout, or it was cut off while it prepared; the channel has moved without it.
             what = "did not know" if status == 404 else "had not fetched"
             return self.ledger.count(f"chunks that an edge without an origin {what}")
+        if status == 503 and not was_probed:
+            return self.ledger.count("reads without an answer: the edge was restarted before readers were sent elsewhere")
         if status not in (200, 206, 304):
             return self.fail("missing" if status == 404 else "failed", edge, site, path, tag=tag, status=status, start=repr(body[:80]))
         shown = headers["Verge-Release"]
