@@ -26,6 +26,7 @@ mod metrics;
 pub mod model;
 mod origin;
 mod problems;
+mod program;
 mod publish;
 mod purges;
 mod rollout;

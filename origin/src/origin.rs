@@ -10,9 +10,8 @@ use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use verge_daemon::http_server::{self, HttpLimits};
 use verge_daemon::private_listener::{self, Readiness};
-use verge_daemon::run::{Needs, Port};
 use verge_daemon::tasks::Unfinished;
-use verge_daemon::{Clock, Daemon, DataDir, Secret, Tasks, error_chain, listen};
+use verge_daemon::{Clock, DataDir, Secret, Tasks, error_chain, listen};
 use verge_protocol::api::{Problem, TokenOwner};
 use verge_protocol::certificate::CaaState;
 use verge_protocol::{EdgeName, KeyPin};
@@ -21,8 +20,6 @@ use crate::api_tls::ApiTls;
 use crate::app_state::AppState;
 use crate::composition::compose;
 use crate::config::Config;
-use crate::config::raw::RawConfig;
-use crate::domains;
 use crate::http;
 use crate::inheritance_expiry;
 use crate::metrics::Metrics;
@@ -187,46 +184,6 @@ impl Origin {
         let finished = self.tasks.shutdown(self.drain_timeout).await;
         self.app.database.close().await;
         finished
-    }
-}
-
-impl Daemon for Origin {
-    const NAME: &'static str = "verge-origin";
-    const ABOUT: &'static str =
-        "Verge's origin: store builds, create releases, and publish changes to edges and name servers";
-    type RawConfig = RawConfig;
-    type Config = Config;
-
-    fn check(raw: RawConfig) -> anyhow::Result<Config> {
-        Ok(raw.try_into()?)
-    }
-
-    fn check_files(config: &Config) -> anyhow::Result<()> {
-        if let Some(files) = &config.api_certificate {
-            files.check(Clock::system().now())?;
-        }
-        Ok(())
-    }
-
-    async fn needs(config: &Config) -> Needs {
-        let mut ports = Vec::new();
-        ports.extend(Port::tcp("listen", &config.listen).await);
-        for listen in &config.tls_listen {
-            ports.extend(Port::tcp("tls_listen", listen).await);
-        }
-        ports.extend(Port::tcp("private_listen", &config.private_listen).await);
-        let resolver = domains::check_resolver(config.resolver, config.resolver_timeout, config.sites_url.base()).await;
-        Needs { data: config.data.clone(), ports, origins: None, findings: vec![resolver] }
-    }
-
-    async fn bind(config: Config) -> anyhow::Result<Self> {
-        Self::bind_with_clock(config, Clock::system()).await
-    }
-
-    async fn shutdown(self) {
-        if let Err(unfinished) = Self::shutdown(self).await {
-            tracing::warn!(%unfinished, "tasks were cancelled at the drain timeout");
-        }
     }
 }
 
