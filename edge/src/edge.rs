@@ -91,12 +91,8 @@ impl Edge {
         let tasks = Tasks::default();
         let mut registry = Registry::default();
         let metrics = Metrics::new(&mut registry);
-        let store = {
-            let (data, budget) = (config.data.clone(), config.disk_cache.0);
-            let (clock, metrics) = (clock.clone(), metrics.clone());
-            let open = tokio::task::spawn_blocking(move || BlockingStore::open(&data, budget, clock, metrics));
-            Store::new(open.await??, tasks.clone())
-        };
+        let (store, last_seen) = open_store(&config, clock.clone(), metrics.clone()).await?;
+        let store = Store::new(store, tasks.clone());
         let user_agent = concat!("verge-edge/", env!("CARGO_PKG_VERSION"));
         let failures = metrics.upstream_failures.clone();
         let origins = Origins::new(config.origins, config.origin_pin, &config.token, user_agent, failures)?;
@@ -109,8 +105,6 @@ impl Edge {
 
         let blobs = BlobCache::new(config.memory_cache.0, store.clone(), upstream.clone(), tasks.clone());
         let table = Arc::new(ArcSwap::<Table>::default());
-        let seen_before = store.run_blocking(BlockingStore::load_origin_contact).await.flatten();
-        let last_seen = LastSeen::before(seen_before.and_then(|at| clock.now().since(at)));
         let missing_blobs = MissingBlobs::default();
         let feed_tasks = FeedTasks {
             upstream: upstream.clone(),
@@ -230,6 +224,18 @@ impl Edge {
     pub async fn shutdown(self) -> Result<(), Unfinished> {
         self.tasks.shutdown(self.drain_timeout).await
     }
+}
+
+/// Opens the data directory, and returns when the last process saw an origin.
+async fn open_store(config: &Config, clock: Clock, metrics: Metrics) -> Result<(BlockingStore, LastSeen), BindError> {
+    let (data, budget) = (config.data.clone(), config.disk_cache.0);
+    let open = tokio::task::spawn_blocking(move || {
+        let now = clock.now();
+        let store = BlockingStore::open(&data, budget, clock, metrics)?;
+        let seen_before = store.load_origin_contact().and_then(|at| now.since(at));
+        Ok::<_, OpenError>((store, LastSeen::before(seen_before)))
+    });
+    Ok(open.await??)
 }
 
 /// Opens listeners, and returns them with their addresses.
