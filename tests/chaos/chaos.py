@@ -18,7 +18,7 @@ does not flush renamed files by itself; in every fourth the disk of one daemon i
 
 `network` and `soak` need root: an origin and four edges are on hosts of their own, in network namespaces, and six readers take pages from
 one edge, and chunks and those of open tabs from others, as long as a name server would send readers there. A round of `network`, the
-default, is each scenario once, in about two and a half minutes.
+default, is each scenario once, in about three minutes.
 
 The rules, each with the name under which it is reported as broken:
 

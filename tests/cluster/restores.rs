@@ -183,11 +183,11 @@ async fn origin_replaced_by_another_takes_no_site_down() {
     let mut other = World::start(0).await;
     push(&other, "elsewhere", "other site").await;
     other.stop_origin().await;
-    replace(Some(&other.folder.path().join("origin"))).await;
+    Box::pin(replace(Some(&other.folder.path().join("origin")))).await;
     other.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn origin_replaced_by_an_empty_one_takes_no_site_down() {
-    replace(None).await;
+    Box::pin(replace(None)).await;
 }
