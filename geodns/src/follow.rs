@@ -171,7 +171,7 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(30), state.changed()).await.unwrap().unwrap();
         let before = Arc::clone(&state.borrow());
         assert_eq!((before.position, before.edges.len()), ("1-7".parse().ok(), 1));
-        let threshold = SavedHealth { lag_threshold: before.position, addresses: Vec::new() };
+        let threshold = SavedHealth { lag_threshold: before.position, ..SavedHealth::default() };
         health.send_replace(Arc::new(threshold.clone()));
         tasks.shutdown(Duration::from_secs(30)).await.unwrap();
         let _ = elsewhere.shutdown(Duration::ZERO).await;

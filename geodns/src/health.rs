@@ -11,6 +11,7 @@
 mod aggregate;
 mod certified_host;
 mod config;
+mod contact;
 mod failure;
 mod lag;
 mod probe;

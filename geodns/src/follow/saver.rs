@@ -166,9 +166,10 @@ mod tests {
         /// Publishes the health of the one edge.
         fn probed(&self, threshold: &str, up: bool, lagging: bool) {
             let (edge, address) = ("fra-1".parse().unwrap(), "192.0.2.1".parse().unwrap());
-            let address = SavedAddress { edge, address, up, lagging, draining: false };
+            let address = SavedAddress { edge, address, up, lagging, cut_off: false, draining: false };
             self.health.send_replace(Arc::new(SavedHealth {
                 lag_threshold: threshold.parse().ok(),
+                obtainable_threshold: None,
                 addresses: vec![address],
             }));
         }

@@ -55,6 +55,7 @@ mod tests {
             address: "2001:db8::1".parse().unwrap(),
             up: false,
             lagging: false,
+            cut_off: true,
             draining: true,
         };
         vec![
@@ -62,7 +63,11 @@ mod tests {
             StateRecord::Feed(RowRecord::Row(row("moon/full"))),
             StateRecord::Feed(RowRecord::Refused(row("edge/a"))),
             StateRecord::Channel("demo/live".parse().unwrap()),
-            StateRecord::Health(SavedHealth { lag_threshold: "1-2".parse().ok(), addresses: vec![address] }),
+            StateRecord::Health(SavedHealth {
+                lag_threshold: "1-2".parse().ok(),
+                obtainable_threshold: "1-3".parse().ok(),
+                addresses: vec![address],
+            }),
         ]
     }
 

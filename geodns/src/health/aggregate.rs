@@ -8,6 +8,7 @@ use verge_protocol::explanation::ProbeFailure;
 use verge_protocol::health::EdgeHealth;
 use verge_protocol::{EdgeName, Position, Timestamp};
 
+use super::contact::{self, FleetContact};
 use super::lag::{self, LagThreshold};
 use super::probe_settings::ProbeSettings;
 use super::saved::{SavedAddress, SavedHealth};
@@ -18,21 +19,16 @@ use crate::fleet_state::FleetState;
 /// Every probed address with its health. Times are since the start of the daemon.
 pub(super) struct HealthAggregate {
     settings: ProbeSettings,
-    lag_after: Duration,
-    position: LagThreshold<Position>,
-    obtainable: LagThreshold<Position>,
-    contact: LagThreshold<Duration>,
-    /// For how long after the start an address that the last process saw lagging still lags: until then not all thresholds are known.
-    saved_lagging_valid: Duration,
-    /// When a probe last ended.
-    now: Duration,
+    position: LagThreshold,
+    obtainable: LagThreshold,
+    contact: FleetContact,
     edges: BTreeMap<EdgeName, BTreeMap<IpAddr, Entry>>,
 }
 
 struct Entry {
     health: AddressHealth,
-    /// Whether it was lagging when the last process ended.
-    is_saved_lagging: bool,
+    /// Whether the edge is cut off from its origins while others are not.
+    is_cut_off: bool,
     /// What the edge last reported; `None` until a probe succeeds.
     reported: Option<Reported>,
     /// When a probe last succeeded.
@@ -47,9 +43,6 @@ struct Reported {
     /// The position without regard to what it cannot get.
     obtainable: Option<Position>,
     obtainable_threshold: Option<Position>,
-    /// When it last heard from an origin; if it does not say, since it has lost its disk, what it said before.
-    heard: Option<Duration>,
-    heard_threshold: Option<Duration>,
 }
 
 /// The outcome of a probe.
@@ -74,24 +67,18 @@ impl HealthAggregate {
         state: &FleetState,
         at: Timestamp,
     ) -> Self {
-        let position = LagThreshold::new(lag_after, saved.lag_threshold);
-        let (obtainable, contact) = (LagThreshold::new(lag_after, None), LagThreshold::new(lag_after, None));
         let mut aggregate = Self {
             settings,
-            lag_after,
-            position,
-            obtainable,
-            contact,
-            // Thresholds rise up to a second late.
-            saved_lagging_valid: lag_after + lag::CONTACT_TOLERANCE + Duration::from_secs(1),
-            now: Duration::ZERO,
+            position: LagThreshold::new(lag_after, saved.lag_threshold),
+            obtainable: LagThreshold::new(lag_after, saved.obtainable_threshold),
+            contact: FleetContact::new(lag_after),
             edges: BTreeMap::new(),
         };
         aggregate.set_edges(state, at);
-        for SavedAddress { edge, address, up, lagging, draining } in &saved.addresses {
+        for SavedAddress { edge, address, up, lagging, cut_off, draining } in &saved.addresses {
             if let Some(entry) = aggregate.entry(edge, *address) {
                 entry.health.condition = Condition { up: *up, suspect: false, lagging: *lagging, draining: *draining };
-                entry.is_saved_lagging = *lagging;
+                entry.is_cut_off = *cut_off;
             }
         }
         aggregate
@@ -130,8 +117,7 @@ impl HealthAggregate {
         at: Timestamp,
     ) {
         let ProbeOutcome { answer, latency, up, suspect } = outcome;
-        self.now = now;
-        let (position_threshold, heard_threshold) = (self.position.threshold(now), self.contact.threshold(now));
+        let position_threshold = self.position.threshold(now);
         let obtainable_threshold = self.obtainable.threshold(now);
         let Some(Entry { health, reported, last_success, .. }) = self.entry(edge, address) else { return };
         if health.condition.up != up {
@@ -147,25 +133,29 @@ impl HealthAggregate {
                 health.position = answer.position();
                 health.pending = answer.pending;
                 health.origin_last_seen = answer.origin_last_seen_seconds.map(Duration::from_secs);
-                let heard = health.origin_last_seen.map(|ago| now.saturating_sub(ago));
                 *reported = Some(Reported {
                     position: health.position,
                     position_threshold,
                     obtainable: answer.obtainable_position(),
                     obtainable_threshold,
-                    heard: heard.or(reported.and_then(|before| before.heard)),
-                    heard_threshold,
                 });
+                self.update_contact(edge, address, now);
             }
         }
         self.position.record(self.best(|reported| reported.position), now);
         self.obtainable.record(self.best(|reported| reported.obtainable), now);
-        match self.best(|reported| reported.heard) {
-            // What they heard before it went, each at another time, says nothing of them when it is back.
-            Some(heard) if !lag::is_in_contact(heard, now) => self.contact = LagThreshold::new(self.lag_after, None),
-            heard => self.contact.record(heard, now),
-        }
         self.update_lagging();
+    }
+
+    /// Recomputes whether an address is cut off that has just reported. That of the others does not change before they report.
+    fn update_contact(&mut self, edge: &EdgeName, address: IpAddr, now: Duration) {
+        let is_in_contact = |entry: &Entry| {
+            entry.health.condition.up && entry.health.origin_last_seen.is_some_and(contact::is_in_contact)
+        };
+        let is_any_in_contact = self.entries().any(is_in_contact);
+        self.contact.record(is_any_in_contact, now);
+        let Some(entry) = self.edges.get_mut(edge).and_then(|addresses| addresses.get_mut(&address)) else { return };
+        entry.is_cut_off = self.contact.is_cut_off(entry.is_cut_off, entry.health.origin_last_seen, now);
     }
 
     fn entries(&self) -> impl Iterator<Item = &Entry> {
@@ -179,18 +169,14 @@ impl HealthAggregate {
 
     /// Recomputes which addresses lag. One that has not been probed keeps its state; one that is down does not lag.
     fn update_lagging(&mut self) {
-        let (best_position, best_heard) =
-            (self.best(|reported| reported.position), self.best(|reported| reported.heard));
+        let best_position = self.best(|reported| reported.position);
         let best_obtainable = self.best(|reported| reported.obtainable);
-        let is_saved_valid = self.now < self.saved_lagging_valid;
         let lags = |entry: &Entry| {
             let Some(reported) = entry.reported else { return entry.health.condition.lagging };
-            let Reported { position, position_threshold, obtainable, obtainable_threshold, .. } = reported;
-            let Reported { heard, heard_threshold, .. } = reported;
-            (entry.is_saved_lagging && is_saved_valid)
+            let Reported { position, position_threshold, obtainable, obtainable_threshold } = reported;
+            entry.is_cut_off
                 || lag::is_behind(position, position_threshold, best_position)
                 || lag::is_behind_in_obtainable(obtainable, obtainable_threshold, best_obtainable)
-                || lag::is_cut_off(heard, heard_threshold, best_heard)
         };
         let lagging: Vec<bool> = self.entries().map(|entry| entry.health.condition.up && lags(entry)).collect();
         let entries = self.edges.values_mut().flat_map(BTreeMap::values_mut);
@@ -222,16 +208,18 @@ impl HealthAggregate {
 
     /// The health to save for the next process.
     pub(super) fn saved(&mut self, now: Duration) -> SavedHealth {
-        let lag_threshold = self.position.threshold(now);
+        let (lag_threshold, obtainable_threshold) = (self.position.threshold(now), self.obtainable.threshold(now));
         let addresses = self.edges.iter().flat_map(|(edge, addresses)| {
-            addresses.iter().map(move |(address, entry)| (edge, *address, entry.health.condition))
+            addresses.iter().map(move |(address, entry)| {
+                let Condition { up, lagging, draining, .. } = entry.health.condition;
+                SavedAddress { edge: edge.clone(), address: *address, up, lagging, cut_off: entry.is_cut_off, draining }
+            })
         });
-        let notable = addresses.filter(|(.., condition)| !condition.up || condition.lagging || condition.draining);
-        let addresses = notable.map(|(edge, address, condition)| {
-            let Condition { up, lagging, draining, .. } = condition;
-            SavedAddress { edge: edge.clone(), address, up, lagging, draining }
-        });
-        SavedHealth { lag_threshold, addresses: addresses.collect() }
+        SavedHealth {
+            lag_threshold,
+            obtainable_threshold,
+            addresses: addresses.filter(SavedAddress::is_notable).collect(),
+        }
     }
 }
 
@@ -247,7 +235,7 @@ impl Entry {
             pending: 0,
             latency: None,
         };
-        Self { health, is_saved_lagging: false, reported: None, last_success: None }
+        Self { health, is_cut_off: false, reported: None, last_success: None }
     }
 }
 
@@ -390,16 +378,28 @@ mod tests {
     fn edge_that_is_cut_off_from_origins_lags_although_nothing_was_written() {
         let mut aggregate = aggregate(3);
         for second in 0..180 {
-            // Heartbeats come every five seconds; edge 1 is cut off from second 40 to 100, and from 120 on, when it restarts.
+            // Heartbeats come every five seconds; edge 1 is cut off from second 40 to 100, and from 120 on.
             record(&mut aggregate, 0, hears(second % 5), second);
-            let cut_off = match second {
-                40..100 => hears(second - 40),
-                120.. => reports("1-9"),
-                _ => hears(0),
+            let ago = match second {
+                40..100 => second - 40,
+                120.. => second - 120,
+                _ => 0,
             };
-            record(&mut aggregate, 1, cut_off, second);
+            record(&mut aggregate, 1, hears(ago), second);
             record(&mut aggregate, 2, hears(4), second);
-            let expected: &[usize] = if (90..100).contains(&second) || second >= 165 { &[1] } else { &[] };
+            let expected: &[usize] = if (86..100).contains(&second) || second > 165 { &[1] } else { &[] };
+            assert_eq!(lagging(&aggregate), expected, "{second}");
+        }
+    }
+
+    #[test]
+    fn edge_that_is_cut_off_lags_however_rarely_it_and_the_others_are_probed() {
+        let mut aggregate = aggregate(3);
+        for second in (0..600).step_by(30) {
+            record(&mut aggregate, 0, hears(4), second);
+            record(&mut aggregate, 2, hears(0), second + 2);
+            record(&mut aggregate, 1, hears(second + 20), second + 20);
+            let expected: &[usize] = if second >= 30 { &[1] } else { &[] };
             assert_eq!(lagging(&aggregate), expected, "{second}");
         }
     }
@@ -412,8 +412,26 @@ mod tests {
             for (number, last, first) in [(0, 60, 200), (1, 56, 215), (2, 40, 225)] {
                 let ago = if (last..first).contains(&second) { second - last } else { second % 5 };
                 record(&mut aggregate, number, hears(ago), second);
+                assert_eq!(lagging(&aggregate), [] as [usize; 0], "{second}");
             }
-            assert_eq!(lagging(&aggregate), [] as [usize; 0], "{second}");
+        }
+    }
+
+    #[test]
+    fn edge_that_was_cut_off_before_the_origin_went_or_the_probes_failed_lags_until_it_is_in_contact() {
+        let mut aggregate = aggregate(3);
+        for second in 0..400_u64 {
+            for number in [0, 1] {
+                // The origin is away for a while, and later the network of this machine.
+                let ago = if (100..150).contains(&second) { second - 100 } else { second % 5 };
+                let outcome = if (220..260).contains(&second) { fails(false) } else { hears(ago) };
+                record(&mut aggregate, number, outcome, second);
+            }
+            let ago = if (10..330).contains(&second) { second - 10 } else { 0 };
+            let outcome = if (220..260).contains(&second) { fails(false) } else { hears(ago) };
+            record(&mut aggregate, 2, outcome, second);
+            let is_cut_off = (56..220).contains(&second) || (260..330).contains(&second);
+            assert_eq!(lagging(&aggregate), if is_cut_off { &[2][..] } else { &[] }, "{second}");
         }
     }
 
@@ -513,7 +531,7 @@ mod tests {
     }
 
     #[test]
-    fn lagging_address_lags_after_a_restart_until_all_thresholds_are_known() {
+    fn edge_that_is_cut_off_lags_after_a_restart_until_it_is_in_contact() {
         let mut before = aggregate(2);
         for second in [0, 40, 80] {
             record(&mut before, 0, hears(0), second);
@@ -523,13 +541,31 @@ mod tests {
         let saved = before.saved(Duration::from_secs(80));
         let mut after =
             HealthAggregate::new(ProbeSettings::default(), Duration::from_secs(30), &saved, &state_with(2), AT);
-        for second in 0..100_u64 {
-            record(&mut after, 0, hears(0), second);
-            // Cut off until second 60.
-            record(&mut after, 1, hears(if second < 60 { 80 + second } else { 0 }), second);
-            let expected: &[usize] = if second < 60 { &[1] } else { &[] };
-            assert_eq!(lagging(&after), expected, "{second}");
+        for second in (0..300).step_by(5) {
+            for (number, ago) in [(1, if second < 200 { 80 + second } else { 0 }), (0, second % 4)] {
+                record(&mut after, number, hears(ago), second);
+                let expected: &[usize] = if second < 200 { &[1] } else { &[] };
+                assert_eq!(lagging(&after), expected, "{second}");
+            }
         }
+    }
+
+    #[test]
+    fn edge_that_lags_without_what_all_lack_lags_after_a_restart() {
+        let of = |obtainable| ProbeOutcome { answer: Ok(lacks(99, obtainable)), ..reports("1-900") };
+        let mut before = aggregate(2);
+        for second in [0, 15, 31] {
+            record(&mut before, 0, of(900), second);
+            record(&mut before, 1, of(499), second);
+        }
+        let saved = before.saved(Duration::from_secs(31));
+        let mut after =
+            HealthAggregate::new(ProbeSettings::default(), Duration::from_secs(30), &saved, &state_with(2), AT);
+        record(&mut after, 1, of(499), 1);
+        record(&mut after, 0, of(900), 2);
+        assert_eq!(lagging(&after), [1]);
+        record(&mut after, 1, of(900), 3);
+        assert_eq!(lagging(&after), [] as [usize; 0]);
     }
 
     #[test]

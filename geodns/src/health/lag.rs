@@ -1,58 +1,52 @@
 //! Which edges lag behind the rest of the fleet.
 //!
 //! Lag is relative to the fleet, never to the origin: no edge lags when all stand still. The *threshold* is what the best address had
-//! [`lag_after`](super::HealthConfig::lag_after) ago; an edge that has not reached it by now lags. It applies to two things: the position in
-//! the feed, and the time at which an origin was last heard from. By the second, an edge that is cut off from its origins lags before a
-//! release, purge or erasure passes it by. It counts only while another edge is in contact with an origin: when none is, an edge that was
-//! cut off a little earlier than the others serves no less than they do.
+//! [`lag_after`](super::HealthConfig::lag_after) ago; an edge that has not reached it by now lags. Edges that are cut off lag too, before
+//! anything passes them by: see [`contact`](super::contact).
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use verge_protocol::Position;
-use verge_protocol::feed::HEARTBEAT_SECONDS;
 
-/// How long ago an edge may have heard from an origin and still be in contact: so long a feed may be silent before it is connected anew.
-pub(super) const CONTACT_TOLERANCE: Duration = Duration::from_secs(3 * HEARTBEAT_SECONDS);
-
-/// The best value over time, among the addresses that are up.
+/// The best position over time, among the addresses that are up.
 ///
 /// A position of a later generation is better, whatever its number: after a restore of the origin, an edge that still follows the
 /// old history lags. Times are since the start of the daemon, rounded up to the second: the threshold rises up to a second late,
-/// never early, and at most one value per second is stored.
+/// never early, and at most one position per second is stored.
 #[derive(Debug, Clone)]
-pub(super) struct LagThreshold<T> {
+pub(super) struct LagThreshold {
     after: Duration,
-    current: Option<T>,
-    /// The best value as of each second in which it changed, oldest first, until it becomes the threshold.
-    upcoming: VecDeque<(u64, T)>,
+    current: Option<Position>,
+    /// The best position as of each second in which it changed, oldest first, until it becomes the threshold.
+    upcoming: VecDeque<(u64, Position)>,
 }
 
-impl<T: Copy + PartialEq> LagThreshold<T> {
+impl LagThreshold {
     /// Starts from a saved threshold.
-    pub(super) fn new(after: Duration, saved: Option<T>) -> Self {
+    pub(super) fn new(after: Duration, saved: Option<Position>) -> Self {
         Self { after, current: saved, upcoming: VecDeque::new() }
     }
 
-    /// Records the best value at `now`. Without one, nothing is recorded, and what was recorded remains.
-    pub(super) fn record(&mut self, best: Option<T>, now: Duration) {
+    /// Records the best position at `now`. Without one, nothing is recorded, and what was recorded remains.
+    pub(super) fn record(&mut self, best: Option<Position>, now: Duration) {
         let Some(best) = best else { return };
         let second = u64::try_from(now.as_nanos().div_ceil(1_000_000_000)).unwrap_or(u64::MAX);
         match self.upcoming.back_mut() {
-            Some((at, value)) if *at == second => *value = best,
-            Some((_, value)) if *value == best => {}
+            Some((at, position)) if *at == second => *position = best,
+            Some((_, position)) if *position == best => {}
             None if self.current == Some(best) => {}
             Some(_) | None => self.upcoming.push_back((second, best)),
         }
     }
 
-    /// The threshold at `now`; `None` until an edge has had a value for long enough.
-    pub(super) fn threshold(&mut self, now: Duration) -> Option<T> {
-        while let Some((at, value)) = self.upcoming.front().copied() {
+    /// The threshold at `now`; `None` until an edge has had a position for long enough.
+    pub(super) fn threshold(&mut self, now: Duration) -> Option<Position> {
+        while let Some((at, position)) = self.upcoming.front().copied() {
             if Duration::from_secs(at).saturating_add(self.after) > now {
                 break;
             }
-            self.current = Some(value);
+            self.current = Some(position);
             self.upcoming.pop_front();
         }
         self.current
@@ -75,17 +69,6 @@ pub(super) fn is_behind_in_obtainable(
     best: Option<Position>,
 ) -> bool {
     obtainable.is_some() && is_behind(obtainable, threshold, best)
-}
-
-/// Whether an edge that heard from an origin at `heard` is in contact with it at `now`.
-pub(super) fn is_in_contact(heard: Duration, now: Duration) -> bool {
-    heard.saturating_add(CONTACT_TOLERANCE) >= now
-}
-
-/// Whether an address is cut off whose edge last heard from an origin at `heard`, when the threshold was `threshold`, now that the best edge
-/// has heard from one at `best`. One of which that is not known is judged by its position alone.
-pub(super) fn is_cut_off(heard: Option<Duration>, threshold: Option<Duration>, best: Option<Duration>) -> bool {
-    heard.is_some_and(|heard| Some(heard.saturating_add(CONTACT_TOLERANCE)) < threshold.min(best))
 }
 
 #[cfg(test)]
@@ -151,23 +134,6 @@ mod tests {
     fn address_that_does_not_say_what_it_can_get_is_not_judged_by_it() {
         for (obtainable, behind) in [(at("1-5"), true), (at("1-6"), false), (None, false)] {
             assert_eq!(is_behind_in_obtainable(obtainable, at("1-6"), at("1-9")), behind, "{obtainable:?}");
-        }
-    }
-
-    #[test]
-    fn address_is_cut_off_that_heard_long_before_the_threshold() {
-        let at = |second| Some(Duration::from_secs(second));
-        for (heard, threshold, best, cut_off) in [
-            (at(84), at(100), at(130), true),
-            (at(85), at(100), at(130), false),
-            // The edge that heard later is down, or none has heard for long enough.
-            (at(84), at(100), at(84), false),
-            (at(84), at(100), None, false),
-            (at(84), None, at(130), false),
-            // It does not say when it heard.
-            (None, at(100), at(130), false),
-        ] {
-            assert_eq!(is_cut_off(heard, threshold, best), cut_off, "{heard:?} {threshold:?} {best:?}");
         }
     }
 

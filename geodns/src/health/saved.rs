@@ -11,12 +11,16 @@ pub(crate) struct SavedHealth {
     /// The lag threshold: the position that every edge should have reached.
     #[serde(default)]
     pub(crate) lag_threshold: Option<Position>,
+    /// The same without what edges cannot get.
+    #[serde(default)]
+    pub(crate) obtainable_threshold: Option<Position>,
     /// Addresses in any other condition than up.
     #[serde(default)]
     pub(crate) addresses: Vec<SavedAddress>,
 }
 
 /// The condition of one address.
+#[expect(clippy::struct_excessive_bools, reason = "independent conditions, saved by name")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SavedAddress {
     /// The edge.
@@ -29,6 +33,9 @@ pub(crate) struct SavedAddress {
     /// Whether it was lagging.
     #[serde(default)]
     pub(crate) lagging: bool,
+    /// Whether its edge was cut off from its origins.
+    #[serde(default)]
+    pub(crate) cut_off: bool,
     /// Whether it was draining.
     #[serde(default)]
     pub(crate) draining: bool,
@@ -38,12 +45,20 @@ fn up() -> bool {
     true
 }
 
+impl SavedAddress {
+    /// Whether its condition is another one than that of an address that nothing is known of.
+    pub(crate) fn is_notable(&self) -> bool {
+        !self.up || self.lagging || self.cut_off || self.draining
+    }
+}
+
 impl SavedHealth {
     /// Whether the next process would do as well with `older`, so that saving this is not worth a write. While no edge lags, a
     /// rising threshold carries no information: all edges have reached it.
     pub(crate) fn is_covered_by(&self, older: &Self) -> bool {
+        let thresholds = |saved: &Self| (saved.lag_threshold, saved.obtainable_threshold);
         self.addresses == older.addresses
-            && (self.lag_threshold == older.lag_threshold || !self.addresses.iter().any(|address| address.lagging))
+            && (thresholds(self) == thresholds(older) || !self.addresses.iter().any(|address| address.lagging))
     }
 }
 
@@ -55,8 +70,8 @@ mod tests {
     fn rising_threshold_is_worth_saving_only_while_an_edge_lags() {
         let with = |threshold: &str, lagging| {
             let (edge, address) = ("fra-1".parse().unwrap(), "2001:db8::1".parse().unwrap());
-            let address = SavedAddress { edge, address, up: false, lagging, draining: true };
-            SavedHealth { lag_threshold: threshold.parse().ok(), addresses: vec![address] }
+            let address = SavedAddress { edge, address, up: false, lagging, cut_off: false, draining: true };
+            SavedHealth { lag_threshold: threshold.parse().ok(), obtainable_threshold: None, addresses: vec![address] }
         };
         assert!(with("1-3", false).is_covered_by(&with("1-2", false)));
         assert!(with("1-3", true).is_covered_by(&with("1-3", true)));
