@@ -141,7 +141,8 @@ impl OriginError {
 
     /// Whether the origin itself, and not a proxy, answered that it does not have what was requested or cannot read it.
     pub fn is_lacking(&self) -> bool {
-        matches!(self, Self::Status { error: Some(_), .. }) && !self.is_unreachable() && !self.is_refused()
+        let is_lacking = |status| matches!(status, StatusCode::NOT_FOUND | StatusCode::INTERNAL_SERVER_ERROR);
+        matches!(self, Self::Status { error: Some(_), status, .. } if is_lacking(*status))
     }
 
     /// Whether the origin is of a version that does not know the route.

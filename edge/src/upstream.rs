@@ -63,13 +63,9 @@ impl UpstreamError {
         }
     }
 
-    /// Whether the origin does not have what was requested, or cannot read it.
+    /// Whether the origin does not have the manifest that was requested, or cannot read it.
     pub(crate) fn is_lacking(&self) -> bool {
-        match self {
-            Self::Origin(error) => error.is_lacking(),
-            Self::MissingBlob(_) => true,
-            _ => false,
-        }
+        matches!(self, Self::Origin(error) if error.is_lacking())
     }
 }
 

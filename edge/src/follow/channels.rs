@@ -137,7 +137,10 @@ impl Channels {
     }
 
     /// Records that an attempt to get a manifest has failed.
-    pub(super) fn record_failure(&mut self, id: Digest, failure: ManifestFailure) {
+    pub(super) fn record_failure(&mut self, id: Digest, mut failure: ManifestFailure) {
+        // While the origin is away, what it does not have is still absent.
+        let before = self.failures.get(&id).and_then(|before| before.is_absent_at_origin);
+        failure.is_absent_at_origin = failure.is_absent_at_origin.or(before);
         self.failures.insert(id, failure);
     }
 
@@ -347,7 +350,7 @@ impl Channels {
         if self.manifests.contains_key(&manifest) {
             self.holdings.get(&manifest).is_some_and(|holding| holding.is_absent_at_origin)
         } else {
-            self.failures.get(&manifest).is_some_and(|failure| failure.is_absent_at_origin)
+            self.failures.get(&manifest).is_some_and(|failure| failure.is_absent_at_origin == Some(true))
         }
     }
 
@@ -518,11 +521,17 @@ mod tests {
         let first_obtainable = |channels: &Channels| channels.applied_state().first_obtainable;
         assert_eq!(first_obtainable(&channels), Some(Seq(2)));
         add_release(&mut channels, 2);
-        let failed = |is_absent_at_origin| ManifestFailure { reason: "failed".to_owned(), is_absent_at_origin };
-        channels.record_failure(release(3).manifest(), failed(false));
-        assert_eq!(first_obtainable(&channels), Some(Seq(100)), "the next attempt may get it");
-        channels.record_failure(release(3).manifest(), failed(true));
-        assert_eq!((lagging(&channels)[0].1, first_obtainable(&channels)), (100, None));
+        for (is_absent_at_origin, expected) in [
+            (None, Some(Seq(100))),
+            (Some(true), None),
+            // The origin is away.
+            (None, None),
+            (Some(false), Some(Seq(100))),
+        ] {
+            let failure = ManifestFailure { is_absent_at_origin, ..ManifestFailure::of("failed") };
+            channels.record_failure(release(3).manifest(), failure);
+            assert_eq!((lagging(&channels)[0].1, first_obtainable(&channels)), (100, expected));
+        }
         add_manifest(&mut channels, 3);
         set_holding(&mut channels, 3, false);
         assert_eq!(first_obtainable(&channels), Some(Seq(100)), "it is being fetched");

@@ -31,20 +31,21 @@ pub(super) enum FetchResult {
 pub(super) struct ManifestFailure {
     /// On one line.
     pub(super) reason: String,
-    /// Whether the origin does not have it, so that no edge can get it.
-    pub(super) is_absent_at_origin: bool,
+    /// Whether the origin does not have it, so that no edge can get it; `None` if the origin did not say.
+    pub(super) is_absent_at_origin: Option<bool>,
 }
 
 impl ManifestFailure {
     /// A failure of which nothing is known but the reason.
     pub(super) fn of(reason: &str) -> Self {
-        Self { reason: reason.to_owned(), is_absent_at_origin: false }
+        Self { reason: reason.to_owned(), is_absent_at_origin: None }
     }
 }
 
 impl From<UpstreamError> for ManifestFailure {
     fn from(error: UpstreamError) -> Self {
-        Self { reason: error_chain(&error), is_absent_at_origin: error.is_lacking() }
+        let is_absent_at_origin = (!error.is_unreachable()).then(|| error.is_lacking());
+        Self { reason: error_chain(&error), is_absent_at_origin }
     }
 }
 
