@@ -24,7 +24,8 @@ pub struct EdgeClient {
 impl EdgeClient {
     /// `HEAD` of a file of the site at the URL `site`, from the edge at the URL `edge`; `None`: there was no answer, or a URL is not one of
     /// HTTP. If the site is served over HTTPS, so is this request, at the port of readers unless the edge's own URL has one of HTTPS; an
-    /// edge that has no certificate for the site, or does not answer soon, is asked without TLS.
+    /// edge that has no certificate for the site, or does not answer soon, is asked without TLS. A redirect is not preferred to an answer
+    /// over TLS that comes a little later.
     pub async fn head(&self, edge: Url, site: &Url, path: &str) -> Option<Response> {
         match (edge.scheme(), site.scheme()) {
             ("https", _) => self.head_encrypted(&edge, edge.port_or_known_default()?, site, path).await,
@@ -35,8 +36,12 @@ impl EdgeClient {
                     Ok(None) => plain.await,
                     Ok(answer) => answer,
                     Err(_) => tokio::select! {
-                        Some(answer) = encrypted => Some(answer),
-                        Some(answer) = plain => Some(answer),
+                        Some(answer) = &mut encrypted => Some(answer),
+                        Some(answer) = plain => {
+                            let is_redirect = answer.status().is_redirection();
+                            let wait = if is_redirect { PLAIN_DELAY } else { Duration::ZERO };
+                            tokio::time::timeout(wait, encrypted).await.ok().flatten().or(Some(answer))
+                        }
                         else => None,
                     },
                 }

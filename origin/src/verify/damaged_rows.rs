@@ -58,7 +58,7 @@ impl DamagedRows<'_> {
             "encoding" => find(Severity::Operation, "pushes with that content fail")
                 .repair(Repair::delete(row, "deletes the row: the next push encodes the content again")),
             "encoding_blob" => find(Severity::Operation, "an erasure may remove a blob of an encoding, or leave one in the store")
-                .repair(Repair::new(Change::Rows(vec![Statement::delete(row), name_blobs_of_encodings()]), "deletes the row, and restores it from the encoding")),
+                .repair(Repair::new(Change::Rows(vec![Statement::delete(row), name_blobs_of_encodings()]), "deletes the row, and restores it from the encoding, if that was completed")),
             "erased_blob" => find(Severity::Operation, "an erased blob may stay in the store")
                 .repair(Repair::delete(row, "deletes the row"))
                 .advice(format!("erase it again: `verge erase --site {}`", site())),
