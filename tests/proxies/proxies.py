@@ -36,7 +36,7 @@ EDGE = "http://127.0.0.1:8080"
 # Directories in place of those of this machine.
 OWN = ["/etc", "/var/lib", "/var/log", "/var/www", "/run"]
 # Headers of a connection, of the program that answers, and one that says whether the edge had the file in memory.
-NOT_COMPARED = {"cache-status", "connection", "keep-alive", "date", "server"}
+NOT_COMPARED = {"cache-status", "connection", "keep-alive", "date", "server", "via"}
 ISSUER = "/CN=Authority of the tests"
 
 checks = 0
@@ -319,7 +319,7 @@ def check_slow_reader(folders):
         reader.kill()
         reader.wait()
     expect(is_running, "the slow reader still reads")
-    expect(stored == 0 and not is_logged, f"{stored} bytes of a response are on disk")
+    expect(stored < 100_000 and not is_logged, f"{stored} bytes of a response are on disk")
 
 
 def check_health(machine):
