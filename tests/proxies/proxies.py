@@ -9,12 +9,14 @@ edge. Needs root, openssl, and curl with HTTP/2. The last line counts the checks
 """
 
 import argparse
+import contextlib
 import json
 import os
 import random
 import re
 import shutil
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -195,6 +197,8 @@ def answers(address, path):
 def make_site(folder):
     folder.mkdir()
     (folder / "index.html").write_text("<p>hello</p>\n" * 500)
+    # No coding makes this shorter: edges send it without.
+    (folder / "noise.html").write_bytes(random.Random(2).randbytes(2000))
     (folder / "404.html").write_text("<p>not here</p>\n")
     (folder / "a b+ü.txt").write_text("a name\n")
     (folder / "film.bin").write_bytes(random.Random(1).randbytes(20_000_000))
@@ -235,6 +239,7 @@ def check_responses():
         ("/", ["-H", "Range: bytes=7000-"], 416, {"content-range": "bytes */6500"}),
         ("/", ["--head", *codings["br"]], 200, {"etag": tags["br"], "content-encoding": "br"}),
         ("/", ["-H", "Want-Repr-Digest: sha-256=1"], 200, {"repr-digest": None}),
+        ("/noise.html", codings["gzip"], 200, {"content-length": "2000"}),
         ("/film.bin", codings["br"], 200, {"content-length": "20000000"}),
         ("/film.bin", ["-H", "Range: bytes=9999990-10000009"], 206, {"content-length": "20"}),
         ("/missing", [], 404, {"verge-release": "v1"}),
@@ -280,7 +285,7 @@ def check_redirects():
     expect((challenge.status, challenge.headers.get("verge-edge")) == (404, "fra-1"), "the edge answers challenges")
     for address in ["203.0.113.7", "[2001:db8::7]"]:
         health = fetch(f"http://{address}/.well-known/verge/health")
-        expect(json.loads(health.body)["edge"] == "fra-1", f"the health page at {address}: {health.status}")
+        expect(health.status == 200 and b'"edge":"fra-1"' in health.body, f"the health page at {address}: {health.shown()}")
 
 
 def check_other_site():
@@ -307,19 +312,30 @@ def check_connections():
     expect(refused.returncode == 35, f"TLS 1.1 is refused: {refused}")
 
 
-def check_slow_reader(folders):
+def stored_by(proxy):
+    """The size of the files that the processes of a proxy have open, in bytes, but for logs. Those that have no name any more count too."""
+    size = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(FileNotFoundError):
+            if (process / "comm").read_text().strip() != Path(proxy.command[0]).name:
+                continue
+            for file in (process / "fd").iterdir():
+                with contextlib.suppress(FileNotFoundError):
+                    if stat.S_ISREG(file.stat().st_mode) and not os.readlink(file).endswith(".log"):
+                        size += file.stat().st_size
+    return size
+
+
+def check_slow_reader(proxy):
     """A reader who takes a large file slowly: what it has not taken is not stored."""
     with tempfile.TemporaryFile() as file:
         reader = subprocess.Popen(["curl", "-sS", "--limit-rate", "1M", f"https://{SITE}/film.bin"], stdout=file, stderr=subprocess.STDOUT)
         time.sleep(2)
-        stored = sum(path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file())
-        log = Path("/var/log/nginx/error.log")
-        is_logged = log.exists() and "buffered to a temporary file" in log.read_text()
-        is_running = reader.poll() is None
+        stored, is_running = stored_by(proxy), reader.poll() is None
         reader.kill()
         reader.wait()
     expect(is_running, "the slow reader still reads")
-    expect(stored < 100_000 and not is_logged, f"{stored} bytes of a response are on disk")
+    expect(stored < 100_000, f"{stored} bytes of a response are on disk")
 
 
 def check_health(machine):
@@ -382,7 +398,8 @@ def play(machine, arguments):
     make_site(machine.folder / "site")
     run("verge", "push", machine.folder / "site", "--site", "demo", "--no-wait")
     until("the edge serves the site", lambda: fetch(EDGE, "-H", f"Host: {SITE}").status == 200)
-    # Debian's configuration, which compresses, allows TLS 1.0, and has another site.
+    # Debian's configuration, which compresses, allows TLS 1.0 as soon as the ciphers do, and has another site.
+    Path("/etc/nginx/conf.d/ciphers.conf").write_text("ssl_ciphers DEFAULT:@SECLEVEL=0;\n")
     nginx = ["nginx.conf", "/etc/nginx/sites-enabled/verge", arguments.nginx, "-g", "daemon off;"]
     caddy = ["Caddyfile", "/etc/caddy/Caddyfile", arguments.caddy, "run", "--config", "/etc/caddy/Caddyfile"]
     for sample, config, *command in [nginx, caddy]:
@@ -396,7 +413,7 @@ def play(machine, arguments):
         if sample == "nginx.conf":
             check_other_site()
         check_connections()
-        check_slow_reader([Path("/var/lib/nginx"), Path("/var/lib/.local"), Path("/var/lib/caddy")])
+        check_slow_reader(proxy)
         check_health(machine)
         check_redirected_health(machine, proxy, sample)
         proxy.program.stop()
