@@ -5,7 +5,7 @@ import os
 import subprocess
 
 from authority import Authority
-from daemons import Daemon, request, until
+from daemons import Daemon, until
 
 BASE = "sites.verge.test"
 DOMAIN = "www.example.test"

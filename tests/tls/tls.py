@@ -104,6 +104,9 @@ def main():
     if os.geteuid() != 0:
         parser.error("needs root, for network namespaces")
     hosts.isolate()
+    # No proxy can be reached from there.
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        del os.environ[name]
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     folder = Path(tempfile.mkdtemp(prefix="verge-tls-"))
     fleet = Fleet(folder, arguments.binaries.resolve())
