@@ -64,25 +64,27 @@ def check_chromium(fleet):
 
 def check_sessions(fleet):
     host, edges = next(iter(HOSTS)), list(EDGES)
-    address = lambda edge: EDGES[edge][0]
-    file = lambda version: fleet.folder / f"{version}.session"
+
+    def begin(version, edge):
+        sessions.begin(host, version, EDGES[edge][0], fleet.root, fleet.folder / version)
+
+    def is_resumed(version, edge):
+        return sessions.is_resumed(host, version, EDGES[edge][0], fleet.root, fleet.folder / version)
+
     for version, name in VERSIONS.items():
         for first, second in zip(edges, edges[1:] + edges[:1]):
-            sessions.begin(host, version, address(first), fleet.root, file(version))
-            is_resumed = sessions.is_resumed(host, version, address(second), fleet.root, file(version))
-            check(f"openssl: a session of {name} from {first} is resumed at {second}", is_resumed, True)
+            begin(version, first)
+            check(f"openssl: a session of {name} from {first} is resumed at {second}", is_resumed(version, second), True)
+    first, second, lost = edges
     for version in VERSIONS:
-        sessions.begin(host, version, address(edges[0]), fleet.root, file(version))
-    fleet.verge("edges", "remove", edges[2], "--compromised", "--yes")
+        begin(version, first)
+    fleet.verge("edges", "remove", lost, "--compromised", "--yes")
     for version, name in VERSIONS.items():
-        is_refused = lambda: not sessions.is_resumed(host, version, address(edges[1]), fleet.root, file(version))
-        until("earlier sessions are not resumed", is_refused)
-        # The other edge may learn of the new secret later.
-        until("earlier sessions are not resumed", lambda: not sessions.is_resumed(host, version, address(edges[0]), fleet.root, file(version)))
-        check(f"openssl: a session of {name} from before {edges[2]} was removed as compromised is not resumed", is_refused(), True)
-        sessions.begin(host, version, address(edges[0]), fleet.root, file(version))
-        is_resumed = sessions.is_resumed(host, version, address(edges[1]), fleet.root, file(version))
-        check(f"openssl: a later one of {name} from {edges[0]} is resumed at {edges[1]}", is_resumed, True)
+        for edge in [first, second]:
+            until(f"{edge} has the new secret", lambda: not is_resumed(version, edge))
+            check(f"openssl: a session of {name} is not resumed at {edge} after {lost} was removed as compromised", is_resumed(version, edge), False)
+        begin(version, first)
+        check(f"openssl: a later one of {name} from {first} is resumed at {second}", is_resumed(version, second), True)
 
 
 def check_testssl(fleet):
