@@ -25,6 +25,9 @@ mod status;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderValue, header};
+use axum::middleware::map_response;
+use axum::response::Response;
 use axum::routing::{delete, get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 use verge_protocol::report::BYTES_MAX;
@@ -81,5 +84,12 @@ pub(crate) fn router(app: AppState) -> Router {
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(map_response(forbid_sniffing))
         .with_state(app)
+}
+
+/// Has browsers take a response for nothing but what its media type says: it may contain text from anybody, such as a release's message.
+async fn forbid_sniffing(mut response: Response) -> Response {
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
 }
