@@ -252,6 +252,10 @@ pub struct Up {
     /// The origin's port. Edges use the ports after it, DNS uses PORT + 53, and health and metrics are 100 above each; 0: use free ports
     #[arg(long, value_name = "PORT", default_value_t = crate::up::Ports::DEFAULT_BASE)]
     pub port: u16,
+    /// Serve the sites over HTTPS, on the ports 200 above those of the edges, with certificates of an authority that is made on this
+    /// machine. No trust store is touched: import its root into your browser, or click through the warning
+    #[arg(long)]
+    pub https: bool,
     /// The data directory [default: the platform's directory for application data]
     #[arg(long, value_name = "DIR", conflicts_with = "temp")]
     pub data: Option<PathBuf>,

@@ -1,5 +1,7 @@
 //! `verge up`: an origin, edges and a name server in this process, on loopback addresses.
 
+mod authority;
+mod certificate;
 mod cluster;
 mod config;
 mod demo;

@@ -22,6 +22,11 @@ pub struct EdgeClient {
 }
 
 impl EdgeClient {
+    /// A client that trusts an authority besides those of the system.
+    pub fn trusting(authority: Certificate) -> Self {
+        Self { authorities: vec![authority], ..Self::default() }
+    }
+
     /// `HEAD` of a file of the site at the URL `site`, from the edge at the URL `edge`; `None`: there was no answer, or a URL is not one of
     /// HTTP. If the site is served over HTTPS, so is this request, at the port of readers unless the edge's own URL has one of HTTPS; an
     /// edge that has no certificate for the site, or does not answer soon, is asked without TLS. A redirect is not preferred to an answer

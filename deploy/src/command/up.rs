@@ -43,7 +43,8 @@ pub(super) async fn run(arguments: &cli::Up, context: &Context<'_>) -> Result<Ex
         None => data_dir(arguments, context.environment)?,
     };
     let ports = Ports::new(arguments.port).map_err(|error| Failure::new(Exit::Usage, &error))?;
-    let config = ClusterConfig { edges: arguments.edges, ports, data, temporary: arguments.temp };
+    let config =
+        ClusterConfig { edges: arguments.edges, ports, data, temporary: arguments.temp, https: arguments.https };
     let mut starting = pin!(Cluster::start(&config));
     let cluster = tokio::select! {
         cluster = &mut starting => cluster?,
@@ -80,6 +81,10 @@ async fn serve(
     push(arguments, context, cluster).await?;
     let sites: Vec<Site> = cluster.client().sites().await?;
     cluster.until_named(&sites).await?;
+    if let Some(certificate) = cluster.certificate() {
+        certificate.update(cluster.client()).await?;
+        cluster.until_encrypted(&sites).await?;
+    }
     let summary = ClusterSummary::new(cluster, &sites);
     if context.output.options().json {
         context.output.result(serde_json::to_string(&summary)?)?;
@@ -87,7 +92,10 @@ async fn serve(
         let style = context.output.results_style();
         context.output.result(summary.text(config, &context.environment.program, profile_saved, &style))?;
     }
-    std::future::pending().await
+    match cluster.certificate() {
+        Some(certificate) => Ok(certificate.follow(cluster.client()).await),
+        None => std::future::pending().await,
+    }
 }
 
 /// The data directory.

@@ -1,10 +1,12 @@
 //! An origin, its edges and a name server, as one value.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
-use tokio::time::timeout;
+use reqwest::Url;
+use tokio::time::{Instant, timeout, timeout_at};
 use verge_daemon::listen::{self, Listen};
 use verge_daemon::{Daemon as _, Secret};
 use verge_geodns::GeoDns;
@@ -12,6 +14,7 @@ use verge_origin::Origin;
 use verge_protocol::api::Site;
 use verge_protocol::{DomainName, EdgeName};
 
+use super::certificate::ClusterCertificate;
 use super::config::{ClusterConfig, DRAIN_TIMEOUT};
 use super::edge::{self, RunningEdge};
 use super::error::{ClusterError, START_TIMEOUT, start_failed};
@@ -26,6 +29,7 @@ pub struct Cluster {
     /// Started last; `None` until then.
     name_server: Option<GeoDns>,
     client: Client,
+    certificate: Option<ClusterCertificate>,
 }
 
 impl Cluster {
@@ -37,12 +41,16 @@ impl Cluster {
         for number in 1..=config.edges {
             readers.push(listen::open("readers", config.ports.edge(number)).await?);
         }
+        let mut encrypted = Vec::new();
+        for number in 1..=if config.https { config.edges } else { 0 } {
+            encrypted.push(listen::open("readers over TLS", config.ports.edge_https(number)).await?);
+        }
         let edge_listeners = loopback_addresses::open(config.ports, config.edges).await?;
-        let origin = start_origin(config, &readers).await?;
+        let origin = start_origin(config, &readers, &encrypted).await?;
         let url: ServerUrl = format!("http://{}", origin.addr()).parse().expect("a socket address makes a URL");
         let client = Client::new(url, &Token::new(origin.admin_token().expose()))?;
-        let mut cluster = Self { origin, edges: Vec::new(), name_server: None, client };
-        match cluster.start_rest(config, readers, edge_listeners).await {
+        let mut cluster = Self { origin, edges: Vec::new(), name_server: None, client, certificate: None };
+        match cluster.start_rest(config, readers, encrypted, edge_listeners).await {
             Ok(()) => Ok(cluster),
             Err(error) => {
                 cluster.shutdown().await;
@@ -56,11 +64,16 @@ impl Cluster {
         &mut self,
         config: &ClusterConfig,
         readers: Vec<Listen>,
+        encrypted: Vec<Listen>,
         edge_listeners: Option<Vec<EdgeListener>>,
     ) -> Result<(), ClusterError> {
-        let mut edge_listeners = edge_listeners.into_iter().flatten();
+        if config.https {
+            self.certificate = Some(ClusterCertificate::issue(config.data.join("https"), &self.client).await?);
+        }
+        let (mut edge_listeners, mut encrypted) = (edge_listeners.into_iter().flatten(), encrypted.into_iter());
         for (number, readers) in (1..).zip(readers) {
-            let edge = RunningEdge::start(config, number, readers, edge_listeners.next(), &self.client).await?;
+            let tls = encrypted.next().zip(self.certificate.as_ref().map(ClusterCertificate::files));
+            let edge = RunningEdge::start(config, number, readers, tls, edge_listeners.next(), &self.client).await?;
             self.edges.push(edge);
         }
         edge::remove_stale_edges(config, &self.client).await?;
@@ -81,6 +94,35 @@ impl Cluster {
     /// The administrator token.
     pub fn token(&self) -> &Secret {
         self.origin.admin_token()
+    }
+
+    /// The certificate for TLS, if edges serve it.
+    pub fn certificate(&self) -> Option<&ClusterCertificate> {
+        self.certificate.as_ref()
+    }
+
+    /// Waits until every edge serves TLS for the live sites.
+    pub async fn until_encrypted(&self, sites: &[Site]) -> Result<(), ClusterError> {
+        let Some(certificate) = &self.certificate else { return Ok(()) };
+        let client = certificate.edge_client().await?;
+        let mut missing = Vec::new();
+        let deadline = Instant::now() + START_TIMEOUT;
+        for edge in &self.edges {
+            let url = edge.https.and_then(|address| format!("https://{address}").parse::<Url>().ok());
+            let urls = sites.iter().filter(|site| is_live(site)).filter_map(|site| site.url.parse().ok());
+            for (edge_url, site) in urls.filter_map(|site: Url| Some((url.clone()?, site))) {
+                let answered = async {
+                    while client.head(edge_url.clone(), &site, "").await.is_none() {
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                };
+                if timeout_at(deadline, answered).await.is_err() {
+                    missing.push(edge.name.as_str());
+                    break;
+                }
+            }
+        }
+        if missing.is_empty() { Ok(()) } else { Err(ClusterError::NotEncrypted(missing.join(", "))) }
     }
 
     /// The edges, in order of their numbers.
@@ -115,8 +157,7 @@ impl Cluster {
     /// Waits until the name server answers for the live sites with all edges.
     pub async fn until_named(&self, sites: &[Site]) -> Result<(), ClusterError> {
         // Only live sites have names, and the name of the name server itself is taken.
-        let is_live = |site: &&Site| site.channels.iter().any(|channel| channel.name.is_live());
-        let sites = sites.iter().filter(is_live).filter(|site| site.name.as_str() != name_server::NAME);
+        let sites = sites.iter().filter(|site| is_live(site)).filter(|site| site.name.as_str() != name_server::NAME);
         let names = sites.map(|site| format!("{}.{ZONE}", site.name).parse().expect("a site's name is a label"));
         let names: Vec<DomainName> = names.collect();
         let edges = self.edge_names();
@@ -154,9 +195,18 @@ impl Cluster {
     }
 }
 
-async fn start_origin(cluster: &ClusterConfig, readers: &[Listen]) -> Result<Origin, ClusterError> {
-    let port = readers.first().map_or(0, Listen::port);
-    let sites_url = format!("http://localhost:{port}").parse().map_err(start_failed("the origin"))?;
+fn is_live(site: &Site) -> bool {
+    site.channels.iter().any(|channel| channel.name.is_live())
+}
+
+async fn start_origin(
+    cluster: &ClusterConfig,
+    readers: &[Listen],
+    encrypted: &[Listen],
+) -> Result<Origin, ClusterError> {
+    let (scheme, listen) = encrypted.first().map_or(("http", readers.first()), |listen| ("https", Some(listen)));
+    let port = listen.map_or(0, Listen::port);
+    let sites_url = format!("{scheme}://localhost:{port}").parse().map_err(start_failed("the origin"))?;
     let config = verge_origin::Config {
         listen: listen::open("the origin's API", cluster.ports.origin()).await?,
         private_listen: listen::open("the origin's health and metrics", cluster.ports.origin_private()).await?,

@@ -19,4 +19,6 @@ pub struct ClusterConfig {
     pub data: PathBuf,
     /// Whether the data directory is deleted on exit.
     pub temporary: bool,
+    /// Whether edges serve TLS, with certificates of an authority in the data directory.
+    pub https: bool,
 }

@@ -34,9 +34,9 @@ struct Link {
 impl Demo {
     /// The demo of this cluster; `host` is the host name of the site.
     pub fn new(cluster: &Cluster, host: &str, command: &str) -> Self {
-        let link = |edge: &RunningEdge| Link {
-            name: edge.name.to_string(),
-            url: format!("http://{host}:{}/", edge.public.port()),
+        let link = |edge: &RunningEdge| {
+            let (scheme, address) = edge.https.map_or(("http", edge.public), |https| ("https", https));
+            Link { name: edge.name.to_string(), url: format!("{scheme}://{host}:{}/", address.port()) }
         };
         Self { command: command.to_owned(), edges: cluster.edges().iter().map(link).collect() }
     }

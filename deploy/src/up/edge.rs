@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use verge_daemon::Secret;
 use verge_daemon::listen::{self, Listen};
+use verge_daemon::tls::CertificateFiles;
 use verge_edge::{Config, Edge};
 use verge_protocol::api::{self, EdgeSettings};
 use verge_protocol::fleet::EdgeState;
@@ -24,6 +25,8 @@ pub struct RunningEdge {
     pub name: EdgeName,
     /// The address at which it serves all sites.
     pub public: SocketAddr,
+    /// The address at which it serves them over TLS, if it does.
+    pub https: Option<SocketAddr>,
     /// The address of its private listener.
     pub private: SocketAddr,
     /// The address that DNS returns for it, which no other edge has. On machines with only one loopback address, the first edge has
@@ -35,11 +38,12 @@ pub struct RunningEdge {
 }
 
 impl RunningEdge {
-    /// Starts edge number `number`, from 1. Returns once its ports are open.
+    /// Starts edge number `number`, from 1. `tls`: its listener for TLS, and the certificate. Returns once its ports are open.
     pub(super) async fn start(
         cluster: &ClusterConfig,
         number: u16,
         readers: Listen,
+        tls: Option<(Listen, CertificateFiles)>,
         edge_listener: Option<EdgeListener>,
         client: &Client,
     ) -> Result<Self, ClusterError> {
@@ -47,7 +51,10 @@ impl RunningEdge {
         let token = client.issue_edge_token(&name).await?.token;
         let origin = client.origin().to_string().parse().map_err(start_failed(name.as_str()))?;
         let (address, listener) = edge_listener.map(|EdgeListener { address, listen }| (address, listen)).unzip();
+        let (tls_listen, certificates) = tls.into_iter().unzip();
         let config = Config {
+            tls_listen,
+            certificates,
             listen: [readers].into_iter().chain(listener).collect(),
             private_listen: listen::open("an edge's health and metrics", cluster.ports.edge_private(number)).await?,
             base_domains: vec![DomainName::localhost(), name_server::zone()],
@@ -56,9 +63,9 @@ impl RunningEdge {
             ..Config::new(name.clone(), origin, Secret::new(token), cluster.data.join(name.as_str()))
         };
         let edge = Edge::bind(config).await.map_err(start_failed(name.as_str()))?;
-        let (public, private) = (edge.public_addr(), edge.private_addr());
+        let (public, private, https) = (edge.public_addr(), edge.private_addr(), edge.tls_addrs().first().copied());
         let address = address.or_else(|| (number == 1).then_some(public));
-        Ok(Self { name, public, private, address, city: locations::of_edge(number), edge })
+        Ok(Self { name, public, https, private, address, city: locations::of_edge(number), edge })
     }
 
     /// Sends its settings to the origin.

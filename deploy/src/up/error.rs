@@ -5,6 +5,7 @@ use std::time::Duration;
 use verge_daemon::data_dir::DataDirError;
 use verge_daemon::listen::ListenError;
 
+use super::authority::AuthorityError;
 use crate::client::{ClientError, SetupError};
 
 /// How long edges and name server may take to catch up with the origin after the start.
@@ -33,6 +34,12 @@ pub enum ClusterError {
     /// The HTTP client cannot be set up.
     #[error(transparent)]
     Setup(#[from] SetupError),
+    /// There is no certificate for TLS.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// These edges do not answer over TLS.
+    #[error("these edges did not answer over TLS within {limit} s: {0}", limit = START_TIMEOUT.as_secs())]
+    NotEncrypted(String),
     /// The name server does not answer with all edges for these names.
     #[error("the name server did not answer for {0} within {limit} s", limit = START_TIMEOUT.as_secs())]
     NotAnswered(String),

@@ -3,7 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 /// The ports of a cluster. With base 7400, the origin's API has port 7400, the edges 7401, 7402 and so on, and the name server 7453;
-/// private listeners are 100 above. At their own loopback addresses, edges have port 7480. With base 0, all ports are free ones.
+/// private listeners are 100 above, and those of edges for TLS 200. At their own loopback addresses, edges have port 7480. With base 0, all
+/// ports are free ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ports {
     base: u16,
@@ -18,9 +19,15 @@ const LOOPBACK_EDGES: u16 = 80;
 /// The offset of private listeners.
 const PRIVATE: u16 = 100;
 
+/// The offset of listeners for TLS.
+const HTTPS: u16 = 200;
+
+/// The highest of all offsets.
+const OFFSET_MAX: u16 = HTTPS + DNS;
+
 /// The base port is too high.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("port {0} is too high: expected at most {max}", max = u16::MAX - PRIVATE - DNS)]
+#[error("port {0} is too high: expected at most {max}", max = u16::MAX - OFFSET_MAX)]
 pub struct PortsError(u16);
 
 impl Ports {
@@ -32,7 +39,7 @@ impl Ports {
 
     /// The ports for a base.
     pub fn new(base: u16) -> Result<Self, PortsError> {
-        if base.checked_add(PRIVATE + DNS).is_none() { Err(PortsError(base)) } else { Ok(Self { base }) }
+        if base.checked_add(OFFSET_MAX).is_none() { Err(PortsError(base)) } else { Ok(Self { base }) }
     }
 
     /// Whether free ports are used.
@@ -61,6 +68,11 @@ impl Ports {
     /// The address of edge number `edge`, from 1.
     pub fn edge(self, edge: u16) -> SocketAddr {
         self.at(edge)
+    }
+
+    /// The address of edge number `edge` for TLS.
+    pub fn edge_https(self, edge: u16) -> SocketAddr {
+        self.at(HTTPS + edge)
     }
 
     /// The loopback address that only edge number `edge` has: 127.0.0.2 and so on.
@@ -95,6 +107,7 @@ mod tests {
         let all = [ports.origin(), ports.edge(1), ports.edge(3), ports.origin_private(), ports.edge_private(3)];
         assert_eq!(all.map(|address| address.port()), [7400, 7401, 7403, 7500, 7503]);
         assert_eq!([ports.dns(), ports.dns_private()].map(|address| address.port()), [7453, 7553]);
+        assert_eq!(ports.edge_https(1).port(), 7601);
         let loopback = [1, 3].map(|edge| ports.edge_loopback(edge).to_string());
         assert_eq!(loopback, ["127.0.0.2:7480", "127.0.0.4:7480"]);
     }

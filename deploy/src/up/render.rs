@@ -2,12 +2,14 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use console::Style;
 use serde::Serialize;
 use verge_protocol::GeoPoint;
 use verge_protocol::api::Site;
 
+use super::certificate::ClusterCertificate;
 use super::cluster::Cluster;
 use super::config::ClusterConfig;
 use super::locations::READERS;
@@ -26,12 +28,18 @@ pub struct ClusterSummary {
     /// The URL of the private listener of the name server.
     name_server_private: String,
     sites: Vec<SiteSummary>,
+    /// The root certificate of the authority of `--https`, in PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ca: Option<PathBuf>,
 }
 
 #[derive(Debug, Serialize)]
 struct EdgeSummary {
     name: String,
     url: String,
+    /// Its URL over TLS, with `--https`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    https_url: Option<String>,
     /// The URL of its private listener.
     private: String,
     /// The address that DNS returns for it; `None` if DNS does not return it.
@@ -54,6 +62,7 @@ impl ClusterSummary {
         let edges = cluster.edges().iter().map(|edge| EdgeSummary {
             name: edge.name.to_string(),
             url: url(edge.public),
+            https_url: edge.https.map(|address| format!("https://{address}")),
             private: url(edge.private),
             address: edge.address,
             location: edge.city.location(),
@@ -75,15 +84,17 @@ impl ClusterSummary {
             zone: ZONE,
             name_server_private: url(cluster.dns_private()),
             sites: sites.iter().filter_map(live).collect(),
+            ca: cluster.certificate().map(ClusterCertificate::root),
         }
     }
 
     /// The URL of the first site at this edge; without a site, the URL of the edge, which serves none.
     fn first_site_at(&self, edge: &EdgeSummary) -> String {
         let host = self.sites.first().and_then(|site| site.url.rsplit_once(':')).map(|(host, _)| host);
-        match (host, edge.url.rsplit_once(':')) {
+        let url = edge.https_url.as_ref().unwrap_or(&edge.url);
+        match (host, url.rsplit_once(':')) {
             (Some(host), Some((_, port))) => format!("{host}:{port}/"),
-            _ => edge.url.clone(),
+            _ => url.clone(),
         }
     }
 
@@ -119,6 +130,9 @@ impl ClusterSummary {
             &format!("  metrics {}", port(&self.name_server_private)),
         );
         row("origin", &self.origin, "");
+        if let Some(ca) = &self.ca {
+            row("ca", &ca.display().to_string(), "  the root for your browser; curl --cacert");
+        }
         row("data", &config.data.display().to_string(), "");
         let environment = if profile_saved {
             String::new()
@@ -167,6 +181,7 @@ mod tests {
         let edge = |number: u16| EdgeSummary {
             name: format!("edge-{number}"),
             url: format!("http://127.0.0.1:{}", 7400 + number),
+            https_url: None,
             private: format!("http://127.0.0.1:{}", 7500 + number),
             address: Some(Ports::new(7400).unwrap().edge_loopback(number)),
             location: locations::of_edge(number).location(),
@@ -181,7 +196,13 @@ mod tests {
             zone: ZONE,
             name_server_private: "http://127.0.0.1:7553".into(),
             sites: vec![site],
+            ca: None,
         }
+    }
+
+    fn cluster() -> ClusterConfig {
+        let (ports, data) = (Ports::new(7400).unwrap(), "/data/verge".into());
+        ClusterConfig { edges: 3, ports, data, temporary: false, https: false }
     }
 
     #[test]
@@ -201,17 +222,25 @@ mod tests {
             (&json["edges"][0]["address"], &json["edges"][1]["address"]),
             (&"127.0.0.1:7401".into(), &().into())
         );
-        let cluster =
-            ClusterConfig { edges: 3, ports: Ports::new(7400).unwrap(), data: "/data/verge".into(), temporary: false };
-        insta::assert_snapshot!(summary.text(&cluster, "verge", true, &Style::new().force_styling(false)));
+        insta::assert_snapshot!(summary.text(&cluster(), "verge", true, &Style::new().force_styling(false)));
+    }
+
+    #[test]
+    fn summary_with_https_matches_snapshots() {
+        let mut summary = summary();
+        for (number, edge) in (1..).zip(&mut summary.edges) {
+            edge.https_url = Some(format!("https://127.0.0.1:{}", 7600 + number));
+        }
+        summary.sites[0].url = "https://demo.localhost:7601/".to_owned();
+        summary.ca = Some("/data/verge/https/root.pem".into());
+        insta::assert_snapshot!(serde_json::to_string(&summary).unwrap());
+        insta::assert_snapshot!(summary.text(&cluster(), "verge", true, &Style::new().force_styling(false)));
     }
 
     #[test]
     fn summary_as_text_matches_snapshot() {
-        let cluster =
-            ClusterConfig { edges: 3, ports: Ports::new(7400).unwrap(), data: "/data/verge".into(), temporary: false };
         let plain = Style::new().force_styling(false);
-        insta::assert_snapshot!(summary().text(&cluster, "verge", true, &plain));
-        assert!(summary().text(&cluster, "verge", false, &plain).contains("VERGE_TOKEN=vrg_1 verge push"));
+        insta::assert_snapshot!(summary().text(&cluster(), "verge", true, &plain));
+        assert!(summary().text(&cluster(), "verge", false, &plain).contains("VERGE_TOKEN=vrg_1 verge push"));
     }
 }

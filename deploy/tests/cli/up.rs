@@ -38,6 +38,48 @@ async fn json_summary_has_working_addresses() {
 }
 
 #[tokio::test]
+async fn https_serves_every_site_with_a_certificate_of_the_printed_authority() {
+    let home = Home::new();
+    let mut up = home.up(&temporary(&["--https", "--site", "shop", "dist"]));
+    let summary = up.ready().await;
+    let root = std::fs::read(summary["ca"].as_str().unwrap()).unwrap();
+    let localhost = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let client = || {
+        let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
+        ["shop.localhost", "pr-1--shop.localhost", "unknown.localhost"]
+            .iter()
+            .fold(builder, |builder, host| builder.resolve(host, localhost))
+    };
+    let trusting = client().tls_certs_only([reqwest::Certificate::from_pem(&root).unwrap()]).build().unwrap();
+    let site = summary["sites"][0]["url"].as_str().unwrap();
+    assert!(site.starts_with("https://shop.localhost:"), "{site}");
+    for edge in summary["edges"].as_array().unwrap() {
+        let at = |host: &str| edge["https_url"].as_str().unwrap().replace("127.0.0.1", host);
+        let answer = trusting.get(at("shop.localhost")).send().await.unwrap();
+        assert_eq!((answer.status().as_u16(), answer.version()), (200, reqwest::Version::HTTP_2));
+        assert_eq!(answer.text().await.unwrap(), "<!doctype html>one");
+        // Who does not trust the authority gets no page, and an unknown name no certificate.
+        client().build().unwrap().get(at("shop.localhost")).send().await.unwrap_err();
+        trusting.get(at("unknown.localhost")).send().await.unwrap_err();
+        let plain = edge["url"].as_str().unwrap().replace("127.0.0.1", "shop.localhost");
+        let answer = trusting.get(plain).send().await.unwrap();
+        let location = answer.headers()["location"].to_str().unwrap();
+        assert_eq!((answer.status().as_u16(), location), (308, format!("{}/", at("shop.localhost")).as_str()));
+    }
+    // A host that is new gets its certificate by itself.
+    home.verge(&["push", "dist", "--site", "shop", "--channel", "pr-1", "--json"]).await;
+    for edge in summary["edges"].as_array().unwrap() {
+        let preview = edge["https_url"].as_str().unwrap().replace("127.0.0.1", "pr-1--shop.localhost");
+        verge_test_kit::until("the certificate of the preview", async || {
+            trusting.get(&preview).send().await.is_ok_and(|answer| answer.status() == 200)
+        })
+        .await;
+    }
+    assert_eq!(up.end("TERM").await.code, Some(0));
+    assert_eq!(home.temporary(), [""; 0]);
+}
+
+#[tokio::test]
 async fn signal_ends_process_and_deletes_temporary_data() {
     let home = Home::new();
     for signal in ["TERM", "INT"] {

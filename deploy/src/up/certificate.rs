@@ -1,0 +1,99 @@
+//! The certificate of a cluster: for the hosts of all channels and releases, each by name, since browsers accept no `*.localhost`.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::{Certificate, Url};
+use verge_daemon::tls::CertificateFiles;
+use verge_daemon::{Clock, error_chain};
+use verge_protocol::api::{Release, Site, Status};
+
+use super::authority::{AuthorityError, LocalAuthority};
+use super::error::{ClusterError, start_failed};
+use crate::client::{Client, EdgeClient};
+
+/// How often is looked for new hosts. Edges load the certificate again within two seconds.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// So many releases of a site have hosts with TLS, the latest ones: a certificate is no place for thousands.
+const RELEASES: usize = 20;
+
+/// The certificate of a cluster, and the authority that issues it.
+pub struct ClusterCertificate {
+    authority: Arc<Mutex<LocalAuthority>>,
+    root: PathBuf,
+    files: CertificateFiles,
+}
+
+impl ClusterCertificate {
+    /// Opens the authority in `directory`, or makes one, and issues a certificate.
+    pub(super) async fn issue(directory: PathBuf, client: &Client) -> Result<Self, ClusterError> {
+        let open = tokio::task::spawn_blocking(move || LocalAuthority::open(&directory));
+        let authority = open.await.map_err(start_failed("the certificate authority"))??;
+        let (root, files) = (authority.root(), authority.files());
+        let certificate = Self { authority: Arc::new(Mutex::new(authority)), root, files };
+        certificate.update(client).await?;
+        Ok(certificate)
+    }
+
+    /// The root of the authority, in PEM.
+    pub fn root(&self) -> PathBuf {
+        self.root.clone()
+    }
+
+    pub(super) fn files(&self) -> CertificateFiles {
+        self.files.clone()
+    }
+
+    /// A client that trusts it.
+    pub(super) async fn edge_client(&self) -> Result<EdgeClient, ClusterError> {
+        let failed = |source| AuthorityError::File { path: self.root.clone(), source };
+        let pem = tokio::fs::read(&self.root).await.map_err(failed)?;
+        Ok(EdgeClient::trusting(Certificate::from_pem(&pem).map_err(start_failed("the certificate authority"))?))
+    }
+
+    /// Has the certificate be valid for the hosts that there are now.
+    pub async fn update(&self, client: &Client) -> Result<(), ClusterError> {
+        let (names, authority) = (hosts(client).await?, Arc::clone(&self.authority));
+        let issue = move || {
+            let mut authority = authority.lock().unwrap_or_else(PoisonError::into_inner);
+            authority.issue(names, Clock::system().now())
+        };
+        let issued = tokio::task::spawn_blocking(issue).await.map_err(start_failed("the certificate authority"))??;
+        if issued {
+            tracing::info!("the certificate was replaced");
+        }
+        Ok(())
+    }
+
+    /// Keeps it valid for the hosts that there are, for ever.
+    pub async fn follow(&self, client: &Client) -> Infallible {
+        let (mut position, mut checked) = (None, tokio::time::Instant::now());
+        loop {
+            tokio::time::sleep(INTERVAL).await;
+            let now = client.get::<Status>("/v1/status").await.map(|status| status.position).ok();
+            let is_due = checked.elapsed() > Duration::from_hours(1);
+            if now == position && !is_due {
+                continue;
+            }
+            match self.update(client).await {
+                Ok(()) => (position, checked) = (now, tokio::time::Instant::now()),
+                Err(error) => tracing::warn!(error = error_chain(&error), "failed to replace the certificate"),
+            }
+        }
+    }
+}
+
+/// The hosts of all channels and of the latest releases.
+async fn hosts(client: &Client) -> Result<BTreeSet<String>, ClusterError> {
+    let mut urls = Vec::new();
+    for site in client.sites::<Site>().await? {
+        let releases: Vec<Release> = client.get(&format!("/v1/sites/{}/releases", site.name)).await?;
+        urls.extend(releases.into_iter().take(RELEASES).filter_map(|release| release.url));
+        urls.extend(site.channels.into_iter().map(|channel| channel.url));
+    }
+    let hosts = urls.iter().filter_map(|url| Some(url.parse::<Url>().ok()?.host_str()?.to_owned()));
+    Ok(hosts.chain(["localhost".to_owned()]).collect())
+}
