@@ -69,7 +69,8 @@ pub(crate) async fn verge_answering(
     arguments: &[&str],
     answers: Option<&'static str>,
 ) -> Ran {
-    verge_with(dir, origin, &[("VERGE_TOKEN", token)], arguments, answers).await
+    // Who writes is git's user, and without one this.
+    verge_with(dir, origin, &[("VERGE_TOKEN", token), ("USER", "ann")], arguments, answers).await
 }
 
 /// The same with these environment variables, one of which is the token.
