@@ -73,7 +73,7 @@ class Fleet:
             (self.folder / site / "index.html").write_text(PAGE.format(text=text))
             self.verge("push", self.folder / site, "--site", site)
         self.prove_domain()
-        until("every edge presents all certificates", self.has_certificates)
+        until("every edge presents all certificates", lambda: self.has_certificates(2))
 
     def run_daemon(self, daemon):
         self.processes.append(daemon)
@@ -86,6 +86,7 @@ class Fleet:
         settings = {"name": "ns-1", "token": self.verge("dns", "token", "ns-1").strip(), "origins": [self.url]}
         name_server = Daemon(self.binaries / "verge-geodns", self.folder, "ns-1", [53, 7601], settings, Host(NAME_SERVER))
         with open(self.folder / "ns-1.toml", "a") as file:
+            file.write(f"[answers]\ncount = {len(EDGES)}\n")
             for zone, has_sites in ZONES.items():
                 file.write(f'[[zones]]\nname = "{zone}"\nfile = "{self.folder}/{zone}.zone"\nsites = {json.dumps(has_sites)}\n')
         self.run_daemon(name_server)
@@ -115,16 +116,24 @@ class Fleet:
         """Creates the records that `verge domains add` asks for: the proof, and the delegation of its challenges."""
         claimed = json.loads(self.verge("domains", "add", DOMAIN, "--site", "two", "--json"))
         proof, delegation = claimed["proof"], claimed["delegation"]
-        self.write_zone("test", f"""{ZONE}
+        self.records = f"""
 {proof["name"]}. TXT "{proof["value"]}"
 {delegation["name"]}. CNAME {delegation["target"]}.
 {DOMAIN}. CNAME two.{BASE}.
-""")
-        until("the domain is proven", lambda: json.loads(self.verge("domains", "check", DOMAIN, "--json", accept=[0, 8]))["proven"])
+"""
+        self.write_records()
+        self.wait_for_proof(DOMAIN)
 
-    def has_certificates(self):
+    def write_records(self, *records):
+        """Writes the zone of other names: the records of `DOMAIN`, and these."""
+        self.write_zone("test", "".join([ZONE, self.records, *records]))
+
+    def wait_for_proof(self, domain):
+        until(f"{domain} is proven", lambda: json.loads(self.verge("domains", "check", domain, "--json", accept=[0, 8]))["proven"])
+
+    def has_certificates(self, number):
         certificates = json.loads(self.verge("certs", "--json"))
-        return len(certificates) == 2 and all(listed["edges"]["presenting"] == len(EDGES) for listed in certificates)
+        return len(certificates) == number and all(listed["edges"]["presenting"] == len(EDGES) for listed in certificates)
 
     def verge(self, *arguments, accept=(0,)):
         """Runs a command. Returns what it printed."""

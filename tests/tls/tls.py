@@ -3,8 +3,9 @@
 
     tls.py [--binaries DIR]     executables in target/release by default
 
-An origin with a name server gets certificates for two sites and a domain, which three edges present. All run at loopback addresses in a
-network namespace of their own. Needs root. Prints a line for each check; the last line counts them.
+An origin with a name server gets certificates for two sites and a domain, which three edges present, and for a domain that moves to them from
+another host. All run at loopback addresses in a network namespace of their own. Needs root. Prints a line for each check; the last line counts
+them.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,27 +22,23 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(1, str(ROOT / "tests/chaos"))
 
 import hosts
+import moves
 import readers
 import sessions
 import testssl
 from daemons import until
-from fleet import BASE, EDGES, HOSTS, ORIGIN_TLS, PAGE, Fleet
+from fleet import BASE, EDGES, HOSTS, ORIGIN_TLS, PAGE, SITES, Fleet
 
 # Names that the wildcard of the sites does not cover, nor any domain.
 UNKNOWN = ["nobody.example.test", f"a.b.{BASE}"]
 VERSIONS = {"tls1_2": "TLS 1.2", "tls1_3": "TLS 1.3"}
 
-passed, failed = 0, 0
+results = []
 
 
 def check(name, seen, wanted):
-    global passed, failed
-    if seen == wanted:
-        passed += 1
-        print(f"ok    {name}", flush=True)
-    else:
-        failed += 1
-        print(f"FAIL  {name}: seen {seen!r}, expected {wanted!r}", flush=True)
+    results.append(seen == wanted)
+    print(f"ok    {name}" if seen == wanted else f"FAIL  {name}: seen {seen!r}, expected {wanted!r}", flush=True)
 
 
 def check_curl(fleet):
@@ -60,6 +58,46 @@ def check_chromium(fleet):
             check(f"chromium: {host} at {edge} shows its title, over h2", browser.read(host, address), (text, "loaded by h2"))
     host, (address, _) = next(iter(HOSTS)), next(iter(EDGES.values()))
     check("chromium: without the authority's root certificate nothing is shown", stranger.read(host, address), (None, None))
+
+
+def check_move(fleet):
+    """Readers of a domain notice nothing when it moves to the fleet, as `verge domains` says how."""
+    host, page, edges = moves.HOST, PAGE.format(text=SITES["one"]), {address: edge for edge, (address, _) in EDGES.items()}
+    elsewhere = f"{host}. A {moves.ADDRESS}\n"
+    fleet.write_records(elsewhere)
+    until("the domain is at its old host", lambda: moves.resolve()[0] == [moves.ADDRESS])
+    old = moves.OldHost(fleet.folder)
+    crowd = moves.Readers([fleet.root, old.root], {moves.ADDRESS: moves.PAGE, **dict.fromkeys(edges, page)})
+    try:
+        records = fleet.verge("domains", "add", host, "--site", "one")
+        fleet.write_records(elsewhere, records)
+        fleet.wait_for_proof(host)
+        until("every edge presents the domain's certificate", lambda: fleet.has_certificates(3))
+        for address, edge in edges.items():
+            seen = readers.curl(host, address, fleet.root)
+            check(f"move: {edge} serves {host} over TLS 1.3 before its address changes", seen, ("200 over HTTP/2, TLSv1.3", page))
+        (addresses, ttl), answering = moves.resolve(), {*crowd.answers, *crowd.last}
+        check(f"move: until then {host} is at its old host, which answers all readers", (addresses, answering), ([moves.ADDRESS], {moves.ADDRESS}))
+        fleet.write_records(records, fleet.verge("domains", "check", host))
+        until("the domain is at edges", lambda: moves.ADDRESS not in moves.resolve()[0])
+        time.sleep(ttl)
+        until("edges answer all readers", lambda: moves.ADDRESS not in crowd.last)
+        old.close()
+        time.sleep(2)
+    finally:
+        crowd.close()
+        old.close()
+    numbers = ", ".join(f"{name} {crowd.answers[address]}" for address, name in {moves.ADDRESS: "the old host", **edges}.items())
+    check(f"move: no reader's request failed, of {crowd.answers.total()} answered: {numbers}", dict(crowd.failures), {})
+
+
+def check_clients(fleet):
+    with ThreadPoolExecutor() as pool:
+        # It mostly waits for the certificate: the origin looks for orders every 20 s.
+        move = pool.submit(check_move, fleet)
+        check_curl(fleet)
+        check_chromium(fleet)
+        move.result()
 
 
 def check_sessions(fleet):
@@ -114,7 +152,7 @@ def main():
     fleet = Fleet(folder, arguments.binaries.resolve())
     try:
         fleet.start()
-        for part in [check_curl, check_chromium, check_testssl, check_sessions]:
+        for part in [check_clients, check_testssl, check_sessions]:
             part(fleet)
     except BaseException:
         print(fleet.logs(), file=sys.stderr)
@@ -122,8 +160,8 @@ def main():
     finally:
         fleet.close()
         shutil.rmtree(folder)
-    print(f"{passed} checks passed, {failed} failed")
-    return bool(failed)
+    print(f"{results.count(True)} checks passed, {results.count(False)} failed")
+    return not all(results)
 
 
 if __name__ == "__main__":
