@@ -84,9 +84,13 @@ async fn private_keys_are_in_no_file_log_or_feed_of_the_origin() {
     let backup = secured.folder.path().join("backup");
     let feed = first_bytes_of_feed(&secured).await;
     std::fs::write(secured.folder.path().join("feed"), &feed).unwrap();
-    // Edges may present it before the origin says so.
-    until("the log to have both certificates", async || logs.text().matches("certificate issued").count() == 2).await;
+    // Edges may present it before the origin has heard so.
+    until("both certificates on the edge", async || {
+        secured.certificates().await.iter().filter(|listed| listed.edges.presenting == 1).count() == 2
+    })
+    .await;
     std::fs::write(secured.folder.path().join("log"), logs.text()).unwrap();
+    assert!(logs.text().contains("www.example.com"), "there is something to search");
     assert!(feed.len() > 2000, "there is something to search: {}", feed.len());
     copy_directory(&origin, &backup);
     for key in keys {
