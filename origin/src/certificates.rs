@@ -4,6 +4,7 @@
 //! `authority` and asks name servers by `dns_check`, and stores the keys in the `vault`, which encrypts them under the `master_key`. `upkeep`
 //! follows what edges present; `rekeying` has keys replaced.
 
+mod api_certificate;
 mod authority;
 mod dns_check;
 mod inventory;
@@ -20,6 +21,7 @@ mod upkeep;
 mod vault;
 mod x509;
 
+pub(crate) use api_certificate::ApiCertificate;
 pub(crate) use authority::Authority;
 pub use authority::{AuthoritySettings, ExternalAccount};
 pub(crate) use dns_check::DnsCheck;

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use anyhow::bail;
 use verge_daemon::{Clock, Tasks};
 
 use crate::api_tls::ApiTls;
 use crate::app_state::AppState;
-use crate::certificates::{Authority, DnsCheck, Inventory, Issuer, Orders, Vault};
+use crate::caa_issuers::CaaIssuers;
+use crate::certificates::{ApiCertificate, Authority, DnsCheck, Inventory, Issuer, Orders, Vault};
 use crate::channel_deletion::ChannelDeletion;
 use crate::channel_locks::ChannelLocks;
 use crate::config::Config;
@@ -25,16 +27,23 @@ use crate::store::{Blobs, Database};
 use crate::token::Tokens;
 use crate::uploads::{ActivePacks, Uploads};
 
+/// What is made before all else.
+pub(crate) struct Parts {
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) database: Database,
+    pub(crate) blobs: Blobs,
+    pub(crate) tls: ApiTls,
+    pub(crate) api_certificate: Option<ApiCertificate>,
+}
+
 /// Composes the state of the API.
-pub(crate) async fn compose(
-    config: &Config,
-    clock: Clock,
-    tasks: &Tasks,
-    metrics: Arc<Metrics>,
-    database: Database,
-    blobs: Blobs,
-    tls: ApiTls,
-) -> anyhow::Result<AppState> {
+pub(crate) async fn compose(config: &Config, clock: Clock, tasks: &Tasks, parts: Parts) -> anyhow::Result<AppState> {
+    let Parts { metrics, database, blobs, tls, api_certificate } = parts;
+    if let Some(name) = &config.api_name
+        && let Some(row) = database.domains().await?.get(name)
+    {
+        bail!("`api_name` is {name}, a domain of site `{}`: remove the domain first, or set another name", row.site);
+    }
     let feed = Feed::open(database.clone(), clock.clone(), tasks.clone(), Arc::clone(&metrics)).await?;
     let edge_reports = EdgeReports::default();
     let expiry_clock =
@@ -95,9 +104,14 @@ pub(crate) async fn compose(
         metrics: Arc::clone(&metrics),
     };
     let tokens = Tokens { database: database.clone(), clock: clock.clone(), metrics: Arc::clone(&metrics) };
-    let domains = Domains::new(database.clone(), feed.clone(), clock.clone(), domain_settings(config));
+    let caa_issuers = CaaIssuers::new(config.authorities.iter().map(|authority| authority.directory.as_str()));
+    let domain_settings = domain_settings(config, &caa_issuers);
+    let domains = Domains::new(database.clone(), feed.clone(), clock.clone(), domain_settings);
+    let authorities = authorities(config, &vault, &clock, &caa_issuers)?;
+    let (orders, inventory) = orders(config, &database, &feed, &vault, &edge_reports, &clock, api_certificate);
+    let issuer = Issuer::new(orders, inventory, authorities, caa_issuers);
     Ok(AppState {
-        issuer: Arc::new(issuer(config, &database, &feed, &vault, &edge_reports, &clock)?),
+        issuer: Arc::new(issuer),
         database,
         contents,
         clock,
@@ -140,14 +154,15 @@ fn purges(
     }
 }
 
-fn domain_settings(config: &Config) -> DomainSettings {
+fn domain_settings(config: &Config, caa_issuers: &CaaIssuers) -> DomainSettings {
     DomainSettings {
         base: config.sites_url.base().clone(),
         resolver: config.resolver,
         timeout: config.resolver_timeout,
         dns_port: config.dns_port,
         has_name_servers: config.site_certificates.need_name_servers(),
-        issuers: (!config.authorities.is_empty()).then(|| config.caa_identities.clone()),
+        api_name: config.api_name.clone(),
+        issuers: (!config.authorities.is_empty()).then(|| caa_issuers.clone()),
     }
 }
 
@@ -171,17 +186,27 @@ fn uploads(
     }
 }
 
-/// Composes what orders certificates.
-fn issuer(
+/// The certificate authorities.
+fn authorities(
+    config: &Config,
+    vault: &Vault,
+    clock: &Clock,
+    caa_issuers: &CaaIssuers,
+) -> anyhow::Result<Vec<Authority>> {
+    let authority = |settings| Authority::new(settings, vault.clone(), clock.clone(), caa_issuers.clone());
+    Ok(config.authorities.iter().cloned().map(authority).collect::<Result<_, _>>()?)
+}
+
+/// Composes what orders certificates, and what tells which there should be.
+fn orders(
     config: &Config,
     database: &Database,
     feed: &Feed,
     vault: &Vault,
     edge_reports: &EdgeReports,
     clock: &Clock,
-) -> anyhow::Result<Issuer> {
-    let authorities = config.authorities.iter().cloned();
-    let authorities = authorities.map(|settings| Authority::new(settings, vault.clone(), clock.clone()));
+    api: Option<ApiCertificate>,
+) -> (Orders, Inventory) {
     let base = config.sites_url.base().clone();
     let resolver = Arc::new(Resolver::new(config.resolver, config.resolver_timeout));
     let dns = DnsCheck {
@@ -197,9 +222,10 @@ fn issuer(
         edge_reports: edge_reports.clone(),
         dns,
         base: config.site_certificates.need_name_servers().then(|| base.clone()),
+        api: api.clone(),
         clock: clock.clone(),
     };
     let sites = config.site_certificates;
-    let inventory = Inventory { database: database.clone(), edge_reports: edge_reports.clone(), base, sites };
-    Ok(Issuer::new(orders, inventory, authorities.collect::<Result<_, _>>()?))
+    let inventory = Inventory { database: database.clone(), edge_reports: edge_reports.clone(), base, sites, api };
+    (orders, inventory)
 }

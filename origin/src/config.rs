@@ -1,15 +1,16 @@
 //! The origin's settings, checked. `origin.sample.toml` explains every setting.
 
 pub(crate) mod acme;
+pub(crate) mod api_name;
 pub(crate) mod raw;
 
-use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use verge_daemon::listen::Listen;
 use verge_daemon::tls::CertificateFiles;
+use verge_protocol::DomainName;
 use verge_protocol::api::Limits;
 
 use crate::certificates::{AuthoritySettings, SiteCertificates};
@@ -28,16 +29,16 @@ pub struct Config {
     pub tls_listen: Vec<Listen>,
     /// The certificate that they present; `None`: one of the identity key, which clients pin.
     pub api_certificate: Option<CertificateFiles>,
+    /// The name for which a certificate of the identity key is ordered.
+    pub api_name: Option<DomainName>,
+    /// The listener where the origin proves that name over HTTP; the authority asks at port 80.
+    pub challenge_listen: Option<Listen>,
     /// The private listener, for `/healthz` and `/metrics`.
     pub private_listen: Listen,
     /// The URL under whose host sites answer.
     pub sites_url: SitesUrl,
     /// The certificate authorities, the preferred one first. Empty: no certificates are ordered.
     pub authorities: Vec<AuthoritySettings>,
-    /// The certificate authorities as CAA records name them (RFC 8659), as far as known. Not a setting.
-    pub caa_identities: BTreeSet<String>,
-    /// Whether these are all: an authority whose name is not known must not be forbidden.
-    pub caa_is_complete: bool,
     /// Which certificates the hosts of sites have.
     pub site_certificates: SiteCertificates,
     /// The interval between looks at which certificates are due. Not a setting.
@@ -101,11 +102,11 @@ impl Config {
             listen: any_port.into(),
             tls_listen: Vec::new(),
             api_certificate: None,
+            api_name: None,
+            challenge_listen: None,
             private_listen: any_port.into(),
             sites_url,
             authorities: Vec::new(),
-            caa_identities: BTreeSet::new(),
-            caa_is_complete: false,
             site_certificates: SiteCertificates::Wildcard,
             certificate_interval: Self::CERTIFICATE_INTERVAL,
             master_key_file: None,

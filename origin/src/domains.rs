@@ -14,7 +14,6 @@ mod periodic_check;
 mod proof;
 mod resolver;
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +23,7 @@ use verge_daemon::run::Finding;
 use verge_protocol::DomainName;
 use verge_protocol::api::Delegation;
 
+use crate::caa_issuers::CaaIssuers;
 use crate::feed::Feed;
 use crate::store::Database;
 
@@ -48,6 +48,8 @@ pub(crate) struct Domains {
 pub(crate) struct DomainSettings {
     /// The domain below which sites answer: no claimed domain may be within it.
     pub(crate) base: DomainName,
+    /// The name of the API, which no site may have.
+    pub(crate) api_name: Option<DomainName>,
     /// The recursive name server; `None`: those of the system.
     pub(crate) resolver: Option<SocketAddr>,
     /// How long a name server may take to answer.
@@ -56,8 +58,8 @@ pub(crate) struct DomainSettings {
     pub(crate) dns_port: u16,
     /// Whether name servers of the fleet answer for `base`.
     pub(crate) has_name_servers: bool,
-    /// The authorities that certificates are ordered from, as CAA records name them, as far as known; `None`: none are ordered.
-    pub(crate) issuers: Option<BTreeSet<String>>,
+    /// The authorities that certificates are ordered from; `None`: none are ordered.
+    pub(crate) issuers: Option<CaaIssuers>,
 }
 
 impl Domains {

@@ -4,6 +4,7 @@ mod auth;
 mod blobs;
 mod builds;
 mod certificates;
+pub(crate) mod challenges;
 mod changes;
 mod channels;
 mod domains;

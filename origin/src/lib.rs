@@ -5,6 +5,7 @@
 
 mod api_tls;
 mod app_state;
+mod caa_issuers;
 mod certificates;
 mod channel_deletion;
 mod channel_locks;

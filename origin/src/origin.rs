@@ -13,12 +13,12 @@ use verge_daemon::private_listener::{self, Readiness};
 use verge_daemon::tasks::Unfinished;
 use verge_daemon::{Clock, DataDir, Secret, Tasks, error_chain, listen};
 use verge_protocol::api::{Problem, TokenOwner};
-use verge_protocol::certificate::CaaState;
 use verge_protocol::{EdgeName, KeyPin};
 
 use crate::api_tls::ApiTls;
 use crate::app_state::AppState;
-use crate::composition::compose;
+use crate::certificates::ApiCertificate;
+use crate::composition::{Parts, compose};
 use crate::config::Config;
 use crate::http;
 use crate::inheritance_expiry;
@@ -33,6 +33,7 @@ pub struct Origin {
     tasks: Tasks,
     addr: SocketAddr,
     tls_addrs: Vec<SocketAddr>,
+    challenge_addr: Option<SocketAddr>,
     private_addr: SocketAddr,
     admin_token: Secret,
     drain_timeout: Duration,
@@ -48,6 +49,11 @@ impl Origin {
             secured.push(listen::tcp("the API over TLS", listen).await?);
         }
         let tls_addrs = secured.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
+        let challenges = match config.challenge_listen.clone() {
+            Some(listen) => Some(listen::tcp("challenges", listen).await?),
+            None => None,
+        };
+        let challenge_addr = challenges.as_ref().map(TcpListener::local_addr).transpose()?;
         let private = listen::tcp("health and metrics", config.private_listen.clone()).await?;
         let (addr, private_addr) = (api.local_addr()?, private.local_addr()?);
 
@@ -69,42 +75,23 @@ impl Origin {
         } else {
             ApiTls::start(config.api_certificate.clone(), &data, &clock, &tasks).await?
         };
-        let app =
-            Box::pin(compose(&config, clock.clone(), &tasks, metrics, database, blobs.clone(), tls.clone())).await?;
+        let api_certificate = config
+            .api_name
+            .clone()
+            .map(|name| ApiCertificate::open(name, tls.clone(), data.path(), config.challenge_listen.is_some()));
+        let parts = Parts { metrics, database, blobs: blobs.clone(), tls: tls.clone(), api_certificate };
+        let api_certificate = parts.api_certificate.clone();
+        let app = Box::pin(compose(&config, clock.clone(), &tasks, parts)).await?;
 
-        let checks = app.domains.clone().check_periodically(config.domain_check_interval, tasks.draining().clone());
-        drop(tasks.spawn("check domains", checks));
-        app.publisher.rollouts.resume().await?;
-        let expiry = inheritance_expiry::run(
-            app.database.clone(),
-            app.feed.clone(),
-            app.channel_deletion.expiry_clock.clone(),
-            config.expiry_check_interval,
-            tasks.draining().clone(),
-        );
-        drop(tasks.spawn("end inheritance", expiry));
-        // After the rollouts of the last process have locked their channels.
-        let deletions = app.channel_deletion.clone();
-        let deletions = deletions.delete_ended_periodically(config.expiry_check_interval, tasks.draining().clone());
-        drop(tasks.spawn("delete channels", deletions));
-        let removal = app.erasures.removal.clone();
-        let removal = removal.remove_periodically(config.expiry_check_interval, tasks.draining().clone());
-        drop(tasks.spawn("remove erased blobs", removal));
-        if !config.authorities.is_empty()
-            && let Err(error) = app.vault.ensure_ticket_secret(&app.feed).await
-        {
-            tracing::error!(error = error_chain(&error), "failed to make the secret of session tickets");
-        }
-        publish_caa(&config, &app).await;
-        let issuer = Arc::clone(&app.issuer).run(config.certificate_interval, tasks.draining().clone());
-        drop(tasks.spawn("order certificates", issuer));
-        let upkeep = app.issuer.upkeep(config.rollout_timing.live);
-        let upkeep = upkeep.run(config.certificate_interval, tasks.draining().clone());
-        drop(tasks.spawn("follow certificates", upkeep));
+        start_background_tasks(&config, &app, &tasks).await?;
         let limits = HttpLimits::default();
         let router = http::router(app.clone());
         let service = TowerToHyperService::new(router);
         http_server::serve("api", api, limits, &tasks, service.clone());
+        if let (Some(listener), Some(certificate)) = (challenges, api_certificate) {
+            let service = TowerToHyperService::new(http::challenges::router(certificate));
+            http_server::serve("challenges", listener, limits, &tasks, service);
+        }
         let acceptor = tls.acceptor(&clock);
         for listener in secured {
             let service = service.clone();
@@ -137,6 +124,7 @@ impl Origin {
             tasks,
             addr,
             tls_addrs,
+            challenge_addr,
             private_addr,
             admin_token,
             drain_timeout: config.drain_timeout,
@@ -152,6 +140,11 @@ impl Origin {
     /// The addresses of the API over TLS, in the order of [`Config::tls_listen`].
     pub fn tls_addrs(&self) -> &[SocketAddr] {
         &self.tls_addrs
+    }
+
+    /// The address where the name of the API is proven, if there is one.
+    pub fn challenge_addr(&self) -> Option<SocketAddr> {
+        self.challenge_addr
     }
 
     /// The pin of the identity key, if the API over TLS presents that.
@@ -187,6 +180,39 @@ impl Origin {
     }
 }
 
+/// What goes on beside requests, until the tasks drain.
+async fn start_background_tasks(config: &Config, app: &AppState, tasks: &Tasks) -> anyhow::Result<()> {
+    let checks = app.domains.clone().check_periodically(config.domain_check_interval, tasks.draining().clone());
+    drop(tasks.spawn("check domains", checks));
+    app.publisher.rollouts.resume().await?;
+    let expiry = inheritance_expiry::run(
+        app.database.clone(),
+        app.feed.clone(),
+        app.channel_deletion.expiry_clock.clone(),
+        config.expiry_check_interval,
+        tasks.draining().clone(),
+    );
+    drop(tasks.spawn("end inheritance", expiry));
+    // After the rollouts of the last process have locked their channels.
+    let deletions = app.channel_deletion.clone();
+    let deletions = deletions.delete_ended_periodically(config.expiry_check_interval, tasks.draining().clone());
+    drop(tasks.spawn("delete channels", deletions));
+    let removal = app.erasures.removal.clone();
+    let removal = removal.remove_periodically(config.expiry_check_interval, tasks.draining().clone());
+    drop(tasks.spawn("remove erased blobs", removal));
+    if !config.authorities.is_empty()
+        && let Err(error) = app.vault.ensure_ticket_secret(&app.feed).await
+    {
+        tracing::error!(error = error_chain(&error), "failed to make the secret of session tickets");
+    }
+    let issuer = Arc::clone(&app.issuer).run(config.certificate_interval, tasks.draining().clone());
+    drop(tasks.spawn("order certificates", issuer));
+    let upkeep = app.issuer.upkeep(config.rollout_timing.live);
+    let upkeep = upkeep.run(config.certificate_interval, tasks.draining().clone());
+    drop(tasks.spawn("follow certificates", upkeep));
+    Ok(())
+}
+
 /// Whether the origin is ready. It is not while writes fail: reads are served all the same.
 async fn readiness(problems: &Problems) -> Readiness {
     let problems = match problems.list().await {
@@ -202,15 +228,6 @@ async fn readiness(problems: &Problems) -> Readiness {
         Readiness::Ready
     } else {
         Readiness::Degraded(texts)
-    }
-}
-
-/// Has name servers say who may issue certificates.
-async fn publish_caa(config: &Config, app: &AppState) {
-    let (database, issuers) = (app.database.clone(), config.caa_identities.clone());
-    let caa = config.caa_is_complete.then_some(CaaState { issuers });
-    if let Err(error) = app.feed.write(async move { database.set_caa(caa.as_ref()).await }).await {
-        tracing::error!(error = error_chain(&error), "failed to publish who may issue certificates");
     }
 }
 

@@ -32,6 +32,9 @@ impl Daemon for Origin {
         for listen in &config.tls_listen {
             ports.extend(Port::tcp("tls_listen", listen).await);
         }
+        if let Some(listen) = &config.challenge_listen {
+            ports.extend(Port::tcp("challenge_listen", listen).await);
+        }
         ports.extend(Port::tcp("private_listen", &config.private_listen).await);
         let resolver = domains::check_resolver(config.resolver, config.resolver_timeout, config.sites_url.base()).await;
         Needs { data: config.data.clone(), ports, origins: None, findings: vec![resolver] }

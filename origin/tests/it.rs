@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic fails the test with its message")]
 
 mod it {
+    mod api_certificate;
     mod api_tls;
     mod authorities;
     mod authority_proxy;
@@ -14,6 +15,7 @@ mod it {
     mod errors;
     mod full_disk;
     mod histories;
+    mod issuance;
     mod join;
     mod operating;
     mod previews;

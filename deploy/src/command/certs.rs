@@ -44,7 +44,11 @@ fn render(certificates: &[Certificate], now: Timestamp, output: &Output) -> Stri
             certificate.key_type.clone().unwrap_or_default(),
             certificate.not_after.map_or_else(String::new, |end| expiry(end, now)),
             certificate.renewal.map_or_else(|| "now".to_owned(), |at| human::until(now.age(at))),
-            format!("{} of {}", certificate.edges.presenting, certificate.edges.of),
+            if certificate.is_api {
+                "API".to_owned()
+            } else {
+                format!("{} of {}", certificate.edges.presenting, certificate.edges.of)
+            },
             certificate.problem.as_deref().map_or_else(String::new, |problem| human::line(problem, 200)),
         ]
     };
@@ -85,6 +89,7 @@ mod tests {
             issuer: left.map(|_| "Let's Encrypt E8".to_owned()),
             key_type: left.map(|_| "ECDSA P-256".to_owned()),
             edges: CertificateEdges { presenting: left.map_or(0, |days| u64::from(days).min(3)), of: 3 },
+            is_api: domain.starts_with("origin."),
             not_after: left.map(|days| Timestamp(now.0 - 86_400_000 * 10).after(Duration::from_hours(24) * days)),
             renewal: left.filter(|days| *days > 10).map(|_| now.after(Duration::from_hours(50))),
             problem: problem.map(str::to_owned),
@@ -92,6 +97,7 @@ mod tests {
         let certificates = [
             certificate("sites.example.com", &["*.sites.example.com"], Some(90), None),
             certificate("a.example", &["b.example", "c.example", "d.example", "e.example"], Some(9), Some("refused")),
+            certificate("origin.example.com", &[], Some(60), None),
             certificate("new.example", &[], None, Some("no address for new.example\nsecond line")),
         ];
         let output = Output::new(Vec::new(), Vec::new(), OutputOptions::default());

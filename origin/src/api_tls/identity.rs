@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rcgen::{CertificateParams, DistinguishedName, KeyPair, PublicKeyData as _};
 use verge_daemon::DataDir;
@@ -14,9 +15,10 @@ const FILE: &str = "identity.key";
 const NAME: &str = "verge-origin.invalid";
 
 /// An ECDSA P-256 key, and a certificate that it has signed itself.
-pub(super) struct Identity {
-    pub(super) certificate: Certificate,
-    pub(super) pin: KeyPin,
+pub(crate) struct Identity {
+    key: KeyPair,
+    certificate: Arc<Certificate>,
+    pin: KeyPin,
 }
 
 /// Why there is no identity.
@@ -65,7 +67,19 @@ impl Identity {
         let signed = params.self_signed(&key).map_err(malformed)?;
         let certificate = Certificate::from_pkcs8(signed.pem().as_bytes(), key.serialize_der())
             .expect("what was signed is a certificate");
-        Ok(Self { certificate, pin: pin(&key) })
+        Ok(Self { certificate: Arc::new(certificate), pin: pin(&key), key })
+    }
+
+    pub(crate) fn key(&self) -> &KeyPair {
+        &self.key
+    }
+
+    pub(super) fn certificate(&self) -> &Arc<Certificate> {
+        &self.certificate
+    }
+
+    pub(super) fn pin(&self) -> KeyPin {
+        self.pin
     }
 }
 

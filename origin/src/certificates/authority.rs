@@ -14,6 +14,7 @@ use instant_acme::{
     Identifier, NewAccount, NewOrder, Order, OrderStatus, RetryPolicy,
 };
 use rustls::pki_types::CertificateDer;
+use serde::Deserialize;
 use tokio::sync::Mutex;
 use verge_daemon::{Clock, Secret};
 use verge_protocol::{CertificateName, DomainName, Timestamp};
@@ -21,6 +22,7 @@ use verge_protocol::{CertificateName, DomainName, Timestamp};
 use self::transport::{Transport, TransportError};
 use super::plan::Window;
 use super::vault::{SecretName, Vault, VaultError};
+use crate::caa_issuers::CaaIssuers;
 
 /// The settings of an authority.
 #[derive(Debug, Clone)]
@@ -118,6 +120,20 @@ pub(crate) struct Authority {
     vault: Vault,
     transport: Transport,
     account: Arc<Mutex<Option<Account>>>,
+    caa_issuers: CaaIssuers,
+}
+
+/// A directory, as far as the ACME client does not tell (RFC 8555 §7.1.1).
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Directory {
+    meta: DirectoryMeta,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct DirectoryMeta {
+    caa_identities: Vec<String>,
 }
 
 /// An order in progress.
@@ -128,10 +144,15 @@ pub(crate) struct PendingOrder {
 }
 
 impl Authority {
-    pub(crate) fn new(settings: AuthoritySettings, vault: Vault, clock: Clock) -> Result<Self, AuthorityError> {
+    pub(crate) fn new(
+        settings: AuthoritySettings,
+        vault: Vault,
+        clock: Clock,
+        caa_issuers: CaaIssuers,
+    ) -> Result<Self, AuthorityError> {
         let transport = Transport::new(settings.ca_file.as_deref(), clock)
             .map_err(|(path, reason)| AuthorityError::CaFile { path, reason })?;
-        Ok(Self { settings: Arc::new(settings), vault, transport, account: Arc::default() })
+        Ok(Self { settings: Arc::new(settings), vault, transport, account: Arc::default(), caa_issuers })
     }
 
     /// The URL of its directory, which names it.
@@ -145,9 +166,14 @@ impl Authority {
         self.transport.clock_ahead_millis()
     }
 
-    /// Asks for the directory, which tells the authority's time.
+    /// Asks for the directory, which tells the authority's time, and what CAA records call it.
     pub(crate) async fn contact(&self) -> Result<(), AuthorityError> {
-        self.transport.contact(self.directory()).await.map_err(AuthorityError::Unreachable)
+        let directory = self.transport.get(self.directory()).await.map_err(AuthorityError::Unreachable)?;
+        // That it is one, the ACME client checks.
+        if let Ok(Directory { meta }) = serde_json::from_slice(&directory) {
+            self.caa_issuers.learn(self.directory(), &meta.caa_identities);
+        }
+        Ok(())
     }
 
     /// Makes an order. Makes the account if there is none yet, or if the authority does not know it any more.

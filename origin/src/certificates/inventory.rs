@@ -9,6 +9,7 @@ use verge_protocol::certificate::CertificateState;
 use verge_protocol::report::EdgeReport;
 use verge_protocol::{CertificateName, Digest, DomainName, Position, SiteName};
 
+use super::api_certificate::ApiCertificate;
 use super::authority::Authority;
 use super::plan::{self, Wanted};
 use super::site_groups;
@@ -42,13 +43,19 @@ pub(crate) struct Inventory {
     pub(crate) edge_reports: EdgeReports,
     pub(crate) base: DomainName,
     pub(crate) sites: SiteCertificates,
+    /// The certificate of the API, if it has a name.
+    pub(crate) api: Option<ApiCertificate>,
 }
 
 /// What is wanted and what there is, as of one moment.
 #[derive(Default)]
 pub(super) struct Known {
+    /// Those of edges.
     pub(super) wanted: Vec<Wanted>,
+    /// Those of edges.
     pub(super) certificates: BTreeMap<DomainName, Published>,
+    /// The one of the API that is wanted, and the one there is.
+    pub(super) api: Option<(Wanted, Option<CertificateState>)>,
     pub(super) issuances: IssuanceRows,
     /// The names whose control an authority could not verify.
     pub(super) failed: FailedNames,
@@ -90,6 +97,7 @@ impl Inventory {
         Ok(Known {
             wanted,
             certificates,
+            api: self.api.as_ref().map(|api| (api.wanted().clone(), api.current())),
             edges: with_tls(&reports).count() as u64,
             issuances: database.issuances().await?,
             failed: database.failed_names().await?,
@@ -101,9 +109,28 @@ impl Inventory {
 }
 
 impl Known {
+    /// Every certificate that is wanted.
+    pub(super) fn all_wanted(&self) -> impl Iterator<Item = &Wanted> {
+        self.wanted.iter().chain(self.api.iter().map(|(wanted, _)| wanted))
+    }
+
+    /// Every certificate there is, by the domain that identifies it.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&DomainName, &CertificateState)> {
+        let of_edges = self.certificates.iter().map(|(domain, published)| (domain, &published.state));
+        of_edges.chain(self.api.iter().filter_map(|(wanted, state)| Some((&wanted.domain, state.as_ref()?))))
+    }
+
+    /// Whether a certificate is that of the API.
+    pub(super) fn is_api(&self, domain: &DomainName) -> bool {
+        self.api.as_ref().is_some_and(|(wanted, _)| wanted.domain == *domain)
+    }
+
     /// The certificate of a domain.
     pub(super) fn certificate(&self, domain: &DomainName) -> Option<&CertificateState> {
-        self.certificates.get(domain).map(|published| &published.state)
+        match &self.api {
+            Some((wanted, state)) if wanted.domain == *domain => state.as_ref(),
+            _ => self.certificates.get(domain).map(|published| &published.state),
+        }
     }
 
     /// What became of orders for the certificate of a domain at an authority.
@@ -123,7 +150,7 @@ impl Known {
 
     /// The names that failed and are not wanted any more.
     pub(super) fn forgotten_failures(&self) -> Vec<CertificateName> {
-        let wanted: BTreeSet<&CertificateName> = self.wanted.iter().flat_map(|wanted| &wanted.names).collect();
+        let wanted: BTreeSet<&CertificateName> = self.all_wanted().flat_map(|wanted| &wanted.names).collect();
         self.failed.keys().filter(|name| !wanted.contains(name)).cloned().collect()
     }
 
@@ -192,6 +219,7 @@ mod tests {
         Known {
             wanted: wanted.collect(),
             certificates: certificates.into_iter().map(|published| (id(&published), published)).collect(),
+            api: None,
             issuances: IssuanceRows::new(),
             failed: FailedNames::new(),
             rekeys: BTreeMap::new(),

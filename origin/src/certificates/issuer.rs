@@ -8,8 +8,8 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use verge_daemon::error_chain;
 use verge_protocol::api::CertificateEdges;
-use verge_protocol::certificate::CertificateState;
-use verge_protocol::{CertificateName, Timestamp};
+use verge_protocol::certificate::{CaaState, CertificateState};
+use verge_protocol::{CertificateName, DomainName, Timestamp};
 
 use super::authority::{Authority, AuthorityError};
 use super::inventory::{Inventory, Known};
@@ -20,12 +20,13 @@ use super::renewal_windows::RenewalWindows;
 use super::running_orders::RunningOrders;
 use super::upkeep::Upkeep;
 use super::vault::VaultError;
+use crate::caa_issuers::CaaIssuers;
 use crate::store::{IssuanceRow, StoreError};
 
 /// How many orders are in progress at once.
 const CONCURRENCY: usize = 4;
-/// The interval between questions for the authorities' time.
-const TIME_INTERVAL: Duration = Duration::from_hours(6);
+/// The interval between questions for the authorities' time and names.
+const CONTACT_INTERVAL: Duration = Duration::from_hours(6);
 /// How long an authority that refuses an order because of a rate limit gets no other one. The limit may be one of all orders.
 const PAUSE_MAX: Duration = Duration::from_mins(10);
 
@@ -35,9 +36,12 @@ pub(crate) struct Issuer {
     inventory: Inventory,
     /// The preferred one first. Without one, nothing is ordered.
     authorities: Vec<Authority>,
+    caa_issuers: CaaIssuers,
     windows: RenewalWindows,
     /// Until when an authority gets no order, by its directory.
     paused: Mutex<HashMap<String, Timestamp>>,
+    /// The orders whose outcome the origin could not record, by certificate. An authority that issues one after the other would soon refuse.
+    not_recorded: Mutex<HashMap<DomainName, Failures>>,
 }
 
 /// What is to be ordered, in this order.
@@ -51,20 +55,35 @@ struct Due {
 pub(crate) struct Standing {
     pub(crate) wanted: Wanted,
     pub(crate) certificate: Option<CertificateState>,
-    pub(crate) edges: CertificateEdges,
+    /// `None`: that of the API, which no edge has.
+    pub(crate) edges: Option<CertificateEdges>,
     pub(crate) due: Timestamp,
     /// Why the last order failed, since the last certificate was issued, and why names are left out.
     pub(crate) problem: Option<String>,
 }
 
 impl Issuer {
-    pub(crate) fn new(orders: Orders, inventory: Inventory, authorities: Vec<Authority>) -> Self {
-        Self { orders, inventory, authorities, windows: RenewalWindows::default(), paused: Mutex::default() }
+    pub(crate) fn new(
+        orders: Orders,
+        inventory: Inventory,
+        authorities: Vec<Authority>,
+        caa_issuers: CaaIssuers,
+    ) -> Self {
+        Self {
+            orders,
+            inventory,
+            authorities,
+            caa_issuers,
+            windows: RenewalWindows::default(),
+            paused: Mutex::default(),
+            not_recorded: Mutex::default(),
+        }
     }
 
     /// Orders what is due, each `interval`, until `draining`.
     pub(crate) async fn run(self: Arc<Self>, interval: Duration, draining: CancellationToken) {
         if self.authorities.is_empty() {
+            self.publish_caa().await;
             return;
         }
         let mut ticks = tokio::time::interval(interval);
@@ -78,8 +97,9 @@ impl Issuer {
             loop {
                 tokio::select! {
                     _ = ticks.tick() => {
-                        if last_contact.is_none_or(|last| last.elapsed() >= TIME_INTERVAL) {
-                            self.ask_for_time().await;
+                        if last_contact.is_none_or(|last| last.elapsed() >= CONTACT_INTERVAL) {
+                            self.contact().await;
+                            self.publish_caa().await;
                             last_contact = Some(Instant::now());
                         }
                         due = match self.round(&orders).await {
@@ -112,12 +132,14 @@ impl Issuer {
             let rows = self.authorities.iter().filter_map(|authority| known.issuance(&wanted.domain, authority));
             let last = rows.filter(|row| row.problem.is_some()).max_by_key(|row| row.last_failure);
             let problem = known.problem(&wanted, last.and_then(|row| row.problem.as_deref()));
+            let certificate = known.certificate(&wanted.domain).cloned();
             let published = known.certificates.get(&wanted.domain);
             let none = CertificateEdges { presenting: 0, of: known.edges };
             let edges = published.map_or(none, |published| published.edges);
-            Standing { wanted, certificate: published.map(|published| published.state.clone()), edges, due, problem }
+            let edges = (!known.is_api(&wanted.domain)).then_some(edges);
+            Standing { wanted, certificate, edges, due, problem }
         };
-        Ok(known.wanted.iter().cloned().map(standing).collect())
+        Ok(known.all_wanted().cloned().map(standing).collect())
     }
 
     /// The time by the clock of the first authority that has told it, else by the origin's.
@@ -126,13 +148,22 @@ impl Issuer {
         Timestamp(self.orders.clock.now().0.saturating_add_signed(-ahead))
     }
 
-    /// So that the origin's own clock, if it is wrong, does not put off a renewal.
-    async fn ask_for_time(&self) {
+    /// Asks each authority for its time, so that the origin's own clock, if it is wrong, does not put off a renewal, and for its name.
+    async fn contact(&self) {
         for authority in &self.authorities {
             if let Err(error) = authority.contact().await {
                 let authority = authority.directory();
                 tracing::warn!(authority, error = error_chain(&error), "the authority does not answer");
             }
+        }
+    }
+
+    /// Has name servers say who may issue certificates.
+    async fn publish_caa(&self) {
+        let caa = self.caa_issuers.complete().map(|issuers| CaaState { issuers });
+        let database = self.orders.database.clone();
+        if let Err(error) = self.orders.feed.write(async move { database.set_caa(caa.as_ref()).await }).await {
+            tracing::error!(error = error_chain(&error), "failed to publish who may issue certificates");
         }
     }
 
@@ -143,7 +174,7 @@ impl Issuer {
         if self.orders.vault.problem().is_some() {
             return Ok(Due::default());
         }
-        let wanted = known.wanted.iter().filter(|wanted| !orders.contains(&wanted.domain));
+        let wanted = known.all_wanted().filter(|wanted| !orders.contains(&wanted.domain));
         let wanted = wanted.map(|wanted| self.orderable(&known, wanted));
         let queue = wanted.filter(|wanted| self.authority_for(&known, wanted).is_some()).collect();
         Ok(Due { known, queue })
@@ -175,6 +206,10 @@ impl Issuer {
             .iter()
             .map(|authority| known.issuance(&wanted.domain, authority).map_or_else(Failures::default, failures))
             .collect();
+        let not_recorded = self.not_recorded().get(&wanted.domain).copied().unwrap_or_default();
+        if self.now() < not_recorded.next(&wanted.domain, self.now()) {
+            return None;
+        }
         match plan::decide(wanted, self.current(known, wanted).as_ref(), &failures, self.now()) {
             Decision::Order(index) => self.authorities.get(index),
             Decision::Wait(_) => None,
@@ -198,13 +233,20 @@ impl Issuer {
         };
         match outcome {
             Ok(certificate) => {
+                self.not_recorded().remove(&wanted.domain);
                 let names = certificate.names.len();
                 let until = certificate.not_after;
                 tracing::info!(domain = %wanted.domain, names, authority = directory, %until, "certificate issued");
                 Ok(())
             }
             // Not the authority's fault.
-            Err(OrderError::Vault(VaultError::Store(error)) | OrderError::Store(error)) => Err(error),
+            Err(OrderError::Vault(VaultError::Store(error)) | OrderError::Store(error)) => {
+                let now = self.now();
+                let mut not_recorded = self.not_recorded();
+                let failures = not_recorded.entry(wanted.domain.clone()).or_default();
+                *failures = failures.add(now, None);
+                Err(error)
+            }
             Err(error) => {
                 if let OrderError::Authority(AuthorityError::NotAuthorized(reasons)) = &error
                     && self.leave_out(known, wanted, reasons).await?
@@ -230,7 +272,7 @@ impl Issuer {
         for (name, failed) in &added {
             tracing::warn!(%name, failures = failed.failures, reason = failed.problem, "a name is not certified");
         }
-        let Some(whole) = known.wanted.iter().find(|wanted| wanted.domain == ordered.domain) else { return Ok(false) };
+        let Some(whole) = known.all_wanted().find(|wanted| wanted.domain == ordered.domain) else { return Ok(false) };
         let failed = known.failed.clone().into_iter().chain(added).collect();
         let next = order_names::orderable(whole, self.current(known, whole).as_ref(), &failed, now);
         Ok(next.names != ordered.names)
@@ -273,6 +315,10 @@ impl Issuer {
         self.orders.database.put_issuance(&wanted.domain, directory, &row).await
     }
 
+    fn not_recorded(&self) -> MutexGuard<'_, HashMap<DomainName, Failures>> {
+        self.not_recorded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn paused(&self) -> MutexGuard<'_, HashMap<String, Timestamp>> {
         self.paused.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -283,7 +329,7 @@ impl Issuer {
             names: certificate.names.clone(),
             not_before: certificate.not_before,
             not_after: certificate.not_after,
-            has_key: known.keys.contains(&certificate.key),
+            has_key: known.keys.contains(&certificate.key) || known.is_api(&wanted.domain),
             is_rekeyed: known.rekeys.get(&wanted.domain) == Some(&certificate.key),
             renewal_window: self.windows.of(&wanted.domain, certificate.key),
         })

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use rcgen::KeyPair;
 use verge_daemon::Clock;
 use verge_protocol::certificate::{CertificateState, ChallengeState};
 use verge_protocol::{CertificateName, DomainName, Position};
 
+use super::api_certificate::ApiCertificate;
 use super::authority::{Authority, AuthorityError, Challenge, ChallengeKind, PendingOrder};
 use super::dns_check::{DnsCheck, DnsProblem};
 use super::plan::Wanted;
@@ -32,6 +34,8 @@ pub(crate) struct Orders {
     pub(crate) dns: DnsCheck,
     /// The base domain, if name servers of the fleet answer for it.
     pub(crate) base: Option<DomainName>,
+    /// The certificate of the API, if it has a name.
+    pub(crate) api: Option<ApiCertificate>,
     pub(crate) clock: Clock,
 }
 
@@ -44,6 +48,10 @@ pub(crate) enum OrderError {
     Chain(#[from] ChainError),
     #[error(transparent)]
     Dns(#[from] DnsProblem),
+    #[error(
+        "no way to prove {name}, the name of the API: have `_acme-challenge.{name}` be a CNAME to `{target}`, or set `challenge_listen`"
+    )]
+    NotProvable { name: DomainName, target: String },
     #[error("failed to make a key: {0}")]
     Key(#[from] rcgen::Error),
     #[error("the order did not finish within {} minutes", ORDER_TIMEOUT.as_secs() / 60)]
@@ -63,15 +71,29 @@ impl Orders {
         wanted: &Wanted,
         current: Option<&CertificateState>,
     ) -> Result<CertificateState, OrderError> {
-        let order = tokio::time::timeout(ORDER_TIMEOUT, self.issue(authority, wanted, current)).await;
+        let api = self.api.as_ref().filter(|api| api.is(wanted));
+        let generated;
+        let key = if let Some(api) = api {
+            api.key()
+        } else {
+            generated = KeyPair::generate()?;
+            &generated
+        };
+        let order = tokio::time::timeout(ORDER_TIMEOUT, self.issue(authority, wanted, current, key)).await;
         let Ok(issued) = order else {
             let domains = wanted.names.iter().map(|name| (name.domain().clone(), None));
             self.set_challenges(domains.collect()).await?;
             return Err(OrderError::Timeout);
         };
-        let (certificate, private_key) = issued?;
-        let key = self.vault.seal(&SecretName::CertificateKey(certificate.key), &private_key)?;
-        let (database, domain, now) = (self.database.clone(), wanted.domain.clone(), self.clock.now());
+        let certificate = issued?;
+        let now = self.clock.now();
+        if let Some(api) = api {
+            api.replace(certificate.clone()).await.map_err(StoreError::WriteCertificate)?;
+            self.database.put_issued(&wanted.domain, authority.directory(), &wanted.names, now).await?;
+            return Ok(certificate);
+        }
+        let key = self.vault.seal(&SecretName::CertificateKey(certificate.key), &key.serialize_der())?;
+        let (database, domain) = (self.database.clone(), wanted.domain.clone());
         let (directory, published) = (authority.directory().to_owned(), certificate.clone());
         let write = async move { database.put_certificate(&domain, &directory, published, &key, now).await };
         self.feed.write(write).await?;
@@ -83,21 +105,38 @@ impl Orders {
         authority: &Authority,
         wanted: &Wanted,
         current: Option<&CertificateState>,
-    ) -> Result<(CertificateState, Vec<u8>), OrderError> {
+        key: &KeyPair,
+    ) -> Result<CertificateState, OrderError> {
+        let by_dns = self.proven_by_dns(wanted).await;
+        let api = self.api.as_ref().filter(|api| api.is(wanted));
+        if api.is_some_and(|api| !api.has_challenge_listener()) && by_dns.is_empty() {
+            return Err(self.not_provable(&wanted.domain));
+        }
         let replaces = current.and_then(|current| x509::leaf(&current.chain).ok());
         let mut order = authority.order(&wanted.names, replaces.as_ref()).await?;
-        let by_dns = self.proven_by_dns(wanted).await;
         let kind = |name: &CertificateName| match name {
             // A file at a host proves nothing of a wildcard.
             CertificateName::Host(domain) if !by_dns.contains_key(domain) => ChallengeKind::Http01,
             _ => ChallengeKind::Dns01,
         };
-        let answers = answers(order.challenges(kind).await?, &by_dns);
-        let key = x509::generate(&wanted.names)?;
-        let chain = self.answer_and_finish(&mut order, &answers, &key.request).await;
+        let mut answers = answers(order.challenges(kind).await?, &by_dns);
+        if let Some(api) = api {
+            // The authority will ask the origin, and no edge.
+            api.set_challenges(answers.values_mut().flat_map(|answer| std::mem::take(&mut answer.http)).collect());
+        }
+        let chain = self.answer_and_finish(&mut order, &answers, &x509::request(key, &wanted.names)?).await;
+        if let Some(api) = api {
+            api.set_challenges(BTreeMap::new());
+        }
         let withdrawn = answers.into_keys().map(|domain| (domain, None)).collect();
         self.set_challenges(withdrawn).await?;
-        Ok((x509::check(chain?, key.name, &wanted.names)?, key.private_key))
+        Ok(x509::check(chain?, x509::key_name(key), &wanted.names)?)
+    }
+
+    /// Nothing can prove the name of the API to an authority.
+    fn not_provable(&self, name: &DomainName) -> OrderError {
+        let target = self.base.as_ref().map(|base| delegated_owner(name, base)).unwrap_or_default();
+        OrderError::NotProvable { name: name.clone(), target }
     }
 
     async fn answer_and_finish(
@@ -123,7 +162,7 @@ impl Orders {
         let Some(base) = &self.base else { return owners };
         for domain in wanted.names.iter().map(CertificateName::domain) {
             let own = format!("_acme-challenge.{domain}");
-            if domain == base {
+            if domain == base || self.api.as_ref().is_some_and(|api| api.is(wanted)) && domain.is_within(base) {
                 owners.insert(domain.clone(), own);
             } else if !owners.contains_key(domain) {
                 let delegated = delegated_owner(domain, base);

@@ -42,11 +42,11 @@ impl RenewalWindows {
     /// Asks the authorities that issued certificates, as often as they wish, until one does not answer. `now` tells the time by their clocks.
     pub(super) async fn ask(&self, known: &Known, authorities: &[Authority], now: impl Fn() -> Timestamp) {
         let mut asked = 0;
-        for (domain, published) in &known.certificates {
+        for (domain, certificate) in known.all() {
             if asked >= ASKED_MAX {
                 break;
             }
-            let key = published.state.key;
+            let key = certificate.key;
             let last = self.last(domain, key);
             // A time far ahead is of a clock that was.
             let is_known = |last: KnownWindow| now() < last.until && last.until < now().after(INTERVAL_MAX * 2);
@@ -56,7 +56,7 @@ impl RenewalWindows {
             let issued =
                 |authority: &&Authority| known.issuance(domain, authority).is_some_and(|row| row.issued > Timestamp(0));
             let Some(authority) = authorities.iter().find(issued) else { continue };
-            let Ok(leaf) = x509::leaf(&published.state.chain) else { continue };
+            let Ok(leaf) = x509::leaf(&certificate.chain) else { continue };
             asked += 1;
             let (window, wait) = match authority.renewal_window(&leaf).await {
                 Ok(Some((window, wait))) => (Some(window), wait),

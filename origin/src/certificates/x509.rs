@@ -10,27 +10,17 @@ use verge_protocol::{CertificateName, Digest, Timestamp};
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
-/// A new private key, ECDSA P-256, and the request to certify it for names.
-pub(super) struct KeyAndRequest {
-    /// The SHA-256 of the `SubjectPublicKeyInfo`.
-    pub(super) name: Digest,
-    /// PKCS#8, DER.
-    pub(super) private_key: Vec<u8>,
-    /// PKCS#10, DER.
-    pub(super) request: Vec<u8>,
+/// The name of a key: the SHA-256 of its `SubjectPublicKeyInfo`.
+pub(super) fn key_name(key: &KeyPair) -> Digest {
+    Digest::of(&key.subject_public_key_info())
 }
 
-/// Makes a key.
-pub(super) fn generate(names: &BTreeSet<CertificateName>) -> Result<KeyAndRequest, rcgen::Error> {
-    let key = KeyPair::generate()?;
+/// The request to certify a key for names (PKCS#10, DER).
+pub(super) fn request(key: &KeyPair, names: &BTreeSet<CertificateName>) -> Result<Vec<u8>, rcgen::Error> {
     let mut params = CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     // Authorities read the names alone.
     params.distinguished_name = DistinguishedName::new();
-    Ok(KeyAndRequest {
-        name: Digest::of(&key.subject_public_key_info()),
-        request: params.serialize_request(&key)?.der().to_vec(),
-        private_key: key.serialize_der(),
-    })
+    Ok(params.serialize_request(key)?.der().to_vec())
 }
 
 /// Why a chain cannot be served.
@@ -143,11 +133,11 @@ mod tests {
     }
 
     #[test]
-    fn request_is_for_a_new_key_of_the_curve_p256() {
-        let (one, other) = (generate(&names(&["a.example"])).unwrap(), generate(&names(&["a.example"])).unwrap());
-        assert_ne!(one.name, other.name);
-        let again = KeyPair::try_from(one.private_key.as_slice()).unwrap();
-        assert_eq!(Digest::of(&again.subject_public_key_info()), one.name);
+    fn generated_keys_are_of_the_curve_p256_and_keep_their_name() {
+        let (one, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        assert_ne!(key_name(&one), key_name(&other));
+        let again = KeyPair::try_from(one.serialize_der().as_slice()).unwrap();
+        assert_eq!(key_name(&again), key_name(&one));
         assert!(again.is_compatible(&rcgen::PKCS_ECDSA_P256_SHA256));
     }
 }

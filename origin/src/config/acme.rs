@@ -99,13 +99,6 @@ impl RawAuthority {
     }
 }
 
-/// The authority as CAA records name it, if it is known.
-pub(super) fn caa_identity(authority: &AuthoritySettings) -> Option<String> {
-    let url = url::Url::parse(&authority.directory).ok()?;
-    let is_lets_encrypt = url.host_str()?.ends_with(".api.letsencrypt.org");
-    is_lets_encrypt.then(|| "letsencrypt.org".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,8 +113,6 @@ mod tests {
         let authorities = parse("").unwrap();
         assert_eq!(authorities.len(), 1);
         assert_eq!(authorities[0].directory, AuthoritySettings::DIRECTORY);
-        assert_eq!(caa_identity(&authorities[0]).as_deref(), Some("letsencrypt.org"));
-        assert_eq!(caa_identity(&AuthoritySettings::new("https://acme.example.org/directory")), None);
     }
 
     #[test]

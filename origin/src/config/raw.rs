@@ -8,10 +8,12 @@ use serde::Deserialize;
 use verge_daemon::config::OneOrMany;
 use verge_daemon::listen::Listen;
 use verge_daemon::tls::CertificateFiles;
+use verge_protocol::DomainName;
 
 use super::Config;
-use super::acme::{self, AcmeError, RawAcme};
-use crate::sites_url::SitesUrlError;
+use super::acme::{AcmeError, RawAcme};
+use super::api_name::{self, ApiNameError};
+use crate::sites_url::{SitesUrl, SitesUrlError};
 
 /// What a configuration file holds. A field that is not listed here is an error.
 #[derive(Debug, Deserialize)]
@@ -22,6 +24,8 @@ pub struct RawConfig {
     pub listen: Option<SocketAddr>,
     pub tls_listen: Option<OneOrMany<SocketAddr>>,
     pub api_certificate: Option<CertificateFiles>,
+    pub api_name: Option<DomainName>,
+    pub challenge_listen: Option<SocketAddr>,
     pub private_listen: Option<SocketAddr>,
     pub sites_url: String,
     pub acme: Option<RawAcme>,
@@ -40,6 +44,9 @@ pub enum ConfigError {
     /// The section `[acme]` is.
     #[error("invalid section `[acme]`")]
     Acme(#[from] AcmeError),
+    /// The name of the API is.
+    #[error(transparent)]
+    ApiName(#[from] ApiNameError),
     /// A certificate is set without a listener that presents it.
     #[error(
         "`api_certificate` has no effect without `tls_listen`: set `tls_listen`, such as \"0.0.0.0:7443\", or remove it"
@@ -55,21 +62,23 @@ impl TryFrom<RawConfig> for Config {
         if raw.api_certificate.is_some() && raw.tls_listen.is_none() {
             return Err(ConfigError::NoTlsListener);
         }
+        let sites_url: SitesUrl = raw.sites_url.parse()?;
+        api_name::check(&raw, sites_url.base())?;
         let authorities = raw.acme.map(RawAcme::authorities).transpose()?.unwrap_or_default();
         Ok(Self {
-            caa_identities: authorities.iter().filter_map(acme::caa_identity).collect(),
-            caa_is_complete: !authorities.is_empty() && authorities.iter().all(|one| acme::caa_identity(one).is_some()),
             authorities,
             site_certificates,
             listen: raw.listen.unwrap_or(Self::LISTEN).into(),
             tls_listen: raw.tls_listen.map_or_else(Vec::new, Vec::from).into_iter().map(Listen::from).collect(),
             api_certificate: raw.api_certificate,
+            api_name: raw.api_name,
+            challenge_listen: raw.challenge_listen.map(Listen::from),
             private_listen: raw.private_listen.unwrap_or(Self::PRIVATE_LISTEN).into(),
             master_key_file: raw.master_key_file,
             resolver: raw.resolver,
             encode_budget: raw.encode_seconds.map_or(Self::ENCODE_BUDGET, Duration::from_secs),
             drain_timeout: raw.drain_timeout_seconds.map_or(Self::DRAIN_TIMEOUT, Duration::from_secs),
-            ..Self::new(raw.data, raw.sites_url.parse()?)
+            ..Self::new(raw.data, sites_url)
         })
     }
 }

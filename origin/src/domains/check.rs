@@ -12,6 +12,7 @@ use super::error::DomainError;
 use super::last_checks::LastCheck;
 use super::observation::{Observations, Observer};
 use super::proof::{self, NotProven};
+use crate::caa_issuers::CaaIssuers;
 use crate::store::{DomainRow, StoreError};
 
 impl Domains {
@@ -75,7 +76,8 @@ impl Domains {
     ) -> Result<Vec<DomainFinding>, StoreError> {
         let edges = self.edge_addresses().await?;
         let delegation = self.delegation(&row.name).map(|delegation| delegation.target);
-        let certificate = match &self.settings.issuers {
+        let issuers = self.settings.issuers.as_ref().map(CaaIssuers::known);
+        let certificate = match &issuers {
             Some(issuers) => Some(ExpectedCertificate {
                 delegation: delegation.as_deref(),
                 issuers,

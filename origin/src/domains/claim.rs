@@ -12,6 +12,9 @@ impl Domains {
     /// Claims a domain for a site, or changes where it redirects to, and checks its TXT record now.
     pub(crate) async fn claim(&self, name: DomainName, request: DomainRequest) -> Result<DomainRow, DomainError> {
         check_name(&name, &self.settings.base)?;
+        if self.settings.api_name.as_ref() == Some(&name) {
+            return Err(DomainError::OfApi(name));
+        }
         let mut random = [0; 16];
         rand::rng().fill_bytes(&mut random);
         let (now, proof) = (self.clock.now(), proof::generate(&request.site, random));

@@ -14,6 +14,8 @@ pub(crate) enum DomainError {
     TooLong { name: DomainName },
     #[error("`{name}` is within {base}, the domain of the origin's sites")]
     WithinBase { name: DomainName, base: DomainName },
+    #[error("`{0}` is the name of the origin's API")]
+    OfApi(DomainName),
     #[error("`{name}` is a domain of site `{site}`")]
     Taken { name: DomainName, site: SiteName },
     #[error("`{0}` cannot redirect to itself")]

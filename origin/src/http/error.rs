@@ -250,6 +250,7 @@ impl From<DomainError> for ApiError {
             }
             DomainError::TooLong { .. } => invalid_domain("use a shorter name"),
             DomainError::WithinBase { .. } => invalid_domain("sites answer there by their own name, without a domain"),
+            DomainError::OfApi(_) => invalid_domain("use another name: edges do not answer at this one"),
             DomainError::Taken { name, .. } => {
                 Self::conflict("domain_taken", message).hint(format!("remove {name} from that site first"))
             }

@@ -20,6 +20,8 @@ pub(crate) enum StoreError {
     Write(#[source] io::Error),
     #[error("failed to sync blob storage to disk")]
     Sync(#[source] io::Error),
+    #[error("failed to write the certificate of the API")]
+    WriteCertificate(#[source] io::Error),
     #[error("invalid {what} in the database: {text:?}")]
     Malformed { what: &'static str, text: String },
 }

@@ -115,10 +115,20 @@ impl Database {
             earlier.is_some_and(|earlier| earlier.confirmed && earlier.names.is_superset(&certificate.names));
         let certificate = CertificateState { confirmed, ..certificate };
         state::set(&mut transaction, &key, Some(&certificate)).await?;
-        delete_issuances(&mut transaction, domain).await?;
-        failed_names::delete(&mut transaction, &certificate.names).await?;
-        let row = IssuanceRow { issued: now, ..IssuanceRow::default() };
-        put(&mut transaction, domain, authority, &row).await?;
+        put_issued(&mut transaction, domain, authority, &certificate.names, now).await?;
+        transaction.commit().await
+    }
+
+    /// Records that a certificate was issued that no edge has, and forgets failed orders and the failures of its names.
+    pub(crate) async fn put_issued(
+        &self,
+        domain: &DomainName,
+        authority: &str,
+        names: &BTreeSet<CertificateName>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        put_issued(&mut transaction, domain, authority, names, now).await?;
         transaction.commit().await
     }
 
@@ -218,6 +228,19 @@ impl Database {
     pub(crate) async fn challenges(&self) -> Result<BTreeMap<DomainName, ChallengeState>, StoreError> {
         state::all(&mut *self.read_connection().await?, "challenge").await
     }
+}
+
+async fn put_issued(
+    transaction: &mut WriteTransaction,
+    domain: &DomainName,
+    authority: &str,
+    names: &BTreeSet<CertificateName>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    delete_issuances(transaction, domain).await?;
+    failed_names::delete(transaction, names).await?;
+    let row = IssuanceRow { issued: now, ..IssuanceRow::default() };
+    put(transaction, domain, authority, &row).await
 }
 
 /// Forgets what became of orders for a certificate, and that its key was to be replaced.

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use verge_daemon::sealing::EdgeKey;
 use verge_origin::{AuthoritySettings, Config, SiteCertificates};
 use verge_protocol::api::{Certificate, Domain, DomainRequest, RekeyRequest, SecretsAnswer, SecretsRequest, Status};
-use verge_protocol::certificate::{CertificateState, ChallengeState};
+use verge_protocol::certificate::{CaaState, CertificateState, ChallengeState};
 use verge_protocol::report::{CertificateLag, EdgeReport};
 use verge_protocol::state::ParsedRow;
 use verge_protocol::{Digest, DomainName, Seq};
@@ -26,9 +26,11 @@ pub(super) struct Rows {
     pub(super) certificates: BTreeMap<DomainName, CertificateState>,
     pub(super) challenges: BTreeMap<DomainName, ChallengeState>,
     /// How many challenges there were, ever.
-    answered: usize,
+    pub(super) answered: usize,
     /// The name of the secret of session tickets.
-    tickets: Option<Digest>,
+    pub(super) tickets: Option<Digest>,
+    /// Who may issue certificates.
+    pub(super) caa: Option<CaaState>,
 }
 
 /// The edges and name servers of a fleet: they answer challenges as the feed says.
@@ -69,6 +71,7 @@ impl Fleet {
                         rows.answered += 1;
                         rows.challenges.insert(domain, state);
                     }
+                    Ok(ParsedRow::Caa(state)) => rows.caa = state,
                     Ok(ParsedRow::TicketSecret(state)) => rows.tickets = state.map(|state| state.secret),
                     Ok(ParsedRow::Challenge(domain, None)) => drop(rows.challenges.remove(&domain)),
                     _ => {}
@@ -229,7 +232,7 @@ async fn second_authority_issues_while_the_first_one_is_away() {
 }
 
 /// Name servers of `sites.example.org`, the base domain: this one.
-fn delegate(dns: &FakeDns) {
+pub(super) fn delegate(dns: &FakeDns) {
     dns.set("sites.example.org", Answer::NameServer("ns.sites.example.org"));
     dns.set("ns.sites.example.org", Answer::Host);
 }

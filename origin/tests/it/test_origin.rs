@@ -88,6 +88,12 @@ impl TestOrigin {
         Self { daemon, ..self }
     }
 
+    /// Shuts the origin down and starts it again with other settings.
+    pub(super) async fn restart_with(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(&mut self.config);
+        Box::pin(self.restart()).await
+    }
+
     /// Copies the data directory of the stopped origin, runs it again, and returns the copy.
     pub(super) async fn back_up(self) -> (Self, PathBuf) {
         self.daemon.shutdown().await.unwrap();

@@ -27,6 +27,9 @@ pub struct Certificate {
     /// On how many edges it is.
     #[serde(default)]
     pub edges: CertificateEdges,
+    /// Whether it is that of the origin's API, which no edge has.
+    #[serde(default)]
+    pub is_api: bool,
     /// When it is ordered anew; `None`: it is due.
     #[serde(default)]
     pub renewal: Option<Timestamp>,

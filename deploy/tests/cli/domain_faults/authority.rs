@@ -38,7 +38,7 @@ impl Authority {
         let url = |path: &str| directory_url.replace("directory", path);
         let directory = serde_json::json!({
             "newNonce": url("nonce"), "newAccount": url("account"), "newOrder": url("order"), "revokeCert": url("revoke"),
-            "keyChange": url("key"),
+            "keyChange": url("key"), "meta": { "caaIdentities": ["letsencrypt.org"] },
         });
         let router = Router::new()
             .route("/directory", get(async move || Json(directory)))

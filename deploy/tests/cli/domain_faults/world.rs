@@ -69,7 +69,6 @@ impl World {
                 ca_file: Some(authority.ca_file.clone()),
                 ..AuthoritySettings::new(authority.directory_url.clone())
             }],
-            caa_identities: ["letsencrypt.org".to_owned()].into(),
             ..Config::new(path.join("origin"), "https://sites.fleet.example".parse().unwrap())
         };
         let origin = Origin::bind_with_clock(config, clock.clone()).await.unwrap();

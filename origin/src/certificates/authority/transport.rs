@@ -65,11 +65,11 @@ impl Transport {
         *self.lock()
     }
 
-    /// Sends a request for its own sake.
-    pub(super) async fn contact(&self, url: &str) -> Result<(), String> {
-        let answer = self.client.get(url).send().await.map_err(|error| error_chain(&error))?;
+    /// Gets a document, for the time of the answer too.
+    pub(super) async fn get(&self, url: &str) -> Result<Bytes, String> {
+        let mut answer = self.client.get(url).send().await.map_err(|error| error_chain(&error))?;
         self.observe_time(answer.headers());
-        Ok(())
+        read(&mut answer).await
     }
 
     async fn send(&self, request: Request<BodyWrapper<Bytes>>) -> Result<BytesResponse, TransportError> {
@@ -79,13 +79,7 @@ impl Transport {
         let request = self.client.request(parts.method, parts.uri.to_string()).headers(parts.headers).body(body);
         let mut answer = request.send().await.map_err(|error| failed(&error))?;
         let theirs = self.observe_time(answer.headers());
-        let mut bytes = BytesMut::new();
-        while let Some(piece) = answer.chunk().await.map_err(|error| failed(&error))? {
-            if bytes.len() + piece.len() > ANSWER_MAX {
-                return Err(TransportError::Unreachable(format!("the answer has more than {ANSWER_MAX} bytes")));
-            }
-            bytes.extend_from_slice(&piece);
-        }
+        let bytes = read(&mut answer).await.map_err(TransportError::Unreachable)?;
         if answer.status().is_client_error() || answer.status().is_server_error() {
             let problem = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&bytes);
             if let Some(until) = retry_after(answer.headers(), theirs) {
@@ -100,7 +94,7 @@ impl Transport {
         let mut response = Response::new(());
         *response.status_mut() = answer.status();
         response.headers_mut().clone_from(answer.headers());
-        Ok(BytesResponse { parts: response.into_parts().0, body: Box::new(bytes.freeze()) })
+        Ok(BytesResponse { parts: response.into_parts().0, body: Box::new(bytes) })
     }
 
     /// The time of the answer, by the authority's clock if it says so.
@@ -115,6 +109,18 @@ impl Transport {
     fn lock(&self) -> MutexGuard<'_, Option<i64>> {
         self.clock_ahead_millis.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The body of an answer.
+async fn read(answer: &mut reqwest::Response) -> Result<Bytes, String> {
+    let mut bytes = BytesMut::new();
+    while let Some(piece) = answer.chunk().await.map_err(|error| error_chain(&error))? {
+        if bytes.len() + piece.len() > ANSWER_MAX {
+            return Err(format!("the answer has more than {ANSWER_MAX} bytes"));
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(bytes.freeze())
 }
 
 /// How long an answer of this time asks to wait: by the authority's clock, as all times of certificates.

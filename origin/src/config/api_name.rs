@@ -1,0 +1,84 @@
+//! The settings `api_name` and `challenge_listen`, which make sense only with others.
+
+use verge_protocol::DomainName;
+
+use super::raw::RawConfig;
+
+/// Why the name of the API is invalid.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiNameError {
+    /// Nothing presents its certificate.
+    #[error("`api_name` has no effect without `tls_listen`: set `tls_listen`, such as \"0.0.0.0:7443\", or remove it")]
+    NoTlsListener,
+    /// Nothing issues it.
+    #[error("`api_name` has no effect without `[acme]`: add the section, or remove it")]
+    NoAuthority,
+    /// Both name a certificate.
+    #[error("`api_name` and `api_certificate` exclude each other: remove one")]
+    WithFiles,
+    /// Sites are there.
+    #[error("`api_name` is {0}, the host of `sites_url`: use another name, which resolves to this machine")]
+    Base(DomainName),
+    /// An authority would never issue it.
+    #[error(
+        "nothing can prove `api_name`: name servers of Verge do not answer for the host of `sites_url` (`sites` in `[acme]`), so set \
+         `challenge_listen`, such as \"0.0.0.0:80\""
+    )]
+    NotProvable,
+    /// There is nothing to prove.
+    #[error("`challenge_listen` has no effect without `api_name`: set the name, or remove it")]
+    NoName,
+}
+
+/// Checks the settings against each other and against the host of the sites.
+pub(super) fn check(raw: &RawConfig, base: &DomainName) -> Result<(), ApiNameError> {
+    let Some(name) = &raw.api_name else {
+        return if raw.challenge_listen.is_some() { Err(ApiNameError::NoName) } else { Ok(()) };
+    };
+    let acme = raw.acme.as_ref().ok_or(ApiNameError::NoAuthority)?;
+    if raw.tls_listen.is_none() {
+        Err(ApiNameError::NoTlsListener)
+    } else if raw.api_certificate.is_some() {
+        Err(ApiNameError::WithFiles)
+    } else if name == base {
+        Err(ApiNameError::Base(base.clone()))
+    } else if raw.challenge_listen.is_none() && !acme.sites.need_name_servers() {
+        Err(ApiNameError::NotProvable)
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        let text = format!("data = \"data\"\nsites_url = \"https://sites.example.com\"\n{text}");
+        let raw: RawConfig = toml::from_str(&text).map_err(|error| error.message().to_owned())?;
+        Config::try_from(raw).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn name_of_the_api_needs_a_listener_an_authority_and_a_proof() {
+        let name = "api_name = \"origin.example.com\"\n";
+        let tls = "tls_listen = \"0.0.0.0:7443\"\n";
+        let http = "challenge_listen = \"0.0.0.0:80\"\n";
+        let config = parse(&format!("{name}{tls}[acme]")).unwrap();
+        assert_eq!(config.api_name.unwrap().as_str(), "origin.example.com");
+        assert!(parse(&format!("{name}{tls}{http}[acme]\nsites = \"each\"")).unwrap().challenge_listen.is_some());
+        for (text, expected) in [
+            (format!("{name}[acme]"), "without `tls_listen`"),
+            (format!("{name}{tls}"), "without `[acme]`"),
+            (format!("{name}{tls}[acme]\nsites = \"none\""), "nothing can prove `api_name`"),
+            (format!("api_name = \"sites.example.com\"\n{tls}[acme]"), "the host of `sites_url`"),
+            (format!("{name}{tls}[api_certificate]\nchain = \"c\"\nkey = \"k\"\n[acme]"), "exclude each other"),
+            (format!("api_name = \"no name\"\n{tls}[acme]"), "invalid domain name"),
+            (format!("{tls}{http}[acme]"), "without `api_name`"),
+        ] {
+            let error = parse(&text).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+}
