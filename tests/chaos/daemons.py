@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import os
 import re
 import socket
 import subprocess
@@ -17,7 +18,7 @@ class Daemon:
     """A process with a configuration file, a log, and a data directory in `folder`/NAME. It runs on `host` (see hosts.py); without one,
     on this one, at the loopback address."""
 
-    def __init__(self, binary, folder, name, ports, settings, host=None):
+    def __init__(self, binary, folder, name, ports, settings, host=None, environment=None):
         (folder / name).mkdir(exist_ok=True)
         address = host.address if host else "127.0.0.1"
         self.name, self.data = name, folder / name / "data"
@@ -25,11 +26,12 @@ class Daemon:
         self.command, self.log = [*(host.enter if host else []), binary, "--config", folder / f"{name}.toml"], folder / f"{name}.log"
         settings = {"data": str(self.data), "listen": text(self.listen), "private_listen": text(self.private), **settings}
         (folder / f"{name}.toml").write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items()))
+        self.environment = {**os.environ, **(environment or {})}
         self.process, self.starts, self.kills, self.is_up, self.up_since = None, 0, 0, False, 0.0
 
     def start(self):
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, start_new_session=True)
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, start_new_session=True, env=self.environment)
         self.starts += 1
 
     def wait_until_up(self):

@@ -5,7 +5,8 @@ import os
 import subprocess
 
 from authority import Authority
-from daemons import Daemon, until
+from clock import Clock
+from daemons import Daemon, text, until
 
 BASE = "sites.verge.test"
 DOMAIN = "www.example.test"
@@ -16,7 +17,8 @@ HOSTS = {f"one.{BASE}": SITES["one"], f"two.{BASE}": SITES["two"], DOMAIN: SITES
 # The origin queries name servers at port 53, and browsers expect HTTPS at port 443. In a network of the test's own both are free.
 NAME_SERVER = "127.0.0.53"
 EDGES = {"fra-1": ("127.0.0.11", "Frankfurt"), "nyc-1": ("127.0.0.12", "New York"), "sin-1": ("127.0.0.13", "Singapore")}
-ORIGIN_TLS = "127.0.0.1:7443"
+# The API of the origin, with a certificate for its name.
+API, API_TLS = f"origin.{BASE}", ("127.0.0.1", 7443)
 
 # A zone for the sites, and one for all other names that are looked up.
 ZONES = {BASE: True, "test": False}
@@ -25,6 +27,7 @@ $TTL 1
 @ SOA ns-1.{BASE}. hostmaster.{BASE}. 1 7200 900 1209600 1
 @ NS  ns-1.{BASE}.
 ns-1.{BASE}. A {NAME_SERVER}
+{API}. A {API_TLS[0]}
 """
 
 # The page says in its text by which protocol it was loaded.
@@ -48,10 +51,11 @@ class Fleet:
     def __init__(self, folder, binaries):
         self.folder, self.binaries = folder, binaries
         self.authority = Authority(folder, f"{NAME_SERVER}:53")
-        settings = {"sites_url": f"https://{BASE}", "tls_listen": ORIGIN_TLS, "resolver": f"{NAME_SERVER}:53"}
+        settings = {"sites_url": f"https://{BASE}", "tls_listen": text(API_TLS), "resolver": f"{NAME_SERVER}:53"}
         self.origin = Daemon(binaries / "verge-origin", folder, "origin", [7400, 7500], settings)
         self.url = "http://127.0.0.1:7400"
         self.edges, self.processes = [], [self.authority]
+        self.edge_clock = Clock(folder / "edges.time")
 
     @property
     def root(self):
@@ -68,9 +72,9 @@ class Fleet:
         self.turn_on()
         for number, (name, (address, city)) in enumerate(EDGES.items()):
             self.start_edge(name, address, city, 7501 + number)
-        for site, text in SITES.items():
+        for site, shown in SITES.items():
             (self.folder / site).mkdir()
-            (self.folder / site / "index.html").write_text(PAGE.format(text=text))
+            (self.folder / site / "index.html").write_text(PAGE.format(text=shown))
             self.verge("push", self.folder / site, "--site", site)
         self.prove_domain()
         until("every edge presents all certificates", lambda: self.has_certificates(2))
@@ -94,7 +98,7 @@ class Fleet:
     def turn_on(self):
         """Configures the authority, now that there is a name server to answer its queries."""
         with open(self.folder / "origin.toml", "a") as file:
-            file.write(f'[acme]\ndirectory = "{self.authority.directory}"\nca_file = "{self.authority.certificate}"\n')
+            file.write(f'api_name = "{API}"\n[acme]\ndirectory = "{self.authority.directory}"\nca_file = "{self.authority.certificate}"\n')
         self.origin.terminate()
         self.origin.start()
         self.origin.wait_until_up()
@@ -108,7 +112,7 @@ class Fleet:
         self.verge("edges", "add", name, "--at", city, "--address", address, "--no-join-code")
         token = self.verge("edges", "token", name).strip()
         settings = {"name": name, "token": token, "origins": [self.url], "base_domain": BASE, "tls_listen": f"{address}:443"}
-        edge = Daemon(self.binaries / "verge-edge", self.folder, name, [80, private_port], settings, Host(address))
+        edge = Daemon(self.binaries / "verge-edge", self.folder, name, [80, private_port], settings, Host(address), self.edge_clock.environment)
         self.edges.append(edge)
         self.run_daemon(edge)
 
@@ -133,7 +137,8 @@ class Fleet:
 
     def has_certificates(self, number):
         certificates = json.loads(self.verge("certs", "--json"))
-        return len(certificates) == number and all(listed["edges"]["presenting"] == len(EDGES) for listed in certificates)
+        on_edges = [listed["edges"]["presenting"] for listed in certificates if not listed["is_api"]]
+        return on_edges == [len(EDGES)] * number
 
     def verge(self, *arguments, accept=(0,)):
         """Runs a command. Returns what it printed."""

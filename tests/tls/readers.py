@@ -20,11 +20,11 @@ OPTIONS = [
 ]
 
 
-def curl(host, address, root):
+def curl(host, address, root, port=443, path="/"):
     """Returns what was agreed on, such as "200 over HTTP/2, TLSv1.3", and the body; or the error, and None."""
-    resolve = ["--noproxy", "*", "--resolve", f"{host}:443:{address}"]
+    resolve = ["--noproxy", "*", "--resolve", f"{host}:{port}:{address}"]
     form = "\n%{http_code} over HTTP/%{http_version}"
-    command = ["curl", "--verbose", "--silent", "--max-time", "20", "--http2", "--cacert", root, *resolve, "--write-out", form, f"https://{host}/"]
+    command = ["curl", "--verbose", "--silent", "--max-time", "20", "--http2", "--cacert", root, *resolve, "--write-out", form, f"https://{host}:{port}{path}"]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         # The reason of OpenSSL has colons before it.

@@ -154,8 +154,14 @@ impl HealthAggregate {
         };
         let is_any_in_contact = self.entries().any(is_in_contact);
         self.contact.record(is_any_in_contact, now);
+        // What was reported before has aged since.
+        let silence = |entry: &Entry| {
+            let reported = entry.health.condition.up.then_some(entry.health.origin_last_seen?)?;
+            Some(reported.saturating_add(now.saturating_sub(entry.last_success?)))
+        };
+        let shortest = self.entries().filter_map(silence).min().unwrap_or_default();
         let Some(entry) = self.edges.get_mut(edge).and_then(|addresses| addresses.get_mut(&address)) else { return };
-        entry.is_cut_off = self.contact.is_cut_off(entry.is_cut_off, entry.health.origin_last_seen, now);
+        entry.is_cut_off = self.contact.is_cut_off(entry.is_cut_off, entry.health.origin_last_seen, shortest, now);
     }
 
     fn entries(&self) -> impl Iterator<Item = &Entry> {

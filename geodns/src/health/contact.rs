@@ -16,6 +16,10 @@ pub(super) fn is_in_contact(silence: Duration) -> bool {
     silence <= TOLERANCE
 }
 
+/// How much longer than the edge that heard last an edge must not have heard. Edges hear heartbeats at different times, and a whole fleet that
+/// is cut off at once is not one edge after the other.
+const LEAST_DIFFERENCE: Duration = TOLERANCE;
+
 /// Since when some edge has been in contact. Times are since the start of the daemon.
 #[derive(Debug)]
 pub(super) struct FleetContact {
@@ -35,15 +39,22 @@ impl FleetContact {
         self.since = is_any_in_contact.then(|| self.since.unwrap_or(now));
     }
 
-    /// Whether an edge is cut off that reports at `now` that it last heard from an origin `silence` ago; `was_cut_off` before. It is until
-    /// it is in contact again. `None`: the edge does not say.
-    pub(super) fn is_cut_off(&self, was_cut_off: bool, silence: Option<Duration>, now: Duration) -> bool {
+    /// Whether an edge is cut off that reports at `now` that it last heard from an origin `silence` ago, and the edge that heard last did so
+    /// `shortest` ago; `was_cut_off` before. It is until it is in contact again. `None`: the edge does not say.
+    pub(super) fn is_cut_off(
+        &self,
+        was_cut_off: bool,
+        silence: Option<Duration>,
+        shortest: Duration,
+        now: Duration,
+    ) -> bool {
         let Some(silence) = silence else { return was_cut_off };
         if is_in_contact(silence) {
             return false;
         }
         let are_others_in_contact = self.since.is_some_and(|since| since.saturating_add(self.after) <= now);
-        was_cut_off || are_others_in_contact && silence > self.after.saturating_add(TOLERANCE)
+        let is_alone = silence.saturating_sub(shortest) > LEAST_DIFFERENCE;
+        was_cut_off || are_others_in_contact && is_alone && silence > self.after.saturating_add(TOLERANCE)
     }
 }
 
@@ -60,19 +71,36 @@ mod tests {
         let mut fleet = FleetContact::new(seconds(30));
         fleet.record(true, seconds(100));
         fleet.record(true, seconds(120));
-        for (was, silence, now, cut_off) in [
-            (false, 46, 130, true),
-            (false, 45, 130, false),
-            (false, 46, 129, false),
-            (true, 16, 110, true),
-            (true, 15, 130, false),
+        for (was, silence, shortest, now, cut_off) in [
+            (false, 46, 0, 130, true),
+            (false, 46, 30, 130, true),
+            (false, 46, 31, 130, false),
+            (false, 45, 0, 130, false),
+            (false, 46, 0, 129, false),
+            (true, 16, 0, 110, true),
+            (true, 15, 0, 130, false),
         ] {
-            assert_eq!(fleet.is_cut_off(was, Some(seconds(silence)), seconds(now)), cut_off, "{was} {silence} {now}");
+            let (silence, shortest) = (seconds(silence), seconds(shortest));
+            let found = fleet.is_cut_off(was, Some(silence), shortest, seconds(now));
+            assert_eq!(found, cut_off, "{was} {silence:?} {shortest:?} {now}");
         }
-        assert!(!fleet.is_cut_off(false, None, seconds(130)) && fleet.is_cut_off(true, None, seconds(130)));
+        let unknown = |was| fleet.is_cut_off(was, None, Duration::ZERO, seconds(130));
+        assert!(!unknown(false) && unknown(true));
         // No other is in contact.
         fleet.record(false, seconds(131));
-        assert!(!fleet.is_cut_off(false, Some(seconds(900)), seconds(900)));
-        assert!(fleet.is_cut_off(true, Some(seconds(900)), seconds(900)));
+        let silent = |was| fleet.is_cut_off(was, Some(seconds(900)), Duration::ZERO, seconds(900));
+        assert!(!silent(false) && silent(true));
+    }
+
+    #[test]
+    fn fleet_that_is_cut_off_at_once_is_whole_however_soon_an_edge_counts_as_behind() {
+        let mut fleet = FleetContact::new(seconds(2));
+        fleet.record(true, seconds(100));
+        // One heard its last heartbeat just before, the other was about to; their probes come at different times.
+        for after in 0..300 {
+            let (first, last) = (seconds(HEARTBEAT_SECONDS + after), seconds(after));
+            fleet.record(is_in_contact(first) || is_in_contact(last), seconds(200 + after));
+            assert!(!fleet.is_cut_off(false, Some(first), last, seconds(200 + after)), "{after}");
+        }
     }
 }
