@@ -49,14 +49,6 @@ pub(crate) async fn compose(config: &Config, clock: Clock, tasks: &Tasks, parts:
     let expiry_clock =
         ExpiryClock { clock: clock.clone(), edge_reports: edge_reports.clone(), settling: config.rollout_timing.live };
     let vault = Vault::open(database.clone(), clock.clone(), &config.master_key_path()).await?;
-    let problems = Problems::new(
-        database.clone(),
-        blobs.clone(),
-        expiry_clock.clone(),
-        vault.clone(),
-        tls.clone(),
-        Arc::clone(&metrics),
-    );
     let contents = Contents { database: database.clone(), blobs: blobs.clone(), metrics: Arc::clone(&metrics) };
     let uploads = uploads(config, &database, &blobs, &clock, tasks, &metrics);
     let removal =
@@ -68,7 +60,7 @@ pub(crate) async fn compose(config: &Config, clock: Clock, tasks: &Tasks, parts:
         feed: feed.clone(),
         channel_locks: channel_locks.clone(),
         clock: clock.clone(),
-        expiry_clock,
+        expiry_clock: expiry_clock.clone(),
     };
     let rollouts = Rollouts {
         database: database.clone(),
@@ -95,7 +87,7 @@ pub(crate) async fn compose(config: &Config, clock: Clock, tasks: &Tasks, parts:
     };
     let publisher = Publisher {
         database: database.clone(),
-        blobs,
+        blobs: blobs.clone(),
         contents: contents.clone(),
         encoder: Encoder::new(contents.clone(), config.encode_budget),
         channel_locks,
@@ -109,9 +101,18 @@ pub(crate) async fn compose(config: &Config, clock: Clock, tasks: &Tasks, parts:
     let domains = Domains::new(database.clone(), feed.clone(), clock.clone(), domain_settings);
     let authorities = authorities(config, &vault, &clock, &caa_issuers)?;
     let (orders, inventory) = orders(config, &database, &feed, &vault, &edge_reports, &clock, api_certificate);
-    let issuer = Issuer::new(orders, inventory, authorities, caa_issuers);
+    let issuer = Arc::new(Issuer::new(orders, inventory, authorities, caa_issuers));
+    let problems = Problems::new(
+        database.clone(),
+        blobs,
+        expiry_clock,
+        vault.clone(),
+        tls.clone(),
+        Arc::clone(&issuer),
+        Arc::clone(&metrics),
+    );
     Ok(AppState {
-        issuer: Arc::new(issuer),
+        issuer,
         database,
         contents,
         clock,

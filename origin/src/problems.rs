@@ -12,6 +12,7 @@ use verge_protocol::Seq;
 use verge_protocol::api::Problem;
 
 use crate::api_tls::ApiTls;
+use crate::certificates::Issuer;
 use crate::certificates::Vault;
 use crate::edge_reports::EdgeReports;
 use crate::expiry_clock::{CLOCK_TOLERANCE, ExpiryClock};
@@ -22,6 +23,8 @@ use crate::store::{Blobs, Database, StoreError};
 const WRITE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the result of the check of rows is reused: each check reads every row.
 const ROW_CHECK_INTERVAL: Duration = Duration::from_mins(1);
+/// How long the result of the check of certificates is reused: each check reads all of them.
+const CERTIFICATE_CHECK_INTERVAL: Duration = Duration::from_secs(10);
 /// Interval of the checks for the metrics.
 const METRICS_INTERVAL: Duration = Duration::from_secs(15);
 /// How long a divergence is a problem after it was noticed, unless it has left orphans.
@@ -32,6 +35,7 @@ const DIVERGENCE_SHOWN: Duration = Duration::from_hours(24);
 struct Checks {
     writes: Option<Check>,
     rows: Option<Check>,
+    certificates: Option<Check>,
 }
 
 /// What a check found, and when.
@@ -53,6 +57,7 @@ pub(crate) struct Problems {
     expiry_clock: ExpiryClock,
     vault: Vault,
     tls: ApiTls,
+    issuer: Arc<Issuer>,
     metrics: Arc<Metrics>,
     checks: Arc<Mutex<Checks>>,
 }
@@ -64,10 +69,11 @@ impl Problems {
         expiry_clock: ExpiryClock,
         vault: Vault,
         tls: ApiTls,
+        issuer: Arc<Issuer>,
         metrics: Arc<Metrics>,
     ) -> Self {
         let ExpiryClock { clock, edge_reports, .. } = expiry_clock.clone();
-        Self { database, blobs, edge_reports, clock, expiry_clock, vault, tls, metrics, checks: Arc::default() }
+        Self { database, blobs, edge_reports, clock, expiry_clock, vault, tls, issuer, metrics, checks: Arc::default() }
     }
 
     /// The problems now, the gravest first. An error tells that not even reads work.
@@ -76,6 +82,7 @@ impl Problems {
         let mut problems = self.storage().await?;
         problems.extend(self.vault.problem());
         problems.extend(self.tls.problem());
+        problems.extend(self.certificates().await?);
         let orphans = self.orphans().await?;
         if let Some(row) = self.database.last_divergence().await? {
             let is_recent = row.noticed.age(now) < DIVERGENCE_SHOWN;
@@ -132,6 +139,16 @@ impl Problems {
             checks.rows = Some(Check { at: Instant::now(), problem: self.check_rows().await? });
         }
         Ok([&checks.writes, &checks.rows].into_iter().flatten().filter_map(|check| check.problem.clone()).collect())
+    }
+
+    /// The problem of certificates.
+    async fn certificates(&self) -> Result<Option<Problem>, StoreError> {
+        let mut checks = self.checks.lock().await;
+        let check = match &checks.certificates {
+            Some(check) if check.at.elapsed() < CERTIFICATE_CHECK_INTERVAL => check,
+            _ => checks.certificates.insert(Check { at: Instant::now(), problem: self.issuer.overdue().await? }),
+        };
+        Ok(check.problem.clone())
     }
 
     async fn check_writes(&self) -> Option<Problem> {

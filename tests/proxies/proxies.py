@@ -28,6 +28,7 @@ SAMPLES = ROOT / "edge/proxies"
 sys.path.insert(0, str(ROOT / "tests/chaos"))
 
 import hosts
+from authority import Authority
 from daemons import request, until
 
 BASE, DOMAIN = "sites.example.com", "www.example.com"
@@ -110,7 +111,7 @@ class Machine:
     """The machine with origin, name server and edge."""
 
     def __init__(self, folder, binaries):
-        self.folder, self.programs = folder, []
+        self.folder, self.programs, self.authority = folder, [], None
         os.environ["PATH"] = f"{binaries}:{os.environ['PATH']}:/usr/sbin"
         os.environ["HOME"] = "/var/lib"
         for own in OWN:
@@ -162,7 +163,7 @@ def start_fleet(machine):
     """By the commands that an operator runs, with the settings that the samples ask for."""
     origin = f'data = "/var/lib/verge-origin"\nsites_url = "https://{BASE}"\ntls_listen = "127.0.0.1:7443"\n'
     Path("/etc/verge/verge-origin.toml").write_text(origin)
-    machine.start("verge-origin")
+    machine.origin = machine.start("verge-origin")
     until("the origin answers", lambda: answers(("127.0.0.1", 7500), "/healthz"))
     pin, token = run("verge-origin", "pin").strip(), Path("/var/lib/verge-origin/admin-token").read_text()
     run("verge", "login", "https://127.0.0.1:7443", "--pin", pin, stdin=token)
@@ -371,11 +372,31 @@ def check_redirected_health(machine, proxy, sample):
     told = explanation()
     print(re.search(".*status 308.*", told)[0].strip())
     expect(" live " in run("verge", "edges"), "the origin hears from the edge")
-    advice = re.search(r"`verge (edges set EDGE .*?)`", told)
+    advice = re.search(r"`verge (edges set fra-1 .*?)`", told)
     expect(advice, f"what to do is said:\n{told}")
-    run("verge", *advice[1].replace("EDGE", "fra-1").split())
+    run("verge", *advice[1].split())
     until("checks succeed as advised", lambda: addresses_of(SITE) == ADDRESSES)
     proxy.config.write_text(text)
+
+
+def check_challenges(machine):
+    """An authority asks for a file at the site's host (HTTP-01): the proxy passes it to the edge, which has the answer from the feed."""
+    if not machine.authority:
+        machine.authority = Authority(machine.folder, "127.0.0.1:53", http_port=80)
+        machine.authority.start()
+        machine.programs.append(machine.authority)
+        with open("/etc/verge/verge-origin.toml", "a") as settings:
+            settings.write(f'[acme]\ndirectory = "{machine.authority.directory}"\nca_file = "{machine.authority.certificate}"\nsites = "each"\n')
+        machine.origin.stop()
+        before = 0
+        machine.origin.start()
+        until("the origin answers", lambda: answers(("127.0.0.1", 7500), "/healthz"))
+    else:
+        before = machine.authority.issued()
+        run("verge", "certs", "rekey", SITE)
+    until("the site has a certificate", lambda: machine.authority.issued() > before)
+    until("it is listed", lambda: [one["issuer"] is not None and one["problem"] is None for one in json.loads(run("verge", "certs", "--json"))] == [True])
+    expect(machine.authority.issued() == before + 1, "one certificate is issued")
 
 
 class Proxy:
@@ -419,6 +440,7 @@ def play(machine, arguments):
         check_connections()
         check_slow_reader(proxy)
         check_health(machine)
+        check_challenges(machine)
         check_redirected_health(machine, proxy, sample)
         proxy.program.stop()
         print(f"{sample}: {checks - before} checks, {count} requests compared by HTTP/1.1 and HTTP/2")

@@ -34,6 +34,7 @@ fn hint(problem: &Problem) -> Option<&'static str> {
             "put the right master key back, then restart the origin; if it is lost, see `verge-origin forget-secrets --help`"
         }
         Problem::ApiCertificate { .. } => "mend the files of `api_certificate`: they are reloaded when they change",
+        Problem::CertificatesOverdue { .. } => "see `verge certs`, and `verge domains check` for domains of sites",
         Problem::Diverged { .. } => "push the sites whose latest release was lost, or put a later copy in place",
         Problem::Orphans { .. } => "push these sites again, or see `verge orphans` to remove them from edges",
         Problem::EdgeNotSaving { .. } => "make room on the edge's disk: after a restart it would serve older releases",
@@ -58,6 +59,16 @@ mod tests {
             Problem::DamagedRows { keys: vec!["channel/demo/live".into()] },
             Problem::MasterKey { reason: "/var/lib/verge-origin/master.key does not exist".into() },
             Problem::ApiCertificate { reason: "the certificate expired at 2026-11-29T00:00:00Z".into() },
+            Problem::CertificatesOverdue {
+                domains: vec!["sites.example.com".parse().unwrap(), "www.example.com".parse().unwrap()],
+                expires: Some(Timestamp(9_000_000)),
+                reason: "the authority is not reachable".into(),
+            },
+            Problem::CertificatesOverdue {
+                domains: vec!["sites.example.com".parse().unwrap()],
+                expires: None,
+                reason: "the authority is not reachable".into(),
+            },
             Problem::Diverged {
                 noticed: Timestamp(40_000),
                 subscriber: "edge fra-1".into(),

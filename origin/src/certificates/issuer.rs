@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use verge_daemon::error_chain;
-use verge_protocol::api::CertificateEdges;
+use verge_protocol::api::{CertificateEdges, Problem};
 use verge_protocol::certificate::{CaaState, CertificateState};
 use verge_protocol::{CertificateName, DomainName, Timestamp};
 
@@ -140,6 +140,25 @@ impl Issuer {
             Standing { wanted, certificate, edges, due, problem }
         };
         Ok(known.all_wanted().cloned().map(standing).collect())
+    }
+
+    /// The certificates that should have been renewed by now, and those of the operator's own names that there never was, if orders for them
+    /// fail.
+    pub(crate) async fn overdue(&self) -> Result<Option<Problem>, StoreError> {
+        let now = self.now();
+        let is_overdue = |standing: &Standing| {
+            let is_own = standing.edges.is_none() || standing.wanted.domain == self.inventory.base;
+            standing.problem.is_some() && standing.due <= now && (standing.certificate.is_some() || is_own)
+        };
+        let mut overdue: Vec<Standing> = self.standings().await?.into_iter().filter(is_overdue).collect();
+        let expiry = |standing: &Standing| standing.certificate.as_ref().map(|certificate| certificate.not_after);
+        overdue.sort_by_key(expiry);
+        let Some(first) = overdue.first() else { return Ok(None) };
+        Ok(Some(Problem::CertificatesOverdue {
+            expires: expiry(first),
+            reason: first.problem.clone().unwrap_or_default(),
+            domains: overdue.iter().map(|standing| standing.wanted.domain.clone()).collect(),
+        }))
     }
 
     /// The time by the clock of the first authority that has told it, else by the origin's.

@@ -10,7 +10,7 @@ use reqwest::{Certificate as Root, Client};
 use serde_json::json;
 use tokio::task::JoinSet;
 use verge_origin::{Config, SiteCertificates};
-use verge_protocol::api::{Certificate, Status};
+use verge_protocol::api::{Certificate, Problem, Status};
 use verge_test_kit::{Answer, FakeDns, Pebble, files_with, free_port, until};
 
 use super::certificates::{Fleet, authority, delegate};
@@ -144,11 +144,25 @@ async fn name_that_nothing_can_prove_costs_no_order_and_its_problem_names_the_re
     let (_, rest) = problem.split_once("have `_acme-challenge.origin.example.com` be a CNAME to `").unwrap();
     let (target, _) = rest.split_once('`').unwrap();
     until("the wildcard", async || pebble.orders() == 1).await;
+    let overdue = async || {
+        let status: Status = origin.get("/v1/status").await;
+        status.problems.into_iter().find(|problem| problem.kind() == "certificates_overdue")
+    };
+    until("the status", async || overdue().await.is_some()).await;
+    assert_eq!(
+        overdue().await,
+        Some(Problem::CertificatesOverdue {
+            domains: vec![NAME.parse().unwrap()],
+            expires: None,
+            reason: problem.clone()
+        })
+    );
     // The operator creates that record.
     dns.set("_acme-challenge.origin.example.com", Answer::Cname(target.to_owned().leak()));
     origin.clock.advance(Duration::from_hours(1));
     let root = root(&pebble).await;
     until("the certificate", async || status_by_name(&origin, NAME, &root).await.is_ok()).await;
     assert_eq!(listed(&origin).await.problem, None);
+    until("the status without it", async || overdue().await.is_none()).await;
     origin.stop().await;
 }

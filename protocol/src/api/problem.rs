@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::DomainName;
 use crate::name::EdgeName;
 use crate::position::Position;
 use crate::timestamp::Timestamp;
@@ -35,6 +36,16 @@ pub enum Problem {
     /// The certificate files of the API cannot be used as they are.
     ApiCertificate {
         /// Why, and what is presented.
+        reason: String,
+    },
+    /// Certificates that should have been issued by now: orders for them fail. Those that there are, are presented until they expire.
+    CertificatesOverdue {
+        /// The domains that identify them, the first to expire first; those without one at all before these.
+        domains: Vec<DomainName>,
+        /// When the first one expires; `None`: it has not been issued yet.
+        #[serde(default)]
+        expires: Option<Timestamp>,
+        /// Why the last order for the first one failed.
         reason: String,
     },
     /// A subscriber had read writes that the origin does not have: the origin was restored from an older copy, or replaced.
@@ -88,12 +99,13 @@ pub enum Problem {
 
 impl Problem {
     /// The name of each kind, the gravest first: the tag in JSON, and the label in metrics.
-    pub const KINDS: [&str; 11] = [
+    pub const KINDS: [&str; 12] = [
         "writes_fail",
         "pushes_fail",
         "damaged_rows",
         "master_key",
         "api_certificate",
+        "certificates_overdue",
         "diverged",
         "orphans",
         "edge_not_saving",
@@ -110,6 +122,7 @@ impl Problem {
             Self::DamagedRows { .. } => "damaged_rows",
             Self::MasterKey { .. } => "master_key",
             Self::ApiCertificate { .. } => "api_certificate",
+            Self::CertificatesOverdue { .. } => "certificates_overdue",
             Self::Diverged { .. } => "diverged",
             Self::Orphans { .. } => "orphans",
             Self::EdgeNotSaving { .. } => "edge_not_saving",
@@ -142,6 +155,14 @@ impl fmt::Display for Problem {
                 )
             }
             Self::ApiCertificate { reason } => write!(formatter, "certificate of the API over TLS: {reason}"),
+            Self::CertificatesOverdue { domains, expires, reason } => {
+                let domains = list(&domains.iter().map(ToString::to_string).collect::<Vec<_>>());
+                let expiry = expires.map_or_else(
+                    || "there is none yet for the first one".to_owned(),
+                    |expires| format!("the first one expires at {expires}"),
+                );
+                write!(formatter, "certificates are overdue for {domains}; {expiry}: {reason}")
+            }
             Self::Diverged { subscriber, seen, had, .. } => write!(
                 formatter,
                 "{subscriber} had read writes, up to {seen}, that the origin, then at {had}, does not have: it was restored from an \
@@ -203,6 +224,7 @@ mod tests {
             Problem::DamagedRows { keys: vec![] },
             Problem::MasterKey { reason: String::new() },
             Problem::ApiCertificate { reason: String::new() },
+            Problem::CertificatesOverdue { domains: vec![], expires: None, reason: String::new() },
             Problem::Diverged {
                 noticed: Timestamp(0),
                 subscriber: String::new(),

@@ -1,11 +1,11 @@
 //! Name servers and explanations as text.
 
-use verge_protocol::Timestamp;
 use verge_protocol::api::NameServer;
 use verge_protocol::explanation::{
     AddressProbe, ClientLocation, Eligibility, ExplainedName, Explanation, FamilyAnswer, LocationSource, LookupStep,
     ProbeFailure, ProbeResult, RankedEdge,
 };
+use verge_protocol::{EdgeName, Timestamp};
 
 use crate::output::{Output, human, table};
 
@@ -125,8 +125,8 @@ fn row(edge: &RankedEdge) -> Vec<String> {
     let distance = edge.distance_km.map(|distance| human::number(distance.round() as u64));
     let probes: Vec<String> = match &*edge.probes {
         // The address of a single probe is not repeated.
-        [probe] => vec![probe_state(probe)],
-        probes => probes.iter().map(|probe| format!("{} {}", probe.address, probe_state(probe))).collect(),
+        [probe] => vec![probe_state(&edge.edge, probe)],
+        probes => probes.iter().map(|probe| format!("{} {}", probe.address, probe_state(&edge.edge, probe))).collect(),
     };
     vec![
         edge.edge.to_string(),
@@ -165,17 +165,17 @@ fn verdict(edge: &RankedEdge) -> String {
     format!("{verdict}: {reason}")
 }
 
-fn probe_state(probe: &AddressProbe) -> String {
+fn probe_state(edge: &EdgeName, probe: &AddressProbe) -> String {
     let state = if probe.up { "up" } else { "down" };
     match &probe.last {
         ProbeResult::NotProbed => format!("{state}: not probed yet"),
         ProbeResult::Succeeded { latency_ms } => format!("{state}: answered in {latency_ms} ms"),
-        ProbeResult::Failed { failure } => format!("{state}: the last probe failed: {}", probe_failure(failure)),
+        ProbeResult::Failed { failure } => format!("{state}: the last probe failed: {}", probe_failure(edge, failure)),
         ProbeResult::Unknown => format!("{state}: {}", unknown()),
     }
 }
 
-fn probe_failure(failure: &ProbeFailure) -> String {
+fn probe_failure(edge: &EdgeName, failure: &ProbeFailure) -> String {
     match failure {
         ProbeFailure::ConnectionRefused => "connection refused".to_owned(),
         #[expect(clippy::cast_precision_loss, reason = "a timeout in milliseconds is far below 2^53")]
@@ -192,7 +192,7 @@ fn probe_failure(failure: &ProbeFailure) -> String {
         ProbeFailure::Status { status: 503 } => "status 503: the edge cannot serve".to_owned(),
         ProbeFailure::Status { status: status @ (301 | 302 | 307 | 308) } => format!(
             "status {status}: something in front of the edge redirects the health page: have it pass `/.well-known/verge/health` \
-             through, or use `verge edges set EDGE --scheme https --port 443`"
+             through, or use `verge edges set {edge} --scheme https --port 443`"
         ),
         ProbeFailure::Status { status } => format!("status {status}"),
         ProbeFailure::InvalidAnswer { cause } => format!("not the health of an edge: {}", line(cause)),
@@ -363,11 +363,13 @@ mod tests {
             json!({ "type": "tls_failed", "cause": "received fatal alert" }),
             json!({ "type": "status", "status": 503 }),
             json!({ "type": "status", "status": 404 }),
+            json!({ "type": "status", "status": 308 }),
             json!({ "type": "invalid_answer", "cause": "longer than 65536 bytes" }),
             json!({ "type": "wrong_edge", "edge": "ams-1" }),
             json!({ "type": "from_the_future" }),
         ];
-        let words = failures.map(|failure| probe_failure(&serde_json::from_value(failure).unwrap()));
+        let edge: EdgeName = "fra-1".parse().unwrap();
+        let words = failures.map(|failure| probe_failure(&edge, &serde_json::from_value(failure).unwrap()));
         insta::assert_snapshot!(words.join("\n"));
     }
 }

@@ -21,9 +21,9 @@ EXTENSIONS = """
 
 
 class Authority:
-    """Validates by DNS-01 alone: it finds HTTP-01 at no port. Queries `name_server`, host:port."""
+    """Validates each name for each order, by DNS-01, and by HTTP-01 if there is a port. Queries `name_server`, host:port."""
 
-    def __init__(self, folder, name_server):
+    def __init__(self, folder, name_server, http_port=1):
         self.folder, self.log = folder, folder / "pebble.log"
         self.port, self.management = free_ports(2)
         self.certificate, self.root, key = folder / "pebble.pem", folder / "root.pem", folder / "pebble.key"
@@ -36,7 +36,7 @@ class Authority:
             "managementListenAddress": f"127.0.0.1:{self.management}",
             "certificate": str(self.certificate),
             "privateKey": str(key),
-            "httpPort": 1,
+            "httpPort": http_port,
             "tlsPort": 1,
             "certificateValidityPeriod": 90 * 86400,
         }
@@ -46,7 +46,7 @@ class Authority:
 
     def start(self):
         """Returns when its root certificate is in the file `root`."""
-        environment = {**os.environ, "PEBBLE_VA_NOSLEEP": "1"}
+        environment = {**os.environ, "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_AUTHZREUSE": "0"}
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.command, stdout=log, stderr=log, env=environment)
         until("pebble answers", self.save_root)
@@ -59,6 +59,10 @@ class Authority:
                 return True
         except OSError:
             return False
+
+    def issued(self):
+        """How many certificates it has issued."""
+        return self.log.read_text().count("Issued certificate serial")
 
     def kill(self):
         if self.process:
