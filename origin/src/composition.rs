@@ -39,11 +39,6 @@ pub(crate) struct Parts {
 /// Composes the state of the API.
 pub(crate) async fn compose(config: &Config, clock: Clock, tasks: &Tasks, parts: Parts) -> anyhow::Result<AppState> {
     let Parts { metrics, database, blobs, tls, api_certificate } = parts;
-    if let Some(name) = &config.api_name
-        && let Some(row) = database.domains().await?.get(name)
-    {
-        bail!("`api_name` is {name}, a domain of site `{}`: remove the domain first, or set another name", row.site);
-    }
     let feed = Feed::open(database.clone(), clock.clone(), tasks.clone(), Arc::clone(&metrics)).await?;
     let edge_reports = EdgeReports::default();
     let expiry_clock =
@@ -99,6 +94,7 @@ pub(crate) async fn compose(config: &Config, clock: Clock, tasks: &Tasks, parts:
     let caa_issuers = CaaIssuers::new(config.authorities.iter().map(|authority| authority.directory.as_str()));
     let domain_settings = domain_settings(config, &caa_issuers);
     let domains = Domains::new(database.clone(), feed.clone(), clock.clone(), domain_settings);
+    check_api_name(config, &database, &domains).await?;
     let authorities = authorities(config, &vault, &clock, &caa_issuers)?;
     let (orders, inventory) = orders(config, &database, &feed, &vault, &edge_reports, &clock, api_certificate);
     let issuer = Arc::new(Issuer::new(orders, inventory, authorities, caa_issuers));
@@ -132,6 +128,20 @@ pub(crate) async fn compose(config: &Config, clock: Clock, tasks: &Tasks, parts:
         sites_url: config.sites_url.clone(),
         metrics,
     })
+}
+
+/// Checks that no site has the name of the API.
+async fn check_api_name(config: &Config, database: &Database, domains: &Domains) -> anyhow::Result<()> {
+    let Some(name) = &config.api_name else { return Ok(()) };
+    if let Some(row) = database.domains().await?.get(name) {
+        bail!("`api_name` is {name}, a domain of site `{}`: remove the domain first, or set another name", row.site);
+    }
+    if let Some(site) = domains.site_at_api()
+        && database.site(&site).await?.is_some()
+    {
+        bail!("`api_name` is {name}, the host of site `{site}`: set another name");
+    }
+    Ok(())
 }
 
 /// Composes what purges.

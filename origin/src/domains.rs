@@ -20,8 +20,8 @@ use std::time::Duration;
 
 use verge_daemon::Clock;
 use verge_daemon::run::Finding;
-use verge_protocol::DomainName;
 use verge_protocol::api::Delegation;
+use verge_protocol::{DomainName, SiteName};
 
 use crate::caa_issuers::CaaIssuers;
 use crate::feed::Feed;
@@ -76,6 +76,16 @@ impl Domains {
             target: delegated_owner(name, &self.settings.base),
         };
         is_possible.then(record)
+    }
+
+    /// Whether this is the name of the origin's API, at which no site answers.
+    pub(crate) fn is_of_api(&self, name: &DomainName) -> bool {
+        self.settings.api_name.as_ref() == Some(name)
+    }
+
+    /// The site that would answer at the name of the origin's API.
+    pub(crate) fn site_at_api(&self) -> Option<SiteName> {
+        self.settings.base.label_of(self.settings.api_name.as_ref()?.as_str())?.parse().ok()
     }
 
     /// Whether proven domains get certificates.

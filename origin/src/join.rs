@@ -12,7 +12,9 @@ pub(crate) enum JoinError {
     Unknown,
     #[error("the join code of {owner} expired at {expires}")]
     Expired { owner: TokenOwner, expires: Timestamp },
-    #[error("the join code of {owner} was used at {used}, by another machine or another data directory")]
+    #[error(
+        "the join code of {owner} was used at {used}, by another machine or another data directory, or its answer was lost"
+    )]
     Used { owner: TokenOwner, used: Timestamp },
     #[error("{0} joins with its public key")]
     NoKey(TokenOwner),

@@ -75,10 +75,7 @@ impl Origin {
         } else {
             ApiTls::start(config.api_certificate.clone(), &data, &clock, &tasks).await?
         };
-        let api_certificate = config
-            .api_name
-            .clone()
-            .map(|name| ApiCertificate::open(name, tls.clone(), data.path(), config.challenge_listen.is_some()));
+        let api_certificate = config.api_name.clone().map(|name| ApiCertificate::open(name, tls.clone(), data.path()));
         let parts = Parts { metrics, database, blobs: blobs.clone(), tls: tls.clone(), api_certificate };
         let api_certificate = parts.api_certificate.clone();
         let app = Box::pin(compose(&config, clock.clone(), &tasks, parts)).await?;

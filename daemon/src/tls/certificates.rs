@@ -39,21 +39,27 @@ impl Certificates {
 
     /// Replaces all certificates. If several have the same name, the first one is presented for it.
     pub fn replace(&self, certificates: impl IntoIterator<Item = Arc<Certificate>>) {
+        self.replace_ranked([certificates]);
+    }
+
+    /// Replaces all certificates by those of these ranks, the best first: a wildcard of a better rank is presented for a host even if there is
+    /// a certificate for that very host.
+    pub fn replace_ranked<R: IntoIterator<Item = Arc<Certificate>>>(&self, ranks: impl IntoIterator<Item = R>) {
         let mut snapshot = Snapshot::default();
-        for certificate in certificates {
-            let mut first = None;
-            for name in certificate.names() {
-                let (by_name, domain) = match name {
-                    CertificateName::Host(host) => (&mut snapshot.hosts, host),
-                    CertificateName::Wildcard(domain) => (&mut snapshot.wildcards, domain),
-                };
-                if let Entry::Vacant(entry) = by_name.entry(domain.as_str().into()) {
-                    entry.insert(Arc::clone(&certificate));
-                    first.get_or_insert(name);
-                }
+        for rank in ranks {
+            let rank: Vec<Arc<Certificate>> = rank.into_iter().collect();
+            // While hosts are inserted, the wildcards are those of better ranks.
+            for certificate in &rank {
+                snapshot.insert_hosts(certificate);
             }
-            if let Some(name) = first.cloned() {
-                snapshot.distinct.push((name, certificate));
+            for certificate in &rank {
+                snapshot.insert_wildcards(certificate);
+            }
+            for certificate in rank {
+                let is_presented = |name: &&CertificateName| snapshot.is_presented(name, &certificate);
+                if let Some(name) = certificate.names().iter().find(is_presented).cloned() {
+                    snapshot.distinct.push((name, certificate));
+                }
             }
         }
         self.snapshot.store(Arc::new(snapshot));
@@ -64,11 +70,10 @@ impl Certificates {
         self.snapshot.load().distinct.clone()
     }
 
-    /// The certificate for a host, which is lowercase: one with its name, else one with a wildcard for it.
+    /// The certificate for a host, which is lowercase: of the best rank that has one, the one with its name, else one with a wildcard for it.
     pub fn find(&self, host: &str) -> Option<Arc<Certificate>> {
         let snapshot = self.snapshot.load();
-        let exact = snapshot.hosts.get(host);
-        exact.or_else(|| snapshot.wildcards.get(host.split_once('.')?.1)).cloned()
+        snapshot.hosts.get(host).or_else(|| snapshot.wildcard(host)).cloned()
     }
 
     /// The certificate for a client that sent this server name, or none.
@@ -77,6 +82,40 @@ impl Certificates {
             let snapshot = self.has_default.then(|| self.snapshot.load())?;
             snapshot.distinct.first().map(|(_, certificate)| Arc::clone(certificate))
         })
+    }
+}
+
+impl Snapshot {
+    fn insert_hosts(&mut self, certificate: &Arc<Certificate>) {
+        for name in certificate.names() {
+            let CertificateName::Host(host) = name else { continue };
+            if self.wildcard(host.as_str()).is_none()
+                && let Entry::Vacant(entry) = self.hosts.entry(host.as_str().into())
+            {
+                entry.insert(Arc::clone(certificate));
+            }
+        }
+    }
+
+    fn insert_wildcards(&mut self, certificate: &Arc<Certificate>) {
+        for name in certificate.names() {
+            let CertificateName::Wildcard(domain) = name else { continue };
+            if let Entry::Vacant(entry) = self.wildcards.entry(domain.as_str().into()) {
+                entry.insert(Arc::clone(certificate));
+            }
+        }
+    }
+
+    fn wildcard(&self, host: &str) -> Option<&Arc<Certificate>> {
+        self.wildcards.get(host.split_once('.')?.1)
+    }
+
+    fn is_presented(&self, name: &CertificateName, certificate: &Arc<Certificate>) -> bool {
+        let presented = match name {
+            CertificateName::Host(host) => self.hosts.get(host.as_str()),
+            CertificateName::Wildcard(domain) => self.wildcards.get(domain.as_str()),
+        };
+        presented.is_some_and(|presented| Arc::ptr_eq(presented, certificate))
     }
 }
 
@@ -117,6 +156,21 @@ mod tests {
             let found = certificates.find(host);
             assert_eq!(found.as_ref().map(Arc::as_ptr), expected.map(Arc::as_ptr), "{host}");
         }
+    }
+
+    #[test]
+    fn wildcard_of_a_better_rank_is_preferred_to_the_exact_name() {
+        let certificates = Certificates::default();
+        let wildcard = certificate(&["*.sites.example"]);
+        let exact = certificate(&["demo.sites.example", "example.com"]);
+        let find = |host: &str| certificates.find(host).unwrap();
+        certificates.replace_ranked([vec![Arc::clone(&wildcard)], vec![Arc::clone(&exact)]]);
+        assert!(Arc::ptr_eq(&find("demo.sites.example"), &wildcard) && Arc::ptr_eq(&find("example.com"), &exact));
+        let presented: Vec<_> = certificates.presented().iter().map(|(name, _)| name.to_string()).collect();
+        assert_eq!(presented, ["*.sites.example", "example.com"]);
+        certificates.replace_ranked([vec![Arc::clone(&exact)], vec![Arc::clone(&wildcard)]]);
+        assert!(Arc::ptr_eq(&find("demo.sites.example"), &exact));
+        assert!(Arc::ptr_eq(&find("other.sites.example"), &wildcard));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `verge certs`.
 
 use serde_json::{Value, json};
-use verge_protocol::api::{Certificate, RekeyRequest};
+use verge_protocol::api::{Certificate, CertificateEdges, RekeyRequest};
 use verge_protocol::{DomainName, Timestamp};
 
 use super::context::Context;
@@ -44,16 +44,19 @@ fn render(certificates: &[Certificate], now: Timestamp, output: &Output) -> Stri
             certificate.key_type.clone().unwrap_or_default(),
             certificate.not_after.map_or_else(String::new, |end| expiry(end, now)),
             certificate.renewal.map_or_else(|| "now".to_owned(), |at| human::until(now.age(at))),
-            if certificate.is_api {
-                "API".to_owned()
-            } else {
-                format!("{} of {}", certificate.edges.presenting, certificate.edges.of)
-            },
+            if certificate.is_api { "API".to_owned() } else { edges(certificate.edges) },
             certificate.problem.as_deref().map_or_else(String::new, |problem| human::line(problem, 200)),
         ]
     };
     let header = ["names", "issuer", "key", "expires", "renewal", "edges", "problem"];
     table(output, &header, certificates.iter().map(row).collect())
+}
+
+fn edges(CertificateEdges { presenting, of, without_tls }: CertificateEdges) -> String {
+    match without_tls {
+        0 => format!("{presenting} of {of}"),
+        without => format!("{presenting} of {of}, {without} without TLS"),
+    }
 }
 
 /// The domain first, then the others.
@@ -75,8 +78,6 @@ fn expiry(end: Timestamp, now: Timestamp) -> String {
 mod tests {
     use std::time::Duration;
 
-    use verge_protocol::api::CertificateEdges;
-
     use super::*;
     use crate::output::OutputOptions;
 
@@ -88,7 +89,11 @@ mod tests {
             names: others.iter().chain([&domain]).map(|name| name.parse().unwrap()).collect(),
             issuer: left.map(|_| "Let's Encrypt E8".to_owned()),
             key_type: left.map(|_| "ECDSA P-256".to_owned()),
-            edges: CertificateEdges { presenting: left.map_or(0, |days| u64::from(days).min(3)), of: 3 },
+            edges: CertificateEdges {
+                presenting: left.map_or(0, |days| u64::from(days).min(3)),
+                of: 3,
+                without_tls: u64::from(left.is_none()),
+            },
             is_api: domain.starts_with("origin."),
             not_after: left.map(|days| Timestamp(now.0 - 86_400_000 * 10).after(Duration::from_hours(24) * days)),
             renewal: left.filter(|days| *days > 10).map(|_| now.after(Duration::from_hours(50))),

@@ -83,9 +83,10 @@ impl PresentedCertificates {
         }
         let now = self.clock.now();
         sources.chosen = now;
-        let mut all: Vec<_> = sources.own.iter().chain(&sources.fleet).cloned().collect();
-        all.sort_by_key(|certificate| !certificate.is_valid_at(now));
-        self.served.replace(all);
+        let ranks = [(&sources.own, true), (&sources.fleet, true), (&sources.own, false), (&sources.fleet, false)];
+        self.served.replace_ranked(ranks.map(|(source, valid)| {
+            source.iter().filter(move |certificate| certificate.is_valid_at(now) == valid).cloned()
+        }));
     }
 }
 
@@ -101,7 +102,11 @@ mod tests {
     const YEAR: Duration = Duration::from_hours(24 * 365);
 
     fn until_year(year: i32) -> Arc<Certificate> {
-        let mut params = CertificateParams::new(vec![NAME.to_owned()]).unwrap();
+        for_name(NAME, year)
+    }
+
+    fn for_name(name: &str, year: i32) -> Arc<Certificate> {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.not_after = date_time_ymd(year, 1, 1);
         let key = KeyPair::generate().unwrap();
         let chain = params.self_signed(&key).unwrap().pem();
@@ -124,5 +129,19 @@ mod tests {
         clock.advance(YEAR * 30);
         presented.refresh();
         assert!(is_shown(&own), "none is valid");
+    }
+
+    #[test]
+    fn valid_wildcard_is_presented_in_place_of_an_expired_certificate_of_the_very_host() {
+        let clock = Clock::manual(START);
+        let presented = PresentedCertificates::new(clock.clone());
+        let (own, wildcard) = (until_year(2030), for_name("*.example", 2050));
+        let is_shown = |certificate| Arc::ptr_eq(&presented.certificates().find(NAME).unwrap(), certificate);
+        presented.set_fleet(vec![Arc::clone(&wildcard)]);
+        presented.set_own(vec![Arc::clone(&own)]);
+        assert!(is_shown(&own));
+        clock.advance(YEAR * 3);
+        presented.refresh();
+        assert!(is_shown(&wildcard));
     }
 }

@@ -9,7 +9,7 @@ use rcgen::KeyPair;
 use verge_daemon::atomic_file::{self, Durability};
 use verge_daemon::error_chain;
 use verge_protocol::certificate::CertificateState;
-use verge_protocol::{CertificateName, DomainName};
+use verge_protocol::{CertificateName, DomainName, Timestamp};
 
 use super::plan::Wanted;
 use super::x509;
@@ -27,22 +27,19 @@ struct Inner {
     tls: ApiTls,
     directory: PathBuf,
     current: Mutex<Option<CertificateState>>,
-    /// Whether the origin answers with files at its own port 80.
-    has_challenge_listener: bool,
     /// By token, while an order lasts.
     challenges: Mutex<BTreeMap<String, String>>,
 }
 
 impl ApiCertificate {
     /// Presents the certificate that an earlier process has left in the data directory, if it is for `name` and the identity key.
-    pub(crate) fn open(name: DomainName, tls: ApiTls, directory: &Path, has_challenge_listener: bool) -> Self {
+    pub(crate) fn open(name: DomainName, tls: ApiTls, directory: &Path) -> Self {
         let wanted = Wanted { names: [CertificateName::Host(name.clone())].into(), domain: name };
         let certificate = Self(Arc::new(Inner {
             wanted,
             tls,
             directory: directory.to_owned(),
             current: Mutex::default(),
-            has_challenge_listener,
             challenges: Mutex::default(),
         }));
         let path = directory.join(FILE);
@@ -77,10 +74,6 @@ impl ApiCertificate {
         lock(&self.0.current).clone()
     }
 
-    pub(super) fn has_challenge_listener(&self) -> bool {
-        self.0.has_challenge_listener
-    }
-
     /// Stores a certificate, and presents it in place of the earlier one.
     pub(super) async fn replace(&self, new: CertificateState) -> io::Result<()> {
         let this = self.clone();
@@ -103,7 +96,8 @@ impl ApiCertificate {
     }
 
     fn check(&self, chain: String) -> Result<CertificateState, x509::ChainError> {
-        x509::check(chain, x509::key_name(self.key()), &self.0.wanted.names)
+        // One that has expired is presented until there is another one: clients with the pin connect.
+        x509::check(chain, x509::key_name(self.key()), &self.0.wanted.names, Timestamp::default())
     }
 
     fn present(&self, state: CertificateState) -> Result<(), String> {

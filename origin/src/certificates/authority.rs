@@ -67,6 +67,9 @@ impl AuthoritySettings {
     }
 }
 
+/// How long an authority gets no order that limits them and does not say until when.
+const RATE_LIMIT_WAIT: Duration = Duration::from_hours(1);
+
 /// Why an authority issued nothing.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AuthorityError {
@@ -160,6 +163,11 @@ impl Authority {
         &self.settings.directory
     }
 
+    /// The time by its clock, as far as known.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.transport.now()
+    }
+
     /// By how many milliseconds the origin's clock was ahead of the authority's at the last contact; negative: behind; `None`: not
     /// known.
     pub(crate) fn clock_ahead_millis(&self) -> Option<i64> {
@@ -183,28 +191,29 @@ impl Authority {
         replaces: Option<&CertificateDer<'_>>,
     ) -> Result<PendingOrder, AuthorityError> {
         let identifiers: Vec<Identifier> = names.iter().map(|name| Identifier::Dns(name.to_string())).collect();
-        let replaces = replaces.and_then(|certificate| CertificateIdentifier::try_from(certificate).ok());
+        let mut replaces = replaces.and_then(|certificate| CertificateIdentifier::try_from(certificate).ok());
         let mut account = self.account().await?;
-        let mut attempts = 0;
+        let mut has_new_account = false;
         let order = loop {
-            attempts += 1;
             let mut order = NewOrder::new(&identifiers);
             if let Some(profile) = &self.settings.profile {
                 order = order.profile(profile);
             }
-            if let Some(replaces) = replaces.clone().filter(|_| attempts == 1) {
+            if let Some(replaces) = replaces.clone() {
                 order = order.replaces(replaces);
             }
             match account.new_order(&order).await {
-                // The authority has no ARI, or does not know the earlier certificate.
-                Err(Error::Unsupported(_)) if attempts == 1 && replaces.is_some() => {}
-                Err(Error::Api(problem)) if attempts == 1 && is_type(&problem, "accountDoesNotExist") => {
+                Err(Error::Api(problem)) if !has_new_account && is_type(&problem, "accountDoesNotExist") => {
                     account = self.replace_account(&account).await?;
+                    has_new_account = true;
                 }
-                Err(Error::Api(problem)) if attempts == 1 && replaces.is_some() && !is_rate_limited(&problem) => {}
+                // The authority has no ARI, or does not know the earlier certificate.
+                Err(Error::Unsupported(_)) if replaces.is_some() => replaces = None,
+                Err(Error::Api(problem)) if replaces.is_some() && !is_rate_limited(&problem) => replaces = None,
                 // It has ARI, but does not confirm what the order replaces.
-                Err(Error::Other(error)) if attempts == 1 && replaces.is_some() && !error.is::<TransportError>() => {
+                Err(Error::Other(error)) if replaces.is_some() && !error.is::<TransportError>() => {
                     tracing::debug!(%error, "an order does not replace the earlier certificate");
+                    replaces = None;
                 }
                 outcome => break outcome.map_err(|error| self.error(error, "making an order"))?,
             }
@@ -282,6 +291,10 @@ impl Authority {
 
     fn error(&self, error: Error, doing: &'static str) -> AuthorityError {
         match error {
+            // Without a time until when (`Retry-After`).
+            Error::Api(problem) if is_rate_limited(&problem) => {
+                AuthorityError::RateLimited { message: problem.to_string(), until: self.now().after(RATE_LIMIT_WAIT) }
+            }
             Error::Api(problem) => {
                 let message = problem.to_string();
                 refused_names(&problem).map_or(AuthorityError::Refused(message), AuthorityError::NotAuthorized)

@@ -32,6 +32,8 @@ pub(crate) struct DnsCheck {
 pub(crate) enum DnsProblem {
     #[error("the name servers of `{owner}` cannot be found: {source}")]
     NoNameServers { owner: String, source: ResolveError },
+    #[error("it cannot be found out whether `{owner}` is delegated: {source}")]
+    Alias { owner: String, source: ResolveError },
     #[error("no name server of `{owner}` answers; asked: {asked}")]
     AllSilent { owner: String, asked: String },
     #[error("name server {server} answers `{owner}` TXT with {seen}, expected {wanted}")]
@@ -46,13 +48,22 @@ enum Outcome {
 }
 
 impl DnsCheck {
-    /// The name that `owner` is an alias of, if it is one.
-    pub(super) async fn alias(&self, owner: &str) -> Option<String> {
-        self.resolver.cname(owner).await.ok().flatten()
+    /// The name that `owner` is an alias of, if it is one. A look-up that fails is repeated.
+    pub(super) async fn alias(&self, owner: &str) -> Result<Option<String>, DnsProblem> {
+        let mut tries = 1;
+        loop {
+            match self.resolver.cname(owner).await {
+                Ok(alias) => return Ok(alias),
+                Err(error) if error.is_definite() => return Ok(None),
+                Err(_) if tries < SILENT_TRIES => tries += 1,
+                Err(source) => return Err(DnsProblem::Alias { owner: owner.to_owned(), source }),
+            }
+        }
     }
 
-    /// Waits until every authoritative name server answers all TXT records of all owner names. One that is silent three times is left out,
-    /// one that is stale is waited for, for a time.
+    /// Waits until every authoritative name server answers all TXT records of all owner names. One that is silent three times is left out.
+    /// One that is stale is waited for, for a time: then the authority may be told all the same if another one answers them, since it may
+    /// ask that one, and certificates must not expire because of one server.
     pub(super) async fn wait_until_served(
         &self,
         records: &BTreeMap<&String, &BTreeSet<String>>,
@@ -76,12 +87,17 @@ impl DnsCheck {
                     tracing::warn!(name_server = %name, %ip, owner, "name server does not answer: left out");
                 }
                 Outcome::Stale(seen) => {
-                    return Err(DnsProblem::Stale {
-                        server: format!("{name} ({ip})"),
+                    let server = format!("{name} ({ip})");
+                    let problem = DnsProblem::Stale {
+                        server,
                         owner: owner.to_owned(),
                         seen: seen.clone(),
                         wanted: quoted(texts),
-                    });
+                    };
+                    if !outcomes.iter().any(|outcome| matches!(outcome, Outcome::Served)) {
+                        return Err(problem);
+                    }
+                    tracing::warn!(%problem, "the authority is asked to validate all the same");
                 }
             }
         }

@@ -65,8 +65,8 @@ pub(super) struct Known {
     pub(super) keys: BTreeSet<Digest>,
     /// The domains that edges serve. One whose own row is damaged is among them, but its certificate is not wanted.
     served: BTreeSet<DomainName>,
-    /// How many edges report certificates.
-    pub(super) edges: u64,
+    /// The edges, with none that presents a certificate.
+    pub(super) edges: CertificateEdges,
 }
 
 /// A certificate in the feed.
@@ -85,6 +85,7 @@ impl Inventory {
             (domain, Published { state, edges })
         };
         let certificates: BTreeMap<_, _> = database.certificates().await?.into_iter().map(publish).collect();
+        let failed = database.failed_names().await?;
         let base = self.sites.need_name_servers().then_some(&self.base);
         let mut wanted = plan::wanted(base, &database.domains().await?);
         if self.sites == SiteCertificates::Each {
@@ -92,15 +93,15 @@ impl Inventory {
             let hosts: Vec<DomainName> = database.live_sites().await?.into_iter().filter_map(host).collect();
             let current =
                 certificates.iter().map(|(domain, published)| (domain.clone(), published.state.names.clone()));
-            wanted.extend(site_groups::groups(&hosts, &current.collect()));
+            wanted.extend(site_groups::groups(&hosts, &current.collect(), |name| failed.contains_key(name)));
         }
         Ok(Known {
             wanted,
             certificates,
             api: self.api.as_ref().map(|api| (api.wanted().clone(), api.current())),
-            edges: with_tls(&reports).count() as u64,
+            edges: CertificateEdges { presenting: 0, ..edges(&reports, Position::default(), &self.base) },
             issuances: database.issuances().await?,
-            failed: database.failed_names().await?,
+            failed,
             rekeys: database.rekeys().await?,
             keys: database.certificate_keys().await?,
             served: database.served_domains().await?,
@@ -179,11 +180,14 @@ fn with_tls(reports: &[Arc<EdgeReport>]) -> impl Iterator<Item = &Arc<EdgeReport
     reports.iter().filter(|report| report.certificates.is_some())
 }
 
-/// How many of the edges that report certificates present the one of `domain` as of the write `at`.
+/// How many of the edges that report certificates present the one of `domain` as of the write `at`, and how many report none.
 fn edges(reports: &[Arc<EdgeReport>], at: Position, domain: &DomainName) -> CertificateEdges {
-    with_tls(reports).fold(CertificateEdges::default(), |CertificateEdges { presenting, of }, report| {
-        CertificateEdges { presenting: presenting + u64::from(report.has_certificate(at, domain)), of: of + 1 }
-    })
+    let of = with_tls(reports).count();
+    CertificateEdges {
+        presenting: with_tls(reports).filter(|report| report.has_certificate(at, domain)).count() as u64,
+        of: of as u64,
+        without_tls: (reports.len() - of) as u64,
+    }
 }
 
 #[cfg(test)]
@@ -210,7 +214,7 @@ mod tests {
             not_after: Timestamp(1),
             confirmed: false,
         };
-        Published { state, edges: CertificateEdges { presenting, of: 2 } }
+        Published { state, edges: CertificateEdges { presenting, of: 2, without_tls: 0 } }
     }
 
     fn known(wanted: &[&[&str]], certificates: Vec<Published>, served: &[&str]) -> Known {
@@ -224,7 +228,7 @@ mod tests {
             failed: FailedNames::new(),
             rekeys: BTreeMap::new(),
             keys: BTreeSet::new(),
-            edges: 2,
+            edges: CertificateEdges { of: 2, ..CertificateEdges::default() },
             served: served.iter().map(|text| domain(text)).collect(),
         }
     }
@@ -276,10 +280,10 @@ mod tests {
         let lag =
             |domain: &DomainName, seq| CertificateLag { domain: domain.clone(), seq: Seq(seq), reason: String::new() };
         let counted = |reports: &[Arc<EdgeReport>]| {
-            let CertificateEdges { presenting, of } = edges(reports, "1-7".parse().unwrap(), &www);
-            (presenting, of)
+            let CertificateEdges { presenting, of, without_tls } = edges(reports, "1-7".parse().unwrap(), &www);
+            (presenting, of, without_tls)
         };
-        assert_eq!(counted(&[]), (0, 0));
+        assert_eq!(counted(&[]), (0, 0, 0));
         assert!(!CertificateEdges::default().is_complete(), "nobody has said that it is presented");
         let reports = [
             report("1-7", Some(Vec::new())),
@@ -289,7 +293,8 @@ mod tests {
             report("2-7", Some(Vec::new())),
             report("1-7", None),
         ];
-        assert_eq!(counted(&reports), (2, 5));
-        assert!(CertificateEdges { presenting: 2, of: 2 }.is_complete());
+        assert_eq!(counted(&reports), (2, 5, 1));
+        let mixed = CertificateEdges { presenting: 2, of: 2, without_tls: 1 };
+        assert!(mixed.is_complete() && !mixed.are_all());
     }
 }

@@ -80,6 +80,16 @@ impl Issuer {
         }
     }
 
+    /// Whether there is an authority to order from.
+    pub(crate) fn orders_certificates(&self) -> bool {
+        !self.authorities.is_empty()
+    }
+
+    /// Whether this is the name of the API.
+    pub(crate) fn is_of_api(&self, name: &DomainName) -> bool {
+        self.inventory.api.as_ref().is_some_and(|api| api.wanted().domain == *name)
+    }
+
     /// Orders what is due, each `interval`, until `draining`.
     pub(crate) async fn run(self: Arc<Self>, interval: Duration, draining: CancellationToken) {
         if self.authorities.is_empty() {
@@ -126,31 +136,39 @@ impl Issuer {
 
     /// Every certificate that the fleet should have.
     pub(crate) async fn standings(&self) -> Result<Vec<Standing>, StoreError> {
-        let known = self.inventory.read().await?;
-        let standing = |wanted: Wanted| {
-            let due = plan::due(&self.orderable(&known, &wanted), self.current(&known, &wanted).as_ref());
+        Ok(self.standings_of(&self.inventory.read().await?).collect())
+    }
+
+    fn standings_of<'a>(&'a self, known: &'a Known) -> impl Iterator<Item = Standing> + 'a {
+        let standing = move |wanted: Wanted| {
+            let due = plan::due(&self.orderable(known, &wanted), self.current(known, &wanted).as_ref());
             let rows = self.authorities.iter().filter_map(|authority| known.issuance(&wanted.domain, authority));
             let last = rows.filter(|row| row.problem.is_some()).max_by_key(|row| row.last_failure);
             let problem = known.problem(&wanted, last.and_then(|row| row.problem.as_deref()));
             let certificate = known.certificate(&wanted.domain).cloned();
             let published = known.certificates.get(&wanted.domain);
-            let none = CertificateEdges { presenting: 0, of: known.edges };
-            let edges = published.map_or(none, |published| published.edges);
+            let edges = published.map_or(known.edges, |published| published.edges);
             let edges = (!known.is_api(&wanted.domain)).then_some(edges);
             Standing { wanted, certificate, edges, due, problem }
         };
-        Ok(known.all_wanted().cloned().map(standing).collect())
+        known.all_wanted().cloned().map(standing)
     }
 
     /// The certificates that should have been renewed by now, and those of the operator's own names that there never was, if orders for them
     /// fail.
     pub(crate) async fn overdue(&self) -> Result<Option<Problem>, StoreError> {
         let now = self.now();
+        let known = self.inventory.read().await?;
         let is_overdue = |standing: &Standing| {
-            let is_own = standing.edges.is_none() || standing.wanted.domain == self.inventory.base;
-            standing.problem.is_some() && standing.due <= now && (standing.certificate.is_some() || is_own)
+            let domain = &standing.wanted.domain;
+            let is_own = known.is_api(domain) || *domain == self.inventory.base;
+            // Names that are to be added do not make a certificate overdue.
+            let current = self.current(&known, &standing.wanted).map(|current| {
+                plan::due(&Wanted { domain: domain.clone(), names: current.names.clone() }, Some(&current)) <= now
+            });
+            standing.problem.is_some() && current.unwrap_or(is_own)
         };
-        let mut overdue: Vec<Standing> = self.standings().await?.into_iter().filter(is_overdue).collect();
+        let mut overdue: Vec<Standing> = self.standings_of(&known).filter(is_overdue).collect();
         let expiry = |standing: &Standing| standing.certificate.as_ref().map(|certificate| certificate.not_after);
         overdue.sort_by_key(expiry);
         let Some(first) = overdue.first() else { return Ok(None) };
@@ -350,7 +368,7 @@ impl Issuer {
             not_after: certificate.not_after,
             has_key: known.keys.contains(&certificate.key) || known.is_api(&wanted.domain),
             is_rekeyed: known.rekeys.get(&wanted.domain) == Some(&certificate.key),
-            renewal_window: self.windows.of(&wanted.domain, certificate.key),
+            renewal_window: self.windows.of(&wanted.domain, certificate),
         })
     }
 }

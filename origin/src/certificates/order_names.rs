@@ -6,8 +6,12 @@ use verge_protocol::{CertificateName, Timestamp};
 use super::plan::{Current, Failures, Wanted};
 use crate::store::{FailedName, FailedNames};
 
-/// The certificate to order at `now`. A name that failed is left out until it may be tried again. One that the current certificate has is
-/// left out only when that has less than a sixth of its lifetime left. If every name failed, none is left out.
+/// After how many failures a name is left out of a certificate that others wait for.
+const FAILURES_MAX: u32 = 3;
+
+/// The certificate to order at `now`. A name that failed is left out until it may be tried again. One that the current certificate has stays
+/// in until that has less than a sixth of its lifetime left, or, if the order is more than a renewal, after a few failures: other names are
+/// to be added, or the key is to be replaced. If every name failed, none is left out.
 pub(super) fn orderable(wanted: &Wanted, current: Option<&Current>, failed: &FailedNames, now: Timestamp) -> Wanted {
     let is_due_again = |name: &CertificateName| match failed.get(name) {
         Some(failed) => now >= failures(failed).next(name.domain(), now),
@@ -17,7 +21,14 @@ pub(super) fn orderable(wanted: &Wanted, current: Option<&Current>, failed: &Fai
         let lifetime = current.not_before.age(current.not_after);
         now.after(lifetime / 6) < current.not_after
     });
-    let is_kept = |name: &CertificateName| lasts.is_some_and(|current| current.names.contains(name));
+    let is_renewal = |current: &Current| {
+        let mut added = wanted.names.difference(&current.names).filter(|name| is_due_again(name));
+        current.has_key && !current.is_rekeyed && added.next().is_none()
+    };
+    let is_given_up = |name: &CertificateName| failed.get(name).is_some_and(|failed| failed.failures >= FAILURES_MAX);
+    let is_kept = |name: &CertificateName| {
+        lasts.is_some_and(|current| current.names.contains(name) && (is_renewal(current) || !is_given_up(name)))
+    };
     let names = wanted.names.iter().filter(|name| is_due_again(name) || is_kept(name)).cloned().collect();
     let ordered = Wanted { domain: wanted.domain.clone(), names };
     if ordered.names.is_empty() { wanted.clone() } else { ordered }
@@ -67,9 +78,18 @@ mod tests {
 
     /// What is ordered of `a`, `b` and `c`, with a certificate for `current` that has so many of its 90 days left.
     fn ordered(current: Option<(&[&str], u32)>, failed: &FailedNames, now: Timestamp) -> Vec<String> {
+        ordered_with(current, failed, now, |_| {})
+    }
+
+    fn ordered_with(
+        current: Option<(&[&str], u32)>,
+        failed: &FailedNames,
+        now: Timestamp,
+        change: impl FnOnce(&mut Current),
+    ) -> Vec<String> {
         let wanted =
             Wanted { domain: "a.example".parse().unwrap(), names: names(&["a.example", "b.example", "c.example"]) };
-        let current = current.map(|(texts, left)| Current {
+        let mut current = current.map(|(texts, left)| Current {
             names: names(texts),
             not_before: Timestamp(now.after(DAY * left).0 - 90 * 86_400_000),
             not_after: now.after(DAY * left),
@@ -77,6 +97,7 @@ mod tests {
             is_rekeyed: false,
             renewal_window: None,
         });
+        current.as_mut().map(change);
         let ordered = orderable(&wanted, current.as_ref(), failed, now);
         assert_eq!(ordered.domain, wanted.domain);
         ordered.names.iter().map(|name| name.to_string().replace(".example", "")).collect()
@@ -104,6 +125,21 @@ mod tests {
         assert_eq!(ordered(Some((&all, 20)), &often, NOW), ["a", "b", "c"]);
         assert_eq!(ordered(Some((&all, 14)), &often, NOW), ["a", "c"]);
         assert_eq!(ordered(Some((&["a.example"], 60)), &often, NOW), ["a", "c"], "it does not have the name");
+    }
+
+    #[test]
+    fn name_that_goes_on_failing_holds_up_no_other_name_and_no_other_key() {
+        let (twice, often) = (failed(&["b.example"], 2, NOW), failed(&["b.example"], 3, NOW));
+        let current: Option<(&[&str], u32)> = Some((&["a.example", "b.example"], 60));
+        assert_eq!(ordered(current, &twice, NOW), ["a", "b", "c"], "c is added: b is tried some times");
+        assert_eq!(ordered(current, &often, NOW), ["a", "c"]);
+        let all: Option<(&[&str], u32)> = Some((&["a.example", "b.example", "c.example"], 60));
+        assert_eq!(ordered(all, &often, NOW), ["a", "b", "c"]);
+        assert_eq!(ordered_with(all, &often, NOW, |current| current.is_rekeyed = true), ["a", "c"]);
+        assert_eq!(ordered_with(all, &often, NOW, |current| current.has_key = false), ["a", "c"]);
+        // Nothing is to be added that may be tried now.
+        let both = failed(&["b.example", "c.example"], 3, NOW);
+        assert_eq!(ordered(current, &both, NOW), ["a", "b"]);
     }
 
     #[test]

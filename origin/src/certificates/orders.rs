@@ -48,10 +48,8 @@ pub(crate) enum OrderError {
     Chain(#[from] ChainError),
     #[error(transparent)]
     Dns(#[from] DnsProblem),
-    #[error(
-        "no way to prove {name}, the name of the API: have `_acme-challenge.{name}` be a CNAME to `{target}`, or set `challenge_listen`"
-    )]
-    NotProvable { name: DomainName, target: String },
+    #[error("{source}; the authority asks at port 80: set `challenge_listen`, unless an edge answers there{other_way}")]
+    ApiNotVerified { source: AuthorityError, other_way: String },
     #[error("failed to make a key: {0}")]
     Key(#[from] rcgen::Error),
     #[error("the order did not finish within {} minutes", ORDER_TIMEOUT.as_secs() / 60)]
@@ -107,11 +105,8 @@ impl Orders {
         current: Option<&CertificateState>,
         key: &KeyPair,
     ) -> Result<CertificateState, OrderError> {
-        let by_dns = self.proven_by_dns(wanted).await;
+        let by_dns = self.proven_by_dns(wanted).await?;
         let api = self.api.as_ref().filter(|api| api.is(wanted));
-        if api.is_some_and(|api| !api.has_challenge_listener()) && by_dns.is_empty() {
-            return Err(self.not_provable(&wanted.domain));
-        }
         let replaces = current.and_then(|current| x509::leaf(&current.chain).ok());
         let mut order = authority.order(&wanted.names, replaces.as_ref()).await?;
         let kind = |name: &CertificateName| match name {
@@ -119,24 +114,34 @@ impl Orders {
             CertificateName::Host(domain) if !by_dns.contains_key(domain) => ChallengeKind::Http01,
             _ => ChallengeKind::Dns01,
         };
-        let mut answers = answers(order.challenges(kind).await?, &by_dns);
+        let answers = answers(order.challenges(kind).await?, &by_dns);
         if let Some(api) = api {
-            // The authority will ask the origin, and no edge.
-            api.set_challenges(answers.values_mut().flat_map(|answer| std::mem::take(&mut answer.http)).collect());
+            // The authority will ask the origin, or an edge on the same machine.
+            api.set_challenges(answers.values().flat_map(|answer| answer.http.clone()).collect());
         }
-        let chain = self.answer_and_finish(&mut order, &answers, &x509::request(key, &wanted.names)?).await;
+        let mut chain = self.answer_and_finish(&mut order, &answers, &x509::request(key, &wanted.names)?).await;
         if let Some(api) = api {
             api.set_challenges(BTreeMap::new());
+            chain = chain.map_err(|error| match error {
+                OrderError::Authority(AuthorityError::NotAuthorized(reasons)) if by_dns.is_empty() => {
+                    self.api_not_verified(&wanted.domain, reasons)
+                }
+                error => error,
+            });
         }
         let withdrawn = answers.into_keys().map(|domain| (domain, None)).collect();
         self.set_challenges(withdrawn).await?;
-        Ok(x509::check(chain?, x509::key_name(key), &wanted.names)?)
+        Ok(x509::check(chain?, x509::key_name(key), &wanted.names, authority.now())?)
     }
 
-    /// Nothing can prove the name of the API to an authority.
-    fn not_provable(&self, name: &DomainName) -> OrderError {
-        let target = self.base.as_ref().map(|base| delegated_owner(name, base)).unwrap_or_default();
-        OrderError::NotProvable { name: name.clone(), target }
+    /// The name of the API could not be verified over HTTP.
+    fn api_not_verified(&self, name: &DomainName, reasons: BTreeMap<CertificateName, String>) -> OrderError {
+        let other_way = self.base.as_ref().map(|base| {
+            let target = delegated_owner(name, base);
+            format!(", or have `_acme-challenge.{name}` be a CNAME to `{target}`")
+        });
+        let source = AuthorityError::NotAuthorized(reasons);
+        OrderError::ApiNotVerified { source, other_way: other_way.unwrap_or_default() }
     }
 
     async fn answer_and_finish(
@@ -157,21 +162,26 @@ impl Orders {
 
     /// The domains that are proven by a TXT record, each with the record's owner name: the base domain, and those that delegate the name
     /// `_acme-challenge.<domain>` to a name of the base domain that no other domain has.
-    async fn proven_by_dns(&self, wanted: &Wanted) -> BTreeMap<DomainName, String> {
+    async fn proven_by_dns(&self, wanted: &Wanted) -> Result<BTreeMap<DomainName, String>, OrderError> {
         let mut owners = BTreeMap::new();
-        let Some(base) = &self.base else { return owners };
+        let Some(base) = &self.base else { return Ok(owners) };
         for domain in wanted.names.iter().map(CertificateName::domain) {
             let own = format!("_acme-challenge.{domain}");
             if domain == base || self.api.as_ref().is_some_and(|api| api.is(wanted)) && domain.is_within(base) {
                 owners.insert(domain.clone(), own);
             } else if !owners.contains_key(domain) {
                 let delegated = delegated_owner(domain, base);
-                if self.dns.alias(&own).await.as_ref() == Some(&delegated) {
+                let alias = self.dns.alias(&own).await.map_err(|error| {
+                    // The other names are not to wait for this one.
+                    let reason = (CertificateName::Host(domain.clone()), error.to_string());
+                    AuthorityError::NotAuthorized([reason].into())
+                })?;
+                if alias.as_ref() == Some(&delegated) {
                     owners.insert(domain.clone(), delegated);
                 }
             }
         }
-        owners
+        Ok(owners)
     }
 
     /// Withdraws the answers that an earlier process has left.

@@ -21,6 +21,10 @@ pub(crate) struct Rekeying {
 pub(crate) enum RekeyError {
     #[error("there is no certificate for {0}")]
     UnknownCertificate(DomainName),
+    #[error("the certificate of the API, for {0}, is for the identity key, which clients pin")]
+    OfApi(DomainName),
+    #[error("no certificates are ordered: the configuration of the origin has no `[acme]` section")]
+    NoAuthority,
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use verge_daemon::error_chain;
+use verge_protocol::certificate::CertificateState;
 use verge_protocol::{Digest, DomainName, Timestamp};
 
 use super::authority::Authority;
@@ -23,20 +24,27 @@ const ASKED_MAX: usize = 50;
 #[derive(Default)]
 pub(super) struct RenewalWindows(Mutex<HashMap<DomainName, KnownWindow>>);
 
+/// Its key, and the start of its validity.
+type CertificateId = (Digest, Timestamp);
+
+fn id(certificate: &CertificateState) -> CertificateId {
+    (certificate.key, certificate.not_before)
+}
+
 /// What an authority has answered about a certificate.
 #[derive(Clone, Copy)]
 struct KnownWindow {
-    /// The certificate's key.
-    key: Digest,
+    /// The certificate: a key may have several, one after the other.
+    id: CertificateId,
     window: Option<Window>,
     /// When it is asked again.
     until: Timestamp,
 }
 
 impl RenewalWindows {
-    /// The window of the certificate of a domain that has this key, if its authority has told one.
-    pub(super) fn of(&self, domain: &DomainName, key: Digest) -> Option<Window> {
-        self.last(domain, key)?.window
+    /// The window of the certificate of a domain, if its authority has told one.
+    pub(super) fn of(&self, domain: &DomainName, certificate: &CertificateState) -> Option<Window> {
+        self.last(domain, id(certificate))?.window
     }
 
     /// Asks the authorities that issued certificates, as often as they wish, until one does not answer. `now` tells the time by their clocks.
@@ -46,8 +54,8 @@ impl RenewalWindows {
             if asked >= ASKED_MAX {
                 break;
             }
-            let key = certificate.key;
-            let last = self.last(domain, key);
+            let id = id(certificate);
+            let last = self.last(domain, id);
             // A time far ahead is of a clock that was.
             let is_known = |last: KnownWindow| now() < last.until && last.until < now().after(INTERVAL_MAX * 2);
             if last.is_some_and(is_known) {
@@ -68,12 +76,12 @@ impl RenewalWindows {
                 }
             };
             let until = now().after(wait.clamp(INTERVAL, INTERVAL_MAX));
-            self.lock().insert(domain.clone(), KnownWindow { key, window, until });
+            self.lock().insert(domain.clone(), KnownWindow { id, window, until });
         }
     }
 
-    fn last(&self, domain: &DomainName, key: Digest) -> Option<KnownWindow> {
-        self.lock().get(domain).copied().filter(|last| last.key == key)
+    fn last(&self, domain: &DomainName, id: CertificateId) -> Option<KnownWindow> {
+        self.lock().get(domain).copied().filter(|last| last.id == id)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<DomainName, KnownWindow>> {

@@ -10,22 +10,33 @@ use super::plan::Wanted;
 const HOSTS_MAX: usize = 25;
 
 /// The certificates for `hosts`, which are in the order in which they came to be. A host stays in the certificate that has it; each other one
-/// joins the first certificate that has room, or begins one, which it identifies from then on.
-pub(super) fn groups(hosts: &[DomainName], current: &BTreeMap<DomainName, BTreeSet<CertificateName>>) -> Vec<Wanted> {
+/// joins the first certificate that has room, or begins one, which it identifies from then on. A certificate with a host that could not be
+/// verified of late (`failed`) has no room: a new host would have to wait for it.
+pub(super) fn groups(
+    hosts: &[DomainName],
+    current: &BTreeMap<DomainName, BTreeSet<CertificateName>>,
+    failed: impl Fn(&CertificateName) -> bool,
+) -> Vec<Wanted> {
     let mut unplaced: BTreeSet<&DomainName> = hosts.iter().collect();
     let mut groups: Vec<(DomainName, BTreeSet<CertificateName>)> = Vec::new();
+    let mut closed: BTreeSet<DomainName> = BTreeSet::new();
     for (domain, names) in current {
         let placed: Vec<&DomainName> = names
             .iter()
             .filter_map(|name| if let CertificateName::Host(host) = name { unplaced.take(host) } else { None })
             .collect();
         if !placed.is_empty() {
-            groups.push((domain.clone(), placed.into_iter().cloned().map(CertificateName::Host).collect()));
+            let names: BTreeSet<_> = placed.into_iter().cloned().map(CertificateName::Host).collect();
+            if names.iter().any(&failed) {
+                closed.insert(domain.clone());
+            }
+            groups.push((domain.clone(), names));
         }
     }
     for host in hosts.iter().filter(|host| unplaced.contains(host)) {
         let own = groups.iter().position(|(domain, _)| domain == host);
-        let with_room = || groups.iter().position(|(_, names)| names.len() < HOSTS_MAX);
+        let has_room = |(domain, names): &(_, BTreeSet<_>)| names.len() < HOSTS_MAX && !closed.contains(domain);
+        let with_room = || groups.iter().position(has_room);
         let name = CertificateName::Host(host.clone());
         match own.or_else(with_room) {
             Some(index) => drop(groups[index].1.insert(name)),
@@ -38,6 +49,11 @@ pub(super) fn groups(hosts: &[DomainName], current: &BTreeMap<DomainName, BTreeS
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Without failed hosts.
+    fn groups(hosts: &[DomainName], current: &Current) -> Vec<Wanted> {
+        super::groups(hosts, current, |_| false)
+    }
 
     type Current = BTreeMap<DomainName, BTreeSet<CertificateName>>;
 
@@ -102,5 +118,17 @@ mod tests {
         let wildcard = ("sites.example".parse().unwrap(), ["*.sites.example".parse().unwrap()].into());
         let current: Current = [other("www.example.com"), wildcard].into();
         assert_eq!(sizes(&groups(&hosts(0..1), &current)), sized(&[("s0", 1)]));
+    }
+
+    #[test]
+    fn new_host_joins_no_certificate_with_a_host_that_fails() {
+        let before = groups(&hosts(0..3), &Current::new());
+        let fails = |name: &CertificateName| *name.domain() == host(1);
+        let after = super::groups(&hosts(0..5), &issued(&before), fails);
+        assert_eq!(sizes(&after), sized(&[("s0", 3), ("s3", 2)]));
+        // One that has no certificate yet is in nobody's way.
+        let fails = |name: &CertificateName| *name.domain() == host(4);
+        let after = super::groups(&hosts(0..6), &issued(&before), fails);
+        assert_eq!(sizes(&after), sized(&[("s0", 6)]));
     }
 }

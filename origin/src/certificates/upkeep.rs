@@ -43,7 +43,7 @@ impl Upkeep {
     async fn round(&self) -> Result<(), StoreError> {
         let known = self.inventory.read().await?;
         for (domain, certificate) in &known.certificates {
-            if !certificate.state.confirmed && certificate.edges.is_complete() {
+            if !certificate.state.confirmed && certificate.edges.are_all() {
                 self.confirm(domain, certificate.state.key).await?;
                 tracing::info!(%domain, edges = certificate.edges.of, "certificate presented on all edges");
             }

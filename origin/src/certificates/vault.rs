@@ -95,6 +95,12 @@ impl Vault {
         master.open(&name, &row.sealed).map(Some).ok_or(VaultError::Damaged(name))
     }
 
+    /// Deletes the private key of a certificate, which is damaged: the certificate is then ordered anew.
+    pub(crate) async fn delete_damaged_key(&self, key: Digest) -> Result<(), VaultError> {
+        self.master()?;
+        Ok(self.database.delete_certificate_key(key).await?)
+    }
+
     /// Makes the secret of session tickets if there is none that can be read.
     pub(crate) async fn ensure_ticket_secret(&self, feed: &Feed) -> Result<(), VaultError> {
         self.master()?;

@@ -34,6 +34,8 @@ pub(crate) enum ChainError {
     MissingName(CertificateName),
     #[error("the certificate ends before it begins")]
     NeverValid,
+    #[error("the certificate has expired at {0}")]
+    Expired(Timestamp),
 }
 
 /// The first certificate of a PEM chain.
@@ -63,11 +65,12 @@ pub(crate) fn key_type(chain: &str) -> Option<String> {
     })
 }
 
-/// What edges are given of an issued chain. It is refused unless it certifies `key` for all `names`.
+/// What edges are given of an issued chain. It is refused unless it certifies `key` for all `names`, and has not expired at `now`.
 pub(super) fn check(
     chain: String,
     key: Digest,
     names: &BTreeSet<CertificateName>,
+    now: Timestamp,
 ) -> Result<CertificateState, ChainError> {
     // Every certificate of the chain must be one: TLS sends them all.
     for certificate in CertificateDer::pem_slice_iter(chain.as_bytes()) {
@@ -97,12 +100,17 @@ pub(super) fn check(
     if not_before >= not_after {
         return Err(ChainError::NeverValid);
     }
+    if not_after <= now {
+        return Err(ChainError::Expired(not_after));
+    }
     Ok(CertificateState { names: names.clone(), chain, key, not_before, not_after, confirmed: false })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
     fn names(texts: &[&str]) -> BTreeSet<CertificateName> {
         texts.iter().map(|text| text.parse().unwrap()).collect()
@@ -120,15 +128,17 @@ mod tests {
     fn chain_is_accepted_for_its_key_and_names_alone() {
         let (pem, key) = chain(&["sites.example", "*.sites.example"]);
         let both = names(&["*.sites.example", "sites.example"]);
-        let state = check(pem.clone(), key, &both).unwrap();
-        assert_eq!((state.names, state.key), (both.clone(), key));
+        let state = check(pem.clone(), key, &both, NOW).unwrap();
+        assert_eq!((&state.names, state.key), (&both, key));
         assert!(state.not_before < state.not_after);
+        let later = Timestamp(u64::MAX);
+        assert_eq!(check(pem.clone(), key, &both, later), Err(ChainError::Expired(state.not_after)));
         assert_eq!(key_type(&pem).as_deref(), Some("ECDSA P-256"));
-        assert_eq!(check(pem.clone(), Digest::of(b"other"), &both), Err(ChainError::OtherKey));
+        assert_eq!(check(pem.clone(), Digest::of(b"other"), &both, NOW), Err(ChainError::OtherKey));
         let more = names(&["sites.example", "www.example"]);
-        assert!(matches!(check(pem.clone(), key, &more), Err(ChainError::MissingName(_))));
+        assert!(matches!(check(pem.clone(), key, &more, NOW), Err(ChainError::MissingName(_))));
         for malformed in ["", "text", &pem[..200], &format!("{pem}{}", pem.replace("MII", "AAA"))] {
-            assert_eq!(check(malformed.to_owned(), key, &both), Err(ChainError::Malformed), "{malformed}");
+            assert_eq!(check(malformed.to_owned(), key, &both, NOW), Err(ChainError::Malformed), "{malformed}");
         }
     }
 

@@ -19,12 +19,6 @@ pub enum ApiNameError {
     /// Sites are there.
     #[error("`api_name` is {0}, the host of `sites_url`: use another name, which resolves to this machine")]
     Base(DomainName),
-    /// An authority would never issue it.
-    #[error(
-        "nothing can prove `api_name`: name servers of Verge do not answer for the host of `sites_url` (`sites` in `[acme]`), so set \
-         `challenge_listen`, such as \"0.0.0.0:80\""
-    )]
-    NotProvable,
     /// There is nothing to prove.
     #[error("`challenge_listen` has no effect without `api_name`: set the name, or remove it")]
     NoName,
@@ -35,15 +29,14 @@ pub(super) fn check(raw: &RawConfig, base: &DomainName) -> Result<(), ApiNameErr
     let Some(name) = &raw.api_name else {
         return if raw.challenge_listen.is_some() { Err(ApiNameError::NoName) } else { Ok(()) };
     };
-    let acme = raw.acme.as_ref().ok_or(ApiNameError::NoAuthority)?;
-    if raw.tls_listen.is_none() {
+    if raw.acme.is_none() {
+        Err(ApiNameError::NoAuthority)
+    } else if raw.tls_listen.is_none() {
         Err(ApiNameError::NoTlsListener)
     } else if raw.api_certificate.is_some() {
         Err(ApiNameError::WithFiles)
     } else if name == base {
         Err(ApiNameError::Base(base.clone()))
-    } else if raw.challenge_listen.is_none() && !acme.sites.need_name_servers() {
-        Err(ApiNameError::NotProvable)
     } else {
         Ok(())
     }
@@ -61,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn name_of_the_api_needs_a_listener_an_authority_and_a_proof() {
+    fn name_of_the_api_needs_a_listener_and_an_authority() {
         let name = "api_name = \"origin.example.com\"\n";
         let tls = "tls_listen = \"0.0.0.0:7443\"\n";
         let http = "challenge_listen = \"0.0.0.0:80\"\n";
@@ -71,7 +64,6 @@ mod tests {
         for (text, expected) in [
             (format!("{name}[acme]"), "without `tls_listen`"),
             (format!("{name}{tls}"), "without `[acme]`"),
-            (format!("{name}{tls}[acme]\nsites = \"none\""), "nothing can prove `api_name`"),
             (format!("api_name = \"sites.example.com\"\n{tls}[acme]"), "the host of `sites_url`"),
             (format!("{name}{tls}[api_certificate]\nchain = \"c\"\nkey = \"k\"\n[acme]"), "exclude each other"),
             (format!("api_name = \"no name\"\n{tls}[acme]"), "invalid domain name"),

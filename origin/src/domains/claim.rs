@@ -12,7 +12,7 @@ impl Domains {
     /// Claims a domain for a site, or changes where it redirects to, and checks its TXT record now.
     pub(crate) async fn claim(&self, name: DomainName, request: DomainRequest) -> Result<DomainRow, DomainError> {
         check_name(&name, &self.settings.base)?;
-        if self.settings.api_name.as_ref() == Some(&name) {
+        if self.is_of_api(&name) {
             return Err(DomainError::OfApi(name));
         }
         let mut random = [0; 16];

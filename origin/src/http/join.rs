@@ -71,7 +71,12 @@ pub(super) async fn join(
     let now = clock.now();
     let decide = |code| join::owner(code, public_key.as_deref(), now);
     // Anybody can send a code: none but a good one takes the write connection.
-    let refused = |error: &JoinError| tracing::warn!(%error, "a machine that sent a join code was refused");
+    let refused = |error: &JoinError| {
+        // Nor does one that nobody made fill the log.
+        if !matches!(error, JoinError::Unknown) {
+            tracing::warn!(%error, "a machine that sent a join code was refused");
+        }
+    };
     decide(database.join_code(secret.digest()).await?).inspect_err(refused)?;
     let token = token::generate();
     let digest = token::digest(token.expose()).expect("a generated token is well formed");

@@ -51,16 +51,24 @@ pub(super) async fn request(
     Ok(Json(answer))
 }
 
-/// One that is damaged is left out, as one that does not exist: the others are sent.
+/// One that is damaged is left out, as one that does not exist: the others are sent. A private key is deleted then, so that its certificate is
+/// ordered anew.
 async fn read(vault: &Vault, name: Digest) -> Result<Option<Vec<u8>>, VaultError> {
-    for of_kind in [SecretName::CertificateKey(name), SecretName::Tickets(name)] {
-        match vault.get(&of_kind).await {
-            Ok(None) => {}
-            Err(error @ VaultError::Damaged(_)) => tracing::error!(error = error_chain(&error), "a secret is left out"),
-            found => return found,
+    match vault.get(&SecretName::CertificateKey(name)).await {
+        Ok(None) => {}
+        Err(error @ VaultError::Damaged(_)) => {
+            tracing::error!(error = error_chain(&error), "a private key is deleted: its certificate is ordered anew");
+            vault.delete_damaged_key(name).await?;
         }
+        found => return found,
     }
-    Ok(None)
+    match vault.get(&SecretName::Tickets(name)).await {
+        Err(error @ VaultError::Damaged(_)) => {
+            tracing::error!(error = error_chain(&error), "the secret of session tickets is left out");
+            Ok(None)
+        }
+        found => found,
+    }
 }
 
 impl From<VaultError> for ApiError {

@@ -16,6 +16,7 @@ use verge_protocol::{ChannelName, ReleaseNumber, SiteName};
 use super::auth::Admin;
 use super::error::ApiError;
 use super::extract::{JsonBody, PathParams, QueryParams};
+use crate::domains::Domains;
 use crate::feed::Feed;
 use crate::publish;
 use crate::site_https;
@@ -81,8 +82,13 @@ pub(super) async fn create(
     State(database): State<Database>,
     State(clock): State<Clock>,
     State(sites_url): State<SitesUrl>,
+    State(domains): State<Domains>,
     PathParams(name): PathParams<SiteName>,
 ) -> Result<(StatusCode, Json<Site>), ApiError> {
+    if domains.site_at_api().as_ref() == Some(&name) {
+        let message = format!("{name} would answer at the name of the origin's API");
+        return Err(ApiError::bad_request("invalid_name", message).hint("use another name"));
+    }
     let is_new = database.create_site(&name, clock.now()).await?;
     if is_new {
         tracing::info!(site = %name, "site created");

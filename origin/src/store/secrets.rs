@@ -23,6 +23,13 @@ pub(crate) struct SecretRow {
 }
 
 impl Database {
+    /// Deletes the private key of a certificate.
+    pub(crate) async fn delete_certificate_key(&self, key: Digest) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        delete_certificate_key(&mut transaction, key).await?;
+        transaction.commit().await
+    }
+
     /// The secret of this name.
     pub(crate) async fn secret(&self, name: &str) -> Result<Option<SecretRow>, StoreError> {
         let row: Option<(String, String)> = sqlx::query_as("select master, sealed from secret where name = $1")

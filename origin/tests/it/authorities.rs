@@ -58,16 +58,19 @@ async fn second_authority_issues_while_the_first_one_answers_429_or_500() {
     if !Pebble::is_installed() {
         return;
     }
-    let limited = || {
+    let limited = |retry_after: Option<&'static str>| {
         let problem =
             json!({ "type": "urn:ietf:params:acme:error:rateLimited", "detail": "too many orders", "status": 429 });
         let mut answer = Answer::new(429, problem.to_string());
-        answer.headers.insert("retry-after", "86400".parse().unwrap());
+        if let Some(seconds) = retry_after {
+            answer.headers.insert("retry-after", seconds.parse().unwrap());
+        }
         answer.headers.insert("content-type", "application/problem+json".parse().unwrap());
         answer
     };
-    let cases: [(_, IsRefused, _, _); 2] = [
-        ("429", |seen| seen.path == "/order-plz", limited(), "too many orders"),
+    let cases: [(_, IsRefused, _, _); 3] = [
+        ("429", |seen| seen.path == "/order-plz", limited(Some("86400")), "too many orders"),
+        ("429 without a time", |seen| seen.path == "/order-plz", limited(None), "too many orders"),
         ("500", |_| true, Answer::new(500, "out of order"), "HTTP 500"),
     ];
     for (case, is_refused, answer, text) in cases {

@@ -1,19 +1,27 @@
 //! What the origin tells of its authorities, and what becomes of an order that it cannot record.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use reqwest::{Method, Response};
 use serde_json::json;
 use sqlx::{Connection as _, SqliteConnection};
 use tokio::task::JoinSet;
 use verge_protocol::DomainName;
+use verge_protocol::api::RekeyRequest;
 use verge_protocol::certificate::CaaState;
 use verge_test_kit::{Pebble, until};
 
 use super::authority_proxy::{Answer, AuthorityProxy, Seen};
 use super::certificates::{Fleet, authority, claim, start, wait_for};
+use super::test_origin::{TestOrigin, error};
 
 const WWW: &str = "www.example.com";
+
+async fn rekey(origin: &TestOrigin, request: RekeyRequest) -> Response {
+    origin.request(Method::POST, "/v1/certificates/rekey").json(&request).send().await.unwrap()
+}
 
 #[tokio::test]
 async fn caa_names_the_authority_as_its_directory_does_and_nobody_until_all_have_said_their_name() {
@@ -85,5 +93,50 @@ async fn certificate_that_cannot_be_stored_is_not_ordered_again_at_once() {
     assert!(rows.borrow().certificates.is_empty());
     origin.clock.advance(Duration::from_mins(20));
     wait_for(&mut rows, &pebble, |rows| rows.certificates.contains_key(&www)).await;
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn account_that_the_authority_has_forgotten_is_made_anew_when_a_certificate_is_renewed() {
+    if !Pebble::is_installed() {
+        return;
+    }
+    let fleet = Fleet::bind(&[WWW]).await;
+    let pebble = Pebble::start(fleet.dns.address, fleet.address.port()).await;
+    let proxy = AuthorityProxy::start(&pebble).await;
+    let origin = start(&fleet, vec![proxy.authority()]).await;
+    let (dns, mut tasks) = (Arc::clone(&fleet.dns), JoinSet::new());
+    let mut rows = fleet.follow(&origin, &mut tasks).await;
+    claim(&origin, &dns, WWW, None).await;
+    let www: DomainName = WWW.parse().unwrap();
+    let first = wait_for(&mut rows, &pebble, |rows| rows.certificates.contains_key(&www)).await.certificates[&www].key;
+    let accounts = proxy.seen("/sign-me-up").len();
+    let has_signed_up = AtomicBool::new(false);
+    proxy.set(move |seen, answer| {
+        if seen.path == "/sign-me-up" && answer.is_some_and(|answer| answer.status.is_success()) {
+            has_signed_up.store(true, Ordering::Relaxed);
+        }
+        let is_unknown = seen.path == "/order-plz" && !has_signed_up.load(Ordering::Relaxed);
+        (is_unknown && answer.is_none()).then(|| {
+            let problem = json!({ "type": "urn:ietf:params:acme:error:accountDoesNotExist", "status": 400 });
+            let mut answer = Answer::new(400, problem.to_string());
+            answer.headers.insert("content-type", "application/problem+json".parse().unwrap());
+            answer
+        })
+    });
+    let rekeyed = rekey(&origin, RekeyRequest::Domains([www.clone()].into())).await;
+    assert!(rekeyed.status().is_success());
+    wait_for(&mut rows, &pebble, |rows| rows.certificates[&www].key != first).await;
+    assert!(proxy.seen("/sign-me-up").len() > accounts);
+    origin.stop().await;
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn without_an_authority_no_key_is_said_to_be_replaced() {
+    let fleet = Fleet::bind(&[]).await;
+    let origin = start(&fleet, Vec::new()).await;
+    let refused = rekey(&origin, RekeyRequest::All).await;
+    assert_eq!(error(refused).await.1.code, "no_authority");
     origin.stop().await;
 }

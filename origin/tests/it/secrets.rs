@@ -110,7 +110,7 @@ async fn token_that_is_revoked_while_a_request_arrives_binds_no_key() {
 }
 
 #[tokio::test]
-async fn damaged_secret_is_left_out_and_the_others_are_sent() {
+async fn damaged_secret_is_left_out_or_deleted_and_the_others_are_sent() {
     let origin = TestOrigin::start().await;
     let (edge, key) = ("fra-1".parse().unwrap(), EdgeKey::generate());
     let token = origin.edge_token("fra-1").await;
@@ -126,6 +126,10 @@ async fn damaged_secret_is_left_out_and_the_others_are_sent() {
     let answer: SecretsAnswer = ok(request(&origin, &token, &key, &[damaged, name]).await).await;
     assert_eq!(answer.sealed.keys().collect::<Vec<_>>(), [&name]);
     assert_eq!(key.open(&edge, name, &answer.sealed[&name]).unwrap(), secret);
+    // A private key that nobody can read does not keep its certificate from being ordered anew.
+    let left: (i64,) =
+        sqlx::query_as("select count(*) from secret where name like 'key/%'").fetch_one(&mut database).await.unwrap();
+    assert_eq!(left, (0,));
     origin.stop().await;
 }
 

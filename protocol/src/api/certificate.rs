@@ -56,11 +56,19 @@ pub struct CertificateEdges {
     pub presenting: u64,
     /// How many there are.
     pub of: u64,
+    /// How many edges besides, that are not away, have no TLS: name servers do not publish then that names speak HTTPS.
+    #[serde(default)]
+    pub without_tls: u64,
 }
 
 impl CertificateEdges {
-    /// Whether there is an edge, and all present the certificate.
+    /// Whether there is an edge with TLS, and all of these present the certificate.
     pub fn is_complete(self) -> bool {
         self.of > 0 && self.presenting == self.of
+    }
+
+    /// Whether every edge presents the certificate.
+    pub fn are_all(self) -> bool {
+        self.is_complete() && self.without_tls == 0
     }
 }

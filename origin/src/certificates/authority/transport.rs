@@ -61,6 +61,12 @@ impl Transport {
         Ok(Self { client, clock, clock_ahead_millis: Arc::default() })
     }
 
+    /// The authority's time.
+    pub(super) fn now(&self) -> Timestamp {
+        let ahead = self.clock_ahead_millis().unwrap_or_default();
+        Timestamp(self.clock.now().0.saturating_add_signed(-ahead))
+    }
+
     pub(super) fn clock_ahead_millis(&self) -> Option<i64> {
         *self.lock()
     }
