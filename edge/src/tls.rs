@@ -72,15 +72,14 @@ pub(crate) async fn follow(
     if let Err(error) = &key {
         tracing::error!(error, "the key of this edge cannot be used: it gets no private keys of certificates");
     }
-    let Following { upstream, tickets, name, clock } = following;
+    let Following { upstream, tickets, name } = following;
     if let Some(secret) = &secret {
         tickets.set_secret(secret);
     }
     let ticket_secret = secret.map(|secret| Digest::of(&secret));
     let presented = presented.clone();
     let is_known = false;
-    let task =
-        KeyRequestsTask { fleet, store, key, upstream, presented, tickets, ticket_secret, is_known, name, clock };
+    let task = KeyRequestsTask { fleet, store, key, upstream, presented, tickets, ticket_secret, is_known, name };
     let draining = tasks.draining().clone();
     drop(tasks.spawn("certificates", draining.run_until_cancelled_owned(task.run())));
     Ok(())
@@ -97,7 +96,6 @@ pub(crate) struct Following {
     pub(crate) upstream: Upstream,
     pub(crate) tickets: Arc<Tickets>,
     pub(crate) name: EdgeName,
-    pub(crate) clock: Clock,
 }
 
 impl TlsStatus {
