@@ -128,6 +128,12 @@ impl TlsStatus {
         self.fleet.as_ref().map_or_else(Vec::new, FleetCertificates::lagging)
     }
 
+    /// Whether the certificates of the feed were presented at some time when this was called, or could not be got: what is on the disk of an edge
+    /// that was away may have expired. Call it once the feed is known.
+    pub(crate) fn has_caught_up(&self) -> bool {
+        self.fleet.as_ref().is_none_or(FleetCertificates::has_caught_up)
+    }
+
     /// The first write of a certificate that is not served: it is not presented, nor is a valid one in its place. One that has expired
     /// does not count: the edges that present it still have had it since before.
     pub(crate) fn first_unserved(&self) -> Option<Seq> {

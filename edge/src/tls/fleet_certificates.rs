@@ -35,6 +35,8 @@ struct State {
 
 /// Why a certificate cannot be presented.
 #[derive(Debug, Clone, PartialEq, Eq)]
+    /// See [`FleetCertificates::has_caught_up`].
+    has_caught_up: bool,
 pub(super) enum Failure {
     /// The origin does not have its private key: no edge can present it.
     NoKey,
@@ -129,6 +131,14 @@ impl FleetCertificates {
     /// The name of the secret of session tickets.
     pub(super) fn tickets(&self) -> Option<Digest> {
         self.state().tickets
+    /// Whether all certificates of the feed were presented at some time when this was called, or could not be got. Call it once the feed is known.
+    pub(super) fn has_caught_up(&self) -> bool {
+        let mut state = self.state();
+        let is_settled = |domain| state.failures.contains_key(domain);
+        state.has_caught_up = state.has_caught_up || state.missing().all(|(domain, ..)| is_settled(domain));
+        state.has_caught_up
+    }
+
     }
 
     /// Presents certificates, with those before.
