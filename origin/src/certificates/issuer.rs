@@ -143,7 +143,7 @@ impl Issuer {
         if self.orders.vault.problem().is_some() {
             return Ok(Due::default());
         }
-        let wanted = known.wanted.iter().filter(|wanted| !orders.contains(&wanted.domain));
+        let wanted = known.wanted.iter().filter(|wanted| !orders.overlap(wanted));
         let wanted = wanted.map(|wanted| self.orderable(&known, wanted));
         let queue = wanted.filter(|wanted| self.authority_for(&known, wanted).is_some()).collect();
         Ok(Due { known, queue })
@@ -154,8 +154,8 @@ impl Issuer {
         while orders.len() < CONCURRENCY
             && let Some(wanted) = due.queue.pop_front()
         {
-            let (issuer, known, domain) = (Arc::clone(self), Arc::clone(&due.known), wanted.domain.clone());
-            orders.start(domain.clone(), async move {
+            let (issuer, known) = (Arc::clone(self), Arc::clone(&due.known));
+            orders.start(wanted.clone(), async move {
                 if let Err(error) = issuer.order(&known, &wanted).await {
                     tracing::error!(%domain, error = error_chain(&error), "failed to record an order");
                 }
