@@ -195,6 +195,7 @@ fn issuer(
         feed: feed.clone(),
         vault: vault.clone(),
         edge_reports: edge_reports.clone(),
+        settling: config.rollout_timing.live,
         dns,
         base: config.site_certificates.need_name_servers().then(|| base.clone()),
         clock: clock.clone(),
