@@ -5,6 +5,7 @@
 //! follows what edges present; `rekeying` has keys replaced.
 
 mod authority;
+mod authority_time;
 mod dns_check;
 mod inventory;
 mod issuer;

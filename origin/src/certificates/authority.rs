@@ -148,6 +148,11 @@ impl Authority {
     /// Asks for the directory, which tells the authority's time.
     pub(crate) async fn contact(&self) -> Result<(), AuthorityError> {
         self.transport.contact(self.directory()).await.map_err(AuthorityError::Unreachable)
+    /// Forgets that.
+    pub(crate) fn forget_clock(&self) {
+        self.transport.forget_clock();
+    }
+
     }
 
     /// Makes an order. Makes the account if there is none yet, or if the authority does not know it any more.

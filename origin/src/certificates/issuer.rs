@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use verge_daemon::error_chain;
 use verge_protocol::api::CertificateEdges;
@@ -12,6 +12,7 @@ use verge_protocol::certificate::CertificateState;
 use verge_protocol::{CertificateName, Timestamp};
 
 use super::authority::{Authority, AuthorityError};
+use super::authority_time::AuthorityTime;
 use super::inventory::{Inventory, Known};
 use super::order_names;
 use super::orders::{OrderError, Orders};
@@ -24,8 +25,6 @@ use crate::store::{IssuanceRow, StoreError};
 
 /// How many orders are in progress at once.
 const CONCURRENCY: usize = 4;
-/// The interval between questions for the authorities' time.
-const TIME_INTERVAL: Duration = Duration::from_hours(6);
 /// How long an authority that refuses an order because of a rate limit gets no other one. The limit may be one of all orders.
 const PAUSE_MAX: Duration = Duration::from_mins(10);
 
@@ -73,15 +72,12 @@ impl Issuer {
             if let Err(error) = self.orders.withdraw_all().await {
                 tracing::error!(error = error_chain(&error), "failed to withdraw answers to earlier challenges");
             }
-            let mut last_contact: Option<Instant> = None;
+            let mut time = AuthorityTime::default();
             let (mut due, mut orders) = (Due::default(), RunningOrders::default());
             loop {
                 tokio::select! {
                     _ = ticks.tick() => {
-                        if last_contact.is_none_or(|last| last.elapsed() >= TIME_INTERVAL) {
-                            self.ask_for_time().await;
-                            last_contact = Some(Instant::now());
-                        }
+                        time.ask_if_due(&self.authorities, self.orders.clock.now()).await;
                         due = match self.round(&orders).await {
                             Ok(due) => due,
                             Err(error) => {
@@ -126,16 +122,6 @@ impl Issuer {
         Timestamp(self.orders.clock.now().0.saturating_add_signed(-ahead))
     }
 
-    /// So that the origin's own clock, if it is wrong, does not put off a renewal.
-    async fn ask_for_time(&self) {
-        for authority in &self.authorities {
-            if let Err(error) = authority.contact().await {
-                let authority = authority.directory();
-                tracing::warn!(authority, error = error_chain(&error), "the authority does not answer");
-            }
-        }
-    }
-
     /// What is due, but for what is being ordered.
     async fn round(&self, orders: &RunningOrders) -> Result<Due, StoreError> {
         let known = Arc::new(self.inventory.read().await?);
@@ -157,7 +143,7 @@ impl Issuer {
             let (issuer, known) = (Arc::clone(self), Arc::clone(&due.known));
             orders.start(wanted.clone(), async move {
                 if let Err(error) = issuer.order(&known, &wanted).await {
-                    tracing::error!(%domain, error = error_chain(&error), "failed to record an order");
+                    tracing::error!(domain = %wanted.domain, error = error_chain(&error), "failed to record an order");
                 }
             });
         }

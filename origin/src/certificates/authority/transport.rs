@@ -65,6 +65,11 @@ impl Transport {
         *self.lock()
     }
 
+    /// Forgets the difference of the clocks.
+    pub(super) fn forget_clock(&self) {
+        *self.lock() = None;
+    }
+
     /// Sends a request for its own sake.
     pub(super) async fn contact(&self, url: &str) -> Result<(), String> {
         let answer = self.client.get(url).send().await.map_err(|error| error_chain(&error))?;
