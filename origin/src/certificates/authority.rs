@@ -37,6 +37,8 @@ pub struct AuthoritySettings {
     pub ca_file: Option<PathBuf>,
     /// How long it may take to check challenges, and to issue a certificate. Not a setting.
     pub poll_timeout: Duration,
+    /// How long after a request it is first asked whether it has done that. Not a setting.
+    pub poll_delay: Duration,
 }
 
 /// An account that exists at an authority outside ACME.
@@ -61,6 +63,7 @@ impl AuthoritySettings {
             external_account: None,
             ca_file: None,
             poll_timeout: Duration::from_mins(5),
+            poll_delay: Duration::from_millis(250),
         }
     }
 }
@@ -145,14 +148,14 @@ impl Authority {
         self.transport.clock_ahead_millis()
     }
 
-    /// Asks for the directory, which tells the authority's time.
-    pub(crate) async fn contact(&self) -> Result<(), AuthorityError> {
-        self.transport.contact(self.directory()).await.map_err(AuthorityError::Unreachable)
     /// Forgets that.
     pub(crate) fn forget_clock(&self) {
         self.transport.forget_clock();
     }
 
+    /// Asks for the directory, which tells the authority's time.
+    pub(crate) async fn contact(&self) -> Result<(), AuthorityError> {
+        self.transport.contact(self.directory()).await.map_err(AuthorityError::Unreachable)
     }
 
     /// Makes an order. Makes the account if there is none yet, or if the authority does not know it any more.
@@ -317,8 +320,8 @@ impl PendingOrder {
 
     /// Tells the authority that it may check, waits until it has, and has the certificate issued. Returns the chain, in PEM.
     pub(crate) async fn finish(&mut self, csr: &[u8]) -> Result<String, AuthorityError> {
-        let policy = RetryPolicy::new().initial_delay(Duration::from_millis(250)).backoff(1.5);
-        let policy = policy.timeout(self.authority.settings.poll_timeout);
+        let AuthoritySettings { poll_timeout, poll_delay, .. } = *self.authority.settings;
+        let policy = RetryPolicy::new().initial_delay(poll_delay).backoff(1.5).timeout(poll_timeout);
         for index in 0..self.kinds.len() {
             let (name, kind) = self.kinds[index].clone();
             let mut authorizations = self.order.authorizations();
