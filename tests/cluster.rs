@@ -3,6 +3,7 @@
 
 mod cluster {
     mod canaries;
+    mod certificate_year;
     mod certificates;
     mod erasures;
     mod outages;

@@ -22,7 +22,7 @@ impl Clock {
         Self(Source::System)
     }
 
-    /// A clock that stands still until [`Clock::advance`] moves it.
+    /// A clock that stands still until [`Clock::advance`] or [`Clock::set`] moves it.
     pub fn manual(start: Timestamp) -> Self {
         Self(Source::Manual(Arc::new(AtomicU64::new(start.0))))
     }
@@ -41,8 +41,13 @@ impl Clock {
 
     /// Moves a manual clock and all its clones; no effect on the system clock.
     pub fn advance(&self, by: Duration) {
+        self.set(self.now().after(by));
+    }
+
+    /// Sets a manual clock and all its clones, forward or back; no effect on the system clock.
+    pub fn set(&self, time: Timestamp) {
         if let Source::Manual(now) = &self.0 {
-            now.store(self.now().after(by).0, Ordering::SeqCst);
+            now.store(time.0, Ordering::SeqCst);
         }
     }
 }
@@ -52,10 +57,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn manual_clock_moves_only_on_advance() {
+    fn manual_clock_moves_only_when_it_is_moved() {
         let clock = Clock::manual(Timestamp(1_000));
         let clone = clock.clone();
         clock.advance(Duration::from_secs(2));
         assert_eq!(clone.now(), Timestamp(3_000));
+        clone.set(Timestamp(500));
+        assert_eq!(clock.now(), Timestamp(500));
     }
 }

@@ -135,7 +135,7 @@ impl Edge {
         let fleet = if tls_addrs.is_empty() { None } else { Some(restored.certificates()) };
         if let Some(fleet) = fleet.clone() {
             let (tickets, name) = (Arc::clone(&tickets), config.name.clone());
-            let following = Following { upstream: upstream.clone(), tickets, name, clock: clock.clone() };
+            let following = Following { upstream: upstream.clone(), tickets, name };
             let has_rows = restored.has_rows();
             let followed = tls::follow(fleet, config.data, has_rows, &presented, following, &tasks);
             followed.await.map_err(BindError::Certificates)?;

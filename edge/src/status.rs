@@ -66,11 +66,17 @@ impl AppliedState {
     }
 
     /// Whether readers may be sent here, when no origin was seen for `silence`; `is_unreachable`: the last attempt to reach one failed.
-    pub(crate) fn availability(&self, silence: Duration, is_unreachable: bool) -> Availability {
+    /// `has_certificates` is asked once the feed is known.
+    pub(crate) fn availability(
+        &self,
+        silence: Duration,
+        is_unreachable: bool,
+        has_certificates: impl FnOnce() -> bool,
+    ) -> Availability {
         let patience = if is_unreachable { RECONNECT_PATIENCE } else { CATCH_UP_PATIENCE };
         if !self.can_serve() {
             Availability::Empty
-        } else if self.has_caught_up || silence > patience {
+        } else if self.has_caught_up && has_certificates() || silence > patience {
             Availability::Available
         } else {
             Availability::CatchingUp
@@ -136,7 +142,7 @@ pub(crate) enum Availability {
     /// They may.
     Available,
     /// The process started a moment ago and does not know yet what other edges serve: their pages may name files of which it has not
-    /// heard.
+    /// heard, and its certificates may have expired.
     CatchingUp,
     /// There is nothing to serve.
     Empty,
@@ -145,7 +151,8 @@ pub(crate) enum Availability {
 impl ServingStatus {
     /// Whether readers may be sent here.
     pub(crate) fn availability(&self) -> Availability {
-        self.applied.borrow().availability(self.last_seen.silence(), self.last_seen.is_unreachable())
+        let (silence, is_unreachable) = (self.last_seen.silence(), self.last_seen.is_unreachable());
+        self.applied.borrow().availability(silence, is_unreachable, || self.tls.has_caught_up())
     }
 
     /// Whether no origin was seen for so long that it is not just restarting.
@@ -182,5 +189,14 @@ mod tests {
         assert_eq!(status.availability(), Availability::CatchingUp);
         tokio::time::advance(CATCH_UP_PATIENCE + Duration::from_millis(1)).await;
         assert_eq!(status.availability(), Availability::Available, "the origin is silent");
+    }
+
+    #[test]
+    fn edge_that_has_just_started_is_available_once_it_has_the_certificates_of_the_feed_or_no_origin_answers() {
+        let applied = AppliedState { served: 1, has_caught_up: true, ..AppliedState::default() };
+        let availability = |silence, has_certificates| applied.availability(silence, false, || has_certificates);
+        assert_eq!(availability(Duration::ZERO, false), Availability::CatchingUp);
+        assert_eq!(availability(Duration::ZERO, true), Availability::Available);
+        assert_eq!(availability(CATCH_UP_PATIENCE + Duration::from_millis(1), false), Availability::Available);
     }
 }

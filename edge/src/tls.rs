@@ -72,15 +72,14 @@ pub(crate) async fn follow(
     if let Err(error) = &key {
         tracing::error!(error, "the key of this edge cannot be used: it gets no private keys of certificates");
     }
-    let Following { upstream, tickets, name, clock } = following;
+    let Following { upstream, tickets, name } = following;
     if let Some(secret) = &secret {
         tickets.set_secret(secret);
     }
     let ticket_secret = secret.map(|secret| Digest::of(&secret));
     let presented = presented.clone();
     let is_known = false;
-    let task =
-        KeyRequestsTask { fleet, store, key, upstream, presented, tickets, ticket_secret, is_known, name, clock };
+    let task = KeyRequestsTask { fleet, store, key, upstream, presented, tickets, ticket_secret, is_known, name };
     let draining = tasks.draining().clone();
     drop(tasks.spawn("certificates", draining.run_until_cancelled_owned(task.run())));
     Ok(())
@@ -97,7 +96,6 @@ pub(crate) struct Following {
     pub(crate) upstream: Upstream,
     pub(crate) tickets: Arc<Tickets>,
     pub(crate) name: EdgeName,
-    pub(crate) clock: Clock,
 }
 
 impl TlsStatus {
@@ -128,6 +126,12 @@ impl TlsStatus {
     /// The certificates of the feed that are not presented as of their latest write.
     pub(crate) fn lagging(&self) -> Vec<CertificateLag> {
         self.fleet.as_ref().map_or_else(Vec::new, FleetCertificates::lagging)
+    }
+
+    /// Whether the certificates of the feed were presented at some time when this was called, or could not be got: what is on the disk of an edge
+    /// that was away may have expired. Call it once the feed is known.
+    pub(crate) fn has_caught_up(&self) -> bool {
+        self.fleet.as_ref().is_none_or(FleetCertificates::has_caught_up)
     }
 
     /// The first write of a certificate that is not served: it is not presented, nor is a valid one in its place. One that has expired

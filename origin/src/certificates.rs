@@ -6,6 +6,7 @@
 
 mod api_certificate;
 mod authority;
+mod authority_time;
 mod dns_check;
 mod inventory;
 mod issuer;

@@ -231,6 +231,7 @@ fn orders(
         feed: feed.clone(),
         vault: vault.clone(),
         edge_reports: edge_reports.clone(),
+        settling: config.rollout_timing.live,
         dns,
         base: config.site_certificates.need_name_servers().then(|| base.clone()),
         api: api.clone(),

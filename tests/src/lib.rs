@@ -4,12 +4,14 @@
 use std::fmt::Display;
 use std::io::Write as _;
 
+pub mod certificate_fleet;
 #[cfg(target_os = "linux")]
 pub mod hosts;
 #[cfg(target_os = "linux")]
 pub mod internet;
 mod push;
 pub mod secured;
+mod tls_reader;
 mod world;
 
 pub use push::push_site;

@@ -13,7 +13,7 @@ use super::provider::provider;
 
 /// A certificate, its intermediate certificates, and its private key.
 ///
-/// The key is parsed at the first handshake, or by [`Self::check`]: a server starts at once however many certificates it has.
+/// The key is parsed at the first handshake, or by [`Self::check_key`]: a server starts at once however many certificates it has.
 pub struct Certificate {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
@@ -81,9 +81,14 @@ impl Certificate {
         Self::new(chain, PrivateKeyDer::Pkcs8(key.into()))
     }
 
+    /// Checks that the key belongs to the certificate.
+    pub fn check_key(&self) -> Result<(), CertificateError> {
+        self.certified_key().map(drop)
+    }
+
     /// Checks that the key belongs to the certificate and that it is valid at this time.
     pub fn check(&self, now: Timestamp) -> Result<(), CertificateError> {
-        self.certified_key()?;
+        self.check_key()?;
         match now {
             now if now > self.not_after() => Err(CertificateError::Expired(self.not_after())),
             now if now < self.fields.not_before => Err(CertificateError::NotYetValid(self.fields.not_before)),

@@ -192,7 +192,7 @@ impl Follower {
     /// Whether readers may be sent here, as of the last [`Self::set_applied`], when no origin was seen for `silence`; `is_unreachable`:
     /// the last attempt to reach one failed.
     pub fn is_available(&self, silence: Duration, is_unreachable: bool) -> bool {
-        self.applied.availability(silence, is_unreachable) == Availability::Available
+        self.applied.availability(silence, is_unreachable, || true) == Availability::Available
     }
 
     /// Begins a purge that can be carried out now, if none is in progress.

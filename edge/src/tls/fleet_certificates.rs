@@ -2,12 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use verge_daemon::tls::Certificate;
 use verge_protocol::certificate::{CertificateState, TicketSecretState};
 use verge_protocol::report::CertificateLag;
 use verge_protocol::{Digest, DomainName, Seq};
+
+/// A certificate is older than another one only if it begins so much earlier: authorities date certificates back by up to a day.
+const DATED_BACK_MAX: Duration = Duration::from_hours(24);
 
 /// The certificates in the feed, and those that are presented. Clones share them.
 #[derive(Clone, Default)]
@@ -31,6 +35,8 @@ struct State {
     removed: BTreeSet<DomainName>,
     /// Why the last attempt to get a certificate failed.
     failures: BTreeMap<DomainName, Failure>,
+    /// See [`FleetCertificates::has_caught_up`].
+    has_caught_up: bool,
 }
 
 /// Why a certificate cannot be presented.
@@ -62,8 +68,20 @@ pub(super) struct Presented {
 }
 
 impl Presented {
-    fn is_of(&self, row: &CertificateState) -> bool {
-        self.is_saved && self.certificate.key_digest() == row.key && self.chain == Digest::of(row.chain.as_bytes())
+    /// Whether nothing is missing of a row: this is its certificate, or one that is newer.
+    fn satisfies(&self, row: &CertificateState) -> bool {
+        let is_of_row = self.certificate.key_digest() == row.key && self.chain == Digest::of(row.chain.as_bytes());
+        self.is_saved && (is_of_row || self.is_newer_than(row))
+    }
+
+    /// Whether the row is older, as those of an origin that was restored from a copy are: the key of such a certificate may have been replaced
+    /// because it leaked.
+    fn is_newer_than(&self, row: &CertificateState) -> bool {
+        let (names, start, end) =
+            (self.certificate.names(), self.certificate.not_before(), self.certificate.not_after());
+        row.not_before.after(DATED_BACK_MAX) < start
+            && row.not_after <= end
+            && row.names.iter().all(|name| names.contains(name))
     }
 }
 
@@ -103,7 +121,7 @@ impl FleetCertificates {
         self.0.rows_changed.notify_one();
     }
 
-    /// The certificates that are not presented as of their latest row.
+    /// The certificates that are not presented as of their latest row, nor newer ones in their place.
     pub(crate) fn lagging(&self) -> Vec<CertificateLag> {
         let state = self.state();
         let lag = |(domain, seq): (&DomainName, Seq)| {
@@ -111,6 +129,14 @@ impl FleetCertificates {
             CertificateLag { domain: domain.clone(), seq, reason: reason.to_owned() }
         };
         state.missing().map(|(domain, seq, _)| lag((domain, seq))).collect()
+    }
+
+    /// Whether all certificates of the feed were presented at some time when this was called, or could not be got. Call it once the feed is known.
+    pub(super) fn has_caught_up(&self) -> bool {
+        let mut state = self.state();
+        let is_settled = |domain| state.failures.contains_key(domain);
+        state.has_caught_up = state.has_caught_up || state.missing().all(|(domain, ..)| is_settled(domain));
+        state.has_caught_up
     }
 
     /// Those with their rows.
@@ -187,8 +213,71 @@ impl State {
 
     fn missing(&self) -> impl Iterator<Item = (&DomainName, Seq, &Arc<CertificateState>)> {
         self.rows.iter().filter_map(|(domain, (seq, row))| {
-            let is_presented = self.presented.get(domain).is_some_and(|presented| presented.is_of(row));
+            let is_presented = self.presented.get(domain).is_some_and(|presented| presented.satisfies(row));
             (!is_presented).then_some((domain, *seq, row))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair, PublicKeyData as _, date_time_ymd};
+    use verge_protocol::Timestamp;
+
+    use super::*;
+
+    const NAME: &str = "a.example";
+
+    /// The row of a certificate that begins on a day of January 2029 and ends on that of April, with its certificate.
+    fn issued(names: &[&str], day: u8) -> (CertificateState, Presented) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
+        params.not_before = date_time_ymd(2029, 1, day);
+        params.not_after = date_time_ymd(2029, 4, day);
+        let time = |time: i64| Timestamp(u64::try_from(time).unwrap() * 1000);
+        let row = CertificateState {
+            names: names.iter().map(|name| name.parse().unwrap()).collect(),
+            key: Digest::of(&key.subject_public_key_info()),
+            not_before: time(params.not_before.unix_timestamp()),
+            not_after: time(params.not_after.unix_timestamp()),
+            chain: params.self_signed(&key).unwrap().pem(),
+            confirmed: true,
+        };
+        let certificate = Certificate::from_pkcs8(row.chain.as_bytes(), key.serialize_der()).unwrap();
+        let chain = Digest::of(row.chain.as_bytes());
+        (row, Presented { chain, certificate: Arc::new(certificate), is_saved: true })
+    }
+
+    #[test]
+    fn row_of_an_older_certificate_does_not_replace_the_one_that_is_presented() {
+        let fleet = FleetCertificates::default();
+        let domain: DomainName = NAME.parse().unwrap();
+        fleet.add([(domain.clone(), issued(&[NAME], 10).1)]);
+        for (names, day, is_missing) in [
+            (&[NAME][..], 8, false),
+            (&[NAME], 9, true),
+            (&[NAME], 10, true),
+            (&[NAME], 11, true),
+            (&[NAME, "b.example"], 1, true),
+        ] {
+            fleet.apply(domain.clone(), Seq(1), Some(issued(names, day).0));
+            assert_eq!(fleet.missing().len(), usize::from(is_missing), "{names:?} of day {day}");
+            assert_eq!(fleet.lagging().len(), usize::from(is_missing));
+        }
+    }
+
+    #[test]
+    fn certificates_have_caught_up_once_each_is_presented_or_cannot_be_got() {
+        let fleet = FleetCertificates::default();
+        let [one, other]: [DomainName; 2] = [NAME, "b.example"].map(|name| name.parse().unwrap());
+        let (row, presented) = issued(&[NAME], 10);
+        fleet.apply(one.clone(), Seq(1), Some(row));
+        fleet.apply(other.clone(), Seq(2), Some(issued(&["b.example"], 10).0));
+        fleet.add([(one.clone(), presented)]);
+        assert!(!fleet.has_caught_up());
+        fleet.record_failure(other, Failure::NoKey);
+        assert!(fleet.has_caught_up());
+        fleet.apply(one, Seq(3), Some(issued(&[NAME], 20).0));
+        assert!(fleet.has_caught_up(), "a renewed certificate does not take the edge away");
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rand::random;
 use verge_daemon::sealing::EdgeKey;
 use verge_daemon::tls::{Certificate, CertificateError, Tickets};
-use verge_daemon::{Backoff, Clock, error_chain};
+use verge_daemon::{Backoff, error_chain};
 use verge_protocol::api::{SECRETS_MAX, SecretsRequest};
 use verge_protocol::certificate::CertificateState;
 use verge_protocol::{Digest, DomainName, EdgeName, Seq};
@@ -30,7 +30,6 @@ pub(super) struct KeyRequestsTask {
     /// Whether an origin has answered since the start: it knows the key of this edge then, and has made the secret of session tickets.
     pub(super) is_known: bool,
     pub(super) name: EdgeName,
-    pub(super) clock: Clock,
 }
 
 /// What is to be requested: what is not presented yet, or nothing if the origin only needs to know this edge.
@@ -114,7 +113,7 @@ impl KeyRequestsTask {
                 Some(None) => Err(Failure::Other("its private key cannot be opened".to_owned())),
                 None => Err(failure.clone().map_or(Failure::NoKey, Failure::Other)),
             };
-            let certificate = key.and_then(|key| match self.certificate(&row, key) {
+            let certificate = key.and_then(|key| match Self::certificate(&row, key) {
                 Ok(certificate) => Ok((key, certificate)),
                 Err(error) => Err(Failure::Other(error.to_string())),
             });
@@ -145,13 +144,14 @@ impl KeyRequestsTask {
         Ok(answer.sealed.into_iter().map(open).collect())
     }
 
-    /// The certificate of a row with its key, if it may be presented.
-    fn certificate(&self, row: &CertificateState, key: &[u8]) -> Result<Arc<Certificate>, CertificateError> {
+    /// The certificate of a row with its key. Whether it is valid now is the origin's decision, which goes by the time of the authority: the clock
+    /// of this edge may be wrong.
+    fn certificate(row: &CertificateState, key: &[u8]) -> Result<Arc<Certificate>, CertificateError> {
         let certificate = parse(&row.chain, key)?;
         if certificate.key_digest() != row.key {
             return Err(CertificateError::KeyMismatch);
         }
-        certificate.check(self.clock.now())?;
+        certificate.check_key()?;
         Ok(Arc::new(certificate))
     }
 

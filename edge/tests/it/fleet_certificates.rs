@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use rcgen::KeyPair;
 use verge_protocol::health::EdgeHealth;
 use verge_protocol::report::CertificateLag;
-use verge_protocol::{Digest, DomainName, Seq};
+use verge_protocol::{Digest, DomainName, Seq, Timestamp};
 use verge_test_kit::until;
 
 use super::secured::{Authority, DEMO, Secured};
@@ -107,6 +107,18 @@ async fn renewed_certificate_without_a_usable_key_does_not_replace_the_one_befor
     publish(&mut secured).await;
     until("the report", async || lagging(&secured).is_some_and(|lagging| lagging.is_empty())).await;
     secured.stop().await;
+}
+
+#[tokio::test]
+async fn wrong_clock_of_the_edge_keeps_no_certificate_back() {
+    // They are valid from 1975 to 4096.
+    for time in [Timestamp(0), Timestamp(70_000_000_000_000)] {
+        let mut secured = Secured::of_the_fleet().await;
+        secured.clock.set(time);
+        publish(&mut secured).await;
+        until("the report", async || lagging(&secured).is_some_and(|lagging| lagging.is_empty())).await;
+        secured.stop().await;
+    }
 }
 
 #[tokio::test]

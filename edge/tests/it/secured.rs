@@ -57,6 +57,8 @@ pub(super) struct Secured {
 }
 
 pub(super) const DEMO: &str = "demo.verge.test";
+/// The validity of certificates begins here, unless it is set.
+const START_OF_1975: u64 = 157_766_400_000;
 
 impl Secured {
     /// With a certificate in files, as the operator's own.
@@ -113,7 +115,7 @@ impl Secured {
     pub(super) fn write_certificate(&self, (chain, key): &(String, KeyPair)) -> (Digest, Position) {
         let name = Digest::of(&key.subject_public_key_info());
         let row = json!({
-            "names": [DEMO], "chain": chain, "key": name, "not_before": 0, "not_after": 67_000_000_000_000_u64,
+            "names": [DEMO], "chain": chain, "key": name, "not_before": START_OF_1975, "not_after": 67_000_000_000_000_u64,
         });
         (name, self.origin.write(&format!("certificate/{DEMO}"), |_| Some(row)))
     }

@@ -16,6 +16,7 @@ use instant_acme::{
 use rustls::pki_types::CertificateDer;
 use serde::Deserialize;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 use verge_daemon::{Clock, Secret};
 use verge_protocol::{CertificateName, DomainName, Timestamp};
 
@@ -39,6 +40,8 @@ pub struct AuthoritySettings {
     pub ca_file: Option<PathBuf>,
     /// How long it may take to check challenges, and to issue a certificate. Not a setting.
     pub poll_timeout: Duration,
+    /// How long after a request it is first asked whether it has done that. Not a setting.
+    pub poll_delay: Duration,
 }
 
 /// An account that exists at an authority outside ACME.
@@ -63,6 +66,7 @@ impl AuthoritySettings {
             external_account: None,
             ca_file: None,
             poll_timeout: Duration::from_mins(5),
+            poll_delay: Duration::from_millis(250),
         }
     }
 }
@@ -168,9 +172,9 @@ impl Authority {
         self.transport.now()
     }
 
-    /// By how many milliseconds the origin's clock was ahead of the authority's at the last contact; negative: behind; `None`: not
-    /// known.
-    pub(crate) fn clock_ahead_millis(&self) -> Option<i64> {
+    /// By how many milliseconds the origin's clock was ahead of the authority's at the last contact, and when that was; negative: behind;
+    /// `None`: not known.
+    pub(crate) fn clock_ahead_millis(&self) -> Option<(Instant, i64)> {
         self.transport.clock_ahead_millis()
     }
 
@@ -351,8 +355,8 @@ impl PendingOrder {
 
     /// Tells the authority that it may check, waits until it has, and has the certificate issued. Returns the chain, in PEM.
     pub(crate) async fn finish(&mut self, csr: &[u8]) -> Result<String, AuthorityError> {
-        let policy = RetryPolicy::new().initial_delay(Duration::from_millis(250)).backoff(1.5);
-        let policy = policy.timeout(self.authority.settings.poll_timeout);
+        let AuthoritySettings { poll_timeout, poll_delay, .. } = *self.authority.settings;
+        let policy = RetryPolicy::new().initial_delay(poll_delay).backoff(1.5).timeout(poll_timeout);
         for index in 0..self.kinds.len() {
             let (name, kind) = self.kinds[index].clone();
             let mut authorizations = self.order.authorizations();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use verge_daemon::error_chain;
 use verge_protocol::api::{CertificateEdges, Problem};
@@ -12,6 +12,7 @@ use verge_protocol::certificate::{CaaState, CertificateState};
 use verge_protocol::{CertificateName, DomainName, Timestamp};
 
 use super::authority::{Authority, AuthorityError};
+use super::authority_time::AuthorityTime;
 use super::inventory::{Inventory, Known};
 use super::order_names;
 use super::orders::{OrderError, Orders};
@@ -25,8 +26,6 @@ use crate::store::{IssuanceRow, StoreError};
 
 /// How many orders are in progress at once.
 const CONCURRENCY: usize = 4;
-/// The interval between questions for the authorities' time and names.
-const CONTACT_INTERVAL: Duration = Duration::from_hours(6);
 /// How long an authority that refuses an order because of a rate limit gets no other one. The limit may be one of all orders.
 const PAUSE_MAX: Duration = Duration::from_mins(10);
 
@@ -102,15 +101,13 @@ impl Issuer {
             if let Err(error) = self.orders.withdraw_all().await {
                 tracing::error!(error = error_chain(&error), "failed to withdraw answers to earlier challenges");
             }
-            let mut last_contact: Option<Instant> = None;
+            let mut time = AuthorityTime::default();
             let (mut due, mut orders) = (Due::default(), RunningOrders::default());
             loop {
                 tokio::select! {
                     _ = ticks.tick() => {
-                        if last_contact.is_none_or(|last| last.elapsed() >= CONTACT_INTERVAL) {
-                            self.contact().await;
+                        if time.ask_if_due(&self.authorities, self.orders.clock.now()).await {
                             self.publish_caa().await;
-                            last_contact = Some(Instant::now());
                         }
                         due = match self.round(&orders).await {
                             Ok(due) => due,
@@ -179,20 +176,11 @@ impl Issuer {
         }))
     }
 
-    /// The time by the clock of the first authority that has told it, else by the origin's.
+    /// The time by the clock of the authority that has told it last, else by the origin's: that may have been set since an earlier one has.
     fn now(&self) -> Timestamp {
-        let ahead = self.authorities.iter().find_map(Authority::clock_ahead_millis).unwrap_or_default();
+        let last = self.authorities.iter().filter_map(Authority::clock_ahead_millis).max();
+        let ahead = last.map_or(0, |(_, ahead)| ahead);
         Timestamp(self.orders.clock.now().0.saturating_add_signed(-ahead))
-    }
-
-    /// Asks each authority for its time, so that the origin's own clock, if it is wrong, does not put off a renewal, and for its name.
-    async fn contact(&self) {
-        for authority in &self.authorities {
-            if let Err(error) = authority.contact().await {
-                let authority = authority.directory();
-                tracing::warn!(authority, error = error_chain(&error), "the authority does not answer");
-            }
-        }
     }
 
     /// Has name servers say who may issue certificates.
@@ -211,7 +199,7 @@ impl Issuer {
         if self.orders.vault.problem().is_some() {
             return Ok(Due::default());
         }
-        let wanted = known.all_wanted().filter(|wanted| !orders.contains(&wanted.domain));
+        let wanted = known.all_wanted().filter(|wanted| !orders.overlap(wanted));
         let wanted = wanted.map(|wanted| self.orderable(&known, wanted));
         let queue = wanted.filter(|wanted| self.authority_for(&known, wanted).is_some()).collect();
         Ok(Due { known, queue })
@@ -222,10 +210,10 @@ impl Issuer {
         while orders.len() < CONCURRENCY
             && let Some(wanted) = due.queue.pop_front()
         {
-            let (issuer, known, domain) = (Arc::clone(self), Arc::clone(&due.known), wanted.domain.clone());
-            orders.start(domain.clone(), async move {
+            let (issuer, known) = (Arc::clone(self), Arc::clone(&due.known));
+            orders.start(wanted.clone(), async move {
                 if let Err(error) = issuer.order(&known, &wanted).await {
-                    tracing::error!(%domain, error = error_chain(&error), "failed to record an order");
+                    tracing::error!(domain = %wanted.domain, error = error_chain(&error), "failed to record an order");
                 }
             });
         }

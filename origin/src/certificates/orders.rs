@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rcgen::KeyPair;
+use tokio::time::Instant;
 use verge_daemon::Clock;
 use verge_protocol::certificate::{CertificateState, ChallengeState};
 use verge_protocol::{CertificateName, DomainName, Position};
@@ -31,6 +32,8 @@ pub(crate) struct Orders {
     pub(crate) feed: Feed,
     pub(crate) vault: Vault,
     pub(crate) edge_reports: EdgeReports,
+    /// How long after the start of the origin a live edge may not have reported yet.
+    pub(crate) settling: Duration,
     pub(crate) dns: DnsCheck,
     /// The base domain, if name servers of the fleet answer for it.
     pub(crate) base: Option<DomainName>,
@@ -153,7 +156,7 @@ impl Orders {
         let published = answers.iter().map(|(domain, answer)| (domain.clone(), Some(answer.clone()))).collect();
         let position = self.set_challenges(published).await?;
         if answers.values().any(|answer| !answer.http.is_empty()) {
-            self.wait_for_edges(position).await;
+            self.wait_for_edges(position).await?;
         }
         let texts = answers.values().flat_map(|answer| &answer.dns).collect();
         self.dns.wait_until_served(&texts).await?;
@@ -202,13 +205,23 @@ impl Orders {
         self.feed.write(async move { database.set_challenges(&challenges).await }).await
     }
 
-    /// Waits until every live edge has applied the write at `position`.
-    async fn wait_for_edges(&self, position: Position) {
+    /// Waits until every live edge has applied the write at `position`. Right after the start of the origin these are all edges with a token
+    /// until they have reported.
+    async fn wait_for_edges(&self, position: Position) -> Result<(), StoreError> {
         let mut changes = self.edge_reports.subscribe();
+        let expected = self.database.edges_with_token().await?;
+        let settled = self.edge_reports.at(self.settling);
         let applied = async {
-            while self.edge_reports.live().iter().any(|(_, last)| last.claims.applied < position) {
-                if changes.changed().await.is_err() {
+            loop {
+                let is_behind = self.edge_reports.live().iter().any(|(_, last)| last.claims.applied < position);
+                let reported = self.edge_reports.all();
+                let is_settled = Instant::now() >= settled || expected.iter().all(|edge| reported.contains_key(edge));
+                if is_settled && !is_behind {
                     return;
+                }
+                tokio::select! {
+                    received = changes.changed() => if received.is_err() { return },
+                    () = tokio::time::sleep_until(settled), if !is_settled => {}
                 }
             }
         };
@@ -217,6 +230,7 @@ impl Orders {
                 "not all live edges answer a challenge yet: the authority is asked to validate all the same"
             );
         }
+        Ok(())
     }
 }
 

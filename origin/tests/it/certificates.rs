@@ -53,8 +53,14 @@ impl Fleet {
 
     /// Answers from now on.
     pub(super) async fn follow(self, origin: &TestOrigin, tasks: &mut JoinSet<()>) -> watch::Receiver<Rows> {
+        let token = origin.edge_token("fra-1").await;
+        self.follow_as(&token, origin, tasks).await
+    }
+
+    /// Likewise, with the token of an edge.
+    async fn follow_as(self, token: &str, origin: &TestOrigin, tasks: &mut JoinSet<()>) -> watch::Receiver<Rows> {
         let Self { http, dns, .. } = self;
-        let mut feed = origin.subscribe(&origin.edge_token("fra-1").await, None).await;
+        let mut feed = origin.subscribe(token, None).await;
         let (sender, rows) = watch::channel(Rows::default());
         tasks.spawn(async move {
             while let Some(message) = feed.next().await {
@@ -119,6 +125,11 @@ pub(super) fn authority(pebble: &Pebble) -> AuthoritySettings {
 }
 
 pub(super) async fn start(fleet: &Fleet, authorities: Vec<AuthoritySettings>) -> TestOrigin {
+    start_with_live(fleet, authorities, Duration::from_millis(100)).await
+}
+
+/// Likewise; an edge is live for so long after its last report.
+async fn start_with_live(fleet: &Fleet, authorities: Vec<AuthoritySettings>, live: Duration) -> TestOrigin {
     let dns = fleet.dns.address;
     let change = move |config: &mut Config| {
         config.resolver = Some(dns);
@@ -126,7 +137,7 @@ pub(super) async fn start(fleet: &Fleet, authorities: Vec<AuthoritySettings>) ->
         config.site_certificates = SiteCertificates::None;
         config.certificate_interval = Duration::from_millis(50);
         config.domain_check_interval = Duration::from_millis(50);
-        config.rollout_timing.live = Duration::from_millis(100);
+        config.rollout_timing.live = live;
     };
     let origin = TestOrigin::start_with(change).await;
     origin.create_site("demo").await;
@@ -351,6 +362,33 @@ impl<'a> Reporting<'a> {
         let listed: Vec<Certificate> = self.origin.get("/v1/certificates").await;
         (listed[0].edges.presenting, listed[0].edges.of)
     }
+}
+
+#[tokio::test]
+async fn order_right_after_the_start_waits_for_edges_that_have_not_reported_yet() {
+    if !Pebble::is_installed() {
+        return;
+    }
+    let fleet = Fleet::bind(&["www.example.com"]).await;
+    let pebble = Pebble::start(fleet.dns.address, fleet.address.port()).await;
+    let origin = start_with_live(&fleet, vec![authority(&pebble)], Duration::from_mins(1)).await;
+    let (dns, mut tasks) = (Arc::clone(&fleet.dns), JoinSet::new());
+    let tokens = [origin.edge_token("fra-1").await, origin.edge_token("ams-1").await];
+    let mut rows = fleet.follow_as(&tokens[0], &origin, &mut tasks).await;
+    let report = async |token| {
+        let report = EdgeReport::new(origin.get::<Status>("/v1/status").await.position, "0");
+        let sent = origin.request_as(token, reqwest::Method::POST, "/v1/edges/report").json(&report).send();
+        assert!(sent.await.unwrap().status().is_success());
+    };
+    claim(&origin, &dns, "www.example.com", None).await;
+    wait_for(&mut rows, &pebble, |rows| !rows.challenges.is_empty()).await;
+    report(&tokens[0]).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!pebble.log().contains("POST /chalZ/"), "an edge has not reported");
+    report(&tokens[1]).await;
+    wait_for(&mut rows, &pebble, |rows| !rows.certificates.is_empty()).await;
+    assert_eq!(pebble.orders(), 1);
+    origin.stop().await;
 }
 
 #[tokio::test]

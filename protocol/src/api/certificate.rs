@@ -52,7 +52,7 @@ pub enum RekeyRequest {
 /// The edges with TLS that are not away, as far as they have reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CertificateEdges {
-    /// How many present the certificate as of its latest write, and keep it across restarts.
+    /// How many present the certificate as of its latest write, or a newer one with its names, and keep it across restarts.
     pub presenting: u64,
     /// How many there are.
     pub of: u64,

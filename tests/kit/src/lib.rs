@@ -1,6 +1,7 @@
 //! What the tests of several crates need.
 #![expect(clippy::unwrap_used, reason = "a test that panics has said what is wrong")]
 
+mod acme_authority;
 mod copy;
 mod fake_dns;
 mod files_with;
@@ -12,6 +13,7 @@ mod release;
 mod small_disk;
 mod wait;
 
+pub use self::acme_authority::{Absence, AcmeAuthority, AuthorityCounts, IssuedCertificate};
 pub use self::copy::copy_directory;
 pub use self::fake_dns::{Answer, FakeDns};
 pub use self::files_with::{bytes_have, files_with};

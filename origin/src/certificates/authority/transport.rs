@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, Request, Response, StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
+use tokio::time::Instant;
 use verge_daemon::{Clock, error_chain};
 use verge_protocol::Timestamp;
 
@@ -40,7 +41,7 @@ pub(super) struct Transport {
     client: reqwest::Client,
     clock: Clock,
     /// From the last answer with a time.
-    clock_ahead_millis: Arc<Mutex<Option<i64>>>,
+    clock_ahead_millis: Arc<Mutex<Option<(Instant, i64)>>>,
 }
 
 impl Transport {
@@ -63,11 +64,11 @@ impl Transport {
 
     /// The authority's time.
     pub(super) fn now(&self) -> Timestamp {
-        let ahead = self.clock_ahead_millis().unwrap_or_default();
+        let ahead = self.clock_ahead_millis().map_or(0, |(_, ahead)| ahead);
         Timestamp(self.clock.now().0.saturating_add_signed(-ahead))
     }
 
-    pub(super) fn clock_ahead_millis(&self) -> Option<i64> {
+    pub(super) fn clock_ahead_millis(&self) -> Option<(Instant, i64)> {
         *self.lock()
     }
 
@@ -108,11 +109,12 @@ impl Transport {
         let now = self.clock.now();
         let Some(theirs) = text(headers, header::DATE).and_then(date) else { return now };
         let ahead = now.0.cast_signed().saturating_sub(theirs.0.cast_signed());
-        *self.lock() = Some(if ahead.abs() > CLOCK_TOLERANCE_MILLIS { ahead } else { 0 });
+        let ahead = if ahead.abs() > CLOCK_TOLERANCE_MILLIS { ahead } else { 0 };
+        *self.lock() = Some((Instant::now(), ahead));
         theirs
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<i64>> {
+    fn lock(&self) -> MutexGuard<'_, Option<(Instant, i64)>> {
         self.clock_ahead_millis.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
