@@ -23,8 +23,8 @@ const EDGES: usize = 3;
 const HOSTS: [&str; 5] =
     ["one.sites.example.org", "two.sites.example.org", "www.example.com", "example.com", "example.net"];
 const CERTIFICATES: usize = 3;
-/// The orders for a set of names beside renewals: it is rekeyed thrice, twice of it alone for one set; called back once; ordered anew by the
-/// restored origin; and the year begins and ends with a part of a lifetime.
+/// The most orders for a set of names beside renewals: three for new keys, one by the restored origin, one for a certificate that was called
+/// back, and two because the year begins and ends within a lifetime.
 const OTHER_ORDERS: usize = 7;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
