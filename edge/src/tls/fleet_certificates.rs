@@ -31,6 +31,8 @@ struct State {
     rows: BTreeMap<DomainName, (Seq, Arc<CertificateState>)>,
     tickets: Option<Digest>,
     presented: BTreeMap<DomainName, Presented>,
+    /// The rows whose certificates are not presented, nor newer ones. Kept: the health page, which anybody can request, asks for it.
+    missing: BTreeSet<DomainName>,
     /// Those of which the feed has said that they are no more.
     removed: BTreeSet<DomainName>,
     /// Why the last attempt to get a certificate failed.
@@ -96,11 +98,12 @@ impl FleetCertificates {
         state.failures.remove(&domain);
         if let Some(row) = row {
             state.removed.remove(&domain);
-            state.rows.insert(domain, (seq, Arc::new(row)));
+            state.rows.insert(domain.clone(), (seq, Arc::new(row)));
         } else {
             state.rows.remove(&domain);
-            state.removed.insert(domain);
+            state.removed.insert(domain.clone());
         }
+        state.compare(domain);
         self.0.rows_changed.notify_one();
     }
 
@@ -114,6 +117,8 @@ impl FleetCertificates {
     pub(crate) fn retain_keys(&self, keys: &BTreeSet<&str>) {
         let mut state = self.state();
         state.rows.retain(|domain, _| keys.contains(&*format!("certificate/{domain}")));
+        let State { rows, missing, .. } = &mut *state;
+        missing.retain(|domain| rows.contains_key(domain));
         state.remove_unknown();
         if !keys.contains("secret/tickets") {
             state.tickets = None;
@@ -162,7 +167,8 @@ impl FleetCertificates {
         let mut state = self.state();
         for (domain, presented) in added {
             state.failures.remove(&domain);
-            state.presented.insert(domain, presented);
+            state.presented.insert(domain.clone(), presented);
+            state.compare(domain);
         }
         self.0.presented_changed.notify_one();
     }
@@ -185,7 +191,10 @@ impl FleetCertificates {
     pub(super) fn take_removed(&self) -> BTreeSet<DomainName> {
         let mut state = self.state();
         let removed = std::mem::take(&mut state.removed);
-        state.presented.retain(|domain, _| !removed.contains(domain));
+        for domain in &removed {
+            state.presented.remove(domain);
+            state.compare(domain.clone());
+        }
         removed
     }
 
@@ -211,10 +220,20 @@ impl State {
         removed.extend(presented.keys().filter(|domain| !rows.contains_key(*domain)).cloned());
     }
 
+    /// Notes whether the certificate of a row is missing, after one of them has changed.
+    fn compare(&mut self, domain: DomainName) {
+        let is_satisfied = |row| self.presented.get(&domain).is_some_and(|presented| presented.satisfies(row));
+        if self.rows.get(&domain).is_none_or(|(_, row)| is_satisfied(row)) {
+            self.missing.remove(&domain);
+        } else {
+            self.missing.insert(domain);
+        }
+    }
+
     fn missing(&self) -> impl Iterator<Item = (&DomainName, Seq, &Arc<CertificateState>)> {
-        self.rows.iter().filter_map(|(domain, (seq, row))| {
-            let is_presented = self.presented.get(domain).is_some_and(|presented| presented.satisfies(row));
-            (!is_presented).then_some((domain, *seq, row))
+        self.missing.iter().filter_map(|domain| {
+            let (seq, row) = self.rows.get(domain)?;
+            Some((domain, *seq, row))
         })
     }
 }

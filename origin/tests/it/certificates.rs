@@ -1,7 +1,7 @@
 //! Certificates, issued by Pebble.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -255,6 +255,7 @@ async fn start_with_wildcard(fleet: &Fleet, pebble: &Pebble) -> TestOrigin {
         config.resolver = Some(dns);
         config.dns_port = dns.port();
         config.dns_stale_timeout = Duration::from_secs(1);
+        config.resolver_timeout = Duration::from_millis(500);
         config.authorities = vec![authority];
         config.certificate_interval = Duration::from_millis(50);
         config.domain_check_interval = Duration::from_millis(50);
@@ -314,6 +315,32 @@ async fn stale_name_server_is_named_with_the_record_seen_and_the_one_wanted() {
     assert!(!pebble.log().contains("POST /chalZ/"), "the authority was not asked to validate");
     assert_eq!(pebble.orders(), 1);
     origin.stop().await;
+}
+
+#[tokio::test]
+async fn name_server_that_is_silent_or_stale_does_not_keep_certificates_from_being_renewed() {
+    if !Pebble::is_installed() {
+        return;
+    }
+    for is_silent in [true, false] {
+        let fleet = Fleet::bind(&[]).await;
+        delegate(&fleet.dns);
+        let addresses = [Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2)];
+        fleet.dns.set("ns.sites.example.org", Answer::Addresses(addresses.to_vec()));
+        let second = FakeDns::start_at((addresses[1], fleet.dns.address.port()).into()).await;
+        let challenge = "_acme-challenge.sites.example.org";
+        let answer = if is_silent { Answer::Timeout } else { Answer::Texts(vec![vec!["of-yesterday"]]) };
+        second.set(challenge, answer);
+        let pebble = Pebble::start(fleet.dns.address, fleet.address.port()).await;
+        let origin = start_with_wildcard(&fleet, &pebble).await;
+        let mut tasks = JoinSet::new();
+        let mut rows = fleet.follow(&origin, &mut tasks).await;
+        wait_for(&mut rows, &pebble, |rows| rows.certificates.len() == 1).await;
+        assert_eq!(pebble.orders(), 1);
+        // Three times, each repeated by the resolver; a stale one for a second.
+        assert!(second.queries(challenge) >= if is_silent { 3 } else { 2 });
+        origin.stop().await;
+    }
 }
 
 /// Edges that report, by token.

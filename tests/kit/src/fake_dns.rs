@@ -51,13 +51,21 @@ type Zone = Arc<Mutex<BTreeMap<String, Answer>>>;
 impl FakeDns {
     /// Starts one that knows no name.
     pub async fn start() -> Self {
-        let (udp, tcp) = loop {
+        loop {
             let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
             // The same TCP port may be taken.
             if let Ok(tcp) = TcpListener::bind(udp.local_addr().unwrap()).await {
-                break (udp, tcp);
+                return Self::serve(udp, tcp);
             }
-        };
+        }
+    }
+
+    /// Starts another one at an address of its own, which is free.
+    pub async fn start_at(address: SocketAddr) -> Self {
+        Self::serve(UdpSocket::bind(address).await.unwrap(), TcpListener::bind(address).await.unwrap())
+    }
+
+    fn serve(udp: UdpSocket, tcp: TcpListener) -> Self {
         let (count, queries) = watch::channel(BTreeMap::new());
         let (address, zone) = (udp.local_addr().unwrap(), Zone::default());
         let mut tasks = JoinSet::new();
