@@ -143,6 +143,13 @@ async fn account_is_bound_to_one_that_the_operator_has_at_the_authority() {
     origin.stop().await;
 }
 
+/// An answer at this time, by the clock of the authority.
+fn dated(mut answer: Answer, time: Timestamp) -> Answer {
+    let date = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_millis(time.0));
+    answer.headers.insert("date", date.parse().unwrap());
+    answer
+}
+
 /// What Pebble 2.4 knows nothing of: profiles, and the renewal window of each certificate, in which `past` names one that is past. The clock of
 /// the authority is ahead by `ahead`; whether it `reflects` which certificate an order replaces.
 fn with_extensions(
@@ -152,7 +159,7 @@ fn with_extensions(
     reflects: bool,
 ) -> impl Fn(&Seen, Option<&Answer>) -> Option<Answer> {
     move |seen, answer| {
-        let mut answer = match answer {
+        let answer = match answer {
             Some(answer) if seen.path == "/dir" => {
                 let mut directory = answer.json();
                 directory["renewalInfo"] = renewal_info.clone().into();
@@ -176,11 +183,7 @@ fn with_extensions(
             }
             None => return None,
         };
-        let date = httpdate::fmt_http_date(
-            SystemTime::UNIX_EPOCH + Duration::from_millis(Clock::system().now().after(ahead).0),
-        );
-        answer.headers.insert("date", date.parse().unwrap());
-        Some(answer)
+        Some(dated(answer, Clock::system().now().after(ahead)))
     }
 }
 
@@ -274,14 +277,19 @@ async fn wrong_answers_end_in_a_problem_that_names_them_and_what_is_served_stays
     let mut is_claimed = false;
     for (paths, change, text) in cases {
         let has_finalized = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let clock = origin.clock.clone();
         proxy.set(move |seen, answer| {
             use std::sync::atomic::Ordering::Relaxed;
             has_finalized.fetch_or(seen.path.starts_with("/finalize-order/"), Relaxed);
             let is_early = seen.path.starts_with("/my-order/") && !has_finalized.load(Relaxed);
             let is_changed = !is_early && paths.iter().any(|path| seen.path.starts_with(path));
-            answer
-                .filter(|answer| is_changed && answer.status.is_success())
-                .map(|answer| answer.with_body(change(answer)))
+            let answer = answer?;
+            let changed = if is_changed && answer.status.is_success() {
+                answer.with_body(change(answer))
+            } else {
+                answer.clone()
+            };
+            Some(dated(changed, clock.now()))
         });
         if !is_claimed {
             // One name more: the certificate is due.
@@ -300,7 +308,8 @@ async fn wrong_answers_end_in_a_problem_that_names_them_and_what_is_served_stays
         }
         assert_eq!(rows.borrow().certificates.values().map(|state| state.key).collect::<Vec<_>>(), [first.key]);
     }
-    proxy.set(|_, _| None);
+    let clock = origin.clock.clone();
+    proxy.set(move |_, answer| Some(dated(answer?.clone(), clock.now())));
     origin.clock.advance(Duration::from_hours(14));
     wait_for(&mut rows, &pebble, |rows| rows.certificates.values().any(|state| state.names.len() == 2)).await;
     assert_eq!(problem(&origin).await, None);
