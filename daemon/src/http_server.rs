@@ -108,12 +108,13 @@ pub fn serve_connections<F, S, B>(
                     drop(connections.spawn(name, async move {
                         // Responses are written in full; Nagle's algorithm would only delay them.
                         let _ = stream.set_nodelay(true);
+                        // Boxed: a future is held several times over by those around it, as large as the largest of its kind.
                         if let Some(tls) = tls {
-                            secure_connection(stream, peer, &tls, limits, tasks, service_for).await;
+                            Box::pin(secure_connection(stream, peer, &tls, limits, tasks, service_for)).await;
                         } else {
                             let service = service_for(Connection { peer, tls: None });
                             let builder = auto::Builder::new(tasks.clone());
-                            connection(builder, None, stream, peer, limits, tasks, service).await;
+                            Box::pin(connection(builder, None, stream, peer, limits, tasks, service)).await;
                         }
                         drop(slot);
                     }));
@@ -157,10 +158,10 @@ async fn secure_connection<F, S, B>(
     if is_http2 {
         let (driver, stream) = Driver::new(stream);
         let builder = auto::Builder::new(driver.requests()).http2_only();
-        connection(builder, Some(driver), stream, peer, limits, tasks, service).await;
+        Box::pin(connection(builder, Some(driver), stream, peer, limits, tasks, service)).await;
     } else {
         let builder = auto::Builder::new(tasks.clone()).http1_only();
-        connection(builder, None, stream, peer, limits, tasks, service).await;
+        Box::pin(connection(builder, None, stream, peer, limits, tasks, service)).await;
     }
 }
 
