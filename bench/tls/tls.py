@@ -147,6 +147,13 @@ certificates = [{{ chain = "{folder}/chain.pem", key = "{folder}/key.pem" }}]
     return edge, fleet
 
 
+def floor(folder, site, binaries):
+    """The HTTP and TLS stack of the edge with a minimal service: daemon/examples/https_floor.rs."""
+    port = free_port()
+    command = [binaries / "examples/https_floor", port, folder / "chain.pem", folder / "key.pem", site]
+    return Server("floor", port, spawn(command, folder / "floor.out"))
+
+
 def context(version=None, alpn=("http/1.1",)):
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -227,10 +234,10 @@ def idle(server):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--servers", default="verge nginx h2o caddy", help="separated by spaces")
+    parser.add_argument("--servers", default="verge nginx h2o caddy floor", help="separated by spaces")
     parser.add_argument("--binaries", type=Path, default=ROOT / "target/release")
     arguments = parser.parse_args()
-    missing = [name for name in [*arguments.servers.split(), "h2load", "openssl", "taskset"] if name != "verge" and not shutil.which(name)]
+    missing = [name for name in [*arguments.servers.split(), "h2load", "openssl", "taskset"] if name not in ["verge", "floor"] and not shutil.which(name)]
     if missing:
         sys.exit(f"missing: {' '.join(missing)} (Debian packages nginx, h2o, caddy, nghttp2-client)")
     resource.setrlimit(resource.RLIMIT_NOFILE, [resource.getrlimit(resource.RLIMIT_NOFILE)[1]] * 2)
@@ -248,6 +255,8 @@ def main():
             if name == "verge":
                 edge, fleet = verge(folder, site, arguments.binaries.resolve())
                 servers.append(edge)
+            elif name == "floor":
+                servers.append(floor(folder, site, arguments.binaries.resolve()))
             else:
                 servers.append({"nginx": nginx, "h2o": h2o, "caddy": caddy}[name](folder, site))
         os.sched_setaffinity(0, {CLIENT_CORE})

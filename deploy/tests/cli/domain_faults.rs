@@ -51,8 +51,9 @@ const FAULTS: [Fault; 13] = [
     ),
     fault(
         "caa",
+        // An alias of the fleet has its records.
         Some(
-            "_verge.www TXT {proof}\nwww CNAME {fleet}\n@ CAA 0 issue \"ca.example.net; policy=ev\"\n@ CAA 0 iodef \"mailto:a@b.example\"",
+            "_verge.www TXT {proof}\nwww A 127.53.0.10\n@ CAA 0 issue \"ca.example.net; policy=ev\"\n@ CAA 0 iodef \"mailto:a@b.example\"",
         ),
         &[(FindingKind::CaaForbids, &[CERTIFICATE])],
     ),

@@ -80,7 +80,7 @@ impl Issuer {
     }
 
     /// Whether there is an authority to order from.
-    pub(crate) fn orders_certificates(&self) -> bool {
+    pub(crate) fn has_authority(&self) -> bool {
         !self.authorities.is_empty()
     }
 

@@ -14,6 +14,8 @@ pub(crate) struct Rekeying {
     pub(crate) database: Database,
     pub(crate) feed: Feed,
     pub(crate) vault: Vault,
+    /// Whether there is an authority to order from.
+    pub(crate) has_authority: bool,
 }
 
 /// Why keys are not replaced.
@@ -44,6 +46,9 @@ impl Rekeying {
                 return Err(RekeyError::UnknownCertificate(name.clone()));
             }
             due.extend(found.into_iter().map(|(domain, (_, state))| (domain.clone(), state.key)));
+        }
+        if !self.has_authority {
+            return Err(RekeyError::NoAuthority);
         }
         self.database.put_rekeys(&due).await?;
         Ok(due.into_keys().collect())

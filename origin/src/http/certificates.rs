@@ -41,15 +41,12 @@ pub(super) async fn rekey(
     State(issuer): State<Arc<Issuer>>,
     JsonBody(request): JsonBody<RekeyRequest>,
 ) -> Result<Json<BTreeSet<DomainName>>, ApiError> {
-    if !issuer.orders_certificates() {
-        return Err(RekeyError::NoAuthority.into());
-    }
     if let RekeyRequest::Domains(names) = &request
         && let Some(name) = names.iter().find(|name| issuer.is_of_api(name))
     {
         return Err(RekeyError::OfApi(name.clone()).into());
     }
-    let rekeying = Rekeying { database, feed, vault };
+    let rekeying = Rekeying { database, feed, vault, has_authority: issuer.has_authority() };
     Ok(Json(match request {
         RekeyRequest::Domains(names) => rekeying.certificates(&names).await?,
         RekeyRequest::All => rekeying.everything().await?,
@@ -63,10 +60,10 @@ impl From<RekeyError> for ApiError {
                 Self::new(StatusCode::NOT_FOUND, "unknown_certificate", error.to_string())
                     .hint("GET /v1/certificates lists them")
             }
-            RekeyError::OfApi(_) => Self::conflict("identity_key", error.to_string()).hint(
+            RekeyError::OfApi(_) => Self::bad_request("identity_key", error.to_string()).hint(
                 "to replace it, delete `identity.key` in the data directory and restart the origin: all clients need the new pin then",
             ),
-            RekeyError::NoAuthority => Self::conflict("no_authority", error.to_string()),
+            RekeyError::NoAuthority => Self::bad_request("no_authority", error.to_string()).hint("add the section, and restart the origin"),
             RekeyError::Store(error) => error.into(),
         }
     }

@@ -51,6 +51,16 @@ async fn root(pebble: &Pebble) -> Root {
     Root::from_pem(pebble.root().await.as_bytes()).unwrap()
 }
 
+/// Waits for the certificate of the name.
+async fn until_verified(origin: &TestOrigin, name: &str, root: &Root) {
+    until("the certificate", async || {
+        let problem = listed(origin).await.problem;
+        assert_eq!(problem, None);
+        status_by_name(origin, name, root).await.is_ok()
+    })
+    .await;
+}
+
 async fn listed(origin: &TestOrigin) -> Certificate {
     origin.get::<Vec<Certificate>>("/v1/certificates").await.into_iter().find(|listed| listed.is_api).unwrap()
 }
@@ -73,7 +83,7 @@ async fn name_of_the_api_is_proven_at_the_origin_and_clients_verify_it_or_the_sa
     .await;
     let (root, pin) = (root(&pebble).await, origin.daemon.pin().unwrap());
     assert_eq!(status_by_pin(&origin).await.unwrap().pin, Some(pin), "with or without the certificate");
-    until("the certificate", async || status_by_name(&origin, NAME, &root).await.is_ok()).await;
+    until_verified(&origin, NAME, &root).await;
     assert_eq!(status_by_pin(&origin).await.unwrap().pin, Some(pin));
     let certificate = listed(&origin).await;
     assert_eq!((certificate.domain.as_str(), certificate.problem.as_deref()), (NAME, None));
@@ -97,7 +107,7 @@ async fn name_of_the_api_is_proven_at_the_origin_and_clients_verify_it_or_the_sa
     std::fs::write(&path, "no certificate").unwrap();
     let origin = origin.restart().await;
     assert_eq!(status_by_pin(&origin).await.unwrap().pin, Some(pin));
-    until("another certificate", async || status_by_name(&origin, NAME, &root).await.is_ok()).await;
+    until_verified(&origin, NAME, &root).await;
     assert_eq!(pebble.orders(), orders + 1);
     // Its key is in its own file alone.
     let key = std::fs::read_to_string(data.join("identity.key")).unwrap();
@@ -122,7 +132,7 @@ async fn name_of_the_api_within_the_base_domain_is_proven_by_the_name_servers_of
     let origin = TestOrigin::start_with(|config| with_name(config, WITHIN_BASE, address, &pebble)).await;
     let rows = fleet.follow(&origin, &mut tasks).await;
     let root = root(&pebble).await;
-    until("the certificate", async || status_by_name(&origin, WITHIN_BASE, &root).await.is_ok()).await;
+    until_verified(&origin, WITHIN_BASE, &root).await;
     until("the wildcard", async || rows.borrow().certificates.len() == 1).await;
     assert!(!rows.borrow().certificates.contains_key(&WITHIN_BASE.parse().unwrap()), "no edge is given it");
     origin.stop().await;
