@@ -11,7 +11,7 @@ use verge_daemon::Clock;
 use verge_daemon::feed::LastSeen;
 use verge_protocol::host::HostLabel;
 use verge_protocol::manifest::File;
-use verge_protocol::{Coding, Content, Digest, Fallback, Lifetime, Manifest, ReleaseNumber};
+use verge_protocol::{Coding, Content, Digest, Fallback, HtmlPaths, Lifetime, Manifest, ReleaseNumber};
 
 use crate::metrics::{Metrics, Traffic};
 use crate::status::{AppliedState, MissingBlobs, ServingStatus};
@@ -39,6 +39,11 @@ impl ChannelBuilder {
         self
     }
 
+    pub(crate) fn html(mut self, html: HtmlPaths) -> Self {
+        self.own.html = html;
+        self
+    }
+
     pub(crate) fn former_scripts(mut self, paths: &[&str]) -> Self {
         self.own.former_scripts = Some(paths.iter().map(|path| path.parse().unwrap()).collect());
         self
@@ -60,7 +65,7 @@ impl ChannelBuilder {
 /// A manifest of files whose content is `prefix` and their path.
 pub(crate) fn manifest(paths: &[&str], prefix: &str, lifetime: Lifetime) -> Manifest {
     let files = paths.iter().map(|path| (path.parse().unwrap(), file(path, prefix, lifetime))).collect();
-    Manifest { site: "demo".parse().unwrap(), fallback: Fallback::NotFound, files, former_scripts: None }
+    Manifest { site: "demo".parse().unwrap(), fallback: Fallback::NotFound, files, former_scripts: None, html: HtmlPaths::Auto }
 }
 
 /// The resources of a manifest.

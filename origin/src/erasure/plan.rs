@@ -309,7 +309,7 @@ mod tests {
         for (number, files) in (1..).zip(releases) {
             let files = files.iter().map(|(path, text)| (path.parse().unwrap(), file(text))).collect();
             let fallback = Fallback::NotFound;
-            let manifest = Manifest { site: "demo".parse().unwrap(), fallback, files, former_scripts: None };
+            let manifest = Manifest { site: "demo".parse().unwrap(), fallback, files, former_scripts: None, html: Default::default() };
             let id = Digest::of(&manifest.to_bytes());
             site.manifests.insert(id, manifest);
             site.known.releases.push((ReleaseNumber(number), id));
