@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use verge_protocol::{Build, SitePath};
+use verge_protocol::{Build, HtmlPaths, SitePath};
 
 use self::fallback_page::FallbackChoice;
 pub use self::fallback_page::FallbackSource;

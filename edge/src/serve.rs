@@ -62,6 +62,7 @@ use self::body::ResponseBody;
 use self::builtin_responses::BuiltinResponse;
 use self::common_headers::CommonHeaders;
 use self::host::Host;
+use self::resolve::Unresolved;
 use self::respond::ResponseFuture;
 use self::response_head::ResponseHead;
 use self::route::Route;

@@ -29,11 +29,6 @@ impl ChannelBuilder {
         Self { own: manifest(paths, "", Lifetime::Revalidate), inherited: Vec::new() }
     }
 
-    pub(crate) fn with(mut self, path: &str) -> Self {
-        self.own.files.insert(path.parse().unwrap(), file(path, "", Lifetime::Revalidate));
-        self
-    }
-
     pub(crate) fn fallback(mut self, fallback: Fallback) -> Self {
         self.own.fallback = fallback;
         self
@@ -65,7 +60,13 @@ impl ChannelBuilder {
 /// A manifest of files whose content is `prefix` and their path.
 pub(crate) fn manifest(paths: &[&str], prefix: &str, lifetime: Lifetime) -> Manifest {
     let files = paths.iter().map(|path| (path.parse().unwrap(), file(path, prefix, lifetime))).collect();
-    Manifest { site: "demo".parse().unwrap(), fallback: Fallback::NotFound, files, former_scripts: None, html: HtmlPaths::Auto }
+    Manifest {
+        site: "demo".parse().unwrap(),
+        fallback: Fallback::NotFound,
+        files,
+        former_scripts: None,
+        html: HtmlPaths::Auto,
+    }
 }
 
 /// The resources of a manifest.

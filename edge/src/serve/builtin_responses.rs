@@ -132,8 +132,8 @@ pub(super) fn redirect(location: HeaderValue) -> BuiltinResponse {
 
 /// 308: the page or file has another address. A later release may have it elsewhere.
 pub(super) fn moved(location: HeaderValue) -> BuiltinResponse {
-    let mut response = BuiltinResponse::text(StatusCode::PERMANENT_REDIRECT, "This page has another address.\n")
-        .moved_to(location);
+    let mut response =
+        BuiltinResponse::text(StatusCode::PERMANENT_REDIRECT, "This page has another address.\n").moved_to(location);
     response.cache_control = HeaderValue::from_static("public, max-age=0, must-revalidate");
     response
 }

@@ -54,7 +54,8 @@ impl<'a> RequestPath<'a> {
     /// The decoded path with each slash once, if it has some doubled and a file can have it then.
     pub(crate) fn with_single_slashes(&self) -> Option<String> {
         let is_candidate = self.has_doubled_slash && !self.names_no_file;
-        is_candidate.then(|| self.decoded.split('/').filter(|segment| !segment.is_empty()).collect::<Vec<_>>().join("/"))
+        is_candidate
+            .then(|| self.decoded.split('/').filter(|segment| !segment.is_empty()).collect::<Vec<_>>().join("/"))
     }
 }
 

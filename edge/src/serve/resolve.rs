@@ -71,9 +71,8 @@ pub(crate) fn resolve(
     let is_asset = is_asset(&path.decoded);
     let fallback = own.single_page();
     // A person who goes to a route that looks like a file gets the app.
-    let is_navigation = |destination: Destination| match is_asset {
-        true => destination == Destination::Document,
-        false => destination != Destination::Subresource,
+    let is_navigation = |destination: Destination| {
+        if is_asset { destination == Destination::Document } else { destination != Destination::Subresource }
     };
     if let Some(page) = fallback
         && is_navigation(destination())

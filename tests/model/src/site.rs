@@ -82,8 +82,13 @@ impl Site {
             let file = file(&path, text);
             (path.parse().expect("a valid path"), file)
         });
-        let manifest =
-            Manifest { site: site.clone(), fallback: Fallback::NotFound, files: files.collect(), former_scripts: None, html: HtmlPaths::Auto };
+        let manifest = Manifest {
+            site: site.clone(),
+            fallback: Fallback::NotFound,
+            files: files.collect(),
+            former_scripts: None,
+            html: HtmlPaths::Auto,
+        };
         let contents = manifest.files.iter().map(|(path, file)| (path.to_string(), file.identity.digest()));
         let blobs = manifest.files.values().flat_map(|file| file.identity.slices());
         let id = Digest::of(&manifest.to_bytes());
