@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use verge_protocol::{Build, SitePath};
+use verge_protocol::{Build, HtmlPaths, SitePath};
 
 use self::fallback_page::FallbackChoice;
 pub use self::fallback_page::FallbackSource;
@@ -37,6 +37,8 @@ pub struct Options {
     pub single_page: Option<bool>,
     /// Where the site once had service workers.
     pub legacy_service_workers: Vec<SitePath>,
+    /// How the addresses of pages relate to their files.
+    pub html: HtmlPaths,
 }
 
 /// The files of a directory, not yet read.
@@ -46,6 +48,7 @@ pub struct Listing {
     problems: Vec<Problem>,
     fallback: FallbackChoice,
     legacy_service_workers: Vec<SitePath>,
+    html: HtmlPaths,
     /// The files and directories that are skipped, ordered by path.
     pub skipped: Vec<Skipped>,
     /// Warnings.
@@ -97,6 +100,7 @@ impl Listing {
             problems,
             fallback,
             legacy_service_workers: legacy,
+            html: options.html,
             skipped: walked.skipped,
             warnings,
         }
@@ -135,7 +139,12 @@ impl Listing {
             files.insert(file.path.clone(), content);
             paths.insert(file.path, file.source);
         }
-        let (fallback, legacy_service_workers) = (self.fallback.fallback(), self.legacy_service_workers);
-        Ok(Scan { build: Build { files, fallback, legacy_service_workers }, paths })
+        let build = Build {
+            files,
+            fallback: self.fallback.fallback(),
+            legacy_service_workers: self.legacy_service_workers,
+            html: self.html,
+        };
+        Ok(Scan { build, paths })
     }
 }

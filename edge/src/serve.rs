@@ -62,6 +62,7 @@ use self::body::ResponseBody;
 use self::builtin_responses::BuiltinResponse;
 use self::common_headers::CommonHeaders;
 use self::host::Host;
+use self::resolve::Unresolved;
 use self::respond::ResponseFuture;
 use self::response_head::ResponseHead;
 use self::route::Route;
@@ -257,11 +258,16 @@ impl Shared {
         let destination = || asset::destination(headers);
         let resolution = match resolve::resolve(channel, &path, destination) {
             Ok(resolution) => resolution,
-            Err(unresolved) => {
+            Err(Unresolved::Moved(suffix)) => {
+                let location = redirect::canonical_location(request.uri(), suffix);
+                let response = location.map_or_else(builtin_responses::invalid_path, builtin_responses::moved);
+                return builtin(response.with_release(channel.release()));
+            }
+            Err(Unresolved::NotFound { by_destination }) => {
                 if asset::is_own_script_or_style(headers) {
                     channel.traffic().count_missing_asset();
                 }
-                let response = builtin_responses::not_found(headers, &path, unresolved.by_destination);
+                let response = builtin_responses::not_found(headers, &path, by_destination);
                 return builtin(response.with_release(channel.release()));
             }
         };

@@ -11,7 +11,7 @@ use verge_daemon::Clock;
 use verge_daemon::feed::LastSeen;
 use verge_protocol::host::HostLabel;
 use verge_protocol::manifest::File;
-use verge_protocol::{Coding, Content, Digest, Fallback, Lifetime, Manifest, ReleaseNumber};
+use verge_protocol::{Coding, Content, Digest, Fallback, HtmlPaths, Lifetime, Manifest, ReleaseNumber};
 
 use crate::metrics::{Metrics, Traffic};
 use crate::status::{AppliedState, MissingBlobs, ServingStatus};
@@ -29,13 +29,13 @@ impl ChannelBuilder {
         Self { own: manifest(paths, "", Lifetime::Revalidate), inherited: Vec::new() }
     }
 
-    pub(crate) fn with(mut self, path: &str) -> Self {
-        self.own.files.insert(path.parse().unwrap(), file(path, "", Lifetime::Revalidate));
+    pub(crate) fn fallback(mut self, fallback: Fallback) -> Self {
+        self.own.fallback = fallback;
         self
     }
 
-    pub(crate) fn fallback(mut self, fallback: Fallback) -> Self {
-        self.own.fallback = fallback;
+    pub(crate) fn html(mut self, html: HtmlPaths) -> Self {
+        self.own.html = html;
         self
     }
 
@@ -60,7 +60,13 @@ impl ChannelBuilder {
 /// A manifest of files whose content is `prefix` and their path.
 pub(crate) fn manifest(paths: &[&str], prefix: &str, lifetime: Lifetime) -> Manifest {
     let files = paths.iter().map(|path| (path.parse().unwrap(), file(path, prefix, lifetime))).collect();
-    Manifest { site: "demo".parse().unwrap(), fallback: Fallback::NotFound, files, former_scripts: None }
+    Manifest {
+        site: "demo".parse().unwrap(),
+        fallback: Fallback::NotFound,
+        files,
+        former_scripts: None,
+        html: HtmlPaths::Auto,
+    }
 }
 
 /// The resources of a manifest.

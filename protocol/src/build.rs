@@ -21,6 +21,27 @@ pub struct Build {
     /// Paths where the site once had a service worker that is to end, whether or not this build has a file there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub legacy_service_workers: Vec<SitePath>,
+    /// How the addresses of pages relate to their files.
+    #[serde(default, skip_serializing_if = "HtmlPaths::is_auto")]
+    pub html: HtmlPaths,
+}
+
+/// How the addresses of pages relate to their files (`docs/FORMATS.md`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HtmlPaths {
+    /// Each file with a page has one address, without `.html` or `index.html`: `/file`, and `/folder/`. Others redirect to it.
+    #[default]
+    Auto,
+    /// Nothing redirects: `x.html` and `x/index.html` answer both `/x` and `/x/`, the first of them if there are both.
+    Keep,
+}
+
+impl HtmlPaths {
+    /// Whether this is [`Self::Auto`].
+    pub fn is_auto(&self) -> bool {
+        *self == Self::Auto
+    }
 }
 
 /// The response for a path without a file.

@@ -62,7 +62,7 @@ mod serde_text;
 mod unique_keys;
 
 pub use blob::{BLOB_MAX, Blob};
-pub use build::{Build, Fallback};
+pub use build::{Build, Fallback, HtmlPaths};
 pub use certificate::CertificateName;
 pub use content::Content;
 pub use digest::Digest;

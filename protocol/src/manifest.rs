@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::build::Fallback;
+use crate::build::{Fallback, HtmlPaths};
 use crate::content::Content;
 use crate::digest::Digest;
 use crate::name::SiteName;
@@ -32,6 +32,9 @@ pub struct Manifest {
     /// `None`: an older origin built the manifest and did not look for them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub former_scripts: Option<Vec<SitePath>>,
+    /// How the addresses of pages relate to their files. An unknown way is read as the default one.
+    #[serde(default, skip_serializing_if = "HtmlPaths::is_auto", deserialize_with = "known_html_paths")]
+    pub html: HtmlPaths,
 }
 
 /// How many former scripts a manifest lists at most.
@@ -106,6 +109,11 @@ impl FromStr for Coding {
     fn from_str(token: &str) -> Result<Self, CodingError> {
         Self::ALL.into_iter().find(|coding| coding.token() == token).ok_or_else(|| CodingError(token.to_owned()))
     }
+}
+
+fn known_html_paths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HtmlPaths, D::Error> {
+    let name = serde_json::Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(name).unwrap_or_default())
 }
 
 fn known_codings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Coding, Content>, D::Error> {
@@ -198,6 +206,7 @@ mod tests {
                 ("assets/a-0b1c2d3e.js".parse().unwrap(), script),
             ]),
             former_scripts: Some(vec!["sw.js".parse().unwrap()]),
+            html: HtmlPaths::Auto,
         }
     }
 
@@ -219,6 +228,7 @@ mod tests {
     fn manifest_of_newer_origin_is_read() {
         let mut json = serde_json::to_value(manifest()).unwrap();
         json["signature"] = "x".into();
+        json["html"] = "clean-urls".into();
         let file = &mut json["files"]["index.html"];
         file["lifetime"] = "a-week".into();
         file["encodings"] = serde_json::json!({ "dcz": file["identity"] });

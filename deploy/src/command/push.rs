@@ -79,6 +79,7 @@ fn scan_options(arguments: &cli::Push, settings: &Settings) -> Options {
         force: arguments.force,
         single_page,
         legacy_service_workers: settings.legacy_service_workers.clone(),
+        html: settings.html,
     }
 }
 

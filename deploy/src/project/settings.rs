@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use verge_protocol::canary::{CanaryPlan, CanaryShare};
-use verge_protocol::{SiteName, SitePath};
+use verge_protocol::{HtmlPaths, SiteName, SitePath};
 
 use crate::channel::{ChannelArg, Lifetime};
 use crate::toml_file::{self, TomlError};
@@ -20,6 +20,9 @@ pub struct Settings {
     pub dir: Option<PathBuf>,
     /// Whether paths that match no file serve `index.html`; `None`: detected at each push.
     pub spa: Option<bool>,
+    /// How the addresses of pages relate to their files: `"auto"` or `"keep"`.
+    #[serde(default)]
+    pub html: HtmlPaths,
     /// The channel to update.
     pub channel: Option<ChannelArg>,
     /// What applies to `verge push --preview`.
@@ -90,13 +93,16 @@ mod tests {
         let settings = parse("site = \"web\"\ndir = \"dist\"\nspa = true\n").unwrap();
         assert_eq!(settings.site.unwrap().as_str(), "web");
         assert_eq!(settings.dir.unwrap(), Path::new("app/dist"));
-        assert_eq!(settings.spa, Some(true));
+        assert_eq!((settings.spa, settings.html), (Some(true), HtmlPaths::Auto));
+        assert_eq!(parse("html = \"keep\"\n").unwrap().html, HtmlPaths::Keep);
+        let error = parse("html = \"clean\"\n").unwrap_err().to_string();
+        assert!(error.contains("unknown variant `clean`, expected `auto` or `keep`"), "{error}");
         let settings = parse("legacy_service_workers = [\"/sw.js\", \"/app/sw.js\"]\n").unwrap();
         assert_eq!(settings.legacy_service_workers, ["sw.js".parse().unwrap(), "app/sw.js".parse().unwrap()]);
         let error = parse("site = \"web\"\nspaa = true\n").unwrap_err().to_string();
         assert_eq!(
             error,
-            "app/verge.toml:2: unknown field `spaa`, expected one of `site`, `dir`, `spa`, `channel`, `preview`, \
+            "app/verge.toml:2: unknown field `spaa`, expected one of `site`, `dir`, `spa`, `html`, `channel`, `preview`, \
              `legacy_service_workers`, `canary`"
         );
         let canary = parse("[canary]\nedges = \"5%\"\nseconds = 120\n").unwrap().canary.unwrap();

@@ -60,14 +60,14 @@ pub(super) fn check_not_shrunk(build: &Build, current: Option<&ChannelHead>) -> 
 
 #[cfg(test)]
 mod tests {
-    use verge_protocol::{Content, Fallback, Seq};
+    use verge_protocol::{Content, Fallback, HtmlPaths, Seq};
 
     use super::*;
 
     fn build(files: u64) -> Build {
         let content = Content::cut(&"12345".into()).0;
         let files = (0..files).map(|at| (format!("{at}").parse().unwrap(), content.clone())).collect();
-        Build { files, fallback: Fallback::NotFound, legacy_service_workers: Vec::new() }
+        Build { files, fallback: Fallback::NotFound, legacy_service_workers: Vec::new(), html: HtmlPaths::Auto }
     }
 
     #[test]

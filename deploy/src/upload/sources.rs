@@ -109,6 +109,7 @@ mod tests {
             files: BTreeMap::new(),
             fallback: verge_protocol::Fallback::NotFound,
             legacy_service_workers: Vec::new(),
+            html: verge_protocol::HtmlPaths::Auto,
         };
         let mut paths = BTreeMap::new();
         for (name, bytes) in files {

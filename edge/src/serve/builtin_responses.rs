@@ -102,9 +102,9 @@ pub(super) fn invalid_host() -> BuiltinResponse {
     BuiltinResponse::text(StatusCode::BAD_REQUEST, "The request must name exactly one valid host.\n")
 }
 
-/// 400: an ambiguous or malformed path.
+/// 400: a request target without a path.
 pub(super) fn invalid_path() -> BuiltinResponse {
-    BuiltinResponse::text(StatusCode::BAD_REQUEST, "The path of the request is invalid.\n")
+    BuiltinResponse::text(StatusCode::BAD_REQUEST, "The request must name a path.\n")
 }
 
 /// 404: no site at the host. Names neither this host nor another.
@@ -128,6 +128,14 @@ pub(super) fn pending() -> BuiltinResponse {
 pub(super) fn redirect(location: HeaderValue) -> BuiltinResponse {
     BuiltinResponse::text(StatusCode::PERMANENT_REDIRECT, "This site has moved to another address.\n")
         .moved_to(location)
+}
+
+/// 308: the page or file has another address. A later release may have it elsewhere.
+pub(super) fn moved(location: HeaderValue) -> BuiltinResponse {
+    let mut response =
+        BuiltinResponse::text(StatusCode::PERMANENT_REDIRECT, "This page has another address.\n").moved_to(location);
+    response.cache_control = HeaderValue::from_static("public, max-age=0, must-revalidate");
+    response
 }
 
 /// 308: the host is served over TLS. Cached for a minute only, because a browser keeps it as long as it may.

@@ -26,7 +26,7 @@ async function retire() {
 /// one did, or the site has named it as a legacy one. A fingerprinted script of an earlier release is inherited as it is.
 pub(super) fn is_requested(channel: &Channel, path: &RequestPath<'_>, headers: &HeaderMap) -> bool {
     let is_worker = headers.get("service-worker").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"script"));
-    is_worker && !path.has_trailing_slash && !path.unmatchable && channel.is_former_script(&path.decoded)
+    is_worker && !path.has_trailing_slash && path.can_match() && channel.is_former_script(&path.decoded)
 }
 
 #[cfg(test)]

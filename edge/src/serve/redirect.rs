@@ -32,6 +32,29 @@ pub(super) fn https_location(host: &DomainName, port: Option<u16>, uri: &Uri) ->
     with_scheme("https:", host, port, uri)
 }
 
+/// The path of the request without its trailing slash and with each other slash once, then `suffix`, then the query. `None` as for
+/// [`location`].
+///
+/// It begins with one slash and has no backslash: it leads to the host of the request.
+pub(super) fn canonical_location(uri: &Uri, suffix: &str) -> Option<HeaderValue> {
+    let path = uri.path().strip_prefix('/')?;
+    let mut location = String::with_capacity(path.len() + suffix.len() + 1);
+    for segment in path.split('/').filter(|segment| !segment.is_empty()) {
+        location.push('/');
+        location.extend(utf8_percent_encode(segment, MUST_ENCODE));
+    }
+    location.push_str(suffix);
+    append_query(&mut location, uri);
+    HeaderValue::try_from(location).ok()
+}
+
+fn append_query(location: &mut String, uri: &Uri) {
+    if let Some(query) = uri.query() {
+        location.push('?');
+        location.extend(utf8_percent_encode(query, MUST_ENCODE));
+    }
+}
+
 fn with_scheme(scheme: &str, to: &DomainName, port: Option<u16>, uri: &Uri) -> Option<HeaderValue> {
     let path = uri.path().strip_prefix('/')?;
     let mut location = format!("{scheme}//{to}");
@@ -41,10 +64,7 @@ fn with_scheme(scheme: &str, to: &DomainName, port: Option<u16>, uri: &Uri) -> O
     }
     location.push('/');
     location.extend(utf8_percent_encode(path, MUST_ENCODE));
-    if let Some(query) = uri.query() {
-        location.push('?');
-        location.extend(utf8_percent_encode(query, MUST_ENCODE));
-    }
+    append_query(&mut location, uri);
     HeaderValue::try_from(location).ok()
 }
 
@@ -80,6 +100,22 @@ mod tests {
         assert_eq!(at(None, "*"), None);
         let secure = https_location(&"a.example".parse().unwrap(), Some(8443), &"/b?c".parse().unwrap());
         assert_eq!(secure.unwrap(), "https://a.example:8443/b?c");
+    }
+
+    #[test]
+    fn canonical_location_has_each_slash_once_and_keeps_the_query() {
+        for (target, suffix, location) in [
+            ("/docs?a=b&c", "/", "/docs/?a=b&c"),
+            ("/docs/", "", "/docs"),
+            ("/docs/?", ".html", "/docs.html?"),
+            ("//evil.example//x/", "", "/evil.example/x"),
+            ("//", "/", "/"),
+            ("/\\evil.example/x", "/", "/%5Cevil.example/x/"),
+            ("/ü//%C3%BC", "/", "/%C3%BC/%C3%BC/"),
+        ] {
+            let found = canonical_location(&target.parse().unwrap(), suffix).unwrap();
+            assert_eq!(found.to_str().unwrap(), location, "{target} {suffix}");
+        }
     }
 
     proptest! {

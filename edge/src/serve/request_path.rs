@@ -5,22 +5,23 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 use verge_protocol::SitePath;
 
-/// The path is malformed or ambiguous, so it is not looked up.
+/// The target of the request has no path, such as `*`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "invalid path: expected percent-encoded UTF-8 without dot segments, encoded slashes, backslashes and control characters"
-)]
+#[error("invalid path: expected a leading slash")]
 pub(crate) struct InvalidPath;
 
 /// The path of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RequestPath<'a> {
-    /// Without leading and trailing slash; empty for the root. Contains no dot segments, control characters or backslashes.
+    /// Without leading and trailing slash; empty for the root. If it can name no file, what is not UTF-8 is replaced.
     pub(crate) decoded: Cow<'a, str>,
     /// Whether it ended with a slash; true for the root.
     pub(crate) has_trailing_slash: bool,
-    /// Whether no file can have this path: a segment other than the last is empty, or it is too long.
-    pub(crate) unmatchable: bool,
+    /// Whether a segment other than the last is empty.
+    pub(crate) has_doubled_slash: bool,
+    /// Whether no file can have this path, with doubled slashes or without: it is no percent-encoded UTF-8, is too long, or has dot segments,
+    /// encoded slashes, backslashes or control characters.
+    names_no_file: bool,
 }
 
 impl<'a> RequestPath<'a> {
@@ -30,29 +31,46 @@ impl<'a> RequestPath<'a> {
         let raw = path.strip_suffix('/');
         let has_trailing_slash = raw.is_some() || path.is_empty();
         let raw = raw.unwrap_or(path);
-        let decoded = decode(raw)?;
-        let has_empty_segment = decoded.starts_with('/') || decoded.ends_with('/') || decoded.contains("//");
-        let unmatchable = has_empty_segment || decoded.len() > SitePath::MAX;
+        let has_doubled_slash =
+            raw.starts_with('/') || raw.ends_with('/') || raw.contains("//") || (raw.is_empty() && !path.is_empty());
         let is_forbidden = |character: char| character.is_control() || character == '\\';
-        if decoded.contains(is_forbidden) || decoded.split('/').any(|segment| segment == "." || segment == "..") {
-            return Err(InvalidPath);
-        }
-        let unmatchable = unmatchable || (raw.is_empty() && !path.is_empty());
-        Ok(Self { decoded, has_trailing_slash, unmatchable })
+        let is_name = |decoded: &str| {
+            decoded.len() <= SitePath::MAX
+                && !decoded.contains(is_forbidden)
+                && decoded.split('/').all(|segment| segment != "." && segment != "..")
+        };
+        let (decoded, names_no_file) = match decode(raw) {
+            Some(decoded) if is_name(&decoded) => (decoded, false),
+            _ => (percent_decode_str(raw).decode_utf8_lossy(), true),
+        };
+        Ok(Self { decoded, has_trailing_slash, has_doubled_slash, names_no_file })
+    }
+
+    /// Whether a file can have this path.
+    pub(crate) fn can_match(&self) -> bool {
+        !self.names_no_file && !self.has_doubled_slash
+    }
+
+    /// The decoded path with each slash once, if it has some doubled and a file can have it then.
+    pub(crate) fn with_single_slashes(&self) -> Option<String> {
+        let is_candidate = self.has_doubled_slash && !self.names_no_file;
+        is_candidate
+            .then(|| self.decoded.split('/').filter(|segment| !segment.is_empty()).collect::<Vec<_>>().join("/"))
     }
 }
 
-fn decode(raw: &str) -> Result<Cow<'_, str>, InvalidPath> {
+/// `None`: it is not percent-encoded UTF-8, or not unambiguous.
+fn decode(raw: &str) -> Option<Cow<'_, str>> {
     let mut rest = raw.as_bytes();
     while let Some(at) = rest.iter().position(|byte| *byte == b'%') {
         match rest.get(at + 1..at + 3) {
             // Decoded, it would be indistinguishable from a separator.
-            Some([b'2', b'f' | b'F']) => return Err(InvalidPath),
+            Some([b'2', b'f' | b'F']) => return None,
             Some([high, low]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest = &rest[at + 3..],
-            _ => return Err(InvalidPath),
+            _ => return None,
         }
     }
-    percent_decode_str(raw).decode_utf8().map_err(|_| InvalidPath)
+    percent_decode_str(raw).decode_utf8().ok()
 }
 
 #[cfg(test)]
@@ -60,11 +78,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    fn parse(path: &str) -> (String, bool, bool) {
-        let parsed = RequestPath::parse(path).unwrap_or_else(|error| panic!("{path}: {error}"));
-        (parsed.decoded.into_owned(), parsed.has_trailing_slash, parsed.unmatchable)
-    }
 
     #[test]
     fn path_is_decoded_once() {
@@ -79,23 +92,26 @@ mod tests {
             ("/...", "...", false),
             ("/.well-known/x", ".well-known/x", false),
         ] {
-            assert_eq!(parse(path), (decoded.to_owned(), has_trailing_slash, false), "{path}");
+            let parsed = RequestPath::parse(path).unwrap();
+            assert_eq!((&*parsed.decoded, parsed.has_trailing_slash), (decoded, has_trailing_slash), "{path}");
+            assert!(parsed.can_match() && parsed.with_single_slashes().is_none(), "{path}");
         }
     }
 
     #[test]
-    fn path_with_an_empty_segment_is_unmatchable() {
-        for path in ["//", "//a", "/a//", "/a//b", "///"] {
-            assert!(RequestPath::parse(path).unwrap().unmatchable, "{path}");
+    fn path_with_an_empty_segment_has_a_form_without() {
+        for (path, single) in
+            [("//", ""), ("//a", "a"), ("/a//", "a"), ("/a//b", "a/b"), ("///", ""), ("/a%20b///c//", "a b/c")]
+        {
+            let parsed = RequestPath::parse(path).unwrap();
+            assert!(!parsed.can_match(), "{path}");
+            assert_eq!(parsed.with_single_slashes().as_deref(), Some(single), "{path}");
         }
     }
 
     #[test]
-    fn malformed_or_ambiguous_path_is_invalid() {
+    fn malformed_or_ambiguous_path_names_no_file() {
         for path in [
-            "",
-            "a",
-            "*",
             "/..",
             "/../a",
             "/a/../b",
@@ -117,16 +133,24 @@ mod tests {
             "/%zz",
             "/a%ff",
             "/%C3",
+            "//..//a",
+            "//a%2fb",
         ] {
-            assert_eq!(RequestPath::parse(path), Err(InvalidPath), "{path}");
+            let parsed = RequestPath::parse(path).unwrap();
+            assert!(!parsed.can_match() && parsed.with_single_slashes().is_none(), "{path}");
         }
+        assert_eq!(["", "a", "*"].map(RequestPath::parse), [Err(InvalidPath), Err(InvalidPath), Err(InvalidPath)]);
     }
 
     proptest! {
         #[test]
-        fn parsed_path_is_a_site_path_or_unmatchable(path in "/([./a%\\\\]|%2e|%2f|%00|%5c|ü){0,8}") {
-            if let Ok(parsed) = RequestPath::parse(&path) {
-                prop_assert!(parsed.unmatchable || parsed.decoded.is_empty() || parsed.decoded.parse::<SitePath>().is_ok());
+        fn path_that_can_match_is_that_of_a_file(path in "/([./a%\\\\]|%2e|%2f|%00|%5c|ü){0,8}") {
+            let parsed = RequestPath::parse(&path).unwrap();
+            if parsed.can_match() {
+                prop_assert!(parsed.decoded.is_empty() || parsed.decoded.parse::<SitePath>().is_ok());
+            }
+            if let Some(single) = parsed.with_single_slashes() {
+                prop_assert!(single.is_empty() || single.parse::<SitePath>().is_ok());
             }
         }
 

@@ -1,9 +1,12 @@
 //! Resolution of a path to a resource of a channel.
 //!
-//! In this order: the exact file of the release; the exact inherited file; the file of a pretty URL; the single-page
-//! fallback; the nearest `404.html`. Forced redirect rules will come before all of them, other rules before the fallback.
+//! In this order: the exact file of the release; the exact inherited file; the page that the path is an address of, or a redirect to its
+//! address; the single-page fallback; the nearest `404.html`. Forced redirect rules will come before all of them, other rules before the
+//! fallback.
 
 use std::sync::Arc;
+
+use verge_protocol::HtmlPaths;
 
 use super::asset::{Destination, is_asset};
 use super::request_path::RequestPath;
@@ -32,11 +35,23 @@ impl Resolution {
     }
 }
 
-/// The site has no file for the path, and no 404 page to answer with.
+/// No resource answers the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Unresolved {
-    /// Whether the response varies by `Sec-Fetch-Dest`.
-    pub(crate) by_destination: bool,
+pub(crate) enum Unresolved {
+    /// What is asked for has another address: that of the request without its trailing slash and with each other slash once, and then this.
+    Moved(&'static str),
+    /// The site has no file for the path, and no 404 page to answer with.
+    NotFound {
+        /// Whether the response varies by `Sec-Fetch-Dest`.
+        by_destination: bool,
+    },
+}
+
+/// A file of a path.
+enum Found {
+    Here(Arc<Resource>),
+    /// As [`Unresolved::Moved`].
+    Moved(&'static str),
 }
 
 /// Resolves `path`. `destination` is that of the request.
@@ -48,18 +63,19 @@ pub(crate) fn resolve(
     destination: impl Fn() -> Destination,
 ) -> Result<Resolution, Unresolved> {
     let own = channel.own();
-    if !path.unmatchable {
-        if let Some(resource) = exact(channel, path) {
-            return Ok(Resolution::File(resource));
-        }
-        if let Some(resource) = pretty_url(path, |candidate| own.get(candidate)) {
-            return Ok(Resolution::File(Arc::clone(resource)));
-        }
+    match find(channel, path) {
+        Some(Found::Here(resource)) => return Ok(Resolution::File(resource)),
+        Some(Found::Moved(suffix)) => return Err(Unresolved::Moved(suffix)),
+        None => {}
     }
     let is_asset = is_asset(&path.decoded);
-    let fallback = own.single_page().filter(|_| !is_asset);
+    let fallback = own.single_page();
+    // A person who goes to a route that looks like a file gets the app.
+    let is_navigation = |destination: Destination| {
+        if is_asset { destination == Destination::Document } else { destination != Destination::Subresource }
+    };
     if let Some(page) = fallback
-        && destination() != Destination::Subresource
+        && is_navigation(destination())
     {
         return Ok(Resolution::SinglePage(Arc::clone(page)));
     }
@@ -67,32 +83,54 @@ pub(crate) fn resolve(
     let by_destination = fallback.is_some() || (is_asset && page.is_some());
     match page.filter(|_| !is_asset || destination() == Destination::Document) {
         Some(page) => Ok(Resolution::NotFoundPage { page: Arc::clone(page), by_destination }),
-        None => Err(Unresolved { by_destination }),
+        None => Err(Unresolved::NotFound { by_destination }),
     }
 }
 
-fn exact(channel: &Channel, path: &RequestPath<'_>) -> Option<Arc<Resource>> {
-    if path.has_trailing_slash {
-        return None;
+/// What has the path, or where it is.
+fn find(channel: &Channel, path: &RequestPath<'_>) -> Option<Found> {
+    let html_paths = channel.own().html_paths();
+    if path.can_match() {
+        return find_named(channel, html_paths, &path.decoded, path.has_trailing_slash);
     }
-    channel.own().get(&path.decoded).or_else(|| channel.inherited(&path.decoded)).cloned()
+    let single = path.with_single_slashes().filter(|_| html_paths == HtmlPaths::Auto)?;
+    match find_named(channel, html_paths, &single, path.has_trailing_slash)? {
+        moved @ Found::Moved(_) => Some(moved),
+        Found::Here(_) => Some(Found::Moved(if path.has_trailing_slash { "/" } else { "" })),
+    }
 }
 
-/// Pretty URLs as Netlify has them: `x.html`, `x.htm`, `x/index.html`, then `x/index.htm`, with or without a trailing slash.
-fn pretty_url<'a>(
-    path: &RequestPath<'_>,
-    get: impl Fn(&str) -> Option<&'a Arc<Resource>>,
-) -> Option<&'a Arc<Resource>> {
-    if path.decoded.is_empty() {
-        return get("index.html").or_else(|| get("index.htm"));
+fn find_named(channel: &Channel, html_paths: HtmlPaths, name: &str, has_trailing_slash: bool) -> Option<Found> {
+    let exact = || channel.own().get(name).or_else(|| channel.inherited(name));
+    if !has_trailing_slash && let Some(resource) = exact() {
+        return Some(Found::Here(Arc::clone(resource)));
     }
-    let mut candidate = String::with_capacity(path.decoded.len() + "/index.html".len());
-    [".html", ".htm", "/index.html", "/index.htm"].into_iter().find_map(|suffix| {
-        candidate.clear();
-        candidate.push_str(&path.decoded);
-        candidate.push_str(suffix);
-        get(&candidate)
-    })
+    let mut candidate = String::with_capacity(name.len() + "/index.html".len());
+    let mut page = |suffixes: [&'static str; 2]| {
+        suffixes.into_iter().find_map(|suffix| {
+            candidate.clear();
+            candidate.push_str(name);
+            candidate.push_str(suffix);
+            channel.own().get(&candidate).map(|resource| (suffix, Found::Here(Arc::clone(resource))))
+        })
+    };
+    if name.is_empty() {
+        return page(["index.html", "index.htm"]).map(|(_, page)| page);
+    }
+    let of_file = [".html", ".htm"];
+    let of_folder = ["/index.html", "/index.htm"];
+    match (html_paths, has_trailing_slash) {
+        (HtmlPaths::Keep, _) => page(of_file).or_else(|| page(of_folder)).map(|(_, page)| page),
+        // Relative links of the page are below its folder.
+        (HtmlPaths::Auto, false) => {
+            page(of_file).map(|(_, page)| page).or_else(|| page(of_folder).map(|_| Found::Moved("/")))
+        }
+        (HtmlPaths::Auto, true) => page(of_folder).map(|(_, page)| page).or_else(|| {
+            let (suffix, _) = page(of_file)?;
+            // Without the suffix there is another file.
+            Some(Found::Moved(if exact().is_some() { suffix } else { "" }))
+        }),
+    }
 }
 
 /// The `404.html` in the directory of the path, or in the nearest directory above it.
@@ -130,41 +168,65 @@ mod tests {
             Ok(Resolution::NotFoundPage { page, by_destination }) => {
                 format!("404{} {}", mark(by_destination), text_of(&page))
             }
-            Err(Unresolved { by_destination }) => format!("404{}", mark(by_destination)),
+            Err(Unresolved::Moved(suffix)) => format!("308 {suffix}"),
+            Err(Unresolved::NotFound { by_destination }) => format!("404{}", mark(by_destination)),
         }
     }
 
+    const PAGES: [&str; 9] =
+        ["index.html", "a.html", "a/index.html", "b.htm", "c/index.html", "c/x.js", "d", "d.html", "e/index.htm"];
+
     #[test]
-    fn pretty_urls_resolve_as_on_netlify() {
-        let channel = ChannelBuilder::new(&[
-            "index.html",
-            "a.html",
-            "b.htm",
-            "c/index.html",
-            "c/x.js",
-            "d",
-            "d.html",
-            "e/index.htm",
-        ]);
-        let channel = channel.with("a/index.html").build();
+    fn each_page_has_one_address_to_which_others_redirect() {
+        let channel = ChannelBuilder::new(&PAGES).build();
         for (path, answer) in [
             ("/", "200 index.html"),
             ("/index.html", "200 index.html"),
             ("/a", "200 a.html"),
-            ("/a/", "200 a.html"),
+            ("/a/", "200 a/index.html"),
             ("/a.html", "200 a.html"),
             ("/a/index.html", "200 a/index.html"),
             ("/b", "200 b.htm"),
+            ("/b/", "308 "),
+            ("/c", "308 /"),
+            ("/c/", "200 c/index.html"),
+            ("/d", "200 d"),
+            // At /d there is another file.
+            ("/d/", "308 .html"),
+            ("/e", "308 /"),
+            ("/e/", "200 e/index.htm"),
+            ("/c/x.js/", "404"),
+            ("/C", "404"),
+            ("//", "308 /"),
+            ("/c//x.js", "308 "),
+            ("/c//", "308 /"),
+            ("//c", "308 /"),
+            ("//a//", "308 /"),
+            ("//b//", "308 "),
+            ("/c//y", "404"),
+            ("//c%2fx.js", "404"),
+            ("/c/../a", "404"),
+            ("/%", "404"),
+        ] {
+            assert_eq!(resolved(&channel, path, Destination::Unknown), answer, "{path}");
+        }
+    }
+
+    #[test]
+    fn addresses_can_be_kept_as_they_are() {
+        let channel = ChannelBuilder::new(&PAGES).html(HtmlPaths::Keep).build();
+        for (path, answer) in [
+            ("/", "200 index.html"),
+            ("/a", "200 a.html"),
+            ("/a/", "200 a.html"),
+            ("/b/", "200 b.htm"),
             ("/c", "200 c/index.html"),
             ("/c/", "200 c/index.html"),
             ("/d", "200 d"),
             ("/d/", "200 d.html"),
-            ("/e/", "200 e/index.htm"),
-            ("/c/x.js/", "404"),
-            ("/C", "404"),
+            ("/e", "200 e/index.htm"),
             ("//", "404"),
             ("/c//x.js", "404"),
-            ("/c//", "404"),
         ] {
             assert_eq!(resolved(&channel, path, Destination::Unknown), answer, "{path}");
         }
@@ -180,6 +242,9 @@ mod tests {
             ("/docs/", "404 docs/404.html"),
             ("/docs", "404 404.html"),
             ("/docs//x", "404 docs/404.html"),
+            ("/docs%2Fx", "404 docs/404.html"),
+            ("/docs/%ff", "404 docs/404.html"),
+            ("/docs/../x", "404 docs/404.html"),
             ("/404.html", "200 404.html"),
             ("/404", "200 404.html"),
         ] {
@@ -199,6 +264,12 @@ mod tests {
             ("/users//7", Destination::Unknown, "spa index.html"),
             ("/users/7", Destination::Subresource, "404* 404.html"),
             ("/a.js", Destination::Subresource, "200 a.js"),
+            // Routes that look like files.
+            ("/report.pdf", Destination::Document, "spa index.html"),
+            ("/report.pdf", Destination::Unknown, "404*"),
+            ("/assets/old-chunk.js", Destination::Subresource, "404*"),
+            ("/v1.2/notes.md", Destination::Document, "spa index.html"),
+            ("/a%2Fb", Destination::Document, "spa index.html"),
         ] {
             assert_eq!(resolved(&channel, path, destination), answer, "{path}");
         }
@@ -243,17 +314,47 @@ mod tests {
         }
     }
 
+    /// Where the response to a path leads, in the end: at most one redirect on.
+    fn followed(channel: &Channel, path: &str) -> (String, usize) {
+        let (mut path, mut redirects) = (path.to_owned(), 0);
+        loop {
+            let answer = resolved(channel, &path, Destination::Unknown);
+            let Some(suffix) = answer.strip_prefix("308 ") else { return (answer, redirects) };
+            let segments = path.split('/').filter(|segment| !segment.is_empty());
+            path = segments.fold(String::new(), |path, segment| format!("{path}/{segment}")) + suffix;
+            redirects += 1;
+            assert!(redirects < 3, "{path}");
+        }
+    }
+
     proptest! {
-        /// A file that answers a path has that path, or a pretty URL of it.
+        /// A file that answers a path has that path, or is the page of it.
         #[test]
-        fn resolved_file_is_named_by_the_path(path in "/(a|b|/|\\.|html|index|%2e|%61){0,8}") {
-            let channel = ChannelBuilder::new(&["a", "a.html", "b/index.html", "b/a/b.html"]).build();
-            if let Ok(path) = RequestPath::parse(&path)
-                && let Ok(Resolution::File(resource)) = resolve(&channel, &path, || Destination::Unknown)
-            {
+        fn resolved_file_is_named_by_the_path(path in "/(a|b|/|\\.|html|index|%2e|%61){0,8}", keep: bool) {
+            let html = if keep { HtmlPaths::Keep } else { HtmlPaths::Auto };
+            let channel = ChannelBuilder::new(&["a", "a.html", "b/index.html", "b/a/b.html"]).html(html).build();
+            let path = RequestPath::parse(&path).unwrap();
+            if let Ok(Resolution::File(resource)) = resolve(&channel, &path, || Destination::Unknown) {
                 let file = text_of(&resource);
                 let bare = file.strip_suffix(".html").unwrap_or(&file);
                 prop_assert!([&*file, bare, bare.strip_suffix("/index").unwrap_or(bare)].contains(&&*path.decoded));
+            }
+        }
+
+        /// Whatever files there are, a path redirects at most once, and where it redirects to there is a file; and every file can be reached.
+        #[test]
+        fn paths_redirect_at_most_once_and_to_a_file(
+            files in proptest::collection::btree_set("(a|b)(/(a|b|index)){0,2}(|\\.html|\\.htm|\\.js)", 1..8),
+            path in "/{1,3}(a|b|index)?(/{1,2}(a|b|index)){0,2}(|\\.html|\\.htm|\\.js)/{0,2}",
+            keep: bool,
+        ) {
+            let files: Vec<&str> = files.iter().map(String::as_str).collect();
+            let html = if keep { HtmlPaths::Keep } else { HtmlPaths::Auto };
+            let channel = ChannelBuilder::new(&files).html(html).build();
+            let (answer, redirects) = followed(&channel, &path);
+            prop_assert!(redirects == 0 || (redirects == 1 && !keep && answer.starts_with("200 ")), "{} {}", path, answer);
+            for file in files {
+                prop_assert_eq!(followed(&channel, &format!("/{file}")), (format!("200 {file}"), 0));
             }
         }
     }

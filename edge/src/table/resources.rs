@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use verge_protocol::{Content, Digest, Fallback, Manifest, SiteName};
+use verge_protocol::{Content, Digest, Fallback, HtmlPaths, Manifest, SiteName};
 
 use super::release_blobs::ReleaseBlobs;
 use super::resource::Resource;
@@ -19,6 +19,7 @@ pub(crate) struct Resources {
     blobs: ReleaseBlobs,
     /// Paths of scripts that only earlier releases had, and of legacy service workers.
     former_scripts: HashSet<Box<str>>,
+    html: HtmlPaths,
 }
 
 impl Resources {
@@ -38,7 +39,8 @@ impl Resources {
         let not_found = not_found.collect();
         let former_scripts = manifest.former_scripts.unwrap_or_default();
         let former_scripts = former_scripts.iter().map(|path| path.as_str().into()).collect();
-        Self { manifest: id, site: manifest.site, by_path, not_found, single_page, blobs, former_scripts }
+        let (site, html) = (manifest.site, manifest.html);
+        Self { manifest: id, site, by_path, not_found, single_page, blobs, former_scripts, html }
     }
 
     /// The id of the manifest.
@@ -77,6 +79,7 @@ impl Resources {
             single_page: self.single_page.as_ref().map(mark),
             blobs: self.blobs.only(files, |blob| needed.contains(blob)),
             former_scripts: self.former_scripts.clone(),
+            html: self.html,
             by_path,
         })
     }
@@ -99,6 +102,11 @@ impl Resources {
     /// The single-page fallback, which answers navigations to paths without a file.
     pub(crate) fn single_page(&self) -> Option<&Arc<Resource>> {
         self.single_page.as_ref()
+    }
+
+    /// How the addresses of pages relate to their files.
+    pub(crate) fn html_paths(&self) -> HtmlPaths {
+        self.html
     }
 
     /// The number of files.

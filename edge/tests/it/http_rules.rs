@@ -68,22 +68,24 @@ async fn host_decides_the_site_and_invalid_ones_are_400() {
 }
 
 #[tokio::test]
-async fn invalid_paths_are_400_and_other_methods_405() {
+async fn paths_that_can_name_no_file_are_misses_and_other_methods_405() {
     let world = demo().await;
     for (line, expected) in [
         ("GET /", "200"),
         ("GET /?q=../..", "200"),
-        ("GET /a", "200"),
+        ("GET /a", "308"),
         ("GET /a/", "200"),
-        ("GET /%61", "200"),
-        ("GET /a%2findex.html", "400"),
-        ("GET /a/../up.txt", "400"),
-        ("GET /%2e%2e/up.txt", "400"),
-        ("GET /up.txt%00", "400"),
-        ("GET /a\\index.html", "400"),
-        ("GET /a%5cindex.html", "400"),
-        ("GET /%", "400"),
-        ("GET //up.txt", "404"),
+        ("GET /%61", "308"),
+        ("GET /a%2findex.html", "404"),
+        ("GET /a/../up.txt", "404"),
+        ("GET /%2e%2e/up.txt", "404"),
+        ("GET /up.txt%00", "404"),
+        ("GET /a\\index.html", "404"),
+        ("GET /a%5cindex.html", "404"),
+        ("GET /%", "404"),
+        ("GET /%ff", "404"),
+        ("GET //up.txt", "308"),
+        ("GET //a", "308"),
         ("GET /up.txt/", "404"),
         ("GET /none", "404"),
         ("HEAD /", "200"),
@@ -95,6 +97,12 @@ async fn invalid_paths_are_400_and_other_methods_405() {
         let response =
             world.raw(&format!("{line} HTTP/1.1\r\nhost: demo.localhost\r\nconnection: close\r\n\r\n")).await;
         assert_eq!(status(&response), expected, "{line}: {response}");
+    }
+    for (target, location) in [("/a?b=c", "/a/?b=c"), ("//a", "/a/"), ("//up.txt", "/up.txt"), ("/%61", "/%61/")] {
+        let response =
+            world.raw(&format!("GET {target} HTTP/1.1\r\nhost: demo.localhost\r\nconnection: close\r\n\r\n")).await;
+        assert!(response.contains(&format!("\r\nlocation: {location}\r\n")), "{target}: {response}");
+        assert!(response.contains("\r\ncache-control: public, max-age=0, must-revalidate\r\n"), "{response}");
     }
     world.stop().await;
 }

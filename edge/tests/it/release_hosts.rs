@@ -51,7 +51,7 @@ async fn only_the_host_of_a_site_and_its_domains_are_indexed() {
         ("www.shop.example", "/", 200, None),
         ("pr-12--demo.localhost", "/", 200, Some("noindex")),
         ("pr-12--demo.localhost", "/none", 404, Some("noindex")),
-        ("pr-12--demo.localhost", "/%", 400, Some("noindex")),
+        ("pr-12--demo.localhost", "/%", 404, Some("noindex")),
         ("soon--demo.localhost", "/", 503, Some("noindex")),
         ("pr-13--demo.localhost", "/", 404, Some("noindex")),
         ("elsewhere.example", "/", 404, Some("noindex")),

@@ -271,7 +271,7 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use verge_protocol::{Coding, Fallback, Lifetime};
+    use verge_protocol::{Coding, Fallback, HtmlPaths, Lifetime};
 
     use super::*;
 
@@ -309,7 +309,13 @@ mod tests {
         for (number, files) in (1..).zip(releases) {
             let files = files.iter().map(|(path, text)| (path.parse().unwrap(), file(text))).collect();
             let fallback = Fallback::NotFound;
-            let manifest = Manifest { site: "demo".parse().unwrap(), fallback, files, former_scripts: None };
+            let manifest = Manifest {
+                site: "demo".parse().unwrap(),
+                fallback,
+                files,
+                former_scripts: None,
+                html: HtmlPaths::Auto,
+            };
             let id = Digest::of(&manifest.to_bytes());
             site.manifests.insert(id, manifest);
             site.known.releases.push((ReleaseNumber(number), id));

@@ -14,7 +14,9 @@ use verge_origin::{Config, Origin, Timing};
 use verge_protocol::api::{BuildCreated, CreateRelease, ErrorBody, IssuedToken, Progress, Provenance};
 use verge_protocol::feed::{FeedEvent, FeedMessage};
 use verge_protocol::state::Row;
-use verge_protocol::{Blob, Build, Checkpoint, Content, Digest, Fallback, Seq, Timestamp, compression, pack};
+use verge_protocol::{
+    Blob, Build, Checkpoint, Content, Digest, Fallback, HtmlPaths, Seq, Timestamp, compression, pack,
+};
 use verge_test_kit::copy_directory;
 
 /// A running origin and a client of it.
@@ -35,7 +37,12 @@ pub(super) struct TestBuild {
 /// A build of these files, by path and text.
 pub(super) fn build(files: &[(&str, &str)]) -> TestBuild {
     let mut pushed = TestBuild {
-        build: Build { files: BTreeMap::new(), fallback: Fallback::NotFound, legacy_service_workers: Vec::new() },
+        build: Build {
+            files: BTreeMap::new(),
+            fallback: Fallback::NotFound,
+            legacy_service_workers: Vec::new(),
+            html: HtmlPaths::Auto,
+        },
         blobs: Vec::new(),
     };
     for (path, text) in files {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use verge_protocol::manifest::File;
-use verge_protocol::{Blob, Coding, Content, Digest, Fallback, Lifetime, Manifest};
+use verge_protocol::{Blob, Coding, Content, Digest, Fallback, HtmlPaths, Lifetime, Manifest};
 
 /// A manifest and its blobs.
 #[derive(Clone)]
@@ -21,6 +21,7 @@ pub fn release<T: AsRef<[u8]>>(files: &[(&str, T)]) -> TestRelease {
         manifest: Manifest {
             site: "demo".parse().unwrap(),
             fallback: Fallback::NotFound,
+            html: HtmlPaths::Auto,
             files: BTreeMap::new(),
             former_scripts: None,
         },

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use verge_edge::model::ReleaseFiles;
 use verge_protocol::manifest::File;
-use verge_protocol::{Content, Digest, Fallback, Lifetime, Manifest, SiteName};
+use verge_protocol::{Content, Digest, Fallback, HtmlPaths, Lifetime, Manifest, SiteName};
 
 use crate::random::Random;
 
@@ -82,8 +82,13 @@ impl Site {
             let file = file(&path, text);
             (path.parse().expect("a valid path"), file)
         });
-        let manifest =
-            Manifest { site: site.clone(), fallback: Fallback::NotFound, files: files.collect(), former_scripts: None };
+        let manifest = Manifest {
+            site: site.clone(),
+            fallback: Fallback::NotFound,
+            files: files.collect(),
+            former_scripts: None,
+            html: HtmlPaths::Auto,
+        };
         let contents = manifest.files.iter().map(|(path, file)| (path.to_string(), file.identity.digest()));
         let blobs = manifest.files.values().flat_map(|file| file.identity.slices());
         let id = Digest::of(&manifest.to_bytes());
