@@ -2,8 +2,6 @@
 
 use verge_protocol::DomainName;
 
-use super::raw::RawConfig;
-
 /// Why the name of the API is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiNameError {
@@ -24,16 +22,26 @@ pub enum ApiNameError {
     NoName,
 }
 
+/// The settings that are set.
+#[expect(clippy::struct_excessive_bools, reason = "each is whether a setting of its name is set")]
+pub(super) struct Given<'a> {
+    pub(super) api_name: Option<&'a DomainName>,
+    pub(super) challenge_listen: bool,
+    pub(super) tls_listen: bool,
+    pub(super) api_certificate: bool,
+    pub(super) acme: bool,
+}
+
 /// Checks the settings against each other and against the host of the sites.
-pub(super) fn check(raw: &RawConfig, base: &DomainName) -> Result<(), ApiNameError> {
-    let Some(name) = &raw.api_name else {
-        return if raw.challenge_listen.is_some() { Err(ApiNameError::NoName) } else { Ok(()) };
+pub(super) fn check(given: &Given<'_>, base: &DomainName) -> Result<(), ApiNameError> {
+    let Some(name) = given.api_name else {
+        return if given.challenge_listen { Err(ApiNameError::NoName) } else { Ok(()) };
     };
-    if raw.acme.is_none() {
+    if !given.acme {
         Err(ApiNameError::NoAuthority)
-    } else if raw.tls_listen.is_none() {
+    } else if !given.tls_listen {
         Err(ApiNameError::NoTlsListener)
-    } else if raw.api_certificate.is_some() {
+    } else if given.api_certificate {
         Err(ApiNameError::WithFiles)
     } else if name == base {
         Err(ApiNameError::Base(base.clone()))
@@ -44,8 +52,8 @@ pub(super) fn check(raw: &RawConfig, base: &DomainName) -> Result<(), ApiNameErr
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::config::Config;
+    use crate::config::raw::RawConfig;
 
     fn parse(text: &str) -> Result<Config, String> {
         let text = format!("data = \"data\"\nsites_url = \"https://sites.example.com\"\n{text}");

@@ -12,7 +12,7 @@ use verge_protocol::DomainName;
 
 use super::Config;
 use super::acme::{AcmeError, RawAcme};
-use super::api_name::{self, ApiNameError};
+use super::api_name::{self, ApiNameError, Given};
 use crate::sites_url::{SitesUrl, SitesUrlError};
 
 /// What a configuration file holds. A field that is not listed here is an error.
@@ -63,7 +63,14 @@ impl TryFrom<RawConfig> for Config {
             return Err(ConfigError::NoTlsListener);
         }
         let sites_url: SitesUrl = raw.sites_url.parse()?;
-        api_name::check(&raw, sites_url.base())?;
+        let given = Given {
+            api_name: raw.api_name.as_ref(),
+            challenge_listen: raw.challenge_listen.is_some(),
+            tls_listen: raw.tls_listen.is_some(),
+            api_certificate: raw.api_certificate.is_some(),
+            acme: raw.acme.is_some(),
+        };
+        api_name::check(&given, sites_url.base())?;
         let authorities = raw.acme.map(RawAcme::authorities).transpose()?.unwrap_or_default();
         Ok(Self {
             authorities,
