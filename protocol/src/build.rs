@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::content::Content;
 use crate::path::SitePath;
+use crate::rules::Rules;
 use crate::unique_keys;
 
 /// A build as scanned from disk by the client. It is sent as compressed JSON (see [`crate::compression`]); the origin answers
@@ -24,6 +25,9 @@ pub struct Build {
     /// How the addresses of pages relate to their files.
     #[serde(default, skip_serializing_if = "HtmlPaths::is_auto")]
     pub html: HtmlPaths,
+    /// Its redirects, headers and passwords.
+    #[serde(default, skip_serializing_if = "Rules::is_empty")]
+    pub rules: Rules,
 }
 
 /// How the addresses of pages relate to their files (`docs/FORMATS.md`).

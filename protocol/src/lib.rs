@@ -11,6 +11,7 @@
 //! | [`name`], [`path`], [`host`], [`domain`], [`release`] | names of sites, channels, edges, name servers, files, hosts and releases |
 //! | [`build`] | what a push sends |
 //! | [`manifest`] | what an edge serves |
+//! | [`rules`] | redirects, headers and passwords of a build |
 //! | [`state`], [`feed`], [`report`] | the rows of the origin's state, the change feed that carries them, the edges' reports |
 //! | [`fleet`], [`geo_point`] | the operator's configuration of edges, sites and domains; coordinates |
 //! | [`health`], [`explanation`] | an edge's health page; why a name server chooses an edge |
@@ -53,6 +54,7 @@ pub mod position;
 pub mod purge;
 pub mod release;
 pub mod report;
+pub mod rules;
 pub mod state;
 pub mod timestamp;
 pub mod token;
@@ -77,4 +79,5 @@ pub use name::{BuildId, ChannelName, EdgeName, IdempotencyKey, NameServerName, R
 pub use path::SitePath;
 pub use position::{Checkpoint, Generation, History, Position, Seq};
 pub use release::ReleaseNumber;
+pub use rules::Rules;
 pub use timestamp::Timestamp;

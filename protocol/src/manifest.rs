@@ -11,6 +11,7 @@ use crate::content::Content;
 use crate::digest::Digest;
 use crate::name::SiteName;
 use crate::path::SitePath;
+use crate::rules::Rules;
 use crate::unique_keys;
 
 /// A build with everything that serving needs: media types, cache lifetimes and precomputed encodings.
@@ -35,6 +36,9 @@ pub struct Manifest {
     /// How the addresses of pages relate to their files. An unknown way is read as the default one.
     #[serde(default, skip_serializing_if = "HtmlPaths::is_auto", deserialize_with = "known_html_paths")]
     pub html: HtmlPaths,
+    /// Its redirects, headers and passwords.
+    #[serde(default, skip_serializing_if = "Rules::is_empty")]
+    pub rules: Rules,
 }
 
 /// How many former scripts a manifest lists at most.
@@ -207,6 +211,7 @@ mod tests {
             ]),
             former_scripts: Some(vec!["sw.js".parse().unwrap()]),
             html: HtmlPaths::Auto,
+            rules: Rules::default(),
         }
     }
 

@@ -1,0 +1,52 @@
+//! The rules of a build: redirects, headers and passwords, typed at push and matched by edges.
+//!
+//! | Module | Idea |
+//! |---|---|
+//! | [`path_pattern`], [`target`], [`redirect`] | a redirect rule: which paths, where to |
+//! | [`header_pattern`], [`header_rule`] | a header rule: which paths, which headers |
+//! | [`password_rule`] | paths with passwords |
+//! | [`redirect_matcher`], [`header_matcher`] | many rules, compiled |
+//!
+//! Unlike elsewhere in this crate, unknown fields of rules are errors: an edge that does not understand a rule must not serve the release
+//! without it.
+
+pub mod header_matcher;
+pub mod header_pattern;
+pub mod header_rule;
+pub mod password_rule;
+pub mod path_pattern;
+pub mod redirect;
+pub mod redirect_matcher;
+pub mod target;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::header_matcher::HeaderMatcher;
+pub use self::header_pattern::{FoldedPath, HeaderPattern};
+pub use self::header_rule::{HeaderChange, HeaderRule};
+pub use self::password_rule::{Credential, PasswordRule};
+pub use self::path_pattern::{PathPattern, SplitPath};
+pub use self::redirect::{Action, Redirect, RuleRequest};
+pub use self::redirect_matcher::RedirectMatcher;
+
+/// The rules of a build, each kind in its order.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rules {
+    /// The first one that applies to a request counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redirects: Vec<Redirect>,
+    /// All that match count, the later ones more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<HeaderRule>,
+    /// The last one that matches counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passwords: Vec<PasswordRule>,
+}
+
+impl Rules {
+    /// Whether there is no rule.
+    pub fn is_empty(&self) -> bool {
+        self.redirects.is_empty() && self.headers.is_empty() && self.passwords.is_empty()
+    }
+}

@@ -1,0 +1,424 @@
+//! Patterns of paths in redirect rules: `/blog/:slug`, `/old/*`.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use percent_encoding::percent_decode_str;
+
+use crate::serde_text::serde_as_text;
+
+/// The path that a redirect rule is for.
+///
+/// A segment is a literal, a placeholder `:name` for one segment that is not empty, or the wildcard `*` for any number of segments; the
+/// wildcard may follow text in its segment, as in `/a*`. A `*` or `:` elsewhere is literal. Literals are compared decoded, and
+/// case-sensitively; the slash at the end of the pattern and of the path does not matter.
+#[derive(Clone)]
+pub struct PathPattern {
+    text: Box<str>,
+    segments: Box<[Segment]>,
+}
+
+/// A segment of a pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Segment {
+    /// This segment, decoded.
+    Literal(Box<str>),
+    /// Any segment that is not empty, captured under this name.
+    Placeholder(Box<str>),
+    /// Any number of segments. The first one of a pattern is captured under [`PathPattern::SPLAT`].
+    Wildcard,
+    /// A segment that begins with this decoded text, and any number of segments after it. What follows the text is captured as for a
+    /// wildcard.
+    Prefix(Box<str>),
+}
+
+/// Why a text is no pattern.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PathPatternError {
+    /// It has no leading slash.
+    #[error("invalid path `{0}`: expected a leading slash")]
+    Relative(String),
+    /// It has a query.
+    #[error("invalid path `{0}`: a query is written as `key=value` after the path")]
+    Query(String),
+    /// It has too many wildcards.
+    #[error("invalid path `{0}`: expected at most one `*` before the last segment, and no two side by side")]
+    Wildcards(String),
+    /// It has a fragment, which browsers do not send.
+    #[error("invalid path `{0}`: browsers do not send what follows `#`")]
+    Fragment(String),
+}
+
+impl PathPattern {
+    /// The name of what a wildcard stands for.
+    pub const SPLAT: &str = "splat";
+
+    /// The pattern as written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Its segments.
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// Whether it stands for one path.
+    pub fn is_literal(&self) -> bool {
+        self.segments.iter().all(|segment| matches!(segment, Segment::Literal(_)))
+    }
+
+    /// The names that it captures.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.segments.iter().filter_map(|segment| match segment {
+            Segment::Literal(_) => None,
+            Segment::Placeholder(name) => Some(&**name),
+            Segment::Wildcard | Segment::Prefix(_) => Some(Self::SPLAT),
+        })
+    }
+
+    /// Why it can match no path, if so.
+    pub fn unmatchable(&self) -> Option<&'static str> {
+        let literals = self.segments.iter().filter_map(|segment| match segment {
+            Segment::Literal(text) | Segment::Prefix(text) => Some(&**text),
+            Segment::Placeholder(_) | Segment::Wildcard => None,
+        });
+        for literal in literals {
+            if literal.contains('*') {
+                return Some("a `*` stands for something only as a whole segment, or at the end");
+            }
+            if literal.is_empty() || literal == "." || literal == ".." {
+                return Some("no address has such a segment");
+            }
+        }
+        None
+    }
+
+    /// Paths that it matches, percent-encoded, such that a pattern that matches all of them matches whatever this one does.
+    pub fn examples(&self) -> Vec<String> {
+        /// A segment that no pattern names.
+        const OTHER: &str = "\u{e000}";
+        let encoded = |text: &str| text.replace('%', "%25").replace('/', "%2F");
+        let mut examples = vec![String::new()];
+        for segment in &self.segments {
+            let ends: Vec<String> = match segment {
+                Segment::Literal(text) => vec![format!("/{}", encoded(text))],
+                Segment::Placeholder(_) => vec![format!("/{OTHER}")],
+                Segment::Wildcard => [0, 1, 3].map(|count| format!("/{OTHER}").repeat(count)).into(),
+                Segment::Prefix(text) => {
+                    ["", OTHER, &format!("/{OTHER}/{OTHER}")].map(|end| format!("/{}{end}", encoded(text))).into()
+                }
+            };
+            examples = examples.iter().flat_map(|start| ends.iter().map(move |end| format!("{start}{end}"))).collect();
+        }
+        examples
+    }
+
+    /// What it captures of `path`; `None` if it does not match. Of two ways to match, a wildcard takes as much as possible.
+    pub fn captures<'p>(&'p self, path: &SplitPath<'p>) -> Option<Captures<'p>> {
+        let mut captures = Captures::default();
+        captures_from(&self.segments, path, 0, &mut captures).then_some(captures)
+    }
+}
+
+/// Whether `pattern` matches `path` from the segment `at`; then `captures` has what it captures.
+fn captures_from<'p>(pattern: &'p [Segment], path: &SplitPath<'p>, at: usize, captures: &mut Captures<'p>) -> bool {
+    let Some((first, rest)) = pattern.split_first() else { return at == path.len() };
+    match first {
+        Segment::Literal(text) => path.decoded(at) == Some(text) && captures_from(rest, path, at + 1, captures),
+        Segment::Placeholder(name) => {
+            let Some(raw) = path.raw(at).filter(|raw| !raw.is_empty()) else { return false };
+            captures.push(name, raw);
+            captures_from(rest, path, at + 1, captures)
+        }
+        Segment::Wildcard => {
+            let Some(start) = path.start(at) else {
+                captures.push(PathPattern::SPLAT, "");
+                return captures_from(rest, path, at, captures);
+            };
+            wildcard_captures(rest, path, start, at, captures)
+        }
+        Segment::Prefix(prefix) => {
+            let Some(start) = path.end_of_prefix(at, prefix) else { return false };
+            wildcard_captures(rest, path, start, at + 1, captures)
+        }
+    }
+}
+
+/// Like [`captures_from`], after a wildcard that captures the path from the byte `start` to before the segment `end` or a later one.
+fn wildcard_captures<'p>(
+    rest: &'p [Segment],
+    path: &SplitPath<'p>,
+    start: usize,
+    end: usize,
+    captures: &mut Captures<'p>,
+) -> bool {
+    if rest.is_empty() {
+        captures.push(PathPattern::SPLAT, path.between(start, None));
+        return true;
+    }
+    (end..=path.len()).rev().any(|end| {
+        let before = captures.0.len();
+        captures.push(PathPattern::SPLAT, path.between(start, Some(end)));
+        captures_from(rest, path, end, captures) || {
+            captures.0.truncate(before);
+            false
+        }
+    })
+}
+
+impl FromStr for PathPattern {
+    type Err = PathPatternError;
+
+    fn from_str(text: &str) -> Result<Self, PathPatternError> {
+        let error = |kind: fn(String) -> PathPatternError| Err(kind(text.to_owned()));
+        let Some(path) = text.strip_prefix('/') else { return error(PathPatternError::Relative) };
+        if path.contains('?') {
+            return error(PathPatternError::Query);
+        }
+        if path.contains('#') {
+            return error(PathPatternError::Fragment);
+        }
+        let path = path.strip_suffix('/').unwrap_or(path);
+        let count = if path.is_empty() { 0 } else { path.split('/').count() };
+        let segments = path.split('/').take(count).map(|segment| {
+            let name = segment.strip_prefix(':').filter(|name| !name.is_empty());
+            match (segment, name) {
+                ("*", _) => Segment::Wildcard,
+                (_, Some(name)) => Segment::Placeholder(name.into()),
+                _ => match segment.strip_suffix('*').filter(|prefix| !prefix.contains('*')) {
+                    Some(prefix) => Segment::Prefix(decode(prefix).into()),
+                    None => Segment::Literal(decode(segment).into()),
+                },
+            }
+        });
+        let segments: Box<[Segment]> = segments.collect();
+        let is_wildcard = |segment: &&Segment| matches!(segment, Segment::Wildcard | Segment::Prefix(_));
+        let before_last = segments.split_last().map_or(&[][..], |(_, before)| before);
+        let are_side_by_side = segments.windows(2).any(|pair| pair.iter().all(|segment| is_wildcard(&segment)));
+        if are_side_by_side || before_last.iter().filter(is_wildcard).count() > 1 {
+            return error(PathPatternError::Wildcards);
+        }
+        Ok(Self { text: text.into(), segments })
+    }
+}
+
+impl fmt::Display for PathPattern {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for PathPattern {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text)
+    }
+}
+
+impl PartialEq for PathPattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for PathPattern {}
+
+serde_as_text!(PathPattern);
+
+fn decode(segment: &str) -> Cow<'_, str> {
+    percent_decode_str(segment).decode_utf8_lossy()
+}
+
+/// The path of a request, split into segments and each of them decoded.
+#[derive(Debug)]
+pub struct SplitPath<'a> {
+    /// Without the leading slash.
+    path: &'a str,
+    /// The byte range of each segment in `path`, and the segment decoded.
+    segments: Vec<(usize, usize, Cow<'a, str>)>,
+}
+
+impl<'a> SplitPath<'a> {
+    /// Splits `path`, which starts with a slash, as it is in a request: percent-encoded. What is not UTF-8 is replaced in the decoded
+    /// segments.
+    pub fn new(path: &'a str) -> Self {
+        let path = path.strip_prefix('/').unwrap_or(path);
+        let named = path.strip_suffix('/').unwrap_or(path);
+        let mut segments = Vec::new();
+        let mut start = 0;
+        for segment in named.split('/').take(if path.is_empty() { 0 } else { usize::MAX }) {
+            segments.push((start, start + segment.len(), decode(segment)));
+            start += segment.len() + 1;
+        }
+        Self { path, segments }
+    }
+
+    /// The number of segments; a slash at the end begins none.
+    pub fn len(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// Whether it is the root.
+    pub fn is_empty(&self) -> bool {
+        self.segments.is_empty()
+    }
+
+    /// The segment at `index`, decoded.
+    pub fn decoded(&self, index: usize) -> Option<&str> {
+        self.segments.get(index).map(|(_, _, decoded)| &**decoded)
+    }
+
+    fn raw(&self, index: usize) -> Option<&'a str> {
+        self.segments.get(index).map(|(start, end, _)| &self.path[*start..*end])
+    }
+
+    /// The path, as in the request, with its leading slash.
+    pub(super) fn is_same_as(&self, path: &str) -> bool {
+        path.strip_prefix('/').is_some_and(|path| path.trim_end_matches('/') == self.path.trim_end_matches('/'))
+    }
+
+    /// Where the segment begins, in bytes.
+    fn start(&self, index: usize) -> Option<usize> {
+        self.segments.get(index).map(|(start, _, _)| *start)
+    }
+
+    /// The path, as in the request, from a byte to before the segment `end`, without slashes around it; to its end, with the last slash, if
+    /// there is no `end`.
+    fn between(&self, start: usize, end: Option<usize>) -> &'a str {
+        let end = match end {
+            None => self.path.len(),
+            Some(0) => 0,
+            Some(end) => self.segments[end - 1].1,
+        };
+        self.path.get(start..end).unwrap_or_default()
+    }
+
+    /// Where what follows the decoded text `prefix` in the segment `index` begins, in bytes; after a slash if that comes first.
+    fn end_of_prefix(&self, index: usize, prefix: &str) -> Option<usize> {
+        let (raw, decoded) = (self.raw(index)?, self.decoded(index)?);
+        if !decoded.starts_with(prefix) {
+            return None;
+        }
+        // The shortest start of the segment as in the request that decodes to the prefix. A byte is encoded as three at most.
+        let is_end = |end: &usize| raw.is_char_boundary(*end) && decode(&raw[..*end]) == prefix;
+        let end = self.start(index)? + (prefix.len()..=raw.len().min(3 * prefix.len())).find(is_end)?;
+        Some(if self.path[end..].starts_with('/') { end + 1 } else { end })
+    }
+}
+
+/// What a rule captured of a request: names with texts, percent-encoded as in the request.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Captures<'a>(Vec<(&'a str, Cow<'a, str>)>);
+
+impl<'a> Captures<'a> {
+    pub(super) fn push(&mut self, name: &'a str, text: impl Into<Cow<'a, str>>) {
+        self.0.push((name, text.into()));
+    }
+
+    /// The first text of this name.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(captured, _)| *captured == name).map(|(_, text)| &**text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn captured(pattern: &str, path: &str, name: &str) -> Option<String> {
+        let pattern: PathPattern = pattern.parse().unwrap();
+        let path = SplitPath::new(path);
+        pattern.captures(&path).map(|captures| captures.get(name).unwrap_or_default().to_owned())
+    }
+
+    #[test]
+    fn literal_pattern_matches_the_decoded_path_with_or_without_last_slash() {
+        for (pattern, path) in [
+            ("/a", "/a"),
+            ("/a", "/a/"),
+            ("/a/", "/a"),
+            ("/", "/"),
+            ("/ü", "/%C3%BC"),
+            ("/%C3%BC", "/ü"),
+            ("/%61", "/a"),
+        ] {
+            assert!(captured(pattern, path, "").is_some(), "{pattern} {path}");
+        }
+        for (pattern, path) in
+            [("/a", "/A"), ("/a", "/"), ("/a", "/a//"), ("/a", "//a"), ("/", "/a"), ("/a/b", "/a%2Fb")]
+        {
+            assert!(captured(pattern, path, "").is_none(), "{pattern} {path}");
+        }
+    }
+
+    #[test]
+    fn placeholder_captures_one_segment_as_requested() {
+        assert_eq!(captured("/:a/x", "/q%20r/x/", "a").unwrap(), "q%20r");
+        assert_eq!(captured("/:a/:b", "/1/2", "b").unwrap(), "2");
+        assert_eq!(captured("/:id.html", "/1.html", "id.html").unwrap(), "1.html");
+        for (pattern, path) in
+            [("/:a", "/"), ("/:a/:b", "/1"), ("/:a", "/1/2"), ("/x-:a", "/x-1"), ("/:", "/1"), ("/:a/b", "//b")]
+        {
+            assert_eq!(captured(pattern, path, "a"), None, "{pattern} {path}");
+        }
+    }
+
+    #[test]
+    fn wildcard_captures_any_number_of_segments() {
+        for (pattern, path, splat) in [
+            ("/n/*", "/n", ""),
+            ("/n/*", "/n/", ""),
+            ("/n/*", "/n/x/y/", "x/y/"),
+            ("/n/*", "/n//x", "/x"),
+            ("/n/*", "/n/%2F", "%2F"),
+            ("/*", "/", ""),
+            ("/a/*/b", "/a/b", ""),
+            ("/a/*/b", "/a/x/y/b/", "x/y"),
+            ("/a/*/b", "/a/b/b", "b"),
+            ("/a/*/b/*", "/a/x/b/y/b/z", "x/b/y"),
+            ("/*/:x", "/a/b/c", "a/b"),
+            ("/a*", "/abc", "bc"),
+            ("/a*", "/a/b/c", "b/c"),
+            ("/a*", "/ab/", "b/"),
+            ("/%C3%BC*", "/%c3%bcx/y", "x/y"),
+            ("/a*/b", "/ax/y/b", "x/y"),
+            ("/a*/b", "/a/b", ""),
+            ("/a*/b", "/a/x/b/", "x"),
+            ("/p/a*/b/*", "/p/ax/b/c", "x"),
+            ("/a*/:x", "/a/b/c", "b"),
+        ] {
+            assert_eq!(captured(pattern, path, "splat").as_deref(), Some(splat), "{pattern} {path}");
+        }
+        for (pattern, path) in [
+            ("/n/*", "/nx"),
+            ("/a/*/b", "/a/x/bb"),
+            ("/j/*.html", "/j/x.html"),
+            ("/a*", "/b"),
+            ("/*/:x", "/"),
+            ("/a*/b", "/axb"),
+            ("/a*/b", "/a"),
+        ] {
+            assert_eq!(captured(pattern, path, "splat"), None, "{pattern} {path}");
+        }
+    }
+
+    #[test]
+    fn pattern_that_can_match_nothing_is_known() {
+        let unmatchable = |text: &str| text.parse::<PathPattern>().unwrap().unmatchable().is_some();
+        assert!(["/j/*.html", "/a//b", "/a/../b", "/a**", "/x/."].into_iter().all(unmatchable));
+        assert!(!["/", "/*", "/a*", "/:a/b", "/a/*/b/*"].into_iter().any(unmatchable));
+    }
+
+    #[test]
+    fn invalid_pattern_is_rejected() {
+        let error = |text: &str| text.parse::<PathPattern>().unwrap_err();
+        assert!(matches!(error("a"), PathPatternError::Relative(_)));
+        assert!(matches!(error(""), PathPatternError::Relative(_)));
+        assert!(matches!(error("/a?b=c"), PathPatternError::Query(_)));
+        assert!(matches!(error("/a#b"), PathPatternError::Fragment(_)));
+        for wildcards in ["/*/a/*/b", "/*/*", "/a*/*", "/a*/b/*/c"] {
+            assert!(matches!(error(wildcards), PathPatternError::Wildcards(_)), "{wildcards}");
+        }
+    }
+}

@@ -1,0 +1,381 @@
+//! Redirect rules: what `_redirects` and `[[redirects]]` of `netlify.toml` say.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
+
+use super::path_pattern::{Captures, PathPattern, PathPatternError, SplitPath};
+use super::target::{Target, TargetError};
+
+/// A redirect rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Fields", into = "Fields")]
+pub struct Redirect {
+    site: Option<SiteCondition>,
+    from: PathPattern,
+    query: BTreeMap<String, QueryValue>,
+    to: Target,
+    status: u16,
+    is_forced: bool,
+    /// The paths that it redirects to, if it would redirect each of them on: `/b/*` for `/* /b/:splat`.
+    repeating: Option<PathPattern>,
+}
+
+/// The fields of a rule as text. A field that this version does not know makes the rule, and its manifest, invalid: a condition that is
+/// ignored would make a rule apply to everybody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fields {
+    /// A path pattern, or a URL with one.
+    pub from: String,
+    /// The parameters that the query must have: with this value, or with any for `:name`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub query: BTreeMap<String, String>,
+    /// A path or a URL.
+    pub to: String,
+    /// The status of the response.
+    pub status: u16,
+    /// Whether the rule applies although there is a file at the path.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
+}
+
+/// Scheme and host of the request, in lowercase.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct SiteCondition {
+    scheme: &'static str,
+    host: Box<str>,
+}
+
+/// The value that a parameter of the query must have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum QueryValue {
+    Is(Box<str>),
+    /// Any, captured under this name.
+    Any(Box<str>),
+}
+
+/// What a rule does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// The file at the target, with status 200.
+    Rewrite,
+    /// A redirect to the target, with this status.
+    Redirect(u16),
+    /// The file at the target, with this status: 4xx.
+    Error(u16),
+}
+
+/// Why there is no such rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RedirectError {
+    /// Of the path.
+    #[error(transparent)]
+    From(#[from] PathPatternError),
+    /// Of the URL.
+    #[error("invalid URL `{0}`: expected `https://` or `http://`, a host name and a path")]
+    FromUrl(String),
+    /// Of the target.
+    #[error(transparent)]
+    To(#[from] TargetError),
+    /// Of the status.
+    #[error("invalid status {0}: expected 200, 301, 302, 303, 307, 308 or 4xx")]
+    Status(u16),
+    /// The target of a rewrite is on another host.
+    #[error("`{0}` with status {1} would be a proxy for another host, which is not supported yet")]
+    Proxy(String, u16),
+    /// A path that is the host's own at Netlify.
+    #[error("`{0}` names a function of Netlify, which does not exist here")]
+    NetlifyFunction(String),
+}
+
+/// A request, as far as rules depend on it.
+#[derive(Debug)]
+pub struct RuleRequest<'a> {
+    /// `https` or `http`.
+    pub scheme: &'a str,
+    /// In lowercase, without the port.
+    pub host: &'a str,
+    /// The path.
+    pub path: &'a SplitPath<'a>,
+    /// The query, as in the request.
+    pub query: Option<&'a str>,
+}
+
+impl Redirect {
+    /// The pattern of the path.
+    pub fn from(&self) -> &PathPattern {
+        &self.from
+    }
+
+    /// The target.
+    pub fn to(&self) -> &Target {
+        &self.to
+    }
+
+    /// The status of the response.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// What it does.
+    pub fn action(&self) -> Action {
+        match self.status {
+            200 => Action::Rewrite,
+            300..400 => Action::Redirect(self.status),
+            _ => Action::Error(self.status),
+        }
+    }
+
+    /// Whether it applies although there is a file at the path.
+    pub fn is_forced(&self) -> bool {
+        self.is_forced
+    }
+
+    /// Whether it applies to each request for its paths.
+    pub fn is_unconditional(&self) -> bool {
+        self.site.is_none() && self.query.is_empty()
+    }
+
+    /// Whether it asks the same of the host and the query of a request as `other`.
+    pub fn has_same_conditions(&self, other: &Self) -> bool {
+        self.site == other.site && self.query == other.query
+    }
+
+    /// Whether many paths get the same file: the fallback of a single-page app.
+    pub fn is_fallback(&self) -> bool {
+        self.action() == Action::Rewrite && !self.from.is_literal() && !self.to.has_captures()
+    }
+
+    /// What the rule captures of a request; `None`: it does not apply.
+    ///
+    /// A redirect does not apply to where it leads itself, with or without a slash at the end: a browser would follow it for ever.
+    pub fn captures<'r>(&'r self, request: &RuleRequest<'r>) -> Option<Captures<'r>> {
+        if let Some(site) = &self.site
+            && (site.scheme != request.scheme || *site.host != *request.host)
+        {
+            return None;
+        }
+        let mut captures = self.from.captures(request.path)?;
+        for (name, wanted) in &self.query {
+            let value = parameter(request.query?, name)?;
+            match wanted {
+                QueryValue::Is(text) if **text == *value => {}
+                QueryValue::Is(_) => return None,
+                QueryValue::Any(name) => captures.push(name, utf8_percent_encode(&value, RESERVED).to_string()),
+            }
+        }
+        (!self.leads_to(request, &captures)).then_some(captures)
+    }
+
+    /// Whether it redirects to the request itself, or has led to it.
+    fn leads_to(&self, request: &RuleRequest<'_>, captures: &Captures<'_>) -> bool {
+        let is_same_site = self.to.origin().is_none_or(|origin| {
+            origin.strip_prefix(request.scheme).and_then(|rest| rest.strip_prefix("://")) == Some(request.host)
+        });
+        let is_same = request.path.is_same_as(&self.to.path(captures))
+            && self.to.query(captures).is_none_or(|query| Some(&*query) == request.query);
+        let is_repeated = || self.repeating.as_ref().is_some_and(|paths| paths.captures(request.path).is_some());
+        matches!(self.action(), Action::Redirect(_)) && is_same_site && (is_same || is_repeated())
+    }
+}
+
+/// All that is reserved or not allowed in a URL (RFC 3986 §2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The last value of a parameter, decoded as a form (URL Standard §5.1). A parameter without `=` has none.
+fn parameter(query: &str, name: &str) -> Option<String> {
+    let pairs = query.split('&').rev().filter_map(|pair| pair.split_once('='));
+    pairs
+        .map(|(key, value)| (decode_form(key), value))
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| decode_form(value))
+}
+
+fn decode_form(text: &str) -> String {
+    let spaces = if text.contains('+') { Cow::Owned(text.replace('+', " ")) } else { Cow::Borrowed(text) };
+    percent_decode_str(&spaces).decode_utf8_lossy().into_owned()
+}
+
+impl TryFrom<Fields> for Redirect {
+    type Error = RedirectError;
+
+    fn try_from(fields: Fields) -> Result<Self, RedirectError> {
+        let Fields { from, query, to, status, force } = fields;
+        if !matches!(status, 200 | 301 | 302 | 303 | 307 | 308 | 400..500) {
+            return Err(RedirectError::Status(status));
+        }
+        let (site, pattern) = if from.contains("://") {
+            let (site, path) = split_url(&from).ok_or_else(|| RedirectError::FromUrl(from.clone()))?;
+            (Some(site), path)
+        } else {
+            (None, &*from)
+        };
+        let is_netlify = |path: &str| path == "/.netlify" || path.starts_with("/.netlify/");
+        if let Some(path) = [pattern, &to].into_iter().find(|path| is_netlify(path)) {
+            return Err(RedirectError::NetlifyFunction(path.to_owned()));
+        }
+        let pattern: PathPattern = pattern.parse()?;
+        let query: BTreeMap<String, QueryValue> = query
+            .into_iter()
+            .map(|(name, value)| match value.strip_prefix(':').filter(|name| !name.is_empty()) {
+                Some(captured) => (name, QueryValue::Any(captured.into())),
+                None => (name, QueryValue::Is(decode_form(&value).into())),
+            })
+            .collect();
+        let of_query = query.values().filter_map(|value| match value {
+            QueryValue::Any(name) => Some(&**name),
+            QueryValue::Is(_) => None,
+        });
+        let target = Target::parse(&to, pattern.names().chain(of_query))?;
+        if target.origin().is_some() && !(300..400).contains(&status) {
+            return Err(RedirectError::Proxy(to, status));
+        }
+        let leads_on = |path: &String| pattern.captures(&SplitPath::new(path)).is_some();
+        let repeating = target.path_pattern().filter(|_| target.examples(&pattern).iter().all(leads_on));
+        Ok(Self { site, from: pattern, query, to: target, status, is_forced: force, repeating })
+    }
+}
+
+fn split_url(url: &str) -> Option<(SiteCondition, &str)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let scheme = ["https", "http"].into_iter().find(|known| scheme.eq_ignore_ascii_case(known))?;
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let is_host = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+    let site = SiteCondition { scheme, host: host.to_ascii_lowercase().into() };
+    is_host.then_some((site, if path.is_empty() { "/" } else { path }))
+}
+
+impl From<Redirect> for Fields {
+    fn from(rule: Redirect) -> Self {
+        let from = match &rule.site {
+            Some(site) => format!("{}://{}{}", site.scheme, site.host, rule.from),
+            None => rule.from.to_string(),
+        };
+        let value = |value| match value {
+            // As it was read: decoded once more, it must give the same.
+            QueryValue::Is(text) => utf8_percent_encode(&text, RESERVED).to_string(),
+            QueryValue::Any(name) => format!(":{name}"),
+        };
+        let query = rule.query.into_iter().map(|(name, wanted)| (name, value(wanted))).collect();
+        Self { from, query, to: rule.to.as_str().to_owned(), status: rule.status, force: rule.is_forced }
+    }
+}
+
+/// As a line of `_redirects`.
+impl fmt::Display for Redirect {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fields = Fields::from(self.clone());
+        formatter.write_str(&fields.from)?;
+        for (name, value) in &fields.query {
+            write!(formatter, " {name}={value}")?;
+        }
+        write!(formatter, " {} {}{}", fields.to, fields.status, if fields.force { "!" } else { "" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(from: &str, query: &[(&str, &str)], to: &str, status: u16) -> Result<Redirect, RedirectError> {
+        let query = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Fields { from: from.to_owned(), query, to: to.to_owned(), status, force: false }.try_into()
+    }
+
+    fn location(rule: &Redirect, url: &str) -> Option<String> {
+        let (scheme, rest) = url.split_once("://").unwrap();
+        let (host, target) = rest.split_at(rest.find('/').unwrap());
+        let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+        let path = SplitPath::new(path);
+        let captures = rule.captures(&RuleRequest { scheme, host, path: &path, query })?;
+        Some(rule.to().location(&captures, query))
+    }
+
+    #[test]
+    fn query_must_have_all_parameters_in_any_order() {
+        let blog = rule("/s", &[("id", ":id")], "/blog/:id", 301).unwrap();
+        let at = |target: &str| location(&blog, &format!("https://a.example{target}"));
+        assert_eq!(at("/s?id=1").unwrap(), "/blog/1?id=1");
+        assert_eq!(at("/s?z=2&id=a/b+c&id=d%2Fe").unwrap(), "/blog/d%2Fe?z=2&id=a/b+c&id=d%2Fe");
+        assert_eq!(at("/s?id=").unwrap(), "/blog/?id=");
+        assert_eq!(["/s", "/s?id", "/s?ID=1", "/s?x=1"].map(at), [None, None, None, None]);
+        let both = rule("/s", &[("a", "1"), ("b", ":b")], "/x?b=:b", 302).unwrap();
+        let at = |target: &str| location(&both, &format!("https://a.example{target}"));
+        assert_eq!(at("/s?b=%20&c&a=%31").unwrap(), "/x?b=%20");
+        assert_eq!(["/s?a=1", "/s?a=2&b=1"].map(at), [None, None]);
+    }
+
+    #[test]
+    fn host_of_a_rule_must_be_that_of_the_request() {
+        let rule = rule("http://WWW.a.example/x/*", &[], "https://a.example/:splat", 301).unwrap();
+        assert_eq!(location(&rule, "http://www.a.example/x/y").unwrap(), "https://a.example/y");
+        assert_eq!(location(&rule, "https://www.a.example/x/y"), None);
+        assert_eq!(location(&rule, "http://a.example/x/y"), None);
+    }
+
+    #[test]
+    fn redirect_to_the_request_itself_does_not_apply() {
+        let at = |from: &str, to: &str, target: &str| {
+            location(&rule(from, &[], to, 301).unwrap(), &format!("https://a.example{target}"))
+        };
+        for (from, to, target) in [
+            ("/a", "/a/", "/a"),
+            ("/a", "/a/", "/a/"),
+            ("/*", "/:splat", "/x/y?z"),
+            ("/*", "https://a.example/:splat", "/x"),
+            ("/a", "/a?b=1", "/a?b=1"),
+            ("/a", "/a#b", "/a"),
+        ] {
+            assert_eq!(at(from, to, target), None, "{from} {to}");
+        }
+        for (from, to, path, location) in [
+            ("/*", "/b/:splat", "/x", Some("/b/x")),
+            ("/*", "/b/:splat", "/b/x", None),
+            ("/*", "/b/:splat", "/bc", Some("/b/bc")),
+            ("/:a/*", "/x/:a/:splat", "/x/q/w", None),
+            ("/:a", "/x-:a", "/q", Some("/x-q")),
+            ("/:a/*", "/:a/:b", "/q/w", Some("/q/:b")),
+            ("/:a/*", "/:a/:b", "/q/:b", None),
+            ("/:a", "/x-:a", "/x-q", None),
+            ("/n/*", "/:splat", "/n/n/x", Some("/n/x")),
+            ("/*", "/", "/x", Some("/")),
+            ("/*", "/", "/", None),
+        ] {
+            assert_eq!(at(from, to, path).as_deref(), location, "{from} {to} {path}");
+        }
+        assert_eq!(at("/*", "https://b.example/:splat", "/x").unwrap(), "https://b.example/x");
+        assert_eq!(at("/*", "http://a.example/:splat", "/x").unwrap(), "http://a.example/x");
+        assert_eq!(at("/a", "/a?b=1", "/a").unwrap(), "/a?b=1");
+    }
+
+    #[test]
+    fn invalid_rule_is_rejected() {
+        let error = |from: &str, to: &str, status| rule(from, &[], to, status).unwrap_err();
+        for status in [0, 100, 201, 300, 304, 305, 399, 500, 999] {
+            assert_eq!(error("/a", "/b", status), RedirectError::Status(status));
+        }
+        assert!(matches!(error("ftp://a.example/", "/b", 301), RedirectError::FromUrl(_)));
+        assert!(matches!(error("https:///a", "/b", 301), RedirectError::FromUrl(_)));
+        assert!(matches!(error("/a", "https://b.example/", 200), RedirectError::Proxy(_, 200)));
+        assert!(matches!(error("/a", "https://b.example/", 404), RedirectError::Proxy(_, 404)));
+        assert!(matches!(error("/api/*", "/.netlify/functions/:splat", 200), RedirectError::NetlifyFunction(_)));
+    }
+
+    #[test]
+    fn rule_is_the_same_after_serialization() {
+        for rule in [
+            rule("/a/*", &[], "/b/:splat", 301),
+            rule("https://a.example/", &[("x", "a b&%"), ("y", ":z")], "/b?c=:z#d", 404),
+        ] {
+            let rule = rule.unwrap();
+            let json = serde_json::to_string(&rule).unwrap();
+            assert_eq!(serde_json::from_str::<Redirect>(&json).unwrap(), rule, "{json}");
+        }
+        let unknown = r#"{"from":"/a","to":"/b","status":301,"country":["de"]}"#;
+        assert!(serde_json::from_str::<Redirect>(unknown).is_err());
+    }
+}

@@ -1,0 +1,298 @@
+//! Where a redirect rule leads: a path of the site, or a URL, with what the rule captured.
+
+use std::fmt;
+
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+use super::path_pattern::{Captures, PathPattern, SplitPath};
+
+/// Characters that must be percent-encoded in a path or query (RFC 3986 §3.3, §3.4), though requests may contain them.
+pub const MUST_ENCODE: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// The target of a redirect rule, parsed for the names that the rule captures.
+///
+/// A name stands for what was captured in path and query, never in the host: a request cannot choose the host of a redirect.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Target {
+    text: Box<str>,
+    /// Scheme and host, `https://www.example.com`; `None`: the host of the request.
+    origin: Option<Box<str>>,
+    path: Box<[Piece]>,
+    query: Option<Box<[Piece]>>,
+    /// With its `#`.
+    fragment: Box<str>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Piece {
+    /// Percent-encoded.
+    Text(Box<str>),
+    /// What was captured under this name.
+    Capture(Box<str>),
+}
+
+/// Why a text is no target.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TargetError {
+    /// It begins neither with one slash nor with a scheme.
+    #[error(
+        "invalid target `{0}`: expected a path that begins with one `/`, or a URL that begins with `https://` or `http://`"
+    )]
+    Start(String),
+    /// The host is invalid.
+    #[error("invalid target `{0}`: expected a host name, without placeholders, user or non-ASCII characters")]
+    Host(String),
+}
+
+impl Target {
+    /// Parses `text`. The rule captures `names`; a name of the text that is longer than one of them, such as `:ids`, is that one and a
+    /// literal rest, and a name that is not among them is literal.
+    pub fn parse<'n>(text: &str, names: impl Iterator<Item = &'n str>) -> Result<Self, TargetError> {
+        let mut names: Vec<&str> = names.collect();
+        names.sort_by_key(|name| std::cmp::Reverse(name.len()));
+        let (rest, fragment) = text.find('#').map_or((text, ""), |at| text.split_at(at));
+        let (rest, query) = rest.split_once('?').map_or((rest, None), |(rest, query)| (rest, Some(query)));
+        let (origin, path) = match split_scheme(rest) {
+            Some((scheme, rest)) => {
+                let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+                if !is_authority(host) {
+                    return Err(TargetError::Host(text.to_owned()));
+                }
+                (Some(format!("{scheme}://{}", host.to_ascii_lowercase()).into()), path)
+            }
+            None if rest.starts_with('/') && !rest.starts_with("//") && !rest.starts_with("/\\") => (None, rest),
+            None => return Err(TargetError::Start(text.to_owned())),
+        };
+        let fragment = utf8_percent_encode(fragment.get(1..).unwrap_or_default(), MUST_ENCODE);
+        Ok(Self {
+            text: text.into(),
+            origin,
+            path: pieces(if path.is_empty() { "/" } else { path }, &names),
+            query: query.map(|query| pieces(query, &names)),
+            fragment: if text.contains('#') { format!("#{fragment}").into() } else { "".into() },
+        })
+    }
+
+    /// The target as written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Scheme and host, such as `https://www.example.com`; `None`: the host of the request.
+    pub fn origin(&self) -> Option<&str> {
+        self.origin.as_deref()
+    }
+
+    /// Whether it depends on what the rule captures.
+    pub fn has_captures(&self) -> bool {
+        let is_capture = |piece: &Piece| matches!(piece, Piece::Capture(_));
+        self.path.iter().chain(self.query.iter().flatten()).any(is_capture)
+    }
+
+    /// The paths that it can be, if they depend on what is captured and a pattern can tell.
+    pub(super) fn path_pattern(&self) -> Option<PathPattern> {
+        let mut text = String::new();
+        for piece in &self.path {
+            match piece {
+                Piece::Text(literal) => text.push_str(&literal.replace(':', "%3A").replace('*', "%2A")),
+                Piece::Capture(name) if &**name == PathPattern::SPLAT => text.push('*'),
+                Piece::Capture(name) => text.extend([":", name]),
+            }
+        }
+        // A name after text in its segment stands for any text.
+        let segment = |segment: &str| match segment.find([':', '*']) {
+            Some(0) | None => segment.to_owned(),
+            Some(at) => format!("{}*", &segment[..at]),
+        };
+        let segments: Vec<String> = text.split('/').map(segment).collect();
+        segments
+            .join("/")
+            .parse()
+            .ok()
+            .filter(|pattern: &PathPattern| self.has_captures() && pattern.unmatchable().is_none())
+    }
+
+    /// Paths that it is for requests of the rule with the path pattern `from`.
+    pub(super) fn examples(&self, from: &PathPattern) -> Vec<String> {
+        let path = |request: &String| {
+            let request = SplitPath::new(request);
+            from.captures(&request).map(|captures| self.path(&captures))
+        };
+        from.examples().iter().filter_map(path).collect()
+    }
+
+    /// The path, percent-encoded. It begins with one slash and has no empty segment but the last.
+    pub fn path(&self, captures: &Captures<'_>) -> String {
+        let mut path = expand(&self.path, captures);
+        while path.contains("//") {
+            path = path.replace("//", "/");
+        }
+        path
+    }
+
+    /// The query, percent-encoded; `None`: it has none.
+    pub fn query(&self, captures: &Captures<'_>) -> Option<String> {
+        self.query.as_ref().map(|query| expand(query, captures))
+    }
+
+    /// The whole location. The query of the request is passed on only if the target has none.
+    ///
+    /// Without an origin it begins with one slash, so that it leads to the host of the request.
+    pub fn location(&self, captures: &Captures<'_>, request_query: Option<&str>) -> String {
+        let mut location = self.origin.as_deref().unwrap_or_default().to_owned();
+        location.push_str(&self.path(captures));
+        let passed_on = || request_query.map(|query| utf8_percent_encode(query, MUST_ENCODE).to_string());
+        if let Some(query) = self.query(captures).or_else(passed_on) {
+            location.push('?');
+            location.push_str(&query);
+        }
+        location.push_str(&self.fragment);
+        location
+    }
+}
+
+fn split_scheme(text: &str) -> Option<(&'static str, &str)> {
+    ["https", "http"].into_iter().find_map(|scheme| {
+        let (start, rest) = (text.get(..scheme.len())?, text.get(scheme.len()..)?);
+        Some((scheme, rest.strip_prefix("://").filter(|_| start.eq_ignore_ascii_case(scheme))?))
+    })
+}
+
+/// Whether `text` is a host name or IPv4 address, with or without a port (RFC 3986 §3.2).
+fn is_authority(text: &str) -> bool {
+    let (host, port) = text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    host.strip_suffix('.').unwrap_or(host).split('.').all(is_label)
+        && port.is_none_or(|port| port.parse::<u16>().is_ok())
+}
+
+/// Splits `text` at the longest of `names`, which are ordered by length, after each colon.
+fn pieces(text: &str, names: &[&str]) -> Box<[Piece]> {
+    let mut pieces = Vec::new();
+    let mut literal = String::new();
+    let mut rest = text;
+    while let Some(character) = rest.chars().next() {
+        let captured = rest.strip_prefix(':').and_then(|rest| names.iter().find(|name| rest.starts_with(**name)));
+        if let Some(name) = captured {
+            if !literal.is_empty() {
+                pieces.push(Piece::Text(std::mem::take(&mut literal).into()));
+            }
+            pieces.push(Piece::Capture((*name).into()));
+            rest = &rest[1 + name.len()..];
+        } else {
+            literal.extend(utf8_percent_encode(character.encode_utf8(&mut [0; 4]), MUST_ENCODE));
+            rest = &rest[character.len_utf8()..];
+        }
+    }
+    if !literal.is_empty() {
+        pieces.push(Piece::Text(literal.into()));
+    }
+    pieces.into()
+}
+
+fn expand(pieces: &[Piece], captures: &Captures<'_>) -> String {
+    let mut text = String::new();
+    for piece in pieces {
+        match piece {
+            Piece::Text(literal) => text.push_str(literal),
+            Piece::Capture(name) => {
+                text.extend(utf8_percent_encode(captures.get(name).unwrap_or_default(), MUST_ENCODE))
+            }
+        }
+    }
+    text
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn location(from: &str, to: &str, path: &str, query: Option<&str>) -> String {
+        let from: PathPattern = from.parse().unwrap();
+        let target = Target::parse(to, from.names()).unwrap();
+        target.location(&from.captures(&SplitPath::new(path)).unwrap(), query)
+    }
+
+    #[test]
+    fn captured_texts_are_put_in() {
+        for (from, to, path, expected) in [
+            ("/n/*", "/m/:splat", "/n/x/y/", "/m/x/y/"),
+            ("/b/*", "/x/:splat/y", "/b", "/x/y"),
+            ("/b/*", "/x?p=:splat&q=2", "/b/a/c", "/x?p=a/c&q=2"),
+            ("/:a/:b", "/m/:b/:a", "/1/2", "/m/2/1"),
+            ("/:a/:ab", "/x/:ab/:a", "/1/2", "/x/2/1"),
+            ("/:x", "/q/:y/:x/:xx", "/1", "/q/:y/1/1x"),
+            ("/:a-b", "/m/:a-b", "/1", "/m/1"),
+            ("/a/*", "https://x.example:81/:splat", "/a/b", "https://x.example:81/b"),
+            ("/a", "HTTPS://X.Example", "/a", "https://x.example/"),
+            ("/wiki/*", "/w/Help:Contents", "/wiki/", "/w/Help:Contents"),
+            ("/a", "/ü b", "/a", "/%C3%BC%20b"),
+        ] {
+            assert_eq!(location(from, to, path, None), expected, "{from} {to}");
+        }
+    }
+
+    #[test]
+    fn query_of_the_request_is_passed_on_if_the_target_has_none() {
+        assert_eq!(location("/a", "/b", "/a", Some("x=\"1\"")), "/b?x=%221%22");
+        assert_eq!(location("/a", "/b#c", "/a", Some("x=1")), "/b?x=1#c");
+        assert_eq!(location("/a", "/b?y=2", "/a", Some("x=1")), "/b?y=2");
+        assert_eq!(location("/a", "/b?", "/a", Some("x=1")), "/b?");
+    }
+
+    #[test]
+    fn captured_text_cannot_choose_the_host() {
+        for path in ["/n//evil.example", "/n///evil.example/", "/n/\\evil.example", "/n/%2F%2Fevil.example", "/n/@evil"]
+        {
+            let location = location("/n/*", "/:splat", path, None);
+            assert!(location.starts_with('/') && !location.starts_with("//") && !location.contains('\\'), "{location}");
+        }
+        assert_eq!(
+            location("/n/*", "https://a.example/:splat", "/n//evil.example", None),
+            "https://a.example/evil.example"
+        );
+    }
+
+    #[test]
+    fn invalid_target_is_rejected() {
+        let error = |to: &str| Target::parse(to, ["splat"].into_iter()).unwrap_err();
+        for to in ["", "a", "//a.example", "/\\a.example", "ftp://a.example", "javascript:alert(1)"] {
+            assert!(matches!(error(to), TargetError::Start(_)), "{to}");
+        }
+        for to in [
+            "https://",
+            "https://:splat/a",
+            "https://:splat.a.example",
+            "https://a@b.example",
+            "https://bücher.example",
+            "http://a:b",
+        ] {
+            assert!(matches!(error(to), TargetError::Host(_)), "{to}");
+        }
+    }
+}
