@@ -41,7 +41,7 @@ impl ServedTable {
             HostRoute::Redirect(_) | HostRoute::NotFound => return Answer::NotFound,
         };
         let Ok(path) = RequestPath::parse(path) else { return Answer::NotFound };
-        match resolve(channel, &path, || Destination::Subresource) {
+        match resolve(channel, &path, None, || Destination::Subresource) {
             Ok(Resolution::File(file)) if file.is_erased() => Answer::Gone,
             Ok(Resolution::File(file)) => Answer::File(file.identity().content().digest()),
             _ => Answer::NotFound,

@@ -10,15 +10,16 @@
 //! | 3a | With TLS: refuse a host that the certificate of the connection is not for. Without: redirect to `https` a host that has a certificate, unless its site answers without TLS too | `redirect.rs` | 421, 308 |
 //! | 4 | Route: take the channel of the host, else look among the releases | `redirect.rs`, `release_hosts.rs` | 404, 503, 308 |
 //! | 5 | Decode the path | `request_path.rs` | 400 |
-//! | 5a | End service workers of earlier releases | `former_worker.rs` | 200 |
-//! | 6 | Resolve the path to a resource of the channel | `resolve.rs`, `asset.rs` | 404, 410 |
+//! | 5a | Find the redirect rule that applies, and check the password | `rules.rs`, `password.rs` | 401 |
+//! | 5b | End service workers of earlier releases | `former_worker.rs` | 200 |
+//! | 6 | Resolve the path to a resource of the channel, or as the rule says | `resolve.rs`, `asset.rs` | 3xx, 404, 410 |
 //! | 7 | Build the response head | `response_head.rs` | |
 //! | 7a | – read `Range` | `range.rs` | |
 //! | 7b | – negotiate the content coding | `negotiate.rs` | |
 //! | 7c | – evaluate the preconditions | `conditional.rs` | 412, 304 |
 //! | 7d | – apply the range, if `If-Range` allows it | `conditional.rs`, `range.rs` | 416 |
 //! | 7e | – set the headers of the content | `repr_digest.rs` | |
-//! | 8 | Respond: common headers, then the blobs from the cache | `respond.rs`, `body.rs` | 200, 206, 502, 503 |
+//! | 8 | Respond: common headers, headers by rule, then the blobs from the cache | `respond.rs`, `body.rs` | 200, 206, 502, 503 |
 //!
 //! Responses of steps 1 to 6 are made in `builtin_responses.rs`, except that a site's own `404.html` passes steps 7 and 8. Header
 //! names and values that are the same for many responses are in `common_headers.rs`.
@@ -36,6 +37,7 @@ mod framing;
 mod health;
 mod host;
 mod negotiate;
+mod password;
 mod range;
 mod redirect;
 mod repr_digest;
@@ -44,6 +46,7 @@ mod resolve;
 mod respond;
 mod response_head;
 mod route;
+mod rules;
 
 use std::sync::Arc;
 
@@ -62,8 +65,9 @@ use self::body::ResponseBody;
 use self::builtin_responses::BuiltinResponse;
 use self::common_headers::CommonHeaders;
 use self::host::Host;
+use self::password::Access;
 use self::resolve::Unresolved;
-use self::respond::ResponseFuture;
+use self::respond::{ResponseFuture, RuledHeaders};
 use self::response_head::ResponseHead;
 use self::route::Route;
 use crate::cache::BlobCache;
@@ -71,7 +75,7 @@ use crate::challenges::{ChallengeAnswer, Challenges};
 use crate::metrics::{CacheResult, Metrics, Traffic};
 use crate::release_hosts::{ReleaseHost, ReleaseHosts, Unloaded};
 use crate::status::ServingStatus;
-use crate::table::{Channel, HostRoute, Table};
+use crate::table::{Channel, HeaderScope, HostRoute, Table};
 
 pub(crate) use self::asset::Destination;
 pub(crate) use self::request_path::RequestPath;
@@ -104,6 +108,14 @@ pub(crate) struct Https {
     /// The port for readers.
     pub(crate) port: u16,
     pub(crate) clock: Clock,
+}
+
+/// The host of a request, as far as a site's rules depend on it.
+struct SiteHost<'a> {
+    name: &'a str,
+    is_tls: bool,
+    /// Whether it is not the site's own host or domain.
+    is_preview: bool,
 }
 
 struct Shared {
@@ -206,8 +218,9 @@ impl Shared {
             _ => {}
         }
         // 4. Route.
+        let site = SiteHost { name: &host.name, is_tls: tls.is_some(), is_preview: !route.is_indexed() };
         let response = match (route.entry, route.label) {
-            (HostRoute::Served(channel), _) => self.answer_from(channel, request),
+            (HostRoute::Served(channel), _) => self.answer_from(channel, &site, request),
             (HostRoute::Pending(Some(traffic)), _) => builtin(builtin_responses::pending(), traffic),
             (HostRoute::Redirect(redirect), _) => {
                 let location = redirect::location(redirect.to(), host.port, request.uri());
@@ -216,8 +229,8 @@ impl Shared {
             }
             (entry @ (HostRoute::Pending(None) | HostRoute::NotFound), label) => {
                 match label.map_or(ReleaseHost::Unknown, |label| self.sources.release_hosts.find(label)) {
-                    ReleaseHost::Loaded(channel) => self.answer_from(&channel, request),
-                    ReleaseHost::Unloaded(release) => self.answer_when_loaded(release, request),
+                    ReleaseHost::Loaded(channel) => self.answer_from(&channel, &site, request),
+                    ReleaseHost::Unloaded(release) => self.answer_when_loaded(release, &site, request),
                     ReleaseHost::Unknown if matches!(entry, HostRoute::NotFound) => {
                         builtin(builtin_responses::unknown_host(request.headers()), &self.unrouted)
                     }
@@ -243,53 +256,80 @@ impl Shared {
     }
 
     /// Steps 5 to 8, for a host that serves `channel`.
-    fn answer_from<B>(&self, channel: &Channel, request: &Request<B>) -> ResponseFuture {
+    fn answer_from<B>(&self, channel: &Channel, host: &SiteHost<'_>, request: &Request<B>) -> ResponseFuture {
         let (headers, is_head) = (request.headers(), request.method() == Method::HEAD);
-        let builtin = |response| self.builtin(response, request, channel.traffic());
+        let builtin = |response: BuiltinResponse| {
+            self.builtin(response.with_release(channel.release()), request, channel.traffic())
+        };
         // 5. Path.
         let Ok(path) = RequestPath::parse(request.uri().path()) else {
-            return builtin(builtin_responses::invalid_path());
+            return self.builtin(builtin_responses::invalid_path(), request, channel.traffic());
         };
-        // 5a. Former service workers.
+        // 5a. Rules: the first redirect that applies, and passwords.
+        let rules = channel.own().rules();
+        let rule = rules::find(rules.redirects(), request.uri(), host.name, host.is_tls);
+        let rewritten = rule.as_ref().and_then(|rule| RequestPath::parse(rule.page()?).ok());
+        let access = password::check(rules, &path, rewritten.as_ref(), headers, host.is_preview);
+        drop(rewritten);
+        if access == Access::Denied {
+            return builtin(builtin_responses::password_required(channel.own().site()));
+        }
+        let with_rules = |response: ResponseFuture, scope| {
+            let ruled = rules.headers_of(request.uri().path());
+            let response =
+                response.with_rules(ruled.map(|headers| RuledHeaders { headers, scope, is_tls: host.is_tls }));
+            if access == Access::Granted { response.into_private() } else { response }
+        };
+        // 5b. Former service workers.
         if former_worker::is_requested(channel, &path, headers) {
-            return builtin(builtin_responses::former_worker().with_release(channel.release()));
+            return builtin(builtin_responses::former_worker());
         }
         // 6. Resolve.
         let destination = || asset::destination(headers);
-        let resolution = match resolve::resolve(channel, &path, destination) {
+        let resolution = match resolve::resolve(channel, &path, rule, destination) {
             Ok(resolution) => resolution,
+            Err(Unresolved::Redirect { status, location }) => {
+                return builtin(builtin_responses::ruled_redirect(status, location));
+            }
             Err(Unresolved::Moved(suffix)) => {
                 let location = redirect::canonical_location(request.uri(), suffix);
-                let response = location.map_or_else(builtin_responses::invalid_path, builtin_responses::moved);
-                return builtin(response.with_release(channel.release()));
+                return builtin(location.map_or_else(builtin_responses::invalid_path, builtin_responses::moved));
             }
             Err(Unresolved::NotFound { by_destination }) => {
                 if asset::is_own_script_or_style(headers) {
                     channel.traffic().count_missing_asset();
                 }
-                let response = builtin_responses::not_found(headers, &path, by_destination);
-                return builtin(response.with_release(channel.release()));
+                let response = builtin(builtin_responses::not_found(headers, &path, by_destination));
+                return with_rules(response, HeaderScope::OtherPage);
             }
         };
         if resolution.is_erased() {
-            return builtin(builtin_responses::erased().with_release(channel.release()));
+            return builtin(builtin_responses::erased());
         }
         // 7. Response head: range, negotiation, preconditions.
         let head = ResponseHead::build(&resolution, headers, is_head);
         // 8. Respond.
-        respond::respond(head, channel, &self.sources.blobs, &self.common_headers)
+        let response = respond::respond(head, channel, &self.sources.blobs, &self.common_headers);
+        with_rules(response, resolution.header_scope())
     }
 
     /// As [`Self::answer_from`], once the release is loaded.
-    fn answer_when_loaded<B>(self: &Arc<Self>, release: Unloaded, request: &Request<B>) -> ResponseFuture {
+    fn answer_when_loaded<B>(
+        self: &Arc<Self>,
+        release: Unloaded,
+        host: &SiteHost<'_>,
+        request: &Request<B>,
+    ) -> ResponseFuture {
         let shared = Arc::clone(self);
         let mut head = Request::new(());
         *head.method_mut() = request.method().clone();
         *head.uri_mut() = request.uri().clone();
         *head.headers_mut() = request.headers().clone();
+        let (name, is_tls, is_preview) = (host.name.to_owned(), host.is_tls, host.is_preview);
         let response = async move {
+            let host = SiteHost { name: &name, is_tls, is_preview };
             match release.load().await {
-                Ok(channel) => shared.answer_from(&channel, &head).await.unwrap_or_else(|never| match never {}),
+                Ok(channel) => shared.answer_from(&channel, &host, &head).await.unwrap_or_else(|never| match never {}),
                 Err(unavailable) => {
                     let response = builtin_responses::unavailable(unavailable);
                     shared.unrouted.count_response(response.status(), CacheResult::None);

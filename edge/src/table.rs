@@ -9,6 +9,7 @@ mod https_policy;
 mod release_blobs;
 mod resource;
 mod resources;
+mod site_rules;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -25,6 +26,7 @@ pub(crate) use https_policy::HttpsPolicy;
 pub(crate) use release_blobs::{ReleaseBlob, ReleaseBlobs};
 pub(crate) use resource::{Representation, Resource};
 pub(crate) use resources::Resources;
+pub(crate) use site_rules::{HeaderScope, PathHeaders, SiteRules};
 
 /// Every host that this edge answers for: channels by their label under a base domain, and custom domains by name. The default
 /// is the table of an edge that has never received a snapshot of the feed.

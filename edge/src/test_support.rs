@@ -11,6 +11,7 @@ use verge_daemon::Clock;
 use verge_daemon::feed::LastSeen;
 use verge_protocol::host::HostLabel;
 use verge_protocol::manifest::File;
+use verge_protocol::rules::redirect::Fields;
 use verge_protocol::{Coding, Content, Digest, Fallback, HtmlPaths, Lifetime, Manifest, ReleaseNumber};
 
 use crate::metrics::{Metrics, Traffic};
@@ -36,6 +37,16 @@ impl ChannelBuilder {
 
     pub(crate) fn html(mut self, html: HtmlPaths) -> Self {
         self.own.html = html;
+        self
+    }
+
+    /// With redirect rules: path or URL, target, status, and whether it is forced.
+    pub(crate) fn redirects(mut self, rules: &[(&str, &str, u16, bool)]) -> Self {
+        let rule = |(from, to, status, force): &(&str, &str, u16, bool)| {
+            let (from, to) = ((*from).to_owned(), (*to).to_owned());
+            Fields { from, query: BTreeMap::new(), to, status: *status, force: *force }.try_into().unwrap()
+        };
+        self.own.rules.redirects = rules.iter().map(rule).collect();
         self
     }
 
@@ -66,6 +77,7 @@ pub(crate) fn manifest(paths: &[&str], prefix: &str, lifetime: Lifetime) -> Mani
         files,
         former_scripts: None,
         html: HtmlPaths::Auto,
+        rules: verge_protocol::Rules::default(),
     }
 }
 

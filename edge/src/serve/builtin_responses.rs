@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, header};
+use verge_protocol::SiteName;
 
 use super::asset::is_asset;
 use super::body::ResponseBody;
@@ -10,6 +11,8 @@ use super::former_worker;
 use super::framing::FramingError;
 use super::request_path::RequestPath;
 use crate::cache::Unavailable;
+
+const REVALIDATE: HeaderValue = HeaderValue::from_static("public, max-age=0, must-revalidate");
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
@@ -132,9 +135,22 @@ pub(super) fn redirect(location: HeaderValue) -> BuiltinResponse {
 
 /// 308: the page or file has another address. A later release may have it elsewhere.
 pub(super) fn moved(location: HeaderValue) -> BuiltinResponse {
-    let mut response =
-        BuiltinResponse::text(StatusCode::PERMANENT_REDIRECT, "This page has another address.\n").moved_to(location);
-    response.cache_control = HeaderValue::from_static("public, max-age=0, must-revalidate");
+    ruled_redirect(StatusCode::PERMANENT_REDIRECT, location)
+}
+
+/// As a redirect rule of the site says. A later release may have another rule.
+pub(super) fn ruled_redirect(status: StatusCode, location: HeaderValue) -> BuiltinResponse {
+    let mut response = BuiltinResponse::text(status, "This page has another address.\n").moved_to(location);
+    response.cache_control = REVALIDATE;
+    response
+}
+
+/// 401: the path has a password, and the request has none or another.
+pub(super) fn password_required(site: &SiteName) -> BuiltinResponse {
+    let mut response = BuiltinResponse::text(StatusCode::UNAUTHORIZED, "This page needs a user name and a password.\n");
+    // A name of a site has no quote.
+    let challenge = HeaderValue::try_from(format!("Basic realm=\"{site}\", charset=\"UTF-8\""));
+    response.extra = Some((header::WWW_AUTHENTICATE, challenge.expect("a site's name is a-z, 0-9 and hyphens")));
     response
 }
 

@@ -1,26 +1,33 @@
 //! Resolution of a path to a resource of a channel.
 //!
-//! In this order: the exact file of the release; the exact inherited file; the page that the path is an address of, or a redirect to its
-//! address; the single-page fallback; the nearest `404.html`. Forced redirect rules will come before all of them, other rules before the
-//! fallback.
+//! In this order: a forced redirect rule; the exact file of the release; the exact inherited file; the page that the path is an address
+//! of; another redirect rule; a redirect to the address of the page; the single-page fallback; the nearest `404.html`.
+//!
+//! If the page has another address, it is not at the path: then a rule for just this path, or one that redirects, comes first. A pattern
+//! that rewrites, such as the fallback of a single-page app below a folder, does not: links of the page would break.
 
 use std::sync::Arc;
 
+use http::{HeaderValue, StatusCode};
 use verge_protocol::HtmlPaths;
 
 use super::asset::{Destination, is_asset};
 use super::request_path::RequestPath;
-use crate::table::{Channel, Resource, Resources};
+use super::rules::{AppliedRule, RuleOutcome};
+use crate::table::{Channel, HeaderScope, Resource, Resources};
 
 /// The resource that answers a path.
 pub(crate) enum Resolution {
     /// A file of the release, or an inherited one.
     File(Arc<Resource>),
+    /// The file that a rule names for the path.
+    Rewritten(Arc<Resource>),
     /// The single-page fallback. The response varies by `Sec-Fetch-Dest`.
     SinglePage(Arc<Resource>),
-    /// The site's own 404 page.
-    NotFoundPage {
-        /// The nearest `404.html`.
+    /// The site's own page for an error, such as the nearest `404.html`.
+    ErrorPage {
+        /// 4xx.
+        status: StatusCode,
         page: Arc<Resource>,
         /// Whether the response varies by `Sec-Fetch-Dest`.
         by_destination: bool,
@@ -30,14 +37,27 @@ pub(crate) enum Resolution {
 impl Resolution {
     /// Whether the bytes of the resource were erased from the site.
     pub(crate) fn is_erased(&self) -> bool {
-        let (Self::File(resource) | Self::SinglePage(resource) | Self::NotFoundPage { page: resource, .. }) = self;
+        let (Self::File(resource)
+        | Self::Rewritten(resource)
+        | Self::SinglePage(resource)
+        | Self::ErrorPage { page: resource, .. }) = self;
         resource.is_erased()
+    }
+
+    /// What header rules may say about the response.
+    pub(crate) fn header_scope(&self) -> HeaderScope {
+        match self {
+            Self::File(_) | Self::Rewritten(_) => HeaderScope::File,
+            Self::SinglePage(_) | Self::ErrorPage { .. } => HeaderScope::OtherPage,
+        }
     }
 }
 
 /// No resource answers the path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Unresolved {
+    /// A rule redirects.
+    Redirect { status: StatusCode, location: HeaderValue },
     /// What is asked for has another address: that of the request without its trailing slash and with each other slash once, and then this.
     Moved(&'static str),
     /// The site has no file for the path, and no 404 page to answer with.
@@ -54,35 +74,91 @@ enum Found {
     Moved(&'static str),
 }
 
-/// Resolves `path`. `destination` is that of the request.
+/// Resolves `path`. `rule` is the first rule that applies to the request, and `destination` that of the request.
 ///
 /// A missing asset gets a 404 page only if it is navigated to: a missing script or image must not be answered with HTML.
 pub(crate) fn resolve(
     channel: &Channel,
     path: &RequestPath<'_>,
+    rule: Option<AppliedRule>,
     destination: impl Fn() -> Destination,
 ) -> Result<Resolution, Unresolved> {
-    let own = channel.own();
-    match find(channel, path) {
-        Some(Found::Here(resource)) => return Ok(Resolution::File(resource)),
-        Some(Found::Moved(suffix)) => return Err(Unresolved::Moved(suffix)),
-        None => {}
-    }
-    let is_asset = is_asset(&path.decoded);
-    let fallback = own.single_page();
-    // A person who goes to a route that looks like a file gets the app.
-    let is_navigation = |destination: Destination| {
-        if is_asset { destination == Destination::Document } else { destination != Destination::Subresource }
+    let apply = |rule: AppliedRule| apply(rule, channel, path, &destination);
+    let rule = match rule {
+        Some(rule) if rule.is_forced => return apply(rule),
+        rule => rule,
     };
-    if let Some(page) = fallback
-        && is_navigation(destination())
-    {
-        return Ok(Resolution::SinglePage(Arc::clone(page)));
+    let found = find(channel, path);
+    if let Some(Found::Here(resource)) = found {
+        return Ok(Resolution::File(resource));
     }
-    let page = not_found_page(path, own);
-    let by_destination = fallback.is_some() || (is_asset && page.is_some());
+    match (found, rule) {
+        (None, Some(rule)) => return apply(rule),
+        (Some(Found::Moved(_)), Some(rule)) if rule.is_literal || rule.is_redirect() => return apply(rule),
+        (Some(Found::Moved(suffix)), _) => return Err(Unresolved::Moved(suffix)),
+        _ => {}
+    }
+    match channel.own().single_page() {
+        Some(page) if is_navigation(path, destination()) => Ok(Resolution::SinglePage(Arc::clone(page))),
+        fallback => not_found(channel, path, fallback.is_some(), destination),
+    }
+}
+
+/// Whether a request is for a page: a person who goes to a route that looks like a file gets the app.
+fn is_navigation(path: &RequestPath<'_>, destination: Destination) -> bool {
+    if is_asset(&path.decoded) { destination == Destination::Document } else { destination != Destination::Subresource }
+}
+
+/// What a rule says.
+fn apply(
+    rule: AppliedRule,
+    channel: &Channel,
+    path: &RequestPath<'_>,
+    destination: impl Fn() -> Destination,
+) -> Result<Resolution, Unresolved> {
+    let (target, status) = match rule.outcome {
+        RuleOutcome::Redirect { status, location } => return Err(Unresolved::Redirect { status, location }),
+        RuleOutcome::Page { path, status } => (path, status),
+    };
+    let Some(resource) = file_at(channel, &target) else { return not_found(channel, path, false, destination) };
+    if status != StatusCode::OK {
+        return Ok(Resolution::ErrorPage { status, page: resource, by_destination: false });
+    }
+    // A pattern says nothing about a missing asset among its paths.
+    if !rule.is_literal && resource.is_page() {
+        return if is_navigation(path, destination()) {
+            Ok(Resolution::SinglePage(resource))
+        } else {
+            not_found(channel, path, true, destination)
+        };
+    }
+    Ok(Resolution::Rewritten(resource))
+}
+
+/// The file that answers for the target of a rule, whichever its address is.
+fn file_at(channel: &Channel, target: &str) -> Option<Arc<Resource>> {
+    let target = RequestPath::parse(target).ok().filter(RequestPath::can_match)?;
+    let at = |name: &str, has_trailing_slash| match find_named(channel, HtmlPaths::Keep, name, has_trailing_slash)? {
+        Found::Here(resource) => Some(resource),
+        Found::Moved(_) => None,
+    };
+    at(&target.decoded, target.has_trailing_slash).or_else(|| at(&target.decoded, false))
+}
+
+/// A miss. `has_fallback` tells whether another destination would have got the fallback.
+fn not_found(
+    channel: &Channel,
+    path: &RequestPath<'_>,
+    has_fallback: bool,
+    destination: impl Fn() -> Destination,
+) -> Result<Resolution, Unresolved> {
+    let is_asset = is_asset(&path.decoded);
+    let page = not_found_page(path, channel.own());
+    let by_destination = has_fallback || (is_asset && page.is_some());
     match page.filter(|_| !is_asset || destination() == Destination::Document) {
-        Some(page) => Ok(Resolution::NotFoundPage { page: Arc::clone(page), by_destination }),
+        Some(page) => {
+            Ok(Resolution::ErrorPage { status: StatusCode::NOT_FOUND, page: Arc::clone(page), by_destination })
+        }
         None => Err(Unresolved::NotFound { by_destination }),
     }
 }
@@ -157,17 +233,21 @@ mod tests {
     use verge_protocol::{Fallback, Lifetime};
 
     use super::*;
+    use crate::serve::rules;
     use crate::test_support::{ChannelBuilder, text_of};
 
     /// The text of the resource, after `200 ` or `404 `; `spa ` marks the fallback, and `*` a response that varies.
     fn resolved(channel: &Channel, path: &str, destination: Destination) -> String {
         let mark = |by_destination| if by_destination { "*" } else { "" };
-        match resolve(channel, &RequestPath::parse(path).unwrap(), || destination) {
+        let rule = rules::find(channel.own().rules().redirects(), &path.parse().unwrap(), "demo.example", true);
+        match resolve(channel, &RequestPath::parse(path).unwrap(), rule, || destination) {
             Ok(Resolution::File(resource)) => format!("200 {}", text_of(&resource)),
             Ok(Resolution::SinglePage(resource)) => format!("spa {}", text_of(&resource)),
-            Ok(Resolution::NotFoundPage { page, by_destination }) => {
-                format!("404{} {}", mark(by_destination), text_of(&page))
+            Ok(Resolution::Rewritten(resource)) => format!("rewritten {}", text_of(&resource)),
+            Ok(Resolution::ErrorPage { status, page, by_destination }) => {
+                format!("{}{} {}", status.as_u16(), mark(by_destination), text_of(&page))
             }
+            Err(Unresolved::Redirect { status, location }) => format!("{} {location:?}", status.as_u16()),
             Err(Unresolved::Moved(suffix)) => format!("308 {suffix}"),
             Err(Unresolved::NotFound { by_destination }) => format!("404{}", mark(by_destination)),
         }
@@ -327,6 +407,66 @@ mod tests {
         }
     }
 
+    #[test]
+    fn rule_comes_after_a_file_and_before_other_addresses_unless_forced() {
+        let channel =
+            ChannelBuilder::new(&["index.html", "docs/index.html", "file.html", "data.json", "404.html", "gone.html"])
+                .redirects(&[
+                    ("/forced", "/file", 301, true),
+                    ("/data.json", "/x", 301, true),
+                    ("/file", "/y", 301, false),
+                    ("/docs", "/manual", 302, false),
+                    ("/old/*", "/docs/:splat", 200, false),
+                    ("/api/:x", "/data.json", 200, false),
+                    ("/gone/*", "/gone.html", 410, false),
+                    ("/nowhere/*", "/missing.html", 200, false),
+                    ("/same", "/same/", 301, false),
+                    ("https://other.example/*", "/z", 301, true),
+                ])
+                .build();
+        for (path, answer) in [
+            ("/forced", "301 \"/file\""),
+            ("/data.json", "301 \"/x\""),
+            ("/file", "200 file.html"),
+            ("/file/", "301 \"/y\""),
+            ("/docs", "302 \"/manual\""),
+            ("/docs/", "200 docs/index.html"),
+            ("/old/", "spa docs/index.html"),
+            ("/old/page", "404 404.html"),
+            ("/api/1", "rewritten data.json"),
+            ("/api/1/2", "404 404.html"),
+            ("/gone/x.js", "410 gone.html"),
+            ("/nowhere/x", "404 404.html"),
+            ("/same", "404 404.html"),
+            ("/", "200 index.html"),
+        ] {
+            assert_eq!(resolved(&channel, path, Destination::Unknown), answer, "{path}");
+        }
+    }
+
+    #[test]
+    fn pattern_that_rewrites_to_a_page_never_answers_for_a_missing_asset() {
+        let channel = ChannelBuilder::new(&["index.html", "app/index.html", "app/a.js"])
+            .redirects(&[
+                ("/app/*", "/app/index.html", 200, false),
+                ("/named.js", "/index.html", 200, false),
+                ("/*", "/index.html", 200, false),
+            ])
+            .build();
+        for (path, destination, answer) in [
+            ("/app/a.js", Destination::Unknown, "200 app/a.js"),
+            ("/app", Destination::Unknown, "308 /"),
+            ("/app/route", Destination::Unknown, "spa app/index.html"),
+            ("/app/old.js", Destination::Unknown, "404*"),
+            ("/app/old.js", Destination::Document, "spa app/index.html"),
+            ("/app/route", Destination::Subresource, "404*"),
+            ("/route", Destination::Document, "spa index.html"),
+            ("/named.js", Destination::Unknown, "rewritten index.html"),
+        ] {
+            assert_eq!(resolved(&channel, path, destination), answer, "{path} {destination:?}");
+        }
+    }
+
     proptest! {
         /// A file that answers a path has that path, or is the page of it.
         #[test]
@@ -334,7 +474,7 @@ mod tests {
             let html = if keep { HtmlPaths::Keep } else { HtmlPaths::Auto };
             let channel = ChannelBuilder::new(&["a", "a.html", "b/index.html", "b/a/b.html"]).html(html).build();
             let path = RequestPath::parse(&path).unwrap();
-            if let Ok(Resolution::File(resource)) = resolve(&channel, &path, || Destination::Unknown) {
+            if let Ok(Resolution::File(resource)) = resolve(&channel, &path, None, || Destination::Unknown) {
                 let file = text_of(&resource);
                 let bare = file.strip_suffix(".html").unwrap_or(&file);
                 prop_assert!([&*file, bare, bare.strip_suffix("/index").unwrap_or(bare)].contains(&&*path.decoded));

@@ -13,26 +13,52 @@ use verge_protocol::content::BlobSlice;
 
 use super::body::{Pieces, ResponseBody, cut};
 use super::builtin_responses;
-use super::common_headers::{CACHE_STATUS, CommonHeaders, NOINDEX, VERGE_EDGE, VERGE_RELEASE, X_ROBOTS_TAG};
+use super::common_headers::{
+    CACHE_STATUS, CDN_CACHE_CONTROL, CommonHeaders, NO_STORE, NOINDEX, VERGE_EDGE, VERGE_RELEASE, X_ROBOTS_TAG,
+};
 use super::response_head::ResponseHead;
 use crate::cache::{BlobCache, Unavailable};
 use crate::metrics::{CacheResult, Traffic};
-use crate::table::Channel;
+use crate::table::{Channel, HeaderScope, PathHeaders};
 
 /// A response that is ready at once, or once its first blob has arrived. It never fails: an error is a response too.
 pub(crate) struct ResponseFuture {
     response: Either<Ready<Response<ResponseBody>>, BoxFuture<'static, Response<ResponseBody>>>,
+    rules: Option<RuledHeaders>,
+    is_private: bool,
     is_indexed: bool,
     hsts: Option<HeaderValue>,
 }
 
+/// What the header rules of a site say about a response.
+pub(super) struct RuledHeaders {
+    pub(super) headers: PathHeaders,
+    /// What the response is of, if it succeeds.
+    pub(super) scope: HeaderScope,
+    pub(super) is_tls: bool,
+}
+
 impl ResponseFuture {
     pub(super) fn ready(response: Response<ResponseBody>) -> Self {
-        Self { response: Either::Left(ready(response)), is_indexed: true, hsts: None }
+        Self::new(Either::Left(ready(response)))
     }
 
     pub(super) fn pending(response: BoxFuture<'static, Response<ResponseBody>>) -> Self {
-        Self { response: Either::Right(response), is_indexed: true, hsts: None }
+        Self::new(Either::Right(response))
+    }
+
+    fn new(response: Either<Ready<Response<ResponseBody>>, BoxFuture<'static, Response<ResponseBody>>>) -> Self {
+        Self { response, rules: None, is_private: false, is_indexed: true, hsts: None }
+    }
+
+    /// Changes the headers as rules say.
+    pub(super) fn with_rules(self, rules: Option<RuledHeaders>) -> Self {
+        Self { rules, ..self }
+    }
+
+    /// Keeps the response out of shared caches: its path has a password.
+    pub(super) fn into_private(self) -> Self {
+        Self { is_private: true, ..self }
     }
 
     /// Asks search engines not to index the response, whatever its status.
@@ -51,6 +77,14 @@ impl Future for ResponseFuture {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.response).poll(context).map(|mut response| {
+            if let Some(rules) = self.rules.take() {
+                let is_success = response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED;
+                let scope = if is_success { rules.scope } else { HeaderScope::OtherPage };
+                rules.headers.apply(response.headers_mut(), scope, rules.is_tls);
+            }
+            if self.is_private {
+                make_private(response.headers_mut());
+            }
             if !self.is_indexed {
                 response.headers_mut().insert(X_ROBOTS_TAG, NOINDEX);
             }
@@ -60,6 +94,21 @@ impl Future for ResponseFuture {
             Ok(response)
         })
     }
+}
+
+/// Allows only the reader's own cache to keep a response (RFC 9111 §5.2.2.7).
+fn make_private(headers: &mut HeaderMap) {
+    let of_shared_caches = |directive: &str| {
+        let name = directive.split('=').next().unwrap_or_default();
+        ["private", "public", "s-maxage"].iter().any(|known| name.eq_ignore_ascii_case(known))
+    };
+    let value = headers.get(header::CACHE_CONTROL).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let directives =
+        value.split(',').map(str::trim).filter(|directive| !directive.is_empty() && !of_shared_caches(directive));
+    let private = std::iter::once("private").chain(directives).collect::<Vec<_>>().join(", ");
+    headers.insert(header::CACHE_CONTROL, HeaderValue::try_from(private).unwrap_or(NO_STORE));
+    headers.remove(CDN_CACHE_CONTROL);
+    headers.remove(header::ACCESS_CONTROL_ALLOW_ORIGIN);
 }
 
 /// Responds with `head` and the bytes that it asks for. The head is sent only when the first blob has arrived, so that an

@@ -42,8 +42,10 @@ impl ResponseHead {
             Resolution::File(resource) => Self::of_file(resource, resource.lifetime(), false, headers, is_head),
             // The fallback page answers for many paths, so it is always revalidated, whatever the lifetime of its own path.
             Resolution::SinglePage(resource) => Self::of_file(resource, Lifetime::Revalidate, true, headers, is_head),
-            Resolution::NotFoundPage { page, by_destination } => {
-                Self::of_not_found_page(page, *by_destination, headers, is_head)
+            // Another release may rewrite the path to another file.
+            Resolution::Rewritten(resource) => Self::of_file(resource, Lifetime::Revalidate, false, headers, is_head),
+            Resolution::ErrorPage { status, page, by_destination } => {
+                Self::of_error_page(*status, page, *by_destination, headers, is_head)
             }
         }
     }
@@ -112,11 +114,17 @@ impl ResponseHead {
         head
     }
 
-    /// A 404 with the site's own page. Preconditions and ranges do not apply, since the page is not a representation of the
+    /// An error with the site's own page. Preconditions and ranges do not apply, since the page is not a representation of the
     /// requested resource.
-    fn of_not_found_page(resource: &Arc<Resource>, by_destination: bool, headers: &HeaderMap, is_head: bool) -> Self {
+    fn of_error_page(
+        status: StatusCode,
+        resource: &Arc<Resource>,
+        by_destination: bool,
+        headers: &HeaderMap,
+        is_head: bool,
+    ) -> Self {
         let selected = negotiate(resource, headers);
-        let mut head = Self::new(StatusCode::NOT_FOUND, NO_STORE);
+        let mut head = Self::new(status, NO_STORE);
         head.insert_vary(resource.has_encodings(), by_destination);
         head.insert_content_type(resource);
         head.set_whole_body(resource, selected, is_head);
@@ -225,7 +233,7 @@ mod tests {
     fn fallback_page_headers() {
         let page = Resolution::SinglePage(resource("index.html", Lifetime::Immutable));
         let page_404 = resource("404.html", Lifetime::Immutable);
-        let missing = Resolution::NotFoundPage { page: page_404, by_destination: true };
+        let missing = Resolution::ErrorPage { status: StatusCode::NOT_FOUND, page: page_404, by_destination: true };
         let heads = [
             head_of(&page, "GET", &[("accept-encoding", "br")]),
             head_of(&page, "GET", &[("if-none-match", "*")]),

@@ -91,6 +91,11 @@ impl Resource {
         self.fingerprinted && self.kind != Kind::Page
     }
 
+    /// Whether it is a page.
+    pub(crate) fn is_page(&self) -> bool {
+        self.kind == Kind::Page
+    }
+
     /// Whether it is a font. Browsers fetch fonts with CORS, even from the same origin (CSS Fonts 4 §4.8.2).
     pub(crate) fn is_font(&self) -> bool {
         self.kind == Kind::Font

@@ -7,6 +7,7 @@ use verge_protocol::{Content, Digest, Fallback, HtmlPaths, Manifest, SiteName};
 
 use super::release_blobs::ReleaseBlobs;
 use super::resource::Resource;
+use super::site_rules::SiteRules;
 
 /// The resources of one manifest, by path. Shared by all channels that point at it or inherit from it.
 pub(crate) struct Resources {
@@ -20,6 +21,7 @@ pub(crate) struct Resources {
     /// Paths of scripts that only earlier releases had, and of legacy service workers.
     former_scripts: HashSet<Box<str>>,
     html: HtmlPaths,
+    rules: Arc<SiteRules>,
 }
 
 impl Resources {
@@ -39,8 +41,8 @@ impl Resources {
         let not_found = not_found.collect();
         let former_scripts = manifest.former_scripts.unwrap_or_default();
         let former_scripts = former_scripts.iter().map(|path| path.as_str().into()).collect();
-        let (site, html) = (manifest.site, manifest.html);
-        Self { manifest: id, site, by_path, not_found, single_page, blobs, former_scripts, html }
+        let (site, html, rules) = (manifest.site, manifest.html, Arc::new(SiteRules::new(manifest.rules)));
+        Self { manifest: id, site, by_path, not_found, single_page, blobs, former_scripts, html, rules }
     }
 
     /// The id of the manifest.
@@ -80,6 +82,7 @@ impl Resources {
             blobs: self.blobs.only(files, |blob| needed.contains(blob)),
             former_scripts: self.former_scripts.clone(),
             html: self.html,
+            rules: Arc::clone(&self.rules),
             by_path,
         })
     }
@@ -107,6 +110,11 @@ impl Resources {
     /// How the addresses of pages relate to their files.
     pub(crate) fn html_paths(&self) -> HtmlPaths {
         self.html
+    }
+
+    /// Its redirects, headers and passwords.
+    pub(crate) fn rules(&self) -> &Arc<SiteRules> {
+        &self.rules
     }
 
     /// The number of files.

@@ -315,6 +315,7 @@ mod tests {
                 files,
                 former_scripts: None,
                 html: HtmlPaths::Auto,
+                rules: verge_protocol::Rules::default(),
             };
             let id = Digest::of(&manifest.to_bytes());
             site.manifests.insert(id, manifest);

@@ -68,7 +68,14 @@ pub(super) fn build_manifest(
         files.insert(path, File { media_type, lifetime, fingerprinted, identity, encodings });
     }
     let former_scripts = Some(former_scripts::choose(build.legacy_service_workers, history.scripts, &files));
-    let manifest = Manifest { site: site.clone(), fallback: build.fallback, files, former_scripts, html: build.html };
+    let manifest = Manifest {
+        site: site.clone(),
+        fallback: build.fallback,
+        files,
+        former_scripts,
+        html: build.html,
+        rules: build.rules,
+    };
     BuiltManifest { manifest, fingerprints, warnings: lifetime::warnings(&contradicted) }
 }
 

@@ -42,6 +42,7 @@ pub(super) fn build(files: &[(&str, &str)]) -> TestBuild {
             fallback: Fallback::NotFound,
             legacy_service_workers: Vec::new(),
             html: HtmlPaths::Auto,
+            rules: verge_protocol::Rules::default(),
         },
         blobs: Vec::new(),
     };

@@ -22,6 +22,7 @@ pub fn release<T: AsRef<[u8]>>(files: &[(&str, T)]) -> TestRelease {
             site: "demo".parse().unwrap(),
             fallback: Fallback::NotFound,
             html: HtmlPaths::Auto,
+            rules: verge_protocol::Rules::default(),
             files: BTreeMap::new(),
             former_scripts: None,
         },

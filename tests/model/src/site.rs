@@ -88,6 +88,7 @@ impl Site {
             files: files.collect(),
             former_scripts: None,
             html: HtmlPaths::Auto,
+            rules: verge_protocol::Rules::default(),
         };
         let contents = manifest.files.iter().map(|(path, file)| (path.to_string(), file.identity.digest()));
         let blobs = manifest.files.values().flat_map(|file| file.identity.slices());

@@ -1,0 +1,98 @@
+//! What the redirect rules of a site say about a request.
+
+use http::{HeaderValue, StatusCode, Uri};
+use verge_protocol::rules::{Action, RedirectMatcher, RuleRequest, SplitPath};
+
+/// The first rule that applies to a request.
+pub(crate) struct AppliedRule {
+    pub(crate) outcome: RuleOutcome,
+    /// Whether it comes before a file at the path.
+    pub(crate) is_forced: bool,
+    /// Whether it is for one path.
+    pub(crate) is_literal: bool,
+}
+
+impl AppliedRule {
+    pub(crate) fn is_redirect(&self) -> bool {
+        matches!(self.outcome, RuleOutcome::Redirect { .. })
+    }
+
+    /// The path of the file that it names.
+    pub(crate) fn page(&self) -> Option<&str> {
+        match &self.outcome {
+            RuleOutcome::Redirect { .. } => None,
+            RuleOutcome::Page { path, .. } => Some(path),
+        }
+    }
+}
+
+/// What a rule does.
+pub(crate) enum RuleOutcome {
+    Redirect {
+        status: StatusCode,
+        location: HeaderValue,
+    },
+    /// The file at `path`, which begins with a slash and is percent-encoded, with `status`.
+    Page {
+        path: String,
+        status: StatusCode,
+    },
+}
+
+/// The first of `rules` that applies. `host` is that of the request, in lowercase.
+pub(crate) fn find(rules: &RedirectMatcher, uri: &Uri, host: &str, is_tls: bool) -> Option<AppliedRule> {
+    if rules.rules().is_empty() {
+        return None;
+    }
+    let path = SplitPath::new(uri.path());
+    let scheme = if is_tls { "https" } else { "http" };
+    let request = RuleRequest { scheme, host, path: &path, query: uri.query() };
+    let found = rules.find(&request)?;
+    let (rule, captures) = (found.rule, &found.captures);
+    let outcome = match rule.action() {
+        Action::Redirect(status) => {
+            let location = rule.to().location(captures, uri.query());
+            // Rules have ASCII hosts, and all else is percent-encoded.
+            let location = HeaderValue::try_from(location).ok()?;
+            RuleOutcome::Redirect { status: StatusCode::from_u16(status).ok()?, location }
+        }
+        Action::Rewrite => {
+            let path = rule.to().path(captures);
+            RuleOutcome::Page { path, status: StatusCode::OK }
+        }
+        Action::Error(status) => {
+            let path = rule.to().path(captures);
+            RuleOutcome::Page { path, status: StatusCode::from_u16(status).ok()? }
+        }
+    };
+    Some(AppliedRule { outcome, is_forced: rule.is_forced(), is_literal: rule.from().is_literal() })
+}
+
+#[cfg(test)]
+mod tests {
+    use verge_protocol::rules::redirect::Fields;
+
+    use super::*;
+
+    fn outcome(from: &str, to: &str, status: u16, target: &str) -> String {
+        let fields =
+            Fields { from: from.to_owned(), query: Default::default(), to: to.to_owned(), status, force: false };
+        let rules = RedirectMatcher::new(vec![fields.try_into().unwrap()]);
+        match find(&rules, &target.parse().unwrap(), "a.example", true).map(|rule| rule.outcome) {
+            None => "-".to_owned(),
+            Some(RuleOutcome::Redirect { status, location }) => {
+                format!("{} {}", status.as_u16(), location.to_str().unwrap())
+            }
+            Some(RuleOutcome::Page { path, status }) => format!("{} {path}", status.as_u16()),
+        }
+    }
+
+    #[test]
+    fn rule_becomes_a_redirect_or_a_page() {
+        assert_eq!(outcome("/n/*", "/m/:splat", 302, "/n/a%20b?c"), "302 /m/a%20b?c");
+        assert_eq!(outcome("/n/*", "/m/:splat", 200, "/n/x"), "200 /m/x");
+        assert_eq!(outcome("/*", "/index.html", 200, "/n/x"), "200 /index.html");
+        assert_eq!(outcome("/gone/*", "/404.html", 410, "/gone/x"), "410 /404.html");
+        assert_eq!(outcome("/a", "/b", 301, "/c"), "-");
+    }
+}

@@ -1,0 +1,193 @@
+//! The rules of a manifest, compiled, with their header values made.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use verge_protocol::Rules;
+use verge_protocol::rules::{FoldedPath, HeaderMatcher, HeaderRule, PasswordRule, RedirectMatcher};
+
+/// The rules of a manifest.
+#[derive(Default)]
+pub(crate) struct SiteRules {
+    redirects: RedirectMatcher,
+    header_patterns: HeaderMatcher,
+    headers: Vec<Vec<(HeaderName, Option<HeaderValue>)>>,
+    password_patterns: HeaderMatcher,
+    passwords: Vec<PasswordRule>,
+}
+
+/// The header rules of one path: those of `rules` with these numbers.
+pub(crate) struct PathHeaders {
+    rules: Arc<SiteRules>,
+    matching: Vec<usize>,
+}
+
+/// What a response is of, as far as rules may say something about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HeaderScope {
+    /// The file at the path of the request: all headers.
+    File,
+    /// Another page, such as a fallback or a 404 page: none that describe the file which the path names, or how long it may be kept.
+    OtherPage,
+}
+
+/// Headers about the file at a path, which say nothing about another page in its place.
+const OF_THE_FILE: [HeaderName; 6] = [
+    header::CACHE_CONTROL,
+    header::CONTENT_DISPOSITION,
+    header::CONTENT_LANGUAGE,
+    header::CONTENT_TYPE,
+    header::EXPIRES,
+    HeaderName::from_static("cdn-cache-control"),
+];
+
+impl SiteRules {
+    /// Compiles `rules`.
+    pub(crate) fn new(rules: Rules) -> Self {
+        Self {
+            redirects: RedirectMatcher::new(rules.redirects),
+            header_patterns: HeaderMatcher::new(rules.headers.iter().map(|rule| rule.pattern.clone())),
+            headers: rules.headers.iter().map(header_values).collect(),
+            password_patterns: HeaderMatcher::new(rules.passwords.iter().map(|rule| rule.pattern.clone())),
+            passwords: rules.passwords,
+        }
+    }
+
+    /// The redirect rules.
+    pub(crate) fn redirects(&self) -> &RedirectMatcher {
+        &self.redirects
+    }
+
+    /// The header rules for `path`, percent-encoded; `None` if there is none.
+    pub(crate) fn headers_of(self: &Arc<Self>, path: &str) -> Option<PathHeaders> {
+        if self.header_patterns.is_empty() {
+            return None;
+        }
+        let matching = self.header_patterns.find(&FoldedPath::new(path));
+        (!matching.is_empty()).then(|| PathHeaders { rules: Arc::clone(self), matching })
+    }
+
+    /// Whether any path has a password.
+    pub(crate) fn has_passwords(&self) -> bool {
+        !self.passwords.is_empty()
+    }
+
+    /// The rule that protects one of `paths`, percent-encoded, on a preview or not; the last one if there are several.
+    pub(crate) fn password_of<'p>(
+        &self,
+        paths: impl Iterator<Item = &'p str>,
+        is_preview: bool,
+    ) -> Option<&PasswordRule> {
+        let matching = paths.flat_map(|path| self.password_patterns.find(&FoldedPath::new(path)));
+        let applies = |index: &usize| is_preview || !self.passwords[*index].only_previews;
+        matching.filter(applies).max().map(|index| &self.passwords[index])
+    }
+}
+
+/// A value that is no header value is a fault of the origin, and left out.
+fn header_values(rule: &HeaderRule) -> Vec<(HeaderName, Option<HeaderValue>)> {
+    let convert = |name: &str, value: Option<&str>| {
+        let value = value.map(|value| HeaderValue::from_bytes(value.as_bytes())).transpose().ok()?;
+        Some((name.parse().ok()?, value))
+    };
+    rule.headers.iter().filter_map(|header| convert(header.name(), header.value())).collect()
+}
+
+impl PathHeaders {
+    /// Changes the headers of a response. A header of a later rule replaces that of an earlier one, and the server's own. `Vary` is added
+    /// to, and HSTS is left out without TLS (RFC 6797 §7.2).
+    pub(crate) fn apply(&self, headers: &mut HeaderMap, scope: HeaderScope, is_tls: bool) {
+        let own_vary = headers.get(header::VARY).cloned();
+        for changes in self.matching.iter().map(|index| &self.rules.headers[*index]) {
+            for (index, (name, value)) in changes.iter().enumerate() {
+                let is_left_out = (scope == HeaderScope::OtherPage && OF_THE_FILE.contains(name))
+                    || (name == header::STRICT_TRANSPORT_SECURITY && !is_tls);
+                match value {
+                    _ if is_left_out => {}
+                    None => drop(headers.remove(name)),
+                    // The same header twice in a rule, such as `Set-Cookie`.
+                    Some(value) if changes[..index].iter().any(|(earlier, _)| earlier == name) => {
+                        headers.append(name, value.clone());
+                    }
+                    Some(value) => drop(headers.insert(name, value.clone())),
+                }
+            }
+        }
+        if let Some(own) = own_vary {
+            merge_vary(headers, &own);
+        }
+    }
+}
+
+/// Adds the names in `own` to `Vary`, unless it has them.
+fn merge_vary(headers: &mut HeaderMap, own: &HeaderValue) {
+    let names = |value: &HeaderValue| -> Vec<String> {
+        let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        text.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
+    };
+    let mut all = names(own);
+    for name in headers.get_all(header::VARY).iter().flat_map(names) {
+        if !all.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
+            all.push(name);
+        }
+    }
+    if let Ok(value) = HeaderValue::try_from(all.join(", ")) {
+        headers.insert(header::VARY, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(json: &str) -> Arc<SiteRules> {
+        Arc::new(SiteRules::new(serde_json::from_str(json).unwrap()))
+    }
+
+    fn applied(rules: &Arc<SiteRules>, path: &str, scope: HeaderScope, is_tls: bool) -> Vec<String> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        if let Some(of_path) = rules.headers_of(path) {
+            of_path.apply(&mut headers, scope, is_tls);
+        }
+        let mut lines: Vec<String> =
+            headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+        lines.sort();
+        lines
+    }
+
+    #[test]
+    fn headers_of_later_rules_replace_earlier_ones_and_defaults() {
+        let rules = rules(
+            r#"{"headers":[
+                {"for":"/*","headers":[["x-a","1"],["vary","Cookie, accept-encoding"],["strict-transport-security","max-age=1"]]},
+                {"for":"/b","headers":[["x-a","2"],["set-cookie","c=1"],["set-cookie","d=2"],["cache-control","max-age=9"],
+                                        ["access-control-allow-origin",null]]}]}"#,
+        );
+        insta::assert_snapshot!(
+            [("/b", HeaderScope::File, true), ("/b", HeaderScope::OtherPage, false), ("/c", HeaderScope::File, false)]
+                .map(|(path, scope, is_tls)| format!(
+                    "{path} {scope:?} {is_tls}\n{}",
+                    applied(&rules, path, scope, is_tls).join("\n")
+                ))
+                .join("\n\n")
+        );
+    }
+
+    #[test]
+    fn last_password_rule_of_any_of_the_paths_counts() {
+        let rules = rules(
+            r#"{"passwords":[{"for":"/*","only_previews":true,"users":[]},{"for":"/a/*","users":[]},{"for":"/a/b","users":[]}]}"#,
+        );
+        let of = |paths: &[&str], is_preview| {
+            rules.password_of(paths.iter().copied(), is_preview).map(|rule| rule.pattern.to_string())
+        };
+        assert_eq!(of(&["/c"], false), None);
+        assert_eq!(of(&["/c"], true).unwrap(), "/*");
+        assert_eq!(of(&["/a/x"], false).unwrap(), "/a/*");
+        assert_eq!(of(&["/A/%62/"], true).unwrap(), "/a/b");
+        assert_eq!(of(&["/c", "/a/b"], false).unwrap(), "/a/b");
+    }
+}
