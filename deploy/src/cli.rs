@@ -159,7 +159,7 @@ pub struct Push {
     /// Push even if there are .env files (never uploaded) or private keys (uploaded)
     #[arg(long)]
     pub allow_secrets: bool,
-    /// Ignore rules in _redirects and _headers that Verge does not support yet
+    /// Leave out rules in _redirects, _headers and netlify.toml that are invalid or not supported yet
     #[arg(long)]
     pub ignore_rules: bool,
 }

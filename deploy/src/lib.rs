@@ -15,6 +15,7 @@
 //! | [`channel`], [`git`] | the channel to update, by a flag, a setting, CI or git |
 //! | [`project`] | the directory to push, and the site to push it to |
 //! | [`connection`], [`profile`] | which origin or name server to use, and the token |
+//! | [`rules`] | redirects, headers and passwords, parsed and checked |
 //! | [`scan`] | a directory, checked and described as a build |
 //! | [`push`], [`upload`], [`rollout`] | a build becomes a release on every edge |
 //! | [`purge`] | paths of a site, purged or erased on every edge |
@@ -41,6 +42,7 @@ pub mod purge;
 pub mod push;
 pub mod rollback;
 pub mod rollout;
+pub mod rules;
 pub mod scan;
 pub mod toml_file;
 #[cfg(feature = "up")]

@@ -92,6 +92,11 @@ impl Project {
         name.ok_or(ProjectError::NoSite)
     }
 
+    /// The nearest `netlify.toml`.
+    pub fn netlify_toml(&self) -> Option<PathBuf> {
+        crate::rules::find_netlify_toml(&self.search_dirs)
+    }
+
     /// The directory to push: as given, else from `verge.toml`, else the first usual output directory with an `index.html`.
     pub fn build_dir(&self) -> Result<BuildDir, ProjectError> {
         let current = self.search_dirs.last().expect("the current directory is always searched");

@@ -144,7 +144,8 @@ impl Push<'_> {
 
     /// Scans and hashes the directory. Returns its warnings too, which have been printed.
     async fn scan(&self, output: &Output) -> Result<(Scan, Vec<String>), PushError> {
-        let (dir, options) = (self.dir.to_owned(), self.options.clone());
+        let (dir, mut options) = (self.dir.to_owned(), self.options.clone());
+        options.site = self.site.to_string();
         let mut listing = blocking(move || Listing::new(&dir, options)).await;
         print_skipped(&listing, output);
         let warnings = std::mem::take(&mut listing.warnings);

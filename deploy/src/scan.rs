@@ -7,7 +7,6 @@ mod checks;
 mod digest;
 mod fallback_page;
 mod problem;
-mod redirects_and_headers;
 mod secrets;
 mod select;
 mod walk;
@@ -16,21 +15,26 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use verge_protocol::{Build, HtmlPaths, SitePath};
+use verge_protocol::{Build, HtmlPaths, Rules, SitePath};
 
 use self::fallback_page::FallbackChoice;
 pub use self::fallback_page::FallbackSource;
 pub use self::problem::{Problem, ScanError};
 pub use self::select::{SkipReason, Skipped};
 use self::walk::ScannedFile;
+use crate::rules::LoadedRules;
 
 /// The flags and settings that concern a scan.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Allow `.env` files (always skipped) and private keys (included).
     pub allow_secrets: bool,
-    /// Ignore rules that are not supported yet.
+    /// Leave out rules that are invalid or not supported yet.
     pub ignore_rules: bool,
+    /// The `netlify.toml` of the project.
+    pub netlify_toml: Option<PathBuf>,
+    /// The name of the site, which passwords are salted with.
+    pub site: String,
     /// Allow a directory without `index.html`.
     pub force: bool,
     /// Whether it is a single-page app; `None`: detect it.
@@ -49,6 +53,7 @@ pub struct Listing {
     fallback: FallbackChoice,
     legacy_service_workers: Vec<SitePath>,
     html: HtmlPaths,
+    rules: Rules,
     /// The files and directories that are skipped, ordered by path.
     pub skipped: Vec<Skipped>,
     /// Warnings.
@@ -69,13 +74,18 @@ impl Listing {
     pub fn new(dir: &Path, options: Options) -> Self {
         let selection = select::Selection::load(dir, options.allow_secrets);
         let mut walked = walk::walk(dir, &selection);
-        let rules = redirects_and_headers::Rules::load(dir);
+        let mut rules = LoadedRules::load(dir, options.netlify_toml.as_ref(), &options.site);
         let paths: Vec<&SitePath> = walked.files.iter().map(|file| &file.path).collect();
         let mut warnings = checks::name_warnings(&paths);
-        let fallback = fallback_page::decide(options.single_page, rules.single_page, &paths);
-        if rules.single_page && !fallback.single_page {
-            warnings.push("_redirects has a single-page app rule, but single-page mode is disabled".to_owned());
+        let fallback = fallback_page::decide(options.single_page, rules.has_single_page_rule(), &paths);
+        if rules.has_single_page_rule() && !fallback.single_page {
+            warnings.push(
+                "the single-page app rule `/* /index.html 200` is left out: single-page mode is disabled".to_owned(),
+            );
+            rules.remove_single_page_rules();
         }
+        rules.lint(&paths);
+        warnings.append(&mut rules.warnings);
         let legacy = options.legacy_service_workers;
         warnings.extend(legacy.iter().filter(|path| paths.contains(path)).map(|path| {
             format!("/{path} is named in legacy_service_workers, but the build has it: it cannot be a service worker")
@@ -87,20 +97,19 @@ impl Listing {
             problems.extend(secrets::private_keys(walked.files.iter().map(|file| (&file.path, &*file.source))));
         }
         if options.ignore_rules {
-            warnings.extend(
-                rules.unsupported.iter().map(|rule| format!("{rule}: ignored, this rule is not supported yet")),
-            );
-            problems.extend(rules.unreadable);
+            warnings.extend(rules.invalid.iter().map(|rule| format!("{rule}: left out")));
         } else {
-            problems
-                .extend(rules.unsupported.iter().map(|rule| Problem::Rule(rule.to_string())).chain(rules.unreadable));
+            problems.extend(rules.invalid.into_iter().map(Problem::Rule));
         }
+        let unreadable = |(path, source): (&str, io::Error)| Problem::Unreadable { path: path.to_owned(), source };
+        problems.extend(rules.unreadable.into_iter().map(unreadable));
         Self {
             files: walked.files,
             problems,
             fallback,
             legacy_service_workers: legacy,
             html: options.html,
+            rules: rules.rules,
             skipped: walked.skipped,
             warnings,
         }
@@ -144,6 +153,7 @@ impl Listing {
             fallback: self.fallback.fallback(),
             legacy_service_workers: self.legacy_service_workers,
             html: self.html,
+            rules: self.rules,
         };
         Ok(Scan { build, paths })
     }

@@ -10,7 +10,7 @@ use super::provenance;
 use crate::cli;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::project::{Project, Settings};
+use crate::project::Project;
 use crate::push::Push;
 use crate::scan::Options;
 use crate::upload::RetryPolicy;
@@ -38,7 +38,7 @@ pub(super) async fn run(arguments: &cli::Push, context: &Context<'_>) -> Result<
         channel: &target.channel,
         lifetime: target.lifetime,
         dir: &dir.path,
-        options: scan_options(arguments, &project.settings),
+        options: scan_options(arguments, &project),
         provenance: provenance::find(arguments, &dir.path, environment.user.as_deref()).await,
         canary: arguments.canary.plan(project.settings.canary.filter(|_| target.channel.is_live())),
         wait: arguments.channel.wait.choice(),
@@ -67,7 +67,8 @@ pub(super) async fn run(arguments: &cli::Push, context: &Context<'_>) -> Result<
     Ok(pushed.rollout.exit())
 }
 
-fn scan_options(arguments: &cli::Push, settings: &Settings) -> Options {
+fn scan_options(arguments: &cli::Push, project: &Project) -> Options {
+    let settings = &project.settings;
     let single_page = match (arguments.spa, arguments.no_spa) {
         (true, _) => Some(true),
         (_, true) => Some(false),
@@ -80,6 +81,8 @@ fn scan_options(arguments: &cli::Push, settings: &Settings) -> Options {
         single_page,
         legacy_service_workers: settings.legacy_service_workers.clone(),
         html: settings.html,
+        netlify_toml: project.netlify_toml(),
+        ..Options::default()
     }
 }
 

@@ -158,6 +158,7 @@ async fn push(arguments: &cli::Up, context: &Context<'_>, cluster: &Cluster) -> 
             single_page: project.settings.spa,
             legacy_service_workers: project.settings.legacy_service_workers.clone(),
             html: project.settings.html,
+            netlify_toml: project.netlify_toml(),
             ..Options::default()
         };
         return push_folder(context, cluster, &site, &project.build_dir()?.path, options).await;

@@ -67,7 +67,13 @@ mod tests {
     fn build(files: u64) -> Build {
         let content = Content::cut(&"12345".into()).0;
         let files = (0..files).map(|at| (format!("{at}").parse().unwrap(), content.clone())).collect();
-        Build { files, fallback: Fallback::NotFound, legacy_service_workers: Vec::new(), html: HtmlPaths::Auto }
+        Build {
+            files,
+            fallback: Fallback::NotFound,
+            legacy_service_workers: Vec::new(),
+            html: HtmlPaths::Auto,
+            rules: verge_protocol::Rules::default(),
+        }
     }
 
     #[test]

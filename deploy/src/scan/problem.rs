@@ -84,8 +84,8 @@ pub enum Problem {
         /// Why.
         reason: String,
     },
-    /// A rule that is not supported yet.
-    #[error("{0}: rule not supported yet")]
+    /// A rule that is invalid or not supported yet.
+    #[error("{0}")]
     Rule(String),
 }
 
@@ -115,7 +115,7 @@ impl Problem {
             Self::EnvironmentFile(_) | Self::PrivateKey(_) => {
                 Some("move secrets out of the directory or list them in .assetsignore, or use --allow-secrets")
             }
-            Self::Rule(_) => Some("use --ignore-rules to push without these rules"),
+            Self::Rule(_) => Some("correct the rules, or use --ignore-rules to push without those named here"),
             Self::Name { .. } | Self::NotUtf8(_) => Some("rename the file, or list it in .assetsignore"),
             Self::Outside { .. } | Self::Dangling { .. } | Self::Loop(_) => {
                 Some("replace the link with its target, or list it in .assetsignore")

@@ -1,7 +1,7 @@
 //! Selects the files of a directory.
 //!
 //! 1. `.well-known/**` is included (RFC 8615).
-//! 2. `_headers`, `_redirects`, `verge.toml` and `.assetsignore` at the root configure the push and are not part of the site.
+//! 2. `_headers`, `_redirects`, `netlify.toml`, `verge.toml` and `.assetsignore` at the root configure the push and are not part of the site.
 //! 3. Files in `.assetsignore` are skipped.
 //! 4. `.env*` files are an error, or skipped if secrets are allowed.
 //! 5. Hidden files, `node_modules` and `__MACOSX*` are skipped.
@@ -18,7 +18,7 @@ use super::problem::Problem;
 use super::secrets::is_env_file;
 
 /// Files that configure the push. Neither served nor reported as skipped.
-const CONTROL_FILES: [&str; 4] = ["_headers", "_redirects", "verge.toml", IGNORE_FILE];
+const CONTROL_FILES: [&str; 5] = ["_headers", "_redirects", "netlify.toml", "verge.toml", IGNORE_FILE];
 
 /// The hidden directory at the root that is part of a site.
 pub(super) const WELL_KNOWN: &str = ".well-known";

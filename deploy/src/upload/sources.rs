@@ -110,6 +110,7 @@ mod tests {
             fallback: verge_protocol::Fallback::NotFound,
             legacy_service_workers: Vec::new(),
             html: verge_protocol::HtmlPaths::Auto,
+            rules: verge_protocol::Rules::default(),
         };
         let mut paths = BTreeMap::new();
         for (name, bytes) in files {

@@ -1,0 +1,168 @@
+//! The rules of a build: `_redirects` and `_headers` in its directory, and `netlify.toml` of the project, in this order.
+
+mod headers_file;
+mod lints;
+mod netlify_toml;
+mod redirects_file;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use verge_protocol::SitePath;
+use verge_protocol::rules::header_pattern::HeaderPatternError;
+use verge_protocol::rules::header_rule::HeaderError;
+use verge_protocol::rules::redirect::RedirectError;
+use verge_protocol::rules::{Redirect, Rules};
+
+use self::headers_file::HeaderRules;
+
+const REDIRECTS: &str = "_redirects";
+const HEADERS: &str = "_headers";
+const NETLIFY_TOML: &str = "netlify.toml";
+
+/// The line, if it is known, and a sentence.
+type Warning = (Option<usize>, String);
+
+/// The rules of a build, and all that is wrong with them.
+#[derive(Debug, Default)]
+pub struct LoadedRules {
+    /// Those that are valid.
+    pub rules: Rules,
+    /// Where each redirect rule is written, such as `_redirects:3`.
+    sources: Vec<String>,
+    /// Rules that are invalid or not supported, one line each.
+    pub invalid: Vec<String>,
+    /// Files that cannot be read, and why.
+    pub unreadable: Vec<(&'static str, io::Error)>,
+    /// About rules that do nothing, one line each.
+    pub warnings: Vec<String>,
+}
+
+/// Why a line is no rule.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+enum RuleError {
+    #[error("no target: expected `from to status`, where `to` begins with `/`, `https://` or `http://`")]
+    NoTarget,
+    #[error("invalid status `{0}`: expected a number, with `!` if files at the path do not count")]
+    Status(String),
+    #[error("`{0}` is no parameter of the query: expected `name=value`")]
+    Parameter(String),
+    #[error("parameter `{0}` is named twice")]
+    DuplicateParameter(String),
+    #[error("rules for a {} of readers are not supported yet", .0.to_lowercase())]
+    Condition(&'static str),
+    #[error("rate limits are not supported yet")]
+    RateLimit,
+    #[error("`{0}` is unexpected: a rule ends with its status")]
+    Word(String),
+    #[error("no path before it: expected a line such as `/*`")]
+    NoPath,
+    #[error("`{0}` is no header: expected `Name: value`")]
+    NoColon(String),
+    #[error("`{0}` has no value; `! {0}` takes a header off")]
+    NoValue(String),
+    #[error("invalid user: expected `Basic-Auth: user:password`")]
+    User,
+    #[error(transparent)]
+    HeaderPath(#[from] HeaderPatternError),
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    #[error(transparent)]
+    Redirect(#[from] RedirectError),
+}
+
+impl LoadedRules {
+    /// Reads the rules of the build in `dir`. `netlify_toml` is the file of the project; `site` is the one that passwords are for.
+    pub fn load(dir: &Path, netlify_toml: Option<&PathBuf>, site: &str) -> Self {
+        let mut unreadable = Vec::new();
+        let mut read = |path: &Path, name| match std::fs::read_to_string(path) {
+            Ok(text) => Some(text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => {
+                unreadable.push((name, error));
+                None
+            }
+        };
+        let redirects = read(&dir.join(REDIRECTS), REDIRECTS);
+        let headers = read(&dir.join(HEADERS), HEADERS);
+        let toml = netlify_toml.and_then(|file| read(file, NETLIFY_TOML));
+        Self { unreadable, ..Self::parse(redirects.as_deref(), headers.as_deref(), toml.as_deref(), site) }
+    }
+
+    /// Parses the texts of `_redirects`, `_headers` and `netlify.toml`. `site` is the one that passwords are for.
+    pub fn parse(redirects: Option<&str>, headers: Option<&str>, toml: Option<&str>, site: &str) -> Self {
+        let mut loaded = Self::default();
+        for (line, rule) in redirects.into_iter().flat_map(redirects_file::parse) {
+            loaded.add_redirect(REDIRECTS, line, rule);
+        }
+        if let Some(text) = headers {
+            loaded.add_headers(HEADERS, headers_file::parse(text, site));
+        }
+        match toml.map(|text| netlify_toml::parse(Path::new(NETLIFY_TOML), text, site)) {
+            None => {}
+            Some(Ok(netlify)) => {
+                for (line, rule) in netlify.redirects {
+                    loaded.add_redirect(NETLIFY_TOML, line, rule);
+                }
+                loaded.add_headers(NETLIFY_TOML, netlify.headers);
+                loaded.warnings.extend(netlify.warnings.into_iter().map(|(line, warning)| match line {
+                    Some(line) => format!("{NETLIFY_TOML}:{line}: {warning}"),
+                    None => format!("{NETLIFY_TOML}: {warning}"),
+                }));
+            }
+            Some(Err(error)) => loaded.invalid.push(error.to_string()),
+        }
+        loaded
+    }
+
+    fn add_redirect(&mut self, file: &str, line: usize, rule: Result<Redirect, RuleError>) {
+        match rule {
+            Ok(rule) => {
+                self.rules.redirects.push(rule);
+                self.sources.push(format!("{file}:{line}"));
+            }
+            Err(error) => self.invalid.push(format!("{file}:{line}: {error}")),
+        }
+    }
+
+    fn add_headers(&mut self, file: &str, headers: HeaderRules) {
+        self.rules.headers.extend(headers.headers.into_iter().map(|(_, rule)| rule));
+        self.rules.passwords.extend(headers.passwords);
+        self.invalid.extend(headers.errors.iter().map(|(line, error)| format!("{file}:{line}: {error}")));
+        self.warnings.extend(headers.warnings.iter().map(|(line, warning)| format!("{file}:{line}: {warning}")));
+    }
+
+    /// Whether there is a rule `/* /index.html 200`.
+    pub fn has_single_page_rule(&self) -> bool {
+        self.rules.redirects.iter().any(is_single_page)
+    }
+
+    /// Takes the rules `/* /index.html 200` out.
+    pub fn remove_single_page_rules(&mut self) {
+        let mut sources = std::mem::take(&mut self.sources).into_iter();
+        self.rules.redirects.retain(|rule| {
+            let source = sources.next().unwrap_or_default();
+            let is_kept = !is_single_page(rule);
+            if is_kept {
+                self.sources.push(source);
+            }
+            is_kept
+        });
+    }
+
+    /// Warns about rules that do nothing for a build with these `files`.
+    pub fn lint(&mut self, files: &[&SitePath]) {
+        let redirects: Vec<(&str, &Redirect)> =
+            self.sources.iter().map(String::as_str).zip(&self.rules.redirects).collect();
+        self.warnings.extend(lints::warnings(&redirects, files));
+    }
+}
+
+fn is_single_page(rule: &Redirect) -> bool {
+    rule.is_unconditional() && rule.is_fallback() && rule.from().as_str() == "/*" && rule.to().as_str() == "/index.html"
+}
+
+/// The `netlify.toml` nearest to a build: in the first of `dirs` that has one.
+pub fn find_netlify_toml(dirs: &[PathBuf]) -> Option<PathBuf> {
+    dirs.iter().map(|dir| dir.join(NETLIFY_TOML)).find(|file| file.is_file())
+}

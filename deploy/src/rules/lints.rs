@@ -1,0 +1,142 @@
+//! Warnings about redirect rules that do nothing, or other than what they say.
+
+use std::collections::HashSet;
+
+use verge_protocol::SitePath;
+use verge_protocol::rules::path_pattern::{PathPattern, Segment};
+use verge_protocol::rules::{Action, Redirect, RedirectMatcher, RuleRequest, SplitPath};
+
+/// How many redirects a browser follows, about.
+const REDIRECTS_MAX: usize = 20;
+
+/// Warns about `rules`, which are named by where they are written, of a build with these `files`.
+pub(super) fn warnings(rules: &[(&str, &Redirect)], files: &[&SitePath]) -> Vec<String> {
+    let files: HashSet<&str> = files.iter().map(|path| path.as_str()).collect();
+    let matcher = RedirectMatcher::new(rules.iter().map(|(_, rule)| (*rule).clone()).collect());
+    let mut warnings = Vec::new();
+    for (index, (source, rule)) in rules.iter().enumerate() {
+        let mut warn = |text: String| warnings.push(format!("{source}: {text}"));
+        let from = rule.from();
+        if let Some(reason) = from.unmatchable() {
+            warn(format!("`{from}` can never match: {reason}"));
+        } else if let Some(earlier) = shadowing(&matcher, index) {
+            warn(format!("`{rule}` can never apply, because {} comes first: `{}`", rules[earlier].0, rules[earlier].1));
+        } else if leads_to_itself(rule) {
+            warn(format!("`{rule}` leads to itself, and is ignored"));
+        } else if let Some(others) = redirect_loop(&matcher, index) {
+            let others: Vec<&str> = others.iter().map(|index| rules[*index].0).collect();
+            warn(format!("`{rule}` leads back to itself by {}: browsers give up", others.join(", ")));
+        } else if !rule.is_forced() && from.is_literal() && files.contains(decoded(from).as_str()) {
+            warn(format!(
+                "there is a file at `{from}`, which is served: `!` after the status makes the rule come first"
+            ));
+        }
+        if !rule.to().has_captures() && !matches!(rule.action(), Action::Redirect(_)) && !has_file(&files, rule) {
+            warn(format!("there is no file at `{}`: the response is 404", rule.to()));
+        }
+    }
+    warnings
+}
+
+fn decoded(from: &PathPattern) -> String {
+    let literal = |segment: &Segment| match segment {
+        Segment::Literal(text) => text.clone(),
+        _ => "".into(),
+    };
+    from.segments().iter().map(literal).collect::<Vec<_>>().join("/")
+}
+
+/// A rule before the one at `index` that applies whenever that would.
+fn shadowing(matcher: &RedirectMatcher, index: usize) -> Option<usize> {
+    let rule = &matcher.rules()[index];
+    let covers = |earlier: &Redirect| {
+        (earlier.is_unconditional() || earlier.has_same_conditions(rule)) && !leads_to_itself(earlier)
+    };
+    let mut candidates: Option<Vec<usize>> = None;
+    for example in rule.from().examples() {
+        let matching = matcher.matching_paths(&SplitPath::new(&example));
+        let is_candidate = |earlier: &usize| *earlier < index && covers(&matcher.rules()[*earlier]);
+        candidates = Some(match candidates {
+            None => matching.into_iter().filter(is_candidate).collect(),
+            Some(before) => before.into_iter().filter(|earlier| matching.contains(earlier)).collect(),
+        });
+        if candidates.as_ref().is_some_and(Vec::is_empty) {
+            return None;
+        }
+    }
+    candidates?.into_iter().min()
+}
+
+fn leads_to_itself(rule: &Redirect) -> bool {
+    let (from, to) = (rule.from().as_str(), rule.to());
+    let trimmed = |path: &str| path.trim_end_matches('/').to_owned();
+    let is_same = trimmed(from) == trimmed(to.as_str())
+        || from.strip_suffix('*').is_some_and(|folder| to.as_str() == format!("{folder}:splat"));
+    is_same && to.origin().is_none() && rule.is_unconditional() && matches!(rule.action(), Action::Redirect(_))
+}
+
+/// The other rules through which a redirect from the rule at `index`, for one path to one path, comes back to it. A rule that leads to the
+/// path it is for is none.
+fn redirect_loop(matcher: &RedirectMatcher, index: usize) -> Option<Vec<usize>> {
+    let rule = &matcher.rules()[index];
+    if !rule.from().is_literal() {
+        return None;
+    }
+    let (mut rule, mut others) = (rule, Vec::new());
+    for _ in 0..REDIRECTS_MAX {
+        let is_followed =
+            matches!(rule.action(), Action::Redirect(_)) && !rule.to().has_captures() && rule.to().origin().is_none();
+        if !is_followed {
+            return None;
+        }
+        let location = rule.to().path(&Default::default());
+        let path = SplitPath::new(&location);
+        let found = matcher.find(&RuleRequest { scheme: "", host: "", path: &path, query: None })?;
+        if found.index == index {
+            return (!others.is_empty()).then_some(others);
+        }
+        others.push(found.index);
+        rule = &matcher.rules()[found.index];
+    }
+    None
+}
+
+/// Whether a file answers for the target of a rule.
+fn has_file(files: &HashSet<&str>, rule: &Redirect) -> bool {
+    let path = rule.to().path(&Default::default());
+    let path = SplitPath::new(&path);
+    let name = (0..path.len()).filter_map(|index| path.decoded(index)).collect::<Vec<_>>().join("/");
+    let index = if name.is_empty() { "index.htm".to_owned() } else { format!("{name}/index.htm") };
+    let candidates = [name.clone(), format!("{name}.htm"), format!("{name}.html"), format!("{index}l"), index];
+    candidates.iter().any(|candidate| files.contains(&**candidate))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::redirects_file;
+
+    fn warnings_of(text: &str) -> String {
+        let rules: Vec<(String, Redirect)> =
+            redirects_file::parse(text).map(|(line, rule)| (format!("_redirects:{line}"), rule.unwrap())).collect();
+        let rules: Vec<(&str, &Redirect)> = rules.iter().map(|(source, rule)| (&**source, rule)).collect();
+        let files: Vec<SitePath> =
+            ["index.html", "file.txt", "app/index.html"].map(|path| path.parse().unwrap()).into();
+        warnings(&rules, &files.iter().collect::<Vec<_>>()).join("\n")
+    }
+
+    #[test]
+    fn rules_that_do_nothing_are_named() {
+        insta::assert_snapshot!(warnings_of(
+            "/j/*.html /m\n/n/* /m/:splat\n/n/x /y\n/n/:a/b /y\n/n /y\n/same /same/ 301\n/s/* /s/:splat\n/file.txt /x\n/q id=1 /r\n/q id=1 /t\n\
+             /a /b\n/b /c 302\n/c /a\n/w /missing.html 200\n/* /index.html 200\n/late /x"
+        ));
+    }
+
+    #[test]
+    fn rules_that_can_apply_have_no_warning() {
+        let text = "/n/:a /m\n/n/:a/:b /m\n/n/* /m\n/q id=1 /r\n/q id=2 /r\n/q /r\nhttps://a.example/* https://b.example/:splat 301!\n/p/:x/y /z\n\
+                    /p/* /z\n/file.txt /x 301!\n/app/* /app/index.html 200\n/* /index.html 200";
+        assert_eq!(warnings_of(text), "");
+    }
+}

@@ -1,0 +1,197 @@
+//! `[[redirects]]` and `[[headers]]` of `netlify.toml`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+use toml::Spanned;
+use verge_protocol::rules::Redirect;
+
+use super::headers_file::{Block, HeaderRules, setting};
+use super::redirects_file::{DEFAULT_STATUS, condition_error, redirect};
+use super::{RuleError, Warning};
+use crate::toml_file::{self, TomlError};
+
+/// What the tables say.
+#[derive(Debug, Default)]
+pub(super) struct NetlifyRules {
+    /// Each table with its line.
+    pub(super) redirects: Vec<(usize, Result<Redirect, RuleError>)>,
+    /// With the lines of their tables.
+    pub(super) headers: HeaderRules,
+    /// About keys that do nothing.
+    pub(super) warnings: Vec<Warning>,
+}
+
+/// Tables and keys that this program reads.
+const USED: [&str; 3] = ["build", "headers", "redirects"];
+
+#[derive(Deserialize)]
+struct NetlifyToml {
+    #[serde(default)]
+    redirects: Vec<Spanned<RedirectTable>>,
+    #[serde(default)]
+    headers: Vec<Spanned<HeadersTable>>,
+    #[serde(default)]
+    build: BTreeMap<String, toml::Value>,
+    #[serde(flatten)]
+    rest: BTreeMap<String, toml::Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RedirectTable {
+    #[serde(alias = "origin")]
+    from: String,
+    #[serde(default, alias = "destination")]
+    to: Option<String>,
+    #[serde(default)]
+    status: Option<u16>,
+    #[serde(default)]
+    force: bool,
+    #[serde(default, alias = "params", alias = "parameters")]
+    query: BTreeMap<String, String>,
+    #[serde(default)]
+    conditions: BTreeMap<String, toml::Value>,
+    /// Headers for the back end of a proxy.
+    #[serde(default)]
+    headers: BTreeMap<String, toml::Value>,
+    #[serde(default, alias = "sign", alias = "signing")]
+    signed: Option<toml::Value>,
+    #[serde(default)]
+    rate_limit: Option<toml::Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HeadersTable {
+    #[serde(rename = "for")]
+    path: String,
+    #[serde(default)]
+    values: BTreeMap<String, Values>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Values {
+    One(String),
+    Many(Vec<String>),
+}
+
+/// Parses `text`, the content of `file`. `site` is the one that passwords are for.
+pub(super) fn parse(file: &Path, text: &str, site: &str) -> Result<NetlifyRules, TomlError> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let toml: NetlifyToml = toml_file::parse(file, text)?;
+    let line_of = |at: usize| 1 + text[..at.min(text.len())].matches('\n').count();
+    let mut rules = NetlifyRules::default();
+    let of_building = toml.build.keys().filter(|key| *key != "publish").map(|key| format!("build.{key}"));
+    let ignored: Vec<String> =
+        of_building.chain(toml.rest.keys().filter(|key| !USED.contains(&&***key)).cloned()).collect();
+    if !ignored.is_empty() {
+        let verb = if ignored.len() == 1 { "concerns" } else { "concern" };
+        rules.warnings.push((
+            None,
+            format!(
+                "{} {verb} building, and {} ignored",
+                ignored.join(", "),
+                if ignored.len() == 1 { "is" } else { "are" }
+            ),
+        ));
+    }
+    for table in toml.redirects {
+        let line = line_of(table.span().start);
+        let table = table.into_inner();
+        if !table.headers.is_empty() {
+            rules
+                .warnings
+                .push((Some(line), "`headers` of a redirect are for the back end of a proxy, and ignored".to_owned()));
+        }
+        rules.redirects.push((line, to_redirect(table)));
+    }
+    for table in toml.headers {
+        let line = line_of(table.span().start);
+        let HeadersTable { path, values } = table.into_inner();
+        let pattern = match path.trim().parse() {
+            Ok(pattern) => pattern,
+            Err(error) => {
+                rules.headers.errors.push((line, RuleError::HeaderPath(error)));
+                continue;
+            }
+        };
+        let mut block = Block::new(line, pattern);
+        for (name, values) in values {
+            let values = match values {
+                Values::One(value) => vec![value],
+                Values::Many(values) => values,
+            };
+            for value in values {
+                match setting(name.trim(), value.trim(), path.trim()) {
+                    Ok(setting) => block.add(setting),
+                    Err(error) => rules.headers.errors.push((line, error)),
+                }
+            }
+        }
+        rules.headers.finish(Some(block), site);
+    }
+    Ok(rules)
+}
+
+fn to_redirect(table: RedirectTable) -> Result<Redirect, RuleError> {
+    if let Some(name) = table.conditions.keys().next() {
+        return Err(condition_error(name));
+    }
+    if table.signed.is_some() {
+        return Err(RuleError::Condition("Sign"));
+    }
+    if table.rate_limit.is_some() {
+        return Err(RuleError::RateLimit);
+    }
+    redirect(&table.from, table.query, table.to.as_deref(), table.status.unwrap_or(DEFAULT_STATUS), table.force)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> String {
+        let rules = match parse(Path::new("netlify.toml"), text, "demo") {
+            Ok(rules) => rules,
+            Err(error) => return error.to_string(),
+        };
+        let mut lines = Vec::new();
+        for (line, rule) in rules.redirects {
+            lines.push(rule.map_or_else(|error| format!("{line}: error: {error}"), |rule| format!("{line}: {rule}")));
+        }
+        for (line, rule) in rules.headers.headers {
+            lines.push(format!(
+                "{line}: {} {:?}",
+                rule.pattern,
+                rule.headers.iter().map(ToString::to_string).collect::<Vec<_>>()
+            ));
+        }
+        lines.extend(rules.headers.errors.iter().map(|(line, error)| format!("{line}: error: {error}")));
+        lines.extend(rules.warnings.iter().map(|(line, warning)| format!("{line:?}: warning: {warning}")));
+        lines.join("\n")
+    }
+
+    #[test]
+    fn tables_are_read() {
+        let text = "[build]\npublish = \"dist\"\ncommand = \"yarn build\"\n\n[context.production]\nx = 1\n\n\
+            [[redirects]]\nfrom = \"/a\"\nto = \"/b\"\n\n[[redirects]]\nfrom = \"/c/*\"\nstatus = 200\nforce = true\n\n\
+            [[redirects]]\nfrom = \"/s\"\nto = \"/s/:id\"\nquery = {id = \":id\"}\nstatus = 302\n\n\
+            [[redirects]]\nfrom = \"/d\"\nto = \"/e\"\nconditions = {Country = [\"de\"]}\n\n\
+            [[headers]]\nfor = \"/*\"\n[headers.values]\nX-Frame-Options = \"DENY\"\nLink = [\"<a>\", \"<b>\"]\nAge = \"1\"\n";
+        insta::assert_snapshot!(parsed(text));
+    }
+
+    #[test]
+    fn unknown_key_of_a_table_is_an_error_with_its_line() {
+        assert!(
+            parsed("[[redirects]]\nfrom = \"/a\"\ntoo = \"/b\"\n").starts_with("netlify.toml:3: unknown field `too`")
+        );
+        assert!(
+            parsed("\n[[headers]]\nfor = \"/a\"\nvalue = {}\n").starts_with("netlify.toml:4: unknown field `value`")
+        );
+        assert!(parsed("[[redirects]]\nto = \"/b\"\n").starts_with("netlify.toml:1: missing field `from`"));
+    }
+}

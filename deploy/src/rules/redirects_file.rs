@@ -1,0 +1,123 @@
+//! `_redirects`: one redirect rule in each line.
+//!
+//! `from [key=value …] [to] [status[!]]`; a `#` at the start of a word begins a comment.
+
+use std::collections::BTreeMap;
+
+use verge_protocol::rules::Redirect;
+use verge_protocol::rules::redirect::Fields;
+
+use super::RuleError;
+
+/// The status of a rule without one.
+pub(super) const DEFAULT_STATUS: u16 = 301;
+
+/// Conditions of Netlify's on the reader.
+const CONDITIONS: [&str; 5] = ["Country", "Language", "Role", "Cookie", "Sign"];
+
+/// Parses each line of `text` that has a rule. Lines are counted from 1.
+pub(super) fn parse(text: &str) -> impl Iterator<Item = (usize, Result<Redirect, RuleError>)> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    (1..).zip(text.lines()).filter_map(|(line, text)| {
+        let words: Vec<&str> = text.split_whitespace().take_while(|word| !word.starts_with('#')).collect();
+        let (from, rest) = words.split_first()?;
+        Some((line, parse_words(from, rest)))
+    })
+}
+
+fn parse_words(from: &str, rest: &[&str]) -> Result<Redirect, RuleError> {
+    let is_target = |word: &&str| word.starts_with('/') || starts_with_scheme(word);
+    let (query, to, rest) = match rest.first() {
+        Some(word) if word.bytes().next().is_some_and(|byte| byte.is_ascii_digit()) => (&rest[..0], None, rest),
+        _ => match rest.iter().position(is_target) {
+            Some(at) => (&rest[..at], Some(rest[at]), &rest[at + 1..]),
+            None => return Err(RuleError::NoTarget),
+        },
+    };
+    let query = query.iter().map(|pair| parse_pair(pair)).collect::<Result<Vec<_>, _>>()?;
+    let (status, force, conditions) = match rest.split_first() {
+        None => (DEFAULT_STATUS, false, rest),
+        Some((word, rest)) if word.bytes().next().is_some_and(|byte| byte.is_ascii_digit()) => {
+            let (digits, force) = word.strip_suffix('!').map_or((*word, false), |digits| (digits, true));
+            let status = digits.parse().map_err(|_| RuleError::Status((*word).to_owned()))?;
+            (status, force, rest)
+        }
+        Some(_) => (DEFAULT_STATUS, false, rest),
+    };
+    if let Some(word) = conditions.first() {
+        return Err(condition_error(word));
+    }
+    redirect(from, query, to, status, force)
+}
+
+fn starts_with_scheme(word: &str) -> bool {
+    let is = |scheme: &str| word.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+    is("https:") || is("http:")
+}
+
+/// A word after the status.
+pub(super) fn condition_error(word: &str) -> RuleError {
+    let name = word.split('=').next().unwrap_or_default();
+    match CONDITIONS.into_iter().find(|known| known.eq_ignore_ascii_case(name)) {
+        Some(known) => RuleError::Condition(known),
+        None => RuleError::Word(word.to_owned()),
+    }
+}
+
+fn parse_pair(pair: &str) -> Result<(String, String), RuleError> {
+    let (name, value) = pair
+        .split_once('=')
+        .filter(|(name, _)| !name.is_empty())
+        .ok_or_else(|| RuleError::Parameter(pair.to_owned()))?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// The rule; a target that is left out is the path itself, below `/*` of a rewrite.
+pub(super) fn redirect(
+    from: &str,
+    query: impl IntoIterator<Item = (String, String)>,
+    to: Option<&str>,
+    status: u16,
+    force: bool,
+) -> Result<Redirect, RuleError> {
+    let mut parameters = BTreeMap::new();
+    for (name, value) in query {
+        if parameters.insert(name.clone(), value).is_some() {
+            return Err(RuleError::DuplicateParameter(name));
+        }
+    }
+    let to = match (to, from.strip_suffix("/*")) {
+        (Some(to), _) => to.to_owned(),
+        (None, Some(folder)) if status == 200 && from.starts_with('/') => format!("{folder}/:splat"),
+        (None, _) => return Err(RuleError::NoTarget),
+    };
+    let fields = Fields { from: from.to_owned(), query: parameters, to, status, force };
+    Ok(fields.try_into()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Vec<String> {
+        let show = |(line, rule): (usize, Result<Redirect, RuleError>)| match rule {
+            Ok(rule) => format!("{line}: {rule}"),
+            Err(error) => format!("{line}: error: {error}"),
+        };
+        parse(text).map(show).collect()
+    }
+
+    #[test]
+    fn rules_in_any_layout_are_read() {
+        let text = "\u{feff}# moved\r\n\r\n/old\t/new\r\n  /a  /b   302!  # for now\n/c id=:id x=1 /c/:id 301\n/* /index.html 200\n\
+                    https://a.example/* https://b.example/:splat 308\n/app/* 200\n/n /m#part 301\n/gone /404.html 410";
+        insta::assert_snapshot!(parsed(text).join("\n"));
+    }
+
+    #[test]
+    fn invalid_line_error_names_it() {
+        let text = "/a\n/a b\na /b\n/a x /b\n/a =1 /b\n/a x=1 x=2 /b\n/a /b 3o1\n/a /b 301 Country=de\n/a /b Language=en\n/a /b 301 x\n\
+                    /a 301\n/a 200\n/a /b 999\n/api/* https://api.example/:splat 200\n/a?b=c /d\n/a //b.example\n/x/* /.netlify/functions/:splat 200";
+        insta::assert_snapshot!(parsed(text).join("\n"));
+    }
+}
