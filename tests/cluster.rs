@@ -14,5 +14,6 @@ mod cluster {
     #[cfg(target_os = "linux")]
     mod resolvers;
     mod restores;
+    mod rules;
     mod verification;
 }

@@ -84,7 +84,7 @@ impl World {
             folder,
             clock,
             edges: Vec::new(),
-            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+            http: reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap(),
         };
         for _ in 0..edges {
             world.add_edge(world.origin_address).await;
