@@ -6,6 +6,7 @@
 //! |---|---|---|---|
 //! | 1 | Check the message framing and the method | `framing.rs` | 400, 413, 405 |
 //! | 2 | Determine the host, and look it up in one snapshot of the table | `host.rs`, `route.rs`, `table.rs` | 400 |
+//! | 2a | Answer `OPTIONS` | `cors.rs` | 204 |
 //! | 3 | Answer the health path, on any host, and challenges of certificate authorities | `health.rs`, `challenges.rs` | 200, 503, 404 |
 //! | 3a | With TLS: refuse a host that the certificate of the connection is not for. Without: redirect to `https` a host that has a certificate, unless its site answers without TLS too | `redirect.rs` | 421, 308 |
 //! | 4 | Route: take the channel of the host, else look among the releases | `redirect.rs`, `release_hosts.rs` | 404, 503, 308 |
@@ -31,6 +32,7 @@ mod body;
 mod builtin_responses;
 mod common_headers;
 mod conditional;
+mod cors;
 mod former_worker;
 mod framing;
 mod health;
@@ -162,7 +164,7 @@ impl Shared {
         if route.is_indexed() { response } else { response.not_indexed() }
     }
 
-    /// Steps 3 to 8.
+    /// Steps 2a to 8.
     fn answer_at<B>(
         self: &Arc<Self>,
         host: &Host<'_>,
@@ -171,8 +173,13 @@ impl Shared {
         tls: Option<&TlsSession>,
     ) -> ResponseFuture {
         let builtin = |response, traffic: &Arc<Traffic>| self.builtin(response, request, traffic);
-        // 3. Health.
         let path = request.uri().path();
+        // 2a. `OPTIONS`.
+        let is_of_site = path != HEALTH_PATH && route.may_have_site();
+        if let Some(response) = cors::options(request.method(), request.headers(), is_of_site) {
+            return builtin(response, route.entry.traffic().unwrap_or(&self.unrouted));
+        }
+        // 3. Health.
         if path == HEALTH_PATH {
             return builtin(health::response(&self.status), &self.unrouted);
         }
@@ -208,11 +215,11 @@ impl Shared {
         // 4. Route.
         let response = match (route.entry, route.label) {
             (HostRoute::Served(channel), _) => self.answer_from(channel, request),
-            (HostRoute::Pending(Some(traffic)), _) => builtin(builtin_responses::pending(), traffic),
+            (HostRoute::Pending(Some(traffic)), _) => builtin(builtin_responses::pending().of_site(), traffic),
             (HostRoute::Redirect(redirect), _) => {
                 let location = redirect::location(redirect.to(), host.port, request.uri());
                 let response = location.map_or_else(builtin_responses::invalid_path, builtin_responses::redirect);
-                builtin(response, redirect.traffic())
+                builtin(response.of_site(), redirect.traffic())
             }
             (entry @ (HostRoute::Pending(None) | HostRoute::NotFound), label) => {
                 match label.map_or(ReleaseHost::Unknown, |label| self.sources.release_hosts.find(label)) {
@@ -291,7 +298,7 @@ impl Shared {
             match release.load().await {
                 Ok(channel) => shared.answer_from(&channel, &head).await.unwrap_or_else(|never| match never {}),
                 Err(unavailable) => {
-                    let response = builtin_responses::unavailable(unavailable);
+                    let response = builtin_responses::unavailable(unavailable).of_site();
                     shared.unrouted.count_response(response.status(), CacheResult::None);
                     response.into_response(head.method() == Method::HEAD, &shared.common_headers)
                 }

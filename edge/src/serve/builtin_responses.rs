@@ -6,9 +6,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, he
 use super::asset::is_asset;
 use super::body::ResponseBody;
 use super::common_headers::{CommonHeaders, NO_STORE, VERGE_EDGE, VERGE_RELEASE};
-use super::former_worker;
 use super::framing::FramingError;
 use super::request_path::RequestPath;
+use super::{cors, former_worker};
 use crate::cache::Unavailable;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -19,16 +19,25 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// A small response, held in memory as a whole.
 pub(super) struct BuiltinResponse {
     status: StatusCode,
-    media_type: HeaderValue,
+    /// `None` if there is no content, and nothing is said about it.
+    media_type: Option<HeaderValue>,
     body: Bytes,
     cache_control: HeaderValue,
-    extra: Option<(HeaderName, HeaderValue)>,
+    /// Of a name that is here twice, the last value counts.
+    extra: Vec<(HeaderName, HeaderValue)>,
+    is_of_site: bool,
     release: Option<HeaderValue>,
 }
 
 impl BuiltinResponse {
     fn new(status: StatusCode, media_type: HeaderValue, body: Bytes) -> Self {
-        Self { status, media_type, body, cache_control: NO_STORE, extra: None, release: None }
+        Self { media_type: Some(media_type), body, ..Self::empty(status) }
+    }
+
+    /// Without content: for statuses that have none (RFC 9110 §15.3.5).
+    pub(super) fn empty(status: StatusCode) -> Self {
+        let (media_type, body, cache_control, extra) = (None, Bytes::new(), NO_STORE, Vec::new());
+        Self { status, media_type, body, cache_control, extra, is_of_site: false, release: None }
     }
 
     fn text(status: StatusCode, sentence: &'static str) -> Self {
@@ -39,21 +48,27 @@ impl BuiltinResponse {
         Self::new(status, JSON, body.into())
     }
 
-    fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
-        self.extra = Some((name, HeaderValue::from_static(value)));
+    pub(super) fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.extra.push((name, HeaderValue::from_static(value)));
         self
     }
 
     /// Adds the `Location`, for a minute.
     fn moved_to(mut self, location: HeaderValue) -> Self {
         self.cache_control = HeaderValue::from_static("public, max-age=60");
-        self.extra = Some((header::LOCATION, location));
+        self.extra.push((header::LOCATION, location));
         self
     }
 
-    /// Adds the `Verge-Release` of the channel at the host.
+    /// Adds the `Verge-Release` of the channel at the host, whose response this is.
     pub(super) fn with_release(mut self, release: &HeaderValue) -> Self {
         self.release = Some(release.clone());
+        self.of_site()
+    }
+
+    /// It is the response of a site: scripts of other origins may read it.
+    pub(super) fn of_site(mut self) -> Self {
+        self.is_of_site = true;
         self
     }
 
@@ -68,14 +83,19 @@ impl BuiltinResponse {
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, self.cache_control);
-        headers.insert(header::CONTENT_TYPE, self.media_type);
-        headers.insert(header::CONTENT_LENGTH, length);
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if let Some(media_type) = self.media_type {
+            headers.insert(header::CONTENT_TYPE, media_type);
+            headers.insert(header::CONTENT_LENGTH, length);
+            headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        }
+        if self.is_of_site {
+            cors::allow_any_origin(headers);
+        }
         headers.insert(VERGE_EDGE, common.edge().clone());
         if let Some(release) = self.release {
             headers.insert(VERGE_RELEASE, release);
         }
-        if let Some((name, value)) = self.extra {
+        for (name, value) in self.extra {
             headers.insert(name, value);
         }
         response
@@ -89,8 +109,11 @@ pub(super) fn framing_error(error: FramingError, version: Version) -> BuiltinRes
         FramingError::TransferEncoding => BuiltinResponse::text(StatusCode::BAD_REQUEST, NO_BODY),
         FramingError::Body => BuiltinResponse::text(StatusCode::PAYLOAD_TOO_LARGE, NO_BODY),
         FramingError::Method => {
-            return BuiltinResponse::text(StatusCode::METHOD_NOT_ALLOWED, "Only GET and HEAD are supported.\n")
-                .with_header(header::ALLOW, "GET, HEAD");
+            return BuiltinResponse::text(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "Only GET, HEAD and OPTIONS are supported.\n",
+            )
+            .with_header(header::ALLOW, cors::ALLOW);
         }
     };
     // HTTP/2 has no `Connection` header, and its framing is never ambiguous.

@@ -65,7 +65,7 @@ pub(super) fn build_manifest(
             BTreeMap::new()
         };
         let (lifetime, fingerprinted) = (decision.lifetime, decision.fingerprinted);
-        files.insert(path, File { media_type, lifetime, fingerprinted, identity, encodings });
+        files.insert(path, File { media_type, lifetime, fingerprinted, identity, content_encoding: None, encodings });
     }
     let former_scripts = Some(former_scripts::choose(build.legacy_service_workers, history.scripts, &files));
     let manifest = Manifest { site: site.clone(), fallback: build.fallback, files, former_scripts, html: build.html };
