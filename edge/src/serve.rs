@@ -175,8 +175,9 @@ impl Shared {
         let builtin = |response, traffic: &Arc<Traffic>| self.builtin(response, request, traffic);
         let path = request.uri().path();
         // 2a. `OPTIONS`.
-        let is_of_site = path != HEALTH_PATH && route.may_have_site();
-        if let Some(response) = cors::options(request.method(), request.headers(), is_of_site) {
+        if request.method() == Method::OPTIONS {
+            let is_of_site = path != HEALTH_PATH && route.may_have_site();
+            let response = builtin_responses::options(is_of_site && cors::is_preflight(request.headers()));
             return builtin(response, route.entry.traffic().unwrap_or(&self.unrouted));
         }
         // 3. Health.

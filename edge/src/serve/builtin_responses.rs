@@ -11,6 +11,9 @@ use super::request_path::RequestPath;
 use super::{cors, former_worker};
 use crate::cache::Unavailable;
 
+/// The methods that every path supports.
+const ALLOW: &str = "GET, HEAD, OPTIONS";
+
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const SCRIPT: HeaderValue = HeaderValue::from_static("text/javascript; charset=utf-8");
@@ -35,7 +38,7 @@ impl BuiltinResponse {
     }
 
     /// Without content: for statuses that have none (RFC 9110 §15.3.5).
-    pub(super) fn empty(status: StatusCode) -> Self {
+    fn empty(status: StatusCode) -> Self {
         let (media_type, body, cache_control, extra) = (None, Bytes::new(), NO_STORE, Vec::new());
         Self { status, media_type, body, cache_control, extra, is_of_site: false, release: None }
     }
@@ -48,7 +51,7 @@ impl BuiltinResponse {
         Self::new(status, JSON, body.into())
     }
 
-    pub(super) fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
+    fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
         self.extra.push((name, HeaderValue::from_static(value)));
         self
     }
@@ -113,11 +116,21 @@ pub(super) fn framing_error(error: FramingError, version: Version) -> BuiltinRes
                 StatusCode::METHOD_NOT_ALLOWED,
                 "Only GET, HEAD and OPTIONS are supported.\n",
             )
-            .with_header(header::ALLOW, cors::ALLOW);
+            .with_header(header::ALLOW, ALLOW);
         }
     };
     // HTTP/2 has no `Connection` header, and its framing is never ambiguous.
     if version < Version::HTTP_2 { response.with_header(header::CONNECTION, "close") } else { response }
+}
+
+/// 204: the answer to `OPTIONS` (RFC 9110 §9.3.7). `is_preflight`: of a browser, for a path of a site. Every path has the same one, since
+/// a preflight has no credentials and must not be redirected.
+pub(super) fn options(is_preflight: bool) -> BuiltinResponse {
+    let response = BuiltinResponse::empty(StatusCode::NO_CONTENT).with_header(header::ALLOW, ALLOW);
+    if !is_preflight {
+        return response;
+    }
+    cors::PREFLIGHT.into_iter().fold(response.of_site(), |response, (name, value)| response.with_header(name, value))
 }
 
 /// 400: no host, several, or an invalid one.
