@@ -4,6 +4,8 @@ use std::path::Path;
 
 use verge_tests::World;
 
+const JS: &str = "text/javascript; charset=utf-8";
+
 const SCRIPT: &str = "console.log(\"loaded\");\n";
 
 /// `SCRIPT`, 20 times, by gzip.
@@ -46,7 +48,6 @@ async fn every_reader_gets_files_that_the_build_has_encoded_with_their_coding_an
     }
     world.push_folder(&world.client(), "demo", folder.path()).await.unwrap();
 
-    const JS: &str = "text/javascript; charset=utf-8";
     for (path, accepted, media_type, coding, body) in [
         ("/Build/game.framework.js.gz", "", JS, "gzip", SCRIPT_GZIP),
         ("/Build/game.framework.js.gz", "br", JS, "gzip", SCRIPT_GZIP),
