@@ -6,6 +6,7 @@ mod cluster {
     mod certificate_year;
     mod certificates;
     mod erasures;
+    mod file_formats;
     mod outages;
     mod previews;
     mod purges;

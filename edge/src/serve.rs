@@ -6,6 +6,7 @@
 //! |---|---|---|---|
 //! | 1 | Check the message framing and the method | `framing.rs` | 400, 413, 405 |
 //! | 2 | Determine the host, and look it up in one snapshot of the table | `host.rs`, `route.rs`, `table.rs` | 400 |
+//! | 2a | Answer `OPTIONS` | `cors.rs` | 204 |
 //! | 3 | Answer the health path, on any host, and challenges of certificate authorities | `health.rs`, `challenges.rs` | 200, 503, 404 |
 //! | 3a | With TLS: refuse a host that the certificate of the connection is not for. Without: redirect to `https` a host that has a certificate, unless its site answers without TLS too | `redirect.rs` | 421, 308 |
 //! | 4 | Route: take the channel of the host, else look among the releases | `redirect.rs`, `release_hosts.rs` | 404, 503, 308 |
@@ -32,6 +33,7 @@ mod body;
 mod builtin_responses;
 mod common_headers;
 mod conditional;
+mod cors;
 mod former_worker;
 mod framing;
 mod health;
@@ -174,7 +176,7 @@ impl Shared {
         if route.is_indexed() { response } else { response.not_indexed() }
     }
 
-    /// Steps 3 to 8.
+    /// Steps 2a to 8.
     fn answer_at<B>(
         self: &Arc<Self>,
         host: &Host<'_>,
@@ -183,8 +185,14 @@ impl Shared {
         tls: Option<&TlsSession>,
     ) -> ResponseFuture {
         let builtin = |response, traffic: &Arc<Traffic>| self.builtin(response, request, traffic);
-        // 3. Health.
         let path = request.uri().path();
+        // 2a. `OPTIONS`.
+        if request.method() == Method::OPTIONS {
+            let is_of_site = path != HEALTH_PATH && route.may_have_site();
+            let response = builtin_responses::options(is_of_site && cors::is_preflight(request.headers()));
+            return builtin(response, route.entry.traffic().unwrap_or(&self.unrouted));
+        }
+        // 3. Health.
         if path == HEALTH_PATH {
             return builtin(health::response(&self.status), &self.unrouted);
         }
@@ -221,11 +229,11 @@ impl Shared {
         let site = SiteHost { name: &host.name, is_tls: tls.is_some(), is_preview: !route.is_indexed() };
         let response = match (route.entry, route.label) {
             (HostRoute::Served(channel), _) => self.answer_from(channel, &site, request),
-            (HostRoute::Pending(Some(traffic)), _) => builtin(builtin_responses::pending(), traffic),
+            (HostRoute::Pending(Some(traffic)), _) => builtin(builtin_responses::pending().of_site(), traffic),
             (HostRoute::Redirect(redirect), _) => {
                 let location = redirect::location(redirect.to(), host.port, request.uri());
                 let response = location.map_or_else(builtin_responses::invalid_path, builtin_responses::redirect);
-                builtin(response, redirect.traffic())
+                builtin(response.of_site(), redirect.traffic())
             }
             (entry @ (HostRoute::Pending(None) | HostRoute::NotFound), label) => {
                 match label.map_or(ReleaseHost::Unknown, |label| self.sources.release_hosts.find(label)) {
@@ -258,12 +266,10 @@ impl Shared {
     /// Steps 5 to 8, for a host that serves `channel`.
     fn answer_from<B>(&self, channel: &Channel, host: &SiteHost<'_>, request: &Request<B>) -> ResponseFuture {
         let (headers, is_head) = (request.headers(), request.method() == Method::HEAD);
-        let builtin = |response: BuiltinResponse| {
-            self.builtin(response.with_release(channel.release()), request, channel.traffic())
-        };
+        let builtin = |response: BuiltinResponse| self.builtin(response, request, channel.traffic());
         // 5. Path.
         let Ok(path) = RequestPath::parse(request.uri().path()) else {
-            return self.builtin(builtin_responses::invalid_path(), request, channel.traffic());
+            return builtin(builtin_responses::invalid_path().of_site());
         };
         // 5a. Rules: the first redirect that applies, and passwords.
         let rules = channel.own().rules();
@@ -272,13 +278,16 @@ impl Shared {
         let access = password::check(rules, &path, rewritten.as_ref(), headers, host.is_preview);
         drop(rewritten);
         if access == Access::Denied {
-            return builtin(builtin_responses::password_required(channel.own().site()));
+            let response = builtin_responses::password_required(channel.own().site());
+            return builtin(response.with_release(channel.release()));
         }
+        let of_site = |response: ResponseFuture| {
+            if access == Access::Granted { response.into_private() } else { response }
+        };
+        let builtin = |response: BuiltinResponse| of_site(builtin(response.with_release(channel.release()).of_site()));
         let with_rules = |response: ResponseFuture, scope| {
             let ruled = rules.headers_of(request.uri().path());
-            let response =
-                response.with_rules(ruled.map(|headers| RuledHeaders { headers, scope, is_tls: host.is_tls }));
-            if access == Access::Granted { response.into_private() } else { response }
+            response.with_rules(ruled.map(|headers| RuledHeaders { headers, scope, is_tls: host.is_tls }))
         };
         // 5b. Former service workers.
         if former_worker::is_requested(channel, &path, headers) {
@@ -310,7 +319,7 @@ impl Shared {
         let head = ResponseHead::build(&resolution, headers, is_head);
         // 8. Respond.
         let response = respond::respond(head, channel, &self.sources.blobs, &self.common_headers);
-        with_rules(response, resolution.header_scope())
+        of_site(with_rules(response, resolution.header_scope()))
     }
 
     /// As [`Self::answer_from`], once the release is loaded.
@@ -331,7 +340,7 @@ impl Shared {
             match release.load().await {
                 Ok(channel) => shared.answer_from(&channel, &host, &head).await.unwrap_or_else(|never| match never {}),
                 Err(unavailable) => {
-                    let response = builtin_responses::unavailable(unavailable);
+                    let response = builtin_responses::unavailable(unavailable).of_site();
                     shared.unrouted.count_response(response.status(), CacheResult::None);
                     response.into_response(head.method() == Method::HEAD, &shared.common_headers)
                 }

@@ -97,7 +97,7 @@ pub(crate) fn file(path: &str, prefix: &str, lifetime: Lifetime) -> File {
     let content = Content::cut(&Bytes::from(format!("{prefix}{path}"))).0;
     let media_type = format!("{essence};text={prefix}{path}");
     let fingerprinted = lifetime == Lifetime::Immutable;
-    File { media_type, lifetime, fingerprinted, identity: content, encodings: BTreeMap::new() }
+    File { media_type, lifetime, fingerprinted, identity: content, content_encoding: None, encodings: BTreeMap::new() }
 }
 
 /// `file` with one more encoding.

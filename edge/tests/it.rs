@@ -6,7 +6,9 @@ mod it {
     mod change_feed;
     mod cold_cache;
     mod crashes;
+    mod cross_origin;
     mod domains;
+    mod encoded_builds;
     mod erasures;
     mod fleet_certificates;
     mod former_workers;

@@ -20,7 +20,7 @@ use crate::feed::Feed;
 use crate::fleet::Fleet;
 use crate::metrics::Metrics;
 use crate::problems::Problems;
-use crate::publish::{Contents, Encoder, Publisher};
+use crate::publish::{Contents, Encoder, Examiner, Publisher};
 use crate::purges::Purges;
 use crate::rollout::Rollouts;
 use crate::store::{Blobs, Database};
@@ -84,6 +84,7 @@ pub(crate) async fn compose(config: &Config, clock: Clock, tasks: &Tasks, parts:
         database: database.clone(),
         blobs: blobs.clone(),
         contents: contents.clone(),
+        examiner: Examiner::new(contents.clone()),
         encoder: Encoder::new(contents.clone(), config.encode_budget),
         channel_locks,
         rollouts,

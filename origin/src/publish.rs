@@ -5,8 +5,11 @@
 
 mod build_output;
 mod contents;
+mod decoding;
 mod encoder;
 mod error;
+mod examiner;
+mod file_format;
 mod former_scripts;
 mod inheritance;
 mod lifetime;
@@ -14,6 +17,7 @@ mod manifest_builder;
 mod media_type;
 mod name_hash;
 mod rollback_target;
+mod text;
 
 use std::sync::Arc;
 
@@ -32,6 +36,7 @@ use crate::store::{Blobs, Database, EarlierRequest, MoveTarget, NewLifetime, New
 pub(crate) use self::contents::Contents;
 pub(crate) use self::encoder::Encoder;
 pub(crate) use self::error::PublishError;
+pub(crate) use self::examiner::Examiner;
 pub(crate) use self::inheritance::{choose as inherited, expire as still_inherited, purge as inherited_after_purge};
 pub(crate) use self::rollback_target::rollback_target;
 
@@ -40,6 +45,7 @@ pub(crate) struct Publisher {
     pub(crate) database: Database,
     pub(crate) blobs: Blobs,
     pub(crate) contents: Contents,
+    pub(crate) examiner: Examiner,
     pub(crate) encoder: Encoder,
     pub(crate) channel_locks: ChannelLocks,
     pub(crate) rollouts: Rollouts,
@@ -220,9 +226,11 @@ impl Publisher {
         log: &ProgressLog,
     ) -> Result<((Position, RolloutState), Vec<String>), PublishError> {
         self.contents.verify(&build).await?;
-        let contents = manifest_builder::encodable(&build);
+        let mut formats = self.examiner.formats(&build).await?;
+        let contents = manifest_builder::encodable(&build, &formats);
         let progress = |done, total| log.push(Ok(Progress::Encoding { done, total }));
-        let encodings = self.encoder.encode(&label.site, contents, progress).await?;
+        let given = std::mem::take(&mut formats.given);
+        let encodings = self.encoder.encode(&label.site, contents, given, progress).await?;
 
         let (files, bytes) = (build.files.len() as u64, build.bytes());
         let _fingerprints = self.channel_locks.lock_fingerprints().await;
@@ -230,7 +238,7 @@ impl Publisher {
         self.contents.check_erased(&label.site, &build).await?;
         self.check_blobs(&label, &build).await?;
         let history = manifest_builder::SiteHistory::load(&self.contents, &label.site).await?;
-        let output = manifest_builder::build_manifest(&label.site, build, &encodings, history);
+        let output = manifest_builder::build_manifest(&label.site, build, formats, &encodings, history);
         let (manifest, blobs) = Content::cut(&output.manifest.to_bytes().into());
         for blob in &blobs {
             self.blobs.put_manifest(blob).await?;

@@ -13,6 +13,7 @@ mod it {
     mod edges;
     mod erasures;
     mod errors;
+    mod file_formats;
     mod full_disk;
     mod histories;
     mod issuance;

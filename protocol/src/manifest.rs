@@ -57,6 +57,10 @@ pub struct File {
     pub fingerprinted: bool,
     /// The bytes as built.
     pub identity: Content,
+    /// The coding that the bytes as built are in: they are sent with it as `Content-Encoding`, whatever the reader accepts, since there
+    /// is no other representation. Such a file has no `encodings`. An unknown coding is read as `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "known_coding")]
+    pub content_encoding: Option<Coding>,
     /// The encodings made ahead of time; only those that save bytes. Unknown codings are skipped on deserialization.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "known_codings")]
     pub encodings: BTreeMap<Coding, Content>,
@@ -118,6 +122,11 @@ impl FromStr for Coding {
 fn known_html_paths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HtmlPaths, D::Error> {
     let name = serde_json::Value::deserialize(deserializer)?;
     Ok(serde_json::from_value(name).unwrap_or_default())
+}
+
+fn known_coding<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Coding>, D::Error> {
+    let coding = serde_json::Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(coding).ok())
 }
 
 fn known_codings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Coding, Content>, D::Error> {
@@ -198,6 +207,7 @@ mod tests {
             lifetime,
             fingerprinted: lifetime == Lifetime::Immutable,
             identity,
+            content_encoding: None,
             encodings: BTreeMap::new(),
         };
         let mut script = file("text/javascript; charset=utf-8", Lifetime::Immutable, content("let a"));
@@ -208,6 +218,13 @@ mod tests {
             files: BTreeMap::from([
                 ("index.html".parse().unwrap(), file("text/html; charset=utf-8", Lifetime::Revalidate, content("<p>"))),
                 ("assets/a-0b1c2d3e.js".parse().unwrap(), script),
+                (
+                    "b.js.gz".parse().unwrap(),
+                    File {
+                        content_encoding: Some(Coding::Gzip),
+                        ..file("text/javascript; charset=utf-8", Lifetime::Revalidate, content("gz"))
+                    },
+                ),
             ]),
             former_scripts: Some(vec!["sw.js".parse().unwrap()]),
             html: HtmlPaths::Auto,
@@ -236,6 +253,7 @@ mod tests {
         json["html"] = "clean-urls".into();
         let file = &mut json["files"]["index.html"];
         file["lifetime"] = "a-week".into();
+        file["content_encoding"] = "dcz".into();
         file["encodings"] = serde_json::json!({ "dcz": file["identity"] });
         let bytes = serde_json::to_vec(&json).unwrap();
         assert_eq!(Manifest::verify(Digest::of(&bytes), &bytes).unwrap(), manifest());

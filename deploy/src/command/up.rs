@@ -193,6 +193,10 @@ async fn push_folder(
         wait: Wait::All,
         retry: RetryPolicy::default(),
     };
-    push.run(context.output).await?.rollout.warn(context.output, context.environment.now);
+    let rollout = push.run(context.output).await?.rollout;
+    rollout.warn(context.output, context.environment.now);
+    for warning in &rollout.released.warnings {
+        context.output.warn(crate::output::human::line(warning, 300));
+    }
     Ok(())
 }

@@ -7,12 +7,14 @@ use verge_protocol::SiteName;
 use super::asset::is_asset;
 use super::body::ResponseBody;
 use super::common_headers::{CommonHeaders, NO_STORE, VERGE_EDGE, VERGE_RELEASE};
-use super::former_worker;
 use super::framing::FramingError;
 use super::request_path::RequestPath;
+use super::{cors, former_worker};
 use crate::cache::Unavailable;
 
 const REVALIDATE: HeaderValue = HeaderValue::from_static("public, max-age=0, must-revalidate");
+/// The methods that every path supports.
+const ALLOW: &str = "GET, HEAD, OPTIONS";
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
@@ -22,16 +24,25 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// A small response, held in memory as a whole.
 pub(super) struct BuiltinResponse {
     status: StatusCode,
-    media_type: HeaderValue,
+    /// `None` if there is no content, and nothing is said about it.
+    media_type: Option<HeaderValue>,
     body: Bytes,
     cache_control: HeaderValue,
-    extra: Option<(HeaderName, HeaderValue)>,
+    /// Of a name that is here twice, the last value counts.
+    extra: Vec<(HeaderName, HeaderValue)>,
+    is_of_site: bool,
     release: Option<HeaderValue>,
 }
 
 impl BuiltinResponse {
     fn new(status: StatusCode, media_type: HeaderValue, body: Bytes) -> Self {
-        Self { status, media_type, body, cache_control: NO_STORE, extra: None, release: None }
+        Self { media_type: Some(media_type), body, ..Self::empty(status) }
+    }
+
+    /// Without content: for statuses that have none (RFC 9110 §15.3.5).
+    fn empty(status: StatusCode) -> Self {
+        let (media_type, body, cache_control, extra) = (None, Bytes::new(), NO_STORE, Vec::new());
+        Self { status, media_type, body, cache_control, extra, is_of_site: false, release: None }
     }
 
     fn text(status: StatusCode, sentence: &'static str) -> Self {
@@ -43,20 +54,26 @@ impl BuiltinResponse {
     }
 
     fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
-        self.extra = Some((name, HeaderValue::from_static(value)));
+        self.extra.push((name, HeaderValue::from_static(value)));
         self
     }
 
     /// Adds the `Location`, for a minute.
     fn moved_to(mut self, location: HeaderValue) -> Self {
         self.cache_control = HeaderValue::from_static("public, max-age=60");
-        self.extra = Some((header::LOCATION, location));
+        self.extra.push((header::LOCATION, location));
         self
     }
 
-    /// Adds the `Verge-Release` of the channel at the host.
+    /// Adds the `Verge-Release` of the channel at the host, whose response this is.
     pub(super) fn with_release(mut self, release: &HeaderValue) -> Self {
         self.release = Some(release.clone());
+        self.of_site()
+    }
+
+    /// It is the response of a site: scripts of other origins may read it.
+    pub(super) fn of_site(mut self) -> Self {
+        self.is_of_site = true;
         self
     }
 
@@ -71,14 +88,19 @@ impl BuiltinResponse {
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, self.cache_control);
-        headers.insert(header::CONTENT_TYPE, self.media_type);
-        headers.insert(header::CONTENT_LENGTH, length);
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if let Some(media_type) = self.media_type {
+            headers.insert(header::CONTENT_TYPE, media_type);
+            headers.insert(header::CONTENT_LENGTH, length);
+            headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        }
+        if self.is_of_site {
+            cors::allow_any_origin(headers);
+        }
         headers.insert(VERGE_EDGE, common.edge().clone());
         if let Some(release) = self.release {
             headers.insert(VERGE_RELEASE, release);
         }
-        if let Some((name, value)) = self.extra {
+        for (name, value) in self.extra {
             headers.insert(name, value);
         }
         response
@@ -92,12 +114,25 @@ pub(super) fn framing_error(error: FramingError, version: Version) -> BuiltinRes
         FramingError::TransferEncoding => BuiltinResponse::text(StatusCode::BAD_REQUEST, NO_BODY),
         FramingError::Body => BuiltinResponse::text(StatusCode::PAYLOAD_TOO_LARGE, NO_BODY),
         FramingError::Method => {
-            return BuiltinResponse::text(StatusCode::METHOD_NOT_ALLOWED, "Only GET and HEAD are supported.\n")
-                .with_header(header::ALLOW, "GET, HEAD");
+            return BuiltinResponse::text(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "Only GET, HEAD and OPTIONS are supported.\n",
+            )
+            .with_header(header::ALLOW, ALLOW);
         }
     };
     // HTTP/2 has no `Connection` header, and its framing is never ambiguous.
     if version < Version::HTTP_2 { response.with_header(header::CONNECTION, "close") } else { response }
+}
+
+/// 204: the answer to `OPTIONS` (RFC 9110 §9.3.7). `is_preflight`: of a browser, for a path of a site. Every path has the same one, since
+/// a preflight has no credentials and must not be redirected.
+pub(super) fn options(is_preflight: bool) -> BuiltinResponse {
+    let response = BuiltinResponse::empty(StatusCode::NO_CONTENT).with_header(header::ALLOW, ALLOW);
+    if !is_preflight {
+        return response;
+    }
+    cors::PREFLIGHT.into_iter().fold(response.of_site(), |response, (name, value)| response.with_header(name, value))
 }
 
 /// 400: no host, several, or an invalid one.
@@ -150,7 +185,7 @@ pub(super) fn password_required(site: &SiteName) -> BuiltinResponse {
     let mut response = BuiltinResponse::text(StatusCode::UNAUTHORIZED, "This page needs a user name and a password.\n");
     // A name of a site has no quote.
     let challenge = HeaderValue::try_from(format!("Basic realm=\"{site}\", charset=\"UTF-8\""));
-    response.extra = Some((header::WWW_AUTHENTICATE, challenge.expect("a site's name is a-z, 0-9 and hyphens")));
+    response.extra.push((header::WWW_AUTHENTICATE, challenge.expect("a site's name is a-z, 0-9 and hyphens")));
     response
 }
 

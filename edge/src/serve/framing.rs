@@ -10,7 +10,7 @@ pub(crate) enum FramingError {
     TransferEncoding,
     /// 413: it has a body.
     Body,
-    /// 405: the method is not GET or HEAD.
+    /// 405: the method is not GET, HEAD or OPTIONS.
     Method,
 }
 
@@ -23,7 +23,7 @@ pub(crate) fn check(method: &Method, headers: &HeaderMap, has_ended: bool) -> Re
     if !has_ended || !headers.get_all(header::CONTENT_LENGTH).iter().all(is_zero) {
         return Err(FramingError::Body);
     }
-    if method != Method::GET && method != Method::HEAD {
+    if ![Method::GET, Method::HEAD, Method::OPTIONS].contains(method) {
         return Err(FramingError::Method);
     }
     Ok(())
@@ -57,6 +57,8 @@ mod tests {
             check_request(&Method::GET, &[(header::TRANSFER_ENCODING, "identity")], true),
             Err(FramingError::TransferEncoding)
         );
+        assert_eq!(check_request(&Method::OPTIONS, &[], true), Ok(()));
+        assert_eq!(check_request(&Method::OPTIONS, &[], false), Err(FramingError::Body));
         assert_eq!(check_request(&Method::POST, &[], true), Err(FramingError::Method));
     }
 }

@@ -12,11 +12,11 @@ use verge_protocol::Blob;
 use verge_protocol::content::BlobSlice;
 
 use super::body::{Pieces, ResponseBody, cut};
-use super::builtin_responses;
 use super::common_headers::{
     CACHE_STATUS, CDN_CACHE_CONTROL, CommonHeaders, NO_STORE, NOINDEX, VERGE_EDGE, VERGE_RELEASE, X_ROBOTS_TAG,
 };
 use super::response_head::ResponseHead;
+use super::{builtin_responses, cors};
 use crate::cache::{BlobCache, Unavailable};
 use crate::metrics::{CacheResult, Traffic};
 use crate::table::{Channel, HeaderScope, PathHeaders};
@@ -178,6 +178,7 @@ impl Rest {
             builtin_responses::unavailable(unavailable)
         };
         self.traffic.count_response(builtin.status(), CacheResult::None);
+        let builtin = if cors::allows_any_origin(&self.headers) { builtin.of_site() } else { builtin };
         let mut response = builtin.into_response(false, common);
         response.headers_mut().insert(CACHE_STATUS, common.miss().clone());
         response

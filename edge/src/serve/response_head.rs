@@ -7,6 +7,7 @@ use verge_protocol::{Coding, Lifetime};
 
 use super::common_headers::NO_STORE;
 use super::conditional::{self, Precondition};
+use super::cors;
 use super::negotiate::negotiate;
 use super::range::{self, Span};
 use super::repr_digest;
@@ -51,7 +52,7 @@ impl ResponseHead {
     }
 
     /// In the order of RFC 9110 §13.2.2: the representation is selected, then `If-Match` and `If-None-Match` are evaluated, then
-    /// `Range` with `If-Range`. Ranges are served of the identity representation only, so `Range` selects it.
+    /// `Range` with `If-Range`. Ranges are served of the representation as built only, so `Range` selects it.
     fn of_file(
         resource: &Arc<Resource>,
         lifetime: Lifetime,
@@ -74,7 +75,7 @@ impl ResponseHead {
             Precondition::NotModified => {
                 let mut head = Self::new(StatusCode::NOT_MODIFIED, cache_control);
                 head.insert_vary(resource.has_encodings(), by_destination);
-                head.insert_validator(resource, selected);
+                head.insert_validator(selected);
                 return head;
             }
             Precondition::Holds => {}
@@ -95,6 +96,7 @@ impl ResponseHead {
                 let mut head = Self::new(StatusCode::PARTIAL_CONTENT, cache_control);
                 head.headers.insert(header::CONTENT_RANGE, range::content_range(start, end, size));
                 head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(end - start));
+                head.insert_content_encoding(selected);
                 head.set_body(resource, None, start, end, is_head);
                 head
             }
@@ -105,7 +107,7 @@ impl ResponseHead {
             }
         };
         head.insert_vary(resource.has_encodings(), by_destination);
-        head.insert_validator(resource, selected);
+        head.insert_validator(selected);
         head.insert_content_type(resource);
         head.headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         if repr_digest::is_wanted(headers) {
@@ -135,6 +137,7 @@ impl ResponseHead {
         // Capacity for every header that a response may have, so that the map never grows.
         let mut headers = HeaderMap::with_capacity(16);
         headers.insert(header::CACHE_CONTROL, cache_control);
+        cors::allow_any_origin(&mut headers);
         Self { status, headers, body: None }
     }
 
@@ -146,10 +149,14 @@ impl ResponseHead {
 
     fn set_whole_body(&mut self, resource: &Arc<Resource>, selected: &Representation, is_head: bool) {
         self.headers.insert(header::CONTENT_LENGTH, selected.content_length().clone());
+        self.insert_content_encoding(selected);
+        self.set_body(resource, selected.coding(), 0, selected.content().size(), is_head);
+    }
+
+    fn insert_content_encoding(&mut self, selected: &Representation) {
         if let Some(coding) = selected.content_encoding() {
             self.headers.insert(header::CONTENT_ENCODING, coding.clone());
         }
-        self.set_body(resource, selected.coding(), 0, selected.content().size(), is_head);
     }
 
     fn set_body(&mut self, resource: &Arc<Resource>, coding: Option<Coding>, start: u64, end: u64, is_head: bool) {
@@ -169,11 +176,8 @@ impl ResponseHead {
         self.headers.insert(header::VARY, HeaderValue::from_static(vary));
     }
 
-    fn insert_validator(&mut self, resource: &Resource, selected: &Representation) {
+    fn insert_validator(&mut self, selected: &Representation) {
         self.headers.insert(header::ETAG, selected.etag().clone());
-        if resource.is_font() {
-            self.headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-        }
     }
 
     fn insert_content_type(&mut self, resource: &Resource) {
@@ -184,6 +188,8 @@ impl ResponseHead {
 
 #[cfg(test)]
 mod tests {
+    use verge_protocol::manifest::File;
+
     use super::*;
     use crate::test_support::{encoded, file};
 
@@ -225,6 +231,21 @@ mod tests {
         let heads = [
             head_of(&font, "GET", &[("want-repr-digest", "sha-256=5")]),
             head_of(&font, "GET", &[("if-none-match", "*")]),
+        ];
+        insta::assert_snapshot!(heads.join("\n\n"));
+    }
+
+    #[test]
+    fn headers_of_a_file_that_the_build_has_encoded() {
+        let file = File { content_encoding: Some(Coding::Gzip), ..file("app.js", "", Lifetime::Revalidate) };
+        let script = Resolution::File(Arc::new(file.into()));
+        let heads = [
+            head_of(&script, "GET", &[]),
+            head_of(&script, "GET", &[("accept-encoding", "br, gzip;q=0, identity")]),
+            head_of(&script, "HEAD", &[]),
+            head_of(&script, "GET", &[("range", "bytes=2-3")]),
+            head_of(&script, "GET", &[("range", "bytes=99-")]),
+            head_of(&script, "GET", &[("if-none-match", "*")]),
         ];
         insta::assert_snapshot!(heads.join("\n\n"));
     }

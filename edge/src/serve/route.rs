@@ -38,6 +38,11 @@ impl<'a> Route<'a> {
         }
     }
 
+    /// Whether the host may be one of a site: of a channel, a domain, or a release, which is not in the table.
+    pub(super) fn may_have_site(&self) -> bool {
+        !matches!(self.entry, HostRoute::NotFound) || self.label.is_some_and(|label| label.contains("--"))
+    }
+
     /// Whether requests without TLS are answered where there is a certificate.
     pub(super) fn is_tls_optional(&self) -> bool {
         self.https.is_some_and(HttpsPolicy::is_optional)

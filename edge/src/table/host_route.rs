@@ -30,6 +30,16 @@ impl HostRoute {
         }
     }
 
+    /// The counters of the site of the host, if it is known.
+    pub(crate) fn traffic(&self) -> Option<&Arc<Traffic>> {
+        match self {
+            Self::Served(channel) => Some(channel.traffic()),
+            Self::Pending(traffic) => traffic.as_ref(),
+            Self::Redirect(redirect) => Some(redirect.traffic()),
+            Self::NotFound => None,
+        }
+    }
+
     /// The site of the host, if it is known.
     pub(crate) fn site(&self) -> Option<&SiteName> {
         match self {

@@ -21,7 +21,6 @@ pub(crate) struct Resource {
 enum Kind {
     Page,
     Script,
-    Font,
     Other,
 }
 
@@ -43,8 +42,6 @@ impl From<File> for Resource {
         let essence = file.media_type.split(';').next().unwrap_or_default().trim();
         let kind = match essence {
             "text/html" | "application/xhtml+xml" => Kind::Page,
-            "application/vnd.ms-fontobject" => Kind::Font,
-            _ if essence.starts_with("font/") => Kind::Font,
             _ if file.is_script() => Kind::Script,
             _ => Kind::Other,
         };
@@ -58,7 +55,10 @@ impl From<File> for Resource {
             lifetime: file.lifetime,
             fingerprinted: file.fingerprinted,
             kind,
-            identity: Representation::new(file.identity, None),
+            identity: Representation {
+                content_encoding: file.content_encoding.map(content_encoding),
+                ..Representation::new(file.identity, None)
+            },
             encoded,
             is_erased: false,
         }
@@ -96,17 +96,12 @@ impl Resource {
         self.kind == Kind::Page
     }
 
-    /// Whether it is a font. Browsers fetch fonts with CORS, even from the same origin (CSS Fonts 4 §4.8.2).
-    pub(crate) fn is_font(&self) -> bool {
-        self.kind == Kind::Font
-    }
-
     /// Whether it is a script whose path stays when its bytes change: a service worker may be registered there.
     pub(crate) fn is_unhashed_script(&self) -> bool {
         self.kind == Kind::Script && !self.fingerprinted
     }
 
-    /// The representation without a content coding.
+    /// The representation as built: without a content coding, unless the build itself has encoded it.
     pub(crate) fn identity(&self) -> &Representation {
         &self.identity
     }
@@ -132,10 +127,14 @@ impl Resource {
     }
 }
 
+fn content_encoding(coding: Coding) -> HeaderValue {
+    HeaderValue::from_static(coding.token())
+}
+
 impl Representation {
     fn new(content: Content, coding: Option<Coding>) -> Self {
         let etag = HeaderValue::from_str(&format!("\"{}\"", content.digest())).expect("quoted hex is a header value");
-        let content_encoding = coding.map(|coding| HeaderValue::from_static(coding.token()));
+        let content_encoding = coding.map(content_encoding);
         let content_length = HeaderValue::from(content.size());
         Self { content, coding, content_encoding, etag, content_length }
     }
@@ -144,11 +143,12 @@ impl Representation {
         &self.content
     }
 
+    /// The coding that was chosen for the reader; `None` for the representation as built.
     pub(crate) fn coding(&self) -> Option<Coding> {
         self.coding
     }
 
-    /// The value of `Content-Encoding`, unless it is identity.
+    /// The value of `Content-Encoding`, unless its bytes are those that readers see.
     pub(crate) fn content_encoding(&self) -> Option<&HeaderValue> {
         self.content_encoding.as_ref()
     }

@@ -27,6 +27,7 @@ async fn request_with_a_body_is_refused_and_its_connection_closed() {
             "400",
         ),
         ("POST / HTTP/1.1\r\nhost: demo.localhost\r\ncontent-length: 5\r\n\r\nhello", "413"),
+        ("OPTIONS / HTTP/1.1\r\nhost: demo.localhost\r\ncontent-length: 5\r\n\r\nhello", "413"),
         ("GET / HTTP/1.1\r\nhost: demo.localhost\r\ncontent-length: 5\r\n\r\nhello", "413"),
         ("GET / HTTP/1.1\r\nhost: demo.localhost\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello", "400"),
         ("GET / HTTP/1.1\r\nhost : demo.localhost\r\n\r\n", "400"),
@@ -90,7 +91,8 @@ async fn paths_that_can_name_no_file_are_misses_and_other_methods_405() {
         ("GET /none", "404"),
         ("HEAD /", "200"),
         ("POST /", "405"),
-        ("OPTIONS *", "405"),
+        ("OPTIONS /", "204"),
+        ("OPTIONS *", "204"),
         ("CONNECT demo.localhost:80", "405"),
         ("BREW /", "405"),
     ] {

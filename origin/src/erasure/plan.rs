@@ -283,7 +283,14 @@ mod tests {
         let cut = |text: String| Content::cut(&Bytes::from(text)).0;
         let encodings = [(Coding::Br, cut(format!("br {text}")))].into();
         let (lifetime, identity) = (Lifetime::Revalidate, cut(text.to_owned()));
-        File { media_type: "text/plain".to_owned(), lifetime, fingerprinted: false, identity, encodings }
+        File {
+            media_type: "text/plain".to_owned(),
+            lifetime,
+            fingerprinted: false,
+            identity,
+            content_encoding: None,
+            encodings,
+        }
     }
 
     #[test]

@@ -125,9 +125,10 @@ impl From<&PublishError> for ApiError {
                 Self::conflict("erased", message).hint("move the channel to a release without these bytes")
             }
             PublishError::UnknownManifest(_) => Self::not_found("unknown_manifest", message),
-            PublishError::Encoding { .. } | PublishError::Manifest(_) | PublishError::CorruptManifest(_) => {
-                Self::internal(error)
-            }
+            PublishError::Encoding { .. }
+            | PublishError::Decoding { .. }
+            | PublishError::Manifest(_)
+            | PublishError::CorruptManifest(_) => Self::internal(error),
             PublishError::Store(error) => Self::storage(error),
         }
     }

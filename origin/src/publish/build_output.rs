@@ -229,7 +229,7 @@ mod tests {
     fn judged(paths: &[&str]) -> Vec<(String, &'static str)> {
         let paths: Vec<SitePath> = paths.iter().map(|path| path.parse().unwrap()).collect();
         let output = BuildOutput::of(paths.iter());
-        let text = |path: &SitePath| match output.judge(path, &media_type::of(path)) {
+        let text = |path: &SitePath| match output.judge(path, &media_type::by_name(path).unwrap_or_default()) {
             Judgement { immutable: true, .. } => "immutable",
             Judgement { inheritable: true, .. } => "inherited",
             Judgement { .. } => "-",

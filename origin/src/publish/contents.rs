@@ -88,7 +88,7 @@ impl Contents {
     }
 
     /// Reads a blob that should exist.
-    async fn blob(&self, digest: Digest) -> Result<Bytes, PublishError> {
+    pub(super) async fn blob(&self, digest: Digest) -> Result<Bytes, PublishError> {
         match self.lookup(digest).await? {
             BlobLookup::Verified(blob) => Ok(blob.into_bytes()),
             BlobLookup::Corrupt => Err(PublishError::CorruptBlob(digest)),

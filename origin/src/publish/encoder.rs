@@ -21,7 +21,7 @@ use crate::store::EncodingRow;
 const SIZE_MAX: u64 = 16 << 20;
 
 /// The least saving in bytes: roughly what the headers of an encoded response cost.
-const SAVING_MIN: usize = 64;
+pub(super) const SAVING_MIN: usize = 64;
 
 /// Encodings are stored and recorded as soon as there are so many, or of so many bytes: a batch exceeds that by those of one content at most.
 /// Those recorded are not lost if the push fails.
@@ -62,16 +62,17 @@ impl Encoder {
         Self { contents, budget, concurrency, permits: Semaphore::new(concurrency) }
     }
 
-    /// Encodes each of `contents` of the site, which must differ, unless an earlier push did; calls `progress` with the numbers done and to do.
-    /// Returns the encodings that save bytes.
+    /// Encodes each of `contents` of the site, which must differ, by each coding, but for those that are `given` and those that an earlier
+    /// push made; calls `progress` with the numbers done and to do. Returns the encodings that save bytes, with those that are `given`.
     pub(super) async fn encode(
         &self,
         site: &SiteName,
         contents: Vec<Content>,
+        given: HashMap<(Digest, Coding), Content>,
         mut progress: impl FnMut(u64, u64),
     ) -> Result<HashMap<(Digest, Coding), Content>, PublishError> {
         let deadline = Instant::now() + self.budget;
-        let mut encoded = HashMap::new();
+        let mut encoded = given;
         let (mut unrecorded, mut unrecorded_bytes): (Vec<EncodingRow>, u64) = (Vec::new(), 0);
         let contents = self.not_yet_encoded(contents, &mut encoded).await?;
         let (mut done, total) = (0, contents.len() as u64);
@@ -79,7 +80,7 @@ impl Encoder {
             progress(0, total);
         }
         let mut work = futures_util::stream::iter(contents)
-            .map(|content| self.encode_one(content, deadline))
+            .map(|(content, codings)| self.encode_one(content, codings, deadline))
             .buffer_unordered(self.concurrency);
         while let Some(rows) = work.next().await {
             let rows = match rows {
@@ -126,42 +127,50 @@ impl Encoder {
         Ok(())
     }
 
-    /// Those of `contents` that are still to be encoded; the encodings of the others go into `encoded`. An encoding of the fast level
-    /// counts: pushing again what was pushed before is quick.
+    /// Those of `contents` that are still to be encoded, with the codings by which they are; encodings that an earlier push made go into
+    /// `encoded`, which has those that need not be made. An encoding of the fast level counts: pushing again what was pushed before is quick.
     async fn not_yet_encoded(
         &self,
         contents: Vec<Content>,
         encoded: &mut HashMap<(Digest, Coding), Content>,
-    ) -> Result<Vec<Content>, PublishError> {
+    ) -> Result<Vec<(Content, Vec<Coding>)>, PublishError> {
         let mut remaining = Vec::new();
         for content in contents {
             if content.size() > SIZE_MAX || content.size() < SAVING_MIN as u64 {
                 continue;
             }
             let of = content.digest();
-            let mut is_encoded = true;
+            let mut codings = Vec::new();
             for coding in Coding::ALL {
+                if encoded.contains_key(&(of, coding)) {
+                    continue;
+                }
                 let (.., fast) = levels(coding);
                 match self.contents.database.encoding(of, coding, fast).await? {
-                    None => is_encoded = false,
+                    None => codings.push(coding),
                     Some(Some(encoding)) => drop(encoded.insert((of, coding), encoding)),
                     Some(None) => {}
                 }
             }
-            if !is_encoded {
-                remaining.push(content);
+            if !codings.is_empty() {
+                remaining.push((content, codings));
             }
         }
         Ok(remaining)
     }
 
-    /// Encodes a content by every coding.
-    async fn encode_one(&self, content: Content, deadline: Instant) -> Result<Vec<EncodingRow>, PublishError> {
+    /// Encodes a content by these codings.
+    async fn encode_one(
+        &self,
+        content: Content,
+        codings: Vec<Coding>,
+        deadline: Instant,
+    ) -> Result<Vec<EncodingRow>, PublishError> {
         let of = content.digest();
         let mut rows = Vec::new();
         let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
         let identity = self.contents.read(&content).await?;
-        for coding in Coding::ALL {
+        for coding in codings {
             let level = level(coding, content.size(), deadline);
             let bytes = identity.clone();
             let encoded = tokio::task::spawn_blocking(move || encode(&bytes, coding, level))

@@ -28,6 +28,8 @@ pub(crate) enum PublishError {
     ErasedRelease { site: SiteName, release: ReleaseNumber, path: SitePath },
     #[error("failed to encode content {digest} by {coding}")]
     Encoding { digest: Digest, coding: Coding, source: std::io::Error },
+    #[error("failed to decode content {digest} by {coding}")]
+    Decoding { digest: Digest, coding: Coding, source: std::io::Error },
     #[error(transparent)]
     Manifest(#[from] ManifestError),
     #[error("content {0} does not match its blobs")]

@@ -62,6 +62,7 @@ mod tests {
             lifetime: Lifetime::Revalidate,
             fingerprinted: false,
             identity: Content::cut(&"x".into()).0,
+            content_encoding: None,
             encodings: BTreeMap::new(),
         };
         paths(names).into_iter().map(|path| (path, file.clone())).collect()

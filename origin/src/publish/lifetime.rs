@@ -90,7 +90,7 @@ mod tests {
             changed,
         });
         let output = BuildOutput::of([&path].into_iter());
-        let media_type = crate::publish::media_type::of(&path);
+        let media_type = crate::publish::media_type::by_name(&path).unwrap_or_default();
         super::decide(&output, &path, &media_type, Digest::of(bytes.as_bytes()), earlier.as_ref())
     }
 

@@ -1,4 +1,4 @@
-//! Builds a manifest from a build, its encodings and the history of its paths.
+//! Builds a manifest from a build, the formats of its files, its encodings and the history of its paths.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,7 +8,8 @@ use verge_protocol::{Build, Coding, Content, Digest, Lifetime, Manifest, SiteNam
 use super::build_output::BuildOutput;
 use super::contents::Contents;
 use super::error::PublishError;
-use super::{former_scripts, lifetime, media_type};
+use super::file_format::{FileFormat, FileFormats};
+use super::{former_scripts, lifetime};
 use crate::store::{Fingerprint, NewFingerprint};
 
 /// What a new manifest depends on besides its build: the earlier releases of its site, on all channels.
@@ -41,6 +42,7 @@ pub(super) struct BuiltManifest {
 pub(super) fn build_manifest(
     site: &SiteName,
     build: Build,
+    mut formats: FileFormats,
     encodings: &HashMap<(Digest, Coding), Content>,
     history: SiteHistory,
 ) -> BuiltManifest {
@@ -50,7 +52,8 @@ pub(super) fn build_manifest(
     let paths: Vec<SitePath> = build.files.keys().cloned().collect();
     let output = BuildOutput::of(paths.iter());
     for (path, identity) in build.files {
-        let media_type = media_type::of(&path);
+        let Some(format) = formats.by_path.remove(&path) else { unreachable!("every file of the build has a format") };
+        let FileFormat { media_type, content_encoding, is_encodable } = format;
         let (digest, earlier) = (identity.digest(), history.fingerprints.get(path.as_str()));
         let decision = lifetime::decide(&output, &path, &media_type, digest, earlier);
         contradicted.extend(decision.contradiction.map(|contradiction| (path.clone(), contradiction)));
@@ -59,13 +62,10 @@ pub(super) fn build_manifest(
             fingerprints.push(NewFingerprint { path: path.clone(), digest, immutable });
         }
         let encoded = |coding| Some((coding, encodings.get(&(digest, coding))?.clone()));
-        let encodings = if media_type::is_compressible(&media_type) {
-            Coding::ALL.into_iter().filter_map(encoded).collect()
-        } else {
-            BTreeMap::new()
-        };
+        let encodings =
+            if is_encodable { Coding::ALL.into_iter().filter_map(encoded).collect() } else { BTreeMap::new() };
         let (lifetime, fingerprinted) = (decision.lifetime, decision.fingerprinted);
-        files.insert(path, File { media_type, lifetime, fingerprinted, identity, encodings });
+        files.insert(path, File { media_type, lifetime, fingerprinted, identity, content_encoding, encodings });
     }
     let former_scripts = Some(former_scripts::choose(build.legacy_service_workers, history.scripts, &files));
     let manifest = Manifest {
@@ -76,13 +76,15 @@ pub(super) fn build_manifest(
         html: build.html,
         rules: build.rules,
     };
-    BuiltManifest { manifest, fingerprints, warnings: lifetime::warnings(&contradicted) }
+    let warnings = lifetime::warnings(&contradicted).into_iter().chain(formats.warnings).collect();
+    BuiltManifest { manifest, fingerprints, warnings }
 }
 
 /// The contents of a build that are worth encoding, each once, the largest first, so that no large one is left for the end.
-pub(super) fn encodable(build: &Build) -> Vec<Content> {
-    let compressible = build.files.iter().filter(|(path, _)| media_type::is_compressible(&media_type::of(path)));
-    let distinct: HashMap<Digest, &Content> = compressible.map(|(_, content)| (content.digest(), content)).collect();
+pub(super) fn encodable(build: &Build, formats: &FileFormats) -> Vec<Content> {
+    let is_encodable = |path: &SitePath| formats.by_path.get(path).is_some_and(|format| format.is_encodable);
+    let encodable = build.files.iter().filter(|(path, _)| is_encodable(path));
+    let distinct: HashMap<Digest, &Content> = encodable.map(|(_, content)| (content.digest(), content)).collect();
     let mut contents: Vec<Content> = distinct.into_values().cloned().collect();
     contents.sort_by_key(|content| (std::cmp::Reverse(content.size()), content.digest()));
     contents

@@ -167,7 +167,7 @@ async fn a_manifest_lists_the_scripts_that_only_earlier_releases_had() {
 }
 
 /// The manifest and the warnings of the release that a push created.
-fn release(events: &[Progress]) -> (Digest, Vec<String>) {
+pub(super) fn release(events: &[Progress]) -> (Digest, Vec<String>) {
     let released = events.iter().find_map(|event| match event {
         Progress::Released { manifest, warnings, .. } => Some((*manifest, warnings.clone())),
         _ => None,
@@ -175,7 +175,8 @@ fn release(events: &[Progress]) -> (Digest, Vec<String>) {
     released.unwrap()
 }
 
-async fn manifest_of(origin: &TestOrigin, token: &str, id: Digest) -> Manifest {
+/// A manifest of the origin.
+pub(super) async fn manifest_of(origin: &TestOrigin, token: &str, id: Digest) -> Manifest {
     let answer = origin.request_as(token, Method::GET, &format!("/v1/manifests/{id}")).send().await.unwrap();
     let bytes = compression::decompress(&answer.bytes().await.unwrap(), 1 << 20).unwrap();
     Manifest::verify(id, &bytes).unwrap()

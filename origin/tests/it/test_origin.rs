@@ -36,6 +36,12 @@ pub(super) struct TestBuild {
 
 /// A build of these files, by path and text.
 pub(super) fn build(files: &[(&str, &str)]) -> TestBuild {
+    let files: Vec<(&str, &[u8])> = files.iter().map(|(path, text)| (*path, text.as_bytes())).collect();
+    build_of_bytes(&files)
+}
+
+/// A build of these files, by path and bytes.
+pub(super) fn build_of_bytes(files: &[(&str, &[u8])]) -> TestBuild {
     let mut pushed = TestBuild {
         build: Build {
             files: BTreeMap::new(),
@@ -46,8 +52,8 @@ pub(super) fn build(files: &[(&str, &str)]) -> TestBuild {
         },
         blobs: Vec::new(),
     };
-    for (path, text) in files {
-        let (content, blobs) = Content::cut(&Bytes::copy_from_slice(text.as_bytes()));
+    for (path, bytes) in files {
+        let (content, blobs) = Content::cut(&Bytes::copy_from_slice(bytes));
         pushed.build.files.insert(path.parse().unwrap(), content);
         pushed.blobs.extend(blobs);
     }

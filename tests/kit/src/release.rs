@@ -38,8 +38,14 @@ pub fn release<T: AsRef<[u8]>>(files: &[(&str, T)]) -> TestRelease {
         };
         let fingerprinted = path.starts_with("assets/");
         let lifetime = if fingerprinted { Lifetime::Immutable } else { Lifetime::Revalidate };
-        let file =
-            File { media_type: media_type.to_owned(), lifetime, fingerprinted, identity, encodings: BTreeMap::new() };
+        let file = File {
+            media_type: media_type.to_owned(),
+            lifetime,
+            fingerprinted,
+            identity,
+            content_encoding: None,
+            encodings: BTreeMap::new(),
+        };
         release.manifest.files.insert(path.parse().unwrap(), file);
     }
     release
@@ -57,6 +63,13 @@ impl TestRelease {
     pub fn encoded(mut self, path: &str, coding: Coding, bytes: &str) -> Self {
         let content = self.add(bytes.as_bytes());
         self.manifest.files.get_mut(path).unwrap().encodings.insert(coding, content);
+        self
+    }
+
+    /// Says that the build itself has encoded a file.
+    #[must_use]
+    pub fn encoded_by_build(mut self, path: &str, coding: Coding) -> Self {
+        self.manifest.files.get_mut(path).unwrap().content_encoding = Some(coding);
         self
     }
 

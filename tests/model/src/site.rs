@@ -76,7 +76,7 @@ impl Site {
             // What is named by its content beyond doubt never changes; a document may.
             let is_immutable = fingerprinted && !path.contains("document");
             let lifetime = if is_immutable { Lifetime::Immutable } else { Lifetime::Revalidate };
-            File { media_type, lifetime, fingerprinted, identity, encodings: BTreeMap::new() }
+            File { media_type, lifetime, fingerprinted, identity, content_encoding: None, encodings: BTreeMap::new() }
         };
         let files = texts.into_iter().map(|(path, text)| {
             let file = file(&path, text);

@@ -1,0 +1,203 @@
+//! Whether bytes are in a content coding, and what they decode to. Synchronous, in bounded memory.
+
+use std::io::{BufRead as _, BufReader, Read};
+
+use flate2::bufread::GzDecoder;
+use verge_protocol::digest::Hasher;
+use verge_protocol::{Coding, Digest};
+
+/// The bytes that are decoded of a content if nothing is known to compare them with. A false start of a coding shows within far fewer.
+const EXAMINED_BYTES: u64 = 16 << 20;
+
+/// The file that a content may be an encoding of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Original {
+    pub(super) digest: Digest,
+    pub(super) size: u64,
+}
+
+/// What decoding a content has shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decoded {
+    /// It is not in the coding, or not as browsers decode it.
+    Invalid,
+    /// It is in the coding, as far as it was decoded, and does not decode to the original, if there is one.
+    Valid,
+    /// It decodes to the original.
+    ToOriginal,
+}
+
+/// Decodes the bytes of `encoded`: with an original, until more bytes have come out than it has; else as many as tell that they are in
+/// the coding. Memory: 16 MiB for the window of brotli, and a few buffers. An error of `encoded` counts as its end.
+pub(super) fn examine(encoded: impl Read, coding: Coding, original: Option<Original>) -> Decoded {
+    let mut encoded = BufReader::with_capacity(BUFFER, encoded);
+    let output_max = original.map_or(EXAMINED_BYTES, |original| original.size);
+    let output = match coding {
+        Coding::Gzip => output(&mut GzDecoder::new(&mut encoded), output_max),
+        Coding::Br if has_large_window(&mut encoded) => None,
+        Coding::Br => output(&mut brotli::Decompressor::new(&mut encoded, BUFFER), output_max),
+    };
+    match output {
+        None => Decoded::Invalid,
+        // Browsers differ in what they do with bytes after the end, or with a second member.
+        Some(Output::Whole(_)) if !encoded.fill_buf().is_ok_and(<[u8]>::is_empty) => Decoded::Invalid,
+        Some(Output::Whole(digest)) if original.is_some_and(|original| original.digest == digest) => {
+            Decoded::ToOriginal
+        }
+        Some(Output::Longer | Output::Whole(_)) => Decoded::Valid,
+    }
+}
+
+const BUFFER: usize = 64 << 10;
+
+/// What came out of a decoder without an error.
+enum Output {
+    /// All of it, and its digest.
+    Whole(Digest),
+    /// More than was asked for.
+    Longer,
+}
+
+/// `None` if the decoder fails within the first `max` bytes.
+fn output(decoder: &mut impl Read, max: u64) -> Option<Output> {
+    let mut hasher = Hasher::default();
+    let mut buffer = vec![0; BUFFER];
+    let mut size = 0;
+    loop {
+        let read = decoder.read(&mut buffer).ok()?;
+        if read == 0 {
+            // The decoder of brotli reports bytes after the end only if it is asked again.
+            let is_end = decoder.read(&mut buffer).is_ok_and(|more| more == 0);
+            return is_end.then(|| Output::Whole(hasher.finish()));
+        }
+        size += read as u64;
+        if size > max {
+            return Some(Output::Longer);
+        }
+        hasher.update(&buffer[..read]);
+    }
+}
+
+/// Whether brotli would need a window of more than 16 MiB. Our decoder knows that extension, which takes up to 1 GiB; browsers do not
+/// (RFC 7932 §9.1 reserves the bits). An empty content has none.
+fn has_large_window(encoded: &mut BufReader<impl Read>) -> bool {
+    const RESERVED: u8 = 0b001_0001;
+    encoded.fill_buf().is_ok_and(|bytes| bytes.first().is_some_and(|first| first & 0b0111_1111 == RESERVED))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn encoded(plain: &[u8], coding: Coding) -> Vec<u8> {
+        match coding {
+            Coding::Gzip => {
+                let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+                encoder.write_all(plain).unwrap();
+                encoder.finish().unwrap()
+            }
+            Coding::Br => {
+                let mut encoded = Vec::new();
+                let parameters = brotli::enc::BrotliEncoderParams { quality: 2, ..Default::default() };
+                brotli::BrotliCompress(&mut &plain[..], &mut encoded, &parameters).unwrap();
+                encoded
+            }
+        }
+    }
+
+    fn original(plain: &[u8]) -> Original {
+        Original { digest: Digest::of(plain), size: plain.len() as u64 }
+    }
+
+    fn text(size: usize) -> Vec<u8> {
+        b"the quick brown fox ".iter().copied().cycle().take(size).collect()
+    }
+
+    #[test]
+    fn encoding_decodes_to_its_original_and_to_no_other() {
+        for coding in Coding::ALL {
+            for size in [0, 1, 5000, 300_000] {
+                let plain = text(size);
+                let bytes = encoded(&plain, coding);
+                assert_eq!(examine(&*bytes, coding, Some(original(&plain))), Decoded::ToOriginal, "{coding} {size}");
+                assert_eq!(examine(&*bytes, coding, None), Decoded::Valid, "{coding} {size}");
+                let other: Vec<u8> = plain.iter().map(|byte| byte ^ 1).chain(*b"x").collect();
+                for length in [size + 1, size, size / 2] {
+                    let other = Some(original(&other[..length])).filter(|other| other.digest != Digest::of(&plain));
+                    assert_eq!(examine(&*bytes, coding, other), Decoded::Valid, "{coding} {size} {length}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_not_all_of_one_encoding_are_invalid() {
+        for coding in Coding::ALL {
+            let plain = text(5000);
+            let whole = encoded(&plain, coding);
+            let appended = [&*whole, b"x"].concat();
+            let twice = [&*whole, &*whole].concat();
+            for (name, bytes) in [
+                ("empty", &[][..]),
+                ("text", b"console.log('hello')"),
+                ("cut", &whole[..whole.len() - 1]),
+                ("first byte", &whole[..1]),
+                ("appended", &appended),
+                ("twice", &twice),
+            ] {
+                for original in [None, Some(original(&plain))] {
+                    assert_eq!(examine(bytes, coding, original), Decoded::Invalid, "{coding} {name}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn each_coding_is_told_from_the_other() {
+        let plain = text(5000);
+        assert_eq!(examine(&*encoded(&plain, Coding::Gzip), Coding::Br, None), Decoded::Invalid);
+        assert_eq!(examine(&*encoded(&plain, Coding::Br), Coding::Gzip, None), Decoded::Invalid);
+    }
+
+    /// Counts the bytes that are read.
+    struct Counting<'a>(&'a [u8], &'a mut usize);
+
+    impl Read for Counting<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            let read = self.0.read(buffer)?;
+            *self.1 += read;
+            Ok(read)
+        }
+    }
+
+    #[test]
+    fn content_that_decodes_to_far_more_than_its_original_is_not_decoded_to_its_end() {
+        for coding in Coding::ALL {
+            let bomb = encoded(&verge_test_kit::noise(1, 4 << 20), coding);
+            let mut read = 0;
+            let decoded = examine(Counting(&bomb, &mut read), coding, Some(original(b"x")));
+            assert_eq!(decoded, Decoded::Valid, "{coding}");
+            assert!(read <= 4 * BUFFER, "{coding}: {read} bytes were read");
+        }
+    }
+
+    #[test]
+    fn brotli_with_a_large_window_is_invalid() {
+        let mut bytes = Vec::new();
+        let parameters = brotli::enc::BrotliEncoderParams {
+            quality: 5,
+            lgwin: 28,
+            large_window: true,
+            size_hint: 1 << 28,
+            ..Default::default()
+        };
+        brotli::BrotliCompress(&mut &*text(5000), &mut bytes, &parameters).unwrap();
+        assert_eq!(bytes[0] & 0x7f, 0x11, "the encoder has not used a large window");
+        assert_eq!(examine(&*bytes, Coding::Br, None), Decoded::Invalid);
+    }
+}
