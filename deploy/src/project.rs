@@ -115,7 +115,12 @@ impl Project {
         add(current.to_owned());
         build_dir::output_root(current).into_iter().for_each(add);
         let (settings, settings_file) = match read_first(&search_dirs, SETTINGS_FILE)? {
-            Some((path, text)) => (Settings::parse(&path, &text)?, Some(path)),
+            Some((path, text)) => {
+                let settings = Settings::parse(&path, &text)?;
+                let is_ours =
+                    given.as_deref().is_none_or(|given| !is_of_another(&path, &settings, given, &search_dirs));
+                if is_ours { (settings, Some(path)) } else { (Settings::default(), None) }
+            }
             None => (Settings::default(), None),
         };
         Ok(Self { settings, settings_file, search_dirs, given, current: current.to_owned() })
@@ -168,7 +173,12 @@ impl Project {
             (None, SiteSource::Package(package)) => package.parent()?.to_owned(),
             (None, _) => self.root(build_dir)?,
         };
-        let dir = link::relative_dir(&root, build_dir).filter(|_| self.settings.dir.is_none());
+        let dir = link::relative_dir(&root, build_dir);
+        if dir.is_none() && (self.settings.dir.is_none() || self.given.is_some()) {
+            // What is pushed is not of this project.
+            return None;
+        }
+        let dir = dir.filter(|_| self.settings.dir.is_none());
         Some(Link { file: root.join(SETTINGS_FILE), site: named.site.clone(), dir })
     }
 
@@ -177,7 +187,8 @@ impl Project {
         let dir = build_dir.canonicalize().ok()?;
         let current = self.current.canonicalize().ok()?;
         if let Some(root) = build_dir::output_root(&dir) {
-            return Some(root);
+            // A project elsewhere is somebody else's matter.
+            return Some(root).filter(|root| root.starts_with(&current) || current.starts_with(root));
         }
         let is_project = |root: &&Path| root.join(".git").exists() || source_tree::is_source_tree(root);
         let is_of_current = || match dir.strip_prefix(&current) {
@@ -190,6 +201,18 @@ impl Project {
             .map(Path::to_owned)
             .or_else(|| is_of_current().then_some(current.clone()))
     }
+}
+
+/// Whether a settings file is not that of the project of `given`: that project has a `package.json` nearer than the file, and the file does
+/// not name the directory. As in a workspace, whose own settings are not those of each of its packages.
+fn is_of_another(file: &Path, settings: &Settings, given: &Path, search_dirs: &[PathBuf]) -> bool {
+    let canonical = |path: &Path| path.canonicalize().ok();
+    let root = build_dir::output_root(given);
+    // Some tools copy the file into their output, which is no project of its own.
+    let is_output = |dir: &Path| root.as_deref().is_some_and(|root| dir != root && dir.starts_with(root));
+    let nearer = search_dirs.iter().take_while(|dir| Some(dir.as_path()) != file.parent());
+    let has_package = nearer.filter(|dir| !is_output(dir)).any(|dir| dir.join("package.json").is_file());
+    has_package && settings.dir.as_deref().and_then(canonical) != canonical(given)
 }
 
 fn read_first(dirs: &[PathBuf], file: &str) -> Result<Option<(PathBuf, String)>, ProjectError> {
@@ -261,6 +284,26 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn settings_of_a_workspace_are_not_those_of_its_packages() {
+        let tree = tree(&[
+            ("verge.toml", "site = \"shop\"\ndir = \"web/dist\""),
+            ("package.json", r#"{"name":"workspace"}"#),
+            ("web/package.json", r#"{"name":"web"}"#),
+            ("web/dist/index.html", ""),
+            ("web/dist/package.json", r#"{"name":"copied"}"#),
+            ("admin/package.json", r#"{"name":"admin"}"#),
+            ("admin/dist/index.html", ""),
+            ("plain/index.html", ""),
+        ]);
+        for (given, name) in [("web/dist", "shop"), ("admin/dist", "admin"), ("admin", "admin"), ("plain", "shop")] {
+            assert_eq!(site(&tree, Some(given), "").unwrap(), name, "{given}");
+        }
+        std::fs::write(tree.path().join("admin/verge.toml"), "site = \"back-office\"").unwrap();
+        std::fs::write(tree.path().join("admin/dist/package.json"), "{}").unwrap();
+        assert_eq!(site(&tree, Some("admin/dist"), "").unwrap(), "back-office");
+    }
+
+    #[test]
     fn project_is_found_from_its_output_directory() {
         let tree = tree(&[
             ("verge.toml", "site = \"a\"\ndir = \"dist/shop/browser\""),
@@ -327,6 +370,8 @@ pub(crate) mod tests {
         assert_eq!(link(Some("."), "plain"), expected("plain/verge.toml", "x", "."));
         assert_eq!(link(None, "plain"), expected("plain/verge.toml", "x", "dist"));
         assert_eq!(link(Some("web"), "repo"), expected("repo/verge.toml", "x", "web"));
+        let elsewhere = root.join("blog/public");
+        assert_eq!(link(elsewhere.to_str(), "set"), None);
         // Nothing says that the current directory is a project: other directories in it may be pushed to other sites.
         assert_eq!(link(Some("plain"), ""), None);
     }
