@@ -29,6 +29,7 @@ pub use self::purge::{Erase, Log, Purge};
 pub use self::site_https::SiteHttpsArgs;
 use crate::channel::Lifetime;
 use crate::exit::Exit;
+use crate::unicode_domain::{self, UnicodeDomainError};
 
 /// Verge: a static-site CDN that you run yourself.
 #[derive(Debug, Parser)]
@@ -114,6 +115,8 @@ pub enum Command {
         #[command(subcommand)]
         command: Dns,
     },
+    /// Print a JSON schema of verge.toml, with which editors complete and check it
+    Schema,
     /// Run an origin, edges and a name server on this machine, and push a site to them
     #[cfg(feature = "up")]
     Up(Up),
@@ -123,7 +126,8 @@ pub enum Command {
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "independent switches")]
 pub struct Push {
-    /// The directory to upload [default: `dir` in verge.toml, else the first of build/, dist/, out/, public/, _site/ that has an index.html]
+    /// The directory to upload [default: `dir` in verge.toml, else `publish` in netlify.toml, else the usual output directory of a build
+    /// tool that has an index.html, such as build/, dist/, .output/public/]
     pub dir: Option<PathBuf>,
     /// The site.
     #[command(flatten)]
@@ -147,13 +151,14 @@ pub struct Push {
     /// The author of the release [default: git's user.name, else the current user]
     #[arg(long, value_name = "NAME")]
     pub author: Option<String>,
-    /// Serve index.html for paths that match no file [default: `spa` in verge.toml, else detected from _redirects and the files]
+    /// Serve index.html for paths that match no file [default: `spa` in verge.toml, else detected from _redirects and index.html]
     #[arg(long, overrides_with = "no_spa")]
     pub spa: bool,
     /// Serve 404 for paths that match no file
     #[arg(long, overrides_with = "spa")]
     pub no_spa: bool,
-    /// Push even if there is no index.html, if there are less than half as many files as in the current release, or exactly the same
+    /// Push even if there is no index.html, if the directory holds sources, if there are less than half as many files as in the current
+    /// release, or exactly the same
     #[arg(long)]
     pub force: bool,
     /// Push even if there are .env files (never uploaded) or private keys (uploaded)
@@ -204,6 +209,7 @@ pub enum Dns {
         /// The address of a client, or of its resolver
         address: IpAddr,
         /// The name to look up, such as demo.verge.test [default: any site]
+        #[arg(value_parser = host_name)]
         name: Option<String>,
         /// The URL of a name server's private listener, instead of `VERGE_NAME_SERVER` [default: the one started by `verge up`]
         #[arg(long, value_name = "URL")]
@@ -267,6 +273,11 @@ pub struct Up {
     pub log: String,
 }
 
+/// A name to look up: in Unicode as a domain, in ASCII as it is, since DNS has names that are no domains.
+fn host_name(text: &str) -> Result<String, UnicodeDomainError> {
+    if text.is_ascii() { Ok(text.to_owned()) } else { unicode_domain::parse(text).map(|name| name.to_string()) }
+}
+
 fn after_help() -> String {
     let codes: Vec<String> = Exit::ALL.iter().map(|exit| format!("  {}  {}", exit.code(), exit.meaning())).collect();
     format!(
@@ -308,7 +319,7 @@ mod tests {
     fn help_of_each_command_matches_snapshot() {
         let names = [
             "push", "releases", "rollback", "promote", "channels", "purge", "erase", "log", "login", "logout",
-            "status", "sites", "edges", "domains", "certs", "dns", "up",
+            "status", "sites", "edges", "domains", "certs", "dns", "schema", "up",
         ];
         let verbs = [
             "certs rekey",
@@ -377,6 +388,9 @@ mod tests {
             "certs rekey www.example.com example.com",
             "certs rekey --all",
             "edges remove fra-1 --compromised",
+            "domains add bücher.example --redirect-to www.bücher.example",
+            "dns explain 192.0.2.1 bücher.example",
+            "dns explain 192.0.2.1 _verge.example.com",
         ] {
             assert!(parses(good), "{good}");
         }

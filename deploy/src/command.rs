@@ -9,6 +9,7 @@ mod edges;
 mod erase;
 mod failures;
 mod join_code;
+mod linking;
 mod log;
 mod login;
 mod move_summary;
@@ -22,6 +23,7 @@ mod region_check;
 mod releases;
 mod render;
 mod rollback;
+mod schema;
 mod sites;
 mod status;
 #[cfg(feature = "up")]
@@ -54,6 +56,7 @@ pub async fn run(cli: &Cli, environment: &Environment, output: &Output) -> Exit 
         Command::Certs { command } => certs::run(command.as_ref(), &context).await,
         Command::Orphans { command } => orphans::run(command.as_ref(), &context).await,
         Command::Dns { command } => dns::run(command, &context).await,
+        Command::Schema => schema::run(&context),
         #[cfg(feature = "up")]
         // Boxed: it holds a whole cluster.
         Command::Up(arguments) => Box::pin(up::run(arguments, &context)).await,

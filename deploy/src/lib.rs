@@ -21,6 +21,7 @@
 //! | [`purge`] | paths of a site, purged or erased on every edge |
 //! | `up` | an origin, edges and a name server in this process |
 //! | [`client`] | HTTP clients of the origin and of name servers |
+//! | [`unicode_domain`] | domain names as people write them |
 //! | [`output`], [`failure`], [`exit`] | messages, errors and exit codes |
 
 pub mod channel;
@@ -45,6 +46,7 @@ pub mod rollout;
 pub mod rules;
 pub mod scan;
 pub mod toml_file;
+pub mod unicode_domain;
 #[cfg(feature = "up")]
 pub mod up;
 pub mod upload;

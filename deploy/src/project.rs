@@ -1,34 +1,68 @@
 //! The project: the directory to push, and the site to push it to.
 
 mod build_dir;
+mod link;
+mod netlify_toml;
 mod package_json;
+mod schema;
 mod settings;
+mod source_tree;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use verge_protocol::SiteName;
 
+use self::build_dir::Configured;
 pub use self::build_dir::{BuildDir, BuildDirError};
+pub use self::link::{Link, LinkError};
 pub use self::package_json::PackageError;
+pub use self::schema::SCHEMA;
 pub use self::settings::{CanarySettings, PreviewSettings, Settings};
 use crate::toml_file::TomlError;
+
+/// The name of the settings file.
+const SETTINGS_FILE: &str = "verge.toml";
 
 /// A project.
 #[derive(Debug, Clone)]
 pub struct Project {
     /// The nearest `verge.toml`, else the defaults.
     pub settings: Settings,
-    /// Where files of the project are searched: in the directory to push, its parent, and the current directory.
+    /// That file.
+    settings_file: Option<PathBuf>,
+    /// Where files of the project are searched: in the directory to push, its parent, the project that has its output there, and the
+    /// current directory, and the project that has its output there.
     search_dirs: Vec<PathBuf>,
     /// The directory given on the command line.
     given: Option<PathBuf>,
+    current: PathBuf,
+}
+
+/// A site, and what names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedSite {
+    /// The site.
+    pub site: SiteName,
+    /// What names it.
+    pub source: SiteSource,
+}
+
+/// What names the site of a project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SiteSource {
+    /// The command line.
+    Argument,
+    /// `verge.toml`.
+    Settings,
+    /// This `package.json`. Templates of projects name many alike, so that another project may have the site.
+    Package(PathBuf),
 }
 
 /// Why the project cannot be determined.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectError {
-    /// `verge.toml` is invalid.
+    /// `verge.toml` or `netlify.toml` is invalid.
     #[error(transparent)]
     Settings(#[from] TomlError),
     /// A file cannot be read.
@@ -64,32 +98,37 @@ impl ProjectError {
 impl Project {
     /// Finds the project around `given`, the directory given on the command line, else around `current`.
     pub fn find(given: Option<&Path>, current: &Path) -> Result<Self, ProjectError> {
-        let given = given.map(|given| current.join(given));
-        let mut search_dirs = Vec::new();
+        let given = given.map(|given| current.join(given).components().collect::<PathBuf>());
+        let mut search_dirs: Vec<PathBuf> = Vec::new();
+        let mut add = |dir: PathBuf| {
+            if !search_dirs.contains(&dir) {
+                search_dirs.push(dir);
+            }
+        };
         if let Some(dir) = &given {
             // A directory that does not exist is reported when it is read.
             let dir = dir.canonicalize().unwrap_or_else(|_| dir.clone());
-            search_dirs.extend(dir.parent().map(Path::to_owned));
-            search_dirs.insert(0, dir);
+            let parent = dir.parent().map(Path::to_owned);
+            let root = build_dir::output_root(&dir);
+            [Some(dir), parent, root].into_iter().flatten().for_each(&mut add);
         }
-        if !search_dirs.iter().any(|dir| dir == current) {
-            search_dirs.push(current.to_owned());
-        }
-        let settings = match read_first(&search_dirs, "verge.toml")? {
-            Some((path, text)) => Settings::parse(&path, &text)?,
-            None => Settings::default(),
+        add(current.to_owned());
+        build_dir::output_root(current).into_iter().for_each(add);
+        let (settings, settings_file) = match read_first(&search_dirs, SETTINGS_FILE)? {
+            Some((path, text)) => {
+                let settings = Settings::parse(&path, &text)?;
+                let is_ours =
+                    given.as_deref().is_none_or(|given| !is_of_another(&path, &settings, given, &search_dirs));
+                if is_ours { (settings, Some(path)) } else { (Settings::default(), None) }
+            }
+            None => (Settings::default(), None),
         };
-        Ok(Self { settings, search_dirs, given })
+        Ok(Self { settings, settings_file, search_dirs, given, current: current.to_owned() })
     }
 
     /// The site: `given`, else from `verge.toml`, else the name in `package.json`.
     pub fn site(&self, given: Option<&SiteName>) -> Result<SiteName, ProjectError> {
-        if let Some(site) = given.or(self.settings.site.as_ref()) {
-            return Ok(site.clone());
-        }
-        let package = read_first(&self.search_dirs, "package.json")?;
-        let name = package.map(|(path, text)| package_json::site_name(&path, &text)).transpose()?.flatten();
-        name.ok_or(ProjectError::NoSite)
+        Ok(self.named_site(given)?.site)
     }
 
     /// The nearest `netlify.toml`.
@@ -97,11 +136,88 @@ impl Project {
         crate::rules::find_netlify_toml(&self.search_dirs)
     }
 
-    /// The directory to push: as given, else from `verge.toml`, else the first usual output directory with an `index.html`.
-    pub fn build_dir(&self) -> Result<BuildDir, ProjectError> {
-        let current = self.search_dirs.last().expect("the current directory is always searched");
-        Ok(build_dir::choose(self.given.as_deref(), self.settings.dir.as_deref(), current)?)
+    /// The same, and what names it.
+    pub fn named_site(&self, given: Option<&SiteName>) -> Result<NamedSite, ProjectError> {
+        let named = |site: &SiteName, source| Ok(NamedSite { site: site.clone(), source });
+        if let Some(site) = given {
+            return named(site, SiteSource::Argument);
+        }
+        if let Some(site) = &self.settings.site {
+            return named(site, SiteSource::Settings);
+        }
+        let Some((path, text)) = read_first(&self.search_dirs, "package.json")? else {
+            return Err(ProjectError::NoSite);
+        };
+        let site = package_json::site_name(&path, &text)?.ok_or(ProjectError::NoSite)?;
+        named(&site, SiteSource::Package(path))
     }
+
+    /// The directory to push: as given, else from `verge.toml`, else from `netlify.toml`, else the most certain usual output directory with
+    /// an `index.html`. A given directory with sources stands for its output, unless `allow_sources`.
+    pub fn build_dir(&self, allow_sources: bool) -> Result<BuildDir, ProjectError> {
+        let configured = self.configured_dir()?;
+        Ok(build_dir::choose(self.given.as_deref(), configured.as_ref(), &self.current, allow_sources)?)
+    }
+
+    fn configured_dir(&self) -> Result<Option<Configured>, ProjectError> {
+        if let (Some(path), Some(file)) = (&self.settings.dir, &self.settings_file) {
+            return Ok(Some(Configured { path: path.clone(), file: file.clone(), key: "dir" }));
+        }
+        let Some((file, text)) = read_first(&self.search_dirs, "netlify.toml")? else { return Ok(None) };
+        let publish = netlify_toml::publish(&file, &text)?;
+        Ok(publish.map(|path| Configured { path, file, key: "publish" }))
+    }
+
+    /// What links the project to this site, if nothing in it names one yet.
+    pub fn link(&self, named: &NamedSite, build_dir: &Path) -> Option<Link> {
+        if self.settings.site.is_some() {
+            return None;
+        }
+        let root = match (&self.settings_file, &named.source) {
+            (Some(file), _) => file.parent()?.to_owned(),
+            (None, SiteSource::Package(package)) => package.parent()?.to_owned(),
+            (None, _) => self.root(build_dir)?,
+        };
+        let dir = link::relative_dir(&root, build_dir);
+        if dir.is_none() && (self.settings.dir.is_none() || self.given.is_some()) {
+            // What is pushed is not of this project.
+            return None;
+        }
+        let dir = dir.filter(|_| self.settings.dir.is_none());
+        Some(Link { file: root.join(SETTINGS_FILE), site: named.site.clone(), dir })
+    }
+
+    /// The directory for the settings of a project without a `package.json`; `None`: none that is certainly this project's alone.
+    fn root(&self, build_dir: &Path) -> Option<PathBuf> {
+        let dir = build_dir.canonicalize().ok()?;
+        let current = self.current.canonicalize().ok()?;
+        if let Some(root) = build_dir::output_root(&dir) {
+            // A project elsewhere is somebody else's matter.
+            return Some(root).filter(|root| root.starts_with(&current) || current.starts_with(root));
+        }
+        let is_project = |root: &&Path| root.join(".git").exists() || source_tree::is_source_tree(root);
+        let is_of_current = || match dir.strip_prefix(&current) {
+            Ok(inside) => self.given.is_none() || inside == Path::new("") || build_dir::is_usual(inside),
+            Err(_) => false,
+        };
+        dir.ancestors()
+            .take_while(|root| root.starts_with(&current))
+            .find(is_project)
+            .map(Path::to_owned)
+            .or_else(|| is_of_current().then_some(current.clone()))
+    }
+}
+
+/// Whether a settings file is not that of the project of `given`: that project has a `package.json` nearer than the file, and the file does
+/// not name the directory. As in a workspace, whose own settings are not those of each of its packages.
+fn is_of_another(file: &Path, settings: &Settings, given: &Path, search_dirs: &[PathBuf]) -> bool {
+    let canonical = |path: &Path| path.canonicalize().ok();
+    let root = build_dir::output_root(given);
+    // Some tools copy the file into their output, which is no project of its own.
+    let is_output = |dir: &Path| root.as_deref().is_some_and(|root| dir != root && dir.starts_with(root));
+    let nearer = search_dirs.iter().take_while(|dir| Some(dir.as_path()) != file.parent());
+    let has_package = nearer.filter(|dir| !is_output(dir)).any(|dir| dir.join("package.json").is_file());
+    has_package && settings.dir.as_deref().and_then(canonical) != canonical(given)
 }
 
 fn read_first(dirs: &[PathBuf], file: &str) -> Result<Option<(PathBuf, String)>, ProjectError> {
@@ -117,10 +233,11 @@ fn read_first(dirs: &[PathBuf], file: &str) -> Result<Option<(PathBuf, String)>,
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
+    /// A directory with these files.
+    pub(crate) fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         for (path, text) in files {
             let path = dir.path().join(path);
@@ -157,6 +274,111 @@ mod tests {
         let tree = tree(&[("verge.toml", "site = \"a\"")]);
         let project = Project::find(None, tree.path()).unwrap();
         assert_eq!(project.site(Some(&"b".parse().unwrap())).unwrap().as_str(), "b");
+    }
+
+    #[test]
+    fn source_of_the_site_name_is_known() {
+        let tree = tree(&[("package.json", r#"{"name":"app"}"#), ("linked/verge.toml", "site = \"a\"")]);
+        let source = |current: &str, given: Option<&str>| {
+            let project = Project::find(None, &tree.path().join(current)).unwrap();
+            project.named_site(given.map(|site| site.parse().unwrap()).as_ref()).unwrap().source
+        };
+        assert_eq!(source("", Some("b")), SiteSource::Argument);
+        assert_eq!(source("linked", None), SiteSource::Settings);
+        assert_eq!(source("", None), SiteSource::Package(tree.path().join("package.json")));
+    }
+
+    #[test]
+    fn settings_of_a_workspace_are_not_those_of_its_packages() {
+        let tree = tree(&[
+            ("verge.toml", "site = \"shop\"\ndir = \"web/dist\""),
+            ("package.json", r#"{"name":"workspace"}"#),
+            ("web/package.json", r#"{"name":"web"}"#),
+            ("web/dist/index.html", ""),
+            ("web/dist/package.json", r#"{"name":"copied"}"#),
+            ("admin/package.json", r#"{"name":"admin"}"#),
+            ("admin/dist/index.html", ""),
+            ("plain/index.html", ""),
+        ]);
+        for (given, name) in [("web/dist", "shop"), ("admin/dist", "admin"), ("admin", "admin"), ("plain", "shop")] {
+            assert_eq!(site(&tree, Some(given), "").unwrap(), name, "{given}");
+        }
+        std::fs::write(tree.path().join("admin/verge.toml"), "site = \"back-office\"").unwrap();
+        std::fs::write(tree.path().join("admin/dist/package.json"), "{}").unwrap();
+        assert_eq!(site(&tree, Some("admin/dist"), "").unwrap(), "back-office");
+    }
+
+    #[test]
+    fn project_is_found_from_its_output_directory() {
+        let tree = tree(&[
+            ("verge.toml", "site = \"a\"\ndir = \"dist/shop/browser\""),
+            ("angular.json", ""),
+            ("dist/shop/browser/index.html", ""),
+        ]);
+        let output = tree.path().join("dist/shop/browser").canonicalize().unwrap();
+        for (given, current) in [(None, &*output), (Some(Path::new(".")), &output), (Some(&*output), Path::new("/"))] {
+            let project = Project::find(given, current).unwrap();
+            assert_eq!(project.site(None).unwrap().as_str(), "a");
+            assert_eq!(project.build_dir(false).unwrap().path.canonicalize().unwrap(), output);
+        }
+    }
+
+    #[test]
+    fn directory_of_netlify_toml_is_pushed_unless_verge_toml_names_one() {
+        let files = [("netlify.toml", "[build]\npublish = \"web\""), ("web/index.html", ""), ("dist/index.html", "")];
+        let tree = tree(&files);
+        let dir = || Project::find(None, tree.path()).unwrap().build_dir(false).unwrap();
+        assert_eq!((dir().path, dir().reason.unwrap()), (tree.path().join("web"), "set in netlify.toml".to_owned()));
+        std::fs::write(tree.path().join("verge.toml"), "dir = \"dist\"").unwrap();
+        assert_eq!(dir().path, tree.path().join("dist"));
+        std::fs::write(tree.path().join("netlify.toml"), "[build\n").unwrap();
+        assert_eq!(dir().path, tree.path().join("dist"));
+        std::fs::write(tree.path().join("verge.toml"), "").unwrap();
+        let error = Project::find(None, tree.path()).unwrap().build_dir(false).unwrap_err();
+        assert!(error.to_string().contains("netlify.toml:1: "), "{error}");
+    }
+
+    #[test]
+    fn link_is_written_where_the_project_is() {
+        let tree = tree(&[
+            ("app/package.json", r#"{"name":"app"}"#),
+            ("app/dist/index.html", ""),
+            ("blog/hugo.toml", ""),
+            ("blog/public/index.html", ""),
+            ("set/verge.toml", "spa = true"),
+            ("set/web/index.html", ""),
+            ("linked/verge.toml", "site = \"a\""),
+            ("linked/index.html", ""),
+            ("plain/index.html", ""),
+            ("plain/dist/index.html", ""),
+            ("repo/.git/HEAD", ""),
+            ("repo/web/index.html", ""),
+        ]);
+        let root = tree.path().canonicalize().unwrap();
+        let link = |given: Option<&str>, current: &str| {
+            let project = Project::find(given.map(Path::new), &root.join(current)).unwrap();
+            let named = project.named_site(None);
+            let argument = || NamedSite { site: "x".parse().unwrap(), source: SiteSource::Argument };
+            let dir = project.build_dir(false).unwrap().path;
+            project.link(&named.unwrap_or_else(|_| argument()), &dir).map(|link| {
+                let file = link.file.strip_prefix(&root).unwrap().display().to_string();
+                (file, link.site.to_string(), link.dir.unwrap_or_default())
+            })
+        };
+        let expected = |file: &str, site: &str, dir: &str| Some((file.to_owned(), site.to_owned(), dir.to_owned()));
+        assert_eq!(link(None, "app"), expected("app/verge.toml", "app", "dist"));
+        assert_eq!(link(Some("app/dist"), ""), expected("app/verge.toml", "app", "dist"));
+        assert_eq!(link(None, "app/dist"), expected("app/verge.toml", "app", "dist"));
+        assert_eq!(link(Some("blog/public"), ""), expected("blog/verge.toml", "x", "public"));
+        assert_eq!(link(Some("set/web"), ""), expected("set/verge.toml", "x", "web"));
+        assert_eq!(link(Some("."), "linked"), None);
+        assert_eq!(link(Some("."), "plain"), expected("plain/verge.toml", "x", "."));
+        assert_eq!(link(None, "plain"), expected("plain/verge.toml", "x", "dist"));
+        assert_eq!(link(Some("web"), "repo"), expected("repo/verge.toml", "x", "web"));
+        let elsewhere = root.join("blog/public");
+        assert_eq!(link(elsewhere.to_str(), "set"), None);
+        // Nothing says that the current directory is a project: other directories in it may be pushed to other sites.
+        assert_eq!(link(Some("plain"), ""), None);
     }
 
     #[test]

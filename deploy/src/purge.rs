@@ -6,6 +6,7 @@ use futures_util::StreamExt as _;
 use reqwest::header::ETAG;
 use serde::Serialize;
 use verge_protocol::api::{LaggingEdge, PurgeProgress, PurgeRequest, Site};
+use verge_protocol::nfc::nfc;
 use verge_protocol::path::PathError;
 use verge_protocol::purge::PurgeScope;
 use verge_protocol::report::PurgeProof;
@@ -158,6 +159,8 @@ impl Purged {
 /// The scope that a person means: a path as in a URL, a directory as `assets/*`, or everything as `*`. A path that ends in `/` means
 /// the `index.html` there.
 pub fn parse_scope(text: &str) -> Result<PurgeScope, String> {
+    // As the push composed it: shells complete names as the file system has them.
+    let text = &*nfc(text);
     let path = text.strip_prefix('/').unwrap_or(text);
     let path = if path.is_empty() || path.ends_with('/') { format!("{path}index.html") } else { path.to_owned() };
     path.parse().map_err(|error: PathError| error.to_string())
@@ -177,6 +180,7 @@ mod tests {
             ("/assets/*", "assets/*"),
             ("*", "*"),
             ("/*", "*"),
+            ("/cafe\u{301}.html", "caf\u{e9}.html"),
         ] {
             assert_eq!(parse_scope(text).unwrap().to_string(), scope, "{text}");
         }

@@ -152,17 +152,13 @@ impl Push<'_> {
         for warning in &warnings {
             output.warn(warning);
         }
-        let single_page = listing.single_page();
+        let (single_page, source) = (listing.single_page(), listing.single_page_source().clone());
         let (files, bytes) = (listing.files() as u64, listing.bytes());
         let step = output.step("hashing", Unit::Bytes, bytes);
         let progress = step.clone();
         let scan = blocking(move || listing.hash(|path| File::open(path), |bytes| progress.advance(bytes))).await?;
         step.finish(format_args!("hashed {}, {}", human::count(files, "file"), human::bytes(scan.build.bytes())));
-        if single_page == Some(FallbackSource::Detected) {
-            output.info(
-                "  detected a single-page app: paths that match no file serve index.html (disable with --no-spa or `spa = false`)",
-            );
-        }
+        print_single_page(single_page, &source, output);
         Ok((scan, warnings))
     }
 
@@ -263,7 +259,27 @@ fn print_skipped(listing: &Listing, output: &Output) {
         let more = skipped.len().saturating_sub(SKIPPED_SHOWN);
         let named = skipped[..skipped.len().min(SKIPPED_SHOWN)].join(", ");
         let named = if more > 0 { format!("{named} and {more} more") } else { named };
-        output.info(format_args!("  skipped {kind}: {named}"));
+        let text = format!("skipped {kind}: {named}");
+        match output.options().quiet {
+            false => output.info(format_args!("  {text}")),
+            // It may be the reason why something is missing on the site.
+            true if reason.is_automatic() => output.warn(text),
+            true => {}
+        }
+    }
+}
+
+/// Says what was detected, and why.
+fn print_single_page(page: Option<&str>, source: &FallbackSource, output: &Output) {
+    match (page, source) {
+        (Some(page), FallbackSource::Detected(evidence)) => output.info(format_args!(
+            "  detected a single-page app ({evidence}): paths that match no file serve {page} (disable with --no-spa or `spa = false`)"
+        )),
+        (None, FallbackSource::Undecided) => output.info(
+            "  index.html is the only page, but not one that a script fills: paths that match no file are not found (if this is a \
+             single-page app, use --spa or `spa = true`)",
+        ),
+        _ => {}
     }
 }
 

@@ -3,9 +3,12 @@
 //! Two steps, so that the second can show its progress: [`Listing::new`] walks the directory and selects the files;
 //! [`Listing::hash`] reads and hashes them. All problems are reported at once, before anything is sent.
 
+mod app_shell;
 mod checks;
 mod digest;
 mod fallback_page;
+pub(crate) mod html;
+mod ignore_file;
 mod problem;
 mod secrets;
 mod select;
@@ -77,8 +80,8 @@ impl Listing {
         let mut rules = LoadedRules::load(dir, options.netlify_toml.as_ref(), &options.site);
         let paths: Vec<&SitePath> = walked.files.iter().map(|file| &file.path).collect();
         let mut warnings = checks::name_warnings(&paths);
-        let fallback = fallback_page::decide(options.single_page, rules.has_single_page_rule(), &paths);
-        if rules.has_single_page_rule() && !fallback.single_page {
+        let fallback = fallback_page::decide(options.single_page, rules.has_single_page_rule(), &walked.files);
+        if rules.has_single_page_rule() && fallback.page.is_none() {
             warnings.push(
                 "the single-page app rule `/* /index.html 200` is left out: single-page mode is disabled".to_owned(),
             );
@@ -90,9 +93,10 @@ impl Listing {
         warnings.extend(legacy.iter().filter(|path| paths.contains(path)).map(|path| {
             format!("/{path} is named in legacy_service_workers, but the build has it: it cannot be a service worker")
         }));
+        warnings.extend(selection.warnings());
         let mut problems = selection.into_problems();
         problems.append(&mut walked.problems);
-        problems.extend(checks::check_index(&paths, options.force, fallback.single_page));
+        problems.extend(checks::check_index(&paths, options.force, fallback.page));
         if !options.allow_secrets {
             problems.extend(secrets::private_keys(walked.files.iter().map(|file| (&file.path, &*file.source))));
         }
@@ -125,9 +129,14 @@ impl Listing {
         self.files.iter().map(|file| file.size).sum()
     }
 
-    /// How it is known that this is a single-page app; `None`: it is not.
-    pub fn single_page(&self) -> Option<FallbackSource> {
-        self.fallback.single_page.then_some(self.fallback.source)
+    /// The page that answers paths without a file; `None`: it is no single-page app.
+    pub fn single_page(&self) -> Option<&'static str> {
+        self.fallback.page
+    }
+
+    /// How it is known whether it is a single-page app.
+    pub fn single_page_source(&self) -> &FallbackSource {
+        &self.fallback.source
     }
 
     /// Reads and hashes every file through `open`; `progress` is called with the number of bytes read. Blocks.

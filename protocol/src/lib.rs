@@ -9,6 +9,7 @@
 //! | [`blob`] | at most 256 KiB, proven to match its digest |
 //! | [`content`] | a byte sequence of any length, described as a list of blobs |
 //! | [`name`], [`path`], [`host`], [`domain`], [`release`] | names of sites, channels, edges, name servers, files, hosts and releases |
+//! | [`nfc`] | the form of Unicode in which names of files are looked up |
 //! | [`build`] | what a push sends |
 //! | [`manifest`] | what an edge serves |
 //! | [`rules`] | redirects, headers and passwords of a build |
@@ -47,6 +48,7 @@ pub mod json;
 pub mod key_pin;
 pub mod manifest;
 pub mod name;
+pub mod nfc;
 pub mod pack;
 pub mod path;
 pub mod placeholder;

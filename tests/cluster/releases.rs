@@ -11,12 +11,12 @@ use verge_test_kit::until;
 use verge_tests::World;
 
 const FIRST: [(&str, &str); 3] = [
-    ("index.html", "<script src=/assets/index-0a1b2c3d.js></script>first"),
+    ("index.html", "<div id=app></div><script src=/assets/index-0a1b2c3d.js></script>first"),
     ("assets/index-0a1b2c3d.js", "import('/assets/lazy-4e5f6a7b.js')"),
     ("assets/lazy-4e5f6a7b.js", "lazy, first"),
 ];
 const SECOND: [(&str, &str); 3] = [
-    ("index.html", "<script src=/assets/index-8c9d0e1f.js></script>second"),
+    ("index.html", "<div id=app></div><script src=/assets/index-8c9d0e1f.js></script>second"),
     ("assets/index-8c9d0e1f.js", "import('/assets/lazy-2a3b4c5d.js')"),
     ("assets/lazy-2a3b4c5d.js", "lazy, second"),
 ];

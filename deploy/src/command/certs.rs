@@ -9,6 +9,7 @@ use crate::cli;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Output, human, table};
+use crate::unicode_domain;
 
 /// In place of a table without rows.
 const NONE: &str = "no certificates: the origin orders them once its configuration has an `[acme]` section";
@@ -45,7 +46,10 @@ fn render(certificates: &[Certificate], now: Timestamp, output: &Output) -> Stri
             certificate.not_after.map_or_else(String::new, |end| expiry(end, now)),
             certificate.renewal.map_or_else(|| "now".to_owned(), |at| human::until(now.age(at))),
             if certificate.is_api { "API".to_owned() } else { edges(certificate.edges) },
-            certificate.problem.as_deref().map_or_else(String::new, |problem| human::line(problem, 200)),
+            certificate
+                .problem
+                .as_deref()
+                .map_or_else(String::new, |problem| unicode_domain::show_in(&human::line(problem, 200))),
         ]
     };
     let header = ["names", "issuer", "key", "expires", "renewal", "edges", "problem"];
@@ -61,8 +65,9 @@ fn edges(CertificateEdges { presenting, of, without_tls }: CertificateEdges) -> 
 
 /// The domain first, then the others.
 fn names(certificate: &Certificate) -> String {
-    let domain = certificate.domain.to_string();
-    let others = certificate.names.iter().map(ToString::to_string).filter(|name| *name != domain);
+    let domain = unicode_domain::show(&certificate.domain);
+    let others = certificate.names.iter().map(|name| unicode_domain::show_in(&name.to_string()));
+    let others = others.filter(|name| *name != domain);
     let all: Vec<String> = std::iter::once(domain.clone()).chain(others).collect();
     match all.len().saturating_sub(NAMES_SHOWN) {
         0 => all.join(", "),

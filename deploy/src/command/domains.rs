@@ -14,6 +14,7 @@ use crate::client::Client;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::project::Project;
+use crate::unicode_domain;
 
 pub(super) async fn run(command: Option<&cli::Domains>, context: &Context<'_>) -> Result<Exit, Failure> {
     match command {
@@ -46,7 +47,7 @@ pub(super) async fn run(command: Option<&cli::Domains>, context: &Context<'_>) -
         Some(cli::Domains::Remove { domain }) => {
             context.client()?.delete(&path(domain)).await?;
             context.print_result(&json!({ "domain": domain, "removed": true }), || {
-                Ok(format!("removed {domain}; its TXT record is no longer needed"))
+                Ok(format!("removed {}; its TXT record is no longer needed", unicode_domain::show(domain)))
             })
         }
     }
@@ -88,10 +89,11 @@ async fn show(
 
 /// A domain that does not exist.
 #[derive(Debug, thiserror::Error)]
-#[error("unknown domain `{0}`")]
+#[error("unknown domain `{}`", unicode_domain::show(.0))]
 struct Unknown(DomainName);
 
 fn unknown(domain: &DomainName) -> Failure {
-    let hint = format!("use `verge domains` to list domains, or `verge domains add {domain} --site SITE` to add it");
+    let shown = unicode_domain::show(domain);
+    let hint = format!("use `verge domains` to list domains, or `verge domains add {shown} --site SITE` to add it");
     Failure::new(Exit::Failure, &Unknown(domain.clone())).hint(Some(hint))
 }

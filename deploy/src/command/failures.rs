@@ -15,6 +15,7 @@ use crate::promote::PromotionError;
 use crate::push::{LimitsExceeded, PushError};
 use crate::rollback::RollbackError;
 use crate::rollout::RolloutError;
+use crate::unicode_domain;
 use crate::upload::{SourceError, UploadError};
 
 /// What to do about an error of the origin's API, in terms of this command line. `None`: the hint of the origin, if it has one, is
@@ -95,7 +96,10 @@ impl From<ClientError> for Failure {
             ClientError::Gateway { status, .. } if matches!(status.as_u16(), 502..=504) => Exit::Unreachable,
             ClientError::Gateway { .. } | ClientError::UnexpectedResponse { .. } => Exit::Failure,
         };
-        Self::new(exit, &error).hint(client_hint(&error))
+        let failure = Self::new(exit, &error).hint(client_hint(&error));
+        let message = unicode_domain::show_in(&failure.message);
+        let hints = failure.hints.iter().map(|hint| unicode_domain::show_in(hint)).collect();
+        Self { message, hints, ..failure }
     }
 }
 
@@ -264,6 +268,14 @@ mod tests {
         };
         assert_eq!(hint("unknown_release"), ["use `verge releases` to list releases"]);
         assert_eq!(hint("invalid_settings"), ["ask differently"]);
+    }
+
+    #[test]
+    fn domain_in_an_error_of_the_origin_is_shown_as_people_write_it() {
+        let message = "`xn--bcher-kva.example` is a domain of site `demo`".to_owned();
+        let body = ErrorBody { code: "domain_taken".into(), message, hint: None };
+        let failure = Failure::from(ClientError::Refused { status: Some(StatusCode::CONFLICT), body });
+        assert_eq!(failure.message, "`bücher.example` is a domain of site `demo`");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use verge_protocol::Timestamp;
 use verge_protocol::api::Problem;
 
 use crate::output::human;
+use crate::unicode_domain;
 
 /// The problems, each with what to do about it.
 pub(super) fn render(problems: &[Problem], now: Timestamp) -> String {
@@ -14,7 +15,7 @@ pub(super) fn render(problems: &[Problem], now: Timestamp) -> String {
             }
             _ => String::new(),
         };
-        let text = human::line(&problem.to_string(), 400);
+        let text = unicode_domain::show_in(&human::line(&problem.to_string(), 400));
         match hint(problem) {
             Some(hint) => format!("  {text}{when}\n    hint: {hint}"),
             None => format!("  {text}{when}"),

@@ -6,11 +6,12 @@ mod target;
 use std::path::{Path, PathBuf};
 
 use super::context::Context;
+use super::linking::{self, Questions};
 use super::provenance;
 use crate::cli;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::project::Project;
+use crate::project::{BuildDir, NamedSite, Project};
 use crate::push::Push;
 use crate::scan::Options;
 use crate::upload::RetryPolicy;
@@ -18,15 +19,20 @@ use crate::upload::RetryPolicy;
 pub(super) async fn run(arguments: &cli::Push, context: &Context<'_>) -> Result<Exit, Failure> {
     let Context { environment, output, .. } = *context;
     let project = Project::find(arguments.dir.as_deref(), &environment.current_dir)?;
-    let dir = project.build_dir()?;
-    let site = project.site(arguments.site.site.as_ref())?;
+    let dir = project.build_dir(arguments.force)?;
+    let named = project.named_site(arguments.site.site.as_ref())?;
     let client = context.client()?;
     let shown = display_path(&dir.path, &environment.current_dir);
     let target = target::find(arguments, &project.settings, environment, &dir.path).await?;
-    match dir.reason {
+    let is_confirmed = linking::confirm_site(&named, &client, Questions::Allowed, context).await?;
+    let link = project.link(&named, &dir.path);
+    let link = link.filter(|link| linking::may_link(link, is_confirmed, Questions::Allowed, context));
+    let NamedSite { site, .. } = &named;
+    match &dir.reason {
         Some(reason) => output.info(format_args!("pushing {shown} to {site} ({reason})")),
         None => output.info(format_args!("pushing {shown} to {site}")),
     }
+    print_others(&dir, context);
     match &target.source {
         Some(source) => output.info(format_args!("  channel {} (named after {source})", target.channel)),
         None if !target.channel.is_live() => output.info(format_args!("  channel {}", target.channel)),
@@ -34,7 +40,7 @@ pub(super) async fn run(arguments: &cli::Push, context: &Context<'_>) -> Result<
     }
     let push = Push {
         client: &client,
-        site: &site,
+        site,
         channel: &target.channel,
         lifetime: target.lifetime,
         dir: &dir.path,
@@ -45,8 +51,11 @@ pub(super) async fn run(arguments: &cli::Push, context: &Context<'_>) -> Result<
         retry: RetryPolicy::default(),
     };
     let mut pushed = push.run(output).await?;
+    if let Some(link) = link {
+        linking::write(&link, &named, context);
+    }
     let options = output.options();
-    pushed.rollout.ask_edges(&client, &site, &target.channel, context.limit_of_questions()).await;
+    pushed.rollout.ask_edges(&client, site, &target.channel, context.limit_of_questions()).await;
     if push.canary.is_some() && pushed.is_new && !pushed.rollout.was_tried {
         output.warn("the release went live without a canary: that needs an earlier release, and an edge more than the canary edges");
     }
@@ -65,6 +74,15 @@ pub(super) async fn run(arguments: &cli::Push, context: &Context<'_>) -> Result<
         }
     }
     Ok(pushed.rollout.exit())
+}
+
+/// Names the output directories that were not chosen.
+pub(super) fn print_others(dir: &BuildDir, context: &Context<'_>) {
+    let current = &context.environment.current_dir;
+    let others: Vec<String> = dir.others.iter().map(|other| display_path(other, current)).collect();
+    if !others.is_empty() {
+        context.output.info(format_args!("  also found {}: to push another, name it", others.join(", ")));
+    }
 }
 
 fn scan_options(arguments: &cli::Push, project: &Project) -> Options {
@@ -87,7 +105,7 @@ fn scan_options(arguments: &cli::Push, project: &Project) -> Options {
 }
 
 /// A path relative to `current`, if it is inside.
-fn display_path(path: &Path, current: &Path) -> String {
+pub(super) fn display_path(path: &Path, current: &Path) -> String {
     match path.strip_prefix(current) {
         Ok(inside) if inside.as_os_str().is_empty() || inside == Path::new(".") => "the current directory".to_owned(),
         Ok(inside) => inside.components().collect::<PathBuf>().display().to_string(),

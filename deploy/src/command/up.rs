@@ -7,16 +7,18 @@ use std::pin::pin;
 
 use verge_daemon::telemetry::{self, LogFormat};
 use verge_protocol::api::{Provenance, Site};
-use verge_protocol::{ChannelName, SiteName};
+use verge_protocol::{ChannelName, SiteName, error_chain};
 
 use super::context::Context;
+use super::linking::{self, Questions};
+use super::push::{display_path, print_others};
 use crate::cli;
 use crate::client::{ServerUrl, Token};
 use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::profile::{self, Profile};
-use crate::project::{Project, ProjectError};
+use crate::profile::{self, Profile, ProfileError};
+use crate::project::{NamedSite, Project, ProjectError, SiteSource};
 use crate::push::Push;
 use crate::rollout::Wait;
 use crate::scan::Options;
@@ -77,7 +79,11 @@ async fn serve(
     cluster: &Cluster,
 ) -> Result<Infallible, Failure> {
     cluster.until_caught_up().await?;
-    let profile_saved = save_profile(cluster, context.environment)?;
+    // The profile is a convenience: what it says is in the summary too.
+    let profile_saved = save_profile(cluster, context.environment).unwrap_or_else(|error| {
+        context.output.warn(error_chain(&error));
+        false
+    });
     push(arguments, context, cluster).await?;
     let sites: Vec<Site> = cluster.client().sites().await?;
     cluster.until_named(&sites).await?;
@@ -111,7 +117,7 @@ fn data_dir(arguments: &cli::Up, environment: &Environment) -> Result<PathBuf, F
 
 /// Saves a profile, so that `verge push` in another terminal finds this origin. Returns whether it was saved: not without a home
 /// directory, and not over the profile of an origin on another machine, which may have the only copy of its token.
-fn save_profile(cluster: &Cluster, environment: &Environment) -> Result<bool, Failure> {
+fn save_profile(cluster: &Cluster, environment: &Environment) -> Result<bool, ProfileError> {
     let Some(path) = &environment.profile else { return Ok(false) };
     let is_remote = |known: &Profile| known.origin.parse::<ServerUrl>().is_ok_and(|url| !url.is_loopback());
     if profile::load(path).ok().flatten().as_ref().is_some_and(is_remote) {
@@ -123,7 +129,7 @@ fn save_profile(cluster: &Cluster, environment: &Environment) -> Result<bool, Fa
         pin: None,
         name_server: Some(format!("http://{}", cluster.dns_private())),
     };
-    profile::save(&profile, path).map_err(|error| Failure::new(Exit::Failure, &error))?;
+    profile::save(&profile, path)?;
     Ok(true)
 }
 
@@ -150,10 +156,18 @@ async fn push(arguments: &cli::Up, context: &Context<'_>, cluster: &Cluster) -> 
     let demo = || DEMO_SITE.parse().expect("the name of the demo site is valid");
     if let Some(dir) = &arguments.dir {
         let project = Project::find(Some(dir), &context.environment.current_dir)?;
-        let site = match project.site(arguments.site.site.as_ref()) {
-            Err(ProjectError::NoSite) => demo(),
-            site => site?,
+        let named = match project.named_site(arguments.site.site.as_ref()) {
+            Err(ProjectError::NoSite) => NamedSite { site: demo(), source: SiteSource::Argument },
+            named => named?,
         };
+        let dir = project.build_dir(false)?;
+        if let Some(reason) = &dir.reason {
+            let shown = display_path(&dir.path, &context.environment.current_dir);
+            context.output.info(format_args!("pushing {shown} ({reason})"));
+        }
+        print_others(&dir, context);
+        // Signals end it, so that nobody can be asked.
+        linking::confirm_site(&named, cluster.client(), Questions::Forbidden, context).await?;
         let options = Options {
             single_page: project.settings.spa,
             legacy_service_workers: project.settings.legacy_service_workers.clone(),
@@ -161,7 +175,13 @@ async fn push(arguments: &cli::Up, context: &Context<'_>, cluster: &Cluster) -> 
             netlify_toml: project.netlify_toml(),
             ..Options::default()
         };
-        return push_folder(context, cluster, &site, &project.build_dir()?.path, options).await;
+        push_folder(context, cluster, &named.site, &dir.path, options).await?;
+        // A cluster that is gone on exit has no site to stay linked to, and a name that was not given is none.
+        let is_named = matches!(named.source, SiteSource::Package(_));
+        if let Some(link) = project.link(&named, &dir.path).filter(|_| is_named && !arguments.temp) {
+            linking::write(&link, &named, context);
+        }
+        return Ok(());
     }
     let site: SiteName = arguments.site.site.clone().unwrap_or_else(demo);
     cluster.client().create_site(&site).await?;

@@ -17,14 +17,25 @@ impl Output {
     /// Asks a question, even if `quiet`, and waits for a line. `Some(true)` if that is `y` or `yes`; `None` if input is not a terminal.
     /// Blocks.
     pub fn confirm(&self, question: impl fmt::Display) -> Option<bool> {
+        let line = self.ask(format_args!("{question} [y/N] "))?;
+        Some(["y", "yes"].contains(&line.trim().to_ascii_lowercase().as_str()))
+    }
+
+    /// The same for what does no harm: an empty line is a yes.
+    pub fn confirm_unless_no(&self, question: impl fmt::Display) -> Option<bool> {
+        let line = self.ask(format_args!("{question} [Y/n] "))?;
+        Some(!line.is_empty() && ["", "y", "yes"].contains(&line.trim().to_ascii_lowercase().as_str()))
+    }
+
+    /// The line that is typed; empty at the end of the input.
+    fn ask(&self, question: impl fmt::Display) -> Option<String> {
         let mut answers = lock(self.answers());
         let input = answers.as_mut()?;
         self.write_message(|messages| {
-            let _ = write!(messages, "{question} [y/N] ").and_then(|()| messages.flush());
+            let _ = write!(messages, "{question}").and_then(|()| messages.flush());
         });
         let mut line = String::new();
-        let is_read = input.read_line(&mut line).is_ok();
-        Some(is_read && ["y", "yes"].contains(&line.trim().to_ascii_lowercase().as_str()))
+        Some(input.read_line(&mut line).map_or_else(|_| String::new(), |_| line))
     }
 
     /// Lets [`Self::read_secret`] read with `read`: from a terminal a line that is not shown, else all of the input.

@@ -1,5 +1,6 @@
-//! The site name that a `package.json` implies.
+//! The site name that a `package.json` implies, and the packages that it names.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -18,6 +19,19 @@ pub struct PackageError {
 struct Package {
     #[serde(default)]
     name: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Dependencies {
+    dependencies: BTreeMap<String, serde_json::Value>,
+    dev_dependencies: BTreeMap<String, serde_json::Value>,
+}
+
+/// The packages that `text` depends on; none if it is invalid.
+pub(super) fn dependencies(text: &str) -> Vec<String> {
+    let read: Dependencies = serde_json::from_str(text.trim_start_matches('\u{feff}')).unwrap_or_default();
+    read.dependencies.into_keys().chain(read.dev_dependencies.into_keys()).collect()
 }
 
 /// The site name implied by `text`, the content of `file`; `None` if the package has no name, or one that cannot be converted.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use verge_protocol::canary::{CanaryPlan, CanaryShare};
+use verge_protocol::nfc::nfc;
 use verge_protocol::{HtmlPaths, SiteName, SitePath};
 
 use crate::channel::{ChannelArg, Lifetime};
@@ -66,7 +67,7 @@ pub struct PreviewSettings {
 
 fn absolute_paths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SitePath>, D::Error> {
     let path = |text: String| match text.strip_prefix('/') {
-        Some(path) => path.parse().map_err(D::Error::custom),
+        Some(path) => nfc(path).parse().map_err(D::Error::custom),
         None => Err(D::Error::custom(format_args!("invalid path `{text}`: expected a leading slash"))),
     };
     Vec::<String>::deserialize(deserializer)?.into_iter().map(path).collect()

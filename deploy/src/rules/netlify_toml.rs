@@ -84,7 +84,8 @@ pub(super) fn parse(file: &Path, text: &str, site: &str) -> Result<NetlifyRules,
     let toml: NetlifyToml = toml_file::parse(file, text)?;
     let line_of = |at: usize| 1 + text[..at.min(text.len())].matches('\n').count();
     let mut rules = NetlifyRules::default();
-    let of_building = toml.build.keys().filter(|key| *key != "publish").map(|key| format!("build.{key}"));
+    let of_building =
+        toml.build.keys().filter(|key| !matches!(key.as_str(), "base" | "publish")).map(|key| format!("build.{key}"));
     let ignored: Vec<String> =
         of_building.chain(toml.rest.keys().filter(|key| !USED.contains(&&***key)).cloned()).collect();
     if !ignored.is_empty() {

@@ -65,6 +65,14 @@ pub enum Problem {
         /// Why.
         reason: PathError,
     },
+    /// Two names that look the same and differ only in how accents are encoded: links cannot tell them apart.
+    #[error("{path}: two files have this name in Unicode normalization form C: {}", names.each_ref().map(|name| escaped(name)).join(" and "))]
+    SameName {
+        /// The path of both.
+        path: SitePath,
+        /// Their names on disk.
+        names: [String; 2],
+    },
     /// A name that is not UTF-8.
     #[error("{0:?}: the name is not valid UTF-8")]
     NotUtf8(std::path::PathBuf),
@@ -98,6 +106,20 @@ fn printable(path: &str) -> String {
     path.chars().map(escaped).collect()
 }
 
+/// A name whose characters beyond ASCII are escaped, so that names that look the same can be told apart.
+fn escaped(name: &str) -> String {
+    format!(
+        "`{}`",
+        name.chars()
+            .map(|character| if character.is_ascii() {
+                character.to_string()
+            } else {
+                character.escape_unicode().to_string()
+            })
+            .collect::<String>()
+    )
+}
+
 fn name_reason(error: &PathError) -> String {
     match error {
         PathError::Character(_, '\\') => "the name contains a backslash".to_owned(),
@@ -116,6 +138,7 @@ impl Problem {
                 Some("move secrets out of the directory or list them in .assetsignore, or use --allow-secrets")
             }
             Self::Rule(_) => Some("correct the rules, or use --ignore-rules to push without those named here"),
+            Self::SameName { .. } => Some("delete or rename one of them, or list one in .assetsignore"),
             Self::Name { .. } | Self::NotUtf8(_) => Some("rename the file, or list it in .assetsignore"),
             Self::Outside { .. } | Self::Dangling { .. } | Self::Loop(_) => {
                 Some("replace the link with its target, or list it in .assetsignore")

@@ -4,7 +4,8 @@
 //! 2. `_headers`, `_redirects`, `netlify.toml`, `verge.toml` and `.assetsignore` at the root configure the push and are not part of the site.
 //! 3. Files in `.assetsignore` are skipped.
 //! 4. `.env*` files are an error, or skipped if secrets are allowed.
-//! 5. Hidden files, `node_modules` and `__MACOSX*` are skipped.
+//! 5. Hidden files, `__MACOSX*` and a `node_modules` at the root are skipped, unless a `!pattern` in `.assetsignore` brings them back.
+//!    Repositories such as `.git` are always skipped.
 //! 6. All other files are included.
 //!
 //! For a symbolic link, the name of the link counts; a link to something hidden is an error, unless the link itself is skipped.
@@ -12,8 +13,7 @@
 use std::io;
 use std::path::Path;
 
-use ignore::gitignore::{Gitignore, GitignoreBuilder};
-
+use super::ignore_file::{IgnoreFile, Verdict};
 use super::problem::Problem;
 use super::secrets::is_env_file;
 
@@ -24,6 +24,9 @@ const CONTROL_FILES: [&str; 5] = ["_headers", "_redirects", "netlify.toml", "ver
 pub(super) const WELL_KNOWN: &str = ".well-known";
 
 const IGNORE_FILE: &str = ".assetsignore";
+
+/// Repositories hold every earlier version, and often credentials: no pattern brings them back.
+const REPOSITORIES: [&str; 5] = [".git", ".hg", ".svn", ".jj", ".bzr"];
 
 /// A file or directory that is skipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +51,11 @@ pub enum SkipReason {
 impl SkipReason {
     /// All reasons, in the order in which they are reported.
     pub const ALL: [Self; 3] = [Self::Hidden, Self::Junk, Self::Ignored];
+
+    /// Whether nobody asked for it: it is said even if little else is.
+    pub fn is_automatic(self) -> bool {
+        self != Self::Ignored
+    }
 }
 
 /// What to do with a file or directory.
@@ -61,9 +69,9 @@ pub(super) enum Action {
 
 /// The rules that select the files of one directory.
 pub(super) struct Selection {
-    ignored: Gitignore,
+    ignore_file: IgnoreFile,
     allow_secrets: bool,
-    problems: Vec<Problem>,
+    unreadable: Option<Problem>,
 }
 
 impl Selection {
@@ -73,31 +81,27 @@ impl Selection {
             Ok(text) => Self::new(&text, allow_secrets),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Self::new("", allow_secrets),
             Err(source) => {
-                let mut selection = Self::new("", allow_secrets);
-                selection.problems.push(Problem::Unreadable { path: IGNORE_FILE.to_owned(), source });
-                selection
+                let unreadable = Some(Problem::Unreadable { path: IGNORE_FILE.to_owned(), source });
+                Self { unreadable, ..Self::new("", allow_secrets) }
             }
         }
     }
 
     fn new(patterns: &str, allow_secrets: bool) -> Self {
-        let mut problems = Vec::new();
-        let mut builder = GitignoreBuilder::new(".");
-        for (line, pattern) in (1..).zip(patterns.trim_start_matches('\u{feff}').lines()) {
-            if let Err(error) = builder.add_line(None, pattern) {
-                problems.push(Problem::Pattern { line, reason: error.to_string() });
-            }
-        }
-        let ignored = builder.build().unwrap_or_else(|error| {
-            problems.push(Problem::Pattern { line: 1, reason: error.to_string() });
-            Gitignore::empty()
-        });
-        Self { ignored, allow_secrets, problems }
+        Self { ignore_file: IgnoreFile::parse(patterns), allow_secrets, unreadable: None }
+    }
+
+    /// Warns about each `!pattern` of `.assetsignore` that has brought back nothing.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let unused = self.ignore_file.unused();
+        unused
+            .map(|(line, pattern)| format!("{IGNORE_FILE}:{line}: `{pattern}` brings nothing back: {UNUSED}"))
+            .collect()
     }
 
     /// The problems of `.assetsignore` itself.
     pub(super) fn into_problems(self) -> Vec<Problem> {
-        self.problems
+        self.unreadable.into_iter().chain(self.ignore_file.into_problems()).collect()
     }
 
     /// Decides about `path`, relative to the directory, all of whose parents are included.
@@ -110,20 +114,58 @@ impl Selection {
         if CONTROL_FILES.contains(&path) {
             return Action::Control;
         }
-        if self.ignored.matched(path, is_dir).is_ignore() {
+        if self.ignore_file.verdict(path, is_dir) == Verdict::Ignored {
             return Action::Skip(SkipReason::Ignored);
         }
         if is_secret {
             return Action::Secret;
         }
-        if name.starts_with('.') {
+        if is_env_file(name) && !is_dir {
             return Action::Skip(SkipReason::Hidden);
         }
-        if name == "node_modules" || name.starts_with("__MACOSX") {
-            return Action::Skip(SkipReason::Junk);
+        match self.skipped_by_default(path, is_dir) {
+            Some(reason) => Action::Skip(reason),
+            None => Action::Include,
         }
-        Action::Include
     }
+
+    /// Why `path` is skipped unless `.assetsignore` says otherwise, and does not. What leads to a path that it brings back is not skipped,
+    /// but all else there is.
+    fn skipped_by_default(&self, path: &str, is_dir: bool) -> Option<SkipReason> {
+        let mut skipped = None;
+        for (end, name) in ends(path) {
+            let prefix = &path[..end];
+            let is_whole = end == path.len();
+            let reason = if REPOSITORIES.contains(&name) && (is_dir || !is_whole) {
+                return Some(SkipReason::Hidden);
+            } else if name.starts_with('.') {
+                Some(SkipReason::Hidden)
+            } else if prefix == "node_modules" || name.starts_with("__MACOSX") {
+                Some(SkipReason::Junk)
+            } else {
+                None
+            };
+            skipped = skipped.or(reason);
+            if skipped.is_some() && self.ignore_file.brings_back(prefix, is_dir || !is_whole) {
+                skipped = None;
+            }
+        }
+        skipped.filter(|_| !(is_dir && self.ignore_file.brings_back_below(path)))
+    }
+}
+
+/// What is said of a pattern without effect.
+const UNUSED: &str =
+    "only a top-level node_modules, __MACOSX*, hidden files and what an earlier pattern names are left out";
+
+/// Where each segment of a path ends, and the segment.
+fn ends(path: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut start = 0;
+    path.split('/').map(move |name| {
+        let end = start + name.len();
+        start = end + 1;
+        (end, name)
+    })
 }
 
 #[cfg(test)]
@@ -148,7 +190,7 @@ mod tests {
             ".well-known/.hidden",
             ".well-known/node_modules/",
         ] {
-            assert_eq!(classify(".*\nnode_modules", path), Action::Include, "{path}");
+            assert_eq!(classify(".*\n/node_modules", path), Action::Include, "{path}");
         }
     }
 
@@ -164,9 +206,53 @@ mod tests {
         for path in [".git/", ".DS_Store", "a/.htaccess", "a/.well-known/", ".env/", "a/.assetsignore"] {
             assert_eq!(classify("", path), Action::Skip(SkipReason::Hidden), "{path}");
         }
-        for path in ["node_modules/", "a/node_modules/", "__MACOSX/", "__MACOSX-1/"] {
+        for path in ["node_modules/", "__MACOSX/", "a/__MACOSX/", "__MACOSX-1/"] {
             assert_eq!(classify("", path), Action::Skip(SkipReason::Junk), "{path}");
         }
+    }
+
+    #[test]
+    fn only_top_level_node_modules_is_skipped() {
+        for path in ["assets/node_modules/", "assets/node_modules/@acme/icons/Icons.ttf", "node_modules.html"] {
+            assert_eq!(classify("", path), Action::Include, "{path}");
+        }
+    }
+
+    #[test]
+    fn negated_pattern_brings_back_hidden_and_junk_files() {
+        for (patterns, path) in [
+            ("!.htaccess", ".htaccess"),
+            ("!.htaccess", "a/.htaccess"),
+            ("!node_modules", "node_modules/"),
+            ("!node_modules", "node_modules/m/i.js"),
+            ("!/.config/", ".config/a/b.json"),
+            ("!.config/app.json", ".config/"),
+            ("!.config/app.json", ".config/app.json"),
+            ("!__MACOSX", "__MACOSX/x"),
+            ("*.map\n!.a.map", ".a.map"),
+        ] {
+            assert_eq!(classify(patterns, path), Action::Include, "{patterns}: {path}");
+        }
+        for (patterns, path) in [
+            ("!node_modules", "node_modules/.bin/"),
+            ("!.config/app.json", ".config/key.json"),
+            ("!*.json", ".config/"),
+            ("!.htaccess\n.htaccess", ".htaccess"),
+        ] {
+            assert!(matches!(classify(patterns, path), Action::Skip(_)), "{patterns}: {path}");
+        }
+    }
+
+    #[test]
+    fn secrets_and_repositories_are_never_brought_back() {
+        let patterns = "!*\n!.*\n!.git\n!.git/config\n!.env";
+        for path in [".git/", ".git/config", "a/.svn/", ".git/hooks/"] {
+            assert_eq!(classify(patterns, path), Action::Skip(SkipReason::Hidden), "{path}");
+        }
+        assert_eq!(classify(patterns, ".env"), Action::Secret);
+        let allowing = Selection::new(patterns, true);
+        assert_eq!(allowing.classify("a/.env", false), Action::Skip(SkipReason::Hidden));
+        assert_eq!(classify("!.gitignore", ".gitignore"), Action::Include);
     }
 
     #[test]
@@ -180,15 +266,11 @@ mod tests {
     }
 
     #[test]
-    fn ignore_patterns_follow_gitignore() {
-        let patterns = "\u{feff}# drafts\r\n*.map\r\n!keep.map\r\n/drafts/\r\n";
-        for path in ["a.js.map", "a/b.map", "drafts/"] {
-            assert_eq!(classify(patterns, path), Action::Skip(SkipReason::Ignored), "{path}");
+    fn negated_pattern_without_effect_is_named() {
+        let selection = Selection::new("!node_modules\n*.map\n!keep.map\n!.x\n!.y\n", false);
+        for (path, is_dir) in [("assets/node_modules", true), ("keep.map", false), (".x", false)] {
+            assert_eq!(selection.classify(path, is_dir), Action::Include, "{path}");
         }
-        for path in ["keep.map", "drafts", "a/drafts/", "map"] {
-            assert_eq!(classify(patterns, path), Action::Include, "{path}");
-        }
-        let broken = Selection::new("*.map\n[z-a]\n", false);
-        assert!(matches!(broken.into_problems()[..], [Problem::Pattern { line: 2, .. }]));
+        insta::assert_snapshot!(selection.warnings().join("\n"));
     }
 }

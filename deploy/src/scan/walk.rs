@@ -1,10 +1,12 @@
-//! Walks a directory. Symbolic links are followed if they stay inside it, and reported otherwise.
+//! Walks a directory. Symbolic links are followed if they stay inside it, and reported otherwise. Paths on the site are in Unicode
+//! normalization form C, whatever form the file system keeps.
 
 use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use verge_protocol::SitePath;
+use verge_protocol::nfc::nfc;
 
 use super::problem::Problem;
 use super::select::{Action, Selection, Skipped, WELL_KNOWN};
@@ -39,7 +41,15 @@ pub(super) fn walk(dir: &Path, selection: &Selection) -> Walked {
         Err(source) => walked.problems.push(Problem::Unreadable { path: dir.display().to_string(), source }),
     }
     walked.files.sort_by(|a, b| a.path.cmp(&b.path));
+    walked.problems.extend(same_names(&walked.files));
     walked
+}
+
+/// Files that have the same path once their names are composed.
+fn same_names(files: &[ScannedFile]) -> Vec<Problem> {
+    let name = |file: &ScannedFile| file.source.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let same = files.windows(2).filter(|pair| pair[0].path == pair[1].path);
+    same.map(|pair| Problem::SameName { path: pair[0].path.clone(), names: [name(&pair[0]), name(&pair[1])] }).collect()
 }
 
 struct Walk<'a> {
@@ -69,8 +79,8 @@ impl Walk<'_> {
         entries.sort_by_key(fs::DirEntry::file_name);
         self.open.push(source.to_owned());
         for entry in entries {
-            match entry.file_name().to_str() {
-                Some(name) if prefix.is_empty() => self.visit(&entry.path(), name),
+            match entry.file_name().to_str().map(nfc) {
+                Some(name) if prefix.is_empty() => self.visit(&entry.path(), &name),
                 Some(name) => self.visit(&entry.path(), &format!("{prefix}/{name}")),
                 None => self.walked.problems.push(Problem::NotUtf8(Path::new(prefix).join(entry.file_name()))),
             }

@@ -7,7 +7,8 @@ use crate::world::{Ran, World};
 /// Pushes, expects an error, and returns its text.
 async fn push_error(world: &World, arguments: &[&str]) -> String {
     let ran = world.verge(&[&["push"], arguments].concat()).await.ended(Exit::Refused);
-    assert!(world.origin.memory().requests.is_empty(), "something was sent");
+    let is_write = |request: &String| !request.starts_with("GET ");
+    assert!(!world.origin.memory().requests.iter().any(is_write), "something was sent");
     format!("error:{}", ran.stderr.split_once("error:").unwrap().1)
 }
 
@@ -123,6 +124,64 @@ async fn unsupported_rules_are_rejected_unless_ignored() {
     let memory = world.origin.memory();
     let build = &memory.sites.values().next().unwrap().releases[0].0;
     assert_ne!(build.fallback, verge_protocol::Fallback::NotFound, "the supported rule still applies");
+}
+
+#[tokio::test]
+async fn only_top_level_junk_is_skipped_unless_it_is_brought_back() {
+    let world = World::new().await;
+    for path in
+        ["assets/node_modules/@acme/Icons.ttf", "node_modules/m/i.js", ".htaccess", ".config/a.json", ".config/b.json"]
+    {
+        world.write(&format!("dist/{path}"), "");
+    }
+    pushed(&world, &["dist"]).await;
+    assert_eq!(paths(&world), ["app.js", "assets/node_modules/@acme/Icons.ttf", "index.html"]);
+    world.write("dist/.assetsignore", "!node_modules\n!.htaccess\n!.config/a.json\n!.never\n");
+    let ran = pushed(&world, &["dist"]).await;
+    let warnings: Vec<&str> = ran.stderr.lines().filter(|line| line.starts_with("warning")).collect();
+    assert!(
+        matches!(warnings[..], [warning] if warning.contains(".assetsignore:4: `!.never` brings nothing back")),
+        "{warnings:?}"
+    );
+    assert!(ran.stderr.contains("skipped hidden files: .config/b.json\n"), "{}", ran.stderr);
+    let memory = world.origin.memory();
+    let files = memory.sites.values().next().unwrap().releases[1].0.files.keys().map(ToString::to_string);
+    assert_eq!(
+        files.collect::<Vec<_>>(),
+        [
+            ".config/a.json",
+            ".htaccess",
+            "app.js",
+            "assets/node_modules/@acme/Icons.ttf",
+            "index.html",
+            "node_modules/m/i.js"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn decomposed_names_are_pushed_composed() {
+    let world = World::new().await;
+    world.write("dist/cafe\u{301}/men\u{fc}.html", "");
+    pushed(&world, &["dist"]).await;
+    assert_eq!(paths(&world), ["app.js", "caf\u{e9}/men\u{fc}.html", "index.html"]);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn two_names_that_become_one_are_named() {
+    let world = World::new().await;
+    world.write("dist/cafe\u{301}.html", "1");
+    world.write("dist/caf\u{e9}.html", "2");
+    let error = push_error(&world, &["dist"]).await;
+    let named = "caf\u{e9}.html: two files have this name in Unicode normalization form C: `cafe\\u{301}.html` and `caf\\u{e9}.html`";
+    assert!(error.contains(named) && error.contains("hint: delete or rename one of them"), "{error}");
+    // Directories become one, too.
+    std::fs::remove_file(world.path().join("dist/cafe\u{301}.html")).unwrap();
+    world.write("dist/a\u{30a}/x.html", "");
+    world.write("dist/\u{e5}/y.html", "");
+    pushed(&world, &["dist"]).await;
+    assert_eq!(paths(&world), ["app.js", "caf\u{e9}.html", "index.html", "\u{e5}/x.html", "\u{e5}/y.html"]);
 }
 
 #[cfg(unix)]

@@ -12,6 +12,8 @@ mod exit_codes;
 #[cfg(test)]
 mod explain;
 #[cfg(test)]
+mod linking;
+#[cfg(test)]
 mod listing;
 #[cfg(test)]
 #[cfg(all(unix, feature = "up"))]

@@ -74,7 +74,7 @@ async fn expiry_is_sent_as_given_or_as_set_for_previews() {
     world.verge(&["push", "--channel", "pr-1"]).await.ended(Exit::Success);
     world.verge(&["push", "--channel", "pr-1", "--expires", "12h"]).await.ended(Exit::Success);
     world.verge(&["push", "--channel", "pr-1", "--expires", "never"]).await.ended(Exit::Success);
-    world.write("verge.toml", "channel = \"staging\"\n[preview]\nexpires = \"14d\"\n");
+    world.write("verge.toml", "site = \"app\"\nchannel = \"staging\"\n[preview]\nexpires = \"14d\"\n");
     let line = world.verge(&["push", "--json"]).await.ended(Exit::Success).json();
     assert_eq!(line["channel"], "staging");
     in_ci(&world, &[("REVIEW_ID", "7")], &["push", "--preview"]).await.ended(Exit::Success);

@@ -40,7 +40,7 @@ async fn first_push_creates_site_and_prints_summary() {
     let site = &memory.sites[&"app".parse().unwrap()];
     let (build, provenance) = &site.releases[0];
     assert_eq!(build.files.len(), 2);
-    assert_eq!(build.fallback, Fallback::SinglePage { path: "index.html".parse().unwrap() });
+    assert_eq!(build.fallback, Fallback::NotFound);
     assert_eq!((provenance.author.as_deref(), provenance.message.as_deref()), (Some("Ann"), Some("first")));
 }
 
@@ -98,7 +98,8 @@ async fn first_push_of_a_large_build_has_no_warning() {
     assert!(ran.stderr.contains("\n✓ created site app\n"), "{}", ran.stderr);
     // The build is not sent to an origin that would answer without reading it.
     let requests = &world.origin.memory().requests;
-    assert_eq!(requests[..2], ["PUT /v1/sites/app", "POST /v1/sites/app/builds?channel=live"]);
+    let expected = ["GET /v1/sites/app", "PUT /v1/sites/app", "POST /v1/sites/app/builds?channel=live"];
+    assert_eq!(requests[..3], expected);
 }
 
 #[tokio::test]
@@ -145,6 +146,28 @@ async fn quiet_push_prints_only_the_url() {
     let world = World::new().await;
     let ran = world.verge(&push(&["--quiet"])).await.ended(Exit::Success);
     assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("http://app.localhost:8080/\n", ""));
+    // What was left out may be why something is missing.
+    world.write("dist/node_modules/m/i.js", "");
+    world.write("dist/a.map", "");
+    world.write("dist/.assetsignore", "*.map\n");
+    let ran = world.verge(&push(&["--quiet", "--force"])).await.ended(Exit::Success);
+    assert_eq!(ran.stderr, "warning: skipped development files: node_modules/\n");
+}
+
+#[tokio::test]
+async fn single_page_app_is_detected_by_evidence_which_is_said() {
+    let world = World::new().await;
+    world.write("dist/index.html", "<div id=root></div><script type=module src=/app.js></script>");
+    let ran = world.verge(&push(&[])).await.ended(Exit::Success);
+    let said = "detected a single-page app (<div id=\"root\"> and the script /app.js): paths that match no file serve index.html";
+    assert!(ran.stderr.contains(said), "{}", ran.stderr);
+    let fallback =
+        |release: usize| world.origin.memory().sites[&"app".parse().unwrap()].releases[release].0.fallback.clone();
+    assert_eq!(fallback(0), Fallback::SinglePage { path: "index.html".parse().unwrap() });
+    world.write("dist/index.html", "<h1>Hello</h1><script src=/app.js></script>");
+    let ran = world.verge(&push(&[])).await.ended(Exit::Success);
+    assert!(ran.stderr.contains("index.html is the only page, but not one that a script fills"), "{}", ran.stderr);
+    assert_eq!(fallback(1), Fallback::NotFound);
 }
 
 #[tokio::test]

@@ -145,7 +145,7 @@ async fn edges_are_unknown_only_if_repeats_fail_after_the_release() {
     assert_eq!(pushed.rollout.exit(), Exit::Lagging);
     world.write("dist/app.js", "2");
     world.origin.memory().faults.ends_early = [Early::FailedAfterReleased].into();
-    let ran = world.verge(&["push"]).await.ended(Exit::Lagging);
+    let ran = world.verge(&["push", "--site", "app"]).await.ended(Exit::Lagging);
     assert!(ran.stderr.contains("is unknown: the disk is\u{fffd}[2J full\n"), "{}", ran.stderr);
 }
 

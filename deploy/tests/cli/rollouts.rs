@@ -249,7 +249,7 @@ async fn canary_is_that_of_the_command_line_then_of_verge_toml_then_none() {
     assert_requested(&["--canary=2", "--canary-seconds=90"], plan(Count(2), 90)).await;
     assert_requested(&["--canary-seconds=90"], plan(Count(1), 90)).await;
 
-    world.write("verge.toml", "[canary]\nedges = \"10%\"\nseconds = 120\n");
+    world.write("verge.toml", "site = \"app\"\n[canary]\nedges = \"10%\"\nseconds = 120\n");
     assert_requested(&[], plan(Percent(10), 120)).await;
     assert_requested(&["--canary=3"], plan(Count(3), 120)).await;
     assert_requested(&["--canary-seconds=90"], plan(Percent(10), 90)).await;

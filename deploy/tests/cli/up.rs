@@ -38,6 +38,56 @@ async fn json_summary_has_working_addresses() {
 }
 
 #[tokio::test]
+async fn sources_are_not_published_but_their_output_is() {
+    let home = Home::new();
+    home.write("package.json", r#"{"name":"shop"}"#);
+    home.write("index.html", "<script type=module src=/src/main.ts></script>");
+    let mut up = home.up(&temporary(&["."]));
+    let summary = up.ready().await;
+    assert_eq!(summary["sites"][0]["name"], "shop");
+    let answer = process::get(summary["edges"][0]["url"].as_str().unwrap(), "shop.localhost", "/").await;
+    assert!(answer.ends_with("<!doctype html>one"), "{answer}");
+    let ended = up.end("TERM").await;
+    assert!(ended.stderr.contains("pushing dist (detected"), "{}", ended.stderr);
+    assert_eq!(home.read("verge.toml"), None, "a temporary cluster has no site to stay linked to");
+    std::fs::remove_dir_all(home.at("dist")).unwrap();
+    let ended = home.up(&temporary(&["."])).ended().await;
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    assert!(ended.stderr.contains("holds the sources of a site, and no output of a build\nhint: "), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn first_push_to_a_lasting_cluster_links_and_another_project_is_refused() {
+    let home = Home::new();
+    let lasting = ["--data", "data", "--port", "0", "--json", "--edges", "1"];
+    home.write("package.json", r#"{"name":"shop"}"#);
+    home.write("other/package.json", r#"{"name":"shop"}"#);
+    home.write("other/dist/index.html", "<!doctype html>other");
+    for _ in 0..2 {
+        let mut up = home.up(&[&lasting[..], &["."]].concat());
+        up.ready().await;
+        up.end("TERM").await;
+        assert!(home.read("verge.toml").unwrap().ends_with("site = \"shop\"\ndir = \"dist\"\n"));
+    }
+    let ended = home.up(&[&lasting[..], &["other/dist"]].concat()).ended().await;
+    assert_eq!(ended.code, Some(3), "{}", ended.stderr);
+    assert!(ended.stderr.contains("error: site shop exists already"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn profile_that_cannot_be_written_is_a_warning() {
+    let home = Home::new();
+    // A file where the directory of the profile would be.
+    std::fs::remove_dir(home.at("home")).unwrap();
+    home.write("home", "");
+    let mut up = home.up(&temporary(&["dist"]));
+    up.ready().await;
+    let ended = up.end("TERM").await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.contains("warning: failed to write the profile"), "{}", ended.stderr);
+}
+
+#[tokio::test]
 async fn https_serves_every_site_with_a_certificate_of_the_printed_authority() {
     let home = Home::new();
     let mut up = home.up(&temporary(&["--https", "--site", "shop", "dist"]));

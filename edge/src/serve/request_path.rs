@@ -1,9 +1,10 @@
-//! The path of a request (RFC 3986 §3.3), percent-decoded once.
+//! The path of a request (RFC 3986 §3.3), percent-decoded once, in the form of Unicode in which names are looked up.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 use verge_protocol::SitePath;
+use verge_protocol::nfc::nfc;
 
 /// The target of the request has no path, such as `*`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -13,7 +14,8 @@ pub(crate) struct InvalidPath;
 /// The path of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RequestPath<'a> {
-    /// Without leading and trailing slash; empty for the root. If it can name no file, what is not UTF-8 is replaced.
+    /// Without leading and trailing slash; empty for the root. In Unicode normalization form C, as the paths of files are; but if it can
+    /// name no file, as it was, with what is not UTF-8 replaced.
     pub(crate) decoded: Cow<'a, str>,
     /// Whether it ended with a slash; true for the root.
     pub(crate) has_trailing_slash: bool,
@@ -39,7 +41,9 @@ impl<'a> RequestPath<'a> {
                 && !decoded.contains(is_forbidden)
                 && decoded.split('/').all(|segment| segment != "." && segment != "..")
         };
-        let (decoded, names_no_file) = match decode(raw) {
+        // What is too long is not composed; what is composed may be longer.
+        let composed = decode(raw).filter(|decoded| is_name(decoded)).map(compose);
+        let (decoded, names_no_file) = match composed {
             Some(decoded) if is_name(&decoded) => (decoded, false),
             _ => (percent_decode_str(raw).decode_utf8_lossy(), true),
         };
@@ -73,6 +77,14 @@ fn decode(raw: &str) -> Option<Cow<'_, str>> {
     percent_decode_str(raw).decode_utf8().ok()
 }
 
+/// In normalization form C; what is ASCII costs nothing.
+fn compose(decoded: Cow<'_, str>) -> Cow<'_, str> {
+    match nfc(&decoded) {
+        Cow::Borrowed(_) => decoded,
+        Cow::Owned(composed) => Cow::Owned(composed),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -96,6 +108,18 @@ mod tests {
             assert_eq!((&*parsed.decoded, parsed.has_trailing_slash), (decoded, has_trailing_slash), "{path}");
             assert!(parsed.can_match() && parsed.with_single_slashes().is_none(), "{path}");
         }
+    }
+
+    #[test]
+    fn decomposed_path_is_composed() {
+        for path in ["/cafe%CC%81/A%CC%8A.js", "/caf%C3%A9/%C3%85.js", "/caf%C3%A9/A\u{30a}.js"] {
+            assert_eq!(RequestPath::parse(path).unwrap().decoded, "caf\u{e9}/\u{c5}.js", "{path}");
+        }
+        let parsed = RequestPath::parse("//cafe%CC%81").unwrap();
+        assert_eq!(parsed.with_single_slashes().as_deref(), Some("caf\u{e9}"));
+        // Each of these characters is three in form C.
+        let longer = format!("/{}", "%F0%9D%85%A0".repeat(SitePath::MAX / 4));
+        assert!(!RequestPath::parse(&longer).unwrap().can_match());
     }
 
     #[test]
@@ -144,7 +168,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn path_that_can_match_is_that_of_a_file(path in "/([./a%\\\\]|%2e|%2f|%00|%5c|ü){0,8}") {
+        fn path_that_can_match_is_that_of_a_file(path in "/([./a%\\\\]|%2e|%2f|%00|%5c|ü|u|\u{308}){0,8}") {
             let parsed = RequestPath::parse(&path).unwrap();
             if parsed.can_match() {
                 prop_assert!(parsed.decoded.is_empty() || parsed.decoded.parse::<SitePath>().is_ok());

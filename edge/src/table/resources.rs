@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use verge_protocol::nfc::nfc;
 use verge_protocol::{Content, Digest, Fallback, HtmlPaths, Manifest, SiteName};
 
 use super::release_blobs::ReleaseBlobs;
@@ -25,13 +26,14 @@ pub(crate) struct Resources {
 }
 
 impl Resources {
-    /// Builds the resources of the manifest `id`.
+    /// Builds the resources of the manifest `id`. Paths are composed, since older manifests have them as the file system did; if two become
+    /// one, one of them is kept.
     pub(crate) fn new(id: Digest, manifest: Manifest) -> Self {
         let blobs = ReleaseBlobs::of(manifest.files.values());
         let by_path: HashMap<Box<str>, Arc<Resource>> =
-            manifest.files.into_iter().map(|(path, file)| (path.as_str().into(), Arc::new(file.into()))).collect();
+            manifest.files.into_iter().map(|(path, file)| (nfc(path.as_str()).into(), Arc::new(file.into()))).collect();
         let single_page = match manifest.fallback {
-            Fallback::SinglePage { path } => by_path.get(path.as_str()).cloned(),
+            Fallback::SinglePage { path } => by_path.get(&*nfc(path.as_str())).cloned(),
             Fallback::NotFound => None,
         };
         let not_found = by_path.iter().filter_map(|(path, resource)| {
@@ -40,7 +42,7 @@ impl Resources {
         });
         let not_found = not_found.collect();
         let former_scripts = manifest.former_scripts.unwrap_or_default();
-        let former_scripts = former_scripts.iter().map(|path| path.as_str().into()).collect();
+        let former_scripts = former_scripts.iter().map(|path| nfc(path.as_str()).into()).collect();
         let (site, html, rules) = (manifest.site, manifest.html, Arc::new(SiteRules::new(manifest.rules)));
         Self { manifest: id, site, by_path, not_found, single_page, blobs, former_scripts, html, rules }
     }
@@ -130,5 +132,27 @@ impl Resources {
     /// Whether only earlier releases had a script at this path, or the site named it as a legacy service worker.
     pub(crate) fn is_former_script(&self, path: &str) -> bool {
         self.former_scripts.contains(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decomposed_paths_of_a_manifest_are_found_composed() {
+        let content = Content::cut(&"x".into()).0;
+        let file = serde_json::json!({ "identity": content, "media_type": "text/html", "lifetime": "revalidate" });
+        let manifest: Manifest = serde_json::from_value(serde_json::json!({
+            "site": "demo",
+            "files": { "cafe\u{301}/404.html": file, "cafe\u{301}/index.html": file },
+            "fallback": Fallback::SinglePage { path: "cafe\u{301}/index.html".parse().unwrap() },
+            "former_scripts": ["cafe\u{301}/sw.js"],
+        }))
+        .unwrap();
+        let resources = Resources::new(Digest::of(b"m"), manifest);
+        assert!(resources.get("caf\u{e9}/index.html").is_some() && resources.single_page().is_some());
+        assert!(resources.not_found_page("caf\u{e9}").is_some() && resources.is_former_script("caf\u{e9}/sw.js"));
+        assert!(resources.get("cafe\u{301}/index.html").is_none());
     }
 }

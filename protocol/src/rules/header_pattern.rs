@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use percent_encoding::percent_decode_str;
 
+use crate::nfc::nfc;
 use crate::serde_text::serde_as_text;
 
 /// The paths that a header rule is for. Letters match in both cases, and the slash at the end of pattern and path does not matter.
@@ -34,14 +35,14 @@ enum Token {
 #[error("invalid path `{0}`: expected a leading slash")]
 pub struct HeaderPatternError(String);
 
-/// The form of a path that patterns are compared with: decoded, in lowercase, without the slash at its end.
+/// The form of a path that patterns are compared with: decoded, in lowercase, in Unicode normalization form C, without the slash at its end.
 #[derive(Debug)]
 pub struct FoldedPath(String);
 
 impl FoldedPath {
     /// Of `path`, which starts with a slash, percent-encoded. What is not UTF-8 is replaced.
     pub fn new(path: &str) -> Self {
-        let folded = percent_decode_str(path).decode_utf8_lossy().to_lowercase();
+        let folded = fold(path);
         Self(folded.strip_suffix('/').map(str::to_owned).unwrap_or(folded))
     }
 
@@ -49,6 +50,11 @@ impl FoldedPath {
     pub(super) fn segments(&self) -> impl Iterator<Item = &str> {
         self.0.split('/').skip(1)
     }
+}
+
+/// Decoded, in lowercase, in normalization form C.
+fn fold(text: &str) -> String {
+    nfc(&percent_decode_str(text).decode_utf8_lossy().to_lowercase()).into_owned()
 }
 
 impl HeaderPattern {
@@ -150,7 +156,7 @@ impl FromStr for HeaderPattern {
                 if index > 0 {
                     push(Token::Any, &mut literal);
                 }
-                literal.push_str(&percent_decode_str(part).decode_utf8_lossy().to_lowercase());
+                literal.push_str(&fold(part));
             }
         }
         if !literal.is_empty() {
@@ -226,6 +232,7 @@ mod tests {
             ("/a", "/a/"),
             ("/a/", "/A"),
             ("/Ä", "/%C3%A4"),
+            ("/\u{e4}/*", "/A%CC%88/x"),
             ("/*", "/"),
             ("/*", "/a/b"),
             ("/a/*", "/a"),

@@ -6,13 +6,14 @@ use std::str::FromStr;
 
 use percent_encoding::percent_decode_str;
 
+use crate::nfc::nfc;
 use crate::serde_text::serde_as_text;
 
 /// The path that a redirect rule is for.
 ///
 /// A segment is a literal, a placeholder `:name` for one segment that is not empty, or the wildcard `*` for any number of segments; the
-/// wildcard may follow text in its segment, as in `/a*`. A `*` or `:` elsewhere is literal. Literals are compared decoded, and
-/// case-sensitively; the slash at the end of the pattern and of the path does not matter.
+/// wildcard may follow text in its segment, as in `/a*`. A `*` or `:` elsewhere is literal. Literals are compared decoded, in
+/// Unicode normalization form C, and case-sensitively; the slash at the end of the pattern and of the path does not matter.
 #[derive(Clone)]
 pub struct PathPattern {
     text: Box<str>,
@@ -226,8 +227,12 @@ impl Eq for PathPattern {}
 
 serde_as_text!(PathPattern);
 
+/// Decoded and composed.
 fn decode(segment: &str) -> Cow<'_, str> {
-    percent_decode_str(segment).decode_utf8_lossy()
+    match percent_decode_str(segment).decode_utf8_lossy() {
+        Cow::Borrowed(text) => nfc(text),
+        Cow::Owned(text) => nfc(&text).into_owned().into(),
+    }
 }
 
 /// The path of a request, split into segments and each of them decoded.
@@ -300,9 +305,10 @@ impl<'a> SplitPath<'a> {
         if !decoded.starts_with(prefix) {
             return None;
         }
-        // The shortest start of the segment as in the request that decodes to the prefix. A byte is encoded as three at most.
+        // The shortest start of the segment as in the request that decodes to the prefix. Composed, a byte
+        // is nine at most.
         let is_end = |end: &usize| raw.is_char_boundary(*end) && decode(&raw[..*end]) == prefix;
-        let end = self.start(index)? + (prefix.len()..=raw.len().min(3 * prefix.len())).find(is_end)?;
+        let end = self.start(index)? + (prefix.len()..=raw.len().min(9 * prefix.len())).find(is_end)?;
         Some(if self.path[end..].starts_with('/') { end + 1 } else { end })
     }
 }

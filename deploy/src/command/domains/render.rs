@@ -7,6 +7,7 @@ use verge_protocol::api::{Delegation, Domain, FindingKind, Site};
 
 use super::findings;
 use crate::output::{Output, human, table};
+use crate::unicode_domain;
 
 /// The TTL of the suggested records, in seconds: short, so that corrections take effect soon.
 const TTL: u32 = 300;
@@ -18,9 +19,9 @@ pub(super) const NO_DOMAINS: &str = "no domains yet; add one with `verge domains
 pub(super) fn list(domains: &[Domain], now: Timestamp, output: &Output) -> String {
     let row = |domain: &Domain| {
         vec![
-            domain.name.to_string(),
+            unicode_domain::show(&domain.name),
             domain.site.to_string(),
-            domain.redirect_to.as_ref().map_or_else(String::new, ToString::to_string),
+            domain.redirect_to.as_ref().map_or_else(String::new, unicode_domain::show),
             domain.proven.map_or_else(|| "not yet".to_owned(), |proven| human::age(proven.age(now))),
             problem(domain),
         ]
@@ -32,16 +33,20 @@ pub(super) fn list(domains: &[Domain], now: Timestamp, output: &Output) -> Strin
 fn problem(domain: &Domain) -> String {
     match (domain.findings.first(), &domain.problem) {
         (Some(finding), _) if finding.kind != FindingKind::Unknown => finding.kind.to_string(),
-        (_, Some(problem)) => human::line(problem, 200),
+        (_, Some(problem)) => unicode_domain::show_in(&human::line(problem, 200)),
         (first, None) => first.map_or_else(String::new, |finding| human::line(&finding.seen, 200)),
     }
 }
 
-/// What a domain lacks before it is served, and what to do, step by step. The records to create now are the result.
+/// What a domain lacks before it is served, and what to do, step by step. The records to create now are the result, with A-labels as in a
+/// zone file.
 pub(super) fn pending(domain: &Domain, site: &Site, program: &str, output: &Output) -> io::Result<()> {
-    let name = &domain.name;
+    let name = unicode_domain::show(&domain.name);
     match domain.problem.as_deref().filter(|_| domain.findings.is_empty()) {
-        Some(problem) => output.info(format_args!("{name} is not proven yet: {}", human::line(problem, 500))),
+        Some(problem) => {
+            let problem = unicode_domain::show_in(&human::line(problem, 500));
+            output.info(format_args!("{name} is not proven yet: {problem}"));
+        }
         None => output.info(format_args!("{name} is not proven yet")),
     }
     findings::write(domain, output);
@@ -68,13 +73,15 @@ pub(super) fn pending(domain: &Domain, site: &Site, program: &str, output: &Outp
 
 /// How to point a proven domain at the fleet. The record to create now is the result.
 pub(super) fn proven(domain: &Domain, site: &Site, program: &str, output: &Output) -> io::Result<()> {
-    let name = &domain.name;
+    let name = unicode_domain::show(&domain.name);
     match &domain.redirect_to {
         None => output.success(format_args!("{name} is proven and serves {}", domain.site)),
-        Some(target) => output.success(format_args!("{name} is proven and redirects to {target}")),
+        Some(target) => {
+            output.success(format_args!("{name} is proven and redirects to {}", unicode_domain::show(target)));
+        }
     }
     if let Some(problem) = &domain.problem {
-        output.warn(human::line(problem, 500));
+        output.warn(unicode_domain::show_in(&human::line(problem, 500)));
     }
     findings::write(domain, output);
     let fleet = fleet_record(domain, site);
@@ -182,6 +189,27 @@ mod tests {
         ];
         let output = Output::new(io::sink(), io::sink(), OutputOptions::default());
         insta::assert_snapshot!(list(&domains, Timestamp(7_200_000), &output));
+    }
+
+    #[test]
+    fn unicode_domain_is_shown_as_written_and_its_records_as_in_a_zone() {
+        let name = "xn--bcher-kva.example";
+        let problem = "there is no name `_verge.xn--bcher-kva.example`";
+        let target = Some("www.xn--bcher-kva.example".parse().unwrap());
+        let pending_one = domain(name, None, Some(problem));
+        let redirecting = Domain { redirect_to: target, ..domain(name, Some(0), None) };
+        let text = list(
+            &[pending_one.clone(), redirecting.clone()],
+            Timestamp(9),
+            &Output::new(io::sink(), io::sink(), OutputOptions::default()),
+        );
+        assert!(!text.contains("xn--") && text.contains("www.bücher.example"), "{text}");
+        let text = written(|output| pending(&pending_one, &site(), "verge", output));
+        assert!(text.contains("bücher.example is not proven yet: there is no name `_verge.bücher.example`"), "{text}");
+        assert!(text.contains("\n_verge.xn--bcher-kva.example. 300 IN TXT"), "{text}");
+        let text = written(|output| proven(&redirecting, &site(), "verge", output));
+        assert!(text.contains("bücher.example is proven and redirects to www.bücher.example\n"), "{text}");
+        assert!(text.contains("\nxn--bcher-kva.example. 300 IN CNAME"), "{text}");
     }
 
     #[test]

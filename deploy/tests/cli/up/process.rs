@@ -26,8 +26,17 @@ impl Home {
         Self(dir)
     }
 
-    fn at(&self, name: &str) -> PathBuf {
+    pub(super) fn at(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
+    }
+
+    pub(super) fn write(&self, name: &str, text: &str) {
+        std::fs::create_dir_all(self.at(name).parent().unwrap()).unwrap();
+        std::fs::write(self.at(name), text).unwrap();
+    }
+
+    pub(super) fn read(&self, name: &str) -> Option<String> {
+        std::fs::read_to_string(self.at(name)).ok()
     }
 
     /// Starts `verge up`.

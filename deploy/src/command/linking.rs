@@ -1,0 +1,105 @@
+//! Which site a project has: asked before another project's site is replaced, and written down by the first push.
+
+use verge_protocol::SiteName;
+use verge_protocol::api::Site;
+
+use super::context::Context;
+use crate::client::Client;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::human;
+use crate::project::{Link, NamedSite, SiteSource};
+use crate::upload::RetryPolicy;
+
+/// Whether a person may be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Questions {
+    Allowed,
+    Forbidden,
+}
+
+/// A site that exists, and that nothing but the name in a `package.json` connects with this project.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "site {0} exists already, and may be another project's: only the name in package.json says that it is this one's"
+)]
+struct MayBeAnothers(SiteName);
+
+/// Makes sure that the site is this project's, if only `package.json` names it: templates name many projects alike. It is if it has no
+/// release yet. Otherwise a person decides, or the push is refused. Returns whether a person said so.
+pub(super) async fn confirm_site(
+    named: &NamedSite,
+    client: &Client,
+    questions: Questions,
+    context: &Context<'_>,
+) -> Result<bool, Failure> {
+    let NamedSite { site, source: SiteSource::Package(_) } = named else { return Ok(false) };
+    let path = format!("/v1/sites/{site}");
+    let known = RetryPolicy::default().run_first(context.output, async || client.get::<Site>(&path).await).await;
+    let known = match known {
+        Ok(known) => known,
+        Err(error) if error.code() == Some("unknown_site") => return Ok(false),
+        Err(error) => return Err(error.into()),
+    };
+    let Some(channel) = known.channels.first() else { return Ok(false) };
+    let live = known.channels.iter().find(|channel| channel.name.is_live()).unwrap_or(channel);
+    let error = MayBeAnothers(site.clone());
+    let question = format!(
+        "{error}.\nIt has {} on {}, at {}. Push to it, and link this project to it?",
+        live.release,
+        live.name,
+        human::line(&known.url, 300)
+    );
+    let answer = match questions {
+        Questions::Allowed => context.output.confirm(question),
+        Questions::Forbidden => None,
+    };
+    match answer {
+        Some(true) => Ok(true),
+        Some(false) => Err(Failure::new(Exit::Refused, &error).hint(Some(OTHER_NAME))),
+        None => Err(Failure::new(Exit::Refused, &error)
+            .hint(Some(format!(
+                "if it is, use --site {site}, or commit a verge.toml with `site = \"{site}\"`, as the first push writes it"
+            )))
+            .hint(Some(OTHER_NAME))),
+    }
+}
+
+const OTHER_NAME: &str = "for a new site, use --site with another name";
+
+/// Asks whether the project may be linked. `is_confirmed`: that was part of another question. Without a person, it may.
+pub(super) fn may_link(link: &Link, is_confirmed: bool, questions: Questions, context: &Context<'_>) -> bool {
+    let options = context.output.options();
+    if is_confirmed || questions == Questions::Forbidden || options.quiet || options.json {
+        return true;
+    }
+    let question = format!("Write {link} to {}, so that this project stays linked to its site?", file(link, context));
+    context.output.confirm_unless_no(question).unwrap_or(true)
+}
+
+/// Links the project, and says so. That it cannot be written does not fail a push; it matters if the next one will ask again.
+pub(super) fn write(link: &Link, named: &NamedSite, context: &Context<'_>) {
+    let output = context.output;
+    match link.write() {
+        Ok(()) => output.info(format_args!(
+            "  wrote {link} to {}: commit it, so that the project stays linked",
+            file(link, context)
+        )),
+        Err(error) => {
+            let cause = verge_protocol::error_chain(&error);
+            let text = format!("the project is not linked to {}: {cause}", named.site);
+            if matches!(named.source, SiteSource::Package(_)) {
+                output.warn(text);
+                output.hint(format_args!("write {link} to verge.toml, or use --site {} from now on", named.site));
+            } else {
+                output.info(format_args!("  {text}"));
+            }
+        }
+    }
+}
+
+/// The path of the file, as a person would write it.
+fn file(link: &Link, context: &Context<'_>) -> String {
+    let inside = link.file.strip_prefix(&context.environment.current_dir);
+    inside.unwrap_or(&link.file).display().to_string()
+}

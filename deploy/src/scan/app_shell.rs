@@ -1,0 +1,193 @@
+//! Recognizes the page of a single-page app: a nearly empty body which a script fills.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use super::html::{Page, Script};
+use crate::output::human;
+
+/// How much of a page is read, in bytes. Apps that have all of their scripts in the page are longer, but their body is not.
+const HEAD_LEN: u64 = 512 * 1024;
+
+/// The most visible text of a page that a script fills, in characters: "Loading…", or a sentence for those without scripts.
+const TEXT_MAX: usize = 200;
+
+/// The most elements of such a page: some splash screens have a spinner of a dozen.
+const ELEMENTS_MAX: usize = 40;
+
+/// Ids of the elements that frameworks and their templates render into.
+const MOUNT_IDS: [&str; 19] = [
+    "__next",
+    "__nuxt",
+    "app",
+    "app-root",
+    "application",
+    "app-container",
+    "elm",
+    "elm-app",
+    "main-app",
+    "mount",
+    "mount-point",
+    "preact-app",
+    "q-app",
+    "react-app",
+    "react-root",
+    "root",
+    "svelte",
+    "svelte-app",
+    "vue-app",
+];
+
+/// Scripts that start a framework with a router of its own, by a part of their address.
+const ROUTER_SCRIPTS: [(&str, &str); 4] = [
+    ("flutter_bootstrap.js", "Flutter"),
+    ("flutter.js", "Flutter"),
+    ("main.dart.js", "Flutter"),
+    ("_framework/blazor.webassembly", "Blazor"),
+];
+
+/// Why the page at `source` is that of a single-page app, as a phrase; `None`: it is not.
+pub(super) fn evidence(source: &Path) -> io::Result<Option<String>> {
+    let mut bytes = Vec::new();
+    File::open(source)?.take(HEAD_LEN).read_to_end(&mut bytes)?;
+    Ok(evidence_in(&Page::read(&String::from_utf8_lossy(&bytes))))
+}
+
+fn evidence_in(page: &Page) -> Option<String> {
+    for (part, framework) in ROUTER_SCRIPTS {
+        if page.scripts.iter().any(|script| script.source.as_deref().is_some_and(|source| source.contains(part))) {
+            return Some(format!("the script {part} of {framework}"));
+        }
+    }
+    if page.elements.iter().any(|element| element.name == "app-root") && !page.scripts.is_empty() {
+        return Some("<app-root> of Angular".to_owned());
+    }
+    if page.text_len > TEXT_MAX || page.elements.len() > ELEMENTS_MAX {
+        return None;
+    }
+    if page.scripts.iter().any(|script| script.text.contains("__sveltekit_")) {
+        return Some("an empty page of SvelteKit".to_owned());
+    }
+    if page.meta_names.iter().any(|name| name.ends_with("/config/environment")) {
+        return Some("an empty page of Ember".to_owned());
+    }
+    let script = page
+        .scripts
+        .iter()
+        .find(|script| script.is_module)
+        .or_else(|| page.scripts.iter().find(|script| is_own(script)))?;
+    let mount = page.elements.iter().find(|element| MOUNT_IDS.contains(&&*element.id));
+    let custom = page.elements.iter().find(|element| element.name.contains('-'));
+    let mount = match (mount, custom) {
+        (Some(mount), _) => format!("<{} id=\"{}\">", mount.name, mount.id),
+        (None, Some(custom)) => format!("<{}>", custom.name),
+        // Some frameworks render into the body itself.
+        (None, None) if page.elements.is_empty() && page.text_len == 0 && script.is_module => {
+            "an empty body".to_owned()
+        }
+        (None, None) => return None,
+    };
+    let script = match &script.source {
+        Some(source) => format!("the script {source}"),
+        None => "a module script".to_owned(),
+    };
+    Some(human::line(&format!("{mount} and {script}"), 120))
+}
+
+/// Whether the script is a file of the site itself.
+fn is_own(script: &Script) -> bool {
+    script.source.as_deref().is_some_and(|source| {
+        let path = source.split(['?', '#']).next().unwrap_or_default();
+        let is_elsewhere = source.contains("://") || source.starts_with("//");
+        !is_elsewhere && Path::new(path).extension().is_some_and(|extension| extension == "js" || extension == "mjs")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn evidence(html: &str) -> Option<String> {
+        evidence_in(&Page::read(html))
+    }
+
+    #[test]
+    fn page_of_an_app_is_recognized_with_its_evidence() {
+        for (html, expected) in [
+            (
+                "<head><script type=module src=/assets/index-D1.js></script></head><body><div id=root></div></body>",
+                "<div id=\"root\"> and the script /assets/index-D1.js",
+            ),
+            (
+                "<noscript>You need to enable JavaScript.</noscript><div id=\"root\"></div><script defer src=\"/static/js/main.1f.js\"></script>",
+                "<div id=\"root\"> and the script /static/js/main.1f.js",
+            ),
+            (
+                "<div id=app>Loading…</div><script src=js/app.js?v=1></script>",
+                "<div id=\"app\"> and the script js/app.js?v=1",
+            ),
+            (
+                "<main id=app></main><script type=module>import '/a.js'</script>",
+                "<main id=\"app\"> and a module script",
+            ),
+            ("<todo-app></todo-app><script type=module src=app.js></script>", "<todo-app> and the script app.js"),
+            ("<body><script type=module>import init from '/x.js'</script></body>", "an empty body and a module script"),
+            ("<app-root></app-root><script src=main.js type=module></script>", "<app-root> of Angular"),
+            (
+                "<body><script src=\"flutter_bootstrap.js\" async></script></body>",
+                "the script flutter_bootstrap.js of Flutter",
+            ),
+            (
+                "<div style=\"display: contents\"><script>{ __sveltekit_1abc = {}; import('/_app/start.js') }</script></div>",
+                "an empty page of SvelteKit",
+            ),
+            (
+                "<meta name=\"shop/config/environment\" content=\"%7B\"><script src=/assets/vendor.js></script>",
+                "an empty page of Ember",
+            ),
+            (
+                "<div id=app>Loading</div><script src=_framework/blazor.webassembly.js></script>",
+                "the script _framework/blazor.webassembly of Blazor",
+            ),
+        ] {
+            assert_eq!(evidence(html).as_deref(), Some(expected), "{html}");
+        }
+    }
+
+    #[test]
+    fn plain_page_is_no_app() {
+        let prerendered = format!(
+            "<div id=root><h1>Us</h1><p>{}</p></div><script type=module src=/a.js></script>",
+            "word ".repeat(60)
+        );
+        let gallery = format!("<div id=app>{}</div><script src=a.js></script>", "<img src=1.png>".repeat(50));
+        for html in [
+            "",
+            "<!doctype html>",
+            "<h1>Hello</h1>",
+            "<h1>Hello</h1><script src=app.js></script>",
+            "<h1>Hello</h1><script type=module src=app.js></script>",
+            "<body><script src=game.js></script></body>",
+            "<div id=app></div>",
+            "<div id=root></div><script async src=https://stats.example/s.js></script>",
+            "<div id=root></div><script>track()</script>",
+            "<div id=content></div><script type=module src=a.js></script>",
+            &prerendered,
+            &gallery,
+        ] {
+            assert_eq!(evidence(html), None, "{html}");
+        }
+    }
+
+    #[test]
+    fn only_the_beginning_of_a_page_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("index.html");
+        let page = "<div id=app></div><script type=module>";
+        std::fs::write(&path, format!("{page}{}", "1;".repeat(1 << 20))).unwrap();
+        assert_eq!(super::evidence(&path).unwrap().as_deref(), Some("<div id=\"app\"> and a module script"));
+        std::fs::write(&path, format!("<!--{}-->{page}", " ".repeat(1 << 20))).unwrap();
+        assert_eq!(super::evidence(&path).unwrap(), None);
+    }
+}
