@@ -3,6 +3,7 @@
 use http::{HeaderMap, header};
 use verge_protocol::Coding;
 
+use super::weight;
 use crate::table::{Representation, Resource};
 
 /// Selects the representation to send.
@@ -64,26 +65,15 @@ impl Accepted {
     }
 }
 
-/// The weight among an element's parameters, in thousandths; 1000 by default; `None` if it is malformed (RFC 9110 §12.4.2: 0 to 1
-/// with at most three decimals).
+/// The weight among an element's parameters, in thousandths; 1000 by default; `None` if there is another parameter, or it is malformed.
 fn weight<'a>(parameters: impl Iterator<Item = &'a str>) -> Option<u16> {
-    let mut weight = 1000;
+    let mut weight = weight::MAX;
     for parameter in parameters {
         let (name, value) = parameter.trim_matches([' ', '\t']).split_once('=')?;
         if !name.eq_ignore_ascii_case("q") {
             return None;
         }
-        let (whole, decimals) = value.split_once('.').unwrap_or((value, ""));
-        if decimals.len() > 3 || !decimals.bytes().all(|digit| digit.is_ascii_digit()) {
-            return None;
-        }
-        let mut digits = decimals.bytes().chain(std::iter::repeat(b'0'));
-        let thousandths = (0..3).fold(0, |sum, _| sum * 10 + u16::from(digits.next().unwrap_or(b'0') - b'0'));
-        weight = match whole {
-            "0" => thousandths,
-            "1" if thousandths == 0 => 1000,
-            _ => return None,
-        };
+        weight = weight::parse(value)?;
     }
     Some(weight)
 }
