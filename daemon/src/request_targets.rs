@@ -16,8 +16,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::http_server::TARGET_MAX;
 
-/// How many bytes of a target are passed on: more than [`TARGET_MAX`], also without a scheme, so that what is cut is certainly too long.
-const PASSED_MAX: usize = TARGET_MAX + 128;
+/// How many bytes of a target are passed on: more than [`TARGET_MAX`], also without the scheme and the longest name of a host that there is,
+/// so that what is cut is certainly too long.
+const PASSED_MAX: usize = TARGET_MAX + 512;
 
 /// The method of the HTTP/2 preface, which is no request.
 const PREFACE: &[u8] = b"PRI ";

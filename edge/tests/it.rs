@@ -11,8 +11,11 @@ mod it {
     mod fleet_certificates;
     mod former_workers;
     mod full_disk;
+    mod http2_rules;
+    mod http2_socket;
     mod http_rules;
     mod listeners;
+    mod markdown_twins;
     mod offline;
     mod process;
     mod purges;

@@ -18,7 +18,7 @@ pub(crate) enum FramingError {
     TransferEncoding,
     /// 413: it has a body.
     Body,
-    /// 414: the target is longer than [`TARGET_MAX`].
+    /// 414: path and query, or the authority, are longer than [`TARGET_MAX`].
     Target,
     /// 405: the method is not GET or HEAD.
     Method,
@@ -43,7 +43,7 @@ pub(crate) fn check(method: &Method, uri: &Uri, headers: &HeaderMap, end: End) -
     if end == End::WithBody || !declares_no_body(headers) {
         return Err(FramingError::Body);
     }
-    if target_length(uri) > TARGET_MAX {
+    if is_too_long(uri) {
         return Err(FramingError::Target);
     }
     if method != Method::GET && method != Method::HEAD {
@@ -82,10 +82,10 @@ pub(crate) async fn end_of<B: Body>(body: B) -> End {
     }
 }
 
-/// The length of the target in bytes, as far as it can be long.
-fn target_length(uri: &Uri) -> usize {
-    let authority = uri.authority().map_or(0, |authority| authority.as_str().len());
-    authority + uri.path_and_query().map_or(0, |path| path.as_str().len())
+fn is_too_long(uri: &Uri) -> bool {
+    let authority = uri.authority().map_or("", http::uri::Authority::as_str);
+    let path = uri.path_and_query().map_or("", http::uri::PathAndQuery::as_str);
+    authority.len().max(path.len()) > TARGET_MAX
 }
 
 #[cfg(test)]

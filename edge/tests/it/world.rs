@@ -106,9 +106,9 @@ impl World {
     }
 
     /// Sends a raw request and reads to the end of the connection.
-    pub(super) async fn raw(&self, request: &str) -> String {
+    pub(super) async fn raw<T: AsRef<[u8]>>(&self, request: T) -> String {
         let mut stream = TcpStream::connect(self.edge.public_addr()).await.unwrap();
-        stream.write_all(request.as_bytes()).await.unwrap();
+        stream.write_all(request.as_ref()).await.unwrap();
         let mut response = Vec::new();
         in_time("the connection to end", stream.read_to_end(&mut response)).await.unwrap();
         String::from_utf8_lossy(&response).into_owned()
