@@ -36,8 +36,11 @@ mod common_headers;
 mod conditional;
 mod former_worker;
 mod framing;
+pub mod fuzzing;
 mod health;
 mod host;
+#[cfg(test)]
+mod invariant_tests;
 mod negotiate;
 mod range;
 mod redirect;

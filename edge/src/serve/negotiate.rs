@@ -11,10 +11,14 @@ pub(crate) fn negotiate<'a>(resource: &'a Resource, headers: &HeaderMap) -> &'a 
     if !resource.has_encodings() {
         return resource.identity();
     }
-    let fields = headers.get_all(header::ACCEPT_ENCODING).iter();
-    let accepted = Accepted::parse(fields.filter_map(|field| field.to_str().ok()));
-    let coding = accepted.best(|coding| resource.representation(Some(coding)).is_some());
+    let coding = best_coding(headers, |coding| resource.representation(Some(coding)).is_some());
     resource.representation(coding).unwrap_or_else(|| resource.identity())
+}
+
+/// The coding to send, of those that are available; `None` for identity.
+pub(super) fn best_coding(headers: &HeaderMap, is_available: impl Fn(Coding) -> bool) -> Option<Coding> {
+    let fields = headers.get_all(header::ACCEPT_ENCODING).iter();
+    Accepted::parse(fields.filter_map(|field| field.to_str().ok())).best(is_available)
 }
 
 /// The weights of the codings that a reader accepts, in thousandths; `None` if not mentioned.
