@@ -20,6 +20,7 @@ mod it {
     mod process;
     mod purges;
     mod release_hosts;
+    mod representations;
     mod response_heads;
     mod rollouts;
     mod secured;

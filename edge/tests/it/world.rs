@@ -89,6 +89,13 @@ impl World {
         self.reader.get(format!("http://{}{path}", self.edge.public_addr())).header("host", host)
     }
 
+    /// The response to a GET, also if it is a redirect.
+    pub(super) async fn unredirected(&self, host: &str, path: &str) -> reqwest::Response {
+        let reader = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let url = format!("http://{}{path}", self.edge.public_addr());
+        reader.get(url).header("host", host).send().await.unwrap()
+    }
+
     /// A reader that uses HTTP/2 with `demo.localhost`.
     pub(super) fn http2_reader(&self) -> Client {
         let reader = Client::builder().no_proxy().http2_prior_knowledge();
