@@ -25,9 +25,7 @@ use crate::request_targets::RequestTargets;
 use crate::tasks::Tasks;
 use crate::tls::{TlsAcceptor, TlsSession};
 
-/// Length of the longest path and query, and of the longest authority, that a service may answer otherwise than with 414, in bytes (RFC
-/// 9110 §4.1 recommends at least 8000). Where [`HttpLimits::has_bodies`] is false, the service gets longer ones cut, but never below this.
-pub const TARGET_MAX: usize = 8 * 1024;
+pub use crate::request_targets::TARGET_MAX;
 
 /// Limits of a listener.
 #[derive(Debug, Clone, Copy)]

@@ -14,7 +14,9 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::http_server::TARGET_MAX;
+/// Length of the longest path and query, and of the longest authority, that a service may answer otherwise than with 414, in bytes (RFC
+/// 9110 §4.1 recommends at least 8000). Where requests have no bodies, the service gets longer ones cut, but never below this.
+pub const TARGET_MAX: usize = 8 * 1024;
 
 /// How many bytes of a target are passed on: more than [`TARGET_MAX`], also without the scheme and the longest name of a host that there is,
 /// so that what is cut is certainly too long.
@@ -125,9 +127,8 @@ impl Position {
                 }
             }
             (Self::Preface(0), _) => Self::Start.after(byte),
-            (Self::Preface(_), _) => Self::Method.after(byte),
             (Self::Start, b'\r' | b'\n') | (Self::LineStart | Self::EmptyLine, b'\n') => Self::Start,
-            (Self::Start, _) => Self::Method.after(byte),
+            (Self::Preface(_) | Self::Start, _) => Self::Method.after(byte),
             (Self::Method, b' ') => Self::Target(0),
             (Self::Method | Self::Target(_) | Self::Line, b'\n') => Self::LineStart,
             (Self::LineStart, b'\r') => Self::EmptyLine,

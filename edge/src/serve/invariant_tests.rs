@@ -454,10 +454,12 @@ fn targets(files: Vec<String>) -> impl Strategy<Value = String> {
 
 fn requests(files: Vec<String>) -> impl Strategy<Value = TestRequest> {
     let method = prop_oneof![16 => Just("GET"), 3 => Just("HEAD"), 1 => select(vec!["POST", "DELETE", "BREW"])];
-    let optional = |name: &'static str, one_in: u32, value: &'static str| prop_oneof![one_in - 1 => Just(None), 1 => value.prop_map(move |value| Some((name, value)))];
+    let optional = |name: &'static str, one_in: u32, value: &'static str| {
+        prop_oneof![one_in - 1 => Just(None), 1 => value.prop_map(move |value| Some((name, value)))].boxed()
+    };
     let media_types = "(text/(markdown|html|[*])|[*]/[*]|image/png)(;q=(0(\\.[0-9])?|1))?(, text/(markdown|html|[*])(;q=0\\.[0-9])?){0,2}";
     let codings = "(br|gzip|[*]|identity|zstd)(;q=(0(\\.[0-9])?|1))?(,(br|gzip|[*]|identity)(;q=0\\.[0-9])?){0,2}";
-    let fields = (
+    let fields = vec![
         optional("accept", 2, media_types),
         optional("accept-encoding", 2, codings),
         optional("sec-fetch-dest", 3, "document|script|image|empty"),
@@ -471,10 +473,11 @@ fn requests(files: Vec<String>) -> impl Strategy<Value = TestRequest> {
         optional("if-range", 8, "\"x\"|Sat, 29 Oct 1994 19:43:31 GMT"),
         optional("expect", 10, "100-continue|x"),
         optional("want-repr-digest", 5, "sha-256=[0-9]"),
-    );
-    (method, targets(files), fields).prop_map(|(method, target, fields)| {
-        let (a, b, c, d, e, f, g, h, i) = fields;
-        TestRequest { method, target, fields: [a, b, c, d, e, f, g, h, i].into_iter().flatten().collect() }
+    ];
+    (method, targets(files), fields).prop_map(|(method, target, fields)| TestRequest {
+        method,
+        target,
+        fields: fields.into_iter().flatten().collect(),
     })
 }
 

@@ -96,7 +96,7 @@ async fn http2_path_with_bytes_that_no_uri_has_is_no_response() {
     world.stop().await;
 }
 
-/// Rapid Reset (CVE-2023-44487), CONTINUATION (CVE-2024-27316) and MadeYouReset (CVE-2025-8671).
+/// Rapid Reset (CVE-2023-44487), CONTINUATION (CVE-2024-27316) and `MadeYouReset` (CVE-2025-8671).
 #[tokio::test]
 async fn http2_floods_end_their_connection_and_no_other() {
     let world = demo().await;

@@ -24,10 +24,9 @@ fn site() -> TestRelease {
         ("404.md", "# lost"),
     ])
     .encoded("page.md", Coding::Gzip, "gz");
-    for (path, file) in &mut site.manifest.files {
-        if path.as_str().ends_with(".md") && path.as_str() != "notes.md" {
-            file.media_type = "text/markdown; charset=utf-8".to_owned();
-        }
+    for path in ["index.md", "page.md", "docs/index.md", "404.md"] {
+        let file = site.manifest.files.get_mut(path).unwrap();
+        "text/markdown; charset=utf-8".clone_into(&mut file.media_type);
     }
     site
 }
