@@ -21,8 +21,11 @@ use tokio::sync::Semaphore;
 
 use crate::http2_connection::Driver;
 use crate::preface_timeout::PrefaceTimeout;
+use crate::request_targets::RequestTargets;
 use crate::tasks::Tasks;
 use crate::tls::{TlsAcceptor, TlsSession};
+
+pub use crate::request_targets::TARGET_MAX;
 
 /// Limits of a listener.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +38,9 @@ pub struct HttpLimits {
     pub header_bytes: usize,
     /// Concurrent requests on one HTTP/2 connection.
     pub http2_streams: u32,
+    /// Whether requests may have bodies. If not, the service must refuse those that have one and close their connections; then a target of
+    /// HTTP/1.1 may contain any byte but control characters and spaces, and those that no URI has reach the service percent-encoded.
+    pub has_bodies: bool,
 }
 
 impl Default for HttpLimits {
@@ -44,6 +50,7 @@ impl Default for HttpLimits {
             header_timeout: Duration::from_secs(30),
             header_bytes: 16 * 1024,
             http2_streams: 128,
+            has_bodies: true,
         }
     }
 }
@@ -195,8 +202,14 @@ async fn connection<E, I, S, B>(
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
         .keep_alive_interval(limits.header_timeout)
         .keep_alive_timeout(limits.header_timeout);
-    let connection =
-        builder.serve_connection(TokioIo::new(PrefaceTimeout::new(limits.header_timeout, stream)), service);
+    let stream = PrefaceTimeout::new(limits.header_timeout, stream);
+    // With a driver it is HTTP/2.
+    let stream = if limits.has_bodies || driver.is_some() {
+        RequestTargets::unchanged(stream)
+    } else {
+        RequestTargets::new(stream)
+    };
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let result = tokio::select! {
         result = drive(&mut driver, connection.as_mut()) => result,

@@ -20,6 +20,7 @@ pub mod open_files;
 pub mod origins;
 mod preface_timeout;
 pub mod private_listener;
+mod request_targets;
 pub mod run;
 pub mod saved_state;
 pub mod sealing;

@@ -51,6 +51,12 @@ impl BlobCache {
         }))
     }
 
+    /// Puts a blob into the memory tier.
+    #[cfg(test)]
+    pub(crate) fn insert(&self, blob: Blob) {
+        self.0.memory.insert(blob);
+    }
+
     /// Bytes in the memory tier.
     pub(crate) fn memory_bytes(&self) -> u64 {
         self.0.memory.bytes()

@@ -161,12 +161,13 @@ impl Edge {
         });
         let sources = Sources { table, release_hosts, blobs, challenges, https };
         let readers = ReaderService::new(sources, config.base_domains, status, &metrics);
+        let limits = HttpLimits { has_bodies: false, ..HttpLimits::default() };
         for listener in listeners {
-            serve("readers", listener, HttpLimits::default(), &tasks, readers.clone());
+            serve("readers", listener, limits, &tasks, readers.clone());
         }
         let acceptor = TlsAcceptor::new(Arc::clone(presented.certificates()), tickets);
         for listener in tls_listeners {
-            let (limits, readers) = (HttpLimits::default(), readers.clone());
+            let readers = readers.clone();
             let service_for = move |connection| readers.for_connection(connection);
             serve_connections("readers over TLS", listener, Some(acceptor.clone()), limits, &tasks, service_for);
         }

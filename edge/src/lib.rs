@@ -38,4 +38,6 @@ mod upstream;
 pub use command::Command;
 pub use config::Config;
 pub use edge::{BindError, Edge};
+#[doc(hidden)]
+pub use serve::fuzzing;
 pub use status::AppliedState;

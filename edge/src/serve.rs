@@ -4,10 +4,11 @@
 //!
 //! | # | Step | File | Ends the request with |
 //! |---|---|---|---|
-//! | 1 | Check the message framing and the method | `framing.rs` | 400, 413, 405 |
+//! | 0 | Wait for the end of an HTTP/2 request that did not end with its headers | `framing.rs` | |
+//! | 1 | Check the message framing, the length of the target, the method and expectations | `framing.rs` | 400, 413, 414, 405, 417 |
 //! | 2 | Determine the host, and look it up in one snapshot of the table | `host.rs`, `route.rs`, `table.rs` | 400 |
 //! | 2a | Answer `OPTIONS` | `cors.rs` | 204 |
-//! | 3 | Answer the health path, on any host, and challenges of certificate authorities | `health.rs`, `challenges.rs` | 200, 503, 404 |
+//! | 3 | Answer the health path, on any host or none, and challenges of certificate authorities | `health.rs`, `challenges.rs` | 200, 503, 404 |
 //! | 3a | With TLS: refuse a host that the certificate of the connection is not for. Without: redirect to `https` a host that has a certificate, unless its site answers without TLS too | `redirect.rs` | 421, 308 |
 //! | 4 | Route: take the channel of the host, else look among the releases | `redirect.rs`, `release_hosts.rs` | 404, 503, 308 |
 //! | 5 | Decode the path | `request_path.rs` | 400 |
@@ -15,11 +16,12 @@
 //! | 5b | End service workers of earlier releases | `former_worker.rs` | 200 |
 //! | 6 | Resolve the path to a resource of the channel, or as the rule says | `resolve.rs`, `asset.rs` | 3xx, 404, 410 |
 //! | 7 | Build the response head | `response_head.rs` | |
-//! | 7a | – read `Range` | `range.rs` | |
-//! | 7b | – negotiate the content coding | `negotiate.rs` | |
-//! | 7c | – evaluate the preconditions | `conditional.rs` | 412, 304 |
-//! | 7d | – apply the range, if `If-Range` allows it | `conditional.rs`, `range.rs` | 416 |
-//! | 7e | – set the headers of the content | `repr_digest.rs` | |
+//! | 7a | – select the page or its Markdown twin | `accept.rs` | |
+//! | 7b | – read `Range` | `range.rs` | |
+//! | 7c | – negotiate the content coding | `negotiate.rs` | |
+//! | 7d | – evaluate the preconditions | `conditional.rs` | 412, 304 |
+//! | 7e | – apply the range, if `If-Range` allows it | `conditional.rs`, `range.rs` | 416 |
+//! | 7f | – set the headers of the content | `repr_digest.rs` | |
 //! | 8 | Respond: common headers, headers by rule, then the blobs from the cache | `respond.rs`, `body.rs` | 200, 206, 502, 503 |
 //!
 //! Responses of steps 1 to 6 are made in `builtin_responses.rs`, except that a site's own `404.html` passes steps 7 and 8. Header
@@ -28,6 +30,7 @@
 //! Steps 1 to 7 are synchronous functions of their arguments, and take no lock. A request whose first blob is in memory is
 //! answered without waiting for anything.
 
+mod accept;
 mod asset;
 mod body;
 mod builtin_responses;
@@ -36,8 +39,11 @@ mod conditional;
 mod cors;
 mod former_worker;
 mod framing;
+pub mod fuzzing;
 mod health;
 mod host;
+#[cfg(test)]
+mod invariant_tests;
 mod negotiate;
 mod password;
 mod range;
@@ -49,12 +55,13 @@ mod respond;
 mod response_head;
 mod route;
 mod rules;
+mod weight;
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use verge_daemon::Clock;
@@ -66,7 +73,8 @@ use verge_protocol::health::HEALTH_PATH;
 use self::body::ResponseBody;
 use self::builtin_responses::BuiltinResponse;
 use self::common_headers::CommonHeaders;
-use self::host::Host;
+use self::framing::End;
+use self::host::{Host, HostError};
 use self::password::Access;
 use self::resolve::Unresolved;
 use self::respond::{ResponseFuture, RuledHeaders};
@@ -154,21 +162,38 @@ impl hyper::service::Service<Request<Incoming>> for ReaderService {
     type Future = ResponseFuture;
 
     fn call(&self, request: Request<Incoming>) -> ResponseFuture {
-        self.shared.answer(&request, self.tls.as_deref())
+        let (head, body) = request.into_parts();
+        let head = Request::from_parts(head, ());
+        let end = if body.is_end_stream() { End::WithoutBody } else { End::WithBody };
+        // HTTP/1.1 says before a body that there is one. HTTP/2 need not, and need not say that there is none.
+        if end == End::WithoutBody || head.version() != Version::HTTP_2 || !framing::declares_no_body(head.headers()) {
+            return self.shared.answer(&head, end, self.tls.as_deref());
+        }
+        let service = self.clone();
+        let response = async move {
+            let end = framing::end_of(body).await;
+            let Ok(response) = service.shared.answer(&head, end, service.tls.as_deref()).await;
+            response
+        };
+        ResponseFuture::pending(response.boxed())
     }
 }
 
 impl Shared {
-    fn answer<B: Body>(self: &Arc<Self>, request: &Request<B>, tls: Option<&TlsSession>) -> ResponseFuture {
+    fn answer<B>(self: &Arc<Self>, request: &Request<B>, end: End, tls: Option<&TlsSession>) -> ResponseFuture {
         let headers = request.headers();
         let builtin = |response| self.builtin(response, request, &self.unrouted);
         // 1. Framing and method.
-        if let Err(error) = framing::check(request.method(), headers, request.body().is_end_stream()) {
+        if let Err(error) = framing::check(request.method(), request.uri(), headers, end) {
             return builtin(builtin_responses::framing_error(error, request.version())).not_indexed();
         }
         // 2. Host.
-        let Ok(host) = host::parse(request.uri(), headers, request.version()) else {
-            return builtin(builtin_responses::invalid_host()).not_indexed();
+        let host = match host::parse(request.uri(), headers, request.version()) {
+            Ok(host) => host,
+            Err(HostError::Missing) if request.uri().path() == HEALTH_PATH => {
+                return builtin(health::response(&self.status)).not_indexed();
+            }
+            Err(_) => return builtin(builtin_responses::invalid_host()).not_indexed(),
         };
         let table = self.sources.table.load();
         let route = Route::find(&table, &self.base_domains, &host.name);

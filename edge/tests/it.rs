@@ -13,12 +13,16 @@ mod it {
     mod fleet_certificates;
     mod former_workers;
     mod full_disk;
+    mod http2_rules;
+    mod http2_socket;
     mod http_rules;
     mod listeners;
+    mod markdown_twins;
     mod offline;
     mod process;
     mod purges;
     mod release_hosts;
+    mod representations;
     mod response_heads;
     mod rollouts;
     mod secured;

@@ -39,6 +39,8 @@ pub mod domain;
 pub mod explanation;
 pub mod feed;
 pub mod fleet;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod geo_point;
 pub mod health;
 pub mod host;

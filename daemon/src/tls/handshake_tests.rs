@@ -194,3 +194,18 @@ async fn certificates_are_replaced_under_load_without_a_failed_handshake() {
     }
     assert!(seen_old > 0 && seen_new > 0 && seen_old + seen_new == 80, "{seen_old} {seen_new}");
 }
+
+/// Early data may be replayed by anybody (RFC 8470).
+#[tokio::test]
+async fn resumed_session_allows_no_early_data() {
+    let own = certificate(&["a.example"]);
+    let server = Server::start(&[&own], b"secret", &clock()).await;
+    let mut config = client(&[&own], &[&TLS13], &[]);
+    config.enable_early_data = true;
+    let config = Arc::new(config);
+    connect(&config, &server, "a.example").await.unwrap();
+    assert_eq!(connect(&config, &server, "a.example").await.unwrap().kind, HandshakeKind::Resumed);
+    let name = ServerName::try_from("a.example").unwrap();
+    let mut connection = rustls::ClientConnection::new(config, name).unwrap();
+    assert!(connection.early_data().is_none());
+}

@@ -107,18 +107,23 @@ impl BuiltinResponse {
     }
 }
 
-/// 400, 413 or 405. The first two close the connection, because the start of the next request is uncertain.
+/// 400, 413, 414, 405 or 417. After the first two the start of the next request is uncertain, and of a target that is too long the rest is
+/// dropped: they close the connection.
 pub(super) fn framing_error(error: FramingError, version: Version) -> BuiltinResponse {
     const NO_BODY: &str = "Requests must not have a body.\n";
     let response = match error {
         FramingError::TransferEncoding => BuiltinResponse::text(StatusCode::BAD_REQUEST, NO_BODY),
         FramingError::Body => BuiltinResponse::text(StatusCode::PAYLOAD_TOO_LARGE, NO_BODY),
+        FramingError::Target => BuiltinResponse::text(StatusCode::URI_TOO_LONG, "The address is too long.\n"),
         FramingError::Method => {
             return BuiltinResponse::text(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "Only GET, HEAD and OPTIONS are supported.\n",
             )
             .with_header(header::ALLOW, ALLOW);
+        }
+        FramingError::Expectation => {
+            return BuiltinResponse::text(StatusCode::EXPECTATION_FAILED, "The expectation cannot be met.\n");
         }
     };
     // HTTP/2 has no `Connection` header, and its framing is never ambiguous.

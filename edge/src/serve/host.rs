@@ -4,10 +4,16 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, Uri, Version, header};
 
-/// The request has no host, several, or an invalid one.
+/// Why a request has no host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected exactly one valid host")]
-pub(crate) struct InvalidHost;
+pub(crate) enum HostError {
+    /// None is named, as its version allows: HTTP/1.0 without `Host`, or an empty one. Health checks of load balancers do that.
+    #[error("expected a host")]
+    Missing,
+    /// Several hosts, an invalid one, or in HTTP/1.1 none.
+    #[error("expected exactly one valid host")]
+    Invalid,
+}
 
 /// The host of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,29 +28,34 @@ pub(crate) struct Host<'a> {
 ///
 /// HTTP/1.1 requires exactly one `Host`, even if the request target is in absolute form; then the authority of the target takes
 /// precedence. HTTP/2 has `:authority`, which is the authority of `uri`.
-pub(crate) fn parse<'a>(uri: &'a Uri, headers: &'a HeaderMap, version: Version) -> Result<Host<'a>, InvalidHost> {
+pub(crate) fn parse<'a>(uri: &'a Uri, headers: &'a HeaderMap, version: Version) -> Result<Host<'a>, HostError> {
     let mut hosts = headers.get_all(header::HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
-        (Some(_), Some(_)) => return Err(InvalidHost),
-        (host, _) => host.map(|host| std::str::from_utf8(host.as_bytes()).map_err(|_| InvalidHost)).transpose()?,
+        (Some(_), Some(_)) => return Err(HostError::Invalid),
+        (host, _) => {
+            host.map(|host| std::str::from_utf8(host.as_bytes()).map_err(|_| HostError::Invalid)).transpose()?
+        }
     };
     let authority = uri.authority().map(http::uri::Authority::as_str);
-    if host.is_none() && (version < Version::HTTP_2 || authority.is_none()) {
-        return Err(InvalidHost);
+    match (host, authority) {
+        (Some(""), None) => return Err(HostError::Missing),
+        (None, None) if version != Version::HTTP_11 => return Err(HostError::Missing),
+        (None, _) if version < Version::HTTP_2 => return Err(HostError::Invalid),
+        _ => {}
     }
     // Both must be valid, because a proxy in front of the edge may have used the other one.
     let host = host.map(parse_authority).transpose()?;
     let authority = authority.map(parse_authority).transpose()?;
-    authority.or(host).ok_or(InvalidHost)
+    authority.or(host).ok_or(HostError::Invalid)
 }
 
-fn parse_authority(authority: &str) -> Result<Host<'_>, InvalidHost> {
+fn parse_authority(authority: &str) -> Result<Host<'_>, HostError> {
     let (host, port) = match authority.strip_prefix('[') {
         // An IPv6 address contains colons (RFC 3986 §3.2.2).
         Some(rest) => {
-            let end = rest.find(']').ok_or(InvalidHost)?;
+            let end = rest.find(']').ok_or(HostError::Invalid)?;
             let (address, rest) = (&authority[..end + 2], &rest[end + 1..]);
-            (address, if rest.is_empty() { None } else { Some(rest.strip_prefix(':').ok_or(InvalidHost)?) })
+            (address, if rest.is_empty() { None } else { Some(rest.strip_prefix(':').ok_or(HostError::Invalid)?) })
         }
         None => match authority.split_once(':') {
             Some((host, port)) => (host, Some(port)),
@@ -52,12 +63,12 @@ fn parse_authority(authority: &str) -> Result<Host<'_>, InvalidHost> {
         },
     };
     if port.is_some_and(|port| port.len() > 5 || !port.bytes().all(|byte| byte.is_ascii_digit())) {
-        return Err(InvalidHost);
+        return Err(HostError::Invalid);
     }
     let host = host.strip_suffix('.').unwrap_or(host);
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%[:]".contains(&byte);
     if host.is_empty() || host.starts_with('.') || host.contains("..") || !host.bytes().all(allowed) {
-        return Err(InvalidHost);
+        return Err(HostError::Invalid);
     }
     let name = if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
         Cow::Owned(host.to_ascii_lowercase())
@@ -74,7 +85,7 @@ mod tests {
 
     use super::*;
 
-    fn host_name(uri: &str, hosts: &[&str], version: Version) -> Result<String, InvalidHost> {
+    fn host_name(uri: &str, hosts: &[&str], version: Version) -> Result<String, HostError> {
         let mut headers = HeaderMap::new();
         for host in hosts {
             headers.append(header::HOST, HeaderValue::from_str(host).unwrap());
@@ -104,10 +115,22 @@ mod tests {
 
     #[test]
     fn request_without_exactly_one_host_is_invalid() {
-        assert_eq!(host_name("/", &[], Version::HTTP_11), Err(InvalidHost));
-        assert_eq!(host_name("/", &[], Version::HTTP_10), Err(InvalidHost));
-        assert_eq!(host_name("/", &["a", "a"], Version::HTTP_11), Err(InvalidHost));
-        assert_eq!(host_name("http://a/", &[], Version::HTTP_11), Err(InvalidHost));
+        let invalid = Err(HostError::Invalid);
+        assert_eq!(host_name("/", &[], Version::HTTP_11), invalid);
+        assert_eq!(host_name("/", &["a", "a"], Version::HTTP_11), invalid);
+        assert_eq!(host_name("/", &["", ""], Version::HTTP_11), invalid);
+        assert_eq!(host_name("http://a/", &[], Version::HTTP_11), invalid);
+        assert_eq!(host_name("http://a/", &[], Version::HTTP_10), invalid);
+        assert_eq!(host_name("http://a/", &[""], Version::HTTP_11), invalid);
+    }
+
+    #[test]
+    fn host_that_may_be_left_out_is_missing() {
+        let missing = Err(HostError::Missing);
+        assert_eq!(host_name("/", &[], Version::HTTP_10), missing);
+        assert_eq!(host_name("/", &[""], Version::HTTP_10), missing);
+        assert_eq!(host_name("/", &[""], Version::HTTP_11), missing);
+        assert_eq!(host_name("/", &[], Version::HTTP_2), missing);
     }
 
     #[test]
@@ -123,10 +146,9 @@ mod tests {
     #[test]
     fn malformed_host_is_invalid() {
         for bad in [
-            "", ".", ":80", "a..b", ".a", "a b", "a/b", "a:b", "a:1:2", "a:123456", "[::1", "[::1]x", "me@a", "a?b",
-            "a\\b",
+            ".", ":80", "a..b", ".a", "a b", "a/b", "a:b", "a:1:2", "a:123456", "[::1", "[::1]x", "me@a", "a?b", "a\\b",
         ] {
-            assert_eq!(host_name("/", &[bad], Version::HTTP_11), Err(InvalidHost), "{bad}");
+            assert_eq!(host_name("/", &[bad], Version::HTTP_11), Err(HostError::Invalid), "{bad}");
         }
     }
 

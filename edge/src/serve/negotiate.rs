@@ -3,6 +3,7 @@
 use http::{HeaderMap, header};
 use verge_protocol::Coding;
 
+use super::weight;
 use crate::table::{Representation, Resource};
 
 /// Selects the representation to send.
@@ -10,10 +11,14 @@ pub(crate) fn negotiate<'a>(resource: &'a Resource, headers: &HeaderMap) -> &'a 
     if !resource.has_encodings() {
         return resource.identity();
     }
-    let fields = headers.get_all(header::ACCEPT_ENCODING).iter();
-    let accepted = Accepted::parse(fields.filter_map(|field| field.to_str().ok()));
-    let coding = accepted.best(|coding| resource.representation(Some(coding)).is_some());
+    let coding = best_coding(headers, |coding| resource.representation(Some(coding)).is_some());
     resource.representation(coding).unwrap_or_else(|| resource.identity())
+}
+
+/// The coding to send, of those that are available; `None` for identity.
+pub(super) fn best_coding(headers: &HeaderMap, is_available: impl Fn(Coding) -> bool) -> Option<Coding> {
+    let fields = headers.get_all(header::ACCEPT_ENCODING).iter();
+    Accepted::parse(fields.filter_map(|field| field.to_str().ok())).best(is_available)
 }
 
 /// The weights of the codings that a reader accepts, in thousandths; `None` if not mentioned.
@@ -64,26 +69,15 @@ impl Accepted {
     }
 }
 
-/// The weight among an element's parameters, in thousandths; 1000 by default; `None` if it is malformed (RFC 9110 §12.4.2: 0 to 1
-/// with at most three decimals).
+/// The weight among an element's parameters, in thousandths; 1000 by default; `None` if there is another parameter, or it is malformed.
 fn weight<'a>(parameters: impl Iterator<Item = &'a str>) -> Option<u16> {
-    let mut weight = 1000;
+    let mut weight = weight::MAX;
     for parameter in parameters {
         let (name, value) = parameter.trim_matches([' ', '\t']).split_once('=')?;
         if !name.eq_ignore_ascii_case("q") {
             return None;
         }
-        let (whole, decimals) = value.split_once('.').unwrap_or((value, ""));
-        if decimals.len() > 3 || !decimals.bytes().all(|digit| digit.is_ascii_digit()) {
-            return None;
-        }
-        let mut digits = decimals.bytes().chain(std::iter::repeat(b'0'));
-        let thousandths = (0..3).fold(0, |sum, _| sum * 10 + u16::from(digits.next().unwrap_or(b'0') - b'0'));
-        weight = match whole {
-            "0" => thousandths,
-            "1" if thousandths == 0 => 1000,
-            _ => return None,
-        };
+        weight = weight::parse(value)?;
     }
     Some(weight)
 }

@@ -40,7 +40,7 @@ pub(super) fn check(
     }
 }
 
-/// The path, and the other addresses and the names of a page that it may be an address of; percent-encoded as far as needed.
+/// The path, and the other addresses and the names of a page that it may be an address of, and of its Markdown twin; percent-encoded as far as needed.
 fn addresses(path: &RequestPath<'_>) -> Vec<String> {
     let decoded = path.decoded.split('/').filter(|segment| !segment.is_empty()).collect::<Vec<_>>().join("/");
     let name = [".html", ".htm"].into_iter().find_map(|suffix| decoded.strip_suffix(suffix)).unwrap_or(&decoded);

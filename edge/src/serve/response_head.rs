@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use verge_protocol::{Coding, Lifetime};
 
+use super::accept;
 use super::common_headers::NO_STORE;
 use super::conditional::{self, Precondition};
 use super::cors;
@@ -35,16 +36,47 @@ pub(crate) struct BodySpan {
     pub(crate) end: u64,
 }
 
+/// Which request headers select among the responses of a path.
+#[derive(Clone, Copy)]
+struct Choices {
+    /// `Accept`: a page has a Markdown twin.
+    by_type: bool,
+    /// `Accept-Encoding`: the page or its twin has encodings.
+    by_encoding: bool,
+    /// `Sec-Fetch-Dest`.
+    by_destination: bool,
+}
+
+impl Choices {
+    fn of_file(file: &Resource) -> Self {
+        let by_encoding = file.has_encodings() || file.markdown().is_some_and(|twin| twin.has_encodings());
+        Self { by_type: file.markdown().is_some(), by_encoding, by_destination: false }
+    }
+
+    /// Of a page at paths that are not its own: there it has no twin.
+    fn of_fallback(page: &Resource, by_destination: bool) -> Self {
+        Self { by_type: false, by_encoding: page.has_encodings(), by_destination }
+    }
+}
+
 impl ResponseHead {
     /// The head of the response to a GET, or to a HEAD, which gets the headers of GET, ignores `Range`, and has no body
     /// (RFC 9110 §9.3.2).
     pub(crate) fn build(resolution: &Resolution, headers: &HeaderMap, is_head: bool) -> Self {
         match resolution {
-            Resolution::File(resource) => Self::of_file(resource, resource.lifetime(), false, headers, is_head),
+            Resolution::File(file) => {
+                let choices = Choices::of_file(file);
+                let resource = file.markdown().filter(|_| accept::prefers_markdown(headers)).unwrap_or(file);
+                Self::of_file(resource, file.lifetime(), choices, headers, is_head)
+            }
             // The fallback page answers for many paths, so it is always revalidated, whatever the lifetime of its own path.
-            Resolution::SinglePage(resource) => Self::of_file(resource, Lifetime::Revalidate, true, headers, is_head),
+            Resolution::SinglePage(page) => {
+                Self::of_file(page, Lifetime::Revalidate, Choices::of_fallback(page, true), headers, is_head)
+            }
             // Another release may rewrite the path to another file.
-            Resolution::Rewritten(resource) => Self::of_file(resource, Lifetime::Revalidate, false, headers, is_head),
+            Resolution::Rewritten(file) => {
+                Self::of_file(file, Lifetime::Revalidate, Choices::of_fallback(file, false), headers, is_head)
+            }
             Resolution::ErrorPage { status, page, by_destination } => {
                 Self::of_error_page(*status, page, *by_destination, headers, is_head)
             }
@@ -56,7 +88,7 @@ impl ResponseHead {
     fn of_file(
         resource: &Arc<Resource>,
         lifetime: Lifetime,
-        by_destination: bool,
+        choices: Choices,
         headers: &HeaderMap,
         is_head: bool,
     ) -> Self {
@@ -69,12 +101,12 @@ impl ResponseHead {
         match conditional::evaluate(headers, selected.etag()) {
             Precondition::Failed => {
                 let mut head = Self::new(StatusCode::PRECONDITION_FAILED, NO_STORE);
-                head.insert_vary(resource.has_encodings(), by_destination);
+                head.insert_vary(choices);
                 return head.with_empty_body();
             }
             Precondition::NotModified => {
                 let mut head = Self::new(StatusCode::NOT_MODIFIED, cache_control);
-                head.insert_vary(resource.has_encodings(), by_destination);
+                head.insert_vary(choices);
                 head.insert_validator(selected);
                 return head;
             }
@@ -88,7 +120,7 @@ impl ResponseHead {
         let mut head = match span {
             Span::Unsatisfiable => {
                 let mut head = Self::new(StatusCode::RANGE_NOT_SATISFIABLE, NO_STORE);
-                head.insert_vary(resource.has_encodings(), by_destination);
+                head.insert_vary(choices);
                 head.headers.insert(header::CONTENT_RANGE, range::unsatisfied_content_range(size));
                 return head.with_empty_body();
             }
@@ -106,7 +138,7 @@ impl ResponseHead {
                 head
             }
         };
-        head.insert_vary(resource.has_encodings(), by_destination);
+        head.insert_vary(choices);
         head.insert_validator(selected);
         head.insert_content_type(resource);
         head.headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
@@ -127,7 +159,7 @@ impl ResponseHead {
     ) -> Self {
         let selected = negotiate(resource, headers);
         let mut head = Self::new(status, NO_STORE);
-        head.insert_vary(resource.has_encodings(), by_destination);
+        head.insert_vary(Choices::of_fallback(resource, by_destination));
         head.insert_content_type(resource);
         head.set_whole_body(resource, selected, is_head);
         head
@@ -166,12 +198,16 @@ impl ResponseHead {
     }
 
     /// `Vary` on every response that was selected by request headers, including a 304 and errors.
-    fn insert_vary(&mut self, by_encoding: bool, by_destination: bool) {
-        let vary = match (by_encoding, by_destination) {
+    fn insert_vary(&mut self, choices: Choices) {
+        let by_destination = choices.by_destination;
+        let vary = match (choices.by_type, choices.by_encoding) {
+            (false, false) if by_destination => "Sec-Fetch-Dest",
             (false, false) => return,
-            (true, false) => "Accept-Encoding",
-            (false, true) => "Sec-Fetch-Dest",
-            (true, true) => "Accept-Encoding, Sec-Fetch-Dest",
+            (false, true) if by_destination => "Accept-Encoding, Sec-Fetch-Dest",
+            (false, true) => "Accept-Encoding",
+            // Only a file has a twin, and only a fallback depends on the destination.
+            (true, false) => "Accept",
+            (true, true) => "Accept, Accept-Encoding",
         };
         self.headers.insert(header::VARY, HeaderValue::from_static(vary));
     }

@@ -1,5 +1,7 @@
 //! The resource at one path, with its header values made.
 
+use std::sync::Arc;
+
 use http::HeaderValue;
 use verge_protocol::manifest::File;
 use verge_protocol::{Coding, Content, Lifetime};
@@ -13,6 +15,7 @@ pub(crate) struct Resource {
     kind: Kind,
     identity: Representation,
     encoded: Vec<(Coding, Representation)>,
+    markdown: Option<Arc<Resource>>,
     is_erased: bool,
 }
 
@@ -20,6 +23,7 @@ pub(crate) struct Resource {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Page,
+    Markdown,
     Script,
     Other,
 }
@@ -42,6 +46,7 @@ impl From<File> for Resource {
         let essence = file.media_type.split(';').next().unwrap_or_default().trim();
         let kind = match essence {
             "text/html" | "application/xhtml+xml" => Kind::Page,
+            "text/markdown" => Kind::Markdown,
             _ if file.is_script() => Kind::Script,
             _ => Kind::Other,
         };
@@ -60,6 +65,7 @@ impl From<File> for Resource {
                 ..Representation::new(file.identity, None)
             },
             encoded,
+            markdown: None,
             is_erased: false,
         }
     }
@@ -72,7 +78,7 @@ impl Resource {
 
     /// The same resource, whose bytes are not served any more.
     pub(super) fn erased(&self) -> Self {
-        Self { is_erased: true, ..self.clone() }
+        Self { is_erased: true, markdown: None, ..self.clone() }
     }
 
     /// Whether its bytes were erased from the site: 410.
@@ -99,6 +105,22 @@ impl Resource {
     /// Whether it is a script whose path stays when its bytes change: a service worker may be registered there.
     pub(crate) fn is_unhashed_script(&self) -> bool {
         self.kind == Kind::Script && !self.fingerprinted
+    }
+
+    /// The same page in Markdown, for those who prefer that.
+    pub(crate) fn markdown(&self) -> Option<&Arc<Self>> {
+        self.markdown.as_ref()
+    }
+
+    /// The same page with this Markdown twin. `None` if it is no page, or that is no Markdown, or erased.
+    pub(super) fn with_markdown(&self, twin: &Arc<Self>) -> Option<Self> {
+        let is_twin = self.kind == Kind::Page && twin.kind == Kind::Markdown && !twin.is_erased;
+        is_twin.then(|| Self { markdown: Some(Arc::clone(twin)), ..self.clone() })
+    }
+
+    /// The same page without a Markdown twin.
+    pub(super) fn without_markdown(&self) -> Self {
+        Self { markdown: None, ..self.clone() }
     }
 
     /// The representation as built: without a content coding, unless the build itself has encoded it.

@@ -30,8 +30,9 @@ impl Resources {
     /// one, one of them is kept.
     pub(crate) fn new(id: Digest, manifest: Manifest) -> Self {
         let blobs = ReleaseBlobs::of(manifest.files.values());
-        let by_path: HashMap<Box<str>, Arc<Resource>> =
+        let mut by_path: HashMap<Box<str>, Arc<Resource>> =
             manifest.files.into_iter().map(|(path, file)| (nfc(path.as_str()).into(), Arc::new(file.into()))).collect();
+        link_markdown(&mut by_path);
         let single_page = match manifest.fallback {
             Fallback::SinglePage { path } => by_path.get(&*nfc(path.as_str())).cloned(),
             Fallback::NotFound => None,
@@ -71,7 +72,8 @@ impl Resources {
         let marked = |map: &HashMap<Box<str>, Arc<Resource>>| {
             map.iter().map(|(path, resource)| (path.clone(), mark(resource))).collect::<HashMap<_, _>>()
         };
-        let by_path = marked(&self.by_path);
+        let mut by_path = marked(&self.by_path);
+        link_markdown(&mut by_path);
         let rest = by_path.values().filter(|resource| !resource.is_erased());
         let files = u32::try_from(rest.clone().count()).unwrap_or(u32::MAX);
         let needed: HashSet<Digest> =
@@ -133,6 +135,22 @@ impl Resources {
     pub(crate) fn is_former_script(&self, path: &str) -> bool {
         self.former_scripts.contains(path)
     }
+}
+
+/// Gives each page the Markdown file beside it that has its name: `page.md` of `page.html`.
+fn link_markdown(by_path: &mut HashMap<Box<str>, Arc<Resource>>) {
+    let linked = by_path.iter().filter_map(|(path, page)| {
+        let name = path.strip_suffix(".html").or_else(|| path.strip_suffix(".htm"))?;
+        let twin = by_path.get(format!("{name}.md").as_str());
+        let linked = match twin.and_then(|twin| page.with_markdown(twin)) {
+            // The twin was erased.
+            None => page.markdown().map(|_| page.without_markdown())?,
+            Some(linked) => linked,
+        };
+        Some((path.clone(), Arc::new(linked)))
+    });
+    let linked: Vec<_> = linked.collect();
+    by_path.extend(linked);
 }
 
 #[cfg(test)]

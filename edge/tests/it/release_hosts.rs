@@ -52,6 +52,8 @@ async fn only_the_host_of_a_site_and_its_domains_are_indexed() {
         ("pr-12--demo.localhost", "/", 200, Some("noindex")),
         ("pr-12--demo.localhost", "/none", 404, Some("noindex")),
         ("pr-12--demo.localhost", "/%", 404, Some("noindex")),
+        ("pr-12--demo.localhost", "//", 308, Some("noindex")),
+        ("pr-12--demo.localhost", "/.well-known/verge/health", 200, Some("noindex")),
         ("soon--demo.localhost", "/", 503, Some("noindex")),
         ("pr-13--demo.localhost", "/", 404, Some("noindex")),
         ("elsewhere.example", "/", 404, Some("noindex")),
@@ -59,14 +61,28 @@ async fn only_the_host_of_a_site_and_its_domains_are_indexed() {
         ("not a host", "/", 400, Some("noindex")),
         (&release_host, "/", 200, Some("noindex")),
         (&release_host, "/none", 404, Some("noindex")),
+        (&release_host, "//", 308, Some("noindex")),
+        (&release_host, "/.well-known/verge/health", 200, Some("noindex")),
     ] {
-        let response = world.get(host, path).send().await.unwrap();
+        let response = world.unredirected(host, path).await;
         assert_eq!((response.status().as_u16(), robots(&response)), (status, expected), "{host}{path}");
     }
-    let preview = || world.get("pr-12--demo.localhost", "/");
-    let etag = preview().send().await.unwrap().headers()["etag"].clone();
-    let not_modified = preview().header("if-none-match", etag).send().await.unwrap();
-    assert_eq!((not_modified.status().as_u16(), robots(&not_modified)), (304, Some("noindex")));
+    for host in ["pr-12--demo.localhost", &release_host] {
+        for (field, value, status) in [
+            ("if-none-match", "*", 304),
+            ("if-match", "\"x\"", 412),
+            ("range", "bytes=0-0", 206),
+            ("range", "bytes=9-", 416),
+            ("expect", "x", 417),
+            ("transfer-encoding", "chunked", 400),
+            ("content-length", "1", 413),
+        ] {
+            let head = format!("GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{field}: {value}\r\n\r\n");
+            let response = world.raw(head).await;
+            assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{host} {field}: {response}");
+            assert!(response.contains("\r\nx-robots-tag: noindex\r\n"), "{host} {field}: {response}");
+        }
+    }
     world.stop().await;
 }
 

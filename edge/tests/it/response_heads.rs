@@ -9,7 +9,7 @@ use super::world::World;
 async fn head(world: &World, line: &str, fields: &[&str]) -> String {
     let fields = fields.join("\r\n") + if fields.is_empty() { "" } else { "\r\n" };
     let response =
-        world.raw(&format!("{line} HTTP/1.1\r\nhost: demo.localhost\r\nconnection: close\r\n{fields}\r\n")).await;
+        world.raw(format!("{line} HTTP/1.1\r\nhost: demo.localhost\r\nconnection: close\r\n{fields}\r\n")).await;
     let (head, body) = response.split_once("\r\n\r\n").unwrap();
     let (status, headers) = head.split_once("\r\n").unwrap();
     let mut headers: Vec<&str> = headers.lines().collect();

@@ -89,6 +89,13 @@ impl World {
         self.reader.get(format!("http://{}{path}", self.edge.public_addr())).header("host", host)
     }
 
+    /// The response to a GET, also if it is a redirect.
+    pub(super) async fn unredirected(&self, host: &str, path: &str) -> reqwest::Response {
+        let reader = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let url = format!("http://{}{path}", self.edge.public_addr());
+        reader.get(url).header("host", host).send().await.unwrap()
+    }
+
     /// A reader that uses HTTP/2 with `demo.localhost`.
     pub(super) fn http2_reader(&self) -> Client {
         let reader = Client::builder().no_proxy().http2_prior_knowledge();
@@ -106,9 +113,9 @@ impl World {
     }
 
     /// Sends a raw request and reads to the end of the connection.
-    pub(super) async fn raw(&self, request: &str) -> String {
+    pub(super) async fn raw<T: AsRef<[u8]>>(&self, request: T) -> String {
         let mut stream = TcpStream::connect(self.edge.public_addr()).await.unwrap();
-        stream.write_all(request.as_bytes()).await.unwrap();
+        stream.write_all(request.as_ref()).await.unwrap();
         let mut response = Vec::new();
         in_time("the connection to end", stream.read_to_end(&mut response)).await.unwrap();
         String::from_utf8_lossy(&response).into_owned()
