@@ -26,7 +26,7 @@ struct Answers {
     headers: Vec<BTreeMap<String, String>>,
 }
 
-fn answer(case: Case) -> Answers {
+fn answer(case: &Case) -> Answers {
     let LoadedRules { rules, invalid, .. } =
         LoadedRules::parse(case.redirects.as_deref(), case.headers.as_deref(), case.toml.as_deref(), "site");
     let redirects = RedirectMatcher::new(rules.redirects);
@@ -60,7 +60,7 @@ fn headers_of(rules: &[HeaderRule], patterns: &HeaderMatcher, path: &str) -> BTr
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut output = io::BufWriter::new(io::stdout());
     for line in io::stdin().lock().lines() {
-        serde_json::to_writer(&mut output, &answer(serde_json::from_str(&line?)?))?;
+        serde_json::to_writer(&mut output, &answer(&serde_json::from_str(&line?)?))?;
         output.write_all(b"\n")?;
         output.flush()?;
     }

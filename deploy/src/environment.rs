@@ -1,6 +1,7 @@
 //! What is read from the process, once, in `main`.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::path::PathBuf;
 
 use verge_protocol::Timestamp;
@@ -8,6 +9,23 @@ use verge_protocol::Timestamp;
 use crate::channel::CiVariables;
 use crate::client::Token;
 use crate::platform_dirs::Platform;
+
+/// Users with their passwords, each as `user:password`, separated by white space.
+#[derive(Clone)]
+pub struct Users(String);
+
+impl Users {
+    /// The text.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Users {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Users(…)")
+    }
+}
 
 /// The environment of a command. Nothing below `main` reads variables, the clock or the current directory.
 #[derive(Debug, Clone)]
@@ -20,6 +38,8 @@ pub struct Environment {
     pub pin: Option<String>,
     /// `VERGE_NAME_SERVER`.
     pub name_server: Option<String>,
+    /// `VERGE_USERS`: users with their passwords, for `[protect]` in `verge.toml`.
+    pub users: Option<Users>,
     /// The path of the profile: `VERGE_PROFILE`, else `verge/profile.toml` in the platform's configuration directory; `None` without
     /// a home directory.
     pub profile: Option<PathBuf>,
@@ -49,6 +69,7 @@ impl Environment {
             token: text("VERGE_TOKEN").map(Token::new),
             pin: text("VERGE_PIN"),
             name_server: text("VERGE_NAME_SERVER"),
+            users: text("VERGE_USERS").map(Users),
             data: Platform::CURRENT.data_dir(variable).map(|dir| dir.join("verge")),
             program: "verge".to_owned(),
             profile: variable("VERGE_PROFILE")
@@ -94,8 +115,8 @@ mod tests {
     }
 
     #[test]
-    fn debug_output_does_not_contain_the_token() {
-        let printed = format!("{:?}", environment(&[("VERGE_TOKEN", "vrg_secret")]));
+    fn debug_output_does_not_contain_secrets() {
+        let printed = format!("{:?}", environment(&[("VERGE_TOKEN", "vrg_secret"), ("VERGE_USERS", "ann:secret")]));
         assert!(!printed.contains("secret"), "{printed}");
     }
 }

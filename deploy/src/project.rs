@@ -4,6 +4,7 @@ mod build_dir;
 mod link;
 mod netlify_toml;
 mod package_json;
+mod protect;
 mod schema;
 mod settings;
 mod source_tree;
@@ -17,8 +18,10 @@ use self::build_dir::Configured;
 pub use self::build_dir::{BuildDir, BuildDirError};
 pub use self::link::{Link, LinkError};
 pub use self::package_json::PackageError;
+pub use self::protect::{ProtectError, ProtectSettings, Protection};
 pub use self::schema::SCHEMA;
 pub use self::settings::{CanarySettings, PreviewSettings, Settings};
+use crate::environment::Users;
 use crate::toml_file::TomlError;
 
 /// The name of the settings file.
@@ -76,6 +79,9 @@ pub enum ProjectError {
     /// `package.json` is invalid.
     #[error(transparent)]
     Package(#[from] PackageError),
+    /// The site cannot be protected as `verge.toml` says.
+    #[error(transparent)]
+    Protect(#[from] ProtectError),
     /// No flag or file names the site.
     #[error("no site name given")]
     NoSite,
@@ -90,6 +96,7 @@ impl ProjectError {
         match self {
             Self::NoSite => Some("use --site NAME, or set `site = \"NAME\"` in verge.toml".to_owned()),
             Self::Folder(error) => error.hint(),
+            Self::Protect(error) => error.hint(),
             Self::Settings(_) | Self::Read { .. } | Self::Package(_) => None,
         }
     }
@@ -129,6 +136,13 @@ impl Project {
     /// The site: `given`, else from `verge.toml`, else the name in `package.json`.
     pub fn site(&self, given: Option<&SiteName>) -> Result<SiteName, ProjectError> {
         Ok(self.named_site(given)?.site)
+    }
+
+    /// Who may read the site, or its previews, if `verge.toml` restricts that. `variable` is `VERGE_USERS`, `build_dir` what is pushed.
+    pub fn protection(&self, variable: Option<&Users>, build_dir: &Path) -> Result<Option<Protection>, ProjectError> {
+        let Some(protect) = &self.settings.protect else { return Ok(None) };
+        let root = self.settings_file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+        Ok(Some(protect.load(root, variable.map(Users::expose), build_dir)?))
     }
 
     /// The nearest `netlify.toml`.

@@ -12,9 +12,10 @@ use verge_protocol::SitePath;
 use verge_protocol::rules::header_pattern::HeaderPatternError;
 use verge_protocol::rules::header_rule::HeaderError;
 use verge_protocol::rules::redirect::RedirectError;
-use verge_protocol::rules::{Redirect, Rules};
+use verge_protocol::rules::{Credential, PasswordRule, Redirect, Rules};
 
 use self::headers_file::HeaderRules;
+use crate::project::Protection;
 
 const REDIRECTS: &str = "_redirects";
 const HEADERS: &str = "_headers";
@@ -130,6 +131,13 @@ impl LoadedRules {
         self.rules.passwords.extend(headers.passwords);
         self.invalid.extend(headers.errors.iter().map(|(line, error)| format!("{file}:{line}: {error}")));
         self.warnings.extend(headers.warnings.iter().map(|(line, warning)| format!("{file}:{line}: {warning}")));
+    }
+
+    /// Protects all paths, but for those with users of their own.
+    pub fn protect(&mut self, protection: &Protection, site: &str) {
+        let pattern = "/*".parse().expect("a pattern with a leading slash");
+        let users = protection.users.iter().map(|user| Credential::new(site, user)).collect();
+        self.rules.passwords.insert(0, PasswordRule { pattern, only_previews: protection.only_previews, users });
     }
 
     /// Whether there is a rule `/* /index.html 200`.

@@ -25,6 +25,7 @@ pub use self::fallback_page::FallbackSource;
 pub use self::problem::{Problem, ScanError};
 pub use self::select::{SkipReason, Skipped};
 use self::walk::ScannedFile;
+use crate::project::Protection;
 use crate::rules::LoadedRules;
 
 /// The flags and settings that concern a scan.
@@ -36,6 +37,8 @@ pub struct Options {
     pub ignore_rules: bool,
     /// The `netlify.toml` of the project.
     pub netlify_toml: Option<PathBuf>,
+    /// Users for the whole site, or its previews.
+    pub protection: Option<Protection>,
     /// The name of the site, which passwords are salted with.
     pub site: String,
     /// Allow a directory without `index.html`.
@@ -78,6 +81,9 @@ impl Listing {
         let selection = select::Selection::load(dir, options.allow_secrets);
         let mut walked = walk::walk(dir, &selection);
         let mut rules = LoadedRules::load(dir, options.netlify_toml.as_ref(), &options.site);
+        if let Some(protection) = &options.protection {
+            rules.protect(protection, &options.site);
+        }
         let paths: Vec<&SitePath> = walked.files.iter().map(|file| &file.path).collect();
         let mut warnings = checks::name_warnings(&paths);
         let fallback = fallback_page::decide(options.single_page, rules.has_single_page_rule(), &walked.files);

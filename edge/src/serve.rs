@@ -311,8 +311,8 @@ impl Shared {
         };
         let builtin = |response: BuiltinResponse| of_site(builtin(response.with_release(channel.release()).of_site()));
         let with_rules = |response: ResponseFuture, scope| {
-            let ruled = rules.headers_of(request.uri().path());
-            response.with_rules(ruled.map(|headers| RuledHeaders { headers, scope, is_tls: host.is_tls }))
+            let of_path = rules.headers_of(request.uri().path());
+            response.with_rules(of_path.map(|headers| RuledHeaders { headers, scope, is_tls: host.is_tls }))
         };
         // 5b. Former service workers.
         if former_worker::is_requested(channel, &path, headers) {

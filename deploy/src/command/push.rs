@@ -44,7 +44,10 @@ pub(super) async fn run(arguments: &cli::Push, context: &Context<'_>) -> Result<
         channel: &target.channel,
         lifetime: target.lifetime,
         dir: &dir.path,
-        options: scan_options(arguments, &project),
+        options: Options {
+            protection: project.protection(environment.users.as_ref(), &dir.path)?,
+            ..scan_options(arguments, &project)
+        },
         provenance: provenance::find(arguments, &dir.path, environment.user.as_deref()).await,
         canary: arguments.canary.plan(project.settings.canary.filter(|_| target.channel.is_live())),
         wait: arguments.channel.wait.choice(),

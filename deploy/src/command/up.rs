@@ -173,6 +173,7 @@ async fn push(arguments: &cli::Up, context: &Context<'_>, cluster: &Cluster) -> 
             legacy_service_workers: project.settings.legacy_service_workers.clone(),
             html: project.settings.html,
             netlify_toml: project.netlify_toml(),
+            protection: project.protection(context.environment.users.as_ref(), &dir.path)?,
             ..Options::default()
         };
         push_folder(context, cluster, &named.site, &dir.path, options).await?;

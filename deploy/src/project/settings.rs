@@ -8,6 +8,7 @@ use verge_protocol::canary::{CanaryPlan, CanaryShare};
 use verge_protocol::nfc::nfc;
 use verge_protocol::{HtmlPaths, SiteName, SitePath};
 
+use super::protect::ProtectSettings;
 use crate::channel::{ChannelArg, Lifetime};
 use crate::toml_file::{self, TomlError};
 
@@ -35,6 +36,8 @@ pub struct Settings {
     pub legacy_service_workers: Vec<SitePath>,
     /// How releases of `live` are tried on a few edges first; `None`: they are not.
     pub canary: Option<CanarySettings>,
+    /// Users and passwords for the site or its previews; `None`: everybody may read.
+    pub protect: Option<ProtectSettings>,
 }
 
 /// `[canary]` in `verge.toml`.
@@ -104,7 +107,7 @@ mod tests {
         assert_eq!(
             error,
             "app/verge.toml:2: unknown field `spaa`, expected one of `site`, `dir`, `spa`, `html`, `channel`, `preview`, \
-             `legacy_service_workers`, `canary`"
+             `legacy_service_workers`, `canary`, `protect`"
         );
         let canary = parse("[canary]\nedges = \"5%\"\nseconds = 120\n").unwrap().canary.unwrap();
         assert_eq!((canary.edges, canary.seconds), (CanaryShare::Percent(5), Some(120)));

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use verge_protocol::SitePath;
-use verge_protocol::rules::path_pattern::{PathPattern, Segment};
+use verge_protocol::rules::path_pattern::{Captures, PathPattern, Segment};
 use verge_protocol::rules::{Action, Redirect, RedirectMatcher, RuleRequest, SplitPath};
 
 /// How many redirects a browser follows, about.
@@ -89,7 +89,7 @@ fn redirect_loop(matcher: &RedirectMatcher, index: usize) -> Option<Vec<usize>> 
         if !is_followed {
             return None;
         }
-        let location = rule.to().path(&Default::default());
+        let location = rule.to().path(&Captures::default());
         let path = SplitPath::new(&location);
         let found = matcher.find(&RuleRequest { scheme: "", host: "", path: &path, query: None })?;
         if found.index == index {
@@ -103,7 +103,7 @@ fn redirect_loop(matcher: &RedirectMatcher, index: usize) -> Option<Vec<usize>> 
 
 /// Whether a file answers for the target of a rule.
 fn has_file(files: &HashSet<&str>, rule: &Redirect) -> bool {
-    let path = rule.to().path(&Default::default());
+    let path = rule.to().path(&Captures::default());
     let path = SplitPath::new(&path);
     let name = (0..path.len()).filter_map(|index| path.decoded(index)).collect::<Vec<_>>().join("/");
     let index = if name.is_empty() { "index.htm".to_owned() } else { format!("{name}/index.htm") };

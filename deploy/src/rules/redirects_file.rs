@@ -36,13 +36,12 @@ fn parse_words(from: &str, rest: &[&str]) -> Result<Redirect, RuleError> {
     };
     let query = query.iter().map(|pair| parse_pair(pair)).collect::<Result<Vec<_>, _>>()?;
     let (status, force, conditions) = match rest.split_first() {
-        None => (DEFAULT_STATUS, false, rest),
         Some((word, rest)) if word.bytes().next().is_some_and(|byte| byte.is_ascii_digit()) => {
             let (digits, force) = word.strip_suffix('!').map_or((*word, false), |digits| (digits, true));
             let status = digits.parse().map_err(|_| RuleError::Status((*word).to_owned()))?;
             (status, force, rest)
         }
-        Some(_) => (DEFAULT_STATUS, false, rest),
+        _ => (DEFAULT_STATUS, false, rest),
     };
     if let Some(word) = conditions.first() {
         return Err(condition_error(word));

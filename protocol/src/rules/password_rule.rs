@@ -79,8 +79,13 @@ fn parse_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
 
 impl From<Credential> for String {
     fn from(credential: Credential) -> Self {
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Self>();
-        format!("{}:{}", hex(&credential.salt), hex(&credential.digest))
+        let bytes = credential.salt.iter().chain(&credential.digest);
+        let mut text: Self = bytes
+            .flat_map(|byte| [byte >> 4, byte & 15])
+            .filter_map(|digit| char::from_digit(digit.into(), 16))
+            .collect();
+        text.insert(2 * credential.salt.len(), ':');
+        text
     }
 }
 

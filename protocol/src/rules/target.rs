@@ -209,7 +209,7 @@ fn expand(pieces: &[Piece], captures: &Captures<'_>) -> String {
         match piece {
             Piece::Text(literal) => text.push_str(literal),
             Piece::Capture(name) => {
-                text.extend(utf8_percent_encode(captures.get(name).unwrap_or_default(), MUST_ENCODE))
+                text.extend(utf8_percent_encode(captures.get(name).unwrap_or_default(), MUST_ENCODE));
             }
         }
     }
