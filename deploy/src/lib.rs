@@ -33,6 +33,8 @@ pub mod endpoints;
 pub mod environment;
 pub mod exit;
 pub mod failure;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod git;
 pub mod output;
 pub mod platform_dirs;

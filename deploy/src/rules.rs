@@ -1,5 +1,6 @@
 //! The rules of a build: `_redirects` and `_headers` in its directory, and `netlify.toml` of the project, in this order.
 
+mod error;
 mod headers_file;
 mod lints;
 mod netlify_toml;
@@ -9,20 +10,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use verge_protocol::SitePath;
-use verge_protocol::rules::header_pattern::HeaderPatternError;
-use verge_protocol::rules::header_rule::HeaderError;
-use verge_protocol::rules::redirect::RedirectError;
 use verge_protocol::rules::{Credential, PasswordRule, Redirect, Rules};
 
+use self::error::RuleError;
 use self::headers_file::HeaderRules;
 use crate::project::Protection;
 
 const REDIRECTS: &str = "_redirects";
 const HEADERS: &str = "_headers";
 const NETLIFY_TOML: &str = "netlify.toml";
-
-/// The line, if it is known, and a sentence.
-type Warning = (Option<usize>, String);
 
 /// The rules of a build, and all that is wrong with them.
 #[derive(Debug, Default)]
@@ -37,39 +33,6 @@ pub struct LoadedRules {
     pub unreadable: Vec<(&'static str, io::Error)>,
     /// About rules that do nothing, one line each.
     pub warnings: Vec<String>,
-}
-
-/// Why a line is no rule.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-enum RuleError {
-    #[error("no target: expected `from to status`, where `to` begins with `/`, `https://` or `http://`")]
-    NoTarget,
-    #[error("invalid status `{0}`: expected a number, with `!` if files at the path do not count")]
-    Status(String),
-    #[error("`{0}` is no parameter of the query: expected `name=value`")]
-    Parameter(String),
-    #[error("parameter `{0}` is named twice")]
-    DuplicateParameter(String),
-    #[error("rules for a {} of readers are not supported yet", .0.to_lowercase())]
-    Condition(&'static str),
-    #[error("rate limits are not supported yet")]
-    RateLimit,
-    #[error("`{0}` is unexpected: a rule ends with its status")]
-    Word(String),
-    #[error("no path before it: expected a line such as `/*`")]
-    NoPath,
-    #[error("`{0}` is no header: expected `Name: value`")]
-    NoColon(String),
-    #[error("`{0}` has no value; `! {0}` takes a header off")]
-    NoValue(String),
-    #[error("invalid user: expected `Basic-Auth: user:password`")]
-    User,
-    #[error(transparent)]
-    HeaderPath(#[from] HeaderPatternError),
-    #[error(transparent)]
-    Header(#[from] HeaderError),
-    #[error(transparent)]
-    Redirect(#[from] RedirectError),
 }
 
 impl LoadedRules {

@@ -5,7 +5,7 @@
 
 use verge_protocol::rules::{Credential, HeaderChange, HeaderPattern, HeaderRule, PasswordRule};
 
-use super::RuleError;
+use super::error::RuleError;
 
 /// Codings of files that the build has encoded, which are sent with their `Content-Encoding` without a rule.
 const CODED_EXTENSIONS: [(&str, &str); 3] = [("br", ".br"), ("gzip", ".gz"), ("gzip", ".svgz")];

@@ -7,9 +7,9 @@ use serde::Deserialize;
 use toml::Spanned;
 use verge_protocol::rules::Redirect;
 
+use super::error::RuleError;
 use super::headers_file::{Block, HeaderRules, setting};
 use super::redirects_file::{DEFAULT_STATUS, condition_error, redirect};
-use super::{RuleError, Warning};
 use crate::toml_file::{self, TomlError};
 
 /// What the tables say.
@@ -19,8 +19,8 @@ pub(super) struct NetlifyRules {
     pub(super) redirects: Vec<(usize, Result<Redirect, RuleError>)>,
     /// With the lines of their tables.
     pub(super) headers: HeaderRules,
-    /// About keys that do nothing.
-    pub(super) warnings: Vec<Warning>,
+    /// About keys that do nothing, with the line if it is known.
+    pub(super) warnings: Vec<(Option<usize>, String)>,
 }
 
 /// Tables and keys that this program reads.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use verge_protocol::rules::Redirect;
 use verge_protocol::rules::redirect::Fields;
 
-use super::RuleError;
+use super::error::RuleError;
 
 /// The status of a rule without one.
 pub(super) const DEFAULT_STATUS: u16 = 301;

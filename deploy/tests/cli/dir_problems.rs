@@ -29,8 +29,8 @@ async fn all_problems_are_reported_at_once() {
     world.write("dist/cert.pem", "-----BEGIN CERTIFICATE-----\n");
     world.write("dist/back\\slash.js", "");
     world.write("dist/tab\there.js", "");
-    world.write("dist/_redirects", "/old /new 301\n");
-    world.write("dist/_headers", "# all\n/*\n  X-A: b\n");
+    world.write("dist/_redirects", "/old\n");
+    world.write("dist/_headers", "# all\n/*\n  X-A\n");
     world.write("dist/.assetsignore", "*.map\n[z-a]\n");
     #[cfg(unix)]
     {
@@ -108,22 +108,18 @@ async fn secrets_are_rejected_unless_allowed() {
 async fn unsupported_rules_are_rejected_unless_ignored() {
     let world = World::new().await;
     world.write("dist/404.html", "");
-    world.write("dist/_redirects", "/old /new 301\r\n/*\t/index.html\t200\r\n");
+    world.write("dist/_redirects", "/old /new 301 Country=de\r\n/*\t/index.html\t200\r\n");
     let error = push_error(&world, &["dist"]).await;
-    assert!(
-        error.contains("\n  _redirects:1: /old /new 301: rule not supported yet\nhint: use --ignore-rules"),
-        "{error}"
-    );
+    let reason = "_redirects:1: rules for a country of readers are not supported yet";
+    assert!(error.contains(&format!("\n  {reason}\nhint: correct the rules, or use --ignore-rules")), "{error}");
     let ran = pushed(&world, &["dist", "--ignore-rules", "--json"]).await;
-    assert!(
-        ran.stderr.contains("warning: _redirects:1: /old /new 301: ignored, this rule is not supported yet\n"),
-        "{}",
-        ran.stderr
-    );
-    assert_eq!(ran.json()["warnings"][0], "_redirects:1: /old /new 301: ignored, this rule is not supported yet");
+    assert!(ran.stderr.contains(&format!("warning: {reason}: left out\n")), "{}", ran.stderr);
+    assert_eq!(ran.json()["warnings"][0], format!("{reason}: left out"));
     let memory = world.origin.memory();
     let build = &memory.sites.values().next().unwrap().releases[0].0;
     assert_ne!(build.fallback, verge_protocol::Fallback::NotFound, "the supported rule still applies");
+    let redirects: Vec<String> = build.rules.redirects.iter().map(ToString::to_string).collect();
+    assert_eq!(redirects, ["/* /index.html 200"]);
 }
 
 #[tokio::test]

@@ -1,0 +1,75 @@
+//! The parsers of rules, as the fuzz targets in `fuzz/` run them. No part of the crate's interface.
+//!
+//! Each function takes the text of a file, and after a zero byte the path of a request, and panics if the rules do other than they
+//! guarantee.
+
+use verge_protocol::Rules;
+use verge_protocol::rules::{FoldedPath, HeaderMatcher, RedirectMatcher, RuleRequest, SplitPath};
+
+use crate::rules::LoadedRules;
+
+/// `_redirects`.
+pub fn redirects(bytes: &[u8]) {
+    check(bytes, |text| LoadedRules::parse(Some(text), None, None, "site"));
+}
+
+/// `_headers`.
+pub fn headers(bytes: &[u8]) {
+    check(bytes, |text| LoadedRules::parse(None, Some(text), None, "site"));
+}
+
+/// `netlify.toml`.
+pub fn netlify_toml(bytes: &[u8]) {
+    check(bytes, |text| LoadedRules::parse(None, None, Some(text), "site"));
+}
+
+fn check(bytes: &[u8], parse: impl Fn(&str) -> LoadedRules) {
+    let text = String::from_utf8_lossy(bytes);
+    let (text, target) = text.split_once('\0').unwrap_or((&text, "/"));
+    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    let mut loaded = parse(text);
+    loaded.lint(&[]);
+    let rules = loaded.rules;
+    let json = serde_json::to_string(&rules).expect("rules are text");
+    assert_eq!(serde_json::from_str::<Rules>(&json).expect("it was written by this version"), rules);
+    check_redirects(&rules, path, query);
+    let path = FoldedPath::new(path);
+    let matching: Vec<usize> =
+        (0..rules.headers.len()).filter(|index| rules.headers[*index].pattern.matches(&path)).collect();
+    assert_eq!(HeaderMatcher::new(rules.headers.iter().map(|rule| rule.pattern.clone())).find(&path), matching);
+}
+
+/// The tree finds what going through the list finds, and no location leads to a host that the rule does not name.
+fn check_redirects(rules: &Rules, path: &str, query: Option<&str>) {
+    let path = SplitPath::new(path);
+    let request = RuleRequest { scheme: "https", host: "a.example", path: &path, query };
+    let matcher = RedirectMatcher::new(rules.redirects.clone());
+    let found = matcher.find(&request);
+    let first = rules.redirects.iter().position(|rule| rule.captures(&request).is_some());
+    assert_eq!(found.as_ref().map(|found| found.index), first);
+    let Some(found) = found else { return };
+    let target = found.rule.to();
+    let location = target.location(&found.captures, query);
+    let rest = location.strip_prefix(target.origin().unwrap_or_default()).expect("the location begins with the origin");
+    assert!(rest.starts_with('/') && !rest.starts_with("//"), "{location}");
+    assert!(location.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\'), "{location}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn corpora_of_fuzz_targets_pass() {
+        for (name, target) in
+            [("redirects", redirects as fn(&[u8])), ("headers", headers), ("netlify_toml", netlify_toml)]
+        {
+            let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(name);
+            let files: Vec<_> = std::fs::read_dir(&corpus).unwrap().collect();
+            assert!(!files.is_empty(), "{name}");
+            for file in files {
+                target(&std::fs::read(file.unwrap().path()).unwrap());
+            }
+        }
+    }
+}

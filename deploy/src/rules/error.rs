@@ -1,0 +1,38 @@
+//! Why a line is no rule.
+
+use verge_protocol::rules::header_pattern::HeaderPatternError;
+use verge_protocol::rules::header_rule::HeaderError;
+use verge_protocol::rules::redirect::RedirectError;
+
+/// Why a line is no rule.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum RuleError {
+    #[error("no target: expected `from to status`, where `to` begins with `/`, `https://` or `http://`")]
+    NoTarget,
+    #[error("invalid status `{0}`: expected a number, with `!` if files at the path do not count")]
+    Status(String),
+    #[error("`{0}` is no parameter of the query: expected `name=value`")]
+    Parameter(String),
+    #[error("parameter `{0}` is named twice")]
+    DuplicateParameter(String),
+    #[error("rules for a {} of readers are not supported yet", .0.to_lowercase())]
+    Condition(&'static str),
+    #[error("rate limits are not supported yet")]
+    RateLimit,
+    #[error("`{0}` is unexpected: a rule ends with its status")]
+    Word(String),
+    #[error("no path before it: expected a line such as `/*`")]
+    NoPath,
+    #[error("`{0}` is no header: expected `Name: value`")]
+    NoColon(String),
+    #[error("`{0}` has no value; `! {0}` takes a header off")]
+    NoValue(String),
+    #[error("invalid user: expected `Basic-Auth: user:password`")]
+    User,
+    #[error(transparent)]
+    HeaderPath(#[from] HeaderPatternError),
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    #[error(transparent)]
+    Redirect(#[from] RedirectError),
+}
