@@ -27,8 +27,9 @@ struct Answers {
 }
 
 fn answer(case: &Case) -> Answers {
-    let LoadedRules { rules, invalid, .. } =
+    let LoadedRules { rules, mut invalid, fatal, .. } =
         LoadedRules::parse(case.redirects.as_deref(), case.headers.as_deref(), case.toml.as_deref(), "site");
+    invalid.extend(fatal);
     let redirects = RedirectMatcher::new(rules.redirects);
     let patterns = HeaderMatcher::new(rules.headers.iter().map(|rule| rule.pattern.clone()));
     let redirect_of = |(scheme, host, path, query): &(String, String, String, String)| {

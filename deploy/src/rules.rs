@@ -29,6 +29,8 @@ pub struct LoadedRules {
     sources: Vec<String>,
     /// Rules that are invalid or not supported, one line each.
     pub invalid: Vec<String>,
+    /// Errors that no flag ignores, one line each: files whose rules are not known, and passwords.
+    pub fatal: Vec<String>,
     /// Files that cannot be read, and why.
     pub unreadable: Vec<(&'static str, io::Error)>,
     /// About rules that do nothing, one line each.
@@ -74,7 +76,7 @@ impl LoadedRules {
                     None => format!("{NETLIFY_TOML}: {warning}"),
                 }));
             }
-            Some(Err(error)) => loaded.invalid.push(error.to_string()),
+            Some(Err(error)) => loaded.fatal.push(error.to_string()),
         }
         loaded
     }
@@ -92,7 +94,10 @@ impl LoadedRules {
     fn add_headers(&mut self, file: &str, headers: HeaderRules) {
         self.rules.headers.extend(headers.headers.into_iter().map(|(_, rule)| rule));
         self.rules.passwords.extend(headers.passwords);
-        self.invalid.extend(headers.errors.iter().map(|(line, error)| format!("{file}:{line}: {error}")));
+        for (line, error) in headers.errors {
+            let errors = if error.is_of_password() { &mut self.fatal } else { &mut self.invalid };
+            errors.push(format!("{file}:{line}: {error}"));
+        }
         self.warnings.extend(headers.warnings.iter().map(|(line, warning)| format!("{file}:{line}: {warning}")));
     }
 

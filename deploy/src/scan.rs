@@ -106,6 +106,7 @@ impl Listing {
         if !options.allow_secrets {
             problems.extend(secrets::private_keys(walked.files.iter().map(|file| (&file.path, &*file.source))));
         }
+        problems.extend(rules.fatal.into_iter().map(Problem::Rule));
         if options.ignore_rules {
             warnings.extend(rules.invalid.iter().map(|rule| format!("{rule}: left out")));
         } else {

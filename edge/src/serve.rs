@@ -12,9 +12,10 @@
 //! | 3a | With TLS: refuse a host that the certificate of the connection is not for. Without: redirect to `https` a host that has a certificate, unless its site answers without TLS too | `redirect.rs` | 421, 308 |
 //! | 4 | Route: take the channel of the host, else look among the releases | `redirect.rs`, `release_hosts.rs` | 404, 503, 308 |
 //! | 5 | Decode the path | `request_path.rs` | 400 |
-//! | 5a | Find the redirect rule that applies, and check the password | `rules.rs`, `password.rs` | 401 |
-//! | 5b | End service workers of earlier releases | `former_worker.rs` | 200 |
-//! | 6 | Resolve the path to a resource of the channel, or as the rule says | `resolve.rs`, `asset.rs` | 3xx, 404, 410 |
+//! | 5a | Find the redirect rule that applies | `rules.rs` | |
+//! | 6 | Resolve the path to a resource of the channel, or as the rule says | `resolve.rs`, `asset.rs` | |
+//! | 6a | Check the password of the path and of the resource | `password.rs` | 401 |
+//! | 6b | End service workers of earlier releases, redirect, or miss | `former_worker.rs` | 200, 3xx, 404, 410 |
 //! | 7 | Build the response head | `response_head.rs` | |
 //! | 7a | – select the page or its Markdown twin | `accept.rs` | |
 //! | 7b | – read `Range` | `range.rs` | |
@@ -75,7 +76,7 @@ use self::builtin_responses::BuiltinResponse;
 use self::common_headers::CommonHeaders;
 use self::framing::End;
 use self::host::{Host, HostError};
-use self::password::Access;
+use self::password::{Access, SentFile};
 use self::resolve::Unresolved;
 use self::respond::{ResponseFuture, RuledHeaders};
 use self::response_head::ResponseHead;
@@ -296,31 +297,35 @@ impl Shared {
         let Ok(path) = RequestPath::parse(request.uri().path()) else {
             return builtin(builtin_responses::invalid_path().of_site());
         };
-        // 5a. Rules: the first redirect that applies, and passwords.
+        // 5a. Rules: the first redirect that applies.
         let rules = channel.own().rules();
         let rule = rules::find(rules.redirects(), request.uri(), host.name, host.is_tls);
-        let rewritten = rule.as_ref().and_then(|rule| RequestPath::parse(rule.page()?).ok());
-        let access = password::check(rules, &path, rewritten.as_ref(), headers, host.is_preview);
-        drop(rewritten);
+        // 6. Resolve.
+        let destination = || asset::destination(headers);
+        let resolution = resolve::resolve(channel, &path, rule, destination);
+        // 6a. Passwords, of the path and of the file.
+        let file = resolution.as_ref().ok().map(|resolution| SentFile {
+            path: resolution.sent(|| accept::prefers_markdown(headers)).path(),
+            is_at_path: resolution.is_at_path(),
+        });
+        let access = password::check(rules, request.uri().path(), file, headers, host.is_preview);
+        let with_rules = |response: ResponseFuture, scope| {
+            let of_path = rules.headers_of(request.uri().path());
+            response.with_rules(of_path.map(|headers| RuledHeaders { headers, scope, is_tls: host.is_tls }))
+        };
         if access == Access::Denied {
             let response = builtin_responses::password_required(channel.own().site());
-            return builtin(response.with_release(channel.release()));
+            return with_rules(builtin(response.with_release(channel.release())), HeaderScope::OtherPage);
         }
         let of_site = |response: ResponseFuture| {
             if access == Access::Granted { response.into_private() } else { response }
         };
         let builtin = |response: BuiltinResponse| of_site(builtin(response.with_release(channel.release()).of_site()));
-        let with_rules = |response: ResponseFuture, scope| {
-            let of_path = rules.headers_of(request.uri().path());
-            response.with_rules(of_path.map(|headers| RuledHeaders { headers, scope, is_tls: host.is_tls }))
-        };
-        // 5b. Former service workers.
+        // 6b. Former service workers.
         if former_worker::is_requested(channel, &path, headers) {
             return builtin(builtin_responses::former_worker());
         }
-        // 6. Resolve.
-        let destination = || asset::destination(headers);
-        let resolution = match resolve::resolve(channel, &path, rule, destination) {
+        let resolution = match resolution {
             Ok(resolution) => resolution,
             Err(Unresolved::Redirect { status, location }) => {
                 return builtin(builtin_responses::ruled_redirect(status, location));
@@ -338,13 +343,14 @@ impl Shared {
             }
         };
         if resolution.is_erased() {
-            return builtin(builtin_responses::erased());
+            return with_rules(builtin(builtin_responses::erased()), HeaderScope::OtherPage);
         }
         // 7. Response head: range, negotiation, preconditions.
         let head = ResponseHead::build(&resolution, headers, is_head);
         // 8. Respond.
         let response = respond::respond(head, channel, &self.sources.blobs, &self.common_headers);
-        of_site(with_rules(response, resolution.header_scope()))
+        let scope = resolution.header_scope(|| accept::prefers_markdown(headers));
+        of_site(with_rules(response, scope))
     }
 
     /// As [`Self::answer_from`], once the release is loaded.

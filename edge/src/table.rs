@@ -26,7 +26,7 @@ pub(crate) use https_policy::HttpsPolicy;
 pub(crate) use release_blobs::{ReleaseBlob, ReleaseBlobs};
 pub(crate) use resource::{Representation, Resource};
 pub(crate) use resources::Resources;
-pub(crate) use site_rules::{HeaderScope, PathHeaders, SiteRules};
+pub(crate) use site_rules::{HeaderScope, PathHeaders, SiteRules, is_for_shared_caches};
 
 /// Every host that this edge answers for: channels by their label under a base domain, and custom domains by name. The default
 /// is the table of an edge that has never received a snapshot of the feed.

@@ -1,4 +1,10 @@
 //! Measures what rules cost a request, by their number: nanoseconds for each request, the median of rounds taken in turn.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    reason = "a measurement of wall time, for people"
+)]
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -17,7 +23,9 @@ fn redirects(count: usize) -> RedirectMatcher {
             1 => (format!("/folder-{index}/*"), format!("/elsewhere-{index}/:splat")),
             _ => (format!("/blog/:year/post-{index}"), format!("/posts/:year/{index}")),
         };
-        Fields { from, query: std::collections::BTreeMap::new(), to, status: 301, force: false }.try_into().expect("valid")
+        Fields { from, query: std::collections::BTreeMap::new(), to, status: 301, force: false }
+            .try_into()
+            .expect("valid")
     };
     RedirectMatcher::new((0..count).map(rule).collect())
 }

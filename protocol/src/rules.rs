@@ -45,6 +45,14 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// The rules that a build may have of each kind.
+    pub const MAX: usize = 50_000;
+
+    /// Whether there are more rules of a kind than [`Self::MAX`].
+    pub fn are_too_many(&self) -> bool {
+        [self.redirects.len(), self.headers.len(), self.passwords.len()].into_iter().any(|count| count > Self::MAX)
+    }
+
     /// Whether there is no rule.
     pub fn is_empty(&self) -> bool {
         self.redirects.is_empty() && self.headers.is_empty() && self.passwords.is_empty()

@@ -9,7 +9,7 @@ const REDIRECTS: &str = "\
 /old/*  /new/:splat  302
 /store  id=:id  /shop/:id  301
 /first  /forced  307!
-/gone  /gone.html  410
+/removed  /gone.html  410
 /data  /data.json  200
 /*  /index.html  200
 ";
@@ -54,7 +54,7 @@ async fn rules_of_a_build_are_followed_by_every_edge() {
         assert_eq!(redirect.header("cache-control"), "public, max-age=0, must-revalidate");
         assert_eq!(get("/store?id=a%20b").await.header("location"), "/shop/a%20b?id=a%20b");
         assert_eq!((get("/first").await.status.as_u16(), get("/first").await.header("location")), (307, "/forced"));
-        assert_eq!(parts(&get("/gone").await), (410, "", "gone"));
+        assert_eq!(parts(&get("/removed").await), (410, "", "gone"));
         assert_eq!(parts(&get("/route/of/the/app").await), (200, "", "app"));
         assert_eq!(get("/assets/old-chunk.js").await.status.as_u16(), 404);
         assert_eq!(get("/_redirects").await.text(), "app", "rules are not served");

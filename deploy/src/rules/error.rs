@@ -21,6 +21,8 @@ pub(super) enum RuleError {
     RateLimit,
     #[error("`{0}` is unexpected: a rule ends with its status")]
     Word(String),
+    #[error("`{0}`: paths with a host are not supported")]
+    PathWithHost(String),
     #[error("no path before it: expected a line such as `/*`")]
     NoPath,
     #[error("`{0}` is no header: expected `Name: value`")]
@@ -35,4 +37,11 @@ pub(super) enum RuleError {
     Header(#[from] HeaderError),
     #[error(transparent)]
     Redirect(#[from] RedirectError),
+}
+
+impl RuleError {
+    /// Whether a push without the rule would publish what it protects.
+    pub(super) fn is_of_password(&self) -> bool {
+        matches!(self, Self::User)
+    }
 }

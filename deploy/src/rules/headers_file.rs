@@ -39,16 +39,32 @@ pub(super) fn parse(text: &str, site: &str) -> HeaderRules {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut rules = HeaderRules::default();
     let mut block: Option<Block> = None;
+    // Whether the path of the block was an error.
+    let mut is_skipping = false;
     for (line, text) in (1..).zip(text.lines().map(str::trim)) {
         if text.is_empty() || text.starts_with('#') {
             continue;
         }
         if text.starts_with('/') {
+            is_skipping = false;
             rules.finish(block.take(), site);
             match text.parse() {
                 Ok(pattern) => block = Some(Block::new(line, pattern)),
-                Err(error) => rules.errors.push((line, RuleError::HeaderPath(error))),
+                Err(error) => {
+                    is_skipping = true;
+                    rules.errors.push((line, RuleError::HeaderPath(error)));
+                }
             }
+            continue;
+        }
+        if text.starts_with("https://") || text.starts_with("http://") {
+            // Its headers must not become those of the block before.
+            rules.finish(block.take(), site);
+            rules.errors.push((line, RuleError::PathWithHost(text.to_owned())));
+            is_skipping = true;
+            continue;
+        }
+        if is_skipping {
             continue;
         }
         let Some(block) = &mut block else {
@@ -172,7 +188,7 @@ mod tests {
 
     #[test]
     fn invalid_line_error_names_it() {
-        let text = "X-A: 1\nhttps://a.example/*\n/a\nX-B\nX-C:\nX D: 1\nContent-Length: 5\nContent-Encoding: br\nBasic-Auth: ann\n!\n/b\n/c\nX-E: 1";
+        let text = "X-A: 1\n/z\nX-Z: 1\nhttps://a.example/*\n  X-Y: 1\n/a\nX-B\nX-C:\nX D: 1\nContent-Length: 5\nContent-Encoding: br\nBasic-Auth: ann\n!\n/b\n/c\nX-E: 1";
         insta::assert_snapshot!(parsed(text));
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn warnings(rules: &[(&str, &Redirect)], files: &[&SitePath]) -> Vec<
             warn(format!("`{rule}` can never apply, because {} comes first: `{}`", rules[earlier].0, rules[earlier].1));
         } else if leads_to_itself(rule) {
             warn(format!("`{rule}` leads to itself, and is ignored"));
-        } else if let Some(others) = redirect_loop(&matcher, index) {
+        } else if let Some(others) = redirect_loop(&matcher, index, &files) {
             let others: Vec<&str> = others.iter().map(|index| rules[*index].0).collect();
             warn(format!("`{rule}` leads back to itself by {}: browsers give up", others.join(", ")));
         } else if !rule.is_forced() && from.is_literal() && files.contains(decoded(from).as_str()) {
@@ -50,7 +50,7 @@ fn decoded(from: &PathPattern) -> String {
 fn shadowing(matcher: &RedirectMatcher, index: usize) -> Option<usize> {
     let rule = &matcher.rules()[index];
     let covers = |earlier: &Redirect| {
-        (earlier.is_unconditional() || earlier.has_same_conditions(rule)) && !leads_to_itself(earlier)
+        (earlier.is_unconditional() || earlier.has_same_conditions(rule)) && !leaves_out(earlier, rule)
     };
     let mut candidates: Option<Vec<usize>> = None;
     for example in rule.from().examples() {
@@ -67,6 +67,17 @@ fn shadowing(matcher: &RedirectMatcher, index: usize) -> Option<usize> {
     candidates?.into_iter().min()
 }
 
+/// Whether a redirect by `earlier` may not apply to a path of `rule`, since it does not lead from where it leads.
+fn leaves_out(earlier: &Redirect, rule: &Redirect) -> bool {
+    let leads_there = || {
+        let target = earlier.to().path(&Captures::default());
+        !earlier.to().has_captures() && rule.from().captures(&SplitPath::new(&target)).is_some()
+    };
+    let is_in_part = earlier.to().origin().is_some() || leads_to_itself(earlier);
+    matches!(earlier.action(), Action::Redirect(_))
+        && (is_in_part || earlier.is_repeating() || (!earlier.from().is_literal() && leads_there()))
+}
+
 fn leads_to_itself(rule: &Redirect) -> bool {
     let (from, to) = (rule.from().as_str(), rule.to());
     let trimmed = |path: &str| path.trim_end_matches('/').to_owned();
@@ -77,7 +88,7 @@ fn leads_to_itself(rule: &Redirect) -> bool {
 
 /// The other rules through which a redirect from the rule at `index`, for one path to one path, comes back to it. A rule that leads to the
 /// path it is for is none.
-fn redirect_loop(matcher: &RedirectMatcher, index: usize) -> Option<Vec<usize>> {
+fn redirect_loop(matcher: &RedirectMatcher, index: usize, files: &HashSet<&str>) -> Option<Vec<usize>> {
     let rule = &matcher.rules()[index];
     if !rule.from().is_literal() {
         return None;
@@ -90,8 +101,12 @@ fn redirect_loop(matcher: &RedirectMatcher, index: usize) -> Option<Vec<usize>> 
             return None;
         }
         let location = rule.to().path(&Captures::default());
+        let has_file = has_file(files, rule);
         let path = SplitPath::new(&location);
         let found = matcher.find(&RuleRequest { scheme: "", host: "", path: &path, query: None })?;
+        if has_file && !found.rule.is_forced() {
+            return None;
+        }
         if found.index == index {
             return (!others.is_empty()).then_some(others);
         }
@@ -138,5 +153,14 @@ mod tests {
         let text = "/n/:a /m\n/n/:a/:b /m\n/n/* /m\n/q id=1 /r\n/q id=2 /r\n/q /r\nhttps://a.example/* https://b.example/:splat 301!\n/p/:x/y /z\n\
                     /p/* /z\n/file.txt /x 301!\n/app/* /app/index.html 200\n/* /index.html 200";
         assert_eq!(warnings_of(text), "");
+        for text in [
+            "/* / 301\n/ /home 302",
+            "/blog/* /blog 301\n/blog /news 301",
+            "/* /b/:splat 301\n/b/x /y 301",
+            "/home / 301\n/ /home 301",
+        ] {
+            let warnings = warnings_of(text);
+            assert!(!warnings.contains("can never") && !warnings.contains("back to itself"), "{text}: {warnings}");
+        }
     }
 }

@@ -46,11 +46,11 @@ struct RedirectTable {
     #[serde(default, alias = "destination")]
     to: Option<String>,
     #[serde(default)]
-    status: Option<u16>,
+    status: Option<Scalar>,
     #[serde(default)]
     force: bool,
     #[serde(default, alias = "params", alias = "parameters")]
-    query: BTreeMap<String, String>,
+    query: BTreeMap<String, Scalar>,
     #[serde(default)]
     conditions: BTreeMap<String, toml::Value>,
     /// Headers for the back end of a proxy.
@@ -69,6 +69,23 @@ struct HeadersTable {
     path: String,
     #[serde(default)]
     values: BTreeMap<String, Values>,
+}
+
+/// A number or a text, as people write both.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Scalar {
+    Number(u64),
+    Text(String),
+}
+
+impl Scalar {
+    fn into_text(self) -> String {
+        match self {
+            Self::Number(number) => number.to_string(),
+            Self::Text(text) => text,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -126,7 +143,9 @@ pub(super) fn parse(file: &Path, text: &str, site: &str) -> Result<NetlifyRules,
                 Values::Many(values) => values,
             };
             for value in values {
-                match setting(name.trim(), value.trim(), path.trim()) {
+                // A value may be written on several lines.
+                let value = value.split_whitespace().collect::<Vec<_>>().join(" ");
+                match setting(name.trim(), &value, path.trim()) {
                     Ok(setting) => block.add(setting),
                     Err(error) => rules.headers.errors.push((line, error)),
                 }
@@ -147,7 +166,12 @@ fn to_redirect(table: RedirectTable) -> Result<Redirect, RuleError> {
     if table.rate_limit.is_some() {
         return Err(RuleError::RateLimit);
     }
-    redirect(&table.from, table.query, table.to.as_deref(), table.status.unwrap_or(DEFAULT_STATUS), table.force)
+    let status = match table.status.map(Scalar::into_text) {
+        None => DEFAULT_STATUS,
+        Some(text) => text.parse().map_err(|_| RuleError::Status(text))?,
+    };
+    let query = table.query.into_iter().map(|(name, value)| (name, value.into_text()));
+    redirect(&table.from, query, table.to.as_deref(), status, table.force)
 }
 
 #[cfg(test)]
@@ -179,9 +203,9 @@ mod tests {
     fn tables_are_read() {
         let text = "[build]\npublish = \"dist\"\ncommand = \"yarn build\"\n\n[context.production]\nx = 1\n\n\
             [[redirects]]\nfrom = \"/a\"\nto = \"/b\"\n\n[[redirects]]\nfrom = \"/c/*\"\nstatus = 200\nforce = true\n\n\
-            [[redirects]]\nfrom = \"/s\"\nto = \"/s/:id\"\nquery = {id = \":id\"}\nstatus = 302\n\n\
+            [[redirects]]\nfrom = \"/s\"\nto = \"/s/:id\"\nquery = {id = \":id\"}\nstatus = \"302\"\n\n\
             [[redirects]]\nfrom = \"/d\"\nto = \"/e\"\nconditions = {Country = [\"de\"]}\n\n\
-            [[headers]]\nfor = \"/*\"\n[headers.values]\nX-Frame-Options = \"DENY\"\nLink = [\"<a>\", \"<b>\"]\nAge = \"1\"\n";
+            [[headers]]\nfor = \"/*\"\n[headers.values]\nX-Frame-Options = \"DENY\"\nLink = [\"<a>\", \"<b>\"]\nAge = \"1\"\nCache-Control = '''\n  max-age=0,\n  no-cache'''\n";
         insta::assert_snapshot!(parsed(text));
     }
 

@@ -12,8 +12,6 @@ pub(crate) const VERGE_EDGE: HeaderName = HeaderName::from_static("verge-edge");
 /// What the cache did (RFC 9211).
 pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
-/// How long shared caches may keep it (RFC 9213).
-pub(crate) const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
 /// What search engines may do with the response.
 pub(crate) const X_ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");
 /// The `X-Robots-Tag` of every host but a site's own and its domains.

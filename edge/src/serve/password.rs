@@ -1,55 +1,81 @@
-//! Checks the user and password of a request for a protected path (HTTP Basic authentication, RFC 7617).
+//! Checks the user and password of a request for a protected path or file (HTTP Basic authentication, RFC 7617).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, header};
 use verge_protocol::rules::PasswordRule;
 
-use super::request_path::RequestPath;
 use crate::table::SiteRules;
 
 /// What passwords say about a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
-    /// The path has no password.
+    /// Nothing is protected.
     Public,
-    /// It has one, and the request has it too.
+    /// Something is, and the request has its password.
     Granted,
-    /// It has one, and the request has none or another.
+    /// The request has no password, or another.
     Denied,
 }
 
-/// Checks a request for `path`, and for `rewritten`, where a rule leads without a redirect.
+/// The file that a response would send.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SentFile<'a> {
+    /// Its path, decoded and without a leading slash.
+    pub(super) path: &'a str,
+    /// Whether it is the file of the path of the request, and not one in its place.
+    pub(super) is_at_path: bool,
+}
+
+/// Checks a request for `path`, percent-encoded, that is answered with `file`, if with any.
 ///
-/// A page is protected under each of its addresses if it is under one of them: `/a`, `/a.html`, `/a/`, `/a/index.html`.
+/// A file is protected if one of its addresses is, whichever is requested; of several rules the last counts. A file in place of that of the
+/// path, such as a fallback, needs its own password besides that of the path.
 pub(super) fn check(
     rules: &SiteRules,
-    path: &RequestPath<'_>,
-    rewritten: Option<&RequestPath<'_>>,
+    path: &str,
+    file: Option<SentFile<'_>>,
     headers: &HeaderMap,
     is_preview: bool,
 ) -> Access {
     if !rules.has_passwords() {
         return Access::Public;
     }
-    let paths: Vec<String> = [Some(path), rewritten].into_iter().flatten().flat_map(addresses).collect();
-    match rules.password_of(paths.iter().map(String::as_str), is_preview) {
-        None => Access::Public,
-        Some(rule) if is_granted(rule, headers) => Access::Granted,
-        Some(_) => Access::Denied,
+    let addresses = file.map(|file| addresses(file.path)).unwrap_or_default();
+    let of = |paths: &mut dyn Iterator<Item = &str>| rules.password_of(paths, is_preview);
+    let of_file = &mut addresses.iter().map(String::as_str);
+    let wanted = match file {
+        Some(SentFile { is_at_path: true, .. }) => [of(&mut of_file.chain([path])), None],
+        _ => [of(&mut std::iter::once(path)), of(of_file)],
+    };
+    if wanted.iter().all(Option::is_none) {
+        Access::Public
+    } else if wanted.into_iter().flatten().all(|rule| is_granted(rule, headers)) {
+        Access::Granted
+    } else {
+        Access::Denied
     }
 }
 
-/// The path, and the other addresses and the names of a page that it may be an address of, and of its Markdown twin; percent-encoded as far as needed.
-fn addresses(path: &RequestPath<'_>) -> Vec<String> {
-    let decoded = path.decoded.split('/').filter(|segment| !segment.is_empty()).collect::<Vec<_>>().join("/");
-    let name = [".html", ".htm"].into_iter().find_map(|suffix| decoded.strip_suffix(suffix)).unwrap_or(&decoded);
-    let name = if name == "index" { "" } else { name.strip_suffix("/index").unwrap_or(name) };
-    let index = if name.is_empty() { "index".to_owned() } else { format!("{name}/index") };
-    let of_page =
-        [".html", ".htm"].into_iter().flat_map(|suffix| [format!("{name}{suffix}"), format!("{index}{suffix}")]);
-    let encode = |path: &str| format!("/{}", path.replace('%', "%25"));
-    [&*decoded, name].into_iter().map(encode).chain(of_page.map(|path| encode(&path))).collect()
+/// The addresses of the file at `path`, and of what it is a copy of: a page has one without `.html`, its Markdown twin and what the build has
+/// encoded have the same text.
+fn addresses(path: &str) -> Vec<String> {
+    let stripped =
+        |path: &str, suffixes: &[&str]| suffixes.iter().find_map(|suffix| path.strip_suffix(suffix)).map(str::to_owned);
+    let mut names = vec![path.to_owned()];
+    names.extend(stripped(path, &[".br", ".gz"]));
+    for index in 0..names.len() {
+        let Some(name) = stripped(&names[index], &[".html", ".htm", ".md"]) else { continue };
+        names.push(
+            name.strip_suffix("index")
+                .filter(|folder| folder.is_empty() || folder.ends_with('/'))
+                .unwrap_or(&name)
+                .to_owned(),
+        );
+        names.extend([".html", ".htm"].map(|suffix| format!("{name}{suffix}")));
+        names.push(name);
+    }
+    names.iter().map(|name| format!("/{}", name.replace('%', "%25"))).collect()
 }
 
 fn is_granted(rule: &PasswordRule, headers: &HeaderMap) -> bool {
@@ -70,43 +96,83 @@ mod tests {
 
     use super::*;
 
-    fn access(pattern: &str, path: &str, rewritten: Option<&str>, authorization: Option<&str>) -> Access {
-        let rule = PasswordRule {
+    fn rules(patterns: &[(&str, &str)]) -> Arc<SiteRules> {
+        let rule = |(pattern, user): &(&str, &str)| PasswordRule {
             pattern: pattern.parse().unwrap(),
             only_previews: false,
-            users: vec![Credential::new("demo", "ann:x"), Credential::new("demo", "bob:y:z")],
+            users: vec![Credential::new("demo", user)],
         };
-        let rules = Arc::new(SiteRules::new(Rules { passwords: vec![rule], ..Rules::default() }));
+        Arc::new(SiteRules::new(Rules { passwords: patterns.iter().map(rule).collect(), ..Rules::default() }))
+    }
+
+    /// `file` is at the path, or, after a `>`, in place of what is.
+    fn access(patterns: &[(&str, &str)], path: &str, file: &str, authorization: Option<&str>) -> Access {
         let mut headers = HeaderMap::new();
         if let Some(value) = authorization {
             headers.insert(header::AUTHORIZATION, HeaderValue::from_str(value).unwrap());
         }
-        let rewritten = rewritten.map(|path| RequestPath::parse(path).unwrap());
-        check(&rules, &RequestPath::parse(path).unwrap(), rewritten.as_ref(), &headers, false)
+        let other = file.strip_prefix('>');
+        let file = SentFile { path: other.unwrap_or(file), is_at_path: other.is_none() };
+        check(&rules(patterns), path, Some(file).filter(|file| !file.path.is_empty()), &headers, false)
+    }
+
+    fn basic(text: &str) -> String {
+        format!("Basic {}", STANDARD.encode(text))
     }
 
     #[test]
     fn right_user_and_password_are_granted() {
-        let basic = |text: &str| format!("Basic {}", STANDARD.encode(text));
-        let with = |authorization: &str| access("/*", "/", None, Some(authorization));
-        assert_eq!(with(&basic("ann:x")), Access::Granted);
+        let with = |authorization: &str| access(&[("/*", "bob:y:z")], "/", "index.html", Some(authorization));
+        assert_eq!(with(&basic("bob:y:z")), Access::Granted);
         assert_eq!(with(&basic("bob:y:z").replace("Basic", "bASIC")), Access::Granted);
-        for wrong in [&basic("ann:y"), &basic("bob:y"), &basic("ann"), "Basic", "Basic !", "Bearer YW5uOng="] {
+        for wrong in [&basic("ann:y"), &basic("bob:y"), &basic("bob"), "Basic", "Basic !", "Bearer YW5uOng="] {
             assert_eq!(with(wrong), Access::Denied, "{wrong}");
         }
-        assert_eq!(access("/*", "/", None, None), Access::Denied);
+        assert_eq!(access(&[("/*", "a:b")], "/", "index.html", None), Access::Denied);
     }
 
     #[test]
-    fn page_is_protected_under_each_address() {
-        for pattern in ["/a", "/a.html", "/a/", "/a/index.html"] {
-            for path in ["/a", "/a/", "/a.html", "/a.htm", "/%61", "/a/index.html", "/A", "//a", "/a//"] {
-                assert_eq!(access(pattern, path, None, None), Access::Denied, "{pattern} {path}");
-            }
-            assert_eq!(access(pattern, "/b", None, None), Access::Public, "{pattern}");
+    fn file_is_protected_under_each_address() {
+        for (pattern, path, file) in [
+            ("/a", "/a", "a.html"),
+            ("/a", "/a.html", "a.html"),
+            ("/a.html", "/a", "a.html"),
+            ("/A/", "/%61/", "a/index.html"),
+            ("/a", "/a/index.html", "a/index.html"),
+            ("/a/index", "/a/", "a/index.html"),
+            ("/a/index.html", "/a/", "a/index.html"),
+            ("/index", "/", "index.html"),
+            ("/", "/index.html", "index.html"),
+            ("/a.html.html", "/a.html", "a.html.html"),
+            ("/*.md", "/a", "a.md"),
+            ("/a", "/a.md", "a.md"),
+            ("/a.html", "/a.md", "a.md"),
+            ("/*.js", "/a.js.gz", "a.js.gz"),
+            ("/a/*", "/a", ""),
+            ("/staff/*", "/public/x", ">staff/x"),
+            ("/staff/*", "/staff/x", ">index.html"),
+            ("/", "/route", ">index.html"),
+        ] {
+            assert_eq!(access(&[(pattern, "a:b")], path, file, None), Access::Denied, "{pattern} {path} {file}");
         }
-        assert_eq!(access("/", "/index.html", None, None), Access::Denied);
-        assert_eq!(access("/staff/*", "/public/x", Some("/staff/x"), None), Access::Denied);
-        assert_eq!(access("/staff/*", "/public/x", Some("/other/x"), None), Access::Public);
+        for (pattern, path, file) in [
+            ("/*.html", "/a.css", "a.css"),
+            ("/a", "/b", "b.html"),
+            ("/a.md", "/a", "a.html"),
+            ("/a/*", "/ab", "ab.html"),
+            ("/", "/a.css", "a.css"),
+        ] {
+            assert_eq!(access(&[(pattern, "a:b")], path, file, None), Access::Public, "{pattern} {path} {file}");
+        }
+    }
+
+    #[test]
+    fn last_rule_of_a_file_counts_and_a_file_in_place_of_another_needs_both() {
+        let patterns = [("/staff/*", "ann:x"), ("/*.html", "guest:y"), ("/guest/*", "guest:y")];
+        let with = |path, file, user| access(&patterns, path, file, Some(&basic(user)));
+        assert_eq!(with("/staff/a.json", "staff/a.json", "guest:y"), Access::Denied);
+        assert_eq!(with("/staff/a.json", "staff/a.json", "ann:x"), Access::Granted);
+        assert_eq!(with("/staff/a", "staff/a.html", "guest:y"), Access::Granted);
+        assert_eq!(with("/guest/a.json", ">staff/a.json", "guest:y"), Access::Denied);
     }
 }

@@ -44,11 +44,25 @@ impl Resolution {
         resource.is_erased()
     }
 
-    /// What header rules may say about the response.
-    pub(crate) fn header_scope(&self) -> HeaderScope {
+    /// The file that is sent, its Markdown twin if `prefers_markdown`.
+    pub(crate) fn sent(&self, prefers_markdown: impl Fn() -> bool) -> &Arc<Resource> {
         match self {
-            Self::File(_) | Self::Rewritten(_) => HeaderScope::File,
-            Self::SinglePage(_) | Self::ErrorPage { .. } => HeaderScope::OtherPage,
+            Self::File(file) => file.markdown().filter(|_| prefers_markdown()).unwrap_or(file),
+            Self::Rewritten(file) | Self::SinglePage(file) | Self::ErrorPage { page: file, .. } => file,
+        }
+    }
+
+    /// Whether the file that is sent is that of the path.
+    pub(crate) fn is_at_path(&self) -> bool {
+        matches!(self, Self::File(_))
+    }
+
+    /// What header rules may say about the response. What they say of a page, such as its type, is not for its Markdown twin.
+    pub(crate) fn header_scope(&self, prefers_markdown: impl Fn() -> bool) -> HeaderScope {
+        match self {
+            Self::File(file) if Arc::ptr_eq(file, self.sent(prefers_markdown)) => HeaderScope::File,
+            Self::Rewritten(_) => HeaderScope::File,
+            Self::File(_) | Self::SinglePage(_) | Self::ErrorPage { .. } => HeaderScope::OtherPage,
         }
     }
 }

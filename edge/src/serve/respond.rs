@@ -7,19 +7,17 @@ use std::task::{Context, Poll};
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Either, Ready, ready};
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use verge_protocol::Blob;
 use verge_protocol::content::BlobSlice;
 
 use super::body::{Pieces, ResponseBody, cut};
-use super::common_headers::{
-    CACHE_STATUS, CDN_CACHE_CONTROL, CommonHeaders, NO_STORE, NOINDEX, VERGE_EDGE, VERGE_RELEASE, X_ROBOTS_TAG,
-};
+use super::common_headers::{CACHE_STATUS, CommonHeaders, NO_STORE, NOINDEX, VERGE_EDGE, VERGE_RELEASE, X_ROBOTS_TAG};
 use super::response_head::ResponseHead;
 use super::{builtin_responses, cors};
 use crate::cache::{BlobCache, Unavailable};
 use crate::metrics::{CacheResult, Traffic};
-use crate::table::{Channel, HeaderScope, PathHeaders};
+use crate::table::{Channel, HeaderScope, PathHeaders, is_for_shared_caches};
 
 /// A response that is ready at once, or once its first blob has arrived. It never fails: an error is a response too.
 pub(crate) struct ResponseFuture {
@@ -107,8 +105,15 @@ fn make_private(headers: &mut HeaderMap) {
         value.split(',').map(str::trim).filter(|directive| !directive.is_empty() && !of_shared_caches(directive));
     let private = std::iter::once("private").chain(directives).collect::<Vec<_>>().join(", ");
     headers.insert(header::CACHE_CONTROL, HeaderValue::try_from(private).unwrap_or(NO_STORE));
-    headers.remove(CDN_CACHE_CONTROL);
-    headers.remove(header::ACCESS_CONTROL_ALLOW_ORIGIN);
+    let for_shared_caches: Vec<HeaderName> =
+        headers.keys().filter(|name| is_for_shared_caches(name)).cloned().collect();
+    for name in for_shared_caches {
+        headers.remove(name);
+    }
+    // A request with a password is one with credentials, for which `*` does not count.
+    if headers.get(header::ACCESS_CONTROL_ALLOW_ORIGIN).is_some_and(|origin| origin == "*") {
+        headers.remove(header::ACCESS_CONTROL_ALLOW_ORIGIN);
+    }
 }
 
 /// Responds with `head` and the bytes that it asks for. The head is sent only when the first blob has arrived, so that an

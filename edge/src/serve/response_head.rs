@@ -66,7 +66,7 @@ impl ResponseHead {
         match resolution {
             Resolution::File(file) => {
                 let choices = Choices::of_file(file);
-                let resource = file.markdown().filter(|_| accept::prefers_markdown(headers)).unwrap_or(file);
+                let resource = resolution.sent(|| accept::prefers_markdown(headers));
                 Self::of_file(resource, file.lifetime(), choices, headers, is_head)
             }
             // The fallback page answers for many paths, so it is always revalidated, whatever the lifetime of its own path.
@@ -231,7 +231,7 @@ mod tests {
 
     fn resource(path: &str, lifetime: Lifetime) -> Arc<Resource> {
         let file = encoded(encoded(file(path, "", lifetime), Coding::Br, "br!"), Coding::Gzip, "gzip");
-        Arc::new(file.into())
+        Arc::new(Resource::new(path, file))
     }
 
     /// The head as text: the status, the span of the body with its coding, and the headers.
@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn headers_of_a_file_that_the_build_has_encoded() {
         let file = File { content_encoding: Some(Coding::Gzip), ..file("app.js", "", Lifetime::Revalidate) };
-        let script = Resolution::File(Arc::new(file.into()));
+        let script = Resolution::File(Arc::new(Resource::new("app.js.gz", file)));
         let heads = [
             head_of(&script, "GET", &[]),
             head_of(&script, "GET", &[("accept-encoding", "br, gzip;q=0, identity")]),

@@ -16,14 +16,6 @@ impl AppliedRule {
     pub(crate) fn is_redirect(&self) -> bool {
         matches!(self.outcome, RuleOutcome::Redirect { .. })
     }
-
-    /// The path of the file that it names.
-    pub(crate) fn page(&self) -> Option<&str> {
-        match &self.outcome {
-            RuleOutcome::Redirect { .. } => None,
-            RuleOutcome::Page { path, .. } => Some(path),
-        }
-    }
 }
 
 /// What a rule does.
@@ -70,13 +62,14 @@ pub(crate) fn find(rules: &RedirectMatcher, uri: &Uri, host: &str, is_tls: bool)
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use verge_protocol::rules::redirect::Fields;
 
     use super::*;
 
     fn outcome(from: &str, to: &str, status: u16, target: &str) -> String {
-        let fields =
-            Fields { from: from.to_owned(), query: Default::default(), to: to.to_owned(), status, force: false };
+        let fields = Fields { from: from.to_owned(), query: BTreeMap::new(), to: to.to_owned(), status, force: false };
         let rules = RedirectMatcher::new(vec![fields.try_into().unwrap()]);
         match find(&rules, &target.parse().unwrap(), "a.example", true).map(|rule| rule.outcome) {
             None => "-".to_owned(),

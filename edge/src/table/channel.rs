@@ -75,7 +75,17 @@ impl Channel {
         let may_inherit = |resource: &&Arc<Resource>| {
             resource.is_inheritable() && (!release.only_immutable || resource.lifetime() == Lifetime::Immutable)
         };
-        release.get(path).filter(may_inherit)
+        release.get(path).filter(may_inherit).filter(|_| !self.would_lose_password(release, path))
+    }
+
+    /// Whether a path had a password in a release and has none in its own.
+    fn would_lose_password(&self, release: &InheritedRelease, path: &str) -> bool {
+        let has_password = |resources: &Resources| {
+            let rules = resources.rules();
+            let path = format!("/{}", path.replace('%', "%25"));
+            rules.has_passwords() && rules.password_of(std::iter::once(&*path), false).is_some()
+        };
+        has_password(&release.resources) && !has_password(&self.own)
     }
 
     /// The file at exactly this path: its own, or an inherited one.

@@ -9,6 +9,7 @@ use verge_protocol::{Coding, Content, Lifetime};
 /// A file of a manifest, with its representations (RFC 9110 §3.2) and header values.
 #[derive(Clone)]
 pub(crate) struct Resource {
+    path: Box<str>,
     media_type: HeaderValue,
     lifetime: Lifetime,
     fingerprinted: bool,
@@ -38,8 +39,9 @@ pub(crate) struct Representation {
     content_length: HeaderValue,
 }
 
-impl From<File> for Resource {
-    fn from(file: File) -> Self {
+impl Resource {
+    /// The resource of `file` at `path`, decoded and without a leading slash.
+    pub(crate) fn new(path: &str, file: File) -> Self {
         // A media type that is no valid header value is a fault of the origin; the file is served all the same.
         let media_type = HeaderValue::from_str(&file.media_type)
             .unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream"));
@@ -56,6 +58,7 @@ impl From<File> for Resource {
             .map(|(coding, content)| (coding, Representation::new(content, Some(coding))))
             .collect();
         Self {
+            path: path.into(),
             media_type,
             lifetime: file.lifetime,
             fingerprinted: file.fingerprinted,
@@ -69,9 +72,12 @@ impl From<File> for Resource {
             is_erased: false,
         }
     }
-}
 
-impl Resource {
+    /// Its path, decoded and without a leading slash.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
     pub(crate) fn media_type(&self) -> &HeaderValue {
         &self.media_type
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use verge_protocol::manifest::File;
 use verge_protocol::nfc::nfc;
 use verge_protocol::{Content, Digest, Fallback, HtmlPaths, Manifest, SiteName};
 
@@ -31,7 +32,7 @@ impl Resources {
     pub(crate) fn new(id: Digest, manifest: Manifest) -> Self {
         let blobs = ReleaseBlobs::of(manifest.files.values());
         let mut by_path: HashMap<Box<str>, Arc<Resource>> =
-            manifest.files.into_iter().map(|(path, file)| (nfc(path.as_str()).into(), Arc::new(file.into()))).collect();
+            manifest.files.into_iter().map(|(path, file)| resource_at(&nfc(path.as_str()), file)).collect();
         link_markdown(&mut by_path);
         let single_page = match manifest.fallback {
             Fallback::SinglePage { path } => by_path.get(&*nfc(path.as_str())).cloned(),
@@ -135,6 +136,10 @@ impl Resources {
     pub(crate) fn is_former_script(&self, path: &str) -> bool {
         self.former_scripts.contains(path)
     }
+}
+
+fn resource_at(path: &str, file: File) -> (Box<str>, Arc<Resource>) {
+    (path.into(), Arc::new(Resource::new(path, file)))
 }
 
 /// Gives each page the Markdown file beside it that has its name: `page.md` of `page.html`.

@@ -32,14 +32,18 @@ pub(crate) enum HeaderScope {
 }
 
 /// Headers about the file at a path, which say nothing about another page in its place.
-const OF_THE_FILE: [HeaderName; 6] = [
+const OF_THE_FILE: [HeaderName; 5] = [
     header::CACHE_CONTROL,
     header::CONTENT_DISPOSITION,
     header::CONTENT_LANGUAGE,
     header::CONTENT_TYPE,
     header::EXPIRES,
-    HeaderName::from_static("cdn-cache-control"),
 ];
+
+/// Whether a header tells shared caches how long to keep a response: `CDN-Cache-Control` (RFC 9213), and the names of hosts for it.
+pub(crate) fn is_for_shared_caches(name: &HeaderName) -> bool {
+    name.as_str().ends_with("cdn-cache-control") || name == "surrogate-control"
+}
 
 impl SiteRules {
     /// Compiles `rules`.
@@ -72,7 +76,7 @@ impl SiteRules {
         !self.passwords.is_empty()
     }
 
-    /// The rule that protects one of `paths`, percent-encoded, on a preview or not; the last one if there are several.
+    /// The last rule that protects one of `paths`, percent-encoded, on a preview or not.
     pub(crate) fn password_of<'p>(
         &self,
         paths: impl Iterator<Item = &'p str>,
@@ -100,16 +104,18 @@ impl PathHeaders {
         let own_vary = headers.get(header::VARY).cloned();
         for changes in self.matching.iter().map(|index| &self.rules.headers[*index]) {
             for (index, (name, value)) in changes.iter().enumerate() {
-                let is_left_out = (scope == HeaderScope::OtherPage && OF_THE_FILE.contains(name))
+                let is_left_out = (scope == HeaderScope::OtherPage
+                    && (OF_THE_FILE.contains(name) || is_for_shared_caches(name)))
                     || (name == header::STRICT_TRANSPORT_SECURITY && !is_tls);
+                // A map of headers has a limit; what is beyond it is left out.
                 match value {
                     _ if is_left_out => {}
                     None => drop(headers.remove(name)),
                     // The same header twice in a rule, such as `Set-Cookie`.
                     Some(value) if changes[..index].iter().any(|(earlier, _)| earlier == name) => {
-                        headers.append(name, value.clone());
+                        drop(headers.try_append(name, value.clone()));
                     }
-                    Some(value) => drop(headers.insert(name, value.clone())),
+                    Some(value) => drop(headers.try_insert(name, value.clone())),
                 }
             }
         }

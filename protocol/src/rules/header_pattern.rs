@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use percent_encoding::percent_decode_str;
 
+use super::path_pattern::is_too_long;
 use crate::nfc::nfc;
 use crate::serde_text::serde_as_text;
 
@@ -30,10 +31,16 @@ enum Token {
     AnySegments,
 }
 
-/// The text is no pattern.
+/// Why a text is no pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("invalid path `{0}`: expected a leading slash")]
-pub struct HeaderPatternError(String);
+pub enum HeaderPatternError {
+    /// It has no leading slash.
+    #[error("invalid path `{0}`: expected a leading slash")]
+    Relative(String),
+    /// It is longer than any path, or has more segments.
+    #[error("invalid path `{0}…`: it is longer than any path, or has too many segments")]
+    TooLong(String),
+}
 
 /// The form of a path that patterns are compared with: decoded, in lowercase, in Unicode normalization form C, without the slash at its end.
 #[derive(Debug)]
@@ -54,7 +61,9 @@ impl FoldedPath {
 
 /// Decoded, in lowercase, in normalization form C.
 fn fold(text: &str) -> String {
-    nfc(&percent_decode_str(text).decode_utf8_lossy().to_lowercase()).into_owned()
+    // Character by character: in a text, the lowercase of a sigma depends on what follows.
+    let lower: String = percent_decode_str(text).decode_utf8_lossy().chars().flat_map(char::to_lowercase).collect();
+    nfc(&lower).into_owned()
 }
 
 impl HeaderPattern {
@@ -116,7 +125,12 @@ fn matches(tokens: &[Token], text: &str) -> bool {
         let Some(character) = text[end..].chars().next().filter(|first| !needs_slash || *first == '/') else {
             return false;
         };
-        let end = end + character.len_utf8();
+        let mut end = end + character.len_utf8();
+        // The next text decides how far the wildcard goes at least.
+        if let Some(Token::Text(literal)) = tokens.get(after) {
+            let Some(skipped) = text[end..].find(&**literal) else { return false };
+            end += skipped;
+        }
         wildcard = Some((after, end, false));
         (next, at) = (after, end);
     }
@@ -127,7 +141,10 @@ impl FromStr for HeaderPattern {
 
     fn from_str(text: &str) -> Result<Self, HeaderPatternError> {
         if !text.starts_with('/') {
-            return Err(HeaderPatternError(text.to_owned()));
+            return Err(HeaderPatternError::Relative(text.to_owned()));
+        }
+        if is_too_long(text) {
+            return Err(HeaderPatternError::TooLong(text.chars().take(60).collect()));
         }
         let mut tokens = Vec::new();
         let mut literal = String::new();
@@ -232,6 +249,8 @@ mod tests {
             ("/a", "/a/"),
             ("/a/", "/A"),
             ("/Ä", "/%C3%A4"),
+            ("/ΑΣ*", "/ΑΣ.html"),
+            ("/*Σ", "/ΑΣ"),
             ("/\u{e4}/*", "/A%CC%88/x"),
             ("/*", "/"),
             ("/*", "/a/b"),

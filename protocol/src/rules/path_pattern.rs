@@ -7,6 +7,7 @@ use std::str::FromStr;
 use percent_encoding::percent_decode_str;
 
 use crate::nfc::nfc;
+use crate::path::SitePath;
 use crate::serde_text::serde_as_text;
 
 /// The path that a redirect rule is for.
@@ -46,9 +47,20 @@ pub enum PathPatternError {
     /// It has too many wildcards.
     #[error("invalid path `{0}`: expected at most one `*` before the last segment, and no two side by side")]
     Wildcards(String),
+    /// It is longer than any path, or has more segments.
+    #[error("invalid path `{0}…`: expected at most {max} bytes and {segments} segments", max = SitePath::MAX, segments = SEGMENTS_MAX)]
+    TooLong(String),
     /// It has a fragment, which browsers do not send.
     #[error("invalid path `{0}`: browsers do not send what follows `#`")]
     Fragment(String),
+}
+
+/// The segments that a pattern may have: matching goes as deep.
+const SEGMENTS_MAX: usize = 128;
+
+/// Whether a pattern is longer than the path of any file, or has too many segments.
+pub(super) fn is_too_long(pattern: &str) -> bool {
+    pattern.len() > SitePath::MAX || pattern.split('/').count() > SEGMENTS_MAX
 }
 
 impl PathPattern {
@@ -87,7 +99,7 @@ impl PathPattern {
         });
         for literal in literals {
             if literal.contains('*') {
-                return Some("a `*` stands for something only as a whole segment, or at the end");
+                return Some("a `*` stands for something only at the end of a segment");
             }
             if literal.is_empty() || literal == "." || literal == ".." {
                 return Some("no address has such a segment");
@@ -180,6 +192,9 @@ impl FromStr for PathPattern {
         }
         if path.contains('#') {
             return error(PathPatternError::Fragment);
+        }
+        if is_too_long(path) {
+            return Err(PathPatternError::TooLong(text.chars().take(60).collect()));
         }
         let path = path.strip_suffix('/').unwrap_or(path);
         let count = if path.is_empty() { 0 } else { path.split('/').count() };
@@ -423,6 +438,8 @@ mod tests {
         assert!(matches!(error(""), PathPatternError::Relative(_)));
         assert!(matches!(error("/a?b=c"), PathPatternError::Query(_)));
         assert!(matches!(error("/a#b"), PathPatternError::Fragment(_)));
+        assert!(matches!(error(&"/a".repeat(129)), PathPatternError::TooLong(_)));
+        assert!(matches!(error(&format!("/{}", "a".repeat(1025))), PathPatternError::TooLong(_)));
         for wildcards in ["/*/a/*/b", "/*/*", "/a*/*", "/a*/b/*/c"] {
             assert!(matches!(error(wildcards), PathPatternError::Wildcards(_)), "{wildcards}");
         }

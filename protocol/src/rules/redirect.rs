@@ -140,6 +140,11 @@ impl Redirect {
         self.site.is_none() && self.query.is_empty()
     }
 
+    /// Whether it would redirect on from where it leads, for some paths. For those it does not apply.
+    pub fn is_repeating(&self) -> bool {
+        self.repeating.is_some()
+    }
+
     /// Whether it asks the same of the host and the query of a request as `other`.
     pub fn has_same_conditions(&self, other: &Self) -> bool {
         self.site == other.site && self.query == other.query
@@ -173,13 +178,20 @@ impl Redirect {
 
     /// Whether it redirects to the request itself, or has led to it.
     fn leads_to(&self, request: &RuleRequest<'_>, captures: &Captures<'_>) -> bool {
-        let is_same_site = self.to.origin().is_none_or(|origin| {
-            origin.strip_prefix(request.scheme).and_then(|rest| rest.strip_prefix("://")) == Some(request.host)
-        });
-        let is_same = request.path.is_same_as(&self.to.path(captures))
-            && self.to.query(captures).is_none_or(|query| Some(&*query) == request.query);
+        if !matches!(self.action(), Action::Redirect(_)) {
+            return false;
+        }
+        let is_same_site = || {
+            self.to.origin().is_none_or(|origin| {
+                origin.strip_prefix(request.scheme).and_then(|rest| rest.strip_prefix("://")) == Some(request.host)
+            })
+        };
+        let is_same = || {
+            request.path.is_same_as(&self.to.path(captures))
+                && self.to.query(captures).is_none_or(|query| Some(&*query) == request.query)
+        };
         let is_repeated = || self.repeating.as_ref().is_some_and(|paths| paths.captures(request.path).is_some());
-        matches!(self.action(), Action::Redirect(_)) && is_same_site && (is_same || is_repeated())
+        is_same_site() && (is_same() || is_repeated())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Finds the first of many redirect rules that applies to a request.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::path_pattern::{Captures, Segment, SplitPath};
 use super::redirect::{Redirect, RuleRequest};
@@ -57,7 +57,7 @@ impl RedirectMatcher {
     /// The first rule that applies to `request`.
     pub fn find<'r>(&'r self, request: &RuleRequest<'r>) -> Option<Match<'r>> {
         self.root.first?;
-        let mut search = Search { rules: &self.rules, request, best: None };
+        let mut search = Search { rules: &self.rules, request, rejected: HashSet::new(), best: None };
         visit(&self.root, request.path, 0, &mut search);
         search.best
     }
@@ -146,6 +146,8 @@ fn visit_after_wildcard(node: &Node, path: &SplitPath<'_>, at: usize, visitor: &
 struct Search<'r, 's> {
     rules: &'r [Redirect],
     request: &'s RuleRequest<'r>,
+    /// Rules that match the path and do not apply: a wildcard may come to a rule in many ways.
+    rejected: HashSet<usize>,
     best: Option<Match<'r>>,
 }
 
@@ -159,10 +161,14 @@ impl Visitor for Search<'_, '_> {
             if !self.wants(Some(index)) {
                 return;
             }
+            if self.rejected.contains(&index) {
+                continue;
+            }
             if let Some(captures) = self.rules[index].captures(self.request) {
                 self.best = Some(Match { index, rule: &self.rules[index], captures });
                 return;
             }
+            self.rejected.insert(index);
         }
     }
 }

@@ -50,10 +50,19 @@ pub enum TargetError {
         "invalid target `{0}`: expected a path that begins with one `/`, or a URL that begins with `https://` or `http://`"
     )]
     Start(String),
+    /// It is too long, or has too many placeholders.
+    #[error("invalid target `{0}…`: expected at most {TARGET_MAX} bytes and {CAPTURES_MAX} placeholders")]
+    TooLong(String),
     /// The host is invalid.
     #[error("invalid target `{0}`: expected a host name, without placeholders, user or non-ASCII characters")]
     Host(String),
 }
+
+/// The length of a target, in bytes.
+const TARGET_MAX: usize = 2048;
+
+/// The placeholders of a target: each may stand for a text as long as a request.
+const CAPTURES_MAX: usize = 16;
 
 impl Target {
     /// Parses `text`. The rule captures `names`; a name of the text that is longer than one of them, such as `:ids`, is that one and a
@@ -75,11 +84,17 @@ impl Target {
             None => return Err(TargetError::Start(text.to_owned())),
         };
         let fragment = utf8_percent_encode(fragment.get(1..).unwrap_or_default(), MUST_ENCODE);
+        let path = pieces(if path.is_empty() { "/" } else { path }, &names);
+        let query = query.map(|query| pieces(query, &names));
+        let captures = path.iter().chain(query.iter().flatten()).filter(|piece| matches!(piece, Piece::Capture(_)));
+        if text.len() > TARGET_MAX || captures.count() > CAPTURES_MAX {
+            return Err(TargetError::TooLong(text.chars().take(60).collect()));
+        }
         Ok(Self {
             text: text.into(),
             origin,
-            path: pieces(if path.is_empty() { "/" } else { path }, &names),
-            query: query.map(|query| pieces(query, &names)),
+            path,
+            query,
             fragment: if text.contains('#') { format!("#{fragment}").into() } else { "".into() },
         })
     }
