@@ -366,8 +366,10 @@ impl PendingOrder {
                 if authorization.identifier().to_string() == name.to_string()
                     && let Some(mut challenge) = authorization.challenge(acme_type(kind).0)
                 {
-                    let ready = challenge.set_ready().await;
-                    ready.map_err(|error| self.authority.error(error, "answering a challenge"))?;
+                    let Err(error) = challenge.set_ready().await else { continue };
+                    // An authority that checks at once says so in its answer.
+                    let error = self.authority.error(error, "answering a challenge");
+                    return Err(self.reason().await.unwrap_or(error));
                 }
             }
         }
