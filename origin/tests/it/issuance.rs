@@ -6,18 +6,41 @@ use std::time::Duration;
 
 use reqwest::{Method, Response};
 use serde_json::json;
-use sqlx::{Connection as _, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
-use verge_protocol::DomainName;
-use verge_protocol::api::RekeyRequest;
-use verge_protocol::certificate::CaaState;
-use verge_test_kit::{Pebble, until};
+use verge_daemon::Clock;
+use verge_daemon::sealing::EdgeKey;
+use verge_daemon::tls::Certificate as TlsCertificate;
+use verge_protocol::api::{Certificate, Problem, RekeyRequest, SecretsAnswer, SecretsRequest, Status};
+use verge_protocol::certificate::{CaaState, CertificateState};
+use verge_protocol::{Digest, DomainName, Timestamp};
+use verge_test_kit::{Absence, AcmeAuthority, Pebble, in_time, until};
 
 use super::authority_proxy::{Answer, AuthorityProxy, Seen};
-use super::certificates::{Fleet, authority, claim, start, wait_for};
-use super::test_origin::{TestOrigin, error};
+use super::certificates::{Fleet, Rows, authority, claim, local_authority, start, wait_for};
+use super::test_origin::{TestOrigin, error, ok};
 
 const WWW: &str = "www.example.com";
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// An authority whose certificates are valid for 90 days, that asks this fleet.
+async fn local_authority_for(fleet: &Fleet, time: &Clock) -> AcmeAuthority {
+    let authority = AcmeAuthority::start("authority", time.clone(), DAY * 90).await;
+    authority.set_edges(vec![fleet.address]);
+    authority
+}
+
+/// The certificate of [`WWW`], once it is as the condition says.
+async fn certificate(
+    rows: &mut watch::Receiver<Rows>,
+    condition: impl Fn(&CertificateState) -> bool,
+) -> CertificateState {
+    let www: DomainName = WWW.parse().unwrap();
+    let found = rows.wait_for(|rows| rows.certificates.get(&www).is_some_and(&condition));
+    in_time("the certificate", found).await.unwrap().certificates[&www].clone()
+}
 
 async fn rekey(origin: &TestOrigin, request: RekeyRequest) -> Response {
     origin.request(Method::POST, "/v1/certificates/rekey").json(&request).send().await.unwrap()
@@ -135,4 +158,89 @@ async fn account_that_the_authority_has_forgotten_is_made_anew_when_a_certificat
     assert!(rekey(&origin, RekeyRequest::All).await.status().is_success());
     origin.stop().await;
     proxy.stop().await;
+}
+
+#[tokio::test]
+async fn certificate_that_is_overdue_is_a_problem_also_while_a_name_is_left_out_of_it() {
+    let (fleet, time) = (Fleet::bind(&[WWW]).await, Clock::manual(Timestamp(1_000)));
+    let authority = local_authority_for(&fleet, &time).await;
+    authority.set_unreachable(["gone.example.net".to_owned()]);
+    let origin = start(&fleet, vec![local_authority(&authority)]).await;
+    let (dns, mut tasks) = (Arc::clone(&fleet.dns), JoinSet::new());
+    let mut rows = fleet.follow(&origin, &mut tasks).await;
+    claim(&origin, &dns, WWW, None).await;
+    let first = certificate(&mut rows, |_| true).await;
+    claim(&origin, &dns, "gone.example.net", Some(WWW)).await;
+    until("the name to be left out", async || {
+        let listed: Vec<Certificate> = origin.get("/v1/certificates").await;
+        let problem = listed.into_iter().find(|listed| listed.domain.as_str() == WWW).unwrap().problem;
+        problem.is_some_and(|problem| problem.starts_with("gone.example.net: "))
+    })
+    .await;
+    // What is overdue is looked for at the start, and then every few seconds.
+    let origin = origin.restart().await;
+    assert_eq!(overdue(&origin).await, None, "a name that is to be added does not make it overdue");
+
+    // It is to be renewed after 60 days.
+    authority.set_absence(Absence::Closed);
+    time.advance(DAY * 70);
+    origin.clock.advance(DAY * 70);
+    let origin = origin.restart().await;
+    let Some(Problem::CertificatesOverdue { domains, expires, reason }) = overdue(&origin).await else {
+        panic!("it is not said to be overdue");
+    };
+    assert_eq!((domains, expires), (vec![WWW.parse().unwrap()], Some(first.not_after)));
+    assert!(reason.contains("gone.example.net: nothing answers at this name"), "{reason}");
+    origin.stop().await;
+}
+
+async fn overdue(origin: &TestOrigin) -> Option<Problem> {
+    let status: Status = origin.get("/v1/status").await;
+    status.problems.into_iter().find(|problem| problem.kind() == "certificates_overdue")
+}
+
+#[tokio::test]
+async fn certificate_whose_key_is_damaged_in_the_database_is_ordered_anew_with_another_key() {
+    let (fleet, time) = (Fleet::bind(&[WWW]).await, Clock::manual(Timestamp(1_000)));
+    let authority = local_authority_for(&fleet, &time).await;
+    let origin = start(&fleet, vec![local_authority(&authority)]).await;
+    let (dns, mut tasks) = (Arc::clone(&fleet.dns), JoinSet::new());
+    let mut rows = fleet.follow(&origin, &mut tasks).await;
+    claim(&origin, &dns, WWW, None).await;
+    let first = certificate(&mut rows, |_| true).await;
+    let (token, edge, key) = (origin.edge_token("ams-1").await, "ams-1".parse().unwrap(), EdgeKey::generate());
+    let secrets = async |origin: &TestOrigin, names: &[Digest]| {
+        let body = SecretsRequest { public_key: key.public(), secrets: names.to_vec() };
+        let sent = origin.request_as(&token, Method::POST, "/v1/secrets").json(&body).send().await.unwrap();
+        ok::<SecretsAnswer>(sent).await.sealed
+    };
+    assert!(secrets(&origin, &[first.key]).await.contains_key(&first.key));
+    let tickets = rows.borrow().tickets.unwrap();
+
+    let path = origin.directory.path().join("origin/origin.db");
+    let mut database = SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();
+    let (mut current, mut orders) = (first.key, 1);
+    // It cannot be decrypted, or is no text.
+    for damage in ["substr(sealed, 2)", "cast(x'ff' as text)"] {
+        sqlx::query(AssertSqlSafe(format!("update secret set sealed = {damage} where name = $1")))
+            .bind(format!("key/{current}"))
+            .execute(&mut database)
+            .await
+            .unwrap();
+        // It is noticed when an edge needs it, such as one whose disk was lost. The edge gets all others.
+        let sent: Vec<Digest> = secrets(&origin, &[current, tickets]).await.into_keys().collect();
+        assert_eq!(sent, [tickets], "{damage}");
+        let renewed = certificate(&mut rows, |state| state.key != current).await;
+        orders += 1;
+        assert_eq!((authority.counts().orders, authority.counts().failed), (orders, 0), "{damage}");
+        assert_eq!(renewed.names, first.names);
+        // The edge gets the key that the authority has certified.
+        let sealed = secrets(&origin, &[renewed.key]).await;
+        let private = key.open(&edge, renewed.key, &sealed[&renewed.key]).unwrap();
+        let private = rcgen::KeyPair::try_from(private.as_slice()).unwrap().serialize_pem();
+        let presented = TlsCertificate::from_pem(renewed.chain.as_bytes(), private.as_bytes());
+        assert!(presented.is_ok(), "the key is not that of the certificate");
+        current = renewed.key;
+    }
+    origin.stop().await;
 }
