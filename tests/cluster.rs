@@ -6,6 +6,7 @@ mod cluster {
     mod certificate_year;
     mod certificates;
     mod erasures;
+    mod https_records;
     mod outages;
     mod previews;
     mod purges;

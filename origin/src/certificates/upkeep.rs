@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use verge_daemon::error_chain;
 use verge_protocol::{Digest, DomainName};
 
-use super::inventory::Inventory;
+use super::inventory::{Inventory, Published};
 use crate::feed::Feed;
 use crate::store::StoreError;
 
@@ -42,10 +42,13 @@ impl Upkeep {
 
     async fn round(&self) -> Result<(), StoreError> {
         let known = self.inventory.read().await?;
-        for (domain, certificate) in &known.certificates {
-            if !certificate.state.confirmed && certificate.edges.are_all() {
-                self.confirm(domain, certificate.state.key).await?;
-                tracing::info!(%domain, edges = certificate.edges.of, "certificate presented on all edges");
+        for (domain, Published { state, edges }) in &known.certificates {
+            if !state.confirmed && edges.are_all() {
+                self.set_confirmed(domain, state.key, true).await?;
+                tracing::info!(%domain, edges = edges.of, "certificate presented on all edges");
+            } else if state.confirmed && edges.without_tls > 0 {
+                self.set_confirmed(domain, state.key, false).await?;
+                tracing::warn!(%domain, edges = edges.without_tls, "certificate not confirmed any more: edges have no TLS");
             }
         }
         if !self.ends {
@@ -71,9 +74,9 @@ impl Upkeep {
         Ok(())
     }
 
-    async fn confirm(&self, domain: &DomainName, key: Digest) -> Result<(), StoreError> {
+    async fn set_confirmed(&self, domain: &DomainName, key: Digest, confirmed: bool) -> Result<(), StoreError> {
         let (database, domain) = (self.inventory.database.clone(), domain.clone());
-        self.feed.write(async move { database.confirm_certificate(&domain, key).await }).await
+        self.feed.write(async move { database.set_certificate_confirmed(&domain, key, confirmed).await }).await
     }
 
     async fn end(&self, domain: &DomainName, key: Digest) -> Result<(), StoreError> {

@@ -132,14 +132,19 @@ impl Database {
         transaction.commit().await
     }
 
-    /// Records that all edges present the certificate with this key.
-    pub(crate) async fn confirm_certificate(&self, domain: &DomainName, key: Digest) -> Result<(), StoreError> {
+    /// Records whether all edges present the certificate with this key.
+    pub(crate) async fn set_certificate_confirmed(
+        &self,
+        domain: &DomainName,
+        key: Digest,
+        confirmed: bool,
+    ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         database::lock(&mut transaction).await?;
         let row = Key::Certificate(domain.clone());
         let current: Option<CertificateState> = state::get(&mut transaction, &row).await?;
         if let Some(current) = current.filter(|current| current.key == key) {
-            state::set(&mut transaction, &row, Some(&CertificateState { confirmed: true, ..current })).await?;
+            state::set(&mut transaction, &row, Some(&CertificateState { confirmed, ..current })).await?;
         }
         transaction.commit().await
     }
