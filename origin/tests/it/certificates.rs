@@ -392,8 +392,14 @@ impl<'a> Reporting<'a> {
 
     /// All edges report that they present everything, until this holds.
     async fn report_until(&self, text: &str, condition: impl AsyncFn() -> bool) {
+        self.report_lag_until([None, None], text, condition).await;
+    }
+
+    /// Each edge reports that it has applied all, and whether it still lags with a domain's certificate, until this holds. Orders wait for live
+    /// edges to apply challenges.
+    async fn report_lag_until(&self, lagging: [Option<&DomainName>; 2], text: &str, condition: impl AsyncFn() -> bool) {
         until(text, async || {
-            self.report(&[None, None]).await;
+            self.report(&lagging).await;
             condition().await
         })
         .await;
@@ -466,7 +472,10 @@ async fn certificate_is_confirmed_replaced_and_ended_as_edges_present_it() {
 
     // One more name: it is not confirmed for that, and the earlier key stays while an edge lacks the new certificate.
     claim(&origin, &dns, "example.com", Some("www.example.com")).await;
-    let second = of_www(&wait_for(&mut rows, &pebble, |rows| of_www(rows).unwrap().names.len() == 2).await).unwrap();
+    let has_names = async |names| of_www(&rows.borrow()).unwrap().names.len() == names;
+    let none_presents = [Some(&www), Some(&www)];
+    edges.report_lag_until(none_presents, "both names", async || has_names(2).await).await;
+    let second = of_www(&rows.borrow()).unwrap();
     assert!(!second.confirmed && second.key != first.key);
     edges.report(&[None, Some(&www)]).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -477,7 +486,8 @@ async fn certificate_is_confirmed_replaced_and_ended_as_edges_present_it() {
 
     // One name less: it stays confirmed.
     assert!(origin.delete("/v1/domains/example.com").await.status().is_success());
-    let third = of_www(&wait_for(&mut rows, &pebble, |rows| of_www(rows).unwrap().names.len() == 1).await).unwrap();
+    edges.report_lag_until(none_presents, "one name", async || has_names(1).await).await;
+    let third = of_www(&rows.borrow()).unwrap();
     assert!(third.confirmed && third.key != second.key);
     let listed: Vec<Certificate> = origin.get("/v1/certificates").await;
     assert_eq!(listed[0].key_type.as_deref(), Some("ECDSA P-256"));
@@ -506,7 +516,8 @@ async fn certificate_of_a_domain_that_redirects_now_ends_only_when_its_replaceme
     edges.report(&[None, None]).await;
     claim(&origin, &dns, "example.com", Some("www.example.com")).await;
     let www: DomainName = "www.example.com".parse().unwrap();
-    wait_for(&mut rows, &pebble, |rows| rows.certificates[&www].names.len() == 2).await;
+    let has_both = async || rows.borrow().certificates[&www].names.len() == 2;
+    edges.report_lag_until([Some(&www), Some(&www)], "both names", has_both).await;
     edges.report(&[None, Some(&www)]).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(rows.borrow().certificates.len(), 2, "an edge presents the earlier one still");
