@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use verge_daemon::error_chain;
+use verge_protocol::api::CertificateEdges;
 use verge_protocol::{Digest, DomainName};
 
 use super::inventory::{Inventory, Published};
@@ -43,12 +44,11 @@ impl Upkeep {
     async fn round(&self) -> Result<(), StoreError> {
         let known = self.inventory.read().await?;
         for (domain, Published { state, edges }) in &known.certificates {
-            if !state.confirmed && edges.are_all() {
-                self.set_confirmed(domain, state.key, true).await?;
-                tracing::info!(%domain, edges = edges.of, "certificate presented on all edges");
-            } else if state.confirmed && edges.without_tls > 0 {
-                self.set_confirmed(domain, state.key, false).await?;
-                tracing::warn!(%domain, edges = edges.without_tls, "certificate not confirmed any more: edges have no TLS");
+            let confirmed = edges.are_all() || state.confirmed && edges.without_tls == 0;
+            if confirmed != state.confirmed {
+                self.set_confirmed(domain, state.key, confirmed).await?;
+                let CertificateEdges { presenting, without_tls, .. } = *edges;
+                tracing::info!(%domain, confirmed, presenting, without_tls, "names of the certificate speak HTTPS, or no longer");
             }
         }
         if !self.ends {
