@@ -12,7 +12,7 @@ use verge_protocol::{CertificateName, Digest, DomainName, Position, SiteName};
 use super::api_certificate::ApiCertificate;
 use super::authority::Authority;
 use super::plan::{self, Wanted};
-use super::site_groups;
+use super::{order_names, site_groups};
 use crate::edge_reports::EdgeReports;
 use crate::store::{Database, FailedNames, IssuanceRow, IssuanceRows, StoreError};
 
@@ -95,8 +95,12 @@ impl Inventory {
                 certificates.iter().map(|(domain, published)| (domain.clone(), published.state.names.clone()));
             wanted.extend(site_groups::groups(&hosts, &current.collect(), |name| failed.contains_key(name)));
         }
+        let separated = |wanted: Wanted| {
+            let current = certificates.get(&wanted.domain).map(|published| &published.state.names);
+            order_names::separated(wanted, current, &failed)
+        };
         Ok(Known {
-            wanted,
+            wanted: wanted.into_iter().flat_map(separated).collect(),
             certificates,
             api: self.api.as_ref().map(|api| (api.wanted().clone(), api.current())),
             edges: CertificateEdges { presenting: 0, ..edges(&reports, Position::default(), &self.base) },

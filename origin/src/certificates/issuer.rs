@@ -283,7 +283,7 @@ impl Issuer {
         }
     }
 
-    /// Records names whose control the authority could not verify. True if the next order leaves them out: it need not wait.
+    /// Records names whose control the authority could not verify. True if the next order is for other names: it need not wait.
     async fn leave_out(
         &self,
         known: &Known,
@@ -299,8 +299,10 @@ impl Issuer {
         }
         let Some(whole) = known.all_wanted().find(|wanted| wanted.domain == ordered.domain) else { return Ok(false) };
         let failed = known.failed.clone().into_iter().chain(added).collect();
-        let next = order_names::orderable(whole, self.current(known, whole).as_ref(), &failed, now);
-        Ok(next.names != ordered.names)
+        let current = self.current(known, whole);
+        let separated = order_names::separated(whole.clone(), current.as_ref().map(|current| &current.names), &failed);
+        let next = separated.first().map(|whole| order_names::orderable(whole, current.as_ref(), &failed, now));
+        Ok(next.is_some_and(|next| next.names != ordered.names))
     }
 
     async fn record_failure(

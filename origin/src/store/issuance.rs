@@ -79,8 +79,8 @@ impl Database {
         transaction.commit().await
     }
 
-    /// Forgets the failures of a name, and the failed orders for the certificate of `domain`, which it is in. What an authority asked to wait
-    /// stays.
+    /// Forgets the failures of a name, and the failed orders for the certificate of `domain`, which it is in, and for one of its own. What an
+    /// authority asked to wait stays.
     pub(crate) async fn forget_failed_orders(
         &self,
         name: &CertificateName,
@@ -88,8 +88,9 @@ impl Database {
     ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         failed_names::delete(&mut transaction, [name]).await?;
-        sqlx::query("update issuance set failures = 0, first_failure = 0, last_failure = 0 where domain = $1")
+        sqlx::query("update issuance set failures = 0, first_failure = 0, last_failure = 0 where domain in ($1, $2)")
             .bind(domain.as_str())
+            .bind(name.domain().as_str())
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await

@@ -14,6 +14,7 @@ use verge_daemon::sealing::EdgeKey;
 use verge_daemon::tls::Certificate as TlsCertificate;
 use verge_protocol::api::{Certificate, Problem, RekeyRequest, SecretsAnswer, SecretsRequest, Status};
 use verge_protocol::certificate::{CaaState, CertificateState};
+use verge_protocol::report::EdgeReport;
 use verge_protocol::{Digest, DomainName, Timestamp};
 use verge_test_kit::{Absence, AcmeAuthority, Pebble, in_time, until};
 
@@ -192,6 +193,55 @@ async fn certificate_that_is_overdue_is_a_problem_also_while_a_name_is_left_out_
     assert_eq!((domains, expires), (vec![WWW.parse().unwrap()], Some(first.not_after)));
     assert!(reason.contains("gone.example.net: nothing answers at this name"), "{reason}");
     origin.stop().await;
+}
+
+#[tokio::test]
+async fn name_that_cannot_be_verified_keeps_its_valid_certificate_while_another_name_gets_one() {
+    let (fleet, time) = (Fleet::bind(&[WWW]).await, Clock::manual(Timestamp(1_000)));
+    let authority = local_authority_for(&fleet, &time).await;
+    let origin = start(&fleet, vec![local_authority(&authority)]).await;
+    let (dns, mut tasks) = (Arc::clone(&fleet.dns), JoinSet::new());
+    let mut rows = fleet.follow(&origin, &mut tasks).await;
+    let advance = |by: Duration| {
+        time.advance(by);
+        origin.clock.advance(by);
+    };
+    claim(&origin, &dns, WWW, None).await;
+    claim(&origin, &dns, "gone.example.net", Some(WWW)).await;
+    let first = certificate(&mut rows, |state| state.names.len() == 2).await;
+
+    authority.set_unreachable(["gone.example.net".to_owned()]);
+    claim(&origin, &dns, "new.example.net", Some(WWW)).await;
+    let new: DomainName = "new.example.net".parse().unwrap();
+    until("the certificate of the new name", async || {
+        // Each time, an order fails because of the other name.
+        advance(Duration::from_mins(10));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        rows.borrow().certificates.contains_key(&new)
+    })
+    .await;
+    assert_eq!(rows.borrow().certificates[&WWW.parse().unwrap()], first);
+    assert_eq!(authority.counts().failed, 3);
+
+    // Both are in one certificate again once the name can be verified, at the latest when the certificate is renewed.
+    authority.set_unreachable([]);
+    advance(DAY * 61);
+    certificate(&mut rows, |state| state.names.len() == 3).await;
+    let token = origin.edge_token("ams-1").await;
+    until("the end of the other one", async || {
+        report_as_edges_present(&origin, &token).await;
+        !rows.borrow().certificates.contains_key(&new)
+    })
+    .await;
+    origin.stop().await;
+}
+
+/// An edge reports that it presents all certificates.
+async fn report_as_edges_present(origin: &TestOrigin, token: &str) {
+    let position = origin.get::<Status>("/v1/status").await.position;
+    let report = EdgeReport { certificates: Some(Vec::new()), ..EdgeReport::new(position, "0") };
+    let sent = origin.request_as(token, Method::POST, "/v1/edges/report").json(&report).send().await.unwrap();
+    assert!(sent.status().is_success());
 }
 
 async fn overdue(origin: &TestOrigin) -> Option<Problem> {
