@@ -1,8 +1,9 @@
 //! One order, from the request to the certificate that edges are given.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures_util::future;
 use rcgen::KeyPair;
 use tokio::time::Instant;
 use verge_daemon::Clock;
@@ -168,23 +169,23 @@ impl Orders {
     async fn proven_by_dns(&self, wanted: &Wanted) -> Result<BTreeMap<DomainName, String>, OrderError> {
         let mut owners = BTreeMap::new();
         let Some(base) = &self.base else { return Ok(owners) };
-        for domain in wanted.names.iter().map(CertificateName::domain) {
-            let own = format!("_acme-challenge.{domain}");
-            if domain == base || self.api.as_ref().is_some_and(|api| api.is(wanted)) && domain.is_within(base) {
-                owners.insert(domain.clone(), own);
-            } else if !owners.contains_key(domain) {
-                let delegated = delegated_owner(domain, base);
-                let alias = self.dns.alias(&own).await.map_err(|error| {
-                    // The other names are not to wait for this one.
-                    let reason = (CertificateName::Host(domain.clone()), error.to_string());
-                    AuthorityError::NotAuthorized([reason].into())
-                })?;
-                if alias.as_ref() == Some(&delegated) {
-                    owners.insert(domain.clone(), delegated);
-                }
+        let is_of_api = self.api.as_ref().is_some_and(|api| api.is(wanted));
+        let domains: BTreeSet<&DomainName> = wanted.names.iter().map(CertificateName::domain).collect();
+        let (own, others): (Vec<&DomainName>, Vec<&DomainName>) =
+            domains.into_iter().partition(|domain| *domain == base || is_of_api && domain.is_within(base));
+        owners.extend(own.into_iter().map(|domain| (domain.clone(), challenge_owner(domain))));
+        let aliases = others.iter().map(async |domain| (*domain, self.dns.alias(&challenge_owner(domain)).await));
+        let mut not_known = BTreeMap::new();
+        for (domain, alias) in future::join_all(aliases).await {
+            let delegated = delegated_owner(domain, base);
+            match alias {
+                Ok(alias) if alias.as_ref() == Some(&delegated) => drop(owners.insert(domain.clone(), delegated)),
+                Ok(_) => {}
+                Err(error) => drop(not_known.insert(CertificateName::Host(domain.clone()), error.to_string())),
             }
         }
-        Ok(owners)
+        // Other names are not to wait for these.
+        if not_known.is_empty() { Ok(owners) } else { Err(AuthorityError::NotAuthorized(not_known).into()) }
     }
 
     /// Withdraws the answers that an earlier process has left.
@@ -234,14 +235,18 @@ impl Orders {
     }
 }
 
+/// Where an authority asks for a TXT record of a domain (RFC 8555 §8.4).
+fn challenge_owner(domain: &DomainName) -> String {
+    format!("_acme-challenge.{domain}")
+}
+
 /// What the fleet answers, by domain. `owners` are those of TXT records.
 fn answers(challenges: Vec<Challenge>, owners: &BTreeMap<DomainName, String>) -> BTreeMap<DomainName, ChallengeState> {
     let mut answers: BTreeMap<DomainName, ChallengeState> = BTreeMap::new();
     for challenge in challenges {
         match challenge {
             Challenge::Dns01 { domain, text } => {
-                let own = || format!("_acme-challenge.{domain}");
-                let owner = owners.get(&domain).cloned().unwrap_or_else(own);
+                let owner = owners.get(&domain).cloned().unwrap_or_else(|| challenge_owner(&domain));
                 answers.entry(domain).or_default().dns.entry(owner).or_default().insert(text);
             }
             Challenge::Http01 { domain, token, key_authorization } => {

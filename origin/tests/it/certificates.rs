@@ -267,8 +267,8 @@ pub(super) fn delegate(dns: &FakeDns) {
     dns.set("ns.sites.example.org", Answer::Host);
 }
 
-async fn start_with_wildcard(fleet: &Fleet, pebble: &Pebble) -> TestOrigin {
-    let (dns, authority) = (fleet.dns.address, authority(pebble));
+pub(super) async fn start_with_wildcard(fleet: &Fleet, authority: AuthoritySettings) -> TestOrigin {
+    let dns = fleet.dns.address;
     let change = move |config: &mut Config| {
         config.sites_url = "https://sites.example.org".parse().unwrap();
         config.resolver = Some(dns);
@@ -298,7 +298,7 @@ async fn base_domain_and_delegating_domain_are_proven_by_txt_records() {
     let delegated = format!("{owner}._acme-challenge.sites.example.org").leak();
     fleet.dns.set("_acme-challenge.www.example.com", Answer::Cname(delegated));
     let pebble = Pebble::start(fleet.dns.address, fleet.address.port()).await;
-    let origin = start_with_wildcard(&fleet, &pebble).await;
+    let origin = start_with_wildcard(&fleet, authority(&pebble)).await;
     let (dns, mut tasks) = (Arc::clone(&fleet.dns), JoinSet::new());
     let mut rows = fleet.follow(&origin, &mut tasks).await;
     claim(&origin, &dns, "www.example.com", None).await;
@@ -322,7 +322,7 @@ async fn stale_name_server_is_named_with_the_record_seen_and_the_one_wanted() {
     delegate(&fleet.dns);
     fleet.dns.set("_acme-challenge.sites.example.org", Answer::Texts(vec![vec!["of-yesterday"]]));
     let pebble = Pebble::start(fleet.dns.address, fleet.address.port()).await;
-    let origin = start_with_wildcard(&fleet, &pebble).await;
+    let origin = start_with_wildcard(&fleet, authority(&pebble)).await;
     let problem = loop {
         let listed: Vec<Certificate> = origin.get("/v1/certificates").await;
         if let Some(problem) = listed.into_iter().find_map(|certificate| certificate.problem) {
@@ -353,7 +353,7 @@ async fn name_server_that_is_silent_or_stale_does_not_keep_certificates_from_bei
         let answer = if is_silent { Answer::Timeout } else { Answer::Texts(vec![vec!["of-yesterday"]]) };
         second.set(challenge, answer);
         let pebble = Pebble::start(fleet.dns.address, fleet.address.port()).await;
-        let origin = start_with_wildcard(&fleet, &pebble).await;
+        let origin = start_with_wildcard(&fleet, authority(&pebble)).await;
         let mut tasks = JoinSet::new();
         let mut rows = fleet.follow(&origin, &mut tasks).await;
         wait_for(&mut rows, &pebble, |rows| rows.certificates.len() == 1).await;
@@ -575,7 +575,7 @@ async fn name_whose_delegation_cannot_be_found_out_is_left_out_and_the_others_ar
     let (alias, dns) = ("_acme-challenge.example.com", Arc::clone(&fleet.dns));
     dns.set(alias, Answer::ServFail);
     let pebble = Pebble::start(fleet.dns.address, fleet.address.port()).await;
-    let origin = start_with_wildcard(&fleet, &pebble).await;
+    let origin = start_with_wildcard(&fleet, authority(&pebble)).await;
     let mut tasks = JoinSet::new();
     let mut rows = fleet.follow(&origin, &mut tasks).await;
     // The other name is proven first: no order for the certificate is without it.

@@ -16,10 +16,10 @@ use verge_protocol::api::{Certificate, Problem, RekeyRequest, SecretsAnswer, Sec
 use verge_protocol::certificate::{CaaState, CertificateState};
 use verge_protocol::report::EdgeReport;
 use verge_protocol::{Digest, DomainName, Timestamp};
-use verge_test_kit::{Absence, AcmeAuthority, Pebble, in_time, until};
+use verge_test_kit::{Absence, AcmeAuthority, Answer as DnsAnswer, Pebble, in_time, until};
 
 use super::authority_proxy::{Answer, AuthorityProxy, Seen};
-use super::certificates::{Fleet, Rows, authority, claim, local_authority, start, wait_for};
+use super::certificates::{Fleet, Rows, authority, claim, local_authority, start, start_with_wildcard, wait_for};
 use super::test_origin::{TestOrigin, error, ok};
 
 const WWW: &str = "www.example.com";
@@ -233,6 +233,40 @@ async fn name_that_cannot_be_verified_keeps_its_valid_certificate_while_another_
         !rows.borrow().certificates.contains_key(&new)
     })
     .await;
+    origin.stop().await;
+}
+
+/// The problem of the certificate of [`WWW`].
+async fn problem(origin: &TestOrigin) -> Option<String> {
+    let listed: Vec<Certificate> = origin.get("/v1/certificates").await;
+    listed.into_iter().find(|listed| listed.domain.as_str() == WWW)?.problem
+}
+
+#[tokio::test]
+async fn all_names_whose_delegation_cannot_be_found_out_fail_in_one_order() {
+    let (fleet, time) = (Fleet::bind(&[WWW]).await, Clock::manual(Timestamp(1_000)));
+    let authority = local_authority_for(&fleet, &time).await;
+    // It orders a wildcard too, which this authority does not issue.
+    let origin = start_with_wildcard(&fleet, local_authority(&authority)).await;
+    let (dns, mut tasks) = (Arc::clone(&fleet.dns), JoinSet::new());
+    let mut rows = fleet.follow(&origin, &mut tasks).await;
+    claim(&origin, &dns, WWW, None).await;
+    let others = ["a.example.net", "b.example.net"];
+    for other in others {
+        claim(&origin, &dns, other, Some(WWW)).await;
+    }
+    certificate(&mut rows, |state| state.names.len() == 3).await;
+
+    for other in others {
+        dns.set(&format!("_acme-challenge.{other}"), DnsAnswer::ServFail);
+    }
+    claim(&origin, &dns, "c.example.net", Some(WWW)).await;
+    until("the problem", async || problem(&origin).await.is_some()).await;
+    let problem = problem(&origin).await.unwrap();
+    for other in others {
+        let expected = format!("{other}: it cannot be found out whether `_acme-challenge.{other}` is delegated: ");
+        assert!(problem.contains(&expected), "{problem}");
+    }
     origin.stop().await;
 }
 
