@@ -253,7 +253,7 @@ impl Issuer {
                 tracing::warn!(domain = %wanted.domain, "no certificate is due by the clock of the authority: the origin's is wrong");
                 return Ok(());
             }
-            Ok(()) => self.orders.place(authority, wanted, known.certificate(&wanted.domain)).await,
+            Ok(()) => self.orders.place(authority, wanted, known.certificate(&wanted.domain), &known.failed).await,
             Err(error) => Err(error.into()),
         };
         match outcome {

@@ -51,7 +51,8 @@ pub(super) fn orderable(wanted: &Wanted, current: Option<&Current>, failed: &Fai
     if ordered.names.is_empty() { wanted.clone() } else { ordered }
 }
 
-fn is_given_up(name: &CertificateName, failed: &FailedNames) -> bool {
+/// Whether the control of a name could not be verified for several times.
+pub(super) fn is_given_up(name: &CertificateName, failed: &FailedNames) -> bool {
     failed.get(name).is_some_and(|failed| failed.failures >= FAILURES_MAX)
 }
 

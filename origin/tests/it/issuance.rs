@@ -270,6 +270,27 @@ async fn all_names_whose_delegation_cannot_be_found_out_fail_in_one_order() {
     origin.stop().await;
 }
 
+#[tokio::test]
+async fn name_whose_delegation_cannot_be_found_out_is_proven_over_http_in_the_end() {
+    let (fleet, time) = (Fleet::bind(&[WWW]).await, Clock::manual(Timestamp(1_000)));
+    let authority = local_authority_for(&fleet, &time).await;
+    fleet.dns.set(&format!("_acme-challenge.{WWW}"), DnsAnswer::ServFail);
+    let origin = start_with_wildcard(&fleet, local_authority(&authority)).await;
+    let (dns, mut tasks) = (Arc::clone(&fleet.dns), JoinSet::new());
+    let rows = fleet.follow(&origin, &mut tasks).await;
+    claim(&origin, &dns, WWW, None).await;
+    until("the problem", async || problem(&origin).await.is_some()).await;
+    until("the certificate", async || {
+        time.advance(Duration::from_mins(10));
+        origin.clock.advance(Duration::from_mins(10));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        rows.borrow().certificates.contains_key(&WWW.parse().unwrap())
+    })
+    .await;
+    assert_eq!(problem(&origin).await, None);
+    origin.stop().await;
+}
+
 /// An edge reports that it presents all certificates.
 async fn report_as_edges_present(origin: &TestOrigin, token: &str) {
     let position = origin.get::<Status>("/v1/status").await.position;
