@@ -156,14 +156,24 @@ impl Issuer {
     pub(crate) async fn overdue(&self) -> Result<Option<Problem>, StoreError> {
         let now = self.now();
         let known = self.inventory.read().await?;
+        let has_failed = |certificate: &Wanted, since: Timestamp| {
+            known.has_failed(certificate, self.authorities.iter().map(Authority::directory), since)
+        };
         let is_overdue = |standing: &Standing| {
             let domain = &standing.wanted.domain;
-            let is_own = known.is_api(domain) || *domain == self.inventory.base;
-            // Names that are to be added do not make a certificate overdue.
-            let current = self.current(&known, &standing.wanted).map(|current| {
-                plan::due(&Wanted { domain: domain.clone(), names: current.names.clone() }, Some(&current)) <= now
-            });
-            standing.problem.is_some() && current.unwrap_or(is_own)
+            let failed = match self.current(&known, &standing.wanted) {
+                // Names that are to be added, or were left out, do not make a certificate overdue.
+                Some(current) => {
+                    let certified = Wanted { domain: domain.clone(), names: current.names.clone() };
+                    let due = plan::due(&certified, Some(&current));
+                    due <= now && has_failed(&certified, due)
+                }
+                None => {
+                    let is_own = known.is_api(domain) || *domain == self.inventory.base;
+                    is_own && has_failed(&standing.wanted, Timestamp(0))
+                }
+            };
+            failed && standing.problem.is_some()
         };
         let mut overdue: Vec<Standing> = self.standings_of(&known).filter(is_overdue).collect();
         let expiry = |standing: &Standing| standing.certificate.as_ref().map(|certificate| certificate.not_after);
