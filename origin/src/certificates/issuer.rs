@@ -43,6 +43,19 @@ pub(crate) struct Issuer {
     not_recorded: Mutex<HashMap<DomainName, Failures>>,
 }
 
+/// The outcome of an order could not be recorded.
+struct NotRecorded {
+    error: StoreError,
+    /// The authority has asked for no further order before.
+    retry_after: Option<Timestamp>,
+}
+
+impl From<StoreError> for NotRecorded {
+    fn from(error: StoreError) -> Self {
+        Self { error, retry_after: None }
+    }
+}
+
 /// What is to be ordered, in this order.
 #[derive(Default)]
 struct Due {
@@ -222,8 +235,12 @@ impl Issuer {
         {
             let (issuer, known) = (Arc::clone(self), Arc::clone(&due.known));
             orders.start(wanted.clone(), async move {
-                if let Err(error) = issuer.order(&known, &wanted).await {
+                if let Err(NotRecorded { error, retry_after }) = issuer.order(&known, &wanted).await {
                     tracing::error!(domain = %wanted.domain, error = error_chain(&error), "failed to record an order");
+                    let now = issuer.now();
+                    let mut not_recorded = issuer.not_recorded();
+                    let failures = not_recorded.entry(wanted.domain).or_default();
+                    *failures = failures.add(now, retry_after);
                 }
             });
         }
@@ -251,7 +268,7 @@ impl Issuer {
         }
     }
 
-    async fn order(&self, known: &Known, wanted: &Wanted) -> Result<(), StoreError> {
+    async fn order(&self, known: &Known, wanted: &Wanted) -> Result<(), NotRecorded> {
         let Some(authority) = self.authority_for(known, wanted) else { return Ok(()) };
         let directory = authority.directory();
         if self.paused().get(directory).is_some_and(|until| self.now() < *until) {
@@ -275,13 +292,11 @@ impl Issuer {
                 Ok(())
             }
             // Not the authority's fault.
-            Err(OrderError::Vault(VaultError::Store(error)) | OrderError::Store(error)) => {
-                let now = self.now();
-                let mut not_recorded = self.not_recorded();
-                let failures = not_recorded.entry(wanted.domain.clone()).or_default();
-                *failures = failures.add(now, None);
-                Err(error)
-            }
+            Err(
+                OrderError::Store(error)
+                | OrderError::Vault(VaultError::Store(error))
+                | OrderError::Authority(AuthorityError::Vault(VaultError::Store(error))),
+            ) => Err(error.into()),
             Err(error) => {
                 if let OrderError::Authority(AuthorityError::NotAuthorized(reasons)) = &error
                     && self.leave_out(known, wanted, reasons).await?
@@ -321,7 +336,7 @@ impl Issuer {
         wanted: &Wanted,
         authority: &Authority,
         error: &OrderError,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), NotRecorded> {
         let directory = authority.directory();
         let retry_after = match error {
             OrderError::Authority(AuthorityError::RateLimited { until, .. }) => {
@@ -349,7 +364,8 @@ impl Issuer {
             retry_after: failed.not_before,
             problem: Some(problem),
         };
-        self.orders.database.put_issuance(&wanted.domain, directory, &row).await
+        let written = self.orders.database.put_issuance(&wanted.domain, directory, &row).await;
+        written.map_err(|error| NotRecorded { error, retry_after })
     }
 
     fn not_recorded(&self) -> MutexGuard<'_, HashMap<DomainName, Failures>> {

@@ -1,7 +1,7 @@
 //! What the origin tells of its authorities, and what becomes of an order that it cannot record.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use reqwest::{Method, Response};
@@ -98,11 +98,7 @@ async fn certificate_that_cannot_be_stored_is_not_ordered_again_at_once() {
     let pebble = Pebble::start(fleet.dns.address, fleet.address.port()).await;
     let origin = start(&fleet, vec![authority(&pebble)]).await;
     let (dns, mut tasks) = (Arc::clone(&fleet.dns), JoinSet::new());
-    let path = origin.directory.path().join("origin/origin.db");
-    let mut database = SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();
-    let refuse = "create trigger refuse before insert on secret when new.name like 'key/%' \
-                  begin select raise(abort, 'refused'); end";
-    sqlx::query(refuse).execute(&mut database).await.unwrap();
+    let mut database = refusing(&origin, "secret", "new.name like 'key/%'").await;
     let mut rows = fleet.follow(&origin, &mut tasks).await;
     claim(&origin, &dns, WWW, None).await;
     let www: DomainName = WWW.parse().unwrap();
@@ -113,11 +109,90 @@ async fn certificate_that_cannot_be_stored_is_not_ordered_again_at_once() {
     assert_eq!(pebble.orders(), 1);
     origin.clock.advance(Duration::from_mins(6));
     until("the second order", async || pebble.orders() == 2).await;
-    sqlx::query("drop trigger refuse").execute(&mut database).await.unwrap();
+    allow(&mut database, "secret").await;
     assert!(rows.borrow().certificates.is_empty());
     origin.clock.advance(Duration::from_mins(20));
     wait_for(&mut rows, &pebble, |rows| rows.certificates.contains_key(&www)).await;
     origin.stop().await;
+}
+
+#[tokio::test]
+async fn account_that_cannot_be_stored_is_not_made_again_at_once() {
+    if !Pebble::is_installed() {
+        return;
+    }
+    let fleet = Fleet::bind(&[WWW]).await;
+    let pebble = Pebble::start(fleet.dns.address, fleet.address.port()).await;
+    let proxy = AuthorityProxy::start(&pebble).await;
+    // No nonce that is rejected has a request repeated.
+    let accounts = Arc::new(AtomicUsize::new(0));
+    let made = Arc::clone(&accounts);
+    proxy.set(move |seen, answer| {
+        if seen.path == "/sign-me-up" && answer.is_some_and(|answer| answer.status.is_success()) {
+            made.fetch_add(1, Ordering::Relaxed);
+        }
+        None
+    });
+    let origin = start(&fleet, vec![proxy.authority()]).await;
+    // As on a full disk.
+    let mut database = refusing(&origin, "secret", "new.name like 'account/%'").await;
+    refusing(&origin, "issuance", "new.problem is not null").await;
+    let (dns, mut tasks) = (Arc::clone(&fleet.dns), JoinSet::new());
+    let mut rows = fleet.follow(&origin, &mut tasks).await;
+    claim(&origin, &dns, WWW, None).await;
+    let made = || accounts.load(Ordering::Relaxed);
+    until("the account", async || made() > 0).await;
+    // The issuer looks for what is due every 50 ms.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(made(), 1);
+    for table in ["secret", "issuance"] {
+        allow(&mut database, table).await;
+    }
+    origin.clock.advance(Duration::from_mins(6));
+    wait_for(&mut rows, &pebble, |rows| rows.certificates.contains_key(&WWW.parse().unwrap())).await;
+    assert_eq!(made(), 2);
+    origin.stop().await;
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn certificate_is_not_ordered_again_at_once_after_a_failure_that_cannot_be_recorded() {
+    let (fleet, time) = (Fleet::bind(&[WWW]).await, Clock::manual(Timestamp(1_000)));
+    let authority = local_authority_for(&fleet, &time).await;
+    authority.set_unreachable([WWW.to_owned()]);
+    let origin = start(&fleet, vec![local_authority(&authority)]).await;
+    let (dns, mut tasks) = (Arc::clone(&fleet.dns), JoinSet::new());
+    let _rows = fleet.follow(&origin, &mut tasks).await;
+    for (number, table) in ["issuance", "failed_name"].into_iter().enumerate() {
+        let mut database = refusing(&origin, table, "new.problem is not null").await;
+        if number == 0 {
+            claim(&origin, &dns, WWW, None).await;
+        } else {
+            time.advance(Duration::from_hours(1));
+            origin.clock.advance(Duration::from_hours(1));
+        }
+        until("the order", async || authority.counts().orders == number + 1).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert_eq!(authority.counts().orders, number + 1, "{table}");
+        allow(&mut database, table).await;
+    }
+    origin.stop().await;
+}
+
+/// Has the database of the origin refuse new rows of a table for which this holds.
+async fn refusing(origin: &TestOrigin, table: &str, condition: &str) -> SqliteConnection {
+    let path = origin.directory.path().join("origin/origin.db");
+    let mut database = SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();
+    let trigger = format!(
+        "create trigger refuse_{table} before insert on {table} when {condition} begin select raise(abort, 'refused'); end"
+    );
+    sqlx::query(AssertSqlSafe(trigger)).execute(&mut database).await.unwrap();
+    database
+}
+
+/// Ends what [`refusing`] did.
+async fn allow(database: &mut SqliteConnection, table: &str) {
+    sqlx::query(AssertSqlSafe(format!("drop trigger refuse_{table}"))).execute(database).await.unwrap();
 }
 
 #[tokio::test]
