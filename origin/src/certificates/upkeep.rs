@@ -59,7 +59,7 @@ impl Upkeep {
             self.inventory.database.delete_failed_names(&forgotten).await?;
         }
         for (domain, certificate) in known.unneeded() {
-            self.end(domain, certificate.state.key).await?;
+            self.end(domain, certificate.state.key, known.is_api(domain)).await?;
             tracing::info!(%domain, "certificate ended: nothing needs it any more");
         }
         // An edge that does not present a renewed certificate yet presents the one before it.
@@ -79,8 +79,8 @@ impl Upkeep {
         self.feed.write(async move { database.set_certificate_confirmed(&domain, key, confirmed).await }).await
     }
 
-    async fn end(&self, domain: &DomainName, key: Digest) -> Result<(), StoreError> {
+    async fn end(&self, domain: &DomainName, key: Digest, is_of_api: bool) -> Result<(), StoreError> {
         let (database, domain) = (self.inventory.database.clone(), domain.clone());
-        self.feed.write(async move { database.end_certificate(&domain, key).await }).await
+        self.feed.write(async move { database.end_certificate(&domain, key, is_of_api).await }).await
     }
 }

@@ -184,15 +184,23 @@ impl Database {
         Ok(column_values::sound_rows("rekey", rows, parse).into_iter().collect())
     }
 
-    /// Ends the certificate with this key, and forgets what became of orders for it. Its private key stays.
-    pub(crate) async fn end_certificate(&self, domain: &DomainName, key: Digest) -> Result<(), StoreError> {
+    /// Ends the certificate of edges with this key, and forgets what became of orders for it, unless the domain is now that of the certificate
+    /// of the API (`is_of_api`). Its private key stays.
+    pub(crate) async fn end_certificate(
+        &self,
+        domain: &DomainName,
+        key: Digest,
+        is_of_api: bool,
+    ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         database::lock(&mut transaction).await?;
         let row = Key::Certificate(domain.clone());
         let current: Option<CertificateState> = state::get(&mut transaction, &row).await?;
         if current.is_some_and(|current| current.key == key) {
             state::set(&mut transaction, &row, None::<&CertificateState>).await?;
-            delete_issuances(&mut transaction, domain).await?;
+            if !is_of_api {
+                delete_issuances(&mut transaction, domain).await?;
+            }
         }
         transaction.commit().await
     }
@@ -281,4 +289,36 @@ async fn put(
     .execute(&mut **transaction)
     .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn end_of_a_certificate_of_edges_forgets_no_orders_of_the_api() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::open(&directory.path().join("origin.db"), Timestamp(1)).await.unwrap();
+        let domain: DomainName = "origin.example".parse().unwrap();
+        let key = Digest::of(b"key");
+        for is_of_api in [true, false] {
+            let certificate = CertificateState {
+                names: [CertificateName::Host(domain.clone())].into(),
+                chain: String::new(),
+                key,
+                not_before: Timestamp(1),
+                not_after: Timestamp(2),
+                confirmed: false,
+            };
+            let secret =
+                SecretRow { name: format!("key/{key}"), master: "master".to_owned(), sealed: "sealed".to_owned() };
+            database.put_certificate(&domain, "authority", certificate, &secret, Timestamp(1)).await.unwrap();
+            let failed = IssuanceRow { failures: 3, ..IssuanceRow::default() };
+            database.put_issuance(&domain, "authority", &failed).await.unwrap();
+            database.end_certificate(&domain, key, is_of_api).await.unwrap();
+            assert!(database.certificates().await.unwrap().is_empty());
+            assert_eq!(database.issuances().await.unwrap().len(), usize::from(is_of_api));
+        }
+        database.close().await;
+    }
 }
