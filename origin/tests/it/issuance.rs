@@ -428,5 +428,16 @@ async fn certificate_whose_key_is_damaged_in_the_database_is_ordered_anew_with_a
         assert!(presented.is_ok(), "the key is not that of the certificate");
         current = renewed.key;
     }
+
+    // One that another master key has encrypted may be readable again.
+    sqlx::query("update secret set sealed = substr(sealed, 2), master = 'other' where name = $1")
+        .bind(format!("key/{current}"))
+        .execute(&mut database)
+        .await
+        .unwrap();
+    let sent: Vec<Digest> = secrets(&origin, &[current, tickets]).await.into_keys().collect();
+    assert_eq!(sent, [tickets]);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(authority.counts().orders, orders);
     origin.stop().await;
 }
