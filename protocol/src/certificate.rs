@@ -113,6 +113,9 @@ pub struct TicketSecretState {
 pub struct CaaState {
     /// The names by which the authorities call themselves in CAA records (RFC 8659 §4.2), such as `letsencrypt.org`. Never empty.
     pub issuers: BTreeSet<String>,
+    /// The URLs of the directories of these authorities.
+    #[serde(default)]
+    pub directories: BTreeSet<String>,
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Orders certificates when they are due: the one task that does, so that no name set is ordered twice.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -119,9 +119,8 @@ impl Issuer {
             loop {
                 tokio::select! {
                     _ = ticks.tick() => {
-                        if time.ask_if_due(&self.authorities, self.orders.clock.now()).await {
-                            self.publish_caa().await;
-                        }
+                        time.ask_if_due(&self.authorities, self.orders.clock.now()).await;
+                        self.publish_caa().await;
                         due = match self.round(&orders).await {
                             Ok(due) => due,
                             Err(error) => {
@@ -206,11 +205,22 @@ impl Issuer {
         Timestamp(self.orders.clock.now().0.saturating_add_signed(-ahead))
     }
 
-    /// Has name servers say who may issue certificates.
+    /// Has name servers say who may issue certificates. While an authority has not said its name since the start, what they say stays if it was
+    /// said of the same authorities.
     async fn publish_caa(&self) {
-        let caa = self.caa_issuers.complete().map(|issuers| CaaState { issuers });
+        let directories: BTreeSet<String> =
+            self.authorities.iter().map(|authority| authority.directory().to_owned()).collect();
+        let complete = self.caa_issuers.complete();
         let database = self.orders.database.clone();
-        if let Err(error) = self.orders.feed.write(async move { database.set_caa(caa.as_ref()).await }).await {
+        let write = async move {
+            let caa = match complete {
+                Some(issuers) => Some(CaaState { issuers, directories }),
+                None if directories.is_empty() => None,
+                None => database.caa().await?.filter(|published| published.directories == directories),
+            };
+            database.set_caa(caa.as_ref()).await
+        };
+        if let Err(error) = self.orders.feed.write(write).await {
             tracing::error!(error = error_chain(&error), "failed to publish who may issue certificates");
         }
     }
@@ -276,11 +286,11 @@ impl Issuer {
         }
         // It may be due only because the origin's clock is wrong: the authority's tells.
         let outcome = match authority.contact().await {
-            Ok(()) if self.now() < plan::due(wanted, self.current(known, wanted).as_ref()) => {
+            Ok(_) if self.now() < plan::due(wanted, self.current(known, wanted).as_ref()) => {
                 tracing::warn!(domain = %wanted.domain, "no certificate is due by the clock of the authority: the origin's is wrong");
                 return Ok(());
             }
-            Ok(()) => self.orders.place(authority, wanted, known.certificate(&wanted.domain), &known.failed).await,
+            Ok(_) => self.orders.place(authority, wanted, known.certificate(&wanted.domain), &known.failed).await,
             Err(error) => Err(error.into()),
         };
         match outcome {

@@ -150,9 +150,17 @@ impl Database {
         transaction.commit().await
     }
 
+    /// What name servers say of who may issue certificates; `None` also if the row is damaged.
+    pub(crate) async fn caa(&self) -> Result<Option<CaaState>, StoreError> {
+        match state::get(&mut *self.read_connection().await?, &Key::Caa).await {
+            Err(StoreError::Malformed { .. }) => Ok(None),
+            read => read,
+        }
+    }
+
     /// Has name servers say who may issue certificates; `None`: they say nothing.
     pub(crate) async fn set_caa(&self, new: Option<&CaaState>) -> Result<(), StoreError> {
-        // A start on a full disk writes nothing that is there.
+        // On a full disk, nothing is written that is there.
         if state::get(&mut *self.read_connection().await?, &Key::Caa).await.is_ok_and(|current| current.as_ref() == new)
         {
             return Ok(());

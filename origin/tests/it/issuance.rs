@@ -55,13 +55,7 @@ async fn caa_names_the_authority_as_its_directory_does_and_nobody_until_all_have
     let fleet = Fleet::bind(&[WWW]).await;
     let pebble = Pebble::start(fleet.dns.address, fleet.address.port()).await;
     let proxy = AuthorityProxy::start(&pebble).await;
-    let name = |seen: &Seen, answer: Option<&Answer>| {
-        let answer = answer.filter(|_| seen.path == "/dir")?;
-        let mut directory = answer.json();
-        directory["meta"]["caaIdentities"] = json!(["CA.example.org"]);
-        Some(answer.with_body(directory.to_string()))
-    };
-    proxy.set(name);
+    proxy.set(named("CA.example.org"));
     for (authorities, expected) in [
         (vec![proxy.authority()], Some(["ca.example.org".to_owned()].into())),
         // Pebble does not say its own.
@@ -72,7 +66,7 @@ async fn caa_names_the_authority_as_its_directory_does_and_nobody_until_all_have
         let mut tasks = JoinSet::new();
         let mut rows = fleet.follow(&origin, &mut tasks).await;
         if let Some(issuers) = expected {
-            let expected = Some(CaaState { issuers });
+            let expected = Some(CaaState { issuers, directories: [proxy.authority().directory].into() });
             wait_for(&mut rows, &pebble, |rows| rows.caa == expected).await;
             // An authority that is dropped from the configuration is not named any more.
             let origin = origin.restart_with(|config| config.authorities.clear()).await;
@@ -82,11 +76,65 @@ async fn caa_names_the_authority_as_its_directory_does_and_nobody_until_all_have
             origin.stop().await;
         } else {
             wait_for(&mut rows, &pebble, |rows| rows.tickets.is_some()).await;
-            assert_eq!(rows.borrow().caa, expected.map(|issuers| CaaState { issuers }));
+            assert_eq!(rows.borrow().caa, None);
             origin.stop().await;
         }
     }
     proxy.stop().await;
+}
+
+/// Has the directory of an authority say this name.
+fn named(name: &'static str) -> impl Fn(&Seen, Option<&Answer>) -> Option<Answer> + Send + Sync {
+    move |seen, answer| {
+        let answer = answer.filter(|_| seen.path == "/dir")?;
+        let mut directory = answer.json();
+        directory["meta"]["caaIdentities"] = json!([name]);
+        Some(answer.with_body(directory.to_string()))
+    }
+}
+
+#[tokio::test]
+async fn caa_stays_at_a_start_while_an_authority_is_away_and_is_completed_when_it_returns() {
+    if !Pebble::is_installed() {
+        return;
+    }
+    let fleet = Fleet::bind(&[WWW]).await;
+    let pebble = Pebble::start(fleet.dns.address, fleet.address.port()).await;
+    let (first, second) = (AuthorityProxy::start(&pebble).await, AuthorityProxy::start(&pebble).await);
+    first.set(named("first.example.org"));
+    second.set(named("second.example.org"));
+    let origin = start(&fleet, vec![first.authority(), second.authority()]).await;
+    let mut tasks = JoinSet::new();
+    let mut rows = fleet.follow(&origin, &mut tasks).await;
+    let of = |names: [&str; 2]| {
+        let directories = [first.authority().directory, second.authority().directory].into();
+        Some(CaaState { issuers: names.map(str::to_owned).into(), directories })
+    };
+    let before = of(["first.example.org", "second.example.org"]);
+    wait_for(&mut rows, &pebble, |rows| rows.caa == before).await;
+
+    second.set(|_, answer| answer.is_none().then(|| Answer::new(503, "")));
+    let asked = first.seen("/dir").len();
+    let origin = origin.restart().await;
+    let dns = Fleet::bind(&[]).await;
+    let mut rows = dns.follow(&origin, &mut tasks).await;
+    until("the first authority to be asked", async || first.seen("/dir").len() > asked).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(rows.borrow_and_update().caa, before);
+
+    // Within minutes.
+    second.set(named("other.example.org"));
+    origin.clock.advance(Duration::from_mins(10));
+    let after = of(["first.example.org", "other.example.org"]);
+    wait_for(&mut rows, &pebble, |rows| rows.caa == after).await;
+    // It was not said of this authority alone.
+    second.set(|_, answer| answer.is_none().then(|| Answer::new(503, "")));
+    let origin = origin.restart_with(|config| drop(config.authorities.remove(0))).await;
+    let mut rows = Fleet::bind(&[]).await.follow(&origin, &mut tasks).await;
+    wait_for(&mut rows, &pebble, |rows| rows.caa.is_none() && rows.tickets.is_some()).await;
+    origin.stop().await;
+    first.stop().await;
+    second.stop().await;
 }
 
 #[tokio::test]
