@@ -173,17 +173,14 @@ impl Issuer {
         };
         let is_overdue = |standing: &Standing| {
             let domain = &standing.wanted.domain;
-            let failed = match self.current(&known, &standing.wanted) {
+            let failed = if let Some(current) = self.current(&known, &standing.wanted) {
                 // Names that are to be added, or were left out, do not make a certificate overdue.
-                Some(current) => {
-                    let certified = Wanted { domain: domain.clone(), names: current.names.clone() };
-                    let due = plan::due(&certified, Some(&current));
-                    due <= now && has_failed(&certified, due)
-                }
-                None => {
-                    let is_own = known.is_api(domain) || *domain == self.inventory.base;
-                    is_own && has_failed(&standing.wanted, Timestamp(0))
-                }
+                let certified = Wanted { domain: domain.clone(), names: current.names.clone() };
+                let due = plan::due(&certified, Some(&current));
+                due <= now && has_failed(&certified, due)
+            } else {
+                let is_own = known.is_api(domain) || *domain == self.inventory.base;
+                is_own && has_failed(&standing.wanted, Timestamp(0))
             };
             failed && standing.problem.is_some()
         };
