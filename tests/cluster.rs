@@ -7,6 +7,7 @@ mod cluster {
     mod certificates;
     mod erasures;
     mod file_formats;
+    mod https_records;
     mod outages;
     mod previews;
     mod purges;

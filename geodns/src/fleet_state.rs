@@ -31,7 +31,7 @@ pub(crate) struct FleetState {
     pub(crate) channels: Arc<BTreeSet<Channel>>,
     /// The verified domains.
     pub(crate) domains: Arc<BTreeMap<DomainName, DomainState>>,
-    /// The certificates that the edges have confirmed.
+    /// The certificates of the edges.
     pub(crate) certificates: Arc<BTreeMap<DomainName, Certificate>>,
     /// Who may issue certificates; `None`: that is not known, or there are none.
     pub(crate) caa: Option<Arc<CaaState>>,
@@ -140,10 +140,7 @@ impl FleetState {
             | ParsedRow::Purge(..)
             | ParsedRow::Erased(..)
             | ParsedRow::TicketSecret(..) => false,
-            ParsedRow::Certificate(domain, state) => {
-                let confirmed = state.filter(|state| state.confirmed).map(Certificate::from);
-                set(&mut self.certificates, domain, confirmed)
-            }
+            ParsedRow::Certificate(domain, state) => set(&mut self.certificates, domain, state.map(Certificate::from)),
             ParsedRow::Caa(state) => {
                 let changed = self.caa.as_deref() != state.as_ref();
                 self.caa = state.map(Arc::new);

@@ -167,7 +167,8 @@ fn caa(state: &FleetState) -> Option<Arc<RecordSet>> {
 }
 
 fn https_names(state: &FleetState) -> Arc<HttpsNames> {
-    Arc::new(HttpsNames::new(state.certificates.values().map(|certificate| &certificate.names)))
+    let confirmed = state.certificates.values().filter(|certificate| certificate.confirmed);
+    Arc::new(HttpsNames::new(confirmed.map(|certificate| &certificate.names)))
 }
 
 fn fleet(state: &FleetState, health: &HealthTable, policy: Policy) -> Arc<Fleet> {
@@ -184,9 +185,34 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
+    use verge_protocol::certificate::CertificateState;
     use verge_protocol::fleet::EdgeState;
+    use verge_protocol::state::ParsedRow;
+    use verge_protocol::{Digest, Timestamp};
 
     use super::*;
+    use crate::dns::name::Name;
+
+    #[test]
+    fn names_speak_https_whose_certificate_every_edge_presents() {
+        let mut state = FleetState::default();
+        for (host, confirmed) in [("a.example", true), ("b.example", false)] {
+            let certificate = CertificateState {
+                names: [host.parse().unwrap()].into(),
+                chain: String::new(),
+                key: Digest::of(b""),
+                not_before: Timestamp(0),
+                not_after: Timestamp(1),
+                confirmed,
+            };
+            state.apply(ParsedRow::Certificate(host.parse().unwrap(), Some(certificate)));
+        }
+        let contained = ["a.example", "b.example"].map(|host| {
+            let name: DomainName = host.parse().unwrap();
+            https_names(&state).contains(Name::from(&name).wire())
+        });
+        assert_eq!((state.certificates.len(), contained), (2, [true, false]));
+    }
 
     #[tokio::test]
     async fn input_without_a_sender_does_not_stop_the_others() {

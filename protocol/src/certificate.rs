@@ -83,7 +83,7 @@ pub struct CertificateState {
     /// The end of its validity.
     pub not_after: Timestamp,
     /// Whether every edge that is not away has reported that it serves this certificate, or one before it with all its names: name servers then
-    /// publish that its names speak HTTPS.
+    /// publish that its names speak HTTPS. No longer once one reports that it has no TLS.
     #[serde(default)]
     pub confirmed: bool,
 }
@@ -113,6 +113,9 @@ pub struct TicketSecretState {
 pub struct CaaState {
     /// The names by which the authorities call themselves in CAA records (RFC 8659 §4.2), such as `letsencrypt.org`. Never empty.
     pub issuers: BTreeSet<String>,
+    /// The URLs of the directories of these authorities.
+    #[serde(default)]
+    pub directories: BTreeSet<String>,
 }
 
 #[cfg(test)]

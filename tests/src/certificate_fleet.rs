@@ -5,15 +5,19 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tempfile::TempDir;
+use verge::channel::Lifetime;
 use verge::client::{Client, Token};
+use verge_daemon::listen::Listen;
 use verge_daemon::{Clock, Secret};
 use verge_edge::Edge;
+use verge_geodns::GeoDns;
+use verge_geodns::config::ZoneConfig;
 use verge_origin::{AuthoritySettings, Config, Origin, SiteCertificates, Timing};
 use verge_protocol::api::{Certificate, Domain};
 use verge_protocol::{EdgeName, Timestamp};
 use verge_test_kit::{AcmeAuthority, Answer, FakeDns, IssuedCertificate, copy_directory, in_time};
 
-use crate::push::push_site;
+use crate::push::{push_preview, push_site};
 use crate::tls_reader::TlsReader;
 
 /// The cluster. Sites are at `<site>.sites.example.org`, and proven over HTTP.
@@ -148,18 +152,40 @@ impl CertificateFleet {
 
     /// Starts a stopped edge. Names do not resolve to it yet.
     pub async fn start_edge(&mut self, number: usize) {
+        self.start_edge_at(number, vec![SocketAddr::from(([127, 0, 0, 1], 0)).into()]).await;
+    }
+
+    /// Likewise, without TLS.
+    pub async fn start_edge_without_tls(&mut self, number: usize) {
+        self.start_edge_at(number, Vec::new()).await;
+    }
+
+    async fn start_edge_at(&mut self, number: usize, tls_listen: Vec<Listen>) {
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
         let origin = format!("http://{}", self.origin_address).parse().unwrap();
         let data = self.folder.path().join(format!("edge-{number}"));
         let FleetEdge { name, token, clock, edge, .. } = &mut self.edges[number];
         let config = verge_edge::Config {
             listen: vec![any_port.into()],
-            tls_listen: vec![any_port.into()],
+            tls_listen,
             base_domains: vec!["sites.example.org".parse().unwrap()],
             drain_timeout: Duration::from_secs(5),
             ..verge_edge::Config::new(name.clone(), origin, token.clone(), data)
         };
         *edge = Some(Edge::bind_with_clock(config, clock.clock.clone()).await.unwrap());
+    }
+
+    /// Starts a name server for the base domain. It must be shut down before the cluster.
+    pub async fn start_name_server(&self) -> GeoDns {
+        let name = "ns-1".parse().unwrap();
+        let token = Secret::new(self.client().issue_name_server_token(&name).await.unwrap().token);
+        let file = self.folder.path().join("sites.zone");
+        let zone = "$TTL 3600\n@ IN SOA ns hostmaster ( 1 7200 900 1209600 300 )\n@ IN NS ns\nns IN A 127.0.0.1\n";
+        std::fs::write(&file, zone).unwrap();
+        let zone = ZoneConfig { name: "sites.example.org".parse().unwrap(), file, sites: true };
+        let origin = format!("http://{}", self.origin_address).parse().unwrap();
+        let config = verge_geodns::Config::new(name, origin, token, self.folder.path().join("ns-1"), vec![zone]);
+        GeoDns::bind_with_clock(config, self.time.clone()).await.unwrap()
     }
 
     /// Lets names resolve to an edge once it has caught up.
@@ -225,12 +251,23 @@ impl CertificateFleet {
         push_site(self.client(), site, site).await;
     }
 
+    /// Pushes a preview of a site, whose channel is deleted after a day.
+    pub async fn push_preview(&self, site: &str, channel: &str) {
+        let lifetime = Lifetime::For(Duration::from_hours(24));
+        push_preview(self.client(), site, channel, lifetime, &[("index.html", channel)]).await.unwrap();
+    }
+
     /// Claims and proves a domain of a site, which redirects to another one if that is given.
     pub async fn add_domain(&self, site: &str, domain: &str, redirect_to: Option<&str>) {
         let body = serde_json::json!({ "site": site, "redirect_to": redirect_to });
         let claimed: Domain = self.client().put(&format!("/v1/domains/{domain}"), &body).await.unwrap();
         let text: &'static str = claimed.proof.value.leak();
         self.dns.set(&claimed.proof.name, Answer::Texts(vec![vec![text]]));
+    }
+
+    /// Gives a domain up.
+    pub async fn remove_domain(&self, domain: &str) {
+        self.client().delete(&format!("/v1/domains/{domain}")).await.unwrap();
     }
 
     /// The certificates that the origin lists.

@@ -5,17 +5,19 @@ use std::collections::BTreeSet;
 use verge_protocol::certificate::CertificateState;
 use verge_protocol::{CertificateName, Timestamp};
 
-/// A certificate that the edges have confirmed.
+/// A certificate that the edges have, or are about to have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Certificate {
     /// The names it is valid for.
     pub(crate) names: BTreeSet<CertificateName>,
     /// The end of its validity.
     pub(crate) not_after: Timestamp,
+    /// Whether every edge presents it: its names speak HTTPS.
+    pub(crate) confirmed: bool,
 }
 
 impl From<CertificateState> for Certificate {
     fn from(state: CertificateState) -> Self {
-        Self { names: state.names, not_after: state.not_after }
+        Self { names: state.names, not_after: state.not_after, confirmed: state.confirmed }
     }
 }

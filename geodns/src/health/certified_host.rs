@@ -15,13 +15,22 @@ pub(super) struct CertifiedHost {
 
 impl CertifiedHost {
     /// A host that one of the certificates is valid for at `now`: the present one if there is such a certificate, since probes of another
-    /// begin anew.
+    /// begin anew. Certificates that not every edge presents count only if there is no other one: in a fleet with an edge that has no TLS of
+    /// its own, there never is.
     pub(super) fn choose(
         certificates: &BTreeMap<DomainName, Certificate>,
         present: Option<&Self>,
         now: Timestamp,
     ) -> Option<Self> {
-        let valid = || certificates.values().filter(|certificate| certificate.not_after > now);
+        let is_valid = |certificate: &Certificate| certificate.not_after > now;
+        let has_confirmed = certificates.values().any(|certificate| is_valid(certificate) && certificate.confirmed);
+        let is_eligible = |certificate: &Certificate| certificate.confirmed || !has_confirmed;
+        let valid = || {
+            certificates
+                .values()
+                .filter(|certificate| is_valid(certificate))
+                .filter(|certificate| is_eligible(certificate))
+        };
         let present = present.and_then(|present| {
             let covers =
                 |certificate: &&Certificate| certificate.names.iter().any(|name| name.covers(present.host.as_str()));
@@ -57,6 +66,7 @@ mod tests {
         let certificate = |names: &[&str], not_after| Certificate {
             names: names.iter().map(|name| name.parse().unwrap()).collect(),
             not_after: Timestamp(not_after),
+            confirmed: true,
         };
         rows.iter().map(|(key, names, not_after)| (key.parse().unwrap(), certificate(names, *not_after))).collect()
     }
@@ -93,5 +103,26 @@ mod tests {
         assert_eq!(renewed.host, chosen.host);
         assert!(chosen.has_expired_at(Timestamp(5)) && !renewed.has_expired_at(Timestamp(5)));
         assert_eq!(kept(&[("a.example", &["a.example"], 9)], 4).host.as_str(), "a.example", "it is removed");
+    }
+
+    #[test]
+    fn certificates_that_not_every_edge_presents_are_for_fleets_without_others() {
+        let mut all = certificates(&[("a.example", &["a.example"], 5), ("b.example", &["b.example"], 9)]);
+        let mut confirm = |key: &str, confirmed: bool| {
+            all.get_mut(&key.parse().unwrap()).unwrap().confirmed = confirmed;
+            all.clone()
+        };
+        let host_of = |all: &BTreeMap<DomainName, Certificate>, present: Option<&CertifiedHost>, now: u64| {
+            CertifiedHost::choose(all, present, Timestamp(now)).map(|chosen| chosen.host.to_string())
+        };
+        let of_b = confirm("a.example", false);
+        assert_eq!(host_of(&of_b, None, 1).as_deref(), Some("b.example"));
+        let of_none = confirm("b.example", false);
+        assert_eq!(host_of(&of_none, None, 1).as_deref(), Some("a.example"), "an edge has no TLS");
+        let present = CertifiedHost::choose(&of_b, None, Timestamp(1)).unwrap();
+        assert_eq!(host_of(&of_none, Some(&present), 1).as_deref(), Some("b.example"), "it is kept");
+        let of_a = confirm("a.example", true);
+        assert_eq!(host_of(&of_a, Some(&present), 1).as_deref(), Some("a.example"));
+        assert_eq!(host_of(&of_a, None, 6).as_deref(), Some("b.example"), "the other one has expired");
     }
 }

@@ -178,14 +178,16 @@ impl Authority {
         self.transport.clock_ahead_millis()
     }
 
-    /// Asks for the directory, which tells the authority's time, and what CAA records call it.
-    pub(crate) async fn contact(&self) -> Result<(), AuthorityError> {
-        let directory = self.transport.get(self.directory()).await.map_err(AuthorityError::Unreachable)?;
-        // That it is one, the ACME client checks.
-        if let Ok(Directory { meta }) = serde_json::from_slice(&directory) {
+    /// Asks for the directory, which tells the authority's time, and what CAA records call it. Returns whether the answer is one: an error tells
+    /// the time too.
+    pub(crate) async fn contact(&self) -> Result<bool, AuthorityError> {
+        let answer = self.transport.get(self.directory()).await.map_err(AuthorityError::Unreachable)?;
+        // What else it should have, the ACME client checks.
+        let directory = answer.and_then(|directory| serde_json::from_slice::<Directory>(&directory).ok());
+        if let Some(Directory { meta }) = &directory {
             self.caa_issuers.learn(self.directory(), &meta.caa_identities);
         }
-        Ok(())
+        Ok(directory.is_some())
     }
 
     /// Makes an order. Makes the account if there is none yet, or if the authority does not know it any more.
@@ -366,8 +368,10 @@ impl PendingOrder {
                 if authorization.identifier().to_string() == name.to_string()
                     && let Some(mut challenge) = authorization.challenge(acme_type(kind).0)
                 {
-                    let ready = challenge.set_ready().await;
-                    ready.map_err(|error| self.authority.error(error, "answering a challenge"))?;
+                    let Err(error) = challenge.set_ready().await else { continue };
+                    // An authority that checks at once says so in its answer.
+                    let error = self.authority.error(error, "answering a challenge");
+                    return Err(self.reason().await.unwrap_or(error));
                 }
             }
         }

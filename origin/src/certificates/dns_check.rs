@@ -48,13 +48,14 @@ enum Outcome {
 }
 
 impl DnsCheck {
-    /// The name that `owner` is an alias of, if it is one. A look-up that fails is repeated.
+    /// The name that `owner` is an alias of, if it is one. A look-up that fails is repeated. Without a resolver no name is an alias: no record
+    /// that proves a domain could be checked either.
     pub(super) async fn alias(&self, owner: &str) -> Result<Option<String>, DnsProblem> {
         let mut tries = 1;
         loop {
             match self.resolver.cname(owner).await {
                 Ok(alias) => return Ok(alias),
-                Err(error) if error.is_definite() => return Ok(None),
+                Err(error) if error.is_definite() || matches!(error, ResolveError::NoResolver(_)) => return Ok(None),
                 Err(_) if tries < SILENT_TRIES => tries += 1,
                 Err(source) => return Err(DnsProblem::Alias { owner: owner.to_owned(), source }),
             }
@@ -139,4 +140,16 @@ impl DnsCheck {
 
 fn quoted(texts: &BTreeSet<String>) -> String {
     texts.iter().map(|text| format!("`{text}`")).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn no_name_is_an_alias_for_an_origin_without_a_resolver() {
+        let (resolver, timeout) = (Arc::new(Resolver::without_servers()), Duration::ZERO);
+        let check = DnsCheck { resolver, port: 53, timeout, stale_timeout: timeout };
+        assert_eq!(check.alias("_acme-challenge.example.com").await.unwrap(), None);
+    }
 }

@@ -7,12 +7,12 @@ use serde::Deserialize;
 use verge_protocol::api::CertificateEdges;
 use verge_protocol::certificate::CertificateState;
 use verge_protocol::report::EdgeReport;
-use verge_protocol::{CertificateName, Digest, DomainName, Position, SiteName};
+use verge_protocol::{CertificateName, Digest, DomainName, Position, SiteName, Timestamp};
 
 use super::api_certificate::ApiCertificate;
 use super::authority::Authority;
 use super::plan::{self, Wanted};
-use super::site_groups;
+use super::{order_names, site_groups};
 use crate::edge_reports::EdgeReports;
 use crate::store::{Database, FailedNames, IssuanceRow, IssuanceRows, StoreError};
 
@@ -95,8 +95,12 @@ impl Inventory {
                 certificates.iter().map(|(domain, published)| (domain.clone(), published.state.names.clone()));
             wanted.extend(site_groups::groups(&hosts, &current.collect(), |name| failed.contains_key(name)));
         }
+        let separated = |wanted: Wanted| {
+            let current = certificates.get(&wanted.domain).map(|published| &published.state.names);
+            order_names::separated(wanted, current, &failed)
+        };
         Ok(Known {
-            wanted,
+            wanted: wanted.into_iter().flat_map(separated).collect(),
             certificates,
             api: self.api.as_ref().map(|api| (api.wanted().clone(), api.current())),
             edges: CertificateEdges { presenting: 0, ..edges(&reports, Position::default(), &self.base) },
@@ -149,6 +153,22 @@ impl Known {
         (!all.is_empty()).then(|| all.join("; "))
     }
 
+    /// Whether an order for this certificate at one of the authorities with these directories has failed since this time, or one for a certificate
+    /// with any of its names because of that name.
+    pub(super) fn has_failed<'a>(
+        &self,
+        certificate: &Wanted,
+        directories: impl IntoIterator<Item = &'a str>,
+        since: Timestamp,
+    ) -> bool {
+        let Wanted { domain, names } = certificate;
+        let rows =
+            directories.into_iter().filter_map(|directory| self.issuances.get(&(domain.clone(), directory.to_owned())));
+        let orders = rows.filter(|row| row.problem.is_some()).map(|row| row.last_failure);
+        let names = names.iter().filter_map(|name| self.failed.get(name)).map(|failed| failed.last_failure);
+        orders.chain(names).any(|failure| failure >= since)
+    }
+
     /// The names that failed and are not wanted any more.
     pub(super) fn forgotten_failures(&self) -> Vec<CertificateName> {
         let wanted: BTreeSet<&CertificateName> = self.all_wanted().flat_map(|wanted| &wanted.names).collect();
@@ -192,10 +212,11 @@ fn edges(reports: &[Arc<EdgeReport>], at: Position, domain: &DomainName) -> Cert
 
 #[cfg(test)]
 mod tests {
+    use verge_protocol::Seq;
     use verge_protocol::report::CertificateLag;
-    use verge_protocol::{Seq, Timestamp};
 
     use super::*;
+    use crate::store::FailedName;
 
     fn domain(text: &str) -> DomainName {
         text.parse().unwrap()
@@ -269,6 +290,32 @@ mod tests {
         // And back.
         let wanted: &[&[&str]] = &[&["sites.example", "*.sites.example"]];
         assert_eq!(unneeded(&known(wanted, vec![wildcard(), site(2)], &[])), ["a.sites.example"]);
+    }
+
+    #[test]
+    fn certificate_has_failed_by_its_own_order_or_one_of_its_names_since_a_time() {
+        const DIRECTORY: &str = "https://ca.example/directory";
+        let certificate = Wanted { domain: domain("www.example"), names: names(&["www.example"]) };
+        let mut known = known(&[&["www.example", "gone.example"]], Vec::new(), &[]);
+        let has_failed = |known: &Known, since| known.has_failed(&certificate, [DIRECTORY], Timestamp(since));
+        let failed = |at| FailedName {
+            failures: 1,
+            first_failure: Timestamp(at),
+            last_failure: Timestamp(at),
+            problem: "nothing answers".to_owned(),
+        };
+        known.failed.insert("gone.example".parse().unwrap(), failed(9));
+        assert!(!has_failed(&known, 5), "the name was left out");
+        known.failed.insert("www.example".parse().unwrap(), failed(9));
+        assert!(has_failed(&known, 9) && !has_failed(&known, 10));
+        known.failed.clear();
+        let row =
+            IssuanceRow { last_failure: Timestamp(7), problem: Some("refused".to_owned()), ..IssuanceRow::default() };
+        let at = |directory: &str| (domain("www.example"), directory.to_owned());
+        known.issuances.insert(at("https://other.example/directory"), row.clone());
+        assert!(!has_failed(&known, 5), "nothing is ordered there any more");
+        known.issuances.insert(at(DIRECTORY), row);
+        assert!(has_failed(&known, 5) && !has_failed(&known, 8));
     }
 
     #[test]

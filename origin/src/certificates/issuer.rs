@@ -1,6 +1,6 @@
 //! Orders certificates when they are due: the one task that does, so that no name set is ordered twice.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -41,6 +41,19 @@ pub(crate) struct Issuer {
     paused: Mutex<HashMap<String, Timestamp>>,
     /// The orders whose outcome the origin could not record, by certificate. An authority that issues one after the other would soon refuse.
     not_recorded: Mutex<HashMap<DomainName, Failures>>,
+}
+
+/// The outcome of an order could not be recorded.
+struct NotRecorded {
+    error: StoreError,
+    /// The authority has asked for no further order before.
+    retry_after: Option<Timestamp>,
+}
+
+impl From<StoreError> for NotRecorded {
+    fn from(error: StoreError) -> Self {
+        Self { error, retry_after: None }
+    }
 }
 
 /// What is to be ordered, in this order.
@@ -106,9 +119,8 @@ impl Issuer {
             loop {
                 tokio::select! {
                     _ = ticks.tick() => {
-                        if time.ask_if_due(&self.authorities, self.orders.clock.now()).await {
-                            self.publish_caa().await;
-                        }
+                        time.ask_if_due(&self.authorities, self.orders.clock.now()).await;
+                        self.publish_caa().await;
                         due = match self.round(&orders).await {
                             Ok(due) => due,
                             Err(error) => {
@@ -156,14 +168,21 @@ impl Issuer {
     pub(crate) async fn overdue(&self) -> Result<Option<Problem>, StoreError> {
         let now = self.now();
         let known = self.inventory.read().await?;
+        let has_failed = |certificate: &Wanted, since: Timestamp| {
+            known.has_failed(certificate, self.authorities.iter().map(Authority::directory), since)
+        };
         let is_overdue = |standing: &Standing| {
             let domain = &standing.wanted.domain;
-            let is_own = known.is_api(domain) || *domain == self.inventory.base;
-            // Names that are to be added do not make a certificate overdue.
-            let current = self.current(&known, &standing.wanted).map(|current| {
-                plan::due(&Wanted { domain: domain.clone(), names: current.names.clone() }, Some(&current)) <= now
-            });
-            standing.problem.is_some() && current.unwrap_or(is_own)
+            let failed = if let Some(current) = self.current(&known, &standing.wanted) {
+                // Names that are to be added, or were left out, do not make a certificate overdue.
+                let certified = Wanted { domain: domain.clone(), names: current.names.clone() };
+                let due = plan::due(&certified, Some(&current));
+                due <= now && has_failed(&certified, due)
+            } else {
+                let is_own = known.is_api(domain) || *domain == self.inventory.base;
+                is_own && has_failed(&standing.wanted, Timestamp(0))
+            };
+            failed && standing.problem.is_some()
         };
         let mut overdue: Vec<Standing> = self.standings_of(&known).filter(is_overdue).collect();
         let expiry = |standing: &Standing| standing.certificate.as_ref().map(|certificate| certificate.not_after);
@@ -183,11 +202,22 @@ impl Issuer {
         Timestamp(self.orders.clock.now().0.saturating_add_signed(-ahead))
     }
 
-    /// Has name servers say who may issue certificates.
+    /// Has name servers say who may issue certificates. While an authority has not said its name since the start, what they say stays if it was
+    /// said of the same authorities.
     async fn publish_caa(&self) {
-        let caa = self.caa_issuers.complete().map(|issuers| CaaState { issuers });
+        let directories: BTreeSet<String> =
+            self.authorities.iter().map(|authority| authority.directory().to_owned()).collect();
+        let complete = self.caa_issuers.complete();
         let database = self.orders.database.clone();
-        if let Err(error) = self.orders.feed.write(async move { database.set_caa(caa.as_ref()).await }).await {
+        let write = async move {
+            let caa = match complete {
+                Some(issuers) => Some(CaaState { issuers, directories }),
+                None if directories.is_empty() => None,
+                None => database.caa().await?.filter(|published| published.directories == directories),
+            };
+            database.set_caa(caa.as_ref()).await
+        };
+        if let Err(error) = self.orders.feed.write(write).await {
             tracing::error!(error = error_chain(&error), "failed to publish who may issue certificates");
         }
     }
@@ -212,8 +242,12 @@ impl Issuer {
         {
             let (issuer, known) = (Arc::clone(self), Arc::clone(&due.known));
             orders.start(wanted.clone(), async move {
-                if let Err(error) = issuer.order(&known, &wanted).await {
+                if let Err(NotRecorded { error, retry_after }) = issuer.order(&known, &wanted).await {
                     tracing::error!(domain = %wanted.domain, error = error_chain(&error), "failed to record an order");
+                    let now = issuer.now();
+                    let mut not_recorded = issuer.not_recorded();
+                    let failures = not_recorded.entry(wanted.domain).or_default();
+                    *failures = failures.add(now, retry_after);
                 }
             });
         }
@@ -241,7 +275,7 @@ impl Issuer {
         }
     }
 
-    async fn order(&self, known: &Known, wanted: &Wanted) -> Result<(), StoreError> {
+    async fn order(&self, known: &Known, wanted: &Wanted) -> Result<(), NotRecorded> {
         let Some(authority) = self.authority_for(known, wanted) else { return Ok(()) };
         let directory = authority.directory();
         if self.paused().get(directory).is_some_and(|until| self.now() < *until) {
@@ -249,11 +283,11 @@ impl Issuer {
         }
         // It may be due only because the origin's clock is wrong: the authority's tells.
         let outcome = match authority.contact().await {
-            Ok(()) if self.now() < plan::due(wanted, self.current(known, wanted).as_ref()) => {
+            Ok(_) if self.now() < plan::due(wanted, self.current(known, wanted).as_ref()) => {
                 tracing::warn!(domain = %wanted.domain, "no certificate is due by the clock of the authority: the origin's is wrong");
                 return Ok(());
             }
-            Ok(()) => self.orders.place(authority, wanted, known.certificate(&wanted.domain)).await,
+            Ok(_) => self.orders.place(authority, wanted, known.certificate(&wanted.domain), &known.failed).await,
             Err(error) => Err(error.into()),
         };
         match outcome {
@@ -265,13 +299,11 @@ impl Issuer {
                 Ok(())
             }
             // Not the authority's fault.
-            Err(OrderError::Vault(VaultError::Store(error)) | OrderError::Store(error)) => {
-                let now = self.now();
-                let mut not_recorded = self.not_recorded();
-                let failures = not_recorded.entry(wanted.domain.clone()).or_default();
-                *failures = failures.add(now, None);
-                Err(error)
-            }
+            Err(
+                OrderError::Store(error)
+                | OrderError::Vault(VaultError::Store(error))
+                | OrderError::Authority(AuthorityError::Vault(VaultError::Store(error))),
+            ) => Err(error.into()),
             Err(error) => {
                 if let OrderError::Authority(AuthorityError::NotAuthorized(reasons)) = &error
                     && self.leave_out(known, wanted, reasons).await?
@@ -283,7 +315,7 @@ impl Issuer {
         }
     }
 
-    /// Records names whose control the authority could not verify. True if the next order leaves them out: it need not wait.
+    /// Records names whose control the authority could not verify. True if the next order is for other names: it need not wait.
     async fn leave_out(
         &self,
         known: &Known,
@@ -299,8 +331,10 @@ impl Issuer {
         }
         let Some(whole) = known.all_wanted().find(|wanted| wanted.domain == ordered.domain) else { return Ok(false) };
         let failed = known.failed.clone().into_iter().chain(added).collect();
-        let next = order_names::orderable(whole, self.current(known, whole).as_ref(), &failed, now);
-        Ok(next.names != ordered.names)
+        let current = self.current(known, whole);
+        let separated = order_names::separated(whole.clone(), current.as_ref().map(|current| &current.names), &failed);
+        let next = separated.first().map(|whole| order_names::orderable(whole, current.as_ref(), &failed, now));
+        Ok(next.is_some_and(|next| next.names != ordered.names))
     }
 
     async fn record_failure(
@@ -309,7 +343,7 @@ impl Issuer {
         wanted: &Wanted,
         authority: &Authority,
         error: &OrderError,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), NotRecorded> {
         let directory = authority.directory();
         let retry_after = match error {
             OrderError::Authority(AuthorityError::RateLimited { until, .. }) => {
@@ -337,7 +371,8 @@ impl Issuer {
             retry_after: failed.not_before,
             problem: Some(problem),
         };
-        self.orders.database.put_issuance(&wanted.domain, directory, &row).await
+        let written = self.orders.database.put_issuance(&wanted.domain, directory, &row).await;
+        written.map_err(|error| NotRecorded { error, retry_after })
     }
 
     fn not_recorded(&self) -> MutexGuard<'_, HashMap<DomainName, Failures>> {

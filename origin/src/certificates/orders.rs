@@ -1,24 +1,26 @@
 //! One order, from the request to the certificate that edges are given.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures_util::future;
 use rcgen::KeyPair;
 use tokio::time::Instant;
-use verge_daemon::Clock;
+use verge_daemon::{Clock, error_chain};
 use verge_protocol::certificate::{CertificateState, ChallengeState};
 use verge_protocol::{CertificateName, DomainName, Position};
 
 use super::api_certificate::ApiCertificate;
 use super::authority::{Authority, AuthorityError, Challenge, ChallengeKind, PendingOrder};
 use super::dns_check::{DnsCheck, DnsProblem};
+use super::order_names;
 use super::plan::Wanted;
 use super::vault::{SecretName, Vault, VaultError};
 use super::x509::{self, ChainError};
 use crate::domains::delegated_owner;
 use crate::edge_reports::EdgeReports;
 use crate::feed::Feed;
-use crate::store::{Database, StoreError};
+use crate::store::{Database, FailedNames, StoreError};
 
 /// How long an order waits until all live edges answer its challenges. The authority may then meet one that does not.
 const EDGES_TIMEOUT: Duration = Duration::from_secs(30);
@@ -64,13 +66,14 @@ pub(crate) enum OrderError {
 }
 
 impl Orders {
-    /// Orders a certificate and publishes it in place of the `current` one. A challenge is answered by the fleet while the order lasts, and
-    /// not any more when this returns.
+    /// Orders a certificate and publishes it in place of the `current` one. `failed` are names that orders failed for. A challenge is answered by
+    /// the fleet while the order lasts, and not any more when this returns.
     pub(crate) async fn place(
         &self,
         authority: &Authority,
         wanted: &Wanted,
         current: Option<&CertificateState>,
+        failed: &FailedNames,
     ) -> Result<CertificateState, OrderError> {
         let api = self.api.as_ref().filter(|api| api.is(wanted));
         let generated;
@@ -80,8 +83,11 @@ impl Orders {
             generated = KeyPair::generate()?;
             &generated
         };
-        let order = tokio::time::timeout(ORDER_TIMEOUT, self.issue(authority, wanted, current, key)).await;
-        let Ok(issued) = order else {
+        let issue = async {
+            let by_dns = self.proven_by_dns(wanted, failed).await?;
+            self.issue(authority, wanted, by_dns, current, key).await
+        };
+        let Ok(issued) = tokio::time::timeout(ORDER_TIMEOUT, issue).await else {
             let domains = wanted.names.iter().map(|name| (name.domain().clone(), None));
             self.set_challenges(domains.collect()).await?;
             return Err(OrderError::Timeout);
@@ -105,10 +111,10 @@ impl Orders {
         &self,
         authority: &Authority,
         wanted: &Wanted,
+        by_dns: BTreeMap<DomainName, String>,
         current: Option<&CertificateState>,
         key: &KeyPair,
     ) -> Result<CertificateState, OrderError> {
-        let by_dns = self.proven_by_dns(wanted).await?;
         let api = self.api.as_ref().filter(|api| api.is(wanted));
         let replaces = current.and_then(|current| x509::leaf(&current.chain).ok());
         let mut order = authority.order(&wanted.names, replaces.as_ref()).await?;
@@ -164,27 +170,39 @@ impl Orders {
     }
 
     /// The domains that are proven by a TXT record, each with the record's owner name: the base domain, and those that delegate the name
-    /// `_acme-challenge.<domain>` to a name of the base domain that no other domain has.
-    async fn proven_by_dns(&self, wanted: &Wanted) -> Result<BTreeMap<DomainName, String>, OrderError> {
+    /// `_acme-challenge.<domain>` to a name of the base domain that no other domain has. If that cannot be found out of a domain, the
+    /// order fails at first; after a few failures the domain is taken for one that does not delegate.
+    async fn proven_by_dns(
+        &self,
+        wanted: &Wanted,
+        failed: &FailedNames,
+    ) -> Result<BTreeMap<DomainName, String>, OrderError> {
         let mut owners = BTreeMap::new();
         let Some(base) = &self.base else { return Ok(owners) };
-        for domain in wanted.names.iter().map(CertificateName::domain) {
-            let own = format!("_acme-challenge.{domain}");
-            if domain == base || self.api.as_ref().is_some_and(|api| api.is(wanted)) && domain.is_within(base) {
-                owners.insert(domain.clone(), own);
-            } else if !owners.contains_key(domain) {
-                let delegated = delegated_owner(domain, base);
-                let alias = self.dns.alias(&own).await.map_err(|error| {
-                    // The other names are not to wait for this one.
-                    let reason = (CertificateName::Host(domain.clone()), error.to_string());
-                    AuthorityError::NotAuthorized([reason].into())
-                })?;
-                if alias.as_ref() == Some(&delegated) {
-                    owners.insert(domain.clone(), delegated);
+        let is_of_api = self.api.as_ref().is_some_and(|api| api.is(wanted));
+        let domains: BTreeSet<&DomainName> = wanted.names.iter().map(CertificateName::domain).collect();
+        let (own, others): (Vec<&DomainName>, Vec<&DomainName>) =
+            domains.into_iter().partition(|domain| *domain == base || is_of_api && domain.is_within(base));
+        owners.extend(own.into_iter().map(|domain| (domain.clone(), challenge_owner(domain))));
+        let aliases = others.iter().map(async |domain| (*domain, self.dns.alias(&challenge_owner(domain)).await));
+        let mut not_known = BTreeMap::new();
+        for (domain, alias) in future::join_all(aliases).await {
+            let delegated = delegated_owner(domain, base);
+            match alias {
+                Ok(alias) if alias.as_ref() == Some(&delegated) => drop(owners.insert(domain.clone(), delegated)),
+                Ok(_) => {}
+                Err(error) => {
+                    let name = CertificateName::Host(domain.clone());
+                    if order_names::is_given_up(&name, failed) {
+                        tracing::warn!(%domain, error = error_chain(&error), "the authority is to ask for a file");
+                    } else {
+                        not_known.insert(name, error.to_string());
+                    }
                 }
             }
         }
-        Ok(owners)
+        // Other names are not to wait for these.
+        if not_known.is_empty() { Ok(owners) } else { Err(AuthorityError::NotAuthorized(not_known).into()) }
     }
 
     /// Withdraws the answers that an earlier process has left.
@@ -234,14 +252,18 @@ impl Orders {
     }
 }
 
+/// Where an authority asks for a TXT record of a domain (RFC 8555 §8.4).
+fn challenge_owner(domain: &DomainName) -> String {
+    format!("_acme-challenge.{domain}")
+}
+
 /// What the fleet answers, by domain. `owners` are those of TXT records.
 fn answers(challenges: Vec<Challenge>, owners: &BTreeMap<DomainName, String>) -> BTreeMap<DomainName, ChallengeState> {
     let mut answers: BTreeMap<DomainName, ChallengeState> = BTreeMap::new();
     for challenge in challenges {
         match challenge {
             Challenge::Dns01 { domain, text } => {
-                let own = || format!("_acme-challenge.{domain}");
-                let owner = owners.get(&domain).cloned().unwrap_or_else(own);
+                let owner = owners.get(&domain).cloned().unwrap_or_else(|| challenge_owner(&domain));
                 answers.entry(domain).or_default().dns.entry(owner).or_default().insert(text);
             }
             Challenge::Http01 { domain, token, key_authorization } => {

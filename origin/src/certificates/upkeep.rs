@@ -6,9 +6,10 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use verge_daemon::error_chain;
+use verge_protocol::api::CertificateEdges;
 use verge_protocol::{Digest, DomainName};
 
-use super::inventory::Inventory;
+use super::inventory::{Inventory, Published};
 use crate::feed::Feed;
 use crate::store::StoreError;
 
@@ -42,10 +43,12 @@ impl Upkeep {
 
     async fn round(&self) -> Result<(), StoreError> {
         let known = self.inventory.read().await?;
-        for (domain, certificate) in &known.certificates {
-            if !certificate.state.confirmed && certificate.edges.are_all() {
-                self.confirm(domain, certificate.state.key).await?;
-                tracing::info!(%domain, edges = certificate.edges.of, "certificate presented on all edges");
+        for (domain, Published { state, edges }) in &known.certificates {
+            let confirmed = edges.are_all() || state.confirmed && edges.without_tls == 0;
+            if confirmed != state.confirmed {
+                self.set_confirmed(domain, state.key, confirmed).await?;
+                let CertificateEdges { presenting, without_tls, .. } = *edges;
+                tracing::info!(%domain, confirmed, presenting, without_tls, "names of the certificate speak HTTPS, or no longer");
             }
         }
         if !self.ends {
@@ -56,7 +59,7 @@ impl Upkeep {
             self.inventory.database.delete_failed_names(&forgotten).await?;
         }
         for (domain, certificate) in known.unneeded() {
-            self.end(domain, certificate.state.key).await?;
+            self.end(domain, certificate.state.key, known.is_api(domain)).await?;
             tracing::info!(%domain, "certificate ended: nothing needs it any more");
         }
         // An edge that does not present a renewed certificate yet presents the one before it.
@@ -71,13 +74,13 @@ impl Upkeep {
         Ok(())
     }
 
-    async fn confirm(&self, domain: &DomainName, key: Digest) -> Result<(), StoreError> {
+    async fn set_confirmed(&self, domain: &DomainName, key: Digest, confirmed: bool) -> Result<(), StoreError> {
         let (database, domain) = (self.inventory.database.clone(), domain.clone());
-        self.feed.write(async move { database.confirm_certificate(&domain, key).await }).await
+        self.feed.write(async move { database.set_certificate_confirmed(&domain, key, confirmed).await }).await
     }
 
-    async fn end(&self, domain: &DomainName, key: Digest) -> Result<(), StoreError> {
+    async fn end(&self, domain: &DomainName, key: Digest, is_of_api: bool) -> Result<(), StoreError> {
         let (database, domain) = (self.inventory.database.clone(), domain.clone());
-        self.feed.write(async move { database.end_certificate(&domain, key).await }).await
+        self.feed.write(async move { database.end_certificate(&domain, key, is_of_api).await }).await
     }
 }

@@ -95,9 +95,17 @@ impl Vault {
         master.open(&name, &row.sealed).map(Some).ok_or(VaultError::Damaged(name))
     }
 
-    /// Deletes the private key of a certificate, which is damaged: the certificate is then ordered anew.
+    /// Deletes the private key of a certificate, which is damaged: the certificate is then ordered anew. One that is encrypted under another
+    /// master key is not: that key may be put back.
     pub(crate) async fn delete_damaged_key(&self, key: Digest) -> Result<(), VaultError> {
-        self.master()?;
+        let (master, name) = (self.master()?, SecretName::CertificateKey(key).to_string());
+        let Some(row) = self.database.secret(&name).await? else { return Ok(()) };
+        // Of one that cannot be read, it is not known.
+        if row.master != master.id() && !row.master.is_empty() {
+            tracing::error!(%key, master = row.master, "a private key is encrypted under another master key");
+            return Ok(());
+        }
+        tracing::error!(%key, "a private key is damaged, and deleted: its certificate is ordered anew");
         Ok(self.database.delete_certificate_key(key).await?)
     }
 

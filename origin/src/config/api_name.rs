@@ -17,6 +17,9 @@ pub enum ApiNameError {
     /// Sites are there.
     #[error("`api_name` is {0}, the host of `sites_url`: use another name, which resolves to this machine")]
     Base(DomainName),
+    /// Previews and releases are there.
+    #[error("`api_name` is {0}, which may be the host of a preview or release: use a name without `--`")]
+    Preview(DomainName),
     /// There is nothing to prove.
     #[error("`challenge_listen` has no effect without `api_name`: set the name, or remove it")]
     NoName,
@@ -45,6 +48,8 @@ pub(super) fn check(given: &Given<'_>, base: &DomainName) -> Result<(), ApiNameE
         Err(ApiNameError::WithFiles)
     } else if name == base {
         Err(ApiNameError::Base(base.clone()))
+    } else if base.label_of(name.as_str()).is_some_and(|label| label.contains("--")) {
+        Err(ApiNameError::Preview(name.clone()))
     } else {
         Ok(())
     }
@@ -69,10 +74,13 @@ mod tests {
         let config = parse(&format!("{name}{tls}[acme]")).unwrap();
         assert_eq!(config.api_name.unwrap().as_str(), "origin.example.com");
         assert!(parse(&format!("{name}{tls}{http}[acme]\nsites = \"each\"")).unwrap().challenge_listen.is_some());
+        assert!(parse(&format!("api_name = \"a.b--c.sites.example.com\"\n{tls}[acme]")).is_ok(), "no host of sites");
         for (text, expected) in [
             (format!("{name}[acme]"), "without `tls_listen`"),
             (format!("{name}{tls}"), "without `[acme]`"),
             (format!("api_name = \"sites.example.com\"\n{tls}[acme]"), "the host of `sites_url`"),
+            (format!("api_name = \"pr-1--demo.sites.example.com\"\n{tls}[acme]"), "host of a preview or release"),
+            (format!("api_name = \"e3b0c44298fc1c14--demo.sites.example.com\"\n{tls}[acme]"), "host of a preview"),
             (format!("{name}{tls}[api_certificate]\nchain = \"c\"\nkey = \"k\"\n[acme]"), "exclude each other"),
             (format!("api_name = \"no name\"\n{tls}[acme]"), "invalid domain name"),
             (format!("{tls}{http}[acme]"), "without `api_name`"),

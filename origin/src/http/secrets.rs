@@ -52,14 +52,11 @@ pub(super) async fn request(
 }
 
 /// One that is damaged is left out, as one that does not exist: the others are sent. A private key is deleted then, so that its certificate is
-/// ordered anew.
+/// ordered anew, unless it is encrypted under another master key.
 async fn read(vault: &Vault, name: Digest) -> Result<Option<Vec<u8>>, VaultError> {
     match vault.get(&SecretName::CertificateKey(name)).await {
         Ok(None) => {}
-        Err(error @ VaultError::Damaged(_)) => {
-            tracing::error!(error = error_chain(&error), "a private key is deleted: its certificate is ordered anew");
-            vault.delete_damaged_key(name).await?;
-        }
+        Err(VaultError::Damaged(_)) => vault.delete_damaged_key(name).await?,
         found => return found,
     }
     match vault.get(&SecretName::Tickets(name)).await {

@@ -79,8 +79,8 @@ impl Database {
         transaction.commit().await
     }
 
-    /// Forgets the failures of a name, and the failed orders for the certificate of `domain`, which it is in. What an authority asked to wait
-    /// stays.
+    /// Forgets the failures of a name, and the failed orders for the certificate of `domain`, which it is in, and for one of its own. What an
+    /// authority asked to wait stays.
     pub(crate) async fn forget_failed_orders(
         &self,
         name: &CertificateName,
@@ -88,8 +88,9 @@ impl Database {
     ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         failed_names::delete(&mut transaction, [name]).await?;
-        sqlx::query("update issuance set failures = 0, first_failure = 0, last_failure = 0 where domain = $1")
+        sqlx::query("update issuance set failures = 0, first_failure = 0, last_failure = 0 where domain in ($1, $2)")
             .bind(domain.as_str())
+            .bind(name.domain().as_str())
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await
@@ -132,21 +133,34 @@ impl Database {
         transaction.commit().await
     }
 
-    /// Records that all edges present the certificate with this key.
-    pub(crate) async fn confirm_certificate(&self, domain: &DomainName, key: Digest) -> Result<(), StoreError> {
+    /// Records whether all edges present the certificate with this key.
+    pub(crate) async fn set_certificate_confirmed(
+        &self,
+        domain: &DomainName,
+        key: Digest,
+        confirmed: bool,
+    ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         database::lock(&mut transaction).await?;
         let row = Key::Certificate(domain.clone());
         let current: Option<CertificateState> = state::get(&mut transaction, &row).await?;
         if let Some(current) = current.filter(|current| current.key == key) {
-            state::set(&mut transaction, &row, Some(&CertificateState { confirmed: true, ..current })).await?;
+            state::set(&mut transaction, &row, Some(&CertificateState { confirmed, ..current })).await?;
         }
         transaction.commit().await
     }
 
+    /// What name servers say of who may issue certificates; `None` also if the row is damaged.
+    pub(crate) async fn caa(&self) -> Result<Option<CaaState>, StoreError> {
+        match state::get(&mut *self.read_connection().await?, &Key::Caa).await {
+            Err(StoreError::Malformed { .. }) => Ok(None),
+            read => read,
+        }
+    }
+
     /// Has name servers say who may issue certificates; `None`: they say nothing.
     pub(crate) async fn set_caa(&self, new: Option<&CaaState>) -> Result<(), StoreError> {
-        // A start on a full disk writes nothing that is there.
+        // On a full disk, nothing is written that is there.
         if state::get(&mut *self.read_connection().await?, &Key::Caa).await.is_ok_and(|current| current.as_ref() == new)
         {
             return Ok(());
@@ -178,15 +192,23 @@ impl Database {
         Ok(column_values::sound_rows("rekey", rows, parse).into_iter().collect())
     }
 
-    /// Ends the certificate with this key, and forgets what became of orders for it. Its private key stays.
-    pub(crate) async fn end_certificate(&self, domain: &DomainName, key: Digest) -> Result<(), StoreError> {
+    /// Ends the certificate of edges with this key, and forgets what became of orders for it, unless the domain is now that of the certificate
+    /// of the API (`is_of_api`). Its private key stays.
+    pub(crate) async fn end_certificate(
+        &self,
+        domain: &DomainName,
+        key: Digest,
+        is_of_api: bool,
+    ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         database::lock(&mut transaction).await?;
         let row = Key::Certificate(domain.clone());
         let current: Option<CertificateState> = state::get(&mut transaction, &row).await?;
         if current.is_some_and(|current| current.key == key) {
             state::set(&mut transaction, &row, None::<&CertificateState>).await?;
-            delete_issuances(&mut transaction, domain).await?;
+            if !is_of_api {
+                delete_issuances(&mut transaction, domain).await?;
+            }
         }
         transaction.commit().await
     }
@@ -275,4 +297,36 @@ async fn put(
     .execute(&mut **transaction)
     .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn end_of_a_certificate_of_edges_forgets_no_orders_of_the_api() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::open(&directory.path().join("origin.db"), Timestamp(1)).await.unwrap();
+        let domain: DomainName = "origin.example".parse().unwrap();
+        let key = Digest::of(b"key");
+        for is_of_api in [true, false] {
+            let certificate = CertificateState {
+                names: [CertificateName::Host(domain.clone())].into(),
+                chain: String::new(),
+                key,
+                not_before: Timestamp(1),
+                not_after: Timestamp(2),
+                confirmed: false,
+            };
+            let secret =
+                SecretRow { name: format!("key/{key}"), master: "master".to_owned(), sealed: "sealed".to_owned() };
+            database.put_certificate(&domain, "authority", certificate, &secret, Timestamp(1)).await.unwrap();
+            let failed = IssuanceRow { failures: 3, ..IssuanceRow::default() };
+            database.put_issuance(&domain, "authority", &failed).await.unwrap();
+            database.end_certificate(&domain, key, is_of_api).await.unwrap();
+            assert!(database.certificates().await.unwrap().is_empty());
+            assert_eq!(database.issuances().await.unwrap().len(), usize::from(is_of_api));
+        }
+        database.close().await;
+    }
 }

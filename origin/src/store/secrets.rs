@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sqlx::AnyConnection;
+use sqlx::{AnyConnection, FromRow as _};
 use verge_protocol::certificate::TicketSecretState;
 use verge_protocol::state::Key;
 use verge_protocol::{Digest, EdgeName, Timestamp};
@@ -30,13 +30,16 @@ impl Database {
         transaction.commit().await
     }
 
-    /// The secret of this name.
+    /// The secret of this name. One whose columns cannot be read is empty: it cannot be decrypted either.
     pub(crate) async fn secret(&self, name: &str) -> Result<Option<SecretRow>, StoreError> {
-        let row: Option<(String, String)> = sqlx::query_as("select master, sealed from secret where name = $1")
-            .bind(name)
-            .fetch_optional(self.read())
-            .await?;
-        Ok(row.map(|(master, sealed)| SecretRow { name: name.to_owned(), master, sealed }))
+        let query = sqlx::query("select master, sealed from secret where name = $1").bind(name);
+        let rows = column_values::fetch_all(&mut *self.read_connection().await?, query).await?;
+        let row = rows.into_iter().next().map(|row| {
+            let columns = row.and_then(|row| <(String, String)>::from_row(&row)).map_err(StoreError::from);
+            let (master, sealed) = column_values::log_unreadable("secret", columns).unwrap_or_default();
+            SecretRow { name: name.to_owned(), master, sealed }
+        });
+        Ok(row)
     }
 
     /// The names of the stored private keys of certificates.

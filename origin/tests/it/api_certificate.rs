@@ -6,20 +6,24 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::{Certificate as Root, Client};
+use reqwest::{Certificate as Root, Client, Method};
 use serde_json::json;
 use tokio::task::JoinSet;
-use verge_origin::{Config, SiteCertificates};
+use verge_daemon::Clock;
+use verge_origin::{AuthoritySettings, Config, SiteCertificates};
+use verge_protocol::Timestamp;
 use verge_protocol::api::{Certificate, Problem, Status};
-use verge_test_kit::{Answer, FakeDns, Pebble, files_with, free_port, until};
+use verge_test_kit::{AcmeAuthority, Answer, FakeDns, Pebble, files_with, free_port, until};
 
-use super::certificates::{Fleet, authority, delegate};
+use super::certificates::{Fleet, authority, delegate, local_authority};
 use super::test_origin::{TestOrigin, error};
 
 /// A name whose DNS is elsewhere.
 const NAME: &str = "origin.example.com";
 /// A name that the fleet's name servers answer for.
 const WITHIN_BASE: &str = "origin.sites.example.org";
+
+const DAY: Duration = Duration::from_hours(24);
 
 fn with_name(config: &mut Config, name: &str, dns: SocketAddr, pebble: &Pebble) {
     config.sites_url = "https://sites.example.org".parse().unwrap();
@@ -29,6 +33,8 @@ fn with_name(config: &mut Config, name: &str, dns: SocketAddr, pebble: &Pebble) 
     config.certificate_interval = Duration::from_millis(50);
     config.tls_listen = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()];
     config.api_name = Some(name.parse().unwrap());
+    // The edge that answers challenges does not report.
+    config.rollout_timing.live = Duration::from_millis(100);
 }
 
 /// Reads the status as a client does that verifies the name.
@@ -174,5 +180,88 @@ async fn name_of_the_api_that_cannot_be_verified_is_a_problem_that_names_the_rec
     until("the certificate", async || status_by_name(&origin, NAME, &root).await.is_ok()).await;
     assert_eq!(listed(&origin).await.problem, None);
     until("the status without it", async || overdue().await.is_none()).await;
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn name_of_the_api_is_that_of_no_site_and_of_no_domain() {
+    let dns = FakeDns::start().await;
+    // Nothing is ordered: there is nobody at this address.
+    let without_name = |config: &mut Config| {
+        config.sites_url = "https://sites.example.org".parse().unwrap();
+        config.resolver = Some(dns.address);
+        config.authorities = vec![AuthoritySettings::new("https://127.0.0.1:9/directory")];
+        config.tls_listen = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()];
+    };
+    let origin = TestOrigin::start_with(without_name).await;
+    for site in ["origin", "demo"] {
+        origin.create_site(site).await;
+    }
+    let claim = json!({ "site": "demo" });
+    assert!(origin.put(&format!("/v1/domains/{NAME}"), &claim).await.status().is_success());
+
+    // What was there before the setting keeps the origin from starting.
+    let named = |name: &'static str| move |config: &mut Config| config.api_name = Some(name.parse().unwrap());
+    let (origin, error_of_site) = origin.fail_to_restart_with(named(WITHIN_BASE)).await;
+    assert_eq!(error_of_site, "`api_name` is origin.sites.example.org, the host of site `origin`: set another name");
+    let (origin, error_of_domain) = origin.fail_to_restart_with(named(NAME)).await;
+    let expected =
+        "`api_name` is origin.example.com, a domain of site `demo`: remove the domain first, or set another name";
+    assert_eq!(error_of_domain, expected, "it is not proven, but may be any time");
+
+    // What would come later is refused.
+    assert!(origin.delete(&format!("/v1/domains/{NAME}")).await.status().is_success());
+    let origin = origin.restart_with(named(NAME)).await;
+    let (status, body) = error(origin.put(&format!("/v1/domains/{NAME}"), &claim).await).await;
+    assert_eq!((status, body.code.as_str()), (400, "invalid_domain"));
+    assert!(body.message.contains("origin's API"), "{}", body.message);
+    let origin = origin.restart_with(named("api.sites.example.org")).await;
+    let (status, body) = error(origin.put("/v1/sites/api", json!({})).await).await;
+    assert_eq!((status, body.code.as_str()), (400, "invalid_name"));
+    assert_eq!(body.message, "api would answer at the name of the origin's API");
+    origin.create_site("api-2").await;
+    let (status, _) = error(origin.request(Method::GET, "/v1/sites/api").send().await.unwrap()).await;
+    assert_eq!(status, 404);
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn certificate_of_the_api_that_was_renewed_has_a_renewal_window_of_its_own() {
+    let (dns, port, time) = (FakeDns::start().await, free_port(), Clock::manual(Timestamp(1_000)));
+    let authority = AcmeAuthority::start("authority", time.clone(), DAY * 90).await;
+    // It is to be renewed in the eleventh day.
+    let window = |not_before: Timestamp| (not_before.after(DAY * 10), not_before.after(DAY * 11));
+    authority.set_renewal_rule(move |issued, _| window(issued.not_before));
+    authority.set_edges(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))]);
+    let origin = TestOrigin::start_with(|config| {
+        config.sites_url = "https://sites.example.org".parse().unwrap();
+        config.resolver = Some(dns.address);
+        config.authorities = vec![local_authority(&authority)];
+        config.site_certificates = SiteCertificates::None;
+        config.certificate_interval = Duration::from_millis(50);
+        config.tls_listen = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()];
+        config.challenge_listen = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into());
+        config.api_name = Some(NAME.parse().unwrap());
+    })
+    .await;
+    let renewal_is_in_window_of = async |issued: Timestamp| {
+        let listed = listed(&origin).await;
+        assert_eq!(listed.problem, None);
+        let (start, end) = window(issued);
+        listed.renewal.is_some_and(|renewal| (start..end).contains(&renewal))
+    };
+    let first = time.now();
+    until("the first window", async || renewal_is_in_window_of(first).await).await;
+    assert_eq!(authority.counts().orders, 1);
+
+    let advance = |by: Duration| {
+        time.advance(by);
+        origin.clock.advance(by);
+    };
+    advance(DAY * 11);
+    let second = time.now();
+    // Neither clock moves, so that a window of before would stay.
+    until("the second window", async || renewal_is_in_window_of(second).await).await;
+    assert_eq!(authority.counts().orders, 2);
     origin.stop().await;
 }

@@ -16,7 +16,7 @@ use verge_protocol::certificate::{CaaState, CertificateState, ChallengeState};
 use verge_protocol::report::{CertificateLag, EdgeReport};
 use verge_protocol::state::ParsedRow;
 use verge_protocol::{Digest, DomainName, Seq};
-use verge_test_kit::{Answer, FakeDns, Pebble, files_with, until};
+use verge_test_kit::{AcmeAuthority, Answer, FakeDns, Pebble, files_with, until};
 
 use super::test_origin::{TestOrigin, error, ok};
 
@@ -105,7 +105,8 @@ async fn answer(mut connection: TcpStream, mut rows: watch::Receiver<Rows>) {
     }
     let head = String::from_utf8(head).unwrap();
     let token = head.split(' ').nth(1).unwrap().trim_start_matches("/.well-known/acme-challenge/").to_owned();
-    let host = head.lines().find_map(|line| line.strip_prefix("Host: ")).unwrap();
+    let header = |line| str::strip_prefix(line, "Host: ").or_else(|| str::strip_prefix(line, "host: "));
+    let host = head.lines().find_map(header).unwrap();
     let host: DomainName = host.split(':').next().unwrap().parse().unwrap();
     let find = |rows: &Rows| rows.challenges.get(&host)?.http.get(&token).cloned();
     let found = tokio::time::timeout(Duration::from_secs(5), rows.wait_for(|rows| find(rows).is_some())).await;
@@ -121,6 +122,15 @@ pub(super) fn authority(pebble: &Pebble) -> AuthoritySettings {
         email: Some("ops@example.com".to_owned()),
         ca_file: Some(pebble.ca_file.clone()),
         ..AuthoritySettings::new(pebble.directory_url.clone())
+    }
+}
+
+/// The settings for an authority in this process.
+pub(super) fn local_authority(authority: &AcmeAuthority) -> AuthoritySettings {
+    AuthoritySettings {
+        ca_file: Some(authority.ca_file.clone()),
+        poll_delay: Duration::from_millis(5),
+        ..AuthoritySettings::new(authority.directory_url.clone())
     }
 }
 
@@ -146,11 +156,20 @@ async fn start_with_live(fleet: &Fleet, authorities: Vec<AuthoritySettings>, liv
 
 /// Claims a domain, and creates the record that proves it.
 pub(super) async fn claim(origin: &TestOrigin, dns: &FakeDns, domain: &str, redirect_to: Option<&str>) {
+    prove(dns, claim_unproven(origin, domain, redirect_to).await);
+}
+
+/// Claims a domain whose record does not exist yet.
+async fn claim_unproven(origin: &TestOrigin, domain: &str, redirect_to: Option<&str>) -> Domain {
     let request =
         DomainRequest { site: "demo".parse().unwrap(), redirect_to: redirect_to.map(|to| to.parse().unwrap()) };
-    let claimed: Domain = ok(origin.put(&format!("/v1/domains/{domain}"), request).await).await;
-    let value: &'static str = claimed.proof.value.leak();
-    dns.set(&claimed.proof.name, Answer::Texts(vec![vec![value]]));
+    ok(origin.put(&format!("/v1/domains/{domain}"), request).await).await
+}
+
+/// Creates the record that proves a domain.
+fn prove(dns: &FakeDns, domain: Domain) {
+    let value: &'static str = domain.proof.value.leak();
+    dns.set(&domain.proof.name, Answer::Texts(vec![vec![value]]));
 }
 
 pub(super) async fn wait_for(
@@ -248,8 +267,8 @@ pub(super) fn delegate(dns: &FakeDns) {
     dns.set("ns.sites.example.org", Answer::Host);
 }
 
-async fn start_with_wildcard(fleet: &Fleet, pebble: &Pebble) -> TestOrigin {
-    let (dns, authority) = (fleet.dns.address, authority(pebble));
+pub(super) async fn start_with_wildcard(fleet: &Fleet, authority: AuthoritySettings) -> TestOrigin {
+    let dns = fleet.dns.address;
     let change = move |config: &mut Config| {
         config.sites_url = "https://sites.example.org".parse().unwrap();
         config.resolver = Some(dns);
@@ -259,6 +278,8 @@ async fn start_with_wildcard(fleet: &Fleet, pebble: &Pebble) -> TestOrigin {
         config.authorities = vec![authority];
         config.certificate_interval = Duration::from_millis(50);
         config.domain_check_interval = Duration::from_millis(50);
+        // The edge that answers challenges does not report.
+        config.rollout_timing.live = Duration::from_millis(100);
     };
     let origin = TestOrigin::start_with(change).await;
     origin.create_site("demo").await;
@@ -277,7 +298,7 @@ async fn base_domain_and_delegating_domain_are_proven_by_txt_records() {
     let delegated = format!("{owner}._acme-challenge.sites.example.org").leak();
     fleet.dns.set("_acme-challenge.www.example.com", Answer::Cname(delegated));
     let pebble = Pebble::start(fleet.dns.address, fleet.address.port()).await;
-    let origin = start_with_wildcard(&fleet, &pebble).await;
+    let origin = start_with_wildcard(&fleet, authority(&pebble)).await;
     let (dns, mut tasks) = (Arc::clone(&fleet.dns), JoinSet::new());
     let mut rows = fleet.follow(&origin, &mut tasks).await;
     claim(&origin, &dns, "www.example.com", None).await;
@@ -301,7 +322,7 @@ async fn stale_name_server_is_named_with_the_record_seen_and_the_one_wanted() {
     delegate(&fleet.dns);
     fleet.dns.set("_acme-challenge.sites.example.org", Answer::Texts(vec![vec!["of-yesterday"]]));
     let pebble = Pebble::start(fleet.dns.address, fleet.address.port()).await;
-    let origin = start_with_wildcard(&fleet, &pebble).await;
+    let origin = start_with_wildcard(&fleet, authority(&pebble)).await;
     let problem = loop {
         let listed: Vec<Certificate> = origin.get("/v1/certificates").await;
         if let Some(problem) = listed.into_iter().find_map(|certificate| certificate.problem) {
@@ -332,7 +353,7 @@ async fn name_server_that_is_silent_or_stale_does_not_keep_certificates_from_bei
         let answer = if is_silent { Answer::Timeout } else { Answer::Texts(vec![vec!["of-yesterday"]]) };
         second.set(challenge, answer);
         let pebble = Pebble::start(fleet.dns.address, fleet.address.port()).await;
-        let origin = start_with_wildcard(&fleet, &pebble).await;
+        let origin = start_with_wildcard(&fleet, authority(&pebble)).await;
         let mut tasks = JoinSet::new();
         let mut rows = fleet.follow(&origin, &mut tasks).await;
         wait_for(&mut rows, &pebble, |rows| rows.certificates.len() == 1).await;
@@ -371,8 +392,14 @@ impl<'a> Reporting<'a> {
 
     /// All edges report that they present everything, until this holds.
     async fn report_until(&self, text: &str, condition: impl AsyncFn() -> bool) {
+        self.report_lag_until([None, None], text, condition).await;
+    }
+
+    /// Each edge reports that it has applied all, and whether it still lags with a domain's certificate, until this holds. Orders wait for live
+    /// edges to apply challenges.
+    async fn report_lag_until(&self, lagging: [Option<&DomainName>; 2], text: &str, condition: impl AsyncFn() -> bool) {
         until(text, async || {
-            self.report(&[None, None]).await;
+            self.report(&lagging).await;
             condition().await
         })
         .await;
@@ -445,7 +472,10 @@ async fn certificate_is_confirmed_replaced_and_ended_as_edges_present_it() {
 
     // One more name: it is not confirmed for that, and the earlier key stays while an edge lacks the new certificate.
     claim(&origin, &dns, "example.com", Some("www.example.com")).await;
-    let second = of_www(&wait_for(&mut rows, &pebble, |rows| of_www(rows).unwrap().names.len() == 2).await).unwrap();
+    let has_names = async |names| of_www(&rows.borrow()).unwrap().names.len() == names;
+    let none_presents = [Some(&www), Some(&www)];
+    edges.report_lag_until(none_presents, "both names", async || has_names(2).await).await;
+    let second = of_www(&rows.borrow()).unwrap();
     assert!(!second.confirmed && second.key != first.key);
     edges.report(&[None, Some(&www)]).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -456,7 +486,8 @@ async fn certificate_is_confirmed_replaced_and_ended_as_edges_present_it() {
 
     // One name less: it stays confirmed.
     assert!(origin.delete("/v1/domains/example.com").await.status().is_success());
-    let third = of_www(&wait_for(&mut rows, &pebble, |rows| of_www(rows).unwrap().names.len() == 1).await).unwrap();
+    edges.report_lag_until(none_presents, "one name", async || has_names(1).await).await;
+    let third = of_www(&rows.borrow()).unwrap();
     assert!(third.confirmed && third.key != second.key);
     let listed: Vec<Certificate> = origin.get("/v1/certificates").await;
     assert_eq!(listed[0].key_type.as_deref(), Some("ECDSA P-256"));
@@ -485,7 +516,8 @@ async fn certificate_of_a_domain_that_redirects_now_ends_only_when_its_replaceme
     edges.report(&[None, None]).await;
     claim(&origin, &dns, "example.com", Some("www.example.com")).await;
     let www: DomainName = "www.example.com".parse().unwrap();
-    wait_for(&mut rows, &pebble, |rows| rows.certificates[&www].names.len() == 2).await;
+    let has_both = async || rows.borrow().certificates[&www].names.len() == 2;
+    edges.report_lag_until([Some(&www), Some(&www)], "both names", has_both).await;
     edges.report(&[None, Some(&www)]).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(rows.borrow().certificates.len(), 2, "an edge presents the earlier one still");
@@ -530,6 +562,44 @@ async fn sibling_that_does_not_point_here_is_left_out_named_and_tried_again() {
     origin.clock.advance(Duration::from_mins(10));
     wait_for(&mut rows, &pebble, |rows| names(rows) == Some(2)).await;
     assert_eq!(listed().await.problem, None);
+    origin.stop().await;
+}
+
+#[tokio::test]
+async fn name_whose_delegation_cannot_be_found_out_is_left_out_and_the_others_are_ordered() {
+    if !Pebble::is_installed() {
+        return;
+    }
+    let fleet = Fleet::bind(&["www.example.com", "example.com"]).await;
+    delegate(&fleet.dns);
+    let (alias, dns) = ("_acme-challenge.example.com", Arc::clone(&fleet.dns));
+    dns.set(alias, Answer::ServFail);
+    let pebble = Pebble::start(fleet.dns.address, fleet.address.port()).await;
+    let origin = start_with_wildcard(&fleet, authority(&pebble)).await;
+    let mut tasks = JoinSet::new();
+    let mut rows = fleet.follow(&origin, &mut tasks).await;
+    // The other name is proven first: no order for the certificate is without it.
+    let www: DomainName = "www.example.com".parse().unwrap();
+    let claimed = claim_unproven(&origin, "www.example.com", None).await;
+    claim(&origin, &dns, "example.com", Some("www.example.com")).await;
+    until("the other name to be proven", async || {
+        let domains: Vec<Domain> = origin.get("/v1/domains").await;
+        domains.iter().any(|domain| domain.name.as_str() == "example.com" && domain.proven.is_some())
+    })
+    .await;
+    prove(&dns, claimed);
+    wait_for(&mut rows, &pebble, |rows| rows.certificates.contains_key(&www)).await;
+    let names = |rows: &Rows| rows.certificates[&www].names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(names(&rows.borrow()), ["www.example.com"]);
+    let listed: Vec<Certificate> = origin.get("/v1/certificates").await;
+    let problem = listed.into_iter().find(|listed| listed.domain == www).unwrap().problem.unwrap();
+    let expected = format!("example.com: it cannot be found out whether `{alias}` is delegated: ");
+    assert!(problem.starts_with(&expected), "{problem}");
+
+    // The name servers of the other name work again.
+    dns.remove(alias);
+    origin.clock.advance(Duration::from_hours(1));
+    wait_for(&mut rows, &pebble, |rows| names(rows).len() == 2).await;
     origin.stop().await;
 }
 

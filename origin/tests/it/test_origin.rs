@@ -108,6 +108,16 @@ impl TestOrigin {
         Box::pin(self.restart()).await
     }
 
+    /// Shuts the origin down, fails to start it with other settings, and starts it with those that it had. Returns the error.
+    pub(super) async fn fail_to_restart_with(self, change: impl FnOnce(&mut Config)) -> (Self, String) {
+        self.daemon.shutdown().await.unwrap();
+        let mut config = self.config.clone();
+        change(&mut config);
+        let error = Origin::bind_with_clock(config, self.clock.clone()).await.err().unwrap();
+        let daemon = Origin::bind_with_clock(self.config.clone(), self.clock.clone()).await.unwrap();
+        (Self { daemon, ..self }, format!("{error:#}"))
+    }
+
     /// Copies the data directory of the stopped origin, runs it again, and returns the copy.
     pub(super) async fn back_up(self) -> (Self, PathBuf) {
         self.daemon.shutdown().await.unwrap();

@@ -71,6 +71,8 @@ struct State {
     /// Where challenges are checked, and how many were.
     edges: Vec<SocketAddr>,
     checks: usize,
+    /// The names at which nothing answers.
+    unreachable: BTreeSet<String>,
     nonces: u64,
 }
 
@@ -111,6 +113,7 @@ impl AcmeAuthority {
             renewal_rule: None,
             edges: Vec::new(),
             checks: 0,
+            unreachable: BTreeSet::new(),
             nonces: 0,
         };
         // A new connection for each check, as authorities make.
@@ -130,6 +133,11 @@ impl AcmeAuthority {
     /// Checks challenges at the plain HTTP listeners of these edges from now on.
     pub fn set_edges(&self, edges: Vec<SocketAddr>) {
         self.shared.state().edges = edges;
+    }
+
+    /// Finds nothing at these names from now on.
+    pub fn set_unreachable(&self, names: impl IntoIterator<Item = String>) {
+        self.shared.state().unreachable = names.into_iter().collect();
     }
 
     /// Offers renewal information: when a certificate is to be renewed, at the present time. Call it before clients read the directory.

@@ -40,7 +40,25 @@ impl Pebble {
     }
 
     /// Starts one with other settings.
+    ///
+    /// # Panics
+    /// If it does not listen within two minutes, or ends at once several times.
     pub async fn start_with(settings: PebbleSettings) -> Self {
+        let mut log = String::new();
+        for _ in 0..5 {
+            let mut pebble = Self::spawn(&settings, [free_port(), free_port()]);
+            let is_listening = tokio::time::timeout(Duration::from_mins(2), pebble.is_listening()).await;
+            if is_listening.unwrap_or_else(|_| panic!("pebble does not listen: {}", pebble.log())) {
+                return pebble;
+            }
+            // Another process has taken a port meanwhile.
+            log = pebble.log();
+        }
+        panic!("pebble ends at once: {log}");
+    }
+
+    /// Spawns one that is to listen at these ports; the second one is for its own root certificate.
+    fn spawn(settings: &PebbleSettings, [port, management]: [u16; 2]) -> Self {
         let PebbleSettings { dns, http_port, rejected_nonces, external_accounts } = settings;
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
@@ -49,7 +67,6 @@ impl Pebble {
         let certificate = rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
         std::fs::write(path("cert.pem"), certificate.pem()).unwrap();
         std::fs::write(path("key.pem"), key.serialize_pem()).unwrap();
-        let (port, management) = (free_port(), free_port());
         let config = serde_json::json!({ "pebble": {
             "listenAddress": format!("127.0.0.1:{port}"),
             "managementListenAddress": format!("127.0.0.1:{management}"),
@@ -78,21 +95,37 @@ impl Pebble {
         let ca_file = path("cert.pem");
         let directory_url = format!("https://127.0.0.1:{port}/dir");
         let management_url = format!("https://127.0.0.1:{management}");
-        let pebble = Self { directory_url, ca_file, management_url, directory, process };
-        for _ in 0..600 {
-            if tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok() {
-                return pebble;
+        Self { directory_url, ca_file, management_url, directory, process }
+    }
+
+    /// Waits until it answers at both ports; false if it has ended.
+    async fn is_listening(&mut self) -> bool {
+        let client = self.client();
+        // Another process at the port has another certificate.
+        for url in [self.directory_url.clone(), self.root_url()] {
+            while client.get(&url).send().await.is_err() {
+                if self.process.try_wait().unwrap().is_some() {
+                    return false;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("pebble does not listen: {}", pebble.log());
+        true
+    }
+
+    fn client(&self) -> reqwest::Client {
+        let own = reqwest::Certificate::from_pem(&std::fs::read(&self.ca_file).unwrap()).unwrap();
+        let client = reqwest::Client::builder().tls_certs_only([own]).no_proxy().timeout(Duration::from_secs(5));
+        client.build().unwrap()
+    }
+
+    fn root_url(&self) -> String {
+        format!("{}/roots/0", self.management_url)
     }
 
     /// The root certificate under which it issues, in PEM.
     pub async fn root(&self) -> String {
-        let own = reqwest::Certificate::from_pem(&std::fs::read(&self.ca_file).unwrap()).unwrap();
-        let client = reqwest::Client::builder().tls_certs_only([own]).no_proxy().build().unwrap();
-        let answer = client.get(format!("{}/roots/0", self.management_url)).send().await.unwrap();
+        let answer = self.client().get(self.root_url()).send().await.unwrap();
         answer.error_for_status().unwrap().text().await.unwrap()
     }
 
@@ -123,4 +156,22 @@ impl Drop for Pebble {
 /// A TCP port of loopback that was free just now.
 pub fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn authority_whose_port_is_taken_does_not_count_as_listening() {
+        if !Pebble::is_installed() {
+            return;
+        }
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let dns = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
+        let settings = PebbleSettings { dns, http_port: 9, rejected_nonces: 0, external_accounts: BTreeMap::new() };
+        let ports = [taken.local_addr().unwrap().port(), free_port()];
+        assert!(!Pebble::spawn(&settings, ports).is_listening().await);
+        assert!(Pebble::spawn(&settings, [free_port(), free_port()]).is_listening().await);
+    }
 }

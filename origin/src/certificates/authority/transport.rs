@@ -72,11 +72,12 @@ impl Transport {
         *self.lock()
     }
 
-    /// Gets a document, for the time of the answer too.
-    pub(super) async fn get(&self, url: &str) -> Result<Bytes, String> {
+    /// Gets a document, for the time of the answer too; `None`: the answer is an error.
+    pub(super) async fn get(&self, url: &str) -> Result<Option<Bytes>, String> {
         let mut answer = self.client.get(url).send().await.map_err(|error| error_chain(&error))?;
         self.observe_time(answer.headers());
-        read(&mut answer).await
+        let document = read(&mut answer).await?;
+        Ok(Some(document).filter(|_| answer.status().is_success()))
     }
 
     async fn send(&self, request: Request<BodyWrapper<Bytes>>) -> Result<BytesResponse, TransportError> {

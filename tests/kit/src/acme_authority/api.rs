@@ -133,17 +133,19 @@ async fn challenge(
     Path((number, index)): Path<(usize, usize)>,
     Json(body): Json<Value>,
 ) -> Json<Value> {
-    let (name, token, thumbprint, edge) = {
+    let (name, token, thumbprint, edge, is_unreachable) = {
         let mut state = shared.state();
         let authorization = &state.orders.get(number).authorizations[index];
         let (name, token) = (authorization.name.clone(), authorization.token.clone());
         let thumbprint = state.accounts[Signed::new(&body).account()].clone();
         state.checks += 1;
-        (name, token, thumbprint, state.edges[state.checks % state.edges.len()])
+        let (edge, is_unreachable) = (state.edges[state.checks % state.edges.len()], state.unreachable.contains(&name));
+        (name, token, thumbprint, edge, is_unreachable)
     };
     let request = shared.http.get(format!("http://{edge}/.well-known/acme-challenge/{token}"));
     let fetched = async { request.header(header::HOST, name).send().await?.error_for_status()?.text().await };
     let checked = match fetched.await {
+        _ if is_unreachable => Err("nothing answers at this name".to_owned()),
         Ok(text) if text.trim_end() == format!("{token}.{thumbprint}") => Ok(()),
         Ok(text) => Err(format!("{edge} answers `{text}`")),
         Err(error) => Err(error_chain(&error)),
