@@ -17,7 +17,9 @@ fn redirects(count: usize) -> RedirectMatcher {
             1 => (format!("/folder-{index}/*"), format!("/elsewhere-{index}/:splat")),
             _ => (format!("/blog/:year/post-{index}"), format!("/posts/:year/{index}")),
         };
-        Fields { from, query: std::collections::BTreeMap::new(), to, status: 301, force: false }.try_into().expect("valid")
+        Fields { from, query: std::collections::BTreeMap::new(), to, status: 301, force: false }
+            .try_into()
+            .expect("valid")
     };
     RedirectMatcher::new((0..count).map(rule).collect())
 }
