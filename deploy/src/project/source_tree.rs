@@ -112,10 +112,12 @@ pub(super) fn is_source_tree(dir: &Path) -> bool {
     has_any(dir, &MARKERS) || is_built_package(dir) || is_legacy_hugo(dir) || loads_sources(dir)
 }
 
-/// Whether a `package.json` says that the directory is built. A site without a build may have one for a formatter or a server.
+/// Whether the directory has a `package.json` and is built. A site without a build may have one for a formatter or a server, beside its page.
 fn is_built_package(dir: &Path) -> bool {
     let Ok(text) = std::fs::read_to_string(dir.join("package.json")) else { return false };
-    package_json::has_script(&text, "build") || package_json::dependencies(&text).iter().any(|name| is_build_tool(name))
+    !dir.join("index.html").is_file()
+        || package_json::has_script(&text, "build")
+        || package_json::dependencies(&text).iter().any(|name| is_build_tool(name))
 }
 
 fn is_build_tool(package: &str) -> bool {
@@ -188,8 +190,10 @@ mod tests {
             (r#"{"name":"plain","scripts":{"start":"serve ."},"devDependencies":{"prettier":"3"}}"#, false),
             ("{", false),
         ] {
-            assert_eq!(is_source_tree(tree(&[("package.json", package)]).path()), is_source, "{package}");
+            let tree = tree(&[("package.json", package), ("index.html", "")]);
+            assert_eq!(is_source_tree(tree.path()), is_source, "{package}");
         }
+        assert!(is_source_tree(tree(&[("package.json", r#"{"name":"plain"}"#)]).path()), "a site has a page");
     }
 
     #[test]
