@@ -122,12 +122,7 @@ impl Project {
         add(current.to_owned());
         build_dir::output_root(current).into_iter().for_each(add);
         let (settings, settings_file) = match read_first(&search_dirs, SETTINGS_FILE)? {
-            Some((path, text)) => {
-                let settings = Settings::parse(&path, &text)?;
-                let is_ours =
-                    given.as_deref().is_none_or(|given| !is_of_another(&path, &settings, given, &search_dirs));
-                if is_ours { (settings, Some(path)) } else { (Settings::default(), None) }
-            }
+            Some((path, text)) => (Settings::parse(&path, &text)?, Some(path)),
             None => (Settings::default(), None),
         };
         Ok(Self { settings, settings_file, search_dirs, given, current: current.to_owned() })
@@ -145,12 +140,20 @@ impl Project {
         Ok(Some(protect.load(root, variable.map(Users::expose), build_dir)?))
     }
 
-    /// The nearest `netlify.toml`.
+    /// The nearest `netlify.toml`. One beyond the nearest `package.json` is that of a workspace, not of this package.
     pub fn netlify_toml(&self) -> Option<PathBuf> {
-        crate::rules::find_netlify_toml(&self.search_dirs)
+        crate::rules::find_netlify_toml(self.package_dirs())
     }
 
-    /// The same, and what names it.
+    /// The first directories of the search, up to the one with the `package.json` of the project.
+    fn package_dirs(&self) -> &[PathBuf] {
+        // Some tools copy the file into their output, which is no project of its own.
+        let has_package = |dir: &PathBuf| dir.join("package.json").is_file() && build_dir::output_root(dir).is_none();
+        let end = self.search_dirs.iter().position(has_package);
+        end.map_or(&self.search_dirs, |end| &self.search_dirs[..=end])
+    }
+
+    /// The site as [`Self::site`] finds it, and what names it.
     pub fn named_site(&self, given: Option<&SiteName>) -> Result<NamedSite, ProjectError> {
         let named = |site: &SiteName, source| Ok(NamedSite { site: site.clone(), source });
         if let Some(site) = given {
@@ -177,7 +180,7 @@ impl Project {
         if let (Some(path), Some(file)) = (&self.settings.dir, &self.settings_file) {
             return Ok(Some(Configured { path: path.clone(), file: file.clone(), key: "dir" }));
         }
-        let Some((file, text)) = read_first(&self.search_dirs, "netlify.toml")? else { return Ok(None) };
+        let Some((file, text)) = read_first(self.package_dirs(), "netlify.toml")? else { return Ok(None) };
         let publish = netlify_toml::publish(&file, &text)?;
         Ok(publish.map(|path| Configured { path, file, key: "publish" }))
     }
@@ -188,7 +191,10 @@ impl Project {
             return None;
         }
         let root = match (&self.settings_file, &named.source) {
-            (Some(file), _) => file.parent()?.to_owned(),
+            // Settings beyond the `package.json` may be those of several packages, each with a site of its own. A nearer file would hide them.
+            (Some(file), _) => {
+                file.parent().filter(|dir| self.package_dirs().iter().any(|near| near == dir))?.to_owned()
+            }
             (None, SiteSource::Package(package)) => package.parent()?.to_owned(),
             (None, _) => self.root(build_dir)?,
         };
@@ -209,7 +215,9 @@ impl Project {
             // A project elsewhere is somebody else's matter.
             return Some(root).filter(|root| root.starts_with(&current) || current.starts_with(root));
         }
-        let is_project = |root: &&Path| root.join(".git").exists() || source_tree::is_source_tree(root);
+        let is_project = |root: &&Path| {
+            root.join(".git").exists() || root.join("package.json").is_file() || source_tree::is_source_tree(root)
+        };
         let is_of_current = || match dir.strip_prefix(&current) {
             Ok(inside) => self.given.is_none() || inside == Path::new("") || build_dir::is_usual(inside),
             Err(_) => false,
@@ -220,18 +228,6 @@ impl Project {
             .map(Path::to_owned)
             .or_else(|| is_of_current().then_some(current.clone()))
     }
-}
-
-/// Whether a settings file is not that of the project of `given`: that project has a `package.json` nearer than the file, and the file does
-/// not name the directory. As in a workspace, whose own settings are not those of each of its packages.
-fn is_of_another(file: &Path, settings: &Settings, given: &Path, search_dirs: &[PathBuf]) -> bool {
-    let canonical = |path: &Path| path.canonicalize().ok();
-    let root = build_dir::output_root(given);
-    // Some tools copy the file into their output, which is no project of its own.
-    let is_output = |dir: &Path| root.as_deref().is_some_and(|root| dir != root && dir.starts_with(root));
-    let nearer = search_dirs.iter().take_while(|dir| Some(dir.as_path()) != file.parent());
-    let has_package = nearer.filter(|dir| !is_output(dir)).any(|dir| dir.join("package.json").is_file());
-    has_package && settings.dir.as_deref().and_then(canonical) != canonical(given)
 }
 
 fn read_first(dirs: &[PathBuf], file: &str) -> Result<Option<(PathBuf, String)>, ProjectError> {
@@ -303,23 +299,70 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn settings_of_a_workspace_are_not_those_of_its_packages() {
+    fn settings_of_a_workspace_hold_for_its_packages_that_have_none() {
         let tree = tree(&[
-            ("verge.toml", "site = \"shop\"\ndir = \"web/dist\""),
+            ("verge.toml", "site = \"shop\"\nchannel = \"staging\"\n[protect]\n"),
             ("package.json", r#"{"name":"workspace"}"#),
             ("web/package.json", r#"{"name":"web"}"#),
+            ("web/dist/index.html", ""),
+        ]);
+        for given in ["web/dist", "web"] {
+            let project = Project::find(Some(Path::new(given)), tree.path()).unwrap();
+            assert_eq!(project.site(None).unwrap().as_str(), "shop", "{given}");
+            assert!(project.settings.channel.is_some() && project.settings.protect.is_some(), "{given}");
+        }
+        std::fs::write(tree.path().join("web/verge.toml"), "site = \"web\"").unwrap();
+        assert_eq!(site(&tree, Some("web/dist"), "").unwrap(), "web");
+    }
+
+    #[test]
+    fn settings_of_several_packages_are_not_linked_to_one() {
+        let tree = tree(&[
+            ("verge.toml", "spa = true\n"),
+            ("web/package.json", r#"{"name":"web"}"#),
+            ("web/dist/index.html", ""),
+            ("plain/index.html", ""),
+        ]);
+        let root = tree.path().canonicalize().unwrap();
+        let link = |given: &str, site: Option<&str>| {
+            let project = Project::find(Some(Path::new(given)), &root).unwrap();
+            let site = site.map(|site| site.parse().unwrap());
+            let named = project.named_site(site.as_ref()).unwrap();
+            project.link(&named, &project.build_dir(false).unwrap().path).map(|link| link.file)
+        };
+        assert_eq!((link("web/dist", None), link("web/dist", Some("web"))), (None, None));
+        assert_eq!(link("plain", Some("plain")), Some(root.join("verge.toml")));
+    }
+
+    #[test]
+    fn netlify_toml_of_a_workspace_is_not_that_of_its_packages() {
+        let tree = tree(&[
+            ("netlify.toml", "[build]\npublish = \"web/dist\""),
+            ("package.json", r#"{"name":"workspace"}"#),
+            ("web/package.json", r#"{"name":"web"}"#),
+            ("web/netlify.toml", ""),
             ("web/dist/index.html", ""),
             ("web/dist/package.json", r#"{"name":"copied"}"#),
             ("admin/package.json", r#"{"name":"admin"}"#),
             ("admin/dist/index.html", ""),
             ("plain/index.html", ""),
         ]);
-        for (given, name) in [("web/dist", "shop"), ("admin/dist", "admin"), ("admin", "admin"), ("plain", "shop")] {
-            assert_eq!(site(&tree, Some(given), "").unwrap(), name, "{given}");
+        let root = tree.path().canonicalize().unwrap();
+        let found = |given: Option<&str>| {
+            let project = Project::find(given.map(Path::new), &root).unwrap();
+            let configured = project.configured_dir().unwrap().map(|configured| configured.file);
+            assert!(configured.is_none() || configured == project.netlify_toml(), "{given:?}");
+            project.netlify_toml().map(|file| file.strip_prefix(&root).unwrap().display().to_string())
+        };
+        for given in ["admin", "admin/dist"] {
+            assert_eq!(found(Some(given)), None, "{given}");
         }
-        std::fs::write(tree.path().join("admin/verge.toml"), "site = \"back-office\"").unwrap();
-        std::fs::write(tree.path().join("admin/dist/package.json"), "{}").unwrap();
-        assert_eq!(site(&tree, Some("admin/dist"), "").unwrap(), "back-office");
+        for given in [None, Some("plain"), Some(".")] {
+            assert_eq!(found(given).as_deref(), Some("netlify.toml"), "{given:?}");
+        }
+        for given in ["web", "web/dist"] {
+            assert_eq!(found(Some(given)).as_deref(), Some("web/netlify.toml"), "{given}");
+        }
     }
 
     #[test]

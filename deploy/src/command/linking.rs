@@ -11,13 +11,6 @@ use crate::output::human;
 use crate::project::{Link, NamedSite, SiteSource};
 use crate::upload::RetryPolicy;
 
-/// Whether a person may be asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Questions {
-    Allowed,
-    Forbidden,
-}
-
 /// A site that exists, and that nothing but the name in a `package.json` connects with this project.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -27,12 +20,7 @@ struct MayBeAnothers(SiteName);
 
 /// Makes sure that the site is this project's, if only `package.json` names it: templates name many projects alike. It is if it has no
 /// release yet. Otherwise a person decides, or the push is refused. Returns whether a person said so.
-pub(super) async fn confirm_site(
-    named: &NamedSite,
-    client: &Client,
-    questions: Questions,
-    context: &Context<'_>,
-) -> Result<bool, Failure> {
+pub(super) async fn confirm_site(named: &NamedSite, client: &Client, context: &Context<'_>) -> Result<bool, Failure> {
     let NamedSite { site, source: SiteSource::Package(_) } = named else { return Ok(false) };
     let path = format!("/v1/sites/{site}");
     let known = RetryPolicy::default().run_first(context.output, async || client.get::<Site>(&path).await).await;
@@ -50,11 +38,7 @@ pub(super) async fn confirm_site(
         live.name,
         human::line(&known.url, 300)
     );
-    let answer = match questions {
-        Questions::Allowed => context.output.confirm(question),
-        Questions::Forbidden => None,
-    };
-    match answer {
+    match context.output.confirm(question) {
         Some(true) => Ok(true),
         Some(false) => Err(Failure::new(Exit::Refused, &error).hint(Some(OTHER_NAME))),
         None => Err(Failure::new(Exit::Refused, &error)
@@ -67,21 +51,23 @@ pub(super) async fn confirm_site(
 
 const OTHER_NAME: &str = "for a new site, use --site with another name";
 
-/// Asks whether the project may be linked. `is_confirmed`: that was part of another question. Without a person, it may.
-pub(super) fn may_link(link: &Link, is_confirmed: bool, questions: Questions, context: &Context<'_>) -> bool {
+/// Asks whether the project may be linked. `is_confirmed`: that was part of another question. Without a person it may if the project itself
+/// names the site. A `--site` may be meant for one push, and a link to it would pass over the question of the next.
+pub(super) fn may_link(link: &Link, named: &NamedSite, is_confirmed: bool, context: &Context<'_>) -> bool {
+    let by_default = !matches!(named.source, SiteSource::Argument);
     let options = context.output.options();
-    if is_confirmed || questions == Questions::Forbidden || options.quiet || options.json {
-        return true;
+    if is_confirmed || options.quiet || options.json {
+        return is_confirmed || by_default;
     }
     let question = format!("Write {link} to {}, so that this project stays linked to its site?", file(link, context));
-    context.output.confirm_unless_no(question).unwrap_or(true)
+    context.output.confirm_unless_no(question).unwrap_or(by_default)
 }
 
 /// Links the project, and says so. That it cannot be written does not fail a push; it matters if the next one will ask again.
 pub(super) fn write(link: &Link, named: &NamedSite, context: &Context<'_>) {
     let output = context.output;
     match link.write() {
-        Ok(()) => output.info(format_args!(
+        Ok(()) => output.notice(format_args!(
             "  wrote {link} to {}: commit it, so that the project stays linked",
             file(link, context)
         )),

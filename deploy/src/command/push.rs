@@ -6,7 +6,7 @@ mod target;
 use std::path::{Path, PathBuf};
 
 use super::context::Context;
-use super::linking::{self, Questions};
+use super::linking;
 use super::provenance;
 use crate::cli;
 use crate::exit::Exit;
@@ -24,9 +24,9 @@ pub(super) async fn run(arguments: &cli::Push, context: &Context<'_>) -> Result<
     let client = context.client()?;
     let shown = display_path(&dir.path, &environment.current_dir);
     let target = target::find(arguments, &project.settings, environment, &dir.path).await?;
-    let is_confirmed = linking::confirm_site(&named, &client, Questions::Allowed, context).await?;
+    let is_confirmed = linking::confirm_site(&named, &client, context).await?;
     let link = project.link(&named, &dir.path);
-    let link = link.filter(|link| linking::may_link(link, is_confirmed, Questions::Allowed, context));
+    let link = link.filter(|link| linking::may_link(link, &named, is_confirmed, context));
     let NamedSite { site, .. } = &named;
     match &dir.reason {
         Some(reason) => output.info(format_args!("pushing {shown} to {site} ({reason})")),

@@ -10,7 +10,6 @@ use verge_protocol::api::{Provenance, Site};
 use verge_protocol::{ChannelName, SiteName, error_chain};
 
 use super::context::Context;
-use super::linking::{self, Questions};
 use super::push::{display_path, print_others};
 use crate::cli;
 use crate::client::{ServerUrl, Token};
@@ -18,7 +17,7 @@ use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::profile::{self, Profile, ProfileError};
-use crate::project::{NamedSite, Project, ProjectError, SiteSource};
+use crate::project::{Project, ProjectError};
 use crate::push::Push;
 use crate::rollout::Wait;
 use crate::scan::Options;
@@ -156,9 +155,11 @@ async fn push(arguments: &cli::Up, context: &Context<'_>, cluster: &Cluster) -> 
     let demo = || DEMO_SITE.parse().expect("the name of the demo site is valid");
     if let Some(dir) = &arguments.dir {
         let project = Project::find(Some(dir), &context.environment.current_dir)?;
-        let named = match project.named_site(arguments.site.site.as_ref()) {
-            Err(ProjectError::NoSite) => NamedSite { site: demo(), source: SiteSource::Argument },
-            named => named?,
+        // Whose site it is needs no question, and is not written down: the cluster is this person's own, and a project that is linked to
+        // a site here would be pushed to one of the same name elsewhere without a question.
+        let site = match project.site(arguments.site.site.as_ref()) {
+            Err(ProjectError::NoSite) => demo(),
+            site => site?,
         };
         let dir = project.build_dir(false)?;
         if let Some(reason) = &dir.reason {
@@ -166,8 +167,6 @@ async fn push(arguments: &cli::Up, context: &Context<'_>, cluster: &Cluster) -> 
             context.output.info(format_args!("pushing {shown} ({reason})"));
         }
         print_others(&dir, context);
-        // Signals end it, so that nobody can be asked.
-        linking::confirm_site(&named, cluster.client(), Questions::Forbidden, context).await?;
         let options = Options {
             single_page: project.settings.spa,
             legacy_service_workers: project.settings.legacy_service_workers.clone(),
@@ -176,13 +175,7 @@ async fn push(arguments: &cli::Up, context: &Context<'_>, cluster: &Cluster) -> 
             protection: project.protection(context.environment.users.as_ref(), &dir.path)?,
             ..Options::default()
         };
-        push_folder(context, cluster, &named.site, &dir.path, options).await?;
-        // A cluster that is gone on exit has no site to stay linked to, and a name that was not given is none.
-        let is_named = matches!(named.source, SiteSource::Package(_));
-        if let Some(link) = project.link(&named, &dir.path).filter(|_| is_named && !arguments.temp) {
-            linking::write(&link, &named, context);
-        }
-        return Ok(());
+        return push_folder(context, cluster, &site, &dir.path, options).await;
     }
     let site: SiteName = arguments.site.site.clone().unwrap_or_else(demo);
     cluster.client().create_site(&site).await?;

@@ -101,6 +101,11 @@ impl Output {
         }
     }
 
+    /// Writes what has changed in the files of a person, even if `quiet`.
+    pub fn notice(&self, text: impl fmt::Display) {
+        self.message(text);
+    }
+
     /// Writes a message with a check mark, unless `quiet`.
     pub fn success(&self, text: impl fmt::Display) {
         self.info(format_args!("{} {text}", self.messages_style().green().apply_to("✓")));

@@ -28,10 +28,22 @@ struct Dependencies {
     dev_dependencies: BTreeMap<String, serde_json::Value>,
 }
 
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Scripts {
+    scripts: BTreeMap<String, serde_json::Value>,
+}
+
 /// The packages that `text` depends on; none if it is invalid.
 pub(super) fn dependencies(text: &str) -> Vec<String> {
     let read: Dependencies = serde_json::from_str(text.trim_start_matches('\u{feff}')).unwrap_or_default();
     read.dependencies.into_keys().chain(read.dev_dependencies.into_keys()).collect()
+}
+
+/// Whether the package has a script with this name.
+pub(super) fn has_script(text: &str, name: &str) -> bool {
+    let read: Scripts = serde_json::from_str(text.trim_start_matches('\u{feff}')).unwrap_or_default();
+    read.scripts.contains_key(name)
 }
 
 /// The site name implied by `text`, the content of `file`; `None` if the package has no name, or one that cannot be converted.

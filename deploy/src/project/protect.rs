@@ -97,7 +97,11 @@ impl ProtectSettings {
             }
             None => (variable.unwrap_or_default().replace(char::is_whitespace, "\n"), "VERGE_USERS".to_owned()),
         };
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let lines = text
+            .trim_start_matches('\u{feff}')
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !line.starts_with('#'));
         let users: Vec<String> = lines.map(str::to_owned).collect();
         let is_user = |user: &String| {
             user.split_once(':').is_some_and(|(name, password)| !name.is_empty() && !password.is_empty())
@@ -120,6 +124,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir(root.path().join("dist")).unwrap();
         std::fs::write(root.path().join(".users"), "# staff\nann:x y\n\n bob:z:1\n").unwrap();
+        std::fs::write(root.path().join("marked"), "\u{feff}ann:x\r\n").unwrap();
         std::fs::write(root.path().join("dist/users"), "ann:x\n").unwrap();
         let settings = ProtectSettings { only: ProtectOnly::Previews, users_file: file.map(PathBuf::from) };
         let loaded = settings.load(root.path(), variable, &root.path().join("dist"));
@@ -129,6 +134,7 @@ mod tests {
     #[test]
     fn users_come_from_the_file_or_the_variable() {
         assert_eq!(load(Some(".users"), Some("eve:1")).unwrap(), ["ann:x y", "bob:z:1"]);
+        assert_eq!(load(Some("marked"), None).unwrap(), ["ann:x"], "a byte order mark is no part of a name");
         assert_eq!(load(None, Some("ann:x bob:y")).unwrap(), ["ann:x", "bob:y"]);
     }
 

@@ -6,8 +6,7 @@ use super::package_json;
 use crate::scan::html::Page;
 
 /// Files, or beginnings of their names where a dot is last, that only the sources of a site have at their root.
-const MARKERS: [&str; 46] = [
-    "package.json",
+const MARKERS: [&str; 45] = [
     ".eleventy.",
     ".vitepress",
     ".vuepress",
@@ -89,9 +88,40 @@ const PACKAGES_WITH_PUBLIC_SOURCES: [&str; 13] = [
     "vite",
 ];
 
-/// Whether the directory holds the sources of a site: the configuration of a build tool, or a page that loads what no browser runs.
+/// Packages of other tools that build sites.
+const OTHER_BUILD_TOOLS: [&str; 15] = [
+    "@11ty/eleventy",
+    "@docusaurus/core",
+    "@parcel/core",
+    "@rspack/core",
+    "@storybook/cli",
+    "esbuild",
+    "gatsby",
+    "gulp",
+    "hexo",
+    "parcel",
+    "rollup",
+    "storybook",
+    "vitepress",
+    "vuepress",
+    "webpack",
+];
+
+/// Whether the directory holds the sources of a site: the configuration of a build tool, a package that is built, or a page that loads what no browser runs.
 pub(super) fn is_source_tree(dir: &Path) -> bool {
-    has_any(dir, &MARKERS) || is_legacy_hugo(dir) || loads_sources(dir)
+    has_any(dir, &MARKERS) || is_built_package(dir) || is_legacy_hugo(dir) || loads_sources(dir)
+}
+
+/// Whether the directory has a `package.json` and is built. A site without a build may have one for a formatter or a server, beside its page.
+fn is_built_package(dir: &Path) -> bool {
+    let Ok(text) = std::fs::read_to_string(dir.join("package.json")) else { return false };
+    !dir.join("index.html").is_file()
+        || package_json::has_script(&text, "build")
+        || package_json::dependencies(&text).iter().any(|name| is_build_tool(name))
+}
+
+fn is_build_tool(package: &str) -> bool {
+    PACKAGES_WITH_PUBLIC_SOURCES.contains(&package) || OTHER_BUILD_TOOLS.contains(&package)
 }
 
 /// Whether `public` in this project is copied into the output of its build tool.
@@ -124,7 +154,10 @@ fn is_legacy_hugo(dir: &Path) -> bool {
 /// Whether `index.html` loads TypeScript or JSX: a development server compiles these, no browser does.
 fn loads_sources(dir: &Path) -> bool {
     let Ok(html) = std::fs::read_to_string(dir.join("index.html")) else { return false };
-    Page::read(&html).scripts.iter().filter_map(|script| script.source.as_deref()).any(|source| {
+    let page = Page::read(&html);
+    // A compiler in the page, such as Babel's, has types of its own.
+    let scripts = page.scripts.iter().filter(|script| script.is_executable);
+    scripts.filter_map(|script| script.source.as_deref()).any(|source| {
         let extension = Path::new(source).extension().and_then(|extension| extension.to_str());
         !source.contains("://") && extension.is_some_and(|extension| matches!(extension, "ts" | "tsx" | "jsx" | "vue"))
     })
@@ -137,15 +170,30 @@ mod tests {
 
     #[test]
     fn sources_are_recognized_and_plain_sites_are_not() {
-        for path in
-            ["package.json", "vite.config.mts", ".vitepress/config.ts", "hugo.toml", "_config.yml", "mkdocs.yml"]
-        {
+        for path in ["vite.config.mts", ".vitepress/config.ts", "hugo.toml", "_config.yml", "mkdocs.yml"] {
             assert!(is_source_tree(tree(&[("index.html", ""), (path, "")]).path()), "{path}");
         }
         assert!(is_source_tree(tree(&[("config.toml", ""), ("content/a.md", "")]).path()));
         assert!(is_source_tree(tree(&[("index.html", "<script type=module src=/src/main.tsx></script>")]).path()));
         let plain = tree(&[("index.html", "<script src=a.js></script>"), ("vite.svg", ""), ("config.toml", "")]);
         assert!(!is_source_tree(plain.path()));
+        let compiled_in_the_page = "<script type=text/babel src=app.jsx></script>";
+        assert!(!is_source_tree(tree(&[("index.html", compiled_in_the_page)]).path()));
+    }
+
+    #[test]
+    fn package_is_a_source_tree_if_it_is_built() {
+        for (package, is_source) in [
+            (r#"{"scripts":{"build":"make"}}"#, true),
+            (r#"{"devDependencies":{"vite":"7"}}"#, true),
+            (r#"{"dependencies":{"@11ty/eleventy":"3"}}"#, true),
+            (r#"{"name":"plain","scripts":{"start":"serve ."},"devDependencies":{"prettier":"3"}}"#, false),
+            ("{", false),
+        ] {
+            let tree = tree(&[("package.json", package), ("index.html", "")]);
+            assert_eq!(is_source_tree(tree.path()), is_source, "{package}");
+        }
+        assert!(is_source_tree(tree(&[("package.json", r#"{"name":"plain"}"#)]).path()), "a site has a page");
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub(crate) struct Script {
     pub(crate) source: Option<String>,
     /// Whether it is a module.
     pub(crate) is_module: bool,
+    /// Whether browsers run it: other types are data, or for a compiler in the page.
+    pub(crate) is_executable: bool,
     /// Its text, if it is in the page.
     pub(crate) text: String,
 }
@@ -41,6 +43,15 @@ const OPAQUE: [&str; 8] = ["script", "style", "title", "textarea", "noscript", "
 /// Elements that are not visible themselves, and may be anywhere.
 const INVISIBLE: [&str; 11] =
     ["html", "head", "body", "meta", "link", "base", "script", "style", "title", "noscript", "template"];
+
+/// Types of scripts that are not modules.
+const JAVASCRIPT_TYPES: [&str; 5] = [
+    "text/javascript",
+    "application/javascript",
+    "application/ecmascript",
+    "application/x-javascript",
+    "text/ecmascript",
+];
 
 impl Page {
     /// Reads a page, or the beginning of one.
@@ -77,11 +88,16 @@ impl Page {
         let value = |wanted: &str| attributes.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
         let (content, rest) = if OPAQUE.contains(&&*name) { until_end_tag(rest, &name) } else { ("", rest) };
         match &*name {
-            "script" => self.scripts.push(Script {
-                source: value("src").filter(|source| !source.is_empty()),
-                is_module: value("type").is_some_and(|kind| kind.trim().eq_ignore_ascii_case("module")),
-                text: content.to_owned(),
-            }),
+            "script" => {
+                let kind = value("type").map(|kind| kind.trim().to_ascii_lowercase()).unwrap_or_default();
+                let is_module = kind == "module";
+                self.scripts.push(Script {
+                    source: value("src").filter(|source| !source.is_empty()),
+                    is_module,
+                    is_executable: is_module || kind.is_empty() || JAVASCRIPT_TYPES.contains(&&*kind),
+                    text: content.to_owned(),
+                });
+            }
             "meta" => self.meta_names.extend(value("name")),
             _ => {}
         }
@@ -162,6 +178,21 @@ mod tests {
         let scripts: Vec<_> =
             page.scripts.iter().map(|script| (script.source.as_deref(), script.is_module, &*script.text)).collect();
         assert_eq!(scripts, [(Some("/a.js"), true, ""), (None, false, "if (a < b) c('</p>')")]);
+    }
+
+    #[test]
+    fn script_is_executable_if_its_type_is_javascript() {
+        for (kind, is_executable) in [
+            ("", true),
+            ("type=\"\"", true),
+            ("type=Module", true),
+            ("type=text/javascript", true),
+            ("type=text/babel", false),
+            ("type=application/json", false),
+        ] {
+            let page = Page::read(&format!("<script {kind} src=a.jsx></script>"));
+            assert_eq!(page.scripts[0].is_executable, is_executable, "{kind}");
+        }
     }
 
     #[test]

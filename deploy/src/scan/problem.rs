@@ -43,6 +43,14 @@ pub enum Problem {
         /// Its target, relative to the directory.
         target: String,
     },
+    /// A symbolic link to a file that configures the push, such as `_headers`.
+    #[error("{path}: symbolic link to {target}, which configures the push and may contain passwords")]
+    Control {
+        /// The link.
+        path: String,
+        /// Its target, relative to the directory.
+        target: String,
+    },
     /// A symbolic link to something that does not exist.
     #[error("{path}: symbolic link to {target}, which does not exist")]
     Dangling {
@@ -143,7 +151,7 @@ impl Problem {
             Self::Outside { .. } | Self::Dangling { .. } | Self::Loop(_) => {
                 Some("replace the link with its target, or list it in .assetsignore")
             }
-            Self::Hidden { .. } => Some("remove the link, or list it in .assetsignore"),
+            Self::Hidden { .. } | Self::Control { .. } => Some("remove the link, or list it in .assetsignore"),
             Self::Special(_) | Self::Unreadable { .. } | Self::Pattern { .. } => None,
         }
     }

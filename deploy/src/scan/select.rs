@@ -8,7 +8,7 @@
 //!    Repositories such as `.git` are always skipped.
 //! 6. All other files are included.
 //!
-//! For a symbolic link, the name of the link counts; a link to something hidden is an error, unless the link itself is skipped.
+//! For a symbolic link, the name of the link counts; a link to something hidden, or to a file of rule 2, is an error, unless the link itself is skipped.
 
 use std::io;
 use std::path::Path;
@@ -111,7 +111,7 @@ impl Selection {
         if path.split('/').next() == Some(WELL_KNOWN) {
             return if is_secret { Action::Secret } else { Action::Include };
         }
-        if CONTROL_FILES.contains(&path) {
+        if is_control_file(path) {
             return Action::Control;
         }
         if self.ignore_file.verdict(path, is_dir) == Verdict::Ignored {
@@ -152,6 +152,11 @@ impl Selection {
         }
         skipped.filter(|_| !(is_dir && self.ignore_file.brings_back_below(path)))
     }
+}
+
+/// Whether a file with this path configures the push. Case does not matter: some file systems find the file under any.
+pub(super) fn is_control_file(path: &str) -> bool {
+    CONTROL_FILES.iter().any(|file| file.eq_ignore_ascii_case(path))
 }
 
 /// What is said of a pattern without effect.
@@ -197,6 +202,9 @@ mod tests {
     #[test]
     fn control_files_are_not_part_of_the_site() {
         for path in CONTROL_FILES {
+            assert_eq!(classify("", path), Action::Control, "{path}");
+        }
+        for path in ["_Headers", "_REDIRECTS", "Netlify.toml", "Verge.TOML"] {
             assert_eq!(classify("", path), Action::Control, "{path}");
         }
     }

@@ -9,7 +9,7 @@ use verge_protocol::SitePath;
 use verge_protocol::nfc::nfc;
 
 use super::problem::Problem;
-use super::select::{Action, Selection, Skipped, WELL_KNOWN};
+use super::select::{Action, Selection, Skipped, WELL_KNOWN, is_control_file};
 
 /// A file of the site.
 #[derive(Debug)]
@@ -125,7 +125,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Follows a symbolic link; its target must be inside the directory and not hidden.
+    /// Follows a symbolic link; its target must be inside the directory, not hidden, and part of the site.
     fn resolve(&self, source: &Path, path: &str) -> Result<ResolvedEntry, Problem> {
         let unreadable = |source| Problem::Unreadable { path: path.to_owned(), source };
         let metadata = fs::symlink_metadata(source).map_err(unreadable)?;
@@ -145,6 +145,9 @@ impl Walk<'_> {
         };
         if is_hidden(inside) {
             return Err(Problem::Hidden { path: path.to_owned(), target: inside.display().to_string() });
+        }
+        if inside.to_str().is_some_and(is_control_file) {
+            return Err(Problem::Control { path: path.to_owned(), target: inside.display().to_string() });
         }
         let metadata = fs::metadata(&end).map_err(unreadable)?;
         Ok(ResolvedEntry { source: end, metadata })

@@ -226,6 +226,31 @@ async fn link_to_hidden_file_is_rejected_even_if_its_target_is_ignored() {
     assert_eq!(paths(&world), [".well-known/security.txt", "app.js", "index.html", "security.txt"]);
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn link_to_file_that_configures_the_push_is_rejected() {
+    use std::os::unix::fs::symlink;
+
+    let world = World::new().await;
+    world.write("dist/_headers", "/staff/*\n  Basic-Auth: ann:secret\n");
+    world.write("dist/Netlify.toml", "");
+    world.write("dist/sub/_headers", "a page");
+    for (end, link) in [("_headers", "headers.txt"), ("Netlify.toml", "n.txt"), ("../_headers", "sub/h.txt")] {
+        symlink(end, world.path().join("dist").join(link)).unwrap();
+    }
+    symlink("_headers", world.path().join("dist/sub/fine.txt")).unwrap();
+    let error = push_error(&world, &["dist", "--allow-secrets"]).await;
+    for line in ["headers.txt: symbolic link to _headers, which configures", "n.txt: symbolic link to Netlify.toml"] {
+        assert!(error.contains(line), "{error}");
+    }
+    assert!(error.contains("sub/h.txt: symbolic link to _headers") && !error.contains("fine.txt"), "{error}");
+    for link in ["headers.txt", "n.txt", "sub/h.txt"] {
+        std::fs::remove_file(world.path().join("dist").join(link)).unwrap();
+    }
+    pushed(&world, &["dist"]).await;
+    assert_eq!(paths(&world), ["app.js", "index.html", "sub/_headers", "sub/fine.txt"]);
+}
+
 #[tokio::test]
 async fn file_changed_during_the_push_is_named() {
     let world = World::new().await;

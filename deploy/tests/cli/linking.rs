@@ -52,8 +52,31 @@ async fn second_project_with_the_same_package_name_is_refused_without_a_terminal
     }
     assert_eq!((releases(&world, "app"), settings(&world, "other/verge.toml")), (1, None));
     push_from_another(&world, &["--site", "app"], None).await.ended(Exit::Success);
-    assert_eq!(releases(&world, "app"), 2);
-    push_from_another(&world, &["--force"], None).await.ended(Exit::Success);
+    assert_eq!((releases(&world, "app"), settings(&world, "other/verge.toml")), (2, None));
+    push_from_another(&world, &["--force"], None).await.ended(Exit::Refused);
+}
+
+#[tokio::test]
+async fn site_of_the_command_line_is_linked_only_by_a_person() {
+    let world = World::new().await;
+    let push = async |arguments: &[&str], answers| {
+        let arguments = [&["push", "--site", "shop", "--force"], arguments].concat();
+        verge_answering(world.path(), &world.origin.url, TOKEN, &arguments, answers).await.ended(Exit::Success);
+        settings(&world, "verge.toml")
+    };
+    for (arguments, answers) in
+        [(&[][..], None), (&["--quiet"], Some("y\n")), (&["--json"], Some("y\n")), (&[], Some("n\n")), (&[], Some(""))]
+    {
+        assert_eq!(push(arguments, answers).await, None, "{arguments:?} {answers:?}");
+    }
+    assert!(push(&[], Some("y\n")).await.unwrap().contains("site = \"shop\""));
+}
+
+#[tokio::test]
+async fn quiet_push_says_what_it_has_written() {
+    let world = World::new().await;
+    let ran = world.verge(&["push", "--quiet"]).await.ended(Exit::Success);
+    assert!(ran.stderr.contains("wrote `site = \"app\"` and `dir = \"dist\"` to verge.toml"), "{}", ran.stderr);
 }
 
 #[tokio::test]

@@ -144,6 +144,7 @@ async fn lagging_edge_is_named_and_sets_exit_code() {
 #[tokio::test]
 async fn quiet_push_prints_only_the_url() {
     let world = World::new().await;
+    world.write("verge.toml", "site = \"app\"\n");
     let ran = world.verge(&push(&["--quiet"])).await.ended(Exit::Success);
     assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("http://app.localhost:8080/\n", ""));
     // What was left out may be why something is missing.

@@ -52,7 +52,7 @@ fn missing_directory_error_has_hint() {
 
 #[test]
 fn sources_are_not_pushed_but_their_output_is() {
-    let tree = tree(&["package.json", "index.html", "src/main.ts"]);
+    let tree = tree(&["vite.config.js", "index.html", "src/main.ts"]);
     let sources = choose(Some(tree.path()), None, tree.path(), false).unwrap_err();
     assert_eq!(sources, BuildDirError::Sources(tree.path().to_owned()));
     assert!(sources.hint().unwrap().contains("`dir = \".\"` in verge.toml"));
@@ -66,7 +66,7 @@ fn sources_are_not_pushed_but_their_output_is() {
 
 #[test]
 fn configured_directory_of_given_sources_is_meant() {
-    let tree = tree(&["package.json", "index.html", "web/x", "dist/index.html"]);
+    let tree = tree(&["vite.config.js", "index.html", "web/x", "dist/index.html"]);
     let settings = |dir: &str| configured(tree.path().join("verge.toml"), tree.path().join(dir));
     let path =
         |dir: &str| choose(Some(tree.path()), Some(&settings(dir)), tree.path(), false).map(|chosen| chosen.path);

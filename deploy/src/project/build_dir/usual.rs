@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn sources_with_the_name_of_an_output_are_none() {
         assert_eq!(outputs(&["www/index.html"]), ["www"]);
-        assert_eq!(outputs(&["www/index.html", "www/package.json"]), [""; 0]);
+        assert_eq!(outputs(&["www/index.html", "www/vite.config.ts"]), [""; 0]);
         assert_eq!(outputs(&["dist/index.html", "dist/package.json"]), ["dist"]);
     }
 
