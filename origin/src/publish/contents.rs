@@ -9,6 +9,7 @@ use verge_protocol::digest::Hasher;
 use verge_protocol::{Build, Content, Digest, Manifest, ReleaseNumber, SiteName};
 
 use super::error::PublishError;
+use super::former_scripts;
 use crate::metrics::Metrics;
 use crate::store::{BlobLookup, Blobs, Database, StoreError};
 
@@ -149,6 +150,16 @@ impl Contents {
         }
         diff.removed = manifest.files.len() as u64 - diff.changed - diff.unchanged;
         let has_same_files = diff.added + diff.changed + diff.removed == 0;
-        Ok((diff, has_same_files && manifest.fallback == build.fallback))
+        Ok((diff, has_same_files && has_same_settings(build, &manifest)))
     }
+}
+
+/// Whether everything of a build but its files is as in a manifest with the same files.
+fn has_same_settings(build: &Build, manifest: &Manifest) -> bool {
+    // Named in full, so that a new field is not forgotten here: pushes that change only that would make no release.
+    let Build { files: _, fallback, legacy_service_workers, html, rules } = build;
+    *fallback == manifest.fallback
+        && *html == manifest.html
+        && *rules == manifest.rules
+        && former_scripts::lists(manifest, legacy_service_workers)
 }
