@@ -357,13 +357,13 @@ async fn build_of_the_files_that_are_live_is_reported_as_unchanged() {
     let origin = TestOrigin::start().await;
     origin.create_site("demo").await;
     let files = build(&[("index.html", "one"), ("a.css", "p{}")]);
-    assert!(!origin.create_build("demo", &files.build).await.unchanged);
+    assert_eq!(origin.create_build("demo", &files.build).await.unchanged, Some(false));
     origin.push("demo", &files).await;
-    assert!(origin.create_build("demo", &files.build).await.unchanged);
+    assert_eq!(origin.create_build("demo", &files.build).await.unchanged, Some(true));
     let mut other = files.build.clone();
     other.fallback = verge_protocol::Fallback::SinglePage { path: "index.html".parse().unwrap() };
-    assert!(!origin.create_build("demo", &other).await.unchanged, "another fallback");
-    assert!(!origin.create_build("demo", &build(&[("index.html", "one")]).build).await.unchanged);
+    assert_eq!(origin.create_build("demo", &other).await.unchanged, Some(false), "another fallback");
+    assert_eq!(origin.create_build("demo", &build(&[("index.html", "one")]).build).await.unchanged, Some(false));
 }
 
 #[tokio::test]
@@ -380,7 +380,7 @@ async fn build_of_the_same_files_with_other_rules_addresses_or_service_workers_i
     pushed.build.html = HtmlPaths::Keep;
     pushed.build.legacy_service_workers = vec!["sw.js".parse().unwrap()];
     origin.push("demo", &pushed).await;
-    assert!(origin.create_build("demo", &pushed.build).await.unchanged);
+    assert_eq!(origin.create_build("demo", &pushed.build).await.unchanged, Some(true));
     let changes: [(&str, fn(&mut Build)); 5] = [
         ("redirects", |build| build.rules.redirects.clear()),
         ("headers", |build| build.rules.headers.clear()),
@@ -391,7 +391,7 @@ async fn build_of_the_same_files_with_other_rules_addresses_or_service_workers_i
     for (name, change) in changes {
         let mut other = pushed.build.clone();
         change(&mut other);
-        assert!(!origin.create_build("demo", &other).await.unchanged, "{name}");
+        assert_eq!(origin.create_build("demo", &other).await.unchanged, Some(false), "{name}");
     }
 }
 
