@@ -56,7 +56,7 @@ pub struct Push<'a> {
 pub struct Pushed {
     /// The release, and the edges that serve it.
     pub rollout: Rollout,
-    /// Whether the release is new; else the channel had exactly these files already.
+    /// Whether the release is new; else the channel served exactly this build already.
     pub is_new: bool,
     /// When the origin deletes the channel, unless it is moved before; `None`: never, or unknown.
     pub expires: Option<Timestamp>,
@@ -112,7 +112,7 @@ impl Push<'_> {
         if !self.options.force {
             precheck::check_not_shrunk(&build, created.current.as_ref())?;
         }
-        let is_skipped = created.unchanged
+        let is_skipped = created.unchanged == Some(true)
             && !self.options.force
             && self.lifetime.is_none()
             && self.expires(output).await?.is_none();
@@ -220,7 +220,8 @@ impl Push<'_> {
         Err(attempt.failed(error).await.into())
     }
 
-    /// The release that the channel points at, if it is ours: it has exactly our files, and comes from where ours comes from.
+    /// The release that the channel points at, if it is ours: it serves exactly our build, and comes from where ours comes
+    /// from.
     async fn find_own_release(
         &self,
         attempt: &Attempt<'_>,
@@ -229,7 +230,9 @@ impl Push<'_> {
     ) -> Result<Option<Released>, ClientError> {
         let created = session.register(output).await?;
         let changes = BuildDiff { unchanged: 0, ..created.changes };
-        let Some(current) = created.current.filter(|_| changes == BuildDiff::default()) else { return Ok(None) };
+        // An older origin compares files only.
+        let is_served = created.unchanged.unwrap_or(changes == BuildDiff::default());
+        let Some(current) = created.current.filter(|_| is_served) else { return Ok(None) };
         let found = attempt.find_current(current.release).await?;
         Ok(found.filter(|(release, _)| release.provenance == self.provenance).map(|(_, released)| released))
     }

@@ -6,6 +6,7 @@
 mod build_output;
 mod contents;
 mod decoding;
+mod difference;
 mod encoder;
 mod error;
 mod examiner;
@@ -34,6 +35,7 @@ use crate::rollout::{CommittedMove, ProgressLog, ProgressStream, Rollouts};
 use crate::store::{Blobs, Database, EarlierRequest, MoveTarget, NewLifetime, NewRelease, NewRollout};
 
 pub(crate) use self::contents::Contents;
+pub(crate) use self::difference::difference;
 pub(crate) use self::encoder::Encoder;
 pub(crate) use self::error::PublishError;
 pub(crate) use self::examiner::Examiner;

@@ -81,9 +81,10 @@ pub struct BuildCreated {
     pub current: Option<ChannelHead>,
     /// How the build differs from that release.
     pub changes: BuildDiff,
-    /// Whether that release serves exactly this build: a release of it would change nothing for readers.
+    /// Whether that release serves exactly this build: a release of it would change nothing for readers. `None`: an older origin does
+    /// not tell.
     #[serde(default)]
-    pub unchanged: bool,
+    pub unchanged: Option<bool>,
 }
 
 /// The release that a channel points at.

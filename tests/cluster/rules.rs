@@ -73,6 +73,18 @@ async fn rules_of_a_build_are_followed_by_every_edge() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn push_that_changes_only_headers_reaches_the_reader() {
+    let world = World::start(1).await;
+    for value in ["one", "two"] {
+        let headers = format!("/*\n  X-Version: {value}\n");
+        let pushed = world.push_changed("demo", &[("_headers", &headers), ("index.html", "page")]).await;
+        assert!(pushed.is_new, "{value}");
+        assert_eq!(world.get(0, "demo", "/").await.header("x-version"), value);
+    }
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn protected_path_needs_its_password_at_each_address() {
     let world = World::start(1).await;
     world.push("demo", &FILES).await;

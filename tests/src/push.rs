@@ -1,4 +1,4 @@
-//! Pushes, as `verge push --force` makes them.
+//! Pushes, as `verge push --force` makes them unless said otherwise.
 
 use std::path::Path;
 use std::time::Duration;
@@ -22,12 +22,13 @@ struct Request {
     lifetime: Option<Lifetime>,
     canary: Option<CanaryPlan>,
     wait: Wait,
+    force: bool,
 }
 
 impl Request {
     /// A push to the live channel.
     fn live(wait: Wait) -> Self {
-        Self { channel: ChannelName::live(), lifetime: None, canary: None, wait }
+        Self { channel: ChannelName::live(), lifetime: None, canary: None, wait, force: true }
     }
 }
 
@@ -39,6 +40,16 @@ pub(crate) async fn push_files(
     wait: bool,
 ) -> Result<Pushed, PushError> {
     push_folder(client, site, write_files(files).path(), wait).await
+}
+
+/// Like [`push_files`], but makes no release of what is live already, as `verge push` without `--force`.
+pub(crate) async fn push_changed_files(
+    client: &Client,
+    site: &str,
+    files: &[(&str, &str)],
+) -> Result<Pushed, PushError> {
+    let request = Request { force: false, ..Request::live(Wait::All) };
+    push_with(client, site, write_files(files).path(), request).await
 }
 
 /// Pushes a site of one page, and waits until the edges have confirmed the release.
@@ -86,14 +97,14 @@ pub(crate) async fn push_folder(client: &Client, site: &str, folder: &Path, wait
 }
 
 async fn push_with(client: &Client, site: &str, dir: &Path, request: Request) -> Result<Pushed, PushError> {
-    let Request { channel, lifetime, canary, wait } = request;
+    let Request { channel, lifetime, canary, wait, force } = request;
     let push = Push {
         client,
         site: &site.parse().unwrap(),
         channel: &channel,
         lifetime,
         dir,
-        options: Options { force: true, ..Options::default() },
+        options: Options { force, ..Options::default() },
         provenance: Provenance::default(),
         canary,
         wait,

@@ -21,7 +21,7 @@ use verge_protocol::canary::CanaryPlan;
 use verge_protocol::{EdgeName, Position, Timestamp};
 use verge_test_kit::{copy_directory, in_time, until};
 
-use crate::push::{push_files, push_folder, push_preview, push_with_canary};
+use crate::push::{push_changed_files, push_files, push_folder, push_preview, push_with_canary};
 
 /// A cluster. Must be stopped by [`World::stop`], which fails if a task still runs.
 pub struct World {
@@ -209,6 +209,11 @@ impl World {
     /// Pushes these files, given as path and text, and waits until the edges have confirmed the release.
     pub async fn push(&self, site: &str, files: &[(&str, &str)]) -> Pushed {
         self.try_push(&self.client(), site, files).await.unwrap()
+    }
+
+    /// Like [`World::push`], but makes no release of what is live already.
+    pub async fn push_changed(&self, site: &str, files: &[(&str, &str)]) -> Pushed {
+        push_changed_files(&self.client(), site, files).await.unwrap()
     }
 
     /// Like [`World::push`], with another client and a push that may fail.

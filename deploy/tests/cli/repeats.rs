@@ -109,6 +109,16 @@ async fn repeated_push_that_another_one_overtook_is_a_conflict() {
 }
 
 #[tokio::test]
+async fn repeated_push_does_not_take_a_release_of_the_same_files_with_other_rules_for_its_own() {
+    let world = with_two_releases().await;
+    world.write("dist/_headers", "/*\n  X-A: 1\n");
+    world.origin.memory().faults.unavailable_moves = 1;
+    world.origin.memory().faults.overtaken_without_rules = true;
+    let ran = world.verge(&["push"]).await.ended(Exit::Conflict);
+    assert!(ran.stderr.contains("another push came first: live now points at v3"), "{}", ran.stderr);
+}
+
+#[tokio::test]
 async fn rollback_and_promotion_survive_a_restart_of_the_origin_before_their_first_response() {
     let world = with_two_releases().await;
     for arguments in [["rollback", "--to", "v1"], ["promote", "v2", "--no-wait"]] {

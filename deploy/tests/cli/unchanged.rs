@@ -27,6 +27,17 @@ async fn unchanged_push_says_so_and_makes_no_release() {
 }
 
 #[tokio::test]
+async fn push_that_changes_only_rules_is_a_release() {
+    let world = pushed_once().await;
+    for (file, text) in [("_headers", "/*\n  X-A: 1\n"), ("_redirects", "/a /b 301\n"), ("_headers", "/*\n  X-A: 2\n")]
+    {
+        world.write(&format!("dist/{file}"), text);
+        let line = world.verge(&["push", "--json"]).await.ended(Exit::Success).json();
+        assert_eq!((&line["new_release"], &line["changed"]), (&true.into(), &0.into()), "{file}");
+    }
+}
+
+#[tokio::test]
 async fn unchanged_push_is_released_with_force() {
     let world = pushed_once().await;
     let line = world.verge(&["push", "--force", "--json"]).await.ended(Exit::Success).json();

@@ -20,7 +20,7 @@ use super::auth::Admin;
 use super::error::ApiError;
 use super::extract::{PathParams, QueryParams, read_body};
 use super::sites;
-use crate::publish::Contents;
+use crate::publish::{self, Contents};
 use crate::uploads::{ExpectedBlobs, StartedPack, Uploads};
 
 /// The largest description of a build, compressed and not: 100,000 files, some of them of many blobs.
@@ -61,7 +61,8 @@ pub(super) async fn create(
     uploads.active_packs.wait(&site, &id).await;
     let missing = contents.missing(&site, &build).await?;
     let state = database.channel(&site, &channel).await?;
-    let (changes, unchanged) = contents.diff(&build, state.as_ref().map(|state| state.manifest)).await?;
+    let (changes, unchanged) =
+        publish::difference(&contents, &build, state.as_ref().map(|state| state.manifest)).await?;
     let current = match state {
         None => None,
         Some(state) => {
@@ -70,7 +71,7 @@ pub(super) async fn create(
             Some(ChannelHead { release: state.release, epoch: state.epoch, files })
         }
     };
-    Ok(Json(BuildCreated { build: id, limits: uploads.limits, missing, current, changes, unchanged }))
+    Ok(Json(BuildCreated { build: id, limits: uploads.limits, missing, current, changes, unchanged: Some(unchanged) }))
 }
 
 /// `POST /v1/sites/{site}/builds/{build}/blobs`: stores a pack of blobs that the build names. Blobs received completely are stored

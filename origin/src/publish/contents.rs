@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use verge_daemon::error_chain;
-use verge_protocol::api::BuildDiff;
 use verge_protocol::digest::Hasher;
 use verge_protocol::{Build, Content, Digest, Manifest, ReleaseNumber, SiteName};
 
@@ -124,31 +123,5 @@ impl Contents {
             PublishError::CorruptBlob(_) => PublishError::CorruptManifest(id),
             error => error,
         })
-    }
-
-    /// How a build differs from the manifest that a channel serves now, and whether that serves exactly this build. A corrupt manifest
-    /// counts as empty: it must not prevent the push that may restore it.
-    pub(crate) async fn diff(&self, build: &Build, current: Option<Digest>) -> Result<(BuildDiff, bool), PublishError> {
-        let mut diff = BuildDiff { added: build.files.len() as u64, ..BuildDiff::default() };
-        let Some(id) = current else { return Ok((diff, false)) };
-        let manifest = match self.manifest(id).await {
-            Ok(bytes) => Manifest::verify(id, &bytes)?,
-            Err(error @ PublishError::CorruptManifest(_)) => {
-                tracing::error!(error = error_chain(&error), "failed to compare a build with the current release");
-                return Ok((diff, false));
-            }
-            Err(error) => return Err(error),
-        };
-        diff.added = 0;
-        for (path, content) in &build.files {
-            match manifest.files.get(path) {
-                None => diff.added += 1,
-                Some(file) if file.identity == *content => diff.unchanged += 1,
-                Some(_) => diff.changed += 1,
-            }
-        }
-        diff.removed = manifest.files.len() as u64 - diff.changed - diff.unchanged;
-        let has_same_files = diff.added + diff.changed + diff.removed == 0;
-        Ok((diff, has_same_files && manifest.fallback == build.fallback))
     }
 }

@@ -6,8 +6,12 @@ use flate2::bufread::GzDecoder;
 use verge_protocol::digest::Hasher;
 use verge_protocol::{Coding, Digest};
 
-/// The bytes that are decoded of a content if nothing is known to compare them with. A false start of a coding shows within far fewer.
+/// The bytes that are decoded at least of a content beside its original, even of a small one: whether the content was cut short shows
+/// only at its end.
 const EXAMINED_BYTES: u64 = 16 << 20;
+
+/// The bytes that are decoded of a content that has no original: enough to tell the coding, and no more work than reading its blobs.
+const UNCOMPARED_BYTES: u64 = 1 << 20;
 
 /// The file that a content may be an encoding of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,21 +31,21 @@ pub(super) enum Decoded {
     ToOriginal,
 }
 
-/// Decodes the bytes of `encoded`: with an original, until more bytes have come out than it has; else as many as tell that they are in
-/// the coding. Memory: 16 MiB for the window of brotli, and a few buffers. An error of `encoded` counts as its end.
+/// Decodes the bytes of `encoded`: with an original, until more bytes have come out than it has, and than 16 MiB; else 1 MiB. Memory: 16 MiB for the window of brotli, and a few buffers. An error of `encoded` counts as its end.
 pub(super) fn examine(encoded: impl Read, coding: Coding, original: Option<Original>) -> Decoded {
     let mut encoded = BufReader::with_capacity(BUFFER, encoded);
-    let output_max = original.map_or(EXAMINED_BYTES, |original| original.size);
+    let output_max = original.map_or(UNCOMPARED_BYTES, |original| original.size.max(EXAMINED_BYTES));
+    let hasher = original.map(|_| Hasher::default());
     let output = match coding {
-        Coding::Gzip => output(&mut GzDecoder::new(&mut encoded), output_max),
+        Coding::Gzip => output(&mut GzDecoder::new(&mut encoded), output_max, hasher),
         Coding::Br if has_large_window(&mut encoded) => None,
-        Coding::Br => output(&mut brotli::Decompressor::new(&mut encoded, BUFFER), output_max),
+        Coding::Br => output(&mut brotli::Decompressor::new(&mut encoded, BUFFER), output_max, hasher),
     };
     match output {
         None => Decoded::Invalid,
         // Browsers differ in what they do with bytes after the end, or with a second member.
         Some(Output::Whole(_)) if !encoded.fill_buf().is_ok_and(<[u8]>::is_empty) => Decoded::Invalid,
-        Some(Output::Whole(digest)) if original.is_some_and(|original| original.digest == digest) => {
+        Some(Output::Whole(Some(digest))) if original.is_some_and(|original| original.digest == digest) => {
             Decoded::ToOriginal
         }
         Some(Output::Longer | Output::Whole(_)) => Decoded::Valid,
@@ -52,15 +56,14 @@ const BUFFER: usize = 64 << 10;
 
 /// What came out of a decoder without an error.
 enum Output {
-    /// All of it, and its digest.
-    Whole(Digest),
+    /// All of it, and its digest if that was asked for.
+    Whole(Option<Digest>),
     /// More than was asked for.
     Longer,
 }
 
 /// `None` if the decoder fails within the first `max` bytes.
-fn output(decoder: &mut impl Read, max: u64) -> Option<Output> {
-    let mut hasher = Hasher::default();
+fn output(decoder: &mut impl Read, max: u64, mut hasher: Option<Hasher>) -> Option<Output> {
     let mut buffer = vec![0; BUFFER];
     let mut size = 0;
     loop {
@@ -68,13 +71,15 @@ fn output(decoder: &mut impl Read, max: u64) -> Option<Output> {
         if read == 0 {
             // The decoder of brotli reports bytes after the end only if it is asked again.
             let is_end = decoder.read(&mut buffer).is_ok_and(|more| more == 0);
-            return is_end.then(|| Output::Whole(hasher.finish()));
+            return is_end.then(|| Output::Whole(hasher.map(Hasher::finish)));
         }
         size += read as u64;
         if size > max {
             return Some(Output::Longer);
         }
-        hasher.update(&buffer[..read]);
+        if let Some(hasher) = &mut hasher {
+            hasher.update(&buffer[..read]);
+        }
     }
 }
 
@@ -176,13 +181,27 @@ mod tests {
     }
 
     #[test]
-    fn content_that_decodes_to_far_more_than_its_original_is_not_decoded_to_its_end() {
+    fn content_that_decodes_to_far_more_than_is_examined_is_not_decoded_to_its_end() {
+        // It does not shrink, so that what is read is about what is decoded.
+        let plain = verge_test_kit::noise(1, 20 << 20);
         for coding in Coding::ALL {
-            let bomb = encoded(&verge_test_kit::noise(1, 4 << 20), coding);
-            let mut read = 0;
-            let decoded = examine(Counting(&bomb, &mut read), coding, Some(original(b"x")));
-            assert_eq!(decoded, Decoded::Valid, "{coding}");
-            assert!(read <= 4 * BUFFER, "{coding}: {read} bytes were read");
+            let bomb = encoded(&plain, coding);
+            for (original, bytes) in [(None, UNCOMPARED_BYTES), (Some(original(b"x")), EXAMINED_BYTES)] {
+                let mut read = 0;
+                assert_eq!(examine(Counting(&bomb, &mut read), coding, original), Decoded::Valid, "{coding}");
+                assert!(read as u64 <= bytes + (1 << 20), "{coding}: {read} bytes were read");
+            }
+        }
+    }
+
+    #[test]
+    fn content_that_was_cut_short_is_invalid_beside_a_smaller_original() {
+        let plain = text(3 << 20);
+        for coding in Coding::ALL {
+            let whole = encoded(&plain, coding);
+            let stale = Some(original(&plain[..1000]));
+            assert_eq!(examine(&whole[..whole.len() - 1], coding, stale), Decoded::Invalid, "{coding}");
+            assert_eq!(examine(&*whole, coding, stale), Decoded::Valid, "{coding}");
         }
     }
 

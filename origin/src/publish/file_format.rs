@@ -10,9 +10,19 @@ use super::encoder::SAVING_MIN;
 use super::media_type;
 
 /// Extensions of files that pages load by the name of their encoded form, as Unity, Godot and Emscripten build them (`game.wasm.br`).
-/// Others are downloads that stay encoded: `data.csv.gz`, `sitemap.xml.gz`, `archive.tar.gz`.
-const LOADED_ENCODED: [&str; 14] =
-    ["cjs", "css", "data", "htm", "html", "js", "json", "map", "mem", "mjs", "pck", "svg", "wasm", "webmanifest"];
+/// Others are downloads that stay encoded: `data.csv.gz`, `sitemap.xml.gz`, `archive.tar.gz`. So are `json` and `map`, which pages load
+/// and decode themselves.
+const LOADED_ENCODED: [&str; 12] =
+    ["cjs", "css", "data", "htm", "html", "js", "mem", "mjs", "pck", "svg", "wasm", "webmanifest"];
+
+/// Extensions of files that pages load so if Unity has built them.
+const LOADED_ENCODED_OF_UNITY: [&str; 2] = ["json", "map"];
+
+/// Where Unity has its files.
+const UNITY: &str = "Build";
+
+/// The end of the name of a file of Unity, wherever it is.
+const UNITY_SYMBOLS: &str = ".symbols.json";
 
 /// Where Blazor has its files. Its pages load `x.wasm.br` and decode it themselves on hosts that do not.
 const DECODED_BY_PAGE: &str = "_framework";
@@ -59,6 +69,7 @@ struct EncodedName<'a> {
     coding: Coding,
     /// The path of what it decodes to; its own for `.svgz`, which has no other.
     plain: &'a str,
+    is_svgz: bool,
 }
 
 impl<'a> EncodedName<'a> {
@@ -66,18 +77,18 @@ impl<'a> EncodedName<'a> {
         let path = path.as_str();
         let (plain, extension) = path.rsplit_once('.')?;
         let coding = match extension.to_ascii_lowercase().as_str() {
-            "svgz" => return Some(Self { coding: Coding::Gzip, plain: path }),
+            "svgz" => return Some(Self { coding: Coding::Gzip, plain: path, is_svgz: true }),
             "gz" => Coding::Gzip,
             "br" => Coding::Br,
             _ => return None,
         };
-        Some(Self { coding, plain })
+        Some(Self { coding, plain, is_svgz: false })
     }
 
     /// The file that it would be an encoding of, if the build has it and it is one that is served encoded.
     fn original<'b>(&self, build: &'b Build) -> Option<(SitePath, &'b Content)> {
         let path: SitePath = self.plain.parse().ok()?;
-        let content = build.files.get(&path).filter(|_| !self.is_svgz())?;
+        let content = build.files.get(&path).filter(|_| !self.is_svgz)?;
         // Text and what nothing is known about are both compressible.
         let is_encodable = media_type::by_name(&path).is_none_or(|media_type| media_type::is_compressible(&media_type));
         (is_encodable && EncodedName::parse(&path).is_none()).then_some((path, content))
@@ -87,13 +98,12 @@ impl<'a> EncodedName<'a> {
     fn media_type_if_loaded(&self) -> Option<String> {
         let path: SitePath = self.plain.parse().ok()?;
         let (_, extension) = path.file_name().rsplit_once('.')?;
-        let is_loaded = LOADED_ENCODED.iter().any(|loaded| loaded.eq_ignore_ascii_case(extension));
-        let is_decoded_by_page = self.plain.split('/').any(|segment| segment == DECODED_BY_PAGE);
-        (self.is_svgz() || is_loaded && !is_decoded_by_page).then(|| media_type::by_name(&path))?
-    }
-
-    fn is_svgz(&self) -> bool {
-        self.plain.get(self.plain.len().saturating_sub(5)..).is_some_and(|end| end.eq_ignore_ascii_case(".svgz"))
+        let is_one_of = |extensions: &[&str]| extensions.iter().any(|one| one.eq_ignore_ascii_case(extension));
+        let is_in = |folder| path.as_str().split('/').rev().skip(1).any(|segment| segment == folder);
+        let is_of_unity = is_in(UNITY) || path.file_name().ends_with(UNITY_SYMBOLS);
+        let is_loaded = is_one_of(&LOADED_ENCODED) || is_of_unity && is_one_of(&LOADED_ENCODED_OF_UNITY);
+        let is_decoded_by_page = is_in(DECODED_BY_PAGE);
+        (self.is_svgz || is_loaded && !is_decoded_by_page).then(|| media_type::by_name(&path))?
     }
 }
 
@@ -142,7 +152,7 @@ impl FileFormats {
             let format = match loaded {
                 Some(media_type) => FileFormat { media_type, content_encoding: Some(name.coding), is_encodable: false },
                 // Whatever it is, it claims to be encoded already.
-                None if !name.is_svgz() => FileFormat { is_encodable: false, ..plain_format(path, content, answers) },
+                None if !name.is_svgz => FileFormat { is_encodable: false, ..plain_format(path, content, answers) },
                 None => plain_format(path, content, answers),
             };
             formats.by_path.insert(path.clone(), format);

@@ -46,9 +46,17 @@ pub(super) fn choose(legacy: Vec<SitePath>, earlier: Vec<SitePath>, files: &BTre
     legacy.into_iter().chain(earlier).filter(|path| known.insert(path.clone())).take(FORMER_SCRIPTS_MAX).collect()
 }
 
+/// Whether `manifest` ends exactly the service workers that a build with its files and these `legacy` ones would end. A former script
+/// that is a file of the manifest too was named by the build, and is served again once the build does not name it.
+pub(super) fn lists(manifest: &Manifest, legacy: &[SitePath]) -> bool {
+    let listed = manifest.former_scripts.clone().unwrap_or_default();
+    let chosen = choose(legacy.to_vec(), listed.clone(), &manifest.files);
+    chosen.into_iter().collect::<HashSet<_>>() == listed.into_iter().collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use verge_protocol::{Content, Lifetime};
+    use verge_protocol::{Content, Fallback, HtmlPaths, Lifetime, Rules};
 
     use super::*;
 
@@ -78,6 +86,27 @@ mod tests {
     fn legacy_service_workers_are_listed_even_if_the_release_has_them() {
         let chosen = choose(paths(&["sw.js", "x/sw.js"]), paths(&["a.js", "sw.js"]), &files(&["sw.js"]));
         assert_eq!(chosen, paths(&["sw.js", "x/sw.js", "a.js"]));
+    }
+
+    #[test]
+    fn manifest_ends_the_service_workers_of_a_build_if_it_lists_those_that_the_build_names_and_no_file_besides() {
+        let lists = |former: Option<&[&str]>, legacy: &[&str]| {
+            let manifest = Manifest {
+                site: "demo".parse().unwrap(),
+                fallback: Fallback::NotFound,
+                files: files(&["sw.js"]),
+                former_scripts: former.map(paths),
+                html: HtmlPaths::Auto,
+                rules: Rules::default(),
+            };
+            super::lists(&manifest, &paths(legacy))
+        };
+        assert!(lists(Some(&["sw.js", "old.js"]), &["sw.js"]));
+        assert!(lists(Some(&["old.js"]), &[]), "one of an earlier release");
+        assert!(lists(None, &[]), "of an older origin");
+        assert!(!lists(Some(&["old.js"]), &["sw.js"]), "not yet named");
+        assert!(!lists(Some(&["sw.js", "old.js"]), &[]), "no longer named");
+        assert!(!lists(None, &["sw.js"]));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use verge_protocol::feed::FeedEvent;
 use verge_protocol::host::HostLabel;
 use verge_protocol::report::{CanaryCounts, EdgeReport, Preparation};
 use verge_protocol::state::ParsedRow;
-use verge_protocol::{EdgeName, Position, ReleaseNumber, Seq, Timestamp};
+use verge_protocol::{Build, EdgeName, HtmlPaths, Position, ReleaseNumber, Seq, Timestamp};
 use verge_test_kit::{on_small_disk, until};
 
 use super::full_disk::{self, DISK, runtime};
@@ -357,13 +357,42 @@ async fn build_of_the_files_that_are_live_is_reported_as_unchanged() {
     let origin = TestOrigin::start().await;
     origin.create_site("demo").await;
     let files = build(&[("index.html", "one"), ("a.css", "p{}")]);
-    assert!(!origin.create_build("demo", &files.build).await.unchanged);
+    assert_eq!(origin.create_build("demo", &files.build).await.unchanged, Some(false));
     origin.push("demo", &files).await;
-    assert!(origin.create_build("demo", &files.build).await.unchanged);
+    assert_eq!(origin.create_build("demo", &files.build).await.unchanged, Some(true));
     let mut other = files.build.clone();
     other.fallback = verge_protocol::Fallback::SinglePage { path: "index.html".parse().unwrap() };
-    assert!(!origin.create_build("demo", &other).await.unchanged, "another fallback");
-    assert!(!origin.create_build("demo", &build(&[("index.html", "one")]).build).await.unchanged);
+    assert_eq!(origin.create_build("demo", &other).await.unchanged, Some(false), "another fallback");
+    assert_eq!(origin.create_build("demo", &build(&[("index.html", "one")]).build).await.unchanged, Some(false));
+}
+
+#[tokio::test]
+async fn build_of_the_same_files_with_other_rules_addresses_or_service_workers_is_not_unchanged() {
+    let origin = TestOrigin::start().await;
+    origin.create_site("demo").await;
+    let mut pushed = build(&[("index.html", "one"), ("sw.js", "1")]);
+    pushed.build.rules = serde_json::from_value(json!({
+        "redirects": [{ "from": "/a", "to": "/b", "status": 301 }],
+        "headers": [{ "for": "/*", "headers": [["x-a", "1"]] }],
+        "passwords": [{ "for": "/staff/*", "users": [format!("{}:{}", "0".repeat(32), "0".repeat(64))] }],
+    }))
+    .unwrap();
+    pushed.build.html = HtmlPaths::Keep;
+    pushed.build.legacy_service_workers = vec!["sw.js".parse().unwrap()];
+    origin.push("demo", &pushed).await;
+    assert_eq!(origin.create_build("demo", &pushed.build).await.unchanged, Some(true));
+    let changes: [(&str, fn(&mut Build)); 5] = [
+        ("redirects", |build| build.rules.redirects.clear()),
+        ("headers", |build| build.rules.headers.clear()),
+        ("passwords", |build| build.rules.passwords.clear()),
+        ("html", |build| build.html = HtmlPaths::Auto),
+        ("service workers", |build| build.legacy_service_workers.clear()),
+    ];
+    for (name, change) in changes {
+        let mut other = pushed.build.clone();
+        change(&mut other);
+        assert_eq!(origin.create_build("demo", &other).await.unchanged, Some(false), "{name}");
+    }
 }
 
 #[tokio::test]

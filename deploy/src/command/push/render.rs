@@ -29,7 +29,7 @@ struct Line<'a> {
     saved_bytes: u64,
     seconds: f64,
     edges: &'a Confirmations,
-    /// Whether there is a new release: the channel did not have exactly these files before.
+    /// Whether there is a new release: the channel did not serve exactly this build before.
     new_release: bool,
     checked: &'a [EdgeCheck],
     /// The release that another push or rollback has since moved the channel to, or is about to.

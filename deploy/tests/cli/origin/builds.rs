@@ -54,7 +54,7 @@ pub(super) async fn create(
         missing: known.missing(&build),
         current: known.current(&channel),
         changes: known.changes(&build, &channel),
-        unchanged: !memory.faults.is_old && known.serves(&build, &channel),
+        unchanged: (!memory.faults.is_old).then(|| known.serves(&build, &channel)),
     };
     Json(answer).into_response()
 }

@@ -9,7 +9,9 @@ use serde::Deserialize;
 use verge_protocol::api::{
     self, Channel, CreateRelease, Edge, MoveChannel, Progress, Provenance, Release, SitePage, Status,
 };
-use verge_protocol::{ChannelName, Digest, EdgeName, IdempotencyKey, ReleaseNumber, Seq, SiteName, Timestamp};
+use verge_protocol::{
+    Build, ChannelName, Digest, EdgeName, IdempotencyKey, ReleaseNumber, Rules, Seq, SiteName, Timestamp,
+};
 
 use super::state::{Early, Memory, Shared, Site, refuse};
 
@@ -32,6 +34,10 @@ pub(super) async fn publish(
     if std::mem::take(&mut memory.faults.overtaken) {
         let winner = Provenance { author: Some("Bob".into()), message: Some("mine".into()), commit: None };
         memory.release(&site, &request.channel, build.clone(), winner);
+    }
+    if std::mem::take(&mut memory.faults.overtaken_without_rules) {
+        let winner = Build { rules: Rules::default(), ..build.clone() };
+        memory.release(&site, &request.channel, winner, request.provenance.clone());
     }
     let known = &memory.sites[&site];
     if !known.missing(&build).is_empty() {

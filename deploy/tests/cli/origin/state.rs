@@ -84,6 +84,8 @@ pub(crate) struct Faults {
     pub(crate) loses_blobs: bool,
     /// Lets another push come first, just before the next release.
     pub(crate) overtaken: bool,
+    /// Lets a push of the same files from the same place, but without rules, come first, just before the next release.
+    pub(crate) overtaken_without_rules: bool,
     /// Tells, when it is asked for the rollout of a channel, that another push has moved it to this release.
     pub(crate) replaced_by: Option<ReleaseNumber>,
     /// Answers this many requests for a site with a gateway's 502.

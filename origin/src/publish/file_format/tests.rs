@@ -52,9 +52,10 @@ fn text(formats: &FileFormats) -> String {
     formats.by_path.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-const ENCODED: [(&str, usize); 22] = [
+const ENCODED: [(&str, usize); 28] = [
     ("Build/game.data.br", 100),
     ("Build/game.framework.js.GZ", 100),
+    ("Build/catalog.json.gz", 100),
     ("Build/game.symbols.json.br", 100),
     ("Build/game.wasm.gz", 100),
     ("_framework/app.wasm", 1000),
@@ -65,10 +66,15 @@ const ENCODED: [(&str, usize); 22] = [
     ("app.css.gz", 100),
     ("archive.tar.gz", 100),
     ("archive.tgz", 100),
+    ("app.js.map.gz", 100),
+    ("app.symbols.json.gz", 100),
     ("data.csv.gz", 100),
+    ("data.json.gz", 100),
     ("deep/LICENSE", 1000),
     ("deep/LICENSE.gz", 100),
     ("deep/picture.svgz", 100),
+    ("deep/picture.svgz.br", 100),
+    ("other.svgz.gz", 100),
     ("photo.png", 1000),
     ("photo.png.gz", 100),
     ("sitemap.xml.gz", 100),
