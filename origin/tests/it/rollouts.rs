@@ -366,6 +366,9 @@ async fn build_of_the_files_that_are_live_is_reported_as_unchanged() {
     assert_eq!(origin.create_build("demo", &build(&[("index.html", "one")]).build).await.unchanged, Some(false));
 }
 
+/// A change of a build.
+type Change = fn(&mut Build);
+
 #[tokio::test]
 async fn build_of_the_same_files_with_other_rules_addresses_or_service_workers_is_not_unchanged() {
     let origin = TestOrigin::start().await;
@@ -381,7 +384,7 @@ async fn build_of_the_same_files_with_other_rules_addresses_or_service_workers_i
     pushed.build.legacy_service_workers = vec!["sw.js".parse().unwrap()];
     origin.push("demo", &pushed).await;
     assert_eq!(origin.create_build("demo", &pushed.build).await.unchanged, Some(true));
-    let changes: [(&str, fn(&mut Build)); 5] = [
+    let changes: [(&str, Change); 5] = [
         ("redirects", |build| build.rules.redirects.clear()),
         ("headers", |build| build.rules.headers.clear()),
         ("passwords", |build| build.rules.passwords.clear()),
