@@ -164,7 +164,8 @@ impl Known {
         let Wanted { domain, names } = certificate;
         let rows =
             directories.into_iter().filter_map(|directory| self.issuances.get(&(domain.clone(), directory.to_owned())));
-        let orders = rows.filter(|row| row.problem.is_some()).map(|row| row.last_failure);
+        // While an authority says to wait, nothing can fail there.
+        let orders = rows.filter(|row| row.problem.is_some()).map(|row| row.last_failure.max(row.retry_after));
         let names = names.iter().filter_map(|name| self.failed.get(name)).map(|failed| failed.last_failure);
         orders.chain(names).any(|failure| failure >= since)
     }
@@ -314,8 +315,10 @@ mod tests {
         let at = |directory: &str| (domain("www.example"), directory.to_owned());
         known.issuances.insert(at("https://other.example/directory"), row.clone());
         assert!(!has_failed(&known, 5), "nothing is ordered there any more");
-        known.issuances.insert(at(DIRECTORY), row);
+        known.issuances.insert(at(DIRECTORY), row.clone());
         assert!(has_failed(&known, 5) && !has_failed(&known, 8));
+        known.issuances.insert(at(DIRECTORY), IssuanceRow { retry_after: Timestamp(9), ..row });
+        assert!(has_failed(&known, 9) && !has_failed(&known, 10), "the authority said to wait");
     }
 
     #[test]
