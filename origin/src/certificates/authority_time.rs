@@ -39,10 +39,12 @@ impl AuthorityTime {
 }
 
 impl Asked {
-    /// Whether the interval has passed by a monotonic clock, or the origin's clock was set by as much, ahead or back.
+    /// Whether the interval has passed by a monotonic clock, or the origin's clock was set by as much, ahead or back; after a question that
+    /// was not answered, the shorter interval by the monotonic clock.
     fn is_past(&self, clock: Timestamp) -> bool {
-        let interval = if self.is_answered { INTERVAL } else { RETRY_INTERVAL };
-        self.at.elapsed().max(self.clock.age(clock)).max(clock.age(self.clock)) >= interval
+        let elapsed = self.at.elapsed();
+        let is_retried = !self.is_answered && elapsed >= RETRY_INTERVAL;
+        is_retried || elapsed.max(self.clock.age(clock)).max(clock.age(self.clock)) >= INTERVAL
     }
 }
 
@@ -77,6 +79,8 @@ mod tests {
         assert!(asked.is_past(now), "the clock stands still");
 
         let asked = Asked { at: Instant::now(), clock: now, is_answered: false };
-        assert!(!asked.is_past(now.after(RETRY_INTERVAL / 2)) && asked.is_past(now.after(RETRY_INTERVAL)));
+        assert!(!asked.is_past(now.after(RETRY_INTERVAL)));
+        tokio::time::advance(RETRY_INTERVAL).await;
+        assert!(asked.is_past(now));
     }
 }
