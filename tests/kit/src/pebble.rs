@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -153,9 +154,18 @@ impl Drop for Pebble {
     }
 }
 
-/// A TCP port of loopback that was free just now.
+/// A TCP port of loopback that is free. It is below the range from which systems give ports to connections and listeners without one, so
+/// that nobody else gets it meanwhile; no other call in this process returns it.
 pub fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+    const PORTS: u16 = 1000;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let of_process = u16::try_from(std::process::id() % 20).expect("below 20") * PORTS;
+    loop {
+        let port = 10_000 + of_process + NEXT.fetch_add(1, Ordering::Relaxed) % PORTS;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 #[cfg(test)]
