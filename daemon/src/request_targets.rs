@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_hyper_refuses_in_a_line_is_passed_as_it_is() {
+    fn bytes_that_hyper_refuses_in_a_line_are_unchanged() {
         for sent in [
             &b"GET /\0\x7f\t\r{}|\\^ HTTP/1.1\r\n\r\n"[..],
             b"GET\n<a /< HTTP/1.1\r\n\r\n",

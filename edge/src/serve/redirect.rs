@@ -1,22 +1,9 @@
 //! The `Location` of redirects, to another domain and to `https`.
 
 use http::{HeaderValue, Uri};
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use verge_protocol::DomainName;
-
-/// Characters that must be percent-encoded in a path or query (RFC 3986 §3.3, §3.4), though requests may contain them.
-const MUST_ENCODE: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'#')
-    .add(b'<')
-    .add(b'>')
-    .add(b'\\')
-    .add(b'^')
-    .add(b'`')
-    .add(b'{')
-    .add(b'|')
-    .add(b'}');
+use verge_protocol::rules::target::MUST_ENCODE;
 
 /// The same path and query at `to`, on the port of the request. `None` if the request target has no path, such as `*`: what
 /// follows the host could be taken as a part of it.
