@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use verge_protocol::api::{Certificate, CertificateEdges, RekeyRequest};
-use verge_protocol::{DomainName, Timestamp};
+use verge_protocol::{CertificateName, DomainName, Timestamp};
 
 use super::context::Context;
 use crate::cli;
@@ -65,10 +65,10 @@ fn edges(CertificateEdges { presenting, of, without_tls }: CertificateEdges) -> 
 
 /// The domain first, then the others.
 fn names(certificate: &Certificate) -> String {
-    let domain = unicode_domain::show(&certificate.domain);
-    let others = certificate.names.iter().map(|name| unicode_domain::show_in(&name.to_string()));
-    let others = others.filter(|name| *name != domain);
-    let all: Vec<String> = std::iter::once(domain.clone()).chain(others).collect();
+    let is_domain = |name: &&CertificateName| **name == CertificateName::Host(certificate.domain.clone());
+    let (first, others): (Vec<_>, Vec<_>) = certificate.names.iter().partition(is_domain);
+    let all: Vec<String> =
+        first.into_iter().chain(others).map(|name| unicode_domain::show_in(&name.to_string())).collect();
     match all.len().saturating_sub(NAMES_SHOWN) {
         0 => all.join(", "),
         more => format!("{} and {more} more", all[..NAMES_SHOWN].join(", ")),

@@ -10,6 +10,8 @@ use verge_protocol::{CertificateName, Timestamp};
 pub(crate) struct Certificate {
     /// The names it is valid for.
     pub(crate) names: BTreeSet<CertificateName>,
+    /// The start of its validity.
+    pub(crate) not_before: Timestamp,
     /// The end of its validity.
     pub(crate) not_after: Timestamp,
     /// Whether every edge presents it: its names speak HTTPS.
@@ -18,6 +20,7 @@ pub(crate) struct Certificate {
 
 impl From<CertificateState> for Certificate {
     fn from(state: CertificateState) -> Self {
-        Self { names: state.names, not_after: state.not_after, confirmed: state.confirmed }
+        let CertificateState { names, not_before, not_after, confirmed, .. } = state;
+        Self { names, not_before, not_after, confirmed }
     }
 }

@@ -16,32 +16,30 @@ pub(super) struct CertifiedHost {
 impl CertifiedHost {
     /// A host that one of the certificates is valid for at `now`: the present one if there is such a certificate, since probes of another
     /// begin anew. Certificates that not every edge presents count only if there is no other one: in a fleet with an edge that has no TLS of
-    /// its own, there never is.
+    /// its own, there never is. The oldest of them is the one that edges most likely have.
     pub(super) fn choose(
         certificates: &BTreeMap<DomainName, Certificate>,
         present: Option<&Self>,
         now: Timestamp,
     ) -> Option<Self> {
         let is_valid = |certificate: &Certificate| certificate.not_after > now;
-        let has_confirmed = certificates.values().any(|certificate| is_valid(certificate) && certificate.confirmed);
-        let is_eligible = |certificate: &Certificate| certificate.confirmed || !has_confirmed;
-        let valid = || {
-            certificates
-                .values()
-                .filter(|certificate| is_valid(certificate))
-                .filter(|certificate| is_eligible(certificate))
-        };
+        let mut valid: Vec<&Certificate> = certificates.values().filter(|certificate| is_valid(certificate)).collect();
+        if valid.iter().any(|certificate| certificate.confirmed) {
+            valid.retain(|certificate| certificate.confirmed);
+        } else {
+            valid.sort_by_key(|certificate| certificate.not_before);
+        }
         let present = present.and_then(|present| {
             let covers =
-                |certificate: &&Certificate| certificate.names.iter().any(|name| name.covers(present.host.as_str()));
-            let not_after = valid().filter(covers).map(|certificate| certificate.not_after).max()?;
+                |certificate: &&&Certificate| certificate.names.iter().any(|name| name.covers(present.host.as_str()));
+            let not_after = valid.iter().filter(covers).map(|certificate| certificate.not_after).max()?;
             Some(Self { host: present.host.clone(), not_after })
         });
         let host = |certificate: &Certificate| {
             let host = certificate.names.iter().find_map(covered_host)?;
             Some(Self { host, not_after: certificate.not_after })
         };
-        present.or_else(|| valid().find_map(host))
+        present.or_else(|| valid.into_iter().find_map(host))
     }
 
     pub(super) fn has_expired_at(&self, now: Timestamp) -> bool {
@@ -65,6 +63,7 @@ mod tests {
     fn certificates(rows: &[(&str, &[&str], u64)]) -> BTreeMap<DomainName, Certificate> {
         let certificate = |names: &[&str], not_after| Certificate {
             names: names.iter().map(|name| name.parse().unwrap()).collect(),
+            not_before: Timestamp(0),
             not_after: Timestamp(not_after),
             confirmed: true,
         };
@@ -119,6 +118,9 @@ mod tests {
         assert_eq!(host_of(&of_b, None, 1).as_deref(), Some("b.example"));
         let of_none = confirm("b.example", false);
         assert_eq!(host_of(&of_none, None, 1).as_deref(), Some("a.example"), "an edge has no TLS");
+        let mut newer = of_none.clone();
+        newer.get_mut(&"a.example".parse().unwrap()).unwrap().not_before = Timestamp(1);
+        assert_eq!(host_of(&newer, None, 2).as_deref(), Some("b.example"), "edges may not have the new one");
         let present = CertifiedHost::choose(&of_b, None, Timestamp(1)).unwrap();
         assert_eq!(host_of(&of_none, Some(&present), 1).as_deref(), Some("b.example"), "it is kept");
         let of_a = confirm("a.example", true);

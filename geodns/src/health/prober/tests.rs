@@ -142,7 +142,8 @@ async fn start_failing_edge(permits: Arc<Semaphore>, tasks: &Tasks) -> (u16, Arc
 /// The state with one more certificate, which is for this domain.
 fn with_certificate(state: &FleetState, domain: &str, not_after: Timestamp) -> FleetState {
     let mut state = state.clone();
-    let certificate = Certificate { names: [domain.parse().unwrap()].into(), not_after, confirmed: true };
+    let names = [domain.parse().unwrap()].into();
+    let certificate = Certificate { names, not_before: Timestamp(0), not_after, confirmed: true };
     Arc::make_mut(&mut state.certificates).insert(domain.parse().unwrap(), certificate);
     state
 }
