@@ -4,11 +4,14 @@ mod arguments;
 mod canary;
 mod certs;
 mod channels;
+mod check;
 mod domains;
 mod edges;
+mod explain;
 mod global;
 mod orphans;
 mod purge;
+mod scan;
 mod site_https;
 
 use std::net::IpAddr;
@@ -21,11 +24,14 @@ pub use self::arguments::{ChannelArgs, JoinArgs, SiteArg, WaitArgs};
 pub use self::canary::CanaryArgs;
 pub use self::certs::Certs;
 pub use self::channels::{Channels, Promote, PromoteSource};
+pub use self::check::Check;
 pub use self::domains::Domains;
 pub use self::edges::{EdgeArgs, Edges, ForceArg};
+pub use self::explain::Explain;
 pub use self::global::{Color, Global, Json, TerminalInfo};
 pub use self::orphans::Orphans;
 pub use self::purge::{Erase, Log, Purge};
+pub use self::scan::ScanArgs;
 pub use self::site_https::SiteHttpsArgs;
 use crate::channel::Lifetime;
 use crate::exit::Exit;
@@ -48,6 +54,8 @@ pub struct Cli {
 pub enum Command {
     /// Upload a directory as a new release and make it live
     Push(Push),
+    /// Say what a push would do and what is wrong with a build, without a network: rules, links, names
+    Check(Check),
     /// List the releases of a site, newest first
     Releases(SiteArg),
     /// Make an earlier release live again
@@ -64,6 +72,8 @@ pub enum Command {
         #[command(subcommand)]
         command: Option<Channels>,
     },
+    /// Explain what edges answer at a URL: the rule, the file and the headers, and why
+    Explain(Explain),
     /// Drop what is inherited at some paths, and have every edge check what it serves there
     Purge(Purge),
     /// Remove bytes from the origin and every edge for good, as a takedown requires
@@ -124,7 +134,6 @@ pub enum Command {
 
 /// `verge push`.
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "independent switches")]
 pub struct Push {
     /// The directory to upload [default: `dir` in verge.toml, else `publish` in netlify.toml, else the usual output directory of a build
     /// tool that has an index.html, such as build/, dist/, .output/public/]
@@ -151,22 +160,9 @@ pub struct Push {
     /// The author of the release [default: git's user.name, else the current user]
     #[arg(long, value_name = "NAME")]
     pub author: Option<String>,
-    /// Serve index.html for paths that match no file [default: `spa` in verge.toml, else detected from _redirects and index.html]
-    #[arg(long, overrides_with = "no_spa")]
-    pub spa: bool,
-    /// Serve 404 for paths that match no file
-    #[arg(long, overrides_with = "spa")]
-    pub no_spa: bool,
-    /// Push even if there is no index.html, if the directory holds sources, if there are less than half as many files as in the current
-    /// release, or exactly the same
-    #[arg(long)]
-    pub force: bool,
-    /// Push even if there are .env files (never uploaded) or private keys (uploaded)
-    #[arg(long)]
-    pub allow_secrets: bool,
-    /// Leave out rules in _redirects, _headers and netlify.toml that are invalid or not supported yet
-    #[arg(long)]
-    pub ignore_rules: bool,
+    /// How the directory is read.
+    #[command(flatten)]
+    pub scan: ScanArgs,
 }
 
 /// `verge rollback`.
@@ -351,7 +347,7 @@ mod tests {
             let Command::Push(push) = Cli::try_parse_from([&["verge", "push"], flags].concat()).unwrap().command else {
                 panic!("not a push")
             };
-            (push.spa, push.no_spa)
+            (push.scan.spa, push.scan.no_spa)
         };
         assert_eq!(push(&[]), (false, false));
         assert_eq!(push(&["--spa", "--no-spa"]), (false, true));

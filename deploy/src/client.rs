@@ -20,10 +20,13 @@ use reqwest::{Body, Method, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use verge_protocol::api::{
-    BlobsStored, BuildCreated, CreateRelease, EraseRequest, ErasurePlan, ErrorBody, IssuedJoinSecret, IssuedToken,
-    MoveChannel, Progress, PurgeProgress, PurgeRequest, TokenOwner,
+    BlobsStored, BuildCreated, CreateRelease, EraseRequest, ErasurePlan, ErrorBody, Host, IssuedJoinSecret,
+    IssuedToken, MoveChannel, Progress, PurgeProgress, PurgeRequest, TokenOwner,
 };
-use verge_protocol::{BuildId, ChannelName, EdgeName, KeyPin, NameServerName, Seq, SiteName, compression, pack};
+use verge_protocol::{
+    BuildId, ChannelName, Digest, DomainName, EdgeName, KeyPin, Manifest, NameServerName, Seq, SiteName, compression,
+    error_chain, pack,
+};
 
 pub use self::edge_client::EdgeClient;
 pub use self::error::ClientError;
@@ -38,6 +41,9 @@ pub use self::token::Token;
 
 /// The longest time without data in an event stream, which is silent while the origin works.
 const EVENTS_STALL_LIMIT: Duration = Duration::from_mins(2);
+
+/// The maximum size of a manifest in bytes, as edges have it.
+const MANIFEST_MAX: usize = 256 << 20;
 
 /// A client of one origin, with one token. Cheap to clone.
 #[derive(Clone)]
@@ -84,6 +90,20 @@ impl Client {
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         let response = self.send(Method::GET, path, None).await?;
         self.read(response).await
+    }
+
+    /// `GET /v1/hosts/{host}`: what edges answer with at a host.
+    pub async fn host(&self, host: &DomainName) -> Result<Host, ClientError> {
+        self.get(&format!("/v1/hosts/{host}")).await
+    }
+
+    /// `GET /v1/manifests/{id}`.
+    pub async fn manifest(&self, id: Digest) -> Result<Manifest, ClientError> {
+        let response = self.send(Method::GET, &format!("/v1/manifests/{id}"), None).await?;
+        let compressed = self.read_bytes(response).await?;
+        let bytes =
+            compression::decompress(&compressed, MANIFEST_MAX).map_err(|error| self.unexpected(error_chain(&error)))?;
+        Manifest::verify(id, &bytes).map_err(|error| self.unexpected(error_chain(&error)))
     }
 
     /// `PUT path`.

@@ -2,11 +2,13 @@
 
 mod certs;
 mod channels;
+mod check;
 mod context;
 mod dns;
 mod domains;
 mod edges;
 mod erase;
+mod explain;
 mod failures;
 mod join_code;
 mod linking;
@@ -23,6 +25,7 @@ mod region_check;
 mod releases;
 mod render;
 mod rollback;
+mod scan_options;
 mod schema;
 mod sites;
 mod status;
@@ -40,11 +43,13 @@ pub async fn run(cli: &Cli, environment: &Environment, output: &Output) -> Exit 
     let context = Context { cli, environment, output };
     let result = match &cli.command {
         Command::Push(arguments) => push::run(arguments, &context).await,
+        Command::Check(arguments) => check::run(arguments, &context),
         Command::Releases(arguments) => releases::run(arguments, &context).await,
         Command::Rollback(arguments) => rollback::run(arguments, &context).await,
         Command::Promote(arguments) => promote::run(arguments, &context).await,
         Command::Channels { site, command } => channels::run(site, command.as_ref(), &context).await,
         Command::Purge(arguments) => purge::run(arguments, &context).await,
+        Command::Explain(arguments) => explain::run(arguments, &context).await,
         Command::Erase(arguments) => erase::run(arguments, &context).await,
         Command::Log(arguments) => log::run(arguments, &context).await,
         Command::Login { url } => login::login(url, &context).await,

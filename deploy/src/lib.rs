@@ -17,7 +17,9 @@
 //! | [`connection`], [`profile`] | which origin or name server to use, and the token |
 //! | [`rules`] | redirects, headers and passwords, parsed and checked |
 //! | [`scan`] | a directory, checked and described as a build |
+//! | [`check`], [`last_push`] | what is wrong with a build, without a network; what the last push has left for that |
 //! | [`push`], [`upload`], [`rollout`] | a build becomes a release on every edge |
+//! | [`explain`] | what edges answer at a URL, and why |
 //! | [`purge`] | paths of a site, purged or erased on every edge |
 //! | `up` | an origin, edges and a name server in this process |
 //! | [`client`] | HTTP clients of the origin and of name servers |
@@ -25,6 +27,7 @@
 //! | [`output`], [`failure`], [`exit`] | messages, errors and exit codes |
 
 pub mod channel;
+pub mod check;
 pub mod cities;
 pub mod cli;
 pub mod client;
@@ -32,10 +35,12 @@ pub mod command;
 pub mod endpoints;
 pub mod environment;
 pub mod exit;
+pub mod explain;
 pub mod failure;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod git;
+pub mod last_push;
 pub mod output;
 pub mod platform_dirs;
 pub mod profile;

@@ -5,7 +5,7 @@
 //! A build that the channel serves already becomes no release, unless the channel expires or the push says whether it does: a release
 //! begins its time anew. Blobs that the origin has lost are uploaded all the same.
 
-mod precheck;
+pub(crate) mod precheck;
 
 use std::fs::File;
 use std::path::Path;
@@ -19,9 +19,10 @@ use verge_protocol::{BuildId, ChannelName, ReleaseNumber, SiteName, Timestamp};
 pub use self::precheck::{LimitsExceeded, Shrunk};
 use crate::channel::Lifetime;
 use crate::client::{Client, ClientError};
+use crate::last_push::LastPush;
 use crate::output::{Output, Unit, human};
 use crate::rollout::{Attempt, Released, Rollout, RolloutError, Wait};
-use crate::scan::{FallbackSource, Listing, Options, Scan, ScanError, SkipReason};
+use crate::scan::{FallbackSource, Listing, Options, Scan, ScanError, SkipReason, Skipped};
 use crate::upload::{RetryPolicy, UploadError, UploadSession};
 
 /// How many skipped files are named for each reason.
@@ -74,6 +75,8 @@ pub struct Pushed {
     pub duration: Duration,
     /// The warnings of the scan, then those of the origin.
     pub warnings: Vec<String>,
+    /// What `verge check` compares the next build with.
+    pub memory: LastPush,
 }
 
 /// Why a push failed. The channel has not moved, unless the error says otherwise.
@@ -136,6 +139,7 @@ impl Push<'_> {
             duration: start.elapsed(),
             // What was pushed is released, whether or not this is known.
             expires: self.expires(output).await.unwrap_or_default(),
+            memory: LastPush::new(self.site, rollout.released.release, created.limits, &build),
             rollout,
             is_new: unchanged.is_none(),
             warnings,
@@ -147,7 +151,7 @@ impl Push<'_> {
         let (dir, mut options) = (self.dir.to_owned(), self.options.clone());
         options.site = self.site.to_string();
         let mut listing = blocking(move || Listing::new(&dir, options)).await;
-        print_skipped(&listing, output);
+        print_skipped(&listing.skipped, output);
         let warnings = std::mem::take(&mut listing.warnings);
         for warning in &warnings {
             output.warn(warning);
@@ -247,10 +251,11 @@ impl Push<'_> {
     }
 }
 
-fn print_skipped(listing: &Listing, output: &Output) {
+/// Says what is left out.
+pub(crate) fn print_skipped(skipped: &[Skipped], output: &Output) {
     for reason in SkipReason::ALL {
         let skipped: Vec<&str> =
-            listing.skipped.iter().filter(|skipped| skipped.reason == reason).map(|skipped| &*skipped.path).collect();
+            skipped.iter().filter(|skipped| skipped.reason == reason).map(|skipped| &*skipped.path).collect();
         if skipped.is_empty() {
             continue;
         }

@@ -136,6 +136,11 @@ impl Listing {
         self.files.iter().map(|file| file.size).sum()
     }
 
+    /// The rules.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
     /// The page that answers paths without a file; `None`: it is no single-page app.
     pub fn single_page(&self) -> Option<&'static str> {
         self.fallback.page

@@ -11,8 +11,8 @@
 //! | 3 | Answer the health path, on any host or none, and challenges of certificate authorities | `health.rs`, `challenges.rs` | 200, 503, 404 |
 //! | 3a | With TLS: refuse a host that the certificate of the connection is not for. Without: redirect to `https` a host that has a certificate, unless its site answers without TLS too | `redirect.rs` | 421, 308 |
 //! | 4 | Route: take the channel of the host, else look among the releases | `redirect.rs`, `release_hosts.rs` | 404, 503, 308 |
-//! | 5 | Decode the path | `request_path.rs` | 400 |
-//! | 5a | Find the redirect rule that applies | `rules.rs` | |
+//! | 5 | Decode the path | `site.rs`, `request_path.rs` | 400 |
+//! | 5a | Find the redirect rule that applies | `decision.rs`, `rules.rs` | |
 //! | 6 | Resolve the path to a resource of the channel, or as the rule says | `resolve.rs`, `asset.rs` | |
 //! | 6a | Check the password of the path and of the resource | `password.rs` | 401 |
 //! | 6b | End service workers of earlier releases, redirect, or miss | `former_worker.rs` | 200, 3xx, 404, 410 |
@@ -28,6 +28,8 @@
 //! Responses of steps 1 to 6 are made in `builtin_responses.rs`, except that a site's own `404.html` passes steps 7 and 8. Header
 //! names and values that are the same for many responses are in `common_headers.rs`.
 //!
+//! Steps 5 to 7 need nothing but manifests: `explain.rs` runs them where there is no edge.
+//!
 //! Steps 1 to 7 are synchronous functions of their arguments, and take no lock. A request whose first blob is in memory is
 //! answered without waiting for anything.
 
@@ -38,6 +40,8 @@ mod builtin_responses;
 mod common_headers;
 mod conditional;
 mod cors;
+mod decision;
+mod explain;
 mod former_worker;
 mod framing;
 pub mod fuzzing;
@@ -56,6 +60,7 @@ mod respond;
 mod response_head;
 mod route;
 mod rules;
+mod site;
 mod weight;
 
 use std::sync::Arc;
@@ -76,19 +81,18 @@ use self::builtin_responses::BuiltinResponse;
 use self::common_headers::CommonHeaders;
 use self::framing::End;
 use self::host::{Host, HostError};
-use self::password::{Access, SentFile};
-use self::resolve::Unresolved;
-use self::respond::{ResponseFuture, RuledHeaders};
-use self::response_head::ResponseHead;
+use self::respond::ResponseFuture;
 use self::route::Route;
+use self::site::SiteHost;
 use crate::cache::BlobCache;
 use crate::challenges::{ChallengeAnswer, Challenges};
 use crate::metrics::{CacheResult, Metrics, Traffic};
 use crate::release_hosts::{ReleaseHost, ReleaseHosts, Unloaded};
 use crate::status::ServingStatus;
-use crate::table::{Channel, HeaderScope, HostRoute, Table};
+use crate::table::{Channel, HostRoute, Table};
 
 pub(crate) use self::asset::Destination;
+pub use self::explain::{Cause, Explanation, RequestedHost, SiteModel};
 pub(crate) use self::request_path::RequestPath;
 pub(crate) use self::resolve::{Resolution, resolve};
 
@@ -119,14 +123,6 @@ pub(crate) struct Https {
     /// The port for readers.
     pub(crate) port: u16,
     pub(crate) clock: Clock,
-}
-
-/// The host of a request, as far as a site's rules depend on it.
-struct SiteHost<'a> {
-    name: &'a str,
-    is_tls: bool,
-    /// Whether it is not the site's own host or domain.
-    is_preview: bool,
 }
 
 struct Shared {
@@ -291,66 +287,8 @@ impl Shared {
 
     /// Steps 5 to 8, for a host that serves `channel`.
     fn answer_from<B>(&self, channel: &Channel, host: &SiteHost<'_>, request: &Request<B>) -> ResponseFuture {
-        let (headers, is_head) = (request.headers(), request.method() == Method::HEAD);
-        let builtin = |response: BuiltinResponse| self.builtin(response, request, channel.traffic());
-        // 5. Path.
-        let Ok(path) = RequestPath::parse(request.uri().path()) else {
-            return builtin(builtin_responses::invalid_path().of_site());
-        };
-        // 5a. Rules: the first redirect that applies.
-        let rules = channel.own().rules();
-        let rule = rules::find(rules.redirects(), request.uri(), host.name, host.is_tls);
-        // 6. Resolve.
-        let destination = || asset::destination(headers);
-        let resolution = resolve::resolve(channel, &path, rule, destination);
-        // 6a. Passwords, of the path and of the file.
-        let file = resolution.as_ref().ok().map(|resolution| SentFile {
-            path: resolution.sent(|| accept::prefers_markdown(headers)).path(),
-            is_at_path: resolution.is_at_path(),
-        });
-        let access = password::check(rules, request.uri().path(), file, headers, host.is_preview);
-        let with_rules = |response: ResponseFuture, scope| {
-            let of_path = rules.headers_of(request.uri().path());
-            response.with_rules(of_path.map(|headers| RuledHeaders { headers, scope, is_tls: host.is_tls }))
-        };
-        if access == Access::Denied {
-            let response = builtin_responses::password_required(channel.own().site());
-            return with_rules(builtin(response.with_release(channel.release())), HeaderScope::OtherPage);
-        }
-        let of_site = |response: ResponseFuture| {
-            if access == Access::Granted { response.into_private() } else { response }
-        };
-        let builtin = |response: BuiltinResponse| of_site(builtin(response.with_release(channel.release()).of_site()));
-        // 6b. Former service workers.
-        if former_worker::is_requested(channel, &path, headers) {
-            return builtin(builtin_responses::former_worker());
-        }
-        let resolution = match resolution {
-            Ok(resolution) => resolution,
-            Err(Unresolved::Redirect { status, location }) => {
-                return builtin(builtin_responses::ruled_redirect(status, location));
-            }
-            Err(Unresolved::Moved(suffix)) => {
-                let location = redirect::canonical_location(request.uri(), suffix);
-                return builtin(location.map_or_else(builtin_responses::invalid_path, builtin_responses::moved));
-            }
-            Err(Unresolved::NotFound { by_destination }) => {
-                if asset::is_own_script_or_style(headers) {
-                    channel.traffic().count_missing_asset();
-                }
-                let response = builtin(builtin_responses::not_found(headers, &path, by_destination));
-                return with_rules(response, HeaderScope::OtherPage);
-            }
-        };
-        if resolution.is_erased() {
-            return with_rules(builtin(builtin_responses::erased()), HeaderScope::OtherPage);
-        }
-        // 7. Response head: range, negotiation, preconditions.
-        let head = ResponseHead::build(&resolution, headers, is_head);
-        // 8. Respond.
-        let response = respond::respond(head, channel, &self.sources.blobs, &self.common_headers);
-        let scope = resolution.header_scope(|| accept::prefers_markdown(headers));
-        of_site(with_rules(response, scope))
+        let send = |head| respond::respond(head, channel, &self.sources.blobs, &self.common_headers);
+        site::answer(channel, host, request, &self.common_headers, send)
     }
 
     /// As [`Self::answer_from`], once the release is loaded.

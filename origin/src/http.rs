@@ -12,6 +12,7 @@ mod edges;
 mod erasures;
 mod error;
 mod extract;
+mod hosts;
 mod join;
 mod log;
 mod manifests;
@@ -53,6 +54,7 @@ pub(crate) fn router(app: AppState) -> Router {
         .route("/v1/sites/{site}/erasures", post(erasures::create))
         .route("/v1/sites/{site}/erasures/plan", post(erasures::plan))
         .route("/v1/sites/{site}/log", get(log::list))
+        .route("/v1/hosts/{host}", get(hosts::show))
         .route("/v1/status", get(status::show))
         // For operators.
         .route("/v1/sites/{site}/regions", put(sites::set_regions))
@@ -75,7 +77,7 @@ pub(crate) fn router(app: AppState) -> Router {
         .route("/v1/join", post(join::join))
         // For every token.
         .route("/v1/token", get(auth::show_owner))
-        // For edges; the first one for name servers too.
+        // For edges; the first one for name servers, the second one for clients that push too.
         .route("/v1/changes", get(changes::subscribe))
         .route("/v1/manifests/{id}", get(manifests::show))
         .route("/v1/blobs", post(blobs::download))

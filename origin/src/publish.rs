@@ -16,7 +16,6 @@ mod inheritance;
 mod lifetime;
 mod manifest_builder;
 mod media_type;
-mod name_hash;
 mod rollback_target;
 mod text;
 

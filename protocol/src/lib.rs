@@ -10,6 +10,7 @@
 //! | [`content`] | a byte sequence of any length, described as a list of blobs |
 //! | [`name`], [`path`], [`host`], [`domain`], [`release`] | names of sites, channels, edges, name servers, files, hosts and releases |
 //! | [`nfc`] | the form of Unicode in which names of files are looked up |
+//! | [`name_hash`] | the content hash that a file's name may contain: asked by the client and by the origin |
 //! | [`build`] | what a push sends |
 //! | [`manifest`] | what an edge serves |
 //! | [`rules`] | redirects, headers and passwords of a build |
@@ -50,6 +51,7 @@ pub mod json;
 pub mod key_pin;
 pub mod manifest;
 pub mod name;
+pub mod name_hash;
 pub mod nfc;
 pub mod pack;
 pub mod path;

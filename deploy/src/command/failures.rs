@@ -9,6 +9,7 @@ use verge_trust::TrustError;
 use crate::client::{ClientError, NameServerError, Token};
 use crate::endpoints::ConnectionError;
 use crate::exit::Exit;
+use crate::explain::ExplainError;
 use crate::failure::Failure;
 use crate::project::ProjectError;
 use crate::promote::PromotionError;
@@ -30,6 +31,8 @@ fn hint_for(code: &str) -> Option<&'static str> {
         "unknown_edge" => "use `verge edges` to list edges, or `verge edges add` to configure one",
         "unknown_name_server" => "use `verge dns servers` to list name servers",
         "unknown_domain" => "use `verge domains` to list domains",
+        "unknown_host" => "use `verge sites` and `verge domains` to see where sites answer",
+        "unknown_route" => "this command needs a newer version of the origin",
         "unknown_certificate" => "use `verge certs` to list certificates",
         "address_taken" => "if the other edge no longer exists, remove it with `verge edges remove NAME`",
         "domain_taken" => "to move the domain to this site, remove it first with `verge domains remove DOMAIN`",
@@ -100,6 +103,15 @@ impl From<ClientError> for Failure {
         let message = unicode_domain::show_in(&failure.message);
         let hints = failure.hints.iter().map(|hint| unicode_domain::show_in(hint)).collect();
         Self { message, hints, ..failure }
+    }
+}
+
+impl From<ExplainError> for Failure {
+    fn from(error: ExplainError) -> Self {
+        match error {
+            ExplainError::Client(error) => error.into(),
+            error => Self::new(Exit::Usage, &error),
+        }
     }
 }
 

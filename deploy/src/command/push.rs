@@ -8,18 +8,18 @@ use std::path::{Path, PathBuf};
 use super::context::Context;
 use super::linking;
 use super::provenance;
+use super::scan_options;
 use crate::cli;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::project::{BuildDir, NamedSite, Project};
 use crate::push::Push;
-use crate::scan::Options;
 use crate::upload::RetryPolicy;
 
 pub(super) async fn run(arguments: &cli::Push, context: &Context<'_>) -> Result<Exit, Failure> {
     let Context { environment, output, .. } = *context;
     let project = Project::find(arguments.dir.as_deref(), &environment.current_dir)?;
-    let dir = project.build_dir(arguments.force)?;
+    let dir = project.build_dir(arguments.scan.force)?;
     let named = project.named_site(arguments.site.site.as_ref())?;
     let client = context.client()?;
     let shown = display_path(&dir.path, &environment.current_dir);
@@ -44,10 +44,7 @@ pub(super) async fn run(arguments: &cli::Push, context: &Context<'_>) -> Result<
         channel: &target.channel,
         lifetime: target.lifetime,
         dir: &dir.path,
-        options: Options {
-            protection: project.protection(environment.users.as_ref(), &dir.path)?,
-            ..scan_options(arguments, &project)
-        },
+        options: scan_options::of(&arguments.scan, &project, &dir.path, environment)?,
         provenance: provenance::find(arguments, &dir.path, environment.user.as_deref()).await,
         canary: arguments.canary.plan(project.settings.canary.filter(|_| target.channel.is_live())),
         wait: arguments.channel.wait.choice(),
@@ -56,6 +53,10 @@ pub(super) async fn run(arguments: &cli::Push, context: &Context<'_>) -> Result<
     let mut pushed = push.run(output).await?;
     if let Some(link) = link {
         linking::write(&link, &named, context);
+    }
+    if let Some(data) = &environment.data {
+        // Only `verge check` reads it, which says less without it.
+        let _ = pushed.memory.write(data, &dir.path);
     }
     let options = output.options();
     pushed.rollout.ask_edges(&client, site, &target.channel, context.limit_of_questions()).await;
@@ -85,25 +86,6 @@ pub(super) fn print_others(dir: &BuildDir, context: &Context<'_>) {
     let others: Vec<String> = dir.others.iter().map(|other| display_path(other, current)).collect();
     if !others.is_empty() {
         context.output.info(format_args!("  also found {}: to push another, name it", others.join(", ")));
-    }
-}
-
-fn scan_options(arguments: &cli::Push, project: &Project) -> Options {
-    let settings = &project.settings;
-    let single_page = match (arguments.spa, arguments.no_spa) {
-        (true, _) => Some(true),
-        (_, true) => Some(false),
-        (false, false) => settings.spa,
-    };
-    Options {
-        allow_secrets: arguments.allow_secrets,
-        ignore_rules: arguments.ignore_rules,
-        force: arguments.force,
-        single_page,
-        legacy_service_workers: settings.legacy_service_workers.clone(),
-        html: settings.html,
-        netlify_toml: project.netlify_toml(),
-        ..Options::default()
     }
 }
 

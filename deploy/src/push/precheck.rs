@@ -26,7 +26,7 @@ pub struct Shrunk {
 }
 
 /// Checks the build against the limits of the origin.
-pub(super) fn check_limits(build: &Build, limits: &Limits) -> Result<(), LimitsExceeded> {
+pub(crate) fn check_limits(build: &Build, limits: &Limits) -> Result<(), LimitsExceeded> {
     let mut exceeded = Vec::new();
     let files = build.files.len() as u64;
     if files > limits.files {

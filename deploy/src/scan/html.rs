@@ -1,4 +1,5 @@
-//! The little of HTML that is needed to tell an app from a page: elements, attributes, scripts and how much text there is.
+//! The little of HTML that is needed to tell an app from a page, and to follow links: elements, attributes, scripts, URLs and how much
+//! text there is.
 //!
 //! Not a parser: it reads start tags, text and scripts in one pass, accepts anything, and never fails.
 
@@ -13,6 +14,19 @@ pub(crate) struct Page {
     pub(crate) meta_names: Vec<String>,
     /// The number of characters of visible text, without white space.
     pub(crate) text_len: usize,
+    /// The URL that others are relative to: that of the first `base` element.
+    pub(crate) base: Option<String>,
+    /// The URLs of other pages and files.
+    pub(crate) links: Vec<Link>,
+}
+
+/// A URL in a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Link {
+    /// The URL, perhaps relative.
+    pub(crate) url: String,
+    /// Whether people follow it to another page; otherwise browsers load it with this page.
+    pub(crate) is_page: bool,
 }
 
 /// An element of the body.
@@ -43,6 +57,28 @@ const OPAQUE: [&str; 8] = ["script", "style", "title", "textarea", "noscript", "
 /// Elements that are not visible themselves, and may be anywhere.
 const INVISIBLE: [&str; 11] =
     ["html", "head", "body", "meta", "link", "base", "script", "style", "title", "noscript", "template"];
+
+/// Where elements have URLs: the element, the attribute, and whether it is that of a page.
+const LINKS: [(&str, &str, bool); 14] = [
+    ("a", "href", true),
+    ("area", "href", true),
+    ("iframe", "src", true),
+    ("audio", "src", false),
+    ("embed", "src", false),
+    ("img", "src", false),
+    ("img", "srcset", false),
+    ("object", "data", false),
+    ("script", "src", false),
+    ("source", "src", false),
+    ("source", "srcset", false),
+    ("track", "src", false),
+    ("video", "poster", false),
+    ("video", "src", false),
+];
+
+/// What a `link` element refers to that browsers load.
+const LOADED: [&str; 8] =
+    ["apple-touch-icon", "icon", "manifest", "mask-icon", "modulepreload", "prefetch", "preload", "stylesheet"];
 
 /// Types of scripts that are not modules.
 const JAVASCRIPT_TYPES: [&str; 5] = [
@@ -99,7 +135,19 @@ impl Page {
                 });
             }
             "meta" => self.meta_names.extend(value("name")),
+            "base" if self.base.is_none() => self.base = value("href"),
+            "link" => {
+                let relations = value("rel").unwrap_or_default().to_ascii_lowercase();
+                if relations.split_ascii_whitespace().any(|relation| LOADED.contains(&relation)) {
+                    self.links.extend(value("href").map(|url| Link { url, is_page: false }));
+                }
+            }
             _ => {}
+        }
+        for (_, attribute, is_page) in LINKS.into_iter().filter(|(element, ..)| *element == name) {
+            let Some(value) = value(attribute) else { continue };
+            let urls = if attribute == "srcset" { srcset(&value) } else { vec![value] };
+            self.links.extend(urls.into_iter().map(|url| Link { url, is_page }));
         }
         if !INVISIBLE.contains(&&*name) {
             self.elements.push(Element { name, id: value("id").unwrap_or_default() });
@@ -153,8 +201,64 @@ fn attributes(mut rest: &str) -> (Vec<(String, String)>, &str) {
                 ),
             };
         }
-        attributes.push((name, value.to_owned()));
+        attributes.push((name, decoded(value)));
     }
+}
+
+/// The URLs of a `srcset`: each ends at white space or a comma, and its descriptors at a comma.
+fn srcset(value: &str) -> Vec<String> {
+    let mut urls = Vec::new();
+    let mut rest = value;
+    loop {
+        rest = rest.trim_start_matches(|character: char| character.is_whitespace() || character == ',');
+        if rest.is_empty() {
+            return urls;
+        }
+        let (url, after) = rest.split_at(rest.find(char::is_whitespace).unwrap_or(rest.len()));
+        let bare = url.trim_end_matches(',');
+        urls.push(bare.to_owned());
+        rest = if bare.len() == url.len() { after.split_once(',').map_or("", |(_, rest)| rest) } else { after };
+    }
+}
+
+/// An attribute's value with the character references that URLs have.
+fn decoded(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    let mut rest = value;
+    while let Some((before, reference)) = rest.split_once('&') {
+        text.push_str(before);
+        let found = reference.split_once(';').and_then(|(name, after)| Some((character(name)?, after)));
+        match found {
+            Some((character, after)) => {
+                text.push(character);
+                rest = after;
+            }
+            None => {
+                text.push('&');
+                rest = reference;
+            }
+        }
+    }
+    text.push_str(rest);
+    text
+}
+
+fn character(reference: &str) -> Option<char> {
+    Some(match reference {
+        "amp" => '&',
+        "quot" => '"',
+        "apos" => '\'',
+        "lt" => '<',
+        "gt" => '>',
+        _ => {
+            let number = reference.strip_prefix('#')?;
+            let code = match number.strip_prefix(['x', 'X']) {
+                Some(hex) => u32::from_str_radix(hex, 16),
+                None => number.parse(),
+            };
+            char::from_u32(code.ok()?)?
+        }
+    })
 }
 
 #[cfg(test)]
@@ -193,6 +297,21 @@ mod tests {
             let page = Page::read(&format!("<script {kind} src=a.jsx></script>"));
             assert_eq!(page.scripts[0].is_executable, is_executable, "{kind}");
         }
+    }
+
+    #[test]
+    fn urls_of_pages_and_of_what_they_load_are_read() {
+        let page = Page::read(
+            "<base href=/docs/><base href=/other/><link rel='shortcut ICON' href=i.svg><link rel=canonical href=/c>\
+             <a href='a?x=1&amp;y=2#z'>a</a><img src=1.png srcset='2.png 2x, 3.png, data:image/png;base64,AA== 4x,5.png'>\
+             <script src=s.js></script><iframe src=f.html></iframe><a name=x>b</a><a href=Q&#38;A&#x2f;&nope;>c</a>",
+        );
+        let urls = |is_page: bool| -> Vec<&str> {
+            page.links.iter().filter(|link| link.is_page == is_page).map(|link| &*link.url).collect()
+        };
+        assert_eq!(page.base.as_deref(), Some("/docs/"));
+        assert_eq!(urls(true), ["a?x=1&y=2#z", "f.html", "Q&A/&nope;"]);
+        assert_eq!(urls(false), ["i.svg", "1.png", "2.png", "3.png", "data:image/png;base64,AA==", "5.png", "s.js"]);
     }
 
     #[test]

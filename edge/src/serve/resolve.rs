@@ -88,34 +88,68 @@ enum Found {
     Moved(&'static str),
 }
 
+/// What comes first for a path.
+pub(crate) enum First {
+    /// A rule.
+    Rule(AppliedRule),
+    /// A file of the release, or an inherited one.
+    File(Arc<Resource>),
+    /// As [`Unresolved::Moved`].
+    Moved(&'static str),
+    /// Nothing: the single-page fallback or a 404 page answers, if there is one.
+    Nothing,
+}
+
+impl First {
+    /// Finds what comes first for `path`. `rule` is the first rule that applies to the request.
+    pub(crate) fn find(channel: &Channel, path: &RequestPath<'_>, rule: Option<AppliedRule>) -> Self {
+        let rule = match rule {
+            Some(rule) if rule.is_forced => return Self::Rule(rule),
+            rule => rule,
+        };
+        match (find(channel, path), rule) {
+            (Some(Found::Here(resource)), _) => Self::File(resource),
+            (None, Some(rule)) => Self::Rule(rule),
+            (Some(Found::Moved(_)), Some(rule)) if rule.is_literal || rule.is_redirect() => Self::Rule(rule),
+            (Some(Found::Moved(suffix)), _) => Self::Moved(suffix),
+            (None, None) => Self::Nothing,
+        }
+    }
+
+    /// The number of the rule, if it is one.
+    pub(crate) fn rule(&self) -> Option<usize> {
+        if let Self::Rule(rule) = self { Some(rule.index) } else { None }
+    }
+
+    /// What answers the path. `destination` is that of the request.
+    ///
+    /// A missing asset gets a 404 page only if it is navigated to: a missing script or image must not be answered with HTML.
+    pub(crate) fn resolve(
+        self,
+        channel: &Channel,
+        path: &RequestPath<'_>,
+        destination: impl Fn() -> Destination,
+    ) -> Result<Resolution, Unresolved> {
+        match self {
+            Self::Rule(rule) => apply(rule, channel, path, destination),
+            Self::File(resource) => Ok(Resolution::File(resource)),
+            Self::Moved(suffix) => Err(Unresolved::Moved(suffix)),
+            Self::Nothing => match channel.own().single_page() {
+                Some(page) if is_navigation(path, destination()) => Ok(Resolution::SinglePage(Arc::clone(page))),
+                fallback => not_found(channel, path, fallback.is_some(), destination),
+            },
+        }
+    }
+}
+
 /// Resolves `path`. `rule` is the first rule that applies to the request, and `destination` that of the request.
-///
-/// A missing asset gets a 404 page only if it is navigated to: a missing script or image must not be answered with HTML.
 pub(crate) fn resolve(
     channel: &Channel,
     path: &RequestPath<'_>,
     rule: Option<AppliedRule>,
     destination: impl Fn() -> Destination,
 ) -> Result<Resolution, Unresolved> {
-    let apply = |rule: AppliedRule| apply(rule, channel, path, &destination);
-    let rule = match rule {
-        Some(rule) if rule.is_forced => return apply(rule),
-        rule => rule,
-    };
-    let found = find(channel, path);
-    if let Some(Found::Here(resource)) = found {
-        return Ok(Resolution::File(resource));
-    }
-    match (found, rule) {
-        (None, Some(rule)) => return apply(rule),
-        (Some(Found::Moved(_)), Some(rule)) if rule.is_literal || rule.is_redirect() => return apply(rule),
-        (Some(Found::Moved(suffix)), _) => return Err(Unresolved::Moved(suffix)),
-        _ => {}
-    }
-    match channel.own().single_page() {
-        Some(page) if is_navigation(path, destination()) => Ok(Resolution::SinglePage(Arc::clone(page))),
-        fallback => not_found(channel, path, fallback.is_some(), destination),
-    }
+    First::find(channel, path, rule).resolve(channel, path, destination)
 }
 
 /// Whether a request is for a page: a person who goes to a route that looks like a file gets the app.

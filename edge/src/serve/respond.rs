@@ -149,6 +149,12 @@ pub(super) fn respond(
     ResponseFuture::pending(response.boxed())
 }
 
+/// The response with `head`, and without the bytes that it asks for.
+pub(super) fn without_body(mut head: ResponseHead, channel: &Channel) -> ResponseFuture {
+    head.headers.insert(VERGE_RELEASE, channel.release().clone());
+    ResponseFuture::ready(response(head.status, head.headers, ResponseBody::empty()))
+}
+
 /// Everything of a response but its first blob.
 struct Rest {
     status: StatusCode,

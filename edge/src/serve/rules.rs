@@ -5,6 +5,8 @@ use verge_protocol::rules::{Action, RedirectMatcher, RuleRequest, SplitPath};
 
 /// The first rule that applies to a request.
 pub(crate) struct AppliedRule {
+    /// Its number in the manifest.
+    pub(crate) index: usize,
     pub(crate) outcome: RuleOutcome,
     /// Whether it comes before a file at the path.
     pub(crate) is_forced: bool,
@@ -57,7 +59,8 @@ pub(crate) fn find(rules: &RedirectMatcher, uri: &Uri, host: &str, is_tls: bool)
             RuleOutcome::Page { path, status: StatusCode::from_u16(status).ok()? }
         }
     };
-    Some(AppliedRule { outcome, is_forced: rule.is_forced(), is_literal: rule.from().is_literal() })
+    let index = found.index;
+    Some(AppliedRule { index, outcome, is_forced: rule.is_forced(), is_literal: rule.from().is_literal() })
 }
 
 #[cfg(test)]

@@ -98,6 +98,11 @@ fn header_values(rule: &HeaderRule) -> Vec<(HeaderName, Option<HeaderValue>)> {
 }
 
 impl PathHeaders {
+    /// The numbers of the rules in the manifest, in their order.
+    pub(crate) fn numbers(&self) -> &[usize] {
+        &self.matching
+    }
+
     /// Changes the headers of a response. A header of a later rule replaces that of an earlier one, and the server's own. `Vary` is added
     /// to, and HSTS is left out without TLS (RFC 6797 §7.2).
     pub(crate) fn apply(&self, headers: &mut HeaderMap, scope: HeaderScope, is_tls: bool) {

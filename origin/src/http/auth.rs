@@ -17,6 +17,9 @@ pub(super) struct Admin;
 /// The request carries the token of this edge, which has this digest.
 pub(super) struct Edge(pub(super) EdgeName, pub(super) Digest);
 
+/// The request carries the token of the administrator or an edge, which may read what is served.
+pub(super) struct Reader;
+
 /// The request carries the token of an edge or a name server, which may subscribe to the change feed.
 pub(super) struct Subscriber {
     pub(super) owner: TokenOwner,
@@ -87,6 +90,20 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         match authenticate(parts, state).await? {
             (TokenOwner::Edge(edge), token) => Ok(Self(edge, token)),
+            (owner, _) => Err(forbidden(&owner)),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Reader
+where
+    Tokens: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match authenticate(parts, state).await? {
+            (TokenOwner::Admin | TokenOwner::Edge(_), _) => Ok(Self),
             (owner, _) => Err(forbidden(&owner)),
         }
     }

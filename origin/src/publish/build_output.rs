@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 use verge_protocol::SitePath;
-
-use super::name_hash::{Alphabet, NameHash, Noise, Position};
+use verge_protocol::name_hash::{Alphabet, NameHash, Noise, Position};
 
 /// Directories in which a build tool names every file, and into which people put none.
 const OWN_DIRECTORIES: [&str; 6] =

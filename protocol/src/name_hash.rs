@@ -33,7 +33,7 @@ const MONTHS: [&str; 12] = [
 
 /// How much a text looks like a hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Noise {
+pub enum Noise {
     /// It could be a word, a camel-case name or a number: `abcdefgh`, `DiwrgTda`, `69248941`. Random text can look so.
     Plain,
     /// Letters and digits, or cases, are mixed as in few names: `123abc45`. A model number can look so.
@@ -44,7 +44,7 @@ pub(super) enum Noise {
 
 /// Where the hash is in the name, without extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Position {
+pub enum Position {
     /// At its end, after this separator.
     After(u8),
     /// At its start.
@@ -55,7 +55,7 @@ pub(super) enum Position {
 
 /// The smallest set of characters that contains a hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Alphabet {
+pub enum Alphabet {
     /// 0-9.
     Digits,
     /// 0-9, a-f.
@@ -70,16 +70,18 @@ pub(super) enum Alphabet {
 
 /// What may be a content hash in a file's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct NameHash<'a> {
+pub struct NameHash<'a> {
     text: &'a str,
-    pub(super) position: Position,
-    pub(super) noise: Noise,
+    /// Where it is.
+    pub position: Position,
+    /// How certain it is.
+    pub noise: Noise,
 }
 
 impl<'a> NameHash<'a> {
     /// Finds the hash in `file_name`. `None`: it has none of at least 8 characters where a build tool would put it, or the name ends
     /// in a UUID or a date.
-    pub(super) fn find(file_name: &'a str) -> Option<Self> {
+    pub fn find(file_name: &'a str) -> Option<Self> {
         let stem = stem(file_name);
         if ends_with_uuid(stem) {
             return None;
@@ -100,13 +102,14 @@ impl<'a> NameHash<'a> {
         Some(Self { text, position, noise: noise(text)? })
     }
 
-    /// The number of characters.
-    pub(super) fn len(&self) -> usize {
+    /// The number of characters, at least 8.
+    #[expect(clippy::len_without_is_empty, reason = "it is never empty")]
+    pub fn len(&self) -> usize {
         self.text.len()
     }
 
     /// Its alphabet.
-    pub(super) fn alphabet(&self) -> Alphabet {
+    pub fn alphabet(&self) -> Alphabet {
         let all = |is: fn(&u8) -> bool| self.text.bytes().all(|byte| is(&byte));
         match () {
             () if all(u8::is_ascii_digit) => Alphabet::Digits,
@@ -118,7 +121,7 @@ impl<'a> NameHash<'a> {
     }
 
     /// Whether a hash in `alphabet` could look like this one.
-    pub(super) fn fits(&self, alphabet: Alphabet) -> bool {
+    pub fn fits(&self, alphabet: Alphabet) -> bool {
         let own = self.alphabet();
         own == alphabet
             || own == Alphabet::Digits

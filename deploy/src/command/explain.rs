@@ -1,0 +1,187 @@
+//! `verge explain`.
+
+use std::fmt::Write as _;
+
+use reqwest::Url;
+use reqwest::header::{HeaderMap, HeaderName, LOCATION};
+use serde_json::{Map, Value, json};
+use verge_edge::Cause;
+use verge_protocol::api::Site;
+use verge_protocol::rules::HeaderRule;
+
+use super::context::Context;
+use crate::cli;
+use crate::client::Client;
+use crate::exit::Exit;
+use crate::explain::{End, REDIRECTS_MAX, Reason, Step, Trace, explain};
+use crate::failure::Failure;
+use crate::output::human;
+use crate::project::Project;
+use crate::unicode_domain;
+
+pub(super) async fn run(arguments: &cli::Explain, context: &Context<'_>) -> Result<Exit, Failure> {
+    let client = context.client()?;
+    let url = find_url(arguments, &client, context).await?;
+    let mut headers = HeaderMap::new();
+    for (name, value) in &arguments.header {
+        headers.append(name.clone(), value.clone());
+    }
+    let trace = explain(&client, url, &headers).await?;
+    context.print_result(&json_of(&trace), || Ok(text_of(&trace)))?;
+    Ok(match trace.end {
+        End::Answered | End::Elsewhere(_) => Exit::Success,
+        End::Loop(_) | End::TooMany => Exit::Failure,
+    })
+}
+
+/// The URL that is meant: a path is one of the project's site.
+async fn find_url(arguments: &cli::Explain, client: &Client, context: &Context<'_>) -> Result<Url, Failure> {
+    let text = &*arguments.url;
+    let invalid = || {
+        let message = format!("invalid URL `{text}`");
+        Failure { exit: Exit::Usage, message, details: Vec::new(), hints: Vec::new() }
+            .hint(Some("expected a URL such as https://www.example.com/docs, or a path such as /docs"))
+    };
+    if text.starts_with('/') {
+        let site = Project::find(None, &context.environment.current_dir)?.site(arguments.site.site.as_ref())?;
+        let site: Site = client.get(&format!("/v1/sites/{site}")).await?;
+        let base = site.url.trim_end_matches('/');
+        return format!("{base}{text}").parse().map_err(|_| invalid());
+    }
+    if text.contains("://") {
+        return text.parse().map_err(|_| invalid());
+    }
+    let url: Url = format!("https://{text}").parse().map_err(|_| invalid())?;
+    let is_local = url.domain().is_some_and(|host| host == "localhost" || host.ends_with(".localhost"));
+    if is_local { format!("http://{text}").parse().map_err(|_| invalid()) } else { Ok(url) }
+}
+
+fn text_of(trace: &Trace) -> String {
+    let mut text = String::new();
+    for step in &trace.steps {
+        // Writing to a text does not fail.
+        let _ = writeln!(text, "GET {}", shown(step.url.as_str()));
+        let _ = writeln!(text, "  {}", answer_of(step));
+        let _ = writeln!(text, "  because {}", because(&step.reason));
+        let of_channel = step.channel.as_ref().map_or_else(String::new, |channel| format!("channel {channel}, "));
+        let _ = writeln!(text, "  site {}, {of_channel}release {}", step.site, step.release);
+        for (name, value) in &step.headers {
+            let value = human::line(&String::from_utf8_lossy(value.as_bytes()), 300);
+            let rule = rule_of(name, &step.header_rules);
+            let rule = rule.map_or_else(String::new, |rule| format!("   (header rule for `{}`)", rule.pattern));
+            let _ = writeln!(text, "    {name}: {value}{rule}");
+        }
+        text.push('\n');
+    }
+    text.push_str(&match &trace.end {
+        End::Answered => String::new(),
+        End::Elsewhere(url) => format!("{} is not a site of this origin", shown(url)),
+        End::Loop(url) => format!("a loop: {} was requested before, and browsers give up", shown(url.as_str())),
+        End::TooMany => format!("more than {REDIRECTS_MAX} redirects: browsers give up"),
+    });
+    text.truncate(text.trim_end().len());
+    text
+}
+
+/// A URL without control characters, its host as people write it.
+fn shown(url: &str) -> String {
+    human::line(&unicode_domain::show_in(url), 2000)
+}
+
+fn answer_of(step: &Step) -> String {
+    let status = step.status.as_u16();
+    match (step.headers.get(LOCATION), &step.file) {
+        (Some(location), _) if step.status.is_redirection() => {
+            format!("{status} to {}", shown(&String::from_utf8_lossy(location.as_bytes())))
+        }
+        (_, Some(file)) => format!("{status} with {}", human::line(file, 1100)),
+        _ => format!("{status}"),
+    }
+}
+
+fn because(reason: &Reason) -> String {
+    let cause = match reason {
+        Reason::OverTls => "the site is served over TLS only, and there is a certificate",
+        Reason::Domain(domain) => return format!("the domain redirects to {}", unicode_domain::show(domain)),
+        Reason::Rule(rule) => return format!("of the rule `{rule}`"),
+        Reason::Other(cause) => match cause {
+            Cause::File => "there is a file at this path",
+            Cause::Inherited => "an earlier release had a fingerprinted file at this path, and pages of it may be open",
+            Cause::MarkdownTwin => "there is a page at this path, and its Markdown twin was asked for",
+            // A rule that is no more among those of the manifest.
+            Cause::Rule => "of a rule",
+            Cause::OtherAddress => "the page or file has this address",
+            Cause::SinglePage => {
+                "there is no file at this path, and the page of the single-page app answers for all routes"
+            }
+            Cause::NotFoundPage => "there is no file at this path: this is the nearest 404 page",
+            Cause::NotFound => "there is no file at this path, and no page that may answer for it",
+            Cause::Erased => "the bytes of the file were erased from the site",
+            Cause::Password => "the path needs a password, and the request has none or another (-H 'Authorization: …')",
+            Cause::FormerWorker => {
+                "a browser asks for a service worker that only earlier releases had: it gets one that ends itself"
+            }
+            Cause::InvalidPath => "the request has no path",
+        },
+    };
+    cause.to_owned()
+}
+
+/// The last rule that sets a header.
+fn rule_of<'a>(name: &HeaderName, rules: &'a [HeaderRule]) -> Option<&'a HeaderRule> {
+    let sets = |rule: &&HeaderRule| {
+        rule.headers.iter().any(|header| header.value().is_some() && header.name().eq_ignore_ascii_case(name.as_str()))
+    };
+    rules.iter().rev().find(sets)
+}
+
+fn json_of(trace: &Trace) -> Value {
+    let step = |step: &Step| {
+        let mut headers: Map<String, Value> = Map::new();
+        for (name, value) in &step.headers {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            match headers.get_mut(name.as_str()) {
+                Some(Value::String(all)) => *all = format!("{all}, {value}"),
+                _ => drop(headers.insert(name.to_string(), value.into())),
+            }
+        }
+        let rule = if let Reason::Rule(rule) = &step.reason { Some(rule.to_string()) } else { None };
+        let patterns: Vec<String> = step.header_rules.iter().map(|rule| rule.pattern.to_string()).collect();
+        json!({
+            "url": step.url.as_str(), "site": step.site, "channel": step.channel, "release": step.release,
+            "status": step.status.as_u16(), "cause": cause(&step.reason), "file": step.file, "rule": rule,
+            "header_rules": patterns, "headers": headers,
+        })
+    };
+    let steps: Vec<Value> = trace.steps.iter().map(step).collect();
+    let (end, url) = match &trace.end {
+        End::Answered => ("answered", None),
+        End::Elsewhere(url) => ("elsewhere", Some(url.clone())),
+        End::Loop(url) => ("loop", Some(url.to_string())),
+        End::TooMany => ("too_many_redirects", None),
+    };
+    json!({ "steps": steps, "end": end, "end_url": url })
+}
+
+/// A stable word.
+fn cause(reason: &Reason) -> &'static str {
+    match reason {
+        Reason::OverTls => "over_tls",
+        Reason::Domain(_) => "domain",
+        Reason::Rule(_) => "rule",
+        Reason::Other(cause) => match cause {
+            Cause::File => "file",
+            Cause::Inherited => "inherited",
+            Cause::MarkdownTwin => "markdown_twin",
+            Cause::Rule => "rule",
+            Cause::OtherAddress => "other_address",
+            Cause::SinglePage => "single_page",
+            Cause::NotFoundPage => "not_found_page",
+            Cause::NotFound => "not_found",
+            Cause::Erased => "erased",
+            Cause::Password => "password",
+            Cause::FormerWorker => "former_worker",
+            Cause::InvalidPath => "invalid_path",
+        },
+    }
+}

@@ -1,0 +1,90 @@
+//! What a channel answers a request with, before the response is made: steps 5a to 6b.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
+
+use super::password::{self, Access, SentFile};
+use super::request_path::RequestPath;
+use super::resolve::{First, Resolution, Unresolved};
+use super::site::SiteHost;
+use super::{accept, asset, former_worker, rules};
+use crate::table::{Channel, Resource};
+
+/// What a request is answered with.
+pub(super) struct Decision {
+    /// The number of the redirect rule that the answer follows, if it follows one.
+    pub(super) rule: Option<usize>,
+    /// What passwords say.
+    pub(super) access: Access,
+    pub(super) answer: Answer,
+}
+
+/// What a response is of.
+pub(super) enum Answer {
+    /// The request lacks the password.
+    PasswordRequired,
+    /// A service worker that only earlier releases had.
+    FormerWorker,
+    /// A rule redirects.
+    Redirect { status: StatusCode, location: HeaderValue },
+    /// As [`Unresolved::Moved`].
+    Moved(&'static str),
+    /// As [`Unresolved::NotFound`].
+    NotFound { by_destination: bool },
+    /// A file whose bytes were erased.
+    Erased,
+    /// A file.
+    File(Resolution),
+}
+
+impl Decision {
+    /// Decides what `channel` answers `request` with, which is for `path`.
+    pub(super) fn make<B>(
+        channel: &Channel,
+        host: &SiteHost<'_>,
+        path: &RequestPath<'_>,
+        request: &Request<B>,
+    ) -> Self {
+        let (uri, headers) = (request.uri(), request.headers());
+        // 5a. Rules: the first redirect that applies.
+        let rules = channel.own().rules();
+        let rule = rules::find(rules.redirects(), uri, host.name, host.is_tls);
+        // 6. Resolve.
+        let first = First::find(channel, path, rule);
+        let rule = first.rule();
+        let resolution = first.resolve(channel, path, || asset::destination(headers));
+        // 6a. Passwords, of the path and of the file.
+        let access = password::check(rules, uri.path(), sent_file(&resolution, headers), headers, host.is_preview);
+        let answer = if access == Access::Denied {
+            Answer::PasswordRequired
+        } else if former_worker::is_requested(channel, path, headers) {
+            // 6b.
+            Answer::FormerWorker
+        } else {
+            match resolution {
+                Err(Unresolved::Redirect { status, location }) => Answer::Redirect { status, location },
+                Err(Unresolved::Moved(suffix)) => Answer::Moved(suffix),
+                Err(Unresolved::NotFound { by_destination }) => Answer::NotFound { by_destination },
+                Ok(resolution) if resolution.is_erased() => Answer::Erased,
+                Ok(resolution) => Answer::File(resolution),
+            }
+        };
+        Self { rule, access, answer }
+    }
+
+    /// The file that is sent, if the answer is one.
+    pub(super) fn sent(&self, headers: &HeaderMap) -> Option<&Arc<Resource>> {
+        if let Answer::File(resolution) = &self.answer {
+            Some(resolution.sent(|| accept::prefers_markdown(headers)))
+        } else {
+            None
+        }
+    }
+}
+
+fn sent_file<'a>(resolution: &'a Result<Resolution, Unresolved>, headers: &HeaderMap) -> Option<SentFile<'a>> {
+    let resolution = resolution.as_ref().ok()?;
+    let path = resolution.sent(|| accept::prefers_markdown(headers)).path();
+    Some(SentFile { path, is_at_path: resolution.is_at_path() })
+}
