@@ -6,6 +6,7 @@ mod cluster {
     mod certificate_year;
     mod certificates;
     mod erasures;
+    mod explanations;
     mod file_formats;
     mod https_records;
     mod outages;

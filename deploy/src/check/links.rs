@@ -39,7 +39,7 @@ pub(super) fn warnings(build: &Build, site: &SiteName, pages: &Pages) -> Vec<Str
         let how = if is_page { "linked from" } else { "loaded by" };
         let others = match pages - 1 {
             0 => String::new(),
-            more => format!(" and {} more", human::count(more, "page")),
+            more => format!(" and {}", human::count(more, "more page")),
         };
         let what = match fault {
             Fault::Missing => "leads nowhere",

@@ -5,6 +5,7 @@ use verge_protocol::api::{Channel, Site};
 use verge_protocol::{SiteName, Timestamp};
 
 use super::context::Context;
+use super::linking;
 use super::provenance;
 use crate::channel::ChannelArg;
 use crate::cli;
@@ -29,7 +30,8 @@ pub(super) async fn run(
             })
         }
         Some(cli::Channels::Delete { channel, site, yes }) => {
-            delete(&project.site(site.site.as_ref())?, channel, *yes, context).await
+            let site = linking::site_to_change(&project, site.site.as_ref(), context)?;
+            delete(&site, channel, *yes, context).await
         }
     }
 }

@@ -5,7 +5,7 @@ use verge_protocol::SiteName;
 use verge_protocol::api::{ContentInUse, EraseRequest, EraseTarget, ErasurePlan};
 
 use super::context::Context;
-use super::{provenance, purge};
+use super::{linking, provenance, purge};
 use crate::cli;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -28,7 +28,8 @@ struct Line<'a> {
 pub(super) async fn run(arguments: &cli::Erase, context: &Context<'_>) -> Result<Exit, Failure> {
     let output = context.output;
     let environment = context.environment;
-    let site = Project::find(None, &environment.current_dir)?.site(arguments.site.site.as_ref())?;
+    let project = Project::find(None, &environment.current_dir)?;
+    let site = linking::site_to_change(&project, arguments.site.site.as_ref(), context)?;
     let client = context.client()?;
     let author = provenance::author(arguments.author.as_ref(), &environment.current_dir, environment.user.as_deref());
     let (author, message) = (author.await, arguments.message.clone());

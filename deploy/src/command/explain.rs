@@ -110,7 +110,7 @@ fn because(reason: &Reason) -> String {
             Cause::MarkdownTwin => "there is a page at this path, and its Markdown twin was asked for",
             // A rule that is no more among those of the manifest.
             Cause::Rule => "of a rule",
-            Cause::OtherAddress => "the page or file has this address",
+            Cause::OtherAddress => "this is the address of the page or file",
             Cause::SinglePage => {
                 "there is no file at this path, and the page of the single-page app answers for all routes"
             }
@@ -183,5 +183,68 @@ fn cause(reason: &Reason) -> &'static str {
             Cause::FormerWorker => "former_worker",
             Cause::InvalidPath => "invalid_path",
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::StatusCode;
+    use reqwest::header::HeaderValue;
+    use verge_protocol::ReleaseNumber;
+    use verge_protocol::rules::redirect::Fields;
+    use verge_protocol::rules::{HeaderChange, Redirect};
+
+    use super::*;
+
+    fn step(url: &str, status: u16, headers: &[(&'static str, &'static str)], reason: Reason) -> Step {
+        let header = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        Step {
+            url: url.parse().unwrap(),
+            site: "demo".parse().unwrap(),
+            channel: Some("live".parse().unwrap()),
+            release: ReleaseNumber(3),
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: headers.iter().map(header).collect(),
+            reason,
+            file: None,
+            header_rules: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn each_request_is_shown_with_its_answer_and_why() {
+        let fields = Fields {
+            from: "/old/*".to_owned(),
+            query: std::collections::BTreeMap::new(),
+            to: "/new/:splat".to_owned(),
+            status: 301,
+            force: false,
+        };
+        let rule = Reason::Rule(Redirect::try_from(fields).unwrap());
+        let header_rule = HeaderRule {
+            pattern: "/new/*".parse().unwrap(),
+            headers: vec![HeaderChange::new("X-Frame-Options", Some("DENY")).unwrap()],
+        };
+        let headers = [("content-type", "text/html"), ("x-frame-options", "DENY")];
+        let last = Step {
+            file: Some("new/a.html".to_owned()),
+            header_rules: vec![header_rule],
+            ..step("https://xn--bcher-kva.example/new/a", 200, &headers, Reason::Other(Cause::File))
+        };
+        let steps = vec![
+            step(
+                "http://xn--bcher-kva.example/old/a",
+                308,
+                &[("location", "https://xn--bcher-kva.example/old/a")],
+                Reason::OverTls,
+            ),
+            step("https://xn--bcher-kva.example/old/a", 301, &[("location", "/new/a")], rule),
+            last,
+        ];
+        let trace = Trace { steps, end: End::Answered };
+        insta::assert_snapshot!(text_of(&trace));
+        insta::assert_snapshot!(format!("{:#}", json_of(&trace)));
     }
 }

@@ -1,21 +1,19 @@
 //! Which site a project has: asked before another project's site is replaced, and written down by the first push.
 
 use verge_protocol::SiteName;
-use verge_protocol::api::Site;
+use verge_protocol::api::{Release, Site};
 
 use super::context::Context;
 use crate::client::Client;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::human;
-use crate::project::{Link, NamedSite, SiteSource};
+use crate::project::{Link, NamedSite, Project, SiteSource};
 use crate::upload::RetryPolicy;
 
 /// A site that exists, and that nothing but the name in a `package.json` connects with this project.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "site {0} exists already, and may be another project's: only the name in package.json says that it is this one's"
-)]
+#[error("site {0} may be another project's: only the name in package.json says that it is this one's")]
 struct MayBeAnothers(SiteName);
 
 /// Makes sure that the site is this project's, if only `package.json` names it: templates name many projects alike. It is if it has no
@@ -29,24 +27,45 @@ pub(super) async fn confirm_site(named: &NamedSite, client: &Client, context: &C
         Err(error) if error.code() == Some("unknown_site") => return Ok(false),
         Err(error) => return Err(error.into()),
     };
-    let Some(channel) = known.channels.first() else { return Ok(false) };
-    let live = known.channels.iter().find(|channel| channel.name.is_live()).unwrap_or(channel);
+    let live = known.channels.iter().find(|channel| channel.name.is_live()).or(known.channels.first());
+    let newest = match live {
+        Some(live) => format!("{} on {}", live.release, live.name),
+        None => {
+            // Its previews have expired.
+            let releases: Vec<Release> = client.get(&format!("{path}/releases")).await?;
+            let Some(newest) = releases.first() else { return Ok(false) };
+            newest.number.to_string()
+        }
+    };
     let error = MayBeAnothers(site.clone());
-    let question = format!(
-        "{error}.\nIt has {} on {}, at {}. Push to it, and link this project to it?",
-        live.release,
-        live.name,
-        human::line(&known.url, 300)
-    );
+    let url = human::line(&known.url, 300);
+    let question = format!("{error}.\nIt has {newest}, at {url}. Push to it, and link this project to it?");
     match context.output.confirm(question) {
         Some(true) => Ok(true),
         Some(false) => Err(Failure::new(Exit::Refused, &error).hint(Some(OTHER_NAME))),
-        None => Err(Failure::new(Exit::Refused, &error)
-            .hint(Some(format!(
-                "if it is, use --site {site}, or commit a verge.toml with `site = \"{site}\"`, as the first push writes it"
-            )))
-            .hint(Some(OTHER_NAME))),
+        None => Err(Failure::new(Exit::Refused, &error).hint(Some(named_hint(site))).hint(Some(OTHER_NAME))),
     }
+}
+
+/// The site that a command changes. If only `package.json` names it, a person decides whether it is this project's, or the command is refused.
+pub(super) fn site_to_change(
+    project: &Project,
+    given: Option<&SiteName>,
+    context: &Context<'_>,
+) -> Result<SiteName, Failure> {
+    let NamedSite { site, source } = project.named_site(given)?;
+    if matches!(source, SiteSource::Package(_)) {
+        let error = MayBeAnothers(site.clone());
+        let refused = Failure::new(Exit::Refused, &error).hint(Some(named_hint(&site)));
+        if context.output.confirm(format!("{error}. Change it?")) != Some(true) {
+            return Err(refused);
+        }
+    }
+    Ok(site)
+}
+
+fn named_hint(site: &SiteName) -> String {
+    format!("if it is, use --site {site}, or commit a verge.toml with `site = \"{site}\"`, as the first push writes it")
 }
 
 const OTHER_NAME: &str = "for a new site, use --site with another name";

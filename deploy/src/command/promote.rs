@@ -1,6 +1,7 @@
 //! `verge promote`.
 
 use super::context::Context;
+use super::linking;
 use super::move_summary::MoveSummary;
 use super::provenance;
 use crate::cli::{self, PromoteSource};
@@ -12,7 +13,8 @@ use crate::upload::RetryPolicy;
 
 pub(super) async fn run(arguments: &cli::Promote, context: &Context<'_>) -> Result<Exit, Failure> {
     let cli::Promote { source, to, site, wait } = arguments;
-    let site = Project::find(None, &context.environment.current_dir)?.site(site.site.as_ref())?;
+    let project = Project::find(None, &context.environment.current_dir)?;
+    let site = linking::site_to_change(&project, site.site.as_ref(), context)?;
     let client = context.client()?;
     let author = provenance::author_of(context.environment).await;
     let (wait, retry) = (wait.choice(), RetryPolicy::default());

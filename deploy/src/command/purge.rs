@@ -7,7 +7,7 @@ use verge_protocol::purge::PurgeScope;
 use verge_protocol::report::PurgeProof;
 
 use super::context::Context;
-use super::provenance;
+use super::{linking, provenance};
 use crate::cli;
 use crate::client::ClientError;
 use crate::exit::Exit;
@@ -31,7 +31,8 @@ struct Line<'a> {
 pub(super) async fn run(arguments: &cli::Purge, context: &Context<'_>) -> Result<Exit, Failure> {
     let output = context.output;
     let environment = context.environment;
-    let site = Project::find(None, &environment.current_dir)?.site(arguments.site.site.as_ref())?;
+    let project = Project::find(None, &environment.current_dir)?;
+    let site = linking::site_to_change(&project, arguments.site.site.as_ref(), context)?;
     let client = context.client()?;
     let author = provenance::author(arguments.author.as_ref(), &environment.current_dir, environment.user.as_deref());
     let request = PurgeRequest { scope: arguments.scope(), author: author.await, message: arguments.message.clone() };

@@ -1,6 +1,7 @@
 //! `verge rollback`.
 
 use super::context::Context;
+use super::linking;
 use super::move_summary::MoveSummary;
 use super::provenance;
 use crate::cli;
@@ -12,7 +13,7 @@ use crate::upload::RetryPolicy;
 
 pub(super) async fn run(arguments: &cli::Rollback, context: &Context<'_>) -> Result<Exit, Failure> {
     let project = Project::find(None, &context.environment.current_dir)?;
-    let site = project.site(arguments.site.site.as_ref())?;
+    let site = linking::site_to_change(&project, arguments.site.site.as_ref(), context)?;
     let client = context.client()?;
     let channel = &arguments.channel.channel(project.settings.channel.as_ref()).name;
     let author = provenance::author_of(context.environment).await;

@@ -8,6 +8,7 @@ use crate::world::World;
 
 async fn erasing() -> World {
     let world = World::new().await;
+    world.write("verge.toml", "site = \"app\"\n");
     let content = ErasedContent {
         digest: Digest::of(b"secret"),
         size: 6000,

@@ -47,7 +47,7 @@ async fn second_project_with_the_same_package_name_is_refused_without_a_terminal
     for arguments in [&[][..], &["--channel", "pr-1"], &["--force", "--quiet"]] {
         let ran = push_from_another(&world, arguments, None).await.ended(Exit::Refused);
         let error = ran.stderr.split_once("error: ").unwrap().1;
-        assert!(error.starts_with("site app exists already, and may be another project's"), "{error}");
+        assert!(error.starts_with("site app may be another project's"), "{error}");
         assert!(error.contains("--site app") && error.contains("commit a verge.toml with `site = \"app\"`"), "{error}");
     }
     assert_eq!((releases(&world, "app"), settings(&world, "other/verge.toml")), (1, None));
@@ -92,6 +92,41 @@ async fn second_project_with_the_same_package_name_asks_on_a_terminal() {
     assert!(settings(&world, "other/verge.toml").unwrap().contains("site = \"app\""));
     let ran = push_from_another(&world, &["--force"], Some("")).await.ended(Exit::Success);
     assert!(!ran.stderr.contains("[y/N]") && !ran.stderr.contains("[Y/n]"), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn site_that_only_the_package_names_is_not_changed_without_a_person() {
+    let world = World::new().await;
+    world.verge(&["push"]).await.ended(Exit::Success);
+    world.write("other/package.json", r#"{"name":"app"}"#);
+    let other = world.path().join("other");
+    let run =
+        async |arguments: &[&str], answers| verge_answering(&other, &world.origin.url, TOKEN, arguments, answers).await;
+    for arguments in [
+        &["rollback"][..],
+        &["promote", "v1"],
+        &["purge", "/x"],
+        &["erase", "/x", "--yes"],
+        &["channels", "delete", "pr-1", "--yes"],
+    ] {
+        let ran = run(arguments, None).await.ended(Exit::Refused);
+        assert!(ran.stderr.contains("site app may be another project's"), "{arguments:?}: {}", ran.stderr);
+        run(arguments, Some("n\n")).await.ended(Exit::Refused);
+    }
+    // There is nothing to roll back to: the origin was asked.
+    for (arguments, answers) in [(&["rollback"][..], Some("y\n")), (&["rollback", "--site", "app"], None)] {
+        let ran = run(arguments, answers).await;
+        assert!(ran.exit != Exit::Refused, "{}", ran.stderr);
+    }
+}
+
+#[tokio::test]
+async fn site_whose_previews_have_expired_is_still_anothers() {
+    let world = World::new().await;
+    world.verge(&["push", "--channel", "pr-1"]).await.ended(Exit::Success);
+    world.origin.memory().sites.get_mut(&"app".parse().unwrap()).unwrap().channels.clear();
+    let ran = push_from_another(&world, &[], Some("n\n")).await.ended(Exit::Refused);
+    assert!(ran.stderr.contains("It has v1, at http://app.localhost:8080/. Push to it"), "{}", ran.stderr);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Tests of the commands, against a fake origin that can be made to misbehave, and against a real one.
 
 #[cfg(test)]
+mod check;
 mod dir_problems;
 #[cfg(test)]
 #[cfg(all(unix, feature = "up"))]

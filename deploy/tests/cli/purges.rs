@@ -23,6 +23,7 @@ fn confirmed(name: &str, done: u64, proof: PurgeProof) -> PurgeProgress {
 /// An origin where two edges have done a purge, and others have not.
 async fn purging(scope: &str, lagging: Vec<LaggingEdge>) -> World {
     let world = World::new().await;
+    world.write("verge.toml", "site = \"app\"\n");
     let scope: PurgeScope = scope.parse().unwrap();
     let is_path = matches!(scope, PurgeScope::Path(_));
     let serves = |digest: Option<&[u8]>| {
@@ -94,6 +95,7 @@ async fn purge_whose_progress_ends_early_is_reported_as_made() {
 #[tokio::test]
 async fn log_lists_what_was_done() {
     let world = World::new().await;
+    world.write("verge.toml", "site = \"app\"\n");
     assert_eq!(world.verge(&["log"]).await.ended(Exit::Success).stderr, "nothing was done to app yet\n");
     let event = LogEvent::Purged { scope: "assets/*".parse().unwrap() };
     let entry = LogEntry { seq: Seq(7), time: Timestamp(0), author: Some("Ann".into()), message: None, event };
