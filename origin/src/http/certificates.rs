@@ -16,7 +16,7 @@ use crate::certificates::{Issuer, RekeyError, Rekeying, Standing, Vault, issuer_
 use crate::feed::Feed;
 use crate::store::Database;
 
-/// `GET /v1/certificates`: every certificate that the fleet has or should have, by domain.
+/// `GET /v1/certificates`: every certificate that the fleet has or, if there is an authority to order it from, should have, by domain.
 pub(super) async fn list(_: Admin, State(issuer): State<Arc<Issuer>>) -> Result<Json<Vec<Certificate>>, ApiError> {
     let describe = |Standing { wanted, certificate, edges, due, problem }: Standing| Certificate {
         domain: wanted.domain,
@@ -29,7 +29,8 @@ pub(super) async fn list(_: Admin, State(issuer): State<Arc<Issuer>>) -> Result<
         renewal: (due > Timestamp(0)).then_some(due),
         problem,
     };
-    Ok(Json(issuer.standings().await?.into_iter().map(describe).collect()))
+    let is_listed = |standing: &Standing| issuer.has_authority() || standing.certificate.is_some();
+    Ok(Json(issuer.standings().await?.into_iter().filter(is_listed).map(describe).collect()))
 }
 
 /// `POST /v1/certificates/rekey`: orders certificates anew, with other private keys. Edges present the earlier ones until they are issued.
