@@ -81,6 +81,14 @@ pub enum Problem {
         /// Their names on disk.
         names: [String; 2],
     },
+    /// A file that configures the push, with its name in another case: it is neither read nor served.
+    #[error("{path}: not read, because the name is `{name}`")]
+    Misspelled {
+        /// The file.
+        path: String,
+        /// The name with which it is read.
+        name: &'static str,
+    },
     /// A name that is not UTF-8.
     #[error("{0:?}: the name is not valid UTF-8")]
     NotUtf8(std::path::PathBuf),
@@ -147,6 +155,7 @@ impl Problem {
             }
             Self::Rule(_) => Some("correct the rules, or use --ignore-rules to push without those named here"),
             Self::SameName { .. } => Some("delete or rename one of them, or list one in .assetsignore"),
+            Self::Misspelled { .. } => Some("rename the file"),
             Self::Name { .. } | Self::NotUtf8(_) => Some("rename the file, or list it in .assetsignore"),
             Self::Outside { .. } | Self::Dangling { .. } | Self::Loop(_) => {
                 Some("replace the link with its target, or list it in .assetsignore")

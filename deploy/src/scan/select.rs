@@ -156,7 +156,12 @@ impl Selection {
 
 /// Whether a file with this path configures the push. Case does not matter: some file systems find the file under any.
 pub(super) fn is_control_file(path: &str) -> bool {
-    CONTROL_FILES.iter().any(|file| file.eq_ignore_ascii_case(path))
+    control_file(path).is_some()
+}
+
+/// The file that configures the push and has this name, but perhaps for case.
+pub(super) fn control_file(path: &str) -> Option<&'static str> {
+    CONTROL_FILES.into_iter().find(|file| file.eq_ignore_ascii_case(path))
 }
 
 /// What is said of a pattern without effect.

@@ -9,7 +9,7 @@ use verge_protocol::SitePath;
 use verge_protocol::nfc::nfc;
 
 use super::problem::Problem;
-use super::select::{Action, Selection, Skipped, WELL_KNOWN, is_control_file};
+use super::select::{Action, Selection, Skipped, WELL_KNOWN, control_file, is_control_file};
 
 /// A file of the site.
 #[derive(Debug)]
@@ -96,7 +96,12 @@ impl Walk<'_> {
                 Ok(target) => self.include(target, path),
                 Err(problem) => self.walked.problems.push(problem),
             },
-            Action::Control => {}
+            Action::Control => {
+                // Its rules, or its passwords, would be neither followed nor missed.
+                let meant = control_file(path).filter(|name| *name != path);
+                let misspelled = |name| Problem::Misspelled { path: path.to_owned(), name };
+                self.walked.problems.extend(meant.map(misspelled));
+            }
             Action::Skip(reason) => {
                 let path = if is_dir { format!("{path}/") } else { path.to_owned() };
                 self.walked.skipped.push(Skipped { path, reason });

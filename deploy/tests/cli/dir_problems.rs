@@ -244,11 +244,19 @@ async fn link_to_file_that_configures_the_push_is_rejected() {
         assert!(error.contains(line), "{error}");
     }
     assert!(error.contains("sub/h.txt: symbolic link to _headers") && !error.contains("fine.txt"), "{error}");
-    for link in ["headers.txt", "n.txt", "sub/h.txt"] {
+    for link in ["headers.txt", "n.txt", "sub/h.txt", "Netlify.toml"] {
         std::fs::remove_file(world.path().join("dist").join(link)).unwrap();
     }
     pushed(&world, &["dist"]).await;
     assert_eq!(paths(&world), ["app.js", "index.html", "sub/_headers", "sub/fine.txt"]);
+}
+
+#[tokio::test]
+async fn file_that_configures_the_push_under_a_name_in_another_case_is_rejected() {
+    let world = World::new().await;
+    world.write("dist/_Headers", "/staff/*\n  Basic-Auth: ann:secret\n");
+    let error = push_error(&world, &["dist", "--allow-secrets", "--ignore-rules"]).await;
+    assert!(error.contains("  _Headers: not read, because the name is `_headers`\nhint: rename the file\n"), "{error}");
 }
 
 #[tokio::test]
