@@ -11,14 +11,10 @@ use std::path::Path;
 
 use verge_protocol::{Build, SiteName};
 
-use self::pages::Pages;
+use self::links::Links;
 use crate::last_push::LastPush;
-use crate::output::human;
 use crate::push::precheck;
-use crate::scan::{Listing, Options, Scan, ScanError, Skipped};
-
-/// How many links that lead nowhere, and files with other bytes, are named.
-const SHOWN: usize = 30;
+use crate::scan::{Listing, Options, Scan, Skipped};
 
 /// What a push would send, and what is wrong with it.
 #[derive(Debug)]
@@ -37,10 +33,19 @@ pub struct Report {
     pub passwords: u64,
     /// What is left out.
     pub skipped: Vec<Skipped>,
-    /// Why a push would be refused, with hints.
-    pub refused: Option<(Vec<String>, Vec<String>)>,
+    /// Why a push would be refused; `None`: it would not.
+    pub refusal: Option<Refusal>,
     /// What is probably not meant so, one line each.
     pub warnings: Vec<String>,
+}
+
+/// Why a push would be refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The problems, one line each.
+    pub problems: Vec<String>,
+    /// What to do about them.
+    pub hints: Vec<String>,
 }
 
 /// Checks `dir`, which is for `site`. `data` is the directory for application data. Blocks.
@@ -55,11 +60,11 @@ pub fn check(dir: &Path, site: &SiteName, options: Options, data: Option<&Path>)
         headers: rules.headers.len() as u64,
         passwords: rules.passwords.len() as u64,
         skipped: std::mem::take(&mut listing.skipped),
-        refused: None,
+        refusal: None,
         warnings: std::mem::take(&mut listing.warnings),
     };
     match listing.hash(|path| File::open(path), |_| {}) {
-        Err(error) => report.refused = Some((ScanError::details(&error), error.hints())),
+        Err(error) => report.refusal = Some(Refusal { problems: error.details(), hints: error.hints() }),
         Ok(scan) => report.check_build(&scan, site, data.and_then(|data| LastPush::read(data, dir))),
     }
     report
@@ -67,19 +72,22 @@ pub fn check(dir: &Path, site: &SiteName, options: Options, data: Option<&Path>)
 
 impl Report {
     fn check_build(&mut self, scan: &Scan, site: &SiteName, last: Option<LastPush>) {
-        let pages = Pages::read(scan);
-        self.warnings.extend(error_pages::warnings(&scan.build, &pages));
-        self.warnings.extend(shortened(links::warnings(&scan.build, site, &pages)));
-        let Some(last) = last else { return };
+        let mut links = Links::new(&scan.build, site);
+        for page in pages::read(scan) {
+            self.warnings.extend(error_pages::warning(&scan.build, &page));
+            links.add(&page);
+        }
+        self.warnings.extend(links.warnings());
+        let Some(last) = last.filter(|last| last.site == *site) else { return };
         if let Err(exceeded) = precheck::check_limits(&scan.build, &last.limits) {
             let hint = "exclude files with .assetsignore, or raise the limits of the origin".to_owned();
-            self.refused = Some((exceeded.0, vec![hint]));
+            self.refusal = Some(Refusal { problems: exceeded.0, hints: vec![hint] });
         }
-        self.warnings.extend(shortened(changed(&last, &scan.build)));
+        self.warnings.extend(changed(&last, &scan.build));
     }
 }
 
-/// Browsers keep such a file for a year, if the origin too takes its name for a hash.
+/// Caches keep such a file for a year, if the origin too takes its name for a hash.
 fn changed(last: &LastPush, build: &Build) -> Vec<String> {
     let warning = |path| {
         let LastPush { site, release, .. } = last;
@@ -88,14 +96,4 @@ fn changed(last: &LastPush, build: &Build) -> Vec<String> {
         )
     };
     last.changed(build).map(warning).collect()
-}
-
-/// The first of the warnings, and how many there are more.
-fn shortened(mut warnings: Vec<String>) -> Vec<String> {
-    let more = warnings.len().saturating_sub(SHOWN);
-    warnings.truncate(SHOWN);
-    if more > 0 {
-        warnings.push(format!("and {} more like the last", human::number(more as u64)));
-    }
-    warnings
 }

@@ -42,7 +42,8 @@ pub use self::token::Token;
 /// The longest time without data in an event stream, which is silent while the origin works.
 const EVENTS_STALL_LIMIT: Duration = Duration::from_mins(2);
 
-/// The maximum size of a manifest in bytes, as edges have it.
+/// The maximum size of a manifest in bytes, compressed and decompressed, as edges have it.
+const COMPRESSED_MANIFEST_MAX: usize = 64 << 20;
 const MANIFEST_MAX: usize = 256 << 20;
 
 /// A client of one origin, with one token. Cheap to clone.
@@ -100,7 +101,7 @@ impl Client {
     /// `GET /v1/manifests/{id}`.
     pub async fn manifest(&self, id: Digest) -> Result<Manifest, ClientError> {
         let response = self.send(Method::GET, &format!("/v1/manifests/{id}"), None).await?;
-        let compressed = self.read_bytes(response).await?;
+        let compressed = self.read_at_most(response, COMPRESSED_MANIFEST_MAX).await?;
         let bytes =
             compression::decompress(&compressed, MANIFEST_MAX).map_err(|error| self.unexpected(error_chain(&error)))?;
         Manifest::verify(id, &bytes).map_err(|error| self.unexpected(error_chain(&error)))
@@ -282,10 +283,17 @@ impl Client {
         serde_json::from_slice(&bytes).map_err(|error| self.unexpected(error.to_string()))
     }
 
-    async fn read_bytes(&self, mut response: Response) -> Result<Vec<u8>, ClientError> {
+    async fn read_bytes(&self, response: Response) -> Result<Vec<u8>, ClientError> {
+        self.read_at_most(response, usize::MAX).await
+    }
+
+    async fn read_at_most(&self, mut response: Response, limit: usize) -> Result<Vec<u8>, ClientError> {
         let mut bytes = Vec::new();
         loop {
             match tokio::time::timeout(STALL_LIMIT, response.chunk()).await {
+                Ok(Ok(Some(chunk))) if bytes.len() + chunk.len() > limit => {
+                    return Err(self.unexpected(format!("more than {limit} bytes")));
+                }
                 Ok(Ok(Some(chunk))) => bytes.extend_from_slice(&chunk),
                 Ok(Ok(None)) => return Ok(bytes),
                 Ok(Err(error)) => return Err(ClientError::from_transport(&self.origin, &error)),

@@ -1,11 +1,11 @@
 //! Explains what edges answer a request with: what the origin has of the site is given to the code that edges run.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use reqwest::header::{HeaderMap, HeaderValue, LOCATION};
+use reqwest::header::{AUTHORIZATION, HeaderMap, LOCATION};
 use reqwest::{StatusCode, Url};
 use url::Position;
-use verge_edge::{Cause, Explanation, RequestedHost, SiteModel};
+use verge_edge::{Cause, Explanation, HostFacts, HostModel};
 use verge_protocol::api::Host;
 use verge_protocol::host::HostLabel;
 use verge_protocol::rules::{HeaderRule, Redirect};
@@ -15,6 +15,9 @@ use crate::client::{Client, ClientError};
 
 /// How many redirects browsers follow.
 pub const REDIRECTS_MAX: usize = 20;
+
+/// How many inherited manifests are read.
+const INHERITED_MAX: usize = 64;
 
 /// A request and its answer.
 #[derive(Debug)]
@@ -27,6 +30,8 @@ pub struct Step {
     pub channel: Option<ChannelName>,
     /// The release.
     pub release: ReleaseNumber,
+    /// Whether there is a certificate of the fleet for the host.
+    pub has_certificate: bool,
     /// The status.
     pub status: StatusCode,
     /// The headers, but for those about the edge and its cache.
@@ -35,17 +40,13 @@ pub struct Step {
     pub reason: Reason,
     /// The path of the file that is sent.
     pub file: Option<String>,
-    /// The header rules for the path.
-    pub header_rules: Vec<HeaderRule>,
+    /// The headers that header rules have set, and the patterns of these rules.
+    pub ruled_headers: BTreeMap<String, String>,
 }
 
 /// Why an answer is as it is.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
-    /// The site is served over TLS.
-    OverTls,
-    /// The domain redirects to another.
-    Domain(DomainName),
     /// This redirect rule.
     Rule(Redirect),
     /// Another.
@@ -77,7 +78,7 @@ pub enum End {
 /// What a host answers with.
 struct Site {
     host: Host,
-    model: SiteModel,
+    model: HostModel,
     redirects: Vec<Redirect>,
     header_rules: Vec<HeaderRule>,
 }
@@ -91,6 +92,9 @@ pub enum ExplainError {
     /// The URL has no domain.
     #[error("{0} has no domain: expected a URL of a site")]
     NoDomain(String),
+    /// The URL has a user or a password.
+    #[error("the URL has a user or a password: use -H 'Authorization: Basic …' for them")]
+    Credentials,
     /// The path cannot be requested, since it is too long.
     #[error("{0} cannot be requested")]
     Target(String),
@@ -100,7 +104,10 @@ pub enum ExplainError {
 pub async fn explain(client: &Client, url: Url, headers: &HeaderMap) -> Result<Trace, ExplainError> {
     let mut sites: HashMap<DomainName, Site> = HashMap::new();
     let mut steps: Vec<Step> = Vec::new();
-    let mut url = url;
+    let (mut url, mut headers) = (url, headers.clone());
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(ExplainError::Credentials);
+    }
     loop {
         url.set_fragment(None);
         if steps.iter().any(|step| step.url == url) {
@@ -109,8 +116,7 @@ pub async fn explain(client: &Client, url: Url, headers: &HeaderMap) -> Result<T
         if steps.len() > REDIRECTS_MAX {
             return Ok(Trace { steps, end: End::TooMany });
         }
-        let host: Option<DomainName> = url.domain().and_then(|host| host.trim_end_matches('.').parse().ok());
-        let Some(host) = host.filter(|_| matches!(url.scheme(), "http" | "https")) else {
+        let Some(host) = domain(&url) else {
             return if steps.is_empty() {
                 Err(ExplainError::NoDomain(url.into()))
             } else {
@@ -126,7 +132,7 @@ pub async fn explain(client: &Client, url: Url, headers: &HeaderMap) -> Result<T
                 Err(error) => return Err(error.into()),
             }
         }
-        let step = sites[&host].answer(&url, &host, headers.clone())?;
+        let step = sites[&host].answer(&url, headers.clone())?;
         let location = step.headers.get(LOCATION).filter(|_| step.status.is_redirection());
         let next = location.map(|location| {
             let location = String::from_utf8_lossy(location.as_bytes()).into_owned();
@@ -135,67 +141,78 @@ pub async fn explain(client: &Client, url: Url, headers: &HeaderMap) -> Result<T
         steps.push(step);
         match next {
             None => return Ok(Trace { steps, end: End::Answered }),
-            Some(Ok(next)) => url = next,
             Some(Err(location)) => return Ok(Trace { steps, end: End::Elsewhere(location) }),
+            Some(Ok(next)) => {
+                if next.host() != url.host() {
+                    // Clients do not send it to another host.
+                    headers.remove(AUTHORIZATION);
+                }
+                url = next;
+            }
         }
     }
 }
 
-async fn load(client: &Client, host: &DomainName) -> Result<Site, ClientError> {
-    let host = client.host(host).await?;
+/// The domain of a URL that a site may have.
+fn domain(url: &Url) -> Option<DomainName> {
+    let host = url.domain().filter(|_| matches!(url.scheme(), "http" | "https"))?;
+    host.strip_suffix('.').unwrap_or(host).parse().ok()
+}
+
+async fn load(client: &Client, name: &DomainName) -> Result<Site, ClientError> {
+    let host = client.host(name).await?;
     let own = client.manifest(host.manifest).await?;
     let mut inherited = Vec::new();
-    for release in &host.inherits {
-        inherited.push((client.manifest(release.manifest).await?, release.without.clone()));
+    for release in host.inherits.iter().take(INHERITED_MAX) {
+        match client.manifest(release.manifest).await {
+            Ok(manifest) => inherited.push((manifest, release.without.clone())),
+            // Edges serve without it.
+            Err(error) if error.code() == Some("unknown_manifest") => {}
+            Err(error) => return Err(error),
+        }
     }
     let channel = host.channel.clone().unwrap_or_else(ChannelName::live);
-    let label = HostLabel { site: host.site.clone(), channel };
     let (redirects, header_rules) = (own.rules.redirects.clone(), own.rules.headers.clone());
-    let model = SiteModel::new(label, host.release, own, inherited, &host.erased, &host.https);
+    let model = HostModel::new(HostFacts {
+        name: name.clone(),
+        label: HostLabel { site: host.site.clone(), channel },
+        is_preview: host.channel.as_ref().is_none_or(|channel| !channel.is_live()),
+        release: host.release,
+        manifest: own,
+        inherited,
+        erased: &host.erased,
+        redirect_to: host.redirect_to.clone(),
+        https: host.https.clone(),
+        has_certificate: host.has_certificate,
+    });
     Ok(Site { host, model, redirects, header_rules })
 }
 
 impl Site {
-    fn answer(&self, url: &Url, name: &DomainName, headers: HeaderMap) -> Result<Step, ExplainError> {
-        let Host { channel, redirect_to, https, has_certificate, .. } = &self.host;
-        let is_tls = url.scheme() == "https";
+    fn answer(&self, url: &Url, headers: HeaderMap) -> Result<Step, ExplainError> {
         let target = &url[Position::BeforePath..Position::AfterQuery];
-        if !is_tls && *has_certificate && !https.optional {
-            // At the port of `https`: another one is not known here.
-            return Ok(self.redirect(url, format!("https://{name}{target}"), Reason::OverTls));
-        }
-        if let Some(domain) = redirect_to {
-            let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-            let location = format!("{}://{domain}{port}{target}", url.scheme());
-            return Ok(self.redirect(url, location, Reason::Domain(domain.clone())));
-        }
-        let is_preview = channel.as_ref().is_none_or(|channel| !channel.is_live());
-        let host = RequestedHost { name: name.as_str(), is_tls, is_preview };
-        let explanation =
-            self.model.explain(target, headers, host).map_err(|_| ExplainError::Target(url.to_string()))?;
-        let Explanation { status, headers, cause, file, redirect_rule, header_rules } = explanation;
-        let rule = redirect_rule.filter(|_| cause == Cause::Rule).and_then(|number| self.redirects.get(number));
-        let reason = rule.map_or(Reason::Other(cause), |rule| Reason::Rule(rule.clone()));
-        let header_rules = header_rules.iter().filter_map(|number| self.header_rules.get(*number).cloned()).collect();
-        Ok(Step { file, header_rules, ..self.step(url, status, headers, reason) })
-    }
-
-    fn redirect(&self, url: &Url, location: String, reason: Reason) -> Step {
-        let location = HeaderValue::try_from(location).expect("a URL is ASCII without control characters");
-        self.step(url, StatusCode::PERMANENT_REDIRECT, HeaderMap::from_iter([(LOCATION, location)]), reason)
-    }
-
-    fn step(&self, url: &Url, status: StatusCode, headers: HeaderMap, reason: Reason) -> Step {
-        Step {
+        let answered = self.model.explain(target, headers, url.scheme() == "https", url.port());
+        let Explanation { status, headers, cause, file, ruled_headers } =
+            answered.map_err(|_| ExplainError::Target(url.to_string()))?;
+        let reason = match cause {
+            Cause::Rule(number) => self.redirects.get(number).cloned().map_or(Reason::Other(cause), Reason::Rule),
+            cause => Reason::Other(cause),
+        };
+        let pattern = |number: usize| self.header_rules.get(number).map(|rule| rule.pattern.to_string());
+        let ruled_headers = ruled_headers.into_iter();
+        Ok(Step {
             url: url.clone(),
             site: self.host.site.clone(),
             channel: self.host.channel.clone(),
             release: self.host.release,
+            has_certificate: self.host.has_certificate,
             status,
             headers,
             reason,
-            file: None,
-            header_rules: Vec::new(),
-        }
+            file,
+            ruled_headers: ruled_headers
+                .filter_map(|(name, number)| Some((name.to_string(), pattern(number)?)))
+                .collect(),
+        })
     }
 }

@@ -9,6 +9,9 @@ use verge_protocol::api::Limits;
 use verge_protocol::name_hash::{NameHash, Noise};
 use verge_protocol::{Build, Digest, ReleaseNumber, SiteName, SitePath};
 
+/// Extensions of files that build tools name by their content. People name pages and pictures so, and change them.
+const OF_BUILD_TOOLS: [&str; 9] = ["css", "js", "map", "mjs", "otf", "ttf", "wasm", "woff", "woff2"];
+
 /// The last push of a directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastPush {
@@ -18,15 +21,18 @@ pub struct LastPush {
     pub release: ReleaseNumber,
     /// The limits of the origin.
     pub limits: Limits,
-    /// The content of each file whose name has what is certainly a hash.
+    /// The content of each script, style sheet, font and the like whose name has what is certainly a hash.
     pub fingerprinted: BTreeMap<SitePath, Digest>,
 }
 
 impl LastPush {
     /// A push of `build`.
     pub fn new(site: &SiteName, release: ReleaseNumber, limits: Limits, build: &Build) -> Self {
-        let has_hash =
-            |path: &SitePath| NameHash::find(path.file_name()).is_some_and(|hash| hash.noise == Noise::Random);
+        let has_hash = |path: &SitePath| {
+            let extension = path.file_name().rsplit_once('.').map_or("", |(_, extension)| extension);
+            let is_certain = |hash: NameHash<'_>| hash.noise == Noise::Random;
+            OF_BUILD_TOOLS.contains(&extension) && NameHash::find(path.file_name()).is_some_and(is_certain)
+        };
         let files = build.files.iter().filter(|(path, _)| has_hash(path));
         let fingerprinted = files.map(|(path, content)| (path.clone(), content.digest())).collect();
         Self { site: site.clone(), release, limits, fingerprinted }

@@ -40,5 +40,5 @@ pub use config::Config;
 pub use edge::{BindError, Edge};
 #[doc(hidden)]
 pub use serve::fuzzing;
-pub use serve::{Cause, Explanation, RequestedHost, SiteModel};
+pub use serve::{Cause, Explanation, HostFacts, HostModel};
 pub use status::AppliedState;

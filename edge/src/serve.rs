@@ -11,12 +11,12 @@
 //! | 3 | Answer the health path, on any host or none, and challenges of certificate authorities | `health.rs`, `challenges.rs` | 200, 503, 404 |
 //! | 3a | With TLS: refuse a host that the certificate of the connection is not for. Without: redirect to `https` a host that has a certificate, unless its site answers without TLS too | `redirect.rs` | 421, 308 |
 //! | 4 | Route: take the channel of the host, else look among the releases | `redirect.rs`, `release_hosts.rs` | 404, 503, 308 |
-//! | 5 | Decode the path | `site.rs`, `request_path.rs` | 400 |
-//! | 5a | Find the redirect rule that applies | `decision.rs`, `rules.rs` | |
+//! | 5 | Decode the path | `decision.rs`, `request_path.rs` | 400 |
+//! | 5a | Find the redirect rule that applies | `rules.rs` | |
 //! | 6 | Resolve the path to a resource of the channel, or as the rule says | `resolve.rs`, `asset.rs` | |
 //! | 6a | Check the password of the path and of the resource | `password.rs` | 401 |
 //! | 6b | End service workers of earlier releases, redirect, or miss | `former_worker.rs` | 200, 3xx, 404, 410 |
-//! | 7 | Build the response head | `response_head.rs` | |
+//! | 7 | Build the response head | `site.rs`, `response_head.rs` | |
 //! | 7a | – select the page or its Markdown twin | `accept.rs` | |
 //! | 7b | – read `Range` | `range.rs` | |
 //! | 7c | – negotiate the content coding | `negotiate.rs` | |
@@ -79,6 +79,7 @@ use verge_protocol::health::HEALTH_PATH;
 use self::body::ResponseBody;
 use self::builtin_responses::BuiltinResponse;
 use self::common_headers::CommonHeaders;
+use self::decision::Decision;
 use self::framing::End;
 use self::host::{Host, HostError};
 use self::respond::ResponseFuture;
@@ -92,7 +93,7 @@ use crate::status::ServingStatus;
 use crate::table::{Channel, HostRoute, Table};
 
 pub(crate) use self::asset::Destination;
-pub use self::explain::{Cause, Explanation, RequestedHost, SiteModel};
+pub use self::explain::{Cause, Explanation, HostFacts, HostModel};
 pub(crate) use self::request_path::RequestPath;
 pub(crate) use self::resolve::{Resolution, resolve};
 
@@ -287,8 +288,9 @@ impl Shared {
 
     /// Steps 5 to 8, for a host that serves `channel`.
     fn answer_from<B>(&self, channel: &Channel, host: &SiteHost<'_>, request: &Request<B>) -> ResponseFuture {
+        let decision = Decision::make(channel, host, request);
         let send = |head| respond::respond(head, channel, &self.sources.blobs, &self.common_headers);
-        site::answer(channel, host, request, &self.common_headers, send)
+        site::answer(decision, channel, host, request, &self.common_headers, send)
     }
 
     /// As [`Self::answer_from`], once the release is loaded.

@@ -73,6 +73,7 @@ async fn explanation_of_a_request_is_the_answer_of_an_edge() {
         ("demo", "/old-sw.js", &[("service-worker", "script")], "FormerWorker"),
         ("demo", "//docs//", &[], "OtherAddress"),
         ("pr-1--demo", "/", &[], "File index.html"),
+        ("demo", "/x", &[("expect", "more")], "Refused"),
     ] {
         let trace = explained(&world, label, path, headers).await;
         let step = &trace.steps[0];
@@ -81,7 +82,6 @@ async fn explanation_of_a_request_is_the_answer_of_an_edge() {
         let reason = match &step.reason {
             Reason::Rule(rule) => format!("rule {rule}"),
             Reason::Other(cause) => format!("{cause:?}"),
-            other => panic!("{other:?}"),
         };
         let file = step.file.as_ref().map_or_else(String::new, |file| format!(" {file}"));
         assert_eq!(format!("{reason}{file}"), why, "{label} {path} {headers:?}");
@@ -100,7 +100,9 @@ async fn redirects_are_followed_to_their_end() {
     assert!(
         matches!(explained(&world, "demo", "/away", &[]).await.end, End::Elsewhere(url) if url == "https://a.example/")
     );
-    let unknown = "http://other.localhost/".parse().unwrap();
-    let error = explain(&world.client(), unknown, &HeaderMap::new()).await.unwrap_err();
-    assert_eq!(error.to_string(), "no site answers at other.localhost");
+    for host in ["other", "live--demo"] {
+        let url = format!("http://{host}.localhost/").parse().unwrap();
+        let error = explain(&world.client(), url, &HeaderMap::new()).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("no site answers at {host}.localhost"));
+    }
 }

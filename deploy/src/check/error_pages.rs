@@ -2,39 +2,32 @@
 
 use verge_protocol::{Build, Fallback};
 
-use super::pages::{LinkingPage, Pages};
-use crate::scan::html::Link;
+use super::pages::LinkingPage;
 
-/// Warns about 404 pages that nobody sees, and about pages whose URLs depend on the path that they answer for.
-pub(super) fn warnings(build: &Build, pages: &Pages) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let not_found = pages.0.iter().filter(|page| page.path.file_name() == "404.html");
-    if let Fallback::SinglePage { path } = &build.fallback {
-        warnings.extend(not_found.map(|page| {
-            format!("no reader sees {}: {path} answers for all paths without a file (single-page app)", page.path)
-        }));
-        let page = pages.get(path.as_str());
-        warnings.extend(page.and_then(|page| relative(page, "all routes of the app")));
-    } else {
-        warnings.extend(not_found.filter_map(|page| relative(page, "paths at any depth")));
-    }
-    warnings
+/// Warns about a 404 page that nobody sees, and about a page whose files are loaded by URLs that depend on the path that it answers for.
+pub(super) fn warning(build: &Build, page: &LinkingPage<'_>) -> Option<String> {
+    let path = page.path;
+    let is_not_found = path.file_name() == "404.html";
+    let paths = match &build.fallback {
+        Fallback::SinglePage { path: app } if path == app => "all routes of the app",
+        Fallback::SinglePage { path: app } if is_not_found && !is_target(build, path.as_str()) => {
+            return Some(format!(
+                "no reader sees {path}: {app} answers for all paths without a file (single-page app)"
+            ));
+        }
+        Fallback::NotFound if is_not_found => "paths at any depth",
+        _ => return None,
+    };
+    let link = page.relative_file()?;
+    Some(format!(
+        "{path} answers for {paths}, but loads `{}`, which is relative to the path: begin it with `/`, or add `<base href=\"/\">`",
+        link.url
+    ))
 }
 
-fn relative(page: &LinkingPage, paths: &str) -> Option<String> {
-    let is_relative = |link: &&Link| {
-        let url = link.url.trim();
-        // With a scheme, such as `https:` or `data:`, it is absolute.
-        let scheme = url.split_once(':').is_some_and(|(scheme, _)| {
-            scheme.starts_with(|first: char| first.is_ascii_alphabetic()) && !scheme.contains(['/', '?', '#'])
-        });
-        !scheme && !url.is_empty() && !url.starts_with(['/', '#', '?'])
-    };
-    // What the page loads tells more than where it leads.
-    let loaded = page.links.iter().filter(|link| !link.is_page).find(is_relative);
-    let link = loaded.filter(|_| page.base.is_none())?;
-    Some(format!(
-        "{} answers for {paths}, but loads `{}`, which is relative to the path: begin it with `/`, or add `<base href=\"/\">`",
-        page.path, link.url
-    ))
+/// Whether a rule answers with the page.
+fn is_target(build: &Build, page: &str) -> bool {
+    let name = page.strip_suffix(".html").unwrap_or(page);
+    let targets = build.rules.redirects.iter().map(|rule| rule.to().as_str().trim_start_matches('/'));
+    targets.into_iter().any(|target| target == page || target == name)
 }

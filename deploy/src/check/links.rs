@@ -5,51 +5,20 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderValue, LOCATION};
 use url::Position;
-use verge_edge::{RequestedHost, SiteModel};
+use verge_edge::{HostFacts, HostModel};
 use verge_protocol::host::HostLabel;
 use verge_protocol::https::SiteHttps;
 use verge_protocol::manifest::{File, Lifetime};
+use verge_protocol::rules::redirect::Fields;
 use verge_protocol::{Build, ChannelName, Content, Manifest, ReleaseNumber, SiteName, SitePath};
 
-use super::pages::{Pages, address, is_page};
+use super::pages::{HOST, LinkingPage, is_page};
 use crate::explain::REDIRECTS_MAX;
 use crate::output::human;
-use crate::scan::html::Link;
+use crate::scan::html::LinkUse;
 
-/// The host of the site: no other URL has it (RFC 6761 §6.4).
-const HOST: &str = "site.invalid";
-
-/// Warns about links and assets of `pages` that lead nowhere: one line for each URL.
-pub(super) fn warnings(build: &Build, site: &SiteName, pages: &Pages) -> Vec<String> {
-    let mut answers = Answers { model: model(build, site), known: HashMap::new() };
-    let spellings: HashMap<String, &str> =
-        build.files.keys().map(|path| (path.as_str().to_lowercase(), path.as_str())).collect();
-    // The pages that have each URL, the first one and how many.
-    let mut dead: BTreeMap<(String, bool), (Fault, &SitePath, u64)> = BTreeMap::new();
-    for page in &pages.0 {
-        let Some(base) = base(&page.path, page.base.as_deref(), build) else { continue };
-        let targets: BTreeSet<(Url, bool)> = page.links.iter().filter_map(|link| target(&base, link)).collect();
-        for (url, is_page) in targets {
-            let Some(fault) = answers.fault(&url, is_page) else { continue };
-            let key = (url[Position::BeforePath..Position::AfterQuery].to_owned(), is_page);
-            dead.entry(key).or_insert((fault, &page.path, 0)).2 += 1;
-        }
-    }
-    let line = |((target, is_page), (fault, page, pages)): ((String, bool), (Fault, &SitePath, u64))| {
-        let how = if is_page { "linked from" } else { "loaded by" };
-        let others = match pages - 1 {
-            0 => String::new(),
-            more => format!(" and {}", human::count(more, "more page")),
-        };
-        let what = match fault {
-            Fault::Missing => "leads nowhere",
-            Fault::Redirects => "redirects without an end",
-        };
-        let hint = spelling(&target, &spellings).map_or_else(String::new, |path| format!(" (there is {path})"));
-        format!("`{target}` {what}{hint}: {how} {page}{others}")
-    };
-    dead.into_iter().map(line).collect()
-}
+/// How many hosts of rules are asked.
+const HOSTS_MAX: usize = 8;
 
 /// Why a link is of no use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,66 +29,112 @@ enum Fault {
     Redirects,
 }
 
-/// What an edge answers, each request once.
-struct Answers {
-    model: SiteModel,
-    known: HashMap<(Url, bool), Option<Fault>>,
+/// What the pages of a build link to.
+pub(super) struct Links<'a> {
+    build: &'a Build,
+    site: &'a SiteName,
+    /// The hosts at which the site is asked: one that no rule names, and then those that rules are for.
+    hosts: Vec<Host>,
+    known: HashMap<(String, LinkUse), Option<Fault>>,
+    /// The faults, each with the first page that has the link, and how many do.
+    faults: BTreeMap<(String, LinkUse), (Fault, &'a SitePath, u64)>,
 }
 
-impl Answers {
-    fn fault(&mut self, url: &Url, is_page: bool) -> Option<Fault> {
-        let key = (url.clone(), is_page);
-        if let Some(known) = self.known.get(&key) {
-            return *known;
-        }
-        let fault = self.request(url, is_page);
-        self.known.insert(key, fault);
-        fault
+/// The site at a host, once it is asked there.
+struct Host {
+    /// The root of the site.
+    url: Url,
+    model: Option<HostModel>,
+}
+
+impl<'a> Links<'a> {
+    /// None yet.
+    pub(super) fn new(build: &'a Build, site: &'a SiteName) -> Self {
+        let of_rules = build.rules.redirects.iter().map(|rule| Fields::from(rule.clone()).from);
+        let roots: BTreeSet<Url> = of_rules
+            .filter_map(|from| from.contains("://").then(|| from.parse::<Url>().ok()?.join("/").ok()).flatten())
+            .filter(|url| url.domain().is_some())
+            .collect();
+        let own: Url = format!("https://{HOST}/").parse().expect("a URL");
+        let host = |url| Host { url, model: None };
+        let hosts = [own].into_iter().chain(roots.into_iter().take(HOSTS_MAX)).map(host).collect();
+        Self { build, site, hosts, known: HashMap::new(), faults: BTreeMap::new() }
     }
 
-    fn request(&self, url: &Url, is_page: bool) -> Option<Fault> {
-        let destination = HeaderValue::from_static(if is_page { "document" } else { "image" });
-        let headers: HeaderMap = [("sec-fetch-dest".parse().ok()?, destination)].into_iter().collect();
-        let host = RequestedHost { name: HOST, is_tls: true, is_preview: false };
-        let mut url = url.clone();
-        for _ in 0..REDIRECTS_MAX {
-            let target = &url[Position::BeforePath..Position::AfterQuery];
-            let answer = self.model.explain(target, headers.clone(), host).ok()?;
-            if answer.status.is_redirection() {
-                let location = answer.headers.get(LOCATION)?.to_str().ok()?;
-                url = url.join(location).ok().filter(is_own)?;
-                continue;
+    /// Asks for all that `page` links to.
+    pub(super) fn add(&mut self, page: &LinkingPage<'a>) {
+        let targets: BTreeSet<(String, LinkUse)> = page
+            .targets()
+            .map(|(url, link)| (url[Position::BeforePath..Position::AfterQuery].to_owned(), link.use_))
+            .collect();
+        for key in targets {
+            let fault = match self.known.get(&key) {
+                Some(known) => *known,
+                None => {
+                    let fault = self.fault(&key.0, key.1);
+                    self.known.insert(key.clone(), fault);
+                    fault
+                }
+            };
+            if let Some(fault) = fault {
+                self.faults.entry(key).or_insert((fault, page.path, 0)).2 += 1;
             }
+        }
+    }
+
+    /// One line for each link that leads nowhere at any host.
+    pub(super) fn warnings(self) -> Vec<String> {
+        let paths = self.build.files.keys().map(SitePath::as_str);
+        let spellings: HashMap<String, &str> = paths.map(|path| (path.to_lowercase(), path)).collect();
+        let line = |((target, use_), (fault, page, pages)): ((String, LinkUse), (Fault, &SitePath, u64))| {
+            let how = if use_ == LinkUse::Page { "linked from" } else { "loaded by" };
+            let others = match pages - 1 {
+                0 => String::new(),
+                more => format!(" and {}", human::count(more, "more page")),
+            };
+            let what = match fault {
+                Fault::Missing => "leads nowhere",
+                Fault::Redirects => "redirects without an end",
+            };
+            let hint = spelling(&target, &spellings).map_or_else(String::new, |path| format!(" (there is {path})"));
+            format!("`{target}` {what}{hint}: {how} {page}{others}")
+        };
+        self.faults.into_iter().map(line).collect()
+    }
+
+    /// Why a link is of no use, if it is at every host.
+    fn fault(&mut self, target: &str, use_: LinkUse) -> Option<Fault> {
+        let mut fault = None;
+        for host in &mut self.hosts {
+            let model = host.model.get_or_insert_with(|| model(&host.url, self.build, self.site));
+            fault = Some(request(&host.url, model, target, use_)?);
+        }
+        fault
+    }
+}
+
+fn request(root: &Url, model: &HostModel, target: &str, use_: LinkUse) -> Option<Fault> {
+    let destination = match use_ {
+        LinkUse::Page => "document",
+        LinkUse::Frame => "iframe",
+        LinkUse::File => "image",
+    };
+    let headers: HeaderMap =
+        [("sec-fetch-dest".parse().ok()?, HeaderValue::from_static(destination))].into_iter().collect();
+    let mut url = root.join(target).ok()?;
+    for _ in 0..=REDIRECTS_MAX {
+        let target = &url[Position::BeforePath..Position::AfterQuery];
+        let answer = model.explain(target, headers.clone(), url.scheme() == "https", None).ok()?;
+        if !answer.status.is_redirection() {
             // A password is no fault.
             let is_missing = answer.status.as_u16() >= 400 && answer.status.as_u16() != 401;
             return is_missing.then_some(Fault::Missing);
         }
-        Some(Fault::Redirects)
+        let location = answer.headers.get(LOCATION)?.to_str().ok()?;
+        // Where another site answers, there is no fault of this one.
+        url = url.join(location).ok().filter(|next| next.host() == root.host())?;
     }
-}
-
-/// The URL that those of a page are relative to; `None`: they are of another site.
-fn base(path: &SitePath, base: Option<&str>, build: &Build) -> Option<Url> {
-    let mut url: Url = format!("https://{HOST}/").parse().ok()?;
-    url.path_segments_mut().ok()?.clear().extend(address(path, build));
-    match base {
-        Some(base) => url.join(base).ok(),
-        None => Some(url),
-    }
-}
-
-/// What a link refers to, if it is in the site and its text no placeholder of a template.
-fn target(base: &Url, Link { url, is_page }: &Link) -> Option<(Url, bool)> {
-    if ["{{", "${", "<%"].iter().any(|placeholder| url.contains(placeholder)) {
-        return None;
-    }
-    let mut url = base.join(url.trim()).ok().filter(is_own)?;
-    url.set_fragment(None);
-    Some((url, *is_page))
-}
-
-fn is_own(url: &Url) -> bool {
-    url.scheme() == "https" && url.host_str() == Some(HOST) && url.port().is_none()
+    Some(Fault::Redirects)
 }
 
 /// A file with the path of a URL, but for case.
@@ -129,7 +144,7 @@ fn spelling<'a>(target: &str, spellings: &HashMap<String, &'a str>) -> Option<&'
 }
 
 /// A release of the build, as far as an answer depends on it: of the types, which the origin determines, only whether it is a page.
-fn model(build: &Build, site: &SiteName) -> SiteModel {
+fn model(root: &Url, build: &Build, site: &SiteName) -> HostModel {
     let file = |(path, content): (&SitePath, &Content)| {
         let media_type = if is_page(path) { "text/html; charset=utf-8" } else { "application/octet-stream" };
         let file = File {
@@ -150,6 +165,16 @@ fn model(build: &Build, site: &SiteName) -> SiteModel {
         html: build.html,
         rules: build.rules.clone(),
     };
-    let label = HostLabel { site: site.clone(), channel: ChannelName::live() };
-    SiteModel::new(label, ReleaseNumber(1), manifest, Vec::new(), &BTreeSet::new(), &SiteHttps::default())
+    HostModel::new(HostFacts {
+        name: root.domain().unwrap_or_default().parse().unwrap_or_else(|_| HOST.parse().expect("a domain")),
+        label: HostLabel { site: site.clone(), channel: ChannelName::live() },
+        is_preview: false,
+        release: ReleaseNumber(1),
+        manifest,
+        inherited: Vec::new(),
+        erased: &BTreeSet::new(),
+        redirect_to: None,
+        https: SiteHttps::default(),
+        has_certificate: false,
+    })
 }

@@ -1,7 +1,7 @@
 //! `verge explain`.
 
 use clap::Args;
-use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
 
 use super::SiteArg;
 
@@ -22,7 +22,10 @@ pub struct Explain {
 fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let expected = || format!("invalid header `{text}`: expected `Name: value`");
     let (name, value) = text.split_once(':').ok_or_else(expected)?;
-    let name = name.trim().parse().map_err(|_| expected())?;
+    let name: HeaderName = name.trim().parse().map_err(|_| expected())?;
+    if [HOST, CONTENT_LENGTH, TRANSFER_ENCODING].contains(&name) {
+        return Err(format!("`{name}` cannot be set: the host is that of the URL, and the request has no body"));
+    }
     let value = value.trim().parse().map_err(|_| expected())?;
     Ok((name, value))
 }

@@ -6,12 +6,15 @@ use verge_protocol::SiteName;
 use super::context::Context;
 use super::push::{display_path, print_others};
 use super::scan_options;
-use crate::check::{Report, check};
+use crate::check::{Refusal, Report, check};
 use crate::cli;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::human;
 use crate::project::{Project, ProjectError};
+
+/// How many warnings are printed.
+const WARNINGS_SHOWN: usize = 50;
 
 pub(super) fn run(arguments: &cli::Check, context: &Context<'_>) -> Result<Exit, Failure> {
     let Context { environment, output, .. } = *context;
@@ -30,25 +33,26 @@ pub(super) fn run(arguments: &cli::Check, context: &Context<'_>) -> Result<Exit,
     print_others(&dir, context);
     let options = scan_options::of(&arguments.scan, &project, &dir.path, environment)?;
     let name = site.clone().unwrap_or_else(unnamed);
-    let mut report = check(&dir.path, &name, options, environment.data.as_deref());
+    let report = check(&dir.path, &name, options, environment.data.as_deref());
     if site.is_none() {
-        report
-            .warnings
-            .push("the project names no site: `verge push` needs --site, or `site` in verge.toml".to_owned());
+        output.info("  the project names no site: `verge push` needs --site, or `site` in verge.toml");
     }
     if output.options().json {
-        let (problems, hints) = report.refused.clone().unwrap_or_default();
+        let (problems, hints) = match &report.refusal {
+            Some(Refusal { problems, hints }) => (&problems[..], &hints[..]),
+            None => (&[][..], &[][..]),
+        };
         output.result(json!({
             "dir": dir.path, "site": site, "files": report.files, "bytes": report.bytes,
             "single_page": report.single_page, "redirects": report.redirects, "headers": report.headers,
             "passwords": report.passwords, "problems": problems, "hints": hints, "warnings": report.warnings,
         }))?;
-        let is_failed = report.refused.is_some() || (arguments.strict && !report.warnings.is_empty());
+        let is_failed = report.refusal.is_some() || (arguments.strict && !report.warnings.is_empty());
         return Ok(if is_failed { Exit::Refused } else { Exit::Success });
     }
     print(&report, context);
     let warnings = human::count(report.warnings.len() as u64, "warning");
-    if let Some((details, hints)) = report.refused {
+    if let Some(Refusal { problems: details, hints }) = report.refusal {
         let message = "the directory cannot be pushed".to_owned();
         return Err(Failure { exit: Exit::Refused, message, details, hints });
     }
@@ -82,7 +86,11 @@ fn print(report: &Report, context: &Context<'_>) {
         output.info(format_args!("  {}", rules.join(", ")));
     }
     crate::push::print_skipped(&report.skipped, output);
-    for warning in &report.warnings {
+    for warning in report.warnings.iter().take(WARNINGS_SHOWN) {
         output.warn(human::line(warning, 300));
+    }
+    let more = report.warnings.len().saturating_sub(WARNINGS_SHOWN);
+    if more > 0 {
+        output.warn(format_args!("and {} (all of them: --json)", human::count(more as u64, "more warning")));
     }
 }

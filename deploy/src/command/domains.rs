@@ -9,6 +9,7 @@ use verge_protocol::DomainName;
 use verge_protocol::api::{Domain, DomainFinding, DomainRequest, Site};
 
 use super::context::Context;
+use super::linking;
 use crate::cli;
 use crate::client::Client;
 use crate::exit::Exit;
@@ -25,7 +26,8 @@ pub(super) async fn run(command: Option<&cli::Domains>, context: &Context<'_>) -
             })
         }
         Some(cli::Domains::Add { domain, site, redirect_to }) => {
-            let site = Project::find(None, &context.environment.current_dir)?.site(site.site.as_ref())?;
+            let project = Project::find(None, &context.environment.current_dir)?;
+            let site = linking::site_to_change(&project, site.site.as_ref(), context)?;
             let body = DomainRequest { site, redirect_to: redirect_to.clone() };
             let client = context.client()?;
             let answer = put(&client, domain, &body).await?;

@@ -3,11 +3,10 @@
 use std::fmt::Write as _;
 
 use reqwest::Url;
-use reqwest::header::{HeaderMap, HeaderName, LOCATION};
+use reqwest::header::{HeaderMap, LOCATION};
 use serde_json::{Map, Value, json};
 use verge_edge::Cause;
 use verge_protocol::api::Site;
-use verge_protocol::rules::HeaderRule;
 
 use super::context::Context;
 use crate::cli;
@@ -18,6 +17,9 @@ use crate::failure::Failure;
 use crate::output::human;
 use crate::project::Project;
 use crate::unicode_domain;
+
+/// The longest text of a site that is shown, in characters.
+const TEXT_MAX: usize = 1100;
 
 pub(super) async fn run(arguments: &cli::Explain, context: &Context<'_>) -> Result<Exit, Failure> {
     let client = context.client()?;
@@ -62,14 +64,20 @@ fn text_of(trace: &Trace) -> String {
         // Writing to a text does not fail.
         let _ = writeln!(text, "GET {}", shown(step.url.as_str()));
         let _ = writeln!(text, "  {}", answer_of(step));
-        let _ = writeln!(text, "  because {}", because(&step.reason));
+        let _ = writeln!(text, "  because {}", human::line(&because(step), TEXT_MAX));
         let of_channel = step.channel.as_ref().map_or_else(String::new, |channel| format!("channel {channel}, "));
         let _ = writeln!(text, "  site {}, {of_channel}release {}", step.site, step.release);
+        if step.url.scheme() == "https" && !step.has_certificate {
+            let _ = writeln!(
+                text,
+                "  without a certificate of the fleet: edges refuse TLS, unless one has files of its own"
+            );
+        }
         for (name, value) in &step.headers {
-            let value = human::line(&String::from_utf8_lossy(value.as_bytes()), 300);
-            let rule = rule_of(name, &step.header_rules);
-            let rule = rule.map_or_else(String::new, |rule| format!("   (header rule for `{}`)", rule.pattern));
-            let _ = writeln!(text, "    {name}: {value}{rule}");
+            let value = human::line(&String::from_utf8_lossy(value.as_bytes()), TEXT_MAX);
+            let rule = step.ruled_headers.get(name.as_str());
+            let rule = rule.map(|pattern| format!("   (header rule for `{}`)", human::line(pattern, TEXT_MAX)));
+            let _ = writeln!(text, "    {name}: {value}{}", rule.unwrap_or_default());
         }
         text.push('\n');
     }
@@ -99,40 +107,33 @@ fn answer_of(step: &Step) -> String {
     }
 }
 
-fn because(reason: &Reason) -> String {
-    let cause = match reason {
-        Reason::OverTls => "the site is served over TLS only, and there is a certificate",
-        Reason::Domain(domain) => return format!("the domain redirects to {}", unicode_domain::show(domain)),
+fn because(step: &Step) -> String {
+    let cause = match &step.reason {
         Reason::Rule(rule) => return format!("of the rule `{rule}`"),
-        Reason::Other(cause) => match cause {
-            Cause::File => "there is a file at this path",
-            Cause::Inherited => "an earlier release had a fingerprinted file at this path, and pages of it may be open",
-            Cause::MarkdownTwin => "there is a page at this path, and its Markdown twin was asked for",
-            // A rule that is no more among those of the manifest.
-            Cause::Rule => "of a rule",
-            Cause::OtherAddress => "this is the address of the page or file",
-            Cause::SinglePage => {
-                "there is no file at this path, and the page of the single-page app answers for all routes"
-            }
-            Cause::NotFoundPage => "there is no file at this path: this is the nearest 404 page",
-            Cause::NotFound => "there is no file at this path, and no page that may answer for it",
-            Cause::Erased => "the bytes of the file were erased from the site",
-            Cause::Password => "the path needs a password, and the request has none or another (-H 'Authorization: …')",
-            Cause::FormerWorker => {
-                "a browser asks for a service worker that only earlier releases had: it gets one that ends itself"
-            }
-            Cause::InvalidPath => "the request has no path",
-        },
+        Reason::Other(cause) => cause,
     };
-    cause.to_owned()
-}
-
-/// The last rule that sets a header.
-fn rule_of<'a>(name: &HeaderName, rules: &'a [HeaderRule]) -> Option<&'a HeaderRule> {
-    let sets = |rule: &&HeaderRule| {
-        rule.headers.iter().any(|header| header.value().is_some() && header.name().eq_ignore_ascii_case(name.as_str()))
+    let text = match cause {
+        Cause::File => "there is a file at this path",
+        Cause::Inherited => "an earlier release has a fingerprinted file at this path, and pages of it may be open",
+        Cause::MarkdownTwin => "there is a page at this path, and its Markdown twin was asked for",
+        Cause::Rule(_) => "of a rule",
+        Cause::OtherAddress => "this is the address of the page or file",
+        Cause::SinglePage => {
+            "there is no file at this path, and the page of the single-page app answers for all routes"
+        }
+        Cause::NotFoundPage => "there is no file at this path: this is the nearest 404 page",
+        Cause::NotFound => "there is no file at this path, and no page that may answer for it",
+        Cause::Erased => "the bytes of the file were erased from the site",
+        Cause::Password => "the path needs a password, and the request has none or another (-H 'Authorization: …')",
+        Cause::FormerWorker => {
+            "a browser asks for a service worker that only earlier releases had: it gets one that ends itself"
+        }
+        Cause::OverTls => "the site is served over TLS only, and there is a certificate",
+        Cause::Domain => "the domain redirects to another of the site",
+        Cause::Health => "it is the health page of each edge",
+        Cause::Refused => "the request is malformed, too long, or expects what no edge does",
     };
-    rules.iter().rev().find(sets)
+    text.to_owned()
 }
 
 fn json_of(trace: &Trace) -> Value {
@@ -146,11 +147,10 @@ fn json_of(trace: &Trace) -> Value {
             }
         }
         let rule = if let Reason::Rule(rule) = &step.reason { Some(rule.to_string()) } else { None };
-        let patterns: Vec<String> = step.header_rules.iter().map(|rule| rule.pattern.to_string()).collect();
         json!({
             "url": step.url.as_str(), "site": step.site, "channel": step.channel, "release": step.release,
             "status": step.status.as_u16(), "cause": cause(&step.reason), "file": step.file, "rule": rule,
-            "header_rules": patterns, "headers": headers,
+            "header_rules": step.ruled_headers, "headers": headers, "has_certificate": step.has_certificate,
         })
     };
     let steps: Vec<Value> = trace.steps.iter().map(step).collect();
@@ -166,14 +166,12 @@ fn json_of(trace: &Trace) -> Value {
 /// A stable word.
 fn cause(reason: &Reason) -> &'static str {
     match reason {
-        Reason::OverTls => "over_tls",
-        Reason::Domain(_) => "domain",
         Reason::Rule(_) => "rule",
         Reason::Other(cause) => match cause {
             Cause::File => "file",
             Cause::Inherited => "inherited",
             Cause::MarkdownTwin => "markdown_twin",
-            Cause::Rule => "rule",
+            Cause::Rule(_) => "rule",
             Cause::OtherAddress => "other_address",
             Cause::SinglePage => "single_page",
             Cause::NotFoundPage => "not_found_page",
@@ -181,18 +179,23 @@ fn cause(reason: &Reason) -> &'static str {
             Cause::Erased => "erased",
             Cause::Password => "password",
             Cause::FormerWorker => "former_worker",
-            Cause::InvalidPath => "invalid_path",
+            Cause::OverTls => "over_tls",
+            Cause::Domain => "domain",
+            Cause::Health => "health",
+            Cause::Refused => "refused",
         },
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use reqwest::StatusCode;
-    use reqwest::header::HeaderValue;
+    use reqwest::header::{HeaderName, HeaderValue};
     use verge_protocol::ReleaseNumber;
+    use verge_protocol::rules::Redirect;
     use verge_protocol::rules::redirect::Fields;
-    use verge_protocol::rules::{HeaderChange, Redirect};
 
     use super::*;
 
@@ -209,7 +212,8 @@ mod tests {
             headers: headers.iter().map(header).collect(),
             reason,
             file: None,
-            header_rules: Vec::new(),
+            ruled_headers: BTreeMap::new(),
+            has_certificate: true,
         }
     }
 
@@ -217,20 +221,17 @@ mod tests {
     fn each_request_is_shown_with_its_answer_and_why() {
         let fields = Fields {
             from: "/old/*".to_owned(),
-            query: std::collections::BTreeMap::new(),
-            to: "/new/:splat".to_owned(),
+            query: BTreeMap::new(),
+            to: "/new/\u{1b}:splat".to_owned(),
             status: 301,
             force: false,
         };
         let rule = Reason::Rule(Redirect::try_from(fields).unwrap());
-        let header_rule = HeaderRule {
-            pattern: "/new/*".parse().unwrap(),
-            headers: vec![HeaderChange::new("X-Frame-Options", Some("DENY")).unwrap()],
-        };
         let headers = [("content-type", "text/html"), ("x-frame-options", "DENY")];
         let last = Step {
             file: Some("new/a.html".to_owned()),
-            header_rules: vec![header_rule],
+            ruled_headers: [("x-frame-options".to_owned(), "/new/*".to_owned())].into(),
+            has_certificate: false,
             ..step("https://xn--bcher-kva.example/new/a", 200, &headers, Reason::Other(Cause::File))
         };
         let steps = vec![
@@ -238,7 +239,7 @@ mod tests {
                 "http://xn--bcher-kva.example/old/a",
                 308,
                 &[("location", "https://xn--bcher-kva.example/old/a")],
-                Reason::OverTls,
+                Reason::Other(Cause::OverTls),
             ),
             step("https://xn--bcher-kva.example/old/a", 301, &[("location", "/new/a")], rule),
             last,

@@ -1,7 +1,9 @@
 //! The little of HTML that is needed to tell an app from a page, and to follow links: elements, attributes, scripts, URLs and how much
 //! text there is.
 //!
-//! Not a parser: it reads start tags, text and scripts in one pass, accepts anything, and never fails.
+//! It reads tokens (HTML Standard §13.2.5) without building a tree, accepts anything, and never fails.
+
+use html5gum::{DefaultEmitter, StartTag, Token, Tokenizer};
 
 /// What a page consists of.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -21,12 +23,23 @@ pub(crate) struct Page {
 }
 
 /// A URL in a page.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Link {
     /// The URL, perhaps relative.
     pub(crate) url: String,
-    /// Whether people follow it to another page; otherwise browsers load it with this page.
-    pub(crate) is_page: bool,
+    /// For what.
+    pub(crate) use_: LinkUse,
+}
+
+/// For what a page has a URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum LinkUse {
+    /// People follow it to another page.
+    Page,
+    /// A page within the page.
+    Frame,
+    /// A file that browsers load with the page.
+    File,
 }
 
 /// An element of the body.
@@ -58,27 +71,27 @@ const OPAQUE: [&str; 8] = ["script", "style", "title", "textarea", "noscript", "
 const INVISIBLE: [&str; 11] =
     ["html", "head", "body", "meta", "link", "base", "script", "style", "title", "noscript", "template"];
 
-/// Where elements have URLs: the element, the attribute, and whether it is that of a page.
-const LINKS: [(&str, &str, bool); 14] = [
-    ("a", "href", true),
-    ("area", "href", true),
-    ("iframe", "src", true),
-    ("audio", "src", false),
-    ("embed", "src", false),
-    ("img", "src", false),
-    ("img", "srcset", false),
-    ("object", "data", false),
-    ("script", "src", false),
-    ("source", "src", false),
-    ("source", "srcset", false),
-    ("track", "src", false),
-    ("video", "poster", false),
-    ("video", "src", false),
+/// Where elements have URLs.
+const LINKS: [(&str, &str, LinkUse); 14] = [
+    ("a", "href", LinkUse::Page),
+    ("area", "href", LinkUse::Page),
+    ("iframe", "src", LinkUse::Frame),
+    ("audio", "src", LinkUse::File),
+    ("embed", "src", LinkUse::File),
+    ("img", "src", LinkUse::File),
+    ("img", "srcset", LinkUse::File),
+    ("object", "data", LinkUse::File),
+    ("script", "src", LinkUse::File),
+    ("source", "src", LinkUse::File),
+    ("source", "srcset", LinkUse::File),
+    ("track", "src", LinkUse::File),
+    ("video", "poster", LinkUse::File),
+    ("video", "src", LinkUse::File),
 ];
 
-/// What a `link` element refers to that browsers load.
-const LOADED: [&str; 8] =
-    ["apple-touch-icon", "icon", "manifest", "mask-icon", "modulepreload", "prefetch", "preload", "stylesheet"];
+/// What a `link` element refers to that browsers load as a file.
+const LOADED: [&str; 7] =
+    ["apple-touch-icon", "icon", "manifest", "mask-icon", "modulepreload", "preload", "stylesheet"];
 
 /// Types of scripts that are not modules.
 const JAVASCRIPT_TYPES: [&str; 5] = [
@@ -93,21 +106,37 @@ impl Page {
     /// Reads a page, or the beginning of one.
     pub(crate) fn read(html: &str) -> Self {
         let mut page = Self::default();
-        let mut rest = html;
-        while let Some((text, tag)) = rest.split_once('<') {
-            page.add_text(text);
-            rest = if let Some(comment) = tag.strip_prefix("!--") {
-                after(comment, "-->")
-            } else if tag.starts_with(|first: char| first.is_ascii_alphabetic()) {
-                page.add_element(tag)
-            } else if tag.starts_with(['/', '!', '?']) {
-                after(tag, ">")
-            } else {
-                page.text_len += 1;
-                tag
-            };
+        let mut emitter = DefaultEmitter::default();
+        // Scripts, styles and titles have no elements in them.
+        emitter.naively_switch_states(true);
+        // The opaque element that is open, and how many of its name are.
+        let mut opaque: Option<(String, usize)> = None;
+        for token in Tokenizer::new_with_emitter(html, emitter) {
+            let Ok(token) = token;
+            match (token, &mut opaque) {
+                (Token::StartTag(tag), None) => {
+                    let tag = Tag::new(&tag);
+                    page.add_element(&tag);
+                    let is_open = OPAQUE.contains(&&*tag.name) && !(tag.name == "svg" && tag.is_self_closing);
+                    opaque = is_open.then_some((tag.name, 1));
+                }
+                (Token::StartTag(tag), Some((name, open))) => {
+                    let is_nested = text(&tag.name) == *name && !tag.self_closing;
+                    *open += usize::from(is_nested);
+                }
+                (Token::EndTag(tag), Some((name, open))) if text(&tag.name) == *name => {
+                    *open -= 1;
+                    if *open == 0 {
+                        opaque = None;
+                    }
+                }
+                (Token::String(string), None) => page.add_text(&text(&string)),
+                (Token::String(string), Some((name, _))) if name == "script" => {
+                    page.scripts.last_mut().map(|script| script.text.push_str(&text(&string)));
+                }
+                _ => {}
+            }
         }
-        page.add_text(rest);
         page
     }
 
@@ -115,98 +144,76 @@ impl Page {
         self.text_len += text.chars().filter(|character| !character.is_whitespace()).count();
     }
 
-    /// Adds the element whose start tag begins here, after the `<`. Returns what follows the tag, or the element if that is opaque.
-    fn add_element<'a>(&mut self, tag: &'a str) -> &'a str {
-        let end = tag.find(|character: char| character.is_whitespace() || matches!(character, '/' | '>'));
-        let (name, rest) = tag.split_at(end.unwrap_or(tag.len()));
-        let name = name.to_ascii_lowercase();
-        let (attributes, rest) = attributes(rest);
-        let value = |wanted: &str| attributes.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
-        let (content, rest) = if OPAQUE.contains(&&*name) { until_end_tag(rest, &name) } else { ("", rest) };
-        match &*name {
+    fn add_element(&mut self, tag: &Tag) {
+        match &*tag.name {
             "script" => {
-                let kind = value("type").map(|kind| kind.trim().to_ascii_lowercase()).unwrap_or_default();
+                let kind = tag.value("type").map(|kind| kind.trim().to_ascii_lowercase()).unwrap_or_default();
                 let is_module = kind == "module";
                 self.scripts.push(Script {
-                    source: value("src").filter(|source| !source.is_empty()),
+                    source: tag.value("src").filter(|source| !source.is_empty()).map(str::to_owned),
                     is_module,
                     is_executable: is_module || kind.is_empty() || JAVASCRIPT_TYPES.contains(&&*kind),
-                    text: content.to_owned(),
+                    text: String::new(),
                 });
             }
-            "meta" => self.meta_names.extend(value("name")),
-            "base" if self.base.is_none() => self.base = value("href"),
+            "meta" => self.meta_names.extend(tag.value("name").map(str::to_owned)),
+            "base" if self.base.is_none() => self.base = tag.value("href").map(str::to_owned),
             "link" => {
-                let relations = value("rel").unwrap_or_default().to_ascii_lowercase();
+                let relations = tag.value("rel").unwrap_or_default().to_ascii_lowercase();
                 if relations.split_ascii_whitespace().any(|relation| LOADED.contains(&relation)) {
-                    self.links.extend(value("href").map(|url| Link { url, is_page: false }));
+                    self.links.extend(tag.value("href").map(|url| Link::new(url, LinkUse::File)));
                 }
             }
             _ => {}
         }
-        for (_, attribute, is_page) in LINKS.into_iter().filter(|(element, ..)| *element == name) {
-            let Some(value) = value(attribute) else { continue };
-            let urls = if attribute == "srcset" { srcset(&value) } else { vec![value] };
-            self.links.extend(urls.into_iter().map(|url| Link { url, is_page }));
+        for (_, attribute, use_) in LINKS.into_iter().filter(|(element, ..)| *element == tag.name) {
+            let Some(value) = tag.value(attribute) else { continue };
+            let urls = if attribute == "srcset" { srcset(value) } else { vec![value] };
+            self.links.extend(urls.into_iter().map(|url| Link::new(url, use_)));
         }
-        if !INVISIBLE.contains(&&*name) {
-            self.elements.push(Element { name, id: value("id").unwrap_or_default() });
+        if !INVISIBLE.contains(&&*tag.name) {
+            let id = tag.value("id").unwrap_or_default().to_owned();
+            self.elements.push(Element { name: tag.name.clone(), id });
         }
-        rest
     }
 }
 
-fn after<'a>(text: &'a str, end: &str) -> &'a str {
-    text.split_once(end).map_or("", |(_, rest)| rest)
+/// A start tag.
+struct Tag {
+    /// In lowercase.
+    name: String,
+    attributes: Vec<(String, String)>,
+    is_self_closing: bool,
 }
 
-/// The content up to the end tag, and what follows that.
-fn until_end_tag<'a>(text: &'a str, name: &str) -> (&'a str, &'a str) {
-    let ends = |at: usize| {
-        let tag = text.as_bytes().get(at + 2..at + 2 + name.len());
-        tag.is_some_and(|tag| tag.eq_ignore_ascii_case(name.as_bytes()))
-    };
-    match text.match_indices("</").map(|(at, _)| at).find(|at| ends(*at)) {
-        Some(at) => (&text[..at], after(&text[at..], ">")),
-        None => (text, ""),
+impl Tag {
+    fn new(tag: &StartTag<()>) -> Self {
+        let attributes = tag.attributes.iter().map(|(name, value)| (text(name), text(value))).collect();
+        Self { name: text(&tag.name), attributes, is_self_closing: tag.self_closing }
+    }
+
+    fn value(&self, wanted: &str) -> Option<&str> {
+        self.attributes.iter().find(|(name, _)| name == wanted).map(|(_, value)| &**value)
     }
 }
 
-/// The attributes of a start tag, names in lowercase, and what follows the tag.
-fn attributes(mut rest: &str) -> (Vec<(String, String)>, &str) {
-    let mut attributes = Vec::new();
-    loop {
-        rest = rest.trim_start_matches(|character: char| character.is_whitespace() || character == '/');
-        if rest.is_empty() {
-            return (attributes, rest);
-        }
-        if let Some(rest) = rest.strip_prefix('>') {
-            return (attributes, rest);
-        }
-        // The first character belongs to the name, whatever it is, so that each turn consumes something.
-        let first = rest.chars().next().map_or(0, char::len_utf8);
-        let is_end = |character: char| character.is_whitespace() || matches!(character, '=' | '>' | '/');
-        let end = rest[first..].find(is_end).map_or(rest.len(), |end| first + end);
-        let name = rest[..end].to_ascii_lowercase();
-        rest = rest[end..].trim_start();
-        let mut value = "";
-        if let Some(assigned) = rest.strip_prefix('=') {
-            let assigned = assigned.trim_start();
-            (value, rest) = match assigned.chars().next() {
-                Some(quote @ ('"' | '\'')) => assigned[1..].split_once(quote).unwrap_or((&assigned[1..], "")),
-                _ => assigned.split_at(
-                    assigned
-                        .find(|character: char| character.is_whitespace() || character == '>')
-                        .unwrap_or(assigned.len()),
-                ),
-            };
-        }
-        attributes.push((name, decoded(value)));
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+impl Link {
+    /// Whether browsers load it with the page.
+    pub(crate) fn is_file(&self) -> bool {
+        self.use_ == LinkUse::File
+    }
+
+    fn new(url: &str, use_: LinkUse) -> Self {
+        Self { url: url.to_owned(), use_ }
     }
 }
 
 /// The URLs of a `srcset`: each ends at white space or a comma, and its descriptors at a comma.
-fn srcset(value: &str) -> Vec<String> {
+fn srcset(value: &str) -> Vec<&str> {
     let mut urls = Vec::new();
     let mut rest = value;
     loop {
@@ -216,49 +223,9 @@ fn srcset(value: &str) -> Vec<String> {
         }
         let (url, after) = rest.split_at(rest.find(char::is_whitespace).unwrap_or(rest.len()));
         let bare = url.trim_end_matches(',');
-        urls.push(bare.to_owned());
+        urls.push(bare);
         rest = if bare.len() == url.len() { after.split_once(',').map_or("", |(_, rest)| rest) } else { after };
     }
-}
-
-/// An attribute's value with the character references that URLs have.
-fn decoded(value: &str) -> String {
-    let mut text = String::with_capacity(value.len());
-    let mut rest = value;
-    while let Some((before, reference)) = rest.split_once('&') {
-        text.push_str(before);
-        let found = reference.split_once(';').and_then(|(name, after)| Some((character(name)?, after)));
-        match found {
-            Some((character, after)) => {
-                text.push(character);
-                rest = after;
-            }
-            None => {
-                text.push('&');
-                rest = reference;
-            }
-        }
-    }
-    text.push_str(rest);
-    text
-}
-
-fn character(reference: &str) -> Option<char> {
-    Some(match reference {
-        "amp" => '&',
-        "quot" => '"',
-        "apos" => '\'',
-        "lt" => '<',
-        "gt" => '>',
-        _ => {
-            let number = reference.strip_prefix('#')?;
-            let code = match number.strip_prefix(['x', 'X']) {
-                Some(hex) => u32::from_str_radix(hex, 16),
-                None => number.parse(),
-            };
-            char::from_u32(code.ok()?)?
-        }
-    })
 }
 
 #[cfg(test)]
@@ -304,20 +271,38 @@ mod tests {
         let page = Page::read(
             "<base href=/docs/><base href=/other/><link rel='shortcut ICON' href=i.svg><link rel=canonical href=/c>\
              <a href='a?x=1&amp;y=2#z'>a</a><img src=1.png srcset='2.png 2x, 3.png, data:image/png;base64,AA== 4x,5.png'>\
-             <script src=s.js></script><iframe src=f.html></iframe><a name=x>b</a><a href=Q&#38;A&#x2f;&nope;>c</a>",
+             <script src=s.js></script><iframe src=f.html></iframe><a name=x>b</a><a href=Q&#38;A&#x2f;&nope;>c</a><a href=caf&eacute;.html>d</a>",
         );
-        let urls = |is_page: bool| -> Vec<&str> {
-            page.links.iter().filter(|link| link.is_page == is_page).map(|link| &*link.url).collect()
+        let urls = |use_: LinkUse| -> Vec<&str> {
+            page.links.iter().filter(|link| link.use_ == use_).map(|link| &*link.url).collect()
         };
         assert_eq!(page.base.as_deref(), Some("/docs/"));
-        assert_eq!(urls(true), ["a?x=1&y=2#z", "f.html", "Q&A/&nope;"]);
-        assert_eq!(urls(false), ["i.svg", "1.png", "2.png", "3.png", "data:image/png;base64,AA==", "5.png", "s.js"]);
+        assert_eq!(urls(LinkUse::Page), ["a?x=1&y=2#z", "Q&A/&nope;", "café.html"]);
+        assert_eq!(urls(LinkUse::Frame), ["f.html"]);
+        let files = ["i.svg", "1.png", "2.png", "3.png", "data:image/png;base64,AA==", "5.png", "s.js"];
+        assert_eq!(urls(LinkUse::File), files);
+    }
+
+    #[test]
+    fn elements_in_which_nothing_is_visible_end_where_they_do() {
+        for html in [
+            "<svg/><a href=x>",
+            "<svg><svg/><path></svg><a href=x>",
+            "<!--><a href=x>",
+            "<!---><a href=x><!-- <a href=y> -->",
+            "<template><template></template><a href=y></template><a href=x>",
+            "<noscript><a href=y></noscript><a href=x>",
+            "<script>'<a href=y>'</script><a href=x>",
+        ] {
+            let urls: Vec<String> = Page::read(html).links.into_iter().map(|link| link.url).collect();
+            assert_eq!(urls, ["x"], "{html}");
+        }
     }
 
     #[test]
     fn truncated_page_is_read_as_far_as_it_goes() {
         for (html, elements) in
-            [("<p>a<", 1), ("<div id=\"x", 1), ("<div", 1), ("<!--", 0), ("<script>a", 0), ("</", 0)]
+            [("<p>a<", 1), ("<p><div id=\"x", 1), ("<p><div", 1), ("<!--", 0), ("<script>a", 0), ("</", 0)]
         {
             assert_eq!(Page::read(html).elements.len(), elements, "{html}");
         }

@@ -108,6 +108,31 @@ async fn file_with_a_hash_in_its_name_and_other_bytes_than_in_the_last_push_is_n
     world.write("dist/app.js", "let a = 2;");
     let expected = "assets/app-DiwRg9da.js has other bytes than in v1 of app, and the same hash in its name: caches may keep the old ones";
     assert_eq!(warnings().await, serde_json::json!([expected]));
+    let other = check(&world, &["--json", "--site", "other"]).await.ended(Exit::Success).json();
+    assert_eq!(other["warnings"], serde_json::json!([]), "it was pushed to another site");
+}
+
+#[tokio::test]
+async fn links_are_right_where_a_rule_answers_for_them() {
+    let world = World::new().await;
+    world.write("dist/_redirects", "https://www.example.com/blog/* /posts/:splat 301\nhttp://old.example/en /posts/x\n/lost/* /404 404\n/* /index.html 200\n");
+    world.write("dist/posts/x.html", "x");
+    world.write("dist/404.html", "<script src='{{base}}x.js'></script>lost");
+    let page = "<div id=root></div><script type=module src=/app.js></script><link rel=prefetch href=/users>\
+                <a href=/blog/x>a</a><a href=/en>b</a><a href=/blog/y>c</a><base href=./>";
+    world.write("dist/index.html", page.replace("<base href=./>", ""));
+    let warnings =
+        async || check(&world, &["--json", "--no-spa"]).await.ended(Exit::Success).json()["warnings"].clone();
+    let expected = [
+        "the single-page app rule `/* /index.html 200` is left out: single-page mode is disabled",
+        "`/blog/y` leads nowhere: linked from index.html",
+    ];
+    assert_eq!(warnings().await, serde_json::json!(expected));
+    let app = check(&world, &["--json"]).await.ended(Exit::Success).json();
+    assert_eq!(app["warnings"], serde_json::json!([]), "the rule sends 404.html, and the app has all routes");
+    world.write("dist/index.html", page.replace("/app.js", "app.js"));
+    let app = check(&world, &["--json"]).await.ended(Exit::Success).json();
+    assert_eq!(app["warnings"].as_array().unwrap().len(), 1, "a relative base does not help: {app}");
 }
 
 #[tokio::test]
@@ -115,6 +140,7 @@ async fn project_without_a_name_is_checked_too() {
     let world = World::new().await;
     std::fs::remove_file(world.path().join("package.json")).unwrap();
     let json = check(&world, &["--json"]).await.ended(Exit::Success).json();
-    assert_eq!(json["site"], serde_json::Value::Null);
-    assert!(json["warnings"][0].as_str().unwrap().starts_with("the project names no site"), "{json}");
+    assert_eq!((&json["site"], &json["warnings"]), (&serde_json::Value::Null, &serde_json::json!([])));
+    let ran = check(&world, &["--strict"]).await.ended(Exit::Success);
+    assert!(ran.stderr.contains("  the project names no site"), "{}", ran.stderr);
 }

@@ -1,4 +1,4 @@
-//! What a channel answers a request with, before the response is made: steps 5a to 6b.
+//! What a channel answers a request with, before the response is made: steps 5 to 6b.
 
 use std::sync::Arc;
 
@@ -12,7 +12,9 @@ use super::{accept, asset, former_worker, rules};
 use crate::table::{Channel, Resource};
 
 /// What a request is answered with.
-pub(super) struct Decision {
+pub(super) struct Decision<'a> {
+    /// The path that is requested.
+    pub(super) path: RequestPath<'a>,
     /// The number of the redirect rule that the answer follows, if it follows one.
     pub(super) rule: Option<usize>,
     /// What passwords say.
@@ -38,27 +40,24 @@ pub(super) enum Answer {
     File(Resolution),
 }
 
-impl Decision {
-    /// Decides what `channel` answers `request` with, which is for `path`.
-    pub(super) fn make<B>(
-        channel: &Channel,
-        host: &SiteHost<'_>,
-        path: &RequestPath<'_>,
-        request: &Request<B>,
-    ) -> Self {
+impl<'a> Decision<'a> {
+    /// Decides what `channel` answers `request` with. `None`: the request has no path.
+    pub(super) fn make<B>(channel: &Channel, host: &SiteHost<'_>, request: &'a Request<B>) -> Option<Self> {
         let (uri, headers) = (request.uri(), request.headers());
+        // 5. Path.
+        let path = RequestPath::parse(uri.path()).ok()?;
         // 5a. Rules: the first redirect that applies.
         let rules = channel.own().rules();
         let rule = rules::find(rules.redirects(), uri, host.name, host.is_tls);
         // 6. Resolve.
-        let first = First::find(channel, path, rule);
+        let first = First::find(channel, &path, rule);
         let rule = first.rule();
-        let resolution = first.resolve(channel, path, || asset::destination(headers));
+        let resolution = first.resolve(channel, &path, || asset::destination(headers));
         // 6a. Passwords, of the path and of the file.
         let access = password::check(rules, uri.path(), sent_file(&resolution, headers), headers, host.is_preview);
         let answer = if access == Access::Denied {
             Answer::PasswordRequired
-        } else if former_worker::is_requested(channel, path, headers) {
+        } else if former_worker::is_requested(channel, &path, headers) {
             // 6b.
             Answer::FormerWorker
         } else {
@@ -70,16 +69,13 @@ impl Decision {
                 Ok(resolution) => Answer::File(resolution),
             }
         };
-        Self { rule, access, answer }
+        Some(Self { path, rule, access, answer })
     }
 
     /// The file that is sent, if the answer is one.
     pub(super) fn sent(&self, headers: &HeaderMap) -> Option<&Arc<Resource>> {
-        if let Answer::File(resolution) = &self.answer {
-            Some(resolution.sent(|| accept::prefers_markdown(headers)))
-        } else {
-            None
-        }
+        let Answer::File(resolution) = &self.answer else { return None };
+        Some(resolution.sent(|| accept::prefers_markdown(headers)))
     }
 }
 

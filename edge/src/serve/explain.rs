@@ -1,42 +1,63 @@
-//! What an edge answers for a site, and why, where there is no edge: the same code, from manifests alone.
+//! What an edge answers at a host of a site, and why, where there is no edge: the same code, from manifests alone.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use http::uri::InvalidUri;
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
 use prometheus_client::registry::Registry;
+use verge_protocol::health::HEALTH_PATH;
 use verge_protocol::host::HostLabel;
 use verge_protocol::https::SiteHttps;
 use verge_protocol::purge::PurgeScope;
-use verge_protocol::{Digest, Manifest, ReleaseNumber};
+use verge_protocol::{Digest, DomainName, Manifest, ReleaseNumber};
 
+use super::builtin_responses::{self, BuiltinResponse};
 use super::common_headers::{CommonHeaders, VERGE_EDGE};
 use super::decision::{Answer, Decision};
-use super::request_path::RequestPath;
+use super::framing::{self, End};
+use super::redirect;
 use super::resolve::Resolution;
-use super::respond;
+use super::respond::{self, ResponseFuture};
 use super::site::{self, SiteHost};
+use crate::challenges::Challenges;
 use crate::metrics::Metrics;
 use crate::table::{Channel, HttpsPolicy, InheritedRelease, InheritedReleases, Resources};
 
-/// A channel as edges serve it.
-pub struct SiteModel {
-    channel: Channel,
+/// A host of a site as edges serve it.
+pub struct HostModel {
+    name: DomainName,
+    is_preview: bool,
+    redirect_to: Option<DomainName>,
     https: HttpsPolicy,
+    has_certificate: bool,
+    channel: Channel,
     common: CommonHeaders,
 }
 
-/// Where a request comes in.
-#[derive(Debug, Clone, Copy)]
-pub struct RequestedHost<'a> {
-    /// The host, in lowercase and without a port.
-    pub name: &'a str,
-    /// Whether it is asked over TLS.
-    pub is_tls: bool,
+/// What edges know of a host.
+pub struct HostFacts<'a> {
+    /// The host.
+    pub name: DomainName,
+    /// The channel of a site that it serves; of the host of a release, `live`.
+    pub label: HostLabel,
     /// Whether it is neither the site's own host nor a domain of it.
     pub is_preview: bool,
+    /// The release.
+    pub release: ReleaseNumber,
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// The manifests that it inherits from, the most recent first, but not at the paths that were purged.
+    pub inherited: Vec<(Manifest, Vec<PurgeScope>)>,
+    /// The contents that the site does not serve any more.
+    pub erased: &'a BTreeSet<Digest>,
+    /// The domain that all paths redirect to.
+    pub redirect_to: Option<DomainName>,
+    /// How readers reach the site over TLS.
+    pub https: SiteHttps,
+    /// Whether there is a certificate for it.
+    pub has_certificate: bool,
 }
 
 /// What a request is answered with, and why.
@@ -50,10 +71,8 @@ pub struct Explanation {
     pub cause: Cause,
     /// The path of the file that is sent.
     pub file: Option<String>,
-    /// The number of the redirect rule of the manifest that the answer follows.
-    pub redirect_rule: Option<usize>,
-    /// The numbers of the header rules of the manifest that are for the path.
-    pub header_rules: Vec<usize>,
+    /// The headers that header rules have set, each with the number of the rule in the manifest.
+    pub ruled_headers: Vec<(HeaderName, usize)>,
 }
 
 /// What decided about an answer.
@@ -61,13 +80,13 @@ pub struct Explanation {
 pub enum Cause {
     /// There is a file at the path.
     File,
-    /// Not the release has a file at the path, but an earlier one, whose fingerprinted files are still served.
+    /// An earlier release has a fingerprinted file at the path; this one does not.
     Inherited,
     /// There is a page at the path, and its Markdown twin was asked for.
     MarkdownTwin,
-    /// A redirect rule.
-    Rule,
-    /// The page at the path has another address.
+    /// The redirect rule of the manifest with this number.
+    Rule(usize),
+    /// The page or file has another address.
     OtherAddress,
     /// There is nothing at the path: the page of the single-page app answers.
     SinglePage,
@@ -81,88 +100,134 @@ pub enum Cause {
     Password,
     /// A browser asks for a service worker that the site once had.
     FormerWorker,
-    /// The request has no path.
-    InvalidPath,
+    /// The host is served over TLS.
+    OverTls,
+    /// The domain redirects to another.
+    Domain,
+    /// It is the health page of the edge.
+    Health,
+    /// The request is malformed, too long, or expects what no edge does.
+    Refused,
 }
 
-impl SiteModel {
-    /// A channel at `own`, which inherits from other manifests, the most recent first, except at the paths that were purged. `erased` are the
-    /// contents that the site must not serve.
-    pub fn new(
-        label: HostLabel,
-        release: ReleaseNumber,
-        own: Manifest,
-        inherited: Vec<(Manifest, Vec<PurgeScope>)>,
-        erased: &BTreeSet<Digest>,
-        https: &SiteHttps,
-    ) -> Self {
+impl HostModel {
+    /// A host of which edges know these facts.
+    pub fn new(facts: HostFacts<'_>) -> Self {
         let resources = |manifest: Manifest| {
             let all = Resources::new(Digest::of(&manifest.to_bytes()), manifest);
-            Arc::new(all.erase(erased).unwrap_or(all))
+            Arc::new(all.erase(facts.erased).unwrap_or(all))
         };
         let inherit =
             |(manifest, without)| InheritedRelease { resources: resources(manifest), without, only_immutable: false };
-        let older = inherited.into_iter().map(inherit).collect();
+        let older = facts.inherited.into_iter().map(inherit).collect();
         let inherited = InheritedReleases { newer: Vec::new(), older };
         let traffic = Metrics::new(&mut Registry::default()).unrouted;
-        let common = CommonHeaders::new(&"none".parse().expect("a name of an edge"));
-        let channel = Channel::new(label, release, resources(own), inherited, traffic);
-        Self { channel, https: HttpsPolicy::new(https), common }
+        Self {
+            name: facts.name,
+            is_preview: facts.is_preview,
+            redirect_to: facts.redirect_to,
+            https: HttpsPolicy::new(&facts.https),
+            has_certificate: facts.has_certificate,
+            channel: Channel::new(facts.label, facts.release, resources(facts.manifest), inherited, traffic),
+            common: CommonHeaders::new(&"none".parse().expect("a name of an edge")),
+        }
     }
 
-    /// Answers a GET for `target`, a percent-encoded path and perhaps a query. An error if it is none.
+    /// Answers a GET for `target`, a percent-encoded path and perhaps a query, at a port that the request names. An error if it is none.
     pub fn explain(
         &self,
         target: &str,
         headers: HeaderMap,
-        host: RequestedHost<'_>,
+        is_tls: bool,
+        port: Option<u16>,
     ) -> Result<Explanation, InvalidUri> {
         let mut request = Request::new(());
         *request.uri_mut() = target.parse()?;
         *request.headers_mut() = headers;
-        Ok(self.explain_request(&request, host))
+        // Steps 1 to 4, as far as they are about the request; then the site.
+        let (cause, response) = match self.before_site(&request, is_tls, port) {
+            Some((cause, response)) => (cause, self.builtin(response)),
+            None => return Ok(self.explain_site(&request, is_tls)),
+        };
+        let response = if cause == Cause::Domain { self.with_hsts(response, is_tls) } else { response };
+        Ok(self.explanation(cause, None, response))
     }
 
-    fn explain_request(&self, request: &Request<()>, host: RequestedHost<'_>) -> Explanation {
-        let RequestedHost { name, is_tls, is_preview } = host;
-        let host = SiteHost { name, is_tls, is_preview };
+    fn before_site(&self, request: &Request<()>, is_tls: bool, port: Option<u16>) -> Option<(Cause, BuiltinResponse)> {
+        let (uri, path) = (request.uri(), request.uri().path());
+        if let Err(error) = framing::check(request.method(), uri, request.headers(), End::WithoutBody) {
+            return Some((Cause::Refused, builtin_responses::framing_error(error, request.version())));
+        }
+        if path == HEALTH_PATH {
+            return Some((Cause::Health, BuiltinResponse::json(StatusCode::OK, String::new())));
+        }
+        if !is_tls && self.has_certificate && !self.https.is_optional() && !path.starts_with(Challenges::PATH) {
+            // At the port of `https`: another one is not known here.
+            let location = redirect::https_location(&self.name, None, uri);
+            let response = location.map_or_else(builtin_responses::invalid_path, builtin_responses::to_https);
+            let is_served = self.redirect_to.is_none();
+            let response = if is_served { response.with_release(self.channel.release()) } else { response };
+            return Some((Cause::OverTls, response));
+        }
+        let location = redirect::location(self.redirect_to.as_ref()?, port, uri);
+        let response = location.map_or_else(builtin_responses::invalid_path, builtin_responses::redirect);
+        Some((Cause::Domain, response.of_site()))
+    }
+
+    fn explain_site(&self, request: &Request<()>, is_tls: bool) -> Explanation {
+        let host = SiteHost { name: self.name.as_str(), is_tls, is_preview: self.is_preview };
+        let decision = Decision::make(&self.channel, &host, request);
+        let sent = decision.as_ref().and_then(|decision| decision.sent(request.headers()));
+        let file = sent.map(|file| file.path().to_owned());
+        let cause = decision.as_ref().map_or(Cause::Refused, |decision| self.cause(decision, request.headers()));
         let send = |head| respond::without_body(head, &self.channel);
-        let response = site::answer(&self.channel, &host, request, &self.common, send);
-        let response = if is_preview { response.not_indexed() } else { response };
-        let response = response.with_hsts(self.https.hsts().filter(|_| is_tls));
+        let response = site::answer(decision, &self.channel, &host, request, &self.common, send);
+        self.explanation(cause, file, self.with_hsts(response, is_tls))
+    }
+
+    fn cause(&self, decision: &Decision<'_>, headers: &HeaderMap) -> Cause {
+        let by_rule = decision.rule.map(Cause::Rule);
+        match &decision.answer {
+            Answer::PasswordRequired => Cause::Password,
+            Answer::FormerWorker => Cause::FormerWorker,
+            Answer::Moved(_) => Cause::OtherAddress,
+            Answer::Erased => Cause::Erased,
+            Answer::NotFound { .. } => by_rule.unwrap_or(Cause::NotFound),
+            Answer::File(Resolution::File(file)) => match decision.sent(headers) {
+                Some(sent) if !Arc::ptr_eq(file, sent) => Cause::MarkdownTwin,
+                _ if self.channel.own().get(file.path()).is_some() => Cause::File,
+                _ => Cause::Inherited,
+            },
+            Answer::File(Resolution::ErrorPage { .. }) => by_rule.unwrap_or(Cause::NotFoundPage),
+            // A redirect and a rewritten file are always by a rule.
+            Answer::File(Resolution::SinglePage(_) | Resolution::Rewritten(_)) | Answer::Redirect { .. } => {
+                by_rule.unwrap_or(Cause::SinglePage)
+            }
+        }
+    }
+
+    fn builtin(&self, response: BuiltinResponse) -> ResponseFuture {
+        ResponseFuture::ready(response.into_response(false, &self.common))
+    }
+
+    fn with_hsts(&self, response: ResponseFuture, is_tls: bool) -> ResponseFuture {
+        response.with_hsts(self.https.hsts().filter(|_| is_tls))
+    }
+
+    fn explanation(&self, cause: Cause, file: Option<String>, response: ResponseFuture) -> Explanation {
+        let response = if self.is_preview { response.not_indexed() } else { response };
+        let ruled = response.ruled_headers();
         let Ok(response) = response.now_or_never().expect("no blob is waited for");
         let (mut parts, _) = response.into_parts();
         parts.headers.remove(VERGE_EDGE);
         let (status, headers) = (parts.status, parts.headers);
-        let Ok(path) = RequestPath::parse(request.uri().path()) else {
-            let (cause, header_rules) = (Cause::InvalidPath, Vec::new());
-            return Explanation { status, headers, cause, file: None, redirect_rule: None, header_rules };
+        let is_in_force = |name: &HeaderName, value: &HeaderValue| {
+            // `Vary` is added to; others may be replaced, as by HSTS of the site.
+            *name == header::VARY || headers.get_all(name).iter().any(|sent| sent == value)
         };
-        let decision = Decision::make(&self.channel, &host, &path, request);
-        let is_own = |file: &str| self.channel.own().get(file).is_some();
-        let (cause, file) = match &decision.answer {
-            Answer::PasswordRequired => (Cause::Password, None),
-            Answer::FormerWorker => (Cause::FormerWorker, None),
-            Answer::Redirect { .. } => (Cause::Rule, None),
-            Answer::Moved(_) => (Cause::OtherAddress, None),
-            Answer::NotFound { .. } => (Cause::NotFound, None),
-            Answer::Erased => (Cause::Erased, None),
-            Answer::File(resolution) => {
-                let sent = decision.sent(request.headers()).expect("a file is sent");
-                let cause = match resolution {
-                    _ if decision.rule.is_some() && !matches!(resolution, Resolution::File(_)) => Cause::Rule,
-                    Resolution::File(file) if !Arc::ptr_eq(file, sent) => Cause::MarkdownTwin,
-                    Resolution::File(file) if is_own(file.path()) => Cause::File,
-                    Resolution::File(_) => Cause::Inherited,
-                    Resolution::SinglePage(_) => Cause::SinglePage,
-                    Resolution::Rewritten(_) => Cause::Rule,
-                    Resolution::ErrorPage { .. } => Cause::NotFoundPage,
-                };
-                (cause, Some(sent.path().to_owned()))
-            }
-        };
-        let header_rules = self.channel.own().rules().headers_of(request.uri().path());
-        let header_rules = header_rules.map(|headers| headers.numbers().to_vec()).unwrap_or_default();
-        Explanation { status, headers, cause, file, redirect_rule: decision.rule, header_rules }
+        let ruled = ruled.into_iter().flat_map(|ruled| ruled.set_by_rules(status));
+        let ruled_headers =
+            ruled.filter(|(name, value, _)| is_in_force(name, value)).map(|(name, _, rule)| (name, rule));
+        Explanation { status, cause, file, ruled_headers: ruled_headers.collect(), headers }
     }
 }

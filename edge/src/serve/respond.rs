@@ -29,6 +29,7 @@ pub(crate) struct ResponseFuture {
 }
 
 /// What the header rules of a site say about a response.
+#[derive(Clone)]
 pub(super) struct RuledHeaders {
     pub(super) headers: PathHeaders,
     /// What the response is of, if it succeeds.
@@ -36,7 +37,25 @@ pub(super) struct RuledHeaders {
     pub(super) is_tls: bool,
 }
 
+impl RuledHeaders {
+    /// What they say of a response with this status.
+    fn scope(&self, status: StatusCode) -> HeaderScope {
+        let is_success = status.is_success() || status == StatusCode::NOT_MODIFIED;
+        if is_success { self.scope } else { HeaderScope::OtherPage }
+    }
+
+    /// The headers that they set on a response with this status, each with its last value and the number of the rule.
+    pub(super) fn set_by_rules(&self, status: StatusCode) -> Vec<(HeaderName, HeaderValue, usize)> {
+        self.headers.set_by_rules(self.scope(status), self.is_tls)
+    }
+}
+
 impl ResponseFuture {
+    /// The header rules for the response.
+    pub(super) fn ruled_headers(&self) -> Option<RuledHeaders> {
+        self.rules.clone()
+    }
+
     pub(super) fn ready(response: Response<ResponseBody>) -> Self {
         Self::new(Either::Left(ready(response)))
     }
@@ -76,8 +95,7 @@ impl Future for ResponseFuture {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.response).poll(context).map(|mut response| {
             if let Some(rules) = self.rules.take() {
-                let is_success = response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED;
-                let scope = if is_success { rules.scope } else { HeaderScope::OtherPage };
+                let scope = rules.scope(response.status());
                 rules.headers.apply(response.headers_mut(), scope, rules.is_tls);
             }
             if self.is_private {

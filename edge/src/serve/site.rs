@@ -1,11 +1,11 @@
-//! What a site answers, once its host is known: steps 5 to 8.
+//! What a site answers, once its host is known: steps 7 and 8, after the decision.
 
 use http::{Method, Request};
 
+use super::builtin_responses::BuiltinResponse;
 use super::common_headers::CommonHeaders;
 use super::decision::{Answer, Decision};
 use super::password::Access;
-use super::request_path::RequestPath;
 use super::respond::{ResponseFuture, RuledHeaders};
 use super::response_head::ResponseHead;
 use super::{accept, asset, builtin_responses, redirect};
@@ -21,8 +21,9 @@ pub(super) struct SiteHost<'a> {
     pub(super) is_preview: bool,
 }
 
-/// The answer of `channel`. `send` makes the response of a file from its head.
+/// The answer of `channel` as decided; `None`: the request has no path. `send` makes the response of a file from its head.
 pub(super) fn answer<B>(
+    decision: Option<Decision<'_>>,
     channel: &Channel,
     host: &SiteHost<'_>,
     request: &Request<B>,
@@ -30,39 +31,35 @@ pub(super) fn answer<B>(
     send: impl FnOnce(ResponseHead) -> ResponseFuture,
 ) -> ResponseFuture {
     let (headers, is_head) = (request.headers(), request.method() == Method::HEAD);
-    let builtin = |response: builtin_responses::BuiltinResponse| {
+    let builtin = |response: BuiltinResponse| {
         channel.traffic().count_response(response.status(), CacheResult::None);
         ResponseFuture::ready(response.into_response(is_head, common))
     };
-    // 5. Path.
-    let Ok(path) = RequestPath::parse(request.uri().path()) else {
-        return builtin(builtin_responses::invalid_path().of_site());
-    };
-    let decision = Decision::make(channel, host, &path, request);
-    let builtin = |response: builtin_responses::BuiltinResponse| builtin(response.with_release(channel.release()));
+    let Some(decision) = decision else { return builtin(builtin_responses::invalid_path().of_site()) };
+    let of_release = |response: BuiltinResponse| builtin(response.with_release(channel.release()));
     let with_rules = |response: ResponseFuture, scope| {
         let of_path = channel.own().rules().headers_of(request.uri().path());
         response.with_rules(of_path.map(|headers| RuledHeaders { headers, scope, is_tls: host.is_tls }))
     };
     let response = match decision.answer {
         Answer::PasswordRequired => {
-            let response = builtin(builtin_responses::password_required(channel.own().site()));
+            let response = of_release(builtin_responses::password_required(channel.own().site()));
             with_rules(response, HeaderScope::OtherPage)
         }
-        Answer::FormerWorker => builtin(builtin_responses::former_worker()),
-        Answer::Redirect { status, location } => builtin(builtin_responses::ruled_redirect(status, location)),
+        Answer::FormerWorker => of_release(builtin_responses::former_worker()),
+        Answer::Redirect { status, location } => of_release(builtin_responses::ruled_redirect(status, location)),
         Answer::Moved(suffix) => {
             let location = redirect::canonical_location(request.uri(), suffix);
-            builtin(location.map_or_else(builtin_responses::invalid_path, builtin_responses::moved))
+            of_release(location.map_or_else(builtin_responses::invalid_path, builtin_responses::moved))
         }
         Answer::NotFound { by_destination } => {
             if asset::is_own_script_or_style(headers) {
                 channel.traffic().count_missing_asset();
             }
-            let response = builtin(builtin_responses::not_found(headers, &path, by_destination));
+            let response = of_release(builtin_responses::not_found(headers, &decision.path, by_destination));
             with_rules(response, HeaderScope::OtherPage)
         }
-        Answer::Erased => with_rules(builtin(builtin_responses::erased()), HeaderScope::OtherPage),
+        Answer::Erased => with_rules(of_release(builtin_responses::erased()), HeaderScope::OtherPage),
         Answer::File(resolution) => {
             // 7. Response head: range, negotiation, preconditions.
             let head = ResponseHead::build(&resolution, headers, is_head);

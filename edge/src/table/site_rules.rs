@@ -17,6 +17,7 @@ pub(crate) struct SiteRules {
 }
 
 /// The header rules of one path: those of `rules` with these numbers.
+#[derive(Clone)]
 pub(crate) struct PathHeaders {
     rules: Arc<SiteRules>,
     matching: Vec<usize>,
@@ -98,9 +99,18 @@ fn header_values(rule: &HeaderRule) -> Vec<(HeaderName, Option<HeaderValue>)> {
 }
 
 impl PathHeaders {
-    /// The numbers of the rules in the manifest, in their order.
-    pub(crate) fn numbers(&self) -> &[usize] {
-        &self.matching
+    /// The headers that [`Self::apply`] sets, each with its last value and the number of the rule in the manifest.
+    pub(crate) fn set_by_rules(&self, scope: HeaderScope, is_tls: bool) -> Vec<(HeaderName, HeaderValue, usize)> {
+        let mut set: Vec<(HeaderName, HeaderValue, usize)> = Vec::new();
+        for number in &self.matching {
+            for (name, value) in
+                self.rules.headers[*number].iter().filter(|(name, _)| !is_left_out(name, scope, is_tls))
+            {
+                set.retain(|(earlier, ..)| earlier != name);
+                set.extend(value.clone().map(|value| (name.clone(), value, *number)));
+            }
+        }
+        set
     }
 
     /// Changes the headers of a response. A header of a later rule replaces that of an earlier one, and the server's own. `Vary` is added
@@ -109,9 +119,7 @@ impl PathHeaders {
         let own_vary = headers.get(header::VARY).cloned();
         for changes in self.matching.iter().map(|index| &self.rules.headers[*index]) {
             for (index, (name, value)) in changes.iter().enumerate() {
-                let is_left_out = (scope == HeaderScope::OtherPage
-                    && (OF_THE_FILE.contains(name) || is_for_shared_caches(name)))
-                    || (name == header::STRICT_TRANSPORT_SECURITY && !is_tls);
+                let is_left_out = is_left_out(name, scope, is_tls);
                 // A map of headers has a limit; what is beyond it is left out.
                 match value {
                     _ if is_left_out => {}
@@ -128,6 +136,12 @@ impl PathHeaders {
             merge_vary(headers, &own);
         }
     }
+}
+
+/// Whether a rule says nothing about a header of a response of this scope.
+fn is_left_out(name: &HeaderName, scope: HeaderScope, is_tls: bool) -> bool {
+    let is_of_file = OF_THE_FILE.contains(name) || is_for_shared_caches(name);
+    (scope == HeaderScope::OtherPage && is_of_file) || (name == header::STRICT_TRANSPORT_SECURITY && !is_tls)
 }
 
 /// Adds the names in `own` to `Vary`, unless it has them.

@@ -62,8 +62,12 @@ pub(super) async fn show(
 }
 
 fn select(label: &str) -> Option<Selected> {
-    let release = label.parse().ok().map(Selected::Release);
-    release.or_else(|| label.parse().ok().map(Selected::Channel))
+    if let Ok(release) = label.parse() {
+        return Some(Selected::Release(release));
+    }
+    // `live--demo` is no name of the channel at `demo`.
+    let channel: HostLabel = label.parse().ok()?;
+    (channel.to_string() == label).then_some(Selected::Channel(channel))
 }
 
 fn unknown(host: &DomainName) -> ApiError {
