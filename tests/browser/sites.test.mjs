@@ -1,0 +1,144 @@
+// Builds of static site generators, pushed as a person pushes them, and crawled: every page, every link, every file.
+
+import assert from 'node:assert/strict'
+import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { after, before, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { startBrowser } from './browser.mjs'
+import { crawl } from './crawl.mjs'
+import { expectedType } from './types.mjs'
+import { get, vergeUp } from './verge.mjs'
+
+const projects = path.join(path.dirname(fileURLToPath(import.meta.url)), '../sites')
+const options = { timeout: 300_000 }
+
+/**
+ * For each build: its `project` in `tests/sites` and `output` there; the `site`, which for the usual output is the name in
+ * `package.json`; the `pages` that links lead to; whether its links are followed by a router (`isRouted`); the heading of its 404 page
+ * (`notFound`); which files have a hash in their names (`fingerprinted`); and of these the `uncertain` ones, whose hash the origin takes for
+ * what could be a word or a number, so that browsers revalidate them (`docs/ARCHITECTURE.md`, "two certainties").
+ */
+const BUILDS = [
+  {
+    project: 'vitepress',
+    output: '.vitepress/dist',
+    site: 'keepers-handbook',
+    pages: ['/', '/guide/', '/guide/brûleur.html', '/guide/fog/signals.html', '/guide/lamp.html', '/lights/', '/lights/gull-point.html', '/lights/long-ness.html'],
+    isRouted: true,
+    notFound: 'PAGE NOT FOUND',
+    fingerprinted: /^assets\//,
+    uncertain: ['assets/app.lrjj7EMN.js', 'assets/index.md.CdhCtr93.js', 'assets/index.md.CdhCtr93.lean.js'],
+  },
+  {
+    project: 'vitepress',
+    output: '.vitepress/dist-clean',
+    site: 'handbook-clean',
+    pages: ['/', '/guide/', '/guide/brûleur', '/guide/fog/signals', '/guide/lamp', '/lights/', '/lights/gull-point', '/lights/long-ness'],
+    isRouted: true,
+    notFound: 'PAGE NOT FOUND',
+    fingerprinted: /^assets\//,
+    uncertain: ['assets/app.lrjj7EMN.js'],
+  },
+  {
+    project: 'astro',
+    output: 'dist',
+    site: 'tide-tables',
+    pages: ['/', '/harbours/', '/harbours/gull-point/', '/harbours/long-ness/', '/harbours/île-d-orra/', '/keeper/'],
+    isRouted: true,
+    notFound: 'No such harbour',
+    fingerprinted: /^_astro\//,
+    uncertain: ['_astro/ClientRouter.astro_astro_type_script_index_0_lang.Bcn-gyid.js'],
+  },
+  {
+    project: 'next',
+    output: 'out',
+    site: 'ship-log',
+    pages: ['/', '/log/2024/storm', '/ships', '/ships/petrel', '/ships/st-brannoc', '/ships/étoile'],
+    isRouted: true,
+    notFound: 'Nothing in sight',
+    fingerprinted: /^_next\/static\/(chunks|css|media)\//,
+    uncertain: [
+      '_next/static/chunks/08mika-44sn50.js',
+      '_next/static/chunks/092r-mewpaf3q.js',
+      '_next/static/chunks/0cz1d0mv5g_q7.js',
+      '_next/static/chunks/38f6xq2xryln_.js',
+      '_next/static/chunks/3h8t6x8z_bvdn.css',
+      '_next/static/chunks/3qfy96eoyh-ek.js',
+      '_next/static/chunks/turbopack-2u1d16houkiyo.js',
+      '_next/static/media/icon.445q90genpj_s.svg',
+    ],
+  },
+  {
+    project: 'workbox',
+    output: 'dist',
+    site: 'pocket-light-list',
+    pages: ['/', '/about', '/lights/'],
+    isRouted: false,
+    notFound: 'Not on the list',
+    fingerprinted: /^assets\//,
+    uncertain: [],
+  },
+]
+const IMMUTABLE = 'public, max-age=31536000, immutable'
+const REVALIDATE = 'public, max-age=0, must-revalidate'
+const MISSING = ['/nowhere', '/no/such/page.html']
+
+let browser
+before(async () => (browser = await startBrowser()))
+after(() => browser?.close())
+
+test('builds of generators', options, async t => {
+  const verge = await vergeUp(t)
+  const [edge, other] = verge.edges
+
+  for (const { project, output, site, pages, isRouted, notFound, fingerprinted, uncertain } of BUILDS) {
+    const folder = path.join(projects, project, output)
+    const isUsual = !output.endsWith('-clean')
+
+    await t.test(`${site}: push finds ${output} and warns of nothing`, async t => {
+      if (!isUsual) return verge.push(folder, site)
+      const copy = await withoutPackages(t, path.join(projects, project))
+      const { stdout, stderr } = await verge.pushProject(copy)
+      assert.ok(stderr.startsWith(`pushing ${output} to ${site} (detected: `), stderr)
+      assert.doesNotMatch(stderr, /warning:|hint:/)
+      assert.match(stdout, new RegExp(`^${site} v1 is live$`, 'm'))
+    })
+
+    await t.test(`${site}: each file has its bytes, type and lifetime`, async () => {
+      const revalidated = []
+      for (const file of await filesOf(folder)) {
+        const { status, headers, bytes } = await get(verge.url(other, encodeURI(`/${file}`), site), other)
+        assert.deepEqual([file, status, headers['content-type']], [file, 200, expectedType(file)])
+        assert.ok(bytes.equals(await readFile(path.join(folder, file))), file)
+        if (headers['cache-control'] === REVALIDATE && fingerprinted.test(file)) revalidated.push(file)
+        else assert.deepEqual([file, headers['cache-control']], [file, fingerprinted.test(file) ? IMMUTABLE : REVALIDATE])
+      }
+      assert.deepEqual(revalidated.sort(), uncertain)
+    })
+
+    await t.test(`${site}: each page is the same when opened, loaded again and reached by a link`, async () => {
+      const report = await crawl(browser, verge.url(edge, '/', site), { missing: MISSING })
+      assert.deepEqual(report.problems, [])
+      assert.deepEqual(report.pages, pages)
+      assert.deepEqual(report.redirects, [], 'links lead to the addresses of pages, not to redirects')
+      assert.deepEqual(report.routed, isRouted ? pages : [])
+      for (const missing of MISSING) assert.deepEqual([missing, report.missing[missing]], [missing, { status: 404, title: notFound }])
+    })
+  }
+})
+
+/** A copy of a project as its author has it after a build, but for the packages. */
+async function withoutPackages(t, project) {
+  const copy = await mkdtemp(path.join(tmpdir(), 'verge-project-'))
+  t.after(() => rm(copy, { recursive: true }))
+  await cp(project, copy, { recursive: true, filter: source => path.basename(source) !== 'node_modules' })
+  return copy
+}
+
+/** The paths of the files in `folder`. */
+async function filesOf(folder) {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+  return entries.filter(entry => entry.isFile()).map(entry => path.relative(folder, path.join(entry.parentPath, entry.name)))
+}
