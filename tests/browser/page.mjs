@@ -2,8 +2,8 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** How long a page must have sent no request before it counts as loaded. */
-const QUIET = 100
+/** How long a page must have sent no request, and shown nothing else, before it counts as loaded. */
+const QUIET = 50
 const TIMEOUT = 20_000
 
 /** Opens an empty tab. */
@@ -55,8 +55,8 @@ class Tab {
   }
 
   /**
-   * The path; the text of the main part, or of everything; and the heading. `links` are those that a click follows in this tab, each with its
-   * place among all; `names` the addresses of all links and files; `anchors` the parts that a link can lead to.
+   * The path; the heading; the text of the main part, or of everything. `links` are those that a click follows in this tab, each
+   * with its place among all; `names` the addresses of all links and files; `anchors` the parts that a link can lead to.
    */
   contents() {
     return this.#page.evaluate(contents)
@@ -75,21 +75,31 @@ class Tab {
     return this.#page.evaluate(() => window.isSameDocument === true)
   }
 
-  /** Waits until the tab shows the page at `path` with this text, at most for `patience` milliseconds, and until that page is loaded. */
+  /** Waits, at most for `patience` milliseconds, until the tab shows the page at `path` with this text; then until that page is loaded. */
   async settle({ path, text }, patience) {
     await this.#page.waitForFunction(shows, { path, text }, { timeout: patience }).catch(() => {})
     await this.#loaded()
   }
 
-  /** Waits until the page is loaded and has sent no request for a moment. */
+  /** Waits until the page is loaded, has sent no request for a moment, and shows a text that stays the same for as long. */
   async #loaded() {
     await this.#page.waitForLoadState()
     const deadline = Date.now() + TIMEOUT
-    while (this.#pending.size || Date.now() - this.#changed < QUIET) {
+    let text = ''
+    for (;;) {
+      // A page that is being left cannot answer.
+      const shown = await this.#page.evaluate(mainText).catch(() => '')
+      if (shown && shown === text && !this.#pending.size && Date.now() - this.#changed >= QUIET) return
       if (Date.now() > deadline) throw new Error(`${this.url} is still loading ${[...this.#pending].map(request => request.url())}`)
-      await sleep(QUIET / 5)
+      text = shown
+      await sleep(QUIET)
     }
   }
+}
+
+/** Runs in the page. */
+function mainText() {
+  return (document.querySelector('main') ?? document.body).innerText.trim()
 }
 
 /** Runs in the page. */

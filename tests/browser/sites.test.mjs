@@ -15,12 +15,26 @@ const projects = path.join(path.dirname(fileURLToPath(import.meta.url)), '../sit
 const options = { timeout: 300_000 }
 
 /**
- * For each build: its `project` in `tests/sites` and `output` there; the `site`, which for the usual output is the name in
- * `package.json`; the `pages` that links lead to; whether its links are followed by a router (`isRouted`); the heading of its 404 page
- * (`notFound`); which files have a hash in their names (`fingerprinted`); and of these the `uncertain` ones, whose hash the origin takes for
- * what could be a word or a number, so that browsers revalidate them (`docs/ARCHITECTURE.md`, "two certainties").
+ * - `project`, `output`: the folder in `tests/sites`, and the build in it.
+ * - `site`: the name in `package.json`. `isDefault: false`: another name, for an output that a push does not find unless it is named.
+ * - `pages`: all that links lead to.
+ * - `isRouted`: links are followed by a router, without loading another document. `isSinglePage`: it shows missing pages too.
+ * - `notFound`: the heading of missing pages.
+ * - `fingerprinted`: the files with a hash in their names.
+ * - `uncertain`, of builds that are kept: those whose hash could be a word or a number for all that the origin knows, so that
+ *   browsers revalidate them ("two certainties" in `docs/ARCHITECTURE.md`).
  */
 const BUILDS = [
+  {
+    project: 'react',
+    output: 'dist',
+    site: 'headland',
+    pages: ['/', '/lights', '/lights/black-skerry', '/lights/gull-point', '/lights/long-ness', '/lights/saint-orra', '/night'],
+    isRouted: true,
+    isSinglePage: true,
+    notFound: 'Off the chart',
+    fingerprinted: /^assets\//,
+  },
   {
     project: 'vitepress',
     output: '.vitepress/dist',
@@ -35,6 +49,7 @@ const BUILDS = [
     project: 'vitepress',
     output: '.vitepress/dist-clean',
     site: 'handbook-clean',
+    isDefault: false,
     pages: ['/', '/guide/', '/guide/brûleur', '/guide/fog/signals', '/guide/lamp', '/lights/', '/lights/gull-point', '/lights/long-ness'],
     isRouted: true,
     notFound: 'PAGE NOT FOUND',
@@ -89,45 +104,47 @@ let browser
 before(async () => (browser = await startBrowser()))
 after(() => browser?.close())
 
-test('builds of generators', options, async t => {
+test('builds of generators', { ...options, concurrency: 2 }, async t => {
   const verge = await vergeUp(t)
+  // A crawl mostly waits, so that another one costs little time.
+  await Promise.all(BUILDS.map(build => t.test(build.site, t => checkBuild(t, verge, build))))
+})
+
+async function checkBuild(t, verge, { project, output, site, isDefault = true, pages, isRouted, isSinglePage = false, notFound, fingerprinted, uncertain }) {
+  const folder = path.join(projects, project, output)
   const [edge, other] = verge.edges
 
-  for (const { project, output, site, pages, isRouted, notFound, fingerprinted, uncertain } of BUILDS) {
-    const folder = path.join(projects, project, output)
-    const isUsual = !output.endsWith('-clean')
+  await t.test(`push ${isDefault ? 'finds' : 'takes'} ${output} and warns of nothing`, async t => {
+    if (!isDefault) return verge.push(folder, site)
+    const copy = await withoutPackages(t, path.join(projects, project))
+    const { stdout, stderr } = await verge.pushProject(copy)
+    assert.ok(stderr.startsWith(`pushing ${output} to ${site} (detected: `), stderr)
+    assert.doesNotMatch(stderr, /warning:|hint:/)
+    assert.match(stdout, new RegExp(`^${site} v1 is live$`, 'm'))
+  })
 
-    await t.test(`${site}: push finds ${output} and warns of nothing`, async t => {
-      if (!isUsual) return verge.push(folder, site)
-      const copy = await withoutPackages(t, path.join(projects, project))
-      const { stdout, stderr } = await verge.pushProject(copy)
-      assert.ok(stderr.startsWith(`pushing ${output} to ${site} (detected: `), stderr)
-      assert.doesNotMatch(stderr, /warning:|hint:/)
-      assert.match(stdout, new RegExp(`^${site} v1 is live$`, 'm'))
-    })
+  await t.test('each file has its bytes, type and lifetime', async () => {
+    const revalidated = []
+    for (const file of await filesOf(folder)) {
+      const { status, headers, bytes } = await get(verge.url(other, encodeURI(`/${file}`), site), other)
+      assert.deepEqual([file, status, headers['content-type']], [file, 200, expectedType(file)])
+      assert.ok(bytes.equals(await readFile(path.join(folder, file))), file)
+      if (headers['cache-control'] === REVALIDATE && fingerprinted.test(file)) revalidated.push(file)
+      else assert.deepEqual([file, headers['cache-control']], [file, fingerprinted.test(file) ? IMMUTABLE : REVALIDATE])
+    }
+    if (uncertain) assert.deepEqual(revalidated.sort(), uncertain)
+  })
 
-    await t.test(`${site}: each file has its bytes, type and lifetime`, async () => {
-      const revalidated = []
-      for (const file of await filesOf(folder)) {
-        const { status, headers, bytes } = await get(verge.url(other, encodeURI(`/${file}`), site), other)
-        assert.deepEqual([file, status, headers['content-type']], [file, 200, expectedType(file)])
-        assert.ok(bytes.equals(await readFile(path.join(folder, file))), file)
-        if (headers['cache-control'] === REVALIDATE && fingerprinted.test(file)) revalidated.push(file)
-        else assert.deepEqual([file, headers['cache-control']], [file, fingerprinted.test(file) ? IMMUTABLE : REVALIDATE])
-      }
-      assert.deepEqual(revalidated.sort(), uncertain)
-    })
-
-    await t.test(`${site}: each page is the same when opened, loaded again and reached by a link`, async () => {
-      const report = await crawl(browser, verge.url(edge, '/', site), { missing: MISSING })
-      assert.deepEqual(report.problems, [])
-      assert.deepEqual(report.pages, pages)
-      assert.deepEqual(report.redirects, [], 'links lead to the addresses of pages, not to redirects')
-      assert.deepEqual(report.routed, isRouted ? pages : [])
-      for (const missing of MISSING) assert.deepEqual([missing, report.missing[missing]], [missing, { status: 404, title: notFound }])
-    })
-  }
-})
+  await t.test('each page is the same when opened, loaded again and reached by a link', async () => {
+    const report = await crawl(browser, verge.url(edge, '/', site), { missing: MISSING })
+    assert.deepEqual(report.problems, [])
+    assert.deepEqual(report.pages, pages)
+    assert.deepEqual(report.redirects, [], 'links lead to the addresses of pages, not to redirects')
+    assert.deepEqual(report.routed, isRouted ? pages : [])
+    const missing = { status: isSinglePage ? 200 : 404, title: notFound }
+    assert.deepEqual(report.missing, Object.fromEntries(MISSING.map(path => [path, missing])))
+  })
+}
 
 /** A copy of a project as its author has it after a build, but for the packages. */
 async function withoutPackages(t, project) {
