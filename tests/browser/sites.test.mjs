@@ -114,9 +114,11 @@ async function checkBuild(t, verge, { project, output, site, isDefault = true, p
   const folder = path.join(projects, project, output)
   const [edge, other] = verge.edges
 
-  await t.test(`push ${isDefault ? 'finds' : 'takes'} ${output} and warns of nothing`, async t => {
+  await t.test(`check and push ${isDefault ? 'find' : 'take'} ${output} and warn of nothing`, async t => {
     if (!isDefault) return verge.push(folder, site)
     const copy = await withoutPackages(t, path.join(projects, project))
+    const checked = await verge.check(copy)
+    assert.equal(checked.stdout, 'nothing is wrong\n', checked.stderr)
     const { stdout, stderr } = await verge.pushProject(copy)
     assert.ok(stderr.startsWith(`pushing ${output} to ${site} (detected: `), stderr)
     assert.doesNotMatch(stderr, /warning:|hint:/)

@@ -93,6 +93,11 @@ class Verge {
     return this.#run(project, 'push')
   }
 
+  /** Runs `verge check` in `project`. Resolves to its stdout and stderr. */
+  check(project) {
+    return this.#run(project, 'check')
+  }
+
   /** Rolls back to the previous release; resolves when every edge has confirmed it. */
   rollback() {
     return this.#json('rollback', '--site', SITE, '--json')
