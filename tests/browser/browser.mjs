@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { chromium } from 'playwright-core'
 
 const ACTION_TIMEOUT = 20_000
@@ -45,21 +46,33 @@ export async function withReader(browser, actions) {
   }
 }
 
+/**
+ * Adds a line to `problems` for each error and warning in the console of any tab of `context`, uncaught exception, failed
+ * request and response with an error. A request that the browser itself ends, as it does when a tab leaves a page, is none: if a
+ * server ends a response, that is another error.
+ */
+export function recordProblems(context, problems) {
+  context.on('console', message => {
+    const { url } = message.location()
+    if (/^(error|warning|assert)$/.test(message.type())) problems.push(`${message.type()}: ${message.text()} (${url})`)
+  })
+  context.on('weberror', event => problems.push(`exception: ${event.error()}`))
+  context.on('requestfailed', request => {
+    const error = request.failure()?.errorText
+    if (error !== 'net::ERR_ABORTED') problems.push(`failed: ${request.url()} (${error})`)
+  })
+  context.on('response', response => {
+    if (response.status() >= 400) problems.push(`${response.status()}: ${response.url()}`)
+  })
+}
+
 class Reader {
   problems = []
   #context
 
   constructor(context) {
     this.#context = context
-    context.on('console', message => {
-      const { url } = message.location()
-      if (/^(error|warning|assert)$/.test(message.type())) this.problems.push(`${message.type()}: ${message.text()} (${url})`)
-    })
-    context.on('weberror', event => this.problems.push(`exception: ${event.error()}`))
-    context.on('requestfailed', request => this.problems.push(`failed: ${request.url()} (${request.failure()?.errorText})`))
-    context.on('response', response => {
-      if (response.status() >= 400) this.problems.push(`${response.status()}: ${response.url()}`)
-    })
+    recordProblems(context, this.problems)
   }
 
   /** Opens `url` in a new tab, and records the release and the edge that served it. */
@@ -102,14 +115,38 @@ class Tab {
     await this.#page.reload()
   }
 
+  async close() {
+    await this.#page.close()
+  }
+
   /** Waits until a service worker controls this tab. */
   async waitForWorker() {
     await this.#page.waitForFunction(() => navigator.serviceWorker.controller !== null)
   }
 
+  /** Waits until a service worker is active for this tab, which may not control it yet. */
+  async waitForActiveWorker() {
+    await this.#waitUntil(async () => Boolean((await navigator.serviceWorker.getRegistration())?.active), 'an active service worker')
+  }
+
+  /** Waits until a new service worker waits for the end of the tabs that an earlier one controls. */
+  async waitForWaitingWorker() {
+    await this.#waitUntil(async () => Boolean((await navigator.serviceWorker.getRegistration())?.waiting), 'a waiting service worker')
+  }
+
   /** Waits until no service worker is registered for this tab, however often it loads itself again meanwhile. */
   async waitForNoWorker() {
-    await this.#page.waitForFunction(async () => (await navigator.serviceWorker.getRegistrations()).length === 0)
+    await this.#waitUntil(async () => (await navigator.serviceWorker.getRegistrations()).length === 0, 'no service worker')
+  }
+
+  /** Waits until `predicate`, which runs in the page, resolves to true. (The browser's own wait takes any promise for true.) */
+  async #waitUntil(predicate, expected) {
+    const deadline = Date.now() + ACTION_TIMEOUT
+    // A page that is being left cannot answer.
+    while (!(await this.#page.evaluate(predicate).catch(() => false))) {
+      if (Date.now() > deadline) throw new Error(`${this.#page.url()} should have ${expected}`)
+      await sleep(50)
+    }
   }
 
   /** The names of the caches of this tab's origin. */
@@ -134,6 +171,11 @@ class Tab {
       const text = await this.#page.locator('body').innerText()
       throw new Error(`${this.#page.url()} should show ${expected}, but shows:\n${text}`, { cause: error })
     }
+  }
+
+  /** The text of the element with this test id. */
+  async textOf(id) {
+    return this.#page.getByTestId(id).innerText()
   }
 
   /** Waits until the image with this test id is loaded and decoded. */

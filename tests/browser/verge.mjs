@@ -22,13 +22,13 @@ const STOP_TIMEOUT = 20_000
 const SITE = 'demo'
 
 /**
- * Runs `verge up` with `folder` as its only site and an empty home directory until the test `t` ends. Resolves when
- * every edge serves the site. At the end of the test, sends SIGTERM and asserts that `verge up` exits cleanly; if the
- * test failed, prints the stderr of `verge up`.
+ * Runs `verge up` with `folder` as its only site (without `folder`, with a site of its own) and an empty home directory
+ * until the test `t` ends. Resolves when every edge serves the site. At the end of the test, sends SIGTERM and asserts that
+ * `verge up` exits cleanly; if the test failed, prints the stderr of `verge up`.
  */
 export async function vergeUp(t, folder) {
   const home = await mkdtemp(path.join(tmpdir(), 'verge-browser-'))
-  const args = ['up', '--temp', '--port', '0', '--json', '--site', SITE, folder]
+  const args = ['up', '--temp', '--port', '0', '--json', ...(folder ? ['--site', SITE, folder] : [])]
   const child = spawn(binary, args, { cwd: home, env: environment(home), stdio: ['ignore', 'pipe', 'pipe'] })
   const verge = new Verge(child, home)
   t.after(async () => {
@@ -78,28 +78,41 @@ class Verge {
     Object.assign(this, { origin, token, edges, sites })
   }
 
-  /** The URL of the site on one edge. */
-  url(edge, route = '/') {
-    return `http://${SITE}.localhost:${new URL(edge.url).port}${route}`
+  /** The URL of a site on one edge. */
+  url(edge, route = '/', site = SITE) {
+    return `http://${site}.localhost:${new URL(edge.url).port}${route}`
   }
 
   /** Pushes `folder`; resolves when every edge has confirmed the release. */
-  push(folder) {
-    return this.#command('push', '--site', SITE, '--json', folder)
+  push(folder, site = SITE) {
+    return this.#json('push', '--site', site, '--json', folder)
+  }
+
+  /** Runs `verge push` in `project` as a person would, without arguments. Resolves to its stdout and stderr. */
+  pushProject(project) {
+    return this.#run(project, 'push')
+  }
+
+  /** Runs `verge check` in `project`. Resolves to its stdout and stderr. */
+  check(project) {
+    return this.#run(project, 'check')
   }
 
   /** Rolls back to the previous release; resolves when every edge has confirmed it. */
   rollback() {
-    return this.#command('rollback', '--site', SITE, '--json')
+    return this.#json('rollback', '--site', SITE, '--json')
   }
 
-  async #command(...args) {
-    const env = { ...environment(this.#home), VERGE_ORIGIN: this.origin, VERGE_TOKEN: this.token }
-    const options = { cwd: this.#home, env, timeout: COMMAND_TIMEOUT }
-    // If the command fails, the message of the error contains its stderr.
-    const { stdout } = await promisify(execFile)(binary, args, options)
+  async #json(...args) {
+    const { stdout } = await this.#run(this.#home, ...args)
     assert.match(stdout, /^[^\n]+\n$/, `verge ${args[0]} --json prints one line`)
     return JSON.parse(stdout)
+  }
+
+  #run(cwd, ...args) {
+    const env = { ...environment(this.#home), VERGE_ORIGIN: this.origin, VERGE_TOKEN: this.token }
+    // If the command fails, the message of the error contains its stderr.
+    return promisify(execFile)(binary, args, { cwd, env, timeout: COMMAND_TIMEOUT })
   }
 
   /** Sends SIGTERM and asserts that the process exits in time with code 0. */
@@ -126,9 +139,8 @@ export async function get(url, edge, headers = {}) {
   const { host, pathname } = new URL(url)
   const sent = request({ hostname, port, path: pathname, headers: { host, ...headers } }).end()
   const [response] = await once(sent, 'response')
-  let body = ''
-  for await (const text of response.setEncoding('utf8')) body += text
-  return { status: response.statusCode, headers: response.headers, body }
+  const bytes = Buffer.concat(await response.toArray())
+  return { status: response.statusCode, headers: response.headers, bytes, body: bytes.toString() }
 }
 
 /** The environment of this process without settings of Verge, such as an origin or a token, and with another home. */

@@ -1,0 +1,1 @@
+(globalThis.TURBOPACK||(globalThis.TURBOPACK=[])).push(["object"==typeof document?document.currentScript:void 0,70403,t=>{"use strict";var e=t.i(43476),i=t.i(71645);t.s(["Tally",0,function(){let[t,n]=(0,i.useState)(0);return(0,e.jsxs)("button",{type:"button",onClick:()=>n(t+1),children:["Seen this watch: ",t]})}])}]);

@@ -1,0 +1,1 @@
+import{_ as a,o as t,c as r,a0 as i}from"./chunks/framework.Cx-5KwGw.js";const _=JSON.parse(`{"title":"Keeper's handbook","description":"","frontmatter":{},"headers":[],"relativePath":"index.md","filePath":"index.md"}`),o={name:"index.md"};function l(s,e,n,d,h,p){return t(),r("div",null,[...e[0]||(e[0]=[i("",3)])])}const m=a(o,[["render",l]]);export{_ as __pageData,m as default};

@@ -1,0 +1,1 @@
+import{_ as a,o as t,c as r,a0 as i}from"./chunks/framework.Cx-5KwGw.js";const f=JSON.parse(`{"title":"Keeper's handbook","description":"","frontmatter":{},"headers":[],"relativePath":"index.md","filePath":"index.md"}`),o={name:"index.md"};function l(s,e,h,n,d,m){return t(),r("div",null,[...e[0]||(e[0]=[i("",3)])])}const _=a(o,[["render",l]]);export{f as __pageData,_ as default};
