@@ -215,7 +215,9 @@ impl HostModel {
     }
 
     fn explanation(&self, cause: Cause, file: Option<String>, response: ResponseFuture) -> Explanation {
-        let response = if self.is_preview { response.not_indexed() } else { response };
+        // What is answered before the host is known is of no site.
+        let is_indexed = !self.is_preview && !matches!(cause, Cause::Refused | Cause::Health);
+        let response = if is_indexed { response } else { response.not_indexed() };
         let ruled = response.ruled_headers();
         let Ok(response) = response.now_or_never().expect("no blob is waited for");
         let (mut parts, _) = response.into_parts();
