@@ -68,13 +68,12 @@ impl<'a> Links<'a> {
             .map(|(url, link)| (url[Position::BeforePath..Position::AfterQuery].to_owned(), link.use_))
             .collect();
         for key in targets {
-            let fault = match self.known.get(&key) {
-                Some(known) => *known,
-                None => {
-                    let fault = self.fault(&key.0, key.1);
-                    self.known.insert(key.clone(), fault);
-                    fault
-                }
+            let fault = if let Some(known) = self.known.get(&key) {
+                *known
+            } else {
+                let fault = self.fault(&key.0, key.1);
+                self.known.insert(key.clone(), fault);
+                fault
             };
             if let Some(fault) = fault {
                 self.faults.entry(key).or_insert((fault, page.path, 0)).2 += 1;

@@ -81,12 +81,13 @@ fn text_of(trace: &Trace) -> String {
         }
         text.push('\n');
     }
-    text.push_str(&match &trace.end {
+    let end = match &trace.end {
         End::Answered => String::new(),
         End::Elsewhere(url) => format!("{} is not a site of this origin", shown(url)),
         End::Loop(url) => format!("a loop: {} was requested before, and browsers give up", shown(url.as_str())),
         End::TooMany => format!("more than {REDIRECTS_MAX} redirects: browsers give up"),
-    });
+    };
+    text.push_str(&end);
     text.truncate(text.trim_end().len());
     text
 }

@@ -28,14 +28,13 @@ pub(super) async fn confirm_site(named: &NamedSite, client: &Client, context: &C
         Err(error) => return Err(error.into()),
     };
     let live = known.channels.iter().find(|channel| channel.name.is_live()).or(known.channels.first());
-    let newest = match live {
-        Some(live) => format!("{} on {}", live.release, live.name),
-        None => {
-            // Its previews have expired.
-            let releases: Vec<Release> = client.get(&format!("{path}/releases")).await?;
-            let Some(newest) = releases.first() else { return Ok(false) };
-            newest.number.to_string()
-        }
+    let newest = if let Some(live) = live {
+        format!("{} on {}", live.release, live.name)
+    } else {
+        // Its previews have expired.
+        let releases: Vec<Release> = client.get(&format!("{path}/releases")).await?;
+        let Some(newest) = releases.first() else { return Ok(false) };
+        newest.number.to_string()
     };
     let error = MayBeAnothers(site.clone());
     let url = human::line(&known.url, 300);

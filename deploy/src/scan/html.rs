@@ -132,7 +132,9 @@ impl Page {
                 }
                 (Token::String(string), None) => page.add_text(&text(&string)),
                 (Token::String(string), Some((name, _))) if name == "script" => {
-                    page.scripts.last_mut().map(|script| script.text.push_str(&text(&string)));
+                    if let Some(script) = page.scripts.last_mut() {
+                        script.text.push_str(&text(&string));
+                    }
                 }
                 _ => {}
             }

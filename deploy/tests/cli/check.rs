@@ -72,7 +72,7 @@ async fn faults_of_a_build_are_named_each_once() {
 }
 
 #[tokio::test]
-async fn what_a_push_refuses_is_refused() {
+async fn directory_that_a_push_refuses_is_refused() {
     let world = World::new().await;
     world.write("dist/.env", "SECRET=1");
     world.write("dist/_redirects", "/a /b 999\n");

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod check;
+#[cfg(test)]
 mod dir_problems;
 #[cfg(test)]
 #[cfg(all(unix, feature = "up"))]

@@ -7,9 +7,17 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use super::password::{self, Access, SentFile};
 use super::request_path::RequestPath;
 use super::resolve::{First, Resolution, Unresolved};
-use super::site::SiteHost;
 use super::{accept, asset, former_worker, rules};
 use crate::table::{Channel, Resource};
+
+/// The host of a request, as far as a site's rules depend on it.
+pub(super) struct SiteHost<'a> {
+    /// In lowercase, without a port.
+    pub(super) name: &'a str,
+    pub(super) is_tls: bool,
+    /// Whether it is not the site's own host or domain.
+    pub(super) is_preview: bool,
+}
 
 /// What a request is answered with.
 pub(super) struct Decision<'a> {

@@ -15,12 +15,12 @@ use verge_protocol::{Digest, DomainName, Manifest, ReleaseNumber};
 
 use super::builtin_responses::{self, BuiltinResponse};
 use super::common_headers::{CommonHeaders, VERGE_EDGE};
-use super::decision::{Answer, Decision};
+use super::decision::{Answer, Decision, SiteHost};
 use super::framing::{self, End};
 use super::redirect;
 use super::resolve::Resolution;
 use super::respond::{self, ResponseFuture};
-use super::site::{self, SiteHost};
+use super::site;
 use crate::challenges::Challenges;
 use crate::metrics::Metrics;
 use crate::table::{Channel, HttpsPolicy, InheritedRelease, InheritedReleases, Resources};
@@ -177,8 +177,8 @@ impl HostModel {
     fn explain_site(&self, request: &Request<()>, is_tls: bool) -> Explanation {
         let host = SiteHost { name: self.name.as_str(), is_tls, is_preview: self.is_preview };
         let decision = Decision::make(&self.channel, &host, request);
-        let sent = decision.as_ref().and_then(|decision| decision.sent(request.headers()));
-        let file = sent.map(|file| file.path().to_owned());
+        let file = decision.as_ref().and_then(|decision| decision.sent(request.headers()));
+        let file = file.map(|file| file.path().to_owned());
         let cause = decision.as_ref().map_or(Cause::Refused, |decision| self.cause(decision, request.headers()));
         let send = |head| respond::without_body(head, &self.channel);
         let response = site::answer(decision, &self.channel, &host, request, &self.common, send);

@@ -4,22 +4,13 @@ use http::{Method, Request};
 
 use super::builtin_responses::BuiltinResponse;
 use super::common_headers::CommonHeaders;
-use super::decision::{Answer, Decision};
+use super::decision::{Answer, Decision, SiteHost};
 use super::password::Access;
 use super::respond::{ResponseFuture, RuledHeaders};
 use super::response_head::ResponseHead;
 use super::{accept, asset, builtin_responses, redirect};
 use crate::metrics::CacheResult;
 use crate::table::{Channel, HeaderScope};
-
-/// The host of a request, as far as a site's rules depend on it.
-pub(super) struct SiteHost<'a> {
-    /// In lowercase, without a port.
-    pub(super) name: &'a str,
-    pub(super) is_tls: bool,
-    /// Whether it is not the site's own host or domain.
-    pub(super) is_preview: bool,
-}
 
 /// The answer of `channel` as decided; `None`: the request has no path. `send` makes the response of a file from its head.
 pub(super) fn answer<B>(

@@ -27,16 +27,15 @@ pub(super) async fn show(
     State(sites_url): State<SitesUrl>,
     PathParams(host): PathParams<DomainName>,
 ) -> Result<Json<Host>, ApiError> {
-    let (selected, redirect_to) = match sites_url.base().label_of(host.as_str()) {
-        Some(label) => (select(label).ok_or_else(|| unknown(&host))?, None),
-        None => {
-            let domain = database.domains().await?.remove(&host).ok_or_else(|| unknown(&host))?;
-            if domain.proven.is_none() {
-                return Err(ApiError::not_found("unknown_host", format!("domain {host} is not proven yet"))
-                    .hint("PUT /v1/domains/{domain} checks its record"));
-            }
-            (Selected::Channel(HostLabel { site: domain.site, channel: ChannelName::live() }), domain.redirect_to)
+    let (selected, redirect_to) = if let Some(label) = sites_url.base().label_of(host.as_str()) {
+        (select(label).ok_or_else(|| unknown(&host))?, None)
+    } else {
+        let domain = database.domains().await?.remove(&host).ok_or_else(|| unknown(&host))?;
+        if domain.proven.is_none() {
+            return Err(ApiError::not_found("unknown_host", format!("domain {host} is not proven yet"))
+                .hint("PUT /v1/domains/{domain} checks its record"));
         }
+        (Selected::Channel(HostLabel { site: domain.site, channel: ChannelName::live() }), domain.redirect_to)
     };
     let (site, channel, release, manifest, inherits) = match selected {
         Selected::Channel(HostLabel { site, channel }) => {
