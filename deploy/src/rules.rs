@@ -4,6 +4,7 @@ mod error;
 mod headers_file;
 mod lints;
 mod netlify_toml;
+mod password_line;
 mod redirects_file;
 
 use std::io;

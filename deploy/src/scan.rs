@@ -106,11 +106,13 @@ impl Listing {
         if !options.allow_secrets {
             problems.extend(secrets::private_keys(walked.files.iter().map(|file| (&file.path, &*file.source))));
         }
-        problems.extend(rules.fatal.into_iter().map(Problem::Rule));
+        // A hint about the flag would be wrong for some of them.
+        let invalid = if rules.fatal.is_empty() { Problem::Rule } else { Problem::RequiredRule };
+        problems.extend(rules.fatal.into_iter().map(Problem::RequiredRule));
         if options.ignore_rules {
             warnings.extend(rules.invalid.iter().map(|rule| format!("{rule}: left out")));
         } else {
-            problems.extend(rules.invalid.into_iter().map(Problem::Rule));
+            problems.extend(rules.invalid.into_iter().map(invalid));
         }
         let unreadable = |(path, source): (&str, io::Error)| Problem::Unreadable { path: path.to_owned(), source };
         problems.extend(rules.unreadable.into_iter().map(unreadable));

@@ -31,6 +31,12 @@ pub(super) enum RuleError {
     NoValue(String),
     #[error("invalid user: expected `Basic-Auth: user:password`")]
     User,
+    #[error("a password without a path: expected a line such as `/*` before it")]
+    PasswordWithoutPath,
+    #[error("the path of this password is not known: line {0} is no valid path")]
+    PasswordAfterInvalidPath(usize),
+    #[error("`{0}` has a password: passwords are read from the tables `[[headers]]` only")]
+    PasswordInOtherTable(String),
     #[error(transparent)]
     HeaderPath(#[from] HeaderPatternError),
     #[error(transparent)]
@@ -40,8 +46,27 @@ pub(super) enum RuleError {
 }
 
 impl RuleError {
-    /// Whether a push without the rule would publish what it protects.
+    /// Whether a push without the rule would publish what it protects, or what it may have been meant to protect.
     pub(super) fn is_of_password(&self) -> bool {
-        matches!(self, Self::User)
+        match self {
+            Self::User
+            | Self::PasswordWithoutPath
+            | Self::PasswordAfterInvalidPath(_)
+            | Self::PasswordInOtherTable(_) => true,
+            Self::NoTarget
+            | Self::Status(_)
+            | Self::Parameter(_)
+            | Self::DuplicateParameter(_)
+            | Self::Condition(_)
+            | Self::RateLimit
+            | Self::Word(_)
+            | Self::PathWithHost(_)
+            | Self::NoPath
+            | Self::NoColon(_)
+            | Self::NoValue(_)
+            | Self::HeaderPath(_)
+            | Self::Header(_)
+            | Self::Redirect(_) => false,
+        }
     }
 }

@@ -103,6 +103,9 @@ pub enum Problem {
     /// A rule that is invalid or not supported yet.
     #[error("{0}")]
     Rule(String),
+    /// An error in rules that no flag ignores: a password, or a file whose rules are not known. Or a rule beside such an error.
+    #[error("{0}")]
+    RequiredRule(String),
 }
 
 /// A path with control characters escaped.
@@ -146,6 +149,7 @@ impl Problem {
                 Some("move secrets out of the directory or list them in .assetsignore, or use --allow-secrets")
             }
             Self::Rule(_) => Some("correct the rules, or use --ignore-rules to push without those named here"),
+            Self::RequiredRule(_) => Some("correct the rules: without them, what has a password would be published"),
             Self::SameName { .. } => Some("delete or rename one of them, or list one in .assetsignore"),
             Self::Name { .. } | Self::NotUtf8(_) => Some("rename the file, or list it in .assetsignore"),
             Self::Outside { .. } | Self::Dangling { .. } | Self::Loop(_) => {
