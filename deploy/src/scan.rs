@@ -93,7 +93,10 @@ impl Listing {
             );
             rules.remove_single_page_rules();
         }
-        rules.lint(&paths);
+        let limit = rules.exceeded_limit();
+        if limit.is_none() {
+            rules.lint(&paths);
+        }
         warnings.append(&mut rules.warnings);
         let legacy = options.legacy_service_workers;
         warnings.extend(legacy.iter().filter(|path| paths.contains(path)).map(|path| {
@@ -106,6 +109,7 @@ impl Listing {
         if !options.allow_secrets {
             problems.extend(secrets::private_keys(walked.files.iter().map(|file| (&file.path, &*file.source))));
         }
+        problems.extend(limit.map(Problem::RuleLimit));
         // A hint about the flag would be wrong for some of them.
         let invalid = if rules.fatal.is_empty() { Problem::Rule } else { Problem::RequiredRule };
         problems.extend(rules.fatal.into_iter().map(Problem::RequiredRule));

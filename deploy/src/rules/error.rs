@@ -1,7 +1,9 @@
 //! Why a line is no rule.
 
+use verge_protocol::rules::LimitError;
 use verge_protocol::rules::header_pattern::HeaderPatternError;
 use verge_protocol::rules::header_rule::HeaderError;
+use verge_protocol::rules::password_rule::USER_AND_PASSWORD_MAX;
 use verge_protocol::rules::redirect::RedirectError;
 
 /// Why a line is no rule.
@@ -37,6 +39,12 @@ pub(super) enum RuleError {
     PasswordAfterInvalidPath(usize),
     #[error("`{0}` has a password: passwords are read from the tables `[[headers]]` only")]
     PasswordInOtherTable(String),
+    #[error("user and password are longer than {USER_AND_PASSWORD_MAX} bytes, which is the limit")]
+    LongPassword,
+    #[error(transparent)]
+    Limit(#[from] LimitError),
+    #[error("{0}")]
+    PasswordLimit(LimitError),
     #[error(transparent)]
     HeaderPath(#[from] HeaderPatternError),
     #[error(transparent)]
@@ -52,7 +60,9 @@ impl RuleError {
             Self::User
             | Self::PasswordWithoutPath
             | Self::PasswordAfterInvalidPath(_)
-            | Self::PasswordInOtherTable(_) => true,
+            | Self::PasswordInOtherTable(_)
+            | Self::LongPassword
+            | Self::PasswordLimit(_) => true,
             Self::NoTarget
             | Self::Status(_)
             | Self::Parameter(_)
@@ -64,6 +74,7 @@ impl RuleError {
             | Self::NoPath
             | Self::NoColon(_)
             | Self::NoValue(_)
+            | Self::Limit(_)
             | Self::HeaderPath(_)
             | Self::Header(_)
             | Self::Redirect(_) => false,

@@ -3,6 +3,7 @@
 //! A line that starts with a slash is a path, `Name: value` a header, `! Name` takes a header off, and a line that starts with `#` is a
 //! comment. Two headers of the same name in a block are one with both values, but for `Set-Cookie`.
 
+use verge_protocol::rules::password_rule::USER_AND_PASSWORD_MAX;
 use verge_protocol::rules::{Credential, HeaderChange, HeaderPattern, HeaderRule, PasswordRule};
 
 use super::error::RuleError;
@@ -121,6 +122,7 @@ pub(super) fn setting(name: &str, value: &str, path: &str) -> Result<Setting, Ru
             .find(|user| user.split_once(':').is_none_or(|(name, password)| name.is_empty() || password.is_empty()))
         {
             Some(_) => Err(RuleError::User),
+            None if users.iter().any(|user| user.len() > USER_AND_PASSWORD_MAX) => Err(RuleError::LongPassword),
             None => Ok(Setting::Users(users)),
         };
     }
@@ -171,10 +173,19 @@ impl HeaderRules {
         }
         if !users.is_empty() {
             let users = users.iter().map(|user| Credential::new(site, user)).collect();
-            self.passwords.push(PasswordRule { pattern: pattern.clone(), only_previews: false, users });
+            let rule = PasswordRule { pattern: pattern.clone(), only_previews: false, users };
+            match rule.check_limits() {
+                Ok(()) => self.passwords.push(rule),
+                // A password, whatever limit it is.
+                Err(error) => self.errors.push((line, RuleError::PasswordLimit(error))),
+            }
         }
         if !headers.is_empty() {
-            self.headers.push((line, HeaderRule { pattern, headers }));
+            let rule = HeaderRule { pattern, headers };
+            match rule.check_limits() {
+                Ok(()) => self.headers.push((line, rule)),
+                Err(error) => self.errors.push((line, RuleError::Limit(error))),
+            }
         }
     }
 }
@@ -247,6 +258,26 @@ mod tests {
                 rules.passwords.len() == 1 && !rules.errors.iter().any(|(_, error)| error.is_of_password()),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn block_beyond_a_limit_is_an_error_and_a_password_is_fatal() {
+        let headers: String = (0..101).map(|number| format!("  X-{number}: 1\n")).collect();
+        let users: String = (0..1001).map(|number| format!(" u{number}:x")).collect();
+        let long = "x".repeat(600);
+        for (text, line, is_fatal) in [
+            (format!("/a\n{headers}"), 1, false),
+            (format!("/a\n  X-A: {}", "1".repeat(17_000)), 1, false),
+            ("/*/:a/:b/:c/:d/:e/*\n  X-A: 1".to_owned(), 1, false),
+            ("/*/:a/:b/:c/:d/:e/*\n  Basic-Auth: ann:x".to_owned(), 1, true),
+            (format!("/a\n  Basic-Auth:{users}"), 1, true),
+            (format!("/a\n  Basic-Auth: ann:{long}"), 2, true),
+        ] {
+            let rules = parse(&text, "demo");
+            assert!(rules.headers.is_empty() && rules.passwords.is_empty(), "{text}");
+            let errors: Vec<_> = rules.errors.iter().map(|(line, error)| (*line, error.is_of_password())).collect();
+            assert_eq!(errors, [(line, is_fatal)], "{text}");
         }
     }
 }

@@ -161,6 +161,9 @@ pub(super) fn parse(file: &Path, text: &str, site: &str) -> Result<NetlifyRules,
                 let value = value.split_whitespace().collect::<Vec<_>>().join(" ");
                 match (setting(name.trim(), &value, path.trim()), of_password) {
                     (Ok(setting), _) => block.add(setting),
+                    (Err(RuleError::LongPassword), Some(line)) => {
+                        rules.headers.errors.push((line, RuleError::LongPassword));
+                    }
                     (Err(_), Some(line)) => rules.headers.errors.push((line, RuleError::User)),
                     (Err(error), None) => rules.headers.errors.push((line, error)),
                 }

@@ -144,6 +144,18 @@ async fn password_without_a_valid_path_stops_the_push_whatever_flags_say() {
 }
 
 #[tokio::test]
+async fn rules_beyond_a_limit_are_rejected() {
+    let world = World::new().await;
+    let rules: String = (0..4000).map(|number| format!("/{number}{} /t\n", "/a".repeat(120))).collect();
+    world.write("dist/_redirects", &rules);
+    for arguments in [&["dist"][..], &["dist", "--ignore-rules"]] {
+        let error = push_error(&world, arguments).await;
+        assert!(error.contains("\n  the rules of the build have more than 400000 segments"), "{error}");
+        assert!(error.contains("\nhint: combine rules"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn only_top_level_junk_is_skipped_unless_it_is_brought_back() {
     let world = World::new().await;
     for path in

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use verge_protocol::api::{BlobsStored, BuildCreated, ChannelHead, Limits};
 use verge_protocol::compression::{self, DecompressError};
 use verge_protocol::pack::{Decoder, Frame};
-use verge_protocol::{Build, BuildId, ChannelName, Content, Digest, Fallback, Rules, SiteName};
+use verge_protocol::{Build, BuildId, ChannelName, Content, Digest, Fallback, SiteName};
 
 use super::auth::Admin;
 use super::error::ApiError;
@@ -179,8 +179,8 @@ fn check(build: &Build, limits: &Limits) -> Result<(), ApiError> {
     if bytes > limits.build_bytes {
         return Err(limit_exceeded(format!("the build has {bytes} bytes: the limit is {}", limits.build_bytes)));
     }
-    if build.rules.are_too_many() {
-        return Err(limit_exceeded(format!("the build has too many rules: the limit is {} of each kind", Rules::MAX)));
+    if let Err(error) = build.rules.check() {
+        return Err(limit_exceeded(error.to_string()).hint("push with the current version, which names the rules"));
     }
     match &build.fallback {
         Fallback::SinglePage { path } if !build.files.contains_key(path) => {
