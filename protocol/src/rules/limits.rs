@@ -34,7 +34,7 @@ const USERS_MAX: usize = 1000;
 const REDIRECTS_WITH_TWO_WILDCARDS_MAX: usize = 100;
 
 /// Paths of headers and passwords with two wildcards or more.
-const PATHS_WITH_WILDCARDS_MAX: usize = 100;
+const PATHS_WITH_WILDCARDS_MAX: usize = 500;
 
 /// Those of them that have placeholders between wildcards, which are looked for at each segment of a path.
 const PATHS_WITH_PLACEHOLDERS_BETWEEN_MAX: usize = 20;
@@ -347,7 +347,7 @@ mod tests {
                 "`/a` has 1001 users: the limit is 1000",
             ),
             (of_redirects(100, |_| "/*/a/*".to_owned()), of_redirects(101, |_| "/*/a/*".to_owned()), "two `*`"),
-            (wild(100, "/*/a/*"), wild(101, "/*/a/*"), "several `*`"),
+            (wild(500, "/*/a/*"), wild(501, "/*/a/*"), "several `*`"),
             (wild(20, "/*/:a/*"), wild(21, "/*/:a/*"), "a placeholder between two `*`"),
             (
                 wild(1, "/*/:a/:b/:c/:d/*"),
