@@ -46,6 +46,8 @@ fn check_redirects(rules: &Rules, path: &str, query: Option<&str>) {
     let matcher = RedirectMatcher::new(rules.redirects.clone());
     let found = matcher.find(&request);
     let first = rules.redirects.iter().position(|rule| rule.captures(&request).is_some());
+    // Of more rules, not all that lead to the request itself are tried.
+    let first = first.filter(|index| *index <= 100 || found.is_some());
     assert_eq!(found.as_ref().map(|found| found.index), first);
     let Some(found) = found else { return };
     let target = found.rule.to();

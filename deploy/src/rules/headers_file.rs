@@ -263,8 +263,8 @@ mod tests {
 
     #[test]
     fn block_beyond_a_limit_is_an_error_and_a_password_is_fatal() {
-        let headers: String = (0..101).map(|number| format!("  X-{number}: 1\n")).collect();
-        let users: String = (0..1001).map(|number| format!(" u{number}:x")).collect();
+        let headers: String = (0..101).map(|number| format!("  X-{number}: 1\n")).collect::<Vec<_>>().concat();
+        let users: String = (0..1001).map(|number| format!(" u{number}:x")).collect::<Vec<_>>().concat();
         let long = "x".repeat(600);
         for (text, line, is_fatal) in [
             (format!("/a\n{headers}"), 1, false),

@@ -175,9 +175,11 @@ mod tests {
 
     #[test]
     fn many_rules_of_one_path_are_checked_in_bounded_time() {
-        let by_query: String = (0..20_000).map(|id| format!("/index.php id={id} lang=en /index.html 302\n")).collect();
+        let by_query: String =
+            (0..20_000).map(|id| format!("/index.php id={id} lang=en /index.html 302\n")).collect::<Vec<_>>().concat();
         assert_eq!(warnings_of(&format!("{by_query}/index.php id=7 lang=en /file.txt 302\n")).lines().count(), 1);
-        let by_host: String = (0..5000).map(|host| format!("https://{host}.example/x /index.html 302\n")).collect();
+        let by_host: String =
+            (0..5000).map(|host| format!("https://{host}.example/x /index.html 302\n")).collect::<Vec<_>>().concat();
         let warnings = warnings_of(&by_host);
         assert!(warnings.contains("from here on, those that can never apply are not named"), "{warnings}");
     }

@@ -146,7 +146,8 @@ async fn password_without_a_valid_path_stops_the_push_whatever_flags_say() {
 #[tokio::test]
 async fn rules_beyond_a_limit_are_rejected() {
     let world = World::new().await;
-    let rules: String = (0..4000).map(|number| format!("/{number}{} /t\n", "/a".repeat(120))).collect();
+    let rules: String =
+        (0..4000).map(|number| format!("/{number}{} /t\n", "/a".repeat(120))).collect::<Vec<_>>().concat();
     world.write("dist/_redirects", &rules);
     for arguments in [&["dist"][..], &["dist", "--ignore-rules"]] {
         let error = push_error(&world, arguments).await;

@@ -126,8 +126,8 @@ impl SiteModel {
     fn explain_request(&self, request: &Request<()>, host: RequestedHost<'_>) -> Explanation {
         let RequestedHost { name, is_tls, is_preview } = host;
         let host = SiteHost { name, is_tls, is_preview };
-        let send = |head| respond::without_body(head, &self.channel);
-        let response = site::answer(&self.channel, &host, request, &self.common, send);
+        let without_body = |head| respond::without_body(head, &self.channel);
+        let response = site::answer(&self.channel, &host, request, &self.common, without_body);
         let response = if is_preview { response.not_indexed() } else { response };
         let response = response.with_hsts(self.https.hsts().filter(|_| is_tls));
         let Ok(response) = response.now_or_never().expect("no blob is waited for");

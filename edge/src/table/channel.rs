@@ -164,15 +164,15 @@ mod tests {
     use crate::test_support::{manifest, resources, traffic};
 
     /// A password of a pattern, on previews only or everywhere.
-    fn protected(pattern: &str, only_previews: bool) -> Option<PasswordRule> {
-        Some(PasswordRule { pattern: pattern.parse().unwrap(), only_previews, users: Vec::new() })
+    fn protected(pattern: &str, only_previews: bool) -> Vec<PasswordRule> {
+        vec![PasswordRule { pattern: pattern.parse().unwrap(), only_previews, users: Vec::new() }]
     }
 
     /// Whether `label` inherits `path` from a release with the first password to one with the second.
-    fn is_inherited(label: &str, path: &str, earlier: Option<PasswordRule>, own: Option<PasswordRule>) -> bool {
-        let release = |paths: &[&str], password: Option<PasswordRule>| {
+    fn is_inherited(label: &str, path: &str, earlier: Vec<PasswordRule>, own: Vec<PasswordRule>) -> bool {
+        let release = |paths: &[&str], passwords: Vec<PasswordRule>| {
             let mut manifest = manifest(paths, "", Lifetime::Immutable);
-            manifest.rules.passwords = password.into_iter().collect();
+            manifest.rules.passwords = passwords;
             resources(manifest)
         };
         let older = vec![InheritedRelease::whole(release(&[path], earlier))];
@@ -181,17 +181,21 @@ mod tests {
         Channel::new(label.parse().unwrap(), ReleaseNumber(2), own, inherited, traffic()).inherited(path).is_some()
     }
 
+    fn none() -> Vec<PasswordRule> {
+        Vec::new()
+    }
+
     #[test]
     fn file_that_would_lose_its_password_on_this_channel_is_not_inherited() {
         let path = "assets/a-0b1c2d3e.js";
         for (label, earlier, own, expected) in [
-            ("demo", None, None, true),
-            ("demo", protected("/*", false), None, false),
+            ("demo", none(), none(), true),
+            ("demo", protected("/*", false), none(), false),
             ("demo", protected("/*", false), protected("/*", true), false),
-            ("demo", protected("/*", true), None, true),
+            ("demo", protected("/*", true), none(), true),
             ("demo", protected("/*", false), protected("/*", false), true),
-            ("pr-1--demo", protected("/*", true), None, false),
-            ("pr-1--demo", protected("/*", false), None, false),
+            ("pr-1--demo", protected("/*", true), none(), false),
+            ("pr-1--demo", protected("/*", false), none(), false),
             ("pr-1--demo", protected("/*", false), protected("/*", true), true),
             ("pr-1--demo", protected("/*", true), protected("/b", true), false),
         ] {
@@ -206,7 +210,7 @@ mod tests {
     #[test]
     fn password_of_any_address_of_a_file_keeps_it_from_being_inherited() {
         for (path, pattern) in [("a-0b1c2d3e.js.GZ", "/*.js"), ("a-0b1c2d3e.css.br", "/a-0b1c2d3e.css")] {
-            assert!(!is_inherited("demo", path, protected(pattern, false), None), "{path} {pattern}");
+            assert!(!is_inherited("demo", path, protected(pattern, false), none()), "{path} {pattern}");
             assert!(
                 is_inherited("demo", path, protected(pattern, false), protected(pattern, false)),
                 "{path} {pattern}"

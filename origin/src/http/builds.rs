@@ -156,9 +156,14 @@ fn decompress(body: &[u8]) -> Result<Vec<u8>, ApiError> {
     })
 }
 
+/// Parses the description of a build, also of one that was stored before there were limits of rules: what is beyond them is not read.
 fn parse(description: &[u8]) -> Result<Build, ApiError> {
-    serde_json::from_slice(description)
-        .map_err(|error| ApiError::bad_request("invalid_build", format!("invalid build: {error}")))
+    let build: Build = serde_json::from_slice(description)
+        .map_err(|error| ApiError::bad_request("invalid_build", format!("invalid build: {error}")))?;
+    match build.rules.check() {
+        Ok(()) => Ok(build),
+        Err(error) => Err(limit_exceeded(error.to_string()).hint("combine or remove rules, and push again")),
+    }
 }
 
 fn check(build: &Build, limits: &Limits) -> Result<(), ApiError> {
@@ -178,9 +183,6 @@ fn check(build: &Build, limits: &Limits) -> Result<(), ApiError> {
     let bytes = build.bytes();
     if bytes > limits.build_bytes {
         return Err(limit_exceeded(format!("the build has {bytes} bytes: the limit is {}", limits.build_bytes)));
-    }
-    if let Err(error) = build.rules.check() {
-        return Err(limit_exceeded(error.to_string()).hint("push with the current version, which names the rules"));
     }
     match &build.fallback {
         Fallback::SinglePage { path } if !build.files.contains_key(path) => {

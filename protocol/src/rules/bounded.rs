@@ -5,7 +5,22 @@ use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::limits::{Limited, PARTS_MAX, RULES_MAX};
+/// Rules of each kind.
+pub(super) const RULES_MAX: usize = 50_000;
+
+/// Parts of all rules: segments of paths, parameters of queries, headers and users, and each rule itself.
+pub(super) const PARTS_MAX: usize = 400_000;
+
+/// Headers of a rule.
+pub(super) const HEADERS_MAX: usize = 100;
+
+/// A rule, as far as limits depend on it.
+pub(super) trait Limited {
+    /// Segments, parameters, headers and users, and one.
+    fn parts(&self) -> usize;
+    /// The length of its text.
+    fn bytes(&self) -> usize;
+}
 
 /// Rules up to the limit. The others are read, and left out.
 pub(super) struct BoundedRules<T> {

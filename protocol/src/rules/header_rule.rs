@@ -4,9 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::bounded;
+use super::bounded::{self, HEADERS_MAX};
 use super::header_pattern::HeaderPattern;
-use super::limits::HEADERS_MAX;
 
 /// What responses at some paths carry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,26 +3,18 @@
 //! Checked where a build is pushed, where an origin receives it, and where an edge receives its manifest. Reading JSON, no more of them is kept
 //! in memory than this.
 
+use super::bounded::{HEADERS_MAX, Limited, PARTS_MAX, RULES_MAX};
 use super::header_pattern::HeaderPattern;
 use super::header_rule::HeaderRule;
 use super::password_rule::PasswordRule;
 use super::redirect::Redirect;
 use super::{CutKinds, Rules};
 
-/// Rules of each kind.
-pub(super) const RULES_MAX: usize = 50_000;
-
-/// Parts of all rules: segments of paths, parameters of queries, headers and users, and each rule itself.
-pub(super) const PARTS_MAX: usize = 400_000;
-
 /// Bytes of all rules, as text.
 const BYTES_MAX: usize = 16 << 20;
 
 /// Parameters that a redirect rule may ask for.
 const PARAMETERS_MAX: usize = 16;
-
-/// Headers of a rule.
-pub(super) const HEADERS_MAX: usize = 100;
 
 /// Bytes of the headers of a rule.
 const HEADER_BYTES_MAX: usize = 16 << 10;
@@ -113,14 +105,6 @@ pub enum LimitError {
          which is the limit"
     )]
     PathsWithPlaceholdersBetween,
-}
-
-/// A rule, as far as limits depend on it.
-pub(super) trait Limited {
-    /// Segments, parameters, headers and users, and one.
-    fn parts(&self) -> usize;
-    /// The length of its text.
-    fn bytes(&self) -> usize;
 }
 
 impl Limited for Redirect {
@@ -260,6 +244,7 @@ impl Rules {
 
     /// What can be served of rules that are beyond limits, as an older origin may have taken: each kind that is within them by itself. A path
     /// that has a password is never without one: if they are too many, nobody may read anything.
+    #[must_use]
     pub fn within_limits(self) -> Self {
         let Self { redirects, headers, passwords, cut } = self;
         let only_redirects =

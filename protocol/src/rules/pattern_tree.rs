@@ -35,6 +35,7 @@ enum Literals {
     #[default]
     None,
     One(Box<str>, u32),
+    #[expect(clippy::box_collection, reason = "a node is as large as its largest variant")]
     Many(Box<HashMap<Box<str>, u32>>),
 }
 
