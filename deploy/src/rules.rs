@@ -4,13 +4,14 @@ mod error;
 mod headers_file;
 mod lints;
 mod netlify_toml;
+mod password_line;
 mod redirects_file;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use verge_protocol::SitePath;
-use verge_protocol::rules::{Credential, PasswordRule, Redirect, Rules};
+use verge_protocol::rules::{Credential, LimitError, PasswordRule, Redirect, Rules};
 
 use self::error::RuleError;
 use self::headers_file::HeaderRules;
@@ -124,6 +125,11 @@ impl LoadedRules {
             }
             is_kept
         });
+    }
+
+    /// Why there are too many rules, if so.
+    pub fn exceeded_limit(&self) -> Option<LimitError> {
+        self.rules.check().err()
     }
 
     /// Warns about rules that do nothing for a build with these `files`.

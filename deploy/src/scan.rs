@@ -93,7 +93,10 @@ impl Listing {
             );
             rules.remove_single_page_rules();
         }
-        rules.lint(&paths);
+        let limit = rules.exceeded_limit();
+        if limit.is_none() {
+            rules.lint(&paths);
+        }
         warnings.append(&mut rules.warnings);
         let legacy = options.legacy_service_workers;
         warnings.extend(legacy.iter().filter(|path| paths.contains(path)).map(|path| {
@@ -106,11 +109,14 @@ impl Listing {
         if !options.allow_secrets {
             problems.extend(secrets::private_keys(walked.files.iter().map(|file| (&file.path, &*file.source))));
         }
-        problems.extend(rules.fatal.into_iter().map(Problem::Rule));
+        problems.extend(limit.map(Problem::RuleLimit));
+        // A hint about the flag would be wrong for some of them.
+        let invalid = if rules.fatal.is_empty() { Problem::Rule } else { Problem::RequiredRule };
+        problems.extend(rules.fatal.into_iter().map(Problem::RequiredRule));
         if options.ignore_rules {
             warnings.extend(rules.invalid.iter().map(|rule| format!("{rule}: left out")));
         } else {
-            problems.extend(rules.invalid.into_iter().map(Problem::Rule));
+            problems.extend(rules.invalid.into_iter().map(invalid));
         }
         let unreadable = |(path, source): (&str, io::Error)| Problem::Unreadable { path: path.to_owned(), source };
         problems.extend(rules.unreadable.into_iter().map(unreadable));

@@ -32,6 +32,9 @@ const MEMORY_BYTES: u64 = 64 << 20;
 /// Estimated memory of one file of a manifest, in bytes.
 const FILE_BYTES: u32 = 1024;
 
+/// Estimated memory of a part of a rule, such as a segment of its path, in bytes.
+const RULE_PART_BYTES: u32 = 256;
+
 /// Concurrent loads: a manifest may be large, and is held in memory as a whole.
 const MAX_CONCURRENT: usize = 2;
 
@@ -154,9 +157,7 @@ impl ReleaseHosts {
         metrics: Metrics,
         tasks: Tasks,
     ) -> Self {
-        let weigh = |_: &LoadedKey, resources: &Arc<Resources>| {
-            u32::try_from(resources.len() + 1).unwrap_or(u32::MAX).saturating_mul(FILE_BYTES)
-        };
+        let weigh = |_: &LoadedKey, resources: &Arc<Resources>| memory_of(resources);
         Self(Arc::new(Shared {
             releases,
             erased,
@@ -191,6 +192,12 @@ impl ReleaseHosts {
             traffic,
         )
     }
+}
+
+/// The estimated memory of a manifest, in bytes.
+fn memory_of(resources: &Resources) -> u32 {
+    let bytes = |count: usize, each: u32| u32::try_from(count).unwrap_or(u32::MAX).saturating_mul(each);
+    bytes(resources.len() + 1, FILE_BYTES).saturating_add(bytes(resources.rules().parts(), RULE_PART_BYTES))
 }
 
 impl Unloaded {
@@ -252,5 +259,23 @@ impl Shared {
                 Err(unavailable)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use verge_protocol::Lifetime;
+
+    use super::*;
+    use crate::test_support::{manifest, resources};
+
+    #[test]
+    fn rules_of_a_manifest_count_as_its_memory() {
+        let mut with_rules = manifest(&["index.html"], "", Lifetime::Revalidate);
+        let plain = memory_of(&resources(with_rules.clone()));
+        let rule = r#"{"from":"/a/b/c","to":"/t","status":301}"#;
+        with_rules.rules =
+            serde_json::from_str(&format!(r#"{{"redirects":[{}]}}"#, vec![rule; 1000].join(","))).unwrap();
+        assert_eq!(memory_of(&resources(with_rules)), plain + 4000 * RULE_PART_BYTES);
     }
 }

@@ -4,6 +4,7 @@
 
 mod blob_priority;
 mod channel;
+mod file_addresses;
 mod host_route;
 mod https_policy;
 mod release_blobs;
@@ -21,6 +22,7 @@ use crate::metrics::Traffic;
 
 pub(crate) use blob_priority::{Priority, ReferencedBlob, ReferencedBlobs, Urgency};
 pub(crate) use channel::{Channel, InheritedRelease, InheritedReleases};
+pub(crate) use file_addresses::addresses;
 pub(crate) use host_route::{DomainRedirect, HostRoute};
 pub(crate) use https_policy::HttpsPolicy;
 pub(crate) use release_blobs::{ReleaseBlob, ReleaseBlobs};

@@ -11,6 +11,7 @@ use verge_daemon::Clock;
 use verge_daemon::feed::LastSeen;
 use verge_protocol::host::HostLabel;
 use verge_protocol::manifest::File;
+use verge_protocol::rules::PasswordRule;
 use verge_protocol::rules::redirect::Fields;
 use verge_protocol::{Coding, Content, Digest, Fallback, HtmlPaths, Lifetime, Manifest, ReleaseNumber};
 
@@ -47,6 +48,11 @@ impl ChannelBuilder {
             Fields { from, query: BTreeMap::new(), to, status: *status, force: *force }.try_into().unwrap()
         };
         self.own.rules.redirects = rules.iter().map(rule).collect();
+        self
+    }
+
+    pub(crate) fn passwords(mut self, rules: Vec<PasswordRule>) -> Self {
+        self.own.rules.passwords = rules;
         self
     }
 

@@ -13,6 +13,7 @@ use verge_protocol::compression::DecompressError;
 use verge_protocol::manifest::ManifestError;
 use verge_protocol::pack::{Decoder, Frame, PackError};
 use verge_protocol::report::EdgeReport;
+use verge_protocol::rules::LimitError;
 use verge_protocol::{Blob, Digest, Manifest, compression};
 
 use crate::metrics::Metrics;
@@ -51,6 +52,14 @@ pub(crate) enum UpstreamError {
     /// It sent another manifest, or an invalid one.
     #[error("invalid manifest from the origin")]
     Manifest(#[from] ManifestError),
+    /// It sent a manifest whose rules would take too much memory or time.
+    #[error("manifest {id} from the origin is refused")]
+    Rules {
+        /// The manifest.
+        id: Digest,
+        /// The limit.
+        source: LimitError,
+    },
 }
 
 impl UpstreamError {
@@ -149,6 +158,7 @@ impl Upstream {
         }
         let bytes = compression::decompress(&compressed, MAX_MANIFEST)?;
         let manifest = Manifest::verify(id, &bytes)?;
+        manifest.rules.check().map_err(|source| UpstreamError::Rules { id, source })?;
         Ok((bytes, manifest))
     }
 }

@@ -1,4 +1,5 @@
-//! Measures what rules cost a request, by their number: nanoseconds for each request, the median of rounds taken in turn.
+//! Measures what rules cost a request, by their number: nanoseconds for each request, the median of rounds taken in turn. Then what the worst
+//! rules that limits allow cost the worst request, and an edge in memory.
 #![expect(
     clippy::disallowed_methods,
     clippy::print_stdout,
@@ -10,10 +11,18 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use verge_protocol::rules::redirect::Fields;
-use verge_protocol::rules::{FoldedPath, HeaderMatcher, RedirectMatcher, RuleRequest, SplitPath};
+use verge_protocol::rules::{
+    Credential, FoldedPath, HeaderMatcher, PasswordRule, Redirect, RedirectMatcher, RuleRequest, SplitPath,
+};
 
 const ROUNDS: usize = 21;
 const REQUESTS: usize = 20_000;
+
+fn redirect(from: &str, query: &[(&str, &str)], to: &str) -> Redirect {
+    let query = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let fields = Fields { from: from.to_owned(), query, to: to.to_owned(), status: 301, force: false };
+    fields.try_into().expect("valid")
+}
 
 /// A third each of paths, folders and patterns with a placeholder, in turn.
 fn redirects(count: usize) -> RedirectMatcher {
@@ -23,9 +32,7 @@ fn redirects(count: usize) -> RedirectMatcher {
             1 => (format!("/folder-{index}/*"), format!("/elsewhere-{index}/:splat")),
             _ => (format!("/blog/:year/post-{index}"), format!("/posts/:year/{index}")),
         };
-        Fields { from, query: std::collections::BTreeMap::new(), to, status: 301, force: false }
-            .try_into()
-            .expect("valid")
+        redirect(&from, &[], &to)
     };
     RedirectMatcher::new((0..count).map(rule).collect())
 }
@@ -58,7 +65,7 @@ fn main() {
     let paths = ["/old/page-6", "/folder-7/a/b.js", "/blog/2026/post-8", "/assets/app-0a1b2c3d.js"];
     let redirect_of = |rules: &RedirectMatcher, index: usize| {
         let path = SplitPath::new(paths[index % paths.len()]);
-        black_box(rules.find(&RuleRequest { scheme: "https", host: "a.example", path: &path, query: None }).is_some());
+        black_box(rules.find(&RuleRequest::new("https", "a.example", &path, None)).is_some());
     };
     let headers_of = |rules: &HeaderMatcher, index: usize| {
         black_box(rules.find(&FoldedPath::new(paths[index % paths.len()])));
@@ -78,4 +85,86 @@ fn main() {
         let kind = if index < counts.len() { "redirects" } else { "headers" };
         println!("{kind}, {:>6} rules: {:>6.0} ns", counts[index % counts.len()], median(values));
     }
+    worst();
+}
+
+/// The longest target of a request, in bytes.
+const TARGET_MAX: usize = 8 << 10;
+
+/// What the worst rules cost.
+fn worst() {
+    let query = "a=&".repeat(TARGET_MAX / 3);
+    let by_query = |id: usize| redirect("/index.php", &[("id", &id.to_string())], &format!("/new/{id}"));
+    worst_redirects("5,000 queries of one path", 5000, by_query, "/index.php", Some(&query));
+    let one_by_three = |id: usize| redirect("/p", &[("lang", "en"), ("id", &id.to_string()), ("x", ":x")], "/t");
+    worst_redirects("50,000 queries of one path", 50_000, one_by_three, "/p", Some("lang=en&id=x&x=1"));
+    let hosts = |number: usize| redirect(&format!("https://{number}.example/*"), &[], "/t");
+    worst_redirects("50,000 hosts", 50_000, hosts, "/", None);
+    // Each has the request's path, and none its query.
+    let path = "/a".repeat(TARGET_MAX / 2);
+    let combinations = |number: usize| redirect(&format!("/*{}", combination(number, 14)), &[("x", "1")], "/t");
+    worst_redirects("16,384 ends after `*`", 16_384, combinations, &path, None);
+    let two = |number: usize| redirect(&format!("/*{}/b/*", combination(number, 100)), &[], "/t");
+    worst_redirects("100 paths with two `*`", 100, two, &path, None);
+    let same = |_: usize| redirect("/a/*", &[], "/a/:splat");
+    worst_redirects("40,000 that lead to themselves", 40_000, same, &path, None);
+    let encoded = format!("/{}", "%61".repeat(TARGET_MAX / 3 - 1));
+    let prefix = |number: usize| redirect(&format!("/{}*/{number}", "a".repeat(300)), &[], "/t");
+    worst_redirects("20,000 after `text*`", 20_000, prefix, &encoded, None);
+
+    let placeholders: String = (0..120).map(|number| format!("/:p{number}")).collect::<Vec<_>>().concat();
+    worst_headers("3,000 with 120 placeholders after `*`", 3000, &format!("/*{placeholders}/b"), &path);
+    worst_headers("100 with several `*`", 100, "/*/a/a/a/b*b/*", &path);
+    worst_headers("20 with placeholders between two `*`", 20, "/*/a/:a/:b/:c/:d/b/*", &path);
+    worst_headers("50,000 that begin with `*`", 50_000, "/*.js", &path);
+
+    let users = (0..1000).map(|number| Credential::new("demo", &format!("{number}:x"))).collect();
+    let rule = PasswordRule { pattern: "/*".parse().expect("valid"), only_previews: false, users };
+    let start = Instant::now();
+    black_box(rule.admits(&[b'a'; 512]));
+    println!("passwords, 1,000 users: {:.2} ms", start.elapsed().as_secs_f64() * 1e3);
+
+    let before = resident_bytes();
+    let deep = |number: usize| {
+        let path: String = (0..126).map(|segment| format!("/{number}-{segment}")).collect::<Vec<_>>().concat();
+        redirect(&path, &[], "/t")
+    };
+    let matcher = RedirectMatcher::new((0..3100).map(deep).collect());
+    let all = resident_bytes().saturating_sub(before);
+    println!("memory, {} rules of 126 segments: {} MiB", matcher.rules().len(), all >> 20);
+}
+
+/// The path of literals and placeholders that are the digits of a number.
+fn combination(number: usize, digits: u32) -> String {
+    let is_literal = |digit: u32| number.checked_shr(digit).unwrap_or(0) & 1 == 0;
+    (0..digits).map(|digit| if is_literal(digit) { "/a".to_owned() } else { format!("/:p{digit}") }).collect()
+}
+
+fn worst_redirects(name: &str, count: usize, rule: impl Fn(usize) -> Redirect, path: &str, query: Option<&str>) {
+    let start = Instant::now();
+    let matcher = RedirectMatcher::new((0..count).map(rule).collect());
+    let compiled = start.elapsed();
+    let start = Instant::now();
+    let path = SplitPath::new(path);
+    black_box(matcher.find(&RuleRequest::new("https", "a.example", &path, query)).is_some());
+    let request = start.elapsed();
+    println!(
+        "redirects, {name}: {:.2} ms a request, {:.0} ms once",
+        request.as_secs_f64() * 1e3,
+        compiled.as_secs_f64() * 1e3
+    );
+}
+
+fn worst_headers(name: &str, count: usize, pattern: &str, path: &str) {
+    let pattern = pattern.parse().expect("valid");
+    let matcher = HeaderMatcher::new(std::iter::repeat_n(pattern, count));
+    let start = Instant::now();
+    black_box(matcher.find(&FoldedPath::new(path)));
+    println!("headers, {name}: {:.2} ms a request", start.elapsed().as_secs_f64() * 1e3);
+}
+
+/// The memory of the process, where Linux tells.
+fn resident_bytes() -> usize {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    pages.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).unwrap_or(0) * 4096
 }

@@ -5,25 +5,35 @@
 //! | [`path_pattern`], [`target`], [`redirect`] | a redirect rule: which paths, where to |
 //! | [`header_pattern`], [`header_rule`] | a header rule: which paths, which headers |
 //! | [`password_rule`] | paths with passwords |
-//! | [`redirect_matcher`], [`header_matcher`] | many rules, compiled |
+//! | [`redirect_matcher`], `pattern_tree`, `query_index` | many redirect rules, compiled |
+//! | [`header_matcher`] | many header rules, compiled |
+//! | [`limits`], `bounded` | what they may have at most |
 //!
 //! Unlike elsewhere in this crate, unknown fields of rules are errors: an edge that does not understand a rule must not serve the release
 //! without it.
 
+mod bounded;
+#[cfg(test)]
+mod cost_tests;
 pub mod header_matcher;
 pub mod header_pattern;
 pub mod header_rule;
+pub mod limits;
 pub mod password_rule;
 pub mod path_pattern;
+mod pattern_tree;
+mod query_index;
 pub mod redirect;
 pub mod redirect_matcher;
 pub mod target;
 
 use serde::{Deserialize, Serialize};
 
+use self::bounded::BoundedRules;
 pub use self::header_matcher::HeaderMatcher;
 pub use self::header_pattern::{FoldedPath, HeaderPattern};
 pub use self::header_rule::{HeaderChange, HeaderRule};
+pub use self::limits::LimitError;
 pub use self::password_rule::{Credential, PasswordRule};
 pub use self::path_pattern::{PathPattern, SplitPath};
 pub use self::redirect::{Action, Redirect, RuleRequest};
@@ -31,28 +41,53 @@ pub use self::redirect_matcher::RedirectMatcher;
 
 /// The rules of a build, each kind in its order.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(from = "BoundedKinds")]
 pub struct Rules {
     /// The first one that applies to a request counts.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub redirects: Vec<Redirect>,
     /// All that match count, the later ones more.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<HeaderRule>,
     /// The last one that matches counts.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub passwords: Vec<PasswordRule>,
+    /// The kinds that are not complete: their JSON has more than [limits](Self::check) allow, which was not kept in memory.
+    #[serde(skip)]
+    pub cut: CutKinds,
+}
+
+/// Kinds of rules that are not complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CutKinds {
+    /// Redirect rules.
+    pub redirects: bool,
+    /// Header rules.
+    pub headers: bool,
+    /// Passwords.
+    pub passwords: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BoundedKinds {
+    #[serde(default)]
+    redirects: BoundedRules<Redirect>,
+    #[serde(default)]
+    headers: BoundedRules<HeaderRule>,
+    #[serde(default)]
+    passwords: BoundedRules<PasswordRule>,
+}
+
+impl From<BoundedKinds> for Rules {
+    fn from(kinds: BoundedKinds) -> Self {
+        let BoundedKinds { redirects, headers, passwords } = kinds;
+        let cut = CutKinds { redirects: redirects.is_cut, headers: headers.is_cut, passwords: passwords.is_cut };
+        Self { redirects: redirects.rules, headers: headers.rules, passwords: passwords.rules, cut }
+    }
 }
 
 impl Rules {
-    /// The rules that a build may have of each kind.
-    pub const MAX: usize = 50_000;
-
-    /// Whether there are more rules of a kind than [`Self::MAX`].
-    pub fn are_too_many(&self) -> bool {
-        [self.redirects.len(), self.headers.len(), self.passwords.len()].into_iter().any(|count| count > Self::MAX)
-    }
-
     /// Whether there is no rule.
     pub fn is_empty(&self) -> bool {
         self.redirects.is_empty() && self.headers.is_empty() && self.passwords.is_empty()

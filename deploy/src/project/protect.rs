@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
+use verge_protocol::rules::password_rule::USER_AND_PASSWORD_MAX;
 
 /// `[protect]` in `verge.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -49,7 +50,7 @@ pub enum ProtectError {
     #[error("`[protect]` in verge.toml has no users")]
     NoUsers,
     /// A text is no user with a password. It is not named, since it may be a password.
-    #[error("invalid user in {0}: expected `user:password`")]
+    #[error("invalid user in {0}: expected `user:password` of at most {USER_AND_PASSWORD_MAX} bytes")]
     User(String),
     /// The file cannot be read.
     #[error("failed to read `{}`, which `users_file` in verge.toml names", path.display())]
@@ -104,7 +105,8 @@ impl ProtectSettings {
             .filter(|line| !line.is_empty() && !line.starts_with('#'));
         let users: Vec<String> = lines.map(str::to_owned).collect();
         let is_user = |user: &String| {
-            user.split_once(':').is_some_and(|(name, password)| !name.is_empty() && !password.is_empty())
+            let is_pair = user.split_once(':').is_some_and(|(name, password)| !name.is_empty() && !password.is_empty());
+            is_pair && user.len() <= USER_AND_PASSWORD_MAX
         };
         if !users.iter().all(is_user) {
             return Err(ProtectError::User(source));
@@ -141,7 +143,10 @@ mod tests {
     #[test]
     fn site_without_valid_users_is_an_error_that_names_no_password() {
         assert!(load(None, None).unwrap_err().contains("has no users"));
-        assert_eq!(load(None, Some("secret")).unwrap_err(), "invalid user in VERGE_USERS: expected `user:password`");
+        assert_eq!(
+            load(None, Some("secret")).unwrap_err(),
+            "invalid user in VERGE_USERS: expected `user:password` of at most 512 bytes"
+        );
         assert!(load(Some("missing"), None).unwrap_err().contains("failed to read `missing`"));
         for file in ["dist/users", "../users", "/etc/passwd"] {
             assert!(load(Some(file), None).unwrap_err().contains("must be in the project"), "{file}");

@@ -1,7 +1,9 @@
 //! Why a line is no rule.
 
+use verge_protocol::rules::LimitError;
 use verge_protocol::rules::header_pattern::HeaderPatternError;
 use verge_protocol::rules::header_rule::HeaderError;
+use verge_protocol::rules::password_rule::USER_AND_PASSWORD_MAX;
 use verge_protocol::rules::redirect::RedirectError;
 
 /// Why a line is no rule.
@@ -31,6 +33,18 @@ pub(super) enum RuleError {
     NoValue(String),
     #[error("invalid user: expected `Basic-Auth: user:password`")]
     User,
+    #[error("a password without a path: expected a line such as `/*` before it")]
+    PasswordWithoutPath,
+    #[error("the path of this password is not known: line {0} is no valid path")]
+    PasswordAfterInvalidPath(usize),
+    #[error("`{0}` has a password: passwords are read from the tables `[[headers]]` only")]
+    PasswordInOtherTable(String),
+    #[error("user and password are longer than {USER_AND_PASSWORD_MAX} bytes, which is the limit")]
+    LongPassword,
+    #[error(transparent)]
+    Limit(#[from] LimitError),
+    #[error("{0}")]
+    PasswordLimit(LimitError),
     #[error(transparent)]
     HeaderPath(#[from] HeaderPatternError),
     #[error(transparent)]
@@ -40,8 +54,30 @@ pub(super) enum RuleError {
 }
 
 impl RuleError {
-    /// Whether a push without the rule would publish what it protects.
+    /// Whether a push without the rule would publish what it protects, or what it may have been meant to protect.
     pub(super) fn is_of_password(&self) -> bool {
-        matches!(self, Self::User)
+        match self {
+            Self::User
+            | Self::PasswordWithoutPath
+            | Self::PasswordAfterInvalidPath(_)
+            | Self::PasswordInOtherTable(_)
+            | Self::LongPassword
+            | Self::PasswordLimit(_) => true,
+            Self::NoTarget
+            | Self::Status(_)
+            | Self::Parameter(_)
+            | Self::DuplicateParameter(_)
+            | Self::Condition(_)
+            | Self::RateLimit
+            | Self::Word(_)
+            | Self::PathWithHost(_)
+            | Self::NoPath
+            | Self::NoColon(_)
+            | Self::NoValue(_)
+            | Self::Limit(_)
+            | Self::HeaderPath(_)
+            | Self::Header(_)
+            | Self::Redirect(_) => false,
+        }
     }
 }

@@ -3,9 +3,11 @@
 //! A line that starts with a slash is a path, `Name: value` a header, `! Name` takes a header off, and a line that starts with `#` is a
 //! comment. Two headers of the same name in a block are one with both values, but for `Set-Cookie`.
 
+use verge_protocol::rules::password_rule::USER_AND_PASSWORD_MAX;
 use verge_protocol::rules::{Credential, HeaderChange, HeaderPattern, HeaderRule, PasswordRule};
 
 use super::error::RuleError;
+use super::password_line;
 
 /// Codings of files that the build has encoded, which are sent with their `Content-Encoding` without a rule.
 const CODED_EXTENSIONS: [(&str, &str); 3] = [("br", ".br"), ("gzip", ".gz"), ("gzip", ".svgz")];
@@ -39,70 +41,88 @@ pub(super) fn parse(text: &str, site: &str) -> HeaderRules {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut rules = HeaderRules::default();
     let mut block: Option<Block> = None;
-    // Whether the path of the block was an error.
-    let mut is_skipping = false;
+    // A line that is no valid path, to which the lines after it belong, or may belong.
+    let mut invalid_path: Option<usize> = None;
     for (line, text) in (1..).zip(text.lines().map(str::trim)) {
         if text.is_empty() || text.starts_with('#') {
             continue;
         }
-        if text.starts_with('/') {
-            is_skipping = false;
+        if let Some(path) = parse_path_line(text) {
             rules.finish(block.take(), site);
-            match text.parse() {
+            invalid_path = None;
+            match path {
                 Ok(pattern) => block = Some(Block::new(line, pattern)),
                 Err(error) => {
-                    is_skipping = true;
-                    rules.errors.push((line, RuleError::HeaderPath(error)));
+                    rules.errors.push((line, error));
+                    invalid_path = Some(line);
                 }
             }
             continue;
         }
-        if text.starts_with("https://") || text.starts_with("http://") {
-            // Its headers must not become those of the block before.
-            rules.finish(block.take(), site);
-            rules.errors.push((line, RuleError::PathWithHost(text.to_owned())));
-            is_skipping = true;
-            continue;
-        }
-        if is_skipping {
-            continue;
-        }
-        let Some(block) = &mut block else {
-            rules.errors.push((line, RuleError::NoPath));
-            continue;
-        };
-        match parse_line(text, block.pattern.as_str()) {
-            Ok(setting) => block.add(setting),
-            Err(error) => {
-                rules.errors.push((line, error));
-                block.has_error = true;
-            }
+        let is_password = password_line::is_like_line(text);
+        match (&mut block, invalid_path) {
+            (_, Some(path)) if is_password => rules.errors.push((line, RuleError::PasswordAfterInvalidPath(path))),
+            // The error of its path stands for it.
+            (None, Some(_)) => {}
+            (None, None) if is_password => rules.errors.push((line, RuleError::PasswordWithoutPath)),
+            (None, None) => rules.errors.push((line, RuleError::NoPath)),
+            (Some(block), _) => match parse_line(text, block.pattern.as_str()) {
+                Ok(setting) => block.add(setting),
+                Err(error) => {
+                    if password_line::may_be_path(&error) {
+                        invalid_path = Some(line);
+                    }
+                    rules.errors.push((line, error));
+                    block.has_error = true;
+                }
+            },
         }
     }
     rules.finish(block, site);
     rules
 }
 
+/// The pattern of a line that begins as a path does.
+fn parse_path_line(text: &str) -> Option<Result<HeaderPattern, RuleError>> {
+    let has_scheme = |scheme: &str| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+    let path = if ["https://", "http://"].into_iter().any(has_scheme) {
+        // Its headers must not become those of the block before.
+        Some(Err(RuleError::PathWithHost(text.to_owned())))
+    } else {
+        text.starts_with('/').then(|| Ok(text.parse()?))
+    };
+    // A path and a password on one line.
+    path.map(|path| if password_line::follows_path(text) { Err(RuleError::User) } else { path })
+}
+
 fn parse_line(text: &str, path: &str) -> Result<Setting, RuleError> {
-    if let Some(name) = text.strip_prefix('!') {
-        return Ok(Setting::Header(HeaderChange::new(name.trim(), None)?));
-    }
-    let (name, value) = text.split_once(':').ok_or_else(|| RuleError::NoColon(text.to_owned()))?;
-    setting(name.trim(), value.trim(), path)
+    let parsed = || {
+        if let Some(name) = text.strip_prefix('!') {
+            return Ok(Setting::Header(HeaderChange::new(name.trim(), None)?));
+        }
+        let (name, value) = text.split_once(':').ok_or_else(|| RuleError::NoColon(text.to_owned()))?;
+        setting(name.trim(), value.trim(), path)
+    };
+    // The error must not have the password in it.
+    parsed().map_err(|error| if password_line::is_like_line(text) { RuleError::User } else { error })
 }
 
 /// What the header `name` with `value` at `path` says.
 pub(super) fn setting(name: &str, value: &str, path: &str) -> Result<Setting, RuleError> {
+    if password_line::is_like_name(name) && (value.is_empty() || !password_line::is_name(name)) {
+        return Err(RuleError::User);
+    }
     if value.is_empty() {
         return Err(RuleError::NoValue(name.to_owned()));
     }
-    if name.eq_ignore_ascii_case("basic-auth") {
+    if password_line::is_name(name) {
         let users: Vec<String> = value.split_whitespace().map(str::to_owned).collect();
         return match users
             .iter()
             .find(|user| user.split_once(':').is_none_or(|(name, password)| name.is_empty() || password.is_empty()))
         {
             Some(_) => Err(RuleError::User),
+            None if users.iter().any(|user| user.len() > USER_AND_PASSWORD_MAX) => Err(RuleError::LongPassword),
             None => Ok(Setting::Users(users)),
         };
     }
@@ -153,10 +173,19 @@ impl HeaderRules {
         }
         if !users.is_empty() {
             let users = users.iter().map(|user| Credential::new(site, user)).collect();
-            self.passwords.push(PasswordRule { pattern: pattern.clone(), only_previews: false, users });
+            let rule = PasswordRule { pattern: pattern.clone(), only_previews: false, users };
+            match rule.check_limits() {
+                Ok(()) => self.passwords.push(rule),
+                // A password, whatever limit it is.
+                Err(error) => self.errors.push((line, RuleError::PasswordLimit(error))),
+            }
         }
         if !headers.is_empty() {
-            self.headers.push((line, HeaderRule { pattern, headers }));
+            let rule = HeaderRule { pattern, headers };
+            match rule.check_limits() {
+                Ok(()) => self.headers.push((line, rule)),
+                Err(error) => self.errors.push((line, RuleError::Limit(error))),
+            }
         }
     }
 }
@@ -190,5 +219,65 @@ mod tests {
     fn invalid_line_error_names_it() {
         let text = "X-A: 1\n/z\nX-Z: 1\nhttps://a.example/*\n  X-Y: 1\n/a\nX-B\nX-C:\nX D: 1\nContent-Length: 5\nContent-Encoding: br\nBasic-Auth: ann\n!\n/b\n/c\nX-E: 1";
         insta::assert_snapshot!(parsed(text));
+    }
+
+    #[test]
+    fn password_that_would_be_left_out_is_fatal_and_named_by_its_line() {
+        let long = format!("/{}\n  Basic-Auth: ann:secret", "a".repeat(2000));
+        for (text, lines) in [
+            ("https://shop.example/staff/*\n  Basic-Auth: ann:secret", &[2][..]),
+            ("HTTPS://shop.example/staff/*\n  X-A: 1\n  basic-auth: ann:secret", &[3]),
+            (&*long, &[2]),
+            ("/staff/*\n  Basic-Auth:", &[2]),
+            ("/staff/*\n  Basic-Auth", &[2]),
+            ("/staff/*\n  Basic-Auth ann:secret", &[2]),
+            ("/staff/*\n  Basic_Auth: ann:secret", &[2]),
+            ("/staff/*\n  Basic-Auth: ann", &[2]),
+            ("/staff/* Basic-Auth: ann:secret", &[1]),
+            ("/staff/*\r  Basic-Auth: ann:secret\r", &[1]),
+            ("Basic-Auth: ann:secret\n/staff/*\n X-A: 1", &[1]),
+            ("/public/*\n  X-A: 1\nstaff/*\n  Basic-Auth: ann:secret", &[4]),
+            ("/public/*\n  X-A: 1\nstaff/:name\n  Basic-Auth: ann:secret", &[4]),
+        ] {
+            let rules = parse(text, "demo");
+            let fatal = rules.errors.iter().filter(|(_, error)| error.is_of_password());
+            assert_eq!(fatal.map(|(line, _)| *line).collect::<Vec<_>>(), lines, "{text}");
+            // A password of one path must not become that of another.
+            assert!(rules.passwords.is_empty(), "{text}");
+            assert!(!format!("{:?}", rules.errors).contains("secret"), "{text}");
+        }
+    }
+
+    #[test]
+    fn password_after_an_invalid_header_or_in_the_next_block_is_kept() {
+        for text in
+            ["/a\n  Age: 1\n  Basic-Auth: ann:x", "/a\n  x\n/b\n  Basic-Auth: ann:x", "a\n/b\n  Basic-Auth: ann:x"]
+        {
+            let rules = parse(text, "demo");
+            assert!(
+                rules.passwords.len() == 1 && !rules.errors.iter().any(|(_, error)| error.is_of_password()),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn block_beyond_a_limit_is_an_error_and_a_password_is_fatal() {
+        let headers: String = (0..101).map(|number| format!("  X-{number}: 1\n")).collect::<Vec<_>>().concat();
+        let users: String = (0..1001).map(|number| format!(" u{number}:x")).collect::<Vec<_>>().concat();
+        let long = "x".repeat(600);
+        for (text, line, is_fatal) in [
+            (format!("/a\n{headers}"), 1, false),
+            (format!("/a\n  X-A: {}", "1".repeat(17_000)), 1, false),
+            ("/*/:a/:b/:c/:d/:e/*\n  X-A: 1".to_owned(), 1, false),
+            ("/*/:a/:b/:c/:d/:e/*\n  Basic-Auth: ann:x".to_owned(), 1, true),
+            (format!("/a\n  Basic-Auth:{users}"), 1, true),
+            (format!("/a\n  Basic-Auth: ann:{long}"), 2, true),
+        ] {
+            let rules = parse(&text, "demo");
+            assert!(rules.headers.is_empty() && rules.passwords.is_empty(), "{text}");
+            let errors: Vec<_> = rules.errors.iter().map(|(line, error)| (*line, error.is_of_password())).collect();
+            assert_eq!(errors, [(line, is_fatal)], "{text}");
+        }
     }
 }

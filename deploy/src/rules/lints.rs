@@ -9,17 +9,22 @@ use verge_protocol::rules::{Action, Redirect, RedirectMatcher, RuleRequest, Spli
 /// How many redirects a browser follows, about.
 const REDIRECTS_MAX: usize = 20;
 
+/// How many pairs of rules are compared to find those that can never apply: seconds of work.
+const COMPARED_MAX: usize = 5_000_000;
+
 /// Warns about `rules`, which are named by where they are written, of a build with these `files`.
 pub(super) fn warnings(rules: &[(&str, &Redirect)], files: &[&SitePath]) -> Vec<String> {
     let files: HashSet<&str> = files.iter().map(|path| path.as_str()).collect();
     let matcher = RedirectMatcher::new(rules.iter().map(|(_, rule)| (*rule).clone()).collect());
+    let mut budget = COMPARED_MAX;
+    let mut unchecked = None;
     let mut warnings = Vec::new();
     for (index, (source, rule)) in rules.iter().enumerate() {
         let mut warn = |text: String| warnings.push(format!("{source}: {text}"));
         let from = rule.from();
         if let Some(reason) = from.unmatchable() {
             warn(format!("`{from}` can never match: {reason}"));
-        } else if let Some(earlier) = shadowing(&matcher, index) {
+        } else if let Some(earlier) = shadowing(&matcher, index, &mut budget) {
             warn(format!("`{rule}` can never apply, because {} comes first: `{}`", rules[earlier].0, rules[earlier].1));
         } else if leads_to_itself(rule) {
             warn(format!("`{rule}` leads to itself, and is ignored"));
@@ -34,6 +39,14 @@ pub(super) fn warnings(rules: &[(&str, &Redirect)], files: &[&SitePath]) -> Vec<
         if !rule.to().has_captures() && !matches!(rule.action(), Action::Redirect(_)) && !has_file(&files, rule) {
             warn(format!("there is no file at `{}`: the response is 404", rule.to()));
         }
+        if budget == 0 {
+            unchecked.get_or_insert(*source);
+        }
+    }
+    if let Some(source) = unchecked {
+        warnings.push(format!(
+            "{source}: too many rules are for the same paths: from here on, those that can never apply are not named"
+        ));
     }
     warnings
 }
@@ -46,19 +59,15 @@ fn decoded(from: &PathPattern) -> String {
     from.segments().iter().map(literal).collect::<Vec<_>>().join("/")
 }
 
-/// A rule before the one at `index` that applies whenever that would.
-fn shadowing(matcher: &RedirectMatcher, index: usize) -> Option<usize> {
+/// A rule before the one at `index` that applies whenever that would. What is compared is taken from `budget`.
+fn shadowing(matcher: &RedirectMatcher, index: usize, budget: &mut usize) -> Option<usize> {
     let rule = &matcher.rules()[index];
-    let covers = |earlier: &Redirect| {
-        (earlier.is_unconditional() || earlier.has_same_conditions(rule)) && !leaves_out(earlier, rule)
-    };
     let mut candidates: Option<Vec<usize>> = None;
     for example in rule.from().examples() {
-        let matching = matcher.matching_paths(&SplitPath::new(&example));
-        let is_candidate = |earlier: &usize| *earlier < index && covers(&matcher.rules()[*earlier]);
+        let covering = matcher.covering(rule, index, &SplitPath::new(&example), budget);
         candidates = Some(match candidates {
-            None => matching.into_iter().filter(is_candidate).collect(),
-            Some(before) => before.into_iter().filter(|earlier| matching.contains(earlier)).collect(),
+            None => covering.into_iter().filter(|earlier| !leaves_out(&matcher.rules()[*earlier], rule)).collect(),
+            Some(before) => before.into_iter().filter(|earlier| covering.binary_search(earlier).is_ok()).collect(),
         });
         if candidates.as_ref().is_some_and(Vec::is_empty) {
             return None;
@@ -103,7 +112,7 @@ fn redirect_loop(matcher: &RedirectMatcher, index: usize, files: &HashSet<&str>)
         let location = rule.to().path(&Captures::default());
         let has_file = has_file(files, rule);
         let path = SplitPath::new(&location);
-        let found = matcher.find(&RuleRequest { scheme: "", host: "", path: &path, query: None })?;
+        let found = matcher.find(&RuleRequest::new("", "", &path, None))?;
         if has_file && !found.rule.is_forced() {
             return None;
         }
@@ -162,5 +171,16 @@ mod tests {
             let warnings = warnings_of(text);
             assert!(!warnings.contains("can never") && !warnings.contains("back to itself"), "{text}: {warnings}");
         }
+    }
+
+    #[test]
+    fn many_rules_of_one_path_are_checked_in_bounded_time() {
+        let by_query: String =
+            (0..20_000).map(|id| format!("/index.php id={id} lang=en /index.html 302\n")).collect::<Vec<_>>().concat();
+        assert_eq!(warnings_of(&format!("{by_query}/index.php id=7 lang=en /file.txt 302\n")).lines().count(), 1);
+        let by_host: String =
+            (0..5000).map(|host| format!("https://{host}.example/x /index.html 302\n")).collect::<Vec<_>>().concat();
+        let warnings = warnings_of(&by_host);
+        assert!(warnings.contains("from here on, those that can never apply are not named"), "{warnings}");
     }
 }

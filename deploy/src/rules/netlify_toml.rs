@@ -9,6 +9,7 @@ use verge_protocol::rules::Redirect;
 
 use super::error::RuleError;
 use super::headers_file::{Block, HeaderRules, setting};
+use super::password_line;
 use super::redirects_file::{DEFAULT_STATUS, condition_error, redirect};
 use crate::toml_file::{self, TomlError};
 
@@ -68,7 +69,7 @@ struct HeadersTable {
     #[serde(rename = "for")]
     path: String,
     #[serde(default)]
-    values: BTreeMap<String, Values>,
+    values: BTreeMap<String, Spanned<Values>>,
 }
 
 /// A number or a text, as people write both.
@@ -116,6 +117,11 @@ pub(super) fn parse(file: &Path, text: &str, site: &str) -> Result<NetlifyRules,
             ),
         ));
     }
+    let others = toml.build.iter().chain(&toml.rest).filter(|(_, value)| has_password(value));
+    rules
+        .headers
+        .errors
+        .extend(others.map(|(name, _)| (password_line_of(text, name), RuleError::PasswordInOtherTable(name.clone()))));
     for table in toml.redirects {
         let line = line_of(table.span().start);
         let table = table.into_inner();
@@ -133,27 +139,58 @@ pub(super) fn parse(file: &Path, text: &str, site: &str) -> Result<NetlifyRules,
             Ok(pattern) => pattern,
             Err(error) => {
                 rules.headers.errors.push((line, RuleError::HeaderPath(error)));
+                let passwords = values.iter().filter(|(name, _)| password_line::is_like_line(name));
+                rules.headers.errors.extend(
+                    passwords
+                        .map(|(_, value)| (line_of(value.span().start), RuleError::PasswordAfterInvalidPath(line))),
+                );
                 continue;
             }
         };
         let mut block = Block::new(line, pattern);
         for (name, values) in values {
-            let values = match values {
+            let of_password = password_line::is_like_line(&name).then(|| line_of(values.span().start));
+            let values = match values.into_inner() {
                 Values::One(value) => vec![value],
+                // A header without a value is an error.
+                Values::Many(values) if values.is_empty() => vec![String::new()],
                 Values::Many(values) => values,
             };
             for value in values {
                 // A value may be written on several lines.
                 let value = value.split_whitespace().collect::<Vec<_>>().join(" ");
-                match setting(name.trim(), &value, path.trim()) {
-                    Ok(setting) => block.add(setting),
-                    Err(error) => rules.headers.errors.push((line, error)),
+                match (setting(name.trim(), &value, path.trim()), of_password) {
+                    (Ok(setting), _) => block.add(setting),
+                    (Err(RuleError::LongPassword), Some(line)) => {
+                        rules.headers.errors.push((line, RuleError::LongPassword));
+                    }
+                    (Err(_), Some(line)) => rules.headers.errors.push((line, RuleError::User)),
+                    (Err(error), None) => rules.headers.errors.push((line, error)),
                 }
             }
         }
         rules.headers.finish(Some(block), site);
     }
     Ok(rules)
+}
+
+/// Whether a table, or one in it, has a password.
+fn has_password(value: &toml::Value) -> bool {
+    match value {
+        toml::Value::Table(table) => {
+            table.iter().any(|(name, value)| password_line::is_like_line(name) || has_password(value))
+        }
+        toml::Value::Array(values) => values.iter().any(has_password),
+        _ => false,
+    }
+}
+
+/// The line of the first password after the name of the table, about.
+fn password_line_of(text: &str, table: &str) -> usize {
+    let lines = || (1..).zip(text.lines());
+    let start = lines().find(|(_, line)| line.trim_start_matches([' ', '\t', '[', '"']).starts_with(table));
+    let start = start.map_or(1, |(line, _)| line);
+    lines().skip(start).find(|(_, line)| password_line::is_like_line(line)).map_or(start, |(line, _)| line)
 }
 
 fn to_redirect(table: RedirectTable) -> Result<Redirect, RuleError> {
@@ -218,5 +255,33 @@ mod tests {
             parsed("\n[[headers]]\nfor = \"/a\"\nvalue = {}\n").starts_with("netlify.toml:4: unknown field `value`")
         );
         assert!(parsed("[[redirects]]\nto = \"/b\"\n").starts_with("netlify.toml:1: missing field `from`"));
+    }
+
+    #[test]
+    fn password_that_would_be_left_out_is_fatal_and_named_by_its_line() {
+        let fatal = |text: &str| -> Vec<usize> {
+            let rules = parse(Path::new("netlify.toml"), text, "demo").unwrap();
+            assert!(rules.headers.passwords.is_empty(), "{text}");
+            rules.headers.errors.iter().filter(|(_, error)| error.is_of_password()).map(|(line, _)| *line).collect()
+        };
+        for (text, lines) in [
+            ("[[headers]]\nfor = \"staff/*\"\n[headers.values]\nBasic-Auth = \"ann:secret\"\n", &[4][..]),
+            (
+                "[[headers]]\nfor = \"https://a.example/*\"\n[headers.values]\nX-A = \"1\"\nbasic_auth = \"ann:secret\"\n",
+                &[5],
+            ),
+            ("[[headers]]\nfor = \"/staff/*\"\n[headers.values]\nBasic-Auth = \"\"\n", &[4]),
+            ("[[headers]]\nfor = \"/staff/*\"\n[headers.values]\nBasic-Auth = []\n", &[4]),
+            ("[[headers]]\nfor = \"/staff/*\"\n[headers.values]\n\"Basic-Auth \" = \"ann\"\n", &[4]),
+            ("[[headers]]\nfor = \"/staff/*\"\nvalues.BasicAuth = \"ann:secret\"\n", &[3]),
+            ("[[header]]\nfor = \"/staff/*\"\n[header.values]\nBasic-Auth = \"ann:secret\"\n", &[4]),
+            (
+                "[context.production]\nx = 1\n[[context.production.headers]]\nvalues.x = 1\nBasic-Auth = \"ann:x\"\n",
+                &[5],
+            ),
+            ("[[headers]]\nfor = \"staff/*\"\n[headers.values]\nX-A = \"1\"\n", &[]),
+        ] {
+            assert_eq!(fatal(text), lines, "{text}");
+        }
     }
 }

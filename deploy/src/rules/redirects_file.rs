@@ -91,7 +91,9 @@ pub(super) fn redirect(
         (None, _) => return Err(RuleError::NoTarget),
     };
     let fields = Fields { from: from.to_owned(), query: parameters, to, status, force };
-    Ok(fields.try_into()?)
+    let rule: Redirect = fields.try_into()?;
+    rule.check_limits()?;
+    Ok(rule)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::io;
 
 use verge_protocol::SitePath;
 use verge_protocol::path::PathError;
+use verge_protocol::rules::LimitError;
 
 /// How many problems are listed; the rest are counted.
 const PROBLEMS_SHOWN: usize = 20;
@@ -111,6 +112,12 @@ pub enum Problem {
     /// A rule that is invalid or not supported yet.
     #[error("{0}")]
     Rule(String),
+    /// An error in rules that no flag ignores: a password, or a file whose rules are not known. Or a rule beside such an error.
+    #[error("{0}")]
+    RequiredRule(String),
+    /// There are too many rules.
+    #[error("{0}")]
+    RuleLimit(LimitError),
 }
 
 /// A path with control characters escaped.
@@ -154,6 +161,10 @@ impl Problem {
                 Some("move secrets out of the directory or list them in .assetsignore, or use --allow-secrets")
             }
             Self::Rule(_) => Some("correct the rules, or use --ignore-rules to push without those named here"),
+            Self::RequiredRule(_) => Some("correct the rules: without them, what has a password would be published"),
+            Self::RuleLimit(_) => {
+                Some("combine rules, with `*` and `:name`, or remove those that nobody follows any more")
+            }
             Self::SameName { .. } => Some("delete or rename one of them, or list one in .assetsignore"),
             Self::Misspelled { .. } => Some("rename the file"),
             Self::Name { .. } | Self::NotUtf8(_) => Some("rename the file, or list it in .assetsignore"),

@@ -123,6 +123,40 @@ async fn unsupported_rules_are_rejected_unless_ignored() {
 }
 
 #[tokio::test]
+async fn password_without_a_valid_path_stops_the_push_whatever_flags_say() {
+    let world = World::new().await;
+    let push_error = async |arguments: &[&str]| push_error(&world, arguments).await;
+    for (headers, line) in [
+        ("https://shop.example/staff/*\n  Basic-Auth: ann:secret\n", 2),
+        ("/staff/*\n  Basic-Auth:\n", 2),
+        ("Basic-Auth: ann:secret\n", 1),
+        ("/*\n  X-A: 1\nstaff/*\n  Basic-Auth: ann:secret\n", 4),
+    ] {
+        world.write("dist/_headers", headers);
+        for arguments in [&["dist"][..], &["dist", "--ignore-rules"]] {
+            let error = push_error(arguments).await;
+            assert!(error.contains(&format!("\n  _headers:{line}: ")), "{headers}: {error}");
+            assert!(error.contains("\nhint: correct the rules: without them, what has a password"), "{error}");
+            assert!(!error.contains("--ignore-rules to push") && !error.contains("secret\n"), "{error}");
+        }
+    }
+    assert!(world.origin.memory().sites.values().all(|site| site.releases.is_empty()));
+}
+
+#[tokio::test]
+async fn rules_beyond_a_limit_are_rejected() {
+    let world = World::new().await;
+    let rules: String =
+        (0..4000).map(|number| format!("/{number}{} /t\n", "/a".repeat(120))).collect::<Vec<_>>().concat();
+    world.write("dist/_redirects", &rules);
+    for arguments in [&["dist"][..], &["dist", "--ignore-rules"]] {
+        let error = push_error(&world, arguments).await;
+        assert!(error.contains("\n  the rules of the build have more than 400000 segments"), "{error}");
+        assert!(error.contains("\nhint: combine rules"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn only_top_level_junk_is_skipped_unless_it_is_brought_back() {
     let world = World::new().await;
     for path in

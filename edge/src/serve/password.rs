@@ -1,11 +1,14 @@
 //! Checks the user and password of a request for a protected path or file (HTTP Basic authentication, RFC 7617).
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, header};
 use verge_protocol::rules::PasswordRule;
+use verge_protocol::rules::password_rule::USER_AND_PASSWORD_MAX;
 
-use crate::table::SiteRules;
+use crate::table::{SiteRules, addresses};
 
 /// What passwords say about a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,13 +30,14 @@ pub(super) struct SentFile<'a> {
     pub(super) is_at_path: bool,
 }
 
-/// Checks a request for `path`, percent-encoded, that is answered with `file`, if with any.
+/// Checks a request for `paths`, percent-encoded, that is answered with `file`, if with any. The first path is that of the request; the
+/// others are what it stands for, such as the same with single slashes, so that no other way to write a path tells what is there.
 ///
 /// A file is protected if one of its addresses is, whichever is requested; of several rules the last counts. A file in place of that of the
 /// path, such as a fallback, needs its own password besides that of the path.
 pub(super) fn check(
     rules: &SiteRules,
-    path: &str,
+    paths: &[Cow<'_, str>],
     file: Option<SentFile<'_>>,
     headers: &HeaderMap,
     is_preview: bool,
@@ -44,9 +48,10 @@ pub(super) fn check(
     let addresses = file.map(|file| addresses(file.path)).unwrap_or_default();
     let of = |paths: &mut dyn Iterator<Item = &str>| rules.password_of(paths, is_preview);
     let of_file = &mut addresses.iter().map(String::as_str);
+    let of_path = &mut paths.iter().map(|path| &**path);
     let wanted = match file {
-        Some(SentFile { is_at_path: true, .. }) => [of(&mut of_file.chain([path])), None],
-        _ => [of(&mut std::iter::once(path)), of(of_file)],
+        Some(SentFile { is_at_path: true, .. }) => [of(&mut of_file.chain(of_path)), None],
+        _ => [of(of_path), of(of_file)],
     };
     if wanted.iter().all(Option::is_none) {
         Access::Public
@@ -57,33 +62,16 @@ pub(super) fn check(
     }
 }
 
-/// The addresses of the file at `path`, and of what it is a copy of: a page has one without `.html`, its Markdown twin and what the build has
-/// encoded have the same text.
-fn addresses(path: &str) -> Vec<String> {
-    let stripped =
-        |path: &str, suffixes: &[&str]| suffixes.iter().find_map(|suffix| path.strip_suffix(suffix)).map(str::to_owned);
-    let mut names = vec![path.to_owned()];
-    names.extend(stripped(path, &[".br", ".gz"]));
-    for index in 0..names.len() {
-        let Some(name) = stripped(&names[index], &[".html", ".htm", ".md"]) else { continue };
-        names.push(
-            name.strip_suffix("index")
-                .filter(|folder| folder.is_empty() || folder.ends_with('/'))
-                .unwrap_or(&name)
-                .to_owned(),
-        );
-        names.extend([".html", ".htm"].map(|suffix| format!("{name}{suffix}")));
-        names.push(name);
-    }
-    names.iter().map(|name| format!("/{}", name.replace('%', "%25"))).collect()
-}
+/// The longest credentials that are decoded, in bytes of Base64. A longer header is not worth the hashes.
+const ENCODED_MAX: usize = 4 * USER_AND_PASSWORD_MAX.div_ceil(3);
 
 fn is_granted(rule: &PasswordRule, headers: &HeaderMap) -> bool {
     let credentials = headers.get(header::AUTHORIZATION).and_then(|value| {
         let (scheme, encoded) = value.to_str().ok()?.split_once(' ')?;
-        STANDARD.decode(encoded.trim()).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))
+        let encoded = Some(encoded.trim()).filter(|encoded| encoded.len() <= ENCODED_MAX)?;
+        STANDARD.decode(encoded).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))
     });
-    credentials.is_some_and(|credentials| rule.users.iter().any(|user| user.is(&credentials)))
+    credentials.is_some_and(|credentials| rule.admits(&credentials))
 }
 
 #[cfg(test)]
@@ -113,7 +101,7 @@ mod tests {
         }
         let other = file.strip_prefix('>');
         let file = SentFile { path: other.unwrap_or(file), is_at_path: other.is_none() };
-        check(&rules(patterns), path, Some(file).filter(|file| !file.path.is_empty()), &headers, false)
+        check(&rules(patterns), &[path.into()], Some(file).filter(|file| !file.path.is_empty()), &headers, false)
     }
 
     fn basic(text: &str) -> String {
@@ -148,6 +136,8 @@ mod tests {
             ("/a", "/a.md", "a.md"),
             ("/a.html", "/a.md", "a.md"),
             ("/*.js", "/a.js.gz", "a.js.gz"),
+            ("/*.js", "/a.js.GZ", "a.js.GZ"),
+            ("/a", "/a.html.Br", "a.html.Br"),
             ("/a/*", "/a", ""),
             ("/staff/*", "/public/x", ">staff/x"),
             ("/staff/*", "/staff/x", ">index.html"),

@@ -40,7 +40,7 @@ pub(crate) fn find(rules: &RedirectMatcher, uri: &Uri, host: &str, is_tls: bool)
     }
     let path = SplitPath::new(uri.path());
     let scheme = if is_tls { "https" } else { "http" };
-    let request = RuleRequest { scheme, host, path: &path, query: uri.query() };
+    let request = RuleRequest::new(scheme, host, &path, uri.query());
     let found = rules.find(&request)?;
     let (rule, captures) = (found.rule, &found.captures);
     let outcome = match rule.action() {

@@ -7,6 +7,7 @@ use verge_protocol::host::HostLabel;
 use verge_protocol::purge::PurgeScope;
 use verge_protocol::{Lifetime, ReleaseNumber};
 
+use super::file_addresses::addresses;
 use super::resource::Resource;
 use super::resources::Resources;
 use crate::metrics::Traffic;
@@ -78,12 +79,16 @@ impl Channel {
         release.get(path).filter(may_inherit).filter(|_| !self.would_lose_password(release, path))
     }
 
-    /// Whether a path had a password in a release and has none in its own.
+    /// Whether a file had a password in a release, under any of its addresses, and has none in its own.
     fn would_lose_password(&self, release: &InheritedRelease, path: &str) -> bool {
+        if !release.resources.rules().has_passwords() {
+            return false;
+        }
+        let addresses = addresses(path);
+        // Other hosts than that of `live` are previews.
+        let is_preview = !self.label.channel.is_live();
         let has_password = |resources: &Resources| {
-            let rules = resources.rules();
-            let path = format!("/{}", path.replace('%', "%25"));
-            rules.has_passwords() && rules.password_of(std::iter::once(&*path), false).is_some()
+            resources.rules().password_of(addresses.iter().map(String::as_str), is_preview).is_some()
         };
         has_password(&release.resources) && !has_password(&self.own)
     }
@@ -148,5 +153,68 @@ impl InheritedRelease {
 
     fn is_purged(&self, path: &str) -> bool {
         self.without.iter().any(|scope| scope.covers(path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use verge_protocol::rules::PasswordRule;
+
+    use super::*;
+    use crate::test_support::{manifest, resources, traffic};
+
+    /// A password of a pattern, on previews only or everywhere.
+    fn protected(pattern: &str, only_previews: bool) -> Vec<PasswordRule> {
+        vec![PasswordRule { pattern: pattern.parse().unwrap(), only_previews, users: Vec::new() }]
+    }
+
+    /// Whether `label` inherits `path` from a release with the first password to one with the second.
+    fn is_inherited(label: &str, path: &str, earlier: Vec<PasswordRule>, own: Vec<PasswordRule>) -> bool {
+        let release = |paths: &[&str], passwords: Vec<PasswordRule>| {
+            let mut manifest = manifest(paths, "", Lifetime::Immutable);
+            manifest.rules.passwords = passwords;
+            resources(manifest)
+        };
+        let older = vec![InheritedRelease::whole(release(&[path], earlier))];
+        let inherited = InheritedReleases { newer: Vec::new(), older };
+        let own = release(&["index.html"], own);
+        Channel::new(label.parse().unwrap(), ReleaseNumber(2), own, inherited, traffic()).inherited(path).is_some()
+    }
+
+    fn none() -> Vec<PasswordRule> {
+        Vec::new()
+    }
+
+    #[test]
+    fn file_that_would_lose_its_password_on_this_channel_is_not_inherited() {
+        let path = "assets/a-0b1c2d3e.js";
+        for (label, earlier, own, expected) in [
+            ("demo", none(), none(), true),
+            ("demo", protected("/*", false), none(), false),
+            ("demo", protected("/*", false), protected("/*", true), false),
+            ("demo", protected("/*", true), none(), true),
+            ("demo", protected("/*", false), protected("/*", false), true),
+            ("pr-1--demo", protected("/*", true), none(), false),
+            ("pr-1--demo", protected("/*", false), none(), false),
+            ("pr-1--demo", protected("/*", false), protected("/*", true), true),
+            ("pr-1--demo", protected("/*", true), protected("/b", true), false),
+        ] {
+            assert_eq!(
+                is_inherited(label, path, earlier.clone(), own.clone()),
+                expected,
+                "{label} {earlier:?} {own:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn password_of_any_address_of_a_file_keeps_it_from_being_inherited() {
+        for (path, pattern) in [("a-0b1c2d3e.js.GZ", "/*.js"), ("a-0b1c2d3e.css.br", "/a-0b1c2d3e.css")] {
+            assert!(!is_inherited("demo", path, protected(pattern, false), none()), "{path} {pattern}");
+            assert!(
+                is_inherited("demo", path, protected(pattern, false), protected(pattern, false)),
+                "{path} {pattern}"
+            );
+        }
     }
 }

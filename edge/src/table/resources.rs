@@ -27,7 +27,8 @@ pub(crate) struct Resources {
 }
 
 impl Resources {
-    /// Builds the resources of the manifest `id`. Paths are composed, since older manifests have them as the file system did; if two become
+    /// Builds the resources of the manifest `id`. Rules beyond limits are served as far as they are [within](verge_protocol::Rules::within_limits)
+    /// them. Paths are composed, since older manifests have them as the file system did; if two become
     /// one, one of them is kept.
     pub(crate) fn new(id: Digest, manifest: Manifest) -> Self {
         let blobs = ReleaseBlobs::of(manifest.files.values());
@@ -45,7 +46,15 @@ impl Resources {
         let not_found = not_found.collect();
         let former_scripts = manifest.former_scripts.unwrap_or_default();
         let former_scripts = former_scripts.iter().map(|path| nfc(path.as_str()).into()).collect();
-        let (site, html, rules) = (manifest.site, manifest.html, Arc::new(SiteRules::new(manifest.rules)));
+        let rules = match manifest.rules.check() {
+            Ok(()) => manifest.rules,
+            // It is on disk since before there were limits: its site must not go down.
+            Err(error) => {
+                tracing::error!(site = %manifest.site, manifest = %id, %error, "the rules of a release are beyond limits: serving it without those kinds of rules that are, and nothing if it is passwords");
+                manifest.rules.within_limits()
+            }
+        };
+        let (site, html, rules) = (manifest.site, manifest.html, Arc::new(SiteRules::new(rules)));
         Self { manifest: id, site, by_path, not_found, single_page, blobs, former_scripts, html, rules }
     }
 
@@ -177,5 +186,22 @@ mod tests {
         assert!(resources.get("caf\u{e9}/index.html").is_some() && resources.single_page().is_some());
         assert!(resources.not_found_page("caf\u{e9}").is_some() && resources.is_former_script("caf\u{e9}/sw.js"));
         assert!(resources.get("cafe\u{301}/index.html").is_none());
+    }
+
+    #[test]
+    fn manifest_with_rules_beyond_limits_is_served_without_them_but_never_without_its_passwords() {
+        let deep = "/a".repeat(120);
+        let redirects: Vec<_> = (0..4000)
+            .map(|number| serde_json::json!({ "from": format!("/{number}{deep}"), "to": "/", "status": 301 }))
+            .collect();
+        let passwords = serde_json::json!([{ "for": "/staff/*", "users": [] }]);
+        let manifest: Manifest = serde_json::from_value(serde_json::json!({
+            "site": "demo", "files": {}, "rules": { "redirects": redirects, "passwords": passwords },
+        }))
+        .unwrap();
+        let resources = Resources::new(Digest::of(b"m"), manifest);
+        assert!(resources.rules().redirects().rules().is_empty());
+        assert!(resources.rules().password_of(["/staff/x"].into_iter(), false).is_some());
+        assert!(resources.rules().password_of(["/x"].into_iter(), false).is_none());
     }
 }

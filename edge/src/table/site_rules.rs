@@ -1,5 +1,6 @@
 //! The rules of a manifest, compiled, with their header values made.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -11,9 +12,19 @@ use verge_protocol::rules::{FoldedPath, HeaderMatcher, HeaderRule, PasswordRule,
 pub(crate) struct SiteRules {
     redirects: RedirectMatcher,
     header_patterns: HeaderMatcher,
-    headers: Vec<Vec<(HeaderName, Option<HeaderValue>)>>,
+    headers: Vec<Vec<Change>>,
     password_patterns: HeaderMatcher,
     passwords: Vec<PasswordRule>,
+    parts: usize,
+}
+
+/// What a rule does with a header.
+struct Change {
+    name: HeaderName,
+    /// `None`: the header is taken off.
+    value: Option<HeaderValue>,
+    /// The rule has the same header before, such as `Set-Cookie`.
+    is_repeated: bool,
 }
 
 /// The header rules of one path: those of `rules` with these numbers.
@@ -22,6 +33,13 @@ pub(crate) struct PathHeaders {
     rules: Arc<SiteRules>,
     matching: Vec<usize>,
 }
+
+/// How many of the rules for a path count: the last ones.
+const PATH_RULES_MAX: usize = 1000;
+
+/// The headers that rules may give a response, and their bytes. What is beyond that is left out.
+const RESPONSE_HEADERS_MAX: usize = 200;
+const RESPONSE_BYTES_MAX: usize = 32 << 10;
 
 /// What a response is of, as far as rules may say something about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,12 +68,18 @@ impl SiteRules {
     /// Compiles `rules`.
     pub(crate) fn new(rules: Rules) -> Self {
         Self {
+            parts: rules.parts(),
             redirects: RedirectMatcher::new(rules.redirects),
             header_patterns: HeaderMatcher::new(rules.headers.iter().map(|rule| rule.pattern.clone())),
             headers: rules.headers.iter().map(header_values).collect(),
             password_patterns: HeaderMatcher::new(rules.passwords.iter().map(|rule| rule.pattern.clone())),
             passwords: rules.passwords,
         }
+    }
+
+    /// Segments of paths, parameters of queries, headers and users: how much memory they take, about.
+    pub(crate) fn parts(&self) -> usize {
+        self.parts
     }
 
     /// The redirect rules.
@@ -90,10 +114,13 @@ impl SiteRules {
 }
 
 /// A value that is no header value is a fault of the origin, and left out.
-fn header_values(rule: &HeaderRule) -> Vec<(HeaderName, Option<HeaderValue>)> {
-    let convert = |name: &str, value: Option<&str>| {
+fn header_values(rule: &HeaderRule) -> Vec<Change> {
+    let mut names = HashSet::new();
+    let mut convert = |name: &str, value: Option<&str>| {
         let value = value.map(|value| HeaderValue::from_bytes(value.as_bytes())).transpose().ok()?;
-        Some((name.parse().ok()?, value))
+        let name: HeaderName = name.parse().ok()?;
+        let is_repeated = !names.insert(name.clone());
+        Some(Change { name, value, is_repeated })
     };
     rule.headers.iter().filter_map(|header| convert(header.name(), header.value())).collect()
 }
@@ -102,34 +129,48 @@ impl PathHeaders {
     /// The headers that [`Self::apply`] sets, each with its last value and the number of the rule in the manifest.
     pub(crate) fn set_by_rules(&self, scope: HeaderScope, is_tls: bool) -> Vec<(HeaderName, HeaderValue, usize)> {
         let mut set: Vec<(HeaderName, HeaderValue, usize)> = Vec::new();
-        for number in &self.matching {
-            for (name, value) in
-                self.rules.headers[*number].iter().filter(|(name, _)| !is_left_out(name, scope, is_tls))
-            {
-                set.retain(|(earlier, ..)| earlier != name);
-                set.extend(value.clone().map(|value| (name.clone(), value, *number)));
+        for number in self.counted() {
+            for Change { name, value, .. } in &self.rules.headers[*number] {
+                if !is_left_out(name, scope, is_tls) {
+                    set.retain(|(earlier, ..)| earlier != name);
+                    set.extend(value.clone().map(|value| (name.clone(), value, *number)));
+                }
             }
         }
         set
     }
 
+    /// The last of the rules.
+    fn counted(&self) -> &[usize] {
+        &self.matching[self.matching.len().saturating_sub(PATH_RULES_MAX)..]
+    }
+
     /// Changes the headers of a response. A header of a later rule replaces that of an earlier one, and the server's own. `Vary` is added
-    /// to, and HSTS is left out without TLS (RFC 6797 §7.2).
+    /// to, and HSTS is left out without TLS (RFC 6797 §7.2). Of very many rules for a path the last 1,000 count, and of their headers the
+    /// first 200 and 32 KiB.
     pub(crate) fn apply(&self, headers: &mut HeaderMap, scope: HeaderScope, is_tls: bool) {
         let own_vary = headers.get(header::VARY).cloned();
-        for changes in self.matching.iter().map(|index| &self.rules.headers[*index]) {
-            for (index, (name, value)) in changes.iter().enumerate() {
-                let is_left_out = is_left_out(name, scope, is_tls);
-                // A map of headers has a limit; what is beyond it is left out.
-                match value {
-                    _ if is_left_out => {}
-                    None => drop(headers.remove(name)),
-                    // The same header twice in a rule, such as `Set-Cookie`.
-                    Some(value) if changes[..index].iter().any(|(earlier, _)| earlier == name) => {
-                        drop(headers.try_append(name, value.clone()));
-                    }
-                    Some(value) => drop(headers.try_insert(name, value.clone())),
-                }
+        let (mut count, mut bytes) = (0_usize, 0_usize);
+        for Change { name, value, is_repeated } in self.counted().iter().flat_map(|index| &self.rules.headers[*index]) {
+            if is_left_out(name, scope, is_tls) {
+                continue;
+            }
+            let Some(value) = value else {
+                headers.remove(name);
+                continue;
+            };
+            let size = |value: &HeaderValue| name.as_str().len() + value.len();
+            let replaced = headers.get(name).filter(|_| !is_repeated).map(size);
+            let has_room = replaced.is_some() || count < RESPONSE_HEADERS_MAX;
+            if !has_room || bytes.saturating_sub(replaced.unwrap_or(0)) + size(value) > RESPONSE_BYTES_MAX {
+                continue;
+            }
+            count += usize::from(replaced.is_none());
+            bytes = bytes.saturating_sub(replaced.unwrap_or(0)) + size(value);
+            if *is_repeated {
+                drop(headers.try_append(name, value.clone()));
+            } else {
+                drop(headers.try_insert(name, value.clone()));
             }
         }
         if let Some(own) = own_vary {
@@ -199,6 +240,34 @@ mod tests {
                 ))
                 .join("\n\n")
         );
+    }
+
+    #[test]
+    fn response_gets_a_bounded_number_of_headers_and_bytes() {
+        let rule = |number: usize, size: usize| {
+            let headers: Vec<_> =
+                (0..100).map(|header| serde_json::json!([format!("x-{number}-{header}"), "v".repeat(size)])).collect();
+            serde_json::json!({ "for": "/*", "headers": headers })
+        };
+        let apply = |count: usize, size: usize| {
+            let list: Vec<_> = (0..count).map(|number| rule(number, size)).collect();
+            let rules = rules(&serde_json::json!({ "headers": list }).to_string());
+            let mut headers = HeaderMap::new();
+            rules.headers_of("/a").unwrap().apply(&mut headers, HeaderScope::File, true);
+            headers
+        };
+        assert_eq!(apply(1500, 1).len(), RESPONSE_HEADERS_MAX);
+        // The first of the last 1,000 rules.
+        assert!(apply(1500, 1).contains_key("x-500-0") && !apply(1500, 1).contains_key("x-499-0"));
+        let bytes: usize = apply(5, 1000).iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        assert!((RESPONSE_BYTES_MAX - 1100..=RESPONSE_BYTES_MAX).contains(&bytes), "{bytes}");
+        // A header that is replaced does not count twice.
+        let same = r#"{"for":"/*","headers":[["x-a","1"]]}"#;
+        let many =
+            rules(&format!(r#"{{"headers":[{},{{"for":"/*","headers":[["x-b","2"]]}}]}}"#, vec![same; 900].join(",")));
+        let mut headers = HeaderMap::new();
+        many.headers_of("/a").unwrap().apply(&mut headers, HeaderScope::File, true);
+        assert_eq!(headers.len(), 2);
     }
 
     #[test]

@@ -35,6 +35,39 @@ async fn edge_restarted_without_its_origin_serves_from_disk_and_says_since_when(
     world.stop().await;
 }
 
+/// A release with more segments in its redirect rules than limits allow, and a password.
+fn with_too_many_rules(text: &str) -> verge_test_kit::TestRelease {
+    let mut beyond = release(&[("index.html", text), ("staff/x.txt", "secret")]);
+    let deep = "/a".repeat(120);
+    let rules: Vec<_> = (0..4000)
+        .map(|number| serde_json::json!({ "from": format!("/{number}{deep}"), "to": "/", "status": 301 }))
+        .collect();
+    let mut rules = serde_json::json!({ "redirects": rules, "passwords": [{ "for": "/staff/*", "users": [] }] });
+    beyond.manifest.rules = serde_json::from_value(rules.take()).unwrap();
+    // Not all of them are read: one more is beyond the limit for sure.
+    let last = beyond.manifest.rules.redirects.last().unwrap().clone();
+    beyond.manifest.rules.redirects.extend([last.clone(), last]);
+    beyond
+}
+
+#[tokio::test]
+async fn manifest_with_rules_beyond_limits_is_refused_and_the_release_before_it_stays() {
+    let world = World::start().await;
+    world.wait_until_served(world.origin.publish("demo/live", 1, &release(&[("index.html", "one")]), &[])).await;
+    world.origin.publish("demo/live", 2, &with_too_many_rules("two"), &[]);
+    let mut applied = world.edge.applied();
+    let lags =
+        applied.wait_for(|applied| applied.lagging.iter().any(|lag| lag.reason.contains("more than 400000 segments")));
+    in_time("the lag with its reason", lags).await.unwrap();
+    assert_eq!(world.read("/").await, (200, "one".to_owned()));
+    // Nor does a restart end in a loop.
+    let world = world.restart().await;
+    until("the release before it is served", async || world.read("/").await == (200, "one".to_owned())).await;
+    world.wait_until_served(world.origin.publish("demo/live", 3, &release(&[("index.html", "three")]), &[])).await;
+    assert_eq!(world.read("/").await, (200, "three".to_owned()));
+    world.stop().await;
+}
+
 #[tokio::test]
 async fn edge_that_never_reached_an_origin_is_unhealthy_and_answers_503() {
     let mut origin = FakeOrigin::start().await;

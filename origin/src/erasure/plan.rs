@@ -26,6 +26,8 @@ struct IndexedContent {
     blobs: Vec<(Digest, u64)>,
     /// Those of its encodings. Manifests may have other ones of the same content.
     encoded_blobs: HashMap<Digest, u64>,
+    /// Its encodings. The build may have them as files too.
+    encodings: HashSet<Digest>,
     /// The paths at which manifests have it.
     paths: HashMap<SitePath, Numbers>,
 }
@@ -70,11 +72,12 @@ impl Index {
             return Err(ErasureError::UnknownRelease(number));
         }
         let by_manifest = self.users(site);
+        let selection = self.selection(target, &by_manifest);
         let (mut selected, mut kept, mut elsewhere) = (Vec::new(), HashSet::new(), Vec::new());
         let mut in_use = BTreeSet::new();
         for (digest, content) in &self.contents {
             let uses: Vec<Use<'_>> = content.uses(&by_manifest).collect();
-            if content.is_selected(target, &uses) {
+            if selection.contains(digest) {
                 let is_there = |path: &SitePath| !matches!(target, EraseTarget::Path(target) if target != path);
                 let (there, other): (BTreeSet<_>, BTreeSet<_>) =
                     in_channels(&uses).partition(|(_, path)| is_there(path));
@@ -103,6 +106,24 @@ impl Index {
         };
         elsewhere.sort_by_key(|content| content.digest);
         Ok(Plan { contents: selected.into_iter().map(planned).collect(), in_use: elsewhere })
+    }
+
+    /// The contents that `target` names. Those of a path with the files that are encodings of them, as the build has them at other paths:
+    /// the same text. A release has its own already.
+    fn selection(&self, target: &EraseTarget, by_manifest: &[Users]) -> HashSet<Digest> {
+        let is_selected =
+            |content: &IndexedContent| content.is_selected(target, &content.uses(by_manifest).collect::<Vec<_>>());
+        let mut selection: HashSet<Digest> =
+            self.contents.iter().filter(|(_, content)| is_selected(content)).map(|(digest, _)| *digest).collect();
+        if matches!(target, EraseTarget::Path(_)) {
+            let has_uses = |digest: &&Digest| {
+                self.contents.get(*digest).is_some_and(|content| content.uses(by_manifest).next().is_some())
+            };
+            let encodings = selection.iter().flat_map(|digest| &self.contents[digest].encodings).filter(has_uses);
+            let encodings: Vec<Digest> = encodings.copied().collect();
+            selection.extend(encodings);
+        }
+        selection
     }
 
     /// By the number of the manifest.
@@ -150,12 +171,19 @@ impl Numbers {
 impl IndexedContent {
     fn new(file: &File) -> Self {
         let blobs = file.identity.slices().map(|slice| (slice.digest, slice.size)).collect();
-        Self { size: file.identity.size(), blobs, encoded_blobs: HashMap::new(), paths: HashMap::new() }
+        Self {
+            size: file.identity.size(),
+            blobs,
+            encoded_blobs: HashMap::new(),
+            encodings: HashSet::new(),
+            paths: HashMap::new(),
+        }
     }
 
     /// A manifest has it at `path`, as `file`.
     fn add(&mut self, path: SitePath, manifest: u32, file: &File) {
         let encodings = file.encodings.values().flat_map(Content::slices);
+        self.encodings.extend(file.encodings.values().map(Content::digest));
         self.encoded_blobs.extend(encodings.map(|slice| (slice.digest, slice.size)));
         self.paths.entry(path).or_default().push(manifest);
     }
@@ -397,6 +425,26 @@ mod tests {
         let site = site(&[&[("a", "secret"), ("b", "")], &[("a", "")]]);
         assert_eq!(plan(&path("a"), &site).unwrap().contents.into_keys().collect::<Vec<_>>(), [digest("secret")]);
         assert_eq!(plan(&path("b"), &site).unwrap_err().to_string(), "no release has a file that is not empty at `b`");
+    }
+
+    #[test]
+    fn encoded_copies_that_the_build_has_of_a_file_are_erased_with_it() {
+        let secret = [("keys.json", "secret"), ("keys.json.br", "br secret"), ("other.br", "br other")];
+        let site = site(&[&secret, &[("index.html", "x")]]);
+        let plan = plan(&path("keys.json"), &site).unwrap();
+        assert_eq!(
+            plan.contents.keys().copied().collect::<BTreeSet<_>>(),
+            [digest("secret"), digest("br secret")].into()
+        );
+        let copy = &plan.contents[&digest("br secret")];
+        assert_eq!(copy.content.paths.iter().map(SitePath::as_str).collect::<Vec<_>>(), ["keys.json.br"]);
+        assert_eq!((copy.own_blobs.len(), copy.shared_blobs.len()), (1, 0));
+        // One that a channel serves is named, and stays.
+        let site = self::site(&[&secret, &[("keys.json.br", "br secret")]]);
+        let plan = self::plan(&path("keys.json"), &site).unwrap();
+        assert_eq!(plan.contents.into_keys().collect::<Vec<_>>(), [digest("secret")]);
+        let (channel, path) = (ChannelName::live(), "keys.json.br".parse().unwrap());
+        assert_eq!(plan.in_use, [ContentInUse { digest: digest("br secret"), size: 9, channel, path }]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use verge_protocol::api::{BlobsStored, BuildCreated, ChannelHead, Limits};
 use verge_protocol::compression::{self, DecompressError};
 use verge_protocol::pack::{Decoder, Frame};
-use verge_protocol::{Build, BuildId, ChannelName, Content, Digest, Fallback, Rules, SiteName};
+use verge_protocol::{Build, BuildId, ChannelName, Content, Digest, Fallback, SiteName};
 
 use super::auth::Admin;
 use super::error::ApiError;
@@ -156,9 +156,14 @@ fn decompress(body: &[u8]) -> Result<Vec<u8>, ApiError> {
     })
 }
 
+/// Parses the description of a build, also of one that was stored before there were limits of rules: what is beyond them is not read.
 fn parse(description: &[u8]) -> Result<Build, ApiError> {
-    serde_json::from_slice(description)
-        .map_err(|error| ApiError::bad_request("invalid_build", format!("invalid build: {error}")))
+    let build: Build = serde_json::from_slice(description)
+        .map_err(|error| ApiError::bad_request("invalid_build", format!("invalid build: {error}")))?;
+    match build.rules.check() {
+        Ok(()) => Ok(build),
+        Err(error) => Err(limit_exceeded(error.to_string()).hint("combine or remove rules, and push again")),
+    }
 }
 
 fn check(build: &Build, limits: &Limits) -> Result<(), ApiError> {
@@ -178,9 +183,6 @@ fn check(build: &Build, limits: &Limits) -> Result<(), ApiError> {
     let bytes = build.bytes();
     if bytes > limits.build_bytes {
         return Err(limit_exceeded(format!("the build has {bytes} bytes: the limit is {}", limits.build_bytes)));
-    }
-    if build.rules.are_too_many() {
-        return Err(limit_exceeded(format!("the build has too many rules: the limit is {} of each kind", Rules::MAX)));
     }
     match &build.fallback {
         Fallback::SinglePage { path } if !build.files.contains_key(path) => {

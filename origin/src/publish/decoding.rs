@@ -1,6 +1,7 @@
 //! Whether bytes are in a content coding, and what they decode to. Synchronous, in bounded memory.
 
 use std::io::{BufRead as _, BufReader, Read};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use flate2::bufread::GzDecoder;
 use verge_protocol::digest::Hasher;
@@ -29,17 +30,49 @@ pub(super) enum Decoded {
     Valid,
     /// It decodes to the original.
     ToOriginal,
+    /// It was not decoded: the budget of the push was used up.
+    NotExamined,
 }
 
-/// Decodes the bytes of `encoded`: with an original, until more bytes have come out than it has, and than 16 MiB; else 1 MiB. Memory: 16 MiB for the window of brotli, and a few buffers. An error of `encoded` counts as its end.
-pub(super) fn examine(encoded: impl Read, coding: Coding, original: Option<Original>) -> Decoded {
+/// The bytes that a push may have decoded: 4 GiB, and what honest copies of its files decode to. Bombs of a few kilobytes would have the
+/// origin decode 16 MiB each.
+pub(super) struct DecodingBudget(AtomicI64);
+
+impl DecodingBudget {
+    const BYTES: u64 = 4 << 30;
+
+    /// The budget of a push of a build with so many bytes. Each of its files may be there in each coding.
+    pub(super) fn new(build_bytes: u64) -> Self {
+        let bytes = Self::BYTES.saturating_add(build_bytes.saturating_mul(Coding::ALL.len() as u64));
+        Self(AtomicI64::new(bytes.try_into().unwrap_or(i64::MAX)))
+    }
+
+    /// Whether nothing may be decoded any more.
+    pub(super) fn is_used_up(&self) -> bool {
+        self.0.load(Ordering::Relaxed) <= 0
+    }
+
+    /// Takes bytes that were decoded.
+    pub(super) fn take(&self, bytes: u64) {
+        self.0.fetch_sub(bytes.try_into().unwrap_or(i64::MAX), Ordering::Relaxed);
+    }
+}
+
+/// Decodes the bytes of `encoded`: with an original, until more bytes have come out than it has, and than 16 MiB; else 1 MiB. Memory: 16 MiB for the window of brotli, and a few buffers. An error of `encoded` counts as its end. What came out
+/// is taken from `budget`, which is not used up before: the last content may go beyond it.
+pub(super) fn examine(
+    encoded: impl Read,
+    coding: Coding,
+    original: Option<Original>,
+    budget: &DecodingBudget,
+) -> Decoded {
     let mut encoded = BufReader::with_capacity(BUFFER, encoded);
     let output_max = original.map_or(UNCOMPARED_BYTES, |original| original.size.max(EXAMINED_BYTES));
     let hasher = original.map(|_| Hasher::default());
     let output = match coding {
-        Coding::Gzip => output(&mut GzDecoder::new(&mut encoded), output_max, hasher),
+        Coding::Gzip => output(&mut GzDecoder::new(&mut encoded), output_max, hasher, budget),
         Coding::Br if has_large_window(&mut encoded) => None,
-        Coding::Br => output(&mut brotli::Decompressor::new(&mut encoded, BUFFER), output_max, hasher),
+        Coding::Br => output(&mut brotli::Decompressor::new(&mut encoded, BUFFER), output_max, hasher, budget),
     };
     match output {
         None => Decoded::Invalid,
@@ -63,7 +96,7 @@ enum Output {
 }
 
 /// `None` if the decoder fails within the first `max` bytes.
-fn output(decoder: &mut impl Read, max: u64, mut hasher: Option<Hasher>) -> Option<Output> {
+fn output(decoder: &mut impl Read, max: u64, mut hasher: Option<Hasher>, budget: &DecodingBudget) -> Option<Output> {
     let mut buffer = vec![0; BUFFER];
     let mut size = 0;
     loop {
@@ -74,6 +107,7 @@ fn output(decoder: &mut impl Read, max: u64, mut hasher: Option<Hasher>) -> Opti
             return is_end.then(|| Output::Whole(hasher.map(Hasher::finish)));
         }
         size += read as u64;
+        budget.take(read as u64);
         if size > max {
             return Some(Output::Longer);
         }
@@ -115,6 +149,25 @@ mod tests {
         }
     }
 
+    fn examined(encoded: impl Read, coding: Coding, original: Option<Original>) -> Decoded {
+        examine(encoded, coding, original, &DecodingBudget::new(0))
+    }
+
+    #[test]
+    fn budget_of_a_push_is_what_was_decoded() {
+        let budget = DecodingBudget(AtomicI64::new(25_000));
+        for (decoded, is_used_up) in [(10_000, false), (10_000, false), (10_000, true)] {
+            let plain = text(decoded);
+            let bytes = encoded(&plain, Coding::Gzip);
+            assert_eq!(examine(&*bytes, Coding::Gzip, Some(original(&plain)), &budget), Decoded::ToOriginal);
+            assert_eq!(budget.is_used_up(), is_used_up);
+        }
+        // Copies of all files in each coding are always decoded.
+        let budget = DecodingBudget::new(50 << 30);
+        budget.take(100 << 30);
+        assert!(!budget.is_used_up());
+    }
+
     fn original(plain: &[u8]) -> Original {
         Original { digest: Digest::of(plain), size: plain.len() as u64 }
     }
@@ -129,12 +182,12 @@ mod tests {
             for size in [0, 1, 5000, 300_000] {
                 let plain = text(size);
                 let bytes = encoded(&plain, coding);
-                assert_eq!(examine(&*bytes, coding, Some(original(&plain))), Decoded::ToOriginal, "{coding} {size}");
-                assert_eq!(examine(&*bytes, coding, None), Decoded::Valid, "{coding} {size}");
+                assert_eq!(examined(&*bytes, coding, Some(original(&plain))), Decoded::ToOriginal, "{coding} {size}");
+                assert_eq!(examined(&*bytes, coding, None), Decoded::Valid, "{coding} {size}");
                 let other: Vec<u8> = plain.iter().map(|byte| byte ^ 1).chain(*b"x").collect();
                 for length in [size + 1, size, size / 2] {
                     let other = Some(original(&other[..length])).filter(|other| other.digest != Digest::of(&plain));
-                    assert_eq!(examine(&*bytes, coding, other), Decoded::Valid, "{coding} {size} {length}");
+                    assert_eq!(examined(&*bytes, coding, other), Decoded::Valid, "{coding} {size} {length}");
                 }
             }
         }
@@ -156,7 +209,7 @@ mod tests {
                 ("twice", &twice),
             ] {
                 for original in [None, Some(original(&plain))] {
-                    assert_eq!(examine(bytes, coding, original), Decoded::Invalid, "{coding} {name}");
+                    assert_eq!(examined(bytes, coding, original), Decoded::Invalid, "{coding} {name}");
                 }
             }
         }
@@ -165,8 +218,8 @@ mod tests {
     #[test]
     fn each_coding_is_told_from_the_other() {
         let plain = text(5000);
-        assert_eq!(examine(&*encoded(&plain, Coding::Gzip), Coding::Br, None), Decoded::Invalid);
-        assert_eq!(examine(&*encoded(&plain, Coding::Br), Coding::Gzip, None), Decoded::Invalid);
+        assert_eq!(examined(&*encoded(&plain, Coding::Gzip), Coding::Br, None), Decoded::Invalid);
+        assert_eq!(examined(&*encoded(&plain, Coding::Br), Coding::Gzip, None), Decoded::Invalid);
     }
 
     /// Counts the bytes that are read.
@@ -188,7 +241,7 @@ mod tests {
             let bomb = encoded(&plain, coding);
             for (original, bytes) in [(None, UNCOMPARED_BYTES), (Some(original(b"x")), EXAMINED_BYTES)] {
                 let mut read = 0;
-                assert_eq!(examine(Counting(&bomb, &mut read), coding, original), Decoded::Valid, "{coding}");
+                assert_eq!(examined(Counting(&bomb, &mut read), coding, original), Decoded::Valid, "{coding}");
                 assert!(read as u64 <= bytes + (1 << 20), "{coding}: {read} bytes were read");
             }
         }
@@ -200,8 +253,8 @@ mod tests {
         for coding in Coding::ALL {
             let whole = encoded(&plain, coding);
             let stale = Some(original(&plain[..1000]));
-            assert_eq!(examine(&whole[..whole.len() - 1], coding, stale), Decoded::Invalid, "{coding}");
-            assert_eq!(examine(&*whole, coding, stale), Decoded::Valid, "{coding}");
+            assert_eq!(examined(&whole[..whole.len() - 1], coding, stale), Decoded::Invalid, "{coding}");
+            assert_eq!(examined(&*whole, coding, stale), Decoded::Valid, "{coding}");
         }
     }
 
@@ -217,6 +270,6 @@ mod tests {
         };
         brotli::BrotliCompress(&mut &*text(5000), &mut bytes, &parameters).unwrap();
         assert_eq!(bytes[0] & 0x7f, 0x11, "the encoder has not used a large window");
-        assert_eq!(examine(&*bytes, Coding::Br, None), Decoded::Invalid);
+        assert_eq!(examined(&*bytes, Coding::Br, None), Decoded::Invalid);
     }
 }

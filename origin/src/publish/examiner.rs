@@ -1,9 +1,9 @@
 //! Reads the contents of a build whose bytes decide how they are served, and only those.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
 use std::num::NonZero;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Buf as _, Bytes};
 use futures_util::{StreamExt as _, TryStreamExt as _};
@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, mpsc};
 use verge_protocol::{Build, Coding, Content, Digest};
 
 use super::contents::Contents;
-use super::decoding::{self, Decoded, Original};
+use super::decoding::{self, Decoded, DecodingBudget, Original};
 use super::error::PublishError;
 use super::file_format::{self, Answers, FileFormats, Question};
 use super::text;
@@ -59,19 +59,22 @@ impl Examiner {
 
     /// The formats of the files of a build, all of whose blobs the store has.
     pub(super) async fn formats(&self, build: &Build) -> Result<FileFormats, PublishError> {
+        let budget = Arc::new(DecodingBudget::new(build.bytes()));
         let mut answered = HashMap::new();
-        let mut open = HashMap::new();
+        // In the order of paths: what is beyond the budget is the same each time.
+        let (mut open, mut seen) = (Vec::new(), HashSet::new());
         {
             let remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
             for question in file_format::questions(build) {
                 let key = Key::of(&question);
                 match remembered.get(&key) {
                     Some(answer) => drop(answered.insert(key, *answer)),
-                    None => drop(open.insert(key, question)),
+                    None if seen.insert(key) => open.push((key, question)),
+                    None => {}
                 }
             }
         }
-        let open = open.into_iter().map(|(key, question)| self.answer(key, question));
+        let open = open.into_iter().map(|(key, question)| self.answer(key, question, &budget));
         let new: HashMap<Key, Answer> = futures_util::stream::iter(open.collect::<Vec<_>>())
             .buffer_unordered(self.concurrency)
             .try_collect()
@@ -81,11 +84,16 @@ impl Examiner {
         Ok(FileFormats::decide(build, &answers(answered)))
     }
 
-    async fn answer(&self, key: Key, question: Question<'_>) -> Result<(Key, Answer), PublishError> {
+    async fn answer(
+        &self,
+        key: Key,
+        question: Question<'_>,
+        budget: &Arc<DecodingBudget>,
+    ) -> Result<(Key, Answer), PublishError> {
         let answer = match question {
             Question::Text(content) => Answer::Text(self.is_text(content).await?),
             Question::Decode(content, coding, original) => {
-                Answer::Decoded(self.decode(content, coding, original).await?)
+                Answer::Decoded(self.decode(content, coding, original, budget).await?)
             }
         };
         Ok((key, answer))
@@ -103,11 +111,16 @@ impl Examiner {
         content: &Content,
         coding: Coding,
         original: Option<Original>,
+        budget: &Arc<DecodingBudget>,
     ) -> Result<Decoded, PublishError> {
         let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
+        if budget.is_used_up() {
+            return Ok(Decoded::NotExamined);
+        }
+        let budget = Arc::clone(budget);
         let (sender, blobs) = mpsc::channel(1);
         let decoding = tokio::task::spawn_blocking(move || {
-            decoding::examine(BlobReader { blobs, rest: Bytes::new() }, coding, original)
+            decoding::examine(BlobReader { blobs, rest: Bytes::new() }, coding, original, &budget)
         });
         for slice in content.slices() {
             // On an error the decoder sees the end, and what it says is not used.
@@ -127,7 +140,9 @@ impl Examiner {
         if remembered.len() + new.len() > REMEMBERED_MAX {
             remembered.clear();
         }
-        remembered.extend(new.iter().take(REMEMBERED_MAX).map(|(key, answer)| (*key, *answer)));
+        // What was not examined is examined by the next push, which has the other answers already.
+        let new = new.iter().filter(|(_, answer)| **answer != Answer::Decoded(Decoded::NotExamined));
+        remembered.extend(new.take(REMEMBERED_MAX).map(|(key, answer)| (*key, *answer)));
     }
 }
 

@@ -132,7 +132,7 @@ impl FileFormats {
     /// Decides by the names of the files and the answers to the [`questions`] about them. What is not answered is not so.
     pub(super) fn decide(build: &Build, answers: &Answers) -> Self {
         let mut formats = Self::default();
-        let mut mismatches = Vec::new();
+        let (mut mismatches, mut not_examined) = (Vec::new(), Vec::new());
         for (path, content) in &build.files {
             let Some(name) = EncodedName::parse(path) else {
                 formats.by_path.insert(path.clone(), plain_format(path, content, answers));
@@ -141,14 +141,17 @@ impl FileFormats {
             let original = name.original(build);
             let question = (content.digest(), name.coding, original.as_ref().map(as_original));
             let decoded = answers.decoded.get(&question).copied().unwrap_or(Decoded::Invalid);
-            if let Some((original_path, original)) = original {
+            if decoded == Decoded::NotExamined {
+                not_examined.push(path);
+            } else if let Some((original_path, original)) = original {
                 if decoded != Decoded::ToOriginal {
                     mismatches.push((path, original_path));
                 } else if content.size() + SAVING_MIN as u64 <= original.size() {
                     formats.given.entry((original.digest(), name.coding)).or_insert_with(|| content.clone());
                 }
             }
-            let loaded = name.media_type_if_loaded().filter(|_| decoded != Decoded::Invalid);
+            let loaded =
+                name.media_type_if_loaded().filter(|_| !matches!(decoded, Decoded::Invalid | Decoded::NotExamined));
             let format = match loaded {
                 Some(media_type) => FileFormat { media_type, content_encoding: Some(name.coding), is_encodable: false },
                 // Whatever it is, it claims to be encoded already.
@@ -158,6 +161,13 @@ impl FileFormats {
             formats.by_path.insert(path.clone(), format);
         }
         formats.warnings.extend(warning(&mismatches));
+        if let Some(path) = not_examined.first() {
+            let count = not_examined.len();
+            formats.warnings.push(format!(
+                "{count} encoded files were not decoded, {path} first, since the others decode to far more than the build has: they are served as \
+                 they are, as files of their own. Push again to have the rest examined"
+            ));
+        }
         formats
     }
 }

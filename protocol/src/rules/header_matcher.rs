@@ -1,37 +1,26 @@
 //! Finds all of many header rules that apply to a path.
 
-use std::collections::HashMap;
-
 use super::header_pattern::{FoldedPath, HeaderPattern};
+use super::pattern_tree::PatternTree;
 
 /// Patterns of header rules in their order, compiled to a tree of their literal segments: a path is compared only with patterns that begin
 /// as it does.
 #[derive(Debug, Default)]
 pub struct HeaderMatcher {
     patterns: Vec<HeaderPattern>,
-    root: Node,
-}
-
-#[derive(Debug, Default)]
-struct Node {
-    /// The patterns whose literal segments end here, as numbers in their order.
-    patterns: Vec<usize>,
-    next: HashMap<Box<str>, Node>,
+    /// Patterns by the segments that they begin with.
+    starts: PatternTree,
 }
 
 impl HeaderMatcher {
-    /// Compiles `patterns`.
+    /// Compiles `patterns`, of which there are fewer than 2³².
     pub fn new(patterns: impl Iterator<Item = HeaderPattern>) -> Self {
         let patterns: Vec<HeaderPattern> = patterns.collect();
-        let mut root = Node::default();
-        for (index, pattern) in patterns.iter().enumerate() {
-            let mut node = &mut root;
-            for segment in pattern.literal_segments() {
-                node = node.next.entry(segment.into()).or_default();
-            }
-            node.patterns.push(index);
+        let mut starts = PatternTree::default();
+        for (index, pattern) in (0..u32::MAX).zip(&patterns) {
+            starts.add_literals(pattern.literal_segments(), index);
         }
-        Self { patterns, root }
+        Self { patterns, starts }
     }
 
     /// Whether there is no pattern.
@@ -41,13 +30,8 @@ impl HeaderMatcher {
 
     /// The numbers of all patterns that match, in their order.
     pub fn find(&self, path: &FoldedPath) -> Vec<usize> {
-        let mut found = Vec::new();
-        let mut node = Some(&self.root);
-        let mut segments = path.segments();
-        while let Some(current) = node {
-            found.extend(current.patterns.iter().filter(|index| self.patterns[**index].matches(path)));
-            node = segments.next().and_then(|segment| current.next.get(segment));
-        }
+        let indexes = self.starts.along(path.segments()).map(|index| index as usize);
+        let mut found: Vec<usize> = indexes.filter(|index| self.patterns[*index].matches(path)).collect();
         found.sort_unstable();
         found
     }

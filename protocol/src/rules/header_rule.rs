@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::bounded::{self, HEADERS_MAX};
 use super::header_pattern::HeaderPattern;
 
 /// What responses at some paths carry.
@@ -14,8 +15,12 @@ pub struct HeaderRule {
     #[serde(rename = "for")]
     pub pattern: HeaderPattern,
     /// In their order: a later one replaces an earlier one of the same name, and the rule replaces earlier rules.
+    #[serde(deserialize_with = "bounded::first::<_, _, HEADERS_READ>")]
     pub headers: Vec<HeaderChange>,
 }
+
+/// The headers of a rule that are read: one more than it may have, which shows that there are more.
+const HEADERS_READ: usize = HEADERS_MAX + 1;
 
 /// A header with the value that it gets, or without any if it is taken off. As JSON `["x-frame-options","DENY"]`, `["x-a",null]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,10 +1,12 @@
 //! Paths that are protected by passwords (HTTP Basic authentication, RFC 7617).
 
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::bounded;
 use super::header_pattern::HeaderPattern;
 
 /// Paths that only some users may read.
@@ -18,7 +20,30 @@ pub struct PasswordRule {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub only_previews: bool,
     /// Those who may read. A later rule for a path replaces an earlier one.
+    #[serde(deserialize_with = "bounded::first::<_, _, USERS_READ>")]
     pub users: Vec<Credential>,
+}
+
+/// The users of a rule that are read: more than it may have now, and as many as older origins have taken in good faith.
+const USERS_READ: usize = 10_000;
+
+/// The longest user and password, in bytes, with the colon between them.
+pub const USER_AND_PASSWORD_MAX: usize = 512;
+
+impl PasswordRule {
+    /// Whether these are the user and the password of one of its users. Takes the same time for each text of the same length; longer ones than
+    /// [`USER_AND_PASSWORD_MAX`] are not hashed.
+    pub fn admits(&self, user_and_password: &[u8]) -> bool {
+        if user_and_password.len() > USER_AND_PASSWORD_MAX {
+            return false;
+        }
+        // Users of one name have one salt.
+        let mut digests: HashMap<&[u8; 16], [u8; 32]> = HashMap::new();
+        self.users.iter().fold(false, |is_admitted, user| {
+            let digest = digests.entry(&user.salt).or_insert_with(|| digest_of(&user.salt, user_and_password));
+            is_admitted | user.has_digest(digest)
+        })
+    }
 }
 
 /// A user and a password, as a salted digest: `salt:digest`, both in hex.
@@ -50,7 +75,10 @@ impl Credential {
 
     /// Whether these are the user and the password. Takes the same time for each text of the same length.
     pub fn is(&self, user_and_password: &[u8]) -> bool {
-        let digest = digest_of(&self.salt, user_and_password);
+        self.has_digest(&digest_of(&self.salt, user_and_password))
+    }
+
+    fn has_digest(&self, digest: &[u8; 32]) -> bool {
         digest.iter().zip(&self.digest).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
     }
 }
@@ -110,6 +138,20 @@ mod tests {
         let text = |site, user| String::from(Credential::new(site, user));
         assert_ne!(text("demo", "ann:x")[33..], text("other", "ann:x")[33..]);
         assert_ne!(text("demo", "ann:x")[33..], text("demo", "bob:x")[33..]);
+    }
+
+    #[test]
+    fn rule_admits_each_of_its_users_with_a_password_of_at_most_512_bytes() {
+        let long = format!("ann:{}", "p".repeat(USER_AND_PASSWORD_MAX - 4));
+        let too_long = format!("ann:{}", "p".repeat(USER_AND_PASSWORD_MAX - 3));
+        let users = ["ann:x", "ann:y", "bob:z", &long, &too_long].map(|user| Credential::new("demo", user)).into();
+        let rule = PasswordRule { pattern: "/*".parse().unwrap(), only_previews: false, users };
+        for user in ["ann:x", "ann:y", "bob:z", &long] {
+            assert!(rule.admits(user.as_bytes()), "{user}");
+        }
+        for user in ["ann:z", "bob:x", "", &too_long] {
+            assert!(!rule.admits(user.as_bytes()), "{user}");
+        }
     }
 
     #[test]

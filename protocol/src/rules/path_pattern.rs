@@ -1,10 +1,12 @@
 //! Patterns of paths in redirect rules: `/blog/:slug`, `/old/*`.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
 use percent_encoding::percent_decode_str;
+use unicode_normalization::char::decompose_canonical;
 
 use crate::nfc::nfc;
 use crate::path::SitePath;
@@ -128,57 +130,102 @@ impl PathPattern {
         examples
     }
 
+    /// Whether something may follow its first wildcard, and end with another one.
+    pub(super) fn has_two_wildcards(&self) -> bool {
+        self.segments.iter().filter(|segment| segment.is_wildcard()).count() > 1
+    }
+
     /// What it captures of `path`; `None` if it does not match. Of two ways to match, a wildcard takes as much as possible.
+    ///
+    /// Takes time in proportion to the path and the pattern.
     pub fn captures<'p>(&'p self, path: &SplitPath<'p>) -> Option<Captures<'p>> {
         let mut captures = Captures::default();
-        captures_from(&self.segments, path, 0, &mut captures).then_some(captures)
-    }
-}
-
-/// Whether `pattern` matches `path` from the segment `at`; then `captures` has what it captures.
-fn captures_from<'p>(pattern: &'p [Segment], path: &SplitPath<'p>, at: usize, captures: &mut Captures<'p>) -> bool {
-    let Some((first, rest)) = pattern.split_first() else { return at == path.len() };
-    match first {
-        Segment::Literal(text) => path.decoded(at) == Some(text) && captures_from(rest, path, at + 1, captures),
-        Segment::Placeholder(name) => {
-            let Some(raw) = path.raw(at).filter(|raw| !raw.is_empty()) else { return false };
-            captures.push(name, raw);
-            captures_from(rest, path, at + 1, captures)
+        let Some(at) = self.segments.iter().position(Segment::is_wildcard) else {
+            let is_match = path.len() == self.segments.len() && capture_each(&self.segments, path, 0, &mut captures);
+            return is_match.then_some(captures);
+        };
+        let (head, rest) = self.segments.split_at(at);
+        let (wildcard, tail) = rest.split_first()?;
+        if !capture_each(head, path, 0, &mut captures) {
+            return None;
         }
-        Segment::Wildcard => {
-            let Some(start) = path.start(at) else {
-                captures.push(PathPattern::SPLAT, "");
-                return captures_from(rest, path, at, captures);
-            };
-            wildcard_captures(rest, path, start, at, captures)
+        // The byte where what the wildcard stands for begins, and the first segment that may follow it.
+        let (start, next) = match wildcard {
+            Segment::Prefix(prefix) => (path.end_of_prefix(at, prefix)?, at + 1),
+            _ => (path.start(at).unwrap_or(usize::MAX), at),
+        };
+        let Some((last, before)) = tail.split_last() else {
+            captures.push(PathPattern::SPLAT, path.between(start, None));
+            return Some(captures);
+        };
+        if !last.is_wildcard() {
+            // All that follows it is fixed, and ends with the path.
+            let end = path.len().checked_sub(tail.len()).filter(|end| *end >= next)?;
+            captures.push(PathPattern::SPLAT, path.between(start, Some(end)));
+            return capture_each(tail, path, end, &mut captures).then_some(captures);
         }
-        Segment::Prefix(prefix) => {
-            let Some(start) = path.end_of_prefix(at, prefix) else { return false };
-            wildcard_captures(rest, path, start, at + 1, captures)
-        }
-    }
-}
-
-/// Like [`captures_from`], after a wildcard that captures the path from the byte `start` to before the segment `end` or a later one.
-fn wildcard_captures<'p>(
-    rest: &'p [Segment],
-    path: &SplitPath<'p>,
-    start: usize,
-    end: usize,
-    captures: &mut Captures<'p>,
-) -> bool {
-    if rest.is_empty() {
-        captures.push(PathPattern::SPLAT, path.between(start, None));
-        return true;
-    }
-    (end..=path.len()).rev().any(|end| {
-        let before = captures.0.len();
+        let end = last_occurrence(before, last, path, next)?;
         captures.push(PathPattern::SPLAT, path.between(start, Some(end)));
-        captures_from(rest, path, end, captures) || {
-            captures.0.truncate(before);
-            false
-        }
+        let is_match = capture_each(before, path, end, &mut captures);
+        let at = end + before.len();
+        let start = match last {
+            Segment::Prefix(prefix) => path.end_of_prefix(at, prefix)?,
+            _ => path.start(at).unwrap_or(usize::MAX),
+        };
+        captures.push(PathPattern::SPLAT, path.between(start, None));
+        is_match.then_some(captures)
+    }
+}
+
+impl Segment {
+    fn is_wildcard(&self) -> bool {
+        matches!(self, Self::Wildcard | Self::Prefix(_))
+    }
+}
+
+/// Whether `pattern`, which has no wildcard, matches the segments of `path` from `at` on; `captures` gets what it captures.
+fn capture_each<'p>(pattern: &'p [Segment], path: &SplitPath<'p>, at: usize, captures: &mut Captures<'p>) -> bool {
+    pattern.iter().zip(at..).all(|(segment, at)| match segment {
+        Segment::Literal(text) => path.decoded(at) == Some(text),
+        Segment::Placeholder(name) => match path.raw(at).filter(|raw| !raw.is_empty()) {
+            Some(raw) => {
+                captures.push(name, raw);
+                true
+            }
+            None => false,
+        },
+        Segment::Wildcard | Segment::Prefix(_) => false,
     })
+}
+
+/// The last segment from `next` on at which `pattern`, which has no wildcard, matches, before what `last` matches.
+///
+/// Compares all places at once, a bit for each (Shift-And): a pattern has at most as many segments as there are bits.
+fn last_occurrence(pattern: &[Segment], last: &Segment, path: &SplitPath<'_>, next: usize) -> Option<usize> {
+    const { assert!(SEGMENTS_MAX <= 128, "a bit for each segment") };
+    let mut literals: HashMap<&str, u128> = HashMap::new();
+    let mut placeholders = 0;
+    for (segment, bit) in pattern.iter().zip((0..128).map(|place| 1_u128 << place)) {
+        match segment {
+            Segment::Literal(text) => *literals.entry(text).or_default() |= bit,
+            _ => placeholders |= bit,
+        }
+    }
+    let whole = 1_u128 << pattern.len().checked_sub(1)?;
+    let (mut matched, mut found) = (0_u128, None);
+    for at in next..path.len() {
+        let segment = path.decoded(at)?;
+        let possible = literals.get(segment).copied().unwrap_or(0) | if segment.is_empty() { 0 } else { placeholders };
+        matched = ((matched << 1) | 1) & possible;
+        let follows = || match last {
+            Segment::Prefix(prefix) => path.decoded(at + 1).is_some_and(|segment| segment.starts_with(&**prefix)),
+            _ => true,
+        };
+        if matched & whole != 0 && follows() {
+            found = Some(at + 1 - pattern.len());
+        }
+    }
+    found
 }
 
 impl FromStr for PathPattern {
@@ -210,10 +257,9 @@ impl FromStr for PathPattern {
             }
         });
         let segments: Box<[Segment]> = segments.collect();
-        let is_wildcard = |segment: &&Segment| matches!(segment, Segment::Wildcard | Segment::Prefix(_));
         let before_last = segments.split_last().map_or(&[][..], |(_, before)| before);
-        let are_side_by_side = segments.windows(2).any(|pair| pair.iter().all(|segment| is_wildcard(&segment)));
-        if are_side_by_side || before_last.iter().filter(is_wildcard).count() > 1 {
+        let are_side_by_side = segments.windows(2).any(|pair| pair.iter().all(Segment::is_wildcard));
+        if are_side_by_side || before_last.iter().filter(|segment| segment.is_wildcard()).count() > 1 {
             return error(PathPatternError::Wildcards);
         }
         Ok(Self { text: text.into(), segments })
@@ -320,12 +366,47 @@ impl<'a> SplitPath<'a> {
         if !decoded.starts_with(prefix) {
             return None;
         }
-        // The shortest start of the segment as in the request that decodes to the prefix. Composed, a byte
-        // is nine at most.
-        let is_end = |end: &usize| raw.is_char_boundary(*end) && decode(&raw[..*end]) == prefix;
-        let end = self.start(index)? + (prefix.len()..=raw.len().min(9 * prefix.len())).find(is_end)?;
+        let end = self.start(index)? + length_of(raw, prefix)?;
         Some(if self.path[end..].starts_with('/') { end + 1 } else { end })
     }
+}
+
+/// The bytes of the shortest start of `raw`, percent-encoded, that decodes to `prefix`, which is composed. Bytes that are not UTF-8 are no
+/// part of one.
+fn length_of(raw: &str, prefix: &str) -> Option<usize> {
+    // Decomposed, texts are as long as all of their characters: only one start can be the prefix.
+    let decomposed_length = |character: char| {
+        let mut length = 0;
+        decompose_canonical(character, |_| length += 1);
+        length
+    };
+    let mut missing: usize = prefix.chars().map(decomposed_length).sum();
+    let (mut bytes, mut length) = (Vec::new(), 0);
+    let mut rest = raw.bytes().enumerate();
+    while missing > 0 {
+        // A character, decoded.
+        let (at, mut byte) = rest.next()?;
+        length = at + 1;
+        if byte == b'%'
+            && let Some(digits) = raw.get(at + 1..at + 3)
+            && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+        {
+            byte = u8::from_str_radix(digits, 16).ok()?;
+            length = at + 3;
+            rest.nth(1);
+        }
+        bytes.push(byte);
+        match std::str::from_utf8(&bytes) {
+            Ok(text) => {
+                missing = missing.checked_sub(text.chars().map(decomposed_length).sum())?;
+                bytes.clear();
+            }
+            // The first bytes of a character.
+            Err(error) if error.error_len().is_none() => {}
+            Err(_) => return None,
+        }
+    }
+    (decode(&raw[..length]) == prefix).then_some(length)
 }
 
 /// What a rule captured of a request: names with texts, percent-encoded as in the request.
@@ -345,7 +426,74 @@ impl<'a> Captures<'a> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// Tries all ways to match, those first in which a wildcard takes much.
+    fn captures_by_trying<'p>(
+        pattern: &'p [Segment],
+        path: &SplitPath<'p>,
+        at: usize,
+        captures: &mut Captures<'p>,
+    ) -> bool {
+        let Some((first, rest)) = pattern.split_first() else { return at == path.len() };
+        let (start, next) = match first {
+            Segment::Literal(text) => {
+                return path.decoded(at) == Some(text) && captures_by_trying(rest, path, at + 1, captures);
+            }
+            Segment::Placeholder(name) => {
+                let Some(raw) = path.raw(at).filter(|raw| !raw.is_empty()) else { return false };
+                captures.push(name, raw);
+                return captures_by_trying(rest, path, at + 1, captures);
+            }
+            Segment::Wildcard => (path.start(at).unwrap_or(usize::MAX), at),
+            Segment::Prefix(prefix) => match path.end_of_prefix(at, prefix) {
+                Some(start) => (start, at + 1),
+                None => return false,
+            },
+        };
+        if rest.is_empty() {
+            captures.push(PathPattern::SPLAT, path.between(start, None));
+            return true;
+        }
+        (next..=path.len()).rev().any(|end| {
+            let before = captures.0.len();
+            captures.push(PathPattern::SPLAT, path.between(start, Some(end)));
+            captures_by_trying(rest, path, end, captures) || {
+                captures.0.truncate(before);
+                false
+            }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn one_pass_captures_what_trying_all_ways_captures(
+            pattern in "/((a|b|:x|\\*|a\\*)(/(a|b|:y)){1,3}(/\\*|/a\\*|/:z/)?)?",
+            path in "/{1,2}((a|b|ab|%61)/?){0,7}",
+        ) {
+            let pattern: PathPattern = pattern.parse().unwrap();
+            let path = SplitPath::new(&path);
+            let mut expected = Captures::default();
+            let expected = captures_by_trying(&pattern.segments, &path, 0, &mut expected).then_some(expected);
+            prop_assert_eq!(pattern.captures(&path), expected, "{} {:?}", pattern, path);
+        }
+
+        /// The shortest start that decodes to the text is found.
+        #[test]
+        fn length_of_a_start_is_found_without_trying(
+            raw in "(a|b|e|é|e\u{301}|%C3%A9|%65|%cc%81|\u{323}|%|%2){0,6}", length in 0..6_usize,
+        ) {
+            let decoded = decode(&raw).into_owned();
+            let prefix: String = decoded.chars().take(length).collect();
+            if nfc(&prefix) == prefix && !prefix.is_empty() && !prefix.contains('\u{fffd}') {
+                let is_end = |end: &usize| raw.is_char_boundary(*end) && decode(&raw[..*end]) == *prefix;
+                let expected = (1..=raw.len()).find(is_end);
+                prop_assert_eq!(length_of(&raw, &prefix), expected, "{} {}", raw, prefix);
+            }
+        }
+    }
 
     fn captured(pattern: &str, path: &str, name: &str) -> Option<String> {
         let pattern: PathPattern = pattern.parse().unwrap();

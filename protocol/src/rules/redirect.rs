@@ -1,12 +1,14 @@
 //! Redirect rules: what `_redirects` and `[[redirects]]` of `netlify.toml` say.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
+use super::bounded;
 use super::path_pattern::{Captures, PathPattern, PathPatternError, SplitPath};
 use super::target::{Target, TargetError};
 
@@ -32,7 +34,7 @@ pub struct Fields {
     /// A path pattern, or a URL with one.
     pub from: String,
     /// The parameters that the query must have: with this value, or with any for `:name`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "bounded::map::<_, _, 1000>")]
     pub query: BTreeMap<String, String>,
     /// A path or a URL.
     pub to: String,
@@ -95,14 +97,33 @@ pub enum RedirectError {
 /// A request, as far as rules depend on it.
 #[derive(Debug)]
 pub struct RuleRequest<'a> {
-    /// `https` or `http`.
-    pub scheme: &'a str,
-    /// In lowercase, without the port.
-    pub host: &'a str,
+    scheme: &'a str,
+    host: &'a str,
+    path: &'a SplitPath<'a>,
+    query: Option<&'a str>,
+    /// Of the query, once a rule has asked for one: the last value of each, decoded.
+    parameters: OnceCell<HashMap<String, String>>,
+}
+
+impl<'a> RuleRequest<'a> {
+    /// A request with `scheme`, `https` or `http`, for `host`, in lowercase and without the port. `query` is as in the request.
+    pub fn new(scheme: &'a str, host: &'a str, path: &'a SplitPath<'a>, query: Option<&'a str>) -> Self {
+        Self { scheme, host, path, query, parameters: OnceCell::new() }
+    }
+
     /// The path.
-    pub path: &'a SplitPath<'a>,
-    /// The query, as in the request.
-    pub query: Option<&'a str>,
+    pub(super) fn path(&self) -> &'a SplitPath<'a> {
+        self.path
+    }
+
+    /// The parameters of the query by name, decoded as a form (URL Standard §5.1): the last value of each. One without `=` is none. The
+    /// query is parsed once, whatever the number of rules.
+    pub(super) fn parameters(&self) -> &HashMap<String, String> {
+        self.parameters.get_or_init(|| {
+            let pairs = self.query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+            pairs.map(|(name, value)| (decode_form(name), decode_form(value))).collect()
+        })
+    }
 }
 
 impl Redirect {
@@ -159,21 +180,36 @@ impl Redirect {
     ///
     /// A redirect does not apply to where it leads itself, with or without a slash at the end: a browser would follow it for ever.
     pub fn captures<'r>(&'r self, request: &RuleRequest<'r>) -> Option<Captures<'r>> {
-        if let Some(site) = &self.site
-            && (site.scheme != request.scheme || *site.host != *request.host)
-        {
+        if !self.meets_conditions(request) {
             return None;
         }
         let mut captures = self.from.captures(request.path)?;
         for (name, wanted) in &self.query {
-            let value = parameter(request.query?, name)?;
-            match wanted {
-                QueryValue::Is(text) if **text == *value => {}
-                QueryValue::Is(_) => return None,
-                QueryValue::Any(name) => captures.push(name, utf8_percent_encode(&value, RESERVED).to_string()),
+            if let QueryValue::Any(captured) = wanted {
+                let value = request.parameters().get(name)?;
+                captures.push(captured, utf8_percent_encode(value, RESERVED).to_string());
             }
         }
         (!self.leads_to(request, &captures)).then_some(captures)
+    }
+
+    /// Whether the request has the host and the query that it asks for.
+    pub(super) fn meets_conditions(&self, request: &RuleRequest<'_>) -> bool {
+        let is_met = |(name, wanted): (&String, &QueryValue)| match (request.parameters().get(name), wanted) {
+            (None, _) => false,
+            (Some(value), QueryValue::Is(text)) => **text == **value,
+            (Some(_), QueryValue::Any(_)) => true,
+        };
+        let is_of_site = |site: &SiteCondition| site.scheme == request.scheme && *site.host == *request.host;
+        self.site.as_ref().is_none_or(is_of_site) && self.query.iter().all(is_met)
+    }
+
+    /// The parameters that the query must have, with their values; `None` for any value.
+    pub(super) fn parameters(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.query.iter().map(|(name, value)| match value {
+            QueryValue::Is(text) => (&**name, Some(&**text)),
+            QueryValue::Any(_) => (&**name, None),
+        })
     }
 
     /// Whether it redirects to the request itself, or has led to it.
@@ -197,15 +233,6 @@ impl Redirect {
 
 /// All that is reserved or not allowed in a URL (RFC 3986 §2.3).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// The last value of a parameter, decoded as a form (URL Standard §5.1). A parameter without `=` has none.
-fn parameter(query: &str, name: &str) -> Option<String> {
-    let pairs = query.split('&').rev().filter_map(|pair| pair.split_once('='));
-    pairs
-        .map(|(key, value)| (decode_form(key), value))
-        .find(|(key, _)| key == name)
-        .map(|(_, value)| decode_form(value))
-}
 
 fn decode_form(text: &str) -> String {
     let spaces = if text.contains('+') { Cow::Owned(text.replace('+', " ")) } else { Cow::Borrowed(text) };
@@ -303,7 +330,7 @@ mod tests {
         let (host, target) = rest.split_at(rest.find('/').unwrap());
         let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
         let path = SplitPath::new(path);
-        let captures = rule.captures(&RuleRequest { scheme, host, path: &path, query })?;
+        let captures = rule.captures(&RuleRequest::new(scheme, host, &path, query))?;
         Some(rule.to().location(&captures, query))
     }
 

@@ -1,31 +1,22 @@
 //! Finds the first of many redirect rules that applies to a request.
 
-use std::collections::{HashMap, HashSet};
-
-use super::path_pattern::{Captures, Segment, SplitPath};
+use super::path_pattern::{Captures, SplitPath};
+use super::pattern_tree::{EndId, PatternTree, Visitor};
+use super::query_index::QueryIndex;
 use super::redirect::{Redirect, RuleRequest};
 
-/// Redirect rules in their order, compiled to a tree of segments: the cost of a request grows with its path and with the rules that
-/// match its path, not with the number of rules.
+/// How many rules that are for a request, but lead to it themselves, are tried.
+const SELF_REDIRECTS_MAX: usize = 100;
+
+/// Redirect rules in their order, compiled: the cost of a request grows with its path, its query and the rules whose pattern and query
+/// match it, not with the number of rules.
 #[derive(Debug, Default)]
 pub struct RedirectMatcher {
     rules: Vec<Redirect>,
-    root: Node,
-}
-
-/// What may follow a sequence of segments. Rules are numbers in their order.
-#[derive(Debug, Default)]
-struct Node {
-    /// The first rule here or below.
-    first: Option<usize>,
-    /// Rules that end here.
-    ends: Vec<usize>,
-    literals: HashMap<Box<str>, Node>,
-    placeholder: Option<Box<Node>>,
-    /// What may follow a wildcard. Its `ends` are those that the wildcard ends.
-    wildcard: Option<Box<Node>>,
-    /// What may follow a prefix with its wildcard.
-    prefixes: Vec<(Box<str>, Node)>,
+    patterns: PatternTree,
+    queries: QueryIndex,
+    /// Rules with two wildcards, which are compared one by one.
+    with_two_wildcards: Vec<u32>,
 }
 
 /// A rule that applies to a request.
@@ -40,13 +31,19 @@ pub struct Match<'r> {
 }
 
 impl RedirectMatcher {
-    /// Compiles `rules`.
+    /// Compiles `rules`, of which there are fewer than 2³².
     pub fn new(rules: Vec<Redirect>) -> Self {
-        let mut root = Node::default();
-        for (index, rule) in rules.iter().enumerate() {
-            root.add(rule.from().segments(), index);
+        let mut patterns = PatternTree::default();
+        let mut with_two_wildcards = Vec::new();
+        for (index, rule) in (0..u32::MAX).zip(&rules) {
+            if rule.from().has_two_wildcards() {
+                with_two_wildcards.push(index);
+            } else {
+                patterns.add(rule.from().segments(), index);
+            }
         }
-        Self { rules, root }
+        let queries = QueryIndex::new(&rules, &mut patterns);
+        Self { rules, patterns, queries, with_two_wildcards }
     }
 
     /// The rules in their order.
@@ -54,134 +51,106 @@ impl RedirectMatcher {
         &self.rules
     }
 
-    /// The first rule that applies to `request`.
+    /// The first rule that applies to `request`. Of those that match it, but do not apply since they lead to it themselves, at most 100 are
+    /// tried.
     pub fn find<'r>(&'r self, request: &RuleRequest<'r>) -> Option<Match<'r>> {
-        self.root.first?;
-        let mut search = Search { rules: &self.rules, request, rejected: HashSet::new(), best: None };
-        visit(&self.root, request.path, 0, &mut search);
+        if self.rules.is_empty() {
+            return None;
+        }
+        let mut search = Search { matcher: self, request, rejected: 0, best: None };
+        self.patterns.visit(request.path(), &mut search);
+        search.offer(&self.with_two_wildcards);
         search.best
     }
 
-    /// The numbers of all rules whose pattern matches `path`, whatever else they ask of a request.
-    pub fn matching_paths(&self, path: &SplitPath<'_>) -> Vec<usize> {
-        let mut found = AllRules(Vec::new());
-        visit(&self.root, path, 0, &mut found);
-        found.0.sort_unstable();
-        found.0.dedup();
-        found.0
-    }
-}
-
-impl Node {
-    fn has_children(&self) -> bool {
-        !self.literals.is_empty() || self.placeholder.is_some() || self.wildcard.is_some() || !self.prefixes.is_empty()
-    }
-
-    fn add(&mut self, segments: &[Segment], index: usize) {
-        self.first.get_or_insert(index);
-        match segments.split_first() {
-            None => self.ends.push(index),
-            Some((Segment::Literal(text), rest)) => self.literals.entry(text.clone()).or_default().add(rest, index),
-            Some((Segment::Placeholder(_), rest)) => self.placeholder.get_or_insert_default().add(rest, index),
-            Some((Segment::Wildcard, rest)) => self.wildcard.get_or_insert_default().add(rest, index),
-            Some((Segment::Prefix(text), rest)) => {
-                let known = self.prefixes.iter().position(|(prefix, _)| prefix == text);
-                let at = known.unwrap_or_else(|| {
-                    self.prefixes.push((text.clone(), Self::default()));
-                    self.prefixes.len() - 1
-                });
-                self.prefixes[at].1.add(rest, index);
-            }
-        }
-    }
-}
-
-/// What a walk through the tree is for.
-trait Visitor {
-    /// Whether rules from this number on are of interest.
-    fn wants(&self, first: Option<usize>) -> bool;
-    /// The patterns of these rules match the path; they are in their order.
-    fn offer(&mut self, rules: &[usize]);
-}
-
-/// Offers all rules at `node` or below that match `path` from the segment `at`.
-fn visit(node: &Node, path: &SplitPath<'_>, at: usize, visitor: &mut impl Visitor) {
-    if !visitor.wants(node.first) {
-        return;
-    }
-    if at == path.len() {
-        visitor.offer(&node.ends);
-    }
-    if let Some(segment) = path.decoded(at) {
-        if let Some(next) = node.literals.get(segment) {
-            visit(next, path, at + 1, visitor);
-        }
-        if let Some(next) = &node.placeholder
-            && !segment.is_empty()
-        {
-            visit(next, path, at + 1, visitor);
-        }
-        for (prefix, next) in &node.prefixes {
-            if segment.starts_with(&**prefix) {
-                visit_after_wildcard(next, path, at + 1, visitor);
-            }
-        }
-    }
-    if let Some(next) = &node.wildcard {
-        visit_after_wildcard(next, path, at, visitor);
-    }
-}
-
-/// As [`visit`], after a wildcard that takes the segments up to `at` or more.
-fn visit_after_wildcard(node: &Node, path: &SplitPath<'_>, at: usize, visitor: &mut impl Visitor) {
-    visitor.offer(&node.ends);
-    if node.has_children() {
-        for end in at..=path.len() {
-            visit(node, path, end, visitor);
-        }
+    /// The numbers of rules before `end` whose pattern matches `path`, and that ask nothing else of a request, or the same as `rule`. In their
+    /// order. Each rule that is looked at takes one from `budget`; once it is used up, none is found.
+    pub fn covering(&self, rule: &Redirect, end: usize, path: &SplitPath<'_>, budget: &mut usize) -> Vec<usize> {
+        let mut covering = Covering { matcher: self, rule, end, budget, found: Vec::new() };
+        self.patterns.visit(path, &mut covering);
+        let matches = |index: &u32| self.rules[*index as usize].from().captures(path).is_some();
+        let matching: Vec<u32> = self.with_two_wildcards.iter().copied().filter(matches).collect();
+        covering.offer(&matching);
+        let mut found = covering.found;
+        found.sort_unstable();
+        found
     }
 }
 
 /// Looks for the first rule that applies to a request.
 struct Search<'r, 's> {
-    rules: &'r [Redirect],
+    matcher: &'r RedirectMatcher,
     request: &'s RuleRequest<'r>,
-    /// Rules that match the path and do not apply: a wildcard may come to a rule in many ways.
-    rejected: HashSet<usize>,
+    rejected: usize,
     best: Option<Match<'r>>,
 }
 
-impl Visitor for Search<'_, '_> {
-    fn wants(&self, first: Option<usize>) -> bool {
-        first.is_some_and(|first| self.best.as_ref().is_none_or(|best| first < best.index))
-    }
-
-    fn offer(&mut self, rules: &[usize]) {
-        for &index in rules {
-            if !self.wants(Some(index)) {
+impl Search<'_, '_> {
+    /// Tries rules in their order.
+    fn offer(&mut self, rules: &[u32]) {
+        for index in rules {
+            if !self.wants(*index) {
                 return;
             }
-            if self.rejected.contains(&index) {
+            let (index, rule) = (*index as usize, &self.matcher.rules[*index as usize]);
+            if !rule.meets_conditions(self.request) {
                 continue;
             }
-            if let Some(captures) = self.rules[index].captures(self.request) {
-                self.best = Some(Match { index, rule: &self.rules[index], captures });
+            if let Some(captures) = rule.captures(self.request) {
+                self.best = Some(Match { index, rule, captures });
                 return;
             }
-            self.rejected.insert(index);
+            // Of rules with two wildcards most do not match.
+            self.rejected += usize::from(!rule.from().has_two_wildcards());
         }
     }
 }
 
-struct AllRules(Vec<usize>);
-
-impl Visitor for AllRules {
-    fn wants(&self, _first: Option<usize>) -> bool {
-        true
+impl Visitor for Search<'_, '_> {
+    fn wants(&self, first: u32) -> bool {
+        self.rejected < SELF_REDIRECTS_MAX && self.best.as_ref().is_none_or(|best| (first as usize) < best.index)
     }
 
-    fn offer(&mut self, rules: &[usize]) {
-        self.0.extend(rules);
+    fn visit(&mut self, end: EndId, rules: &[u32]) {
+        self.offer(rules);
+        let matcher = self.matcher;
+        matcher.queries.for_each_matching(end, self.request, &mut |rules| self.offer(rules));
+    }
+}
+
+/// Looks for all rules that apply whenever a rule does, as far as conditions tell.
+struct Covering<'r, 's> {
+    matcher: &'r RedirectMatcher,
+    rule: &'s Redirect,
+    end: usize,
+    budget: &'s mut usize,
+    found: Vec<usize>,
+}
+
+impl Covering<'_, '_> {
+    fn offer(&mut self, rules: &[u32]) {
+        for index in rules.iter().map(|index| *index as usize).take_while(|index| *index < self.end) {
+            let Some(left) = self.budget.checked_sub(1) else { return };
+            *self.budget = left;
+            let rule = &self.matcher.rules[index];
+            if rule.is_unconditional() || rule.has_same_conditions(self.rule) {
+                self.found.push(index);
+            }
+        }
+    }
+}
+
+impl Visitor for Covering<'_, '_> {
+    fn wants(&self, first: u32) -> bool {
+        *self.budget > 0 && (first as usize) < self.end
+    }
+
+    fn visit(&mut self, end: EndId, rules: &[u32]) {
+        self.offer(rules);
+        let matcher = self.matcher;
+        for (name, value) in self.rule.parameters() {
+            self.offer(matcher.queries.rules_for(end, name, value));
+        }
     }
 }
 
@@ -199,7 +168,7 @@ mod tests {
 
     fn found(matcher: &RedirectMatcher, path: &str, query: Option<&str>) -> Option<usize> {
         let path = SplitPath::new(path);
-        matcher.find(&RuleRequest { scheme: "https", host: "a.example", path: &path, query }).map(|found| found.index)
+        matcher.find(&RuleRequest::new("https", "a.example", &path, query)).map(|found| found.index)
     }
 
     #[test]
@@ -225,7 +194,7 @@ mod tests {
         ) {
             let rules: Vec<Redirect> = rules.iter().map(|(from, query)| rule(from, query.as_deref())).collect();
             let split = SplitPath::new(&path);
-            let request = RuleRequest { scheme: "http", host: "a.example", path: &split, query: query.as_deref() };
+            let request = RuleRequest::new("http", "a.example", &split, query.as_deref());
             let expected = rules.iter().position(|rule| rule.captures(&request).is_some());
             prop_assert_eq!(found(&RedirectMatcher::new(rules), &path, query.as_deref()), expected);
         }

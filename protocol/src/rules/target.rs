@@ -68,6 +68,10 @@ impl Target {
     /// Parses `text`. The rule captures `names`; a name of the text that is longer than one of them, such as `:ids`, is that one and a
     /// literal rest, and a name that is not among them is literal.
     pub fn parse<'n>(text: &str, names: impl Iterator<Item = &'n str>) -> Result<Self, TargetError> {
+        let too_long = || TargetError::TooLong(text.chars().take(60).collect());
+        if text.len() > TARGET_MAX {
+            return Err(too_long());
+        }
         let mut names: Vec<&str> = names.collect();
         names.sort_by_key(|name| std::cmp::Reverse(name.len()));
         let (rest, fragment) = text.find('#').map_or((text, ""), |at| text.split_at(at));
@@ -87,8 +91,8 @@ impl Target {
         let path = pieces(if path.is_empty() { "/" } else { path }, &names);
         let query = query.map(|query| pieces(query, &names));
         let captures = path.iter().chain(query.iter().flatten()).filter(|piece| matches!(piece, Piece::Capture(_)));
-        if text.len() > TARGET_MAX || captures.count() > CAPTURES_MAX {
-            return Err(TargetError::TooLong(text.chars().take(60).collect()));
+        if captures.count() > CAPTURES_MAX {
+            return Err(too_long());
         }
         Ok(Self {
             text: text.into(),

@@ -74,3 +74,24 @@ async fn pack_that_joins_a_build_as_its_last_pack_ends_is_refused_if_a_blob_was_
     assert!(active_packs.expected(&site, &id).is_none());
     database.close().await;
 }
+
+#[tokio::test]
+async fn build_with_rules_beyond_limits_is_refused_and_one_that_was_stored_before_is_not_released_in_part() {
+    let directory = tempfile::tempdir().unwrap();
+    let uploads = uploads(directory.path()).await;
+    let rule = |number: usize| serde_json::json!({ "from": format!("/{number}{}", "/a".repeat(120)), "to": "/", "status": 301 });
+    let rules = serde_json::json!({
+        "redirects": (0..4000).map(rule).collect::<Vec<_>>(), "passwords": [{ "for": "/*", "users": [] }],
+    });
+    let content = Content::cut(&"secret".into()).0;
+    let build = serde_json::json!({ "files": { "keys.json": content }, "rules": rules }).to_string();
+    let (site, id) = (demo(), build_id(build.as_bytes()));
+    let compressed = compression::compress(build.as_bytes());
+    uploads.blobs.put_build(&site, &id, compressed.into()).await.unwrap();
+    uploads.database.touch_build(&site, &id, Timestamp(1000)).await.unwrap();
+    for refused in [parse(build.as_bytes()), load(&uploads, &site, &id).await] {
+        let error = refused.unwrap_err();
+        assert!(format!("{error:?}").contains("more than 400000 segments"), "{error:?}");
+        assert_eq!(error.into_response().status(), StatusCode::PAYLOAD_TOO_LARGE);
+    }
+}

@@ -147,3 +147,18 @@ fn file_without_a_known_extension_is_text_or_binary_by_its_bytes() {
         assert_eq!(formats["index.html"].media_type, "text/html; charset=utf-8");
     }
 }
+
+#[test]
+fn encoded_copy_beyond_the_budget_is_a_file_of_its_own_and_is_named() {
+    let build = build(&[("x.js", 5000), ("x.js.gz", 100), ("game.wasm.br", 100)]);
+    let formats = FileFormats::decide(&build, &answer(&build, true, Decoded::NotExamined));
+    assert!(formats.given.is_empty());
+    assert!(formats.by_path.values().all(|format| format.content_encoding.is_none()));
+    assert!(!formats.by_path["x.js.gz"].is_encodable);
+    assert_eq!(formats.warnings.len(), 1, "{:?}", formats.warnings);
+    assert!(
+        formats.warnings[0].starts_with("2 encoded files were not decoded, game.wasm.br first"),
+        "{:?}",
+        formats.warnings
+    );
+}

@@ -1,0 +1,123 @@
+//! The worst requests that rules within limits allow take little time.
+#![expect(clippy::disallowed_methods, reason = "tests of wall time, with margins of an order of magnitude")]
+
+use std::time::{Duration, Instant};
+
+use super::redirect::Fields;
+use super::{
+    Credential, FoldedPath, HeaderMatcher, HeaderPattern, PasswordRule, PathPattern, Redirect, RedirectMatcher,
+    RuleRequest, Rules, SplitPath,
+};
+
+/// What one request may take of an unoptimized build. Without limits and indexes it would be many seconds.
+const MAX: Duration = Duration::from_secs(1);
+
+/// The longest target of a request, in bytes.
+const TARGET_MAX: usize = 8 << 10;
+
+fn redirect(from: &str, query: &[(&str, &str)], to: &str) -> Redirect {
+    let query = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Fields { from: from.to_owned(), query, to: to.to_owned(), status: 301, force: false }.try_into().unwrap()
+}
+
+/// Finds the rule for a request, which must be fast.
+fn find(redirects: Vec<Redirect>, path: &str, query: Option<&str>) -> Option<usize> {
+    let rules = Rules { redirects, ..Rules::default() };
+    assert_eq!(rules.check(), Ok(()));
+    let matcher = RedirectMatcher::new(rules.redirects);
+    let start = Instant::now();
+    let path = SplitPath::new(path);
+    let found = matcher.find(&RuleRequest::new("https", "a.example", &path, query)).map(|found| found.index);
+    assert!(start.elapsed() < MAX, "{:?}", start.elapsed());
+    found
+}
+
+#[test]
+fn query_is_parsed_once_for_many_rules_of_a_path() {
+    let rules = |to: &str| -> Vec<Redirect> {
+        (0..5000).map(|id| redirect("/index.php", &[("id", &id.to_string())], &format!("{to}/{id}"))).collect()
+    };
+    let query = "a=&".repeat(TARGET_MAX / 3);
+    assert_eq!(find(rules("/new"), "/index.php", Some(&query)), None);
+    assert_eq!(find(rules("/new"), "/index.php", Some(&format!("id=1&{query}id=4999"))), Some(4999));
+}
+
+#[test]
+fn rules_that_share_parameters_are_found_by_those_that_they_do_not_share() {
+    let rule = |id: usize| redirect("/p", &[("lang", "en"), ("id", &id.to_string()), ("any", ":x")], "/new");
+    let rules: Vec<Redirect> = (0..20_000).map(rule).collect();
+    assert_eq!(find(rules, "/p", Some("lang=en&id=x&any=1")), None);
+}
+
+/// The pattern of literals and placeholders that are the digits of a number.
+fn combination(number: usize, digits: u32) -> String {
+    (0..digits)
+        .map(
+            |digit| {
+                if number.checked_shr(digit).unwrap_or(0) & 1 == 0 { "/a".to_owned() } else { format!("/:p{digit}") }
+            },
+        )
+        .collect()
+}
+
+#[test]
+fn what_follows_a_wildcard_is_not_tried_at_each_place() {
+    let path = "/a".repeat(TARGET_MAX / 2);
+    let rules = |end: &str| -> Vec<Redirect> {
+        (0..8192).map(|number| redirect(&format!("/*{}{end}", combination(number, 13)), &[("x", "1")], "/t")).collect()
+    };
+    assert_eq!(find(rules("/b"), &path, None), None);
+    assert_eq!(find(rules(""), &path, None), None);
+    let rules = (0..100).map(|number| redirect(&format!("/*{}/b/*", combination(number, 100)), &[], "/t")).collect();
+    assert_eq!(find(rules, &path, None), None);
+}
+
+#[test]
+fn rules_that_lead_to_the_request_itself_are_not_all_tried() {
+    let rules = (0..40_000).map(|_| redirect("/a/*", &[], "/a/:splat")).collect();
+    assert_eq!(find(rules, &format!("/a{}", "/b".repeat(TARGET_MAX / 2 - 2)), None), None);
+}
+
+#[test]
+fn text_before_a_wildcard_is_looked_for_once() {
+    let text = "a".repeat(300);
+    let encoded: String = "%61".repeat(TARGET_MAX / 3 - 1);
+    let rules: Vec<Redirect> = (0..20_000).map(|number| redirect(&format!("/{text}*/{number}"), &[], "/t")).collect();
+    assert_eq!(find(rules, &format!("/{encoded}"), None), None);
+    let pattern: PathPattern = format!("/{}*", "a".repeat(1000)).parse().unwrap();
+    let start = Instant::now();
+    let path = format!("/{encoded}");
+    for _ in 0..100 {
+        assert!(pattern.captures(&SplitPath::new(&path)).is_some());
+    }
+    assert!(start.elapsed() < MAX, "{:?}", start.elapsed());
+}
+
+#[test]
+fn header_patterns_do_not_try_each_place() {
+    let patterns = |count: usize, pattern: &str| -> Vec<HeaderPattern> { vec![pattern.parse().unwrap(); count] };
+    let placeholders: String = (0..120).map(|number| format!("/:p{number}")).collect::<Vec<_>>().concat();
+    for patterns in [
+        patterns(3000, &format!("/*{placeholders}/b")),
+        patterns(100, "/*/a/a/a/b*b/*"),
+        patterns(20, "/*/a/:a/:b/:c/:d/b/*"),
+        patterns(40_000, "/*.js"),
+    ] {
+        let matcher = HeaderMatcher::new(patterns.into_iter());
+        let path = "/a".repeat(TARGET_MAX / 2);
+        let start = Instant::now();
+        assert!(matcher.find(&FoldedPath::new(&path)).is_empty());
+        assert!(start.elapsed() < MAX, "{:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn long_credentials_are_not_hashed() {
+    let users = (0..1000).map(|number| Credential::new("demo", &format!("{number}:x"))).collect();
+    let rule = PasswordRule { pattern: "/*".parse().unwrap(), only_previews: false, users };
+    let start = Instant::now();
+    for _ in 0..100 {
+        assert!(!rule.admits(&[b'a'; 9000]));
+    }
+    assert!(start.elapsed() < MAX, "{:?}", start.elapsed());
+}
