@@ -4,7 +4,7 @@
 //! guarantee.
 
 use verge_protocol::Rules;
-use verge_protocol::rules::{FoldedPath, HeaderMatcher, RedirectMatcher, RuleRequest, SplitPath};
+use verge_protocol::rules::{FoldedPath, HeaderMatcher, Origin, RedirectMatcher, RuleRequest, SplitPath};
 
 use crate::rules::LoadedRules;
 
@@ -42,7 +42,7 @@ fn check(bytes: &[u8], parse: impl Fn(&str) -> LoadedRules) {
 /// The tree finds what going through the list finds, and no location leads to a host that the rule does not name.
 fn check_redirects(rules: &Rules, path: &str, query: Option<&str>) {
     let path = SplitPath::new(path);
-    let request = RuleRequest { scheme: "https", host: "a.example", path: &path, query };
+    let request = RuleRequest { scheme: "https", host: "a.example", port: None, path: &path, query };
     let matcher = RedirectMatcher::new(rules.redirects.clone());
     let found = matcher.find(&request);
     let first = rules.redirects.iter().position(|rule| rule.captures(&request).is_some());
@@ -50,7 +50,8 @@ fn check_redirects(rules: &Rules, path: &str, query: Option<&str>) {
     let Some(found) = found else { return };
     let target = found.rule.to();
     let location = target.location(&found.captures, query);
-    let rest = location.strip_prefix(target.origin().unwrap_or_default()).expect("the location begins with the origin");
+    let origin = target.origin().map(Origin::as_str).unwrap_or_default();
+    let rest = location.strip_prefix(origin).expect("the location begins with the origin");
     assert!(rest.starts_with('/') && !rest.starts_with("//"), "{location}");
     assert!(location.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\'), "{location}");
 }

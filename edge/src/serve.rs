@@ -124,6 +124,8 @@ pub(crate) struct Https {
 /// The host of a request, as far as a site's rules depend on it.
 struct SiteHost<'a> {
     name: &'a str,
+    /// The port, if the request names one.
+    port: Option<u16>,
     is_tls: bool,
     /// Whether it is not the site's own host or domain.
     is_preview: bool,
@@ -252,7 +254,8 @@ impl Shared {
             _ => {}
         }
         // 4. Route.
-        let site = SiteHost { name: &host.name, is_tls: tls.is_some(), is_preview: !route.is_indexed() };
+        let (is_tls, is_preview) = (tls.is_some(), !route.is_indexed());
+        let site = SiteHost { name: &host.name, port: host.port, is_tls, is_preview };
         let response = match (route.entry, route.label) {
             (HostRoute::Served(channel), _) => self.answer_from(channel, &site, request),
             (HostRoute::Pending(Some(traffic)), _) => builtin(builtin_responses::pending().of_site(), traffic),
@@ -299,7 +302,7 @@ impl Shared {
         };
         // 5a. Rules: the first redirect that applies.
         let rules = channel.own().rules();
-        let rule = rules::find(rules.redirects(), request.uri(), host.name, host.is_tls);
+        let rule = rules::find(rules.redirects(), request.uri(), host);
         // 6. Resolve.
         let destination = || asset::destination(headers);
         let resolution = resolve::resolve(channel, &path, rule, destination);
@@ -365,9 +368,9 @@ impl Shared {
         *head.method_mut() = request.method().clone();
         *head.uri_mut() = request.uri().clone();
         *head.headers_mut() = request.headers().clone();
-        let (name, is_tls, is_preview) = (host.name.to_owned(), host.is_tls, host.is_preview);
+        let (name, port, is_tls, is_preview) = (host.name.to_owned(), host.port, host.is_tls, host.is_preview);
         let response = async move {
-            let host = SiteHost { name: &name, is_tls, is_preview };
+            let host = SiteHost { name: &name, port, is_tls, is_preview };
             match release.load().await {
                 Ok(channel) => shared.answer_from(&channel, &host, &head).await.unwrap_or_else(|never| match never {}),
                 Err(unavailable) => {

@@ -1,5 +1,6 @@
 //! `[[redirects]]` and `[[headers]]` of `netlify.toml`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -129,7 +130,8 @@ pub(super) fn parse(file: &Path, text: &str, site: &str) -> Result<NetlifyRules,
     for table in toml.headers {
         let line = line_of(table.span().start);
         let HeadersTable { path, values } = table.into_inner();
-        let pattern = match path.trim().parse() {
+        let path = with_leading_slash(path.trim());
+        let pattern = match path.parse() {
             Ok(pattern) => pattern,
             Err(error) => {
                 rules.headers.errors.push((line, RuleError::HeaderPath(error)));
@@ -144,8 +146,9 @@ pub(super) fn parse(file: &Path, text: &str, site: &str) -> Result<NetlifyRules,
             };
             for value in values {
                 // A value may be written on several lines.
-                let value = value.split_whitespace().collect::<Vec<_>>().join(" ");
-                match setting(name.trim(), &value, path.trim()) {
+                let lines = value.lines().map(str::trim).filter(|line| !line.is_empty());
+                let value = lines.collect::<Vec<_>>().join(" ");
+                match setting(name.trim(), &value, &path) {
                     Ok(setting) => block.add(setting),
                     Err(error) => rules.headers.errors.push((line, error)),
                 }
@@ -154,6 +157,12 @@ pub(super) fn parse(file: &Path, text: &str, site: &str) -> Result<NetlifyRules,
         rules.headers.finish(Some(block), site);
     }
     Ok(rules)
+}
+
+/// The path of a table, which may be written as `*.js`.
+fn with_leading_slash(path: &str) -> Cow<'_, str> {
+    let is_whole = path.starts_with('/') || path.is_empty() || path.contains("://");
+    if is_whole { path.into() } else { format!("/{path}").into() }
 }
 
 fn to_redirect(table: RedirectTable) -> Result<Redirect, RuleError> {

@@ -3,6 +3,8 @@
 use http::{HeaderValue, StatusCode, Uri};
 use verge_protocol::rules::{Action, RedirectMatcher, RuleRequest, SplitPath};
 
+use super::SiteHost;
+
 /// The first rule that applies to a request.
 pub(crate) struct AppliedRule {
     pub(crate) outcome: RuleOutcome,
@@ -10,6 +12,8 @@ pub(crate) struct AppliedRule {
     pub(crate) is_forced: bool,
     /// Whether it is for one path.
     pub(crate) is_literal: bool,
+    /// The path that it redirects to, percent-encoded, if that is on the host and port of the request.
+    pub(crate) redirects_to: Option<String>,
 }
 
 impl AppliedRule {
@@ -31,16 +35,18 @@ pub(crate) enum RuleOutcome {
     },
 }
 
-/// The first of `rules` that applies. `host` is that of the request, in lowercase.
-pub(crate) fn find(rules: &RedirectMatcher, uri: &Uri, host: &str, is_tls: bool) -> Option<AppliedRule> {
+/// The first of `rules` that applies.
+pub(crate) fn find(rules: &RedirectMatcher, uri: &Uri, host: &SiteHost<'_>) -> Option<AppliedRule> {
     if rules.rules().is_empty() {
         return None;
     }
     let path = SplitPath::new(uri.path());
-    let scheme = if is_tls { "https" } else { "http" };
-    let request = RuleRequest { scheme, host, path: &path, query: uri.query() };
+    let scheme = if host.is_tls { "https" } else { "http" };
+    let request = RuleRequest { scheme, host: host.name, port: host.port, path: &path, query: uri.query() };
     let found = rules.find(&request)?;
     let (rule, captures) = (found.rule, &found.captures);
+    let redirects_to = (matches!(rule.action(), Action::Redirect(_)) && rule.stays_on_origin(&request))
+        .then(|| rule.to().path(captures));
     let outcome = match rule.action() {
         Action::Redirect(status) => {
             let location = rule.to().location(captures, uri.query());
@@ -57,7 +63,8 @@ pub(crate) fn find(rules: &RedirectMatcher, uri: &Uri, host: &str, is_tls: bool)
             RuleOutcome::Page { path, status: StatusCode::from_u16(status).ok()? }
         }
     };
-    Some(AppliedRule { outcome, is_forced: rule.is_forced(), is_literal: rule.from().is_literal() })
+    let (is_forced, is_literal) = (rule.is_forced(), rule.from().is_literal());
+    Some(AppliedRule { outcome, is_forced, is_literal, redirects_to })
 }
 
 #[cfg(test)]
@@ -71,7 +78,8 @@ mod tests {
     fn outcome(from: &str, to: &str, status: u16, target: &str) -> String {
         let fields = Fields { from: from.to_owned(), query: BTreeMap::new(), to: to.to_owned(), status, force: false };
         let rules = RedirectMatcher::new(vec![fields.try_into().unwrap()]);
-        match find(&rules, &target.parse().unwrap(), "a.example", true).map(|rule| rule.outcome) {
+        let host = SiteHost { name: "a.example", port: None, is_tls: true, is_preview: false };
+        match find(&rules, &target.parse().unwrap(), &host).map(|rule| rule.outcome) {
             None => "-".to_owned(),
             Some(RuleOutcome::Redirect { status, location }) => {
                 format!("{} {}", status.as_u16(), location.to_str().unwrap())

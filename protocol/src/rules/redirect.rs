@@ -8,7 +8,9 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use serde::{Deserialize, Serialize};
 
 use super::path_pattern::{Captures, PathPattern, PathPatternError, SplitPath};
+use super::rule_request::RuleRequest;
 use super::target::{Target, TargetError};
+use super::target_paths::TargetPaths;
 
 /// A redirect rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,8 +22,8 @@ pub struct Redirect {
     to: Target,
     status: u16,
     is_forced: bool,
-    /// The paths that it redirects to, if it would redirect each of them on: `/b/*` for `/* /b/:splat`.
-    repeating: Option<PathPattern>,
+    /// The paths that it redirects to, if it would redirect each of them on: those below `/b/` for `/* /b/:splat`.
+    repeating: Option<TargetPaths>,
 }
 
 /// The fields of a rule as text. A field that this version does not know makes the rule, and its manifest, invalid: a condition that is
@@ -92,19 +94,6 @@ pub enum RedirectError {
     NetlifyFunction(String),
 }
 
-/// A request, as far as rules depend on it.
-#[derive(Debug)]
-pub struct RuleRequest<'a> {
-    /// `https` or `http`.
-    pub scheme: &'a str,
-    /// In lowercase, without the port.
-    pub host: &'a str,
-    /// The path.
-    pub path: &'a SplitPath<'a>,
-    /// The query, as in the request.
-    pub query: Option<&'a str>,
-}
-
 impl Redirect {
     /// The pattern of the path.
     pub fn from(&self) -> &PathPattern {
@@ -157,8 +146,20 @@ impl Redirect {
 
     /// What the rule captures of a request; `None`: it does not apply.
     ///
-    /// A redirect does not apply to where it leads itself, with or without a slash at the end: a browser would follow it for ever.
+    /// A redirect does not apply to where it leads itself, with or without a slash at the end, nor where it would lead on and on: a browser
+    /// would follow it until it gives up. So a single rule is never a loop.
     pub fn captures<'r>(&'r self, request: &RuleRequest<'r>) -> Option<Captures<'r>> {
+        let captures = self.matched(request)?;
+        (!self.leads_to(request, &captures) && self.has_end(request, &captures)).then_some(captures)
+    }
+
+    /// Whether its target is on the scheme, host and port of `request`.
+    pub fn stays_on_origin(&self, request: &RuleRequest<'_>) -> bool {
+        self.to.origin().is_none_or(|origin| origin.is_of(request))
+    }
+
+    /// What the rule captures of a request, wherever it leads to.
+    fn matched<'r>(&'r self, request: &RuleRequest<'r>) -> Option<Captures<'r>> {
         if let Some(site) = &self.site
             && (site.scheme != request.scheme || *site.host != *request.host)
         {
@@ -173,7 +174,7 @@ impl Redirect {
                 QueryValue::Any(name) => captures.push(name, utf8_percent_encode(&value, RESERVED).to_string()),
             }
         }
-        (!self.leads_to(request, &captures)).then_some(captures)
+        Some(captures)
     }
 
     /// Whether it redirects to the request itself, or has led to it.
@@ -181,19 +182,47 @@ impl Redirect {
         if !matches!(self.action(), Action::Redirect(_)) {
             return false;
         }
-        let is_same_site = || {
-            self.to.origin().is_none_or(|origin| {
-                origin.strip_prefix(request.scheme).and_then(|rest| rest.strip_prefix("://")) == Some(request.host)
-            })
-        };
         let is_same = || {
             request.path.is_same_as(&self.to.path(captures))
                 && self.to.query(captures).is_none_or(|query| Some(&*query) == request.query)
         };
-        let is_repeated = || self.repeating.as_ref().is_some_and(|paths| paths.captures(request.path).is_some());
-        is_same_site() && (is_same() || is_repeated())
+        let is_repeated = || self.repeating.as_ref().is_some_and(|paths| paths.contain(request.path));
+        self.stays_on_origin(request) && (is_same() || is_repeated())
+    }
+
+    /// Whether following the redirect comes to an address that the rule does not redirect.
+    fn has_end(&self, request: &RuleRequest<'_>, captures: &Captures<'_>) -> bool {
+        let is_on_host = self.to.origin().is_none_or(|origin| origin.host() == request.host);
+        if !is_on_host || !self.to.has_captures() || !matches!(self.action(), Action::Redirect(_)) {
+            return true;
+        }
+        let (scheme, port) =
+            self.to.origin().map_or((request.scheme, request.port), |origin| (origin.scheme(), origin.port()));
+        let query_after = |captures: &Captures<'_>, before: Option<&str>| {
+            self.to.query(captures).or_else(|| before.map(str::to_owned))
+        };
+        let (mut path, mut query) = (self.to.path(captures), query_after(captures, request.query));
+        for _ in 0..REDIRECTS_MAX {
+            if path.len() + query.as_ref().map_or(0, String::len) > LOCATION_MAX {
+                return false;
+            }
+            let split = SplitPath::new(&path);
+            let next = RuleRequest { scheme, host: request.host, port, path: &split, query: query.as_deref() };
+            let Some(captures) = self.matched(&next).filter(|captures| !self.leads_to(&next, captures)) else {
+                return true;
+            };
+            let after = (self.to.path(&captures), query_after(&captures, next.query));
+            (path, query) = after;
+        }
+        false
     }
 }
+
+/// How many redirects a browser follows, about.
+const REDIRECTS_MAX: usize = 20;
+
+/// The length of a path with its query that a redirect may lead on from, in bytes: requests are hardly longer.
+const LOCATION_MAX: usize = 16 * 1024;
 
 /// All that is reserved or not allowed in a URL (RFC 3986 §2.3).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -247,7 +276,7 @@ impl TryFrom<Fields> for Redirect {
             return Err(RedirectError::Proxy(to, status));
         }
         let leads_on = |path: &String| pattern.captures(&SplitPath::new(path)).is_some();
-        let repeating = target.path_pattern().filter(|_| target.examples(&pattern).iter().all(leads_on));
+        let repeating = target.paths().filter(|_| target.examples(&pattern).iter().all(leads_on));
         Ok(Self { site, from: pattern, query, to: target, status, is_forced: force, repeating })
     }
 }
@@ -303,7 +332,8 @@ mod tests {
         let (host, target) = rest.split_at(rest.find('/').unwrap());
         let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
         let path = SplitPath::new(path);
-        let captures = rule.captures(&RuleRequest { scheme, host, path: &path, query })?;
+        let (host, port) = host.split_once(':').map_or((host, None), |(host, port)| (host, port.parse().ok()));
+        let captures = rule.captures(&RuleRequest { scheme, host, port, path: &path, query })?;
         Some(rule.to().location(&captures, query))
     }
 
@@ -353,6 +383,10 @@ mod tests {
             ("/:a/*", "/:a/:b", "/q/w", Some("/q/:b")),
             ("/:a/*", "/:a/:b", "/q/:b", None),
             ("/:a", "/x-:a", "/x-q", None),
+            ("/i/:a", "/i/:a.png", "/i/q", Some("/i/q.png")),
+            ("/i/:a", "/i/:a.png", "/i/q.png", None),
+            ("/*", "/:splat.html", "/a/q", Some("/a/q.html")),
+            ("/*", "/:splat.html", "/a/q.html", None),
             ("/n/*", "/:splat", "/n/n/x", Some("/n/x")),
             ("/*", "/", "/x", Some("/")),
             ("/*", "/", "/", None),
@@ -362,6 +396,51 @@ mod tests {
         assert_eq!(at("/*", "https://b.example/:splat", "/x").unwrap(), "https://b.example/x");
         assert_eq!(at("/*", "http://a.example/:splat", "/x").unwrap(), "http://a.example/x");
         assert_eq!(at("/a", "/a?b=1", "/a").unwrap(), "/a?b=1");
+    }
+
+    #[test]
+    fn redirect_to_another_port_of_the_host_applies_until_it_is_there() {
+        let at = |to: &str, url: &str| location(&rule("/*", &[], to, 301).unwrap(), url);
+        let other = "https://a.example:8443/:splat";
+        for url in
+            ["https://a.example/x", "https://a.example:443/x", "https://a.example:9443/x", "http://a.example:8443/x"]
+        {
+            assert_eq!(at(other, url).unwrap(), "https://a.example:8443/x", "{url}");
+        }
+        assert_eq!(at(other, "https://a.example:8443/x"), None);
+        assert_eq!(at("https://a.example/:splat", "https://a.example:8443/x").unwrap(), "https://a.example/x");
+        assert_eq!(at("https://a.example:443/:splat", "https://a.example/x"), None);
+        assert_eq!(at("https://a.example./:splat", "https://a.example/x"), None);
+        // To another path of that port: once.
+        let other = "https://a.example:8443/b/:splat";
+        assert_eq!(at(other, "https://a.example/b/x").unwrap(), "https://a.example:8443/b/b/x");
+        assert_eq!(at(other, "https://a.example:8443/b/b/x"), None);
+        let site = rule("https://a.example/*", &[], "https://a.example:8443/:splat", 301).unwrap();
+        assert_eq!(location(&site, "https://a.example/x").unwrap(), "https://a.example:8443/x");
+        assert_eq!(location(&site, "https://a.example:8443/x"), None);
+    }
+
+    #[test]
+    fn redirect_that_would_lead_on_for_ever_does_not_apply() {
+        let at = |from: &str, to: &str, path: &str| {
+            location(&rule(from, &[], to, 301).unwrap(), &format!("https://a.example{path}"))
+        };
+        for (from, to, path, location) in [
+            // Longer and longer.
+            ("/a/*", "/:splat/a/a", "/a/a", None),
+            ("/a/*", "/:splat/a/a", "/a/b", Some("/b/a/a")),
+            ("/a/*", "/a/:splat/:splat", "/a/b", None),
+            ("/a/*", "https://a.example/:splat/a/a", "/a/a", None),
+            ("/a/*", "https://b.example/:splat/a/a", "/a/a", Some("https://b.example/a/a/a")),
+            // Back and forth.
+            ("/x/:a/:b/*", "/x/:b/:a/:splat", "/x/1/2", None),
+            // Some steps, and an end.
+            ("/n/*", "/:splat", "/n/n/n/x", Some("/n/n/x")),
+        ] {
+            assert_eq!(at(from, to, path).as_deref(), location, "{from} {to} {path}");
+        }
+        let query = rule("/s", &[("id", ":id")], "/s?id=x:id", 301).unwrap();
+        assert_eq!(location(&query, "https://a.example/s?id=1"), None);
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::path_pattern::{Captures, Segment, SplitPath};
-use super::redirect::{Redirect, RuleRequest};
+use super::redirect::Redirect;
+use super::rule_request::RuleRequest;
 
 /// Redirect rules in their order, compiled to a tree of segments: the cost of a request grows with its path and with the rules that
 /// match its path, not with the number of rules.
@@ -199,7 +200,8 @@ mod tests {
 
     fn found(matcher: &RedirectMatcher, path: &str, query: Option<&str>) -> Option<usize> {
         let path = SplitPath::new(path);
-        matcher.find(&RuleRequest { scheme: "https", host: "a.example", path: &path, query }).map(|found| found.index)
+        let request = RuleRequest { scheme: "https", host: "a.example", port: None, path: &path, query };
+        matcher.find(&request).map(|found| found.index)
     }
 
     #[test]
@@ -225,9 +227,10 @@ mod tests {
         ) {
             let rules: Vec<Redirect> = rules.iter().map(|(from, query)| rule(from, query.as_deref())).collect();
             let split = SplitPath::new(&path);
-            let request = RuleRequest { scheme: "http", host: "a.example", path: &split, query: query.as_deref() };
+            let query = query.as_deref();
+            let request = RuleRequest { scheme: "http", host: "a.example", port: None, path: &split, query };
             let expected = rules.iter().position(|rule| rule.captures(&request).is_some());
-            prop_assert_eq!(found(&RedirectMatcher::new(rules), &path, query.as_deref()), expected);
+            prop_assert_eq!(found(&RedirectMatcher::new(rules), &path, query), expected);
         }
     }
 }
