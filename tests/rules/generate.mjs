@@ -31,7 +31,7 @@ function redirectRule(draw) {
   // Netlify compares the text of a path with that of the target below a wildcard, so that redirects do not repeat themselves: here it is
   // told by patterns (docs/FORMATS.md).
   const plain = target(draw);
-  const to = from.includes('*') && plain.startsWith('/') ? `/target${plain}` : plain;
+  const to = from.includes('*') ? plain.replace(/^(https?:\/\/[^/]*)?/, '$&/target') : plain;
   const isRemote = to.startsWith('http');
   const statuses = isRemote ? ['301', '302', '307'] : ['200', '301', '302', '303', '307', '308', '404', '410'];
   const status = draw.is(0.3) ? undefined : draw.of(statuses);

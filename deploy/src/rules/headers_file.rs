@@ -88,23 +88,27 @@ fn parse_line(text: &str, path: &str) -> Result<Setting, RuleError> {
         return Ok(Setting::Header(HeaderChange::new(name.trim(), None)?));
     }
     let (name, value) = text.split_once(':').ok_or_else(|| RuleError::NoColon(text.to_owned()))?;
-    setting(name.trim(), value.trim(), path)
+    let (name, value) = (name.trim(), value.trim());
+    if value.is_empty() && !is_basic_auth(name) {
+        return Err(RuleError::NoValue(name.to_owned()));
+    }
+    setting(name, value, path)
+}
+
+fn is_basic_auth(name: &str) -> bool {
+    name.eq_ignore_ascii_case("basic-auth")
 }
 
 /// What the header `name` with `value` at `path` says.
 pub(super) fn setting(name: &str, value: &str, path: &str) -> Result<Setting, RuleError> {
-    if value.is_empty() {
-        return Err(RuleError::NoValue(name.to_owned()));
-    }
-    if name.eq_ignore_ascii_case("basic-auth") {
+    if is_basic_auth(name) {
         let users: Vec<String> = value.split_whitespace().map(str::to_owned).collect();
-        return match users
-            .iter()
-            .find(|user| user.split_once(':').is_none_or(|(name, password)| name.is_empty() || password.is_empty()))
-        {
-            Some(_) => Err(RuleError::User),
-            None => Ok(Setting::Users(users)),
+        let is_user = |user: &String| {
+            user.split_once(':').is_some_and(|(name, password)| !name.is_empty() && !password.is_empty())
         };
+        // Without any, the path would be public.
+        let are_users = !users.is_empty() && users.iter().all(is_user);
+        return if are_users { Ok(Setting::Users(users)) } else { Err(RuleError::User) };
     }
     let is_coded = |(coding, extension): (&str, &str)| value.eq_ignore_ascii_case(coding) && path.ends_with(extension);
     if name.eq_ignore_ascii_case("content-encoding") && CODED_EXTENSIONS.into_iter().any(is_coded) {
@@ -188,7 +192,7 @@ mod tests {
 
     #[test]
     fn invalid_line_error_names_it() {
-        let text = "X-A: 1\n/z\nX-Z: 1\nhttps://a.example/*\n  X-Y: 1\n/a\nX-B\nX-C:\nX D: 1\nContent-Length: 5\nContent-Encoding: br\nBasic-Auth: ann\n!\n/b\n/c\nX-E: 1";
+        let text = "X-A: 1\n/z\nX-Z: 1\nhttps://a.example/*\n  X-Y: 1\n/a\nX-B\nX-C:\nX D: 1\nContent-Length: 5\nContent-Encoding: br\nBasic-Auth: ann\nBasic-Auth:\n!\n/b\n/c\nX-E: 1";
         insta::assert_snapshot!(parsed(text));
     }
 }

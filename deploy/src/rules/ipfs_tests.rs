@@ -123,7 +123,8 @@ fn ipfs_differences_are_those_of_the_documentation() {
         ("/a /b 403", "/a", "invalid", "403 /b"),
         // A wildcard before the end.
         ("/a/*/b /c", "/a/x/b", "invalid", "301 /c"),
-        // A host, and a comment behind a rule.
+        // A path without its first slash, a host, and a comment behind a rule.
+        ("* /to", "/from", "invalid", "301 /to"),
         ("https://site.example/a /b", "/a", "invalid", "301 /b"),
         ("/a /b # moved", "/a", "invalid", "301 /b"),
         // Names that are not captured are literal.

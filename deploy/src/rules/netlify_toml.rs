@@ -72,11 +72,12 @@ struct HeadersTable {
     values: BTreeMap<String, Values>,
 }
 
-/// A number or a text, as people write both.
+/// A number, `true`, `false` or a text, as people write all of them.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a text or a number")]
 enum Scalar {
     Number(u64),
+    Boolean(bool),
     Text(String),
 }
 
@@ -84,13 +85,14 @@ impl Scalar {
     fn into_text(self) -> String {
         match self {
             Self::Number(number) => number.to_string(),
+            Self::Boolean(boolean) => boolean.to_string(),
             Self::Text(text) => text,
         }
     }
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a text or a list of texts")]
 enum Values {
     One(String),
     Many(Vec<String>),
@@ -142,6 +144,8 @@ pub(super) fn parse(file: &Path, text: &str, site: &str) -> Result<NetlifyRules,
         for (name, values) in values {
             let values = match values {
                 Values::One(value) => vec![value],
+                // As at Netlify, an empty list is an empty value.
+                Values::Many(values) if values.is_empty() => vec![String::new()],
                 Values::Many(values) => values,
             };
             for value in values {
@@ -159,7 +163,7 @@ pub(super) fn parse(file: &Path, text: &str, site: &str) -> Result<NetlifyRules,
     Ok(rules)
 }
 
-/// The path of a table, which may be written as `*.js`.
+/// The path of headers, which may be written as `*.js`.
 fn with_leading_slash(path: &str) -> Cow<'_, str> {
     let is_whole = path.starts_with('/') || path.is_empty() || path.contains("://");
     if is_whole { path.into() } else { format!("/{path}").into() }
@@ -216,6 +220,37 @@ mod tests {
             [[redirects]]\nfrom = \"/d\"\nto = \"/e\"\nconditions = {Country = [\"de\"]}\n\n\
             [[headers]]\nfor = \"/*\"\n[headers.values]\nX-Frame-Options = \"DENY\"\nLink = [\"<a>\", \"<b>\"]\nAge = \"1\"\nCache-Control = '''\n  max-age=0,\n  no-cache'''\n";
         insta::assert_snapshot!(parsed(text));
+    }
+
+    #[test]
+    fn tables_as_people_write_them_are_read() {
+        let text = "redirects = [\n  {from = '*', to = \"/b\", status = 302},\n  \
+                    {origin = \"a\", destination = \"/b\", params = {id = 1, x = true}},\n]\n\
+                    [[headers]]\nfor = \" *.js \"\n\
+                    values = {X-A = \"two  words\", X-B = \"\", X-C = [], \" X-D \" = \" d \"}\n\
+                    [[headers]]\nfor = \"/a\"\n[headers.values]\nX-A = '''\n  a;\n  b  c\n'''\n";
+        insta::assert_snapshot!(parsed(text));
+    }
+
+    #[test]
+    fn invalid_table_error_names_it() {
+        let text = "[[redirects]]\nfrom = \"/a\"\nto = \"b\"\n\
+                    [[redirects]]\nfrom = \"/a\"\nto = \"/b\"\nstatus = \"302!\"\n\
+                    [[redirects]]\nfrom = \"https://a.example:81/\"\nto = \"/b\"\n\
+                    [[redirects]]\nfrom = \"\"\nto = \"/b\"\n\
+                    [[headers]]\nfor = \"\"\nvalues = {X-A = \"1\"}\n\
+                    [[headers]]\nfor = \"https://a.example/*\"\nvalues = {X-A = \"1\"}\n\
+                    [[headers]]\nfor = \"/a\"\nvalues = {Basic-Auth = [], \"! X-A\" = \"1\"}\n";
+        insta::assert_snapshot!(parsed(text));
+        for (text, error) in [
+            (
+                "[[headers]]\nfor = \"/a\"\n[headers.values]\nX-A = 1\n",
+                "netlify.toml:4: expected a text or a list of texts",
+            ),
+            ("[[redirects]]\nfrom = \"/a\"\nquery = {a = []}\n", "netlify.toml:3: expected a text or a number"),
+        ] {
+            assert_eq!(parsed(text).lines().next(), Some(error));
+        }
     }
 
     #[test]

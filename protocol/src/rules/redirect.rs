@@ -22,8 +22,10 @@ pub struct Redirect {
     to: Target,
     status: u16,
     is_forced: bool,
-    /// The paths that it redirects to, if it would redirect each of them on: those below `/b/` for `/* /b/:splat`.
-    repeating: Option<TargetPaths>,
+    /// The paths that it leads to, if it captures something for them.
+    target_paths: Option<TargetPaths>,
+    /// Whether it would redirect each of them on, as `/* /b/:splat` does.
+    is_repeating: bool,
 }
 
 /// The fields of a rule as text. A field that this version does not know makes the rule, and its manifest, invalid: a condition that is
@@ -129,9 +131,9 @@ impl Redirect {
         self.site.is_none() && self.query.is_empty()
     }
 
-    /// Whether it would redirect on from where it leads, for some paths. For those it does not apply.
+    /// Whether it would redirect on from wherever it leads to. To most of those paths it does not apply.
     pub fn is_repeating(&self) -> bool {
-        self.repeating.is_some()
+        self.is_repeating
     }
 
     /// Whether it asks the same of the host and the query of a request as `other`.
@@ -146,11 +148,12 @@ impl Redirect {
 
     /// What the rule captures of a request; `None`: it does not apply.
     ///
-    /// A redirect does not apply to where it leads itself, with or without a slash at the end, nor where it would lead on and on: a browser
-    /// would follow it until it gives up. So a single rule is never a loop.
+    /// A redirect does not apply to where it leads itself, with or without a slash at the end, nor where it leads to if it would lead on and on from
+    /// there: a browser would follow it until it gives up. So a single rule is never a loop.
     pub fn captures<'r>(&'r self, request: &RuleRequest<'r>) -> Option<Captures<'r>> {
         let captures = self.matched(request)?;
-        (!self.leads_to(request, &captures) && self.has_end(request, &captures)).then_some(captures)
+        let applies = !matches!(self.action(), Action::Redirect(_)) || self.comes_to_an_end(request, &captures);
+        applies.then_some(captures)
     }
 
     /// Whether its target is on the scheme, host and port of `request`.
@@ -177,23 +180,33 @@ impl Redirect {
         Some(captures)
     }
 
-    /// Whether it redirects to the request itself, or has led to it.
-    fn leads_to(&self, request: &RuleRequest<'_>, captures: &Captures<'_>) -> bool {
-        if !matches!(self.action(), Action::Redirect(_)) {
+    /// Whether following the redirect comes to an address that the rule does not redirect.
+    ///
+    /// From where it cannot have led to, it applies, and so at most once if it leads on without end from there.
+    fn comes_to_an_end(&self, request: &RuleRequest<'_>, captures: &Captures<'_>) -> bool {
+        if self.leads_to(request, captures) {
             return false;
         }
-        let is_same = || {
-            request.path.is_same_as(&self.to.path(captures))
-                && self.to.query(captures).is_none_or(|query| Some(&*query) == request.query)
-        };
-        let is_repeated = || self.repeating.as_ref().is_some_and(|paths| paths.contain(request.path));
-        self.stays_on_origin(request) && (is_same() || is_repeated())
+        let may_have_led_here = self.stays_on_origin(request)
+            && match &self.target_paths {
+                Some(paths) => paths.contain(request.path),
+                None => request.path.is_same_as(&self.to.path(captures)),
+            };
+        let steps = if self.is_repeating { STEPS_OF_REPEATING } else { REDIRECTS_MAX };
+        !may_have_led_here || self.ends_within(steps, request, captures)
     }
 
-    /// Whether following the redirect comes to an address that the rule does not redirect.
-    fn has_end(&self, request: &RuleRequest<'_>, captures: &Captures<'_>) -> bool {
+    /// Whether it redirects to the request itself.
+    fn leads_to(&self, request: &RuleRequest<'_>, captures: &Captures<'_>) -> bool {
+        self.stays_on_origin(request)
+            && request.path.is_same_as(&self.to.path(captures))
+            && self.to.query(captures).is_none_or(|query| Some(&*query) == request.query)
+    }
+
+    /// Whether following the redirect so many times comes to an address that the rule does not redirect, or redirects to itself.
+    fn ends_within(&self, redirects: usize, request: &RuleRequest<'_>, captures: &Captures<'_>) -> bool {
         let is_on_host = self.to.origin().is_none_or(|origin| origin.host() == request.host);
-        if !is_on_host || !self.to.has_captures() || !matches!(self.action(), Action::Redirect(_)) {
+        if !is_on_host || !self.to.has_captures() {
             return true;
         }
         let (scheme, port) =
@@ -202,7 +215,7 @@ impl Redirect {
             self.to.query(captures).or_else(|| before.map(str::to_owned))
         };
         let (mut path, mut query) = (self.to.path(captures), query_after(captures, request.query));
-        for _ in 0..REDIRECTS_MAX {
+        for _ in 0..redirects {
             if path.len() + query.as_ref().map_or(0, String::len) > LOCATION_MAX {
                 return false;
             }
@@ -220,6 +233,9 @@ impl Redirect {
 
 /// How many redirects a browser follows, about.
 const REDIRECTS_MAX: usize = 20;
+
+/// How far a rule that leads on wherever it leads to is followed from there, since for some paths it may end: `/:a/:b /:a/:a`.
+const STEPS_OF_REPEATING: usize = 3;
 
 /// The length of a path with its query that a redirect may lead on from, in bytes: requests are hardly longer.
 const LOCATION_MAX: usize = 16 * 1024;
@@ -276,8 +292,9 @@ impl TryFrom<Fields> for Redirect {
             return Err(RedirectError::Proxy(to, status));
         }
         let leads_on = |path: &String| pattern.captures(&SplitPath::new(path)).is_some();
-        let repeating = target.paths().filter(|_| target.examples(&pattern).iter().all(leads_on));
-        Ok(Self { site, from: pattern, query, to: target, status, is_forced: force, repeating })
+        let target_paths = target.paths();
+        let is_repeating = target_paths.is_some() && target.examples(&pattern).iter().all(leads_on);
+        Ok(Self { site, from: pattern, query, to: target, status, is_forced: force, target_paths, is_repeating })
     }
 }
 
@@ -387,6 +404,8 @@ mod tests {
             ("/i/:a", "/i/:a.png", "/i/q.png", None),
             ("/*", "/:splat.html", "/a/q", Some("/a/q.html")),
             ("/*", "/:splat.html", "/a/q.html", None),
+            ("/:a/:b", "/:a/:a", "/q/w", Some("/q/q")),
+            ("/:a/:b", "/:a/:a", "/q/q", None),
             ("/n/*", "/:splat", "/n/n/x", Some("/n/x")),
             ("/*", "/", "/x", Some("/")),
             ("/*", "/", "/", None),
@@ -429,6 +448,9 @@ mod tests {
             // Longer and longer.
             ("/a/*", "/:splat/a/a", "/a/a", None),
             ("/a/*", "/:splat/a/a", "/a/b", Some("/b/a/a")),
+            ("/*/:a/:b", "/t/:splat/:splat", "/1/2/3", Some("/t/1/1")),
+            ("/*/:a/:b", "/t/:splat/:splat", "/t/1/1", Some("/t/t/t")),
+            ("/*/:a/:b", "/t/:splat/:splat", "/t/t/t/t", None),
             ("/a/*", "/a/:splat/:splat", "/a/b", None),
             ("/a/*", "https://a.example/:splat/a/a", "/a/a", None),
             ("/a/*", "https://b.example/:splat/a/a", "/a/a", Some("https://b.example/a/a/a")),

@@ -3,7 +3,7 @@
 use super::path_pattern::SplitPath;
 
 /// A request, as far as rules depend on it.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct RuleRequest<'a> {
     /// `https` or `http`.
     pub scheme: &'a str,

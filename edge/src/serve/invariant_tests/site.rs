@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 use verge_protocol::manifest::File;
 use verge_protocol::rules::{FoldedPath, HeaderRule, PasswordRule, Redirect, Rules};
-use verge_protocol::{Coding, Content, Fallback, HtmlPaths, Lifetime, Manifest, SitePath};
+use verge_protocol::{Coding, Fallback, HtmlPaths, Lifetime, Manifest, SitePath};
 
 use super::Original;
 
@@ -30,16 +29,15 @@ pub(super) struct Site {
 
 impl Site {
     pub(super) fn manifest(&self, originals: &[Original]) -> Manifest {
-        let content = |bytes: &Bytes| Content::cut(bytes).0;
         let file = |(path, file): (&String, &TestFile)| {
             let original = &originals[file.original];
-            let encodings = file.codings.iter().map(|coding| (*coding, content(&original.encodings[coding])));
+            let encodings = file.codings.iter().map(|coding| (*coding, original.encodings[coding].content.clone()));
             let lifetime = if file.is_immutable { Lifetime::Immutable } else { Lifetime::Revalidate };
             let file = File {
                 media_type: media_type(path).to_owned(),
                 lifetime,
                 fingerprinted: file.is_immutable,
-                identity: content(&original.bytes),
+                identity: original.identity.content.clone(),
                 content_encoding: None,
                 encodings: encodings.collect(),
             };
