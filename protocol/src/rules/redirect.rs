@@ -215,9 +215,12 @@ impl Redirect {
             self.to.query(captures).or_else(|| before.map(str::to_owned))
         };
         let (mut path, mut query) = (self.to.path(captures), query_after(captures, request.query));
+        let mut text_left = FOLLOWED_TEXT_MAX;
         for _ in 0..redirects {
-            if path.len() + query.as_ref().map_or(0, String::len) > LOCATION_MAX {
-                return false;
+            let length = path.len() + query.as_ref().map_or(0, String::len);
+            match text_left.checked_sub(length) {
+                Some(left) => text_left = left,
+                None => return false,
             }
             let split = SplitPath::new(&path);
             let next = RuleRequest { scheme, host: request.host, port, path: &split, query: query.as_deref() };
@@ -237,8 +240,9 @@ const REDIRECTS_MAX: usize = 20;
 /// How far a rule that leads on wherever it leads to is followed from there, since for some paths it may end: `/:a/:b /:a/:a`.
 const STEPS_OF_REPEATING: usize = 3;
 
-/// The length of a path with its query that a redirect may lead on from, in bytes: requests are hardly longer.
-const LOCATION_MAX: usize = 16 * 1024;
+/// The length of all locations together through which a rule is followed, in bytes. It bounds the cost of a request where each is longer than
+/// the one before.
+const FOLLOWED_TEXT_MAX: usize = 16 * 1024;
 
 /// All that is reserved or not allowed in a URL (RFC 3986 §2.3).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

@@ -69,37 +69,46 @@ impl TargetPaths {
         Self { tokens: tokens.into() }
     }
 
-    /// Whether `path` is one of them. The cost is at most that of each token at each byte.
+    /// Whether `path` is one of them. The cost is at most that of each piece at each byte of the path.
     pub(super) fn contain(&self, path: &SplitPath<'_>) -> bool {
         let text: String =
             (0..path.len()).filter_map(|at| path.decoded(at)).flat_map(|part| ["/".into(), escaped(part)]).collect();
-        // Where the tokens so far can end.
-        let mut ends = vec![0];
-        for token in &self.tokens {
-            ends = ends.iter().flat_map(|start| token.ends(&text, *start)).collect();
-            ends.sort_unstable();
-            ends.dedup();
-        }
+        // Where the tokens so far can end, in order.
+        let ends = self.tokens.iter().fold(vec![0], |starts, token| token.ends(&text, &starts));
         ends.last() == Some(&text.len())
     }
 }
 
 impl Token {
-    /// Where it can end that begins at `start`.
-    fn ends(&self, text: &str, start: usize) -> Vec<usize> {
-        let rest = &text[start..];
-        let ends_at = |end: &usize| rest.is_char_boundary(*end);
-        let ends: Vec<usize> = match self {
-            Self::Text(literal) if rest.starts_with(&**literal) => vec![literal.len()],
-            Self::Text(_) => Vec::new(),
-            Self::Segment => (1..=rest.find('/').unwrap_or(rest.len())).filter(ends_at).collect(),
-            Self::Any => (0..=rest.len()).filter(ends_at).collect(),
-            Self::AnySegments => {
-                let is_end = |end: &usize| *end == rest.len() || rest.as_bytes()[*end] == b'/';
-                (0..=rest.len()).filter(is_end).filter(|end| *end == 0 || rest.starts_with('/')).collect()
+    /// Where it can end if it begins at one of `starts`. Both are in order, each once; the cost is that of going through `text` and `starts`.
+    fn ends(&self, text: &str, starts: &[usize]) -> Vec<usize> {
+        match self {
+            Self::Text(literal) => {
+                let follows = |start: &&usize| text[**start..].starts_with(&**literal);
+                starts.iter().filter(follows).map(|start| start + literal.len()).collect()
             }
-        };
-        ends.into_iter().map(|end| start + end).collect()
+            Self::Segment => {
+                let mut ends = Vec::new();
+                // Up to here the segment of an earlier start has been gone through.
+                let mut done = 0;
+                for start in starts.iter().filter(|start| !text[**start..].starts_with('/')) {
+                    let from = done.max(*start);
+                    let characters = text[from..].char_indices().take_while(|(_, character)| *character != '/');
+                    ends.extend(characters.map(|(at, character)| from + at + character.len_utf8()));
+                    done = ends.last().copied().unwrap_or(from).max(from);
+                }
+                ends
+            }
+            Self::Any => {
+                let first = starts.first().copied().unwrap_or(usize::MAX);
+                (first..=text.len()).filter(|end| text.is_char_boundary(*end)).collect()
+            }
+            Self::AnySegments => {
+                let is_boundary = |at: &usize| *at == text.len() || text.as_bytes()[*at] == b'/';
+                let first = starts.iter().copied().find(is_boundary).unwrap_or(usize::MAX);
+                (first..=text.len()).filter(is_boundary).collect()
+            }
+        }
     }
 }
 
@@ -152,5 +161,15 @@ mod tests {
         ] {
             assert!(!contains(pieces, path), "{pieces:?} {path}");
         }
+    }
+
+    #[test]
+    fn long_path_is_gone_through_once_for_each_piece() {
+        let splat = || Piece::Capture(PathPattern::SPLAT.into());
+        let pieces = [Piece::Text("/".into()), splat(), Piece::Text("/a/a/".into()), splat(), Piece::Text("/b".into())];
+        let path = "/a".repeat(50_000);
+        let paths = TargetPaths::new(&pieces);
+        assert!(!paths.contain(&SplitPath::new(&path)));
+        assert!(paths.contain(&SplitPath::new(&(path + "/b"))));
     }
 }

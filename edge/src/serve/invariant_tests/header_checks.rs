@@ -1,7 +1,6 @@
 //! Header rules apply where they should, and nowhere else.
 
 use super::*;
-use crate::table::HeaderScope;
 
 /// Checks a header that only rules set, the lifetime, and the CORS header.
 pub(super) fn check(case: &Case<'_>, request: &TestRequest, answer: &Answer) -> TestCaseResult {
@@ -20,9 +19,12 @@ pub(super) fn check(case: &Case<'_>, request: &TestRequest, answer: &Answer) -> 
     }
     let headers = request.headers();
     let is_of_file = [200, 206, 304].contains(&answer.status)
-        && case.resolution(request).is_ok_and(|resolution| {
-            resolution.header_scope(|| accept::prefers_markdown(&headers)) == HeaderScope::File
-        });
+        && match case.resolution(request) {
+            // Its Markdown twin is another file.
+            Ok(Resolution::File(file)) => file.markdown().is_none() || !accept::prefers_markdown(&headers),
+            Ok(Resolution::Rewritten(_)) => true,
+            _ => false,
+        };
     match by_rule("cache-control") {
         Some(_) if is_of_file => prop_assert!(answer.has_directive("max-age=60")),
         _ => prop_assert!(!answer.has_directive("max-age=60")),

@@ -19,7 +19,7 @@ pub(super) fn rules(
 }
 
 fn redirect_fields(files: Vec<String>) -> impl Strategy<Value = Fields> + use<> {
-    let file = select(files).prop_map(|path| format!("/{path}"));
+    let file = select(files.clone()).prop_map(|path| format!("/{path}"));
     let path = "/(a|b|404|index|:x|:y|a\\.js)(/(a|b|index|:x|:y)){0,2}(/|/\\*|/\\*/a|\\.html|\\.js|\\*)?";
     let from = prop_oneof![3 => path, 1 => Just("/*".to_owned()), 2 => file.clone()];
     let site = "(||||||http://demo\\.localhost|https://demo\\.localhost)";
@@ -31,7 +31,7 @@ fn redirect_fields(files: Vec<String>) -> impl Strategy<Value = Fields> + use<> 
     let host = "(||||||||http://demo\\.localhost|http://demo\\.localhost:8080|https://demo\\.localhost|https://other\\.example:81)";
     let to = (host, prop_oneof![3 => path, 2 => file], "(||||\\?q=:q|\\?q=1:q|\\?t)");
     let status = select(vec![200, 200, 301, 301, 302, 303, 307, 308, 404, 410, 403]);
-    (site, from, query, to, status, any::<bool>()).prop_map(
+    let any_rule = (site, from, query, to, status, any::<bool>()).prop_map(
         |(site, from, query, (host, to, own_query), status, force)| Fields {
             from: site + &from,
             query,
@@ -39,7 +39,27 @@ fn redirect_fields(files: Vec<String>) -> impl Strategy<Value = Fields> + use<> 
             status,
             force,
         },
-    )
+    );
+    prop_oneof![6 => any_rule, 1 => moved_folder(), 1 => fallback(files)]
+}
+
+/// A folder, or all, redirected as a whole: to another port, or to the root.
+fn moved_folder() -> impl Strategy<Value = Fields> {
+    let host = select(vec!["", "http://demo.localhost", "http://demo.localhost:8080", "https://other.example"]);
+    let to = select(vec!["/:splat", "/:splat", "/a/:splat", "/:splat.html", "/:splat/a/a"]);
+    (select(vec!["/*", "/a/*", "/b/*"]), host, to).prop_map(|(from, host, to)| {
+        let (from, to) = (from.to_owned(), host.to_owned() + to);
+        Fields { from, query: BTreeMap::new(), to, status: 301, force: true }
+    })
+}
+
+/// A folder, or all, with one file in place of those that are missing.
+fn fallback(files: Vec<String>) -> impl Strategy<Value = Fields> + use<> {
+    let status = select(vec![200, 200, 200, 404, 410]);
+    (select(vec!["/*", "/a/*", "/:x/*"]), select(files), status).prop_map(|(from, file, status)| {
+        let (from, to) = (from.to_owned(), format!("/{file}"));
+        Fields { from, query: BTreeMap::new(), to, status, force: false }
+    })
 }
 
 fn pattern(files: Vec<String>) -> impl Strategy<Value = String> + use<> {

@@ -31,7 +31,7 @@ fn targets(site: &Site) -> impl Strategy<Value = String> + use<> {
     let files: Vec<String> = site.files.keys().cloned().collect();
     let mut of_rules: Vec<String> = site.redirects.iter().flat_map(|rule| rule.from().examples()).collect();
     of_rules.extend(["/", "/a/a/a", "/a/b/a/b"].map(str::to_owned));
-    let of_rules = (select(of_rules), "(||/|\\.js)").prop_map(|(path, end)| {
+    let of_rules = (select(of_rules), "(||/|/x\\.js|\\.js|//x)").prop_map(|(path, end)| {
         let path = if path.is_empty() { "/".to_owned() } else { path };
         path + &end
     });
