@@ -227,7 +227,7 @@ mod tests {
         let text = "redirects = [\n  {from = '*', to = \"/b\", status = 302},\n  \
                     {origin = \"a\", destination = \"/b\", params = {id = 1, x = true}},\n]\n\
                     [[headers]]\nfor = \" *.js \"\n\
-                    values = {X-A = \"two  words\", X-B = \"\", X-C = [], \" X-D \" = \" d \"}\n\
+                    values = {X-A = \"two  words\", X-B = \"\", X-C = [], X-E = [\"1 \", \"\", \"2\"], \" X-D \" = \" d \"}\n\
                     [[headers]]\nfor = \"/a\"\n[headers.values]\nX-A = '''\n  a;\n  b  c\n'''\n";
         insta::assert_snapshot!(parsed(text));
     }

@@ -292,7 +292,7 @@ impl<'a> SplitPath<'a> {
         self.segments.get(index).map(|(_, _, decoded)| &**decoded)
     }
 
-    fn raw(&self, index: usize) -> Option<&'a str> {
+    pub(super) fn raw(&self, index: usize) -> Option<&'a str> {
         self.segments.get(index).map(|(start, end, _)| &self.path[*start..*end])
     }
 

@@ -296,7 +296,7 @@ impl TryFrom<Fields> for Redirect {
             return Err(RedirectError::Proxy(to, status));
         }
         let leads_on = |path: &String| pattern.captures(&SplitPath::new(path)).is_some();
-        let target_paths = target.paths();
+        let target_paths = target.paths(&pattern);
         let is_repeating = target_paths.is_some() && target.examples(&pattern).iter().all(leads_on);
         Ok(Self { site, from: pattern, query, to: target, status, is_forced: force, target_paths, is_repeating })
     }
@@ -458,6 +458,8 @@ mod tests {
             ("/a/*", "/a/:splat/:splat", "/a/b", None),
             ("/a/*", "https://a.example/:splat/a/a", "/a/a", None),
             ("/a/*", "https://b.example/:splat/a/a", "/a/a", Some("https://b.example/a/a/a")),
+            ("/*", "/b//c/:splat", "/b/c/x", None),
+            ("/*", "/:splat%CC%96", "/q%CC%81%CC%96", None),
             // Back and forth.
             ("/x/:a/:b/*", "/x/:b/:a/:splat", "/x/1/2", None),
             // Some steps, and an end.
@@ -465,6 +467,8 @@ mod tests {
         ] {
             assert_eq!(at(from, to, path).as_deref(), location, "{from} {to} {path}");
         }
+        let empty = rule("/*", &[("q", ":q")], "/x/:q/y/:splat", 301).unwrap();
+        assert_eq!(location(&empty, "https://a.example/x/y/z?q="), None);
         let query = rule("/s", &[("id", ":id")], "/s?id=x:id", 301).unwrap();
         assert_eq!(location(&query, "https://a.example/s?id=1"), None);
     }

@@ -94,10 +94,13 @@ impl Target {
         self.path.iter().chain(self.query.iter().flatten()).any(is_capture)
     }
 
-    /// The paths that it can be, if they depend on what is captured.
-    pub(super) fn paths(&self) -> Option<TargetPaths> {
+    /// The paths that it can be for the rule with the path pattern `from`, if they depend on what is captured.
+    pub(super) fn paths(&self, from: &PathPattern) -> Option<TargetPaths> {
         let is_capture = |piece: &Piece| matches!(piece, Piece::Capture(_));
-        self.path.iter().any(is_capture).then(|| TargetPaths::new(&self.path))
+        self.path.iter().any(is_capture).then(|| {
+            let is_segment = |name: &str| name != PathPattern::SPLAT && from.names().any(|known| known == name);
+            TargetPaths::new(&self.path, is_segment)
+        })
     }
 
     /// Paths that it is for requests of the rule with the path pattern `from`.

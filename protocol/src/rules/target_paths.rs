@@ -1,8 +1,6 @@
 //! The paths that a target with placeholders can be.
 
-use std::borrow::Cow;
-
-use super::path_pattern::{PathPattern, SplitPath, decode};
+use super::path_pattern::{SplitPath, decode};
 
 /// A piece of a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,64 +17,79 @@ impl Piece {
     }
 }
 
-/// The paths that a target can be, whatever is put in. Compared decoded, without the slash at the end.
+/// The paths that a target can be, whatever is put in: these, and perhaps others. Without the slash at the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct TargetPaths {
-    tokens: Box<[Token]>,
+    /// As they are in a location, and so in the request of a client that follows it.
+    encoded: Box<[Token]>,
+    /// As people may write them.
+    decoded: Box<[Token]>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Token {
     Text(Box<str>),
-    /// What a placeholder stands for: text without a slash.
+    /// What a placeholder of the path stands for: text without a slash.
     Segment,
-    /// What a wildcard stands for, beside other text in its segment.
+    /// Any text: what another capture stands for.
     Any,
-    /// What a wildcard stands for that is a whole segment, with the slash before it.
+    /// What such a capture stands for that is a whole segment, with the slash before it.
     AnySegments,
 }
 
 impl TargetPaths {
-    /// The paths of `pieces`.
-    pub(super) fn new(pieces: &[Piece]) -> Self {
-        let (mut tokens, mut text) = (Vec::new(), String::new());
-        for (index, piece) in pieces.iter().enumerate() {
-            let name = match piece {
-                Piece::Text(literal) => {
-                    text.push_str(&canonical(literal));
-                    continue;
-                }
-                Piece::Capture(name) => name,
-            };
-            let is_last = pieces.get(index + 1).is_none_or(Piece::starts_segment);
-            let token = match &**name == PathPattern::SPLAT {
-                true if text.ends_with('/') && is_last => {
-                    text.pop();
-                    Token::AnySegments
-                }
-                true => Token::Any,
-                false => Token::Segment,
-            };
-            if !text.is_empty() {
-                tokens.push(Token::Text(std::mem::take(&mut text).into()));
-            }
-            tokens.push(token);
-        }
-        let end = text.trim_end_matches('/');
-        if !end.is_empty() {
-            tokens.push(Token::Text(end.into()));
-        }
-        Self { tokens: tokens.into() }
+    /// The paths of `pieces`; `is_segment` tells which captures are a segment of the path.
+    pub(super) fn new(pieces: &[Piece], is_segment: impl Fn(&str) -> bool) -> Self {
+        let encoded = tokens(pieces, &is_segment, str::to_owned);
+        Self { encoded, decoded: tokens(pieces, &is_segment, decoded) }
     }
 
     /// Whether `path` is one of them. The cost is at most that of each piece at each byte of the path.
     pub(super) fn contain(&self, path: &SplitPath<'_>) -> bool {
-        let text: String =
-            (0..path.len()).filter_map(|at| path.decoded(at)).flat_map(|part| ["/".into(), escaped(part)]).collect();
-        // Where the tokens so far can end, in order.
-        let ends = self.tokens.iter().fold(vec![0], |starts, token| token.ends(&text, &starts));
-        ends.last() == Some(&text.len())
+        let raw: String = (0..path.len()).filter_map(|at| path.raw(at)).flat_map(|segment| ["/", segment]).collect();
+        matches(&self.encoded, &raw) || matches(&self.decoded, &decoded(&raw))
     }
+}
+
+fn tokens(pieces: &[Piece], is_segment: &impl Fn(&str) -> bool, form: impl Fn(&str) -> String) -> Box<[Token]> {
+    let (mut tokens, mut text) = (Vec::new(), String::new());
+    for (index, piece) in pieces.iter().enumerate() {
+        let name = match piece {
+            Piece::Text(literal) => {
+                text.push_str(&form(literal));
+                // As in a location.
+                while text.contains("//") {
+                    text = text.replace("//", "/");
+                }
+                continue;
+            }
+            Piece::Capture(name) => name,
+        };
+        let is_last = pieces.get(index + 1).is_none_or(Piece::starts_segment);
+        let token = match is_segment(name) {
+            true => Token::Segment,
+            false if text.ends_with('/') && is_last => {
+                text.pop();
+                Token::AnySegments
+            }
+            false => Token::Any,
+        };
+        if !text.is_empty() {
+            tokens.push(Token::Text(std::mem::take(&mut text).into()));
+        }
+        tokens.push(token);
+    }
+    let end = text.trim_end_matches('/');
+    if !end.is_empty() {
+        tokens.push(Token::Text(end.into()));
+    }
+    tokens.into()
+}
+
+fn matches(tokens: &[Token], text: &str) -> bool {
+    // Where the tokens so far can end, in order.
+    let ends = tokens.iter().fold(vec![0], |starts, token| token.ends(text, &starts));
+    ends.last() == Some(&text.len())
 }
 
 impl Token {
@@ -113,16 +126,14 @@ impl Token {
 }
 
 /// Decoded, with the slashes that are none between segments still encoded.
-fn canonical(text: &str) -> String {
-    text.split('/').map(|part| escaped(&decode(part)).into_owned()).collect::<Vec<_>>().join("/")
-}
-
-fn escaped(segment: &str) -> Cow<'_, str> {
-    if segment.contains('/') { segment.replace('/', "%2F").into() } else { segment.into() }
+fn decoded(text: &str) -> String {
+    let segment = |segment| decode(segment).replace('/', "%2F");
+    text.split('/').map(segment).collect::<Vec<_>>().join("/")
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::path_pattern::PathPattern;
     use super::*;
 
     #[test]
@@ -133,12 +144,15 @@ mod tests {
                 Some(name) => Piece::Capture(name.into()),
                 None => Piece::Text((*piece).into()),
             };
-            TargetPaths::new(&pieces.iter().map(piece).collect::<Vec<_>>()).contain(&SplitPath::new(path))
+            TargetPaths::new(&pieces.iter().map(piece).collect::<Vec<_>>(), |name| name != PathPattern::SPLAT)
+                .contain(&SplitPath::new(path))
         };
         for (pieces, path) in [
             (&["/", ":splat"][..], "/"),
             (&["/", ":splat"], "/a/b/"),
             (&["/b/", ":splat"], "/b"),
+            (&["/b//c/", ":splat"], "/b/c/x"),
+            (&["/", ":splat", "%CC%96"], "/q%CC%81%CC%96"),
             (&["/b/", ":splat", "/"], "/b/x"),
             (&["/", ":splat", "/b"], "/b"),
             (&["/", ":splat", "/b"], "/a/b"),
@@ -168,7 +182,7 @@ mod tests {
         let splat = || Piece::Capture(PathPattern::SPLAT.into());
         let pieces = [Piece::Text("/".into()), splat(), Piece::Text("/a/a/".into()), splat(), Piece::Text("/b".into())];
         let path = "/a".repeat(50_000);
-        let paths = TargetPaths::new(&pieces);
+        let paths = TargetPaths::new(&pieces, |_| false);
         assert!(!paths.contain(&SplitPath::new(&path)));
         assert!(paths.contain(&SplitPath::new(&(path + "/b"))));
     }

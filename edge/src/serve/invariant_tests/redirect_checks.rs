@@ -64,15 +64,12 @@ fn query(target: &str) -> Option<String> {
 fn check_location(location: &str, origin: Option<&Origin>) -> TestCaseResult {
     let here = Url::parse("http://demo.localhost/some/where").unwrap();
     let url = here.join(location).unwrap();
-    match origin {
-        Some(origin) => {
-            prop_assert!(location.strip_prefix(origin.as_str()).is_some_and(|rest| rest.starts_with('/')));
-            prop_assert_eq!(url.origin(), Url::parse(origin.as_str()).unwrap().origin());
-        }
-        None => {
-            prop_assert!(location.starts_with('/') && !location.starts_with("//") && !location.contains('\\'));
-            prop_assert_eq!(url.origin(), here.origin());
-        }
+    if let Some(origin) = origin {
+        prop_assert!(location.strip_prefix(origin.as_str()).is_some_and(|rest| rest.starts_with('/')));
+        prop_assert_eq!(url.origin(), Url::parse(origin.as_str()).unwrap().origin());
+    } else {
+        prop_assert!(location.starts_with('/') && !location.starts_with("//") && !location.contains('\\'));
+        prop_assert_eq!(url.origin(), here.origin());
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use percent_encoding::percent_decode_str;
 use verge_protocol::manifest::File;
-use verge_protocol::rules::{FoldedPath, HeaderRule, PasswordRule, Redirect, Rules};
+use verge_protocol::rules::{FoldedPath, HeaderChange, HeaderRule, PasswordRule, Redirect, Rules};
 use verge_protocol::{Coding, Fallback, HtmlPaths, Lifetime, Manifest, SitePath};
 
 use super::Original;
@@ -71,12 +71,11 @@ impl Site {
         })
     }
 
-    /// What header rules make of `name` at `path`: `None` if they say nothing, `Some(None)` if they take it off.
-    pub(super) fn header(&self, path: &str, name: &str) -> Option<Option<&str>> {
+    /// The last change of `name` by the header rules for `path`.
+    pub(super) fn header(&self, path: &str, name: &str) -> Option<&HeaderChange> {
         let path = FoldedPath::new(path);
         let matching = self.headers.iter().filter(|rule| rule.pattern.matches(&path));
-        let change = matching.flat_map(|rule| &rule.headers).filter(|change| change.name() == name).last()?;
-        Some(change.value())
+        matching.flat_map(|rule| &rule.headers).rfind(|change| change.name() == name)
     }
 
     /// Whether a rule asks for a password at `path`.
