@@ -81,6 +81,7 @@ use self::resolve::Unresolved;
 use self::respond::{ResponseFuture, RuledHeaders};
 use self::response_head::ResponseHead;
 use self::route::Route;
+use self::rules::SiteHost;
 use crate::cache::BlobCache;
 use crate::challenges::{ChallengeAnswer, Challenges};
 use crate::metrics::{CacheResult, Metrics, Traffic};
@@ -119,16 +120,6 @@ pub(crate) struct Https {
     /// The port for readers.
     pub(crate) port: u16,
     pub(crate) clock: Clock,
-}
-
-/// The host of a request, as far as a site's rules depend on it.
-struct SiteHost<'a> {
-    name: &'a str,
-    /// The port, if the request names one.
-    port: Option<u16>,
-    is_tls: bool,
-    /// Whether it is not the site's own host or domain.
-    is_preview: bool,
 }
 
 struct Shared {

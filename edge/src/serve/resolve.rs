@@ -256,7 +256,7 @@ mod tests {
     use verge_protocol::{Fallback, Lifetime};
 
     use super::*;
-    use crate::serve::{SiteHost, rules};
+    use crate::serve::rules::{self, SiteHost};
     use crate::test_support::{ChannelBuilder, text_of};
 
     /// The text of the resource, after `200 ` or `404 `; `spa ` marks the fallback, and `*` a response that varies.

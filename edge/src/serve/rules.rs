@@ -3,7 +3,16 @@
 use http::{HeaderValue, StatusCode, Uri};
 use verge_protocol::rules::{Action, RedirectMatcher, RuleRequest, SplitPath};
 
-use super::SiteHost;
+/// The host of a request, as far as a site's rules depend on it.
+pub(crate) struct SiteHost<'a> {
+    /// In lowercase, without the port.
+    pub(crate) name: &'a str,
+    /// The port, if the request names one.
+    pub(crate) port: Option<u16>,
+    pub(crate) is_tls: bool,
+    /// Whether it is not the site's own host or domain.
+    pub(crate) is_preview: bool,
+}
 
 /// The first rule that applies to a request.
 pub(crate) struct AppliedRule {
