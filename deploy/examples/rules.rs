@@ -35,7 +35,7 @@ fn answer(case: &Case) -> Answers {
     let redirect_of = |(scheme, host, path, query): &(String, String, String, String)| {
         let query = Some(query.as_str()).filter(|query| !query.is_empty());
         let path = SplitPath::new(path);
-        let found = redirects.find(&RuleRequest::new(scheme, host, &path, query))?;
+        let found = redirects.find(&RuleRequest::new(scheme, host, None, &path, query))?;
         Some((found.rule.status(), found.rule.to().location(&found.captures, None), found.rule.is_forced()))
     };
     Answers {

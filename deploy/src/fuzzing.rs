@@ -4,7 +4,9 @@
 //! guarantee.
 
 use verge_protocol::Rules;
-use verge_protocol::rules::{FoldedPath, HeaderMatcher, RedirectMatcher, RuleRequest, SplitPath};
+use verge_protocol::rules::{
+    Action, FoldedPath, HeaderMatcher, Origin, Redirect, RedirectMatcher, RuleRequest, SplitPath,
+};
 
 use crate::rules::LoadedRules;
 
@@ -39,10 +41,13 @@ fn check(bytes: &[u8], parse: impl Fn(&str) -> LoadedRules) {
     assert_eq!(HeaderMatcher::new(rules.headers.iter().map(|rule| rule.pattern.clone())).find(&path), matching);
 }
 
-/// The tree finds what going through the list finds, and no location leads to a host that the rule does not name.
+/// After so many redirects by one rule, it is a loop.
+const REDIRECTS_MAX: usize = 40;
+
+/// The tree finds what going through the list finds, no location leads to a host that the rule does not name, and no rule is a loop.
 fn check_redirects(rules: &Rules, path: &str, query: Option<&str>) {
     let path = SplitPath::new(path);
-    let request = RuleRequest::new("https", "a.example", &path, query);
+    let request = RuleRequest::new("https", "a.example", None, &path, query);
     let matcher = RedirectMatcher::new(rules.redirects.clone());
     let found = matcher.find(&request);
     let first = rules.redirects.iter().position(|rule| rule.captures(&request).is_some());
@@ -52,9 +57,29 @@ fn check_redirects(rules: &Rules, path: &str, query: Option<&str>) {
     let Some(found) = found else { return };
     let target = found.rule.to();
     let location = target.location(&found.captures, query);
-    let rest = location.strip_prefix(target.origin().unwrap_or_default()).expect("the location begins with the origin");
+    let origin = target.origin().map(Origin::as_str).unwrap_or_default();
+    let rest = location.strip_prefix(origin).expect("the location begins with the origin");
     assert!(rest.starts_with('/') && !rest.starts_with("//"), "{location}");
     assert!(location.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\'), "{location}");
+    check_end(found.rule, &request);
+}
+
+/// Following `rule` alone ends.
+fn check_end(rule: &Redirect, request: &RuleRequest<'_>) {
+    let (mut target, mut query) = (None, request.query().map(str::to_owned));
+    for _ in 0..REDIRECTS_MAX {
+        let first = request.path();
+        let split = target.as_deref().map(SplitPath::new);
+        let next = request.at(split.as_ref().unwrap_or(first), query.as_deref());
+        let Some(captures) = rule.captures(&next).filter(|_| rule.stays_on_origin(&next)) else { return };
+        if !matches!(rule.action(), Action::Redirect(_)) {
+            return;
+        }
+        let after = (rule.to().path(&captures), rule.to().query(&captures));
+        target = Some(after.0);
+        query = after.1.or(query);
+    }
+    panic!("a loop: {rule}");
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 mod error;
 mod headers_file;
+#[cfg(test)]
+mod ipfs_tests;
 mod lints;
 mod netlify_toml;
 mod password_line;

@@ -79,11 +79,12 @@ use verge_protocol::health::HEALTH_PATH;
 use self::body::ResponseBody;
 use self::builtin_responses::BuiltinResponse;
 use self::common_headers::CommonHeaders;
-use self::decision::{Decision, SiteHost};
+use self::decision::Decision;
 use self::framing::End;
 use self::host::{Host, HostError};
 use self::respond::ResponseFuture;
 use self::route::Route;
+use self::rules::SiteHost;
 use crate::cache::BlobCache;
 use crate::challenges::{ChallengeAnswer, Challenges};
 use crate::metrics::{CacheResult, Metrics, Traffic};
@@ -248,7 +249,8 @@ impl Shared {
             _ => {}
         }
         // 4. Route.
-        let site = SiteHost { name: &host.name, is_tls: tls.is_some(), is_preview: !route.is_indexed() };
+        let (is_tls, is_preview) = (tls.is_some(), !route.is_indexed());
+        let site = SiteHost { name: &host.name, port: host.port, is_tls, is_preview };
         let response = match (route.entry, route.label) {
             (HostRoute::Served(channel), _) => self.answer_from(channel, &site, request),
             (HostRoute::Pending(Some(traffic)), _) => builtin(builtin_responses::pending().of_site(), traffic),
@@ -304,9 +306,9 @@ impl Shared {
         *head.method_mut() = request.method().clone();
         *head.uri_mut() = request.uri().clone();
         *head.headers_mut() = request.headers().clone();
-        let (name, is_tls, is_preview) = (host.name.to_owned(), host.is_tls, host.is_preview);
+        let (name, port, is_tls, is_preview) = (host.name.to_owned(), host.port, host.is_tls, host.is_preview);
         let response = async move {
-            let host = SiteHost { name: &name, is_tls, is_preview };
+            let host = SiteHost { name: &name, port, is_tls, is_preview };
             match release.load().await {
                 Ok(channel) => shared.answer_from(&channel, &host, &head).await.unwrap_or_else(|never| match never {}),
                 Err(unavailable) => {

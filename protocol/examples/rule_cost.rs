@@ -65,7 +65,7 @@ fn main() {
     let paths = ["/old/page-6", "/folder-7/a/b.js", "/blog/2026/post-8", "/assets/app-0a1b2c3d.js"];
     let redirect_of = |rules: &RedirectMatcher, index: usize| {
         let path = SplitPath::new(paths[index % paths.len()]);
-        black_box(rules.find(&RuleRequest::new("https", "a.example", &path, None)).is_some());
+        black_box(rules.find(&RuleRequest::new("https", "a.example", None, &path, None)).is_some());
     };
     let headers_of = |rules: &HeaderMatcher, index: usize| {
         black_box(rules.find(&FoldedPath::new(paths[index % paths.len()])));
@@ -146,7 +146,7 @@ fn worst_redirects(name: &str, count: usize, rule: impl Fn(usize) -> Redirect, p
     let compiled = start.elapsed();
     let start = Instant::now();
     let path = SplitPath::new(path);
-    black_box(matcher.find(&RuleRequest::new("https", "a.example", &path, query)).is_some());
+    black_box(matcher.find(&RuleRequest::new("https", "a.example", None, &path, query)).is_some());
     let request = start.elapsed();
     println!(
         "redirects, {name}: {:.2} ms a request, {:.0} ms once",

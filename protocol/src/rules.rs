@@ -2,7 +2,8 @@
 //!
 //! | Module | Idea |
 //! |---|---|
-//! | [`path_pattern`], [`target`], [`redirect`] | a redirect rule: which paths, where to |
+//! | [`path_pattern`], [`target`], `target_paths`, [`origin`], [`redirect`] | a redirect rule: which paths, where to |
+//! | [`rule_request`], [`encoding`] | what rules see of a request, and how a location is written |
 //! | [`header_pattern`], [`header_rule`] | a header rule: which paths, which headers |
 //! | [`password_rule`] | paths with passwords |
 //! | [`redirect_matcher`], `pattern_tree`, `query_index` | many redirect rules, compiled |
@@ -15,17 +16,21 @@
 mod bounded;
 #[cfg(test)]
 mod cost_tests;
+pub mod encoding;
 pub mod header_matcher;
 pub mod header_pattern;
 pub mod header_rule;
 pub mod limits;
+pub mod origin;
 pub mod password_rule;
 pub mod path_pattern;
 mod pattern_tree;
 mod query_index;
 pub mod redirect;
 pub mod redirect_matcher;
+pub mod rule_request;
 pub mod target;
+mod target_paths;
 
 use serde::{Deserialize, Serialize};
 
@@ -34,10 +39,12 @@ pub use self::header_matcher::HeaderMatcher;
 pub use self::header_pattern::{FoldedPath, HeaderPattern};
 pub use self::header_rule::{HeaderChange, HeaderRule};
 pub use self::limits::LimitError;
+pub use self::origin::Origin;
 pub use self::password_rule::{Credential, PasswordRule};
 pub use self::path_pattern::{PathPattern, SplitPath};
-pub use self::redirect::{Action, Redirect, RuleRequest};
+pub use self::redirect::{Action, Redirect};
 pub use self::redirect_matcher::RedirectMatcher;
+pub use self::rule_request::RuleRequest;
 
 /// The rules of a build, each kind in its order.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -72,6 +72,64 @@ async fn rules_of_a_build_are_followed_by_every_edge() {
     }
 }
 
+/// The site `examples` of the conformance tests of IPFS gateways; `docs/FORMATS.md`, "Differences from IPFS", has what differs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ipfs_site_of_examples_is_served_as_gateways_serve_it() {
+    const RULES: &str = "\
+/redirect-one /one.html
+/302-redirect-two /two.html 302
+/200-index /index.html 200
+/posts/:year/:month/:day/:title /articles/:year/:month/:day/:title 301
+/splat/* /redirected-splat/:splat 301
+/not-found/* /404.html 404
+/gone/* /410.html 410
+/unavail/* /451.html 451
+/* /index.html 200
+";
+    let files = [
+        ("_redirects", RULES),
+        ("index.html", "my index"),
+        ("404.html", "my 404"),
+        ("410.html", "my 410"),
+        ("451.html", "my 451"),
+        ("one.html", "my one"),
+        ("two.html", "my two"),
+        ("redirected-splat/one.html", "redirected splat one"),
+    ];
+    let world = World::start(1).await;
+    world.push("demo", &files).await;
+    let get = async |path| world.get(0, "demo", path).await;
+    for (path, location) in [
+        ("/redirect-one", "/one.html"),
+        ("/posts/2022/01/01/hello-world", "/articles/2022/01/01/hello-world"),
+        ("/splat/one.html", "/redirected-splat/one.html"),
+    ] {
+        let response = get(path).await;
+        assert_eq!((response.status.as_u16(), response.header("location")), (301, location), "{path}");
+    }
+    assert_eq!(get("/302-redirect-two").await.header("location"), "/two.html");
+    for (path, status, body) in [
+        ("/200-index", 200, "my index"),
+        ("/catch-all", 200, "my index"),
+        // A file comes before the rule for all paths.
+        ("/one.html", 200, "my one"),
+        ("/not-found/has-no-redirects-entry", 404, "my 404"),
+        ("/gone/has-no-redirects-entry", 410, "my 410"),
+        ("/unavail/has-no-redirects-entry", 451, "my 451"),
+    ] {
+        assert_eq!(parts(&get(path).await), (status, "", body), "{path}");
+    }
+    // An app's page has a validator at each path.
+    let etag = get("/missing-page").await.header("etag").to_owned();
+    let unchanged = world.get_with(0, "demo", "/missing-page", &[("if-none-match", &etag)]).await.unwrap();
+    assert_eq!(unchanged.status.as_u16(), 304);
+    // Other than there: errors are not kept, and a missing script is no page.
+    let not_found = get("/not-found/x").await;
+    assert_eq!((not_found.header("cache-control"), not_found.header("etag")), ("no-store", ""));
+    assert_eq!(get("/assets/old-chunk.js").await.status.as_u16(), 404);
+    world.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn push_that_changes_only_headers_reaches_the_reader() {
     let world = World::start(1).await;

@@ -19,6 +19,14 @@ export async function withFolder(use) {
   }
 }
 
+/** The path of `netlify.toml`, if there is one. */
+async function configFile(folder, texts) {
+  if (texts.toml === undefined) return undefined;
+  const path = join(folder, 'netlify.toml');
+  await writeFile(path, texts.toml);
+  return path;
+}
+
 /** The rule that applies to each request, as `[status, location, is forced]`, and the messages of the parser. */
 export async function redirects(folder, texts, requests) {
   const options = { redirectsFiles: [], minimal: false };
@@ -27,10 +35,7 @@ export async function redirects(folder, texts, requests) {
     // The parser keeps a byte order mark as a part of the first path.
     await writeFile(options.redirectsFiles[0], texts.redirects.replace(/^\ufeff/, ''));
   }
-  if (texts.toml !== undefined) {
-    options.netlifyConfigPath = join(folder, 'netlify.toml');
-    await writeFile(options.netlifyConfigPath, texts.toml);
-  }
+  options.netlifyConfigPath = await configFile(folder, texts);
   const { redirects, errors } = await parseAllRedirects(options);
   const rules = redirects.map(({ query, ...rule }) => ({ ...rule, params: query, status: rule.status ?? 301 }));
   const parser = await engine.parseJSON(JSON.stringify(rules), {});
@@ -49,6 +54,7 @@ export async function headers(folder, texts, requests) {
     options.headersFiles.push(join(folder, '_headers'));
     await writeFile(options.headersFiles[0], texts.headers.replace(/^\ufeff/, ''));
   }
+  options.netlifyConfigPath = await configFile(folder, texts);
   const { headers, errors } = await parseAllHeaders(options);
   const found = requests.map(([, , path]) => {
     const all = {};

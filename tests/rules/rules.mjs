@@ -1,4 +1,5 @@
-// Compares the rules of Verge with Netlify's published parsers and engine, on random rule files and requests.
+// Compares the rules of Verge with Netlify's published parsers and engine, on random rule files and requests: `_redirects`, `_headers` and
+// `netlify.toml`, each with or without the others.
 //
 // usage: node rules.mjs EXAMPLE [--files N] [--seed N]
 // EXAMPLE is the example `rules` of the crate `verge`.
@@ -7,9 +8,10 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { isDeepStrictEqual, parseArgs } from 'node:util';
 import { leadsToItself, normalized, normalizedValues } from './differences.mjs';
-import { headerRequest, headersFile, redirectsFile, request } from './generate.mjs';
+import * as generate from './generate.mjs';
 import * as netlify from './netlify.mjs';
 import { Draw } from './random.mjs';
+import { netlifyToml } from './toml.mjs';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -27,15 +29,29 @@ async function ask(texts, requests) {
   return JSON.parse((await answers.next()).value);
 }
 
+/** The texts of the files of a case. Some rules are in `netlify.toml`, the others in the file of their kind. */
+function filesOf(draw) {
+  const [rules, blocks] = [generate.redirectRules(draw), generate.headerBlocks(draw)];
+  const cut = (list) => (draw.is(0.4) ? list.length : draw.count(0, list.length));
+  const [rulesBefore, blocksBefore] = [cut(rules), cut(blocks)];
+  const texts = {};
+  if (rulesBefore > 0) texts.redirects = generate.redirectsFile(draw, rules.slice(0, rulesBefore));
+  if (blocksBefore > 0) texts.headers = generate.headersFile(draw, blocks.slice(0, blocksBefore));
+  const [after, blocksAfter] = [rules.slice(rulesBefore), generate.headerTables(draw, blocks.slice(blocksBefore))];
+  if (after.length + blocksAfter.length > 0) texts.toml = netlifyToml(draw, after, blocksAfter);
+  return texts;
+}
+
 const counts = { files: 0, requests: 0, matched: 0, differences: 0 };
 
-function compare(kind, text, request, ours, theirs) {
+function compare(kind, texts, request, ours, theirs) {
   counts.requests += 1;
   if (theirs !== null && !isDeepStrictEqual(theirs, {})) counts.matched += 1;
   if (isDeepStrictEqual(ours, theirs)) return;
   counts.differences += 1;
   if (counts.differences <= SHOWN) {
-    console.log(`${kind} differs for ${JSON.stringify(request)}\n${text.replace(/^/gm, '    ')}`);
+    console.log(`${kind} differs for ${JSON.stringify(request)}`);
+    for (const [file, text] of Object.entries(texts)) console.log(`  ${file}:\n${text.replace(/^/gm, '    ')}`);
     console.log(`  verge:   ${JSON.stringify(ours)}\n  netlify: ${JSON.stringify(theirs)}`);
   }
 }
@@ -43,27 +59,26 @@ function compare(kind, text, request, ours, theirs) {
 await netlify.withFolder(async (folder) => {
   for (let file = 0; file < Number(values.files); file += 1) {
     const draw = new Draw(Number(values.seed) * 1_000_003 + file);
-    const redirects = redirectsFile(draw);
-    const headers = headersFile(draw);
-    const requests = draw.many(REQUESTS, () => request(draw));
-    const headerRequests = draw.many(REQUESTS, () => headerRequest(draw));
-    const ours = await ask({ redirects, headers }, [...requests, ...headerRequests]);
-    const theirRedirects = await netlify.redirects(folder, { redirects }, requests);
-    const theirHeaders = await netlify.headers(folder, { headers }, headerRequests);
-    counts.files += 2;
+    const texts = filesOf(draw);
+    const requests = draw.many(REQUESTS, () => generate.request(draw));
+    const headerRequests = draw.many(REQUESTS, () => generate.headerRequest(draw));
+    const ours = await ask(texts, [...requests, ...headerRequests]);
+    const theirRedirects = await netlify.redirects(folder, texts, requests);
+    const theirHeaders = await netlify.headers(folder, texts, headerRequests);
+    counts.files += Object.keys(texts).length;
     for (const message of [...ours.invalid, ...theirRedirects.errors, ...theirHeaders.errors]) {
-      compare('validity', `${redirects}\n${headers}`, null, message, 'valid');
+      compare('validity', texts, null, String(message), 'valid');
     }
     requests.forEach((request, index) => {
       const location = (found) => found && [found[0], normalized(found[1]), found[2]];
       const theirs = theirRedirects.found[index];
       if (!(theirs && leadsToItself(theirs, request))) {
-        compare('redirect', redirects, request, location(ours.redirects[index]), location(theirs));
+        compare('redirect', texts, request, location(ours.redirects[index]), location(theirs));
       }
     });
     headerRequests.forEach((request, index) => {
       const our = normalizedValues(ours.headers[REQUESTS + index]);
-      compare('header', headers, request, our, normalizedValues(theirHeaders.found[index]));
+      compare('header', texts, request, our, normalizedValues(theirHeaders.found[index]));
     });
   }
 });

@@ -101,7 +101,11 @@ fn parse_line(text: &str, path: &str) -> Result<Setting, RuleError> {
             return Ok(Setting::Header(HeaderChange::new(name.trim(), None)?));
         }
         let (name, value) = text.split_once(':').ok_or_else(|| RuleError::NoColon(text.to_owned()))?;
-        setting(name.trim(), value.trim(), path)
+        let (name, value) = (name.trim(), value.trim());
+        if value.is_empty() && !password_line::is_like_name(name) {
+            return Err(RuleError::NoValue(name.to_owned()));
+        }
+        setting(name, value, path)
     };
     // The error must not have the password in it.
     parsed().map_err(|error| if password_line::is_like_line(text) { RuleError::User } else { error })
@@ -109,21 +113,21 @@ fn parse_line(text: &str, path: &str) -> Result<Setting, RuleError> {
 
 /// What the header `name` with `value` at `path` says.
 pub(super) fn setting(name: &str, value: &str, path: &str) -> Result<Setting, RuleError> {
-    if password_line::is_like_name(name) && (value.is_empty() || !password_line::is_name(name)) {
+    if password_line::is_like_name(name) && !password_line::is_name(name) {
         return Err(RuleError::User);
-    }
-    if value.is_empty() {
-        return Err(RuleError::NoValue(name.to_owned()));
     }
     if password_line::is_name(name) {
         let users: Vec<String> = value.split_whitespace().map(str::to_owned).collect();
-        return match users
-            .iter()
-            .find(|user| user.split_once(':').is_none_or(|(name, password)| name.is_empty() || password.is_empty()))
-        {
-            Some(_) => Err(RuleError::User),
-            None if users.iter().any(|user| user.len() > USER_AND_PASSWORD_MAX) => Err(RuleError::LongPassword),
-            None => Ok(Setting::Users(users)),
+        let is_user = |user: &String| {
+            user.split_once(':').is_some_and(|(name, password)| !name.is_empty() && !password.is_empty())
+        };
+        // Without any, the path would be public.
+        return if users.is_empty() || !users.iter().all(is_user) {
+            Err(RuleError::User)
+        } else if users.iter().any(|user| user.len() > USER_AND_PASSWORD_MAX) {
+            Err(RuleError::LongPassword)
+        } else {
+            Ok(Setting::Users(users))
         };
     }
     let is_coded = |(coding, extension): (&str, &str)| value.eq_ignore_ascii_case(coding) && path.ends_with(extension);
@@ -217,7 +221,7 @@ mod tests {
 
     #[test]
     fn invalid_line_error_names_it() {
-        let text = "X-A: 1\n/z\nX-Z: 1\nhttps://a.example/*\n  X-Y: 1\n/a\nX-B\nX-C:\nX D: 1\nContent-Length: 5\nContent-Encoding: br\nBasic-Auth: ann\n!\n/b\n/c\nX-E: 1";
+        let text = "X-A: 1\n/z\nX-Z: 1\nhttps://a.example/*\n  X-Y: 1\n/a\nX-B\nX-C:\nX D: 1\nContent-Length: 5\nContent-Encoding: br\nBasic-Auth: ann\nBasic-Auth:\n!\n/b\n/c\nX-E: 1";
         insta::assert_snapshot!(parsed(text));
     }
 

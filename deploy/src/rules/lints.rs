@@ -87,12 +87,18 @@ fn leaves_out(earlier: &Redirect, rule: &Redirect) -> bool {
         && (is_in_part || earlier.is_repeating() || (!earlier.from().is_literal() && leads_there()))
 }
 
+/// Whether it redirects none of its paths, since it would lead to them.
 fn leads_to_itself(rule: &Redirect) -> bool {
-    let (from, to) = (rule.from().as_str(), rule.to());
-    let trimmed = |path: &str| path.trim_end_matches('/').to_owned();
-    let is_same = trimmed(from) == trimmed(to.as_str())
-        || from.strip_suffix('*').is_some_and(|folder| to.as_str() == format!("{folder}:splat"));
-    is_same && to.origin().is_none() && rule.is_unconditional() && matches!(rule.action(), Action::Redirect(_))
+    let is_redirected = |path: &String| rule.captures(&request_of(&SplitPath::new(path))).is_some();
+    matches!(rule.action(), Action::Redirect(_))
+        && rule.is_unconditional()
+        && rule.to().origin().is_none()
+        && !rule.from().examples().iter().any(is_redirected)
+}
+
+/// A request for `path` to no host.
+fn request_of<'a>(path: &'a SplitPath<'a>) -> RuleRequest<'a> {
+    RuleRequest::new("", "", None, path, None)
 }
 
 /// The other rules through which a redirect from the rule at `index`, for one path to one path, comes back to it. A rule that leads to the
@@ -112,7 +118,7 @@ fn redirect_loop(matcher: &RedirectMatcher, index: usize, files: &HashSet<&str>)
         let location = rule.to().path(&Captures::default());
         let has_file = has_file(files, rule);
         let path = SplitPath::new(&location);
-        let found = matcher.find(&RuleRequest::new("", "", &path, None))?;
+        let found = matcher.find(&request_of(&path))?;
         if has_file && !found.rule.is_forced() {
             return None;
         }
@@ -152,7 +158,7 @@ mod tests {
     #[test]
     fn rules_that_do_nothing_are_named() {
         insta::assert_snapshot!(warnings_of(
-            "/j/*.html /m\n/n/* /m/:splat\n/n/x /y\n/n/:a/b /y\n/n /y\n/same /same/ 301\n/s/* /s/:splat\n/file.txt /x\n/q id=1 /r\n/q id=1 /t\n\
+            "/j/*.html /m\n/n/* /m/:splat\n/n/x /y\n/n/:a/b /y\n/n /y\n/same /same/ 301\n/s/* /s/:splat\n/ü/* /ü/:splat\n/:x/:y /:y/:x\n/file.txt /x\n/q id=1 /r\n/q id=1 /t\n\
              /a /b\n/b /c 302\n/c /a\n/w /missing.html 200\n/* /index.html 200\n/late /x"
         ));
     }

@@ -1,5 +1,6 @@
 //! `[[redirects]]` and `[[headers]]` of `netlify.toml`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -72,11 +73,12 @@ struct HeadersTable {
     values: BTreeMap<String, Spanned<Values>>,
 }
 
-/// A number or a text, as people write both.
+/// A number, `true`, `false` or a text, as people write all of them.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a text or a number")]
 enum Scalar {
     Number(u64),
+    Boolean(bool),
     Text(String),
 }
 
@@ -84,13 +86,14 @@ impl Scalar {
     fn into_text(self) -> String {
         match self {
             Self::Number(number) => number.to_string(),
+            Self::Boolean(boolean) => boolean.to_string(),
             Self::Text(text) => text,
         }
     }
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a text or a list of texts")]
 enum Values {
     One(String),
     Many(Vec<String>),
@@ -135,7 +138,8 @@ pub(super) fn parse(file: &Path, text: &str, site: &str) -> Result<NetlifyRules,
     for table in toml.headers {
         let line = line_of(table.span().start);
         let HeadersTable { path, values } = table.into_inner();
-        let pattern = match path.trim().parse() {
+        let path = with_leading_slash(path.trim());
+        let pattern = match path.parse() {
             Ok(pattern) => pattern,
             Err(error) => {
                 rules.headers.errors.push((line, RuleError::HeaderPath(error)));
@@ -152,14 +156,15 @@ pub(super) fn parse(file: &Path, text: &str, site: &str) -> Result<NetlifyRules,
             let of_password = password_line::is_like_line(&name).then(|| line_of(values.span().start));
             let values = match values.into_inner() {
                 Values::One(value) => vec![value],
-                // A header without a value is an error.
+                // As at Netlify, an empty list is an empty value.
                 Values::Many(values) if values.is_empty() => vec![String::new()],
                 Values::Many(values) => values,
             };
             for value in values {
                 // A value may be written on several lines.
-                let value = value.split_whitespace().collect::<Vec<_>>().join(" ");
-                match (setting(name.trim(), &value, path.trim()), of_password) {
+                let lines = value.lines().map(str::trim).filter(|line| !line.is_empty());
+                let value = lines.collect::<Vec<_>>().join(" ");
+                match (setting(name.trim(), &value, &path), of_password) {
                     (Ok(setting), _) => block.add(setting),
                     (Err(RuleError::LongPassword), Some(line)) => {
                         rules.headers.errors.push((line, RuleError::LongPassword));
@@ -191,6 +196,12 @@ fn password_line_of(text: &str, table: &str) -> usize {
     let start = lines().find(|(_, line)| line.trim_start_matches([' ', '\t', '[', '"']).starts_with(table));
     let start = start.map_or(1, |(line, _)| line);
     lines().skip(start).find(|(_, line)| password_line::is_like_line(line)).map_or(start, |(line, _)| line)
+}
+
+/// The path of headers, which may be written as `*.js`.
+fn with_leading_slash(path: &str) -> Cow<'_, str> {
+    let is_whole = path.starts_with('/') || path.is_empty() || path.contains("://");
+    if is_whole { path.into() } else { format!("/{path}").into() }
 }
 
 fn to_redirect(table: RedirectTable) -> Result<Redirect, RuleError> {
@@ -244,6 +255,37 @@ mod tests {
             [[redirects]]\nfrom = \"/d\"\nto = \"/e\"\nconditions = {Country = [\"de\"]}\n\n\
             [[headers]]\nfor = \"/*\"\n[headers.values]\nX-Frame-Options = \"DENY\"\nLink = [\"<a>\", \"<b>\"]\nAge = \"1\"\nCache-Control = '''\n  max-age=0,\n  no-cache'''\n";
         insta::assert_snapshot!(parsed(text));
+    }
+
+    #[test]
+    fn tables_as_people_write_them_are_read() {
+        let text = "redirects = [\n  {from = '*', to = \"/b\", status = 302},\n  \
+                    {origin = \"a\", destination = \"/b\", params = {id = 1, x = true}},\n]\n\
+                    [[headers]]\nfor = \" *.js \"\n\
+                    values = {X-A = \"two  words\", X-B = \"\", X-C = [], X-E = [\"1 \", \"\", \"2\"], \" X-D \" = \" d \"}\n\
+                    [[headers]]\nfor = \"/a\"\n[headers.values]\nX-A = '''\n  a;\n  b  c\n'''\n";
+        insta::assert_snapshot!(parsed(text));
+    }
+
+    #[test]
+    fn invalid_table_error_names_it() {
+        let text = "[[redirects]]\nfrom = \"/a\"\nto = \"b\"\n\
+                    [[redirects]]\nfrom = \"/a\"\nto = \"/b\"\nstatus = \"302!\"\n\
+                    [[redirects]]\nfrom = \"https://a.example:81/\"\nto = \"/b\"\n\
+                    [[redirects]]\nfrom = \"\"\nto = \"/b\"\n\
+                    [[headers]]\nfor = \"\"\nvalues = {X-A = \"1\"}\n\
+                    [[headers]]\nfor = \"https://a.example/*\"\nvalues = {X-A = \"1\"}\n\
+                    [[headers]]\nfor = \"/a\"\nvalues = {Basic-Auth = [], \"! X-A\" = \"1\"}\n";
+        insta::assert_snapshot!(parsed(text));
+        for (text, error) in [
+            (
+                "[[headers]]\nfor = \"/a\"\n[headers.values]\nX-A = 1\n",
+                "netlify.toml:4: expected a text or a list of texts",
+            ),
+            ("[[redirects]]\nfrom = \"/a\"\nquery = {a = []}\n", "netlify.toml:3: expected a text or a number"),
+        ] {
+            assert_eq!(parsed(text).lines().next(), Some(error));
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! `from [key=value …] [to] [status[!]]`; a `#` at the start of a word begins a comment.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use verge_protocol::rules::Redirect;
@@ -79,6 +80,7 @@ pub(super) fn redirect(
     status: u16,
     force: bool,
 ) -> Result<Redirect, RuleError> {
+    let from = with_leading_slash(from);
     let mut parameters = BTreeMap::new();
     for (name, value) in query {
         if parameters.insert(name.clone(), value).is_some() {
@@ -90,10 +92,17 @@ pub(super) fn redirect(
         (None, Some(folder)) if status == 200 && from.starts_with('/') => format!("{folder}/:splat"),
         (None, _) => return Err(RuleError::NoTarget),
     };
-    let fields = Fields { from: from.to_owned(), query: parameters, to, status, force };
+    let fields = Fields { from: from.into_owned(), query: parameters, to, status, force };
     let rule: Redirect = fields.try_into()?;
     rule.check_limits()?;
     Ok(rule)
+}
+
+/// `/*` for `*`, as at Netlify. What has a dot before its first slash may be meant as a host.
+fn with_leading_slash(from: &str) -> Cow<'_, str> {
+    let first = from.split('/').next().unwrap_or_default();
+    let is_path_without_slash = !first.is_empty() && !first.contains([':', '.']);
+    if is_path_without_slash { format!("/{from}").into() } else { from.into() }
 }
 
 #[cfg(test)]
@@ -111,13 +120,13 @@ mod tests {
     #[test]
     fn rules_in_any_layout_are_read() {
         let text = "\u{feff}# moved\r\n\r\n/old\t/new\r\n  /a  /b   302!  # for now\n/c id=:id x=1 /c/:id 301\n/* /index.html 200\n\
-                    https://a.example/* https://b.example/:splat 308\n/app/* 200\n/n /m#part 301\n/gone /404.html 410";
+                    https://a.example/* https://b.example/:splat 308\n/app/* 200\n/n /m#part 301\n/gone /404.html 410\n* /index.html 200\nc/* 200";
         insta::assert_snapshot!(parsed(text).join("\n"));
     }
 
     #[test]
     fn invalid_line_error_names_it() {
-        let text = "/a\n/a b\na /b\n/a x /b\n/a =1 /b\n/a x=1 x=2 /b\n/a /b 3o1\n/a /b 301 Country=de\n/a /b Language=en\n/a /b 301 x\n\
+        let text = "/a\n/a b\na.example/a /b\n/a x /b\n/a =1 /b\n/a x=1 x=2 /b\n/a /b 3o1\n/a /b 301 Country=de\n/a /b Language=en\n/a /b 301 x\n\
                     /a 301\n/a 200\n/a /b 999\n/api/* https://api.example/:splat 200\n/a?b=c /d\n/a //b.example\n/x/* /.netlify/functions/:splat 200";
         insta::assert_snapshot!(parsed(text).join("\n"));
     }

@@ -8,17 +8,9 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
 use super::password::{self, Access, SentFile};
 use super::request_path::RequestPath;
 use super::resolve::{First, Resolution, Unresolved};
+use super::rules::SiteHost;
 use super::{accept, asset, former_worker, rules};
 use crate::table::{Channel, Resource};
-
-/// The host of a request, as far as a site's rules depend on it.
-pub(super) struct SiteHost<'a> {
-    /// In lowercase, without a port.
-    pub(super) name: &'a str,
-    pub(super) is_tls: bool,
-    /// Whether it is not the site's own host or domain.
-    pub(super) is_preview: bool,
-}
 
 /// What a request is answered with.
 pub(super) struct Decision<'a> {
@@ -57,7 +49,7 @@ impl<'a> Decision<'a> {
         let path = RequestPath::parse(uri.path()).ok()?;
         // 5a. Rules: the first redirect that applies.
         let rules = channel.own().rules();
-        let rule = rules::find(rules.redirects(), uri, host.name, host.is_tls);
+        let rule = rules::find(rules.redirects(), uri, host);
         // 6. Resolve.
         let first = First::find(channel, &path, rule);
         let rule = first.rule();
@@ -132,7 +124,7 @@ mod tests {
             .passwords(vec![password("/staff/*"), password("/docs/index.html"), password("/page")])
             .build();
         let request = Request::builder().uri(target).body(()).unwrap();
-        let host = SiteHost { name: "demo.example", is_tls: true, is_preview: false };
+        let host = SiteHost { name: "demo.example", port: None, is_tls: true, is_preview: false };
         match Decision::make(&channel, &host, &request).unwrap().answer {
             Answer::PasswordRequired => "401",
             Answer::Moved(_) => "308",

@@ -15,11 +15,12 @@ use verge_protocol::{Digest, DomainName, Manifest, ReleaseNumber};
 
 use super::builtin_responses::{self, BuiltinResponse};
 use super::common_headers::{CommonHeaders, VERGE_EDGE};
-use super::decision::{Answer, Decision, SiteHost};
+use super::decision::{Answer, Decision};
 use super::framing::{self, End};
 use super::redirect;
 use super::resolve::Resolution;
 use super::respond::{self, ResponseFuture};
+use super::rules::SiteHost;
 use super::site;
 use crate::challenges::Challenges;
 use crate::metrics::Metrics;
@@ -147,7 +148,7 @@ impl HostModel {
         // Steps 1 to 4, as far as they are about the request; then the site.
         let (cause, response) = match self.before_site(&request, is_tls, port) {
             Some((cause, response)) => (cause, self.builtin(response)),
-            None => return Ok(self.explain_site(&request, is_tls)),
+            None => return Ok(self.explain_site(&request, is_tls, port)),
         };
         let response = if cause == Cause::Domain { self.with_hsts(response, is_tls) } else { response };
         Ok(self.explanation(cause, None, response))
@@ -174,8 +175,8 @@ impl HostModel {
         Some((Cause::Domain, response.of_site()))
     }
 
-    fn explain_site(&self, request: &Request<()>, is_tls: bool) -> Explanation {
-        let host = SiteHost { name: self.name.as_str(), is_tls, is_preview: self.is_preview };
+    fn explain_site(&self, request: &Request<()>, is_tls: bool, port: Option<u16>) -> Explanation {
+        let host = SiteHost { name: self.name.as_str(), port, is_tls, is_preview: self.is_preview };
         let decision = Decision::make(&self.channel, &host, request);
         let file = decision.as_ref().and_then(|decision| decision.sent(request.headers()));
         let file = file.map(|file| file.path().to_owned());

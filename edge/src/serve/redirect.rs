@@ -3,7 +3,7 @@
 use http::{HeaderValue, Uri};
 use percent_encoding::utf8_percent_encode;
 use verge_protocol::DomainName;
-use verge_protocol::rules::target::MUST_ENCODE;
+use verge_protocol::rules::encoding::MUST_ENCODE;
 
 /// The same path and query at `to`, on the port of the request. `None` if the request target has no path, such as `*`: what
 /// follows the host could be taken as a part of it.

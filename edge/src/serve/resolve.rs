@@ -103,7 +103,7 @@ pub(crate) enum First {
 impl First {
     /// Finds what comes first for `path`. `rule` is the first rule that applies to the request.
     pub(crate) fn find(channel: &Channel, path: &RequestPath<'_>, rule: Option<AppliedRule>) -> Self {
-        let rule = match rule {
+        let rule = match rule.filter(|rule| !leads_back(rule, channel, path)) {
             Some(rule) if rule.is_forced => return Self::Rule(rule),
             rule => rule,
         };
@@ -155,6 +155,15 @@ pub(crate) fn resolve(
 /// Whether a request is for a page: a person who goes to a route that looks like a file gets the app.
 fn is_navigation(path: &RequestPath<'_>, destination: Destination) -> bool {
     if is_asset(&path.decoded) { destination == Destination::Document } else { destination != Destination::Subresource }
+}
+
+/// Whether a rule redirects to where the page at `path` redirects back from: `/a.html` to `/a/` beside a file `a`.
+fn leads_back(rule: &AppliedRule, channel: &Channel, path: &RequestPath<'_>) -> bool {
+    let Some(target) = rule.redirects_to.as_deref().and_then(|target| RequestPath::parse(target).ok()) else {
+        return false;
+    };
+    let Some(Found::Moved(suffix)) = find(channel, &target) else { return false };
+    !path.has_trailing_slash && path.decoded.strip_suffix(suffix) == Some(&target.decoded)
 }
 
 /// What a rule says.
@@ -281,13 +290,14 @@ mod tests {
     use verge_protocol::{Fallback, Lifetime};
 
     use super::*;
-    use crate::serve::rules;
+    use crate::serve::rules::{self, SiteHost};
     use crate::test_support::{ChannelBuilder, text_of};
 
     /// The text of the resource, after `200 ` or `404 `; `spa ` marks the fallback, and `*` a response that varies.
     fn resolved(channel: &Channel, path: &str, destination: Destination) -> String {
         let mark = |by_destination| if by_destination { "*" } else { "" };
-        let rule = rules::find(channel.own().rules().redirects(), &path.parse().unwrap(), "demo.example", true);
+        let host = SiteHost { name: "demo.example", port: None, is_tls: true, is_preview: false };
+        let rule = rules::find(channel.own().rules().redirects(), &path.parse().unwrap(), &host);
         match resolve(channel, &RequestPath::parse(path).unwrap(), rule, || destination) {
             Ok(Resolution::File(resource)) => format!("200 {}", text_of(&resource)),
             Ok(Resolution::SinglePage(resource)) => format!("spa {}", text_of(&resource)),
@@ -487,6 +497,22 @@ mod tests {
             ("/nowhere/x", "404 404.html"),
             ("/same", "404 404.html"),
             ("/", "200 index.html"),
+        ] {
+            assert_eq!(resolved(&channel, path, Destination::Unknown), answer, "{path}");
+        }
+    }
+
+    #[test]
+    fn rule_that_leads_to_an_address_which_redirects_back_does_not_apply() {
+        let channel = ChannelBuilder::new(&["d", "d.html", "e.html"])
+            .redirects(&[("/d.html", "/d/", 301, true), ("/e.html", "/e/", 301, true)])
+            .build();
+        for (path, answer) in [
+            ("/d.html", "200 d.html"),
+            ("/d/", "308 .html"),
+            // Here the page has another address than the rule is for.
+            ("/e.html", "301 \"/e/\""),
+            ("/e/", "308 "),
         ] {
             assert_eq!(resolved(&channel, path, Destination::Unknown), answer, "{path}");
         }

@@ -3,6 +3,17 @@
 use http::{HeaderValue, StatusCode, Uri};
 use verge_protocol::rules::{Action, RedirectMatcher, RuleRequest, SplitPath};
 
+/// The host of a request, as far as a site's rules depend on it.
+pub(crate) struct SiteHost<'a> {
+    /// In lowercase, without the port.
+    pub(crate) name: &'a str,
+    /// The port, if the request names one.
+    pub(crate) port: Option<u16>,
+    pub(crate) is_tls: bool,
+    /// Whether it is not the site's own host or domain.
+    pub(crate) is_preview: bool,
+}
+
 /// The first rule that applies to a request.
 pub(crate) struct AppliedRule {
     /// Its number in the manifest.
@@ -12,6 +23,8 @@ pub(crate) struct AppliedRule {
     pub(crate) is_forced: bool,
     /// Whether it is for one path.
     pub(crate) is_literal: bool,
+    /// The path that it redirects to, percent-encoded, if that is on the host and port of the request.
+    pub(crate) redirects_to: Option<String>,
 }
 
 impl AppliedRule {
@@ -33,16 +46,18 @@ pub(crate) enum RuleOutcome {
     },
 }
 
-/// The first of `rules` that applies. `host` is that of the request, in lowercase.
-pub(crate) fn find(rules: &RedirectMatcher, uri: &Uri, host: &str, is_tls: bool) -> Option<AppliedRule> {
+/// The first of `rules` that applies.
+pub(crate) fn find(rules: &RedirectMatcher, uri: &Uri, host: &SiteHost<'_>) -> Option<AppliedRule> {
     if rules.rules().is_empty() {
         return None;
     }
     let path = SplitPath::new(uri.path());
-    let scheme = if is_tls { "https" } else { "http" };
-    let request = RuleRequest::new(scheme, host, &path, uri.query());
+    let scheme = if host.is_tls { "https" } else { "http" };
+    let request = RuleRequest::new(scheme, host.name, host.port, &path, uri.query());
     let found = rules.find(&request)?;
     let (rule, captures) = (found.rule, &found.captures);
+    let redirects_to = (matches!(rule.action(), Action::Redirect(_)) && rule.stays_on_origin(&request))
+        .then(|| rule.to().path(captures));
     let outcome = match rule.action() {
         Action::Redirect(status) => {
             let location = rule.to().location(captures, uri.query());
@@ -59,8 +74,8 @@ pub(crate) fn find(rules: &RedirectMatcher, uri: &Uri, host: &str, is_tls: bool)
             RuleOutcome::Page { path, status: StatusCode::from_u16(status).ok()? }
         }
     };
-    let index = found.index;
-    Some(AppliedRule { index, outcome, is_forced: rule.is_forced(), is_literal: rule.from().is_literal() })
+    let (index, is_forced, is_literal) = (found.index, rule.is_forced(), rule.from().is_literal());
+    Some(AppliedRule { index, outcome, is_forced, is_literal, redirects_to })
 }
 
 #[cfg(test)]
@@ -74,7 +89,8 @@ mod tests {
     fn outcome(from: &str, to: &str, status: u16, target: &str) -> String {
         let fields = Fields { from: from.to_owned(), query: BTreeMap::new(), to: to.to_owned(), status, force: false };
         let rules = RedirectMatcher::new(vec![fields.try_into().unwrap()]);
-        match find(&rules, &target.parse().unwrap(), "a.example", true).map(|rule| rule.outcome) {
+        let host = SiteHost { name: "a.example", port: None, is_tls: true, is_preview: false };
+        match find(&rules, &target.parse().unwrap(), &host).map(|rule| rule.outcome) {
             None => "-".to_owned(),
             Some(RuleOutcome::Redirect { status, location }) => {
                 format!("{} {}", status.as_u16(), location.to_str().unwrap())

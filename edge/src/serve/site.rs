@@ -4,10 +4,11 @@ use http::{Method, Request};
 
 use super::builtin_responses::BuiltinResponse;
 use super::common_headers::CommonHeaders;
-use super::decision::{Answer, Decision, SiteHost};
+use super::decision::{Answer, Decision};
 use super::password::Access;
 use super::respond::{ResponseFuture, RuledHeaders};
 use super::response_head::ResponseHead;
+use super::rules::SiteHost;
 use super::{accept, asset, builtin_responses, redirect};
 use crate::metrics::CacheResult;
 use crate::table::{Channel, HeaderScope};

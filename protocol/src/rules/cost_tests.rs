@@ -27,7 +27,7 @@ fn find(redirects: Vec<Redirect>, path: &str, query: Option<&str>) -> Option<usi
     let matcher = RedirectMatcher::new(rules.redirects);
     let start = Instant::now();
     let path = SplitPath::new(path);
-    let found = matcher.find(&RuleRequest::new("https", "a.example", &path, query)).map(|found| found.index);
+    let found = matcher.find(&RuleRequest::new("https", "a.example", None, &path, query)).map(|found| found.index);
     assert!(start.elapsed() < MAX, "{:?}", start.elapsed());
     found
 }

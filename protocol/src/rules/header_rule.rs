@@ -95,12 +95,15 @@ impl HeaderChange {
 
     /// Adds a value, as a second header of the same name would: with a comma (RFC 9110 §5.3).
     pub fn append(&mut self, value: &str) {
+        let value = value.trim();
         match &mut self.value {
-            Some(values) => {
+            // An empty value adds nothing to a list (RFC 9110 §5.6.1).
+            Some(values) if !values.is_empty() && value.is_empty() => {}
+            Some(values) if !values.is_empty() => {
                 values.push_str(", ");
-                values.push_str(value.trim());
+                values.push_str(value);
             }
-            None => self.value = Some(value.trim().to_owned()),
+            _ => self.value = Some(value.to_owned()),
         }
     }
 }

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, percent_decode_str, utf8_percent_encode};
 use unicode_normalization::char::decompose_canonical;
 
+use super::encoding::MUST_ENCODE;
 use crate::nfc::nfc;
 use crate::path::SitePath;
 use crate::serde_text::serde_as_text;
@@ -113,8 +114,10 @@ impl PathPattern {
     /// Paths that it matches, percent-encoded, such that a pattern that matches all of them matches whatever this one does.
     pub fn examples(&self) -> Vec<String> {
         /// A segment that no pattern names.
-        const OTHER: &str = "\u{e000}";
-        let encoded = |text: &str| text.replace('%', "%25").replace('/', "%2F");
+        const OTHER: &str = "%EE%80%80";
+        /// As browsers send it, so that a location with the same segment is the same text.
+        const ENCODED: &AsciiSet = &MUST_ENCODE.add(b'%').add(b'/').add(b'?');
+        let encoded = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
         let mut examples = vec![String::new()];
         for segment in &self.segments {
             let ends: Vec<String> = match segment {
@@ -289,7 +292,7 @@ impl Eq for PathPattern {}
 serde_as_text!(PathPattern);
 
 /// Decoded and composed.
-fn decode(segment: &str) -> Cow<'_, str> {
+pub(super) fn decode(segment: &str) -> Cow<'_, str> {
     match percent_decode_str(segment).decode_utf8_lossy() {
         Cow::Borrowed(text) => nfc(text),
         Cow::Owned(text) => nfc(&text).into_owned().into(),
@@ -335,7 +338,7 @@ impl<'a> SplitPath<'a> {
         self.segments.get(index).map(|(_, _, decoded)| &**decoded)
     }
 
-    fn raw(&self, index: usize) -> Option<&'a str> {
+    pub(super) fn raw(&self, index: usize) -> Option<&'a str> {
         self.segments.get(index).map(|(start, end, _)| &self.path[*start..*end])
     }
 

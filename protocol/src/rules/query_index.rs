@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use super::pattern_tree::{EndId, PatternTree};
-use super::redirect::{Redirect, RuleRequest};
+use super::redirect::Redirect;
+use super::rule_request::RuleRequest;
 
 /// Rules by one of the parameters that they ask for, for each place where patterns end: thousands of rules of one path, such as
 /// `/index.php id=N`, cost a request like one.

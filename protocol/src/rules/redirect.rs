@@ -1,16 +1,17 @@
 //! Redirect rules: what `_redirects` and `[[redirects]]` of `netlify.toml` say.
 
-use std::borrow::Cow;
-use std::cell::OnceCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
 use super::bounded;
+use super::encoding::decode_form;
 use super::path_pattern::{Captures, PathPattern, PathPatternError, SplitPath};
+use super::rule_request::RuleRequest;
 use super::target::{Target, TargetError};
+use super::target_paths::TargetPaths;
 
 /// A redirect rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,8 +23,10 @@ pub struct Redirect {
     to: Target,
     status: u16,
     is_forced: bool,
-    /// The paths that it redirects to, if it would redirect each of them on: `/b/*` for `/* /b/:splat`.
-    repeating: Option<PathPattern>,
+    /// The paths that it leads to, if it captures something for them.
+    target_paths: Option<TargetPaths>,
+    /// Whether it would redirect each of them on, as `/* /b/:splat` does.
+    is_repeating: bool,
 }
 
 /// The fields of a rule as text. A field that this version does not know makes the rule, and its manifest, invalid: a condition that is
@@ -94,38 +97,6 @@ pub enum RedirectError {
     NetlifyFunction(String),
 }
 
-/// A request, as far as rules depend on it.
-#[derive(Debug)]
-pub struct RuleRequest<'a> {
-    scheme: &'a str,
-    host: &'a str,
-    path: &'a SplitPath<'a>,
-    query: Option<&'a str>,
-    /// Of the query, once a rule has asked for one: the last value of each, decoded.
-    parameters: OnceCell<HashMap<String, String>>,
-}
-
-impl<'a> RuleRequest<'a> {
-    /// A request with `scheme`, `https` or `http`, for `host`, in lowercase and without the port. `query` is as in the request.
-    pub fn new(scheme: &'a str, host: &'a str, path: &'a SplitPath<'a>, query: Option<&'a str>) -> Self {
-        Self { scheme, host, path, query, parameters: OnceCell::new() }
-    }
-
-    /// The path.
-    pub(super) fn path(&self) -> &'a SplitPath<'a> {
-        self.path
-    }
-
-    /// The parameters of the query by name, decoded as a form (URL Standard §5.1): the last value of each. One without `=` is none. The
-    /// query is parsed once, whatever the number of rules.
-    pub(super) fn parameters(&self) -> &HashMap<String, String> {
-        self.parameters.get_or_init(|| {
-            let pairs = self.query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
-            pairs.map(|(name, value)| (decode_form(name), decode_form(value))).collect()
-        })
-    }
-}
-
 impl Redirect {
     /// The pattern of the path.
     pub fn from(&self) -> &PathPattern {
@@ -161,9 +132,9 @@ impl Redirect {
         self.site.is_none() && self.query.is_empty()
     }
 
-    /// Whether it would redirect on from where it leads, for some paths. For those it does not apply.
+    /// Whether it would redirect on from wherever it leads to. To most of those paths it does not apply.
     pub fn is_repeating(&self) -> bool {
-        self.repeating.is_some()
+        self.is_repeating
     }
 
     /// Whether it asks the same of the host and the query of a request as `other`.
@@ -178,8 +149,21 @@ impl Redirect {
 
     /// What the rule captures of a request; `None`: it does not apply.
     ///
-    /// A redirect does not apply to where it leads itself, with or without a slash at the end: a browser would follow it for ever.
+    /// A redirect does not apply to where it leads itself, with or without a slash at the end, nor where it leads to if it would lead on and on from
+    /// there: a browser would follow it until it gives up. So a single rule is never a loop.
     pub fn captures<'r>(&'r self, request: &RuleRequest<'r>) -> Option<Captures<'r>> {
+        let captures = self.matched(request)?;
+        let applies = !matches!(self.action(), Action::Redirect(_)) || self.comes_to_an_end(request, &captures);
+        applies.then_some(captures)
+    }
+
+    /// Whether its target is on the scheme, host and port of `request`.
+    pub fn stays_on_origin(&self, request: &RuleRequest<'_>) -> bool {
+        self.to.origin().is_none_or(|origin| origin.is_of(request))
+    }
+
+    /// What the rule captures of a request, wherever it leads to.
+    fn matched<'r>(&'r self, request: &RuleRequest<'r>) -> Option<Captures<'r>> {
         if !self.meets_conditions(request) {
             return None;
         }
@@ -190,7 +174,7 @@ impl Redirect {
                 captures.push(captured, utf8_percent_encode(value, RESERVED).to_string());
             }
         }
-        (!self.leads_to(request, &captures)).then_some(captures)
+        Some(captures)
     }
 
     /// Whether the request has the host and the query that it asks for.
@@ -212,32 +196,72 @@ impl Redirect {
         })
     }
 
-    /// Whether it redirects to the request itself, or has led to it.
-    fn leads_to(&self, request: &RuleRequest<'_>, captures: &Captures<'_>) -> bool {
-        if !matches!(self.action(), Action::Redirect(_)) {
+    /// Whether following the redirect comes to an address that the rule does not redirect.
+    ///
+    /// From where it cannot have led to, it applies, and so at most once if it leads on without end from there.
+    fn comes_to_an_end(&self, request: &RuleRequest<'_>, captures: &Captures<'_>) -> bool {
+        if self.leads_to(request, captures) {
             return false;
         }
-        let is_same_site = || {
-            self.to.origin().is_none_or(|origin| {
-                origin.strip_prefix(request.scheme).and_then(|rest| rest.strip_prefix("://")) == Some(request.host)
-            })
+        let may_have_led_here = self.stays_on_origin(request)
+            && match &self.target_paths {
+                Some(paths) => paths.contain(request.path),
+                None => request.path.is_same_as(&self.to.path(captures)),
+            };
+        let steps = if self.is_repeating { STEPS_OF_REPEATING } else { REDIRECTS_MAX };
+        !may_have_led_here || self.ends_within(steps, request, captures)
+    }
+
+    /// Whether it redirects to the request itself.
+    fn leads_to(&self, request: &RuleRequest<'_>, captures: &Captures<'_>) -> bool {
+        self.stays_on_origin(request)
+            && request.path.is_same_as(&self.to.path(captures))
+            && self.to.query(captures).is_none_or(|query| Some(&*query) == request.query)
+    }
+
+    /// Whether following the redirect so many times comes to an address that the rule does not redirect, or redirects to itself.
+    fn ends_within(&self, redirects: usize, request: &RuleRequest<'_>, captures: &Captures<'_>) -> bool {
+        let is_on_host = self.to.origin().is_none_or(|origin| origin.host() == request.host);
+        if !is_on_host || !self.to.has_captures() {
+            return true;
+        }
+        let (scheme, port) =
+            self.to.origin().map_or((request.scheme, request.port), |origin| (origin.scheme(), origin.port()));
+        let query_after = |captures: &Captures<'_>, before: Option<&str>| {
+            self.to.query(captures).or_else(|| before.map(str::to_owned))
         };
-        let is_same = || {
-            request.path.is_same_as(&self.to.path(captures))
-                && self.to.query(captures).is_none_or(|query| Some(&*query) == request.query)
-        };
-        let is_repeated = || self.repeating.as_ref().is_some_and(|paths| paths.captures(request.path).is_some());
-        is_same_site() && (is_same() || is_repeated())
+        let (mut path, mut query) = (self.to.path(captures), query_after(captures, request.query));
+        let mut text_left = FOLLOWED_TEXT_MAX;
+        for _ in 0..redirects {
+            let length = path.len() + query.as_ref().map_or(0, String::len);
+            match text_left.checked_sub(length) {
+                Some(left) => text_left = left,
+                None => return false,
+            }
+            let split = SplitPath::new(&path);
+            let next = RuleRequest::new(scheme, request.host, port, &split, query.as_deref());
+            let Some(captures) = self.matched(&next).filter(|captures| !self.leads_to(&next, captures)) else {
+                return true;
+            };
+            let after = (self.to.path(&captures), query_after(&captures, next.query));
+            (path, query) = after;
+        }
+        false
     }
 }
 
+/// How many redirects a browser follows, about.
+const REDIRECTS_MAX: usize = 20;
+
+/// How far a rule that leads on wherever it leads to is followed from there, since for some paths it may end: `/:a/:b /:a/:a`.
+const STEPS_OF_REPEATING: usize = 3;
+
+/// The length of all locations together through which a rule is followed, in bytes. It bounds the cost of a request where each is longer than
+/// the one before.
+const FOLLOWED_TEXT_MAX: usize = 16 * 1024;
+
 /// All that is reserved or not allowed in a URL (RFC 3986 §2.3).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-fn decode_form(text: &str) -> String {
-    let spaces = if text.contains('+') { Cow::Owned(text.replace('+', " ")) } else { Cow::Borrowed(text) };
-    percent_decode_str(&spaces).decode_utf8_lossy().into_owned()
-}
 
 impl TryFrom<Fields> for Redirect {
     type Error = RedirectError;
@@ -274,8 +298,9 @@ impl TryFrom<Fields> for Redirect {
             return Err(RedirectError::Proxy(to, status));
         }
         let leads_on = |path: &String| pattern.captures(&SplitPath::new(path)).is_some();
-        let repeating = target.path_pattern().filter(|_| target.examples(&pattern).iter().all(leads_on));
-        Ok(Self { site, from: pattern, query, to: target, status, is_forced: force, repeating })
+        let target_paths = target.paths(&pattern);
+        let is_repeating = target_paths.is_some() && target.examples(&pattern).iter().all(leads_on);
+        Ok(Self { site, from: pattern, query, to: target, status, is_forced: force, target_paths, is_repeating })
     }
 }
 
@@ -330,7 +355,8 @@ mod tests {
         let (host, target) = rest.split_at(rest.find('/').unwrap());
         let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
         let path = SplitPath::new(path);
-        let captures = rule.captures(&RuleRequest::new(scheme, host, &path, query))?;
+        let (host, port) = host.split_once(':').map_or((host, None), |(host, port)| (host, port.parse().ok()));
+        let captures = rule.captures(&RuleRequest::new(scheme, host, port, &path, query))?;
         Some(rule.to().location(&captures, query))
     }
 
@@ -380,6 +406,12 @@ mod tests {
             ("/:a/*", "/:a/:b", "/q/w", Some("/q/:b")),
             ("/:a/*", "/:a/:b", "/q/:b", None),
             ("/:a", "/x-:a", "/x-q", None),
+            ("/i/:a", "/i/:a.png", "/i/q", Some("/i/q.png")),
+            ("/i/:a", "/i/:a.png", "/i/q.png", None),
+            ("/*", "/:splat.html", "/a/q", Some("/a/q.html")),
+            ("/*", "/:splat.html", "/a/q.html", None),
+            ("/:a/:b", "/:a/:a", "/q/w", Some("/q/q")),
+            ("/:a/:b", "/:a/:a", "/q/q", None),
             ("/n/*", "/:splat", "/n/n/x", Some("/n/x")),
             ("/*", "/", "/x", Some("/")),
             ("/*", "/", "/", None),
@@ -389,6 +421,58 @@ mod tests {
         assert_eq!(at("/*", "https://b.example/:splat", "/x").unwrap(), "https://b.example/x");
         assert_eq!(at("/*", "http://a.example/:splat", "/x").unwrap(), "http://a.example/x");
         assert_eq!(at("/a", "/a?b=1", "/a").unwrap(), "/a?b=1");
+    }
+
+    #[test]
+    fn redirect_to_another_port_of_the_host_applies_until_it_is_there() {
+        let at = |to: &str, url: &str| location(&rule("/*", &[], to, 301).unwrap(), url);
+        let other = "https://a.example:8443/:splat";
+        for url in
+            ["https://a.example/x", "https://a.example:443/x", "https://a.example:9443/x", "http://a.example:8443/x"]
+        {
+            assert_eq!(at(other, url).unwrap(), "https://a.example:8443/x", "{url}");
+        }
+        assert_eq!(at(other, "https://a.example:8443/x"), None);
+        assert_eq!(at("https://a.example/:splat", "https://a.example:8443/x").unwrap(), "https://a.example/x");
+        assert_eq!(at("https://a.example:443/:splat", "https://a.example/x"), None);
+        assert_eq!(at("https://a.example./:splat", "https://a.example/x"), None);
+        // To another path of that port: once.
+        let other = "https://a.example:8443/b/:splat";
+        assert_eq!(at(other, "https://a.example/b/x").unwrap(), "https://a.example:8443/b/b/x");
+        assert_eq!(at(other, "https://a.example:8443/b/b/x"), None);
+        let site = rule("https://a.example/*", &[], "https://a.example:8443/:splat", 301).unwrap();
+        assert_eq!(location(&site, "https://a.example/x").unwrap(), "https://a.example:8443/x");
+        assert_eq!(location(&site, "https://a.example:8443/x"), None);
+    }
+
+    #[test]
+    fn redirect_that_would_lead_on_for_ever_does_not_apply() {
+        let at = |from: &str, to: &str, path: &str| {
+            location(&rule(from, &[], to, 301).unwrap(), &format!("https://a.example{path}"))
+        };
+        for (from, to, path, location) in [
+            // Longer and longer.
+            ("/a/*", "/:splat/a/a", "/a/a", None),
+            ("/a/*", "/:splat/a/a", "/a/b", Some("/b/a/a")),
+            ("/*/:a/:b", "/t/:splat/:splat", "/1/2/3", Some("/t/1/1")),
+            ("/*/:a/:b", "/t/:splat/:splat", "/t/1/1", Some("/t/t/t")),
+            ("/*/:a/:b", "/t/:splat/:splat", "/t/t/t/t", None),
+            ("/a/*", "/a/:splat/:splat", "/a/b", None),
+            ("/a/*", "https://a.example/:splat/a/a", "/a/a", None),
+            ("/a/*", "https://b.example/:splat/a/a", "/a/a", Some("https://b.example/a/a/a")),
+            ("/*", "/b//c/:splat", "/b/c/x", None),
+            ("/*", "/:splat%CC%96", "/q%CC%81%CC%96", None),
+            // Back and forth.
+            ("/x/:a/:b/*", "/x/:b/:a/:splat", "/x/1/2", None),
+            // Some steps, and an end.
+            ("/n/*", "/:splat", "/n/n/n/x", Some("/n/n/x")),
+        ] {
+            assert_eq!(at(from, to, path).as_deref(), location, "{from} {to} {path}");
+        }
+        let empty = rule("/*", &[("q", ":q")], "/x/:q/y/:splat", 301).unwrap();
+        assert_eq!(location(&empty, "https://a.example/x/y/z?q="), None);
+        let query = rule("/s", &[("id", ":id")], "/s?id=x:id", 301).unwrap();
+        assert_eq!(location(&query, "https://a.example/s?id=1"), None);
     }
 
     #[test]

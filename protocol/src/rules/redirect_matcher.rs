@@ -3,7 +3,8 @@
 use super::path_pattern::{Captures, SplitPath};
 use super::pattern_tree::{EndId, PatternTree, Visitor};
 use super::query_index::QueryIndex;
-use super::redirect::{Redirect, RuleRequest};
+use super::redirect::Redirect;
+use super::rule_request::RuleRequest;
 
 /// How many rules that are for a request, but lead to it themselves, are tried.
 const SELF_REDIRECTS_MAX: usize = 100;
@@ -168,7 +169,7 @@ mod tests {
 
     fn found(matcher: &RedirectMatcher, path: &str, query: Option<&str>) -> Option<usize> {
         let path = SplitPath::new(path);
-        matcher.find(&RuleRequest::new("https", "a.example", &path, query)).map(|found| found.index)
+        matcher.find(&RuleRequest::new("https", "a.example", None, &path, query)).map(|found| found.index)
     }
 
     #[test]
@@ -193,10 +194,10 @@ mod tests {
             query in proptest::option::of("(q|r)=1"),
         ) {
             let rules: Vec<Redirect> = rules.iter().map(|(from, query)| rule(from, query.as_deref())).collect();
-            let split = SplitPath::new(&path);
-            let request = RuleRequest::new("http", "a.example", &split, query.as_deref());
+            let (split, query) = (SplitPath::new(&path), query.as_deref());
+            let request = RuleRequest::new("http", "a.example", None, &split, query);
             let expected = rules.iter().position(|rule| rule.captures(&request).is_some());
-            prop_assert_eq!(found(&RedirectMatcher::new(rules), &path, query.as_deref()), expected);
+            prop_assert_eq!(found(&RedirectMatcher::new(rules), &path, query), expected);
         }
     }
 }

@@ -2,23 +2,12 @@
 
 use std::fmt;
 
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 
+use super::encoding::MUST_ENCODE;
+use super::origin::Origin;
 use super::path_pattern::{Captures, PathPattern, SplitPath};
-
-/// Characters that must be percent-encoded in a path or query (RFC 3986 §3.3, §3.4), though requests may contain them.
-pub const MUST_ENCODE: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'#')
-    .add(b'<')
-    .add(b'>')
-    .add(b'\\')
-    .add(b'^')
-    .add(b'`')
-    .add(b'{')
-    .add(b'|')
-    .add(b'}');
+use super::target_paths::{Piece, TargetPaths};
 
 /// The target of a redirect rule, parsed for the names that the rule captures.
 ///
@@ -26,20 +15,12 @@ pub const MUST_ENCODE: &AsciiSet = &CONTROLS
 #[derive(Clone, PartialEq, Eq)]
 pub struct Target {
     text: Box<str>,
-    /// Scheme and host, `https://www.example.com`; `None`: the host of the request.
-    origin: Option<Box<str>>,
+    /// `None`: that of the request.
+    origin: Option<Origin>,
     path: Box<[Piece]>,
     query: Option<Box<[Piece]>>,
     /// With its `#`.
     fragment: Box<str>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Piece {
-    /// Percent-encoded.
-    Text(Box<str>),
-    /// What was captured under this name.
-    Capture(Box<str>),
 }
 
 /// Why a text is no target.
@@ -78,11 +59,9 @@ impl Target {
         let (rest, query) = rest.split_once('?').map_or((rest, None), |(rest, query)| (rest, Some(query)));
         let (origin, path) = match split_scheme(rest) {
             Some((scheme, rest)) => {
-                let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-                if !is_authority(host) {
-                    return Err(TargetError::Host(text.to_owned()));
-                }
-                (Some(format!("{scheme}://{}", host.to_ascii_lowercase()).into()), path)
+                let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+                let origin = Origin::parse(scheme, authority).ok_or_else(|| TargetError::Host(text.to_owned()))?;
+                (Some(origin), path)
             }
             None if rest.starts_with('/') && !rest.starts_with("//") && !rest.starts_with("/\\") => (None, rest),
             None => return Err(TargetError::Start(text.to_owned())),
@@ -108,9 +87,9 @@ impl Target {
         &self.text
     }
 
-    /// Scheme and host, such as `https://www.example.com`; `None`: the host of the request.
-    pub fn origin(&self) -> Option<&str> {
-        self.origin.as_deref()
+    /// Scheme, host and port; `None`: those of the request.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
     }
 
     /// Whether it depends on what the rule captures.
@@ -119,27 +98,13 @@ impl Target {
         self.path.iter().chain(self.query.iter().flatten()).any(is_capture)
     }
 
-    /// The paths that it can be, if they depend on what is captured and a pattern can tell.
-    pub(super) fn path_pattern(&self) -> Option<PathPattern> {
-        let mut text = String::new();
-        for piece in &self.path {
-            match piece {
-                Piece::Text(literal) => text.push_str(&literal.replace(':', "%3A").replace('*', "%2A")),
-                Piece::Capture(name) if &**name == PathPattern::SPLAT => text.push('*'),
-                Piece::Capture(name) => text.extend([":", name]),
-            }
-        }
-        // A name after text in its segment stands for any text.
-        let segment = |segment: &str| match segment.find([':', '*']) {
-            Some(0) | None => segment.to_owned(),
-            Some(at) => format!("{}*", &segment[..at]),
-        };
-        let segments: Vec<String> = text.split('/').map(segment).collect();
-        segments
-            .join("/")
-            .parse()
-            .ok()
-            .filter(|pattern: &PathPattern| self.has_captures() && pattern.unmatchable().is_none())
+    /// The paths that it can be for the rule with the path pattern `from`, if they depend on what is captured.
+    pub(super) fn paths(&self, from: &PathPattern) -> Option<TargetPaths> {
+        let is_capture = |piece: &Piece| matches!(piece, Piece::Capture(_));
+        self.path.iter().any(is_capture).then(|| {
+            let is_segment = |name: &str| name != PathPattern::SPLAT && from.names().any(|known| known == name);
+            TargetPaths::new(&self.path, is_segment)
+        })
     }
 
     /// Paths that it is for requests of the rule with the path pattern `from`.
@@ -169,7 +134,7 @@ impl Target {
     ///
     /// Without an origin it begins with one slash, so that it leads to the host of the request.
     pub fn location(&self, captures: &Captures<'_>, request_query: Option<&str>) -> String {
-        let mut location = self.origin.as_deref().unwrap_or_default().to_owned();
+        let mut location = self.origin.as_ref().map(Origin::as_str).unwrap_or_default().to_owned();
         location.push_str(&self.path(captures));
         let passed_on = || request_query.map(|query| utf8_percent_encode(query, MUST_ENCODE).to_string());
         if let Some(query) = self.query(captures).or_else(passed_on) {
@@ -186,16 +151,6 @@ fn split_scheme(text: &str) -> Option<(&'static str, &str)> {
         let (start, rest) = (text.get(..scheme.len())?, text.get(scheme.len()..)?);
         Some((scheme, rest.strip_prefix("://").filter(|_| start.eq_ignore_ascii_case(scheme))?))
     })
-}
-
-/// Whether `text` is a host name or IPv4 address, with or without a port (RFC 3986 §3.2).
-fn is_authority(text: &str) -> bool {
-    let (host, port) = text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
-    let is_label = |label: &str| {
-        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-    };
-    host.strip_suffix('.').unwrap_or(host).split('.').all(is_label)
-        && port.is_none_or(|port| port.parse::<u16>().is_ok())
 }
 
 /// Splits `text` at the longest of `names`, which are ordered by length, after each colon.
@@ -310,6 +265,8 @@ mod tests {
             "https://a@b.example",
             "https://bücher.example",
             "http://a:b",
+            "http://a:+80",
+            "http://a:65536",
         ] {
             assert!(matches!(error(to), TargetError::Host(_)), "{to}");
         }
