@@ -307,7 +307,10 @@ mod tests {
             rules.headers.errors.iter().filter(|(_, error)| error.is_of_password()).map(|(line, _)| *line).collect()
         };
         for (text, lines) in [
-            ("[[headers]]\nfor = \"staff/*\"\n[headers.values]\nBasic-Auth = \"ann:secret\"\n", &[4][..]),
+            (
+                "[[headers]]\nfor = \"http://a.example/staff\"\n[headers.values]\nBasic-Auth = \"ann:secret\"\n",
+                &[4][..],
+            ),
             (
                 "[[headers]]\nfor = \"https://a.example/*\"\n[headers.values]\nX-A = \"1\"\nbasic_auth = \"ann:secret\"\n",
                 &[5],
@@ -321,7 +324,7 @@ mod tests {
                 "[context.production]\nx = 1\n[[context.production.headers]]\nvalues.x = 1\nBasic-Auth = \"ann:x\"\n",
                 &[5],
             ),
-            ("[[headers]]\nfor = \"staff/*\"\n[headers.values]\nX-A = \"1\"\n", &[]),
+            ("[[headers]]\nfor = \"http://a.example/staff\"\n[headers.values]\nX-A = \"1\"\n", &[]),
         ] {
             assert_eq!(fatal(text), lines, "{text}");
         }
