@@ -48,7 +48,7 @@ pub struct Step {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
     /// This redirect rule.
-    Rule(Redirect),
+    Rule(Box<Redirect>),
     /// Another.
     Other(Cause),
 }
@@ -195,7 +195,9 @@ impl Site {
         let Explanation { status, headers, cause, file, ruled_headers } =
             answered.map_err(|_| ExplainError::Target(url.to_string()))?;
         let reason = match cause {
-            Cause::Rule(number) => self.redirects.get(number).cloned().map_or(Reason::Other(cause), Reason::Rule),
+            Cause::Rule(number) => {
+                self.redirects.get(number).cloned().map_or(Reason::Other(cause), |rule| Reason::Rule(Box::new(rule)))
+            }
             cause => Reason::Other(cause),
         };
         let pattern = |number: usize| self.header_rules.get(number).map(|rule| rule.pattern.to_string());

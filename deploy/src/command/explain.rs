@@ -227,7 +227,7 @@ mod tests {
             status: 301,
             force: false,
         };
-        let rule = Reason::Rule(Redirect::try_from(fields).unwrap());
+        let rule = Reason::Rule(Box::new(Redirect::try_from(fields).unwrap()));
         let headers = [("content-type", "text/html"), ("x-frame-options", "DENY")];
         let last = Step {
             file: Some("new/a.html".to_owned()),

@@ -32,6 +32,7 @@ impl<'a> RuleRequest<'a> {
     }
 
     /// A request for another path and query of the same host.
+    #[must_use]
     pub fn at(&self, path: &'a SplitPath<'a>, query: Option<&'a str>) -> Self {
         Self::new(self.scheme, self.host, self.port, path, query)
     }
