@@ -196,20 +196,17 @@ impl Redirect {
         })
     }
 
-    /// Whether following the redirect comes to an address that the rule does not redirect.
+    /// Whether following the redirect comes to an address that the rule does not redirect, and that is not the request itself.
     ///
     /// From where it cannot have led to, it applies, and so at most once if it leads on without end from there.
     fn comes_to_an_end(&self, request: &RuleRequest<'_>, captures: &Captures<'_>) -> bool {
-        if self.leads_to(request, captures) {
-            return false;
-        }
         let may_have_led_here = self.stays_on_origin(request)
             && match &self.target_paths {
                 Some(paths) => paths.contain(request.path),
                 None => request.path.is_same_as(&self.to.path(captures)),
             };
         let steps = if self.is_repeating { STEPS_OF_REPEATING } else { REDIRECTS_MAX };
-        !may_have_led_here || self.ends_within(steps, request, captures)
+        !may_have_led_here || (!self.leads_to(request, captures) && self.ends_within(steps, request, captures))
     }
 
     /// Whether it redirects to the request itself.

@@ -22,8 +22,8 @@ impl Piece {
 pub(super) struct TargetPaths {
     /// As they are in a location, and so in the request of a client that follows it.
     encoded: Box<[Token]>,
-    /// As people may write them.
-    decoded: Box<[Token]>,
+    /// As people may write them, if that is something else.
+    decoded: Option<Box<[Token]>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,13 +41,22 @@ impl TargetPaths {
     /// The paths of `pieces`; `is_segment` tells which captures are a segment of the path.
     pub(super) fn new(pieces: &[Piece], is_segment: impl Fn(&str) -> bool) -> Self {
         let encoded = tokens(pieces, &is_segment, str::to_owned);
-        Self { encoded, decoded: tokens(pieces, &is_segment, decoded) }
+        let decoded = Some(tokens(pieces, &is_segment, decoded)).filter(|decoded| *decoded != encoded);
+        Self { encoded, decoded }
     }
 
     /// Whether `path` is one of them. The cost is at most that of each piece at each byte of the path.
     pub(super) fn contain(&self, path: &SplitPath<'_>) -> bool {
         let raw: String = (0..path.len()).filter_map(|at| path.raw(at)).flat_map(|segment| ["/", segment]).collect();
-        matches(&self.encoded, &raw) || matches(&self.decoded, &decoded(&raw))
+        if matches(&self.encoded, &raw) {
+            return true;
+        }
+        let tokens = self.decoded.as_ref().unwrap_or(&self.encoded);
+        if raw.contains('%') {
+            matches(tokens, &decoded(&raw))
+        } else {
+            self.decoded.is_some() && matches(tokens, &raw)
+        }
     }
 }
 
@@ -87,6 +96,12 @@ fn tokens(pieces: &[Piece], is_segment: &impl Fn(&str) -> bool, form: impl Fn(&s
 }
 
 fn matches(tokens: &[Token], text: &str) -> bool {
+    // Most paths are those of no target.
+    if let Some(Token::Text(first)) = tokens.first()
+        && !text.starts_with(&**first)
+    {
+        return false;
+    }
     // Where the tokens so far can end, in order.
     let ends = tokens.iter().fold(vec![0], |starts, token| token.ends(text, &starts));
     ends.last() == Some(&text.len())
