@@ -35,6 +35,9 @@ const FILE_BYTES: u32 = 1024;
 /// Estimated memory of a part of a rule, such as a segment of its path, in bytes.
 const RULE_PART_BYTES: u32 = 256;
 
+/// How many times the text of rules is kept, about: as written, encoded and decoded.
+const COPIES_OF_TEXT: u32 = 8;
+
 /// Concurrent loads: a manifest may be large, and is held in memory as a whole.
 const MAX_CONCURRENT: usize = 2;
 
@@ -197,7 +200,10 @@ impl ReleaseHosts {
 /// The estimated memory of a manifest, in bytes.
 fn memory_of(resources: &Resources) -> u32 {
     let bytes = |count: usize, each: u32| u32::try_from(count).unwrap_or(u32::MAX).saturating_mul(each);
-    bytes(resources.len() + 1, FILE_BYTES).saturating_add(bytes(resources.rules().parts(), RULE_PART_BYTES))
+    let rules = resources.rules();
+    bytes(resources.len() + 1, FILE_BYTES)
+        .saturating_add(bytes(rules.parts(), RULE_PART_BYTES))
+        .saturating_add(bytes(rules.bytes(), COPIES_OF_TEXT))
 }
 
 impl Unloaded {
@@ -276,6 +282,6 @@ mod tests {
         let rule = r#"{"from":"/a/b/c","to":"/t","status":301}"#;
         with_rules.rules =
             serde_json::from_str(&format!(r#"{{"redirects":[{}]}}"#, vec![rule; 1000].join(","))).unwrap();
-        assert_eq!(memory_of(&resources(with_rules)), plain + 4000 * RULE_PART_BYTES);
+        assert_eq!(memory_of(&resources(with_rules)), plain + 4000 * RULE_PART_BYTES + 8000 * COPIES_OF_TEXT);
     }
 }

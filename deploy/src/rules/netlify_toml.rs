@@ -120,7 +120,7 @@ pub(super) fn parse(file: &Path, text: &str, site: &str) -> Result<NetlifyRules,
             ),
         ));
     }
-    let others = toml.build.iter().chain(&toml.rest).filter(|(_, value)| has_password(value));
+    let others = toml.build.iter().chain(&toml.rest).filter(|(name, value)| has_password(name, value));
     rules
         .headers
         .errors
@@ -179,13 +179,18 @@ pub(super) fn parse(file: &Path, text: &str, site: &str) -> Result<NetlifyRules,
     Ok(rules)
 }
 
-/// Whether a table, or one in it, has a password.
-fn has_password(value: &toml::Value) -> bool {
+/// Whether a value has headers with a password in it, as `[[headers]]` has them. Variables of a build and settings of a plugin may have such
+/// names too.
+fn has_password(name: &str, value: &toml::Value) -> bool {
+    let in_table = |table: &toml::Table, is_headers: bool| {
+        let is_password = |name: &str| is_headers && password_line::is_like_line(name);
+        table.iter().any(|(name, value)| is_password(name) || has_password(name, value))
+    };
     match value {
-        toml::Value::Table(table) => {
-            table.iter().any(|(name, value)| password_line::is_like_line(name) || has_password(value))
+        toml::Value::Table(table) => in_table(table, name == "values"),
+        toml::Value::Array(tables) if name != "plugins" => {
+            tables.iter().filter_map(toml::Value::as_table).any(|table| in_table(table, true))
         }
-        toml::Value::Array(values) => values.iter().any(has_password),
         _ => false,
     }
 }
@@ -325,6 +330,11 @@ mod tests {
                 &[5],
             ),
             ("[[headers]]\nfor = \"http://a.example/staff\"\n[headers.values]\nX-A = \"1\"\n", &[]),
+            (
+                "[build.environment]\nBASIC_AUTH_USER = \"ann\"\n[context.production.environment]\nBASIC_AUTH = \"x\"\n",
+                &[],
+            ),
+            ("[[plugins]]\npackage = \"x\"\n[plugins.inputs]\nbasicAuth = true\n", &[]),
         ] {
             assert_eq!(fatal(text), lines, "{text}");
         }

@@ -16,6 +16,7 @@ pub(crate) struct SiteRules {
     password_patterns: HeaderMatcher,
     passwords: Vec<PasswordRule>,
     parts: usize,
+    bytes: usize,
 }
 
 /// What a rule does with a header.
@@ -69,6 +70,7 @@ impl SiteRules {
     pub(crate) fn new(rules: Rules) -> Self {
         Self {
             parts: rules.parts(),
+            bytes: rules.bytes(),
             redirects: RedirectMatcher::new(rules.redirects),
             header_patterns: HeaderMatcher::new(rules.headers.iter().map(|rule| rule.pattern.clone())),
             headers: rules.headers.iter().map(header_values).collect(),
@@ -77,9 +79,14 @@ impl SiteRules {
         }
     }
 
-    /// Segments of paths, parameters of queries, headers and users: how much memory they take, about.
+    /// Segments of paths, parameters of queries, headers and users: how much memory they take, about, besides that of their texts.
     pub(crate) fn parts(&self) -> usize {
         self.parts
+    }
+
+    /// Bytes of all texts as they are in the manifest.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// The redirect rules.

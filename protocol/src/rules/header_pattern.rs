@@ -101,7 +101,7 @@ impl HeaderPattern {
     }
 }
 
-/// Takes time in proportion to the text, but for placeholders between two wildcards.
+/// What is between two wildcards is compared with the text at each place.
 ///
 /// Between wildcards are blocks of text and placeholders. The first block is at the start of the text, the last one at its end; each other
 /// one is taken as early as possible, since the wildcard after it takes the rest. A placeholder ends where its segment does: so what begins
@@ -143,14 +143,12 @@ fn end_of(block: &[Token], text: &str, start: usize, needs_whole: bool) -> Optio
 /// Where `block`, which has no wildcard, ends at the first place from `start` on.
 fn end_of_first(block: &[Token], text: &str, start: usize, needs_whole: bool) -> Option<usize> {
     let Some(Token::Text(literal)) = block.first() else { return end_of(block, text, start, needs_whole) };
-    let mut start = start;
-    loop {
-        start += text[start..].find(&**literal)?;
-        if let Some(end) = end_of(block, text, start, needs_whole) {
-            return Some(end);
-        }
-        start += text[start..].chars().next()?.len_utf8();
+    if block.len() == 1 && !needs_whole {
+        return text[start..].find(&**literal).map(|at| start + at + literal.len());
     }
+    // A search that begins anew where the rest does not follow costs much more than a comparison at each place.
+    let begins = |at: &usize| text.as_bytes()[*at..].starts_with(literal.as_bytes());
+    (start..text.len()).filter(begins).find_map(|at| end_of(block, text, at, needs_whole))
 }
 
 /// Where `block`, which has no wildcard, begins if it ends with the text.

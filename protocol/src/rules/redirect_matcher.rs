@@ -7,7 +7,7 @@ use super::redirect::Redirect;
 use super::rule_request::RuleRequest;
 
 /// How many rules that are for a request, but lead to it themselves, are tried.
-const SELF_REDIRECTS_MAX: usize = 100;
+const SELF_REDIRECTS_MAX: usize = 16;
 
 /// Redirect rules in their order, compiled: the cost of a request grows with its path, its query and the rules whose pattern and query
 /// match it, not with the number of rules.
@@ -52,7 +52,7 @@ impl RedirectMatcher {
         &self.rules
     }
 
-    /// The first rule that applies to `request`. Of those that match it, but do not apply since they lead to it themselves, at most 100 are
+    /// The first rule that applies to `request`. Of those that match it, but do not apply since they lead to it themselves, at most 16 are
     /// tried.
     pub fn find<'r>(&'r self, request: &RuleRequest<'r>) -> Option<Match<'r>> {
         if self.rules.is_empty() {

@@ -62,7 +62,8 @@ impl TargetPaths {
 
 fn tokens(pieces: &[Piece], is_segment: &impl Fn(&str) -> bool, form: impl Fn(&str) -> String) -> Box<[Token]> {
     let (mut tokens, mut text) = (Vec::new(), String::new());
-    for (index, piece) in pieces.iter().enumerate() {
+    let mut pieces = pieces.iter().peekable();
+    while let Some(piece) = pieces.next() {
         let name = match piece {
             Piece::Text(literal) => {
                 text.push_str(&form(literal));
@@ -74,7 +75,12 @@ fn tokens(pieces: &[Piece], is_segment: &impl Fn(&str) -> bool, form: impl Fn(&s
             }
             Piece::Capture(name) => name,
         };
-        let is_last = pieces.get(index + 1).is_none_or(Piece::starts_segment);
+        if !is_segment(name) {
+            // Several side by side may all be empty: they are one.
+            let is_another = |piece: &&Piece| matches!(piece, Piece::Capture(name) if !is_segment(name));
+            while pieces.next_if(is_another).is_some() {}
+        }
+        let is_last = pieces.peek().is_none_or(|piece| piece.starts_segment());
         let token = match is_segment(name) {
             true => Token::Segment,
             false if text.ends_with('/') && is_last => {
