@@ -132,6 +132,7 @@ async fn a_token_gives_access_to_the_routes_of_its_owner_only() {
         (Method::GET, "/v1/sites/demo/releases"),
         (Method::POST, "/v1/sites/demo/releases"),
         (Method::POST, "/v1/sites/demo/channels/live"),
+        (Method::GET, "/v1/hosts/demo.example"),
         (Method::GET, "/v1/status"),
         (Method::PUT, "/v1/sites/demo/regions"),
         (Method::GET, "/v1/domains"),
