@@ -93,6 +93,16 @@ const TARGET_MAX: usize = 8 << 10;
 
 /// What the worst rules cost.
 fn worst() {
+    // First, before there is memory to use again.
+    let before = resident_bytes();
+    let deep = |number: usize| {
+        let path: String = (0..126).map(|segment| format!("/{number}-{segment}")).collect::<Vec<_>>().concat();
+        redirect(&path, &[], "/t")
+    };
+    let matcher = RedirectMatcher::new((0..3100).map(deep).collect());
+    let all = resident_bytes().saturating_sub(before);
+    println!("memory, {} rules of 126 segments: {} MiB", matcher.rules().len(), all >> 20);
+
     let query = "a=&".repeat(TARGET_MAX / 3);
     let by_query = |id: usize| redirect("/index.php", &[("id", &id.to_string())], &format!("/new/{id}"));
     worst_redirects("5,000 queries of one path", 5000, by_query, "/index.php", Some(&query));
@@ -108,6 +118,12 @@ fn worst() {
     worst_redirects("100 paths with two `*`", 100, two, &path, None);
     let same = |_: usize| redirect("/a/*", &[], "/a/:splat");
     worst_redirects("40,000 that lead to themselves", 40_000, same, &path, None);
+    let long = |_: usize| redirect("/a/*", &[], &format!("/a{}", "/:splat".repeat(16)));
+    worst_redirects("40,000 that lead to ever longer paths", 40_000, long, &path, None);
+    let both = |_: usize| redirect("/a/*/a/*", &[], &format!("/a{}", "/:splat".repeat(16)));
+    worst_redirects("100 with two `*` that lead to longer paths", 100, both, &path, None);
+    let shift = |_: usize| redirect("/a/*/a/*", &[], "/a/:splat/a/a");
+    worst_redirects("100 with two `*` that lead on", 100, shift, &path, None);
     let encoded = format!("/{}", "%61".repeat(TARGET_MAX / 3 - 1));
     let prefix = |number: usize| redirect(&format!("/{}*/{number}", "a".repeat(300)), &[], "/t");
     worst_redirects("20,000 after `text*`", 20_000, prefix, &encoded, None);
@@ -117,21 +133,16 @@ fn worst() {
     worst_headers("100 with several `*`", 100, "/*/a/a/a/b*b/*", &path);
     worst_headers("20 with placeholders between two `*`", 20, "/*/a/:a/:b/:c/:d/b/*", &path);
     worst_headers("50,000 that begin with `*`", 50_000, "/*.js", &path);
+    let (text, letters) = ("a".repeat(1000), format!("/{}", "a".repeat(TARGET_MAX - 1)));
+    worst_headers("100 with 1,000 bytes between two `*`", 100, &format!("/*{text}/*"), &letters);
+    worst_headers("20 with 1,000 bytes and a placeholder", 20, &format!("/*{text}/:x/b/*"), &letters);
+    worst_headers("100 with 1,000 other bytes between two `*`", 100, &format!("/*{text}b*c/*"), &letters);
 
     let users = (0..1000).map(|number| Credential::new("demo", &format!("{number}:x"))).collect();
     let rule = PasswordRule { pattern: "/*".parse().expect("valid"), only_previews: false, users };
     let start = Instant::now();
     black_box(rule.admits(&[b'a'; 512]));
     println!("passwords, 1,000 users: {:.2} ms", start.elapsed().as_secs_f64() * 1e3);
-
-    let before = resident_bytes();
-    let deep = |number: usize| {
-        let path: String = (0..126).map(|segment| format!("/{number}-{segment}")).collect::<Vec<_>>().concat();
-        redirect(&path, &[], "/t")
-    };
-    let matcher = RedirectMatcher::new((0..3100).map(deep).collect());
-    let all = resident_bytes().saturating_sub(before);
-    println!("memory, {} rules of 126 segments: {} MiB", matcher.rules().len(), all >> 20);
 }
 
 /// The path of literals and placeholders that are the digits of a number.

@@ -1,16 +1,10 @@
-//! The worst requests that rules within limits allow take little time.
-#![expect(clippy::disallowed_methods, reason = "tests of wall time, with margins of an order of magnitude")]
-
-use std::time::{Duration, Instant};
+//! The worst requests that rules within limits allow. What they cost is measured by the example `rule_cost`: here each would be minutes of work
+//! without limits and indexes.
 
 use super::redirect::Fields;
 use super::{
-    Credential, FoldedPath, HeaderMatcher, HeaderPattern, PasswordRule, PathPattern, Redirect, RedirectMatcher,
-    RuleRequest, Rules, SplitPath,
+    FoldedPath, HeaderMatcher, HeaderPattern, PathPattern, Redirect, RedirectMatcher, RuleRequest, Rules, SplitPath,
 };
-
-/// What one request may take of an unoptimized build. Without limits and indexes it would be many seconds.
-const MAX: Duration = Duration::from_secs(1);
 
 /// The longest target of a request, in bytes.
 const TARGET_MAX: usize = 8 << 10;
@@ -20,16 +14,13 @@ fn redirect(from: &str, query: &[(&str, &str)], to: &str) -> Redirect {
     Fields { from: from.to_owned(), query, to: to.to_owned(), status: 301, force: false }.try_into().unwrap()
 }
 
-/// Finds the rule for a request, which must be fast.
+/// The rule for a request.
 fn find(redirects: Vec<Redirect>, path: &str, query: Option<&str>) -> Option<usize> {
     let rules = Rules { redirects, ..Rules::default() };
     assert_eq!(rules.check(), Ok(()));
     let matcher = RedirectMatcher::new(rules.redirects);
-    let start = Instant::now();
     let path = SplitPath::new(path);
-    let found = matcher.find(&RuleRequest::new("https", "a.example", None, &path, query)).map(|found| found.index);
-    assert!(start.elapsed() < MAX, "{:?}", start.elapsed());
-    found
+    matcher.find(&RuleRequest::new("https", "a.example", None, &path, query)).map(|found| found.index)
 }
 
 #[test]
@@ -61,7 +52,7 @@ fn combination(number: usize, digits: u32) -> String {
 }
 
 #[test]
-fn what_follows_a_wildcard_is_not_tried_at_each_place() {
+fn segments_after_a_wildcard_are_compared_at_one_place() {
     let path = "/a".repeat(TARGET_MAX / 2);
     let rules = |end: &str| -> Vec<Redirect> {
         (0..8192).map(|number| redirect(&format!("/*{}{end}", combination(number, 13)), &[("x", "1")], "/t")).collect()
@@ -74,8 +65,12 @@ fn what_follows_a_wildcard_is_not_tried_at_each_place() {
 
 #[test]
 fn rules_that_lead_to_the_request_itself_are_not_all_tried() {
-    let rules = (0..40_000).map(|_| redirect("/a/*", &[], "/a/:splat")).collect();
-    assert_eq!(find(rules, &format!("/a{}", "/b".repeat(TARGET_MAX / 2 - 2)), None), None);
+    let path = format!("/a{}", "/b".repeat(TARGET_MAX / 2 - 2));
+    let rules = |count: usize, from: &str, to: &str| vec![redirect(from, &[], to); count];
+    assert_eq!(find(rules(40_000, "/a/*", "/a/:splat"), &path, None), None);
+    // Each location would be 16 times as long as the request.
+    assert_eq!(find(rules(40_000, "/a/*", &format!("/a{}", "/:splat".repeat(16))), &path, None), None);
+    assert_eq!(find(rules(100, "/a/*/b/*", &format!("/a{}", "/:splat".repeat(16))), &path, None), None);
 }
 
 #[test]
@@ -85,12 +80,7 @@ fn text_before_a_wildcard_is_looked_for_once() {
     let rules: Vec<Redirect> = (0..20_000).map(|number| redirect(&format!("/{text}*/{number}"), &[], "/t")).collect();
     assert_eq!(find(rules, &format!("/{encoded}"), None), None);
     let pattern: PathPattern = format!("/{}*", "a".repeat(1000)).parse().unwrap();
-    let start = Instant::now();
-    let path = format!("/{encoded}");
-    for _ in 0..100 {
-        assert!(pattern.captures(&SplitPath::new(&path)).is_some());
-    }
-    assert!(start.elapsed() < MAX, "{:?}", start.elapsed());
+    assert!(pattern.captures(&SplitPath::new(&format!("/{encoded}"))).is_some());
 }
 
 #[test]
@@ -107,20 +97,7 @@ fn header_patterns_do_not_try_each_place() {
     ] {
         let matcher = HeaderMatcher::new(patterns.into_iter());
         for path in ["/a".repeat(TARGET_MAX / 2), format!("/{}b", "a".repeat(TARGET_MAX))] {
-            let start = Instant::now();
             assert!(matcher.find(&FoldedPath::new(&path)).is_empty());
-            assert!(start.elapsed() < MAX, "{:?}", start.elapsed());
         }
     }
-}
-
-#[test]
-fn long_credentials_are_not_hashed() {
-    let users = (0..1000).map(|number| Credential::new("demo", &format!("{number}:x"))).collect();
-    let rule = PasswordRule { pattern: "/*".parse().unwrap(), only_previews: false, users };
-    let start = Instant::now();
-    for _ in 0..100 {
-        assert!(!rule.admits(&[b'a'; 9000]));
-    }
-    assert!(start.elapsed() < MAX, "{:?}", start.elapsed());
 }

@@ -152,9 +152,7 @@ impl Redirect {
     /// A redirect does not apply to where it leads itself, with or without a slash at the end, nor where it leads to if it would lead on and on from
     /// there: a browser would follow it until it gives up. So a single rule is never a loop.
     pub fn captures<'r>(&'r self, request: &RuleRequest<'r>) -> Option<Captures<'r>> {
-        let captures = self.matched(request)?;
-        let applies = !matches!(self.action(), Action::Redirect(_)) || self.comes_to_an_end(request, &captures);
-        applies.then_some(captures)
+        self.matched(request).filter(|captures| self.comes_to_an_end(request, captures))
     }
 
     /// Whether its target is on the scheme, host and port of `request`.
@@ -163,7 +161,7 @@ impl Redirect {
     }
 
     /// What the rule captures of a request, wherever it leads to.
-    fn matched<'r>(&'r self, request: &RuleRequest<'r>) -> Option<Captures<'r>> {
+    pub(super) fn matched<'r>(&'r self, request: &RuleRequest<'r>) -> Option<Captures<'r>> {
         if !self.meets_conditions(request) {
             return None;
         }
@@ -178,7 +176,7 @@ impl Redirect {
     }
 
     /// Whether the request has the host and the query that it asks for.
-    pub(super) fn meets_conditions(&self, request: &RuleRequest<'_>) -> bool {
+    fn meets_conditions(&self, request: &RuleRequest<'_>) -> bool {
         let is_met = |(name, wanted): (&String, &QueryValue)| match (request.parameters().get(name), wanted) {
             (None, _) => false,
             (Some(value), QueryValue::Is(text)) => **text == **value,
@@ -196,17 +194,23 @@ impl Redirect {
         })
     }
 
-    /// Whether following the redirect comes to an address that the rule does not redirect, and that is not the request itself.
+    /// Whether it is no redirect, or following it comes to an address that the rule does not redirect, and that is not the request itself.
     ///
     /// From where it cannot have led to, it applies, and so at most once if it leads on without end from there.
-    fn comes_to_an_end(&self, request: &RuleRequest<'_>, captures: &Captures<'_>) -> bool {
+    pub(super) fn comes_to_an_end(&self, request: &RuleRequest<'_>, captures: &Captures<'_>) -> bool {
+        if !matches!(self.action(), Action::Redirect(_)) {
+            return true;
+        }
         let may_have_led_here = self.stays_on_origin(request)
             && match &self.target_paths {
                 Some(paths) => paths.contain(request.path),
                 None => request.path.is_same_as(&self.to.path(captures)),
             };
         let steps = if self.is_repeating { STEPS_OF_REPEATING } else { REDIRECTS_MAX };
-        !may_have_led_here || (!self.leads_to(request, captures) && self.ends_within(steps, request, captures))
+        // What is too long to be followed is not even put together.
+        let is_short = || self.to.length(captures) <= FOLLOWED_TEXT_MAX;
+        !may_have_led_here
+            || (is_short() && !self.leads_to(request, captures) && self.ends_within(steps, request, captures))
     }
 
     /// Whether it redirects to the request itself.
@@ -237,9 +241,13 @@ impl Redirect {
             }
             let split = SplitPath::new(&path);
             let next = RuleRequest::new(scheme, request.host, port, &split, query.as_deref());
-            let Some(captures) = self.matched(&next).filter(|captures| !self.leads_to(&next, captures)) else {
+            let Some(captures) = self.matched(&next) else { return true };
+            if self.to.length(&captures) > FOLLOWED_TEXT_MAX {
+                return false;
+            }
+            if self.leads_to(&next, &captures) {
                 return true;
-            };
+            }
             let after = (self.to.path(&captures), query_after(&captures, next.query));
             (path, query) = after;
         }

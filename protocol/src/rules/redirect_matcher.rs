@@ -94,15 +94,12 @@ impl Search<'_, '_> {
                 return;
             }
             let (index, rule) = (*index as usize, &self.matcher.rules[*index as usize]);
-            if !rule.meets_conditions(self.request) {
-                continue;
-            }
-            if let Some(captures) = rule.captures(self.request) {
+            let Some(captures) = rule.matched(self.request) else { continue };
+            if rule.comes_to_an_end(self.request, &captures) {
                 self.best = Some(Match { index, rule, captures });
                 return;
             }
-            // Of rules with two wildcards most do not match.
-            self.rejected += usize::from(!rule.from().has_two_wildcards());
+            self.rejected += 1;
         }
     }
 }

@@ -116,6 +116,15 @@ impl Target {
         from.examples().iter().filter_map(path).collect()
     }
 
+    /// The bytes of path and query before captures are encoded and slashes made one; without a query that is passed on.
+    pub(super) fn length(&self, captures: &Captures<'_>) -> usize {
+        let length = |piece: &Piece| match piece {
+            Piece::Text(literal) => literal.len(),
+            Piece::Capture(name) => captures.get(name).map_or(0, str::len),
+        };
+        self.path.iter().chain(self.query.iter().flatten()).map(length).sum()
+    }
+
     /// The path, percent-encoded. It begins with one slash and has no empty segment but the last.
     pub fn path(&self, captures: &Captures<'_>) -> String {
         let mut path = expand(&self.path, captures);
