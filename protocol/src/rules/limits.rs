@@ -219,7 +219,8 @@ impl Rules {
             ("header", self.headers.len(), self.cut.headers),
             ("password", self.passwords.len(), self.cut.passwords),
         ];
-        if let Some((kind, ..)) = kinds.iter().find(|(_, count, _)| *count > RULES_MAX) {
+        let is_beyond = |count: usize, is_cut: bool| count > RULES_MAX || (is_cut && count == RULES_MAX);
+        if let Some((kind, ..)) = kinds.iter().find(|(_, count, is_cut)| is_beyond(*count, *is_cut)) {
             return Err(LimitError::Rules(kind));
         }
         if self.parts() > PARTS_MAX || kinds.iter().any(|(_, _, is_cut)| *is_cut) {
@@ -358,6 +359,10 @@ mod tests {
         let json = format!(r#"{{"redirects":[{}]}}"#, vec![&*rule; 10_000].join(","));
         let rules: Rules = serde_json::from_str(&json).unwrap();
         assert!(rules.parts() <= PARTS_MAX && rules.check() == Err(LimitError::Parts));
+        let json =
+            format!(r#"{{"redirects":[{}]}}"#, vec![r#"{"from":"/a","to":"/t","status":301}"#; 50_001].join(","));
+        let rules: Rules = serde_json::from_str(&json).unwrap();
+        assert_eq!((rules.redirects.len(), rules.check()), (50_000, Err(LimitError::Rules("redirect"))));
         let header = r#"["x-a",null]"#;
         let json = format!(r#"{{"headers":[{{"for":"/*","headers":[{}]}}]}}"#, vec![header; 100_000].join(","));
         let rules: Rules = serde_json::from_str(&json).unwrap();

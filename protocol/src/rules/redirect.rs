@@ -467,6 +467,13 @@ mod tests {
             ("/a/*", "https://b.example/:splat/a/a", "/a/a", Some("https://b.example/a/a/a")),
             ("/*", "/b//c/:splat", "/b/c/x", None),
             ("/*", "/:splat%CC%96", "/q%CC%81%CC%96", None),
+            ("/*", "/:splat:splat", "/", None),
+            // By way of the folder above.
+            ("/a/*", "/a/../a/:splat", "/a/b", None),
+            ("/a/*", "/b/../a/:splat/x", "/a/b", None),
+            ("/a", "/b/../a", "/a", None),
+            ("/*", "/b/%2e./:splat", "/b", None),
+            ("/a/*", "/b/../c/:splat", "/a/b", Some("/c/b")),
             // Back and forth.
             ("/x/:a/:b/*", "/x/:b/:a/:splat", "/x/1/2", None),
             // Some steps, and an end.

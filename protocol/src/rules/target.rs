@@ -6,7 +6,7 @@ use percent_encoding::utf8_percent_encode;
 
 use super::encoding::MUST_ENCODE;
 use super::origin::Origin;
-use super::path_pattern::{Captures, PathPattern, SplitPath};
+use super::path_pattern::{Captures, PathPattern, SplitPath, decode};
 use super::target_paths::{Piece, TargetPaths};
 
 /// The target of a redirect rule, parsed for the names that the rule captures.
@@ -103,6 +103,9 @@ impl Target {
         let is_capture = |piece: &Piece| matches!(piece, Piece::Capture(_));
         self.path.iter().any(is_capture).then(|| {
             let is_segment = |name: &str| name != PathPattern::SPLAT && from.names().any(|known| known == name);
+            if without_captures(&self.path).split('/').any(is_dot_segment) {
+                return TargetPaths::all();
+            }
             TargetPaths::new(&self.path, is_segment)
         })
     }
@@ -125,13 +128,10 @@ impl Target {
         self.path.iter().chain(self.query.iter().flatten()).map(length).sum()
     }
 
-    /// The path, percent-encoded. It begins with one slash and has no empty segment but the last.
+    /// The path, percent-encoded. It begins with one slash, and has no empty segment but the last. Nor has it dot segments: a client takes them
+    /// out of a location (URL Standard §4.4).
     pub fn path(&self, captures: &Captures<'_>) -> String {
-        let mut path = expand(&self.path, captures);
-        while path.contains("//") {
-            path = path.replace("//", "/");
-        }
-        path
+        normalized(expand(&self.path, captures))
     }
 
     /// The query, percent-encoded; `None`: it has none.
@@ -199,6 +199,37 @@ fn expand(pieces: &[Piece], captures: &Captures<'_>) -> String {
     text
 }
 
+fn without_captures(pieces: &[Piece]) -> String {
+    let text = |piece: &Piece| match piece {
+        Piece::Text(literal) => literal.to_string(),
+        Piece::Capture(_) => String::new(),
+    };
+    pieces.iter().map(text).collect()
+}
+
+/// Whether `segment`, percent-encoded, stands for its own folder or for the one above.
+fn is_dot_segment(segment: &str) -> bool {
+    segment.starts_with(['.', '%']) && matches!(&*decode(segment), "." | "..")
+}
+
+/// `path` without empty segments, but for the last, and without dot segments.
+fn normalized(path: String) -> String {
+    if !path.contains("//") && !path.split('/').any(is_dot_segment) {
+        return path;
+    }
+    let mut segments = Vec::new();
+    for segment in path.split('/').filter(|segment| !segment.is_empty()) {
+        if !is_dot_segment(segment) {
+            segments.push(segment);
+        } else if decode(segment) == ".." {
+            segments.pop();
+        }
+    }
+    let is_folder =
+        !segments.is_empty() && path.rsplit('/').next().is_some_and(|last| last.is_empty() || is_dot_segment(last));
+    format!("/{}{}", segments.join("/"), if is_folder { "/" } else { "" })
+}
+
 impl fmt::Display for Target {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.text)
@@ -235,6 +266,11 @@ mod tests {
             ("/a", "HTTPS://X.Example", "/a", "https://x.example/"),
             ("/wiki/*", "/w/Help:Contents", "/wiki/", "/w/Help:Contents"),
             ("/a", "/ü b", "/a", "/%C3%BC%20b"),
+            ("/a/*", "/x/../:splat", "/a/b", "/b"),
+            ("/a/*", "/../.././x/%2e%2E/:splat/.", "/a/b/c", "/b/c/"),
+            ("/a/*", "/x/:splat/..", "/a/b/c/", "/x/b/"),
+            ("/a/*", "/.:splat/..", "/a/well", "/"),
+            ("/a/*", "/.../:splat.", "/a/b", "/.../b."),
         ] {
             assert_eq!(location(from, to, path, None), expected, "{from} {to}");
         }

@@ -45,6 +45,11 @@ impl TargetPaths {
         Self { encoded, decoded }
     }
 
+    /// Any path.
+    pub(super) fn all() -> Self {
+        Self { encoded: Box::new([Token::Any]), decoded: None }
+    }
+
     /// Whether `path` is one of them. The cost is at most that of each piece at each byte of the path.
     pub(super) fn contain(&self, path: &SplitPath<'_>) -> bool {
         let raw: String = (0..path.len()).filter_map(|at| path.raw(at)).flat_map(|segment| ["/", segment]).collect();
