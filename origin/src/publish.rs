@@ -18,6 +18,7 @@ mod manifest_builder;
 mod media_type;
 mod rollback_target;
 mod text;
+mod turbopack;
 
 use std::sync::Arc;
 

@@ -74,16 +74,7 @@ const BUILDS = [
     isRouted: true,
     notFound: 'Nothing in sight',
     fingerprinted: /^_next\/static\/(chunks|css|media)\//,
-    uncertain: [
-      '_next/static/chunks/08mika-44sn50.js',
-      '_next/static/chunks/092r-mewpaf3q.js',
-      '_next/static/chunks/0cz1d0mv5g_q7.js',
-      '_next/static/chunks/38f6xq2xryln_.js',
-      '_next/static/chunks/3h8t6x8z_bvdn.css',
-      '_next/static/chunks/3qfy96eoyh-ek.js',
-      '_next/static/chunks/turbopack-2u1d16houkiyo.js',
-      '_next/static/media/icon.445q90genpj_s.svg',
-    ],
+    uncertain: [],
   },
   {
     project: 'workbox',

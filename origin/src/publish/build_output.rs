@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use verge_protocol::SitePath;
 use verge_protocol::name_hash::{Alphabet, NameHash, Noise, Position};
 
+use super::turbopack;
+
 /// Directories in which a build tool names every file, and into which people put none.
 const OWN_DIRECTORIES: [&str; 6] =
     ["_next/static/", "_app/immutable/", "_astro/", "_nuxt/", "_expo/static/", "_build/assets/"];
@@ -44,6 +46,7 @@ pub(super) struct BuildOutput<'a> {
     siblings: HashMap<(Form<'a>, Noise), usize>,
     /// The same, with `js` and `css` in one directory taken for that directory: a tool writes both.
     families: HashMap<(Form<'a>, Noise), usize>,
+    is_of_turbopack: bool,
 }
 
 /// What a file is for, as far as it matters here.
@@ -67,7 +70,8 @@ enum Place {
 
 impl<'a> BuildOutput<'a> {
     /// Reads the names of all files of a build.
-    pub(super) fn of(paths: impl Iterator<Item = &'a SitePath>) -> Self {
+    pub(super) fn of(paths: impl Iterator<Item = &'a SitePath> + Clone) -> Self {
+        let is_of_turbopack = turbopack::has_built(paths.clone());
         let (mut siblings, mut families) = (HashMap::new(), HashMap::new());
         for path in paths.filter(|path| is_code(path)) {
             if let Some(hash) = NameHash::find(path.file_name()) {
@@ -77,7 +81,7 @@ impl<'a> BuildOutput<'a> {
                 *families.entry((form, hash.noise)).or_default() += 1;
             }
         }
-        Self { siblings, families }
+        Self { siblings, families, is_of_turbopack }
     }
 
     /// Judges one file of the build.
@@ -88,6 +92,9 @@ impl<'a> BuildOutput<'a> {
         let Some(kind) = kind(path, media_type) else {
             return Judgement { inheritable: path.as_str().contains(BUILD_DATA), ..Judgement::default() };
         };
+        if self.is_of_turbopack && turbopack::is_named_by_turbopack(path) {
+            return Judgement { inheritable: true, immutable: true, remembered: true };
+        }
         let place = place(path);
         let hash = NameHash::find(path.file_name());
         let (immutable, inheritable) = match (&hash, kind, place) {
@@ -288,6 +295,13 @@ mod tests {
                 "_next/static/media/c9a5bc6a7c948fb0-s.p.woff2",
                 "_next/static/media/logo.8f3a2b1c.svg",
                 "_next/static/chunks/node_modules_next_dist_1a2b3c4d._.js",
+            ],
+            &[
+                "_next/static/chunks/08mika-44sn50.js",
+                "_next/static/chunks/0cz1d0mv5g_q7.js",
+                "_next/static/chunks/turbopack-2u1d16houkiyo.js",
+                "_next/static/chunks/3h8t6x8z_bvdn.css",
+                "_next/static/media/icon.445q90genpj_s.svg",
             ],
             // Nuxt, Astro, SvelteKit.
             &["_nuxt/CnwAZl3Q.js", "_nuxt/entry.CnwAZl3Q.css", "docs/_nuxt/entry.1f2e3d4c.css"],
