@@ -2,8 +2,9 @@
 //!
 //! | Module | Idea |
 //! |---|---|
-//! | [`path_pattern`], [`target`], `target_paths`, [`origin`], [`redirect`] | a redirect rule: which paths, where to |
-//! | [`rule_request`], [`encoding`] | what rules see of a request, and how a location is written |
+//! | [`path_pattern`], [`target`], [`origin`], [`redirect`] | a redirect rule: which paths, where to |
+//! | `following`, `target_paths` | where a redirect leads on to: a rule is never a loop |
+//! | [`rule_request`], [`split_path`], [`encoding`] | what rules see of a request, and how a location is written |
 //! | [`header_pattern`], [`header_rule`] | a header rule: which paths, which headers |
 //! | [`password_rule`] | paths with passwords |
 //! | [`redirect_matcher`], `pattern_tree`, `query_index` | many redirect rules, compiled |
@@ -17,6 +18,7 @@ mod bounded;
 #[cfg(test)]
 mod cost_tests;
 pub mod encoding;
+mod following;
 pub mod header_matcher;
 pub mod header_pattern;
 pub mod header_rule;
@@ -29,6 +31,7 @@ mod query_index;
 pub mod redirect;
 pub mod redirect_matcher;
 pub mod rule_request;
+pub mod split_path;
 pub mod target;
 mod target_paths;
 
@@ -41,10 +44,11 @@ pub use self::header_rule::{HeaderChange, HeaderRule};
 pub use self::limits::LimitError;
 pub use self::origin::Origin;
 pub use self::password_rule::{Credential, PasswordRule};
-pub use self::path_pattern::{PathPattern, SplitPath};
+pub use self::path_pattern::PathPattern;
 pub use self::redirect::{Action, Redirect};
 pub use self::redirect_matcher::RedirectMatcher;
 pub use self::rule_request::RuleRequest;
+pub use self::split_path::SplitPath;
 
 /// The rules of a build, each kind in its order.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::path_pattern::{Segment, SplitPath};
+use super::path_pattern::Segment;
+use super::split_path::SplitPath;
 
 /// Patterns with at most one wildcard, numbered in their order.
 ///

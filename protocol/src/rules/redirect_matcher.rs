@@ -1,10 +1,11 @@
 //! Finds the first of many redirect rules that applies to a request.
 
-use super::path_pattern::{Captures, SplitPath};
+use super::path_pattern::Captures;
 use super::pattern_tree::{EndId, PatternTree, Visitor};
 use super::query_index::QueryIndex;
 use super::redirect::Redirect;
 use super::rule_request::RuleRequest;
+use super::split_path::SplitPath;
 
 /// How many rules that are for a request, but lead to it themselves, are tried.
 const SELF_REDIRECTS_MAX: usize = 16;

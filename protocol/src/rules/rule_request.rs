@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use super::encoding::decode_form;
-use super::path_pattern::SplitPath;
+use super::split_path::SplitPath;
 
 /// A request, as far as rules depend on it.
 #[derive(Debug)]

@@ -6,7 +6,8 @@ use percent_encoding::utf8_percent_encode;
 
 use super::encoding::MUST_ENCODE;
 use super::origin::Origin;
-use super::path_pattern::{Captures, PathPattern, SplitPath, decode};
+use super::path_pattern::{Captures, PathPattern};
+use super::split_path::{SplitPath, decode};
 use super::target_paths::{Piece, TargetPaths};
 
 /// The target of a redirect rule, parsed for the names that the rule captures.

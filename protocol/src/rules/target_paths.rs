@@ -1,6 +1,6 @@
 //! The paths that a target with placeholders can be.
 
-use super::path_pattern::{SplitPath, decode};
+use super::split_path::{SplitPath, decode};
 
 /// A piece of a target.
 #[derive(Debug, Clone, PartialEq, Eq)]

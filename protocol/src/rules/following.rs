@@ -1,0 +1,78 @@
+//! Whether following a redirect comes to an end: a single rule is never a loop.
+
+use super::path_pattern::Captures;
+use super::redirect::{Action, Redirect};
+use super::rule_request::RuleRequest;
+use super::split_path::SplitPath;
+
+/// How many redirects a browser follows, about.
+const REDIRECTS_MAX: usize = 20;
+
+/// How far a rule that leads on wherever it leads to is followed from there, since for some paths it may end: `/:a/:b /:a/:a`.
+const STEPS_OF_REPEATING: usize = 3;
+
+/// The length of all locations together through which a rule is followed, in bytes. It bounds the cost of a request where each is longer than
+/// the one before.
+const FOLLOWED_TEXT_MAX: usize = 16 * 1024;
+
+impl Redirect {
+    /// Whether it is no redirect, or following it comes to an address that the rule does not redirect, and that is not the request itself.
+    ///
+    /// From where it cannot have led to, it applies, and so at most once if it leads on without end from there.
+    pub(super) fn comes_to_an_end(&self, request: &RuleRequest<'_>, captures: &Captures<'_>) -> bool {
+        if !matches!(self.action(), Action::Redirect(_)) {
+            return true;
+        }
+        let may_have_led_here = self.stays_on_origin(request)
+            && match &self.target_paths {
+                Some(paths) => paths.contain(request.path),
+                None => request.path.is_same_as(&self.to.path(captures)),
+            };
+        let steps = if self.is_repeating() { STEPS_OF_REPEATING } else { REDIRECTS_MAX };
+        // What is too long to be followed is not even put together.
+        let is_short = || self.to.length(captures) <= FOLLOWED_TEXT_MAX;
+        !may_have_led_here
+            || (is_short() && !self.leads_to(request, captures) && self.ends_within(steps, request, captures))
+    }
+
+    /// Whether it redirects to the request itself.
+    fn leads_to(&self, request: &RuleRequest<'_>, captures: &Captures<'_>) -> bool {
+        self.stays_on_origin(request)
+            && request.path.is_same_as(&self.to.path(captures))
+            && self.to.query(captures).is_none_or(|query| Some(&*query) == request.query)
+    }
+
+    /// Whether following the redirect so many times comes to an address that the rule does not redirect, or redirects to itself.
+    fn ends_within(&self, redirects: usize, request: &RuleRequest<'_>, captures: &Captures<'_>) -> bool {
+        let is_on_host = self.to.origin().is_none_or(|origin| origin.host() == request.host);
+        if !is_on_host || !self.to.has_captures() {
+            return true;
+        }
+        let (scheme, port) =
+            self.to.origin().map_or((request.scheme, request.port), |origin| (origin.scheme(), origin.port()));
+        let query_after = |captures: &Captures<'_>, before: Option<&str>| {
+            self.to.query(captures).or_else(|| before.map(str::to_owned))
+        };
+        let (mut path, mut query) = (self.to.path(captures), query_after(captures, request.query));
+        let mut text_left = FOLLOWED_TEXT_MAX;
+        for _ in 0..redirects {
+            let length = path.len() + query.as_ref().map_or(0, String::len);
+            match text_left.checked_sub(length) {
+                Some(left) => text_left = left,
+                None => return false,
+            }
+            let split = SplitPath::new(&path);
+            let next = RuleRequest::new(scheme, request.host, port, &split, query.as_deref());
+            let Some(captures) = self.matched(&next) else { return true };
+            if self.to.length(&captures) > FOLLOWED_TEXT_MAX {
+                return false;
+            }
+            if self.leads_to(&next, &captures) {
+                return true;
+            }
+            let after = (self.to.path(&captures), query_after(&captures, next.query));
+            (path, query) = after;
+        }
+        false
+    }
+}
