@@ -401,9 +401,14 @@ mod tests {
             ("/*", "/:splat:splat", "/", None),
             // By way of the folder above.
             ("/a/*", "/a/../a/:splat", "/a/b", None),
-            ("/a/*", "/b/../a/:splat/x", "/a/b", None),
+            ("/a/*", "/b/../a/:splat/x", "/a/b", Some("/a/b/x")),
+            ("/a/*", "/b/../a/:splat/x", "/a/b/x", None),
             ("/a", "/b/../a", "/a", None),
             ("/*", "/b/%2e./:splat", "/b", None),
+            ("/*", "/b/../c/:splat", "/x", Some("/c/x")),
+            ("/*", "/b/../c/:splat", "/c/x", None),
+            ("/:a", "/:a/../b", "/x", Some("/b")),
+            ("/:a", "/:a/../b", "/b", None),
             ("/a/*", "/b/../c/:splat", "/a/b", Some("/c/b")),
             // Back and forth.
             ("/x/:a/:b/*", "/x/:b/:a/:splat", "/x/1/2", None),

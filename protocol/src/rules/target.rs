@@ -1,5 +1,6 @@
 //! Where a redirect rule leads: a path of the site, or a URL, with what the rule captured.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use percent_encoding::utf8_percent_encode;
@@ -68,7 +69,9 @@ impl Target {
             None => return Err(TargetError::Start(text.to_owned())),
         };
         let fragment = utf8_percent_encode(fragment.get(1..).unwrap_or_default(), MUST_ENCODE);
-        let path = pieces(if path.is_empty() { "/" } else { path }, &names);
+        let may_be_capture = |segment: &str| segment.contains(':') || is_dot_segment(segment);
+        let path = normalized(if path.is_empty() { "/" } else { path }, |segment| !may_be_capture(segment));
+        let path = pieces(&path, &names);
         let query = query.map(|query| pieces(query, &names));
         let captures = path.iter().chain(query.iter().flatten()).filter(|piece| matches!(piece, Piece::Capture(_)));
         if captures.count() > CAPTURES_MAX {
@@ -132,7 +135,7 @@ impl Target {
     /// The path, percent-encoded. It begins with one slash, and has no empty segment but the last. Nor has it dot segments: a client takes them
     /// out of a location (URL Standard §4.4).
     pub fn path(&self, captures: &Captures<'_>) -> String {
-        normalized(expand(&self.path, captures))
+        normalized(&expand(&self.path, captures), |_| true).into_owned()
     }
 
     /// The query, percent-encoded; `None`: it has none.
@@ -213,22 +216,27 @@ fn is_dot_segment(segment: &str) -> bool {
     segment.starts_with(['.', '%']) && matches!(&*decode(segment), "." | "..")
 }
 
-/// `path` without empty segments, but for the last, and without dot segments.
-fn normalized(path: String) -> String {
+/// `path` without empty segments, but for the last, and without dot segments. One that stands for the folder above a segment that is not
+/// `known` stays.
+fn normalized(path: &str, known: impl Fn(&str) -> bool) -> Cow<'_, str> {
     if !path.contains("//") && !path.split('/').any(is_dot_segment) {
-        return path;
+        return path.into();
     }
-    let mut segments = Vec::new();
+    let mut segments: Vec<&str> = Vec::new();
     for segment in path.split('/').filter(|segment| !segment.is_empty()) {
-        if !is_dot_segment(segment) {
+        let is_dots = is_dot_segment(segment);
+        if is_dots && decode(segment) == "." {
+            continue;
+        }
+        if !is_dots || segments.last().is_some_and(|last| !known(last)) {
             segments.push(segment);
-        } else if decode(segment) == ".." {
+        } else {
             segments.pop();
         }
     }
-    let is_folder =
-        !segments.is_empty() && path.rsplit('/').next().is_some_and(|last| last.is_empty() || is_dot_segment(last));
-    format!("/{}{}", segments.join("/"), if is_folder { "/" } else { "" })
+    let ends_as_folder = path.rsplit('/').next().is_some_and(|last| last.is_empty() || is_dot_segment(last));
+    let slash = if ends_as_folder && !segments.is_empty() { "/" } else { "" };
+    format!("/{}{slash}", segments.join("/")).into()
 }
 
 impl fmt::Display for Target {
@@ -272,6 +280,7 @@ mod tests {
             ("/a/*", "/x/:splat/..", "/a/b/c/", "/x/b/"),
             ("/a/*", "/.:splat/..", "/a/well", "/"),
             ("/a/*", "/.../:splat.", "/a/b", "/.../b."),
+            ("/:a/:b", "/:a/../:b/../../x", "/1/2", "/x"),
         ] {
             assert_eq!(location(from, to, path, None), expected, "{from} {to}");
         }
