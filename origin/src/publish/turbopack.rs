@@ -16,7 +16,10 @@ const SCRIPTS_MIN: usize = 3;
 
 /// Whether a build is one of Turbopack: most scripts where it puts them are named as it does.
 pub(super) fn has_built<'a>(paths: impl Iterator<Item = &'a SitePath>) -> bool {
-    let is_script = |path: &&SitePath| is_in(path, &DIRECTORIES[..1]) && path.as_str().ends_with(".js");
+    let is_script = |path: &&SitePath| {
+        is_in(path, &DIRECTORIES[..1])
+            && path.file_name().rsplit_once('.').is_some_and(|(_, extension)| extension == "js")
+    };
     let (named, others): (Vec<_>, Vec<_>) = paths.filter(is_script).partition(|path| is_named_by_turbopack(path));
     named.len() >= SCRIPTS_MIN && named.len() > others.len()
 }
@@ -81,8 +84,8 @@ mod tests {
         let named =
             ["08mika-44sn50", "092r-mewpaf3q", "0cz1d0mv5g_q7"].map(|name| format!("_next/static/chunks/{name}.js"));
         let build = |more: &[&str]| {
-            let names: Vec<&str> = named.iter().map(String::as_str).chain(more.iter().copied()).collect();
-            has_built(paths(&names).iter())
+            let all: Vec<&str> = named.iter().map(String::as_str).chain(more.iter().copied()).collect();
+            has_built(paths(&all).iter())
         };
         assert!(build(&[]) && build(&["_next/static/chunks/a.js", "_next/static/chunks/b.js", "c.js", "d.js"]));
         assert!(!build(&["_next/static/chunks/a.js", "_next/static/chunks/b.js", "_next/static/chunks/c.js"]));
