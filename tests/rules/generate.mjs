@@ -19,7 +19,7 @@ function target(draw) {
   const path = '/' + draw.many(draw.count(0, 3), () => draw.of([...literals, ...placeholders, ':splat', 'p:one'])).join('/');
   const host = draw.is(0.2) ? draw.of(['https://other.example', 'http://other.example:8080']) : '';
   const query = draw.is(0.2) ? draw.of(['?q=:id', '?q=1', '?s=:splat&t=2']) : '';
-  const fragment = draw.is(0.1) ? '#part' : '';
+  const fragment = draw.is(0.15) ? draw.of(['#part', '#:splat', '#/x/:id', '#s-:one']) : '';
   return host + path + query + fragment;
 }
 

@@ -23,6 +23,10 @@ impl Redirect {
         if !matches!(self.action(), Action::Redirect(_)) {
             return true;
         }
+        // What is captured names something below a folder, not the folder above it.
+        if self.to.captures_dot_segment(captures) {
+            return false;
+        }
         let may_have_led_here = self.stays_on_origin(request)
             && match &self.target_paths {
                 Some(paths) => paths.contain(request.path),

@@ -53,10 +53,13 @@ impl Origin {
         self.port
     }
 
-    /// Whether it is that of `request`. A port that is left out is that of the scheme.
+    /// Whether it is that of `request`, or of the same host without TLS, from where edges redirect to TLS. A port that is left out is that of the
+    /// scheme.
     pub(super) fn is_of(&self, request: &RuleRequest<'_>) -> bool {
-        let port = |port: Option<u16>| port.or_else(|| default_port(self.scheme));
-        self.scheme == request.scheme && *self.host == *request.host && port(self.port) == port(request.port)
+        let other_port = |scheme, port: Option<u16>| port.filter(|port| Some(*port) != default_port(scheme));
+        (self.scheme == request.scheme || request.scheme == "https")
+            && *self.host == *request.host
+            && other_port(self.scheme, self.port) == other_port(request.scheme, request.port)
     }
 }
 

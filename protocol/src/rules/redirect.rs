@@ -355,7 +355,10 @@ mod tests {
             assert_eq!(at(from, to, path).as_deref(), location, "{from} {to} {path}");
         }
         assert_eq!(at("/*", "https://b.example/:splat", "/x").unwrap(), "https://b.example/x");
-        assert_eq!(at("/*", "http://a.example/:splat", "/x").unwrap(), "http://a.example/x");
+        // From there edges redirect to TLS.
+        assert_eq!(at("/*", "http://a.example/:splat", "/x"), None);
+        assert_eq!(at("/*", "http://a.example/b/:splat", "/x").unwrap(), "http://a.example/b/x");
+        assert_eq!(at("/*", "http://a.example/b/:splat", "/b/x"), None);
         assert_eq!(at("/a", "/a?b=1", "/a").unwrap(), "/a?b=1");
     }
 
@@ -421,6 +424,16 @@ mod tests {
         assert_eq!(location(&empty, "https://a.example/x/y/z?q="), None);
         let query = rule("/s", &[("id", ":id")], "/s?id=x:id", 301).unwrap();
         assert_eq!(location(&query, "https://a.example/s?id=1"), None);
+        let apostrophe = rule("/menu", &[], "/menu?title=Ann's", 302).unwrap();
+        assert_eq!(location(&apostrophe, "https://a.example/menu").unwrap(), "/menu?title=Ann%27s");
+        assert_eq!(location(&apostrophe, "https://a.example/menu?title=Ann%27s"), None);
+        // What is captured is no way up.
+        let comments = rule("/comments", &[("post", ":post")], "/posts/:post/comments", 301).unwrap();
+        let at = |post: &str| location(&comments, &format!("https://a.example/comments?post={post}"));
+        assert_eq!([at(".."), at("."), at("%2e.")], [const { None }; 3]);
+        assert_eq!(at("a..").unwrap(), "/posts/a../comments?post=a..");
+        let prefix = rule("/x*", &[], "/a/:splat/x..", 301).unwrap();
+        assert_eq!(location(&prefix, "https://a.example/x../x.."), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use percent_encoding::utf8_percent_encode;
+use percent_encoding::{AsciiSet, utf8_percent_encode};
 
 use super::encoding::MUST_ENCODE;
 use super::origin::Origin;
@@ -13,7 +13,7 @@ use super::target_paths::{Piece, TargetPaths};
 
 /// The target of a redirect rule, parsed for the names that the rule captures.
 ///
-/// A name stands for what was captured in path and query, never in the host: a request cannot choose the host of a redirect.
+/// A name stands for what was captured in path, query and fragment, never in the host: a request cannot choose the host of a redirect.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Target {
     text: Box<str>,
@@ -21,8 +21,7 @@ pub struct Target {
     origin: Option<Origin>,
     path: Box<[Piece]>,
     query: Option<Box<[Piece]>>,
-    /// With its `#`.
-    fragment: Box<str>,
+    fragment: Option<Box<[Piece]>>,
 }
 
 /// Why a text is no target.
@@ -44,6 +43,9 @@ pub enum TargetError {
 /// The length of a target, in bytes.
 const TARGET_MAX: usize = 2048;
 
+/// Besides, clients encode an apostrophe in a query (URL Standard §1.3, "special-query percent-encode set").
+const MUST_ENCODE_IN_QUERY: &AsciiSet = &MUST_ENCODE.add(b'\'');
+
 /// The placeholders of a target: each may stand for a text as long as a request.
 const CAPTURES_MAX: usize = 16;
 
@@ -57,7 +59,7 @@ impl Target {
         }
         let mut names: Vec<&str> = names.collect();
         names.sort_by_key(|name| std::cmp::Reverse(name.len()));
-        let (rest, fragment) = text.find('#').map_or((text, ""), |at| text.split_at(at));
+        let (rest, fragment) = text.split_once('#').map_or((text, None), |(rest, fragment)| (rest, Some(fragment)));
         let (rest, query) = rest.split_once('?').map_or((rest, None), |(rest, query)| (rest, Some(query)));
         let (origin, path) = match split_scheme(rest) {
             Some((scheme, rest)) => {
@@ -68,22 +70,17 @@ impl Target {
             None if rest.starts_with('/') && !rest.starts_with("//") && !rest.starts_with("/\\") => (None, rest),
             None => return Err(TargetError::Start(text.to_owned())),
         };
-        let fragment = utf8_percent_encode(fragment.get(1..).unwrap_or_default(), MUST_ENCODE);
         let may_be_capture = |segment: &str| segment.contains(':') || is_dot_segment(segment);
         let path = normalized(if path.is_empty() { "/" } else { path }, |segment| !may_be_capture(segment));
-        let path = pieces(&path, &names);
-        let query = query.map(|query| pieces(query, &names));
-        let captures = path.iter().chain(query.iter().flatten()).filter(|piece| matches!(piece, Piece::Capture(_)));
+        let path = pieces(&path, &names, MUST_ENCODE);
+        let query = query.map(|query| pieces(query, &names, MUST_ENCODE_IN_QUERY));
+        let fragment = fragment.map(|fragment| pieces(fragment, &names, MUST_ENCODE));
+        let all = path.iter().chain(query.iter().flatten()).chain(fragment.iter().flatten());
+        let captures = all.filter(|piece| matches!(piece, Piece::Capture(_)));
         if captures.count() > CAPTURES_MAX {
             return Err(too_long());
         }
-        Ok(Self {
-            text: text.into(),
-            origin,
-            path,
-            query,
-            fragment: if text.contains('#') { format!("#{fragment}").into() } else { "".into() },
-        })
+        Ok(Self { text: text.into(), origin, path, query, fragment })
     }
 
     /// The target as written.
@@ -132,15 +129,26 @@ impl Target {
         self.path.iter().chain(self.query.iter().flatten()).map(length).sum()
     }
 
+    /// Whether something captured becomes a dot segment of the path, by itself or with what is beside it.
+    pub(super) fn captures_dot_segment(&self, captures: &Captures<'_>) -> bool {
+        let may_have_dot = |piece: &Piece| match piece {
+            Piece::Text(_) => false,
+            Piece::Capture(name) => captures.get(name).is_some_and(|text| text.contains(['.', '%'])),
+        };
+        let count = |path: &str| path.split('/').filter(|segment| is_dot_segment(segment)).count();
+        self.path.iter().any(may_have_dot)
+            && count(&expand(&self.path, captures, MUST_ENCODE)) > count(&without_captures(&self.path))
+    }
+
     /// The path, percent-encoded. It begins with one slash, and has no empty segment but the last. Nor has it dot segments: a client takes them
     /// out of a location (URL Standard §4.4).
     pub fn path(&self, captures: &Captures<'_>) -> String {
-        normalized(&expand(&self.path, captures), |_| true).into_owned()
+        normalized(&expand(&self.path, captures, MUST_ENCODE), |_| true).into_owned()
     }
 
     /// The query, percent-encoded; `None`: it has none.
     pub fn query(&self, captures: &Captures<'_>) -> Option<String> {
-        self.query.as_ref().map(|query| expand(query, captures))
+        self.query.as_ref().map(|query| expand(query, captures, MUST_ENCODE_IN_QUERY))
     }
 
     /// The whole location. The query of the request is passed on only if the target has none.
@@ -154,7 +162,10 @@ impl Target {
             location.push('?');
             location.push_str(&query);
         }
-        location.push_str(&self.fragment);
+        if let Some(fragment) = &self.fragment {
+            location.push('#');
+            location.push_str(&expand(fragment, captures, MUST_ENCODE));
+        }
         location
     }
 }
@@ -167,7 +178,7 @@ fn split_scheme(text: &str) -> Option<(&'static str, &str)> {
 }
 
 /// Splits `text` at the longest of `names`, which are ordered by length, after each colon.
-fn pieces(text: &str, names: &[&str]) -> Box<[Piece]> {
+fn pieces(text: &str, names: &[&str], must_encode: &'static AsciiSet) -> Box<[Piece]> {
     let mut pieces = Vec::new();
     let mut literal = String::new();
     let mut rest = text;
@@ -180,7 +191,7 @@ fn pieces(text: &str, names: &[&str]) -> Box<[Piece]> {
             pieces.push(Piece::Capture((*name).into()));
             rest = &rest[1 + name.len()..];
         } else {
-            literal.extend(utf8_percent_encode(character.encode_utf8(&mut [0; 4]), MUST_ENCODE));
+            literal.extend(utf8_percent_encode(character.encode_utf8(&mut [0; 4]), must_encode));
             rest = &rest[character.len_utf8()..];
         }
     }
@@ -190,13 +201,13 @@ fn pieces(text: &str, names: &[&str]) -> Box<[Piece]> {
     pieces.into()
 }
 
-fn expand(pieces: &[Piece], captures: &Captures<'_>) -> String {
+fn expand(pieces: &[Piece], captures: &Captures<'_>, must_encode: &'static AsciiSet) -> String {
     let mut text = String::new();
     for piece in pieces {
         match piece {
             Piece::Text(literal) => text.push_str(literal),
             Piece::Capture(name) => {
-                text.extend(utf8_percent_encode(captures.get(name).unwrap_or_default(), MUST_ENCODE));
+                text.extend(utf8_percent_encode(captures.get(name).unwrap_or_default(), must_encode));
             }
         }
     }
@@ -275,6 +286,8 @@ mod tests {
             ("/a", "HTTPS://X.Example", "/a", "https://x.example/"),
             ("/wiki/*", "/w/Help:Contents", "/wiki/", "/w/Help:Contents"),
             ("/a", "/ü b", "/a", "/%C3%BC%20b"),
+            ("/a/*", "/p?q=it's:splat#/:splat", "/a/b's", "/p?q=it%27sb%27s#/b's"),
+            ("/a/:b", "https://a.example/#sec-:b x", "/a/c", "https://a.example/#sec-c%20x"),
             ("/a/*", "/x/../:splat", "/a/b", "/b"),
             ("/a/*", "/../.././x/%2e%2E/:splat/.", "/a/b/c", "/b/c/"),
             ("/a/*", "/x/:splat/..", "/a/b/c/", "/x/b/"),
