@@ -82,7 +82,7 @@ use self::common_headers::CommonHeaders;
 use self::decision::Decision;
 use self::framing::End;
 use self::host::{Host, HostError};
-use self::respond::ResponseFuture;
+use self::respond::{ResponseFuture, RuledHeaders};
 use self::route::Route;
 use self::rules::SiteHost;
 use crate::cache::BlobCache;
@@ -90,7 +90,7 @@ use crate::challenges::{ChallengeAnswer, Challenges};
 use crate::metrics::{CacheResult, Metrics, Traffic};
 use crate::release_hosts::{ReleaseHost, ReleaseHosts, Unloaded};
 use crate::status::ServingStatus;
-use crate::table::{Channel, HostRoute, Table};
+use crate::table::{Channel, HeaderScope, HostRoute, Table};
 
 pub(crate) use self::asset::Destination;
 pub use self::explain::{Cause, Explanation, HostFacts, HostModel};
@@ -212,8 +212,13 @@ impl Shared {
         // 2a. `OPTIONS`.
         if request.method() == Method::OPTIONS {
             let is_of_site = path != HEALTH_PATH && route.may_have_site();
-            let response = builtin_responses::options(is_of_site && cors::is_preflight(request.headers()));
-            return builtin(response, route.entry.traffic().unwrap_or(&self.unrouted));
+            let is_preflight = is_of_site && cors::is_preflight(request.headers());
+            let response = builtin_responses::options(is_preflight);
+            let response = builtin(response, route.entry.traffic().unwrap_or(&self.unrouted));
+            let channel = route.entry.served().filter(|_| is_preflight);
+            return response.with_rules(
+                channel.and_then(|channel| RuledHeaders::find(channel, path, HeaderScope::Preflight, tls.is_some())),
+            );
         }
         // 3. Health.
         if path == HEALTH_PATH {

@@ -130,8 +130,8 @@ pub(super) fn framing_error(error: FramingError, version: Version) -> BuiltinRes
     if version < Version::HTTP_2 { response.with_header(header::CONNECTION, "close") } else { response }
 }
 
-/// 204: the answer to `OPTIONS` (RFC 9110 §9.3.7). `is_preflight`: of a browser, for a path of a site. Every path has the same one, since
-/// a preflight has no credentials and must not be redirected.
+/// 204: the answer to `OPTIONS` (RFC 9110 §9.3.7). `is_preflight`: of a browser, for a path of a site. Every path has the same one but for
+/// header rules, since a preflight has no credentials and must not be redirected.
 pub(super) fn options(is_preflight: bool) -> BuiltinResponse {
     let response = BuiltinResponse::empty(StatusCode::NO_CONTENT).with_header(header::ALLOW, ALLOW);
     if !is_preflight {

@@ -38,6 +38,12 @@ pub(super) struct RuledHeaders {
 }
 
 impl RuledHeaders {
+    /// What the rules of `channel` say about a response at `path`, percent-encoded; `None`: nothing.
+    pub(super) fn find(channel: &Channel, path: &str, scope: HeaderScope, is_tls: bool) -> Option<Self> {
+        let headers = channel.own().rules().headers_of(path)?;
+        Some(Self { headers, scope, is_tls })
+    }
+
     /// What they say of a response with this status.
     fn scope(&self, status: StatusCode) -> HeaderScope {
         let is_success = status.is_success() || status == StatusCode::NOT_MODIFIED;

@@ -30,8 +30,7 @@ pub(super) fn answer<B>(
     let Some(decision) = decision else { return builtin(builtin_responses::invalid_path().of_site()) };
     let of_release = |response: BuiltinResponse| builtin(response.with_release(channel.release()));
     let with_rules = |response: ResponseFuture, scope| {
-        let of_path = channel.own().rules().headers_of(request.uri().path());
-        response.with_rules(of_path.map(|headers| RuledHeaders { headers, scope, is_tls: host.is_tls }))
+        response.with_rules(RuledHeaders::find(channel, request.uri().path(), scope, host.is_tls))
     };
     let response = match decision.answer {
         Answer::PasswordRequired => {

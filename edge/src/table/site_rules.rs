@@ -49,6 +49,8 @@ pub(crate) enum HeaderScope {
     File,
     /// Another page, such as a fallback or a 404 page: none that describe the file which the path names, or how long it may be kept.
     OtherPage,
+    /// The answer to a preflight: headers of cross-origin access only.
+    Preflight,
 }
 
 /// Headers about the file at a path, which say nothing about another page in its place.
@@ -189,7 +191,12 @@ impl PathHeaders {
 /// Whether a rule says nothing about a header of a response of this scope.
 fn is_left_out(name: &HeaderName, scope: HeaderScope, is_tls: bool) -> bool {
     let is_of_file = OF_THE_FILE.contains(name) || is_for_shared_caches(name);
-    (scope == HeaderScope::OtherPage && is_of_file) || (name == header::STRICT_TRANSPORT_SECURITY && !is_tls)
+    let is_of_other_response = match scope {
+        HeaderScope::File => false,
+        HeaderScope::OtherPage => is_of_file,
+        HeaderScope::Preflight => !name.as_str().starts_with("access-control-"),
+    };
+    is_of_other_response || (name == header::STRICT_TRANSPORT_SECURITY && !is_tls)
 }
 
 /// Adds the names in `own` to `Vary`, unless it has them.

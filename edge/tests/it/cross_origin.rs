@@ -123,3 +123,41 @@ async fn other_methods_are_answered_with_those_that_are_supported() {
     }
     world.stop().await;
 }
+
+#[tokio::test]
+async fn preflight_has_the_fields_of_cross_origin_access_that_rules_set() {
+    let world = World::start().await;
+    let mut site = release(&[("index.html", "hi"), ("api/a.json", "{}")]);
+    site.manifest.rules = serde_json::from_value(serde_json::json!({ "headers": [
+        { "for": "/api/*", "headers": [
+            ["access-control-allow-origin", "https://shell.test"],
+            ["access-control-allow-credentials", "true"],
+            ["access-control-allow-headers", "Authorization"],
+            ["x-a", "1"],
+        ] },
+        { "for": "/closed/*", "headers": [["access-control-allow-origin", null]] },
+    ] }))
+    .unwrap();
+    world.wait_until_served(world.origin.publish("demo/live", 1, &site, &[])).await;
+    for (path, expected) in [
+        ("/", &["allow-headers: *", "allow-methods: get, head", "allow-origin: *", "max-age: 86400"][..]),
+        (
+            "/api/a.json",
+            &[
+                "allow-credentials: true",
+                "allow-headers: authorization",
+                "allow-methods: get, head",
+                "allow-origin: https://shell.test",
+                "max-age: 86400",
+            ],
+        ),
+        ("/closed/a", &["allow-headers: *", "allow-methods: get, head", "max-age: 86400"]),
+    ] {
+        let (status, head) = head(&world, &format!("OPTIONS {path}"), "demo.localhost", PREFLIGHT).await;
+        let mut fields: Vec<&str> = head.iter().filter_map(|line| line.strip_prefix("access-control-")).collect();
+        fields.sort_unstable();
+        assert_eq!((status.as_str(), &*fields), ("204", expected), "{path}");
+        assert!(!head.iter().any(|line| line.starts_with("x-a")), "{path}: {head:?}");
+    }
+    world.stop().await;
+}
