@@ -35,6 +35,9 @@ const FILE_BYTES: u32 = 1024;
 /// Estimated memory of a part of a rule, such as a segment of its path, in bytes.
 const RULE_PART_BYTES: u32 = 256;
 
+/// Estimated memory of a text or placeholder of a target, in bytes: it is kept three times.
+const PIECE_BYTES: u32 = 128;
+
 /// How many times the text of rules is kept, about: as written, encoded and decoded.
 const COPIES_OF_TEXT: u32 = 8;
 
@@ -203,6 +206,7 @@ fn memory_of(resources: &Resources) -> u32 {
     let rules = resources.rules();
     bytes(resources.len() + 1, FILE_BYTES)
         .saturating_add(bytes(rules.parts(), RULE_PART_BYTES))
+        .saturating_add(bytes(rules.pieces(), PIECE_BYTES))
         .saturating_add(bytes(rules.bytes(), COPIES_OF_TEXT))
 }
 
@@ -282,6 +286,9 @@ mod tests {
         let rule = r#"{"from":"/a/b/c","to":"/t","status":301}"#;
         with_rules.rules =
             serde_json::from_str(&format!(r#"{{"redirects":[{}]}}"#, vec![rule; 1000].join(","))).unwrap();
-        assert_eq!(memory_of(&resources(with_rules)), plain + 4000 * RULE_PART_BYTES + 8000 * COPIES_OF_TEXT);
+        assert_eq!(
+            memory_of(&resources(with_rules)),
+            plain + 4000 * RULE_PART_BYTES + 1000 * PIECE_BYTES + 8000 * COPIES_OF_TEXT
+        );
     }
 }

@@ -36,6 +36,12 @@ pub(crate) fn parse<'a>(uri: &'a Uri, headers: &'a HeaderMap, version: Version) 
             host.map(|host| std::str::from_utf8(host.as_bytes()).map_err(|_| HostError::Invalid)).transpose()?
         }
     };
+    match uri.scheme_str() {
+        // A target that is an authority is for `CONNECT` only (RFC 9112 §3.2.3).
+        None if uri.authority().is_some() => return Err(HostError::Invalid),
+        None | Some("http" | "https") => {}
+        Some(_) => return Err(HostError::Invalid),
+    }
     let authority = uri.authority().map(http::uri::Authority::as_str);
     match (host, authority) {
         (Some(""), None) => return Err(HostError::Missing),
@@ -100,6 +106,16 @@ mod tests {
             assert_eq!(host_name("/", &[host], Version::HTTP_11).as_deref(), Ok("demo.localhost"), "{host}");
         }
         assert_eq!(host_name("/", &["[::1]:80"], Version::HTTP_11).as_deref(), Ok("[::1]"));
+    }
+
+    #[test]
+    fn target_is_a_path_or_a_url_of_a_web_server() {
+        for target in ["/", "*", "http://a.example/", "HTTPS://a.example"] {
+            assert_eq!(host_name(target, &["a.example"], Version::HTTP_11).as_deref(), Ok("a.example"), "{target}");
+        }
+        for target in ["a.example", "a.example:80", "ftp://a.example/"] {
+            assert_eq!(host_name(target, &["a.example"], Version::HTTP_11), Err(HostError::Invalid), "{target}");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub(crate) struct SiteRules {
     password_patterns: HeaderMatcher,
     passwords: Vec<PasswordRule>,
     parts: usize,
+    pieces: usize,
     bytes: usize,
 }
 
@@ -72,6 +73,7 @@ impl SiteRules {
     pub(crate) fn new(rules: Rules) -> Self {
         Self {
             parts: rules.parts(),
+            pieces: rules.redirects.iter().map(|rule| rule.to().pieces()).sum(),
             bytes: rules.bytes(),
             redirects: RedirectMatcher::new(rules.redirects),
             header_patterns: HeaderMatcher::new(rules.headers.iter().map(|rule| rule.pattern.clone())),
@@ -84,6 +86,11 @@ impl SiteRules {
     /// Segments of paths, parameters of queries, headers and users: how much memory they take, about, besides that of their texts.
     pub(crate) fn parts(&self) -> usize {
         self.parts
+    }
+
+    /// Texts and placeholders of all targets: they take memory of their own.
+    pub(crate) fn pieces(&self) -> usize {
+        self.pieces
     }
 
     /// Bytes of all texts as they are in the manifest.

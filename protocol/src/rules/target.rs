@@ -93,10 +93,15 @@ impl Target {
         self.origin.as_ref()
     }
 
-    /// Whether it depends on what the rule captures.
+    /// Whether path or query depend on what the rule captures.
     pub fn has_captures(&self) -> bool {
         let is_capture = |piece: &Piece| matches!(piece, Piece::Capture(_));
         self.path.iter().chain(self.query.iter().flatten()).any(is_capture)
+    }
+
+    /// The number of texts and placeholders that path and query consist of. Each is kept in memory by itself, a few times.
+    pub fn pieces(&self) -> usize {
+        self.path.len() + self.query.iter().map(|query| query.len()).sum::<usize>()
     }
 
     /// The paths that it can be for the rule with the path pattern `from`, if they depend on what is captured.
