@@ -97,6 +97,26 @@ async fn page_of_an_app_answers_for_all_routes_but_not_for_what_it_loads() {
 }
 
 #[tokio::test]
+async fn only_page_is_said_to_be_an_app_or_not_with_the_reason_as_by_a_push() {
+    let world = World::new().await;
+    world.write("dist/app.js", "");
+    for (page, reason) in [
+        ("<h1>Hello</h1>", "index.html is the only page, but not one that a script fills"),
+        (
+            "<div id=app></div><script type=module src=/app.js></script>",
+            "detected a single-page app (<div id=\"app\"> and the script /app.js)",
+        ),
+    ] {
+        world.write("dist/index.html", page);
+        let line = |ran: &Ran| ran.stderr.lines().find(|line| line.contains(reason)).map(str::to_owned);
+        let checked = line(&check(&world, &[]).await.ended(Exit::Success));
+        let pushed = line(&run(&world, &world.origin.url, &["push"]).await.ended(Exit::Success));
+        assert!(checked.is_some(), "{page}");
+        assert_eq!(checked, pushed);
+    }
+}
+
+#[tokio::test]
 async fn file_with_a_hash_in_its_name_and_other_bytes_than_in_the_last_push_is_named() {
     let world = World::new().await;
     world.write("dist/assets/app-DiwRg9da.js", "1");
