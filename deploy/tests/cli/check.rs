@@ -97,6 +97,27 @@ async fn page_of_an_app_answers_for_all_routes_but_not_for_what_it_loads() {
 }
 
 #[tokio::test]
+async fn dead_links_in_graphics_buttons_and_for_readers_without_scripts_are_named() {
+    let world = World::new().await;
+    world.write("dist/icons.svg", "<svg/>");
+    world.write(
+        "dist/index.html",
+        "<meta http-equiv=refresh content='0; url=/moved'><link rel=preload as=image imagesrcset='/1.png 1x'>\
+         <svg><use href='/icons.svg#a'/><use href='#b'/><use xlink:href='/gone.svg#a'/></svg>\
+         <input type=image src=/go.png><noscript><img src=/pixel.png></noscript>",
+    );
+    let json = check(&world, &["--json"]).await.ended(Exit::Success).json();
+    let expected = [
+        "`/1.png` leads nowhere: loaded by index.html",
+        "`/go.png` leads nowhere: loaded by index.html",
+        "`/gone.svg` leads nowhere: loaded by index.html",
+        "`/moved` leads nowhere: linked from index.html",
+        "`/pixel.png` leads nowhere: loaded by index.html",
+    ];
+    assert_eq!(json["warnings"], serde_json::json!(expected));
+}
+
+#[tokio::test]
 async fn only_page_is_said_to_be_an_app_or_not_with_the_reason_as_by_a_push() {
     let world = World::new().await;
     world.write("dist/app.js", "");
