@@ -13,7 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use verge_protocol::SitePath;
-use verge_protocol::rules::{Credential, LimitError, PasswordRule, Redirect, Rules};
+use verge_protocol::rules::{Credential, HeaderRule, LimitError, PasswordRule, Redirect, Rules};
 
 use self::error::RuleError;
 use self::headers_file::HeaderRules;
@@ -30,6 +30,8 @@ pub struct LoadedRules {
     pub rules: Rules,
     /// Where each redirect rule is written, such as `_redirects:3`.
     sources: Vec<String>,
+    /// Where each block of headers is written.
+    header_sources: Vec<String>,
     /// Rules that are invalid or not supported, one line each.
     pub invalid: Vec<String>,
     /// Errors that no flag ignores, one line each: files whose rules are not known, and passwords.
@@ -95,7 +97,10 @@ impl LoadedRules {
     }
 
     fn add_headers(&mut self, file: &str, headers: HeaderRules) {
-        self.rules.headers.extend(headers.headers.into_iter().map(|(_, rule)| rule));
+        for (line, rule) in headers.headers {
+            self.rules.headers.push(rule);
+            self.header_sources.push(format!("{file}:{line}"));
+        }
         self.rules.passwords.extend(headers.passwords);
         for (line, error) in headers.errors {
             let errors = if error.is_of_password() { &mut self.fatal } else { &mut self.invalid };
@@ -134,11 +139,14 @@ impl LoadedRules {
         self.rules.check().err()
     }
 
-    /// Warns about rules that do nothing for a build with these `files`.
-    pub fn lint(&mut self, files: &[&SitePath]) {
+    /// Warns about rules that do nothing, or lead nowhere, for a build with these `files`.
+    pub fn lint(&mut self, files: &[&SitePath], is_single_page: bool) {
         let redirects: Vec<(&str, &Redirect)> =
             self.sources.iter().map(String::as_str).zip(&self.rules.redirects).collect();
-        self.warnings.extend(lints::warnings(&redirects, files));
+        self.warnings.extend(lints::redirects(&redirects, files, is_single_page));
+        let headers: Vec<(&str, &HeaderRule)> =
+            self.header_sources.iter().map(String::as_str).zip(&self.rules.headers).collect();
+        self.warnings.extend(lints::replaced_headers(&headers));
     }
 }
 

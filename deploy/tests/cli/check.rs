@@ -60,11 +60,11 @@ async fn faults_of_a_build_are_named_each_once() {
     world.write("dist/_redirects", "/loop /loop2 302\n/loop2 /loop 302\n/x/* /y\n/x/y /z\n");
     let ran = check(&world, &[]).await.ended(Exit::Success);
     insta::assert_snapshot!(ran.stderr);
-    assert_eq!(ran.stdout, "it can be pushed, with 10 warnings\n");
+    assert_eq!(ran.stdout, "it can be pushed, with 11 warnings\n");
     let strict = check(&world, &["--strict", "-q"]).await.ended(Exit::Refused);
-    assert!(strict.stderr.ends_with("error: 10 warnings\n"), "{}", strict.stderr);
+    assert!(strict.stderr.ends_with("error: 11 warnings\n"), "{}", strict.stderr);
     let json = check(&world, &["--json", "dist"]).await.ended(Exit::Success).json();
-    assert_eq!(json["warnings"].as_array().unwrap().len(), 10);
+    assert_eq!(json["warnings"].as_array().unwrap().len(), 11);
     assert_eq!(
         (&json["site"], &json["redirects"], &json["problems"]),
         (&"app".into(), &4.into(), &serde_json::json!([]))
