@@ -14,7 +14,7 @@ use verge_protocol::{Build, SiteName};
 use self::links::Links;
 use crate::last_push::LastPush;
 use crate::push::precheck;
-use crate::scan::{Listing, Options, Scan, Skipped};
+use crate::scan::{FallbackSource, Listing, Options, Scan, Skipped};
 
 /// What a push would send, and what is wrong with it.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub struct Report {
     pub bytes: u64,
     /// The page that answers paths without a file.
     pub single_page: Option<&'static str>,
+    /// How that is known.
+    pub single_page_source: FallbackSource,
     /// The number of redirect rules.
     pub redirects: u64,
     /// The number of header rules.
@@ -56,6 +58,7 @@ pub fn check(dir: &Path, site: &SiteName, options: Options, data: Option<&Path>)
         files: listing.files() as u64,
         bytes: listing.bytes(),
         single_page: listing.single_page(),
+        single_page_source: listing.single_page_source().clone(),
         redirects: rules.redirects.len() as u64,
         headers: rules.headers.len() as u64,
         passwords: rules.passwords.len() as u64,

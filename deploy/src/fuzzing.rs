@@ -30,7 +30,7 @@ fn check(bytes: &[u8], parse: impl Fn(&str) -> LoadedRules) {
     let (text, target) = text.split_once('\0').unwrap_or((&text, "/"));
     let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
     let mut loaded = parse(text);
-    loaded.lint(&[]);
+    loaded.lint(&[], false);
     let rules = loaded.rules;
     let json = serde_json::to_string(&rules).expect("rules are text");
     assert_eq!(serde_json::from_str::<Rules>(&json).expect("it was written by this version"), rules);

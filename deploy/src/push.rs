@@ -278,7 +278,7 @@ pub(crate) fn print_skipped(skipped: &[Skipped], output: &Output) {
 }
 
 /// Says what was detected, and why.
-fn print_single_page(page: Option<&str>, source: &FallbackSource, output: &Output) {
+pub(crate) fn print_single_page(page: Option<&str>, source: &FallbackSource, output: &Output) {
     match (page, source) {
         (Some(page), FallbackSource::Detected(evidence)) => output.info(format_args!(
             "  detected a single-page app ({evidence}): paths that match no file serve {page} (disable with --no-spa or `spa = false`)"

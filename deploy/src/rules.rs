@@ -8,15 +8,17 @@ mod lints;
 mod netlify_toml;
 mod password_line;
 mod redirects_file;
+mod rule_text;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use verge_protocol::SitePath;
-use verge_protocol::rules::{Credential, LimitError, PasswordRule, Redirect, Rules};
+use verge_protocol::rules::{Credential, HeaderRule, LimitError, PasswordRule, Redirect, Rules};
 
 use self::error::RuleError;
 use self::headers_file::HeaderRules;
+use self::rule_text::RuleText;
 use crate::project::Protection;
 
 const REDIRECTS: &str = "_redirects";
@@ -30,6 +32,8 @@ pub struct LoadedRules {
     pub rules: Rules,
     /// Where each redirect rule is written, such as `_redirects:3`.
     sources: Vec<String>,
+    /// Where each block of headers is written.
+    header_sources: Vec<String>,
     /// Rules that are invalid or not supported, one line each.
     pub invalid: Vec<String>,
     /// Errors that no flag ignores, one line each: files whose rules are not known, and passwords.
@@ -44,8 +48,8 @@ impl LoadedRules {
     /// Reads the rules of the build in `dir`. `netlify_toml` is the file of the project; `site` is the one that passwords are for.
     pub fn load(dir: &Path, netlify_toml: Option<&PathBuf>, site: &str) -> Self {
         let mut unreadable = Vec::new();
-        let mut read = |path: &Path, name| match std::fs::read_to_string(path) {
-            Ok(text) => Some(text),
+        let mut read = |path: &Path, name| match std::fs::read(path) {
+            Ok(bytes) => Some(RuleText::decode(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
                 unreadable.push((name, error));
@@ -55,7 +59,20 @@ impl LoadedRules {
         let redirects = read(&dir.join(REDIRECTS), REDIRECTS);
         let headers = read(&dir.join(HEADERS), HEADERS);
         let toml = netlify_toml.and_then(|file| read(file, NETLIFY_TOML));
-        Self { unreadable, ..Self::parse(redirects.as_deref(), headers.as_deref(), toml.as_deref(), site) }
+        let text = redirects.as_ref().map(|file| &*file.text);
+        let mut loaded = Self::parse(
+            text,
+            headers.as_ref().and_then(RuleText::whole),
+            toml.as_ref().and_then(RuleText::whole),
+            site,
+        );
+        loaded.unreadable = unreadable;
+        loaded.invalid.splice(0..0, redirects.iter().flat_map(|file| file.errors(REDIRECTS)));
+        let required = [(HEADERS, &headers), (NETLIFY_TOML, &toml)];
+        // What a line belongs to there is not known without the lines before it.
+        let first = |(name, file): (&str, &Option<RuleText>)| file.as_ref()?.errors(name).next();
+        loaded.fatal.splice(0..0, required.into_iter().filter_map(first));
+        loaded
     }
 
     /// Parses the texts of `_redirects`, `_headers` and `netlify.toml`. `site` is the one that passwords are for.
@@ -95,7 +112,10 @@ impl LoadedRules {
     }
 
     fn add_headers(&mut self, file: &str, headers: HeaderRules) {
-        self.rules.headers.extend(headers.headers.into_iter().map(|(_, rule)| rule));
+        for (line, rule) in headers.headers {
+            self.rules.headers.push(rule);
+            self.header_sources.push(format!("{file}:{line}"));
+        }
         self.rules.passwords.extend(headers.passwords);
         for (line, error) in headers.errors {
             let errors = if error.is_of_password() { &mut self.fatal } else { &mut self.invalid };
@@ -134,11 +154,14 @@ impl LoadedRules {
         self.rules.check().err()
     }
 
-    /// Warns about rules that do nothing for a build with these `files`.
-    pub fn lint(&mut self, files: &[&SitePath]) {
+    /// Warns about rules that do nothing, or lead nowhere, for a build with these `files`.
+    pub fn lint(&mut self, files: &[&SitePath], is_single_page: bool) {
         let redirects: Vec<(&str, &Redirect)> =
             self.sources.iter().map(String::as_str).zip(&self.rules.redirects).collect();
-        self.warnings.extend(lints::warnings(&redirects, files));
+        self.warnings.extend(lints::redirects(&redirects, files, is_single_page));
+        let headers: Vec<(&str, &HeaderRule)> =
+            self.header_sources.iter().map(String::as_str).zip(&self.rules.headers).collect();
+        self.warnings.extend(lints::replaced_headers(&headers));
     }
 }
 
@@ -149,4 +172,44 @@ fn is_single_page(rule: &Redirect) -> bool {
 /// The `netlify.toml` nearest to a build: in the first of `dirs` that has one.
 pub fn find_netlify_toml(dirs: &[PathBuf]) -> Option<PathBuf> {
     dirs.iter().map(|dir| dir.join(NETLIFY_TOML)).find(|file| file.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(files: &[(&str, &[u8])]) -> LoadedRules {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, bytes) in files {
+            std::fs::write(dir.path().join(name), bytes).unwrap();
+        }
+        LoadedRules::load(dir.path(), Some(&dir.path().join(NETLIFY_TOML)), "demo")
+    }
+
+    #[test]
+    fn redirect_that_is_not_utf8_is_invalid_with_its_line_and_others_are_read() {
+        let loaded = load(&[(REDIRECTS, b"/a /b\n/caf\xe9 /c\n/d\n/e /f\n")]);
+        assert_eq!(loaded.invalid[0], "_redirects:2: not valid UTF-8: save the file as UTF-8");
+        assert!(loaded.invalid[1].starts_with("_redirects:3: no target"), "{:?}", loaded.invalid);
+        assert_eq!(loaded.sources, ["_redirects:1", "_redirects:4"]);
+        assert!(loaded.fatal.is_empty() && loaded.unreadable.is_empty());
+        let utf16: Vec<u8> = "\u{feff}/a /b\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let loaded = load(&[(REDIRECTS, &utf16)]);
+        assert!(loaded.rules.redirects.is_empty());
+        assert_eq!(loaded.invalid, ["_redirects:1: the file is UTF-16, and none of it is read: save it as UTF-8"]);
+    }
+
+    #[test]
+    fn file_with_passwords_or_tables_that_is_not_utf8_is_fatal_with_its_line() {
+        let loaded = load(&[
+            (HEADERS, b"/x\n  X-A: 1\n/caf\xe9/*\n  Basic-Auth: ann:s\xe9cret\n"),
+            (NETLIFY_TOML, b"[[redirects]]\nfrom = \"/\xfc\"\nto = \"/\"\n"),
+        ]);
+        let expected = [
+            "_headers:3: not valid UTF-8: save the file as UTF-8",
+            "netlify.toml:2: not valid UTF-8: save the file as UTF-8",
+        ];
+        assert_eq!(loaded.fatal, expected);
+        assert_eq!(loaded.rules, Rules::default());
+    }
 }

@@ -95,7 +95,7 @@ impl Listing {
         }
         let limit = rules.exceeded_limit();
         if limit.is_none() {
-            rules.lint(&paths);
+            rules.lint(&paths, fallback.page.is_some());
         }
         warnings.append(&mut rules.warnings);
         let legacy = options.legacy_service_workers;

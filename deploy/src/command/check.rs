@@ -12,6 +12,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::human;
 use crate::project::{Project, ProjectError};
+use crate::scan::FallbackSource;
 
 /// How many warnings are printed.
 const WARNINGS_SHOWN: usize = 50;
@@ -75,8 +76,12 @@ fn unnamed() -> SiteName {
 fn print(report: &Report, context: &Context<'_>) {
     let output = context.output;
     output.info(format_args!("  {}, {}", human::count(report.files, "file"), human::bytes(report.bytes)));
-    if let Some(page) = report.single_page {
-        output.info(format_args!("  single-page app: paths that match no file serve {page}"));
+    match (report.single_page, &report.single_page_source) {
+        // A push says nothing of what it was told.
+        (Some(page), FallbackSource::Configured | FallbackSource::Redirects) => {
+            output.info(format_args!("  single-page app: paths that match no file serve {page}"));
+        }
+        (page, source) => crate::push::print_single_page(page, source, output),
     }
     let rules =
         [(report.redirects, "redirect rule"), (report.headers, "header rule"), (report.passwords, "password rule")];

@@ -1,4 +1,8 @@
-//! Warnings about redirect rules that do nothing, or other than what they say.
+//! Warnings about rules that do nothing, or other than what they say.
+
+mod missing_target;
+mod replaced_header;
+mod uncaptured_name;
 
 use std::collections::HashSet;
 
@@ -6,22 +10,28 @@ use verge_protocol::SitePath;
 use verge_protocol::rules::path_pattern::{Captures, PathPattern, Segment};
 use verge_protocol::rules::{Action, Redirect, RedirectMatcher, RuleRequest, SplitPath};
 
+use self::missing_target::AnsweringRules;
+pub(super) use self::replaced_header::warnings as replaced_headers;
+
 /// How many redirects a browser follows, about.
 const REDIRECTS_MAX: usize = 20;
 
 /// How many pairs of rules are compared to find those that can never apply: seconds of work.
 const COMPARED_MAX: usize = 5_000_000;
 
-/// Warns about `rules`, which are named by where they are written, of a build with these `files`.
-pub(super) fn warnings(rules: &[(&str, &Redirect)], files: &[&SitePath]) -> Vec<String> {
+/// Warns about the redirect rules of a build with these `files`, which are named by where they are written. The page of a single-page app
+/// answers for paths without a file.
+pub(super) fn redirects(rules: &[(&str, &Redirect)], files: &[&SitePath], is_single_page: bool) -> Vec<String> {
     let files: HashSet<&str> = files.iter().map(|path| path.as_str()).collect();
     let matcher = RedirectMatcher::new(rules.iter().map(|(_, rule)| (*rule).clone()).collect());
+    let mut answering = AnsweringRules::new(rules.iter().map(|(_, rule)| *rule));
     let mut budget = COMPARED_MAX;
     let mut unchecked = None;
     let mut warnings = Vec::new();
     for (index, (source, rule)) in rules.iter().enumerate() {
         let mut warn = |text: String| warnings.push(format!("{source}: {text}"));
-        let from = rule.from();
+        let (from, uncaptured) = (rule.from(), uncaptured_name::warning(rule));
+        let is_target_as_meant = !rule.to().has_captures() && uncaptured.is_none();
         if let Some(reason) = from.unmatchable() {
             warn(format!("`{from}` can never match: {reason}"));
         } else if let Some(earlier) = shadowing(&matcher, index, &mut budget) {
@@ -35,8 +45,12 @@ pub(super) fn warnings(rules: &[(&str, &Redirect)], files: &[&SitePath]) -> Vec<
             warn(format!(
                 "there is a file at `{from}`, which is served: `!` after the status makes the rule come first"
             ));
+        } else if let Some(text) = uncaptured {
+            warn(text);
+        } else if !is_single_page && answering.is_redirect_to_nothing(index, rule, &files) {
+            warn(format!("`{rule}` leads to a 404: neither a file nor another rule answers `{}`", rule.to()));
         }
-        if !rule.to().has_captures() && !matches!(rule.action(), Action::Redirect(_)) && !has_file(&files, rule) {
+        if is_target_as_meant && !matches!(rule.action(), Action::Redirect(_)) && !has_file(&files, rule) {
             warn(format!("there is no file at `{}`: the response is 404", rule.to()));
         }
         if budget == 0 {
@@ -152,7 +166,7 @@ mod tests {
         let rules: Vec<(&str, &Redirect)> = rules.iter().map(|(source, rule)| (&**source, rule)).collect();
         let files: Vec<SitePath> =
             ["index.html", "file.txt", "app/index.html"].map(|path| path.parse().unwrap()).into();
-        warnings(&rules, &files.iter().collect::<Vec<_>>()).join("\n")
+        redirects(&rules, &files.iter().collect::<Vec<_>>(), false).join("\n")
     }
 
     #[test]
@@ -177,6 +191,15 @@ mod tests {
             let warnings = warnings_of(text);
             assert!(!warnings.contains("can never") && !warnings.contains("back to itself"), "{text}: {warnings}");
         }
+    }
+
+    #[test]
+    fn targets_that_are_no_path_of_the_site_are_named_once() {
+        insta::assert_snapshot!(warnings_of(
+            "/a /gone 301\n/b/:x /c/:y 301\n/d/:x /e/:y 200\n/f /f/\n/file.txt /gone 301\n/g /app 301\n/h /gone 200"
+        ));
+        let rule = redirects_file::parse("/a /gone 301").next().unwrap().1.unwrap();
+        assert_eq!(redirects(&[("_redirects:1", &rule)], &[], true), [""; 0], "the app answers");
     }
 
     #[test]

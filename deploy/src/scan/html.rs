@@ -72,12 +72,15 @@ const INVISIBLE: [&str; 11] =
     ["html", "head", "body", "meta", "link", "base", "script", "style", "title", "noscript", "template"];
 
 /// Where elements have URLs.
-const LINKS: [(&str, &str, LinkUse); 14] = [
+const LINKS: [(&str, &str, LinkUse); 19] = [
     ("a", "href", LinkUse::Page),
+    ("a", XLINK_HREF, LinkUse::Page),
     ("area", "href", LinkUse::Page),
     ("iframe", "src", LinkUse::Frame),
     ("audio", "src", LinkUse::File),
     ("embed", "src", LinkUse::File),
+    ("image", "href", LinkUse::File),
+    ("image", XLINK_HREF, LinkUse::File),
     ("img", "src", LinkUse::File),
     ("img", "srcset", LinkUse::File),
     ("object", "data", LinkUse::File),
@@ -85,9 +88,14 @@ const LINKS: [(&str, &str, LinkUse); 14] = [
     ("source", "src", LinkUse::File),
     ("source", "srcset", LinkUse::File),
     ("track", "src", LinkUse::File),
+    ("use", "href", LinkUse::File),
+    ("use", XLINK_HREF, LinkUse::File),
     ("video", "poster", LinkUse::File),
     ("video", "src", LinkUse::File),
 ];
+
+/// What `href` is called in SVG 1.1. It counts only without an `href` (SVG 2 §16.1.6).
+const XLINK_HREF: &str = "xlink:href";
 
 /// What a `link` element refers to that browsers load as a file.
 const LOADED: [&str; 7] =
@@ -103,8 +111,19 @@ const JAVASCRIPT_TYPES: [&str; 5] = [
 ];
 
 impl Page {
-    /// Reads a page, or the beginning of one.
+    /// Reads a page, or the beginning of one. The links in `svg` and `noscript` count, though nothing else there does.
     pub(crate) fn read(html: &str) -> Self {
+        let mut noscripts = Vec::new();
+        let mut page = Self::read_markup(html, &mut noscripts);
+        for markup in noscripts {
+            // One in another has no meaning: depth is bounded.
+            page.links.append(&mut Self::read_markup(&markup, &mut Vec::new()).links);
+        }
+        page
+    }
+
+    /// Reads markup, of which the content of each `noscript` is added to `noscripts` as text.
+    fn read_markup(html: &str, noscripts: &mut Vec<String>) -> Self {
         let mut page = Self::default();
         let mut emitter = DefaultEmitter::default();
         // Scripts, styles and titles have no elements in them.
@@ -117,12 +136,18 @@ impl Page {
                 (Token::StartTag(tag), None) => {
                     let tag = Tag::new(&tag);
                     page.add_element(&tag);
+                    if tag.name == "noscript" {
+                        noscripts.push(String::new());
+                    }
                     let is_open = OPAQUE.contains(&&*tag.name) && !(tag.name == "svg" && tag.is_self_closing);
                     opaque = is_open.then_some((tag.name, 1));
                 }
                 (Token::StartTag(tag), Some((name, open))) => {
                     let is_nested = text(&tag.name) == *name && !tag.self_closing;
                     *open += usize::from(is_nested);
+                    if name == "svg" {
+                        page.add_links(&Tag::new(&tag));
+                    }
                 }
                 (Token::EndTag(tag), Some((name, open))) if text(&tag.name) == *name => {
                     *open -= 1;
@@ -134,6 +159,11 @@ impl Page {
                 (Token::String(string), Some((name, _))) if name == "script" => {
                     if let Some(script) = page.scripts.last_mut() {
                         script.text.push_str(&text(&string));
+                    }
+                }
+                (Token::String(string), Some((name, _))) if name == "noscript" => {
+                    if let Some(markup) = noscripts.last_mut() {
+                        markup.push_str(&text(&string));
                     }
                 }
                 _ => {}
@@ -160,22 +190,45 @@ impl Page {
             }
             "meta" => self.meta_names.extend(tag.value("name").map(str::to_owned)),
             "base" if self.base.is_none() => self.base = tag.value("href").map(str::to_owned),
+            _ => {}
+        }
+        self.add_links(tag);
+        if !INVISIBLE.contains(&&*tag.name) {
+            let id = tag.value("id").unwrap_or_default().to_owned();
+            self.elements.push(Element { name: tag.name.clone(), id });
+        }
+    }
+
+    fn add_links(&mut self, tag: &Tag) {
+        let is = |name: &str, value: &str| tag.value(name).is_some_and(|text| text.trim().eq_ignore_ascii_case(value));
+        match &*tag.name {
             "link" => {
                 let relations = tag.value("rel").unwrap_or_default().to_ascii_lowercase();
                 if relations.split_ascii_whitespace().any(|relation| LOADED.contains(&relation)) {
-                    self.links.extend(tag.value("href").map(|url| Link::new(url, LinkUse::File)));
+                    let images = tag.value("imagesrcset").map(srcset).unwrap_or_default();
+                    let urls = tag.value("href").into_iter().chain(images);
+                    self.links.extend(urls.map(|url| Link::new(url, LinkUse::File)));
                 }
+            }
+            "input" if is("type", "image") => {
+                self.links.extend(tag.value("src").map(|url| Link::new(url, LinkUse::File)));
+            }
+            "meta" if is("http-equiv", "refresh") => {
+                let url = tag.value("content").and_then(refresh_url);
+                self.links.extend(url.map(|url| Link::new(url, LinkUse::Page)));
             }
             _ => {}
         }
         for (_, attribute, use_) in LINKS.into_iter().filter(|(element, ..)| *element == tag.name) {
             let Some(value) = tag.value(attribute) else { continue };
+            let is_replaced = attribute == XLINK_HREF && tag.value("href").is_some();
+            // `<use href="#a">` draws what the page itself has.
+            let is_in_page = use_ == LinkUse::File && value.trim_start().starts_with('#');
+            if is_replaced || is_in_page {
+                continue;
+            }
             let urls = if attribute == "srcset" { srcset(value) } else { vec![value] };
             self.links.extend(urls.into_iter().map(|url| Link::new(url, use_)));
-        }
-        if !INVISIBLE.contains(&&*tag.name) {
-            let id = tag.value("id").unwrap_or_default().to_owned();
-            self.elements.push(Element { name: tag.name.clone(), id });
         }
     }
 }
@@ -228,6 +281,23 @@ fn srcset(value: &str) -> Vec<&str> {
         urls.push(bare);
         rest = if bare.len() == url.len() { after.split_once(',').map_or("", |(_, rest)| rest) } else { after };
     }
+}
+
+/// The URL in the `content` of a `meta` element that reloads the page, or loads another (HTML Standard §4.2.5.3).
+fn refresh_url(content: &str) -> Option<&str> {
+    let content = content.trim_start();
+    let after = content.trim_start_matches(|character: char| character.is_ascii_digit() || character == '.');
+    let is_number =
+        after.len() < content.len() && after.starts_with(|end: char| end.is_whitespace() || ";,".contains(end));
+    let rest = after.trim_start();
+    let rest = rest.strip_prefix([';', ',']).unwrap_or(rest).trim_start();
+    let after_name = rest.get(..3).filter(|name| name.eq_ignore_ascii_case("url")).map(|_| rest[3..].trim_start());
+    let value = after_name.and_then(|rest| rest.strip_prefix('=')).map_or(rest, str::trim_start);
+    let url = match value.strip_prefix(['"', '\'']) {
+        Some(quoted) => quoted.split(&value[..1]).next().unwrap_or_default(),
+        None => value,
+    };
+    Some(url.trim()).filter(|url| is_number && !url.is_empty())
 }
 
 #[cfg(test)]
@@ -293,12 +363,71 @@ mod tests {
             "<!--><a href=x>",
             "<!---><a href=x><!-- <a href=y> -->",
             "<template><template></template><a href=y></template><a href=x>",
-            "<noscript><a href=y></noscript><a href=x>",
             "<script>'<a href=y>'</script><a href=x>",
         ] {
             let urls: Vec<String> = Page::read(html).links.into_iter().map(|link| link.url).collect();
             assert_eq!(urls, ["x"], "{html}");
         }
+    }
+
+    #[test]
+    fn urls_in_svg_and_noscript_are_read_without_their_elements() {
+        for (html, expected) in [
+            ("<svg><use href='/i.svg#a'/></svg>", &["/i.svg#a"][..]),
+            (
+                "<svg><g><svg><use xlink:href=/i.svg#a></svg></g><image href=1.png xlink:href=2.png></svg>",
+                &["/i.svg#a", "1.png"],
+            ),
+            ("<svg><use href='#a'/><use xlink:href=' #b'/></svg>", &[]),
+            ("<svg><a xlink:href=/x><text>x</text></a></svg>", &["/x"]),
+            ("<noscript><img src=/pixel.png><a href=/y>y</a></noscript>", &["/pixel.png", "/y"]),
+            ("<noscript><link rel=stylesheet href=n.css></noscript><noscript><img src=1.png>", &["n.css", "1.png"]),
+            ("<noscript>&lt;img src=x></noscript><template><img src=y></template>", &[]),
+        ] {
+            let page = Page::read(html);
+            let urls: Vec<&str> = page.links.iter().map(|link| &*link.url).collect();
+            assert_eq!(urls, expected, "{html}");
+            assert!(page.elements.iter().all(|element| element.name == "svg") && page.text_len == 0, "{html}");
+        }
+        assert_eq!(Page::read(&"<noscript>".repeat(100_000)).links, []);
+    }
+
+    #[test]
+    fn urls_of_image_buttons_and_preloaded_images_are_read() {
+        for (html, expected) in [
+            ("<input TYPE=Image src=go.png>", &["go.png"][..]),
+            ("<input src=go.png><input type=text src=go.png>", &[]),
+            ("<link rel=preload as=image imagesrcset='1.png 1x, 2.png 2x'>", &["1.png", "2.png"]),
+            ("<link rel=preload as=image href=0.png imagesrcset=1.png>", &["0.png", "1.png"]),
+            ("<link rel=prefetch imagesrcset=1.png>", &[]),
+        ] {
+            let links = Page::read(html).links;
+            assert!(links.iter().all(Link::is_file), "{html}");
+            assert_eq!(links.iter().map(|link| &*link.url).collect::<Vec<_>>(), expected, "{html}");
+        }
+    }
+
+    #[test]
+    fn url_of_a_refresh_is_a_link_to_a_page() {
+        for (content, expected) in [
+            ("0; url=/gone", Some("/gone")),
+            ("0;URL='/a b' x", Some("/a b")),
+            (" 1.5 , url = \"/x\"", Some("/x")),
+            ("3 /x", Some("/x")),
+            ("0;urls", Some("urls")),
+            ("0;url", Some("url")),
+            ("5", None),
+            ("5;", None),
+            ("5; url=", None),
+            ("url=/x", None),
+            ("0url=/x", None),
+            ("0;é", Some("é")),
+        ] {
+            let page = Page::read(&format!("<meta http-equiv=Refresh content='{}'>", content.replace('\'', "&#39;")));
+            let expected: Vec<Link> = expected.into_iter().map(|url| Link::new(url, LinkUse::Page)).collect();
+            assert_eq!(page.links, expected, "{content}");
+        }
+        assert_eq!(Page::read("<meta name=refresh content='0; url=/x'>").links, []);
     }
 
     #[test]

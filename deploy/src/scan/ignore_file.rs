@@ -8,6 +8,7 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use verge_protocol::nfc::nfc;
 
 use super::problem::Problem;
+use super::select::WELL_KNOWN;
 
 /// What the patterns say of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub(super) struct IgnoreFile {
     /// The same without the negated ones: what would be left out but for them.
     positive: Gitignore,
     negated: Vec<Negated>,
+    /// Line and text of the patterns that name `.well-known` at the root, or something there.
+    well_known: Vec<(usize, String)>,
     problems: Vec<Problem>,
     /// The texts of the negated patterns that have brought something back.
     used: RefCell<BTreeSet<String>>,
@@ -38,7 +41,9 @@ impl IgnoreFile {
     /// Parses the content of the file. Invalid patterns become problems, and are left out. Names are compared in normalization form C.
     pub(super) fn parse(text: &str) -> Self {
         let (mut all, mut positive) = (GitignoreBuilder::new("."), GitignoreBuilder::new("."));
-        let (mut problems, mut negated) = (Vec::new(), Vec::new());
+        // As in git, an unclosed `[` matches nothing.
+        all.allow_unclosed_class(false);
+        let (mut problems, mut negated, mut well_known) = (Vec::new(), Vec::new(), Vec::new());
         for (line, pattern) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {
             let pattern = &*nfc(pattern);
             if let Err(error) = all.add_line(None, pattern) {
@@ -47,6 +52,9 @@ impl IgnoreFile {
                 negated.push(Negated { line, text: pattern.trim_end().to_owned() });
             } else {
                 let _ = positive.add_line(None, pattern);
+                if names_well_known(pattern) {
+                    well_known.push((line, pattern.trim_end().to_owned()));
+                }
             }
         }
         let mut build = |builder: &GitignoreBuilder| {
@@ -56,12 +64,17 @@ impl IgnoreFile {
             })
         };
         let (patterns, positive) = (build(&all), build(&positive));
-        Self { patterns, positive, negated, problems, used: RefCell::default() }
+        Self { patterns, positive, negated, well_known, problems, used: RefCell::default() }
     }
 
     /// The problems of the file.
     pub(super) fn into_problems(self) -> Vec<Problem> {
         self.problems
+    }
+
+    /// Line and text of each pattern that is to leave out `.well-known` at the root, or something there.
+    pub(super) fn of_well_known(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.well_known.iter().map(|(line, pattern)| (*line, &**pattern))
     }
 
     /// What the last pattern that matches this path says.
@@ -103,6 +116,12 @@ impl IgnoreFile {
     }
 }
 
+/// Whether a pattern begins with the name of the directory, at the root or anywhere.
+fn names_well_known(pattern: &str) -> bool {
+    let path = pattern.trim_start_matches("**/").trim_start_matches('/');
+    path.split('/').next().is_some_and(|first| first.trim_end() == WELL_KNOWN)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,8 +144,18 @@ mod tests {
         ] {
             assert_eq!(verdict(path), expected, "{path}");
         }
-        let broken = IgnoreFile::parse("*.map\n[z-a]\n");
-        assert!(matches!(broken.into_problems()[..], [Problem::Pattern { line: 2, .. }]));
+    }
+
+    #[test]
+    fn invalid_pattern_is_a_problem_with_its_line() {
+        for pattern in ["[z-a]", "[", "a/[bc", "![", "a\\", "{a"] {
+            let broken = IgnoreFile::parse(&format!("*.map\n{pattern}\n*.ts\n"));
+            assert_eq!(broken.verdict("a.ts", false), Verdict::Ignored, "{pattern}");
+            assert!(matches!(broken.into_problems()[..], [Problem::Pattern { line: 2, .. }]), "{pattern}");
+        }
+        for pattern in ["\\[", "[[]", "[slug].html", "]"] {
+            assert!(IgnoreFile::parse(pattern).into_problems().is_empty(), "{pattern}");
+        }
     }
 
     #[test]

@@ -172,7 +172,10 @@ impl Problem {
                 Some("replace the link with its target, or list it in .assetsignore")
             }
             Self::Hidden { .. } | Self::Control { .. } => Some("remove the link, or list it in .assetsignore"),
-            Self::Special(_) | Self::Unreadable { .. } | Self::Pattern { .. } => None,
+            Self::Pattern { .. } => Some(
+                "correct .assetsignore: it is UTF-8 text with the syntax of .gitignore, in which `\\[` stands for a bracket",
+            ),
+            Self::Special(_) | Self::Unreadable { .. } => None,
         }
     }
 }

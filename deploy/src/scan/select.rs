@@ -71,14 +71,22 @@ pub(super) enum Action {
 pub(super) struct Selection {
     ignore_file: IgnoreFile,
     allow_secrets: bool,
+    /// Why none of the file is read.
     unreadable: Option<Problem>,
 }
 
 impl Selection {
     /// Reads `.assetsignore` in `dir`, in gitignore syntax, if there is one.
     pub(super) fn load(dir: &Path, allow_secrets: bool) -> Self {
-        match std::fs::read_to_string(dir.join(IGNORE_FILE)) {
-            Ok(text) => Self::new(&text, allow_secrets),
+        let read = std::fs::read(dir.join(IGNORE_FILE)).map(String::from_utf8);
+        match read {
+            Ok(Ok(text)) => Self::new(&text, allow_secrets),
+            Ok(Err(error)) => {
+                let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+                let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
+                let reason = "not valid UTF-8: save the file as UTF-8".to_owned();
+                Self { unreadable: Some(Problem::Pattern { line, reason }), ..Self::new("", allow_secrets) }
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Self::new("", allow_secrets),
             Err(source) => {
                 let unreadable = Some(Problem::Unreadable { path: IGNORE_FILE.to_owned(), source });
@@ -91,12 +99,16 @@ impl Selection {
         Self { ignore_file: IgnoreFile::parse(patterns), allow_secrets, unreadable: None }
     }
 
-    /// Warns about each `!pattern` of `.assetsignore` that has brought back nothing.
+    /// Warns about each pattern of `.assetsignore` that is to leave out what is always included, and each `!pattern` that has brought back
+    /// nothing.
     pub(super) fn warnings(&self) -> Vec<String> {
+        let included = self.ignore_file.of_well_known().map(|(line, pattern)| {
+            format!("{IGNORE_FILE}:{line}: `{pattern}` leaves nothing out: {WELL_KNOWN} at the root is always part of the site")
+        });
         let unused = self.ignore_file.unused();
-        unused
-            .map(|(line, pattern)| format!("{IGNORE_FILE}:{line}: `{pattern}` brings nothing back: {UNUSED}"))
-            .collect()
+        let unused =
+            unused.map(|(line, pattern)| format!("{IGNORE_FILE}:{line}: `{pattern}` brings nothing back: {UNUSED}"));
+        included.chain(unused).collect()
     }
 
     /// The problems of `.assetsignore` itself.
@@ -276,6 +288,31 @@ mod tests {
         assert_eq!(classify(".env*", "a/.env"), Action::Skip(SkipReason::Ignored));
         let allowing = Selection::new("", true);
         assert_eq!(allowing.classify(".env", false), Action::Skip(SkipReason::Hidden));
+    }
+
+    #[test]
+    fn ignore_file_that_is_not_utf8_is_a_problem_with_its_line() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(IGNORE_FILE), b"*.map\n/caf\xe9\n").unwrap();
+        let problems = Selection::load(dir.path(), false).into_problems();
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(problems, [".assetsignore:2: not valid UTF-8: save the file as UTF-8"]);
+    }
+
+    #[test]
+    fn pattern_that_names_well_known_is_said_to_have_no_effect() {
+        for pattern in [".well-known", "/.well-known/", "**/.well-known/**", ".well-known/security.txt", ".well-known "]
+        {
+            assert_eq!(classify(pattern, ".well-known/security.txt"), Action::Include, "{pattern}");
+            let expected = format!(
+                ".assetsignore:2: `{}` leaves nothing out: .well-known at the root is always part of the site",
+                pattern.trim_end()
+            );
+            assert_eq!(Selection::new(&format!("*.map\n{pattern}\n"), false).warnings(), [expected]);
+        }
+        for pattern in ["# .well-known", ".*", "a/.well-known", ".well-known.bak"] {
+            assert_eq!(Selection::new(pattern, false).warnings(), [""; 0], "{pattern}");
+        }
     }
 
     #[test]

@@ -60,11 +60,11 @@ async fn faults_of_a_build_are_named_each_once() {
     world.write("dist/_redirects", "/loop /loop2 302\n/loop2 /loop 302\n/x/* /y\n/x/y /z\n");
     let ran = check(&world, &[]).await.ended(Exit::Success);
     insta::assert_snapshot!(ran.stderr);
-    assert_eq!(ran.stdout, "it can be pushed, with 10 warnings\n");
+    assert_eq!(ran.stdout, "it can be pushed, with 11 warnings\n");
     let strict = check(&world, &["--strict", "-q"]).await.ended(Exit::Refused);
-    assert!(strict.stderr.ends_with("error: 10 warnings\n"), "{}", strict.stderr);
+    assert!(strict.stderr.ends_with("error: 11 warnings\n"), "{}", strict.stderr);
     let json = check(&world, &["--json", "dist"]).await.ended(Exit::Success).json();
-    assert_eq!(json["warnings"].as_array().unwrap().len(), 10);
+    assert_eq!(json["warnings"].as_array().unwrap().len(), 11);
     assert_eq!(
         (&json["site"], &json["redirects"], &json["problems"]),
         (&"app".into(), &4.into(), &serde_json::json!([]))
@@ -94,6 +94,47 @@ async fn page_of_an_app_answers_for_all_routes_but_not_for_what_it_loads() {
     world.write("dist/404.html", "lost");
     let ran = check(&world, &["--spa"]).await.ended(Exit::Success);
     insta::assert_snapshot!(ran.stderr);
+}
+
+#[tokio::test]
+async fn dead_links_in_graphics_buttons_and_for_readers_without_scripts_are_named() {
+    let world = World::new().await;
+    world.write("dist/icons.svg", "<svg/>");
+    world.write(
+        "dist/index.html",
+        "<meta http-equiv=refresh content='0; url=/moved'><link rel=preload as=image imagesrcset='/1.png 1x'>\
+         <svg><use href='/icons.svg#a'/><use href='#b'/><use xlink:href='/gone.svg#a'/></svg>\
+         <input type=image src=/go.png><noscript><img src=/pixel.png></noscript>",
+    );
+    let json = check(&world, &["--json"]).await.ended(Exit::Success).json();
+    let expected = [
+        "`/1.png` leads nowhere: loaded by index.html",
+        "`/go.png` leads nowhere: loaded by index.html",
+        "`/gone.svg` leads nowhere: loaded by index.html",
+        "`/moved` leads nowhere: linked from index.html",
+        "`/pixel.png` leads nowhere: loaded by index.html",
+    ];
+    assert_eq!(json["warnings"], serde_json::json!(expected));
+}
+
+#[tokio::test]
+async fn only_page_is_said_to_be_an_app_or_not_with_the_reason_as_by_a_push() {
+    let world = World::new().await;
+    world.write("dist/app.js", "");
+    for (page, reason) in [
+        ("<h1>Hello</h1>", "index.html is the only page, but not one that a script fills"),
+        (
+            "<div id=app></div><script type=module src=/app.js></script>",
+            "detected a single-page app (<div id=\"app\"> and the script /app.js)",
+        ),
+    ] {
+        world.write("dist/index.html", page);
+        let line = |ran: &Ran| ran.stderr.lines().find(|line| line.contains(reason)).map(str::to_owned);
+        let checked = line(&check(&world, &[]).await.ended(Exit::Success));
+        let pushed = line(&run(&world, &world.origin.url, &["push"]).await.ended(Exit::Success));
+        assert!(checked.is_some(), "{page}");
+        assert_eq!(checked, pushed);
+    }
 }
 
 #[tokio::test]
