@@ -16,14 +16,14 @@ pub(super) fn warning(rule: &Redirect) -> Option<String> {
     Some(format!("`{rule}` leads to a literal `:{name}`: the rule captures {captured}"))
 }
 
-/// What is meant as a name in a target: what follows a colon at the start of a segment, or of a value of the query. A colon elsewhere is
+/// What is meant as a name in a target: what follows a colon at the start of a segment, also of the fragment, or of a value of the query. A colon elsewhere is
 /// part of a word, as in `/w/Help:Contents`, or begins a port.
 fn names(to: &str) -> Vec<&str> {
-    let to = to.split('#').next().unwrap_or_default();
+    let (to, fragment) = to.split_once('#').unwrap_or((to, ""));
     let (path, query) = to.split_once('?').unwrap_or((to, ""));
     let path = path.split_once("://").map_or(path, |(_, rest)| rest.split_once('/').map_or("", |(_, path)| path));
     let values = query.split('&').filter_map(|pair| pair.split_once('=')).map(|(_, value)| value);
-    path.split('/').chain(values).filter_map(name_at_start).collect()
+    path.split('/').chain(values).chain(fragment.split('/')).filter_map(name_at_start).collect()
 }
 
 fn name_at_start(text: &str) -> Option<&str> {
@@ -50,6 +50,7 @@ mod tests {
             ("/a/:x /b/:y", "y", "`:x`"),
             ("/c/* /d/:Splat", "Splat", "`:splat`"),
             ("/e /f/:splat", "splat", "nothing"),
+            ("/e/* /f#/:splat/:id", "id", "`:splat`"),
             ("/a/:x /b/:x/:y.html 200", "y", "`:x`"),
             ("/a id=:id /b?id=:id&to=:to 302", "to", "`:id`"),
             ("/a/:x https://b.example:81/:y", "y", "`:x`"),
@@ -73,7 +74,7 @@ mod tests {
             "/a /w/Help:Contents",
             "/a /w/a:b/c?x=1:y",
             "/a https://b.example:81",
-            "/a https://b.example:81/c#/:d",
+            "/a https://b.example:81/c#:~:text=d",
             "/a /at/:8080",
             "/a /emoji/:smile:",
             "/a /b/:",
