@@ -83,7 +83,7 @@ impl Selection {
             Ok(Ok(text)) => Self::new(&text, allow_secrets),
             Ok(Err(error)) => {
                 let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-                let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
+                let line = valid.split(|byte| *byte == b'\n').count();
                 let reason = "not valid UTF-8: save the file as UTF-8".to_owned();
                 Self { unreadable: Some(Problem::Pattern { line, reason }), ..Self::new("", allow_secrets) }
             }

@@ -128,7 +128,8 @@ mod tests {
 
     #[test]
     fn targets_of_many_rules_are_checked_in_bounded_time() {
-        let mut rules: String = (0..5000).map(|id| format!("/gone id={id} /gone?to={id} 302\n")).collect();
+        let mut rules: String =
+            (0..5000).map(|id| format!("/gone id={id} /gone?to={id} 302\n")).collect::<Vec<_>>().concat();
         rules.push_str("/old /lost 301\n");
         assert_eq!(lines(&rules), [0; 0], "the budget was used up");
     }
