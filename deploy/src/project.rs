@@ -153,6 +153,13 @@ impl Project {
         end.map_or(&self.search_dirs, |end| &self.search_dirs[..=end])
     }
 
+    /// The directory that tells the project apart from others of the same name: that of its `package.json`, else `build_dir`.
+    pub fn own_dir(&self, build_dir: &Path) -> PathBuf {
+        let of_package = self.search_dirs.iter().find(|dir| dir.join("package.json").is_file());
+        let dir = of_package.map_or(build_dir, PathBuf::as_path);
+        dir.canonicalize().unwrap_or_else(|_| dir.to_owned())
+    }
+
     /// The site as [`Self::site`] finds it, and what names it.
     pub fn named_site(&self, given: Option<&SiteName>) -> Result<NamedSite, ProjectError> {
         let named = |site: &SiteName, source| Ok(NamedSite { site: site.clone(), source });
@@ -296,6 +303,26 @@ pub(crate) mod tests {
         assert_eq!(source("", Some("b")), SiteSource::Argument);
         assert_eq!(source("linked", None), SiteSource::Settings);
         assert_eq!(source("", None), SiteSource::Package(tree.path().join("package.json")));
+    }
+
+    #[test]
+    fn projects_of_the_same_name_are_told_apart_by_their_directories() {
+        let tree = tree(&[
+            ("a/package.json", r#"{"name":"app"}"#),
+            ("a/dist/index.html", ""),
+            ("b/package.json", r#"{"name":"app"}"#),
+            ("b/dist/index.html", ""),
+            ("plain/index.html", ""),
+        ]);
+        let root = tree.path().canonicalize().unwrap();
+        let own_dir = |given: &str, current: &str| {
+            let project = Project::find(Some(Path::new(given)), &root.join(current)).unwrap();
+            project.own_dir(&project.build_dir(false).unwrap().path)
+        };
+        for (given, current) in [(".", "a"), ("dist", "a"), ("a", ""), ("a/dist", ""), (".", "a/dist")] {
+            assert_eq!(own_dir(given, current), root.join("a"), "{given} in {current}");
+        }
+        assert_eq!((own_dir(".", "b"), own_dir("plain", "")), (root.join("b"), root.join("plain")));
     }
 
     #[test]

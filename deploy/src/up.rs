@@ -12,6 +12,7 @@ mod loopback_addresses;
 mod name_server;
 mod ports;
 mod render;
+mod site_projects;
 
 pub use self::cluster::Cluster;
 pub use self::config::ClusterConfig;
@@ -20,3 +21,4 @@ pub use self::error::ClusterError;
 pub use self::name_server::ZONE;
 pub use self::ports::{Ports, PortsError};
 pub use self::render::ClusterSummary;
+pub use self::site_projects::SiteProjects;

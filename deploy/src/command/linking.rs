@@ -14,17 +14,33 @@ use crate::upload::RetryPolicy;
 /// A site that exists, and that nothing but the name in a `package.json` connects with this project.
 #[derive(Debug, thiserror::Error)]
 #[error("site {0} may be another project's: only the name in package.json says that it is this one's")]
-struct MayBeAnothers(SiteName);
+pub(super) struct MayBeAnothers(pub(super) SiteName);
 
 /// Makes sure that the site is this project's, if only `package.json` names it: templates name many projects alike. It is if it has no
 /// release yet. Otherwise a person decides, or the push is refused. Returns whether a person said so.
 pub(super) async fn confirm_site(named: &NamedSite, client: &Client, context: &Context<'_>) -> Result<bool, Failure> {
     let NamedSite { site, source: SiteSource::Package(_) } = named else { return Ok(false) };
+    let Some(newest) = newest_release(site, client, context).await? else { return Ok(false) };
+    let error = MayBeAnothers(site.clone());
+    let question = format!("{error}.\nIt has {newest}. Push to it, and link this project to it?");
+    match context.output.confirm(question) {
+        Some(true) => Ok(true),
+        Some(false) => Err(Failure::new(Exit::Refused, &error).hint(Some(OTHER_NAME))),
+        None => Err(Failure::new(Exit::Refused, &error).hint(Some(named_hint(site))).hint(Some(OTHER_NAME))),
+    }
+}
+
+/// The newest release of a site and where it is, as a phrase; `None`: there is no such site, or it has no release.
+pub(super) async fn newest_release(
+    site: &SiteName,
+    client: &Client,
+    context: &Context<'_>,
+) -> Result<Option<String>, Failure> {
     let path = format!("/v1/sites/{site}");
     let known = RetryPolicy::default().run_first(context.output, async || client.get::<Site>(&path).await).await;
     let known = match known {
         Ok(known) => known,
-        Err(error) if error.code() == Some("unknown_site") => return Ok(false),
+        Err(error) if error.code() == Some("unknown_site") => return Ok(None),
         Err(error) => return Err(error.into()),
     };
     let live = known.channels.iter().find(|channel| channel.name.is_live()).or(known.channels.first());
@@ -33,17 +49,10 @@ pub(super) async fn confirm_site(named: &NamedSite, client: &Client, context: &C
     } else {
         // Its previews have expired.
         let releases: Vec<Release> = client.get(&format!("{path}/releases")).await?;
-        let Some(newest) = releases.first() else { return Ok(false) };
+        let Some(newest) = releases.first() else { return Ok(None) };
         newest.number.to_string()
     };
-    let error = MayBeAnothers(site.clone());
-    let url = human::line(&known.url, 300);
-    let question = format!("{error}.\nIt has {newest}, at {url}. Push to it, and link this project to it?");
-    match context.output.confirm(question) {
-        Some(true) => Ok(true),
-        Some(false) => Err(Failure::new(Exit::Refused, &error).hint(Some(OTHER_NAME))),
-        None => Err(Failure::new(Exit::Refused, &error).hint(Some(named_hint(site))).hint(Some(OTHER_NAME))),
-    }
+    Ok(Some(format!("{newest}, at {}", human::line(&known.url, 300))))
 }
 
 /// The site that a command changes. If only `package.json` names it, a person decides whether it is this project's, or the command is refused.
@@ -67,7 +76,7 @@ fn named_hint(site: &SiteName) -> String {
     format!("if it is, use --site {site}, or commit a verge.toml with `site = \"{site}\"`, as the first push writes it")
 }
 
-const OTHER_NAME: &str = "for a new site, use --site with another name";
+pub(super) const OTHER_NAME: &str = "for a new site, use --site with another name";
 
 /// Asks whether the project may be linked. `is_confirmed`: that was part of another question. Without a person it may if the project itself
 /// names the site. A `--site` may be meant for one push, and a link to it would pass over the question of the next.

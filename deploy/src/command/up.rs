@@ -1,5 +1,7 @@
 //! `verge up`: starts a cluster, pushes a site to it, prints a summary, and waits for a signal.
 
+mod pushed_site;
+
 use std::convert::Infallible;
 use std::future::ready;
 use std::path::{Path, PathBuf};
@@ -17,11 +19,11 @@ use crate::environment::Environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::profile::{self, Profile, ProfileError};
-use crate::project::{Project, ProjectError};
+use crate::project::Project;
 use crate::push::Push;
 use crate::rollout::Wait;
 use crate::scan::Options;
-use crate::up::{Cluster, ClusterConfig, ClusterSummary, Demo, Ports};
+use crate::up::{Cluster, ClusterConfig, ClusterSummary, Demo, Ports, SiteProjects};
 use crate::upload::RetryPolicy;
 
 /// The site of the demo, and of a directory without a site name.
@@ -83,7 +85,7 @@ async fn serve(
         context.output.warn(error_chain(&error));
         false
     });
-    push(arguments, context, cluster).await?;
+    push(arguments, context, config, cluster).await?;
     let sites: Vec<Site> = cluster.client().sites().await?;
     cluster.until_named(&sites).await?;
     if let Some(certificate) = cluster.certificate() {
@@ -151,17 +153,19 @@ fn restore_profile(before: Option<Profile>, config: &ClusterConfig, cluster: &Cl
 }
 
 /// Pushes the given directory; without one the demo, unless its site has a release already.
-async fn push(arguments: &cli::Up, context: &Context<'_>, cluster: &Cluster) -> Result<(), Failure> {
-    let demo = || DEMO_SITE.parse().expect("the name of the demo site is valid");
+async fn push(
+    arguments: &cli::Up,
+    context: &Context<'_>,
+    config: &ClusterConfig,
+    cluster: &Cluster,
+) -> Result<(), Failure> {
     if let Some(dir) = &arguments.dir {
         let project = Project::find(Some(dir), &context.environment.current_dir)?;
-        // Whose site it is needs no question, and is not written down: the cluster is this person's own, and a project that is linked to
-        // a site here would be pushed to one of the same name elsewhere without a question.
-        let site = match project.site(arguments.site.site.as_ref()) {
-            Err(ProjectError::NoSite) => demo(),
-            site => site?,
-        };
         let dir = project.build_dir(false)?;
+        let own_dir = project.own_dir(&dir.path).display().to_string();
+        let mut projects = SiteProjects::load(&config.data);
+        let given = arguments.site.site.as_ref();
+        let site = pushed_site::choose(&project, &own_dir, given, &projects, cluster.client(), context).await?;
         if let Some(reason) = &dir.reason {
             let shown = display_path(&dir.path, &context.environment.current_dir);
             context.output.info(format_args!("pushing {shown} ({reason})"));
@@ -175,8 +179,13 @@ async fn push(arguments: &cli::Up, context: &Context<'_>, cluster: &Cluster) -> 
             protection: project.protection(context.environment.users.as_ref(), &dir.path)?,
             ..Options::default()
         };
-        return push_folder(context, cluster, &site, &dir.path, options).await;
+        push_folder(context, cluster, &site, &dir.path, options).await?;
+        if let Err(error) = projects.set(&site, &own_dir) {
+            context.output.warn(format_args!("failed to remember the project of {site}: {}", error_chain(&error)));
+        }
+        return Ok(());
     }
+    let demo = || DEMO_SITE.parse().expect("the name of the demo site is valid");
     let site: SiteName = arguments.site.site.clone().unwrap_or_else(demo);
     cluster.client().create_site(&site).await?;
     let known: Site = cluster.client().get(&format!("/v1/sites/{site}")).await?;

@@ -71,6 +71,33 @@ async fn push_to_a_lasting_cluster_links_nothing_and_is_repeated_without_a_quest
 }
 
 #[tokio::test]
+async fn site_of_another_project_is_not_replaced_without_a_person() {
+    let home = Home::new();
+    let lasting = ["--data", "data", "--port", "0", "--json", "--edges", "1"];
+    for project in ["a", "b"] {
+        home.write(&format!("{project}/package.json"), r#"{"name":"vite-project"}"#);
+        home.write(&format!("{project}/dist/index.html"), "<!doctype html>");
+        home.write(&format!("plain-{project}/index.html"), "<!doctype html>");
+    }
+    for (first, second, site) in [("a", "b", "vite-project"), ("plain-a", "plain-b", "demo")] {
+        let mut up = home.up(&[&lasting[..], &[first]].concat());
+        up.ready().await;
+        up.end("TERM").await;
+        let ended = home.up(&[&lasting[..], &[second]].concat()).ended().await;
+        assert_eq!(ended.code, Some(3), "{}", ended.stderr);
+        let error = format!("error: site {site} is another project's: it was last pushed from ");
+        assert!(ended.stderr.contains(&error), "{}", ended.stderr);
+        assert!(ended.stderr.contains(&format!("hint: to replace it, use --site {site}\n")), "{}", ended.stderr);
+    }
+    let mut up = home.up(&[&lasting[..], &["b", "--site", "vite-project"]].concat());
+    up.ready().await;
+    up.end("TERM").await;
+    let mut up = home.up(&[&lasting[..], &["b"]].concat());
+    up.ready().await;
+    up.end("TERM").await;
+}
+
+#[tokio::test]
 async fn profile_that_cannot_be_written_is_a_warning() {
     let home = Home::new();
     // A file where the directory of the profile would be.
