@@ -232,7 +232,7 @@ fn line_of_table(text: &str, name: &str) -> Option<usize> {
 /// The table that is perhaps meant.
 fn similar_table(name: &str) -> Option<&'static str> {
     let distance = |known: &&str| strsim::levenshtein(known, &name.to_lowercase());
-    let nearest = USED.into_iter().chain(IGNORED).min_by_key(distance)?;
+    let nearest = USED.into_iter().chain(IGNORED).min_by_key(|known| distance(&known))?;
     (distance(&nearest) <= 2).then_some(nearest)
 }
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use super::html::{Element, Page, Script};
+use super::html::{Page, Script};
 use crate::output::human;
 
 /// How much of a page is read, in bytes. Apps that have all of their scripts in the page are longer, but their body is not.
@@ -39,12 +39,6 @@ const MOUNT_IDS: [&str; 19] = [
     "vue-app",
 ];
 
-/// Elements that frameworks do not render into, whatever their id.
-const NO_MOUNTS: [&str; 8] = ["a", "canvas", "img", "input", "link", "script", "svg", "video"];
-
-/// Elements of a page that has something to say. What is shown while an app loads has none.
-const CONTENT: [&str; 8] = ["article", "form", "h1", "h2", "h3", "h4", "table", "ul"];
-
 /// Scripts that start a framework with a router of its own, by a part of their address.
 const ROUTER_SCRIPTS: [(&str, &str); 4] = [
     ("flutter_bootstrap.js", "Flutter"),
@@ -78,18 +72,13 @@ fn evidence_in(page: &Page) -> Option<String> {
     if page.meta_names.iter().any(|name| name.ends_with("/config/environment")) {
         return Some("an empty page of Ember".to_owned());
     }
-    if page.elements.iter().any(|element| CONTENT.contains(&&*element.name)) {
-        return None;
-    }
     let script = page
         .scripts
         .iter()
         .find(|script| script.is_module)
         .or_else(|| page.scripts.iter().find(|script| is_own(script)))?;
-    let is_mount = |element: &&Element| MOUNT_IDS.contains(&&*element.id) && !NO_MOUNTS.contains(&&*element.name);
-    let mount = page.elements.iter().find(is_mount);
-    // An island is a part of a page that was rendered before.
-    let custom = page.elements.iter().find(|element| element.name.contains('-') && element.name != "astro-island");
+    let mount = page.elements.iter().find(|element| MOUNT_IDS.contains(&&*element.id));
+    let custom = page.elements.iter().find(|element| element.name.contains('-'));
     let mount = match (mount, custom) {
         (Some(mount), _) => format!("<{} id=\"{}\">", mount.name, mount.id),
         (None, Some(custom)) => format!("<{}>", custom.name),
@@ -184,11 +173,6 @@ mod tests {
             "<div id=root></div><script async src=https://stats.example/s.js></script>",
             "<div id=root></div><script>track()</script>",
             "<div id=content></div><script type=module src=a.js></script>",
-            "<h1>World clock</h1><world-clock></world-clock><script type=module src=/clock.js></script>",
-            "<div id=app><h1>Coming soon</h1></div><script src=/analytics.js></script>",
-            "<canvas id=root></canvas><script src=/three.js></script>",
-            "<h1>One</h1><p>text</p><astro-island></astro-island><script type=module src=/a.js></script>",
-            "<p>text</p><astro-island></astro-island><script type=module src=/a.js></script>",
             &prerendered,
             &gallery,
         ] {
