@@ -39,8 +39,6 @@ pub(super) enum RuleError {
     PasswordAfterInvalidPath(usize),
     #[error("`{0}` has a password: passwords are read from the tables `[[headers]]` only")]
     PasswordInOtherTable(String),
-    #[error("unknown table `{name}`{hint}", hint = .similar.map(|name| format!(": did you mean `{name}`?")).unwrap_or_default())]
-    UnknownTable { name: String, similar: Option<&'static str> },
     #[error("user and password are longer than {USER_AND_PASSWORD_MAX} bytes, which is the limit")]
     LongPassword,
     #[error(transparent)]
@@ -76,7 +74,6 @@ impl RuleError {
             | Self::NoPath
             | Self::NoColon(_)
             | Self::NoValue(_)
-            | Self::UnknownTable { .. }
             | Self::Limit(_)
             | Self::HeaderPath(_)
             | Self::Header(_)

@@ -25,24 +25,8 @@ pub(super) struct NetlifyRules {
     pub(super) warnings: Vec<(Option<usize>, String)>,
 }
 
-/// Tables that this program reads.
+/// Tables and keys that this program reads.
 const USED: [&str; 3] = ["build", "headers", "redirects"];
-
-/// Tables of Netlify that concern building, or services that do not exist here.
-const IGNORED: [&str; 12] = [
-    "blobs",
-    "context",
-    "db",
-    "dev",
-    "edge_functions",
-    "extensions",
-    "functions",
-    "images",
-    "integrations",
-    "plugins",
-    "settings",
-    "template",
-];
 
 #[derive(Deserialize)]
 struct NetlifyToml {
@@ -123,13 +107,8 @@ pub(super) fn parse(file: &Path, text: &str, site: &str) -> Result<NetlifyRules,
     let mut rules = NetlifyRules::default();
     let of_building =
         toml.build.keys().filter(|key| !matches!(key.as_str(), "base" | "publish")).map(|key| format!("build.{key}"));
-    let is_known = |name: &&String| IGNORED.iter().any(|known| known.eq_ignore_ascii_case(name));
-    let ignored: Vec<String> = of_building.chain(toml.rest.keys().filter(is_known).cloned()).collect();
-    let unknown = toml.rest.keys().filter(|name| !is_known(name));
-    rules.headers.errors.extend(unknown.map(|name| {
-        let error = RuleError::UnknownTable { name: name.clone(), similar: similar_table(name) };
-        (line_of_table(text, name).unwrap_or(1), error)
-    }));
+    let ignored: Vec<String> =
+        of_building.chain(toml.rest.keys().filter(|key| !USED.contains(&&***key)).cloned()).collect();
     if !ignored.is_empty() {
         let verb = if ignored.len() == 1 { "concerns" } else { "concern" };
         rules.warnings.push((
@@ -200,40 +179,28 @@ pub(super) fn parse(file: &Path, text: &str, site: &str) -> Result<NetlifyRules,
     Ok(rules)
 }
 
-/// Whether a value is a password, or has one in it. Variables of a build and settings of a plugin may have such names too.
+/// Whether a value has headers with a password in it, as `[[headers]]` has them. Variables of a build and settings of a plugin may have such
+/// names too.
 fn has_password(name: &str, value: &toml::Value) -> bool {
-    let in_table = |table: &toml::Table| table.iter().any(|(name, value)| has_password(name, value));
-    let is_in_it = match value {
-        toml::Value::Table(table) => name != "environment" && in_table(table),
-        toml::Value::Array(tables) => {
-            name != "plugins" && tables.iter().filter_map(toml::Value::as_table).any(in_table)
+    let in_table = |table: &toml::Table, is_headers: bool| {
+        let is_password = |name: &str| is_headers && password_line::is_like_line(name);
+        table.iter().any(|(name, value)| is_password(name) || has_password(name, value))
+    };
+    match value {
+        toml::Value::Table(table) => in_table(table, name == "values"),
+        toml::Value::Array(tables) if name != "plugins" => {
+            tables.iter().filter_map(toml::Value::as_table).any(|table| in_table(table, true))
         }
         _ => false,
-    };
-    is_in_it || password_line::is_like_line(name)
+    }
 }
 
-/// The line of the first password from the name of the table on, about.
+/// The line of the first password after the name of the table, about.
 fn password_line_of(text: &str, table: &str) -> usize {
-    let start = line_of_table(text, table).unwrap_or(1);
-    let lines = (1..).zip(text.lines()).skip(start - 1);
-    lines.clone().find(|(_, line)| password_line::is_like_line(line)).map_or(start, |(line, _)| line)
-}
-
-/// The line at which a table, or a key outside of tables, is first named.
-fn line_of_table(text: &str, name: &str) -> Option<usize> {
-    let is_named = |line: &str| {
-        let rest = line.trim_start_matches([' ', '\t', '[', '"', '\'']).strip_prefix(name);
-        rest.is_some_and(|rest| !rest.starts_with(|next: char| next.is_alphanumeric() || next == '_' || next == '-'))
-    };
-    (1..).zip(text.lines()).find(|(_, line)| is_named(line)).map(|(line, _)| line)
-}
-
-/// The table that is perhaps meant.
-fn similar_table(name: &str) -> Option<&'static str> {
-    let distance = |known: &&str| strsim::levenshtein(known, &name.to_lowercase());
-    let nearest = USED.into_iter().chain(IGNORED).min_by_key(|known| distance(&known))?;
-    (distance(&nearest) <= 2).then_some(nearest)
+    let lines = || (1..).zip(text.lines());
+    let start = lines().find(|(_, line)| line.trim_start_matches([' ', '\t', '[', '"']).starts_with(table));
+    let start = start.map_or(1, |(line, _)| line);
+    lines().skip(start).find(|(_, line)| password_line::is_like_line(line)).map_or(start, |(line, _)| line)
 }
 
 /// The path of headers, which may be written as `*.js`.
@@ -338,23 +305,6 @@ mod tests {
     }
 
     #[test]
-    fn unknown_table_is_an_error_with_its_line_and_the_table_that_is_meant() {
-        for (text, error) in [
-            (
-                "[build]\npublish = \"d\"\n[[header]]\nfor = \"/a\"\n",
-                "3: error: unknown table `header`: did you mean `headers`?",
-            ),
-            ("\n[bild]\npublish = \"d\"\n", "2: error: unknown table `bild`: did you mean `build`?"),
-            ("[build]\nx = 1\n [ \"other\" ]\n", "3: error: unknown table `other`"),
-            ("publish = \"dist\"\n", "1: error: unknown table `publish`"),
-        ] {
-            assert_eq!(parsed(text).lines().next(), Some(error));
-        }
-        let known = "[dev]\nport = 1\n[context.production]\nx = 1\n[Settings]\nID = \"x\"\n[[edge_functions]]\nfunction = \"x\"\n";
-        assert!(!parsed(known).contains("error"), "{}", parsed(known));
-    }
-
-    #[test]
     fn password_that_would_be_left_out_is_fatal_and_named_by_its_line() {
         let fatal = |text: &str| -> Vec<usize> {
             let rules = parse(Path::new("netlify.toml"), text, "demo").unwrap();
@@ -380,9 +330,6 @@ mod tests {
                 &[5],
             ),
             ("[[headers]]\nfor = \"http://a.example/staff\"\n[headers.values]\nX-A = \"1\"\n", &[]),
-            ("[context.production.headers.\"/staff/*\"]\nBasic-Auth = \"ann:secret\"\n", &[2]),
-            ("[header]\nfor = \"/staff/*\"\nBasic-Auth = \"ann:secret\"\n", &[3]),
-            ("Basic-Auth = \"ann:x\"\n[build]\npublish = \"dist\"\n", &[1]),
             (
                 "[build.environment]\nBASIC_AUTH_USER = \"ann\"\n[context.production.environment]\nBASIC_AUTH = \"x\"\n",
                 &[],
