@@ -234,7 +234,7 @@ mod tests {
         let hints = |toml: &str, ignore_rules| {
             let tree = tree(&[("index.html", ""), ("_headers", "/a\n  Age: 1\n"), ("netlify.toml", toml)]);
             let netlify_toml = Some(tree.path().join("netlify.toml"));
-            let options = Options { netlify_toml, ignore_rules, ..Options::default() };
+            let options = Options { ignore_rules, netlify_toml, ..Options::default() };
             ScanError::new(Listing::new(tree.path(), options).problems).hints().concat()
         };
         for toml in [
