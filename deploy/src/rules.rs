@@ -38,6 +38,8 @@ pub struct LoadedRules {
     pub invalid: Vec<String>,
     /// Errors that no flag ignores, one line each: files whose rules are not known, and passwords.
     pub fatal: Vec<String>,
+    /// Whether a password is among those errors, or in a file whose rules are not known.
+    pub has_unread_password: bool,
     /// Files that cannot be read, and why.
     pub unreadable: Vec<(&'static str, io::Error)>,
     /// About rules that do nothing, one line each.
@@ -96,7 +98,10 @@ impl LoadedRules {
                     None => format!("{NETLIFY_TOML}: {warning}"),
                 }));
             }
-            Some(Err(error)) => loaded.fatal.push(error.to_string()),
+            Some(Err(errors)) => {
+                loaded.has_unread_password |= toml.is_some_and(password_line::is_mentioned);
+                loaded.fatal.extend(errors.iter().map(ToString::to_string));
+            }
         }
         loaded
     }
@@ -118,6 +123,7 @@ impl LoadedRules {
         }
         self.rules.passwords.extend(headers.passwords);
         for (line, error) in headers.errors {
+            self.has_unread_password |= error.is_of_password();
             let errors = if error.is_of_password() { &mut self.fatal } else { &mut self.invalid };
             errors.push(format!("{file}:{line}: {error}"));
         }

@@ -111,8 +111,9 @@ impl Listing {
         }
         problems.extend(limit.map(Problem::RuleLimit));
         // A hint about the flag would be wrong for some of them.
-        let invalid = if rules.fatal.is_empty() { Problem::Rule } else { Problem::RequiredRule };
-        problems.extend(rules.fatal.into_iter().map(Problem::RequiredRule));
+        let required = if rules.has_unread_password { Problem::RequiredRule } else { Problem::UnknownRules };
+        let invalid = if rules.fatal.is_empty() { Problem::Rule } else { required };
+        problems.extend(rules.fatal.into_iter().map(required));
         if options.ignore_rules {
             warnings.extend(rules.invalid.iter().map(|rule| format!("{rule}: left out")));
         } else {

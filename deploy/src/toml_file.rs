@@ -13,6 +13,13 @@ pub struct TomlError {
     message: String,
 }
 
+impl TomlError {
+    /// An error at a line, from 1.
+    pub fn new(file: &Path, line: usize, message: String) -> Self {
+        Self { file: file.to_owned(), line, message }
+    }
+}
+
 /// Parses `text`, the content of `file`.
 pub fn parse<T: DeserializeOwned>(file: &Path, text: &str) -> Result<T, TomlError> {
     toml::from_str(text).map_err(|error| {

@@ -33,12 +33,17 @@ pub(super) enum RuleError {
     NoValue(String),
     #[error("invalid user: expected `Basic-Auth: user:password`")]
     User,
+    #[error("`{0}` is misspelled: the name of a password is `Basic-Auth`")]
+    MisspelledPassword(String),
     #[error("a password without a path: expected a line such as `/*` before it")]
     PasswordWithoutPath,
     #[error("the path of this password is not known: line {0} is no valid path")]
     PasswordAfterInvalidPath(usize),
     #[error("`{0}` has a password: passwords are read from the tables `[[headers]]` only")]
     PasswordInOtherTable(String),
+    /// A key, and the end of the message: what may have been meant.
+    #[error("unknown table or key `{0}`{1}")]
+    UnknownTable(String, String),
     #[error("user and password are longer than {USER_AND_PASSWORD_MAX} bytes, which is the limit")]
     LongPassword,
     #[error(transparent)]
@@ -58,6 +63,7 @@ impl RuleError {
     pub(super) fn is_of_password(&self) -> bool {
         match self {
             Self::User
+            | Self::MisspelledPassword(_)
             | Self::PasswordWithoutPath
             | Self::PasswordAfterInvalidPath(_)
             | Self::PasswordInOtherTable(_)
@@ -74,6 +80,7 @@ impl RuleError {
             | Self::NoPath
             | Self::NoColon(_)
             | Self::NoValue(_)
+            | Self::UnknownTable(..)
             | Self::Limit(_)
             | Self::HeaderPath(_)
             | Self::Header(_)

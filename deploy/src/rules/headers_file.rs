@@ -108,13 +108,14 @@ fn parse_line(text: &str, path: &str) -> Result<Setting, RuleError> {
         setting(name, value, path)
     };
     // The error must not have the password in it.
-    parsed().map_err(|error| if password_line::is_like_line(text) { RuleError::User } else { error })
+    let is_like_password = password_line::is_like_line(text);
+    parsed().map_err(|error| if is_like_password && !error.is_of_password() { RuleError::User } else { error })
 }
 
 /// What the header `name` with `value` at `path` says.
 pub(super) fn setting(name: &str, value: &str, path: &str) -> Result<Setting, RuleError> {
     if password_line::is_like_name(name) && !password_line::is_name(name) {
-        return Err(RuleError::User);
+        return Err(RuleError::MisspelledPassword(name.to_owned()));
     }
     if password_line::is_name(name) {
         let users: Vec<String> = value.split_whitespace().map(str::to_owned).collect();
@@ -249,6 +250,18 @@ mod tests {
             // A password of one path must not become that of another.
             assert!(rules.passwords.is_empty(), "{text}");
             assert!(!format!("{:?}", rules.errors).contains("secret"), "{text}");
+        }
+    }
+
+    #[test]
+    fn misspelled_name_of_a_password_is_named() {
+        assert_eq!(
+            parsed("/a\n  Basic_Auth: a:b"),
+            "2: error: `Basic_Auth` is misspelled: the name of a password is `Basic-Auth`"
+        );
+        for line in ["Basic_Auth a:b", "Basic-Auth a:b", "!Basic-Auth: a:b", "Basic-Auth: a"] {
+            let error = parsed(&format!("/a\n  {line}"));
+            assert_eq!(error, "2: error: invalid user: expected `Basic-Auth: user:password`", "{line}");
         }
     }
 

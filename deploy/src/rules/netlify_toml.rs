@@ -1,5 +1,7 @@
 //! `[[redirects]]` and `[[headers]]` of `netlify.toml`.
 
+mod keys;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,7 +9,9 @@ use std::path::Path;
 use serde::Deserialize;
 use toml::Spanned;
 use verge_protocol::rules::Redirect;
+use verge_protocol::rules::redirect::RedirectError;
 
+use self::keys::Keys;
 use super::error::RuleError;
 use super::headers_file::{Block, HeaderRules, setting};
 use super::password_line;
@@ -17,16 +21,13 @@ use crate::toml_file::{self, TomlError};
 /// What the tables say.
 #[derive(Debug, Default)]
 pub(super) struct NetlifyRules {
-    /// Each table with its line.
+    /// Each table with its line; an error with that of its key.
     pub(super) redirects: Vec<(usize, Result<Redirect, RuleError>)>,
-    /// With the lines of their tables.
+    /// With the lines of their tables, and of the keys that are errors, wherever they are.
     pub(super) headers: HeaderRules,
     /// About keys that do nothing, with the line if it is known.
     pub(super) warnings: Vec<(Option<usize>, String)>,
 }
-
-/// Tables and keys that this program reads.
-const USED: [&str; 3] = ["build", "headers", "redirects"];
 
 #[derive(Deserialize)]
 struct NetlifyToml {
@@ -34,41 +35,37 @@ struct NetlifyToml {
     redirects: Vec<Spanned<RedirectTable>>,
     #[serde(default)]
     headers: Vec<Spanned<HeadersTable>>,
-    #[serde(default)]
-    build: BTreeMap<String, toml::Value>,
-    #[serde(flatten)]
-    rest: BTreeMap<String, toml::Value>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RedirectTable {
     #[serde(alias = "origin")]
-    from: String,
+    from: Spanned<String>,
     #[serde(default, alias = "destination")]
-    to: Option<String>,
+    to: Option<Spanned<String>>,
     #[serde(default)]
-    status: Option<Scalar>,
+    status: Option<Spanned<Scalar>>,
     #[serde(default)]
     force: bool,
     #[serde(default, alias = "params", alias = "parameters")]
     query: BTreeMap<String, Scalar>,
     #[serde(default)]
-    conditions: BTreeMap<String, toml::Value>,
+    conditions: Option<Spanned<BTreeMap<String, toml::Value>>>,
     /// Headers for the back end of a proxy.
     #[serde(default)]
     headers: BTreeMap<String, toml::Value>,
     #[serde(default, alias = "sign", alias = "signing")]
-    signed: Option<toml::Value>,
+    signed: Option<Spanned<toml::Value>>,
     #[serde(default)]
-    rate_limit: Option<toml::Value>,
+    rate_limit: Option<Spanned<toml::Value>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct HeadersTable {
     #[serde(rename = "for")]
-    path: String,
+    path: Spanned<String>,
     #[serde(default)]
     values: BTreeMap<String, Spanned<Values>>,
 }
@@ -99,61 +96,62 @@ enum Values {
     Many(Vec<String>),
 }
 
-/// Parses `text`, the content of `file`. `site` is the one that passwords are for.
-pub(super) fn parse(file: &Path, text: &str, site: &str) -> Result<NetlifyRules, TomlError> {
+/// Parses `text`, the content of `file`. `site` is the one that passwords are for. Errors: all keys that are unknown in a table of rules, else the
+/// first thing that has not its form.
+pub(super) fn parse(file: &Path, text: &str, site: &str) -> Result<NetlifyRules, Vec<TomlError>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let toml: NetlifyToml = toml_file::parse(file, text)?;
+    let keys = Keys::read(text);
+    let unknown = keys.as_ref().map(Keys::unknown_of_tables).unwrap_or_default();
+    if !unknown.is_empty() {
+        return Err(unknown.into_iter().map(|(line, message)| TomlError::new(file, line, message)).collect());
+    }
+    let toml: NetlifyToml = toml_file::parse(file, text).map_err(|error| vec![error])?;
     let line_of = |at: usize| 1 + text[..at.min(text.len())].matches('\n').count();
     let mut rules = NetlifyRules::default();
-    let of_building =
-        toml.build.keys().filter(|key| !matches!(key.as_str(), "base" | "publish")).map(|key| format!("build.{key}"));
-    let ignored: Vec<String> =
-        of_building.chain(toml.rest.keys().filter(|key| !USED.contains(&&***key)).cloned()).collect();
-    if !ignored.is_empty() {
-        let verb = if ignored.len() == 1 { "concerns" } else { "concern" };
-        rules.warnings.push((
-            None,
-            format!(
-                "{} {verb} building, and {} ignored",
-                ignored.join(", "),
-                if ignored.len() == 1 { "is" } else { "are" }
-            ),
-        ));
+    if let Some(keys) = keys {
+        let ignored = keys.of_building();
+        if !ignored.is_empty() {
+            let (concern, are) = if ignored.len() == 1 { ("concerns", "is") } else { ("concern", "are") };
+            rules.warnings.push((None, format!("{} {concern} building, and {are} ignored", ignored.join(", "))));
+        }
+        rules.headers.errors.extend(keys.unknown());
+        rules.headers.errors.extend(keys.passwords_elsewhere());
     }
-    let others = toml.build.iter().chain(&toml.rest).filter(|(name, value)| has_password(name, value));
-    rules
-        .headers
-        .errors
-        .extend(others.map(|(name, _)| (password_line_of(text, name), RuleError::PasswordInOtherTable(name.clone()))));
     for table in toml.redirects {
-        let line = line_of(table.span().start);
+        let at = table.span().start;
+        let line = line_of(at);
         let table = table.into_inner();
         if !table.headers.is_empty() {
             rules
                 .warnings
                 .push((Some(line), "`headers` of a redirect are for the back end of a proxy, and ignored".to_owned()));
         }
-        rules.redirects.push((line, to_redirect(table)));
+        rules.redirects.push(match to_redirect(table, at) {
+            Ok(rule) => (line, Ok(rule)),
+            Err((at, error)) => (line_of(at), Err(error)),
+        });
     }
     for table in toml.headers {
         let line = line_of(table.span().start);
         let HeadersTable { path, values } = table.into_inner();
-        let path = with_leading_slash(path.trim());
-        let pattern = match path.parse() {
-            Ok(pattern) => pattern,
-            Err(error) => {
-                rules.headers.errors.push((line, RuleError::HeaderPath(error)));
-                let passwords = values.iter().filter(|(name, _)| password_line::is_like_line(name));
-                rules.headers.errors.extend(
-                    passwords
-                        .map(|(_, value)| (line_of(value.span().start), RuleError::PasswordAfterInvalidPath(line))),
-                );
-                continue;
-            }
-        };
+        let path_line = line_of(path.span().start);
+        let path = with_leading_slash(path.get_ref().trim());
+        let pattern =
+            match path.parse() {
+                Ok(pattern) => pattern,
+                Err(error) => {
+                    rules.headers.errors.push((path_line, RuleError::HeaderPath(error)));
+                    let passwords = values.iter().filter(|(name, _)| password_line::is_like_line(name));
+                    rules.headers.errors.extend(passwords.map(|(_, value)| {
+                        (line_of(value.span().start), RuleError::PasswordAfterInvalidPath(path_line))
+                    }));
+                    continue;
+                }
+            };
         let mut block = Block::new(line, pattern);
         for (name, values) in values {
-            let of_password = password_line::is_like_line(&name).then(|| line_of(values.span().start));
+            let is_like_password = password_line::is_like_line(&name);
+            let line = line_of(values.span().start);
             let values = match values.into_inner() {
                 Values::One(value) => vec![value],
                 // As at Netlify, an empty list is an empty value.
@@ -164,13 +162,12 @@ pub(super) fn parse(file: &Path, text: &str, site: &str) -> Result<NetlifyRules,
                 // A value may be written on several lines.
                 let lines = value.lines().map(str::trim).filter(|line| !line.is_empty());
                 let value = lines.collect::<Vec<_>>().join(" ");
-                match (setting(name.trim(), &value, &path), of_password) {
-                    (Ok(setting), _) => block.add(setting),
-                    (Err(RuleError::LongPassword), Some(line)) => {
-                        rules.headers.errors.push((line, RuleError::LongPassword));
+                match setting(name.trim(), &value, &path) {
+                    Ok(setting) => block.add(setting),
+                    Err(error) if is_like_password && !error.is_of_password() => {
+                        rules.headers.errors.push((line, RuleError::User));
                     }
-                    (Err(_), Some(line)) => rules.headers.errors.push((line, RuleError::User)),
-                    (Err(error), None) => rules.headers.errors.push((line, error)),
+                    Err(error) => rules.headers.errors.push((line, error)),
                 }
             }
         }
@@ -179,52 +176,45 @@ pub(super) fn parse(file: &Path, text: &str, site: &str) -> Result<NetlifyRules,
     Ok(rules)
 }
 
-/// Whether a value has headers with a password in it, as `[[headers]]` has them. Variables of a build and settings of a plugin may have such
-/// names too.
-fn has_password(name: &str, value: &toml::Value) -> bool {
-    let in_table = |table: &toml::Table, is_headers: bool| {
-        let is_password = |name: &str| is_headers && password_line::is_like_line(name);
-        table.iter().any(|(name, value)| is_password(name) || has_password(name, value))
-    };
-    match value {
-        toml::Value::Table(table) => in_table(table, name == "values"),
-        toml::Value::Array(tables) if name != "plugins" => {
-            tables.iter().filter_map(toml::Value::as_table).any(|table| in_table(table, true))
-        }
-        _ => false,
-    }
-}
-
-/// The line of the first password after the name of the table, about.
-fn password_line_of(text: &str, table: &str) -> usize {
-    let lines = || (1..).zip(text.lines());
-    let start = lines().find(|(_, line)| line.trim_start_matches([' ', '\t', '[', '"']).starts_with(table));
-    let start = start.map_or(1, |(line, _)| line);
-    lines().skip(start).find(|(_, line)| password_line::is_like_line(line)).map_or(start, |(line, _)| line)
-}
-
 /// The path of headers, which may be written as `*.js`.
 fn with_leading_slash(path: &str) -> Cow<'_, str> {
     let is_whole = path.starts_with('/') || path.is_empty() || path.contains("://");
     if is_whole { path.into() } else { format!("/{path}").into() }
 }
 
-fn to_redirect(table: RedirectTable) -> Result<Redirect, RuleError> {
-    if let Some(name) = table.conditions.keys().next() {
-        return Err(condition_error(name));
+/// The rule of a table; an error is at the returned place in the text.
+fn to_redirect(table: RedirectTable, at: usize) -> Result<Redirect, (usize, RuleError)> {
+    if let Some(conditions) = &table.conditions
+        && let Some(name) = conditions.get_ref().keys().next()
+    {
+        return Err((conditions.span().start, condition_error(name)));
     }
-    if table.signed.is_some() {
-        return Err(RuleError::Condition("Sign"));
+    if let Some(signed) = &table.signed {
+        return Err((signed.span().start, RuleError::Condition("Sign")));
     }
-    if table.rate_limit.is_some() {
-        return Err(RuleError::RateLimit);
+    if let Some(limit) = &table.rate_limit {
+        return Err((limit.span().start, RuleError::RateLimit));
     }
-    let status = match table.status.map(Scalar::into_text) {
+    let at_from = table.from.span().start;
+    let at_to = table.to.as_ref().map_or(at_from, |to| to.span().start);
+    let at_status = table.status.as_ref().map_or(at, |status| status.span().start);
+    let status = match table.status.map(|status| status.into_inner().into_text()) {
         None => DEFAULT_STATUS,
-        Some(text) => text.parse().map_err(|_| RuleError::Status(text))?,
+        Some(text) => text.parse().map_err(|_| (at_status, RuleError::Status(text)))?,
     };
     let query = table.query.into_iter().map(|(name, value)| (name, value.into_text()));
-    redirect(&table.from, query, table.to.as_deref(), status, table.force)
+    let to = table.to.as_ref().map(|to| to.get_ref().as_str());
+    redirect(table.from.get_ref(), query, to, status, table.force).map_err(|error| {
+        let at = match &error {
+            RuleError::Redirect(RedirectError::Status(_)) => at_status,
+            RuleError::Redirect(RedirectError::From(_) | RedirectError::FromUrl(_)) => at_from,
+            RuleError::Redirect(
+                RedirectError::To(_) | RedirectError::Proxy(..) | RedirectError::NetlifyFunction(_),
+            ) => at_to,
+            _ => at,
+        };
+        (at, error)
+    })
 }
 
 #[cfg(test)]
@@ -234,7 +224,7 @@ mod tests {
     fn parsed(text: &str) -> String {
         let rules = match parse(Path::new("netlify.toml"), text, "demo") {
             Ok(rules) => rules,
-            Err(error) => return error.to_string(),
+            Err(errors) => return errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
         };
         let mut lines = Vec::new();
         for (line, rule) in rules.redirects {
@@ -305,6 +295,48 @@ mod tests {
     }
 
     #[test]
+    fn all_unknown_keys_of_the_tables_are_named() {
+        let text = "[[headers]]\nfor = \"/a\"\nvalue = {}\n[[redirects]]\nfrom = \"/a\"\ntoo = \"/b\"\nx = 1\n";
+        assert_eq!(
+            parsed(text).lines().collect::<Vec<_>>(),
+            [
+                "netlify.toml:3: unknown field `value` in `[[headers]]`: did you mean `values`?",
+                "netlify.toml:6: unknown field `too` in `[[redirects]]`: did you mean `to`?",
+                "netlify.toml:7: unknown field `x` in `[[redirects]]`",
+            ]
+        );
+    }
+
+    #[test]
+    fn unknown_table_at_the_top_is_an_error_with_its_line_and_a_hint() {
+        let text = "publish = \"dist\"\n[bild]\nx = 1\n[[redirect]]\nfrom = \"/a\"\n[[redirect]]\nfrom = \"/b\"\n\
+                    [settings]\nx = 1\n[[header]]\nfor = \"/*\"\n[header.values]\nX-A = \"1\"\n";
+        insta::assert_snapshot!(parsed(text));
+        let rules = parse(Path::new("netlify.toml"), text, "demo").unwrap();
+        assert!(!rules.headers.errors.iter().any(|(_, error)| error.is_of_password()));
+        for table in ["build", "context", "dev", "functions", "edge_functions", "images", "template", "Settings"] {
+            let text = parsed(&format!("[{table}.x]\ny = 1\n"));
+            assert!(text.ends_with("concerns building, and is ignored") && !text.contains("error"), "{table}: {text}");
+        }
+    }
+
+    #[test]
+    fn error_of_a_table_is_at_the_line_of_its_key() {
+        for (table, line) in [
+            ("[[redirects]]\nfrom = \"/a\"\nto = \"/b\"\n\nstatus = 299\n", 5),
+            ("[[redirects]]\nto = \"/b\"\nfrom = \"\"\n", 3),
+            ("[[redirects]]\nfrom = \"/a\"\nto = \"b\"\n", 3),
+            ("[[redirects]]\nfrom = \"/a\"\nto = \"/b\"\nconditions = {Country = [\"de\"]}\n", 4),
+            ("[[redirects]]\nfrom = \"/a\"\nto = \"/b\"\n[redirects.rate_limit]\nx = 1\n", 4),
+            ("[[headers]]\n\nfor = \"\"\n", 3),
+            ("[[headers]]\nfor = \"/a\"\n[headers.values]\nX-A = \"1\"\n\"X A\" = \"1\"\n", 5),
+        ] {
+            let parsed = parsed(table);
+            assert!(parsed.lines().any(|error| error.starts_with(&format!("{line}: error: "))), "{parsed}\n{table}");
+        }
+    }
+
+    #[test]
     fn password_that_would_be_left_out_is_fatal_and_named_by_its_line() {
         let fatal = |text: &str| -> Vec<usize> {
             let rules = parse(Path::new("netlify.toml"), text, "demo").unwrap();
@@ -329,7 +361,12 @@ mod tests {
                 "[context.production]\nx = 1\n[[context.production.headers]]\nvalues.x = 1\nBasic-Auth = \"ann:x\"\n",
                 &[5],
             ),
+            ("[context.production.headers.\"/staff/*\"]\nX-A = 1\nBasic-Auth = \"ann:secret\"\n", &[3]),
+            ("[header]\nfor = \"/staff/*\"\nBasic-Auth = \"ann:secret\"\n", &[3]),
+            ("Basic-Auth = \"ann:x\"\n", &[1]),
+            ("[build]\nheaders = [{for = \"/*\", values = {Basic-Auth = \"ann:x\"}}]\nbasic_auth = \"b:y\"\n", &[2, 3]),
             ("[[headers]]\nfor = \"http://a.example/staff\"\n[headers.values]\nX-A = \"1\"\n", &[]),
+            ("[build]\nenvironment = {BASIC_AUTH = \"x\"}\n[template.environment]\nBASIC_AUTH = \"x\"\n", &[]),
             (
                 "[build.environment]\nBASIC_AUTH_USER = \"ann\"\n[context.production.environment]\nBASIC_AUTH = \"x\"\n",
                 &[],

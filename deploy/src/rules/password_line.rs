@@ -23,6 +23,11 @@ pub(super) fn is_like_line(line: &str) -> bool {
     letters_of(line).starts_with(&letters_of(BASIC_AUTH))
 }
 
+/// Whether the name, or one that may have been meant to be it, is anywhere in a text.
+pub(super) fn is_mentioned(text: &str) -> bool {
+    text.lines().any(|line| letters_of(line).contains(&letters_of(BASIC_AUTH)))
+}
+
 /// Whether a line that begins with a path goes on with a password.
 pub(super) fn follows_path(line: &str) -> bool {
     line.split_whitespace().skip(1).any(is_like_line)

@@ -112,9 +112,12 @@ pub enum Problem {
     /// A rule that is invalid or not supported yet.
     #[error("{0}")]
     Rule(String),
-    /// An error in rules that no flag ignores: a password, or a file whose rules are not known. Or a rule beside such an error.
+    /// An error in rules that no flag ignores: a password, or a file with one whose rules are not known. Or a rule beside such an error.
     #[error("{0}")]
     RequiredRule(String),
+    /// An error in a file whose rules are not known, without a password. Or a rule beside such an error.
+    #[error("{0}")]
+    UnknownRules(String),
     /// There are too many rules.
     #[error("{0}")]
     RuleLimit(LimitError),
@@ -162,6 +165,9 @@ impl Problem {
             }
             Self::Rule(_) => Some("correct the rules, or use --ignore-rules to push without those named here"),
             Self::RequiredRule(_) => Some("correct the rules: without them, what has a password would be published"),
+            Self::UnknownRules(_) => {
+                Some("correct the rules: --ignore-rules cannot leave out a file that it cannot read")
+            }
             Self::RuleLimit(_) => {
                 Some("combine rules, with `*` and `:name`, or remove those that nobody follows any more")
             }
@@ -219,3 +225,37 @@ impl fmt::Display for ScanError {
 }
 
 impl std::error::Error for ScanError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::project::tests::tree;
+    use crate::scan::{Listing, Options};
+
+    #[test]
+    fn hint_about_passwords_is_only_for_files_that_have_one() {
+        let hints = |toml: &str, ignore_rules| {
+            let tree = tree(&[("index.html", ""), ("_headers", "/a\n  Age: 1\n"), ("netlify.toml", toml)]);
+            let netlify_toml = Some(tree.path().join("netlify.toml"));
+            let options = Options { ignore_rules, netlify_toml, ..Options::default() };
+            ScanError::new(Listing::new(tree.path(), options).problems).hints().concat()
+        };
+        for toml in [
+            "[[redirects]]\nfrom = \"/a\"\ntoo = \"/b\"\n",
+            "[[redirects]]\nto = \"/b\"\n",
+            "[[headers]]\nfor = \"/a\"\nvalues = {X-Num = 5}\n",
+        ] {
+            for ignore_rules in [false, true] {
+                let hints = hints(toml, ignore_rules);
+                assert!(!hints.is_empty() && !hints.contains("password"), "{toml}: {hints}");
+            }
+            let with_password = format!("{toml}[[headers]]\nfor = \"/b\"\n[headers.values]\nBasic-Auth = \"ann:x\"\n");
+            assert!(hints(&with_password, true).contains("what has a password would be published"), "{toml}");
+        }
+        for toml in ["[header]\nBasic-Auth = \"ann:x\"\n", "Basic-Auth = \"ann:x\"\n"] {
+            assert!(hints(toml, true).contains("what has a password would be published"), "{toml}");
+        }
+        assert_eq!(hints("[[redirect]]\nfrom = \"/a\"\n", true), "");
+        assert!(hints("[[redirect]]\nfrom = \"/a\"\n", false).contains("--ignore-rules"));
+    }
+}
