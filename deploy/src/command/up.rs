@@ -26,9 +26,6 @@ use crate::scan::Options;
 use crate::up::{Cluster, ClusterConfig, ClusterSummary, Demo, Ports, SiteProjects};
 use crate::upload::RetryPolicy;
 
-/// The site of the demo, and of a directory without a site name.
-const DEMO_SITE: &str = "demo";
-
 pub(super) async fn run(arguments: &cli::Up, context: &Context<'_>) -> Result<Exit, Failure> {
     telemetry::init(LogFormat::Human, &arguments.log)
         .map_err(|error| Failure::new(Exit::Usage, &error).hint(Some("use a level such as `--log info`")))?;
@@ -185,7 +182,7 @@ async fn push(
         }
         return Ok(());
     }
-    let demo = || DEMO_SITE.parse().expect("the name of the demo site is valid");
+    let demo = || pushed_site::DEMO_SITE.parse().expect("the name of the demo site is valid");
     let site: SiteName = arguments.site.site.clone().unwrap_or_else(demo);
     cluster.client().create_site(&site).await?;
     let known: Site = cluster.client().get(&format!("/v1/sites/{site}")).await?;

@@ -2,7 +2,6 @@
 
 use verge_protocol::SiteName;
 
-use super::DEMO_SITE;
 use crate::client::Client;
 use crate::command::context::Context;
 use crate::command::linking::{self, MayBeAnothers};
@@ -10,6 +9,9 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::project::{NamedSite, Project, ProjectError, SiteSource};
 use crate::up::SiteProjects;
+
+/// The site of the demo, and of a directory without a site name.
+pub(super) const DEMO_SITE: &str = "demo";
 
 /// A site that another project was pushed to.
 #[derive(Debug, thiserror::Error)]
