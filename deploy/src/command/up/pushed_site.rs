@@ -13,7 +13,7 @@ use crate::up::SiteProjects;
 
 /// A site that another project was pushed to.
 #[derive(Debug, thiserror::Error)]
-#[error("site {site} is another project's: it was last pushed from {project}")]
+#[error("site {site} may be another project's: it was last pushed from {project}")]
 struct IsAnothers {
     site: SiteName,
     project: String,
