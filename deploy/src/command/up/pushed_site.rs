@@ -15,7 +15,7 @@ pub(super) const DEMO_SITE: &str = "demo";
 
 /// A site that another project was pushed to.
 #[derive(Debug, thiserror::Error)]
-#[error("site {site} is another project's: it was last pushed from {project}")]
+#[error("site {site} may be another project's: it was last pushed from {project}")]
 struct IsAnothers {
     site: SiteName,
     project: String,
