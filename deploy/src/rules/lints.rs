@@ -10,7 +10,7 @@ use verge_protocol::SitePath;
 use verge_protocol::rules::path_pattern::{Captures, PathPattern, Segment};
 use verge_protocol::rules::{Action, Redirect, RedirectMatcher, RuleRequest, SplitPath};
 
-use self::missing_target::AnsweringRules;
+use self::missing_target::{AnsweringRules, has_file};
 pub(super) use self::replaced_header::warnings as replaced_headers;
 
 /// How many redirects a browser follows, about.
@@ -143,16 +143,6 @@ fn redirect_loop(matcher: &RedirectMatcher, index: usize, files: &HashSet<&str>)
         rule = &matcher.rules()[found.index];
     }
     None
-}
-
-/// Whether a file answers for the target of a rule.
-fn has_file(files: &HashSet<&str>, rule: &Redirect) -> bool {
-    let path = rule.to().path(&Captures::default());
-    let path = SplitPath::new(&path);
-    let name = (0..path.len()).filter_map(|index| path.decoded(index)).collect::<Vec<_>>().join("/");
-    let index = if name.is_empty() { "index.htm".to_owned() } else { format!("{name}/index.htm") };
-    let candidates = [name.clone(), format!("{name}.htm"), format!("{name}.html"), format!("{index}l"), index];
-    candidates.iter().any(|candidate| files.contains(&**candidate))
 }
 
 #[cfg(test)]

@@ -8,7 +8,9 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use verge_protocol::nfc::nfc;
 
 use super::problem::Problem;
-use super::select::WELL_KNOWN;
+
+/// The hidden directory at the root that is part of a site.
+pub(super) const WELL_KNOWN: &str = ".well-known";
 
 /// What the patterns say of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

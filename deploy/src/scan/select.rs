@@ -13,15 +13,12 @@
 use std::io;
 use std::path::Path;
 
-use super::ignore_file::{IgnoreFile, Verdict};
+use super::ignore_file::{IgnoreFile, Verdict, WELL_KNOWN};
 use super::problem::Problem;
 use super::secrets::is_env_file;
 
 /// Files that configure the push. Neither served nor reported as skipped.
 const CONTROL_FILES: [&str; 5] = ["_headers", "_redirects", "netlify.toml", "verge.toml", IGNORE_FILE];
-
-/// The hidden directory at the root that is part of a site.
-pub(super) const WELL_KNOWN: &str = ".well-known";
 
 const IGNORE_FILE: &str = ".assetsignore";
 

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use verge_protocol::SitePath;
 use verge_protocol::nfc::nfc;
 
+use super::ignore_file::WELL_KNOWN;
 use super::problem::Problem;
-use super::select::{Action, Selection, Skipped, WELL_KNOWN, control_file, is_control_file};
+use super::select::{Action, Selection, Skipped, control_file, is_control_file};
 
 /// A file of the site.
 #[derive(Debug)]

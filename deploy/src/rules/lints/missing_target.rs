@@ -6,8 +6,6 @@ use verge_protocol::rules::path_pattern::Captures;
 use verge_protocol::rules::redirect::Fields;
 use verge_protocol::rules::{Action, Redirect, RedirectMatcher, SplitPath};
 
-use super::has_file;
-
 /// How many rules are looked at for all targets together: seconds of work.
 const COMPARED_MAX: usize = 5_000_000;
 
@@ -45,6 +43,16 @@ impl AnsweringRules {
 fn without_conditions(rule: &Redirect) -> Redirect {
     let fields = Fields { from: rule.from().to_string(), query: [].into(), ..rule.clone().into() };
     fields.try_into().unwrap_or_else(|_| rule.clone())
+}
+
+/// Whether a file answers for the target of a rule.
+pub(super) fn has_file(files: &HashSet<&str>, rule: &Redirect) -> bool {
+    let path = rule.to().path(&Captures::default());
+    let path = SplitPath::new(&path);
+    let name = (0..path.len()).filter_map(|index| path.decoded(index)).collect::<Vec<_>>().join("/");
+    let index = if name.is_empty() { "index.htm".to_owned() } else { format!("{name}/index.htm") };
+    let candidates = [name.clone(), format!("{name}.htm"), format!("{name}.html"), format!("{index}l"), index];
+    candidates.iter().any(|candidate| files.contains(&**candidate))
 }
 
 #[cfg(test)]
