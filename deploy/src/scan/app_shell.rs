@@ -13,9 +13,6 @@ const HEAD_LEN: u64 = 512 * 1024;
 /// The most visible text of a page that a script fills, in characters: "Loading…", or a sentence for those without scripts.
 const TEXT_MAX: usize = 200;
 
-/// The longest text of a placeholder, in bytes of its letters.
-const PLACEHOLDER_MAX: usize = 40;
-
 /// The most elements of such a page: some splash screens have a spinner of a dozen.
 const ELEMENTS_MAX: usize = 40;
 
@@ -42,33 +39,11 @@ const MOUNT_IDS: [&str; 19] = [
     "vue-app",
 ];
 
-/// Custom elements of apps: these, and those whose name ends in `-app`. Others are parts of a page: a clock, a map.
-const APP_ELEMENTS: [&str; 4] = ["app-root", "app-shell", "flt-glass-pane", "flutter-view"];
+/// Elements that frameworks do not render into, whatever their id.
+const NO_MOUNTS: [&str; 8] = ["a", "canvas", "img", "input", "link", "script", "svg", "video"];
 
-/// Elements that no framework renders into, whatever their id is.
-const NO_MOUNTS: [&str; 7] = ["canvas", "embed", "iframe", "img", "input", "svg", "video"];
-
-/// Where builders put scripts that are no modules, and the first part of their names: `static/js/main.8f3a2b1c.js`. An empty directory: any,
-/// but only with a hash, since people write scripts of these names too. An empty name: any.
-const CLASSIC_BUILDS: [(&str, &str); 14] = [
-    ("static/js/", "main"),
-    ("static/js/", "bundle"),
-    ("js/", "app"),
-    ("js/", "chunk-vendors"),
-    ("_nuxt/", ""),
-    ("_next/static/", ""),
-    ("", "app"),
-    ("", "bundle"),
-    ("", "index"),
-    ("", "main"),
-    ("", "polyfills"),
-    ("", "runtime"),
-    ("", "umi"),
-    ("", "vendor"),
-];
-
-/// The fewest characters of a hash in a name.
-const HASH_MIN: usize = 6;
+/// Elements of a page that has something to say. What is shown while an app loads has none.
+const CONTENT: [&str; 8] = ["article", "form", "h1", "h2", "h3", "h4", "table", "ul"];
 
 /// Scripts that start a framework with a router of its own, by a part of their address.
 const ROUTER_SCRIPTS: [(&str, &str); 4] = [
@@ -91,9 +66,7 @@ fn evidence_in(page: &Page) -> Option<String> {
             return Some(format!("the script {part} of {framework}"));
         }
     }
-    let is_of_angular = |script: &Script| script.is_module || is_own(script);
-    let app_root = page.elements.iter().find(|element| element.name == "app-root");
-    if app_root.is_some_and(|element| is_unfilled(page, element)) && page.scripts.iter().any(is_of_angular) {
+    if page.elements.iter().any(|element| element.name == "app-root") && !page.scripts.is_empty() {
         return Some("<app-root> of Angular".to_owned());
     }
     if page.text_len > TEXT_MAX || page.elements.len() > ELEMENTS_MAX {
@@ -105,15 +78,18 @@ fn evidence_in(page: &Page) -> Option<String> {
     if page.meta_names.iter().any(|name| name.ends_with("/config/environment")) {
         return Some("an empty page of Ember".to_owned());
     }
+    if page.elements.iter().any(|element| CONTENT.contains(&&*element.name)) {
+        return None;
+    }
     let script = page
         .scripts
         .iter()
         .find(|script| script.is_module)
-        .or_else(|| page.scripts.iter().find(|script| is_classic_build(script)))?;
-    let unfilled = || page.elements.iter().filter(|element| is_unfilled(page, element));
+        .or_else(|| page.scripts.iter().find(|script| is_own(script)))?;
     let is_mount = |element: &&Element| MOUNT_IDS.contains(&&*element.id) && !NO_MOUNTS.contains(&&*element.name);
-    let is_app = |element: &&Element| APP_ELEMENTS.contains(&&*element.name) || element.name.ends_with("-app");
-    let (mount, custom) = (unfilled().find(is_mount), unfilled().find(is_app));
+    let mount = page.elements.iter().find(is_mount);
+    // An island is a part of a page that was rendered before.
+    let custom = page.elements.iter().find(|element| element.name.contains('-') && element.name != "astro-island");
     let mount = match (mount, custom) {
         (Some(mount), _) => format!("<{} id=\"{}\">", mount.name, mount.id),
         (None, Some(custom)) => format!("<{}>", custom.name),
@@ -128,32 +104,6 @@ fn evidence_in(page: &Page) -> Option<String> {
         None => "a module script".to_owned(),
     };
     Some(human::line(&format!("{mount} and {script}"), 120))
-}
-
-/// Whether an element has no visible text of its own, but for a placeholder such as "Loading…" until the script fills it.
-fn is_unfilled(page: &Page, element: &Element) -> bool {
-    let letters: String =
-        page.text[element.text.clone()].chars().filter(|character| character.is_alphanumeric()).collect();
-    letters.is_empty() || (letters.len() <= PLACEHOLDER_MAX && letters.to_lowercase().contains("loading"))
-}
-
-/// Whether the script is one that is no module, as a known builder names it. Other scripts count what readers do, or draw something.
-fn is_classic_build(script: &Script) -> bool {
-    let source = script.source.as_deref().filter(|_| is_own(script)).unwrap_or_default();
-    let path = source.split(['?', '#']).next().unwrap_or_default();
-    let (_, file) = path.rsplit_once('/').unwrap_or(("", path));
-    CLASSIC_BUILDS.into_iter().any(|(dir, name)| {
-        let in_dir = path == format!("{dir}{file}") || path.contains(&format!("/{dir}"));
-        let rest = file.strip_prefix(name);
-        let rest = rest.filter(|rest| name.is_empty() || rest.starts_with(['.', '-', '~', '_']));
-        rest.is_some_and(|rest| if dir.is_empty() { has_hash(rest) } else { in_dir })
-    })
-}
-
-/// Whether a part of a name is a hash: long enough, and with a digit.
-fn has_hash(name: &str) -> bool {
-    name.split(|character: char| !character.is_ascii_alphanumeric())
-        .any(|part| part.len() >= HASH_MIN && part.contains(|character: char| character.is_ascii_digit()))
 }
 
 /// Whether the script is a file of the site itself.
@@ -185,22 +135,6 @@ mod tests {
                 "<div id=\"root\"> and the script /static/js/main.1f.js",
             ),
             (
-                "<div id=app></div><script src=/js/chunk-vendors.8f3a2b1c.js></script>",
-                "<div id=\"app\"> and the script /js/chunk-vendors.8f3a2b1c.js",
-            ),
-            (
-                "<div id=__nuxt><div class=spinner></div></div><script src=/_nuxt/8f3a2b1.js></script>",
-                "<div id=\"__nuxt\"> and the script /_nuxt/8f3a2b1.js",
-            ),
-            (
-                "<div id=root></div><script src=/main.8f3a2b1c9d.js></script>",
-                "<div id=\"root\"> and the script /main.8f3a2b1c9d.js",
-            ),
-            (
-                "<app-root>Loading…</app-root><script src=main-es5.8f3a2b1c.js nomodule></script>",
-                "<app-root> of Angular",
-            ),
-            (
                 "<div id=app>Loading…</div><script src=js/app.js?v=1></script>",
                 "<div id=\"app\"> and the script js/app.js?v=1",
             ),
@@ -208,6 +142,19 @@ mod tests {
                 "<main id=app></main><script type=module>import '/a.js'</script>",
                 "<main id=\"app\"> and a module script",
             ),
+            (
+                "<div id=root></div><script src=/_expo/static/js/web/entry-64e57754.js defer></script>",
+                "<div id=\"root\"> and the script /_expo/static/js/web/entry-64e57754.js",
+            ),
+            (
+                "<div id=app>Chargement…</div><script type=module src=/assets/index-D1.js></script>",
+                "<div id=\"app\"> and the script /assets/index-D1.js",
+            ),
+            (
+                "<cool-root></cool-root><script src=main-A.js type=module></script>",
+                "<cool-root> and the script main-A.js",
+            ),
+            ("<div id=elm></div><script src=elm.js></script>", "<div id=\"elm\"> and the script elm.js"),
             ("<todo-app></todo-app><script type=module src=app.js></script>", "<todo-app> and the script app.js"),
             ("<body><script type=module>import init from '/x.js'</script></body>", "an empty body and a module script"),
             ("<app-root></app-root><script src=main.js type=module></script>", "<app-root> of Angular"),
@@ -251,14 +198,10 @@ mod tests {
             "<div id=root></div><script>track()</script>",
             "<div id=content></div><script type=module src=a.js></script>",
             "<h1>World clock</h1><world-clock></world-clock><script type=module src=/clock.js></script>",
-            "<div id=\"app\"><h1>Coming soon</h1></div><script src=/analytics.js></script>",
-            "<div id=\"app\"><h1>Coming soon</h1></div><script type=module src=/analytics.js></script>",
-            "<div id=\"app\"></div><script src=/analytics.js></script>",
-            "<canvas id=\"root\"></canvas><script src=/three.js></script>",
-            "<canvas id=\"root\"></canvas><script type=module src=/three.js></script>",
-            "<h1>Astro one</h1><p>text</p><astro-island></astro-island><script type=module src=/_astro/a.js></script>",
-            "<app-root>Our shop is closed</app-root><script type=module src=main.js></script>",
-            "<app-root></app-root><script src=https://stats.example/main.js></script>",
+            "<div id=app><h1>Coming soon</h1></div><script src=/analytics.js></script>",
+            "<canvas id=root></canvas><script src=/three.js></script>",
+            "<h1>One</h1><p>text</p><astro-island></astro-island><script type=module src=/a.js></script>",
+            "<p>text</p><astro-island></astro-island><script type=module src=/a.js></script>",
             &prerendered,
             &gallery,
         ] {

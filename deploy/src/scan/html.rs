@@ -3,9 +3,6 @@
 //!
 //! It reads tokens (HTML Standard §13.2.5) without building a tree, accepts anything, and never fails.
 
-use std::collections::HashMap;
-use std::ops::Range;
-
 use html5gum::{DefaultEmitter, StartTag, Token, Tokenizer};
 
 /// What a page consists of.
@@ -17,9 +14,7 @@ pub(crate) struct Page {
     pub(crate) scripts: Vec<Script>,
     /// The names of its `meta` elements.
     pub(crate) meta_names: Vec<String>,
-    /// The visible text, without white space.
-    pub(crate) text: String,
-    /// The number of its characters.
+    /// The number of characters of visible text, without white space.
     pub(crate) text_len: usize,
     /// The URL that others are relative to: that of the first `base` element.
     pub(crate) base: Option<String>,
@@ -54,8 +49,6 @@ pub(crate) struct Element {
     pub(crate) name: String,
     /// Its attribute `id`, or empty.
     pub(crate) id: String,
-    /// Where its visible text is in that of the page, in bytes.
-    pub(crate) text: Range<usize>,
 }
 
 /// A script.
@@ -77,10 +70,6 @@ const OPAQUE: [&str; 8] = ["script", "style", "title", "textarea", "noscript", "
 /// Elements that are not visible themselves, and may be anywhere.
 const INVISIBLE: [&str; 11] =
     ["html", "head", "body", "meta", "link", "base", "script", "style", "title", "noscript", "template"];
-
-/// Elements without an end tag.
-const VOID: [&str; 13] =
-    ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"];
 
 /// Where elements have URLs.
 const LINKS: [(&str, &str, LinkUse); 19] = [
@@ -141,19 +130,14 @@ impl Page {
         emitter.naively_switch_states(true);
         // The opaque element that is open, and how many of its name are.
         let mut opaque: Option<(String, usize)> = None;
-        let mut open = OpenElements::default();
         for token in Tokenizer::new_with_emitter(html, emitter) {
             let Ok(token) = token;
             match (token, &mut opaque) {
                 (Token::StartTag(tag), None) => {
                     let tag = Tag::new(&tag);
-                    let before = page.elements.len();
                     page.add_element(&tag);
                     if tag.name == "noscript" {
                         noscripts.push(String::new());
-                    }
-                    if page.elements.len() > before && !VOID.contains(&&*tag.name) {
-                        open.push(&tag.name, before);
                     }
                     let is_open = OPAQUE.contains(&&*tag.name) && !(tag.name == "svg" && tag.is_self_closing);
                     opaque = is_open.then_some((tag.name, 1));
@@ -171,7 +155,6 @@ impl Page {
                         opaque = None;
                     }
                 }
-                (Token::EndTag(tag), None) => open.close(&text(&tag.name), &mut page),
                 (Token::String(string), None) => page.add_text(&text(&string)),
                 (Token::String(string), Some((name, _))) if name == "script" => {
                     if let Some(script) = page.scripts.last_mut() {
@@ -186,13 +169,11 @@ impl Page {
                 _ => {}
             }
         }
-        open.close_all(&mut page);
         page
     }
 
     fn add_text(&mut self, text: &str) {
-        let visible = text.chars().filter(|character| !character.is_whitespace());
-        self.text.extend(visible.inspect(|_| self.text_len += 1));
+        self.text_len += text.chars().filter(|character| !character.is_whitespace()).count();
     }
 
     fn add_element(&mut self, tag: &Tag) {
@@ -214,8 +195,7 @@ impl Page {
         self.add_links(tag);
         if !INVISIBLE.contains(&&*tag.name) {
             let id = tag.value("id").unwrap_or_default().to_owned();
-            let start = self.text.len();
-            self.elements.push(Element { name: tag.name.clone(), id, text: start..start });
+            self.elements.push(Element { name: tag.name.clone(), id });
         }
     }
 
@@ -250,43 +230,6 @@ impl Page {
             let urls = if attribute == "srcset" { srcset(value) } else { vec![value] };
             self.links.extend(urls.into_iter().map(|url| Link::new(url, use_)));
         }
-    }
-
-    fn end_text_of(&mut self, element: usize) {
-        self.elements[element].text.end = self.text.len();
-    }
-}
-
-/// The elements that are open at a place of a page, to know where their text ends. End tags that are left out are those of the element around.
-#[derive(Default)]
-struct OpenElements {
-    /// Names and indices, from the outermost.
-    stack: Vec<(String, usize)>,
-    /// How many of each name, so that an end tag without a start tag does not search the stack.
-    of_name: HashMap<String, usize>,
-}
-
-impl OpenElements {
-    fn push(&mut self, name: &str, element: usize) {
-        self.stack.push((name.to_owned(), element));
-        *self.of_name.entry(name.to_owned()).or_default() += 1;
-    }
-
-    fn pop(&mut self, page: &mut Page) -> Option<String> {
-        let (name, element) = self.stack.pop()?;
-        page.end_text_of(element);
-        self.of_name.entry(name.clone()).and_modify(|open| *open -= 1);
-        Some(name)
-    }
-
-    fn close(&mut self, name: &str, page: &mut Page) {
-        if self.of_name.get(name).is_some_and(|open| *open > 0) {
-            while self.pop(page).is_some_and(|closed| closed != name) {}
-        }
-    }
-
-    fn close_all(&mut self, page: &mut Page) {
-        while self.pop(page).is_some() {}
     }
 }
 
@@ -378,21 +321,6 @@ mod tests {
         let scripts: Vec<_> =
             page.scripts.iter().map(|script| (script.source.as_deref(), script.is_module, &*script.text)).collect();
         assert_eq!(scripts, [(Some("/a.js"), true, ""), (None, false, "if (a < b) c('</p>')")]);
-    }
-
-    #[test]
-    fn text_of_an_element_ends_where_it_does() {
-        for (html, expected) in [
-            ("a<div id=x>b <p>c</div>d", "bc"),
-            ("<div id=x><div>a</div>b<br>c</p></div></div>d", "abc"),
-            ("<p id=x>a<p>b", "ab"),
-            ("<div id=x><script>a</script><svg><text>b</text></svg></div>c", ""),
-            ("<img id=x>a", ""),
-        ] {
-            let page = Page::read(html);
-            let element = page.elements.iter().find(|element| element.id == "x").unwrap();
-            assert_eq!(&page.text[element.text.clone()], expected, "{html}");
-        }
     }
 
     #[test]

@@ -43,7 +43,7 @@ impl IgnoreFile {
     /// Parses the content of the file. Invalid patterns become problems, and are left out. Names are compared in normalization form C.
     pub(super) fn parse(text: &str) -> Self {
         let (mut all, mut positive) = (GitignoreBuilder::new("."), GitignoreBuilder::new("."));
-        // As in git, an unclosed `[` matches nothing.
+        // To git an unclosed `[` matches nothing: here it is named.
         all.allow_unclosed_class(false);
         let (mut problems, mut negated, mut well_known) = (Vec::new(), Vec::new(), Vec::new());
         for (line, pattern) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {

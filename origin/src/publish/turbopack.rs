@@ -31,8 +31,7 @@ pub(super) fn is_named_by_turbopack(path: &SitePath) -> bool {
         return false;
     };
     let is_of_alphabet = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_lowercase() || b"-_~".contains(&byte);
-    let is_noise =
-        hash.bytes().filter(u8::is_ascii_digit).count() >= 2 && hash.bytes().any(|byte| byte.is_ascii_lowercase());
+    let is_noise = hash.bytes().any(|byte| byte.is_ascii_digit()) && hash.bytes().any(|byte| byte.is_ascii_lowercase());
     let is_after_separator = name.is_empty() || name.ends_with(['-', '.']);
     is_in(path, &DIRECTORIES) && is_after_separator && is_noise && hash.bytes().all(is_of_alphabet)
 }

@@ -52,8 +52,10 @@ impl Redirect {
         if !is_on_host || !self.to.has_captures() {
             return true;
         }
-        let (scheme, port) =
-            self.to.origin().map_or((request.scheme, request.port), |origin| (origin.scheme(), origin.port()));
+        let (scheme, port) = match self.to.origin() {
+            Some(origin) if !origin.is_of(request) => (origin.scheme(), origin.port()),
+            _ => (request.scheme, request.port),
+        };
         let query_after = |captures: &Captures<'_>, before: Option<&str>| {
             self.to.query(captures).or_else(|| before.map(str::to_owned))
         };

@@ -432,6 +432,11 @@ mod tests {
         let at = |post: &str| location(&comments, &format!("https://a.example/comments?post={post}"));
         assert_eq!([at(".."), at("."), at("%2e.")], [const { None }; 3]);
         assert_eq!(at("a..").unwrap(), "/posts/a../comments?post=a..");
+        let hidden = rule("/f/:a", &[("q", ":b")], "/.:a/:b", 301).unwrap();
+        assert_eq!(location(&hidden, "https://a.example/f/x?q=.."), None);
+        let by_http = rule("https://a.example/*", &[], "http://a.example/x/:splat", 301).unwrap();
+        assert_eq!(location(&by_http, "https://a.example/1").unwrap(), "http://a.example/x/1");
+        assert_eq!(location(&by_http, "https://a.example/x/1"), None);
         let prefix = rule("/x*", &[], "/a/:splat/x..", 301).unwrap();
         assert_eq!(location(&prefix, "https://a.example/x../x.."), None);
     }

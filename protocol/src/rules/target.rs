@@ -99,9 +99,10 @@ impl Target {
         self.path.iter().chain(self.query.iter().flatten()).any(is_capture)
     }
 
-    /// The number of texts and placeholders that path and query consist of. Each is kept in memory by itself, a few times.
+    /// The number of texts and placeholders that it consists of. Each is kept in memory by itself, those of the path a few times.
     pub fn pieces(&self) -> usize {
-        self.path.len() + self.query.iter().map(|query| query.len()).sum::<usize>()
+        let of = |part: &Option<Box<[Piece]>>| part.as_ref().map_or(0, |pieces| pieces.len());
+        self.path.len() + of(&self.query) + of(&self.fragment)
     }
 
     /// The paths that it can be for the rule with the path pattern `from`, if they depend on what is captured.
@@ -140,9 +141,16 @@ impl Target {
             Piece::Text(_) => false,
             Piece::Capture(name) => captures.get(name).is_some_and(|text| text.contains(['.', '%'])),
         };
+        if !self.path.iter().any(may_have_dot) {
+            return false;
+        }
+        let without_dots = |piece: &Piece| match piece {
+            Piece::Text(literal) => literal.to_string(),
+            Piece::Capture(name) => captures.get(name).unwrap_or_default().replace(['.', '%'], "x"),
+        };
         let count = |path: &str| path.split('/').filter(|segment| is_dot_segment(segment)).count();
-        self.path.iter().any(may_have_dot)
-            && count(&expand(&self.path, captures, MUST_ENCODE)) > count(&without_captures(&self.path))
+        count(&expand(&self.path, captures, MUST_ENCODE))
+            > count(&self.path.iter().map(without_dots).collect::<String>())
     }
 
     /// The path, percent-encoded. It begins with one slash, and has no empty segment but the last. Nor has it dot segments: a client takes them

@@ -34,7 +34,8 @@ impl AnsweringRules {
         let matching =
             self.unconditional.covering(&rules[index], rules.len(), &SplitPath::new(&location), &mut self.budget);
         // The rule itself does not apply to where it leads.
-        let may_answer = |other: &usize| *other != index && rules[*other].action() != Action::Error(404);
+        let is_for_misses = |rule: &Redirect| rule.action() == Action::Error(404) && !rule.from().is_literal();
+        let may_answer = |other: &usize| *other != index && !is_for_misses(&rules[*other]);
         self.budget > 0 && !matching.iter().any(may_answer)
     }
 }

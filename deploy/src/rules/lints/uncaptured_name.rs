@@ -8,7 +8,8 @@ pub(super) fn warning(rule: &Redirect) -> Option<String> {
     let Fields { query, to, .. } = rule.clone().into();
     let of_query = query.values().filter_map(|value| value.strip_prefix(':').filter(|name| !name.is_empty()));
     let captured: Vec<&str> = rule.from().names().chain(of_query).collect();
-    let name = names(&to).into_iter().find(|name| !captured.iter().any(|captured| name.starts_with(captured)))?;
+    let is_captured = |text: &str| captured.iter().any(|captured| text.starts_with(captured));
+    let (name, _) = names(&to).into_iter().find(|(_, text)| !is_captured(text))?;
     let captured = match &captured[..] {
         [] => "nothing".to_owned(),
         names => names.iter().map(|name| format!("`:{name}`")).collect::<Vec<_>>().join(", "),
@@ -16,9 +17,9 @@ pub(super) fn warning(rule: &Redirect) -> Option<String> {
     Some(format!("`{rule}` leads to a literal `:{name}`: the rule captures {captured}"))
 }
 
-/// What is meant as a name in a target: what follows a colon at the start of a segment, also of the fragment, or of a value of the query. A colon elsewhere is
-/// part of a word, as in `/w/Help:Contents`, or begins a port.
-fn names(to: &str) -> Vec<&str> {
+/// What is meant as a name in a target, each with all that follows the colon: at the start of a segment, also of the fragment, or of a value of
+/// the query. A colon elsewhere is part of a word, as in `/w/Help:Contents`, or begins a port.
+fn names(to: &str) -> Vec<(&str, &str)> {
     let (to, fragment) = to.split_once('#').unwrap_or((to, ""));
     let (path, query) = to.split_once('?').unwrap_or((to, ""));
     let path = path.split_once("://").map_or(path, |(_, rest)| rest.split_once('/').map_or("", |(_, path)| path));
@@ -26,13 +27,13 @@ fn names(to: &str) -> Vec<&str> {
     path.split('/').chain(values).chain(fragment.split('/')).filter_map(name_at_start).collect()
 }
 
-fn name_at_start(text: &str) -> Option<&str> {
+fn name_at_start(text: &str) -> Option<(&str, &str)> {
     let text = text.strip_prefix(':')?;
     let is_of_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
     let (name, rest) = text.split_at(text.find(|character| !is_of_name(character)).unwrap_or(text.len()));
     // A number is none, and `:smile:` is a word.
     let is_name = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
-    (is_name && !rest.starts_with(':')).then_some(name)
+    (is_name && !rest.starts_with(':')).then_some((name, text))
 }
 
 #[cfg(test)]
@@ -68,6 +69,10 @@ mod tests {
         for line in [
             "/a/:x /b/:x",
             "/a/:x /b/:xx",
+            "/articles/:slug.html /:slug.html",
+            "/posts/:post-id /blog/:post-id",
+            "/:año /archiv/:año",
+            "/a id=:my-id /b/:my-id",
             "/a/:x/* /b/:splat?x=:x",
             "/a/* 200",
             "/a id=:id /b/:id",

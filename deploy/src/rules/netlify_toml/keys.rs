@@ -7,7 +7,7 @@ use crate::rules::error::RuleError;
 use crate::rules::password_line;
 
 /// Tables and keys of Netlify's that this program does not read. Names that only some versions have are among them.
-const IGNORED: [&str; 16] = [
+const IGNORED: [&str; 18] = [
     "Build",
     "Settings",
     "blobs",
@@ -16,6 +16,7 @@ const IGNORED: [&str; 16] = [
     "db",
     "dev",
     "edge_functions",
+    "edge_handlers",
     "extensions",
     "forms",
     "functions",
@@ -23,6 +24,7 @@ const IGNORED: [&str; 16] = [
     "images",
     "integrations",
     "plugins",
+    "settings",
     "template",
 ];
 
@@ -98,7 +100,11 @@ impl<'text> Keys<'text> {
         // Those with a capital are of old versions.
         let suggested = || READ.into_iter().chain(IGNORED).filter(|known| known.starts_with(char::is_lowercase));
         self.sorted(unknown.map(|key| {
-            let hint = suggestion(key.get_ref(), suggested());
+            let is_of_build = READ_OF_BUILD.iter().chain(&["command"]).any(|known| key.get_ref() == known);
+            let hint = match is_of_build {
+                true => ": it belongs to `[build]`".to_owned(),
+                false => suggestion(key.get_ref(), suggested()),
+            };
             (key.span().start, RuleError::UnknownTable(key.get_ref().to_string(), hint))
         }))
     }
@@ -151,7 +157,8 @@ fn find_passwords(key: &Spanned<DeString<'_>>, value: &DeValue<'_>, starts: &mut
     if name.eq_ignore_ascii_case("environment") || name == "plugins" {
         return;
     }
-    if password_line::is_like_line(name) {
+    // A function may have the name.
+    if password_line::is_like_line(name) && !matches!(value, DeValue::Table(_)) {
         starts.push(key.span().start);
         return;
     }
