@@ -284,7 +284,7 @@ pub(crate) fn print_single_page(page: Option<&str>, source: &FallbackSource, out
             "  detected a single-page app ({evidence}): paths that match no file serve {page} (disable with --no-spa or `spa = false`)"
         )),
         (None, FallbackSource::Undecided) => output.info(
-            "  index.html is the only page, but not recognized as that of an app: paths that match no file are not found (if this is a \
+            "  index.html is the only page, but not one that a script fills: paths that match no file are not found (if this is a \
              single-page app, use --spa or `spa = true`)",
         ),
         _ => {}

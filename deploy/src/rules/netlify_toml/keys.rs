@@ -101,9 +101,10 @@ impl<'text> Keys<'text> {
         let suggested = || READ.into_iter().chain(IGNORED).filter(|known| known.starts_with(char::is_lowercase));
         self.sorted(unknown.map(|key| {
             let is_of_build = READ_OF_BUILD.iter().chain(&["command"]).any(|known| key.get_ref() == known);
-            let hint = match is_of_build {
-                true => ": it belongs to `[build]`".to_owned(),
-                false => suggestion(key.get_ref(), suggested()),
+            let hint = if is_of_build {
+                ": it belongs to `[build]`".to_owned()
+            } else {
+                suggestion(key.get_ref(), suggested())
             };
             (key.span().start, RuleError::UnknownTable(key.get_ref().to_string(), hint))
         }))
