@@ -11,7 +11,7 @@ use crate::atomic_file::{self, Durability};
 #[derive(Debug)]
 pub struct DataDir {
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 /// Why a directory cannot be used.
@@ -40,7 +40,7 @@ impl DataDir {
         match lock.try_lock() {
             Ok(()) => {
                 atomic_file::delete_unfinished(path).map_err(unusable)?;
-                Ok(Self { path: path.to_owned(), _lock: lock })
+                Ok(Self { path: path.to_owned(), lock })
             }
             Err(TryLockError::WouldBlock) => Err(DataDirError::InUse(path.to_owned())),
             Err(TryLockError::Error(source)) => Err(unusable(source)),
@@ -59,6 +59,15 @@ impl DataDir {
     }
 }
 
+impl Drop for DataDir {
+    /// Closing the file would not do: a child of this process has it too between `fork` and `exec`, and would keep the lock until then.
+    fn drop(&mut self) {
+        if let Err(error) = self.lock.unlock() {
+            tracing::debug!(path = %self.path.display(), %error, "failed to unlock a data directory");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,6 +78,8 @@ mod tests {
         let path = folder.path().join("a/b");
         let first = DataDir::open(&path).unwrap();
         assert!(matches!(DataDir::open(&path), Err(DataDirError::InUse(taken)) if taken == first.path()));
+        // As a child has it that is about to run another program.
+        let _inherited = first.lock.try_clone().unwrap();
         drop(first);
         DataDir::open(&path).unwrap();
     }
