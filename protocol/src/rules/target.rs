@@ -137,9 +137,11 @@ impl Target {
 
     /// Whether something captured becomes a dot segment of the path, by itself or with what is beside it.
     pub(super) fn captures_dot_segment(&self, captures: &Captures<'_>) -> bool {
+        // Of dots only, encoded or not.
+        let may_be_dots = |part: &str| !part.is_empty() && part.bytes().all(|byte| b".%2eE".contains(&byte));
         let may_have_dot = |piece: &Piece| match piece {
             Piece::Text(_) => false,
-            Piece::Capture(name) => captures.get(name).is_some_and(|text| text.contains(['.', '%'])),
+            Piece::Capture(name) => captures.get(name).is_some_and(|text| text.split('/').any(may_be_dots)),
         };
         if !self.path.iter().any(may_have_dot) {
             return false;
