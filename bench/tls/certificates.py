@@ -9,6 +9,7 @@ handshake for a name chosen at random, tried every five milliseconds; the reside
 
 import argparse
 import concurrent.futures
+import contextlib
 import hashlib
 import json
 import os
@@ -18,6 +19,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -27,10 +29,13 @@ TICK = os.sysconf("SC_CLK_TCK")
 TOKEN = "vrg_00000000000000000000000000000000000000009692e67b"
 
 
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+def free_ports(count):
+    """Different ones: all are bound before any is released."""
+    with contextlib.ExitStack() as bound:
+        listeners = [bound.enter_context(socket.socket()) for _ in range(count)]
+        for listener in listeners:
+            listener.bind(("127.0.0.1", 0))
+        return [listener.getsockname()[1] for listener in listeners]
 
 
 def record(value):
@@ -52,15 +57,15 @@ def make(folder, number, second):
 
 
 def measure(binary, folder, count):
-    port = free_port()
+    port, plain_port, private_port, origin_port = free_ports(4)
     (folder / "edge.toml").write_text(f"""
 name = "edge"
-origins = ["http://127.0.0.1:{free_port()}"]
+origins = ["http://127.0.0.1:{origin_port}"]
 token = "{TOKEN}"
 data = "{folder}/data"
-listen = "127.0.0.1:{free_port()}"
+listen = "127.0.0.1:{plain_port}"
 tls_listen = "127.0.0.1:{port}"
-private_listen = "127.0.0.1:{free_port()}"
+private_listen = "127.0.0.1:{private_port}"
 base_domain = "localhost"
 """)
     settings = ssl.create_default_context()
@@ -73,13 +78,15 @@ base_domain = "localhost"
                 raise SystemExit(f"another certificate than that of {name}")
 
     begin = time.monotonic()
-    edge = subprocess.Popen([binary, "--config", folder / "edge.toml"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with (folder / "edge.log").open("w") as log:
+        edge = subprocess.Popen([binary, "--config", folder / "edge.toml"], stdout=log, stderr=log)
     while True:
         try:
             shake_hands()
             break
         except OSError:
             if edge.poll() is not None or time.monotonic() - begin > 60:
+                sys.stderr.write((folder / "edge.log").read_text())
                 raise
             time.sleep(0.005)
     first = time.monotonic() - begin
