@@ -268,16 +268,8 @@ fn find_named(channel: &Channel, html_paths: HtmlPaths, name: &str, has_trailing
 
 /// The `404.html` in the directory of the path, or in the nearest directory above it.
 fn not_found_page<'a>(path: &RequestPath<'_>, own: &'a Resources) -> Option<&'a Arc<Resource>> {
-    let mut directory = &*path.decoded;
-    if !path.has_trailing_slash {
-        directory = parent(directory);
-    }
-    loop {
-        match own.not_found_page(directory) {
-            None if !directory.is_empty() => directory = parent(directory),
-            page => return page,
-        }
-    }
+    let directory = if path.has_trailing_slash { &*path.decoded } else { parent(&path.decoded) };
+    own.not_found_page(directory)
 }
 
 fn parent(path: &str) -> &str {

@@ -7,6 +7,7 @@ use verge_protocol::manifest::File;
 use verge_protocol::nfc::nfc;
 use verge_protocol::{Content, Digest, Fallback, HtmlPaths, Manifest, SiteName};
 
+use super::not_found_pages::NotFoundPages;
 use super::release_blobs::ReleaseBlobs;
 use super::resource::Resource;
 use super::site_rules::SiteRules;
@@ -16,8 +17,7 @@ pub(crate) struct Resources {
     manifest: Digest,
     site: SiteName,
     by_path: HashMap<Box<str>, Arc<Resource>>,
-    /// Each `404.html`, by its directory; the root is the empty string.
-    not_found: HashMap<Box<str>, Arc<Resource>>,
+    not_found: NotFoundPages,
     single_page: Option<Arc<Resource>>,
     blobs: ReleaseBlobs,
     /// Paths of scripts that only earlier releases had, and of legacy service workers.
@@ -39,11 +39,7 @@ impl Resources {
             Fallback::SinglePage { path } => by_path.get(&*nfc(path.as_str())).cloned(),
             Fallback::NotFound => None,
         };
-        let not_found = by_path.iter().filter_map(|(path, resource)| {
-            let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
-            (name == "404.html").then(|| (directory.into(), Arc::clone(resource)))
-        });
-        let not_found = not_found.collect();
+        let not_found = not_found_pages(&by_path);
         let former_scripts = manifest.former_scripts.unwrap_or_default();
         let former_scripts = former_scripts.iter().map(|path| nfc(path.as_str()).into()).collect();
         let rules = match manifest.rules.check() {
@@ -79,10 +75,8 @@ impl Resources {
         let mark = |resource: &Arc<Resource>| {
             if is_new(resource) { Arc::new(resource.erased()) } else { Arc::clone(resource) }
         };
-        let marked = |map: &HashMap<Box<str>, Arc<Resource>>| {
-            map.iter().map(|(path, resource)| (path.clone(), mark(resource))).collect::<HashMap<_, _>>()
-        };
-        let mut by_path = marked(&self.by_path);
+        let mut by_path: HashMap<_, _> =
+            self.by_path.iter().map(|(path, resource)| (path.clone(), mark(resource))).collect();
         link_markdown(&mut by_path);
         let rest = by_path.values().filter(|resource| !resource.is_erased());
         let files = u32::try_from(rest.clone().count()).unwrap_or(u32::MAX);
@@ -91,7 +85,7 @@ impl Resources {
         Some(Self {
             manifest: self.manifest,
             site: self.site.clone(),
-            not_found: marked(&self.not_found),
+            not_found: not_found_pages(&by_path),
             single_page: self.single_page.as_ref().map(mark),
             blobs: self.blobs.only(files, |blob| needed.contains(blob)),
             former_scripts: self.former_scripts.clone(),
@@ -111,9 +105,9 @@ impl Resources {
         self.by_path.iter().map(|(path, resource)| (&**path, resource))
     }
 
-    /// The `404.html` in exactly this directory; the root is the empty string.
+    /// The `404.html` in this directory, or in the nearest directory above it; the root is the empty string.
     pub(crate) fn not_found_page(&self, directory: &str) -> Option<&Arc<Resource>> {
-        self.not_found.get(directory)
+        self.not_found.nearest(directory)
     }
 
     /// The single-page fallback, which answers navigations to paths without a file.
@@ -145,6 +139,10 @@ impl Resources {
     pub(crate) fn is_former_script(&self, path: &str) -> bool {
         self.former_scripts.contains(path)
     }
+}
+
+fn not_found_pages(by_path: &HashMap<Box<str>, Arc<Resource>>) -> NotFoundPages {
+    NotFoundPages::of(by_path.iter().map(|(path, resource)| (&**path, resource)))
 }
 
 fn resource_at(path: &str, file: File) -> (Box<str>, Arc<Resource>) {
