@@ -260,8 +260,7 @@ impl Shared {
             (HostRoute::Served(channel), _) => self.answer_from(channel, &site, request),
             (HostRoute::Pending(Some(traffic)), _) => builtin(builtin_responses::pending().of_site(), traffic),
             (HostRoute::Redirect(redirect), _) => {
-                let location = redirect::location(redirect.to(), host.port, request.uri());
-                let response = location.map_or_else(builtin_responses::invalid_path, builtin_responses::redirect);
+                let response = builtin_responses::redirect(redirect.to(), host.port, request.uri());
                 builtin(response.of_site(), redirect.traffic())
             }
             (entry @ (HostRoute::Pending(None) | HostRoute::NotFound), label) => {

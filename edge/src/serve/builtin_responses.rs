@@ -1,15 +1,15 @@
 //! Responses that the edge makes itself: errors, redirects, and the health page. Only redirects may be cached.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, header};
-use verge_protocol::SiteName;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri, Version, header};
+use verge_protocol::{DomainName, SiteName};
 
 use super::asset::is_asset;
 use super::body::ResponseBody;
 use super::common_headers::{CommonHeaders, NO_STORE, VERGE_EDGE, VERGE_RELEASE};
 use super::framing::FramingError;
 use super::request_path::RequestPath;
-use super::{cors, former_worker};
+use super::{cors, former_worker, redirect};
 use crate::cache::Unavailable;
 
 const REVALIDATE: HeaderValue = HeaderValue::from_static("public, max-age=0, must-revalidate");
@@ -166,11 +166,17 @@ pub(super) fn pending() -> BuiltinResponse {
         .with_header(header::RETRY_AFTER, "1")
 }
 
-/// 308: the domain redirects to another. Cached for a minute only: if the operator reverses the redirect, readers with the old one
-/// would be sent in a loop.
-pub(super) fn redirect(location: HeaderValue) -> BuiltinResponse {
-    BuiltinResponse::text(StatusCode::PERMANENT_REDIRECT, "This site has moved to another address.\n")
-        .moved_to(location)
+/// 308: the domain redirects to `to`, on the port of the request. 400 if the request has no path. Cached for a minute only: if the operator
+/// reverses the redirect, readers with the old one would be sent in a loop. With a port it is not cached: the request named it, and whoever
+/// shares a cache with the reader would be sent there too.
+pub(super) fn redirect(to: &DomainName, port: Option<u16>, uri: &Uri) -> BuiltinResponse {
+    let Some(location) = redirect::location(to, port, uri) else { return invalid_path() };
+    let text = "This site has moved to another address.\n";
+    let mut response = BuiltinResponse::text(StatusCode::PERMANENT_REDIRECT, text).moved_to(location);
+    if port.is_some() {
+        response.cache_control = NO_STORE;
+    }
+    response
 }
 
 /// 308: the page or file has another address. A later release may have it elsewhere.

@@ -170,8 +170,7 @@ impl HostModel {
             let response = if is_served { response.with_release(self.channel.release()) } else { response };
             return Some((Cause::OverTls, response));
         }
-        let location = redirect::location(self.redirect_to.as_ref()?, port, uri);
-        let response = location.map_or_else(builtin_responses::invalid_path, builtin_responses::redirect);
+        let response = builtin_responses::redirect(self.redirect_to.as_ref()?, port, uri);
         Some((Cause::Domain, response.of_site()))
     }
 
